@@ -1,0 +1,89 @@
+package awsemu_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+// TestCLI runs the real AWS CLI for every operation: botocore, unlike the Go SDK,
+// checks answers against the service model.
+func TestCLI(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("about one second for each of 26 commands; run without -short")
+	}
+	cli, err := exec.LookPath("aws")
+	if err != nil {
+		t.Skip("the AWS CLI is not installed: no aws on PATH")
+	}
+	w := rotating(t, &awsemu.Emulator{}, &function{})
+	run := func(region, words string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), cli, append([]string{"--endpoint-url", w.url, "--region", region, "--output", "text", "secretsmanager"}, strings.Fields(words)...)...)
+		cmd.Env = append(withoutAWS(os.Environ()), "AWS_ACCESS_KEY_ID=AKIDCLI", "AWS_SECRET_ACCESS_KEY=none", "AWS_PAGER=",
+			"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return stderr.String(), err
+		}
+		return string(out), nil
+	}
+	policy := policyFor(`"arn:aws:iam::123456789012:root"`)
+	for _, c := range []struct{ region, words, shows string }{
+		{"us-east-1", "create-secret --name app/db --secret-string one --client-request-token " + id(1), id(1)},
+		{"us-east-1", "describe-secret --secret-id app/db", "AWSCURRENT"},
+		{"us-east-1", "put-secret-value --secret-id app/db --secret-string two --client-request-token " + id(2), id(2)},
+		{"us-east-1", "get-secret-value --secret-id app/db --query SecretString", "two"},
+		{"us-east-1", "get-secret-value --secret-id app/db --version-stage AWSPREVIOUS --query SecretString", "one"},
+		{"us-east-1", "update-secret --secret-id app/db --description words", "app/db"},
+		{"us-east-1", "update-secret-version-stage --secret-id app/db --version-stage BLUE --move-to-version-id " + id(1), "app/db"},
+		{"us-east-1", "update-secret-version-stage --secret-id app/db --version-stage AWSCURRENT --move-to-version-id " + id(1), "!RemoveFromVersionId can't be empty"},
+		{"us-east-1", "tag-resource --secret-id app/db --tags Key=a,Value=b", ""},
+		{"us-east-1", "list-secrets --filters Key=tag-key,Values=a", "app/db"},
+		{"us-east-1", "untag-resource --secret-id app/db --tag-keys a", ""},
+		{"us-east-1", "list-secret-version-ids --secret-id app/db", "BLUE"},
+		{"us-east-1", "batch-get-secret-value --secret-id-list app/db none", "ResourceNotFoundException"},
+		{"us-east-1", "get-random-password --password-length 20", ""},
+		{"us-east-1", "put-resource-policy --secret-id app/db --block-public-policy --resource-policy " + policy, "app/db"},
+		{"us-east-1", "get-resource-policy --secret-id app/db", "secretsmanager:GetSecretValue"},
+		{"us-east-1", "validate-resource-policy --resource-policy " + policy, "True"},
+		{"us-east-1", "delete-resource-policy --secret-id app/db", "app/db"},
+		{"us-east-1", "rotate-secret --secret-id app/db --rotation-lambda-arn " + functionARN + " --rotation-rules AutomaticallyAfterDays=30 --client-request-token " + id(3), id(3)},
+		{"us-east-1", "cancel-rotate-secret --secret-id app/db", "app/db"},
+		{"us-east-1", "replicate-secret-to-regions --secret-id app/db --add-replica-regions Region=eu-west-1 Region=eu-north-1", "InSync"},
+		{"eu-west-1", "stop-replication-to-replica --secret-id app/db", "eu-west-1"},
+		{"us-east-1", "remove-regions-from-replication --secret-id app/db --remove-replica-regions eu-north-1", "app/db"},
+		{"us-east-1", "delete-secret --secret-id app/db --recovery-window-in-days 7", "app/db"},
+		{"us-east-1", "get-secret-value --secret-id app/db", "!marked for deletion"},
+		{"us-east-1", "restore-secret --secret-id app/db", "app/db"},
+	} {
+		out, err := run(c.region, c.words)
+		shows, fails := strings.CutPrefix(c.shows, "!")
+		if (err != nil) != fails || !strings.Contains(out, shows) {
+			t.Errorf("aws secretsmanager %s: %v: %s", c.words, err, out)
+		}
+		if strings.HasPrefix(c.words, "rotate-secret") {
+			w.wait()
+		}
+	}
+	used := map[string]bool{}
+	for _, c := range w.emu.Calls() {
+		if c.AccessKey == "AKIDCLI" {
+			used[c.Operation] = true
+		}
+	}
+	if len(used) != awsemu.OperationCount {
+		t.Errorf("%d operations of %d were called", len(used), awsemu.OperationCount)
+	}
+}
+
+func withoutAWS(env []string) []string {
+	return slices.DeleteFunc(env, func(s string) bool { return strings.HasPrefix(s, "AWS_") })
+}

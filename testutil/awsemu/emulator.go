@@ -1,0 +1,114 @@
+// Package awsemu is a strict AWS Secrets Manager in memory. It is an
+// http.Handler that speaks the service's own protocol (AWS JSON 1.1), so that
+// the real SDKs and the AWS CLI talk to it without knowing:
+//
+//	emu := &awsemu.Emulator{Invoke: awsemu.InvokeHandler(handler)}
+//	defer emu.Close()
+//	srv := httptest.NewServer(emu)
+//	arn := emu.Seed(awsemu.Secret{Name: "app/db", Versions: []awsemu.Version{
+//		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"password":"old"}`)},
+//	}})
+//
+// Strict means that it refuses what the service refuses: a label sits on one
+// version and moves only by compare-and-swap, a version that has a value keeps
+// it, a pending version starts without any, a rotation that is not complete
+// blocks the next one. RotateSecret calls a real function, step by step, and
+// tries the whole rotation again when a step fails. Fault injects what networks
+// and accounts do: denials, throttling, lost answers, stale reads.
+//
+// The rules come from the service model and the User Guide, not from tests on a
+// real account. Where neither gives the text of an error, the text is ours and
+// the error's code is theirs: code that decides by text will be surprised.
+//
+// What it does not do: it reads the Region and the access key from a request's
+// signature and does not verify the signature; it stores policies and KMS key
+// ids and does not evaluate them (Fault says who is refused); it rotates when
+// RotateSecret is called, never because a date has come.
+package awsemu
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Emulator is one AWS account with its secrets in all Regions. The zero value is
+// ready; exported fields are set before the first request. Its methods and its
+// handler may be used from many goroutines. Close ends running rotations.
+type Emulator struct {
+	Region  string           // of Seed and Snapshot when they name none, and of requests whose signature does; "us-east-1"
+	Account string           // twelve digits; "123456789012"
+	Now     func() time.Time // nil: time.Now
+
+	// Invoke is how a rotation reaches its function. Without it RotateSecret
+	// answers that the function's policy does not let Secrets Manager in.
+	Invoke InvokeFunc
+	// Attempts is how often a whole rotation is tried before it counts as failed;
+	// 0 is 5, for the guide's "several times".
+	Attempts int
+	// Backoff is the pause after a failed attempt (1, 2, ...); nil: none.
+	Backoff func(attempt int) time.Duration
+	// KeepPending leaves AWSPENDING beside AWSCURRENT after a successful rotation.
+	// The service is seen to do either.
+	KeepPending bool
+	// RequireToken makes rotations behave as with a function that assumes a role
+	// or works across accounts: a pending value that came without the event's
+	// RotationToken fails the rotation as "not created by Lambda".
+	RequireToken bool
+
+	// Fault is asked once for each request, possibly by many goroutines at once.
+	// nil, or a zero Fault, lets the request through.
+	Fault func(Call) Fault
+	// Observe is told of every call after it was carried out and before it is
+	// answered, possibly by many goroutines at once.
+	Observe func(Call)
+
+	mu      sync.Mutex
+	secrets map[string]map[string]*record // Region, then name
+	births  map[string]int                // Region and name: how often such a secret was made
+	calls   []Call
+	arrived int // requests so far; the last Call's N
+	events  []Event
+	base    context.Context // ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	closed  bool
+}
+
+// Close stops every running rotation before its next step, cancels the context
+// of functions that are being called, lets go of requests that hang, and waits.
+func (e *Emulator) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	e.lifetime()
+	cancel := e.cancel
+	e.mu.Unlock()
+	cancel()
+	e.running.Wait()
+	return nil
+}
+
+// lifetime is the context that Close ends; the caller holds the lock.
+func (e *Emulator) lifetime() context.Context {
+	if e.base == nil {
+		e.base, e.cancel = context.WithCancel(context.Background())
+	}
+	return e.base
+}
+
+func (e *Emulator) now() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
+}
+
+func (e *Emulator) region() string  { return or(e.Region, "us-east-1") }
+func (e *Emulator) account() string { return or(e.Account, "123456789012") }
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

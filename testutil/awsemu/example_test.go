@@ -1,0 +1,53 @@
+package awsemu_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+// A function under test is called as Lambda would call it; here one that fails,
+// and leaves AWSPENDING on an empty version.
+func Example() {
+	emu := &awsemu.Emulator{Attempts: 2, Invoke: awsemu.InvokeHandler(func(context.Context, []byte) ([]byte, error) {
+		return nil, fmt.Errorf("database is away")
+	})}
+	defer emu.Close()
+	srv := httptest.NewServer(emu)
+	defer srv.Close()
+	emu.Seed(awsemu.Secret{Name: "app/db", Versions: []awsemu.Version{
+		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"username":"app","password":"old"}`)},
+	}})
+
+	ctx := context.Background()
+	client := secretsmanager.New(secretsmanager.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(srv.URL),
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "any", ""),
+	})
+	_, err := client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
+		SecretId:          aws.String("app/db"),
+		RotationLambdaARN: aws.String("arn:aws:lambda:us-east-1:123456789012:function:rotate"),
+	})
+	fmt.Println("started:", err == nil)
+	r, err := emu.WaitRotation(ctx, "app/db")
+	fmt.Println(r.Outcome, len(r.Attempts), r.Message, err)
+	fmt.Println("pending:", emu.Snapshot("app/db").Holder("AWSPENDING").Value)
+	// Output:
+	// started: true
+	// RotationFailed 2 createSecret: errorString: database is away <nil>
+	// pending: [empty]
+}
+
+// A fault is chosen call by call.
+func Example_fault() {
+	emu := &awsemu.Emulator{Fault: func(c awsemu.Call) awsemu.Fault {
+		return awsemu.Fault{LoseResponse: c.Operation == "PutSecretValue" && c.N == 3}
+	}}
+	defer emu.Close()
+}

@@ -1,0 +1,180 @@
+package awsemu
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Inputs are structs whose check tags repeat the service model. A tag is a list
+// of words:
+//
+//	required      the member must be there
+//	len=1-2048    characters of a string, bytes of a blob, items of a list
+//	bytes=1-65536 the same in bytes, for secret values
+//	min=1 max=20  of a number
+//	pattern=name  one of patterns
+//	enum=a|b      one of these
+//	each:WORD     a word for each item of a list
+//
+// A member that is absent or null is not checked further, and one that is there
+// and empty is: VersionStage "" is an error and no VersionStage is not.
+
+var patterns = map[string]*regexp.Regexp{
+	"duration": regexp.MustCompile(`^[0-9]+h$`),
+	"filter":   regexp.MustCompile(`^!?[a-zA-Z0-9 :_@/+=.\-!]*$`),
+	"region":   regexp.MustCompile(`^([a-z]+-)+\d+$`),
+	"schedule": regexp.MustCompile(`^[0-9A-Za-z()#?*\-/, ]+$`),
+	"token":    regexp.MustCompile(`^[a-zA-Z0-9\-]+$`),
+}
+
+// decode fills a struct from JSON and holds it to its check tags. Names are
+// compared exactly, as the service does and encoding/json does not; members that
+// the struct does not know are ignored, as the service does. Errors never quote
+// a value.
+func decode(body []byte, into any) error {
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	return decodeValue(body, reflect.ValueOf(into).Elem(), "")
+}
+
+func decodeValue(raw json.RawMessage, v reflect.Value, path string) error {
+	switch {
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return decodeValue(raw, v.Elem(), path)
+	case v.Kind() == reflect.Struct:
+		return decodeStruct(raw, v, path)
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() != reflect.Uint8:
+		return decodeList(raw, v, path)
+	}
+	if json.Unmarshal(raw, v.Addr().Interface()) != nil {
+		return refuse(codeSerialization, "The value at '%s' is of the wrong type.", path)
+	}
+	return nil
+}
+
+func decodeStruct(raw json.RawMessage, v reflect.Value, path string) error {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil || members == nil {
+		return refuse(codeSerialization, "The request is not a JSON object where one belongs.")
+	}
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		at := join(path, strings.ToLower(field.Name[:1])+field.Name[1:])
+		tag := strings.Fields(field.Tag.Get("check"))
+		raw, ok := members[field.Name]
+		if !ok || string(raw) == "null" {
+			if len(tag) > 0 && tag[0] == "required" {
+				return broken(at, "Member must not be null")
+			}
+			continue
+		}
+		if err := decodeValue(raw, v.Field(i), at); err != nil {
+			return err
+		}
+		if err := check(v.Field(i), tag, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decodeList(raw json.RawMessage, v reflect.Value, path string) error {
+	var items []json.RawMessage
+	if json.Unmarshal(raw, &items) != nil {
+		return refuse(codeSerialization, "The value at '%s' is not a list.", path)
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
+	for i, item := range items {
+		at := fmt.Sprintf("%s.%d.member", path, i+1)
+		if string(item) == "null" {
+			return broken(at, "Member must not be null")
+		}
+		if err := decodeValue(item, v.Index(i), at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func check(v reflect.Value, tag []string, path string) error {
+	v = reflect.Indirect(v)
+	for _, word := range tag {
+		if each, ok := strings.CutPrefix(word, "each:"); ok {
+			for i := range v.Len() {
+				if err := check(v.Index(i), []string{each}, fmt.Sprintf("%s.%d.member", path, i+1)); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if must := violation(v, word); must != "" {
+			return broken(path, must)
+		}
+	}
+	return nil
+}
+
+// violation is what the word of a tag demands and the value does not do; "" if
+// all is well.
+func violation(v reflect.Value, word string) string {
+	name, arg, _ := strings.Cut(word, "=")
+	switch name {
+	case "len", "bytes":
+		low, high := bounds(arg)
+		switch n := length(v, name == "bytes"); {
+		case n < low:
+			return fmt.Sprintf("Member must have length greater than or equal to %d", low)
+		case n > high:
+			return fmt.Sprintf("Member must have length less than or equal to %d", high)
+		}
+	case "min":
+		if low, _ := strconv.ParseInt(arg, 10, 64); v.Int() < low {
+			return fmt.Sprintf("Member must have value greater than or equal to %d", low)
+		}
+	case "max":
+		if high, _ := strconv.ParseInt(arg, 10, 64); v.Int() > high {
+			return fmt.Sprintf("Member must have value less than or equal to %d", high)
+		}
+	case "pattern":
+		if !patterns[arg].MatchString(v.String()) {
+			return "Member must satisfy regular expression pattern: " + patterns[arg].String()
+		}
+	case "enum":
+		if !strings.Contains("|"+arg+"|", "|"+v.String()+"|") {
+			return "Member must satisfy enum value set: [" + strings.ReplaceAll(arg, "|", ", ") + "]"
+		}
+	}
+	return ""
+}
+
+func length(v reflect.Value, bytes bool) int {
+	if v.Kind() == reflect.String && !bytes {
+		return utf8.RuneCountInString(v.String())
+	}
+	return v.Len()
+}
+
+func bounds(arg string) (low, high int) {
+	a, b, _ := strings.Cut(arg, "-")
+	low, _ = strconv.Atoi(a)
+	high, _ = strconv.Atoi(b)
+	return low, high
+}
+
+func broken(path, must string) error {
+	return refuse(codeValidation, "1 validation error detected: Value at '%s' failed to satisfy constraint: %s", path, must)
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

@@ -1,0 +1,265 @@
+package awsemu
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	targetPrefix = "secretsmanager."
+	contentType  = "application/x-amz-json-1.1"
+	// maxBody lets 65,536 bytes through in the longest JSON spelling (\u0041 for
+	// each) with room for the rest.
+	maxBody = 1 << 20
+)
+
+// request is one call on its way through the emulator.
+type request struct {
+	call  Call
+	fault Fault
+	now   time.Time
+}
+
+// ServeHTTP answers one request of the Secrets Manager API.
+func (e *Emulator) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
+	r := &request{now: e.now()}
+	out, err := e.serve(r, hr)
+	if r.call.N > 0 && e.Observe != nil {
+		e.Observe(r.call)
+	}
+	if r.call.Lost {
+		panic(http.ErrAbortHandler) // net/http's way to close a connection without an answer
+	}
+	answer(w, out, err)
+}
+
+// serve is the order in which the service looks at a request: who signed it,
+// whether it is well formed, whether it is allowed, and only then the state.
+func (e *Emulator) serve(r *request, hr *http.Request) (any, error) {
+	signer, err := readSigner(hr)
+	if err != nil {
+		return nil, err
+	}
+	operation, body, err := readOperation(hr)
+	if err != nil {
+		return nil, err
+	}
+	r.call = describeCall(operation, body, signer)
+	e.arrive(r)
+	run, err := operations[operation](body)
+	if err != nil {
+		return nil, e.finish(r, err)
+	}
+	if err := e.disturb(r, hr); err != nil {
+		return nil, e.finish(r, err)
+	}
+	out, err := e.carryOut(r, run)
+	if r.fault.After != nil {
+		r.fault.After()
+	}
+	return out, err
+}
+
+// arrive numbers the call and asks Fault about it.
+func (e *Emulator) arrive(r *request) {
+	e.mu.Lock()
+	e.arrived++
+	r.call.N = e.arrived
+	if rec, err := e.find(r.call.Region, r.call.SecretID); err == nil {
+		r.call.Name = rec.secret.Name
+		r.call.Phase = rec.phase()
+	}
+	e.mu.Unlock()
+	if e.Fault != nil {
+		r.fault = e.Fault(r.call)
+	}
+}
+
+// carryOut runs the operation under the lock that makes calls atomic.
+func (e *Emulator) carryOut(r *request, run prepared) (any, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out any
+	err := e.authorise(r)
+	if err == nil {
+		out, err = run(e, r)
+	}
+	if err == nil { // still under the lock: an answer may share slices with the state
+		out, err = encode(out)
+	}
+	r.call.Err, r.call.Lost = code(err), r.fault.LoseResponse
+	e.log(&r.call)
+	return out, err
+}
+
+// finish logs a call that was never carried out.
+func (e *Emulator) finish(r *request, err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r.call.Err = code(err)
+	e.log(&r.call)
+	return err
+}
+
+// disturb is what Fault asks for ahead of the operation.
+func (e *Emulator) disturb(r *request, hr *http.Request) error {
+	f := r.fault
+	if f.Before != nil {
+		f.Before()
+	}
+	if err := e.pause(r, hr); err != nil {
+		return err
+	}
+	switch {
+	case f.ExpiredToken:
+		return refuse(codeExpired, "The security token included in the request is expired")
+	case f.Throttle:
+		return refuse(codeThrottled, "Rate exceeded")
+	case f.ServerError:
+		return refuse(codeInternal, "An error occurred on the server side.")
+	}
+	return nil
+}
+
+func (e *Emulator) pause(r *request, hr *http.Request) error {
+	var until <-chan time.Time // nil, for Hang: never
+	switch {
+	case r.fault.Hang:
+	case r.fault.Delay > 0:
+		timer := time.NewTimer(r.fault.Delay)
+		defer timer.Stop()
+		until = timer.C
+	default:
+		return nil
+	}
+	e.mu.Lock()
+	closing := e.lifetime().Done()
+	e.mu.Unlock()
+	select {
+	case <-until:
+		return nil
+	case <-hr.Context().Done():
+	case <-closing:
+	}
+	r.call.Lost = true
+	return errors.New("the client gave up")
+}
+
+func code(err error) string {
+	if err == nil {
+		return ""
+	}
+	var api *apiError
+	if errors.As(err, &api) {
+		return api.Code
+	}
+	return "NoAnswer"
+}
+
+// signer is who a request claims to come from. The signature is not verified: the
+// emulator knows no secret keys.
+type signer struct{ accessKey, region string }
+
+// readSigner reads the credential scope of a SigV4 header:
+// Credential=<access key>/<date>/<Region>/secretsmanager/aws4_request.
+func readSigner(hr *http.Request) (signer, error) {
+	header := hr.Header.Get("Authorization")
+	if header == "" {
+		return signer{}, refuse(codeNoToken, "Request is missing Authentication Token")
+	}
+	_, rest, ok := strings.Cut(header, "Credential=")
+	scope, _, _ := strings.Cut(rest, ",")
+	part := strings.Split(strings.TrimSpace(scope), "/")
+	if !ok || !strings.HasPrefix(header, "AWS4-HMAC-SHA256 ") || len(part) < 5 || part[0] == "" || part[len(part)-3] == "" {
+		return signer{}, refuse(codeBadSignature, "Authorization header requires a SigV4 'Credential' parameter with access key, date, Region and service.")
+	}
+	return signer{part[0], part[len(part)-3]}, nil
+}
+
+func readOperation(hr *http.Request) (string, []byte, error) {
+	operation, ok := strings.CutPrefix(hr.Header.Get("X-Amz-Target"), targetPrefix)
+	if _, known := operations[operation]; !ok || !known || hr.Method != http.MethodPost {
+		return "", nil, refuse(codeUnknown, "The requested operation is not known to this service.")
+	}
+	body, err := io.ReadAll(io.LimitReader(hr.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return "", nil, refuse(codeSerialization, "The request body could not be read.")
+	case len(body) > maxBody:
+		return "", nil, refuse(codeSerialization, "The request body is larger than any request needs.")
+	}
+	return operation, body, nil
+}
+
+// describeCall reads from the body what a Call may show. A body that does not
+// parse shows nothing; the operation itself will refuse it.
+func describeCall(operation string, body []byte, s signer) Call {
+	var in struct {
+		SecretId, Name                       string
+		SecretIdList                         []string
+		VersionId, ClientRequestToken        string
+		MoveToVersionId, RemoveFromVersionId string
+		VersionStage                         string
+		VersionStages                        []string
+	}
+	json.Unmarshal(body, &in)
+	return Call{
+		Operation: operation,
+		SecretID:  or(or(in.SecretId, in.Name), strings.Join(in.SecretIdList, ",")),
+		Version:   or(or(in.VersionId, in.MoveToVersionId), in.ClientRequestToken),
+		From:      in.RemoveFromVersionId,
+		Stage:     or(in.VersionStage, strings.Join(in.VersionStages, ",")),
+		Region:    s.region,
+		AccessKey: s.accessKey,
+	}
+}
+
+func answer(w http.ResponseWriter, out any, err error) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("x-amzn-RequestId", newUUID())
+	status := http.StatusOK
+	var api *apiError
+	switch {
+	case errors.As(err, &api):
+		status, out = api.Status, errorBody(api)
+	case err != nil:
+		status, out = http.StatusInternalServerError, errorBody(refuse(codeInternal, "An error occurred on the server side."))
+	}
+	body, err := encode(out)
+	if err != nil {
+		status = http.StatusInternalServerError
+	}
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+func encode(out any) (json.RawMessage, error) { return json.Marshal(out) }
+
+func errorBody(err *apiError) map[string]string {
+	key := "message"
+	if modelled[err.Code] {
+		key = "Message"
+	}
+	return map[string]string{"__type": err.Code, key: err.Message}
+}
+
+// stamp is a time as this protocol writes it: seconds since 1970, with a fraction.
+type stamp struct{ time.Time }
+
+func (s stamp) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, "%.3f", float64(s.UnixMilli())/1000), nil
+}
+
+// newUUID is a random (version 4) UUID.
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
