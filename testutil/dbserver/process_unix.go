@@ -1,0 +1,36 @@
+//go:build unix
+
+package dbserver
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// ownSession keeps ^C and the end of a terminal away from a child: its end is ours to order.
+func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// asServerUser is ownSession, and not root.
+func asServerUser() *syscall.SysProcAttr {
+	attr := ownSession()
+	if os.Geteuid() == 0 {
+		attr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	}
+	return attr
+}
+
+// tryLock takes the lock of an open file; false when another process has it. The lock ends with the file.
+func tryLock(f *os.File) (bool, error) {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ownedByUs reports whether info is of a file of this user that nobody else may write.
+func ownedByUs(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid() && info.Mode().Perm()&0o022 == 0
+}
