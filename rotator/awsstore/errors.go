@@ -1,0 +1,105 @@
+package awsstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go"
+	"github.com/quarterturn-dev/quarterturn/rotator"
+)
+
+// explain gives an error of the SDK its kind and a sentence. The codes are those
+// of the service model; AccessDeniedException, which the model leaves out, and the
+// throttling codes are documented with the common errors of AWS.
+func (s *Store) explain(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		kind, advice := classify(operation, api.ErrorCode(), api.ErrorMessage())
+		return fmt.Errorf("%s: %w: %w%s", operation, kind, answer{err, api}, advice)
+	}
+	return fmt.Errorf("%s: %w: %w", operation, rotator.Unreachable, silence{err, s.host()})
+}
+
+func classify(operation, code, message string) (rotator.Kind, string) {
+	switch {
+	case code == "ResourceNotFoundException":
+		return rotator.NotFound, ""
+	case code == "ResourceExistsException":
+		return rotator.Conflict, ""
+	// RemoveFromVersionId that no longer holds the label, as either of two codes.
+	case operation == "UpdateSecretVersionStage" && (code == "InvalidParameterException" || code == "InvalidRequestException"):
+		return rotator.Conflict, ""
+	case code == "InvalidRequestException":
+		return rotator.Conflict, ""
+	case code == "DecryptionFailure", code == "EncryptionFailure":
+		return rotator.Misconfigured, " (the KMS key of the secret cannot be used: see that it is enabled and not pending deletion)"
+	case strings.HasPrefix(code, "AccessDenied") && strings.Contains(message, "Access to KMS is not allowed"):
+		return rotator.Forbidden, " (the secret may be used, its KMS key may not: allow kms:Decrypt and kms:GenerateDataKey on it, in the role and in the key policy)"
+	case strings.HasPrefix(code, "AccessDenied"), strings.HasPrefix(code, "UnrecognizedClient"), strings.HasPrefix(code, "ExpiredToken"),
+		code == "InvalidClientTokenId", code == "InvalidSignatureException", code == "IncompleteSignature", code == "MissingAuthenticationTokenException":
+		return rotator.Forbidden, ""
+	case strings.Contains(code, "Throttl"), code == "TooManyRequestsException", code == "RequestLimitExceeded",
+		code == "LimitExceededException", code == "InternalServiceError", code == "ServiceUnavailable", code == "InternalFailure":
+		return rotator.Throttled, " (tried more than once)"
+	case code == "InvalidParameterException", code == "ValidationException":
+		return rotator.Misconfigured, ""
+	}
+	return rotator.Internal, ""
+}
+
+// answer prints what the service said, without the SDK's wrapping around it.
+type answer struct {
+	error
+	api smithy.APIError
+}
+
+func (a answer) Error() string { return a.api.ErrorCode() + ": " + a.api.ErrorMessage() }
+func (a answer) Unwrap() error { return a.error }
+
+// silence prints a call that got no answer.
+type silence struct {
+	error
+	host string
+}
+
+func (s silence) Error() string {
+	var dns *net.DNSError
+	var op *net.OpError
+	at := s.host
+	const route = " (a function in a VPC reaches Secrets Manager by a NAT gateway or by the interface endpoint secretsmanager with private DNS, whose security group lets port 443 in from the function)"
+	switch {
+	case errors.As(s.error, &dns):
+		return fmt.Sprintf("the name of the endpoint %s does not resolve%s", at, route)
+	case errors.Is(s.error, context.Canceled):
+		return fmt.Sprintf("the call to %s was cancelled", at)
+	case errors.Is(s.error, context.DeadlineExceeded), timeout(s.error):
+		return fmt.Sprintf("no answer from %s%s", at, route)
+	case errors.As(s.error, &op):
+		return fmt.Sprintf("no connection to %s: %v", at, op.Err)
+	}
+	return fmt.Sprintf("no usable answer from %s: %v", at, s.error)
+}
+
+func (s silence) Unwrap() error { return s.error }
+
+func timeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// host is where the calls go.
+func (s *Store) host() string {
+	o := s.client.Options()
+	if u, err := url.Parse(aws.ToString(o.BaseEndpoint)); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return "secretsmanager." + o.Region + ".amazonaws.com"
+}

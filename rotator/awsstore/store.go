@@ -1,0 +1,127 @@
+// Package awsstore is rotator.Store over AWS Secrets Manager.
+package awsstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// Store calls Secrets Manager, one API call a method. It is safe for concurrent use.
+type Store struct{ client *secretsmanager.Client }
+
+// callTime bounds one call, the SDK's own retries included. Secrets Manager
+// answers in milliseconds; what takes seconds is a missing route, and the person
+// who looks at the log should read so instead of "Task timed out".
+const callTime = 8 * time.Second
+
+// New makes a Store from a configuration. endpoint replaces the address of the
+// service; "" leaves it to the configuration (AWS_ENDPOINT_URL and the Region).
+func New(cfg aws.Config, endpoint string) *Store {
+	return &Store{secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
+		if endpoint != "" {
+			o.BaseEndpoint = aws.String(endpoint)
+		}
+		// Whatever a shared configuration asks for: bodies of these calls are
+		// secrets and must not be logged.
+		o.ClientLogMode = 0
+	})}
+}
+
+// Describe implements rotator.Store.
+func (s *Store) Describe(ctx context.Context, id string) (rotator.Metadata, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	out, err := s.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
+	if err != nil {
+		return rotator.Metadata{}, s.explain("DescribeSecret", err)
+	}
+	m := rotator.Metadata{
+		ARN:               aws.ToString(out.ARN),
+		Name:              aws.ToString(out.Name),
+		Region:            regionOf(aws.ToString(out.ARN)),
+		RotationEnabled:   out.RotationEnabled,
+		RotationLambdaARN: aws.ToString(out.RotationLambdaARN),
+		KMSKeyID:          aws.ToString(out.KmsKeyId),
+		Labels:            out.VersionIdsToStages,
+		OwningService:     aws.ToString(out.OwningService),
+		Type:              aws.ToString(out.Type),
+		PrimaryRegion:     aws.ToString(out.PrimaryRegion),
+		Deleted:           aws.ToTime(out.DeletedDate),
+		Tags:              make(map[string]string, len(out.Tags)),
+	}
+	for _, tag := range out.Tags {
+		m.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return m, nil
+}
+
+// regionOf reads the Region of arn:partition:secretsmanager:region:account:secret:name.
+func regionOf(arn string) string {
+	if part := strings.SplitN(arn, ":", 5); len(part) == 5 {
+		return part[3]
+	}
+	return ""
+}
+
+// Value implements rotator.Store.
+func (s *Store) Value(ctx context.Context, id string, v rotator.Version) (rotator.Value, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
+		SecretId:     &id,
+		VersionId:    optional(v.ID),
+		VersionStage: optional(v.Label),
+	})
+	if err != nil {
+		return rotator.Value{}, s.explain("GetSecretValue", err)
+	}
+	if out.SecretString == nil {
+		return rotator.Value{}, fmt.Errorf("value: %w: it is binary: want a JSON object stored as SecretString", rotator.Misconfigured)
+	}
+	doc, err := secret.ParseDocument(*out.SecretString)
+	if err != nil {
+		return rotator.Value{}, fmt.Errorf("value: %w: %w", rotator.Misconfigured, err)
+	}
+	return rotator.Value{VersionID: aws.ToString(out.VersionId), Document: doc}, nil
+}
+
+// Put implements rotator.Store.
+func (s *Store) Put(ctx context.Context, p rotator.Put) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId:           &p.SecretID,
+		ClientRequestToken: &p.Version,
+		RotationToken:      optional(p.RotationToken.Reveal()),
+		SecretString:       aws.String(p.Document.Encode().Reveal()),
+		VersionStages:      []string{rotator.LabelPending},
+	})
+	return s.explain("PutSecretValue", err)
+}
+
+// Promote implements rotator.Store.
+func (s *Store) Promote(ctx context.Context, id, to, from string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	_, err := s.client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId:            &id,
+		VersionStage:        aws.String(rotator.LabelCurrent),
+		MoveToVersionId:     &to,
+		RemoveFromVersionId: &from,
+	})
+	return s.explain("UpdateSecretVersionStage", err)
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,78 @@
+package rotator
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+const (
+	testARN     = "arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf"
+	testVersion = "01234567-89ab-cdef-0123-456789abcdef"
+)
+
+func TestParseEventAcceptsBothSpellings(t *testing.T) {
+	for spelled, want := range map[string]Step{
+		"createSecret": CreateSecret, "create_secret": CreateSecret,
+		"setSecret": SetSecret, "set_secret": SetSecret,
+		"testSecret": TestSecret, "test_secret": TestSecret,
+		"finishSecret": FinishSecret, "finish_secret": FinishSecret,
+	} {
+		e, err := ParseEvent([]byte(`{"Step":"` + spelled + `","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"6f1e8f6a-canary-0000-0000-000000000000","Unknown":[1]}`))
+		if err != nil || e.Step != want || e.SecretID != testARN || e.Version != testVersion || e.RotationToken.Empty() {
+			t.Errorf("%s: %+v, %v", spelled, e, err)
+		}
+	}
+}
+
+func TestParseEventRefuses(t *testing.T) {
+	ok := func(step, id, token string) string {
+		return `{"Step":"` + step + `","SecretId":"` + id + `","ClientRequestToken":"` + token + `"}`
+	}
+	for name, c := range map[string]struct{ payload, says string }{
+		"nothing":                 {``, "not a rotation event"},
+		"null":                    {`null`, "Step is missing"},
+		"a string":                {`"createSecret"`, "not a rotation event"},
+		"an array":                {`[]`, "not a rotation event"},
+		"a number for a string":   {`{"Step":1}`, "not a rotation event"},
+		"no step":                 {ok("", testARN, testVersion), "Step is missing"},
+		"another step":            {ok("dropSecret", testARN, testVersion), `"dropSecret"`},
+		"other case":              {ok("CreateSecret", testARN, testVersion), `"CreateSecret"`},
+		"a step of a megabyte":    {ok(strings.Repeat("x", 1<<20), testARN, testVersion), "Step is"},
+		"a step with a line feed": {ok(`a\nERROR forged`, testARN, testVersion), `\n`},
+		"no secret":               {ok("setSecret", "", testVersion), "SecretId is missing"},
+		"a secret with an escape": {ok("setSecret", `a\u001b[2J`, testVersion), "SecretId is not"},
+		"a secret beyond ASCII":   {ok("setSecret", `ärn`, testVersion), "SecretId is not"},
+		"a secret of 3 KB":        {ok("setSecret", strings.Repeat("a", 3000), testVersion), "SecretId is not"},
+		"no token":                {ok("setSecret", testARN, ""), "ClientRequestToken"},
+		"a short token":           {ok("setSecret", testARN, "short"), "ClientRequestToken"},
+		"a long token":            {ok("setSecret", testARN, strings.Repeat("a", 65)), "ClientRequestToken"},
+		"a token with a tab":      {ok("setSecret", testARN, strings.Repeat("a", 32)+`\t`), "ClientRequestToken"},
+	} {
+		_, err := ParseEvent([]byte(c.payload))
+		switch {
+		case !errors.Is(err, Misconfigured) || !strings.Contains(err.Error(), c.says):
+			t.Errorf("%s: want a Misconfigured error that says %q, got: %v", name, c.says, err)
+		case len(err.Error()) > 400 || strings.ContainsAny(err.Error(), "\n\x1b\t"):
+			t.Errorf("%s: the error is not fit for a log: %d bytes", name, len(err.Error()))
+		}
+	}
+}
+
+func FuzzParseEvent(f *testing.F) {
+	f.Add([]byte(`{"Step":"createSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"x"}`))
+	f.Add([]byte(`{"Step":"set_secret","SecretId":"a\u0000","ClientRequestToken":null}`))
+	f.Add([]byte(`[{"Step":{}}]`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		e, err := ParseEvent(payload)
+		if err != nil {
+			if KindOf(err) != Misconfigured || len(err.Error()) > 400 || !printable(err.Error()) {
+				t.Fatalf("not an error fit for a log: %q", err)
+			}
+			return
+		}
+		if err := e.validate(); err != nil {
+			t.Fatalf("accepted, and invalid: %v", err)
+		}
+	})
+}

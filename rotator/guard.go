@@ -1,0 +1,67 @@
+package rotator
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// open reads the state of the secret and says whether this event may still act on
+// it. done means that the version is AWSCURRENT already: a duplicate, or another
+// attempt after success, which must change nothing.
+//
+// The checks are those of AWS's templates, in their order, behind those for
+// secrets that are not ours to rotate at all.
+func (v *visit) open(ctx context.Context) (m Metadata, done bool, err error) {
+	err = v.again(ctx, notYetSeen, func() error {
+		if m, err = v.Store.Describe(ctx, v.event.SecretID); err != nil {
+			return fmt.Errorf("secret: %w", err)
+		}
+		done, err = admit(m, v.event.Version)
+		return err
+	})
+	return m, done, err
+}
+
+// notYetSeen marks a refusal that a stale answer of DescribeSecret can cause: the
+// service made the version only just now.
+const notYetSeen Kind = "no such version of the secret"
+
+func admit(m Metadata, version string) (done bool, err error) {
+	switch {
+	case !m.Deleted.IsZero():
+		return false, fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret) or stop rotating it", Misconfigured)
+	case m.OwningService != "":
+		return false, fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; as a superuser's secret it can be used", Misconfigured, m.OwningService)
+	case m.Type != "":
+		return false, fmt.Errorf("secret: %w: a managed external secret of type %s, which Secrets Manager rotates without a function", Misconfigured, m.Type)
+	case m.PrimaryRegion != "" && m.PrimaryRegion != m.Region:
+		return false, fmt.Errorf("secret: %w: a replica of the secret in %s: rotate it there, and the new value is replicated to %s", Misconfigured, m.PrimaryRegion, m.Region)
+	case m.RotationEnabled != nil && !*m.RotationEnabled:
+		return false, fmt.Errorf("secret: %w: rotation is turned off (cancelled, perhaps, since this event was sent): aws secretsmanager rotate-secret turns it on", Conflict)
+	}
+
+	labels, known := m.Labels[version]
+	switch {
+	case !known:
+		return false, fmt.Errorf("version %s: %w: %w", version, Conflict, notYetSeen)
+	case m.Has(version, LabelCurrent):
+		return true, nil
+	case !m.Has(version, LabelPending):
+		return false, fmt.Errorf("version %s: %w: it is labelled %s, not AWSPENDING: another rotation has taken its place, or somebody moved the label", version, Conflict, strings.Join(labels, ", "))
+	}
+	return false, nil
+}
+
+// promoted says whether the version became AWSCURRENT, whoever did it and
+// whatever we were told of the call that may have done it.
+func (v *visit) promoted(ctx context.Context) bool {
+	err := v.again(ctx, notYetSeen, func() error {
+		m, err := v.Store.Describe(ctx, v.event.SecretID)
+		if err == nil && !m.Has(v.event.Version, LabelCurrent) {
+			err = notYetSeen
+		}
+		return err
+	})
+	return err == nil
+}

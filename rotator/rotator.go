@@ -1,0 +1,111 @@
+package rotator
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// Rotator turns secrets. Only Store and Strategy are required. It is a value
+// without state: one Rotator serves any number of events, also at once.
+type Rotator struct {
+	Store    Store
+	Strategy Strategy
+	Policy   secret.Policy // how new passwords are made; zero: AWS's defaults
+
+	// Observe is told of every step when it has ended; nil: nobody is. It is the
+	// one way out to logs and metrics.
+	Observe func(context.Context, Record)
+
+	// Margin is kept back from the deadline of the invocation, so that there is
+	// time left to say what happened before Lambda ends the process. 0: 500 ms.
+	Margin time.Duration
+	// ApplyTime is how much time setSecret must have left before it touches the
+	// database: half a change is what a rotation must never leave. 0: 10 s.
+	ApplyTime time.Duration
+	// Reread is how long to wait before each further look at something that was
+	// written a moment ago: Secrets Manager is eventually consistent. Its length
+	// bounds the looks. nil: 100 ms, 300 ms, 900 ms.
+	Reread []time.Duration
+}
+
+// Record is what a step did, for logs and metrics. It holds no secret.
+type Record struct {
+	Step    Step
+	Secret  string // as the event named it
+	Version string
+	Outcome Outcome
+	Notes   []string // sentences: what was done, in order
+	Err     error    // a *StepError, or nil
+	Kind    Kind     // of Err
+	Stack   string   // of a panic
+	Start   time.Time
+	Elapsed time.Duration
+}
+
+// Outcome is how a step ended.
+type Outcome string
+
+const (
+	Done        Outcome = "done"
+	AlreadyDone Outcome = "already done" // a duplicate, or another attempt after success
+	Tested      Outcome = "tested"       // the service's configuration test passed; nothing changed
+	Failed      Outcome = "failed"
+)
+
+// HandleJSON runs one step, from the event as Lambda delivers it.
+func (r Rotator) HandleJSON(ctx context.Context, payload []byte) error {
+	e, err := ParseEvent(payload)
+	return r.handle(ctx, e, err)
+}
+
+// Handle runs one step. Its error is a *StepError whose text is safe to log.
+func (r Rotator) Handle(ctx context.Context, e Event) error {
+	return r.handle(ctx, e, e.validate())
+}
+
+func (r Rotator) handle(ctx context.Context, e Event, invalid error) (err error) {
+	if invalid != nil {
+		e = Event{Step: "event"} // what it names is not fit for logs and metrics
+	}
+	v := &visit{Rotator: r, event: e}
+	v.record = Record{Step: e.Step, Secret: e.SecretID, Version: e.Version, Start: time.Now()}
+	v.scrub.Add(e.RotationToken)
+	defer func() {
+		if p := recover(); p != nil {
+			// The value may hold anything; the stack holds addresses, not values.
+			err = fmt.Errorf("%w: panic: %v", Internal, p)
+			v.record.Stack = string(debug.Stack())
+		}
+		err = v.close(ctx, err)
+	}()
+
+	if invalid != nil {
+		return invalid
+	}
+	turning, cancel := r.withMargin(ctx)
+	defer cancel()
+	v.record.Outcome, err = v.turn(turning)
+	return err
+}
+
+// withMargin ends a step before Lambda does.
+func (r Rotator) withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline.Add(-or(r.Margin, 500*time.Millisecond)))
+}
+
+// or gives a setting, or what its zero value stands for.
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}

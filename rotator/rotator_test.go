@@ -1,0 +1,189 @@
+package rotator_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+// The budget of one rotation, preflight included, and what of it the preflight is
+// to have: one probe, and one login of each account involved.
+var budgets = map[string]struct{ calls, logins, preflightCalls, preflightLogins int }{
+	"single":      {10, 3, 1, 1},
+	"superuser":   {12, 5, 2, 2},
+	"alternating": {12, 5, 2, 2},
+}
+
+// TestBudgetOfCallsAndLogins: at most 10 API calls and 3 logins for single user, 12
+// and 5 with a superuser's secret.
+func TestBudgetOfCallsAndLogins(t *testing.T) {
+	for strategy, budget := range budgets {
+		s := newStory(t)
+		s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion AWSCURRENT app/p1\nrotate")
+		calls := len(s.aws.Calls()) - 1 // RotateSecret itself
+		logins := 0
+		for _, entry := range s.db.Journal() {
+			if strings.HasPrefix(entry, "login ") {
+				logins++
+			}
+		}
+		if calls > budget.calls-budget.preflightCalls || logins > budget.logins-budget.preflightLogins {
+			t.Errorf("%s: %d calls and %d logins; the budget is %d and %d, and of that %d and %d are the preflight's",
+				strategy, calls, logins, budget.calls, budget.logins, budget.preflightCalls, budget.preflightLogins)
+		}
+		s.aws.ResetCalls()
+		version := s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID
+		before := s.aws.Snapshot(s.arn)
+		for _, step := range []rotator.Step{rotator.CreateSecret, rotator.SetSecret, rotator.TestSecret, rotator.FinishSecret} {
+			s.aws.ResetCalls()
+			if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, Version: version}); err != nil {
+				t.Errorf("%s: %s of a finished rotation: %v", strategy, step, err)
+			}
+			if n := len(s.aws.Calls()); n > 2 {
+				t.Errorf("%s: %s of a finished rotation makes %d calls, at most 2 are allowed", strategy, step, n)
+			}
+		}
+		if d := before.Diff(s.aws.Snapshot(s.arn)); len(d) > 0 {
+			t.Errorf("%s: running a finished rotation again changed: %v", strategy, d)
+		}
+	}
+}
+
+// TestDuplicatesAtTheSameTime: the service may deliver an event twice at once.
+func TestDuplicatesAtTheSameTime(t *testing.T) {
+	for _, strategy := range []string{"single", "superuser", "alternating"} {
+		for range 20 {
+			s := newStory(t)
+			s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+			for _, step := range []rotator.Step{rotator.CreateSecret, rotator.SetSecret, rotator.TestSecret, rotator.FinishSecret} {
+				var both sync.WaitGroup
+				for range 3 {
+					both.Go(func() {
+						if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, Version: awsemu.VersionID(2)}); err != nil {
+							t.Errorf("%s: %s, three times at once: %v", strategy, step, err)
+						}
+					})
+				}
+				both.Wait()
+			}
+			if holder := s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID; holder != awsemu.VersionID(2) || !s.works("AWSCURRENT") {
+				t.Fatalf("%s: AWSCURRENT is on %s, and works: %v", strategy, holder, s.works("AWSCURRENT"))
+			}
+		}
+	}
+}
+
+// TestRotationTokenIsPassedOn: without it a rotation across accounts, or by an
+// assumed role, fails ("was not created by Lambda"; user pain 10).
+func TestRotationTokenIsPassedOn(t *testing.T) {
+	s := newStory(t)
+	s.aws.RequireToken = true
+	if log := s.run("account app/p1\nversion AWSCURRENT app/p1\nrotate"); !strings.Contains(log, "RotationSucceeded") {
+		t.Errorf("the rotation did not succeed:\n%s", log)
+	}
+}
+
+// canary is a strategy that fails with a secret in its error, as drivers do.
+type canary struct{ fail func(rotator.Rotation) error }
+
+func (c canary) Next(_ context.Context, r rotator.Rotation) (secret.Document, error) {
+	return r.Current.SetPassword(secret.NewPassword("canary-proposed-password")), c.fail(r)
+}
+func (c canary) Apply(_ context.Context, r rotator.Rotation) error  { return c.fail(r) }
+func (c canary) Verify(_ context.Context, r rotator.Rotation) error { return c.fail(r) }
+
+// TestNoSecretInAnyError: not in the error, not in what the observer sees, whatever
+// a strategy or a driver puts into its text, and not in a panic.
+func TestNoSecretInAnyError(t *testing.T) {
+	const other = "canary-api-key-of-the-application"
+	for name, fail := range map[string]func(rotator.Rotation) error{
+		"an error": func(r rotator.Rotation) error {
+			r.Note("tried %s", r.Current.Password().Reveal())
+			return fmt.Errorf("%w: statement: ALTER USER app PASSWORD '%s' -- %s %s", rotator.Privilege, r.Current.Password().Reveal(), r.Pending.Password().Reveal(), r.Current.Text("apikey"))
+		},
+		"a panic": func(r rotator.Rotation) error {
+			panic(fmt.Sprintf("%q %q", r.Current.Password().Reveal(), r.Pending.Password().Reveal()))
+		},
+	} {
+		s := newStory(t)
+		s.run("account app/p1\nversion AWSCURRENT app/p1 apikey=" + other + "\nversion AWSPENDING app/p2\nstate")
+		var seen []string
+		s.rotator.Strategy = canary{fail}
+		s.rotator.Observe = func(_ context.Context, r rotator.Record) {
+			text, _ := json.Marshal(r)
+			seen = append(seen, string(text), fmt.Sprintf("%+v %v", r, r.Err), strings.Join(r.Notes, " "))
+		}
+		for _, step := range []rotator.Step{rotator.CreateSecret, rotator.SetSecret, rotator.TestSecret} {
+			err := s.rotator.Handle(t.Context(), rotator.Event{
+				Step: step, SecretID: s.arn, Version: awsemu.VersionID(2), RotationToken: secret.NewPassword(token),
+			})
+			var named *rotator.StepError
+			if !errors.As(err, &named) || named.Step != step {
+				t.Fatalf("%s: %s: %T", name, step, err)
+			}
+			seen = append(seen, err.Error(), fmt.Sprintf("%+v %#v", err, err))
+		}
+		for _, text := range seen {
+			if strings.Contains(text, "canary-") {
+				t.Errorf("%s: a secret is in %q", name, text)
+			}
+		}
+	}
+}
+
+// leaky is a store whose client puts requests into its errors.
+type leaky struct{ rotator.Store }
+
+func (leaky) Put(_ context.Context, p rotator.Put) error {
+	return fmt.Errorf("%w: request %s %s", rotator.Internal, p.Document.Encode().Reveal(), p.RotationToken.Reveal())
+}
+
+// TestNoProposedSecretInAnyError: a value that was only proposed is a secret too.
+func TestNoProposedSecretInAnyError(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+	s.rotator.Strategy = canary{func(rotator.Rotation) error { return nil }}
+	s.rotator.Store = leaky{s.rotator.Store}
+	err := s.rotator.Handle(t.Context(), rotator.Event{
+		Step: rotator.CreateSecret, SecretID: s.arn, Version: awsemu.VersionID(2), RotationToken: secret.NewPassword(token),
+	})
+	if err == nil || strings.Contains(err.Error(), "canary-") {
+		t.Errorf("a secret, or nothing at all, is in the error: %q", err)
+	}
+}
+
+// TestAReplicaInItsRegionIsRefused on the wire, by what DescribeSecret says there.
+func TestAReplicaInItsRegionIsRefused(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+	if _, err := s.sdk.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: &s.arn, AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String("eu-west-1")}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	there := s.config
+	there.Region = "eu-west-1"
+	r := s.rotator
+	r.Store = awsstore.New(there, s.url)
+	arn := strings.Replace(s.arn, "us-east-1", "eu-west-1", 1)
+	err := r.Handle(t.Context(), rotator.Event{Step: rotator.CreateSecret, SecretID: arn, Version: awsemu.VersionID(2)})
+	if !errors.Is(err, rotator.Misconfigured) || !strings.Contains(err.Error(), "replica of the secret in us-east-1") {
+		t.Errorf("want a refusal that names the primary Region, got: %v", err)
+	}
+	if r.Store = s.rotator.Store; r.Handle(t.Context(), rotator.Event{Step: rotator.CreateSecret, SecretID: s.arn, Version: awsemu.VersionID(2)}) != nil {
+		t.Error("the primary, which has a replica, is refused")
+	}
+}

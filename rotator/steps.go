@@ -1,0 +1,166 @@
+package rotator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// turn runs the step of the event.
+func (v *visit) turn(ctx context.Context) (Outcome, error) {
+	switch v.event.Step {
+	case CreateSecret:
+		return v.create(ctx)
+	case SetSecret:
+		return v.set(ctx)
+	case TestSecret:
+		return v.test(ctx)
+	default:
+		return v.finish(ctx)
+	}
+}
+
+// begin passes the guards and reads the value that the rotation starts from.
+func (v *visit) begin(ctx context.Context) (current secret.Document, done bool, err error) {
+	if _, done, err = v.open(ctx); err == nil && !done {
+		current, err = v.current(ctx)
+	}
+	return current, done, err
+}
+
+// create gives the pending version a value. Nothing is read first to learn
+// whether it has one: PutSecretValue never overwrites, and says so.
+func (v *visit) create(ctx context.Context) (Outcome, error) {
+	current, done, err := v.begin(ctx)
+	if err != nil || done {
+		return AlreadyDone, err
+	}
+	next, err := v.Strategy.Next(ctx, v.rotation(current, secret.Document{}))
+	if err != nil {
+		return Failed, fmt.Errorf("new value: %w", err)
+	}
+	v.scrub.AddDocument(next)
+	err = v.Store.Put(ctx, Put{
+		SecretID:      v.event.SecretID,
+		Version:       v.event.Version,
+		RotationToken: v.event.RotationToken,
+		Document:      next,
+	})
+	if errors.Is(err, Conflict) {
+		v.note("kept the pending value that an earlier attempt stored")
+		return AlreadyDone, nil
+	}
+	if err != nil {
+		return Failed, fmt.Errorf("AWSPENDING: %w", err)
+	}
+	v.note("stored a new pending value; nothing else has changed")
+	return Done, nil
+}
+
+// set makes the pending value count. The labels are read afresh, although that
+// costs a call: a late duplicate after CancelRotateSecret must not touch the
+// database.
+func (v *visit) set(ctx context.Context) (Outcome, error) {
+	current, done, err := v.begin(ctx)
+	if err != nil || done {
+		return AlreadyDone, err
+	}
+	pending, err := v.pending(ctx)
+	if errors.Is(err, NotFound) {
+		return Failed, fmt.Errorf("%w (createSecret has not stored one: rotate again, and the service begins there)", err)
+	}
+	if err != nil {
+		return Failed, err
+	}
+	if err := v.enoughTime(ctx); err != nil {
+		return Failed, err
+	}
+	err = v.Strategy.Apply(ctx, v.rotation(current, pending))
+	if errors.Is(err, PolicyRejected) {
+		return Failed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help: discard it with aws secretsmanager update-secret-version-stage --secret-id %s --version-stage AWSPENDING --remove-from-version-id %s, adjust the password settings of the function, and rotate again)", err, v.event.SecretID, v.event.Version)
+	}
+	if err != nil {
+		return Failed, err
+	}
+	return Done, nil
+}
+
+// enoughTime refuses to begin a change that could be cut off.
+func (v *visit) enoughTime(ctx context.Context) error {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return nil
+	}
+	need, left := or(v.ApplyTime, 10*time.Second), time.Until(deadline)
+	if left < need {
+		return fmt.Errorf("%w: %s left and a change of the database may take %s: nothing was changed; raise the timeout of the function", OutOfTime, left.Round(100*time.Millisecond), need)
+	}
+	return nil
+}
+
+// test proves the pending value. Reading it by id and label at once proves the
+// label too, so that nothing else is asked of the service on the common path.
+func (v *visit) test(ctx context.Context) (Outcome, error) {
+	pending, err := v.pending(ctx)
+	switch {
+	case errors.Is(err, Conflict):
+		// Not pending any more: harmless if the rotation has ended with it.
+		if _, done, guard := v.open(ctx); guard != nil || done {
+			return AlreadyDone, guard
+		}
+		return Failed, err
+	case errors.Is(err, NotFound):
+		return v.testConfiguration(ctx)
+	case err != nil:
+		return Failed, err
+	}
+	if err := v.Strategy.Verify(ctx, v.rotation(secret.Document{}, pending)); err != nil {
+		return Failed, fmt.Errorf("pending credentials: %w", err)
+	}
+	return Done, nil
+}
+
+// testConfiguration answers aws secretsmanager rotate-secret
+// --no-rotate-immediately, for which the service calls testSecret alone, on a
+// pending version that has no value and is taken away afterwards. The credentials
+// in use must work; nothing changes.
+func (v *visit) testConfiguration(ctx context.Context) (Outcome, error) {
+	current, done, err := v.begin(ctx)
+	if err != nil || done {
+		return AlreadyDone, err
+	}
+	if err := v.Strategy.Verify(ctx, v.rotation(secret.Document{}, current)); err != nil {
+		return Failed, fmt.Errorf("current credentials: %w", err)
+	}
+	v.note("configuration test: the pending version is empty, the current credentials work, nothing was changed")
+	return Tested, nil
+}
+
+// finish moves AWSCURRENT, in one call that fails if somebody else moved it first.
+// AWSPENDING stays where it is: taking it away with a second call would tell the
+// service that the rotation failed; it does so itself.
+func (v *visit) finish(ctx context.Context) (Outcome, error) {
+	m, done, err := v.open(ctx)
+	if err != nil || done {
+		return AlreadyDone, err
+	}
+	from := m.Holder(LabelCurrent)
+	if from == "" {
+		return Failed, fmt.Errorf("secret: %w: no version carries AWSCURRENT, so there is nothing to move the label from", Conflict)
+	}
+	err = v.Store.Promote(ctx, v.event.SecretID, v.event.Version, from)
+	// Any error but a refusal may hide that the label has moved: an answer that was
+	// lost and a second try that found the work done look like failures.
+	if err != nil && !errors.Is(err, Forbidden) && v.promoted(ctx) {
+		v.note("AWSCURRENT is on the new version already")
+		return AlreadyDone, nil
+	}
+	if err != nil {
+		return Failed, fmt.Errorf("AWSCURRENT: %w", err)
+	}
+	v.note("moved AWSCURRENT from version %s to version %s", from, v.event.Version)
+	return Done, nil
+}

@@ -1,0 +1,86 @@
+package rotator
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// The staging labels that Secrets Manager gives a meaning to.
+const (
+	LabelCurrent  = "AWSCURRENT"
+	LabelPending  = "AWSPENDING"
+	LabelPrevious = "AWSPREVIOUS"
+)
+
+// Store is the part of Secrets Manager that a rotation needs: one method for
+// each permission of the rotation role. Every method makes one API call (the
+// SDK's own retries aside) and wraps its failures with a Kind: NotFound,
+// Forbidden, Throttled, Conflict, Unreachable, or another that fits.
+type Store interface {
+	// Describe reads labels and configuration (DescribeSecret).
+	Describe(ctx context.Context, secretID string) (Metadata, error)
+	// Value reads the version that v names (GetSecretValue). NotFound means that
+	// there is no such version, or that it has no value yet; Conflict means that
+	// the version exists and does not carry the label.
+	Value(ctx context.Context, secretID string, v Version) (Value, error)
+	// Put gives the pending version its value (PutSecretValue). Conflict means
+	// that the version has a different value already (ResourceExistsException).
+	Put(ctx context.Context, p Put) error
+	// Promote moves AWSCURRENT from one version to another, and fails with
+	// Conflict if from does not hold it any more (UpdateSecretVersionStage).
+	Promote(ctx context.Context, secretID, to, from string) error
+}
+
+// Version names a version of a secret, by id, by label, or by both, in which
+// case the two must agree. The zero Version is AWSCURRENT.
+type Version struct{ ID, Label string }
+
+// Value is what a version holds.
+type Value struct {
+	VersionID string
+	Document  secret.Document
+}
+
+// Put is a value for the pending version of a rotation.
+type Put struct {
+	SecretID string
+	Version  string // the event's ClientRequestToken: it becomes the version's id
+	// RotationToken comes from the event and proves to Secrets Manager that the
+	// value was made by the rotation function, which cross-account rotation and
+	// assumed roles need. It is as sensitive as a password.
+	RotationToken secret.Password
+	Document      secret.Document
+}
+
+// Metadata is what DescribeSecret says, as far as a rotation cares.
+type Metadata struct {
+	ARN, Name         string
+	Region            string              // of the ARN
+	RotationEnabled   *bool               // nil: rotation was never set up
+	RotationLambdaARN string              //
+	KMSKeyID          string              // "": aws/secretsmanager
+	Labels            map[string][]string // version id to its labels
+	OwningService     string              // "rds" and so on: that service rotates it
+	Type              string              // a partner's managed external secret
+	PrimaryRegion     string              // differs from Region on a replica
+	Deleted           time.Time           // not zero: scheduled for deletion
+	Tags              map[string]string
+}
+
+// Holder gives the id of the version that carries a label, or "".
+func (m Metadata) Holder(label string) string {
+	for id, labels := range m.Labels {
+		if slices.Contains(labels, label) {
+			return id
+		}
+	}
+	return ""
+}
+
+// Has says whether a version carries a label.
+func (m Metadata) Has(version, label string) bool {
+	return slices.Contains(m.Labels[version], label)
+}

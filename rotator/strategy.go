@@ -1,0 +1,51 @@
+package rotator
+
+import (
+	"context"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// Strategy rotates one kind of credential. The core has checked the event, the
+// secret and its labels before it calls, and moves labels afterwards; a Strategy
+// never sees either. All three methods may be called again at any time, also at
+// the same time by a duplicate invocation, and must then come to the same end.
+//
+// An error wraps the Kind that fits. LoginRejected has a strict meaning, see there.
+type Strategy interface {
+	// Next proposes the pending value from r.Current. It changes nothing
+	// anywhere and keeps every member that it has no reason to change.
+	Next(ctx context.Context, r Rotation) (secret.Document, error)
+	// Apply makes r.Pending valid where the credential is used. It returns nil
+	// when it is so already. It checks that r.Pending and r.Current name the same
+	// account and place before it sends a password anywhere.
+	Apply(ctx context.Context, r Rotation) error
+	// Verify proves that r.Pending works, by using it. It changes nothing.
+	Verify(ctx context.Context, r Rotation) error
+}
+
+// Rotation is what a Strategy works on: one secret, one pending version.
+type Rotation struct {
+	SecretARN string
+	Version   string // id of the pending version
+
+	Current secret.Document // the value under AWSCURRENT; zero in Verify
+	Pending secret.Document // the value under AWSPENDING; zero in Next
+
+	// Previous reads the value under AWSPREVIOUS; NotFound if there is none.
+	Previous func(ctx context.Context) (secret.Document, error)
+	// Related reads AWSCURRENT of another secret, such as a superuser's.
+	Related func(ctx context.Context, secretID string) (secret.Document, error)
+	// Policy is how new passwords are made.
+	Policy secret.Policy
+	// Notes takes sentences for the log: what was done, to which account. nil:
+	// they are dropped.
+	Notes func(format string, args ...any)
+}
+
+// Note leaves a sentence for the log.
+func (r Rotation) Note(format string, args ...any) {
+	if r.Notes != nil {
+		r.Notes(format, args...)
+	}
+}

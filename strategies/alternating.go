@@ -1,0 +1,133 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// AlternatingUsers rotates a pair of accounts in turn: while one gets a new
+// password, clients go on with the other, and none is ever refused. A superuser,
+// whose secret masterarn names, does the work.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotation-strategy.html
+//
+// The pair is app and app_clone, by AWS's rule, so that pairs which AWS's templates
+// made go on alternating. Where the secret has the key alternateUsername, the pair
+// is username and alternateUsername, made beforehand: the two change places in the
+// secret at every rotation, and only passwords are set.
+type AlternatingUsers struct {
+	Engine CloningEngine
+	// RotateOnly sets passwords and never creates or aligns the clone.
+	RotateOnly bool
+}
+
+// Next implements rotator.Strategy.
+func (a AlternatingUsers) Next(_ context.Context, r rotator.Rotation) (secret.Document, error) {
+	t := a.Engine.Traits()
+	current, err := t.login(r.Current)
+	if err != nil {
+		return secret.Document{}, err
+	}
+	pair, err := t.pair(r.Current, current.User)
+	if err != nil {
+		return secret.Document{}, err
+	}
+	next, err := withNewPassword(t, r)
+	if err != nil {
+		return secret.Document{}, err
+	}
+	next = next.Set(keyUser, pair.Next)
+	if next.Has(keyAlternate) {
+		next = next.Set(keyAlternate, current.User)
+	}
+	return next, nil
+}
+
+// Apply implements rotator.Strategy. On the common path it logs in twice: as the
+// current user, to see that the secret is in good hands, and as the superuser.
+func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
+	t := a.Engine.Traits()
+	current, pending, pair, err := a.logins(t, r)
+	if err != nil {
+		return err
+	}
+	ping := func(as Login) error { return a.Engine.Ping(ctx, as) }
+	ours := func(user string) bool { return user == pair.Original || user == pair.Clone }
+	as, label, err := firstAccepted(
+		candidate{rotator.LabelCurrent, always(current), ping},
+		candidate{rotator.LabelPending, always(pending), ping},
+		candidate{rotator.LabelPrevious, previous(ctx, t, r, current, ours), ping},
+	)
+	if err != nil {
+		return err
+	}
+	if label == rotator.LabelPending {
+		r.Note("user %q has the pending password already", pending.User)
+		return nil
+	}
+	admin, err := superuser(ctx, t, r, as)
+	if err != nil {
+		return err
+	}
+	if a.rotateOnly(r.Current) {
+		err = a.Engine.SetPassword(ctx, admin, pair.Next, pending.Password)
+	} else {
+		err = a.Engine.EnsureClone(ctx, admin, pair, pending.Password)
+	}
+	if err != nil {
+		return fmt.Errorf("superuser %q: %w", admin.User, err)
+	}
+	r.Note("superuser %q set the password of user %q; user %q (known by %s) keeps its own", admin.User, pair.Next, pair.InUse(), label)
+	return nil
+}
+
+func (a AlternatingUsers) rotateOnly(d secret.Document) bool {
+	return a.RotateOnly || d.Has(keyAlternate)
+}
+
+// logins reads both values and refuses a pending one for any account but the other
+// of the pair, or for another place.
+func (a AlternatingUsers) logins(t Traits, r rotator.Rotation) (current, pending Login, pair Pair, err error) {
+	if current, err = t.login(r.Current); err != nil {
+		return current, pending, pair, fmt.Errorf("AWSCURRENT: %w", err)
+	}
+	if pending, err = t.login(r.Pending); err != nil {
+		return current, pending, pair, fmt.Errorf("AWSPENDING: %w", err)
+	}
+	if pair, err = t.pair(r.Current, current.User); err != nil {
+		return current, pending, pair, fmt.Errorf("AWSCURRENT: %w", err)
+	}
+	if pending.User != pair.Next {
+		return current, pending, pair, fmt.Errorf("AWSPENDING: %w: it is for user %q and the other user beside %q is %q", rotator.Conflict, pending.User, current.User, pair.Next)
+	}
+	return current, pending, pair, samePlace(current, pending)
+}
+
+// pair says who takes turns with user: the account that the secret names, or
+// AWS's rule, by which a name with the suffix is a clone and any other is not.
+func (t Traits) pair(d secret.Document, user string) (Pair, error) {
+	pair := Pair{Original: user, Clone: user + t.CloneSuffix}
+	pair.Next = pair.Clone
+	if original, isClone := strings.CutSuffix(user, t.CloneSuffix); isClone {
+		pair = Pair{Original: original, Clone: user, Next: original}
+	}
+	if d.Has(keyAlternate) {
+		other := d.Text(keyAlternate)
+		pair = Pair{Original: user, Clone: other, Next: other}
+	}
+	switch {
+	case pair.Next == "" || pair.Next == user:
+		return pair, fmt.Errorf("secret: %w: nobody takes turns with user %q: give the other user in alternateUsername", rotator.Misconfigured, user)
+	case t.checkUser(pair.Next) != nil:
+		return pair, fmt.Errorf("%w (use a shorter name, or give the other user of a pair that exists in alternateUsername)", t.checkUser(pair.Next))
+	}
+	return pair, nil
+}
+
+// Verify implements rotator.Strategy: one login.
+func (a AlternatingUsers) Verify(ctx context.Context, r rotator.Rotation) error {
+	return SingleUser{Engine: a.Engine}.Verify(ctx, r)
+}

@@ -1,0 +1,81 @@
+package strategies
+
+import (
+	"context"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// Engine is one kind of database. It is stateless: each method logs in as the
+// given account, does one thing and logs out, and obeys ctx in dial, handshake
+// and every statement. A silent server must not hold it past its deadline.
+//
+// Every error wraps a rotator.Kind beside its cause. rotator.LoginRejected is
+// wrapped when, and only when, the server answered and did not accept these
+// credentials, so that another password might do; every other failure (network,
+// TLS, missing database, no free connection, an account that may not log in) has
+// its own kind. No error and no statement text holds a password.
+type Engine interface {
+	// Traits gives the engine's names and limits, as data.
+	Traits() Traits
+	// Ping logs in and runs a statement. A server that would let any password in
+	// (PostgreSQL's trust) is an error: such a login proves nothing.
+	Ping(ctx context.Context, as Login) error
+	// SetPassword gives user a new password. user is as.User for a self-change;
+	// otherwise as is a superuser. Attributes and rights of the account stay.
+	SetPassword(ctx context.Context, as Login, user string, p secret.Password) error
+}
+
+// CloningEngine is an Engine on which AlternatingUsers works.
+type CloningEngine interface {
+	Engine
+	// EnsureClone makes both accounts of a pair able to do the same, creates the
+	// clone if it is missing, and gives pair.Next the password p. as is a
+	// superuser. It runs at every rotation and comes to the same end each time.
+	EnsureClone(ctx context.Context, as Login, pair Pair, p secret.Password) error
+}
+
+// Pair is two accounts that take turns.
+type Pair struct {
+	Original string // the account that came first and owns the rights
+	Clone    string // the account that can do whatever Original can
+	Next     string // Original or Clone: whose password is set now
+}
+
+// InUse gives the account of the pair that clients log in with until the
+// rotation ends: it must not be disturbed.
+func (p Pair) InUse() string {
+	if p.Next == p.Original {
+		return p.Clone
+	}
+	return p.Original
+}
+
+// Traits are an engine's names and limits.
+type Traits struct {
+	Name            string   // for people: "PostgreSQL"
+	Engines         []string // values of the secret's engine key that it serves
+	Port            int      // if the secret names none
+	Database        string   // if the secret names none; may be ""
+	CloneSuffix     string   // AWS's: "_clone"
+	MaxUserBytes    int      // longer names are refused, never cut
+	MaxPasswordSize int      // in bytes; 0: no limit worth naming
+	Exclude         string   // characters that AWS's template leaves out of passwords
+}
+
+// Login is an account at a place.
+type Login struct {
+	Host     string
+	Port     int
+	Database string // may be ""
+	User     string
+	Password secret.Password
+	TLS      TLS
+}
+
+// TLS says how a connection is protected. The zero value is TLS with the
+// certificate verified against the engine's roots and the host name.
+type TLS struct {
+	Off        bool   // the secret says "ssl": false, and nothing else may
+	ServerName string // checked in place of the host; serves CNAMEs
+}

@@ -1,0 +1,126 @@
+package strategies
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// The keys of a database secret. All but the last two are AWS's.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html
+const (
+	keyEngine    = "engine"
+	keyHost      = "host"
+	keyPort      = "port"
+	keyDatabase  = "dbname"
+	keyUser      = "username"
+	keyPassword  = "password"
+	keyTLS       = "ssl"
+	keySuperuser = "masterarn"
+
+	keyServerName = "tlsServerName"     // the name in the certificate, where it is not the host's
+	keyAlternate  = "alternateUsername" // the other account of a pair made beforehand
+)
+
+// login reads who logs in where. It names every missing key at once.
+func (t Traits) login(d secret.Document) (Login, error) {
+	var missing []string
+	for _, key := range []string{keyEngine, keyHost, keyUser, keyPassword} {
+		if d.Text(key) == "" {
+			missing = append(missing, key)
+		}
+	}
+	if missing != nil {
+		return Login{}, fmt.Errorf("secret: %w: no text under %s: want engine, host, username and password", rotator.Misconfigured, strings.Join(missing, ", "))
+	}
+	if !slices.Contains(t.Engines, d.Text(keyEngine)) {
+		return Login{}, fmt.Errorf("secret: %w: engine is %q, and this function rotates %s", rotator.Misconfigured, d.Text(keyEngine), strings.Join(t.Engines, ", "))
+	}
+	port, err := t.port(d)
+	if err != nil {
+		return Login{}, err
+	}
+	as := Login{
+		Host:     d.Text(keyHost),
+		Port:     port,
+		Database: d.Text(keyDatabase),
+		User:     d.Text(keyUser),
+		Password: d.Password(),
+		TLS:      TLS{ServerName: d.Text(keyServerName)},
+	}
+	if as.Database == "" {
+		as.Database = t.Database
+	}
+	// AWS's meaning of the key, but for one thing: where it is absent, or neither
+	// true nor false, AWS's templates fall back to plaintext. Here only false,
+	// written out, turns TLS off.
+	if on, ok := d.Bool(keyTLS); ok && !on {
+		as.TLS.Off = true
+	}
+	return as, t.check(as)
+}
+
+func (t Traits) port(d secret.Document) (int, error) {
+	if !d.Has(keyPort) {
+		return t.Port, nil
+	}
+	n, ok := d.Int(keyPort)
+	if !ok || n < 1 || n > 65535 {
+		return 0, fmt.Errorf("secret: %w: port is not a number from 1 to 65535", rotator.Misconfigured)
+	}
+	return n, nil
+}
+
+// check refuses what no server could mean. Control characters would forge log
+// lines, and a socket path or a list of hosts would lead the driver elsewhere.
+func (t Traits) check(as Login) error {
+	if i := strings.IndexFunc(as.Host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/,@\"'`, r) }); i >= 0 || len(as.Host) > 255 {
+		return fmt.Errorf("secret: %w: host is not one host name or address: want at most 255 letters, digits, dots, dashes and colons", rotator.Misconfigured)
+	}
+	if err := t.checkUser(as.User); err != nil {
+		return err
+	}
+	if strings.ContainsRune(as.Database, 0) {
+		return fmt.Errorf("secret: %w: dbname holds a NUL", rotator.Misconfigured)
+	}
+	return nil
+}
+
+func (t Traits) checkUser(name string) error {
+	switch {
+	case strings.ContainsRune(name, 0):
+		return fmt.Errorf("user name: %w: it holds a NUL", rotator.Misconfigured)
+	case t.MaxUserBytes > 0 && len(name) > t.MaxUserBytes:
+		return fmt.Errorf("user name %q: %w: %d bytes, and %s takes %d", name, rotator.Misconfigured, len(name), t.Name, t.MaxUserBytes)
+	}
+	return nil
+}
+
+// samePlace refuses a pending value that leads anywhere else than the current one
+// does, before a password is sent there.
+func samePlace(current, pending Login) error {
+	var differ []string
+	if !strings.EqualFold(current.Host, pending.Host) {
+		differ = append(differ, fmt.Sprintf("host %q instead of %q", pending.Host, current.Host))
+	}
+	if current.Port != pending.Port {
+		differ = append(differ, fmt.Sprintf("port %d instead of %d", pending.Port, current.Port))
+	}
+	if current.Database != pending.Database {
+		differ = append(differ, fmt.Sprintf("dbname %q instead of %q", pending.Database, current.Database))
+	}
+	if current.TLS != pending.TLS {
+		differ = append(differ, "other TLS settings (ssl, tlsServerName)")
+	}
+	if differ != nil {
+		return fmt.Errorf("AWSPENDING: %w: it names %s: a rotation changes nothing but credentials; discard that version, or change AWSCURRENT itself", rotator.Conflict, strings.Join(differ, ", "))
+	}
+	return nil
+}
+
+func sameHost(a, b Login) bool {
+	return strings.EqualFold(a.Host, b.Host) && a.Port == b.Port
+}

@@ -1,0 +1,133 @@
+package strategies
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+func sample() Traits {
+	return Traits{Name: "Sample", Engines: []string{"sample"}, Port: 7, Database: "db", CloneSuffix: "_clone", MaxUserBytes: 20}
+}
+
+func document(t *testing.T, text string) secret.Document {
+	t.Helper()
+	d, err := secret.ParseDocument(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestLogin(t *testing.T) {
+	const base = `"engine":"sample","host":"h","username":"u","password":"p"`
+	want := Login{Host: "h", Port: 7, Database: "db", User: "u"}
+	for name, c := range map[string]struct {
+		more   string
+		change func(*Login)
+	}{
+		"defaults":             {``, func(*Login) {}},
+		"port as a number":     {`,"port":5`, func(l *Login) { l.Port = 5 }},
+		"port as text":         {`,"port":"5"`, func(l *Login) { l.Port = 5 }},
+		"dbname":               {`,"dbname":"x"`, func(l *Login) { l.Database = "x" }},
+		"dbname empty":         {`,"dbname":""`, func(*Login) {}},
+		"ssl true":             {`,"ssl":true`, func(*Login) {}},
+		"ssl True, as text":    {`,"ssl":"True"`, func(*Login) {}},
+		"ssl false":            {`,"ssl":false`, func(l *Login) { l.TLS.Off = true }},
+		"ssl FALSE, as text":   {`,"ssl":"FALSE"`, func(l *Login) { l.TLS.Off = true }},
+		"ssl is something":     {`,"ssl":"no"`, func(*Login) {}}, // AWS: plaintext on failure; here: verified TLS
+		"ssl is null":          {`,"ssl":null`, func(*Login) {}},
+		"a name for the CNAME": {`,"tlsServerName":"real"`, func(l *Login) { l.TLS.ServerName = "real" }},
+	} {
+		expect := want
+		c.change(&expect)
+		got, err := sample().login(document(t, "{"+base+c.more+"}"))
+		if err != nil || got.Password.Reveal() != "p" {
+			t.Errorf("%s: %v", name, err)
+		}
+		got.Password, expect.Password = secret.Password{}, secret.Password{}
+		if got.Host != expect.Host || got.Port != expect.Port || got.Database != expect.Database || got.User != expect.User || got.TLS != expect.TLS {
+			t.Errorf("%s: %+v, want %+v", name, got, expect)
+		}
+	}
+}
+
+func TestLoginRefuses(t *testing.T) {
+	full := func(change ...string) string {
+		m := map[string]string{"engine": `"sample"`, "host": `"h"`, "username": `"u"`, "password": `"canary-password"`}
+		for i := 0; i < len(change); i += 2 {
+			m[change[i]] = change[i+1]
+		}
+		var members []string
+		for k, v := range m {
+			if v != "" {
+				members = append(members, `"`+k+`":`+v)
+			}
+		}
+		return "{" + strings.Join(members, ",") + "}"
+	}
+	for name, c := range map[string]struct{ text, says string }{
+		"everything missing":      {`{}`, "engine, host, username, password"},
+		"two keys missing":        {full("host", "", "password", ""), "host, password"},
+		"empty text":              {full("username", `""`), "username"},
+		"a number for text":       {full("host", `5`), "host"},
+		"another engine":          {full("engine", `"mysql"`), `"mysql"`},
+		"port 0":                  {full("port", `0`), "port"},
+		"port 65536":              {full("port", `65536`), "port"},
+		"port of a fraction":      {full("port", `1.5`), "port"},
+		"port as words":           {full("port", `"many"`), "port"},
+		"port null":               {full("port", `null`), "port"},
+		"a socket for a host":     {full("host", `"/tmp/.s"`), "host"},
+		"hosts for a host":        {full("host", `"a,b"`), "host"},
+		"a host with a line feed": {full("host", `"a\nforged"`), "host"},
+		"a host with credentials": {full("host", `"x@y"`), "host"},
+		"a long host":             {full("host", `"`+strings.Repeat("a", 256)+`"`), "host"},
+		"a user with a NUL":       {full("username", `"a\u0000b"`), "NUL"},
+		"a user over the limit":   {full("username", `"`+strings.Repeat("u", 21)+`"`), "takes 20"},
+		"a database with a NUL":   {full("dbname", `"a\u0000b"`), "NUL"},
+	} {
+		_, err := sample().login(document(t, c.text))
+		if !errors.Is(err, rotator.Misconfigured) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: want a Misconfigured error that says %q, got: %v", name, c.says, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: the error shows the password", name)
+		}
+	}
+}
+
+func TestPair(t *testing.T) {
+	for _, c := range []struct {
+		user, alternate string
+		want            Pair
+		fails           string
+	}{
+		{user: "app", want: Pair{"app", "app_clone", "app_clone"}},
+		{user: "app_clone", want: Pair{"app", "app_clone", "app"}},
+		{user: "app", alternate: "blue", want: Pair{"app", "blue", "blue"}},
+		{user: "app_clone", alternate: "x", want: Pair{"app_clone", "x", "x"}},
+		{user: "fourteen_chars", want: Pair{"fourteen_chars", "fourteen_chars_clone", "fourteen_chars_clone"}},
+		{user: "fifteen_chars__", fails: "takes 20"},
+		{user: "fifteen_chars__", alternate: "other", want: Pair{"fifteen_chars__", "other", "other"}},
+		{user: "_clone", fails: "alternateUsername"},
+		{user: "app", alternate: "app", fails: "alternateUsername"},
+	} {
+		text := `{"a":1}`
+		if c.alternate != "" {
+			text = `{"alternateUsername":"` + c.alternate + `"}`
+		}
+		got, err := sample().pair(document(t, text), c.user)
+		if c.fails != "" {
+			if !errors.Is(err, rotator.Misconfigured) || !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("%s: want a Misconfigured error that says %q, got: %v", c.user, c.fails, err)
+			}
+			continue
+		}
+		if err != nil || got != c.want || got.InUse() != c.user {
+			t.Errorf("%s with %q: %+v in use %s, %v", c.user, c.alternate, got, got.InUse(), err)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// SingleUser changes the password of one account. Between setSecret and
+// finishSecret the stored password is refused: clients that log in then need to
+// try again, or AlternatingUsers.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotation-strategy.html
+type SingleUser struct {
+	Engine Engine
+	// ThroughSuperuser sets the password as the superuser whose secret masterarn
+	// names. Otherwise the account changes its own.
+	ThroughSuperuser bool
+}
+
+// Next implements rotator.Strategy.
+func (s SingleUser) Next(_ context.Context, r rotator.Rotation) (secret.Document, error) {
+	if _, err := s.Engine.Traits().login(r.Current); err != nil {
+		return secret.Document{}, err
+	}
+	return withNewPassword(s.Engine.Traits(), r)
+}
+
+// Apply implements rotator.Strategy. On the common path it logs in once: as the
+// current user, who changes the password.
+func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
+	t := s.Engine.Traits()
+	current, pending, err := s.logins(t, r)
+	if err != nil {
+		return err
+	}
+	change := func(as Login) error { return s.Engine.SetPassword(ctx, as, current.User, pending.Password) }
+	ping := func(as Login) error { return s.Engine.Ping(ctx, as) }
+	try := change
+	if s.ThroughSuperuser {
+		try = ping
+	}
+	ours := func(user string) bool { return user == current.User }
+	as, label, err := firstAccepted(
+		candidate{rotator.LabelCurrent, always(current), try},
+		candidate{rotator.LabelPending, always(pending), ping},
+		candidate{rotator.LabelPrevious, previous(ctx, t, r, current, ours), try},
+	)
+	switch {
+	case err != nil:
+		return err
+	case label == rotator.LabelPending:
+		r.Note("user %q has the pending password already", current.User)
+		return nil
+	case s.ThroughSuperuser:
+		// Whoever holds working credentials may have them changed; nobody else
+		// may have the superuser do it for them.
+		admin, err := superuser(ctx, t, r, as)
+		if err != nil {
+			return err
+		}
+		if err := s.Engine.SetPassword(ctx, admin, current.User, pending.Password); err != nil {
+			return fmt.Errorf("superuser %q: %w", admin.User, err)
+		}
+		r.Note("superuser %q set the password of user %q (who is known by %s)", admin.User, current.User, label)
+	default:
+		r.Note("user %q, logged in with %s, changed its password", current.User, label)
+	}
+	return nil
+}
+
+// logins reads both values and refuses a pending one for another account or place.
+func (s SingleUser) logins(t Traits, r rotator.Rotation) (current, pending Login, err error) {
+	if current, err = t.login(r.Current); err != nil {
+		return current, pending, fmt.Errorf("AWSCURRENT: %w", err)
+	}
+	if pending, err = t.login(r.Pending); err != nil {
+		return current, pending, fmt.Errorf("AWSPENDING: %w", err)
+	}
+	if pending.User != current.User {
+		return current, pending, fmt.Errorf("AWSPENDING: %w: it is for user %q and AWSCURRENT for %q: single user rotation changes one account", rotator.Conflict, pending.User, current.User)
+	}
+	return current, pending, samePlace(current, pending)
+}
+
+// Verify implements rotator.Strategy: one login.
+func (s SingleUser) Verify(ctx context.Context, r rotator.Rotation) error {
+	if err := verify(ctx, s.Engine, r.Pending); err != nil {
+		return err
+	}
+	r.Note("user %q logged in with the value under test", r.Pending.Text(keyUser))
+	return nil
+}

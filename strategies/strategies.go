@@ -1,0 +1,134 @@
+// Package strategies rotates database passwords: the logic of single user and of
+// alternating users, written once for every engine.
+//
+// To add a database, write one file: a type with the methods of Engine, and with
+// EnsureClone as well if users can alternate on it. Keep it stateless; log in as
+// you are told, do one thing, log out; map every error of the driver to a kind in
+// one function; put no password into a statement where the server takes anything
+// better. Then run strategytest.TestEngine on it: each of its cases says why it is
+// there. strategytest.Memory is a small engine to read first.
+package strategies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// withNewPassword is the value that createSecret stores: everything as it was, but
+// for the password.
+func withNewPassword(t Traits, r rotator.Rotation) (secret.Document, error) {
+	p, err := r.Policy.Or(t.Exclude).Generate()
+	if err != nil {
+		return secret.Document{}, fmt.Errorf("password policy: %w: %w", rotator.Misconfigured, err)
+	}
+	if n := len(p.Reveal()); t.MaxPasswordSize > 0 && n > t.MaxPasswordSize {
+		return secret.Document{}, fmt.Errorf("password policy: %w: passwords of %d bytes, and %s takes %d: lower PASSWORD_LENGTH", rotator.Misconfigured, n, t.Name, t.MaxPasswordSize)
+	}
+	return r.Current.SetPassword(p), nil
+}
+
+// verify logs in with a value.
+func verify(ctx context.Context, e Engine, d secret.Document) error {
+	as, err := e.Traits().login(d)
+	if err != nil {
+		return err
+	}
+	return e.Ping(ctx, as)
+}
+
+// candidate is a set of credentials to try, and what trying it means.
+type candidate struct {
+	label string
+	login func() (Login, error) // errNoCandidate: there is none
+	try   func(Login) error
+}
+
+// errNoCandidate leaves a candidate out.
+var errNoCandidate = errors.New("no such credentials")
+
+// firstAccepted tries candidates in turn and gives the login that the database
+// accepted. It goes on to the next only after a rejected login: any other failure
+// says nothing of the credentials, and trying others could lock the account. The
+// error lists every attempt with its own cause.
+func firstAccepted(candidates ...candidate) (Login, string, error) {
+	var tried rotator.Attempts
+	for _, c := range candidates {
+		as, err := c.login()
+		if errors.Is(err, errNoCandidate) {
+			continue
+		}
+		if err == nil {
+			err = c.try(as)
+		}
+		if err == nil {
+			return as, c.label, nil
+		}
+		tried = append(tried, rotator.Attempt{Label: c.label, User: as.User, Err: err})
+		if !errors.Is(err, rotator.LoginRejected) {
+			break
+		}
+	}
+	if len(tried) == 1 {
+		return Login{}, "", fmt.Errorf("%s: %w", tried[0].Label, tried[0].Err)
+	}
+	return Login{}, "", fmt.Errorf("no stored credentials work: %w", tried)
+}
+
+// always makes a candidate of a login that is known.
+func always(as Login) func() (Login, error) {
+	return func() (Login, error) { return as, nil }
+}
+
+// previous makes a candidate of AWSPREVIOUS: its user and password, at the place
+// and under the TLS rules of AWSCURRENT. It is left out where it names another
+// host or an account that this secret does not rotate, so that its password goes
+// nowhere else, and where it is the password already tried.
+func previous(ctx context.Context, t Traits, r rotator.Rotation, current Login, ours func(user string) bool) func() (Login, error) {
+	return func() (Login, error) {
+		d, err := r.Previous(ctx)
+		if errors.Is(err, rotator.NotFound) {
+			return Login{}, errNoCandidate
+		}
+		if err != nil {
+			return Login{}, err
+		}
+		as, err := t.login(d)
+		if err != nil || !ours(as.User) || !sameHost(as, current) ||
+			as.User == current.User && as.Password.Equal(current.Password) {
+			return Login{}, errNoCandidate
+		}
+		user, password := as.User, as.Password
+		as = current
+		as.User, as.Password = user, password
+		return as, nil
+	}
+}
+
+// superuser reads the secret that masterarn names and gives its login. The host
+// is that secret's own, never the rotated secret's, or whoever may write the one
+// could send the other's password anywhere; and it must be the same host, or the
+// superuser would act on another server than the one whose secret this is. The
+// database is the rotated secret's, as in AWS's templates.
+func superuser(ctx context.Context, t Traits, r rotator.Rotation, current Login) (Login, error) {
+	arn := r.Current.Text(keySuperuser)
+	if arn == "" {
+		return Login{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password", rotator.Misconfigured, keySuperuser)
+	}
+	d, err := r.Related(ctx, arn)
+	if err != nil {
+		return Login{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
+	}
+	as, err := t.login(d)
+	if err != nil {
+		return Login{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
+	}
+	if !sameHost(as, current) {
+		return Login{}, fmt.Errorf("superuser's secret %s: %w: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server", arn, rotator.Conflict, as.Host, as.Port, current.Host, current.Port)
+	}
+	as.Database = current.Database
+	return as, nil
+}

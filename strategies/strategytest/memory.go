@@ -1,0 +1,319 @@
+package strategytest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// Memory is a database server in memory and, at the same time, the engine that
+// speaks to it. It is correct by the contract of strategies.CloningEngine and
+// small enough to be read first by whoever writes an engine: checks that need no
+// server, a login, one statement. Its zero value is a server without accounts.
+// It must not be copied, and serves any number of goroutines.
+//
+// It answers at MemoryHost and MemoryPort, with TLS for that name; no other host
+// can be reached.
+type Memory struct {
+	// LockAfter is how many rejected logins in a row lock an account. 0: none do.
+	LockAfter int
+
+	// Before is asked when the server is about to do op ("login", "set", "clone",
+	// "create", "use") for user. An error ends the call in place of it. It may block
+	// until ctx ends, as a silent server does, and may call the Memory.
+	Before func(ctx context.Context, op, user string) error
+	// After is asked when the server has done it. An error ends the call, as if
+	// the answer had been lost.
+	After func(ctx context.Context, op, user string) error
+
+	mu       sync.Mutex
+	accounts map[string]Account
+	journal  []string
+}
+
+var _ strategies.CloningEngine = (*Memory)(nil)
+
+// Where a Memory answers.
+const (
+	MemoryHost     = "db.example.com"
+	MemoryPort     = 7000
+	MemoryDatabase = "main"
+)
+
+// Account is an account of a Memory.
+type Account struct {
+	Name      string
+	Password  secret.Password
+	Superuser bool              // may change other accounts
+	Locked    bool              // may not log in
+	Trusted   bool              // is let in with any password, as by PostgreSQL's trust
+	Settings  map[string]string // whatever an administrator has set for it
+	Tables    []string          // what it may use; it owns those that it made
+	// ActsFor is the account whose tables it uses in place of its own, and which
+	// owns what it makes. That is how the two accounts of a pair do the same.
+	ActsFor string
+
+	rejected int // logins in a row
+}
+
+// owner is the account whose tables count.
+func (a Account) owner() string {
+	if a.ActsFor != "" {
+		return a.ActsFor
+	}
+	return a.Name
+}
+
+// Traits implements strategies.Engine.
+func (*Memory) Traits() strategies.Traits {
+	return strategies.Traits{
+		Name:            "Memory",
+		Engines:         []string{"memory"},
+		Port:            MemoryPort,
+		Database:        MemoryDatabase,
+		CloneSuffix:     "_clone",
+		MaxUserBytes:    32,
+		MaxPasswordSize: 128,
+		Exclude:         `:/@"'\`,
+	}
+}
+
+// Ping implements strategies.Engine.
+func (m *Memory) Ping(ctx context.Context, as strategies.Login) error {
+	return m.login(ctx, as)
+}
+
+// SetPassword implements strategies.Engine.
+func (m *Memory) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+	if err := m.checkNew(p, user); err != nil {
+		return err
+	}
+	if err := m.login(ctx, as); err != nil {
+		return err
+	}
+	return m.do(ctx, "set", user, func() error {
+		target, ok := m.accounts[user]
+		switch {
+		case user != as.User && !m.accounts[as.User].Superuser:
+			return fmt.Errorf("user %q: %w: only a superuser may change user %q", as.User, rotator.Privilege, user)
+		case !ok:
+			return fmt.Errorf("user %q: %w: create it, or correct the name in the secret", user, rotator.NotFound)
+		case target.Locked:
+			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.Privilege)
+		}
+		target.Password = p
+		m.accounts[user] = target
+		return nil
+	})
+}
+
+// EnsureClone implements strategies.CloningEngine. The clone acts for the
+// original, so that whatever either may use or makes is there for both.
+func (m *Memory) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	if pair.Original == pair.Clone || pair.Next != pair.Original && pair.Next != pair.Clone {
+		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Next, rotator.Misconfigured)
+	}
+	if err := m.checkNew(p, pair.Original, pair.Clone); err != nil {
+		return err
+	}
+	if err := m.login(ctx, as); err != nil {
+		return err
+	}
+	return m.do(ctx, "clone", pair.Next, func() error {
+		if !m.accounts[as.User].Superuser {
+			return fmt.Errorf("user %q: %w: only a superuser may clone user %q", as.User, rotator.Privilege, pair.Original)
+		}
+		inUse, ok := m.accounts[pair.InUse()]
+		if !ok {
+			return fmt.Errorf("user %q, to be aligned with %q: %w", pair.InUse(), pair.Next, rotator.NotFound)
+		}
+		next, ok := m.accounts[pair.Next]
+		if !ok && pair.Next == pair.Original {
+			return fmt.Errorf("user %q, to be cloned: %w", pair.Original, rotator.NotFound)
+		}
+		if next.Locked {
+			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", pair.Next, rotator.Privilege)
+		}
+		next.Name, next.Password = pair.Next, p
+		next.Superuser, next.Settings = inUse.Superuser, maps.Clone(inUse.Settings)
+		m.accounts[pair.Next] = next
+
+		// A clone that was there before may have tables of its own. They go to the
+		// original, or one of the two would lose them.
+		original, clone := m.accounts[pair.Original], m.accounts[pair.Clone]
+		original.Tables = union(original.Tables, clone.Tables)
+		clone.Tables, clone.ActsFor = nil, original.Name
+		m.accounts[pair.Original], m.accounts[pair.Clone] = original, clone
+		return nil
+	})
+}
+
+// union gives a new slice of what is in a or in b.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// checkNew refuses what the server would refuse or, worse, take in another sense,
+// before anybody logs in.
+func (m *Memory) checkNew(p secret.Password, users ...string) error {
+	t := m.Traits()
+	switch value := p.Reveal(); {
+	case value == "":
+		return fmt.Errorf("new password: %w: it is empty", rotator.Misconfigured)
+	case strings.ContainsRune(value, 0):
+		return fmt.Errorf("new password: %w: it holds a NUL", rotator.Misconfigured)
+	case len(value) > t.MaxPasswordSize:
+		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.PolicyRejected, len(value), t.Name, t.MaxPasswordSize)
+	}
+	for _, user := range users {
+		if user == "" || strings.ContainsRune(user, 0) || len(user) > t.MaxUserBytes {
+			return fmt.Errorf("user name %q: %w: want 1 to %d bytes without NUL", user, rotator.Misconfigured, t.MaxUserBytes)
+		}
+	}
+	return nil
+}
+
+// login finds the server, checks whom it speaks to, and proves who it is. Only the
+// server's answer to the password is LoginRejected.
+func (m *Memory) login(ctx context.Context, as strategies.Login) error {
+	place := net.JoinHostPort(as.Host, strconv.Itoa(as.Port))
+	err := m.do(ctx, "login", as.User, func() error {
+		switch {
+		case as.Host != MemoryHost || as.Port != MemoryPort:
+			return fmt.Errorf("%w: no server there", rotator.Unreachable)
+		case !as.TLS.Off && as.TLS.ServerName != "" && as.TLS.ServerName != MemoryHost:
+			return fmt.Errorf("%w: the certificate is for %s, not for %s", rotator.TLSFailed, MemoryHost, as.TLS.ServerName)
+		case m.accounts[as.User].Trusted:
+			return fmt.Errorf("%w: the server lets this user in with any password, so that a login proves nothing", rotator.Misconfigured)
+		case !m.accepts(as):
+			return fmt.Errorf("%w: wrong password, or no such user", rotator.LoginRejected)
+		case m.accounts[as.User].Locked:
+			return fmt.Errorf("%w: the account is locked", rotator.Privilege)
+		case as.Database != "" && as.Database != MemoryDatabase:
+			return fmt.Errorf("%w: there is no database %q on this server", rotator.Misconfigured, as.Database)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("login as %q at %s: %w", as.User, place, err)
+	}
+	return nil
+}
+
+// accepts judges a password, and counts rejected ones.
+func (m *Memory) accepts(as strategies.Login) bool {
+	a, ok := m.accounts[as.User]
+	if !ok || a.Password.Empty() {
+		return false
+	}
+	right := a.Password.Equal(as.Password)
+	if right {
+		a.rejected = 0
+	} else {
+		a.rejected++
+	}
+	a.Locked = a.Locked || m.LockAfter > 0 && a.rejected >= m.LockAfter
+	m.accounts[as.User] = a
+	return right
+}
+
+// do has the server do one thing, of which nobody sees half: work checks
+// everything before it changes anything.
+func (m *Memory) do(ctx context.Context, op, user string, work func() error) error {
+	err := ask(ctx, m.Before, op, user)
+	m.mu.Lock()
+	if err == nil {
+		err = work()
+	}
+	entry := op + " " + user
+	if err != nil {
+		entry += ": " + string(rotator.KindOf(err))
+	}
+	m.journal = append(m.journal, entry)
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return ask(ctx, m.After, op, user)
+}
+
+// ask lets a hook answer, if there is one, and obeys ctx before and after.
+func ask(ctx context.Context, hook func(ctx context.Context, op, user string) error, op, user string) error {
+	var err error
+	if hook != nil && ctx.Err() == nil {
+		err = hook(ctx, op, user)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w: %w", op, rotator.OutOfTime, ctx.Err())
+	}
+	return err
+}
+
+// Add creates an account, or replaces the one of that name.
+func (m *Memory) Add(a Account) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.accounts == nil {
+		m.accounts = make(map[string]Account)
+	}
+	m.accounts[a.Name] = a
+}
+
+// Account gives an account as it is now, if there is one of that name.
+func (m *Memory) Account(name string) (Account, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, ok := m.accounts[name]
+	return a, ok
+}
+
+// Journal lists what the server was asked to do, in order, and the kind of error
+// if it did not: "login app", "set app_clone", "login app: login rejected". It
+// holds no password.
+func (m *Memory) Journal() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.journal)
+}
+
+// Login is an account at this server.
+func (*Memory) Login(user string, p secret.Password) strategies.Login {
+	return strategies.Login{Host: MemoryHost, Port: MemoryPort, Database: MemoryDatabase, User: user, Password: p}
+}
+
+// Create makes a table, as a client would.
+func (m *Memory) Create(ctx context.Context, as strategies.Login, table string) error {
+	if err := m.login(ctx, as); err != nil {
+		return err
+	}
+	return m.do(ctx, "create", as.User, func() error {
+		owner := m.accounts[m.accounts[as.User].owner()]
+		owner.Tables = union(owner.Tables, []string{table})
+		m.accounts[owner.Name] = owner
+		return nil
+	})
+}
+
+// Use reads and writes a table, as a client would.
+func (m *Memory) Use(ctx context.Context, as strategies.Login, table string) error {
+	if err := m.login(ctx, as); err != nil {
+		return err
+	}
+	return m.do(ctx, "use", as.User, func() error {
+		if owner := m.accounts[as.User].owner(); !slices.Contains(m.accounts[owner].Tables, table) {
+			return fmt.Errorf("user %q: %w: may not use table %q", as.User, rotator.Privilege, table)
+		}
+		return nil
+	})
+}

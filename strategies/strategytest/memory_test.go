@@ -1,0 +1,180 @@
+package strategytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// world is a Memory with the accounts that fixtures need.
+type world struct {
+	*Memory
+	superuser, user strategies.Login
+}
+
+func newWorld() world {
+	m := &Memory{}
+	w := world{m, m.Login("root", fresh()), m.Login("app", fresh())}
+	m.Add(Account{Name: "root", Password: w.superuser.Password, Superuser: true})
+	m.Add(Account{Name: "app", Password: w.user.Password, Tables: []string{"shared"}})
+	return w
+}
+
+func fresh() secret.Password { return secret.NewPassword("Fresh-" + unique() + unique()) }
+
+// engineFixture offers everything that a Memory can.
+func (w world) engineFixture(e strategies.Engine) EngineFixture {
+	newUser := func(_ context.Context, name string) (strategies.Login, error) {
+		as := w.Login(name, fresh())
+		w.Add(Account{Name: name, Password: as.Password})
+		return as, nil
+	}
+	alter := func(user string, change func(a *Account)) error {
+		a, ok := w.Account(user)
+		if !ok {
+			return fmt.Errorf("no user %q", user)
+		}
+		change(&a)
+		w.Add(a)
+		return nil
+	}
+	special := func(a Account) strategies.Login {
+		a.Password = fresh()
+		w.Add(a)
+		return w.Login(a.Name, a.Password)
+	}
+	return EngineFixture{
+		Engine:    e,
+		Superuser: w.superuser,
+		User:      w.user,
+		NewUser:   newUser,
+		LogIn:     w.Ping,
+		Use:       func(ctx context.Context, as strategies.Login) error { return w.Use(ctx, as, "shared") },
+		Own:       w.Create,
+		Touch:     w.Use,
+		Revoke:    func(_ context.Context, user string) error { return alter(user, func(a *Account) { a.Tables = nil }) },
+		Mark: func(_ context.Context, user string) error {
+			return alter(user, func(a *Account) { a.Settings = map[string]string{"limit": "7"} })
+		},
+		Marked: func(_ context.Context, user string) (bool, error) {
+			a, _ := w.Account(user)
+			return a.Settings["limit"] == "7", nil
+		},
+		ServerLog:   func() string { return strings.Join(w.Journal(), "\n") },
+		Locked:      special(Account{Name: "locked", Locked: true}),
+		AnyPassword: special(Account{Name: "trusted", Trusted: true}),
+		TLS:         true,
+	}
+}
+
+func TestMemoryIsAnEngine(t *testing.T) {
+	TestEngine(t, func(t *testing.T) EngineFixture {
+		w := newWorld()
+		return w.engineFixture(w)
+	})
+}
+
+func TestMemoryLocksAccounts(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.LockAfter = 3
+	const rejected = rotator.LoginRejected
+	for i, want := range []rotator.Kind{"", rejected, rejected, "", rejected, rejected, "", rejected, rejected, rejected, rotator.Privilege} {
+		as := w.user
+		if want == rejected {
+			as.Password = fresh()
+		}
+		if got := rotator.KindOf(w.Ping(t.Context(), as)); got != want {
+			t.Fatalf("login %d: got %q, want %q", i+1, got, want)
+		}
+	}
+	if got := rotator.KindOf(w.SetPassword(t.Context(), w.superuser, w.user.User, fresh())); got != rotator.Privilege {
+		t.Errorf("a new password for a locked account: got %q, want %q", got, rotator.Privilege)
+	}
+}
+
+// TestMemoryHooks: Before keeps a thing from happening, After only its answer.
+func TestMemoryHooks(t *testing.T) {
+	t.Parallel()
+	fails := func(_ context.Context, op, _ string) error {
+		if op == "set" {
+			return rotator.Unreachable
+		}
+		return nil
+	}
+	for name, c := range map[string]struct {
+		bend    func(m *Memory)
+		changed bool
+		journal []string
+	}{
+		"before": {func(m *Memory) { m.Before = fails }, false, []string{"login root", "set app: unreachable"}},
+		"after":  {func(m *Memory) { m.After = fails }, true, []string{"login root", "set app"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, p := newWorld(), fresh()
+			c.bend(w.Memory)
+			if err := w.SetPassword(t.Context(), w.superuser, "app", p); !errors.Is(err, rotator.Unreachable) {
+				t.Errorf("SetPassword: got %v, want %v", err, rotator.Unreachable)
+			}
+			if a, _ := w.Account("app"); a.Password.Equal(p) != c.changed {
+				t.Errorf("changed: got %t, want %t", !c.changed, c.changed)
+			}
+			if got := w.Journal(); !slices.Equal(got, c.journal) {
+				t.Errorf("journal: got %q, want %q", got, c.journal)
+			}
+		})
+	}
+}
+
+// TestMemoryFallsSilent: a hook may block, and the context still ends the call.
+func TestMemoryFallsSilent(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	ctx, cancel := context.WithCancel(t.Context())
+	w.Before = func(ctx context.Context, _, _ string) error {
+		cancel()
+		<-ctx.Done()
+		return nil
+	}
+	if err := w.Ping(ctx, w.user); !errors.Is(err, rotator.OutOfTime) {
+		t.Errorf("Ping: got %v, want %v", err, rotator.OutOfTime)
+	}
+}
+
+// TestReportsHoldNoPassword: an engine that leaks must not do so through a case.
+func TestReportsHoldNoPassword(t *testing.T) {
+	for _, c := range EngineCases() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			e := &bent{CloningEngine: w}
+			e.ping = func(_ context.Context, as strategies.Login) error {
+				return fmt.Errorf("%w: %s", rotator.Unreachable, as.Password.Reveal())
+			}
+			e.set = func(_ context.Context, as strategies.Login, _ string, p secret.Password) error {
+				return fmt.Errorf("%w: %s: %s", rotator.Internal, as.Password.Reveal(), p.Reveal())
+			}
+			if err := c.Check(t.Context(), w.engineFixture(e)); err != nil && strings.Contains(err.Error(), "Fresh-") {
+				t.Error("the report holds a password of the fixture")
+			}
+		})
+	}
+}
+
+func TestFixturesLackWhatIsRequired(t *testing.T) {
+	t.Parallel()
+	if err := EngineCases()[0].Check(t.Context(), EngineFixture{}); err == nil || !strings.Contains(err.Error(), "fixture:") {
+		t.Errorf("an empty EngineFixture: got %v", err)
+	}
+	if err := StrategyCases()[0].Check(t.Context(), StrategyFixture{}); err == nil || !strings.Contains(err.Error(), "fixture:") {
+		t.Errorf("an empty StrategyFixture: got %v", err)
+	}
+}

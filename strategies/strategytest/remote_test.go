@@ -1,0 +1,227 @@
+package strategytest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// remote is a Memory behind a socket: the network cases need a line to cut. The
+// protocol is two questions and two answers, in JSON: hello, in place of a TLS
+// handshake, and then a request with the password in it. Its fields make it wrong.
+type remote struct {
+	deaf         bool // obeys no context once it is connected
+	onlyDeadline bool // obeys a deadline and no cancellation
+	deafLate     bool // obeys the context until the server has said hello
+	rejectsCuts  bool // takes a broken line for a rejected login
+	rejectsFog   bool // takes an answer that makes no sense for one
+	hasty        bool // sends the password before the server has proved its name
+	fallsBack    bool // goes on without TLS
+	twice        bool // sets a password in two steps, with another one in between
+}
+
+type hello struct{ ServerName string }
+
+type request struct {
+	Op, User, Database, Target, New string
+	Password                        string
+	Pair                            strategies.Pair
+}
+
+type reply struct {
+	Kind rotator.Kind
+	Text string
+}
+
+func (r reply) err() error {
+	if r.Kind == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", r.Kind, r.Text)
+}
+
+// serveRemote serves a Memory on a port of this machine.
+func serveRemote(t *testing.T, w world, withTLS bool) *socket {
+	t.Helper()
+	s, err := listen(func(_ *socket, c net.Conn) {
+		defer c.Close()
+		in, out := json.NewDecoder(c), json.NewEncoder(c)
+		answer := func(err error) {
+			r := reply{Kind: rotator.KindOf(err)}
+			if err != nil {
+				r.Text = err.Error()
+			}
+			out.Encode(r) //nolint:errcheck // the line may be cut
+		}
+		var h hello
+		if in.Decode(&h) != nil {
+			return
+		}
+		switch {
+		case h.ServerName != "" && !withTLS:
+			answer(fmt.Errorf("%w: the server speaks no TLS", rotator.TLSFailed))
+		case h.ServerName != "" && h.ServerName != "127.0.0.1":
+			answer(fmt.Errorf("%w: the certificate is for 127.0.0.1", rotator.TLSFailed))
+			return
+		default:
+			answer(nil)
+		}
+		var q request
+		if in.Decode(&q) == nil {
+			answer(w.serve(context.Background(), q))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	return s
+}
+
+func (w world) serve(ctx context.Context, q request) error {
+	as := w.Login(q.User, secret.NewPassword(q.Password))
+	as.Database = q.Database
+	switch p := secret.NewPassword(q.New); q.Op {
+	case "set":
+		return w.SetPassword(ctx, as, q.Target, p)
+	case "clone":
+		return w.EnsureClone(ctx, as, q.Pair, p)
+	}
+	return w.Ping(ctx, as)
+}
+
+func (r remote) Traits() strategies.Traits { return (*Memory)(nil).Traits() }
+
+func (r remote) Ping(ctx context.Context, as strategies.Login) error {
+	return r.call(ctx, as, request{Op: "ping"})
+}
+
+func (r remote) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+	if r.twice {
+		between := secret.NewPassword("Between-" + unique())
+		if err := r.call(ctx, as, request{Op: "set", Target: user, New: between.Reveal()}); err != nil {
+			return err
+		}
+		if as.User == user {
+			as.Password = between
+		}
+	}
+	return r.call(ctx, as, request{Op: "set", Target: user, New: p.Reveal()})
+}
+
+func (r remote) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return r.call(ctx, as, request{Op: "clone", Pair: pair, New: p.Reveal()})
+}
+
+func (r remote) call(ctx context.Context, as strategies.Login, q request) error {
+	var dialer net.Dialer
+	c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(as.Host, strconv.Itoa(as.Port)))
+	if err != nil {
+		return r.broken(ctx, err)
+	}
+	defer c.Close()
+	if deadline, ok := ctx.Deadline(); ok && r.onlyDeadline {
+		c.SetDeadline(deadline)
+	}
+	stop := func() bool { return true }
+	if !r.deaf && !r.onlyDeadline {
+		stop = context.AfterFunc(ctx, func() { c.Close() })
+	}
+	defer stop()
+	return r.converse(ctx, c, as, q, func() {
+		if r.deafLate {
+			stop()
+		}
+	})
+}
+
+func (r remote) converse(ctx context.Context, c net.Conn, as strategies.Login, q request, greeted func()) error {
+	q.User, q.Database, q.Password = as.User, as.Database, as.Password.Reveal()
+	in, out := json.NewDecoder(c), json.NewEncoder(c)
+	h := hello{ServerName: as.TLS.ServerName}
+	if h.ServerName == "" {
+		h.ServerName = as.Host
+	}
+	if as.TLS.Off {
+		h.ServerName = ""
+	}
+	out.Encode(h) //nolint:errcheck // the next read will tell
+	if r.hasty {
+		out.Encode(q) //nolint:errcheck
+	}
+	var answer reply
+	if err := in.Decode(&answer); err != nil {
+		return r.broken(ctx, err)
+	}
+	greeted()
+	if err := answer.err(); err != nil && !r.fallsBack {
+		return err
+	}
+	if !r.hasty {
+		out.Encode(q) //nolint:errcheck
+	}
+	answer = reply{}
+	if err := in.Decode(&answer); err != nil {
+		return r.broken(ctx, err)
+	}
+	return answer.err()
+}
+
+func (r remote) broken(ctx context.Context, err error) error {
+	_, fog := errors.AsType[*json.SyntaxError](err)
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", rotator.OutOfTime, ctx.Err())
+	case fog && r.rejectsFog, !fog && r.rejectsCuts:
+		return fmt.Errorf("%w: %w", rotator.LoginRejected, err)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: the server hung up", rotator.Unreachable)
+	}
+	return fmt.Errorf("%w: %w", rotator.Unreachable, err)
+}
+
+// remoteFixture is a world that answers on the network.
+func remoteFixture(t *testing.T, e strategies.Engine) EngineFixture {
+	t.Helper()
+	w := newWorld()
+	server, plain := serveRemote(t, w, true), serveRemote(t, w, false)
+	at := func(s *socket, as strategies.Login) strategies.Login {
+		as.Host, as.Port = "127.0.0.1", s.port()
+		return as
+	}
+	f := w.engineFixture(e)
+	local := f
+	home := func(as strategies.Login) strategies.Login { return w.Login(as.User, as.Password) }
+	f.Superuser, f.User, f.Locked, f.AnyPassword = at(server, f.Superuser), at(server, f.User), at(server, f.Locked), at(server, f.AnyPassword)
+	f.PlaintextOnly = at(plain, w.user)
+	f.NewUser = func(ctx context.Context, name string) (strategies.Login, error) {
+		as, err := local.NewUser(ctx, name)
+		return at(server, as), err
+	}
+	f.LogIn = func(ctx context.Context, as strategies.Login) error { return w.Ping(ctx, home(as)) }
+	f.Use = func(ctx context.Context, as strategies.Login) error { return local.Use(ctx, home(as)) }
+	f.Own = func(ctx context.Context, as strategies.Login, object string) error {
+		return w.Create(ctx, home(as), object)
+	}
+	f.Touch = func(ctx context.Context, as strategies.Login, object string) error {
+		return w.Use(ctx, home(as), object)
+	}
+	f.Dial = func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", server.listener.Addr().String())
+	}
+	return f
+}
+
+func TestRemoteIsAnEngine(t *testing.T) {
+	TestEngine(t, func(t *testing.T) EngineFixture { return remoteFixture(t, remote{}) })
+}

@@ -1,0 +1,162 @@
+package strategytest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// A socket is a port of this machine that something of ours answers.
+type socket struct {
+	listener net.Listener
+	spoke    chan struct{} // closed when a client has said something
+
+	mu      sync.Mutex
+	came    *sync.Cond // somebody did
+	heard   bytes.Buffer
+	open    []net.Conn
+	guests  map[string]bool // remote addresses
+	knocked int             // guests that were ourselves
+}
+
+// listen answers each connection by serve, until close.
+func listen(serve func(s *socket, c net.Conn)) (*socket, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &socket{listener: l, spoke: make(chan struct{}), guests: make(map[string]bool)}
+	s.came = sync.NewCond(&s.mu)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.welcome(c)
+			go serve(s, c)
+		}
+	}()
+	return s, nil
+}
+
+// listenSilently accepts, listens and never answers.
+func listenSilently() (*socket, error) {
+	return listen(func(s *socket, c net.Conn) { io.Copy(s, c) })
+}
+
+func (s *socket) welcome(c net.Conn) {
+	s.hold(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guests[c.RemoteAddr().String()] = true
+	s.came.Broadcast()
+}
+
+// visited says whether anybody has come. It knocks itself and waits until it is
+// let in: then everybody who came before has been seen.
+func (s *socket) visited() (bool, error) {
+	c, err := net.Dial("tcp", s.listener.Addr().String())
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.guests[c.LocalAddr().String()] {
+		s.came.Wait()
+	}
+	s.knocked++
+	return len(s.guests) > s.knocked, nil
+}
+
+// unvisited is an error if anybody has come.
+func (s *socket) unvisited(complaint string) error {
+	visited, err := s.visited()
+	if err == nil && visited {
+		err = errors.New(complaint)
+	}
+	return err
+}
+
+func (s *socket) hold(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = append(s.open, c)
+}
+
+// Write remembers what was heard.
+func (s *socket) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.heard.Len() == 0 && len(p) > 0 {
+		close(s.spoke)
+	}
+	return s.heard.Write(p)
+}
+
+func (s *socket) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heard.String()
+}
+
+func (s *socket) close() {
+	s.listener.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.open {
+		c.Close()
+	}
+}
+
+func (s *socket) port() int { return s.listener.Addr().(*net.TCPAddr).Port }
+
+// lead sends a login to the socket in place of its server. The certificate is
+// judged as it would be there.
+func (s *socket) lead(as strategies.Login) strategies.Login {
+	if as.TLS.ServerName == "" {
+		as.TLS.ServerName = as.Host
+	}
+	as.Host, as.Port = "127.0.0.1", s.port()
+	return as
+}
+
+// closedPort is one that nobody answers.
+func closedPort() (int, error) {
+	s, err := listenSilently()
+	if err != nil {
+		return 0, err
+	}
+	s.close()
+	return s.port(), nil
+}
+
+// forward passes connections on to a server, and stops after so many bytes of its
+// answers: by hanging up, or by saying no more. limit < 0: it never stops.
+func forward(ctx context.Context, dial func(ctx context.Context) (net.Conn, error), limit int64, hangUp bool) (*socket, error) {
+	return listen(func(s *socket, c net.Conn) {
+		server, err := dial(ctx)
+		if err != nil {
+			c.Close()
+			return
+		}
+		s.hold(server)
+		go func() {
+			io.Copy(server, c)
+			server.Close()
+		}()
+		answers := io.Reader(io.TeeReader(server, s))
+		if limit >= 0 {
+			answers = io.LimitReader(answers, limit)
+		}
+		if n, _ := io.Copy(c, answers); n != limit || hangUp {
+			c.Close()
+		}
+	})
+}

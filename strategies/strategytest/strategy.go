@@ -1,0 +1,829 @@
+package strategytest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// StrategyFixture is a strategy and a secret to rotate. Strategy, Current and
+// LogIn are required. What else is missing makes cases skip, and say so.
+type StrategyFixture struct {
+	Strategy rotator.Strategy
+	Current  secret.Document // valid, and fresh: no other fixture has this account
+	// LogIn tries the credentials in a value, by other means than the strategy.
+	// It is LoginRejected if they were judged and not accepted.
+	LogIn func(ctx context.Context, d secret.Document) error
+
+	// Related reads the secrets that Current names. nil: there are none.
+	Related func(ctx context.Context, secretID string) (secret.Document, error)
+	// Logins counts the credentials that were tried on the server so far, by
+	// whomever, also if it did not answer.
+	Logins func() int
+	// KeepsCurrent says that Current stays valid while and after the pending value
+	// becomes so, as with alternating users.
+	KeepsCurrent bool
+
+	Required []string // keys without which nothing works. nil: engine, host, username, password
+	Identity []string // keys that say which account and place. nil: engine, host, port, dbname, username
+	Changes  []string // keys whose values a rotation changes. nil: username, password, alternateUsername
+	Patience time.Duration
+}
+
+// TestStrategy runs the suite for strategies: one subtest for each case, in
+// parallel, each with a fixture of its own.
+func TestStrategy(t *testing.T, newFixture func(t *testing.T) StrategyFixture) {
+	run(t, StrategyCases(), newFixture)
+}
+
+// StrategyCases gives the suite for strategies, for use outside of go test.
+func StrategyCases() []Case[StrategyFixture] {
+	var cases []Case[StrategyFixture]
+	for _, rules := range [][]strategyRule{nextRules(), applyRules(), searchRules(), superuserRules(), rotationRules()} {
+		for _, r := range rules {
+			cases = append(cases, Case[StrategyFixture]{r.name, r.why, func(ctx context.Context, f StrategyFixture) error {
+				if f.Strategy == nil || f.Current.IsZero() || f.LogIn == nil {
+					return errors.New("fixture: Strategy, Current and LogIn are required")
+				}
+				w := newTurn(f)
+				err, deaf := obeys(ctx, f.Patience, "the whole case", func(ctx context.Context) error { return r.check(ctx, w) })
+				return w.redact(errors.Join(err, deaf))
+			}})
+		}
+	}
+	return cases
+}
+
+type strategyRule struct {
+	name, why string
+	check     func(ctx context.Context, w *turn) error
+}
+
+// turn is a fixture, and what cases do with it.
+type turn struct {
+	StrategyFixture
+	vault
+	previous secret.Document // what AWSPREVIOUS holds; zero: there is none
+
+	notesMu sync.Mutex
+	notes   []string
+}
+
+func newTurn(f StrategyFixture) *turn {
+	w := &turn{StrategyFixture: f}
+	if w.Required == nil {
+		w.Required = []string{"engine", "host", "username", "password"}
+	}
+	if w.Identity == nil {
+		w.Identity = []string{"engine", "host", "port", "dbname", "username"}
+	}
+	if w.Changes == nil {
+		w.Changes = []string{"username", "password", "alternateUsername"}
+	}
+	if w.Related == nil {
+		w.Related = func(context.Context, string) (secret.Document, error) { return secret.Document{}, rotator.NotFound }
+	}
+	w.remember(f.Current)
+	return w
+}
+
+func (w *turn) remember(d secret.Document) { w.keep(d.Secrets()...) }
+
+// rotation is what the core would hand to a strategy.
+func (w *turn) rotation(current, pending secret.Document) rotator.Rotation {
+	return rotator.Rotation{
+		SecretARN: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3",
+		Version:   "version-" + unique(),
+		Current:   current,
+		Pending:   pending,
+		Previous: func(context.Context) (secret.Document, error) {
+			if w.previous.IsZero() {
+				return secret.Document{}, fmt.Errorf("AWSPREVIOUS: %w", rotator.NotFound)
+			}
+			return w.previous, nil
+		},
+		Related: func(ctx context.Context, id string) (secret.Document, error) {
+			d, err := w.Related(ctx, id)
+			w.remember(d)
+			return d, err
+		},
+		Notes: func(format string, args ...any) {
+			w.notesMu.Lock()
+			defer w.notesMu.Unlock()
+			w.notes = append(w.notes, fmt.Sprintf(format, args...))
+		},
+	}
+}
+
+func (w *turn) next(ctx context.Context, current secret.Document) (secret.Document, error) {
+	d, err := w.Strategy.Next(ctx, w.rotation(current, secret.Document{}))
+	w.remember(d)
+	return d, wrapf(err, "Next")
+}
+
+func (w *turn) apply(ctx context.Context, current, pending secret.Document) error {
+	return w.Strategy.Apply(ctx, w.rotation(current, pending))
+}
+
+func (w *turn) verify(ctx context.Context, pending secret.Document) error {
+	return w.Strategy.Verify(ctx, w.rotation(secret.Document{}, pending))
+}
+
+func (w *turn) works(ctx context.Context, d secret.Document, what string) error {
+	return wrapf(w.LogIn(ctx, d), "%s must be valid", what)
+}
+
+func (w *turn) refuses(ctx context.Context, d secret.Document, what string) error {
+	return wantKind("login with "+what, w.LogIn(ctx, d), rotator.LoginRejected)
+}
+
+// untouched says whether the server is as it was before pending was made.
+func (w *turn) untouched(ctx context.Context, pending secret.Document) error {
+	return steps(
+		func() error { return w.works(ctx, w.Current, "the current value") },
+		func() error { return w.refuses(ctx, pending, "the pending value, which nobody applied") },
+	)
+}
+
+// wrong is a value with a password that is nobody's.
+func (w *turn) wrong(d secret.Document) secret.Document {
+	d = d.SetPassword(secret.NewPassword("Wrong1-" + unique() + unique()))
+	w.remember(d)
+	return d
+}
+
+// raw writes JSON of our own choosing into an object, as its first members.
+func raw(d secret.Document, members string) (secret.Document, error) {
+	text := d.Encode().Reveal()
+	at := strings.IndexByte(text, '{') + 1
+	return secret.ParseDocument(text[:at] + members + text[at:])
+}
+
+// member writes one member anew. A string would do for most, but not for a port.
+func member(d secret.Document, key string, value any) (secret.Document, error) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(d.Encode().Reveal()), &all); err != nil {
+		return d, errors.New("fixture: the value is no JSON object")
+	}
+	delete(all, key)
+	if value != nil {
+		all[key], _ = json.Marshal(value)
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return d, err
+	}
+	return secret.ParseDocument(string(text))
+}
+
+func nextRules() []strategyRule {
+	return []strategyRule{
+		{"next/changes-nothing", "createSecret is retried, and its value thrown away if another won: it must not have touched the database.", func(ctx context.Context, w *turn) error {
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			return w.untouched(ctx, pending)
+		}},
+		{"next/keeps-unknown-members", "Applications keep settings of their own in a secret; a rotation that drops one breaks them.", func(ctx context.Context, w *turn) error {
+			current, err := raw(w.Current, `"note":"kept","n":1.50,"big":12345678901234567890,"nested":{"b":[1, 2 ,3],"a":null},"yes":true,`)
+			if err != nil {
+				return err
+			}
+			pending, err := w.next(ctx, current)
+			if err != nil {
+				return err
+			}
+			return sameBut(w.Changes, current, pending)
+		}},
+		{"next/keeps-order-and-bytes", "People compare versions, and tools sign them: what was not meant to change must be the same to the byte.", func(ctx context.Context, w *turn) error {
+			current, err := raw(w.Current, "\n\t\"zeta\" : \"\\u0041\\/<>&\" ,\n\t\"alpha\":  [ ] , \"E\" : 1e3,")
+			if err != nil {
+				return err
+			}
+			pending, err := w.next(ctx, current)
+			if err != nil {
+				return err
+			}
+			if pending.Equal(current) {
+				return errors.New("strategy: Next changed nothing at all")
+			}
+			if !sameBytes(w.Changes, current, pending) {
+				return fmt.Errorf("strategy: Next changed more than the values of %s: the order of members, white space or spelling", strings.Join(w.Changes, ", "))
+			}
+			return nil
+		}},
+		{"next/differs", "A password that is made twice, or kept, is not rotated.", func(ctx context.Context, w *turn) error {
+			first, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			second, err := w.next(ctx, w.Current)
+			switch {
+			case err != nil:
+				return err
+			case first.Equal(second):
+				return errors.New("strategy: Next gave the same value twice")
+			case first.Password().Equal(w.Current.Password()), first.Password().Empty():
+				return errors.New("strategy: Next kept the password, or gave none")
+			}
+			return nil
+		}},
+		{"next/policy", "The operator's policy is there because something cannot take other passwords.", func(ctx context.Context, w *turn) error {
+			r := w.rotation(w.Current, secret.Document{})
+			r.Policy = secret.Policy{Length: 41, ExcludePunctuation: true, ExcludeUppercase: true}
+			d, err := w.Strategy.Next(ctx, r)
+			w.remember(d)
+			if err != nil {
+				return fmt.Errorf("strategy: Next: %w", err)
+			}
+			p := d.Password().Reveal()
+			if len(p) != 41 || strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+				return errors.New("strategy: Next made a password of another length, or of other characters, than the policy says")
+			}
+			return nil
+		}},
+		{"next/missing-keys", "A secret that cannot work must be named as the cause, with the key to add, before anything is changed.", func(ctx context.Context, w *turn) error {
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			for _, key := range w.Required {
+				if !w.Current.Has(key) {
+					return fmt.Errorf("fixture: Current has no %s, which is Required", key)
+				}
+				less, err := member(w.Current, key, nil)
+				if err != nil {
+					return err
+				}
+				lessPending, err := member(pending, key, nil)
+				if err != nil {
+					return err
+				}
+				_, atNext := w.Strategy.Next(ctx, w.rotation(less, secret.Document{}))
+				for what, err := range map[string]error{
+					"Next":                              atNext,
+					"Apply, the current value lacks it": w.apply(ctx, less, pending),
+					"Apply, the pending value lacks it": w.apply(ctx, w.Current, lessPending),
+					"Verify":                            w.verify(ctx, lessPending),
+				} {
+					what += " without " + key
+					if err := wantKind(what, err, rotator.Misconfigured); err != nil {
+						return err
+					}
+					if !strings.Contains(err.Error(), key) {
+						return fmt.Errorf("%s: the error does not name the key: %w", what, err)
+					}
+				}
+			}
+			return w.untouched(ctx, pending)
+		}},
+		{"next/no-document", "An empty version or a slip in the core must end in a sentence and not in a panic.", func(ctx context.Context, w *turn) error {
+			var none secret.Document
+			_, atNext := w.Strategy.Next(ctx, w.rotation(none, none))
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			return steps(
+				func() error { return wantKind("Next of no document", atNext, rotator.Misconfigured) },
+				func() error {
+					return wantKind("Apply to no document", w.apply(ctx, none, pending), rotator.Misconfigured)
+				},
+				func() error {
+					return wantKind("Apply of no document", w.apply(ctx, w.Current, none), rotator.Misconfigured)
+				},
+				func() error { return wantKind("Verify of no document", w.verify(ctx, none), rotator.Misconfigured) },
+			)
+		}},
+	}
+}
+
+// members gives the values of an object as they are written.
+func members(d secret.Document) map[string]json.RawMessage {
+	var all map[string]json.RawMessage
+	if json.Unmarshal([]byte(d.Encode().Reveal()), &all) != nil {
+		return nil
+	}
+	return all
+}
+
+// sameBut says which members differ that must not.
+func sameBut(changes []string, before, after secret.Document) error {
+	was, is := members(before), members(after)
+	for key, value := range was {
+		got, ok := is[key]
+		switch {
+		case !ok:
+			return fmt.Errorf("strategy: Next dropped the member %q", key)
+		case !slices.Contains(changes, key) && string(got) != string(value):
+			return fmt.Errorf("strategy: Next changed the member %q", key)
+		}
+	}
+	for key := range is {
+		if _, ok := was[key]; !ok {
+			return fmt.Errorf("strategy: Next added the member %q", key)
+		}
+	}
+	return nil
+}
+
+// sameBytes compares two texts, with what may change taken out of both.
+func sameBytes(changes []string, before, after secret.Document) bool {
+	a, b := before, after
+	for _, key := range changes {
+		if before.Has(key) && after.Has(key) {
+			a, b = a.Set(key, "-"), b.Set(key, "-")
+		}
+	}
+	return a.Equal(b)
+}
+
+func applyRules() []strategyRule {
+	return []strategyRule{
+		{"apply/then-verify", "This is a rotation.", func(ctx context.Context, w *turn) error {
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			return steps(
+				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
+				func() error { return wrapf(w.verify(ctx, pending), "Verify") },
+				func() error { return w.works(ctx, pending, "the pending value, after Apply") },
+			)
+		}},
+		{"apply/keeps-current", "With alternating users clients go on with the current value until they have read the new one.", func(ctx context.Context, w *turn) error {
+			if !w.KeepsCurrent {
+				return notOffered("KeepsCurrent")
+			}
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			return steps(
+				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
+				func() error { return w.works(ctx, w.Current, "the current value, after Apply") },
+			)
+		}},
+		{"apply/twice", "setSecret is retried after it succeeded, and when its answer was lost.", func(ctx context.Context, w *turn) error {
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			return steps(
+				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
+				func() error { return wrapf(w.apply(ctx, w.Current, pending), "the same Apply again") },
+				func() error { return w.works(ctx, pending, "the pending value, after both") },
+			)
+		}},
+		{"apply/duplicates-at-once", "Lambda delivers events twice, and both run.", func(ctx context.Context, w *turn) error {
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			err = together(4, func(int) error {
+				err := w.apply(ctx, w.Current, pending)
+				if errors.Is(err, rotator.Conflict) {
+					return nil // it will be retried
+				}
+				return err
+			})
+			return steps(
+				func() error { return wrapf(err, "Apply, four at once") },
+				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply, once more after that") },
+				func() error { return w.works(ctx, pending, "the pending value, after all of them") },
+			)
+		}},
+		{"apply/always-a-way-in", "At every moment a stored value must be valid, or a crash leaves a database that nobody can enter.", func(ctx context.Context, w *turn) error {
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			watching, stop := context.WithCancel(ctx)
+			defer stop()
+			seen, began := make(chan error, 1), make(chan struct{})
+			go func() {
+				seen <- watch(watching, began, func(ctx context.Context) error {
+					err := w.LogIn(ctx, w.Current)
+					if errors.Is(err, rotator.LoginRejected) && !w.KeepsCurrent {
+						err = w.LogIn(ctx, pending)
+					}
+					return err
+				})
+			}()
+			<-began
+			for range 3 {
+				if err := w.apply(ctx, w.Current, pending); err != nil {
+					return fmt.Errorf("strategy: Apply: %w", err)
+				}
+			}
+			stop()
+			return wrapf(<-seen, "while Apply ran, a client with the stored values")
+		}},
+		{"apply/identity", "Whoever may write AWSPENDING could send the password to a host of their own, or have another account changed.", identity},
+		{"apply/cancelled", "Lambda's time is over: nothing may begin now, and no credentials may be blamed.", func(ctx context.Context, w *turn) error {
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			over, cancel := context.WithCancel(ctx)
+			cancel()
+			for what, call := range map[string]func(ctx context.Context) error{
+				"Apply":  func(ctx context.Context) error { return w.apply(ctx, w.Current, pending) },
+				"Verify": func(ctx context.Context) error { return w.verify(ctx, pending) },
+			} {
+				err, deaf := obeys(over, w.Patience, what, call)
+				if deaf != nil {
+					return deaf
+				}
+				if err := wantFailure(what+" with a cancelled context", err); err != nil {
+					return err
+				}
+			}
+			return w.untouched(ctx, pending)
+		}},
+		{"verify/before-apply", "testSecret is the last look before a value is promoted: it has to be able to fail.", func(ctx context.Context, w *turn) error {
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			return steps(
+				func() error {
+					return wantKind("Verify before Apply", w.verify(ctx, pending), rotator.LoginRejected)
+				},
+				func() error { return w.untouched(ctx, pending) },
+			)
+		}},
+		{"verify/changes-nothing", "testSecret also runs alone, as the service's test of a configuration.", func(ctx context.Context, w *turn) error {
+			return steps(
+				func() error { return wrapf(w.verify(ctx, w.Current), "Verify of the current value") },
+				func() error { return w.works(ctx, w.Current, "the current value, after Verify") },
+			)
+		}},
+	}
+}
+
+// identity alters each key that says which account and place. The altered place is
+// a trap: nobody may come there.
+func identity(ctx context.Context, w *turn) error {
+	trap, err := listenSilently()
+	if err != nil {
+		return err
+	}
+	defer trap.close()
+	pending, err := w.next(ctx, w.Current)
+	if err != nil {
+		return err
+	}
+	for _, key := range w.Identity {
+		altered, err := member(pending, key, w.elsewhere(key, trap))
+		if err != nil {
+			return err
+		}
+		if key == "host" || key == "port" { // an open door, if anybody went there
+			other := map[string]string{"host": "port", "port": "host"}[key]
+			both, err := member(altered, other, w.elsewhere(other, trap))
+			if err != nil {
+				return err
+			}
+			if err := w.refusesUnasked(ctx, w.Current, both, "another host and port"); err != nil {
+				return err
+			}
+		}
+		if err := w.refusesUnasked(ctx, w.Current, altered, "another "+key); err != nil {
+			return err
+		}
+	}
+	if err := trap.unvisited("the strategy connected to the place that only the pending value names"); err != nil {
+		return err
+	}
+	return w.untouched(ctx, pending)
+}
+
+// elsewhere gives the value of a key that leads to a trap, or away from Current.
+func (w *turn) elsewhere(key string, trap *socket) any {
+	switch {
+	case key == "host" && w.Current.Text(key) == "127.0.0.1":
+		return "localhost"
+	case key == "host":
+		return "127.0.0.1"
+	case key == "port":
+		return trap.port()
+	}
+	return "other_" + unique()
+}
+
+// refusesUnasked says whether Apply refuses two values without asking a server.
+func (w *turn) refusesUnasked(ctx context.Context, current, pending secret.Document, what string) error {
+	before := 0
+	if w.Logins != nil {
+		before = w.Logins()
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a trap never answers
+	defer cancel()
+	err, deaf := obeys(ctx, w.Patience, "Apply", func(ctx context.Context) error { return w.apply(ctx, current, pending) })
+	if deaf != nil {
+		return deaf
+	}
+	if err := wantKind("Apply of a value that names "+what, err, rotator.Conflict, rotator.Misconfigured); err != nil {
+		return err
+	}
+	if w.Logins != nil && w.Logins() != before {
+		return fmt.Errorf("strategy: Apply of a value that names %s: credentials were tried before it was refused", what)
+	}
+	return nil
+}
+
+func searchRules() []strategyRule {
+	return []strategyRule{
+		{"apply/previous", "After a restored backup or a promotion too early, the server knows the password before: finding it ends an incident.", func(ctx context.Context, w *turn) error {
+			current := w.wrong(w.Current)
+			pending, err := w.next(ctx, current)
+			if err != nil {
+				return err
+			}
+			w.previous = w.Current
+			return steps(
+				func() error { return wrapf(w.apply(ctx, current, pending), "Apply, where AWSPREVIOUS alone is valid") },
+				func() error { return w.works(ctx, pending, "the pending value, after Apply") },
+			)
+		}},
+		{"apply/previous-elsewhere", "AWSPREVIOUS may be of another server: its password belongs there alone, and ours does not.", func(ctx context.Context, w *turn) error {
+			trap, err := listenSilently()
+			if err != nil {
+				return err
+			}
+			defer trap.close()
+			current := w.wrong(w.Current)
+			pending, err := w.next(ctx, current)
+			if err != nil {
+				return err
+			}
+			if w.previous, err = member(w.Current, "host", w.elsewhere("host", trap)); err != nil {
+				return err
+			}
+			if w.previous, err = member(w.previous, "port", trap.port()); err != nil {
+				return err
+			}
+			if !w.Current.Has("host") {
+				return notOffered("a host in Current")
+			}
+			limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			err = w.apply(limited, current, pending)
+			if err == nil {
+				return errors.New("strategy: Apply used the password of a previous value that is for another server")
+			}
+			if err := trap.unvisited("the strategy connected to the place that only the previous value names"); err != nil {
+				return err
+			}
+			return w.untouched(ctx, pending)
+		}},
+		{"apply/all-rejected", "\"Unable to log into database with previous, current, or pending\" sent people guessing for years: each attempt has a cause of its own.", func(ctx context.Context, w *turn) error {
+			err := w.allRejected(ctx)
+			if err := wantKind("Apply, where no stored value is valid", err, rotator.LoginRejected); err != nil {
+				return err
+			}
+			tried, ok := errors.AsType[rotator.Attempts](err)
+			if !ok {
+				return fmt.Errorf("the error has no rotator.Attempts in it: %w", err)
+			}
+			for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
+				i := slices.IndexFunc(tried, func(a rotator.Attempt) bool { return a.Label == label })
+				if i < 0 || !strings.Contains(err.Error(), label) {
+					return fmt.Errorf("the error does not say what came of %s: %w", label, err)
+				}
+				if err := wantKind("the attempt with "+label, tried[i].Err, rotator.LoginRejected); err != nil {
+					return err
+				}
+			}
+			return w.works(ctx, w.Current, "the value that nobody had stored (nothing was to be changed)")
+		}},
+		{"apply/bounded-logins", "Accounts are locked after a few wrong passwords: three candidates are tried, once each.", func(ctx context.Context, w *turn) error {
+			if w.Logins == nil {
+				return notOffered("Logins")
+			}
+			before := w.Logins()
+			if err := w.allRejected(ctx); err == nil {
+				return errors.New("strategy: Apply, where no stored value is valid: no error")
+			}
+			if n := w.Logins() - before; n > 3 {
+				return fmt.Errorf("strategy: Apply tried credentials %d times; three values are stored", n)
+			}
+			return nil
+		}},
+		{"apply/network-is-no-rejection", "Trying every password at a server that is starting up locks the account as soon as it is there.", func(ctx context.Context, w *turn) error {
+			if !w.Current.Has("host") || !w.Current.Has("port") {
+				return notOffered("a host and a port in Current")
+			}
+			port, err := closedPort()
+			if err != nil {
+				return err
+			}
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			var moved [3]secret.Document
+			for i, d := range []secret.Document{w.Current, pending, w.wrong(w.Current)} {
+				if moved[i], err = member(d, "host", "127.0.0.1"); err != nil {
+					return err
+				}
+				if moved[i], err = member(moved[i], "port", port); err != nil {
+					return err
+				}
+			}
+			w.previous = moved[2]
+			before := 0
+			if w.Logins != nil {
+				before = w.Logins()
+			}
+			err = w.apply(ctx, moved[0], moved[1])
+			if err := wantFailure("Apply at a closed port", err); err != nil {
+				return err
+			}
+			if tried, ok := errors.AsType[rotator.Attempts](err); ok && len(tried) > 1 {
+				return fmt.Errorf("strategy: Apply at a closed port: went on to other credentials: %w", err)
+			}
+			if w.Logins != nil && w.Logins()-before > 1 {
+				return fmt.Errorf("strategy: Apply at a closed port: tried credentials %d times", w.Logins()-before)
+			}
+			return w.untouched(ctx, pending)
+		}},
+	}
+}
+
+// allRejected applies a value where the server accepts none that is stored.
+func (w *turn) allRejected(ctx context.Context) error {
+	current := w.wrong(w.Current)
+	pending, err := w.next(ctx, current)
+	if err != nil {
+		return nil // a nil error is what no case takes
+	}
+	w.previous = w.wrong(w.Current)
+	return w.apply(ctx, current, pending)
+}
+
+// keySuperuser names the superuser's secret.
+const keySuperuser = "masterarn"
+
+func superuserRules() []strategyRule {
+	return []strategyRule{
+		{"superuser/from-current-only", "Whoever may write AWSPENDING could have another superuser's secret read and used.", func(ctx context.Context, w *turn) error {
+			if !w.Current.Has(keySuperuser) {
+				return notOffered("masterarn in Current")
+			}
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			const stranger = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:stranger-z9y8x7"
+			related, asked := w.Related, false
+			w.Related = func(ctx context.Context, id string) (secret.Document, error) {
+				asked = asked || id == stranger
+				return related(ctx, id)
+			}
+			w.apply(ctx, w.Current, pending.Set(keySuperuser, stranger)) //nolint:errcheck // refusing or ignoring it are both right
+			if asked {
+				return errors.New("strategy: Apply read the superuser's secret that only the pending value names")
+			}
+			if w.LogIn(ctx, pending) == nil {
+				return nil
+			}
+			return w.works(ctx, w.Current, "the current value, where the pending one is not,")
+		}},
+		{"superuser/elsewhere", "A superuser of another server would change an account there that has the same name.", func(ctx context.Context, w *turn) error {
+			if !w.Current.Has(keySuperuser) {
+				return notOffered("masterarn in Current")
+			}
+			trap, err := listenSilently()
+			if err != nil {
+				return err
+			}
+			defer trap.close()
+			pending, err := w.next(ctx, w.Current)
+			if err != nil {
+				return err
+			}
+			related, asked := w.Related, false
+			w.Related = func(ctx context.Context, id string) (secret.Document, error) {
+				asked = true
+				d, err := related(ctx, id)
+				if err == nil {
+					d, err = member(d, "host", "127.0.0.1")
+				}
+				if err == nil {
+					d, err = member(d, "port", trap.port())
+				}
+				return d, err
+			}
+			limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			err = w.apply(limited, w.Current, pending)
+			if err == nil && !asked {
+				return notOffered("a superuser (masterarn is there, and the strategy needs none)")
+			}
+			if err := trap.unvisited("the strategy sent the superuser to another server than the account's"); err != nil {
+				return err
+			}
+			if err := wantKind("Apply with a superuser of another server", err, rotator.Conflict, rotator.Misconfigured); err != nil {
+				return err
+			}
+			return w.untouched(ctx, pending)
+		}},
+		{"superuser/not-for-strangers", "Who holds no valid credentials must not have a superuser set some: that is how a confused deputy hands out accounts.", func(ctx context.Context, w *turn) error {
+			if !w.Current.Has(keySuperuser) {
+				return notOffered("masterarn in Current")
+			}
+			current := w.wrong(w.Current)
+			pending, err := w.next(ctx, current)
+			if err != nil {
+				return err
+			}
+			return steps(
+				func() error {
+					return wantKind("Apply with a current password that is not valid", w.apply(ctx, current, pending), rotator.LoginRejected)
+				},
+				func() error { return w.untouched(ctx, pending) },
+			)
+		}},
+	}
+}
+
+func rotationRules() []strategyRule {
+	return []strategyRule{
+		{"rotation/many", "The second rotation begins where the first has ended, and the tenth is like it.", func(ctx context.Context, w *turn) error {
+			const rotations = 6
+			values := []secret.Document{w.Current}
+			for i := range rotations {
+				current := values[len(values)-1]
+				pending, err := w.next(ctx, current)
+				if err != nil {
+					return fmt.Errorf("rotation %d: %w", i+1, err)
+				}
+				err = steps(
+					func() error { return wrapf(w.apply(ctx, current, pending), "Apply") },
+					func() error { return wrapf(w.verify(ctx, pending), "Verify") },
+					func() error { return w.works(ctx, pending, "the new value") },
+				)
+				if err != nil {
+					return fmt.Errorf("rotation %d: %w", i+1, err)
+				}
+				values, w.previous = append(values, pending), current
+			}
+			// AWSPREVIOUS may still be valid. What came before it must not be.
+			for i, old := range values[:rotations-1] {
+				if err := w.refuses(ctx, old, fmt.Sprintf("the value of %d rotations ago", rotations-i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"rotation/no-secret-in-errors-or-notes", "Errors and notes are logged.", noSecretShown},
+	}
+}
+
+func noSecretShown(ctx context.Context, w *turn) error {
+	pending, err := w.next(ctx, w.Current)
+	if err != nil {
+		return err
+	}
+	stranger := pending.Set("username", "other_"+unique())
+	failures := map[string]error{
+		"Verify before Apply":                   w.verify(ctx, pending),
+		"Apply for another account":             w.apply(ctx, w.Current, stranger),
+		"Apply, where no stored value is valid": w.allRejected(ctx),
+		"Apply":                                 w.apply(ctx, w.Current, pending),
+		"the same Apply again":                  w.apply(ctx, w.Current, pending),
+		"Verify":                                w.verify(ctx, pending),
+	}
+	for _, key := range w.Required {
+		less, err := member(w.Current, key, nil)
+		if err != nil {
+			return err
+		}
+		_, err = w.Strategy.Next(ctx, w.rotation(less, secret.Document{}))
+		failures["Next without "+key] = err
+		failures["Apply without "+key] = w.apply(ctx, less, pending)
+	}
+	for what, err := range failures {
+		if err := w.leaked(what, err); err != nil {
+			return err
+		}
+	}
+	w.notesMu.Lock()
+	defer w.notesMu.Unlock()
+	if w.leaks(strings.Join(w.notes, "\n")) {
+		return errors.New("a note for the log holds a secret")
+	}
+	return nil
+}

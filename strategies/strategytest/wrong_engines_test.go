@@ -1,0 +1,665 @@
+package strategytest
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// bent is a right engine, bent at one place: what goes in, what comes out, or a
+// whole method.
+type bent struct {
+	strategies.CloningEngine
+	ctx      func(ctx context.Context) context.Context
+	as       func(as strategies.Login) strategies.Login
+	name     func(user string) string
+	password func(p secret.Password) secret.Password
+	fail     func(err error) error
+	traits   func(t *strategies.Traits)
+	ping     func(ctx context.Context, as strategies.Login) error
+	set      func(ctx context.Context, as strategies.Login, user string, p secret.Password) error
+	clone    func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error
+}
+
+func pass[T any](bend func(T) T, v T) T {
+	if bend == nil {
+		return v
+	}
+	return bend(v)
+}
+
+func (e *bent) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return pass(e.fail, err)
+}
+
+func (e *bent) login(as strategies.Login) strategies.Login {
+	as = pass(e.as, as)
+	as.User, as.Password = pass(e.name, as.User), pass(e.password, as.Password)
+	return as
+}
+
+func (e *bent) Traits() strategies.Traits {
+	t := e.CloningEngine.Traits()
+	if e.traits != nil {
+		e.traits(&t)
+	}
+	return t
+}
+
+func (e *bent) Ping(ctx context.Context, as strategies.Login) error {
+	ping := e.CloningEngine.Ping
+	if e.ping != nil {
+		ping = e.ping
+	}
+	return e.failed(ping(pass(e.ctx, ctx), e.login(as)))
+}
+
+func (e *bent) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+	set := e.CloningEngine.SetPassword
+	if e.set != nil {
+		set = e.set
+	}
+	return e.failed(set(pass(e.ctx, ctx), e.login(as), pass(e.name, user), pass(e.password, p)))
+}
+
+func (e *bent) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	clone := e.CloningEngine.EnsureClone
+	if e.clone != nil {
+		clone = e.clone
+	}
+	pair = strategies.Pair{Original: pass(e.name, pair.Original), Clone: pass(e.name, pair.Clone), Next: pass(e.name, pair.Next)}
+	return e.failed(clone(pass(e.ctx, ctx), e.login(as), pair, pass(e.password, p)))
+}
+
+// A wrongEngine is an engine with one fault, and the case that must find it.
+type wrongEngine struct {
+	fault, caughtBy string
+	bend            func(w world, e *bent)
+}
+
+// edit changes an account behind the server's back.
+func (w world) edit(user string, change func(a *Account)) {
+	if a, ok := w.Account(user); ok {
+		change(&a)
+		w.Add(a)
+	}
+}
+
+// asRoot makes a change that whoever asks could not.
+func (w world) asRoot(as strategies.Login) strategies.Login {
+	as.User, as.Password = w.superuser.User, w.superuser.Password
+	return as
+}
+
+func kindFor(text string, kind rotator.Kind) func(err error) error {
+	return func(err error) error {
+		if strings.Contains(err.Error(), text) {
+			return fmt.Errorf("%w: %v", kind, err)
+		}
+		return err
+	}
+}
+
+func mapPassword(change func(s string) string) func(p secret.Password) secret.Password {
+	return func(p secret.Password) secret.Password { return secret.NewPassword(change(p.Reveal())) }
+}
+
+func cutAt(n int) func(s string) string { return func(s string) string { return s[:min(n, len(s))] } }
+
+// leak puts passwords into the errors of SetPassword.
+func leak(spell func(p string) string) func(w world, e *bent) {
+	return func(w world, e *bent) {
+		e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+			if err := w.SetPassword(ctx, as, user, p); err != nil {
+				return fmt.Errorf("ALTER USER app PASSWORD %s: %w", spell(p.Reveal()), err)
+			}
+			return nil
+		}
+	}
+}
+
+func wrongEngines() []wrongEngine {
+	limits := (*Memory)(nil).Traits()
+	return []wrongEngine{
+		{"has no name", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.Name = "" } }},
+		{"serves no engine key", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.Engines = nil } }},
+		{"has no port", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.Port = 0 } }},
+		{"has no suffix for clones", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.CloneSuffix = "" } }},
+		{"takes shorter passwords than are made", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.MaxPasswordSize = 16 } }},
+		{"rejects everybody", "ping/right-password", func(w world, e *bent) {
+			e.ping = func(context.Context, strategies.Login) error { return rotator.LoginRejected }
+		}},
+		{"lets everybody in", "ping/wrong-password", func(w world, e *bent) {
+			e.ping = func(ctx context.Context, as strategies.Login) error { return nil }
+		}},
+		{"compares passwords by their beginning", "ping/wrong-password", func(w world, e *bent) {
+			e.password = mapPassword(cutAt(len(w.user.Password.Reveal())))
+		}},
+		{"calls a wrong password a lack of privilege", "ping/wrong-password", func(w world, e *bent) {
+			e.fail = func(err error) error {
+				if errors.Is(err, rotator.LoginRejected) {
+					return fmt.Errorf("%w: %v", rotator.Privilege, err)
+				}
+				return err
+			}
+		}},
+		{"calls an unknown user not found", "ping/unknown-user", func(w world, e *bent) {
+			e.ping = func(ctx context.Context, as strategies.Login) error {
+				if _, ok := w.Account(as.User); !ok {
+					return rotator.NotFound
+				}
+				return w.Ping(ctx, as)
+			}
+		}},
+		{"calls a missing database a rejected login", "ping/missing-database", func(w world, e *bent) {
+			e.fail = kindFor("there is no database", rotator.LoginRejected)
+		}},
+		{"ignores the database", "ping/missing-database", func(w world, e *bent) {
+			e.as = func(as strategies.Login) strategies.Login { as.Database = ""; return as }
+		}},
+		{"calls a locked account a rejected login", "ping/locked", func(w world, e *bent) { e.fail = kindFor("locked", rotator.LoginRejected) }},
+		{"takes any server's trust for a proof", "ping/any-password", func(w world, e *bent) {
+			e.ping = func(ctx context.Context, as strategies.Login) error {
+				if a, _ := w.Account(as.User); a.Trusted {
+					return nil
+				}
+				return w.Ping(ctx, as)
+			}
+		}},
+		{"does not check the server's name", "ping/tls", func(w world, e *bent) {
+			e.as = func(as strategies.Login) strategies.Login { as.TLS.ServerName = ""; return as }
+		}},
+		{"calls a wrong certificate unreachable", "ping/tls", func(w world, e *bent) { e.fail = kindFor("certificate", rotator.Unreachable) }},
+		{"resets settings at each login", "ping/changes-nothing", func(w world, e *bent) {
+			e.ping = func(ctx context.Context, as strategies.Login) error {
+				w.edit(as.User, func(a *Account) { a.Settings = nil })
+				return w.Ping(ctx, as)
+			}
+		}},
+		{"makes whatever is tried the password", "ping/changes-nothing", func(w world, e *bent) {
+			e.ping = func(ctx context.Context, as strategies.Login) error {
+				err := w.Ping(ctx, as)
+				if errors.Is(err, rotator.LoginRejected) {
+					w.edit(as.User, func(a *Account) { a.Password = as.Password })
+				}
+				return err
+			}
+		}},
+		{"keeps a session for each user", "engine/stateless", func(w world, e *bent) {
+			var sessions sync.Map
+			e.ping = func(ctx context.Context, as strategies.Login) error {
+				if _, kept := sessions.Load(as.User); kept {
+					return nil
+				}
+				err := w.Ping(ctx, as)
+				if err == nil {
+					sessions.Store(as.User, true)
+				}
+				return err
+			}
+		}},
+		{"has errors without a kind", "errors/kind", func(w world, e *bent) {
+			e.fail = func(err error) error { return errors.New(err.Error()) }
+		}},
+		{"has no kind for a lack of privilege", "errors/kind", func(w world, e *bent) {
+			e.fail = func(err error) error {
+				if errors.Is(err, rotator.Privilege) {
+					return errors.New(err.Error())
+				}
+				return err
+			}
+		}},
+
+		{"sets nothing", "set/self", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, _ string, _ secret.Password) error {
+				return w.Ping(ctx, as)
+			}
+		}},
+		{"sets the password of whoever logs in", "set/superuser", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, _ string, p secret.Password) error {
+				return w.SetPassword(ctx, as, as.User, p)
+			}
+		}},
+		{"changes passwords without being asked for one", "set/wrong-password", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				return w.SetPassword(ctx, w.asRoot(as), user, p)
+			}
+		}},
+		{"changes the password first and judges later", "set/wrong-password", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				err := w.Ping(ctx, as)
+				w.SetPassword(ctx, w.asRoot(as), user, p) //nolint:errcheck
+				return err
+			}
+		}},
+		{"lets everybody change everybody", "set/no-privilege", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				if err := w.Ping(ctx, as); err != nil {
+					return err
+				}
+				return w.SetPassword(ctx, w.asRoot(as), user, p)
+			}
+		}},
+		{"creates the user", "set/unknown-user", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, as, user, p)
+				if errors.Is(err, rotator.NotFound) {
+					w.Add(Account{Name: user, Password: p})
+				}
+				return err
+			}
+		}},
+		{"does not mind if there is no such user", "set/unknown-user", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, as, user, p)
+				if errors.Is(err, rotator.NotFound) {
+					return nil
+				}
+				return err
+			}
+		}},
+		{"takes an empty password", "set/empty-password", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				if p.Empty() {
+					w.edit(user, func(a *Account) { a.Password = p })
+					return nil
+				}
+				return w.SetPassword(ctx, as, user, p)
+			}
+		}},
+		{"cuts passwords at a NUL", "set/nul", func(w world, e *bent) {
+			e.password = mapPassword(func(s string) string { head, _, _ := strings.Cut(s, "\x00"); return head })
+		}},
+		{"cuts long passwords", "set/too-long", func(w world, e *bent) { e.password = mapPassword(cutAt(limits.MaxPasswordSize)) }},
+		{"takes letters and digits alone", "set/generated-passwords", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				if strings.ContainsAny(p.Reveal(), "!#$%&()*+,.;<=>?[]^_`{|}~") {
+					return rotator.PolicyRejected
+				}
+				return w.SetPassword(ctx, as, user, p)
+			}
+		}},
+		{"trims white space from new passwords", "set/hostile-passwords", trims(strings.TrimSpace)},
+		{"doubles quotes in new passwords", "set/hostile-passwords", trims(func(s string) string { return strings.ReplaceAll(s, "'", "''") })},
+		{"takes backslashes away", "set/hostile-passwords", trims(func(s string) string { return strings.ReplaceAll(s, `\`, "") })},
+		{"formats new passwords", "set/hostile-passwords", trims(func(s string) string { return strings.ReplaceAll(s, "%%", "%") })},
+		{"refuses a character without a kind that fits", "set/hostile-passwords", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				if strings.Contains(p.Reveal(), "$") && strings.Contains(p.Reveal(), "HOME") {
+					return rotator.PolicyRejected // "${HOME}" holds nothing that Traits exclude
+				}
+				return w.SetPassword(ctx, as, user, p)
+			}
+		}},
+		{"makes names small letters", "set/hostile-users", func(w world, e *bent) { e.name = strings.ToLower }},
+		{"ends names at a quote", "set/hostile-users", func(w world, e *bent) {
+			e.name = func(s string) string { head, _, _ := strings.Cut(s, `"`); return head }
+		}},
+		{"takes % for any name", "set/hostile-users", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, as, user, p)
+				if err == nil && strings.HasPrefix(user, "%") {
+					w.edit(w.user.User, func(a *Account) { a.Password = p })
+				}
+				return err
+			}
+		}},
+		{"refuses names with a space", "set/hostile-users", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				if strings.Contains(user, " ") {
+					return rotator.Misconfigured
+				}
+				return w.SetPassword(ctx, as, user, p)
+			}
+		}},
+		{"cuts names over the limit", "set/user-over-limit", func(w world, e *bent) { e.name = cutAt(limits.MaxUserBytes) }},
+		{"changes every name that begins like this one", "set/others-untouched", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				w.edit(user+"_2", func(a *Account) { a.Password = p })
+				return w.SetPassword(ctx, as, user, p)
+			}
+		}},
+		{"drops the account and makes it again", "set/keeps-rights", recreates},
+		{"drops settings with the account", "set/keeps-attributes", recreates},
+		{"cannot set the same password again", "set/twice", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				if a, _ := w.Account(user); a.Password.Equal(p) && !p.Empty() {
+					return rotator.PolicyRejected
+				}
+				return w.SetPassword(ctx, as, user, p)
+			}
+		}},
+		{"fails although it came through, when there are two", "set/concurrent", func(w world, e *bent) {
+			var calls atomic.Int64
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, w.asRoot(as), user, p)
+				if calls.Add(1)%2 == 0 {
+					w.edit(user, func(a *Account) { a.Password = p }) // also if the first was slower
+					return cmp.Or(err, error(rotator.Conflict))
+				}
+				return err
+			}
+		}},
+		{"has passwords in errors", "set/no-password-in-errors", leak(func(p string) string { return p })},
+		{"has quoted passwords in errors", "set/no-password-in-errors", leak(func(p string) string { return fmt.Sprintf("%q", p) })},
+		{"has SQL in errors", "set/no-password-in-errors", leak(func(p string) string { return "'" + strings.ReplaceAll(p, "'", "''") + "'" })},
+		{"has base64 in errors", "set/no-password-in-errors", leak(func(p string) string { return base64.StdEncoding.EncodeToString([]byte("app:" + p)) })},
+		{"has hex in errors", "set/no-password-in-errors", leak(func(p string) string { return fmt.Sprintf("%X", p) })},
+		{"has the beginning of passwords in errors", "set/no-password-in-errors", leak(func(p string) string { return p[:min(20, len(p))] + "..." })},
+		{"has the login's password in errors", "set/no-password-in-errors", func(w world, e *bent) {
+			e.ping = func(ctx context.Context, as strategies.Login) error {
+				return wrapf(w.Ping(ctx, as), "postgres://%s:%s@%s", as.User, as.Password.Reveal(), as.Host)
+			}
+		}},
+		{"sends passwords in statements", "set/no-password-in-server-log", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				w.mu.Lock()
+				w.journal = append(w.journal, fmt.Sprintf("ALTER USER %s PASSWORD '%s'", user, p.Reveal()))
+				w.mu.Unlock()
+				return w.SetPassword(ctx, as, user, p)
+			}
+		}},
+
+		{"calls a closed port a rejected login", "network/closed-port", func(w world, e *bent) { e.fail = kindFor("no server there", rotator.LoginRejected) }},
+		{"calls a closed port misconfigured", "network/closed-port", func(w world, e *bent) { e.fail = kindFor("no server there", rotator.Misconfigured) }},
+		{"calls an unknown host a rejected login", "network/unknown-host", func(w world, e *bent) { e.fail = kindFor(".invalid", rotator.LoginRejected) }},
+		{"begins when all is over", "context/cancelled", func(w world, e *bent) { e.ctx = context.WithoutCancel }},
+		{"blames the password when time is over", "context/cancelled", func(w world, e *bent) {
+			e.fail = func(err error) error {
+				if errors.Is(err, context.Canceled) {
+					return rotator.LoginRejected
+				}
+				return err
+			}
+		}},
+
+		{"creates the clone without its password", "clone/creates", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				return w.EnsureClone(ctx, as, pair, secret.NewPassword("other-"+unique()))
+			}
+		}},
+		{"gives the clone the original's password", "clone/creates", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				a, _ := w.Account(pair.InUse())
+				return w.EnsureClone(ctx, as, pair, a.Password)
+			}
+		}},
+		{"sets both passwords", "clone/original-undisturbed", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, as, pair, p)
+				if err == nil {
+					w.edit(pair.InUse(), func(a *Account) { a.Password = p })
+				}
+				return err
+			}
+		}},
+		{"locks the original for a moment", "clone/original-undisturbed", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				before, refused := slices.Clone(w.Journal()), "login "+pair.InUse()+": "
+				w.edit(pair.InUse(), func(a *Account) { a.Locked = true })
+				for ctx.Err() == nil && !slices.ContainsFunc(w.Journal()[len(before):], func(s string) bool { return strings.HasPrefix(s, refused) }) {
+					time.Sleep(time.Millisecond) // until a client has come by
+				}
+				w.edit(pair.InUse(), func(a *Account) { a.Locked = false })
+				return w.EnsureClone(ctx, as, pair, p)
+			}
+		}},
+		{"always sets the clone's password", "clone/back", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				pair.Next = pair.Clone
+				return w.EnsureClone(ctx, as, pair, p)
+			}
+		}},
+		{"creates a clone only once", "clone/idempotent", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				if _, ok := w.Account(pair.Clone); ok {
+					return rotator.Conflict
+				}
+				return w.EnsureClone(ctx, as, pair, p)
+			}
+		}},
+		{"leaves a clone that is there as it is", "clone/idempotent", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				if _, ok := w.Account(pair.Clone); ok {
+					return nil
+				}
+				return w.EnsureClone(ctx, as, pair, p)
+			}
+		}},
+		{"clones nothing when there are two", "clone/concurrent", func(w world, e *bent) {
+			var calls atomic.Int64
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, as, pair, p)
+				if calls.Add(1)%2 == 0 {
+					w.edit(pair.Next, func(a *Account) { a.Password = fresh() })
+				}
+				return err
+			}
+		}},
+		{"creates clones without rights", "clone/rights", func(w world, e *bent) {
+			e.clone = alone(w, func(bool) bool { return false })
+		}},
+		{"gives rights at creation alone", "clone/pre-existing-without-rights", func(w world, e *bent) {
+			e.clone = alone(w, func(existed bool) bool { return !existed })
+		}},
+		{"copies rights and never takes any away", "clone/revoked", func(w world, e *bent) {
+			e.clone = copies(w)
+		}},
+		{"copies rights one way", "clone/objects-both-ways", func(w world, e *bent) {
+			e.clone = copies(w)
+		}},
+		{"copies settings at creation alone", "clone/attributes", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				old, existed := w.Account(pair.Clone)
+				err := w.EnsureClone(ctx, as, pair, p)
+				if err == nil && existed {
+					w.edit(pair.Clone, func(a *Account) { a.Settings = old.Settings })
+				}
+				return err
+			}
+		}},
+		{"forgets the original's settings on its turn", "clone/attributes", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, as, pair, p)
+				if err == nil && pair.Next == pair.Original {
+					w.edit(pair.Original, func(a *Account) { a.Settings = nil })
+				}
+				return err
+			}
+		}},
+		{"makes up a missing original", "clone/missing-original", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				if _, ok := w.Account(pair.Original); !ok {
+					w.Add(Account{Name: pair.Original, Password: p})
+				}
+				return w.EnsureClone(ctx, as, pair, p)
+			}
+		}},
+		{"leaves half a clone behind", "clone/missing-original", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, as, pair, p)
+				if errors.Is(err, rotator.NotFound) {
+					w.Add(Account{Name: pair.Clone, Password: p})
+				}
+				return err
+			}
+		}},
+		{"lets an account take turns with itself", "clone/not-a-pair", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				if pair.Original == pair.Clone {
+					return w.SetPassword(ctx, as, pair.Next, p)
+				}
+				return w.EnsureClone(ctx, as, pair, p)
+			}
+		}},
+		{"cuts the names of clones", "clone/name-over-limit", func(w world, e *bent) {
+			cut := cutAt(limits.MaxUserBytes)
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				pair.Clone, pair.Next = cut(pair.Clone), cut(pair.Next)
+				return w.EnsureClone(ctx, as, pair, p)
+			}
+		}},
+		{"makes the names of clones small letters", "clone/hostile-names", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				pair.Clone, pair.Next = strings.ToLower(pair.Clone), strings.ToLower(pair.Next)
+				return w.EnsureClone(ctx, as, pair, p)
+			}
+		}},
+		{"lets everybody clone everybody", "clone/no-privilege", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				if err := w.Ping(ctx, as); err != nil {
+					return err
+				}
+				return w.EnsureClone(ctx, w.asRoot(as), pair, p)
+			}
+		}},
+		{"calls a lack of privilege misconfigured", "clone/no-privilege", func(w world, e *bent) { e.fail = kindFor("only a superuser", rotator.Misconfigured) }},
+		{"does not ask the superuser for a password", "clone/wrong-password", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+				return w.EnsureClone(ctx, w.asRoot(as), pair, p)
+			}
+		}},
+	}
+}
+
+// trims alters the passwords that are set, and not those that are tried.
+func trims(alter func(s string) string) func(w world, e *bent) {
+	return func(w world, e *bent) {
+		e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+			return w.SetPassword(ctx, as, user, mapPassword(alter)(p))
+		}
+	}
+}
+
+func recreates(w world, e *bent) {
+	e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+		err := w.SetPassword(ctx, as, user, p)
+		if err == nil && user != w.superuser.User {
+			w.Add(Account{Name: user, Password: p})
+		}
+		return err
+	}
+}
+
+// alone clones, and takes the clone's rights away unless may says that it has some.
+func alone(w world, may func(existed bool) bool) func(context.Context, strategies.Login, strategies.Pair, secret.Password) error {
+	return func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+		_, existed := w.Account(pair.Clone)
+		err := w.EnsureClone(ctx, as, pair, p)
+		if err == nil && !may(existed) {
+			w.edit(pair.Clone, func(a *Account) { a.ActsFor = "" })
+		}
+		return err
+	}
+}
+
+// copies clones as AWS's templates do: what the original may use now.
+func copies(w world) func(context.Context, strategies.Login, strategies.Pair, secret.Password) error {
+	return func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+		original, _ := w.Account(pair.Original)
+		clone, _ := w.Account(pair.Clone)
+		err := w.EnsureClone(ctx, as, pair, p)
+		if err == nil {
+			w.edit(pair.Original, func(a *Account) { a.Tables = original.Tables })
+			w.edit(pair.Clone, func(a *Account) { a.ActsFor, a.Tables = "", union(original.Tables, clone.Tables) })
+		}
+		return err
+	}
+}
+
+// TestSuiteCatchesWrongEngines: each fault is found by the case that is about it.
+func TestSuiteCatchesWrongEngines(t *testing.T) {
+	caught := make(map[string]bool)
+	for _, wrong := range wrongEngines() {
+		caught[wrong.caughtBy] = true
+		t.Run(wrong.fault, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			e := &bent{CloningEngine: w}
+			wrong.bend(w, e)
+			mustCatch(t, EngineCases(), wrong.caughtBy, w.engineFixture(e))
+		})
+	}
+	for fault, wrong := range map[string]struct {
+		caughtBy string
+		engine   remote
+	}{
+		"goes on without TLS":                        {"ping/plaintext-server", remote{fallsBack: true}},
+		"takes a hang-up for a rejected login":       {"network/hang-up", remote{rejectsCuts: true}},
+		"takes nonsense for a rejected login":        {"network/nonsense", remote{rejectsFog: true}},
+		"sends passwords in clear":                   {"network/no-password-in-clear", remote{hasty: true}},
+		"is deaf to deadlines":                       {"context/deadline", remote{deaf: true}},
+		"is deaf to cancellation":                    {"context/cancelled-midway", remote{onlyDeadline: true}},
+		"takes a cut for a rejected login":           {"network/cut-anywhere", remote{rejectsCuts: true}},
+		"sets passwords in two steps":                {"network/cut-anywhere", remote{twice: true}},
+		"is deaf as soon as the server has answered": {"network/silent-anywhere", remote{deafLate: true}},
+	} {
+		caught[wrong.caughtBy] = true
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			f := remoteFixture(t, wrong.engine)
+			f.Patience = 100 * time.Millisecond
+			mustCatch(t, EngineCases(), wrong.caughtBy, f)
+		})
+	}
+	everyCaseCatches(t, EngineCases(), caught)
+}
+
+// mustCatch runs the case that has to notice a fault.
+func mustCatch[F any](t *testing.T, cases []Case[F], name string, f F) {
+	t.Helper()
+	i := slices.IndexFunc(cases, func(c Case[F]) bool { return c.Name == name })
+	if i < 0 {
+		t.Fatalf("no case is called %s", name)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	switch err := cases[i].Check(ctx, f); {
+	case err == nil:
+		t.Errorf("%s does not notice", name)
+	case errors.Is(err, ErrNotOffered):
+		t.Errorf("%s cannot tell: %v", name, err)
+	case strings.Contains(err.Error(), "fixture:") || ctx.Err() != nil:
+		t.Errorf("%s fails, but not because of the fault: %v", name, err)
+	default:
+		t.Log(err)
+	}
+}
+
+// everyCaseCatches: a rule that nothing here breaks may be no rule at all.
+func everyCaseCatches[F any](t *testing.T, cases []Case[F], caught map[string]bool) {
+	t.Helper()
+	seen := make(map[string]bool)
+	for _, c := range cases {
+		switch {
+		case c.Why == "":
+			t.Errorf("%s does not say why", c.Name)
+		case seen[c.Name]:
+			t.Errorf("two cases are called %s", c.Name)
+		case !caught[c.Name]:
+			t.Errorf("no wrong implementation here is for %s to catch", c.Name)
+		}
+		seen[c.Name] = true
+	}
+	for name := range maps.Keys(caught) {
+		if !seen[name] {
+			t.Errorf("no case is called %s", name)
+		}
+	}
+}
