@@ -1,0 +1,330 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// EnsureClone implements strategies.CloningEngine. All of it happens in one
+// transaction: it is done whole or not at all.
+//
+// The original is the model, the clone its image. Whenever it is the clone's turn
+// (and so nobody uses it), the clone is created if it is missing and takes over
+// the original's attributes (CONNECTION LIMIT, CREATEDB, CREATEROLE, REPLICATION,
+// BYPASSRLS; never SUPERUSER or VALID UNTIL) and its settings, those for single
+// databases included; settings that the original lost, the clone loses. At the
+// original's turn nothing but its password is set: a clone that AWS's template
+// made has none of these, and copying them back would strip the original. At each
+// turn the clone is made a member of the original, if it is not.
+//
+// # One owner
+//
+// Membership alone (AWS's way) lets the clone use what the original owns, and not
+// the reverse: what the clone creates belongs to the clone, is out of the
+// original's reach, and gets none of its default privileges. So sessions of the
+// clone act as the original: ALTER ROLE app_clone SET role = 'app'. Everything that
+// either creates belongs to the original; current_user is the original in both, and
+// session_user still tells them apart. Where the original has a role setting of its
+// own (an owner that both share), the clone takes over that one instead.
+//
+// A clone that has rights of its own (it owns objects, was granted privileges, or
+// is in groups that the original is not in) would lose them to that setting. It is
+// left out then, and things stay as with AWS's template. To move such a clone over,
+// while the original is in use, run in every database:
+//
+//	REASSIGN OWNED BY app_clone TO app;
+//	DROP OWNED BY app_clone; -- after the line above: privileges only
+//
+// and revoke its other memberships. The clone's next turn sets the role.
+//
+// # Rights that the superuser needs
+//
+// CREATEROLE; as of PostgreSQL 16 also ADMIN OPTION on the original, and on a clone
+// that another role made:
+//
+//	GRANT app TO master WITH ADMIN OPTION;
+//
+// and every attribute that is to be copied. Until 15, SUPERUSER, REPLICATION and
+// BYPASSRLS are for superusers to copy. Settings that only a superuser may make
+// need one, or GRANT SET ON PARAMETER.
+func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	if err := checkNew(p, pair.Original, pair.Clone); err != nil {
+		return err
+	}
+	if pair.Original == pair.Clone || pair.Next != pair.Original && pair.Next != pair.Clone {
+		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Next, rotator.Misconfigured)
+	}
+	s, err := e.begin(ctx, as, pair.Original, pair.Clone)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.ensureClone(ctx, e.AllowMD5, pair, p); err != nil {
+		return err
+	}
+	return s.commit(ctx)
+}
+
+func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategies.Pair, p secret.Password) error {
+	roles, err := s.roles(ctx, pair.Original, pair.Clone)
+	if err != nil {
+		return err
+	}
+	original, ok := roles[pair.Original]
+	if !ok {
+		return s.fail(rotator.NotFound, "there is no role %q on this server to be cloned; create it, or correct the user name in the secret", pair.Original)
+	}
+	clone, ok := roles[pair.Clone]
+	switch {
+	case !ok && pair.Next == pair.Original:
+		return s.fail(rotator.NotFound, "there is no role %q on this server, though it is the user of AWSCURRENT", pair.Clone)
+	case !ok:
+		if clone, err = s.create(ctx, allowMD5, roles, pair, p); err != nil {
+			return err
+		}
+	default:
+		if err := s.setPassword(ctx, allowMD5, roles, roles[pair.Next], p); err != nil {
+			return err
+		}
+	}
+	c := cloning{session: s, me: acting(roles), original: original, clone: clone}
+	if pair.Next == pair.Clone {
+		if err := c.copyAttributes(ctx); err != nil {
+			return err
+		}
+	}
+	member, err := c.ensureMember(ctx)
+	if err != nil || !member || pair.Next == pair.Original {
+		return err
+	}
+	return c.copySettings(ctx)
+}
+
+// create makes the clone. Its password goes in with it, so that at no moment there
+// is a role that may log in and has none.
+func (s *session) create(ctx context.Context, allowMD5 bool, roles map[string]role, pair strategies.Pair, p secret.Password) (role, error) {
+	if r := roles[pair.Original]; r.iam {
+		return role{}, s.checkUsable(r)
+	}
+	stored, err := s.stored(allowMD5, pair.Clone, p)
+	if err != nil {
+		return role{}, err
+	}
+	me := acting(roles)
+	st := step{doing: fmt.Sprintf("creating role %q", pair.Clone), policy: true,
+		remedy: fmt.Sprintf("role %q is not allowed to: ALTER ROLE %s CREATEROLE", me.name, quoteIdent(me.name))}
+	sql := fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone), quoteLiteral(stored))
+	return role{name: pair.Clone, login: true, inherit: true, limit: -1}, s.exec(ctx, st, sql)
+}
+
+// cloning is the alignment of a clone with its original.
+type cloning struct {
+	*session
+	me, original, clone role
+}
+
+// copyAttributes emits what differs and no more: a role that lacks the right to
+// give an attribute is not refused for one that nobody needs.
+func (c cloning) copyAttributes(ctx context.Context) error {
+	for _, a := range []struct {
+		word       string
+		have, want bool
+	}{
+		{"INHERIT", c.clone.inherit, true}, // or its membership would give it nothing
+		{"CREATEDB", c.clone.createDB, c.original.createDB},
+		{"CREATEROLE", c.clone.createRole, c.original.createRole},
+		{"REPLICATION", c.clone.repl, c.original.repl},
+		{"BYPASSRLS", c.clone.bypassRLS, c.original.bypassRLS},
+	} {
+		word := a.word
+		if !a.want {
+			word = "NO" + word
+		}
+		if a.have == a.want {
+			continue
+		}
+		if err := c.alter(ctx, word); err != nil {
+			return err
+		}
+	}
+	if c.clone.limit == c.original.limit {
+		return nil
+	}
+	return c.alter(ctx, fmt.Sprintf("CONNECTION LIMIT %d", c.original.limit))
+}
+
+func (c cloning) alter(ctx context.Context, attribute string) error {
+	st := step{
+		doing:  fmt.Sprintf("giving role %q the attribute %s of role %q", c.clone.name, attribute, c.original.name),
+		remedy: fmt.Sprintf("only a superuser may, or as of PostgreSQL 16 a role that has the attribute itself: as one of those, ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute),
+	}
+	return c.exec(ctx, st, fmt.Sprintf("ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute))
+}
+
+// ensureMember gives the clone the original's rights. It says false where the
+// original is a member of the clone: the other way round is then impossible, and
+// whoever set that up wants the clone to be the owner.
+func (c cloning) ensureMember(ctx context.Context) (bool, error) {
+	const reversed = `WITH RECURSIVE m(id) AS (
+  SELECT oid FROM pg_roles WHERE rolname = $1
+  UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
+SELECT EXISTS (SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolname = $2)`
+	looking := step{doing: "looking up memberships"}
+	rows, err := c.query(ctx, looking, reversed, c.original.name, c.clone.name)
+	if err != nil || rows[0][0] == "t" {
+		return false, err
+	}
+	// USAGE is to have the rights without SET ROLE; it implies the right to that
+	// only until 15.
+	has, options := "pg_has_role($1::name, $2::name, 'USAGE')", ""
+	if c.version >= 160000 {
+		has, options = has+" AND pg_has_role($1::name, $2::name, 'SET')", " WITH INHERIT TRUE, SET TRUE"
+	}
+	rows, err = c.query(ctx, looking, "SELECT "+has, c.clone.name, c.original.name)
+	if err != nil || rows[0][0] == "t" {
+		return true, err
+	}
+	st := step{
+		doing:  fmt.Sprintf("making role %q a member of role %q", c.clone.name, c.original.name),
+		remedy: c.createRoleRemedy(c.me, c.original.name, c.original.admin),
+	}
+	return true, c.exec(ctx, st, fmt.Sprintf("GRANT %s TO %s%s", quoteIdent(c.original.name), quoteIdent(c.clone.name), options))
+}
+
+// setting is a row of pg_db_role_setting: a value for one database, or for all of
+// them ("").
+type setting struct{ database, name string }
+
+// copySettings gives the clone the settings of the original, and no others but
+// the one that makes it act as the original.
+func (c cloning) copySettings(ctx context.Context) error {
+	have, want, err := c.settingsOfBoth(ctx)
+	if err != nil {
+		return err
+	}
+	act := setting{name: "role"}
+	if role := want[act]; role == "" || role == "none" || role == c.original.name {
+		delete(want, act)
+		free, err := c.free(ctx)
+		if err != nil {
+			return err
+		}
+		if free || have[act] == c.original.name {
+			want[act] = c.original.name
+		}
+	}
+	byName := func(a, b setting) int {
+		return strings.Compare(a.database+"\x00"+a.name, b.database+"\x00"+b.name)
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(have), byName) {
+		if _, ok := want[key]; !ok {
+			if err := c.set(ctx, key, "RESET "+quoteSetting(key.name)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(want), byName) {
+		value, ok := have[key]
+		if ok && value == want[key] {
+			continue
+		}
+		set := c.set
+		if key.name == "role" {
+			set = c.asMember(set, want[key])
+		}
+		if err := set(ctx, key, "SET "+quoteSetting(key.name)+" TO "+quoteValue(key.name, want[key])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c cloning) settingsOfBoth(ctx context.Context) (clone, original map[setting]string, err error) {
+	const sql = `SELECT r.rolname, coalesce(d.datname, ''), c
+FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c
+WHERE r.rolname IN ($1, $2) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)`
+	rows, err := c.query(ctx, step{doing: "looking up role settings"}, sql, c.clone.name, c.original.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	clone, original = map[setting]string{}, map[setting]string{}
+	for _, row := range rows {
+		into := clone
+		if row[0] == c.original.name {
+			into = original
+		}
+		name, value, _ := strings.Cut(row[2], "=")
+		into[setting{row[1], name}] = value
+	}
+	return clone, original, nil
+}
+
+// free says whether the clone has no rights of its own to lose.
+func (c cloning) free(ctx context.Context) (bool, error) {
+	// Classes 'o' and 'a' of pg_shdepend are what a role owns and was granted, in
+	// all databases, 'i' initial privileges and 'r' policies.
+	const sql = `WITH RECURSIVE m(id) AS (
+  SELECT oid FROM pg_roles WHERE rolname = $2
+  UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
+SELECT NOT EXISTS (
+    SELECT FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+    WHERE d.refclassid = 'pg_authid'::regclass AND r.rolname = $1
+    AND d.deptype IN ('o', 'a', 'i', 'r'))
+  AND NOT EXISTS (
+    SELECT FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.member
+    WHERE r.rolname = $1 AND a.roleid NOT IN (SELECT id FROM m))`
+	rows, err := c.query(ctx, step{doing: "looking up rights"}, sql, c.clone.name, c.original.name)
+	return err == nil && rows[0][0] == "t", err
+}
+
+// set runs ALTER ROLE ... SET or RESET. Values can be anybody's secrets, so errors
+// do not repeat what the server says of them.
+func (c cloning) set(ctx context.Context, key setting, action string) error {
+	in, what := "", fmt.Sprintf("the setting %s", key.name)
+	if key.database != "" {
+		in = " IN DATABASE " + quoteIdent(key.database)
+		what += fmt.Sprintf(" in database %q", key.database)
+	}
+	st := step{
+		doing:   fmt.Sprintf("giving role %q %s as role %q has it", c.clone.name, what, c.original.name),
+		remedy:  fmt.Sprintf("only a superuser may set %s (or as of PostgreSQL 15: GRANT SET ON PARAMETER %s TO %s); or remove it from role %q", key.name, quoteSetting(key.name), quoteIdent(c.me.name), c.original.name),
+		private: true,
+	}
+	return c.exec(ctx, st, "ALTER ROLE "+quoteIdent(c.clone.name)+in+" "+action)
+}
+
+// asMember wraps set for the setting role. Minor releases from before November
+// 2024 want whoever sets it to be able to become that role: one who is not gets the
+// membership for the length of the statement, in a transaction that shows it to
+// nobody else.
+func (c cloning) asMember(set func(context.Context, setting, string) error, owner string) func(context.Context, setting, string) error {
+	return func(ctx context.Context, key setting, action string) error {
+		has, options := "MEMBER", ""
+		if c.version >= 160000 {
+			has, options = "SET", " WITH INHERIT FALSE, SET TRUE"
+		}
+		rows, err := c.query(ctx, step{doing: "looking up memberships"}, "SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON r.rolname = $2", has, owner)
+		if err != nil {
+			return err
+		}
+		if rows[0][0] == "t" {
+			return set(ctx, key, action)
+		}
+		st := step{doing: fmt.Sprintf("becoming a member of role %q for a moment", owner), remedy: c.createRoleRemedy(c.me, owner, false)}
+		role, me := quoteIdent(owner), quoteIdent(c.me.name)
+		if err := c.exec(ctx, st, "GRANT "+role+" TO "+me+options); err != nil {
+			return err
+		}
+		if err := set(ctx, key, action); err != nil {
+			return err
+		}
+		return c.exec(ctx, st, "REVOKE "+role+" FROM "+me)
+	}
+}

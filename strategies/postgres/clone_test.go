@@ -1,0 +1,410 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// rotation is a pair that takes turns, as clients see it.
+type rotation struct {
+	s               server
+	admin           strategies.Login
+	pair            strategies.Pair
+	original, clone strategies.Login
+}
+
+// newRotation makes an original with a database of its own, and a superuser of
+// the kind that RDS has.
+func newRotation(t *testing.T, s server, attributes string) *rotation {
+	t.Helper()
+	name, pw := s.NewRole(t, "LOGIN "+attributes)
+	r := &rotation{s: s, admin: s.master(t, name), pair: strategies.Pair{Original: name, Clone: name + "_clone"}}
+	r.original, r.clone = s.login(name, pw), s.login(name+"_clone", "")
+	db := s.NewDatabase(t, name)
+	r.admin.Database, r.original.Database, r.clone.Database = db, db, db
+	return r
+}
+
+// turn rotates to the clone, or back, and sees that both accounts log in after it.
+func (r *rotation) turn(t *testing.T, toClone bool) {
+	t.Helper()
+	next, pair, p := &r.original, r.pair, password()
+	if pair.Next = pair.Original; toClone {
+		next, pair.Next = &r.clone, pair.Clone
+	}
+	old := *next
+	ok(t, engine().EnsureClone(t.Context(), r.admin, pair, p))
+	next.Password = p
+	ok(t, engine().Ping(t.Context(), r.original))
+	ok(t, engine().Ping(t.Context(), r.clone))
+	if !old.Password.Empty() {
+		wants(t, engine().Ping(t.Context(), old), rotator.LoginRejected)
+	}
+}
+
+func (r *rotation) mustAs(t *testing.T, who strategies.Login, statements ...string) {
+	t.Helper()
+	ok(t, r.s.as(t, who, statements...))
+}
+
+// roleSetting is what sessions of the clone act as.
+func (r *rotation) roleSetting(t *testing.T) string {
+	t.Helper()
+	return r.s.ask(t, `SELECT coalesce(string_agg(c, ' ' ORDER BY c), '') FROM pg_db_role_setting s, unnest(s.setconfig) c
+WHERE s.setrole = (SELECT oid FROM pg_roles WHERE rolname = $1) AND s.setdatabase = 0 AND c LIKE 'role=%'`, r.pair.Clone)
+}
+
+// attributes is what pg_authid says of an account, but for its name and password.
+func (r *rotation) attributes(t *testing.T, name string) string {
+	t.Helper()
+	return r.s.ask(t, `SELECT (to_jsonb(a) - 'oid' - 'rolname' - 'rolpassword')::text FROM pg_authid a WHERE rolname = $1`, name)
+}
+
+// settings is all settings of an account but its role.
+func (r *rotation) settings(t *testing.T, name string) string {
+	t.Helper()
+	return r.s.ask(t, `SELECT coalesce(string_agg(s.setdatabase || ' ' || c, E'\n' ORDER BY s.setdatabase, c), '') FROM pg_db_role_setting s, unnest(s.setconfig) c
+WHERE s.setrole = (SELECT oid FROM pg_roles WHERE rolname = $1) AND c NOT LIKE 'role=%'`, name)
+}
+
+// TestIssue175 is aws-samples' issue 175: tables that the clone made were out of the
+// original's reach. Over many rotations, what either makes, both can use, alter and
+// drop, and the original's default privileges and policies hold for it.
+func TestIssue175(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		reader, readerPw := s.NewRole(t, "LOGIN")
+		r.mustAs(t, r.original, "CREATE SCHEMA work", "GRANT USAGE ON SCHEMA work TO "+reader,
+			"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO "+reader,
+			"CREATE TABLE work.first (id serial, owner name DEFAULT current_user)",
+			"ALTER TABLE work.first ENABLE ROW LEVEL SECURITY", "ALTER TABLE work.first FORCE ROW LEVEL SECURITY",
+			fmt.Sprintf("CREATE POLICY mine ON work.first TO %s USING (owner = current_user)", r.pair.Original))
+		for i := range 5 {
+			toClone := i%2 == 0
+			r.turn(t, toClone)
+			maker, user := r.original, r.clone
+			if toClone {
+				maker, user = r.clone, r.original
+			}
+			r.mustAs(t, maker,
+				fmt.Sprintf("CREATE TABLE work.t%d (id serial PRIMARY KEY, n int)", i),
+				fmt.Sprintf("CREATE SEQUENCE work.s%d", i),
+				fmt.Sprintf("CREATE FUNCTION work.f%d() RETURNS int LANGUAGE sql AS 'SELECT 1'", i),
+				"INSERT INTO work.first DEFAULT VALUES")
+			r.mustAs(t, user,
+				fmt.Sprintf("INSERT INTO work.t%d (n) VALUES (1)", i),
+				fmt.Sprintf("ALTER TABLE work.t%d ADD COLUMN c%d text", i, i),
+				fmt.Sprintf("SELECT nextval('work.s%d')", i),
+				fmt.Sprintf("CREATE OR REPLACE FUNCTION work.f%d() RETURNS int LANGUAGE sql AS 'SELECT 2'", i),
+				fmt.Sprintf("DO $$ BEGIN IF (SELECT count(*) FROM work.first) <> %d THEN RAISE 'rows are hidden'; END IF; END $$", i+1),
+				fmt.Sprintf("DROP SEQUENCE work.s%d", i))
+			reading := s.login(reader, readerPw)
+			reading.Database = r.original.Database
+			r.mustAs(t, reading, fmt.Sprintf("SELECT * FROM work.t%d", i))
+			r.mustAs(t, maker, fmt.Sprintf("DROP FUNCTION work.f%d()", i))
+			r.mustAs(t, user, fmt.Sprintf("DROP TABLE work.t%d", i))
+		}
+		if got := r.roleSetting(t); got != "role="+r.pair.Original {
+			t.Errorf("the clone acts as %q", got)
+		}
+		if got := r.s.ask(t, "SELECT count(*)::text FROM pg_auth_members WHERE member = (SELECT oid FROM pg_roles WHERE rolname = $1)", r.pair.Original); got != "0" {
+			t.Error("the original became a member of something")
+		}
+		admins := s.ask(t, "SELECT pg_has_role($1, $2, 'USAGE')::text", r.admin.User, r.pair.Original)
+		if admins != "false" {
+			t.Error("the superuser kept the membership that it had for a moment")
+		}
+	})
+}
+
+// TestIssue38And56 are aws-samples' issues 38 and 56: a clone that exists already got a
+// password and no rights.
+func TestIssue38And56(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for _, attributes := range []string{"INHERIT", "NOINHERIT"} {
+			r := newRotation(t, s, "")
+			r.mustAs(t, r.original, "CREATE TABLE mine (id int)")
+			s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN %s PASSWORD 'x'", r.pair.Clone, attributes))
+			if s.Major >= 16 {
+				s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
+			}
+			r.turn(t, true)
+			r.mustAs(t, r.clone, "SELECT * FROM mine", "CREATE TABLE ours (id int)")
+			r.mustAs(t, r.original, "SELECT * FROM ours", "DROP TABLE ours")
+
+			// A membership that gives nothing is made to give everything.
+			s.run(t, fmt.Sprintf("ALTER ROLE %s RESET role", r.pair.Clone))
+			if s.Major >= 16 {
+				s.run(t, fmt.Sprintf("GRANT %s TO %s WITH INHERIT FALSE, SET FALSE", r.pair.Original, r.pair.Clone))
+			} else {
+				s.run(t, fmt.Sprintf("ALTER ROLE %s NOINHERIT", r.pair.Clone))
+			}
+			r.turn(t, true)
+			r.mustAs(t, r.clone, "RESET role", "SELECT * FROM mine")
+			if got := s.ask(t, "SELECT pg_has_role($1, $2, 'USAGE')::text", r.pair.Clone, r.pair.Original); got != "true" {
+				t.Error("the clone does not inherit")
+			}
+		}
+	})
+}
+
+// TestCloneInUseGetsMembership: at the original's turn too.
+func TestCloneInUseGetsMembership(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "CONNECTION LIMIT 5 CREATEDB")
+		s.run(t, fmt.Sprintf("ALTER ROLE %s SET work_mem = '7MB'", r.pair.Original),
+			fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x' CONNECTION LIMIT 9", r.pair.Clone),
+			fmt.Sprintf("ALTER ROLE %s SET work_mem = '8MB'", r.pair.Clone))
+		r.clone = with(r.clone, func(l *strategies.Login) { l.Password = s.login("", "x").Password })
+		r.mustAs(t, r.original, "CREATE TABLE mine (id int)")
+		original, clone := r.attributes(t, r.pair.Original), r.attributes(t, r.pair.Clone)
+		originalSet, cloneSet := r.settings(t, r.pair.Original), r.settings(t, r.pair.Clone)
+		r.turn(t, false)
+		r.mustAs(t, r.clone, "SELECT * FROM mine")
+		// Nothing is copied back from a clone that AWS's template may have made,
+		// and the account in use stays as it is.
+		if r.attributes(t, r.pair.Original) != original || r.settings(t, r.pair.Original) != originalSet {
+			t.Error("the original changed")
+		}
+		if r.attributes(t, r.pair.Clone) != clone || r.settings(t, r.pair.Clone) != cloneSet || r.roleSetting(t) != "" {
+			t.Error("the account in use changed")
+		}
+	})
+}
+
+// TestCloneWithRights: a clone that owns something, has been granted something or
+// is in a group of its own keeps that, and so does not act as the original. Moved
+// over as the documentation says, it does.
+func TestCloneWithRights(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for name, give := range map[string]func(r *rotation) string{
+			"owns":     func(r *rotation) string { return "CREATE SCHEMA old AUTHORIZATION " + r.pair.Clone },
+			"granted":  func(r *rotation) string { return "CREATE TABLE g (id int); GRANT SELECT ON g TO " + r.pair.Clone },
+			"defaults": func(r *rotation) string { return "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO " + r.pair.Clone },
+			"group":    func(r *rotation) string { g, _ := s.NewRole(t, "NOLOGIN"); return "GRANT " + g + " TO " + r.pair.Clone },
+		} {
+			r := newRotation(t, s, "")
+			s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x' IN ROLE %s", r.pair.Clone, r.pair.Original))
+			if s.Major >= 16 {
+				s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
+			}
+			inDatabase := func(sql string) {
+				conn, err := s.Admin(t.Context(), r.original.Database)
+				ok(t, err)
+				defer conn.Close(t.Context())
+				_, err = conn.PgConn().Exec(t.Context(), sql).ReadAll()
+				ok(t, err)
+			}
+			inDatabase(give(r))
+			r.turn(t, true)
+			r.turn(t, false)
+			if got := r.roleSetting(t); got != "" {
+				t.Errorf("%s: the clone acts as %q and loses its own rights", name, got)
+			}
+			inDatabase(fmt.Sprintf("REASSIGN OWNED BY %s TO %s; DROP OWNED BY %s", r.pair.Clone, r.pair.Original, r.pair.Clone))
+			s.run(t, fmt.Sprintf(`DO $$ DECLARE g name; BEGIN FOR g IN SELECT roleid::regrole::name FROM pg_auth_members
+WHERE member = '%s'::regrole AND roleid <> '%s'::regrole LOOP EXECUTE format('REVOKE %%I FROM %s', g); END LOOP; END $$`, r.pair.Clone, r.pair.Original, r.pair.Clone))
+			r.turn(t, true)
+			if got := r.roleSetting(t); got != "role="+r.pair.Original {
+				t.Errorf("%s: after it was moved over, the clone acts as %q", name, got)
+			}
+		}
+	})
+}
+
+func TestCloneTakesAfterOriginal(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "CONNECTION LIMIT 7 CREATEDB CREATEROLE VALID UNTIL '2999-01-01'")
+		o := r.pair.Original
+		s.run(t,
+			fmt.Sprintf(`ALTER ROLE %s SET search_path = "$user", "odd, ""name""", public`, o),
+			fmt.Sprintf(`ALTER ROLE %s SET work_mem = '7MB'`, o),
+			fmt.Sprintf(`ALTER ROLE %s SET "TimeZone" = 'Europe/Berlin'`, o),
+			fmt.Sprintf(`ALTER ROLE %s SET temp_tablespaces = ''`, o),
+			fmt.Sprintf(`ALTER ROLE %s IN DATABASE %s SET work_mem = '9MB'`, o, r.original.Database))
+		r.turn(t, true)
+		same := func() {
+			t.Helper()
+			if got, want := r.settings(t, r.pair.Clone), r.settings(t, o); got != want {
+				t.Errorf("settings of the clone:\n%s\nwant\n%s", got, want)
+			}
+			got, want := r.attributes(t, r.pair.Clone), r.attributes(t, o)
+			for _, end := range []string{`"2999-01-01T00:00:00+00:00"`, `"2998-12-31T23:00:00+00:00"`} {
+				want = strings.Replace(want, end, "null", 1) // VALID UNTIL is an account's own
+			}
+			if got != want {
+				t.Errorf("attributes of the clone: %s, want %s", got, want)
+			}
+		}
+		same()
+		r.turn(t, false)
+		same()
+		s.run(t, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT 3 NOCREATEDB NOCREATEROLE", o),
+			fmt.Sprintf("ALTER ROLE %s RESET search_path", o), fmt.Sprintf("ALTER ROLE %s SET work_mem = '6MB'", o),
+			fmt.Sprintf("ALTER ROLE %s IN DATABASE %s RESET ALL", o, r.original.Database))
+		r.turn(t, true)
+		same()
+		before := s.everything(t, r.pair.Original+"%")
+		r.turn(t, true)
+		if after := s.everything(t, r.pair.Original+"%"); len(after) != len(before) {
+			t.Errorf("a second time changed something:\n%s\n%s", before, after)
+		}
+	})
+}
+
+// TestAttributesOfSuperusers: what only a superuser may give is asked of nobody who
+// need not give it, and named where it is needed.
+func TestAttributesOfSuperusers(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "BYPASSRLS")
+		pair := r.pair
+		pair.Next = pair.Clone
+		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.Privilege, "BYPASSRLS")
+		if n := s.ask(t, "SELECT count(*)::text FROM pg_roles WHERE rolname = $1", pair.Clone); n != "0" {
+			t.Error("a clone was left behind")
+		}
+		s.run(t, "ALTER ROLE "+pair.Original+" NOBYPASSRLS", "ALTER ROLE "+pair.Original+" SET log_statement = 'all'")
+		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.Privilege, "log_statement")
+		admin := s.superuser()
+		ok(t, engine().EnsureClone(t.Context(), admin, pair, password()))
+		if s.Major >= 16 {
+			wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.Privilege, fmt.Sprintf(`GRANT "%s" TO`, pair.Clone))
+			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", pair.Clone, r.admin.User))
+		}
+		r.turn(t, true) // now there is nothing left to give
+	})
+}
+
+// TestSharedOwner: where the original acts as an owner of its own, so does the clone.
+func TestSharedOwner(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		owner, _ := s.NewRole(t, "NOLOGIN")
+		r := newRotation(t, s, "IN ROLE "+owner)
+		s.run(t, fmt.Sprintf("ALTER ROLE %s SET role = '%s'", r.pair.Original, owner), fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", r.original.Database, owner))
+		if s.Major >= 16 {
+			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION, INHERIT FALSE, SET FALSE", owner, r.admin.User))
+		}
+		r.turn(t, true)
+		r.turn(t, false)
+		r.turn(t, true)
+		if got := r.roleSetting(t); got != "role="+owner {
+			t.Errorf("the clone acts as %q", got)
+		}
+		r.mustAs(t, r.clone, "CREATE SCHEMA work", "CREATE TABLE work.t (id int)")
+		r.mustAs(t, r.original, "ALTER TABLE work.t ADD n int", "DROP TABLE work.t")
+	})
+}
+
+// TestReversedMembership: the original is a member of the clone, by somebody's design.
+func TestReversedMembership(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x'", r.pair.Clone), fmt.Sprintf("GRANT %s TO %s", r.pair.Clone, r.pair.Original))
+		if s.Major >= 16 {
+			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
+		}
+		r.turn(t, true)
+		r.turn(t, false)
+		if got := r.roleSetting(t); got != "" {
+			t.Errorf("the clone acts as %q", got)
+		}
+	})
+}
+
+// TestCloneRefused: every refusal leaves the catalogue as it was.
+func TestCloneRefused(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		weak := s.master(t) // as of 16, without ADMIN OPTION
+		iam, _ := s.NewRole(t, "LOGIN")
+		s.run(t, `DO $$ BEGIN CREATE ROLE rds_iam; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$`, "GRANT rds_iam TO "+iam)
+		locked := newRotation(t, s, "")
+		s.run(t, fmt.Sprintf("CREATE ROLE %s NOLOGIN", locked.pair.Clone))
+		o, c := r.pair.Original, r.pair.Clone
+		type testCase struct {
+			as    strategies.Login
+			pair  strategies.Pair
+			kind  rotator.Kind
+			words []string
+		}
+		cases := map[string]testCase{
+			"missing original":  {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone", Next: o + "x_clone"}, rotator.NotFound, []string{o + "x"}},
+			"missing original2": {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone", Next: o + "x"}, rotator.NotFound, nil},
+			"missing clone":     {r.admin, strategies.Pair{Original: o, Clone: c, Next: o}, rotator.NotFound, []string{c}},
+			"no third account":  {r.admin, strategies.Pair{Original: o, Clone: c, Next: iam}, rotator.Misconfigured, nil},
+			"one account":       {r.admin, strategies.Pair{Original: o, Clone: o, Next: o}, rotator.Misconfigured, nil},
+			"name too long":     {r.admin, strategies.Pair{Original: o, Clone: strings.Repeat("c", 64), Next: strings.Repeat("c", 64)}, rotator.Misconfigured, []string{"63"}},
+			"ordinary user":     {r.original, strategies.Pair{Original: o, Clone: c, Next: c}, rotator.Privilege, []string{"CREATEROLE"}},
+			"rds_iam":           {s.superuser(), strategies.Pair{Original: iam, Clone: iam + "_clone", Next: iam + "_clone"}, rotator.Misconfigured, []string{"rds_iam"}},
+			"locked clone":      {s.superuser(), strategies.Pair{Original: locked.pair.Original, Clone: locked.pair.Clone, Next: locked.pair.Clone}, rotator.Privilege, []string{"LOGIN"}},
+		}
+		if s.Major >= 16 {
+			cases["no admin option"] = testCase{weak, strategies.Pair{Original: o, Clone: c, Next: c}, rotator.Privilege, []string{fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, o, weak.User)}}
+		}
+		before, beforeIAM, beforeLocked := s.everything(t, o+"%"), s.everything(t, iam+"%"), s.everything(t, locked.pair.Original+"%")
+		for name, tc := range cases {
+			t.Run(name, func(t *testing.T) {
+				wants(t, engine().EnsureClone(t.Context(), tc.as, tc.pair, password()), tc.kind, tc.words...)
+			})
+		}
+		if s.everything(t, o+"%") != before || s.everything(t, iam+"%") != beforeIAM || s.everything(t, locked.pair.Original+"%") != beforeLocked {
+			t.Error("a refused call changed something")
+		}
+	})
+}
+
+func TestConcurrentClones(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "CONNECTION LIMIT 9")
+		pair := r.pair
+		pair.Next = pair.Clone
+		p := password()
+		errs := make([]error, 6)
+		var wg sync.WaitGroup
+		for i := range errs {
+			wg.Go(func() { errs[i] = engine().EnsureClone(t.Context(), r.admin, pair, p) })
+		}
+		wg.Wait()
+		ok(t, errors.Join(errs...))
+		r.clone.Password = p
+		ok(t, engine().Ping(t.Context(), r.clone))
+		ok(t, engine().Ping(t.Context(), r.original))
+	})
+}
+
+func TestHostileClones(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for _, name := range []string{`a"b`, `Up Per`, `x'; DROP ROLE postgres; --`, `back\slash`, `per%cent%s`, `ünï`, `user`, strings.Repeat("n", 57)} {
+			r := &rotation{s: s, admin: s.superuser(), pair: strategies.Pair{Original: name, Clone: name + "_clone"}, original: s.login(name, "x"), clone: s.login(name+"_clone", "")}
+			s.run(t, "CREATE ROLE "+quoteIdent(name)+" LOGIN PASSWORD 'x'", "ALTER ROLE "+quoteIdent(name)+` SET app."Motto" = E'it''s a\\b "c", d=e '`)
+			r.turn(t, true)
+			if got, want := r.settings(t, r.pair.Clone), r.settings(t, name); got != want || got == "" {
+				t.Errorf("settings %s, want %s", got, want)
+			}
+			r.turn(t, false)
+			r.turn(t, true)
+			if got := r.roleSetting(t); got != "role="+name {
+				t.Errorf("%q: the clone acts as %q", name, got)
+			}
+		}
+	})
+}
+
+// TestSelfChangeOfClone: the clone acts as the original, and changes its own password.
+func TestSelfChangeOfClone(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		r.turn(t, true)
+		next := password()
+		ok(t, engine().SetPassword(t.Context(), r.clone, r.pair.Clone, next))
+		r.clone.Password = next
+		ok(t, engine().Ping(t.Context(), r.clone))
+		ok(t, engine().Ping(t.Context(), r.original))
+	})
+}

@@ -1,0 +1,313 @@
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/rdsca"
+)
+
+// session is one connection, logged in.
+type session struct {
+	as     strategies.Login
+	pg     *pgconn.PgConn
+	tcp    net.Conn
+	limit  time.Duration // of each statement
+	method authMethod    // how the server had us prove the password
+
+	// Known after begin:
+	version    int  // server_version_num: 160004
+	md5        bool // password_encryption is md5
+	restricted bool // rds.restrict_password_commands is on
+}
+
+// connect makes the one connection of a method call: TCP, TLS, login, each within
+// its own limit.
+func (e Engine) connect(ctx context.Context, as strategies.Login) (*session, error) {
+	if err := checkLogin(as); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", place(as), rotator.OutOfTime, err)
+	}
+	tcp, err := e.dial(ctx, as)
+	if err != nil {
+		return nil, explain(ctx, as, step{stage: dialing, limit: orDefault(e.DialTimeout)}, err)
+	}
+	conn, err := e.secure(ctx, as, tcp)
+	if err != nil {
+		tcp.Close()
+		return nil, explain(ctx, as, step{stage: securing, limit: orDefault(e.HandshakeTimeout)}, err)
+	}
+	s := &session{as: as, tcp: tcp, limit: orDefault(e.StatementTimeout), method: authUnknown}
+	if err := s.logIn(ctx, conn, orDefault(e.HandshakeTimeout)); err != nil {
+		tcp.Close()
+		return nil, explain(ctx, as, step{stage: loggingIn, limit: orDefault(e.HandshakeTimeout), method: s.method}, err)
+	}
+	return s, nil
+}
+
+func checkLogin(as strategies.Login) error {
+	if as.Host == "" || as.Port < 1 || as.Port > 65535 {
+		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.Misconfigured, net.JoinHostPort(as.Host, strconv.Itoa(as.Port)))
+	}
+	if as.Database != "" {
+		if err := checkName("database name", as.Database); err != nil {
+			return err
+		}
+	}
+	if strings.ContainsRune(as.Password.Reveal(), 0) {
+		return fmt.Errorf("login: %w: the password of user %q holds a NUL, which PostgreSQL cannot store", rotator.Misconfigured, as.User)
+	}
+	return checkName("user name", as.User)
+}
+
+func (e Engine) dial(ctx context.Context, as strategies.Login) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, orDefault(e.DialTimeout))
+	defer cancel()
+	return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(as.Host, strconv.Itoa(as.Port)))
+}
+
+// errRefusedTLS is a server that answered the request for TLS with no.
+var errRefusedTLS = errors.New("server refused TLS")
+
+// errNotReady is a server that answered it with an error, unprotected and so
+// unread, because it could not start a process for the connection.
+var errNotReady = errors.New("server answered the request for TLS with an error")
+
+// errNotPostgres is something else that listens on the port.
+var errNotPostgres = errors.New("the answer is not PostgreSQL's")
+
+// secure puts TLS between us and the server. It does not leave that to the driver,
+// which shakes hands at its first write and gives the failures of both one name.
+// https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
+func (e Engine) secure(ctx context.Context, as strategies.Login, conn net.Conn) (net.Conn, error) {
+	if as.TLS.Off {
+		return conn, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, orDefault(e.HandshakeTimeout))
+	defer cancel()
+	if err := requestTLS(ctx, conn); err != nil {
+		return nil, err
+	}
+	config := &tls.Config{RootCAs: e.Roots, ServerName: as.TLS.ServerName, MinVersion: tls.VersionTLS12}
+	if config.RootCAs == nil {
+		config.RootCAs = rdsca.Pool()
+	}
+	if config.ServerName == "" {
+		config.ServerName = as.Host
+	}
+	secured := tls.Client(conn, config)
+	return secured, secured.HandshakeContext(ctx)
+}
+
+// requestTLS reads exactly one byte of answer: whatever an attacker puts after it
+// must go to the handshake, and fail there.
+func requestTLS(ctx context.Context, conn net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	const sslRequest = 80877103
+	request := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), sslRequest)
+	answer := make([]byte, 1)
+	_, err := conn.Write(request)
+	if err == nil {
+		_, err = io.ReadFull(conn, answer)
+	}
+	switch {
+	case !stop():
+		return ctx.Err()
+	case err != nil:
+		return err
+	case answer[0] == 'N':
+		return errRefusedTLS
+	case answer[0] == 'E':
+		return errNotReady
+	case answer[0] != 'S':
+		return errNotPostgres
+	}
+	return nil
+}
+
+// logIn authenticates over conn. Two things are done for the driver: passwords
+// are normalised as PostgreSQL does it where SCRAM is asked for (the driver's own
+// rule differs), and the method asked for is remembered, for errors to name.
+func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	config, err := blankConfig()
+	if err != nil {
+		return err
+	}
+	config.Host, config.Port = s.as.Host, uint16(s.as.Port)
+	config.Database, config.User, config.Password = s.as.Database, s.as.User, s.as.Password.Reveal()
+	config.RequireAuth = "!none"
+	if s.as.TLS.Off {
+		config.RequireAuth = "!none,!password"
+	}
+	config.MaxProtocolMessageBodyLen = 1 << 20 // whoever speaks another protocol announces far more, and would be waited for
+	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{s.as.Host}, nil }
+	config.DialFunc = once(conn)
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(&authReader{Reader: r, ask: func(m authMethod) {
+			s.method = m
+			if m == authSASL {
+				config.Password = saslPrep(config.Password)
+			}
+		}}, w)
+	}
+	s.pg, err = pgconn.ConnectConfig(ctx, config)
+	return err
+}
+
+// once hands out a connection a single time. The driver dials again only to cancel
+// a statement, and the server's own statement_timeout does that here.
+func once(conn net.Conn) pgconn.DialFunc {
+	return func(context.Context, string, string) (net.Conn, error) {
+		if conn == nil {
+			return nil, errors.New("one connection is enough")
+		}
+		c := conn
+		conn = nil
+		return c, nil
+	}
+}
+
+// pinned gives every parameter that the driver would otherwise look for in the
+// environment or a home folder. TLS is off in it because secure does that.
+const pinned = "host=localhost port=5432 user=unset dbname=unset password=unset passfile='' " +
+	"sslmode=disable sslcert='' sslkey='' sslrootcert='' sslpassword='' sslcertmode=allow sslsni=1 sslnegotiation=postgres " +
+	"target_session_attrs=any connect_timeout=0 min_protocol_version=3.0 max_protocol_version=3.0 " +
+	"channel_binding=prefer require_auth=!none"
+
+// blankConfig makes a driver's configuration out of nothing. Only the driver's
+// parser can make one at all, and the parser reads the environment: everything it
+// could find there is given to it or thrown away.
+func blankConfig() (*pgconn.Config, error) {
+	words := pinned
+	if os.Getenv("PGSERVICE") != "" {
+		file, err := emptyServiceFile()
+		if err != nil {
+			return nil, fmt.Errorf("PGSERVICE: %w", err)
+		}
+		defer os.Remove(file)
+		words += " service=empty servicefile='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(file) + "'"
+	}
+	config, err := pgconn.ParseConfig(words)
+	if err != nil {
+		return nil, err
+	}
+	config.RuntimeParams = map[string]string{"application_name": "quarterturn", "client_encoding": "UTF8"}
+	return config, nil
+}
+
+// emptyServiceFile stands in for the service that PGSERVICE names: the driver lets
+// the variable be overridden, but not with nothing.
+func emptyServiceFile() (string, error) {
+	f, err := os.CreateTemp("", "quarterturn-service-")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString("[empty]\n")
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// authMethod is how a server asks for a password: the number in its request.
+// https://www.postgresql.org/docs/current/protocol-message-formats.html
+type authMethod int
+
+const (
+	authUnknown   authMethod = -1
+	authNone      authMethod = 0 // let in unasked
+	authCleartext authMethod = 3
+	authMD5       authMethod = 5
+	authSASL      authMethod = 10
+)
+
+// authReader looks at the first message of a server, which says how it wants the
+// password proved, before the driver acts on it.
+type authReader struct {
+	io.Reader
+	head []byte
+	ask  func(authMethod)
+}
+
+func (r *authReader) Read(p []byte) (int, error) {
+	const size = 9 // 'R', length, method
+	n, err := r.Reader.Read(p)
+	if missing := size - len(r.head); missing > 0 && n > 0 {
+		r.head = append(r.head, p[:min(n, missing)]...)
+		if len(r.head) == size && r.head[0] == 'R' {
+			r.ask(authMethod(binary.BigEndian.Uint32(r.head[5:])))
+		}
+	}
+	return n, err
+}
+
+// close logs out. A server that does not listen is not waited for.
+func (s *session) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	s.pg.Close(ctx)
+	s.tcp.Close()
+}
+
+// query runs one statement within its limit. Parameters travel apart from the
+// statement, and results as text; NULL is "".
+func (s *session) query(ctx context.Context, st step, sql string, args ...string) ([][]string, error) {
+	st.limit = s.limit
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	values := make([][]byte, len(args))
+	for i, a := range args {
+		values[i] = []byte(a)
+	}
+	result := s.pg.ExecParams(limited, sql, values, nil, nil, nil).Read()
+	if result.Err != nil {
+		return nil, explain(ctx, s.as, st, result.Err)
+	}
+	rows := make([][]string, len(result.Rows))
+	for i, row := range result.Rows {
+		for _, column := range row {
+			rows[i] = append(rows[i], string(column))
+		}
+	}
+	return rows, nil
+}
+
+// exec runs a statement that takes no parameters, because DDL takes none.
+func (s *session) exec(ctx context.Context, st step, sql string) error {
+	st.limit = s.limit
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	if _, err := s.pg.Exec(limited, sql).ReadAll(); err != nil {
+		return explain(ctx, s.as, st, err)
+	}
+	return nil
+}
+
+// fail is an error that the engine itself found.
+func (s *session) fail(k rotator.Kind, format string, args ...any) error {
+	return fmt.Errorf("%s: %w: %s", place(s.as), k, fmt.Sprintf(format, args...))
+}
+
+// checkUser refuses a login that turned into another's, as a pooler or a user name
+// map can do.
+func (s *session) checkUser(sessionUser string) error {
+	if sessionUser != s.as.User {
+		return s.fail(rotator.Misconfigured, "the server logged us in as %q: is there a pooler or a user name map in between? Use the database's own endpoint", sessionUser)
+	}
+	return nil
+}

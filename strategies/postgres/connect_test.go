@@ -1,0 +1,465 @@
+package postgres
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+func TestTraits(t *testing.T) {
+	t.Parallel()
+	tr := Engine{}.Traits()
+	if tr.Name != "PostgreSQL" || tr.Port != 5432 || tr.CloneSuffix != "_clone" || tr.MaxUserBytes != 63 || len(tr.Engines) != 2 || tr.Exclude != `:/@"'\` {
+		t.Errorf("%+v", tr)
+	}
+}
+
+// TestTLS is one server and what verification makes of it.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{Names: []string{"db.quarterturn.test", "127.0.0.1"}}, HBA: []string{"hostssl all all all scram-sha-256"}})}
+	app, pw := s.NewRole(t, "LOGIN")
+	as := with(s.login(app, pw), func(l *strategies.Login) { l.TLS.Off = false })
+	trusting := engine()
+	trusting.Roots = s.CAs
+	ok(t, trusting.Ping(t.Context(), as)) // an address, by the certificate's IP
+	ok(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.TLS.ServerName = "db.quarterturn.test" })))
+
+	wants(t, engine().Ping(t.Context(), as), rotator.TLSFailed, "authority", "Amazon RDS")
+	wants(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.Host = "localhost" })), rotator.TLSFailed, "not for localhost", "tlsServerName")
+	wants(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })), rotator.TLSFailed, "not for other.test")
+	wants(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.TLS.Off = true })), rotator.TLSFailed, `remove "ssl": false`)
+	wants(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.Password = password() })), rotator.LoginRejected)
+
+	if log := s.Log(); strings.Contains(log, "SSL off") && !strings.Contains(log, "no encryption") {
+		t.Error("a connection without TLS was tried where the secret did not ask for one")
+	}
+}
+
+func TestTLSExpired(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{Expired: true}})}
+	e := engine()
+	e.Roots = s.CAs
+	as := with(s.superuser(), func(l *strategies.Login) { l.TLS.Off = false })
+	wants(t, e.Ping(t.Context(), as), rotator.TLSFailed, "expired")
+}
+
+// TestMinimumTLS: a server that knows nothing newer than TLS 1.1 is refused.
+func TestMinimumTLS(t *testing.T) {
+	t.Parallel()
+	as := listen(t, func(c net.Conn) {
+		io.ReadFull(c, make([]byte, 8))
+		c.Write([]byte("S"))
+		c.Read(make([]byte, 4096))
+		c.Write([]byte{21, 3, 1, 0, 2, 2, 70}) // alert: protocol version
+	})
+	wants(t, engine().Ping(t.Context(), as), rotator.TLSFailed, "TLS 1.2")
+}
+
+// TestRoots: nil means the authorities of Amazon RDS, and not the machine's.
+func TestRoots(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{}})}
+	e := engine()
+	e.Roots = x509.NewCertPool()
+	as := with(s.superuser(), func(l *strategies.Login) { l.TLS.Off = false })
+	wants(t, e.Ping(t.Context(), as), rotator.TLSFailed, "authority")
+}
+
+// TestLoginFailures: each has a kind and a sentence of its own, in all methods.
+func TestLoginFailures(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		as := s.login(app, pw)
+		locked, lockedPw := s.NewRole(t, "NOLOGIN")
+		expired, expiredPw := s.NewRole(t, "LOGIN VALID UNTIL '2020-01-01'")
+		full, fullPw := s.NewRole(t, "LOGIN CONNECTION LIMIT 0")
+		fullDB, closedDB, privateDB := s.NewDatabase(t, ""), s.NewDatabase(t, ""), s.NewDatabase(t, "")
+		s.run(t, "ALTER DATABASE "+fullDB+" CONNECTION LIMIT 0", "ALTER DATABASE "+closedDB+" ALLOW_CONNECTIONS false",
+			"REVOKE CONNECT ON DATABASE "+privateDB+" FROM public")
+		in := func(db string) strategies.Login {
+			return with(as, func(l *strategies.Login) { l.Database = db })
+		}
+		for name, c := range map[string]struct {
+			as    strategies.Login
+			kind  rotator.Kind
+			words []string
+		}{
+			"wrong password":     {s.login(app, "wrong"), rotator.LoginRejected, []string{app, "did not accept the password", "VALID UNTIL"}},
+			"unknown user":       {s.login("role_nobody", "x"), rotator.LoginRejected, []string{"role_nobody", "does not exist"}},
+			"expired":            {s.login(expired, expiredPw), rotator.LoginRejected, []string{"VALID UNTIL"}},
+			"locked":             {s.login(locked, lockedPw), rotator.Privilege, []string{`ALTER ROLE "` + locked + `" LOGIN`}},
+			"role is full":       {s.login(full, fullPw), rotator.TooManyConnections, []string{full}},
+			"database is full":   {in(fullDB), rotator.TooManyConnections, []string{fullDB}},
+			"database is closed": {in(closedDB), rotator.Misconfigured, []string{closedDB, "ALLOW_CONNECTIONS"}},
+			"no such database":   {in("db_none"), rotator.Misconfigured, []string{`no database "db_none"`, "dbname"}},
+			"may not connect":    {in(privateDB), rotator.Privilege, []string{`GRANT CONNECT ON DATABASE "` + privateDB + `" TO "` + app + `"`}},
+			"no TLS":             {with(as, func(l *strategies.Login) { l.TLS.Off = false }), rotator.TLSFailed, []string{"does not offer TLS"}},
+			"no such host":       {with(as, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.Unreachable, []string{"nowhere.invalid"}},
+			"closed port":        {with(as, func(l *strategies.Login) { l.Port = closedPort(t) }), rotator.Unreachable, []string{"refuses connections"}},
+			"no port":            {with(as, func(l *strategies.Login) { l.Port = 0 }), rotator.Misconfigured, []string{"port"}},
+			"no host":            {with(as, func(l *strategies.Login) { l.Host = "" }), rotator.Misconfigured, []string{"host"}},
+			"long user":          {s.login(strings.Repeat("u", 64), pw), rotator.Misconfigured, []string{"63"}},
+			"long database":      {in(strings.Repeat("d", 64)), rotator.Misconfigured, []string{"63"}},
+			"NUL in user":        {s.login(app+"\x00database\x00x", pw), rotator.Misconfigured, []string{"NUL"}},
+			"NUL in password":    {s.login(app, pw+"\x00"), rotator.Misconfigured, []string{"NUL"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				pair := strategies.Pair{Original: "role_x", Clone: "role_y", Next: "role_y"}
+				for _, err := range []error{
+					engine().Ping(t.Context(), c.as),
+					engine().SetPassword(t.Context(), c.as, app, password()),
+					engine().EnsureClone(t.Context(), c.as, pair, password()),
+				} {
+					wants(t, err, c.kind, c.words...)
+				}
+			})
+		}
+		ok(t, engine().Ping(t.Context(), as))
+	})
+}
+
+func closedPort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// TestSilence: whoever goes silent, and whenever, holds nobody past the limit.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	mute := func(c net.Conn) { io.Copy(io.Discard, c) }
+	sayThenMute := func(b ...byte) func(net.Conn) {
+		return func(c net.Conn) {
+			c.Read(make([]byte, 1024))
+			c.Write(b)
+			mute(c)
+		}
+	}
+	for name, c := range map[string]struct {
+		serve func(net.Conn)
+		off   bool
+		words string
+	}{
+		"at once":                  {mute, false, "TLS handshake"},
+		"in the TLS handshake":     {sayThenMute('S'), false, "TLS handshake"},
+		"at once, without TLS":     {mute, true, "during the login"},
+		"in the login":             {sayThenMute('R', 0, 0, 0, 12, 0, 0, 0, 5, 1, 2, 3, 4), true, "during the login"},
+		"in the middle of a word":  {sayThenMute('R', 0, 0), true, "during the login"},
+		"after a hang-up":          {func(net.Conn) {}, true, "closed the connection"},
+		"after a hang-up with TLS": {func(net.Conn) {}, false, "closed the connection"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			as := listen(t, c.serve)
+			as.TLS.Off = c.off
+			begin := time.Now()
+			wants(t, impatient().Ping(t.Context(), as), rotator.Unreachable, c.words)
+			if d := time.Since(begin); d > 30*time.Second {
+				t.Errorf("took %s", d)
+			}
+			// The context bounds a call as the limits do.
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			wants(t, engine().SetPassword(ctx, as, "app", password()), rotator.Unreachable)
+			ctx, cancel = context.WithCancel(t.Context())
+			time.AfterFunc(50*time.Millisecond, cancel)
+			if err := engine().Ping(ctx, as); err == nil {
+				t.Error("a cancelled call succeeded")
+			}
+		})
+	}
+}
+
+// TestSilentStatement: a proxy that goes deaf once the login is through.
+func TestSilentStatement(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
+	app, pw := s.NewRole(t, "LOGIN")
+	as := listen(t, func(client net.Conn) {
+		up, err := net.Dial("tcp", net.JoinHostPort(s.Host, fmt.Sprint(s.Port)))
+		if err != nil {
+			return
+		}
+		defer up.Close()
+		go io.Copy(client, up)
+		buf := make([]byte, 4096)
+		for {
+			n, err := client.Read(buf)
+			if err != nil {
+				return
+			}
+			if buf[0] == 'P' || buf[0] == 'Q' { // a statement
+				io.Copy(io.Discard, client)
+				return
+			}
+			up.Write(buf[:n])
+		}
+	})
+	as.User, as.Password, as.TLS.Off = app, secret.NewPassword(pw), true
+	e := engine()
+	e.StatementTimeout = impatient().StatementTimeout
+	begin := time.Now()
+	wants(t, e.Ping(t.Context(), as), rotator.Unreachable, "fell silent within 150ms")
+	wants(t, e.SetPassword(t.Context(), as, app, password()), rotator.Unreachable, "fell silent")
+	if d := time.Since(begin); d > 40*time.Second {
+		t.Errorf("took %s", d)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+	defer cancel()
+	if err := engine().Ping(ctx, as); rotator.KindOf(err) != rotator.Unreachable {
+		t.Error(err)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	connections := make(chan struct{}, 9)
+	as := listen(t, func(net.Conn) { connections <- struct{}{} })
+	pair := strategies.Pair{Original: "a", Clone: "b", Next: "b"}
+	wants(t, engine().Ping(ctx, as), rotator.OutOfTime)
+	wants(t, engine().SetPassword(ctx, as, "a", password()), rotator.OutOfTime)
+	wants(t, engine().EnsureClone(ctx, as, pair, password()), rotator.OutOfTime)
+	if len(connections) != 0 {
+		t.Error("a cancelled call went to the network")
+	}
+}
+
+// TestMethods: what servers may ask of us, and what they may not.
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	role := func(t *testing.T, s server) strategies.Login {
+		name, pw := s.NewRole(t, "LOGIN")
+		return s.login(name, pw)
+	}
+	t.Run("trust proves nothing", func(t *testing.T) {
+		t.Parallel()
+		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all trust"}, TLS: &dbserver.TLS{}})}
+		wants(t, engine().Ping(t.Context(), role(t, s)), rotator.Misconfigured, "trust", "proves nothing")
+		wants(t, engine().Ping(t.Context(), s.login(s.Superuser, "wrong")), rotator.Misconfigured, "trust")
+		e := engine()
+		e.Roots = s.CAs
+		as := with(role(t, s), func(l *strategies.Login) { l.TLS.Off = false })
+		wants(t, e.Ping(t.Context(), as), rotator.Misconfigured, "trust")
+	})
+	t.Run("md5 with a SCRAM verifier", func(t *testing.T) {
+		t.Parallel()
+		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all md5"}})}
+		as := role(t, s)
+		ok(t, engine().SetPassword(t.Context(), as, as.User, as.Password))
+		ok(t, engine().Ping(t.Context(), as))
+	})
+	t.Run("clear password", func(t *testing.T) {
+		t.Parallel()
+		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all password"}, TLS: &dbserver.TLS{}})}
+		as := role(t, s)
+		wants(t, engine().Ping(t.Context(), as), rotator.Misconfigured, "in clear", "not sent")
+		as.TLS.Off = false
+		e := engine()
+		e.Roots = s.CAs
+		ok(t, e.Ping(t.Context(), as))
+		ok(t, e.SetPassword(t.Context(), as, as.User, as.Password))
+		ok(t, e.Ping(t.Context(), as))
+	})
+	t.Run("md5 hash under scram-sha-256", func(t *testing.T) {
+		t.Parallel()
+		s := server{dbserver.NewPostgres(t, dbserver.Options{})}
+		as := role(t, s)
+		s.run(t, fmt.Sprintf("SET password_encryption = 'md5'; ALTER ROLE %s PASSWORD '%s'", as.User, as.Password.Reveal()))
+		wants(t, engine().Ping(t.Context(), as), rotator.LoginRejected, "md5 hash under scram-sha-256")
+	})
+	for name, hba := range map[string]string{"no entry": "host other all all scram-sha-256", "rejected": "host all all all reject"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{hba}, TLS: &dbserver.TLS{}})}
+			e := engine()
+			e.Roots = s.CAs
+			as := s.superuser()
+			wants(t, e.Ping(t.Context(), as), rotator.TLSFailed, "none from here at all") // the server does not say which
+			as.TLS.Off = false
+			wants(t, e.Ping(t.Context(), as), rotator.Misconfigured, "pg_hba.conf")
+		})
+	}
+	t.Run("not PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		as := listen(t, func(c net.Conn) { c.Write([]byte("220 smtp ready\r\n")); io.Copy(io.Discard, c) })
+		wants(t, engine().Ping(t.Context(), as), rotator.TLSFailed, "does not speak PostgreSQL")
+		as.TLS.Off = true
+		wants(t, engine().Ping(t.Context(), as), rotator.Misconfigured, "does not speak PostgreSQL")
+	})
+	t.Run("an error in place of TLS", func(t *testing.T) {
+		t.Parallel()
+		as := listen(t, func(c net.Conn) { c.Read(make([]byte, 8)); c.Write([]byte("Ecould not fork")) })
+		wants(t, engine().Ping(t.Context(), as), rotator.Unreachable, "cannot start a process")
+	})
+}
+
+// TestClearPasswordNeverSent: a server in disguise asks for it over plaintext.
+func TestClearPasswordNeverSent(t *testing.T) {
+	t.Parallel()
+	sent := make(chan string, 1)
+	as := listen(t, func(c net.Conn) {
+		buf := make([]byte, 4096)
+		c.Read(buf)
+		c.Write([]byte{'R', 0, 0, 0, 8, 0, 0, 0, 3})
+		rest, _ := io.ReadAll(c)
+		sent <- string(rest)
+	})
+	as.TLS.Off = true
+	wants(t, engine().Ping(t.Context(), as), rotator.Misconfigured, "not sent")
+	if strings.Contains(<-sent, as.Password.Reveal()) {
+		t.Error("the password went over the wire in clear")
+	}
+}
+
+// TestServerErrors plays errors that no throwaway server can be brought to.
+func TestServerErrors(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code, message string
+		kind          rotator.Kind
+		words         string
+	}{
+		{"53300", "sorry, too many clients already", rotator.TooManyConnections, "no free connection"},
+		{"57P03", "the database system is starting up", rotator.Unreachable, "starting"},
+		{"57P01", "terminating connection due to administrator command", rotator.Unreachable, "stopping"},
+		{"28000", `PAM authentication failed for user "app"`, rotator.Misconfigured, `REVOKE rds_iam FROM "app"`},
+		{"28000", "something new", rotator.Misconfigured, "whatever the password"},
+		{"08P01", "SASL authentication failed", rotator.LoginRejected, "pooler"},
+		{"08P01", "unsupported startup parameter", rotator.Unreachable, ""},
+		{"XX000", "internal", rotator.Internal, "reported an error"},
+	} {
+		as := listen(t, func(c2 net.Conn) {
+			c2.Read(make([]byte, 1024))
+			body := "SFATAL\x00VFATAL\x00C" + c.code + "\x00M" + c.message + "\x00Dcanary-detail\x00\x00"
+			c2.Write(append([]byte{'E', 0, 0, 0, byte(len(body) + 4)}, body...))
+		})
+		as.TLS.Off = true
+		err := engine().Ping(t.Context(), as)
+		wants(t, err, c.kind, c.words, c.code, c.message)
+		if strings.Contains(fmt.Sprintf("%+v", err), "canary-detail") {
+			t.Error("the detail of a server's error is in ours")
+		}
+	}
+}
+
+func TestStandby(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
+	app, pw := s.NewRole(t, "LOGIN")
+	copied, err := s.Standby(t.Context())
+	ok(t, err)
+	t.Cleanup(func() { copied.Close() })
+	replica := server{copied}
+	as := replica.login(app, pw)
+	ok(t, engine().Ping(t.Context(), as))
+	wants(t, engine().SetPassword(t.Context(), as, app, password()), rotator.ReadOnly, "writer endpoint")
+	pair := strategies.Pair{Original: app, Clone: app + "_clone", Next: app + "_clone"}
+	wants(t, engine().EnsureClone(t.Context(), replica.login(s.Superuser, s.Password), pair, password()), rotator.ReadOnly, "reader endpoint")
+	ok(t, engine().Ping(t.Context(), as))
+}
+
+// TestNoEnvironment: nothing of libpq's world has any influence. Not parallel: it
+// sets the environment.
+func TestNoEnvironment(t *testing.T) {
+	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
+	app, pw := s.NewRole(t, "LOGIN")
+	home := t.TempDir()
+	passfile, service := filepath.Join(home, ".pgpass"), filepath.Join(home, ".pg_service.conf")
+	ok(t, os.WriteFile(passfile, []byte("*:*:*:*:"+pw+"\n"), 0o600))
+	ok(t, os.WriteFile(service, []byte("[hostile]\nhost=192.0.2.1\nsslmode=allow\nuser=postgres\n"), 0o600))
+	ok(t, os.MkdirAll(filepath.Join(home, ".postgresql"), 0o700))
+	for _, name := range []string{"postgresql.crt", "postgresql.key", "root.crt"} {
+		ok(t, os.WriteFile(filepath.Join(home, ".postgresql", name), []byte("not PEM"), 0o600))
+	}
+	for name, value := range map[string]string{
+		"HOME": home, "PGHOST": "192.0.2.1,192.0.2.2", "PGPORT": "none", "PGDATABASE": "hostile", "PGUSER": "hostile", "PGPASSWORD": pw,
+		"PGPASSFILE": passfile, "PGSERVICE": "missing", "PGSERVICEFILE": service, "PGAPPNAME": "hostile", "PGOPTIONS": "-c hostile=1",
+		"PGTZ": "hostile", "PGSSLMODE": "hostile", "PGSSLCERT": "/none", "PGSSLKEY": "/none", "PGSSLROOTCERT": "/none", "PGSSLCERTMODE": "hostile",
+		"PGSSLNEGOTIATION": "direct", "PGSSLPASSWORD": "hostile", "PGTARGETSESSIONATTRS": "standby", "PGCONNECT_TIMEOUT": "-1",
+		"PGMINPROTOCOLVERSION": "9.9", "PGMAXPROTOCOLVERSION": "9.9", "PGCHANNELBINDING": "require", "PGREQUIREAUTH": "none",
+	} {
+		t.Setenv(name, value)
+	}
+	as := s.login(app, pw)
+	ok(t, engine().Ping(t.Context(), as))
+	next := password()
+	ok(t, engine().SetPassword(t.Context(), as, app, next))
+	// An empty password is an empty password, whatever the environment has.
+	wants(t, engine().Ping(t.Context(), with(as, func(l *strategies.Login) { l.Password = secret.Password{} })), rotator.LoginRejected)
+	as.TLS.Off = false
+	wants(t, engine().Ping(t.Context(), with(as, func(l *strategies.Login) { l.Password = next })), rotator.TLSFailed)
+}
+
+// TestOneConnection counts connections, and asks the server who we say we are.
+func TestOneConnection(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{Conf: map[string]string{"log_connections": "on", "log_disconnections": "on"}})}
+	app, pw := s.NewRole(t, "LOGIN")
+	count := func() int { return strings.Count(s.Log(), "connection authenticated: identity=\""+app) }
+	before := count()
+	ok(t, engine().Ping(t.Context(), s.login(app, pw)))
+	ok(t, engine().SetPassword(t.Context(), s.login(app, pw), app, password()))
+	wants(t, engine().Ping(t.Context(), s.login(app, "wrong")), rotator.LoginRejected)
+	if n := count() - before; n > 3 {
+		t.Errorf("%d connections for three calls", n)
+	}
+}
+
+// TestNothingStays: no goroutine and no connection outlives a call by long. Not
+// parallel: it counts goroutines.
+func TestNothingStays(t *testing.T) {
+	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
+	app, pw := s.NewRole(t, "LOGIN")
+	as := s.login(app, pw)
+	silent := listen(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+	before := runtime.NumGoroutine()
+	for range 20 {
+		ok(t, engine().Ping(t.Context(), as))
+		wants(t, engine().Ping(t.Context(), s.login(app, "wrong")), rotator.LoginRejected)
+		e := impatient()
+		e.HandshakeTimeout = time.Millisecond
+		wants(t, e.Ping(t.Context(), silent), rotator.Unreachable)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+	if n := runtime.NumGoroutine(); n > before {
+		t.Errorf("%d goroutines, %d before", n, before)
+	}
+	for s.ask(t, "SELECT count(*)::text FROM pg_stat_activity WHERE usename = $1", app) != "0" {
+		if time.Now().After(deadline) {
+			t.Fatal("connections stay open")
+		}
+	}
+}
+
+func BenchmarkPing(b *testing.B) {
+	s := server{dbserver.NewPostgres(b, dbserver.Options{})}
+	as := s.superuser()
+	for b.Loop() {
+		if err := engine().Ping(b.Context(), as); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

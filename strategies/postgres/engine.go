@@ -1,0 +1,143 @@
+// Package postgres rotates passwords of PostgreSQL 10 and later, Amazon RDS for
+// PostgreSQL and Amazon Aurora PostgreSQL.
+//
+// TLS is verified or the connection fails; only TLS.Off, which the secret has to
+// ask for, means plaintext. Nothing of libpq's surroundings has any influence: no
+// PG* variable, password file, service file or certificate in a home folder.
+// Statements carry a SCRAM-SHA-256 verifier computed here and never a password, so
+// no server log can hold one. A login for which the server asked no password
+// (trust, peer, cert) proves nothing, and is an error.
+package postgres
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// Engine is PostgreSQL. The zero value is ready for use.
+type Engine struct {
+	// Roots are the authorities by which server certificates are judged.
+	// nil: those of Amazon RDS.
+	Roots *x509.CertPool
+
+	// DialTimeout bounds finding the host and reaching it, HandshakeTimeout TLS
+	// and then authentication, StatementTimeout every statement. Zero: 5 seconds.
+	// The context bounds them all.
+	DialTimeout      time.Duration
+	HandshakeTimeout time.Duration
+	StatementTimeout time.Duration
+
+	// AllowMD5 serves clients too old for SCRAM. Where a server's
+	// password_encryption is md5, the engine cannot tell whether the clients of an
+	// account know more than md5, and refuses to change its password; with
+	// AllowMD5 it stores an md5 hash there.
+	AllowMD5 bool
+}
+
+var _ strategies.CloningEngine = Engine{}
+
+const (
+	defaultTimeout = 5 * time.Second
+	maxNameBytes   = 63 // NAMEDATALEN-1: the server would cut a longer name
+)
+
+// Traits implements strategies.Engine.
+func (Engine) Traits() strategies.Traits {
+	return strategies.Traits{
+		Name:         "PostgreSQL",
+		Engines:      []string{"postgres", "aurora-postgresql"},
+		Port:         5432,
+		Database:     "postgres",
+		CloneSuffix:  "_clone",
+		MaxUserBytes: maxNameBytes,
+		Exclude:      `:/@"'\`,
+	}
+}
+
+// Ping implements strategies.Engine. It logs in, asks the server whom it let in,
+// and logs out.
+func (e Engine) Ping(ctx context.Context, as strategies.Login) error {
+	s, err := e.connect(ctx, as)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	rows, err := s.query(ctx, step{doing: "asking who is logged in"}, "SELECT session_user")
+	if err != nil {
+		return err
+	}
+	return s.checkUser(rows[0][0])
+}
+
+// SetPassword implements strategies.Engine. An account changes its own password
+// with no right but to log in (Amazon RDS may ask for rds_password). A superuser,
+// or what is called so on RDS, needs CREATEROLE to change another's, and as of
+// PostgreSQL 16 also ADMIN OPTION on that role.
+func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+	if err := checkNew(p, user); err != nil {
+		return err
+	}
+	s, err := e.begin(ctx, as, user)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	roles, err := s.roles(ctx, user)
+	if err != nil {
+		return err
+	}
+	target, ok := roles[user]
+	if !ok {
+		return s.fail(rotator.NotFound, "there is no role %q on this server; create it, or correct the user name in the secret", user)
+	}
+	if err := s.setPassword(ctx, e.AllowMD5, roles, target, p); err != nil {
+		return err
+	}
+	return s.commit(ctx)
+}
+
+// checkNew refuses what the server would take in another sense than was meant.
+func checkNew(p secret.Password, names ...string) error {
+	switch {
+	case p.Empty():
+		return fmt.Errorf("new password: %w: it is empty, and PostgreSQL would take away the old one and set none", rotator.Misconfigured)
+	case strings.ContainsRune(p.Reveal(), 0):
+		return fmt.Errorf("new password: %w: it holds a NUL, which PostgreSQL cannot store", rotator.Misconfigured)
+	case !loginable(p):
+		return fmt.Errorf("new password: %w: it holds characters that PostgreSQL and its drivers normalise differently: no client could be sure to log in with it", rotator.Misconfigured)
+	}
+	for _, name := range names {
+		if err := checkName("role name", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkName refuses a name that PostgreSQL would cut, or end at a NUL, and so take
+// for another.
+func checkName(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%s: %w: it is empty", what, rotator.Misconfigured)
+	case strings.ContainsRune(name, 0):
+		return fmt.Errorf("%s %q: %w: it holds a NUL", what, name, rotator.Misconfigured)
+	case len(name) > maxNameBytes:
+		return fmt.Errorf("%s %q: %w: it has %d bytes, and PostgreSQL cuts names after %d", what, name, rotator.Misconfigured, len(name), maxNameBytes)
+	}
+	return nil
+}
+
+func orDefault(d time.Duration) time.Duration {
+	if d <= 0 {
+		return defaultTimeout
+	}
+	return d
+}

@@ -1,0 +1,242 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// begin logs in and opens the one transaction in which an account is changed. It
+// changes nothing if the server could not carry the change through, and it waits
+// for another rotation of one of the users.
+func (e Engine) begin(ctx context.Context, as strategies.Login, users ...string) (*session, error) {
+	s, err := e.connect(ctx, as)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx, users); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) prepare(ctx context.Context, users []string) error {
+	// READ WRITE: a primary whose default_transaction_read_only is on takes the
+	// change all the same, and a standby says here that it cannot.
+	begin := step{stage: beginning, doing: "opening a transaction"}
+	if err := s.exec(ctx, begin, "BEGIN READ WRITE"); err != nil {
+		return err
+	}
+	if s.pg.TxStatus() != 'T' {
+		return s.fail(rotator.Misconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint")
+	}
+	if err := s.exec(ctx, begin, s.settings(users)); err != nil {
+		return err
+	}
+	rows, err := s.query(ctx, begin, `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
+  coalesce(current_setting('rds.restrict_password_commands', true), '')`)
+	if err != nil {
+		return err
+	}
+	if err := s.checkUser(rows[0][0]); err != nil {
+		return err
+	}
+	if s.version, err = strconv.Atoi(rows[0][1]); err != nil || s.version < 100000 {
+		return s.fail(rotator.Misconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade to 10 or later", rows[0][1])
+	}
+	s.md5 = rows[0][2] != "scram-sha-256"
+	s.restricted = rows[0][3] == "on"
+	return s.lock(ctx, users)
+}
+
+// settings makes the transaction independent of what is set for the role or the
+// database. An owner of the database could otherwise put functions of his own
+// before the system's, and a superuser would run them.
+func (s *session) settings(users []string) string {
+	// The server gives up a little before we do, so that it can say why.
+	sql := fmt.Sprintf("SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d",
+		max(1, (s.limit*9/10)/time.Millisecond), max(1, (s.limit*8/10)/time.Millisecond))
+	// Where a role setting makes the session act as another role (role = 'owner'),
+	// an account is allowed to change that role and not itself. A superuser, on
+	// the other hand, may well have its power from such a setting.
+	if slices.Contains(users, s.as.User) {
+		sql += "; SET LOCAL ROLE NONE"
+	}
+	return sql
+}
+
+// lock makes rotations of the same account wait for each other, within
+// lock_timeout: the server fails the second of two concurrent changes of a role
+// ("tuple concurrently updated").
+func (s *session) lock(ctx context.Context, users []string) error {
+	for _, user := range users {
+		sum := sha256.Sum256([]byte("quarterturn " + user))
+		key := strconv.FormatInt(int64(binary.BigEndian.Uint64(sum[:])), 10)
+		st := step{doing: fmt.Sprintf("waiting for other rotations of %q", user)}
+		if _, err := s.query(ctx, st, "SELECT pg_advisory_xact_lock($1::bigint)", key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit makes the changes real. The server answers COMMIT with ROLLBACK, and no
+// error, to a transaction that has failed.
+func (s *session) commit(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	st := step{doing: "committing (it is not known whether the change took hold)", limit: s.limit}
+	results, err := s.pg.Exec(limited, "COMMIT").ReadAll()
+	if err != nil {
+		return explain(ctx, s.as, st, err)
+	}
+	if tag := results[0].CommandTag.String(); tag != "COMMIT" {
+		return s.fail(rotator.Internal, "the server answered COMMIT with %s: nothing was changed", tag)
+	}
+	return nil
+}
+
+// role is an account, as pg_roles and pg_auth_members show it to anyone.
+type role struct {
+	name       string
+	superuser  bool
+	inherit    bool
+	createRole bool
+	createDB   bool
+	login      bool
+	repl       bool
+	bypassRLS  bool
+	expired    bool // VALID UNTIL has passed
+	iam        bool // member of rds_iam, through whatever group
+	admin      bool // we hold ADMIN OPTION on it
+	me         bool // it is the role that we act as
+	limit      int
+}
+
+// roles looks up the named roles, and the one that we act as, under its own name.
+func (s *session) roles(ctx context.Context, names ...string) (map[string]role, error) {
+	const sql = `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
+  coalesce(rolvaliduntil <= now(), false),
+  EXISTS (
+    WITH RECURSIVE m(id) AS (
+      SELECT r.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
+    SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolname = 'rds_iam'),
+  pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION'),
+  rolname = current_user,
+  rolconnlimit
+FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
+	names = append(names, names[0])
+	rows, err := s.query(ctx, step{doing: "looking up roles"}, sql, names[0], names[1])
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]role{}
+	for _, row := range rows {
+		r := role{name: row[0]}
+		for i, flag := range []*bool{&r.superuser, &r.inherit, &r.createRole, &r.createDB, &r.login, &r.repl, &r.bypassRLS,
+			&r.expired, &r.iam, &r.admin, &r.me} {
+			*flag = row[1+i] == "t"
+		}
+		if r.limit, err = strconv.Atoi(row[12]); err != nil {
+			return nil, fmt.Errorf("role %q: %w: connection limit: %w", r.name, rotator.Internal, err)
+		}
+		found[r.name] = r
+	}
+	return found, nil
+}
+
+// acting gives the role that we act as.
+func acting(roles map[string]role) role {
+	for _, r := range roles {
+		if r.me {
+			return r
+		}
+	}
+	return role{}
+}
+
+// setPassword changes the password of a role that exists.
+func (s *session) setPassword(ctx context.Context, allowMD5 bool, roles map[string]role, target role, p secret.Password) error {
+	if err := s.checkUsable(target); err != nil {
+		return err
+	}
+	stored, err := s.stored(allowMD5, target.name, p)
+	if err != nil {
+		return err
+	}
+	st := step{doing: fmt.Sprintf("changing the password of %q", target.name), remedy: s.alterRemedy(acting(roles), target), policy: true}
+	return s.exec(ctx, st, fmt.Sprintf("ALTER ROLE %s PASSWORD %s", quoteIdent(target.name), quoteLiteral(stored)))
+}
+
+// checkUsable refuses an account on which the new password could not work, while
+// nothing is changed yet.
+func (s *session) checkUsable(r role) error {
+	switch name := quoteIdent(r.name); {
+	case r.iam:
+		return s.fail(rotator.Misconfigured, "role %q is a member of rds_iam, and RDS takes no passwords from those: REVOKE rds_iam FROM %s (or from the group it is in), or stop rotating this secret", r.name, name)
+	case !r.login:
+		return s.fail(rotator.Privilege, "role %q is locked, and its password is left alone: ALTER ROLE %s LOGIN", r.name, name)
+	case r.expired && r.name != s.as.User:
+		return s.fail(rotator.Privilege, "the VALID UNTIL of role %q has passed, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, name)
+	}
+	return nil
+}
+
+// stored gives what the server is to store for a password. It is a SCRAM verifier
+// wherever SCRAM is known to work: the server would make one itself, or this very
+// account has just proved its password by it, or sends it in clear anyway. Where
+// nothing is known, to guess wrong would lock the account's clients out.
+func (s *session) stored(allowMD5 bool, user string, p secret.Password) (string, error) {
+	proved := user == s.as.User && (s.method == authSASL || s.method == authCleartext)
+	switch {
+	case !s.md5 || proved:
+		return scramVerifier(p)
+	case allowMD5:
+		return md5Hash(user, p), nil
+	}
+	return "", s.fail(rotator.Misconfigured, "password_encryption of this server is md5, and whether the clients of %q know SCRAM-SHA-256 cannot be told from here. If they do (every driver since 2018), ALTER SYSTEM SET password_encryption = 'scram-sha-256', in a parameter group on RDS; if they do not, set AllowMD5 of the engine", user)
+}
+
+// alterRemedy says what a role lacks to change a password.
+func (s *session) alterRemedy(me, target role) string {
+	switch {
+	case s.restricted:
+		return fmt.Sprintf("rds.restrict_password_commands is on, and only members of rds_password may change passwords: GRANT rds_password TO %s", quoteIdent(s.as.User))
+	case me.name == target.name:
+		return "the server does not let this user change its own password: rotate through a superuser's secret"
+	case target.superuser && !me.superuser:
+		return fmt.Sprintf("role %q is a superuser, and only a superuser may change its password", target.name)
+	case target.repl && !me.superuser && s.version < 160000:
+		return fmt.Sprintf("role %q has REPLICATION, and until PostgreSQL 16 only a superuser may change its password", target.name)
+	}
+	return s.createRoleRemedy(me, target.name, target.admin)
+}
+
+// createRoleRemedy says what a role lacks to manage another: CREATEROLE, and as
+// of PostgreSQL 16 ADMIN OPTION on that role as well. Roles made by someone else
+// lack the latter after an upgrade from 15.
+func (s *session) createRoleRemedy(me role, other string, admin bool) string {
+	var missing string
+	if !me.createRole && !me.superuser {
+		missing = fmt.Sprintf("ALTER ROLE %s CREATEROLE", quoteIdent(me.name))
+	}
+	if s.version >= 160000 && !admin {
+		if missing != "" {
+			missing += "; "
+		}
+		missing += fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(other), quoteIdent(me.name))
+	}
+	if missing == "" {
+		missing = "it needs more than CREATEROLE"
+	}
+	return fmt.Sprintf("role %q is not allowed to: %s", me.name, missing)
+}

@@ -1,0 +1,338 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+func TestSetPasswordSelf(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		name, pw := s.NewRole(t, "LOGIN CONNECTION LIMIT 7")
+		as := s.login(name, pw)
+		before := s.ask(t, "SELECT (to_jsonb(a) - 'rolpassword')::text FROM pg_authid a WHERE rolname = $1", name)
+		next := password()
+		ok(t, engine().SetPassword(t.Context(), as, name, next))
+		wants(t, engine().Ping(t.Context(), as), rotator.LoginRejected, name, fmt.Sprint(s.Port), `"postgres"`, "VALID UNTIL", "28P01")
+		as.Password = next
+		ok(t, engine().Ping(t.Context(), as))
+		ok(t, engine().SetPassword(t.Context(), as, name, next)) // again, to the same end
+		ok(t, engine().Ping(t.Context(), as))
+		if after := s.ask(t, "SELECT (to_jsonb(a) - 'rolpassword')::text FROM pg_authid a WHERE rolname = $1", name); after != before {
+			t.Errorf("the account changed:\n%s\n%s", before, after)
+		}
+		stored := s.ask(t, "SELECT rolpassword FROM pg_authid WHERE rolname = $1", name)
+		if !strings.HasPrefix(stored, "SCRAM-SHA-256$4096:") {
+			t.Error("what is stored is no SCRAM verifier")
+		}
+	})
+}
+
+func TestSetPasswordBySuperuser(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		name, pw := s.NewRole(t, "LOGIN")
+		for _, admin := range []strategies.Login{s.superuser(), s.master(t, name)} {
+			next := password()
+			ok(t, engine().SetPassword(t.Context(), admin, name, next))
+			ok(t, engine().Ping(t.Context(), s.login(name, next.Reveal())))
+			wants(t, engine().Ping(t.Context(), s.login(name, pw)), rotator.LoginRejected)
+			pw = next.Reveal()
+		}
+	})
+}
+
+// TestSetPasswordRefused: each of these fails with its own kind and sentence, and
+// changes nothing.
+func TestSetPasswordRefused(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, appPw := s.NewRole(t, "LOGIN")
+		other, otherPw := s.NewRole(t, "LOGIN")
+		boss, _ := s.NewRole(t, "LOGIN SUPERUSER")
+		repl, _ := s.NewRole(t, "LOGIN REPLICATION")
+		locked, _ := s.NewRole(t, "NOLOGIN")
+		expired, _ := s.NewRole(t, "LOGIN VALID UNTIL '2020-01-01'")
+		iam, _ := s.NewRole(t, "LOGIN")
+		group, _ := s.NewRole(t, "NOLOGIN")
+		s.run(t, `DO $$ BEGIN CREATE ROLE rds_iam; EXCEPTION WHEN duplicate_object THEN END $$`,
+			"GRANT rds_iam TO "+group, "GRANT "+group+" TO "+iam)
+		master := s.master(t)
+		master2 := s.master(t, boss, repl, locked, expired, iam)
+		self := s.login(app, appPw)
+		for name, c := range map[string]struct {
+			as    strategies.Login
+			user  string
+			p     secret.Password
+			kind  rotator.Kind
+			words []string
+		}{
+			"wrong password":      {s.login(app, "wrong"), app, password(), rotator.LoginRejected, []string{"did not accept the password"}},
+			"no such role":        {s.superuser(), "role_nobody", password(), rotator.NotFound, []string{`"role_nobody"`}},
+			"empty":               {self, app, secret.Password{}, rotator.Misconfigured, []string{"empty"}},
+			"NUL":                 {self, app, secret.NewPassword("a\x00b"), rotator.Misconfigured, []string{"NUL"}},
+			"name too long":       {s.superuser(), strings.Repeat("x", 64), password(), rotator.Misconfigured, []string{"64 bytes", "63"}},
+			"name with NUL":       {s.superuser(), app + "\x00", password(), rotator.Misconfigured, []string{"NUL"}},
+			"no name":             {s.superuser(), "", password(), rotator.Misconfigured, []string{"empty"}},
+			"ordinary user":       {s.login(other, otherPw), app, password(), rotator.Privilege, []string{`ALTER ROLE "` + other + `" CREATEROLE`, "42501"}},
+			"target is superuser": {master2, boss, password(), rotator.Privilege, []string{"is a superuser"}},
+			"target replicates":   {master2, repl, password(), rotator.Privilege, []string{"REPLICATION"}},
+			"locked":              {master2, locked, password(), rotator.Privilege, []string{`ALTER ROLE "` + locked + `" LOGIN`}},
+			"expired":             {master2, expired, password(), rotator.Privilege, []string{"VALID UNTIL 'infinity'"}},
+			"rds_iam":             {master2, iam, password(), rotator.Misconfigured, []string{"rds_iam"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				if s.Major >= 16 && c.user == repl {
+					t.Skip("16 lets CREATEROLE with ADMIN OPTION do it")
+				}
+				wants(t, engine().SetPassword(t.Context(), c.as, c.user, c.p), c.kind, c.words...)
+			})
+		}
+		if s.Major >= 16 {
+			wants(t, engine().SetPassword(t.Context(), master, app, password()), rotator.Privilege,
+				fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, app, master.User))
+		}
+		ok(t, engine().Ping(t.Context(), self))
+		if n := s.ask(t, "SELECT count(*)::text FROM pg_authid WHERE rolname IN ('role_nobody', '') OR rolname LIKE 'xxxx%'"); n != "0" {
+			t.Error("a role was created")
+		}
+	})
+}
+
+func TestHostileNamesAndPasswords(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		names := []string{`a"b`, `Up Per`, `x'; DROP ROLE postgres; --`, `back\slash`, `per%cent%s`, `dot.ted@host`,
+			`dash-ed`, `dollar$1`, `ünï`, `user`, `none`, `public;`, `{{name}}`, strings.Repeat("n", 63), `ä` + strings.Repeat("b", 61), ` lead `, "tab\tnl\n"}
+		passwords := []string{`'`, `"`, `\`, `\'`, `'';--`, `$1`, `$$`, `%s%n`, `{{password}}`, ` `, `a b `, `ümläut`, `SCRAM-SHA-256$4096:x$y:z`,
+			`md5` + strings.Repeat("0", 32), strings.Repeat("long", 500), `E'\x'`, "new\nline", `!#$%&()*+,-.:;<=>?@[]^_{|}~` + "`"}
+		for n, name := range names {
+			name += fmt.Sprint(s.Major) // the servers are shared by nobody else
+			if len(name) > 63 {
+				name = name[2:]
+			}
+			s.run(t, "DROP ROLE IF EXISTS "+quoteIdent(name), "CREATE ROLE "+quoteIdent(name)+" LOGIN PASSWORD 'first'")
+			as := s.login(name, "first")
+			for i, p := range passwords {
+				if i%len(names) != n {
+					continue // each password once, not with every name
+				}
+				next := secret.NewPassword(p)
+				if err := engine().SetPassword(t.Context(), as, name, next); err != nil {
+					t.Fatalf("%q: %v", name, err)
+				}
+				as.Password = next
+				if err := engine().Ping(t.Context(), as); err != nil {
+					t.Fatalf("%q: %v", name, err)
+				}
+			}
+			next := password()
+			ok(t, engine().SetPassword(t.Context(), s.superuser(), name, next))
+			ok(t, engine().Ping(t.Context(), s.login(name, next.Reveal())))
+			s.run(t, "DROP ROLE "+quoteIdent(name))
+		}
+	})
+}
+
+// TestSetRoleTrap: where a role setting makes sessions act as an owner, ALTER ROLE
+// must be for the account that logged in, and must be allowed.
+func TestSetRoleTrap(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		owner, ownerPw := s.NewRole(t, "LOGIN")
+		app, pw := s.NewRole(t, "LOGIN IN ROLE "+owner)
+		s.run(t, fmt.Sprintf("ALTER ROLE %s SET role = '%s'", app, owner))
+		next := password()
+		ok(t, engine().SetPassword(t.Context(), s.login(app, pw), app, next))
+		ok(t, engine().Ping(t.Context(), s.login(app, next.Reveal())))
+		ok(t, engine().Ping(t.Context(), s.login(owner, ownerPw)))
+	})
+}
+
+// TestPowerBySetting: a superuser's secret whose user has CREATEROLE by way of a
+// role setting keeps it.
+func TestPowerBySetting(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, _ := s.NewRole(t, "LOGIN")
+		master := s.master(t, app)
+		bot, pw := s.NewRole(t, "LOGIN IN ROLE "+master.User)
+		s.run(t, fmt.Sprintf("ALTER ROLE %s SET role = '%s'", bot, master.User))
+		ok(t, engine().SetPassword(t.Context(), s.login(bot, pw), app, password()))
+	})
+}
+
+// TestRestricted: RDS's own refusal is not to be had here, but another one is, under
+// the setting by which the engine tells.
+func TestRestricted(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		s.run(t, fmt.Sprintf("ALTER ROLE %s SET rds.restrict_password_commands = 'on'", app))
+		wants(t, engine().SetPassword(t.Context(), s.login(app, pw), s.Superuser, password()), rotator.Privilege,
+			fmt.Sprintf(`GRANT rds_password TO "%s"`, app))
+	})
+}
+
+func TestReadOnlyByDefault(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		s.run(t, "ALTER ROLE "+app+" SET default_transaction_read_only = on")
+		next := password()
+		ok(t, engine().SetPassword(t.Context(), s.login(app, pw), app, next))
+		ok(t, engine().Ping(t.Context(), s.login(app, next.Reveal())))
+	})
+}
+
+// TestHostileSettings: the owner of a database cannot have a superuser run his
+// functions in place of the system's.
+func TestHostileSettings(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, _ := s.NewRole(t, "LOGIN")
+		master := s.master(t, app)
+		master.Database = s.NewDatabase(t, app)
+		conn, err := s.Admin(t.Context(), master.Database)
+		ok(t, err)
+		defer conn.Close(t.Context())
+		_, err = conn.PgConn().Exec(t.Context(), `CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO public;
+CREATE FUNCTION evil.pg_has_role(name, oid, text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE ''shadowed''; END';
+CREATE FUNCTION evil.current_setting(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE ''shadowed''; END';
+ALTER DATABASE `+master.Database+` SET search_path = evil, pg_catalog`).ReadAll()
+		ok(t, err)
+		ok(t, engine().SetPassword(t.Context(), master, app, password()))
+	})
+}
+
+// TestPolicy: passwordcheck is in every server's contrib.
+func TestPolicy(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		s.run(t, fmt.Sprintf("ALTER ROLE %s SET session_preload_libraries = passwordcheck", app))
+		as := s.login(app, pw)
+		// Of a verifier the extension can tell one thing: that it is the name's.
+		err := engine().SetPassword(t.Context(), as, app, secret.NewPassword(app))
+		if err != nil && strings.Contains(err.Error(), "could not access file") {
+			t.Skip("these binaries have no passwordcheck")
+		}
+		wants(t, err, rotator.PolicyRejected, "policy", "password")
+		ok(t, engine().Ping(t.Context(), as))
+	})
+}
+
+// TestOpenAlter: another session holds the role, and then changes it.
+func TestOpenAlter(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		conn, err := s.Admin(t.Context(), "postgres")
+		ok(t, err)
+		defer conn.Close(t.Context())
+		tx, err := conn.Begin(t.Context())
+		ok(t, err)
+		_, err = tx.Exec(t.Context(), "ALTER ROLE "+app+" CONNECTION LIMIT 9")
+		ok(t, err)
+		e := engine()
+		e.StatementTimeout = impatient().StatementTimeout
+		wants(t, e.SetPassword(t.Context(), s.login(app, pw), app, password()), rotator.Conflict, "holds a lock")
+		ok(t, tx.Rollback(t.Context()))
+		ok(t, engine().Ping(t.Context(), s.login(app, pw)))
+	})
+}
+
+// TestConcurrentSetters: they wait for each other, and one of their passwords works.
+func TestConcurrentSetters(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, _ := s.NewRole(t, "LOGIN")
+		passwords := make([]secret.Password, 6)
+		errs := make([]error, len(passwords))
+		var wg sync.WaitGroup
+		for i := range passwords {
+			passwords[i] = password()
+			wg.Go(func() { errs[i] = engine().SetPassword(t.Context(), s.superuser(), app, passwords[i]) })
+		}
+		wg.Wait()
+		ok(t, errors.Join(errs...))
+		working := 0
+		for _, p := range passwords {
+			if engine().Ping(t.Context(), s.login(app, p.Reveal())) == nil {
+				working++
+			}
+		}
+		if working != 1 {
+			t.Errorf("%d passwords work, want 1", working)
+		}
+	})
+}
+
+// TestMD5Server walks through the rule of stored, with a server whose
+// password_encryption is md5.
+func TestMD5Server(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all md5"}, Conf: map[string]string{"password_encryption": "md5"}})}
+	allow := engine()
+	allow.AllowMD5 = true
+
+	old, pw := s.NewRole(t, "LOGIN") // has an md5 hash
+	as := s.login(old, pw)
+	ok(t, engine().Ping(t.Context(), as))
+	wants(t, engine().SetPassword(t.Context(), as, old, password()), rotator.Misconfigured, "password_encryption", "AllowMD5")
+	wants(t, engine().SetPassword(t.Context(), s.superuser(), old, password()), rotator.Misconfigured, "password_encryption")
+	wants(t, engine().EnsureClone(t.Context(), s.superuser(), strategies.Pair{Original: old, Clone: old + "_clone", Next: old + "_clone"}, password()), rotator.Misconfigured, "password_encryption")
+	ok(t, engine().Ping(t.Context(), as))
+	next := password()
+	ok(t, allow.SetPassword(t.Context(), as, old, next))
+	as.Password = next
+	ok(t, engine().Ping(t.Context(), as))
+	if stored := s.ask(t, "SELECT rolpassword FROM pg_authid WHERE rolname = $1", old); stored != md5Hash(old, next) {
+		t.Error("what is stored is no md5 hash")
+	}
+
+	// One who logs in by SCRAM has clients that know it.
+	modern, pw := s.NewRole(t, "LOGIN")
+	s.run(t, fmt.Sprintf("SET password_encryption = 'scram-sha-256'; ALTER ROLE %s PASSWORD '%s'", modern, pw))
+	next = password()
+	ok(t, allow.SetPassword(t.Context(), s.login(modern, pw), modern, next))
+	ok(t, engine().Ping(t.Context(), s.login(modern, next.Reveal())))
+	if stored := s.ask(t, "SELECT rolpassword FROM pg_authid WHERE rolname = $1", modern); !strings.HasPrefix(stored, "SCRAM") {
+		t.Error("a SCRAM account was put back to md5")
+	}
+}
+
+// TestNoPasswordInTheLog: the servers log every statement and every error in full.
+func TestNoPasswordInTheLog(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		admin := s.superuser()
+		var canaries []secret.Password
+		next := func() secret.Password {
+			p := password()
+			canaries = append(canaries, p)
+			return p
+		}
+		var errs []error
+		p := next()
+		errs = append(errs,
+			engine().SetPassword(t.Context(), s.login(app, pw), app, p),
+			engine().Ping(t.Context(), s.login(app, p.Reveal())),
+			engine().Ping(t.Context(), s.login(app, next().Reveal())),
+			engine().SetPassword(t.Context(), s.login(app, p.Reveal()), admin.User, next()),
+			engine().SetPassword(t.Context(), admin, "role_missing", next()),
+			engine().EnsureClone(t.Context(), admin, strategies.Pair{Original: app, Clone: app + "_clone", Next: app + "_clone"}, next()),
+			engine().EnsureClone(t.Context(), admin, strategies.Pair{Original: app, Clone: app + "_clone", Next: app}, next()),
+			engine().EnsureClone(t.Context(), s.login(app, canaries[len(canaries)-1].Reveal()), strategies.Pair{Original: app, Clone: app + "_clone2", Next: app + "_clone2"}, next()),
+		)
+		log := s.Log()
+		if !strings.Contains(log, app) {
+			t.Fatal("this is not the log of these statements")
+		}
+		canaries = append(canaries, secret.NewPassword(s.Password))
+		for i, c := range canaries {
+			if strings.Contains(log, c.Reveal()) {
+				t.Errorf("password %d is in the server's log", i)
+			}
+			if strings.Contains(fmt.Sprintf("%+v %#v", errs, errs), c.Reveal()) {
+				t.Errorf("password %d is in an error", i)
+			}
+		}
+	})
+}

@@ -1,0 +1,172 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// engine is patient: a slow machine is no reason to fail.
+func engine() Engine {
+	return Engine{DialTimeout: time.Minute, HandshakeTimeout: time.Minute, StatementTimeout: time.Minute}
+}
+
+// impatient meets servers that never answer.
+func impatient() Engine {
+	const limit = 150 * time.Millisecond
+	return Engine{DialTimeout: limit, HandshakeTimeout: limit, StatementTimeout: limit}
+}
+
+// onEachMajor runs a test on every version that is to work.
+func onEachMajor(t *testing.T, test func(t *testing.T, s server)) {
+	t.Parallel()
+	for _, major := range majors() {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Parallel()
+			test(t, server{dbserver.Postgres(t, major)})
+		})
+	}
+}
+
+// majors are the versions to test on; with -short the two between which PostgreSQL
+// changed what CREATEROLE means.
+func majors() []int {
+	if testing.Short() {
+		return []int{15, 16}
+	}
+	return dbserver.Majors()
+}
+
+type server struct{ *dbserver.Server }
+
+func (s server) login(user, password string) strategies.Login {
+	return strategies.Login{Host: s.Host, Port: s.Port, Database: "postgres", User: user,
+		Password: secret.NewPassword(password), TLS: strategies.TLS{Off: true}}
+}
+
+func (s server) superuser() strategies.Login { return s.login(s.Superuser, s.Password) }
+
+// master makes what RDS calls a superuser: a role that may create roles and is no
+// superuser. As of 16 it is given ADMIN OPTION on the roles named.
+func (s server) master(t *testing.T, roles ...string) strategies.Login {
+	t.Helper()
+	name, password := s.NewRole(t, "LOGIN CREATEROLE CREATEDB")
+	for _, r := range roles {
+		if s.Major >= 16 {
+			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION, INHERIT FALSE, SET FALSE", quoteIdent(r), name))
+		}
+	}
+	return s.login(name, password)
+}
+
+// run is for set-up: as the superuser, unlogged.
+func (s server) run(t *testing.T, statements ...string) {
+	t.Helper()
+	if err := s.Exec(t.Context(), statements...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ask gives the one value that a query answers with.
+func (s server) ask(t *testing.T, sql string, args ...any) string {
+	t.Helper()
+	conn, err := s.Admin(t.Context(), "postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	var answer *string
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&answer); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	if answer == nil {
+		return "NULL"
+	}
+	return *answer
+}
+
+// as runs statements the way a client of an account does, one by one.
+func (s server) as(t *testing.T, who strategies.Login, statements ...string) error {
+	t.Helper()
+	conn, err := s.Connect(t.Context(), who.User, who.Password.Reveal(), who.Database)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.Background())
+	for _, sql := range statements {
+		if _, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	return nil
+}
+
+// everything is what the catalogue says of all roles: a failure must leave it alone.
+func (s server) everything(t *testing.T, like string) string {
+	return s.ask(t, `SELECT string_agg(x, E'\n' ORDER BY x) FROM (
+  SELECT a::text FROM pg_authid a WHERE rolname LIKE $1
+  UNION ALL SELECT m.roleid::regrole || '>' || m.member::regrole FROM pg_auth_members m JOIN pg_authid a ON a.oid = m.member WHERE a.rolname LIKE $1
+  UNION ALL SELECT s.setrole::regrole || s.setconfig::text FROM pg_db_role_setting s JOIN pg_authid a ON a.oid = s.setrole WHERE a.rolname LIKE $1) AS all_of_it(x)`, like)
+}
+
+// password makes one that appears nowhere else, so that it can be searched for.
+func password() secret.Password { return secret.NewPassword("canary-" + rand.Text()) }
+
+func with(as strategies.Login, change func(*strategies.Login)) strategies.Login {
+	change(&as)
+	return as
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wants fails the test unless err has the kind and says the words.
+func wants(t *testing.T, err error, kind rotator.Kind, words ...string) {
+	t.Helper()
+	if rotator.KindOf(err) != kind {
+		t.Fatalf("kind %q, want %q: %v", rotator.KindOf(err), kind, err)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("the error does not say %q: %v", w, err)
+		}
+	}
+}
+
+// listen is a server of the test's own making.
+func listen(t *testing.T, serve func(net.Conn)) strategies.Login {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
+		}
+	}()
+	return strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Database: "postgres",
+		User: "app", Password: password()}
+}

@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// TestSuite is the acceptance suite for engines, on every version.
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	trusting := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all trust"}})}
+	for _, major := range majors() {
+		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
+			plain := server{dbserver.Postgres(t, major)}
+			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting) })
+		})
+	}
+}
+
+// fixture gives a user a database of its own, so that what cases revoke and own
+// there is nobody else's.
+func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture {
+	e := engine()
+	e.Roots = s.CAs
+	in := func(s server, user, password, database string) strategies.Login {
+		as := s.login(user, password)
+		as.Database, as.TLS.Off = database, s.CAs == nil
+		return as
+	}
+	user, pw := s.NewRole(t, "LOGIN")
+	db := s.NewDatabase(t, user)
+	locked, lockedPw := s.NewRole(t, "NOLOGIN")
+	plainUser, plainPw := plain.NewRole(t, "LOGIN")
+	anyUser, anyPw := trusting.NewRole(t, "LOGIN")
+	f := strategytest.EngineFixture{
+		Engine:        e,
+		Superuser:     in(s, s.Superuser, s.Password, db),
+		User:          in(s, user, pw, db),
+		Locked:        in(s, locked, lockedPw, db),
+		AnyPassword:   in(trusting, anyUser, anyPw, "postgres"),
+		PlaintextOnly: with(in(plain, plainUser, plainPw, "postgres"), func(l *strategies.Login) { l.TLS.Off = false }),
+		TLS:           true,
+		ServerLog:     s.Log,
+		Patience:      0,
+		LogIn:         e.Ping,
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", s.Host, s.Port))
+		},
+	}
+	admin := func(ctx context.Context, sql string) error {
+		conn, err := s.Admin(ctx, db)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(context.Background())
+		_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
+		return err
+	}
+	client := func(ctx context.Context, as strategies.Login, sql string) error {
+		conn, err := s.Connect(ctx, as.User, as.Password.Reveal(), as.Database)
+		if err != nil {
+			return errors.New("login failed")
+		}
+		defer conn.Close(context.Background())
+		_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
+		return err
+	}
+	ok(t, admin(t.Context(), fmt.Sprintf("CREATE SCHEMA work AUTHORIZATION %s; CREATE TABLE work.shared (id int); GRANT SELECT ON work.shared TO %s", user, user)))
+	f.NewUser = func(ctx context.Context, name string) (strategies.Login, error) {
+		p := "pw" + strings.ToLower(password().Reveal())
+		if strings.ContainsRune(name, 0) {
+			return strategies.Login{}, strategytest.ErrNotOffered
+		}
+		return in(s, name, p, db), admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", quoteIdent(name), p))
+	}
+	f.Use = func(ctx context.Context, as strategies.Login) error {
+		return client(ctx, as, "SELECT * FROM work.shared")
+	}
+	f.Own = func(ctx context.Context, as strategies.Login, object string) error {
+		return client(ctx, as, "CREATE TABLE work."+quoteIdent(object)+" (n int)")
+	}
+	f.Touch = func(ctx context.Context, as strategies.Login, object string) error {
+		o := "work." + quoteIdent(object)
+		return client(ctx, as, "SELECT * FROM "+o+"; INSERT INTO "+o+" (n) VALUES (1); ALTER TABLE "+o+" ADD COLUMN m"+secretless()+" int")
+	}
+	f.Revoke = func(ctx context.Context, user string) error {
+		return admin(ctx, "REVOKE SELECT ON work.shared FROM "+quoteIdent(user))
+	}
+	f.Mark = func(ctx context.Context, user string) error {
+		return admin(ctx, "ALTER ROLE "+quoteIdent(user)+" CONNECTION LIMIT 77")
+	}
+	f.Marked = func(ctx context.Context, user string) (bool, error) {
+		conn, err := s.Admin(ctx, db)
+		if err != nil {
+			return false, err
+		}
+		defer conn.Close(context.Background())
+		var limit int
+		err = conn.QueryRow(ctx, "SELECT rolconnlimit FROM pg_roles WHERE rolname = $1", user).Scan(&limit)
+		return limit == 77, err
+	}
+	return f
+}
+
+// secretless makes a part of a name.
+func secretless() string { return strings.ToLower(strings.TrimPrefix(password().Reveal(), "canary-")) }
