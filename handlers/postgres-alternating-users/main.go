@@ -1,0 +1,16 @@
+// Rotates a pair of PostgreSQL or Aurora PostgreSQL users in turn.
+package main
+
+import (
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/serve"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+)
+
+func main() {
+	serve.Lambda(func(s serve.Settings) rotator.Strategy {
+		engine := postgres.Engine{Roots: s.Roots, AllowMD5: s.AllowMD5}
+		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly}
+	})
+}

@@ -1,0 +1,16 @@
+// Rotates the password of one PostgreSQL or Aurora PostgreSQL user.
+package main
+
+import (
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/serve"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+)
+
+func main() {
+	serve.Lambda(func(s serve.Settings) rotator.Strategy {
+		engine := postgres.Engine{Roots: s.Roots, AllowMD5: s.AllowMD5}
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser}
+	})
+}

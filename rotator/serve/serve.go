@@ -1,0 +1,115 @@
+// Package serve runs a Strategy as a Lambda function: settings from the
+// environment, Secrets Manager behind it, logs and metrics in front.
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
+	"github.com/quarterturn-dev/quarterturn/rotator/emf"
+)
+
+// Lambda serves the rotation events of the Lambda runtime with the strategy that
+// build makes of the settings, and does not return. Settings that cannot work end
+// the process while it starts, with the reason, before any event.
+func Lambda(build func(Settings) rotator.Strategy) {
+	handler, err := start(context.Background(), build, os.LookupEnv, os.Stdout)
+	if err != nil {
+		// Answering every event with the reason, rather than exiting, lets the
+		// person who rotates read it where they look: in the rotation's error.
+		handler = func(context.Context, json.RawMessage) error { return err }
+		Logger(os.Stdout, slog.LevelError).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
+	}
+	lambda.Start(handler)
+}
+
+// A Handler is what the Lambda runtime calls.
+type Handler func(ctx context.Context, event json.RawMessage) error
+
+func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup func(string) (string, bool), out io.Writer) (Handler, error) {
+	settings, err := FromEnvironment(lookup)
+	if err != nil {
+		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindOf(err), Err: err}
+	}
+	cfg, err := config.LoadDefaultConfig(ctx,
+		// One attempt that hangs must leave time for another within a step.
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(3*time.Second)),
+		config.WithRetryer(func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Second })
+		}),
+	)
+	if err != nil {
+		err = fmt.Errorf("AWS configuration: %w: %w", rotator.Misconfigured, err)
+		return nil, &rotator.StepError{Step: "start", Kind: rotator.Misconfigured, Err: err}
+	}
+	return New(rotator.Rotator{
+		Store:    awsstore.New(cfg, settings.Endpoint),
+		Strategy: build(settings),
+		Policy:   settings.Policy,
+	}, Logger(out, settings.Level), emf.Writer{W: out, Function: settings.Function}), nil
+}
+
+// New makes a Handler of a Rotator that logs each step and writes its metrics.
+func New(r rotator.Rotator, log *slog.Logger, metrics emf.Writer) Handler {
+	r.Observe = func(ctx context.Context, rec rotator.Record) {
+		logRecord(ctx, log, rec)
+		if err := metrics.Write(rec); err != nil {
+			log.ErrorContext(ctx, "metrics", "error", err.Error())
+		}
+	}
+	return func(ctx context.Context, payload json.RawMessage) error {
+		return r.HandleJSON(ctx, payload)
+	}
+}
+
+// Logger writes JSON lines with the field names that Lambda's own logs and
+// Powertools use, so that one query finds them all.
+func Logger(out io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{
+		Level: level,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 {
+				switch a.Key {
+				case slog.TimeKey:
+					a.Key = "timestamp"
+				case slog.MessageKey:
+					a.Key = "message"
+				}
+			}
+			return a
+		},
+	}))
+}
+
+// logRecord tells a step as a story: a line for each thing done, then how it ended.
+func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
+	log = log.With("step", rec.Step, "secret_arn", rec.Secret, "version", rec.Version)
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		log = log.With("function_request_id", lc.AwsRequestID)
+	}
+	for _, note := range rec.Notes {
+		log.InfoContext(ctx, note)
+	}
+	ms := slog.Float64("duration_ms", float64(rec.Elapsed.Microseconds())/1e3)
+	if rec.Err == nil {
+		log.InfoContext(ctx, string(rec.Step)+" "+string(rec.Outcome), ms)
+		return
+	}
+	if rec.Stack != "" {
+		log = log.With("stack_trace", rec.Stack)
+	}
+	log.ErrorContext(ctx, string(rec.Step)+" failed", "kind", rec.Kind, "error", rec.Err.Error(), ms)
+}

@@ -1,0 +1,124 @@
+package serve
+
+import (
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// Settings is what the environment of the function says. Names that AWS's rotation
+// templates know mean here what they mean there.
+type Settings struct {
+	// Policy is how passwords are made: PASSWORD_LENGTH, EXCLUDE_CHARACTERS,
+	// EXCLUDE_NUMBERS, EXCLUDE_PUNCTUATION, EXCLUDE_UPPERCASE, EXCLUDE_LOWERCASE,
+	// REQUIRE_EACH_INCLUDED_TYPE; PASSWORD_PRESET=uri-safe.
+	Policy secret.Policy
+	// Endpoint replaces the address of Secrets Manager: SECRETS_MANAGER_ENDPOINT.
+	// Optional here; AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SECRETS_MANAGER do the
+	// same by way of the SDK.
+	Endpoint string
+	// Roots replaces the certificate authorities of Amazon RDS that the engines
+	// embed: DATABASE_CA_FILE, a PEM file in the function's package. nil: those
+	// embedded.
+	Roots *x509.CertPool
+	// ThroughSuperuser has single user rotation use the superuser's secret:
+	// SINGLE_USER_THROUGH_SUPERUSER=true.
+	ThroughSuperuser bool
+	// RotateOnly has alternating users set passwords and never create or align a
+	// clone: ROTATE_ONLY=true.
+	RotateOnly bool
+	// AllowMD5 has PostgreSQL store md5 hashes where the server is set to them, for
+	// clients too old for SCRAM: POSTGRES_ALLOW_MD5=true.
+	AllowMD5 bool
+	// Level is how much is logged: AWS_LAMBDA_LOG_LEVEL, which Lambda's own log
+	// settings make, or LOG_LEVEL, or POWERTOOLS_LOG_LEVEL.
+	Level slog.Level
+	// Function is the function's name, for metrics: AWS_LAMBDA_FUNCTION_NAME.
+	Function string
+}
+
+// FromEnvironment reads Settings; lookup is os.LookupEnv. An error names the
+// variable and what it may say. It is the one reader of the environment: nothing
+// else in this project looks there, the SDK's own AWS_ variables apart.
+func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
+	s := Settings{
+		Endpoint: text(lookup, "SECRETS_MANAGER_ENDPOINT"),
+		Function: text(lookup, "AWS_LAMBDA_FUNCTION_NAME"),
+	}
+	var err error
+	if s.Policy, err = secret.ParsePolicy(lookup); err != nil {
+		return s, fmt.Errorf("environment: %w: %w", rotator.Misconfigured, err)
+	}
+	if err := s.Policy.Validate(); err != nil {
+		return s, fmt.Errorf("environment: %w: %w", rotator.Misconfigured, err)
+	}
+	for name, to := range map[string]*bool{
+		"SINGLE_USER_THROUGH_SUPERUSER": &s.ThroughSuperuser,
+		"ROTATE_ONLY":                   &s.RotateOnly,
+		"POSTGRES_ALLOW_MD5":            &s.AllowMD5,
+	} {
+		if *to, err = boolean(text(lookup, name)); err != nil {
+			return s, fmt.Errorf("environment: %w: %s is neither true nor false", rotator.Misconfigured, name)
+		}
+	}
+	if s.Endpoint != "" && !strings.HasPrefix(s.Endpoint, "https://") && !strings.HasPrefix(s.Endpoint, "http://") {
+		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not a URL: want https://host", rotator.Misconfigured)
+	}
+	if s.Level, err = level(lookup); err != nil {
+		return s, err
+	}
+	s.Roots, err = roots(text(lookup, "DATABASE_CA_FILE"))
+	return s, err
+}
+
+func text(lookup func(string) (string, bool), name string) string {
+	v, _ := lookup(name)
+	return v
+}
+
+func boolean(v string) (bool, error) {
+	if v == "" {
+		return false, nil
+	}
+	return strconv.ParseBool(strings.ToLower(v))
+}
+
+func level(lookup func(string) (string, bool)) (l slog.Level, err error) {
+	for _, name := range []string{"AWS_LAMBDA_LOG_LEVEL", "LOG_LEVEL", "POWERTOOLS_LOG_LEVEL"} {
+		v := text(lookup, name)
+		switch strings.ToUpper(v) {
+		case "":
+			continue
+		case "TRACE": // Lambda's finest
+			return slog.LevelDebug, nil
+		case "FATAL", "CRITICAL":
+			return slog.LevelError, nil
+		}
+		if l.UnmarshalText([]byte(v)) != nil {
+			return l, fmt.Errorf("environment: %w: %s is none of DEBUG, INFO, WARN, ERROR", rotator.Misconfigured, name)
+		}
+		return l, nil
+	}
+	return slog.LevelInfo, nil
+}
+
+func roots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE: %w", rotator.Misconfigured, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %s holds no certificate in PEM form", rotator.Misconfigured, file)
+	}
+	return pool, nil
+}

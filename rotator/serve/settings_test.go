@@ -1,0 +1,80 @@
+package serve
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+)
+
+func environment(pairs ...string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1], true
+			}
+		}
+		return "", false
+	}
+}
+
+func TestSettingsOfAnEmptyEnvironment(t *testing.T) {
+	s, err := FromEnvironment(environment())
+	if err != nil || s.Endpoint != "" || s.ThroughSuperuser || s.RotateOnly || s.Roots != nil || s.Level != slog.LevelInfo {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if p, err := s.Policy.Or(`:/@"'\`).Generate(); err != nil || len(p.Reveal()) != 32 {
+		t.Errorf("AWS's default password has 32 characters: %v", err)
+	}
+}
+
+// Secrets and functions made for AWS's templates keep their settings.
+func TestSettingsHaveAWSNamesAndMeaning(t *testing.T) {
+	s, err := FromEnvironment(environment(
+		"SECRETS_MANAGER_ENDPOINT", "https://secretsmanager.eu-west-1.amazonaws.com",
+		"EXCLUDE_CHARACTERS", "abc", "PASSWORD_LENGTH", "40", "EXCLUDE_PUNCTUATION", "Yes",
+		"REQUIRE_EACH_INCLUDED_TYPE", "1", "AWS_LAMBDA_FUNCTION_NAME", "rotate", "POWERTOOLS_LOG_LEVEL", "debug",
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Policy.Or("ignored, for the environment says otherwise").Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Reveal()) != 40 || strings.ContainsAny(p.Reveal(), "abc!#$%&") {
+		t.Error("the password does not follow the settings")
+	}
+	if s.Endpoint != "https://secretsmanager.eu-west-1.amazonaws.com" || s.Function != "rotate" || s.Level != slog.LevelDebug {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestSettingsRefuseWhatCannotWork(t *testing.T) {
+	notPEM := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(notPEM, []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, env := range map[string][]string{
+		"PASSWORD_LENGTH":               {"PASSWORD_LENGTH", "many"},
+		"PASSWORD_LENGTH ":              {"PASSWORD_LENGTH", "5000"},
+		"EXCLUDE_NUMBERS":               {"EXCLUDE_NUMBERS", "true", "EXCLUDE_PUNCTUATION", "true", "EXCLUDE_UPPERCASE", "true", "EXCLUDE_LOWERCASE", "true"},
+		"PASSWORD_LENGTH  ":             {"PASSWORD_LENGTH", "4"},
+		"ROTATE_ONLY":                   {"ROTATE_ONLY", "perhaps"},
+		"SINGLE_USER_THROUGH_SUPERUSER": {"SINGLE_USER_THROUGH_SUPERUSER", "2"},
+		"SECRETS_MANAGER_ENDPOINT":      {"SECRETS_MANAGER_ENDPOINT", "localhost:4566"},
+		"POSTGRES_ALLOW_MD5":            {"POSTGRES_ALLOW_MD5", "if needed"},
+		"LOG_LEVEL":                     {"LOG_LEVEL", "loud"},
+		"DATABASE_CA_FILE":              {"DATABASE_CA_FILE", notPEM},
+		"DATABASE_CA_FILE ":             {"DATABASE_CA_FILE", notPEM + ".missing"},
+	} {
+		_, err := FromEnvironment(environment(env...))
+		if !errors.Is(err, rotator.Misconfigured) || !strings.Contains(err.Error(), strings.TrimSpace(name)) {
+			t.Errorf("%s: want a Misconfigured error that names it, got: %v", env, err)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+// Rotates the password of a real PostgreSQL user on this machine: a throwaway
+// server, an emulator of Secrets Manager, and the Lambda binary that is deployed, on
+// a host of the Lambda Runtime API. It prints what each step did and proves the end.
+// `make demo` runs it.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+)
+
+func main() {
+	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser's secret) or alternating (users)")
+	major := flag.Int("postgres", 0, "major `version` of PostgreSQL; 0: the newest that is here")
+	verbose := flag.Bool("v", false, "print what the function logs too")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := demo(ctx, *strategy, *major, *verbose); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// play is a strategy as the demo shows it.
+type play struct {
+	title, handler string
+	env            []string
+}
+
+var plays = map[string]play{
+	"single":      {"single user", "postgres-single-user", nil},
+	"superuser":   {"single user, through the superuser's secret", "postgres-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}},
+	"alternating": {"alternating users", "postgres-alternating-users", nil},
+}
+
+func demo(ctx context.Context, strategy string, major int, verbose bool) error {
+	p, ok := plays[strategy]
+	if !ok {
+		return fmt.Errorf("there is no strategy %q: single, superuser or alternating", strategy)
+	}
+	dir, err := os.MkdirTemp("", "quarterturn-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+
+	db, err := startDatabase(ctx, major)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	built, err := stage.Build(ctx, dir, p.handler)
+	if err != nil {
+		return err
+	}
+	show := &narrator{db: db, verbose: verbose}
+	s, err := stage.Open(stage.Plan{
+		Functions: []stage.Function{{
+			Name: p.handler, Bootstrap: built[p.handler],
+			Env: append([]string{"DATABASE_CA_FILE=" + db.CAFile}, p.env...),
+		}},
+		Output: show,
+	})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	show.aws = s.AWS
+
+	superuser := s.AWS.Seed(awsemu.Secret{Name: "demo/superuser", Versions: []awsemu.Version{
+		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(db.secret("boss", ""))},
+	}})
+	app := s.AWS.Seed(awsemu.Secret{Name: "demo/app", Versions: []awsemu.Version{
+		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(db.secret("app", superuser))},
+	}})
+	before := s.AWS.Snapshot(app)
+
+	size, err := os.Stat(built[p.handler])
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s on PostgreSQL %d\n\n", title(p.title), db.Major)
+	fmt.Printf("  database   %s:%d, TLS verified, user app\n", db.Host, db.Port)
+	fmt.Printf("  secret     demo/app, in an emulator of Secrets Manager at %s\n", s.URL)
+	fmt.Printf("  function   %s, as it is deployed (%.1f MB), on a host of the Lambda Runtime API\n", p.handler, float64(size.Size())/1e6)
+	fmt.Printf("  labels     %s\n\n", labels(before))
+	fmt.Printf("aws secretsmanager rotate-secret --secret-id demo/app\n\n")
+
+	begin := time.Now()
+	if err := rotate(ctx, s.URL, app, s.Functions[p.handler].ARN()); err != nil {
+		return err
+	}
+	rotation, err := s.AWS.WaitRotation(ctx, app)
+	if err != nil {
+		return err
+	}
+	elapsed := time.Since(begin)
+	if rotation.Outcome != "RotationSucceeded" {
+		return fmt.Errorf("the rotation ended with %s: %s", rotation.Outcome, rotation.Message)
+	}
+	after := s.AWS.Snapshot(app)
+	fmt.Printf("  labels     %s\n\n", labels(after))
+	fmt.Printf("%d API calls, %d logins, %v from rotate-secret to the end\n\n", len(show.calls()), db.logins(), elapsed.Round(time.Millisecond))
+	return prove(ctx, db, before, after)
+}
+
+func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// labels shows which version carries what.
+func labels(s awsemu.Secret) string {
+	var parts []string
+	for i, v := range s.Versions {
+		parts = append(parts, fmt.Sprintf("version %d: %s", i+1, strings.Join(v.Labels, " + ")))
+	}
+	return strings.Join(parts, ", ")
+}

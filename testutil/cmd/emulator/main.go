@@ -1,0 +1,65 @@
+// Runs an emulator of AWS Secrets Manager on this machine, with Lambda functions
+// behind it, for the AWS CLI, the SDKs and `sam local invoke`. `make emulator` runs
+// it with this project's own functions.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+)
+
+func main() {
+	plan := stage.Plan{Output: os.Stdout}
+	var env []string
+	flag.StringVar(&plan.Address, "address", "127.0.0.1:4566", "loopback `address` to listen on")
+	flag.Func("function", "`name=bootstrap` of a Lambda function; may be given more than once (default: every build/*/bootstrap)", func(s string) error {
+		f, err := stage.ParseFunction(s)
+		plan.Functions = append(plan.Functions, f)
+		return err
+	})
+	flag.Func("env", "`K=V` for every function, such as DATABASE_CA_FILE=ca.pem; may be given more than once", func(s string) error {
+		env = append(env, s)
+		return nil
+	})
+	flag.Parse()
+	if plan.Functions == nil {
+		built, _ := filepath.Glob("build/*/bootstrap")
+		for _, path := range built {
+			plan.Functions = append(plan.Functions, stage.Function{Name: filepath.Base(filepath.Dir(path)), Bootstrap: path})
+		}
+	}
+	for i := range plan.Functions {
+		plan.Functions[i].Env = env
+	}
+	if err := run(plan); err != nil {
+		fmt.Fprintln(os.Stderr, "emulator:", err)
+		os.Exit(1)
+	}
+}
+
+func run(plan stage.Plan) error {
+	s, err := stage.Open(plan)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Secrets Manager and Lambda listen on %s until you press Ctrl-C. In another terminal:\n\n", s.URL)
+	fmt.Printf("    export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n", s.URL)
+	fmt.Printf("    aws secretsmanager list-secrets\n\n")
+	for _, f := range plan.Functions {
+		fmt.Printf("function %s\n", s.Functions[f.Name].ARN())
+	}
+	if len(plan.Functions) == 0 {
+		fmt.Println("no functions: make build, or -function name=path")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	<-ctx.Done()
+	return s.Close()
+}
