@@ -1,0 +1,50 @@
+# Everything a person runs. `make` alone says what there is.
+SHELL := /bin/bash
+GO ?= go
+
+.DEFAULT_GOAL := help
+.PHONY: help test demo lint build servers fuzz bench emulator clean
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+HANDLERS := $(notdir $(wildcard handlers/*))
+GOARCH ?= $(shell $(GO) env GOARCH)
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: servers ## set up what the tests need, then run them all (with the race detector, where there is a C compiler)
+	$(GO) vet ./...
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null; \
+	then set -x; $(GO) test -race -count=1 ./...; \
+	else echo "no C compiler here: testing without the race detector"; set -x; $(GO) test -count=1 ./...; fi
+
+demo: servers ## rotate a real PostgreSQL password by the real Lambda binary: no AWS account, no Docker
+	@$(GO) run ./testutil/cmd/demo $(ARGS)
+
+lint: ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64 for Graviton)
+	@for h in $(HANDLERS); do \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) $(GO) build -tags lambda.norpc -trimpath -ldflags '-s -w' -o build/$$h/bootstrap ./handlers/$$h && \
+	  ls -l build/$$h/bootstrap | awk '{printf "%-50s %5.1f MB\n", $$NF, $$5/1e6}'; done
+
+servers: ## fetch the database servers that tests and demo use, where they are missing
+	@$(GO) run ./testutil/cmd/dbservers
+
+emulator: build ## run the Secrets Manager emulator with the Lambda binaries behind it, for the AWS CLI and SAM
+	@$(GO) run ./testutil/cmd/emulator $(ARGS)
+
+fuzz: ## run every fuzz target for FUZZTIME each
+	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+	  for f in $$(cat $$dir/*_test.go 2>/dev/null | sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p'); do \
+	    echo "== $$f $(FUZZTIME)"; (cd $$dir && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .) || exit 1; done; done
+FUZZTIME ?= 2m
+
+bench: ## benchmarks of everything that has one
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built (the servers stay)
+	rm -rf build dist

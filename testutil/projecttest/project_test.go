@@ -1,0 +1,249 @@
+// Package projecttest holds the project to the rules about itself that no
+// compiler knows: who imports whom, where a secret may be revealed, how small a
+// main is. ARCHITECTURE.md says why.
+package projecttest
+
+import (
+	"encoding/json"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/quarterturn-dev/quarterturn/"
+
+// root is the module's folder, seen from this package.
+const root = "../.."
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+// packages asks the go command for the packages of the project, as they are built
+// and without their tests.
+func packages(t *testing.T) map[string]pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string]pkg{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p pkg
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimPrefix(p.ImportPath, module)] = p
+	}
+	return all
+}
+
+// TestImportsRunOneWay: secret <- rotator <- strategies <- engine <- handler, and
+// handler -> serve -> awsstore. The first rule whose folder holds a package is its
+// rule; what it may import beyond the standard library is listed.
+func TestImportsRunOneWay(t *testing.T) {
+	const sdk = "github.com/aws/aws-sdk-go-v2"
+	rules := []struct {
+		folder string
+		may    []string
+	}{
+		{"rotator/secret", nil},
+		{"rotator/awsstore", []string{module + "rotator", sdk, "github.com/aws/smithy-go"}},
+		{"rotator/emf", []string{module + "rotator"}},
+		{"rotator/serve", []string{module + "rotator", "github.com/aws/aws-lambda-go", sdk}},
+		{"rotator", []string{module + "rotator/secret"}},
+		{"strategies/rdsca", nil},
+		{"strategies/strategytest", []string{module + "rotator", module + "strategies"}},
+		{"strategies/postgres", []string{module + "rotator", module + "strategies", "github.com/jackc/pgx/v5", "github.com/xdg-go/stringprep", "golang.org/x/text"}},
+		{"strategies", []string{module + "rotator", module + "rotator/secret"}},
+		{"handlers/postgres-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/postgres"}},
+		{"testutil/awsemu", nil},
+		{"testutil/lambdahost", nil},
+		{"testutil/dbserver", []string{"github.com/jackc/pgx/v5"}},
+		{"testutil/cmd", []string{module, "github.com/jackc/pgx/v5", "github.com/aws/"}},
+		{"testutil", []string{module}},
+	}
+	for name, p := range packages(t) {
+		ruled := false
+		for _, rule := range rules {
+			if name != rule.folder && !strings.HasPrefix(name, rule.folder+"/") && !(strings.HasSuffix(rule.folder, "-") && strings.HasPrefix(name, rule.folder)) {
+				continue
+			}
+			ruled = true
+			for _, imported := range p.Imports {
+				if strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") && !anyPrefix(imported, rule.may) {
+					t.Errorf("%s imports %s; packages of %s may import, beside the standard library, %q", name, imported, rule.folder, rule.may)
+				}
+			}
+			break
+		}
+		if !ruled {
+			t.Errorf("%s: a package that no rule of this test knows: say here what it may import", name)
+		}
+		if !strings.HasPrefix(name, "testutil") {
+			for _, imported := range p.Imports {
+				if strings.HasPrefix(imported, module+"testutil") || imported == "testing" && name != "strategies/strategytest" {
+					t.Errorf("%s imports %s: what is shipped never contains what is for tests", name, imported)
+				}
+			}
+		}
+	}
+}
+
+func anyPrefix(s string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if s == p || strings.HasPrefix(s, strings.TrimSuffix(p, "/")+"/") && p != module+"rotator/secret" {
+			return true
+		}
+	}
+	return false
+}
+
+// sources visits every Go file of the project that is not a test.
+func sources(t *testing.T, visit func(path, text string)) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == ".cache" || d.Name() == ".git" || d.Name() == "build" || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err == nil {
+			rel, _ := filepath.Rel(root, path)
+			visit(filepath.ToSlash(rel), string(text))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSecretsAreRevealedAtTheWireOnly: a Password gives its value in the last step
+// before a wire, and where the value is made or judged.
+func TestSecretsAreRevealedAtTheWireOnly(t *testing.T) {
+	allowed := regexp.MustCompile(`^(rotator/secret/|rotator/awsstore/|strategies/postgres/|strategies/strategytest/|testutil/|rotator/event\.go$|strategies/strategies\.go$)`)
+	sources(t, func(path, text string) {
+		if strings.Contains(text, ".Reveal()") && !allowed.MatchString(path) {
+			t.Errorf("%s reveals a secret: that belongs to the engines and the store", path)
+		}
+	})
+}
+
+// TestNoHiddenMachinery: no init, no blank import, no goroutine and no package
+// variable that changes, in what rotates secrets.
+func TestNoHiddenMachinery(t *testing.T) {
+	wrong := map[string]*regexp.Regexp{
+		"an init function": regexp.MustCompile(`(?m)^func init\(`),
+		"a blank import":   regexp.MustCompile(`(?m)^\s*(import\s+)?_ "[^"]+"`),
+		"a goroutine":      regexp.MustCompile(`(?m)^\s*go (func|[a-z])`),
+		"the environment":  regexp.MustCompile(`os\.(Getenv|LookupEnv|Environ)`),
+	}
+	exceptions := []string{
+		"rotator/serve/serve.go the environment",
+		"strategies/postgres/connect.go the environment", // to keep PGSERVICE, which the driver reads, without effect
+		"strategies/rdsca/rdsca.go a blank import",       // of embed
+	}
+	sources(t, func(path, text string) {
+		if !regexp.MustCompile(`^(rotator|strategies|handlers)/`).MatchString(path) || strings.HasPrefix(path, "strategies/strategytest/") {
+			return
+		}
+		text = regexp.MustCompile(`(?m)//.*$`).ReplaceAllString(text, "")
+		for what, re := range wrong {
+			if re.MatchString(text) && !slices.Contains(exceptions, path+" "+what) {
+				t.Errorf("%s has %s", path, what)
+			}
+		}
+	})
+}
+
+// TestHandlersAreSmall: a main says which engine and which strategy, and no more.
+func TestHandlersAreSmall(t *testing.T) {
+	mains, err := filepath.Glob(root + "/handlers/*/*.go")
+	if err != nil || len(mains) == 0 {
+		t.Fatalf("no handlers found: %v", err)
+	}
+	for _, main := range mains {
+		text, err := os.ReadFile(main)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), "\n"); n > 20 {
+			t.Errorf("%s has %d lines: a main is about a dozen", main, n)
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), main, text, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Doc == nil {
+			t.Errorf("%s does not say what it rotates", main)
+		}
+	}
+}
+
+// TestEveryHandlerIsInTheTemplate, and the reverse.
+func TestEveryHandlerIsInTheTemplate(t *testing.T) {
+	template, err := os.ReadFile(root + "/template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inTemplate := map[string]bool{}
+	for _, m := range regexp.MustCompile(`CodeUri: build/([a-z-]+)`).FindAllStringSubmatch(string(template), -1) {
+		inTemplate[m[1]] = true
+	}
+	folders, _ := filepath.Glob(root + "/handlers/*")
+	for _, folder := range folders {
+		name := filepath.Base(folder)
+		if !inTemplate[name] {
+			t.Errorf("handlers/%s has no function in template.yaml", name)
+		}
+		delete(inTemplate, name)
+	}
+	for name := range inTemplate {
+		t.Errorf("template.yaml has a function for handlers/%s, which does not exist", name)
+	}
+}
+
+// TestDocumentsNameWhatExists: every path and make target that the documents give
+// in code style is there.
+func TestDocumentsNameWhatExists(t *testing.T) {
+	makefile, err := os.ReadFile(root + "/Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"} {
+		text, err := os.ReadFile(filepath.Join(root, doc))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, m := range regexp.MustCompile(`\bmake ([a-z]+)\b`).FindAllStringSubmatch(string(text), -1) {
+			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).Match(makefile) {
+				if regexp.MustCompile("`make " + m[1] + "|(?m)^    make " + m[1]).Match(text) {
+					t.Errorf("%s: there is no `make %s`", doc, m[1])
+				}
+			}
+		}
+		for _, m := range regexp.MustCompile("`((?:rotator|strategies|handlers|sam|testutil)/[A-Za-z0-9_./-]*)`").FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+				t.Errorf("%s names %s, which does not exist", doc, m[1])
+			}
+		}
+	}
+}

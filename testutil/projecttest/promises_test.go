@@ -1,0 +1,63 @@
+package projecttest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// promises are the claims of the README and the tests that hold us to them.
+var promises = map[string][]string{
+	"One sentence that names the cause":     {"TestEachFailureHasItsKindAndSentence", "TestErrorsHaveTheirKind", "TestNobodyAnswers"},
+	"TLS that is verified, always":          {"TestEachFailureHasItsKindAndSentence", "TestLogin"},
+	"No password in any server's log":       {"TestARealPasswordRotatesByTheRealBinary", "TestNoSecretInAnyError", "TestNoProposedSecretInAnyError"},
+	"Nothing is sent to the wrong place":    {"TestScenarios"}, // identity.txt, superuser.txt
+	"Duplicates are harmless":               {"TestScenarios", "TestDuplicatesAtTheSameTime"},
+	"Clones that stay equal":                {"TestIssue38And56", "TestIssue175", "TestAPairMadeByAWSTemplateGoesOn"},
+	"Few calls":                             {"TestBudgetOfCallsAndLogins", "TestARealPasswordRotatesByTheRealBinary"},
+	"--no-rotate-immediately":               {"TestDryRun"},
+	"Secrets made for those work unchanged": {"TestSettingsHaveAWSNamesAndMeaning", "TestAPairMadeByAWSTemplateGoesOn", "TestLogin"},
+	"Try it with the AWS CLI":               {"TestTheAWSCLIRotates"},
+	"Every other key is kept as it is":      {"FuzzParseDocument", "TestScenarios"},
+	"passwords that stand unescaped":        {"TestURISafeNeedsNoEscaping"},
+	"alternateUsername":                     {"TestPair", "TestScenarios"},
+	"tlsServerName":                         {"TestLogin"},
+	"is refused at start with the reason":   {"TestSettingsRefuseWhatCannotWork"},
+	"setSecret does not begin with less":    {"TestScenarios"}, // set.txt, too little time
+}
+
+// TestEveryPromiseHasItsTests finds each claim in the README and each test in the
+// project.
+func TestEveryPromiseHasItsTests(t *testing.T) {
+	readme, err := os.ReadFile(root + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]bool{}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+			tests[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for promise, by := range promises {
+		if !strings.Contains(string(readme), promise) {
+			t.Errorf("README.md does not promise %q any more", promise)
+		}
+		for _, name := range by {
+			if !tests[name] {
+				t.Errorf("%q: there is no %s", promise, name)
+			}
+		}
+	}
+}
