@@ -20,6 +20,7 @@ var promises = map[string][]string{
 	"Few calls":                             {"TestBudgetOfCallsAndLogins", "TestARealPasswordRotatesByTheRealBinary"},
 	"--no-rotate-immediately":               {"TestDryRun"},
 	"Secrets made for those work unchanged": {"TestSettingsHaveAWSNamesAndMeaning", "TestAPairMadeByAWSTemplateGoesOn", "TestLogin"},
+	"`AWS_ENDPOINT_URL` works too":          {"TestTheEndpointIsOptionalAndHonoured"},
 	"Try it with the AWS CLI":               {"TestTheAWSCLIRotates"},
 	"Every other key is kept as it is":      {"FuzzParseDocument", "TestScenarios"},
 	"passwords that stand unescaped":        {"TestURISafeNeedsNoEscaping"},

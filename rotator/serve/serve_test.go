@@ -1,0 +1,109 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+const canary = "canary-password-0123456789"
+
+// function starts a function as Lambda does, and gives it an event.
+func function(t *testing.T, variable string) (out *bytes.Buffer, err error, calls int) {
+	t.Helper()
+	emu := &awsemu.Emulator{}
+	server := httptest.NewServer(emu)
+	t.Cleanup(func() { emu.Close(); server.Close() })
+	arn := emu.Seed(awsemu.Secret{Name: "app", Versions: []awsemu.Version{
+		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` + canary + `"}`)},
+		{Labels: []string{"AWSPENDING"}},
+	}})
+	for name, value := range map[string]string{
+		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "x",
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	ours := environment("AWS_LAMBDA_FUNCTION_NAME", "rotate")
+	if variable == "SECRETS_MANAGER_ENDPOINT" {
+		ours = environment("AWS_LAMBDA_FUNCTION_NAME", "rotate", variable, server.URL)
+	} else {
+		t.Setenv(variable, server.URL)
+	}
+	db := &strategytest.Memory{}
+	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary)})
+	out = &bytes.Buffer{}
+	handler, err := start(t.Context(), func(Settings) rotator.Strategy { return strategies.SingleUser{Engine: db} }, ours, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []string{"createSecret", "setSecret", "testSecret", "finishSecret"} {
+		event, _ := json.Marshal(map[string]string{
+			"Step": step, "SecretId": arn, "ClientRequestToken": awsemu.VersionID(2), "RotationToken": canary + "-token-0123456789",
+		})
+		if err := handler(t.Context(), event); err != nil {
+			return out, err, len(emu.Calls())
+		}
+	}
+	return out, nil, len(emu.Calls())
+}
+
+// TestTheEndpointIsOptionalAndHonoured: AWS's templates cannot do without theirs,
+// and know no other name for it (user pain 7).
+func TestTheEndpointIsOptionalAndHonoured(t *testing.T) {
+	for _, variable := range []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"} {
+		t.Run(variable, func(t *testing.T) {
+			if _, err, calls := function(t, variable); err != nil || calls != 9 {
+				t.Errorf("%d calls reached the endpoint: %v", calls, err)
+			}
+		})
+	}
+}
+
+// TestALogReadsAsAStory: about ten lines a rotation, all JSON, with Lambda's names,
+// one metric line a step, and nothing secret.
+func TestALogReadsAsAStory(t *testing.T) {
+	out, err, _ := function(t, "SECRETS_MANAGER_ENDPOINT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, metrics := 0, 0
+	for line := range strings.Lines(out.String()) {
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatalf("not JSON: %s", line)
+		}
+		if entry["_aws"] != nil {
+			metrics++
+			continue
+		}
+		told++
+		for _, name := range []string{"timestamp", "level", "message", "step", "secret_arn", "version"} {
+			if entry[name] == nil || entry[name] == "" {
+				t.Errorf("no %s in %s", name, line)
+			}
+		}
+	}
+	if told < 4 || told > 12 || metrics != 4 {
+		t.Errorf("%d lines and %d metric lines for a rotation", told, metrics)
+	}
+	if strings.Contains(out.String(), "canary") {
+		t.Error("a secret is in the log")
+	}
+}
+
+// TestStartSaysWhyItCannot: the reason is a named error, before any event.
+func TestStartSaysWhyItCannot(t *testing.T) {
+	_, err := start(t.Context(), nil, environment("PASSWORD_LENGTH", "5"), &bytes.Buffer{})
+	if step, ok := err.(*rotator.StepError); !ok || step.Kind != rotator.Misconfigured || !strings.Contains(err.Error(), "PASSWORD_LENGTH") {
+		t.Errorf("%T: %v", err, err)
+	}
+}
