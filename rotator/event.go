@@ -33,7 +33,7 @@ const (
 	maxSecretID   = 2048
 	minVersion    = 32
 	maxVersion    = 64
-	maxStepToShow = 40
+	maxStepToShow = 20
 )
 
 // ParseEvent reads and checks an event. Its errors are Misconfigured and show of
@@ -79,7 +79,7 @@ func (e Event) validate() error {
 	case "":
 		return fmt.Errorf("event: %w: Step is missing: want createSecret, setSecret, testSecret or finishSecret", Misconfigured)
 	default:
-		return fmt.Errorf("event: %w: Step is %.*q: want createSecret, setSecret, testSecret or finishSecret", Misconfigured, maxStepToShow, e.Step)
+		return fmt.Errorf("event: %w: Step is %+.*q: want createSecret, setSecret, testSecret or finishSecret", Misconfigured, maxStepToShow, e.Step)
 	}
 	switch {
 	case e.SecretID == "":
