@@ -15,6 +15,10 @@ const (
 	SetSecret    Step = "setSecret"    // make that value count in the database
 	TestSecret   Step = "testSecret"   // prove that it does
 	FinishSecret Step = "finishSecret" // move AWSCURRENT to it
+
+	// Preflight is sent by people: {"Step":"preflight","SecretId":"..."}. It needs
+	// no version and changes nothing.
+	Preflight Step = "preflight"
 )
 
 // Event is what Secrets Manager sends to a rotation function.
@@ -75,7 +79,7 @@ func parseStep(s string) Step {
 
 func (e Event) validate() error {
 	switch e.Step {
-	case CreateSecret, SetSecret, TestSecret, FinishSecret:
+	case CreateSecret, SetSecret, TestSecret, FinishSecret, Preflight:
 	case "":
 		return fmt.Errorf("event: %w: Step is missing: want createSecret, setSecret, testSecret or finishSecret", Misconfigured)
 	default:
@@ -86,6 +90,8 @@ func (e Event) validate() error {
 		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", Misconfigured)
 	case len(e.SecretID) > maxSecretID || !printable(e.SecretID):
 		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters", Misconfigured, maxSecretID)
+	case e.Step == Preflight && e.Version == "":
+		return nil
 	case len(e.Version) < minVersion || len(e.Version) > maxVersion || !printable(e.Version):
 		return fmt.Errorf("event: %w: ClientRequestToken is not a version id: want %d to %d printable ASCII characters", Misconfigured, minVersion, maxVersion)
 	case !printable(e.RotationToken.Reveal()):

@@ -28,19 +28,12 @@ func (v *visit) open(ctx context.Context) (m Metadata, done bool, err error) {
 const notYetSeen Kind = "no such version of the secret"
 
 func admit(m Metadata, version string) (done bool, err error) {
-	switch {
-	case !m.Deleted.IsZero():
-		return false, fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret) or stop rotating it", Misconfigured)
-	case m.OwningService != "":
-		return false, fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; as a superuser's secret it can be used", Misconfigured, m.OwningService)
-	case m.Type != "":
-		return false, fmt.Errorf("secret: %w: a managed external secret of type %s, which Secrets Manager rotates without a function", Misconfigured, m.Type)
-	case m.PrimaryRegion != "" && m.PrimaryRegion != m.Region:
-		return false, fmt.Errorf("secret: %w: a replica of the secret in %s: rotate it there, and the new value is replicated to %s", Misconfigured, m.PrimaryRegion, m.Region)
-	case m.RotationEnabled != nil && !*m.RotationEnabled:
+	if err := ours(m); err != nil {
+		return false, err
+	}
+	if m.RotationEnabled != nil && !*m.RotationEnabled {
 		return false, fmt.Errorf("secret: %w: rotation is turned off (cancelled, perhaps, since this event was sent): aws secretsmanager rotate-secret turns it on", Conflict)
 	}
-
 	labels, known := m.Labels[version]
 	switch {
 	case !known:
@@ -51,6 +44,21 @@ func admit(m Metadata, version string) (done bool, err error) {
 		return false, fmt.Errorf("version %s: %w: it is labelled %s, not AWSPENDING: another rotation has taken its place, or somebody moved the label", version, Conflict, strings.Join(labels, ", "))
 	}
 	return false, nil
+}
+
+// ours refuses secrets that no function may rotate, or not here.
+func ours(m Metadata) error {
+	switch {
+	case !m.Deleted.IsZero():
+		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret) or stop rotating it", Misconfigured)
+	case m.OwningService != "":
+		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; as a superuser's secret it can be used", Misconfigured, m.OwningService)
+	case m.Type != "":
+		return fmt.Errorf("secret: %w: a managed external secret of type %s, which Secrets Manager rotates without a function", Misconfigured, m.Type)
+	case m.PrimaryRegion != "" && m.PrimaryRegion != m.Region:
+		return fmt.Errorf("secret: %w: a replica of the secret in %s: rotate it there, and the new value is replicated to %s", Misconfigured, m.PrimaryRegion, m.Region)
+	}
+	return nil
 }
 
 // promoted says whether the version became AWSCURRENT, whoever did it and

@@ -16,6 +16,9 @@ type Rotator struct {
 	Strategy Strategy
 	Policy   secret.Policy // how new passwords are made; zero: AWS's defaults
 
+	// NoPreflight has createSecret begin unchecked, as AWS's templates do.
+	NoPreflight bool
+
 	// Observe is told of every step when it has ended; nil: nobody is. It is the
 	// one way out to logs and metrics.
 	Observe func(context.Context, Record)
@@ -39,6 +42,7 @@ type Record struct {
 	Version string
 	Outcome Outcome
 	Notes   []string // sentences: what was done, in order
+	Report  *Report  // of the preflight, if there was one
 	Err     error    // a *StepError, or nil
 	Kind    Kind     // of Err
 	Stack   string   // of a panic
@@ -56,18 +60,20 @@ const (
 	Failed      Outcome = "failed"
 )
 
-// HandleJSON runs one step, from the event as Lambda delivers it.
-func (r Rotator) HandleJSON(ctx context.Context, payload []byte) error {
+// HandleJSON runs one step, from the event as Lambda delivers it. It gives the
+// report of a preflight, if there was one.
+func (r Rotator) HandleJSON(ctx context.Context, payload []byte) (*Report, error) {
 	e, err := ParseEvent(payload)
 	return r.handle(ctx, e, err)
 }
 
 // Handle runs one step. Its error is a *StepError whose text is safe to log.
 func (r Rotator) Handle(ctx context.Context, e Event) error {
-	return r.handle(ctx, e, e.validate())
+	_, err := r.handle(ctx, e, e.validate())
+	return err
 }
 
-func (r Rotator) handle(ctx context.Context, e Event, invalid error) (err error) {
+func (r Rotator) handle(ctx context.Context, e Event, invalid error) (report *Report, err error) {
 	if invalid != nil {
 		e = Event{Step: "event"} // what it names is not fit for logs and metrics
 	}
@@ -80,16 +86,16 @@ func (r Rotator) handle(ctx context.Context, e Event, invalid error) (err error)
 			err = fmt.Errorf("%w: panic: %v", Internal, p)
 			v.record.Stack = string(debug.Stack())
 		}
-		err = v.close(ctx, err)
+		report, err = v.record.Report, v.close(ctx, err)
 	}()
 
 	if invalid != nil {
-		return invalid
+		return nil, invalid
 	}
 	turning, cancel := r.withMargin(ctx)
 	defer cancel()
 	v.record.Outcome, err = v.turn(turning)
-	return err
+	return nil, err
 }
 
 // withMargin ends a step before Lambda does.

@@ -138,7 +138,9 @@ func newStory(t *testing.T) *story {
 		Reread:   []time.Duration{time.Nanosecond},
 	}
 	s.aws.Invoke = awsemu.InvokeHandler(func(ctx context.Context, payload []byte) ([]byte, error) {
-		return []byte("null"), s.rotator.HandleJSON(ctx, payload)
+		report, err := s.rotator.HandleJSON(ctx, payload)
+		answer, _ := json.Marshal(report)
+		return answer, err
 	})
 	return s
 }
@@ -369,7 +371,7 @@ func (s *story) handle(payload []byte) {
 		defer cancel()
 		ctx = limited
 	}
-	err := s.rotator.HandleJSON(ctx, payload)
+	_, err := s.rotator.HandleJSON(ctx, payload)
 	var step *rotator.StepError
 	if err != nil && !errors.As(err, &step) {
 		s.t.Errorf("an error of type %T: Lambda must report a named one", err)

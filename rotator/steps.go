@@ -18,6 +18,8 @@ func (v *visit) turn(ctx context.Context) (Outcome, error) {
 		return v.set(ctx)
 	case TestSecret:
 		return v.test(ctx)
+	case Preflight:
+		return v.check(ctx)
 	default:
 		return v.finish(ctx)
 	}
@@ -41,6 +43,11 @@ func (v *visit) create(ctx context.Context) (Outcome, error) {
 	next, err := v.Strategy.Next(ctx, v.rotation(current, secret.Document{}))
 	if err != nil {
 		return Failed, fmt.Errorf("new value: %w", err)
+	}
+	if !v.NoPreflight {
+		if err := v.clear(ctx, current); err != nil {
+			return v.unlessBegun(ctx, err)
+		}
 	}
 	v.scrub.AddDocument(next)
 	err = v.Store.Put(ctx, Put{
@@ -132,11 +139,65 @@ func (v *visit) testConfiguration(ctx context.Context) (Outcome, error) {
 	if err != nil || done {
 		return AlreadyDone, err
 	}
-	if err := v.Strategy.Verify(ctx, v.rotation(secret.Document{}, current)); err != nil {
-		return Failed, fmt.Errorf("current credentials: %w", err)
+	if v.NoPreflight {
+		err = v.Strategy.Verify(ctx, v.rotation(secret.Document{}, current))
+	} else {
+		err = v.clear(ctx, current)
 	}
-	v.note("configuration test: the pending version is empty, the current credentials work, nothing was changed")
+	if err != nil {
+		return Failed, fmt.Errorf("AWSCURRENT: %w", err)
+	}
+	v.note("configuration test: the pending version is empty, a rotation would work, nothing was changed")
 	return Tested, nil
+}
+
+// check is the preflight on demand. It runs whether or not rotation is set up.
+func (v *visit) check(ctx context.Context) (Outcome, error) {
+	m, err := v.Store.Describe(ctx, v.event.SecretID)
+	if err == nil {
+		err = ours(m)
+	}
+	if err != nil {
+		v.record.Report = &Report{Secret: v.event.SecretID, Findings: []Finding{Judge("S1", "secretsmanager:DescribeSecret, and what it says", err)}}
+		return Tested, nil
+	}
+	current, err := v.current(ctx)
+	if err != nil {
+		v.record.Report = &Report{Secret: v.event.SecretID, Findings: []Finding{
+			Judge("S1", "secretsmanager:DescribeSecret", nil),
+			Judge("S2", "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key", err)}}
+		return Tested, nil
+	}
+	_ = v.clear(ctx, current) // the report says it
+	return Tested, nil
+}
+
+// clear is nil if a rotation may begin.
+func (v *visit) clear(ctx context.Context, current secret.Document) error {
+	report := v.preflight(ctx, v.rotation(current, secret.Document{}))
+	v.record.Report = &report
+	if err := report.Err(); err != nil {
+		return err
+	}
+	v.note("preflight: %d checks, nothing is in the way", len(report.Findings))
+	return nil
+}
+
+// unlessBegun lets a rotation go on that an earlier attempt has brought past
+// setSecret: AWSCURRENT is then rightly rejected, and a pending value is there.
+// Whatever else is in the way stays in the way, above all a missing permission for
+// finishSecret.
+func (v *visit) unlessBegun(ctx context.Context, err error) (Outcome, error) {
+	for _, f := range v.record.Report.Blocking() {
+		if f.Kind != LoginRejected {
+			return Failed, err
+		}
+	}
+	if _, missing := v.value(ctx, v.event.SecretID, Version{ID: v.event.Version, Label: LabelPending}); missing != nil {
+		return Failed, err
+	}
+	v.note("kept the pending value that an earlier attempt stored; AWSCURRENT is rejected, as it must be once that value is set")
+	return AlreadyDone, nil
 }
 
 // finish moves AWSCURRENT, in one call that fails if somebody else moved it first.

@@ -46,6 +46,27 @@ func (a AlternatingUsers) Next(_ context.Context, r rotator.Rotation) (secret.Do
 	return next, nil
 }
 
+// Preflight implements rotator.Preflighter: two logins.
+func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
+	t := a.Engine.Traits()
+	current, err := t.login(r.Current)
+	var pair Pair
+	if err == nil {
+		pair, err = t.pair(r.Current, current.User)
+	}
+	if err != nil {
+		return []rotator.Finding{rotator.Judge("S4", checkKeys, err)}
+	}
+	ours := func(user string) bool { return user == pair.Original || user == pair.Clone }
+	ping := func(as Login) error { return a.Engine.Ping(ctx, as) }
+	return inspect(ctx, t, r, current, ours, ping, func(admin Login) error {
+		if a.rotateOnly(r.Current) {
+			return a.Engine.Rehearse(ctx, admin, pair.Next)
+		}
+		return a.Engine.RehearseClone(ctx, admin, pair)
+	})
+}
+
 // Apply implements rotator.Strategy. On the common path it logs in twice: as the
 // current user, to see that the secret is in good hands, and as the superuser.
 func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {

@@ -24,6 +24,11 @@ type Engine interface {
 	// SetPassword gives user a new password. user is as.User for a self-change;
 	// otherwise as is a superuser. Attributes and rights of the account stay.
 	SetPassword(ctx context.Context, as Login, user string, p secret.Password) error
+	// Rehearse does what SetPassword would, with a password that is thrown away, so
+	// that everything which could stop SetPassword stops it, and takes it back: the
+	// account and everything else stay as they are, whatever happens. Where a server
+	// has no way to take a change back, it checks what can be checked.
+	Rehearse(ctx context.Context, as Login, user string) error
 }
 
 // CloningEngine is an Engine on which AlternatingUsers works.
@@ -33,6 +38,8 @@ type CloningEngine interface {
 	// clone if it is missing, and gives pair.Next the password p. as is a
 	// superuser. It runs at every rotation and comes to the same end each time.
 	EnsureClone(ctx context.Context, as Login, pair Pair, p secret.Password) error
+	// RehearseClone is to EnsureClone what Rehearse is to SetPassword.
+	RehearseClone(ctx context.Context, as Login, pair Pair) error
 }
 
 // Pair is two accounts that take turns.

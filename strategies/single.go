@@ -27,6 +27,22 @@ func (s SingleUser) Next(_ context.Context, r rotator.Rotation) (secret.Document
 	return withNewPassword(s.Engine.Traits(), r)
 }
 
+// Preflight implements rotator.Preflighter: one login, two through a superuser.
+func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
+	t := s.Engine.Traits()
+	current, err := t.login(r.Current)
+	if err != nil {
+		return []rotator.Finding{rotator.Judge("S4", checkKeys, err)}
+	}
+	ours := func(user string) bool { return user == current.User }
+	if !s.ThroughSuperuser {
+		rehearse := func(as Login) error { return s.Engine.Rehearse(ctx, as, current.User) }
+		return inspect(ctx, t, r, current, ours, rehearse, nil)
+	}
+	ping := func(as Login) error { return s.Engine.Ping(ctx, as) }
+	return inspect(ctx, t, r, current, ours, ping, func(admin Login) error { return s.Engine.Rehearse(ctx, admin, current.User) })
+}
+
 // Apply implements rotator.Strategy. On the common path it logs in once: as the
 // current user, who changes the password.
 func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {

@@ -22,13 +22,13 @@ func (s *Store) explain(operation string, err error) error {
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
-		kind, advice := classify(operation, api.ErrorCode(), api.ErrorMessage())
+		kind, advice := classify(operation, api.ErrorCode(), api.ErrorMessage(), s.client.Options().Region)
 		return fmt.Errorf("%s: %w: %w%s", operation, kind, answer{err, api}, advice)
 	}
 	return fmt.Errorf("%s: %w: %w", operation, rotator.Unreachable, silence{err, s.host()})
 }
 
-func classify(operation, code, message string) (rotator.Kind, string) {
+func classify(operation, code, message, region string) (rotator.Kind, string) {
 	switch {
 	case code == "ResourceNotFoundException":
 		return rotator.NotFound, ""
@@ -41,9 +41,9 @@ func classify(operation, code, message string) (rotator.Kind, string) {
 		return rotator.Conflict, ""
 	case code == "DecryptionFailure", code == "EncryptionFailure":
 		return rotator.Misconfigured, " (the KMS key of the secret cannot be used: see that it is enabled and not pending deletion)"
-	case strings.HasPrefix(code, "AccessDenied") && strings.Contains(message, "Access to KMS is not allowed"):
-		return rotator.Forbidden, " (the secret may be used, its KMS key may not: allow kms:Decrypt and kms:GenerateDataKey on it, in the role and in the key policy)"
-	case strings.HasPrefix(code, "AccessDenied"), strings.HasPrefix(code, "UnrecognizedClient"), strings.HasPrefix(code, "ExpiredToken"),
+	case strings.HasPrefix(code, "AccessDenied"):
+		return rotator.Forbidden, remedy(message, region)
+	case strings.HasPrefix(code, "UnrecognizedClient"), strings.HasPrefix(code, "ExpiredToken"),
 		code == "InvalidClientTokenId", code == "InvalidSignatureException", code == "IncompleteSignature", code == "MissingAuthenticationTokenException":
 		return rotator.Forbidden, ""
 	case strings.Contains(code, "Throttl"), code == "TooManyRequestsException", code == "RequestLimitExceeded",

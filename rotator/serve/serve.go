@@ -30,14 +30,15 @@ func Lambda(build func(Settings) rotator.Strategy) {
 	if err != nil {
 		// Answering every event with the reason, rather than exiting, lets the
 		// person who rotates read it where they look: in the rotation's error.
-		handler = func(context.Context, json.RawMessage) error { return err }
+		handler = func(context.Context, json.RawMessage) (*rotator.Report, error) { return nil, err }
 		Logger(os.Stdout, slog.LevelError).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
 	}
 	lambda.Start(handler)
 }
 
-// A Handler is what the Lambda runtime calls.
-type Handler func(ctx context.Context, event json.RawMessage) error
+// A Handler is what the Lambda runtime calls. It answers null, or the report of a
+// preflight.
+type Handler func(ctx context.Context, event json.RawMessage) (*rotator.Report, error)
 
 func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup func(string) (string, bool), out io.Writer) (Handler, error) {
 	settings, err := FromEnvironment(lookup)
@@ -59,6 +60,8 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 		Store:    awsstore.New(cfg, settings.Endpoint),
 		Strategy: build(settings),
 		Policy:   settings.Policy,
+
+		NoPreflight: settings.NoPreflight,
 	}, Logger(out, settings.Level), emf.Writer{W: out, Function: settings.Function}), nil
 }
 
@@ -70,7 +73,7 @@ func New(r rotator.Rotator, log *slog.Logger, metrics emf.Writer) Handler {
 			log.ErrorContext(ctx, "metrics", "error", err.Error())
 		}
 	}
-	return func(ctx context.Context, payload json.RawMessage) error {
+	return func(ctx context.Context, payload json.RawMessage) (*rotator.Report, error) {
 		return r.HandleJSON(ctx, payload)
 	}
 }
@@ -103,6 +106,9 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 	for _, note := range rec.Notes {
 		log.InfoContext(ctx, note)
 	}
+	if rec.Report != nil {
+		logReport(ctx, log, *rec.Report)
+	}
 	ms := slog.Float64("duration_ms", float64(rec.Elapsed.Microseconds())/1e3)
 	if rec.Err == nil {
 		log.InfoContext(ctx, string(rec.Step)+" "+string(rec.Outcome), ms)
@@ -112,4 +118,15 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 		log = log.With("stack_trace", rec.Stack)
 	}
 	log.ErrorContext(ctx, string(rec.Step)+" failed", "kind", rec.Kind, "error", rec.Err.Error(), ms)
+}
+
+// logReport writes a line for each finding that is not as it should be.
+func logReport(ctx context.Context, log *slog.Logger, report rotator.Report) {
+	for _, f := range report.Findings {
+		level := slog.LevelWarn
+		if f.Status == rotator.Granted || f.Status == rotator.Inferred {
+			level = slog.LevelDebug
+		}
+		log.Log(ctx, level, "preflight "+f.ID, "check", f.Check, "status", f.Status, "kind", f.Kind, "detail", f.Detail)
+	}
 }

@@ -17,7 +17,7 @@ import (
 const canary = "canary-password-0123456789"
 
 // function starts a function as Lambda does, and gives it an event.
-func function(t *testing.T, variable string) (out *bytes.Buffer, err error, calls int) {
+func function(t *testing.T, variable string) (out *bytes.Buffer, calls int, err error) {
 	t.Helper()
 	emu := &awsemu.Emulator{}
 	server := httptest.NewServer(emu)
@@ -49,11 +49,11 @@ func function(t *testing.T, variable string) (out *bytes.Buffer, err error, call
 		event, _ := json.Marshal(map[string]string{
 			"Step": step, "SecretId": arn, "ClientRequestToken": awsemu.VersionID(2), "RotationToken": canary + "-token-0123456789",
 		})
-		if err := handler(t.Context(), event); err != nil {
-			return out, err, len(emu.Calls())
+		if _, err := handler(t.Context(), event); err != nil {
+			return out, len(emu.Calls()), err
 		}
 	}
-	return out, nil, len(emu.Calls())
+	return out, len(emu.Calls()), nil
 }
 
 // TestTheEndpointIsOptionalAndHonoured: AWS's templates cannot do without theirs,
@@ -61,7 +61,7 @@ func function(t *testing.T, variable string) (out *bytes.Buffer, err error, call
 func TestTheEndpointIsOptionalAndHonoured(t *testing.T) {
 	for _, variable := range []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"} {
 		t.Run(variable, func(t *testing.T) {
-			if _, err, calls := function(t, variable); err != nil || calls != 9 {
+			if _, calls, err := function(t, variable); err != nil || calls != 10 {
 				t.Errorf("%d calls reached the endpoint: %v", calls, err)
 			}
 		})
@@ -71,7 +71,7 @@ func TestTheEndpointIsOptionalAndHonoured(t *testing.T) {
 // TestALogReadsAsAStory: about ten lines a rotation, all JSON, with Lambda's names,
 // one metric line a step, and nothing secret.
 func TestALogReadsAsAStory(t *testing.T) {
-	out, err, _ := function(t, "SECRETS_MANAGER_ENDPOINT")
+	out, _, err := function(t, "SECRETS_MANAGER_ENDPOINT")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,8 @@ type Settings struct {
 	// AllowMD5 has PostgreSQL store md5 hashes where the server is set to them, for
 	// clients too old for SCRAM: POSTGRES_ALLOW_MD5=true.
 	AllowMD5 bool
+	// NoPreflight has rotations begin unchecked: PREFLIGHT=off (default: enforce).
+	NoPreflight bool
 	// Level is how much is logged: AWS_LAMBDA_LOG_LEVEL, which Lambda's own log
 	// settings make, or LOG_LEVEL, or POWERTOOLS_LOG_LEVEL.
 	Level slog.Level
@@ -69,6 +71,13 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	}
 	if s.Endpoint != "" && !strings.HasPrefix(s.Endpoint, "https://") && !strings.HasPrefix(s.Endpoint, "http://") {
 		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not a URL: want https://host", rotator.Misconfigured)
+	}
+	switch mode := text(lookup, "PREFLIGHT"); mode {
+	case "", "enforce":
+	case "off":
+		s.NoPreflight = true
+	default:
+		return s, fmt.Errorf("environment: %w: PREFLIGHT is %q: want enforce or off", rotator.Misconfigured, mode)
 	}
 	if s.Level, err = level(lookup); err != nil {
 		return s, err

@@ -68,6 +68,7 @@ func TestSettingsRefuseWhatCannotWork(t *testing.T) {
 		"SINGLE_USER_THROUGH_SUPERUSER": {"SINGLE_USER_THROUGH_SUPERUSER", "2"},
 		"SECRETS_MANAGER_ENDPOINT":      {"SECRETS_MANAGER_ENDPOINT", "localhost:4566"},
 		"POSTGRES_ALLOW_MD5":            {"POSTGRES_ALLOW_MD5", "if needed"},
+		"PREFLIGHT":                     {"PREFLIGHT", "perhaps"},
 		"LOG_LEVEL":                     {"LOG_LEVEL", "loud"},
 		"DATABASE_CA_FILE":              {"DATABASE_CA_FILE", notPEM},
 		"DATABASE_CA_FILE ":             {"DATABASE_CA_FILE", notPEM + ".missing"},

@@ -55,6 +55,15 @@ import (
 // BYPASSRLS are for superusers to copy. Settings that only a superuser may make
 // need one, or GRANT SET ON PARAMETER.
 func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return e.clone(ctx, as, pair, p, (*session).commit)
+}
+
+// RehearseClone implements strategies.CloningEngine, as Rehearse does it.
+func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
+	return e.clone(ctx, as, pair, throwaway(), (*session).rollback)
+}
+
+func (e Engine) clone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password, end ending) error {
 	if err := checkNew(p, pair.Original, pair.Clone); err != nil {
 		return err
 	}
@@ -69,7 +78,7 @@ func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 	if err := s.ensureClone(ctx, e.AllowMD5, pair, p); err != nil {
 		return err
 	}
-	return s.commit(ctx)
+	return end(s, ctx)
 }
 
 func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategies.Pair, p secret.Password) error {

@@ -11,6 +11,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -81,6 +82,16 @@ func (e Engine) Ping(ctx context.Context, as strategies.Login) error {
 // or what is called so on RDS, needs CREATEROLE to change another's, and as of
 // PostgreSQL 16 also ADMIN OPTION on that role.
 func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+	return e.setPassword(ctx, as, user, p, (*session).commit)
+}
+
+// Rehearse implements strategies.Engine: SetPassword as it is, and ROLLBACK. DDL is
+// transactional in PostgreSQL, so the server itself says whether it would work.
+func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string) error {
+	return e.setPassword(ctx, as, user, throwaway(), (*session).rollback)
+}
+
+func (e Engine) setPassword(ctx context.Context, as strategies.Login, user string, p secret.Password, end ending) error {
 	if err := checkNew(p, user); err != nil {
 		return err
 	}
@@ -100,8 +111,14 @@ func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user strin
 	if err := s.setPassword(ctx, e.AllowMD5, roles, target, p); err != nil {
 		return err
 	}
-	return s.commit(ctx)
+	return end(s, ctx)
 }
+
+// ending is how a transaction ends.
+type ending func(*session, context.Context) error
+
+// throwaway is a password that nobody keeps.
+func throwaway() secret.Password { return secret.NewPassword(rand.Text()) }
 
 // checkNew refuses what the server would take in another sense than was meant.
 func checkNew(p secret.Password, names ...string) error {

@@ -105,6 +105,11 @@ func (s *session) commit(ctx context.Context) error {
 	return nil
 }
 
+// rollback takes back everything since begin.
+func (s *session) rollback(ctx context.Context) error {
+	return s.exec(ctx, step{doing: "taking back what was only rehearsed"}, "ROLLBACK")
+}
+
 // role is an account, as pg_roles and pg_auth_members show it to anyone.
 type role struct {
 	name       string

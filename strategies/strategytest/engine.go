@@ -67,7 +67,7 @@ func TestEngine(t *testing.T, newFixture func(t *testing.T) EngineFixture) {
 // EngineCases gives the suite for engines, for use outside of go test.
 func EngineCases() []Case[EngineFixture] {
 	var cases []Case[EngineFixture]
-	for _, rules := range [][]engineRule{engineRules(), setRules(), networkRules(), cloneRules()} {
+	for _, rules := range [][]engineRule{engineRules(), setRules(), rehearsalRules(), networkRules(), cloneRules()} {
 		for _, r := range rules {
 			cases = append(cases, Case[EngineFixture]{r.name, r.why, func(ctx context.Context, f EngineFixture) error {
 				if f.Engine == nil || f.NewUser == nil || f.User.User == "" || f.Superuser.User == "" {

@@ -2,6 +2,7 @@ package strategytest
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"net"
@@ -28,7 +29,7 @@ type Memory struct {
 	LockAfter int
 
 	// Before is asked when the server is about to do op ("login", "set", "clone",
-	// "create", "use") for user. An error ends the call in place of it. It may block
+	// "rehearse", "create", "use") for user. An error ends the call in place of it. It may block
 	// until ctx ends, as a silent server does, and may call the Memory.
 	Before func(ctx context.Context, op, user string) error
 	// After is asked when the server has done it. An error ends the call, as if
@@ -94,13 +95,22 @@ func (m *Memory) Ping(ctx context.Context, as strategies.Login) error {
 
 // SetPassword implements strategies.Engine.
 func (m *Memory) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+	return m.setPassword(ctx, "set", as, user, p)
+}
+
+// Rehearse implements strategies.Engine: the same, taken back.
+func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string) error {
+	return m.setPassword(ctx, rehearsal, as, user, throwaway())
+}
+
+func (m *Memory) setPassword(ctx context.Context, op string, as strategies.Login, user string, p secret.Password) error {
 	if err := m.checkNew(p, user); err != nil {
 		return err
 	}
 	if err := m.login(ctx, as); err != nil {
 		return err
 	}
-	return m.do(ctx, "set", user, func() error {
+	return m.do(ctx, op, user, func() error {
 		target, ok := m.accounts[user]
 		switch {
 		case user != as.User && !m.accounts[as.User].Superuser:
@@ -119,6 +129,15 @@ func (m *Memory) SetPassword(ctx context.Context, as strategies.Login, user stri
 // EnsureClone implements strategies.CloningEngine. The clone acts for the
 // original, so that whatever either may use or makes is there for both.
 func (m *Memory) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return m.ensureClone(ctx, "clone", as, pair, p)
+}
+
+// RehearseClone implements strategies.CloningEngine: the same, taken back.
+func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
+	return m.ensureClone(ctx, rehearsal, as, pair, throwaway())
+}
+
+func (m *Memory) ensureClone(ctx context.Context, op string, as strategies.Login, pair strategies.Pair, p secret.Password) error {
 	if pair.Original == pair.Clone || pair.Next != pair.Original && pair.Next != pair.Clone {
 		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Next, rotator.Misconfigured)
 	}
@@ -128,7 +147,7 @@ func (m *Memory) EnsureClone(ctx context.Context, as strategies.Login, pair stra
 	if err := m.login(ctx, as); err != nil {
 		return err
 	}
-	return m.do(ctx, "clone", pair.Next, func() error {
+	return m.do(ctx, op, pair.Next, func() error {
 		if !m.accounts[as.User].Superuser {
 			return fmt.Errorf("user %q: %w: only a superuser may clone user %q", as.User, rotator.Privilege, pair.Original)
 		}
@@ -228,13 +247,22 @@ func (m *Memory) accepts(as strategies.Login) bool {
 	return right
 }
 
+// rehearsal is the op of what is taken back.
+const rehearsal = "rehearse"
+
+// throwaway is a password that nobody keeps.
+func throwaway() secret.Password { return secret.NewPassword(rand.Text()) }
+
 // do has the server do one thing, of which nobody sees half: work checks
-// everything before it changes anything.
+// everything before it changes anything. A rehearsal ends as it began.
 func (m *Memory) do(ctx context.Context, op, user string, work func() error) error {
 	err := ask(ctx, m.Before, op, user)
 	m.mu.Lock()
 	if err == nil {
-		err = work()
+		before := maps.Clone(m.accounts)
+		if err = work(); op == rehearsal {
+			m.accounts = before
+		}
 	}
 	entry := op + " " + user
 	if err != nil {

@@ -95,6 +95,10 @@ func (w world) serve(ctx context.Context, q request) error {
 		return w.SetPassword(ctx, as, q.Target, p)
 	case "clone":
 		return w.EnsureClone(ctx, as, q.Pair, p)
+	case "rehearse":
+		return w.Rehearse(ctx, as, q.Target)
+	case "rehearse clone":
+		return w.RehearseClone(ctx, as, q.Pair)
 	}
 	return w.Ping(ctx, as)
 }
@@ -120,6 +124,14 @@ func (r remote) SetPassword(ctx context.Context, as strategies.Login, user strin
 
 func (r remote) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
 	return r.call(ctx, as, request{Op: "clone", Pair: pair, New: p.Reveal()})
+}
+
+func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string) error {
+	return r.call(ctx, as, request{Op: "rehearse", Target: user})
+}
+
+func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
+	return r.call(ctx, as, request{Op: "rehearse clone", Pair: pair})
 }
 
 func (r remote) call(ctx context.Context, as strategies.Login, q request) error {

@@ -32,6 +32,9 @@ type bent struct {
 	ping     func(ctx context.Context, as strategies.Login) error
 	set      func(ctx context.Context, as strategies.Login, user string, p secret.Password) error
 	clone    func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error
+
+	rehearse      func(ctx context.Context, as strategies.Login, user string) error
+	rehearseClone func(ctx context.Context, as strategies.Login, pair strategies.Pair) error
 }
 
 func pass[T any](bend func(T) T, v T) T {
@@ -85,6 +88,53 @@ func (e *bent) EnsureClone(ctx context.Context, as strategies.Login, pair strate
 	}
 	pair = strategies.Pair{Original: pass(e.name, pair.Original), Clone: pass(e.name, pair.Clone), Next: pass(e.name, pair.Next)}
 	return e.failed(clone(pass(e.ctx, ctx), e.login(as), pair, pass(e.password, p)))
+}
+
+func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string) error {
+	if e.rehearse != nil {
+		return e.rehearse(ctx, as, user)
+	}
+	return e.CloningEngine.Rehearse(ctx, as, user)
+}
+
+func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
+	if e.rehearseClone != nil {
+		return e.rehearseClone(ctx, as, pair)
+	}
+	return e.CloningEngine.RehearseClone(ctx, as, pair)
+}
+
+// wrongRehearsals are the engines whose preflight cannot be relied on.
+func wrongRehearsals() []wrongEngine {
+	return []wrongEngine{
+		{"keeps what it rehearsed", "rehearse/self", func(w world, e *bent) {
+			e.rehearse = func(ctx context.Context, as strategies.Login, user string) error {
+				return w.SetPassword(ctx, as, user, throwaway())
+			}
+		}},
+		{"keeps what a superuser rehearsed", "rehearse/superuser", func(w world, e *bent) {
+			e.rehearse = func(ctx context.Context, as strategies.Login, user string) error {
+				if as.User == user {
+					return w.Rehearse(ctx, as, user)
+				}
+				return w.SetPassword(ctx, as, user, throwaway())
+			}
+		}},
+		{"rehearses without logging in", "rehearse/wrong-password", func(_ world, e *bent) {
+			e.rehearse = func(context.Context, strategies.Login, string) error { return nil }
+		}},
+		{"rehearses a login and no more", "rehearse/no-privilege", func(w world, e *bent) {
+			e.rehearse = func(ctx context.Context, as strategies.Login, _ string) error { return w.Ping(ctx, as) }
+		}},
+		{"makes the clone that it rehearses", "rehearse/clone", func(w world, e *bent) {
+			e.rehearseClone = func(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
+				return w.EnsureClone(ctx, as, pair, throwaway())
+			}
+		}},
+		{"rehearses a clone by a login", "rehearse/clone-no-privilege", func(w world, e *bent) {
+			e.rehearseClone = func(ctx context.Context, as strategies.Login, _ strategies.Pair) error { return w.Ping(ctx, as) }
+		}},
+	}
 }
 
 // A wrongEngine is an engine with one fault, and the case that must find it.
@@ -586,7 +636,7 @@ func copies(w world) func(context.Context, strategies.Login, strategies.Pair, se
 // TestSuiteCatchesWrongEngines: each fault is found by the case that is about it.
 func TestSuiteCatchesWrongEngines(t *testing.T) {
 	caught := make(map[string]bool)
-	for _, wrong := range wrongEngines() {
+	for _, wrong := range append(wrongEngines(), wrongRehearsals()...) {
 		caught[wrong.caughtBy] = true
 		t.Run(wrong.fault, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,7 @@ var promises = map[string][]string{
 	"Duplicates are harmless":               {"TestScenarios", "TestDuplicatesAtTheSameTime"},
 	"Clones that stay equal":                {"TestIssue38And56", "TestIssue175", "TestAPairMadeByAWSTemplateGoesOn"},
 	"Few calls":                             {"TestBudgetOfCallsAndLogins", "TestARealPasswordRotatesByTheRealBinary"},
+	"It checks before it turns":             {"TestLosingUpdateSecretVersionStageChangesNothing", "TestThePreflightFindsWhatIsMissing", "TestEachFailureHasItsKindAndSentence"},
 	"--no-rotate-immediately":               {"TestDryRun"},
 	"Secrets made for those work unchanged": {"TestSettingsHaveAWSNamesAndMeaning", "TestAPairMadeByAWSTemplateGoesOn", "TestLogin"},
 	"`AWS_ENDPOINT_URL` works too":          {"TestTheEndpointIsOptionalAndHonoured"},

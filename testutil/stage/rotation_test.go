@@ -37,9 +37,9 @@ func TestARealPasswordRotatesByTheRealBinary(t *testing.T) {
 		env           []string
 		calls, logins int
 	}{
-		"single user": {"postgres-single-user", nil, 9, 2},
-		"superuser":   {"postgres-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}, 10, 3},
-		"alternating": {"postgres-alternating-users", nil, 10, 3},
+		"single user": {"postgres-single-user", nil, 10, 3},
+		"superuser":   {"postgres-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}, 12, 5},
+		"alternating": {"postgres-alternating-users", nil, 12, 5},
 	}
 	for _, major := range dbserver.Majors() {
 		for name, s := range strategies {
@@ -150,7 +150,7 @@ func TestDryRun(t *testing.T) {
 // TestKilledBetweenSteps: SIGKILL after any API call; the service's next attempt
 // completes, and at every moment some labelled credentials work.
 func TestKilledBetweenSteps(t *testing.T) {
-	for cut := 1; cut <= 9; cut++ {
+	for cut := 1; cut <= 10; cut++ {
 		t.Run("call "+strconv.Itoa(cut), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, plan{db: dbserver.Postgres(t, newest()), handler: "postgres-single-user", attempts: 3})
