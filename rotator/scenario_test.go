@@ -453,6 +453,9 @@ func (s *story) record(_ context.Context, r rotator.Record) {
 		s.print("  = %s: %v", r.Kind, r.Err)
 		return
 	}
+	if r.Step == rotator.Preflight {
+		s.print("%s", strings.TrimSuffix(r.Report.Text(), "\n"))
+	}
 	s.print("  = %s%s", r.Outcome, strings.Join(append([]string{""}, r.Notes...), "; "))
 }
 

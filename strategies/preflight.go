@@ -27,23 +27,20 @@ func inspect(ctx context.Context, t Traits, r rotator.Rotation, current Login, o
 		candidate{rotator.LabelPrevious, previous(ctx, t, r, current, ours), first},
 	)
 	if rehearse == nil || err != nil {
-		return append([]rotator.Finding{keys}, staged("", err)...)
+		return append([]rotator.Finding{keys}, staged("", current.TLS, err)...)
 	}
-	findings := append([]rotator.Finding{keys}, reached("")...)
+	findings := append([]rotator.Finding{keys}, staged("", current.TLS, nil)[:3]...)
 	admin, err := superuser(ctx, t, r, as)
 	findings = append(findings, rotator.Judge("S5", checkSuperuser, err))
 	if err != nil {
 		return append(findings, rotator.Finding{ID: "P2", Check: checkChange, Status: rotator.Skipped, Detail: "because of S5"})
 	}
-	return append(findings, staged("superuser: ", rehearse(admin))...)
+	return append(findings, staged("superuser: ", admin.TLS, rehearse(admin))...)
 }
-
-// reached is the findings of a login that was accepted.
-func reached(who string) []rotator.Finding { return staged(who, nil)[:3] }
 
 // staged tells from the kind of an error how far the database was got to: one
 // cause is one finding, and what lies behind it was not tried.
-func staged(who string, err error) []rotator.Finding {
+func staged(who string, tls TLS, err error) []rotator.Finding {
 	stages := []struct {
 		id, check string
 		ends      []rotator.Kind
@@ -63,6 +60,8 @@ func staged(who string, err error) []rotator.Finding {
 		case here:
 			findings = append(findings, rotator.Judge(s.id, who+s.check, err))
 			failed = s.id
+		case s.id == "T2" && tls.Off:
+			findings = append(findings, rotator.Finding{ID: s.id, Check: who + s.check, Status: rotator.Skipped, Detail: `the secret says "ssl": false`})
 		default:
 			findings = append(findings, rotator.Judge(s.id, who+s.check, nil))
 		}
