@@ -142,6 +142,30 @@ func TestNoSecretInAnyError(t *testing.T) {
 	}
 }
 
+// indiscreet is a strategy that puts secrets into its findings.
+type indiscreet struct{ canary }
+
+func (indiscreet) Preflight(_ context.Context, r rotator.Rotation) []rotator.Finding {
+	return []rotator.Finding{rotator.Judge("X1", "discretion", fmt.Errorf("%w: %s", rotator.Privilege, r.Current.Password().Reveal()))}
+}
+
+// TestNoSecretInAnyReport: as JSON, text, Markdown or error.
+func TestNoSecretInAnyReport(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nstate")
+	s.rotator.Strategy = indiscreet{}
+	report, err := s.rotator.HandleJSON(t.Context(), []byte(`{"Step":"preflight","SecretId":"app"}`))
+	if err != nil || len(report.Blocking()) != 1 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	text, _ := json.Marshal(report)
+	for _, seen := range []string{string(text), report.Text(), report.Markdown(), report.Err().Error()} {
+		if strings.Contains(seen, "canary-") || !strings.Contains(seen, "X1") {
+			t.Errorf("a secret, or no finding, is in %q", seen)
+		}
+	}
+}
+
 // leaky is a store whose client puts requests into its errors.
 type leaky struct{ rotator.Store }
 

@@ -17,7 +17,7 @@ import (
 const canary = "canary-password-0123456789"
 
 // function starts a function as Lambda does, and gives it an event.
-func function(t *testing.T, variable string) (out *bytes.Buffer, calls int, err error) {
+func function(t *testing.T, variable string, settings ...string) (out *bytes.Buffer, calls int, err error) {
 	t.Helper()
 	emu := &awsemu.Emulator{}
 	server := httptest.NewServer(emu)
@@ -32,16 +32,16 @@ func function(t *testing.T, variable string) (out *bytes.Buffer, calls int, err 
 	} {
 		t.Setenv(name, value)
 	}
-	ours := environment("AWS_LAMBDA_FUNCTION_NAME", "rotate")
+	settings = append(settings, "AWS_LAMBDA_FUNCTION_NAME", "rotate")
 	if variable == "SECRETS_MANAGER_ENDPOINT" {
-		ours = environment("AWS_LAMBDA_FUNCTION_NAME", "rotate", variable, server.URL)
+		settings = append(settings, variable, server.URL)
 	} else {
 		t.Setenv(variable, server.URL)
 	}
 	db := &strategytest.Memory{}
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary)})
 	out = &bytes.Buffer{}
-	handler, err := start(t.Context(), func(Settings) rotator.Strategy { return strategies.SingleUser{Engine: db} }, ours, out)
+	handler, err := start(t.Context(), func(Settings) rotator.Strategy { return strategies.SingleUser{Engine: db} }, environment(settings...), out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +97,13 @@ func TestALogReadsAsAStory(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "canary") {
 		t.Error("a secret is in the log")
+	}
+}
+
+// TestThePreflightCanBeTurnedOff: then a rotation makes one call less.
+func TestThePreflightCanBeTurnedOff(t *testing.T) {
+	if _, calls, err := function(t, "SECRETS_MANAGER_ENDPOINT", "PREFLIGHT", "off"); err != nil || calls != 9 {
+		t.Errorf("%d calls: %v", calls, err)
 	}
 }
 
