@@ -27,6 +27,7 @@ func (v *visit) open(ctx context.Context) (m Metadata, done bool, err error) {
 // service made the version only just now.
 const notYetSeen Kind = "no such version of the secret"
 
+// admit judges one answer of DescribeSecret.
 func admit(m Metadata, version string) (done bool, err error) {
 	if err := ours(m); err != nil {
 		return false, err
