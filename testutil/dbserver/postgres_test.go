@@ -297,8 +297,11 @@ func TestAsOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := openDir(t)
-	copied := filepath.Join(dir, "test") // where go test puts it, only root can go
-	if err := errors.Join(copyFile(exe, copied), os.Chmod(copied, 0o700), give(dir), give(copied)); err != nil {
+	// Where go test puts it, only root can go. Another process copies it: a file that
+	// this one writes is "busy" while a server that a test beside this one forks still
+	// holds it open.
+	copied := filepath.Join(dir, "test")
+	if err := errors.Join(exec.CommandContext(t.Context(), "cp", exe, copied).Run(), os.Chmod(copied, 0o700), give(dir), give(copied)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.run=^(TestTLS|TestClose)$")
