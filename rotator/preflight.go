@@ -123,20 +123,23 @@ func (r Report) Markdown() string {
 // most is the one that is used last: without UpdateSecretVersionStage, AWSCURRENT
 // would go on naming a password that setSecret has replaced.
 func (v *visit) preflight(ctx context.Context, r Rotation) Report {
-	report := Report{Secret: v.event.SecretID, Findings: []Finding{
-		Judge("S1", "secretsmanager:DescribeSecret", nil),
-		Judge("S2", "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key", nil),
-		v.probePromotion(ctx),
-	}}
+	report := v.report(Judge("S1", checkDescribe, nil), Judge("S2", checkRead, nil), v.probePromotion(ctx))
 	if p, ok := v.Strategy.(Preflighter); ok {
 		report.Findings = append(report.Findings, p.Preflight(ctx, r)...)
 	} else {
 		report.Findings = append(report.Findings, Finding{ID: "P0", Check: "database", Status: Unknown, Detail: "the strategy has no checks of its own"})
 	}
-	for i := range report.Findings {
-		report.Findings[i].Detail = v.scrub.String(report.Findings[i].Detail)
-	}
 	return report
+}
+
+// What the reads prove that every rotation begins with.
+const (
+	checkDescribe = "secretsmanager:DescribeSecret"
+	checkRead     = "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key"
+)
+
+func (v *visit) report(findings ...Finding) Report {
+	return Report{Secret: v.event.SecretID, Findings: findings}
 }
 
 // probePromotion asks for a promotion that cannot happen, between two versions

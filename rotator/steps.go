@@ -158,14 +158,14 @@ func (v *visit) check(ctx context.Context) (Outcome, error) {
 		err = ours(m)
 	}
 	if err != nil {
-		v.record.Report = &Report{Secret: v.event.SecretID, Findings: []Finding{Judge("S1", "secretsmanager:DescribeSecret, and what it says", err)}}
+		report := v.report(Judge("S1", checkDescribe+", and what it says", err))
+		v.record.Report = &report
 		return Tested, nil
 	}
 	current, err := v.current(ctx)
 	if err != nil {
-		v.record.Report = &Report{Secret: v.event.SecretID, Findings: []Finding{
-			Judge("S1", "secretsmanager:DescribeSecret", nil),
-			Judge("S2", "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key", err)}}
+		report := v.report(Judge("S1", checkDescribe, nil), Judge("S2", checkRead, err))
+		v.record.Report = &report
 		return Tested, nil
 	}
 	_ = v.clear(ctx, current) // the report says it

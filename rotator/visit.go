@@ -23,6 +23,11 @@ func (v *visit) close(ctx context.Context, err error) error {
 	for i, note := range v.record.Notes {
 		v.record.Notes[i] = v.scrub.String(note)
 	}
+	if v.record.Report != nil {
+		for i, f := range v.record.Report.Findings {
+			v.record.Report.Findings[i].Detail = v.scrub.String(f.Detail)
+		}
+	}
 	if err != nil {
 		v.record.Outcome = Failed
 		v.record.Kind = KindOf(err)

@@ -112,11 +112,8 @@ func (a AlternatingUsers) rotateOnly(d secret.Document) bool {
 // logins reads both values and refuses a pending one for any account but the other
 // of the pair, or for another place.
 func (a AlternatingUsers) logins(t Traits, r rotator.Rotation) (current, pending Login, pair Pair, err error) {
-	if current, err = t.login(r.Current); err != nil {
-		return current, pending, pair, fmt.Errorf("AWSCURRENT: %w", err)
-	}
-	if pending, err = t.login(r.Pending); err != nil {
-		return current, pending, pair, fmt.Errorf("AWSPENDING: %w", err)
+	if current, pending, err = t.logins(r); err != nil {
+		return current, pending, pair, err
 	}
 	if pair, err = t.pair(r.Current, current.User); err != nil {
 		return current, pending, pair, fmt.Errorf("AWSCURRENT: %w", err)

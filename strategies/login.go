@@ -99,6 +99,17 @@ func (t Traits) checkUser(name string) error {
 	return nil
 }
 
+// logins reads both values of a rotation.
+func (t Traits) logins(r rotator.Rotation) (current, pending Login, err error) {
+	if current, err = t.login(r.Current); err != nil {
+		return current, pending, fmt.Errorf("AWSCURRENT: %w", err)
+	}
+	if pending, err = t.login(r.Pending); err != nil {
+		return current, pending, fmt.Errorf("AWSPENDING: %w", err)
+	}
+	return current, pending, nil
+}
+
 // samePlace refuses a pending value that leads anywhere else than the current one
 // does, before a password is sent there.
 func samePlace(current, pending Login) error {

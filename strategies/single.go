@@ -88,11 +88,8 @@ func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
 
 // logins reads both values and refuses a pending one for another account or place.
 func (s SingleUser) logins(t Traits, r rotator.Rotation) (current, pending Login, err error) {
-	if current, err = t.login(r.Current); err != nil {
-		return current, pending, fmt.Errorf("AWSCURRENT: %w", err)
-	}
-	if pending, err = t.login(r.Pending); err != nil {
-		return current, pending, fmt.Errorf("AWSPENDING: %w", err)
+	if current, pending, err = t.logins(r); err != nil {
+		return current, pending, err
 	}
 	if pending.User != current.User {
 		return current, pending, fmt.Errorf("AWSPENDING: %w: it is for user %q and AWSCURRENT for %q: single user rotation changes one account", rotator.Conflict, pending.User, current.User)

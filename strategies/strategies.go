@@ -101,10 +101,9 @@ func previous(ctx context.Context, t Traits, r rotator.Rotation, current Login, 
 			as.User == current.User && as.Password.Equal(current.Password) {
 			return Login{}, errNoCandidate
 		}
-		user, password := as.User, as.Password
-		as = current
-		as.User, as.Password = user, password
-		return as, nil
+		there := current
+		there.User, there.Password = as.User, as.Password
+		return there, nil
 	}
 }
 

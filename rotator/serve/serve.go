@@ -23,8 +23,9 @@ import (
 )
 
 // Lambda serves the rotation events of the Lambda runtime with the strategy that
-// build makes of the settings, and does not return. Settings that cannot work end
-// the process while it starts, with the reason, before any event.
+// build makes of the settings, and does not return. Settings that cannot work are
+// found while the function starts: the reason is logged, and is the answer to every
+// event.
 func Lambda(build func(Settings) rotator.Strategy) {
 	handler, err := start(context.Background(), build, os.LookupEnv, os.Stdout)
 	if err != nil {

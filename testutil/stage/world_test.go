@@ -96,8 +96,8 @@ func newWorld(t testing.TB, p plan) *world {
 	t.Helper()
 	w := &world{t: t, db: p.db, name: p.handler}
 	env := p.env
-	if p.db.CAFile != "" {
-		env = append(env, "DATABASE_CA_FILE="+p.db.CAFile)
+	if p.db.CAFile != "" { // what the plan says comes last, and wins
+		env = append([]string{"DATABASE_CA_FILE=" + p.db.CAFile}, env...)
 	}
 	s, err := stage.Open(stage.Plan{
 		Functions: []stage.Function{{Name: p.handler, Bootstrap: bootstrap(t, p.handler), Env: env, Timeout: p.timeout}},

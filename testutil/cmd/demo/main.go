@@ -13,6 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
@@ -112,6 +116,20 @@ func demo(ctx context.Context, strategy string, major int, verbose bool) error {
 	fmt.Printf("  labels     %s\n\n", labels(after))
 	fmt.Printf("%d API calls, %d logins, %v from rotate-secret to the end\n\n", len(show.calls()), db.logins(), elapsed.Round(time.Millisecond))
 	return prove(ctx, db, before, after)
+}
+
+// rotate calls RotateSecret as anybody would, by the SDK.
+func rotate(ctx context.Context, endpoint, secret, function string) error {
+	client := secretsmanager.New(secretsmanager.Options{
+		BaseEndpoint: &endpoint,
+		Region:       "us-east-1",
+		Credentials:  credentials.NewStaticCredentialsProvider("demo", "demo", ""),
+	})
+	_, err := client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
+		SecretId:          &secret,
+		RotationLambdaARN: aws.String(function),
+	})
+	return err
 }
 
 func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

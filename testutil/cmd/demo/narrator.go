@@ -1,32 +1,13 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 )
-
-// rotate calls RotateSecret as anybody would, by the SDK.
-func rotate(ctx context.Context, endpoint, secret, function string) error {
-	client := secretsmanager.New(secretsmanager.Options{
-		BaseEndpoint: &endpoint,
-		Region:       "us-east-1",
-		Credentials:  credentials.NewStaticCredentialsProvider("demo", "demo", ""),
-	})
-	_, err := client.RotateSecret(ctx, &secretsmanager.RotateSecretInput{
-		SecretId:          &secret,
-		RotationLambdaARN: aws.String(function),
-	})
-	return err
-}
 
 // narrator reads what the function prints, as CloudWatch would, and tells each step
 // in a few lines.
