@@ -1,23 +1,99 @@
 package awsemu
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/iam"
+)
+
+// Decision is what the policies said about one action of a request. A request may
+// need several: GetSecretValue is also kms:Decrypt of the caller.
+type Decision struct {
+	Request iam.Request
+	iam.Decision
+}
 
 // authorise decides on a request before the state is looked at, as the service
 // does: a caller without the right learns nothing, not even that a secret exists.
-// Today only Fault denies; the evaluation of policies belongs here.
+// KMS and STS decide in their operations, once they know the key or the role.
 func (e *Emulator) authorise(r *request) error {
-	if !r.fault.Deny {
+	if r.fault.Deny {
+		who := "arn:aws:sts::" + e.account() + ":assumed-role/caller/" + r.call.AccessKey
+		if r.caller != nil {
+			who = r.caller.Principal.ARN
+		}
+		action := r.call.Service + ":" + r.call.Operation
+		return refuse(codeDenied, "User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
+			who, action, e.resource(r.call), action)
+	}
+	if r.call.Service != secretsManagerName {
 		return nil
 	}
-	action := targetPrefix + r.call.Operation
-	action = strings.Replace(action, ".", ":", 1)
-	return refuse(codeDenied, "User: arn:aws:sts::%s:assumed-role/caller/%s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
-		e.account(), r.call.AccessKey, action, e.resource(r.call), action)
+	for _, action := range actionsOf(r.call.Operation, r.asked) {
+		if err := e.allowSecret(r, action, r.call.SecretID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// resource is the ARN that a denial names: the secret's, or what it would be.
+// actionsOf is what the caller of an operation must be allowed, by the service
+// model's "Required permissions". What depends on state (the key, the function,
+// each secret of a batch) comes later.
+func actionsOf(operation string, asked members) []string {
+	actions := []string{operation}
+	for _, also := range [...]struct{ operation, member, action string }{
+		{"CreateSecret", "Tags", "TagResource"},
+		{"CreateSecret", "AddReplicaRegions", "ReplicateSecretToRegions"},
+		{"BatchGetSecretValue", "Filters", "ListSecrets"},
+		{"ValidateResourcePolicy", "ResourcePolicy", "PutResourcePolicy"},
+	} {
+		if _, present := asked[also.member]; present && also.operation == operation {
+			actions = append(actions, also.action)
+		}
+	}
+	return actions
+}
+
+// allowSecret asks the policies about one action on one secret.
+func (e *Emulator) allowSecret(r *request, action, id string) error {
+	if r.caller == nil {
+		return nil
+	}
+	c := r.call
+	c.SecretID = id
+	if slices.Contains([]string{"BatchGetSecretValue", "GetRandomPassword", "ListSecrets"}, action) {
+		c.SecretID = ""
+	}
+	q := query{action: secretsManagerName + ":" + action, resource: e.resource(c)}
+	q.account = or(arnAccount(q.resource), c.Account)
+	var s *Secret
+	if rec, err := e.find(c.home(), c.SecretID); err == nil {
+		s = &rec.secret
+	}
+	if s != nil && s.Policy != "" {
+		policy, err := iam.Parse(s.Policy)
+		if err != nil {
+			return refuse(codeInternal, "The secret was seeded with a policy that does not parse: %s", err)
+		}
+		q.policy = &iam.Named{Name: s.ARN, Policy: policy}
+	}
+	if q.resource != "*" {
+		q.context = secretContext(action, id, s, r.asked)
+	}
+	return e.allow(r, q)
+}
+
+// resource is the ARN that a request is about: the secret's, or what it would be.
 func (e *Emulator) resource(c Call) string {
-	switch rec, err := e.find(c.Region, c.SecretID); {
+	if c.Service != secretsManagerName {
+		return or(c.Target, "*")
+	}
+	switch rec, err := e.find(c.home(), c.SecretID); {
 	case c.SecretID == "":
 		return "*"
 	case err == nil:
@@ -25,28 +101,160 @@ func (e *Emulator) resource(c Call) string {
 	case strings.HasPrefix(c.SecretID, "arn:"):
 		return c.SecretID
 	}
-	return e.arn(c.Region, c.SecretID)
+	return secretARN(c.home(), c.SecretID)
 }
 
-// decrypt is the use of the secret's key to read a value. It comes after the
-// state was looked at: a version that is not there is not decrypted.
-func (r *request) decrypt() error {
-	switch {
-	case r.fault.DenyKMS:
-		return refuse(codeDenied, "Access to KMS is not allowed")
-	case r.fault.DecryptionFailure:
-		return refuse(codeDecryption, "Secrets Manager can't decrypt the protected secret text using the provided KMS key.")
+// requestKeys is the condition keys that an action takes from its request, by the
+// Service Authorization Reference. They are there when the member was sent: no
+// VersionStage means AWSCURRENT to the operation, and no key to a policy
+// (unverified on AWS). PutSecretValue has none.
+var requestKeys = map[string][]string{
+	"CreateSecret":             {"Name", "Description", "KmsKeyId", "Type", "AddReplicaRegions", "ForceOverwriteReplicaSecret"},
+	"DeleteSecret":             {"ForceDeleteWithoutRecovery", "RecoveryWindowInDays"},
+	"GetSecretValue":           {"VersionId", "VersionStage"},
+	"PutResourcePolicy":        {"BlockPublicPolicy"},
+	"ReplicateSecretToRegions": {"AddReplicaRegions", "ForceOverwriteReplicaSecret"},
+	"RotateSecret":             {"RotationLambdaARN", "RotateImmediately"},
+	"UpdateSecret":             {"Description", "KmsKeyId", "Type"},
+	"UpdateSecretVersionStage": {"VersionStage"},
+}
+
+// secretContext is the condition keys of Secrets Manager's own. s is nil when
+// there is no such secret.
+func secretContext(action, id string, s *Secret, asked members) iam.Context {
+	c := iam.Context{}
+	if action != "CreateSecret" {
+		c["secretsmanager:SecretId"] = []string{id} // as sent: a name does not match an ARN
 	}
-	return nil
+	for _, key := range requestKeys[action] {
+		if values := asked.words(key); values != nil {
+			c["secretsmanager:"+key] = values
+		}
+	}
+	if _, present := asked["RotationRules"]; present {
+		c["secretsmanager:ModifyRotationRules"] = []string{"true"}
+	}
+	tagKeys := asked.words("TagKeys")
+	for _, t := range asked.tags() {
+		c["aws:RequestTag/"+t.Key] = []string{t.Value}
+		tagKeys = append(tagKeys, t.Key)
+	}
+	if tagKeys != nil {
+		c["aws:TagKeys"] = tagKeys
+	}
+	if s == nil {
+		return c
+	}
+	c["secretsmanager:SecretPrimaryRegion"] = []string{or(s.PrimaryRegion, s.Region)}
+	if s.RotationLambdaARN != "" {
+		c["secretsmanager:resource/AllowRotationLambdaArn"] = []string{s.RotationLambdaARN}
+	}
+	if s.Type != "" {
+		c["secretsmanager:resource/Type"] = []string{s.Type}
+	}
+	for key, value := range s.Tags {
+		c["secretsmanager:ResourceTag/"+key] = []string{value}
+		c["aws:ResourceTag/"+key] = []string{value}
+	}
+	return c
 }
 
-// encrypt is the use of the secret's key to write a value.
-func (r *request) encrypt() error {
-	switch {
-	case r.fault.DenyKMS:
-		return refuse(codeDenied, "Access to KMS is not allowed")
-	case r.fault.EncryptionFailure:
-		return refuse(codeEncryption, "Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that the KMS key is available, enabled, and not in an invalid state.")
+// query is one question to the policies.
+type query struct {
+	action, resource string
+	account          string      // the resource's
+	context          iam.Context // beside the global keys
+	policy           *iam.Named  // the resource's
+	key              *iam.KeyPolicy
+	via              bool // Secrets Manager asks in the caller's name
+}
+
+func (e *Emulator) allow(r *request, q query) error {
+	if r.caller == nil {
+		return nil
+	}
+	d := e.ask(r, q)
+	if d.Allowed {
+		return nil
+	}
+	return refuse(codeDenied, "%s", d.Message(d.Request))
+}
+
+// ask puts a query to every policy that has a say, and logs the answer.
+func (e *Emulator) ask(r *request, q query) Decision {
+	c := r.caller
+	layers := iam.Layers{
+		Identity: c.Identity, Boundary: c.Boundary, Session: c.Session,
+		SCPs: e.accountOf(c.Principal.Account).SCPs, RCPs: e.accountOf(q.account).RCPs,
+		Resource: q.policy, Key: q.key,
+	}
+	if !q.via { // what a service does in the caller's name does not pass the caller's endpoint
+		layers.Endpoint = c.Endpoints[r.call.Service].Policy
+	}
+	return r.decide(iam.Request{
+		Principal: c.Principal, Action: q.action, Resource: q.resource, ResourceAccount: q.account, Context: r.context(q),
+	}, layers)
+}
+
+func (r *request) decide(req iam.Request, layers iam.Layers) Decision {
+	d := Decision{req, iam.Evaluate(req, layers)}
+	r.call.Decisions = append(r.call.Decisions, d)
+	return d
+}
+
+// context is the condition keys of a query: global ones, those of the query, and
+// last the caller's, which overrule. Those that say who asks come from package iam.
+func (r *request) context(q query) iam.Context {
+	c := iam.Context{
+		"aws:CurrentTime":     {r.now.UTC().Format(time.RFC3339)},
+		"aws:EpochTime":       {strconv.FormatInt(r.now.Unix(), 10)},
+		"aws:RequestedRegion": {r.call.Region},
+		"aws:SecureTransport": {"true"}, // the service takes nothing else
+		"aws:userid":          {userID(r.caller.Principal)},
+		"aws:ViaAWSService":   {strconv.FormatBool(q.via)},
+	}
+	if endpoint := r.caller.Endpoints[r.call.Service]; endpoint.ID != "" && !q.via {
+		c["aws:SourceVpce"], c["aws:SourceVpc"] = []string{endpoint.ID}, []string{endpoint.VPC}
+	}
+	if q.via {
+		const service = secretsManagerName + ".amazonaws.com"
+		c["aws:CalledVia"], c["aws:CalledViaFirst"], c["aws:CalledViaLast"] = []string{service}, []string{service}, []string{service}
+	}
+	maps.Copy(c, q.context)
+	for key, values := range r.caller.Context {
+		if q.via && network(key) {
+			continue
+		}
+		maps.DeleteFunc(c, func(other string, _ []string) bool { return strings.EqualFold(other, key) })
+		c[key] = values
+	}
+	return c
+}
+
+// network says whether a key is about the caller's own connection, which a call
+// that a service makes in the caller's name does not have.
+func network(key string) bool {
+	return slices.Contains([]string{"aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip"}, strings.ToLower(key))
+}
+
+// mayInvoke asks whether the caller of RotateSecret may invoke the function, and
+// whether the function's policy lets Secrets Manager in.
+func (e *Emulator) mayInvoke(r *request, s *Secret, arn string) error {
+	q := query{action: "lambda:InvokeFunction", resource: arn, account: arnAccount(arn), via: true}
+	i := slices.IndexFunc(e.Functions, func(f Function) bool { return f.ARN == arn })
+	if i >= 0 {
+		q.policy = &e.Functions[i].Policy
+	}
+	if err := e.allow(r, q); err != nil || i < 0 {
+		return err
+	}
+	d := r.decide(iam.Request{
+		Principal: iam.Principal{Service: secretsManagerName + ".amazonaws.com"},
+		Action:    q.action, Resource: arn, ResourceAccount: q.account,
+		Context: iam.Context{"aws:SourceAccount": {s.Account}, "aws:SourceArn": {s.ARN}},
+	}, iam.Layers{Resource: q.policy, RCPs: e.accountOf(q.account).RCPs})
+	if !d.Allowed {
+		return errNotInvocable()
 	}
 	return nil
 }

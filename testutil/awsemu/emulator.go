@@ -1,6 +1,6 @@
-// Package awsemu is a strict AWS Secrets Manager in memory. It is an
-// http.Handler that speaks the service's own protocol (AWS JSON 1.1), so that
-// the real SDKs and the AWS CLI talk to it without knowing:
+// Package awsemu is a strict AWS Secrets Manager in memory, with KMS, STS and the
+// deciding part of IAM behind it. It is an http.Handler that speaks the services'
+// own protocols, so that the real SDKs and the AWS CLI talk to it without knowing:
 //
 //	emu := &awsemu.Emulator{Invoke: awsemu.InvokeHandler(handler)}
 //	defer emu.Close()
@@ -21,9 +21,16 @@
 // the error's code is theirs: code that decides by text will be surprised.
 //
 // What it does not do: it reads the Region and the access key from a request's
-// signature and does not verify the signature; it stores policies and KMS key
-// ids and does not evaluate them (Fault says who is refused); it rotates when
-// RotateSecret is called, never because a date has come.
+// signature and does not verify the signature; it rotates when RotateSecret is
+// called, never because a date has come.
+//
+// Policies decide once there are Callers: who signs with which access key, and
+// with which rights. Then every request is put to the policies of the caller, the
+// secret, the key, the account and the VPC endpoint, with the condition keys that
+// the service would give, by package iam; what they said is in Call.Decisions.
+// Secrets Manager uses keys in the caller's name, as the service does. The handler
+// serves as much of KMS and STS as that needs: GetCallerIdentity and AssumeRole,
+// and the operations on a key that is there (SeedKey). There is no IAM API.
 package awsemu
 
 import (
@@ -32,12 +39,12 @@ import (
 	"time"
 )
 
-// Emulator is one AWS account with its secrets in all Regions. The zero value is
+// Emulator is AWS accounts with their secrets and keys in all Regions. The zero value is
 // ready; exported fields are set before the first request. Its methods and its
 // handler may be used from many goroutines. Close ends running rotations.
 type Emulator struct {
 	Region  string           // of Seed and Snapshot when they name none, and of requests whose signature does; "us-east-1"
-	Account string           // twelve digits; "123456789012"
+	Account string           // the account of what names none, twelve digits; "123456789012"
 	Now     func() time.Time // nil: time.Now
 
 	// Invoke is how a rotation reaches its function. Without it RotateSecret
@@ -53,8 +60,18 @@ type Emulator struct {
 	KeepPending bool
 	// RequireToken makes rotations behave as with a function that assumes a role
 	// or works across accounts: a pending value that came without the event's
-	// RotationToken fails the rotation as "not created by Lambda".
+	// RotationToken fails the rotation as "not created by Lambda". Callers of another
+	// account than the secret's, and sessions of AssumeRole, are held to it anyway.
 	RequireToken bool
+
+	// Callers, once there are any, make policies decide. Roles are what AssumeRole
+	// knows, Accounts what an organization lays over accounts, Functions whose
+	// resource policies have a say. SetCaller, SetRole and SetAccount change them
+	// between requests.
+	Callers   []Caller
+	Roles     []Role
+	Accounts  []Account
+	Functions []Function
 
 	// Fault is asked once for each request, possibly by many goroutines at once.
 	// nil, or a zero Fault, lets the request through.
@@ -63,16 +80,19 @@ type Emulator struct {
 	// answered, possibly by many goroutines at once.
 	Observe func(Call)
 
-	mu      sync.Mutex
-	secrets map[string]map[string]*record // Region, then name
-	births  map[string]int                // Region and name: how often such a secret was made
-	calls   []Call
-	arrived int // requests so far; the last Call's N
-	events  []Event
-	base    context.Context // ends with Close
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	closed  bool
+	mu       sync.Mutex
+	secrets  map[home]map[string]*record // then by name
+	births   map[string]int              // place and name: how often such a secret was made
+	keys     map[home][]*Key
+	wrapped  map[string]dataKey // by ciphertext
+	sessions map[string]Caller  // of assumed roles, by access key
+	calls    []Call
+	arrived  int // requests so far; the last Call's N
+	events   []Event
+	base     context.Context // ends with Close
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	closed   bool
 }
 
 // Close stops every running rotation before its next step, cancels the context

@@ -41,6 +41,17 @@ const (
 	codeUnknown          = "UnknownOperationException"
 	codeNoToken          = "MissingAuthenticationTokenException"
 	codeBadSignature     = "IncompleteSignatureException"
+	codeUnrecognized     = "UnrecognizedClientException"
+
+	codeKeyNotFound  = "NotFoundException"
+	codeKeyDisabled  = "DisabledException"
+	codeKeyState     = "KMSInvalidStateException"
+	codeKeyUsage     = "InvalidKeyUsageException"
+	codeKeyIncorrect = "IncorrectKeyException"
+	codeCiphertext   = "InvalidCiphertextException"
+	codeGrantID      = "InvalidGrantIdException"
+	codeGrantToken   = "InvalidGrantTokenException"
+	codeDryRun       = "DryRunOperationException"
 )
 
 // modelled errors are part of the service model and spell their text "Message";

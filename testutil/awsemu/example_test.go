@@ -2,14 +2,17 @@ package awsemu_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/iam"
 )
 
 // A function under test is called as Lambda would call it; here one that fails,
@@ -50,4 +53,38 @@ func Example_fault() {
 		return awsemu.Fault{LoseResponse: c.Operation == "PutSecretValue" && c.N == 3}
 	}}
 	defer emu.Close()
+}
+
+// Policies decide once there are callers. This one may read every secret, and not
+// use the key that protects them.
+func Example_callers() {
+	policy, err := iam.ParseIdentity(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"*"}]}`)
+	if err != nil {
+		panic(err)
+	}
+	emu := &awsemu.Emulator{Callers: []awsemu.Caller{{
+		AccessKey: "AKID",
+		Principal: iam.Principal{ARN: "arn:aws:sts::123456789012:assumed-role/app/one"},
+		Identity:  []iam.Named{{Name: "readers", Policy: policy}},
+	}}}
+	defer emu.Close()
+	srv := httptest.NewServer(emu)
+	defer srv.Close()
+	emu.Seed(awsemu.Secret{Name: "app/db", KMSKeyID: emu.SeedKey(awsemu.Key{}), Versions: []awsemu.Version{
+		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text("old")},
+	}})
+	client := secretsmanager.New(secretsmanager.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(srv.URL),
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "any", ""),
+	})
+	_, err = client.GetSecretValue(context.Background(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app/db")})
+	var denial smithy.APIError
+	fmt.Println(errors.As(err, &denial), denial.ErrorMessage())
+	for _, d := range emu.Calls()[0].Decisions {
+		fmt.Println(d.Request.Action, d.Allowed)
+	}
+	// Output:
+	// true Access to KMS is not allowed
+	// secretsmanager:GetSecretValue true
+	// kms:Decrypt false
 }

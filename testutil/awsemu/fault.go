@@ -9,6 +9,7 @@ import (
 // Call is one request, without any secret value.
 type Call struct {
 	N         int    // 1 for the first request
+	Service   string // "secretsmanager", "kms" or "sts"
 	Operation string // "GetSecretValue"
 	SecretID  string // as asked: a name, an ARN, a list with commas
 	Name      string // of the secret that SecretID means; "" if there is none
@@ -16,22 +17,33 @@ type Call struct {
 	From      string // RemoveFromVersionId, as asked
 	Stage     string // VersionStage, or VersionStages with commas, as asked
 	Region    string // of the signature
+	Target    string // the key or role that a request to KMS or STS is about, as asked
 	AccessKey string // of the signature
+	Account   string // of the caller
 	Phase     string // the step of the rotation that is running on this secret; "" if none is
 	Err       string // the error's code; "" for success
 	Lost      bool   // the answer was never sent
+
+	// Decisions is what the policies said, in the order in which they were asked;
+	// none, as long as there are no Callers.
+	Decisions []Decision
 
 	place, fromPlace int // of Version and From among the secret's versions; 0: unknown
 }
 
 // String is one line for golden files. Versions appear by their place in the
-// order of creation, v1, v2 and so on, or v? when the secret has no such version:
+// order of creation, v1, v2 and so on, or v? when the secret has no such version.
+// Calls of other services begin with the service's name:
 //
 //	GetSecretValue v2 AWSPENDING
 //	UpdateSecretVersionStage v2 from v1 AWSCURRENT
 //	PutSecretValue v2 AWSPENDING: ResourceExistsException
+//	sts:AssumeRole
 func (c Call) String() string {
 	var b strings.Builder
+	if c.Service != secretsManagerName && c.Service != "" {
+		b.WriteString(c.Service + ":")
+	}
 	b.WriteString(c.Operation)
 	if c.Version != "" {
 		b.WriteString(" " + ordinal(c.place))
@@ -98,7 +110,7 @@ func (e *Emulator) ResetCalls() {
 // log keeps a finished call; the caller holds the lock. Places are looked up now,
 // because the call may have made its version.
 func (e *Emulator) log(c *Call) {
-	if rec, err := e.find(c.Region, c.SecretID); err == nil {
+	if rec, err := e.find(c.home(), c.SecretID); err == nil {
 		c.Name = rec.secret.Name
 		c.place, c.fromPlace = rec.secret.place(c.Version), rec.secret.place(c.From)
 	}

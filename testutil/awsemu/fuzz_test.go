@@ -2,6 +2,7 @@ package awsemu_test
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"maps"
 	"net/http/httptest"
 	"slices"
@@ -52,6 +53,41 @@ func FuzzRequest(f *testing.F) {
 				}
 				seen[label] = true
 			}
+		}
+	})
+}
+
+// FuzzOtherServices: KMS and STS answer whatever comes in their own way, and a
+// dry run changes nothing.
+func FuzzOtherServices(f *testing.F) {
+	f.Add("TrentService.Decrypt", "", `{"KeyId":"k","DryRun":true,"DryRunModifiers":["IGNORE_CIPHERTEXT"],"EncryptionContext":{"a":"b"}}`)
+	f.Add("TrentService.CreateGrant", "", `{"KeyId":"alias/aws/secretsmanager","GranteePrincipal":"x","Operations":["Decrypt"],"DryRun":true}`)
+	f.Add("TrentService.RetireGrant", "", `{"KeyId":"arn:aws:kms:us-east-1:1:key/k","GrantId":"g"}`)
+	f.Add("TrentService.GenerateDataKey", "", `{"KeyId":"k","NumberOfBytes":7}`)
+	f.Add("", "application/x-www-form-urlencoded", "Action=AssumeRole&RoleArn="+roleARN+"&RoleSessionName=ab&Tags.member.1.Key=k&Tags.member.1.Value=v&DurationSeconds=900")
+	f.Add("", "application/x-www-form-urlencoded", "Action=GetCallerIdentity&Version=2011-06-15")
+	f.Fuzz(func(t *testing.T, target, kind, body string) {
+		emu := &awsemu.Emulator{
+			Callers: []awsemu.Caller{functionCaller(anything())},
+			Roles:   []awsemu.Role{{ARN: roleARN, Trust: named("t", statement("Allow", "sts:*", to(account)))}},
+		}
+		defer emu.Close()
+		emu.SeedKey(awsemu.Key{ID: "k", Grants: []awsemu.Grant{{ID: "g"}}})
+		req := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		req.Header.Set("X-Amz-Target", target)
+		req.Header.Set("Content-Type", kind)
+		req.Header.Set("Authorization", signature)
+		rec := httptest.NewRecorder()
+		emu.ServeHTTP(rec, req)
+		if !slices.Contains([]int{200, 400, 403}, rec.Code) {
+			t.Fatalf("status %d", rec.Code)
+		}
+		if rec.Header().Get("Content-Type") == "text/xml" {
+			if err := xml.Unmarshal(rec.Body.Bytes(), new(struct{ RequestId string })); err != nil {
+				t.Fatal(err)
+			}
+		} else if !json.Valid(rec.Body.Bytes()) {
+			t.Fatalf("an answer of %d bytes is not JSON", rec.Body.Len())
 		}
 	})
 }

@@ -98,7 +98,7 @@ type listSecretsOutput struct {
 // to show a change.
 func (e *Emulator) listSecrets(r *request, in *listSecretsInput) (any, error) {
 	var found []*Secret
-	for _, rec := range e.inOrder(r.call.Region) {
+	for _, rec := range e.inOrder(r.call.home()) {
 		s := &rec.secret
 		if (s.Deleted.IsZero() || in.IncludePlannedDeletion) && s.matches(in.Filters) {
 			found = append(found, s)

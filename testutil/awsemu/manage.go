@@ -47,28 +47,31 @@ func (e *Emulator) createSecret(r *request, in *createSecretInput) (any, error) 
 	case !value.Empty() && in.ClientRequestToken == "":
 		return nil, refuse(codeInvalidParameter, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
 	}
-	if rec, err := e.find(r.call.Region, in.Name); err == nil && rec.secret.Name == in.Name {
+	if rec, err := e.find(r.call.home(), in.Name); err == nil && rec.secret.Name == in.Name {
 		return rec.secret.createdBefore(in, value)
 	}
 	if err := replicaRegions(r.call.Region, in.AddReplicaRegions); err != nil {
 		return nil, err
 	}
 	s := Secret{
-		Name: in.Name, Region: r.call.Region, Description: in.Description, KMSKeyID: in.KmsKeyId,
+		Name: in.Name, Account: r.call.Account, Region: r.call.Region, Description: in.Description, KMSKeyID: in.KmsKeyId,
 		Type: in.Type, Created: r.now, Changed: r.now,
 	}
 	if err := s.setTags(in.Tags); err != nil {
 		return nil, err
 	}
+	s.ARN = e.newARN(s.home(), s.Name)
+	if err := e.tryKey(r, &s); err != nil {
+		return nil, err
+	}
 	if !value.Empty() {
-		if err := r.encrypt(); err != nil {
+		if err := e.encrypt(r, &s, in.ClientRequestToken); err != nil {
 			return nil, err
 		}
 		if err := s.put(Version{ID: in.ClientRequestToken, Labels: []string{current}, Value: value}, r.now); err != nil {
 			return nil, err
 		}
 	}
-	s.ARN = e.newARN(s.Region, s.Name)
 	rec := e.add(s)
 	e.replicate(rec, in.AddReplicaRegions, in.ForceOverwriteReplicaSecret)
 	return rec.secret.createOutput(), nil
@@ -116,10 +119,8 @@ func (e *Emulator) updateSecret(r *request, in *updateSecretInput) (any, error) 
 		return nil, err
 	}
 	id := in.ClientRequestToken
-	if !value.Empty() {
-		if err := rec.secret.canMake(r, id); err != nil {
-			return nil, err
-		}
+	if err := e.canUpdate(r, rec.secret, in, !value.Empty()); err != nil {
+		return nil, err
 	}
 	err = e.change(rec, r.now, func(s *Secret) error {
 		set(&s.Description, in.Description)
@@ -141,14 +142,23 @@ func (e *Emulator) updateSecret(r *request, in *updateSecretInput) (any, error) 
 	return out, err
 }
 
-func (s *Secret) canMake(r *request, id string) error {
-	switch {
+// canUpdate tries the key that the secret will have.
+func (e *Emulator) canUpdate(r *request, s Secret, in *updateSecretInput, value bool) error {
+	set(&s.KMSKeyID, in.KmsKeyId)
+	if in.KmsKeyId != nil {
+		if err := e.tryKey(r, &s); err != nil {
+			return err
+		}
+	}
+	switch id := in.ClientRequestToken; {
+	case !value:
+		return nil
 	case id == "":
 		return refuse(codeInvalidParameter, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
 	case s.version(id) != nil:
 		return refuse(codeExists, "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", id, s.ARN)
 	}
-	return r.encrypt()
+	return e.encrypt(r, &s, in.ClientRequestToken)
 }
 
 func set(field, value *string) {
@@ -226,7 +236,7 @@ type deleteSecretOutput struct {
 
 // deleteSecret schedules the end of a secret, or brings it at once.
 func (e *Emulator) deleteSecret(r *request, in *deleteSecretInput) (any, error) {
-	rec, err := e.find(r.call.Region, in.SecretId)
+	rec, err := e.find(r.call.home(), in.SecretId)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +261,7 @@ func (e *Emulator) deleteSecret(r *request, in *deleteSecretInput) (any, error) 
 	out := deleteSecretOutput{s.ARN, s.Name, stamp{r.now}}
 	e.stop(rec, cancelled)
 	if force {
-		delete(e.secrets[s.Region], s.Name)
+		delete(e.secrets[s.home()], s.Name)
 		return out, nil
 	}
 	out.DeletionDate = stamp{r.now.Add(time.Duration(days) * 24 * time.Hour)}
@@ -261,7 +271,7 @@ func (e *Emulator) deleteSecret(r *request, in *deleteSecretInput) (any, error) 
 
 // restoreSecret takes a scheduled deletion back.
 func (e *Emulator) restoreSecret(r *request, in *secretIdInput) (any, error) {
-	rec, err := e.find(r.call.Region, in.SecretId)
+	rec, err := e.find(r.call.home(), in.SecretId)
 	if err != nil {
 		return nil, err
 	}

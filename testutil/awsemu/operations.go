@@ -6,7 +6,11 @@ type prepared func(*Emulator, *request) (any, error)
 // operation reads the input of an operation.
 type operation func(body []byte) (prepared, error)
 
-// operations is everything that the service offers.
+const secretsManagerName = "secretsmanager"
+
+var secretsManager = service{name: secretsManagerName, target: secretsManagerName + ".", operations: operations}
+
+// operations is everything that Secrets Manager offers.
 var operations = map[string]operation{
 	"BatchGetSecretValue":          op((*Emulator).batchGetSecretValue),
 	"CancelRotateSecret":           op((*Emulator).cancelRotateSecret),

@@ -3,6 +3,8 @@ package awsemu
 import (
 	"encoding/json"
 	"slices"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/iam"
 )
 
 type resourcePolicyOutput struct {
@@ -128,6 +130,9 @@ func parsePolicy(text string) (policyDocument, error) {
 	}
 	if len(p.Statement) == 0 || !slices.Contains([]string{"", "2012-10-17", "2008-10-17"}, p.Version) {
 		return p, refuse(codeMalformedPolicy, "This resource policy contains a syntax error: Version or Statement")
+	}
+	if _, err := iam.ParseResource(text); err != nil { // what is stored must be fit to decide
+		return p, refuse(codeMalformedPolicy, "This resource policy contains a syntax error: %s", err)
 	}
 	for _, s := range p.Statement {
 		if fault := s.fault(); fault != "" {

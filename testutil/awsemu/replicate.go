@@ -75,7 +75,7 @@ func (e *Emulator) replicateSecretToRegions(r *request, in *replicateInput) (any
 	if err := replicaRegions(r.call.Region, in.AddReplicaRegions); err != nil {
 		return nil, err
 	}
-	if err := r.decrypt(); err != nil {
+	if err := e.decrypt(r, &rec.secret, rec.secret.Holder(current).ID); err != nil {
 		return nil, err
 	}
 	e.replicate(rec, in.AddReplicaRegions, in.ForceOverwriteReplicaSecret)
@@ -96,7 +96,7 @@ func (e *Emulator) replicate(rec *record, regions []replicaRegion, force bool) {
 	for _, to := range regions {
 		s.PrimaryRegion = s.Region
 		status := Replica{Region: to.Region, KMSKeyID: to.KmsKeyId, Status: inSync}
-		there, taken := e.secrets[to.Region][s.Name]
+		there, taken := e.secrets[s.homeIn(to.Region)][s.Name]
 		switch {
 		case taken && there.secret.ARN == replaceRegion(s.ARN, s.Region, to.Region): // is our replica already
 		case taken && !force:
@@ -112,7 +112,7 @@ func (e *Emulator) replicate(rec *record, regions []replicaRegion, force bool) {
 // copyToReplicas brings a primary's state to its replicas, after each write.
 func (e *Emulator) copyToReplicas(rec *record, now time.Time) {
 	for _, r := range rec.secret.Replicas {
-		there := e.secrets[r.Region][rec.secret.Name]
+		there := e.secrets[rec.secret.homeIn(r.Region)][rec.secret.Name]
 		if r.Status != inSync || there == nil || there.secret.PrimaryRegion != rec.secret.Region {
 			continue
 		}
@@ -140,8 +140,8 @@ func (e *Emulator) removeRegionsFromReplication(r *request, in *removeRegionsInp
 		}
 	}
 	for _, region := range in.RemoveReplicaRegions {
-		if there := e.secrets[region][rec.secret.Name]; there != nil && there.secret.PrimaryRegion == rec.secret.Region {
-			delete(e.secrets[region], rec.secret.Name)
+		if there := e.secrets[rec.secret.homeIn(region)][rec.secret.Name]; there != nil && there.secret.PrimaryRegion == rec.secret.Region {
+			delete(e.secrets[rec.secret.homeIn(region)], rec.secret.Name)
 		}
 		rec.secret.forget(region)
 	}
@@ -165,7 +165,7 @@ func (e *Emulator) stopReplicationToReplica(r *request, in *secretIdInput) (any,
 	if !rec.secret.replica() {
 		return nil, refuse(codeInvalidRequest, "The secret is not a replica.")
 	}
-	if primary := e.secrets[rec.secret.PrimaryRegion][rec.secret.Name]; primary != nil {
+	if primary := e.secrets[rec.secret.homeIn(rec.secret.PrimaryRegion)][rec.secret.Name]; primary != nil {
 		primary.secret.forget(rec.secret.Region)
 	}
 	err = e.change(rec, r.now, func(s *Secret) error { s.PrimaryRegion = ""; return nil })

@@ -33,7 +33,7 @@ func (e *Emulator) rotateSecret(r *request, in *rotateSecretInput) (any, error) 
 	if in.RotationRules != nil {
 		rules = *in.RotationRules
 	}
-	if err := e.mayRotate(&rec.secret, in, function, rules, r.now); err != nil {
+	if err := e.mayRotate(r, &rec.secret, in, function, rules); err != nil {
 		return nil, err
 	}
 	if answered, err := e.rotatingAlready(rec, id, r.now); answered || err != nil {
@@ -64,8 +64,9 @@ func withVersion(s *Secret, id string) identityOutput {
 	return out
 }
 
-// mayRotate holds the request to what rotation needs of the secret and its rules.
-func (e *Emulator) mayRotate(s *Secret, in *rotateSecretInput, function string, rules RotationRules, now time.Time) error {
+// mayRotate holds the request to what rotation needs of the secret, its function
+// and its rules.
+func (e *Emulator) mayRotate(r *request, s *Secret, in *rotateSecretInput, function string, rules RotationRules) error {
 	switch {
 	case in.ClientRequestToken == "":
 		return refuse(codeInvalidParameter, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
@@ -74,11 +75,18 @@ func (e *Emulator) mayRotate(s *Secret, in *rotateSecretInput, function string, 
 	case function == "":
 		return refuse(codeInvalidRequest, "No Lambda rotation function ARN is associated with this secret.")
 	case e.Invoke == nil:
-		return refuse(codeDenied, "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
+		return errNotInvocable()
 	case e.closed:
 		return refuse(codeInternal, "The emulator is closed.")
 	}
-	return rules.valid()
+	if err := rules.valid(); err != nil {
+		return err
+	}
+	return e.mayInvoke(r, s, function)
+}
+
+func errNotInvocable() error {
+	return refuse(codeDenied, "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
 }
 
 // rotatingAlready refuses a rotation while AWSPENDING sits alone on a version

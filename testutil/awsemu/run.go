@@ -90,7 +90,7 @@ func (e *Emulator) Events() []Event {
 // or when ctx ends first, and then gives the history so far.
 func (e *Emulator) WaitRotation(ctx context.Context, id string) (Rotation, error) {
 	e.mu.Lock()
-	rec, err := e.find(e.regionOf(id), id)
+	rec, err := e.find(e.homeOf(id), id)
 	if err == nil && rec.run == nil {
 		err = fmt.Errorf("rotation of %s: none was started", id)
 	}

@@ -18,9 +18,10 @@ const (
 // Secret is the whole state of a secret: what Seed puts there and what Snapshot
 // finds. It prints without its values.
 type Secret struct {
-	Name   string // required by Seed
-	ARN    string // Snapshot fills it in; Seed makes one from Region and Name
-	Region string // "": the Emulator's
+	Name    string // required by Seed
+	ARN     string // Snapshot fills it in; Seed makes one from Region and Name
+	Region  string // "": the Emulator's
+	Account string // "": the ARN's, or the Emulator's
 
 	Versions    []Version // in order of creation; the first is v1 in Call.String
 	Description string

@@ -25,15 +25,24 @@ func (rec *record) phase() string {
 	return rec.run.step
 }
 
+// home is where a resource lives. A name means something in one place only.
+type home struct{ account, region string }
+
+func (c Call) home() home                   { return home{c.Account, c.Region} }
+func (s *Secret) home() home                { return home{s.Account, s.Region} }
+func (s *Secret) homeIn(region string) home { return home{s.Account, region} }
+
 // find looks a secret up by name, ARN, or ARN without the six random characters.
 // A complete ARN wins: a name may end in a hyphen and six characters of its own.
-func (e *Emulator) find(region, id string) (*record, error) {
+// An ARN may be of another account than the caller's, never of another Region.
+func (e *Emulator) find(at home, id string) (*record, error) {
+	at.account = or(arnAccount(id), at.account)
 	var found *record
-	for name, rec := range e.secrets[region] {
+	for name, rec := range e.secrets[at] {
 		gone := rec.secret.Deleted
 		switch {
 		case !gone.IsZero() && e.now().After(gone): // the recovery window has passed
-			delete(e.secrets[region], name)
+			delete(e.secrets[at], name)
 		case name == id, rec.secret.ARN == id:
 			return rec, nil
 		case partial(rec.secret.ARN, id):
@@ -53,7 +62,7 @@ func partial(arn, id string) bool {
 
 // read gives the state that a reading operation answers from.
 func (e *Emulator) read(r *request, id string) (*Secret, error) {
-	rec, err := e.find(r.call.Region, id)
+	rec, err := e.find(r.call.home(), id)
 	switch {
 	case err != nil:
 		return nil, err
@@ -76,7 +85,7 @@ func (e *Emulator) readLive(r *request, id string) (*Secret, error) {
 
 // live finds a secret that is not scheduled for deletion.
 func (e *Emulator) live(r *request, id string) (*record, error) {
-	rec, err := e.find(r.call.Region, id)
+	rec, err := e.find(r.call.home(), id)
 	if err == nil && !rec.secret.Deleted.IsZero() {
 		return nil, errMarkedDeleted()
 	}
@@ -120,36 +129,37 @@ func (e *Emulator) change(rec *record, now time.Time, write func(*Secret) error)
 // add puts a secret where none of its name is.
 func (e *Emulator) add(s Secret) *record {
 	if e.secrets == nil {
-		e.secrets = map[string]map[string]*record{}
+		e.secrets = map[home]map[string]*record{}
 	}
-	if e.secrets[s.Region] == nil {
-		e.secrets[s.Region] = map[string]*record{}
+	if e.secrets[s.home()] == nil {
+		e.secrets[s.home()] = map[string]*record{}
 	}
 	rec := &record{secret: s}
-	e.secrets[s.Region][s.Name] = rec
+	e.secrets[s.home()][s.Name] = rec
 	return rec
 }
 
 // newARN ends in six characters that differ each time a secret of that name is
 // made, as the service's do, and that are the same in each run of a test.
-func (e *Emulator) newARN(region, name string) string {
+func (e *Emulator) newARN(at home, name string) string {
 	if e.births == nil {
 		e.births = map[string]int{}
 	}
-	e.births[region+"/"+name]++
+	born := at.account + "/" + at.region + "/" + name
+	e.births[born]++
 	h := fnv.New64a()
-	fmt.Fprint(h, region, "/", name, "/", e.births[region+"/"+name])
+	fmt.Fprint(h, at.region, "/", name, "/", e.births[born])
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	suffix := make([]byte, 6)
 	for i, sum := 0, h.Sum64(); i < len(suffix); i++ {
 		suffix[i] = letters[sum%uint64(len(letters))]
 		sum /= uint64(len(letters))
 	}
-	return e.arn(region, name) + "-" + string(suffix)
+	return secretARN(at, name) + "-" + string(suffix)
 }
 
-func (e *Emulator) arn(region, name string) string {
-	return "arn:aws:secretsmanager:" + region + ":" + e.account() + ":secret:" + name
+func secretARN(at home, name string) string {
+	return "arn:aws:secretsmanager:" + at.region + ":" + at.account + ":secret:" + name
 }
 
 // Seed puts a secret in the given state, whatever the API would say to it, in
@@ -160,8 +170,9 @@ func (e *Emulator) Seed(s Secret) string {
 	defer e.mu.Unlock()
 	s = s.clone()
 	s.Region = or(s.Region, e.region())
+	s.Account = or(s.Account, or(arnAccount(s.ARN), e.account()))
 	if s.ARN == "" {
-		s.ARN = e.newARN(s.Region, s.Name)
+		s.ARN = e.newARN(s.home(), s.Name)
 	}
 	s.Created = cmp.Or(s.Created, e.now())
 	s.Changed = cmp.Or(s.Changed, s.Created)
@@ -205,37 +216,45 @@ func (s *Secret) impossible() string {
 	return ""
 }
 
-// Snapshot is a copy of a secret's state, found by name or ARN; the Region is the
-// ARN's, or the Emulator's. The zero Secret if there is none.
+// Snapshot is a copy of a secret's state, found by name or ARN; account and Region
+// are the ARN's, or the Emulator's. The zero Secret if there is none.
 func (e *Emulator) Snapshot(id string) Secret {
-	return e.SnapshotIn(e.regionOf(id), id)
+	return e.SnapshotIn(e.homeOf(id).region, id)
 }
 
 // SnapshotIn is Snapshot in another Region, for replicas by name.
 func (e *Emulator) SnapshotIn(region, id string) Secret {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	rec, err := e.find(region, id)
+	rec, err := e.find(home{e.account(), region}, id)
 	if err != nil {
 		return Secret{}
 	}
 	return rec.secret.clone()
 }
 
-func (e *Emulator) regionOf(id string) string {
-	if part := strings.Split(id, ":"); len(part) > 3 && part[0] == "arn" {
-		return part[3]
-	}
-	return e.region()
+// homeOf is the place that an ARN names; a name is one in the Emulator's own.
+func (e *Emulator) homeOf(id string) home {
+	return home{or(arnAccount(id), e.account()), or(arnPart(id, 3), e.region())}
 }
 
-// inOrder is every secret of a Region by name, for answers that do not change
+func arnAccount(arn string) string { return arnPart(arn, 4) }
+
+// arnPart is a part of arn:partition:service:region:account:resource, or "".
+func arnPart(arn string, n int) string {
+	if part := strings.SplitN(arn, ":", 6); len(part) == 6 && part[0] == "arn" {
+		return part[n]
+	}
+	return ""
+}
+
+// inOrder is every secret of a place by name, for answers that do not change
 // from run to run.
-func (e *Emulator) inOrder(region string) []*record {
-	names := slices.Sorted(maps.Keys(e.secrets[region]))
+func (e *Emulator) inOrder(at home) []*record {
+	names := slices.Sorted(maps.Keys(e.secrets[at]))
 	list := make([]*record, 0, len(names))
 	for _, name := range names {
-		if rec, err := e.find(region, name); err == nil {
+		if rec, err := e.find(at, name); err == nil {
 			list = append(list, rec)
 		}
 	}

@@ -27,8 +27,10 @@ import (
 var patterns = map[string]*regexp.Regexp{
 	"duration": regexp.MustCompile(`^[0-9]+h$`),
 	"filter":   regexp.MustCompile(`^!?[a-zA-Z0-9 :_@/+=.\-!]*$`),
+	"number":   regexp.MustCompile(`^[0-9]+$`),
 	"region":   regexp.MustCompile(`^([a-z]+-)+\d+$`),
 	"schedule": regexp.MustCompile(`^[0-9A-Za-z()#?*\-/, ]+$`),
+	"session":  regexp.MustCompile(`^[\w+=,.@-]*$`),
 	"token":    regexp.MustCompile(`^[a-zA-Z0-9\-]+$`),
 }
 

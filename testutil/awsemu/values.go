@@ -31,7 +31,7 @@ func (e *Emulator) getSecretValue(r *request, in *getSecretValueInput) (any, err
 	if err != nil {
 		return nil, err
 	}
-	if err := r.decrypt(); err != nil {
+	if err := e.decrypt(r, s, v.ID); err != nil {
 		return nil, err
 	}
 	e.accessed(r, s.Name, v.ID)
@@ -71,7 +71,7 @@ func (s *Secret) valueOf(v *Version) secretValue {
 // accessed notes the day of a read. It is no write: nothing else changes, and
 // stale reads stay as stale as they were.
 func (e *Emulator) accessed(r *request, name, version string) {
-	rec, err := e.find(r.call.Region, name)
+	rec, err := e.find(r.call.home(), name)
 	if err != nil {
 		return
 	}
@@ -133,14 +133,14 @@ func (e *Emulator) putSecretValue(r *request, in *putSecretValueInput) (any, err
 	if err := rec.secret.tokenFits(id, in.RotationToken); err != nil {
 		return nil, err
 	}
-	if done, err := rec.secret.putBefore(r, id, value); done || err != nil {
+	if done, err := e.putBefore(r, &rec.secret, id, value); done || err != nil {
 		return putOutput(&rec.secret, id), err
 	}
-	if err := r.encrypt(); err != nil {
+	if err := e.encrypt(r, &rec.secret, id); err != nil {
 		return nil, err
 	}
 	err = e.change(rec, r.now, func(s *Secret) error {
-		foreign := e.RequireToken && in.RotationToken == ""
+		foreign := in.RotationToken == "" && e.needsToken(r, s)
 		if err := s.put(Version{ID: id, Labels: labels, Value: value, foreign: foreign}, r.now); err != nil {
 			return err
 		}
@@ -160,18 +160,25 @@ func putOutput(s *Secret, id string) putSecretValueOutput {
 
 // putBefore says whether this very put was done before, which makes it succeed
 // and do nothing. To find out, the service decrypts what is there.
-func (s *Secret) putBefore(r *request, id string, value Value) (bool, error) {
+func (e *Emulator) putBefore(r *request, s *Secret, id string, value Value) (bool, error) {
 	v := s.version(id)
 	if v == nil || v.Value.Empty() {
 		return false, nil
 	}
-	if err := r.decrypt(); err != nil {
+	if err := e.decrypt(r, s, v.ID); err != nil {
 		return false, err
 	}
 	if !v.Value.Equal(value) {
 		return false, refuse(codeExists, "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", id, s.ARN)
 	}
 	return true, nil
+}
+
+// needsToken says whether the service can tell only by a RotationToken that a
+// value comes from the rotation's function: the function works in a role that it
+// assumed, or from another account.
+func (e *Emulator) needsToken(r *request, s *Secret) bool {
+	return e.RequireToken || r.call.Account != s.Account || r.caller != nil && !r.caller.token.Empty()
 }
 
 // tokenFits refuses a RotationToken that is not that of the pending version.
@@ -211,6 +218,14 @@ func (s *Secret) put(p Version, now time.Time) error {
 	return nil
 }
 
+// readOneOfBatch needs the right to read the secret, as if it were asked for alone.
+func (e *Emulator) readOneOfBatch(r *request, id string) (any, error) {
+	if err := e.allowSecret(r, "GetSecretValue", id); err != nil {
+		return nil, err
+	}
+	return e.getSecretValue(r, &getSecretValueInput{SecretId: id})
+}
+
 type batchGetSecretValueInput struct {
 	SecretIdList []string `check:"len=1-20 each:len=1-2048"`
 	Filters      []filter `check:"len=0-10"`
@@ -237,7 +252,7 @@ func (e *Emulator) batchGetSecretValue(r *request, in *batchGetSecretValueInput)
 	case len(ids) > 0 && in.MaxResults > 0:
 		return nil, refuse(codeInvalidParameter, "To use MaxResults, you must also use Filters.")
 	case len(in.Filters) > 0:
-		for _, rec := range e.inOrder(r.call.Region) {
+		for _, rec := range e.inOrder(r.call.home()) {
 			if rec.secret.Deleted.IsZero() && rec.secret.matches(in.Filters) {
 				ids = append(ids, rec.secret.Name)
 			}
@@ -249,7 +264,7 @@ func (e *Emulator) batchGetSecretValue(r *request, in *batchGetSecretValueInput)
 	}
 	out.NextToken = next
 	for _, id := range ids {
-		v, err := e.getSecretValue(r, &getSecretValueInput{SecretId: id})
+		v, err := e.readOneOfBatch(r, id)
 		if value, ok := v.(secretValue); ok && err == nil {
 			out.SecretValues = append(out.SecretValues, value)
 			continue

@@ -6,14 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
 )
 
 const (
-	targetPrefix = "secretsmanager."
-	contentType  = "application/x-amz-json-1.1"
+	contentType = "application/x-amz-json-1.1"
 	// maxBody lets 65,536 bytes through in the longest JSON spelling (\u0041 for
 	// each) with room for the rest.
 	maxBody = 1 << 20
@@ -21,14 +21,17 @@ const (
 
 // request is one call on its way through the emulator.
 type request struct {
-	call  Call
-	fault Fault
-	now   time.Time
+	service service
+	call    Call
+	caller  *Caller // nil: no callers are configured, and everything is allowed
+	asked   members
+	fault   Fault
+	now     time.Time
 }
 
-// ServeHTTP answers one request of the Secrets Manager API.
+// ServeHTTP answers one request to Secrets Manager, KMS or STS.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
-	r := &request{now: e.now()}
+	r := &request{now: e.now(), service: serviceOf(hr)}
 	out, err := e.serve(r, hr)
 	if r.call.N > 0 && e.Observe != nil {
 		e.Observe(r.call)
@@ -36,23 +39,29 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	if r.call.Lost {
 		panic(http.ErrAbortHandler) // net/http's way to close a connection without an answer
 	}
-	answer(w, out, err)
+	r.service.answer(w, out, err)
 }
 
 // serve is the order in which the service looks at a request: who signed it,
 // whether it is well formed, whether it is allowed, and only then the state.
-func (e *Emulator) serve(r *request, hr *http.Request) (any, error) {
+func (e *Emulator) serve(r *request, hr *http.Request) ([]byte, error) {
 	signer, err := readSigner(hr)
 	if err != nil {
 		return nil, err
 	}
-	operation, body, err := readOperation(hr)
+	operation, body, err := r.service.read(hr)
 	if err != nil {
 		return nil, err
 	}
-	r.call = describeCall(operation, body, signer)
+	r.asked = readMembers(body)
+	r.call = describeCall(operation, r.asked, signer)
+	r.call.Service = r.service.name
+	unknown := e.identify(r, signer)
 	e.arrive(r)
-	run, err := operations[operation](body)
+	if unknown != nil {
+		return nil, e.finish(r, unknown)
+	}
+	run, err := r.service.operations[operation](body)
 	if err != nil {
 		return nil, e.finish(r, err)
 	}
@@ -71,7 +80,7 @@ func (e *Emulator) arrive(r *request) {
 	e.mu.Lock()
 	e.arrived++
 	r.call.N = e.arrived
-	if rec, err := e.find(r.call.Region, r.call.SecretID); err == nil {
+	if rec, err := e.find(r.call.home(), r.call.SecretID); err == nil {
 		r.call.Name = rec.secret.Name
 		r.call.Phase = rec.phase()
 	}
@@ -82,26 +91,27 @@ func (e *Emulator) arrive(r *request) {
 }
 
 // carryOut runs the operation under the lock that makes calls atomic.
-func (e *Emulator) carryOut(r *request, run prepared) (any, error) {
+func (e *Emulator) carryOut(r *request, run prepared) (body []byte, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var out any
-	err := e.authorise(r)
-	if err == nil {
+	if err = e.authorise(r); err == nil {
 		out, err = run(e, r)
 	}
 	if err == nil { // still under the lock: an answer may share slices with the state
-		out, err = encode(out)
+		body, err = r.service.encode(r.call.Operation, out)
 	}
+	err = r.service.spell(err)
 	r.call.Err, r.call.Lost = code(err), r.fault.LoseResponse
 	e.log(&r.call)
-	return out, err
+	return body, err
 }
 
 // finish logs a call that was never carried out.
 func (e *Emulator) finish(r *request, err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	err = r.service.spell(err)
 	r.call.Err = code(err)
 	e.log(&r.call)
 	return err
@@ -164,7 +174,7 @@ func code(err error) string {
 
 // signer is who a request claims to come from. The signature is not verified: the
 // emulator knows no secret keys.
-type signer struct{ accessKey, region string }
+type signer struct{ accessKey, region, token string }
 
 // readSigner reads the credential scope of a SigV4 header:
 // Credential=<access key>/<date>/<Region>/secretsmanager/aws4_request.
@@ -179,74 +189,84 @@ func readSigner(hr *http.Request) (signer, error) {
 	if !ok || !strings.HasPrefix(header, "AWS4-HMAC-SHA256 ") || len(part) < 5 || part[0] == "" || part[len(part)-3] == "" {
 		return signer{}, refuse(codeBadSignature, "Authorization header requires a SigV4 'Credential' parameter with access key, date, Region and service.")
 	}
-	return signer{part[0], part[len(part)-3]}, nil
+	return signer{part[0], part[len(part)-3], hr.Header.Get("X-Amz-Security-Token")}, nil
 }
 
-func readOperation(hr *http.Request) (string, []byte, error) {
-	operation, ok := strings.CutPrefix(hr.Header.Get("X-Amz-Target"), targetPrefix)
-	if _, known := operations[operation]; !ok || !known || hr.Method != http.MethodPost {
-		return "", nil, refuse(codeUnknown, "The requested operation is not known to this service.")
-	}
+func readBody(hr *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(hr.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return "", nil, refuse(codeSerialization, "The request body could not be read.")
+		return nil, refuse(codeSerialization, "The request body could not be read.")
 	case len(body) > maxBody:
-		return "", nil, refuse(codeSerialization, "The request body is larger than any request needs.")
+		return nil, refuse(codeSerialization, "The request body is larger than any request needs.")
 	}
-	return operation, body, nil
+	return body, nil
 }
 
-// describeCall reads from the body what a Call may show. A body that does not
-// parse shows nothing; the operation itself will refuse it.
-func describeCall(operation string, body []byte, s signer) Call {
-	var in struct {
-		SecretId, Name                       string
-		SecretIdList                         []string
-		VersionId, ClientRequestToken        string
-		MoveToVersionId, RemoveFromVersionId string
-		VersionStage                         string
-		VersionStages                        []string
+// members is the input of a request as it came. One that does not parse has none;
+// the operation itself will refuse it.
+type members map[string]json.RawMessage
+
+func readMembers(body []byte) members {
+	var m members
+	json.Unmarshal(body, &m)
+	maps.DeleteFunc(m, func(_ string, raw json.RawMessage) bool { return string(raw) == "null" })
+	return m
+}
+
+// text is a member that is a string, or "".
+func (m members) text(name string) string {
+	var s string
+	json.Unmarshal(m[name], &s)
+	return s
+}
+
+// words is a member as condition keys spell it: a string, a number or a Boolean
+// alone, the strings of a list, the Regions of a list of replicas; nil if absent.
+func (m members) words(name string) []string {
+	raw, present := m[name]
+	if !present {
+		return nil
 	}
-	json.Unmarshal(body, &in)
+	var list []json.RawMessage
+	switch {
+	case raw[0] == '"':
+		return []string{m.text(name)}
+	case json.Unmarshal(raw, &list) != nil:
+		return []string{string(raw)}
+	}
+	words := []string{}
+	for _, item := range list {
+		var word string
+		var replica replicaRegion
+		if json.Unmarshal(item, &word) != nil && json.Unmarshal(item, &replica) == nil {
+			word = replica.Region
+		}
+		words = append(words, word)
+	}
+	return words
+}
+
+func (m members) list(name string) string { return strings.Join(m.words(name), ",") }
+
+func (m members) tags() []tag {
+	var list []tag
+	json.Unmarshal(m["Tags"], &list)
+	return list
+}
+
+// describeCall reads what a Call may show.
+func describeCall(operation string, in members, s signer) Call {
 	return Call{
 		Operation: operation,
-		SecretID:  or(or(in.SecretId, in.Name), strings.Join(in.SecretIdList, ",")),
-		Version:   or(or(in.VersionId, in.MoveToVersionId), in.ClientRequestToken),
-		From:      in.RemoveFromVersionId,
-		Stage:     or(in.VersionStage, strings.Join(in.VersionStages, ",")),
+		SecretID:  or(or(in.text("SecretId"), in.text("Name")), in.list("SecretIdList")),
+		Version:   or(or(in.text("VersionId"), in.text("MoveToVersionId")), in.text("ClientRequestToken")),
+		From:      in.text("RemoveFromVersionId"),
+		Stage:     or(in.text("VersionStage"), in.list("VersionStages")),
+		Target:    or(in.text("KeyId"), in.text("RoleArn")),
 		Region:    s.region,
 		AccessKey: s.accessKey,
 	}
-}
-
-func answer(w http.ResponseWriter, out any, err error) {
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("x-amzn-RequestId", newUUID())
-	status := http.StatusOK
-	var api *apiError
-	switch {
-	case errors.As(err, &api):
-		status, out = api.Status, errorBody(api)
-	case err != nil:
-		status, out = http.StatusInternalServerError, errorBody(refuse(codeInternal, "An error occurred on the server side."))
-	}
-	body, err := encode(out)
-	if err != nil {
-		status = http.StatusInternalServerError
-	}
-	w.WriteHeader(status)
-	w.Write(body)
-}
-
-func encode(out any) (json.RawMessage, error) { return json.Marshal(out) }
-
-func errorBody(err *apiError) map[string]string {
-	key := "message"
-	if modelled[err.Code] {
-		key = "Message"
-	}
-	return map[string]string{"__type": err.Code, key: err.Message}
 }
 
 // stamp is a time as this protocol writes it: seconds since 1970, with a fraction.

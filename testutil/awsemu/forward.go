@@ -1,0 +1,72 @@
+package awsemu
+
+// decrypt is the use of the secret's key to read a value. It comes after the
+// state was looked at: a version that is not there is not decrypted.
+func (e *Emulator) decrypt(r *request, s *Secret, version string) error {
+	switch {
+	case r.fault.DenyKMS:
+		return errNoAccessToKMS()
+	case r.fault.DecryptionFailure:
+		return errDecryption()
+	}
+	return e.forward(r, s, "Decrypt", version)
+}
+
+// encrypt is the use of the secret's key to write a value.
+func (e *Emulator) encrypt(r *request, s *Secret, version string) error {
+	switch {
+	case r.fault.DenyKMS:
+		return errNoAccessToKMS()
+	case r.fault.EncryptionFailure:
+		return errEncryption()
+	}
+	return e.forward(r, s, "GenerateDataKey", version)
+}
+
+// tryKey is what the service does when a secret gets another key: both uses, with
+// a version id that stands for the trial.
+func (e *Emulator) tryKey(r *request, s *Secret) error {
+	if s.KMSKeyID == "" {
+		return nil
+	}
+	const trial = "RequestToValidateKeyAccess"
+	if err := e.forward(r, s, "GenerateDataKey", trial); err != nil {
+		return err
+	}
+	return e.forward(r, s, "Decrypt", trial)
+}
+
+// forward is a call to KMS that Secrets Manager makes in the caller's name. Of a
+// refusal the caller learns only that there was one. That a key in a bad state
+// surfaces as DecryptionFailure or EncryptionFailure is the service model's word,
+// unverified on AWS.
+func (e *Emulator) forward(r *request, s *Secret, operation, version string) error {
+	if r.caller == nil && len(e.keys) == 0 {
+		return nil
+	}
+	k, err := e.findKey(s.home(), or(s.KMSKeyID, defaultAlias))
+	if err == nil {
+		context := map[string]string{"SecretARN": s.ARN, "SecretVersionId": version}
+		if e.allowKey(r, k, operation, context, true) != nil {
+			return errNoAccessToKMS()
+		}
+		err = k.usable()
+	}
+	switch {
+	case err == nil:
+		return nil
+	case operation == "Decrypt":
+		return errDecryption()
+	}
+	return errEncryption()
+}
+
+func errNoAccessToKMS() error { return refuse(codeDenied, "Access to KMS is not allowed") }
+
+func errDecryption() error {
+	return refuse(codeDecryption, "Secrets Manager can't decrypt the protected secret text using the provided KMS key.")
+}
+
+func errEncryption() error {
+	return refuse(codeEncryption, "Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that the KMS key is available, enabled, and not in an invalid state.")
+}

@@ -1,0 +1,95 @@
+package awsemu
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// service is one of the AWS services behind the handler: what it offers and how
+// it speaks.
+type service struct {
+	name       string // as IAM spells it
+	target     string // before the operation in X-Amz-Target; "": the query protocol
+	operations map[string]operation
+	codes      map[string]string // its own names of errors that every service has
+}
+
+// serviceOf tells the services apart as an SDK does: by protocol and target. What
+// fits none of them is refused by Secrets Manager.
+func serviceOf(hr *http.Request) service {
+	switch target := hr.Header.Get("X-Amz-Target"); {
+	case strings.HasPrefix(target, keyManagement.target):
+		return keyManagement
+	case target == "" && strings.HasPrefix(hr.Header.Get("Content-Type"), formType):
+		return tokens
+	}
+	return secretsManager
+}
+
+// read gives the operation and its input as JSON.
+func (s service) read(hr *http.Request) (operation string, body []byte, err error) {
+	if body, err = readBody(hr); err != nil {
+		return "", nil, err
+	}
+	ok := true
+	if s.target == "" {
+		operation, body = readForm(body)
+	} else {
+		operation, ok = strings.CutPrefix(hr.Header.Get("X-Amz-Target"), s.target)
+	}
+	if _, known := s.operations[operation]; !ok || !known || hr.Method != http.MethodPost {
+		return "", nil, refuse(codeUnknown, "The requested operation is not known to this service.")
+	}
+	return operation, body, nil
+}
+
+// spell gives an error the name that this service has for it.
+func (s service) spell(err error) error {
+	var api *apiError
+	if !errors.As(err, &api) || s.codes[api.Code] == "" {
+		return err
+	}
+	return &apiError{s.codes[api.Code], api.Message, api.Status}
+}
+
+func (s service) encode(operation string, out any) ([]byte, error) {
+	if s.target == "" {
+		return encodeXML(operation, out)
+	}
+	return json.Marshal(out)
+}
+
+func (s service) answer(w http.ResponseWriter, body []byte, err error) {
+	id := newUUID()
+	w.Header().Set("x-amzn-RequestId", id)
+	w.Header().Set("Content-Type", contentType)
+	if s.target == "" {
+		w.Header().Set("Content-Type", "text/xml")
+	}
+	if err == nil {
+		w.Write(body)
+		return
+	}
+	var api *apiError
+	if !errors.As(s.spell(err), &api) {
+		api = refuse(codeInternal, "An error occurred on the server side.")
+	}
+	status := api.Status
+	if s.target == "" {
+		body, status = errorXML(api, id)
+	} else {
+		body, _ = json.Marshal(errorBody(api)) // two strings always encode
+	}
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+func errorBody(err *apiError) map[string]string {
+	key := "message"
+	if modelled[err.Code] {
+		key = "Message"
+	}
+	return map[string]string{"__type": err.Code, key: err.Message}
+}
