@@ -30,6 +30,8 @@ type Event struct {
 	// RotationToken is passed on to PutSecretValue and is never shown. It is
 	// empty when an older service or a person sends the event.
 	RotationToken secret.Password
+	// Format is how a preflight answers: json (the default), text or markdown.
+	Format string
 }
 
 // The bounds that the service model gives to the fields of an event.
@@ -48,6 +50,7 @@ func ParseEvent(payload []byte) (Event, error) {
 		SecretID           string `json:"SecretId"`
 		ClientRequestToken string
 		RotationToken      string
+		Format             string
 	}
 	if err := json.Unmarshal(payload, &raw); err != nil {
 		return Event{}, fmt.Errorf("event: %w: not a rotation event of Secrets Manager: want a JSON object with the strings Step, SecretId and ClientRequestToken", Misconfigured)
@@ -57,6 +60,7 @@ func ParseEvent(payload []byte) (Event, error) {
 		SecretID:      raw.SecretID,
 		Version:       raw.ClientRequestToken,
 		RotationToken: secret.NewPassword(raw.RotationToken),
+		Format:        raw.Format,
 	}
 	return e, e.validate()
 }
@@ -90,6 +94,8 @@ func (e Event) validate() error {
 		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", Misconfigured)
 	case len(e.SecretID) > maxSecretID || !printable(e.SecretID):
 		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters", Misconfigured, maxSecretID)
+	case e.Step == Preflight && e.Format != "" && e.Format != formatJSON && e.Format != formatText && e.Format != formatMarkdown:
+		return fmt.Errorf("event: %w: Format is %+.*q: want json, text or markdown", Misconfigured, maxStepToShow, e.Format)
 	case e.Step == Preflight && e.Version == "":
 		return nil
 	case len(e.Version) < minVersion || len(e.Version) > maxVersion || !printable(e.Version):

@@ -6,140 +6,285 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 // Preflighter is the one optional ability of a Strategy: to say, before anything
 // is written, whether Apply would work. It changes nothing that lasts, sends
-// passwords only where Apply would, and is as sparing with logins.
+// passwords only where Apply would, and is as sparing with logins. Where
+// r.ReadOnly is set it only looks.
 type Preflighter interface {
 	Preflight(ctx context.Context, r Rotation) []Finding
 }
 
-// Status is what a check found.
-type Status string
+// Examiner is what a Store may know beyond the calls of a rotation.
+type Examiner interface {
+	// ProbeKey asks KMS itself, by a dry run, whether the caller may have a data key
+	// made with the key of the secret. The caller's own call is another than the one
+	// that Secrets Manager makes in its name: a yes is a hint, and a no is none.
+	ProbeKey(ctx context.Context, m Metadata) error
+	// Explain reads the policies that the caller may see and says which statement
+	// decided. It never fails: what it may not see it leaves out.
+	Explain(ctx context.Context, r Refusal) []string
+}
+
+// Refusal is a call that AWS refused.
+type Refusal struct {
+	SecretID string // "": another secret than that of the event
+	Label    string // the staging label that the call named
+	Err      error
+}
+
+// Mode is what a preflight does with what it finds.
+type Mode string
 
 const (
-	// Granted: the very thing was done, or done and taken back.
-	Granted Status = "granted"
-	// Inferred: the answer is one that only comes after the permission was found.
-	Inferred Status = "granted-inferred"
-	// Denied: somebody who decides said no.
-	Denied Status = "denied"
-	// Faulty: it is not a matter of permission, and it would not work.
-	Faulty Status = "failed"
-	// Unknown: it could not be tried. It never counts as a no.
-	Unknown Status = "unknown"
-	// Skipped: an earlier finding leaves nothing to try.
-	Skipped Status = "skipped"
+	Enforce    Mode = "enforce" // whatever is denied or failed stops the rotation; the zero Mode too
+	Strict     Mode = "strict"  // whatever is unknown does so as well
+	ReportOnly Mode = "report"  // findings are logged, and the rotation goes on
+	Off        Mode = "off"     // no preflight, as in AWS's templates
 )
 
-// Finding is the outcome of one check.
-type Finding struct {
-	ID     string // stable, for runbooks: S1, T1, P1 and so on
-	Check  string // what was tried
-	Status Status
-	Kind   Kind   `json:",omitempty"` // of what is wrong
-	Detail string `json:",omitempty"` // what is wrong and what to do, or why it was skipped
+// What the checks on the AWS side try, by their ids. The order is that of
+// dependency, and of the report.
+func awsChecks() []Finding {
+	return []Finding{
+		{ID: "S0", Check: checkFunction},
+		{ID: "S1", Check: checkDescribe},
+		{ID: "S2", Check: checkState},
+		{ID: "S3", Check: checkReplicas},
+		{ID: "S4", Check: checkLabels},
+		{ID: "S5", Check: checkRead},
+		{ID: "S6", Check: checkReadPending},
+		{ID: "S7", Check: checkPut},
+		{ID: "K3", Check: checkDataKey},
+		{ID: "S8", Check: checkPromote},
+	}
 }
 
-// Report is what a preflight found. It marshals to JSON as it stands.
-type Report struct {
-	Secret   string
-	Findings []Finding
-}
+const (
+	checkFunction    = "the secret names this function"
+	checkDescribe    = "secretsmanager:DescribeSecret"
+	checkState       = "the secret is one to rotate, and here"
+	checkReplicas    = "the replicas of the secret"
+	checkLabels      = "the staging labels of the secret"
+	checkRead        = "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key"
+	checkReadPending = "secretsmanager:GetSecretValue of AWSPENDING"
+	checkPut         = "secretsmanager:PutSecretValue (by a call that cannot succeed)"
+	checkDataKey     = "kms:GenerateDataKey with the key of the secret (by a dry run)"
+	checkPromote     = "secretsmanager:UpdateSecretVersionStage (by a call that cannot succeed)"
+	checkDatabase    = "the database"
+)
 
-// Judge makes a Finding of a check that ended with err. An outage is never a
-// denial: what was asked and not answered stays unknown for Secrets Manager, and
-// is a fault of its own for a database.
-func Judge(id, check string, err error) Finding {
-	f := Finding{ID: id, Check: check, Status: Granted}
-	if err == nil {
-		return f
-	}
-	f.Kind, f.Detail = KindOf(err), err.Error()
-	switch f.Kind {
-	case Forbidden, Privilege:
-		f.Status = Denied
-	case Throttled, OutOfTime, Internal:
-		f.Status = Unknown
-	default:
-		f.Status = Faulty
-	}
-	return f
-}
+// sight is what the reads have shown that every rotation begins with.
+type sight struct {
+	meta     Metadata
+	metaErr  error
+	value    Value
+	valueErr error
 
-// Blocking gives the findings for which a rotation must not begin.
-func (r Report) Blocking() []Finding {
-	var blocking []Finding
-	for _, f := range r.Findings {
-		if f.Status == Denied || f.Status == Faulty {
-			blocking = append(blocking, f)
-		}
-	}
-	return blocking
-}
-
-// Err is nil for a rotation that may begin, and otherwise names everything that
-// is in its way. Its kind is that of the first.
-func (r Report) Err() error {
-	blocking := r.Blocking()
-	if len(blocking) == 0 {
-		return nil
-	}
-	lines := make([]string, len(blocking))
-	for i, f := range blocking {
-		lines[i] = fmt.Sprintf("[%s %s] %s: %s", f.ID, f.Status, f.Check, f.Detail)
-	}
-	return fmt.Errorf("preflight: %w: %d of %d checks are in the way, and nothing was changed: %s",
-		blocking[0].Kind, len(blocking), len(r.Findings), strings.Join(lines, "; "))
-}
-
-// Text is the report for a terminal.
-func (r Report) Text() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "preflight of %s\n", r.Secret)
-	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "  %-3s %-16s %s\n", f.ID, f.Status, f.Check)
-		if f.Detail != "" {
-			fmt.Fprintf(&b, "      %s\n", f.Detail)
-		}
-	}
-	return b.String()
-}
-
-// Markdown is the report for a ticket.
-func (r Report) Markdown() string {
-	var b strings.Builder
-	cell := strings.NewReplacer("|", `\|`, "\n", " ")
-	fmt.Fprintf(&b, "Preflight of `%s`\n\n| check | status | tried | found |\n|---|---|---|---|\n", r.Secret)
-	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.ID, f.Status, cell.Replace(f.Check), cell.Replace(f.Detail))
-	}
-	return b.String()
+	pending    error // of reading AWSPENDING, where that was done
+	pendingWas bool  // read, that is
+	writes     bool  // createSecret itself comes next, and writes
 }
 
 // preflight proves, before anything is written, what the rotation is going to
 // need. The reads that led here are part of the proof. The permission that counts
 // most is the one that is used last: without UpdateSecretVersionStage, AWSCURRENT
 // would go on naming a password that setSecret has replaced.
-func (v *visit) preflight(ctx context.Context, r Rotation) Report {
-	report := v.report(Judge("S1", checkDescribe, nil), Judge("S2", checkRead, nil), v.probePromotion(ctx))
-	if p, ok := v.Strategy.(Preflighter); ok {
-		report.Findings = append(report.Findings, p.Preflight(ctx, r)...)
-	} else {
-		report.Findings = append(report.Findings, Finding{ID: "P0", Check: "database", Status: Unknown, Detail: "the strategy has no checks of its own"})
-	}
-	return report
+//
+// What can be tried is tried: two missing permissions are two findings. What
+// cannot be, because of an earlier finding, is skipped, so that one cause is one.
+func (v *visit) preflight(ctx context.Context, seen sight) Report {
+	s := sheet{visit: v, report: Report{Secret: v.event.SecretID, Strict: v.Mode == Strict, format: v.event.Format}}
+	s.metadata(ctx, seen)
+	s.access(ctx, seen)
+	s.complete()
+	s.strategy(ctx, seen)
+	s.explain(ctx)
+	return s.report
 }
 
-// What the reads prove that every rotation begins with.
-const (
-	checkDescribe = "secretsmanager:DescribeSecret"
-	checkRead     = "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key"
-)
+// explain has the store look at the policies behind every refusal.
+func (s *sheet) explain(ctx context.Context) {
+	examiner, ok := s.Store.(Examiner)
+	for i, f := range s.report.Findings {
+		if !ok || f.Status != Denied || f.Kind != Forbidden {
+			continue
+		}
+		r := Refusal{SecretID: s.event.SecretID, Label: LabelCurrent, Err: f.err}
+		switch f.ID {
+		case "S1", "S7": // these calls name no label
+			r.Label = ""
+		case "S6":
+			r.Label = LabelPending
+		case "S10":
+			r.SecretID = ""
+		}
+		s.report.Findings[i].Why = examiner.Explain(ctx, r)
+	}
+}
 
-func (v *visit) report(findings ...Finding) Report {
-	return Report{Secret: v.event.SecretID, Findings: findings}
+// sheet is a report that is being written.
+type sheet struct {
+	*visit
+	report Report
+	failed string // the finding that leaves nothing more to try; "": none yet
+}
+
+func (s *sheet) add(f Finding) { s.report.Findings = append(s.report.Findings, f) }
+
+// metadata judges what DescribeSecret said.
+func (s *sheet) metadata(ctx context.Context, seen sight) {
+	if err := seen.metaErr; err != nil {
+		s.add(Judge("S1", checkDescribe, err))
+		if !errors.Is(err, Forbidden) { // no route, no such secret: nothing else would fare better
+			s.failed = "S1"
+		}
+		return
+	}
+	s.add(s.function(ctx, seen.meta))
+	s.add(Judge("S1", checkDescribe, nil))
+	state := Judge("S2", checkState, ours(seen.meta))
+	s.add(state)
+	if state.Status != Granted {
+		s.failed = "S2"
+		return
+	}
+	s.add(Finding{ID: "S3", Check: checkReplicas, Status: Granted, Detail: outOfSync(seen.meta)})
+	s.add(Finding{ID: "S4", Check: checkLabels, Status: Granted, Detail: s.oddLabels(seen.meta)})
+}
+
+// function compares the function that the secret names with the one that runs.
+// Nothing that it finds stops a rotation; but policies may.
+func (s *sheet) function(ctx context.Context, m Metadata) Finding {
+	if s.Invoked == nil || s.Invoked(ctx) == "" {
+		return Finding{ID: "S0", Check: checkFunction, Status: Skipped, Detail: "this is not a Lambda function"}
+	}
+	return Finding{ID: "S0", Check: checkFunction, Status: Granted, Detail: otherFunction(m, s.Invoked(ctx))}
+}
+
+func otherFunction(m Metadata, invoked string) string {
+	const beware = ": a policy with the condition secretsmanager:resource/AllowRotationLambdaArn compares the two letter by letter"
+	switch {
+	case m.RotationLambdaARN == invoked:
+		return ""
+	case m.RotationLambdaARN == "":
+		return "rotation is not set up yet (a policy with the condition secretsmanager:resource/AllowRotationLambdaArn denies everything until it is): aws secretsmanager rotate-secret --secret-id " + m.ARN + " --rotation-lambda-arn " + invoked + " --rotation-rules AutomaticallyAfterDays=30"
+	case unqualified(m.RotationLambdaARN) == unqualified(invoked):
+		return fmt.Sprintf("the secret names %s, and this runs as %s%s", m.RotationLambdaARN, invoked, beware)
+	default:
+		return fmt.Sprintf("the secret names another function, %s, than this one, %s%s", m.RotationLambdaARN, invoked, beware)
+	}
+}
+
+// unqualified is the ARN of a function without version or alias.
+func unqualified(arn string) string {
+	parts := strings.SplitN(arn, ":", 8)
+	return strings.Join(parts[:min(len(parts), 7)], ":")
+}
+
+// outOfSync names the replicas that a new value may not reach.
+func outOfSync(m Metadata) string {
+	var lines []string
+	for _, r := range m.Replicas {
+		if r.Status != ReplicaInSync {
+			lines = append(lines, fmt.Sprintf("the replica in %s is %s (%s), and the new value may not reach it: aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions Region=%s --force-overwrite-replica-secret mends most of these", r.Region, r.Status, r.Message, m.ARN, r.Region))
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+// manyVersions is near the quota of about 100 versions of a secret.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+const manyVersions = 90
+
+// oddLabels names a rotation that has not ended, and a secret near its quota.
+func (s *sheet) oddLabels(m Metadata) string {
+	var lines []string
+	if id := m.Holder(LabelPending); id != "" && id != s.event.Version && !m.Has(id, LabelCurrent) {
+		lines = append(lines, fmt.Sprintf("version %s is AWSPENDING: an earlier rotation has not ended, and the next one takes it up again; to begin anew, discard it: aws secretsmanager update-secret-version-stage --secret-id %s --version-stage AWSPENDING --remove-from-version-id %s", id, m.ARN, id))
+	}
+	if n := len(m.Labels); n >= manyVersions {
+		lines = append(lines, fmt.Sprintf("%d versions carry labels, and a secret holds about 100: remove labels of your own that are not needed", n))
+	}
+	return strings.Join(lines, "; ")
+}
+
+// access tries every permission that the rotation will use.
+func (s *sheet) access(ctx context.Context, seen sight) {
+	if s.failed != "" {
+		return
+	}
+	s.add(Judge("S5", checkRead, seen.valueErr))
+	if err := seen.valueErr; err != nil && !errors.Is(err, Forbidden) && !errors.Is(err, Misconfigured) && !errors.Is(err, NotFound) {
+		s.failed = "S5"
+		return
+	}
+	s.add(s.readPending(ctx, seen))
+	s.add(s.probePut(ctx, seen))
+	s.add(s.probeKey(ctx, seen))
+	s.add(s.probePromotion(ctx))
+}
+
+// later is a check that createSecret, which comes next, makes in earnest.
+func later(id, check string) Finding {
+	return Finding{ID: id, Check: check, Status: Skipped, Later: true, Detail: "the rotation does it in earnest, before it changes anything"}
+}
+
+// untried is a check that the probes of Rotator.ReadOnlyProbes leave out.
+func untried(id, check string) Finding {
+	return Finding{ID: id, Check: check, Status: Unknown, Detail: "the probe was not made: it would leave a failed call in CloudTrail (PREFLIGHT_PROBES=read-only)"}
+}
+
+// readPending matters where a policy tells labels apart.
+func (s *sheet) readPending(ctx context.Context, seen sight) Finding {
+	switch {
+	case seen.writes:
+		return later("S6", checkReadPending)
+	case errors.Is(seen.valueErr, Forbidden): // for the same reason, most likely
+		return Finding{ID: "S6", Check: checkReadPending, Status: Skipped, Detail: "because of S5"}
+	}
+	err := seen.pending
+	if !seen.pendingWas {
+		_, err = s.value(ctx, s.event.SecretID, Version{Label: LabelPending})
+	}
+	f := Judge("S6", checkReadPending, err)
+	f.Later = true
+	switch {
+	case errors.Is(err, NotFound), errors.Is(err, Conflict):
+		return Finding{ID: f.ID, Check: f.Check, Status: Inferred}
+	case err != nil && !errors.Is(err, Forbidden):
+		f.Status = Unknown
+	}
+	return f
+}
+
+// probePut offers another value for the version in use, which has one: the service
+// never overwrites, and says so only to whoever may write. AWSPENDING is never
+// offered anything, for it may be empty. That the permission is looked at first is
+// unverified on real AWS for this call, so any other answer is unknown, never a no.
+// CloudTrail shows a PutSecretValue that failed.
+func (s *sheet) probePut(ctx context.Context, seen sight) Finding {
+	in := seen.value.VersionID
+	switch {
+	case seen.writes:
+		return later("S7", checkPut)
+	case s.ReadOnlyProbes:
+		f := untried("S7", checkPut)
+		f.Later = true
+		return f
+	case in == "":
+		return Finding{ID: "S7", Check: checkPut, Status: Skipped, Detail: "because of S5: nothing is offered to a version that is not known to have a value"}
+	}
+	err := s.Store.Put(ctx, Put{
+		SecretID: s.event.SecretID, Version: in, RotationToken: s.event.RotationToken,
+		Document: secret.Document{}.Set("preflight", randomVersion()),
+	})
+	f := refusable("S7", checkPut, err)
+	f.Later = true
+	return f
 }
 
 // probePromotion asks for a promotion that cannot happen, between two versions
@@ -148,16 +293,96 @@ func (v *visit) report(findings ...Finding) Report {
 // service is documented to work in general; for this call it is unverified on real
 // AWS, so any other answer is unknown, never a no. CloudTrail shows the call as an
 // UpdateSecretVersionStage that failed.
-func (v *visit) probePromotion(ctx context.Context) Finding {
-	err := v.Store.Promote(ctx, v.event.SecretID, randomVersion(), randomVersion())
-	f := Judge("S3", "secretsmanager:UpdateSecretVersionStage (by a call that cannot succeed)", err)
+func (s *sheet) probePromotion(ctx context.Context) Finding {
+	if s.ReadOnlyProbes {
+		return untried("S8", checkPromote)
+	}
+	return refusable("S8", checkPromote, s.Store.Promote(ctx, s.event.SecretID, randomVersion(), randomVersion()))
+}
+
+// refusable judges a call that cannot succeed.
+func refusable(id, check string, err error) Finding {
+	f := Judge(id, check, err)
 	switch {
 	case errors.Is(err, Conflict), errors.Is(err, NotFound):
-		return Finding{ID: f.ID, Check: f.Check, Status: Inferred}
+		return Finding{ID: id, Check: check, Status: Inferred}
 	case !errors.Is(err, Forbidden):
 		f.Status = Unknown
 	}
 	return f
+}
+
+// probeKey asks for what PutSecretValue needs of a customer managed key. The
+// caller's own call lacks kms:ViaService, which good policies ask for, and a VPC
+// may have no way to KMS, which a rotation does not need: a no is unknown.
+func (s *sheet) probeKey(ctx context.Context, seen sight) Finding {
+	examiner, ok := s.Store.(Examiner)
+	switch {
+	case seen.metaErr != nil:
+		return Finding{ID: "K3", Check: checkDataKey, Status: Skipped, Detail: "because of S1"}
+	case !seen.meta.CustomerKey():
+		return Finding{ID: "K3", Check: checkDataKey, Status: Inferred, Detail: "aws/secretsmanager lets in everybody in its account who comes through Secrets Manager"}
+	case seen.writes:
+		return later("K3", checkDataKey)
+	case s.ReadOnlyProbes:
+		f := untried("K3", checkDataKey)
+		f.Later = true
+		return f
+	case !ok:
+		return Finding{ID: "K3", Check: checkDataKey, Status: Unknown, Later: true, Detail: "the store cannot ask KMS"}
+	}
+	err := examiner.ProbeKey(ctx, seen.meta)
+	if err == nil {
+		return Finding{ID: "K3", Check: checkDataKey, Status: Inferred}
+	}
+	f := Judge("K3", checkDataKey, err)
+	f.Later = true
+	if errors.Is(err, Misconfigured) {
+		return f
+	}
+	f.Status = Unknown
+	switch {
+	case errors.Is(err, Forbidden):
+		f.Detail = "KMS refused the function's own call, which is as it should be where policies ask for kms:ViaService: createSecret finds out, before anything has changed (" + f.Detail + ")"
+	case errors.Is(err, Unreachable):
+		f.Detail = "KMS was not reached, which no rotation needs to do: createSecret finds out, before anything has changed (" + f.Detail + ")"
+	}
+	return f
+}
+
+// complete puts the findings in order, and skips what was not got to.
+func (s *sheet) complete() {
+	because := s.failed
+	if because == "" {
+		because = "S1"
+	}
+	all := awsChecks()
+	for i, check := range all {
+		all[i].Status, all[i].Detail = Skipped, "because of "+because
+		for _, f := range s.report.Findings {
+			if f.ID == check.ID {
+				all[i] = f
+			}
+		}
+	}
+	s.report.Findings = all
+}
+
+// strategy has the strategy look at what is its own: the value, and the database.
+func (s *sheet) strategy(ctx context.Context, seen sight) {
+	p, ok := s.Strategy.(Preflighter)
+	switch {
+	case s.failed != "":
+		s.add(Finding{ID: "P0", Check: checkDatabase, Status: Skipped, Detail: "because of " + s.failed})
+	case seen.valueErr != nil:
+		s.add(Finding{ID: "P0", Check: checkDatabase, Status: Skipped, Detail: "because of S5"})
+	case !ok:
+		s.add(Finding{ID: "P0", Check: checkDatabase, Status: Unknown, Detail: "the strategy has no checks of its own"})
+	default:
+		r := s.rotation(seen.value.Document, secret.Document{})
+		r.ReadOnly = s.ReadOnlyProbes
+		s.report.Findings = append(s.report.Findings, p.Preflight(ctx, r)...)
+	}
 }
 
 // randomVersion is a version id that nobody has.

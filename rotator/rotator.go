@@ -16,8 +16,15 @@ type Rotator struct {
 	Strategy Strategy
 	Policy   secret.Policy // how new passwords are made; zero: AWS's defaults
 
-	// NoPreflight has createSecret begin unchecked, as AWS's templates do.
-	NoPreflight bool
+	// Mode is what the preflight does with what it finds; zero: Enforce.
+	Mode Mode
+	// ReadOnlyProbes has the preflight only look: no call that is made to fail, and
+	// so no failed call in CloudTrail, no rehearsal in the database. What that leaves
+	// open is unknown.
+	ReadOnlyProbes bool
+	// Invoked gives the ARN that the function was invoked by, to be compared with the
+	// one that the secret names. nil: not a Lambda function.
+	Invoked func(context.Context) string
 
 	// Observe is told of every step when it has ended; nil: nobody is. It is the
 	// one way out to logs and metrics.

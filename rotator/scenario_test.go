@@ -119,8 +119,9 @@ func newStory(t *testing.T) *story {
 	server := httptest.NewServer(s.aws)
 	t.Cleanup(func() { s.aws.Close(); server.Close() })
 	cfg := aws.Config{
-		Region:      "us-east-1",
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDSTORY", "x", ""),
+		Region:       "us-east-1",
+		BaseEndpoint: &server.URL, // of every service: nothing leaves the machine
+		Credentials:  credentials.NewStaticCredentialsProvider("AKIDSTORY", "x", ""),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = 2
@@ -200,6 +201,11 @@ func (s *story) sets() map[string]func([]string) {
 			s.seed.Versions = append(s.seed.Versions, v)
 		},
 		"secret": s.setSecret,
+		"mode":   func(w []string) { s.rotator.Mode = rotator.Mode(w[0]) },
+		"look":   func([]string) { s.rotator.ReadOnlyProbes = true },
+		"invoked": func(w []string) { // by which ARN
+			s.rotator.Invoked = func(context.Context) string { return w[0] }
+		},
 	}
 }
 

@@ -26,28 +26,27 @@ func (v *visit) turn(ctx context.Context) (Outcome, error) {
 }
 
 // begin passes the guards and reads the value that the rotation starts from.
-func (v *visit) begin(ctx context.Context) (current secret.Document, done bool, err error) {
-	if _, done, err = v.open(ctx); err == nil && !done {
-		current, err = v.current(ctx)
+func (v *visit) begin(ctx context.Context) (seen sight, done bool, err error) {
+	if seen.meta, done, err = v.open(ctx); err == nil && !done {
+		seen.value, err = v.current(ctx)
 	}
-	return current, done, err
+	return seen, done, err
 }
 
 // create gives the pending version a value. Nothing is read first to learn
 // whether it has one: PutSecretValue never overwrites, and says so.
 func (v *visit) create(ctx context.Context) (Outcome, error) {
-	current, done, err := v.begin(ctx)
+	seen, done, err := v.begin(ctx)
 	if err != nil || done {
 		return AlreadyDone, err
 	}
-	next, err := v.Strategy.Next(ctx, v.rotation(current, secret.Document{}))
+	next, err := v.Strategy.Next(ctx, v.rotation(seen.value.Document, secret.Document{}))
 	if err != nil {
 		return Failed, fmt.Errorf("new value: %w", err)
 	}
-	if !v.NoPreflight {
-		if err := v.clear(ctx, current); err != nil {
-			return v.unlessBegun(ctx, err)
-		}
+	seen.writes = true
+	if err := v.clear(ctx, seen); err != nil {
+		return v.unlessBegun(ctx, err)
 	}
 	v.scrub.AddDocument(next)
 	err = v.Store.Put(ctx, Put{
@@ -71,7 +70,7 @@ func (v *visit) create(ctx context.Context) (Outcome, error) {
 // costs a call: a late duplicate after CancelRotateSecret must not touch the
 // database.
 func (v *visit) set(ctx context.Context) (Outcome, error) {
-	current, done, err := v.begin(ctx)
+	seen, done, err := v.begin(ctx)
 	if err != nil || done {
 		return AlreadyDone, err
 	}
@@ -85,7 +84,7 @@ func (v *visit) set(ctx context.Context) (Outcome, error) {
 	if err := v.enoughTime(ctx); err != nil {
 		return Failed, err
 	}
-	err = v.Strategy.Apply(ctx, v.rotation(current, pending))
+	err = v.Strategy.Apply(ctx, v.rotation(seen.value.Document, pending))
 	if errors.Is(err, PolicyRejected) {
 		return Failed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help: discard it with aws secretsmanager update-secret-version-stage --secret-id %s --version-stage AWSPENDING --remove-from-version-id %s, adjust the password settings of the function, and rotate again)", err, v.event.SecretID, v.event.Version)
 	}
@@ -120,7 +119,7 @@ func (v *visit) test(ctx context.Context) (Outcome, error) {
 		}
 		return Failed, err
 	case errors.Is(err, NotFound):
-		return v.testConfiguration(ctx)
+		return v.testConfiguration(ctx, err)
 	case err != nil:
 		return Failed, err
 	}
@@ -134,15 +133,16 @@ func (v *visit) test(ctx context.Context) (Outcome, error) {
 // --no-rotate-immediately, for which the service calls testSecret alone, on a
 // pending version that has no value and is taken away afterwards. The credentials
 // in use must work; nothing changes.
-func (v *visit) testConfiguration(ctx context.Context) (Outcome, error) {
-	current, done, err := v.begin(ctx)
+func (v *visit) testConfiguration(ctx context.Context, pending error) (Outcome, error) {
+	seen, done, err := v.begin(ctx)
 	if err != nil || done {
 		return AlreadyDone, err
 	}
-	if v.NoPreflight {
-		err = v.Strategy.Verify(ctx, v.rotation(secret.Document{}, current))
+	if v.Mode == Off {
+		err = v.Strategy.Verify(ctx, v.rotation(secret.Document{}, seen.value.Document))
 	} else {
-		err = v.clear(ctx, current)
+		seen.pending, seen.pendingWas = pending, true
+		err = v.clear(ctx, seen)
 	}
 	if err != nil {
 		return Failed, fmt.Errorf("AWSCURRENT: %w", err)
@@ -153,34 +153,29 @@ func (v *visit) testConfiguration(ctx context.Context) (Outcome, error) {
 
 // check is the preflight on demand. It runs whether or not rotation is set up.
 func (v *visit) check(ctx context.Context) (Outcome, error) {
-	m, err := v.Store.Describe(ctx, v.event.SecretID)
-	if err == nil {
-		err = ours(m)
+	var seen sight
+	seen.meta, seen.metaErr = v.Store.Describe(ctx, v.event.SecretID)
+	if errors.Is(seen.metaErr, Forbidden) || seen.metaErr == nil && ours(seen.meta) == nil {
+		seen.value, seen.valueErr = v.current(ctx)
 	}
-	if err != nil {
-		report := v.report(Judge("S1", checkDescribe+", and what it says", err))
-		v.record.Report = &report
-		return Tested, nil
-	}
-	current, err := v.current(ctx)
-	if err != nil {
-		report := v.report(Judge("S1", checkDescribe, nil), Judge("S2", checkRead, err))
-		v.record.Report = &report
-		return Tested, nil
-	}
-	_ = v.clear(ctx, current) // the report says it
+	report := v.preflight(ctx, seen)
+	v.record.Report = &report
+	v.note("preflight: %s", report.verdict())
 	return Tested, nil
 }
 
 // clear is nil if a rotation may begin.
-func (v *visit) clear(ctx context.Context, current secret.Document) error {
-	report := v.preflight(ctx, v.rotation(current, secret.Document{}))
-	v.record.Report = &report
-	if err := report.Err(); err != nil {
-		return err
+func (v *visit) clear(ctx context.Context, seen sight) error {
+	if v.Mode == Off {
+		return nil
 	}
-	v.note("preflight: %d checks, nothing is in the way", len(report.Findings))
-	return nil
+	report := v.preflight(ctx, seen)
+	v.record.Report = &report
+	v.note("preflight: %s", report.verdict())
+	if v.Mode == ReportOnly {
+		return nil
+	}
+	return report.Err()
 }
 
 // unlessBegun lets a rotation go on that an earlier attempt has brought past

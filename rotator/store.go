@@ -3,6 +3,7 @@ package rotator
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -68,6 +69,19 @@ type Metadata struct {
 	PrimaryRegion     string              // differs from Region on a replica
 	Deleted           time.Time           // not zero: scheduled for deletion
 	Tags              map[string]string
+	Replicas          []Replica // in other Regions
+}
+
+// Replica is a copy of a secret in another Region.
+type Replica struct{ Region, Status, Message string }
+
+// ReplicaInSync is the status of a replica that has the value of its primary.
+const ReplicaInSync = "InSync"
+
+// CustomerKey says whether the secret is encrypted with a key other than the one
+// that AWS manages for Secrets Manager.
+func (m Metadata) CustomerKey() bool {
+	return m.KMSKeyID != "" && !strings.HasSuffix(m.KMSKeyID, "alias/aws/secretsmanager")
 }
 
 // Holder gives the id of the version that carries a label, or "".

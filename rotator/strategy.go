@@ -38,6 +38,8 @@ type Rotation struct {
 	Related func(ctx context.Context, secretID string) (secret.Document, error)
 	// Policy is how new passwords are made.
 	Policy secret.Policy
+	// ReadOnly has a preflight look, and rehearse nothing.
+	ReadOnly bool
 	// Notes takes sentences for the log: what was done, to which account. nil:
 	// they are dropped.
 	Notes func(format string, args ...any)

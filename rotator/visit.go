@@ -26,6 +26,9 @@ func (v *visit) close(ctx context.Context, err error) error {
 	if v.record.Report != nil {
 		for i, f := range v.record.Report.Findings {
 			v.record.Report.Findings[i].Detail = v.scrub.String(f.Detail)
+			for j, line := range f.Why {
+				f.Why[j] = v.scrub.String(line)
+			}
 		}
 	}
 	if err != nil {
@@ -56,15 +59,15 @@ func (v *visit) value(ctx context.Context, secretID string, which Version) (Valu
 	return val, nil
 }
 
-func (v *visit) current(ctx context.Context) (secret.Document, error) {
+func (v *visit) current(ctx context.Context) (Value, error) {
 	val, err := v.value(ctx, v.event.SecretID, Version{Label: LabelCurrent})
 	if errors.Is(err, NotFound) {
-		return secret.Document{}, fmt.Errorf("AWSCURRENT: %w (a rotation starts from a value that works: store the present credentials first, with aws secretsmanager put-secret-value)", err)
+		return Value{}, fmt.Errorf("AWSCURRENT: %w (a rotation starts from a value that works: store the present credentials first, with aws secretsmanager put-secret-value)", err)
 	}
 	if err != nil {
-		return secret.Document{}, fmt.Errorf("AWSCURRENT: %w", err)
+		return Value{}, fmt.Errorf("AWSCURRENT: %w", err)
 	}
-	return val.Document, nil
+	return val, nil
 }
 
 // pending reads the version of the event under its label. The version may have

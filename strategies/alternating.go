@@ -55,16 +55,15 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 		pair, err = t.pair(r.Current, current.User)
 	}
 	if err != nil {
-		return []rotator.Finding{rotator.Judge("S4", checkKeys, err)}
+		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
 	}
 	ours := func(user string) bool { return user == pair.Original || user == pair.Clone }
-	ping := func(as Login) error { return a.Engine.Ping(ctx, as) }
-	return inspect(ctx, t, r, current, ours, ping, func(admin Login) error {
-		if a.rotateOnly(r.Current) {
-			return a.Engine.Rehearse(ctx, admin, pair.Next)
-		}
-		return a.Engine.RehearseClone(ctx, admin, pair)
-	})
+	if a.rotateOnly(r.Current) {
+		rehearse := func(admin Login) ([]string, error) { return a.Engine.Rehearse(ctx, admin, pair.Next) }
+		return inspect(ctx, a.Engine, r, current, ours, "P6", rehearse, true)
+	}
+	rehearse := func(admin Login) ([]string, error) { return a.Engine.RehearseClone(ctx, admin, pair) }
+	return inspect(ctx, a.Engine, r, current, ours, "P7", rehearse, true)
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in twice: as the

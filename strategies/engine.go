@@ -14,7 +14,8 @@ import (
 // wrapped when, and only when, the server answered and did not accept these
 // credentials, so that another password might do; every other failure (network,
 // TLS, missing database, no free connection, an account that may not log in) has
-// its own kind. No error and no statement text holds a password.
+// its own kind. What was met before the server had let the account in is marked by
+// AtLogin. No error and no statement text holds a password.
 type Engine interface {
 	// Traits gives the engine's names and limits, as data.
 	Traits() Traits
@@ -27,8 +28,9 @@ type Engine interface {
 	// Rehearse does what SetPassword would, with a password that is thrown away, so
 	// that everything which could stop SetPassword stops it, and takes it back: the
 	// account and everything else stay as they are, whatever happens. Where a server
-	// has no way to take a change back, it checks what can be checked.
-	Rehearse(ctx context.Context, as Login, user string) error
+	// has no way to take a change back, it checks what can be checked. Beside its
+	// error it gives sentences on what will work and may surprise later.
+	Rehearse(ctx context.Context, as Login, user string) (caveats []string, err error)
 }
 
 // CloningEngine is an Engine on which AlternatingUsers works.
@@ -39,7 +41,7 @@ type CloningEngine interface {
 	// superuser. It runs at every rotation and comes to the same end each time.
 	EnsureClone(ctx context.Context, as Login, pair Pair, p secret.Password) error
 	// RehearseClone is to EnsureClone what Rehearse is to SetPassword.
-	RehearseClone(ctx context.Context, as Login, pair Pair) error
+	RehearseClone(ctx context.Context, as Login, pair Pair) (caveats []string, err error)
 }
 
 // Pair is two accounts that take turns.

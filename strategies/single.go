@@ -32,15 +32,11 @@ func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator
 	t := s.Engine.Traits()
 	current, err := t.login(r.Current)
 	if err != nil {
-		return []rotator.Finding{rotator.Judge("S4", checkKeys, err)}
+		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
 	}
 	ours := func(user string) bool { return user == current.User }
-	if !s.ThroughSuperuser {
-		rehearse := func(as Login) error { return s.Engine.Rehearse(ctx, as, current.User) }
-		return inspect(ctx, t, r, current, ours, rehearse, nil)
-	}
-	ping := func(as Login) error { return s.Engine.Ping(ctx, as) }
-	return inspect(ctx, t, r, current, ours, ping, func(admin Login) error { return s.Engine.Rehearse(ctx, admin, current.User) })
+	rehearse := func(as Login) ([]string, error) { return s.Engine.Rehearse(ctx, as, current.User) }
+	return inspect(ctx, s.Engine, r, current, ours, "P6", rehearse, s.ThroughSuperuser)
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in once: as the

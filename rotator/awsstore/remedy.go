@@ -35,7 +35,7 @@ func (s statement) String() string {
 
 // remedy gives what to paste, and where, for a denial.
 func remedy(message, region string) string {
-	if strings.Contains(message, "Access to KMS is not allowed") {
+	if strings.Contains(message, noKeyAccess) {
 		s := statement{
 			Effect: "Allow", Action: []string{"kms:Decrypt", "kms:GenerateDataKey"}, Resource: "ARN of the secret's KMS key",
 			Condition: map[string]map[string]string{"StringEquals": {"kms:ViaService": "secretsmanager." + region + ".amazonaws.com"}},

@@ -14,7 +14,10 @@ import (
 )
 
 // Store calls Secrets Manager, one API call a method. It is safe for concurrent use.
-type Store struct{ client *secretsmanager.Client }
+type Store struct {
+	client *secretsmanager.Client
+	cfg    aws.Config // for the services that only a preflight asks
+}
 
 // callTime bounds one call, the SDK's own retries included. Secrets Manager
 // answers in milliseconds; what takes seconds is a missing route, and the person
@@ -24,13 +27,13 @@ const callTime = 8 * time.Second
 // New makes a Store from a configuration. endpoint replaces the address of the
 // service; "" leaves it to the configuration (AWS_ENDPOINT_URL and the Region).
 func New(cfg aws.Config, endpoint string) *Store {
-	return &Store{secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
+	// Whatever a shared configuration asks for: bodies of these calls are secrets
+	// and must not be logged.
+	cfg.ClientLogMode = 0
+	return &Store{cfg: cfg, client: secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
 		if endpoint != "" {
 			o.BaseEndpoint = aws.String(endpoint)
 		}
-		// Whatever a shared configuration asks for: bodies of these calls are
-		// secrets and must not be logged.
-		o.ClientLogMode = 0
 	})}
 }
 
@@ -58,6 +61,9 @@ func (s *Store) Describe(ctx context.Context, id string) (rotator.Metadata, erro
 	}
 	for _, tag := range out.Tags {
 		m.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	for _, r := range out.ReplicationStatus {
+		m.Replicas = append(m.Replicas, rotator.Replica{Region: aws.ToString(r.Region), Status: string(r.Status), Message: aws.ToString(r.StatusMessage)})
 	}
 	return m, nil
 }

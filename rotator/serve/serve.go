@@ -62,8 +62,19 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 		Strategy: build(settings),
 		Policy:   settings.Policy,
 
-		NoPreflight: settings.NoPreflight,
+		Mode:           settings.Preflight,
+		ReadOnlyProbes: settings.ReadOnlyProbes,
+		Invoked:        invoked,
 	}, Logger(out, settings.Level), emf.Writer{W: out, Function: settings.Function}), nil
+}
+
+// invoked is the ARN by which the Lambda runtime was asked to run the function,
+// with the version or alias, if that was in it.
+func invoked(ctx context.Context) string {
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		return lc.InvokedFunctionArn
+	}
+	return ""
 }
 
 // New makes a Handler of a Rotator that logs each step and writes its metrics.
@@ -108,7 +119,7 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 		log.InfoContext(ctx, note)
 	}
 	if rec.Report != nil {
-		logReport(ctx, log, *rec.Report)
+		logReport(ctx, log, *rec.Report, rec.Outcome == rotator.Tested)
 	}
 	ms := slog.Float64("duration_ms", float64(rec.Elapsed.Microseconds())/1e3)
 	if rec.Err == nil {
@@ -121,13 +132,33 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 	log.ErrorContext(ctx, string(rec.Step)+" failed", "kind", rec.Kind, "error", rec.Err.Error(), ms)
 }
 
-// logReport writes a line for each finding that is not as it should be.
-func logReport(ctx context.Context, log *slog.Logger, report rotator.Report) {
+// logReport writes a line for each finding: all of them where somebody asked for a
+// preflight, and in a rotation those that somebody ought to know.
+func logReport(ctx context.Context, log *slog.Logger, report rotator.Report, asked bool) {
 	for _, f := range report.Findings {
-		level := slog.LevelWarn
-		if f.Status == rotator.Granted || f.Status == rotator.Inferred {
-			level = slog.LevelDebug
+		level := slog.LevelDebug
+		switch f.Status {
+		case rotator.Denied, rotator.Faulty, rotator.Unknown:
+			level = slog.LevelWarn
+		case rotator.Granted:
+			if asked || f.Detail != "" {
+				level = slog.LevelInfo
+			}
+		default:
+			if asked {
+				level = slog.LevelInfo
+			}
 		}
-		log.Log(ctx, level, "preflight "+f.ID, "check", f.Check, "status", f.Status, "kind", f.Kind, "detail", f.Detail)
+		attrs := []any{"check", f.Check, "status", f.Status}
+		if f.Kind != "" {
+			attrs = append(attrs, "kind", f.Kind)
+		}
+		if f.Detail != "" {
+			attrs = append(attrs, "detail", f.Detail)
+		}
+		if f.Why != nil {
+			attrs = append(attrs, "why", f.Why)
+		}
+		log.Log(ctx, level, "preflight "+f.ID, attrs...)
 	}
 }

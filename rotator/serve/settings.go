@@ -36,8 +36,12 @@ type Settings struct {
 	// AllowMD5 has PostgreSQL store md5 hashes where the server is set to them, for
 	// clients too old for SCRAM: POSTGRES_ALLOW_MD5=true.
 	AllowMD5 bool
-	// NoPreflight has rotations begin unchecked: PREFLIGHT=off (default: enforce).
-	NoPreflight bool
+	// Preflight is what a preflight does with what it finds: PREFLIGHT=enforce (the
+	// default), strict, report or off.
+	Preflight rotator.Mode
+	// ReadOnlyProbes has it make no call that fails on purpose and no rehearsal in the
+	// database: PREFLIGHT_PROBES=read-only (default: full).
+	ReadOnlyProbes bool
 	// Level is how much is logged: AWS_LAMBDA_LOG_LEVEL, which Lambda's own log
 	// settings make, or LOG_LEVEL, or POWERTOOLS_LOG_LEVEL.
 	Level slog.Level
@@ -72,18 +76,33 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	if s.Endpoint != "" && !strings.HasPrefix(s.Endpoint, "https://") && !strings.HasPrefix(s.Endpoint, "http://") {
 		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not a URL: want https://host", rotator.Misconfigured)
 	}
-	switch mode := text(lookup, "PREFLIGHT"); mode {
-	case "", "enforce":
-	case "off":
-		s.NoPreflight = true
-	default:
-		return s, fmt.Errorf("environment: %w: PREFLIGHT is %q: want enforce or off", rotator.Misconfigured, mode)
+	if err := s.preflight(lookup); err != nil {
+		return s, err
 	}
 	if s.Level, err = level(lookup); err != nil {
 		return s, err
 	}
 	s.Roots, err = roots(text(lookup, "DATABASE_CA_FILE"))
 	return s, err
+}
+
+func (s *Settings) preflight(lookup func(string) (string, bool)) error {
+	switch s.Preflight = rotator.Mode(text(lookup, "PREFLIGHT")); s.Preflight {
+	case "", rotator.Enforce, rotator.Strict, rotator.ReportOnly, rotator.Off:
+	default:
+		return fmt.Errorf("environment: %w: PREFLIGHT is %q: want enforce, strict, report or off", rotator.Misconfigured, s.Preflight)
+	}
+	switch probes := text(lookup, "PREFLIGHT_PROBES"); probes {
+	case "", "full":
+	case "read-only":
+		s.ReadOnlyProbes = true
+	default:
+		return fmt.Errorf("environment: %w: PREFLIGHT_PROBES is %q: want full or read-only", rotator.Misconfigured, probes)
+	}
+	if s.ReadOnlyProbes && s.Preflight == rotator.Strict {
+		return fmt.Errorf("environment: %w: PREFLIGHT=strict takes no unknown for an answer, and PREFLIGHT_PROBES=read-only leaves unknown whether AWSCURRENT can be moved: no rotation could begin. Choose one", rotator.Misconfigured)
+	}
+	return nil
 }
 
 func text(lookup func(string) (string, bool), name string) string {

@@ -59,8 +59,14 @@ func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 }
 
 // RehearseClone implements strategies.CloningEngine, as Rehearse does it.
-func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
-	return e.clone(ctx, as, pair, throwaway(), (*session).rollback)
+func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) (caveats []string, err error) {
+	err = e.clone(ctx, as, pair, throwaway(), func(s *session, ctx context.Context) (err error) {
+		if caveats, err = s.pairCaveats(ctx, pair); err != nil {
+			return err
+		}
+		return s.rollback(ctx)
+	})
+	return caveats, err
 }
 
 func (e Engine) clone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password, end ending) error {

@@ -87,8 +87,14 @@ func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user strin
 
 // Rehearse implements strategies.Engine: SetPassword as it is, and ROLLBACK. DDL is
 // transactional in PostgreSQL, so the server itself says whether it would work.
-func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string) error {
-	return e.setPassword(ctx, as, user, throwaway(), (*session).rollback)
+func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string) (caveats []string, err error) {
+	err = e.setPassword(ctx, as, user, throwaway(), func(s *session, ctx context.Context) (err error) {
+		if caveats, err = s.caveats(ctx, user); err != nil {
+			return err
+		}
+		return s.rollback(ctx)
+	})
+	return caveats, err
 }
 
 func (e Engine) setPassword(ctx context.Context, as strategies.Login, user string, p secret.Password, end ending) error {

@@ -88,7 +88,11 @@ func explain(ctx context.Context, as strategies.Login, st step, err error) error
 	if st.doing != "" {
 		sentence = st.doing + ": " + sentence
 	}
-	return fmt.Errorf("%s: %w: %s: %w", place(as), kind, sentence, cause)
+	err = fmt.Errorf("%s: %w: %s: %w", place(as), kind, sentence, cause)
+	if st.stage == dialing || st.stage == securing || st.stage == loggingIn {
+		return strategies.AtLogin(err)
+	}
+	return err
 }
 
 // withoutValues keeps of a server's error what cannot hold a value of ours: not

@@ -206,13 +206,13 @@ func (b *bench) calls() []change {
 		return b.Engine.Ping(ctx, as)
 	}, as: b.User, of: b.User}
 	rehearse := change{name: "Rehearse", do: func(ctx context.Context, as strategies.Login, _ secret.Password) error {
-		return b.Engine.Rehearse(ctx, as, b.User.User)
+		return b.rehearse(ctx, as, b.User.User)
 	}, as: b.User, of: b.User}
 	all := append([]change{ping, rehearse}, b.changes()...)
 	if e, ok := b.Engine.(strategies.CloningEngine); ok {
 		pair := b.pair(b.User.User)
 		all = append(all, change{name: "RehearseClone", do: func(ctx context.Context, as strategies.Login, _ secret.Password) error {
-			return e.RehearseClone(ctx, as, pair)
+			return rehearseClone(ctx, e, as, pair)
 		}, as: b.Superuser, of: b.User})
 	}
 	return all

@@ -99,8 +99,8 @@ func (m *Memory) SetPassword(ctx context.Context, as strategies.Login, user stri
 }
 
 // Rehearse implements strategies.Engine: the same, taken back.
-func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string) error {
-	return m.setPassword(ctx, rehearsal, as, user, throwaway())
+func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
+	return nil, m.setPassword(ctx, rehearsal, as, user, throwaway())
 }
 
 func (m *Memory) setPassword(ctx context.Context, op string, as strategies.Login, user string, p secret.Password) error {
@@ -133,8 +133,8 @@ func (m *Memory) EnsureClone(ctx context.Context, as strategies.Login, pair stra
 }
 
 // RehearseClone implements strategies.CloningEngine: the same, taken back.
-func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
-	return m.ensureClone(ctx, rehearsal, as, pair, throwaway())
+func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
+	return nil, m.ensureClone(ctx, rehearsal, as, pair, throwaway())
 }
 
 func (m *Memory) ensureClone(ctx context.Context, op string, as strategies.Login, pair strategies.Pair, p secret.Password) error {
@@ -225,7 +225,7 @@ func (m *Memory) login(ctx context.Context, as strategies.Login) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("login as %q at %s: %w", as.User, place, err)
+		return strategies.AtLogin(fmt.Errorf("login as %q at %s: %w", as.User, place, err))
 	}
 	return nil
 }

@@ -96,9 +96,11 @@ func (w world) serve(ctx context.Context, q request) error {
 	case "clone":
 		return w.EnsureClone(ctx, as, q.Pair, p)
 	case "rehearse":
-		return w.Rehearse(ctx, as, q.Target)
+		_, err := w.Rehearse(ctx, as, q.Target)
+		return err
 	case "rehearse clone":
-		return w.RehearseClone(ctx, as, q.Pair)
+		_, err := w.RehearseClone(ctx, as, q.Pair)
+		return err
 	}
 	return w.Ping(ctx, as)
 }
@@ -126,12 +128,12 @@ func (r remote) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 	return r.call(ctx, as, request{Op: "clone", Pair: pair, New: p.Reveal()})
 }
 
-func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string) error {
-	return r.call(ctx, as, request{Op: "rehearse", Target: user})
+func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
+	return nil, r.call(ctx, as, request{Op: "rehearse", Target: user})
 }
 
-func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
-	return r.call(ctx, as, request{Op: "rehearse clone", Pair: pair})
+func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
+	return nil, r.call(ctx, as, request{Op: "rehearse clone", Pair: pair})
 }
 
 func (r remote) call(ctx context.Context, as strategies.Login, q request) error {

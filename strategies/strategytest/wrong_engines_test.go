@@ -90,16 +90,16 @@ func (e *bent) EnsureClone(ctx context.Context, as strategies.Login, pair strate
 	return e.failed(clone(pass(e.ctx, ctx), e.login(as), pair, pass(e.password, p)))
 }
 
-func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string) error {
+func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
 	if e.rehearse != nil {
-		return e.rehearse(ctx, as, user)
+		return nil, e.rehearse(ctx, as, user)
 	}
 	return e.CloningEngine.Rehearse(ctx, as, user)
 }
 
-func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
+func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
 	if e.rehearseClone != nil {
-		return e.rehearseClone(ctx, as, pair)
+		return nil, e.rehearseClone(ctx, as, pair)
 	}
 	return e.CloningEngine.RehearseClone(ctx, as, pair)
 }
@@ -115,7 +115,8 @@ func wrongRehearsals() []wrongEngine {
 		{"keeps what a superuser rehearsed", "rehearse/superuser", func(w world, e *bent) {
 			e.rehearse = func(ctx context.Context, as strategies.Login, user string) error {
 				if as.User == user {
-					return w.Rehearse(ctx, as, user)
+					_, err := w.Rehearse(ctx, as, user)
+					return err
 				}
 				return w.SetPassword(ctx, as, user, throwaway())
 			}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/iam"
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 )
 
 // Decision is what the policies said about one action of a request. A request may

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/iam"
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 )
 
 // Caller is who signs with an access key, and what the policies say about them.

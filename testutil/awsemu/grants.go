@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/iam"
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 )
 
 type grantConstraints struct {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/iam"
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 )
 
 // States of a key. The service has more, all of them unusable.

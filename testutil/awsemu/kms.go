@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/iam"
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 )
 
 // keyManagement is KMS: its operations on a key that is there, with symmetric keys.

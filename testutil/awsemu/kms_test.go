@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
-	"github.com/quarterturn-dev/quarterturn/testutil/iam"
 )
 
 const appKey = `"KeyId":"alias/app"`

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
-	"github.com/quarterturn-dev/quarterturn/testutil/iam"
 )
 
 // guarded is a world in which every layer that IAM knows has a policy, and all of

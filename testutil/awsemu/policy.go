@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/iam"
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 )
 
 type resourcePolicyOutput struct {

@@ -12,17 +12,22 @@ import (
 type service struct {
 	name       string // as IAM spells it
 	target     string // before the operation in X-Amz-Target; "": the query protocol
+	space      string // of the query protocol's XML
 	operations map[string]operation
 	codes      map[string]string // its own names of errors that every service has
 }
 
-// serviceOf tells the services apart as an SDK does: by protocol and target. What
+// serviceOf tells the services apart as an SDK does: by protocol and target, or the
+// name in the credential scope. What
 // fits none of them is refused by Secrets Manager.
 func serviceOf(hr *http.Request) service {
 	switch target := hr.Header.Get("X-Amz-Target"); {
 	case strings.HasPrefix(target, keyManagement.target):
 		return keyManagement
 	case target == "" && strings.HasPrefix(hr.Header.Get("Content-Type"), formType):
+		if strings.Contains(hr.Header.Get("Authorization"), "/"+identities.name+"/aws4_request") {
+			return identities
+		}
 		return tokens
 	}
 	return secretsManager
@@ -56,7 +61,7 @@ func (s service) spell(err error) error {
 
 func (s service) encode(operation string, out any) ([]byte, error) {
 	if s.target == "" {
-		return encodeXML(operation, out)
+		return s.encodeXML(operation, out)
 	}
 	return json.Marshal(out)
 }
@@ -78,7 +83,7 @@ func (s service) answer(w http.ResponseWriter, body []byte, err error) {
 	}
 	status := api.Status
 	if s.target == "" {
-		body, status = errorXML(api, id)
+		body, status = s.errorXML(api, id)
 	} else {
 		body, _ = json.Marshal(errorBody(api)) // two strings always encode
 	}

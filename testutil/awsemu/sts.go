@@ -1,30 +1,21 @@
 package awsemu
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
-	"encoding/json"
-	"encoding/xml"
 	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/iam"
-)
-
-const (
-	formType = "application/x-www-form-urlencoded"
-	stsSpace = "https://sts.amazonaws.com/doc/2011-06-15/"
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 )
 
 // tokens is STS, as much of it as roles need.
 var tokens = service{
-	name: "sts",
+	name:  "sts",
+	space: "https://sts.amazonaws.com/doc/2011-06-15/",
 	codes: map[string]string{
 		codeDenied: "AccessDenied", codeValidation: "ValidationError", codeUnrecognized: "InvalidClientTokenId",
 		codeExpired: "ExpiredToken", codeThrottled: "Throttling", codeInternal: "InternalFailure", codeUnknown: "InvalidAction",
@@ -212,69 +203,4 @@ func userID(p iam.Principal) string {
 		return "AROA" + letters(p.Account+"/"+role) + ":" + name
 	}
 	return "AIDA" + letters(p.ARN)
-}
-
-// readForm turns the query protocol into an operation and the JSON of its input.
-func readForm(body []byte) (operation string, input []byte) {
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return "", nil
-	}
-	in := map[string]any{}
-	for key := range form {
-		if name, _, isList := strings.Cut(key, ".member."); isList {
-			in[name] = formList(form, name)
-		} else {
-			in[key] = form.Get(key)
-		}
-	}
-	input, _ = json.Marshal(in) // strings always encode
-	return form.Get("Action"), input
-}
-
-// formList reads a list of structures: Name.member.1.Member, from 1.
-func formList(form url.Values, name string) (list []map[string]string) {
-	for {
-		prefix := fmt.Sprintf("%s.member.%d.", name, len(list)+1)
-		item := map[string]string{}
-		for key := range form {
-			if member, ok := strings.CutPrefix(key, prefix); ok {
-				item[member] = form.Get(key)
-			}
-		}
-		if len(item) == 0 {
-			return list
-		}
-		list = append(list, item)
-	}
-}
-
-// encodeXML wraps an answer as the query protocol does.
-func encodeXML(operation string, out any) ([]byte, error) {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `<%sResponse xmlns="%s">`, operation, stsSpace)
-	err := xml.NewEncoder(&b).EncodeElement(out, xml.StartElement{Name: xml.Name{Local: operation + "Result"}})
-	fmt.Fprintf(&b, `<ResponseMetadata><RequestId>%s</RequestId></ResponseMetadata></%sResponse>`, newUUID(), operation)
-	return b.Bytes(), err
-}
-
-type errorResponse struct {
-	XMLName   xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ ErrorResponse"`
-	Type      string   `xml:"Error>Type"`
-	Code      string   `xml:"Error>Code"`
-	Message   string   `xml:"Error>Message"`
-	RequestId string
-}
-
-// errorXML gives an error's body and status, which STS chooses by its kind.
-func errorXML(err *apiError, id string) ([]byte, int) {
-	kind, status := "Sender", err.Status
-	switch {
-	case status == http.StatusInternalServerError:
-		kind = "Receiver"
-	case slices.Contains([]string{"AccessDenied", "ExpiredToken", "InvalidClientTokenId", "MissingAuthenticationToken"}, err.Code):
-		status = http.StatusForbidden
-	}
-	body, _ := xml.Marshal(errorResponse{Type: kind, Code: err.Code, Message: err.Message, RequestId: id}) // strings always encode
-	return body, status
 }

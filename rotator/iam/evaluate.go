@@ -1,0 +1,355 @@
+package iam
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Evaluate decides a request.
+//
+// A statement that denies, in whatever layer, settles it. Then each level of RCPs and
+// SCPs must allow, and so must the policy of a VPC endpoint. After that, in one
+// account, a policy of the resource that names the session, the user or everybody
+// suffices; one that names the role leaves boundary and session policy to allow; and
+// one that names the account leaves it to the identity-based policies, which decide
+// together with boundary and session policy wherever the resource's policy is silent.
+// Across accounts both sides must allow.
+//
+// A key and a role to assume trust nobody by themselves, not even their own account:
+// their policy must allow, or (for a key) a grant.
+func Evaluate(r Request, l Layers) Decision {
+	if strings.EqualFold(r.Action, "sts:GetCallerIdentity") {
+		// It answers everybody, even those to whom a policy denies it.
+		return Decision{Allowed: true, request: r}
+	}
+	e := &evaluation{
+		request: r, facts: r.facts(), bounded: l.Boundary != nil,
+		action: []rune(strings.ToLower(r.Action)), target: []rune(r.Resource),
+	}
+	sides := e.gates(l)
+	resource := e.resource(l)
+	identity := e.identity(l)
+	boundary := e.optional(PermissionsBoundary, l.Boundary)
+	session := e.side(Session, l.Session)
+	session.silent = len(l.Session) == 0
+	sides = append(sides, e.required(resource, identity, boundary, session)...)
+
+	d := Decision{Trace: e.trace, request: r, unseen: unseen(r, l)}
+	if i := slices.IndexFunc(e.trace, Step.denies); i >= 0 {
+		d.Explicit = true
+		d.decidedBy(e.trace[i])
+		return d
+	}
+	for _, s := range sides {
+		if !s.allows() {
+			d.Layer, d.Policy, d.level, d.levels = s.layer, s.only, s.level, s.levels
+			return d
+		}
+	}
+	d.Allowed = true
+	d.decidedBy(e.granting(resource, identity))
+	return d
+}
+
+func (d *Decision) decidedBy(s Step) { d.Layer, d.Policy, d.Statement = s.Layer, s.Policy, s.Statement }
+
+// evaluation is one request on its way through the layers.
+type evaluation struct {
+	request Request
+	facts   facts
+	action  []rune // in lower case: actions ignore case
+	target  []rune // the resource
+	bounded bool   // the principal has a permissions boundary
+	trace   []Step
+}
+
+// side is what the policies of one layer, or one level of it, say together.
+type side struct {
+	layer  Layer
+	silent bool  // there is no such policy, which forbids nothing
+	reach  reach // the closest that a statement which allows comes to the principal
+	step   int   // of that statement in the trace
+	only   string
+	level  int
+	levels int
+}
+
+func (s side) allows() bool { return s.silent || s.reach > unnamed }
+
+func (e *evaluation) side(layer Layer, policies []Named) side {
+	s := side{layer: layer}
+	if len(policies) == 1 {
+		s.only = policies[0].Name
+	}
+	for _, named := range policies {
+		for _, st := range named.Policy.statements {
+			step := e.statement(st, layer)
+			step.Policy = named.Name
+			e.record(&s, step)
+		}
+	}
+	return s
+}
+
+func (e *evaluation) record(s *side, step Step) {
+	if step.Matched && step.Effect == allow && step.reach > s.reach {
+		s.reach, s.step = step.reach, len(e.trace)
+	}
+	e.trace = append(e.trace, step)
+}
+
+func (e *evaluation) optional(layer Layer, policy *Named) side {
+	if policy == nil {
+		return side{layer: layer, silent: true}
+	}
+	return e.side(layer, []Named{*policy})
+}
+
+// gates are the layers that grant nothing and must allow all the same. SCPs bind the
+// principals of accounts, and so no service.
+func (e *evaluation) gates(l Layers) []side {
+	sides := e.levels(ResourceControl, l.RCPs)
+	if e.request.Principal.Service == "" {
+		sides = append(sides, e.levels(ServiceControl, l.SCPs)...)
+	}
+	return append(sides, e.optional(VPCEndpoint, l.Endpoint))
+}
+
+func (e *evaluation) levels(layer Layer, levels [][]Named) []side {
+	var sides []side
+	for i, level := range levels {
+		s := e.side(layer, level)
+		s.level, s.levels = i+1, len(levels)
+		sides = append(sides, s)
+	}
+	return sides
+}
+
+// resource is the side of the resource. No policy is no grant.
+func (e *evaluation) resource(l Layers) side {
+	switch {
+	case !e.request.kms() && l.Resource == nil:
+		return side{layer: ResourceBased}
+	case !e.request.kms():
+		return e.side(ResourceBased, []Named{*l.Resource})
+	case l.Key == nil:
+		return side{layer: Key}
+	}
+	s := e.side(Key, []Named{l.Key.Policy})
+	for i, g := range l.Key.Grants {
+		step := e.grant(g)
+		step.Policy, step.Statement = l.Key.Policy.Name, fmt.Sprintf("grant %d", i+1)
+		e.record(&s, step)
+	}
+	return s
+}
+
+// identity is the side of the principal's own account. A root user has no policies
+// there and may do everything.
+func (e *evaluation) identity(l Layers) side {
+	if p := e.request.Principal; p.root() {
+		return side{layer: IdentityBased, silent: true}
+	}
+	return e.side(IdentityBased, l.Identity)
+}
+
+// required are the sides that must allow beside the gates, in the order in which a
+// missing one is reported.
+func (e *evaluation) required(resource, identity, boundary, session side) []side {
+	switch {
+	case e.request.Principal.Service != "":
+		return []side{resource}
+	case e.request.resourceAccount() != e.request.Principal.account():
+		return []side{resource, identity, boundary, session}
+	case resource.reach == byItself:
+		return []side{resource}
+	case resource.reach == byRole:
+		return []side{resource, boundary, session}
+	case e.guarded():
+		return []side{resource, identity, boundary, session}
+	}
+	return []side{identity, boundary, session}
+}
+
+// guarded says whether the resource trusts nobody by itself.
+func (e *evaluation) guarded() bool {
+	return e.request.kms() || hasPrefixFold(e.request.Action, "sts:AssumeRole") || strings.EqualFold(e.request.Action, "sts:TagSession")
+}
+
+// granting is the step that gave the permission: that of the resource, if it did more
+// than to delegate.
+func (e *evaluation) granting(resource, identity side) Step {
+	switch {
+	case resource.reach > byAccount:
+		return e.trace[resource.step]
+	case identity.silent:
+		return Step{Layer: IdentityBased}
+	}
+	return e.trace[identity.step]
+}
+
+// statement compares element by element and stops at the first that does not match.
+func (e *evaluation) statement(s statement, layer Layer) Step {
+	step := Step{Layer: layer, Statement: s.name, Effect: s.effect, reach: byItself}
+	switch {
+	case !e.principal(s, &step):
+	case !e.actions(s.actions):
+		step.fail(s.actions.name("Action"), s.actions.String(), e.request.Action)
+	case !e.resources(s.resources):
+		step.fail(s.resources.name("Resource"), s.resources.String(), e.request.Resource)
+	default:
+		e.conditions(s.condition, &step)
+	}
+	return step
+}
+
+func (s Step) denies() bool { return s.Matched && s.Effect == deny }
+
+func (s *Step) fail(element, expected, actual string) {
+	s.Failed, s.Expected, s.Actual, s.Met, s.reach = element, expected, actual, nil, unnamed
+}
+
+// principal holds a statement to the form of its layer: policies of identities name
+// nobody, those of resources do, and a statement of the other form matches nothing.
+func (e *evaluation) principal(s statement, step *Step) bool {
+	named := slices.Contains([]Layer{ResourceControl, VPCEndpoint, ResourceBased, Key}, step.Layer)
+	actual := e.request.Principal.name()
+	switch {
+	case !named && s.principal == nil:
+		return true
+	case !named:
+		step.fail("Principal", "none", s.principal.text)
+		return false
+	case s.principal == nil:
+		step.fail("Principal", "none", actual)
+		return false
+	}
+	if step.reach = s.principal.reach(e.request.Principal, e.bounded); step.reach > unnamed {
+		return true
+	}
+	element := "Principal"
+	if s.principal.not {
+		element = "NotPrincipal"
+	}
+	step.fail(element, s.principal.text, actual)
+	return false
+}
+
+func (p Principal) name() string {
+	switch {
+	case p.Service != "":
+		return p.Service
+	case p.ARN != "":
+		return p.ARN
+	}
+	return "anonymous"
+}
+
+func (e *evaluation) actions(l list) bool {
+	return l.not != slices.ContainsFunc(l.values, func(t template) bool {
+		return t.pieces[0].fixed.match(e.action)
+	})
+}
+
+func (e *evaluation) resources(l list) bool {
+	return !l.present() || l.not != slices.ContainsFunc(l.values, func(t template) bool {
+		p, ok := t.expand(e.facts)
+		return ok && p.resource().match(e.target)
+	})
+}
+
+func (e *evaluation) conditions(all []condition, step *Step) {
+	for _, c := range all {
+		expected, actual := c.expected(e.facts), absent
+		if values := e.facts[strings.ToLower(c.key)]; len(values) > 0 {
+			actual = strings.Join(values, ", ")
+		}
+		if !c.holds(e.facts) {
+			step.fail("Condition "+c.operator+" "+c.key, expected, actual)
+			return
+		}
+		step.Met = append(step.Met, Test{c.operator, c.key, expected, actual})
+	}
+	step.Matched = true
+}
+
+// absent is what Actual says of a condition key that the request does not carry.
+const absent = "absent"
+
+func (c condition) expected(f facts) string {
+	all := make([]string, len(c.values))
+	for i, t := range c.values {
+		all[i] = t.text
+		if p, ok := t.expand(f); ok {
+			all[i] = p.literal()
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func (l list) name(element string) string {
+	if l.not {
+		return "Not" + element
+	}
+	return element
+}
+
+func (l list) String() string {
+	all := make([]string, len(l.values))
+	for i, t := range l.values {
+		all[i] = t.text
+	}
+	return strings.Join(all, ", ")
+}
+
+// grant reads a grant as a statement that allows its operations to its grantee. A
+// grant to a role is taken for a key policy that names the role.
+func (e *evaluation) grant(g Grant) Step {
+	step := Step{Layer: Key, Effect: allow, reach: nameReach(g.Grantee, e.request.Principal)}
+	operation := e.request.Action[len("kms:"):]
+	carried := encryptionContext(e.request.Context)
+	switch {
+	case step.reach == unnamed:
+		step.fail("Grantee", g.Grantee, e.request.Principal.name())
+	case !slices.ContainsFunc(g.Operations, func(o string) bool { return strings.EqualFold(o, operation) }):
+		step.fail("Operations", strings.Join(g.Operations, ", "), operation)
+	case g.EncryptionContextEquals != nil && cryptographic(operation) && !(subset(g.EncryptionContextEquals, carried) && len(carried) == len(g.EncryptionContextEquals)):
+		step.fail("EncryptionContextEquals", fmt.Sprint(g.EncryptionContextEquals), fmt.Sprint(carried))
+	case cryptographic(operation) && !subset(g.EncryptionContextSubset, carried):
+		step.fail("EncryptionContextSubset", fmt.Sprint(g.EncryptionContextSubset), fmt.Sprint(carried))
+	default:
+		step.Matched = true
+	}
+	return step
+}
+
+// cryptographic says whether an operation takes an encryption context; constraints of
+// grants are not applied to the others.
+func cryptographic(operation string) bool {
+	return slices.ContainsFunc([]string{"Decrypt", "Encrypt", "GenerateDataKey", "ReEncrypt"}, func(prefix string) bool {
+		return hasPrefixFold(operation, prefix)
+	})
+}
+
+// encryptionContext is the context as sent: grants, unlike conditions, mind the case of
+// its keys.
+func encryptionContext(c Context) map[string]string {
+	const prefix = "kms:EncryptionContext:"
+	all := map[string]string{}
+	for key, values := range c {
+		if hasPrefixFold(key, prefix) && len(values) == 1 {
+			all[key[len(prefix):]] = values[0]
+		}
+	}
+	return all
+}
+
+func subset(part, whole map[string]string) bool {
+	for key, value := range part {
+		if have, ok := whole[key]; !ok || have != value {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,170 @@
+package rotator
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Status is what a check found.
+type Status string
+
+const (
+	// Granted: the very thing was done, or done and taken back. A Detail beside it
+	// is something to know, and no reason to wait.
+	Granted Status = "granted"
+	// Inferred: the answer is one that only comes after the permission was found.
+	Inferred Status = "granted-inferred"
+	// Denied: somebody who decides said no.
+	Denied Status = "denied"
+	// Faulty: it is not a matter of permission, and it would not work.
+	Faulty Status = "failed"
+	// Unknown: it could not be tried. It never counts as a no, and as a yes only
+	// where the mode is not Strict.
+	Unknown Status = "unknown"
+	// Skipped: an earlier finding leaves nothing to try, or a later call tries it.
+	Skipped Status = "skipped"
+)
+
+// Finding is the outcome of one check.
+type Finding struct {
+	ID     string // stable, for runbooks: S1, T1, P1 and so on
+	Check  string // what was tried
+	Status Status
+	Kind   Kind     `json:",omitempty"` // of what is wrong
+	Detail string   `json:",omitempty"` // what is wrong and what to do, or why it was skipped
+	Why    []string `json:",omitempty"` // after a denial: our reading of the policies that could be seen
+	// Later: the rotation itself tries it, before anything has changed, so that not
+	// to know it yet is in nobody's way.
+	Later bool `json:",omitempty"`
+
+	err error // what Judge judged
+}
+
+// Judge makes a Finding of a check that ended with err. An outage is never a
+// denial: what was asked and not answered stays unknown for Secrets Manager, and
+// is a fault of its own for a database.
+func Judge(id, check string, err error) Finding {
+	f := Finding{ID: id, Check: check, Status: Granted, err: err}
+	if err == nil {
+		return f
+	}
+	f.Kind, f.Detail = KindOf(err), err.Error()
+	switch f.Kind {
+	case Forbidden, Privilege:
+		f.Status = Denied
+	case Throttled, OutOfTime, Internal:
+		f.Status = Unknown
+	default:
+		f.Status = Faulty
+	}
+	return f
+}
+
+// Report is what a preflight found. It marshals to JSON as it stands, or to one
+// string where the event asked for text or Markdown.
+type Report struct {
+	Secret   string
+	Strict   bool `json:",omitempty"` // what is unknown is in the way too
+	Findings []Finding
+
+	format string // of the event
+}
+
+// Blocking gives the findings for which a rotation must not begin.
+func (r Report) Blocking() []Finding {
+	var blocking []Finding
+	for _, f := range r.Findings {
+		if f.Status == Denied || f.Status == Faulty || f.Status == Unknown && r.Strict && !f.Later {
+			blocking = append(blocking, f)
+		}
+	}
+	return blocking
+}
+
+// Err is nil for a rotation that may begin, and otherwise names everything that
+// is in its way. Its kind is that of the first.
+func (r Report) Err() error {
+	blocking := r.Blocking()
+	if len(blocking) == 0 {
+		return nil
+	}
+	lines := make([]string, len(blocking))
+	for i, f := range blocking {
+		lines[i] = fmt.Sprintf("[%s %s] %s: %s", f.ID, f.Status, f.Check, f.Detail)
+	}
+	kind := blocking[0].Kind
+	if kind == "" {
+		kind = Misconfigured // unknown for want of trying, in a strict report
+	}
+	return fmt.Errorf("preflight: %w: %d of %d checks are in the way, and nothing was changed: %s",
+		kind, len(blocking), len(r.Findings), strings.Join(lines, "; "))
+}
+
+// Text is the report for a terminal.
+func (r Report) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "preflight of %s: %s\n", r.Secret, r.verdict())
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "  %-3s  %-16s  %s\n", f.ID, f.Status, f.Check)
+		for _, line := range append(f.details(), f.Why...) {
+			fmt.Fprintf(&b, "       %s\n", line)
+		}
+	}
+	return b.String()
+}
+
+// Markdown is the report for a ticket.
+func (r Report) Markdown() string {
+	var b strings.Builder
+	cell := strings.NewReplacer("|", `\|`, "\n", " ")
+	fmt.Fprintf(&b, "Preflight of `%s`: %s\n\n| check | status | tried | found |\n|---|---|---|---|\n", r.Secret, r.verdict())
+	for _, f := range r.Findings {
+		found := cell.Replace(strings.Join(append(f.details(), f.Why...), " "))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.ID, f.Status, cell.Replace(f.Check), found)
+	}
+	return b.String()
+}
+
+func (f Finding) details() []string {
+	if f.Detail == "" {
+		return nil
+	}
+	return []string{f.Detail}
+}
+
+func (r Report) verdict() string {
+	text := fmt.Sprintf("%d checks, nothing is in the way of a rotation", len(r.Findings))
+	if n := len(r.Blocking()); n > 0 {
+		text = fmt.Sprintf("%d of %d checks are in the way of a rotation", n, len(r.Findings))
+	}
+	unknown := 0
+	for _, f := range r.Findings {
+		if f.Status == Unknown {
+			unknown++
+		}
+	}
+	if unknown > 0 {
+		text += fmt.Sprintf(", %d unknown", unknown)
+	}
+	return text
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r Report) MarshalJSON() ([]byte, error) {
+	switch r.format {
+	case formatText:
+		return json.Marshal(r.Text())
+	case formatMarkdown:
+		return json.Marshal(r.Markdown())
+	}
+	type plain Report
+	return json.Marshal(plain(r))
+}
+
+// The values of an event's Format.
+const (
+	formatJSON     = "json"
+	formatText     = "text"
+	formatMarkdown = "markdown"
+)
