@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo lint build servers fuzz bench emulator clean
+.PHONY: help test demo lint build servers fuzz bench emulator policies clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 HANDLERS := $(notdir $(wildcard handlers/*))
@@ -36,6 +36,9 @@ servers: ## fetch the database servers that tests and demo use, where they are m
 
 emulator: build ## run the Secrets Manager emulator with the Lambda binaries behind it, for the AWS CLI and SAM
 	@$(GO) run ./testutil/cmd/emulator $(ARGS)
+
+policies: ## print the IAM policies for a rotation, ready to paste (ARGS="-secret ARN -role ARN -function ARN ...")
+	@$(GO) run ./testutil/cmd/policies $(ARGS)
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \

@@ -16,19 +16,22 @@ import (
 // explain gives an error of the SDK its kind and a sentence. The codes are those
 // of the service model; AccessDeniedException, which the model leaves out, and the
 // throttling codes are documented with the common errors of AWS.
-func (s *Store) explain(operation string, err error) error {
+func (s *Store) explain(ctx context.Context, operation, secretID string, err error) error {
 	if err == nil {
 		return nil
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
-		kind, advice := classify(operation, api.ErrorCode(), api.ErrorMessage(), s.client.Options().Region)
+		kind, advice := classify(operation, api.ErrorCode(), api.ErrorMessage())
+		if kind == rotator.Forbidden && api.ErrorMessage() == noKeyAccess {
+			advice = s.keyRemedy(ctx, operation, secretID)
+		}
 		return fmt.Errorf("%s: %w: %w%s", operation, kind, answer{err, api}, advice)
 	}
 	return fmt.Errorf("%s: %w: %w", operation, rotator.Unreachable, silence{err, s.host()})
 }
 
-func classify(operation, code, message, region string) (rotator.Kind, string) {
+func classify(operation, code, message string) (rotator.Kind, string) {
 	switch {
 	case code == "ResourceNotFoundException":
 		return rotator.NotFound, ""
@@ -42,7 +45,7 @@ func classify(operation, code, message, region string) (rotator.Kind, string) {
 	case code == "DecryptionFailure", code == "EncryptionFailure":
 		return rotator.Misconfigured, " (the KMS key of the secret cannot be used: see that it is enabled and not pending deletion)"
 	case strings.HasPrefix(code, "AccessDenied"):
-		return rotator.Forbidden, remedy(message, region)
+		return rotator.Forbidden, remedy(message)
 	case strings.HasPrefix(code, "UnrecognizedClient"), strings.HasPrefix(code, "ExpiredToken"),
 		code == "InvalidClientTokenId", code == "InvalidSignatureException", code == "IncompleteSignature", code == "MissingAuthenticationTokenException":
 		return rotator.Forbidden, ""

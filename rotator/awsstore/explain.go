@@ -83,17 +83,6 @@ func (s *Store) ofRefusal(ctx context.Context, r rotator.Refusal) (c refused, ok
 	return c, true
 }
 
-// noKeyAccess is all that Secrets Manager says of a refusal by KMS.
-const noKeyAccess = "Access to KMS is not allowed"
-
-// keyAction is what Secrets Manager asks of KMS in the caller's name.
-func keyAction(operation string) string {
-	if operation == "PutSecretValue" {
-		return "kms:GenerateDataKey"
-	}
-	return "kms:Decrypt"
-}
-
 // tell adds what policies may ask about the secret.
 func (c *refused) tell(m rotator.Metadata) {
 	for key, value := range m.Tags {
@@ -115,11 +104,8 @@ func (s *Store) ofKey(ctx context.Context, c *refused, m rotator.Metadata) bool 
 	if !m.CustomerKey() {
 		return false
 	}
-	out, err := s.keys().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &m.KMSKeyID})
-	if err == nil {
-		c.resource = aws.ToString(out.KeyMetadata.Arn)
-	} else if c.resource = m.KMSKeyID; !strings.HasPrefix(c.resource, "arn:") {
-		return false
+	if c.resource = s.keyARN(ctx, m); !strings.Contains(c.resource, ":key/") {
+		return false // known by an alias only
 	}
 	id, err := sts.NewFromConfig(s.cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {

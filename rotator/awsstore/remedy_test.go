@@ -5,6 +5,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
 // TestRemediesAreReadyToPaste: the smallest statement, for the layer that the
@@ -16,17 +20,15 @@ func TestRemediesAreReadyToPaste(t *testing.T) {
 			"the role of the function", `{"Effect":"Allow","Action":"secretsmanager:UpdateSecretVersionStage","Resource":"arn:aws:secretsmanager:us-east-1:111122223333:secret:app-AbCdEf"}`},
 		who + "because no resource-based policy allows the secretsmanager:UpdateSecretVersionStage action": {
 			"the resource policy of the secret", `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/rotate"},"Action":"secretsmanager:UpdateSecretVersionStage","Resource":"*"}`},
-		who + "because no permissions boundary policy allows the secretsmanager:UpdateSecretVersionStage action": {
-			"the permissions boundary policy", `"Action":"secretsmanager:UpdateSecretVersionStage"`},
+		who + "because no permissions boundary allows the secretsmanager:UpdateSecretVersionStage action": {
+			"let the permissions boundary allow it", `"Action":"secretsmanager:UpdateSecretVersionStage"`},
 		who + "because no VPC endpoint policy allows the secretsmanager:UpdateSecretVersionStage action": {
-			"the VPC endpoint policy", `"Action":"secretsmanager:UpdateSecretVersionStage"`},
+			"the VPC endpoint policy", `"Principal":{"AWS":"*"},"Action":"secretsmanager:UpdateSecretVersionStage"`},
 		who + "with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/service_control_policy/p-1": {
 			"an explicit deny in the service control policy", "narrow it"},
 		who: {"not said", `"Action":"secretsmanager:UpdateSecretVersionStage"`},
-		"Access to KMS is not allowed": {
-			"the key policy", `{"Effect":"Allow","Action":["kms:Decrypt","kms:GenerateDataKey"],"Resource":"ARN of the secret's KMS key","Condition":{"StringEquals":{"kms:ViaService":"secretsmanager.us-east-1.amazonaws.com"}}}`},
 	} {
-		got := remedy(message, "us-east-1")
+		got := remedy(message)
 		if !strings.Contains(got, want.where) || !strings.Contains(got, want.paste) {
 			t.Errorf("%s:\ngot  %s\nwant %s and %s", message, got, want.where, want.paste)
 		}
@@ -34,7 +36,25 @@ func TestRemediesAreReadyToPaste(t *testing.T) {
 			t.Errorf("%s: not JSON: %s", message, found)
 		}
 	}
-	if got := remedy("denied, somehow", "us-east-1"); got != "" {
+	if got := remedy("denied, somehow"); got != "" {
 		t.Errorf("a remedy for what nobody said: %s", got)
+	}
+}
+
+// TestTheKeyOfARemedy is found from whatever the secret names it by, KMS itself out of
+// reach.
+func TestTheKeyOfARemedy(t *testing.T) {
+	t.Parallel()
+	const arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf"
+	for key, want := range map[string]string{
+		"arn:aws:kms:us-east-1:444455556666:key/1":     "arn:aws:kms:us-east-1:444455556666:key/1",
+		"10000000-0000-4000-8000-000000000009":         "arn:aws:kms:us-east-1:123456789012:key/10000000-0000-4000-8000-000000000009",
+		"alias/app":                                    "arn:aws:kms:us-east-1:123456789012:alias/app",
+		"arn:aws:kms:us-east-1:123456789012:alias/app": "arn:aws:kms:us-east-1:123456789012:alias/app",
+	} {
+		s := New(aws.Config{Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1:1"), Credentials: aws.AnonymousCredentials{}}, "")
+		if got := s.keyARN(t.Context(), rotator.Metadata{ARN: arn, KMSKeyID: key}); got != want {
+			t.Errorf("%s: %s, want %s", key, got, want)
+		}
 	}
 }

@@ -43,7 +43,7 @@ func (s *Store) Describe(ctx context.Context, id string) (rotator.Metadata, erro
 	defer cancel()
 	out, err := s.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
 	if err != nil {
-		return rotator.Metadata{}, s.explain("DescribeSecret", err)
+		return rotator.Metadata{}, s.explain(ctx, "DescribeSecret", id, err)
 	}
 	m := rotator.Metadata{
 		ARN:               aws.ToString(out.ARN),
@@ -86,7 +86,7 @@ func (s *Store) Value(ctx context.Context, id string, v rotator.Version) (rotato
 		VersionStage: optional(v.Label),
 	})
 	if err != nil {
-		return rotator.Value{}, s.explain("GetSecretValue", err)
+		return rotator.Value{}, s.explain(ctx, "GetSecretValue", id, err)
 	}
 	if out.SecretString == nil {
 		return rotator.Value{}, fmt.Errorf("value: %w: it is binary: want a JSON object stored as SecretString", rotator.Misconfigured)
@@ -109,7 +109,7 @@ func (s *Store) Put(ctx context.Context, p rotator.Put) error {
 		SecretString:       aws.String(p.Document.Encode().Reveal()),
 		VersionStages:      []string{rotator.LabelPending},
 	})
-	return s.explain("PutSecretValue", err)
+	return s.explain(ctx, "PutSecretValue", p.SecretID, err)
 }
 
 // Promote implements rotator.Store.
@@ -122,7 +122,7 @@ func (s *Store) Promote(ctx context.Context, id, to, from string) error {
 		MoveToVersionId:     &to,
 		RemoveFromVersionId: &from,
 	})
-	return s.explain("UpdateSecretVersionStage", err)
+	return s.explain(ctx, "UpdateSecretVersionStage", id, err)
 }
 
 func optional(s string) *string {

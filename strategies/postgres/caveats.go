@@ -9,29 +9,18 @@ import (
 )
 
 // caveats says what of an account will work today and may surprise later.
-func (s *session) caveats(ctx context.Context, user string) ([]string, error) {
-	// pg_stat_activity shows everybody's name to everybody.
-	const sql = `SELECT CASE WHEN isfinite(rolvaliduntil) AND rolvaliduntil < now() + interval '30 days' THEN
-    to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END,
-  rolconnlimit >= 0 AND (SELECT count(*) FROM pg_stat_activity WHERE usename = r.rolname) >= rolconnlimit - 1,
-  rolconnlimit, coalesce(inet_server_port(), 0)
-FROM pg_roles r WHERE rolname = $1`
-	rows, err := s.query(ctx, step{doing: "looking up what may surprise later"}, sql, user)
-	if err != nil || len(rows) == 0 {
-		return nil, err
-	}
+func (s *session) caveats(r role) []string {
 	var all []string
-	until, crowded, limit, port := rows[0][0], rows[0][1], rows[0][2], rows[0][3]
-	if until != "" {
-		all = append(all, fmt.Sprintf("the VALID UNTIL of role %q ends at %s UTC, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", user, until, quoteIdent(user)))
+	if r.until != "" {
+		all = append(all, fmt.Sprintf("the VALID UNTIL of role %q ends at %s UTC, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, r.until, quoteIdent(r.name)))
 	}
-	if crowded == "t" {
-		all = append(all, fmt.Sprintf("role %q has nearly all of its %s connections in use, and testSecret needs one more: ALTER ROLE %s CONNECTION LIMIT with a higher number", user, limit, quoteIdent(user)))
+	if r.crowded {
+		all = append(all, fmt.Sprintf("role %q has nearly all of its %d connections in use, and testSecret needs one more: ALTER ROLE %s CONNECTION LIMIT with a higher number", r.name, r.limit, quoteIdent(r.name)))
 	}
-	if port != "0" && port != strconv.Itoa(s.as.Port) {
-		all = append(all, fmt.Sprintf("the server listens on port %s, and this connection went to %d: a pooler in between that keeps passwords of its own (pgbouncer's auth_file) would refuse the new one. Then rotate on the database's own endpoint", port, s.as.Port))
+	if s.port != "" && s.port != strconv.Itoa(s.as.Port) {
+		all = append(all, fmt.Sprintf("the server listens on port %s, and this connection went to %d: a pooler in between that keeps passwords of its own (pgbouncer's auth_file) would refuse the new one. Then rotate on the database's own endpoint", s.port, s.as.Port))
 	}
-	return all, nil
+	return all
 }
 
 // pairCaveats says in what the two users of a pair will differ.

@@ -55,12 +55,12 @@ import (
 // BYPASSRLS are for superusers to copy. Settings that only a superuser may make
 // need one, or GRANT SET ON PARAMETER.
 func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-	return e.clone(ctx, as, pair, p, (*session).commit)
+	return e.clone(ctx, as, pair, p, func(ctx context.Context, s *session) error { return s.commit(ctx) })
 }
 
 // RehearseClone implements strategies.CloningEngine, as Rehearse does it.
 func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) (caveats []string, err error) {
-	err = e.clone(ctx, as, pair, throwaway(), func(s *session, ctx context.Context) (err error) {
+	err = e.clone(ctx, as, pair, throwaway(), func(ctx context.Context, s *session) (err error) {
 		if caveats, err = s.pairCaveats(ctx, pair); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair str
 	return caveats, err
 }
 
-func (e Engine) clone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password, end ending) error {
+func (e Engine) clone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password, end func(context.Context, *session) error) error {
 	if err := checkNew(p, pair.Original, pair.Clone); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (e Engine) clone(ctx context.Context, as strategies.Login, pair strategies.
 	if err := s.ensureClone(ctx, e.AllowMD5, pair, p); err != nil {
 		return err
 	}
-	return end(s, ctx)
+	return end(ctx, s)
 }
 
 func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategies.Pair, p secret.Password) error {

@@ -30,9 +30,10 @@ type session struct {
 	method authMethod    // how the server had us prove the password
 
 	// Known after begin:
-	version    int  // server_version_num: 160004
-	md5        bool // password_encryption is md5
-	restricted bool // rds.restrict_password_commands is on
+	version    int    // server_version_num: 160004
+	md5        bool   // password_encryption is md5
+	restricted bool   // rds.restrict_password_commands is on
+	port       string // that the server listens on, by its own word; "": a socket
 }
 
 // connect makes the one connection of a method call: TCP, TLS, login, each within

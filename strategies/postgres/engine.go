@@ -82,22 +82,21 @@ func (e Engine) Ping(ctx context.Context, as strategies.Login) error {
 // or what is called so on RDS, needs CREATEROLE to change another's, and as of
 // PostgreSQL 16 also ADMIN OPTION on that role.
 func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-	return e.setPassword(ctx, as, user, p, (*session).commit)
+	return e.setPassword(ctx, as, user, p, func(ctx context.Context, s *session, _ role) error { return s.commit(ctx) })
 }
 
 // Rehearse implements strategies.Engine: SetPassword as it is, and ROLLBACK. DDL is
 // transactional in PostgreSQL, so the server itself says whether it would work.
 func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string) (caveats []string, err error) {
-	err = e.setPassword(ctx, as, user, throwaway(), func(s *session, ctx context.Context) (err error) {
-		if caveats, err = s.caveats(ctx, user); err != nil {
-			return err
-		}
+	err = e.setPassword(ctx, as, user, throwaway(), func(ctx context.Context, s *session, target role) error {
+		caveats = s.caveats(target)
 		return s.rollback(ctx)
 	})
 	return caveats, err
 }
 
-func (e Engine) setPassword(ctx context.Context, as strategies.Login, user string, p secret.Password, end ending) error {
+// setPassword ends its transaction as end does.
+func (e Engine) setPassword(ctx context.Context, as strategies.Login, user string, p secret.Password, end func(context.Context, *session, role) error) error {
 	if err := checkNew(p, user); err != nil {
 		return err
 	}
@@ -117,11 +116,8 @@ func (e Engine) setPassword(ctx context.Context, as strategies.Login, user strin
 	if err := s.setPassword(ctx, e.AllowMD5, roles, target, p); err != nil {
 		return err
 	}
-	return end(s, ctx)
+	return end(ctx, s, target)
 }
-
-// ending is how a transaction ends.
-type ending func(*session, context.Context) error
 
 // throwaway is a password that nobody keeps.
 func throwaway() secret.Password { return secret.NewPassword(rand.Text()) }

@@ -33,17 +33,14 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 	// READ WRITE: a primary whose default_transaction_read_only is on takes the
 	// change all the same, and a standby says here that it cannot.
 	begin := step{stage: beginning, doing: "opening a transaction"}
-	if err := s.exec(ctx, begin, "BEGIN READ WRITE"); err != nil {
+	if err := s.exec(ctx, begin, "BEGIN READ WRITE; "+s.settings(users)); err != nil {
 		return err
 	}
 	if s.pg.TxStatus() != 'T' {
 		return s.fail(rotator.Misconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint")
 	}
-	if err := s.exec(ctx, begin, s.settings(users)); err != nil {
-		return err
-	}
 	rows, err := s.query(ctx, begin, `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
-  coalesce(current_setting('rds.restrict_password_commands', true), '')`)
+  coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, '')`)
 	if err != nil {
 		return err
 	}
@@ -54,7 +51,7 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 		return s.fail(rotator.Misconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade to 10 or later", rows[0][1])
 	}
 	s.md5 = rows[0][2] != "scram-sha-256"
-	s.restricted = rows[0][3] == "on"
+	s.restricted, s.port = rows[0][3] == "on", rows[0][4]
 	return s.lock(ctx, users)
 }
 
@@ -124,7 +121,9 @@ type role struct {
 	iam        bool // member of rds_iam, through whatever group
 	admin      bool // we hold ADMIN OPTION on it
 	me         bool // it is the role that we act as
+	crowded    bool // it has hardly a connection left
 	limit      int
+	until      string // when VALID UNTIL ends, if that is within 30 days
 }
 
 // roles looks up the named roles, and the one that we act as, under its own name.
@@ -137,7 +136,10 @@ func (s *session) roles(ctx context.Context, names ...string) (map[string]role, 
     SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolname = 'rds_iam'),
   pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION'),
   rolname = current_user,
-  rolconnlimit
+  rolconnlimit >= 0 AND (SELECT count(*) FROM pg_stat_get_activity(NULL) a WHERE a.usesysid = r.oid) >= rolconnlimit - 1,
+  rolconnlimit,
+  CASE WHEN isfinite(rolvaliduntil) AND rolvaliduntil < now() + interval '30 days' THEN
+    to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	names = append(names, names[0])
 	rows, err := s.query(ctx, step{doing: "looking up roles"}, sql, names[0], names[1])
@@ -148,10 +150,11 @@ FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	for _, row := range rows {
 		r := role{name: row[0]}
 		for i, flag := range []*bool{&r.superuser, &r.inherit, &r.createRole, &r.createDB, &r.login, &r.repl, &r.bypassRLS,
-			&r.expired, &r.iam, &r.admin, &r.me} {
+			&r.expired, &r.iam, &r.admin, &r.me, &r.crowded} {
 			*flag = row[1+i] == "t"
 		}
-		if r.limit, err = strconv.Atoi(row[12]); err != nil {
+		r.until = row[14]
+		if r.limit, err = strconv.Atoi(row[13]); err != nil {
 			return nil, fmt.Errorf("role %q: %w: connection limit: %w", r.name, rotator.Internal, err)
 		}
 		found[r.name] = r

@@ -59,6 +59,8 @@ func TestImportsRunOneWay(t *testing.T) {
 		may    []string
 	}{
 		{"rotator/secret", nil},
+		{"rotator/iam", nil},
+		{"rotator/permissions", nil},
 		{"rotator/awsstore", []string{module + "rotator", sdk, "github.com/aws/smithy-go"}},
 		{"rotator/emf", []string{module + "rotator"}},
 		{"rotator/serve", []string{module + "rotator", "github.com/aws/aws-lambda-go", sdk}},
@@ -68,7 +70,6 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"strategies/postgres", []string{module + "rotator", module + "strategies", "github.com/jackc/pgx/v5", "github.com/xdg-go/stringprep", "golang.org/x/text"}},
 		{"strategies", []string{module + "rotator", module + "rotator/secret"}},
 		{"handlers/postgres-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/postgres"}},
-		{"rotator/iam", nil},
 		{"testutil/awsemu", []string{module + "rotator/iam"}},
 		{"testutil/lambdahost", nil},
 		{"testutil/dbserver", []string{"github.com/jackc/pgx/v5"}},

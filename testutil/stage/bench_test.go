@@ -2,8 +2,17 @@ package stage_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 )
 
 // BenchmarkRotation is a whole rotation by the deployed binary, warm: from
@@ -31,4 +40,43 @@ func BenchmarkRotation(b *testing.B) {
 			b.ReportMetric(float64(calls)/float64(rotations), "calls/op")
 		})
 	}
+}
+
+// BenchmarkPreflight holds a whole preflight of a healthy secret against its own API
+// calls and login made one after another: "ratio" is the one through the other, and
+// should stay under 2. It runs in this process, so that both sides are without the
+// way through Lambda.
+func BenchmarkPreflight(b *testing.B) {
+	w := newWorld(b, plan{db: tlsServer(b, newest()), handler: "postgres-single-user"})
+	app := w.role("app", "LOGIN")
+	arn := w.seed("app", current(w.document("username", "app", "password", app)))
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &w.aws.URL, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
+	r := rotator.Rotator{Store: awsstore.New(cfg, ""), Strategy: strategies.SingleUser{Engine: postgres.Engine{Roots: w.db.CAs}}}
+	event := rotator.Event{Step: rotator.Preflight, SecretID: arn}
+	bare := func() {
+		ctx, nobody, label := b.Context(), awsemu.VersionID(99), "AWSCURRENT"
+		w.sdk.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &arn})
+		out, _ := w.sdk.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
+		w.sdk.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn, VersionStage: aws.String("AWSPENDING")})
+		w.sdk.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &arn, ClientRequestToken: out.VersionId, SecretString: aws.String("other")})
+		w.sdk.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{SecretId: &arn, VersionStage: &label, MoveToVersionId: &nobody, RemoveFromVersionId: &nobody})
+		conn, err := w.db.Connect(ctx, "app", app, "postgres")
+		if err != nil {
+			b.Fatal("login as app: refused")
+		}
+		conn.Exec(ctx, "SELECT session_user")
+		conn.Close(ctx)
+	}
+	var whole, parts time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		if err := r.Handle(b.Context(), event); err != nil {
+			b.Fatal(err)
+		}
+		whole += time.Since(begin)
+		begin = time.Now()
+		bare()
+		parts += time.Since(begin)
+	}
+	b.ReportMetric(float64(whole)/float64(parts), "ratio")
 }

@@ -72,7 +72,8 @@ func Open(p Plan) (*Stage, error) {
 	for _, f := range p.Functions {
 		host, err := lambdahost.Start(lambdahost.Function{
 			Name: f.Name, Bootstrap: f.Bootstrap, Timeout: f.Timeout, Output: p.Output,
-			Env: append([]string{"SECRETS_MANAGER_ENDPOINT=" + s.URL}, f.Env...),
+			// Every service, so that nothing leaves the machine.
+			Env: append([]string{"AWS_ENDPOINT_URL=" + s.URL}, f.Env...),
 		})
 		if err != nil {
 			listener.Close()

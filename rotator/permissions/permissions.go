@@ -1,0 +1,259 @@
+// Package permissions says what a rotation, and whoever deals with a rotated
+// secret, has to be allowed: as policies ready to paste, with the real ARNs, and
+// no wider than they must be. The role in template.yaml is held to it, and the
+// remedies of a preflight come from it.
+//
+// Each policy is loaded into an emulator by this package's tests. What it must allow
+// works; with any one action taken away it does not; and what lies beside is denied.
+// None of them has met AWS itself.
+//
+// The pages of AWS that say what is needed:
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets-required-permissions-function.html
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access.html
+package permissions
+
+import "strings"
+
+// The labels that policies can tell apart.
+const (
+	labelCurrent = "AWSCURRENT"
+	labelPending = "AWSPENDING"
+)
+
+// Secret is a secret and its key, by their ARNs.
+type Secret struct {
+	ARN string
+	// Key is a customer managed key. "" is aws/secretsmanager, for which nobody in the
+	// account needs a permission, and which nobody outside of it can have.
+	Key string
+}
+
+// Rotation is the rotation of one secret by one function.
+type Rotation struct {
+	Secret Secret
+	// Superuser is the superuser's secret. Zero: the user changes its own password.
+	Superuser Secret
+	// Database is the RDS instance or cluster whose managed secret Superuser is, by its
+	// ARN. "": the superuser's secret says by itself where the database is.
+	Database string
+	// Role is the role of the function, Function the function itself, by their ARNs.
+	Role, Function string
+	// OnlyConfigured limits the role to the secret for as long as that names Function
+	// as its rotation function. The two are compared letter by letter, and before
+	// rotation is set up there is no match: nor can a preflight be asked for then.
+	OnlyConfigured bool
+}
+
+// RolePolicy is what the function's role needs, beside writing its log and, in a
+// VPC, having network interfaces, which it needs from Lambda (RuntimePolicy).
+func (r Rotation) RolePolicy() Policy {
+	rotate := rotating(r.Secret.ARN)
+	if r.OnlyConfigured {
+		rotate.Condition = Condition{"ArnEquals": {"secretsmanager:resource/AllowRotationLambdaArn": {r.Function}}}
+	}
+	p := Policy{rotate}
+	if r.Secret.Key != "" {
+		p = append(p, sid("UseTheKey", UseOfKey(r.Secret, "kms:Decrypt", "kms:GenerateDataKey")))
+	}
+	if r.Superuser.ARN == "" {
+		return p
+	}
+	p = append(p, r.readingSuperuser())
+	if r.Superuser.Key != "" {
+		p = append(p, sid("UseTheSuperusersKey", UseOfKey(r.Superuser, "kms:Decrypt")))
+	}
+	if r.Database != "" {
+		p = append(p, Statement{Sid: "FindTheDatabase", Effect: "Allow", Action: List{findDatabase(r.Database)}, Resource: List{r.Database}})
+	}
+	return p
+}
+
+// rotating is the four actions of a rotation.
+func rotating(arn string) Statement {
+	return Statement{Sid: "Rotate", Effect: "Allow", Resource: List{arn}, Action: List{
+		"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
+		"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
+	}}
+}
+
+func (r Rotation) readingSuperuser() Statement {
+	s := Statement{Sid: "ReadTheSuperusersSecret", Effect: "Allow", Action: List{"secretsmanager:GetSecretValue"}, Resource: List{r.Superuser.ARN}}
+	if r.Database != "" { // its tags say which database it belongs to
+		s.Action = List{"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"}
+	}
+	return s
+}
+
+// findDatabase is the action that finds the endpoint of an instance or a cluster.
+func findDatabase(arn string) string {
+	if strings.Contains(arn, ":cluster:") {
+		return "rds:DescribeDBClusters"
+	}
+	return "rds:DescribeDBInstances"
+}
+
+// RuntimePolicy is what Lambda itself needs of the role: to write the function's log
+// and, in a VPC, to have network interfaces, for which AWS knows no narrower resource.
+// No emulator here runs Lambda's side: unverified.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+func (r Rotation) RuntimePolicy(vpc bool) Policy {
+	group := strings.Replace(r.Function, ":lambda:", ":logs:", 1)
+	group = strings.Replace(group, ":function:", ":log-group:/aws/lambda/", 1)
+	p := Policy{{Sid: "WriteTheLog", Effect: "Allow", Action: List{"logs:CreateLogStream", "logs:PutLogEvents"}, Resource: List{group + ":*"}}}
+	if vpc {
+		p = append(p, Statement{Sid: "JoinTheNetwork", Effect: "Allow", Resource: List{"*"}, Action: List{
+			"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+			"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
+		}})
+	}
+	return p
+}
+
+// UseOfKey is the use of a secret's key by way of Secrets Manager, for that secret
+// alone. The caller's own calls to KMS are not in it. Where Key names an alias, which
+// no statement can have for its resource, any key beside it will do: the conditions
+// leave of them the one that the secret is encrypted with.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+func UseOfKey(s Secret, actions ...string) Statement {
+	key := s.Key
+	if before, _, alias := strings.Cut(key, ":alias/"); alias {
+		key = before + ":key/*"
+	}
+	return Statement{Effect: "Allow", Action: actions, Resource: List{key}, Condition: Condition{"StringEquals": {
+		"kms:ViaService":                  {"secretsmanager." + field(s.ARN, 3) + ".amazonaws.com"},
+		"kms:EncryptionContext:SecretARN": {s.ARN},
+	}}}
+}
+
+// ResourcePolicy is what the secret's own policy must say where the function's role
+// is of another account.
+func (r Rotation) ResourcePolicy() Policy { return Policy{rotating(r.Secret.ARN).To(r.Role)} }
+
+// SuperuserResourcePolicy is the same of the superuser's secret.
+func (r Rotation) SuperuserResourcePolicy() Policy { return Policy{r.readingSuperuser().To(r.Role)} }
+
+// KeyPolicy is what to add to the policy of the secret's key where it does not leave
+// the key to the IAM policies of the role's account, or is of another account.
+func (r Rotation) KeyPolicy() Policy {
+	return Policy{sid("RotateWithTheKey", UseOfKey(r.Secret, "kms:Decrypt", "kms:GenerateDataKey").To(r.Role))}
+}
+
+// SuperuserKeyPolicy is the same of the superuser's key.
+func (r Rotation) SuperuserKeyPolicy() Policy {
+	return Policy{sid("ReadTheSuperusersSecret", UseOfKey(r.Superuser, "kms:Decrypt").To(r.Role))}
+}
+
+// FunctionPolicy lets Secrets Manager invoke the function, for secrets of the
+// secret's account. A condition on the ARN of one secret would shut out the others.
+func (r Rotation) FunctionPolicy() Policy {
+	return Policy{{Sid: "InvokedBySecretsManager", Effect: "Allow",
+		Principal: map[string]List{"Service": {"secretsmanager.amazonaws.com"}},
+		Action:    List{"lambda:InvokeFunction"}, Resource: List{r.Function},
+		Condition: Condition{"StringEquals": {"aws:SourceAccount": {field(r.Secret.ARN, 4)}}},
+	}}
+}
+
+// ExplainPolicy is optional: with it the preflight says, after a refusal, which
+// statement of which policy decided. It shows the function policies, and nothing
+// that is secret.
+func (r Rotation) ExplainPolicy() Policy {
+	p := Policy{
+		{Sid: "SeeThePolicies", Effect: "Allow", Action: List{"secretsmanager:GetResourcePolicy"}, Resource: List{r.Secret.ARN}},
+		{Sid: "Simulate", Effect: "Allow", Action: List{"iam:SimulatePrincipalPolicy"}, Resource: List{r.Role}},
+	}
+	if r.Secret.Key != "" {
+		p = append(p, Statement{Sid: "SeeTheKey", Effect: "Allow", Action: List{"kms:DescribeKey", "kms:GetKeyPolicy"}, Resource: List{r.Secret.Key}})
+	}
+	return p
+}
+
+// OperatorPolicy is for the person or pipeline that sets rotation up, starts it,
+// stops it, and discards a pending version that stands in the way. It reads no
+// value, moves no AWSCURRENT, and names no other function.
+func (r Rotation) OperatorPolicy() Policy {
+	return Policy{
+		{Sid: "Look", Effect: "Allow", Action: List{"secretsmanager:DescribeSecret", "secretsmanager:CancelRotateSecret"}, Resource: List{r.Secret.ARN}},
+		{Sid: "Rotate", Effect: "Allow", Action: List{"secretsmanager:RotateSecret"}, Resource: List{r.Secret.ARN},
+			Condition: Condition{"ArnEqualsIfExists": {"secretsmanager:RotationLambdaARN": {r.Function}}}},
+		{Sid: "InvokeTheFunction", Effect: "Allow", Action: List{"lambda:InvokeFunction"}, Resource: List{r.Function}},
+		{Sid: "DiscardPending", Effect: "Allow", Action: List{"secretsmanager:UpdateSecretVersionStage"}, Resource: List{r.Secret.ARN},
+			Condition: Condition{"StringEquals": {"secretsmanager:VersionStage": {labelPending}}}},
+	}
+}
+
+// Reader is an application that reads a secret.
+type Reader struct {
+	Secret    Secret
+	Principal string   // its role, by ARN: for the policies of resources
+	Labels    []string // that it may ask for; nil: AWSCURRENT
+}
+
+// IdentityPolicy is for the application's role. It reads what carries the labels,
+// asked for by label or not at all; a version asked for by id is denied, since no
+// condition can tell which label that one carries.
+func (r Reader) IdentityPolicy() Policy {
+	p := r.reading()
+	if r.Secret.Key != "" {
+		p = append(p, sid("UseTheKey", UseOfKey(r.Secret, "kms:Decrypt")))
+	}
+	return p
+}
+
+func (r Reader) reading() Policy {
+	labels := List(r.Labels)
+	if labels == nil {
+		labels = List{labelCurrent}
+	}
+	return Policy{
+		{Sid: "Read", Effect: "Allow", Action: List{"secretsmanager:GetSecretValue"}, Resource: List{r.Secret.ARN}, Condition: Condition{
+			"StringEqualsIfExists": {"secretsmanager:VersionStage": labels},
+			"Null":                 {"secretsmanager:VersionId": {"true"}},
+		}},
+		// Caches of AWS's client libraries ask which version is current.
+		{Sid: "Look", Effect: "Allow", Action: List{"secretsmanager:DescribeSecret"}, Resource: List{r.Secret.ARN}},
+	}
+}
+
+// ResourcePolicy is what the secret's own policy must say for an application of
+// another account.
+func (r Reader) ResourcePolicy() Policy {
+	p := r.reading()
+	for i := range p {
+		p[i] = p[i].To(r.Principal)
+	}
+	return p
+}
+
+// KeyPolicy is what to add to the policy of the secret's key for it.
+func (r Reader) KeyPolicy() Policy {
+	return Policy{sid("ReadWithTheKey", UseOfKey(r.Secret, "kms:Decrypt").To(r.Principal))}
+}
+
+// NoReplication denies replicating secrets to other Regions than those named; with
+// none named, to any. It is for identities or for an organization, and needs
+// another policy to allow the rest. CreateSecret is in it as on AWS's page, although
+// to create replicas along with a secret takes ReplicateSecretToRegions too.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
+func NoReplication(regions ...string) Policy {
+	s := Statement{Sid: "NoReplication", Effect: "Deny", Resource: List{"*"},
+		Action:    List{"secretsmanager:CreateSecret", "secretsmanager:ReplicateSecretToRegions"},
+		Condition: Condition{"Null": {"secretsmanager:AddReplicaRegions": {"false"}}}}
+	if len(regions) > 0 {
+		s.Condition = Condition{"ForAnyValue:StringNotEquals": {"secretsmanager:AddReplicaRegions": regions}}
+	}
+	return Policy{s}
+}
+
+func sid(name string, s Statement) Statement {
+	s.Sid = name
+	return s
+}
+
+// field is a part of an ARN: 3 the Region, 4 the account.
+func field(arn string, n int) string {
+	parts := strings.SplitN(arn, ":", 7)
+	if len(parts) <= n {
+		return ""
+	}
+	return parts[n]
+}
