@@ -1,0 +1,619 @@
+package strategytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// RotationFixture is a strategy, a secret and a server, for whole rotations with
+// something going wrong in them. Of StrategyFixture it needs Strategy, Current,
+// LogIn, and KeepsCurrent where it holds. Current must name its server in host and
+// port if there is Dial; and if TLS is on, the pieces that are cut are records.
+type RotationFixture struct {
+	StrategyFixture
+
+	// Dial reaches the server, for a Proxy to stand in between.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Silence says that the engine does not wait long for a server that says no
+	// more, so that it can be met at every piece.
+	Silence bool
+	// Tap is for a server without a network: ask is to be called when the server is
+	// about to do something, and when it has done it. An error ends the call.
+	Tap func(ask func(what string, after bool) error)
+
+	// Troubles are what a server can be in: read only, without a free connection,
+	// with the account locked by somebody's transaction. Each begins, for the users
+	// that a rotation is about, and is ended by what it returns. nil: there is no
+	// end to wait for (a restart).
+	Troubles map[string]func(ctx context.Context) (end func() error, err error)
+
+	// ServerLog gives everything the server has logged, at its most talkative.
+	ServerLog func() string
+	// Open opens the service that runs the rotation. nil: Local.
+	Open func(Setting) (Service, error)
+	// Close ends what is the fixture's alone. nil: there is nothing to end.
+	Close func()
+}
+
+// NewRotation makes a fixture, with an account that no other fixture has.
+type NewRotation func(ctx context.Context) (RotationFixture, error)
+
+// A Breach is a promise that was broken.
+type Breach string
+
+const (
+	LockedOut Breach = "locked out" // no labelled value logs in, or not AWSCURRENT with users that alternate
+	Leaked    Breach = "leaked"     // a secret is in something that people read
+	Panicked  Breach = "panicked"
+	Hung      Breach = "hung"
+	Stuck     Breach = "stuck"     // what was in the way is gone, and the next rotation still fails
+	Spoilt    Breach = "spoilt"    // a member of the secret changed that no rotation may change
+	LeftOpen  Breach = "left open" // a connection outlived its step
+)
+
+// Error makes a Breach usable with %w.
+func (b Breach) Error() string { return string(b) }
+
+// Breaches is all of them, in the order in which they are told.
+func Breaches() []Breach {
+	return []Breach{LockedOut, Leaked, Panicked, Hung, Stuck, Spoilt, LeftOpen}
+}
+
+// A Trial is one rotation in which one thing goes wrong.
+type Trial struct {
+	Group string // "crash", "API", "line", "trouble", "order"
+	Name  string
+	// Run is nil if every promise was kept, and else wraps each Breach.
+	Run func(ctx context.Context) error
+}
+
+// Trials finds out, by one rotation in which nothing goes wrong, where something
+// can, and gives a trial for each place and each thing. The error is that of the
+// one rotation.
+func Trials(ctx context.Context, fresh NewRotation) ([]Trial, error) {
+	w, err := walk(ctx, fresh)
+	if err != nil {
+		return nil, fmt.Errorf("a rotation in which nothing goes wrong: %w", err)
+	}
+	var trials []Trial
+	add := func(group, name string, run func(ctx context.Context, r *round) error) {
+		trials = append(trials, Trial{group, name, func(ctx context.Context) error { return within(ctx, fresh, run) }})
+	}
+	for _, m := range w.moments {
+		add("crash", "killed "+m.String(), func(ctx context.Context, r *round) error {
+			return r.survive(ctx, func(at moment) action { return action{die: at.n == m.n} })
+		})
+	}
+	for _, m := range w.moments {
+		switch {
+		case m.api && !m.after:
+			for _, f := range Faults() {
+				add("API", string(f)+" "+m.String(), func(ctx context.Context, r *round) error {
+					return r.survive(ctx, func(at moment) action {
+						if at.n == m.n {
+							return action{fault: f}
+						}
+						return action{}
+					})
+				})
+			}
+		case !m.api && w.Dial != nil:
+			verdicts := map[string]Verdict{"reset": Cut}
+			if w.Silence {
+				verdicts["silent"] = Mute
+			}
+			for what, v := range verdicts {
+				add("line", what+" "+m.String(), func(ctx context.Context, r *round) error {
+					return r.survive(ctx, func(at moment) action {
+						if at.n == m.n {
+							return action{verdict: v}
+						}
+						return action{}
+					})
+				})
+			}
+		case !m.api:
+			add("line", "an error "+m.String(), func(ctx context.Context, r *round) error {
+				return r.survive(ctx, func(at moment) action { return action{refuse: at.n == m.n} })
+			})
+		}
+	}
+	for _, step := range Steps() {
+		for name, begin := range w.troubles() {
+			add("trouble", fmt.Sprintf("%s in %s", name, step), func(ctx context.Context, r *round) error {
+				return r.trouble(ctx, step, name, begin)
+			})
+		}
+		for name, order := range orders() {
+			add("order", fmt.Sprintf("%s, at %s", name, step), func(ctx context.Context, r *round) error {
+				return r.at(ctx, step, func(ctx context.Context, step rotator.Step, invoke Invoke) error { return order(ctx, r, step, invoke) })
+			})
+		}
+	}
+	slices.SortStableFunc(trials, func(a, b Trial) int { return strings.Compare(a.Group, b.Group) })
+	return trials, nil
+}
+
+// TestRotation runs the trials as subtests, one after another. Where there are more
+// than limit it takes that many, evenly spread; 0: all.
+func TestRotation(t *testing.T, limit int, fresh NewRotation) {
+	trials, err := Trials(t.Context(), fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trial := range Spread(trials, limit) {
+		t.Run(trial.Group+"/"+trial.Name, func(t *testing.T) {
+			if err := trial.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Spread takes at most n, evenly. 0: all.
+func Spread[T any](all []T, n int) []T {
+	if n <= 0 || n >= len(all) {
+		return all
+	}
+	some := make([]T, n)
+	for i := range some {
+		some[i] = all[i*len(all)/n]
+	}
+	return some
+}
+
+// moment is a point of a rotation at which something can happen: before or after a
+// call of the API, or a piece of what is said on the line to the database.
+type moment struct {
+	n     int // 1, 2, ...
+	step  rotator.Step
+	api   bool
+	after bool // carried out, not yet answered
+	what  string
+}
+
+func (m moment) String() string {
+	when := "before"
+	if m.after {
+		when = "after"
+	}
+	return fmt.Sprintf("%s %s of %s (moment %d)", when, m.what, m.step, m.n)
+}
+
+// action is what happens at a moment. Zero: nothing.
+type action struct {
+	die     bool
+	fault   Fault
+	verdict Verdict
+	refuse  bool // the server fails
+}
+
+// round is a fixture in use.
+type round struct {
+	RotationFixture
+	vault
+	service Service
+	proxy   *Proxy
+	around  func(ctx context.Context, step rotator.Step, invoke Invoke) error // nil: just invoke
+
+	mu       sync.Mutex
+	step     rotator.Step
+	moments  []moment
+	act      func(moment) action // nil: nothing happens
+	blind    bool                // a trouble keeps clients out too: nobody asks
+	original secret.Document     // what may not change but for the password
+	breaches []error
+}
+
+// trialTime is when a trial counts as hanging: far more than any needs.
+const trialTime = 3 * time.Minute
+
+// within runs a trial in a fresh fixture, and takes account of what it left behind.
+func within(ctx context.Context, fresh NewRotation, run func(ctx context.Context, r *round) error) error {
+	ctx, cancel := context.WithTimeout(ctx, trialTime)
+	defer cancel()
+	r, err := newRound(ctx, fresh)
+	if err != nil {
+		return fmt.Errorf("fixture: %w", err)
+	}
+	defer r.close()
+	err, deaf := obeys(ctx, 30*time.Second, "the trial", func(ctx context.Context) error { return run(ctx, r) })
+	if ctx.Err() != nil || deaf != nil {
+		return fmt.Errorf("%w after %s: %w", Hung, trialTime, errors.Join(err, deaf))
+	}
+	return r.redact(errors.Join(err, r.verdict(ctx)))
+}
+
+func newRound(ctx context.Context, fresh NewRotation) (r *round, err error) {
+	f, err := fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r = &round{RotationFixture: f}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	if r.Changes == nil {
+		r.Changes = []string{"username", "password", "alternateUsername"}
+	}
+	current := f.Current
+	related := map[string]secret.Document{}
+	if id := current.Text(keySuperuser); id != "" && f.Related != nil {
+		if related[id], err = f.Related(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	if f.Dial != nil {
+		r.proxy = &Proxy{Dial: f.Dial, Tap: r.piece}
+		if err := r.proxy.Listen(); err != nil {
+			return nil, err
+		}
+		if current, err = r.lead(current); err != nil {
+			return nil, err
+		}
+		for id := range related {
+			if related[id], err = r.lead(related[id]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if f.Tap != nil {
+		f.Tap(r.tapped)
+	}
+	r.original = current
+	r.remember(current)
+	for _, d := range related {
+		r.remember(d)
+	}
+	open := f.Open
+	if open == nil {
+		open = Local
+	}
+	r.service, err = open(Setting{
+		Strategy: f.Strategy, Current: current, Related: related,
+		Call:   func(op string) Fault { return r.moment(moment{api: true, what: op}).fault },
+		Called: func(op string) { r.moment(moment{api: true, after: true, what: op}) },
+		Step:   func(ctx context.Context, step rotator.Step, invoke Invoke) error { return r.run(ctx, step, invoke) },
+	})
+	return r, err
+}
+
+func (r *round) close() {
+	if r.service != nil {
+		r.service.Close()
+	}
+	if r.proxy != nil {
+		r.proxy.Close()
+	}
+	if r.Close != nil {
+		r.Close()
+	}
+}
+
+// lead sends a value's logins to the proxy, and direct back to the server, where
+// clients go that nothing happens to.
+func (r *round) lead(d secret.Document) (secret.Document, error) {
+	if d.Text("tlsServerName") == "" {
+		d = d.Set("tlsServerName", d.Text("host"))
+	}
+	return member(d.Set("host", "127.0.0.1"), "port", r.proxy.Port())
+}
+
+func (r *round) direct(d secret.Document) (secret.Document, error) {
+	if r.proxy == nil {
+		return d, nil
+	}
+	port, ok := r.Current.Int("port")
+	if !ok {
+		return d, errors.New("fixture: Current has no port")
+	}
+	return member(d.Set("host", r.Current.Text("host")), "port", port)
+}
+
+func (r *round) remember(d secret.Document) {
+	r.keep(d.Secrets()...)
+}
+
+// run is a step. What the trial did to the line ends with it.
+func (r *round) run(ctx context.Context, step rotator.Step, invoke Invoke) error {
+	r.mu.Lock()
+	r.step = step
+	r.mu.Unlock()
+	if r.proxy != nil {
+		defer r.proxy.Hang(false)
+	}
+	if r.around != nil {
+		return r.around(ctx, step, invoke)
+	}
+	return invoke(ctx, step)
+}
+
+func (r *round) piece(p Piece) Verdict {
+	m := moment{what: "a piece for the database", after: p.FromServer}
+	if p.FromServer {
+		m.what = "the database had carried out a piece"
+	}
+	if p.Opening {
+		m.what = "a connection to the database"
+	}
+	a := r.moment(m)
+	if a.die {
+		return Cut
+	}
+	return a.verdict
+}
+
+// errServer is a server that fails, where the engine under test is one.
+var errServer = fmt.Errorf("%w: the server failed", rotator.Unreachable)
+
+func (r *round) tapped(what string, after bool) error {
+	if r.moment(moment{what: what, after: after}).refuse {
+		return errServer
+	}
+	return nil
+}
+
+// moment is where everything is asked and judged. It returns when what was to
+// happen has happened.
+func (r *round) moment(m moment) action {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m.n, m.step = len(r.moments)+1, r.step
+	r.moments = append(r.moments, m)
+	r.judge(m.String())
+	if r.act == nil {
+		return action{}
+	}
+	a := r.act(m)
+	if a.die {
+		if r.proxy != nil {
+			r.proxy.Hang(true)
+		}
+		r.service.Kill()
+		if m.api {
+			a.fault = LostCall // nobody is there to hear of it
+		}
+	}
+	return a
+}
+
+// judge logs in with what is labelled, and writes down a breach. The caller holds
+// the lock.
+func (r *round) judge(when string) {
+	if r.blind || r.service == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), trialTime)
+	defer cancel()
+	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
+		d := r.service.Label(label)
+		if d.IsZero() {
+			continue
+		}
+		r.remember(d)
+		switch err := r.logIn(ctx, d); {
+		case err == nil:
+			return
+		case rotator.KindOf(err) != rotator.LoginRejected:
+			r.breaches = append(r.breaches, fmt.Errorf("%s: whether %s logs in could not be seen: %w", when, label, err))
+			return
+		case r.KeepsCurrent:
+			r.breaches = append(r.breaches, fmt.Errorf("%s: %w: %s is refused", when, LockedOut, label))
+			return
+		}
+	}
+	r.breaches = append(r.breaches, fmt.Errorf("%s: %w: no labelled value logs in", when, LockedOut))
+}
+
+func (r *round) logIn(ctx context.Context, d secret.Document) error {
+	d, err := r.direct(d)
+	if err != nil {
+		return err
+	}
+	return r.LogIn(ctx, d)
+}
+
+// survive rotates with something happening, then without, and looks at what has
+// become of everything.
+func (r *round) survive(ctx context.Context, act func(moment) action) error {
+	r.mu.Lock()
+	r.act = act
+	r.mu.Unlock()
+	err := r.service.Rotate(ctx, 1)
+	return r.finish(ctx, err)
+}
+
+// finish tries again, as the service does, if a rotation had an error.
+func (r *round) finish(ctx context.Context, failed error) error {
+	r.mu.Lock()
+	r.act, r.blind = nil, false
+	r.judge("afterwards")
+	r.mu.Unlock()
+	if failed != nil {
+		if err := r.service.Rotate(ctx, 1); err != nil {
+			return fmt.Errorf("%w: after %q, the retry: %w", Stuck, failed, err)
+		}
+	}
+	return nil
+}
+
+// verdict looks at the end of a trial.
+func (r *round) verdict(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []error
+	current := r.service.Label(rotator.LabelCurrent)
+	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
+		r.remember(r.service.Label(label))
+	}
+	if err := r.logIn(ctx, current); err != nil {
+		found = append(found, fmt.Errorf("at the end: %w: AWSCURRENT: %w", LockedOut, err))
+	}
+	if current.Password().Equal(r.original.Password()) {
+		found = append(found, fmt.Errorf("at the end: %w: the password is still the old one", Stuck))
+	}
+	if err := sameBut(r.Changes, r.original, current); err != nil {
+		found = append(found, fmt.Errorf("at the end: %w: %w", Spoilt, err))
+	}
+	output := r.service.Output()
+	if r.leaks(output) {
+		found = append(found, fmt.Errorf("%w: a password is in the output of the function", Leaked))
+	}
+	if strings.Contains(output, "panic") {
+		found = append(found, fmt.Errorf("%w", Panicked))
+	}
+	if r.ServerLog != nil && r.leaks(r.ServerLog()) {
+		found = append(found, fmt.Errorf("%w: a password is in the log of the server", Leaked))
+	}
+	if r.proxy != nil {
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		if err := r.proxy.Idle(ctx); err != nil {
+			found = append(found, fmt.Errorf("%w: %w", LeftOpen, err))
+		}
+	}
+	return errors.Join(append(r.breaches, found...)...)
+}
+
+// walk is the rotation in which nothing goes wrong.
+func walk(ctx context.Context, fresh NewRotation) (w *round, err error) {
+	err = within(ctx, fresh, func(ctx context.Context, r *round) error {
+		w = r
+		return r.service.Rotate(ctx, 1)
+	})
+	return w, err
+}
+
+// troubles are those of the fixture, and those that a line can have for a whole step.
+func (r *round) troubles() map[string]func(r *round, ctx context.Context) (func() error, error) {
+	all := map[string]func(r *round, ctx context.Context) (func() error, error){}
+	for name := range r.Troubles {
+		all[name] = func(r *round, ctx context.Context) (func() error, error) { return r.Troubles[name](ctx) }
+	}
+	if r.proxy == nil {
+		return all
+	}
+	all["connections refused"] = func(r *round, _ context.Context) (func() error, error) {
+		r.proxy.Hang(true)
+		return func() error { r.proxy.Hang(false); return nil }, nil
+	}
+	all["a slow drip"] = func(r *round, _ context.Context) (func() error, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.act = func(moment) action { return action{verdict: Drip} }
+		return func() error { return nil }, nil
+	}
+	return all
+}
+
+// trouble holds while a step runs, and is over when the service tries again. What
+// keeps the function out may keep clients out, and so nobody asks meanwhile.
+func (r *round) trouble(ctx context.Context, during rotator.Step, name string, begin func(*round, context.Context) (func() error, error)) error {
+	return r.at(ctx, during, func(ctx context.Context, step rotator.Step, invoke Invoke) error {
+		r.see(false)
+		end, err := begin(r, ctx)
+		if err != nil {
+			return fmt.Errorf("fixture: %s: %w", name, err)
+		}
+		failed := invoke(ctx, step)
+		if end != nil {
+			if err := end(); err != nil {
+				return fmt.Errorf("fixture: end of %s: %w", name, err)
+			}
+		}
+		r.see(true)
+		return failed
+	})
+}
+
+func (r *round) see(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.blind = !on
+	if on {
+		r.act = nil
+		r.judge("after a trouble")
+	}
+}
+
+// at rotates with something else in place of one step.
+func (r *round) at(ctx context.Context, which rotator.Step, instead func(ctx context.Context, step rotator.Step, invoke Invoke) error) error {
+	r.around = func(ctx context.Context, step rotator.Step, invoke Invoke) error {
+		if step != which {
+			return invoke(ctx, step)
+		}
+		return instead(ctx, step, invoke)
+	}
+	err := r.service.Rotate(ctx, 1)
+	r.around = nil
+	return r.finish(ctx, err)
+}
+
+// An order is other than that in which the service calls the steps of a rotation.
+type order func(ctx context.Context, r *round, step rotator.Step, invoke Invoke) error
+
+func orders() map[string]order {
+	return map[string]order{
+		"a duplicate after it": func(ctx context.Context, _ *round, step rotator.Step, invoke Invoke) error {
+			return errors.Join(invoke(ctx, step), wrapf(invoke(ctx, step), "the duplicate"))
+		},
+		"a duplicate at once": func(ctx context.Context, _ *round, step rotator.Step, invoke Invoke) error {
+			other := make(chan error, 1)
+			go func() { other <- invoke(ctx, step) }()
+			return errors.Join(invoke(ctx, step), wrapf(<-other, "the duplicate"))
+		},
+		"the steps before it again": func(ctx context.Context, _ *round, step rotator.Step, invoke Invoke) error {
+			for _, s := range Steps()[:slices.Index(Steps(), step)] {
+				invoke(ctx, s) // may fail, and may do no harm
+			}
+			return invoke(ctx, step)
+		},
+		"the steps after it too early": func(ctx context.Context, _ *round, step rotator.Step, invoke Invoke) error {
+			// But for finishSecret: that testSecret has passed it takes from the service,
+			// which calls it then alone. To log in once more would cost every rotation a
+			// call and a login.
+			for _, s := range Steps()[slices.Index(Steps(), step)+1:] {
+				if s != rotator.FinishSecret {
+					invoke(ctx, s)
+				}
+			}
+			return invoke(ctx, step)
+		},
+		"a value stored by hand before it": edited,
+	}
+}
+
+// edited has a person store the credentials that work, with a member of their own,
+// when a step is about to be called. The next rotation begins from there.
+func edited(ctx context.Context, r *round, step rotator.Step, invoke Invoke) error {
+	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending} {
+		d := r.service.Label(label)
+		if d.IsZero() || r.logIn(ctx, d) != nil {
+			continue
+		}
+		d = d.Set("editedByHand", "yes")
+		if err := r.service.Edit(ctx, d); err != nil {
+			return fmt.Errorf("fixture: edit: %w", err)
+		}
+		r.mu.Lock()
+		r.original = d
+		r.mu.Unlock()
+		break
+	}
+	if err := invoke(ctx, step); err != nil {
+		return err
+	}
+	return errors.New("the rotation was abandoned")
+}

@@ -1,0 +1,391 @@
+package strategytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// A Service is one secret in Secrets Manager and the function that rotates it. The
+// suite for rotations has one of its own, in this process (see Local). Package
+// testutil/prove has another, with a real function that can really be killed.
+type Service interface {
+	// Rotate begins a rotation, or goes on with the one that is not complete, and
+	// tries it so many times. nil: it is complete.
+	Rotate(ctx context.Context, attempts int) error
+	// Edit stores a value by hand, which becomes AWSCURRENT.
+	Edit(ctx context.Context, d secret.Document) error
+	// Label gives the value under a label; zero: there is none.
+	Label(label string) secret.Document
+	// Kill ends the process that runs the function, whatever it is doing, and
+	// returns when it can do nothing more. The next step runs in another.
+	Kill()
+	// Output is everything that the function has printed and answered.
+	Output() string
+	Close() error
+}
+
+// Setting is what a Service is opened with. Its functions may be called by many
+// goroutines at once.
+type Setting struct {
+	Strategy rotator.Strategy // for a service that runs it in this process
+	Current  secret.Document
+	Related  map[string]secret.Document // other secrets that Current names, by id
+
+	// Call is asked before each API call of the function, and Called told when it
+	// was carried out and not yet answered.
+	Call   func(operation string) Fault
+	Called func(operation string)
+	// Step runs in place of each step; invoke calls the function.
+	Step func(ctx context.Context, step rotator.Step, invoke Invoke) error
+}
+
+// Invoke calls the function once, for the version that is being rotated.
+type Invoke func(ctx context.Context, step rotator.Step) error
+
+// Fault is what goes wrong with one API call.
+type Fault string
+
+const (
+	NoFault     Fault = ""
+	Throttled   Fault = "throttled"
+	ServerError Fault = "server error"
+	Expired     Fault = "expired credentials"
+	Denied      Fault = "access denied"
+	KeyDisabled Fault = "key disabled"
+	Stale       Fault = "stale read"
+	Slow        Fault = "slow"
+	LostAnswer  Fault = "lost answer" // carried out, and never answered
+	LostCall    Fault = "lost call"   // neither
+)
+
+// Faults is all of them.
+func Faults() []Fault {
+	return []Fault{Throttled, ServerError, Expired, Denied, KeyDisabled, Stale, Slow, LostAnswer, LostCall}
+}
+
+// slowness is how late a slow call is.
+const slowness = 30 * time.Millisecond
+
+// Steps are the steps of a rotation, in order.
+func Steps() []rotator.Step {
+	return []rotator.Step{rotator.CreateSecret, rotator.SetSecret, rotator.TestSecret, rotator.FinishSecret}
+}
+
+// Local is a Service in this process. It keeps the service's rules of versions and
+// labels, as far as rotations come across them. A process that was killed is one
+// whose calls are no longer carried out; its database sees the same as of a real
+// one if the lines to it are cut.
+func Local(s Setting) (Service, error) {
+	l := &local{Setting: s, state: state{map[string]secret.Document{"v1": s.Current}, map[string]string{rotator.LabelCurrent: "v1"}}}
+	l.before = l.snapshot()
+	return l, nil
+}
+
+const localARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3"
+
+type local struct {
+	Setting
+
+	mu sync.Mutex
+	state
+	before state // as it was until the latest write
+	made   int   // versions so far
+	kill   map[*life]bool
+	output strings.Builder
+}
+
+type state struct {
+	values map[string]secret.Document // by version
+	labels map[string]string          // the version that has it
+}
+
+func (s state) snapshot() state { return state{maps.Clone(s.values), maps.Clone(s.labels)} }
+
+// life is that of one process, from an invocation to its end.
+type life struct {
+	*local
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func (l *local) Rotate(ctx context.Context, attempts int) (err error) {
+	version := l.begin()
+	for range attempts {
+		if err = l.attempt(ctx, version); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// begin gives the version that is pending, or makes an empty one.
+func (l *local) begin() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pending, ok := l.labels[rotator.LabelPending]
+	if ok && pending != l.labels[rotator.LabelCurrent] {
+		return pending
+	}
+	l.made++
+	id := fmt.Sprintf("version-%s-%012d", unique()+unique(), l.made)
+	l.before = l.snapshot()
+	l.labels[rotator.LabelPending] = id
+	return id
+}
+
+func (l *local) attempt(ctx context.Context, version string) error {
+	for _, step := range Steps() {
+		if l.holder(rotator.LabelPending) != version && l.holder(rotator.LabelCurrent) != version {
+			return errors.New("service: the rotation was abandoned")
+		}
+		err := l.Step(ctx, step, func(ctx context.Context, step rotator.Step) error { return l.invoke(ctx, step, version) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", step, err)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.labels[rotator.LabelCurrent] != version {
+		return errors.New("service: every step has succeeded, and AWSCURRENT has not moved")
+	}
+	delete(l.labels, rotator.LabelPending)
+	return nil
+}
+
+func (l *local) holder(label string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.labels[label]
+}
+
+// errKilled is how the service learns of a process that was killed.
+var errKilled = errors.New("service: the process was killed")
+
+func (l *local) invoke(ctx context.Context, step rotator.Step, version string) error {
+	p := &life{local: l}
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	defer p.cancel()
+	l.mu.Lock()
+	if l.kill == nil {
+		l.kill = map[*life]bool{}
+	}
+	l.kill[p] = true
+	l.mu.Unlock()
+	err := rotator.Rotator{
+		Store: p, Strategy: l.Strategy, Reread: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print,
+	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: localARN, Version: version, RotationToken: secret.NewPassword("token-" + unique())})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.kill, p)
+	if p.dead() {
+		return errKilled
+	}
+	return err
+}
+
+func (l *local) print(_ context.Context, r rotator.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(&l.output, "%s %s %s %v\n", r.Step, r.Outcome, r.Kind, r.Notes)
+	if r.Err != nil {
+		fmt.Fprintf(&l.output, "%v\n%+v\n%#v\n", r.Err, r.Err, r.Err)
+	}
+	if r.Report != nil {
+		fmt.Fprintf(&l.output, "%+v\n", *r.Report)
+	}
+	if r.Stack != "" {
+		fmt.Fprintf(&l.output, "panic\n%s\n", r.Stack)
+	}
+}
+
+func (l *local) Output() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.output.String()
+}
+
+func (l *local) Kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p := range l.kill {
+		p.cancel()
+	}
+}
+
+func (l *local) Close() error { return nil }
+
+func (l *local) Label(label string) secret.Document {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.values[l.labels[label]]
+}
+
+func (l *local) Edit(_ context.Context, d secret.Document) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.made++
+	id := fmt.Sprintf("edited-%d", l.made)
+	l.before = l.snapshot()
+	l.values[id] = d
+	l.promote(id)
+	delete(l.labels, rotator.LabelPending) // a rotation that was under way is abandoned
+	return nil
+}
+
+// promote moves AWSCURRENT; the caller holds the lock.
+func (l *local) promote(id string) {
+	l.labels[rotator.LabelPrevious] = l.labels[rotator.LabelCurrent]
+	l.labels[rotator.LabelCurrent] = id
+}
+
+func (p *life) dead() bool { return p.ctx.Err() != nil }
+
+// call does to one call what Call says, and carries it out. work holds the lock and
+// is given the state to answer from.
+func (p *life) call(ctx context.Context, operation string, write, key bool, work func(state) error) error {
+	if p.dead() {
+		return fmt.Errorf("%w: %w", rotator.Unreachable, errKilled)
+	}
+	fault := p.Call(operation)
+	err := p.refusal(ctx, fault, key)
+	if err != nil || p.dead() {
+		return errors.Join(err, p.ctx.Err())
+	}
+	p.mu.Lock()
+	from := p.state
+	if fault == Stale && !write {
+		from = p.before
+	}
+	if before := p.snapshot(); write {
+		if err = work(from); err == nil {
+			p.before = before
+		}
+	} else {
+		err = work(from)
+	}
+	p.mu.Unlock()
+	p.Called(operation)
+	switch {
+	case p.dead():
+		return fmt.Errorf("%w: %w", rotator.Unreachable, errKilled)
+	case fault == LostAnswer:
+		return fmt.Errorf("%s: %w: no answer", operation, rotator.Unreachable)
+	}
+	return err
+}
+
+func (p *life) refusal(ctx context.Context, f Fault, key bool) error {
+	switch f {
+	case Throttled, ServerError:
+		return fmt.Errorf("%w: %s", rotator.Throttled, f)
+	case Expired, Denied:
+		return fmt.Errorf("%w: %s", rotator.Forbidden, f)
+	case LostCall:
+		return fmt.Errorf("%w: %s", rotator.Unreachable, f)
+	case KeyDisabled:
+		if key {
+			return fmt.Errorf("%w: %s", rotator.Forbidden, f)
+		}
+	case Slow:
+		timer := time.NewTimer(slowness)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", rotator.OutOfTime, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Describe implements rotator.Store, as do the next three.
+func (p *life) Describe(ctx context.Context, id string) (m rotator.Metadata, err error) {
+	err = p.call(ctx, "DescribeSecret", false, false, func(s state) error {
+		on := true
+		m = rotator.Metadata{ARN: id, Name: "suite", RotationEnabled: &on, Labels: map[string][]string{}}
+		for label, version := range s.labels {
+			m.Labels[version] = append(m.Labels[version], label)
+		}
+		return nil
+	})
+	return m, err
+}
+
+func (p *life) Value(ctx context.Context, id string, v rotator.Version) (val rotator.Value, err error) {
+	err = p.call(ctx, "GetSecretValue", false, true, func(s state) error {
+		if id != localARN {
+			d, ok := p.Related[id]
+			if !ok {
+				return fmt.Errorf("secret %s: %w", id, rotator.NotFound)
+			}
+			val = rotator.Value{VersionID: "v1", Document: d}
+			return nil
+		}
+		label := v.Label
+		if label == "" && v.ID == "" {
+			label = rotator.LabelCurrent
+		}
+		version := v.ID
+		if version == "" {
+			version = s.labels[label]
+		}
+		d, filled := s.values[version]
+		_, labelled := s.labelsOf(version)
+		switch {
+		case !filled && !labelled, !filled:
+			return fmt.Errorf("version %q: %w", version, rotator.NotFound)
+		case label != "" && s.labels[label] != version:
+			return fmt.Errorf("version %q: %w: it is not labelled %s", version, rotator.Conflict, label)
+		}
+		val = rotator.Value{VersionID: version, Document: d}
+		return nil
+	})
+	return val, err
+}
+
+func (s state) labelsOf(version string) (labels []string, any bool) {
+	for label, v := range s.labels {
+		if v == version {
+			labels = append(labels, label)
+		}
+	}
+	slices.Sort(labels)
+	return labels, labels != nil
+}
+
+func (p *life) Put(ctx context.Context, put rotator.Put) error {
+	return p.call(ctx, "PutSecretValue", true, true, func(s state) error {
+		if old, ok := s.values[put.Version]; ok {
+			if old.Equal(put.Document) {
+				return nil
+			}
+			return fmt.Errorf("%w: the version has another value already", rotator.Conflict)
+		}
+		s.values[put.Version] = put.Document
+		s.labels[rotator.LabelPending] = put.Version
+		return nil
+	})
+}
+
+func (p *life) Promote(ctx context.Context, _, to, from string) error {
+	return p.call(ctx, "UpdateSecretVersionStage", true, false, func(s state) error {
+		_, known := s.labelsOf(to)
+		switch _, filled := s.values[to]; {
+		case !known && !filled:
+			return fmt.Errorf("version %q: %w", to, rotator.NotFound)
+		case s.labels[rotator.LabelCurrent] != from:
+			return fmt.Errorf("%w: AWSCURRENT is not on version %q", rotator.Conflict, from)
+		}
+		p.promote(to)
+		return nil
+	})
+}
