@@ -122,7 +122,14 @@ type unit []string
 // find gives every occurrence, overlapping ones too.
 func (p pattern) find(text string) []span {
 	var found []span
+	var first [256]bool // the bytes that it can begin with: most places need no second look
+	for _, way := range p[0] {
+		first[way[0]] = true
+	}
 	for start := range len(text) {
+		if !first[text[start]] {
+			continue
+		}
 		if end, ok := p.match(text, start); ok {
 			found = append(found, span{start, end})
 		}

@@ -32,10 +32,10 @@ type RotationFixture struct {
 	Tap func(ask func(what string, after bool) error)
 
 	// Troubles are what a server can be in: read only, without a free connection,
-	// with the account locked by somebody's transaction. Each begins, for the users
-	// that a rotation is about, and is ended by what it returns. nil: there is no
-	// end to wait for (a restart).
-	Troubles map[string]func(ctx context.Context) (end func() error, err error)
+	// with the account locked by somebody's transaction.
+	Troubles map[string]Trouble
+	// Restart restarts the server, and returns when it is ready.
+	Restart func(ctx context.Context) error
 
 	// ServerLog gives everything the server has logged, at its most talkative.
 	ServerLog func() string
@@ -47,6 +47,10 @@ type RotationFixture struct {
 
 // NewRotation makes a fixture, with an account that no other fixture has.
 type NewRotation func(ctx context.Context) (RotationFixture, error)
+
+// A Trouble begins, for the users that the fixture is about, and is ended by what
+// it returns.
+type Trouble func(ctx context.Context) (end func() error, err error)
 
 // A Breach is a promise that was broken.
 type Breach string
@@ -112,6 +116,11 @@ func Trials(ctx context.Context, fresh NewRotation) ([]Trial, error) {
 			if w.Silence {
 				verdicts["silent"] = Mute
 			}
+			if w.Restart != nil {
+				add("trouble", "a restart "+m.String(), func(ctx context.Context, r *round) error {
+					return r.survive(ctx, func(at moment) action { return action{restart: at.n == m.n} })
+				})
+			}
 			for what, v := range verdicts {
 				add("line", what+" "+m.String(), func(ctx context.Context, r *round) error {
 					return r.survive(ctx, func(at moment) action {
@@ -131,7 +140,7 @@ func Trials(ctx context.Context, fresh NewRotation) ([]Trial, error) {
 	for _, step := range Steps() {
 		for name, begin := range w.troubles() {
 			add("trouble", fmt.Sprintf("%s in %s", name, step), func(ctx context.Context, r *round) error {
-				return r.trouble(ctx, step, name, begin)
+				return r.trouble(ctx, step, name, begin(r))
 			})
 		}
 		for name, order := range orders() {
@@ -196,6 +205,7 @@ type action struct {
 	fault   Fault
 	verdict Verdict
 	refuse  bool // the server fails
+	restart bool // the server restarts
 }
 
 // round is a fixture in use.
@@ -382,8 +392,11 @@ func (r *round) moment(m moment) action {
 			r.proxy.Hang(true)
 		}
 		r.service.Kill()
-		if m.api {
-			a.fault = LostCall // nobody is there to hear of it
+		a.fault = ServerError // not carried out; nobody is there to hear of it
+	}
+	if a.restart {
+		if err := r.Restart(context.Background()); err != nil {
+			r.breaches = append(r.breaches, fmt.Errorf("fixture: restart: %w", err))
 		}
 	}
 	return a
@@ -497,41 +510,43 @@ func walk(ctx context.Context, fresh NewRotation) (w *round, err error) {
 }
 
 // troubles are those of the fixture, and those that a line can have for a whole step.
-func (r *round) troubles() map[string]func(r *round, ctx context.Context) (func() error, error) {
-	all := map[string]func(r *round, ctx context.Context) (func() error, error){}
+func (r *round) troubles() map[string]func(*round) Trouble {
+	all := map[string]func(*round) Trouble{}
 	for name := range r.Troubles {
-		all[name] = func(r *round, ctx context.Context) (func() error, error) { return r.Troubles[name](ctx) }
+		all[name] = func(r *round) Trouble { return r.Troubles[name] }
 	}
 	if r.proxy == nil {
 		return all
 	}
-	all["connections refused"] = func(r *round, _ context.Context) (func() error, error) {
-		r.proxy.Hang(true)
-		return func() error { r.proxy.Hang(false); return nil }, nil
+	all["connections refused"] = func(r *round) Trouble {
+		return func(context.Context) (func() error, error) {
+			r.proxy.Hang(true)
+			return func() error { r.proxy.Hang(false); return nil }, nil
+		}
 	}
-	all["a slow drip"] = func(r *round, _ context.Context) (func() error, error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.act = func(moment) action { return action{verdict: Drip} }
-		return func() error { return nil }, nil
+	all["a slow drip"] = func(r *round) Trouble {
+		return func(context.Context) (func() error, error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.act = func(moment) action { return action{verdict: Drip} }
+			return func() error { return nil }, nil
+		}
 	}
 	return all
 }
 
 // trouble holds while a step runs, and is over when the service tries again. What
 // keeps the function out may keep clients out, and so nobody asks meanwhile.
-func (r *round) trouble(ctx context.Context, during rotator.Step, name string, begin func(*round, context.Context) (func() error, error)) error {
+func (r *round) trouble(ctx context.Context, during rotator.Step, name string, begin Trouble) error {
 	return r.at(ctx, during, func(ctx context.Context, step rotator.Step, invoke Invoke) error {
 		r.see(false)
-		end, err := begin(r, ctx)
+		end, err := begin(ctx)
 		if err != nil {
 			return fmt.Errorf("fixture: %s: %w", name, err)
 		}
 		failed := invoke(ctx, step)
-		if end != nil {
-			if err := end(); err != nil {
-				return fmt.Errorf("fixture: end of %s: %w", name, err)
-			}
+		if err := end(); err != nil {
+			return fmt.Errorf("fixture: end of %s: %w", name, err)
 		}
 		r.see(true)
 		return failed

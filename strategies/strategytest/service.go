@@ -197,10 +197,12 @@ func (l *local) print(_ context.Context, r rotator.Record) {
 	defer l.mu.Unlock()
 	fmt.Fprintf(&l.output, "%s %s %s %v\n", r.Step, r.Outcome, r.Kind, r.Notes)
 	if r.Err != nil {
-		fmt.Fprintf(&l.output, "%v\n%+v\n%#v\n", r.Err, r.Err, r.Err)
+		fmt.Fprintf(&l.output, "%v\n", r.Err)
 	}
 	if r.Report != nil {
-		fmt.Fprintf(&l.output, "%+v\n", *r.Report)
+		for _, f := range r.Report.Findings {
+			fmt.Fprintf(&l.output, "%s %s %v\n", f.ID, f.Detail, f.Why)
+		}
 	}
 	if r.Stack != "" {
 		fmt.Fprintf(&l.output, "panic\n%s\n", r.Stack)

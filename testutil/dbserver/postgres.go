@@ -375,3 +375,14 @@ func initdb(ctx context.Context, bin, dir string) error {
 	}
 	return nil
 }
+
+// Restart ends every session and the server, and starts it again on the same port. It returns when the server is ready.
+func (s *Server) Restart(ctx context.Context) error {
+	if err := s.stop(); err != nil {
+		return fmt.Errorf("restart: %w", err)
+	}
+	if err := s.start([]string{filepath.Join(s.bin, "postgres"), "-D", s.DataDir, "-p", strconv.Itoa(s.Port)}, serverEnv()); err != nil {
+		return fmt.Errorf("restart: %w", err)
+	}
+	return s.await(ctx, s.ready)
+}

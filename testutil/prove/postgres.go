@@ -1,0 +1,249 @@
+package prove
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// Mode is one of the strategies, as the engines of this project offer it.
+type Mode struct {
+	Name         string
+	Handler      string // after the engine's name and a dash: a folder of handlers
+	Env          []string
+	KeepsCurrent bool
+	Strategy     func(e strategies.CloningEngine) rotator.Strategy
+}
+
+// Modes is all of them.
+func Modes() []Mode {
+	return []Mode{
+		{Name: "single user", Handler: "single-user",
+			Strategy: func(e strategies.CloningEngine) rotator.Strategy { return strategies.SingleUser{Engine: e} }},
+		{Name: "through superuser", Handler: "single-user", Env: []string{"SINGLE_USER_THROUGH_SUPERUSER=true"},
+			Strategy: func(e strategies.CloningEngine) rotator.Strategy {
+				return strategies.SingleUser{Engine: e, ThroughSuperuser: true}
+			}},
+		{Name: "alternating users", Handler: "alternating-users", KeepsCurrent: true,
+			Strategy: func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} }},
+	}
+}
+
+// superuserARN names the superuser's secret in every fixture.
+const superuserARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:superuser-a1b2c3"
+
+// Postgres is PostgreSQL for rotations. The line to it is plain, so that what is
+// cut is what the protocol says in one breath; that TLS holds is proved elsewhere.
+type Postgres struct {
+	Server  *dbserver.Server
+	Standby *dbserver.Server // nil: nothing fails over
+	Mode    Mode
+	// Bootstrap is the function; "": the strategy runs in this process, with an
+	// engine that does not wait long for a silent server.
+	Bootstrap string
+}
+
+// Rotation makes a fixture with a pair of roles of its own.
+func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, error) {
+	id := strings.ToLower(rand.Text()[:10])
+	app, boss := "app_"+id, "boss_"+id
+	users := map[string]string{app: "canary-" + rand.Text(), boss: "canary-" + rand.Text()}
+	err := p.Server.Exec(ctx,
+		"CREATE ROLE "+app+" LOGIN PASSWORD '"+users[app]+"'",
+		"CREATE ROLE "+boss+" LOGIN CREATEROLE PASSWORD '"+users[boss]+"'",
+		"GRANT "+app+" TO "+boss+" WITH ADMIN OPTION")
+	if err != nil {
+		return strategytest.RotationFixture{}, err
+	}
+	current, err := p.document(app, users[app], "colour", "blue")
+	if err != nil {
+		return strategytest.RotationFixture{}, err
+	}
+	superuser, err := p.document(boss, users[boss])
+	if err != nil {
+		return strategytest.RotationFixture{}, err
+	}
+	var target atomic.Pointer[dbserver.Server]
+	target.Store(p.Server)
+	log, err := os.Stat(p.Server.LogFile)
+	if err != nil {
+		return strategytest.RotationFixture{}, err
+	}
+	limits := 5 * time.Second
+	if p.Bootstrap == "" {
+		limits = 150 * time.Millisecond
+	}
+	f := strategytest.RotationFixture{
+		StrategyFixture: strategytest.StrategyFixture{
+			Strategy:     p.Mode.Strategy(postgres.Engine{DialTimeout: limits, HandshakeTimeout: limits, StatementTimeout: limits}),
+			Current:      current,
+			LogIn:        p.logIn,
+			KeepsCurrent: p.Mode.KeepsCurrent,
+			Related: func(_ context.Context, id string) (secret.Document, error) {
+				if id != superuserARN {
+					return secret.Document{}, rotator.NotFound
+				}
+				return superuser, nil
+			},
+		},
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			s := target.Load()
+			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+		},
+		Silence:   p.Bootstrap == "",
+		Restart:   p.Server.Restart,
+		ServerLog: func() string { return tail(p.Server.LogFile, log.Size()) },
+		Troubles: map[string]strategytest.Trouble{
+			"no free connection":            p.full(app, boss),
+			"the accounts are being edited": p.locked(app, boss),
+		},
+	}
+	if p.Standby != nil {
+		f.Troubles["failed over to a reader"] = p.failedOver(&target)
+	}
+	if p.Bootstrap != "" {
+		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 20 * time.Second}.Open
+	}
+	return f, nil
+}
+
+// tail is a file from an offset on.
+func tail(file string, from int64) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.NewSectionReader(f, from, math.MaxInt64-from))
+	return string(text) + fmt.Sprint(err)
+}
+
+func (p Postgres) document(user, password string, more ...string) (secret.Document, error) {
+	m := map[string]any{
+		"engine": "postgres", "host": p.Server.Host, "port": p.Server.Port, "dbname": "postgres", "ssl": false,
+		"username": user, "password": password, "masterarn": superuserARN,
+	}
+	for i := 0; i < len(more); i += 2 {
+		m[more[i]] = more[i+1]
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		return secret.Document{}, err
+	}
+	return secret.ParseDocument(string(text))
+}
+
+// logIn is a client's login.
+func (p Postgres) logIn(ctx context.Context, d secret.Document) error {
+	conn, err := p.Server.Connect(ctx, d.Text("username"), d.Password().Reveal(), "postgres")
+	var refused *pgconn.PgError
+	switch {
+	case errors.As(err, &refused) && refused.Code == "28P01":
+		return fmt.Errorf("user %q: %w", d.Text("username"), rotator.LoginRejected)
+	case err != nil:
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+// full leaves the roles no connection.
+func (p Postgres) full(roles ...string) strategytest.Trouble {
+	limit := func(ctx context.Context, n int) error {
+		for _, r := range roles {
+			for _, user := range []string{r, r + "_clone"} {
+				if err := p.Server.Exec(ctx, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", user, n)); err != nil && !missing(err) {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return func(ctx context.Context) (func() error, error) {
+		return func() error { return limit(ctx, -1) }, limit(ctx, 0)
+	}
+}
+
+func missing(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "42704"
+}
+
+// locked has a transaction of somebody's hold what a change of the roles needs.
+func (p Postgres) locked(roles ...string) strategytest.Trouble {
+	return func(ctx context.Context) (func() error, error) {
+		conn, err := p.Server.Admin(ctx, "postgres")
+		if err != nil {
+			return nil, err
+		}
+		all := []string{"BEGIN"}
+		for _, r := range roles {
+			all = append(all, "ALTER ROLE "+r+" SET work_mem = '5MB'")
+		}
+		for _, sql := range all {
+			if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+				return nil, errors.Join(err, conn.Close(ctx))
+			}
+		}
+		return func() error { return conn.Close(ctx) }, nil // and so ROLLBACK
+	}
+}
+
+// failedOver leads to a copy of the server that takes no changes, and back.
+func (p Postgres) failedOver(target *atomic.Pointer[dbserver.Server]) strategytest.Trouble {
+	return func(ctx context.Context) (func() error, error) {
+		if err := p.caughtUp(ctx); err != nil {
+			return nil, err
+		}
+		target.Store(p.Standby)
+		return func() error { target.Store(p.Server); return nil }, nil
+	}
+}
+
+// caughtUp waits until the standby knows what the server knows.
+func (p Postgres) caughtUp(ctx context.Context) error {
+	at, err := ask(ctx, p.Server, "SELECT pg_current_wal_lsn()::text")
+	if err != nil {
+		return err
+	}
+	for {
+		done, err := ask(ctx, p.Standby, "SELECT (pg_last_wal_replay_lsn() >= '"+at+"')::text")
+		if err != nil || done == "true" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func ask(ctx context.Context, s *dbserver.Server, sql string) (answer string, err error) {
+	conn, err := s.Admin(ctx, "postgres")
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	err = conn.QueryRow(ctx, sql).Scan(&answer)
+	return answer, err
+}

@@ -1,0 +1,51 @@
+package prove
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+)
+
+var built map[string]string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "quarterturn-prove-")
+	if err == nil {
+		built, err = stage.Build(context.Background(), filepath.Join(dir, "handlers"), "postgres-single-user", "postgres-alternating-users")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// TestPostgres is the quick form of what make prove does.
+func TestPostgres(t *testing.T) {
+	for _, m := range Modes() {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			server := dbserver.NewPostgres(t, dbserver.Options{})
+			standby, err := server.Standby(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer standby.Close()
+			p := Postgres{Server: server, Standby: standby, Mode: m}
+			t.Run("process", func(t *testing.T) {
+				p := p
+				p.Bootstrap = built["postgres-"+m.Handler]
+				strategytest.TestRotation(t, 20, p.Rotation)
+			})
+			t.Run("in process", func(t *testing.T) { strategytest.TestRotation(t, 50, p.Rotation) })
+		})
+	}
+}
