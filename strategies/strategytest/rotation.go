@@ -24,8 +24,9 @@ type RotationFixture struct {
 
 	// Dial reaches the server, for a Proxy to stand in between.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// Silence says that the engine does not wait long for a server that says no
-	// more, so that it can be met at every piece.
+	// Silence says that the step's context reaches the strategy, so that a server can
+	// fall silent at every piece without each being waited for. (A function in a
+	// process of its own waits for the engine's time limits.)
 	Silence bool
 	// Tap is for a server without a network: ask is to be called when the server is
 	// about to do something, and when it has done it. An error ends the call.
@@ -199,6 +200,14 @@ func (m moment) String() string {
 	return fmt.Sprintf("%s %s of %s (moment %d)", when, m.what, m.step, m.n)
 }
 
+// changes says whether anything may be otherwise than at the moment before.
+func (m moment) changes() bool {
+	return m.after && !(m.api && (m.what == "GetSecretValue" || m.what == "DescribeSecret"))
+}
+
+// patience is how long a silent server is waited for.
+const patience = 200 * time.Millisecond
+
 // action is what happens at a moment. Zero: nothing.
 type action struct {
 	die     bool
@@ -218,8 +227,10 @@ type round struct {
 
 	mu       sync.Mutex
 	step     rotator.Step
+	giveUp   context.CancelFunc // ends the step
 	moments  []moment
 	act      func(moment) action // nil: nothing happens
+	calm     bool                // nothing has happened yet: it is as in the rotation without trouble
 	blind    bool                // a trouble keeps clients out too: nobody asks
 	original secret.Document     // what may not change but for the password
 	breaches []error
@@ -241,7 +252,7 @@ func within(ctx context.Context, fresh NewRotation, run func(ctx context.Context
 	if ctx.Err() != nil || deaf != nil {
 		return fmt.Errorf("%w after %s: %w", Hung, trialTime, errors.Join(err, deaf))
 	}
-	return r.redact(errors.Join(err, r.verdict(ctx)))
+	return r.redact(errors.Join(err, r.verdict(ctx, err == nil)))
 }
 
 func newRound(ctx context.Context, fresh NewRotation) (r *round, err error) {
@@ -338,8 +349,10 @@ func (r *round) remember(d secret.Document) {
 
 // run is a step. What the trial did to the line ends with it.
 func (r *round) run(ctx context.Context, step rotator.Step, invoke Invoke) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	r.mu.Lock()
-	r.step = step
+	r.step, r.giveUp = step, cancel
 	r.mu.Unlock()
 	if r.proxy != nil {
 		defer r.proxy.Hang(false)
@@ -382,11 +395,17 @@ func (r *round) moment(m moment) action {
 	defer r.mu.Unlock()
 	m.n, m.step = len(r.moments)+1, r.step
 	r.moments = append(r.moments, m)
-	r.judge(m.String())
-	if r.act == nil {
-		return action{}
+	var a action
+	if r.act != nil {
+		a = r.act(m)
 	}
-	a := r.act(m)
+	r.calm = r.calm && a == action{}
+	if !r.calm && m.changes() {
+		r.judge(m.String())
+	}
+	if a.verdict == Mute {
+		time.AfterFunc(patience, r.giveUp)
+	}
 	if a.die {
 		if r.proxy != nil {
 			r.proxy.Hang(true)
@@ -442,7 +461,7 @@ func (r *round) logIn(ctx context.Context, d secret.Document) error {
 // become of everything.
 func (r *round) survive(ctx context.Context, act func(moment) action) error {
 	r.mu.Lock()
-	r.act = act
+	r.act, r.calm = act, true
 	r.mu.Unlock()
 	err := r.service.Rotate(ctx, 1)
 	return r.finish(ctx, err)
@@ -451,7 +470,7 @@ func (r *round) survive(ctx context.Context, act func(moment) action) error {
 // finish tries again, as the service does, if a rotation had an error.
 func (r *round) finish(ctx context.Context, failed error) error {
 	r.mu.Lock()
-	r.act, r.blind = nil, false
+	r.act, r.calm, r.blind = nil, false, false
 	r.judge("afterwards")
 	r.mu.Unlock()
 	if failed != nil {
@@ -462,19 +481,26 @@ func (r *round) finish(ctx context.Context, failed error) error {
 	return nil
 }
 
-// verdict looks at the end of a trial.
-func (r *round) verdict(ctx context.Context) error {
+// verdict looks at what a trial has left.
+func (r *round) verdict(ctx context.Context, complete bool) error {
+	var found []error
+	if r.proxy != nil { // first: its last pieces are moments too
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		if err := r.proxy.Idle(ctx); err != nil {
+			found = append(found, fmt.Errorf("%w: %w", LeftOpen, err))
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var found []error
 	current := r.service.Label(rotator.LabelCurrent)
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
 		r.remember(r.service.Label(label))
 	}
-	if err := r.logIn(ctx, current); err != nil {
+	if err := r.logIn(ctx, current); complete && err != nil {
 		found = append(found, fmt.Errorf("at the end: %w: AWSCURRENT: %w", LockedOut, err))
 	}
-	if current.Password().Equal(r.original.Password()) {
+	if complete && current.Password().Equal(r.original.Password()) {
 		found = append(found, fmt.Errorf("at the end: %w: the password is still the old one", Stuck))
 	}
 	if err := sameBut(r.Changes, r.original, current); err != nil {
@@ -489,13 +515,6 @@ func (r *round) verdict(ctx context.Context) error {
 	}
 	if r.ServerLog != nil && r.leaks(r.ServerLog()) {
 		found = append(found, fmt.Errorf("%w: a password is in the log of the server", Leaked))
-	}
-	if r.proxy != nil {
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-		defer cancel()
-		if err := r.proxy.Idle(ctx); err != nil {
-			found = append(found, fmt.Errorf("%w: %w", LeftOpen, err))
-		}
 	}
 	return errors.Join(append(r.breaches, found...)...)
 }

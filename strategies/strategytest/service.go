@@ -114,7 +114,7 @@ func (s state) snapshot() state { return state{maps.Clone(s.values), maps.Clone(
 type life struct {
 	*local
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 }
 
 func (l *local) Rotate(ctx context.Context, attempts int) (err error) {
@@ -172,8 +172,8 @@ var errKilled = errors.New("service: the process was killed")
 
 func (l *local) invoke(ctx context.Context, step rotator.Step, version string) error {
 	p := &life{local: l}
-	p.ctx, p.cancel = context.WithCancel(ctx)
-	defer p.cancel()
+	p.ctx, p.cancel = context.WithCancelCause(ctx)
+	defer p.cancel(nil)
 	l.mu.Lock()
 	if l.kill == nil {
 		l.kill = map[*life]bool{}
@@ -219,7 +219,7 @@ func (l *local) Kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for p := range l.kill {
-		p.cancel()
+		p.cancel(errKilled)
 	}
 }
 
@@ -249,7 +249,7 @@ func (l *local) promote(id string) {
 	l.labels[rotator.LabelCurrent] = id
 }
 
-func (p *life) dead() bool { return p.ctx.Err() != nil }
+func (p *life) dead() bool { return context.Cause(p.ctx) == errKilled }
 
 // call does to one call what Call says, and carries it out. work holds the lock and
 // is given the state to answer from.
@@ -258,21 +258,21 @@ func (p *life) call(ctx context.Context, operation string, write, key bool, work
 		return fmt.Errorf("%w: %w", rotator.Unreachable, errKilled)
 	}
 	fault := p.Call(operation)
-	err := p.refusal(ctx, fault, key)
-	if err != nil || p.dead() {
-		return errors.Join(err, p.ctx.Err())
+	switch err := p.refusal(ctx, fault, key); {
+	case err != nil:
+		return err
+	case p.ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", rotator.OutOfTime, context.Cause(p.ctx))
 	}
 	p.mu.Lock()
 	from := p.state
 	if fault == Stale && !write {
 		from = p.before
 	}
-	if before := p.snapshot(); write {
-		if err = work(from); err == nil {
-			p.before = before
-		}
-	} else {
-		err = work(from)
+	was := p.snapshot()
+	err := work(from)
+	if write && err == nil {
+		p.before = was
 	}
 	p.mu.Unlock()
 	p.Called(operation)

@@ -58,8 +58,7 @@ type Postgres struct {
 	Server  *dbserver.Server
 	Standby *dbserver.Server // nil: nothing fails over
 	Mode    Mode
-	// Bootstrap is the function; "": the strategy runs in this process, with an
-	// engine that does not wait long for a silent server.
+	// Bootstrap is the function; "": the strategy runs in this process.
 	Bootstrap string
 }
 
@@ -89,13 +88,9 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 	if err != nil {
 		return strategytest.RotationFixture{}, err
 	}
-	limits := 5 * time.Second
-	if p.Bootstrap == "" {
-		limits = 150 * time.Millisecond
-	}
 	f := strategytest.RotationFixture{
 		StrategyFixture: strategytest.StrategyFixture{
-			Strategy:     p.Mode.Strategy(postgres.Engine{DialTimeout: limits, HandshakeTimeout: limits, StatementTimeout: limits}),
+			Strategy:     p.Mode.Strategy(postgres.Engine{}),
 			Current:      current,
 			LogIn:        p.logIn,
 			KeepsCurrent: p.Mode.KeepsCurrent,
