@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo lint build servers fuzz bench emulator policies clean
+.PHONY: help test demo prove lint build servers fuzz bench emulator policies clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 HANDLERS := $(notdir $(wildcard handlers/*))
@@ -20,6 +20,9 @@ test: servers ## set up what the tests need, then run them all (with the race de
 
 demo: servers ## rotate a real PostgreSQL password by the real Lambda binary: no AWS account, no Docker
 	@$(GO) run ./testutil/cmd/demo $(ARGS)
+
+prove: servers ## try to lock clients out, in every way that we know, and print how often it worked (ARGS="-trials 50" for a quick form)
+	@$(GO) run ./testutil/cmd/prove $(ARGS)
 
 lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

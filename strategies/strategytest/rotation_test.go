@@ -1,12 +1,9 @@
 package strategytest
 
 import (
-	"context"
-	"fmt"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
-	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
@@ -17,37 +14,29 @@ func modes() map[string]func(e strategies.CloningEngine) rotator.Strategy {
 		"single user through superuser": func(e strategies.CloningEngine) rotator.Strategy {
 			return strategies.SingleUser{Engine: e, ThroughSuperuser: true}
 		},
-		"alternating users": func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} },
+		alternating: func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} },
 	}
 }
 
-// memoryRotation has a Memory of its own, whose clients are asked by its accounts:
-// what happens to the function's logins does not happen to theirs.
-func memoryRotation(t *testing.T, s rotator.Strategy, w world) RotationFixture {
-	f := w.strategyFixture(t, s)
-	f.LogIn = func(_ context.Context, d secret.Document) error {
-		a, ok := w.Account(d.Text("username"))
-		if !ok || a.Locked || !a.Password.Equal(d.Password()) {
-			return fmt.Errorf("user %q: %w", d.Text("username"), rotator.LoginRejected)
-		}
-		return nil
-	}
-	return RotationFixture{
-		StrategyFixture: f,
-		Tap: func(ask func(what string, after bool) error) {
-			w.Before = func(_ context.Context, op, user string) error { return ask(op+" "+user, false) }
-			w.After = func(_ context.Context, op, user string) error { return ask(op+" "+user, true) }
-		},
-	}
-}
+const alternating = "alternating users"
 
 func TestRotationOnMemory(t *testing.T) {
-	for name, make := range modes() {
+	for name, strategy := range modes() {
+		t.Run(name, func(t *testing.T) { TestRotation(t, 0, MemoryRotation(strategy, name == alternating)) })
+	}
+}
+
+func TestEndureOnMemory(t *testing.T) {
+	for name, strategy := range modes() {
 		t.Run(name, func(t *testing.T) {
-			TestRotation(t, 0, func(context.Context) (RotationFixture, error) {
-				w := newWorld()
-				return memoryRotation(t, make(w), w), nil
-			})
+			const rotations = 100
+			load, err := Endure(t.Context(), MemoryRotation(strategy, name == alternating), rotations, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if load.Rotations != rotations || load.Reading.Logins == 0 || load.Caching.Logins == 0 {
+				t.Errorf("the clients were not there, or not to the end: %+v", load)
+			}
 		})
 	}
 }

@@ -72,6 +72,17 @@ func Faults() []Fault {
 	return []Fault{Throttled, ServerError, Expired, Denied, KeyDisabled, Stale, Slow, LostAnswer, LostCall}
 }
 
+// strikes says whether a fault makes a difference to an operation.
+func (f Fault) strikes(operation string) bool {
+	switch f {
+	case Stale:
+		return operation == "GetSecretValue" || operation == "DescribeSecret"
+	case KeyDisabled:
+		return operation == "GetSecretValue" || operation == "PutSecretValue"
+	}
+	return true
+}
+
 // slowness is how late a slow call is.
 const slowness = 30 * time.Millisecond
 

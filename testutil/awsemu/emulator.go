@@ -58,6 +58,10 @@ type Emulator struct {
 	// KeepPending leaves AWSPENDING beside AWSCURRENT after a successful rotation.
 	// The service is seen to do either.
 	KeepPending bool
+	// WritesPerSecond is the quota that PutSecretValue, UpdateSecret,
+	// UpdateSecretVersionStage and replication share in an account and Region; what is
+	// above it is throttled. 0: no limit. The service's: 50.
+	WritesPerSecond int
 	// RequireToken makes rotations behave as with a function that assumes a role
 	// or works across accounts: a pending value that came without the event's
 	// RotationToken fails the rotation as "not created by Lambda". Callers of another
@@ -85,7 +89,8 @@ type Emulator struct {
 	births   map[string]int              // place and name: how often such a secret was made
 	keys     map[home][]*Key
 	wrapped  map[string]dataKey // by ciphertext
-	sessions map[string]Caller  // of assumed roles, by access key
+	quota    map[home]allowance
+	sessions map[string]Caller // of assumed roles, by access key
 	calls    []Call
 	arrived  int // requests so far; the last Call's N
 	events   []Event

@@ -37,6 +37,9 @@ func (s *Secret) homeIn(region string) home { return home{s.Account, region} }
 // An ARN may be of another account than the caller's, never of another Region.
 func (e *Emulator) find(at home, id string) (*record, error) {
 	at.account = or(arnAccount(id), at.account)
+	if rec := e.secrets[at][nameIn(id)]; rec != nil && rec.secret.Deleted.IsZero() && (rec.secret.Name == id || rec.secret.ARN == id) {
+		return rec, nil // what is almost always asked for, however many secrets there are
+	}
 	var found *record
 	for name, rec := range e.secrets[at] {
 		gone := rec.secret.Deleted
@@ -53,6 +56,15 @@ func (e *Emulator) find(at home, id string) (*record, error) {
 		return nil, errNotFound()
 	}
 	return found, nil
+}
+
+// nameIn is the name in a secret's ARN; another id is a name itself.
+func nameIn(id string) string {
+	name, ok := strings.CutPrefix(arnPart(id, 5), "secret:")
+	if cut := len(name) - len("-abcdef"); ok && cut > 0 {
+		return name[:cut]
+	}
+	return id
 }
 
 func partial(arn, id string) bool {

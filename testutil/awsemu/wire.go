@@ -129,7 +129,7 @@ func (e *Emulator) disturb(r *request, hr *http.Request) error {
 	switch {
 	case f.ExpiredToken:
 		return refuse(codeExpired, "The security token included in the request is expired")
-	case f.Throttle:
+	case f.Throttle, e.overQuota(r):
 		return refuse(codeThrottled, "Rate exceeded")
 	case f.ServerError:
 		return refuse(codeInternal, "An error occurred on the server side.")

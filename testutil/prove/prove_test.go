@@ -43,9 +43,9 @@ func TestPostgres(t *testing.T) {
 			t.Run("process", func(t *testing.T) {
 				p := p
 				p.Bootstrap = built["postgres-"+m.Handler]
-				strategytest.TestRotation(t, 20, p.Rotation)
+				strategytest.TestRotation(t, 12, p.Rotation)
 			})
-			t.Run("in process", func(t *testing.T) { strategytest.TestRotation(t, 50, p.Rotation) })
+			t.Run("in process", func(t *testing.T) { strategytest.TestRotation(t, 25, p.Rotation) })
 		})
 	}
 }

@@ -1,0 +1,151 @@
+package strategytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// Load is what clients met while their secret rotated again and again.
+type Load struct {
+	Rotations int
+	Elapsed   time.Duration
+	Reading   Clients // read the secret before each login
+	Caching   Clients // keep what they have read until the next rotation begins, or until it is refused
+}
+
+// Clients is what one kind of them met.
+type Clients struct {
+	Logins  int
+	Refused int           // of them
+	Gap     time.Duration // the longest time between a refusal and the next success of the same client
+}
+
+func (c *Clients) add(d Clients) {
+	c.Logins, c.Refused, c.Gap = c.Logins+d.Logins, c.Refused+d.Refused, max(c.Gap, d.Gap)
+}
+
+// Endure rotates a secret so many times, or until ctx's deadline is near, while
+// clients of each kind log in without a pause. Every rotation must be complete.
+// Where users alternate, a refusal is a breach: LockedOut.
+//
+// A client's reading and logging in counts as one act: a rotation does not begin
+// in the midst of it, because what alternating users promise is that a value stays
+// good for one whole rotation.
+func Endure(ctx context.Context, fresh NewRotation, rotations, clients int) (load Load, err error) {
+	f, err := fresh(ctx)
+	if err != nil {
+		return load, fmt.Errorf("fixture: %w", err)
+	}
+	if f.Close != nil {
+		defer f.Close()
+	}
+	related, err := f.related(ctx)
+	if err != nil {
+		return load, fmt.Errorf("fixture: %w", err)
+	}
+	open := f.Open
+	if open == nil {
+		open = Local
+	}
+	service, err := open(Setting{
+		Strategy: f.Strategy, Current: f.Current, Related: related,
+		Call:   func(string) Fault { return NoFault },
+		Called: func(string) {},
+		Step:   func(ctx context.Context, step rotator.Step, invoke Invoke) error { return invoke(ctx, step) },
+	})
+	if err != nil {
+		return load, fmt.Errorf("service: %w", err)
+	}
+	defer func() { err = errors.Join(err, service.Close()) }()
+
+	c := crowd{RotationFixture: f, service: service}
+	living, leave := context.WithCancel(ctx)
+	defer leave()
+	var met sync.WaitGroup
+	for range clients {
+		met.Go(func() { c.live(living, false, &load.Reading) })
+		met.Go(func() { c.live(living, true, &load.Caching) })
+	}
+	begin := time.Now()
+	for load.Rotations < rotations && !near(ctx) {
+		c.turning.Lock() // whoever is logging in ends that first
+		c.epoch.Add(1)
+		c.turning.Unlock()
+		if err = service.Rotate(ctx, 1); err != nil {
+			break
+		}
+		load.Rotations++
+	}
+	load.Elapsed = time.Since(begin)
+	leave()
+	met.Wait()
+	if refused := load.Reading.Refused + load.Caching.Refused; f.KeepsCurrent && refused > 0 {
+		err = errors.Join(err, fmt.Errorf("%w: %d logins were refused", LockedOut, refused))
+	}
+	return load, errors.Join(append(c.failed, err)...)
+}
+
+// near says whether there is no time for one more rotation.
+func near(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < 5*time.Second
+}
+
+// crowd is the clients of one secret.
+type crowd struct {
+	RotationFixture
+	service Service
+	turning sync.RWMutex
+	epoch   atomic.Int64 // rotations that have begun
+
+	mu     sync.Mutex
+	failed []error // other than by a refusal
+}
+
+// live is one client.
+func (c *crowd) live(ctx context.Context, caches bool, sum *Clients) {
+	var met Clients
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		sum.add(met)
+	}()
+	var kept secret.Document
+	var read int64
+	var since time.Time // of a refusal; zero: the latest login was accepted
+	for ctx.Err() == nil {
+		err := func() error {
+			c.turning.RLock()
+			defer c.turning.RUnlock()
+			if now := c.epoch.Load(); !caches || kept.IsZero() || read != now || !since.IsZero() {
+				kept, read = c.service.Label(rotator.LabelCurrent), now
+			}
+			return c.LogIn(ctx, kept)
+		}()
+		switch {
+		case ctx.Err() != nil:
+		case err == nil:
+			met.Logins++
+			if !since.IsZero() {
+				met.Gap, since = max(met.Gap, time.Since(since)), time.Time{}
+			}
+		case errors.Is(err, rotator.LoginRejected):
+			met.Logins, met.Refused = met.Logins+1, met.Refused+1
+			if since.IsZero() {
+				since = time.Now()
+			}
+		default:
+			c.mu.Lock()
+			c.failed = append(c.failed, fmt.Errorf("client: %w", err))
+			c.mu.Unlock()
+			return
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package strategytest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// MemoryRotation makes fixtures for a strategy on a Memory, each with a Memory of
+// its own: the fixture to read before writing one. keeps: KeepsCurrent.
+func MemoryRotation(strategy func(e strategies.CloningEngine) rotator.Strategy, keeps bool) NewRotation {
+	return func(context.Context) (RotationFixture, error) {
+		const superuserARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:root-a1b2c3"
+		db := &Memory{}
+		value := func(user string, superuser bool) (secret.Document, error) {
+			p := secret.NewPassword("Fresh-" + unique() + unique())
+			db.Add(Account{Name: user, Password: p, Superuser: superuser})
+			return secret.ParseDocument(fmt.Sprintf(`{"engine": "memory", "host": %q, "port": %d, "username": %q, "password": %q, "masterarn": %q, "colour": "blue"}`,
+				MemoryHost, MemoryPort, user, p.Reveal(), superuserARN))
+		}
+		root, err := value("root", true)
+		if err != nil {
+			return RotationFixture{}, err
+		}
+		app, err := value("app", false)
+		if err != nil {
+			return RotationFixture{}, err
+		}
+		return RotationFixture{
+			StrategyFixture: StrategyFixture{
+				Strategy:     strategy(db),
+				Current:      app,
+				KeepsCurrent: keeps,
+				// Clients are judged by the accounts: what happens to the function's logins
+				// does not happen to theirs.
+				LogIn: func(_ context.Context, d secret.Document) error {
+					a, ok := db.Account(d.Text("username"))
+					if !ok || a.Locked || !a.Password.Equal(d.Password()) {
+						return fmt.Errorf("user %q: %w", d.Text("username"), rotator.LoginRejected)
+					}
+					return nil
+				},
+				Related: func(_ context.Context, id string) (secret.Document, error) {
+					if id != superuserARN {
+						return secret.Document{}, rotator.NotFound
+					}
+					return root, nil
+				},
+			},
+			Silence: true,
+			Tap: func(ask func(what string, after bool) error) {
+				db.Before = func(_ context.Context, op, user string) error { return ask(op+" "+user, false) }
+				db.After = func(_ context.Context, op, user string) error { return ask(op+" "+user, true) }
+			},
+		}, nil
+	}
+}

@@ -1,0 +1,144 @@
+// Tries to lock clients out of real databases by rotating their passwords: kills
+// the function before and after everything it does, refuses and loses its calls,
+// cuts its connections, sends its events twice and in the wrong order, and lets
+// clients log in all the while. Prints what came of it, and fails if anybody was
+// locked out, anything leaked, panicked, hung or was left behind. `make prove`
+// runs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/prove"
+	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+)
+
+// plan is how much to try.
+type plan struct {
+	trials    int // of each target; 0: all
+	rotations int // under load
+	fleet     int
+	patience  time.Duration // for each load
+	out       io.Writer
+}
+
+func main() {
+	p := plan{out: os.Stdout}
+	flag.IntVar(&p.trials, "trials", 0, "at most so many `trials` for each engine, strategy and way to run; 0: all")
+	flag.IntVar(&p.rotations, "rotations", 300, "`rotations` under load, of each")
+	flag.DurationVar(&p.patience, "load-time", time.Minute, "at most so `long` for each load")
+	flag.IntVar(&p.fleet, "fleet", 10000, "`secrets` of the fleet")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := p.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "prove:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func (p plan) run(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "quarterturn-prove-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	built, err := stage.Build(ctx, filepath.Join(dir, "handlers"), prove.Handlers()...)
+	if err != nil {
+		return err
+	}
+	targets := prove.MemoryTargets()
+	// A server for each target: a restart of one must not be seen in another's trial.
+	for i := range len(prove.Modes()) * 2 {
+		db, err := dbserver.StartPostgres(ctx, dbserver.Options{})
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		standby, err := db.Standby(ctx)
+		if err != nil {
+			return err
+		}
+		defer standby.Close()
+		targets = append(targets, prove.Postgres{Server: db, Standby: standby}.Targets(built)[i])
+	}
+	return errors.Join(p.tryAll(ctx, targets), p.loadAll(ctx, targets), p.sail(ctx), ctx.Err())
+}
+
+// tryAll runs the trials of several targets at once, as many as there are processors.
+func (p plan) tryAll(ctx context.Context, targets []prove.Target) error {
+	rows := make([]prove.Row, len(targets))
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	slots := make(chan struct{}, runtime.NumCPU())
+	for i, t := range targets {
+		running.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			rows[i] = prove.Try(ctx, t, p.trials, func(failure string) {
+				mu.Lock()
+				defer mu.Unlock()
+				fmt.Fprintln(p.out, "FAILED:", failure)
+			})
+		})
+	}
+	running.Wait()
+	var errs []error
+	for _, r := range rows {
+		if r.Failed() {
+			errs = append(errs, fmt.Errorf("%s, %s (%s): %d trials, breaches: %v, other failures: %d", r.Engine, r.Strategy, r.How, r.Sum(), r.Broken, r.Other))
+		}
+	}
+	fmt.Fprintln(p.out, "Rotations with something going wrong in each:")
+	return errors.Join(append(errs, prove.WriteRows(p.out, rows))...)
+}
+
+// loadAll has clients log in while secrets rotate, one target after another: gaps
+// are measured.
+func (p plan) loadAll(ctx context.Context, targets []prove.Target) error {
+	var loads []prove.Borne
+	var errs []error
+	for _, t := range targets {
+		limited, cancel := context.WithTimeout(ctx, p.patience)
+		load, err := strategytest.Endure(limited, t.Rotation, p.rotations, 2)
+		cancel()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s, %s (%s), under load: %w", t.Engine, t.Strategy, t.How, err))
+		}
+		loads = append(loads, prove.Borne{Target: t, Load: load})
+	}
+	fmt.Fprintln(p.out, "\nClients that log in all the while, two that read the secret each time and two that keep it:")
+	return errors.Join(append(errs, prove.WriteLoads(p.out, loads))...)
+}
+
+// sail rotates a fleet, and a part of it under the service's quota.
+func (p plan) sail(ctx context.Context) error {
+	var fleets []prove.Sailed
+	var errs []error
+	for _, f := range []prove.Fleet{
+		{Secrets: p.fleet, AtOnce: 10},
+		{Secrets: min(p.fleet, 300), AtOnce: 10, WritesPerSecond: 50},
+		{Secrets: min(p.fleet, 300), AtOnce: 50, WritesPerSecond: 50},
+	} {
+		s, err := f.Sail(ctx)
+		fleets, errs = append(fleets, s), append(errs, err)
+		if s.Goroutines > 0 || s.Failed > 0 {
+			errs = append(errs, fmt.Errorf("fleet of %d: %d rotations failed, %d goroutines left", s.Secrets, s.Failed, s.Goroutines))
+		}
+	}
+	fmt.Fprintln(p.out, "\nA fleet:")
+	return errors.Join(append(errs, prove.WriteFleets(p.out, fleets))...)
+}

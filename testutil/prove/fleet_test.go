@@ -1,0 +1,31 @@
+package prove
+
+import "testing"
+
+// TestFleet is the quick form: a rotation costs the same however many there were.
+func TestFleet(t *testing.T) {
+	s, err := Fleet{Secrets: 1000, AtOnce: 8}.Sail(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", s)
+	if s.Failed > 0 || s.Attempts != s.Secrets || s.Arrived != s.Needed {
+		t.Errorf("%d rotations failed, %d attempts for %d secrets, %d writes for %d", s.Failed, s.Attempts, s.Secrets, s.Arrived, s.Needed)
+	}
+	if s.LateAlloc > s.EarlyAlloc*5/4 {
+		t.Errorf("a rotation allocates %d bytes at the beginning and %d at the end", s.EarlyAlloc, s.LateAlloc)
+	}
+	if s.Goroutines > 0 {
+		t.Errorf("%d goroutines were left", s.Goroutines)
+	}
+}
+
+// TestFleetUnderQuota: what is throttled is tried again, and not in such numbers
+// that trying is what the quota is spent on.
+func TestFleetUnderQuota(t *testing.T) {
+	s, err := Fleet{Secrets: 120, AtOnce: 20, WritesPerSecond: 50}.Sail(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", s)
+}

@@ -1,0 +1,192 @@
+// Package prove tries to lock clients out, and counts. It puts the rotation suite of
+// package strategytest around what is deployed: the Lambda binaries, on a host of
+// the Lambda Runtime API, before an emulator of Secrets Manager and real database
+// servers. The command testutil/cmd/prove prints what came of it.
+//
+// An engine is proved by a function that makes a strategytest.RotationFixture for it,
+// as Postgres.Rotation does; Function.Open is what makes the fixture's rotations run
+// in a process that can be killed.
+package prove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+)
+
+// Target is a strategy on an engine, to be tried.
+type Target struct {
+	Engine, Strategy string
+	How              string // "process": the deployed binary; "in process"
+	Rotation         strategytest.NewRotation
+}
+
+// Row is what came of a Target.
+type Row struct {
+	Target
+	Tried  map[string]int // by group of trials
+	Missed int            // trials of which the thing did not come to pass
+	Broken map[strategytest.Breach]int
+	Other  int // failures that are no breach: of a fixture, of the machine
+	Took   time.Duration
+}
+
+// Try runs the trials of a target, at most limit (0: all), and tells each failure.
+func Try(ctx context.Context, t Target, limit int, tell func(failure string)) Row {
+	row := Row{Target: t, Tried: map[string]int{}, Broken: map[strategytest.Breach]int{}}
+	begin := time.Now()
+	defer func() { row.Took = time.Since(begin) }()
+	trials, err := strategytest.Trials(ctx, t.Rotation)
+	if err != nil {
+		row.blame(err)
+		tell(err.Error())
+		return row
+	}
+	for _, trial := range strategytest.Spread(trials, limit) {
+		if ctx.Err() != nil {
+			break
+		}
+		switch err := trial.Run(ctx); {
+		case errors.Is(err, strategytest.ErrNotOffered):
+			row.Missed++
+			continue
+		case err != nil:
+			row.blame(err)
+			tell(fmt.Sprintf("%s, %s (%s): %s: %s: %v", t.Engine, t.Strategy, t.How, trial.Group, trial.Name, err))
+		}
+		row.Tried[trial.Group]++
+	}
+	row.Took = time.Since(begin)
+	return row
+}
+
+func (r *Row) blame(err error) {
+	known := false
+	for _, b := range strategytest.Breaches() {
+		if errors.Is(err, b) {
+			r.Broken[b]++
+			known = true
+		}
+	}
+	if !known {
+		r.Other++
+	}
+}
+
+// Sum is how many trials there were.
+func (r Row) Sum() (n int) {
+	for _, tried := range r.Tried {
+		n += tried
+	}
+	return n
+}
+
+// Failed says whether anything was broken, or nothing tried.
+func (r Row) Failed() bool { return len(r.Broken) > 0 || r.Other > 0 || r.Sum() == 0 }
+
+// groups are those of trials, in the order of the table.
+var groups = []string{"crash", "API", "line", "trouble", "order"}
+
+// WriteRows prints the table of trials.
+func WriteRows(w io.Writer, rows []Row) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	head := []string{"engine", "strategy", "function"}
+	head = append(head, groups...)
+	head = append(head, "tried")
+	for _, b := range strategytest.Breaches() {
+		head = append(head, string(b))
+	}
+	fmt.Fprintln(t, strings.Join(append(head, "other", "took"), "\t")+"\t")
+	for _, r := range rows {
+		fmt.Fprintf(t, "%s\t%s\t%s\t", r.Engine, r.Strategy, r.How)
+		for _, g := range groups {
+			fmt.Fprintf(t, "%d\t", r.Tried[g])
+		}
+		fmt.Fprintf(t, "%d\t", r.Sum())
+		for _, b := range strategytest.Breaches() {
+			fmt.Fprintf(t, "%d\t", r.Broken[b])
+		}
+		fmt.Fprintf(t, "%d\t%s\t\n", r.Other, r.Took.Round(100*time.Millisecond))
+	}
+	return t.Flush()
+}
+
+// Borne is what clients of a target met under load.
+type Borne struct {
+	Target
+	strategytest.Load
+}
+
+// WriteLoads prints the table of loads.
+func WriteLoads(w io.Writer, loads []Borne) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "engine\tstrategy\tfunction\trotations\tin\tlogins\trefused\tlongest gap\tcached logins\trefused\tlongest gap\t")
+	for _, l := range loads {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\t%d\t%d\t%s\t\n", l.Engine, l.Strategy, l.How, l.Rotations, l.Elapsed.Round(10*time.Millisecond),
+			l.Reading.Logins, l.Reading.Refused, gap(l.Reading.Gap), l.Caching.Logins, l.Caching.Refused, gap(l.Caching.Gap))
+	}
+	return t.Flush()
+}
+
+func gap(d time.Duration) string {
+	if d == 0 {
+		return "none"
+	}
+	return d.Round(100 * time.Microsecond).String()
+}
+
+// WriteFleets prints the table of fleets.
+func WriteFleets(w io.Writer, fleets []Sailed) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "secrets\tat once\tquota\tin\tfailed\tattempts\twrites needed\tarrived\ttime each: early\tlate\tallocated each: early\tlate\theap retained each\tgoroutines left\t")
+	for _, f := range fleets {
+		quota := "none"
+		if f.WritesPerSecond > 0 {
+			quota = fmt.Sprintf("%d/s", f.WritesPerSecond)
+		}
+		fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%d kB\t%d kB\t%.1f kB\t%d\t\n", f.Secrets, f.AtOnce, quota, f.Elapsed.Round(10*time.Millisecond),
+			f.Failed, f.Attempts, f.Needed, f.Arrived, f.EarlyTook.Round(10*time.Microsecond), f.LateTook.Round(10*time.Microsecond),
+			f.EarlyAlloc/1000, f.LateAlloc/1000, float64(f.Retained)/1000, f.Goroutines)
+	}
+	return t.Flush()
+}
+
+// MemoryTargets are the strategies on strategytest.Memory.
+func MemoryTargets() []Target {
+	var all []Target
+	for _, m := range Modes() {
+		all = append(all, Target{"Memory", m.Name, "in process", strategytest.MemoryRotation(m.Strategy, m.KeepsCurrent)})
+	}
+	return all
+}
+
+// Targets are the strategies on a server, each in this process and deployed; built
+// is where the bootstraps are, by handler.
+func (p Postgres) Targets(built map[string]string) []Target {
+	var all []Target
+	name := fmt.Sprintf("PostgreSQL %d", p.Server.Major)
+	for _, m := range Modes() {
+		p.Mode, p.Bootstrap = m, ""
+		all = append(all, Target{name, m.Name, "in process", p.Rotation})
+		p.Bootstrap = built["postgres-"+m.Handler]
+		all = append(all, Target{name, m.Name, "process", p.Rotation})
+	}
+	return all
+}
+
+// Handlers are those that targets need.
+func Handlers() []string {
+	names := map[string]bool{}
+	for _, m := range Modes() {
+		names["postgres-"+m.Handler] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
