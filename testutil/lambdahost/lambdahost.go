@@ -88,6 +88,7 @@ type Result struct {
 	Init        time.Duration // 0 unless Cold
 	Duration    time.Duration // without Init
 	MaxMemoryMB int           // peak resident size of the process; 0 where unknown (not Linux)
+	CPU         time.Duration // of the process in this invocation, with Init if Cold; 0 where unknown
 	Log         []byte        // last 4 KB of this invocation's log; a cold start's includes the init
 }
 
@@ -244,7 +245,10 @@ func (h *Host) run(payload []byte) (Result, error) {
 	h.log.reset()
 	box := h.warm()
 	var failed *failure
-	if box == nil {
+	var used time.Duration // before this invocation
+	if box != nil {
+		used = processorTime(box.cmd.Process.Pid)
+	} else {
 		var err error
 		begin := time.Now()
 		if box, failed, err = h.coldStart(); err != nil {
@@ -262,6 +266,9 @@ func (h *Host) run(payload []byte) (Result, error) {
 	result.Duration = time.Since(begin)
 	if box != nil {
 		result.MaxMemoryMB = box.sample()
+		if !box.dead() {
+			result.CPU = processorTime(box.cmd.Process.Pid) - used
+		}
 		if failed != nil {
 			box.kill()
 		}

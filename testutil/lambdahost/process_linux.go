@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // processAttributes gives the process a group of its own, and has the kernel kill
@@ -32,4 +34,21 @@ func peakMemoryMB(pid int) int {
 		}
 	}
 	return 0
+}
+
+// processorTime is how long the threads of a process that still live have run; 0
+// if unknown.
+func processorTime(pid int) (sum time.Duration) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0
+	}
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
+		var ns int64
+		if n, _ := fmt.Sscan(string(text), &ns); err == nil && n == 1 {
+			sum += time.Duration(ns)
+		}
+	}
+	return sum
 }

@@ -5,6 +5,7 @@ package lambdahost
 import (
 	"os/exec"
 	"syscall"
+	"time"
 )
 
 // Elsewhere the host does without: a process of the function's may survive it, and
@@ -17,3 +18,5 @@ func killGroup(cmd *exec.Cmd) {
 }
 
 func peakMemoryMB(int) int { return 0 }
+
+func processorTime(int) time.Duration { return 0 }
