@@ -31,6 +31,8 @@ type plan struct {
 	rotations int // under load
 	fleet     int
 	patience  time.Duration // for each load
+	mutants   bool
+	only      bool // nothing but mutants
 	out       io.Writer
 }
 
@@ -40,6 +42,8 @@ func main() {
 	flag.IntVar(&p.rotations, "rotations", 300, "`rotations` under load, of each")
 	flag.DurationVar(&p.patience, "load-time", time.Minute, "at most so `long` for each load")
 	flag.IntVar(&p.fleet, "fleet", 10000, "`secrets` of the fleet")
+	flag.BoolVar(&p.mutants, "mutants", true, "remove each rule in turn, and see who notices (needs the sources)")
+	flag.BoolVar(&p.only, "mutants-only", false, "do nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -51,6 +55,9 @@ func main() {
 }
 
 func (p plan) run(ctx context.Context) error {
+	if p.only {
+		return p.hunt(ctx)
+	}
 	dir, err := os.MkdirTemp("", "quarterturn-prove-")
 	if err != nil {
 		return err
@@ -75,7 +82,29 @@ func (p plan) run(ctx context.Context) error {
 		defer standby.Close()
 		targets = append(targets, prove.Postgres{Server: db, Standby: standby}.Targets(built)[i])
 	}
-	return errors.Join(p.tryAll(ctx, targets), p.loadAll(ctx, targets), p.sail(ctx), ctx.Err())
+	err = errors.Join(p.tryAll(ctx, targets), p.loadAll(ctx, targets), p.sail(ctx))
+	if p.mutants {
+		err = errors.Join(err, p.hunt(ctx))
+	}
+	return errors.Join(err, ctx.Err())
+}
+
+// hunt removes one rule after another.
+func (p plan) hunt(ctx context.Context) error {
+	var fates []prove.Fate
+	var errs []error
+	for _, m := range prove.Mutants() {
+		fate, err := prove.Hunt(ctx, ".", m)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case fate.By == "":
+			errs = append(errs, fmt.Errorf("nobody notices that a rule is missing: %s", m.Rule))
+		}
+		fates = append(fates, fate)
+	}
+	fmt.Fprintln(p.out, "\nOne rule removed at a time:")
+	return errors.Join(append(errs, prove.WriteFates(p.out, fates))...)
 }
 
 // tryAll runs the trials of several targets at once, as many as there are processors.

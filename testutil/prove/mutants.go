@@ -1,0 +1,213 @@
+package prove
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+)
+
+// Mutant is the project with one rule removed: a piece of a source file is replaced.
+type Mutant struct {
+	Rule     string
+	File     string // in the module
+	Old, New string // Old is there exactly once
+}
+
+// Mutants removes each rule of the state machine in turn, and then each of the
+// strategies'.
+func Mutants() []Mutant {
+	const steps, guard, visit, core = "rotator/steps.go", "rotator/guard.go", "rotator/visit.go", "rotator/rotator.go"
+	const common, single, alternating, login = "strategies/strategies.go", "strategies/single.go", "strategies/alternating.go", "strategies/login.go"
+	return []Mutant{
+		{"createSecret: nothing is written before the preflight allows it", steps,
+			"if err := v.clear(ctx, seen); err != nil {\n\t\treturn v.unlessBegun", "if err := v.clear(ctx, seen); false {\n\t\treturn v.unlessBegun"},
+		{"createSecret: a retry goes on where setSecret has done its work", steps,
+			"return v.unlessBegun(ctx, err)", "return Failed, err"},
+		{"createSecret: of all that is in the way, only a rejected AWSCURRENT is forgiven", steps,
+			"if f.Kind != LoginRejected {", "if false {"},
+		{"createSecret: and only if a pending value is there", steps,
+			"Label: LabelPending}); missing != nil {", "Label: LabelPending}); false && missing != nil {"},
+		{"createSecret: the value of an earlier attempt is kept", steps,
+			"if errors.Is(err, Conflict) {\n\t\tv.note(\"kept the pending", "if false {\n\t\tv.note(\"kept the pending"},
+		{"createSecret: the RotationToken goes to PutSecretValue", steps,
+			"RotationToken: v.event.RotationToken,", "RotationToken: secret.Password{},"},
+		{"setSecret: a duplicate after the end changes nothing", steps,
+			"func (v *visit) set(ctx context.Context) (Outcome, error) {\n\tseen, done, err := v.begin(ctx)\n\tif err != nil || done {",
+			"func (v *visit) set(ctx context.Context) (Outcome, error) {\n\tseen, _, err := v.begin(ctx)\n\tif err != nil {"},
+		{"setSecret: the database is changed", steps,
+			"err = v.Strategy.Apply(ctx, v.rotation(seen.value.Document, pending))", "err = nil"},
+		{"setSecret: no change begins that could be cut off", steps,
+			"if left < need {", "if false {"},
+		{"testSecret: the pending value is used", steps,
+			"if err := v.Strategy.Verify(ctx, v.rotation(secret.Document{}, pending)); err != nil {", "if err := error(nil); err != nil {"},
+		{"testSecret: alone and on an empty version, it tests the configuration", steps,
+			"return v.testConfiguration(ctx, err)", "return Failed, err"},
+		{"finishSecret: AWSCURRENT moves", steps,
+			"err = v.Store.Promote(ctx, v.event.SecretID, v.event.Version, from)", "err = nil"},
+		{"finishSecret: after an error, it looks whether the label has moved", steps,
+			"&& v.promoted(ctx) {", "&& false {"},
+		{"guard: a version that is AWSCURRENT already is left alone", guard,
+			"case m.Has(version, LabelCurrent):\n\t\treturn true, nil", "case m.Has(version, LabelCurrent):\n\t\treturn false, nil"},
+		{"guard: a version that is not AWSPENDING is refused", guard,
+			"case !m.Has(version, LabelPending):", "case false:"},
+		{"guard: a version that the secret does not have is refused", guard,
+			"case !known:", "case false:"},
+		{"guard: nothing happens once rotation is turned off", guard,
+			"if m.RotationEnabled != nil && !*m.RotationEnabled {", "if false {"},
+		{"guard: a secret that is to be deleted is refused", guard,
+			"case !m.Deleted.IsZero():", "case false:"},
+		{"guard: a secret of another service is refused", guard,
+			"case m.OwningService != \"\":", "case false:"},
+		{"guard: a secret that a partner rotates is refused", guard,
+			"case m.Type != \"\":", "case false:"},
+		{"guard: a replica is refused", guard,
+			"case m.PrimaryRegion != \"\" && m.PrimaryRegion != m.Region:", "case false:"},
+		{"what may be stale is read again", visit,
+			"for _, wait := range waits {", "for _, wait := range waits[:0] {"},
+		{"the pending value is read by the version of the event", visit,
+			"Version{ID: v.event.Version, Label: LabelPending})\n\t\tdoc", "Version{Label: LabelPending})\n\t\tdoc"},
+		{"values that were read are scrubbed from errors", visit,
+			"v.scrub.AddDocument(val.Document)", ""},
+		{"notes are scrubbed", visit,
+			"v.record.Notes[i] = v.scrub.String(note)", "_ = note"},
+		{"a panic is an error of the step", core,
+			"if p := recover(); p != nil {", "if p := any(nil); p != nil {"},
+		{"a step ends before Lambda does", core,
+			"return context.WithDeadline(ctx, deadline.Add(-or(r.Margin, 500*time.Millisecond)))", "return context.WithDeadline(ctx, deadline)"},
+
+		{"only a rejected login lets other credentials be tried", common,
+			"if !errors.Is(err, rotator.LoginRejected) {", "if false {"},
+		{"the previous password goes to no other host", common,
+			"!sameHost(as, current) ||\n\t\t\tas.User", "false ||\n\t\t\tas.User"},
+		{"the previous password is of an account of this secret", common,
+			"!ours(as.User) ||", "false ||"},
+		{"the superuser acts on the server of the secret only", common,
+			"if !sameHost(as, current) {", "if false {"},
+		{"a pending value leads nowhere else", login,
+			"if differ != nil {", "if false {"},
+		{"single user: the pending value is of the same account", single,
+			"if pending.User != current.User {", "if false {"},
+		{"single user: a retry finds the pending password set", single,
+			"candidate{rotator.LabelPending, always(pending), ping},", ""},
+		{"single user: AWSPREVIOUS is the last resort", single,
+			"candidate{rotator.LabelPrevious, previous(ctx, t, r, current, ours), try},", ""},
+		{"single user: the superuser acts for who holds credentials that work", single,
+			"try = ping\n", "try = func(Login) error { return nil }\n"},
+		{"alternating users: the superuser acts for who holds credentials that work", alternating,
+			"candidate{rotator.LabelCurrent, always(current), ping},", "candidate{rotator.LabelCurrent, always(current), func(Login) error { return nil }},"},
+		{"alternating users: the pending value is of the other account", alternating,
+			"if pending.User != pair.Next {", "if false {"},
+		{"alternating users: the users take turns", alternating,
+			"next = next.Set(keyUser, pair.Next)", ""},
+		{"alternating users: the password of the user in use is not touched", alternating,
+			"err = a.Engine.EnsureClone(ctx, admin, pair, pending.Password)", "err = a.Engine.SetPassword(ctx, admin, pair.InUse(), pending.Password)"},
+		{"alternating users: a pair made beforehand changes places", alternating,
+			"next = next.Set(keyAlternate, current.User)", ""},
+	}
+}
+
+// apply gives the mutated source.
+func (m Mutant) apply(root string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, m.File))
+	if err != nil {
+		return "", err
+	}
+	if n := strings.Count(string(text), m.Old); n != 1 {
+		return "", fmt.Errorf("%s: %q is in %s %d times; want once: adapt the mutant to the code", m.Rule, m.Old, m.File, n)
+	}
+	return strings.Replace(string(text), m.Old, m.New, 1), nil
+}
+
+// Fate is what became of a mutant.
+type Fate struct {
+	Mutant
+	By string // the test that noticed it; "": none did
+}
+
+// suites are asked in turn which of them notices a mutant: first the suite of whole
+// rotations, then those of single rules.
+var suites = [][]string{
+	{"-run", "OnMemory", "./strategies/strategytest"},
+	{"./rotator", "./strategies"},
+}
+
+// Hunt runs the suites on a mutant, without touching the sources.
+func Hunt(ctx context.Context, root string, m Mutant) (Fate, error) {
+	text, err := m.apply(root)
+	if err != nil {
+		return Fate{}, err
+	}
+	dir, err := os.MkdirTemp("", "quarterturn-mutant-")
+	if err != nil {
+		return Fate{}, err
+	}
+	defer os.RemoveAll(dir)
+	mutated, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
+	original, err := filepath.Abs(filepath.Join(root, m.File))
+	if err != nil {
+		return Fate{}, err
+	}
+	plan, err := json.Marshal(map[string]map[string]string{"Replace": {original: mutated}})
+	if err != nil {
+		return Fate{}, err
+	}
+	for file, content := range map[string][]byte{mutated: []byte(text), overlay: plan} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			return Fate{}, err
+		}
+	}
+	for _, suite := range suites {
+		cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-failfast", "-count=1", "-vet=off", "-timeout=5m", "-overlay", overlay}, suite...)...)
+		cmd.Dir = root
+		out, err := cmd.CombinedOutput()
+		switch {
+		case ctx.Err() != nil:
+			return Fate{}, ctx.Err()
+		case bytes.Contains(out, []byte("[build failed]")):
+			return Fate{}, fmt.Errorf("%s: the mutant does not compile:\n%s", m.Rule, out)
+		case err != nil:
+			return Fate{m, culprit(out)}, nil
+		}
+	}
+	return Fate{Mutant: m}, nil
+}
+
+var failedTest = regexp.MustCompile(`(?m)^ *--- FAIL: (\S+)`)
+
+// culprit is the innermost test that failed first.
+func culprit(out []byte) string {
+	names := failedTest.FindAllSubmatch(out, -1)
+	name := ""
+	for _, n := range names {
+		if !strings.HasPrefix(string(n[1]), name) {
+			break
+		}
+		name = string(n[1])
+	}
+	if name == "" {
+		return "the test run itself (a panic or a hang)"
+	}
+	return strings.ReplaceAll(name, "_", " ")
+}
+
+// WriteFates prints which rule is guarded by what.
+func WriteFates(w io.Writer, fates []Fate) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "rule that was removed\tnoticed by")
+	for _, f := range fates {
+		by := f.By
+		if by == "" {
+			by = "NOBODY"
+		}
+		fmt.Fprintf(t, "%s\t%s\n", f.Rule, by)
+	}
+	return t.Flush()
+}
