@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +33,7 @@ type plan struct {
 	fleet     int
 	patience  time.Duration // for each load
 	mutants   bool
-	only      bool // nothing but mutants
+	only      string // nothing but mutants whose rule has this in it
 	out       io.Writer
 }
 
@@ -43,7 +44,7 @@ func main() {
 	flag.DurationVar(&p.patience, "load-time", time.Minute, "at most so `long` for each load")
 	flag.IntVar(&p.fleet, "fleet", 10000, "`secrets` of the fleet")
 	flag.BoolVar(&p.mutants, "mutants", true, "remove each rule in turn, and see who notices (needs the sources)")
-	flag.BoolVar(&p.only, "mutants-only", false, "do nothing else")
+	flag.StringVar(&p.only, "only-mutants", "", "do nothing but remove the rules that have this `text` in them (\": \": all of the state machine's)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -55,7 +56,7 @@ func main() {
 }
 
 func (p plan) run(ctx context.Context) error {
-	if p.only {
+	if p.only != "" {
 		return p.hunt(ctx)
 	}
 	dir, err := os.MkdirTemp("", "quarterturn-prove-")
@@ -94,6 +95,9 @@ func (p plan) hunt(ctx context.Context) error {
 	var fates []prove.Fate
 	var errs []error
 	for _, m := range prove.Mutants() {
+		if !strings.Contains(m.Rule, p.only) {
+			continue
+		}
 		fate, err := prove.Hunt(ctx, ".", m)
 		switch {
 		case err != nil:
