@@ -73,6 +73,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"testutil/awsemu", []string{module + "rotator/iam"}},
 		{"testutil/lambdahost", nil},
 		{"testutil/dbserver", []string{"github.com/jackc/pgx/v5"}},
+		{"testutil/prove", []string{module, "github.com/jackc/pgx/v5", "github.com/aws/"}},
 		{"testutil/cmd", []string{module, "github.com/jackc/pgx/v5", "github.com/aws/"}},
 		{"testutil", []string{module}},
 	}

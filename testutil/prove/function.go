@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -26,6 +27,9 @@ type Function struct {
 	Bootstrap string
 	Env       []string // "K=V"
 	Timeout   time.Duration
+	// Peak is given the most memory, in MB, that any process of it had. nil: nobody
+	// wants to know.
+	Peak *atomic.Int64
 }
 
 // Open is for strategytest.RotationFixture: the secret is in an emulator of Secrets
@@ -166,10 +170,14 @@ func (d *deployed) call(ctx context.Context, payload []byte) (lambdahost.Result,
 	}
 	d.mu.Unlock()
 	result, err := host.Invoke(ctx, payload)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if first {
-		d.mu.Lock()
 		d.busy = false
-		d.mu.Unlock()
+	}
+	if peak := d.function.Peak; peak != nil {
+		for old := peak.Load(); int64(result.MaxMemoryMB) > old && !peak.CompareAndSwap(old, int64(result.MaxMemoryMB)); old = peak.Load() {
+		}
 	}
 	return result, err
 }

@@ -60,6 +60,7 @@ type Postgres struct {
 	Mode    Mode
 	// Bootstrap is the function; "": the strategy runs in this process.
 	Bootstrap string
+	Peak      *atomic.Int64 // see Function
 }
 
 // Rotation makes a fixture with a pair of roles of its own.
@@ -117,7 +118,7 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 		f.Troubles["failed over to a reader"] = p.failedOver(&target)
 	}
 	if p.Bootstrap != "" {
-		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 20 * time.Second}.Open
+		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 20 * time.Second, Peak: p.Peak}.Open
 	}
 	return f, nil
 }

@@ -16,6 +16,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -27,6 +28,7 @@ type Target struct {
 	Engine, Strategy string
 	How              string // "process": the deployed binary; "in process"
 	Rotation         strategytest.NewRotation
+	Peak             *atomic.Int64 // MB of memory that a process of it had at most; nil: there is none
 }
 
 // Row is what came of a Target.
@@ -128,12 +130,30 @@ type Borne struct {
 // WriteLoads prints the table of loads.
 func WriteLoads(w io.Writer, loads []Borne) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "engine\tstrategy\tfunction\trotations\tin\tlogins\trefused\tlongest gap\tcached logins\trefused\tlongest gap\t")
+	fmt.Fprintln(t, "engine\tstrategy\tfunction\trotations\tin\tlogins\trefused\tlongest gap\tcached logins\trefused\tlongest gap\tpeak memory\t")
 	for _, l := range loads {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\t%d\t%d\t%s\t\n", l.Engine, l.Strategy, l.How, l.Rotations, l.Elapsed.Round(10*time.Millisecond),
-			l.Reading.Logins, l.Reading.Refused, gap(l.Reading.Gap), l.Caching.Logins, l.Caching.Refused, gap(l.Caching.Gap))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\t%d\t%d\t%s\t%s\t\n", l.Engine, l.Strategy, l.How, l.Rotations, l.Elapsed.Round(10*time.Millisecond),
+			l.Reading.Logins, l.Reading.Refused, gap(l.Reading.Gap), l.Caching.Logins, l.Caching.Refused, gap(l.Caching.Gap), l.peak())
 	}
 	return t.Flush()
+}
+
+// maxPeak is how much memory, in MB, a function may need.
+const maxPeak = 30
+
+// Check is an error where a function needed more memory than it may.
+func (b Borne) Check() error {
+	if b.Peak != nil && b.Peak.Load() > maxPeak {
+		return fmt.Errorf("%s, %s: %d MB of memory at the peak; at most %d are allowed", b.Engine, b.Strategy, b.Peak.Load(), maxPeak)
+	}
+	return nil
+}
+
+func (b Borne) peak() string {
+	if b.Peak == nil || b.Peak.Load() == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d MB", b.Peak.Load())
 }
 
 func gap(d time.Duration) string {
@@ -163,7 +183,7 @@ func WriteFleets(w io.Writer, fleets []Sailed) error {
 func MemoryTargets() []Target {
 	var all []Target
 	for _, m := range Modes() {
-		all = append(all, Target{"Memory", m.Name, "in process", strategytest.MemoryRotation(m.Strategy, m.KeepsCurrent)})
+		all = append(all, Target{"Memory", m.Name, "in process", strategytest.MemoryRotation(m.Strategy, m.KeepsCurrent), nil})
 	}
 	return all
 }
@@ -174,10 +194,10 @@ func (p Postgres) Targets(built map[string]string) []Target {
 	var all []Target
 	name := fmt.Sprintf("PostgreSQL %d", p.Server.Major)
 	for _, m := range Modes() {
-		p.Mode, p.Bootstrap = m, ""
-		all = append(all, Target{name, m.Name, "in process", p.Rotation})
-		p.Bootstrap = built["postgres-"+m.Handler]
-		all = append(all, Target{name, m.Name, "process", p.Rotation})
+		p.Mode, p.Bootstrap, p.Peak = m, "", nil
+		all = append(all, Target{name, m.Name, "in process", p.Rotation, nil})
+		p.Bootstrap, p.Peak = built["postgres-"+m.Handler], new(atomic.Int64)
+		all = append(all, Target{name, m.Name, "process", p.Rotation, p.Peak})
 	}
 	return all
 }

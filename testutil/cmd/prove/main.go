@@ -152,6 +152,7 @@ func (p plan) loadAll(ctx context.Context, targets []prove.Target) error {
 			errs = append(errs, fmt.Errorf("%s, %s (%s), under load: %w", t.Engine, t.Strategy, t.How, err))
 		}
 		loads = append(loads, prove.Borne{Target: t, Load: load})
+		errs = append(errs, loads[len(loads)-1].Check())
 	}
 	fmt.Fprintln(p.out, "\nClients that log in all the while, two that read the secret each time and two that keep it:")
 	return errors.Join(append(errs, prove.WriteLoads(p.out, loads))...)

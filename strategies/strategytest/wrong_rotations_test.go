@@ -1,0 +1,167 @@
+package strategytest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// TestRotationNoticesWrongStrategies: each breach is found, by its name, where a
+// strategy is wrong in one way.
+func TestRotationNoticesWrongStrategies(t *testing.T) {
+	single := func(e strategies.CloningEngine) rotator.Strategy { return strategies.SingleUser{Engine: e} }
+	turns := func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} }
+	login := func(db strategies.CloningEngine, d secret.Document) strategies.Login {
+		return db.(*Memory).Login(d.Text("username"), d.Password())
+	}
+	for name, c := range map[string]struct {
+		right func(e strategies.CloningEngine) rotator.Strategy
+		bend  func(e strategies.CloningEngine, s *bentStrategy)
+		spoil func(f *RotationFixture)
+		want  Breach
+	}{
+		"sets another password than the pending one": {single, func(e strategies.CloningEngine, s *bentStrategy) {
+			s.apply = func(ctx context.Context, r rotator.Rotation) error {
+				return e.SetPassword(ctx, login(e, r.Current), r.Current.Text("username"), fresh())
+			}
+			s.verify = func(context.Context, rotator.Rotation) error { return nil }
+		}, nil, LockedOut},
+		"sets the password of the user in use": {turns, func(e strategies.CloningEngine, s *bentStrategy) {
+			s.apply = func(ctx context.Context, r rotator.Rotation) error {
+				return e.SetPassword(ctx, login(e, r.Current), r.Current.Text("username"), r.Pending.Password())
+			}
+			s.verify = func(context.Context, rotator.Rotation) error { return nil }
+		}, nil, LockedOut},
+		"knows no way back in after a crash": {single, func(e strategies.CloningEngine, s *bentStrategy) {
+			s.apply = func(ctx context.Context, r rotator.Rotation) error {
+				return e.SetPassword(ctx, login(e, r.Current), r.Current.Text("username"), r.Pending.Password())
+			}
+		}, nil, Stuck},
+		"changes a member of the application's": {single, func(_ strategies.CloningEngine, s *bentStrategy) {
+			right := s.Strategy.Next
+			s.next = func(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
+				d, err := right(ctx, r)
+				return d.Set("colour", "red"), err
+			}
+		}, nil, Spoilt},
+		"panics": {single, func(_ strategies.CloningEngine, s *bentStrategy) {
+			right := s.Strategy.Verify
+			first := true
+			s.verify = func(ctx context.Context, r rotator.Rotation) error {
+				if first {
+					first = false
+					panic("oh")
+				}
+				return right(ctx, r)
+			}
+		}, nil, Panicked},
+		"shows a password to the server's log": {single, func(strategies.CloningEngine, *bentStrategy) {}, func(f *RotationFixture) {
+			f.ServerLog = func() string { return "ALTER USER app PASSWORD '" + f.Current.Password().Reveal() + "'" }
+		}, Leaked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fresh := func(ctx context.Context) (RotationFixture, error) {
+				f, err := MemoryRotation(func(e strategies.CloningEngine) rotator.Strategy {
+					s := &bentStrategy{Strategy: c.right(e)}
+					c.bend(e, s)
+					return s
+				}, name == "sets the password of the user in use")(ctx)
+				if c.spoil != nil {
+					c.spoil(&f)
+				}
+				return f, err
+			}
+			// Either the rotation without trouble is a breach already, or some trial is.
+			trials, err := Trials(t.Context(), fresh)
+			for _, trial := range trials {
+				if err = trial.Run(t.Context()); err != nil && !errors.Is(err, ErrNotOffered) {
+					break
+				}
+			}
+			if !errors.Is(err, c.want) {
+				t.Errorf("want %q, got: %v", c.want, err)
+			}
+		})
+	}
+}
+
+// TestProxy does to a line each thing that it can do.
+func TestProxy(t *testing.T) {
+	echo, err := listen(func(_ *socket, c net.Conn) { io.Copy(c, c); c.Close() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer echo.close()
+	var verdict atomic.Int32
+	p := Proxy{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", echo.listener.Addr().String())
+		},
+		Tap: func(piece Piece) Verdict {
+			if piece.FromServer {
+				return Verdict(verdict.Load())
+			}
+			return Pass
+		},
+	}
+	if err := p.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	say := func(v Verdict, wait time.Duration) (string, error) {
+		verdict.Store(int32(v))
+		c, err := net.Dial("tcp", p.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(wait))
+		io.WriteString(c, "hello")
+		heard := make([]byte, 5)
+		n, err := io.ReadFull(c, heard)
+		return string(heard[:n]), err
+	}
+	for v, want := range map[Verdict]string{Pass: "hello", Drip: "hello", Cut: "", Mute: ""} {
+		wait := time.Minute
+		if v == Mute {
+			wait = 50 * time.Millisecond
+		}
+		heard, err := say(v, wait)
+		if heard != want || (err == nil) != (want != "") || errors.Is(err, os.ErrDeadlineExceeded) != (v == Mute) {
+			t.Errorf("verdict %d: heard %q, %v", v, heard, err)
+		}
+		if err := p.Idle(t.Context()); err != nil {
+			t.Errorf("verdict %d: %v", v, err)
+		}
+	}
+	p.Hang(true)
+	if heard, err := say(Pass, time.Minute); err == nil {
+		t.Errorf("down: heard %q", heard)
+	}
+	p.Hang(false)
+	if heard, err := say(Pass, time.Minute); heard != "hello" {
+		t.Errorf("up again: heard %q, %v", heard, err)
+	}
+	held, err := net.Dial("tcp", p.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	io.WriteString(held, "hello")
+	io.ReadFull(held, make([]byte, 5)) // now it is through
+	over, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := p.Idle(over); err == nil || !strings.Contains(err.Error(), "left open") {
+		t.Errorf("a connection that is held: %v", err)
+	}
+}
