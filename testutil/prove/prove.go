@@ -35,7 +35,7 @@ type Target struct {
 type Row struct {
 	Target
 	Tried  map[string]int // by group of trials
-	Missed int            // trials of which the thing did not come to pass
+	Missed int            // trials in which the thing did not come to pass: "moot"
 	Broken map[strategytest.Breach]int
 	Other  int // failures that are no breach: of a fixture, of the machine
 	Took   time.Duration
@@ -106,7 +106,7 @@ func WriteRows(w io.Writer, rows []Row) error {
 	for _, b := range strategytest.Breaches() {
 		head = append(head, string(b))
 	}
-	fmt.Fprintln(t, strings.Join(append(head, "other", "took"), "\t")+"\t")
+	fmt.Fprintln(t, strings.Join(append(head, "other", "moot", "took"), "\t")+"\t")
 	for _, r := range rows {
 		fmt.Fprintf(t, "%s\t%s\t%s\t", r.Engine, r.Strategy, r.How)
 		for _, g := range groups {
@@ -116,7 +116,7 @@ func WriteRows(w io.Writer, rows []Row) error {
 		for _, b := range strategytest.Breaches() {
 			fmt.Fprintf(t, "%d\t", r.Broken[b])
 		}
-		fmt.Fprintf(t, "%d\t%s\t\n", r.Other, r.Took.Round(100*time.Millisecond))
+		fmt.Fprintf(t, "%d\t%d\t%s\t\n", r.Other, r.Missed, r.Took.Round(100*time.Millisecond))
 	}
 	return t.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
@@ -40,12 +41,20 @@ func TestPostgres(t *testing.T) {
 			}
 			defer standby.Close()
 			p := Postgres{Server: server, Standby: standby, Mode: m}
-			t.Run("process", func(t *testing.T) {
-				p := p
-				p.Bootstrap = built["postgres-"+m.Handler]
-				strategytest.TestRotation(t, 12, p.Rotation)
+			t.Run("in process", func(t *testing.T) { strategytest.TestRotation(t, 18, p.Rotation) })
+			p.Bootstrap, p.Peak = built["postgres-"+m.Handler], new(atomic.Int64)
+			t.Run("process", func(t *testing.T) { strategytest.TestRotation(t, 9, p.Rotation) })
+			t.Run("under load", func(t *testing.T) {
+				const rotations = 6
+				load, err := strategytest.Endure(t.Context(), p.Rotation, rotations, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				borne := Borne{Target{"PostgreSQL", m.Name, "process", p.Rotation, p.Peak}, load}
+				if err := borne.Check(); err != nil || load.Rotations != rotations || load.Reading.Logins == 0 || load.Caching.Logins == 0 {
+					t.Errorf("%+v, %v", load, err)
+				}
 			})
-			t.Run("in process", func(t *testing.T) { strategytest.TestRotation(t, 25, p.Rotation) })
 		})
 	}
 }
