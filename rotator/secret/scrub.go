@@ -5,8 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -228,8 +228,10 @@ func ways(c string, r rune) unit {
 func escaped[T byte | uint16 | rune](prefix string, digits int, codes []T) []string {
 	var small, capital string
 	for _, code := range codes {
-		small += fmt.Sprintf("%s%0*x", prefix, digits, code)
-		capital += fmt.Sprintf("%s%0*X", prefix, digits, code)
+		number := strconv.FormatUint(uint64(code), 16) // not fmt: this is done for every character of every value read
+		number = strings.Repeat("0", max(0, digits-len(number))) + number
+		small += prefix + number
+		capital += prefix + strings.ToUpper(number)
 	}
 	return []string{small, capital}
 }

@@ -31,14 +31,21 @@ func (c *Clients) add(d Clients) {
 	c.Logins, c.Refused, c.Gap = c.Logins+d.Logins, c.Refused+d.Refused, max(c.Gap, d.Gap)
 }
 
-// Endure rotates a secret so many times, or until ctx's deadline is near, while
-// clients of each kind log in without a pause. Every rotation must be complete.
-// Where users alternate, a refusal is a breach: LockedOut.
+// Endurance rotates a secret again and again, while clients of each kind log in
+// without a pause.
+type Endurance struct {
+	Rotations int
+	Clients   int           // of each kind
+	AtMost    time.Duration // no rotation begins after that. 0: all are made
+}
+
+// Run gives what the clients met. Every rotation must be complete. Where users
+// alternate, a refusal is a breach: LockedOut.
 //
 // A client's reading and logging in counts as one act: a rotation does not begin
 // in the midst of it, because what alternating users promise is that a value stays
 // good for one whole rotation.
-func Endure(ctx context.Context, fresh NewRotation, rotations, clients int) (load Load, err error) {
+func (e Endurance) Run(ctx context.Context, fresh NewRotation) (load Load, err error) {
 	f, err := fresh(ctx)
 	if err != nil {
 		return load, fmt.Errorf("fixture: %w", err)
@@ -69,12 +76,12 @@ func Endure(ctx context.Context, fresh NewRotation, rotations, clients int) (loa
 	living, leave := context.WithCancel(ctx)
 	defer leave()
 	var met sync.WaitGroup
-	for range clients {
+	for range e.Clients {
 		met.Go(func() { c.live(living, false, &load.Reading) })
 		met.Go(func() { c.live(living, true, &load.Caching) })
 	}
 	begin := time.Now()
-	for load.Rotations < rotations && !near(ctx) {
+	for load.Rotations < e.Rotations && (e.AtMost <= 0 || time.Since(begin) < e.AtMost) {
 		c.turning.Lock() // whoever is logging in ends that first
 		c.epoch.Add(1)
 		c.turning.Unlock()
@@ -90,12 +97,6 @@ func Endure(ctx context.Context, fresh NewRotation, rotations, clients int) (loa
 		err = errors.Join(err, fmt.Errorf("%w: %d logins were refused", LockedOut, refused))
 	}
 	return load, errors.Join(append(c.failed, err)...)
-}
-
-// near says whether there is no time for one more rotation.
-func near(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ok && time.Until(deadline) < 5*time.Second
 }
 
 // crowd is the clients of one secret.

@@ -26,11 +26,11 @@ func TestRotationOnMemory(t *testing.T) {
 	}
 }
 
-func TestEndureOnMemory(t *testing.T) {
+func TestEnduranceOnMemory(t *testing.T) {
 	for name, strategy := range modes() {
 		t.Run(name, func(t *testing.T) {
 			const rotations = 100
-			load, err := Endure(t.Context(), MemoryRotation(strategy, name == alternating), rotations, 2)
+			load, err := Endurance{Rotations: rotations, Clients: 2}.Run(t.Context(), MemoryRotation(strategy, name == alternating))
 			if err != nil {
 				t.Fatal(err)
 			}

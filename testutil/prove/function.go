@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -43,6 +44,8 @@ func (f Function) Open(s strategytest.Setting) (strategytest.Service, error) {
 			e.Attempts = 1
 			e.Fault = d.fault
 			e.Invoke = d.invoke
+			// A rotation a day: the service lets nobody make a hundred versions in one.
+			e.Now = func() time.Time { return time.Now().Add(time.Duration(d.days.Load()) * 25 * time.Hour) }
 		},
 	})
 	if err != nil {
@@ -75,6 +78,7 @@ type deployed struct {
 	sdk      *secretsmanager.Client
 	arn      string
 	output   output
+	days     atomic.Int64
 
 	mu    sync.Mutex
 	host  *lambdahost.Host
@@ -184,8 +188,10 @@ func (d *deployed) call(ctx context.Context, payload []byte) (lambdahost.Result,
 
 func (d *deployed) Rotate(ctx context.Context, attempts int) (err error) {
 	for range attempts {
-		// An error means that a rotation is not complete, and that it is tried again.
-		if _, refused := d.sdk.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &d.arn}); refused != nil && ctx.Err() != nil {
+		d.days.Add(1)
+		_, refused := d.sdk.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &d.arn})
+		// This one error says that the rotation before it is tried again.
+		if incomplete := new(types.InvalidRequestException); refused != nil && !errors.As(refused, &incomplete) {
 			return refused
 		}
 		r, waiting := d.stage.AWS.WaitRotation(ctx, d.arn)

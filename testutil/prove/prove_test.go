@@ -46,7 +46,7 @@ func TestPostgres(t *testing.T) {
 			t.Run("process", func(t *testing.T) { strategytest.TestRotation(t, 9, p.Rotation) })
 			t.Run("under load", func(t *testing.T) {
 				const rotations = 6
-				load, err := strategytest.Endure(t.Context(), p.Rotation, rotations, 1)
+				load, err := strategytest.Endurance{Rotations: rotations, Clients: 1}.Run(t.Context(), p.Rotation)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -145,9 +145,7 @@ func (p plan) loadAll(ctx context.Context, targets []prove.Target) error {
 	var loads []prove.Borne
 	var errs []error
 	for _, t := range targets {
-		limited, cancel := context.WithTimeout(ctx, p.patience)
-		load, err := strategytest.Endure(limited, t.Rotation, p.rotations, 2)
-		cancel()
+		load, err := strategytest.Endurance{Rotations: p.rotations, Clients: 2, AtMost: p.patience}.Run(ctx, t.Rotation)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s, %s (%s), under load: %w", t.Engine, t.Strategy, t.How, err))
 		}
