@@ -48,7 +48,8 @@ func classify(operation, code, message string) (rotator.Kind, string) {
 		return rotator.Forbidden, remedy(message)
 	case strings.HasPrefix(code, "UnrecognizedClient"), strings.HasPrefix(code, "ExpiredToken"),
 		code == "InvalidClientTokenId", code == "InvalidSignatureException", code == "IncompleteSignature", code == "MissingAuthenticationTokenException":
-		return rotator.Forbidden, ""
+		// No policy was asked: this says nothing of permissions.
+		return rotator.Misconfigured, " (the function's own AWS credentials are not accepted: they have expired, or are those of another partition or account)"
 	case strings.Contains(code, "Throttl"), code == "TooManyRequestsException", code == "RequestLimitExceeded",
 		code == "LimitExceededException", code == "InternalServiceError", code == "ServiceUnavailable", code == "InternalFailure":
 		return rotator.Throttled, " (tried more than once)"

@@ -29,8 +29,8 @@
 // secret, the key, the account and the VPC endpoint, with the condition keys that
 // the service would give, by package iam; what they said is in Call.Decisions.
 // Secrets Manager uses keys in the caller's name, as the service does. The handler
-// serves as much of KMS and STS as that needs: GetCallerIdentity and AssumeRole,
-// and the operations on a key that is there (SeedKey). There is no IAM API.
+// serves as much of KMS, STS and IAM as that needs: the operations on a key that is
+// there (SeedKey), GetCallerIdentity and AssumeRole, SimulatePrincipalPolicy.
 package awsemu
 
 import (
