@@ -20,6 +20,8 @@ import (
 // secret at every rotation, and only passwords are set.
 type AlternatingUsers struct {
 	Engine CloningEngine
+	// Superuser is the ARN of the superuser's secret for secrets without masterarn.
+	Superuser string
 	// RotateOnly sets passwords and never creates or aligns the clone.
 	RotateOnly bool
 }
@@ -58,12 +60,13 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
 	}
 	ours := func(user string) bool { return user == pair.Original || user == pair.Clone }
+	admin := func(as Login) (Login, error) { return superuser(ctx, t, r, a.Superuser, as) }
 	if a.rotateOnly(r.Current) {
 		rehearse := func(admin Login) ([]string, error) { return a.Engine.Rehearse(ctx, admin, pair.Next) }
-		return inspect(ctx, a.Engine, r, current, ours, "P6", rehearse, true)
+		return inspect(ctx, a.Engine, r, current, ours, "P6", rehearse, admin)
 	}
 	rehearse := func(admin Login) ([]string, error) { return a.Engine.RehearseClone(ctx, admin, pair) }
-	return inspect(ctx, a.Engine, r, current, ours, "P7", rehearse, true)
+	return inspect(ctx, a.Engine, r, current, ours, "P7", rehearse, admin)
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in twice: as the
@@ -88,7 +91,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 		r.Note("user %q has the pending password already", pending.User)
 		return nil
 	}
-	admin, err := superuser(ctx, t, r, as)
+	admin, err := superuser(ctx, t, r, a.Superuser, as)
 	if err != nil {
 		return err
 	}

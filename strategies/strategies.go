@@ -107,15 +107,20 @@ func previous(ctx context.Context, t Traits, r rotator.Rotation, current Login, 
 	}
 }
 
-// superuser reads the secret that masterarn names and gives its login. The host
-// is that secret's own, never the rotated secret's, or whoever may write the one
-// could send the other's password anywhere; and it must be the same host, or the
-// superuser would act on another server than the one whose secret this is. The
-// database is the rotated secret's, as in AWS's templates.
-func superuser(ctx context.Context, t Traits, r rotator.Rotation, current Login) (Login, error) {
+// superuser reads the secret that masterarn names, or else otherwise, and gives
+// its login. The host is that secret's own, never the rotated secret's, or whoever
+// may write the one could send the other's password anywhere; and it must be the
+// same host, or the superuser would act on another server than the one whose secret
+// this is. The one exception is AWS's: where the rotated secret is for a reader or a
+// replica, which takes no changes, the superuser works where the changes come from.
+// The database is the rotated secret's, as in AWS's templates.
+func superuser(ctx context.Context, t Traits, r rotator.Rotation, otherwise string, current Login) (Login, error) {
 	arn := r.Current.Text(keySuperuser)
 	if arn == "" {
-		return Login{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password", rotator.Misconfigured, keySuperuser)
+		arn = otherwise
+	}
+	if arn == "" {
+		return Login{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password (SUPERUSER_SECRET_ARN names one for all secrets without the key)", rotator.Misconfigured, keySuperuser)
 	}
 	d, err := r.Related(ctx, arn)
 	if err != nil {
@@ -126,8 +131,18 @@ func superuser(ctx context.Context, t Traits, r rotator.Rotation, current Login)
 		return Login{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
 	}
 	if !sameHost(as, current) {
-		return Login{}, fmt.Errorf("superuser's secret %s: %w: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server", arn, rotator.Conflict, as.Host, as.Port, current.Host, current.Port)
+		if err := serves(ctx, r, d, current); err != nil {
+			return Login{}, fmt.Errorf("superuser's secret %s: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server, or the latter a replica of the former: %w", arn, as.Host, as.Port, current.Host, current.Port, err)
+		}
 	}
 	as.Database = current.Database
 	return as, nil
+}
+
+// serves asks whether a login goes to another endpoint of the superuser's database.
+func serves(ctx context.Context, r rotator.Rotation, superuser secret.Document, as Login) error {
+	if r.Serves == nil {
+		return fmt.Errorf("host: %w: nobody here knows of replicas", rotator.Conflict)
+	}
+	return r.Serves(ctx, superuser, as.Host, as.Port)
 }

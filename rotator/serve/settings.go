@@ -30,6 +30,9 @@ type Settings struct {
 	// ThroughSuperuser has single user rotation use the superuser's secret:
 	// SINGLE_USER_THROUGH_SUPERUSER=true.
 	ThroughSuperuser bool
+	// Superuser is the superuser's secret for secrets without masterarn, which
+	// CloudFormation's MasterSecretArn does not set: SUPERUSER_SECRET_ARN.
+	Superuser string
 	// RotateOnly has alternating users set passwords and never create or align a
 	// clone: ROTATE_ONLY=true.
 	RotateOnly bool
@@ -54,8 +57,9 @@ type Settings struct {
 // else in this project looks there, the SDK's own AWS_ variables apart.
 func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	s := Settings{
-		Endpoint: text(lookup, "SECRETS_MANAGER_ENDPOINT"),
-		Function: text(lookup, "AWS_LAMBDA_FUNCTION_NAME"),
+		Endpoint:  text(lookup, "SECRETS_MANAGER_ENDPOINT"),
+		Superuser: text(lookup, "SUPERUSER_SECRET_ARN"),
+		Function:  text(lookup, "AWS_LAMBDA_FUNCTION_NAME"),
 	}
 	var err error
 	if s.Policy, err = secret.ParsePolicy(lookup); err != nil {
