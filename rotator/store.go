@@ -44,7 +44,7 @@ type Completer interface {
 	Complete(ctx context.Context, secretID string, d secret.Document) (secret.Document, error)
 	// Serves is nil if host and port are another way to the database that d is for
 	// than the one that d names: its reader endpoint, or a replica. Conflict says
-	// that they are not, or that there is nobody to ask.
+	// that they are not, or that nobody can say.
 	Serves(ctx context.Context, d secret.Document, host string, port int) error
 }
 

@@ -103,6 +103,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 	if err != nil {
 		return fmt.Errorf("superuser %q: %w", admin.User, err)
 	}
+	arrived(ctx, a.Engine, r, admin, pending)
 	r.Note("superuser %q set the password of user %q; user %q (known by %s) keeps its own", admin.User, pair.Next, pair.InUse(), label)
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 // of the secret, and again for a superuser.
 const (
 	checkKeys      = "the keys of the secret"                                                        // S9
-	checkSuperuser = "secretsmanager:GetSecretValue of the superuser's secret, and its place"        // S10
+	checkSuperuser = "secretsmanager:GetSecretValue of the superuser's secret, and its keys"         // S10
 	checkReach     = "reaching the database"                                                         // T1
 	checkTLS       = "TLS with the database, verified"                                               // T2
 	checkDirect    = "the database itself, with no proxy that keeps passwords of its own in between" // T3

@@ -81,6 +81,7 @@ func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
 		if err := s.Engine.SetPassword(ctx, admin, current.User, pending.Password); err != nil {
 			return fmt.Errorf("superuser %q: %w", admin.User, err)
 		}
+		arrived(ctx, s.Engine, r, admin, pending)
 		r.Note("superuser %q set the password of user %q (who is known by %s)", admin.User, current.User, label)
 	default:
 		r.Note("user %q, logged in with %s, changed its password", current.User, label)

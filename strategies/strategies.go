@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -137,6 +138,27 @@ func superuser(ctx context.Context, t Traits, r rotator.Rotation, otherwise stri
 	}
 	as.Database = current.Database
 	return as, nil
+}
+
+// arrived gives a change that the superuser has made elsewhere the time to reach the
+// reader or replica that the secret is for: there, testSecret would come too early.
+// It is no failure if the change does not arrive. testSecret judges, and the service
+// begins again. A rejected login may count against the account, so that looks are few.
+func arrived(ctx context.Context, e Engine, r rotator.Rotation, admin, pending Login) {
+	if sameHost(admin, pending) {
+		return
+	}
+	for _, wait := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second} {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if err := e.Ping(ctx, pending); !errors.Is(err, rotator.LoginRejected) {
+			return
+		}
+	}
+	r.Note("the change made at %s:%d has not come to %s:%d yet", admin.Host, admin.Port, pending.Host, pending.Port)
 }
 
 // serves asks whether a login goes to another endpoint of the superuser's database.

@@ -109,7 +109,7 @@ func (s *Store) Serves(ctx context.Context, d secret.Document, host string, port
 			return nil
 		}
 	}
-	return fmt.Errorf("replica: %w: RDS names %s as endpoints of that database, and %s as its replicas, in this account and Region: %s is none of them (a name of your own, such as a CNAME, cannot be looked up: give RDS's own as host)",
+	return fmt.Errorf("replica: %w: RDS has that database at %s, and the instances around it are %s, in this account and Region: %s is none of these (a name of your own, such as a CNAME, cannot be looked up: give RDS's own as host)",
 		rotator.Conflict, list(eps), list(instances), is)
 }
 
@@ -210,7 +210,7 @@ func (e endpoint) String() string       { return fmt.Sprintf("%s:%d", e.host, e.
 // list names things, or the lack of them.
 func list[T any](things []T) string {
 	if len(things) == 0 {
-		return "nothing"
+		return "none"
 	}
 	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(things)), ", "), "[]")
 }

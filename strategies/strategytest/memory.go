@@ -22,8 +22,9 @@ import (
 // server, a login, one statement. Its zero value is a server without accounts.
 // It must not be copied, and serves any number of goroutines.
 //
-// It answers at MemoryHost and MemoryPort, with TLS for that name; no other host
-// can be reached.
+// It answers at MemoryHost and MemoryPort, with TLS for that name. At MemoryReader a
+// replica answers, which is never behind and takes no changes. No other host can be
+// reached.
 type Memory struct {
 	// LockAfter is how many rejected logins in a row lock an account. 0: none do.
 	LockAfter int
@@ -46,6 +47,7 @@ var _ strategies.CloningEngine = (*Memory)(nil)
 // Where a Memory answers.
 const (
 	MemoryHost     = "db.example.com"
+	MemoryReader   = "db-reader.example.com"
 	MemoryPort     = 7000
 	MemoryDatabase = "main"
 )
@@ -113,6 +115,8 @@ func (m *Memory) setPassword(ctx context.Context, op string, as strategies.Login
 	return m.do(ctx, op, user, func() error {
 		target, ok := m.accounts[user]
 		switch {
+		case as.Host == MemoryReader:
+			return errReplica
 		case user != as.User && !m.accounts[as.User].Superuser:
 			return fmt.Errorf("user %q: %w: only a superuser may change user %q", as.User, rotator.Privilege, user)
 		case !ok:
@@ -148,6 +152,9 @@ func (m *Memory) ensureClone(ctx context.Context, op string, as strategies.Login
 		return err
 	}
 	return m.do(ctx, op, pair.Next, func() error {
+		if as.Host == MemoryReader {
+			return errReplica
+		}
 		if !m.accounts[as.User].Superuser {
 			return fmt.Errorf("user %q: %w: only a superuser may clone user %q", as.User, rotator.Privilege, pair.Original)
 		}
@@ -209,7 +216,7 @@ func (m *Memory) login(ctx context.Context, as strategies.Login) error {
 	place := net.JoinHostPort(as.Host, strconv.Itoa(as.Port))
 	err := m.do(ctx, "login", as.User, func() error {
 		switch {
-		case as.Host != MemoryHost || as.Port != MemoryPort:
+		case as.Host != MemoryHost && as.Host != MemoryReader || as.Port != MemoryPort:
 			return fmt.Errorf("%w: no server there", rotator.Unreachable)
 		case !as.TLS.Off && as.TLS.ServerName != "" && as.TLS.ServerName != MemoryHost:
 			return fmt.Errorf("%w: the certificate is for %s, not for %s", rotator.TLSFailed, MemoryHost, as.TLS.ServerName)
@@ -229,6 +236,8 @@ func (m *Memory) login(ctx context.Context, as strategies.Login) error {
 	}
 	return nil
 }
+
+var errReplica = fmt.Errorf("server: %w: %s follows %s", rotator.ReadOnly, MemoryReader, MemoryHost)
 
 // accepts judges a password, and counts rejected ones.
 func (m *Memory) accepts(as strategies.Login) bool {

@@ -91,7 +91,7 @@ func (e *Emulator) allowSecret(r *request, action, id string) error {
 
 // resource is the ARN that a request is about: the secret's, or what it would be.
 func (e *Emulator) resource(c Call) string {
-	if c.Service == databases.name {
+	if c.Service == rdsName {
 		return databaseARN(c)
 	}
 	if c.Service != secretsManagerName {

@@ -1,7 +1,6 @@
 package awsemu
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -12,7 +11,7 @@ import (
 // secret is for: what it says of the instances and clusters that are there.
 // https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBInstances.html
 var databases = service{
-	name:  "rds",
+	name:  rdsName,
 	space: "http://rds.amazonaws.com/doc/2014-10-31/",
 	codes: map[string]string{
 		codeDenied: "AccessDenied", codeValidation: "InvalidParameterValue", codeUnrecognized: "InvalidClientTokenId",
@@ -26,6 +25,7 @@ var databases = service{
 }
 
 const (
+	rdsName     = "rds"
 	opInstances = "DescribeDBInstances"
 	opClusters  = "DescribeDBClusters"
 
@@ -125,20 +125,44 @@ func databaseARN(c Call) string {
 	return rdsARN(c.home(), kind, strings.ToLower(or(c.Target, "*")))
 }
 
-// mayDescribe comes before the question whether there is such a database.
-func (e *Emulator) mayDescribe(r *request, tags map[string]string) error {
-	q := query{action: databases.name + ":" + r.call.Operation, resource: databaseARN(r.call), context: iam.Context{}}
+// asked is the databases that a request is about: all, or the one of an identifier,
+// which is a word in any case or an ARN of the caller's own account and Region.
+// Policies come before the question whether there is such a database.
+func asked[T any](e *Emulator, r *request, id, kind string, all []T, of func(T) (string, map[string]string)) ([]T, error) {
+	q := query{action: rdsName + ":" + r.call.Operation, resource: databaseARN(r.call), context: iam.Context{}}
 	q.account = arnAccount(q.resource)
-	for key, value := range tags {
-		q.context["aws:ResourceTag/"+key] = []string{value}
+	found := all
+	if id != "" {
+		found = nil
+		for _, one := range all {
+			name, tags := of(one)
+			if !strings.EqualFold(id, name) && id != rdsARN(r.call.home(), kind, name) {
+				continue
+			}
+			found = append(found, one)
+			for key, value := range tags {
+				q.context["aws:ResourceTag/"+key] = []string{value}
+			}
+		}
 	}
-	return e.allow(r, q)
+	if err := e.allow(r, q); err != nil {
+		return nil, err
+	}
+	if id != "" && found == nil {
+		if kind == kindCluster {
+			return nil, refuse(codeNoCluster, "DBCluster %s not found.", id)
+		}
+		return nil, refuse(codeNoInstance, "DBInstance %s not found.", id)
+	}
+	return found, nil
 }
 
-// wanted says whether a database is among those that a request is about. An
-// identifier is a word in any case, or an ARN of the caller's own account and Region.
-func wanted(r *request, asked, kind, id string) bool {
-	return asked == "" || strings.EqualFold(asked, id) || asked == rdsARN(r.call.home(), kind, id)
+// status is what a database is doing.
+func status(said, host string) string {
+	if said == "" && host == "" {
+		return "creating"
+	}
+	return or(said, "available")
 }
 
 type (
@@ -160,40 +184,25 @@ type (
 )
 
 func (e *Emulator) describeDBInstances(r *request, in *struct{ DBInstanceIdentifier string }) (any, error) {
+	all := e.fleet(r.call.home()).instances
+	found, err := asked(e, r, in.DBInstanceIdentifier, kindInstance, all, func(i Instance) (string, map[string]string) { return i.ID, i.Tags })
 	var out dbInstances
-	var tags map[string]string
-	f := e.fleet(r.call.home())
-	for _, i := range f.instances {
-		if !wanted(r, in.DBInstanceIdentifier, kindInstance, i.ID) {
-			continue
-		}
-		tags = i.Tags
+	for _, i := range found {
 		d := dbInstance{
 			DBInstanceIdentifier: i.ID, DBInstanceArn: rdsARN(r.call.home(), kindInstance, i.ID), Engine: i.Engine,
-			DBInstanceStatus: or(i.Status, "available"), DBClusterIdentifier: i.Cluster, ReadReplicaSourceDBInstanceIdentifier: i.ReplicaOf,
+			DBInstanceStatus: status(i.Status, i.Host), DBClusterIdentifier: i.Cluster, ReadReplicaSourceDBInstanceIdentifier: i.ReplicaOf,
 		}
 		if i.Host != "" {
 			d.Endpoint = &dbEndpoint{i.Host, i.Port}
-		} else {
-			d.DBInstanceStatus = or(i.Status, "creating")
 		}
-		for _, other := range f.instances {
+		for _, other := range all {
 			if other.ReplicaOf == i.ID {
 				d.ReadReplicaDBInstanceIdentifiers = append(d.ReadReplicaDBInstanceIdentifiers, other.ID)
 			}
 		}
 		out.DBInstances = append(out.DBInstances, d)
 	}
-	if in.DBInstanceIdentifier == "" {
-		tags = nil
-	}
-	if err := e.mayDescribe(r, tags); err != nil {
-		return nil, err
-	}
-	if in.DBInstanceIdentifier != "" && out.DBInstances == nil {
-		return nil, refuse(codeNoInstance, "DBInstance %s not found.", in.DBInstanceIdentifier)
-	}
-	return out, nil
+	return out, err
 }
 
 type (
@@ -216,20 +225,12 @@ type (
 )
 
 func (e *Emulator) describeDBClusters(r *request, in *struct{ DBClusterIdentifier string }) (any, error) {
-	var out dbClusters
-	var tags map[string]string
 	f := e.fleet(r.call.home())
-	for _, c := range f.clusters {
-		if !wanted(r, in.DBClusterIdentifier, kindCluster, c.ID) {
-			continue
-		}
-		tags = c.Tags
-		status := "available"
-		if c.Host == "" {
-			status = "creating"
-		}
+	found, err := asked(e, r, in.DBClusterIdentifier, kindCluster, f.clusters, func(c Cluster) (string, map[string]string) { return c.ID, c.Tags })
+	var out dbClusters
+	for _, c := range found {
 		d := dbCluster{
-			DBClusterIdentifier: c.ID, DBClusterArn: rdsARN(r.call.home(), kindCluster, c.ID), Engine: c.Engine, Status: cmp.Or(c.Status, status),
+			DBClusterIdentifier: c.ID, DBClusterArn: rdsARN(r.call.home(), kindCluster, c.ID), Engine: c.Engine, Status: status(c.Status, c.Host),
 			Endpoint: c.Host, ReaderEndpoint: c.Reader, CustomEndpoints: c.Custom, Port: c.Port,
 		}
 		for _, i := range f.instances {
@@ -239,14 +240,5 @@ func (e *Emulator) describeDBClusters(r *request, in *struct{ DBClusterIdentifie
 		}
 		out.DBClusters = append(out.DBClusters, d)
 	}
-	if in.DBClusterIdentifier == "" {
-		tags = nil
-	}
-	if err := e.mayDescribe(r, tags); err != nil {
-		return nil, err
-	}
-	if in.DBClusterIdentifier != "" && out.DBClusters == nil {
-		return nil, refuse(codeNoCluster, "DBCluster %s not found.", in.DBClusterIdentifier)
-	}
-	return out, nil
+	return out, err
 }
