@@ -2,7 +2,6 @@ package awsemu_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"strings"
@@ -128,17 +127,15 @@ func TestCLIOfRDS(t *testing.T) {
 	w, _ := withDatabases(t, &awsemu.Emulator{})
 	for words, shows := range map[string]string{
 		"describe-db-instances --db-instance-identifier db1 --query DBInstances[0].[Endpoint.Address,ReadReplicaDBInstanceIdentifiers[0]]": "db1.example.com\tcopy",
-		"describe-db-clusters --query DBClusters[].[ReaderEndpoint,CustomEndpoints[0],DBClusterMembers[0].DBInstanceIdentifier]":          "ro.example.com\treports.example.com\twriter",
-		"describe-db-instances --db-instance-identifier none": "DBInstanceNotFound",
+		"describe-db-clusters --query DBClusters[].[ReaderEndpoint,CustomEndpoints[0],DBClusterMembers[0].DBInstanceIdentifier]":           "ro.example.com\treports.example.com\twriter",
+		"describe-db-instances --db-instance-identifier none":                                                                              "DBInstanceNotFound",
 	} {
-		ctx, cancel := context.WithCancel(t.Context())
-		cmd := exec.CommandContext(ctx, cli, append([]string{"--endpoint-url", w.url, "--region", "us-east-1", "--output", "text", "rds"}, strings.Fields(words)...)...)
+		cmd := exec.CommandContext(t.Context(), cli, append([]string{"--endpoint-url", w.url, "--region", "us-east-1", "--output", "text", "rds"}, strings.Fields(words)...)...)
 		cmd.Env = append(withoutAWS(os.Environ()), "AWS_ACCESS_KEY_ID=AKIDCLI", "AWS_SECRET_ACCESS_KEY=none", "AWS_PAGER=",
 			"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1")
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		cmd.Run() // what it says counts
-		cancel()
 		if !strings.Contains(out.String(), shows) {
 			t.Errorf("aws rds %s: %s", words, out.String())
 		}
