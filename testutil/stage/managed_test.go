@@ -18,25 +18,45 @@ type byRDS struct {
 	databases      []string // ARNs that the function has to ask RDS about
 }
 
-// form is a way to have a database at RDS.
+// form is a way to have a database at RDS, and to have it rotated.
 type form struct {
 	tag     string
 	host    string // of the secret to rotate; "": the server's
 	calls   int    // of a rotation
 	replica bool   // a server of its own, which follows
+	single  bool   // single user, through the superuser
+	unnamed bool   // the environment names the superuser's secret, and the secret to rotate does not
 }
+
+// handler is the function that rotates, and its environment.
+func (f form) handler() (name string, env []string) {
+	name = "postgres-alternating-users"
+	if f.single {
+		name, env = "postgres-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}
+	}
+	if f.unnamed {
+		env = append(env, "SUPERUSER_SECRET_ARN="+managedName)
+	}
+	return name, env
+}
+
+// managedName is the name of the superuser's secret, which will do for its ARN.
+const managedName = "rds!db-1"
 
 var forms = map[string]form{
 	"instance":        {tag: "aws:rds:primaryDBInstanceArn", calls: 16},
 	"cluster":         {tag: "aws:rds:primaryDBClusterArn", calls: 16},
 	"reader endpoint": {tag: "aws:rds:primaryDBClusterArn", host: "localhost", calls: 18},
 	"replica":         {tag: "aws:rds:primaryDBInstanceArn", host: "localhost", calls: 20, replica: true},
+	"single user":     {tag: "aws:rds:primaryDBInstanceArn", calls: 16, single: true, unnamed: true},
+	"environment":     {tag: "aws:rds:primaryDBInstanceArn", calls: 16, unnamed: true},
 }
 
 func newByRDS(t *testing.T, f form) *byRDS {
 	t.Helper()
 	// A replica may be behind for longer than setSecret waits: then the service tries again.
-	b := &byRDS{world: newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-alternating-users", attempts: map[bool]int{false: 1, true: 3}[f.replica]})}
+	handler, env := f.handler()
+	b := &byRDS{world: newWorld(t, plan{db: tlsServer(t, newest()), handler: handler, env: env, attempts: map[bool]int{false: 1, true: 3}[f.replica]})}
 	app, boss := b.role("app", "LOGIN"), b.boss("app")
 	host, port := b.db.Host, b.db.Port
 	if f.host != "" {
@@ -48,8 +68,14 @@ func newByRDS(t *testing.T, f form) *byRDS {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
+			log := standby.Log()
 			if err := standby.Close(); err != nil {
 				t.Error(err)
+			}
+			for _, canary := range b.canaries {
+				if strings.Contains(log, canary) {
+					t.Error("a password is in the standby's log")
+				}
 			}
 		})
 		port = standby.Port
@@ -63,10 +89,14 @@ func newByRDS(t *testing.T, f form) *byRDS {
 		b.databases = []string{rds.SeedCluster(awsemu.Cluster{ID: "shop", Engine: "aurora-postgresql", Host: b.db.Host, Reader: "localhost", Port: b.db.Port})}
 	}
 	b.superuser = rds.Seed(awsemu.Secret{
-		Name: "rds!db-1", OwningService: "rds", Tags: map[string]string{f.tag: b.databases[0], "aws:secretsmanager:owningService": "rds"},
+		Name: managedName, OwningService: "rds", Tags: map[string]string{f.tag: b.databases[0], "aws:secretsmanager:owningService": "rds"},
 		Versions: []awsemu.Version{current(`{"username":"` + boss.Username + `","password":"` + boss.Password + `"}`)},
 	})
-	b.app = b.seed("app", current(b.document("username", "app", "password", app, "masterarn", b.superuser, "host", host, "port", port)))
+	named := b.superuser
+	if f.unnamed {
+		named = ""
+	}
+	b.app = b.seed("app", current(b.document("username", "app", "password", app, "masterarn", named, "host", host, "port", port)))
 	rds.SetCaller(awsemu.Caller{
 		AccessKey: "AKID", Principal: iam.Principal{ARN: "arn:aws:iam::123456789012:user/operator"}, // the test's own SDK
 		Identity: []iam.Named{b.policy(`{"Effect":"Allow","Action":"*","Resource":"*"}`)},
@@ -115,7 +145,7 @@ func describes(database string) string {
 }
 
 // TestASuperuserWhoseSecretRDSManages: in each form that RDS has, the real binary
-// rotates a real pair of users, with no right more than it needs.
+// rotates real users, with no right more than it needs.
 func TestASuperuserWhoseSecretRDSManages(t *testing.T) {
 	for name, f := range forms {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +166,7 @@ func TestASuperuserWhoseSecretRDSManages(t *testing.T) {
 					t.Errorf("rotation %d: %d API calls, the README says %d: %v", n, calls, f.calls, b.aws.AWS.Calls())
 				}
 				after := b.holder(b.app, "AWSCURRENT")
-				if after.Username == before.Username || !b.accepts(after) || !b.accepts(before) {
+				if same := after.Username == before.Username; same != f.single || !b.accepts(after) || b.accepts(before) == f.single {
 					t.Fatalf("rotation %d: from %s to %s; accepted: before %v, after %v", n, before.Username, after.Username, b.accepts(before), b.accepts(after))
 				}
 			}
