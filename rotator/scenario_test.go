@@ -574,6 +574,7 @@ func (s *story) symbols(log string) string {
 		}
 	}
 	log = strings.ReplaceAll(log, s.arn, "ARN")
+	log = strings.ReplaceAll(log, strings.TrimPrefix(s.url, "http://"), "ENDPOINT")
 	if s.superuser != "" {
 		log = strings.ReplaceAll(log, s.superuser, "SUPERUSER")
 	}
