@@ -270,6 +270,6 @@ func explainRDS(client *rds.Client, operation, what string, err error) error {
 	case "InvalidParameterValue", "InvalidParameterCombination":
 		return fmt.Errorf("rds:%s: %w: %w (of the %s)", operation, rotator.Misconfigured, answer{err, api}, what)
 	}
-	kind, advice := classify(operation, api.ErrorCode(), api.ErrorMessage(), o.Region)
+	kind, advice := classify(operation, api.ErrorCode(), api.ErrorMessage())
 	return fmt.Errorf("rds:%s: %w: %w%s", operation, kind, answer{err, api}, advice)
 }

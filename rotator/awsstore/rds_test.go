@@ -197,7 +197,7 @@ func TestRDSIsSilent(t *testing.T) {
 	}{
 		"throttled": {awsemu.Fault{Throttle: true}, rotator.Throttled},
 		"5xx":       {awsemu.Fault{ServerError: true}, rotator.Throttled},
-		"expired":   {awsemu.Fault{ExpiredToken: true}, rotator.Forbidden},
+		"expired":   {awsemu.Fault{ExpiredToken: true}, rotator.Misconfigured},
 		"no answer": {awsemu.Fault{LoseResponse: true}, rotator.Unreachable},
 	} {
 		emu, store := fleet(t)
