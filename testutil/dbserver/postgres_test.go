@@ -330,7 +330,7 @@ func TestStartThatFails(t *testing.T) {
 
 func TestAwaitObeysItsContext(t *testing.T) {
 	t.Parallel()
-	p, err := newProcess("test", "pid")
+	p, err := newProcess(habits{name: "test", pidFile: "pid", stop: []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +349,7 @@ func TestAwaitObeysItsContext(t *testing.T) {
 
 func TestServerThatEndsIsNotAwaited(t *testing.T) {
 	t.Parallel()
-	p, err := newProcess("test", "pid")
+	p, err := newProcess(habits{name: "test", pidFile: "pid", stop: []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"handlers/postgres-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/postgres"}},
 		{"testutil/awsemu", []string{module + "rotator/iam"}},
 		{"testutil/lambdahost", nil},
-		{"testutil/dbserver", []string{"github.com/jackc/pgx/v5"}},
+		{"testutil/dbserver", []string{"github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql"}},
 		{"testutil/cmd", []string{module, "github.com/jackc/pgx/v5", "github.com/aws/"}},
 		{"testutil", []string{module}},
 	}
