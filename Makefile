@@ -31,7 +31,7 @@ build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64
 	  CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) $(GO) build -tags lambda.norpc -trimpath -ldflags '-s -w' -o build/$$h/bootstrap ./handlers/$$h && \
 	  ls -l build/$$h/bootstrap | awk '{printf "%-50s %5.1f MB\n", $$NF, $$5/1e6}'; done
 
-servers: ## fetch the database servers that tests and demo use, where they are missing
+servers: ## fetch the database servers that tests and demo use, where they are missing (npm, and apt without root)
 	@$(GO) run ./testutil/cmd/dbservers
 
 emulator: build ## run the Secrets Manager emulator with the Lambda binaries behind it, for the AWS CLI and SAM

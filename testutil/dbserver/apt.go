@@ -15,7 +15,7 @@ import (
 )
 
 // errNoApt says that there is something to fetch and no apt to fetch it with.
-var errNoApt = errors.New("apt-get and dpkg-deb are not on this machine, and Debian packages are where it is fetched from; install it on the machine (macOS: brew)")
+var errNoApt = errors.New("it is fetched from Debian's archive, by apt-get and dpkg-deb of Linux on amd64 or arm64, which this machine has not; install it on the machine (macOS: brew install)")
 
 // keyrings are where Debian keeps the keys of its archive, newer name first.
 var keyrings = []string{"/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"}
@@ -39,9 +39,6 @@ func (r mysqlRelease) possible() error {
 // It needs no root, installs nothing, and leaves apt's lists alone: apt works for it in the folder temp, from which it sees
 // the machine's proxies and credentials, and a single source.
 func (r mysqlRelease) bring(ctx context.Context, temp, into string) (megabytes int64, err error) {
-	if err := os.Chmod(temp, 0o755); err != nil { // apt downloads as a user of its own when it is root's
-		return 0, err
-	}
 	mirrors, err := debianMirrors(ctx)
 	if err != nil {
 		return 0, err
@@ -80,7 +77,7 @@ func debianMirrors(ctx context.Context) ([]string, error) {
 	}
 	mirrors := likelyMirrors(string(out))
 	if len(mirrors) == 0 {
-		return nil, errors.New("no mirror of Debian among this machine's apt sources; install it on the machine")
+		return nil, errors.New("no mirror of Debian's archive among this machine's apt sources; add one, or install it on the machine")
 	}
 	return mirrors, nil
 }

@@ -134,16 +134,19 @@ func fetch(ctx context.Context, out io.Writer, s source, cache string) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
+	if err := os.Chmod(temp, 0o755); err != nil { // for the users that servers, and downloads by apt, run as
+		return err
+	}
 	unpacked := filepath.Join(temp, "unpacked")
 	megabytes, err := s.bring(ctx, temp, unpacked)
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(unpacked, final); err != nil {
+	version, err := s.check(ctx, unpacked)
+	if err != nil {
 		return err
 	}
-	version, err := s.check(ctx, final)
-	if err != nil {
+	if err := os.Rename(unpacked, final); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s: fetched %s, %d MB in %.1f s\n", s, version, megabytes, time.Since(begin).Seconds())

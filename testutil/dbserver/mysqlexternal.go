@@ -10,15 +10,7 @@ import (
 	"strings"
 )
 
-// externalVariable names servers that somebody else runs, for the releases that cannot be had here, MySQL 8.0 and 8.4:
-//
-//	QUARTERTURN_MYSQL_SERVERS="mysql-8.4=root:password@127.0.0.1:3306 mysql-8.0=root:password@127.0.0.1:3307"
-//
-// The names are of the form of MySQLs, and their tests run on these servers too. The account must be allowed everything,
-// over TCP without TLS, with a password that has no space; tests make users and databases with random names and drop them
-// again. Tests that need a server of their own are skipped. To search the general log, they need log_output to include TABLE
-// and general_log to be ON. That Quarterturn works on those two releases is unverified: no test of this project ever ran on
-// them.
+// externalVariable names servers that somebody else runs; MySQLs says how.
 const externalVariable = "QUARTERTURN_MYSQL_SERVERS"
 
 // external is a server that somebody else runs.
