@@ -13,7 +13,7 @@ import (
 // externalVariable names servers that somebody else runs; MySQLs says how.
 const externalVariable = "QUARTERTURN_MYSQL_SERVERS"
 
-// external is a server that somebody else runs.
+// external is a server that somebody else runs, or one of ours by its name alone.
 type external struct{ name, user, password, address string }
 
 func externalServers() []external {
