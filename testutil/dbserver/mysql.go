@@ -268,10 +268,15 @@ func (s *MySQLServer) serve(ctx context.Context) (err error) {
 	argv := func(port int) []string {
 		return s.binaries.argv("--defaults-file="+s.confFile(), "--port="+strconv.Itoa(port))
 	}
-	ready := func() bool { return strings.Contains(s.Log(), ": ready for connections.") }
-	s.Port, err = s.process.serve(ctx, argv, ready, "Bind on TCP/IP port")
+	s.Port, err = s.process.serve(ctx, argv, s.ready, portTaken)
 	return err
 }
+
+// portTaken is in the log of a server that cannot have its port.
+const portTaken = "Bind on TCP/IP port"
+
+// ready reads the log, where servers of both kinds say it last.
+func (s *MySQLServer) ready() bool { return strings.Contains(s.Log(), ": ready for connections.") }
 
 // Connect logs in over TCP as a test's client would; with TLS fully verified where the server has TLS. What it answers is
 // one session, open already: a DB of one connection. The caller closes it.
