@@ -57,13 +57,13 @@ func newByRDS(t *testing.T, f form) *byRDS {
 	// A replica may be behind for longer than setSecret waits: then the service tries again.
 	handler, env := f.handler()
 	b := &byRDS{world: newWorld(t, plan{db: tlsServer(t, newest()), handler: handler, env: env, attempts: map[bool]int{false: 1, true: 3}[f.replica]})}
-	app, boss := b.role("app", "LOGIN"), b.boss("app")
-	host, port := b.db.Host, b.db.Port
+	app, boss := b.role("app", "LOGIN"), b.boss()
+	host, port := b.postgres().Host, b.postgres().Port
 	if f.host != "" {
 		host = f.host
 	}
 	if f.replica {
-		standby, err := b.db.Standby(t.Context())
+		standby, err := b.postgres().Standby(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,12 +81,12 @@ func newByRDS(t *testing.T, f form) *byRDS {
 		port = standby.Port
 	}
 	rds := b.aws.AWS
-	b.databases = []string{rds.SeedInstance(awsemu.Instance{ID: "db1", Engine: "postgres", Host: b.db.Host, Port: b.db.Port})}
+	b.databases = []string{rds.SeedInstance(awsemu.Instance{ID: "db1", Engine: "postgres", Host: b.postgres().Host, Port: b.postgres().Port})}
 	if f.replica {
 		b.databases = append(b.databases, rds.SeedInstance(awsemu.Instance{ID: "localhost", Engine: "postgres", Host: host, Port: port, ReplicaOf: "db1"}))
 	}
 	if strings.HasSuffix(f.tag, "ClusterArn") {
-		b.databases = []string{rds.SeedCluster(awsemu.Cluster{ID: "shop", Engine: "aurora-postgresql", Host: b.db.Host, Reader: "localhost", Port: b.db.Port})}
+		b.databases = []string{rds.SeedCluster(awsemu.Cluster{ID: "shop", Engine: "aurora-postgresql", Host: b.postgres().Host, Reader: "localhost", Port: b.postgres().Port})}
 	}
 	b.superuser = rds.Seed(awsemu.Secret{
 		Name: managedName, OwningService: "rds", Tags: map[string]string{f.tag: b.databases[0], "aws:secretsmanager:owningService": "rds"},

@@ -299,7 +299,7 @@ func (g *guarded) loses(t *testing.T, i int, action string) bool {
 	g.install(t, p)
 	what := fmt.Sprintf("without %s on %s", action, g.lost)
 
-	before, account, written := g.aws.AWS.Snapshot(g.arn), g.accountState(), strings.Count(g.db.Log(), "COMMIT")
+	before, account, written := g.aws.AWS.Snapshot(g.arn), g.accountState(), g.db.written()
 	found := g.preflight(g.arn).Blocking()
 	// Only PutSecretValue itself tells whether a data key can be made by way of Secrets
 	// Manager: on demand that is unknown, in the rotation it is found out below.
@@ -319,7 +319,7 @@ func (g *guarded) loses(t *testing.T, i int, action string) bool {
 	if !after.Holder("AWSPENDING").Value.Empty() || after.Holder("AWSCURRENT").ID != before.Holder("AWSCURRENT").ID {
 		t.Errorf("%s: the rotation changed the secret", what)
 	}
-	if g.accountState() != account || strings.Count(g.db.Log(), "COMMIT") != written {
+	if g.accountState() != account || g.db.written() != written {
 		t.Errorf("%s: the rotation changed the database", what)
 	}
 	kind, sentence := g.last()

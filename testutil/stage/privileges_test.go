@@ -61,7 +61,7 @@ func brokenStates() map[string]broken {
 		}, id: "T2", status: failed, kind: "tls", says: "does not offer TLS"},
 		"TLS is turned off":     {with: "single", secret: says("ssl", false), id: "T2", status: failed, kind: "tls", says: `remove "ssl": false`},
 		"endpoint of RDS Proxy": {with: "single", secret: says("host", "app.proxy-abcdefghijkl.eu-west-1.rds.amazonaws.com"), id: "T3", status: failed, kind: "misconfigured", says: "endpoint of the database itself"},
-		"pooler in between":     {with: "single", secret: func(t *testing.T, w *world) []any { return []any{"port", forward(t, w.db)} }, id: "P8", status: granted, says: "a pooler in between"},
+		"pooler in between":     {with: "single", secret: func(t *testing.T, w *world) []any { return []any{"port", forward(t, w.postgres())} }, id: "P8", status: granted, says: "a pooler in between"},
 		"reader endpoint":       {with: "single", secret: readerEndpoint, id: "P4", status: failed, kind: "read only", says: "writer endpoint"},
 		"no entry in pg_hba":    {with: "single", server: hba("hostssl all postgres all scram-sha-256"), id: "P3", status: failed, kind: "misconfigured", says: "needs an entry"},
 		"rejected by pg_hba":    {with: "single", server: hba("hostssl all app all reject", "hostssl all all all scram-sha-256"), id: "P3", status: failed, kind: "misconfigured", says: "pg_hba.conf does not let this user in"},
@@ -111,7 +111,7 @@ func brokenStates() map[string]broken {
 }
 
 func readerEndpoint(t *testing.T, w *world) []any {
-	reader, err := w.db.Standby(t.Context())
+	reader, err := w.postgres().Standby(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestThePreflightFindsWhatIsMissing(t *testing.T) {
 					}
 					p := places[b.with]
 					if b.server != nil {
-						p = newPlace(t, b.with, b.server(t, major))
+						p = newPlace(t, b.with, postgres{b.server(t, major)})
 					}
 					right := p.look(t, name, b)
 					mu.Lock()
@@ -206,7 +206,7 @@ type place struct {
 	rest []any // of the secret
 }
 
-func newPlace(t *testing.T, with string, db *dbserver.Server) *place {
+func newPlace(t *testing.T, with string, db postgres) *place {
 	t.Helper()
 	p := plan{db: db, handler: "postgres-single-user"}
 	switch with {
@@ -217,8 +217,8 @@ func newPlace(t *testing.T, with string, db *dbserver.Server) *place {
 	}
 	w := newWorld(t, p)
 	w.exec("CREATE ROLE rds_iam")
-	at := &place{world: w, app: w.role("app", "LOGIN")}
-	superuser := w.seed("superuser", current(w.document("username", "boss", "password", w.boss("app").Password)))
+	at := &place{world: w, app: w.user(db.app)}
+	superuser := w.seed("superuser", current(w.document("username", "boss", "password", w.boss().Password)))
 	at.rest = []any{"username", "app", "password", at.app, "masterarn", superuser}
 	at.arn = w.seed("app", current(w.document(at.rest...)))
 	return at
@@ -276,7 +276,7 @@ func (p *place) holding(t *testing.T, sql string) (release func()) {
 	if sql == "" {
 		return func() {}
 	}
-	conn, err := p.db.Admin(t.Context(), "postgres")
+	conn, err := p.postgres().Admin(t.Context(), "postgres")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,16 +15,9 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
-func tlsServer(t testing.TB, major int) *dbserver.Server {
-	t.Helper()
-	return dbserver.NewPostgres(t, dbserver.Options{Major: major, TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
-}
-
-// boss makes what RDS calls a superuser: CREATEROLE, and ADMIN OPTION on app.
-func (w *world) boss(app string) account {
-	password := w.role("boss", "LOGIN CREATEROLE")
-	w.exec("GRANT " + app + " TO boss WITH ADMIN OPTION")
-	return account{Username: "boss", Password: password}
+// boss makes a superuser.
+func (w *world) boss() account {
+	return account{Username: "boss", Password: w.user(w.db.boss)}
 }
 
 // TestARealPasswordRotatesByTheRealBinary is the promise of the README, on every
@@ -47,7 +40,7 @@ func TestARealPasswordRotatesByTheRealBinary(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, plan{db: tlsServer(t, major), handler: s.handler, env: s.env, attempts: 1})
 				app := account{Username: "app", Password: w.role("app", "LOGIN CONNECTION LIMIT 20")}
-				boss := w.boss("app")
+				boss := w.boss()
 				w.exec("GRANT CREATE ON SCHEMA public TO app", "CREATE TABLE orders (id int)", "ALTER TABLE orders OWNER TO app")
 				superuser := w.seed("superuser", current(w.document("username", boss.Username, "password", boss.Password)))
 				arn := w.seed("app", current(w.document("username", "app", "password", app.Password, "masterarn", superuser, "colour", "blue")))
@@ -123,8 +116,6 @@ func TestTheAWSCLIRotates(t *testing.T) {
 	}
 }
 
-func newest() int { return dbserver.Majors()[len(dbserver.Majors())-1] }
-
 // TestDryRun: aws secretsmanager rotate-secret --no-rotate-immediately tells
 // credentials that work from those that do not, and changes nothing.
 func TestDryRun(t *testing.T) {
@@ -153,7 +144,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 	for cut := 1; cut <= 10; cut++ {
 		t.Run("call "+strconv.Itoa(cut), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, plan{db: dbserver.Postgres(t, newest()), handler: "postgres-single-user", attempts: 3})
+			w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, handler: "postgres-single-user", attempts: 3})
 			user := "killed_" + strconv.Itoa(cut)
 			password := w.role(user, "LOGIN")
 			arn := w.seed("app", current(w.document("username", user, "password", password, "ssl", "false")))
@@ -197,7 +188,7 @@ func TestAPairMadeByAWSTemplateGoesOn(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-alternating-users", attempts: 1})
 			passwords := map[string]string{"app": w.role("app", "LOGIN")}
-			boss := w.boss("app")
+			boss := w.boss()
 			clonePassword := w.canary()
 			passwords["app_clone"] = clonePassword
 			w.as(boss, "CREATE ROLE app_clone LOGIN", "GRANT app TO app_clone")
@@ -239,7 +230,7 @@ func TestAPairMadeByAWSTemplateGoesOn(t *testing.T) {
 // TestSilentServiceEndsInTime: a function in a VPC without a route to Secrets
 // Manager says so instead of running into Lambda's time-out.
 func TestSilentServiceEndsInTime(t *testing.T) {
-	w := newWorld(t, plan{db: dbserver.Postgres(t, newest()), handler: "postgres-single-user", attempts: 1, timeout: 20 * time.Second})
+	w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, handler: "postgres-single-user", attempts: 1, timeout: 20 * time.Second})
 	password := w.role("silent_service", "LOGIN")
 	arn := w.seed("app", current(w.document("username", "silent_service", "password", password, "ssl", "false")))
 	w.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Hang: c.Operation == "DescribeSecret"} }
