@@ -159,6 +159,11 @@ func (e Engine) rehearse(ctx context.Context, as strategies.Login, user, keeping
 		return nil, err
 	}
 	defer s.close()
+	if keeping != "" {
+		if err := s.checkKeeping(); err != nil {
+			return nil, err
+		}
+	}
 	if user == as.User {
 		if err := s.rehearseOwn(ctx, keeping); err != nil {
 			return nil, err
