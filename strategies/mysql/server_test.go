@@ -175,3 +175,9 @@ func listen(t *testing.T, serve func(net.Conn)) strategies.Login {
 	}()
 	return strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "app", Password: password()}
 }
+
+// newServer is one with settings of its own.
+func newServer(t *testing.T, name string, conf map[string]string) server {
+	t.Helper()
+	return server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, Conf: conf})}
+}
