@@ -77,17 +77,17 @@ func (s *session) policyCaveats(ctx context.Context) ([]string, error) {
 	if !s.mariadb {
 		return nil, nil
 	}
-	const sql = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), @@GLOBAL.strict_password_validation, @@GLOBAL.general_log
+	const sql = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'), IF(@@GLOBAL.general_log, 'Y', 'N')
 FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'`
 	rows, err := s.query(ctx, step{doing: "looking up what judges passwords"}, sql)
 	if err != nil || rows[0][0] == "" {
 		return nil, err
 	}
-	if rows[0][1] != "1" {
+	if rows[0][1] != "Y" {
 		return []string{fmt.Sprintf("new passwords are not judged by %s: strict_password_validation is off, and MariaDB is given a hash", rows[0][0])}, nil
 	}
 	all := []string{fmt.Sprintf("new passwords are judged by %s, which MariaDB does only when one is really set: see that the function's password settings satisfy it", rows[0][0])}
-	if rows[0][2] == "1" {
+	if rows[0][2] == "Y" {
 		all = append(all, "strict_password_validation has the password sent in clear, and the general log, which is on, will hold it: turn that log off")
 	}
 	return all, nil

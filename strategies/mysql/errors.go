@@ -217,8 +217,8 @@ func ofServer(as strategies.Login, st step, e *mysql.MySQLError) (rotator.Kind, 
 		}
 		return rotator.Privilege, remedy("the user has no right to pass privileges on: it needs them WITH GRANT OPTION on *.*")
 	case 1698:
-		if login {
-			return rotator.LoginRejected, fmt.Sprintf("the server does not take a password from %q here: the account logs in by unix_socket or auth_socket, on the server's own machine; or, where it could log in once, the password is wrong", as.User)
+		if login { // MariaDB answers so for accounts of unix_socket, and for names that it does not know, where it has such accounts
+			return rotator.LoginRejected, ofRejection(as, st, "the account logs in by unix_socket or auth_socket, on the server's own machine")
 		}
 		return rotator.Privilege, remedy("the server does not permit it")
 	case 1130:
@@ -278,8 +278,10 @@ func ofServer(as strategies.Login, st step, e *mysql.MySQLError) (rotator.Kind, 
 		return rotator.ReadOnly, readOnly
 	case 1819, 3638, 4165:
 		return rotator.PolicyRejected, "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or REUSE, or a plugin that the message names): adapt the function's password settings to it"
-	case 1699, 3879, 3894:
-		return rotator.Misconfigured, "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that there is none to change: stop rotating this secret, or give the account a password plugin"
+	case 1699:
+		return rotator.Misconfigured, "MariaDB sets a password only for the first of an account's plugins, and that one has none (unix_socket, PAM, gssapi): ALTER USER ... IDENTIFIED VIA ed25519 USING PASSWORD('...') OR unix_socket puts the password first; or stop rotating this secret"
+	case 3879, 3894:
+		return rotator.Misconfigured, "the account has no password in the server (auth_socket, PAM, LDAP or IAM), so that there is none to change: stop rotating this secret, or give the account a password plugin"
 	case 3892:
 		return rotator.Conflict, "the account must name its current password (PASSWORD REQUIRE CURRENT), and the one it logged in with is not that: somebody has changed it in the meantime, or it is a retained one. Rotate through a superuser's secret once"
 	case 3891, 3893:
@@ -306,7 +308,7 @@ func ofServer(as strategies.Login, st step, e *mysql.MySQLError) (rotator.Kind, 
 const readOnly = "this server takes no changes: it is a replica, or set to read only. Point the secret at the writer endpoint, not at a reader endpoint"
 
 // ofRejection names what 1045 can mean, but for what is known not to be so.
-func ofRejection(as strategies.Login, st step) string {
+func ofRejection(as strategies.Login, st step, more ...string) string {
 	causes := []string{
 		"the password is wrong",
 		fmt.Sprintf("there is no account %s for the address of this function", quoteIdent(as.User)),
@@ -320,5 +322,6 @@ func ofRejection(as strategies.Login, st step) string {
 	if st.mariadb {
 		causes = append(causes, "the account is locked (MariaDB says so only where the password is right)")
 	}
+	causes = append(causes, more...)
 	return "the server did not accept the login, and does not say why: " + strings.Join(causes[:len(causes)-1], ", ") + ", or " + causes[len(causes)-1]
 }
