@@ -116,15 +116,15 @@ func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
 	if s.mariadb {
 		return s.setPassword(ctx, st, "", p)
 	}
-	if s.sandbox && !plain(p.Reveal()) {
+	if s.sandbox && !plain(p) {
 		return s.fail(rotator.Misconfigured, "the password has expired, and until it is changed the server cannot be asked how it reads quotes and backslashes, which the new one holds: exclude them, or ALTER USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.as.User))
 	}
 	// REPLACE is wanted by accounts that PASSWORD REQUIRE CURRENT holds to it.
-	change := "ALTER USER USER() IDENTIFIED BY " + quoteText(p.Reveal())
-	if s.sandbox && !plain(s.as.Password.Reveal()) {
+	change := "ALTER USER USER() IDENTIFIED BY " + quotePassword(p)
+	if s.sandbox && !plain(s.as.Password) {
 		return s.exec(ctx, st, change)
 	}
-	err := s.attempt(ctx, change+" REPLACE "+quoteText(s.as.Password.Reveal()))
+	err := s.attempt(ctx, change+" REPLACE "+quotePassword(s.as.Password))
 	if number(err) == 3891 {
 		// We were let in by a password that is not the current one: a retained one,
 		// or somebody else has changed it in the meantime.
@@ -152,7 +152,7 @@ func (s *session) changeOthers(ctx context.Context, targets []row, p secret.Pass
 	// One statement: it changes all of them or none.
 	parts := make([]string, len(targets))
 	for i, t := range targets {
-		parts[i] = t.String() + " IDENTIFIED BY " + quoteText(p.Reveal())
+		parts[i] = t.String() + " IDENTIFIED BY " + quotePassword(p)
 	}
 	st.doing, st.remedy = "changing the password of "+names(targets), s.createUserRemedy()
 	return s.exec(ctx, st, "ALTER USER "+strings.Join(parts, ", "))
@@ -168,10 +168,7 @@ func (s *session) setPassword(ctx context.Context, st step, whose string, p secr
 		err = s.attempt(ctx, set+quoteText(ed25519Hash(p)))
 	}
 	if number(err) == 1372 || s.strict(err) {
-		if s.sandbox && !plain(p.Reveal()) {
-			return s.fail(rotator.Misconfigured, "the new password holds quotes or backslashes, which cannot be sent for an expired account: exclude them")
-		}
-		err = s.attempt(ctx, set+"PASSWORD("+quoteText(p.Reveal())+")")
+		err = s.attempt(ctx, set+"PASSWORD("+quotePassword(p)+")")
 	}
 	if err != nil {
 		st.limit = s.limit

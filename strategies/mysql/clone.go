@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -196,7 +197,7 @@ func (c *cloning) create(ctx context.Context, original row, clone account) error
 	st := step{doing: "creating " + clone.String(), remedy: c.createUserRemedy(), private: true, policy: true, limit: c.limit}
 	p := throwaway()
 	if !c.mariadb {
-		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s", clone, quoteText(original.plugin()), quoteText(p.Reveal())))
+		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s", clone, quoteText(original.plugin()), quotePassword(p)))
 	}
 	hash := nativeHash(p)
 	if original.plugin() == "ed25519" {
@@ -205,7 +206,7 @@ func (c *cloning) create(ctx context.Context, original row, clone account) error
 	via := fmt.Sprintf("CREATE USER %s IDENTIFIED VIA %s USING ", clone, original.plugin())
 	err := c.attempt(ctx, via+quoteText(hash))
 	if c.strict(err) {
-		err = c.attempt(ctx, via+"PASSWORD("+quoteText(p.Reveal())+")")
+		err = c.attempt(ctx, via+"PASSWORD("+quotePassword(p)+")")
 	}
 	if err != nil {
 		return explain(ctx, c.as, st, err)
@@ -328,17 +329,22 @@ func (c *cloning) rehearse(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		have := rights{}
+		have, extra := rights{}, rights{}
 		if ok {
 			existing = append(existing, clone)
 			if have, _, err = c.grants(ctx, clone.account); err != nil {
 				return nil, err
 			}
-			if extra := have.without(want); len(extra.revokes(clone.account)) > 0 && !want.has(everything, "*.*") {
+			extra = have.without(want)
+			if len(extra.revokes(clone.account)) > 0 && !want.has(everything, "*.*") {
 				caveats = append(caveats, fmt.Sprintf("%s has rights that %s has not, and loses them on its next turn: %s. What the application needs of these, grant to %s", clone, original, extra, original))
 			}
 		}
-		if err := c.rehearseGrants(ctx, original.account, want.missing(have)); err != nil {
+		try := want.missing(have)
+		if !c.inUse() {
+			maps.Copy(try, extra) // who may take a right away may also give it
+		}
+		if err := c.rehearseGrants(ctx, original.account, try); err != nil {
 			return nil, err
 		}
 	}

@@ -39,8 +39,8 @@ func (e Engine) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, 
 	}
 	st := step{doing: fmt.Sprintf("changing the password of %q, and retaining the current one", as.User), private: true, policy: true, own: true,
 		remedy: s.keepingRemedy(), limit: s.limit}
-	change := "ALTER USER USER() IDENTIFIED BY " + quoteText(p.Reveal())
-	err = s.attempt(ctx, change+" REPLACE "+quoteText(as.Password.Reveal())+retain)
+	change := "ALTER USER USER() IDENTIFIED BY " + quotePassword(p)
+	err = s.attempt(ctx, change+" REPLACE "+quotePassword(as.Password)+retain)
 	if number(err) == 3891 {
 		pending := as
 		pending.Password = p

@@ -73,7 +73,7 @@ func explain(ctx context.Context, as strategies.Login, st step, err error) error
 	case st.stage == securing && !isHangup(err):
 		kind, sentence = ofTLS(as, err)
 	case errors.Is(err, errNotMySQL), errors.Is(err, mysql.ErrOldProtocol):
-		kind, sentence = rotator.Misconfigured, fmt.Sprintf("%s does not speak MySQL's protocol: check host and port in the secret", address(as))
+		kind, sentence, cause = rotator.Misconfigured, fmt.Sprintf("%s does not speak MySQL's protocol: check host and port in the secret", address(as)), errNotMySQL
 	case errors.Is(err, mysql.ErrNoTLS):
 		kind, sentence = rotator.TLSFailed, `the server does not offer TLS: turn it on there. Only "ssl": false in the secret makes a connection without TLS`
 	case isHangup(err):

@@ -1,6 +1,10 @@
 package mysql
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
 
 // quoteIdent makes s an identifier, whatever it holds.
 func quoteIdent(s string) string {
@@ -14,10 +18,13 @@ func quoteText(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 }
 
-// plain says whether s reads the same as a string constant under every sql_mode and
-// in every character set.
-func plain(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '\'' || r == '\\' })
+// quotePassword does the same with a password, for the statements that need one.
+func quotePassword(p secret.Password) string { return quoteText(p.Reveal()) }
+
+// plain says whether a password reads the same as a string constant under every
+// sql_mode and in every character set.
+func plain(p secret.Password) bool {
+	return !strings.ContainsFunc(p.Reveal(), func(r rune) bool { return r < ' ' || r > '~' || r == '\'' || r == '\\' })
 }
 
 // account is a row of mysql.user: whom a statement or a login is about. In MariaDB a

@@ -26,7 +26,7 @@ func (s *session) rehearseOwn(ctx context.Context, keeping string) error {
 	if err := s.storedHere(ctx); err != nil {
 		return err
 	}
-	err := s.attempt(ctx, "ALTER USER USER() IDENTIFIED BY "+quoteText(throwaway().Reveal())+" REPLACE "+quoteText(throwaway().Reveal())+keeping)
+	err := s.attempt(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(throwaway())+" REPLACE "+quotePassword(throwaway())+keeping)
 	switch {
 	case number(err) == 3891:
 		return nil
@@ -35,7 +35,7 @@ func (s *session) rehearseOwn(ctx context.Context, keeping string) error {
 	}
 	// The server has changed the password though the one to replace was wrong. Put
 	// it back, whatever else.
-	if err := s.attempt(ctx, "ALTER USER USER() IDENTIFIED BY "+quoteText(s.as.Password.Reveal())); err != nil {
+	if err := s.attempt(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(s.as.Password)); err != nil {
 		return s.fail(rotator.Internal, "the server changed the password in a rehearsal, and it could not be put back: set the password in AWSCURRENT by hand (server's error %d)", number(err))
 	}
 	return s.fail(rotator.Internal, "the server does not check the password that a change replaces, so that nothing can be rehearsed; the old password was put back")
@@ -69,7 +69,7 @@ func (s *session) rehearseOthers(ctx context.Context, targets []row) error {
 			continue
 		}
 		st.remedy = s.createUserRemedy()
-		err := s.attempt(ctx, "ALTER USER "+t.String()+" IDENTIFIED BY "+quoteText(throwaway().Reveal())+" REPLACE 'x'")
+		err := s.attempt(ctx, "ALTER USER "+t.String()+" IDENTIFIED BY "+quotePassword(throwaway())+" REPLACE 'x'")
 		switch {
 		case number(err) == 3893, number(err) == 3891:
 		case err != nil:
