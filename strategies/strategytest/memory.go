@@ -42,7 +42,10 @@ type Memory struct {
 	journal  []string
 }
 
-var _ strategies.CloningEngine = (*Memory)(nil)
+var (
+	_ strategies.CloningEngine      = (*Memory)(nil)
+	_ strategies.DualPasswordEngine = (*Memory)(nil)
+)
 
 // Where a Memory answers.
 const (
@@ -58,6 +61,8 @@ type Account struct {
 	Password  secret.Password
 	Superuser bool              // may change other accounts
 	Locked    bool              // may not log in
+	Expired   bool              // may log in to set a new password, and for nothing else
+	Kept      secret.Password   // a second password, beside Password
 	Trusted   bool              // is let in with any password, as by PostgreSQL's trust
 	Settings  map[string]string // whatever an administrator has set for it
 	Tables    []string          // what it may use; it owns those that it made
@@ -109,7 +114,7 @@ func (m *Memory) setPassword(ctx context.Context, op string, as strategies.Login
 	if err := m.checkNew(p, user); err != nil {
 		return err
 	}
-	if err := m.login(ctx, as); err != nil {
+	if err := m.enter(ctx, as, as.User == user); err != nil {
 		return err
 	}
 	return m.do(ctx, op, user, func() error {
@@ -124,8 +129,38 @@ func (m *Memory) setPassword(ctx context.Context, op string, as strategies.Login
 		case target.Locked:
 			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.Privilege)
 		}
-		target.Password = p
+		target.Password, target.Kept, target.Expired = p, secret.Password{}, false
 		m.accounts[user] = target
+		return nil
+	})
+}
+
+// SetPasswordKeepingOld implements strategies.DualPasswordEngine.
+func (m *Memory) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p secret.Password) error {
+	return m.keepOld(ctx, "set", as, p)
+}
+
+// RehearseKeepingOld implements strategies.DualPasswordEngine: the same, taken back.
+func (m *Memory) RehearseKeepingOld(ctx context.Context, as strategies.Login) ([]string, error) {
+	return nil, m.keepOld(ctx, rehearsal, as, throwaway())
+}
+
+// keepOld keeps the password that was used to log in, whichever of the two it was:
+// the other one is what goes.
+func (m *Memory) keepOld(ctx context.Context, op string, as strategies.Login, p secret.Password) error {
+	if err := m.checkNew(p, as.User); err != nil {
+		return err
+	}
+	if err := m.login(ctx, as); err != nil {
+		return err
+	}
+	return m.do(ctx, op, as.User, func() error {
+		if p.Equal(as.Password) {
+			return nil
+		}
+		a := m.accounts[as.User]
+		a.Password, a.Kept = p, as.Password
+		m.accounts[as.User] = a
 		return nil
 	})
 }
@@ -213,6 +248,11 @@ func (m *Memory) checkNew(p secret.Password, users ...string) error {
 // login finds the server, checks whom it speaks to, and proves who it is. Only the
 // server's answer to the password is LoginRejected.
 func (m *Memory) login(ctx context.Context, as strategies.Login) error {
+	return m.enter(ctx, as, false)
+}
+
+// enter is a login, perhaps one that is to end in a new password.
+func (m *Memory) enter(ctx context.Context, as strategies.Login, toChange bool) error {
 	place := net.JoinHostPort(as.Host, strconv.Itoa(as.Port))
 	err := m.do(ctx, "login", as.User, func() error {
 		switch {
@@ -226,6 +266,8 @@ func (m *Memory) login(ctx context.Context, as strategies.Login) error {
 			return fmt.Errorf("%w: wrong password, or no such user", rotator.LoginRejected)
 		case m.accounts[as.User].Locked:
 			return fmt.Errorf("%w: the account is locked", rotator.Privilege)
+		case m.accounts[as.User].Expired && !toChange:
+			return fmt.Errorf("%w: the password has expired, and is good only for setting a new one", rotator.Privilege)
 		case as.Database != "" && as.Database != MemoryDatabase:
 			return fmt.Errorf("%w: there is no database %q on this server", rotator.Misconfigured, as.Database)
 		}
@@ -245,7 +287,7 @@ func (m *Memory) accepts(as strategies.Login) bool {
 	if !ok || a.Password.Empty() {
 		return false
 	}
-	right := a.Password.Equal(as.Password)
+	right := a.Password.Equal(as.Password) || !a.Kept.Empty() && a.Kept.Equal(as.Password)
 	if right {
 		a.rejected = 0
 	} else {
