@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -45,13 +46,16 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 	}
 	user, pw := s.NewUser(t, "SELECT ON "+db+".*", "CREATE, INSERT, ALTER ON "+db+".*")
 	locked, lockedPw := s.NewUser(t, "SELECT ON "+db+".*")
-	s.run(t, "ALTER USER "+locked+"@'%' ACCOUNT LOCK", "CREATE TABLE "+db+".shared (id int)")
+	expired, expiredPw := s.NewUser(t, "SELECT ON "+db+".*")
+	keeper, keeperPw := s.NewUser(t, "SELECT ON "+db+".*")
+	s.run(t, "ALTER USER "+locked+"@'%' ACCOUNT LOCK", "ALTER USER "+expired+"@'%' PASSWORD EXPIRE", "CREATE TABLE "+db+".shared (id int)")
 	plainUser, plainPw := plain.NewUser(t)
 	f := strategytest.EngineFixture{
 		Engine:        of,
 		Superuser:     in(s, s.Superuser, s.Password),
 		User:          in(s, user, pw),
 		Locked:        in(s, locked, lockedPw),
+		Expired:       in(s, expired, expiredPw),
 		PlaintextOnly: with(in(plain, plainUser, plainPw), func(l *strategies.Login) { l.TLS.Off = false }),
 		AnyPassword:   trusting.login("whoever", "whatever"),
 		TLS:           true,
@@ -75,6 +79,24 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 		// The database is the user's of the fixture, and one has to get into it.
 		who := quoteIdent(name) + "@'%'"
 		return in(s, name, p), s.Exec(ctx, "CREATE USER "+who+" IDENTIFIED BY '"+p+"'", "GRANT EXECUTE ON "+db+".* TO "+who)
+	}
+	methods := map[string]string{"sha256_password": "WITH sha256_password BY '%s'", "caching_sha2_password": "WITH caching_sha2_password BY '%s'"}
+	if s.MariaDB {
+		methods = map[string]string{"ed25519": "VIA ed25519 USING PASSWORD('%s')", "mysql_native_password": "VIA mysql_native_password USING PASSWORD('%s') OR unix_socket"}
+	} else {
+		f.KeepsTwo = in(s, keeper, keeperPw)
+		s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+keeper+"@'%'")
+	}
+	f.Methods = func(ctx context.Context) (all []strategies.Login, err error) {
+		if s.MariaDB {
+			err = s.Exec(ctx, ed25519)
+		}
+		for _, by := range methods {
+			user, p := name(), "Pw1-"+password().Reveal()
+			err = errors.Join(err, s.Exec(ctx, "CREATE USER "+user+"@'%' IDENTIFIED "+fmt.Sprintf(by, p), "GRANT SELECT ON "+db+".* TO "+user+"@'%'"))
+			all = append(all, in(s, user, p))
+		}
+		return all, err
 	}
 	f.Use = func(ctx context.Context, as strategies.Login) error { return s.as(ctx, as, "SELECT * FROM shared") }
 	f.Own = func(ctx context.Context, as strategies.Login, object string) error {
