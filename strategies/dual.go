@@ -43,7 +43,7 @@ func (d DualPasswords) Preflight(ctx context.Context, r rotator.Rotation) []rota
 	}
 	ours := func(user string) bool { return user == current.User }
 	rehearse := func(as Login) ([]string, error) { return d.Engine.RehearseKeepingOld(ctx, as) }
-	return inspect(ctx, d.Engine, r, current, ours, "P6", rehearse, false)
+	return inspect(ctx, d.Engine, r, current, ours, "P6", rehearse, nil)
 }
 
 // Apply implements rotator.Strategy: one login on the common path.

@@ -160,12 +160,13 @@ func (s *session) changeOthers(ctx context.Context, targets []row, p secret.Pass
 
 // setPassword is MariaDB's way. (ALTER USER would turn the account over to
 // mysql_native_password, and needs a privilege even for oneself.) The server refuses
-// a hash that is not of the account's plugin, so that trying is knowing.
+// a hash that is not of the account's plugin, so that trying is knowing; the better
+// one goes first, so that no log holds the other where it is not needed.
 func (s *session) setPassword(ctx context.Context, st step, whose string, p secret.Password) error {
 	set := "SET PASSWORD" + whose + " = "
-	err := s.attempt(ctx, set+quoteText(nativeHash(p)))
-	if number(err) == 1372 {
-		err = s.attempt(ctx, set+quoteText(ed25519Hash(p)))
+	err := s.attempt(ctx, set+quoteText(ed25519Hash(p)))
+	if n := number(err); n == 1372 || n == 1699 { // 1699: of a plugin without passwords that comes before the account's other ones
+		err = s.attempt(ctx, set+quoteText(nativeHash(p)))
 	}
 	if number(err) == 1372 || s.strict(err) {
 		err = s.attempt(ctx, set+"PASSWORD("+quotePassword(p)+")")

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// ownCaveats says what an account can see of itself that may surprise later.
-func (s *session) ownCaveats(ctx context.Context) ([]string, error) {
+// ownCaveats says what an account can see of itself that may surprise later. A
+// retained password surprises nobody who asks for one.
+func (s *session) ownCaveats(ctx context.Context, keeping bool) ([]string, error) {
 	if s.sandbox {
 		return []string{fmt.Sprintf("the password of user %q has expired, and clients are refused until this rotation has set a new one", s.as.User)}, nil
 	}
@@ -20,7 +21,8 @@ func (s *session) ownCaveats(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return all, nil
 	}
-	for _, r := range rows {
+	for i, r := range rows {
+		rows[i].kept = r.kept && !keeping
 		if r.account != s.me && r.plugin() != "" && !r.isRole {
 			all = append(all, fmt.Sprintf("user %q has another account, %s, which keeps its password: clients on hosts that match it are not let in with the new one. Drop it, or rotate through a superuser's secret, which changes all accounts of the name", s.as.User, r))
 		}

@@ -1,5 +1,7 @@
 // Package mysql rotates passwords of MySQL 8.0 to 9.x and Aurora MySQL (Engine), and
-// of MariaDB 10.5 to 11.x (MariaDB), on Amazon RDS or elsewhere.
+// of MariaDB 10.5 to 11.x (MariaDB), on Amazon RDS or elsewhere. Its tests run on
+// MySQL 9.7 and on MariaDB 10.5, 10.11 and 11.8; MySQL 8.0 and 8.4 (which
+// QUARTERTURN_MYSQL_SERVERS can name to them) and all of Amazon's are unverified.
 //
 // TLS is verified or the connection fails; only TLS.Off, which the secret has to
 // ask for, means plaintext, and even then the password itself is never sent in
@@ -33,6 +35,15 @@
 // is on (its default), MariaDB takes no hashes, and the password has to be sent; its
 // general log, if on, then holds it. (The binary log does not.) Where
 // strict_password_validation is off, the plugin sees no hash, and so is not asked.
+//
+// # Two passwords at a time
+//
+// MySQL 8.0.14 and later keep a second password for an account that may have one
+// (APPLICATION_PASSWORD_ADMIN): strategies.DualPasswords{Engine: mysql.Engine{}}
+// rotates with no moment at which the old or the new one is refused. MariaDB has
+// nothing like it, and strategies.DualPasswords{Engine: mysql.MariaDB{}} does not
+// compile. Whoever goes back to SingleUser: a retained password stays, until
+// ALTER USER ... DISCARD OLD PASSWORD. The preflight says so.
 //
 // # What works of MariaDB's authentication
 //
@@ -168,7 +179,7 @@ func (e Engine) rehearse(ctx context.Context, as strategies.Login, user, keeping
 		if err := s.rehearseOwn(ctx, keeping); err != nil {
 			return nil, err
 		}
-		return s.ownCaveats(ctx)
+		return s.ownCaveats(ctx, keeping != "")
 	}
 	targets, err := s.passwordAccounts(ctx, user)
 	if err != nil {

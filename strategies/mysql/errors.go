@@ -278,10 +278,8 @@ func ofServer(as strategies.Login, st step, e *mysql.MySQLError) (rotator.Kind, 
 		return rotator.ReadOnly, readOnly
 	case 1819, 3638, 4165:
 		return rotator.PolicyRejected, "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or REUSE, or a plugin that the message names): adapt the function's password settings to it"
-	case 1699:
-		return rotator.Misconfigured, "MariaDB sets a password only for the first of an account's plugins, and that one has none (unix_socket, PAM, gssapi): ALTER USER ... IDENTIFIED VIA ed25519 USING PASSWORD('...') OR unix_socket puts the password first; or stop rotating this secret"
-	case 3879, 3894:
-		return rotator.Misconfigured, "the account has no password in the server (auth_socket, PAM, LDAP or IAM), so that there is none to change: stop rotating this secret, or give the account a password plugin"
+	case 1699, 3879, 3894:
+		return rotator.Misconfigured, "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that there is none to change: stop rotating this secret, or give the account a password plugin"
 	case 3892:
 		return rotator.Conflict, "the account must name its current password (PASSWORD REQUIRE CURRENT), and the one it logged in with is not that: somebody has changed it in the meantime, or it is a retained one. Rotate through a superuser's secret once"
 	case 3891, 3893:

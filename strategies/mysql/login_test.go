@@ -249,7 +249,7 @@ func TestHostileServers(t *testing.T) {
 				}
 			})
 			as.Password, as.TLS.Off = canary, !c.tls
-			err := impatient().Ping(t.Context(), as)
+			err := engine().Ping(t.Context(), as)
 			wants(t, err, c.kind, c.words...)
 			if strings.Contains(<-heard, canary.Reveal()) {
 				t.Error("the server was sent the password in clear")

@@ -46,6 +46,8 @@ func TestPlugins(t *testing.T) {
 		if s.MariaDB {
 			s.run(t, ed25519)
 			accounts["ed25519"] = "VIA ed25519 USING PASSWORD('%s')"
+			accounts["socket or ed25519"] = "VIA unix_socket OR ed25519 USING PASSWORD('%s')"
+			accounts["socket or native"] = "VIA unix_socket OR mysql_native_password USING PASSWORD('%s')"
 			accounts["native or socket"] = "VIA mysql_native_password USING PASSWORD('%s') OR unix_socket"
 		} else {
 			accounts["sha256"] = "WITH sha256_password BY '%s'"
@@ -80,22 +82,6 @@ func TestPlugins(t *testing.T) {
 			})
 		}
 	})
-}
-
-// TestPasswordBehindASocket: as of MariaDB 10.11 SET PASSWORD looks at the first
-// plugin alone.
-func TestPasswordBehindASocket(t *testing.T) {
-	t.Parallel()
-	s := server{dbserver.MySQL(t, "mariadb-11.8")}
-	user, p := name(), password()
-	s.run(t, ed25519, "CREATE USER "+user+"@'%' IDENTIFIED VIA unix_socket OR ed25519 USING PASSWORD('"+p.Reveal()+"')")
-	app := withPassword(s.login(user, ""), p)
-	_, err := engine().Rehearse(t.Context(), app, user)
-	wants(t, err, rotator.Misconfigured, "first", "IDENTIFIED VIA ed25519")
-	_, err = engine().Rehearse(t.Context(), s.superuser(), user)
-	wants(t, err, rotator.Misconfigured, "first")
-	wants(t, engine().SetPassword(t.Context(), app, user, password()), rotator.Misconfigured, "first")
-	ok(t, engine().Ping(t.Context(), app))
 }
 
 // TestSeveralPasswords: MariaDB changes the first, and a caveat says what stays.
