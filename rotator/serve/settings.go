@@ -39,6 +39,9 @@ type Settings struct {
 	// AllowMD5 has PostgreSQL store md5 hashes where the server is set to them, for
 	// clients too old for SCRAM: POSTGRES_ALLOW_MD5=true.
 	AllowMD5 bool
+	// DualPasswords has MySQL keep the old password of a single user beside the new one
+	// until the next rotation: MYSQL_DUAL_PASSWORDS=true.
+	DualPasswords bool
 	// Preflight is what a preflight does with what it finds: PREFLIGHT=enforce (the
 	// default), strict, report or off.
 	Preflight rotator.Mode
@@ -72,10 +75,14 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 		"SINGLE_USER_THROUGH_SUPERUSER": &s.ThroughSuperuser,
 		"ROTATE_ONLY":                   &s.RotateOnly,
 		"POSTGRES_ALLOW_MD5":            &s.AllowMD5,
+		"MYSQL_DUAL_PASSWORDS":          &s.DualPasswords,
 	} {
 		if *to, err = boolean(text(lookup, name)); err != nil {
 			return s, fmt.Errorf("environment: %w: %s is neither true nor false", rotator.Misconfigured, name)
 		}
+	}
+	if s.DualPasswords && s.ThroughSuperuser {
+		return s, fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS needs the user to change its own password, by which the server tells the two apart, and SINGLE_USER_THROUGH_SUPERUSER has the superuser do it: choose one", rotator.Misconfigured)
 	}
 	if s.Endpoint != "" && !strings.HasPrefix(s.Endpoint, "https://") && !strings.HasPrefix(s.Endpoint, "http://") {
 		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not a URL: want https://host", rotator.Misconfigured)
