@@ -18,8 +18,10 @@ test: servers ## set up what the tests need, then run them all (with the race de
 	then set -x; $(GO) test -race -count=1 ./...; \
 	else echo "no C compiler here: testing without the race detector"; set -x; $(GO) test -count=1 ./...; fi
 
-demo: servers ## rotate a real PostgreSQL password by the real Lambda binary: no AWS account, no Docker
-	@$(GO) run ./testutil/cmd/demo $(ARGS)
+demo: servers ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual
+	@$(GO) run ./testutil/cmd/demo -engine $(ENGINE) -strategy $(STRATEGY) $(ARGS)
+ENGINE ?= postgres
+STRATEGY ?= single
 
 lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
