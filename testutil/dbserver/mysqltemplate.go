@@ -67,9 +67,10 @@ func (b mysqlBinaries) bootstrapMariaDB(ctx context.Context, dir string, options
 	return b.prepare(ctx, dir, script.Bytes(), args)
 }
 
-// prepare runs the server as its own user until it ends by itself.
+// prepare runs the server as its own user until it ends by itself. In a folder for
+// temporary files that others share, a MariaDB that starts would remove its tables.
 func (b mysqlBinaries) prepare(ctx context.Context, dir string, input []byte, args []string) error {
-	argv := b.argv(args...)
+	argv := b.argv(append(args, "--tmpdir="+filepath.Dir(dir))...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr, cmd.Stdin = filepath.Dir(dir), serverEnv(), asServerUser(), bytes.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
