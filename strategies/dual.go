@@ -26,7 +26,7 @@ type DualPasswordEngine interface {
 	// be repeated, and cut off anywhere: as.Password works at every moment.
 	SetPasswordKeepingOld(ctx context.Context, as Login, p secret.Password) error
 	// RehearseKeepingOld is to SetPasswordKeepingOld what Rehearse is to SetPassword.
-	RehearseKeepingOld(ctx context.Context, as Login) (caveats []string, err error)
+	RehearseKeepingOld(ctx context.Context, as Login, sample secret.Password) (caveats []string, err error)
 }
 
 // Next implements rotator.Strategy.
@@ -42,7 +42,11 @@ func (d DualPasswords) Preflight(ctx context.Context, r rotator.Rotation) []rota
 		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
 	}
 	ours := func(user string) bool { return user == current.User }
-	rehearse := func(as Login) ([]string, error) { return d.Engine.RehearseKeepingOld(ctx, as) }
+	sample, err := samplePassword(t, r)
+	if err != nil {
+		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
+	}
+	rehearse := func(as Login) ([]string, error) { return d.Engine.RehearseKeepingOld(ctx, as, sample) }
 	return inspect(ctx, d.Engine, r, current, ours, "P6", rehearse, nil)
 }
 

@@ -37,7 +37,11 @@ func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator
 		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
 	}
 	ours := func(user string) bool { return user == current.User }
-	rehearse := func(as Login) ([]string, error) { return s.Engine.Rehearse(ctx, as, current.User) }
+	sample, err := samplePassword(t, r)
+	if err != nil {
+		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
+	}
+	rehearse := func(as Login) ([]string, error) { return s.Engine.Rehearse(ctx, as, current.User, sample) }
 	var admin func(Login) (Login, error)
 	if s.ThroughSuperuser {
 		admin = func(as Login) (Login, error) { return superuser(ctx, t, r, s.Superuser, as) }

@@ -32,6 +32,12 @@ func withNewPassword(t Traits, r rotator.Rotation) (secret.Document, error) {
 	return r.Current.SetPassword(p), nil
 }
 
+// samplePassword is one as createSecret would store, for a rehearsal, and nobody's.
+func samplePassword(t Traits, r rotator.Rotation) (secret.Password, error) {
+	d, err := withNewPassword(t, r)
+	return d.Password(), err
+}
+
 // verify logs in with a value.
 func verify(ctx context.Context, e Engine, d secret.Document) error {
 	as, err := e.Traits().login(d)

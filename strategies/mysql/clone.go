@@ -2,8 +2,10 @@ package mysql
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -53,8 +55,9 @@ func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 		return err
 	}
 	defer c.close()
+	interim := shuffled(p)
 	for i := range c.originals {
-		if err := c.align(ctx, c.originals[i]); err != nil {
+		if err := c.align(ctx, c.originals[i], interim); err != nil {
 			return err
 		}
 	}
@@ -67,7 +70,7 @@ func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 
 // RehearseClone implements strategies.CloningEngine, as Rehearse does it. Grants are
 // rehearsed on an account that does not exist, and that the server does not create.
-func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
+func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
 	for _, name := range []string{pair.Original, pair.Clone} {
 		if err := checkName("user name", name); err != nil {
 			return nil, err
@@ -78,7 +81,7 @@ func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair str
 		return nil, err
 	}
 	defer c.close()
-	return c.rehearse(ctx)
+	return c.rehearse(ctx, sample)
 }
 
 // cloning is the alignment of a clone with its original.
@@ -140,10 +143,10 @@ func (c *cloning) clone(host string) (row, bool) {
 func (c *cloning) inUse() bool { return c.pair.Next == c.pair.Original }
 
 // align makes one account of the clone what one of the original is.
-func (c *cloning) align(ctx context.Context, original row) error {
+func (c *cloning) align(ctx context.Context, original row, interim secret.Password) error {
 	clone, ok := c.clone(original.host)
 	if !ok {
-		if err := c.create(ctx, original, clone.account); err != nil {
+		if err := c.create(ctx, original, clone.account, interim); err != nil {
 			return err
 		}
 		rows, err := c.accounts(ctx, c.pair.Clone)
@@ -192,10 +195,10 @@ func (c *cloning) align(ctx context.Context, original row) error {
 }
 
 // create makes an account of the clone. Its password is one that nobody knows, until
-// everything else is as it should be: at no moment is there an account without one.
-func (c *cloning) create(ctx context.Context, original row, clone account) error {
+// everything else is as it should be: at no moment is there an account without one,
+// or one that lets the pending password in and may not do all that it should.
+func (c *cloning) create(ctx context.Context, original row, clone account, p secret.Password) error {
 	st := step{doing: "creating " + clone.String(), remedy: c.createUserRemedy(), private: true, policy: true, limit: c.limit}
-	p := throwaway()
 	if !c.mariadb {
 		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s", clone, quoteText(original.plugin()), quotePassword(p)))
 	}
@@ -212,6 +215,21 @@ func (c *cloning) create(ctx context.Context, original row, clone account) error
 		return explain(ctx, c.as, st, err)
 	}
 	return nil
+}
+
+// shuffled is a password of the same characters in an order that nobody knows, so that
+// the server's policy takes it where it takes p.
+func shuffled(p secret.Password) secret.Password {
+	text := []rune(p.Reveal())
+	for i := len(text) - 1; i > 0; i-- {
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(i+1)))
+		if err != nil {
+			panic(err) // crypto/rand never fails
+		}
+		j := n.Int64()
+		text[i], text[j] = text[j], text[i]
+	}
+	return secret.NewPassword(string(text))
 }
 
 // grants reads what an account may do, and its default roles, ready for a statement.
@@ -317,7 +335,7 @@ func (s *session) grantRemedy(sql statement) string {
 }
 
 // rehearse goes through what EnsureClone would do, without doing it.
-func (c *cloning) rehearse(ctx context.Context) ([]string, error) {
+func (c *cloning) rehearse(ctx context.Context, sample secret.Password) ([]string, error) {
 	caveats, err := c.policyCaveats(ctx)
 	if err != nil {
 		return nil, err
@@ -353,7 +371,7 @@ func (c *cloning) rehearse(ctx context.Context) ([]string, error) {
 			caveats = append(caveats, fmt.Sprintf("%s has no counterpart of user %q on its host: it gets the new passwords and keeps the rights it has. DROP USER %s, if AWS's template left it", r, c.pair.Original, r))
 		}
 	}
-	if err := c.rehearseAccounts(ctx, existing); err != nil {
+	if err := c.rehearseAccounts(ctx, existing, sample); err != nil {
 		return nil, err
 	}
 	all, err := c.accounts(ctx, c.pair.Next)
@@ -365,25 +383,34 @@ func (c *cloning) rehearse(ctx context.Context) ([]string, error) {
 
 // rehearseAccounts tries whether the accounts of whose turn it is can be changed, and
 // where some are missing, whether accounts can be created.
-func (c *cloning) rehearseAccounts(ctx context.Context, existing []row) error {
+func (c *cloning) rehearseAccounts(ctx context.Context, existing []row, sample secret.Password) error {
 	if c.pair.Next == c.pair.Original {
-		return c.rehearseOthers(ctx, c.originals)
+		return c.rehearseOthers(ctx, c.originals, sample)
 	}
 	if len(c.clones) > 0 {
 		targets, err := c.passwordAccounts(ctx, c.pair.Clone)
 		if err != nil {
 			return err
 		}
-		if err := c.rehearseOthers(ctx, targets); err != nil {
+		if err := c.rehearseOthers(ctx, targets, sample); err != nil {
 			return err
 		}
-	} else if err := c.rehearseOthers(ctx, c.originals[:1]); err != nil { // the same rights, on the one that is there
+	} else if err := c.rehearseOthers(ctx, c.originals[:1], sample); err != nil { // the same rights, on the one that is there
 		return err
 	}
 	if len(existing) == len(c.originals) || !c.mariadb {
 		return nil // on MySQL, CREATE USER is the right that has just been tried
 	}
-	nobody := nobodyAt("%")
-	st := step{doing: fmt.Sprintf("rehearsing to create %q", c.pair.Clone), remedy: c.createUserRemedy()}
-	return c.exec(ctx, st, "ALTER USER IF EXISTS "+nobody.String()+" REQUIRE NONE")
+	// An account that is there already cannot be created, and the server looks at the
+	// right first. (For ALTER USER it would make do with UPDATE on mysql.*, and IF NOT
+	// EXISTS would leave a line in the binary log.)
+	st := step{doing: fmt.Sprintf("rehearsing to create %q", c.pair.Clone), remedy: c.createUserRemedy(), private: true, limit: c.limit}
+	err := c.attempt(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD "+quoteText(nativeHash(sample)))
+	switch {
+	case number(err) == 1396:
+		return nil
+	case err == nil:
+		return c.fail(rotator.Conflict, "account %s was dropped in the meantime, and a rehearsal has made it again, without rights and with a password that nobody knows: another session manages the same accounts", c.originals[0])
+	}
+	return explain(ctx, c.as, st, err)
 }

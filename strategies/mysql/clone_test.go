@@ -179,14 +179,14 @@ func TestIssue44(t *testing.T) {
 		admin := s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*")
 		pair := pairOf(app.User)
 		remedy := "GRANT SELECT ON `" + db + "`.* TO `" + admin.User + "`@`%` WITH GRANT OPTION"
-		_, err := engine().RehearseClone(t.Context(), admin, pair)
+		_, err := engine().RehearseClone(t.Context(), admin, pair, password())
 		wants(t, err, rotator.Privilege, remedy)
 		if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(pair.Clone)+" OR User LIKE 'qt-%'"); n != "0" {
 			t.Errorf("the rehearsal made %s accounts", n)
 		}
 		wants(t, engine().EnsureClone(t.Context(), admin, pair, password()), rotator.Privilege, remedy)
 		s.run(t, "GRANT SELECT ON "+db+".* TO "+admin.User+"@'%' WITH GRANT OPTION")
-		_, err = engine().RehearseClone(t.Context(), admin, pair)
+		_, err = engine().RehearseClone(t.Context(), admin, pair, password())
 		ok(t, err)
 		ok(t, engine().EnsureClone(t.Context(), admin, pair, password()))
 		s.alike(t, at(pair.Original), at(pair.Clone))
@@ -231,7 +231,7 @@ func TestIssue101(t *testing.T) {
 				t.Error("an account of the name has kept its password")
 			}
 		}
-		caveats, err := engine().Rehearse(t.Context(), s.superuser(), user)
+		caveats, err := engine().Rehearse(t.Context(), s.superuser(), user, password())
 		ok(t, err)
 		if all := strings.Join(caveats, "; "); !strings.Contains(all, "2 accounts") || !strings.Contains(all, "`10.1.%`") {
 			t.Errorf("caveats: %s", all)
@@ -279,7 +279,7 @@ func TestStrangersAmongClones(t *testing.T) {
 		p, q := password(), password()
 		s.run(t, fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%s'", user, p.Reveal()), fmt.Sprintf("CREATE USER %s_clone@'%%' IDENTIFIED BY '%s'", user, q.Reveal()))
 		pair := pairOf(user)
-		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), pair)
+		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), pair, password())
 		ok(t, err)
 		if !strings.Contains(strings.Join(caveats, ";"), "DROP USER `"+pair.Clone+"`@`%`") {
 			t.Errorf("caveats: %q", caveats)
@@ -298,7 +298,7 @@ func TestCloneCaveats(t *testing.T) {
 		pair := pairOf(app.User)
 		s.ensure(t, pair)
 		s.run(t, "GRANT DELETE ON "+db+".* TO "+at(pair.Clone).String())
-		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), back(pair))
+		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), back(pair), password())
 		ok(t, err)
 		if all := strings.Join(caveats, ";"); !strings.Contains(all, "DELETE ON `"+db+"`.*") {
 			t.Errorf("caveats: %q", caveats)

@@ -56,8 +56,8 @@ func (e Engine) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, 
 }
 
 // RehearseKeepingOld implements strategies.DualPasswordEngine, as Rehearse does it.
-func (e Engine) RehearseKeepingOld(ctx context.Context, as strategies.Login) ([]string, error) {
-	return e.rehearse(ctx, as, as.User, retain)
+func (e Engine) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+	return e.rehearse(ctx, as, as.User, sample, retain)
 }
 
 // checkKeeping refuses servers that keep one password.

@@ -157,11 +157,11 @@ func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user strin
 // account back, but both can be asked for one that must fail at the very end, when
 // everything else has been checked: MySQL to replace a password that is not the
 // account's, MariaDB to store a hash that is none.
-func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
-	return e.rehearse(ctx, as, user, "")
+func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+	return e.rehearse(ctx, as, user, sample, "")
 }
 
-func (e Engine) rehearse(ctx context.Context, as strategies.Login, user, keeping string) ([]string, error) {
+func (e Engine) rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password, keeping string) ([]string, error) {
 	if err := checkName("user name", user); err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (e Engine) rehearse(ctx context.Context, as strategies.Login, user, keeping
 		}
 	}
 	if user == as.User {
-		if err := s.rehearseOwn(ctx, keeping); err != nil {
+		if err := s.rehearseOwn(ctx, sample, keeping); err != nil {
 			return nil, err
 		}
 		return s.ownCaveats(ctx, keeping != "")
@@ -185,7 +185,7 @@ func (e Engine) rehearse(ctx context.Context, as strategies.Login, user, keeping
 	if err != nil {
 		return nil, err
 	}
-	if err := s.rehearseOthers(ctx, targets); err != nil {
+	if err := s.rehearseOthers(ctx, targets, sample); err != nil {
 		return nil, err
 	}
 	return s.caveats(ctx, user)
@@ -200,8 +200,8 @@ func (m MariaDB) SetPassword(ctx context.Context, as strategies.Login, user stri
 }
 
 // Rehearse implements strategies.Engine, as Engine does.
-func (m MariaDB) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
-	return Engine(m).Rehearse(ctx, as, user)
+func (m MariaDB) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+	return Engine(m).Rehearse(ctx, as, user, sample)
 }
 
 // EnsureClone implements strategies.CloningEngine, as Engine does.
@@ -210,18 +210,8 @@ func (m MariaDB) EnsureClone(ctx context.Context, as strategies.Login, pair stra
 }
 
 // RehearseClone implements strategies.CloningEngine, as Engine does.
-func (m MariaDB) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
-	return Engine(m).RehearseClone(ctx, as, pair)
-}
-
-// throwaway is a password that nobody keeps. It is made as real ones are, so that a
-// server's policy judges it like them.
-func throwaway() secret.Password {
-	p, err := secret.Policy{}.Or(exclude).Generate()
-	if err != nil {
-		panic("mysql: the policy of passwords has no passwords: " + err.Error())
-	}
-	return p
+func (m MariaDB) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+	return Engine(m).RehearseClone(ctx, as, pair, sample)
 }
 
 // checkNew refuses what the server would take in another sense than was meant.

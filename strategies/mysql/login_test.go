@@ -74,7 +74,7 @@ func TestLoginFailures(t *testing.T) {
 					return // it may change itself
 				}
 				pair := strategies.Pair{Original: "app_x", Clone: "app_y", Next: "app_y"}
-				_, rehearsal := engine().Rehearse(t.Context(), c.as, app.User)
+				_, rehearsal := engine().Rehearse(t.Context(), c.as, app.User, password())
 				for _, err := range []error{
 					engine().SetPassword(t.Context(), c.as, app.User, password()),
 					engine().EnsureClone(t.Context(), c.as, pair, password()),
@@ -106,7 +106,7 @@ func TestServerSettings(t *testing.T) {
 			app, expired := s.user(t), s.user(t)
 			s.run(t, "ALTER USER "+at(expired.User).String()+" PASSWORD EXPIRE", "SET GLOBAL read_only = 1")
 			wants(t, engine().SetPassword(t.Context(), app, app.User, password()), rotator.ReadOnly, "writer endpoint")
-			_, err := engine().Rehearse(t.Context(), app, app.User)
+			_, err := engine().Rehearse(t.Context(), app, app.User, password())
 			wants(t, err, rotator.ReadOnly, "writer endpoint")
 			s.run(t, "SET GLOBAL read_only = 0")
 			ok(t, engine().SetPassword(t.Context(), expired, expired.User, password())) // for it is announced

@@ -68,7 +68,7 @@ func TestPlugins(t *testing.T) {
 					return strings.Join(words, " ")
 				}
 				before := plugins()
-				_, err := engine().Rehearse(t.Context(), app, user)
+				_, err := engine().Rehearse(t.Context(), app, user, password())
 				ok(t, err)
 				ok(t, engine().Ping(t.Context(), app))
 				ok(t, engine().SetPassword(t.Context(), app, user, q))
@@ -90,7 +90,7 @@ func TestSeveralPasswords(t *testing.T) {
 	s := server{dbserver.MySQL(t, "mariadb-11.8")}
 	user, p := name(), password()
 	s.run(t, ed25519, fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED VIA ed25519 USING PASSWORD('%s') OR mysql_native_password USING PASSWORD('%s')", user, p.Reveal(), p.Reveal()))
-	caveats, err := engine().Rehearse(t.Context(), s.superuser(), user)
+	caveats, err := engine().Rehearse(t.Context(), s.superuser(), user, password())
 	ok(t, err)
 	if !strings.Contains(strings.Join(caveats, ";"), "several plugins") {
 		t.Errorf("caveats: %q", caveats)
@@ -103,7 +103,7 @@ func TestExpired(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		app, other := s.user(t), s.user(t)
 		s.run(t, "ALTER USER "+at(app.User).String()+" PASSWORD EXPIRE", "ALTER USER "+at(other.User).String()+" PASSWORD EXPIRE")
-		caveats, err := engine().Rehearse(t.Context(), app, app.User)
+		caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
 		ok(t, err)
 		if !strings.Contains(strings.Join(caveats, ""), "has expired") {
 			t.Errorf("caveats: %q", caveats)
@@ -144,7 +144,7 @@ func TestSetPasswordRefused(t *testing.T) {
 		} {
 			t.Run(what, func(t *testing.T) {
 				wants(t, engine().SetPassword(t.Context(), c.as, c.user, password()), c.kind, c.words...)
-				_, err := engine().Rehearse(t.Context(), c.as, c.user)
+				_, err := engine().Rehearse(t.Context(), c.as, c.user, password())
 				wants(t, err, c.kind, c.words...)
 			})
 		}
@@ -155,7 +155,7 @@ func TestSetPasswordRefused(t *testing.T) {
 			return
 		}
 		s.run(t, "GRANT SYSTEM_USER ON *.* TO "+at(app.User).String())
-		_, err := engine().Rehearse(t.Context(), writer, app.User)
+		_, err := engine().Rehearse(t.Context(), writer, app.User, password())
 		wants(t, err, rotator.Privilege, "SYSTEM_USER")
 		wants(t, engine().SetPassword(t.Context(), writer, app.User, password()), rotator.Privilege, "SYSTEM_USER")
 	})
@@ -188,13 +188,17 @@ func TestRehearsalsChangeNothing(t *testing.T) {
 			before := state()
 			for range 2 {
 				for _, call := range []func() ([]string, error){
-					func() ([]string, error) { return engine().Rehearse(t.Context(), app, app.User) },
-					func() ([]string, error) { return engine().Rehearse(t.Context(), s.superuser(), app.User) },
-					func() ([]string, error) { return engine().RehearseClone(t.Context(), s.superuser(), pairOf(app.User)) },
+					func() ([]string, error) { return engine().Rehearse(t.Context(), app, app.User, password()) },
+					func() ([]string, error) { return engine().Rehearse(t.Context(), s.superuser(), app.User, password()) },
 					func() ([]string, error) {
-						return engine().RehearseClone(t.Context(), s.superuser(), back(pairOf(app.User)))
+						return engine().RehearseClone(t.Context(), s.superuser(), pairOf(app.User), password())
 					},
-					func() ([]string, error) { return engine().RehearseClone(t.Context(), s.superuser(), pairOf(lone.User)) },
+					func() ([]string, error) {
+						return engine().RehearseClone(t.Context(), s.superuser(), back(pairOf(app.User)), password())
+					},
+					func() ([]string, error) {
+						return engine().RehearseClone(t.Context(), s.superuser(), pairOf(lone.User), password())
+					},
 				} {
 					caveats, err := call()
 					ok(t, err)
@@ -219,14 +223,19 @@ func TestPolicies(t *testing.T) {
 		s := newServer(t, "mysql-9.7", nil)
 		s.run(t, "INSTALL COMPONENT 'file://component_validate_password'")
 		app := s.user(t)
-		_, err := engine().Rehearse(t.Context(), app, app.User)
+		_, err := engine().Rehearse(t.Context(), app, app.User, password())
 		ok(t, err)
 		wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.PolicyRejected, "validate_password")
 		s.run(t, "SET GLOBAL validate_password.length = 200")
-		_, err = engine().Rehearse(t.Context(), app, app.User)
+		_, err = engine().Rehearse(t.Context(), app, app.User, password())
 		wants(t, err, rotator.PolicyRejected, "policy")
-		_, err = engine().Rehearse(t.Context(), s.superuser(), app.User)
+		_, err = engine().Rehearse(t.Context(), s.superuser(), app.User, password())
 		wants(t, err, rotator.PolicyRejected, "policy")
+		// What is made to measure is taken, an account of the clone on its way too.
+		long := secret.NewPassword("Long-1!" + strings.Repeat("x", 200))
+		_, err = engine().Rehearse(t.Context(), app, app.User, long)
+		ok(t, err)
+		ok(t, engine().EnsureClone(t.Context(), s.superuser(), pairOf(app.User), long))
 		s.run(t, "SET GLOBAL validate_password.length = 8")
 		p := password()
 		s.run(t, "ALTER USER "+at(app.User).String()+" PASSWORD HISTORY 5")
@@ -241,7 +250,7 @@ func TestPolicies(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, name, map[string]string{"plugin-load-add": "simple_password_check"})
 			app := s.user(t)
-			caveats, err := engine().Rehearse(t.Context(), app, app.User)
+			caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
 			ok(t, err)
 			if all := strings.Join(caveats, "; "); !strings.Contains(all, "simple_password_check") || !strings.Contains(all, "general log") {
 				t.Errorf("caveats: %s", all)
@@ -266,7 +275,7 @@ func TestPolicies(t *testing.T) {
 			if strings.Contains(general, q.Reveal()) {
 				t.Error("the general log holds the password, though the server took a hash")
 			}
-			caveats, err = engine().Rehearse(t.Context(), s.superuser(), app.User)
+			caveats, err = engine().Rehearse(t.Context(), s.superuser(), app.User, password())
 			ok(t, err)
 			if all := strings.Join(caveats, "; "); !strings.Contains(all, "are not judged") {
 				t.Errorf("caveats: %s", all)
@@ -318,7 +327,7 @@ func TestTwins(t *testing.T) {
 		app := s.user(t, "SELECT ON mysql.*")
 		p := password()
 		s.run(t, "CREATE USER "+app.User+"@'10.%' IDENTIFIED BY '"+p.Reveal()+"'")
-		caveats, err := engine().Rehearse(t.Context(), app, app.User)
+		caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
 		ok(t, err)
 		if !strings.Contains(strings.Join(caveats, ";"), "`"+app.User+"`@`10.%`") {
 			t.Errorf("caveats: %q", caveats)
@@ -406,7 +415,7 @@ func TestDualPasswordsLost(t *testing.T) {
 	q := password()
 	ok(t, engine().SetPassword(t.Context(), app, app.User, q))
 	ok(t, engine().Ping(t.Context(), withPassword(app, q)))
-	caveats, err := engine().Rehearse(t.Context(), s.superuser(), app.User)
+	caveats, err := engine().Rehearse(t.Context(), s.superuser(), app.User, password())
 	ok(t, err)
 	if !strings.Contains(strings.Join(caveats, ";"), "DISCARD OLD PASSWORD") {
 		t.Errorf("caveats: %q", caveats)
@@ -419,7 +428,7 @@ func TestDualPasswordsRefused(t *testing.T) {
 		app := s.user(t)
 		for _, call := range []func() error{
 			func() error { return engine().SetPasswordKeepingOld(t.Context(), app, password()) },
-			func() error { _, err := engine().RehearseKeepingOld(t.Context(), app); return err },
+			func() error { _, err := engine().RehearseKeepingOld(t.Context(), app, password()); return err },
 		} {
 			if s.MariaDB {
 				wants(t, call(), rotator.Misconfigured, "MariaDB", "alternating users")

@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 // rehearseOwn tries whether the account that is logged in may change its password.
 // keeping is what follows in the statement: RETAIN CURRENT PASSWORD, or nothing.
-func (s *session) rehearseOwn(ctx context.Context, keeping string) error {
+func (s *session) rehearseOwn(ctx context.Context, sample secret.Password, keeping string) error {
 	st := step{doing: fmt.Sprintf("rehearsing a new password of %q", s.as.User), private: true, policy: true, own: true, limit: s.limit,
 		remedy: "the server does not let this user change its own password: rotate through a superuser's secret"}
 	if keeping != "" {
@@ -26,7 +27,7 @@ func (s *session) rehearseOwn(ctx context.Context, keeping string) error {
 	if err := s.storedHere(ctx); err != nil {
 		return err
 	}
-	err := s.attempt(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(throwaway())+" REPLACE "+quotePassword(throwaway())+keeping)
+	err := s.attempt(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(sample)+" REPLACE "+quoteText(rand.Text())+keeping)
 	switch {
 	case number(err) == 3891:
 		return nil
@@ -58,7 +59,7 @@ func (s *session) storedHere(ctx context.Context) error {
 // rehearseOthers tries whether the superuser may change the passwords of accounts
 // that exist. The accounts have been looked up: all have their password in the
 // server.
-func (s *session) rehearseOthers(ctx context.Context, targets []row) error {
+func (s *session) rehearseOthers(ctx context.Context, targets []row, sample secret.Password) error {
 	for _, t := range targets {
 		st := step{doing: "rehearsing a new password of " + t.String(), private: true, policy: true, limit: s.limit}
 		if s.mariadb {
@@ -69,7 +70,7 @@ func (s *session) rehearseOthers(ctx context.Context, targets []row) error {
 			continue
 		}
 		st.remedy = s.createUserRemedy()
-		err := s.attempt(ctx, "ALTER USER "+t.String()+" IDENTIFIED BY "+quotePassword(throwaway())+" REPLACE 'x'")
+		err := s.attempt(ctx, "ALTER USER "+t.String()+" IDENTIFIED BY "+quotePassword(sample)+" REPLACE 'x'")
 		switch {
 		case number(err) == 3893, number(err) == 3891:
 		case err != nil:

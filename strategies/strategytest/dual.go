@@ -126,7 +126,7 @@ func dualRules() []engineRule {
 				return err
 			}
 			rehearse := func(as strategies.Login) error {
-				_, err := k.RehearseKeepingOld(ctx, as)
+				_, err := k.RehearseKeepingOld(ctx, as, throwaway())
 				return err
 			}
 			return steps(

@@ -106,8 +106,8 @@ func (m *Memory) SetPassword(ctx context.Context, as strategies.Login, user stri
 }
 
 // Rehearse implements strategies.Engine: the same, taken back.
-func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
-	return nil, m.setPassword(ctx, rehearsal, as, user, throwaway())
+func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+	return nil, m.setPassword(ctx, rehearsal, as, user, sample)
 }
 
 func (m *Memory) setPassword(ctx context.Context, op string, as strategies.Login, user string, p secret.Password) error {
@@ -141,8 +141,8 @@ func (m *Memory) SetPasswordKeepingOld(ctx context.Context, as strategies.Login,
 }
 
 // RehearseKeepingOld implements strategies.DualPasswordEngine: the same, taken back.
-func (m *Memory) RehearseKeepingOld(ctx context.Context, as strategies.Login) ([]string, error) {
-	return nil, m.keepOld(ctx, rehearsal, as, throwaway())
+func (m *Memory) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+	return nil, m.keepOld(ctx, rehearsal, as, sample)
 }
 
 // keepOld keeps the password that was used to log in, whichever of the two it was:
@@ -172,8 +172,8 @@ func (m *Memory) EnsureClone(ctx context.Context, as strategies.Login, pair stra
 }
 
 // RehearseClone implements strategies.CloningEngine: the same, taken back.
-func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
-	return nil, m.ensureClone(ctx, rehearsal, as, pair, throwaway())
+func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+	return nil, m.ensureClone(ctx, rehearsal, as, pair, sample)
 }
 
 func (m *Memory) ensureClone(ctx context.Context, op string, as strategies.Login, pair strategies.Pair, p secret.Password) error {

@@ -98,13 +98,13 @@ func (w world) serve(ctx context.Context, q request) error {
 	case "keep":
 		return w.SetPasswordKeepingOld(ctx, as, p)
 	case "rehearse keeping":
-		_, err := w.RehearseKeepingOld(ctx, as)
+		_, err := w.RehearseKeepingOld(ctx, as, p)
 		return err
 	case "rehearse":
-		_, err := w.Rehearse(ctx, as, q.Target)
+		_, err := w.Rehearse(ctx, as, q.Target, p)
 		return err
 	case "rehearse clone":
-		_, err := w.RehearseClone(ctx, as, q.Pair)
+		_, err := w.RehearseClone(ctx, as, q.Pair, p)
 		return err
 	}
 	return w.Ping(ctx, as)
@@ -140,20 +140,20 @@ func (r remote) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, 
 	return r.call(ctx, as, request{Op: "keep", New: p.Reveal()})
 }
 
-func (r remote) RehearseKeepingOld(ctx context.Context, as strategies.Login) ([]string, error) {
-	return nil, r.call(ctx, as, request{Op: "rehearse keeping"})
+func (r remote) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+	return nil, r.call(ctx, as, request{Op: "rehearse keeping", New: sample.Reveal()})
 }
 
 func (r remote) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
 	return r.call(ctx, as, request{Op: "clone", Pair: pair, New: p.Reveal()})
 }
 
-func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
-	return nil, r.call(ctx, as, request{Op: "rehearse", Target: user})
+func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+	return nil, r.call(ctx, as, request{Op: "rehearse", Target: user, New: sample.Reveal()})
 }
 
-func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
-	return nil, r.call(ctx, as, request{Op: "rehearse clone", Pair: pair})
+func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+	return nil, r.call(ctx, as, request{Op: "rehearse clone", Pair: pair, New: sample.Reveal()})
 }
 
 func (r remote) call(ctx context.Context, as strategies.Login, q request) error {

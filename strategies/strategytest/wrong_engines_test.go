@@ -101,25 +101,25 @@ func (e *bent) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p
 	return e.failed(keep(pass(e.ctx, ctx), e.login(as), pass(e.password, p)))
 }
 
-func (e *bent) RehearseKeepingOld(ctx context.Context, as strategies.Login) ([]string, error) {
+func (e *bent) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
 	if e.rehearseKeeping != nil {
 		return nil, e.rehearseKeeping(ctx, as)
 	}
-	return e.CloningEngine.(strategies.DualPasswordEngine).RehearseKeepingOld(ctx, as)
+	return e.CloningEngine.(strategies.DualPasswordEngine).RehearseKeepingOld(ctx, as, sample)
 }
 
-func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
+func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
 	if e.rehearse != nil {
 		return nil, e.rehearse(ctx, as, user)
 	}
-	return e.CloningEngine.Rehearse(ctx, as, user)
+	return e.CloningEngine.Rehearse(ctx, as, user, sample)
 }
 
-func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
+func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
 	if e.rehearseClone != nil {
 		return nil, e.rehearseClone(ctx, as, pair)
 	}
-	return e.CloningEngine.RehearseClone(ctx, as, pair)
+	return e.CloningEngine.RehearseClone(ctx, as, pair, sample)
 }
 
 // wrongRehearsals are the engines whose preflight cannot be relied on.
@@ -133,7 +133,7 @@ func wrongRehearsals() []wrongEngine {
 		{"keeps what a superuser rehearsed", "rehearse/superuser", func(w world, e *bent) {
 			e.rehearse = func(ctx context.Context, as strategies.Login, user string) error {
 				if as.User == user {
-					_, err := w.Rehearse(ctx, as, user)
+					_, err := w.Rehearse(ctx, as, user, throwaway())
 					return err
 				}
 				return w.SetPassword(ctx, as, user, throwaway())
