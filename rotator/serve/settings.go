@@ -53,6 +53,10 @@ type Settings struct {
 	Level slog.Level
 	// Function is the function's name, for metrics: AWS_LAMBDA_FUNCTION_NAME.
 	Function string
+	// Service is what several functions are together, for metrics and logs, and
+	// Namespace where the metrics are shown: POWERTOOLS_SERVICE_NAME and
+	// POWERTOOLS_METRICS_NAMESPACE, which people set for all their functions.
+	Service, Namespace string
 }
 
 // FromEnvironment reads Settings; lookup is os.LookupEnv. An error names the
@@ -63,6 +67,8 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 		Endpoint:  text(lookup, "SECRETS_MANAGER_ENDPOINT"),
 		Superuser: text(lookup, "SUPERUSER_SECRET_ARN"),
 		Function:  text(lookup, "AWS_LAMBDA_FUNCTION_NAME"),
+		Service:   text(lookup, "POWERTOOLS_SERVICE_NAME"),
+		Namespace: text(lookup, "POWERTOOLS_METRICS_NAMESPACE"),
 	}
 	var err error
 	if s.Policy, err = secret.ParsePolicy(lookup); err != nil {
