@@ -15,7 +15,7 @@ const (
 	superuserARN     = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prod/superuser-AbCdEf"
 	keyARN           = "arn:aws:kms:us-east-1:123456789012:key/10000000-0000-4000-8000-000000000001"
 	superuserKeyARN  = "arn:aws:kms:us-east-1:123456789012:key/10000000-0000-4000-8000-000000000002"
-	logARN           = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/quarterturn:log-stream:x"
+	logARN           = "arn:aws:logs:us-east-1:123456789012:log-group:quarterturn-LogGroup-1ABCDEFGHIJK:log-stream:x"
 	functionARN      = "arn:aws:lambda:us-east-1:123456789012:function:quarterturn-postgres-single-user"
 )
 
@@ -82,7 +82,7 @@ func refused() []request {
 		{"kms:Decrypt", "arn:aws:kms:us-east-1:123456789012:key/other", through(superuserARN), "another key"},
 		{"rds:DescribeDBInstances", "arn:aws:rds:eu-west-1:123456789012:db:app", nil, "another Region"},
 		{"logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/other:log-stream:x", nil, "another function's log"},
-		{"logs:CreateLogGroup", "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/quarterturn", nil, "the group is the stack's"},
+		{"logs:CreateLogGroup", "arn:aws:logs:us-east-1:123456789012:log-group:quarterturn-LogGroup-1ABCDEFGHIJK", nil, "the group is the stack's"},
 		{"rds:ModifyDBInstance", "arn:aws:rds:us-east-1:123456789012:db:app", nil, "no rotation changes an instance"},
 	}
 	for _, q := range needed {

@@ -305,8 +305,7 @@ func (s Stack) ref(name string) any {
 		return none{}
 	}
 	if group, ok := strings.CutPrefix(name, "AWS::LogGroup::"); ok {
-		properties := Get(s.template.Section("Resources")[group], "Properties", "LogGroupName")
-		return "arn:aws:logs:us-east-1:123456789012:log-group:" + s.Resolve(properties).(string) + ":*"
+		return "arn:aws:logs:us-east-1:123456789012:log-group:" + s.parameters["AWS::StackName"] + "-" + group + "-1ABCDEFGHIJK:*"
 	}
 	if value, ok := s.parameters[name]; ok {
 		return value
