@@ -117,6 +117,7 @@ func dist(t *testing.T, dir string, args ...string) map[string][]byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory", "dist"}, args...)...)
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=auto") // Go's default, whatever this machine has
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("make dist: %v\n%s", err, out)
 	}

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
 
@@ -28,6 +31,7 @@ func main() {
 		env = append(env, s)
 		return nil
 	})
+	events := flag.Bool("events", false, "set the scenes of sam/events: a PostgreSQL server with their users, and their secrets")
 	flag.Parse()
 	if plan.Functions == nil {
 		built, _ := filepath.Glob("build/*/bootstrap")
@@ -38,16 +42,31 @@ func main() {
 	for i := range plan.Functions {
 		plan.Functions[i].Env = env
 	}
-	if err := run(plan); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, plan, *events); err != nil {
 		fmt.Fprintln(os.Stderr, "emulator:", err)
+		stop()
 		os.Exit(1)
 	}
 }
 
-func run(plan stage.Plan) error {
+// run serves until ctx ends.
+func run(ctx context.Context, plan stage.Plan, events bool) error {
 	s, err := stage.Open(plan)
 	if err != nil {
 		return err
+	}
+	if events {
+		db, err := dbserver.StartPostgres(ctx, dbserver.Options{})
+		if err == nil {
+			defer db.Close()
+			err = samevents.Set(ctx, s.AWS, db, "")
+		}
+		if err != nil {
+			return errors.Join(err, s.Close())
+		}
+		fmt.Printf("PostgreSQL %d listens on %s:%d, with a user for each event of sam/events\n", db.Major, db.Host, db.Port)
 	}
 	fmt.Printf("Secrets Manager and Lambda listen on %s until you press Ctrl-C. In another terminal:\n\n", s.URL)
 	fmt.Printf("    export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n", s.URL)
@@ -58,8 +77,6 @@ func run(plan stage.Plan) error {
 	if len(plan.Functions) == 0 {
 		fmt.Println("no functions: make build, or -function name=path")
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	<-ctx.Done()
 	return s.Close()
 }
