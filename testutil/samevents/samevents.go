@@ -69,9 +69,16 @@ func arn(name string) string {
 }
 
 // Set makes the users and the secrets of all scenes. Every secret names the one of a
-// superuser too, so that alternating users find what they need, and the function by
-// whose ARN it is rotated; "": none yet.
-func Set(ctx context.Context, emulator *awsemu.Emulator, db *dbserver.Server, function string) error {
+// superuser too, so that alternating users find what they need, the server by the name
+// host, and the function by whose ARN it is rotated; "": none yet.
+func Set(ctx context.Context, emulator *awsemu.Emulator, db *dbserver.Server, host, function string) error {
+	document := func(user, password string) awsemu.Value {
+		text, _ := json.Marshal(map[string]any{ // text, a number and a boolean cannot fail
+			"engine": "postgres", "host": host, "port": db.Port, "ssl": false, // the server has no TLS, which has to be said
+			"username": user, "password": password, "masterarn": arn("superuser"),
+		})
+		return awsemu.Text(string(text))
+	}
 	boss := rand.Text()
 	if err := db.Exec(ctx, "CREATE ROLE superuser LOGIN CREATEROLE PASSWORD '"+boss+"'"); err != nil {
 		return fmt.Errorf("superuser: %w", err)
@@ -81,10 +88,10 @@ func Set(ctx context.Context, emulator *awsemu.Emulator, db *dbserver.Server, fu
 		emulator.Seed(s)
 	}
 	seed(awsemu.Secret{Versions: []awsemu.Version{
-		{Labels: []string{"AWSCURRENT"}, Value: document(db, "superuser", boss)},
+		{Labels: []string{"AWSCURRENT"}, Value: document("superuser", boss)},
 	}}, "superuser")
 	for _, scene := range Scenes() {
-		versions, password := scene.versions(db)
+		versions, password := scene.versions(document)
 		seed(awsemu.Secret{RotationEnabled: aws.Bool(!scene.off), RotationLambdaARN: function, Versions: versions}, scene.Event)
 		err := db.Exec(ctx,
 			`CREATE ROLE "`+scene.Event+`" LOGIN PASSWORD '`+password+`'`,
@@ -98,14 +105,14 @@ func Set(ctx context.Context, emulator *awsemu.Emulator, db *dbserver.Server, fu
 }
 
 // versions are those of the secret, and the password that the database has.
-func (s Scene) versions(db *dbserver.Server) (versions []awsemu.Version, password string) {
+func (s Scene) versions(document func(user, password string) awsemu.Value) (versions []awsemu.Version, password string) {
 	old, new := rand.Text(), rand.Text()
-	versions = []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(db, s.Event, old)}}
+	versions = []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(s.Event, old)}}
 	if s.pending != absent {
 		versions = append(versions, awsemu.Version{Labels: []string{"AWSPENDING"}})
 	}
 	if s.pending == filled {
-		versions[1].Value = document(db, s.Event, new)
+		versions[1].Value = document(s.Event, new)
 	}
 	if s.promoted {
 		versions[0].Labels, versions[1].Labels = []string{"AWSPREVIOUS"}, []string{"AWSCURRENT"}
@@ -117,13 +124,4 @@ func (s Scene) versions(db *dbserver.Server) (versions []awsemu.Version, passwor
 		return versions, new
 	}
 	return versions, old
-}
-
-// document is a secret for a server without TLS, which has to be said in it.
-func document(db *dbserver.Server, user, password string) awsemu.Value {
-	text, _ := json.Marshal(map[string]any{ // text, a number and a boolean cannot fail
-		"engine": "postgres", "host": db.Host, "port": db.Port, "ssl": false,
-		"username": user, "password": password, "masterarn": arn("superuser"),
-	})
-	return awsemu.Text(string(text))
 }

@@ -36,7 +36,7 @@ func TestEachEventShowsWhatItSays(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := samevents.Set(t.Context(), s.AWS, db, s.Functions[function].ARN()); err != nil {
+	if err := samevents.Set(t.Context(), s.AWS, db, db.Host, s.Functions[function].ARN()); err != nil {
 		t.Fatal(err)
 	}
 	for _, scene := range samevents.Scenes() {

@@ -300,3 +300,25 @@ func faultsOfAlarms(t Template) (f []string) {
 	}
 	return f
 }
+
+// TestEnvJSONSetsWhatIsThere: sam local invoke drops variables that the template does
+// not declare, without a word.
+func TestEnvJSONSetsWhatIsThere(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "sam", "env.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var env map[string]map[string]string
+	if err := json.Unmarshal(text, &env); err != nil {
+		t.Fatal(err)
+	}
+	variables, _ := Get(map[string]any(template(t)), "Globals", "Function", "Environment", "Variables").(map[string]any)
+	if len(env["Parameters"]) == 0 || len(env) != 1 {
+		t.Errorf("sam/env.json has %v: want Parameters, which are for every function", slices.Sorted(maps.Keys(env)))
+	}
+	for name := range env["Parameters"] {
+		if variables[name] == nil {
+			t.Errorf("sam/env.json sets %s, which the template does not declare", name)
+		}
+	}
+}

@@ -63,7 +63,7 @@ func invoke(ctx context.Context, bootstrap, function, file string, env []string,
 	}
 	defer s.Close()
 	host := s.Functions[function]
-	if err := samevents.Set(ctx, s.AWS, db, host.ARN()); err != nil {
+	if err := samevents.Set(ctx, s.AWS, db, db.Host, host.ARN()); err != nil {
 		return false, err
 	}
 	r, err := host.Invoke(ctx, event)
