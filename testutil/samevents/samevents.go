@@ -10,8 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
@@ -92,7 +90,7 @@ func Set(ctx context.Context, emulator *awsemu.Emulator, db *dbserver.Server, ho
 	}}, "superuser")
 	for _, scene := range Scenes() {
 		versions, password := scene.versions(document)
-		seed(awsemu.Secret{RotationEnabled: aws.Bool(!scene.off), RotationLambdaARN: function, Versions: versions}, scene.Event)
+		seed(awsemu.Secret{RotationEnabled: new(!scene.off), RotationLambdaARN: function, Versions: versions}, scene.Event)
 		err := db.Exec(ctx,
 			`CREATE ROLE "`+scene.Event+`" LOGIN PASSWORD '`+password+`'`,
 			`GRANT "`+scene.Event+`" TO superuser WITH ADMIN OPTION`,
