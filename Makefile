@@ -29,8 +29,6 @@ lint: ## formatting, vet, staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-lint: sam
-
 build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64 for Graviton)
 	@for h in $(HANDLERS); do \
 	  $(MAKE) --no-print-directory bootstrap HANDLER=$$h GOARCH=$(GOARCH) OUT=$(BUILD)/$$h/bootstrap && \

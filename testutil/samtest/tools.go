@@ -79,14 +79,15 @@ func (t Tools) Install(ctx context.Context, root string, out io.Writer) error {
 func (t Tools) path(name string) string { return filepath.Join(t.Dir, "bin", name) }
 
 // Command is one of the tools, ready to run in the folder dir: without telemetry,
-// without the settings and credentials of whoever runs it, and with env over that.
+// without the settings and credentials of whoever runs it, without a way to AWS, and
+// with env over that.
 func (t Tools) Command(ctx context.Context, dir string, env []string, tool string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, t.path(tool), args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(),
 		"PATH="+filepath.Join(t.Dir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"SAM_CLI_TELEMETRY=0", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_ENDPOINT_URL=http://127.0.0.1:9",
 	)
 	cmd.Env = append(cmd.Env, env...)
 	return cmd

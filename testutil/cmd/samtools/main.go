@@ -1,5 +1,6 @@
 // Samtools sets up the SAM CLI and cfn-lint in a Python environment of the project's
-// own, below .cache. It is quick when there is nothing to do, so that every
+// own, below .cache, and where it can, a Docker engine beside it for `sam local invoke`
+// (root on Debian and its like, with no other engine running). It is quick when there is nothing to do, so that every
 // `make test` can run it.
 //
 // Where there is no Python to do it with, that is said and is no failure, as the
@@ -28,6 +29,11 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
+	if engine, err := samtest.EngineIn("."); err == nil {
+		if err := engine.Fetch(ctx, os.Stdout); err != nil {
+			fmt.Println("sam local invoke will not be tested:", err)
+		}
+	}
 	err := install(ctx, ".")
 	if err == nil {
 		return
