@@ -29,7 +29,7 @@ func openToContainers(ctx context.Context, addresses ...string) error {
 		}
 		listener, err := net.Listen("tcp", net.JoinHostPort(bridge, port))
 		if err != nil {
-			return fmt.Errorf("Docker's bridge: %w", err)
+			return fmt.Errorf("bridge of Docker: %w", err)
 		}
 		context.AfterFunc(ctx, func() { listener.Close() })
 		go forward(listener, net.JoinHostPort("127.0.0.1", port))
