@@ -62,6 +62,7 @@ func faults(t Template, handlers []string) []string {
 	f = append(f, faultsOfSettings(t)...)
 	f = append(f, faultsOfAlarms(t)...)
 	f = append(f, faultsOfRoles(t)...)
+	f = append(f, faultsOfStatements(t)...)
 	return f
 }
 

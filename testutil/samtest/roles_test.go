@@ -1,10 +1,14 @@
 package samtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
+	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 )
 
 const (
@@ -16,13 +20,15 @@ const (
 	keyARN           = "arn:aws:kms:us-east-1:123456789012:key/10000000-0000-4000-8000-000000000001"
 	superuserKeyARN  = "arn:aws:kms:us-east-1:123456789012:key/10000000-0000-4000-8000-000000000002"
 	logARN           = "arn:aws:logs:us-east-1:123456789012:log-group:quarterturn-LogGroup-1ABCDEFGHIJK:log-stream:x"
+	instanceARN      = "arn:aws:rds:us-east-1:123456789012:db:app"
+	clusterARN       = "arn:aws:rds:us-east-1:123456789012:cluster:app"
 	functionARN      = "arn:aws:lambda:us-east-1:123456789012:function:quarterturn-postgres-single-user"
 )
 
 // full is a deployment that uses every statement of the roles.
 var full = map[string]string{
 	"SecretArns": secretPattern, "KmsKeyArns": keyARN, "SuperuserSecretArns": superuserPattern, "SuperuserKmsKeyArns": superuserKeyARN,
-	"ManagedSuperuser": "true", "SingleUserThroughSuperuser": "true", "SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1", "Tracing": "Active",
+	"SuperuserDatabaseArns": instanceARN + "," + clusterARN, "SingleUserThroughSuperuser": "true", "SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1", "Tracing": "Active",
 	"PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary", "RolePath": "/service/",
 }
 
@@ -49,8 +55,8 @@ var needed = []request{
 	{action: "secretsmanager:GetSecretValue", resource: superuserARN},
 	{action: "secretsmanager:DescribeSecret", resource: superuserARN},
 	{action: "kms:Decrypt", resource: superuserKeyARN, context: through(superuserARN)},
-	{action: "rds:DescribeDBInstances", resource: "arn:aws:rds:us-east-1:123456789012:db:app"},
-	{action: "rds:DescribeDBClusters", resource: "arn:aws:rds:us-east-1:123456789012:cluster:app"},
+	{action: "rds:DescribeDBInstances", resource: instanceARN},
+	{action: "rds:DescribeDBClusters", resource: clusterARN},
 	{action: "logs:CreateLogStream", resource: logARN},
 	{action: "logs:PutLogEvents", resource: logARN},
 	{action: "ec2:CreateNetworkInterface", resource: "*"},
@@ -80,10 +86,10 @@ func refused() []request {
 		{"kms:Decrypt", superuserKeyARN, through(otherARN), "another secret under the same key"},
 		{"kms:Decrypt", "arn:aws:kms:us-east-1:123456789012:key/other", through(secretARN), "another key"},
 		{"kms:Decrypt", "arn:aws:kms:us-east-1:123456789012:key/other", through(superuserARN), "another key"},
-		{"rds:DescribeDBInstances", "arn:aws:rds:eu-west-1:123456789012:db:app", nil, "another Region"},
+		{"rds:DescribeDBInstances", "arn:aws:rds:us-east-1:123456789012:db:other", nil, "another database"},
 		{"logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/other:log-stream:x", nil, "another function's log"},
 		{"logs:CreateLogGroup", "arn:aws:logs:us-east-1:123456789012:log-group:quarterturn-LogGroup-1ABCDEFGHIJK", nil, "the group is the stack's"},
-		{"rds:ModifyDBInstance", "arn:aws:rds:us-east-1:123456789012:db:app", nil, "no rotation changes an instance"},
+		{"rds:ModifyDBInstance", instanceARN, nil, "no rotation changes an instance"},
 	}
 	for _, q := range needed {
 		if q.resource == "*" && q.action[:4] == "ec2:" {
@@ -102,8 +108,8 @@ var unneeded = []struct {
 }{
 	{"a superuser", nil, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: superuserARN}},
 	{"SingleUserThroughSuperuser", map[string]string{"SuperuserSecretArns": superuserPattern}, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: superuserARN}},
-	{"ManagedSuperuser", map[string]string{"SuperuserSecretArns": superuserPattern}, "AlternatingUsersRole", request{action: "secretsmanager:DescribeSecret", resource: superuserARN}},
-	{"ManagedSuperuser", map[string]string{"SuperuserSecretArns": superuserPattern}, "AlternatingUsersRole", request{action: "rds:DescribeDBInstances", resource: "arn:aws:rds:us-east-1:123456789012:db:app"}},
+	{"SuperuserDatabaseArns", map[string]string{"SuperuserSecretArns": superuserPattern}, "AlternatingUsersRole", request{action: "secretsmanager:DescribeSecret", resource: superuserARN}},
+	{"SuperuserDatabaseArns", map[string]string{"SuperuserSecretArns": superuserPattern}, "AlternatingUsersRole", request{action: "rds:DescribeDBInstances", resource: instanceARN}},
 	{"a VPC", nil, "SingleUserRole", request{action: "ec2:CreateNetworkInterface", resource: "*"}},
 	{"traces", nil, "SingleUserRole", request{action: "xray:PutTraceSegments", resource: "*"}},
 	{"a key", nil, "SingleUserRole", request{action: "kms:Decrypt", resource: keyARN, context: through(secretARN)}},
@@ -120,6 +126,104 @@ func identity(s Stack, role string) ([]iam.Named, error) {
 		all = append(all, iam.Named{Name: name, Policy: policy})
 	}
 	return all, nil
+}
+
+// faultsOfStatements: the statements are those that rotator/permissions prints.
+func faultsOfStatements(t Template) (f []string) {
+	rotation := permissions.Rotation{
+		Secret: permissions.Secret{ARN: secretARN, Key: keyARN}, Superuser: permissions.Secret{ARN: superuserARN, Key: superuserKeyARN},
+		Database: instanceARN, Function: functionARN,
+	}
+	printed := statementsBySid(rotation.RolePolicy(), rotation.RuntimePolicy(true))
+	// A stack may have several databases; the printer has one.
+	rotation.Database = clusterARN
+	of := statementsBySid(rotation.RolePolicy())["FindTheDatabase"]
+	both := printed["FindTheDatabase"]
+	both.Action, both.Resource = append(both.Action, of.Action...), append(both.Resource, of.Resource...)
+	printed["FindTheDatabase"] = both
+
+	with := maps.Clone(full)
+	with["SecretArns"], with["SuperuserSecretArns"] = secretARN, superuserARN
+	s, err := t.Deploy(with)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	written := map[string]permissions.Statement{}
+	for _, text := range s.Policies("AlternatingUsersRole") {
+		var document struct{ Statement []loose }
+		if err := json.Unmarshal([]byte(text), &document); err != nil {
+			f = append(f, err.Error())
+		}
+		for _, statement := range document.Statement {
+			written[statement.Sid] = statement.strict()
+		}
+	}
+	for sid, want := range printed {
+		if sid == "WriteTheLog" { // the printer does not know the group's name
+			want.Resource = written[sid].Resource
+		}
+		if got := written[sid]; normal(got) != normal(want) {
+			f = append(f, fmt.Sprintf("statement %s is %s, and rotator/permissions prints %s", sid, normal(got), normal(want)))
+		}
+		delete(written, sid)
+	}
+	delete(written, "NoNetworkForTheCode") // a Deny, and traces: the template's own
+	delete(written, "Traces")
+	for sid := range written {
+		f = append(f, fmt.Sprintf("statement %s is nothing that rotator/permissions prints", sid))
+	}
+	return f
+}
+
+func statementsBySid(policies ...permissions.Policy) map[string]permissions.Statement {
+	all := map[string]permissions.Statement{}
+	for _, policy := range policies {
+		for _, s := range policy {
+			all[s.Sid] = s
+		}
+	}
+	return all
+}
+
+// loose is a statement with one value or several in each place.
+type loose struct {
+	Sid, Effect      string
+	Action, Resource any
+	Condition        map[string]map[string]any
+}
+
+func (l loose) strict() permissions.Statement {
+	list := func(value any) (values permissions.List) {
+		several, ok := value.([]any)
+		if !ok {
+			several = []any{value}
+		}
+		for _, v := range several {
+			values = append(values, v.(string))
+		}
+		return values
+	}
+	s := permissions.Statement{Sid: l.Sid, Effect: l.Effect, Action: list(l.Action), Resource: list(l.Resource)}
+	for operator, tests := range l.Condition {
+		for key, values := range tests {
+			// The template takes patterns. Without a wildcard in them, Like is Equals.
+			operator := strings.Replace(operator, "Like", "Equals", 1)
+			if s.Condition == nil {
+				s.Condition = permissions.Condition{}
+			}
+			if s.Condition[operator] == nil {
+				s.Condition[operator] = map[string]permissions.List{}
+			}
+			s.Condition[operator][key] = list(values)
+		}
+	}
+	return s
+}
+
+// normal is a statement as text in which the order of lists does not count.
+func normal(s permissions.Statement) string {
+	s.Action, s.Resource = slices.Sorted(slices.Values(s.Action)), slices.Sorted(slices.Values(s.Resource))
+	return s.String()
 }
 
 func allowed(identity []iam.Named, q request) bool {

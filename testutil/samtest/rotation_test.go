@@ -37,17 +37,17 @@ func TestWhatIsDeployedRotates(t *testing.T) {
 		uses    []string // statements
 	}{
 		"single user": {"postgres-single-user", map[string]string{"SecretArns": secretPattern, "KmsKeyArns": keyARN},
-			[]string{"Secret", "SecretKey"}},
+			[]string{"Rotate", "UseTheKey"}},
 		"single user, by tag": {"postgres-single-user", map[string]string{"SecretTag": "yes", "KmsKeyArns": keyARN},
-			[]string{"Secret", "SecretKey"}},
+			[]string{"Rotate", "UseTheKey"}},
 		"single user, only configured secrets": {"postgres-single-user", map[string]string{"SecretArns": secretPattern, "KmsKeyArns": keyARN, "OnlyConfiguredSecrets": "true"},
-			[]string{"Secret", "SecretKey"}},
+			[]string{"Rotate", "UseTheKey"}},
 		"single user, through a superuser": {"postgres-single-user", map[string]string{"SecretArns": secretPattern, "KmsKeyArns": keyARN,
 			"SuperuserSecretArns": superuserPattern, "SuperuserKmsKeyArns": superuserKeyARN, "SingleUserThroughSuperuser": "true"},
-			[]string{"Secret", "SecretKey", "SuperuserKey", "SuperuserSecret"}},
+			[]string{"ReadTheSuperusersSecret", "Rotate", "UseTheKey", "UseTheSuperusersKey"}},
 		"alternating users": {"postgres-alternating-users", map[string]string{"SecretArns": secretPattern, "KmsKeyArns": keyARN,
 			"SuperuserSecretArns": superuserPattern, "SuperuserKmsKeyArns": superuserKeyARN},
-			[]string{"Secret", "SecretKey", "SuperuserKey", "SuperuserSecret"}},
+			[]string{"ReadTheSuperusersSecret", "Rotate", "UseTheKey", "UseTheSuperusersKey"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
