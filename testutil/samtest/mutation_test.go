@@ -45,7 +45,7 @@ func TestWhatIsTakenAwayIsMissed(t *testing.T) {
 	}
 
 	// Statements, and each action of each.
-	for _, policy := range []string{"RotationPolicy", "SuperuserPolicy", "RuntimePolicy"} {
+	for _, policy := range []string{"RotationPolicy", "SuperuserPolicy", "ExplainPolicy", "RuntimePolicy"} {
 		for i := range statements(whole, policy) {
 			mutant := whole.Clone()
 			document := Get(mutant.Section("Resources")[policy], "Properties", "PolicyDocument").(map[string]any)

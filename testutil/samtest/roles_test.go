@@ -110,6 +110,8 @@ var unneeded = []struct {
 	{"SingleUserThroughSuperuser", map[string]string{"SuperuserSecretArns": superuserPattern}, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: superuserARN}},
 	{"SuperuserDatabaseArns", map[string]string{"SuperuserSecretArns": superuserPattern}, "AlternatingUsersRole", request{action: "secretsmanager:DescribeSecret", resource: superuserARN}},
 	{"SuperuserDatabaseArns", map[string]string{"SuperuserSecretArns": superuserPattern}, "AlternatingUsersRole", request{action: "rds:DescribeDBInstances", resource: instanceARN}},
+	{"ExplainDenials", nil, "SingleUserRole", request{action: "secretsmanager:GetResourcePolicy", resource: secretARN}},
+	{"ExplainDenials", nil, "SingleUserRole", request{action: "iam:SimulatePrincipalPolicy", resource: "arn:aws:iam::123456789012:role/role"}},
 	{"a VPC", nil, "SingleUserRole", request{action: "ec2:CreateNetworkInterface", resource: "*"}},
 	{"traces", nil, "SingleUserRole", request{action: "xray:PutTraceSegments", resource: "*"}},
 	{"a key", nil, "SingleUserRole", request{action: "kms:Decrypt", resource: keyARN, context: through(secretARN)}},
@@ -134,7 +136,7 @@ func faultsOfStatements(t Template) (f []string) {
 		Secret: permissions.Secret{ARN: secretARN, Key: keyARN}, Superuser: permissions.Secret{ARN: superuserARN, Key: superuserKeyARN},
 		Database: instanceARN, Function: functionARN,
 	}
-	printed := statementsBySid(rotation.RolePolicy(), rotation.RuntimePolicy(true))
+	printed := statementsBySid(rotation.RolePolicy(), rotation.RuntimePolicy(true), rotation.ExplainPolicy())
 	// A stack may have several databases; the printer has one.
 	rotation.Database = clusterARN
 	of := statementsBySid(rotation.RolePolicy())["FindTheDatabase"]
@@ -143,7 +145,7 @@ func faultsOfStatements(t Template) (f []string) {
 	printed["FindTheDatabase"] = both
 
 	with := maps.Clone(full)
-	with["SecretArns"], with["SuperuserSecretArns"] = secretARN, superuserARN
+	with["SecretArns"], with["SuperuserSecretArns"], with["ExplainDenials"] = secretARN, superuserARN, "true"
 	s, err := t.Deploy(with)
 	if err != nil {
 		return []string{err.Error()}
@@ -159,8 +161,11 @@ func faultsOfStatements(t Template) (f []string) {
 		}
 	}
 	for sid, want := range printed {
-		if sid == "WriteTheLog" { // the printer does not know the group's name
+		switch sid {
+		case "WriteTheLog": // the printer does not know the group's name
 			want.Resource = written[sid].Resource
+		case "Simulate": // a stack has two roles
+			want.Resource = permissions.List{"SingleUserRole.Arn", "AlternatingUsersRole.Arn"}
 		}
 		if got := written[sid]; normal(got) != normal(want) {
 			f = append(f, fmt.Sprintf("statement %s is %s, and rotator/permissions prints %s", sid, normal(got), normal(want)))
@@ -295,7 +300,10 @@ func faultsOfRoles(t Template) (f []string) {
 	get := func(key, value string) request {
 		return request{action: "secretsmanager:GetSecretValue", resource: secretARN, context: iam.Context{key: {value}}}
 	}
-	byTag := deployed(map[string]string{"SecretTag": "yes"}, "SingleUserRole")
+	byTag := deployed(map[string]string{"SecretTag": "yes", "ExplainDenials": "true"}, "SingleUserRole")
+	look := get(tag, "no")
+	look.action = "secretsmanager:GetResourcePolicy"
+	judge(byTag, "SingleUserRole", look, false, "it has another tag")
 	judge(byTag, "SingleUserRole", get(tag, "yes"), true, "it has the tag")
 	judge(byTag, "SingleUserRole", get(tag, "no"), false, "it has another tag")
 	judge(byTag, "SingleUserRole", get("aws:ResourceTag/other", "yes"), false, "it has no such tag")

@@ -223,14 +223,22 @@ func (s Stack) Resource(name string) map[string]any {
 	return resolved
 }
 
-// Policies are the policy documents of a role, by the names of their resources.
+// Policies are the policy documents of a role, by the names of their resources:
+// those that it names, and those that name it.
 func (s Stack) Policies(role string) map[string]string {
 	documents := map[string]string{}
+	add := func(name string) {
+		text, _ := json.Marshal(Get(s.Resource(name), "Properties", "PolicyDocument")) // maps, lists and text cannot fail
+		documents[name] = string(text)
+	}
 	arns, _ := Get(s.Resource(role), "Properties", "ManagedPolicyArns").([]any)
 	for _, name := range arns {
-		document := Get(s.Resource(name.(string)), "Properties", "PolicyDocument")
-		text, _ := json.Marshal(document) // maps, lists and text cannot fail
-		documents[name.(string)] = string(text)
+		add(name.(string))
+	}
+	for name := range s.template.Section("Resources") {
+		if roles, _ := Get(s.Resource(name), "Properties", "Roles").([]any); slices.Contains(roles, any(role)) {
+			add(name)
+		}
 	}
 	return documents
 }
