@@ -73,7 +73,7 @@ func samBuild(t testing.TB, processor string) string {
 	folder := filepath.Join(buildDir, "sam-"+processor)
 	architecture := strings.Replace(processor, "amd64", "x86_64", 1)
 	out, err := tools.Command(t.Context(), root, []string{"GOARCH=" + processor}, "sam", "build",
-		"--build-dir", folder, "--parameter-overrides", "Architecture="+architecture).CombinedOutput()
+		"--parallel", "--build-dir", folder, "--parameter-overrides", "Architecture="+architecture).CombinedOutput()
 	if err != nil {
 		t.Fatalf("sam build: %v\n%s", err, out)
 	}

@@ -165,7 +165,7 @@ func faultsOfStatements(t Template) (f []string) {
 		case "WriteTheLog": // the printer does not know the group's name
 			want.Resource = written[sid].Resource
 		case "Simulate": // a stack has two roles
-			want.Resource = permissions.List{"SingleUserRole.Arn", "AlternatingUsersRole.Arn"}
+			want.Resource = permissions.List{s.attribute("SingleUserRole", "Arn"), s.attribute("AlternatingUsersRole", "Arn")}
 		}
 		if got := written[sid]; normal(got) != normal(want) {
 			f = append(f, fmt.Sprintf("statement %s is %s, and rotator/permissions prints %s", sid, normal(got), normal(want)))

@@ -247,7 +247,7 @@ func (s Stack) Policies(role string) map[string]string {
 type none struct{}
 
 // Resolve is a value with its functions resolved. A reference to a resource is its
-// logical name, and an attribute stands as NAME.ATTRIBUTE, but for ARNs of log groups.
+// logical name, and an attribute stands as NAME.ATTRIBUTE, unless it is an ARN.
 func (s Stack) Resolve(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
@@ -292,10 +292,7 @@ func (s Stack) call(function string, argument any) any {
 		}
 		return s.Resolve(list[2])
 	case "Fn::GetAtt":
-		if list[1] == "Arn" && Get(s.template.Section("Resources")[list[0].(string)], "Type") == "AWS::Logs::LogGroup" {
-			return s.ref("AWS::LogGroup::" + list[0].(string))
-		}
-		return list[0].(string) + "." + list[1].(string)
+		return s.attribute(list[0].(string), list[1].(string))
 	case "Fn::Split":
 		parts := []any{}
 		for _, part := range strings.Split(s.Resolve(list[1]).(string), list[0].(string)) {
@@ -312,13 +309,23 @@ func (s Stack) ref(name string) any {
 	if name == "AWS::NoValue" {
 		return none{}
 	}
-	if group, ok := strings.CutPrefix(name, "AWS::LogGroup::"); ok {
-		return "arn:aws:logs:us-east-1:123456789012:log-group:" + s.parameters["AWS::StackName"] + "-" + group + "-1ABCDEFGHIJK:*"
-	}
 	if value, ok := s.parameters[name]; ok {
 		return value
 	}
 	return name // a resource
+}
+
+// attribute is one of a resource. Where it is an ARN that policies name, it is one of
+// the form that CloudFormation would give.
+func (s Stack) attribute(resource, name string) string {
+	physical := s.parameters["AWS::StackName"] + "-" + resource + "-1ABCDEFGHIJK"
+	switch kind := Get(s.template.Section("Resources")[resource], "Type"); {
+	case kind == "AWS::Logs::LogGroup" && name == "Arn":
+		return "arn:aws:logs:us-east-1:123456789012:log-group:" + physical + ":*"
+	case kind == "AWS::IAM::Role" && name == "Arn":
+		return "arn:aws:iam::123456789012:role" + s.parameters["RolePath"] + physical
+	}
+	return resource + "." + name
 }
 
 func (s Stack) condition(name string) bool { return s.holds(s.template.Section("Conditions")[name]) }
