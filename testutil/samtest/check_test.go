@@ -67,6 +67,7 @@ func faults(t Template, handlers []string) []string {
 }
 
 func TestTheTemplateIsWhatTheProjectNeeds(t *testing.T) {
+	t.Parallel()
 	for _, fault := range faults(template(t), handlers(t)) {
 		t.Error(fault)
 	}
@@ -265,6 +266,13 @@ func faultsOfAlarms(t Template) (f []string) {
 			f = append(f, fmt.Sprintf("alarm %s watches %s by %v, which no function writes", name, metric, dimension))
 		}
 	}
+	// A line without a level counts as INFO, says Lambda's Developer Guide ("Log-level filtering").
+	levels, _ := Get(t.Section("Parameters")["LogLevel"], "AllowedValues").([]any)
+	for _, level := range levels {
+		if _, has := metrics["level"]; !has && level != "DEBUG" && level != "INFO" {
+			f = append(f, fmt.Sprintf("with LogLevel=%s Lambda drops the metrics, and no alarm sounds", level))
+		}
+	}
 	watched := fmt.Sprint(Get(s.Resource("FunctionErrors"), "Properties", "Metrics"))
 	for name := range t.Section("Resources") {
 		if function, ok := Get(s.Resource(name), "Properties", "FunctionName").(string); ok && strings.HasPrefix(function, "quarterturn-") && !strings.Contains(watched, "'"+function+"'") {
@@ -321,5 +329,30 @@ func TestEnvJSONSetsWhatIsThere(t *testing.T) {
 		if variables[name] == nil {
 			t.Errorf("sam/env.json sets %s, which the template does not declare", name)
 		}
+	}
+}
+
+// TestTheExampleFitsTheTemplate: what it hands over is taken, and what it takes is there.
+func TestTheExampleFitsTheTemplate(t *testing.T) {
+	example, err := Read(filepath.Join(root, "sam", "example.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := template(t)
+	given := map[string]string{}
+	for name := range Get(example.Section("Resources")["Rotation"], "Properties", "Parameters").(map[string]any) {
+		given[name] = map[string]string{ // as CloudFormation would have them
+			"Functions": "postgres-single-user", "SecretArns": secretARN, "KmsKeyArns": keyARN, "SubnetIds": "subnet-1,subnet-2",
+			"SecurityGroupIds": "sg-1", "AlarmEmail": "oncall@example.com",
+		}[name]
+	}
+	s, err := whole.Deploy(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	function := Get(example.Section("Resources")["Schedule"], "Properties", "RotationLambdaARN", "Fn::GetAtt").([]any)
+	output := strings.TrimPrefix(function[1].(string), "Outputs.")
+	if condition, ok := Get(whole.Section("Outputs")[output], "Condition").(string); function[0] != "Rotation" || !ok || !s.condition(condition) {
+		t.Errorf("the schedule wants %v, which this stack does not give", function)
 	}
 }

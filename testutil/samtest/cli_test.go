@@ -35,6 +35,7 @@ var templates = []string{"template.yaml", "sam/example.yaml"}
 
 // TestLint: the real linters find nothing at all in the templates.
 func TestLint(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	for _, name := range templates {
 		for tool, args := range map[string][]string{
@@ -97,6 +98,7 @@ func TestMain(m *testing.M) {
 // TestSAMBuildMakesWhatWeShip: for both processors the very bytes that `make dist`
 // zips, and for this one what all our tests run.
 func TestSAMBuildMakesWhatWeShip(t *testing.T) {
+	t.Parallel()
 	names := handlers(t)
 	for _, processor := range []string{"arm64", "amd64"} {
 		t.Run(processor, func(t *testing.T) {

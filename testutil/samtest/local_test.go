@@ -19,6 +19,7 @@ import (
 // the functions as `sam build` made them, with the events in sam/events, against the
 // emulator on this machine as sam/README.md says.
 func TestSAMLocalInvoke(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	engine, err := EngineIn(root)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 // TestWhatIsTakenAwayIsMissed takes each thing away from the template, one at a time,
 // and wants it missed: a check that cannot fail checks nothing.
 func TestWhatIsTakenAwayIsMissed(t *testing.T) {
+	t.Parallel()
 	whole, folders := template(t), handlers(t)
 	tried := 0
 	missed := func(what string, mutant Template, handlers []string) {

@@ -28,6 +28,7 @@ import (
 // invoked as its permission lets Secrets Manager, on a real server with TLS only.
 // Every statement of the roles is put to use by one of the cases, or needs no keeping.
 func TestWhatIsDeployedRotates(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("sam build makes binaries for Linux")
 	}
@@ -67,6 +68,7 @@ func TestWhatIsDeployedRotates(t *testing.T) {
 // TestWithoutAStatementNothingTurns takes single statements away from the role, and
 // wants a rotation that says so and changes nothing, in place of one that half works.
 func TestWithoutAStatementNothingTurns(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("sam build makes binaries for Linux")
 	}
