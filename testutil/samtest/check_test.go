@@ -73,6 +73,10 @@ func TestTheTemplateIsWhatTheProjectNeeds(t *testing.T) {
 	}
 }
 
+// maxHandler is the longest handler's name. A function's name has 64 characters, of
+// which a stack's name and a dash take the rest.
+const maxHandler = 64 - 37 - 1
+
 // faultsOfFunctions: each handler has its function, and each function its handler.
 func faultsOfFunctions(t Template, handlers []string) (f []string) {
 	resources, outputs := t.Section("Resources"), t.Section("Outputs")
@@ -104,6 +108,9 @@ func faultsOfFunctions(t Template, handlers []string) (f []string) {
 		role := "SingleUserRole"
 		if strings.HasSuffix(handler, "-alternating-users") {
 			role = "AlternatingUsersRole"
+		}
+		if len(handler) > maxHandler {
+			f = append(f, fmt.Sprintf("handlers/%s: sam/README.md says how long a stack's name may be, and this leaves less", handler))
 		}
 		want("Condition", Get(resources[id], "Condition"), id)
 		want("BuildMethod", Get(resources[id], "Metadata", "BuildMethod"), "makefile")

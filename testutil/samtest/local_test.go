@@ -25,7 +25,7 @@ func TestSAMLocalInvoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "qt-docker-") // short, for the socket
 	if err != nil {
@@ -64,7 +64,8 @@ func TestSAMLocalInvoke(t *testing.T) {
 		{"PostgresSingleUser", "unknown-version", `"errorType": "StepError"`},
 	} {
 		t.Run(c.function+" "+c.event, func(t *testing.T) {
-			env := []string{"DOCKER_HOST=" + daemon.Host(), "AWS_ENDPOINT_URL=" + url, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test"}
+			env := []string{"DOCKER_HOST=" + daemon.Host(), "AWS_ENDPOINT_URL=" + url, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
+				"SAM_CLI_CONTAINER_CONNECTION_TIMEOUT=300"} // a slow machine is no failure
 			out, err := tools.Command(ctx, root, env, "sam", "local", "invoke", c.function, "--event", "sam/events/"+c.event+".json",
 				"--template", filepath.Join(samBuild(t, runtime.GOARCH), "template.yaml"), "--env-vars", variables,
 				"--parameter-overrides", "Architecture="+architecture, "--skip-pull-image", "--add-host", "host.docker.internal:host-gateway").CombinedOutput()
