@@ -193,8 +193,9 @@ func faultsOfParameters(t Template) (f []string) {
 		}
 	}
 	for rule, with := range map[string]map[string]string{
-		"SubnetsHaveSecurityGroups": {"SubnetIds": "subnet-1"},
-		"StrictNeedsFullProbes":     {"Preflight": "strict", "PreflightProbes": "read-only"},
+		"SubnetsHaveSecurityGroups":   {"SubnetIds": "subnet-1"},
+		"StrictNeedsFullProbes":       {"Preflight": "strict", "PreflightProbes": "read-only"},
+		"DualPasswordsAreTheUsersOwn": {"MysqlDualPasswords": "true", "SingleUserThroughSuperuser": "true"},
 	} {
 		with["SecretArns"] = secretPattern
 		if _, err := t.Deploy(with); err == nil || !strings.Contains(err.Error(), rule) {
