@@ -3,23 +3,26 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo prove lint build servers fuzz bench emulator policies clean
+.PHONY: help test demo prove lint build bootstrap dist servers sam invoke fuzz bench emulator policies clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 HANDLERS := $(notdir $(wildcard handlers/*))
 GOARCH ?= $(shell $(GO) env GOARCH)
+BUILD ?= build
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: servers ## set up what the tests need, then run them all (with the race detector, where there is a C compiler)
+test: servers sam ## set up what the tests need, then run them all (with the race detector, where there is a C compiler)
 	$(GO) vet ./...
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null; \
 	then set -x; $(GO) test -race -count=1 ./...; \
 	else echo "no C compiler here: testing without the race detector"; set -x; $(GO) test -count=1 ./...; fi
 
-demo: servers ## rotate a real PostgreSQL password by the real Lambda binary: no AWS account, no Docker
-	@$(GO) run ./testutil/cmd/demo $(ARGS)
+demo: servers ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual
+	@$(GO) run ./testutil/cmd/demo -engine $(ENGINE) -strategy $(STRATEGY) $(ARGS)
+ENGINE ?= postgres
+STRATEGY ?= single
 
 prove: servers ## try to lock clients out, in every way that we know, and print how often it worked (ARGS="-trials 50" for a quick form)
 	@$(GO) run ./testutil/cmd/prove $(ARGS)
@@ -31,10 +34,27 @@ lint: ## formatting, vet, staticcheck
 
 build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64 for Graviton)
 	@for h in $(HANDLERS); do \
-	  CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) $(GO) build -tags lambda.norpc -trimpath -ldflags '-s -w' -o build/$$h/bootstrap ./handlers/$$h && \
-	  ls -l build/$$h/bootstrap | awk '{printf "%-50s %5.1f MB\n", $$NF, $$5/1e6}'; done
+	  $(MAKE) --no-print-directory bootstrap HANDLER=$$h GOARCH=$(GOARCH) OUT=$(BUILD)/$$h/bootstrap && \
+	  ls -l $(BUILD)/$$h/bootstrap | awk '{printf "%-50s %5.1f MB\n", $$NF, $$5/1e6}' || exit 1; done
 
-servers: ## fetch the database servers that tests and demo use, where they are missing
+# The one place that says how a handler is compiled: for make build, make dist and sam build. Neither the folder nor git
+# gets into the binary, so that the same source gives the same bytes. No cgo: the C library here is not Lambda's.
+bootstrap:
+	@CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) $(GO) build -tags lambda.norpc -trimpath -buildvcs=false -ldflags '-s -w' -o $(OUT) ./handlers/$(HANDLER)
+
+dist: ## pack the functions for both processors into dist: zips, an SBOM for each, SHA256SUMS
+	@for arch in arm64 amd64; do $(MAKE) --no-print-directory build GOARCH=$$arch BUILD=build/dist/$$arch || exit 1; done
+	@$(GO) run ./testutil/cmd/dist -from build/dist -to dist
+
+sam: ## set up the SAM CLI and cfn-lint, in a Python environment of the project's own, where they are missing
+	@$(GO) run ./testutil/cmd/samtools
+
+invoke: build ## give a function one event of sam/events, on this machine: make invoke EVENT=preflight FUNCTION=postgres-single-user
+	@$(GO) run ./testutil/cmd/invoke -function $(FUNCTION) -event sam/events/$(EVENT).json $(ARGS)
+FUNCTION ?= postgres-single-user
+EVENT ?= preflight
+
+servers: ## fetch the database servers that tests and demo use, where they are missing (npm, and apt without root)
 	@$(GO) run ./testutil/cmd/dbservers
 
 emulator: build ## run the Secrets Manager emulator with the Lambda binaries behind it, for the AWS CLI and SAM

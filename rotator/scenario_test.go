@@ -192,6 +192,9 @@ func (s *story) sets() map[string]func([]string) {
 			s.superuser = s.aws.Seed(awsemu.Secret{Name: "superuser", Versions: []awsemu.Version{
 				{Labels: []string{"AWSCURRENT"}, Value: s.value(w)}}})
 		},
+		"managed":  s.setManaged,
+		"instance": s.setInstance,
+		"cluster":  s.setCluster,
 		"version": func(w []string) {
 			v := awsemu.Version{ID: awsemu.VersionID(len(s.seed.Versions) + 1)}
 			if w[0] != "-" {
@@ -213,9 +216,46 @@ func (s *story) setStrategy(w []string) {
 	s.rotator.Strategy = map[string]rotator.Strategy{
 		"single":      strategies.SingleUser{Engine: &s.db},
 		"superuser":   strategies.SingleUser{Engine: &s.db, ThroughSuperuser: true},
+		"environment": strategies.SingleUser{Engine: &s.db, ThroughSuperuser: true, Superuser: "superuser"},
 		"alternating": strategies.AlternatingUsers{Engine: &s.db},
 		"rotate-only": strategies.AlternatingUsers{Engine: &s.db, RotateOnly: true},
 	}[w[0]]
+}
+
+// setManaged makes the superuser's secret as RDS does: USER/PASSWORD, and a tag.
+func (s *story) setManaged(w []string) {
+	user, password, _ := strings.Cut(w[0], "/")
+	key, arn, _ := strings.Cut(w[1], "=")
+	text := secret.Document{}.Set("username", user).Set("password", s.clear(password)).Encode().Reveal()
+	s.superuser = s.aws.Seed(awsemu.Secret{Name: "superuser", OwningService: "rds", Tags: map[string]string{key: arn}, Versions: []awsemu.Version{
+		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(text)}}})
+}
+
+// setInstance has RDS know an instance: ID HOST, then what is special about it.
+func (s *story) setInstance(w []string) {
+	i := awsemu.Instance{ID: w[0], Host: w[1], Port: strategytest.MemoryPort, Engine: "memory"}
+	if i.Host == "-" {
+		i.Host = ""
+	}
+	for _, word := range w[2:] {
+		key, value, _ := strings.Cut(word, "=")
+		switch key {
+		case "of":
+			i.ReplicaOf = value
+		case "in":
+			i.Cluster = value
+		case "engine":
+			i.Engine = value
+		default:
+			s.t.Fatalf("an instance has no %q", key)
+		}
+	}
+	s.aws.SeedInstance(i)
+}
+
+// setCluster has RDS know a cluster: ID WRITER READER.
+func (s *story) setCluster(w []string) {
+	s.aws.SeedCluster(awsemu.Cluster{ID: w[0], Host: w[1], Reader: w[2], Port: strategytest.MemoryPort, Engine: "memory"})
 }
 
 func (s *story) setAccount(w []string) {
@@ -534,6 +574,7 @@ func (s *story) symbols(log string) string {
 		}
 	}
 	log = strings.ReplaceAll(log, s.arn, "ARN")
+	log = strings.ReplaceAll(log, strings.TrimPrefix(s.url, "http://"), "ENDPOINT")
 	if s.superuser != "" {
 		log = strings.ReplaceAll(log, s.superuser, "SUPERUSER")
 	}

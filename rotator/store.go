@@ -35,6 +35,19 @@ type Store interface {
 	Promote(ctx context.Context, secretID, to, from string) error
 }
 
+// Completer is what a Store may know beyond secrets: of the databases that they
+// are for.
+type Completer interface {
+	// Complete gives a secret that RDS manages, which holds username and password
+	// and nothing else, the engine, host and port of its database. Any other
+	// document comes back as it is and costs no call.
+	Complete(ctx context.Context, secretID string, d secret.Document) (secret.Document, error)
+	// Serves is nil if host and port are another way to the database that d is for
+	// than the one that d names: its reader endpoint, or a replica. Conflict says
+	// that they are not, or that nobody can say.
+	Serves(ctx context.Context, d secret.Document, host string, port int) error
+}
+
 // Version names a version of a secret, by id, by label, or by both, in which
 // case the two must agree. The zero Version is AWSCURRENT.
 type Version struct{ ID, Label string }

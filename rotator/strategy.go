@@ -34,8 +34,12 @@ type Rotation struct {
 
 	// Previous reads the value under AWSPREVIOUS; NotFound if there is none.
 	Previous func(ctx context.Context) (secret.Document, error)
-	// Related reads AWSCURRENT of another secret, such as a superuser's.
+	// Related reads AWSCURRENT of another secret, such as a superuser's. What RDS
+	// leaves out of the secrets that it manages is filled in: see Completer.
 	Related func(ctx context.Context, secretID string) (secret.Document, error)
+	// Serves is nil if host and port are a reader endpoint or a replica of the
+	// database that a related secret is for: see Completer. nil: nobody knows.
+	Serves func(ctx context.Context, related secret.Document, host string, port int) error
 	// Policy is how new passwords are made.
 	Policy secret.Policy
 	// ReadOnly has a preflight look, and rehearse nothing.

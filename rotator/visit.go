@@ -107,7 +107,7 @@ func (v *visit) again(ctx context.Context, kind Kind, f func() error) error {
 
 // rotation is what the strategy is given.
 func (v *visit) rotation(current, pending secret.Document) Rotation {
-	return Rotation{
+	r := Rotation{
 		SecretARN: v.event.SecretID,
 		Version:   v.event.Version,
 		Current:   current,
@@ -123,4 +123,16 @@ func (v *visit) rotation(current, pending secret.Document) Rotation {
 			return val.Document, err
 		},
 	}
+	if c, ok := v.Store.(Completer); ok {
+		read := r.Related
+		r.Related = func(ctx context.Context, secretID string) (secret.Document, error) {
+			d, err := read(ctx, secretID)
+			if err != nil {
+				return secret.Document{}, err
+			}
+			return c.Complete(ctx, secretID, d)
+		}
+		r.Serves = c.Serves
+	}
+	return r
 }

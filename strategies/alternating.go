@@ -20,6 +20,8 @@ import (
 // secret at every rotation, and only passwords are set.
 type AlternatingUsers struct {
 	Engine CloningEngine
+	// Superuser is the ARN of the superuser's secret for secrets without masterarn.
+	Superuser string
 	// RotateOnly sets passwords and never creates or aligns the clone.
 	RotateOnly bool
 }
@@ -54,16 +56,21 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 	if err == nil {
 		pair, err = t.pair(r.Current, current.User)
 	}
+	var sample secret.Password
+	if err == nil {
+		sample, err = samplePassword(t, r)
+	}
 	if err != nil {
 		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
 	}
 	ours := func(user string) bool { return user == pair.Original || user == pair.Clone }
+	admin := func(as Login) (Login, error) { return superuser(ctx, t, r, a.Superuser, as) }
 	if a.rotateOnly(r.Current) {
-		rehearse := func(admin Login) ([]string, error) { return a.Engine.Rehearse(ctx, admin, pair.Next) }
-		return inspect(ctx, a.Engine, r, current, ours, "P6", rehearse, true)
+		rehearse := func(admin Login) ([]string, error) { return a.Engine.Rehearse(ctx, admin, pair.Next, sample) }
+		return inspect(ctx, a.Engine, r, current, ours, "P6", rehearse, admin)
 	}
-	rehearse := func(admin Login) ([]string, error) { return a.Engine.RehearseClone(ctx, admin, pair) }
-	return inspect(ctx, a.Engine, r, current, ours, "P7", rehearse, true)
+	rehearse := func(admin Login) ([]string, error) { return a.Engine.RehearseClone(ctx, admin, pair, sample) }
+	return inspect(ctx, a.Engine, r, current, ours, "P7", rehearse, admin)
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in twice: as the
@@ -88,7 +95,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 		r.Note("user %q has the pending password already", pending.User)
 		return nil
 	}
-	admin, err := superuser(ctx, t, r, as)
+	admin, err := superuser(ctx, t, r, a.Superuser, as)
 	if err != nil {
 		return err
 	}
@@ -100,6 +107,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 	if err != nil {
 		return fmt.Errorf("superuser %q: %w", admin.User, err)
 	}
+	arrived(ctx, a.Engine, r, admin, pending)
 	r.Note("superuser %q set the password of user %q; user %q (known by %s) keeps its own", admin.User, pair.Next, pair.InUse(), label)
 	return nil
 }

@@ -25,12 +25,13 @@ type Engine interface {
 	// SetPassword gives user a new password. user is as.User for a self-change;
 	// otherwise as is a superuser. Attributes and rights of the account stay.
 	SetPassword(ctx context.Context, as Login, user string, p secret.Password) error
-	// Rehearse does what SetPassword would, with a password that is thrown away, so
-	// that everything which could stop SetPassword stops it, and takes it back: the
-	// account and everything else stay as they are, whatever happens. Where a server
-	// has no way to take a change back, it checks what can be checked. Beside its
-	// error it gives sentences on what will work and may surprise later.
-	Rehearse(ctx context.Context, as Login, user string) (caveats []string, err error)
+	// Rehearse does what SetPassword would, so that everything which could stop
+	// SetPassword stops it, and takes it back: the account and everything else stay as
+	// they are, whatever happens. Where a server has no way to take a change back, it
+	// checks what can be checked. sample is a password made as real ones are, for the
+	// server's policy to judge, and nobody's. Beside its error Rehearse gives sentences
+	// on what will work and may surprise later.
+	Rehearse(ctx context.Context, as Login, user string, sample secret.Password) (caveats []string, err error)
 }
 
 // CloningEngine is an Engine on which AlternatingUsers works.
@@ -41,7 +42,7 @@ type CloningEngine interface {
 	// superuser. It runs at every rotation and comes to the same end each time.
 	EnsureClone(ctx context.Context, as Login, pair Pair, p secret.Password) error
 	// RehearseClone is to EnsureClone what Rehearse is to SetPassword.
-	RehearseClone(ctx context.Context, as Login, pair Pair) (caveats []string, err error)
+	RehearseClone(ctx context.Context, as Login, pair Pair, sample secret.Password) (caveats []string, err error)
 }
 
 // Pair is two accounts that take turns.

@@ -51,9 +51,9 @@ type attempt struct {
 }
 
 // inspect makes the findings of a strategy: the user of the secret goes first, and
-// a superuser, if there is one, only after a login of that user was accepted, as in
-// Apply. It logs in once for each of them.
-func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, ours func(string) bool, act string, rehearse func(Login) ([]string, error), byAdmin bool) []rotator.Finding {
+// a superuser, if it is given how to find one, only after a login of that user was
+// accepted, as in Apply. It logs in once for each of them.
+func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, ours func(string) bool, act string, rehearse func(Login) ([]string, error), admin func(Login) (Login, error)) []rotator.Finding {
 	t := e.Traits()
 	findings := []rotator.Finding{rotator.Judge("S9", checkKeys, nil)}
 	if f := direct(current); f.Status != rotator.Granted {
@@ -65,7 +65,7 @@ func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, o
 	}
 	var user attempt
 	first := ping
-	if !byAdmin {
+	if admin == nil {
 		first, user.act, user.looked = rehearse, act, r.ReadOnly
 	}
 	try := func(as Login) (err error) {
@@ -78,20 +78,20 @@ func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, o
 	)
 	user.err = err
 	findings = append(findings, user.findings(current)...)
-	if !byAdmin {
+	if admin == nil {
 		return findings
 	}
 	if err != nil {
 		return append(findings, skipped("S10", checkSuperuser, failing(findings)), skipped(act, checkOf(act), failing(findings)))
 	}
-	admin, err := superuser(ctx, t, r, as)
+	boss, err := admin(as)
 	findings = append(findings, rotator.Judge("S10", checkSuperuser, err))
 	if err != nil {
 		return append(findings, skipped(act, checkOf(act), "S10"))
 	}
 	super := attempt{who: "superuser: ", act: act, looked: r.ReadOnly}
-	super.caveats, super.err = rehearse(admin)
-	return append(findings, super.findings(admin)...)
+	super.caveats, super.err = rehearse(boss)
+	return append(findings, super.findings(boss)...)
 }
 
 // direct refuses the endpoints of RDS Proxy. It logs clients in with the passwords

@@ -17,6 +17,8 @@ type SingleUser struct {
 	// ThroughSuperuser sets the password as the superuser whose secret masterarn
 	// names. Otherwise the account changes its own.
 	ThroughSuperuser bool
+	// Superuser is the ARN of that secret for secrets without masterarn.
+	Superuser string
 }
 
 // Next implements rotator.Strategy.
@@ -35,8 +37,16 @@ func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator
 		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
 	}
 	ours := func(user string) bool { return user == current.User }
-	rehearse := func(as Login) ([]string, error) { return s.Engine.Rehearse(ctx, as, current.User) }
-	return inspect(ctx, s.Engine, r, current, ours, "P6", rehearse, s.ThroughSuperuser)
+	sample, err := samplePassword(t, r)
+	if err != nil {
+		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
+	}
+	rehearse := func(as Login) ([]string, error) { return s.Engine.Rehearse(ctx, as, current.User, sample) }
+	var admin func(Login) (Login, error)
+	if s.ThroughSuperuser {
+		admin = func(as Login) (Login, error) { return superuser(ctx, t, r, s.Superuser, as) }
+	}
+	return inspect(ctx, s.Engine, r, current, ours, "P6", rehearse, admin)
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in once: as the
@@ -68,13 +78,14 @@ func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
 	case s.ThroughSuperuser:
 		// Whoever holds working credentials may have them changed; nobody else
 		// may have the superuser do it for them.
-		admin, err := superuser(ctx, t, r, as)
+		admin, err := superuser(ctx, t, r, s.Superuser, as)
 		if err != nil {
 			return err
 		}
 		if err := s.Engine.SetPassword(ctx, admin, current.User, pending.Password); err != nil {
 			return fmt.Errorf("superuser %q: %w", admin.User, err)
 		}
+		arrived(ctx, s.Engine, r, admin, pending)
 		r.Note("superuser %q set the password of user %q (who is known by %s)", admin.User, current.User, label)
 	default:
 		r.Note("user %q, logged in with %s, changed its password", current.User, label)

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -29,6 +30,12 @@ func withNewPassword(t Traits, r rotator.Rotation) (secret.Document, error) {
 		return secret.Document{}, fmt.Errorf("password policy: %w: passwords of %d bytes, and %s takes %d: lower PASSWORD_LENGTH", rotator.Misconfigured, n, t.Name, t.MaxPasswordSize)
 	}
 	return r.Current.SetPassword(p), nil
+}
+
+// samplePassword is one as createSecret would store, for a rehearsal, and nobody's.
+func samplePassword(t Traits, r rotator.Rotation) (secret.Password, error) {
+	d, err := withNewPassword(t, r)
+	return d.Password(), err
 }
 
 // verify logs in with a value.
@@ -107,15 +114,20 @@ func previous(ctx context.Context, t Traits, r rotator.Rotation, current Login, 
 	}
 }
 
-// superuser reads the secret that masterarn names and gives its login. The host
-// is that secret's own, never the rotated secret's, or whoever may write the one
-// could send the other's password anywhere; and it must be the same host, or the
-// superuser would act on another server than the one whose secret this is. The
-// database is the rotated secret's, as in AWS's templates.
-func superuser(ctx context.Context, t Traits, r rotator.Rotation, current Login) (Login, error) {
+// superuser reads the secret that masterarn names, or else otherwise, and gives
+// its login. The host is that secret's own, never the rotated secret's, or whoever
+// may write the one could send the other's password anywhere; and it must be the
+// same host, or the superuser would act on another server than the one whose secret
+// this is. The one exception is AWS's: where the rotated secret is for a reader or a
+// replica, which takes no changes, the superuser works where the changes come from.
+// The database is the rotated secret's, as in AWS's templates.
+func superuser(ctx context.Context, t Traits, r rotator.Rotation, otherwise string, current Login) (Login, error) {
 	arn := r.Current.Text(keySuperuser)
 	if arn == "" {
-		return Login{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password", rotator.Misconfigured, keySuperuser)
+		arn = otherwise
+	}
+	if arn == "" {
+		return Login{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password (SUPERUSER_SECRET_ARN names one for all secrets without the key)", rotator.Misconfigured, keySuperuser)
 	}
 	d, err := r.Related(ctx, arn)
 	if err != nil {
@@ -126,8 +138,39 @@ func superuser(ctx context.Context, t Traits, r rotator.Rotation, current Login)
 		return Login{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
 	}
 	if !sameHost(as, current) {
-		return Login{}, fmt.Errorf("superuser's secret %s: %w: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server", arn, rotator.Conflict, as.Host, as.Port, current.Host, current.Port)
+		if err := serves(ctx, r, d, current); err != nil {
+			return Login{}, fmt.Errorf("superuser's secret %s: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server, or the latter a replica of the former: %w", arn, as.Host, as.Port, current.Host, current.Port, err)
+		}
 	}
 	as.Database = current.Database
 	return as, nil
+}
+
+// arrived gives a change that the superuser has made elsewhere the time to reach the
+// reader or replica that the secret is for: there, testSecret would come too early.
+// It is no failure if the change does not arrive. testSecret judges, and the service
+// begins again. A rejected login may count against the account, so that looks are few.
+func arrived(ctx context.Context, e Engine, r rotator.Rotation, admin, pending Login) {
+	if sameHost(admin, pending) {
+		return
+	}
+	for _, wait := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second} {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if err := e.Ping(ctx, pending); !errors.Is(err, rotator.LoginRejected) {
+			return
+		}
+	}
+	r.Note("the change made at %s:%d has not come to %s:%d yet", admin.Host, admin.Port, pending.Host, pending.Port)
+}
+
+// serves asks whether a login goes to another endpoint of the superuser's database.
+func serves(ctx context.Context, r rotator.Rotation, superuser secret.Document, as Login) error {
+	if r.Serves == nil {
+		return fmt.Errorf("host: %w: nobody here knows of replicas", rotator.Conflict)
+	}
+	return r.Serves(ctx, superuser, as.Host, as.Port)
 }

@@ -11,6 +11,6 @@ import (
 func main() {
 	serve.Lambda(func(s serve.Settings) rotator.Strategy {
 		engine := postgres.Engine{Roots: s.Roots, AllowMD5: s.AllowMD5}
-		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly}
+		return strategies.AlternatingUsers{Engine: engine, Superuser: s.Superuser, RotateOnly: s.RotateOnly}
 	})
 }

@@ -11,6 +11,6 @@ import (
 func main() {
 	serve.Lambda(func(s serve.Settings) rotator.Strategy {
 		engine := postgres.Engine{Roots: s.Roots, AllowMD5: s.AllowMD5}
-		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser}
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, Superuser: s.Superuser}
 	})
 }

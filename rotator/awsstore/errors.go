@@ -28,7 +28,7 @@ func (s *Store) explain(ctx context.Context, operation, secretID string, err err
 		}
 		return fmt.Errorf("%s: %w: %w%s", operation, kind, answer{err, api}, advice)
 	}
-	return fmt.Errorf("%s: %w: %w", operation, rotator.Unreachable, silence{err, s.host()})
+	return fmt.Errorf("%s: %w: %w", operation, rotator.Unreachable, silence{err, s.host(), "Secrets Manager", "secretsmanager"})
 }
 
 func classify(operation, code, message string) (rotator.Kind, string) {
@@ -48,7 +48,8 @@ func classify(operation, code, message string) (rotator.Kind, string) {
 		return rotator.Forbidden, remedy(message)
 	case strings.HasPrefix(code, "UnrecognizedClient"), strings.HasPrefix(code, "ExpiredToken"),
 		code == "InvalidClientTokenId", code == "InvalidSignatureException", code == "IncompleteSignature", code == "MissingAuthenticationTokenException":
-		return rotator.Forbidden, ""
+		// No policy was asked: this says nothing of permissions.
+		return rotator.Misconfigured, " (the function's own AWS credentials are not accepted: they have expired, or are those of another partition or account)"
 	case strings.Contains(code, "Throttl"), code == "TooManyRequestsException", code == "RequestLimitExceeded",
 		code == "LimitExceededException", code == "InternalServiceError", code == "ServiceUnavailable", code == "InternalFailure":
 		return rotator.Throttled, " (tried more than once)"
@@ -70,14 +71,16 @@ func (a answer) Unwrap() error { return a.error }
 // silence prints a call that got no answer.
 type silence struct {
 	error
-	host string
+	host     string
+	service  string // for people
+	endpoint string // what ends the name of its interface endpoint
 }
 
 func (s silence) Error() string {
 	var dns *net.DNSError
 	var op *net.OpError
 	at := s.host
-	const route = " (a function in a VPC reaches Secrets Manager by a NAT gateway or by the interface endpoint secretsmanager with private DNS, whose security group lets port 443 in from the function)"
+	route := fmt.Sprintf(" (a function in a VPC reaches %s by a NAT gateway or by the interface endpoint %s with private DNS, whose security group lets port 443 in from the function)", s.service, s.endpoint)
 	switch {
 	case errors.As(s.error, &dns):
 		return fmt.Sprintf("the name of the endpoint %s does not resolve%s", at, route)
@@ -101,8 +104,12 @@ func timeout(err error) bool {
 // host is where the calls go.
 func (s *Store) host() string {
 	o := s.client.Options()
-	if u, err := url.Parse(aws.ToString(o.BaseEndpoint)); err == nil && u.Host != "" {
+	return hostOf(o.BaseEndpoint, "secretsmanager", o.Region)
+}
+
+func hostOf(endpoint *string, service, region string) string {
+	if u, err := url.Parse(aws.ToString(endpoint)); err == nil && u.Host != "" {
 		return u.Host
 	}
-	return "secretsmanager." + o.Region + ".amazonaws.com"
+	return service + "." + region + ".amazonaws.com"
 }

@@ -42,7 +42,7 @@ func (s *Store) Explain(ctx context.Context, r rotator.Refusal) []string {
 type refused struct {
 	who              string // ARN of the caller
 	action, resource string
-	secret           string // ARN
+	secret           string // ARN; "": the call was about a database
 	context          reading.Context
 	byKey            bool // the key was refused, not the secret
 }
@@ -65,11 +65,15 @@ func (s *Store) ofRefusal(ctx context.Context, r rotator.Refusal) (c refused, ok
 		return c, false
 	}
 	c.context = reading.Context{
-		"aws:SecureTransport":     {"true"},
-		"aws:ViaAWSService":       {fmt.Sprint(c.byKey)},
-		"aws:RequestedRegion":     {s.cfg.Region},
-		"secretsmanager:SecretId": {c.secret},
+		"aws:SecureTransport": {"true"},
+		"aws:ViaAWSService":   {fmt.Sprint(c.byKey)},
+		"aws:RequestedRegion": {s.cfg.Region},
 	}
+	if strings.HasPrefix(c.action, "rds:") { // a database has no policy of its own
+		c.secret = ""
+		return c, true
+	}
+	c.context["secretsmanager:SecretId"] = []string{c.secret}
 	if r.Label != "" {
 		c.context["secretsmanager:VersionStage"] = []string{r.Label}
 	}
@@ -150,6 +154,9 @@ func (s *Store) byPolicies(ctx context.Context, c refused) string {
 
 // policyOf gives the policy of the secret or key, if the caller may see it.
 func (s *Store) policyOf(ctx context.Context, c refused) (name, text string) {
+	if !c.byKey && c.secret == "" {
+		return "", ""
+	}
 	if c.byKey {
 		out, err := s.keys().GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: &c.resource})
 		if err != nil {

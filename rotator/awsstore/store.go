@@ -1,4 +1,5 @@
-// Package awsstore is rotator.Store over AWS Secrets Manager.
+// Package awsstore is rotator.Store over AWS Secrets Manager. It asks RDS where the
+// databases are whose superusers' secrets RDS manages.
 package awsstore
 
 import (
@@ -13,10 +14,11 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
-// Store calls Secrets Manager, one API call a method. It is safe for concurrent use.
+// Store calls Secrets Manager, one API call for each method of rotator.Store. It is
+// safe for concurrent use.
 type Store struct {
 	client *secretsmanager.Client
-	cfg    aws.Config // for the services that only a preflight asks
+	cfg    aws.Config // for the services that are asked seldom
 }
 
 // callTime bounds one call, the SDK's own retries included. Secrets Manager

@@ -109,7 +109,7 @@ func TestErrorsHaveTheirKind(t *testing.T) {
 		"key disabled": {awsemu.Fault{DecryptionFailure: true}, rotator.Misconfigured, "enabled"},
 		"throttled":    {awsemu.Fault{Throttle: true}, rotator.Throttled, "Rate exceeded"},
 		"5xx":          {awsemu.Fault{ServerError: true}, rotator.Throttled, "InternalServiceError"},
-		"expired":      {awsemu.Fault{ExpiredToken: true}, rotator.Forbidden, "expired"},
+		"expired":      {awsemu.Fault{ExpiredToken: true}, rotator.Misconfigured, "credentials are not accepted"},
 		"no answer":    {awsemu.Fault{LoseResponse: true}, rotator.Unreachable, "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {

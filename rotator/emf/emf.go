@@ -5,26 +5,32 @@
 package emf
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
-// Namespace is where CloudWatch shows the metrics.
+// Namespace is where CloudWatch shows the metrics of a Writer that names none.
 const Namespace = "Quarterturn"
 
 // Writer turns records into metric lines. Writes of one line each go to W.
 type Writer struct {
-	W        io.Writer
-	Function string // the dimension FunctionName
+	W         io.Writer
+	Namespace string // "": Namespace
+	Function  string // the dimension FunctionName
+	// Service is what several functions are together, such as the stack that they were
+	// deployed with: the dimension Service, for alarms on all of them. "": none.
+	Service string
 }
 
-// The metrics, each once by function alone (for alarms) and once by function and
-// step; failures by kind as well. The ARN of the secret is a property, to be
-// searched for and not to be paid for: dimensions cost by their values.
+// The metrics, each once by function alone and once by service (for alarms), and
+// once by function and step; failures by kind as well. The ARN of the secret is a
+// property, to be searched for and not to be paid for: dimensions cost by their values.
 type line struct {
 	AWS          directive `json:"_aws"`
+	Service      string    `json:",omitempty"`
 	FunctionName string
 	Step         rotator.Step
 	Kind         rotator.Kind `json:",omitempty"`
@@ -35,6 +41,9 @@ type line struct {
 	Succeeded int
 	Failed    int
 	Duration  float64 // ms
+	// PreflightBlocked is how many findings of a preflight were in the way of a
+	// rotation, whatever its mode made of them. Absent where there was no preflight.
+	PreflightBlocked *int `json:",omitempty"`
 }
 
 type directive struct {
@@ -56,6 +65,7 @@ type metric struct {
 // Write writes one record as one line.
 func (w Writer) Write(r rotator.Record) error {
 	l := line{
+		Service:      w.Service,
 		FunctionName: w.Function,
 		Step:         r.Step,
 		Kind:         r.Kind,
@@ -66,16 +76,24 @@ func (w Writer) Write(r rotator.Record) error {
 		Duration:     float64(r.Elapsed.Microseconds()) / 1e3,
 	}
 	dimensions := [][]string{{"FunctionName"}, {"FunctionName", "Step"}}
+	if w.Service != "" {
+		dimensions = append(dimensions, []string{"Service"})
+	}
 	if r.Err != nil {
 		l.Succeeded, l.Failed = 0, 1
 		dimensions = append(dimensions, []string{"FunctionName", "Step", "Kind"})
 	}
+	metrics := []metric{{"Succeeded", "Count"}, {"Failed", "Count"}, {"Duration", "Milliseconds"}}
+	if r.Report != nil {
+		l.PreflightBlocked = new(len(r.Report.Blocking()))
+		metrics = append(metrics, metric{"PreflightBlocked", "Count"})
+	}
 	l.AWS = directive{
 		Timestamp: r.Start.Add(r.Elapsed).UnixMilli(),
 		CloudWatchMetrics: []set{{
-			Namespace:  Namespace,
+			Namespace:  cmp.Or(w.Namespace, Namespace),
 			Dimensions: dimensions,
-			Metrics:    []metric{{"Succeeded", "Count"}, {"Failed", "Count"}, {"Duration", "Milliseconds"}},
+			Metrics:    metrics,
 		}},
 	}
 	text, err := json.Marshal(l)

@@ -16,10 +16,12 @@ func TestLinesFollowTheSpecification(t *testing.T) {
 	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for name, rec := range map[string]rotator.Record{
 		"success": {Step: rotator.SetSecret, Secret: "arn", Version: "v", Outcome: rotator.Done, Start: start, Elapsed: 1500 * time.Microsecond},
+		"blocked": {Step: rotator.CreateSecret, Secret: "arn", Version: "v", Outcome: rotator.Failed, Start: start, Err: rotator.Forbidden, Kind: rotator.Forbidden,
+			Report: &rotator.Report{Findings: []rotator.Finding{{ID: "S1", Status: rotator.Granted}, {ID: "S3", Status: rotator.Denied}, {ID: "P2", Status: rotator.Faulty}}}},
 		"failure": {Step: rotator.SetSecret, Secret: "arn", Version: "v", Outcome: rotator.Failed, Start: start, Err: rotator.TLSFailed, Kind: rotator.TLSFailed},
 	} {
 		var out bytes.Buffer
-		if err := (Writer{W: &out, Function: "rotate"}).Write(rec); err != nil {
+		if err := (Writer{W: &out, Function: "rotate", Service: "stack"}).Write(rec); err != nil {
 			t.Fatal(err)
 		}
 		if bytes.Count(out.Bytes(), []byte("\n")) != 1 || out.Bytes()[out.Len()-1] != '\n' {
@@ -56,6 +58,12 @@ func TestLinesFollowTheSpecification(t *testing.T) {
 					t.Errorf("%s: metric %s has no number", name, m.Name)
 				}
 			}
+		}
+		if services := []string{"Service"}; !slices.ContainsFunc(got.AWS.CloudWatchMetrics[0].Dimensions, func(d []string) bool { return slices.Equal(d, services) }) {
+			t.Errorf("%s: nothing for alarms on a service", name)
+		}
+		if blocked, there := members["PreflightBlocked"]; there != (rec.Report != nil) || there && blocked != 2.0 {
+			t.Errorf("%s: PreflightBlocked %v", name, blocked)
 		}
 		if ok := rec.Err == nil; members["Succeeded"] != map[bool]float64{true: 1}[ok] || members["Failed"] != map[bool]float64{false: 1}[ok] {
 			t.Errorf("%s: Succeeded %v, Failed %v", name, members["Succeeded"], members["Failed"])

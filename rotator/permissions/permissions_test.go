@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -48,7 +49,7 @@ type world struct {
 
 // newWorld seeds a secret and, where asked for, a superuser's, both under keys of
 // their own whose policies leave it to IAM.
-func newWorld(t *testing.T, superuser bool) *world {
+func newWorld(t *testing.T, superuser string) *world {
 	t.Helper()
 	w := &world{t: t, emu: &awsemu.Emulator{Attempts: 1, Callers: []awsemu.Caller{{AccessKey: "NOBODY"}}}}
 	server := httptest.NewServer(w.emu)
@@ -56,8 +57,19 @@ func newWorld(t *testing.T, superuser bool) *world {
 	w.url = server.URL
 	w.rotation = permissions.Rotation{Role: role, Function: function}
 	value := map[string]any{"engine": "memory", "host": strategytest.MemoryHost, "username": "app", "password": password}
-	if superuser {
-		w.rotation.Superuser = w.seed("superuser", map[string]any{"engine": "memory", "host": strategytest.MemoryHost, "username": "boss", "password": password})
+	boss := map[string]any{"username": "boss", "password": password}
+	switch superuser {
+	case full:
+		boss["engine"], boss["host"] = "memory", strategytest.MemoryHost
+		w.rotation.Superuser = w.seed("superuser", boss)
+	case ofInstance:
+		w.rotation.Database = w.emu.SeedInstance(awsemu.Instance{ID: "db", Engine: "memory", Host: strategytest.MemoryHost, Port: 7000})
+		w.rotation.Superuser = w.seed("superuser", boss, "aws:rds:primaryDBInstanceArn", w.rotation.Database)
+	case ofCluster:
+		w.rotation.Database = w.emu.SeedCluster(awsemu.Cluster{ID: "db", Engine: "memory", Host: strategytest.MemoryHost, Port: 7000})
+		w.rotation.Superuser = w.seed("superuser", boss, "aws:rds:primaryDBClusterArn", w.rotation.Database)
+	}
+	if superuser != "" {
 		value["masterarn"] = w.rotation.Superuser.ARN
 	}
 	w.rotation.Secret = w.seed("app", value)
@@ -65,14 +77,25 @@ func newWorld(t *testing.T, superuser bool) *world {
 	return w
 }
 
-func (w *world) seed(name string, value map[string]any) permissions.Secret {
+// The forms of a superuser's secret: with all keys, or managed by RDS.
+const (
+	full       = "full"
+	ofInstance = "of an instance"
+	ofCluster  = "of a cluster"
+)
+
+func (w *world) seed(name string, value map[string]any, tag ...string) permissions.Secret {
 	text, err := json.Marshal(value)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	key := w.emu.SeedKey(awsemu.Key{Aliases: []string{"alias/" + name}})
+	tags, owner := map[string]string{}, ""
+	if len(tag) == 2 {
+		tags[tag[0]], owner = tag[1], "rds"
+	}
 	arn := w.emu.Seed(awsemu.Secret{
-		Name: name, KMSKeyID: key, RotationEnabled: aws.Bool(true), RotationLambdaARN: function,
+		Name: name, KMSKeyID: key, Tags: tags, OwningService: owner, RotationEnabled: aws.Bool(true), RotationLambdaARN: function,
 		Versions: []awsemu.Version{
 			{Labels: []string{"AWSPREVIOUS"}, Value: awsemu.Text(string(text))},
 			{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(string(text))},
@@ -140,22 +163,25 @@ var strategyOf = map[string]func(*strategytest.Memory) rotator.Strategy{
 // when any one action of any statement is taken away.
 func TestTheRolePolicyIsMinimal(t *testing.T) {
 	t.Parallel()
-	for name, strategy := range strategyOf {
+	for _, c := range []struct{ strategy, superuser string }{
+		{"single user", ""}, {"through superuser", full}, {"alternating users", full},
+		{"through superuser", ofInstance}, {"alternating users", ofCluster},
+	} {
 		for _, only := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
+			t.Run(fmt.Sprint(c.strategy, ", superuser's secret ", c.superuser, ", only as configured: ", only), func(t *testing.T) {
 				t.Parallel()
 				under := func(change func(permissions.Policy) permissions.Policy) string {
-					w := newWorld(t, name != "single user")
+					w := newWorld(t, c.superuser)
 					w.rotation.OnlyConfigured = only
 					w.caller("FUNCTION", role, change(w.rotation.RolePolicy()))
-					return w.rotate(strategy)
+					return w.rotate(strategyOf[c.strategy])
 				}
 				whole := func(p permissions.Policy) permissions.Policy { return p }
 				if outcome := under(whole); outcome != "RotationSucceeded" {
 					t.Fatalf("under the policy as printed: %s", outcome)
 				}
 				dropped := 0
-				for i, s := range newWorldPolicy(t, name != "single user") {
+				for i, s := range newWorld(t, c.superuser).rotation.RolePolicy() {
 					for _, action := range s.Action {
 						outcome := under(func(p permissions.Policy) permissions.Policy { return without(p, i, action) })
 						dropped++
@@ -168,10 +194,6 @@ func TestTheRolePolicyIsMinimal(t *testing.T) {
 			})
 		}
 	}
-}
-
-func newWorldPolicy(t *testing.T, superuser bool) permissions.Policy {
-	return newWorld(t, superuser).rotation.RolePolicy()
 }
 
 // without drops one action of one statement, and the statement when it was the last.
@@ -298,7 +320,7 @@ func (w *world) decryptDirectly(key string) func(context.Context, *secretsmanage
 // anything but a rotation.
 func TestTheRolePolicyAllowsNothingElse(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, true)
+	w := newWorld(t, full)
 	who, arn, boss := w.caller("FUNCTION", role, w.rotation.RolePolicy()), w.rotation.Secret.ARN, w.rotation.Superuser.ARN
 	w.try(who, []call{
 		{"reading the secret", get(arn, "", ""), true},
@@ -329,7 +351,7 @@ func TestTheRolePolicyAllowsNothingElse(t *testing.T) {
 // TestTheOperatorSetsUpAndNoMore.
 func TestTheOperatorSetsUpAndNoMore(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, false)
+	w := newWorld(t, "")
 	arn := w.rotation.Secret.ARN
 	w.emu.Invoke = awsemu.InvokeHandler(func(context.Context, []byte) ([]byte, error) { return nil, errors.New("not now") })
 	who := w.caller("OPERATOR", "arn:aws:iam::"+home+":role/operator", w.rotation.OperatorPolicy())
@@ -364,7 +386,7 @@ func TestAReaderReadsWhatItsLabelsSay(t *testing.T) {
 	for name, account := range map[string]string{"in the account": home, "from another": elsewhere} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, false)
+			w := newWorld(t, "")
 			arn := w.rotation.Secret.ARN
 			r := permissions.Reader{Secret: w.rotation.Secret, Principal: "arn:aws:iam::" + account + ":role/application"}
 			who := w.caller("READER", r.Principal, r.IdentityPolicy())
@@ -436,7 +458,7 @@ func TestAcrossAccounts(t *testing.T) {
 		func(w *world) { w.extendKey(w.rotation.Superuser.Key, w.rotation.SuperuserKeyPolicy()) },
 	}
 	for left := -1; left < len(attachments); left++ {
-		w := newWorld(t, true)
+		w := newWorld(t, full)
 		w.rotation.Role = foreign
 		w.caller("FUNCTION", foreign, w.rotation.RolePolicy())
 		for i, attach := range attachments {
@@ -458,7 +480,7 @@ func TestAcrossAccounts(t *testing.T) {
 func TestTheFunctionIsInvokedForItsAccountOnly(t *testing.T) {
 	t.Parallel()
 	for _, account := range []string{home, elsewhere} {
-		w := newWorld(t, false)
+		w := newWorld(t, "")
 		r := w.rotation
 		r.Secret.ARN = strings.Replace(r.Secret.ARN, home, account, 1)
 		policy, err := iam.ParseResource(r.FunctionPolicy().String())
@@ -477,7 +499,7 @@ func TestTheFunctionIsInvokedForItsAccountOnly(t *testing.T) {
 func TestReplicationIsPrevented(t *testing.T) {
 	t.Parallel()
 	allow := permissions.Statement{Effect: "Allow", Action: permissions.List{"*"}, Resource: permissions.List{"*"}}
-	w := newWorld(t, false)
+	w := newWorld(t, "")
 	arn := w.rotation.Secret.ARN
 	w.try(w.caller("NONE", "arn:aws:iam::"+home+":role/none", append(permissions.NoReplication(), allow)), []call{
 		{"replicating", replicate(arn, "eu-west-1"), false},
@@ -499,7 +521,7 @@ func TestReplicationIsPrevented(t *testing.T) {
 func TestTheExplainPolicyIsWhatExplainAsksFor(t *testing.T) {
 	t.Parallel()
 	explained := func(drop string) string {
-		w := newWorld(t, false)
+		w := newWorld(t, "")
 		p := without(w.rotation.RolePolicy(), 1, "kms:Decrypt") // only the key is refused
 		for _, s := range w.rotation.ExplainPolicy() {
 			s.Action = slices.DeleteFunc(slices.Clone(s.Action), func(a string) bool { return a == drop })

@@ -57,6 +57,10 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 		err = fmt.Errorf("AWS configuration: %w: %w", rotator.Misconfigured, err)
 		return nil, &rotator.StepError{Step: "start", Kind: rotator.Misconfigured, Err: err}
 	}
+	log := Logger(out, settings.Level)
+	if settings.Service != "" {
+		log = log.With("service", settings.Service)
+	}
 	return New(rotator.Rotator{
 		Store:    awsstore.New(cfg, settings.Endpoint),
 		Strategy: build(settings),
@@ -65,7 +69,7 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 		Mode:           settings.Preflight,
 		ReadOnlyProbes: settings.ReadOnlyProbes,
 		Invoked:        invoked,
-	}, Logger(out, settings.Level), emf.Writer{W: out, Function: settings.Function}), nil
+	}, log, emf.Writer{W: out, Namespace: settings.Namespace, Function: settings.Function, Service: settings.Service}), nil
 }
 
 // invoked is the ARN by which the Lambda runtime was asked to run the function,

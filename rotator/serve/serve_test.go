@@ -100,6 +100,31 @@ func TestALogReadsAsAStory(t *testing.T) {
 	}
 }
 
+// TestPowertoolsNamesAreHonoured: an account that sets them for all its functions
+// finds ours beside the others.
+func TestPowertoolsNamesAreHonoured(t *testing.T) {
+	out, _, err := function(t, "SECRETS_MANAGER_ENDPOINT", "POWERTOOLS_SERVICE_NAME", "payments", "POWERTOOLS_METRICS_NAMESPACE", "Bank")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		var entry struct {
+			AWS *struct {
+				CloudWatchMetrics []struct{ Namespace string }
+			} `json:"_aws"`
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case !strings.Contains(line, `ervice":"payments"`):
+			t.Errorf("no service in %s", line)
+		case entry.AWS != nil && entry.AWS.CloudWatchMetrics[0].Namespace != "Bank":
+			t.Errorf("namespace %q", entry.AWS.CloudWatchMetrics[0].Namespace)
+		}
+	}
+}
+
 // TestThePreflightCanBeTurnedOff: then a rotation makes one call less.
 func TestThePreflightCanBeTurnedOff(t *testing.T) {
 	if _, calls, err := function(t, "SECRETS_MANAGER_ENDPOINT", "PREFLIGHT", "off"); err != nil || calls != 9 {

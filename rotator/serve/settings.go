@@ -30,12 +30,18 @@ type Settings struct {
 	// ThroughSuperuser has single user rotation use the superuser's secret:
 	// SINGLE_USER_THROUGH_SUPERUSER=true.
 	ThroughSuperuser bool
+	// Superuser is the superuser's secret for secrets without masterarn, which
+	// CloudFormation's MasterSecretArn does not set: SUPERUSER_SECRET_ARN.
+	Superuser string
 	// RotateOnly has alternating users set passwords and never create or align a
 	// clone: ROTATE_ONLY=true.
 	RotateOnly bool
 	// AllowMD5 has PostgreSQL store md5 hashes where the server is set to them, for
 	// clients too old for SCRAM: POSTGRES_ALLOW_MD5=true.
 	AllowMD5 bool
+	// DualPasswords has MySQL keep the old password of a single user beside the new one
+	// until the next rotation: MYSQL_DUAL_PASSWORDS=true.
+	DualPasswords bool
 	// Preflight is what a preflight does with what it finds: PREFLIGHT=enforce (the
 	// default), strict, report or off.
 	Preflight rotator.Mode
@@ -47,6 +53,10 @@ type Settings struct {
 	Level slog.Level
 	// Function is the function's name, for metrics: AWS_LAMBDA_FUNCTION_NAME.
 	Function string
+	// Service is what several functions are together, for metrics and logs, and
+	// Namespace where the metrics are shown: POWERTOOLS_SERVICE_NAME and
+	// POWERTOOLS_METRICS_NAMESPACE, which people set for all their functions.
+	Service, Namespace string
 }
 
 // FromEnvironment reads Settings; lookup is os.LookupEnv. An error names the
@@ -54,8 +64,11 @@ type Settings struct {
 // else in this project looks there, the SDK's own AWS_ variables apart.
 func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	s := Settings{
-		Endpoint: text(lookup, "SECRETS_MANAGER_ENDPOINT"),
-		Function: text(lookup, "AWS_LAMBDA_FUNCTION_NAME"),
+		Endpoint:  text(lookup, "SECRETS_MANAGER_ENDPOINT"),
+		Superuser: text(lookup, "SUPERUSER_SECRET_ARN"),
+		Function:  text(lookup, "AWS_LAMBDA_FUNCTION_NAME"),
+		Service:   text(lookup, "POWERTOOLS_SERVICE_NAME"),
+		Namespace: text(lookup, "POWERTOOLS_METRICS_NAMESPACE"),
 	}
 	var err error
 	if s.Policy, err = secret.ParsePolicy(lookup); err != nil {
@@ -68,10 +81,14 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 		"SINGLE_USER_THROUGH_SUPERUSER": &s.ThroughSuperuser,
 		"ROTATE_ONLY":                   &s.RotateOnly,
 		"POSTGRES_ALLOW_MD5":            &s.AllowMD5,
+		"MYSQL_DUAL_PASSWORDS":          &s.DualPasswords,
 	} {
 		if *to, err = boolean(text(lookup, name)); err != nil {
 			return s, fmt.Errorf("environment: %w: %s is neither true nor false", rotator.Misconfigured, name)
 		}
+	}
+	if s.DualPasswords && s.ThroughSuperuser {
+		return s, fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS needs the user to change its own password, by which the server tells the two apart, and SINGLE_USER_THROUGH_SUPERUSER has the superuser do it: choose one", rotator.Misconfigured)
 	}
 	if s.Endpoint != "" && !strings.HasPrefix(s.Endpoint, "https://") && !strings.HasPrefix(s.Endpoint, "http://") {
 		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not a URL: want https://host", rotator.Misconfigured)

@@ -38,6 +38,7 @@ func TestSettingsHaveAWSNamesAndMeaning(t *testing.T) {
 		"SECRETS_MANAGER_ENDPOINT", "https://secretsmanager.eu-west-1.amazonaws.com",
 		"EXCLUDE_CHARACTERS", "abc", "PASSWORD_LENGTH", "40", "EXCLUDE_PUNCTUATION", "Yes",
 		"REQUIRE_EACH_INCLUDED_TYPE", "1", "AWS_LAMBDA_FUNCTION_NAME", "rotate", "POWERTOOLS_LOG_LEVEL", "debug",
+		"SUPERUSER_SECRET_ARN", "superuser",
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestSettingsHaveAWSNamesAndMeaning(t *testing.T) {
 	if len(p.Reveal()) != 40 || strings.ContainsAny(p.Reveal(), "abc!#$%&") {
 		t.Error("the password does not follow the settings")
 	}
-	if s.Endpoint != "https://secretsmanager.eu-west-1.amazonaws.com" || s.Function != "rotate" || s.Level != slog.LevelDebug {
+	if s.Endpoint != "https://secretsmanager.eu-west-1.amazonaws.com" || s.Function != "rotate" || s.Level != slog.LevelDebug || s.Superuser != "superuser" {
 		t.Errorf("%+v", s)
 	}
 }

@@ -59,8 +59,8 @@ func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 }
 
 // RehearseClone implements strategies.CloningEngine, as Rehearse does it.
-func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) (caveats []string, err error) {
-	err = e.clone(ctx, as, pair, throwaway(), func(ctx context.Context, s *session) (err error) {
+func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) (caveats []string, err error) {
+	err = e.clone(ctx, as, pair, sample, func(ctx context.Context, s *session) (err error) {
 		if caveats, err = s.pairCaveats(ctx, pair); err != nil {
 			return err
 		}

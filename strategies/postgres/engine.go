@@ -11,7 +11,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -87,8 +86,8 @@ func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user strin
 
 // Rehearse implements strategies.Engine: SetPassword as it is, and ROLLBACK. DDL is
 // transactional in PostgreSQL, so the server itself says whether it would work.
-func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string) (caveats []string, err error) {
-	err = e.setPassword(ctx, as, user, throwaway(), func(ctx context.Context, s *session, target role) error {
+func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) (caveats []string, err error) {
+	err = e.setPassword(ctx, as, user, sample, func(ctx context.Context, s *session, target role) error {
 		caveats = s.caveats(target)
 		return s.rollback(ctx)
 	})
@@ -118,9 +117,6 @@ func (e Engine) setPassword(ctx context.Context, as strategies.Login, user strin
 	}
 	return end(ctx, s, target)
 }
-
-// throwaway is a password that nobody keeps.
-func throwaway() secret.Password { return secret.NewPassword(rand.Text()) }
 
 // checkNew refuses what the server would take in another sense than was meant.
 func checkNew(p secret.Password, names ...string) error {

@@ -41,12 +41,18 @@ type EngineFixture struct {
 	Mark   func(ctx context.Context, user string) error
 	Marked func(ctx context.Context, user string) (bool, error)
 
+	// Methods makes an account for each other way in which the server stores and
+	// proves passwords: plugins, kinds of hashes.
+	Methods func(ctx context.Context) ([]strategies.Login, error)
+
 	// ServerLog gives everything the server has logged, at its most talkative.
 	ServerLog func() string
 	// Dial connects to the server, for cases that cut the line.
 	Dial func(ctx context.Context) (net.Conn, error)
 
 	Locked        strategies.Login // right password, but the account may not log in
+	Expired       strategies.Login // right password, that is good only for setting a new one
+	KeepsTwo      strategies.Login // a fresh account, which may keep a second password
 	AnyPassword   strategies.Login // the server lets it in whatever the password
 	PlaintextOnly strategies.Login // right, at a server without TLS
 	TLS           bool             // User is verified by TLS, for Host or ServerName
@@ -67,7 +73,7 @@ func TestEngine(t *testing.T, newFixture func(t *testing.T) EngineFixture) {
 // EngineCases gives the suite for engines, for use outside of go test.
 func EngineCases() []Case[EngineFixture] {
 	var cases []Case[EngineFixture]
-	for _, rules := range [][]engineRule{engineRules(), setRules(), rehearsalRules(), networkRules(), cloneRules()} {
+	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), rehearsalRules(), networkRules(), cloneRules()} {
 		for _, r := range rules {
 			cases = append(cases, Case[EngineFixture]{r.name, r.why, func(ctx context.Context, f EngineFixture) error {
 				if f.Engine == nil || f.NewUser == nil || f.User.User == "" || f.Superuser.User == "" {
@@ -99,7 +105,7 @@ func newBench(f EngineFixture) *bench {
 	if b.LogIn == nil {
 		b.LogIn = f.Engine.Ping
 	}
-	b.keep(f.Superuser.Password, f.User.Password, f.Locked.Password, f.PlaintextOnly.Password)
+	b.keep(f.Superuser.Password, f.User.Password, f.Locked.Password, f.Expired.Password, f.KeepsTwo.Password, f.PlaintextOnly.Password)
 	return b
 }
 
@@ -261,6 +267,12 @@ func engineRules() []engineRule {
 				return notOffered("Locked")
 			}
 			return wantFailure("Ping as a locked account", b.Engine.Ping(ctx, b.Locked))
+		}},
+		{"ping/expired", "A password that is good only for setting another is none to promote.", func(ctx context.Context, b *bench) error {
+			if b.Expired.User == "" {
+				return notOffered("Expired")
+			}
+			return wantFailure("Ping with an expired password", b.Engine.Ping(ctx, b.Expired))
 		}},
 		{"ping/any-password", "Where the server lets anybody in, a login proves nothing, and a password that was never set would be promoted.", func(ctx context.Context, b *bench) error {
 			if b.AnyPassword.User == "" {

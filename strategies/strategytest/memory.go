@@ -22,8 +22,9 @@ import (
 // server, a login, one statement. Its zero value is a server without accounts.
 // It must not be copied, and serves any number of goroutines.
 //
-// It answers at MemoryHost and MemoryPort, with TLS for that name; no other host
-// can be reached.
+// It answers at MemoryHost and MemoryPort, with TLS for that name. At MemoryReader a
+// replica answers, which is never behind and takes no changes. No other host can be
+// reached.
 type Memory struct {
 	// LockAfter is how many rejected logins in a row lock an account. 0: none do.
 	LockAfter int
@@ -41,11 +42,15 @@ type Memory struct {
 	journal  []string
 }
 
-var _ strategies.CloningEngine = (*Memory)(nil)
+var (
+	_ strategies.CloningEngine      = (*Memory)(nil)
+	_ strategies.DualPasswordEngine = (*Memory)(nil)
+)
 
 // Where a Memory answers.
 const (
 	MemoryHost     = "db.example.com"
+	MemoryReader   = "db-reader.example.com"
 	MemoryPort     = 7000
 	MemoryDatabase = "main"
 )
@@ -56,6 +61,8 @@ type Account struct {
 	Password  secret.Password
 	Superuser bool              // may change other accounts
 	Locked    bool              // may not log in
+	Expired   bool              // may log in to set a new password, and for nothing else
+	Kept      secret.Password   // a second password, beside Password
 	Trusted   bool              // is let in with any password, as by PostgreSQL's trust
 	Settings  map[string]string // whatever an administrator has set for it
 	Tables    []string          // what it may use; it owns those that it made
@@ -99,20 +106,22 @@ func (m *Memory) SetPassword(ctx context.Context, as strategies.Login, user stri
 }
 
 // Rehearse implements strategies.Engine: the same, taken back.
-func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
-	return nil, m.setPassword(ctx, rehearsal, as, user, throwaway())
+func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+	return nil, m.setPassword(ctx, rehearsal, as, user, sample)
 }
 
 func (m *Memory) setPassword(ctx context.Context, op string, as strategies.Login, user string, p secret.Password) error {
 	if err := m.checkNew(p, user); err != nil {
 		return err
 	}
-	if err := m.login(ctx, as); err != nil {
+	if err := m.enter(ctx, as, as.User == user); err != nil {
 		return err
 	}
 	return m.do(ctx, op, user, func() error {
 		target, ok := m.accounts[user]
 		switch {
+		case as.Host == MemoryReader:
+			return errReplica
 		case user != as.User && !m.accounts[as.User].Superuser:
 			return fmt.Errorf("user %q: %w: only a superuser may change user %q", as.User, rotator.Privilege, user)
 		case !ok:
@@ -120,8 +129,38 @@ func (m *Memory) setPassword(ctx context.Context, op string, as strategies.Login
 		case target.Locked:
 			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.Privilege)
 		}
-		target.Password = p
+		target.Password, target.Kept, target.Expired = p, secret.Password{}, false
 		m.accounts[user] = target
+		return nil
+	})
+}
+
+// SetPasswordKeepingOld implements strategies.DualPasswordEngine.
+func (m *Memory) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p secret.Password) error {
+	return m.keepOld(ctx, "set", as, p)
+}
+
+// RehearseKeepingOld implements strategies.DualPasswordEngine: the same, taken back.
+func (m *Memory) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+	return nil, m.keepOld(ctx, rehearsal, as, sample)
+}
+
+// keepOld keeps the password that was used to log in, whichever of the two it was:
+// the other one is what goes.
+func (m *Memory) keepOld(ctx context.Context, op string, as strategies.Login, p secret.Password) error {
+	if err := m.checkNew(p, as.User); err != nil {
+		return err
+	}
+	if err := m.login(ctx, as); err != nil {
+		return err
+	}
+	return m.do(ctx, op, as.User, func() error {
+		if p.Equal(as.Password) {
+			return nil
+		}
+		a := m.accounts[as.User]
+		a.Password, a.Kept = p, as.Password
+		m.accounts[as.User] = a
 		return nil
 	})
 }
@@ -133,8 +172,8 @@ func (m *Memory) EnsureClone(ctx context.Context, as strategies.Login, pair stra
 }
 
 // RehearseClone implements strategies.CloningEngine: the same, taken back.
-func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
-	return nil, m.ensureClone(ctx, rehearsal, as, pair, throwaway())
+func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+	return nil, m.ensureClone(ctx, rehearsal, as, pair, sample)
 }
 
 func (m *Memory) ensureClone(ctx context.Context, op string, as strategies.Login, pair strategies.Pair, p secret.Password) error {
@@ -148,6 +187,9 @@ func (m *Memory) ensureClone(ctx context.Context, op string, as strategies.Login
 		return err
 	}
 	return m.do(ctx, op, pair.Next, func() error {
+		if as.Host == MemoryReader {
+			return errReplica
+		}
 		if !m.accounts[as.User].Superuser {
 			return fmt.Errorf("user %q: %w: only a superuser may clone user %q", as.User, rotator.Privilege, pair.Original)
 		}
@@ -206,10 +248,15 @@ func (m *Memory) checkNew(p secret.Password, users ...string) error {
 // login finds the server, checks whom it speaks to, and proves who it is. Only the
 // server's answer to the password is LoginRejected.
 func (m *Memory) login(ctx context.Context, as strategies.Login) error {
+	return m.enter(ctx, as, false)
+}
+
+// enter is a login, perhaps one that is to end in a new password.
+func (m *Memory) enter(ctx context.Context, as strategies.Login, toChange bool) error {
 	place := net.JoinHostPort(as.Host, strconv.Itoa(as.Port))
 	err := m.do(ctx, "login", as.User, func() error {
 		switch {
-		case as.Host != MemoryHost || as.Port != MemoryPort:
+		case as.Host != MemoryHost && as.Host != MemoryReader || as.Port != MemoryPort:
 			return fmt.Errorf("%w: no server there", rotator.Unreachable)
 		case !as.TLS.Off && as.TLS.ServerName != "" && as.TLS.ServerName != MemoryHost:
 			return fmt.Errorf("%w: the certificate is for %s, not for %s", rotator.TLSFailed, MemoryHost, as.TLS.ServerName)
@@ -219,6 +266,8 @@ func (m *Memory) login(ctx context.Context, as strategies.Login) error {
 			return fmt.Errorf("%w: wrong password, or no such user", rotator.LoginRejected)
 		case m.accounts[as.User].Locked:
 			return fmt.Errorf("%w: the account is locked", rotator.Privilege)
+		case m.accounts[as.User].Expired && !toChange:
+			return fmt.Errorf("%w: the password has expired, and is good only for setting a new one", rotator.Privilege)
 		case as.Database != "" && as.Database != MemoryDatabase:
 			return fmt.Errorf("%w: there is no database %q on this server", rotator.Misconfigured, as.Database)
 		}
@@ -230,13 +279,15 @@ func (m *Memory) login(ctx context.Context, as strategies.Login) error {
 	return nil
 }
 
+var errReplica = fmt.Errorf("server: %w: %s follows %s", rotator.ReadOnly, MemoryReader, MemoryHost)
+
 // accepts judges a password, and counts rejected ones.
 func (m *Memory) accepts(as strategies.Login) bool {
 	a, ok := m.accounts[as.User]
 	if !ok || a.Password.Empty() {
 		return false
 	}
-	right := a.Password.Equal(as.Password)
+	right := a.Password.Equal(as.Password) || !a.Kept.Empty() && a.Kept.Equal(as.Password)
 	if right {
 		a.rejected = 0
 	} else {

@@ -67,8 +67,15 @@ func (w world) engineFixture(e strategies.Engine) EngineFixture {
 			a, _ := w.Account(user)
 			return a.Settings["limit"] == "7", nil
 		},
-		ServerLog:   func() string { return strings.Join(w.Journal(), "\n") },
-		Locked:      special(Account{Name: "locked", Locked: true}),
+		ServerLog: func() string { return strings.Join(w.Journal(), "\n") },
+		Locked:    special(Account{Name: "locked", Locked: true}),
+		Expired:   special(Account{Name: "expired", Expired: true}),
+		KeepsTwo:  special(Account{Name: "two"}),
+		Methods: func(ctx context.Context) ([]strategies.Login, error) {
+			one, _ := newUser(ctx, "method_1")
+			two, _ := newUser(ctx, "method_2")
+			return []strategies.Login{one, two}, nil
+		},
 		AnyPassword: special(Account{Name: "trusted", Trusted: true}),
 		TLS:         true,
 	}

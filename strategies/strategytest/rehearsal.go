@@ -56,11 +56,11 @@ func rehearsalRules() []engineRule {
 
 // rehearse leaves the caveats aside: what they say is the engine's affair.
 func (b *bench) rehearse(ctx context.Context, as strategies.Login, user string) error {
-	_, err := b.Engine.Rehearse(ctx, as, user)
+	_, err := b.Engine.Rehearse(ctx, as, user, throwaway())
 	return err
 }
 
 func rehearseClone(ctx context.Context, e strategies.CloningEngine, as strategies.Login, pair strategies.Pair) error {
-	_, err := e.RehearseClone(ctx, as, pair)
+	_, err := e.RehearseClone(ctx, as, pair, throwaway())
 	return err
 }

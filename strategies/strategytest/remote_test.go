@@ -95,11 +95,16 @@ func (w world) serve(ctx context.Context, q request) error {
 		return w.SetPassword(ctx, as, q.Target, p)
 	case "clone":
 		return w.EnsureClone(ctx, as, q.Pair, p)
+	case "keep":
+		return w.SetPasswordKeepingOld(ctx, as, p)
+	case "rehearse keeping":
+		_, err := w.RehearseKeepingOld(ctx, as, p)
+		return err
 	case "rehearse":
-		_, err := w.Rehearse(ctx, as, q.Target)
+		_, err := w.Rehearse(ctx, as, q.Target, p)
 		return err
 	case "rehearse clone":
-		_, err := w.RehearseClone(ctx, as, q.Pair)
+		_, err := w.RehearseClone(ctx, as, q.Pair, p)
 		return err
 	}
 	return w.Ping(ctx, as)
@@ -124,16 +129,31 @@ func (r remote) SetPassword(ctx context.Context, as strategies.Login, user strin
 	return r.call(ctx, as, request{Op: "set", Target: user, New: p.Reveal()})
 }
 
+func (r remote) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p secret.Password) error {
+	if r.twice {
+		between := secret.NewPassword("Between-" + unique())
+		if err := r.call(ctx, as, request{Op: "keep", New: between.Reveal()}); err != nil {
+			return err
+		}
+		as.Password = between
+	}
+	return r.call(ctx, as, request{Op: "keep", New: p.Reveal()})
+}
+
+func (r remote) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+	return nil, r.call(ctx, as, request{Op: "rehearse keeping", New: sample.Reveal()})
+}
+
 func (r remote) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
 	return r.call(ctx, as, request{Op: "clone", Pair: pair, New: p.Reveal()})
 }
 
-func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
-	return nil, r.call(ctx, as, request{Op: "rehearse", Target: user})
+func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+	return nil, r.call(ctx, as, request{Op: "rehearse", Target: user, New: sample.Reveal()})
 }
 
-func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
-	return nil, r.call(ctx, as, request{Op: "rehearse clone", Pair: pair})
+func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+	return nil, r.call(ctx, as, request{Op: "rehearse clone", Pair: pair, New: sample.Reveal()})
 }
 
 func (r remote) call(ctx context.Context, as strategies.Login, q request) error {
@@ -215,7 +235,16 @@ func remoteFixture(t *testing.T, e strategies.Engine) EngineFixture {
 	f := w.engineFixture(e)
 	local := f
 	home := func(as strategies.Login) strategies.Login { return w.Login(as.User, as.Password) }
-	f.Superuser, f.User, f.Locked, f.AnyPassword = at(server, f.Superuser), at(server, f.User), at(server, f.Locked), at(server, f.AnyPassword)
+	for _, as := range []*strategies.Login{&f.Superuser, &f.User, &f.Locked, &f.Expired, &f.KeepsTwo, &f.AnyPassword} {
+		*as = at(server, *as)
+	}
+	f.Methods = func(ctx context.Context) ([]strategies.Login, error) {
+		all, err := local.Methods(ctx)
+		for i := range all {
+			all[i] = at(server, all[i])
+		}
+		return all, err
+	}
 	f.PlaintextOnly = at(plain, w.user)
 	f.NewUser = func(ctx context.Context, name string) (strategies.Login, error) {
 		as, err := local.NewUser(ctx, name)

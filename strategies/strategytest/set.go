@@ -148,6 +148,47 @@ func setRules() []engineRule {
 			}
 			return b.eachSet(ctx, func(as strategies.Login) error { return b.stillMarked(ctx, as.User) })
 		}},
+		{"set/expired", "An expired password is what a rotation is there to end: its owner may set a new one, and nothing else.", func(ctx context.Context, b *bench) error {
+			if b.Expired.User == "" {
+				return notOffered("Expired")
+			}
+			p := b.password()
+			return steps(
+				func() error {
+					return wrapf(b.rehearse(ctx, b.Expired, b.Expired.User), "Rehearse with an expired password")
+				},
+				func() error {
+					return wrapf(b.Engine.SetPassword(ctx, b.Expired, b.Expired.User, p), "SetPassword with an expired password")
+				},
+				func() error { return b.turned(ctx, b.Expired, p) },
+			)
+		}},
+		{"set/methods", "Servers prove passwords in several ways. One that is set in another way than the account proves it by locks the account.", func(ctx context.Context, b *bench) error {
+			if b.Methods == nil {
+				return notOffered("Methods")
+			}
+			all, err := b.Methods(ctx)
+			if err != nil {
+				return fmt.Errorf("fixture: methods: %w", err)
+			}
+			for _, as := range all {
+				b.keep(as.Password)
+				p, q := b.password(), b.password()
+				err := steps(
+					func() error { return b.works(ctx, as, "before anything was set") },
+					func() error { return wrapf(b.Engine.SetPassword(ctx, as, as.User, p), "SetPassword") },
+					func() error { return b.turned(ctx, as, p) },
+					func() error {
+						return wrapf(b.Engine.SetPassword(ctx, b.Superuser, as.User, q), "SetPassword by the superuser")
+					},
+					func() error { return b.turned(ctx, with(as, p), q) },
+				)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
 		{"set/twice", "setSecret is retried after it succeeded: the second time must end as the first.", func(ctx context.Context, b *bench) error {
 			p := b.password()
 			return steps(

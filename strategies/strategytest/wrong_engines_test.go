@@ -32,6 +32,9 @@ type bent struct {
 	ping     func(ctx context.Context, as strategies.Login) error
 	set      func(ctx context.Context, as strategies.Login, user string, p secret.Password) error
 	clone    func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error
+	keep     func(ctx context.Context, as strategies.Login, p secret.Password) error
+
+	rehearseKeeping func(ctx context.Context, as strategies.Login) error
 
 	rehearse      func(ctx context.Context, as strategies.Login, user string) error
 	rehearseClone func(ctx context.Context, as strategies.Login, pair strategies.Pair) error
@@ -90,18 +93,33 @@ func (e *bent) EnsureClone(ctx context.Context, as strategies.Login, pair strate
 	return e.failed(clone(pass(e.ctx, ctx), e.login(as), pair, pass(e.password, p)))
 }
 
-func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string) ([]string, error) {
+func (e *bent) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p secret.Password) error {
+	keep := e.CloningEngine.(strategies.DualPasswordEngine).SetPasswordKeepingOld
+	if e.keep != nil {
+		keep = e.keep
+	}
+	return e.failed(keep(pass(e.ctx, ctx), e.login(as), pass(e.password, p)))
+}
+
+func (e *bent) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+	if e.rehearseKeeping != nil {
+		return nil, e.rehearseKeeping(ctx, as)
+	}
+	return e.CloningEngine.(strategies.DualPasswordEngine).RehearseKeepingOld(ctx, as, sample)
+}
+
+func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
 	if e.rehearse != nil {
 		return nil, e.rehearse(ctx, as, user)
 	}
-	return e.CloningEngine.Rehearse(ctx, as, user)
+	return e.CloningEngine.Rehearse(ctx, as, user, sample)
 }
 
-func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair) ([]string, error) {
+func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
 	if e.rehearseClone != nil {
 		return nil, e.rehearseClone(ctx, as, pair)
 	}
-	return e.CloningEngine.RehearseClone(ctx, as, pair)
+	return e.CloningEngine.RehearseClone(ctx, as, pair, sample)
 }
 
 // wrongRehearsals are the engines whose preflight cannot be relied on.
@@ -115,7 +133,7 @@ func wrongRehearsals() []wrongEngine {
 		{"keeps what a superuser rehearsed", "rehearse/superuser", func(w world, e *bent) {
 			e.rehearse = func(ctx context.Context, as strategies.Login, user string) error {
 				if as.User == user {
-					_, err := w.Rehearse(ctx, as, user)
+					_, err := w.Rehearse(ctx, as, user, throwaway())
 					return err
 				}
 				return w.SetPassword(ctx, as, user, throwaway())
@@ -134,6 +152,85 @@ func wrongRehearsals() []wrongEngine {
 		}},
 		{"rehearses a clone by a login", "rehearse/clone-no-privilege", func(w world, e *bent) {
 			e.rehearseClone = func(ctx context.Context, as strategies.Login, _ strategies.Pair) error { return w.Ping(ctx, as) }
+		}},
+	}
+}
+
+// wrongKeepers are the engines whose second password is not the right one.
+func wrongKeepers() []wrongEngine {
+	keep := func(bend func(w world, a *Account, as strategies.Login, p secret.Password)) func(w world, e *bent) {
+		return func(w world, e *bent) {
+			e.keep = func(ctx context.Context, as strategies.Login, p secret.Password) error {
+				if err := w.Ping(ctx, as); err != nil {
+					return err
+				}
+				w.edit(as.User, func(a *Account) { bend(w, a, as, p) })
+				return nil
+			}
+		}
+	}
+	return []wrongEngine{
+		{"keeps no old password", "dual/keeps-old", func(w world, e *bent) {
+			e.keep = func(ctx context.Context, as strategies.Login, p secret.Password) error {
+				return w.SetPassword(ctx, as, as.User, p)
+			}
+		}},
+		{"keeps whatever is current", "dual/retried", keep(func(_ world, a *Account, _ strategies.Login, p secret.Password) { a.Password, a.Kept = p, a.Password })},
+		{"keeps what was given up", "dual/given-up", keep(func(_ world, a *Account, _ strategies.Login, p secret.Password) {
+			if !a.Password.Equal(p) {
+				a.Password, a.Kept = p, a.Password
+			}
+		})},
+		{"keeps the first for ever", "dual/next-rotation", keep(func(_ world, a *Account, as strategies.Login, p secret.Password) {
+			if a.Kept.Empty() {
+				a.Kept = as.Password
+			}
+			a.Password = p
+		})},
+		{"fails the second of two", "dual/concurrent", func(w world, e *bent) {
+			var calls atomic.Int64
+			e.keep = func(ctx context.Context, as strategies.Login, p secret.Password) error {
+				if calls.Add(1) > 1 {
+					return rotator.Conflict
+				}
+				return w.SetPasswordKeepingOld(ctx, as, p)
+			}
+		}},
+		{"asks for no password before it adds one", "dual/wrong-password", func(w world, e *bent) {
+			e.keep = func(ctx context.Context, as strategies.Login, p secret.Password) error {
+				w.edit(as.User, func(a *Account) { a.Kept, a.Password = a.Password, p })
+				return w.Ping(ctx, as)
+			}
+		}},
+		{"keeps the password that it rehearses", "dual/rehearsal", func(w world, e *bent) {
+			e.rehearseKeeping = func(ctx context.Context, as strategies.Login) error {
+				return w.SetPasswordKeepingOld(ctx, as, throwaway())
+			}
+		}},
+		{"takes an expired password for a good one", "ping/expired", func(w world, e *bent) {
+			e.ping = func(ctx context.Context, as strategies.Login) error {
+				if a, _ := w.Account(as.User); a.Expired {
+					return nil
+				}
+				return w.Ping(ctx, as)
+			}
+		}},
+		{"looks around before it sets a password", "set/expired", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				if err := w.Ping(ctx, as); err != nil {
+					return err
+				}
+				return w.SetPassword(ctx, as, user, p)
+			}
+		}},
+		{"knows one kind of hash", "set/methods", func(w world, e *bent) {
+			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, as, user, p)
+				if err == nil && user == "method_2" {
+					w.edit(user, func(a *Account) { a.Password = throwaway() })
+				}
+				return err
+			}
 		}},
 	}
 }
@@ -637,7 +734,7 @@ func copies(w world) func(context.Context, strategies.Login, strategies.Pair, se
 // TestSuiteCatchesWrongEngines: each fault is found by the case that is about it.
 func TestSuiteCatchesWrongEngines(t *testing.T) {
 	caught := make(map[string]bool)
-	for _, wrong := range append(wrongEngines(), wrongRehearsals()...) {
+	for _, wrong := range slices.Concat(wrongEngines(), wrongRehearsals(), wrongKeepers()) {
 		caught[wrong.caughtBy] = true
 		t.Run(wrong.fault, func(t *testing.T) {
 			t.Parallel()
@@ -659,6 +756,7 @@ func TestSuiteCatchesWrongEngines(t *testing.T) {
 		"is deaf to cancellation":                    {"context/cancelled-midway", remote{onlyDeadline: true}},
 		"takes a cut for a rejected login":           {"network/cut-anywhere", remote{rejectsCuts: true}},
 		"sets passwords in two steps":                {"network/cut-anywhere", remote{twice: true}},
+		"keeps the old password in two steps":        {"dual/cut-anywhere", remote{twice: true}},
 		"is deaf as soon as the server has answered": {"network/silent-anywhere", remote{deafLate: true}},
 	} {
 		caught[wrong.caughtBy] = true

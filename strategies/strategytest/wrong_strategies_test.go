@@ -42,6 +42,7 @@ func (w world) strategyFixture(t *testing.T, s rotator.Strategy) StrategyFixture
 	t.Helper()
 	root := value(t, w.superuser, "")
 	_, alternates := s.(strategies.AlternatingUsers)
+	_, dual := s.(strategies.DualPasswords)
 	if b, ok := s.(*bentStrategy); ok {
 		_, alternates = b.Strategy.(strategies.AlternatingUsers)
 	}
@@ -64,7 +65,7 @@ func (w world) strategyFixture(t *testing.T, s rotator.Strategy) StrategyFixture
 			}
 			return n
 		},
-		KeepsCurrent: alternates,
+		KeepsCurrent: alternates || dual,
 	}
 }
 
@@ -72,6 +73,7 @@ func TestStrategiesOnMemory(t *testing.T) {
 	for name, make := range map[string]func(w world) rotator.Strategy{
 		"single user":                   func(w world) rotator.Strategy { return strategies.SingleUser{Engine: w} },
 		"single user through superuser": func(w world) rotator.Strategy { return strategies.SingleUser{Engine: w, ThroughSuperuser: true} },
+		"dual passwords":                func(w world) rotator.Strategy { return strategies.DualPasswords{Engine: w} },
 		"alternating users":             func(w world) rotator.Strategy { return strategies.AlternatingUsers{Engine: w} },
 	} {
 		t.Run(name, func(t *testing.T) {

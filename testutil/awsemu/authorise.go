@@ -19,7 +19,8 @@ type Decision struct {
 
 // authorise decides on a request before the state is looked at, as the service
 // does: a caller without the right learns nothing, not even that a secret exists.
-// KMS and STS decide in their operations, once they know the key or the role.
+// The other services decide in their operations, once they know the key, the role or
+// the database.
 func (e *Emulator) authorise(r *request) error {
 	if r.fault.Deny {
 		who := "arn:aws:sts::" + e.account() + ":assumed-role/caller/" + r.call.AccessKey
@@ -90,6 +91,9 @@ func (e *Emulator) allowSecret(r *request, action, id string) error {
 
 // resource is the ARN that a request is about: the secret's, or what it would be.
 func (e *Emulator) resource(c Call) string {
+	if c.Service == rdsName {
+		return databaseARN(c)
+	}
 	if c.Service != secretsManagerName {
 		return or(c.Target, "*")
 	}

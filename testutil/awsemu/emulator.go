@@ -1,5 +1,5 @@
-// Package awsemu is a strict AWS Secrets Manager in memory, with KMS, STS and the
-// deciding part of IAM behind it. It is an http.Handler that speaks the services'
+// Package awsemu is a strict AWS Secrets Manager in memory, with KMS, STS, the
+// deciding part of IAM and the describing part of RDS behind it. It is an http.Handler that speaks the services'
 // own protocols, so that the real SDKs and the AWS CLI talk to it without knowing:
 //
 //	emu := &awsemu.Emulator{Invoke: awsemu.InvokeHandler(handler)}
@@ -30,7 +30,8 @@
 // the service would give, by package iam; what they said is in Call.Decisions.
 // Secrets Manager uses keys in the caller's name, as the service does. The handler
 // serves as much of KMS and STS as that needs: GetCallerIdentity and AssumeRole,
-// and the operations on a key that is there (SeedKey). There is no IAM API.
+// and the operations on a key that is there (SeedKey); of IAM its simulator; and of
+// RDS what it says of databases that are there (SeedInstance, SeedCluster).
 package awsemu
 
 import (
@@ -91,6 +92,7 @@ type Emulator struct {
 	wrapped  map[string]dataKey // by ciphertext
 	quota    map[home]allowance
 	sessions map[string]Caller // of assumed roles, by access key
+	dbs      map[home]*fleet
 	calls    []Call
 	arrived  int // requests so far; the last Call's N
 	events   []Event

@@ -9,7 +9,7 @@ import (
 // Call is one request, without any secret value.
 type Call struct {
 	N         int    // 1 for the first request
-	Service   string // "secretsmanager", "kms" or "sts"
+	Service   string // "secretsmanager", "kms", "sts", "iam" or "rds"
 	Operation string // "GetSecretValue"
 	SecretID  string // as asked: a name, an ARN, a list with commas
 	Name      string // of the secret that SecretID means; "" if there is none
@@ -17,7 +17,7 @@ type Call struct {
 	From      string // RemoveFromVersionId, as asked
 	Stage     string // VersionStage, or VersionStages with commas, as asked
 	Region    string // of the signature
-	Target    string // the key or role that a request to KMS or STS is about, as asked
+	Target    string // the key, role or database that a request to another service is about, as asked
 	AccessKey string // of the signature
 	Account   string // of the caller
 	Phase     string // the step of the rotation that is running on this secret; "" if none is

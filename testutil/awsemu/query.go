@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// formType is the content type of the query protocol, which STS and IAM speak.
+// formType is the content type of the query protocol, which STS, IAM and RDS speak.
 const formType = "application/x-www-form-urlencoded"
 
 // readForm turns the query protocol into an operation and the JSON of its input.
@@ -85,7 +85,7 @@ func (s service) errorXML(err *apiError, id string) ([]byte, int) {
 	switch {
 	case status == http.StatusInternalServerError:
 		kind = "Receiver"
-	case err.Code == codeNoEntity:
+	case slices.Contains([]string{codeNoEntity, codeNoInstance, codeNoCluster}, err.Code):
 		status = http.StatusNotFound
 	case slices.Contains([]string{"AccessDenied", "ExpiredToken", "InvalidClientTokenId", "MissingAuthenticationToken"}, err.Code):
 		status = http.StatusForbidden

@@ -25,8 +25,10 @@ func serviceOf(hr *http.Request) service {
 	case strings.HasPrefix(target, keyManagement.target):
 		return keyManagement
 	case target == "" && strings.HasPrefix(hr.Header.Get("Content-Type"), formType):
-		if strings.Contains(hr.Header.Get("Authorization"), "/"+identities.name+"/aws4_request") {
-			return identities
+		for _, s := range []service{identities, databases} {
+			if strings.Contains(hr.Header.Get("Authorization"), "/"+s.name+"/aws4_request") {
+				return s
+			}
 		}
 		return tokens
 	}

@@ -29,7 +29,7 @@ type request struct {
 	now     time.Time
 }
 
-// ServeHTTP answers one request to Secrets Manager, KMS, STS or IAM.
+// ServeHTTP answers one request to Secrets Manager, KMS, STS, IAM or RDS.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	r := &request{now: e.now(), service: serviceOf(hr)}
 	out, err := e.serve(r, hr)
@@ -263,7 +263,7 @@ func describeCall(operation string, in members, s signer) Call {
 		Version:   or(or(in.text("VersionId"), in.text("MoveToVersionId")), in.text("ClientRequestToken")),
 		From:      in.text("RemoveFromVersionId"),
 		Stage:     or(in.text("VersionStage"), in.list("VersionStages")),
-		Target:    or(in.text("KeyId"), or(in.text("RoleArn"), in.text("PolicySourceArn"))),
+		Target:    or(in.text("KeyId"), or(or(in.text("RoleArn"), in.text("PolicySourceArn")), or(in.text("DBInstanceIdentifier"), in.text("DBClusterIdentifier")))),
 		Region:    s.region,
 		AccessKey: s.accessKey,
 	}

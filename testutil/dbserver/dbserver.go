@@ -8,6 +8,13 @@
 //			...
 //		})
 //	}
+//	for _, name := range dbserver.MySQLs() {
+//		t.Run(name, func(t *testing.T) {
+//			s := dbserver.MySQL(t, name) // MySQL or MariaDB
+//			user, password := s.NewUser(t, "ALL ON "+s.NewDatabase(t)+".*")
+//			...
+//		})
+//	}
 //
 // A server that is not to be had skips the test with one sentence that says how to get it; where CI or
 // QUARTERTURN_REQUIRE_SERVERS is true it fails the test, so that a run cannot go silently empty.
@@ -15,10 +22,10 @@
 // Binaries are looked for in the cache folder (see CacheDir) and then in the usual places of the machine. Nothing is ever
 // downloaded by a test: the command testutil/cmd/dbservers does that, once.
 //
-// A server is an ordinary process, never root (PostgreSQL refuses it; root becomes uid and gid 65534), with a data folder
+// A server is an ordinary process, never root (which servers refuse; root becomes uid and gid 65534), with a data folder
 // of its own. It ends with the process that started it, however that one ends, and its folder goes with it.
 //
-// One family of servers is one file and one type around process: postgres.go is the first.
+// One family of servers is one file and one type around process: postgres.go is the first, mysql.go the second.
 package dbserver
 
 import (

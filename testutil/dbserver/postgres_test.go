@@ -232,16 +232,32 @@ func TestClose(t *testing.T) {
 // TestEndsWithItsStarter kills a process that has started a server, in the one way that leaves it no time for anything.
 func TestEndsWithItsStarter(t *testing.T) {
 	t.Parallel()
-	if _, err := newestPostgres(t.Context()); err != nil {
-		settle(t, err)
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		if _, err := newestPostgres(t.Context()); err != nil {
+			settle(t, err)
+		}
+		endsWithItsStarter(t, "")
+	})
+	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := FindMySQL(t.Context(), name); err != nil {
+				settle(t, err)
+			}
+			endsWithItsStarter(t, name)
+		})
 	}
+}
+
+func endsWithItsStarter(t *testing.T, name string) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	note := filepath.Join(t.TempDir(), "note")
 	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestStarter$")
-	cmd.Env = append(os.Environ(), "DBSERVER_TEST_NOTE="+note)
+	cmd.Env = append(os.Environ(), "DBSERVER_TEST_NOTE="+note, "DBSERVER_TEST_SERVER="+name)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -272,11 +288,22 @@ func TestStarter(t *testing.T) {
 	if note == "" {
 		t.SkipNow()
 	}
-	s, err := StartPostgres(t.Context(), Options{})
-	if err != nil {
-		t.Fatal(err)
+	var dir string
+	var port int
+	if name := os.Getenv("DBSERVER_TEST_SERVER"); name != "" {
+		s, err := StartMySQL(t.Context(), MySQLOptions{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, port = s.dir, s.Port
+	} else {
+		s, err := StartPostgres(t.Context(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, port = s.dir, s.Port
 	}
-	if err := os.WriteFile(note, []byte(s.dir+" "+net.JoinHostPort(s.Host, strconv.Itoa(s.Port))+" ."), 0o600); err != nil {
+	if err := os.WriteFile(note, []byte(dir+" "+net.JoinHostPort("127.0.0.1", strconv.Itoa(port))+" ."), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	<-t.Context().Done() // killed here
@@ -304,12 +331,14 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err := errors.Join(exec.CommandContext(t.Context(), "cp", exe, copied).Run(), os.Chmod(copied, 0o700), give(dir), give(copied)); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.run=^(TestTLS|TestClose)$")
+	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.run=^(TestTLS|TestClose|TestMySQLAlone)$/^mariadb-10.11$")
 	cmd.Dir, cmd.SysProcAttr = dir, asServerUser()
 	cmd.Env = append(os.Environ(), "QUARTERTURN_CACHE="+cache, "TMPDIR="+dir, "HOME="+dir)
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestClose") && !strings.Contains(string(out), "--- SKIP: TestClose") {
-		t.Errorf("as uid %d: %v\n%s", nobody, err, logTail(out))
+	for _, name := range []string{"TestClose", "TestMySQLAlone/mariadb-10.11"} {
+		if err != nil || !strings.Contains(string(out), "--- PASS: "+name) && !strings.Contains(string(out), "--- SKIP: "+name) {
+			t.Errorf("%s as uid %d: %v\n%s", name, nobody, err, out)
+		}
 	}
 }
 
@@ -330,7 +359,7 @@ func TestStartThatFails(t *testing.T) {
 
 func TestAwaitObeysItsContext(t *testing.T) {
 	t.Parallel()
-	p, err := newProcess("test", "pid")
+	p, err := newProcess(habits{name: "test", pidFile: "pid", stop: []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +378,7 @@ func TestAwaitObeysItsContext(t *testing.T) {
 
 func TestServerThatEndsIsNotAwaited(t *testing.T) {
 	t.Parallel()
-	p, err := newProcess("test", "pid")
+	p, err := newProcess(habits{name: "test", pidFile: "pid", stop: []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}})
 	if err != nil {
 		t.Fatal(err)
 	}

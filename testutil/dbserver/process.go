@@ -10,32 +10,42 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
 // guardScript outlives the process that started it. It reads process ids (an empty line for none) until its input ends,
-// which is when the starter closes it or dies, by whatever cause; then it stops the last one and removes the folder ($1).
+// which is when the starter closes it or dies, by whatever cause; then it stops the last one by signal $3 and removes the folder ($1).
 // PR_SET_PDEATHSIG would do less: it is Linux only, leaves the folder, and fires when the starting *thread* ends. The end of
 // the server is also seen by its pid file ($2), because in a container nobody may reap an orphan.
 const guardScript = `
 while read -r line; do pid=$line; done
 if [ -n "$pid" ]; then
-	kill -QUIT "$pid"; n=0
+	kill -"$3" "$pid"; n=0
 	while kill -0 "$pid" && [ -e "$2" ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done
 	kill -KILL "$pid"
 fi
 rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }`
 
-// stopTimeout is how long each of the three ways to stop a server may take before the next, ruder one.
+// stopTimeout is how long each of the ways to stop a server may take before the next, ruder one.
 const stopTimeout = 5 * time.Second
 
-// process is one server process and the folder that is its alone.
+// habits are what a kind of server wants of a process.
+type habits struct {
+	name    string           // of its folder
+	pidFile string           // where the server will have it, relative to its folder
+	stop    []syscall.Signal // politely first; the last is by force, and the one before it is for when nobody waits
+	logs    []string         // files beside its log that Close keeps, relative to its folder
+}
+
+// process is one server process and the folder that is its alone. There is none where somebody else runs the server.
 type process struct {
+	habits
 	dir     string // everything of this server; removed by Close
 	logFile string
-	pidFile string // the server's own, in dir
 
 	guard   *exec.Cmd
 	guarded io.WriteCloser
@@ -44,21 +54,23 @@ type process struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has been reaped
 	closed bool
-	last   string // the log, kept by Close
+	kept   map[string]string // the logs, by Close
 }
 
-// newProcess makes the folder of a server, which the server's user owns, and the guard that removes it. The pid file is
-// where the server will have it, relative to the folder.
-func newProcess(name, pidFile string) (*process, error) {
+// serverLog is what a server prints, relative to its folder.
+const serverLog = "log"
+
+// newProcess makes the folder of a server, which the server's user owns, and the guard that removes it.
+func newProcess(h habits) (*process, error) {
 	parent, err := workDir()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(parent, name+"-")
+	dir, err := os.MkdirTemp(parent, h.name+"-")
 	if err != nil {
 		return nil, fmt.Errorf("server folder: %w", err)
 	}
-	p := &process{dir: dir, logFile: filepath.Join(dir, "log"), pidFile: filepath.Join(dir, pidFile)}
+	p := &process{habits: h, dir: dir, logFile: filepath.Join(dir, serverLog)}
 	if err := errors.Join(give(dir), p.watch()); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -67,7 +79,8 @@ func newProcess(name, pidFile string) (*process, error) {
 
 // watch starts the guard.
 func (p *process) watch() error {
-	p.guard = exec.Command("/bin/sh", "-c", guardScript, "guard", p.dir, p.pidFile)
+	signal := p.stop[max(0, len(p.stop)-2)]
+	p.guard = exec.Command("/bin/sh", "-c", guardScript, "guard", p.dir, filepath.Join(p.dir, p.pidFile), strconv.Itoa(int(signal)))
 	p.guard.SysProcAttr = ownSession()
 	in, err := p.guard.StdinPipe()
 	if err != nil {
@@ -102,10 +115,31 @@ func (p *process) start(argv, env []string) error {
 		close(exited)
 	}()
 	if _, err := fmt.Fprintln(p.guarded, cmd.Process.Pid); err != nil {
-		return errors.Join(fmt.Errorf("guard: %w", err), p.stop())
+		return errors.Join(fmt.Errorf("guard: %w", err), p.end())
 	}
 	return nil
 }
+
+// serve runs the server on a free port until it is ready; on another port if somebody was quicker, which the server's log
+// tells by the words taken.
+func (p *process) serve(ctx context.Context, argv func(port int) []string, ready func() bool, taken string) (int, error) {
+	for tries := 5; ; tries-- {
+		port, err := freePort()
+		if err != nil {
+			return 0, err
+		}
+		if err := p.start(argv(port), serverEnv()); err != nil {
+			return 0, err
+		}
+		err = p.await(ctx, ready)
+		if err == nil || tries == 1 || !strings.Contains(p.Log(), taken) {
+			return port, err
+		}
+	}
+}
+
+// serverEnv is all that a server sees of our environment: nothing.
+func serverEnv() []string { return []string{"LC_ALL=C", "TZ=UTC", "PATH=/usr/bin:/bin"} }
 
 // await calls ready every few milliseconds until it says true. It ends early with the server or with ctx.
 func (p *process) await(ctx context.Context, ready func() bool) error {
@@ -123,13 +157,12 @@ func (p *process) await(ctx context.Context, ready func() bool) error {
 	return nil
 }
 
-// stop ends the server process and waits for its end; politely, then at once, then by force. The meanings of the signals
-// are PostgreSQL's: fast and immediate shutdown.
-func (p *process) stop() error {
+// end stops the server process and waits for its end; politely, then ever more rudely.
+func (p *process) end() error {
 	if p.cmd == nil {
 		return nil
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL} {
+	for _, sig := range p.stop {
 		if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("server process: %w", err)
 		}
@@ -142,16 +175,23 @@ func (p *process) stop() error {
 	return fmt.Errorf("server process %d does not end", p.cmd.Process.Pid)
 }
 
-// Close stops the server and removes its folder. What Log answers is kept. A second call does nothing.
+// Close stops the server and removes its folder. What its logs hold is kept. A second call does nothing, and so does a call
+// for a server that somebody else runs.
 func (p *process) Close() error {
+	if p == nil {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil
 	}
 	p.closed = true
-	err := p.stop()
-	p.last = p.readLog()
+	err := p.end()
+	p.kept = map[string]string{}
+	for _, name := range append(p.logs, serverLog) {
+		p.kept[name] = p.readLog(name)
+	}
 	return errors.Join(err, os.RemoveAll(p.dir), p.unwatch())
 }
 
@@ -161,18 +201,27 @@ func (p *process) unwatch() error {
 	return errors.Join(err, p.guarded.Close(), p.guard.Wait())
 }
 
-// Log is everything that the server has written to its log so far. Log works after Close.
+// Log is everything that the server has written to its log so far. Log works after Close. It is empty for a server that
+// somebody else runs.
 func (p *process) Log() string {
+	if p == nil {
+		return ""
+	}
+	return p.log(serverLog)
+}
+
+// log is what one of the server's logs holds, or held at Close.
+func (p *process) log(name string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return p.last
+		return p.kept[name]
 	}
-	return p.readLog()
+	return p.readLog(name)
 }
 
-func (p *process) readLog() string {
-	text, err := os.ReadFile(p.logFile)
+func (p *process) readLog(name string) string {
+	text, err := os.ReadFile(filepath.Join(p.dir, name))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "server log: " + err.Error()
 	}

@@ -16,7 +16,7 @@ func (s *Server) Standby(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Password, b.ServerName, b.CAs = s.Password, s.ServerName, s.CAs
+	b.Password, b.Identity = s.Password, s.Identity
 	if s.CAFile != "" {
 		b.CAFile = filepath.Join(b.DataDir, filepath.Base(s.CAFile))
 	}

@@ -11,14 +11,24 @@ import (
 	"path/filepath"
 )
 
-// postgresTemplate is a fresh data folder in the cache, to be copied. Measured on two cores: initdb takes 0.4 to 0.5 s, a
-// copy 0.05 s. It is kept in this user's own cache where the cache belongs to somebody else.
-func postgresTemplate(ctx context.Context, bin string, major int) (string, error) {
-	key, err := templateKey(bin)
+// template is a fresh data folder in the cache, to be copied. Measured on two cores: initdb takes 0.4 to 0.5 s and a copy
+// 0.05 s; MySQL takes 2.3 s and a copy 0.06 s. It is kept in this user's own cache where the cache belongs to somebody else.
+type template struct {
+	name string
+	// Another binary, or other options, make another template.
+	binary  string
+	options []string
+	// make fills a folder that does not exist yet, in one that does.
+	make func(ctx context.Context, dir string) error
+}
+
+// folder is the template's, which is made where it is not there yet.
+func (t template) folder(ctx context.Context) (string, error) {
+	key, err := t.key()
 	if err != nil {
 		return "", err
 	}
-	name := fmt.Sprintf("postgres-%d-template-%s", major, key)
+	name := fmt.Sprintf("%s-template-%s", t.name, key)
 	var problems error
 	for _, folder := range []func() (string, error){CacheDir, privateCache} {
 		cache, err := folder()
@@ -35,15 +45,15 @@ func postgresTemplate(ctx context.Context, bin string, major int) (string, error
 			continue
 		}
 		defer os.RemoveAll(temp)
-		return final, makeTemplate(ctx, bin, filepath.Join(temp, "data"), final)
+		return final, t.fill(ctx, filepath.Join(temp, "data"), final)
 	}
 	return "", fmt.Errorf("template: %w", problems)
 }
 
-// makeTemplate lets initdb work in temp and moves the outcome into its place. Others may be doing the same at the same
-// time; the first one stays.
-func makeTemplate(ctx context.Context, bin, temp, final string) error {
-	if err := initdb(ctx, bin, temp); err != nil {
+// fill makes the data folder in temp and moves it into its place. Others may be doing the same at the same time; the first
+// one stays.
+func (t template) fill(ctx context.Context, temp, final string) error {
+	if err := t.make(ctx, temp); err != nil {
 		return err
 	}
 	if err := os.Rename(temp, final); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -52,7 +62,7 @@ func makeTemplate(ctx context.Context, bin, temp, final string) error {
 	return nil
 }
 
-// templateFolder is a folder in the cache for initdb to work in.
+// templateFolder is a folder in the cache for a template to be made in.
 func templateFolder(cache string) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", err
@@ -64,12 +74,12 @@ func templateFolder(cache string) (string, error) {
 	return temp, give(temp)
 }
 
-// templateKey stands for the very binaries, for how they are used, and for the user that owns the folder.
-func templateKey(bin string) (string, error) {
-	info, err := os.Stat(filepath.Join(bin, "postgres"))
+// key stands for the very binary, for how it is used, and for the user that owns the folder.
+func (t template) key() (string, error) {
+	info, err := os.Stat(t.binary)
 	if err != nil {
 		return "", fmt.Errorf("template: %w", err)
 	}
-	sum := sha256.Sum256(fmt.Append(nil, bin, info.Size(), info.ModTime().UnixNano(), initdbOptions(), os.Geteuid()))
+	sum := sha256.Sum256(fmt.Append(nil, t.binary, info.Size(), info.ModTime().UnixNano(), t.options, os.Geteuid()))
 	return hex.EncodeToString(sum[:6]), nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -19,29 +20,44 @@ import (
 // know the authority is one with any other pool of roots.
 type TLS struct {
 	// Names are the DNS names and addresses in the certificate; nil is db.quarterturn.test, localhost, 127.0.0.1, ::1.
-	// The first is Server.ServerName.
+	// The first is Identity.ServerName.
 	Names []string
 	// Expired is a certificate that was good until an hour ago.
 	Expired bool
 }
 
-// install writes key, certificate and authority into the data folder and turns ssl on.
-func (t TLS) install(s *Server, conf map[string]string) error {
+// Identity is what a client verifies a server by; it is empty without TLS.
+type Identity struct {
+	// ServerName is the name in the certificate to verify.
+	ServerName string
+	// CAFile and CAs are the authority that signed the certificate, as a file and as a pool.
+	CAFile string
+	CAs    *x509.CertPool
+}
+
+// tlsConfig is a client's; nil without TLS.
+func (id Identity) tlsConfig() *tls.Config {
+	if id.CAs == nil {
+		return nil
+	}
+	return &tls.Config{RootCAs: id.CAs, ServerName: id.ServerName, MinVersion: tls.VersionTLS12}
+}
+
+// install writes ca.crt, server.crt and server.key into a folder of the server.
+func (t TLS) install(dir string) (Identity, error) {
 	if t.Names == nil {
 		t.Names = []string{"db.quarterturn.test", "localhost", "127.0.0.1", "::1"}
 	}
 	ca, cert, key, err := t.issue()
 	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
+		return Identity{}, fmt.Errorf("certificate: %w", err)
 	}
-	s.ServerName, s.CAFile = t.Names[0], filepath.Join(s.DataDir, "ca.crt")
-	s.CAs = x509.NewCertPool()
-	s.CAs.AppendCertsFromPEM(ca)
-	conf["ssl"] = "on"
-	return errors.Join(
-		writeFile(s.CAFile, ca),
-		writeFile(filepath.Join(s.DataDir, "server.crt"), cert),
-		writeFile(filepath.Join(s.DataDir, "server.key"), key),
+	id := Identity{ServerName: t.Names[0], CAFile: filepath.Join(dir, "ca.crt"), CAs: x509.NewCertPool()}
+	id.CAs.AppendCertsFromPEM(ca)
+	return id, errors.Join(
+		writeFile(id.CAFile, ca),
+		writeFile(filepath.Join(dir, "server.crt"), cert),
+		writeFile(filepath.Join(dir, "server.key"), key),
 	)
 }
 

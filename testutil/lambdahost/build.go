@@ -11,13 +11,13 @@ import (
 )
 
 // Build compiles a main package into a bootstrap exactly as the project ships it
-// (CGO_ENABLED=0, -tags lambda.norpc, -trimpath, -ldflags "-s -w"), but for this
+// (CGO_ENABLED=0, -tags lambda.norpc, -trimpath, -buildvcs=false, -ldflags "-s -w"), but for this
 // machine's system and processor whatever GOOS and GOARCH say, so that a Host can
 // run it. pkg is an import path, or a folder that begins with "./"; out is the file
 // to write. The error holds the compiler's words. It needs the go command.
 func Build(ctx context.Context, pkg, out string) error {
 	cmd := exec.CommandContext(ctx, "go", "build",
-		"-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
+		"-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	output, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {

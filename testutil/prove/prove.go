@@ -206,7 +206,9 @@ func (p Postgres) Targets(built map[string]string) []Target {
 func Handlers() []string {
 	names := map[string]bool{}
 	for _, m := range Modes() {
-		names["postgres-"+m.Handler] = true
+		for _, family := range []string{"postgres-", "mysql-", "mariadb-"} {
+			names[family+m.Handler] = true
+		}
 	}
 	return slices.Sorted(maps.Keys(names))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+	engine "github.com/quarterturn-dev/quarterturn/strategies/postgres"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 )
 
@@ -22,7 +22,7 @@ func BenchmarkRotation(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(b, plan{db: tlsServer(b, newest()), handler: handler, attempts: 1})
 			app := w.role("app", "LOGIN")
-			boss := w.boss("app")
+			boss := w.boss()
 			superuser := w.seed("superuser", current(w.document("username", "boss", "password", boss.Password)))
 			arn := w.seed("app", current(w.document("username", "app", "password", app, "masterarn", superuser)))
 			w.rotate(arn) // the cold start
@@ -51,7 +51,7 @@ func BenchmarkPreflight(b *testing.B) {
 	app := w.role("app", "LOGIN")
 	arn := w.seed("app", current(w.document("username", "app", "password", app)))
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &w.aws.URL, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
-	r := rotator.Rotator{Store: awsstore.New(cfg, ""), Strategy: strategies.SingleUser{Engine: postgres.Engine{Roots: w.db.CAs}}}
+	r := rotator.Rotator{Store: awsstore.New(cfg, ""), Strategy: strategies.SingleUser{Engine: engine.Engine{Roots: w.postgres().CAs}}}
 	event := rotator.Event{Step: rotator.Preflight, SecretID: arn}
 	bare := func() {
 		ctx, nobody, label := b.Context(), awsemu.VersionID(99), "AWSCURRENT"
@@ -60,7 +60,7 @@ func BenchmarkPreflight(b *testing.B) {
 		w.sdk.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn, VersionStage: aws.String("AWSPENDING")})
 		w.sdk.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &arn, ClientRequestToken: out.VersionId, SecretString: aws.String("other")})
 		w.sdk.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{SecretId: &arn, VersionStage: &label, MoveToVersionId: &nobody, RemoveFromVersionId: &nobody})
-		conn, err := w.db.Connect(ctx, "app", app, "postgres")
+		conn, err := w.postgres().Connect(ctx, "app", app, "postgres")
 		if err != nil {
 			b.Fatal("login as app: refused")
 		}

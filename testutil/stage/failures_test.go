@@ -85,7 +85,7 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 		"too many connections": {
 			arrange: func(t *testing.T, w *world) []any {
 				w.exec("ALTER ROLE app CONNECTION LIMIT 1")
-				conn, err := w.db.Connect(t.Context(), "app", w.canaries[0], "postgres")
+				conn, err := w.postgres().Connect(t.Context(), "app", w.canaries[0], "postgres")
 				if err != nil {
 					t.Fatal("login as app: refused")
 				}
@@ -111,7 +111,7 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 		},
 		"reader endpoint": {
 			arrange: func(t *testing.T, w *world) []any {
-				reader, err := w.db.Standby(t.Context())
+				reader, err := w.postgres().Standby(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -127,11 +127,11 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := tlsServer
+			server := tlsServer(t, newest())
 			if c.server != nil {
-				server = func(testing.TB, int) *dbserver.Server { return c.server(t) }
+				server = postgres{c.server(t)}
 			}
-			w := newWorld(t, plan{db: server(t, newest()), handler: "postgres-single-user", env: c.env, attempts: 1})
+			w := newWorld(t, plan{db: server, handler: "postgres-single-user", env: c.env, attempts: 1})
 			password := w.role("app", "LOGIN")
 			pairs := append([]any{"username", "app", "password", password}, c.arrange(t, w)...)
 			arn := w.seed("app", current(w.document(pairs...)))
@@ -161,21 +161,6 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 			}
 		})
 	}
-}
-
-// accountState is what the server stores of app.
-func (w *world) accountState() string {
-	w.t.Helper()
-	conn, err := w.db.Admin(w.t.Context(), "postgres")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer conn.Close(w.t.Context())
-	var state string
-	if err := conn.QueryRow(w.t.Context(), "SELECT md5(string_agg(a::text, ',' ORDER BY oid)) FROM pg_authid a").Scan(&state); err != nil {
-		w.t.Fatal(err)
-	}
-	return state
 }
 
 func closedPort(t *testing.T) int {

@@ -216,9 +216,9 @@ func statements(sentence string) []string {
 }
 
 // newGuarded is a place under keys of its own, in which policies decide.
-func newGuarded(t *testing.T, with string, l layer) *guarded {
+func newGuarded(t *testing.T, with string, l layer, db database) *guarded {
 	t.Helper()
-	g := &guarded{place: newPlace(t, with, tlsServer(t, newest())), layer: l}
+	g := &guarded{place: newPlace(t, with, db), layer: l}
 	emu := g.aws.AWS
 	emu.SetCaller(awsemu.Caller{
 		AccessKey: "AKID", Principal: iam.Principal{ARN: "arn:aws:sts::" + homeAccount + ":assumed-role/admin/person", Role: "arn:aws:iam::" + homeAccount + ":role/admin"},
@@ -252,7 +252,7 @@ type tally struct {
 }
 
 // TestEveryMissingPermissionIsNamed: for every action of the printed policy, in every
-// layer, with every strategy, by the real binary on a real server. One is taken away.
+// layer, with every strategy and every engine, by the real binary on a real server. One is taken away.
 // The preflight names exactly it; nothing is written, to the secret or the database;
 // and with the statement pasted that was printed, the next preflight is green and the
 // rotation goes through.
@@ -260,31 +260,38 @@ func TestEveryMissingPermissionIsNamed(t *testing.T) {
 	t.Parallel()
 	var count tally
 	t.Run("layers", func(t *testing.T) {
-		for _, with := range []string{"single", "superuser", "alternating"} {
-			for _, l := range []layer{identity, boundary, session, scp, rcp, endpoint, resource, key, foreign} {
-				t.Run(with+", "+string(l), func(t *testing.T) {
+		for server, open := range newestServers {
+			for _, with := range []string{"single", "superuser", "alternating"} {
+				t.Run(server+", "+with, func(t *testing.T) {
 					t.Parallel()
-					g := newGuarded(t, with, l)
-					g.install(t, g.full())
-					if alarms := g.preflight(g.arn).Blocking(); len(alarms) != 0 {
-						t.Fatalf("a false alarm: %+v", alarms)
-					}
-					for i, s := range g.full() {
-						for _, action := range s.Action {
-							right := g.loses(t, i, action)
-							count.mu.Lock()
-							count.removed++
-							if right {
-								count.named++
-							}
-							count.mu.Unlock()
-						}
+					for _, l := range []layer{identity, boundary, session, scp, rcp, endpoint, resource, key, foreign} {
+						newGuarded(t, with, l, open(t)).losesEverything(t, &count)
 					}
 				})
 			}
 		}
 	})
 	t.Logf("%d removals, %d named, %d wrong", count.removed, count.named, count.removed-count.named)
+}
+
+// losesEverything takes one action after the other away, and counts.
+func (g *guarded) losesEverything(t *testing.T, count *tally) {
+	t.Helper()
+	g.install(t, g.full())
+	if alarms := g.preflight(g.arn).Blocking(); len(alarms) != 0 {
+		t.Fatalf("%s: a false alarm: %+v", g.layer, alarms)
+	}
+	for i, s := range g.full() {
+		for _, action := range s.Action {
+			right := g.loses(t, i, action)
+			count.mu.Lock()
+			count.removed++
+			if right {
+				count.named++
+			}
+			count.mu.Unlock()
+		}
+	}
 }
 
 // loses takes an action out of the i-th statement of the layer, and has it given back.
@@ -297,9 +304,9 @@ func (g *guarded) loses(t *testing.T, i int, action string) bool {
 		p = slices.Delete(p, i, i+1)
 	}
 	g.install(t, p)
-	what := fmt.Sprintf("without %s on %s", action, g.lost)
+	what := fmt.Sprintf("%s: without %s on %s", g.layer, action, g.lost)
 
-	before, account, written := g.aws.AWS.Snapshot(g.arn), g.accountState(), strings.Count(g.db.Log(), "COMMIT")
+	before, account, written := g.aws.AWS.Snapshot(g.arn), g.accountState(), g.db.written()
 	found := g.preflight(g.arn).Blocking()
 	// Only PutSecretValue itself tells whether a data key can be made by way of Secrets
 	// Manager: on demand that is unknown, in the rotation it is found out below.
@@ -319,7 +326,7 @@ func (g *guarded) loses(t *testing.T, i int, action string) bool {
 	if !after.Holder("AWSPENDING").Value.Empty() || after.Holder("AWSCURRENT").ID != before.Holder("AWSCURRENT").ID {
 		t.Errorf("%s: the rotation changed the secret", what)
 	}
-	if g.accountState() != account || strings.Count(g.db.Log(), "COMMIT") != written {
+	if g.accountState() != account || g.db.written() != written {
 		t.Errorf("%s: the rotation changed the database", what)
 	}
 	kind, sentence := g.last()
@@ -366,7 +373,7 @@ func TestEveryExplicitDenyIsNamed(t *testing.T) {
 	for _, l := range []layer{identity, boundary, session, scp, rcp, endpoint, resource} {
 		t.Run(string(l), func(t *testing.T) {
 			t.Parallel()
-			g := newGuarded(t, "single", l)
+			g := newGuarded(t, "single", l, tlsServer(t, newest()))
 			deny := permissions.Statement{Effect: "Deny", Action: permissions.List{"secretsmanager:UpdateSecretVersionStage"}, Resource: permissions.List{g.arn}}
 			g.install(t, append(g.full(), deny))
 			found := g.preflight(g.arn).Blocking()

@@ -1,8 +1,6 @@
 package stage_test
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -17,14 +15,14 @@ import (
 // broken is a privilege or state that stands in the way of a rotation of app, and
 // what the preflight has to make of it.
 type broken struct {
-	with   string // single, superuser (single user through it) or alternating
+	with   string // single, superuser (single user through it), alternating or dual
 	from   int    // major version
 	breaks string // SQL, or
 	mends  string //
 	// secret makes another secret of the usual one: pairs of keys and values.
 	secret func(t *testing.T, w *world) []any
-	// hold keeps a session of the superuser in this state meanwhile.
-	hold string
+	// hold keeps a session in this state meanwhile: of the superuser, or of app.
+	hold, holdAsApp string
 	// server is another server than the usual one, with app on it.
 	server func(t *testing.T, major int) *dbserver.Server
 
@@ -61,7 +59,7 @@ func brokenStates() map[string]broken {
 		}, id: "T2", status: failed, kind: "tls", says: "does not offer TLS"},
 		"TLS is turned off":     {with: "single", secret: says("ssl", false), id: "T2", status: failed, kind: "tls", says: `remove "ssl": false`},
 		"endpoint of RDS Proxy": {with: "single", secret: says("host", "app.proxy-abcdefghijkl.eu-west-1.rds.amazonaws.com"), id: "T3", status: failed, kind: "misconfigured", says: "endpoint of the database itself"},
-		"pooler in between":     {with: "single", secret: func(t *testing.T, w *world) []any { return []any{"port", forward(t, w.db)} }, id: "P8", status: granted, says: "a pooler in between"},
+		"pooler in between":     {with: "single", secret: func(t *testing.T, w *world) []any { return []any{"port", forward(t, w.postgres())} }, id: "P8", status: granted, says: "a pooler in between"},
 		"reader endpoint":       {with: "single", secret: readerEndpoint, id: "P4", status: failed, kind: "read only", says: "writer endpoint"},
 		"no entry in pg_hba":    {with: "single", server: hba("hostssl all postgres all scram-sha-256"), id: "P3", status: failed, kind: "misconfigured", says: "needs an entry"},
 		"rejected by pg_hba":    {with: "single", server: hba("hostssl all app all reject", "hostssl all all all scram-sha-256"), id: "P3", status: failed, kind: "misconfigured", says: "pg_hba.conf does not let this user in"},
@@ -75,7 +73,7 @@ func brokenStates() map[string]broken {
 		"md5 stored, SCRAM asked": {with: "single", breaks: "SET password_encryption = 'md5'; ALTER ROLE app PASSWORD '%app'; RESET password_encryption", mends: "ALTER ROLE app PASSWORD '%app'", id: "P2", status: failed, kind: "login rejected", says: "an md5 hash under scram-sha-256"},
 		"locked":                  {with: "single", breaks: "ALTER ROLE app NOLOGIN", mends: "ALTER ROLE app LOGIN", id: "P3", status: denied, kind: "privilege", says: `ALTER ROLE "app" LOGIN`},
 		"no slot of the role":     {with: "single", breaks: "ALTER ROLE app CONNECTION LIMIT 0", mends: "ALTER ROLE app CONNECTION LIMIT -1", id: "P1", status: failed, kind: "too many connections", says: "raise the limit"},
-		"last slot of the role":   {with: "single", breaks: "ALTER ROLE app CONNECTION LIMIT 1", mends: "ALTER ROLE app CONNECTION LIMIT -1", id: "P8", status: granted, says: `ALTER ROLE "app" CONNECTION LIMIT`},
+		"last slot of the role":   {with: "single", breaks: "ALTER ROLE app CONNECTION LIMIT 2", mends: "ALTER ROLE app CONNECTION LIMIT -1", id: "P8", status: granted, says: `ALTER ROLE "app" CONNECTION LIMIT`},
 		"no slot of the database": {with: "single", breaks: "ALTER DATABASE postgres CONNECTION LIMIT 0", mends: "ALTER DATABASE postgres CONNECTION LIMIT -1", id: "P1", status: failed, kind: "too many connections", says: "raise the limit"},
 		"no CONNECT":              {with: "single", breaks: "REVOKE CONNECT ON DATABASE postgres FROM PUBLIC", mends: "GRANT CONNECT ON DATABASE postgres TO PUBLIC", id: "P3", status: denied, kind: "privilege", says: `GRANT CONNECT ON DATABASE "postgres" TO "app"`},
 		"no such database":        {with: "single", secret: says("dbname", "nowhere"), id: "P3", status: failed, kind: "misconfigured", says: "correct dbname"},
@@ -111,7 +109,7 @@ func brokenStates() map[string]broken {
 }
 
 func readerEndpoint(t *testing.T, w *world) []any {
-	reader, err := w.db.Standby(t.Context())
+	reader, err := w.postgres().Standby(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,41 +159,70 @@ func (b broken) named(found []rotator.Finding) bool {
 		string(found[0].Kind) == b.kind && strings.Contains(found[0].Detail, b.says)
 }
 
-// TestThePreflightFindsWhatIsMissing, on every major version: for each broken
-// privilege or state its finding and the words to paste, nothing changed by
-// looking, and no false alarm before and after.
+// counted adds up what tests that run side by side have tried, and found right.
+type counted struct {
+	mu           sync.Mutex
+	tried, right int
+}
+
+func (c *counted) add(right bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tried++
+	if right {
+		c.right++
+	}
+}
+
+// TestThePreflightFindsWhatIsMissing, on every server: for each broken privilege or
+// state its finding and the words to paste, nothing changed by looking, and no false
+// alarm before and after.
 func TestThePreflightFindsWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	tried, named := 0, 0
-	t.Run("majors", func(t *testing.T) {
+	var count counted
+	t.Run("servers", func(t *testing.T) {
 		for _, major := range dbserver.Majors() {
-			t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Run("PostgreSQL "+strconv.Itoa(major), func(t *testing.T) {
 				t.Parallel()
-				places := map[string]*place{}
-				for _, with := range []string{"single", "superuser", "alternating"} {
-					places[with] = newPlace(t, with, tlsServer(t, major))
-				}
-				for name, b := range brokenStates() {
+				states := brokenStates()
+				for name, b := range states {
 					if b.from > major {
-						continue
+						delete(states, name)
 					}
-					p := places[b.with]
-					if b.server != nil {
-						p = newPlace(t, b.with, b.server(t, major))
-					}
-					right := p.look(t, name, b)
-					mu.Lock()
-					tried++
-					if right {
-						named++
-					}
-					mu.Unlock()
 				}
+				open := func(b broken) database {
+					if b.server != nil {
+						return postgres{b.server(t, major)}
+					}
+					return tlsServer(t, major)
+				}
+				lookForAll(t, states, open, &count)
+			})
+		}
+		for _, server := range dbserver.MySQLs() {
+			t.Run(server, func(t *testing.T) {
+				t.Parallel()
+				lookForAll(t, brokenOnMySQL(server), func(broken) database { return newMySQL(t, server) }, &count)
 			})
 		}
 	})
-	t.Logf("%d broken, %d named, %d wrong", tried, named, tried-named)
+	t.Logf("%d broken, %d named, %d wrong", count.tried, count.right, count.tried-count.right)
+}
+
+// lookForAll looks for one broken state after the other, at a place for each strategy
+// where the state does not ask for one of its own.
+func lookForAll(t *testing.T, states map[string]broken, open func(broken) database, count *counted) {
+	places := map[string]*place{}
+	for name, b := range states {
+		p := places[b.with]
+		if p == nil || b.server != nil {
+			p = newPlace(t, b.with, open(b))
+		}
+		if b.server == nil {
+			places[b.with] = p
+		}
+		count.add(p.look(t, name, b))
+	}
 }
 
 // place is a world with app and its superuser in it, and their secrets.
@@ -206,21 +233,25 @@ type place struct {
 	rest []any // of the secret
 }
 
-func newPlace(t *testing.T, with string, db *dbserver.Server) *place {
+func newPlace(t *testing.T, with string, db database) *place {
 	t.Helper()
-	p := plan{db: db, handler: "postgres-single-user"}
+	p := plan{db: db, handler: db.family() + "-single-user"}
 	switch with {
 	case "superuser":
 		p.env = []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}
+	case "dual":
+		p.env = []string{"MYSQL_DUAL_PASSWORDS=true"}
 	case "alternating":
-		p.handler = "postgres-alternating-users"
+		p.handler = db.family() + "-alternating-users"
 	}
-	w := newWorld(t, p)
-	w.exec("CREATE ROLE rds_iam")
-	at := &place{world: w, app: w.role("app", "LOGIN")}
-	superuser := w.seed("superuser", current(w.document("username", "boss", "password", w.boss("app").Password)))
+	at := &place{world: newWorld(t, p)}
+	at.app = at.user(db.app)
+	if with == "dual" {
+		at.exec("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO 'app'@'%'")
+	}
+	superuser := at.seed("superuser", current(at.document("username", "boss", "password", at.user(db.boss))))
 	at.rest = []any{"username", "app", "password", at.app, "masterarn", superuser}
-	at.arn = w.seed("app", current(w.document(at.rest...)))
+	at.arn = at.seed("app", current(at.document(at.rest...)))
 	return at
 }
 
@@ -237,7 +268,7 @@ func (p *place) look(t *testing.T, name string, b broken) bool {
 	if b.secret != nil {
 		arn = p.seed(strings.ReplaceAll(name, " ", "-"), current(p.document(append(p.rest, b.secret(t, p.world)...)...)))
 	}
-	release := p.holding(t, b.hold)
+	release := p.db.hold(t, account{Username: "app", Password: p.app}, b.hold, b.holdAsApp)
 	secretBefore, accountsBefore := p.aws.AWS.Snapshot(arn), p.accountState()
 	found := remarkable(p.preflight(arn))
 	right := b.named(found)
@@ -257,33 +288,14 @@ func (p *place) look(t *testing.T, name string, b broken) bool {
 	return right
 }
 
+// sql runs statements, which "; " parts, outside of a DO.
 func (p *place) sql(text string) {
 	p.t.Helper()
-	if text == "" {
-		return
-	}
-	text = strings.ReplaceAll(text, "%app", p.app)
-	if strings.HasPrefix(text, "DO ") {
+	switch text = strings.ReplaceAll(text, "%app", p.app); {
+	case text == "":
+	case strings.HasPrefix(text, "DO "):
 		p.exec(text)
-		return
+	default:
+		p.exec(strings.Split(text, "; ")...)
 	}
-	p.exec(strings.Split(text, "; ")...)
-}
-
-// holding keeps a transaction open.
-func (p *place) holding(t *testing.T, sql string) (release func()) {
-	t.Helper()
-	if sql == "" {
-		return func() {}
-	}
-	conn, err := p.db.Admin(t.Context(), "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range append([]string{"BEGIN"}, strings.Split(sql, "; ")...) {
-		if _, err := conn.Exec(t.Context(), s); err != nil {
-			t.Fatal(fmt.Errorf("%s: %w", s, err))
-		}
-	}
-	return func() { conn.Close(context.Background()) }
 }

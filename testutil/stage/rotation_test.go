@@ -15,74 +15,87 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
-func tlsServer(t testing.TB, major int) *dbserver.Server {
-	t.Helper()
-	return dbserver.NewPostgres(t, dbserver.Options{Major: major, TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
+// boss makes a superuser.
+func (w *world) boss() account {
+	return account{Username: "boss", Password: w.user(w.db.boss)}
 }
 
-// boss makes what RDS calls a superuser: CREATEROLE, and ADMIN OPTION on app.
-func (w *world) boss(app string) account {
-	password := w.role("boss", "LOGIN CREATEROLE")
-	w.exec("GRANT " + app + " TO boss WITH ADMIN OPTION")
-	return account{Username: "boss", Password: password}
+// strategy is a function that is deployed, and what a rotation by it costs.
+type strategy struct {
+	handler       string // behind the family of the engine
+	env           []string
+	calls, logins int
+}
+
+var everyStrategy = map[string]strategy{
+	"single user": {"single-user", nil, 10, 3},
+	"superuser":   {"single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}, 12, 5},
+	"alternating": {"alternating-users", nil, 12, 5},
 }
 
 // TestARealPasswordRotatesByTheRealBinary is the promise of the README, on every
-// major version: the deployed binary, over the Runtime API, a real server with TLS
-// only; five rotations in a row, within the budget of calls and logins, and no
-// password in any log.
+// server: the deployed binary, over the Runtime API, a real server with TLS only;
+// five rotations in a row, within the budget of calls and logins, and no password in
+// any log.
 func TestARealPasswordRotatesByTheRealBinary(t *testing.T) {
-	strategies := map[string]struct {
-		handler       string
-		env           []string
-		calls, logins int
-	}{
-		"single user": {"postgres-single-user", nil, 10, 3},
-		"superuser":   {"postgres-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}, 12, 5},
-		"alternating": {"postgres-alternating-users", nil, 12, 5},
+	try := func(server, family, name string, s strategy, open func(*testing.T) database) {
+		t.Run(server+" "+name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, plan{db: open(t), handler: family + "-" + s.handler, env: s.env, attempts: 1})
+			w.rotatesFiveTimes(t, name, s)
+		})
 	}
-	for _, major := range dbserver.Majors() {
-		for name, s := range strategies {
-			t.Run(strconv.Itoa(major)+" "+name, func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t, plan{db: tlsServer(t, major), handler: s.handler, env: s.env, attempts: 1})
-				app := account{Username: "app", Password: w.role("app", "LOGIN CONNECTION LIMIT 20")}
-				boss := w.boss("app")
-				w.exec("GRANT CREATE ON SCHEMA public TO app", "CREATE TABLE orders (id int)", "ALTER TABLE orders OWNER TO app")
-				superuser := w.seed("superuser", current(w.document("username", boss.Username, "password", boss.Password)))
-				arn := w.seed("app", current(w.document("username", "app", "password", app.Password, "masterarn", superuser, "colour", "blue")))
-
-				for n := range 5 {
-					before := w.holder(arn, "AWSCURRENT")
-					w.aws.AWS.ResetCalls()
-					logins := w.logins()
-					r := w.rotate(arn)
-					if r.Outcome != "RotationSucceeded" || len(r.Attempts) != 1 {
-						t.Fatalf("rotation %d: %s after %d attempts: %s", n, r.Outcome, len(r.Attempts), r.Message)
-					}
-					if calls := len(w.aws.AWS.Calls()) - 1; calls != s.calls {
-						t.Errorf("rotation %d: %d API calls, the README says %d", n, calls, s.calls)
-					}
-					if logged := w.logins() - logins; logged != s.logins {
-						t.Errorf("rotation %d: %d logins, the README says %d", n, logged, s.logins)
-					}
-					after := w.holder(arn, "AWSCURRENT")
-					if !w.accepts(after) {
-						t.Fatalf("rotation %d: AWSCURRENT is refused", n)
-					}
-					if same := before.Username == after.Username; same == w.accepts(before) {
-						t.Errorf("rotation %d: the password before it: accepted is %v, same user is %v", n, !same, same)
-					}
-					w.as(after, "INSERT INTO orders VALUES (1)", "CREATE TABLE made_"+strconv.Itoa(n)+" (id int)")
-					for made := range n + 1 {
-						w.as(after, "SELECT * FROM made_"+strconv.Itoa(made))
-					}
-				}
-				if snapshot := w.aws.AWS.Snapshot(arn); !strings.Contains(string(snapshot.Holder("AWSCURRENT").Value.Reveal()), `"colour":"blue"`) {
-					t.Error("a key of the application is gone")
-				}
-			})
+	for name, s := range everyStrategy {
+		for _, major := range dbserver.Majors() {
+			try("PostgreSQL "+strconv.Itoa(major), "postgres", name, s, func(t *testing.T) database { return tlsServer(t, major) })
 		}
+		for _, server := range dbserver.MySQLs() {
+			family, _, _ := strings.Cut(server, "-")
+			try(server, family, name, s, func(t *testing.T) database { return newMySQL(t, server) })
+		}
+	}
+	dual := strategy{"single-user", []string{"MYSQL_DUAL_PASSWORDS=true"}, 10, 3}
+	try("mysql-9.7", "mysql", "dual passwords", dual, func(t *testing.T) database { return newMySQL(t, "mysql-9.7") })
+}
+
+func (w *world) rotatesFiveTimes(t *testing.T, name string, s strategy) {
+	app := account{Username: "app", Password: w.user(w.db.app)}
+	boss := w.boss()
+	dual := name == "dual passwords"
+	if dual {
+		w.exec("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO 'app'@'%'")
+	}
+	superuser := w.seed("superuser", current(w.document("username", boss.Username, "password", boss.Password)))
+	arn := w.seed("app", current(w.document("username", "app", "password", app.Password, "masterarn", superuser, "colour", "blue")))
+	for n := range 5 {
+		before := w.holder(arn, "AWSCURRENT")
+		w.aws.AWS.ResetCalls()
+		logins := w.logins()
+		r := w.rotate(arn)
+		if r.Outcome != "RotationSucceeded" || len(r.Attempts) != 1 {
+			t.Fatalf("rotation %d: %s after %d attempts: %s", n, r.Outcome, len(r.Attempts), r.Message)
+		}
+		if calls := len(w.aws.AWS.Calls()) - 1; calls != s.calls {
+			t.Errorf("rotation %d: %d API calls, the README says %d", n, calls, s.calls)
+		}
+		if logged := w.logins() - logins; logged != s.logins {
+			t.Errorf("rotation %d: %d logins, the README says %d", n, logged, s.logins)
+		}
+		after := w.holder(arn, "AWSCURRENT")
+		if !w.accepts(after) {
+			t.Fatalf("rotation %d: AWSCURRENT is refused", n)
+		}
+		still := before.Username != after.Username || dual
+		if w.accepts(before) != still {
+			t.Errorf("rotation %d: the password before it: accepted should be %v", n, still)
+		}
+		w.as(after, "INSERT INTO orders VALUES (1)", "CREATE TABLE made_"+strconv.Itoa(n)+" (id int)")
+		for made := range n + 1 {
+			w.as(after, "SELECT * FROM made_"+strconv.Itoa(made))
+		}
+	}
+	if snapshot := w.aws.AWS.Snapshot(arn); !strings.Contains(string(snapshot.Holder("AWSCURRENT").Value.Reveal()), `"colour":"blue"`) {
+		t.Error("a key of the application is gone")
 	}
 }
 
@@ -123,8 +136,6 @@ func TestTheAWSCLIRotates(t *testing.T) {
 	}
 }
 
-func newest() int { return dbserver.Majors()[len(dbserver.Majors())-1] }
-
 // TestDryRun: aws secretsmanager rotate-secret --no-rotate-immediately tells
 // credentials that work from those that do not, and changes nothing.
 func TestDryRun(t *testing.T) {
@@ -153,7 +164,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 	for cut := 1; cut <= 10; cut++ {
 		t.Run("call "+strconv.Itoa(cut), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, plan{db: dbserver.Postgres(t, newest()), handler: "postgres-single-user", attempts: 3})
+			w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, handler: "postgres-single-user", attempts: 3})
 			user := "killed_" + strconv.Itoa(cut)
 			password := w.role(user, "LOGIN")
 			arn := w.seed("app", current(w.document("username", user, "password", password, "ssl", "false")))
@@ -197,7 +208,7 @@ func TestAPairMadeByAWSTemplateGoesOn(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-alternating-users", attempts: 1})
 			passwords := map[string]string{"app": w.role("app", "LOGIN")}
-			boss := w.boss("app")
+			boss := w.boss()
 			clonePassword := w.canary()
 			passwords["app_clone"] = clonePassword
 			w.as(boss, "CREATE ROLE app_clone LOGIN", "GRANT app TO app_clone")
@@ -239,7 +250,7 @@ func TestAPairMadeByAWSTemplateGoesOn(t *testing.T) {
 // TestSilentServiceEndsInTime: a function in a VPC without a route to Secrets
 // Manager says so instead of running into Lambda's time-out.
 func TestSilentServiceEndsInTime(t *testing.T) {
-	w := newWorld(t, plan{db: dbserver.Postgres(t, newest()), handler: "postgres-single-user", attempts: 1, timeout: 20 * time.Second})
+	w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, handler: "postgres-single-user", attempts: 1, timeout: 20 * time.Second})
 	password := w.role("silent_service", "LOGIN")
 	arn := w.seed("app", current(w.document("username", "silent_service", "password", password, "ssl", "false")))
 	w.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Hang: c.Operation == "DescribeSecret"} }

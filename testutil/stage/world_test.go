@@ -18,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
-	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
 
@@ -32,7 +31,16 @@ var handlers struct {
 func bootstrap(t testing.TB, name string) string {
 	t.Helper()
 	handlers.once.Do(func() {
-		handlers.paths, handlers.err = stage.Build(context.Background(), filepath.Join(buildDir, "handlers"), "postgres-single-user", "postgres-alternating-users")
+		all, err := os.ReadDir("../../handlers")
+		if err != nil {
+			handlers.err = err
+			return
+		}
+		var names []string
+		for _, entry := range all {
+			names = append(names, entry.Name())
+		}
+		handlers.paths, handlers.err = stage.Build(context.Background(), filepath.Join(buildDir, "handlers"), names...)
 	})
 	if handlers.err != nil {
 		t.Fatal(handlers.err)
@@ -74,7 +82,7 @@ func (o *output) String() string {
 // world is a rotation with everything real but AWS.
 type world struct {
 	t    testing.TB
-	db   *dbserver.Server
+	db   database
 	aws  *stage.Stage
 	sdk  *secretsmanager.Client
 	out  output
@@ -85,7 +93,7 @@ type world struct {
 
 // plan is what a world is made of.
 type plan struct {
-	db       *dbserver.Server
+	db       database
 	handler  string
 	env      []string
 	timeout  time.Duration
@@ -96,8 +104,8 @@ func newWorld(t testing.TB, p plan) *world {
 	t.Helper()
 	w := &world{t: t, db: p.db, name: p.handler}
 	env := p.env
-	if p.db.CAFile != "" { // what the plan says comes last, and wins
-		env = append([]string{"DATABASE_CA_FILE=" + p.db.CAFile}, env...)
+	if ca := p.db.caFile(); ca != "" { // what the plan says comes last, and wins
+		env = append([]string{"DATABASE_CA_FILE=" + ca}, env...)
 	}
 	s, err := stage.Open(stage.Plan{
 		Functions: []stage.Function{{Name: p.handler, Bootstrap: bootstrap(t, p.handler), Env: env, Timeout: p.timeout}},
@@ -141,9 +149,17 @@ func (w *world) exec(sql ...string) {
 	}
 }
 
+// user makes app, or boss, who may rotate it.
+func (w *world) user(create func(password string) []string) (password string) {
+	w.t.Helper()
+	password = w.canary()
+	w.exec(create(password)...)
+	return password
+}
+
 // document is a secret's JSON; later pairs win.
 func (w *world) document(pairs ...any) string {
-	m := map[string]any{"engine": "postgres", "host": w.db.Host, "port": w.db.Port, "dbname": "postgres"}
+	m := w.db.where()
 	for i := 0; i < len(pairs); i += 2 {
 		m[pairs[i].(string)] = pairs[i+1]
 	}
@@ -206,32 +222,27 @@ func (w *world) holder(arn, label string) account {
 }
 
 // accepts asks the server.
-func (w *world) accepts(a account) bool {
-	conn, err := w.db.Connect(w.t.Context(), a.Username, a.Password, "postgres")
-	if err == nil {
-		conn.Close(context.Background())
-	}
-	return err == nil
-}
+func (w *world) accepts(a account) bool { return w.db.as(w.t.Context(), a) == nil }
 
 // as runs statements as an account, and fails the test unless they all work.
 func (w *world) as(a account, sql ...string) {
 	w.t.Helper()
-	conn, err := w.db.Connect(w.t.Context(), a.Username, a.Password, "postgres")
-	if err != nil {
-		w.t.Fatalf("login as %s: refused", a.Username)
-	}
-	defer conn.Close(context.Background())
-	for _, s := range sql {
-		if _, err := conn.Exec(w.t.Context(), s); err != nil {
-			w.t.Errorf("as %s: %s: %v", a.Username, s, err)
-		}
+	if err := w.db.as(w.t.Context(), a, sql...); err != nil {
+		w.t.Errorf("as %s: %v", a.Username, err)
 	}
 }
 
-// logins counts, in the server's log, who logged in as the function does.
-func (w *world) logins() int {
-	return strings.Count(w.db.Log(), "application_name=quarterturn")
+// logins counts, by the server's log, who logged in as the function does.
+func (w *world) logins() int { return w.db.logins() }
+
+// accountState is what the server stores of all accounts.
+func (w *world) accountState() string {
+	w.t.Helper()
+	state, err := w.db.state(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return state
 }
 
 // last gives the kind and the sentence of the latest failure in the function's log.
@@ -249,7 +260,7 @@ func (w *world) last() (kind, sentence string) {
 func (w *world) noCanary() {
 	places := map[string]string{
 		"the function's output": w.out.String(),
-		"the server's log":      w.db.Log(),
+		"the server's logs":     w.db.logs(),
 		"the calls":             fmt.Sprintf("%+v", w.aws.AWS.Calls()),
 		"the service's events":  fmt.Sprintf("%+v", w.aws.AWS.Events()),
 	}

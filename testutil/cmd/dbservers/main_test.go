@@ -32,12 +32,16 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-func TestSplit(t *testing.T) {
+func TestSelection(t *testing.T) {
 	t.Parallel()
-	if got, err := split(join(dbserver.Majors())); err != nil || !slices.Equal(got, dbserver.Majors()) {
-		t.Errorf("%v: %v", got, err)
-	}
-	if _, err := split("17;18"); err == nil {
-		t.Error("17;18 is a list")
+	for list, want := range map[string][]string{
+		strings.Join(dbserver.Names(), ","): dbserver.Names(),
+		"postgres-17":                       {"postgres-17"},
+		"mysql-9.7, mariadb":                {"mysql-9.7", "mariadb-10.5", "mariadb-10.11", "mariadb-11.8"},
+		"postgres-17;18":                    nil, "oracle": nil, "": nil,
+	} {
+		if got, err := selection(list); !slices.Equal(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("%q: %v, %v", list, got, err)
+		}
 	}
 }

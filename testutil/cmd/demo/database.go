@@ -7,34 +7,137 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
-// database is the server with its accounts: app, whose password rotates, and boss,
-// who is what RDS calls a superuser: CREATEROLE, and ADMIN OPTION on app.
+// database is a throwaway server with an application's user and a superuser in the
+// sense of RDS: one who may manage accounts and nothing more.
 type database struct {
-	*dbserver.Server
-	passwords map[string]string
+	title, engine string
+	host          string
+	port          int
+	caFile        string
+	passwords     map[string]string
+
+	login  func(ctx context.Context, user, password string) error
+	exec   func(ctx context.Context, sql ...string) error
+	log    func() string
+	logins func() int // of the function
+	Close  func() error
 }
 
-func startDatabase(ctx context.Context, major int) (*database, error) {
-	server, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
+// startDatabase starts the newest release of a kind, or the one that is named. dual
+// has the user be allowed two passwords.
+func startDatabase(ctx context.Context, engine string, dual bool) (*database, error) {
+	family, release, _ := strings.Cut(engine, "-")
+	switch family {
+	case "postgres":
+		return startPostgres(ctx, release)
+	case "mysql", "mariadb":
+		if release == "" {
+			engine = newest(family)
+		}
+		return startMySQL(ctx, family, engine, dual)
+	}
+	return nil, fmt.Errorf("there is no engine %q: postgres, mysql or mariadb", engine)
+}
+
+// newest is the newest release of a family.
+func newest(family string) string {
+	names := slices.DeleteFunc(dbserver.MySQLs(), func(name string) bool { return !strings.HasPrefix(name, family+"-") })
+	return names[len(names)-1]
+}
+
+func startPostgres(ctx context.Context, release string) (*database, error) {
+	major := 0
+	if release != "" {
+		var err error
+		if major, err = strconv.Atoi(release); err != nil {
+			return nil, fmt.Errorf("postgres-%s is not a major version: postgres-17", release)
+		}
+	}
+	s, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
 	if err != nil {
 		return nil, err
 	}
-	db := &database{Server: server, passwords: map[string]string{"app": rand.Text(), "boss": rand.Text()}}
-	err = server.Exec(ctx,
-		"CREATE ROLE boss LOGIN CREATEROLE PASSWORD '"+db.passwords["boss"]+"'",
-		"CREATE ROLE app LOGIN PASSWORD '"+db.passwords["app"]+"'",
-		"GRANT app TO boss WITH ADMIN OPTION",
-		"CREATE TABLE orders (id int)",
-		"ALTER TABLE orders OWNER TO app",
-	)
+	db := &database{
+		title: fmt.Sprintf("PostgreSQL %d", s.Major), engine: "postgres", host: s.Host, port: s.Port, caFile: s.CAFile,
+		exec: s.Exec, log: s.Log, Close: s.Close,
+		logins: func() int { return strings.Count(s.Log(), "application_name=quarterturn") },
+		login: func(ctx context.Context, user, password string) error {
+			conn, err := s.Connect(ctx, user, password, "postgres")
+			if err == nil {
+				conn.Close(ctx)
+			}
+			return err
+		},
+	}
+	return db.people(ctx, func(app, boss string) []string {
+		return []string{
+			"CREATE ROLE boss LOGIN CREATEROLE PASSWORD '" + boss + "'",
+			"CREATE ROLE app LOGIN PASSWORD '" + app + "'",
+			"GRANT app TO boss WITH ADMIN OPTION",
+			"CREATE TABLE orders (id int)",
+			"ALTER TABLE orders OWNER TO app",
+		}
+	})
+}
+
+func startMySQL(ctx context.Context, family, name string, dual bool) (*database, error) {
+	s, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: map[string]string{"require-secure-transport": "ON"}})
 	if err != nil {
-		server.Close()
+		return nil, err
+	}
+	general := func() string {
+		text, err := s.GeneralLog(ctx)
+		if err != nil {
+			return "the general log cannot be read: " + err.Error()
+		}
+		return text
+	}
+	db := &database{
+		title: map[string]string{"mysql": "MySQL ", "mariadb": "MariaDB "}[family] + s.Version, engine: family, host: s.Host, port: s.Port, caFile: s.CAFile,
+		exec: s.Exec, Close: s.Close,
+		log: func() string {
+			binary, err := s.BinaryLog(ctx)
+			if err != nil {
+				binary = "the binary log cannot be read: " + err.Error()
+			}
+			return general() + binary + s.Log()
+		},
+		logins: func() int { return strings.Count(general(), "using SSL/TLS") },
+		login: func(ctx context.Context, user, password string) error {
+			conn, err := s.Connect(ctx, user, password, "")
+			if err == nil {
+				conn.Close()
+			}
+			return err
+		},
+	}
+	return db.people(ctx, func(app, boss string) []string {
+		sql := []string{
+			"CREATE DATABASE shop", "CREATE TABLE shop.orders (id int)",
+			"CREATE USER 'app'@'%' IDENTIFIED BY '" + app + "'", "GRANT SELECT, INSERT ON shop.* TO 'app'@'%'",
+			"CREATE USER 'boss'@'%' IDENTIFIED BY '" + boss + "'", "GRANT CREATE USER ON *.* TO 'boss'@'%'",
+			"GRANT SELECT, UPDATE ON mysql.* TO 'boss'@'%'", "GRANT SELECT, INSERT ON shop.* TO 'boss'@'%' WITH GRANT OPTION",
+		}
+		if dual {
+			sql = append(sql, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO 'app'@'%'")
+		}
+		return sql
+	})
+}
+
+// people makes the two users.
+func (db *database) people(ctx context.Context, sql func(app, boss string) []string) (*database, error) {
+	db.passwords = map[string]string{"app": rand.Text(), "boss": rand.Text()}
+	if err := db.exec(ctx, sql(db.passwords["app"], db.passwords["boss"])...); err != nil {
+		db.Close()
 		return nil, err
 	}
 	return db, nil
@@ -49,15 +152,12 @@ func (db *database) secret(user, superuserARN string) string {
 		Username  string `json:"username"`
 		Password  string `json:"password"`
 		Superuser string `json:"masterarn,omitempty"`
-	}{"postgres", db.Host, db.Port, user, db.passwords[user], superuserARN})
+	}{db.engine, db.host, db.port, user, db.passwords[user], superuserARN})
 	return string(text)
 }
 
-// logins is how often the function logged in: its engine gives its name.
-func (db *database) logins() int { return strings.Count(db.Log(), "application_name=quarterturn") }
-
 // prove shows that the rotation did what it says, by asking the server.
-func prove(ctx context.Context, db *database, before, after awsemu.Secret) error {
+func prove(ctx context.Context, db *database, dual bool, before, after awsemu.Secret) error {
 	was, is := before.Holder("AWSCURRENT"), after.Holder("AWSCURRENT")
 	type credentials struct{ Username, Password string }
 	var old, current credentials
@@ -67,7 +167,6 @@ func prove(ctx context.Context, db *database, before, after awsemu.Secret) error
 	if err := json.Unmarshal(is.Value.Reveal(), &current); err != nil {
 		return fmt.Errorf("the new value is not JSON")
 	}
-	rotatedItself := old.Username == current.Username
 	fmt.Println("proof")
 	wrong := 0
 	check := func(what string, ok bool, yes, no string) {
@@ -77,25 +176,22 @@ func prove(ctx context.Context, db *database, before, after awsemu.Secret) error
 		}
 		fmt.Printf("  %-42s %s\n", what, yes)
 	}
-	accepted := func(c credentials) bool {
-		conn, err := db.Connect(ctx, c.Username, c.Password, "postgres")
-		if err == nil {
-			conn.Close(ctx)
-		}
-		return err == nil
-	}
-	if rotatedItself {
+	accepted := func(c credentials) bool { return db.login(ctx, c.Username, c.Password) == nil }
+	switch {
+	case dual:
+		check("old password of "+old.Username+", until next time", accepted(old), "accepted", "REFUSED")
+	case old.Username == current.Username:
 		check("old password of "+old.Username, !accepted(old), "refused", "STILL ACCEPTED")
-	} else {
+	default:
 		check("password of "+old.Username+", which clients still use", accepted(old), "accepted", "REFUSED")
 	}
 	check("new password of "+current.Username, accepted(current), "accepted", "REFUSED")
 	leaked := 0
-	log := []byte(db.Log())
+	log := []byte(db.log())
 	for _, password := range []string{old.Password, current.Password, db.passwords["boss"]} {
 		leaked += bytes.Count(log, []byte(password))
 	}
-	check(fmt.Sprintf("passwords in the server's log (%d lines)", bytes.Count(log, []byte("\n"))), leaked == 0, "none", fmt.Sprint(leaked))
+	check(fmt.Sprintf("passwords in the server's logs (%d lines)", bytes.Count(log, []byte("\n"))), leaked == 0, "none", fmt.Sprint(leaked))
 	if wrong > 0 {
 		return fmt.Errorf("%d of these are not as they must be", wrong)
 	}

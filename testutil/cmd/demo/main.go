@@ -1,7 +1,7 @@
-// Rotates the password of a real PostgreSQL user on this machine: a throwaway
-// server, an emulator of Secrets Manager, and the Lambda binary that is deployed, on
-// a host of the Lambda Runtime API. It prints what each step did and proves the end.
-// `make demo` runs it.
+// Rotates the password of a real database user on this machine: a throwaway server
+// of PostgreSQL, MySQL or MariaDB, an emulator of Secrets Manager, and the Lambda
+// binary that is deployed, on a host of the Lambda Runtime API. It prints what each
+// step did and proves the end. `make demo` runs it.
 package main
 
 import (
@@ -22,13 +22,13 @@ import (
 )
 
 func main() {
-	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser's secret) or alternating (users)")
-	major := flag.Int("postgres", 0, "major `version` of PostgreSQL; 0: the newest that is here")
+	engine := flag.String("engine", "postgres", "postgres, mysql or mariadb; or one release of it: postgres-16, mariadb-10.5")
+	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser's secret), alternating (users) or, on MySQL, dual (passwords)")
 	verbose := flag.Bool("v", false, "print what the function logs too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := demo(ctx, *strategy, *major, *verbose); err != nil {
+	if err := demo(ctx, *engine, *strategy, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		stop()
 		os.Exit(1)
@@ -37,28 +37,34 @@ func main() {
 
 // play is a strategy as the demo shows it.
 type play struct {
-	title, handler string
+	title, handler string // the handler's name behind that of the engine
 	env            []string
 }
 
 var plays = map[string]play{
-	"single":      {"single user", "postgres-single-user", nil},
-	"superuser":   {"single user, through the superuser's secret", "postgres-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}},
-	"alternating": {"alternating users", "postgres-alternating-users", nil},
+	"single":      {"single user", "single-user", nil},
+	"superuser":   {"single user, through the superuser's secret", "single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}},
+	"alternating": {"alternating users", "alternating-users", nil},
+	"dual":        {"single user with dual passwords", "single-user", []string{"MYSQL_DUAL_PASSWORDS=true"}},
 }
 
-func demo(ctx context.Context, strategy string, major int, verbose bool) error {
+func demo(ctx context.Context, engine, strategy string, verbose bool) error {
 	p, ok := plays[strategy]
 	if !ok {
-		return fmt.Errorf("there is no strategy %q: single, superuser or alternating", strategy)
+		return fmt.Errorf("there is no strategy %q: single, superuser, alternating or dual", strategy)
 	}
+	family, _, _ := strings.Cut(engine, "-")
+	if strategy == "dual" && family != "mysql" {
+		return fmt.Errorf("%s keeps one password for an account: dual passwords are for mysql", engine)
+	}
+	p.handler = family + "-" + p.handler
 	dir, err := os.MkdirTemp("", "quarterturn-demo-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 
-	db, err := startDatabase(ctx, major)
+	db, err := startDatabase(ctx, engine, strategy == "dual")
 	if err != nil {
 		return err
 	}
@@ -71,7 +77,7 @@ func demo(ctx context.Context, strategy string, major int, verbose bool) error {
 	s, err := stage.Open(stage.Plan{
 		Functions: []stage.Function{{
 			Name: p.handler, Bootstrap: built[p.handler],
-			Env: append([]string{"DATABASE_CA_FILE=" + db.CAFile}, p.env...),
+			Env: append([]string{"DATABASE_CA_FILE=" + db.caFile}, p.env...),
 		}},
 		Output: show,
 	})
@@ -93,8 +99,8 @@ func demo(ctx context.Context, strategy string, major int, verbose bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s on PostgreSQL %d\n\n", title(p.title), db.Major)
-	fmt.Printf("  database   %s:%d, TLS verified, user app\n", db.Host, db.Port)
+	fmt.Printf("%s on %s\n\n", title(p.title), db.title)
+	fmt.Printf("  database   %s:%d, TLS verified, user app\n", db.host, db.port)
 	fmt.Printf("  secret     demo/app, in an emulator of Secrets Manager at %s\n", s.URL)
 	fmt.Printf("  function   %s, as it is deployed (%.1f MB), on a host of the Lambda Runtime API\n", p.handler, float64(size.Size())/1e6)
 	fmt.Printf("  labels     %s\n\n", labels(before))
@@ -115,7 +121,7 @@ func demo(ctx context.Context, strategy string, major int, verbose bool) error {
 	after := s.AWS.Snapshot(app)
 	fmt.Printf("  labels     %s\n\n", labels(after))
 	fmt.Printf("%d API calls, %d logins, %v from rotate-secret to the end\n\n", len(show.calls()), db.logins(), elapsed.Round(time.Millisecond))
-	return prove(ctx, db, before, after)
+	return prove(ctx, db, strategy == "dual", before, after)
 }
 
 // rotate calls RotateSecret as anybody would, by the SDK.

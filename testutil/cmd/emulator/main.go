@@ -5,13 +5,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
 
@@ -28,6 +33,8 @@ func main() {
 		env = append(env, s)
 		return nil
 	})
+	events := flag.Bool("events", false, "set the scenes of sam/events: a PostgreSQL server with their users, and their secrets")
+	docker := flag.Bool("docker", false, "let Docker's containers in, as sam local invoke has them; the scenes' database is then "+dockerHost)
 	flag.Parse()
 	if plan.Functions == nil {
 		built, _ := filepath.Glob("build/*/bootstrap")
@@ -38,16 +45,42 @@ func main() {
 	for i := range plan.Functions {
 		plan.Functions[i].Env = env
 	}
-	if err := run(plan); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, plan, *events, *docker); err != nil {
 		fmt.Fprintln(os.Stderr, "emulator:", err)
+		stop()
 		os.Exit(1)
 	}
 }
 
-func run(plan stage.Plan) error {
+// run serves until ctx ends.
+func run(ctx context.Context, plan stage.Plan, events, docker bool) error {
 	s, err := stage.Open(plan)
 	if err != nil {
 		return err
+	}
+	open := []string{s.URL}
+	if events {
+		db, err := dbserver.StartPostgres(ctx, dbserver.Options{})
+		if err != nil {
+			return errors.Join(err, s.Close())
+		}
+		defer db.Close()
+		fmt.Printf("PostgreSQL %d listens on %s:%d, with a user for each event of sam/events\n", db.Major, db.Host, db.Port)
+		open = append(open, net.JoinHostPort(db.Host, strconv.Itoa(db.Port)))
+		host := db.Host
+		if docker {
+			host = dockerHost
+		}
+		if err := samevents.Set(ctx, s.AWS, db, host, ""); err != nil {
+			return errors.Join(err, s.Close())
+		}
+	}
+	if docker {
+		if err := openToContainers(ctx, open...); err != nil {
+			return errors.Join(err, s.Close())
+		}
 	}
 	fmt.Printf("Secrets Manager and Lambda listen on %s until you press Ctrl-C. In another terminal:\n\n", s.URL)
 	fmt.Printf("    export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n", s.URL)
@@ -58,8 +91,6 @@ func run(plan stage.Plan) error {
 	if len(plan.Functions) == 0 {
 		fmt.Println("no functions: make build, or -function name=path")
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	<-ctx.Done()
 	return s.Close()
 }

@@ -32,6 +32,7 @@ type plan struct {
 	rotations int // under load
 	fleet     int
 	patience  time.Duration // for each load
+	engine    string
 	mutants   bool
 	only      string // nothing but mutants whose rule has this in it
 	out       io.Writer
@@ -43,6 +44,7 @@ func main() {
 	flag.IntVar(&p.rotations, "rotations", 300, "`rotations` under load, of each")
 	flag.DurationVar(&p.patience, "load-time", time.Minute, "at most so `long` for each load")
 	flag.IntVar(&p.fleet, "fleet", 10000, "`secrets` of the fleet")
+	flag.StringVar(&p.engine, "engine", "", "only engines with this `text` in their names: mysql")
 	flag.BoolVar(&p.mutants, "mutants", true, "remove each rule in turn, and see who notices (needs the sources)")
 	flag.StringVar(&p.only, "only-mutants", "", "do nothing but remove the rules that have this `text` in them (\": \": all of the state machine's)")
 	flag.Parse()
@@ -83,6 +85,16 @@ func (p plan) run(ctx context.Context) error {
 		defer standby.Close()
 		targets = append(targets, prove.Postgres{Server: db, Standby: standby}.Targets(built)[i])
 	}
+	// A server of MySQL's is shared by its targets, which run one after another.
+	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
+		db, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name})
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		targets = append(targets, prove.MySQL{Server: db}.Targets(built)...)
+	}
+	targets = p.wanted(targets)
 	err = errors.Join(p.tryAll(ctx, targets), p.loadAll(ctx, targets), p.sail(ctx))
 	if p.mutants {
 		err = errors.Join(err, p.hunt(ctx))
@@ -111,14 +123,31 @@ func (p plan) hunt(ctx context.Context) error {
 	return errors.Join(append(errs, prove.WriteFates(p.out, fates))...)
 }
 
+// wanted is the targets whose engine was asked for.
+func (p plan) wanted(all []prove.Target) (some []prove.Target) {
+	for _, t := range all {
+		if strings.Contains(strings.ToLower(t.Engine), strings.ToLower(p.engine)) {
+			some = append(some, t)
+		}
+	}
+	return some
+}
+
 // tryAll runs the trials of several targets at once, as many as there are processors.
 func (p plan) tryAll(ctx context.Context, targets []prove.Target) error {
 	rows := make([]prove.Row, len(targets))
 	var mu sync.Mutex
 	var running sync.WaitGroup
 	slots := make(chan struct{}, runtime.NumCPU())
+	lanes := map[string]*sync.Mutex{}
 	for i, t := range targets {
+		if lanes[t.Engine] == nil || strings.HasPrefix(t.Engine, "PostgreSQL") {
+			lanes[t.Engine] = &sync.Mutex{} // each of PostgreSQL's has a server of its own
+		}
+		lane := lanes[t.Engine]
 		running.Go(func() {
+			lane.Lock()
+			defer lane.Unlock()
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			rows[i] = prove.Try(ctx, t, p.trials, func(failure string) {

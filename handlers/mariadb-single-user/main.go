@@ -1,0 +1,16 @@
+// Rotates the password of one MariaDB user.
+package main
+
+import (
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/serve"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
+)
+
+func main() {
+	serve.Lambda(func(s serve.Settings) rotator.Strategy {
+		engine := mysql.MariaDB{Roots: s.Roots}
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, Superuser: s.Superuser}
+	})
+}

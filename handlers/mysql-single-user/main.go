@@ -1,0 +1,19 @@
+// Rotates the password of one MySQL or Aurora MySQL user.
+package main
+
+import (
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/serve"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
+)
+
+func main() {
+	serve.Lambda(func(s serve.Settings) rotator.Strategy {
+		engine := mysql.Engine{Roots: s.Roots}
+		if s.DualPasswords {
+			return strategies.DualPasswords{Engine: engine}
+		}
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, Superuser: s.Superuser}
+	})
+}

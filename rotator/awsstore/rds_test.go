@@ -1,0 +1,210 @@
+package awsstore_test
+
+import (
+	"context"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+// at is the name of an endpoint as RDS makes them.
+func at(label string) string { return label + ".abcdefghijkl.us-east-1.rds.amazonaws.com" }
+
+// fleet is a store before an RDS with an instance, its replica and a replica of that;
+// another instance; and a cluster of a writer and a reader.
+func fleet(t *testing.T) (*awsemu.Emulator, *awsstore.Store) {
+	t.Helper()
+	emu := &awsemu.Emulator{}
+	server := httptest.NewServer(emu)
+	t.Cleanup(func() { emu.Close(); server.Close() })
+	for _, i := range []awsemu.Instance{
+		{ID: "db1"}, {ID: "copy", ReplicaOf: "db1"}, {ID: "copy-of-copy", ReplicaOf: "copy"}, {ID: "db2"}, {ID: "copy2", ReplicaOf: "db2"},
+		{ID: "member1", Cluster: "shop"}, {ID: "member2", Cluster: "shop"},
+	} {
+		i.Engine, i.Host, i.Port = "postgres", at(i.ID), 5432
+		emu.SeedInstance(i)
+	}
+	emu.SeedCluster(awsemu.Cluster{
+		ID: "shop", Engine: "aurora-postgresql", Host: "shop.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com", Port: 5432,
+		Reader: "shop.cluster-ro-abcdefghijkl.us-east-1.rds.amazonaws.com", Custom: []string{"reports.cluster-custom-abcdefghijkl.us-east-1.rds.amazonaws.com"},
+	})
+	cfg := config()
+	cfg.BaseEndpoint = &server.URL
+	return emu, awsstore.New(cfg, "")
+}
+
+// managed makes a secret as RDS does.
+func managed(emu *awsemu.Emulator, tag, arn string) string {
+	return emu.Seed(awsemu.Secret{Name: "rds!db-1", OwningService: "rds", Tags: map[string]string{tag: arn, "aws:secretsmanager:owningService": "rds"},
+		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"username":"boss","password":"` + clear + `"}`)}}})
+}
+
+func parse(t *testing.T, text string) secret.Document {
+	t.Helper()
+	d, err := secret.ParseDocument(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestComplete: what is missing comes from RDS, and what is not costs no call.
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	emu, store := fleet(t)
+	bare := parse(t, `{"username":"boss","password":"`+clear+`"}`)
+	for name, c := range map[string]struct{ tag, arn, engine, host, id, key string }{
+		"instance": {"aws:rds:primaryDBInstanceArn", "arn:aws:rds:us-east-1:123456789012:db:db1", "postgres", at("db1"), "db1", "dbInstanceIdentifier"},
+		"cluster":  {"aws:rds:primaryDBClusterArn", "arn:aws:rds:us-east-1:123456789012:cluster:shop", "aurora-postgresql", "shop.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com", "shop", "dbClusterIdentifier"},
+	} {
+		arn := managed(emu, c.tag, c.arn)
+		emu.ResetCalls()
+		d, err := store.Complete(t.Context(), arn, bare)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		port, _ := d.Int("port")
+		if d.Text("engine") != c.engine || d.Text("host") != c.host || port != 5432 || d.Text(c.key) != c.id || !d.Password().Equal(bare.Password()) || d.Text("username") != "boss" {
+			t.Errorf("%s: %v: %s %s %d", name, d.Keys(), d.Text("engine"), d.Text("host"), port)
+		}
+		if calls := emu.Calls(); len(calls) != 2 {
+			t.Errorf("%s: %v, want DescribeSecret and one call to RDS", name, calls)
+		}
+	}
+	emu.ResetCalls()
+	for _, text := range []string{
+		`{"username":"boss","password":"x","host":"db.example.com"}`, `{"username":"boss"}`, `{"username":"boss","token":"x"}`, `{}`,
+	} {
+		full := parse(t, text)
+		if d, err := store.Complete(t.Context(), "rds!db-1", full); err != nil || !d.Equal(full) {
+			t.Errorf("a document of %v has changed: %v", full.Keys(), err)
+		}
+	}
+	if calls := emu.Calls(); len(calls) != 0 {
+		t.Errorf("%v for full secrets", calls)
+	}
+}
+
+// TestServes: which hosts are the superuser's own database by another way, and which
+// only look so.
+func TestServes(t *testing.T) {
+	t.Parallel()
+	const (
+		writer = "shop.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com"
+		reader = "shop.cluster-ro-abcdefghijkl.us-east-1.rds.amazonaws.com"
+	)
+	full := func(host string) string { return `{"engine":"postgres","host":"` + host + `","port":5432}` }
+	for name, c := range map[string]struct {
+		superuser, host string
+		port, calls     int
+		kind            rotator.Kind
+		says            string
+	}{
+		"a replica":                          {full(at("db1")), at("copy"), 5432, 2, "", ""},
+		"in capitals":                        {full(strings.ToUpper(at("db1"))), strings.ToUpper(at("copy")), 5432, 2, "", ""},
+		"without a port":                     {`{"host":"` + at("db1") + `"}`, at("copy"), 5432, 2, "", ""},
+		"reader endpoint":                    {full(writer), reader, 5432, 1, "", ""},
+		"custom endpoint":                    {full(writer), "reports.cluster-custom-abcdefghijkl.us-east-1.rds.amazonaws.com", 5432, 1, "", ""},
+		"a member":                           {full(writer), at("member2"), 5432, 2, "", ""},
+		"reader endpoint, from the writer":   {full(at("member1")), reader, 5432, 2, "", ""},
+		"writer endpoint, from the writer":   {full(at("member1")), writer, 5432, 2, "", ""},
+		"the console's key":                  {`{"host":"` + writer + `","port":5432,"dbClusterIdentifier":"shop"}`, reader, 5432, 1, "", ""},
+		"another port":                       {full(at("db1")), at("copy"), 5433, 2, rotator.Conflict, "is none of these"},
+		"another instance":                   {full(at("db1")), at("db2"), 5432, 1, rotator.Conflict, at("db2") + ":5432 is none of these"},
+		"another's replica":                  {full(at("db1")), at("copy2"), 5432, 1, rotator.Conflict, "is none of these"},
+		"a replica of a replica":             {full(at("db1")), at("copy-of-copy"), 5432, 1, rotator.Conflict, "is none of these"},
+		"the other way round":                {full(at("copy")), at("db1"), 5432, 1, rotator.Conflict, "is none of these"},
+		"a name that looks like the replica": {full(at("db1")), "copy.example.com", 5432, 2, rotator.Conflict, "CNAME"},
+		"a name of one's own":                {full("db.example.com"), at("copy"), 5432, 0, rotator.Conflict, "db.example.com is not a name of RDS"},
+		"superuser at a reader":              {full(at("member2")), reader, 5432, 2, rotator.Conflict, "takes changes at " + writer},
+		"superuser at a reader endpoint":     {full(reader), at("member2"), 5432, 1, rotator.Conflict, "takes changes at " + writer},
+		"superuser elsewhere, by that name":  {full("db1.zyxwvutsrqpo.us-east-1.rds.amazonaws.com"), at("copy"), 5432, 1, rotator.Conflict, "takes changes at " + at("db1")},
+		"unknown to RDS":                     {full(at("db9")), at("copy"), 5432, 1, rotator.NotFound, "no instance db9 in this account and Region"},
+		"unknown cluster":                    {full("x.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com"), reader, 5432, 1, rotator.NotFound, "no cluster x in this account and Region"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			emu, store := fleet(t)
+			err := store.Serves(t.Context(), parse(t, c.superuser), c.host, c.port)
+			if rotator.KindOf(err) != c.kind || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("want %q and %q, got %q: %v", c.kind, c.says, rotator.KindOf(err), err)
+			}
+			if calls := emu.Calls(); len(calls) != c.calls {
+				t.Errorf("%d calls, want %d: %v", len(calls), c.calls, calls)
+			}
+		})
+	}
+}
+
+// TestRDSRefuses: a caller without the right reads which statement it lacks, on which
+// database, and IAM's own word for it where the caller may ask.
+func TestRDSRefuses(t *testing.T) {
+	t.Parallel()
+	emu, store := fleet(t)
+	policy, err := iam.ParseIdentity(document(mayRead, maySim, `{"Effect":"Allow","Action":"rds:DescribeDBClusters","Resource":"arn:aws:rds:*:*:cluster:other"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	emu.SetCaller(awsemu.Caller{
+		AccessKey: "AKID", Principal: iam.Principal{ARN: "arn:aws:sts::123456789012:assumed-role/rotate/function", Role: roleARN},
+		Identity: []iam.Named{{Name: "RotationPolicy", Policy: policy}},
+	})
+	for tag, c := range map[string]struct{ database, action string }{
+		"aws:rds:primaryDBInstanceArn": {"arn:aws:rds:us-east-1:123456789012:db:db1", "rds:DescribeDBInstances"},
+		"aws:rds:primaryDBClusterArn":  {"arn:aws:rds:us-east-1:123456789012:cluster:shop", "rds:DescribeDBClusters"},
+	} {
+		arn := managed(emu, tag, c.database)
+		_, err := store.Complete(t.Context(), arn, parse(t, `{"username":"boss","password":"`+clear+`"}`))
+		if paste := `{"Effect":"Allow","Action":"` + c.action + `","Resource":"` + c.database + `"}`; rotator.KindOf(err) != rotator.Forbidden || !strings.Contains(err.Error(), paste) {
+			t.Errorf("want forbidden and %s, got %q: %v", paste, rotator.KindOf(err), err)
+		}
+		lines := store.Explain(t.Context(), rotator.Refusal{Err: err})
+		if len(lines) != 1 || !strings.Contains(lines[0], c.action+" is allowed by none of them") {
+			t.Errorf("why: %q", lines)
+		}
+	}
+}
+
+// TestRDSIsSilent: an outage, or a VPC without a way there, is no denial.
+func TestRDSIsSilent(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	cfg, endpoint := config(), "http://"+silent.Addr().String()
+	cfg.BaseEndpoint = &endpoint
+	err = awsstore.New(cfg, "").Serves(ctx, parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
+	for _, says := range []string{"rds:DescribeDBInstances", "no answer from " + silent.Addr().String(), "reaches RDS by a NAT gateway or by the interface endpoint rds"} {
+		if rotator.KindOf(err) != rotator.Unreachable || !strings.Contains(err.Error(), says) {
+			t.Errorf("want unreachable and %q, got %q: %v", says, rotator.KindOf(err), err)
+		}
+	}
+	for name, c := range map[string]struct {
+		fault awsemu.Fault
+		want  rotator.Kind
+	}{
+		"throttled": {awsemu.Fault{Throttle: true}, rotator.Throttled},
+		"5xx":       {awsemu.Fault{ServerError: true}, rotator.Throttled},
+		"expired":   {awsemu.Fault{ExpiredToken: true}, rotator.Misconfigured},
+		"no answer": {awsemu.Fault{LoseResponse: true}, rotator.Unreachable},
+	} {
+		emu, store := fleet(t)
+		emu.Fault = func(awsemu.Call) awsemu.Fault { return c.fault }
+		err := store.Serves(t.Context(), parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
+		if rotator.KindOf(err) != c.want {
+			t.Errorf("%s: want %q, got %q: %v", name, c.want, rotator.KindOf(err), err)
+		}
+	}
+}

@@ -1,0 +1,369 @@
+package mysql
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// begin logs in to change an account, and waits for another rotation of one of the
+// users.
+func (e Engine) begin(ctx context.Context, as strategies.Login, users ...string) (*session, error) {
+	s, err := e.connect(ctx, as)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx, users); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) prepare(ctx context.Context, users []string) error {
+	// The server gives up on a lock a little before we do, so that it can say why.
+	seconds := max(1, int(s.limit*8/10/time.Second))
+	st := step{doing: "setting up the session", limit: s.limit}
+	switch err := s.attempt(ctx, s.settings(seconds)); {
+	case number(err) == 1820:
+		s.sandbox = true
+		return nil
+	case err != nil:
+		return explain(ctx, s.as, st, err)
+	}
+	me, err := s.whoami(ctx)
+	switch {
+	case s.sandbox:
+		return nil
+	case err != nil:
+		return err
+	}
+	s.me = me
+	return s.lock(ctx, seconds, users)
+}
+
+// settings makes the session independent of the server's defaults and of
+// init_connect. NO_BACKSLASH_ESCAPES leaves one way to read a string constant, and
+// UTF-8 one way to read its bytes. SHOW quotes names with backticks. On a server
+// whose transactions are read only by default, an account can be changed all the
+// same. In MariaDB, a GRANT must not create the account that it names.
+func (s *session) settings(lockSeconds int) string {
+	set := fmt.Sprintf("SET NAMES utf8mb4, SESSION lock_wait_timeout = %d, SESSION sql_quote_show_create = 1, ", lockSeconds)
+	if s.mariadb {
+		return set + "SESSION sql_mode = 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER', SESSION tx_read_only = 0"
+	}
+	return set + "SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', SESSION transaction_read_only = 0"
+}
+
+// whoami asks the server whom it let in, and refuses to be anybody else: a server
+// run with skip-grant-tables, an anonymous account and a proxied one all let in who
+// need not be who was named.
+func (s *session) whoami(ctx context.Context) (account, error) {
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	rows, err := s.rows(limited, "SELECT CURRENT_USER()")
+	st := step{doing: "asking who is logged in", limit: s.limit}
+	if err != nil {
+		s.sandbox = number(err) == 1820
+		return account{}, explain(ctx, s.as, st, err)
+	}
+	me := accountOf(rows[0][0])
+	switch {
+	case me.user == s.as.User:
+		return me, nil
+	case me.user == "" && me.host == "", strings.HasPrefix(me.user, "skip-grants"):
+		return me, s.fail(rotator.Misconfigured, "the server lets anybody in with any password (skip-grant-tables), so that a login proves nothing: restart it without")
+	case me.user == "":
+		return me, s.fail(rotator.Misconfigured, "the server logged us in as the anonymous account ''@'%s', which comes before any account of %q for this host: DROP USER ''@'%s'", me.host, s.as.User, me.host)
+	}
+	return me, s.fail(rotator.Misconfigured, "the server logged us in as %s, whose rights %q has by proxy: the password to change is not that account's. Take the host of the database itself, and an account that is no proxy user", me, s.as.User)
+}
+
+// lock makes rotations of the same account wait for each other. Clusters that know
+// no such locks go without: the statements that matter are safe against each other.
+func (s *session) lock(ctx context.Context, seconds int, users []string) error {
+	for _, user := range users {
+		sum := sha256.Sum256([]byte(user))
+		st := step{doing: fmt.Sprintf("waiting for other rotations of %q", user), limit: s.limit}
+		limited, cancel := context.WithTimeout(ctx, s.limit)
+		rows, err := s.rows(limited, fmt.Sprintf("SELECT GET_LOCK('quarterturn %s', %d)", hex.EncodeToString(sum[:16]), seconds))
+		cancel()
+		switch {
+		case err != nil && number(err) == 0:
+			return explain(ctx, s.as, st, err)
+		case err == nil && rows[0][0] == "0":
+			return s.fail(rotator.Conflict, "another rotation of user %q is going on and does not end: nothing was changed here; try again", user)
+		}
+	}
+	return nil
+}
+
+// changeOwn changes the password of the account that is logged in.
+func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
+	st := step{doing: fmt.Sprintf("changing the password of %q", s.as.User), private: true, policy: true, own: true,
+		remedy: "the server does not let this user change its own password: rotate through a superuser's secret"}
+	if s.mariadb {
+		return s.setPassword(ctx, st, "", p)
+	}
+	if s.sandbox && !plain(p) {
+		return s.fail(rotator.Misconfigured, "the password has expired, and until it is changed the server cannot be asked how it reads quotes and backslashes, which the new one holds: exclude them, or ALTER USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.as.User))
+	}
+	// REPLACE is wanted by accounts that PASSWORD REQUIRE CURRENT holds to it.
+	change := "ALTER USER USER() IDENTIFIED BY " + quotePassword(p)
+	if s.sandbox && !plain(s.as.Password) {
+		return s.exec(ctx, st, change)
+	}
+	err := s.attempt(ctx, change+" REPLACE "+quotePassword(s.as.Password))
+	if number(err) == 3891 {
+		// We were let in by a password that is not the current one: a retained one,
+		// or somebody else has changed it in the meantime.
+		err = s.attempt(ctx, change)
+	}
+	if err != nil {
+		st.limit = s.limit
+		return explain(ctx, s.as, st, err)
+	}
+	return nil
+}
+
+// changeOthers changes the passwords of other accounts.
+func (s *session) changeOthers(ctx context.Context, targets []row, p secret.Password) error {
+	st := step{private: true, policy: true}
+	if s.mariadb {
+		for _, t := range targets {
+			st.doing, st.remedy = "changing the password of "+t.String(), s.setPasswordRemedy()
+			if err := s.setPassword(ctx, st, " FOR "+t.String(), p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	// One statement: it changes all of them or none.
+	parts := make([]string, len(targets))
+	for i, t := range targets {
+		parts[i] = t.String() + " IDENTIFIED BY " + quotePassword(p)
+	}
+	st.doing, st.remedy = "changing the password of "+names(targets), s.createUserRemedy()
+	return s.exec(ctx, st, "ALTER USER "+strings.Join(parts, ", "))
+}
+
+// setPassword is MariaDB's way. (ALTER USER would turn the account over to
+// mysql_native_password, and needs a privilege even for oneself.) The server refuses
+// a hash that is not of the account's plugin, so that trying is knowing; the better
+// one goes first, so that no log holds the other where it is not needed.
+func (s *session) setPassword(ctx context.Context, st step, whose string, p secret.Password) error {
+	set := "SET PASSWORD" + whose + " = "
+	err := s.attempt(ctx, set+quoteText(ed25519Hash(p)))
+	if n := number(err); n == 1372 || n == 1699 { // 1699: of a plugin without passwords that comes before the account's other ones
+		err = s.attempt(ctx, set+quoteText(nativeHash(p)))
+	}
+	if number(err) == 1372 || s.strict(err) {
+		err = s.attempt(ctx, set+"PASSWORD("+quotePassword(p)+")")
+	}
+	if err != nil {
+		st.limit = s.limit
+		return explain(ctx, s.as, st, err)
+	}
+	return nil
+}
+
+// strict says whether MariaDB wants to see a password, for a plugin to judge it.
+func (s *session) strict(err error) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && e.Number == 1290 && strings.Contains(e.Message, "strict-password-validation")
+}
+
+func (s *session) createUserRemedy() string {
+	return fmt.Sprintf("GRANT CREATE USER ON *.* TO %s, and where the message names SYSTEM_USER, that too", s.me)
+}
+
+func (s *session) setPasswordRemedy() string {
+	return fmt.Sprintf("GRANT SELECT, UPDATE ON `mysql`.* TO %s", s.me)
+}
+
+// row is what mysql.user says of an account.
+type row struct {
+	account
+	plugins []string // how it may log in: one of these
+	locked  bool
+	isRole  bool
+	kept    bool // a second password is retained (MySQL)
+
+	require string            // REQUIRE SSL, or what it is
+	limits  string            // WITH MAX_QUERIES_PER_HOUR 5 ...
+	expiry  string            // PASSWORD EXPIRE ...
+	rules   map[string]string // MySQL's further rules of passwords, by their clause
+	soon    string            // when the password expires
+}
+
+// passwordPlugins are those with a password in the server, which the driver can
+// prove.
+var passwordPlugins = []string{"caching_sha2_password", "sha256_password", "mysql_native_password", "ed25519"}
+
+// plugin is the first by which the account has a password, or "".
+func (r row) plugin() string {
+	for _, p := range r.plugins {
+		for _, known := range passwordPlugins {
+			if p == known {
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+func names(rows []row) string {
+	all := make([]string, len(rows))
+	for i, r := range rows {
+		all[i] = r.String()
+	}
+	return strings.Join(all, ", ")
+}
+
+// accounts looks up every account of a name.
+func (s *session) accounts(ctx context.Context, user string) ([]row, error) {
+	sql := `SELECT Host, plugin, '', account_locked, 'N', ssl_type, ssl_cipher, x509_issuer, x509_subject,
+  max_questions, max_updates, max_connections, max_user_connections, '', password_lifetime,
+  CASE WHEN password_lifetime > 0 AND password_last_changed + INTERVAL password_lifetime DAY < NOW() + INTERVAL 30 DAY
+    THEN DATE_FORMAT(password_last_changed + INTERVAL password_lifetime DAY, '%Y-%m-%d') ELSE '' END,
+  User_attributes->>'$.additional_password' IS NOT NULL,
+  Password_reuse_history, Password_reuse_time, Password_require_current,
+  User_attributes->>'$.Password_locking.failed_login_attempts', User_attributes->>'$.Password_locking.password_lock_time_days'
+FROM mysql.user WHERE User = `
+	if s.mariadb {
+		sql = `SELECT u.Host, JSON_VALUE(p.Priv, '$.plugin'), JSON_EXTRACT(p.Priv, '$.auth_or[*].plugin'),
+  IF(JSON_VALUE(p.Priv, '$.account_locked'), 'Y', 'N'), u.is_role, u.ssl_type, u.ssl_cipher, u.x509_issuer, u.x509_subject,
+  u.max_questions, u.max_updates, u.max_connections, u.max_user_connections, u.max_statement_time, JSON_VALUE(p.Priv, '$.password_lifetime'),
+  CASE WHEN JSON_VALUE(p.Priv, '$.password_lifetime') > 0
+    AND FROM_UNIXTIME(JSON_VALUE(p.Priv, '$.password_last_changed')) + INTERVAL JSON_VALUE(p.Priv, '$.password_lifetime') DAY < NOW() + INTERVAL 30 DAY
+    THEN DATE_FORMAT(FROM_UNIXTIME(JSON_VALUE(p.Priv, '$.password_last_changed')) + INTERVAL JSON_VALUE(p.Priv, '$.password_lifetime') DAY, '%Y-%m-%d') ELSE '' END,
+  0
+FROM mysql.user u JOIN mysql.global_priv p ON p.Host = u.Host AND p.User = u.User WHERE u.User = `
+	}
+	st := step{doing: "looking up accounts", remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s: a superuser has to see the accounts that it changes", s.me)}
+	table, err := s.query(ctx, st, sql+quoteText(user)+" ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]row, len(table))
+	for i, t := range table {
+		rows[i] = row{
+			account: account{user: user, host: t[0]},
+			plugins: append([]string{t[1]}, strings.FieldsFunc(t[2], func(r rune) bool { return strings.ContainsRune(`[]", `, r) })...),
+			locked:  t[3] == "Y",
+			isRole:  t[4] == "Y",
+			require: require(t[5], t[6], t[7], t[8]),
+			limits:  s.limits(t[9:14]),
+			expiry:  expiry(t[14]),
+			soon:    t[15],
+			kept:    t[16] == "1",
+		}
+		if !s.mariadb {
+			rows[i].rules = rules(t[17:])
+		}
+	}
+	return rows, nil
+}
+
+// require gives the clause that demands what mysql.user does.
+func require(kind, cipher, issuer, subject string) string {
+	switch kind {
+	case "":
+		return "REQUIRE NONE"
+	case "ANY":
+		return "REQUIRE SSL"
+	case "X509":
+		return "REQUIRE X509"
+	}
+	var parts []string
+	for _, p := range []struct{ word, value string }{{"SUBJECT", subject}, {"ISSUER", issuer}, {"CIPHER", cipher}} {
+		if p.value != "" {
+			parts = append(parts, p.word+" "+quoteText(p.value))
+		}
+	}
+	return "REQUIRE " + strings.Join(parts, " AND ")
+}
+
+func (s *session) limits(n []string) string {
+	clause := fmt.Sprintf("WITH MAX_QUERIES_PER_HOUR %s MAX_UPDATES_PER_HOUR %s MAX_CONNECTIONS_PER_HOUR %s MAX_USER_CONNECTIONS %s", n[0], n[1], n[2], n[3])
+	if s.mariadb {
+		clause += " MAX_STATEMENT_TIME " + n[4]
+	}
+	return clause
+}
+
+func expiry(days string) string {
+	switch n, err := strconv.Atoi(days); {
+	case err != nil || n < 0:
+		return "PASSWORD EXPIRE DEFAULT"
+	case n == 0:
+		return "PASSWORD EXPIRE NEVER"
+	}
+	return "PASSWORD EXPIRE INTERVAL " + days + " DAY"
+}
+
+// rules gives the clauses of MySQL's rules of passwords.
+func rules(t []string) map[string]string {
+	orElse := func(s, other string) string {
+		if s == "" {
+			return other
+		}
+		return s
+	}
+	current := map[string]string{"": "PASSWORD REQUIRE CURRENT DEFAULT", "Y": "PASSWORD REQUIRE CURRENT", "N": "PASSWORD REQUIRE CURRENT OPTIONAL"}
+	reuse := "DEFAULT"
+	if t[1] != "" {
+		reuse = t[1] + " DAY"
+	}
+	days := orElse(t[4], "0")
+	if days == "-1" {
+		days = "UNBOUNDED"
+	}
+	return map[string]string{
+		"history":  "PASSWORD HISTORY " + orElse(t[0], "DEFAULT"),
+		"reuse":    "PASSWORD REUSE INTERVAL " + reuse,
+		"current":  current[t[2]],
+		"attempts": "FAILED_LOGIN_ATTEMPTS " + orElse(t[3], "0") + " PASSWORD_LOCK_TIME " + days,
+	}
+}
+
+// passwordAccounts gives the accounts of a name whose password a superuser is to
+// change, and says what stands in the way if there are none.
+func (s *session) passwordAccounts(ctx context.Context, user string) ([]row, error) {
+	all, err := s.accounts(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	var targets, locked, others []row
+	for _, r := range all {
+		switch {
+		case r.isRole:
+		case r.plugin() == "":
+			others = append(others, r)
+		case r.locked:
+			locked = append(locked, r)
+		default:
+			targets = append(targets, r)
+		}
+	}
+	switch {
+	case targets != nil:
+		return targets, nil
+	case locked != nil:
+		return nil, s.fail(rotator.Privilege, "account %s is locked, and its password is left alone: ALTER USER %s ACCOUNT UNLOCK", names(locked), names(locked))
+	case others != nil:
+		return nil, s.fail(rotator.Misconfigured, "account %s logs in by %s, and this function changes and proves passwords of %s: give it one of these, or stop rotating this secret", names(others), strings.Join(others[0].plugins, " or "), strings.Join(passwordPlugins, ", "))
+	}
+	return nil, s.fail(rotator.NotFound, "there is no account of user %q on this server; create it, or correct the user name in the secret", user)
+}

@@ -1,0 +1,416 @@
+package mysql
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// EnsureClone implements strategies.CloningEngine.
+//
+// The original is the model, the clone its image: for each account of the original
+// ('app'@'10.0.%', 'app'@'%') that can log in with a password, there is one of the
+// clone on the same host, of the same plugin, with the same
+//
+//   - privileges: global, dynamic, on databases, tables, columns and routines, with
+//     their GRANT OPTION, and with the exceptions of partial_revokes;
+//   - roles, with their ADMIN OPTION, and default roles; PROXY;
+//   - REQUIRE, limits of resources, and rules of passwords (expiry, and on MySQL
+//     history, reuse, current, failed logins). ACCOUNT LOCK is not copied, nor that a
+//     password has expired.
+//
+// What of all this is to be done, SHOW GRANTS says at each turn, and no more is done.
+// On the clone's turn nobody uses it: it is given what it lacks and loses what the
+// original lost, and only then gets its password. On the original's turn clients are
+// on the clone: it is given what it lacks and loses nothing, and of the original
+// nothing is changed but the password.
+//
+// These servers commit every statement by itself. A rotation that is cut off
+// leaves the account in use with all that it had, and the other one without the
+// pending password; the next run does the rest.
+//
+// Accounts of the clone for hosts on which the original has none (AWS's templates
+// make 'app_clone'@'%' whatever the original's host is) get the new password and are
+// otherwise left alone; the preflight names them.
+//
+// # Rights that the superuser needs
+//
+// On MySQL CREATE USER, SELECT on mysql.*, and all that the original may do WITH
+// GRANT OPTION (roles WITH ADMIN OPTION, or ROLE_ADMIN); on MariaDB UPDATE on
+// mysql.* as well.
+func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	if err := checkNew(p, pair.Original, pair.Clone); err != nil {
+		return err
+	}
+	c, err := e.beginClone(ctx, as, pair)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	interim := shuffled(p)
+	for i := range c.originals {
+		if err := c.align(ctx, c.originals[i], interim); err != nil {
+			return err
+		}
+	}
+	targets, err := c.passwordAccounts(ctx, pair.Next)
+	if err != nil {
+		return err
+	}
+	return c.changeOthers(ctx, targets, p)
+}
+
+// RehearseClone implements strategies.CloningEngine, as Rehearse does it. Grants are
+// rehearsed on an account that does not exist, and that the server does not create.
+func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+	for _, name := range []string{pair.Original, pair.Clone} {
+		if err := checkName("user name", name); err != nil {
+			return nil, err
+		}
+	}
+	c, err := e.beginClone(ctx, as, pair)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	return c.rehearse(ctx, sample)
+}
+
+// cloning is the alignment of a clone with its original.
+type cloning struct {
+	*session
+	pair      strategies.Pair
+	originals []row // the accounts of the original that count
+	clones    []row // all accounts of the clone
+}
+
+func (e Engine) beginClone(ctx context.Context, as strategies.Login, pair strategies.Pair) (*cloning, error) {
+	if pair.Original == pair.Clone || pair.Next != pair.Original && pair.Next != pair.Clone {
+		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Next, rotator.Misconfigured)
+	}
+	s, err := e.begin(ctx, as, pair.Original, pair.Clone)
+	if err != nil {
+		return nil, err
+	}
+	c := &cloning{session: s, pair: pair}
+	if err := c.look(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *cloning) look(ctx context.Context) (err error) {
+	if c.sandbox {
+		return c.fail(rotator.Privilege, "the superuser's own password has expired: rotate its secret first")
+	}
+	if c.originals, err = c.passwordAccounts(ctx, c.pair.Original); err != nil {
+		return err
+	}
+	if c.clones, err = c.accounts(ctx, c.pair.Clone); err != nil {
+		return err
+	}
+	for _, r := range c.clones {
+		if r.isRole {
+			return c.fail(rotator.Conflict, "%q is a role on this server, and a clone is to be an account", c.pair.Clone)
+		}
+	}
+	if c.clones == nil && c.pair.Next == c.pair.Original {
+		return c.fail(rotator.NotFound, "there is no account of user %q on this server, though it is the user of AWSCURRENT", c.pair.Clone)
+	}
+	return nil
+}
+
+// clone finds the clone's account on a host.
+func (c *cloning) clone(host string) (row, bool) {
+	for _, r := range c.clones {
+		if r.host == host {
+			return r, true
+		}
+	}
+	return row{account: account{user: c.pair.Clone, host: host}}, false
+}
+
+// inUse says whether clients may be on the clone.
+func (c *cloning) inUse() bool { return c.pair.Next == c.pair.Original }
+
+// align makes one account of the clone what one of the original is.
+func (c *cloning) align(ctx context.Context, original row, interim secret.Password) error {
+	clone, ok := c.clone(original.host)
+	if !ok {
+		if err := c.create(ctx, original, clone.account, interim); err != nil {
+			return err
+		}
+		rows, err := c.accounts(ctx, c.pair.Clone)
+		if err != nil {
+			return err
+		}
+		c.clones = rows
+		clone, _ = c.clone(original.host)
+	}
+	want, wantRole, err := c.grants(ctx, original.account)
+	if err != nil {
+		return err
+	}
+	have, haveRole, err := c.grants(ctx, clone.account)
+	if err != nil {
+		return err
+	}
+	if !c.inUse() {
+		if have, err = c.take(ctx, clone.account, have, want); err != nil {
+			return err
+		}
+	}
+	missing := want.missing(have)
+	give := append(missing.grants(clone.account), have.of(restriction).without(want).lift(clone.account)...)
+	for _, sql := range give {
+		st := step{doing: fmt.Sprintf("giving %s %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql), granting: true}
+		if err := c.exec(ctx, st, sql.text); err != nil {
+			return err
+		}
+	}
+	if c.inUse() {
+		return nil
+	}
+	for _, sql := range want.of(restriction).without(have).restrict(clone.account) {
+		st := step{doing: fmt.Sprintf("giving %s the exception %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql), granting: true}
+		if err := c.exec(ctx, st, sql.text); err != nil {
+			return err
+		}
+	}
+	if wantRole != haveRole {
+		if err := c.setDefaultRole(ctx, clone.account, wantRole); err != nil {
+			return err
+		}
+	}
+	return c.copyAttributes(ctx, original, clone)
+}
+
+// create makes an account of the clone. Its password is one that nobody knows, until
+// everything else is as it should be: at no moment is there an account without one,
+// or one that lets the pending password in and may not do all that it should.
+func (c *cloning) create(ctx context.Context, original row, clone account, p secret.Password) error {
+	st := step{doing: "creating " + clone.String(), remedy: c.createUserRemedy(), private: true, policy: true, limit: c.limit}
+	if !c.mariadb {
+		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s", clone, quoteText(original.plugin()), quotePassword(p)))
+	}
+	hash := nativeHash(p)
+	if original.plugin() == "ed25519" {
+		hash = ed25519Hash(p)
+	}
+	via := fmt.Sprintf("CREATE USER %s IDENTIFIED VIA %s USING ", clone, original.plugin())
+	err := c.attempt(ctx, via+quoteText(hash))
+	if c.strict(err) {
+		err = c.attempt(ctx, via+"PASSWORD("+quotePassword(p)+")")
+	}
+	if err != nil {
+		return explain(ctx, c.as, st, err)
+	}
+	return nil
+}
+
+// shuffled is a password of the same characters in an order that nobody knows, so that
+// the server's policy takes it where it takes p.
+func shuffled(p secret.Password) secret.Password {
+	text := []rune(p.Reveal())
+	for i := len(text) - 1; i > 0; i-- {
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(i+1)))
+		if err != nil {
+			panic(err) // crypto/rand never fails
+		}
+		j := n.Int64()
+		text[i], text[j] = text[j], text[i]
+	}
+	return secret.NewPassword(string(text))
+}
+
+// grants reads what an account may do, and its default roles, ready for a statement.
+func (c *cloning) grants(ctx context.Context, of account) (rights, string, error) {
+	st := step{doing: "looking up the rights of " + of.String(), private: true,
+		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", c.me)}
+	table, err := c.query(ctx, st, "SHOW GRANTS FOR "+of.String())
+	if err != nil {
+		return nil, "", err
+	}
+	lines := make([]string, len(table))
+	for i, row := range table {
+		lines[i] = row[0]
+	}
+	found, defaultRole, err := parseGrants(lines, of)
+	if err != nil {
+		return nil, "", c.fail(rotator.Internal, "%v", err)
+	}
+	if c.mariadb {
+		return found, defaultRole, nil
+	}
+	st.doing = "looking up the default roles of " + of.String()
+	table, err = c.query(ctx, st, fmt.Sprintf("SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE USER = %s AND HOST = %s ORDER BY 1, 2", quoteText(of.user), quoteText(of.host)))
+	if err != nil {
+		return nil, "", err
+	}
+	var roles []string
+	for _, row := range table {
+		roles = append(roles, account{user: row[0], host: row[1]}.String())
+	}
+	if roles != nil {
+		defaultRole = strings.Join(roles, ", ")
+	}
+	return found, defaultRole, nil
+}
+
+// take takes from the clone what the original has not. Where the clone has ALL
+// PRIVILEGES on something and the original only some, all are taken, and those some
+// are given again with the rest.
+func (c *cloning) take(ctx context.Context, clone account, have, want rights) (rights, error) {
+	extra := have.without(want)
+	for x := range extra {
+		if x.kind == restriction || x.kind == privilege && x.name != grantOption && x.column == "" && want.has(everything, x.object) {
+			delete(extra, x) // a restriction is lifted; a part of ALL is not taken from ALL
+		}
+	}
+	for _, sql := range extra.revokes(clone) {
+		st := step{doing: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone, c.pair.Original), remedy: c.grantRemedy(sql), granting: true}
+		if err := c.exec(ctx, st, sql.text); err != nil {
+			return nil, err
+		}
+	}
+	left := have.without(extra)
+	for x := range extra {
+		if x.kind == privilege && x.name == everything {
+			// Gone with it: whatever else was there on the same object.
+			for y := range left {
+				if y.kind == privilege && y.object == x.object && y.name != grantOption && y.column == "" {
+					delete(left, y)
+				}
+			}
+		}
+	}
+	return left, nil
+}
+
+func (c *cloning) setDefaultRole(ctx context.Context, clone account, role string) error {
+	st := step{doing: fmt.Sprintf("giving %s the default role %s", clone, role), remedy: c.createUserRemedy(), granting: true}
+	word := " TO "
+	if c.mariadb {
+		word, st.remedy = " FOR ", c.setPasswordRemedy()
+	}
+	return c.exec(ctx, st, "SET DEFAULT ROLE "+role+word+clone.String())
+}
+
+// copyAttributes emits what differs and no more: older servers do not know all of it.
+func (c *cloning) copyAttributes(ctx context.Context, original, clone row) error {
+	var clauses []string
+	for _, a := range [][2]string{{original.require, clone.require}, {original.limits, clone.limits}, {original.expiry, clone.expiry}} {
+		if a[0] != a[1] {
+			clauses = append(clauses, a[0])
+		}
+	}
+	for _, rule := range []string{"history", "reuse", "current", "attempts"} {
+		if original.rules[rule] != clone.rules[rule] {
+			clauses = append(clauses, original.rules[rule])
+		}
+	}
+	if clauses == nil {
+		return nil
+	}
+	text := strings.Join(clauses, " ")
+	st := step{doing: fmt.Sprintf("giving %s the attributes of %s (%s)", clone, original, text), remedy: c.createUserRemedy()}
+	return c.exec(ctx, st, "ALTER USER "+clone.String()+" "+text)
+}
+
+func (s *session) grantRemedy(sql statement) string {
+	what, _, _ := strings.Cut(sql.what, " WITH ")
+	if strings.HasPrefix(what, "the role ") {
+		return fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION: a superuser can pass on only what it may", strings.TrimPrefix(what, "the role "), s.me)
+	}
+	return fmt.Sprintf("GRANT %s TO %s WITH GRANT OPTION: a superuser can pass on only what it has itself", what, s.me)
+}
+
+// rehearse goes through what EnsureClone would do, without doing it.
+func (c *cloning) rehearse(ctx context.Context, sample secret.Password) ([]string, error) {
+	caveats, err := c.policyCaveats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var existing []row
+	for _, original := range c.originals {
+		clone, ok := c.clone(original.host)
+		want, _, err := c.grants(ctx, original.account)
+		if err != nil {
+			return nil, err
+		}
+		have, extra := rights{}, rights{}
+		if ok {
+			existing = append(existing, clone)
+			if have, _, err = c.grants(ctx, clone.account); err != nil {
+				return nil, err
+			}
+			extra = have.without(want)
+			if len(extra.revokes(clone.account)) > 0 && !want.has(everything, "*.*") {
+				caveats = append(caveats, fmt.Sprintf("%s has rights that %s has not, and loses them on its next turn: %s. What the application needs of these, grant to %s", clone, original, extra, original))
+			}
+		}
+		try := want.missing(have)
+		if !c.inUse() {
+			maps.Copy(try, extra) // who may take a right away may also give it
+		}
+		if err := c.rehearseGrants(ctx, original.account, try); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range c.clones {
+		if !slices.ContainsFunc(c.originals, func(o row) bool { return o.host == r.host }) {
+			caveats = append(caveats, fmt.Sprintf("%s has no counterpart of user %q on its host: it gets the new passwords and keeps the rights it has. DROP USER %s, if AWS's template left it", r, c.pair.Original, r))
+		}
+	}
+	if err := c.rehearseAccounts(ctx, existing, sample); err != nil {
+		return nil, err
+	}
+	all, err := c.accounts(ctx, c.pair.Next)
+	if err != nil {
+		return nil, err
+	}
+	return append(caveats, c.rowCaveats(all)...), nil
+}
+
+// rehearseAccounts tries whether the accounts of whose turn it is can be changed, and
+// where some are missing, whether accounts can be created.
+func (c *cloning) rehearseAccounts(ctx context.Context, existing []row, sample secret.Password) error {
+	if c.pair.Next == c.pair.Original {
+		return c.rehearseOthers(ctx, c.originals, sample)
+	}
+	if len(c.clones) > 0 {
+		targets, err := c.passwordAccounts(ctx, c.pair.Clone)
+		if err != nil {
+			return err
+		}
+		if err := c.rehearseOthers(ctx, targets, sample); err != nil {
+			return err
+		}
+	} else if err := c.rehearseOthers(ctx, c.originals[:1], sample); err != nil { // the same rights, on the one that is there
+		return err
+	}
+	if len(existing) == len(c.originals) || !c.mariadb {
+		return nil // on MySQL, CREATE USER is the right that has just been tried
+	}
+	// An account that is there already cannot be created, and the server looks at the
+	// right first. (For ALTER USER it would make do with UPDATE on mysql.*, and IF NOT
+	// EXISTS would leave a line in the binary log.)
+	st := step{doing: fmt.Sprintf("rehearsing to create %q", c.pair.Clone), remedy: c.createUserRemedy(), private: true, limit: c.limit}
+	err := c.attempt(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD "+quoteText(nativeHash(sample)))
+	switch {
+	case number(err) == 1396:
+		return nil
+	case err == nil:
+		return c.fail(rotator.Conflict, "account %s was dropped in the meantime, and a rehearsal has made it again, without rights and with a password that nobody knows: another session manages the same accounts", c.originals[0])
+	}
+	return explain(ctx, c.as, st, err)
+}

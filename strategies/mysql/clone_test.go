@@ -1,0 +1,345 @@
+package mysql
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+func pairOf(user string) strategies.Pair {
+	return strategies.Pair{Original: user, Clone: user + "_clone", Next: user + "_clone"}
+}
+
+func back(p strategies.Pair) strategies.Pair {
+	p.Next = p.Original
+	return p
+}
+
+func at(user string) account { return account{user: user, host: "%"} }
+
+// ensure runs EnsureClone and says how the next user logs in.
+func (s server) ensure(t *testing.T, pair strategies.Pair) strategies.Login {
+	t.Helper()
+	p := password()
+	ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
+	return withPassword(s.login(pair.Next, ""), p)
+}
+
+// alike fails the test unless the clone may do just what the original may.
+func (s server) alike(t *testing.T, original, clone account) {
+	t.Helper()
+	if want, got := s.grantsOf(t, original), s.grantsOf(t, clone); want != got {
+		t.Errorf("%s:\n%s\n%s:\n%s", original, want, clone, got)
+	}
+}
+
+// role makes a role that the superuser may pass on: in MariaDB, to have all privileges
+// is not enough for that.
+func (s server) role(t *testing.T) string {
+	t.Helper()
+	role := "r_" + name()
+	s.run(t, "CREATE ROLE "+role)
+	if s.MariaDB {
+		s.run(t, "GRANT "+role+" TO "+s.Superuser+"@'%' WITH ADMIN OPTION")
+	}
+	return role
+}
+
+// ed25519 is for servers of this package's own.
+const ed25519 = "INSTALL PLUGIN IF NOT EXISTS ed25519 SONAME 'auth_ed25519'"
+
+// everything gives an account one of each kind of right that the server has.
+func (s server) everything(t *testing.T, user string) (db string) {
+	db = s.NewDatabase(t)
+	role, other := s.role(t), s.role(t)
+	u := quoteIdent(user) + "@'%'"
+	s.run(t,
+		"CREATE TABLE "+db+".t (a int, `b``c` int)", "CREATE TABLE "+db+".x_y (a int)", "CREATE PROCEDURE "+db+".p() SELECT 1",
+		"CREATE FUNCTION "+db+".f() RETURNS int DETERMINISTIC RETURN 1",
+		"GRANT PROCESS ON *.* TO "+u,
+		"GRANT SELECT, INSERT ON `"+strings.ReplaceAll(db, "_", `\_`)+"`.* TO "+u+" WITH GRANT OPTION",
+		"GRANT SELECT (a, `b``c`), UPDATE (a), DELETE ON "+db+".t TO "+u,
+		"GRANT EXECUTE ON PROCEDURE "+db+".p TO "+u, "GRANT EXECUTE, ALTER ROUTINE ON FUNCTION "+db+".f TO "+u,
+		"GRANT "+role+" TO "+u, "GRANT "+other+" TO "+u+" WITH ADMIN OPTION")
+	if s.MariaDB {
+		s.run(t, "GRANT BINLOG ADMIN ON *.* TO "+u, "SET DEFAULT ROLE "+role+" FOR "+u,
+			"ALTER USER "+u+" REQUIRE CIPHER 'none' WITH MAX_QUERIES_PER_HOUR 5000 MAX_STATEMENT_TIME 30.5 PASSWORD EXPIRE INTERVAL 90 DAY")
+	} else {
+		s.run(t, "GRANT BINLOG_ADMIN, CONNECTION_ADMIN ON *.* TO "+u, "GRANT CLONE_ADMIN ON *.* TO "+u+" WITH GRANT OPTION", "SET DEFAULT ROLE "+role+", "+other+" TO "+u,
+			"ALTER USER "+u+" REQUIRE SUBJECT '/CN=it''s' AND ISSUER '/O=x' WITH MAX_QUERIES_PER_HOUR 5000 PASSWORD EXPIRE INTERVAL 90 DAY PASSWORD HISTORY 3 PASSWORD REUSE INTERVAL 2 DAY PASSWORD REQUIRE CURRENT FAILED_LOGIN_ATTEMPTS 7 PASSWORD_LOCK_TIME UNBOUNDED")
+	}
+	return db
+}
+
+// attributes are what SHOW CREATE USER says, but for the name and the password.
+func (s server) attributes(t *testing.T, user string) string {
+	line := s.ask(t, "SHOW CREATE USER "+quoteIdent(user)+"@'%'")
+	_, rest, found := strings.Cut(line, " REQUIRE ")
+	if !found {
+		t.Fatalf("no REQUIRE in the account of %q", user)
+	}
+	return rest
+}
+
+// TestCloneHasEverything: every kind of right and attribute is carried over, and what
+// the original lost the clone loses.
+func TestCloneHasEverything(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		db := s.everything(t, app.User)
+		pair := pairOf(app.User)
+		s.ensure(t, pair)
+		o, c := at(pair.Original), at(pair.Clone)
+		s.alike(t, o, c)
+		if want, got := s.attributes(t, pair.Original), s.attributes(t, pair.Clone); want != got {
+			t.Errorf("original: %s\nclone:    %s", want, got)
+		}
+
+		// On the original's turn, the clone gains and does not lose.
+		s.run(t, "GRANT CREATE ON "+db+".* TO "+o.String(), "REVOKE PROCESS ON *.* FROM "+o.String())
+		original := s.grantsOf(t, o)
+		ok(t, engine().EnsureClone(t.Context(), s.superuser(), back(pair), password()))
+		if s.grantsOf(t, o) != original {
+			t.Error("the original's rights changed on its turn")
+		}
+		if got := s.grantsOf(t, c); !strings.Contains(got, "name:PROCESS") || !strings.Contains(got, "name:CREATE ") {
+			t.Errorf("the clone in use has:\n%s", got)
+		}
+
+		// On the clone's turn it loses as well.
+		u := o.String()
+		s.run(t, "REVOKE GRANT OPTION ON `"+strings.ReplaceAll(db, "_", `\_`)+"`.* FROM "+u, "REVOKE SELECT (a) ON "+db+".t FROM "+u,
+			"REVOKE ALTER ROUTINE ON FUNCTION "+db+".f FROM "+u, "REVOKE EXECUTE ON PROCEDURE "+db+".p FROM "+u)
+		if s.MariaDB {
+			s.run(t, "SET DEFAULT ROLE NONE FOR "+u, "ALTER USER "+u+" REQUIRE NONE WITH MAX_STATEMENT_TIME 0 PASSWORD EXPIRE NEVER", "REVOKE BINLOG ADMIN ON *.* FROM "+u)
+		} else {
+			s.run(t, "SET DEFAULT ROLE NONE TO "+u, "ALTER USER "+u+" REQUIRE SSL PASSWORD HISTORY DEFAULT FAILED_LOGIN_ATTEMPTS 0 PASSWORD_LOCK_TIME 0", "REVOKE CLONE_ADMIN ON *.* FROM "+u)
+		}
+		s.ensure(t, pair)
+		s.alike(t, o, c)
+		for _, r := range strings.Split(s.ask(t, "SHOW GRANTS FOR "+u), "\n") {
+			if p := (&parser{tokens: tokens(r)}); p.word("GRANT") && p.peek().kind == '`' {
+				role, err := p.account()
+				ok(t, err)
+				s.run(t, "REVOKE "+role.String()+" FROM "+u)
+			}
+		}
+		s.run(t, "REVOKE ALL PRIVILEGES, GRANT OPTION FROM "+u)
+		s.ensure(t, pair)
+		s.alike(t, o, c)
+	})
+}
+
+// TestAllPrivileges: ALL on an object holds the single ones, and both directions of
+// that are told apart.
+func TestAllPrivileges(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app := s.user(t, "ALL ON "+db+".*")
+		pair := pairOf(app.User)
+		s.ensure(t, pair)
+		s.alike(t, at(pair.Original), at(pair.Clone))
+		s.run(t, "REVOKE ALL ON "+db+".* FROM "+at(app.User).String(), "GRANT SELECT, INSERT ON "+db+".* TO "+at(app.User).String())
+		s.ensure(t, pair)
+		s.alike(t, at(pair.Original), at(pair.Clone))
+		s.run(t, "GRANT ALL ON "+db+".* TO "+at(app.User).String()+" WITH GRANT OPTION")
+		s.ensure(t, pair)
+		s.alike(t, at(pair.Original), at(pair.Clone))
+	})
+}
+
+// TestPartialRevokes: MySQL's exceptions from global privileges.
+func TestPartialRevokes(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "mysql-9.7", map[string]string{"partial-revokes": "ON"})
+	db := s.NewDatabase(t)
+	app := s.user(t, "SELECT, INSERT ON *.*")
+	s.run(t, "REVOKE INSERT ON mysql.* FROM "+at(app.User).String(), "REVOKE SELECT ON "+db+".* FROM "+at(app.User).String())
+	pair := pairOf(app.User)
+	clone := s.ensure(t, pair)
+	s.alike(t, at(pair.Original), at(pair.Clone))
+	if err := s.as(t.Context(), clone, "INSERT INTO mysql.time_zone (Time_zone_id) VALUES (1)"); err == nil {
+		t.Error("the clone may do what its original may not")
+	}
+	s.run(t, "GRANT SELECT ON "+db+".* TO "+at(app.User).String())
+	s.ensure(t, pair)
+	s.alike(t, at(pair.Original), at(pair.Clone))
+}
+
+// TestIssue44: the clone's grants were copied as the superuser, who may lack them, and
+// "Access denied" was all that people learned.
+func TestIssue44(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app := s.user(t, "SELECT ON "+db+".*")
+		admin := s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*")
+		pair := pairOf(app.User)
+		remedy := "GRANT SELECT ON `" + db + "`.* TO `" + admin.User + "`@`%` WITH GRANT OPTION"
+		_, err := engine().RehearseClone(t.Context(), admin, pair, password())
+		wants(t, err, rotator.Privilege, remedy)
+		if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(pair.Clone)+" OR User LIKE 'qt-%'"); n != "0" {
+			t.Errorf("the rehearsal made %s accounts", n)
+		}
+		wants(t, engine().EnsureClone(t.Context(), admin, pair, password()), rotator.Privilege, remedy)
+		s.run(t, "GRANT SELECT ON "+db+".* TO "+admin.User+"@'%' WITH GRANT OPTION")
+		_, err = engine().RehearseClone(t.Context(), admin, pair, password())
+		ok(t, err)
+		ok(t, engine().EnsureClone(t.Context(), admin, pair, password()))
+		s.alike(t, at(pair.Original), at(pair.Clone))
+	})
+}
+
+// TestIssue90 and PR 102: WITH GRANT OPTION was cut off with the account's name.
+func TestIssue90(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app, third := s.user(t), s.user(t)
+		s.run(t, "GRANT SELECT ON "+db+".* TO "+app.User+"@'%' WITH GRANT OPTION")
+		clone := s.ensure(t, pairOf(app.User))
+		ok(t, s.as(t.Context(), clone, "GRANT SELECT ON "+db+".* TO "+third.User+"@'%'"))
+	})
+}
+
+// TestIssue101: an account at any other host than '%' was error 1141.
+func TestIssue101(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db, user := s.NewDatabase(t), name()
+		p := password()
+		s.run(t,
+			fmt.Sprintf("CREATE USER %s@'127.0.0.%%' IDENTIFIED BY '%s'", user, p.Reveal()), fmt.Sprintf("GRANT SELECT ON %s.* TO %s@'127.0.0.%%'", db, user),
+			fmt.Sprintf("CREATE USER %s@'10.1.%%' IDENTIFIED BY '%s'", user, p.Reveal()), fmt.Sprintf("GRANT INSERT ON %s.* TO %s@'10.1.%%'", db, user))
+		app := withPassword(s.login(user, ""), p)
+		ok(t, engine().Ping(t.Context(), app))
+		pair := pairOf(user)
+		clone := s.ensure(t, pair)
+		ok(t, engine().Ping(t.Context(), clone))
+		for _, host := range []string{"127.0.0.%", "10.1.%"} {
+			s.alike(t, account{user: user, host: host}, account{user: pair.Clone, host: host})
+		}
+		// A superuser changes all accounts of the name, or clients elsewhere are locked out.
+		hash := "SELECT COUNT(DISTINCT authentication_string) FROM mysql.user WHERE User = " + quoteText(user) + " AND authentication_string IN (%s)"
+		before := s.ask(t, "SELECT CONCAT(QUOTE(HEX(authentication_string))) FROM mysql.user WHERE User = "+quoteText(user))
+		q := password()
+		ok(t, engine().SetPassword(t.Context(), s.superuser(), user, q))
+		ok(t, engine().Ping(t.Context(), withPassword(app, q)))
+		for _, old := range strings.Split(before, "\n") {
+			if s.ask(t, fmt.Sprintf(strings.Replace(hash, "authentication_string IN", "HEX(authentication_string) IN", 1), old)) != "0" {
+				t.Error("an account of the name has kept its password")
+			}
+		}
+		caveats, err := engine().Rehearse(t.Context(), s.superuser(), user, password())
+		ok(t, err)
+		if all := strings.Join(caveats, "; "); !strings.Contains(all, "2 accounts") || !strings.Contains(all, "`10.1.%`") {
+			t.Errorf("caveats: %s", all)
+		}
+	})
+}
+
+// TestIssue110: names were held to 16 bytes, the limit of MySQL 5.6.
+func TestIssue110(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		user := (name() + strings.Repeat("x", 32))[:32-len("_clone")]
+		p := password()
+		s.run(t, fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED BY '%s'", user, p.Reveal()))
+		pair := pairOf(user)
+		ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
+		long := strings.Repeat("x", 123)
+		if s.MariaDB && s.Name != "mariadb-10.5" {
+			s.run(t, fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED BY '%s'", long, p.Reveal()))
+			wants(t, engine().EnsureClone(t.Context(), s.superuser(), pairOf(long), password()), rotator.Misconfigured, "128")
+			s.run(t, "DROP USER "+long+"@'%'")
+		}
+	})
+}
+
+// TestRolesAndDefaults: SET DEFAULT ROLE, a line of MariaDB's SHOW GRANTS, was a syntax
+// error in AWS's template, and its text had the new password in it.
+func TestCloneWithDefaultRole(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db, role := s.NewDatabase(t), s.role(t)
+		app := s.user(t)
+		word := " TO "
+		if s.MariaDB {
+			word = " FOR "
+		}
+		s.run(t, "GRANT SELECT ON "+db+".* TO "+role, "CREATE TABLE "+db+".t (n int)", "GRANT "+role+" TO "+app.User+"@'%'", "SET DEFAULT ROLE "+role+word+app.User+"@'%'")
+		clone := s.ensure(t, pairOf(app.User))
+		ok(t, s.as(t.Context(), clone, "SELECT * FROM "+db+".t"))
+	})
+}
+
+// TestStrangersAmongClones: accounts of the clone's name where the original has none.
+func TestStrangersAmongClones(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		user := name()
+		p, q := password(), password()
+		s.run(t, fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%s'", user, p.Reveal()), fmt.Sprintf("CREATE USER %s_clone@'%%' IDENTIFIED BY '%s'", user, q.Reveal()))
+		pair := pairOf(user)
+		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), pair, password())
+		ok(t, err)
+		if !strings.Contains(strings.Join(caveats, ";"), "DROP USER `"+pair.Clone+"`@`%`") {
+			t.Errorf("caveats: %q", caveats)
+		}
+		clone := s.ensure(t, pair)
+		ok(t, engine().Ping(t.Context(), clone))
+		wants(t, engine().Ping(t.Context(), withPassword(clone, q)), rotator.LoginRejected)
+	})
+}
+
+// TestCloneCaveats: what the clone has and the original has not is told before it goes.
+func TestCloneCaveats(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app := s.user(t, "SELECT ON "+db+".*")
+		pair := pairOf(app.User)
+		s.ensure(t, pair)
+		s.run(t, "GRANT DELETE ON "+db+".* TO "+at(pair.Clone).String())
+		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), back(pair), password())
+		ok(t, err)
+		if all := strings.Join(caveats, ";"); !strings.Contains(all, "DELETE ON `"+db+"`.*") {
+			t.Errorf("caveats: %q", caveats)
+		}
+	})
+}
+
+// TestCloneKeepsPlugin: the clone is of its original's plugin, and a clone that has
+// another keeps it.
+func TestCloneKeepsPlugin(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		user := name()
+		plugin, by := "sha256_password", "WITH sha256_password BY '%s'"
+		if s.MariaDB {
+			s.run(t, ed25519)
+			plugin, by = "ed25519", "VIA ed25519 USING PASSWORD('%s')"
+		}
+		s.run(t, "CREATE USER "+user+"@'%' IDENTIFIED "+fmt.Sprintf(by, password().Reveal()))
+		pair := pairOf(user)
+		for range 2 {
+			ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
+			ok(t, engine().Ping(t.Context(), s.ensure(t, back(pair))))
+		}
+		if got := s.ask(t, "SELECT plugin FROM mysql.user WHERE User IN ("+quoteText(user)+", "+quoteText(pair.Clone)+")"); got != plugin+"\n"+plugin {
+			t.Errorf("plugins: %s", got)
+		}
+	})
+}
+
+// TestHashesStay: no error holds a hash, whatever stops EnsureClone.
+func TestHashesStay(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t, "SELECT ON mysql.*")
+		var hashes secret.Scrubber
+		hashes.Add(secret.NewPassword(s.ask(t, "SELECT authentication_string FROM mysql.user WHERE User = "+quoteText(app.User))))
+		for _, grants := range [][]string{{"CREATE USER ON *.*"}, {"CREATE USER ON *.*", "SELECT ON mysql.*"}, {"CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*"}} {
+			err := engine().EnsureClone(t.Context(), s.user(t, grants...), pairOf(app.User), password())
+			wants(t, err, rotator.Privilege)
+			if hashes.String(err.Error()) != err.Error() {
+				t.Error("the error holds a hash")
+			}
+		}
+	})
+}

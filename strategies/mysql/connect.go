@@ -1,0 +1,313 @@
+package mysql
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/rdsca"
+)
+
+// session is one connection, logged in.
+type session struct {
+	as    strategies.Login
+	conn  driverConn
+	wire  *wire
+	limit time.Duration // of each statement
+
+	mariadb bool
+	me      account // whom the server let in; unknown in the sandbox
+	// sandbox is where a server keeps whoever logs in with an expired password: it
+	// answers nothing but a change of that password.
+	sandbox bool
+}
+
+// driverConn is what the driver's connections can do. database/sql is left out: its
+// pool would log in again by itself.
+type driverConn interface {
+	driver.Conn
+	driver.ExecerContext
+	driver.QueryerContext
+}
+
+// connect makes the one connection of a method call: TCP, TLS, login, each within
+// its own limit.
+func (e Engine) connect(ctx context.Context, as strategies.Login) (*session, error) {
+	if err := checkLogin(as); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", place(as), rotator.OutOfTime, err)
+	}
+	for tries := 3; ; tries-- {
+		tcp, err := e.dial(ctx, as)
+		if err != nil {
+			return nil, explain(ctx, as, step{stage: dialing, limit: orDefault(e.DialTimeout)}, err)
+		}
+		s := &session{as: as, wire: &wire{Conn: tcp}, limit: orDefault(e.StatementTimeout)}
+		err = s.logIn(ctx, e)
+		s.mariadb = strings.Contains(s.wire.version, "MariaDB")
+		if err == nil {
+			return s, nil
+		}
+		tcp.Close()
+		// Version 1.10.1 of the driver drops the last byte of an ed25519 challenge that
+		// is zero, once in 256 logins, and stops before it has answered.
+		if s.mariadb && tries > 1 && errors.Is(err, mysql.ErrMalformPkt) {
+			continue
+		}
+		return nil, explain(ctx, as, step{stage: s.wire.stage(as), limit: orDefault(e.HandshakeTimeout), mariadb: s.mariadb}, err)
+	}
+}
+
+func checkLogin(as strategies.Login) error {
+	if as.Host == "" || as.Port < 1 || as.Port > 65535 {
+		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.Misconfigured, address(as))
+	}
+	if as.Database != "" {
+		if err := checkName("database name", as.Database); err != nil {
+			return err
+		}
+	}
+	switch {
+	case as.Password.Empty():
+		return fmt.Errorf("login: %w: the password of user %q is empty, and a login without one proves nothing", rotator.Misconfigured, as.User)
+	case strings.ContainsRune(as.Password.Reveal(), 0):
+		return fmt.Errorf("login: %w: the password of user %q holds a NUL, at which the server would end it", rotator.Misconfigured, as.User)
+	}
+	return checkName("user name", as.User)
+}
+
+func (e Engine) dial(ctx context.Context, as strategies.Login) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, orDefault(e.DialTimeout))
+	defer cancel()
+	return new(net.Dialer).DialContext(ctx, "tcp", address(as))
+}
+
+// logIn shakes hands and authenticates. The driver shuts the connection when ctx
+// ends, so that no silence or dripping outlasts it.
+func (s *session) logIn(ctx context.Context, e Engine) error {
+	ctx, cancel := context.WithTimeout(ctx, orDefault(e.HandshakeTimeout))
+	defer cancel()
+	config := mysql.NewConfig()
+	config.Logger = new(mysql.NopLogger)
+	config.Net, config.Addr = "tcp", address(s.as)
+	config.User, config.Passwd, config.DBName = s.as.User, s.as.Password.Reveal(), s.as.Database
+	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return s.wire, nil }
+	if !s.as.TLS.Off {
+		config.TLS = e.tls(s.as, &s.wire.secured)
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return err
+	}
+	conn, err := s.connectBy(ctx, connector)
+	if err != nil {
+		// A connection that was shut reads as any other that broke off.
+		return errors.Join(s.wire.odd, context.Cause(ctx), err)
+	}
+	s.conn = conn.(driverConn)
+	return nil
+}
+
+// connectBy guards against a driver that takes the server's word for the length of
+// what it sends: whoever speaks another protocol would end the program.
+func (s *session) connectBy(ctx context.Context, connector driver.Connector) (conn driver.Conn, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			conn, err = nil, errNotMySQL
+		}
+	}()
+	return connector.Connect(ctx)
+}
+
+func (e Engine) tls(as strategies.Login, secured *bool) *tls.Config {
+	config := &tls.Config{RootCAs: e.Roots, ServerName: as.TLS.ServerName, MinVersion: tls.VersionTLS12}
+	if config.RootCAs == nil {
+		config.RootCAs = rdsca.Pool()
+	}
+	if config.ServerName == "" {
+		config.ServerName = as.Host
+	}
+	config.VerifyConnection = func(tls.ConnectionState) error {
+		*secured = true
+		return nil
+	}
+	return config
+}
+
+// errNotMySQL is something else that listens on the port.
+var errNotMySQL = errors.New("the answer is not MySQL's")
+
+// wire is the connection under the driver. It reads the server's greeting for the
+// version, which an account in the sandbox cannot ask for, and announces in the
+// client's first packet what the driver does not.
+// https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html
+type wire struct {
+	net.Conn
+	head    []byte // the greeting, up to its version
+	version string // "9.7.4", "5.5.5-10.11.19-MariaDB"
+	answer  bool   // the client's first packet has been sent
+	secured bool   // TLS holds
+	odd     error  // why this is no server of ours
+}
+
+// Capability flags, in the first four bytes of the client's first packet. That is the
+// plaintext one also with TLS, and the only one whose flags the server reads.
+const (
+	localFiles           = 1 << 7  // the server may ask for a file: never
+	handlesExpiredLogins = 1 << 22 // an expired password gets the sandbox, not a refusal (MySQL)
+)
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if w.version == "" && n > 0 && !w.answer {
+		w.head = append(w.head, p[:n]...)
+		if w.odd = w.greeting(); w.odd != nil {
+			return 0, w.odd
+		}
+	}
+	return n, err
+}
+
+// greeting looks at what has come of the first packet: 3 bytes of length, a number
+// that is 0, and the version of the protocol (10) or 255 for an error. Another
+// protocol's first bytes would read as a length that is waited for.
+func (w *wire) greeting() error {
+	const longest = 4096
+	h := w.head
+	if len(h) >= 4 && (h[3] != 0 || int(h[0])|int(h[1])<<8|int(h[2])<<16 > longest) || len(h) >= 5 && h[4] != 10 && h[4] != 255 {
+		return errNotMySQL
+	}
+	if len(h) < 5 || h[4] == 255 {
+		return nil
+	}
+	if version, _, ok := bytes.Cut(h[5:], []byte{0}); ok {
+		w.version = string(version)
+	}
+	return nil
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	if !w.answer && len(p) >= 8 {
+		w.answer = true
+		p = bytes.Clone(p)
+		flags := binary.LittleEndian.Uint32(p[4:])
+		binary.LittleEndian.PutUint32(p[4:], flags&^localFiles|handlesExpiredLogins)
+	}
+	return w.Conn.Write(p)
+}
+
+// stage tells from the bytes seen how far the login had come.
+func (w *wire) stage(as strategies.Login) stage {
+	switch {
+	case !w.answer:
+		return greeting
+	case !as.TLS.Off && !w.secured:
+		return securing
+	}
+	return loggingIn
+}
+
+// close logs out. A server that does not listen is not waited for.
+func (s *session) close() {
+	s.wire.SetDeadline(time.Now().Add(200 * time.Millisecond))
+	s.conn.Close()
+	s.wire.Close()
+}
+
+// query runs one statement within its limit. Results come as text; NULL is "".
+func (s *session) query(ctx context.Context, st step, sql string) ([][]string, error) {
+	st.limit = s.limit
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	rows, err := s.rows(limited, sql)
+	if err != nil {
+		return nil, explain(ctx, s.as, st, err)
+	}
+	return rows, nil
+}
+
+func (s *session) rows(ctx context.Context, sql string) (all [][]string, err error) {
+	rows, err := s.conn.QueryContext(ctx, sql, nil)
+	if err != nil {
+		return nil, errors.Join(context.Cause(ctx), err)
+	}
+	defer rows.Close()
+	values := make([]driver.Value, len(rows.Columns()))
+	for {
+		switch err := rows.Next(values); {
+		case err == io.EOF:
+			return all, nil
+		case err != nil:
+			return nil, errors.Join(context.Cause(ctx), err)
+		}
+		row := make([]string, len(values))
+		for i, v := range values {
+			row[i] = text(v)
+		}
+		all = append(all, row)
+	}
+}
+
+// text gives a value of the driver's as the server wrote it.
+func text(v driver.Value) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case []byte:
+		return string(v)
+	case string:
+		return v
+	}
+	return fmt.Sprint(v)
+}
+
+// exec runs a statement that has no result.
+func (s *session) exec(ctx context.Context, st step, sql string) error {
+	st.limit = s.limit
+	if err := s.attempt(ctx, sql); err != nil {
+		return explain(ctx, s.as, st, err)
+	}
+	return nil
+}
+
+// attempt runs a statement within its limit and leaves its error as it is, for
+// callers to whom some errors are answers.
+func (s *session) attempt(ctx context.Context, sql string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	if _, err := s.conn.ExecContext(ctx, sql, nil); err != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return nil
+}
+
+// fail is an error that the engine itself found.
+func (s *session) fail(k rotator.Kind, format string, args ...any) error {
+	return fmt.Errorf("%s: %w: %s", place(s.as), k, fmt.Sprintf(format, args...))
+}
+
+// number is the server's number of an error, or 0.
+func number(err error) int {
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		return int(e.Number)
+	}
+	return 0
+}
+
+func address(as strategies.Login) string { return net.JoinHostPort(as.Host, strconv.Itoa(as.Port)) }

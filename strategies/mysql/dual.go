@@ -1,0 +1,93 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+const retain = " RETAIN CURRENT PASSWORD"
+
+// SetPasswordKeepingOld implements strategies.DualPasswordEngine, on MySQL 8.0.14 and
+// later. The user needs APPLICATION_PASSWORD_ADMIN.
+//
+// The server compares REPLACE with the current (primary) password and not with the
+// retained one, and so tells whether as.Password is still the current one. If it is,
+// it is retained. If it is not, it is the retained one already, from an earlier
+// attempt; to retain again would push it out in favour of a password that nobody
+// keeps, so the current one alone is replaced, and the retained one stays.
+// https://dev.mysql.com/doc/refman/9.0/en/password-management.html#dual-passwords
+func (e Engine) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p secret.Password) error {
+	if err := checkNew(p, as.User); err != nil {
+		return err
+	}
+	s, err := e.begin(ctx, as, as.User)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.checkKeeping(); err != nil {
+		return err
+	}
+	if p.Equal(as.Password) {
+		return nil // it lets us in: to set it again would push out the other
+	}
+	st := step{doing: fmt.Sprintf("changing the password of %q, and retaining the current one", as.User), private: true, policy: true, own: true,
+		remedy: s.keepingRemedy(), limit: s.limit}
+	change := "ALTER USER USER() IDENTIFIED BY " + quotePassword(p)
+	err = s.attempt(ctx, change+" REPLACE "+quotePassword(as.Password)+retain)
+	if number(err) == 3891 {
+		pending := as
+		pending.Password = p
+		if e.Ping(ctx, pending) == nil {
+			return nil // an earlier attempt has done it
+		}
+		err = s.attempt(ctx, change)
+	}
+	if err != nil {
+		return explain(ctx, s.as, st, err)
+	}
+	return nil
+}
+
+// RehearseKeepingOld implements strategies.DualPasswordEngine, as Rehearse does it.
+func (e Engine) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+	return e.rehearse(ctx, as, as.User, sample, retain)
+}
+
+// checkKeeping refuses servers that keep one password.
+func (s *session) checkKeeping() error {
+	switch {
+	case s.mariadb:
+		return s.fail(rotator.Misconfigured, "this server is MariaDB, which keeps one password for an account: rotate it without dual passwords, or with alternating users")
+	case before(s.wire.version, 8, 0, 14):
+		return s.fail(rotator.Misconfigured, "MySQL %s keeps one password for an account, as of 8.0.14 it keeps two: upgrade, or rotate without dual passwords", s.wire.version)
+	case s.sandbox:
+		return s.fail(rotator.Privilege, "the password has expired, and an expired password is not worth retaining: rotate once without dual passwords, or ALTER USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.as.User))
+	}
+	return nil
+}
+
+func (s *session) keepingRemedy() string {
+	return fmt.Sprintf("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s: an account needs it to keep a second password", s.me)
+}
+
+// before says whether a server's version is lower.
+func before(version string, want ...int) bool {
+	parts := strings.FieldsFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	for i, w := range want {
+		n := 0
+		if i < len(parts) {
+			n, _ = strconv.Atoi(parts[i]) // too large a number is not lower
+		}
+		if n != w {
+			return n < w
+		}
+	}
+	return false
+}

@@ -1,0 +1,257 @@
+// Package mysql rotates passwords of MySQL 8.0 to 9.x and Aurora MySQL (Engine), and
+// of MariaDB 10.5 to 11.x (MariaDB), on Amazon RDS or elsewhere. Its tests run on
+// MySQL 9.7 and on MariaDB 10.5, 10.11 and 11.8; MySQL 8.0 and 8.4 (which
+// QUARTERTURN_MYSQL_SERVERS can name to them) and all of Amazon's are unverified.
+//
+// TLS is verified or the connection fails; only TLS.Off, which the secret has to
+// ask for, means plaintext, and even then the password itself is never sent in
+// clear: accounts of caching_sha2_password and sha256_password prove it through the
+// server's RSA key, and a server that asks for the clear text is refused. Nothing is
+// read from a file for the server (LOAD DATA LOCAL), and no text carries more than
+// one statement.
+//
+// # Accounts
+//
+// An account of these servers is a user name and a host, and a name may have several
+// ('app'@'10.0.%', 'app'@'localhost'), each with its own password. A secret holds the
+// name alone, and its clients come from wherever they run. So:
+//
+//   - Whoever changes its own password changes the one account that the server let
+//     it in as, CURRENT_USER(); it has no right to the others. A login that turned
+//     into another name (an anonymous account, a proxied one, a server run with
+//     skip-grant-tables) proves nothing, and is an error.
+//   - A superuser changes every account of the name that has a password, to the same
+//     password: to change only the one that the function itself would meet would
+//     lock out the clients on other hosts. Accounts of the name that are locked, or
+//     have no password (auth_socket, unix_socket), are left alone.
+//   - A clone has an account for every host that the original has one for.
+//
+// # What the server logs
+//
+// MySQL masks passwords in its general log, and stores hashes in its binary log.
+// MariaDB does neither for every statement: there the password is hashed here, and
+// SET PASSWORD is given the hash, so that no log can hold it in clear. One case is
+// left: where a password validation plugin is loaded and strict_password_validation
+// is on (its default), MariaDB takes no hashes, and the password has to be sent; its
+// general log, if on, then holds it. (The binary log does not.) Where
+// strict_password_validation is off, the plugin sees no hash, and so is not asked.
+//
+// # Two passwords at a time
+//
+// MySQL 8.0.14 and later keep a second password for an account that may have one
+// (APPLICATION_PASSWORD_ADMIN): strategies.DualPasswords{Engine: mysql.Engine{}}
+// rotates with no moment at which the old or the new one is refused. MariaDB has
+// nothing like it, and strategies.DualPasswords{Engine: mysql.MariaDB{}} does not
+// compile. Whoever goes back to SingleUser: a retained password stays, until
+// ALTER USER ... DISCARD OLD PASSWORD. The preflight says so.
+//
+// # What works of MariaDB's authentication
+//
+// mysql_native_password and ed25519. The driver knows no parsec, gssapi or pam: such
+// accounts cannot log in here, and a superuser is told so before it changes one.
+package mysql
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// Engine is MySQL. The zero value is ready for use. At a server that turns out to be
+// MariaDB it speaks MariaDB's dialect; the two types differ in what secrets they
+// serve, in limits, and in that only this one keeps old passwords.
+type Engine struct {
+	// Roots are the authorities by which server certificates are judged.
+	// nil: those of Amazon RDS.
+	Roots *x509.CertPool
+
+	// DialTimeout bounds finding the host and reaching it, HandshakeTimeout TLS
+	// and then authentication, StatementTimeout every statement. Zero: 5 seconds.
+	// The context bounds them all.
+	DialTimeout      time.Duration
+	HandshakeTimeout time.Duration
+	StatementTimeout time.Duration
+}
+
+// MariaDB is MariaDB: the same engine with other names and limits.
+type MariaDB Engine
+
+var (
+	_ strategies.CloningEngine      = Engine{}
+	_ strategies.DualPasswordEngine = Engine{}
+	_ strategies.CloningEngine      = MariaDB{}
+)
+
+const (
+	defaultTimeout = 5 * time.Second
+	// maxPassword is what caching_sha2_password takes, the least of all plugins.
+	maxPassword = 256
+	// exclude is AWS's for both.
+	exclude = `:/@"'\`
+)
+
+// Traits implements strategies.Engine.
+func (Engine) Traits() strategies.Traits {
+	return strategies.Traits{
+		Name:            "MySQL",
+		Engines:         []string{"mysql", "aurora-mysql"},
+		Port:            3306,
+		CloneSuffix:     "_clone",
+		MaxUserBytes:    32, // the server counts characters; bytes are on the safe side
+		MaxPasswordSize: maxPassword,
+		Exclude:         exclude,
+	}
+}
+
+// Traits implements strategies.Engine.
+func (MariaDB) Traits() strategies.Traits {
+	t := Engine{}.Traits()
+	t.Name, t.Engines = "MariaDB", []string{"mariadb"}
+	t.MaxUserBytes = 128 // until 10.5 it is 80, and the server itself says so
+	return t
+}
+
+// Ping implements strategies.Engine. It logs in, asks the server whom it let in, and
+// logs out.
+func (e Engine) Ping(ctx context.Context, as strategies.Login) error {
+	s, err := e.connect(ctx, as)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	_, err = s.whoami(ctx)
+	return err
+}
+
+// SetPassword implements strategies.Engine. An account changes its own password with
+// no right but to log in, also when the password has expired. A superuser needs, on
+// MySQL, CREATE USER (and SYSTEM_USER to change an account that has it) and SELECT on
+// the tables of mysql; on MariaDB, UPDATE and SELECT on mysql.*.
+func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+	if err := checkNew(p, user); err != nil {
+		return err
+	}
+	s, err := e.begin(ctx, as, user)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if user == as.User {
+		return s.changeOwn(ctx, p)
+	}
+	targets, err := s.passwordAccounts(ctx, user)
+	if err != nil {
+		return err
+	}
+	return s.changeOthers(ctx, targets, p)
+}
+
+// Rehearse implements strategies.Engine. Neither server can take a change of an
+// account back, but both can be asked for one that must fail at the very end, when
+// everything else has been checked: MySQL to replace a password that is not the
+// account's, MariaDB to store a hash that is none.
+func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+	return e.rehearse(ctx, as, user, sample, "")
+}
+
+func (e Engine) rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password, keeping string) ([]string, error) {
+	if err := checkName("user name", user); err != nil {
+		return nil, err
+	}
+	s, err := e.begin(ctx, as, user)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if keeping != "" {
+		if err := s.checkKeeping(); err != nil {
+			return nil, err
+		}
+	}
+	if user == as.User {
+		if err := s.rehearseOwn(ctx, sample, keeping); err != nil {
+			return nil, err
+		}
+		return s.ownCaveats(ctx, keeping != "")
+	}
+	targets, err := s.passwordAccounts(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.rehearseOthers(ctx, targets, sample); err != nil {
+		return nil, err
+	}
+	return s.caveats(ctx, user)
+}
+
+// Ping implements strategies.Engine.
+func (m MariaDB) Ping(ctx context.Context, as strategies.Login) error { return Engine(m).Ping(ctx, as) }
+
+// SetPassword implements strategies.Engine, as Engine does.
+func (m MariaDB) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+	return Engine(m).SetPassword(ctx, as, user, p)
+}
+
+// Rehearse implements strategies.Engine, as Engine does.
+func (m MariaDB) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+	return Engine(m).Rehearse(ctx, as, user, sample)
+}
+
+// EnsureClone implements strategies.CloningEngine, as Engine does.
+func (m MariaDB) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return Engine(m).EnsureClone(ctx, as, pair, p)
+}
+
+// RehearseClone implements strategies.CloningEngine, as Engine does.
+func (m MariaDB) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+	return Engine(m).RehearseClone(ctx, as, pair, sample)
+}
+
+// checkNew refuses what the server would take in another sense than was meant.
+func checkNew(p secret.Password, names ...string) error {
+	switch text := p.Reveal(); {
+	case p.Empty():
+		return fmt.Errorf("new password: %w: it is empty, and anybody could log in", rotator.Misconfigured)
+	case strings.ContainsRune(text, 0):
+		return fmt.Errorf("new password: %w: it holds a NUL, at which clients end it", rotator.Misconfigured)
+	case !utf8.ValidString(text):
+		return fmt.Errorf("new password: %w: it is not UTF-8", rotator.Misconfigured)
+	case len(text) > maxPassword:
+		return fmt.Errorf("new password: %w: it has %d bytes, and caching_sha2_password takes %d", rotator.Misconfigured, len(text), maxPassword)
+	}
+	for _, name := range names {
+		if err := checkName("user name", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkName refuses a name that some part of the way would end at a NUL, and an
+// empty one, which is the anonymous user's. Names that are too long the server
+// itself refuses: it knows its limit, and cuts none.
+func checkName(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%s: %w: it is empty", what, rotator.Misconfigured)
+	case strings.ContainsRune(name, 0):
+		return fmt.Errorf("%s %q: %w: it holds a NUL", what, name, rotator.Misconfigured)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%s %q: %w: it is not UTF-8", what, name, rotator.Misconfigured)
+	}
+	return nil
+}
+
+func orDefault(d time.Duration) time.Duration {
+	if d <= 0 {
+		return defaultTimeout
+	}
+	return d
+}

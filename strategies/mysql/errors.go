@@ -1,0 +1,325 @@
+package mysql
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// A stage is how far a call had come when it failed: the same error means
+// different things in different stages.
+type stage int
+
+const (
+	querying stage = iota
+	dialing
+	greeting
+	securing
+	loggingIn
+)
+
+// step is what was being done, and what explain has to know of it.
+type step struct {
+	stage   stage
+	limit   time.Duration
+	mariadb bool // known while logging in, if the server has said so
+
+	doing    string // "changing the password", of a statement
+	remedy   string // what to do if the server does not permit it
+	policy   bool   // the statement carries a new password: refusals are the policy's
+	private  bool   // the statement carries values that the server may repeat
+	own      bool   // the account changes itself
+	granting bool   // the statement is a GRANT, whose refusals have numbers of their own
+}
+
+// place names the account and the place of a login, as every error does.
+func place(as strategies.Login) string {
+	text := fmt.Sprintf("user %q at %s", as.User, address(as))
+	if as.Database != "" {
+		text += fmt.Sprintf(", database %q", as.Database)
+	}
+	return text
+}
+
+// explain gives every failure of the driver, the network and the server its kind
+// and a sentence that names cause and remedy. It is the only place that does.
+func explain(ctx context.Context, as strategies.Login, st step, err error) error {
+	var server *mysql.MySQLError
+	var kind rotator.Kind
+	var sentence string
+	cause := err
+	switch {
+	case errors.As(err, &server):
+		kind, sentence = ofServer(as, st, server)
+		cause = withoutValues(server, st)
+	case errors.Is(ctx.Err(), context.Canceled):
+		kind, sentence, cause = rotator.OutOfTime, "the call was cancelled", ctx.Err()
+	case st.stage == dialing:
+		kind, sentence = ofNetwork(ctx, as, st, err)
+	case isTimeout(err):
+		kind, sentence, cause = rotator.Unreachable, ofSilence(ctx, as, st), context.DeadlineExceeded
+	case st.stage == securing && !isHangup(err):
+		kind, sentence = ofTLS(as, err)
+	case errors.Is(err, errNotMySQL), errors.Is(err, mysql.ErrOldProtocol):
+		kind, sentence, cause = rotator.Misconfigured, fmt.Sprintf("%s does not speak MySQL's protocol: check host and port in the secret", address(as)), errNotMySQL
+	case errors.Is(err, mysql.ErrNoTLS):
+		kind, sentence = rotator.TLSFailed, `the server does not offer TLS: turn it on there. Only "ssl": false in the secret makes a connection without TLS`
+	case isHangup(err):
+		kind, sentence = rotator.Unreachable, "the server closed the connection: it may be restarting or failing over, or a proxy in between has no database behind it"
+	case st.stage != querying:
+		kind, sentence, cause = ofLogin(err)
+	default:
+		kind, sentence = rotator.Internal, "the driver failed"
+	}
+	if st.doing != "" {
+		sentence = st.doing + ": " + sentence
+	}
+	err = fmt.Errorf("%s: %w: %s: %w", place(as), kind, sentence, cause)
+	if st.stage != querying {
+		return strategies.AtLogin(err)
+	}
+	return err
+}
+
+// withoutValues keeps of a server's error what cannot hold a value of ours. Of a
+// statement that carries values, messages are kept where it is known what is in
+// them: names and privileges. (1064 repeats the statement.)
+func withoutValues(e *mysql.MySQLError, st step) error {
+	safe := &mysql.MySQLError{Number: e.Number, SQLState: e.SQLState, Message: e.Message}
+	if e.Number == 1064 || st.private && !harmless[e.Number] {
+		safe.Message = "message withheld"
+	}
+	return safe
+}
+
+var harmless = map[uint16]bool{
+	1044: true, 1045: true, 1142: true, 1205: true, 1213: true, 1227: true, 1290: true, 1396: true, 1524: true, 1698: true,
+	1699: true, 1792: true, 1819: true, 1820: true, 1836: true, 3638: true, 3891: true, 3892: true, 3893: true, 3894: true, 3895: true, 3878: true,
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func isHangup(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, mysql.ErrInvalidConn) ||
+		strings.HasSuffix(err.Error(), "bad connection") // the driver's name for a write that failed is unexported
+}
+
+// ofSilence speaks of whoever did not answer in time.
+func ofSilence(ctx context.Context, as strategies.Login, st step) string {
+	within := "within " + st.limit.String()
+	if ctx.Err() != nil {
+		within = "before the deadline"
+	}
+	switch st.stage {
+	case dialing:
+		return fmt.Sprintf("no answer from %s %s: usually a security group. Allow outbound TCP %d from the function's group, and inbound TCP %d on the database's group from it; also check that the function is in the VPC, and routes and network ACLs", address(as), within, as.Port, as.Port)
+	case greeting:
+		return fmt.Sprintf("%s accepted the connection and never greeted (%s): a proxy or load balancer without a target, or something that is not MySQL, where the client would have to speak first", address(as), within)
+	case securing:
+		return fmt.Sprintf("%s fell silent in the TLS handshake (%s): a proxy or load balancer without a target, or an overloaded server", address(as), within)
+	case loggingIn:
+		return fmt.Sprintf("%s fell silent during the login (%s): a proxy or load balancer without a target, or an overloaded server", address(as), within)
+	}
+	return fmt.Sprintf("the server fell silent %s: it is overloaded, or the network was cut. The statement may still be carried out", within)
+}
+
+// ofNetwork reads a failed dial.
+func ofNetwork(ctx context.Context, as strategies.Login, st step, err error) (rotator.Kind, string) {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return rotator.Unreachable, fmt.Sprintf("the host name %s does not resolve: check the host in the secret; if it is a private name, associate its zone with the function's VPC and enable DNS support and host names there", as.Host)
+	case errors.As(err, &dns):
+		return rotator.Unreachable, fmt.Sprintf("the host name %s could not be looked up: the name server failed or did not answer", as.Host)
+	case isTimeout(err):
+		return rotator.Unreachable, ofSilence(ctx, as, st)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return rotator.Unreachable, fmt.Sprintf("%s refuses connections: nothing listens on port %d. The port in the secret is wrong or the database is stopped; a security group does not look like this", address(as), as.Port)
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return rotator.Unreachable, fmt.Sprintf("there is no route to %s: put the function into a VPC that has one", address(as))
+	}
+	return rotator.Unreachable, fmt.Sprintf("%s could not be reached", address(as))
+}
+
+// ofTLS reads a failed handshake. Nothing here ever leads to plaintext.
+func ofTLS(as strategies.Login, err error) (rotator.Kind, string) {
+	name := as.TLS.ServerName
+	if name == "" {
+		name = as.Host
+	}
+	var unknown x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &unknown):
+		return rotator.TLSFailed, "the server's certificate is signed by an authority that is not trusted here: it must be one of Amazon RDS, or the function must be given your own"
+	case errors.As(err, &hostname):
+		return rotator.TLSFailed, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return rotator.TLSFailed, "the server's certificate has expired or is not valid yet: renew it (on RDS, choose a current certificate authority for the instance)"
+	case errors.As(err, &record):
+		return rotator.TLSFailed, fmt.Sprintf("%s does not answer in TLS: check host and port in the secret", address(as))
+	}
+	return rotator.TLSFailed, "the TLS handshake failed: TLS 1.2 or later and a certificate that verifies are needed"
+}
+
+// ofLogin reads a login that failed on our side of the wire. The driver's own texts
+// advise on settings that nobody has here.
+func ofLogin(err error) (rotator.Kind, string, error) {
+	switch {
+	case errors.Is(err, mysql.ErrCleartextPassword):
+		return rotator.Misconfigured, "the server asks for the password in clear (mysql_clear_password, as for PAM, LDAP or IAM accounts), and it is not sent: give the account caching_sha2_password, or ed25519 on MariaDB, or stop rotating this secret", errRefused
+	case errors.Is(err, mysql.ErrOldPassword):
+		return rotator.Misconfigured, "the server asks for the password in the form of MySQL 4.0, which shows it to whoever listens: give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
+	case errors.Is(err, mysql.ErrUnknownPlugin):
+		return rotator.Misconfigured, "the server asks for a proof that this function cannot give (parsec, gssapi, PAM, LDAP or WebAuthn): give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
+	}
+	return rotator.Misconfigured, "the server and this function found no way to prove the password: something that is not MySQL, or an account of a plugin that proves passwords in another way", errRefused
+}
+
+// errRefused stands in for texts of the driver that would mislead.
+var errRefused = errors.New("the driver refused to go on")
+
+// ofServer reads the server's own errors, by number.
+// https://dev.mysql.com/doc/mysql-errors/9.0/en/server-error-reference.html
+// https://mariadb.com/kb/en/mariadb-error-codes/
+func ofServer(as strategies.Login, st step, e *mysql.MySQLError) (rotator.Kind, string) {
+	login := st.stage != querying
+	says := func(words string) bool { return strings.Contains(e.Message, words) }
+	remedy := func(otherwise string) string {
+		if st.remedy != "" {
+			return st.remedy
+		}
+		return otherwise
+	}
+	switch e.Number {
+	// Logins.
+	case 1045:
+		if login {
+			return rotator.LoginRejected, ofRejection(as, st)
+		}
+		return rotator.Privilege, remedy("the user has no right to pass privileges on: it needs them WITH GRANT OPTION on *.*")
+	case 1698:
+		if login { // MariaDB answers so for accounts of unix_socket, and for names that it does not know, where it has such accounts
+			return rotator.LoginRejected, ofRejection(as, st, "the account logs in by unix_socket or auth_socket, on the server's own machine")
+		}
+		return rotator.Privilege, remedy("the server does not permit it")
+	case 1130:
+		return rotator.Misconfigured, fmt.Sprintf("no account on this server may log in from the address of this function: create %s for a host that matches it, as 'user'@'10.0.%%'", quoteIdent(as.User))
+	case 1129:
+		return rotator.Conflict, "the server has blocked the address of this function after too many broken connections: FLUSH HOSTS (TRUNCATE TABLE performance_schema.host_cache), and raise max_connect_errors"
+	case 3118, 4151:
+		return rotator.Privilege, fmt.Sprintf("the account is locked, and no password opens it: ALTER USER %s ACCOUNT UNLOCK, with its host", quoteIdent(as.User))
+	case 3955:
+		return rotator.Privilege, fmt.Sprintf("the account is blocked for a time after too many failed logins (FAILED_LOGIN_ATTEMPTS): ALTER USER %s ACCOUNT UNLOCK, with its host, and find who tries the old password", quoteIdent(as.User))
+	case 4150:
+		return rotator.Privilege, "the account is blocked after max_password_errors wrong passwords: FLUSH PRIVILEGES, and find who tries the old one"
+	case 1862:
+		return rotator.Privilege, "the password has expired (disconnect_on_expired_password): SET PASSWORD for the account as an administrator, or turn that off and let the rotation do it"
+	case 1820:
+		return rotator.Privilege, "the password has expired, and the server answers nothing but a change of it: let the account rotate itself (single user), or set a new one as an administrator"
+	case 3159, 4031:
+		if e.Number == 3159 {
+			return rotator.TLSFailed, `the server takes connections with TLS only (require_secure_transport): remove "ssl": false from the secret`
+		}
+		return rotator.Unreachable, "the server ended the connection because it had been idle"
+	case 1049:
+		return rotator.Misconfigured, fmt.Sprintf("there is no database %q on this server: correct dbname in the secret, or leave it out", as.Database)
+	case 1044:
+		if login {
+			return rotator.Misconfigured, fmt.Sprintf("the user has no privilege on the database %q, or there is none (the server does not say which): correct dbname in the secret, leave it out, or GRANT SELECT ON %s.* TO %s", as.Database, quoteIdent(as.Database), quoteIdent(as.User))
+		}
+		return rotator.Privilege, remedy("the user has no right to that database")
+	case 1040, 1203, 1226:
+		if e.Number == 1226 && !says("max_user_connections") && !says("max_connections") {
+			return rotator.TooManyConnections, fmt.Sprintf("the account %q has used up a limit of its own: ALTER USER with a higher one (MAX_QUERIES_PER_HOUR, MAX_UPDATES_PER_HOUR), or wait an hour", as.User)
+		}
+		return rotator.TooManyConnections, fmt.Sprintf("no free connection: raise max_connections of the server, or max_user_connections (MAX_USER_CONNECTIONS of %q); a rotation needs one or two beside the application's", as.User)
+	case 1251, 1275:
+		return rotator.Misconfigured, "the server and this function have no way of authentication in common for this account"
+	case 1524:
+		return rotator.Misconfigured, "the account's authentication plugin is not loaded on this server (mysql_native_password is off by default in MySQL 8.4 and gone in 9): ALTER USER ... IDENTIFIED WITH caching_sha2_password BY a new password"
+
+	// Changes.
+	case 1142, 1143, 1227, 1370, 1403, 3530, 1959:
+		return rotator.Privilege, remedy("the server does not permit it")
+	case 1133, 1396:
+		return rotator.NotFound, "the server knows no such account, or another session made or dropped it just now"
+	case 1141, 1147:
+		return rotator.Conflict, "a right that was to be taken away is gone already: another session changes the same accounts. Try again"
+	case 3523:
+		return rotator.NotFound, "the server knows no such account or role"
+	case 1290:
+		switch {
+		case says("read-only") || says("read_only") || says("READ-ONLY") || says("READ_ONLY"):
+			return rotator.ReadOnly, readOnly
+		case says("strict-password-validation"):
+			return rotator.PolicyRejected, "MariaDB takes no hashes where a plugin has to see passwords"
+		}
+		return rotator.Misconfigured, "an option that the server runs with forbids it (skip-grant-tables?): restart it without"
+	case 1836, 1874, 1792, 3100:
+		return rotator.ReadOnly, readOnly
+	case 1819, 3638, 4165:
+		return rotator.PolicyRejected, "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or REUSE, or a plugin that the message names): adapt the function's password settings to it"
+	case 1699, 3879, 3894:
+		return rotator.Misconfigured, "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that there is none to change: stop rotating this secret, or give the account a password plugin"
+	case 3892:
+		return rotator.Conflict, "the account must name its current password (PASSWORD REQUIRE CURRENT), and the one it logged in with is not that: somebody has changed it in the meantime, or it is a retained one. Rotate through a superuser's secret once"
+	case 3891, 3893:
+		return rotator.Conflict, "the current password is another than the one that was used to log in: somebody has changed it in the meantime. Try again"
+	case 3878, 3895:
+		return rotator.Misconfigured, "the server keeps no empty password as the second one"
+	case 1205, 1213, 1412, 3572:
+		return rotator.Conflict, "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH TABLES. Try again"
+	case 1470:
+		return rotator.Misconfigured, "the name is longer than this server takes (MySQL 32 characters, MariaDB 128, until 10.5 80): use a shorter one"
+	case 1053, 1077, 1079, 1152, 1153, 1158, 1159, 1160, 1161, 1184, 1927, 3169:
+		return rotator.Unreachable, "the server is starting, stopping or failing over, or an administrator ended the connection: try again when it is up"
+	case 1317, 1969, 3024:
+		return rotator.OutOfTime, "the server ended the statement, which took too long: try again"
+	case 1372, 1827, 1390:
+		return rotator.Misconfigured, "the server takes hashes of another kind for this account"
+	}
+	if st.policy && strings.HasPrefix(string(e.SQLState[:]), "45") { // SIGNAL, in a plugin or an audit filter
+		return rotator.PolicyRejected, "something on the server refused the new password"
+	}
+	return rotator.Internal, "the server reported an error"
+}
+
+const readOnly = "this server takes no changes: it is a replica, or set to read only. Point the secret at the writer endpoint, not at a reader endpoint"
+
+// ofRejection names what 1045 can mean, but for what is known not to be so.
+func ofRejection(as strategies.Login, st step, more ...string) string {
+	causes := []string{
+		"the password is wrong",
+		fmt.Sprintf("there is no account %s for the address of this function", quoteIdent(as.User)),
+		"another account comes before it for this address, an anonymous one perhaps",
+	}
+	if as.TLS.Off {
+		causes = append(causes, `the account or the server demands TLS (remove "ssl": false)`)
+	} else {
+		causes = append(causes, "the account demands a client certificate (REQUIRE X509)")
+	}
+	if st.mariadb {
+		causes = append(causes, "the account is locked (MariaDB says so only where the password is right)")
+	}
+	causes = append(causes, more...)
+	return "the server did not accept the login, and does not say why: " + strings.Join(causes[:len(causes)-1], ", ") + ", or " + causes[len(causes)-1]
+}

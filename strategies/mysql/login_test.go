@@ -1,0 +1,379 @@
+package mysql
+
+import (
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// TestLoginFailures: each has a kind and a sentence of its own, in all methods.
+func TestLoginFailures(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app := s.user(t, "SELECT ON "+db+".*")
+		locked, full, blocked, x509 := s.user(t), s.user(t), s.user(t), s.user(t)
+		expired, expiredQuietly := s.user(t), s.user(t)
+		s.run(t, "ALTER USER "+at(locked.User).String()+" ACCOUNT LOCK", "ALTER USER "+at(full.User).String()+" WITH MAX_USER_CONNECTIONS 1",
+			"ALTER USER "+at(x509.User).String()+" REQUIRE SSL",
+			"ALTER USER "+at(expired.User).String()+" PASSWORD EXPIRE", "ALTER USER "+at(expiredQuietly.User).String()+" PASSWORD EXPIRE")
+		holding, err := s.Connect(t.Context(), full.User, full.Password.Reveal(), "")
+		ok(t, err)
+		t.Cleanup(func() { holding.Close() })
+		socket := name()
+		plugin := "WITH auth_socket"
+		if s.MariaDB {
+			plugin = "VIA unix_socket"
+			s.run(t, "CREATE USER "+socket+"@'%' IDENTIFIED "+plugin)
+		}
+		type failure struct {
+			as    strategies.Login
+			kind  rotator.Kind
+			words []string
+		}
+		cases := map[string]failure{
+			"wrong password":   {withPassword(app, password()), rotator.LoginRejected, []string{app.User, "the password is wrong", "no account `" + app.User + "`", `remove "ssl": false`}},
+			"unknown user":     {s.login("nobody_at_all", "x"), rotator.LoginRejected, []string{"no account `nobody_at_all`"}},
+			"locked":           {locked, rotator.Privilege, []string{"locked", "ACCOUNT UNLOCK"}},
+			"demands TLS":      {x509, rotator.LoginRejected, []string{"demands TLS", `remove "ssl": false`}},
+			"user is full":     {full, rotator.TooManyConnections, []string{full.User, "MAX_USER_CONNECTIONS"}},
+			"expired":          {expired, rotator.Privilege, []string{"has expired", "single user"}},
+			"no such database": {with(app, func(l *strategies.Login) { l.Database = "db_none" }), rotator.Misconfigured, []string{`"db_none"`, "dbname"}},
+			"no TLS":           {with(app, func(l *strategies.Login) { l.TLS.Off = false }), rotator.TLSFailed, []string{"does not offer TLS"}},
+			"no such host":     {with(app, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.Unreachable, []string{"nowhere.invalid"}},
+			"closed port":      {with(app, func(l *strategies.Login) { l.Port = closedPort(t) }), rotator.Unreachable, []string{"refuses connections"}},
+			"no port":          {with(app, func(l *strategies.Login) { l.Port = 0 }), rotator.Misconfigured, []string{"port"}},
+			"no host":          {with(app, func(l *strategies.Login) { l.Host = "" }), rotator.Misconfigured, []string{"host"}},
+			"no password":      {withPassword(app, secret.Password{}), rotator.Misconfigured, []string{"empty"}},
+			"NUL in user":      {s.login(app.User+"\x00x", "x"), rotator.Misconfigured, []string{"NUL"}},
+			"NUL in password":  {s.login(app.User, "x\x00"), rotator.Misconfigured, []string{"NUL"}},
+		}
+		if s.MariaDB {
+			cases["locked"] = failure{locked, rotator.Privilege, []string{"locked", "ACCOUNT UNLOCK"}}
+			cases["socket"] = failure{s.login(socket, "x"), rotator.LoginRejected, []string{"unix_socket"}}
+		} else {
+			s.run(t, "ALTER USER "+at(blocked.User).String()+" FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME 1")
+			engine().Ping(t.Context(), withPassword(blocked, password()))
+			cases["blocked"] = failure{blocked, rotator.Privilege, []string{"FAILED_LOGIN_ATTEMPTS"}}
+		}
+		for name, c := range cases {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				wants(t, engine().Ping(t.Context(), c.as), c.kind, c.words...)
+				if name == "expired" {
+					return // it may change itself
+				}
+				pair := strategies.Pair{Original: "app_x", Clone: "app_y", Next: "app_y"}
+				_, rehearsal := engine().Rehearse(t.Context(), c.as, app.User, password())
+				for _, err := range []error{
+					engine().SetPassword(t.Context(), c.as, app.User, password()),
+					engine().EnsureClone(t.Context(), c.as, pair, password()),
+					rehearsal,
+				} {
+					wants(t, err, c.kind, c.words...)
+				}
+			})
+		}
+		ok(t, engine().Ping(t.Context(), app))
+	})
+}
+
+func closedPort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// TestServerSettings: what a server as a whole refuses.
+func TestServerSettings(t *testing.T) {
+	t.Parallel()
+	for _, name := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, map[string]string{"disconnect-on-expired-password": "ON"})
+			app, expired := s.user(t), s.user(t)
+			s.run(t, "ALTER USER "+at(expired.User).String()+" PASSWORD EXPIRE", "SET GLOBAL read_only = 1")
+			wants(t, engine().SetPassword(t.Context(), app, app.User, password()), rotator.ReadOnly, "writer endpoint")
+			_, err := engine().Rehearse(t.Context(), app, app.User, password())
+			wants(t, err, rotator.ReadOnly, "writer endpoint")
+			s.run(t, "SET GLOBAL read_only = 0")
+			ok(t, engine().SetPassword(t.Context(), expired, expired.User, password())) // for it is announced
+			if s.MariaDB {
+				s.run(t, "SET GLOBAL max_password_errors = 1")
+				engine().Ping(t.Context(), withPassword(app, password()))
+				wants(t, engine().Ping(t.Context(), app), rotator.Privilege, "max_password_errors", "FLUSH PRIVILEGES")
+				s.run(t, "SET GLOBAL max_password_errors = 1000", "FLUSH PRIVILEGES")
+			}
+			s.run(t, "SET GLOBAL require_secure_transport = ON")
+			err = engine().Ping(t.Context(), app)
+			if s.MariaDB {
+				if !strings.Contains(err.Error(), `remove "ssl": false`) {
+					t.Error(err)
+				}
+			} else {
+				wants(t, err, rotator.TLSFailed, `remove "ssl": false`)
+			}
+		})
+	}
+}
+
+// TestTLS is one server and what verification makes of it.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	for _, name := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"db.quarterturn.test", "127.0.0.1"}}})}
+			app := s.user(t)
+			s.run(t, "ALTER USER "+at(app.User).String()+" REQUIRE SSL")
+			trusting := engine()
+			trusting.Roots = s.CAs
+			ok(t, trusting.Ping(t.Context(), app)) // an address, by the certificate's IP
+			ok(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.TLS.ServerName = "db.quarterturn.test" })))
+			ok(t, trusting.SetPassword(t.Context(), app, app.User, app.Password))
+
+			wants(t, engine().Ping(t.Context(), app), rotator.TLSFailed, "authority", "Amazon RDS")
+			empty := engine()
+			empty.Roots = x509.NewCertPool()
+			wants(t, empty.Ping(t.Context(), app), rotator.TLSFailed, "authority")
+			wants(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.Host = "localhost" })), rotator.TLSFailed, "not for localhost", "tlsServerName")
+			wants(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })), rotator.TLSFailed, "not for other.test")
+			wants(t, trusting.Ping(t.Context(), withPassword(app, password())), rotator.LoginRejected, "REQUIRE X509")
+		})
+	}
+}
+
+func TestTLSExpired(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: "mariadb-10.11", TLS: &dbserver.TLS{Expired: true}})}
+	e := engine()
+	e.Roots = s.CAs
+	wants(t, e.Ping(t.Context(), s.superuser()), rotator.TLSFailed, "expired")
+}
+
+// greetings are what servers of the test's own making begin with.
+func greeted(version, plugin string) []byte {
+	body := append([]byte{10}, version...)
+	body = append(body, 0, 1, 0, 0, 0)
+	body = append(body, "12345678"...)
+	body = append(body, 0, 0xff, 0xff, 45, 2, 0, 0xff, 0x81, 21)
+	body = append(body, make([]byte, 10)...)
+	body = append(body, "123456789012\x00"...)
+	body = append(body, plugin+"\x00"...)
+	return packet(0, body)
+}
+
+func packet(seq byte, body []byte) []byte {
+	return append([]byte{byte(len(body)), byte(len(body) >> 8), byte(len(body) >> 16), seq}, body...)
+}
+
+// TestHostileServers: what a server asks for that must not be given, and what it
+// sends that must not be believed.
+func TestHostileServers(t *testing.T) {
+	t.Parallel()
+	canary := password()
+	for name, c := range map[string]struct {
+		serve func(c net.Conn)
+		tls   bool
+		kind  rotator.Kind
+		words []string
+	}{
+		"asks for clear text": {func(c net.Conn) {
+			c.Write(greeted("9.7.4", "mysql_native_password"))
+			c.Read(make([]byte, 4096))
+			c.Write(packet(2, []byte("\xfemysql_clear_password\x00")))
+		}, false, rotator.Misconfigured, []string{"mysql_clear_password", "not sent"}},
+		"asks for the old form": {func(c net.Conn) {
+			c.Write(greeted("9.7.4", "mysql_native_password"))
+			c.Read(make([]byte, 4096))
+			c.Write(packet(2, []byte("\xfemysql_old_password\x0012345678\x00")))
+		}, false, rotator.Misconfigured, []string{"MySQL 4.0"}},
+		"asks for parsec": {func(c net.Conn) {
+			c.Write(greeted("5.5.5-11.8.9-MariaDB", "mysql_native_password"))
+			c.Read(make([]byte, 4096))
+			c.Write(packet(2, []byte("\xfeparsec\x0012345678901234567890123456789012\x00")))
+		}, false, rotator.Misconfigured, []string{"parsec", "ed25519"}},
+		"has a key that is none": {func(c net.Conn) {
+			c.Write(greeted("9.7.4", "caching_sha2_password"))
+			c.Read(make([]byte, 4096))
+			c.Write(packet(2, []byte{1, 4}))
+			c.Read(make([]byte, 4096))
+			c.Write(packet(4, []byte("\x01-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n")))
+		}, false, rotator.Misconfigured, nil},
+		"greets short":       {func(c net.Conn) { c.Write(packet(0, []byte{10})) }, false, rotator.Misconfigured, []string{"does not speak MySQL's protocol"}},
+		"greets with a zero": {func(c net.Conn) { c.Write(packet(0, []byte("\x0a9.7.4\x00"))) }, false, rotator.Misconfigured, []string{"does not speak MySQL's protocol"}},
+		"speaks HTTP":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, false, rotator.Misconfigured, []string{"does not speak MySQL's protocol"}},
+		"speaks PostgreSQL":  {func(c net.Conn) { c.Read(make([]byte, 8)); c.Write([]byte("N")) }, false, rotator.Unreachable, nil},
+		"says too many":      {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x10\x04#08004Too many connections"))) }, false, rotator.TooManyConnections, []string{"max_connections"}},
+		"says blocked":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x69\x04Host is blocked"))) }, false, rotator.Conflict, []string{"FLUSH HOSTS"}},
+		"says no host":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x6a\x04Host is not allowed"))) }, false, rotator.Misconfigured, []string{"address of this function"}},
+		"answers TLS with nonsense": {func(c net.Conn) {
+			c.Write(greeted("9.7.4", "caching_sha2_password"))
+			c.Read(make([]byte, 4096))
+			io.WriteString(c, "this is no TLS, whatever else it is")
+		}, true, rotator.TLSFailed, []string{"does not answer in TLS"}},
+		"speaks TLS 1.1": {func(c net.Conn) {
+			c.Write(greeted("9.7.4", "caching_sha2_password"))
+			io.ReadFull(c, make([]byte, 36)) // the request for TLS
+			c.Read(make([]byte, 4096))
+			c.Write([]byte{21, 3, 1, 0, 2, 2, 70})
+		}, true, rotator.TLSFailed, []string{"TLS 1.2"}},
+		"hangs up in TLS": {func(c net.Conn) {
+			c.Write(greeted("9.7.4", "caching_sha2_password"))
+			c.Read(make([]byte, 4096))
+		}, true, rotator.Unreachable, []string{"closed the connection"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			heard := make(chan string, 1)
+			as := listen(t, func(conn net.Conn) {
+				listening := &recorder{Conn: conn}
+				c.serve(listening)
+				conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+				io.Copy(io.Discard, listening)
+				select {
+				case heard <- listening.text.String():
+				default:
+				}
+			})
+			as.Password, as.TLS.Off = canary, !c.tls
+			err := engine().Ping(t.Context(), as)
+			wants(t, err, c.kind, c.words...)
+			if strings.Contains(<-heard, canary.Reveal()) {
+				t.Error("the server was sent the password in clear")
+			}
+			if strings.Contains(err.Error(), "DSN") {
+				t.Errorf("advice of the driver's: %v", err)
+			}
+		})
+	}
+}
+
+type recorder struct {
+	net.Conn
+	text strings.Builder
+}
+
+func (r *recorder) Read(p []byte) (int, error) {
+	n, err := r.Conn.Read(p)
+	r.text.Write(p[:n])
+	return n, err
+}
+
+// TestSilence: whoever accepts and never answers, or drips, is given up on in every
+// stage, and the stage is named.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		serve func(c net.Conn)
+		off   bool
+		words string
+	}{
+		"greeting": {func(c net.Conn) {}, false, "never greeted"},
+		"dripping": {func(c net.Conn) {
+			for _, b := range greeted("9.7.4", "caching_sha2_password") {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}, false, "never greeted"},
+		"TLS":   {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, false, "TLS handshake"},
+		"login": {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, true, "during the login"},
+		"statement": {func(c net.Conn) {
+			c.Write(greeted("9.7.4", "mysql_native_password"))
+			c.Read(make([]byte, 4096))
+			c.Write(packet(2, []byte{0, 0, 0, 2, 0, 0, 0}))
+		}, true, "fell silent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			as := listen(t, func(conn net.Conn) {
+				c.serve(conn)
+				io.Copy(io.Discard, conn)
+			})
+			as.TLS.Off = c.off
+			wants(t, impatient().Ping(t.Context(), as), rotator.Unreachable, c.words)
+		})
+	}
+}
+
+// TestCapturedLogins: the server lets us in as somebody else.
+func TestCapturedLogins(t *testing.T) {
+	t.Parallel()
+	for _, name := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, nil)
+			p := "Anon-1" + password().Reveal()
+			s.run(t, "CREATE USER ''@'127.0.0.1' IDENTIFIED BY '"+p+"'", "CREATE USER app@'%' IDENTIFIED BY '"+p+"'")
+			wants(t, engine().SetPassword(t.Context(), s.login("app", p), "app", password()), rotator.Misconfigured, "anonymous account ''@'127.0.0.1'", "DROP USER")
+			wants(t, engine().Ping(t.Context(), s.login("app", p)), rotator.Misconfigured, "anonymous")
+		})
+	}
+}
+
+// TestErrorsOfEveryNumber: each number of the catalogue has a kind, and what a server
+// repeats of a statement stays out.
+func TestErrorsOfEveryNumber(t *testing.T) {
+	t.Parallel()
+	as := strategies.Login{Host: "h", Port: 1, User: "app"}
+	for kind, numbers := range map[rotator.Kind][]uint16{
+		rotator.LoginRejected:      {1045, 1698},
+		rotator.Privilege:          {3118, 4151, 3955, 4150, 1862, 1820},
+		rotator.Misconfigured:      {1130, 1049, 1044, 1251, 1524},
+		rotator.TooManyConnections: {1040, 1203, 1226},
+		rotator.Conflict:           {1129},
+		rotator.TLSFailed:          {3159},
+	} {
+		for _, n := range numbers {
+			err := explain(t.Context(), as, step{stage: loggingIn}, &driver.MySQLError{Number: n, Message: "m"})
+			wants(t, err, kind)
+			if strings.Contains(err.Error(), "reported an error") {
+				t.Errorf("%d has no sentence", n)
+			}
+		}
+	}
+	for kind, numbers := range map[rotator.Kind][]uint16{
+		rotator.Privilege:      {1044, 1045, 1142, 1227, 1370, 1698, 1820},
+		rotator.NotFound:       {1133, 1396, 3523},
+		rotator.ReadOnly:       {1836, 1792, 1874},
+		rotator.PolicyRejected: {1819, 3638},
+		rotator.Misconfigured:  {1290, 1524, 1699, 3879, 3894, 3878, 3895, 1470, 1372},
+		rotator.Conflict:       {1205, 1213, 3891, 3892, 3893, 1141},
+		rotator.Unreachable:    {1053, 4031, 1927},
+		rotator.OutOfTime:      {1317, 1969, 3024},
+		rotator.Internal:       {1064, 9999},
+	} {
+		for _, n := range numbers {
+			e := &driver.MySQLError{Number: n, Message: "near 'CANARY'"}
+			err := explain(t.Context(), as, step{doing: "x", private: true, policy: true}, e)
+			wants(t, err, kind)
+			if !harmless[n] && strings.Contains(err.Error(), "CANARY") {
+				t.Errorf("%d: %v", n, err)
+			}
+			if kind != rotator.Internal && strings.Contains(err.Error(), "reported an error") {
+				t.Errorf("%d has no sentence", n)
+			}
+		}
+	}
+	err := explain(t.Context(), as, step{doing: "x"}, &driver.MySQLError{Number: 1064, Message: "near 'CANARY'"})
+	if strings.Contains(err.Error(), "CANARY") {
+		t.Error(err)
+	}
+	if err := explain(t.Context(), as, step{}, &driver.MySQLError{Number: 1290, Message: "running with the --super-read-only option"}); !errors.Is(err, rotator.ReadOnly) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,589 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+func TestTraits(t *testing.T) {
+	t.Parallel()
+	m, d := Engine{}.Traits(), MariaDB{}.Traits()
+	if m.Name != "MySQL" || strings.Join(m.Engines, " ") != "mysql aurora-mysql" || m.Port != 3306 || m.MaxUserBytes != 32 || m.Exclude != `:/@"'\` {
+		t.Errorf("%+v", m)
+	}
+	if d.Name != "MariaDB" || strings.Join(d.Engines, " ") != "mariadb" || d.Port != 3306 || d.MaxUserBytes != 128 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestHashes has what servers made of these passwords.
+func TestHashes(t *testing.T) {
+	t.Parallel()
+	if got := nativeHash(secret.NewPassword("password")); got != "*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19" {
+		t.Error(got)
+	}
+	if got := ed25519Hash(secret.NewPassword("secret")); got != "ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY" {
+		t.Error(got)
+	}
+}
+
+// TestPlugins: an account keeps its plugin and all else, whoever changes it.
+func TestPlugins(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		accounts := map[string]string{"default": "BY '%s'"}
+		if s.MariaDB {
+			s.run(t, ed25519)
+			accounts["ed25519"] = "VIA ed25519 USING PASSWORD('%s')"
+			accounts["socket or ed25519"] = "VIA unix_socket OR ed25519 USING PASSWORD('%s')"
+			accounts["socket or native"] = "VIA unix_socket OR mysql_native_password USING PASSWORD('%s')"
+			accounts["native or socket"] = "VIA mysql_native_password USING PASSWORD('%s') OR unix_socket"
+		} else {
+			accounts["sha256"] = "WITH sha256_password BY '%s'"
+			accounts["current required"] = "BY '%s' PASSWORD REQUIRE CURRENT"
+		}
+		for what, by := range accounts {
+			t.Run(what, func(t *testing.T) {
+				user, p, q := name(), password(), password()
+				s.run(t, "CREATE USER "+user+"@'%' IDENTIFIED "+fmt.Sprintf(by, p.Reveal()))
+				app := withPassword(s.login(user, ""), p)
+				plugins := func() string {
+					var words []string
+					for _, t := range tokens(s.ask(t, "SHOW CREATE USER "+user+"@'%'")) {
+						if t.kind == 'w' || t.kind == '\'' && len(t.text) < 25 {
+							words = append(words, t.text)
+						}
+					}
+					return strings.Join(words, " ")
+				}
+				before := plugins()
+				_, err := engine().Rehearse(t.Context(), app, user, password())
+				ok(t, err)
+				ok(t, engine().Ping(t.Context(), app))
+				ok(t, engine().SetPassword(t.Context(), app, user, q))
+				ok(t, engine().Ping(t.Context(), withPassword(app, q)))
+				wants(t, engine().Ping(t.Context(), app), rotator.LoginRejected)
+				ok(t, engine().SetPassword(t.Context(), s.superuser(), user, p))
+				ok(t, engine().Ping(t.Context(), app))
+				if got := plugins(); got != before && s.MariaDB {
+					t.Errorf("from %s to %s", before, got)
+				}
+			})
+		}
+	})
+}
+
+// TestSeveralPasswords: MariaDB changes the first, and a caveat says what stays.
+func TestSeveralPasswords(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.MySQL(t, "mariadb-11.8")}
+	user, p := name(), password()
+	s.run(t, ed25519, fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED VIA ed25519 USING PASSWORD('%s') OR mysql_native_password USING PASSWORD('%s')", user, p.Reveal(), p.Reveal()))
+	caveats, err := engine().Rehearse(t.Context(), s.superuser(), user, password())
+	ok(t, err)
+	if !strings.Contains(strings.Join(caveats, ";"), "several plugins") {
+		t.Errorf("caveats: %q", caveats)
+	}
+}
+
+// TestExpired: an expired password gets its owner into a sandbox, from which the
+// account changes it; also where the superuser does.
+func TestExpired(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app, other := s.user(t), s.user(t)
+		s.run(t, "ALTER USER "+at(app.User).String()+" PASSWORD EXPIRE", "ALTER USER "+at(other.User).String()+" PASSWORD EXPIRE")
+		caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
+		ok(t, err)
+		if !strings.Contains(strings.Join(caveats, ""), "has expired") {
+			t.Errorf("caveats: %q", caveats)
+		}
+		p := password()
+		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
+		ok(t, engine().Ping(t.Context(), withPassword(app, p)))
+		ok(t, engine().SetPassword(t.Context(), s.superuser(), other.User, p))
+		ok(t, engine().Ping(t.Context(), withPassword(other, p)))
+	})
+}
+
+// TestSetPasswordRefused: what the server does not permit, and who says what to do.
+func TestSetPasswordRefused(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app, locked := s.user(t), s.user(t)
+		nothing, reader, writer := s.user(t), s.user(t, "SELECT ON mysql.*"), s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*")
+		s.run(t, "ALTER USER "+at(locked.User).String()+" ACCOUNT LOCK")
+		nologin, plugin := name(), "WITH mysql_no_login"
+		if s.MariaDB {
+			plugin = "VIA unix_socket"
+		}
+		remedy := "GRANT CREATE USER ON *.* TO `" + reader.User + "`@`%`"
+		if s.MariaDB {
+			remedy = "GRANT SELECT, UPDATE ON `mysql`.* TO `" + reader.User + "`@`%`"
+		}
+		for what, c := range map[string]struct {
+			as    strategies.Login
+			user  string
+			kind  rotator.Kind
+			words []string
+		}{
+			"no right to look": {nothing, app.User, rotator.Privilege, []string{"GRANT SELECT ON `mysql`.* TO `" + nothing.User + "`@`%`"}},
+			"no right":         {reader, app.User, rotator.Privilege, []string{remedy}},
+			"no such account":  {writer, "nobody_at_all", rotator.NotFound, []string{`"nobody_at_all"`}},
+			"locked":           {writer, locked.User, rotator.Privilege, []string{"ACCOUNT UNLOCK"}},
+			"empty name":       {writer, "", rotator.Misconfigured, []string{"empty"}},
+		} {
+			t.Run(what, func(t *testing.T) {
+				wants(t, engine().SetPassword(t.Context(), c.as, c.user, password()), c.kind, c.words...)
+				_, err := engine().Rehearse(t.Context(), c.as, c.user, password())
+				wants(t, err, c.kind, c.words...)
+			})
+		}
+		ok(t, engine().Ping(t.Context(), app))
+		if s.MariaDB {
+			s.run(t, "CREATE USER "+nologin+"@'%' IDENTIFIED "+plugin)
+			wants(t, engine().SetPassword(t.Context(), writer, nologin, password()), rotator.Misconfigured, "unix_socket", "stop rotating")
+			return
+		}
+		s.run(t, "GRANT SYSTEM_USER ON *.* TO "+at(app.User).String())
+		_, err := engine().Rehearse(t.Context(), writer, app.User, password())
+		wants(t, err, rotator.Privilege, "SYSTEM_USER")
+		wants(t, engine().SetPassword(t.Context(), writer, app.User, password()), rotator.Privilege, "SYSTEM_USER")
+	})
+}
+
+// TestRehearsalsChangeNothing: not an account, not the binary log.
+func TestRehearsalsChangeNothing(t *testing.T) {
+	t.Parallel()
+	for _, server := range servers() {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, server, nil)
+			db := s.NewDatabase(t)
+			app := s.user(t, "SELECT ON "+db+".*")
+			s.ensure(t, pairOf(app.User))
+			lone := s.user(t, "INSERT ON "+db+".*")
+			state := func() string {
+				table := "mysql.user"
+				if s.MariaDB {
+					table = "mysql.global_priv"
+				}
+				binary, err := s.BinaryLog(t.Context())
+				ok(t, err)
+				columns := "CONCAT_WS('|', User, Host, HEX(authentication_string), password_last_changed)"
+				if s.MariaDB {
+					columns = "CONCAT_WS('|', User, Host, Priv)"
+				}
+				return s.ask(t, "SELECT "+columns+" FROM "+table+" ORDER BY 1") + "\n" + binary
+			}
+			before := state()
+			for range 2 {
+				for _, call := range []func() ([]string, error){
+					func() ([]string, error) { return engine().Rehearse(t.Context(), app, app.User, password()) },
+					func() ([]string, error) { return engine().Rehearse(t.Context(), s.superuser(), app.User, password()) },
+					func() ([]string, error) {
+						return engine().RehearseClone(t.Context(), s.superuser(), pairOf(app.User), password())
+					},
+					func() ([]string, error) {
+						return engine().RehearseClone(t.Context(), s.superuser(), back(pairOf(app.User)), password())
+					},
+					func() ([]string, error) {
+						return engine().RehearseClone(t.Context(), s.superuser(), pairOf(lone.User), password())
+					},
+				} {
+					caveats, err := call()
+					ok(t, err)
+					if len(caveats) > 0 {
+						t.Errorf("caveats: %q", caveats)
+					}
+				}
+			}
+			if after := state(); after != before {
+				t.Errorf("from\n%s\nto\n%s", before, after)
+			}
+		})
+	}
+}
+
+// TestPolicies: what the server's policy refuses is the policy's, and where it cannot
+// be asked in advance a caveat says so.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	t.Run("MySQL", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, "mysql-9.7", nil)
+		s.run(t, "INSTALL COMPONENT 'file://component_validate_password'")
+		app := s.user(t)
+		_, err := engine().Rehearse(t.Context(), app, app.User, password())
+		ok(t, err)
+		wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.PolicyRejected, "validate_password")
+		s.run(t, "SET GLOBAL validate_password.length = 200")
+		_, err = engine().Rehearse(t.Context(), app, app.User, password())
+		wants(t, err, rotator.PolicyRejected, "policy")
+		_, err = engine().Rehearse(t.Context(), s.superuser(), app.User, password())
+		wants(t, err, rotator.PolicyRejected, "policy")
+		// What is made to measure is taken, an account of the clone on its way too.
+		long := secret.NewPassword("Long-1!" + strings.Repeat("x", 200))
+		_, err = engine().Rehearse(t.Context(), app, app.User, long)
+		ok(t, err)
+		ok(t, engine().EnsureClone(t.Context(), s.superuser(), pairOf(app.User), long))
+		s.run(t, "SET GLOBAL validate_password.length = 8")
+		p := password()
+		s.run(t, "ALTER USER "+at(app.User).String()+" PASSWORD HISTORY 5")
+		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
+		wants(t, engine().SetPassword(t.Context(), withPassword(app, p), app.User, p), rotator.PolicyRejected, "HISTORY")
+	})
+	for _, name := range servers() {
+		if strings.HasPrefix(name, "mysql") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, map[string]string{"plugin-load-add": "simple_password_check"})
+			app := s.user(t)
+			caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
+			ok(t, err)
+			if all := strings.Join(caveats, "; "); !strings.Contains(all, "simple_password_check") || !strings.Contains(all, "general log") {
+				t.Errorf("caveats: %s", all)
+			}
+			wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.PolicyRejected, "simple_password_check")
+			p := secret.NewPassword("Good-1!" + password().Reveal())
+			ok(t, engine().SetPassword(t.Context(), app, app.User, p))
+			ok(t, engine().Ping(t.Context(), withPassword(app, p)))
+			pair := pairOf(app.User)
+			ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
+			ok(t, engine().Ping(t.Context(), withPassword(s.login(pair.Clone, ""), p)))
+			binary, err := s.BinaryLog(t.Context())
+			ok(t, err)
+			if strings.Contains(binary, p.Reveal()) {
+				t.Error("the binary log holds the password")
+			}
+			s.run(t, "SET GLOBAL strict_password_validation = 0")
+			q := password()
+			ok(t, engine().SetPassword(t.Context(), withPassword(app, p), app.User, q))
+			general, err := s.GeneralLog(t.Context())
+			ok(t, err)
+			if strings.Contains(general, q.Reveal()) {
+				t.Error("the general log holds the password, though the server took a hash")
+			}
+			caveats, err = engine().Rehearse(t.Context(), s.superuser(), app.User, password())
+			ok(t, err)
+			if all := strings.Join(caveats, "; "); !strings.Contains(all, "are not judged") {
+				t.Errorf("caveats: %s", all)
+			}
+		})
+	}
+}
+
+// TestHostileSettings: the server's defaults, and what init_connect does, change the
+// meaning of nothing.
+func TestHostileSettings(t *testing.T) {
+	t.Parallel()
+	for _, name := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conf := map[string]string{"character-set-client-handshake": "OFF", "character-set-server": "gbk", "collation-server": "gbk_chinese_ci",
+				"init-connect": "SET sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT', sql_quote_show_create = 0", "sql-mode": "ANSI_QUOTES"}
+			if strings.HasPrefix(name, "mysql") {
+				delete(conf, "character-set-client-handshake") // gone in 9.7
+			}
+			s := newServer(t, name, conf)
+			db := s.NewDatabase(t)
+			app := s.user(t, "SELECT ON "+db+".*")
+			readOnly := "transaction_read_only"
+			if s.MariaDB {
+				readOnly = "tx_read_only"
+			}
+			s.run(t, "SET GLOBAL "+readOnly+" = 1")
+			for _, odd := range []string{`\' OR 1=1 -- `, "\xc3\x9f\\'; x", `"` + "`" + `\\`} {
+				p := secret.NewPassword(odd + password().Reveal())
+				ok(t, engine().SetPassword(t.Context(), app, app.User, p))
+				app = withPassword(app, p)
+				ok(t, engine().Ping(t.Context(), app))
+				ok(t, engine().SetPassword(t.Context(), s.superuser(), app.User, p))
+				ok(t, engine().Ping(t.Context(), app))
+				pair := pairOf(app.User)
+				ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
+				ok(t, engine().Ping(t.Context(), withPassword(with(app, func(l *strategies.Login) { l.User = pair.Clone }), p)))
+				s.alike(t, at(pair.Original), at(pair.Clone))
+			}
+		})
+	}
+}
+
+// TestTwins: an account that changes itself cannot change others of its name, and
+// says so where it can see them.
+func TestTwins(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t, "SELECT ON mysql.*")
+		p := password()
+		s.run(t, "CREATE USER "+app.User+"@'10.%' IDENTIFIED BY '"+p.Reveal()+"'")
+		caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
+		ok(t, err)
+		if !strings.Contains(strings.Join(caveats, ";"), "`"+app.User+"`@`10.%`") {
+			t.Errorf("caveats: %q", caveats)
+		}
+	})
+}
+
+// TestPR152 asked for single user rotation without the moment at which the secret's
+// password is refused. Clients log in all the while by what the secret holds, over a
+// hundred rotations in which setSecret runs twice: with dual passwords, and with
+// alternating users, none is refused.
+func TestPR152(t *testing.T) {
+	t.Parallel()
+	for _, name := range servers() {
+		s := server{dbserver.MySQL(t, name)}
+		for what, c := range s.strategies() {
+			if !c.keeps {
+				continue
+			}
+			t.Run(name+", "+what, func(t *testing.T) {
+				t.Parallel()
+				s.hundred(t, s.strategy(t, c))
+			})
+		}
+	}
+}
+
+func (s server) hundred(t *testing.T, f strategytest.StrategyFixture) {
+	var current atomic.Pointer[secret.Document]
+	current.Store(&f.Current)
+	ctx, stop := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	defer stop()
+	var logins [3]atomic.Int64
+	refused := make(chan error, len(logins))
+	for i := range logins {
+		clients.Go(func() {
+			for ; ctx.Err() == nil; logins[i].Add(1) {
+				if err := f.LogIn(ctx, *current.Load()); err != nil && ctx.Err() == nil {
+					refused <- err
+					return
+				}
+			}
+		})
+	}
+	for range 100 {
+		r := rotator.Rotation{Current: *current.Load(), Related: f.Related,
+			Previous: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.NotFound }}
+		var err error
+		r.Pending, err = f.Strategy.Next(t.Context(), r)
+		ok(t, err)
+		ok(t, f.Strategy.Apply(t.Context(), r))
+		ok(t, f.Strategy.Apply(t.Context(), r))
+		ok(t, f.Strategy.Verify(t.Context(), r))
+		current.Store(&r.Pending) // finishSecret
+		for i := range logins {
+			// A client that has read the secret logs in by it before the next rotation.
+			for since := logins[i].Load(); logins[i].Load() < since+2 && len(refused) == 0; {
+				runtime.Gosched()
+			}
+		}
+		select {
+		case err := <-refused:
+			t.Fatalf("a client was refused: %v", err)
+		default:
+		}
+	}
+	t.Logf("%d, %d and %d logins over 100 rotations", logins[0].Load(), logins[1].Load(), logins[2].Load())
+}
+
+// TestDualPasswordsLost: a pending password that was set and then given up must not
+// push out the one that the secret holds.
+func TestDualPasswordsLost(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.MySQL(t, "mysql-9.7")}
+	app := s.user(t, "APPLICATION_PASSWORD_ADMIN ON *.*")
+	lost, p := password(), password()
+	ok(t, engine().SetPasswordKeepingOld(t.Context(), app, lost))
+	ok(t, engine().SetPasswordKeepingOld(t.Context(), app, p))
+	ok(t, engine().Ping(t.Context(), app))
+	ok(t, engine().Ping(t.Context(), withPassword(app, p)))
+	wants(t, engine().Ping(t.Context(), withPassword(app, lost)), rotator.LoginRejected)
+	// By the retained password, plain single user rotation works too.
+	q := password()
+	ok(t, engine().SetPassword(t.Context(), app, app.User, q))
+	ok(t, engine().Ping(t.Context(), withPassword(app, q)))
+	caveats, err := engine().Rehearse(t.Context(), s.superuser(), app.User, password())
+	ok(t, err)
+	if !strings.Contains(strings.Join(caveats, ";"), "DISCARD OLD PASSWORD") {
+		t.Errorf("caveats: %q", caveats)
+	}
+}
+
+// TestDualPasswordsRefused: each reason has its sentence.
+func TestDualPasswordsRefused(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		for _, call := range []func() error{
+			func() error { return engine().SetPasswordKeepingOld(t.Context(), app, password()) },
+			func() error { _, err := engine().RehearseKeepingOld(t.Context(), app, password()); return err },
+		} {
+			if s.MariaDB {
+				wants(t, call(), rotator.Misconfigured, "MariaDB", "alternating users")
+			} else {
+				wants(t, call(), rotator.Privilege, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO `"+app.User+"`@`%`")
+			}
+		}
+		ok(t, engine().Ping(t.Context(), app))
+	})
+	old := session{as: strategies.Login{User: "app"}, wire: &wire{version: "8.0.13"}}
+	wants(t, old.checkKeeping(), rotator.Misconfigured, "8.0.13", "8.0.14")
+}
+
+// TestNoPasswordInTheLogs: neither log holds a password in clear, whatever was done.
+func TestNoPasswordInTheLogs(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		var set secret.Scrubber
+		pair := pairOf(app.User)
+		change := func(do func(p secret.Password) error) secret.Password {
+			p := password()
+			set.Add(p)
+			ok(t, do(p))
+			return p
+		}
+		if !s.MariaDB {
+			s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+at(app.User).String())
+			app = withPassword(app, change(func(p secret.Password) error { return engine().SetPasswordKeepingOld(t.Context(), app, p) }))
+		}
+		app = withPassword(app, change(func(p secret.Password) error { return engine().SetPassword(t.Context(), app, app.User, p) }))
+		change(func(p secret.Password) error { return engine().SetPassword(t.Context(), s.superuser(), app.User, p) })
+		change(func(p secret.Password) error { return engine().EnsureClone(t.Context(), s.superuser(), pair, p) })
+		change(func(p secret.Password) error { return engine().EnsureClone(t.Context(), s.superuser(), back(pair), p) })
+		general, err := s.GeneralLog(t.Context())
+		ok(t, err)
+		binary, err := s.BinaryLog(t.Context())
+		ok(t, err)
+		if !strings.Contains(general, app.User) || !strings.Contains(binary, pair.Clone) {
+			t.Error("the logs do not show what was done")
+		}
+		if set.String(general) != general {
+			t.Error("the general log holds a password")
+		}
+		if set.String(binary) != binary {
+			t.Error("the binary log holds a password")
+		}
+	})
+}
+
+// TestStrategies is the acceptance suite for strategies, on these engines.
+func TestStrategies(t *testing.T) {
+	t.Parallel()
+	for _, name := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, map[string]string{"max-connections": "300"})
+			for what, c := range s.strategies() {
+				t.Run(what, func(t *testing.T) {
+					strategytest.TestStrategy(t, func(t *testing.T) strategytest.StrategyFixture { return s.strategy(t, c) })
+				})
+			}
+		})
+	}
+}
+
+type strategyCase struct {
+	make       func(e strategies.CloningEngine) rotator.Strategy
+	bySuper    bool
+	keeps      bool
+	privileges []string
+}
+
+func (s server) strategies() map[string]strategyCase {
+	all := map[string]strategyCase{
+		"single user": {make: func(e strategies.CloningEngine) rotator.Strategy { return strategies.SingleUser{Engine: e} }},
+		"through superuser": {make: func(e strategies.CloningEngine) rotator.Strategy {
+			return strategies.SingleUser{Engine: e, ThroughSuperuser: true}
+		}, bySuper: true},
+		"alternating users": {make: func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} }, bySuper: true, keeps: true},
+	}
+	if !s.MariaDB {
+		all["dual passwords"] = strategyCase{keeps: true, privileges: []string{"APPLICATION_PASSWORD_ADMIN ON *.*"},
+			make: func(e strategies.CloningEngine) rotator.Strategy { return strategies.DualPasswords{Engine: e.(Engine)} }}
+	}
+	return all
+}
+
+func (s server) strategy(t *testing.T, c strategyCase) strategytest.StrategyFixture {
+	e := engine()
+	var of strategies.CloningEngine = e
+	kind := "mysql"
+	if s.MariaDB {
+		of, kind = MariaDB(e), "mariadb"
+	}
+	db := s.NewDatabase(t)
+	app := s.user(t, append(c.privileges, "SELECT ON "+db+".*")...)
+	document := func(as strategies.Login, more string) secret.Document {
+		d, err := secret.ParseDocument(fmt.Sprintf(`{"engine":%q,"host":%q,"port":%d,"dbname":%q,"username":%q,"password":%q,"ssl":false%s}`,
+			kind, as.Host, as.Port, db, as.User, as.Password.Reveal(), more))
+		ok(t, err)
+		return d
+	}
+	f := strategytest.StrategyFixture{
+		Strategy:     c.make(of),
+		Current:      document(app, ""),
+		KeepsCurrent: c.keeps,
+		LogIn: func(ctx context.Context, d secret.Document) error {
+			as := s.login(d.Text("username"), "")
+			as.Database = d.Text("dbname")
+			return e.Ping(ctx, withPassword(as, d.Password()))
+		},
+	}
+	if c.bySuper {
+		f.Current = document(app, `,"masterarn":"super"`)
+		f.Related = func(context.Context, string) (secret.Document, error) { return document(s.superuser(), ""), nil }
+	}
+	return f
+}
+
+// TestOneConnection: each call makes one connection, and leaves none behind.
+func TestOneConnection(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		var connections atomic.Int64
+		proxy := listen(t, func(c net.Conn) {
+			connections.Add(1)
+			server, err := net.Dial("tcp", address(s.superuser()))
+			if err != nil {
+				return
+			}
+			defer server.Close()
+			go func() {
+				defer c.Close()
+				copyAll(c, server)
+			}()
+			copyAll(server, c)
+		})
+		through := func(as strategies.Login) strategies.Login {
+			return with(as, func(l *strategies.Login) { l.Port = proxy.Port })
+		}
+		ok(t, engine().Ping(t.Context(), through(app)))
+		ok(t, engine().SetPassword(t.Context(), through(app), app.User, app.Password))
+		ok(t, engine().EnsureClone(t.Context(), through(s.superuser()), pairOf(app.User), password()))
+		if n := connections.Load(); n != 3 {
+			t.Errorf("3 calls made %d connections", n)
+		}
+	})
+}
+
+func copyAll(to, from net.Conn) {
+	buffer := make([]byte, 4096)
+	for {
+		n, err := from.Read(buffer)
+		if _, e := to.Write(buffer[:n]); err != nil || e != nil {
+			return
+		}
+	}
+}

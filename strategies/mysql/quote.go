@@ -1,0 +1,53 @@
+package mysql
+
+import (
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// quoteIdent makes s an identifier, whatever it holds.
+func quoteIdent(s string) string {
+	return "`" + strings.ReplaceAll(s, "`", "``") + "`"
+}
+
+// quoteText makes s a string constant for a session whose sql_mode has
+// NO_BACKSLASH_ESCAPES, which begin sees to: there a quote is the only character
+// that means anything, in every character set.
+func quoteText(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+}
+
+// quotePassword does the same with a password, for the statements that need one.
+func quotePassword(p secret.Password) string { return quoteText(p.Reveal()) }
+
+// plain says whether a password reads the same as a string constant under every
+// sql_mode and in every character set.
+func plain(p secret.Password) bool {
+	return !strings.ContainsFunc(p.Reveal(), func(r rune) bool { return r < ' ' || r > '~' || r == '\'' || r == '\\' })
+}
+
+// account is a row of mysql.user: whom a statement or a login is about. In MariaDB a
+// role is one without a host.
+type account struct {
+	user, host string
+	role       bool // has no host
+}
+
+// String gives the account as statements name it.
+func (a account) String() string {
+	if a.role {
+		return quoteIdent(a.user)
+	}
+	return quoteIdent(a.user) + "@" + quoteIdent(a.host)
+}
+
+// accountOf reads what CURRENT_USER() gives, which quotes nothing: a user name may
+// hold an @, a host may not.
+func accountOf(s string) account {
+	i := strings.LastIndexByte(s, '@')
+	if i < 0 {
+		return account{user: s}
+	}
+	return account{user: s[:i], host: s[i+1:]}
+}

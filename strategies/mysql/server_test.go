@@ -1,0 +1,183 @@
+package mysql
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// engine is patient: a slow machine is no reason to fail.
+func engine() Engine {
+	return Engine{DialTimeout: time.Minute, HandshakeTimeout: time.Minute, StatementTimeout: time.Minute}
+}
+
+// impatient meets servers that never answer.
+func impatient() Engine {
+	const limit = 150 * time.Millisecond
+	return Engine{DialTimeout: limit, HandshakeTimeout: limit, StatementTimeout: limit}
+}
+
+// onEach runs a test on every server, MySQL and MariaDB.
+func onEach(t *testing.T, test func(t *testing.T, s server)) {
+	t.Parallel()
+	for _, name := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, server{dbserver.MySQL(t, name)})
+		})
+	}
+}
+
+// servers are those to test on; with -short one of each kind.
+func servers() []string {
+	if testing.Short() {
+		return []string{"mysql-9.7", "mariadb-10.11"}
+	}
+	return dbserver.MySQLs()
+}
+
+type server struct{ *dbserver.MySQLServer }
+
+func (s server) login(user, password string) strategies.Login {
+	return strategies.Login{Host: s.Host, Port: s.Port, User: user,
+		Password: secret.NewPassword(password), TLS: strategies.TLS{Off: s.CAs == nil}}
+}
+
+func (s server) superuser() strategies.Login { return s.login(s.Superuser, s.Password) }
+
+// user makes an account at any host.
+func (s server) user(t *testing.T, grants ...string) strategies.Login {
+	t.Helper()
+	return s.login(s.NewUser(t, grants...))
+}
+
+// name is one that nobody else has.
+func name() string { return "qtu_" + strings.ToLower(rand.Text()[:10]) }
+
+// run is for set-up: as the superuser, unlogged.
+func (s server) run(t *testing.T, statements ...string) {
+	t.Helper()
+	if err := s.Exec(t.Context(), statements...); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(statements, "\n"))
+	}
+}
+
+// ask gives the first column of what a query answers with, line by line.
+func (s server) ask(t *testing.T, sql string) string {
+	t.Helper()
+	db, err := s.Admin(t.Context())
+	ok(t, err)
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), sql)
+	ok(t, err)
+	defer rows.Close()
+	var lines []string
+	for rows.Next() {
+		var line *string
+		ok(t, rows.Scan(&line))
+		if line == nil {
+			line = new(string)
+		}
+		lines = append(lines, *line)
+	}
+	ok(t, rows.Err())
+	return strings.Join(lines, "\n")
+}
+
+// as runs statements the way a client of an account does, one by one.
+func (s server) as(ctx context.Context, who strategies.Login, statements ...string) error {
+	db, err := s.Connect(ctx, who.User, who.Password.Reveal(), who.Database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, sql := range statements {
+		if _, err := db.ExecContext(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	return nil
+}
+
+// grantsOf is what SHOW GRANTS says of an account, without the names of it and its
+// hash: what two accounts of a pair must have in common.
+func (s server) grantsOf(t *testing.T, a account) string {
+	t.Helper()
+	lines := strings.Split(s.ask(t, "SHOW GRANTS FOR "+a.String()), "\n")
+	found, role, err := parseGrants(lines, a)
+	ok(t, err)
+	var all []string
+	for _, r := range found.sorted() {
+		all = append(all, fmt.Sprintf("%+v", r))
+	}
+	return strings.Join(append(all, "default role "+role), "\n")
+}
+
+// password makes one that appears nowhere else, so that it can be searched for.
+func password() secret.Password { return secret.NewPassword("Canary-7" + rand.Text() + "z") }
+
+func with(as strategies.Login, change func(*strategies.Login)) strategies.Login {
+	change(&as)
+	return as
+}
+
+func withPassword(as strategies.Login, p secret.Password) strategies.Login {
+	as.Password = p
+	return as
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wants fails the test unless err has the kind and says the words.
+func wants(t *testing.T, err error, kind rotator.Kind, words ...string) {
+	t.Helper()
+	if rotator.KindOf(err) != kind {
+		t.Fatalf("kind %q, want %q: %v", rotator.KindOf(err), kind, err)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("the error does not say %q: %v", w, err)
+		}
+	}
+}
+
+// listen is a server of the test's own making.
+func listen(t *testing.T, serve func(net.Conn)) strategies.Login {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
+		}
+	}()
+	return strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "app", Password: password()}
+}
+
+// newServer is one with settings of its own.
+func newServer(t *testing.T, name string, conf map[string]string) server {
+	t.Helper()
+	return server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, Conf: conf})}
+}

@@ -1,0 +1,126 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// TestSuite is the acceptance suite for engines, on every server.
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	trusting := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: "mariadb-10.11", Conf: map[string]string{"skip-grant-tables": "ON"}})}
+	for _, name := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: map[string]string{"max-connections": "300"}})}
+			plain := server{dbserver.MySQL(t, name)}
+			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting) })
+		})
+	}
+}
+
+// fixture gives a user a database of its own, so that what cases revoke and own
+// there is nobody else's.
+func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture {
+	e := engine()
+	e.Roots = s.CAs
+	var of strategies.Engine = e
+	if s.MariaDB {
+		of = MariaDB(e)
+	}
+	db := s.NewDatabase(t)
+	in := func(s server, user, password string) strategies.Login {
+		as := s.login(user, password)
+		if s.MySQLServer != plain.MySQLServer {
+			as.Database = db
+		}
+		return as
+	}
+	user, pw := s.NewUser(t, "SELECT ON "+db+".*", "CREATE, INSERT, ALTER ON "+db+".*")
+	locked, lockedPw := s.NewUser(t, "SELECT ON "+db+".*")
+	expired, expiredPw := s.NewUser(t, "SELECT ON "+db+".*")
+	keeper, keeperPw := s.NewUser(t, "SELECT ON "+db+".*")
+	s.run(t, "ALTER USER "+locked+"@'%' ACCOUNT LOCK", "ALTER USER "+expired+"@'%' PASSWORD EXPIRE", "CREATE TABLE "+db+".shared (id int)")
+	plainUser, plainPw := plain.NewUser(t)
+	f := strategytest.EngineFixture{
+		Engine:        of,
+		Superuser:     in(s, s.Superuser, s.Password),
+		User:          in(s, user, pw),
+		Locked:        in(s, locked, lockedPw),
+		Expired:       in(s, expired, expiredPw),
+		PlaintextOnly: with(in(plain, plainUser, plainPw), func(l *strategies.Login) { l.TLS.Off = false }),
+		AnyPassword:   trusting.login("whoever", "whatever"),
+		TLS:           true,
+		ServerLog: func() string {
+			general, err := s.GeneralLog(t.Context())
+			ok(t, err)
+			binary, err := s.BinaryLog(t.Context())
+			ok(t, err)
+			return general + binary + s.Log()
+		},
+		LogIn: e.Ping,
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", s.Host, s.Port))
+		},
+	}
+	f.NewUser = func(ctx context.Context, name string) (strategies.Login, error) {
+		p := "Pw1-" + password().Reveal()
+		if strings.ContainsRune(name, 0) || len(name) > 80 && strings.HasPrefix(s.Name, "mariadb-10.5") {
+			return strategies.Login{}, strategytest.ErrNotOffered
+		}
+		// The database is the user's of the fixture, and one has to get into it.
+		who := quoteIdent(name) + "@'%'"
+		return in(s, name, p), s.Exec(ctx, "CREATE USER "+who+" IDENTIFIED BY '"+p+"'", "GRANT EXECUTE ON "+db+".* TO "+who)
+	}
+	methods := map[string]string{"sha256_password": "WITH sha256_password BY '%s'", "caching_sha2_password": "WITH caching_sha2_password BY '%s'"}
+	if s.MariaDB {
+		methods = map[string]string{"ed25519": "VIA ed25519 USING PASSWORD('%s')", "mysql_native_password": "VIA mysql_native_password USING PASSWORD('%s') OR unix_socket"}
+	} else {
+		f.KeepsTwo = in(s, keeper, keeperPw)
+		s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+keeper+"@'%'")
+	}
+	f.Methods = func(ctx context.Context) (all []strategies.Login, err error) {
+		if s.MariaDB {
+			err = s.Exec(ctx, ed25519)
+		}
+		for _, by := range methods {
+			user, p := name(), "Pw1-"+password().Reveal()
+			err = errors.Join(err, s.Exec(ctx, "CREATE USER "+user+"@'%' IDENTIFIED "+fmt.Sprintf(by, p), "GRANT SELECT ON "+db+".* TO "+user+"@'%'"))
+			all = append(all, in(s, user, p))
+		}
+		return all, err
+	}
+	f.Use = func(ctx context.Context, as strategies.Login) error { return s.as(ctx, as, "SELECT * FROM shared") }
+	f.Own = func(ctx context.Context, as strategies.Login, object string) error {
+		return s.as(ctx, as, "CREATE TABLE "+quoteIdent(object)+" (n int)")
+	}
+	f.Touch = func(ctx context.Context, as strategies.Login, object string) error {
+		o := quoteIdent(object)
+		return s.as(ctx, as, "SELECT * FROM "+o, "INSERT INTO "+o+" (n) VALUES (1)", "ALTER TABLE "+o+" ADD COLUMN "+name()+" int")
+	}
+	f.Revoke = func(ctx context.Context, user string) error {
+		return s.Exec(ctx, "REVOKE SELECT ON "+db+".* FROM "+quoteIdent(user)+"@'%'")
+	}
+	f.Mark = func(ctx context.Context, user string) error {
+		return s.Exec(ctx, "ALTER USER "+quoteIdent(user)+"@'%' WITH MAX_USER_CONNECTIONS 77")
+	}
+	f.Marked = func(ctx context.Context, user string) (bool, error) {
+		conn, err := s.Admin(ctx)
+		if err != nil {
+			return false, err
+		}
+		defer conn.Close()
+		var limit int
+		err = conn.QueryRowContext(ctx, "SELECT max_user_connections FROM mysql.user WHERE User = "+quoteText(user)).Scan(&limit)
+		return limit == 77, err
+	}
+	return f
+}

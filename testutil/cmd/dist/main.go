@@ -1,0 +1,112 @@
+// Dist packs what `make build` built into what is shipped: for each processor and
+// function a zip with the bootstrap alone and a CycloneDX list of the modules in it,
+// and SHA256SUMS over them all. The same binaries give the same bytes, wherever and
+// whenever it runs.
+//
+//	go run ./testutil/cmd/dist -from build/dist -to dist    # build/dist/<processor>/<function>/bootstrap
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"cmp"
+	"compress/flate"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	from := flag.String("from", "build/dist", "`folder` of <processor>/<function>/bootstrap")
+	to := flag.String("to", "dist", "`folder` to write to")
+	flag.Parse()
+	if err := pack(*from, *to, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "dist:", err)
+		os.Exit(1)
+	}
+}
+
+// pack writes to anew: nothing of an earlier run stays behind.
+func pack(from, to string, out io.Writer) error {
+	binaries, err := filepath.Glob(filepath.Join(from, "*", "*", "bootstrap"))
+	if err != nil {
+		return err
+	}
+	if len(binaries) == 0 {
+		return fmt.Errorf("no %s: make build BUILD=%s/$GOARCH", filepath.Join(from, "*", "*", "bootstrap"), from)
+	}
+	files := map[string][]byte{}
+	for _, path := range binaries {
+		binary, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		info, err := buildinfo.Read(bytes.NewReader(binary))
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		function, processor := filepath.Base(filepath.Dir(path)), filepath.Base(filepath.Dir(filepath.Dir(path)))
+		if built := setting(info, "GOARCH"); built != processor {
+			return fmt.Errorf("%s is for %s", path, built)
+		}
+		name := function + "-" + processor
+		if files[name+".zip"], err = zipped(binary); err != nil {
+			return err
+		}
+		if files[name+".cdx.json"], err = bom(function, binary, info); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%-45s %5.2f MB, %5.2f MB unpacked\n", name+".zip", float64(len(files[name+".zip"]))/1e6, float64(len(binary))/1e6)
+	}
+	files["SHA256SUMS"] = sums(files)
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(to, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// zipped is an archive of the bootstrap alone, which Lambda must be able to run. It
+// has no date but the first that zip knows.
+func zipped(binary []byte) ([]byte, error) {
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {
+		return flate.NewWriter(out, flate.BestCompression)
+	})
+	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+	header.SetMode(0o755)
+	entry, err := w.CreateHeader(header)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := entry.Write(binary); err != nil {
+		return nil, err
+	}
+	err = w.Close() // before Bytes: it writes the directory
+	return archive.Bytes(), err
+}
+
+// sums is what `sha256sum -c` reads.
+func sums(files map[string][]byte) []byte {
+	var lines []string
+	for name, content := range files {
+		lines = append(lines, fmt.Sprintf("%x  %s\n", sha256.Sum256(content), name))
+	}
+	slices.SortFunc(lines, func(a, b string) int { return cmp.Compare(a[64:], b[64:]) })
+	return []byte(strings.Join(lines, ""))
+}

@@ -1,0 +1,82 @@
+// Samtools sets up the SAM CLI and cfn-lint in a Python environment of the project's
+// own, below .cache, and where it can, a Docker engine beside it for `sam local invoke`
+// (root on Debian and its like, with no other engine running). It is quick when there is nothing to do, so that every
+// `make test` can run it.
+//
+// Where there is no Python to do it with, that is said and is no failure, as the
+// tests are skipped; where CI or QUARTERTURN_REQUIRE_SERVERS is true the exit code is 1.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/samtest"
+)
+
+// installTimeout is generous: 80 packages of 60 MB through a poor line.
+const installTimeout = 15 * time.Minute
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, installTimeout)
+	defer cancel()
+	if engine, err := samtest.EngineIn("."); err == nil {
+		if err := engine.Fetch(ctx, os.Stdout); err != nil {
+			fmt.Println("sam local invoke will not be tested:", err)
+		}
+	}
+	err := install(ctx, ".")
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "samtools:", err)
+	if errors.Is(err, samtest.ErrNoPython) {
+		fmt.Fprintln(os.Stderr, "samtools: install Python 3.10 or newer with venv (Debian: apt-get install python3-venv) and run this again")
+	}
+	if dbserver.Required(os.Getenv) {
+		os.Exit(1)
+	}
+	fmt.Fprintln(os.Stderr, "samtools: tests of the SAM CLI will be skipped")
+}
+
+// install does it, after installing Python where that is ours to do.
+func install(ctx context.Context, root string) error {
+	tools, err := samtest.ToolsIn(root)
+	if err != nil {
+		return err
+	}
+	err = tools.Install(ctx, root, os.Stdout)
+	if errors.Is(err, samtest.ErrNoPython) && installPython(ctx) == nil {
+		return tools.Install(ctx, root, os.Stdout)
+	}
+	return err
+}
+
+// installPython does it on Debian and its like, as root: on the throwaway machines of a CI.
+func installPython(ctx context.Context) error {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return os.ErrPermission
+	}
+	for _, args := range [][]string{{"update"}, {"install", "-y", "--no-install-recommends", "python3-venv"}} {
+		fmt.Println("python3-venv is missing: apt-get", strings.Join(args, " "))
+		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "apt-get: %v\n%s", err, out)
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package prove
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// MySQL is MySQL or MariaDB for rotations, as Postgres is PostgreSQL.
+type MySQL struct {
+	Server    *dbserver.MySQLServer
+	Mode      Mode
+	Bootstrap string        // the function; "": the strategy runs in this process
+	Peak      *atomic.Int64 // see Function
+}
+
+func (p MySQL) family() string {
+	if p.Server.MariaDB {
+		return "mariadb"
+	}
+	return "mysql"
+}
+
+// Rotation makes a fixture with a pair of users of its own.
+func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, error) {
+	id := strings.ToLower(rand.Text()[:10])
+	app, boss := "app_"+id, "boss_"+id
+	users := map[string]string{app: "Canary-1" + rand.Text(), boss: "Canary-1" + rand.Text()}
+	statements := []string{
+		"CREATE DATABASE IF NOT EXISTS shop",
+		"CREATE USER '" + app + "'@'%' IDENTIFIED BY '" + users[app] + "'",
+		"GRANT SELECT, INSERT ON shop.* TO '" + app + "'@'%'",
+		"CREATE USER '" + boss + "'@'%' IDENTIFIED BY '" + users[boss] + "'",
+		"GRANT CREATE USER ON *.* TO '" + boss + "'@'%'",
+		"GRANT SELECT ON mysql.* TO '" + boss + "'@'%'",
+		"GRANT SELECT, INSERT ON shop.* TO '" + boss + "'@'%' WITH GRANT OPTION",
+	}
+	var engine strategies.CloningEngine = mysql.Engine{}
+	if p.Server.MariaDB {
+		statements = append(statements, "GRANT UPDATE ON mysql.* TO '"+boss+"'@'%'")
+		engine = mysql.MariaDB{}
+	} else if p.Mode.Name == dual {
+		statements = append(statements, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO '"+app+"'@'%'")
+	}
+	if err := p.Server.Exec(ctx, statements...); err != nil {
+		return strategytest.RotationFixture{}, err
+	}
+	current, err := p.document(app, users[app], "colour", "blue")
+	if err != nil {
+		return strategytest.RotationFixture{}, err
+	}
+	superuser, err := p.document(boss, users[boss])
+	if err != nil {
+		return strategytest.RotationFixture{}, err
+	}
+	logged, err := p.Server.GeneralLog(ctx)
+	if err != nil {
+		return strategytest.RotationFixture{}, err
+	}
+	f := strategytest.RotationFixture{
+		StrategyFixture: strategytest.StrategyFixture{
+			Strategy:     p.Mode.Strategy(engine),
+			Current:      current,
+			LogIn:        p.logIn,
+			KeepsCurrent: p.Mode.KeepsCurrent,
+			Related: func(_ context.Context, id string) (secret.Document, error) {
+				if id != superuserARN {
+					return secret.Document{}, rotator.NotFound
+				}
+				return superuser, nil
+			},
+		},
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(p.Server.Host, strconv.Itoa(p.Server.Port)))
+		},
+		Silence: p.Bootstrap == "",
+		ServerLog: func() string {
+			log, err := p.Server.GeneralLog(context.Background())
+			if err != nil {
+				return err.Error()
+			}
+			return log[len(logged):]
+		},
+		Troubles: map[string]strategytest.Trouble{
+			"read only":                   p.readOnly,
+			"a backup has its lock on it": p.locked,
+		},
+	}
+	if p.Bootstrap != "" {
+		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 20 * time.Second, Peak: p.Peak}.Open
+	}
+	return f, nil
+}
+
+func (p MySQL) document(user, password string, more ...string) (secret.Document, error) {
+	m := map[string]any{
+		"engine": p.family(), "host": p.Server.Host, "port": p.Server.Port, "dbname": "shop", "ssl": false,
+		"username": user, "password": password, "masterarn": superuserARN,
+	}
+	for i := 0; i < len(more); i += 2 {
+		m[more[i]] = more[i+1]
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		return secret.Document{}, err
+	}
+	return secret.ParseDocument(string(text))
+}
+
+// logIn is a client's login.
+func (p MySQL) logIn(ctx context.Context, d secret.Document) error {
+	const accessDenied = 1045
+	db, err := p.Server.Connect(ctx, d.Text("username"), d.Password().Reveal(), "")
+	var refused *driver.MySQLError
+	switch {
+	case errors.As(err, &refused) && refused.Number == accessDenied:
+		return fmt.Errorf("user %q: %w", d.Text("username"), rotator.LoginRejected)
+	case err != nil:
+		return err
+	}
+	return db.Close()
+}
+
+// readOnly makes the server what a reader is.
+func (p MySQL) readOnly(ctx context.Context) (func() error, error) {
+	name := "super_read_only"
+	if p.Server.MariaDB {
+		name = "read_only"
+	}
+	end := func() error {
+		return p.Server.Exec(ctx, "SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF")
+	}
+	if p.Server.MariaDB {
+		end = func() error { return p.Server.Exec(ctx, "SET GLOBAL read_only = OFF") }
+	}
+	return end, p.Server.Exec(ctx, "SET GLOBAL "+name+" = ON")
+}
+
+// locked has somebody hold the lock that a backup takes.
+func (p MySQL) locked(ctx context.Context) (func() error, error) {
+	db, err := p.Server.Admin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, "FLUSH TABLES WITH READ LOCK"); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db.Close, nil
+}
+
+// modes are those that the server has.
+func (p MySQL) modes() []Mode {
+	if p.Server.MariaDB {
+		return Modes()
+	}
+	return append(Modes(), Mode{Name: dual, Handler: "single-user", Env: []string{"MYSQL_DUAL_PASSWORDS=true"}, KeepsCurrent: true,
+		Strategy: func(e strategies.CloningEngine) rotator.Strategy {
+			return strategies.DualPasswords{Engine: e.(strategies.DualPasswordEngine)}
+		}})
+}
+
+const dual = "dual passwords"
+
+// Targets are the strategies on a server, each in this process and deployed.
+func (p MySQL) Targets(built map[string]string) []Target {
+	var all []Target
+	for _, m := range p.modes() {
+		p.Mode, p.Bootstrap, p.Peak = m, "", nil
+		all = append(all, Target{p.Server.Name, m.Name, "in process", p.Rotation, nil})
+		p.Bootstrap, p.Peak = built[p.family()+"-"+m.Handler], new(atomic.Int64)
+		all = append(all, Target{p.Server.Name, m.Name, "process", p.Rotation, p.Peak})
+	}
+	return all
+}
