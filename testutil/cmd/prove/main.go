@@ -155,6 +155,10 @@ func (p plan) tryAll(ctx context.Context, targets []prove.Target) error {
 				defer mu.Unlock()
 				fmt.Fprintln(p.out, "FAILED:", failure)
 			})
+			mu.Lock()
+			defer mu.Unlock()
+			r := rows[i]
+			fmt.Fprintf(p.out, "%s, %s (%s): %d trials in %s\n", r.Engine, r.Strategy, r.How, r.Sum(), r.Took.Round(time.Second))
 		})
 	}
 	running.Wait()
@@ -164,7 +168,7 @@ func (p plan) tryAll(ctx context.Context, targets []prove.Target) error {
 			errs = append(errs, fmt.Errorf("%s, %s (%s): %d trials, breaches: %v, other failures: %d", r.Engine, r.Strategy, r.How, r.Sum(), r.Broken, r.Other))
 		}
 	}
-	fmt.Fprintln(p.out, "Rotations with something going wrong in each:")
+	fmt.Fprintln(p.out, "\nRotations with something going wrong in each:")
 	return errors.Join(append(errs, prove.WriteRows(p.out, rows))...)
 }
 
