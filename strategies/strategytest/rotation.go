@@ -260,8 +260,8 @@ type round struct {
 const trialTime = 3 * time.Minute
 
 // within runs a trial in a fresh fixture, and takes account of what it left behind.
-func within(ctx context.Context, fresh NewRotation, run func(ctx context.Context, r *round) error) error {
-	ctx, cancel := context.WithTimeout(ctx, trialTime)
+func within(parent context.Context, fresh NewRotation, run func(ctx context.Context, r *round) error) error {
+	ctx, cancel := context.WithTimeout(parent, trialTime)
 	defer cancel()
 	r, err := newRound(ctx, fresh)
 	if err != nil {
@@ -269,8 +269,11 @@ func within(ctx context.Context, fresh NewRotation, run func(ctx context.Context
 	}
 	defer r.close()
 	err, deaf := obeys(ctx, 30*time.Second, "the trial", func(ctx context.Context) error { return run(ctx, r) })
-	if ctx.Err() != nil || deaf != nil {
-		return fmt.Errorf("%w after %s: %w", Hung, trialTime, errors.Join(err, deaf))
+	switch {
+	case parent.Err() != nil:
+		return parent.Err() // somebody has had enough: that is no verdict
+	case ctx.Err() != nil || deaf != nil:
+		return r.redact(fmt.Errorf("%w after %s: %w", Hung, trialTime, errors.Join(err, deaf)))
 	}
 	broken := r.verdict(ctx, err == nil)
 	if broken != nil && errors.Is(err, ErrNotOffered) {

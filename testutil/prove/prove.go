@@ -57,6 +57,8 @@ func Try(ctx context.Context, t Target, limit int, tell func(failure string)) Ro
 			break
 		}
 		switch err := trial.Run(ctx); {
+		case ctx.Err() != nil:
+			return row
 		case errors.Is(err, strategytest.ErrNotOffered):
 			row.Missed++
 			continue
