@@ -122,7 +122,7 @@ func TestProxy(t *testing.T) {
 		verdict.Store(int32(v))
 		c, err := net.Dial("tcp", p.listener.Addr().String())
 		if err != nil {
-			t.Fatal(err)
+			return "", err
 		}
 		defer c.Close()
 		c.SetDeadline(time.Now().Add(wait))
