@@ -98,14 +98,26 @@ func (s SingleUser) logins(t Traits, r rotator.Rotation) (current, pending Login
 	if current, pending, err = t.logins(r); err != nil {
 		return current, pending, err
 	}
-	if pending.User != current.User {
-		return current, pending, fmt.Errorf("AWSPENDING: %w: it is for user %q and AWSCURRENT for %q: single user rotation changes one account", rotator.Conflict, pending.User, current.User)
+	if err = sameAccount(current, pending); err != nil {
+		err = fmt.Errorf("AWSPENDING: %w", err)
 	}
-	return current, pending, samePlace(current, pending)
+	return current, pending, err
+}
+
+func sameAccount(current, other Login) error {
+	if other.User != current.User {
+		return fmt.Errorf("%w: it is for user %q and AWSCURRENT for %q: single user rotation changes one account", rotator.Conflict, other.User, current.User)
+	}
+	return samePlace(current, other)
 }
 
 // Verify implements rotator.Strategy: one login.
 func (s SingleUser) Verify(ctx context.Context, r rotator.Rotation) error {
+	if !r.Current.IsZero() {
+		if err := underTest(s.Engine.Traits(), r, sameAccount); err != nil {
+			return err
+		}
+	}
 	if err := verify(ctx, s.Engine, r.Pending); err != nil {
 		return err
 	}
