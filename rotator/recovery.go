@@ -118,6 +118,8 @@ func rules() []rule {
 			because: "AWSPREVIOUS works and AWSCURRENT does not: the database has an earlier password (a restored backup, or a value that was promoted or stored and never set)"},
 		{previous: is(Unclear), action: Wait,
 			because: "AWSCURRENT does not work, and whether AWSPREVIOUS does could not be found out: mend what is named above, and ask again"},
+		{current: is(Unusable), action: Provide,
+			because: "AWSCURRENT holds nothing that could log in, for the reason named above, and no other version works: store the credentials that are in use now, in the form that this function rotates"},
 		{action: Reset,
 			because: "no version that carries a label works: somebody changed the password in the database, or the user is gone. As a superuser, set the user's password to the one that AWSCURRENT holds, or set another and store it. (Before that: an older version that carries no label may hold the right one; aws secretsmanager list-secret-version-ids --include-deprecated lists them. A version that is for another account or place was not tried.)"},
 	}

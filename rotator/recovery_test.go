@@ -70,7 +70,7 @@ func TestDecisions(t *testing.T) {
 				wrong("there is nothing to wait for")
 			}
 		case Provide:
-			if s.current != NoValue && s.current != absent {
+			if s.current != NoValue && s.current != absent && s.current != Unusable {
 				wrong("there is a value")
 			}
 		default:
