@@ -1,6 +1,7 @@
 package rotator_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -155,17 +156,99 @@ func resolve(t *testing.T, script string) (resolved bool) {
 		}
 		return false
 	}
-	if !s.works("AWSCURRENT") {
-		t.Errorf("nothing more to do, and AWSCURRENT does not work")
-	}
-	_, err := s.sdk.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: &s.arn})
-	if (err != nil) != (d.Action == rotator.Retry) {
-		t.Errorf("%s, and the service answered %v", d.Action, err)
-	}
-	if r, err := s.aws.WaitRotation(t.Context(), s.arn); err != nil || r.Outcome != "RotationSucceeded" || !s.works("AWSCURRENT") {
-		t.Errorf("a rotation then ends with %s: %s", r.Outcome, r.Message)
-	}
+	s.goesOn(d)
 	return true
+}
+
+// goesOn says that AWSCURRENT works, and that a plain rotation goes through.
+func (s *story) goesOn(d *rotator.Diagnosis) {
+	s.t.Helper()
+	if !s.works("AWSCURRENT") {
+		s.t.Errorf("nothing more to do, and AWSCURRENT does not work")
+	}
+	_, err := s.sdk.RotateSecret(s.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &s.arn})
+	if (err != nil) != (d.Action == rotator.Retry) {
+		s.t.Errorf("%s, and the service answered %v", d.Action, err)
+	}
+	if r, err := s.aws.WaitRotation(s.t.Context(), s.arn); err != nil || r.Outcome != "RotationSucceeded" || !s.works("AWSCURRENT") {
+		s.t.Errorf("a rotation then ends with %s: %s", r.Outcome, r.Message)
+	}
+}
+
+// TestEveryCutIsRecovered: the function is gone before or after each of its calls and
+// each of the database's operations, for good; rotation is cancelled or is not.
+// Whatever is left, following the diagnosis ends well.
+func TestEveryCutIsRecovered(t *testing.T) {
+	actions := map[rotator.Action]int{}
+	for _, strategy := range []string{"single", "superuser", "alternating"} {
+		for _, cancelled := range []bool{false, true} {
+			for _, where := range []string{"before call", "after call", "before operation", "after operation"} {
+				for n := 1; ; n++ {
+					s := newStory(t)
+					s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion AWSCURRENT app/p1\nstate")
+					if !s.cut(where, n) { // there was no n-th
+						break
+					}
+					if cancelled {
+						if _, err := s.sdk.CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &s.arn}); err != nil {
+							t.Fatal(err)
+						}
+					}
+					d := s.follow()
+					actions[d.Action]++
+					s.goesOn(d)
+					if t.Failed() {
+						t.Fatalf("%s, cut %s %d, cancelled: %v", strategy, where, n, cancelled)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("after all that there was to recover: %v", actions)
+	if actions[rotator.Nothing] < 50 || actions[rotator.Retry] < 20 {
+		t.Errorf("too few cuts to be true: %v", actions)
+	}
+}
+
+// cut has a rotation fail for good, from its n-th call or operation on.
+func (s *story) cut(where string, n int) (failed bool) {
+	side, what, _ := strings.Cut(where, " ")
+	calls, operations := 0, 0
+	gone := func(count *int, of string) bool {
+		if what == of {
+			*count++
+		}
+		return what == of && *count >= n
+	}
+	s.aws.Attempts = 1
+	s.aws.Fault = func(c awsemu.Call) awsemu.Fault {
+		switch {
+		case c.Phase == "" || !gone(&calls, "call"):
+			return awsemu.Fault{}
+		case calls == n && side == "after":
+			return awsemu.Fault{LoseResponse: true}
+		}
+		return awsemu.Fault{ServerError: true}
+	}
+	fail := func(context.Context, string, string) error {
+		if gone(&operations, "operation") {
+			return fmt.Errorf("the function is gone: %w", rotator.Unreachable)
+		}
+		return nil
+	}
+	if side == "before" {
+		s.db.Before = fail
+	} else {
+		s.db.After = fail
+	}
+	if _, err := s.sdk.RotateSecret(s.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &s.arn}); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.aws.WaitRotation(s.t.Context(), s.arn); err != nil {
+		s.t.Fatal(err)
+	}
+	s.aws.Fault, s.db.Before, s.db.After = nil, nil, nil
+	return max(calls, operations) >= n
 }
 
 // TestRecoverOnlyActsAsAsked: not without an action, not with another than the
