@@ -204,7 +204,7 @@ const manyVersions = 90
 func (s *sheet) oddLabels(m Metadata) string {
 	var lines []string
 	if id := m.Holder(LabelPending); id != "" && id != s.event.Version && !m.Has(id, LabelCurrent) {
-		lines = append(lines, fmt.Sprintf("version %s is AWSPENDING: an earlier rotation has not ended, and the next one takes it up again; to begin anew, discard it: %s", id, Move{Label: LabelPending, From: id}.command(m.ARN)))
+		lines = append(lines, fmt.Sprintf("version %s is AWSPENDING: an earlier rotation has not ended, and the next one takes it up again; to finish or discard it instead, ask first: {\"Step\":\"status\",\"SecretId\":\"%s\"}", id, m.ARN))
 	}
 	if n := len(m.Labels); n >= manyVersions {
 		lines = append(lines, fmt.Sprintf("%d versions carry labels, and a secret holds about 100: remove labels of your own that are not needed", n))
