@@ -121,6 +121,6 @@ func rules() []rule {
 		{current: is(Unusable), action: Provide,
 			because: "AWSCURRENT holds nothing that could log in, for the reason named above, and no other version works: store the credentials that are in use now, in the form that this function rotates"},
 		{action: Reset,
-			because: "no version that carries a label works: somebody changed the password in the database, or the user is gone. As a superuser, set the user's password to the one that AWSCURRENT holds, or set another and store it. (Before that: an older version that carries no label may hold the right one; aws secretsmanager list-secret-version-ids --include-deprecated lists them. A version that is for another account or place was not tried.)"},
+			because: "no version that carries a label works: somebody changed the password in the database, or the user is gone. As a superuser, set the user's password to the one that AWSCURRENT holds, or set another and store it. (Before that: an older version that carries no label may hold the right one; aws secretsmanager list-secret-version-ids --include-deprecated lists them. A version that is for another account or place was not tried: where it is AWSCURRENT that names the wrong one, move the label back by hand.)"},
 	}
 }
