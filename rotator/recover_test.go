@@ -67,15 +67,11 @@ func (s *story) follow() *rotator.Diagnosis {
 // account and place, following the diagnosis ends with an AWSCURRENT that works, and
 // a plain rotation then succeeds. Where nothing does, nothing is changed.
 func TestEveryStuckStateIsResolved(t *testing.T) {
-	for strategy, rotations := range map[string][]string{
-		"single":      {"on", "off", "never"},
-		"superuser":   {"on"}, // it asks no other questions than single does
-		"alternating": {"on", "off"},
-	} {
+	for _, strategy := range []string{"single", "alternating"} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			resolved := 0
-			all := worlds(strategy, rotations)
+			all := worlds(strategy)
 			for _, script := range all {
 				if resolve(t, script) {
 					resolved++
@@ -90,12 +86,17 @@ func TestEveryStuckStateIsResolved(t *testing.T) {
 }
 
 // worlds are scripts that set the scene.
-func worlds(strategy string, rotations []string) []string {
+func worlds(strategy string) []string {
 	const elsewhere = " host=other.example.com"
 	other := map[bool]string{true: "app_clone", false: "app"}[strategy == "alternating"]
-	currents := []string{"app/p1", "app/p1 colour=red", "app/pw", "text not JSON", "app/p1" + elsewhere}
+	values := []struct{ current, previous string }{
+		{"app/p1", "none"}, {"app/p1", other + "/p0"},
+		{"app/p1 colour=red", "app/p1"},
+		{"app/pw", "none"}, {"app/pw", other + "/p0"}, {"app/pw", "app/p1"},
+		{"text not JSON", "none"}, {"text not JSON", other + "/p0"},
+		{"app/p1" + elsewhere, "app/p1"},
+	}
 	pendings := []string{"none", "same", "previous", "empty", other + "/p2", other + "/p2" + elsewhere, "nobody/p2", "binary", other + "/p2 colour=blue"}
-	previouses := []string{"none", other + "/p0", "app/p1"}
 	var all []string
 	add := func(current, pending, previous, accepts, rotation string) {
 		lines := []string{"strategy " + strategy, "account boss/ps superuser", "superuser boss/ps", "secret rotation=" + rotation, "account " + other + "/" + accepts}
@@ -111,17 +112,17 @@ func worlds(strategy string, rotations []string) []string {
 		}
 		all = append(all, strings.Join(lines, "\n")+"\n")
 	}
-	for _, current := range currents {
+	for _, v := range values {
 		for _, pending := range pendings {
-			for _, previous := range previouses {
-				for _, accepts := range []string{"p0", "p1", "p2", "px"} {
-					for _, rotation := range rotations {
-						if pending != "previous" || previous != "none" {
-							add(current, pending, previous, accepts, rotation)
-						}
-					}
+			if pending == "previous" && v.previous == "none" {
+				continue
+			}
+			for _, accepts := range []string{"p0", "p1", "p2", "px"} {
+				for _, rotation := range []string{"on", "off"} {
+					add(v.current, pending, v.previous, accepts, rotation)
 				}
 			}
+			add(v.current, pending, v.previous, "p1", "never")
 		}
 	}
 	return all
