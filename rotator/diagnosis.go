@@ -79,7 +79,7 @@ func (d Diagnosis) Markdown() string {
 	if d.Moved != "" {
 		fmt.Fprintf(&b, "\n%s. To take that back:\n\n    %s\n", d.Moved, d.Undo)
 	}
-	fmt.Fprintf(&b, "\nTo do: **%s**. %s\n", d.Action, d.Because)
+	fmt.Fprintf(&b, "\nTo do: **%s**: %s\n", d.Action, d.Because)
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "\n    %s\n", c)
 	}

@@ -58,7 +58,7 @@ func TestAKilledRotationIsRecovered(t *testing.T) {
 		"by the command": func(w *world, arn string, _ rotator.Diagnosis) {
 			strategy := strings.TrimSuffix(strings.TrimPrefix(w.name, "postgres-"), "-user")
 			strategy = strings.TrimSuffix(strategy, "-users")
-			if out, err := w.run(command, "-secret", "app", "-strategy", strategy); err == nil || !strings.Contains(out, "to do: finish") {
+			if out, err := w.run(command, "-secret", "app", "-strategy", strategy); err != nil || !strings.Contains(out, "to do: finish") {
 				w.t.Errorf("the command says: %v\n%s", err, out)
 			}
 			if out, err := w.run(command, "-secret", "app", "-strategy", strategy, "-action", "finish"); err != nil || !strings.Contains(out, "moved AWSCURRENT") {

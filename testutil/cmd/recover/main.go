@@ -13,14 +13,11 @@
 // Anywhere else ask the function, which does reach it:
 //
 //	aws lambda invoke --function-name NAME --cli-binary-format raw-in-base64-out \
-//	    --payload '{"Step":"status","SecretId":"app","Format":"text"}' /dev/stdout
+//	    --payload '{"Step":"status","SecretId":"app","Format":"text"}' status.json
 //
 // One command serves every engine: the secret says which it is for. A handler knows
 // one engine, so that no Lambda binary carries another's driver; here nobody waits
 // for a cold start.
-//
-// It ends with 0 where there is nothing to do, 3 where there is, 1 where it could
-// not find out.
 package main
 
 import (
@@ -53,25 +50,24 @@ const patience = time.Minute
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	code, err := run(ctx, os.Args[1:])
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "recover:", err)
+		os.Exit(1)
 	}
-	os.Exit(code)
 }
 
-func run(ctx context.Context, args []string) (code int, err error) {
+func run(ctx context.Context, args []string) error {
 	q, err := parse(args)
 	if err != nil {
-		return 2, err
+		return err
 	}
 	settings, err := serve.FromEnvironment(os.LookupEnv)
 	if err != nil {
-		return 1, err
+		return err
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return 1, err
+		return err
 	}
 	q.engines = []strategies.CloningEngine{
 		postgres.Engine{Roots: settings.Roots, AllowMD5: settings.AllowMD5},
@@ -105,27 +101,17 @@ func parse(args []string) (q question, err error) {
 
 // ask sends the event that a person would send to the function, and prints what
 // that would answer.
-func (q question) ask(ctx context.Context, cfg aws.Config, endpoint string, out io.Writer) (code int, err error) {
+func (q question) ask(ctx context.Context, cfg aws.Config, endpoint string, out io.Writer) error {
 	event, err := json.Marshal(map[string]string{"Step": string(rotator.Recover), "SecretId": q.secret, "Action": q.action, "Format": q.format})
 	if err != nil {
-		return 1, err
+		return err
 	}
 	r := rotator.Rotator{Store: awsstore.New(cfg, endpoint), Strategy: byEngine(q)}
 	answer, err := r.HandleJSON(ctx, event)
-	d, ok := answer.(*rotator.Diagnosis)
-	if !ok {
-		return 1, err
+	if d, ok := answer.(*rotator.Diagnosis); ok { // there may be one beside an error
+		err = errors.Join(err, print(out, d, q.format))
 	}
-	if printed := print(out, d, q.format); err == nil {
-		err = printed
-	}
-	switch {
-	case err != nil:
-		return 1, err
-	case d.Action != rotator.Nothing:
-		return 3, nil
-	}
-	return 0, nil
+	return err
 }
 
 func print(out io.Writer, d *rotator.Diagnosis, format string) error {
