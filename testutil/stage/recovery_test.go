@@ -33,7 +33,7 @@ func (w *world) diagnose(arn, action string) rotator.Diagnosis {
 func (w *world) run(name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(w.t.Context(), name, args...)
 	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+w.aws.URL, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKID", "AWS_SECRET_ACCESS_KEY=x",
-		"AWS_CONFIG_FILE="+filepath.Join(w.t.TempDir(), "none"), "DATABASE_CA_FILE="+w.db.CAFile)
+		"AWS_CONFIG_FILE="+filepath.Join(w.t.TempDir(), "none"), "DATABASE_CA_FILE="+w.db.caFile())
 	out, err := cmd.CombinedOutput()
 	w.out.Write(out) // to be searched for passwords
 	return string(out), err
@@ -80,8 +80,8 @@ func TestAKilledRotationIsRecovered(t *testing.T) {
 			t.Run(handler+" "+name, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, plan{db: tlsServer(t, newest()), handler: handler, attempts: 1})
-				password := w.role("app", "LOGIN")
-				boss := w.boss("app")
+				password := w.user(w.db.app)
+				boss := w.boss()
 				superuser := w.seed("superuser", current(w.document("username", boss.Username, "password", boss.Password)))
 				arn := w.seed("app", current(w.document("username", "app", "password", password, "masterarn", superuser)))
 
