@@ -11,32 +11,32 @@ import (
 
 // promises are the claims of the README and the tests that hold us to them.
 var promises = map[string][]string{
-	"One sentence that names the cause":        {"TestEachFailureHasItsKindAndSentence", "TestErrorsHaveTheirKind", "TestNobodyAnswers"},
-	"TLS that is verified, always":             {"TestEachFailureHasItsKindAndSentence", "TestLogin"},
-	"No password in any server's log":          {"TestARealPasswordRotatesByTheRealBinary", "TestNoSecretInAnyError", "TestNoProposedSecretInAnyError"},
-	"Nothing is sent to the wrong place":       {"TestScenarios"}, // identity.txt, superuser.txt
-	"Duplicates are harmless":                  {"TestScenarios", "TestDuplicatesAtTheSameTime"},
-	"Clones that stay equal":                   {"TestIssue38And56", "TestIssue175", "TestAPairMadeByAWSTemplateGoesOn"},
-	"Few calls":                                {"TestBudgetOfCallsAndLogins", "TestARealPasswordRotatesByTheRealBinary"},
-	"It checks before it turns":                {"TestLosingUpdateSecretVersionStageChangesNothing", "TestThePreflightFindsWhatIsMissing", "TestEachFailureHasItsKindAndSentence"},
-	"--no-rotate-immediately":                  {"TestDryRun"},
-	"Secrets made for those work unchanged":    {"TestSettingsHaveAWSNamesAndMeaning", "TestAPairMadeByAWSTemplateGoesOn", "TestLogin"},
-	"or it is one that RDS manages":            {"TestASuperuserWhoseSecretRDSManages", "TestASuperuserWhoseSecretRDSManagesIsOutOfReach", "TestComplete"},
-	"and RDS says so":                          {"TestServes", "TestASuperuserWhoseSecretRDSManages"},
-	"in at most three logins, to arrive":       {"TestAReplicaIsBehind"},
-	"`SUPERUSER_SECRET_ARN`":                   {"TestScenarios", "TestSettingsHaveAWSNamesAndMeaning"},
-	"`AWS_ENDPOINT_URL` works too":             {"TestTheEndpointIsOptionalAndHonoured"},
-	"Try it with the AWS CLI":                  {"TestTheAWSCLIRotates"},
-	"Every other key is kept as it is":         {"FuzzParseDocument", "TestScenarios"},
-	"says what to do when a rotation is stuck": {"TestEveryCutIsRecovered", "TestEveryStuckStateIsResolved", "TestAKilledRotationIsRecovered"},
-	"never moved to a version that has not":    {"TestDecisions", "TestEveryStuckStateIsResolved"},
-	"if that is still what there is to do":     {"TestRecoverOnlyActsAsAsked"},
-	"Neither needs a permission":               {"TestTheRolePolicySufficesForRecovery"},
-	"passwords that stand unescaped":           {"TestURISafeNeedsNoEscaping"},
-	"alternateUsername":                        {"TestPair", "TestScenarios"},
-	"tlsServerName":                            {"TestLogin"},
-	"is refused at start with the reason":      {"TestSettingsRefuseWhatCannotWork"},
-	"setSecret does not begin with less":       {"TestScenarios"}, // set.txt, too little time
+	"One sentence that names the cause":     {"TestEachFailureHasItsKindAndSentence", "TestErrorsHaveTheirKind", "TestNobodyAnswers"},
+	"TLS that is verified, always":          {"TestEachFailureHasItsKindAndSentence", "TestLogin"},
+	"No password in any server's log":       {"TestARealPasswordRotatesByTheRealBinary", "TestNoSecretInAnyError", "TestNoProposedSecretInAnyError"},
+	"Nothing is sent to the wrong place":    {"TestScenarios"}, // identity.txt, superuser.txt
+	"Duplicates are harmless":               {"TestScenarios", "TestDuplicatesAtTheSameTime"},
+	"Clones that stay equal":                {"TestIssue38And56", "TestIssue175", "TestAPairMadeByAWSTemplateGoesOn"},
+	"Few calls":                             {"TestBudgetOfCallsAndLogins", "TestARealPasswordRotatesByTheRealBinary"},
+	"It checks before it turns":             {"TestLosingUpdateSecretVersionStageChangesNothing", "TestThePreflightFindsWhatIsMissing", "TestEachFailureHasItsKindAndSentence"},
+	"--no-rotate-immediately":               {"TestDryRun"},
+	"Secrets made for those work unchanged": {"TestSettingsHaveAWSNamesAndMeaning", "TestAPairMadeByAWSTemplateGoesOn", "TestLogin"},
+	"or it is one that RDS manages":         {"TestASuperuserWhoseSecretRDSManages", "TestASuperuserWhoseSecretRDSManagesIsOutOfReach", "TestComplete"},
+	"and RDS says so":                       {"TestServes", "TestASuperuserWhoseSecretRDSManages"},
+	"in at most three logins, to arrive":    {"TestAReplicaIsBehind"},
+	"`SUPERUSER_SECRET_ARN`":                {"TestScenarios", "TestSettingsHaveAWSNamesAndMeaning"},
+	"`AWS_ENDPOINT_URL` works too":          {"TestTheEndpointIsOptionalAndHonoured"},
+	"Try it with the AWS CLI":               {"TestTheAWSCLIRotates"},
+	"Every other key is kept as it is":      {"FuzzParseDocument", "TestScenarios"},
+	"what to do when a rotation is stuck":   {"TestEveryCutIsRecovered", "TestEveryStuckStateIsResolved", "TestAKilledRotationIsRecovered"},
+	"never moved to a version that":         {"TestDecisions", "TestEveryStuckStateIsResolved"},
+	"that is still what there is to do":     {"TestRecoverOnlyActsAsAsked"},
+	"Neither needs a permission":            {"TestTheRolePolicySufficesForRecovery"},
+	"passwords that stand unescaped":        {"TestURISafeNeedsNoEscaping"},
+	"alternateUsername":                     {"TestPair", "TestScenarios"},
+	"tlsServerName":                         {"TestLogin"},
+	"is refused at start with the reason":   {"TestSettingsRefuseWhatCannotWork"},
+	"setSecret does not begin with less":    {"TestScenarios"}, // set.txt, too little time
 }
 
 // TestEveryPromiseHasItsTests finds each claim in the README and each test in the
