@@ -41,6 +41,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/rotator/serve"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
 	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
 )
 
@@ -71,6 +72,8 @@ func run(ctx context.Context, args []string) error {
 	}
 	q.engines = []strategies.CloningEngine{
 		postgres.Engine{Roots: settings.Roots, AllowMD5: settings.AllowMD5},
+		mysql.Engine{Roots: settings.Roots},
+		mysql.MariaDB{Roots: settings.Roots},
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
