@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo prove lint build bootstrap dist servers sam invoke fuzz bench emulator policies clean
+.PHONY: help test demo prove lint build bootstrap dist servers sam invoke fuzz bench emulator policies recover clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 HANDLERS := $(notdir $(wildcard handlers/*))
@@ -62,6 +62,9 @@ emulator: build ## run the Secrets Manager emulator with the Lambda binaries beh
 
 policies: ## print the IAM policies for a rotation, ready to paste (ARGS="-secret ARN -role ARN -function ARN ...")
 	@$(GO) run ./testutil/cmd/policies $(ARGS)
+
+recover: ## say which stored version of a secret works and what to do, or do it (ARGS="-secret app -action finish")
+	@$(GO) run ./testutil/cmd/recover $(ARGS)
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \

@@ -19,7 +19,16 @@ const (
 	// Preflight is sent by people: {"Step":"preflight","SecretId":"..."}. It needs
 	// no version and changes nothing.
 	Preflight Step = "preflight"
+	// Diagnose is sent by people too: {"Step":"status","SecretId":"..."}. It says which
+	// stored credentials work, and what to do, and changes nothing.
+	Diagnose Step = "status"
+	// Recover is the same, and moves one label where the event has an Action and the
+	// diagnosis comes to that action as well.
+	Recover Step = "recover"
 )
+
+// byPeople says whether people send the step, and the service never does.
+func (s Step) byPeople() bool { return s == Preflight || s == Diagnose || s == Recover }
 
 // Event is what Secrets Manager sends to a rotation function.
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
@@ -30,8 +39,11 @@ type Event struct {
 	// RotationToken is passed on to PutSecretValue and is never shown. It is
 	// empty when an older service or a person sends the event.
 	RotationToken secret.Password
-	// Format is how a preflight answers: json (the default), text or markdown.
+	// Format is how a preflight or a diagnosis answers: json (the default), text or
+	// markdown.
 	Format string
+	// Action is what a recover is to do. "": nothing, but to say what it would.
+	Action Action
 }
 
 // The bounds that the service model gives to the fields of an event.
@@ -51,6 +63,7 @@ func ParseEvent(payload []byte) (Event, error) {
 		ClientRequestToken string
 		RotationToken      string
 		Format             string
+		Action             Action
 	}
 	if err := json.Unmarshal(payload, &raw); err != nil {
 		return Event{}, fmt.Errorf("event: %w: not a rotation event of Secrets Manager: want a JSON object with the strings Step, SecretId and ClientRequestToken", Misconfigured)
@@ -61,6 +74,7 @@ func ParseEvent(payload []byte) (Event, error) {
 		Version:       raw.ClientRequestToken,
 		RotationToken: secret.NewPassword(raw.RotationToken),
 		Format:        raw.Format,
+		Action:        raw.Action,
 	}
 	return e, e.validate()
 }
@@ -83,7 +97,7 @@ func parseStep(s string) Step {
 
 func (e Event) validate() error {
 	switch e.Step {
-	case CreateSecret, SetSecret, TestSecret, FinishSecret, Preflight:
+	case CreateSecret, SetSecret, TestSecret, FinishSecret, Preflight, Diagnose, Recover:
 	case "":
 		return fmt.Errorf("event: %w: Step is missing: want createSecret, setSecret, testSecret or finishSecret", Misconfigured)
 	default:
@@ -94,9 +108,11 @@ func (e Event) validate() error {
 		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", Misconfigured)
 	case len(e.SecretID) > maxSecretID || !printable(e.SecretID):
 		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters", Misconfigured, maxSecretID)
-	case e.Step == Preflight && e.Format != "" && e.Format != formatJSON && e.Format != formatText && e.Format != formatMarkdown:
+	case e.Action != "" && (e.Step != Recover || !e.Action.moves()):
+		return fmt.Errorf("event: %w: Action is %+.*q: want finish, discard or restore, and the Step recover", Misconfigured, maxStepToShow, e.Action)
+	case e.Step.byPeople() && e.Format != "" && e.Format != formatJSON && e.Format != formatText && e.Format != formatMarkdown:
 		return fmt.Errorf("event: %w: Format is %+.*q: want json, text or markdown", Misconfigured, maxStepToShow, e.Format)
-	case e.Step == Preflight && e.Version == "":
+	case e.Step.byPeople() && e.Version == "":
 		return nil
 	case len(e.Version) < minVersion || len(e.Version) > maxVersion || !printable(e.Version):
 		return fmt.Errorf("event: %w: ClientRequestToken is not a version id: want %d to %d printable ASCII characters", Misconfigured, minVersion, maxVersion)

@@ -2,6 +2,7 @@ package rotator
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -48,6 +49,12 @@ func TestParseEventRefuses(t *testing.T) {
 		"a short token":           {ok("setSecret", testARN, "short"), "ClientRequestToken"},
 		"a long token":            {ok("setSecret", testARN, strings.Repeat("a", 65)), "ClientRequestToken"},
 		"a token with a tab":      {ok("setSecret", testARN, strings.Repeat("a", 32)+`\t`), "ClientRequestToken"},
+		"an action of a status":   {`{"Step":"status","SecretId":"` + testARN + `","Action":"finish"}`, `"finish"`},
+		"an action of a step":     {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","Action":"finish"}`, `"finish"`},
+		"another action":          {`{"Step":"recover","SecretId":"` + testARN + `","Action":"reset\n"}`, `"reset\n"`},
+		"an action that is none":  {`{"Step":"recover","SecretId":"` + testARN + `","Action":7}`, "not a rotation event"},
+		"another format":          {`{"Step":"status","SecretId":"` + testARN + `","Format":"xml"}`, `"xml"`},
+		"a recover of nothing":    {`{"Step":"recover","Action":"finish"}`, "SecretId is missing"},
 	} {
 		_, err := ParseEvent([]byte(c.payload))
 		switch {
@@ -59,7 +66,24 @@ func TestParseEventRefuses(t *testing.T) {
 	}
 }
 
+// TestPeopleNeedNoToken: their events name a secret, and what to do with it.
+func TestPeopleNeedNoToken(t *testing.T) {
+	for payload, want := range map[string]Event{
+		`{"Step":"preflight","SecretId":"app"}`:                                   {Step: Preflight, SecretID: "app"},
+		`{"Step":"status","SecretId":"app","Format":"markdown"}`:                  {Step: Diagnose, SecretID: "app", Format: "markdown"},
+		`{"Step":"recover","SecretId":"app","Action":"finish"}`:                   {Step: Recover, SecretID: "app", Action: Finish},
+		`{"Step":"recover","SecretId":"app","Action":"discard","Format":"text"}`:  {Step: Recover, SecretID: "app", Action: Discard, Format: "text"},
+		`{"Step":"recover","SecretId":"app","Action":"restore","Unknown":[null]}`: {Step: Recover, SecretID: "app", Action: Restore},
+	} {
+		got, err := ParseEvent([]byte(payload))
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: %+v, %v", payload, got, err)
+		}
+	}
+}
+
 func FuzzParseEvent(f *testing.F) {
+	f.Add([]byte(`{"Step":"recover","SecretId":"app","Action":"finish","Format":"text"}`))
 	f.Add([]byte(`{"Step":"createSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"x"}`))
 	f.Add([]byte(`{"Step":"set_secret","SecretId":"a\u0000","ClientRequestToken":null}`))
 	f.Add([]byte(`[{"Step":{}}]`))

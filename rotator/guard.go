@@ -2,6 +2,7 @@ package rotator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -62,12 +63,25 @@ func ours(m Metadata) error {
 	return nil
 }
 
-// promoted says whether the version became AWSCURRENT, whoever did it and
-// whatever we were told of the call that may have done it.
-func (v *visit) promoted(ctx context.Context) bool {
+// move moves a label. already means that it was found to have arrived although the
+// call failed: an answer that was lost, and a second try that found the work done,
+// look like failures. A refusal is one.
+func (v *visit) move(ctx context.Context, m Move) (already bool, err error) {
+	err = v.Store.Move(ctx, v.event.SecretID, m)
+	if err == nil {
+		return false, nil
+	}
+	if !errors.Is(err, Forbidden) && v.moved(ctx, m) {
+		return true, nil
+	}
+	return false, fmt.Errorf("%s: %w", m.Label, err)
+}
+
+// moved says whether a label is where it was to go, whoever moved it.
+func (v *visit) moved(ctx context.Context, m Move) bool {
 	err := v.again(ctx, notYetSeen, func() error {
-		m, err := v.Store.Describe(ctx, v.event.SecretID)
-		if err == nil && !m.Has(v.event.Version, LabelCurrent) {
+		meta, err := v.Store.Describe(ctx, v.event.SecretID)
+		if err == nil && meta.Holder(m.Label) != m.To {
 			err = notYetSeen
 		}
 		return err

@@ -204,7 +204,7 @@ const manyVersions = 90
 func (s *sheet) oddLabels(m Metadata) string {
 	var lines []string
 	if id := m.Holder(LabelPending); id != "" && id != s.event.Version && !m.Has(id, LabelCurrent) {
-		lines = append(lines, fmt.Sprintf("version %s is AWSPENDING: an earlier rotation has not ended, and the next one takes it up again; to begin anew, discard it: aws secretsmanager update-secret-version-stage --secret-id %s --version-stage AWSPENDING --remove-from-version-id %s", id, m.ARN, id))
+		lines = append(lines, fmt.Sprintf("version %s is AWSPENDING: an earlier rotation has not ended, and the next one takes it up again; to finish or discard it instead, ask first: {\"Step\":\"status\",\"SecretId\":\"%s\"}", id, m.ARN))
 	}
 	if n := len(m.Labels); n >= manyVersions {
 		lines = append(lines, fmt.Sprintf("%d versions carry labels, and a secret holds about 100: remove labels of your own that are not needed", n))
@@ -297,7 +297,7 @@ func (s *sheet) probePromotion(ctx context.Context) Finding {
 	if s.ReadOnlyProbes {
 		return untried("S8", checkPromote)
 	}
-	return refusable("S8", checkPromote, s.Store.Promote(ctx, s.event.SecretID, randomVersion(), randomVersion()))
+	return refusable("S8", checkPromote, s.Store.Move(ctx, s.event.SecretID, Move{LabelCurrent, randomVersion(), randomVersion()}))
 }
 
 // refusable judges a call that cannot succeed.

@@ -117,14 +117,16 @@ func (r Report) Text() string {
 // Markdown is the report for a ticket.
 func (r Report) Markdown() string {
 	var b strings.Builder
-	cell := strings.NewReplacer("|", `\|`, "\n", " ")
 	fmt.Fprintf(&b, "Preflight of `%s`: %s\n\n| check | status | tried | found |\n|---|---|---|---|\n", r.Secret, r.verdict())
 	for _, f := range r.Findings {
-		found := cell.Replace(strings.Join(append(f.details(), f.Why...), " "))
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.ID, f.Status, cell.Replace(f.Check), found)
+		found := cell(strings.Join(append(f.details(), f.Why...), " "))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.ID, f.Status, cell(f.Check), found)
 	}
 	return b.String()
 }
+
+// cell fits text into a cell of a table in Markdown.
+func cell(text string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text) }
 
 func (f Finding) details() []string {
 	if f.Detail == "" {
@@ -152,14 +154,19 @@ func (r Report) verdict() string {
 
 // MarshalJSON implements json.Marshaler.
 func (r Report) MarshalJSON() ([]byte, error) {
-	switch r.format {
-	case formatText:
-		return json.Marshal(r.Text())
-	case formatMarkdown:
-		return json.Marshal(r.Markdown())
-	}
 	type plain Report
-	return json.Marshal(plain(r))
+	return marshal(r.format, r, plain(r))
+}
+
+// marshal gives an answer as the event asked for it; plain is the answer as data.
+func marshal(format string, a Answer, plain any) ([]byte, error) {
+	switch format {
+	case formatText:
+		return json.Marshal(a.Text())
+	case formatMarkdown:
+		return json.Marshal(a.Markdown())
+	}
+	return json.Marshal(plain)
 }
 
 // The values of an event's Format.

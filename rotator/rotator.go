@@ -50,11 +50,13 @@ type Record struct {
 	Outcome Outcome
 	Notes   []string // sentences: what was done, in order
 	Report  *Report  // of the preflight, if there was one
-	Err     error    // a *StepError, or nil
-	Kind    Kind     // of Err
-	Stack   string   // of a panic
-	Start   time.Time
-	Elapsed time.Duration
+	// Diagnosis is that of a status or a recover.
+	Diagnosis *Diagnosis
+	Err       error  // a *StepError, or nil
+	Kind      Kind   // of Err
+	Stack     string // of a panic
+	Start     time.Time
+	Elapsed   time.Duration
 }
 
 // Outcome is how a step ended.
@@ -67,9 +69,22 @@ const (
 	Failed      Outcome = "failed"
 )
 
+// answer is what people who asked are told; nil for the steps of a rotation that
+// had no preflight.
+func (r Record) answer() Answer {
+	switch {
+	case r.Diagnosis != nil:
+		return r.Diagnosis
+	case r.Report != nil:
+		return r.Report
+	}
+	return nil
+}
+
 // HandleJSON runs one step, from the event as Lambda delivers it. It gives the
-// report of a preflight, if there was one.
-func (r Rotator) HandleJSON(ctx context.Context, payload []byte) (*Report, error) {
+// *Report of a preflight, if there was one, or the *Diagnosis of a status or a
+// recover.
+func (r Rotator) HandleJSON(ctx context.Context, payload []byte) (Answer, error) {
 	e, err := ParseEvent(payload)
 	return r.handle(ctx, e, err)
 }
@@ -80,7 +95,7 @@ func (r Rotator) Handle(ctx context.Context, e Event) error {
 	return err
 }
 
-func (r Rotator) handle(ctx context.Context, e Event, invalid error) (report *Report, err error) {
+func (r Rotator) handle(ctx context.Context, e Event, invalid error) (answer Answer, err error) {
 	if invalid != nil {
 		e = Event{Step: "event"} // what it names is not fit for logs and metrics
 	}
@@ -93,7 +108,8 @@ func (r Rotator) handle(ctx context.Context, e Event, invalid error) (report *Re
 			err = fmt.Errorf("%w: panic: %v", Internal, p)
 			v.record.Stack = string(debug.Stack())
 		}
-		report, err = v.record.Report, v.close(ctx, err)
+		err = v.close(ctx, err)
+		answer = v.record.answer()
 	}()
 
 	if invalid != nil {

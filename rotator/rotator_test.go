@@ -154,8 +154,9 @@ func TestNoSecretInAnyReport(t *testing.T) {
 	s := newStory(t)
 	s.run("account app/p1\nversion AWSCURRENT app/p1\nstate")
 	s.rotator.Strategy = indiscreet{}
-	report, err := s.rotator.HandleJSON(t.Context(), []byte(`{"Step":"preflight","SecretId":"app"}`))
-	if err != nil || len(report.Blocking()) != 1 {
+	answer, err := s.rotator.HandleJSON(t.Context(), []byte(`{"Step":"preflight","SecretId":"app"}`))
+	report, _ := answer.(*rotator.Report)
+	if err != nil || report == nil || len(report.Blocking()) != 1 {
 		t.Fatalf("%+v, %v", report, err)
 	}
 	text, _ := json.Marshal(report)

@@ -337,6 +337,10 @@ func (s *story) acts() map[string]func([]string) {
 		},
 		"event":  func(w []string) { s.handle([]byte(strings.Join(w, " "))) },
 		"rotate": s.rotate,
+		"status": func([]string) { s.ask("status", "") },
+		"recover": func(w []string) { // ACTION, or none
+			s.ask("recover", strings.Join(w, ""))
+		},
 		"fault": func(w []string) { // OPERATION NTH WHAT
 			n, err := strconv.Atoi(w[1])
 			what, ok := faults[w[2]]
@@ -494,6 +498,9 @@ func (s *story) record(_ context.Context, r rotator.Record) {
 	s.journal()
 	if r.Stack != "" {
 		s.t.Errorf("a panic: %v\n%s", r.Err, r.Stack)
+	}
+	if r.Diagnosis != nil {
+		s.print("%s", strings.TrimSuffix(r.Diagnosis.Text(), "\n"))
 	}
 	if r.Err != nil {
 		s.print("  = %s: %v", r.Kind, r.Err)

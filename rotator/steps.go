@@ -20,6 +20,8 @@ func (v *visit) turn(ctx context.Context) (Outcome, error) {
 		return v.test(ctx)
 	case Preflight:
 		return v.check(ctx)
+	case Diagnose, Recover:
+		return v.recover(ctx)
 	default:
 		return v.finish(ctx)
 	}
@@ -86,7 +88,7 @@ func (v *visit) set(ctx context.Context) (Outcome, error) {
 	}
 	err = v.Strategy.Apply(ctx, v.rotation(seen.value.Document, pending))
 	if errors.Is(err, PolicyRejected) {
-		return Failed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help: discard it with aws secretsmanager update-secret-version-stage --secret-id %s --version-stage AWSPENDING --remove-from-version-id %s, adjust the password settings of the function, and rotate again)", err, v.event.SecretID, v.event.Version)
+		return Failed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help: discard it with %s, adjust the password settings of the function, and rotate again)", err, Move{Label: LabelPending, From: v.event.Version}.command(v.event.SecretID))
 	}
 	if err != nil {
 		return Failed, err
@@ -207,15 +209,13 @@ func (v *visit) finish(ctx context.Context) (Outcome, error) {
 	if from == "" {
 		return Failed, fmt.Errorf("secret: %w: no version carries AWSCURRENT, so there is nothing to move the label from", Conflict)
 	}
-	err = v.Store.Promote(ctx, v.event.SecretID, v.event.Version, from)
-	// Any error but a refusal may hide that the label has moved: an answer that was
-	// lost and a second try that found the work done look like failures.
-	if err != nil && !errors.Is(err, Forbidden) && v.promoted(ctx) {
+	already, err := v.move(ctx, Move{LabelCurrent, from, v.event.Version})
+	switch {
+	case err != nil:
+		return Failed, err
+	case already:
 		v.note("AWSCURRENT is on the new version already")
 		return AlreadyDone, nil
-	}
-	if err != nil {
-		return Failed, fmt.Errorf("AWSCURRENT: %w", err)
 	}
 	v.note("moved AWSCURRENT from version %s to version %s", from, v.event.Version)
 	return Done, nil

@@ -25,14 +25,15 @@ type Store interface {
 	Describe(ctx context.Context, secretID string) (Metadata, error)
 	// Value reads the version that v names (GetSecretValue). NotFound means that
 	// there is no such version, or that it has no value yet; Conflict means that
-	// the version exists and does not carry the label.
+	// the version exists and does not carry the label. Misconfigured with a VersionID
+	// beside it means that the value was read, and is no document.
 	Value(ctx context.Context, secretID string, v Version) (Value, error)
 	// Put gives the pending version its value (PutSecretValue). Conflict means
 	// that the version has a different value already (ResourceExistsException).
 	Put(ctx context.Context, p Put) error
-	// Promote moves AWSCURRENT from one version to another, and fails with
-	// Conflict if from does not hold it any more (UpdateSecretVersionStage).
-	Promote(ctx context.Context, secretID, to, from string) error
+	// Move moves a label, and fails with Conflict if m.From does not hold it any
+	// more (UpdateSecretVersionStage).
+	Move(ctx context.Context, secretID string, m Move) error
 }
 
 // Completer is what a Store may know beyond secrets: of the databases that they
@@ -47,6 +48,11 @@ type Completer interface {
 	// that they are not, or that nobody can say.
 	Serves(ctx context.Context, d secret.Document, host string, port int) error
 }
+
+// Move is a label that changes hands: a compare-and-swap between two version ids.
+// No From: nobody holds it. No To: it is taken away, which AWSCURRENT cannot be.
+// When AWSCURRENT moves, the service has AWSPREVIOUS follow to From.
+type Move struct{ Label, From, To string }
 
 // Version names a version of a secret, by id, by label, or by both, in which
 // case the two must agree. The zero Version is AWSCURRENT.

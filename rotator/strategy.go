@@ -20,7 +20,10 @@ type Strategy interface {
 	// when it is so already. It checks that r.Pending and r.Current name the same
 	// account and place before it sends a password anywhere.
 	Apply(ctx context.Context, r Rotation) error
-	// Verify proves that r.Pending works, by using it. It changes nothing.
+	// Verify proves that r.Pending works, by using it. It changes nothing. Where
+	// r.Current is there, r.Pending has not been through Apply: as Apply does, it
+	// first checks that both name the same account and place, and is a Conflict
+	// otherwise.
 	Verify(ctx context.Context, r Rotation) error
 }
 
@@ -29,7 +32,7 @@ type Rotation struct {
 	SecretARN string
 	Version   string // id of the pending version
 
-	Current secret.Document // the value under AWSCURRENT; zero in Verify
+	Current secret.Document // the value under AWSCURRENT; zero in Verify, but in a diagnosis
 	Pending secret.Document // the value under AWSPENDING; zero in Next
 
 	// Previous reads the value under AWSPREVIOUS; NotFound if there is none.

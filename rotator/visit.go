@@ -31,6 +31,12 @@ func (v *visit) close(ctx context.Context, err error) error {
 			}
 		}
 	}
+	if d := v.record.Diagnosis; d != nil {
+		d.Because = v.scrub.String(d.Because)
+		for i, s := range d.Versions {
+			d.Versions[i].Detail = v.scrub.String(s.Detail)
+		}
+	}
 	if err != nil {
 		v.record.Outcome = Failed
 		v.record.Kind = KindOf(err)
@@ -53,7 +59,7 @@ func (v *visit) note(format string, args ...any) {
 func (v *visit) value(ctx context.Context, secretID string, which Version) (Value, error) {
 	val, err := v.Store.Value(ctx, secretID, which)
 	if err != nil {
-		return Value{}, err
+		return val, err
 	}
 	v.scrub.AddDocument(val.Document)
 	return val, nil

@@ -128,7 +128,10 @@ func (a AlternatingUsers) logins(t Traits, r rotator.Rotation) (current, pending
 	if pending.User != pair.Next {
 		return current, pending, pair, fmt.Errorf("AWSPENDING: %w: it is for user %q and the other user beside %q is %q", rotator.Conflict, pending.User, current.User, pair.Next)
 	}
-	return current, pending, pair, samePlace(current, pending)
+	if err = samePlace(current, pending); err != nil {
+		err = fmt.Errorf("AWSPENDING: %w", err)
+	}
+	return current, pending, pair, err
 }
 
 // pair says who takes turns with user: the account that the secret names, or
@@ -152,7 +155,28 @@ func (t Traits) pair(d secret.Document, user string) (Pair, error) {
 	return pair, nil
 }
 
-// Verify implements rotator.Strategy: one login.
+// Verify implements rotator.Strategy: one login, as either user of the pair.
 func (a AlternatingUsers) Verify(ctx context.Context, r rotator.Rotation) error {
+	if !r.Current.IsZero() {
+		t := a.Engine.Traits()
+		either := func(current, other Login) error { return samePair(t, r, current, other) }
+		if err := underTest(t, r, either); err != nil {
+			return err
+		}
+		r.Current = secret.Document{}
+	}
 	return SingleUser{Engine: a.Engine}.Verify(ctx, r)
+}
+
+// samePair refuses a value for any account but the two of the pair, or for another
+// place.
+func samePair(t Traits, r rotator.Rotation, current, other Login) error {
+	pair, err := t.pair(r.Current, current.User)
+	if err != nil {
+		return err
+	}
+	if other.User != pair.Original && other.User != pair.Clone {
+		return fmt.Errorf("%w: it is for user %q, and the pair is %q and %q", rotator.Conflict, other.User, pair.Original, pair.Clone)
+	}
+	return samePlace(current, other)
 }

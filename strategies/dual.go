@@ -36,18 +36,10 @@ func (d DualPasswords) Next(ctx context.Context, r rotator.Rotation) (secret.Doc
 
 // Preflight implements rotator.Preflighter: one login.
 func (d DualPasswords) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	t := d.Engine.Traits()
-	current, err := t.login(r.Current)
-	if err != nil {
-		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
+	rehearse := func(ctx context.Context, as Login, _ string, sample secret.Password) ([]string, error) {
+		return d.Engine.RehearseKeepingOld(ctx, as, sample)
 	}
-	ours := func(user string) bool { return user == current.User }
-	sample, err := samplePassword(t, r)
-	if err != nil {
-		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
-	}
-	rehearse := func(as Login) ([]string, error) { return d.Engine.RehearseKeepingOld(ctx, as, sample) }
-	return inspect(ctx, d.Engine, r, current, ours, "P6", rehearse, nil)
+	return inspectUser(ctx, d.Engine, r, rehearse, nil)
 }
 
 // Apply implements rotator.Strategy: one login on the common path.

@@ -127,7 +127,7 @@ func samePlace(current, pending Login) error {
 		differ = append(differ, "other TLS settings (ssl, tlsServerName)")
 	}
 	if differ != nil {
-		return fmt.Errorf("AWSPENDING: %w: it names %s: a rotation changes nothing but credentials; discard that version, or change AWSCURRENT itself", rotator.Conflict, strings.Join(differ, ", "))
+		return fmt.Errorf("%w: it names %s: a rotation changes nothing but credentials; discard that version, or change AWSCURRENT itself", rotator.Conflict, strings.Join(differ, ", "))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 // What the checks of a preflight try, by their ids. T and P are tried for the user
@@ -48,6 +49,22 @@ type attempt struct {
 	looked  bool   // the act was left out, for the preflight only looks
 	caveats []string
 	err     error
+}
+
+// inspectUser makes the findings of a strategy that changes one user's password.
+func inspectUser(ctx context.Context, e Engine, r rotator.Rotation, rehearse func(ctx context.Context, as Login, user string, sample secret.Password) ([]string, error), admin func(Login) (Login, error)) []rotator.Finding {
+	t := e.Traits()
+	current, err := t.login(r.Current)
+	var sample secret.Password
+	if err == nil {
+		sample, err = samplePassword(t, r)
+	}
+	if err != nil {
+		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
+	}
+	ours := func(user string) bool { return user == current.User }
+	as := func(who Login) ([]string, error) { return rehearse(ctx, who, current.User, sample) }
+	return inspect(ctx, e, r, current, ours, "P6", as, admin)
 }
 
 // inspect makes the findings of a strategy: the user of the secret goes first, and

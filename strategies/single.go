@@ -31,22 +31,11 @@ func (s SingleUser) Next(_ context.Context, r rotator.Rotation) (secret.Document
 
 // Preflight implements rotator.Preflighter: one login, two through a superuser.
 func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	t := s.Engine.Traits()
-	current, err := t.login(r.Current)
-	if err != nil {
-		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
-	}
-	ours := func(user string) bool { return user == current.User }
-	sample, err := samplePassword(t, r)
-	if err != nil {
-		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
-	}
-	rehearse := func(as Login) ([]string, error) { return s.Engine.Rehearse(ctx, as, current.User, sample) }
 	var admin func(Login) (Login, error)
 	if s.ThroughSuperuser {
-		admin = func(as Login) (Login, error) { return superuser(ctx, t, r, s.Superuser, as) }
+		admin = func(as Login) (Login, error) { return superuser(ctx, s.Engine.Traits(), r, s.Superuser, as) }
 	}
-	return inspect(ctx, s.Engine, r, current, ours, "P6", rehearse, admin)
+	return inspectUser(ctx, s.Engine, r, s.Engine.Rehearse, admin)
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in once: as the
@@ -98,14 +87,26 @@ func (s SingleUser) logins(t Traits, r rotator.Rotation) (current, pending Login
 	if current, pending, err = t.logins(r); err != nil {
 		return current, pending, err
 	}
-	if pending.User != current.User {
-		return current, pending, fmt.Errorf("AWSPENDING: %w: it is for user %q and AWSCURRENT for %q: single user rotation changes one account", rotator.Conflict, pending.User, current.User)
+	if err = sameAccount(current, pending); err != nil {
+		err = fmt.Errorf("AWSPENDING: %w", err)
 	}
-	return current, pending, samePlace(current, pending)
+	return current, pending, err
+}
+
+func sameAccount(current, other Login) error {
+	if other.User != current.User {
+		return fmt.Errorf("%w: it is for user %q and AWSCURRENT for %q: single user rotation changes one account", rotator.Conflict, other.User, current.User)
+	}
+	return samePlace(current, other)
 }
 
 // Verify implements rotator.Strategy: one login.
 func (s SingleUser) Verify(ctx context.Context, r rotator.Rotation) error {
+	if !r.Current.IsZero() {
+		if err := underTest(s.Engine.Traits(), r, sameAccount); err != nil {
+			return err
+		}
+	}
 	if err := verify(ctx, s.Engine, r.Pending); err != nil {
 		return err
 	}

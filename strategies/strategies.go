@@ -47,6 +47,23 @@ func verify(ctx context.Context, e Engine, d secret.Document) error {
 	return e.Ping(ctx, as)
 }
 
+// underTest refuses to have a value tested that is not for the account and place of
+// AWSCURRENT, by the rule that says so.
+func underTest(t Traits, r rotator.Rotation, rule func(current, other Login) error) error {
+	current, err := t.login(r.Current)
+	if err != nil {
+		return fmt.Errorf("AWSCURRENT: %w", err)
+	}
+	other, err := t.login(r.Pending)
+	if err == nil {
+		err = rule(current, other)
+	}
+	if err != nil {
+		return fmt.Errorf("value under test: %w", err)
+	}
+	return nil
+}
+
 // candidate is a set of credentials to try, and what trying it means.
 type candidate struct {
 	label string

@@ -90,14 +90,14 @@ func (s *Store) Value(ctx context.Context, id string, v rotator.Version) (rotato
 	if err != nil {
 		return rotator.Value{}, s.explain(ctx, "GetSecretValue", id, err)
 	}
+	read := rotator.Value{VersionID: aws.ToString(out.VersionId)}
 	if out.SecretString == nil {
-		return rotator.Value{}, fmt.Errorf("value: %w: it is binary: want a JSON object stored as SecretString", rotator.Misconfigured)
+		return read, fmt.Errorf("value: %w: it is binary: want a JSON object stored as SecretString", rotator.Misconfigured)
 	}
-	doc, err := secret.ParseDocument(*out.SecretString)
-	if err != nil {
-		return rotator.Value{}, fmt.Errorf("value: %w: %w", rotator.Misconfigured, err)
+	if read.Document, err = secret.ParseDocument(*out.SecretString); err != nil {
+		return read, fmt.Errorf("value: %w: %w", rotator.Misconfigured, err)
 	}
-	return rotator.Value{VersionID: aws.ToString(out.VersionId), Document: doc}, nil
+	return read, nil
 }
 
 // Put implements rotator.Store.
@@ -114,15 +114,15 @@ func (s *Store) Put(ctx context.Context, p rotator.Put) error {
 	return s.explain(ctx, "PutSecretValue", p.SecretID, err)
 }
 
-// Promote implements rotator.Store.
-func (s *Store) Promote(ctx context.Context, id, to, from string) error {
+// Move implements rotator.Store.
+func (s *Store) Move(ctx context.Context, id string, m rotator.Move) error {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	_, err := s.client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
 		SecretId:            &id,
-		VersionStage:        aws.String(rotator.LabelCurrent),
-		MoveToVersionId:     &to,
-		RemoveFromVersionId: &from,
+		VersionStage:        &m.Label,
+		MoveToVersionId:     optional(m.To),
+		RemoveFromVersionId: optional(m.From),
 	})
 	return s.explain(ctx, "UpdateSecretVersionStage", id, err)
 }

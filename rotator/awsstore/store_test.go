@@ -63,7 +63,7 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-func TestValuePutPromote(t *testing.T) {
+func TestValuePutMove(t *testing.T) {
 	emu, store, arn := world(t, awsemu.Fault{})
 	v, err := store.Value(t.Context(), arn, rotator.Version{})
 	if err != nil || v.VersionID != awsemu.VersionID(1) || v.Document.Password().Reveal() != clear {
@@ -87,14 +87,20 @@ func TestValuePutPromote(t *testing.T) {
 	if err := store.Put(t.Context(), put); !errors.Is(err, rotator.Conflict) {
 		t.Errorf("a second value for a version: %v", err)
 	}
-	if err := store.Promote(t.Context(), arn, awsemu.VersionID(2), awsemu.VersionID(2)); !errors.Is(err, rotator.Conflict) {
+	if err := store.Move(t.Context(), arn, rotator.Move{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(2)}); !errors.Is(err, rotator.Conflict) {
 		t.Errorf("a label that is not where we thought: %v", err)
 	}
-	if err := store.Promote(t.Context(), arn, awsemu.VersionID(2), awsemu.VersionID(1)); err != nil {
+	if err := store.Move(t.Context(), arn, rotator.Move{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(1)}); err != nil {
 		t.Error(err)
 	}
 	if emu.Snapshot(arn).Holder("AWSCURRENT").ID != awsemu.VersionID(2) {
 		t.Error("AWSCURRENT did not move")
+	}
+	if err := store.Move(t.Context(), arn, rotator.Move{Label: "AWSPENDING", From: awsemu.VersionID(2)}); err != nil || emu.Snapshot(arn).Holder("AWSPENDING").ID != "" {
+		t.Errorf("AWSPENDING was not taken away: %v", err)
+	}
+	if err := store.Move(t.Context(), arn, rotator.Move{Label: "AWSPENDING", To: awsemu.VersionID(2)}); err != nil || emu.Snapshot(arn).Holder("AWSPENDING").ID != awsemu.VersionID(2) {
+		t.Errorf("AWSPENDING was not given back: %v", err)
 	}
 }
 

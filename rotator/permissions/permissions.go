@@ -169,7 +169,9 @@ func (r Rotation) ExplainPolicy() Policy {
 
 // OperatorPolicy is for the person or pipeline that sets rotation up, starts it,
 // stops it, and discards a pending version that stands in the way. It reads no
-// value, moves no AWSCURRENT, and names no other function.
+// value, moves no AWSCURRENT, and names no other function. It may ask the function
+// for a status and a recover, which moves AWSCURRENT to what has logged in and to
+// nothing else.
 func (r Rotation) OperatorPolicy() Policy {
 	return Policy{
 		{Sid: "Look", Effect: "Allow", Action: List{"secretsmanager:DescribeSecret", "secretsmanager:CancelRotateSecret"}, Resource: List{r.Secret.ARN}},

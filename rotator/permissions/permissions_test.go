@@ -197,6 +197,41 @@ func TestTheRolePolicyIsMinimal(t *testing.T) {
 }
 
 // without drops one action of one statement, and the statement when it was the last.
+// TestTheRolePolicySufficesForRecovery: what a rotation may do is what a status and a
+// recover do, so that they need nothing more.
+func TestTheRolePolicySufficesForRecovery(t *testing.T) {
+	t.Parallel()
+	for action, c := range map[string]struct {
+		accepted string // by the database
+		rotation bool
+	}{
+		"finish":  {"pending", true},
+		"discard": {password, false},
+	} {
+		w := newWorld(t, "")
+		w.caller("FUNCTION", role, w.rotation.RolePolicy())
+		arn := w.rotation.Secret.ARN
+		current := string(w.emu.Snapshot(arn).Holder("AWSCURRENT").Value.Reveal())
+		admin := w.admin()
+		if _, err := admin.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
+			SecretId: &arn, SecretString: aws.String(strings.Replace(current, password, "pending", 1)), VersionStages: []string{"AWSPENDING"}}); err != nil {
+			t.Fatal(err)
+		}
+		if !c.rotation {
+			if _, err := admin.CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &arn}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		db := &strategytest.Memory{}
+		db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(c.accepted)})
+		r := rotator.Rotator{Store: awsstore.New(w.config("FUNCTION"), ""), Strategy: strategies.SingleUser{Engine: db}, Reread: []time.Duration{time.Nanosecond}}
+		answer, err := r.HandleJSON(t.Context(), []byte(`{"Step":"recover","SecretId":"`+arn+`","Action":"`+action+`"}`))
+		if d, _ := answer.(*rotator.Diagnosis); err != nil || d == nil || d.Moved == "" {
+			t.Errorf("%s: %+v, %v", action, d, err)
+		}
+	}
+}
+
 func without(p permissions.Policy, i int, action string) permissions.Policy {
 	p = slices.Clone(p)
 	p[i].Action = slices.DeleteFunc(slices.Clone(p[i].Action), func(a string) bool { return a == action })

@@ -304,7 +304,32 @@ func (d Document) Equal(e Document) bool {
 	return d.Encode().Equal(e.Encode())
 }
 
-const keyPassword = "password"
+// Differing gives the names of the members that are in only one of two documents,
+// or of which the values are not the same, byte for byte.
+func (d Document) Differing(e Document) []string {
+	var keys []string
+	for _, key := range d.Keys() {
+		if !e.Has(key) || d.raw(key) != e.raw(key) {
+			keys = append(keys, key)
+		}
+	}
+	for _, key := range e.Keys() {
+		if !d.Has(key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// SameLogin says whether two documents hold the same user name and password.
+func (d Document) SameLogin(e Document) bool {
+	return !d.Password().Empty() && d.Password().Equal(e.Password()) && d.Text(keyUser) == e.Text(keyUser)
+}
+
+const (
+	keyUser     = "username"
+	keyPassword = "password"
+)
 
 // public are the members whose values may appear in messages: they say which
 // account and place a message is about. Every other value is a secret.

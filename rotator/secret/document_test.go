@@ -2,6 +2,7 @@ package secret
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -186,6 +187,41 @@ func TestDocumentEqual(t *testing.T) {
 	d := mustParse(`{"a":"1"}`)
 	if !d.Equal(mustParse(`{"a":"1"}`)) || d.Equal(mustParse(`{"a": "1"}`)) || d.Equal(d.Set("a", "2")) {
 		t.Error("Equal does not compare bytes")
+	}
+}
+
+func TestDocumentDiffering(t *testing.T) {
+	t.Parallel()
+	d := mustParse(`{"username":"app","password":"p1","port":5432,"gone":null}`)
+	for text, want := range map[string]string{
+		`{"username":"app","password":"p1","port":5432,"gone":null}`:    "[]",
+		`{ "gone": null, "port":5432,"password":"p1","username":"app"}`: "[]",
+		`{"username":"app","password":"p2","port":"5432","new":1}`:      "[password port gone new]",
+	} {
+		if got := fmt.Sprint(d.Differing(mustParse(text))); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	if got := fmt.Sprint(d.Differing(Document{})); got != "[username password port gone]" {
+		t.Errorf("no document: %s", got)
+	}
+}
+
+func TestDocumentSameLogin(t *testing.T) {
+	t.Parallel()
+	d := mustParse(`{"username":"app","password":"p1"}`)
+	for text, want := range map[string]bool{
+		`{"password":"p1","username":"app","colour":"red"}`: true,
+		`{"username":"app","password":"p2"}`:                false,
+		`{"username":"app_clone","password":"p1"}`:          false,
+		`{"username":"app"}`:                                false,
+	} {
+		if got := d.SameLogin(mustParse(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if none := mustParse(`{"username":"app"}`); none.SameLogin(none) {
+		t.Error("two documents without a password are the same login")
 	}
 }
 

@@ -31,15 +31,15 @@ func Lambda(build func(Settings) rotator.Strategy) {
 	if err != nil {
 		// Answering every event with the reason, rather than exiting, lets the
 		// person who rotates read it where they look: in the rotation's error.
-		handler = func(context.Context, json.RawMessage) (*rotator.Report, error) { return nil, err }
+		handler = func(context.Context, json.RawMessage) (rotator.Answer, error) { return nil, err }
 		Logger(os.Stdout, slog.LevelError).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
 	}
 	lambda.Start(handler)
 }
 
-// A Handler is what the Lambda runtime calls. It answers null, or the report of a
-// preflight.
-type Handler func(ctx context.Context, event json.RawMessage) (*rotator.Report, error)
+// A Handler is what the Lambda runtime calls. It answers null, the report of a
+// preflight, or a diagnosis.
+type Handler func(ctx context.Context, event json.RawMessage) (rotator.Answer, error)
 
 func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup func(string) (string, bool), out io.Writer) (Handler, error) {
 	settings, err := FromEnvironment(lookup)
@@ -89,7 +89,7 @@ func New(r rotator.Rotator, log *slog.Logger, metrics emf.Writer) Handler {
 			log.ErrorContext(ctx, "metrics", "error", err.Error())
 		}
 	}
-	return func(ctx context.Context, payload json.RawMessage) (*rotator.Report, error) {
+	return func(ctx context.Context, payload json.RawMessage) (rotator.Answer, error) {
 		return r.HandleJSON(ctx, payload)
 	}
 }
@@ -124,6 +124,9 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 	}
 	if rec.Report != nil {
 		logReport(ctx, log, *rec.Report, rec.Outcome == rotator.Tested)
+	}
+	if rec.Diagnosis != nil {
+		logDiagnosis(ctx, log, *rec.Diagnosis)
 	}
 	ms := slog.Float64("duration_ms", float64(rec.Elapsed.Microseconds())/1e3)
 	if rec.Err == nil {
@@ -165,4 +168,19 @@ func logReport(ctx context.Context, log *slog.Logger, report rotator.Report, ask
 		}
 		log.Log(ctx, level, "preflight "+f.ID, attrs...)
 	}
+}
+
+// logDiagnosis writes a line for each version, and one that says what to do.
+func logDiagnosis(ctx context.Context, log *slog.Logger, d rotator.Diagnosis) {
+	for _, s := range d.Versions {
+		attrs := []any{"stored_version", s.Version, "labels", s.Labels, "state", s.Standing}
+		if s.Kind != "" {
+			attrs = append(attrs, "kind", s.Kind)
+		}
+		if s.Detail != "" {
+			attrs = append(attrs, "detail", s.Detail)
+		}
+		log.InfoContext(ctx, "status: "+s.Means, attrs...)
+	}
+	log.InfoContext(ctx, "to do: "+string(d.Action), "because", d.Because, "commands", d.Commands)
 }

@@ -3,11 +3,17 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
+	"github.com/quarterturn-dev/quarterturn/rotator/emf"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
@@ -122,6 +128,48 @@ func TestPowertoolsNamesAreHonoured(t *testing.T) {
 		case entry.AWS != nil && entry.AWS.CloudWatchMetrics[0].Namespace != "Bank":
 			t.Errorf("namespace %q", entry.AWS.CloudWatchMetrics[0].Namespace)
 		}
+	}
+}
+
+// TestADiagnosisIsAnsweredAndLogged: a line for each version, one that says what to
+// do, and nothing secret; the answer is JSON, or the text that was asked for.
+func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
+	emu := &awsemu.Emulator{}
+	server := httptest.NewServer(emu)
+	t.Cleanup(func() { emu.Close(); server.Close() })
+	value := func(password string) awsemu.Value {
+		return awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` + password + `"}`)
+	}
+	emu.Seed(awsemu.Secret{Name: "app", Versions: []awsemu.Version{
+		{Labels: []string{"AWSCURRENT"}, Value: value(canary)}, {Labels: []string{"AWSPENDING"}, Value: value(canary + "-new")},
+	}})
+	db := &strategytest.Memory{}
+	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary + "-new")})
+	var out bytes.Buffer
+	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
+	handler := New(rotator.Rotator{Store: awsstore.New(cfg, server.URL), Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
+	for event, says := range map[string]string{
+		`{"Step":"status","SecretId":"app"}`:                  `"Action":"finish"`,
+		`{"Step":"status","SecretId":"app","Format":"text"}`:  `"status of app: AWSCURRENT is rejected, AWSPENDING logs in`,
+		`{"Step":"recover","SecretId":"app","Format":"text"}`: `to do: finish`,
+	} {
+		out.Reset()
+		answer, err := handler(t.Context(), json.RawMessage(event))
+		text, _ := json.Marshal(answer)
+		if err != nil || !strings.Contains(string(text), says) {
+			t.Errorf("%s: %v: %s", event, err, text)
+		}
+		for _, want := range []string{`"state":"rejected"`, `"state":"logs in"`, `"to do: finish"`, "update-secret-version-stage"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: no %s in the log", event, want)
+			}
+		}
+		if strings.Contains(out.String()+string(text), "canary") {
+			t.Errorf("%s: a secret is in the log or the answer", event)
+		}
+	}
+	if answer, err := handler(t.Context(), json.RawMessage(`{"Step":"finishSecret","SecretId":"app","ClientRequestToken":"`+awsemu.VersionID(2)+`"}`)); err != nil || answer != nil {
+		t.Errorf("a step of a rotation is answered with %v, %v", answer, err)
 	}
 }
 

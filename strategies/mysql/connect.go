@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/rdsca"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
 // session is one connection, logged in.
@@ -50,14 +49,14 @@ func (e Engine) connect(ctx context.Context, as strategies.Login) (*session, err
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", place(as), rotator.OutOfTime, err)
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Place(as), rotator.OutOfTime, err)
 	}
 	for tries := 3; ; tries-- {
-		tcp, err := e.dial(ctx, as)
+		tcp, err := dial.TCP(ctx, as, dial.Patience(e.DialTimeout))
 		if err != nil {
-			return nil, explain(ctx, as, step{stage: dialing, limit: orDefault(e.DialTimeout)}, err)
+			return nil, explain(ctx, as, step{stage: dialing, limit: dial.Patience(e.DialTimeout)}, err)
 		}
-		s := &session{as: as, wire: &wire{Conn: tcp}, limit: orDefault(e.StatementTimeout)}
+		s := &session{as: as, wire: &wire{Conn: tcp}, limit: dial.Patience(e.StatementTimeout)}
 		err = s.logIn(ctx, e)
 		s.mariadb = strings.Contains(s.wire.version, "MariaDB")
 		if err == nil {
@@ -69,13 +68,13 @@ func (e Engine) connect(ctx context.Context, as strategies.Login) (*session, err
 		if s.mariadb && tries > 1 && errors.Is(err, mysql.ErrMalformPkt) {
 			continue
 		}
-		return nil, explain(ctx, as, step{stage: s.wire.stage(as), limit: orDefault(e.HandshakeTimeout), mariadb: s.mariadb}, err)
+		return nil, explain(ctx, as, step{stage: s.wire.stage(as), limit: dial.Patience(e.HandshakeTimeout), mariadb: s.mariadb}, err)
 	}
 }
 
 func checkLogin(as strategies.Login) error {
 	if as.Host == "" || as.Port < 1 || as.Port > 65535 {
-		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.Misconfigured, address(as))
+		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.Misconfigured, dial.Address(as))
 	}
 	if as.Database != "" {
 		if err := checkName("database name", as.Database); err != nil {
@@ -91,20 +90,14 @@ func checkLogin(as strategies.Login) error {
 	return checkName("user name", as.User)
 }
 
-func (e Engine) dial(ctx context.Context, as strategies.Login) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, orDefault(e.DialTimeout))
-	defer cancel()
-	return new(net.Dialer).DialContext(ctx, "tcp", address(as))
-}
-
 // logIn shakes hands and authenticates. The driver shuts the connection when ctx
 // ends, so that no silence or dripping outlasts it.
 func (s *session) logIn(ctx context.Context, e Engine) error {
-	ctx, cancel := context.WithTimeout(ctx, orDefault(e.HandshakeTimeout))
+	ctx, cancel := context.WithTimeout(ctx, dial.Patience(e.HandshakeTimeout))
 	defer cancel()
 	config := mysql.NewConfig()
 	config.Logger = new(mysql.NopLogger)
-	config.Net, config.Addr = "tcp", address(s.as)
+	config.Net, config.Addr = "tcp", dial.Address(s.as)
 	config.User, config.Passwd, config.DBName = s.as.User, s.as.Password.Reveal(), s.as.Database
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return s.wire, nil }
 	if !s.as.TLS.Off {
@@ -135,13 +128,7 @@ func (s *session) connectBy(ctx context.Context, connector driver.Connector) (co
 }
 
 func (e Engine) tls(as strategies.Login, secured *bool) *tls.Config {
-	config := &tls.Config{RootCAs: e.Roots, ServerName: as.TLS.ServerName, MinVersion: tls.VersionTLS12}
-	if config.RootCAs == nil {
-		config.RootCAs = rdsca.Pool()
-	}
-	if config.ServerName == "" {
-		config.ServerName = as.Host
-	}
+	config := dial.TLS(as, e.Roots)
 	config.VerifyConnection = func(tls.ConnectionState) error {
 		*secured = true
 		return nil
@@ -298,7 +285,7 @@ func (s *session) attempt(ctx context.Context, sql string) error {
 
 // fail is an error that the engine itself found.
 func (s *session) fail(k rotator.Kind, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %s", place(s.as), k, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%s: %w: %s", dial.Place(s.as), k, fmt.Sprintf(format, args...))
 }
 
 // number is the server's number of an error, or 0.
@@ -309,5 +296,3 @@ func number(err error) int {
 	}
 	return 0
 }
-
-func address(as strategies.Login) string { return net.JoinHostPort(as.Host, strconv.Itoa(as.Port)) }

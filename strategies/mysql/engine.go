@@ -90,7 +90,6 @@ var (
 )
 
 const (
-	defaultTimeout = 5 * time.Second
 	// maxPassword is what caching_sha2_password takes, the least of all plugins.
 	maxPassword = 256
 	// exclude is AWS's for both.
@@ -247,11 +246,4 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%s %q: %w: it is not UTF-8", what, name, rotator.Misconfigured)
 	}
 	return nil
-}
-
-func orDefault(d time.Duration) time.Duration {
-	if d <= 0 {
-		return defaultTimeout
-	}
-	return d
 }

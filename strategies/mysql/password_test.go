@@ -13,6 +13,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
@@ -555,7 +556,7 @@ func TestOneConnection(t *testing.T) {
 		var connections atomic.Int64
 		proxy := listen(t, func(c net.Conn) {
 			connections.Add(1)
-			server, err := net.Dial("tcp", address(s.superuser()))
+			server, err := net.Dial("tcp", dial.Address(s.superuser()))
 			if err != nil {
 				return
 			}

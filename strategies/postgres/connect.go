@@ -18,7 +18,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/rdsca"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
 // session is one connection, logged in.
@@ -43,21 +43,21 @@ func (e Engine) connect(ctx context.Context, as strategies.Login) (*session, err
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", place(as), rotator.OutOfTime, err)
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Place(as), rotator.OutOfTime, err)
 	}
-	tcp, err := e.dial(ctx, as)
+	tcp, err := dial.TCP(ctx, as, dial.Patience(e.DialTimeout))
 	if err != nil {
-		return nil, explain(ctx, as, step{stage: dialing, limit: orDefault(e.DialTimeout)}, err)
+		return nil, explain(ctx, as, step{stage: dialing, limit: dial.Patience(e.DialTimeout)}, err)
 	}
 	conn, err := e.secure(ctx, as, tcp)
 	if err != nil {
 		tcp.Close()
-		return nil, explain(ctx, as, step{stage: securing, limit: orDefault(e.HandshakeTimeout)}, err)
+		return nil, explain(ctx, as, step{stage: securing, limit: dial.Patience(e.HandshakeTimeout)}, err)
 	}
-	s := &session{as: as, tcp: tcp, limit: orDefault(e.StatementTimeout), method: authUnknown}
-	if err := s.logIn(ctx, conn, orDefault(e.HandshakeTimeout)); err != nil {
+	s := &session{as: as, tcp: tcp, limit: dial.Patience(e.StatementTimeout), method: authUnknown}
+	if err := s.logIn(ctx, conn, dial.Patience(e.HandshakeTimeout)); err != nil {
 		tcp.Close()
-		return nil, explain(ctx, as, step{stage: loggingIn, limit: orDefault(e.HandshakeTimeout), method: s.method}, err)
+		return nil, explain(ctx, as, step{stage: loggingIn, limit: dial.Patience(e.HandshakeTimeout), method: s.method}, err)
 	}
 	return s, nil
 }
@@ -77,12 +77,6 @@ func checkLogin(as strategies.Login) error {
 	return checkName("user name", as.User)
 }
 
-func (e Engine) dial(ctx context.Context, as strategies.Login) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, orDefault(e.DialTimeout))
-	defer cancel()
-	return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(as.Host, strconv.Itoa(as.Port)))
-}
-
 // errRefusedTLS is a server that answered the request for TLS with no.
 var errRefusedTLS = errors.New("server refused TLS")
 
@@ -100,19 +94,12 @@ func (e Engine) secure(ctx context.Context, as strategies.Login, conn net.Conn) 
 	if as.TLS.Off {
 		return conn, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, orDefault(e.HandshakeTimeout))
+	ctx, cancel := context.WithTimeout(ctx, dial.Patience(e.HandshakeTimeout))
 	defer cancel()
 	if err := requestTLS(ctx, conn); err != nil {
 		return nil, err
 	}
-	config := &tls.Config{RootCAs: e.Roots, ServerName: as.TLS.ServerName, MinVersion: tls.VersionTLS12}
-	if config.RootCAs == nil {
-		config.RootCAs = rdsca.Pool()
-	}
-	if config.ServerName == "" {
-		config.ServerName = as.Host
-	}
-	secured := tls.Client(conn, config)
+	secured := tls.Client(conn, dial.TLS(as, e.Roots))
 	return secured, secured.HandshakeContext(ctx)
 }
 
@@ -301,7 +288,7 @@ func (s *session) exec(ctx context.Context, st step, sql string) error {
 
 // fail is an error that the engine itself found.
 func (s *session) fail(k rotator.Kind, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %s", place(s.as), k, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%s: %w: %s", dial.Place(s.as), k, fmt.Sprintf(format, args...))
 }
 
 // checkUser refuses a login that turned into another's, as a pooler or a user name

@@ -44,8 +44,7 @@ type Engine struct {
 var _ strategies.CloningEngine = Engine{}
 
 const (
-	defaultTimeout = 5 * time.Second
-	maxNameBytes   = 63 // NAMEDATALEN-1: the server would cut a longer name
+	maxNameBytes = 63 // NAMEDATALEN-1: the server would cut a longer name
 )
 
 // Traits implements strategies.Engine.
@@ -148,11 +147,4 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%s %q: %w: it has %d bytes, and PostgreSQL cuts names after %d", what, name, rotator.Misconfigured, len(name), maxNameBytes)
 	}
 	return nil
-}
-
-func orDefault(d time.Duration) time.Duration {
-	if d <= 0 {
-		return defaultTimeout
-	}
-	return d
 }

@@ -2,21 +2,16 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
 // A stage is how far a call had come when it failed: the same error means
@@ -43,17 +38,6 @@ type step struct {
 	private bool   // the statement carries values that the server may repeat
 }
 
-// place names the account and the place of a login, as every error does.
-func place(as strategies.Login) string {
-	text := fmt.Sprintf("user %q at %s", as.User, address(as))
-	if as.Database != "" {
-		text += fmt.Sprintf(", database %q", as.Database)
-	}
-	return text
-}
-
-func address(as strategies.Login) string { return net.JoinHostPort(as.Host, strconv.Itoa(as.Port)) }
-
 // explain gives every failure of the driver, the network and the server its kind
 // and a sentence that names cause and remedy. It is the only place that does.
 func explain(ctx context.Context, as strategies.Login, st step, err error) error {
@@ -68,12 +52,12 @@ func explain(ctx context.Context, as strategies.Login, st step, err error) error
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.OutOfTime, "the call was cancelled", ctx.Err()
 	case st.stage == dialing:
-		kind, sentence = ofNetwork(ctx, as, st, err)
-	case isTimeout(err):
+		kind, sentence = dial.Unreached(ctx, as, st.limit, err)
+	case dial.IsTimeout(err):
 		kind, sentence = rotator.Unreachable, ofSilence(ctx, as, st)
 	case st.stage == securing:
 		kind, sentence = ofTLS(as, err)
-	case isHangup(err):
+	case dial.IsHangup(err), errors.Is(err, pgconn.ErrConnClosed):
 		kind, sentence = rotator.Unreachable, "the server closed the connection: it may be restarting or failing over, or a proxy in between has no database behind it"
 	case st.stage == loggingIn:
 		kind, sentence = ofLogin(as, st.method)
@@ -88,7 +72,7 @@ func explain(ctx context.Context, as strategies.Login, st step, err error) error
 	if st.doing != "" {
 		sentence = st.doing + ": " + sentence
 	}
-	err = fmt.Errorf("%s: %w: %s: %w", place(as), kind, sentence, cause)
+	err = fmt.Errorf("%s: %w: %s: %w", dial.Place(as), kind, sentence, cause)
 	if st.stage == dialing || st.stage == securing || st.stage == loggingIn {
 		return strategies.AtLogin(err)
 	}
@@ -106,80 +90,29 @@ func withoutValues(e *pgconn.PgError, st step) error {
 	return safe
 }
 
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
-}
-
-func isHangup(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, pgconn.ErrConnClosed)
-}
-
 // ofSilence speaks of whoever did not answer in time.
 func ofSilence(ctx context.Context, as strategies.Login, st step) string {
-	within := "within " + st.limit.String()
-	if ctx.Err() != nil {
-		within = "before the deadline"
-	}
+	within := dial.Within(ctx, st.limit)
 	switch st.stage {
-	case dialing:
-		return fmt.Sprintf("no answer from %s %s: usually a security group. Allow outbound TCP %d from the function's group, and inbound TCP %d on the database's group from it; also check that the function is in the VPC, and routes and network ACLs", address(as), within, as.Port, as.Port)
 	case securing:
-		return fmt.Sprintf("%s accepted the connection and fell silent in the TLS handshake (%s): a proxy or load balancer without a target, or something that is not PostgreSQL", address(as), within)
+		return fmt.Sprintf("%s accepted the connection and fell silent in the TLS handshake (%s): a proxy or load balancer without a target, or something that is not PostgreSQL", dial.Address(as), within)
 	case loggingIn:
-		return fmt.Sprintf("%s accepted the connection and fell silent during the login (%s): a proxy or load balancer without a target, an overloaded server, or something that is not PostgreSQL", address(as), within)
+		return fmt.Sprintf("%s accepted the connection and fell silent during the login (%s): a proxy or load balancer without a target, an overloaded server, or something that is not PostgreSQL", dial.Address(as), within)
 	}
 	return fmt.Sprintf("the server fell silent %s: it is overloaded, or the network was cut", within)
 }
 
-// ofNetwork reads a failed dial.
-func ofNetwork(ctx context.Context, as strategies.Login, st step, err error) (rotator.Kind, string) {
-	var dns *net.DNSError
-	switch {
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return rotator.Unreachable, fmt.Sprintf("the host name %s does not resolve: check the host in the secret; if it is a private name, associate its zone with the function's VPC and enable DNS support and host names there", as.Host)
-	case errors.As(err, &dns):
-		return rotator.Unreachable, fmt.Sprintf("the host name %s could not be looked up: the name server failed or did not answer", as.Host)
-	case isTimeout(err):
-		return rotator.Unreachable, ofSilence(ctx, as, st)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return rotator.Unreachable, fmt.Sprintf("%s refuses connections: nothing listens on port %d. The port in the secret is wrong or the database is stopped; a security group does not look like this", address(as), as.Port)
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return rotator.Unreachable, fmt.Sprintf("there is no route to %s: put the function into a VPC that has one", address(as))
-	}
-	return rotator.Unreachable, fmt.Sprintf("%s could not be reached", address(as))
-}
-
-// ofTLS reads a failed handshake. Nothing here ever leads to plaintext.
+// ofTLS reads a failed handshake, and what comes before it on PostgreSQL's port.
 func ofTLS(as strategies.Login, err error) (rotator.Kind, string) {
-	name := as.TLS.ServerName
-	if name == "" {
-		name = as.Host
-	}
-	var unknown x509.UnknownAuthorityError
-	var hostname x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var record tls.RecordHeaderError
 	switch {
 	case errors.Is(err, errRefusedTLS):
 		return rotator.TLSFailed, `the server does not offer TLS: turn it on there (ssl = on). Only "ssl": false in the secret makes a connection without TLS`
 	case errors.Is(err, errNotReady):
 		return rotator.Unreachable, "the server cannot start a process for the connection: it is out of resources, starting or stopping"
 	case errors.Is(err, errNotPostgres):
-		return rotator.TLSFailed, fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", address(as))
-	case errors.As(err, &unknown):
-		return rotator.TLSFailed, "the server's certificate is signed by an authority that is not trusted here: it must be one of Amazon RDS, or the function must be given your own"
-	case errors.As(err, &hostname):
-		return rotator.TLSFailed, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return rotator.TLSFailed, "the server's certificate has expired or is not valid yet: renew it (on RDS, choose a current certificate authority for the instance)"
-	case isHangup(err):
-		return rotator.Unreachable, "the server closed the connection before or in the TLS handshake: it may be restarting, or a proxy in between has no database behind it"
-	case errors.As(err, &record):
-		return rotator.TLSFailed, fmt.Sprintf("%s does not answer in TLS: check host and port in the secret", address(as))
+		return rotator.TLSFailed, fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", dial.Address(as))
 	}
-	return rotator.TLSFailed, "the TLS handshake failed: TLS 1.2 or later and a certificate that verifies are needed"
+	return dial.Untrusted(as, err)
 }
 
 // ofLogin reads a login that failed on our side of the wire.
@@ -191,7 +124,7 @@ func ofLogin(as strategies.Login, m authMethod) (rotator.Kind, string) {
 		return rotator.Misconfigured, `the server asks for the password in clear, and "ssl": false in the secret turns TLS off: the password is not sent. Ask for scram-sha-256 in pg_hba.conf, or use TLS`
 	}
 	if m == authUnknown {
-		return rotator.Misconfigured, fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", address(as))
+		return rotator.Misconfigured, fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", dial.Address(as))
 	}
 	return rotator.Misconfigured, "the server and this function found no way to prove the password: it offers neither SCRAM-SHA-256 nor md5, or failed to prove that it knows the password itself"
 }

@@ -389,16 +389,21 @@ func (p *life) Put(ctx context.Context, put rotator.Put) error {
 	})
 }
 
-func (p *life) Promote(ctx context.Context, _, to, from string) error {
+func (p *life) Move(ctx context.Context, _ string, m rotator.Move) error {
 	return p.call(ctx, "UpdateSecretVersionStage", true, false, func(s state) error {
-		_, known := s.labelsOf(to)
-		switch _, filled := s.values[to]; {
-		case !known && !filled:
-			return fmt.Errorf("version %q: %w", to, rotator.NotFound)
-		case s.labels[rotator.LabelCurrent] != from:
-			return fmt.Errorf("%w: AWSCURRENT is not on version %q", rotator.Conflict, from)
+		_, known := s.labelsOf(m.To)
+		switch _, filled := s.values[m.To]; {
+		case m.To != "" && !known && !filled:
+			return fmt.Errorf("version %q: %w", m.To, rotator.NotFound)
+		case s.labels[m.Label] != m.From:
+			return fmt.Errorf("%w: %s is not on version %q", rotator.Conflict, m.Label, m.From)
+		case m.Label == rotator.LabelCurrent:
+			p.promote(m.To)
+		case m.To == "":
+			delete(s.labels, m.Label)
+		default:
+			s.labels[m.Label] = m.To
 		}
-		p.promote(to)
 		return nil
 	})
 }

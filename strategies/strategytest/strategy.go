@@ -138,6 +138,11 @@ func (w *turn) verify(ctx context.Context, pending secret.Document) error {
 	return w.Strategy.Verify(ctx, w.rotation(secret.Document{}, pending))
 }
 
+// verifyBeside is Verify of a value that no Apply has looked at, as a diagnosis asks.
+func (w *turn) verifyBeside(ctx context.Context, current, pending secret.Document) error {
+	return w.Strategy.Verify(ctx, w.rotation(current, pending))
+}
+
 func (w *turn) works(ctx context.Context, d secret.Document, what string) error {
 	return wrapf(w.LogIn(ctx, d), "%s must be valid", what)
 }
@@ -429,7 +434,7 @@ func applyRules() []strategyRule {
 			stop()
 			return wrapf(<-seen, "while Apply ran, a client with the stored values")
 		}},
-		{"apply/identity", "Whoever may write AWSPENDING could send the password to a host of their own, or have another account changed.", identity},
+		{"apply/identity", "Whoever may write AWSPENDING could send the password to a host of their own, or have another account changed.", identity("Apply", (*turn).apply)},
 		{"apply/cancelled", "Lambda's time is over: nothing may begin now, and no credentials may be blamed.", func(ctx context.Context, w *turn) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
@@ -463,6 +468,14 @@ func applyRules() []strategyRule {
 				func() error { return w.untouched(ctx, pending) },
 			)
 		}},
+		{"verify/identity", "A diagnosis has values tested that no Apply has compared: their passwords belong to the account and place of AWSCURRENT alone.", func(ctx context.Context, w *turn) error {
+			return steps(
+				func() error {
+					return wrapf(w.verifyBeside(ctx, w.Current, w.Current), "Verify beside the current value")
+				},
+				func() error { return identity("Verify", (*turn).verifyBeside)(ctx, w) },
+			)
+		}},
 		{"verify/changes-nothing", "testSecret also runs alone, as the service's test of a configuration.", func(ctx context.Context, w *turn) error {
 			return steps(
 				func() error { return wrapf(w.verify(ctx, w.Current), "Verify of the current value") },
@@ -472,9 +485,16 @@ func applyRules() []strategyRule {
 	}
 }
 
-// identity alters each key that says which account and place. The altered place is
-// a trap: nobody may come there.
-func identity(ctx context.Context, w *turn) error {
+// identity alters each key that says which account and place, in the value that a
+// method is given beside AWSCURRENT. The altered place is a trap: nobody may come
+// there.
+func identity(method string, call func(w *turn, ctx context.Context, current, pending secret.Document) error) func(context.Context, *turn) error {
+	return func(ctx context.Context, w *turn) error {
+		return w.identity(ctx, method, func(ctx context.Context, pending secret.Document) error { return call(w, ctx, w.Current, pending) })
+	}
+}
+
+func (w *turn) identity(ctx context.Context, method string, call func(ctx context.Context, pending secret.Document) error) error {
 	trap, err := listenSilently()
 	if err != nil {
 		return err
@@ -495,11 +515,11 @@ func identity(ctx context.Context, w *turn) error {
 			if err != nil {
 				return err
 			}
-			if err := w.refusesUnasked(ctx, w.Current, both, "another host and port"); err != nil {
+			if err := w.refusesUnasked(ctx, method+" of a value that names another host and port", both, call); err != nil {
 				return err
 			}
 		}
-		if err := w.refusesUnasked(ctx, w.Current, altered, "another "+key); err != nil {
+		if err := w.refusesUnasked(ctx, method+" of a value that names another "+key, altered, call); err != nil {
 			return err
 		}
 	}
@@ -522,23 +542,23 @@ func (w *turn) elsewhere(key string, trap *socket) any {
 	return "other_" + unique()
 }
 
-// refusesUnasked says whether Apply refuses two values without asking a server.
-func (w *turn) refusesUnasked(ctx context.Context, current, pending secret.Document, what string) error {
+// refusesUnasked says whether a call refuses a value without asking a server.
+func (w *turn) refusesUnasked(ctx context.Context, what string, d secret.Document, call func(ctx context.Context, pending secret.Document) error) error {
 	before := 0
 	if w.Logins != nil {
 		before = w.Logins()
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a trap never answers
 	defer cancel()
-	err, deaf := obeys(ctx, w.Patience, "Apply", func(ctx context.Context) error { return w.apply(ctx, current, pending) })
+	err, deaf := obeys(ctx, w.Patience, what, func(ctx context.Context) error { return call(ctx, d) })
 	if deaf != nil {
 		return deaf
 	}
-	if err := wantKind("Apply of a value that names "+what, err, rotator.Conflict, rotator.Misconfigured); err != nil {
+	if err := wantKind(what, err, rotator.Conflict, rotator.Misconfigured); err != nil {
 		return err
 	}
 	if w.Logins != nil && w.Logins() != before {
-		return fmt.Errorf("strategy: Apply of a value that names %s: credentials were tried before it was refused", what)
+		return fmt.Errorf("strategy: %s: credentials were tried before it was refused", what)
 	}
 	return nil
 }

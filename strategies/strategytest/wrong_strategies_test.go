@@ -302,6 +302,20 @@ func faultsOfAny() []wrongStrategy {
 				return nil
 			}
 		}},
+		{"verifies whatever it is given", "verify/identity", func(w world, s *bentStrategy) {
+			right := s.Strategy.Verify
+			s.verify = func(ctx context.Context, r rotator.Rotation) error {
+				r.Current = secret.Document{}
+				return right(ctx, r)
+			}
+		}},
+		{"tests a value before it compares it", "verify/identity", func(w world, s *bentStrategy) {
+			right := s.Strategy.Verify
+			s.verify = func(ctx context.Context, r rotator.Rotation) error {
+				visit(ctx, r.Pending)
+				return right(ctx, r)
+			}
+		}},
 		{"locks the account after it was verified", "verify/changes-nothing", func(w world, s *bentStrategy) {
 			right := s.Strategy.Verify
 			s.verify = func(ctx context.Context, r rotator.Rotation) error {

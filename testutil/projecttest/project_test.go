@@ -66,6 +66,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"rotator/serve", []string{module + "rotator", "github.com/aws/aws-lambda-go", sdk}},
 		{"rotator", []string{module + "rotator/secret"}},
 		{"strategies/rdsca", nil},
+		{"strategies/dial", []string{module + "rotator", module + "strategies"}},
 		{"strategies/strategytest", []string{module + "rotator", module + "strategies"}},
 		{"strategies/postgres", []string{module + "rotator", module + "strategies", "github.com/jackc/pgx/v5", "github.com/xdg-go/stringprep", "golang.org/x/text"}},
 		{"strategies/mysql", []string{module + "rotator", module + "strategies", "github.com/go-sql-driver/mysql", "filippo.io/edwards25519"}},

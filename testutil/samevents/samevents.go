@@ -55,6 +55,8 @@ func Scenes() []Scene {
 		{Event: "late-duplicate", Shows: "setSecret once more, when the rotation is over: nothing is done", Says: "null", pending: filled, set: true, promoted: true},
 		{Event: "unknown-version", Shows: "a version that the secret does not have is refused", Says: "no such version", Fails: true},
 		{Event: "cancelled-rotation", Shows: "setSecret after cancel-rotate-secret: the database is left alone", Says: "rotation is turned off", Fails: true, pending: filled, off: true},
+		{Event: "status", Shows: "after a rotation that was killed and cancelled: which version logs in, and what to do", Says: "to do: finish", pending: filled, set: true, off: true},
+		{Event: "recover", Shows: "the same, and it is done, for the event names it: AWSCURRENT moves", Says: "AWSCURRENT", pending: filled, set: true, off: true},
 		{Event: "wrong-step", Shows: "a step that there is not is refused before anything is read", Says: "Step is", Fails: true},
 	}
 }
