@@ -208,26 +208,16 @@ func TestHandlersAreSmall(t *testing.T) {
 // TestDocumentsNameWhatExists: every path and make target that the documents give
 // in code style is there.
 func TestDocumentsNameWhatExists(t *testing.T) {
-	makefile, err := os.ReadFile(root + "/Makefile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, doc := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "sam/README.md"} {
-		text, err := os.ReadFile(filepath.Join(root, doc))
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		for _, m := range regexp.MustCompile(`\bmake ([a-z]+)\b`).FindAllStringSubmatch(string(text), -1) {
-			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).Match(makefile) {
-				if regexp.MustCompile("`make " + m[1] + "|(?m)^    make " + m[1]).Match(text) {
-					t.Errorf("%s: there is no `make %s`", doc, m[1])
-				}
+	makefile := read(t, "Makefile")
+	for doc, text := range documents(t) {
+		for _, target := range sorted(text, regexp.MustCompile("(?m)(?:`|^ {4,})make ([a-z]+)\\b")) {
+			if !regexp.MustCompile(`(?m)^` + target + `:`).MatchString(makefile) {
+				t.Errorf("%s: there is no `make %s`", doc, target)
 			}
 		}
-		for _, m := range regexp.MustCompile("`((?:rotator|strategies|handlers|sam|testutil)/[A-Za-z0-9_./-]*)`").FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
-				t.Errorf("%s names %s, which does not exist", doc, m[1])
+		for _, path := range sorted(text, regexp.MustCompile("`((?:rotator|strategies|handlers|sam|testutil)/[A-Za-z0-9_./-]*)`")) {
+			if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+				t.Errorf("%s names %s, which does not exist", doc, path)
 			}
 		}
 	}

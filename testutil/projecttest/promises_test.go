@@ -42,26 +42,10 @@ var promises = map[string][]string{
 // TestEveryPromiseHasItsTests finds each claim in the README and each test in the
 // project.
 func TestEveryPromiseHasItsTests(t *testing.T) {
-	readme, err := os.ReadFile(root + "/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tests := map[string]bool{}
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(text), -1) {
-			tests[m[1]] = true
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	readme := read(t, "README.md")
+	tests := testNames(t)
 	for promise, by := range promises {
-		if !strings.Contains(string(readme), promise) {
+		if !strings.Contains(readme, promise) {
 			t.Errorf("README.md does not promise %q any more", promise)
 		}
 		for _, name := range by {
@@ -70,4 +54,24 @@ func TestEveryPromiseHasItsTests(t *testing.T) {
 			}
 		}
 	}
+}
+
+// testNames gives every test, fuzz target and benchmark of the project.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+			names[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }

@@ -1,0 +1,240 @@
+//go:build unix
+
+package projecttest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// What holds a command of the documents true.
+const (
+	here     = "here"      // TestCommandsWork runs it as it is printed
+	ci       = ".ci/run"   // is it, or runs it
+	needsAWS = "needs AWS" // and nothing in this project can run it
+)
+
+// commands are those of the documents, each with what runs it: here, ci, needsAWS, or
+// the names of tests. A command that ends in … stands for all that begin so.
+var commands = map[string]string{
+	"make test":    ci,
+	"make lint":    ci,
+	"make sam":     ci,
+	"make servers": ci,
+
+	"make demo":                            here,
+	"make demo ENGINE=mysql STRATEGY=dual": here,
+	"make policies":                        "TestEveryPolicyIsPrinted",
+	`make policies ARGS="-secret ARN -key ARN -role ARN -function ARN"`: here,
+	"make emulator":                        here,
+	`make emulator ARGS="-events -docker"`: "TestSAMLocalInvoke",
+	"make invoke EVENT=createSecret":       here,
+	"make invoke EVENT=preflight-text FUNCTION=postgres-alternating-users": here,
+	`make recover ARGS="-secret app"`:                                      "TestTheCommand",
+	"make recover":                                                         "TestTheCommand",
+	"make dist":                                                            "TestTheSameSourceGivesTheSameBytes",
+
+	"sam build": "TestSAMBuildMakesWhatWeShip",
+	"GOARCH=amd64 sam build --parameter-overrides Architecture=x86_64": "TestSAMBuildMakesWhatWeShip",
+	"sam local invoke":                                  "TestSAMLocalInvoke",
+	"AWS_ENDPOINT_URL=http://127.0.0.1:4566 …":          "TestSAMLocalInvoke",
+	"sam deploy --guided --capabilities CAPABILITY_IAM": needsAWS,
+	"sam deploy --tags team=payments":                   needsAWS,
+
+	"go test ./rotator -update":                           "TestScenarios",
+	"go test ./strategies/strategytest -run Example":      here,
+	"go test -run '^$' -bench Init -v ./testutil/samtest": "BenchmarkInit",
+
+	"aws secretsmanager rotate-secret …":               "TestTheAWSCLIRotates, TestCLI",
+	"aws secretsmanager describe-secret …":             "TestCLI",
+	"aws secretsmanager cancel-rotate-secret":          "TestCLI",
+	"aws secretsmanager update-secret-version-stage …": "TestAKilledRotationIsRecovered",
+	"aws lambda invoke …":                              needsAWS,
+	"aws logs …":                                       needsAWS,
+	"jq -r . status.json":                              needsAWS,
+	"jq -r . preflight.json":                           needsAWS,
+}
+
+var (
+	block     = regexp.MustCompile(`(?m)^ {4,}((?:make|aws|sam|go|jq|git|npm|pip|[A-Z_]+=\S+) .+)$`)
+	inline    = regexp.MustCompile("`((?:make|aws|sam|go|jq|git|npm|pip) [^`]+)`")
+	remark    = regexp.MustCompile(`\s+# .*$`)
+	continued = regexp.MustCompile(`\\\n\s*`)
+	space     = regexp.MustCompile(`\s+`)
+)
+
+// documented gives the commands of all pages, and where each stands.
+func documented(t *testing.T) map[string]string {
+	found := map[string]string{}
+	for name, page := range documents(t) {
+		page = continued.ReplaceAllString(page, "")
+		for _, re := range []*regexp.Regexp{block, inline} {
+			for _, command := range sorted(page, re) {
+				command = remark.ReplaceAllString(strings.TrimSpace(command), "")
+				found[strings.TrimSpace(space.ReplaceAllString(command, " "))] = name
+			}
+		}
+	}
+	return found
+}
+
+func entry(command string) string {
+	if _, ok := commands[command]; ok {
+		return command
+	}
+	for pattern := range commands {
+		if prefix, ok := strings.CutSuffix(pattern, "…"); ok && strings.HasPrefix(command, prefix) {
+			return pattern
+		}
+	}
+	return ""
+}
+
+// TestEachCommandIsRunOrNeedsAWS: no command stands in a document that nobody runs.
+func TestEachCommandIsRunOrNeedsAWS(t *testing.T) {
+	tests := testNames(t)
+	used := map[string]bool{}
+	for command, page := range documented(t) {
+		e := entry(command)
+		if e == "" {
+			t.Errorf("%s: nothing is known to run\n    %s", page, command)
+		}
+		used[e] = true
+	}
+	for e, by := range commands {
+		if !used[e] {
+			t.Errorf("no document has the command %s", e)
+		}
+		if by == here || by == ci || by == needsAWS {
+			continue
+		}
+		for _, name := range strings.Split(by, ", ") {
+			if !tests[name] {
+				t.Errorf("%s: there is no %s", e, name)
+			}
+		}
+	}
+	run, makefile := read(t, ".ci/run"), read(t, "Makefile")
+	for e, by := range commands {
+		target, _ := strings.CutPrefix(e, "make ")
+		prerequisite := regexp.MustCompile(`(?m)^test:.*\b` + target + `\b`).MatchString(makefile)
+		if by == ci && !strings.Contains(run, e) && !prerequisite {
+			t.Errorf("%s: .ci/run does not run it", e)
+		}
+	}
+}
+
+// TestCommandsWork runs those that need nothing but this machine as they are printed;
+// only that ARN is one, and a port that may be taken is another.
+func TestCommandsWork(t *testing.T) {
+	instead := map[string]string{
+		`make policies ARGS="-secret ARN -key ARN -role ARN -function ARN"`: `make policies ARGS="-secret arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf -key arn:aws:kms:us-east-1:123456789012:key/1 -role arn:aws:iam::123456789012:role/rotate -function arn:aws:lambda:us-east-1:123456789012:function:rotate"`,
+		"make emulator": `make emulator ARGS="-address 127.0.0.1:0"`,
+	}
+	shows := map[string]string{ // what somebody who runs it wants to see
+		"make demo":                            "accepted",
+		"make demo ENGINE=mysql STRATEGY=dual": "accepted",
+		"make emulator":                        "AWS_ENDPOINT_URL",
+		"make invoke EVENT=createSecret":       "granted",
+	}
+	documented := documented(t)
+	for _, command := range slices.Sorted(maps.Keys(commands)) { // one after another: some build into the same folder
+		if commands[command] != here {
+			continue
+		}
+		t.Run(command, func(t *testing.T) {
+			if documented[command] == "" {
+				t.Fatal("no document has it")
+			}
+			needsServers(t, command)
+			line := command
+			if instead[command] != "" {
+				line = instead[command]
+			}
+			out, err := run(t, line, command == "make emulator", shows[command])
+			if err != nil || !strings.Contains(out, shows[command]) {
+				t.Errorf("%v, and %q is to be in\n%s", err, shows[command], out)
+			}
+		})
+	}
+}
+
+func needsServers(t *testing.T, command string) {
+	if dbserver.Required(os.Getenv) {
+		return
+	}
+	_, err := dbserver.FindPostgres(t.Context(), dbserver.Majors()[0])
+	if strings.Contains(command, "ENGINE=mysql") {
+		_, err = dbserver.FindMySQL(t.Context(), dbserver.MySQLs()[0])
+	}
+	if errors.Is(err, dbserver.ErrMissing) && strings.HasPrefix(command, "make demo") {
+		t.Skip(err)
+	}
+}
+
+// run gives a command to the shell, in the project's folder. One that does not end by
+// itself is interrupted, as by a person, when it has shown what it was started for.
+func run(t *testing.T, line string, endless bool, shows string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", line)
+	cmd.Dir = root
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	interrupt := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+	cmd.Cancel, cmd.WaitDelay = interrupt, 20*time.Second
+	out := &watched{shows: []byte(shows), seen: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	if endless {
+		select {
+		case <-out.seen:
+		case <-ctx.Done():
+		}
+		interrupt()
+		cmd.Wait() // make calls an interrupt an error
+		return out.String(), ctx.Err()
+	}
+	err := cmd.Wait()
+	return out.String(), err
+}
+
+// watched is output, and word that it holds what is waited for.
+type watched struct {
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	shows []byte
+	seen  chan struct{}
+	once  sync.Once
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buf.Write(p)
+	if bytes.Contains(w.buf.Bytes(), w.shows) {
+		w.once.Do(func() { close(w.seen) })
+	}
+	return len(p), nil
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.String()
+}
