@@ -1,0 +1,158 @@
+package strategytest_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// Shelf is the engine to copy for a database of your own. The database does not
+// exist; it is one of those that are administered over HTTPS, and its server is in
+// shelfserver_test.go. TestShelf, there too, runs the acceptance suite on it.
+//
+// Five things to see: nothing is kept between calls (1), the line is verified or there
+// is none (2), the context reaches every byte (3), each failure gets its kind in one
+// place, a rejected login strictly (4), and no text holds a password (5).
+type Shelf struct {
+	Roots *x509.CertPool // nil: the machine's
+}
+
+var _ strategies.Engine = Shelf{}
+
+// Traits implements strategies.Engine.
+func (Shelf) Traits() strategies.Traits {
+	return strategies.Traits{
+		Name:            "Shelf",
+		Engines:         []string{"shelf"},
+		Port:            7443,
+		CloneSuffix:     "_clone",
+		MaxUserBytes:    64,
+		MaxPasswordSize: 256,
+		Exclude:         `:/@"'\`,
+	}
+}
+
+// Ping implements strategies.Engine.
+func (e Shelf) Ping(ctx context.Context, as strategies.Login) error {
+	return e.ask(ctx, as, "/login", shelfRequest{})
+}
+
+// SetPassword implements strategies.Engine.
+func (e Shelf) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+	return e.set(ctx, as, user, p, false)
+}
+
+// Rehearse implements strategies.Engine. This server can be asked what it would say.
+// One that changes data in transactions is made to change it and roll back; see
+// strategies/postgres, and strategies/mysql for servers that have neither.
+func (e Shelf) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+	return nil, e.set(ctx, as, user, sample, true)
+}
+
+func (e Shelf) set(ctx context.Context, as strategies.Login, user string, p secret.Password, dry bool) error {
+	// What the server would take in another sense is refused before anybody logs in.
+	// JSON turns bytes that are not UTF-8 into others: nobody could log in with those.
+	t := e.Traits()
+	switch value := p.Reveal(); {
+	case value == "" || strings.ContainsRune(value, 0) || !utf8.ValidString(value):
+		return fmt.Errorf("new password: %w: want UTF-8 without NUL, and not nothing", rotator.Misconfigured)
+	case len(value) > t.MaxPasswordSize:
+		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.PolicyRejected, len(value), t.Name, t.MaxPasswordSize)
+	case user == "" || strings.ContainsRune(user, 0) || !utf8.ValidString(user) || len(user) > t.MaxUserBytes:
+		return fmt.Errorf("user name %q: %w: want 1 to %d bytes of UTF-8 without NUL", user, rotator.Misconfigured, t.MaxUserBytes)
+	}
+	return e.ask(ctx, as, "/password", shelfRequest{Target: user, New: p.Reveal(), DryRun: dry})
+}
+
+// shelfRequest is what goes over the wire: the one place where passwords are text.
+type shelfRequest struct {
+	User, Password string
+	Target, New    string `json:",omitempty"`
+	DryRun         bool   `json:",omitempty"`
+}
+
+// ask connects, logs in, does one thing and hangs up (1).
+func (e Shelf) ask(ctx context.Context, as strategies.Login, path string, r shelfRequest) error {
+	r.User, r.Password = as.User, as.Password.Reveal()
+	body, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("request: %w: %w", rotator.Internal, err)
+	}
+	scheme := "https"
+	if as.TLS.Off { // the secret says so, and nothing else may (2)
+		scheme = "http"
+	}
+	address := net.JoinHostPort(as.Host, strconv.Itoa(as.Port))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+"://"+address+path, bytes.NewReader(body)) // (3)
+	if err != nil {
+		return fmt.Errorf("host %q: %w", as.Host, rotator.Misconfigured)
+	}
+	client := http.Client{
+		Transport: &http.Transport{ // no proxy, no connection that is kept
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{RootCAs: e.Roots, ServerName: cmp.Or(as.TLS.ServerName, as.Host), MinVersion: tls.VersionTLS12},
+		},
+		// A redirection would take the password somewhere else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	answer, err := client.Do(request)
+	if err == nil {
+		answer.Body.Close()
+	}
+	return explainShelf(ctx, fmt.Sprintf("user %q at %s", as.User, address), answer, err)
+}
+
+// explainShelf gives every failure its kind and a sentence that says what to do (4). What
+// happened before the server had let the user in is marked by AtLogin. The texts are
+// ours: the client's may repeat what it was given (5).
+func explainShelf(ctx context.Context, who string, answer *http.Response, err error) error {
+	wrong := func(kind rotator.Kind, says string) error { return fmt.Errorf("%s: %w: %s", who, kind, says) }
+	if err != nil {
+		var certificate *tls.CertificateVerificationError
+		var record tls.RecordHeaderError
+		switch {
+		case ctx.Err() != nil:
+			return strategies.AtLogin(fmt.Errorf("%s: %w: %w", who, rotator.OutOfTime, ctx.Err()))
+		case errors.As(err, &certificate):
+			return strategies.AtLogin(wrong(rotator.TLSFailed, "the server's certificate does not hold: give tlsServerName, or the authority that signed it"))
+		case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+			return strategies.AtLogin(wrong(rotator.TLSFailed, "the server speaks no TLS: turn it on there"))
+		}
+		return strategies.AtLogin(wrong(rotator.Unreachable, "no answer: see that host, port and security groups are right"))
+	}
+	// Only the database itself judges a password. A gateway in between says 401 too.
+	if answer.Header.Get("Server") != "shelf" {
+		return strategies.AtLogin(wrong(rotator.Unreachable, "something that is not Shelf answers there: correct host and port in the secret"))
+	}
+	switch answer.StatusCode {
+	case http.StatusNoContent:
+		return nil
+	case http.StatusUnauthorized:
+		return strategies.AtLogin(wrong(rotator.LoginRejected, "the password is wrong, or there is no such user"))
+	case http.StatusLocked:
+		return strategies.AtLogin(wrong(rotator.Privilege, "the account is locked: have an administrator open it"))
+	case http.StatusForbidden:
+		return wrong(rotator.Privilege, "only an administrator may change another's password: rotate as the user itself, or make it one")
+	case http.StatusNotFound:
+		return wrong(rotator.NotFound, "there is no such user: correct username in the secret")
+	case http.StatusUnprocessableEntity:
+		return wrong(rotator.PolicyRejected, "the server's policy refused the new password: adapt the function's password settings")
+	case http.StatusServiceUnavailable:
+		return wrong(rotator.Unreachable, "the server is starting or stopping: try again when it is up")
+	}
+	return wrong(rotator.Internal, "the server answered "+answer.Status)
+}
