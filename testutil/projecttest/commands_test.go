@@ -30,10 +30,9 @@ const (
 // commands are those of the documents, each with what runs it: here, ci, needsAWS, or
 // the names of tests. A command that ends in … stands for all that begin so.
 var commands = map[string]string{
-	"make test":    ci,
-	"make lint":    ci,
-	"make sam":     ci,
-	"make servers": ci,
+	"make test": ci,
+	"make lint": ci,
+	"make sam":  ci,
 
 	"make demo":                            here,
 	"make demo ENGINE=mysql STRATEGY=dual": here,
@@ -45,6 +44,7 @@ var commands = map[string]string{
 	"make invoke EVENT=preflight-text FUNCTION=postgres-alternating-users": here,
 	`make recover ARGS="-secret app"`:                                      "TestTheCommand",
 	"make recover":                                                         "TestTheCommand",
+	"make invoke":                                                          "TestInvoke",
 	"make dist":                                                            "TestTheSameSourceGivesTheSameBytes",
 
 	"sam build": "TestSAMBuildMakesWhatWeShip",
@@ -55,12 +55,11 @@ var commands = map[string]string{
 	"sam deploy --tags team=payments":                   needsAWS,
 
 	"go test ./rotator -update":                           "TestScenarios",
-	"go test ./strategies/strategytest -run Example":      here,
+	"go test ./strategies/strategytest -run Shelf -v":     here,
 	"go test -run '^$' -bench Init -v ./testutil/samtest": "BenchmarkInit",
 
 	"aws secretsmanager rotate-secret …":               "TestTheAWSCLIRotates, TestCLI",
 	"aws secretsmanager describe-secret …":             "TestCLI",
-	"aws secretsmanager cancel-rotate-secret":          "TestCLI",
 	"aws secretsmanager update-secret-version-stage …": "TestAKilledRotationIsRecovered",
 	"aws lambda invoke …":                              needsAWS,
 	"aws logs …":                                       needsAWS,

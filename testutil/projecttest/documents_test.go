@@ -106,6 +106,14 @@ func TestTheRunbookIsComplete(t *testing.T) {
 
 	id := regexp.MustCompile(`"([SKTP][0-9]+)"`)
 	statuses := sorted(read(t, "rotator/report.go"), regexp.MustCompile(`(?m)^\t\w+ +Status = "(.+)"$`))
+	// Each id is said to be proved by something, too.
+	findings, proves, _ := strings.Cut(section(t, page, "Findings of a preflight"), "\n### ")
+	for _, id := range sorted(read(t, "rotator/preflight.go")+read(t, "strategies/preflight.go"), id) {
+		if !regexp.MustCompile(`(?m)^\| [^|]*\b`+id+`\b[^|]* \|`).MatchString(proves) && id != "P0" {
+			t.Errorf("what %s proves is not said", id)
+		}
+	}
+	page = strings.Replace(page, proves, "", 1)
 	same(t, "findings and statuses", rows("Findings of a preflight"),
 		append(sorted(read(t, "rotator/preflight.go")+read(t, "strategies/preflight.go"), id), statuses...))
 
@@ -139,7 +147,7 @@ func TestTheRunbookIsComplete(t *testing.T) {
 			code.WriteString(strings.ReplaceAll(text, `\"`, `"`))
 		}
 	})
-	for line := range strings.Lines(section(t, page, "Findings of a preflight")) {
+	for line := range strings.Lines(findings) {
 		cells := strings.Split(line, " | ")
 		if !regexp.MustCompile(`^\| [SKTP][0-9]+ `).MatchString(line) {
 			continue

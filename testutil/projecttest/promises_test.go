@@ -37,6 +37,22 @@ var promises = map[string][]string{
 	"tlsServerName":                         {"TestLogin"},
 	"is refused at start with the reason":   {"TestSettingsRefuseWhatCannotWork"},
 	"setSecret does not begin with less":    {"TestScenarios"}, // set.txt, too little time
+
+	// What it has that others have not.
+	"| every permission proved before anything is changed |":                      {"TestEveryMissingPermissionIsNamed", "TestThePreflightFindsWhatIsMissing", "TestLosingUpdateSecretVersionStageChangesNothing"},
+	"| a denial names the action, and prints the statement to add |":              {"TestEveryMissingPermissionIsNamed", "TestEveryExplicitDenyIsNamed"},
+	"| verified TLS by default, and no way down |":                                {"TestEachFailureHasItsKindAndSentence"},
+	"| PostgreSQL gets a verifier, not a password |":                              {"TestARealPasswordRotatesByTheRealBinary"},
+	"| MySQL dual passwords |":                                                    {"TestPR152", "TestDualPasswordsLost"},
+	"| alternating users, with all that the original may do, at every rotation |": {"TestIssue38And56", "TestCloneHasEverything"},
+	"| objects of either user belong to both |":                                   {"TestIssue175"},
+	"| MySQL accounts of every host |":                                            {"TestIssue101", "TestTwins"},
+	"| says what to do about a stuck AWSPENDING, and does it |":                   {"TestEveryStuckStateIsResolved", "TestAKilledRotationIsRecovered"},
+	"| RotationToken, and so rotation across accounts |":                          {"TestRotationTokenIsPassedOn"},
+	"| each error has a kind, a cause and a remedy |":                             {"TestTheRunbookShowsWhatIsLogged", "TestTheRunbookIsComplete"},
+	"| metrics |": {"TestLinesFollowTheSpecification"},
+	"| an acceptance suite for engines of your own |": {"TestShelf", "TestSuiteCatchesWrongEngines", "TestSuiteCatchesWrongStrategies"},
+	"| tested through the Lambda runtime |":           {"TestARealPasswordRotatesByTheRealBinary"},
 }
 
 // TestEveryPromiseHasItsTests finds each claim in the README and each test in the
