@@ -26,7 +26,6 @@ type misfortune struct {
 	kind     string
 	function string   // "": the one for PostgreSQL
 	step     string   // "": createSecret, with an empty AWSPENDING
-	role     string   // attributes of the user
 	members  []any    // of the secret, over the usual
 	run      []string // on the server, afterwards
 	off      bool     // rotation was cancelled
@@ -152,6 +151,9 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 				exec(t, db, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", name, password))
 			}
 			members = append(members, m.members...)
+			if m.kind == "internal" && db.Major < 17 {
+				t.Skipf("PostgreSQL %d has no event triggers for logins: make servers", db.Major)
+			}
 			for _, statement := range m.run {
 				exec(t, db, fmt.Sprintf(statement, name))
 			}
