@@ -45,6 +45,8 @@ var commands = map[string]string{
 	`make recover ARGS="-secret app"`:                                      "TestTheCommand",
 	"make recover":                                                         "TestTheCommand",
 	"make invoke":                                                          "TestInvoke",
+	"make prove":                                                           "TestPostgres", // less of the same
+	"make bench":                                                           "BenchmarkWarm, BenchmarkSteps",
 	"make dist":                                                            "TestTheSameSourceGivesTheSameBytes",
 
 	"sam build": "TestSAMBuildMakesWhatWeShip",
