@@ -18,7 +18,7 @@ var built map[string]string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "quarterturn-prove-")
 	if err == nil {
-		built, err = stage.Build(context.Background(), filepath.Join(dir, "handlers"), "postgres-single-user", "postgres-alternating-users")
+		built, err = stage.Build(context.Background(), filepath.Join(dir, "handlers"), Handlers()...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -55,6 +55,19 @@ func TestPostgres(t *testing.T) {
 					t.Errorf("%+v, %v", load, err)
 				}
 			})
+		})
+	}
+}
+
+// TestMySQL is the same for MySQL and MariaDB, by every strategy that they have.
+func TestMySQL(t *testing.T) {
+	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})
+			for _, target := range (MySQL{Server: server}).Targets(built) {
+				t.Run(target.Strategy+", "+target.How, func(t *testing.T) { strategytest.TestRotation(t, 6, target.Rotation) })
+			}
 		})
 	}
 }
