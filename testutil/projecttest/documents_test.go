@@ -281,6 +281,12 @@ func TestPicturesAreWellMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dashboard, template := read(t, "sam/pictures/dashboard.svg"), read(t, "template.yaml")
+	for _, m := range regexp.MustCompile(`"title": "([^"]+)"`).FindAllStringSubmatch(template, -1) {
+		if !strings.Contains(dashboard, `<text class="title"`) || !strings.Contains(dashboard, ">"+m[1]+"</text>") {
+			t.Errorf("dashboard.svg: no widget %s", m[1])
+		}
+	}
 	turns, architecture := read(t, "sam/pictures/turns.svg"), read(t, "ARCHITECTURE.md")
 	for _, step := range []string{"createSecret", "setSecret", "testSecret", "finishSecret"} {
 		_, group, _ := strings.Cut(turns, `<g id="`+step+`">`)
