@@ -25,7 +25,8 @@ var ErrNoPython = errors.New("no python3 with venv on this machine")
 type Tools struct{ Dir string }
 
 // ToolsIn is where the tools of the project in root are, or would be: a folder below
-// .cache that is named by what is in it, so that another list is another folder.
+// .cache that is named by what is in it and where, so that another list is another
+// folder, and one that was moved, whose scripts name the old place, is not believed.
 func ToolsIn(root string) (Tools, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -35,7 +36,7 @@ func ToolsIn(root string) (Tools, error) {
 	if err != nil {
 		return Tools{}, fmt.Errorf("SAM CLI: %w", err)
 	}
-	return Tools{filepath.Join(root, ".cache", fmt.Sprintf("sam-%x", sha256.Sum256(list))[:16])}, nil
+	return Tools{filepath.Join(root, ".cache", fmt.Sprintf("sam-%x", sha256.Sum256(append(list, root...)))[:16])}, nil
 }
 
 // done is a file that is written last.
