@@ -3,6 +3,7 @@ package rotator
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
@@ -51,6 +52,7 @@ const (
 	maxSecretID   = 2048
 	minVersion    = 32
 	maxVersion    = 64
+	maxToken      = 256
 	maxStepToShow = 20
 )
 
@@ -65,8 +67,15 @@ func ParseEvent(payload []byte) (Event, error) {
 		Format             string
 		Action             Action
 	}
-	if err := json.Unmarshal(payload, &raw); err != nil {
-		return Event{}, fmt.Errorf("event: %w: not a rotation event of Secrets Manager: want a JSON object with the strings Step, SecretId and ClientRequestToken", Misconfigured)
+	object, err := secret.ParseDocument(string(payload))
+	if name := repeated(object.Keys()); name != "" {
+		return Event{}, fmt.Errorf("event: %w: %s is there twice, and readers would disagree about which one counts: want it once", Misconfigured, name)
+	}
+	if err == nil {
+		err = json.Unmarshal(payload, &raw)
+	}
+	if err != nil {
+		return Event{}, fmt.Errorf("event: %w: not a rotation event of Secrets Manager: want a JSON object with the strings Step, SecretId and ClientRequestToken, each once", Misconfigured)
 	}
 	e := Event{
 		Step:          parseStep(raw.Step),
@@ -77,6 +86,23 @@ func ParseEvent(payload []byte) (Event, error) {
 		Action:        raw.Action,
 	}
 	return e, e.validate()
+}
+
+// repeated gives the member of an event that is there twice: encoding/json takes a
+// name in any case, and the last of two.
+func repeated(keys []string) string {
+	for _, name := range []string{"Step", "SecretId", "ClientRequestToken", "RotationToken", "Format", "Action"} {
+		n := 0
+		for _, key := range keys {
+			if strings.EqualFold(key, name) {
+				n++
+			}
+		}
+		if n > 1 {
+			return name
+		}
+	}
+	return ""
 }
 
 // parseStep accepts the spellings of the user guide's event page (create_secret)
@@ -106,7 +132,7 @@ func (e Event) validate() error {
 	switch {
 	case e.SecretID == "":
 		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", Misconfigured)
-	case len(e.SecretID) > maxSecretID || !printable(e.SecretID):
+	case !ValidSecretID(e.SecretID):
 		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters", Misconfigured, maxSecretID)
 	case e.Action != "" && (e.Step != Recover || !e.Action.moves()):
 		return fmt.Errorf("event: %w: Action is %+.*q: want finish, discard or restore, and the Step recover", Misconfigured, maxStepToShow, e.Action)
@@ -116,10 +142,16 @@ func (e Event) validate() error {
 		return nil
 	case len(e.Version) < minVersion || len(e.Version) > maxVersion || !printable(e.Version):
 		return fmt.Errorf("event: %w: ClientRequestToken is not a version id: want %d to %d printable ASCII characters", Misconfigured, minVersion, maxVersion)
-	case !printable(e.RotationToken.Reveal()):
-		return fmt.Errorf("event: %w: RotationToken has characters that no token of the service has", Misconfigured)
+	case len(e.RotationToken.Reveal()) > maxToken || !printable(e.RotationToken.Reveal()):
+		return fmt.Errorf("event: %w: RotationToken is none of the service's: want at most %d printable ASCII characters", Misconfigured, maxToken)
 	}
 	return nil
+}
+
+// ValidSecretID says whether s can be the ARN or the name of a secret, and may stand
+// in a log.
+func ValidSecretID(s string) bool {
+	return s != "" && len(s) <= maxSecretID && printable(s)
 }
 
 // printable keeps control characters, and so forged log lines, out of whatever

@@ -32,7 +32,7 @@ func TestParseEventRefuses(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ payload, says string }{
 		"nothing":                 {``, "not a rotation event"},
-		"null":                    {`null`, "Step is missing"},
+		"null":                    {`null`, "not a rotation event"},
 		"a string":                {`"createSecret"`, "not a rotation event"},
 		"an array":                {`[]`, "not a rotation event"},
 		"a number for a string":   {`{"Step":1}`, "not a rotation event"},
@@ -49,6 +49,11 @@ func TestParseEventRefuses(t *testing.T) {
 		"a short token":           {ok("setSecret", testARN, "short"), "ClientRequestToken"},
 		"a long token":            {ok("setSecret", testARN, strings.Repeat("a", 65)), "ClientRequestToken"},
 		"a token with a tab":      {ok("setSecret", testARN, strings.Repeat("a", 32)+`\t`), "ClientRequestToken"},
+		"a rotation token of 257": {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"` + strings.Repeat("a", 257) + `"}`, "RotationToken is none"},
+		"a secret twice":          {`{"Step":"setSecret","SecretId":"` + testARN + `","SecretId":"other","ClientRequestToken":"` + testVersion + `"}`, "each once"},
+		"a secret in two cases":   {`{"Step":"setSecret","SecretId":"` + testARN + `","secretid":"other","ClientRequestToken":"` + testVersion + `"}`, "SecretId is there twice"},
+		"a step, and then null":   {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","\u017ftep":null}`, "Step is there twice"},
+		"a byte order mark":       {"\ufeff" + ok("setSecret", testARN, testVersion), "not a rotation event"},
 		"an action of a status":   {`{"Step":"status","SecretId":"` + testARN + `","Action":"finish"}`, `"finish"`},
 		"an action of a step":     {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","Action":"finish"}`, `"finish"`},
 		"another action":          {`{"Step":"recover","SecretId":"` + testARN + `","Action":"reset\n"}`, `"reset\n"`},
