@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
@@ -21,20 +24,24 @@ type visit struct {
 func (v *visit) close(ctx context.Context, err error) error {
 	v.record.Elapsed = time.Since(v.record.Start)
 	for i, note := range v.record.Notes {
-		v.record.Notes[i] = v.scrub.String(note)
+		v.record.Notes[i] = v.fit(note)
 	}
 	if v.record.Report != nil {
 		for i, f := range v.record.Report.Findings {
-			v.record.Report.Findings[i].Detail = v.scrub.String(f.Detail)
+			v.record.Report.Findings[i].Detail = v.fit(f.Detail)
 			for j, line := range f.Why {
-				f.Why[j] = v.scrub.String(line)
+				f.Why[j] = v.fit(line)
 			}
 		}
 	}
 	if d := v.record.Diagnosis; d != nil {
-		d.Because = v.scrub.String(d.Because)
+		d.Because = v.fit(d.Because)
 		for i, s := range d.Versions {
-			d.Versions[i].Detail = v.scrub.String(s.Detail)
+			d.Versions[i].Detail, d.Versions[i].Means = v.fit(s.Detail), v.fit(s.Means)
+			d.Versions[i].Labels = nil
+			for _, label := range s.Labels {
+				d.Versions[i].Labels = append(d.Versions[i].Labels, v.fit(label))
+			}
 		}
 	}
 	if err != nil {
@@ -42,13 +49,42 @@ func (v *visit) close(ctx context.Context, err error) error {
 		v.record.Kind = KindOf(err)
 		v.record.Err = &StepError{
 			Step: v.event.Step, Secret: v.event.SecretID, Version: v.event.Version,
-			Kind: v.record.Kind, Err: v.scrub.Error(err),
+			Kind: v.record.Kind, Err: v.scrub.Error(legible{err}),
 		}
 	}
 	if v.Observe != nil {
 		v.Observe(ctx, v.record)
 	}
 	return v.record.Err
+}
+
+// fit makes a text fit to be seen.
+func (v *visit) fit(text string) string { return v.scrub.String(escaped(text)) }
+
+// legible is an error that shows what would forge a line of a log, or hide in one:
+// databases repeat the names that they are asked for as they are.
+type legible struct{ error }
+
+func (l legible) Error() string { return escaped(l.error.Error()) }
+func (l legible) Unwrap() error { return l.error }
+
+// escaped writes what is not printable as Go would. The scrubber knows a secret in
+// that spelling too.
+func escaped(text string) string {
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[0])
+		case strconv.IsPrint(r):
+			b.WriteString(text[:size])
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+		text = text[size:]
+	}
+	return b.String()
 }
 
 func (v *visit) note(format string, args ...any) {
