@@ -37,7 +37,7 @@ func (t Traits) login(d secret.Document) (Login, error) {
 		return Login{}, fmt.Errorf("secret: %w: no text under %s: want engine, host, username and password", rotator.Misconfigured, strings.Join(missing, ", "))
 	}
 	if !slices.Contains(t.Engines, d.Text(keyEngine)) {
-		return Login{}, fmt.Errorf("secret: %w: engine is %q, and this function rotates %s", rotator.Misconfigured, d.Text(keyEngine), strings.Join(t.Engines, ", "))
+		return Login{}, fmt.Errorf("secret: %w: engine is %.80q, and this function rotates %s", rotator.Misconfigured, d.Text(keyEngine), strings.Join(t.Engines, ", "))
 	}
 	port, err := t.port(d)
 	if err != nil {
@@ -77,16 +77,28 @@ func (t Traits) port(d secret.Document) (int, error) {
 // check refuses what no server could mean. Control characters would forge log
 // lines, and a socket path or a list of hosts would lead the driver elsewhere.
 func (t Traits) check(as Login) error {
-	if i := strings.IndexFunc(as.Host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/,@\"'`, r) }); i >= 0 || len(as.Host) > 255 {
-		return fmt.Errorf("secret: %w: host is not one host name or address: want at most 255 letters, digits, dots, dashes and colons", rotator.Misconfigured)
+	if !hostName(as.Host) {
+		return fmt.Errorf("secret: %w: host is not one host name or address: want at most 255 letters, digits, dots, dashes and colons, and no brackets", rotator.Misconfigured)
+	}
+	if !hostName(as.TLS.ServerName) {
+		return fmt.Errorf("secret: %w: tlsServerName is not one host name or address: want the name in the server's certificate", rotator.Misconfigured)
 	}
 	if err := t.checkUser(as.User); err != nil {
 		return err
 	}
-	if strings.ContainsRune(as.Database, 0) {
-		return fmt.Errorf("secret: %w: dbname holds a NUL", rotator.Misconfigured)
+	if strings.ContainsRune(as.Database, 0) || len(as.Database) > 255 {
+		return fmt.Errorf("secret: %w: dbname is none that a server could have: want at most 255 bytes without a NUL", rotator.Misconfigured)
 	}
 	return nil
+}
+
+// hostName says whether a name may be dialled: a percent sign begins the zone of an
+// address of IPv6, and underscores are in names of containers.
+func hostName(s string) bool {
+	return len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		return !letter && !(r >= '0' && r <= '9') && !strings.ContainsRune(".-:_%", r)
+	})
 }
 
 func (t Traits) checkUser(name string) error {
@@ -94,7 +106,7 @@ func (t Traits) checkUser(name string) error {
 	case strings.ContainsRune(name, 0):
 		return fmt.Errorf("user name: %w: it holds a NUL", rotator.Misconfigured)
 	case t.MaxUserBytes > 0 && len(name) > t.MaxUserBytes:
-		return fmt.Errorf("user name %q: %w: %d bytes, and %s takes %d", name, rotator.Misconfigured, len(name), t.Name, t.MaxUserBytes)
+		return fmt.Errorf("user name %.80q: %w: %d bytes, and %s takes %d", name, rotator.Misconfigured, len(name), t.Name, t.MaxUserBytes)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package strategies
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -85,6 +86,14 @@ func TestLoginRefuses(t *testing.T) {
 		"a host with a line feed": {full("host", `"a\nforged"`), "host"},
 		"a host with credentials": {full("host", `"x@y"`), "host"},
 		"a long host":             {full("host", `"`+strings.Repeat("a", 256)+`"`), "host"},
+		"a look-alike host":       {full("host", `"h\u0430"`), "host"},
+		"a host and a port":       {full("host", `"[::1]:5"`), "no brackets"},
+		"a host and a query":      {full("host", `"h?ssl=off"`), "host"},
+		"a server name of two":    {full("tlsServerName", `"a,b"`), "tlsServerName"},
+		"a server name, escaping": {full("tlsServerName", `"\u001b[2J"`), "tlsServerName"},
+		"a long engine":           {full("engine", `"`+strings.Repeat("e", 60000)+`"`), "eee\", and"},
+		"a long user":             {full("username", `"`+strings.Repeat("u", 60000)+`"`), "60000 bytes"},
+		"a long database":         {full("dbname", `"`+strings.Repeat("d", 256)+`"`), "dbname"},
 		"a user with a NUL":       {full("username", `"a\u0000b"`), "NUL"},
 		"a user over the limit":   {full("username", `"`+strings.Repeat("u", 21)+`"`), "takes 20"},
 		"a database with a NUL":   {full("dbname", `"a\u0000b"`), "NUL"},
@@ -93,10 +102,49 @@ func TestLoginRefuses(t *testing.T) {
 		if !errors.Is(err, rotator.Misconfigured) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: want a Misconfigured error that says %q, got: %v", name, c.says, err)
 		}
-		if err != nil && strings.Contains(err.Error(), "canary") {
-			t.Errorf("%s: the error shows the password", name)
+		if err != nil && (strings.Contains(err.Error(), "canary") || len(err.Error()) > 500) {
+			t.Errorf("%s: the error shows the password, or too much", name)
 		}
 	}
+}
+
+// TestASuperuserIsNamedByAnARN: whatever else stands there is not shown, and not asked for.
+func TestASuperuserIsNamedByAnARN(t *testing.T) {
+	related := func(context.Context, string) (secret.Document, error) {
+		t.Error("it was asked for")
+		return secret.Document{}, nil
+	}
+	for _, arn := range []string{`a\nforged`, `\u0430rn:aws`, strings.Repeat("a", 2049)} {
+		r := rotator.Rotation{Current: document(t, `{"masterarn":"`+arn+`"}`), Related: related}
+		if _, err := superuser(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.Misconfigured) || len(err.Error()) > 200 || strings.Contains(err.Error(), "forged") {
+			t.Errorf("%.20s: %v", arn, err)
+		}
+	}
+}
+
+// FuzzLogin: whatever is in a secret, a login is one that an engine can dial, or the
+// error is short and shows no password.
+func FuzzLogin(f *testing.F) {
+	f.Add(`{"engine":"sample","host":"h","port":"5","username":"u","password":"canary-password","dbname":"d","tlsServerName":"n"}`)
+	f.Add(`{"engine":"sample","host":"fe80::1%eth0","username":"u_clone","password":"canary-password","alternateUsername":7,"ssl":"FALSE"}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := secret.ParseDocument(text)
+		if err != nil {
+			return
+		}
+		d = d.SetPassword(secret.NewPassword("canary-password"))
+		as, err := sample().login(d)
+		if err == nil {
+			_, err = sample().pair(d, as.User)
+		}
+		switch {
+		case err != nil && (!errors.Is(err, rotator.Misconfigured) || len(err.Error()) > 1000):
+			t.Errorf("%d bytes: %v", len(err.Error()), err)
+		case err != nil:
+		case as.Port < 1 || as.Port > 65535 || !hostName(as.Host) || as.Host == "" || !hostName(as.TLS.ServerName) || as.User == "" || len(as.User) > 20 || strings.ContainsRune(as.User+as.Database, 0):
+			t.Errorf("accepted: %+v", as)
+		}
+	})
 }
 
 func TestPair(t *testing.T) {

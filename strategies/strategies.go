@@ -146,6 +146,9 @@ func superuser(ctx context.Context, t Traits, r rotator.Rotation, otherwise stri
 	if arn == "" {
 		return Login{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password (SUPERUSER_SECRET_ARN names one for all secrets without the key)", rotator.Misconfigured, keySuperuser)
 	}
+	if !rotator.ValidSecretID(arn) {
+		return Login{}, fmt.Errorf("secret: %w: %s is not a secret's ARN", rotator.Misconfigured, keySuperuser)
+	}
 	d, err := r.Related(ctx, arn)
 	if err != nil {
 		return Login{}, fmt.Errorf("superuser's secret %s: %w", arn, err)

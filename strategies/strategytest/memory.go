@@ -259,7 +259,7 @@ func (m *Memory) enter(ctx context.Context, as strategies.Login, toChange bool) 
 		case as.Host != MemoryHost && as.Host != MemoryReader || as.Port != MemoryPort:
 			return fmt.Errorf("%w: no server there", rotator.Unreachable)
 		case !as.TLS.Off && as.TLS.ServerName != "" && as.TLS.ServerName != MemoryHost:
-			return fmt.Errorf("%w: the certificate is for %s, not for %s", rotator.TLSFailed, MemoryHost, as.TLS.ServerName)
+			return fmt.Errorf("%w: the certificate is for %s, not for %q", rotator.TLSFailed, MemoryHost, as.TLS.ServerName)
 		case m.accounts[as.User].Trusted:
 			return fmt.Errorf("%w: the server lets this user in with any password, so that a login proves nothing", rotator.Misconfigured)
 		case !m.accepts(as):
