@@ -280,7 +280,7 @@ func ParsePolicy(lookup func(string) (string, bool)) (Policy, error) {
 	case "uri-safe":
 		p = p.uriSafe()
 	default:
-		e.refuse("%s is %q and must be uri-safe or not set", EnvPreset, preset)
+		e.refuse("%s is %.80q and must be uri-safe or not set", EnvPreset, preset)
 	}
 	if len(e.wrong) > 0 {
 		return Policy{}, errors.New("password policy: " + strings.Join(e.wrong, "; "))
@@ -312,7 +312,7 @@ func (e *environment) length(name string) int {
 	}
 	n, err := strconv.Atoi(word)
 	if err != nil {
-		e.refuse("%s is %q and must be a number", name, word)
+		e.refuse("%s is %.80q and must be a number", name, word)
 		return 0
 	}
 	if err := checkLength(n); err != nil {
@@ -332,7 +332,7 @@ func (e *environment) flag(name string, byDefault bool) bool {
 	case "false", "0", "n", "no":
 		return false
 	default:
-		e.refuse("%s is %q and must be true or false", name, word)
+		e.refuse("%s is %.80q and must be true or false", name, word)
 		return byDefault
 	}
 }

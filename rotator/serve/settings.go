@@ -2,8 +2,11 @@ package serve
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -90,8 +93,11 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	if s.DualPasswords && s.ThroughSuperuser {
 		return s, fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS needs the user to change its own password, by which the server tells the two apart, and SINGLE_USER_THROUGH_SUPERUSER has the superuser do it: choose one", rotator.Misconfigured)
 	}
-	if s.Endpoint != "" && !strings.HasPrefix(s.Endpoint, "https://") && !strings.HasPrefix(s.Endpoint, "http://") {
-		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not a URL: want https://host", rotator.Misconfigured)
+	if s.Superuser != "" && !rotator.ValidSecretID(s.Superuser) {
+		return s, fmt.Errorf("environment: %w: SUPERUSER_SECRET_ARN is not a secret's ARN", rotator.Misconfigured)
+	}
+	if s.Endpoint != "" && !endpoint(s.Endpoint) {
+		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not the address of a service: want https://host", rotator.Misconfigured)
 	}
 	if err := s.preflight(lookup); err != nil {
 		return s, err
@@ -103,18 +109,29 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	return s, err
 }
 
+// endpoint says whether s is a place that can be called: everything that is secret
+// goes there.
+func endpoint(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" || err == nil && port > 0
+}
+
 func (s *Settings) preflight(lookup func(string) (string, bool)) error {
 	switch s.Preflight = rotator.Mode(text(lookup, "PREFLIGHT")); s.Preflight {
 	case "", rotator.Enforce, rotator.Strict, rotator.ReportOnly, rotator.Off:
 	default:
-		return fmt.Errorf("environment: %w: PREFLIGHT is %q: want enforce, strict, report or off", rotator.Misconfigured, s.Preflight)
+		return fmt.Errorf("environment: %w: PREFLIGHT is %.80q: want enforce, strict, report or off", rotator.Misconfigured, s.Preflight)
 	}
 	switch probes := text(lookup, "PREFLIGHT_PROBES"); probes {
 	case "", "full":
 	case "read-only":
 		s.ReadOnlyProbes = true
 	default:
-		return fmt.Errorf("environment: %w: PREFLIGHT_PROBES is %q: want full or read-only", rotator.Misconfigured, probes)
+		return fmt.Errorf("environment: %w: PREFLIGHT_PROBES is %.80q: want full or read-only", rotator.Misconfigured, probes)
 	}
 	if s.ReadOnlyProbes && s.Preflight == rotator.Strict {
 		return fmt.Errorf("environment: %w: PREFLIGHT=strict takes no unknown for an answer, and PREFLIGHT_PROBES=read-only leaves unknown whether AWSCURRENT can be moved: no rotation could begin. Choose one", rotator.Misconfigured)
@@ -159,11 +176,19 @@ func roots(file string) (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE: %w", rotator.Misconfigured, err)
+		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q: %w", rotator.Misconfigured, file, unnamed(err))
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %s holds no certificate in PEM form", rotator.Misconfigured, file)
+		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q holds no certificate in PEM form", rotator.Misconfigured, file)
 	}
 	return pool, nil
+}
+
+// unnamed is an error of the file system without the path, which it shows as it is.
+func unnamed(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }

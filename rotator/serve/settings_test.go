@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,6 +68,10 @@ func TestSettingsRefuseWhatCannotWork(t *testing.T) {
 		"PASSWORD_LENGTH  ":             {"PASSWORD_LENGTH", "4"},
 		"ROTATE_ONLY":                   {"ROTATE_ONLY", "perhaps"},
 		"SINGLE_USER_THROUGH_SUPERUSER": {"SINGLE_USER_THROUGH_SUPERUSER", "2"},
+		"SECRETS_MANAGER_ENDPOINT ":     {"SECRETS_MANAGER_ENDPOINT", "https://"},
+		"SECRETS_MANAGER_ENDPOINT  ":    {"SECRETS_MANAGER_ENDPOINT", "https://user:password@example.com"},
+		"SECRETS_MANAGER_ENDPOINT   ":   {"SECRETS_MANAGER_ENDPOINT", "https://example.com:0"},
+		"SUPERUSER_SECRET_ARN":          {"SUPERUSER_SECRET_ARN", "arn:aws\n"},
 		"SECRETS_MANAGER_ENDPOINT":      {"SECRETS_MANAGER_ENDPOINT", "localhost:4566"},
 		"POSTGRES_ALLOW_MD5":            {"POSTGRES_ALLOW_MD5", "if needed"},
 		"PREFLIGHT":                     {"PREFLIGHT", "perhaps"},
@@ -79,4 +84,30 @@ func TestSettingsRefuseWhatCannotWork(t *testing.T) {
 			t.Errorf("%s: want a Misconfigured error that names it, got: %v", env, err)
 		}
 	}
+}
+
+// FuzzFromEnvironment: a function starts with settings that work, or says in one short
+// and printable sentence why not.
+func FuzzFromEnvironment(f *testing.F) {
+	for _, name := range variables {
+		f.Add(name, "true", "PASSWORD_LENGTH", "20")
+	}
+	f.Fuzz(func(t *testing.T, a, av, b, bv string) {
+		s, err := FromEnvironment(environment(a, av, b, bv))
+		if err == nil {
+			if _, err := s.Policy.Generate(); err != nil {
+				t.Errorf("accepted, and no password can be made: %v", err)
+			}
+			return
+		}
+		printable := strings.IndexFunc(err.Error(), func(r rune) bool { return !strconv.IsPrint(r) }) < 0
+		if rotator.KindOf(err) != rotator.Misconfigured || len(err.Error()) > 2000 || !printable {
+			t.Errorf("%d bytes: %q", len(err.Error()), err)
+		}
+	})
+}
+
+var variables = []string{
+	"EXCLUDE_NUMBERS", "EXCLUDE_CHARACTERS", "PASSWORD_LENGTH", "PASSWORD_PRESET", "REQUIRE_EACH_INCLUDED_TYPE", "ROTATE_ONLY", "SUPERUSER_SECRET_ARN",
+	"SECRETS_MANAGER_ENDPOINT", "PREFLIGHT", "PREFLIGHT_PROBES", "AWS_LAMBDA_LOG_LEVEL", "DATABASE_CA_FILE",
 }
