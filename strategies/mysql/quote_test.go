@@ -1,27 +1,6 @@
 package mysql
 
-import (
-	"strings"
-	"testing"
-)
-
-// read reads a constant or an identifier as the server does where a quote is all
-// that means anything; ok says that it ends where the text does.
-func read(text string, quote string) (s string, ok bool) {
-	inner, ok := strings.CutPrefix(text, quote)
-	for ok {
-		before, after, found := strings.Cut(inner, quote)
-		s += before
-		if !found {
-			return s, false
-		}
-		if inner, ok = strings.CutPrefix(after, quote); !ok {
-			return s, after == ""
-		}
-		s += quote
-	}
-	return s, false
-}
+import "testing"
 
 // FuzzQuote: nothing gets out of a constant or an identifier, and nothing is lost in it.
 func FuzzQuote(f *testing.F) {
@@ -29,11 +8,12 @@ func FuzzQuote(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if got, ok := read(quoteText(s), "'"); !ok || got != s {
-			t.Errorf("constant of %q reads as %q", s, got)
+		text, name := quoteText(s), quoteIdent(s)
+		if got, end := unquote(text, '\''); got != s || end != len(text) {
+			t.Errorf("constant of %q reads as %q, up to %d of %d", s, got, end, len(text))
 		}
-		if got, ok := read(quoteIdent(s), "`"); !ok || got != s {
-			t.Errorf("identifier of %q reads as %q", s, got)
+		if got, end := unquote(name, '`'); got != s || end != len(name) {
+			t.Errorf("identifier of %q reads as %q, up to %d of %d", s, got, end, len(name))
 		}
 		if a := accountOf(s + "@%"); a.user != s || a.host != "%" {
 			t.Errorf("account of %q reads as %q at %q", s, a.user, a.host)
