@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"os"
 	"time"
@@ -34,6 +35,7 @@ func Lambda(build func(Settings) rotator.Strategy) {
 		handler = func(context.Context, json.RawMessage) (rotator.Answer, error) { return nil, err }
 		Logger(os.Stdout, slog.LevelError).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
 	}
+	stdlog.SetFlags(0) // the runtime's library repeats an error as JSON, and a date before it would break that
 	lambda.Start(handler)
 }
 
