@@ -30,6 +30,11 @@ func Values(valid string) []Input {
 			add(field, t.name, right.with(field, quote(t.s)))
 		}
 	}
+	for _, e := range []string{"postgres", "mysql", "mariadb"} { // this project's own, mixed up
+		if raw := quote(e); !slices.Contains(right, member{"engine", raw}) {
+			add("engine", e, right.with("engine", raw))
+		}
+	}
 	for _, t := range engines {
 		add("engine", t.name, right.with("engine", quote(t.s)))
 	}

@@ -42,7 +42,7 @@ func TestBadInputOfTheRealThing(t *testing.T) {
 		}
 	}
 	for i, input := range hostile.Values(valid) {
-		if i%12 == 0 && input.Field != "host" { // names are for resolvers
+		if (i%12 == 0 || input.Field == "engine") && input.Field != "host" { // names are for resolvers
 			run(input.Name, current(input.Text), func(arn string) string {
 				return fmt.Sprintf(`{"Step":"createSecret","SecretId":%q,"ClientRequestToken":%q}`, arn, awsemu.VersionID(2))
 			})
