@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
 	"github.com/quarterturn-dev/quarterturn/rotator/emf"
@@ -48,7 +49,15 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 	if err != nil {
 		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindOf(err), Err: err}
 	}
+	log := Logger(out, settings.Level)
+	if settings.Service != "" {
+		log = log.With("service", settings.Service)
+	}
 	cfg, err := config.LoadDefaultConfig(ctx,
+		// Its own words would be lines that are not JSON.
+		config.WithLogger(logging.LoggerFunc(func(_ logging.Classification, format string, args ...any) {
+			log.Warn("AWS SDK", "detail", fmt.Sprintf(format, args...))
+		})),
 		// One attempt that hangs must leave time for another within a step.
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(3*time.Second)),
 		config.WithRetryer(func() aws.Retryer {
@@ -58,10 +67,6 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 	if err != nil {
 		err = fmt.Errorf("AWS configuration: %w: %w", rotator.Misconfigured, err)
 		return nil, &rotator.StepError{Step: "start", Kind: rotator.Misconfigured, Err: err}
-	}
-	log := Logger(out, settings.Level)
-	if settings.Service != "" {
-		log = log.With("service", settings.Service)
 	}
 	return New(rotator.Rotator{
 		Store:    awsstore.New(cfg, settings.Endpoint),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -185,5 +186,43 @@ func TestStartSaysWhyItCannot(t *testing.T) {
 	_, err := start(t.Context(), nil, environment("PASSWORD_LENGTH", "5"), &bytes.Buffer{})
 	if step, ok := err.(*rotator.StepError); !ok || step.Kind != rotator.Misconfigured || !strings.Contains(err.Error(), "PASSWORD_LENGTH") {
 		t.Errorf("%T: %v", err, err)
+	}
+}
+
+// TestTheSDKSpeaksJSONToo: what it has to say of a broken answer is a line like others.
+func TestTheSDKSpeaksJSONToo(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 100\r\n\r\n{}"))
+		conn.Close()
+	}))
+	t.Cleanup(server.Close)
+	for name, value := range map[string]string{
+		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "x", "AWS_MAX_ATTEMPTS": "1",
+		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	var out bytes.Buffer
+	handler, err := start(t.Context(), func(Settings) rotator.Strategy { return strategies.SingleUser{Engine: &strategytest.Memory{}} },
+		environment("SECRETS_MANAGER_ENDPOINT", server.URL), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler(t.Context(), json.RawMessage(`{"Step":"status","SecretId":"app"}`))
+	said := false
+	for line := range strings.Lines(out.String()) {
+		var entry struct{ Message, Detail string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Errorf("not JSON: %s", line)
+		}
+		said = said || entry.Message == "AWS SDK" && entry.Detail != ""
+	}
+	if !said {
+		t.Errorf("the SDK said nothing, or elsewhere:\n%s", out.String())
 	}
 }

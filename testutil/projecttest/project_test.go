@@ -63,7 +63,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"rotator/permissions", nil},
 		{"rotator/awsstore", []string{module + "rotator", sdk, "github.com/aws/smithy-go"}},
 		{"rotator/emf", []string{module + "rotator"}},
-		{"rotator/serve", []string{module + "rotator", "github.com/aws/aws-lambda-go", sdk}},
+		{"rotator/serve", []string{module + "rotator", "github.com/aws/aws-lambda-go", sdk, "github.com/aws/smithy-go/logging"}},
 		{"rotator", []string{module + "rotator/secret"}},
 		{"strategies/rdsca", nil},
 		{"strategies/dial", []string{module + "rotator", module + "strategies"}},
