@@ -24,7 +24,7 @@ type Trial struct {
 	Changed func() []string
 	// Hidden are the values that nobody may see, of 8 bytes or more each.
 	Hidden []string
-	// Within is how long it may take. 0: 5 s.
+	// Within is how long it may take. 0: 30 s, which a slow machine does not need either.
 	Within time.Duration
 }
 
@@ -53,12 +53,12 @@ func (t *Tally) Run(ctx context.Context, trial Trial) (wrong []string) {
 		wrong = append(wrong, fmt.Sprintf(format, args...))
 	}
 	if trial.Within == 0 {
-		trial.Within = 5 * time.Second
+		trial.Within = 30 * time.Second
 	}
 	ctx, cancel := context.WithTimeout(ctx, trial.Within)
 	defer cancel()
 	start := time.Now()
-	answer, err, panicked := do(ctx, trial)
+	answer, panicked, err := do(ctx, trial)
 	took := time.Since(start)
 	if took > t.Slowest {
 		t.Slowest, t.SlowestOf = took, trial.Input
@@ -109,14 +109,14 @@ func (t *Tally) Run(ctx context.Context, trial Trial) (wrong []string) {
 	return wrong
 }
 
-func do(ctx context.Context, trial Trial) (answer rotator.Answer, err error, panicked string) {
+func do(ctx context.Context, trial Trial) (answer rotator.Answer, panicked string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			panicked = "it came out of the function"
 		}
 	}()
 	answer, err = trial.Do(ctx)
-	return answer, err, ""
+	return answer, "", err
 }
 
 // inAnswer is the error that an answer stands for: nil where all is well.
