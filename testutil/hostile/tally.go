@@ -36,9 +36,12 @@ type Tally struct {
 	SlowestOf string
 }
 
+// Counted is what a Tally counts, in the words of its String.
+const Counted = "bad inputs"
+
 // String is the count, for a report.
 func (t Tally) String() string {
-	return fmt.Sprintf("%d bad inputs: %d accepted, %d with a change, %d leaked, %d panics, %d internal, %d unfit for a log, %d late (the slowest took %s: %s)",
+	return fmt.Sprintf("%d "+Counted+": %d accepted, %d with a change, %d leaked, %d panics, %d internal, %d unfit for a log, %d late (the slowest took %s: %s)",
 		t.Inputs, t.Accepted, t.Changed, t.Leaked, t.Panics, t.Internal, t.Unfit, t.Late, t.Slowest.Round(time.Millisecond), t.SlowestOf)
 }
 

@@ -56,7 +56,6 @@ var commands = map[string]string{
 	"sam deploy --guided --capabilities CAPABILITY_IAM": needsAWS,
 	"sam deploy --tags team=payments":                   needsAWS,
 
-	"go test -v ./testutil/hostile":                       "TestEvents, TestValues",
 	"go test ./rotator -update":                           "TestScenarios",
 	"go test ./strategies/strategytest -run Shelf -v":     here,
 	"go test -run '^$' -bench Init -v ./testutil/samtest": "BenchmarkInit",

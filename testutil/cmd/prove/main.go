@@ -96,6 +96,8 @@ func (p plan) run(ctx context.Context) error {
 	}
 	targets = p.wanted(targets)
 	err = errors.Join(p.tryAll(ctx, targets), p.loadAll(ctx, targets), p.sail(ctx))
+	fmt.Fprintln(p.out, "\nBad input, by kind and strategy:")
+	err = errors.Join(err, prove.Inputs(ctx, ".", p.out))
 	if p.mutants {
 		err = errors.Join(err, p.hunt(ctx))
 	}

@@ -1,0 +1,35 @@
+package prove
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/hostile"
+)
+
+// Inputs puts bad events, values and environments to every strategy, and prints a line
+// for each kind with what became of them. The tables are testutil/hostile, whose own
+// tests hold everything to them.
+func Inputs(ctx context.Context, root string, out io.Writer) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-run", "TestEvents|TestValues|TestSuperusers|TestEnvironments", "./testutil/hostile")
+	cmd.Dir = root
+	text, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	lines := 0
+	for line := range strings.Lines(string(text)) {
+		if _, tally, ok := strings.Cut(line, ".go:"); ok && strings.Contains(tally, hostile.Counted) {
+			_, tally, _ = strings.Cut(tally, ": ")
+			fmt.Fprint(out, tally)
+			lines++
+		}
+	}
+	if err != nil || lines == 0 {
+		return fmt.Errorf("bad inputs: %w\n%s", err, text)
+	}
+	return nil
+}
