@@ -1,0 +1,131 @@
+package dial_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
+)
+
+// listen is a port of this machine, and what happens to whoever connects to it.
+func listen(t *testing.T, serve func(net.Conn)) strategies.Login {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serve(conn)
+		}
+	}()
+	return strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "app"}
+}
+
+func check(t *testing.T, what string, kind rotator.Kind, sentence string, want rotator.Kind, says string) {
+	t.Helper()
+	if kind != want || !strings.Contains(sentence, says) {
+		t.Errorf("%s: %s: %s; want %s, and a sentence that says %q", what, kind, sentence, want, says)
+	}
+}
+
+// TestUnreached: each reason why there is no connection has its sentence.
+func TestUnreached(t *testing.T) {
+	t.Parallel()
+	closed := listen(t, func(c net.Conn) { c.Close() })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	nowhere := closed
+	nowhere.Host = "db.invalid"
+	for what, c := range map[string]struct {
+		as   strategies.Login
+		err  error // nil: what really happens
+		says string
+	}{
+		"a closed port":  {closed, nil, "refuses connections"},
+		"no such name":   {nowhere, &net.DNSError{IsNotFound: true}, "does not resolve"},
+		"no name server": {nowhere, &net.DNSError{IsTimeout: true}, "could not be looked up"},
+		"nobody answers": {closed, context.DeadlineExceeded, "usually a security group"},
+		"no route":       {closed, fmt.Errorf("dial: %w", syscall.EHOSTUNREACH), "no route"},
+		"something else": {closed, syscall.EPERM, "could not be reached"},
+	} {
+		if c.err == nil {
+			_, c.err = dial.TCP(t.Context(), c.as, time.Minute)
+		}
+		kind, sentence := dial.Unreached(t.Context(), c.as, 5*time.Second, c.err)
+		check(t, what, kind, sentence, rotator.Unreachable, c.says)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, sentence := dial.Unreached(ended, closed, time.Second, context.DeadlineExceeded); !strings.Contains(sentence, "before the deadline") {
+		t.Error(sentence)
+	}
+}
+
+// TestUntrusted: so has each reason why TLS does not hold, with real handshakes.
+func TestUntrusted(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	known := x509.NewCertPool()
+	known.AddCert(server.Certificate())
+	trusted := strategies.Login{Host: "127.0.0.1", Port: server.Listener.Addr().(*net.TCPAddr).Port}
+	other := trusted
+	other.TLS.ServerName = "db.example.org"
+	for what, c := range map[string]struct {
+		as    strategies.Login
+		roots *x509.CertPool
+		want  rotator.Kind // "": it holds
+		says  string
+	}{
+		"known and verified":       {trusted, known, "", ""},
+		"an authority of its own":  {trusted, nil, rotator.TLSFailed, "one of Amazon RDS"},
+		"another name":             {other, known, rotator.TLSFailed, "not for db.example.org"},
+		"no TLS at all":            {listen(t, func(c net.Conn) { c.Write([]byte("hello, who is there?")); c.Close() }), known, rotator.TLSFailed, "does not answer in TLS"},
+		"gone in the middle of it": {listen(t, func(c net.Conn) { c.(*net.TCPConn).CloseWrite(); c.Read(make([]byte, 4096)); c.Close() }), known, rotator.Unreachable, "closed the connection"},
+	} {
+		conn, err := dial.TCP(t.Context(), c.as, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = tls.Client(conn, dial.TLS(c.as, c.roots)).HandshakeContext(t.Context())
+		conn.Close()
+		if err == nil {
+			check(t, what, "", "", c.want, c.says)
+			continue
+		}
+		kind, sentence := dial.Untrusted(c.as, err)
+		check(t, what, kind, sentence, c.want, c.says)
+	}
+}
+
+// TestPlace: what errors of engines begin with.
+func TestPlace(t *testing.T) {
+	as := strategies.Login{Host: "::1", Port: 5432, User: "app", Database: "shop"}
+	if got := dial.Place(as); got != `user "app" at [::1]:5432, database "shop"` {
+		t.Error(got)
+	}
+	if dial.Patience(0) != 5*time.Second || dial.Patience(time.Second) != time.Second {
+		t.Error("the limit of an engine that names none")
+	}
+}
