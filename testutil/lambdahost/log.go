@@ -11,6 +11,34 @@ import (
 	"time"
 )
 
+// Output is a Function.Output that keeps what is printed in memory. The zero
+// value is ready for use, by several functions at once.
+type Output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write appends p. It does not fail.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+// String is all that was printed since the last Reset.
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// Reset forgets what was printed.
+func (o *Output) Reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf.Reset()
+}
+
 // tailSize is how much log X-Amz-Log-Result holds.
 const tailSize = 4 << 10
 

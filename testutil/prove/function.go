@@ -1,7 +1,6 @@
 package prove
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,7 +76,7 @@ type deployed struct {
 	stage    *stage.Stage
 	sdk      *secretsmanager.Client
 	arn      string
-	output   output
+	output   lambdahost.Output
 	days     atomic.Int64
 
 	mu    sync.Mutex
@@ -244,22 +243,4 @@ func (d *deployed) Close() error {
 		err = errors.Join(err, spare.Close())
 	}
 	return err
-}
-
-// output gathers what functions print.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }

@@ -3,7 +3,6 @@ package prove
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -109,18 +108,7 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 }
 
 func (p MySQL) document(user, password string, more ...string) (secret.Document, error) {
-	m := map[string]any{
-		"engine": p.family(), "host": p.Server.Host, "port": p.Server.Port, "dbname": "shop", "ssl": false,
-		"username": user, "password": password, "masterarn": superuserARN,
-	}
-	for i := 0; i < len(more); i += 2 {
-		m[more[i]] = more[i+1]
-	}
-	text, err := json.Marshal(m)
-	if err != nil {
-		return secret.Document{}, err
-	}
-	return secret.ParseDocument(string(text))
+	return document(p.family(), p.Server.Host, p.Server.Port, "shop", user, password, more)
 }
 
 // logIn is a client's login.

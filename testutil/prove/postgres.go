@@ -52,6 +52,22 @@ func Modes() []Mode {
 // superuserARN names the superuser's secret in every fixture.
 const superuserARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:superuser-a1b2c3"
 
+// document is the secret's value in every fixture; more is keys and values in turn.
+func document(engine, host string, port int, dbname, user, password string, more []string) (secret.Document, error) {
+	m := map[string]any{
+		"engine": engine, "host": host, "port": port, "dbname": dbname, "ssl": false,
+		"username": user, "password": password, "masterarn": superuserARN,
+	}
+	for i := 0; i < len(more); i += 2 {
+		m[more[i]] = more[i+1]
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		return secret.Document{}, err
+	}
+	return secret.ParseDocument(string(text))
+}
+
 // Postgres is PostgreSQL for rotations. The line to it is plain, so that what is
 // cut is what the protocol says in one breath; that TLS holds is proved elsewhere.
 type Postgres struct {
@@ -135,18 +151,7 @@ func tail(file string, from int64) string {
 }
 
 func (p Postgres) document(user, password string, more ...string) (secret.Document, error) {
-	m := map[string]any{
-		"engine": "postgres", "host": p.Server.Host, "port": p.Server.Port, "dbname": "postgres", "ssl": false,
-		"username": user, "password": password, "masterarn": superuserARN,
-	}
-	for i := 0; i < len(more); i += 2 {
-		m[more[i]] = more[i+1]
-	}
-	text, err := json.Marshal(m)
-	if err != nil {
-		return secret.Document{}, err
-	}
-	return secret.ParseDocument(string(text))
+	return document("postgres", p.Server.Host, p.Server.Port, "postgres", user, password, more)
 }
 
 // logIn is a client's login.

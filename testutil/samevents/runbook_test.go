@@ -17,6 +17,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
@@ -80,7 +81,7 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { reader.Close() })
-	var out output
+	var out lambdahost.Output
 	faults := map[string]func(string) awsemu.Fault{}
 	s, err := stage.Open(stage.Plan{
 		Functions: []stage.Function{

@@ -1,16 +1,15 @@
 package samevents_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
@@ -26,7 +25,7 @@ func TestEachEventShowsWhatItSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := dbserver.NewPostgres(t, dbserver.Options{})
-	var out output
+	var out lambdahost.Output
 	s, err := stage.Open(stage.Plan{Functions: []stage.Function{{Name: function, Bootstrap: built[function]}}, Output: &out})
 	if err != nil {
 		t.Fatal(err)
@@ -126,27 +125,4 @@ func TestEachFileIsAScene(t *testing.T) {
 	if len(files) != len(known) {
 		t.Errorf("%d files, %d scenes", len(files), len(known))
 	}
-}
-
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) Reset() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.buf.Reset()
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }

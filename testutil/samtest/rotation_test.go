@@ -1,7 +1,6 @@
 package samtest
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,6 +18,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
 
@@ -125,7 +124,7 @@ type world struct {
 	secret    string // its ARN
 	documents map[string]string
 	caller    awsemu.Caller // the function
-	out       *output
+	out       *lambdahost.Output
 }
 
 // roleKey is the access key that every function on a lambdahost has.
@@ -144,7 +143,7 @@ func deploy(t *testing.T, handler string, parameters map[string]string) *world {
 	name := Get(s.Resource(id), "Properties", "FunctionName").(string)
 	db := dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
 
-	w := &world{t: t, documents: s.Policies(role), out: &output{}, function: "arn:aws:lambda:us-east-1:123456789012:function:" + name}
+	w := &world{t: t, documents: s.Policies(role), out: &lambdahost.Output{}, function: "arn:aws:lambda:us-east-1:123456789012:function:" + name}
 	w.caller = awsemu.Caller{
 		AccessKey: roleKey,
 		Principal: iam.Principal{ARN: "arn:aws:sts::123456789012:assumed-role/" + role + "/" + name, Role: "arn:aws:iam::123456789012:role/" + role},
@@ -261,28 +260,4 @@ func (w *world) statements() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(used))
-}
-
-// output gathers what the functions print.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-func (o *output) Reset() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.buf.Reset()
 }

@@ -69,7 +69,7 @@ func TestBadEnvironmentsOfTheRealThing(t *testing.T) {
 			p.Functions = append(p.Functions, stage.Function{Name: fmt.Sprintf("f%d", i), Bootstrap: bootstrap(t, "mysql-single-user"), Env: []string{input.Field + "=" + input.Text}})
 		}
 	}
-	var out output
+	var out lambdahost.Output
 	p.Output = &out
 	s, err := stage.Open(p)
 	if err != nil {

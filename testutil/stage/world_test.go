@@ -1,7 +1,6 @@
 package stage_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -18,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
 
@@ -61,31 +61,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// output gathers what functions print.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // world is a rotation with everything real but AWS.
 type world struct {
 	t    testing.TB
 	db   database
 	aws  *stage.Stage
 	sdk  *secretsmanager.Client
-	out  output
+	out  lambdahost.Output
 	name string // of the function
 
 	canaries []string
