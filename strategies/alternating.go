@@ -66,10 +66,10 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 	ours := func(user string) bool { return user == pair.Original || user == pair.Clone }
 	admin := func(as Login) (Login, error) { return superuser(ctx, t, r, a.Superuser, as) }
 	if a.rotateOnly(r.Current) {
-		rehearse := func(admin Login) ([]string, error) { return a.Engine.Rehearse(ctx, admin, pair.Next, sample) }
+		rehearse := func(admin Login) ([]Warning, error) { return a.Engine.Rehearse(ctx, admin, pair.Next, sample) }
 		return inspect(ctx, a.Engine, r, current, ours, "P6", rehearse, admin)
 	}
-	rehearse := func(admin Login) ([]string, error) { return a.Engine.RehearseClone(ctx, admin, pair, sample) }
+	rehearse := func(admin Login) ([]Warning, error) { return a.Engine.RehearseClone(ctx, admin, pair, sample) }
 	return inspect(ctx, a.Engine, r, current, ours, "P7", rehearse, admin)
 }
 

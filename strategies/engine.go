@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
@@ -29,9 +30,9 @@ type Engine interface {
 	// SetPassword stops it, and takes it back: the account and everything else stay as
 	// they are, whatever happens. Where a server has no way to take a change back, it
 	// checks what can be checked. sample is a password made as real ones are, for the
-	// server's policy to judge, and nobody's. Beside its error Rehearse gives sentences
-	// on what will work and may surprise later.
-	Rehearse(ctx context.Context, as Login, user string, sample secret.Password) (caveats []string, err error)
+	// server's policy to judge, and nobody's. Beside its error Rehearse gives warnings:
+	// what will work and may surprise later, and what could not be seen.
+	Rehearse(ctx context.Context, as Login, user string, sample secret.Password) (warnings []Warning, err error)
 }
 
 // CloningEngine is an Engine on which AlternatingUsers works.
@@ -42,8 +43,19 @@ type CloningEngine interface {
 	// superuser. It runs at every rotation and comes to the same end each time.
 	EnsureClone(ctx context.Context, as Login, pair Pair, p secret.Password) error
 	// RehearseClone is to EnsureClone what Rehearse is to SetPassword.
-	RehearseClone(ctx context.Context, as Login, pair Pair, sample secret.Password) (caveats []string, err error)
+	RehearseClone(ctx context.Context, as Login, pair Pair, sample secret.Password) (warnings []Warning, err error)
 }
+
+// Warning is what a dry run found that does not stop the change.
+type Warning struct {
+	Text string
+	// Unknown says that clients may be locked out or not, and that the account which
+	// looked is not shown which. PREFLIGHT=strict does not go on then.
+	Unknown bool
+}
+
+// Warn makes a Warning as fmt.Sprintf makes a string.
+func Warn(format string, args ...any) Warning { return Warning{Text: fmt.Sprintf(format, args...)} }
 
 // Pair is two accounts that take turns.
 type Pair struct {

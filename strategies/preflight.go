@@ -44,15 +44,15 @@ func (e atLogin) Unwrap() error { return e.error }
 
 // attempt is something tried in the database: what it was, and what came of it.
 type attempt struct {
-	who     string // before the name of each check: "superuser: "
-	act     string // P6, P7, or "" for a login
-	looked  bool   // the act was left out, for the preflight only looks
-	caveats []string
-	err     error
+	who      string // before the name of each check: "superuser: "
+	act      string // P6, P7, or "" for a login
+	looked   bool   // the act was left out, for the preflight only looks
+	warnings []Warning
+	err      error
 }
 
 // inspectUser makes the findings of a strategy that changes one user's password.
-func inspectUser(ctx context.Context, e Engine, r rotator.Rotation, rehearse func(ctx context.Context, as Login, user string, sample secret.Password) ([]string, error), admin func(Login) (Login, error)) []rotator.Finding {
+func inspectUser(ctx context.Context, e Engine, r rotator.Rotation, rehearse func(ctx context.Context, as Login, user string, sample secret.Password) ([]Warning, error), admin func(Login) (Login, error)) []rotator.Finding {
 	t := e.Traits()
 	current, err := t.login(r.Current)
 	var sample secret.Password
@@ -63,20 +63,20 @@ func inspectUser(ctx context.Context, e Engine, r rotator.Rotation, rehearse fun
 		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
 	}
 	ours := func(user string) bool { return user == current.User }
-	as := func(who Login) ([]string, error) { return rehearse(ctx, who, current.User, sample) }
+	as := func(who Login) ([]Warning, error) { return rehearse(ctx, who, current.User, sample) }
 	return inspect(ctx, e, r, current, ours, "P6", as, admin)
 }
 
 // inspect makes the findings of a strategy: the user of the secret goes first, and
 // a superuser, if it is given how to find one, only after a login of that user was
 // accepted, as in Apply. It logs in once for each of them.
-func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, ours func(string) bool, act string, rehearse func(Login) ([]string, error), admin func(Login) (Login, error)) []rotator.Finding {
+func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, ours func(string) bool, act string, rehearse func(Login) ([]Warning, error), admin func(Login) (Login, error)) []rotator.Finding {
 	t := e.Traits()
 	findings := []rotator.Finding{rotator.Judge("S9", checkKeys, nil)}
 	if f := direct(current); f.Status != rotator.Granted {
 		return append(findings, f)
 	}
-	ping := func(as Login) ([]string, error) { return nil, e.Ping(ctx, as) }
+	ping := func(as Login) ([]Warning, error) { return nil, e.Ping(ctx, as) }
 	if r.ReadOnly {
 		rehearse = ping
 	}
@@ -86,7 +86,7 @@ func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, o
 		first, user.act, user.looked = rehearse, act, r.ReadOnly
 	}
 	try := func(as Login) (err error) {
-		user.caveats, err = first(as)
+		user.warnings, err = first(as)
 		return err
 	}
 	as, _, err := firstAccepted(
@@ -107,7 +107,7 @@ func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, o
 		return append(findings, skipped(act, checkOf(act), "S10"))
 	}
 	super := attempt{who: "superuser: ", act: act, looked: r.ReadOnly}
-	super.caveats, super.err = rehearse(boss)
+	super.warnings, super.err = rehearse(boss)
 	return append(findings, super.findings(boss)...)
 }
 
@@ -190,7 +190,14 @@ func (a attempt) findings(as Login) []rotator.Finding {
 	}
 	if id, check := caveatsOf(a.act); id != "" && failed == "" && !a.looked {
 		f := rotator.Judge(id, a.who+check, nil)
-		f.Detail = strings.Join(a.caveats, "; ")
+		texts := make([]string, len(a.warnings))
+		for i, w := range a.warnings {
+			texts[i] = w.Text
+			if w.Unknown {
+				f.Status = rotator.Unknown
+			}
+		}
+		f.Detail = strings.Join(texts, "; ")
 		findings = append(findings, f)
 	}
 	return findings

@@ -70,7 +70,7 @@ func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 
 // RehearseClone implements strategies.CloningEngine, as Rehearse does it. Grants are
 // rehearsed on an account that does not exist, and that the server does not create.
-func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
 	for _, name := range []string{pair.Original, pair.Clone} {
 		if err := checkName("user name", name); err != nil {
 			return nil, err
@@ -335,7 +335,7 @@ func (s *session) grantRemedy(sql statement) string {
 }
 
 // rehearse goes through what EnsureClone would do, without doing it.
-func (c *cloning) rehearse(ctx context.Context, sample secret.Password) ([]string, error) {
+func (c *cloning) rehearse(ctx context.Context, sample secret.Password) ([]strategies.Warning, error) {
 	caveats, err := c.policyCaveats(ctx)
 	if err != nil {
 		return nil, err
@@ -355,7 +355,7 @@ func (c *cloning) rehearse(ctx context.Context, sample secret.Password) ([]strin
 			}
 			extra = have.without(want)
 			if len(extra.revokes(clone.account)) > 0 && !want.has(everything, "*.*") {
-				caveats = append(caveats, fmt.Sprintf("%s has rights that %s has not, and loses them on its next turn: %s. What the application needs of these, grant to %s", clone, original, extra, original))
+				caveats = append(caveats, strategies.Warn("%s has rights that %s has not, and loses them on its next turn: %s. What the application needs of these, grant to %s", clone, original, extra, original))
 			}
 		}
 		try := want.missing(have)
@@ -368,7 +368,7 @@ func (c *cloning) rehearse(ctx context.Context, sample secret.Password) ([]strin
 	}
 	for _, r := range c.clones {
 		if !slices.ContainsFunc(c.originals, func(o row) bool { return o.host == r.host }) {
-			caveats = append(caveats, fmt.Sprintf("%s has no counterpart of user %q on its host: it gets the new passwords and keeps the rights it has. DROP USER %s, if AWS's template left it", r, c.pair.Original, r))
+			caveats = append(caveats, strategies.Warn("%s has no counterpart of user %q on its host: it gets the new passwords and keeps the rights it has. DROP USER %s, if AWS's template left it", r, c.pair.Original, r))
 		}
 	}
 	if err := c.rehearseAccounts(ctx, existing, sample); err != nil {

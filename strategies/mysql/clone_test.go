@@ -233,7 +233,7 @@ func TestIssue101(t *testing.T) {
 		}
 		caveats, err := engine().Rehearse(t.Context(), s.superuser(), user, password())
 		ok(t, err)
-		if all := strings.Join(caveats, "; "); !strings.Contains(all, "2 accounts") || !strings.Contains(all, "`10.1.%`") {
+		if all := texts(caveats); !strings.Contains(all, "2 accounts") || !strings.Contains(all, "`10.1.%`") {
 			t.Errorf("caveats: %s", all)
 		}
 	})
@@ -281,8 +281,8 @@ func TestStrangersAmongClones(t *testing.T) {
 		pair := pairOf(user)
 		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), pair, password())
 		ok(t, err)
-		if !strings.Contains(strings.Join(caveats, ";"), "DROP USER `"+pair.Clone+"`@`%`") {
-			t.Errorf("caveats: %q", caveats)
+		if !strings.Contains(texts(caveats), "DROP USER `"+pair.Clone+"`@`%`") {
+			t.Errorf("caveats: %s", texts(caveats))
 		}
 		clone := s.ensure(t, pair)
 		ok(t, engine().Ping(t.Context(), clone))
@@ -300,8 +300,8 @@ func TestCloneCaveats(t *testing.T) {
 		s.run(t, "GRANT DELETE ON "+db+".* TO "+at(pair.Clone).String())
 		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), back(pair), password())
 		ok(t, err)
-		if all := strings.Join(caveats, ";"); !strings.Contains(all, "DELETE ON `"+db+"`.*") {
-			t.Errorf("caveats: %q", caveats)
+		if all := texts(caveats); !strings.Contains(all, "DELETE ON `"+db+"`.*") {
+			t.Errorf("caveats: %s", texts(caveats))
 		}
 	})
 }

@@ -56,7 +56,7 @@ func (e Engine) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, 
 }
 
 // RehearseKeepingOld implements strategies.DualPasswordEngine, as Rehearse does it.
-func (e Engine) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+func (e Engine) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
 	return e.rehearse(ctx, as, as.User, sample, retain)
 }
 

@@ -156,11 +156,11 @@ func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user strin
 // account back, but both can be asked for one that must fail at the very end, when
 // everything else has been checked: MySQL to replace a password that is not the
 // account's, MariaDB to store a hash that is none.
-func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
 	return e.rehearse(ctx, as, user, sample, "")
 }
 
-func (e Engine) rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password, keeping string) ([]string, error) {
+func (e Engine) rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password, keeping string) ([]strategies.Warning, error) {
 	if err := checkName("user name", user); err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (m MariaDB) SetPassword(ctx context.Context, as strategies.Login, user stri
 }
 
 // Rehearse implements strategies.Engine, as Engine does.
-func (m MariaDB) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+func (m MariaDB) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
 	return Engine(m).Rehearse(ctx, as, user, sample)
 }
 
@@ -209,7 +209,7 @@ func (m MariaDB) EnsureClone(ctx context.Context, as strategies.Login, pair stra
 }
 
 // RehearseClone implements strategies.CloningEngine, as Engine does.
-func (m MariaDB) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+func (m MariaDB) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
 	return Engine(m).RehearseClone(ctx, as, pair, sample)
 }
 

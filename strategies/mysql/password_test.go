@@ -93,8 +93,8 @@ func TestSeveralPasswords(t *testing.T) {
 	s.run(t, ed25519, fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED VIA ed25519 USING PASSWORD('%s') OR mysql_native_password USING PASSWORD('%s')", user, p.Reveal(), p.Reveal()))
 	caveats, err := engine().Rehearse(t.Context(), s.superuser(), user, password())
 	ok(t, err)
-	if !strings.Contains(strings.Join(caveats, ";"), "several plugins") {
-		t.Errorf("caveats: %q", caveats)
+	if !strings.Contains(texts(caveats), "several plugins") {
+		t.Errorf("caveats: %s", texts(caveats))
 	}
 }
 
@@ -106,8 +106,8 @@ func TestExpired(t *testing.T) {
 		s.run(t, "ALTER USER "+at(app.User).String()+" PASSWORD EXPIRE", "ALTER USER "+at(other.User).String()+" PASSWORD EXPIRE")
 		caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
 		ok(t, err)
-		if !strings.Contains(strings.Join(caveats, ""), "has expired") {
-			t.Errorf("caveats: %q", caveats)
+		if !strings.Contains(texts(caveats), "has expired") {
+			t.Errorf("caveats: %s", texts(caveats))
 		}
 		p := password()
 		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
@@ -188,23 +188,25 @@ func TestRehearsalsChangeNothing(t *testing.T) {
 			}
 			before := state()
 			for range 2 {
-				for _, call := range []func() ([]string, error){
-					func() ([]string, error) { return engine().Rehearse(t.Context(), app, app.User, password()) },
-					func() ([]string, error) { return engine().Rehearse(t.Context(), s.superuser(), app.User, password()) },
-					func() ([]string, error) {
+				for _, call := range []func() ([]strategies.Warning, error){
+					func() ([]strategies.Warning, error) { return engine().Rehearse(t.Context(), app, app.User, password()) },
+					func() ([]strategies.Warning, error) {
+						return engine().Rehearse(t.Context(), s.superuser(), app.User, password())
+					},
+					func() ([]strategies.Warning, error) {
 						return engine().RehearseClone(t.Context(), s.superuser(), pairOf(app.User), password())
 					},
-					func() ([]string, error) {
+					func() ([]strategies.Warning, error) {
 						return engine().RehearseClone(t.Context(), s.superuser(), back(pairOf(app.User)), password())
 					},
-					func() ([]string, error) {
+					func() ([]strategies.Warning, error) {
 						return engine().RehearseClone(t.Context(), s.superuser(), pairOf(lone.User), password())
 					},
 				} {
 					caveats, err := call()
 					ok(t, err)
 					if len(caveats) > 0 {
-						t.Errorf("caveats: %q", caveats)
+						t.Errorf("caveats: %s", texts(caveats))
 					}
 				}
 			}
@@ -253,7 +255,7 @@ func TestPolicies(t *testing.T) {
 			app := s.user(t)
 			caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
 			ok(t, err)
-			if all := strings.Join(caveats, "; "); !strings.Contains(all, "simple_password_check") || !strings.Contains(all, "general log") {
+			if all := texts(caveats); !strings.Contains(all, "simple_password_check") || !strings.Contains(all, "general log") {
 				t.Errorf("caveats: %s", all)
 			}
 			wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.PolicyRejected, "simple_password_check")
@@ -278,7 +280,7 @@ func TestPolicies(t *testing.T) {
 			}
 			caveats, err = engine().Rehearse(t.Context(), s.superuser(), app.User, password())
 			ok(t, err)
-			if all := strings.Join(caveats, "; "); !strings.Contains(all, "are not judged") {
+			if all := texts(caveats); !strings.Contains(all, "are not judged") {
 				t.Errorf("caveats: %s", all)
 			}
 		})
@@ -330,8 +332,8 @@ func TestTwins(t *testing.T) {
 		s.run(t, "CREATE USER "+app.User+"@'10.%' IDENTIFIED BY '"+p.Reveal()+"'")
 		caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
 		ok(t, err)
-		if !strings.Contains(strings.Join(caveats, ";"), "`"+app.User+"`@`10.%`") {
-			t.Errorf("caveats: %q", caveats)
+		if !strings.Contains(texts(caveats), "`"+app.User+"`@`10.%`") {
+			t.Errorf("caveats: %s", texts(caveats))
 		}
 	})
 }
@@ -418,8 +420,8 @@ func TestDualPasswordsLost(t *testing.T) {
 	ok(t, engine().Ping(t.Context(), withPassword(app, q)))
 	caveats, err := engine().Rehearse(t.Context(), s.superuser(), app.User, password())
 	ok(t, err)
-	if !strings.Contains(strings.Join(caveats, ";"), "DISCARD OLD PASSWORD") {
-		t.Errorf("caveats: %q", caveats)
+	if !strings.Contains(texts(caveats), "DISCARD OLD PASSWORD") {
+		t.Errorf("caveats: %s", texts(caveats))
 	}
 }
 

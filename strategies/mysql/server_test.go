@@ -181,3 +181,12 @@ func newServer(t *testing.T, name string, conf map[string]string) server {
 	t.Helper()
 	return server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, Conf: conf})}
 }
+
+// texts joins warnings.
+func texts(all []strategies.Warning) string {
+	var b strings.Builder
+	for _, w := range all {
+		b.WriteString(w.Text + "; ")
+	}
+	return b.String()
+}

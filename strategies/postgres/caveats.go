@@ -2,29 +2,28 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
 // caveats says what of an account will work today and may surprise later.
-func (s *session) caveats(r role) []string {
-	var all []string
+func (s *session) caveats(r role) []strategies.Warning {
+	var all []strategies.Warning
 	if r.until != "" {
-		all = append(all, fmt.Sprintf("the VALID UNTIL of role %q ends at %s UTC, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, r.until, quoteIdent(r.name)))
+		all = append(all, strategies.Warn("the VALID UNTIL of role %q ends at %s UTC, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, r.until, quoteIdent(r.name)))
 	}
 	if r.crowded {
-		all = append(all, fmt.Sprintf("role %q has nearly all of its %d connections in use, and testSecret needs one more: ALTER ROLE %s CONNECTION LIMIT with a higher number", r.name, r.limit, quoteIdent(r.name)))
+		all = append(all, strategies.Warn("role %q has nearly all of its %d connections in use, and testSecret needs one more: ALTER ROLE %s CONNECTION LIMIT with a higher number", r.name, r.limit, quoteIdent(r.name)))
 	}
 	if s.port != "" && s.port != strconv.Itoa(s.as.Port) {
-		all = append(all, fmt.Sprintf("the server listens on port %s, and this connection went to %d: a pooler in between that keeps passwords of its own (pgbouncer's auth_file) would refuse the new one. Then rotate on the database's own endpoint", s.port, s.as.Port))
+		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d: a pooler in between that keeps passwords of its own (pgbouncer's auth_file) would refuse the new one. Then rotate on the database's own endpoint", s.port, s.as.Port))
 	}
 	return all
 }
 
 // pairCaveats says in what the two users of a pair will differ.
-func (s *session) pairCaveats(ctx context.Context, pair strategies.Pair) ([]string, error) {
+func (s *session) pairCaveats(ctx context.Context, pair strategies.Pair) ([]strategies.Warning, error) {
 	const sql = `SELECT EXISTS (
     SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
     WHERE r.rolname = $1 AND s.setdatabase = 0 AND c LIKE 'role=%' AND c NOT IN ('role=', 'role=none'))
@@ -35,6 +34,6 @@ func (s *session) pairCaveats(ctx context.Context, pair strategies.Pair) ([]stri
 	if err != nil || rows[0][0] == "t" {
 		return nil, err
 	}
-	return []string{fmt.Sprintf("role %q owns objects or holds rights of its own, and so does not act as role %q: what it creates is out of reach of %q. While %q is the user in use, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database, and the next rotation does the rest",
+	return []strategies.Warning{strategies.Warn("role %q owns objects or holds rights of its own, and so does not act as role %q: what it creates is out of reach of %q. While %q is the user in use, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database, and the next rotation does the rest",
 		pair.Clone, pair.Original, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone))}, nil
 }

@@ -59,7 +59,7 @@ func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 }
 
 // RehearseClone implements strategies.CloningEngine, as Rehearse does it.
-func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) (caveats []string, err error) {
+func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) (caveats []strategies.Warning, err error) {
 	err = e.clone(ctx, as, pair, sample, func(ctx context.Context, s *session) (err error) {
 		if caveats, err = s.pairCaveats(ctx, pair); err != nil {
 			return err

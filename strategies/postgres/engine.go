@@ -85,7 +85,7 @@ func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user strin
 
 // Rehearse implements strategies.Engine: SetPassword as it is, and ROLLBACK. DDL is
 // transactional in PostgreSQL, so the server itself says whether it would work.
-func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) (caveats []string, err error) {
+func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) (caveats []strategies.Warning, err error) {
 	err = e.setPassword(ctx, as, user, sample, func(ctx context.Context, s *session, target role) error {
 		caveats = s.caveats(target)
 		return s.rollback(ctx)

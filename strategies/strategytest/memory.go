@@ -106,7 +106,7 @@ func (m *Memory) SetPassword(ctx context.Context, as strategies.Login, user stri
 }
 
 // Rehearse implements strategies.Engine: the same, taken back.
-func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
 	return nil, m.setPassword(ctx, rehearsal, as, user, sample)
 }
 
@@ -141,7 +141,7 @@ func (m *Memory) SetPasswordKeepingOld(ctx context.Context, as strategies.Login,
 }
 
 // RehearseKeepingOld implements strategies.DualPasswordEngine: the same, taken back.
-func (m *Memory) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+func (m *Memory) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
 	return nil, m.keepOld(ctx, rehearsal, as, sample)
 }
 
@@ -172,7 +172,7 @@ func (m *Memory) EnsureClone(ctx context.Context, as strategies.Login, pair stra
 }
 
 // RehearseClone implements strategies.CloningEngine: the same, taken back.
-func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
 	return nil, m.ensureClone(ctx, rehearsal, as, pair, sample)
 }
 

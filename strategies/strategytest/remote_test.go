@@ -140,7 +140,7 @@ func (r remote) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, 
 	return r.call(ctx, as, request{Op: "keep", New: p.Reveal()})
 }
 
-func (r remote) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+func (r remote) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
 	return nil, r.call(ctx, as, request{Op: "rehearse keeping", New: sample.Reveal()})
 }
 
@@ -148,11 +148,11 @@ func (r remote) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 	return r.call(ctx, as, request{Op: "clone", Pair: pair, New: p.Reveal()})
 }
 
-func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
 	return nil, r.call(ctx, as, request{Op: "rehearse", Target: user, New: sample.Reveal()})
 }
 
-func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
 	return nil, r.call(ctx, as, request{Op: "rehearse clone", Pair: pair, New: sample.Reveal()})
 }
 

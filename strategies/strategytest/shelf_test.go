@@ -59,7 +59,7 @@ func (e Shelf) SetPassword(ctx context.Context, as strategies.Login, user string
 // Rehearse implements strategies.Engine. This server can be asked what it would say.
 // One that changes data in transactions is made to change it and roll back; see
 // strategies/postgres, and strategies/mysql for servers that have neither.
-func (e Shelf) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+func (e Shelf) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
 	return nil, e.set(ctx, as, user, sample, true)
 }
 

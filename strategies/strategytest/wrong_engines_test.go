@@ -101,21 +101,21 @@ func (e *bent) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p
 	return e.failed(keep(pass(e.ctx, ctx), e.login(as), pass(e.password, p)))
 }
 
-func (e *bent) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]string, error) {
+func (e *bent) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearseKeeping != nil {
 		return nil, e.rehearseKeeping(ctx, as)
 	}
 	return e.CloningEngine.(strategies.DualPasswordEngine).RehearseKeepingOld(ctx, as, sample)
 }
 
-func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]string, error) {
+func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearse != nil {
 		return nil, e.rehearse(ctx, as, user)
 	}
 	return e.CloningEngine.Rehearse(ctx, as, user, sample)
 }
 
-func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]string, error) {
+func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearseClone != nil {
 		return nil, e.rehearseClone(ctx, as, pair)
 	}
