@@ -20,10 +20,15 @@ var errNoApt = errors.New("it is fetched from Debian's archive, by apt-get and d
 // keyrings are where Debian keeps the keys of its archive, newer name first.
 var keyrings = []string{"/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"}
 
-func (r mysqlRelease) find(ctx context.Context) (string, error) { return FindMySQL(ctx, r.name) }
+// archive is a package of Debian's archive, and what is kept of what it and the packages that it needs unpack to.
+type archive struct {
+	suite, pkg string
+	wanted     func(file string) bool // of the packages' files; nil: all
+	folders    []string               // below the root
+}
 
 // possible asks for the tools alone; that apt's sources name a Debian mirror is seen on the way.
-func (r mysqlRelease) possible() error {
+func (a archive) possible() error {
 	if runtime.GOOS != "linux" || !slices.Contains([]string{"amd64", "arm64"}, runtime.GOARCH) {
 		return errNoApt
 	}
@@ -35,34 +40,25 @@ func (r mysqlRelease) possible() error {
 	return nil
 }
 
-// bring unpacks the packages of the server and of its libraries, of the suite that carries it, into a folder of their own.
+// bring unpacks the package and the libraries that it needs, of the suite that carries it, into a folder of their own.
 // It needs no root, installs nothing, and leaves apt's lists alone: apt works for it in the folder temp, from which it sees
 // the machine's proxies and credentials, and a single source.
-func (r mysqlRelease) bring(ctx context.Context, temp, into string) (megabytes int64, err error) {
+func (a archive) bring(ctx context.Context, temp, into string) (megabytes int64, err error) {
 	mirrors, err := debianMirrors(ctx)
 	if err != nil {
 		return 0, err
 	}
 	var refusals error
 	for _, mirror := range mirrors {
-		apt := debianApt{dir: temp, suite: r.suite, mirror: mirror}
-		archives, err := apt.download(ctx, r.pkg)
+		apt := debianApt{dir: temp, suite: a.suite, mirror: mirror}
+		files, err := apt.download(ctx, a.pkg)
 		if err != nil {
 			refusals = errors.Join(refusals, err)
 			continue
 		}
-		return unpackServer(ctx, archives, filepath.Join(temp, "root"), into)
+		return a.unpack(ctx, files, filepath.Join(temp, "root"), into)
 	}
-	return 0, fmt.Errorf("suite %s: %w", r.suite, refusals)
-}
-
-// check runs the server just far enough to say its version, which takes all of its libraries.
-func (r mysqlRelease) check(ctx context.Context, dir string) (version string, err error) {
-	b, err := inspectMySQL(ctx, r, filepath.Join(dir, "usr", "sbin", r.daemon()))
-	if err != nil {
-		return "", fmt.Errorf("what suite %s has: %w", r.suite, err)
-	}
-	return b.version, nil
+	return 0, fmt.Errorf("suite %s: %w", a.suite, refusals)
 }
 
 // index is a line of `apt-get --print-uris update` about the index of a suite.
@@ -171,33 +167,23 @@ Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 	)
 }
 
-// serverFolders are what a server needs of what its packages unpack to; their clients, documents and tools are four fifths.
-var serverFolders = []string{"usr/sbin", "usr/lib", "lib", "usr/share/mysql", "usr/share/mariadb"}
-
-// wantedArchive reports whether a package holds a server or a library; perl, for one, is there for scripts that nobody runs.
-func wantedArchive(name string) bool {
-	name, _, _ = strings.Cut(name, "_")
-	library := strings.HasPrefix(name, "lib") && !strings.Contains(name, "perl") || strings.HasPrefix(name, "zlib")
-	return library || strings.HasPrefix(name, "mysql-server") || strings.HasPrefix(name, "mariadb-server")
-}
-
-// unpackServer unpacks archives into root and moves what is wanted of them to into.
-func unpackServer(ctx context.Context, archives []string, root, into string) (megabytes int64, err error) {
+// unpack unpacks the packages' files into root and moves what is wanted of them to into.
+func (a archive) unpack(ctx context.Context, files []string, root, into string) (megabytes int64, err error) {
 	var size int64
-	for _, archive := range archives {
-		info, err := os.Stat(archive)
+	for _, file := range files {
+		info, err := os.Stat(file)
 		if err != nil {
 			return 0, err
 		}
 		size += info.Size()
-		if !wantedArchive(filepath.Base(archive)) {
+		if a.wanted != nil && !a.wanted(filepath.Base(file)) {
 			continue
 		}
-		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", archive, root).CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("dpkg-deb -x %s: %w\n%s", filepath.Base(archive), err, bytes.TrimSpace(out))
+		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", file, root).CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("dpkg-deb -x %s: %w\n%s", filepath.Base(file), err, bytes.TrimSpace(out))
 		}
 	}
-	for _, folder := range serverFolders {
+	for _, folder := range a.folders {
 		from, to := filepath.Join(root, folder), filepath.Join(into, folder)
 		if info, err := os.Lstat(from); err != nil || !info.IsDir() { // lib is a link where /usr is merged
 			continue

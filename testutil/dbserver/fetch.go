@@ -52,7 +52,12 @@ func sourceOf(name string) (source, error) {
 	if r, ok := releaseOf(name); ok {
 		return r, nil
 	}
-	return nil, fmt.Errorf("%s: no package for it; there are %s", name, strings.Join(Names(), ", "))
+	for _, p := range programs {
+		if p.name == name {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: no package for it; there are %s", name, strings.Join(append(Names(), Programs()...), ", "))
 }
 
 // Find says where the server of one of Names is. The error wraps ErrMissing and says where it was looked for.

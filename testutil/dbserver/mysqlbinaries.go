@@ -62,6 +62,38 @@ func (r mysqlRelease) daemon() string {
 	return "mysqld"
 }
 
+func (r mysqlRelease) find(ctx context.Context) (string, error) { return FindMySQL(ctx, r.name) }
+
+func (r mysqlRelease) possible() error { return r.archive().possible() }
+
+func (r mysqlRelease) bring(ctx context.Context, temp, into string) (megabytes int64, err error) {
+	return r.archive().bring(ctx, temp, into)
+}
+
+// archive is where a release comes from.
+func (r mysqlRelease) archive() archive {
+	return archive{suite: r.suite, pkg: r.pkg, wanted: wantedArchive, folders: serverFolders}
+}
+
+// check runs the server just far enough to say its version, which takes all of its libraries.
+func (r mysqlRelease) check(ctx context.Context, dir string) (version string, err error) {
+	b, err := inspectMySQL(ctx, r, filepath.Join(dir, "usr", "sbin", r.daemon()))
+	if err != nil {
+		return "", fmt.Errorf("what suite %s has: %w", r.suite, err)
+	}
+	return b.version, nil
+}
+
+// serverFolders are what a server needs of what its packages unpack to; their clients, documents and tools are four fifths.
+var serverFolders = []string{"usr/sbin", "usr/lib", "lib", "usr/share/mysql", "usr/share/mariadb"}
+
+// wantedArchive reports whether a package holds a server or a library; perl, for one, is there for scripts that nobody runs.
+func wantedArchive(name string) bool {
+	name, _, _ = strings.Cut(name, "_")
+	library := strings.HasPrefix(name, "lib") && !strings.Contains(name, "perl") || strings.HasPrefix(name, "zlib")
+	return library || strings.HasPrefix(name, "mysql-server") || strings.HasPrefix(name, "mariadb-server")
+}
+
 // mysqlBinaries is an installation that can be run.
 type mysqlBinaries struct {
 	daemon   string

