@@ -22,16 +22,16 @@ func (s *Store) explain(ctx context.Context, operation, secretID string, err err
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
-		kind, advice := classify(operation, api.ErrorCode(), api.ErrorMessage())
-		if kind == rotator.Forbidden && api.ErrorMessage() == noKeyAccess {
-			advice = s.keyRemedy(ctx, operation, secretID)
+		kind, advice := classify(operation, api.ErrorCode())
+		if kind == rotator.Forbidden {
+			advice = s.remedy(ctx, operation, secretID, api.ErrorMessage())
 		}
 		return fmt.Errorf("%s: %w: %w%s", operation, kind, answer{err, api}, advice)
 	}
 	return fmt.Errorf("%s: %w: %w", operation, rotator.Unreachable, silence{err, s.host(), "Secrets Manager", "secretsmanager"})
 }
 
-func classify(operation, code, message string) (rotator.Kind, string) {
+func classify(operation, code string) (rotator.Kind, string) {
 	switch {
 	case code == "ResourceNotFoundException":
 		return rotator.NotFound, ""
@@ -45,7 +45,7 @@ func classify(operation, code, message string) (rotator.Kind, string) {
 	case code == "DecryptionFailure", code == "EncryptionFailure":
 		return rotator.Misconfigured, " (the KMS key of the secret cannot be used: see that it is enabled and not pending deletion)"
 	case strings.HasPrefix(code, "AccessDenied"):
-		return rotator.Forbidden, remedy(message)
+		return rotator.Forbidden, "" // the remedy takes more than the code
 	case strings.HasPrefix(code, "UnrecognizedClient"), strings.HasPrefix(code, "ExpiredToken"),
 		code == "InvalidClientTokenId", code == "InvalidSignatureException", code == "IncompleteSignature", code == "MissingAuthenticationTokenException":
 		// No policy was asked: this says nothing of permissions.

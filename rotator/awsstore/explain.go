@@ -16,6 +16,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	reading "github.com/quarterturn-dev/quarterturn/rotator/iam"
+	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 )
 
 // Explain implements rotator.Examiner. It looks at the resource policy of the
@@ -55,8 +56,9 @@ func (s *Store) ofRefusal(ctx context.Context, r rotator.Refusal) (c refused, ok
 		return c, false
 	}
 	message := api.ErrorMessage()
-	c = refused{who: first(deniedTo, message), action: first(deniedAction, message), resource: first(deniedResource, message), secret: r.SecretID}
-	if strings.Contains(message, noKeyAccess) {
+	d, _ := permissions.ParseDenial(message)
+	c = refused{who: d.Principal, action: d.Action, resource: d.Resource, secret: r.SecretID}
+	if d.Key {
 		c.byKey, c.action = true, keyAction(op.Operation())
 	} else {
 		c.secret = c.resource
@@ -179,7 +181,7 @@ func (s *Store) policyOf(ctx context.Context, c refused) (name, text string) {
 func (s *Store) bySimulation(ctx context.Context, c refused) string {
 	client := iam.NewFromConfig(s.cfg, func(o *iam.Options) { o.RetryMaxAttempts = 1 })
 	in := iam.SimulatePrincipalPolicyInput{
-		PolicySourceArn: aws.String(role(c.who)), ActionNames: []string{c.action}, ResourceArns: []string{c.resource},
+		PolicySourceArn: aws.String(permissions.RoleOf(c.who)), ActionNames: []string{c.action}, ResourceArns: []string{c.resource},
 	}
 	for key, values := range c.context {
 		kind := iamtypes.ContextKeyTypeEnumString
@@ -197,7 +199,7 @@ func (s *Store) bySimulation(ctx context.Context, c refused) string {
 
 // simulated puts an answer of the simulator into a sentence.
 func simulated(c refused, result iamtypes.EvaluationResult) string {
-	text := fmt.Sprintf("IAM's simulator, of the policies of %s: %s is %s", role(c.who), c.action, verdict(result.EvalDecision))
+	text := fmt.Sprintf("IAM's simulator, of the policies of %s: %s is %s", permissions.RoleOf(c.who), c.action, verdict(result.EvalDecision))
 	for _, m := range result.MatchedStatements {
 		text += fmt.Sprintf(", by %s", aws.ToString(m.SourcePolicyId))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
@@ -270,6 +271,9 @@ func explainRDS(client *rds.Client, operation, what string, err error) error {
 	case "InvalidParameterValue", "InvalidParameterCombination":
 		return fmt.Errorf("rds:%s: %w: %w (of the %s)", operation, rotator.Misconfigured, answer{err, api}, what)
 	}
-	kind, advice := classify(operation, api.ErrorCode(), api.ErrorMessage())
+	kind, advice := classify(operation, api.ErrorCode())
+	if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok && kind == rotator.Forbidden {
+		advice = remedyFor(d, permissions.Place{})
+	}
 	return fmt.Errorf("rds:%s: %w: %w%s", operation, kind, answer{err, api}, advice)
 }

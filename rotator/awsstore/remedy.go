@@ -3,7 +3,6 @@ package awsstore
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,43 +13,40 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 )
 
-// A denial names who was denied, what, on which resource, and one kind of policy
-// that decided; others may deny as well. Policies of some kinds are followed by
-// their ARN.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-var (
-	deniedTo       = regexp.MustCompile(`User: (\S+) is not authorized`)
-	deniedAction   = regexp.MustCompile(`to perform: (\S+)`)
-	deniedResource = regexp.MustCompile(`on resource: (\S+)`)
-	deniedLayer    = regexp.MustCompile(`(because no|explicit deny in an?) ((?:identity-based|resource-based|session|service control|resource control|VPC endpoint) policy|permissions boundary)`)
-	assumedRole    = regexp.MustCompile(`^(arn:[a-z-]+):sts::([0-9]+):assumed-role/([^/]+)/`)
-)
-
-// remedy gives what to paste, and where, for a denial by Secrets Manager.
-func remedy(message string) string {
-	action, resource := first(deniedAction, message), first(deniedResource, message)
-	if action == "" || resource == "" {
-		return ""
-	}
-	s := permissions.Statement{Effect: "Allow", Action: permissions.List{action}, Resource: permissions.List{resource}}
-	layer := deniedLayer.FindStringSubmatch(message)
+// remedy gives what to paste, and where, for a denial by Secrets Manager. It is "" for
+// a text that is no denial.
+func (s *Store) remedy(ctx context.Context, operation, secretID, message string) string {
+	d, ok := permissions.ParseDenial(message)
 	switch {
-	case layer == nil:
-		return fmt.Sprintf(" (which policy decided is not said; the role of the function needs %s)", s)
-	case layer[1] != "because no":
-		return fmt.Sprintf(" (an explicit deny in the %s: narrow it, for no Allow outweighs it)", layer[2])
-	case layer[2] == "resource-based policy":
-		return fmt.Sprintf(" (add to the resource policy of the secret: %s)", s.To(role(first(deniedTo, message))))
-	case layer[2] == "identity-based policy":
-		return fmt.Sprintf(" (add to the role of the function: %s)", s)
-	case layer[2] == "VPC endpoint policy", layer[2] == "resource control policy": // these speak of everybody's requests
-		s.Principal = map[string]permissions.List{"AWS": {"*"}}
+	case !ok:
+		return ""
+	case d.Key:
+		return s.keyRemedy(ctx, operation, secretID, d)
 	}
-	return fmt.Sprintf(" (let the %s allow it: %s)", layer[2], s)
+	return remedyFor(d, permissions.Place{Secret: s.arnOf(ctx, operation, secretID, d)})
 }
 
-// noKeyAccess is all that Secrets Manager says of a refusal by KMS.
-const noKeyAccess = "Access to KMS is not allowed"
+func remedyFor(d permissions.Denial, at permissions.Place) string {
+	if text := d.Remedy(at); text != "" {
+		return " (" + text + ")"
+	}
+	return ""
+}
+
+// arnOf is the whole ARN of a secret, which a policy needs: AWS's denial has no more of
+// it than the caller sent. Where that may be a part, the secret itself is asked.
+func (s *Store) arnOf(ctx context.Context, operation, secretID string, d permissions.Denial) permissions.List {
+	arns, sure := permissions.SecretARN(secretID, d.Principal, s.cfg.Region)
+	if sure || operation == "DescribeSecret" {
+		return arns
+	}
+	ctx, cancel := context.WithTimeout(ctx, sideTime)
+	defer cancel()
+	if m, err := s.Describe(ctx, secretID); err == nil {
+		return permissions.List{m.ARN}
+	}
+	return arns
+}
 
 // keyAction is what Secrets Manager asks of KMS in the caller's name.
 func keyAction(operation string) string {
@@ -61,30 +57,34 @@ func keyAction(operation string) string {
 }
 
 // keyRemedy gives what to paste where the secret may be used and its key may not.
-// Neither the key nor the policy that refused is named in the refusal: the key is
+// Neither the key nor the policy that denied is named in the denial: the key is
 // looked up, and whoever reads this has to know the policies.
-func (s *Store) keyRemedy(ctx context.Context, operation, secretID string) string {
+func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d permissions.Denial) string {
 	ctx, cancel := context.WithTimeout(ctx, sideTime)
 	defer cancel()
+	action := keyAction(operation)
 	m, err := s.Describe(ctx, secretID)
 	switch {
 	case err != nil:
-		m = rotator.Metadata{ARN: secretID, KMSKeyID: "*"}
+		return fmt.Sprintf(" (the secret is accessible, but its KMS key is not, for %s. To see which key that is: aws secretsmanager describe-secret --secret-id %s --query KmsKeyId. The role of the function must be allowed %s with that key)", action, secretID, action)
+	case d.OldKey:
+		return fmt.Sprintf(" (this version is encrypted with a key that the secret had before, and that key is not accessible, for %s. To see which key that is: aws secretsmanager list-secret-version-ids --secret-id %s --include-deprecated. The role of the function must be allowed %s with that key too)", action, m.ARN, action)
 	case !m.CustomerKey():
-		return " (the secret is encrypted with aws/secretsmanager, which only its own account can use. From another account: give the secret a customer managed key, aws secretsmanager update-secret --kms-key-id. Otherwise: find the policy that denies " + keyAction(operation) + ")"
+		return " (the secret is encrypted with aws/secretsmanager, which only its own account can use. From another account: give the secret a customer managed key, aws secretsmanager update-secret --kms-key-id. Otherwise: find the policy that denies " + action + ")"
 	}
-	action, key := keyAction(operation), s.keyARN(ctx, m)
-	use := permissions.UseOfKey(permissions.Secret{ARN: m.ARN, Key: key}, action)
-	text := fmt.Sprintf(" (the secret may be used, its KMS key may not, for %s: add to the role of the function: %s", action, use)
+	use := permissions.UseOfKey(permissions.Secret{ARN: m.ARN, Key: s.keyARN(ctx, m)}, action)
+	text := fmt.Sprintf(" (the secret is accessible, but its KMS key is not, for %s: add to the role of the function: %s", action, use)
 	if who, err := sts.NewFromConfig(s.cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}); err == nil {
-		text += fmt.Sprintf("; where the policy of the key does not leave that to IAM, add there too: %s", use.To(role(aws.ToString(who.Arn))))
+		text += "; where the policy of the key does not leave that to IAM, add there too: " + permissions.InKeyPolicy(use, aws.ToString(who.Arn))
+	}
+	if d.NoKey {
+		text += "; to AWS it may also be that the key is not there, or is in another Region"
 	}
 	return text + "; a permissions boundary, session or service control policy must allow it as well)"
 }
 
 // keyARN is the key of a secret, as far as it can be known: one of the secret's own
-// account may be named by its id or by an alias, and where the secret may not be
-// described it is any ("*").
+// account may be named by its id or by an alias.
 func (s *Store) keyARN(ctx context.Context, m rotator.Metadata) string {
 	if strings.Contains(m.KMSKeyID, ":key/") {
 		return m.KMSKeyID
@@ -100,20 +100,4 @@ func (s *Store) keyARN(ctx context.Context, m rotator.Metadata) string {
 		return place + ":" + m.KMSKeyID
 	}
 	return place + ":key/" + m.KMSKeyID
-}
-
-func first(re *regexp.Regexp, text string) string {
-	if m := re.FindStringSubmatch(text); m != nil {
-		return m[1]
-	}
-	return ""
-}
-
-// role gives the role behind a session, as far as its ARN tells: the path of the
-// role is not in it.
-func role(arn string) string {
-	if m := assumedRole.FindStringSubmatch(arn); m != nil {
-		return m[1] + ":iam::" + m[2] + ":role/" + m[3]
-	}
-	return arn
 }

@@ -1,60 +1,172 @@
-package awsstore
+package awsstore_test
 
 import (
 	"encoding/json"
-	"regexp"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
-// TestRemediesAreReadyToPaste: the smallest statement, for the layer that the
-// denial names.
-func TestRemediesAreReadyToPaste(t *testing.T) {
-	const who = "User: arn:aws:sts::111122223333:assumed-role/rotate/session is not authorized to perform: secretsmanager:UpdateSecretVersionStage on resource: arn:aws:secretsmanager:us-east-1:111122223333:secret:app-AbCdEf "
-	for message, want := range map[string]struct{ where, paste string }{
-		who + "because no identity-based policy allows the secretsmanager:UpdateSecretVersionStage action": {
-			"the role of the function", `{"Effect":"Allow","Action":"secretsmanager:UpdateSecretVersionStage","Resource":"arn:aws:secretsmanager:us-east-1:111122223333:secret:app-AbCdEf"}`},
-		who + "because no resource-based policy allows the secretsmanager:UpdateSecretVersionStage action": {
-			"the resource policy of the secret", `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/rotate"},"Action":"secretsmanager:UpdateSecretVersionStage","Resource":"*"}`},
-		who + "because no permissions boundary allows the secretsmanager:UpdateSecretVersionStage action": {
-			"let the permissions boundary allow it", `"Action":"secretsmanager:UpdateSecretVersionStage"`},
-		who + "because no VPC endpoint policy allows the secretsmanager:UpdateSecretVersionStage action": {
-			"the VPC endpoint policy", `"Principal":{"AWS":"*"},"Action":"secretsmanager:UpdateSecretVersionStage"`},
-		who + "with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/service_control_policy/p-1": {
-			"an explicit deny in the service control policy", "narrow it"},
-		who: {"not said", `"Action":"secretsmanager:UpdateSecretVersionStage"`},
-	} {
-		got := remedy(message)
-		if !strings.Contains(got, want.where) || !strings.Contains(got, want.paste) {
-			t.Errorf("%s:\ngot  %s\nwant %s and %s", message, got, want.where, want.paste)
+// script is an AWS that answers each operation by its line, in AWS's words: an error
+// "CODE: TEXT", or a JSON object. What is not in it is denied without a reason.
+type script map[string]string
+
+func (s script) store(t *testing.T) *awsstore.Store {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		if operation == "" { // STS speaks another protocol
+			io.WriteString(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>`+scriptCaller+`</Arn><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
+			return
 		}
-		if found := regexp.MustCompile(`\{.*\}`).FindString(got); found != "" && !json.Valid([]byte(found)) {
-			t.Errorf("%s: not JSON: %s", message, found)
+		answer, ok := s[operation]
+		if !ok {
+			answer = "AccessDeniedException: User: " + scriptCaller + " is not authorized to perform: x:" + operation
 		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		if code, text, isError := strings.Cut(answer, ": "); isError && !strings.HasPrefix(answer, "{") {
+			w.WriteHeader(http.StatusBadRequest)
+			body, _ := json.Marshal(map[string]string{"__type": code, "Message": text})
+			w.Write(body)
+			return
+		}
+		io.WriteString(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	cfg := config()
+	cfg.BaseEndpoint = &server.URL
+	return awsstore.New(cfg, "")
+}
+
+const (
+	scriptCaller = "arn:aws:sts::111122223333:assumed-role/rotate/function"
+	scriptARN    = "arn:aws:secretsmanager:us-east-1:111122223333:secret:prod/db-secret-AbCd12"
+	scriptKey    = "arn:aws:kms:us-east-1:111122223333:key/10000000-0000-4000-8000-000000000001"
+)
+
+func deniedAs(action, resource, reason string) string {
+	return "AccessDeniedException: User: " + scriptCaller + " is not authorized to perform: secretsmanager:" + action + " on resource: " + resource + " " + reason
+}
+
+// TestARemedyNamesTheWholeARN, whatever the event named the secret by, since that is
+// all that AWS's denial repeats.
+func TestARemedyNamesTheWholeARN(t *testing.T) {
+	t.Parallel()
+	described := `{"ARN":"` + scriptARN + `","Name":"prod/db-secret"}`
+	const noIdentity = "because no identity-based policy allows the action"
+	paste := func(action, resource string) string {
+		return `"Action":"secretsmanager:` + action + `","Resource":` + resource + `}`
 	}
-	if got := remedy("denied, somehow"); got != "" {
-		t.Errorf("a remedy for what nobody said: %s", got)
+	whole := `"` + scriptARN + `"`
+	for _, c := range []struct {
+		name, id, described string
+		want                string
+	}{
+		{"a name", "prod/db-secret", described, whole},
+		{"a partial ARN", strings.TrimSuffix(scriptARN, "-AbCd12"), described, whole},
+		{"an ARN", scriptARN, described, whole},
+		{"a name, and DescribeSecret is denied", "prod/db-secret", "", `"arn:aws:secretsmanager:us-east-1:111122223333:secret:prod/db-secret-??????"`},
+		{"a partial ARN, and DescribeSecret is denied", "arn:aws:secretsmanager:us-east-1:111122223333:secret:app", "", `"arn:aws:secretsmanager:us-east-1:111122223333:secret:app-??????"`},
+		{"an ARN, and DescribeSecret is denied", scriptARN, "", whole},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := script{}
+			if c.described != "" {
+				s["DescribeSecret"] = c.described
+			}
+			for _, action := range []string{"GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"} {
+				s[action] = deniedAs(action, c.id, noIdentity)
+			}
+			store := s.store(t)
+			for action, err := range map[string]error{
+				"GetSecretValue":           read(t, store, c.id),
+				"PutSecretValue":           store.Put(t.Context(), rotator.Put{SecretID: c.id, Version: "v", Document: secret.Document{}.Set("a", "b")}),
+				"UpdateSecretVersionStage": store.Move(t.Context(), c.id, rotator.Move{Label: "AWSCURRENT", To: "a", From: "b"}),
+			} {
+				if rotator.KindOf(err) != rotator.Forbidden || !strings.Contains(err.Error(), paste(action, c.want)) {
+					t.Errorf("want %s, got %v", paste(action, c.want), err)
+				}
+			}
+		})
+	}
+	t.Run("DescribeSecret itself", func(t *testing.T) {
+		t.Parallel()
+		store := script{"DescribeSecret": deniedAs("DescribeSecret", "app", noIdentity)}.store(t)
+		_, err := store.Describe(t.Context(), "app")
+		if want := paste("DescribeSecret", `"arn:aws:secretsmanager:us-east-1:111122223333:secret:app-??????"`); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %s, got %v", want, err)
+		}
+	})
+}
+
+func read(t *testing.T, store *awsstore.Store, id string) error {
+	t.Helper()
+	_, err := store.Value(t.Context(), id, rotator.Version{Label: rotator.LabelCurrent})
+	return err
+}
+
+// TestNoAllowWhereNoneHelps: neither after an explicit deny, nor where AWS does not say
+// which policy decided.
+func TestNoAllowWhereNoneHelps(t *testing.T) {
+	t.Parallel()
+	for reason, says := range map[string]string{
+		"":                      "AWS does not say which policy decided",
+		"with an explicit deny": "does not name",
+		"with an explicit deny in a resource-based policy":                                             "the resource policy of the secret",
+		"with an explicit deny in a VPC endpoint policy transitively through a service control policy": "the VPC endpoint policy and the service control policy",
+	} {
+		store := script{"GetSecretValue": deniedAs("GetSecretValue", scriptARN, reason)}.store(t)
+		err := read(t, store, scriptARN)
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), `"Effect"`) {
+			t.Errorf("%q: want %q and no statement, got %v", reason, says, err)
+		}
 	}
 }
 
-// TestTheKeyOfARemedy is found from whatever the secret names it by, KMS itself out of
-// reach.
-func TestTheKeyOfARemedy(t *testing.T) {
+// TestARemedyForAKey, from whatever the secret names it by and whatever KMS is said to
+// have said, the key itself out of sight.
+func TestARemedyForAKey(t *testing.T) {
 	t.Parallel()
-	const arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf"
-	for key, want := range map[string]string{
-		"arn:aws:kms:us-east-1:444455556666:key/1":     "arn:aws:kms:us-east-1:444455556666:key/1",
-		"10000000-0000-4000-8000-000000000009":         "arn:aws:kms:us-east-1:123456789012:key/10000000-0000-4000-8000-000000000009",
-		"alias/app":                                    "arn:aws:kms:us-east-1:123456789012:alias/app",
-		"arn:aws:kms:us-east-1:123456789012:alias/app": "arn:aws:kms:us-east-1:123456789012:alias/app",
+	const denied = "AccessDeniedException: Access to KMS is not allowed"
+	describedWith := func(key string) string { return `{"ARN":"` + scriptARN + `","KmsKeyId":"` + key + `"}` }
+	for _, c := range []struct {
+		name string
+		script
+		want []string
+		not  string
+	}{
+		{"a key by ARN", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": denied},
+			[]string{"for kms:Decrypt", `"Resource":"` + scriptKey + `"`, `"kms:EncryptionContext:SecretARN":"` + scriptARN + `"`, "aws iam get-role --role-name rotate"}, ""},
+		{"a key by id", script{"DescribeSecret": describedWith("10000000-0000-4000-8000-000000000001"), "GetSecretValue": denied}, []string{`"Resource":"` + scriptKey + `"`}, ""},
+		{"a key by alias", script{"DescribeSecret": describedWith("alias/app"), "GetSecretValue": denied},
+			[]string{`"kms:ResourceAliases":"alias/app"`}, ""},
+		{"a key by alias that KMS tells", script{"DescribeSecret": describedWith("alias/app"), "GetSecretValue": denied, "DescribeKey": `{"KeyMetadata":{"KeyId":"1","Arn":"` + scriptKey + `"}}`},
+			[]string{`"Resource":"` + scriptKey + `"`}, "ResourceAliases"},
+		{"the key of an old version", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": denied + ". This version of secret is not encrypted with the current KMS key."},
+			[]string{"a key that the secret had before", "list-secret-version-ids --secret-id " + scriptARN}, `"Effect"`},
+		{"perhaps no key", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": "AccessDeniedException: The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."},
+			[]string{`"Resource":"` + scriptKey + `"`, "not there, or is in another Region"}, ""},
+		{"DescribeSecret is denied", script{"GetSecretValue": denied}, []string{"aws secretsmanager describe-secret --secret-id " + scriptARN}, `"Effect"`},
+		{"aws/secretsmanager", script{"DescribeSecret": describedWith(""), "GetSecretValue": denied}, []string{"aws/secretsmanager", "kms:Decrypt"}, `"Effect"`},
 	} {
-		s := New(aws.Config{Region: "us-east-1", BaseEndpoint: aws.String("http://127.0.0.1:1"), Credentials: aws.AnonymousCredentials{}}, "")
-		if got := s.keyARN(t.Context(), rotator.Metadata{ARN: arn, KMSKeyID: key}); got != want {
-			t.Errorf("%s: %s, want %s", key, got, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			err := read(t, c.store(t), scriptARN)
+			for _, want := range c.want {
+				if rotator.KindOf(err) != rotator.Forbidden || !strings.Contains(err.Error(), want) {
+					t.Errorf("want %q, got %v", want, err)
+				}
+			}
+			if c.not != "" && strings.Contains(err.Error(), c.not) {
+				t.Errorf("has %q: %v", c.not, err)
+			}
+		})
 	}
 }

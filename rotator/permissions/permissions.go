@@ -111,18 +111,35 @@ func (r Rotation) RuntimePolicy(vpc bool) Policy {
 
 // UseOfKey is the use of a secret's key by way of Secrets Manager, for that secret
 // alone. The caller's own calls to KMS are not in it. Where Key names an alias, which
-// no statement can have for its resource, any key beside it will do: the conditions
-// leave of them the one that the secret is encrypted with.
+// no statement can have for its resource, it is the key that has this alias. In every
+// partition kms:ViaService ends in .amazonaws.com.
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+// https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
 func UseOfKey(s Secret, actions ...string) Statement {
-	key := s.Key
-	if before, _, alias := strings.Cut(key, ":alias/"); alias {
-		key = before + ":key/*"
-	}
-	return Statement{Effect: "Allow", Action: actions, Resource: List{key}, Condition: Condition{"StringEquals": {
-		"kms:ViaService":                  {"secretsmanager." + field(s.ARN, 3) + ".amazonaws.com"},
-		"kms:EncryptionContext:SecretARN": {s.ARN},
+	use := Statement{Effect: "Allow", Action: actions, Resource: List{s.Key}, Condition: Condition{"StringEquals": {
+		"kms:ViaService": {"secretsmanager." + field(s.ARN, 3) + ".amazonaws.com"},
 	}}}
+	use.Condition.add(like(s.ARN), "kms:EncryptionContext:SecretARN", s.ARN)
+	if before, alias, ok := strings.Cut(s.Key, ":alias/"); ok {
+		use.Resource = List{before + ":key/*"}
+		use.Condition.add("ForAnyValue:StringEquals", "kms:ResourceAliases", "alias/"+alias)
+	}
+	return use
+}
+
+// like is the operator that compares with a pattern as one, and with text as text.
+func like(pattern string) string {
+	if strings.ContainsAny(pattern, "*?") {
+		return "StringLike"
+	}
+	return "StringEquals"
+}
+
+func (c Condition) add(operator, key string, values ...string) {
+	if c[operator] == nil {
+		c[operator] = map[string]List{}
+	}
+	c[operator][key] = values
 }
 
 // ResourcePolicy is what the secret's own policy must say where the function's role
