@@ -58,14 +58,37 @@ func (v *visit) create(ctx context.Context) (Outcome, error) {
 		Document:      next,
 	})
 	if errors.Is(err, Conflict) {
-		v.note("kept the pending value that an earlier attempt stored")
-		return AlreadyDone, nil
+		return v.keep(ctx, seen)
 	}
 	if err != nil {
 		return Failed, fmt.Errorf("AWSPENDING: %w", err)
 	}
 	v.note("stored a new pending value; nothing else has changed")
 	return Done, nil
+}
+
+// keep resumes with the value that an earlier attempt stored.
+func (v *visit) keep(ctx context.Context, seen sight) (Outcome, error) {
+	pending, err := v.pending(ctx)
+	if err == nil {
+		err = v.checkNotCopied(seen.value.Document, pending)
+	}
+	if err != nil {
+		return Failed, err
+	}
+	v.note("kept the pending value that an earlier attempt stored")
+	return AlreadyDone, nil
+}
+
+// checkNotCopied refuses to rotate to the credentials that are in use: such a
+// rotation would change nothing, or under alternating users fail every time. A
+// configuration test makes such a copy, and may leave it behind.
+func (v *visit) checkNotCopied(current, pending secret.Document) error {
+	if !pending.SameLogin(current) {
+		return nil
+	}
+	return fmt.Errorf("AWSPENDING: %w: version %s holds the credentials of AWSCURRENT (a copy that a configuration test left, or that was stored by hand), and the value of a version cannot be replaced, so this rotation would change nothing. Remove the label and rotate again: %s; aws secretsmanager rotate-secret --secret-id %s",
+		Conflict, v.event.Version, Move{Label: LabelPending, From: v.event.Version}.command(v.event.SecretID), v.event.SecretID)
 }
 
 // set makes the pending value count. The labels are read afresh, although that
@@ -81,6 +104,9 @@ func (v *visit) set(ctx context.Context) (Outcome, error) {
 		return Failed, fmt.Errorf("%w (createSecret has not stored one: rotate again, and the service begins there)", err)
 	}
 	if err != nil {
+		return Failed, err
+	}
+	if err := v.checkNotCopied(seen.value.Document, pending); err != nil {
 		return Failed, err
 	}
 	if err := v.enoughTime(ctx); err != nil {
@@ -110,7 +136,10 @@ func (v *visit) enoughTime(ctx context.Context) error {
 }
 
 // test proves the pending value. Reading it by id and label at once proves the
-// label too, so that nothing else is asked of the service on the common path.
+// label too. AWSCURRENT is read beside it, because the service sends testSecret alone
+// for a configuration test (aws secretsmanager rotate-secret
+// --no-rotate-immediately), on a version with AWSPENDING that holds a copy of
+// AWSCURRENT's value, or nothing.
 func (v *visit) test(ctx context.Context) (Outcome, error) {
 	pending, err := v.pending(ctx)
 	switch {
@@ -125,16 +154,23 @@ func (v *visit) test(ctx context.Context) (Outcome, error) {
 	case err != nil:
 		return Failed, err
 	}
-	if err := v.Strategy.Verify(ctx, v.rotation(secret.Document{}, pending)); err != nil {
+	current, err := v.current(ctx)
+	switch {
+	case err != nil:
+		return Failed, err
+	case current.VersionID == v.event.Version:
+		return AlreadyDone, nil
+	case pending.SameLogin(current.Document):
+		return v.testConfiguration(ctx, nil)
+	}
+	if err := v.Strategy.Verify(ctx, v.rotation(current.Document, pending)); err != nil {
 		return Failed, fmt.Errorf("pending credentials: %w", err)
 	}
 	return Done, nil
 }
 
-// testConfiguration answers aws secretsmanager rotate-secret
-// --no-rotate-immediately, for which the service calls testSecret alone, on a
-// pending version that has no value and is taken away afterwards. The credentials
-// in use must work; nothing changes.
+// testConfiguration has the credentials in use tested, and whatever a rotation would
+// need; nothing changes. pending is how the read of AWSPENDING ended.
 func (v *visit) testConfiguration(ctx context.Context, pending error) (Outcome, error) {
 	seen, done, err := v.begin(ctx)
 	if err != nil || done {
@@ -149,7 +185,7 @@ func (v *visit) testConfiguration(ctx context.Context, pending error) (Outcome, 
 	if err != nil {
 		return Failed, fmt.Errorf("AWSCURRENT: %w", err)
 	}
-	v.note("configuration test: the pending version is empty, a rotation would work, nothing was changed")
+	v.note("configuration test passed; nothing was changed")
 	return Tested, nil
 }
 
@@ -197,9 +233,9 @@ func (v *visit) unlessBegun(ctx context.Context, err error) (Outcome, error) {
 	return AlreadyDone, nil
 }
 
-// finish moves AWSCURRENT, in one call that fails if somebody else moved it first.
-// AWSPENDING stays where it is: taking it away with a second call would tell the
-// service that the rotation failed; it does so itself.
+// finish moves AWSCURRENT, in one call that fails if the label was moved in the
+// meantime. AWSPENDING stays where it is: removing it with a second call would tell
+// the service that the rotation failed; it does so itself.
 func (v *visit) finish(ctx context.Context) (Outcome, error) {
 	m, done, err := v.open(ctx)
 	if err != nil || done {
@@ -208,6 +244,9 @@ func (v *visit) finish(ctx context.Context) (Outcome, error) {
 	from := m.Holder(LabelCurrent)
 	if from == "" {
 		return Failed, fmt.Errorf("secret: %w: no version carries AWSCURRENT, so there is nothing to move the label from", Conflict)
+	}
+	if err := v.prove(ctx); err != nil {
+		return Failed, err
 	}
 	already, err := v.move(ctx, Move{LabelCurrent, from, v.event.Version})
 	switch {
@@ -219,4 +258,31 @@ func (v *visit) finish(ctx context.Context) (Outcome, error) {
 	}
 	v.note("moved AWSCURRENT from version %s to version %s", from, v.event.Version)
 	return Done, nil
+}
+
+// prove logs in with the pending value once more, immediately before clients are
+// sent to it: the password may have been changed since testSecret. Only an answer
+// that judges the password stops the move. A locked account, no free connection or no
+// response does not: testSecret has passed, and none of these makes the old value
+// better.
+func (v *visit) prove(ctx context.Context) error {
+	pending, err := v.pending(ctx)
+	if err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok { // a server that does not respond must leave time for the move
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	r := v.rotation(secret.Document{}, pending)
+	r.Notes = nil
+	err = v.Strategy.Verify(ctx, r)
+	switch {
+	case errors.Is(err, LoginRejected):
+		return fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", Conflict, v.event.SecretID, err)
+	case err != nil:
+		v.note("the login before the move did not judge the password, which testSecret has tested: %v", err)
+	}
+	return nil
 }
