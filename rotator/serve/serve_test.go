@@ -68,7 +68,7 @@ func function(t *testing.T, variable string, settings ...string) (out *bytes.Buf
 func TestTheEndpointIsOptionalAndHonoured(t *testing.T) {
 	for _, variable := range []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"} {
 		t.Run(variable, func(t *testing.T) {
-			if _, calls, err := function(t, variable); err != nil || calls != 10 {
+			if _, calls, err := function(t, variable); err != nil || calls != 12 {
 				t.Errorf("%d calls reached the endpoint: %v", calls, err)
 			}
 		})
@@ -176,7 +176,7 @@ func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
 
 // TestThePreflightCanBeTurnedOff: then a rotation makes one call less.
 func TestThePreflightCanBeTurnedOff(t *testing.T) {
-	if _, calls, err := function(t, "SECRETS_MANAGER_ENDPOINT", "PREFLIGHT", "off"); err != nil || calls != 9 {
+	if _, calls, err := function(t, "SECRETS_MANAGER_ENDPOINT", "PREFLIGHT", "off"); err != nil || calls != 11 {
 		t.Errorf("%d calls: %v", calls, err)
 	}
 }
