@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,13 @@ type condition struct {
 	set      string // "", ForAnyValue or ForAllValues
 }
 
+// What may stand around the name of an operator.
+const (
+	forAnyValue  = "ForAnyValue"
+	forAllValues = "ForAllValues"
+	ifExists     = "IfExists"
+)
+
 // comparison says whether one value of the request matches one of the policy.
 type comparison func(policy pattern, request string) bool
 
@@ -35,9 +43,27 @@ type operator struct {
 	valid     func(string) error
 }
 
+// spellings are the operators as IAM writes them. It reads them in any letter case.
+var spellings = []string{
+	"StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase", "StringLike", "StringNotLike",
+	"ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike", "Bool", "Null", "BinaryEquals", "IpAddress", "NotIpAddress",
+	"NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals",
+	"DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals",
+}
+
+// spelled gives a name of an operator as IAM writes it.
+func spelled(name string) string {
+	if i := slices.IndexFunc(spellings, func(s string) bool { return strings.EqualFold(s, name) }); i >= 0 {
+		return spellings[i]
+	}
+	return name
+}
+
 // lookup finds an operator by its bare name. Null is handled by its caller.
 func lookup(name string) (operator, bool) {
 	switch name {
+	case "BinaryEquals":
+		return operator{compare: equal}, true
 	case "StringEquals", "StringNotEquals":
 		return operator{compare: equal, not: name == "StringNotEquals", variables: true}, true
 	case "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase":
@@ -140,9 +166,12 @@ func number(s string) (float64, error) {
 	return strconv.ParseFloat(s, 64)
 }
 
-// date reads the W3C profile of ISO 8601, or seconds since 1970, into seconds.
+// date reads the W3C profile of ISO 8601, or seconds since 1970, into seconds. A time
+// without a zone is one of UTC, and four digits are a year.
 func date(s string) (float64, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", time.DateOnly, "2006-01"} {
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05.999999999", "2006-01-02T15:04", time.DateOnly, "2006-01", "2006",
+	} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return float64(t.Unix()) + float64(t.Nanosecond())/1e9, nil
 		}
@@ -191,12 +220,20 @@ func newCondition(name string, k member, variables bool) (condition, error) {
 	c := condition{operator: name, key: k.name}
 	bare := name
 	if set, rest, ok := strings.Cut(name, ":"); ok {
-		if set != "ForAnyValue" && set != "ForAllValues" {
+		switch {
+		case strings.EqualFold(set, forAnyValue):
+			c.set = forAnyValue
+		case strings.EqualFold(set, forAllValues):
+			c.set = forAllValues
+		default:
 			return c, errors.New("unknown operator")
 		}
-		c.set, bare = set, rest
+		bare = rest
 	}
-	bare, c.ifExists = strings.CutSuffix(bare, "IfExists")
+	if cut := len(bare) - len(ifExists); cut > 0 && strings.EqualFold(bare[cut:], ifExists) {
+		bare, c.ifExists = bare[:cut], true
+	}
+	bare = spelled(bare)
 	op, ok := lookup(bare)
 	if !ok {
 		return c, errors.New("unknown operator")
@@ -211,8 +248,8 @@ func newCondition(name string, k member, variables bool) (condition, error) {
 	if !strings.Contains(k.name, ":") {
 		return c, errors.New("a condition key has the form service:name")
 	}
-	values, err := texts(k.value, scalar)
-	if err != nil {
+	values, err := texts(k.value, scalar) // none at all is a list that nothing matches
+	if err != nil && !errors.Is(err, errEmpty) {
 		return c, err
 	}
 	for _, v := range values {
@@ -252,7 +289,7 @@ func (c condition) holds(f facts) bool {
 		return c.any(func(t template) bool { return strings.EqualFold(t.text, "true") == absent })
 	case len(values) == 0:
 		return c.absent()
-	case c.set == "ForAllValues":
+	case c.set == forAllValues:
 		for _, v := range values {
 			if c.matches(v, f) == c.negated {
 				return false
@@ -280,9 +317,9 @@ func (c condition) holds(f facts) bool {
 // does "all of none". An IfExists does by its name.
 func (c condition) absent() bool {
 	switch {
-	case c.ifExists, c.set == "ForAllValues":
+	case c.ifExists, c.set == forAllValues:
 		return true
-	case c.set == "ForAnyValue":
+	case c.set == forAnyValue:
 		return false
 	}
 	return c.negated

@@ -154,6 +154,25 @@ func conditions() []conditionRow {
 		{"ForAllValues negated, none fits", `{"ForAllValues:StringNotEquals":{"aws:CalledVia":"s3.amazonaws.com"}}`, called("kms.amazonaws.com", "ec2.amazonaws.com"), true},
 		{"ForAllValues negated, one fits", `{"ForAllValues:StringNotEquals":{"aws:CalledVia":"s3.amazonaws.com"}}`, called("kms.amazonaws.com", "s3.amazonaws.com"), false},
 
+		// As people write them, and IAM takes them.
+		{"an operator in lower case", `{"stringequals":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, stage("AWSCURRENT"), true},
+		{"a negation in lower case", `{"stringnotequals":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, stage("AWSCURRENT"), false},
+		{"IfExists in lower case", `{"stringequalsifexists":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, none, true},
+		{"a set operator in other case", `{"forAnyValue:StringEquals":{"aws:CalledVia":"kms.amazonaws.com"}}`, called("s3.amazonaws.com", "kms.amazonaws.com"), true},
+		{"all of them in other case", `{"FORALLVALUES:STRINGLIKE":{"aws:CalledVia":"s3.*"}}`, called("s3.amazonaws.com", "kms.amazonaws.com"), false},
+		{"null in lower case", `{"null":{"aws:SourceVpce":true}}`, none, true},
+		{"BOOL in upper case", `{"BOOL":{"aws:SecureTransport":"False"}}`, iam.Context{"aws:SecureTransport": {"false"}}, true},
+		{"BinaryEquals", `{"BinaryEquals":{"aws:SourceVpce":"dnBjZS0x"}}`, vpce("dnBjZS0x"), true},
+		{"no values, which nothing equals", `{"StringEquals":{"aws:SourceVpce":[]}}`, vpce("vpce-1"), false},
+		{"no values, which everything differs from", `{"StringNotEquals":{"aws:SourceVpce":[]}}`, vpce("vpce-1"), true},
+		{"no values, absent", `{"StringEquals":{"aws:SourceVpce":[]}}`, none, false},
+		{"an operator without keys", `{"StringEquals":{}}`, none, true},
+		{"a date without a zone is of UTC", `{"DateGreaterThan":{"aws:CurrentTime":"2026-01-01T00:00:00"}}`, now("2026-01-01T00:00:01Z"), true},
+		{"a date without seconds and zone", `{"DateGreaterThan":{"aws:CurrentTime":"2026-01-01T00:00"}}`, now("2025-12-31T23:59:59Z"), false},
+		{"a date with fractions and no zone", `{"DateLessThan":{"aws:CurrentTime":"2026-01-01T00:00:00.500"}}`, now("2026-01-01T00:00:00Z"), true},
+		{"a year", `{"DateLessThan":{"aws:CurrentTime":"2027"}}`, now("2026-06-01T00:00:00Z"), true},
+		{"a month", `{"DateGreaterThan":{"aws:CurrentTime":"2026-02"}}`, now("2026-01-31T00:00:00Z"), false},
+
 		// Several together.
 		{"two operators, both hold", `{"StringEquals":{"aws:SourceVpce":"vpce-1"},"Null":{"aws:SourceArn":"true"}}`, vpce("vpce-1"), true},
 		{"two operators, one fails", `{"StringEquals":{"aws:SourceVpce":"vpce-1"},"Null":{"aws:SourceArn":"false"}}`, vpce("vpce-1"), false},

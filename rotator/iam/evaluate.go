@@ -23,8 +23,25 @@ func Evaluate(r Request, l Layers) Decision {
 		// It answers everybody, even those to whom a policy denies it.
 		return Decision{Allowed: true, request: r}
 	}
+	d, open := evaluate(r, l, false)
+	if len(open) == 0 {
+		return d
+	}
+	// What is unknown may be to the caller's advantage, in every statement at once.
+	best, _ := evaluate(r, l, true)
+	switch {
+	case d.Allowed: // even so
+	case best.Allowed, best.Layer != d.Layer, best.Explicit != d.Explicit, best.Statement != d.Statement:
+		d.Depends, d.best = open, &best
+	}
+	return d
+}
+
+// evaluate decides with every unknown key to the caller's advantage, or to the
+// contrary, and gives the unknown keys that were asked for.
+func evaluate(r Request, l Layers, advantage bool) (Decision, []string) {
 	e := &evaluation{
-		request: r, facts: r.facts(), bounded: l.Boundary != nil,
+		request: r, facts: r.facts(), bounded: l.Boundary != nil, advantage: advantage,
 		action: []rune(strings.ToLower(r.Action)), target: []rune(r.Resource),
 	}
 	sides := e.gates(l)
@@ -35,8 +52,17 @@ func Evaluate(r Request, l Layers) Decision {
 	session.silent = len(l.Session) == 0
 	sides = append(sides, e.required(resource, identity, boundary, session)...)
 
-	d := Decision{Trace: e.trace, request: r, unseen: unseen(r, l)}
-	if i := slices.IndexFunc(e.trace, Step.denies); i >= 0 {
+	var open []string
+	for _, s := range e.trace {
+		open = append(open, s.Depends...)
+	}
+	slices.Sort(open)
+	return e.decide(sides, resource, identity, unseen(r, l)), slices.Compact(open)
+}
+
+func (e *evaluation) decide(sides []side, resource, identity side, unseen []string) Decision {
+	d := Decision{Trace: e.trace, request: e.request, unseen: unseen}
+	if i := slices.IndexFunc(e.trace, e.denies); i >= 0 {
 		d.Explicit = true
 		d.decidedBy(e.trace[i])
 		return d
@@ -52,6 +78,11 @@ func Evaluate(r Request, l Layers) Decision {
 	return d
 }
 
+// denies says whether a step is a deny that applies, a definite one before others.
+func (e *evaluation) denies(s Step) bool {
+	return s.Effect == deny && (s.Matched || len(s.Depends) > 0 && !e.advantage && !slices.ContainsFunc(e.trace, Step.denies))
+}
+
 func (d *Decision) decidedBy(s Step) { d.Layer, d.Policy, d.Statement = s.Layer, s.Policy, s.Statement }
 
 // evaluation is one request on its way through the layers.
@@ -61,7 +92,9 @@ type evaluation struct {
 	action  []rune // in lower case: actions ignore case
 	target  []rune // the resource
 	bounded bool   // the principal has a permissions boundary
-	trace   []Step
+	// advantage: a statement that depends on an unknown key is taken as it suits the caller.
+	advantage bool
+	trace     []Step
 }
 
 // side is what the policies of one layer, or one level of it, say together.
@@ -93,7 +126,7 @@ func (e *evaluation) side(layer Layer, policies []Named) side {
 }
 
 func (e *evaluation) record(s *side, step Step) {
-	if step.Matched && step.Effect == allow && step.reach > s.reach {
+	if (step.Matched || len(step.Depends) > 0 && e.advantage) && step.Effect == allow && step.reach > s.reach {
 		s.reach, s.step = step.reach, len(e.trace)
 	}
 	e.trace = append(e.trace, step)
@@ -196,7 +229,7 @@ func (e *evaluation) statement(s statement, layer Layer) Step {
 	case !e.principal(s, &step):
 	case !e.actions(s.actions):
 		step.fail(s.actions.name("Action"), s.actions.String(), e.request.Action)
-	case !e.resources(s.resources):
+	case !e.resources(s.resources, &step):
 		step.fail(s.resources.name("Resource"), s.resources.String(), e.request.Resource)
 	default:
 		e.conditions(s.condition, &step)
@@ -207,7 +240,7 @@ func (e *evaluation) statement(s statement, layer Layer) Step {
 func (s Step) denies() bool { return s.Matched && s.Effect == deny }
 
 func (s *Step) fail(element, expected, actual string) {
-	s.Failed, s.Expected, s.Actual, s.Met, s.reach = element, expected, actual, nil, unnamed
+	s.Failed, s.Expected, s.Actual, s.Met, s.Depends, s.reach = element, expected, actual, nil, nil, unnamed
 }
 
 // principal holds a statement to the form of its layer: policies of identities name
@@ -225,7 +258,7 @@ func (e *evaluation) principal(s statement, step *Step) bool {
 		step.fail("Principal", "none", actual)
 		return false
 	}
-	if step.reach = s.principal.reach(e.request.Principal, e.bounded); step.reach > unnamed {
+	if step.reach = s.principal.reach(e.request.Principal, s.effect, e.bounded); step.reach > unnamed {
 		return true
 	}
 	element := "Principal"
@@ -252,26 +285,60 @@ func (e *evaluation) actions(l list) bool {
 	})
 }
 
-func (e *evaluation) resources(l list) bool {
-	return !l.present() || l.not != slices.ContainsFunc(l.values, func(t template) bool {
+func (e *evaluation) resources(l list, step *Step) bool {
+	matches := !l.present() || slices.ContainsFunc(l.values, func(t template) bool {
 		p, ok := t.expand(e.facts)
 		return ok && p.resource().match(e.target)
 	})
+	if open := e.openIn(l.values); !matches && len(open) > 0 {
+		step.Depends = append(step.Depends, open...)
+		return true
+	}
+	return !l.present() || l.not != matches
 }
 
+// openIn are the unknown keys that texts name by their variables.
+func (e *evaluation) openIn(texts []template) (keys []string) {
+	for _, t := range texts {
+		for _, p := range t.pieces {
+			if p.key != "" && e.open(p.key) {
+				keys = append(keys, p.written)
+			}
+		}
+	}
+	return keys
+}
+
+// open says whether nobody knows if the request carries a key, and with what value.
+func (e *evaluation) open(key string) bool {
+	key = strings.ToLower(key)
+	_, known := e.facts[key]
+	return !known && e.request.Unknown != nil && e.request.Unknown(key)
+}
+
+// conditions must all hold. One that certainly does not settles it, whatever others
+// depend on.
 func (e *evaluation) conditions(all []condition, step *Step) {
 	for _, c := range all {
+		open := e.openIn(c.values)
+		if e.open(c.key) {
+			open = append(open, c.key)
+		}
 		expected, actual := c.expected(e.facts), absent
 		if values := e.facts[strings.ToLower(c.key)]; len(values) > 0 {
 			actual = strings.Join(values, ", ")
 		}
-		if !c.holds(e.facts) {
+		switch {
+		case len(open) > 0:
+			step.Depends = append(step.Depends, open...)
+		case !c.holds(e.facts):
 			step.fail("Condition "+c.operator+" "+c.key, expected, actual)
 			return
+		default:
+			step.Met = append(step.Met, Test{c.operator, c.key, expected, actual})
 		}
-		step.Met = append(step.Met, Test{c.operator, c.key, expected, actual})
 	}
-	step.Matched = true
+	step.Matched = len(step.Depends) == 0
 }
 
 // absent is what Actual says of a condition key that the request does not carry.

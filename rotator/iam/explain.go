@@ -61,6 +61,10 @@ func (d Decision) Explain() string {
 func (d Decision) reason() string {
 	request := d.request.Action + " on " + d.request.Resource
 	switch {
+	case len(d.Depends) > 0 && d.best.Allowed:
+		return "whether " + request + " is allowed depends on " + strings.Join(d.Depends, ", ") + d.open()
+	case len(d.Depends) > 0:
+		return d.best.reason() + d.open()
 	case d.Allowed && d.Layer == "":
 		return d.request.Action + " needs no permission"
 	case d.Allowed && d.Statement == "":
@@ -71,6 +75,22 @@ func (d Decision) reason() string {
 		return d.source() + " denies " + request + d.met()
 	}
 	return d.missing() + " " + request + d.nearest()
+}
+
+// open tells what every statement does that depends on an unknown key.
+func (d Decision) open() string {
+	text := ""
+	for _, s := range d.Trace {
+		if len(s.Depends) == 0 {
+			continue
+		}
+		verb := "allows"
+		if s.Effect == deny {
+			verb = "denies"
+		}
+		text += fmt.Sprintf("; whether %s of %s %q %s it depends on %s", quoted(s.Statement), s.Layer.title(), s.Policy, verb, strings.Join(s.Depends, ", "))
+	}
+	return text
 }
 
 // source is the policy and statement that decided.
@@ -152,7 +172,7 @@ func (d Decision) delegated() bool {
 func (d Decision) nearest() string {
 	var best *Step
 	for i, s := range d.Trace {
-		if s.Layer == d.Layer && s.Effect == allow && !s.Matched && (best == nil || s.rank() > best.rank()) {
+		if s.Layer == d.Layer && s.Effect == allow && s.Failed != "" && (best == nil || s.rank() > best.rank()) {
 			best = &d.Trace[i]
 		}
 	}

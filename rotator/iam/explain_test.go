@@ -1,6 +1,7 @@
 package iam_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,5 +174,57 @@ func TestTraceOfGrants(t *testing.T) {
 		if s := d.Trace[i]; s.Matched || s.Failed != want || s.Layer != iam.Key || s.Policy != "key" {
 			t.Errorf("step %d, want %s: %+v", i+1, want, s)
 		}
+	}
+}
+
+// TestWhatIsUnknownDecidesNothing: a key that the request may or may not have carried
+// leaves the answer open wherever the answer rests on it, and nowhere else.
+func TestWhatIsUnknownDecidesNothing(t *testing.T) {
+	t.Parallel()
+	unknown := func(keys ...string) func(string) bool {
+		return func(key string) bool {
+			return slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })
+		}
+	}
+	network := unknown("aws:SourceVpce", "aws:SourceIp")
+	all, put := doc(can("*")), "secretsmanager:PutSecretValue"
+	perimeter := cannot("*", sid("Perimeter"), to("*"), when("StringNotEquals", "aws:SourceVpce", `"vpce-1"`))
+	for _, test := range []struct {
+		why     string
+		row     row
+		unknown func(string) bool
+		want    string // the outcome
+		depends string
+		says    string
+	}{
+		{"a deny on an unknown key", row{Identity: all, Resources: doc(perimeter)}, network, "deny resource-based Perimeter", "aws:SourceVpce",
+			`whether ` + read + ` on ` + secret + ` is allowed depends on aws:SourceVpce; whether statement "Perimeter" of resource-based policy "resource" denies it depends on aws:SourceVpce.`},
+		{"a deny on an unknown key, and nothing that allows", row{Action: put, Identity: doc(can(read)), Resources: doc(perimeter)}, network, "deny resource-based Perimeter", "aws:SourceVpce",
+			`no identity-based policy allows ` + put + ` on ` + secret + `; nearest`},
+		{"the same key known", row{Identity: all, Resources: doc(perimeter), Context: iam.Context{"AWS:sourcevpce": {"vpce-1"}}}, network, "allowed", "", "allows"},
+		{"the same key known to be absent", row{Identity: all, Resources: doc(perimeter)}, unknown("aws:SourceIp"), "deny resource-based Perimeter", "", "carried no aws:SourceVpce"},
+		{"an unknown key in a statement for another action", row{Identity: all, Resources: doc(cannot(put, to("*"), when("StringNotEquals", "aws:SourceVpce", `"vpce-1"`)))}, network, "allowed", "", "allows"},
+		{"an unknown key beside a condition that fails", row{Identity: all, Resources: doc(cannot("*", to("*"), `"Condition":{"StringEquals":{"aws:SourceVpce":"vpce-1"},"Bool":{"aws:SecureTransport":"false"}}`)), Context: iam.Context{"aws:SecureTransport": {"true"}}}, network, "allowed", "", "allows"},
+		{"a deny that is certain beside one that is not", row{Identity: all, Resources: doc(perimeter, cannot(read, sid("Never"), to("*")))}, network, "deny resource-based Never", "", `"Never"`},
+		{"an allow on an unknown key", row{Identity: doc(can(read, sid("Here"), when("IpAddress", "aws:SourceIp", `"10.0.0.0/8"`)))}, network, "no identity-based", "aws:SourceIp", `whether statement "Here" of identity-based policy "identity" allows it depends on aws:SourceIp`},
+		{"an allow on an unknown key beside one that is certain", row{Identity: doc(can(read, when("IpAddress", "aws:SourceIp", `"10.0.0.0/8"`)), can("*", sid("All")))}, network, "allowed", "", `"All"`},
+		{"Null on an unknown key", row{Identity: all, Resources: doc(cannot("*", to("*"), when("Null", "aws:SourceVpce", `"true"`)))}, network, "deny resource-based statement 1", "aws:SourceVpce", "depends on aws:SourceVpce"},
+		{"IfExists on an unknown key", row{Identity: all, Resources: doc(cannot("*", to("*"), when("StringNotEqualsIfExists", "aws:SourceVpce", `"vpce-1"`)))}, network, "deny resource-based statement 1", "aws:SourceVpce", "depends on"},
+		{"a variable that is unknown, in a resource", row{Identity: doc(canOn(read, "arn:aws:secretsmanager:*:*:secret:${aws:PrincipalTag/team}/*"))}, unknown("aws:PrincipalTag/team"), "no identity-based", "aws:PrincipalTag/team", "depends on aws:PrincipalTag/team"},
+		{"a variable that is unknown, in a condition", row{Identity: doc(can(read, when("StringEquals", "aws:ResourceTag/team", `"${aws:PrincipalTag/team}"`))), Context: iam.Context{"aws:ResourceTag/team": {"a"}}}, unknown("aws:PrincipalTag/team"), "no identity-based", "aws:PrincipalTag/team", "depends on"},
+		{"a variable that is unknown, beside a resource that matches", row{Identity: doc(`{"Effect":"Allow","Action":"*","Resource":["arn:aws:s3:::${aws:PrincipalTag/team}","*"]}`)}, unknown("aws:PrincipalTag/team"), "allowed", "", "allows"},
+		{"NotResource by a variable that is unknown", row{Identity: doc(can("*"), `{"Sid":"D","Effect":"Deny","Action":"*","NotResource":"arn:aws:secretsmanager:*:*:secret:${aws:PrincipalTag/team}/*"}`)}, unknown("aws:PrincipalTag/team"), "deny identity-based D", "aws:PrincipalTag/team", "depends on"},
+		{"two unknown keys", row{Identity: all, Resources: doc(perimeter, cannot("*", to("*"), when("NotIpAddress", "aws:SourceIp", `"10.0.0.0/8"`)))}, network, "deny resource-based Perimeter", "aws:SourceIp aws:SourceVpce", "depends on aws:SourceIp, aws:SourceVpce"},
+		{"a key policy that depends, and no identity policy", row{Action: "kms:Decrypt", Resource: key, Key: doc(can("kms:*", to(role), when("StringEquals", "aws:SourceVpce", `"vpce-1"`)))}, network, "no key", "aws:SourceVpce", "depends on aws:SourceVpce"},
+	} {
+		t.Run(test.why, func(t *testing.T) {
+			t.Parallel()
+			r := test.row.request()
+			r.Unknown = test.unknown
+			d := iam.Evaluate(r, test.row.layers(t))
+			if outcome(d) != test.want || strings.Join(d.Depends, " ") != test.depends || !strings.Contains(d.Explain(), test.says) {
+				t.Errorf("got  %s, depending on %q: %s\nwant %s, depending on %q: %s", outcome(d), d.Depends, d.Explain(), test.want, test.depends, test.says)
+			}
+		})
 	}
 }

@@ -124,6 +124,7 @@ type template struct {
 type piece struct {
 	fixed    pattern
 	key      string // in lower case; empty for fixed text
+	written  string // the key as it is written
 	fallback string
 	def      bool // fallback is given
 }
@@ -171,12 +172,12 @@ func variable(name string) (piece, error) {
 		return piece{}, fmt.Errorf("%q is no condition key", key)
 	}
 	if !def {
-		return piece{key: strings.ToLower(key)}, nil
+		return piece{key: strings.ToLower(key), written: key}, nil
 	}
 	if len(fallback) < 2 || fallback[0] != '\'' || fallback[len(fallback)-1] != '\'' {
 		return piece{}, fmt.Errorf("default %s: not in single quotes", fallback)
 	}
-	return piece{key: strings.ToLower(key), fallback: fallback[1 : len(fallback)-1], def: true}, nil
+	return piece{key: strings.ToLower(key), written: key, fallback: fallback[1 : len(fallback)-1], def: true}, nil
 }
 
 // expand fills the variables in. Their values are literal: a "*" in a tag is no

@@ -69,6 +69,9 @@ type Request struct {
 	// aws:ResourceAccount and, for KMS, kms:CallerAccount, where Context does not have
 	// them. Times and addresses are the caller's business.
 	Context Context
+	// Unknown says of a condition key that is not in Context, in lower case, whether the
+	// request may have carried it all the same. nil: Context is complete.
+	Unknown func(key string) bool
 }
 
 // Context maps condition keys, in any letter case, to their values. A key that is
@@ -122,12 +125,16 @@ type Decision struct {
 	// empty, and Policy too unless the layer has but one policy.
 	Policy    string
 	Statement string // its Sid, or "statement N" counted from one
-	Trace     []Step
+	// Depends are the unknown keys on which the answer depends, or the layer that gives
+	// it. Where it is not empty, the decision is the stricter of those that are possible.
+	Depends []string
+	Trace   []Step
 
 	request Request
-	level   int      // of the SCPs or RCPs that did not allow, counted from one
-	levels  int      // that there are
-	unseen  []string // kinds of policies that were not given
+	level   int       // of the SCPs or RCPs that did not allow, counted from one
+	levels  int       // that there are
+	unseen  []string  // kinds of policies that were not given
+	best    *Decision // where the answer depends: the one that suits the caller
 }
 
 // Step is what one statement, or one grant of a key, made of the request.
@@ -141,7 +148,10 @@ type Step struct {
 	// their Not forms, "Condition StringEquals aws:SourceVpce", or a constraint of a grant.
 	Failed           string
 	Expected, Actual string
-	Met              []Test // the conditions that held, where Matched
+	Met              []Test // the conditions that held, where Matched or Depends
+	// Depends are the unknown keys that decide whether it matches, where all else does.
+	// Matched is false then, and Failed empty.
+	Depends []string
 
 	reach reach
 }

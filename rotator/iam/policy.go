@@ -95,11 +95,12 @@ func at(element string, err error) error { return fmt.Errorf("%s: %w", element, 
 
 var (
 	errMissing = errors.New("missing")
+	errEmpty   = errors.New("empty")
 	errUnknown = errors.New("unknown element")
 )
 
 func parse(text string) (Policy, error) {
-	elements, err := members([]byte(text))
+	elements, err := members([]byte(strings.TrimPrefix(text, "\ufeff"))) // some editors write that first
 	if err != nil {
 		return Policy{}, err
 	}
@@ -210,8 +211,6 @@ func (s *statement) complete() error {
 	switch {
 	case s.effect == "":
 		return at("Effect", errMissing)
-	case s.effect == allow && s.principal != nil && s.principal.not:
-		return at("NotPrincipal", errors.New("not with Effect Allow"))
 	case !s.actions.present():
 		return at("Action", errMissing)
 	case !s.resources.present() && s.principal == nil:
@@ -329,7 +328,7 @@ func texts(raw json.RawMessage, read func(json.RawMessage) (string, error)) ([]s
 		return nil, err
 	}
 	if len(list) == 0 {
-		return nil, errors.New("empty")
+		return nil, errEmpty
 	}
 	all := make([]string, len(list))
 	for i, item := range list {

@@ -34,7 +34,7 @@ var (
 	// IAM shows the unique id of a principal that was deleted. It matches nobody.
 	uniqueForm  = regexp.MustCompile(`^A[A-Z0-9]{15,}$`)
 	arnForm     = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::\d{12}:(root|(user|role)/[^*?]+)|sts::\d{12}:(assumed-role/[^/*?]+/[^/*?]+|federated-user/[^/*?]+))$`)
-	serviceForm = regexp.MustCompile(`^[a-z0-9.-]+\.amazonaws\.com(\.cn)?$`)
+	serviceForm = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`) // in some partitions not of amazonaws.com
 )
 
 func parsePrincipals(raw json.RawMessage) (*principals, error) {
@@ -60,7 +60,7 @@ func parsePrincipals(raw json.RawMessage) (*principals, error) {
 	}
 	for _, kind := range kinds {
 		values, err := stringList(kind.value)
-		if err != nil {
+		if err != nil && !errors.Is(err, errEmpty) { // a list of none names none
 			return nil, at(kind.name, err)
 		}
 		if err := p.add(kind.name, values); err != nil {
@@ -89,21 +89,27 @@ func (p *principals) add(kind string, values []string) error {
 
 // reach says how the element names a principal.
 //
-// NotPrincipal, which goes with Deny only, spares a principal if its account and its user or
-// role are listed, since AWS "might validate the account first"; the strict reading is
-// taken. It spares nobody who has a permissions boundary. Both from the IAM User Guide,
-// "NotPrincipal".
-func (p *principals) reach(who Principal, bounded bool) reach {
+// NotPrincipal with Deny spares a principal if its account, its user or role, and of a
+// role the session too are listed, since AWS "might validate the account first"; the strict
+// reading is taken. It spares nobody who has a permissions boundary. With Allow, one name
+// of them is enough to be left out. From the IAM User Guide, "NotPrincipal".
+func (p *principals) reach(who Principal, effect string, bounded bool) reach {
 	if !p.not {
 		return p.named(who)
 	}
 	if slices.Contains(p.aws, "*") {
 		return unnamed
 	}
-	for _, name := range who.names() {
-		if bounded || !slices.Contains(p.aws, name) && !slices.Contains(p.services, name) {
-			return byItself
+	listed := func(name string) bool { return slices.Contains(p.aws, name) || slices.Contains(p.services, name) }
+	names := who.names()
+	if effect == allow {
+		if slices.ContainsFunc(names, listed) {
+			return unnamed
 		}
+		return byItself
+	}
+	if bounded || slices.ContainsFunc(names, func(name string) bool { return !listed(name) }) {
+		return byItself
 	}
 	return unnamed
 }
@@ -140,7 +146,7 @@ func (p Principal) names() []string {
 	partition, _, _ := strings.Cut(strings.TrimPrefix(p.ARN, "arn:"), ":")
 	account := "arn:" + partition + ":iam::" + p.account() + ":root"
 	if role := p.role(); role != "" {
-		return []string{account, role}
+		return []string{account, role, p.ARN}
 	}
 	return []string{account, p.ARN}
 }
