@@ -91,7 +91,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 	if err != nil {
 		return err
 	}
-	if label == rotator.LabelPending {
+	if label == rotator.LabelPending && !t.SeveralAccounts {
 		r.Note("user %q has the pending password already", pending.User)
 		return nil
 	}

@@ -83,6 +83,7 @@ type Traits struct {
 	MaxUserBytes    int      // longer names are refused, never cut
 	MaxPasswordSize int      // in bytes; 0: no limit worth naming
 	Exclude         string   // characters that AWS's template leaves out of passwords
+	SeveralAccounts bool     // a user name can stand for several accounts, each with a password: a login proves one
 }
 
 // Login is an account at a place.

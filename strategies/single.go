@@ -61,12 +61,13 @@ func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
 	switch {
 	case err != nil:
 		return err
-	case label == rotator.LabelPending:
+	case label == rotator.LabelPending && !(s.ThroughSuperuser && t.SeveralAccounts):
 		r.Note("user %q has the pending password already", current.User)
 		return nil
 	case s.ThroughSuperuser:
 		// Whoever holds working credentials may have them changed; nobody else
-		// may have the superuser do it for them.
+		// may have the superuser do it for them. AWSPENDING is such a credential
+		// too: an earlier attempt may have been cut off between two accounts.
 		admin, err := superuser(ctx, t, r, s.Superuser, as)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -137,25 +138,46 @@ func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
 	return nil
 }
 
-// changeOthers changes the passwords of other accounts.
+// changeOthers changes the passwords of other accounts, of those that do not have p
+// yet: an earlier attempt may have changed some, and to set a password again is
+// against a policy of reuse. One statement carries all of it, so that no line can be
+// cut between two accounts. MySQL changes all of them or none. MariaDB stops at the
+// first that it refuses, and the next attempt looks again.
 func (s *session) changeOthers(ctx context.Context, targets []row, p secret.Password) error {
-	st := step{private: true, policy: true}
-	if s.mariadb {
-		for _, t := range targets {
-			st.doing, st.remedy = "changing the password of "+t.String(), s.setPasswordRemedy()
-			if err := s.setPassword(ctx, st, " FOR "+t.String(), p); err != nil {
-				return err
-			}
-		}
+	targets = slices.DeleteFunc(slices.Clone(targets), func(r row) bool { return r.holds(p) })
+	if len(targets) == 0 {
 		return nil
 	}
-	// One statement: it changes all of them or none.
+	st := step{private: true, policy: true, doing: "changing the password of " + names(targets), limit: s.limit}
+	if !s.mariadb {
+		parts := make([]string, len(targets))
+		for i, t := range targets {
+			parts[i] = t.String() + " IDENTIFIED BY " + quotePassword(p)
+		}
+		st.remedy = s.createUserRemedy()
+		return s.exec(ctx, st, "ALTER USER "+strings.Join(parts, ", "))
+	}
+	st.remedy = s.setPasswordRemedy()
+	err := s.attempt(ctx, setPasswords(targets, func(r row) string { return quoteText(r.hash(p)) }))
+	if number(err) == 1372 || s.strict(err) {
+		err = s.attempt(ctx, setPasswords(targets, func(row) string { return "PASSWORD(" + quotePassword(p) + ")" }))
+	}
+	if err != nil {
+		return explain(ctx, s.as, st, err)
+	}
+	return nil
+}
+
+// setPasswords is MariaDB's statement for several accounts.
+func setPasswords(targets []row, to func(row) string) string {
 	parts := make([]string, len(targets))
 	for i, t := range targets {
-		parts[i] = t.String() + " IDENTIFIED BY " + quotePassword(p)
+		parts[i] = "SET PASSWORD FOR " + t.String() + " = " + to(t)
 	}
-	st.doing, st.remedy = "changing the password of "+names(targets), s.createUserRemedy()
-	return s.exec(ctx, st, "ALTER USER "+strings.Join(parts, ", "))
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return "BEGIN NOT ATOMIC " + strings.Join(parts, "; ") + "; END"
 }
 
 // setPassword is MariaDB's way. (ALTER USER would turn the account over to
@@ -196,6 +218,7 @@ func (s *session) setPasswordRemedy() string {
 type row struct {
 	account
 	plugins []string // how it may log in: one of these
+	stored  []string // what the server checks the passwords by, of all plugins
 	locked  bool
 	isRole  bool
 	kept    bool // a second password is retained (MySQL)
@@ -223,6 +246,19 @@ func (r row) plugin() string {
 	return ""
 }
 
+// holds says whether p is the account's password.
+func (r row) holds(p secret.Password) bool {
+	return slices.ContainsFunc(r.stored, func(stored string) bool { return stored != "" && matches(stored, p) })
+}
+
+// hash is what MariaDB is to store for p.
+func (r row) hash(p secret.Password) string {
+	if r.plugin() == "ed25519" {
+		return ed25519Hash(p)
+	}
+	return nativeHash(p)
+}
+
 func names(rows []row) string {
 	all := make([]string, len(rows))
 	for i, r := range rows {
@@ -237,7 +273,7 @@ func (s *session) accounts(ctx context.Context, user string) ([]row, error) {
   max_questions, max_updates, max_connections, max_user_connections, '', password_lifetime,
   CASE WHEN password_lifetime > 0 AND password_last_changed + INTERVAL password_lifetime DAY < NOW() + INTERVAL 30 DAY
     THEN DATE_FORMAT(password_last_changed + INTERVAL password_lifetime DAY, '%Y-%m-%d') ELSE '' END,
-  User_attributes->>'$.additional_password' IS NOT NULL,
+  User_attributes->>'$.additional_password' IS NOT NULL, HEX(authentication_string),
   Password_reuse_history, Password_reuse_time, Password_require_current,
   User_attributes->>'$.Password_locking.failed_login_attempts', User_attributes->>'$.Password_locking.password_lock_time_days'
 FROM mysql.user WHERE User = `
@@ -248,7 +284,7 @@ FROM mysql.user WHERE User = `
   CASE WHEN JSON_VALUE(p.Priv, '$.password_lifetime') > 0
     AND FROM_UNIXTIME(JSON_VALUE(p.Priv, '$.password_last_changed')) + INTERVAL JSON_VALUE(p.Priv, '$.password_lifetime') DAY < NOW() + INTERVAL 30 DAY
     THEN DATE_FORMAT(FROM_UNIXTIME(JSON_VALUE(p.Priv, '$.password_last_changed')) + INTERVAL JSON_VALUE(p.Priv, '$.password_lifetime') DAY, '%Y-%m-%d') ELSE '' END,
-  0
+  0, p.Priv
 FROM mysql.user u JOIN mysql.global_priv p ON p.Host = u.Host AND p.User = u.User WHERE u.User = `
 	}
 	st := step{doing: "looking up accounts", remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s: a superuser has to see the accounts that it changes", s.me)}
@@ -268,9 +304,10 @@ FROM mysql.user u JOIN mysql.global_priv p ON p.Host = u.Host AND p.User = u.Use
 			expiry:  expiry(t[14]),
 			soon:    t[15],
 			kept:    t[16] == "1",
+			stored:  s.verifiers(t[17]),
 		}
 		if !s.mariadb {
-			rows[i].rules = rules(t[17:])
+			rows[i].rules = rules(t[18:])
 		}
 	}
 	return rows, nil

@@ -2,8 +2,10 @@ package mysql
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
@@ -17,18 +19,61 @@ func (s *session) ownCaveats(ctx context.Context, keeping bool) ([]strategies.Wa
 	if err != nil {
 		return nil, err
 	}
-	// Whether there are others only who may read mysql.user can tell.
 	rows, err := s.accounts(ctx, s.as.User)
-	if err != nil {
-		return all, nil
+	if rotator.KindOf(err) == rotator.Privilege {
+		unseen, err := s.guessTwins(ctx)
+		return append(all, unseen), err
 	}
+	if err != nil {
+		return nil, err
+	}
+	var twins []string
 	for i, r := range rows {
 		rows[i].kept = r.kept && !keeping
-		if r.account != s.me && r.plugin() != "" && !r.isRole {
-			all = append(all, strategies.Warn("user %q has another account, %s, which keeps its password: clients on hosts that match it are not let in with the new one. Drop it, or rotate through a superuser's secret, which changes all accounts of the name", s.as.User, r))
+		if r.account != s.me && r.plugin() != "" && !r.isRole && !r.locked {
+			twins = append(twins, r.String())
 		}
 	}
-	return append(all, s.rowCaveats(rows)...), nil
+	return append(all, s.rowCaveats(rows)...), s.refuseTwins(twins)
+}
+
+// guessTwins asks for other accounts of the name where mysql.user may not be read.
+// MySQL tells a user whether there is one on a host that it names. MariaDB does not.
+func (s *session) guessTwins(ctx context.Context) (strategies.Warning, error) {
+	asked := " (MariaDB does not show a user its other accounts)"
+	if !s.mariadb {
+		var twins, hosts []string
+		for _, host := range []string{"%", "localhost"} {
+			twin := account{user: s.as.User, host: host}
+			if twin == s.me {
+				continue
+			}
+			hosts = append(hosts, twin.String())
+			_, err := s.query(ctx, step{doing: "looking up whether there is an account " + twin.String(), private: true}, "SHOW GRANTS FOR "+twin.String())
+			switch {
+			case err == nil:
+				twins = append(twins, twin.String())
+			case number(err) != 1141 && number(err) != 1044: // there is none, or a server that does not say
+				return strategies.Warning{}, err
+			}
+		}
+		if twins != nil {
+			return strategies.Warning{}, s.refuseTwins(twins)
+		}
+		asked = " (there is no " + strings.Join(hosts, " and no ") + ")"
+	}
+	return strategies.Warning{Unknown: true, Text: fmt.Sprintf("whether user %q has accounts for other hosts than %s is not known%s: clients on those hosts would be refused, for their password stays the old one. As an administrator, SELECT Host FROM mysql.user WHERE User = %s; if there is one, set SINGLE_USER_THROUGH_SUPERUSER=true. To let the preflight look, GRANT SELECT ON `mysql`.* TO %s",
+		s.as.User, s.me, asked, quoteText(s.as.User), s.me)}, nil
+}
+
+// refuseTwins stops a change that reaches one account of a name where clients may be
+// on others.
+func (s *session) refuseTwins(twins []string) error {
+	if twins == nil {
+		return nil
+	}
+	return s.fail(rotator.Misconfigured, "user %q logged in as %s and can change the password of that account only. %s would keep the old password, and refuse the clients that it is for. Set SINGLE_USER_THROUGH_SUPERUSER=true, by which a superuser changes all accounts of the name, or DROP USER %s if no client needs it",
+		s.as.User, s.me, strings.Join(twins, ", "), strings.Join(twins, ", "))
 }
 
 // caveats says what of a user's accounts will work today and may surprise later.

@@ -17,13 +17,18 @@
 // name alone, and its clients come from wherever they run. So:
 //
 //   - Whoever changes its own password changes the one account that the server let
-//     it in as, CURRENT_USER(); it has no right to the others. A login that turned
-//     into another name (an anonymous account, a proxied one, a server run with
-//     skip-grant-tables) proves nothing, and is an error.
+//     it in as, CURRENT_USER(); it has no right to the others. The preflight fails
+//     where it sees another: MySQL says of 'app'@'%' and 'app'@'localhost' whether
+//     they exist, and SELECT on the tables of mysql shows them all. What is not
+//     shown is unknown. A login that turned into another name (an anonymous
+//     account, a proxied one, a server run with skip-grant-tables) proves nothing,
+//     and is an error.
 //   - A superuser changes every account of the name that has a password, to the same
 //     password: to change only the one that the function itself would meet would
-//     lock out the clients on other hosts. Accounts of the name that are locked, or
-//     have no password (auth_socket, unix_socket), are left alone.
+//     lock out the clients on other hosts. One statement changes them all, and
+//     whatever was cut off, the next run looks which of them do not have the
+//     password yet. Accounts of the name that are locked, or have no password
+//     (auth_socket, unix_socket), are left alone.
 //   - A clone has an account for every host that the original has one for.
 //
 // # What the server logs
@@ -106,6 +111,7 @@ func (Engine) Traits() strategies.Traits {
 		MaxUserBytes:    32, // the server counts characters; bytes are on the safe side
 		MaxPasswordSize: maxPassword,
 		Exclude:         exclude,
+		SeveralAccounts: true,
 	}
 }
 

@@ -46,7 +46,7 @@ var promises = map[string][]string{
 	"| MySQL dual passwords |":                                                    {"TestPR152", "TestDualPasswordsLost"},
 	"| alternating users, with all that the original may do, at every rotation |": {"TestIssue38And56", "TestCloneHasEverything"},
 	"| objects of either user belong to both |":                                   {"TestIssue175"},
-	"| MySQL accounts of every host |":                                            {"TestIssue101", "TestTwins"},
+	"| MySQL accounts of every host |":                                            {"TestIssue101", "TestCutBetweenTheAccountsOfAName", "TestSelfChangeOfANameWithSeveralHosts"},
 	"| says what to do about a stuck AWSPENDING, and does it |":                   {"TestEveryStuckStateIsResolved", "TestAKilledRotationIsRecovered"},
 	"| RotationToken, and so rotation across accounts |":                          {"TestRotationTokenIsPassedOn"},
 	"| each error has a kind, a cause and a remedy |":                             {"TestTheRunbookShowsWhatIsLogged", "TestTheRunbookIsComplete"},

@@ -56,6 +56,12 @@ func brokenOnMySQL(server string) map[string]broken {
 		withoutTLS = broken{with: "single", secret: says("ssl", false), id: "P2", status: failed, kind: "login rejected", says: `demands TLS (remove "ssl": false)`}
 	}
 	add := func(name string, b broken) { states[name] = b }
+	twin := broken{with: "single", breaks: "CREATE USER 'app'@'localhost' IDENTIFIED BY '%app'", mends: "DROP USER 'app'@'localhost'", id: "P6", status: failed, kind: "misconfigured", says: "SINGLE_USER_THROUGH_SUPERUSER=true"}
+	if strings.HasPrefix(server, "mariadb") { // it shows a user its other accounts if the user may read the tables
+		twin.breaks += "; GRANT SELECT ON mysql.* TO 'app'@'%'"
+		twin.mends += "; REVOKE SELECT ON mysql.* FROM 'app'@'%'"
+	}
+	add("an account that it cannot change", twin)
 	add("TLS is turned off", withoutTLS)
 	if strings.HasPrefix(server, "mariadb") {
 		add("logs in by unix_socket", broken{with: "single", breaks: "ALTER USER 'app'@'%' IDENTIFIED VIA unix_socket", mends: "ALTER USER 'app'@'%' IDENTIFIED BY '%app'", id: "P2", status: failed, kind: "login rejected", says: "unix_socket"})

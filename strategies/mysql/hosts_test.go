@@ -1,0 +1,203 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+)
+
+// hosts are those of one name in these tests; the function comes from the first.
+var hosts = []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
+
+// several makes a user with an account for each of hosts, all with one password.
+func (s server) several(t *testing.T, how string) strategies.Login {
+	t.Helper()
+	app := s.login(name(), password().Reveal())
+	for _, host := range hosts {
+		s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED %s", app.User, host, fmt.Sprintf(how, app.Password.Reveal())))
+	}
+	return app
+}
+
+// from gives the login as a client on another of the machine's addresses makes it.
+func (s server) from(t *testing.T, host string, as strategies.Login) strategies.Login {
+	t.Helper()
+	relay := s.proxy(t, host, nil)
+	as.Port = relay.Port()
+	return as
+}
+
+func (s server) proxy(t *testing.T, from string, tap func(strategytest.Piece) strategytest.Verdict) *strategytest.Proxy {
+	t.Helper()
+	p := &strategytest.Proxy{Tap: tap, Dial: func(ctx context.Context) (net.Conn, error) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		return d.DialContext(ctx, "tcp", dial.Address(s.superuser()))
+	}}
+	ok(t, p.Listen())
+	t.Cleanup(p.Close)
+	return p
+}
+
+// strategies of this package's engines, for rotations without a suite.
+func (s server) cloning() strategies.CloningEngine {
+	if s.MariaDB {
+		return MariaDB(engine())
+	}
+	return engine()
+}
+
+func (s server) document(t *testing.T, as strategies.Login, more string) secret.Document {
+	t.Helper()
+	d, err := secret.ParseDocument(fmt.Sprintf(`{"engine":%q,"host":%q,"port":%d,"username":%q,"password":%q,"ssl":%t%s}`,
+		s.cloning().Traits().Engines[0], as.Host, as.Port, as.User, as.Password.Reveal(), !as.TLS.Off, more))
+	ok(t, err)
+	return d
+}
+
+// rotation is one from current to a new password of the same user.
+func (s server) rotation(t *testing.T, current strategies.Login, pending secret.Password) rotator.Rotation {
+	boss := with(s.superuser(), func(l *strategies.Login) { l.Port = current.Port })
+	return rotator.Rotation{
+		Current:  s.document(t, current, `,"masterarn":"super"`),
+		Pending:  s.document(t, withPassword(current, pending), `,"masterarn":"super"`),
+		Previous: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.NotFound },
+		Related:  func(context.Context, string) (secret.Document, error) { return s.document(t, boss, ""), nil },
+	}
+}
+
+// Wherever the line is cut in a change by the superuser, the retry leaves every
+// account of the name with the pending password.
+func TestCutBetweenTheAccountsOfAName(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			s.run(t, ed25519)
+		}
+		var seen, cutAt atomic.Int64
+		proxy := s.proxy(t, hosts[0], func(strategytest.Piece) strategytest.Verdict {
+			if n := seen.Add(1); n == cutAt.Load() {
+				return strategytest.Cut
+			}
+			return strategytest.Pass
+		})
+		strategy := strategies.SingleUser{Engine: s.cloning(), ThroughSuperuser: true}
+		rotate := func(cut int64) (pieces int64) {
+			app := s.several(t, s.methods()[cut%int64(len(s.methods()))])
+			p := password()
+			r := s.rotation(t, with(app, func(l *strategies.Login) { l.Port = proxy.Port() }), p)
+			seen.Store(0)
+			cutAt.Store(cut)
+			err := strategy.Apply(t.Context(), r)
+			pieces = seen.Load()
+			cutAt.Store(0)
+			if err != nil {
+				err = strategy.Apply(t.Context(), r)
+			}
+			if err != nil {
+				t.Errorf("cut at %d: %v", cut, err)
+				return pieces
+			}
+			s.holdEverywhere(t, withPassword(app, p))
+			return pieces
+		}
+		all := rotate(0)
+		for cut := int64(1); cut <= all; cut++ {
+			rotate(cut)
+		}
+		t.Logf("%d places", all)
+	})
+}
+
+// methods are ways to make an account of a password.
+func (s server) methods() []string {
+	if s.MariaDB {
+		return []string{"BY '%s'", "VIA ed25519 USING PASSWORD('%s')", "VIA unix_socket OR mysql_native_password USING PASSWORD('%s')"}
+	}
+	return []string{"BY '%s'", "WITH sha256_password BY '%s'", "BY '%s' PASSWORD HISTORY 5"}
+}
+
+func (s server) holdEverywhere(t *testing.T, app strategies.Login) {
+	t.Helper()
+	for _, host := range hosts {
+		if err := engine().Ping(t.Context(), s.from(t, host, app)); err != nil {
+			t.Errorf("from %s: %v", host, err)
+		}
+	}
+}
+
+// A pending password that works for the account which the function meets says
+// nothing of the others: a superuser sets it where it is not, and only there.
+func TestPendingWorksForOneAccountOfAName(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			s.run(t, ed25519)
+		}
+		for _, how := range s.methods() {
+			app, p := s.several(t, how), password()
+			s.run(t, fmt.Sprintf("SET PASSWORD FOR %s@'%s' = %s", app.User, hosts[0], map[bool]string{true: "PASSWORD('" + p.Reveal() + "')", false: "'" + p.Reveal() + "'"}[s.MariaDB]))
+			strategy := strategies.SingleUser{Engine: s.cloning(), ThroughSuperuser: true}
+			r := s.rotation(t, app, p)
+			for range 2 { // and again
+				ok(t, strategy.Apply(t.Context(), r))
+				s.holdEverywhere(t, withPassword(app, p))
+			}
+		}
+	})
+}
+
+// An account that changes itself reaches one host of its name. Where the server
+// shows that there are others, nothing is changed; where it does not, that is said.
+func TestSelfChangeOfANameWithSeveralHosts(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for what, c := range map[string]struct {
+			others   []string
+			grant    string
+			seen     bool // by an account without rights
+			harmless bool
+		}{
+			"alone":                    {},
+			"alone, and may look":      {grant: "SELECT ON mysql.*", harmless: true},
+			"two that are guessed":     {others: []string{"'%' IDENTIFIED BY 'Another-1'"}, seen: !s.MariaDB},
+			"two that are not guessed": {others: []string{"'10.%' IDENTIFIED BY 'Another-1'"}},
+			"two, and may look":        {others: []string{"'10.%' IDENTIFIED BY 'Another-1'"}, grant: "SELECT ON mysql.*", seen: true},
+			"one locked, and may look": {others: []string{"'10.%' IDENTIFIED BY 'Another-1' ACCOUNT LOCK"}, grant: "SELECT ON mysql.*", harmless: true},
+		} {
+			t.Run(what, func(t *testing.T) {
+				app := s.login(name(), password().Reveal())
+				s.run(t, fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%s'", app.User, app.Password.Reveal()))
+				for _, other := range c.others {
+					s.run(t, "CREATE USER "+app.User+"@"+other)
+				}
+				if c.grant != "" {
+					s.run(t, "GRANT "+c.grant+" TO "+app.User+"@'127.0.0.1'")
+				}
+				warnings, err := engine().Rehearse(t.Context(), app, app.User, password())
+				unknown := false
+				for _, w := range warnings {
+					unknown = unknown || w.Unknown
+				}
+				switch {
+				case c.seen:
+					host, _, _ := strings.Cut(strings.TrimPrefix(c.others[0], "'"), "'")
+					wants(t, err, rotator.Misconfigured, app.User+"`@`"+host, "SINGLE_USER_THROUGH_SUPERUSER")
+				case err != nil:
+					t.Error(err)
+				case unknown == c.harmless:
+					t.Errorf("unknown is %t: %s", unknown, texts(warnings))
+				}
+				if err := engine().Ping(t.Context(), app); errors.Is(err, rotator.LoginRejected) {
+					t.Error(err)
+				}
+			})
+		}
+	})
+}
