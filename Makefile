@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo prove lint build bootstrap dist servers sam invoke fuzz bench emulator policies recover clean
+.PHONY: help check test test-long demo prove lint build bootstrap dist servers sam invoke fuzz bench emulator policies recover clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 HANDLERS := $(notdir $(wildcard handlers/*))
@@ -11,13 +11,21 @@ GOARCH ?= $(shell $(GO) env GOARCH)
 BUILD ?= build
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: servers sam ## set up what the tests need, then run them all (with the race detector, where there is a C compiler)
+# Three tiers of tests, each of every package; package testutil/tier says which test is in which. ARGS goes to go test.
+# -timeout is for what hangs, not for what is slow: it has room for a machine that does ten other things.
+check: ## test a change in under a minute: all that needs no server
+	$(GO) test -short -timeout 20m $(ARGS) ./...
+
+test: servers ## fetch database servers where they are missing, then test on them (with the race detector, where there is a C compiler)
 	$(GO) vet ./...
-	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null; \
-	then set -x; $(GO) test -race -count=1 ./...; \
-	else echo "no C compiler here: testing without the race detector"; set -x; $(GO) test -count=1 ./...; fi
+	@race=-race; \
+	[ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null || { race=; echo "no C compiler here: testing without the race detector"; }; \
+	set -x; QUARTERTURN_TEST_TIER= $(GO) test $$race -count=1 -timeout 90m $(ARGS) ./...
+
+test-long: servers sam ## test what the two above leave out: every version of every server, SAM and Docker, dist, the AWS CLI
+	QUARTERTURN_TEST_TIER=long $(GO) test -count=1 -timeout 90m $(ARGS) ./...
 
 demo: servers ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual
 	@$(GO) run ./testutil/cmd/demo -engine $(ENGINE) -strategy $(STRATEGY) $(ARGS)

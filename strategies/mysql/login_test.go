@@ -99,7 +99,7 @@ func closedPort(t *testing.T) int {
 // TestServerSettings: what a server as a whole refuses.
 func TestServerSettings(t *testing.T) {
 	t.Parallel()
-	for _, name := range servers() {
+	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, name, map[string]string{"disconnect-on-expired-password": "ON"})
@@ -132,7 +132,7 @@ func TestServerSettings(t *testing.T) {
 // TestTLS is one server and what verification makes of it.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	for _, name := range servers() {
+	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"db.quarterturn.test", "127.0.0.1"}}})}
@@ -215,7 +215,6 @@ func TestHostileServers(t *testing.T) {
 		"greets short":       {func(c net.Conn) { c.Write(packet(0, []byte{10})) }, false, rotator.Misconfigured, []string{"does not speak MySQL's protocol"}},
 		"greets with a zero": {func(c net.Conn) { c.Write(packet(0, []byte("\x0a9.7.4\x00"))) }, false, rotator.Misconfigured, []string{"does not speak MySQL's protocol"}},
 		"speaks HTTP":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, false, rotator.Misconfigured, []string{"does not speak MySQL's protocol"}},
-		"speaks PostgreSQL":  {func(c net.Conn) { c.Read(make([]byte, 8)); c.Write([]byte("N")) }, false, rotator.Unreachable, nil},
 		"says too many":      {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x10\x04#08004Too many connections"))) }, false, rotator.TooManyConnections, []string{"max_connections"}},
 		"says blocked":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x69\x04Host is blocked"))) }, false, rotator.Conflict, []string{"FLUSH HOSTS"}},
 		"says no host":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x6a\x04Host is not allowed"))) }, false, rotator.Misconfigured, []string{"address of this function"}},
@@ -281,7 +280,8 @@ func TestSilence(t *testing.T) {
 		off   bool
 		words string
 	}{
-		"greeting": {func(c net.Conn) {}, false, "never greeted"},
+		"greeting":   {func(c net.Conn) {}, false, "never greeted"},
+		"PostgreSQL": {func(c net.Conn) { c.Read(make([]byte, 8)); c.Write([]byte("N")) }, false, "never greeted"},
 		"dripping": {func(c net.Conn) {
 			for _, b := range greeted("9.7.4", "caching_sha2_password") {
 				if _, err := c.Write([]byte{b}); err != nil {
@@ -313,7 +313,7 @@ func TestSilence(t *testing.T) {
 // TestCapturedLogins: the server lets us in as somebody else.
 func TestCapturedLogins(t *testing.T) {
 	t.Parallel()
-	for _, name := range servers() {
+	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, name, nil)

@@ -187,7 +187,7 @@ func TestSetPasswordRefused(t *testing.T) {
 // TestRehearsalsChangeNothing: not an account, not the binary log.
 func TestRehearsalsChangeNothing(t *testing.T) {
 	t.Parallel()
-	for _, server := range servers() {
+	for _, server := range dbserver.MySQLsInTier(t) {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, server, nil)
@@ -268,7 +268,7 @@ func TestPolicies(t *testing.T) {
 		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
 		wants(t, engine().SetPassword(t.Context(), withPassword(app, p), app.User, p), rotator.PolicyRejected, "HISTORY")
 	})
-	for _, name := range servers() {
+	for _, name := range dbserver.MySQLsInTier(t) {
 		if strings.HasPrefix(name, "mysql") {
 			continue
 		}
@@ -314,7 +314,7 @@ func TestPolicies(t *testing.T) {
 // meaning of nothing.
 func TestHostileSettings(t *testing.T) {
 	t.Parallel()
-	for _, name := range servers() {
+	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conf := map[string]string{"character-set-client-handshake": "OFF", "character-set-server": "gbk", "collation-server": "gbk_chinese_ci",
@@ -352,7 +352,7 @@ func TestHostileSettings(t *testing.T) {
 // alternating users, none is refused.
 func TestPR152(t *testing.T) {
 	t.Parallel()
-	for _, name := range servers() {
+	for _, name := range dbserver.MySQLsInTier(t) {
 		s := server{dbserver.MySQL(t, name)}
 		for what, c := range s.strategies() {
 			if !c.keeps {
@@ -492,7 +492,7 @@ func TestNoPasswordInTheLogs(t *testing.T) {
 // TestStrategies is the acceptance suite for strategies, on these engines.
 func TestStrategies(t *testing.T) {
 	t.Parallel()
-	for _, name := range servers() {
+	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, name, map[string]string{"max-connections": "300"})

@@ -29,20 +29,12 @@ func impatient() Engine {
 // onEach runs a test on every server, MySQL and MariaDB.
 func onEach(t *testing.T, test func(t *testing.T, s server)) {
 	t.Parallel()
-	for _, name := range servers() {
+	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, server{dbserver.MySQL(t, name)})
 		})
 	}
-}
-
-// servers are those to test on; with -short one of each kind.
-func servers() []string {
-	if testing.Short() {
-		return []string{"mysql-9.7", "mariadb-10.11"}
-	}
-	return dbserver.MySQLs()
 }
 
 type server struct{ *dbserver.MySQLServer }

@@ -17,7 +17,7 @@ import (
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	trusting := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: "mariadb-10.11", Conf: map[string]string{"skip-grant-tables": "ON"}})}
-	for _, name := range servers() {
+	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: map[string]string{"max-connections": "300"}})}

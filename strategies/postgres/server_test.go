@@ -32,21 +32,12 @@ func impatient() Engine {
 // onEachMajor runs a test on every version that is to work.
 func onEachMajor(t *testing.T, test func(t *testing.T, s server)) {
 	t.Parallel()
-	for _, major := range majors() {
+	for _, major := range dbserver.MajorsInTier(t) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
 			test(t, server{dbserver.Postgres(t, major)})
 		})
 	}
-}
-
-// majors are the versions to test on; with -short the two between which PostgreSQL
-// changed what CREATEROLE means.
-func majors() []int {
-	if testing.Short() {
-		return []int{15, 16}
-	}
-	return dbserver.Majors()
 }
 
 type server struct{ *dbserver.Server }

@@ -17,7 +17,7 @@ import (
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	trusting := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all trust"}})}
-	for _, major := range majors() {
+	for _, major := range dbserver.MajorsInTier(t) {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}

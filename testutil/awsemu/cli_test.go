@@ -9,19 +9,14 @@ import (
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // TestCLI runs the real AWS CLI for every operation: botocore, unlike the Go SDK,
 // checks answers against the service model.
 func TestCLI(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("about one second for each of 26 commands; run without -short")
-	}
-	cli, err := exec.LookPath("aws")
-	if err != nil {
-		t.Skip("the AWS CLI is not installed: no aws on PATH")
-	}
+	cli := tier.Program(t, "aws", "pip install awscli")
 	w := rotating(t, &awsemu.Emulator{}, &function{})
 	run := func(region, words string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), cli, append([]string{"--endpoint-url", w.url, "--region", region, "--output", "text", "secretsmanager"}, strings.Fields(words)...)...)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 const appKey = `"KeyId":"alias/app"`
@@ -251,13 +252,7 @@ func TestSeedKeyRefuses(t *testing.T) {
 // answers against the service models.
 func TestOtherServicesCLI(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("about one second for each command; run without -short")
-	}
-	cli, err := exec.LookPath("aws")
-	if err != nil {
-		t.Skip("the AWS CLI is not installed: no aws on PATH")
-	}
+	cli := tier.Program(t, "aws", "pip install awscli")
 	role := awsemu.Role{ARN: roleARN, Trust: named("trust", statement("Allow", "sts:AssumeRole", to(account)))}
 	w := newWorld(t, &awsemu.Emulator{Callers: []awsemu.Caller{functionCaller(anything())}, Roles: []awsemu.Role{role}})
 	w.emu.SeedKey(awsemu.Key{ID: "0", Grants: []awsemu.Grant{{ID: "g", Grant: iam.Grant{Grantee: roleARN, Operations: []string{"Decrypt"}}}}})

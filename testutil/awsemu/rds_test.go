@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // withDatabases is a world with an instance and its replica, and a cluster.
@@ -117,13 +118,7 @@ func TestSecretsOfRDSAreNotOursToChange(t *testing.T) {
 // TestCLIOfRDS: botocore reads the answers by the service model.
 func TestCLIOfRDS(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("about one second for each of 3 commands; run without -short")
-	}
-	cli, err := exec.LookPath("aws")
-	if err != nil {
-		t.Skip("the AWS CLI is not installed: no aws on PATH")
-	}
+	cli := tier.Program(t, "aws", "pip install awscli")
 	w, _ := withDatabases(t, &awsemu.Emulator{})
 	for words, shows := range map[string]string{
 		"describe-db-instances --db-instance-identifier db1 --query DBInstances[0].[Endpoint.Address,ReadReplicaDBInstanceIdentifiers[0]]": "db1.example.com\tcopy",

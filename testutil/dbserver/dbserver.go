@@ -17,10 +17,11 @@
 //	}
 //
 // A server that is not to be had skips the test with one sentence that says how to get it; where CI or
-// QUARTERTURN_REQUIRE_SERVERS is true it fails the test, so that a run cannot go silently empty.
+// QUARTERTURN_REQUIRE_SERVERS is true it fails the test (tier.Required), so that a run cannot go silently empty.
 //
 // Binaries are looked for in the cache folder (see CacheDir) and then in the usual places of the machine. Nothing is ever
-// downloaded by a test: the command testutil/cmd/dbservers does that, once.
+// downloaded by a test: the command testutil/cmd/dbservers does that, once. With -short no test has a server: all that ask
+// for one are skipped.
 //
 // A server is an ordinary process, never root (which servers refuse; root becomes uid and gid 65534), with a data folder
 // of its own. It ends with the process that started it, however that one ends, and its folder goes with it.
@@ -31,8 +32,9 @@ package dbserver
 import (
 	"errors"
 	"os"
-	"strconv"
 	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // ErrMissing says that the binaries of a server are not on this machine. The error around it says where they were looked
@@ -41,18 +43,6 @@ var ErrMissing = errors.New("not on this machine")
 
 // fetchCommand works in this module and in any module that imports it.
 const fetchCommand = "go run github.com/quarterturn-dev/quarterturn/testutil/cmd/dbservers"
-
-// Required reports whether a server that is not to be had is a failure: QUARTERTURN_REQUIRE_SERVERS decides where it is
-// set, else CI.
-func Required(getenv func(string) string) bool {
-	for _, name := range []string{"QUARTERTURN_REQUIRE_SERVERS", "CI"} {
-		if value := getenv(name); value != "" {
-			on, err := strconv.ParseBool(value)
-			return on || err != nil
-		}
-	}
-	return false
-}
 
 // settle ends a test whose server did not start: skipped where the server is merely not here, failed otherwise.
 func settle(t testing.TB, err error) {
@@ -65,5 +55,5 @@ func settle(t testing.TB, err error) {
 
 // skips is the decision of settle.
 func skips(err error, getenv func(string) string) bool {
-	return errors.Is(err, ErrMissing) && !Required(getenv)
+	return errors.Is(err, ErrMissing) && !tier.Required(getenv)
 }

@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 func TestEveryMySQL(t *testing.T) {
@@ -207,6 +209,7 @@ func TestMySQLAlone(t *testing.T) {
 
 func TestMySQLStartThatFails(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	for _, name := range []string{"mysql-9.7", "mariadb-10.5"} {
 		s, err := StartMySQL(t.Context(), MySQLOptions{Name: name, Conf: map[string]string{"no-such-setting": "1"}})
 		if errors.Is(err, ErrMissing) {
@@ -285,6 +288,7 @@ func TestExternalMySQL(t *testing.T) {
 // TestPortTakenMeanwhile: whoever was quicker keeps the port, and the server gets another.
 func TestPortTakenMeanwhile(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	for _, r := range mysqlReleases {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()

@@ -19,6 +19,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 func TestEveryMajor(t *testing.T) {
@@ -232,6 +234,7 @@ func TestClose(t *testing.T) {
 // TestEndsWithItsStarter kills a process that has started a server, in the one way that leaves it no time for anything.
 func TestEndsWithItsStarter(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		if _, err := newestPostgres(t.Context()); err != nil {
@@ -312,6 +315,7 @@ func TestStarter(t *testing.T) {
 // TestAsOrdinaryUser is for machines where tests run as root: there it runs some others as nobody, whose cache it is not.
 func TestAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	if os.Geteuid() != 0 {
 		t.Skip("not root: every other test runs as an ordinary user")
 	}
@@ -344,6 +348,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 
 func TestStartThatFails(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	s, err := StartPostgres(t.Context(), Options{Conf: map[string]string{"max_connections": "many"}})
 	if errors.Is(err, ErrMissing) {
 		settle(t, err)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // startTimeout bounds the start of a server for which the caller gives no context of its own. It is generous: a slow
@@ -25,6 +27,7 @@ type shared[K comparable, S any] struct {
 // get is the server of a key, started by whoever asks first.
 func (s *shared[K, S]) get(t testing.TB, key K, start func(context.Context) (S, error)) S {
 	t.Helper()
+	tier.NotInCheck(t)
 	s.mu.Lock()
 	once, ok := s.starts[key]
 	if !ok {
@@ -49,6 +52,7 @@ func (s *shared[K, S]) get(t testing.TB, key K, start func(context.Context) (S, 
 // own is a server for one test, closed at its end.
 func own[S io.Closer](t testing.TB, start func(context.Context) (S, error)) S {
 	t.Helper()
+	tier.NotInCheck(t)
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
 	server, err := start(ctx)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // call is one request to the Invoke API; header is a list of names and values.
@@ -187,9 +188,7 @@ func TestHandlerOfManyFunctions(t *testing.T) {
 // TestAWSCLI has the AWS CLI as a judge of the wire format.
 func TestAWSCLI(t *testing.T) {
 	t.Parallel()
-	if err := exec.CommandContext(t.Context(), "aws", "--version").Run(); err != nil {
-		t.Skip("no AWS CLI that runs: ", err)
-	}
+	cli := tier.Program(t, "aws", "pip install awscli")
 	h := start(t, lambdahost.Function{Name: "turn"})
 	base := serve(t, h)
 	dir := t.TempDir()
@@ -198,7 +197,7 @@ func TestAWSCLI(t *testing.T) {
 		if err := os.WriteFile(in, []byte(event), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), "aws", "lambda", "invoke", "--endpoint-url", base, "--region", "us-east-1",
+		cmd := exec.CommandContext(t.Context(), cli, "lambda", "invoke", "--endpoint-url", base, "--region", "us-east-1",
 			"--output", "json", "--function-name", name, "--log-type", "Tail", "--payload", "fileb://"+in, out)
 		cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "AWS_CONFIG_FILE="+os.DevNull,
 			"AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=")

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // What holds a command of the documents true.
@@ -30,9 +31,11 @@ const (
 // commands are those of the documents, each with what runs it: here, ci, needsAWS, or
 // the names of tests. A command that ends in … stands for all that begin so.
 var commands = map[string]string{
-	"make test": ci,
-	"make lint": ci,
-	"make sam":  ci,
+	"make test":      ci,
+	"make test-long": ci,
+	"make lint":      ci,
+	"make sam":       ci,
+	"make check":     "TestEveryTestHasItsTier", // it runs nothing that the others do not
 
 	"make demo":                            here,
 	"make demo ENGINE=mysql STRATEGY=dual": here,
@@ -131,8 +134,9 @@ func TestEachCommandIsRunOrNeedsAWS(t *testing.T) {
 	run, makefile := read(t, ".ci/run"), read(t, "Makefile")
 	for e, by := range commands {
 		target, _ := strings.CutPrefix(e, "make ")
-		prerequisite := regexp.MustCompile(`(?m)^test:.*\b` + target + `\b`).MatchString(makefile)
-		if by == ci && !strings.Contains(run, e) && !prerequisite {
+		prerequisite := regexp.MustCompile(`(?m)^test(-long)?:.*\b` + target + `\b`).MatchString(makefile)
+		tier := regexp.MustCompile(`(?m)^go run ./testutil/cmd/tiers .*\b` + target + `\b`).MatchString(run)
+		if by == ci && !strings.Contains(run, e) && !prerequisite && !tier {
 			t.Errorf("%s: .ci/run does not run it", e)
 		}
 	}
@@ -141,6 +145,7 @@ func TestEachCommandIsRunOrNeedsAWS(t *testing.T) {
 // TestCommandsWork runs those that need nothing but this machine as they are printed;
 // only that ARN is one, and a port that may be taken is another.
 func TestCommandsWork(t *testing.T) {
+	tier.Test(t)
 	instead := map[string]string{
 		`make policies ARGS="-secret ARN -key ARN -role ARN -function ARN"`: `make policies ARGS="-secret arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf -key arn:aws:kms:us-east-1:123456789012:key/1 -role arn:aws:iam::123456789012:role/rotate -function arn:aws:lambda:us-east-1:123456789012:function:rotate"`,
 		"make emulator": `make emulator ARGS="-address 127.0.0.1:0"`,
@@ -174,7 +179,7 @@ func TestCommandsWork(t *testing.T) {
 }
 
 func needsServers(t *testing.T, command string) {
-	if dbserver.Required(os.Getenv) {
+	if tier.Required(os.Getenv) {
 		return
 	}
 	_, err := dbserver.FindPostgres(t.Context(), dbserver.Majors()[0])

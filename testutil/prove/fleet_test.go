@@ -1,9 +1,14 @@
 package prove
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
+)
 
 // TestFleet is the quick form: a rotation costs the same however many there were.
 func TestFleet(t *testing.T) {
+	tier.Test(t)
 	s, err := Fleet{Secrets: 1000, AtOnce: 8}.Sail(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -22,6 +27,7 @@ func TestFleet(t *testing.T) {
 // TestFleetUnderQuota: what is throttled is tried again, and not in such numbers
 // that trying is what the quota is spent on.
 func TestFleetUnderQuota(t *testing.T) {
+	tier.Test(t)
 	s, err := Fleet{Secrets: 60, AtOnce: 20, WritesPerSecond: 50}.Sail(t.Context())
 	if err != nil {
 		t.Fatal(err)

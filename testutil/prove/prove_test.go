@@ -2,35 +2,50 @@ package prove
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-var built map[string]string
+// handlers are the functions as they are deployed, built once.
+var handlers struct {
+	once sync.Once
+	dir  string
+	all  map[string]string
+	err  error
+}
+
+// built gives the path of each function.
+func built(t *testing.T) map[string]string {
+	t.Helper()
+	handlers.once.Do(func() {
+		if handlers.dir, handlers.err = os.MkdirTemp("", "quarterturn-prove-"); handlers.err == nil {
+			handlers.all, handlers.err = stage.Build(context.Background(), handlers.dir, Handlers()...)
+		}
+	})
+	if handlers.err != nil {
+		t.Fatal(handlers.err)
+	}
+	return handlers.all
+}
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "quarterturn-prove-")
-	if err == nil {
-		built, err = stage.Build(context.Background(), filepath.Join(dir, "handlers"), Handlers()...)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 	code := m.Run()
-	os.RemoveAll(dir)
+	if handlers.dir != "" {
+		os.RemoveAll(handlers.dir)
+	}
 	os.Exit(code)
 }
 
 // TestPostgres is the quick form of what make prove does.
 func TestPostgres(t *testing.T) {
+	tier.Test(t)
 	for _, m := range Modes() {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
@@ -42,7 +57,7 @@ func TestPostgres(t *testing.T) {
 			defer standby.Close()
 			p := Postgres{Server: server, Standby: standby, Mode: m}
 			t.Run("in process", func(t *testing.T) { strategytest.TestRotation(t, 18, p.Rotation) })
-			p.Bootstrap, p.Peak = built["postgres-"+m.Handler], new(atomic.Int64)
+			p.Bootstrap, p.Peak = built(t)["postgres-"+m.Handler], new(atomic.Int64)
 			t.Run("process", func(t *testing.T) { strategytest.TestRotation(t, 9, p.Rotation) })
 			t.Run("under load", func(t *testing.T) {
 				const rotations = 6
@@ -61,11 +76,12 @@ func TestPostgres(t *testing.T) {
 
 // TestMySQL is the same for MySQL and MariaDB, by every strategy that they have.
 func TestMySQL(t *testing.T) {
+	tier.Test(t)
 	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})
-			for _, target := range (MySQL{Server: server}).Targets(built) {
+			for _, target := range (MySQL{Server: server}).Targets(built(t)) {
 				t.Run(target.Strategy+", "+target.How, func(t *testing.T) { strategytest.TestRotation(t, 6, target.Rotation) })
 			}
 		})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // misfortune is a failure that sam/RUNBOOK.md shows: the kind, and how it comes about.
@@ -70,6 +70,7 @@ func misfortunes() []misfortune {
 // to run (ports, and the numbers by which this test tells its secrets apart) is
 // written as in the page.
 func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
+	tier.Test(t)
 	page := read(t, "sam", "RUNBOOK.md")
 	built, err := stage.Build(t.Context(), t.TempDir(), "postgres-single-user", "mysql-single-user")
 	if err != nil {
@@ -140,7 +141,7 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 			members := []any{"engine", "postgres", "host", db.Host, "port", db.Port, "ssl", false, "username", name, "password", password}
 			switch m.kind {
 			case "policy rejected":
-				my := aMySQL(t)
+				my := dbserver.NewMySQL(t, dbserver.MySQLOptions{})
 				ports[my.Port] = "3306"
 				exec(t, my, "INSTALL COMPONENT 'file://component_validate_password'", "SET GLOBAL validate_password.length = 60",
 					fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s-aA1%s'", name, password, strings.Repeat("x", 60)))
@@ -285,25 +286,4 @@ func caughtUp(t *testing.T, reader *dbserver.Server, user, password string) {
 			t.Fatal("the reader never got the user")
 		}
 	}
-}
-
-// aMySQL is a server with a policy of its own.
-func aMySQL(t *testing.T) *dbserver.MySQLServer {
-	t.Helper()
-	for _, name := range dbserver.MySQLs() {
-		if !strings.HasPrefix(name, "mysql") {
-			continue
-		}
-		db, err := dbserver.StartMySQL(t.Context(), dbserver.MySQLOptions{Name: name})
-		if errors.Is(err, dbserver.ErrMissing) && !dbserver.Required(os.Getenv) {
-			t.Skip(err)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { db.Close() })
-		return db
-	}
-	t.Skip("no MySQL here: make servers")
-	return nil
 }

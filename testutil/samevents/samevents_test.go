@@ -12,6 +12,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 const root = "../.."
@@ -19,6 +20,7 @@ const root = "../.."
 // TestEachEventShowsWhatItSays, by the real binary on a real server; and what must
 // not change does not.
 func TestEachEventShowsWhatItSays(t *testing.T) {
+	tier.Test(t)
 	const function = "postgres-single-user"
 	built, err := stage.Build(t.Context(), t.TempDir(), function)
 	if err != nil {

@@ -2,6 +2,7 @@ package samtest
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,13 +11,14 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // tools are the SAM CLI and cfn-lint, or a skip; in CI a failure.
 func tools(t testing.TB) Tools {
 	t.Helper()
+	tier.Long(t)
 	tools, err := ToolsIn(root)
 	if err != nil {
 		t.Fatal(err)
@@ -24,10 +26,7 @@ func tools(t testing.TB) Tools {
 	if tools.Installed() {
 		return tools
 	}
-	if dbserver.Required(os.Getenv) {
-		t.Fatal("there is no SAM CLI here: make sam")
-	}
-	t.Skip("there is no SAM CLI here: make sam")
+	tier.Missing(t, errors.New("there is no SAM CLI here: make sam"))
 	return tools
 }
 
@@ -36,6 +35,7 @@ var templates = []string{"template.yaml", "sam/example.yaml"}
 // TestLint: the real linters find nothing at all in the templates.
 func TestLint(t *testing.T) {
 	t.Parallel()
+	tier.Long(t)
 	tools := tools(t)
 	for _, name := range templates {
 		for tool, args := range map[string][]string{
@@ -99,6 +99,7 @@ func TestMain(m *testing.M) {
 // zips, and for this one what all our tests run.
 func TestSAMBuildMakesWhatWeShip(t *testing.T) {
 	t.Parallel()
+	tier.Long(t)
 	names := handlers(t)
 	for _, processor := range []string{"arm64", "amd64"} {
 		t.Run(processor, func(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // TestSAMLocalInvoke is `sam local invoke` itself, in a Docker engine of our own:
@@ -20,6 +22,7 @@ import (
 // emulator on this machine as sam/README.md says.
 func TestSAMLocalInvoke(t *testing.T) {
 	t.Parallel()
+	tier.Long(t)
 	tools := tools(t)
 	engine, err := EngineIn(root)
 	if err != nil {

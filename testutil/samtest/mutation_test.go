@@ -5,12 +5,15 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // TestWhatIsTakenAwayIsMissed takes each thing away from the template, one at a time,
 // and wants it missed: a check that cannot fail checks nothing.
 func TestWhatIsTakenAwayIsMissed(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	whole, folders := template(t), handlers(t)
 	tried := 0
 	missed := func(what string, mutant Template, handlers []string) {

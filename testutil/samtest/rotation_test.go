@@ -20,6 +20,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // TestWhatIsDeployedRotates is the stack as a whole: the binaries that `sam build`
@@ -28,6 +29,7 @@ import (
 // Every statement of the roles is put to use by one of the cases, or needs no keeping.
 func TestWhatIsDeployedRotates(t *testing.T) {
 	t.Parallel()
+	tier.Long(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("sam build makes binaries for Linux")
 	}
@@ -68,6 +70,7 @@ func TestWhatIsDeployedRotates(t *testing.T) {
 // wants a rotation that says so and changes nothing, in place of one that half works.
 func TestWithoutAStatementNothingTurns(t *testing.T) {
 	t.Parallel()
+	tier.Long(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("sam build makes binaries for Linux")
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 func rotateNow(arn string) *secretsmanager.RotateSecretInput {
@@ -24,6 +25,7 @@ func testOnly(arn string) *secretsmanager.RotateSecretInput {
 // cause each, where AWS's templates have one message for all (user pain 1). Every
 // one ends within the time of the function, with setSecret, and changes nothing.
 func TestEachFailureHasItsKindAndSentence(t *testing.T) {
+	tier.Test(t)
 	type trouble struct {
 		// arrange breaks something, for user app with a password that was right, and
 		// gives what the secret says beside the usual.

@@ -13,12 +13,14 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/hostile"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // TestBadInputOfTheRealThing puts some of package hostile's inputs, whose own tests try
 // all of them in process, to the binary that is deployed.
 func TestBadInputOfTheRealThing(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	w := newWorld(t, plan{db: newestServers["PostgreSQL"](t), handler: "postgres-single-user"})
 	valid := w.document("username", "app", "password", w.user(w.db.app), "apiKey", w.canary())
 	state := w.accountState()
@@ -61,6 +63,7 @@ func TestBadInputOfTheRealThing(t *testing.T) {
 // invokes it.
 func TestBadEnvironmentsOfTheRealThing(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	var p stage.Plan
 	var inputs []hostile.Input
 	for i, input := range hostile.Environments() {

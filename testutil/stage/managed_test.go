@@ -8,6 +8,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // byRDS is a world in which RDS manages the superuser's secret of a real server, and
@@ -147,6 +148,7 @@ func describes(database string) string {
 // TestASuperuserWhoseSecretRDSManages: in each form that RDS has, the real binary
 // rotates real users, with no right more than it needs.
 func TestASuperuserWhoseSecretRDSManages(t *testing.T) {
+	tier.Test(t)
 	for name, f := range forms {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -177,6 +179,7 @@ func TestASuperuserWhoseSecretRDSManages(t *testing.T) {
 // TestASuperuserWhoseSecretRDSManagesIsOutOfReach: for each right that is missing, the
 // preflight names it, on the resource, and nothing is written anywhere.
 func TestASuperuserWhoseSecretRDSManagesIsOutOfReach(t *testing.T) {
+	tier.Test(t)
 	for name, f := range forms {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

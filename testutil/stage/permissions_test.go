@@ -17,6 +17,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 const (
@@ -258,6 +259,7 @@ type tally struct {
 // rotation goes through.
 func TestEveryMissingPermissionIsNamed(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	var count tally
 	t.Run("layers", func(t *testing.T) {
 		for server, open := range newestServers {
@@ -370,6 +372,7 @@ func (g *guarded) names(found []rotator.Finding, action string) bool {
 // outweigh it, and none is offered.
 func TestEveryExplicitDenyIsNamed(t *testing.T) {
 	t.Parallel()
+	tier.Test(t)
 	for _, l := range []layer{identity, boundary, session, scp, rcp, endpoint, resource} {
 		t.Run(string(l), func(t *testing.T) {
 			t.Parallel()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // preflight asks the function for a report, as a person would.
@@ -26,6 +27,7 @@ func (w *world) preflight(arn string) rotator.Report {
 // TestLosingUpdateSecretVersionStageChangesNothing: with AWS's templates this locks
 // clients out, for the permission is first used when the password has changed.
 func TestLosingUpdateSecretVersionStageChangesNothing(t *testing.T) {
+	tier.Test(t)
 	w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-single-user", attempts: 2})
 	password := w.role("app", "LOGIN")
 	arn := w.seed("app", current(w.document("username", "app", "password", password)))

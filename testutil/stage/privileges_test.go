@@ -182,7 +182,7 @@ func TestThePreflightFindsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	var count counted
 	t.Run("servers", func(t *testing.T) {
-		for _, major := range dbserver.Majors() {
+		for _, major := range dbserver.MajorsInTier(t) {
 			t.Run("PostgreSQL "+strconv.Itoa(major), func(t *testing.T) {
 				t.Parallel()
 				states := brokenStates()
@@ -200,7 +200,7 @@ func TestThePreflightFindsWhatIsMissing(t *testing.T) {
 				lookForAll(t, states, open, &count)
 			})
 		}
-		for _, server := range dbserver.MySQLs() {
+		for _, server := range dbserver.MySQLsInTier(t) {
 			t.Run(server, func(t *testing.T) {
 				t.Parallel()
 				lookForAll(t, brokenOnMySQL(server), func(broken) database { return newMySQL(t, server) }, &count)

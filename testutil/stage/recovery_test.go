@@ -13,6 +13,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // diagnose has the function say how a secret stands, or recover it.
@@ -39,12 +40,16 @@ func (w *world) run(name string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// withAWSCLI is the way to recover that needs the AWS CLI.
+const withAWSCLI = "with the AWS CLI"
+
 // TestAKilledRotationIsRecovered: the real function is killed when it has changed
 // the real password and has not moved AWSCURRENT; then rotation is cancelled, after
 // which every RotateSecret is refused. Whichever way it is recovered (by the
 // function, by the command, or with the AWS CLI command that is printed), AWSCURRENT
 // works, and a plain rotation goes through.
 func TestAKilledRotationIsRecovered(t *testing.T) {
+	tier.NotInCheck(t)
 	command := filepath.Join(t.TempDir(), "recover")
 	if err := lambdahost.Build(t.Context(), "github.com/quarterturn-dev/quarterturn/testutil/cmd/recover", command); err != nil {
 		t.Fatal(err)
@@ -65,10 +70,7 @@ func TestAKilledRotationIsRecovered(t *testing.T) {
 				w.t.Errorf("the command says: %v\n%s", err, out)
 			}
 		},
-		"with the AWS CLI": func(w *world, arn string, d rotator.Diagnosis) {
-			if _, err := exec.LookPath("aws"); err != nil {
-				w.t.Skip("there is no aws command here: pip install awscli")
-			}
+		withAWSCLI: func(w *world, arn string, d rotator.Diagnosis) {
 			words := strings.Fields(d.Commands[0])
 			if out, err := w.run(words[0], words[1:]...); err != nil {
 				w.t.Errorf("%s: %v\n%s", d.Commands[0], err, out)
@@ -78,6 +80,11 @@ func TestAKilledRotationIsRecovered(t *testing.T) {
 	for _, handler := range []string{"postgres-single-user", "postgres-alternating-users"} {
 		for name, mend := range finish {
 			t.Run(handler+" "+name, func(t *testing.T) {
+				if name == withAWSCLI {
+					tier.Program(t, "aws", "pip install awscli")
+				} else {
+					tier.Test(t)
+				}
 				t.Parallel()
 				w := newWorld(t, plan{db: tlsServer(t, newest()), handler: handler, attempts: 1})
 				password := w.user(w.db.app)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // boss makes a superuser.
@@ -46,10 +47,10 @@ func TestARealPasswordRotatesByTheRealBinary(t *testing.T) {
 		})
 	}
 	for name, s := range everyStrategy {
-		for _, major := range dbserver.Majors() {
+		for _, major := range dbserver.MajorsInTier(t) {
 			try("PostgreSQL "+strconv.Itoa(major), "postgres", name, s, func(t *testing.T) database { return tlsServer(t, major) })
 		}
-		for _, server := range dbserver.MySQLs() {
+		for _, server := range dbserver.MySQLsInTier(t) {
 			family, _, _ := strings.Cut(server, "-")
 			try(server, family, name, s, func(t *testing.T) database { return newMySQL(t, server) })
 		}
@@ -101,10 +102,7 @@ func (w *world) rotatesFiveTimes(t *testing.T, name string, s strategy) {
 
 // TestTheAWSCLIRotates: a rotation started, watched and proved by the AWS CLI.
 func TestTheAWSCLIRotates(t *testing.T) {
-	cli, err := exec.LookPath("aws")
-	if err != nil {
-		t.Skip("there is no aws command here: pip install awscli")
-	}
+	cli := tier.Program(t, "aws", "pip install awscli")
 	w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-single-user"})
 	password := w.role("app", "LOGIN")
 	run := func(args ...string) map[string]any {
@@ -139,6 +137,7 @@ func TestTheAWSCLIRotates(t *testing.T) {
 // TestDryRun: aws secretsmanager rotate-secret --no-rotate-immediately tells
 // credentials that work from those that do not, and changes nothing.
 func TestDryRun(t *testing.T) {
+	tier.Test(t)
 	w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-single-user"})
 	password := w.role("app", "LOGIN")
 	good := w.seed("good", current(w.document("username", "app", "password", password)))
@@ -161,6 +160,7 @@ func TestDryRun(t *testing.T) {
 // TestKilledBetweenSteps: SIGKILL after any API call; the service's next attempt
 // completes, and at every moment some labelled credentials work.
 func TestKilledBetweenSteps(t *testing.T) {
+	tier.Test(t)
 	for cut := 1; cut <= 10; cut++ {
 		t.Run("call "+strconv.Itoa(cut), func(t *testing.T) {
 			t.Parallel()
@@ -192,6 +192,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 // alone), whichever is in use, whether AWSPENDING has a value, and whether the
 // clone has made things of its own.
 func TestAPairMadeByAWSTemplateGoesOn(t *testing.T) {
+	tier.Test(t)
 	for name, c := range map[string]struct {
 		inUse   string
 		pending bool
@@ -250,6 +251,7 @@ func TestAPairMadeByAWSTemplateGoesOn(t *testing.T) {
 // TestSilentServiceEndsInTime: a function in a VPC without a route to Secrets
 // Manager says so instead of running into Lambda's time-out.
 func TestSilentServiceEndsInTime(t *testing.T) {
+	tier.Test(t)
 	w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, handler: "postgres-single-user", attempts: 1, timeout: 20 * time.Second})
 	password := w.role("silent_service", "LOGIN")
 	arn := w.seed("app", current(w.document("username", "silent_service", "password", password, "ssl", "false")))

@@ -19,6 +19,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // handlers are the binaries that are deployed, built once for all tests here.
@@ -30,6 +31,7 @@ var handlers struct {
 
 func bootstrap(t testing.TB, name string) string {
 	t.Helper()
+	tier.NotInCheck(t)
 	handlers.once.Do(func() {
 		all, err := os.ReadDir("../../handlers")
 		if err != nil {

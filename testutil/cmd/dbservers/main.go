@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // fetchTimeout is generous: six packages of 24 MB and four of 60 MB through a poor line.
@@ -51,7 +52,7 @@ func main() {
 		show(ctx, wanted)
 		return
 	}
-	os.Exit(outcome(fetch(ctx, wanted), dbserver.Required(os.Getenv), os.Stderr))
+	os.Exit(outcome(fetch(ctx, wanted), tier.Required(os.Getenv), os.Stderr))
 }
 
 // fetch fetches, after installing npm where that is ours to do.

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 const root = "../../.."
@@ -21,6 +23,7 @@ const maxZip = 8 << 20
 // TestTheSameSourceGivesTheSameBytes builds copies of the project in two folders, one
 // of them under git, as a release and somebody who checks it would.
 func TestTheSameSourceGivesTheSameBytes(t *testing.T) {
+	tier.Long(t)
 	handlers, err := filepath.Glob(root + "/handlers/*")
 	if err != nil || len(handlers) == 0 {
 		t.Fatalf("no handlers: %v", err)

@@ -9,10 +9,12 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // TestInvoke: what a person reads, for both handlers and both ends.
 func TestInvoke(t *testing.T) {
+	tier.Test(t)
 	built, err := stage.Build(t.Context(), t.TempDir(), "postgres-single-user", "postgres-alternating-users")
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +34,7 @@ func TestInvoke(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
 			failed, err := invoke(t.Context(), built[c.function], c.function, filepath.Join("../../../sam/events", c.event+".json"), c.env, &out)
-			if errors.Is(err, dbserver.ErrMissing) && !dbserver.Required(os.Getenv) {
+			if errors.Is(err, dbserver.ErrMissing) && !tier.Required(os.Getenv) {
 				t.Skip(err)
 			}
 			if err != nil {

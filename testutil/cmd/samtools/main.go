@@ -17,8 +17,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/samtest"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // installTimeout is generous: 80 packages of 60 MB through a poor line.
@@ -42,7 +42,7 @@ func main() {
 	if errors.Is(err, samtest.ErrNoPython) {
 		fmt.Fprintln(os.Stderr, "samtools: install Python 3.10 or newer with venv (Debian: apt-get install python3-venv) and run this again")
 	}
-	if dbserver.Required(os.Getenv) {
+	if tier.Required(os.Getenv) {
 		os.Exit(1)
 	}
 	fmt.Fprintln(os.Stderr, "samtools: tests of the SAM CLI will be skipped")
