@@ -12,12 +12,16 @@
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access.html
 package permissions
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The labels that policies can tell apart.
 const (
-	labelCurrent = "AWSCURRENT"
-	labelPending = "AWSPENDING"
+	labelCurrent  = "AWSCURRENT"
+	labelPending  = "AWSPENDING"
+	labelPrevious = "AWSPREVIOUS"
 )
 
 // Secret is a secret and its key, by their ARNs.
@@ -94,11 +98,12 @@ func findDatabase(arn string) string {
 
 // RuntimePolicy is what Lambda itself needs of the role: to write the function's log
 // and, in a VPC, to have network interfaces, for which AWS knows no narrower resource.
+// The log group is that of the function, whatever version or alias of it runs. It must be
+// there: without logs:CreateLogGroup nothing makes it, nor gives it a retention for ever.
 // No emulator here runs Lambda's side: unverified.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 func (r Rotation) RuntimePolicy(vpc bool) Policy {
-	group := strings.Replace(r.Function, ":lambda:", ":logs:", 1)
-	group = strings.Replace(group, ":function:", ":log-group:/aws/lambda/", 1)
+	group := "arn:" + field(r.Function, 1) + ":logs:" + field(r.Function, 3) + ":" + field(r.Function, 4) + ":log-group:" + logGroupName(r.Function)
 	p := Policy{{Sid: "WriteTheLog", Effect: "Allow", Action: List{"logs:CreateLogStream", "logs:PutLogEvents"}, Resource: List{group + ":*"}}}
 	if vpc {
 		p = append(p, Statement{Sid: "JoinTheNetwork", Effect: "Allow", Resource: List{"*"}, Action: List{
@@ -107,6 +112,12 @@ func (r Rotation) RuntimePolicy(vpc bool) Policy {
 		}})
 	}
 	return p
+}
+
+// logGroupName is where Lambda writes the log of a function, by its ARN.
+func logGroupName(function string) string {
+	parts := strings.Split(function, ":") // arn:P:lambda:R:A:function:NAME[:QUALIFIER]
+	return "/aws/lambda/" + parts[min(6, len(parts)-1)]
 }
 
 // UseOfKey is the use of a secret's key by way of Secrets Manager, for that secret
@@ -170,16 +181,30 @@ func (r Rotation) FunctionPolicy() Policy {
 	}}
 }
 
-// ExplainPolicy is optional: with it the preflight says, after a refusal, which
-// statement of which policy decided. It shows the function policies, and nothing
-// that is secret.
+// ExplainPolicy is for the person who asks why a call of the function was denied. It
+// shows the policies in force and the grants of the keys, and nothing that is secret. The
+// function itself does not need it.
 func (r Rotation) ExplainPolicy() Policy {
-	p := Policy{
-		{Sid: "SeeThePolicies", Effect: "Allow", Action: List{"secretsmanager:GetResourcePolicy"}, Resource: List{r.Secret.ARN}},
-		{Sid: "Simulate", Effect: "Allow", Action: List{"iam:SimulatePrincipalPolicy"}, Resource: List{r.Role}},
+	secrets, keys := List{r.Secret.ARN}, List{}
+	if r.Superuser.ARN != "" {
+		secrets = append(secrets, r.Superuser.ARN)
 	}
-	if r.Secret.Key != "" {
-		p = append(p, Statement{Sid: "SeeTheKey", Effect: "Allow", Action: List{"kms:DescribeKey", "kms:GetKeyPolicy"}, Resource: List{r.Secret.Key}})
+	for _, key := range []string{r.Secret.Key, r.Superuser.Key} {
+		if key != "" && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	policies := "arn:" + field(r.Role, 1) + ":iam::" + field(r.Role, 4) + ":policy/*"
+	p := Policy{
+		{Sid: "SeeTheSecret", Effect: "Allow", Action: List{"secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy"}, Resource: secrets},
+		{Sid: "SeeTheRole", Effect: "Allow", Resource: List{r.Role}, Action: List{
+			"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:SimulatePrincipalPolicy",
+		}},
+		{Sid: "SeeThePolicies", Effect: "Allow", Action: List{"iam:GetPolicy", "iam:GetPolicyVersion"},
+			Resource: List{policies, strings.Replace(policies, field(r.Role, 4), "aws", 1)}},
+	}
+	if len(keys) > 0 {
+		p = append(p, Statement{Sid: "SeeTheKey", Effect: "Allow", Action: List{"kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"}, Resource: keys})
 	}
 	return p
 }
