@@ -5,15 +5,17 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 // Preflighter is the one optional ability of a Strategy: to say, before anything
-// is written, whether Apply would work. It changes nothing that lasts, sends
-// passwords only where Apply would, and is as sparing with logins. Where
-// r.ReadOnly is set it only looks.
+// is written, whether Apply would work with r.Pending. It changes nothing that
+// lasts, sends passwords only where Apply would, and is as sparing with logins. Where
+// r.ReadOnly is set it only looks. A finding of the kind PolicyRejected has another
+// value proposed.
 type Preflighter interface {
 	Preflight(ctx context.Context, r Rotation) []Finding
 }
@@ -87,6 +89,8 @@ type sight struct {
 	pending    error // of reading AWSPENDING, where that was done
 	pendingWas bool  // read, that is
 	writes     bool  // createSecret itself comes next, and writes
+
+	proposal secret.Document // the value to store; zero until it is proposed
 }
 
 // preflight proves, before anything is written, what the rotation is going to
@@ -96,10 +100,10 @@ type sight struct {
 //
 // What can be tried is tried: two missing permissions are two findings. What
 // cannot be, because of an earlier finding, is skipped, so that one cause is one.
-func (v *visit) preflight(ctx context.Context, seen sight) Report {
+func (v *visit) preflight(ctx context.Context, seen *sight) Report {
 	s := sheet{visit: v, report: Report{Secret: v.event.SecretID, Strict: v.Mode == Strict, format: v.event.Format}}
-	s.metadata(ctx, seen)
-	s.access(ctx, seen)
+	s.metadata(ctx, *seen)
+	s.access(ctx, *seen)
 	s.complete()
 	s.strategy(ctx, seen)
 	s.explain(ctx)
@@ -369,7 +373,7 @@ func (s *sheet) complete() {
 }
 
 // strategy has the strategy look at what is its own: the value, and the database.
-func (s *sheet) strategy(ctx context.Context, seen sight) {
+func (s *sheet) strategy(ctx context.Context, seen *sight) {
 	p, ok := s.Strategy.(Preflighter)
 	switch {
 	case s.failed != "":
@@ -379,9 +383,33 @@ func (s *sheet) strategy(ctx context.Context, seen sight) {
 	case !ok:
 		s.add(Finding{ID: "P0", Check: checkDatabase, Status: Unknown, Detail: "the strategy has no checks of its own"})
 	default:
-		r := s.rotation(seen.value.Document, secret.Document{})
+		s.report.Findings = append(s.report.Findings, s.rehearse(ctx, p, seen)...)
+	}
+}
+
+// proposals is how many values are proposed to a server whose password policy refuses
+// what it is shown. Each costs the logins of a dry run.
+const proposals = 3
+
+// rehearse has the strategy try the very value that createSecret is about to store, so
+// that a password which the server refuses is never stored. What Next cannot propose,
+// the strategy's Preflight explains.
+func (s *sheet) rehearse(ctx context.Context, p Preflighter, seen *sight) []Finding {
+	for refused := 0; ; refused++ {
+		if seen.proposal.IsZero() {
+			seen.proposal, _ = s.propose(ctx, seen.value.Document)
+		}
+		r := s.rotation(seen.value.Document, seen.proposal)
 		r.ReadOnly = s.ReadOnlyProbes
-		s.report.Findings = append(s.report.Findings, p.Preflight(ctx, r)...)
+		findings := p.Preflight(ctx, r)
+		byPolicy := func(f Finding) bool { return f.Kind == PolicyRejected }
+		if !slices.ContainsFunc(findings, byPolicy) || refused+1 == proposals {
+			if refused > 0 {
+				s.note("the password policy of the server refused %d proposed password(s)", refused)
+			}
+			return findings
+		}
+		seen.proposal = secret.Document{}
 	}
 }
 

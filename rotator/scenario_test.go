@@ -218,6 +218,7 @@ func (s *story) setStrategy(w []string) {
 		"superuser":   strategies.SingleUser{Engine: &s.db, ThroughSuperuser: true},
 		"environment": strategies.SingleUser{Engine: &s.db, ThroughSuperuser: true, Superuser: "superuser"},
 		"alternating": strategies.AlternatingUsers{Engine: &s.db},
+		"dual":        strategies.DualPasswords{Engine: &s.db},
 		"rotate-only": strategies.AlternatingUsers{Engine: &s.db, RotateOnly: true},
 	}[w[0]]
 }

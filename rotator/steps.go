@@ -42,20 +42,18 @@ func (v *visit) create(ctx context.Context) (Outcome, error) {
 	if err != nil || done {
 		return AlreadyDone, err
 	}
-	next, err := v.Strategy.Next(ctx, v.rotation(seen.value.Document, secret.Document{}))
-	if err != nil {
+	if seen.proposal, err = v.propose(ctx, seen.value.Document); err != nil {
 		return Failed, fmt.Errorf("new value: %w", err)
 	}
 	seen.writes = true
-	if err := v.clear(ctx, seen); err != nil {
-		return v.unlessBegun(ctx, err)
+	if err := v.clear(ctx, &seen); err != nil {
+		return Failed, err
 	}
-	v.scrub.AddDocument(next)
 	err = v.Store.Put(ctx, Put{
 		SecretID:      v.event.SecretID,
 		Version:       v.event.Version,
 		RotationToken: v.event.RotationToken,
-		Document:      next,
+		Document:      seen.proposal,
 	})
 	if errors.Is(err, Conflict) {
 		return v.keep(ctx, seen)
@@ -65,6 +63,13 @@ func (v *visit) create(ctx context.Context) (Outcome, error) {
 	}
 	v.note("stored a new pending value; nothing else has changed")
 	return Done, nil
+}
+
+// propose has the strategy propose a value for createSecret to store.
+func (v *visit) propose(ctx context.Context, current secret.Document) (secret.Document, error) {
+	next, err := v.Strategy.Next(ctx, v.rotation(current, secret.Document{}))
+	v.scrub.AddDocument(next)
+	return next, err
 }
 
 // keep resumes with the value that an earlier attempt stored.
@@ -114,7 +119,7 @@ func (v *visit) set(ctx context.Context) (Outcome, error) {
 	}
 	err = v.Strategy.Apply(ctx, v.rotation(seen.value.Document, pending))
 	if errors.Is(err, PolicyRejected) {
-		return Failed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help: discard it with %s, adjust the password settings of the function, and rotate again)", err, Move{Label: LabelPending, From: v.event.Version}.command(v.event.SecretID))
+		return Failed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help. Adjust the password settings of the function, then cancel rotation: aws secretsmanager cancel-rotate-secret --secret-id %s. Then status says how to discard that version: {\"Step\":\"status\",\"SecretId\":\"%s\"})", err, v.event.SecretID, v.event.SecretID)
 	}
 	if err != nil {
 		return Failed, err
@@ -180,7 +185,7 @@ func (v *visit) testConfiguration(ctx context.Context, pending error) (Outcome, 
 		err = v.Strategy.Verify(ctx, v.rotation(secret.Document{}, seen.value.Document))
 	} else {
 		seen.pending, seen.pendingWas = pending, true
-		err = v.clear(ctx, seen)
+		err = v.clear(ctx, &seen)
 	}
 	if err != nil {
 		return Failed, fmt.Errorf("AWSCURRENT: %w", err)
@@ -196,14 +201,14 @@ func (v *visit) check(ctx context.Context) (Outcome, error) {
 	if errors.Is(seen.metaErr, Forbidden) || seen.metaErr == nil && ours(seen.meta) == nil {
 		seen.value, seen.valueErr = v.current(ctx)
 	}
-	report := v.preflight(ctx, seen)
+	report := v.preflight(ctx, &seen)
 	v.record.Report = &report
 	v.note("preflight: %s", report.verdict())
 	return Tested, nil
 }
 
 // clear is nil if a rotation may begin.
-func (v *visit) clear(ctx context.Context, seen sight) error {
+func (v *visit) clear(ctx context.Context, seen *sight) error {
 	if v.Mode == Off {
 		return nil
 	}
@@ -214,23 +219,6 @@ func (v *visit) clear(ctx context.Context, seen sight) error {
 		return nil
 	}
 	return report.Err()
-}
-
-// unlessBegun lets a rotation go on that an earlier attempt has brought past
-// setSecret: AWSCURRENT is then rightly rejected, and a pending value is there.
-// Whatever else is in the way stays in the way, above all a missing permission for
-// finishSecret.
-func (v *visit) unlessBegun(ctx context.Context, err error) (Outcome, error) {
-	for _, f := range v.record.Report.Blocking() {
-		if f.Kind != LoginRejected {
-			return Failed, err
-		}
-	}
-	if _, missing := v.value(ctx, v.event.SecretID, Version{ID: v.event.Version, Label: LabelPending}); missing != nil {
-		return Failed, err
-	}
-	v.note("kept the pending value that an earlier attempt stored; AWSCURRENT is rejected, as it must be once that value is set")
-	return AlreadyDone, nil
 }
 
 // finish moves AWSCURRENT, in one call that fails if the label was moved in the

@@ -33,8 +33,14 @@ type Rotation struct {
 	Version   string // id of the pending version
 
 	Current secret.Document // the value under AWSCURRENT; zero in Verify, but in a diagnosis
-	Pending secret.Document // the value under AWSPENDING; zero in Next
+	// Pending is the value under AWSPENDING; in a preflight the value that createSecret
+	// is about to store; zero in Next.
+	Pending secret.Document
 
+	// ReadPending reads the value that an earlier attempt stored under AWSPENDING;
+	// NotFound if there is none. A preflight needs it once AWSCURRENT is rejected: after
+	// setSecret that is as expected, and the pending value logs in.
+	ReadPending func(ctx context.Context) (secret.Document, error)
 	// Previous reads the value under AWSPREVIOUS; NotFound if there is none.
 	Previous func(ctx context.Context) (secret.Document, error)
 	// Related reads AWSCURRENT of another secret, such as a superuser's. What RDS

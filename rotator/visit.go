@@ -160,6 +160,13 @@ func (v *visit) rotation(current, pending secret.Document) Rotation {
 			val, err := v.value(ctx, v.event.SecretID, Version{Label: LabelPrevious})
 			return val.Document, err
 		},
+		ReadPending: func(ctx context.Context) (secret.Document, error) {
+			val, err := v.value(ctx, v.event.SecretID, Version{ID: v.event.Version, Label: LabelPending})
+			if errors.Is(err, Conflict) || errors.Is(err, Misconfigured) { // not its label, or no document
+				err = fmt.Errorf("AWSPENDING: %w: %w", NotFound, err)
+			}
+			return val.Document, err
+		},
 		Related: func(ctx context.Context, secretID string) (secret.Document, error) {
 			val, err := v.value(ctx, secretID, Version{Label: LabelCurrent})
 			return val.Document, err

@@ -56,9 +56,8 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 	if err == nil {
 		pair, err = t.pair(r.Current, current.User)
 	}
-	var sample secret.Password
-	if err == nil {
-		sample, err = samplePassword(t, r)
+	if err == nil && r.Pending.IsZero() {
+		r.Pending, err = a.Next(ctx, r)
 	}
 	if err != nil {
 		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
@@ -66,10 +65,14 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 	ours := func(user string) bool { return user == pair.Original || user == pair.Clone }
 	admin := func(as Login) (Login, error) { return superuser(ctx, t, r, a.Superuser, as) }
 	if a.rotateOnly(r.Current) {
-		rehearse := func(admin Login) ([]Warning, error) { return a.Engine.Rehearse(ctx, admin, pair.Next, sample) }
+		rehearse := func(admin Login) ([]Warning, error) {
+			return a.Engine.Rehearse(ctx, admin, pair.Next, r.Pending.Password())
+		}
 		return inspect(ctx, a.Engine, r, current, ours, "P6", rehearse, admin)
 	}
-	rehearse := func(admin Login) ([]Warning, error) { return a.Engine.RehearseClone(ctx, admin, pair, sample) }
+	rehearse := func(admin Login) ([]Warning, error) {
+		return a.Engine.RehearseClone(ctx, admin, pair, r.Pending.Password())
+	}
 	return inspect(ctx, a.Engine, r, current, ours, "P7", rehearse, admin)
 }
 

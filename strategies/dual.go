@@ -26,7 +26,7 @@ type DualPasswordEngine interface {
 	// be repeated, and cut off anywhere: as.Password works at every moment.
 	SetPasswordKeepingOld(ctx context.Context, as Login, p secret.Password) error
 	// RehearseKeepingOld is to SetPasswordKeepingOld what Rehearse is to SetPassword.
-	RehearseKeepingOld(ctx context.Context, as Login, sample secret.Password) (warnings []Warning, err error)
+	RehearseKeepingOld(ctx context.Context, as Login, p secret.Password) (warnings []Warning, err error)
 }
 
 // Next implements rotator.Strategy.
@@ -36,8 +36,8 @@ func (d DualPasswords) Next(ctx context.Context, r rotator.Rotation) (secret.Doc
 
 // Preflight implements rotator.Preflighter: one login.
 func (d DualPasswords) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	rehearse := func(ctx context.Context, as Login, _ string, sample secret.Password) ([]Warning, error) {
-		return d.Engine.RehearseKeepingOld(ctx, as, sample)
+	rehearse := func(ctx context.Context, as Login, _ string, p secret.Password) ([]Warning, error) {
+		return d.Engine.RehearseKeepingOld(ctx, as, p)
 	}
 	return inspectUser(ctx, d.Engine, r, rehearse, nil)
 }

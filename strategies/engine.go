@@ -29,10 +29,11 @@ type Engine interface {
 	// Rehearse does what SetPassword would, so that everything which could stop
 	// SetPassword stops it, and takes it back: the account and everything else stay as
 	// they are, whatever happens. Where a server has no way to take a change back, it
-	// checks what can be checked. sample is a password made as real ones are, for the
-	// server's policy to judge, and nobody's. Beside its error Rehearse gives warnings:
+	// checks what can be checked. p is the password that createSecret is about to store,
+	// for the server's policy to judge: a refusal is PolicyRejected, and another is
+	// proposed. Beside its error Rehearse gives warnings:
 	// what will work and may surprise later, and what could not be seen.
-	Rehearse(ctx context.Context, as Login, user string, sample secret.Password) (warnings []Warning, err error)
+	Rehearse(ctx context.Context, as Login, user string, p secret.Password) (warnings []Warning, err error)
 }
 
 // CloningEngine is an Engine on which AlternatingUsers works.
@@ -43,7 +44,7 @@ type CloningEngine interface {
 	// superuser. It runs at every rotation and comes to the same end each time.
 	EnsureClone(ctx context.Context, as Login, pair Pair, p secret.Password) error
 	// RehearseClone is to EnsureClone what Rehearse is to SetPassword.
-	RehearseClone(ctx context.Context, as Login, pair Pair, sample secret.Password) (warnings []Warning, err error)
+	RehearseClone(ctx context.Context, as Login, pair Pair, p secret.Password) (warnings []Warning, err error)
 }
 
 // Warning is what a dry run found that does not stop the change.

@@ -48,22 +48,22 @@ type attempt struct {
 	act      string // P6, P7, or "" for a login
 	looked   bool   // the act was left out, for the preflight only looks
 	warnings []Warning
+	found    string // what is worth to know of a login that was accepted
 	err      error
 }
 
 // inspectUser makes the findings of a strategy that changes one user's password.
-func inspectUser(ctx context.Context, e Engine, r rotator.Rotation, rehearse func(ctx context.Context, as Login, user string, sample secret.Password) ([]Warning, error), admin func(Login) (Login, error)) []rotator.Finding {
+func inspectUser(ctx context.Context, e Engine, r rotator.Rotation, rehearse func(ctx context.Context, as Login, user string, p secret.Password) ([]Warning, error), admin func(Login) (Login, error)) []rotator.Finding {
 	t := e.Traits()
 	current, err := t.login(r.Current)
-	var sample secret.Password
-	if err == nil {
-		sample, err = samplePassword(t, r)
+	if err == nil && r.Pending.IsZero() {
+		r.Pending, err = withNewPassword(t, r)
 	}
 	if err != nil {
 		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
 	}
 	ours := func(user string) bool { return user == current.User }
-	as := func(who Login) ([]Warning, error) { return rehearse(ctx, who, current.User, sample) }
+	as := func(who Login) ([]Warning, error) { return rehearse(ctx, who, current.User, r.Pending.Password()) }
 	return inspect(ctx, e, r, current, ours, "P6", as, admin)
 }
 
@@ -89,11 +89,18 @@ func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, o
 		user.warnings, err = first(as)
 		return err
 	}
-	as, _, err := firstAccepted(
+	as, label, err := firstAccepted(
 		candidate{rotator.LabelCurrent, always(current), try},
+		candidate{rotator.LabelPending, stored(ctx, t, r, current, ours), try},
 		candidate{rotator.LabelPrevious, previous(ctx, t, r, current, ours), try},
 	)
 	user.err = err
+	switch label {
+	case rotator.LabelPending:
+		user.found = "AWSCURRENT is rejected and AWSPENDING logs in, as expected after setSecret"
+	case rotator.LabelPrevious:
+		user.found = "AWSCURRENT is rejected and AWSPREVIOUS logs in: the database has an older password"
+	}
 	findings = append(findings, user.findings(current)...)
 	if admin == nil {
 		return findings
@@ -181,6 +188,8 @@ func (a attempt) findings(as Login) []rotator.Finding {
 			if kind == rotator.Conflict && s.id == a.act { // a lock, another session: it says nothing of the next time
 				f.Status = rotator.Unknown
 			}
+		case s.id == "P2":
+			f.Detail = a.found
 		case s.id == "T2" && as.TLS.Off:
 			f.Status, f.Detail = rotator.Skipped, `the secret says "ssl": false`
 		case a.looked && (s.id == "P4" || s.id == "P5" || s.id == a.act):

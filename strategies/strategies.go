@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -30,12 +31,6 @@ func withNewPassword(t Traits, r rotator.Rotation) (secret.Document, error) {
 		return secret.Document{}, fmt.Errorf("password policy: %w: passwords of %d bytes, and %s takes %d: lower PASSWORD_LENGTH", rotator.Misconfigured, n, t.Name, t.MaxPasswordSize)
 	}
 	return r.Current.SetPassword(p), nil
-}
-
-// samplePassword is one as createSecret would store, for a rehearsal, and nobody's.
-func samplePassword(t Traits, r rotator.Rotation) (secret.Password, error) {
-	d, err := withNewPassword(t, r)
-	return d.Password(), err
 }
 
 // verify logs in with a value.
@@ -76,15 +71,21 @@ var errNoCandidate = errors.New("no such credentials")
 
 // firstAccepted tries candidates in turn and gives the login that the database
 // accepted. It goes on to the next only after a rejected login: any other failure
-// says nothing of the credentials, and trying others could lock the account. The
-// error lists every attempt with its own cause.
+// says nothing of the credentials, and trying others could lock the account. None is
+// tried twice. The error lists every attempt with its own cause.
+//
+// Rejected logins in a row count against an account. So the pending value comes right
+// after AWSCURRENT wherever there is one: on a retry, one of the two works.
 func firstAccepted(candidates ...candidate) (Login, string, error) {
 	var tried rotator.Attempts
+	var logins []Login
 	for _, c := range candidates {
 		as, err := c.login()
-		if errors.Is(err, errNoCandidate) {
+		again := func(l Login) bool { return l.User == as.User && l.Password.Equal(as.Password) }
+		if errors.Is(err, errNoCandidate) || err == nil && slices.ContainsFunc(logins, again) {
 			continue
 		}
+		logins = append(logins, as)
 		if err == nil {
 			err = c.try(as)
 		}
@@ -110,7 +111,7 @@ func always(as Login) func() (Login, error) {
 // previous makes a candidate of AWSPREVIOUS: its user and password, at the place
 // and under the TLS rules of AWSCURRENT. It is left out where it names another
 // host or an account that this secret does not rotate, so that its password goes
-// nowhere else, and where it is the password already tried.
+// nowhere else.
 func previous(ctx context.Context, t Traits, r rotator.Rotation, current Login, ours func(user string) bool) func() (Login, error) {
 	return func() (Login, error) {
 		d, err := r.Previous(ctx)
@@ -121,13 +122,34 @@ func previous(ctx context.Context, t Traits, r rotator.Rotation, current Login, 
 			return Login{}, err
 		}
 		as, err := t.login(d)
-		if err != nil || !ours(as.User) || !sameHost(as, current) ||
-			as.User == current.User && as.Password.Equal(current.Password) {
+		if err != nil || !ours(as.User) || !sameHost(as, current) {
 			return Login{}, errNoCandidate
 		}
 		there := current
 		there.User, there.Password = as.User, as.Password
 		return there, nil
+	}
+}
+
+// stored makes a candidate of the value that an earlier attempt stored under
+// AWSPENDING. It is left out where Apply would refuse it.
+func stored(ctx context.Context, t Traits, r rotator.Rotation, current Login, ours func(user string) bool) func() (Login, error) {
+	return func() (Login, error) {
+		if r.ReadPending == nil {
+			return Login{}, errNoCandidate
+		}
+		d, err := r.ReadPending(ctx)
+		if errors.Is(err, rotator.NotFound) {
+			return Login{}, errNoCandidate
+		}
+		if err != nil {
+			return Login{}, err
+		}
+		as, err := t.login(d)
+		if err != nil || !ours(as.User) || samePlace(current, as) != nil {
+			return Login{}, errNoCandidate
+		}
+		return as, nil
 	}
 }
 
@@ -169,22 +191,24 @@ func superuser(ctx context.Context, t Traits, r rotator.Rotation, otherwise stri
 // arrived gives a change that the superuser has made elsewhere the time to reach the
 // reader or replica that the secret is for: there, testSecret would come too early.
 // It is no failure if the change does not arrive. testSecret judges, and the service
-// begins again. A rejected login may count against the account, so that looks are few.
+// starts over. A rejected login may count against the account, so one is all it takes.
 func arrived(ctx context.Context, e Engine, r rotator.Rotation, admin, pending Login) {
 	if sameHost(admin, pending) {
 		return
 	}
-	for _, wait := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second} {
+	wait := func(d time.Duration) bool {
 		select {
 		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		if err := e.Ping(ctx, pending); !errors.Is(err, rotator.LoginRejected) {
-			return
+			return false
+		case <-time.After(d):
+			return true
 		}
 	}
-	r.Note("the change made at %s:%d has not come to %s:%d yet", admin.Host, admin.Port, pending.Host, pending.Port)
+	if !wait(500*time.Millisecond) || !errors.Is(e.Ping(ctx, pending), rotator.LoginRejected) {
+		return
+	}
+	wait(2 * time.Second)
+	r.Note("the change made at %s:%d had not replicated to %s:%d after half a second", admin.Host, admin.Port, pending.Host, pending.Port)
 }
 
 // serves asks whether a login goes to another endpoint of the superuser's database.

@@ -24,17 +24,16 @@ type Mutant struct {
 // Mutants removes each rule of the state machine in turn, and then each of the
 // strategies'.
 func Mutants() []Mutant {
+	const preflight, checks = "rotator/preflight.go", "strategies/preflight.go"
 	const steps, guard, visit, core = "rotator/steps.go", "rotator/guard.go", "rotator/visit.go", "rotator/rotator.go"
 	const common, single, alternating, login = "strategies/strategies.go", "strategies/single.go", "strategies/alternating.go", "strategies/login.go"
 	return []Mutant{
 		{"createSecret: nothing is written before the preflight allows it", steps,
-			"if err := v.clear(ctx, seen); err != nil {\n\t\treturn v.unlessBegun", "if err := v.clear(ctx, seen); false {\n\t\treturn v.unlessBegun"},
-		{"createSecret: a retry goes on where setSecret has done its work", steps,
-			"return v.unlessBegun(ctx, err)", "return Failed, err"},
-		{"createSecret: of all that is in the way, only a rejected AWSCURRENT is forgiven", steps,
-			"if f.Kind != LoginRejected {", "if false && f.Kind != LoginRejected {"},
-		{"createSecret: and only if a pending value is there", steps,
-			"Label: LabelPending}); missing != nil {", "Label: LabelPending}); false && missing != nil {"},
+			"if err := v.clear(ctx, &seen); err != nil {\n\t\treturn Failed", "if err := v.clear(ctx, &seen); false {\n\t\treturn Failed"},
+		{"createSecret: a value that the server's policy refuses is not stored", preflight,
+			"byPolicy := func(f Finding) bool { return f.Kind == PolicyRejected }", "byPolicy := func(Finding) bool { return false }"},
+		{"createSecret: the value that was tried is the one to be stored", preflight,
+			"r := s.rotation(seen.value.Document, seen.proposal)", "r := s.rotation(seen.value.Document, secret.Document{})"},
 		{"createSecret: the value of an earlier attempt is kept", steps,
 			"if errors.Is(err, Conflict) {\n\t\treturn v.keep", "if false {\n\t\treturn v.keep"},
 		{"createSecret: the RotationToken goes to PutSecretValue", steps,
@@ -93,12 +92,14 @@ func Mutants() []Mutant {
 		{"a step ends before Lambda does", core,
 			"return context.WithDeadline(ctx, deadline.Add(-or(r.Margin, 500*time.Millisecond)))", "return context.WithDeadline(ctx, deadline)"},
 
+		{"the preflight of a retry finds the pending password set", checks,
+			"candidate{rotator.LabelPending, stored(ctx, t, r, current, ours), try},", ""},
 		{"only a rejected login lets other credentials be tried", common,
 			"if !errors.Is(err, rotator.LoginRejected) {", "if false {"},
 		{"the previous password goes to no other host", common,
-			"!sameHost(as, current) ||\n\t\t\tas.User", "false ||\n\t\t\tas.User"},
+			"|| !sameHost(as, current) {\n\t\t\treturn Login{}, errNo", "{\n\t\t\treturn Login{}, errNo"},
 		{"the previous password is of an account of this secret", common,
-			"!ours(as.User) ||", "false ||"},
+			"!ours(as.User) || !sameHost", "!sameHost"},
 		{"the superuser acts on the server of the secret only", common,
 			"if !sameHost(as, current) {", "if false {"},
 		{"a pending value leads nowhere else", login,
