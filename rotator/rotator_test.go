@@ -154,7 +154,7 @@ func (indiscreet) Preflight(_ context.Context, r rotator.Rotation) []rotator.Fin
 func TestNoSecretInAnyReport(t *testing.T) {
 	s := newStory(t)
 	s.run("account app/p1\nversion AWSCURRENT app/p1\nstate")
-	s.rotator.Strategy = indiscreet{}
+	s.rotator.Strategy = indiscreet{canary{func(rotator.Rotation) error { return nil }}}
 	answer, err := s.rotator.HandleJSON(t.Context(), []byte(`{"Step":"preflight","SecretId":"app"}`))
 	report, _ := answer.(*rotator.Report)
 	if err != nil || report == nil || len(report.Blocking()) != 1 {

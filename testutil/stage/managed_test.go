@@ -45,12 +45,12 @@ func (f form) handler() (name string, env []string) {
 const managedName = "rds!db-1"
 
 var forms = map[string]form{
-	"instance":        {tag: "aws:rds:primaryDBInstanceArn", calls: 16},
-	"cluster":         {tag: "aws:rds:primaryDBClusterArn", calls: 16},
-	"reader endpoint": {tag: "aws:rds:primaryDBClusterArn", host: "localhost", calls: 18},
-	"replica":         {tag: "aws:rds:primaryDBInstanceArn", host: "localhost", calls: 20, replica: true},
-	"single user":     {tag: "aws:rds:primaryDBInstanceArn", calls: 16, single: true, unnamed: true},
-	"environment":     {tag: "aws:rds:primaryDBInstanceArn", calls: 16, unnamed: true},
+	"instance":        {tag: "aws:rds:primaryDBInstanceArn", calls: 18},
+	"cluster":         {tag: "aws:rds:primaryDBClusterArn", calls: 18},
+	"reader endpoint": {tag: "aws:rds:primaryDBClusterArn", host: "localhost", calls: 20},
+	"replica":         {tag: "aws:rds:primaryDBInstanceArn", host: "localhost", calls: 22, replica: true},
+	"single user":     {tag: "aws:rds:primaryDBInstanceArn", calls: 18, single: true, unnamed: true},
+	"environment":     {tag: "aws:rds:primaryDBInstanceArn", calls: 18, unnamed: true},
 }
 
 func newByRDS(t *testing.T, f form) *byRDS {
