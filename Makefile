@@ -6,6 +6,16 @@ GO ?= go
 .PHONY: help check test test-long demo prove lint build bootstrap dist servers sam invoke fuzz bench emulator policies recover clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
+VARIABLES := GO GOARCH BUILD HANDLERS HANDLER OUT ENGINE STRATEGY EVENT FUNCTION FUZZTIME ARGS
+$(foreach v,$(filter-out $(VARIABLES) SHELL MAKEFLAGS,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(v)))),\
+  $(error there is no variable $(v): $(VARIABLES))))
+
+# compile makes one of testutil/cmd, and says so: at the first time, four hundred packages are compiled with it.
+compile = @echo "compiling (the first time takes a minute or two) ..."; set -o pipefail; \
+  $(GO) build -v -o $(BUILD)/$(1) ./testutil/cmd/$(1) 2>&1 | \
+  awk '/^[^ :]+$$/ { if (++n % 50 == 0) print "  " n " packages"; next } { print }'
+
 HANDLERS := $(notdir $(wildcard handlers/*))
 GOARCH ?= $(shell $(GO) env GOARCH)
 BUILD ?= build
@@ -27,13 +37,16 @@ test: servers ## fetch database servers where they are missing, then test on the
 test-long: servers sam ## test what the two above leave out: every version of every server, SAM and Docker, dist, the AWS CLI
 	QUARTERTURN_TEST_TIER=long $(GO) test -count=1 -timeout 90m $(ARGS) ./...
 
-demo: servers ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual
-	@$(GO) run ./testutil/cmd/demo -engine $(ENGINE) -strategy $(STRATEGY) $(ARGS)
+demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual
+	$(call compile,demo)
+	@$(GO) run ./testutil/cmd/dbservers -one $(ENGINE)
+	@$(BUILD)/demo -engine $(ENGINE) -strategy $(STRATEGY) $(ARGS)
 ENGINE ?= postgres
 STRATEGY ?= single
 
 prove: servers ## try to lock clients out, in every way that we know, and print how often it worked (ARGS="-trials 50" for a quick form)
-	@$(GO) run ./testutil/cmd/prove $(ARGS)
+	$(call compile,prove)
+	@$(BUILD)/prove $(ARGS)
 
 lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
@@ -57,8 +70,10 @@ dist: ## pack the functions for both processors into dist: zips, an SBOM for eac
 sam: ## set up the SAM CLI and cfn-lint, in a Python environment of the project's own, where they are missing
 	@$(GO) run ./testutil/cmd/samtools
 
-invoke: build ## give a function one event of sam/events, on this machine: make invoke EVENT=preflight FUNCTION=postgres-single-user
-	@$(GO) run ./testutil/cmd/invoke -function $(FUNCTION) -event sam/events/$(EVENT).json $(ARGS)
+invoke: ## give a function one event of sam/events, on this machine: make invoke EVENT=preflight FUNCTION=postgres-single-user
+	$(call compile,invoke)
+	@$(GO) run ./testutil/cmd/dbservers -one postgres
+	@$(BUILD)/invoke -function $(FUNCTION) -event $(EVENT) $(ARGS)
 FUNCTION ?= postgres-single-user
 EVENT ?= preflight
 
@@ -66,7 +81,8 @@ servers: ## fetch the database servers that tests and demo use, where they are m
 	@$(GO) run ./testutil/cmd/dbservers
 
 emulator: build ## run the Secrets Manager emulator with the Lambda binaries behind it, for the AWS CLI and SAM
-	@$(GO) run ./testutil/cmd/emulator $(ARGS)
+	$(call compile,emulator)
+	@$(BUILD)/emulator $(ARGS)
 
 policies: ## print the IAM policies for a rotation, ready to paste (ARGS="-secret ARN -role ARN -function ARN ...")
 	@$(GO) run ./testutil/cmd/policies $(ARGS)

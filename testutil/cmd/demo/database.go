@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -35,31 +34,23 @@ type database struct {
 // has the user be allowed two passwords.
 func startDatabase(ctx context.Context, engine string, dual bool) (*database, error) {
 	family, release, _ := strings.Cut(engine, "-")
-	switch family {
-	case "postgres":
-		return startPostgres(ctx, release)
-	case "mysql", "mariadb":
-		if release == "" {
-			engine = newest(family)
+	if release == "" {
+		var err error
+		if engine, err = dbserver.Newest(ctx, family); err != nil {
+			return nil, err
 		}
-		return startMySQL(ctx, family, engine, dual)
+		_, release, _ = strings.Cut(engine, "-")
 	}
-	return nil, fmt.Errorf("there is no engine %q: postgres, mysql or mariadb", engine)
-}
-
-// newest is the newest release of a family.
-func newest(family string) string {
-	names := slices.DeleteFunc(dbserver.MySQLs(), func(name string) bool { return !strings.HasPrefix(name, family+"-") })
-	return names[len(names)-1]
+	if family == "postgres" {
+		return startPostgres(ctx, release)
+	}
+	return startMySQL(ctx, family, engine, dual)
 }
 
 func startPostgres(ctx context.Context, release string) (*database, error) {
-	major := 0
-	if release != "" {
-		var err error
-		if major, err = strconv.Atoi(release); err != nil {
-			return nil, fmt.Errorf("postgres-%s is not a major version: postgres-17", release)
-		}
+	major, err := strconv.Atoi(release)
+	if err != nil {
+		return nil, fmt.Errorf("postgres-%s is not a major version: postgres-17", release)
 	}
 	s, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,12 +49,17 @@ var plays = map[string]play{
 	"dual":        {"single user with dual passwords", "single-user", []string{"MYSQL_DUAL_PASSWORDS=true"}},
 }
 
+var families = []string{"postgres", "mysql", "mariadb"}
+
 func demo(ctx context.Context, engine, strategy string, verbose bool) error {
 	p, ok := plays[strategy]
 	if !ok {
 		return fmt.Errorf("there is no strategy %q: single, superuser, alternating or dual", strategy)
 	}
 	family, _, _ := strings.Cut(engine, "-")
+	if !slices.Contains(families, family) {
+		return fmt.Errorf("there is no engine %q: %s", engine, strings.Join(families, ", "))
+	}
 	if strategy == "dual" && family != "mysql" {
 		return fmt.Errorf("%s keeps one password for an account: dual passwords are for mysql", engine)
 	}
@@ -69,6 +75,7 @@ func demo(ctx context.Context, engine, strategy string, verbose bool) error {
 		return err
 	}
 	defer db.Close()
+	fmt.Println("compiling the function, as it is deployed ...")
 	built, err := stage.Build(ctx, dir, p.handler)
 	if err != nil {
 		return err

@@ -16,6 +16,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
@@ -23,8 +25,8 @@ import (
 )
 
 func main() {
-	function := flag.String("function", "postgres-single-user", "`folder` below handlers, and below build")
-	event := flag.String("event", "sam/events/preflight.json", "`file` with the event")
+	function := flag.String("function", "postgres-single-user", "`folder` below handlers")
+	event := flag.String("event", "preflight", "`name` of an event: a file of sam/events without .json")
 	var env []string
 	flag.Func("env", "`K=V` for the function, such as PREFLIGHT=report; may be given more than once", func(s string) error {
 		env = append(env, s)
@@ -33,7 +35,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	failed, err := invoke(ctx, filepath.Join("build", *function, "bootstrap"), *function, *event, env, os.Stdout)
+	failed, err := run(ctx, *function, *event, env, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "invoke:", err)
 	}
@@ -41,6 +43,42 @@ func main() {
 		stop()
 		os.Exit(1)
 	}
+}
+
+// run compiles the function and gives it the event.
+func run(ctx context.Context, function, event string, env []string, out io.Writer) (failed bool, err error) {
+	if err := named("function", function, "handlers/*", ""); err != nil {
+		return false, err
+	}
+	if err := named("event", event, "sam/events/*.json", ".json"); err != nil {
+		return false, err
+	}
+	dir, err := os.MkdirTemp("", "quarterturn-invoke-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(dir)
+	built, err := stage.Build(ctx, dir, function)
+	if err != nil {
+		return false, err
+	}
+	return invoke(ctx, built[function], function, filepath.Join("sam", "events", event+".json"), env, out)
+}
+
+// named says what there is, where a name is none of it.
+func named(what, name, pattern, suffix string) error {
+	found, err := filepath.Glob(pattern)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, path := range found {
+		names = append(names, strings.TrimSuffix(filepath.Base(path), suffix))
+	}
+	if !slices.Contains(names, name) {
+		return fmt.Errorf("there is no %s %q: %s", what, name, strings.Join(names, ", "))
+	}
+	return nil
 }
 
 // invoke says whether the function failed. Its error is one of our own.

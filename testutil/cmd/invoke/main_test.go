@@ -46,3 +46,16 @@ func TestInvoke(t *testing.T) {
 		})
 	}
 }
+
+// TestNamesWhatThereIs: a name that is misspelt is answered by those that there are, before anything is compiled.
+func TestNamesWhatThereIs(t *testing.T) {
+	t.Chdir("../../..")
+	for _, c := range []struct{ function, event, says string }{
+		{"oracle", "preflight", `no function "oracle": mariadb-alternating-users, `},
+		{"postgres-single-user", "preflihgt", `no event "preflihgt": cancelled-rotation, `},
+	} {
+		if _, err := run(t.Context(), c.function, c.event, nil, t.Output()); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s, %s: %v", c.function, c.event, err)
+		}
+	}
+}
