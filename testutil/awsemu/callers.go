@@ -40,9 +40,10 @@ type Endpoint struct {
 // Account is what an organization lays over one of its accounts: for each level
 // from the root to the account the policies there, of which one must allow.
 type Account struct {
-	ID   string
-	SCPs [][]iam.Named
-	RCPs [][]iam.Named
+	ID     string
+	Status string // in the organization; "": ACTIVE
+	SCPs   [][]iam.Named
+	RCPs   [][]iam.Named
 }
 
 // Function is a Lambda function with its resource policy. Functions that are not
@@ -50,6 +51,13 @@ type Account struct {
 type Function struct {
 	ARN    string
 	Policy iam.Named
+
+	// What Lambda says of it, where it is asked.
+	Document   string // the policy as GetPolicy gives it; "": there is none
+	Reserved   *int   // concurrency; nil: none reserved
+	Runtime    string // "": provided.al2023
+	State      string // "": Active
+	LastUpdate string // "": Successful
 }
 
 // SetCaller puts a caller in place of the one with its access key, or beside the

@@ -15,6 +15,9 @@ type service struct {
 	space      string // of the query protocol's XML
 	operations map[string]operation
 	codes      map[string]string // its own names of errors that every service has
+	// rest reads the operation, and the function that it is about, from method and path; nil: the
+	// service has no such protocol.
+	rest func(*http.Request) (operation, function string)
 }
 
 // serviceOf tells the services apart as an SDK does: by protocol and target, or the
@@ -24,6 +27,10 @@ func serviceOf(hr *http.Request) service {
 	switch target := hr.Header.Get("X-Amz-Target"); {
 	case strings.HasPrefix(target, keyManagement.target):
 		return keyManagement
+	case strings.HasPrefix(target, organization.target):
+		return organization
+	case strings.Contains(hr.URL.Path, "/functions/"):
+		return lambdaService
 	case target == "" && strings.HasPrefix(hr.Header.Get("Content-Type"), formType):
 		for _, s := range []service{identities, databases} {
 			if strings.Contains(hr.Header.Get("Authorization"), "/"+s.name+"/aws4_request") {
@@ -35,10 +42,21 @@ func serviceOf(hr *http.Request) service {
 	return secretsManager
 }
 
+// query says whether the service speaks the query protocol: forms in, XML out.
+func (s service) query() bool { return s.target == "" && s.rest == nil }
+
 // read gives the operation and its input as JSON.
 func (s service) read(hr *http.Request) (operation string, body []byte, err error) {
 	if body, err = readBody(hr); err != nil {
 		return "", nil, err
+	}
+	if s.rest != nil {
+		operation, function := s.rest(hr)
+		if operation == "" {
+			return "", nil, refuse(codeUnknown, "The requested operation is not known to this service.")
+		}
+		body, err := json.Marshal(functionInput{function})
+		return operation, body, err
 	}
 	ok := true
 	if s.target == "" {
@@ -62,7 +80,7 @@ func (s service) spell(err error) error {
 }
 
 func (s service) encode(operation string, out any) ([]byte, error) {
-	if s.target == "" {
+	if s.query() {
 		return s.encodeXML(operation, out)
 	}
 	return json.Marshal(out)
@@ -72,7 +90,7 @@ func (s service) answer(w http.ResponseWriter, body []byte, err error) {
 	id := newUUID()
 	w.Header().Set("x-amzn-RequestId", id)
 	w.Header().Set("Content-Type", contentType)
-	if s.target == "" {
+	if s.query() {
 		w.Header().Set("Content-Type", "text/xml")
 	}
 	if err == nil {
@@ -84,7 +102,10 @@ func (s service) answer(w http.ResponseWriter, body []byte, err error) {
 		api = refuse(codeInternal, "An error occurred on the server side.")
 	}
 	status := api.Status
-	if s.target == "" {
+	if s.rest != nil {
+		w.Header().Set("X-Amzn-Errortype", api.Code)
+	}
+	if s.query() {
 		body, status = s.errorXML(api, id)
 	} else {
 		body, _ = json.Marshal(errorBody(api)) // two strings always encode

@@ -1,0 +1,285 @@
+package fleet
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Rules is when a secret is to be rotated, as ListSecrets says it.
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_schedule.html
+type Rules struct {
+	Days       int    // AutomaticallyAfterDays; computed by the service where Expression is set
+	Expression string // rate(...) or cron(...); "": Days alone
+	Duration   string // "3h": the length of the window; "": to the end of the UTC day
+}
+
+// IsZero says whether no schedule was ever set.
+func (r Rules) IsZero() bool { return r == Rules{} }
+
+func (r Rules) String() string {
+	switch {
+	case r.Expression != "":
+		return r.Expression
+	case r.Days > 0:
+		return fmt.Sprintf("every %d d", r.Days)
+	}
+	return "no schedule"
+}
+
+const day = 24 * time.Hour
+
+// Interval is the longest time between two rotations of the schedule.
+func (r Rules) Interval() (time.Duration, error) {
+	switch {
+	case strings.HasPrefix(r.Expression, "rate("):
+		return parseRate(r.Expression)
+	case strings.HasPrefix(r.Expression, "cron("):
+		return cronInterval(r.Expression)
+	case r.Expression != "":
+		return 0, fmt.Errorf("schedule %q is neither rate() nor cron()", r.Expression)
+	case r.Days > 0:
+		return time.Duration(r.Days) * day, nil
+	}
+	return 0, fmt.Errorf("no schedule")
+}
+
+// Window is how long after its beginning a rotation may still be started.
+func (r Rules) Window(begin time.Time) time.Duration {
+	if hours, err := strconv.Atoi(strings.TrimSuffix(r.Duration, "h")); err == nil && hours > 0 {
+		return time.Duration(hours) * time.Hour
+	}
+	begin = begin.UTC()
+	midnight := time.Date(begin.Year(), begin.Month(), begin.Day()+1, 0, 0, 0, 0, time.UTC)
+	return midnight.Sub(begin)
+}
+
+var rate = regexp.MustCompile(`^rate\((\d{1,5}) (hours?|days?)\)$`)
+
+func parseRate(expression string) (time.Duration, error) {
+	m := rate.FindStringSubmatch(expression)
+	if m == nil {
+		return 0, fmt.Errorf("schedule %q is not a rate: rate(N hours) or rate(N days)", expression)
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("schedule %q: the number must be at least 1", expression)
+	}
+	if strings.HasPrefix(m[2], "hour") {
+		return time.Duration(n) * time.Hour, nil
+	}
+	return time.Duration(n) * day, nil
+}
+
+// cron is a parsed cron expression: the days and hours on which a window begins.
+// Secrets Manager allows minute 0 alone, and neither fields of seconds.
+type cron struct {
+	hours, days, months, weekdays []int // nil: every
+	last                          bool  // L in the day of the month
+	nthWeekday                    int   // SUN#2: 2
+	lastWeekday                   bool  // SUNL or 1L
+	nearest                       int   // 15W: 15
+	years                         []int
+}
+
+var (
+	monthNames   = []string{"", "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}
+	weekdayNames = []string{"", "SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"}
+)
+
+// cronInterval is the longest gap between two beginnings, found by going through the
+// four years in which calendars repeat.
+func cronInterval(expression string) (time.Duration, error) {
+	c, err := parseCron(expression)
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC) // a leap year: 29 February is in it
+	var first, last time.Time
+	var longest time.Duration
+	for d := range 4*365 + 1 {
+		date := begin.AddDate(0, 0, d)
+		if !c.matches(date) {
+			continue
+		}
+		for hour := range 24 {
+			if c.hours != nil && !slices.Contains(c.hours, hour) {
+				continue
+			}
+			at := date.Add(time.Duration(hour) * time.Hour)
+			if first.IsZero() {
+				first = at
+			} else {
+				longest = max(longest, at.Sub(last))
+			}
+			last = at
+		}
+	}
+	if first.IsZero() {
+		return 0, fmt.Errorf("schedule %q names no day that exists", expression)
+	}
+	// From the last beginning of the four years to the first one of the next.
+	return max(longest, first.AddDate(4, 0, 0).Sub(last)), nil
+}
+
+func parseCron(expression string) (c cron, err error) {
+	inner, ok := strings.CutSuffix(strings.TrimPrefix(expression, "cron("), ")")
+	fields := strings.Fields(inner)
+	if !ok || len(fields) != 6 {
+		return c, fmt.Errorf("schedule %q is not a cron expression of six fields", expression)
+	}
+	wrong := func(field string, err error) (cron, error) {
+		return c, fmt.Errorf("schedule %q: %s: %w", expression, field, err)
+	}
+	if fields[0] != "0" {
+		return wrong("minutes", fmt.Errorf("only 0 is possible"))
+	}
+	if c.hours, err = parseField(fields[1], 0, 23, nil); err != nil {
+		return wrong("hours", err)
+	}
+	if c.months, err = parseField(fields[3], 1, 12, monthNames); err != nil {
+		return wrong("month", err)
+	}
+	if c.years, err = parseField(fields[5], 1970, 2199, nil); err != nil {
+		return wrong("year", err)
+	}
+	if err := c.parseDay(fields[2]); err != nil {
+		return wrong("day of month", err)
+	}
+	if err := c.parseWeekday(fields[4]); err != nil {
+		return wrong("day of week", err)
+	}
+	if fields[2] != "?" && fields[2] != "*" && fields[4] != "?" && fields[4] != "*" {
+		return wrong("days", fmt.Errorf("day of month and day of week exclude each other"))
+	}
+	return c, nil
+}
+
+func (c *cron) parseDay(field string) (err error) {
+	switch w, nearest := strings.CutSuffix(field, "W"); {
+	case field == "?":
+		return nil
+	case field == "L":
+		c.last = true
+		return nil
+	case nearest:
+		c.nearest, err = strconv.Atoi(w)
+		if err != nil || c.nearest < 1 || c.nearest > 31 {
+			return fmt.Errorf("%q is not a day", field)
+		}
+		return nil
+	}
+	c.days, err = parseField(field, 1, 31, nil)
+	return err
+}
+
+func (c *cron) parseWeekday(field string) (err error) {
+	if field == "?" {
+		return nil
+	}
+	if name, nth, ok := strings.Cut(field, "#"); ok {
+		if c.nthWeekday, err = strconv.Atoi(nth); err != nil || c.nthWeekday < 1 || c.nthWeekday > 5 {
+			return fmt.Errorf("%q is not the first to fifth of a weekday", field)
+		}
+		c.weekdays, err = parseField(name, 1, 7, weekdayNames)
+		return err
+	}
+	if name, ok := strings.CutSuffix(field, "L"); ok && name != "" {
+		c.lastWeekday = true
+		field = name
+	}
+	c.weekdays, err = parseField(field, 1, 7, weekdayNames)
+	return err
+}
+
+// parseField reads lists, ranges and steps of numbers or names; nil: every.
+func parseField(field string, low, high int, names []string) ([]int, error) {
+	if field == "*" || field == "?" {
+		return nil, nil
+	}
+	number := func(s string) (int, error) {
+		if at := slices.Index(names, strings.ToUpper(s)); at > 0 {
+			return at, nil
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < low || n > high {
+			return 0, fmt.Errorf("%q is not between %d and %d", s, low, high)
+		}
+		return n, nil
+	}
+	var all []int
+	for _, part := range strings.Split(field, ",") {
+		span, stepText, stepped := strings.Cut(part, "/")
+		from, to, ranged := strings.Cut(span, "-")
+		begin, end, step := low, high, 1
+		var err error
+		if span != "*" {
+			if begin, err = number(from); err != nil {
+				return nil, err
+			}
+			if end = begin; ranged {
+				if end, err = number(to); err != nil {
+					return nil, err
+				}
+			} else if stepped {
+				end = high
+			}
+		}
+		if stepped {
+			if step, err = strconv.Atoi(stepText); err != nil || step < 1 {
+				return nil, fmt.Errorf("%q is not a step", part)
+			}
+		}
+		if end < begin {
+			return nil, fmt.Errorf("%q runs backwards", part)
+		}
+		for n := begin; n <= end; n += step {
+			all = append(all, n)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// matches says whether a window begins on a day.
+func (c cron) matches(date time.Time) bool {
+	in := func(list []int, n int) bool { return list == nil || slices.Contains(list, n) }
+	weekday := int(date.Weekday()) + 1
+	lastDay := time.Date(date.Year(), date.Month()+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	switch {
+	case !in(c.months, int(date.Month())) || !in(c.days, date.Day()) || !in(c.weekdays, weekday):
+		return false
+	case c.last && date.Day() != lastDay:
+		return false
+	case c.nearest > 0 && date.Day() != nearestWeekday(date, c.nearest):
+		return false
+	case c.nthWeekday > 0 && (date.Day()-1)/7+1 != c.nthWeekday:
+		return false
+	case c.lastWeekday && date.Day()+7 <= lastDay:
+		return false
+	}
+	return true
+}
+
+// nearestWeekday is the day from Monday to Friday that is nearest to a day of the month,
+// within the month.
+func nearestWeekday(month time.Time, day int) int {
+	last := time.Date(month.Year(), month.Month()+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	day = min(day, last)
+	switch time.Date(month.Year(), month.Month(), day, 0, 0, 0, 0, time.UTC).Weekday() {
+	case time.Saturday:
+		if day == 1 {
+			return 3
+		}
+		return day - 1
+	case time.Sunday:
+		if day == last {
+			return day - 2
+		}
+		return day + 1
+	}
+	return day
+}
