@@ -90,7 +90,9 @@ func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 		"F26": func(s *Secret) { s.LastAccessed = at(150 * day) },
 		"F27": func(s *Secret) { s.LastAccessed = s.LastRotated },
 		"F28": func(s *Secret) { s.Versions = append(s.Versions, many...) },
-		"F29": func(s *Secret) { s.Versions = []Version{{Labels: []string{"CUSTOM"}, Value: value, Created: at(3 * day)}} },
+		"F29": func(s *Secret) {
+			s.Versions = []Version{{Labels: []string{"CUSTOM"}, Value: value, Created: at(3 * day)}}
+		},
 		"F30": func(s *Secret) { s.Tags = nil },
 		"F31": func(s *Secret) { s.Tags["quarterturn:password-length"] = "7" },
 		"F33": func(s *Secret) {

@@ -64,6 +64,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"rotator/awsstore", []string{module + "rotator", sdk, "github.com/aws/smithy-go"}},
 		{"rotator/emf", []string{module + "rotator"}},
 		{"rotator/serve", []string{module + "rotator", "github.com/aws/aws-lambda-go", sdk, "github.com/aws/smithy-go/logging"}},
+		{"rotator/fleet", []string{sdk, "github.com/aws/smithy-go"}},
 		{"rotator", []string{module + "rotator/secret"}},
 		{"strategies/rdsca", nil},
 		{"strategies/dial", []string{module + "rotator", module + "strategies"}},
@@ -168,6 +169,7 @@ func TestNoHiddenMachinery(t *testing.T) {
 		"rotator/serve/serve.go the environment",
 		"strategies/postgres/connect.go the environment", // to keep PGSERVICE, which the driver reads, without effect
 		"strategies/rdsca/rdsca.go a blank import",       // of embed
+		"rotator/fleet/html.go a blank import",           // of embed
 	}
 	sources(t, func(path, text string) {
 		if !regexp.MustCompile(`^(rotator|strategies|handlers)/`).MatchString(path) || strings.HasPrefix(path, "strategies/strategytest/") {
