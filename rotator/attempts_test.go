@@ -79,12 +79,12 @@ type strict struct {
 	shown  *[]secret.Password
 }
 
-func (e strict) Rehearse(ctx context.Context, as strategies.Login, user string, p secret.Password) ([]strategies.Warning, error) {
+func (e strict) DryRunSetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) ([]strategies.Warning, error) {
 	*e.shown = append(*e.shown, p)
 	if len(*e.shown) <= e.refuse {
-		return nil, fmt.Errorf("new password: %w: no such word", rotator.PolicyRejected)
+		return nil, fmt.Errorf("new password: %w: no such word", rotator.KindPasswordPolicy)
 	}
-	return e.Memory.Rehearse(ctx, as, user, p)
+	return e.Memory.DryRunSetPassword(ctx, as, user, p)
 }
 
 // TestARefusedPasswordIsNeverStored: createSecret shows the server the very password
@@ -101,7 +101,7 @@ func TestARefusedPasswordIsNeverStored(t *testing.T) {
 		s.step("createSecret", "v2")
 		pending := s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value
 		if !stored {
-			if !pending.Empty() || !errors.Is(failed, rotator.PolicyRejected) || len(shown) != 3 {
+			if !pending.Empty() || !errors.Is(failed, rotator.KindPasswordPolicy) || len(shown) != 3 {
 				t.Errorf("%d refused: %d shown, empty: %v, %v", refuse, len(shown), pending.Empty(), failed)
 			}
 			continue

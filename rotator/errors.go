@@ -11,48 +11,48 @@ import (
 // logs and metrics use the kind and never the text. A Kind is itself an error,
 // so it is wrapped beside its cause and found again with errors.Is:
 //
-//	fmt.Errorf("login as %s: %w: %w", user, rotator.LoginRejected, err)
+//	fmt.Errorf("login as %s: %w: %w", user, rotator.KindLoginRejected, err)
 type Kind string
 
 const (
-	// Misconfigured is a secret, event or environment that cannot work as it stands.
-	Misconfigured Kind = "misconfigured"
-	// NotFound is a secret, version or value that does not exist.
-	NotFound Kind = "not found"
-	// Forbidden is a call that AWS refused: secret, key, or a policy in between.
-	Forbidden Kind = "forbidden"
-	// LoginRejected means, and alone means, that the database answered and did
+	// KindMisconfigured is a secret, event or environment that cannot work as it stands.
+	KindMisconfigured Kind = "misconfigured"
+	// KindNotFound is a secret, version or value that does not exist.
+	KindNotFound Kind = "not found"
+	// KindAccessDenied is a call that AWS refused: secret, key, or a policy in between.
+	KindAccessDenied Kind = "forbidden"
+	// KindLoginRejected means, and alone means, that the database answered and did
 	// not accept these credentials. Only this kind lets a strategy try others.
-	LoginRejected Kind = "login rejected"
-	// Unreachable is a name that does not resolve, a closed port, or silence.
-	Unreachable Kind = "unreachable"
-	// TLSFailed is a certificate or handshake that did not hold. It never leads
+	KindLoginRejected Kind = "login rejected"
+	// KindUnreachable is a name that does not resolve, a closed port, or silence.
+	KindUnreachable Kind = "unreachable"
+	// KindTLS is a certificate or handshake that did not hold. It never leads
 	// to a connection without TLS.
-	TLSFailed Kind = "tls"
-	// Privilege is something that the database understood and does not allow
+	KindTLS Kind = "tls"
+	// KindPrivilege is something that the database understood and does not allow
 	// this account to do.
-	Privilege Kind = "privilege"
-	// PolicyRejected is a password that the database's own policy refused.
-	PolicyRejected Kind = "policy rejected"
-	// ReadOnly is a replica, a reader endpoint or a server set to read only.
-	ReadOnly Kind = "read only"
-	// TooManyConnections is a server, database or role with no free slot.
-	TooManyConnections Kind = "too many connections"
-	// Conflict is a state in which this rotation must not go on: labels moved,
+	KindPrivilege Kind = "privilege"
+	// KindPasswordPolicy is a password that the database's own policy refused.
+	KindPasswordPolicy Kind = "policy rejected"
+	// KindReadOnly is a replica, a reader endpoint or a server set to read only.
+	KindReadOnly Kind = "read only"
+	// KindTooManyConnections is a server, database or role with no free slot.
+	KindTooManyConnections Kind = "too many connections"
+	// KindConflict is a state in which this rotation must not go on: labels moved,
 	// identities that do not agree, a version that is not pending.
-	Conflict Kind = "conflict"
-	// Throttled is AWS asking for fewer requests, or failing on its side.
-	Throttled Kind = "throttled"
-	// OutOfTime is a deadline of ours, or too little time left to begin.
-	OutOfTime Kind = "out of time"
-	// Internal is everything that none of the above describes.
-	Internal Kind = "internal"
+	KindConflict Kind = "conflict"
+	// KindThrottled is AWS asking for fewer requests, or failing on its side.
+	KindThrottled Kind = "throttled"
+	// KindDeadline is a deadline of ours, or too little time left to begin.
+	KindDeadline Kind = "out of time"
+	// KindInternal is everything that none of the above describes.
+	KindInternal Kind = "internal"
 )
 
 // Error makes a Kind usable with %w.
 func (k Kind) Error() string { return string(k) }
 
-// KindOf finds the kind of an error: the first Kind in its chain, OutOfTime for
+// KindOf finds the kind of an error: the first Kind in its chain, KindDeadline for
 // a deadline, Internal for anything else. It is "" for nil.
 func KindOf(err error) Kind {
 	var k Kind
@@ -62,44 +62,44 @@ func KindOf(err error) Kind {
 	case errors.As(err, &k):
 		return k
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return OutOfTime
+		return KindDeadline
 	}
-	return Internal
+	return KindInternal
 }
 
 // A StepError is what a step of a rotation returns. It is a type of its own
 // because Lambda reports the Go type name of the outermost error as errorType,
 // and alarms and dashboards can count on it. Its text holds no secret.
 type StepError struct {
-	Step    Step
-	Secret  string // ARN
-	Version string
-	Kind    Kind
-	Err     error
+	Step      Step
+	SecretID  string // ARN
+	VersionID string
+	Kind      Kind
+	Err       error
 }
 
 func (e *StepError) Error() string {
-	if e.Secret == "" {
+	if e.SecretID == "" {
 		return e.Err.Error()
 	}
-	return fmt.Sprintf("%s of %s: %v", e.Step, e.Secret, e.Err)
+	return fmt.Sprintf("%s of %s: %v", e.Step, e.SecretID, e.Err)
 }
 
 func (e *StepError) Unwrap() error { return e.Err }
 
-// An Attempt is one set of credentials that was tried, and what came of it.
-type Attempt struct {
+// A LoginAttempt is one set of credentials that was tried, and what came of it.
+type LoginAttempt struct {
 	Label string // AWSCURRENT, AWSPENDING or AWSPREVIOUS
 	User  string
 	Err   error
 }
 
-// Attempts lists every set of credentials that was tried, each with its own
+// LoginAttempts lists every set of credentials that was tried, each with its own
 // cause, in the order in which they were tried. Its kind is that of the last:
 // a strategy stops at the first failure that is not a rejected login.
-type Attempts []Attempt
+type LoginAttempts []LoginAttempt
 
-func (a Attempts) Error() string {
+func (a LoginAttempts) Error() string {
 	lines := make([]string, len(a))
 	for i, t := range a {
 		lines[i] = fmt.Sprintf("%s (user %q): %v", t.Label, t.User, t.Err)
@@ -108,7 +108,7 @@ func (a Attempts) Error() string {
 }
 
 // Unwrap gives the causes, the last first: KindOf must see what ended the search.
-func (a Attempts) Unwrap() []error {
+func (a LoginAttempts) Unwrap() []error {
 	errs := make([]error, 0, len(a))
 	for i := len(a) - 1; i >= 0; i-- {
 		errs = append(errs, a[i].Err)

@@ -15,15 +15,15 @@ func TestKindOf(t *testing.T) {
 		want Kind
 	}{
 		{nil, ""},
-		{cause, Internal},
-		{LoginRejected, LoginRejected},
-		{fmt.Errorf("login: %w: %w", LoginRejected, cause), LoginRejected},
-		{fmt.Errorf("outer: %w", fmt.Errorf("inner: %w: %w", TLSFailed, cause)), TLSFailed},
-		{fmt.Errorf("query: %w", context.DeadlineExceeded), OutOfTime},
-		{fmt.Errorf("dial: %w: %w", Unreachable, context.DeadlineExceeded), Unreachable},
-		{&StepError{Kind: Conflict, Err: Conflict}, Conflict},
-		{Attempts{{Err: LoginRejected}, {Err: LoginRejected}}, LoginRejected},
-		{Attempts{{Err: LoginRejected}, {Err: fmt.Errorf("x: %w", Unreachable)}}, Unreachable},
+		{cause, KindInternal},
+		{KindLoginRejected, KindLoginRejected},
+		{fmt.Errorf("login: %w: %w", KindLoginRejected, cause), KindLoginRejected},
+		{fmt.Errorf("outer: %w", fmt.Errorf("inner: %w: %w", KindTLS, cause)), KindTLS},
+		{fmt.Errorf("query: %w", context.DeadlineExceeded), KindDeadline},
+		{fmt.Errorf("dial: %w: %w", KindUnreachable, context.DeadlineExceeded), KindUnreachable},
+		{&StepError{Kind: KindConflict, Err: KindConflict}, KindConflict},
+		{LoginAttempts{{Err: KindLoginRejected}, {Err: KindLoginRejected}}, KindLoginRejected},
+		{LoginAttempts{{Err: KindLoginRejected}, {Err: fmt.Errorf("x: %w", KindUnreachable)}}, KindUnreachable},
 	} {
 		if got := KindOf(c.err); got != c.want {
 			t.Errorf("KindOf(%v) = %q, want %q", c.err, got, c.want)
@@ -32,9 +32,9 @@ func TestKindOf(t *testing.T) {
 }
 
 func TestAttemptsListsEveryCause(t *testing.T) {
-	err := Attempts{
-		{"AWSCURRENT", "app", fmt.Errorf("%w: code 1", LoginRejected)},
-		{"AWSPENDING", "app", fmt.Errorf("%w: code 2", Unreachable)},
+	err := LoginAttempts{
+		{"AWSCURRENT", "app", fmt.Errorf("%w: code 1", KindLoginRejected)},
+		{"AWSPENDING", "app", fmt.Errorf("%w: code 2", KindUnreachable)},
 	}
 	for _, want := range []string{"AWSCURRENT", "code 1", "AWSPENDING", "code 2", `"app"`} {
 		if !strings.Contains(err.Error(), want) {

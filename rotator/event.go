@@ -12,31 +12,31 @@ import (
 type Step string
 
 const (
-	CreateSecret Step = "createSecret" // give the pending version a value
-	SetSecret    Step = "setSecret"    // make that value count in the database
-	TestSecret   Step = "testSecret"   // prove that it does
-	FinishSecret Step = "finishSecret" // move AWSCURRENT to it
+	StepCreateSecret Step = "createSecret" // give the pending version a value
+	StepSetSecret    Step = "setSecret"    // make that value count in the database
+	StepTestSecret   Step = "testSecret"   // prove that it does
+	StepFinishSecret Step = "finishSecret" // move AWSCURRENT to it
 
-	// Preflight is sent by people: {"Step":"preflight","SecretId":"..."}. It needs
+	// StepPreflight is sent by people: {"Step":"preflight","SecretId":"..."}. It needs
 	// no version and changes nothing.
-	Preflight Step = "preflight"
-	// Diagnose is sent by people too: {"Step":"status","SecretId":"..."}. It says which
+	StepPreflight Step = "preflight"
+	// StepStatus is sent by people too: {"Step":"status","SecretId":"..."}. It says which
 	// stored credentials work, and what to do, and changes nothing.
-	Diagnose Step = "status"
-	// Recover is the same, and moves one label where the event has an Action and the
+	StepStatus Step = "status"
+	// StepRecover is the same, and moves one label where the event has an Action and the
 	// diagnosis comes to that action as well.
-	Recover Step = "recover"
+	StepRecover Step = "recover"
 )
 
-// byPeople says whether people send the step, and the service never does.
-func (s Step) byPeople() bool { return s == Preflight || s == Diagnose || s == Recover }
+// isOnDemand says whether people send the step, and the service never does.
+func (s Step) isOnDemand() bool { return s == StepPreflight || s == StepStatus || s == StepRecover }
 
 // Event is what Secrets Manager sends to a rotation function.
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
 type Event struct {
-	Step     Step
-	SecretID string // the secret's ARN
-	Version  string // ClientRequestToken: the id of the pending version
+	Step      Step
+	SecretID  string // the secret's ARN
+	VersionID string // ClientRequestToken: the id of the pending version
 	// RotationToken is passed on to PutSecretValue and is never shown. It is
 	// empty when an older service or a person sends the event.
 	RotationToken secret.Password
@@ -56,7 +56,7 @@ const (
 	maxStepToShow = 20
 )
 
-// ParseEvent reads and checks an event. Its errors are Misconfigured and show of
+// ParseEvent reads and checks an event. Its errors are KindMisconfigured and show of
 // the input only what cannot harm a log.
 func ParseEvent(payload []byte) (Event, error) {
 	var raw struct {
@@ -68,19 +68,19 @@ func ParseEvent(payload []byte) (Event, error) {
 		Action             Action
 	}
 	object, err := secret.ParseDocument(string(payload))
-	if name := repeated(object.Keys()); name != "" {
-		return Event{}, fmt.Errorf("event: %w: %s is there twice, and readers would disagree about which one counts: want it once", Misconfigured, name)
+	if name := duplicateKey(object.Keys()); name != "" {
+		return Event{}, fmt.Errorf("event: %w: %s is there twice, and readers would disagree about which one counts: want it once", KindMisconfigured, name)
 	}
 	if err == nil {
 		err = json.Unmarshal(payload, &raw)
 	}
 	if err != nil {
-		return Event{}, fmt.Errorf("event: %w: not a rotation event of Secrets Manager: want a JSON object with the strings Step, SecretId and ClientRequestToken, each once", Misconfigured)
+		return Event{}, fmt.Errorf("event: %w: not a rotation event of Secrets Manager: want a JSON object with the strings Step, SecretId and ClientRequestToken, each once", KindMisconfigured)
 	}
 	e := Event{
 		Step:          parseStep(raw.Step),
 		SecretID:      raw.SecretID,
-		Version:       raw.ClientRequestToken,
+		VersionID:     raw.ClientRequestToken,
 		RotationToken: secret.NewPassword(raw.RotationToken),
 		Format:        raw.Format,
 		Action:        raw.Action,
@@ -88,9 +88,9 @@ func ParseEvent(payload []byte) (Event, error) {
 	return e, e.validate()
 }
 
-// repeated gives the member of an event that is there twice: encoding/json takes a
+// duplicateKey gives the member of an event that is there twice: encoding/json takes a
 // name in any case, and the last of two.
-func repeated(keys []string) string {
+func duplicateKey(keys []string) string {
 	for _, name := range []string{"Step", "SecretId", "ClientRequestToken", "RotationToken", "Format", "Action"} {
 		n := 0
 		for _, key := range keys {
@@ -110,40 +110,40 @@ func repeated(keys []string) string {
 func parseStep(s string) Step {
 	switch s {
 	case "create_secret":
-		return CreateSecret
+		return StepCreateSecret
 	case "set_secret":
-		return SetSecret
+		return StepSetSecret
 	case "test_secret":
-		return TestSecret
+		return StepTestSecret
 	case "finish_secret":
-		return FinishSecret
+		return StepFinishSecret
 	}
 	return Step(s)
 }
 
 func (e Event) validate() error {
 	switch e.Step {
-	case CreateSecret, SetSecret, TestSecret, FinishSecret, Preflight, Diagnose, Recover:
+	case StepCreateSecret, StepSetSecret, StepTestSecret, StepFinishSecret, StepPreflight, StepStatus, StepRecover:
 	case "":
-		return fmt.Errorf("event: %w: Step is missing: want createSecret, setSecret, testSecret or finishSecret", Misconfigured)
+		return fmt.Errorf("event: %w: Step is missing: want createSecret, setSecret, testSecret or finishSecret", KindMisconfigured)
 	default:
-		return fmt.Errorf("event: %w: Step is %+.*q: want createSecret, setSecret, testSecret or finishSecret", Misconfigured, maxStepToShow, e.Step)
+		return fmt.Errorf("event: %w: Step is %+.*q: want createSecret, setSecret, testSecret or finishSecret", KindMisconfigured, maxStepToShow, e.Step)
 	}
 	switch {
 	case e.SecretID == "":
-		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", Misconfigured)
+		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", KindMisconfigured)
 	case !ValidSecretID(e.SecretID):
-		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters", Misconfigured, maxSecretID)
-	case e.Action != "" && (e.Step != Recover || !e.Action.moves()):
-		return fmt.Errorf("event: %w: Action is %+.*q: want finish, discard or restore, and the Step recover", Misconfigured, maxStepToShow, e.Action)
-	case e.Step.byPeople() && e.Format != "" && e.Format != formatJSON && e.Format != formatText && e.Format != formatMarkdown:
-		return fmt.Errorf("event: %w: Format is %+.*q: want json, text or markdown", Misconfigured, maxStepToShow, e.Format)
-	case e.Step.byPeople() && e.Version == "":
+		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters", KindMisconfigured, maxSecretID)
+	case e.Action != "" && (e.Step != StepRecover || !e.Action.movesLabel()):
+		return fmt.Errorf("event: %w: Action is %+.*q: want finish, discard or restore, and the Step recover", KindMisconfigured, maxStepToShow, e.Action)
+	case e.Step.isOnDemand() && e.Format != "" && e.Format != formatJSON && e.Format != formatText && e.Format != formatMarkdown:
+		return fmt.Errorf("event: %w: Format is %+.*q: want json, text or markdown", KindMisconfigured, maxStepToShow, e.Format)
+	case e.Step.isOnDemand() && e.VersionID == "":
 		return nil
-	case len(e.Version) < minVersion || len(e.Version) > maxVersion || !printable(e.Version):
-		return fmt.Errorf("event: %w: ClientRequestToken is not a version id: want %d to %d printable ASCII characters", Misconfigured, minVersion, maxVersion)
-	case len(e.RotationToken.Reveal()) > maxToken || !printable(e.RotationToken.Reveal()):
-		return fmt.Errorf("event: %w: RotationToken is none of the service's: want at most %d printable ASCII characters", Misconfigured, maxToken)
+	case len(e.VersionID) < minVersion || len(e.VersionID) > maxVersion || !isPrintableASCII(e.VersionID):
+		return fmt.Errorf("event: %w: ClientRequestToken is not a version id: want %d to %d printable ASCII characters", KindMisconfigured, minVersion, maxVersion)
+	case len(e.RotationToken.Reveal()) > maxToken || !isPrintableASCII(e.RotationToken.Reveal()):
+		return fmt.Errorf("event: %w: RotationToken is none of the service's: want at most %d printable ASCII characters", KindMisconfigured, maxToken)
 	}
 	return nil
 }
@@ -151,12 +151,12 @@ func (e Event) validate() error {
 // ValidSecretID says whether s can be the ARN or the name of a secret, and may stand
 // in a log.
 func ValidSecretID(s string) bool {
-	return s != "" && len(s) <= maxSecretID && printable(s)
+	return s != "" && len(s) <= maxSecretID && isPrintableASCII(s)
 }
 
-// printable keeps control characters, and so forged log lines, out of whatever
+// isPrintableASCII keeps control characters, and so forged log lines, out of whatever
 // an event's text ends up in (aws-samples issue 157).
-func printable(s string) bool {
+func isPrintableASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false

@@ -14,13 +14,13 @@ const (
 
 func TestParseEventAcceptsBothSpellings(t *testing.T) {
 	for spelled, want := range map[string]Step{
-		"createSecret": CreateSecret, "create_secret": CreateSecret,
-		"setSecret": SetSecret, "set_secret": SetSecret,
-		"testSecret": TestSecret, "test_secret": TestSecret,
-		"finishSecret": FinishSecret, "finish_secret": FinishSecret,
+		"createSecret": StepCreateSecret, "create_secret": StepCreateSecret,
+		"setSecret": StepSetSecret, "set_secret": StepSetSecret,
+		"testSecret": StepTestSecret, "test_secret": StepTestSecret,
+		"finishSecret": StepFinishSecret, "finish_secret": StepFinishSecret,
 	} {
 		e, err := ParseEvent([]byte(`{"Step":"` + spelled + `","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"6f1e8f6a-canary-0000-0000-000000000000","Unknown":[1]}`))
-		if err != nil || e.Step != want || e.SecretID != testARN || e.Version != testVersion || e.RotationToken.Empty() {
+		if err != nil || e.Step != want || e.SecretID != testARN || e.VersionID != testVersion || e.RotationToken.Empty() {
 			t.Errorf("%s: %+v, %v", spelled, e, err)
 		}
 	}
@@ -63,7 +63,7 @@ func TestParseEventRefuses(t *testing.T) {
 	} {
 		_, err := ParseEvent([]byte(c.payload))
 		switch {
-		case !errors.Is(err, Misconfigured) || !strings.Contains(err.Error(), c.says):
+		case !errors.Is(err, KindMisconfigured) || !strings.Contains(err.Error(), c.says):
 			t.Errorf("%s: want a Misconfigured error that says %q, got: %v", name, c.says, err)
 		case len(err.Error()) > 400 || strings.ContainsAny(err.Error(), "\n\x1b\t"):
 			t.Errorf("%s: the error is not fit for a log: %d bytes", name, len(err.Error()))
@@ -74,11 +74,11 @@ func TestParseEventRefuses(t *testing.T) {
 // TestPeopleNeedNoToken: their events name a secret, and what to do with it.
 func TestPeopleNeedNoToken(t *testing.T) {
 	for payload, want := range map[string]Event{
-		`{"Step":"preflight","SecretId":"app"}`:                                   {Step: Preflight, SecretID: "app"},
-		`{"Step":"status","SecretId":"app","Format":"markdown"}`:                  {Step: Diagnose, SecretID: "app", Format: "markdown"},
-		`{"Step":"recover","SecretId":"app","Action":"finish"}`:                   {Step: Recover, SecretID: "app", Action: Finish},
-		`{"Step":"recover","SecretId":"app","Action":"discard","Format":"text"}`:  {Step: Recover, SecretID: "app", Action: Discard, Format: "text"},
-		`{"Step":"recover","SecretId":"app","Action":"restore","Unknown":[null]}`: {Step: Recover, SecretID: "app", Action: Restore},
+		`{"Step":"preflight","SecretId":"app"}`:                                   {Step: StepPreflight, SecretID: "app"},
+		`{"Step":"status","SecretId":"app","Format":"markdown"}`:                  {Step: StepStatus, SecretID: "app", Format: "markdown"},
+		`{"Step":"recover","SecretId":"app","Action":"finish"}`:                   {Step: StepRecover, SecretID: "app", Action: ActionFinish},
+		`{"Step":"recover","SecretId":"app","Action":"discard","Format":"text"}`:  {Step: StepRecover, SecretID: "app", Action: ActionDiscard, Format: "text"},
+		`{"Step":"recover","SecretId":"app","Action":"restore","Unknown":[null]}`: {Step: StepRecover, SecretID: "app", Action: ActionRollBack},
 	} {
 		got, err := ParseEvent([]byte(payload))
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
@@ -95,7 +95,7 @@ func FuzzParseEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		e, err := ParseEvent(payload)
 		if err != nil {
-			if KindOf(err) != Misconfigured || len(err.Error()) > 400 || !printable(err.Error()) {
+			if KindOf(err) != KindMisconfigured || len(err.Error()) > 400 || !isPrintableASCII(err.Error()) {
 				t.Fatalf("not an error fit for a log: %q", err)
 			}
 			return

@@ -7,82 +7,82 @@ import (
 	"strings"
 )
 
-// open reads the state of the secret and says whether this event may still act on
+// checkSecret reads the state of the secret and says whether this event may still act on
 // it. done means that the version is AWSCURRENT already: a duplicate, or another
 // attempt after success, which must change nothing.
 //
 // The checks are those of AWS's templates, in their order, behind those for
 // secrets that are not ours to rotate at all.
-func (v *visit) open(ctx context.Context) (m Metadata, done bool, err error) {
-	err = v.again(ctx, notYetSeen, func() error {
+func (v *invocation) checkSecret(ctx context.Context) (m Metadata, done bool, err error) {
+	err = v.retryRead(ctx, kindStaleRead, func() error {
 		if m, err = v.Store.Describe(ctx, v.event.SecretID); err != nil {
 			return fmt.Errorf("secret: %w", err)
 		}
-		done, err = admit(m, v.event.Version)
+		done, err = checkVersion(m, v.event.VersionID)
 		return err
 	})
 	return m, done, err
 }
 
-// notYetSeen marks a refusal that a stale answer of DescribeSecret can cause: the
+// kindStaleRead marks a refusal that a stale answer of DescribeSecret can cause: the
 // service made the version only just now.
-const notYetSeen Kind = "no such version of the secret"
+const kindStaleRead Kind = "no such version of the secret"
 
-// admit judges one answer of DescribeSecret.
-func admit(m Metadata, version string) (done bool, err error) {
-	if err := ours(m); err != nil {
+// checkVersion judges one answer of DescribeSecret.
+func checkVersion(m Metadata, version string) (done bool, err error) {
+	if err := checkRotatable(m); err != nil {
 		return false, err
 	}
 	if m.RotationEnabled != nil && !*m.RotationEnabled {
-		return false, fmt.Errorf("secret: %w: rotation is turned off (cancelled, perhaps, since this event was sent): aws secretsmanager rotate-secret turns it on", Conflict)
+		return false, fmt.Errorf("secret: %w: rotation is turned off (cancelled, perhaps, since this event was sent): aws secretsmanager rotate-secret turns it on", KindConflict)
 	}
 	labels, known := m.Labels[version]
 	switch {
 	case !known:
-		return false, fmt.Errorf("version %s: %w: %w", version, Conflict, notYetSeen)
-	case m.Has(version, LabelCurrent):
+		return false, fmt.Errorf("version %s: %w: %w", version, KindConflict, kindStaleRead)
+	case m.HasLabel(version, LabelCurrent):
 		return true, nil
-	case !m.Has(version, LabelPending):
-		return false, fmt.Errorf("version %s: %w: it is labelled %s, not AWSPENDING: another rotation has taken its place, or somebody moved the label", version, Conflict, strings.Join(labels, ", "))
+	case !m.HasLabel(version, LabelPending):
+		return false, fmt.Errorf("version %s: %w: it is labelled %s, not AWSPENDING: another rotation has taken its place, or somebody moved the label", version, KindConflict, strings.Join(labels, ", "))
 	}
 	return false, nil
 }
 
-// ours refuses secrets that no function may rotate, or not here.
-func ours(m Metadata) error {
+// checkRotatable refuses secrets that no function may rotate, or not here.
+func checkRotatable(m Metadata) error {
 	switch {
-	case !m.Deleted.IsZero():
-		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret) or stop rotating it", Misconfigured)
+	case !m.DeletionDate.IsZero():
+		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret) or stop rotating it", KindMisconfigured)
 	case m.OwningService != "":
-		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; as a superuser's secret it can be used", Misconfigured, m.OwningService)
+		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; as a superuser's secret it can be used", KindMisconfigured, m.OwningService)
 	case m.Type != "":
-		return fmt.Errorf("secret: %w: a managed external secret of type %s, which Secrets Manager rotates without a function", Misconfigured, m.Type)
+		return fmt.Errorf("secret: %w: a managed external secret of type %s, which Secrets Manager rotates without a function", KindMisconfigured, m.Type)
 	case m.PrimaryRegion != "" && m.PrimaryRegion != m.Region:
-		return fmt.Errorf("secret: %w: a replica of the secret in %s: rotate it there, and the new value is replicated to %s", Misconfigured, m.PrimaryRegion, m.Region)
+		return fmt.Errorf("secret: %w: a replica of the secret in %s: rotate it there, and the new value is replicated to %s", KindMisconfigured, m.PrimaryRegion, m.Region)
 	}
 	return nil
 }
 
-// move moves a label. already means that it was found to have arrived although the
+// moveLabel moves a label. already means that it was found to have arrived although the
 // call failed: an answer that was lost, and a second try that found the work done,
 // look like failures. A refusal is one.
-func (v *visit) move(ctx context.Context, m Move) (already bool, err error) {
-	err = v.Store.Move(ctx, v.event.SecretID, m)
+func (v *invocation) moveLabel(ctx context.Context, m LabelMove) (already bool, err error) {
+	err = v.Store.MoveLabel(ctx, v.event.SecretID, m)
 	if err == nil {
 		return false, nil
 	}
-	if !errors.Is(err, Forbidden) && v.moved(ctx, m) {
+	if !errors.Is(err, KindAccessDenied) && v.labelArrived(ctx, m) {
 		return true, nil
 	}
 	return false, fmt.Errorf("%s: %w", m.Label, err)
 }
 
-// moved says whether a label is where it was to go, whoever moved it.
-func (v *visit) moved(ctx context.Context, m Move) bool {
-	err := v.again(ctx, notYetSeen, func() error {
+// labelArrived says whether a label is where it was to go, whoever moved it.
+func (v *invocation) labelArrived(ctx context.Context, m LabelMove) bool {
+	err := v.retryRead(ctx, kindStaleRead, func() error {
 		meta, err := v.Store.Describe(ctx, v.event.SecretID)
-		if err == nil && meta.Holder(m.Label) != m.To {
-			err = notYetSeen
+		if err == nil && meta.VersionWithLabel(m.Label) != m.To {
+			err = kindStaleRead
 		}
 		return err
 	})

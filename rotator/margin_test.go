@@ -16,7 +16,7 @@ type clock struct {
 
 func (c *clock) Describe(ctx context.Context, _ string) (rotator.Metadata, error) {
 	c.until, _ = ctx.Deadline()
-	return rotator.Metadata{}, rotator.Forbidden
+	return rotator.Metadata{}, rotator.KindAccessDenied
 }
 
 // TestAStepEndsBeforeLambdaDoes: whoever is cut off by Lambda cannot say why.
@@ -26,10 +26,10 @@ func TestAStepEndsBeforeLambdaDoes(t *testing.T) {
 		ctx, cancel := context.WithDeadline(t.Context(), deadline)
 		defer cancel()
 		c := &clock{}
-		err := rotator.Rotator{Store: c, Margin: margin}.Handle(ctx, rotator.Event{
-			Step: rotator.CreateSecret, SecretID: "app", Version: "00000000-0000-4000-8000-000000000001",
+		err := rotator.Rotator{Store: c, DeadlineMargin: margin}.Handle(ctx, rotator.Event{
+			Step: rotator.StepCreateSecret, SecretID: "app", VersionID: "00000000-0000-4000-8000-000000000001",
 		})
-		if rotator.KindOf(err) != rotator.Forbidden || !c.until.Equal(deadline.Add(-want)) {
+		if rotator.KindOf(err) != rotator.KindAccessDenied || !c.until.Equal(deadline.Add(-want)) {
 			t.Errorf("Margin %v: %v; the step has until %v before Lambda's end, want %v", margin, err, deadline.Sub(c.until), want)
 		}
 	}

@@ -10,53 +10,53 @@ import (
 type Status string
 
 const (
-	// Granted: the very thing was done, or done and taken back. A Detail beside it
+	// StatusPassed: the very thing was done, or done and taken back. A Detail beside it
 	// is something to know, and no reason to wait.
-	Granted Status = "granted"
-	// Inferred: the answer is one that only comes after the permission was found.
-	Inferred Status = "granted-inferred"
-	// Denied: somebody who decides said no.
-	Denied Status = "denied"
-	// Faulty: it is not a matter of permission, and it would not work.
-	Faulty Status = "failed"
-	// Unknown: it could not be tried. It never counts as a no, and as a yes only
+	StatusPassed Status = "granted"
+	// StatusInferred: the answer is one that only comes after the permission was found.
+	StatusInferred Status = "granted-inferred"
+	// StatusDenied: somebody who decides said no.
+	StatusDenied Status = "denied"
+	// StatusFailed: it is not a matter of permission, and it would not work.
+	StatusFailed Status = "failed"
+	// StatusUnknown: it could not be tried. It never counts as a no, and as a yes only
 	// where the mode is not Strict.
-	Unknown Status = "unknown"
-	// Skipped: an earlier finding leaves nothing to try, or a later call tries it.
-	Skipped Status = "skipped"
+	StatusUnknown Status = "unknown"
+	// StatusSkipped: an earlier finding leaves nothing to try, or a later call tries it.
+	StatusSkipped Status = "skipped"
 )
 
 // Finding is the outcome of one check.
 type Finding struct {
-	ID     string // stable, for runbooks: S1, T1, P1 and so on
-	Check  string // what was tried
-	Status Status
-	Kind   Kind     `json:",omitempty"` // of what is wrong
-	Detail string   `json:",omitempty"` // what is wrong and what to do, or why it was skipped
-	Why    []string `json:",omitempty"` // after a denial: our reading of the policies that could be seen
-	// Later: the rotation itself tries it, before anything has changed, so that not
+	ID             string // stable, for runbooks: S1, T1, P1 and so on
+	Check          string // what was tried
+	Status         Status
+	Kind           Kind     `json:",omitempty"` // of what is wrong
+	Detail         string   `json:",omitempty"` // what is wrong and what to do, or why it was skipped
+	PolicyAnalysis []string `json:",omitempty"` // after a denial: our reading of the policies that could be seen
+	// Deferred: the rotation itself tries it, before anything has changed, so that not
 	// to know it yet is in nobody's way.
-	Later bool `json:",omitempty"`
+	Deferred bool `json:",omitempty"`
 
 	err error // what Judge judged
 }
 
-// Judge makes a Finding of a check that ended with err. An outage is never a
+// NewFinding makes a Finding of a check that ended with err. An outage is never a
 // denial: what was asked and not answered stays unknown for Secrets Manager, and
 // is a fault of its own for a database.
-func Judge(id, check string, err error) Finding {
-	f := Finding{ID: id, Check: check, Status: Granted, err: err}
+func NewFinding(id, check string, err error) Finding {
+	f := Finding{ID: id, Check: check, Status: StatusPassed, err: err}
 	if err == nil {
 		return f
 	}
 	f.Kind, f.Detail = KindOf(err), err.Error()
 	switch f.Kind {
-	case Forbidden, Privilege:
-		f.Status = Denied
-	case Throttled, OutOfTime, Internal:
-		f.Status = Unknown
+	case KindAccessDenied, KindPrivilege:
+		f.Status = StatusDenied
+	case KindThrottled, KindDeadline, KindInternal:
+		f.Status = StatusUnknown
 	default:
-		f.Status = Faulty
+		f.Status = StatusFailed
 	}
 	return f
 }
@@ -64,7 +64,7 @@ func Judge(id, check string, err error) Finding {
 // Report is what a preflight found. It marshals to JSON as it stands, or to one
 // string where the event asked for text or Markdown.
 type Report struct {
-	Secret   string
+	SecretID string
 	Strict   bool `json:",omitempty"` // what is unknown is in the way too
 	Findings []Finding
 
@@ -75,7 +75,7 @@ type Report struct {
 func (r Report) Blocking() []Finding {
 	var blocking []Finding
 	for _, f := range r.Findings {
-		if f.Status == Denied || f.Status == Faulty || f.Status == Unknown && r.Strict && !f.Later {
+		if f.Status == StatusDenied || f.Status == StatusFailed || f.Status == StatusUnknown && r.Strict && !f.Deferred {
 			blocking = append(blocking, f)
 		}
 	}
@@ -95,7 +95,7 @@ func (r Report) Err() error {
 	}
 	kind := blocking[0].Kind
 	if kind == "" {
-		kind = Misconfigured // unknown for want of trying, in a strict report
+		kind = KindMisconfigured // unknown for want of trying, in a strict report
 	}
 	return fmt.Errorf("preflight: %w: %d of %d checks are in the way, and nothing was changed: %s",
 		kind, len(blocking), len(r.Findings), strings.Join(lines, "; "))
@@ -104,10 +104,10 @@ func (r Report) Err() error {
 // Text is the report for a terminal.
 func (r Report) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "preflight of %s: %s\n", r.Secret, r.verdict())
+	fmt.Fprintf(&b, "preflight of %s: %s\n", r.SecretID, r.summary())
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "  %-3s  %-16s  %s\n", f.ID, f.Status, f.Check)
-		for _, line := range append(f.details(), f.Why...) {
+		for _, line := range append(f.details(), f.PolicyAnalysis...) {
 			fmt.Fprintf(&b, "       %s\n", line)
 		}
 	}
@@ -117,16 +117,16 @@ func (r Report) Text() string {
 // Markdown is the report for a ticket.
 func (r Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Preflight of `%s`: %s\n\n| check | status | tried | found |\n|---|---|---|---|\n", r.Secret, r.verdict())
+	fmt.Fprintf(&b, "Preflight of `%s`: %s\n\n| check | status | tried | found |\n|---|---|---|---|\n", r.SecretID, r.summary())
 	for _, f := range r.Findings {
-		found := cell(strings.Join(append(f.details(), f.Why...), " "))
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.ID, f.Status, cell(f.Check), found)
+		found := escapeCell(strings.Join(append(f.details(), f.PolicyAnalysis...), " "))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.ID, f.Status, escapeCell(f.Check), found)
 	}
 	return b.String()
 }
 
-// cell fits text into a cell of a table in Markdown.
-func cell(text string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text) }
+// escapeCell fits text into a cell of a table in Markdown.
+func escapeCell(text string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text) }
 
 func (f Finding) details() []string {
 	if f.Detail == "" {
@@ -135,14 +135,14 @@ func (f Finding) details() []string {
 	return []string{f.Detail}
 }
 
-func (r Report) verdict() string {
+func (r Report) summary() string {
 	text := fmt.Sprintf("%d checks, nothing is in the way of a rotation", len(r.Findings))
 	if n := len(r.Blocking()); n > 0 {
 		text = fmt.Sprintf("%d of %d checks are in the way of a rotation", n, len(r.Findings))
 	}
 	unknown := 0
 	for _, f := range r.Findings {
-		if f.Status == Unknown {
+		if f.Status == StatusUnknown {
 			unknown++
 		}
 	}
@@ -159,7 +159,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 }
 
 // marshal gives an answer as the event asked for it; plain is the answer as data.
-func marshal(format string, a Answer, plain any) ([]byte, error) {
+func marshal(format string, a Response, plain any) ([]byte, error) {
 	switch format {
 	case formatText:
 		return json.Marshal(a.Text())

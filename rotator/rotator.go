@@ -1,6 +1,7 @@
 package rotator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -12,66 +13,66 @@ import (
 // Rotator turns secrets. Only Store and Strategy are required. It is a value
 // without state: one Rotator serves any number of events, also at once.
 type Rotator struct {
-	Store    Store
-	Strategy Strategy
-	Policy   secret.Policy // how new passwords are made; zero: AWS's defaults
+	Store          Store
+	Strategy       Strategy
+	PasswordPolicy secret.PasswordPolicy // how new passwords are made; zero: AWS's defaults
 
-	// Mode is what the preflight does with what it finds; zero: Enforce.
-	Mode Mode
+	// PreflightMode is what the preflight does with what it finds; zero: Enforce.
+	PreflightMode PreflightMode
 	// ReadOnlyProbes has the preflight only look: no call that is made to fail, and
 	// so no failed call in CloudTrail, no rehearsal in the database. What that leaves
 	// open is unknown.
 	ReadOnlyProbes bool
-	// Invoked gives the ARN that the function was invoked by, to be compared with the
+	// FunctionARN gives the ARN that the function was invoked by, to be compared with the
 	// one that the secret names. nil: not a Lambda function.
-	Invoked func(context.Context) string
+	FunctionARN func(context.Context) string
 
 	// Observe is told of every step when it has ended; nil: nobody is. It is the
 	// one way out to logs and metrics.
 	Observe func(context.Context, Record)
 
-	// Margin is kept back from the deadline of the invocation, so that there is
+	// DeadlineMargin is kept back from the deadline of the invocation, so that there is
 	// time left to say what happened before Lambda ends the process. 0: 500 ms.
-	Margin time.Duration
-	// ApplyTime is how much time setSecret must have left before it touches the
+	DeadlineMargin time.Duration
+	// MinApplyTime is how much time setSecret must have left before it touches the
 	// database: half a change is what a rotation must never leave. 0: 10 s.
-	ApplyTime time.Duration
-	// Reread is how long to wait before each further look at something that was
+	MinApplyTime time.Duration
+	// ReadBackoff is how long to wait before each further look at something that was
 	// written a moment ago: Secrets Manager is eventually consistent. Its length
 	// bounds the looks. nil: 100 ms, 300 ms, 900 ms.
-	Reread []time.Duration
+	ReadBackoff []time.Duration
 }
 
 // Record is what a step did, for logs and metrics. It holds no secret.
 type Record struct {
-	Step    Step
-	Secret  string // as the event named it
-	Version string
-	Outcome Outcome
-	Notes   []string // sentences: what was done, in order
-	Report  *Report  // of the preflight, if there was one
+	Step      Step
+	SecretID  string // as the event named it
+	VersionID string
+	Outcome   Outcome
+	Notes     []string // sentences: what was done, in order
+	Report    *Report  // of the preflight, if there was one
 	// Diagnosis is that of a status or a recover.
-	Diagnosis *Diagnosis
-	Err       error  // a *StepError, or nil
-	Kind      Kind   // of Err
-	Stack     string // of a panic
-	Start     time.Time
-	Elapsed   time.Duration
+	Diagnosis  *Diagnosis
+	Err        error  // a *StepError, or nil
+	Kind       Kind   // of Err
+	PanicStack string // of a panic
+	Start      time.Time
+	Elapsed    time.Duration
 }
 
 // Outcome is how a step ended.
 type Outcome string
 
 const (
-	Done        Outcome = "done"
-	AlreadyDone Outcome = "already done" // a duplicate, or another attempt after success
-	Tested      Outcome = "tested"       // the service's configuration test passed; nothing changed
-	Failed      Outcome = "failed"
+	OutcomeDone        Outcome = "done"
+	OutcomeAlreadyDone Outcome = "already done" // a duplicate, or another attempt after success
+	OutcomeChecked     Outcome = "tested"       // the service's configuration test passed; nothing changed
+	OutcomeFailed      Outcome = "failed"
 )
 
-// answer is what people who asked are told; nil for the steps of a rotation that
+// response is what people who asked are told; nil for the steps of a rotation that
 // had no preflight.
-func (r Record) answer() Answer {
+func (r Record) response() Response {
 	switch {
 	case r.Diagnosis != nil:
 		return r.Diagnosis
@@ -84,7 +85,7 @@ func (r Record) answer() Answer {
 // HandleJSON runs one step, from the event as Lambda delivers it. It gives the
 // *Report of a preflight, if there was one, or the *Diagnosis of a status or a
 // recover.
-func (r Rotator) HandleJSON(ctx context.Context, payload []byte) (Answer, error) {
+func (r Rotator) HandleJSON(ctx context.Context, payload []byte) (Response, error) {
 	e, err := ParseEvent(payload)
 	return r.handle(ctx, e, err)
 }
@@ -95,29 +96,29 @@ func (r Rotator) Handle(ctx context.Context, e Event) error {
 	return err
 }
 
-func (r Rotator) handle(ctx context.Context, e Event, invalid error) (answer Answer, err error) {
+func (r Rotator) handle(ctx context.Context, e Event, invalid error) (answer Response, err error) {
 	if invalid != nil {
 		e = Event{Step: "event"} // what it names is not fit for logs and metrics
 	}
-	v := &visit{Rotator: r, event: e}
-	v.record = Record{Step: e.Step, Secret: e.SecretID, Version: e.Version, Start: time.Now()}
+	v := &invocation{Rotator: r, event: e}
+	v.record = Record{Step: e.Step, SecretID: e.SecretID, VersionID: e.VersionID, Start: time.Now()}
 	v.scrub.Add(e.RotationToken)
 	defer func() {
 		if p := recover(); p != nil {
 			// The value may hold anything; the stack holds addresses, not values.
-			err = fmt.Errorf("%w: panic: %v", Internal, p)
-			v.record.Stack = string(debug.Stack())
+			err = fmt.Errorf("%w: panic: %v", KindInternal, p)
+			v.record.PanicStack = string(debug.Stack())
 		}
-		err = v.close(ctx, err)
-		answer = v.record.answer()
+		err = v.conclude(ctx, err)
+		answer = v.record.response()
 	}()
 
 	if invalid != nil {
 		return nil, invalid
 	}
-	turning, cancel := r.withMargin(ctx)
+	stepCtx, cancel := r.withMargin(ctx)
 	defer cancel()
-	v.record.Outcome, err = v.turn(turning)
+	v.record.Outcome, err = v.run(stepCtx)
 	return nil, err
 }
 
@@ -127,14 +128,5 @@ func (r Rotator) withMargin(ctx context.Context) (context.Context, context.Cance
 	if !ok {
 		return ctx, func() {}
 	}
-	return context.WithDeadline(ctx, deadline.Add(-or(r.Margin, 500*time.Millisecond)))
-}
-
-// or gives a setting, or what its zero value stands for.
-func or[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
+	return context.WithDeadline(ctx, deadline.Add(-cmp.Or(r.DeadlineMargin, 500*time.Millisecond)))
 }

@@ -46,9 +46,9 @@ func TestBudgetOfCallsAndLogins(t *testing.T) {
 		s.aws.ResetCalls()
 		version := s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID
 		before := s.aws.Snapshot(s.arn)
-		for _, step := range []rotator.Step{rotator.CreateSecret, rotator.SetSecret, rotator.TestSecret, rotator.FinishSecret} {
+		for _, step := range []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret, rotator.StepFinishSecret} {
 			s.aws.ResetCalls()
-			if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, Version: version}); err != nil {
+			if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, VersionID: version}); err != nil {
 				t.Errorf("%s: %s of a finished rotation: %v", strategy, step, err)
 			}
 			if n := len(s.aws.Calls()); n > 2 {
@@ -67,11 +67,11 @@ func TestDuplicatesAtTheSameTime(t *testing.T) {
 		for range 20 {
 			s := newStory(t)
 			s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
-			for _, step := range []rotator.Step{rotator.CreateSecret, rotator.SetSecret, rotator.TestSecret, rotator.FinishSecret} {
+			for _, step := range []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret, rotator.StepFinishSecret} {
 				var both sync.WaitGroup
 				for range 3 {
 					both.Go(func() {
-						if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, Version: awsemu.VersionID(2)}); err != nil {
+						if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, VersionID: awsemu.VersionID(2)}); err != nil {
 							t.Errorf("%s: %s, three times at once: %v", strategy, step, err)
 						}
 					})
@@ -98,7 +98,7 @@ func TestRotationTokenIsPassedOn(t *testing.T) {
 // canary is a strategy that fails with a secret in its error, as drivers do.
 type canary struct{ fail func(rotator.Rotation) error }
 
-func (c canary) Next(_ context.Context, r rotator.Rotation) (secret.Document, error) {
+func (c canary) Propose(_ context.Context, r rotator.Rotation) (secret.Document, error) {
 	return r.Current.SetPassword(secret.NewPassword("canary-proposed-password")), c.fail(r)
 }
 func (c canary) Apply(_ context.Context, r rotator.Rotation) error  { return c.fail(r) }
@@ -110,8 +110,8 @@ func TestNoSecretInAnyError(t *testing.T) {
 	const other = "canary-api-key-of-the-application"
 	for name, fail := range map[string]func(rotator.Rotation) error{
 		"an error": func(r rotator.Rotation) error {
-			r.Note("tried %s", r.Current.Password().Reveal())
-			return fmt.Errorf("%w: statement: ALTER USER app PASSWORD '%s' -- %s %s", rotator.Privilege, r.Current.Password().Reveal(), r.Pending.Password().Reveal(), r.Current.Text("apikey"))
+			r.Logf("tried %s", r.Current.Password().Reveal())
+			return fmt.Errorf("%w: statement: ALTER USER app PASSWORD '%s' -- %s %s", rotator.KindPrivilege, r.Current.Password().Reveal(), r.Pending.Password().Reveal(), r.Current.Text("apikey"))
 		},
 		"a panic": func(r rotator.Rotation) error {
 			panic(fmt.Sprintf("%q %q", r.Current.Password().Reveal(), r.Pending.Password().Reveal()))
@@ -125,9 +125,9 @@ func TestNoSecretInAnyError(t *testing.T) {
 			text, _ := json.Marshal(r)
 			seen = append(seen, string(text), fmt.Sprintf("%+v %v", r, r.Err), strings.Join(r.Notes, " "))
 		}
-		for _, step := range []rotator.Step{rotator.CreateSecret, rotator.SetSecret, rotator.TestSecret} {
+		for _, step := range []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret} {
 			err := s.rotator.Handle(t.Context(), rotator.Event{
-				Step: step, SecretID: s.arn, Version: awsemu.VersionID(2), RotationToken: secret.NewPassword(token),
+				Step: step, SecretID: s.arn, VersionID: awsemu.VersionID(2), RotationToken: secret.NewPassword(token),
 			})
 			var named *rotator.StepError
 			if !errors.As(err, &named) || named.Step != step {
@@ -147,7 +147,7 @@ func TestNoSecretInAnyError(t *testing.T) {
 type indiscreet struct{ canary }
 
 func (indiscreet) Preflight(_ context.Context, r rotator.Rotation) []rotator.Finding {
-	return []rotator.Finding{rotator.Judge("X1", "discretion", fmt.Errorf("%w: %s", rotator.Privilege, r.Current.Password().Reveal()))}
+	return []rotator.Finding{rotator.NewFinding("X1", "discretion", fmt.Errorf("%w: %s", rotator.KindPrivilege, r.Current.Password().Reveal()))}
 }
 
 // TestNoSecretInAnyReport: as JSON, text, Markdown or error.
@@ -171,8 +171,8 @@ func TestNoSecretInAnyReport(t *testing.T) {
 // leaky is a store whose client puts requests into its errors.
 type leaky struct{ rotator.Store }
 
-func (leaky) Put(_ context.Context, p rotator.Put) error {
-	return fmt.Errorf("%w: request %s %s", rotator.Internal, p.Document.Encode().Reveal(), p.RotationToken.Reveal())
+func (leaky) Put(_ context.Context, p rotator.PutInput) error {
+	return fmt.Errorf("%w: request %s %s", rotator.KindInternal, p.Document.Encode().Reveal(), p.RotationToken.Reveal())
 }
 
 // TestNoProposedSecretInAnyError: a value that was only proposed is a secret too.
@@ -182,7 +182,7 @@ func TestNoProposedSecretInAnyError(t *testing.T) {
 	s.rotator.Strategy = canary{func(rotator.Rotation) error { return nil }}
 	s.rotator.Store = leaky{s.rotator.Store}
 	err := s.rotator.Handle(t.Context(), rotator.Event{
-		Step: rotator.CreateSecret, SecretID: s.arn, Version: awsemu.VersionID(2), RotationToken: secret.NewPassword(token),
+		Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2), RotationToken: secret.NewPassword(token),
 	})
 	if err == nil || strings.Contains(err.Error(), "canary-") {
 		t.Errorf("a secret, or nothing at all, is in the error: %q", err)
@@ -203,11 +203,11 @@ func TestAReplicaInItsRegionIsRefused(t *testing.T) {
 	r := s.rotator
 	r.Store = awsstore.New(there, s.url)
 	arn := strings.Replace(s.arn, "us-east-1", "eu-west-1", 1)
-	err := r.Handle(t.Context(), rotator.Event{Step: rotator.CreateSecret, SecretID: arn, Version: awsemu.VersionID(2)})
-	if !errors.Is(err, rotator.Misconfigured) || !strings.Contains(err.Error(), "replica of the secret in us-east-1") {
+	err := r.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: arn, VersionID: awsemu.VersionID(2)})
+	if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), "replica of the secret in us-east-1") {
 		t.Errorf("want a refusal that names the primary Region, got: %v", err)
 	}
-	if r.Store = s.rotator.Store; r.Handle(t.Context(), rotator.Event{Step: rotator.CreateSecret, SecretID: s.arn, Version: awsemu.VersionID(2)}) != nil {
+	if r.Store = s.rotator.Store; r.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2)}) != nil {
 		t.Error("the primary, which has a replica, is refused")
 	}
 }

@@ -133,10 +133,10 @@ func newStory(t *testing.T) *story {
 	s.config, s.url = cfg, server.URL
 	s.sdk = secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) { o.BaseEndpoint = &server.URL })
 	s.rotator = rotator.Rotator{
-		Store:    awsstore.New(cfg, server.URL),
-		Strategy: strategies.SingleUser{Engine: &s.db},
-		Observe:  s.record,
-		Reread:   []time.Duration{time.Nanosecond},
+		Store:       awsstore.New(cfg, server.URL),
+		Strategy:    strategies.SingleUser{Engine: &s.db},
+		Observe:     s.record,
+		ReadBackoff: []time.Duration{time.Nanosecond},
 	}
 	s.aws.Invoke = awsemu.InvokeHandler(func(ctx context.Context, payload []byte) ([]byte, error) {
 		report, err := s.rotator.HandleJSON(ctx, payload)
@@ -204,10 +204,10 @@ func (s *story) sets() map[string]func([]string) {
 			s.seed.Versions = append(s.seed.Versions, v)
 		},
 		"secret": s.setSecret,
-		"mode":   func(w []string) { s.rotator.Mode = rotator.Mode(w[0]) },
+		"mode":   func(w []string) { s.rotator.PreflightMode = rotator.PreflightMode(w[0]) },
 		"look":   func([]string) { s.rotator.ReadOnlyProbes = true },
 		"invoked": func(w []string) { // by which ARN
-			s.rotator.Invoked = func(context.Context) string { return w[0] }
+			s.rotator.FunctionARN = func(context.Context) string { return w[0] }
 		},
 	}
 }
@@ -216,7 +216,7 @@ func (s *story) setStrategy(w []string) {
 	s.rotator.Strategy = map[string]rotator.Strategy{
 		"single":      strategies.SingleUser{Engine: &s.db},
 		"superuser":   strategies.SingleUser{Engine: &s.db, ThroughSuperuser: true},
-		"environment": strategies.SingleUser{Engine: &s.db, ThroughSuperuser: true, Superuser: "superuser"},
+		"environment": strategies.SingleUser{Engine: &s.db, ThroughSuperuser: true, SuperuserSecretARN: "superuser"},
 		"alternating": strategies.AlternatingUsers{Engine: &s.db},
 		"dual":        strategies.DualPasswords{Engine: &s.db},
 		"rotate-only": strategies.AlternatingUsers{Engine: &s.db, RotateOnly: true},
@@ -497,8 +497,8 @@ func (s *story) journal() {
 
 func (s *story) record(_ context.Context, r rotator.Record) {
 	s.journal()
-	if r.Stack != "" {
-		s.t.Errorf("a panic: %v\n%s", r.Err, r.Stack)
+	if r.PanicStack != "" {
+		s.t.Errorf("a panic: %v\n%s", r.Err, r.PanicStack)
 	}
 	if r.Diagnosis != nil {
 		s.print("%s", strings.TrimSuffix(r.Diagnosis.Text(), "\n"))
@@ -507,7 +507,7 @@ func (s *story) record(_ context.Context, r rotator.Record) {
 		s.print("  = %s: %v", r.Kind, r.Err)
 		return
 	}
-	if r.Step == rotator.Preflight {
+	if r.Step == rotator.StepPreflight {
 		s.print("%s", strings.TrimSuffix(r.Report.Text(), "\n"))
 	}
 	s.print("  = %s%s", r.Outcome, strings.Join(append([]string{""}, r.Notes...), "; "))

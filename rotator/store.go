@@ -18,56 +18,56 @@ const (
 
 // Store is the part of Secrets Manager that a rotation needs: one method for
 // each permission of the rotation role. Every method makes one API call (the
-// SDK's own retries aside) and wraps its failures with a Kind: NotFound,
-// Forbidden, Throttled, Conflict, Unreachable, or another that fits.
+// SDK's own retries aside) and wraps its failures with a Kind: KindNotFound,
+// KindAccessDenied, KindThrottled, KindConflict, KindUnreachable, or another that fits.
 type Store interface {
 	// Describe reads labels and configuration (DescribeSecret).
 	Describe(ctx context.Context, secretID string) (Metadata, error)
-	// Value reads the version that v names (GetSecretValue). NotFound means that
-	// there is no such version, or that it has no value yet; Conflict means that
-	// the version exists and does not carry the label. Misconfigured with a VersionID
+	// Value reads the version that v names (GetSecretValue). KindNotFound means that
+	// there is no such version, or that it has no value yet; KindConflict means that
+	// the version exists and does not carry the label. KindMisconfigured with a VersionID
 	// beside it means that the value was read, and is no document.
-	Value(ctx context.Context, secretID string, v Version) (Value, error)
-	// Put gives the pending version its value (PutSecretValue). Conflict means
+	Value(ctx context.Context, secretID string, v VersionRef) (SecretValue, error)
+	// Put gives the pending version its value (PutSecretValue). KindConflict means
 	// that the version has a different value already (ResourceExistsException).
-	Put(ctx context.Context, p Put) error
-	// Move moves a label, and fails with Conflict if m.From does not hold it any
+	Put(ctx context.Context, p PutInput) error
+	// MoveLabel moves a label, and fails with KindConflict if m.From does not hold it any
 	// more (UpdateSecretVersionStage).
-	Move(ctx context.Context, secretID string, m Move) error
+	MoveLabel(ctx context.Context, secretID string, m LabelMove) error
 }
 
-// Completer is what a Store may know beyond secrets: of the databases that they
+// DatabaseResolver is what a Store may know beyond secrets: of the databases that they
 // are for.
-type Completer interface {
-	// Complete gives a secret that RDS manages, which holds username and password
+type DatabaseResolver interface {
+	// Resolve gives a secret that RDS manages, which holds username and password
 	// and nothing else, the engine, host and port of its database. Any other
 	// document comes back as it is and costs no call.
-	Complete(ctx context.Context, secretID string, d secret.Document) (secret.Document, error)
-	// Serves is nil if host and port are another way to the database that d is for
-	// than the one that d names: its reader endpoint, or a replica. Conflict says
+	Resolve(ctx context.Context, secretID string, d secret.Document) (secret.Document, error)
+	// IsEndpointOf is nil if host and port are another way to the database that d is for
+	// than the one that d names: its reader endpoint, or a replica. KindConflict says
 	// that they are not, or that nobody can say.
-	Serves(ctx context.Context, d secret.Document, host string, port int) error
+	IsEndpointOf(ctx context.Context, d secret.Document, host string, port int) error
 }
 
-// Move is a label that changes hands: a compare-and-swap between two version ids.
+// LabelMove is a label that changes hands: a compare-and-swap between two version ids.
 // No From: nobody holds it. No To: it is taken away, which AWSCURRENT cannot be.
 // When AWSCURRENT moves, the service has AWSPREVIOUS follow to From.
-type Move struct{ Label, From, To string }
+type LabelMove struct{ Label, From, To string }
 
-// Version names a version of a secret, by id, by label, or by both, in which
+// VersionRef names a version of a secret, by id, by label, or by both, in which
 // case the two must agree. The zero Version is AWSCURRENT.
-type Version struct{ ID, Label string }
+type VersionRef struct{ ID, Label string }
 
-// Value is what a version holds.
-type Value struct {
+// SecretValue is what a version holds.
+type SecretValue struct {
 	VersionID string
 	Document  secret.Document
 }
 
-// Put is a value for the pending version of a rotation.
-type Put struct {
-	SecretID string
-	Version  string // the event's ClientRequestToken: it becomes the version's id
+// PutInput is a value for the pending version of a rotation.
+type PutInput struct {
+	SecretID  string
+	VersionID string // the event's ClientRequestToken: it becomes the version's id
 	// RotationToken comes from the event and proves to Secrets Manager that the
 	// value was made by the rotation function, which cross-account rotation and
 	// assumed roles need. It is as sensitive as a password.
@@ -86,7 +86,7 @@ type Metadata struct {
 	OwningService     string              // "rds" and so on: that service rotates it
 	Type              string              // a partner's managed external secret
 	PrimaryRegion     string              // differs from Region on a replica
-	Deleted           time.Time           // not zero: scheduled for deletion
+	DeletionDate      time.Time           // not zero: scheduled for deletion
 	Tags              map[string]string
 	Replicas          []Replica // in other Regions
 }
@@ -97,14 +97,14 @@ type Replica struct{ Region, Status, Message string }
 // ReplicaInSync is the status of a replica that has the value of its primary.
 const ReplicaInSync = "InSync"
 
-// CustomerKey says whether the secret is encrypted with a key other than the one
+// HasCustomerKey says whether the secret is encrypted with a key other than the one
 // that AWS manages for Secrets Manager.
-func (m Metadata) CustomerKey() bool {
+func (m Metadata) HasCustomerKey() bool {
 	return m.KMSKeyID != "" && !strings.HasSuffix(m.KMSKeyID, "alias/aws/secretsmanager")
 }
 
-// Holder gives the id of the version that carries a label, or "".
-func (m Metadata) Holder(label string) string {
+// VersionWithLabel gives the id of the version that carries a label, or "".
+func (m Metadata) VersionWithLabel(label string) string {
 	for id, labels := range m.Labels {
 		if slices.Contains(labels, label) {
 			return id
@@ -113,7 +113,7 @@ func (m Metadata) Holder(label string) string {
 	return ""
 }
 
-// Has says whether a version carries a label.
-func (m Metadata) Has(version, label string) bool {
+// HasLabel says whether a version carries a label.
+func (m Metadata) HasLabel(version, label string) bool {
 	return slices.Contains(m.Labels[version], label)
 }

@@ -11,18 +11,18 @@ import (
 // never sees either. All three methods may be called again at any time, also at
 // the same time by a duplicate invocation, and must then come to the same end.
 //
-// An error wraps the Kind that fits. LoginRejected has a strict meaning, see there.
+// An error wraps the Kind that fits. KindLoginRejected has a strict meaning, see there.
 type Strategy interface {
-	// Next proposes the pending value from r.Current. It changes nothing
+	// Propose proposes the pending value from r.Current. It changes nothing
 	// anywhere and keeps every member that it has no reason to change.
-	Next(ctx context.Context, r Rotation) (secret.Document, error)
+	Propose(ctx context.Context, r Rotation) (secret.Document, error)
 	// Apply makes r.Pending valid where the credential is used. It returns nil
 	// when it is so already. It checks that r.Pending and r.Current name the same
 	// account and place before it sends a password anywhere.
 	Apply(ctx context.Context, r Rotation) error
 	// Verify proves that r.Pending works, by using it. It changes nothing. Where
 	// r.Current is there, r.Pending has not been through Apply: as Apply does, it
-	// first checks that both name the same account and place, and is a Conflict
+	// first checks that both name the same account and place, and is KindConflict
 	// otherwise.
 	Verify(ctx context.Context, r Rotation) error
 }
@@ -30,7 +30,7 @@ type Strategy interface {
 // Rotation is what a Strategy works on: one secret, one pending version.
 type Rotation struct {
 	SecretARN string
-	Version   string // id of the pending version
+	VersionID string // id of the pending version
 
 	Current secret.Document // the value under AWSCURRENT; zero in Verify, but in a diagnosis
 	// Pending is the value under AWSPENDING; in a preflight the value that createSecret
@@ -38,29 +38,29 @@ type Rotation struct {
 	Pending secret.Document
 
 	// ReadPending reads the value that an earlier attempt stored under AWSPENDING;
-	// NotFound if there is none. A preflight needs it once AWSCURRENT is rejected: after
+	// KindNotFound if there is none. A preflight needs it once AWSCURRENT is rejected: after
 	// setSecret that is as expected, and the pending value logs in.
 	ReadPending func(ctx context.Context) (secret.Document, error)
-	// Previous reads the value under AWSPREVIOUS; NotFound if there is none.
-	Previous func(ctx context.Context) (secret.Document, error)
-	// Related reads AWSCURRENT of another secret, such as a superuser's. What RDS
+	// ReadPrevious reads the value under AWSPREVIOUS; KindNotFound if there is none.
+	ReadPrevious func(ctx context.Context) (secret.Document, error)
+	// ReadSecret reads AWSCURRENT of another secret, such as a superuser's. What RDS
 	// leaves out of the secrets that it manages is filled in: see Completer.
-	Related func(ctx context.Context, secretID string) (secret.Document, error)
-	// Serves is nil if host and port are a reader endpoint or a replica of the
+	ReadSecret func(ctx context.Context, secretID string) (secret.Document, error)
+	// IsEndpointOf is nil if host and port are a reader endpoint or a replica of the
 	// database that a related secret is for: see Completer. nil: nobody knows.
-	Serves func(ctx context.Context, related secret.Document, host string, port int) error
-	// Policy is how new passwords are made.
-	Policy secret.Policy
-	// ReadOnly has a preflight look, and rehearse nothing.
-	ReadOnly bool
-	// Notes takes sentences for the log: what was done, to which account. nil:
+	IsEndpointOf func(ctx context.Context, related secret.Document, host string, port int) error
+	// PasswordPolicy is how new passwords are made.
+	PasswordPolicy secret.PasswordPolicy
+	// ReadOnlyProbes has a preflight look, and rehearse nothing.
+	ReadOnlyProbes bool
+	// Log takes sentences for the log: what was done, to which account. nil:
 	// they are dropped.
-	Notes func(format string, args ...any)
+	Log func(format string, args ...any)
 }
 
-// Note leaves a sentence for the log.
-func (r Rotation) Note(format string, args ...any) {
-	if r.Notes != nil {
-		r.Notes(format, args...)
+// Logf leaves a sentence for the log.
+func (r Rotation) Logf(format string, args ...any) {
+	if r.Log != nil {
+		r.Log(format, args...)
 	}
 }

@@ -20,20 +20,20 @@ import (
 // secret at every rotation, and only passwords are set.
 type AlternatingUsers struct {
 	Engine CloningEngine
-	// Superuser is the ARN of the superuser's secret for secrets without masterarn.
-	Superuser string
+	// SuperuserSecretARN is the ARN of the superuser's secret for secrets without masterarn.
+	SuperuserSecretARN string
 	// RotateOnly sets passwords and never creates or aligns the clone.
 	RotateOnly bool
 }
 
-// Next implements rotator.Strategy.
-func (a AlternatingUsers) Next(_ context.Context, r rotator.Rotation) (secret.Document, error) {
+// Propose implements rotator.Strategy.
+func (a AlternatingUsers) Propose(_ context.Context, r rotator.Rotation) (secret.Document, error) {
 	t := a.Engine.Traits()
-	current, err := t.login(r.Current)
+	current, err := t.parseLogin(r.Current)
 	if err != nil {
 		return secret.Document{}, err
 	}
-	pair, err := t.pair(r.Current, current.User)
+	pair, err := t.parsePair(r.Current, current.User)
 	if err != nil {
 		return secret.Document{}, err
 	}
@@ -41,7 +41,7 @@ func (a AlternatingUsers) Next(_ context.Context, r rotator.Rotation) (secret.Do
 	if err != nil {
 		return secret.Document{}, err
 	}
-	next = next.Set(keyUser, pair.Next)
+	next = next.Set(keyUser, pair.Target)
 	if next.Has(keyAlternate) {
 		next = next.Set(keyAlternate, current.User)
 	}
@@ -51,67 +51,67 @@ func (a AlternatingUsers) Next(_ context.Context, r rotator.Rotation) (secret.Do
 // Preflight implements rotator.Preflighter: two logins.
 func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
 	t := a.Engine.Traits()
-	current, err := t.login(r.Current)
+	current, err := t.parseLogin(r.Current)
 	var pair Pair
 	if err == nil {
-		pair, err = t.pair(r.Current, current.User)
+		pair, err = t.parsePair(r.Current, current.User)
 	}
 	if err == nil && r.Pending.IsZero() {
-		r.Pending, err = a.Next(ctx, r)
+		r.Pending, err = a.Propose(ctx, r)
 	}
 	if err != nil {
-		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
+		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
 	}
-	ours := func(user string) bool { return user == pair.Original || user == pair.Clone }
-	admin := func(as Login) (Login, error) { return superuser(ctx, t, r, a.Superuser, as) }
+	isManagedUser := func(user string) bool { return user == pair.Original || user == pair.Clone }
+	superuser := func(login Login) (Login, error) { return superuserLogin(ctx, t, r, a.SuperuserSecretARN, login) }
 	if a.rotateOnly(r.Current) {
-		rehearse := func(admin Login) ([]Warning, error) {
-			return a.Engine.Rehearse(ctx, admin, pair.Next, r.Pending.Password())
+		dryRun := func(superuser Login) ([]Warning, error) {
+			return a.Engine.DryRunSetPassword(ctx, superuser, pair.Target, r.Pending.Password())
 		}
-		return inspect(ctx, a.Engine, r, current, ours, "P6", rehearse, admin)
+		return runChecks(ctx, a.Engine, r, current, isManagedUser, "P6", dryRun, superuser)
 	}
-	rehearse := func(admin Login) ([]Warning, error) {
-		return a.Engine.RehearseClone(ctx, admin, pair, r.Pending.Password())
+	dryRun := func(superuser Login) ([]Warning, error) {
+		return a.Engine.DryRunEnsureClone(ctx, superuser, pair, r.Pending.Password())
 	}
-	return inspect(ctx, a.Engine, r, current, ours, "P7", rehearse, admin)
+	return runChecks(ctx, a.Engine, r, current, isManagedUser, "P7", dryRun, superuser)
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in twice: as the
 // current user, to see that the secret is in good hands, and as the superuser.
 func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 	t := a.Engine.Traits()
-	current, pending, pair, err := a.logins(t, r)
+	current, pending, pair, err := a.parseLogins(t, r)
 	if err != nil {
 		return err
 	}
-	ping := func(as Login) error { return a.Engine.Ping(ctx, as) }
-	ours := func(user string) bool { return user == pair.Original || user == pair.Clone }
-	as, label, err := firstAccepted(
-		candidate{rotator.LabelCurrent, always(current), ping},
-		candidate{rotator.LabelPending, always(pending), ping},
-		candidate{rotator.LabelPrevious, previous(ctx, t, r, current, ours), ping},
+	ping := func(login Login) error { return a.Engine.Ping(ctx, login) }
+	isManagedUser := func(user string) bool { return user == pair.Original || user == pair.Clone }
+	login, label, err := firstWorking(
+		candidate{rotator.LabelCurrent, fixedLogin(current), ping},
+		candidate{rotator.LabelPending, fixedLogin(pending), ping},
+		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, isManagedUser), ping},
 	)
 	if err != nil {
 		return err
 	}
 	if label == rotator.LabelPending && !t.SeveralAccounts {
-		r.Note("user %q has the pending password already", pending.User)
+		r.Logf("user %q has the pending password already", pending.User)
 		return nil
 	}
-	admin, err := superuser(ctx, t, r, a.Superuser, as)
+	superuser, err := superuserLogin(ctx, t, r, a.SuperuserSecretARN, login)
 	if err != nil {
 		return err
 	}
 	if a.rotateOnly(r.Current) {
-		err = a.Engine.SetPassword(ctx, admin, pair.Next, pending.Password)
+		err = a.Engine.SetPassword(ctx, superuser, pair.Target, pending.Password)
 	} else {
-		err = a.Engine.EnsureClone(ctx, admin, pair, pending.Password)
+		err = a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)
 	}
 	if err != nil {
-		return fmt.Errorf("superuser %q: %w", admin.User, err)
+		return fmt.Errorf("superuser %q: %w", superuser.User, err)
 	}
-	arrived(ctx, a.Engine, r, admin, pending)
-	r.Note("superuser %q set the password of user %q; user %q (known by %s) keeps its own", admin.User, pair.Next, pair.InUse(), label)
+	waitForReplica(ctx, a.Engine, r, superuser, pending)
+	r.Logf("superuser %q set the password of user %q; user %q (known by %s) keeps its own", superuser.User, pair.Target, pair.InUse(), label)
 	return nil
 }
 
@@ -119,41 +119,41 @@ func (a AlternatingUsers) rotateOnly(d secret.Document) bool {
 	return a.RotateOnly || d.Has(keyAlternate)
 }
 
-// logins reads both values and refuses a pending one for any account but the other
+// parseLogins reads both values and refuses a pending one for any account but the other
 // of the pair, or for another place.
-func (a AlternatingUsers) logins(t Traits, r rotator.Rotation) (current, pending Login, pair Pair, err error) {
-	if current, pending, err = t.logins(r); err != nil {
+func (a AlternatingUsers) parseLogins(t Traits, r rotator.Rotation) (current, pending Login, pair Pair, err error) {
+	if current, pending, err = t.parseLogins(r); err != nil {
 		return current, pending, pair, err
 	}
-	if pair, err = t.pair(r.Current, current.User); err != nil {
+	if pair, err = t.parsePair(r.Current, current.User); err != nil {
 		return current, pending, pair, fmt.Errorf("AWSCURRENT: %w", err)
 	}
-	if pending.User != pair.Next {
-		return current, pending, pair, fmt.Errorf("AWSPENDING: %w: it is for user %q and the other user beside %q is %q", rotator.Conflict, pending.User, current.User, pair.Next)
+	if pending.User != pair.Target {
+		return current, pending, pair, fmt.Errorf("AWSPENDING: %w: it is for user %q and the other user beside %q is %q", rotator.KindConflict, pending.User, current.User, pair.Target)
 	}
-	if err = samePlace(current, pending); err != nil {
+	if err = checkSameDatabase(current, pending); err != nil {
 		err = fmt.Errorf("AWSPENDING: %w", err)
 	}
 	return current, pending, pair, err
 }
 
-// pair says who takes turns with user: the account that the secret names, or
+// parsePair says who takes turns with user: the account that the secret names, or
 // AWS's rule, by which a name with the suffix is a clone and any other is not.
-func (t Traits) pair(d secret.Document, user string) (Pair, error) {
+func (t Traits) parsePair(d secret.Document, user string) (Pair, error) {
 	pair := Pair{Original: user, Clone: user + t.CloneSuffix}
-	pair.Next = pair.Clone
+	pair.Target = pair.Clone
 	if original, isClone := strings.CutSuffix(user, t.CloneSuffix); isClone {
-		pair = Pair{Original: original, Clone: user, Next: original}
+		pair = Pair{Original: original, Clone: user, Target: original}
 	}
 	if d.Has(keyAlternate) {
 		other := d.Text(keyAlternate)
-		pair = Pair{Original: user, Clone: other, Next: other}
+		pair = Pair{Original: user, Clone: other, Target: other}
 	}
 	switch {
-	case pair.Next == "" || pair.Next == user:
-		return pair, fmt.Errorf("secret: %w: nobody takes turns with user %q: give the other user in alternateUsername", rotator.Misconfigured, user)
-	case t.checkUser(pair.Next) != nil:
-		return pair, fmt.Errorf("%w (use a shorter name, or give the other user of a pair that exists in alternateUsername)", t.checkUser(pair.Next))
+	case pair.Target == "" || pair.Target == user:
+		return pair, fmt.Errorf("secret: %w: nobody takes turns with user %q: give the other user in alternateUsername", rotator.KindMisconfigured, user)
+	case t.checkUser(pair.Target) != nil:
+		return pair, fmt.Errorf("%w (use a shorter name, or give the other user of a pair that exists in alternateUsername)", t.checkUser(pair.Target))
 	}
 	return pair, nil
 }
@@ -162,8 +162,8 @@ func (t Traits) pair(d secret.Document, user string) (Pair, error) {
 func (a AlternatingUsers) Verify(ctx context.Context, r rotator.Rotation) error {
 	if !r.Current.IsZero() {
 		t := a.Engine.Traits()
-		either := func(current, other Login) error { return samePair(t, r, current, other) }
-		if err := underTest(t, r, either); err != nil {
+		either := func(current, other Login) error { return checkSamePair(t, r, current, other) }
+		if err := checkSameTarget(t, r, either); err != nil {
 			return err
 		}
 		r.Current = secret.Document{}
@@ -171,15 +171,15 @@ func (a AlternatingUsers) Verify(ctx context.Context, r rotator.Rotation) error 
 	return SingleUser{Engine: a.Engine}.Verify(ctx, r)
 }
 
-// samePair refuses a value for any account but the two of the pair, or for another
+// checkSamePair refuses a value for any account but the two of the pair, or for another
 // place.
-func samePair(t Traits, r rotator.Rotation, current, other Login) error {
-	pair, err := t.pair(r.Current, current.User)
+func checkSamePair(t Traits, r rotator.Rotation, current, other Login) error {
+	pair, err := t.parsePair(r.Current, current.User)
 	if err != nil {
 		return err
 	}
 	if other.User != pair.Original && other.User != pair.Clone {
-		return fmt.Errorf("%w: it is for user %q, and the pair is %q and %q", rotator.Conflict, other.User, pair.Original, pair.Clone)
+		return fmt.Errorf("%w: it is for user %q, and the pair is %q and %q", rotator.KindConflict, other.User, pair.Original, pair.Clone)
 	}
-	return samePlace(current, other)
+	return checkSameDatabase(current, other)
 }

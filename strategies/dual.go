@@ -21,48 +21,48 @@ type DualPasswords struct {
 // DualPasswordEngine is an Engine on whose accounts two passwords can work at a time.
 type DualPasswordEngine interface {
 	Engine
-	// SetPasswordKeepingOld gives as.User, who is logged in, the password p, and
-	// as.Password goes on working; any other that worked does so no longer. It may
-	// be repeated, and cut off anywhere: as.Password works at every moment.
-	SetPasswordKeepingOld(ctx context.Context, as Login, p secret.Password) error
-	// RehearseKeepingOld is to SetPasswordKeepingOld what Rehearse is to SetPassword.
-	RehearseKeepingOld(ctx context.Context, as Login, p secret.Password) (warnings []Warning, err error)
+	// SetPasswordRetainingCurrent gives login.User, who is logged in, the password p, and
+	// login.Password goes on working; any other that worked does so no longer. It may
+	// be repeated, and cut off anywhere: login.Password works at every moment.
+	SetPasswordRetainingCurrent(ctx context.Context, login Login, p secret.Password) error
+	// DryRunRetainingCurrent is to SetPasswordRetainingCurrent what DryRunSetPassword is to SetPassword.
+	DryRunRetainingCurrent(ctx context.Context, login Login, p secret.Password) (warnings []Warning, err error)
 }
 
-// Next implements rotator.Strategy.
-func (d DualPasswords) Next(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
-	return SingleUser{Engine: d.Engine}.Next(ctx, r)
+// Propose implements rotator.Strategy.
+func (d DualPasswords) Propose(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
+	return SingleUser{Engine: d.Engine}.Propose(ctx, r)
 }
 
 // Preflight implements rotator.Preflighter: one login.
 func (d DualPasswords) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	rehearse := func(ctx context.Context, as Login, _ string, p secret.Password) ([]Warning, error) {
-		return d.Engine.RehearseKeepingOld(ctx, as, p)
+	dryRun := func(ctx context.Context, login Login, _ string, p secret.Password) ([]Warning, error) {
+		return d.Engine.DryRunRetainingCurrent(ctx, login, p)
 	}
-	return inspectUser(ctx, d.Engine, r, rehearse, nil)
+	return runUserChecks(ctx, d.Engine, r, dryRun, nil)
 }
 
 // Apply implements rotator.Strategy: one login on the common path.
 func (d DualPasswords) Apply(ctx context.Context, r rotator.Rotation) error {
 	t := d.Engine.Traits()
-	current, pending, err := SingleUser{Engine: d.Engine}.logins(t, r)
+	current, pending, err := SingleUser{Engine: d.Engine}.parseLogins(t, r)
 	if err != nil {
 		return err
 	}
-	change := func(as Login) error { return d.Engine.SetPasswordKeepingOld(ctx, as, pending.Password) }
-	ours := func(user string) bool { return user == current.User }
-	_, label, err := firstAccepted(
-		candidate{rotator.LabelCurrent, always(current), change},
-		candidate{rotator.LabelPending, always(pending), func(as Login) error { return d.Engine.Ping(ctx, as) }},
-		candidate{rotator.LabelPrevious, previous(ctx, t, r, current, ours), change},
+	change := func(login Login) error { return d.Engine.SetPasswordRetainingCurrent(ctx, login, pending.Password) }
+	isManagedUser := func(user string) bool { return user == current.User }
+	_, label, err := firstWorking(
+		candidate{rotator.LabelCurrent, fixedLogin(current), change},
+		candidate{rotator.LabelPending, fixedLogin(pending), func(login Login) error { return d.Engine.Ping(ctx, login) }},
+		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, isManagedUser), change},
 	)
 	switch {
 	case err != nil:
 		return err
 	case label == rotator.LabelPending:
-		r.Note("user %q has the pending password already", current.User)
+		r.Logf("user %q has the pending password already", current.User)
 	default:
-		r.Note("user %q, logged in with %s, has the pending password beside that one", current.User, label)
+		r.Logf("user %q, logged in with %s, has the pending password beside that one", current.User, label)
 	}
 	return nil
 }

@@ -11,29 +11,29 @@ import (
 // given account, does one thing and logs out, and obeys ctx in dial, handshake
 // and every statement. A silent server must not hold it past its deadline.
 //
-// Every error wraps a rotator.Kind beside its cause. rotator.LoginRejected is
+// Every error wraps a rotator.Kind beside its cause. rotator.KindLoginRejected is
 // wrapped when, and only when, the server answered and did not accept these
 // credentials, so that another password might do; every other failure (network,
 // TLS, missing database, no free connection, an account that may not log in) has
 // its own kind. What was met before the server had let the account in is marked by
-// AtLogin. No error and no statement text holds a password.
+// MarkLoginError. No error and no statement text holds a password.
 type Engine interface {
 	// Traits gives the engine's names and limits, as data.
 	Traits() Traits
 	// Ping logs in and runs a statement. A server that would let any password in
 	// (PostgreSQL's trust) is an error: such a login proves nothing.
-	Ping(ctx context.Context, as Login) error
-	// SetPassword gives user a new password. user is as.User for a self-change;
+	Ping(ctx context.Context, login Login) error
+	// SetPassword gives user a new password. user is login.User for a self-change;
 	// otherwise as is a superuser. Attributes and rights of the account stay.
-	SetPassword(ctx context.Context, as Login, user string, p secret.Password) error
-	// Rehearse does what SetPassword would, so that everything which could stop
+	SetPassword(ctx context.Context, login Login, user string, p secret.Password) error
+	// DryRunSetPassword does what SetPassword would, so that everything which could stop
 	// SetPassword stops it, and takes it back: the account and everything else stay as
 	// they are, whatever happens. Where a server has no way to take a change back, it
 	// checks what can be checked. p is the password that createSecret is about to store,
-	// for the server's policy to judge: a refusal is PolicyRejected, and another is
-	// proposed. Beside its error Rehearse gives warnings:
+	// for the server's policy to judge: a refusal is KindPasswordPolicy, and another is
+	// proposed. Beside its error DryRunSetPassword gives warnings:
 	// what will work and may surprise later, and what could not be seen.
-	Rehearse(ctx context.Context, as Login, user string, p secret.Password) (warnings []Warning, err error)
+	DryRunSetPassword(ctx context.Context, login Login, user string, p secret.Password) (warnings []Warning, err error)
 }
 
 // CloningEngine is an Engine on which AlternatingUsers works.
@@ -42,9 +42,9 @@ type CloningEngine interface {
 	// EnsureClone makes both accounts of a pair able to do the same, creates the
 	// clone if it is missing, and gives pair.Next the password p. as is a
 	// superuser. It runs at every rotation and comes to the same end each time.
-	EnsureClone(ctx context.Context, as Login, pair Pair, p secret.Password) error
-	// RehearseClone is to EnsureClone what Rehearse is to SetPassword.
-	RehearseClone(ctx context.Context, as Login, pair Pair, p secret.Password) (warnings []Warning, err error)
+	EnsureClone(ctx context.Context, login Login, pair Pair, p secret.Password) error
+	// DryRunEnsureClone is to EnsureClone what DryRunSetPassword is to SetPassword.
+	DryRunEnsureClone(ctx context.Context, login Login, pair Pair, p secret.Password) (warnings []Warning, err error)
 }
 
 // Warning is what a dry run found that does not stop the change.
@@ -62,13 +62,13 @@ func Warn(format string, args ...any) Warning { return Warning{Text: fmt.Sprintf
 type Pair struct {
 	Original string // the account that came first and owns the rights
 	Clone    string // the account that can do whatever Original can
-	Next     string // Original or Clone: whose password is set now
+	Target   string // Original or Clone: whose password is set now
 }
 
 // InUse gives the account of the pair that clients log in with until the
 // rotation ends: it must not be disturbed.
 func (p Pair) InUse() string {
-	if p.Next == p.Original {
+	if p.Target == p.Original {
 		return p.Clone
 	}
 	return p.Original
@@ -76,15 +76,15 @@ func (p Pair) InUse() string {
 
 // Traits are an engine's names and limits.
 type Traits struct {
-	Name            string   // for people: "PostgreSQL"
-	Engines         []string // values of the secret's engine key that it serves
-	Port            int      // if the secret names none
-	Database        string   // if the secret names none; may be ""
-	CloneSuffix     string   // AWS's: "_clone"
-	MaxUserBytes    int      // longer names are refused, never cut
-	MaxPasswordSize int      // in bytes; 0: no limit worth naming
-	Exclude         string   // characters that AWS's template leaves out of passwords
-	SeveralAccounts bool     // a user name can stand for several accounts, each with a password: a login proves one
+	Name              string   // for people: "PostgreSQL"
+	Engines           []string // values of the secret's engine key that it serves
+	Port              int      // if the secret names none
+	Database          string   // if the secret names none; may be ""
+	CloneSuffix       string   // AWS's: "_clone"
+	MaxUserBytes      int      // longer names are refused, never cut
+	MaxPasswordSize   int      // in bytes; 0: no limit worth naming
+	ExcludeCharacters string   // characters that AWS's template leaves out of passwords
+	SeveralAccounts   bool     // a user name can stand for several accounts, each with a password: a login proves one
 }
 
 // Login is an account at a place.
@@ -100,6 +100,6 @@ type Login struct {
 // TLS says how a connection is protected. The zero value is TLS with the
 // certificate verified against the engine's roots and the host name.
 type TLS struct {
-	Off        bool   // the secret says "ssl": false, and nothing else may
+	Disabled   bool   // the secret says "ssl": false, and nothing else may
 	ServerName string // checked in place of the host; serves CNAMEs
 }

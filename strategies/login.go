@@ -25,8 +25,8 @@ const (
 	keyAlternate  = "alternateUsername" // the other account of a pair made beforehand
 )
 
-// login reads who logs in where. It names every missing key at once.
-func (t Traits) login(d secret.Document) (Login, error) {
+// parseLogin reads who logs in where. It names every missing key at once.
+func (t Traits) parseLogin(d secret.Document) (Login, error) {
 	var missing []string
 	for _, key := range []string{keyEngine, keyHost, keyUser, keyPassword} {
 		if d.Text(key) == "" {
@@ -34,16 +34,16 @@ func (t Traits) login(d secret.Document) (Login, error) {
 		}
 	}
 	if missing != nil {
-		return Login{}, fmt.Errorf("secret: %w: no text under %s: want engine, host, username and password", rotator.Misconfigured, strings.Join(missing, ", "))
+		return Login{}, fmt.Errorf("secret: %w: no text under %s: want engine, host, username and password", rotator.KindMisconfigured, strings.Join(missing, ", "))
 	}
 	if !slices.Contains(t.Engines, d.Text(keyEngine)) {
-		return Login{}, fmt.Errorf("secret: %w: engine is %.80q, and this function rotates %s", rotator.Misconfigured, d.Text(keyEngine), strings.Join(t.Engines, ", "))
+		return Login{}, fmt.Errorf("secret: %w: engine is %.80q, and this function rotates %s", rotator.KindMisconfigured, d.Text(keyEngine), strings.Join(t.Engines, ", "))
 	}
 	port, err := t.port(d)
 	if err != nil {
 		return Login{}, err
 	}
-	as := Login{
+	login := Login{
 		Host:     d.Text(keyHost),
 		Port:     port,
 		Database: d.Text(keyDatabase),
@@ -51,16 +51,16 @@ func (t Traits) login(d secret.Document) (Login, error) {
 		Password: d.Password(),
 		TLS:      TLS{ServerName: d.Text(keyServerName)},
 	}
-	if as.Database == "" {
-		as.Database = t.Database
+	if login.Database == "" {
+		login.Database = t.Database
 	}
 	// AWS's meaning of the key, but for one thing: where it is absent, or neither
 	// true nor false, AWS's templates fall back to plaintext. Here only false,
 	// written out, turns TLS off.
 	if on, ok := d.Bool(keyTLS); ok && !on {
-		as.TLS.Off = true
+		login.TLS.Disabled = true
 	}
-	return as, t.check(as)
+	return login, t.check(login)
 }
 
 func (t Traits) port(d secret.Document) (int, error) {
@@ -69,25 +69,25 @@ func (t Traits) port(d secret.Document) (int, error) {
 	}
 	n, ok := d.Int(keyPort)
 	if !ok || n < 1 || n > 65535 {
-		return 0, fmt.Errorf("secret: %w: port is not a number from 1 to 65535", rotator.Misconfigured)
+		return 0, fmt.Errorf("secret: %w: port is not a number from 1 to 65535", rotator.KindMisconfigured)
 	}
 	return n, nil
 }
 
 // check refuses what no server could mean. Control characters would forge log
 // lines, and a socket path or a list of hosts would lead the driver elsewhere.
-func (t Traits) check(as Login) error {
-	if !hostName(as.Host) {
-		return fmt.Errorf("secret: %w: host is not one host name or address: want at most 255 letters, digits, dots, dashes and colons, and no brackets", rotator.Misconfigured)
+func (t Traits) check(login Login) error {
+	if !hostName(login.Host) {
+		return fmt.Errorf("secret: %w: host is not one host name or address: want at most 255 letters, digits, dots, dashes and colons, and no brackets", rotator.KindMisconfigured)
 	}
-	if !hostName(as.TLS.ServerName) {
-		return fmt.Errorf("secret: %w: tlsServerName is not one host name or address: want the name in the server's certificate", rotator.Misconfigured)
+	if !hostName(login.TLS.ServerName) {
+		return fmt.Errorf("secret: %w: tlsServerName is not one host name or address: want the name in the server's certificate", rotator.KindMisconfigured)
 	}
-	if err := t.checkUser(as.User); err != nil {
+	if err := t.checkUser(login.User); err != nil {
 		return err
 	}
-	if strings.ContainsRune(as.Database, 0) || len(as.Database) > 255 {
-		return fmt.Errorf("secret: %w: dbname is none that a server could have: want at most 255 bytes without a NUL", rotator.Misconfigured)
+	if strings.ContainsRune(login.Database, 0) || len(login.Database) > 255 {
+		return fmt.Errorf("secret: %w: dbname is none that a server could have: want at most 255 bytes without a NUL", rotator.KindMisconfigured)
 	}
 	return nil
 }
@@ -104,27 +104,27 @@ func hostName(s string) bool {
 func (t Traits) checkUser(name string) error {
 	switch {
 	case strings.ContainsRune(name, 0):
-		return fmt.Errorf("user name: %w: it holds a NUL", rotator.Misconfigured)
+		return fmt.Errorf("user name: %w: it holds a NUL", rotator.KindMisconfigured)
 	case t.MaxUserBytes > 0 && len(name) > t.MaxUserBytes:
-		return fmt.Errorf("user name %.80q: %w: %d bytes, and %s takes %d", name, rotator.Misconfigured, len(name), t.Name, t.MaxUserBytes)
+		return fmt.Errorf("user name %.80q: %w: %d bytes, and %s takes %d", name, rotator.KindMisconfigured, len(name), t.Name, t.MaxUserBytes)
 	}
 	return nil
 }
 
-// logins reads both values of a rotation.
-func (t Traits) logins(r rotator.Rotation) (current, pending Login, err error) {
-	if current, err = t.login(r.Current); err != nil {
+// parseLogins reads both values of a rotation.
+func (t Traits) parseLogins(r rotator.Rotation) (current, pending Login, err error) {
+	if current, err = t.parseLogin(r.Current); err != nil {
 		return current, pending, fmt.Errorf("AWSCURRENT: %w", err)
 	}
-	if pending, err = t.login(r.Pending); err != nil {
+	if pending, err = t.parseLogin(r.Pending); err != nil {
 		return current, pending, fmt.Errorf("AWSPENDING: %w", err)
 	}
 	return current, pending, nil
 }
 
-// samePlace refuses a pending value that leads anywhere else than the current one
+// checkSameDatabase refuses a pending value that leads anywhere else than the current one
 // does, before a password is sent there.
-func samePlace(current, pending Login) error {
+func checkSameDatabase(current, pending Login) error {
 	var differ []string
 	if !strings.EqualFold(current.Host, pending.Host) {
 		differ = append(differ, fmt.Sprintf("host %q instead of %q", pending.Host, current.Host))
@@ -139,11 +139,11 @@ func samePlace(current, pending Login) error {
 		differ = append(differ, "other TLS settings (ssl, tlsServerName)")
 	}
 	if differ != nil {
-		return fmt.Errorf("%w: it names %s: a rotation changes nothing but credentials; discard that version, or change AWSCURRENT itself", rotator.Conflict, strings.Join(differ, ", "))
+		return fmt.Errorf("%w: it names %s: a rotation changes nothing but credentials; discard that version, or change AWSCURRENT itself", rotator.KindConflict, strings.Join(differ, ", "))
 	}
 	return nil
 }
 
-func sameHost(a, b Login) bool {
+func sameEndpoint(a, b Login) bool {
 	return strings.EqualFold(a.Host, b.Host) && a.Port == b.Port
 }

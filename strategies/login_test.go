@@ -37,15 +37,15 @@ func TestLogin(t *testing.T) {
 		"dbname empty":         {`,"dbname":""`, func(*Login) {}},
 		"ssl true":             {`,"ssl":true`, func(*Login) {}},
 		"ssl True, as text":    {`,"ssl":"True"`, func(*Login) {}},
-		"ssl false":            {`,"ssl":false`, func(l *Login) { l.TLS.Off = true }},
-		"ssl FALSE, as text":   {`,"ssl":"FALSE"`, func(l *Login) { l.TLS.Off = true }},
+		"ssl false":            {`,"ssl":false`, func(l *Login) { l.TLS.Disabled = true }},
+		"ssl FALSE, as text":   {`,"ssl":"FALSE"`, func(l *Login) { l.TLS.Disabled = true }},
 		"ssl is something":     {`,"ssl":"no"`, func(*Login) {}}, // AWS: plaintext on failure; here: verified TLS
 		"ssl is null":          {`,"ssl":null`, func(*Login) {}},
 		"a name for the CNAME": {`,"tlsServerName":"real"`, func(l *Login) { l.TLS.ServerName = "real" }},
 	} {
 		expect := want
 		c.change(&expect)
-		got, err := sample().login(document(t, "{"+base+c.more+"}"))
+		got, err := sample().parseLogin(document(t, "{"+base+c.more+"}"))
 		if err != nil || got.Password.Reveal() != "p" {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -98,8 +98,8 @@ func TestLoginRefuses(t *testing.T) {
 		"a user over the limit":   {full("username", `"`+strings.Repeat("u", 21)+`"`), "takes 20"},
 		"a database with a NUL":   {full("dbname", `"a\u0000b"`), "NUL"},
 	} {
-		_, err := sample().login(document(t, c.text))
-		if !errors.Is(err, rotator.Misconfigured) || !strings.Contains(err.Error(), c.says) {
+		_, err := sample().parseLogin(document(t, c.text))
+		if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: want a Misconfigured error that says %q, got: %v", name, c.says, err)
 		}
 		if err != nil && (strings.Contains(err.Error(), "canary") || len(err.Error()) > 500) {
@@ -115,8 +115,8 @@ func TestASuperuserIsNamedByAnARN(t *testing.T) {
 		return secret.Document{}, nil
 	}
 	for _, arn := range []string{`a\nforged`, `\u0430rn:aws`, strings.Repeat("a", 2049)} {
-		r := rotator.Rotation{Current: document(t, `{"masterarn":"`+arn+`"}`), Related: related}
-		if _, err := superuser(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.Misconfigured) || len(err.Error()) > 200 || strings.Contains(err.Error(), "forged") {
+		r := rotator.Rotation{Current: document(t, `{"masterarn":"`+arn+`"}`), ReadSecret: related}
+		if _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.KindMisconfigured) || len(err.Error()) > 200 || strings.Contains(err.Error(), "forged") {
 			t.Errorf("%.20s: %v", arn, err)
 		}
 	}
@@ -133,16 +133,16 @@ func FuzzLogin(f *testing.F) {
 			return
 		}
 		d = d.SetPassword(secret.NewPassword("canary-password"))
-		as, err := sample().login(d)
+		login, err := sample().parseLogin(d)
 		if err == nil {
-			_, err = sample().pair(d, as.User)
+			_, err = sample().parsePair(d, login.User)
 		}
 		switch {
-		case err != nil && (!errors.Is(err, rotator.Misconfigured) || len(err.Error()) > 1000):
+		case err != nil && (!errors.Is(err, rotator.KindMisconfigured) || len(err.Error()) > 1000):
 			t.Errorf("%d bytes: %v", len(err.Error()), err)
 		case err != nil:
-		case as.Port < 1 || as.Port > 65535 || !hostName(as.Host) || as.Host == "" || !hostName(as.TLS.ServerName) || as.User == "" || len(as.User) > 20 || strings.ContainsRune(as.User+as.Database, 0):
-			t.Errorf("accepted: %+v", as)
+		case login.Port < 1 || login.Port > 65535 || !hostName(login.Host) || login.Host == "" || !hostName(login.TLS.ServerName) || login.User == "" || len(login.User) > 20 || strings.ContainsRune(login.User+login.Database, 0):
+			t.Errorf("accepted: %+v", login)
 		}
 	})
 }
@@ -167,9 +167,9 @@ func TestPair(t *testing.T) {
 		if c.alternate != "" {
 			text = `{"alternateUsername":"` + c.alternate + `"}`
 		}
-		got, err := sample().pair(document(t, text), c.user)
+		got, err := sample().parsePair(document(t, text), c.user)
 		if c.fails != "" {
-			if !errors.Is(err, rotator.Misconfigured) || !strings.Contains(err.Error(), c.fails) {
+			if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), c.fails) {
 				t.Errorf("%s: want a Misconfigured error that says %q, got: %v", c.user, c.fails, err)
 			}
 			continue

@@ -13,25 +13,25 @@ import (
 // What the checks of a preflight try, by their ids. T and P are tried for the user
 // of the secret, and again for a superuser.
 const (
-	checkKeys      = "the keys of the secret"                                                        // S9
-	checkSuperuser = "secretsmanager:GetSecretValue of the superuser's secret, and its keys"         // S10
-	checkReach     = "reaching the database"                                                         // T1
-	checkTLS       = "TLS with the database, verified"                                               // T2
-	checkDirect    = "the database itself, with no proxy that keeps passwords of its own in between" // T3
-	checkSlot      = "a connection that is free"                                                     // P1
-	checkLogin     = "the password"                                                                  // P2
-	checkAdmitted  = "the server lets the user in"                                                   // P3
-	checkWritable  = "the server takes changes"                                                      // P4
-	checkPolicy    = "the password policy of the server"                                             // P5
-	checkChange    = "changing the password"                                                         // P6
-	checkClone     = "making or aligning the clone, and setting its password"                        // P7
-	checkAccount   = "nothing about the account that would surprise later"                           // P8
-	checkPair      = "the two users can do the same"                                                 // P9
+	descKeys      = "the keys of the secret"                                                        // S9
+	descSuperuser = "secretsmanager:GetSecretValue of the superuser's secret, and its keys"         // S10
+	descReach     = "reaching the database"                                                         // T1
+	descTLS       = "TLS with the database, verified"                                               // T2
+	descDirect    = "the database itself, with no proxy that keeps passwords of its own in between" // T3
+	descSlot      = "a connection that is free"                                                     // P1
+	descLogin     = "the password"                                                                  // P2
+	descAdmitted  = "the server lets the user in"                                                   // P3
+	descWritable  = "the server takes changes"                                                      // P4
+	descPolicy    = "the password policy of the server"                                             // P5
+	descChange    = "changing the password"                                                         // P6
+	descClone     = "making or aligning the clone, and setting its password"                        // P7
+	descAccount   = "nothing about the account that would surprise later"                           // P8
+	descPair      = "the two users can do the same"                                                 // P9
 )
 
-// AtLogin marks an error that an engine met before the server had let it in, so
+// MarkLoginError marks an error that an engine met before the server had let it in, so
 // that a preflight says so, and not that the change failed.
-func AtLogin(err error) error {
+func MarkLoginError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -42,57 +42,57 @@ type atLogin struct{ error }
 
 func (e atLogin) Unwrap() error { return e.error }
 
-// attempt is something tried in the database: what it was, and what came of it.
-type attempt struct {
-	who      string // before the name of each check: "superuser: "
-	act      string // P6, P7, or "" for a login
-	looked   bool   // the act was left out, for the preflight only looks
+// loginResult is something tried in the database: what it was, and what came of it.
+type loginResult struct {
+	prefix   string // before the name of each check: "superuser: "
+	changeID string // P6, P7, or "" for a login
+	readOnly bool   // the change was left out
 	warnings []Warning
 	found    string // what is worth to know of a login that was accepted
 	err      error
 }
 
-// inspectUser makes the findings of a strategy that changes one user's password.
-func inspectUser(ctx context.Context, e Engine, r rotator.Rotation, rehearse func(ctx context.Context, as Login, user string, p secret.Password) ([]Warning, error), admin func(Login) (Login, error)) []rotator.Finding {
+// runUserChecks makes the findings of a strategy that changes one user's password.
+func runUserChecks(ctx context.Context, e Engine, r rotator.Rotation, dryRun func(ctx context.Context, login Login, user string, p secret.Password) ([]Warning, error), findSuperuser func(Login) (Login, error)) []rotator.Finding {
 	t := e.Traits()
-	current, err := t.login(r.Current)
+	current, err := t.parseLogin(r.Current)
 	if err == nil && r.Pending.IsZero() {
 		r.Pending, err = withNewPassword(t, r)
 	}
 	if err != nil {
-		return []rotator.Finding{rotator.Judge("S9", checkKeys, err)}
+		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
 	}
-	ours := func(user string) bool { return user == current.User }
-	as := func(who Login) ([]Warning, error) { return rehearse(ctx, who, current.User, r.Pending.Password()) }
-	return inspect(ctx, e, r, current, ours, "P6", as, admin)
+	isManagedUser := func(user string) bool { return user == current.User }
+	login := func(who Login) ([]Warning, error) { return dryRun(ctx, who, current.User, r.Pending.Password()) }
+	return runChecks(ctx, e, r, current, isManagedUser, "P6", login, findSuperuser)
 }
 
-// inspect makes the findings of a strategy: the user of the secret goes first, and
+// runChecks makes the findings of a strategy: the user of the secret goes first, and
 // a superuser, if it is given how to find one, only after a login of that user was
 // accepted, as in Apply. It logs in once for each of them.
-func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, ours func(string) bool, act string, rehearse func(Login) ([]Warning, error), admin func(Login) (Login, error)) []rotator.Finding {
+func runChecks(ctx context.Context, e Engine, r rotator.Rotation, current Login, isManagedUser func(string) bool, changeID string, dryRun func(Login) ([]Warning, error), findSuperuser func(Login) (Login, error)) []rotator.Finding {
 	t := e.Traits()
-	findings := []rotator.Finding{rotator.Judge("S9", checkKeys, nil)}
-	if f := direct(current); f.Status != rotator.Granted {
+	findings := []rotator.Finding{rotator.NewFinding("S9", descKeys, nil)}
+	if f := checkNotRDSProxy(current); f.Status != rotator.StatusPassed {
 		return append(findings, f)
 	}
-	ping := func(as Login) ([]Warning, error) { return nil, e.Ping(ctx, as) }
-	if r.ReadOnly {
-		rehearse = ping
+	ping := func(login Login) ([]Warning, error) { return nil, e.Ping(ctx, login) }
+	if r.ReadOnlyProbes {
+		dryRun = ping
 	}
-	var user attempt
+	var user loginResult
 	first := ping
-	if admin == nil {
-		first, user.act, user.looked = rehearse, act, r.ReadOnly
+	if findSuperuser == nil {
+		first, user.changeID, user.readOnly = dryRun, changeID, r.ReadOnlyProbes
 	}
-	try := func(as Login) (err error) {
-		user.warnings, err = first(as)
+	try := func(login Login) (err error) {
+		user.warnings, err = first(login)
 		return err
 	}
-	as, label, err := firstAccepted(
-		candidate{rotator.LabelCurrent, always(current), try},
-		candidate{rotator.LabelPending, stored(ctx, t, r, current, ours), try},
-		candidate{rotator.LabelPrevious, previous(ctx, t, r, current, ours), try},
+	login, label, err := firstWorking(
+		candidate{rotator.LabelCurrent, fixedLogin(current), try},
+		candidate{rotator.LabelPending, stored(ctx, t, r, current, isManagedUser), try},
+		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, isManagedUser), try},
 	)
 	user.err = err
 	switch label {
@@ -102,41 +102,41 @@ func inspect(ctx context.Context, e Engine, r rotator.Rotation, current Login, o
 		user.found = "AWSCURRENT is rejected and AWSPREVIOUS logs in: the database has an older password"
 	}
 	findings = append(findings, user.findings(current)...)
-	if admin == nil {
+	if findSuperuser == nil {
 		return findings
 	}
 	if err != nil {
-		return append(findings, skipped("S10", checkSuperuser, failing(findings)), skipped(act, checkOf(act), failing(findings)))
+		return append(findings, skipped("S10", descSuperuser, firstBlocking(findings)), skipped(changeID, changeDesc(changeID), firstBlocking(findings)))
 	}
-	boss, err := admin(as)
-	findings = append(findings, rotator.Judge("S10", checkSuperuser, err))
+	superuser, err := findSuperuser(login)
+	findings = append(findings, rotator.NewFinding("S10", descSuperuser, err))
 	if err != nil {
-		return append(findings, skipped(act, checkOf(act), "S10"))
+		return append(findings, skipped(changeID, changeDesc(changeID), "S10"))
 	}
-	super := attempt{who: "superuser: ", act: act, looked: r.ReadOnly}
-	super.warnings, super.err = rehearse(boss)
-	return append(findings, super.findings(boss)...)
+	super := loginResult{prefix: "superuser: ", changeID: changeID, readOnly: r.ReadOnlyProbes}
+	super.warnings, super.err = dryRun(superuser)
+	return append(findings, super.findings(superuser)...)
 }
 
-// direct refuses the endpoints of RDS Proxy. It logs clients in with the passwords
+// checkNotRDSProxy refuses the endpoints of RDS Proxy. It logs clients in with the passwords
 // of its own secrets, so that testSecret would be refused with the new one, when
 // the old one is gone already.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-secrets-arns.html
-func direct(as Login) rotator.Finding {
-	host := strings.ToLower(as.Host)
+func checkNotRDSProxy(login Login) rotator.Finding {
+	host := strings.ToLower(login.Host)
 	if !strings.Contains(host, ".proxy-") || !strings.Contains(host, ".rds.amazonaws.com") {
-		return rotator.Judge("T3", checkDirect, nil)
+		return rotator.NewFinding("T3", descDirect, nil)
 	}
-	return rotator.Judge("T3", checkDirect, fmt.Errorf("secret: %w: host %s is an endpoint of RDS Proxy, which knows only the passwords in its own secrets and would refuse the new one: give the endpoint of the database itself as host (clients go on using the proxy)", rotator.Misconfigured, as.Host))
+	return rotator.NewFinding("T3", descDirect, fmt.Errorf("secret: %w: host %s is an endpoint of RDS Proxy, which knows only the passwords in its own secrets and would refuse the new one: give the endpoint of the database itself as host (clients go on using the proxy)", rotator.KindMisconfigured, login.Host))
 }
 
-// stage is a check, and the errors by which it fails.
-type stage struct {
+// phase is a check, and the errors by which it fails.
+type phase struct {
 	id, check string
 	fails     func(kind rotator.Kind, login bool) bool
 }
 
-func kinds(of ...rotator.Kind) func(rotator.Kind, bool) bool {
+func failsWith(of ...rotator.Kind) func(rotator.Kind, bool) bool {
 	return func(kind rotator.Kind, _ bool) bool {
 		for _, k := range of {
 			if k == kind {
@@ -147,63 +147,63 @@ func kinds(of ...rotator.Kind) func(rotator.Kind, bool) bool {
 	}
 }
 
-// stages are in the order in which a server lets somebody through them.
-func (a attempt) stages() []stage {
-	whileConnecting := func(kind rotator.Kind, login bool) bool {
-		return kind == rotator.Unreachable || login && (kind == rotator.OutOfTime || kind == rotator.Internal)
+// phases are in the order in which a server lets somebody through them.
+func (a loginResult) phases() []phase {
+	whileConnecting := func(kind rotator.Kind, duringLogin bool) bool {
+		return kind == rotator.KindUnreachable || duringLogin && (kind == rotator.KindDeadline || kind == rotator.KindInternal)
 	}
-	all := []stage{
-		{"T1", checkReach, whileConnecting},
-		{"T2", checkTLS, kinds(rotator.TLSFailed)},
-		{"T3", checkDirect, kinds()}, // see direct
-		{"P1", checkSlot, kinds(rotator.TooManyConnections)},
-		{"P2", checkLogin, kinds(rotator.LoginRejected)},
-		{"P3", checkAdmitted, func(_ rotator.Kind, login bool) bool { return login || a.act == "" }},
+	all := []phase{
+		{"T1", descReach, whileConnecting},
+		{"T2", descTLS, failsWith(rotator.KindTLS)},
+		{"T3", descDirect, failsWith()}, // see direct
+		{"P1", descSlot, failsWith(rotator.KindTooManyConnections)},
+		{"P2", descLogin, failsWith(rotator.KindLoginRejected)},
+		{"P3", descAdmitted, func(_ rotator.Kind, duringLogin bool) bool { return duringLogin || a.changeID == "" }},
 	}
-	if a.act == "" {
+	if a.changeID == "" {
 		return all
 	}
 	whatever := func(rotator.Kind, bool) bool { return true }
 	return append(all,
-		stage{"P4", checkWritable, kinds(rotator.ReadOnly)},
-		stage{"P5", checkPolicy, kinds(rotator.PolicyRejected)},
-		stage{a.act, checkOf(a.act), whatever},
+		phase{"P4", descWritable, failsWith(rotator.KindReadOnly)},
+		phase{"P5", descPolicy, failsWith(rotator.KindPasswordPolicy)},
+		phase{a.changeID, changeDesc(a.changeID), whatever},
 	)
 }
 
 // findings tells from an error how far the database was got to: one cause is one
 // finding, and what lies behind it was not tried.
-func (a attempt) findings(as Login) []rotator.Finding {
+func (a loginResult) findings(login Login) []rotator.Finding {
 	var findings []rotator.Finding
 	var mark atLogin
-	kind, login, failed := rotator.KindOf(a.err), errors.As(a.err, &mark), ""
-	for _, s := range a.stages() {
-		f := rotator.Judge(s.id, a.who+s.check, nil)
+	kind, duringLogin, failed := rotator.KindOf(a.err), errors.As(a.err, &mark), ""
+	for _, s := range a.phases() {
+		f := rotator.NewFinding(s.id, a.prefix+s.check, nil)
 		switch {
 		case failed != "":
-			f = skipped(s.id, a.who+s.check, failed)
-		case a.err != nil && s.fails(kind, login):
-			f = rotator.Judge(s.id, a.who+s.check, a.err)
+			f = skipped(s.id, a.prefix+s.check, failed)
+		case a.err != nil && s.fails(kind, duringLogin):
+			f = rotator.NewFinding(s.id, a.prefix+s.check, a.err)
 			failed = s.id
-			if kind == rotator.Conflict && s.id == a.act { // a lock, another session: it says nothing of the next time
-				f.Status = rotator.Unknown
+			if kind == rotator.KindConflict && s.id == a.changeID { // a lock, another session: it says nothing of the next time
+				f.Status = rotator.StatusUnknown
 			}
 		case s.id == "P2":
 			f.Detail = a.found
-		case s.id == "T2" && as.TLS.Off:
-			f.Status, f.Detail = rotator.Skipped, `the secret says "ssl": false`
-		case a.looked && (s.id == "P4" || s.id == "P5" || s.id == a.act):
-			f.Status, f.Detail = rotator.Unknown, "not rehearsed (PREFLIGHT_PROBES=read-only)"
+		case s.id == "T2" && login.TLS.Disabled:
+			f.Status, f.Detail = rotator.StatusSkipped, `the secret says "ssl": false`
+		case a.readOnly && (s.id == "P4" || s.id == "P5" || s.id == a.changeID):
+			f.Status, f.Detail = rotator.StatusUnknown, "not rehearsed (PREFLIGHT_PROBES=read-only)"
 		}
 		findings = append(findings, f)
 	}
-	if id, check := caveatsOf(a.act); id != "" && failed == "" && !a.looked {
-		f := rotator.Judge(id, a.who+check, nil)
+	if id, check := warningDesc(a.changeID); id != "" && failed == "" && !a.readOnly {
+		f := rotator.NewFinding(id, a.prefix+check, nil)
 		texts := make([]string, len(a.warnings))
 		for i, w := range a.warnings {
 			texts[i] = w.Text
 			if w.Unknown {
-				f.Status = rotator.Unknown
+				f.Status = rotator.StatusUnknown
 			}
 		}
 		f.Detail = strings.Join(texts, "; ")
@@ -212,31 +212,31 @@ func (a attempt) findings(as Login) []rotator.Finding {
 	return findings
 }
 
-func checkOf(act string) string {
-	if act == "P7" {
-		return checkClone
+func changeDesc(changeID string) string {
+	if changeID == "P7" {
+		return descClone
 	}
-	return checkChange
+	return descChange
 }
 
-func caveatsOf(act string) (id, check string) {
-	switch act {
+func warningDesc(changeID string) (id, check string) {
+	switch changeID {
 	case "P6":
-		return "P8", checkAccount
+		return "P8", descAccount
 	case "P7":
-		return "P9", checkPair
+		return "P9", descPair
 	}
 	return "", ""
 }
 
 func skipped(id, check, because string) rotator.Finding {
-	return rotator.Finding{ID: id, Check: check, Status: rotator.Skipped, Detail: "because of " + because}
+	return rotator.Finding{ID: id, Check: check, Status: rotator.StatusSkipped, Detail: "because of " + because}
 }
 
-// failing is the first finding that is in the way.
-func failing(findings []rotator.Finding) string {
+// firstBlocking is the first finding that is in the way.
+func firstBlocking(findings []rotator.Finding) string {
 	for _, f := range findings {
-		if f.Status == rotator.Denied || f.Status == rotator.Faulty || f.Status == rotator.Unknown {
+		if f.Status == rotator.StatusDenied || f.Status == rotator.StatusFailed || f.Status == rotator.StatusUnknown {
 			return f.ID
 		}
 	}

@@ -30,7 +30,7 @@ func replicaIsBehind(t *testing.T) {
 				return nil
 			}
 			early--
-			return fmt.Errorf("%w: the replica is behind", rotator.LoginRejected)
+			return fmt.Errorf("%w: the replica is behind", rotator.KindLoginRejected)
 		}
 		document := func(user, host string) secret.Document {
 			d := secret.Document{}.Set("engine", "memory").Set("host", host).Set("username", user).Set("masterarn", "superuser")
@@ -39,16 +39,16 @@ func replicaIsBehind(t *testing.T) {
 		var notes []string
 		err := strategies.AlternatingUsers{Engine: &db}.Apply(t.Context(), rotator.Rotation{
 			Current: document("app", strategytest.MemoryReader), Pending: document("app_clone", strategytest.MemoryReader),
-			Related: func(context.Context, string) (secret.Document, error) {
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
 				return document("boss", strategytest.MemoryHost), nil
 			},
-			Serves: func(_ context.Context, _ secret.Document, host string, _ int) error {
+			IsEndpointOf: func(_ context.Context, _ secret.Document, host string, _ int) error {
 				if host != strategytest.MemoryReader {
-					return rotator.Conflict
+					return rotator.KindConflict
 				}
 				return nil
 			},
-			Notes: func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) },
+			Log: func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) },
 		})
 		if err != nil {
 			t.Fatalf("%d behind: %v", behind, err)

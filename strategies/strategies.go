@@ -23,33 +23,33 @@ import (
 // withNewPassword is the value that createSecret stores: everything as it was, but
 // for the password.
 func withNewPassword(t Traits, r rotator.Rotation) (secret.Document, error) {
-	p, err := r.Policy.Or(t.Exclude).Generate()
+	p, err := r.PasswordPolicy.WithDefaultExclusions(t.ExcludeCharacters).Generate()
 	if err != nil {
-		return secret.Document{}, fmt.Errorf("password policy: %w: %w", rotator.Misconfigured, err)
+		return secret.Document{}, fmt.Errorf("password policy: %w: %w", rotator.KindMisconfigured, err)
 	}
 	if n := len(p.Reveal()); t.MaxPasswordSize > 0 && n > t.MaxPasswordSize {
-		return secret.Document{}, fmt.Errorf("password policy: %w: passwords of %d bytes, and %s takes %d: lower PASSWORD_LENGTH", rotator.Misconfigured, n, t.Name, t.MaxPasswordSize)
+		return secret.Document{}, fmt.Errorf("password policy: %w: passwords of %d bytes, and %s takes %d: lower PASSWORD_LENGTH", rotator.KindMisconfigured, n, t.Name, t.MaxPasswordSize)
 	}
 	return r.Current.SetPassword(p), nil
 }
 
-// verify logs in with a value.
-func verify(ctx context.Context, e Engine, d secret.Document) error {
-	as, err := e.Traits().login(d)
+// pingValue logs in with a value.
+func pingValue(ctx context.Context, e Engine, d secret.Document) error {
+	login, err := e.Traits().parseLogin(d)
 	if err != nil {
 		return err
 	}
-	return e.Ping(ctx, as)
+	return e.Ping(ctx, login)
 }
 
-// underTest refuses to have a value tested that is not for the account and place of
+// checkSameTarget refuses to have a value tested that is not for the account and place of
 // AWSCURRENT, by the rule that says so.
-func underTest(t Traits, r rotator.Rotation, rule func(current, other Login) error) error {
-	current, err := t.login(r.Current)
+func checkSameTarget(t Traits, r rotator.Rotation, rule func(current, other Login) error) error {
+	current, err := t.parseLogin(r.Current)
 	if err != nil {
 		return fmt.Errorf("AWSCURRENT: %w", err)
 	}
-	other, err := t.login(r.Pending)
+	other, err := t.parseLogin(r.Pending)
 	if err == nil {
 		err = rule(current, other)
 	}
@@ -69,31 +69,31 @@ type candidate struct {
 // errNoCandidate leaves a candidate out.
 var errNoCandidate = errors.New("no such credentials")
 
-// firstAccepted tries candidates in turn and gives the login that the database
+// firstWorking tries candidates in turn and gives the login that the database
 // accepted. It goes on to the next only after a rejected login: any other failure
 // says nothing of the credentials, and trying others could lock the account. None is
 // tried twice. The error lists every attempt with its own cause.
 //
 // Rejected logins in a row count against an account. So the pending value comes right
 // after AWSCURRENT wherever there is one: on a retry, one of the two works.
-func firstAccepted(candidates ...candidate) (Login, string, error) {
-	var tried rotator.Attempts
+func firstWorking(candidates ...candidate) (Login, string, error) {
+	var tried rotator.LoginAttempts
 	var logins []Login
 	for _, c := range candidates {
-		as, err := c.login()
-		again := func(l Login) bool { return l.User == as.User && l.Password.Equal(as.Password) }
+		login, err := c.login()
+		again := func(l Login) bool { return l.User == login.User && l.Password.Equal(login.Password) }
 		if errors.Is(err, errNoCandidate) || err == nil && slices.ContainsFunc(logins, again) {
 			continue
 		}
-		logins = append(logins, as)
+		logins = append(logins, login)
 		if err == nil {
-			err = c.try(as)
+			err = c.try(login)
 		}
 		if err == nil {
-			return as, c.label, nil
+			return login, c.label, nil
 		}
-		tried = append(tried, rotator.Attempt{Label: c.label, User: as.User, Err: err})
-		if !errors.Is(err, rotator.LoginRejected) {
+		tried = append(tried, rotator.LoginAttempt{Label: c.label, User: login.User, Err: err})
+		if !errors.Is(err, rotator.KindLoginRejected) {
 			break
 		}
 	}
@@ -103,97 +103,97 @@ func firstAccepted(candidates ...candidate) (Login, string, error) {
 	return Login{}, "", fmt.Errorf("no stored credentials work: %w", tried)
 }
 
-// always makes a candidate of a login that is known.
-func always(as Login) func() (Login, error) {
-	return func() (Login, error) { return as, nil }
+// fixedLogin makes a candidate of a login that is known.
+func fixedLogin(login Login) func() (Login, error) {
+	return func() (Login, error) { return login, nil }
 }
 
-// previous makes a candidate of AWSPREVIOUS: its user and password, at the place
+// previousLogin makes a candidate of AWSPREVIOUS: its user and password, at the place
 // and under the TLS rules of AWSCURRENT. It is left out where it names another
 // host or an account that this secret does not rotate, so that its password goes
 // nowhere else.
-func previous(ctx context.Context, t Traits, r rotator.Rotation, current Login, ours func(user string) bool) func() (Login, error) {
+func previousLogin(ctx context.Context, t Traits, r rotator.Rotation, current Login, isManagedUser func(user string) bool) func() (Login, error) {
 	return func() (Login, error) {
-		d, err := r.Previous(ctx)
-		if errors.Is(err, rotator.NotFound) {
+		d, err := r.ReadPrevious(ctx)
+		if errors.Is(err, rotator.KindNotFound) {
 			return Login{}, errNoCandidate
 		}
 		if err != nil {
 			return Login{}, err
 		}
-		as, err := t.login(d)
-		if err != nil || !ours(as.User) || !sameHost(as, current) {
+		login, err := t.parseLogin(d)
+		if err != nil || !isManagedUser(login.User) || !sameEndpoint(login, current) {
 			return Login{}, errNoCandidate
 		}
 		there := current
-		there.User, there.Password = as.User, as.Password
+		there.User, there.Password = login.User, login.Password
 		return there, nil
 	}
 }
 
 // stored makes a candidate of the value that an earlier attempt stored under
 // AWSPENDING. It is left out where Apply would refuse it.
-func stored(ctx context.Context, t Traits, r rotator.Rotation, current Login, ours func(user string) bool) func() (Login, error) {
+func stored(ctx context.Context, t Traits, r rotator.Rotation, current Login, isManagedUser func(user string) bool) func() (Login, error) {
 	return func() (Login, error) {
 		if r.ReadPending == nil {
 			return Login{}, errNoCandidate
 		}
 		d, err := r.ReadPending(ctx)
-		if errors.Is(err, rotator.NotFound) {
+		if errors.Is(err, rotator.KindNotFound) {
 			return Login{}, errNoCandidate
 		}
 		if err != nil {
 			return Login{}, err
 		}
-		as, err := t.login(d)
-		if err != nil || !ours(as.User) || samePlace(current, as) != nil {
+		login, err := t.parseLogin(d)
+		if err != nil || !isManagedUser(login.User) || checkSameDatabase(current, login) != nil {
 			return Login{}, errNoCandidate
 		}
-		return as, nil
+		return login, nil
 	}
 }
 
-// superuser reads the secret that masterarn names, or else otherwise, and gives
+// superuserLogin reads the secret that masterarn names, or else otherwise, and gives
 // its login. The host is that secret's own, never the rotated secret's, or whoever
 // may write the one could send the other's password anywhere; and it must be the
 // same host, or the superuser would act on another server than the one whose secret
 // this is. The one exception is AWS's: where the rotated secret is for a reader or a
 // replica, which takes no changes, the superuser works where the changes come from.
 // The database is the rotated secret's, as in AWS's templates.
-func superuser(ctx context.Context, t Traits, r rotator.Rotation, otherwise string, current Login) (Login, error) {
+func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackARN string, current Login) (Login, error) {
 	arn := r.Current.Text(keySuperuser)
 	if arn == "" {
-		arn = otherwise
+		arn = fallbackARN
 	}
 	if arn == "" {
-		return Login{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password (SUPERUSER_SECRET_ARN names one for all secrets without the key)", rotator.Misconfigured, keySuperuser)
+		return Login{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password (SUPERUSER_SECRET_ARN names one for all secrets without the key)", rotator.KindMisconfigured, keySuperuser)
 	}
 	if !rotator.ValidSecretID(arn) {
-		return Login{}, fmt.Errorf("secret: %w: %s is not a secret's ARN", rotator.Misconfigured, keySuperuser)
+		return Login{}, fmt.Errorf("secret: %w: %s is not a secret's ARN", rotator.KindMisconfigured, keySuperuser)
 	}
-	d, err := r.Related(ctx, arn)
+	d, err := r.ReadSecret(ctx, arn)
 	if err != nil {
 		return Login{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
 	}
-	as, err := t.login(d)
+	login, err := t.parseLogin(d)
 	if err != nil {
 		return Login{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
 	}
-	if !sameHost(as, current) {
-		if err := serves(ctx, r, d, current); err != nil {
-			return Login{}, fmt.Errorf("superuser's secret %s: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server, or the latter a replica of the former: %w", arn, as.Host, as.Port, current.Host, current.Port, err)
+	if !sameEndpoint(login, current) {
+		if err := checkIsEndpoint(ctx, r, d, current); err != nil {
+			return Login{}, fmt.Errorf("superuser's secret %s: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server, or the latter a replica of the former: %w", arn, login.Host, login.Port, current.Host, current.Port, err)
 		}
 	}
-	as.Database = current.Database
-	return as, nil
+	login.Database = current.Database
+	return login, nil
 }
 
-// arrived gives a change that the superuser has made elsewhere the time to reach the
+// waitForReplica gives a change that the superuser has made elsewhere the time to reach the
 // reader or replica that the secret is for: there, testSecret would come too early.
 // It is no failure if the change does not arrive. testSecret judges, and the service
 // starts over. A rejected login may count against the account, so one is all it takes.
-func arrived(ctx context.Context, e Engine, r rotator.Rotation, admin, pending Login) {
-	if sameHost(admin, pending) {
+func waitForReplica(ctx context.Context, e Engine, r rotator.Rotation, superuser, pending Login) {
+	if sameEndpoint(superuser, pending) {
 		return
 	}
 	wait := func(d time.Duration) bool {
@@ -204,17 +204,17 @@ func arrived(ctx context.Context, e Engine, r rotator.Rotation, admin, pending L
 			return true
 		}
 	}
-	if !wait(500*time.Millisecond) || !errors.Is(e.Ping(ctx, pending), rotator.LoginRejected) {
+	if !wait(500*time.Millisecond) || !errors.Is(e.Ping(ctx, pending), rotator.KindLoginRejected) {
 		return
 	}
 	wait(2 * time.Second)
-	r.Note("the change made at %s:%d had not replicated to %s:%d after half a second", admin.Host, admin.Port, pending.Host, pending.Port)
+	r.Logf("the change made at %s:%d had not replicated to %s:%d after half a second", superuser.Host, superuser.Port, pending.Host, pending.Port)
 }
 
-// serves asks whether a login goes to another endpoint of the superuser's database.
-func serves(ctx context.Context, r rotator.Rotation, superuser secret.Document, as Login) error {
-	if r.Serves == nil {
-		return fmt.Errorf("host: %w: nobody here knows of replicas", rotator.Conflict)
+// checkIsEndpoint asks whether a login goes to another endpoint of the superuser's database.
+func checkIsEndpoint(ctx context.Context, r rotator.Rotation, superuser secret.Document, login Login) error {
+	if r.IsEndpointOf == nil {
+		return fmt.Errorf("host: %w: nobody here knows of replicas", rotator.KindConflict)
 	}
-	return r.Serves(ctx, superuser, as.Host, as.Port)
+	return r.IsEndpointOf(ctx, superuser, login.Host, login.Port)
 }

@@ -18,14 +18,14 @@ func TestWarningsOfARehearsal(t *testing.T) {
 		status   rotator.Status
 		detail   string
 	}{
-		{"none", nil, nil, rotator.Granted, ""},
-		{"one", []Warning{some}, nil, rotator.Granted, some.Text},
-		{"unknown", []Warning{some, unseen}, nil, rotator.Unknown, some.Text + "; " + unseen.Text},
+		{"none", nil, nil, rotator.StatusPassed, ""},
+		{"one", []Warning{some}, nil, rotator.StatusPassed, some.Text},
+		{"unknown", []Warning{some, unseen}, nil, rotator.StatusUnknown, some.Text + "; " + unseen.Text},
 		{"after a failure", []Warning{some}, errors.New("no"), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got rotator.Finding
-			for _, f := range (attempt{act: "P6", warnings: c.warnings, err: c.err}).findings(Login{}) {
+			for _, f := range (loginResult{changeID: "P6", warnings: c.warnings, err: c.err}).findings(Login{}) {
 				if f.ID == "P8" {
 					got = f
 				}

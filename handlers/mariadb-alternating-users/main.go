@@ -10,7 +10,7 @@ import (
 
 func main() {
 	serve.Lambda(func(s serve.Settings) rotator.Strategy {
-		engine := mysql.MariaDB{Roots: s.Roots}
-		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly, Superuser: s.Superuser}
+		engine := mysql.MariaDB{Roots: s.RootCAs}
+		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly, SuperuserSecretARN: s.SuperuserSecretARN}
 	})
 }

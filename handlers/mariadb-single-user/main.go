@@ -10,7 +10,7 @@ import (
 
 func main() {
 	serve.Lambda(func(s serve.Settings) rotator.Strategy {
-		engine := mysql.MariaDB{Roots: s.Roots}
-		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, Superuser: s.Superuser}
+		engine := mysql.MariaDB{Roots: s.RootCAs}
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}
 	})
 }

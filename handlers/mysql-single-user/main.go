@@ -10,10 +10,10 @@ import (
 
 func main() {
 	serve.Lambda(func(s serve.Settings) rotator.Strategy {
-		engine := mysql.Engine{Roots: s.Roots}
+		engine := mysql.Engine{Roots: s.RootCAs}
 		if s.DualPasswords {
 			return strategies.DualPasswords{Engine: engine}
 		}
-		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, Superuser: s.Superuser}
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}
 	})
 }

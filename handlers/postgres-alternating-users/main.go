@@ -10,7 +10,7 @@ import (
 
 func main() {
 	serve.Lambda(func(s serve.Settings) rotator.Strategy {
-		engine := postgres.Engine{Roots: s.Roots, AllowMD5: s.AllowMD5}
-		return strategies.AlternatingUsers{Engine: engine, Superuser: s.Superuser, RotateOnly: s.RotateOnly}
+		engine := postgres.Engine{Roots: s.RootCAs, AllowMD5: s.AllowMD5}
+		return strategies.AlternatingUsers{Engine: engine, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly}
 	})
 }

@@ -10,7 +10,7 @@ import (
 
 func main() {
 	serve.Lambda(func(s serve.Settings) rotator.Strategy {
-		engine := postgres.Engine{Roots: s.Roots, AllowMD5: s.AllowMD5}
-		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, Superuser: s.Superuser}
+		engine := postgres.Engine{Roots: s.RootCAs, AllowMD5: s.AllowMD5}
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}
 	})
 }

@@ -13,70 +13,70 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
-// explain gives an error of the SDK its kind and a sentence. The codes are those
+// wrapError gives an error of the SDK its kind and a sentence. The codes are those
 // of the service model; AccessDeniedException, which the model leaves out, and the
 // throttling codes are documented with the common errors of AWS.
-func (s *Store) explain(ctx context.Context, operation, secretID string, err error) error {
+func (s *Store) wrapError(ctx context.Context, operation, secretID string, err error) error {
 	if err == nil {
 		return nil
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		kind, advice := classify(operation, api.ErrorCode())
-		if kind == rotator.Forbidden {
+		if kind == rotator.KindAccessDenied {
 			advice = s.remedy(ctx, operation, secretID, api.ErrorMessage())
 		}
-		return fmt.Errorf("%s: %w: %w%s", operation, kind, answer{err, api}, advice)
+		return fmt.Errorf("%s: %w: %w%s", operation, kind, apiError{err, api}, advice)
 	}
-	return fmt.Errorf("%s: %w: %w", operation, rotator.Unreachable, silence{err, s.host(), "Secrets Manager", "secretsmanager"})
+	return fmt.Errorf("%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, s.host(), "Secrets Manager", "secretsmanager"})
 }
 
 func classify(operation, code string) (rotator.Kind, string) {
 	switch {
 	case code == "ResourceNotFoundException":
-		return rotator.NotFound, ""
+		return rotator.KindNotFound, ""
 	case code == "ResourceExistsException":
-		return rotator.Conflict, ""
+		return rotator.KindConflict, ""
 	// RemoveFromVersionId that no longer holds the label, as either of two codes.
 	case operation == "UpdateSecretVersionStage" && (code == "InvalidParameterException" || code == "InvalidRequestException"):
-		return rotator.Conflict, ""
+		return rotator.KindConflict, ""
 	case code == "InvalidRequestException":
-		return rotator.Conflict, ""
+		return rotator.KindConflict, ""
 	case code == "DecryptionFailure", code == "EncryptionFailure":
-		return rotator.Misconfigured, " (the KMS key of the secret cannot be used: see that it is enabled and not pending deletion)"
+		return rotator.KindMisconfigured, " (the KMS key of the secret cannot be used: see that it is enabled and not pending deletion)"
 	case strings.HasPrefix(code, "AccessDenied"):
-		return rotator.Forbidden, "" // the remedy takes more than the code
+		return rotator.KindAccessDenied, "" // the remedy takes more than the code
 	case strings.HasPrefix(code, "UnrecognizedClient"), strings.HasPrefix(code, "ExpiredToken"),
 		code == "InvalidClientTokenId", code == "InvalidSignatureException", code == "IncompleteSignature", code == "MissingAuthenticationTokenException":
 		// No policy was asked: this says nothing of permissions.
-		return rotator.Misconfigured, " (the function's own AWS credentials are not accepted: they have expired, or are those of another partition or account)"
+		return rotator.KindMisconfigured, " (the function's own AWS credentials are not accepted: they have expired, or are those of another partition or account)"
 	case strings.Contains(code, "Throttl"), code == "TooManyRequestsException", code == "RequestLimitExceeded",
 		code == "LimitExceededException", code == "InternalServiceError", code == "ServiceUnavailable", code == "InternalFailure":
-		return rotator.Throttled, " (tried more than once)"
+		return rotator.KindThrottled, " (tried more than once)"
 	case code == "InvalidParameterException", code == "ValidationException":
-		return rotator.Misconfigured, ""
+		return rotator.KindMisconfigured, ""
 	}
-	return rotator.Internal, ""
+	return rotator.KindInternal, ""
 }
 
-// answer prints what the service said, without the SDK's wrapping around it.
-type answer struct {
+// apiError prints what the service said, without the SDK's wrapping around it.
+type apiError struct {
 	error
 	api smithy.APIError
 }
 
-func (a answer) Error() string { return a.api.ErrorCode() + ": " + a.api.ErrorMessage() }
-func (a answer) Unwrap() error { return a.error }
+func (a apiError) Error() string { return a.api.ErrorCode() + ": " + a.api.ErrorMessage() }
+func (a apiError) Unwrap() error { return a.error }
 
-// silence prints a call that got no answer.
-type silence struct {
+// noResponse prints a call that got no answer.
+type noResponse struct {
 	error
 	host     string
 	service  string // for people
 	endpoint string // what ends the name of its interface endpoint
 }
 
-func (s silence) Error() string {
+func (s noResponse) Error() string {
 	var dns *net.DNSError
 	var op *net.OpError
 	at := s.host
@@ -94,7 +94,7 @@ func (s silence) Error() string {
 	return fmt.Sprintf("no usable answer from %s: %v", at, s.error)
 }
 
-func (s silence) Unwrap() error { return s.error }
+func (s noResponse) Unwrap() error { return s.error }
 
 func timeout(err error) bool {
 	var t interface{ Timeout() bool }

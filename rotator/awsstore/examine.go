@@ -14,24 +14,24 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
-var _ rotator.Examiner = (*Store)(nil)
+var _ rotator.AccessExplainer = (*Store)(nil)
 
-// sideTime bounds a call to a service that a rotation does not need. A function in
+// optionalCallTimeout bounds a call to a service that a rotation does not need. A function in
 // a closed VPC has no way to it, and must not wait for long to find out.
-const sideTime = 3 * time.Second
+const optionalCallTimeout = 3 * time.Second
 
 // validation stands for a version id where Secrets Manager itself only validates
 // that a key can be used.
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 const validation = "RequestToValidateKeyAccess"
 
-// ProbeKey implements rotator.Examiner: GenerateDataKey with DryRun, which makes
+// CheckKeyAccess implements rotator.AccessExplainer: GenerateDataKey with DryRun, which makes
 // no key. A yes is signalled by an error of its own.
 // https://docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html
-func (s *Store) ProbeKey(ctx context.Context, m rotator.Metadata) error {
-	ctx, cancel := context.WithTimeout(ctx, sideTime)
+func (s *Store) CheckKeyAccess(ctx context.Context, m rotator.Metadata) error {
+	ctx, cancel := context.WithTimeout(ctx, optionalCallTimeout)
 	defer cancel()
-	_, err := s.keys().GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
+	_, err := s.kmsClient().GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
 		KeyId:             &m.KMSKeyID,
 		KeySpec:           kmstypes.DataKeySpecAes256,
 		EncryptionContext: map[string]string{"SecretARN": m.ARN, "SecretVersionId": validation},
@@ -42,23 +42,23 @@ func (s *Store) ProbeKey(ctx context.Context, m rotator.Metadata) error {
 		if err == nil {
 			return nil
 		}
-		return fmt.Errorf("kms:GenerateDataKey: %w: no answer from KMS", rotator.Unreachable)
+		return fmt.Errorf("kms:GenerateDataKey: %w: no answer from KMS", rotator.KindUnreachable)
 	}
 	var kind rotator.Kind
 	switch api.ErrorCode() {
 	case "DryRunOperationException":
 		return nil
 	case "AccessDeniedException":
-		kind = rotator.Forbidden
+		kind = rotator.KindAccessDenied
 	case "DisabledException", "KMSInvalidStateException", "NotFoundException", "InvalidKeyUsageException":
-		return fmt.Errorf("kms:GenerateDataKey: %w: %w (the KMS key of the secret cannot be used: see that it is there, enabled, symmetric, and not pending deletion)", rotator.Misconfigured, answer{err, api})
+		return fmt.Errorf("kms:GenerateDataKey: %w: %w (the KMS key of the secret cannot be used: see that it is there, enabled, symmetric, and not pending deletion)", rotator.KindMisconfigured, apiError{err, api})
 	default:
-		kind = rotator.Throttled
+		kind = rotator.KindThrottled
 	}
-	return fmt.Errorf("kms:GenerateDataKey: %w: %w", kind, answer{err, api})
+	return fmt.Errorf("kms:GenerateDataKey: %w: %w", kind, apiError{err, api})
 }
 
-// keys is a client of KMS that tries once.
-func (s *Store) keys() *kms.Client {
+// kmsClient is a client of KMS that tries once.
+func (s *Store) kmsClient() *kms.Client {
 	return kms.NewFromConfig(s.cfg, func(o *kms.Options) { o.RetryMaxAttempts = 1 })
 }

@@ -35,7 +35,7 @@ func judged(t *testing.T, identity, secretPolicy, keyPolicy string, change func(
 	}
 	caller := awsemu.Caller{
 		AccessKey: "AKID", Principal: iam.Principal{ARN: "arn:aws:sts::123456789012:assumed-role/rotate/function", Role: roleARN},
-		Identity: []iam.Named{{Name: "RotationPolicy", Policy: policy}},
+		Identity: []iam.NamedPolicy{{Name: "RotationPolicy", Policy: policy}},
 	}
 	key := awsemu.Key{Aliases: []string{"alias/app"}, Policy: keyPolicy}
 	if change != nil {
@@ -66,14 +66,14 @@ func TestExplain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Boundary = &iam.Named{Name: "Boundary", Policy: p}
+		c.Boundary = &iam.NamedPolicy{Name: "Boundary", Policy: p}
 	}
 	read := func(s *awsstore.Store, arn string) error {
-		_, err := s.Value(t.Context(), arn, rotator.Version{Label: rotator.LabelCurrent})
+		_, err := s.Value(t.Context(), arn, rotator.VersionRef{Label: rotator.LabelCurrent})
 		return err
 	}
 	put := func(s *awsstore.Store, arn string) error {
-		return s.Put(t.Context(), rotator.Put{SecretID: arn, Version: awsemu.VersionID(9), Document: secret.Document{}.Set("a", "b")})
+		return s.Put(t.Context(), rotator.PutInput{SecretID: arn, VersionID: awsemu.VersionID(9), Document: secret.Document{}.Set("a", "b")})
 	}
 	for _, c := range []struct {
 		name, identity, secret, key string
@@ -102,10 +102,10 @@ func TestExplain(t *testing.T) {
 			t.Parallel()
 			store, arn := judged(t, c.identity, c.secret, c.key, c.change)
 			err := c.call(store, arn)
-			if !errors.Is(err, rotator.Forbidden) {
+			if !errors.Is(err, rotator.KindAccessDenied) {
 				t.Fatalf("want a refusal, got %v", err)
 			}
-			lines := store.Explain(t.Context(), rotator.Refusal{SecretID: arn, Label: c.label, Err: err})
+			lines := store.ExplainDenial(t.Context(), rotator.AccessDenied{SecretID: arn, Label: c.label, Err: err})
 			if len(lines) != len(c.want) {
 				t.Fatalf("%d lines, want %d: %q", len(lines), len(c.want), lines)
 			}
@@ -121,7 +121,7 @@ func TestExplain(t *testing.T) {
 	t.Run("an error of another kind", func(t *testing.T) {
 		t.Parallel()
 		store, arn := judged(t, document(mayRead), "", "", nil)
-		if lines := store.Explain(t.Context(), rotator.Refusal{SecretID: arn, Err: rotator.Forbidden}); lines != nil {
+		if lines := store.ExplainDenial(t.Context(), rotator.AccessDenied{SecretID: arn, Err: rotator.KindAccessDenied}); lines != nil {
 			t.Errorf("%q", lines)
 		}
 	})
@@ -140,10 +140,10 @@ func TestProbeKey(t *testing.T) {
 		want           rotator.Kind
 	}{
 		{"allowed", document(mayRead, mayKey), nil, ""},
-		{"only through Secrets Manager", document(mayRead, via), nil, rotator.Forbidden},
-		{"not allowed", document(mayRead), nil, rotator.Forbidden},
-		{"disabled", document(mayRead, mayKey), state("Disabled"), rotator.Misconfigured},
-		{"pending deletion", document(mayRead, mayKey), state("PendingDeletion"), rotator.Misconfigured},
+		{"only through Secrets Manager", document(mayRead, via), nil, rotator.KindAccessDenied},
+		{"not allowed", document(mayRead), nil, rotator.KindAccessDenied},
+		{"disabled", document(mayRead, mayKey), state("Disabled"), rotator.KindMisconfigured},
+		{"pending deletion", document(mayRead, mayKey), state("PendingDeletion"), rotator.KindMisconfigured},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -152,7 +152,7 @@ func TestProbeKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := store.ProbeKey(t.Context(), m); rotator.KindOf(err) != c.want {
+			if err := store.CheckKeyAccess(t.Context(), m); rotator.KindOf(err) != c.want {
 				t.Errorf("want %q, got %v", c.want, err)
 			}
 		})
@@ -161,7 +161,7 @@ func TestProbeKey(t *testing.T) {
 		t.Parallel()
 		cfg, nowhere := config(), "http://127.0.0.1:1"
 		cfg.BaseEndpoint = &nowhere
-		if err := awsstore.New(cfg, "").ProbeKey(t.Context(), rotator.Metadata{KMSKeyID: "alias/app"}); !errors.Is(err, rotator.Unreachable) {
+		if err := awsstore.New(cfg, "").CheckKeyAccess(t.Context(), rotator.Metadata{KMSKeyID: "alias/app"}); !errors.Is(err, rotator.KindUnreachable) {
 			t.Error(err)
 		}
 	})

@@ -19,19 +19,19 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 )
 
-// Explain implements rotator.Examiner. It looks at the resource policy of the
+// ExplainDenial implements rotator.AccessExplainer. It looks at the resource policy of the
 // secret, the policy of its key, and at what IAM's simulator says of the role,
 // wherever the caller may: secretsmanager:GetResourcePolicy, kms:DescribeKey,
 // kms:GetKeyPolicy and iam:SimulatePrincipalPolicy, none of which a rotation needs.
-func (s *Store) Explain(ctx context.Context, r rotator.Refusal) []string {
-	ctx, cancel := context.WithTimeout(ctx, sideTime)
+func (s *Store) ExplainDenial(ctx context.Context, r rotator.AccessDenied) []string {
+	ctx, cancel := context.WithTimeout(ctx, optionalCallTimeout)
 	defer cancel()
-	c, ok := s.ofRefusal(ctx, r)
+	c, ok := s.parseDenial(ctx, r)
 	if !ok {
 		return nil
 	}
 	var lines []string
-	for _, look := range []func(context.Context, refused) string{s.byPolicies, s.bySimulation} {
+	for _, look := range []func(context.Context, deniedCall) string{s.evaluatePolicies, s.simulate} {
 		if line := look(ctx, c); line != "" {
 			lines = append(lines, line)
 		}
@@ -39,17 +39,17 @@ func (s *Store) Explain(ctx context.Context, r rotator.Refusal) []string {
 	return lines
 }
 
-// refused is a call as the policies saw it.
-type refused struct {
-	who              string // ARN of the caller
+// deniedCall is a call as the policies saw it.
+type deniedCall struct {
+	principal        string // ARN of the caller
 	action, resource string
 	secret           string // ARN; "": the call was about a database
 	context          reading.Context
-	byKey            bool // the key was refused, not the secret
+	kmsDenied        bool // the key was refused, not the secret
 }
 
-// ofRefusal reads what AWS said. Of a refusal by KMS it says nothing but that.
-func (s *Store) ofRefusal(ctx context.Context, r rotator.Refusal) (c refused, ok bool) {
+// parseDenial reads what AWS said. Of a refusal by KMS it says nothing but that.
+func (s *Store) parseDenial(ctx context.Context, r rotator.AccessDenied) (c deniedCall, ok bool) {
 	var api smithy.APIError
 	var op *smithy.OperationError
 	if !errors.As(r.Err, &api) || !errors.As(r.Err, &op) {
@@ -57,9 +57,9 @@ func (s *Store) ofRefusal(ctx context.Context, r rotator.Refusal) (c refused, ok
 	}
 	message := api.ErrorMessage()
 	d, _ := permissions.ParseDenial(message)
-	c = refused{who: d.Principal, action: d.Action, resource: d.Resource, secret: r.SecretID}
+	c = deniedCall{principal: d.Principal, action: d.Action, resource: d.Resource, secret: r.SecretID}
 	if d.Key {
-		c.byKey, c.action = true, keyAction(op.Operation())
+		c.kmsDenied, c.action = true, keyAction(op.Operation())
 	} else {
 		c.secret = c.resource
 	}
@@ -68,7 +68,7 @@ func (s *Store) ofRefusal(ctx context.Context, r rotator.Refusal) (c refused, ok
 	}
 	c.context = reading.Context{
 		"aws:SecureTransport": {"true"},
-		"aws:ViaAWSService":   {fmt.Sprint(c.byKey)},
+		"aws:ViaAWSService":   {fmt.Sprint(c.kmsDenied)},
 		"aws:RequestedRegion": {s.cfg.Region},
 	}
 	if strings.HasPrefix(c.action, "rds:") { // a database has no policy of its own
@@ -81,16 +81,16 @@ func (s *Store) ofRefusal(ctx context.Context, r rotator.Refusal) (c refused, ok
 	}
 	m, err := s.Describe(ctx, c.secret)
 	if err == nil {
-		c.tell(m)
+		c.addSecretContext(m)
 	}
-	if c.byKey && !s.ofKey(ctx, &c, m) {
+	if c.kmsDenied && !s.addKeyContext(ctx, &c, m) {
 		return c, false
 	}
 	return c, true
 }
 
-// tell adds what policies may ask about the secret.
-func (c *refused) tell(m rotator.Metadata) {
+// addSecretContext adds what policies may ask about the secret.
+func (c *deniedCall) addSecretContext(m rotator.Metadata) {
 	for key, value := range m.Tags {
 		c.context["aws:ResourceTag/"+key] = []string{value}
 		c.context["secretsmanager:ResourceTag/"+key] = []string{value}
@@ -105,9 +105,9 @@ func (c *refused) tell(m rotator.Metadata) {
 	c.context["secretsmanager:SecretPrimaryRegion"] = []string{primary}
 }
 
-// ofKey turns the question to the key: who asked, by which way, with which context.
-func (s *Store) ofKey(ctx context.Context, c *refused, m rotator.Metadata) bool {
-	if !m.CustomerKey() {
+// addKeyContext turns the question to the key: who asked, by which way, with which context.
+func (s *Store) addKeyContext(ctx context.Context, c *deniedCall, m rotator.Metadata) bool {
+	if !m.HasCustomerKey() {
 		return false
 	}
 	if c.resource = s.keyARN(ctx, m); !strings.Contains(c.resource, ":key/") {
@@ -117,22 +117,22 @@ func (s *Store) ofKey(ctx context.Context, c *refused, m rotator.Metadata) bool 
 	if err != nil {
 		return false
 	}
-	c.who = aws.ToString(id.Arn)
+	c.principal = aws.ToString(id.Arn)
 	service := "secretsmanager." + s.cfg.Region + ".amazonaws.com"
 	c.context["kms:ViaService"] = []string{service}
 	c.context["aws:CalledVia"] = []string{"secretsmanager.amazonaws.com"}
 	c.context["kms:EncryptionContext:SecretARN"] = []string{m.ARN}
-	c.context["kms:EncryptionContext:SecretVersionId"] = []string{m.Holder(rotator.LabelCurrent)}
+	c.context["kms:EncryptionContext:SecretVersionId"] = []string{m.VersionWithLabel(rotator.LabelCurrent)}
 	c.context["kms:EncryptionContextKeys"] = []string{"SecretARN", "SecretVersionId"}
 	return true
 }
 
-// byPolicies reads the policy of the secret or of the key. The identity-based
+// evaluatePolicies reads the policy of the secret or of the key. The identity-based
 // policies are not seen: they are taken to allow everything, so that what is said is
 // true of the other policy alone.
-func (s *Store) byPolicies(ctx context.Context, c refused) string {
+func (s *Store) evaluatePolicies(ctx context.Context, c deniedCall) string {
 	everything, _ := reading.ParseIdentity(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
-	layers := reading.Layers{Identity: []reading.Named{{Name: "identity-based policies, not seen and taken to allow it", Policy: everything}}}
+	layers := reading.Layers{Identity: []reading.NamedPolicy{{Name: "identity-based policies, not seen and taken to allow it", Policy: everything}}}
 	name, text := s.policyOf(ctx, c)
 	if text == "" {
 		return ""
@@ -141,13 +141,13 @@ func (s *Store) byPolicies(ctx context.Context, c refused) string {
 	if err != nil {
 		return ""
 	}
-	named := reading.Named{Name: name, Policy: policy}
-	if c.byKey {
+	named := reading.NamedPolicy{Name: name, Policy: policy}
+	if c.kmsDenied {
 		layers.Key = &reading.KeyPolicy{Policy: named}
 	} else {
 		layers.Resource = &named
 	}
-	d := reading.Evaluate(reading.Request{Principal: reading.Principal{ARN: c.who}, Action: c.action, Resource: c.resource, Context: c.context}, layers)
+	d := reading.Evaluate(reading.Request{Principal: reading.Principal{ARN: c.principal}, Action: c.action, Resource: c.resource, Context: c.context}, layers)
 	if d.Allowed {
 		return fmt.Sprintf("Our reading of the policies that could be seen: %s does not stand in the way of %s; what does is a policy that could not be seen, such as that of the role.", name, c.action)
 	}
@@ -155,12 +155,12 @@ func (s *Store) byPolicies(ctx context.Context, c refused) string {
 }
 
 // policyOf gives the policy of the secret or key, if the caller may see it.
-func (s *Store) policyOf(ctx context.Context, c refused) (name, text string) {
-	if !c.byKey && c.secret == "" {
+func (s *Store) policyOf(ctx context.Context, c deniedCall) (name, text string) {
+	if !c.kmsDenied && c.secret == "" {
 		return "", ""
 	}
-	if c.byKey {
-		out, err := s.keys().GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: &c.resource})
+	if c.kmsDenied {
+		out, err := s.kmsClient().GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: &c.resource})
 		if err != nil {
 			return "", ""
 		}
@@ -173,15 +173,15 @@ func (s *Store) policyOf(ctx context.Context, c refused) (name, text string) {
 	return "the resource policy of " + c.secret, aws.ToString(out.ResourcePolicy)
 }
 
-// bySimulation asks IAM what the role's own policies, its boundary and its
+// simulate asks IAM what the role's own policies, its boundary and its
 // organization make of the call. Resource policies of roles, session policies and
 // endpoint policies are not in its answer. The ARN of a session leaves out the path
 // of its role: the role is then not found, and nothing is said.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
-func (s *Store) bySimulation(ctx context.Context, c refused) string {
+func (s *Store) simulate(ctx context.Context, c deniedCall) string {
 	client := iam.NewFromConfig(s.cfg, func(o *iam.Options) { o.RetryMaxAttempts = 1 })
 	in := iam.SimulatePrincipalPolicyInput{
-		PolicySourceArn: aws.String(permissions.RoleOf(c.who)), ActionNames: []string{c.action}, ResourceArns: []string{c.resource},
+		PolicySourceArn: aws.String(permissions.RoleOf(c.principal)), ActionNames: []string{c.action}, ResourceArns: []string{c.resource},
 	}
 	for key, values := range c.context {
 		kind := iamtypes.ContextKeyTypeEnumString
@@ -194,12 +194,12 @@ func (s *Store) bySimulation(ctx context.Context, c refused) string {
 	if err != nil || len(out.EvaluationResults) != 1 {
 		return ""
 	}
-	return simulated(c, out.EvaluationResults[0])
+	return simulationText(c, out.EvaluationResults[0])
 }
 
-// simulated puts an answer of the simulator into a sentence.
-func simulated(c refused, result iamtypes.EvaluationResult) string {
-	text := fmt.Sprintf("IAM's simulator, of the policies of %s: %s is %s", permissions.RoleOf(c.who), c.action, verdict(result.EvalDecision))
+// simulationText puts an answer of the simulator into a sentence.
+func simulationText(c deniedCall, result iamtypes.EvaluationResult) string {
+	text := fmt.Sprintf("IAM's simulator, of the policies of %s: %s is %s", permissions.RoleOf(c.principal), c.action, decisionText(result.EvalDecision))
 	for _, m := range result.MatchedStatements {
 		text += fmt.Sprintf(", by %s", aws.ToString(m.SourcePolicyId))
 	}
@@ -215,7 +215,7 @@ func simulated(c refused, result iamtypes.EvaluationResult) string {
 	return text + "."
 }
 
-func verdict(d iamtypes.PolicyEvaluationDecisionType) string {
+func decisionText(d iamtypes.PolicyEvaluationDecisionType) string {
 	switch d {
 	case iamtypes.PolicyEvaluationDecisionTypeAllowed:
 		return "allowed"

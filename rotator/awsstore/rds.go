@@ -18,7 +18,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
-var _ rotator.Completer = (*Store)(nil)
+var _ rotator.DatabaseResolver = (*Store)(nil)
 
 // The tags by which a secret that RDS manages names its database, in lower case:
 // AWS's templates do not tell cases apart either. Only AWS can make tags that begin
@@ -42,9 +42,9 @@ const (
 	keyCluster  = "dbClusterIdentifier"
 )
 
-// Complete implements rotator.Completer: DescribeSecret for the tags, and one call
+// Resolve implements rotator.DatabaseResolver: DescribeSecret for the tags, and one call
 // to RDS. A cluster is entered where its changes are made.
-func (s *Store) Complete(ctx context.Context, id string, d secret.Document) (secret.Document, error) {
+func (s *Store) Resolve(ctx context.Context, id string, d secret.Document) (secret.Document, error) {
 	if len(d.Keys()) != 2 || !d.Has("username") || !d.Has("password") {
 		return d, nil
 	}
@@ -55,9 +55,9 @@ func (s *Store) Complete(ctx context.Context, id string, d secret.Document) (sec
 	tag, arn := databaseOf(m.Tags)
 	switch {
 	case arn == "":
-		return secret.Document{}, fmt.Errorf("secret: %w: it holds username and password alone, and no tag aws:rds:primaryDBInstanceArn or aws:rds:primaryDBClusterArn, as RDS gives to the secrets that it manages, names a database: add engine, host and port", rotator.Misconfigured)
+		return secret.Document{}, fmt.Errorf("secret: %w: it holds username and password alone, and no tag aws:rds:primaryDBInstanceArn or aws:rds:primaryDBClusterArn, as RDS gives to the secrets that it manages, names a database: add engine, host and port", rotator.KindMisconfigured)
 	case len(arn) > maxARN:
-		return secret.Document{}, fmt.Errorf("secret: %w: its tag %s is longer than the %d characters of an ARN", rotator.Misconfigured, tag, maxARN)
+		return secret.Document{}, fmt.Errorf("secret: %w: its tag %s is longer than the %d characters of an ARN", rotator.KindMisconfigured, tag, maxARN)
 	case tag == tagCluster:
 		c, err := s.cluster(ctx, arn)
 		if err != nil {
@@ -69,7 +69,7 @@ func (s *Store) Complete(ctx context.Context, id string, d secret.Document) (sec
 	if err != nil {
 		return secret.Document{}, err
 	}
-	return completed(d, keyInstance, i.DBInstanceIdentifier, i.Engine, place(i.Endpoint)), nil
+	return completed(d, keyInstance, i.DBInstanceIdentifier, i.Engine, endpointOf(i.Endpoint)), nil
 }
 
 // databaseOf gives the tag that names a database, and what it says.
@@ -86,13 +86,13 @@ func completed(d secret.Document, key string, id, engine *string, at endpoint) s
 	return d.Set(keyEngine, aws.ToString(engine)).Set(keyHost, at.host).Set(keyPort, strconv.Itoa(at.port)).Set(key, aws.ToString(id))
 }
 
-// Serves implements rotator.Completer. It begins at the database of d, which is to
+// IsEndpointOf implements rotator.DatabaseResolver. It begins at the database of d, which is to
 // be trusted, and asks which endpoints that has, so that a host whose name merely
 // looks like a replica's is none. One call finds the endpoints of a cluster; another
 // is needed where an instance is to be found.
-func (s *Store) Serves(ctx context.Context, d secret.Document, host string, port int) error {
+func (s *Store) IsEndpointOf(ctx context.Context, d secret.Document, host string, port int) error {
 	is := endpoint{host, port}
-	eps, instances, err := s.around(ctx, d)
+	eps, instances, err := s.relatedEndpoints(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -106,18 +106,18 @@ func (s *Store) Serves(ctx context.Context, d secret.Document, host string, port
 		if err != nil {
 			return err
 		}
-		if eps = append(eps, place(found.Endpoint)); is.same(place(found.Endpoint)) {
+		if eps = append(eps, endpointOf(found.Endpoint)); is.same(endpointOf(found.Endpoint)) {
 			return nil
 		}
 	}
 	return fmt.Errorf("replica: %w: RDS has that database at %s, and the instances around it are %s, in this account and Region: %s is none of these (a name of your own, such as a CNAME, cannot be looked up: give RDS's own as host)",
-		rotator.Conflict, list(eps), list(instances), is)
+		rotator.KindConflict, joinOrNone(eps), joinOrNone(instances), is)
 }
 
-// around gives the endpoints that lead to the database of d, and the identifiers of
+// relatedEndpoints gives the endpoints that lead to the database of d, and the identifiers of
 // the instances that do or follow it.
-func (s *Store) around(ctx context.Context, d secret.Document) (eps []endpoint, instances []string, err error) {
-	instance, cluster, err := named(d)
+func (s *Store) relatedEndpoints(ctx context.Context, d secret.Document) (eps []endpoint, instances []string, err error) {
+	instance, cluster, err := databaseID(d)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,7 +127,7 @@ func (s *Store) around(ctx context.Context, d secret.Document) (eps []endpoint, 
 		if err != nil {
 			return nil, nil, err
 		}
-		writers = append(writers, place(i.Endpoint))
+		writers = append(writers, endpointOf(i.Endpoint))
 		instances, cluster = i.ReadReplicaDBInstanceIdentifiers, aws.ToString(i.DBClusterIdentifier)
 	}
 	if cluster != "" {
@@ -135,7 +135,7 @@ func (s *Store) around(ctx context.Context, d secret.Document) (eps []endpoint, 
 		if err != nil {
 			return nil, nil, err
 		}
-		if reads(c, instance) {
+		if isReader(c, instance) {
 			writers = nil
 		}
 		writers = append(writers, writer(c))
@@ -150,14 +150,14 @@ func (s *Store) around(ctx context.Context, d secret.Document) (eps []endpoint, 
 		at.port = n
 	}
 	if !slices.ContainsFunc(writers, at.same) {
-		return nil, nil, fmt.Errorf("superuser: %w: by RDS that database takes changes at %s, and the superuser's secret is for %s: give host and port there as RDS names them", rotator.Conflict, list(writers), at)
+		return nil, nil, fmt.Errorf("superuser: %w: by RDS that database takes changes at %s, and the superuser's secret is for %s: give host and port there as RDS names them", rotator.KindConflict, joinOrNone(writers), at)
 	}
 	return append(writers, eps...), instances, nil
 }
 
-// named gives the identifier by which RDS knows the database of d: the one that d
+// databaseID gives the identifier by which RDS knows the database of d: the one that d
 // holds, or the first label of its host.
-func named(d secret.Document) (instance, cluster string, err error) {
+func databaseID(d secret.Document) (instance, cluster string, err error) {
 	host := strings.ToLower(d.Text(keyHost))
 	label, domain, _ := strings.Cut(host, ".")
 	switch {
@@ -166,15 +166,15 @@ func named(d secret.Document) (instance, cluster string, err error) {
 	case d.Text(keyInstance) != "":
 		return d.Text(keyInstance), "", nil
 	case !strings.Contains(domain, ".rds.amazonaws.com"):
-		return "", "", fmt.Errorf("replica: %w: %s is not a name of RDS, which alone could say what is a replica of it", rotator.Conflict, host)
+		return "", "", fmt.Errorf("replica: %w: %s is not a name of RDS, which alone could say what is a replica of it", rotator.KindConflict, host)
 	case strings.HasPrefix(domain, "cluster-"):
 		return "", label, nil
 	}
 	return label, "", nil
 }
 
-// reads says whether an instance is a reader of a cluster.
-func reads(c rdstypes.DBCluster, instance string) bool {
+// isReader says whether an instance is a reader of a cluster.
+func isReader(c rdstypes.DBCluster, instance string) bool {
 	return slices.ContainsFunc(c.DBClusterMembers, func(m rdstypes.DBClusterMember) bool {
 		return strings.EqualFold(aws.ToString(m.DBInstanceIdentifier), instance) && !aws.ToBool(m.IsClusterWriter)
 	})
@@ -201,15 +201,15 @@ type endpoint struct {
 	port int
 }
 
-func place(e *rdstypes.Endpoint) endpoint {
+func endpointOf(e *rdstypes.Endpoint) endpoint {
 	return endpoint{aws.ToString(e.Address), int(aws.ToInt32(e.Port))}
 }
 
 func (e endpoint) same(f endpoint) bool { return strings.EqualFold(e.host, f.host) && e.port == f.port }
 func (e endpoint) String() string       { return fmt.Sprintf("%s:%d", e.host, e.port) }
 
-// list names things, or the lack of them.
-func list[T any](things []T) string {
+// joinOrNone names things, or the lack of them.
+func joinOrNone[T any](things []T) string {
 	if len(things) == 0 {
 		return "none"
 	}
@@ -218,7 +218,7 @@ func list[T any](things []T) string {
 
 // instance asks RDS for an instance by identifier or ARN.
 func (s *Store) instance(ctx context.Context, id string) (rdstypes.DBInstance, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	client := rds.NewFromConfig(s.cfg)
 	out, err := client.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &id})
@@ -226,16 +226,16 @@ func (s *Store) instance(ctx context.Context, id string) (rdstypes.DBInstance, e
 	case err != nil:
 		return rdstypes.DBInstance{}, explainRDS(client, "DescribeDBInstances", "instance "+id, err)
 	case len(out.DBInstances) != 1:
-		return rdstypes.DBInstance{}, nowhere("instance " + id)
+		return rdstypes.DBInstance{}, errNoDatabase("instance " + id)
 	case out.DBInstances[0].Endpoint == nil:
-		return rdstypes.DBInstance{}, notYet("instance "+id, out.DBInstances[0].DBInstanceStatus)
+		return rdstypes.DBInstance{}, errNoEndpoint("instance "+id, out.DBInstances[0].DBInstanceStatus)
 	}
 	return out.DBInstances[0], nil
 }
 
 // cluster asks RDS for a cluster by identifier or ARN.
 func (s *Store) cluster(ctx context.Context, id string) (rdstypes.DBCluster, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	client := rds.NewFromConfig(s.cfg)
 	out, err := client.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: &id})
@@ -243,19 +243,19 @@ func (s *Store) cluster(ctx context.Context, id string) (rdstypes.DBCluster, err
 	case err != nil:
 		return rdstypes.DBCluster{}, explainRDS(client, "DescribeDBClusters", "cluster "+id, err)
 	case len(out.DBClusters) != 1:
-		return rdstypes.DBCluster{}, nowhere("cluster " + id)
+		return rdstypes.DBCluster{}, errNoDatabase("cluster " + id)
 	case aws.ToString(out.DBClusters[0].Endpoint) == "":
-		return rdstypes.DBCluster{}, notYet("cluster "+id, out.DBClusters[0].Status)
+		return rdstypes.DBCluster{}, errNoEndpoint("cluster "+id, out.DBClusters[0].Status)
 	}
 	return out.DBClusters[0], nil
 }
 
-func nowhere(what string) error {
-	return fmt.Errorf("RDS: %w: it has no %s in this account and Region: it was deleted or renamed, perhaps", rotator.NotFound, what)
+func errNoDatabase(what string) error {
+	return fmt.Errorf("RDS: %w: it has no %s in this account and Region: it was deleted or renamed, perhaps", rotator.KindNotFound, what)
 }
 
-func notYet(what string, status *string) error {
-	return fmt.Errorf("RDS: %w: the %s has no endpoint: its status is %q", rotator.Unreachable, what, aws.ToString(status))
+func errNoEndpoint(what string, status *string) error {
+	return fmt.Errorf("RDS: %w: the %s has no endpoint: its status is %q", rotator.KindUnreachable, what, aws.ToString(status))
 }
 
 // explainRDS is explain for RDS.
@@ -263,17 +263,17 @@ func explainRDS(client *rds.Client, operation, what string, err error) error {
 	o := client.Options()
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		return fmt.Errorf("rds:%s: %w: %w", operation, rotator.Unreachable, silence{err, hostOf(o.BaseEndpoint, "rds", o.Region), "RDS", "rds"})
+		return fmt.Errorf("rds:%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, hostOf(o.BaseEndpoint, "rds", o.Region), "RDS", "rds"})
 	}
 	switch api.ErrorCode() {
 	case "DBInstanceNotFound", "DBClusterNotFoundFault":
-		return fmt.Errorf("%w (%w)", nowhere(what), answer{err, api})
+		return fmt.Errorf("%w (%w)", errNoDatabase(what), apiError{err, api})
 	case "InvalidParameterValue", "InvalidParameterCombination":
-		return fmt.Errorf("rds:%s: %w: %w (of the %s)", operation, rotator.Misconfigured, answer{err, api}, what)
+		return fmt.Errorf("rds:%s: %w: %w (of the %s)", operation, rotator.KindMisconfigured, apiError{err, api}, what)
 	}
 	kind, advice := classify(operation, api.ErrorCode())
-	if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok && kind == rotator.Forbidden {
+	if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok && kind == rotator.KindAccessDenied {
 		advice = remedyFor(d, permissions.Place{})
 	}
-	return fmt.Errorf("rds:%s: %w: %w%s", operation, kind, answer{err, api}, advice)
+	return fmt.Errorf("rds:%s: %w: %w%s", operation, kind, apiError{err, api}, advice)
 }

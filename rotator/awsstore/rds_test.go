@@ -67,7 +67,7 @@ func TestComplete(t *testing.T) {
 	} {
 		arn := managed(emu, c.tag, c.arn)
 		emu.ResetCalls()
-		d, err := store.Complete(t.Context(), arn, bare)
+		d, err := store.Resolve(t.Context(), arn, bare)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -84,7 +84,7 @@ func TestComplete(t *testing.T) {
 		`{"username":"boss","password":"x","host":"db.example.com"}`, `{"username":"boss"}`, `{"username":"boss","token":"x"}`, `{}`,
 	} {
 		full := parse(t, text)
-		if d, err := store.Complete(t.Context(), "rds!db-1", full); err != nil || !d.Equal(full) {
+		if d, err := store.Resolve(t.Context(), "rds!db-1", full); err != nil || !d.Equal(full) {
 			t.Errorf("a document of %v has changed: %v", full.Keys(), err)
 		}
 	}
@@ -117,23 +117,23 @@ func TestServes(t *testing.T) {
 		"reader endpoint, from the writer":   {full(at("member1")), reader, 5432, 2, "", ""},
 		"writer endpoint, from the writer":   {full(at("member1")), writer, 5432, 2, "", ""},
 		"the console's key":                  {`{"host":"` + writer + `","port":5432,"dbClusterIdentifier":"shop"}`, reader, 5432, 1, "", ""},
-		"another port":                       {full(at("db1")), at("copy"), 5433, 2, rotator.Conflict, "is none of these"},
-		"another instance":                   {full(at("db1")), at("db2"), 5432, 1, rotator.Conflict, at("db2") + ":5432 is none of these"},
-		"another's replica":                  {full(at("db1")), at("copy2"), 5432, 1, rotator.Conflict, "is none of these"},
-		"a replica of a replica":             {full(at("db1")), at("copy-of-copy"), 5432, 1, rotator.Conflict, "is none of these"},
-		"the other way round":                {full(at("copy")), at("db1"), 5432, 1, rotator.Conflict, "is none of these"},
-		"a name that looks like the replica": {full(at("db1")), "copy.example.com", 5432, 2, rotator.Conflict, "CNAME"},
-		"a name of one's own":                {full("db.example.com"), at("copy"), 5432, 0, rotator.Conflict, "db.example.com is not a name of RDS"},
-		"superuser at a reader":              {full(at("member2")), reader, 5432, 2, rotator.Conflict, "takes changes at " + writer},
-		"superuser at a reader endpoint":     {full(reader), at("member2"), 5432, 1, rotator.Conflict, "takes changes at " + writer},
-		"superuser elsewhere, by that name":  {full("db1.zyxwvutsrqpo.us-east-1.rds.amazonaws.com"), at("copy"), 5432, 1, rotator.Conflict, "takes changes at " + at("db1")},
-		"unknown to RDS":                     {full(at("db9")), at("copy"), 5432, 1, rotator.NotFound, "no instance db9 in this account and Region"},
-		"unknown cluster":                    {full("x.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com"), reader, 5432, 1, rotator.NotFound, "no cluster x in this account and Region"},
+		"another port":                       {full(at("db1")), at("copy"), 5433, 2, rotator.KindConflict, "is none of these"},
+		"another instance":                   {full(at("db1")), at("db2"), 5432, 1, rotator.KindConflict, at("db2") + ":5432 is none of these"},
+		"another's replica":                  {full(at("db1")), at("copy2"), 5432, 1, rotator.KindConflict, "is none of these"},
+		"a replica of a replica":             {full(at("db1")), at("copy-of-copy"), 5432, 1, rotator.KindConflict, "is none of these"},
+		"the other way round":                {full(at("copy")), at("db1"), 5432, 1, rotator.KindConflict, "is none of these"},
+		"a name that looks like the replica": {full(at("db1")), "copy.example.com", 5432, 2, rotator.KindConflict, "CNAME"},
+		"a name of one's own":                {full("db.example.com"), at("copy"), 5432, 0, rotator.KindConflict, "db.example.com is not a name of RDS"},
+		"superuser at a reader":              {full(at("member2")), reader, 5432, 2, rotator.KindConflict, "takes changes at " + writer},
+		"superuser at a reader endpoint":     {full(reader), at("member2"), 5432, 1, rotator.KindConflict, "takes changes at " + writer},
+		"superuser elsewhere, by that name":  {full("db1.zyxwvutsrqpo.us-east-1.rds.amazonaws.com"), at("copy"), 5432, 1, rotator.KindConflict, "takes changes at " + at("db1")},
+		"unknown to RDS":                     {full(at("db9")), at("copy"), 5432, 1, rotator.KindNotFound, "no instance db9 in this account and Region"},
+		"unknown cluster":                    {full("x.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com"), reader, 5432, 1, rotator.KindNotFound, "no cluster x in this account and Region"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			emu, store := fleet(t)
-			err := store.Serves(t.Context(), parse(t, c.superuser), c.host, c.port)
+			err := store.IsEndpointOf(t.Context(), parse(t, c.superuser), c.host, c.port)
 			if rotator.KindOf(err) != c.kind || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("want %q and %q, got %q: %v", c.kind, c.says, rotator.KindOf(err), err)
 			}
@@ -155,18 +155,18 @@ func TestRDSRefuses(t *testing.T) {
 	}
 	emu.SetCaller(awsemu.Caller{
 		AccessKey: "AKID", Principal: iam.Principal{ARN: "arn:aws:sts::123456789012:assumed-role/rotate/function", Role: roleARN},
-		Identity: []iam.Named{{Name: "RotationPolicy", Policy: policy}},
+		Identity: []iam.NamedPolicy{{Name: "RotationPolicy", Policy: policy}},
 	})
 	for tag, c := range map[string]struct{ database, action string }{
 		"aws:rds:primaryDBInstanceArn": {"arn:aws:rds:us-east-1:123456789012:db:db1", "rds:DescribeDBInstances"},
 		"aws:rds:primaryDBClusterArn":  {"arn:aws:rds:us-east-1:123456789012:cluster:shop", "rds:DescribeDBClusters"},
 	} {
 		arn := managed(emu, tag, c.database)
-		_, err := store.Complete(t.Context(), arn, parse(t, `{"username":"boss","password":"`+clear+`"}`))
-		if paste := `{"Effect":"Allow","Action":"` + c.action + `","Resource":"` + c.database + `"}`; rotator.KindOf(err) != rotator.Forbidden || !strings.Contains(err.Error(), paste) {
+		_, err := store.Resolve(t.Context(), arn, parse(t, `{"username":"boss","password":"`+clear+`"}`))
+		if paste := `{"Effect":"Allow","Action":"` + c.action + `","Resource":"` + c.database + `"}`; rotator.KindOf(err) != rotator.KindAccessDenied || !strings.Contains(err.Error(), paste) {
 			t.Errorf("want forbidden and %s, got %q: %v", paste, rotator.KindOf(err), err)
 		}
-		lines := store.Explain(t.Context(), rotator.Refusal{Err: err})
+		lines := store.ExplainDenial(t.Context(), rotator.AccessDenied{Err: err})
 		if len(lines) != 1 || !strings.Contains(lines[0], c.action+" is allowed by none of them") {
 			t.Errorf("why: %q", lines)
 		}
@@ -185,9 +185,9 @@ func TestRDSIsSilent(t *testing.T) {
 	defer cancel()
 	cfg, endpoint := config(), "http://"+silent.Addr().String()
 	cfg.BaseEndpoint = &endpoint
-	err = awsstore.New(cfg, "").Serves(ctx, parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
+	err = awsstore.New(cfg, "").IsEndpointOf(ctx, parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
 	for _, says := range []string{"rds:DescribeDBInstances", "no answer from " + silent.Addr().String(), "reaches RDS by a NAT gateway or by the interface endpoint rds"} {
-		if rotator.KindOf(err) != rotator.Unreachable || !strings.Contains(err.Error(), says) {
+		if rotator.KindOf(err) != rotator.KindUnreachable || !strings.Contains(err.Error(), says) {
 			t.Errorf("want unreachable and %q, got %q: %v", says, rotator.KindOf(err), err)
 		}
 	}
@@ -195,14 +195,14 @@ func TestRDSIsSilent(t *testing.T) {
 		fault awsemu.Fault
 		want  rotator.Kind
 	}{
-		"throttled": {awsemu.Fault{Throttle: true}, rotator.Throttled},
-		"5xx":       {awsemu.Fault{ServerError: true}, rotator.Throttled},
-		"expired":   {awsemu.Fault{ExpiredToken: true}, rotator.Misconfigured},
-		"no answer": {awsemu.Fault{LoseResponse: true}, rotator.Unreachable},
+		"throttled": {awsemu.Fault{Throttle: true}, rotator.KindThrottled},
+		"5xx":       {awsemu.Fault{ServerError: true}, rotator.KindThrottled},
+		"expired":   {awsemu.Fault{ExpiredToken: true}, rotator.KindMisconfigured},
+		"no answer": {awsemu.Fault{LoseResponse: true}, rotator.KindUnreachable},
 	} {
 		emu, store := fleet(t)
 		emu.Fault = func(awsemu.Call) awsemu.Fault { return c.fault }
-		err := store.Serves(t.Context(), parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
+		err := store.IsEndpointOf(t.Context(), parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
 		if rotator.KindOf(err) != c.want {
 			t.Errorf("%s: want %q, got %q: %v", name, c.want, rotator.KindOf(err), err)
 		}

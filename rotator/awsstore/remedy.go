@@ -35,15 +35,15 @@ func remedyFor(d permissions.Denial, at permissions.Place) string {
 
 // arnOf is the whole ARN of a secret, which a policy needs: AWS's denial has no more of
 // it than the caller sent. Where that may be a part, the secret itself is asked.
-func (s *Store) arnOf(ctx context.Context, operation, secretID string, d permissions.Denial) permissions.List {
+func (s *Store) arnOf(ctx context.Context, operation, secretID string, d permissions.Denial) permissions.StringList {
 	arns, sure := permissions.SecretARN(secretID, d.Principal, s.cfg.Region)
 	if sure || operation == "DescribeSecret" {
 		return arns
 	}
-	ctx, cancel := context.WithTimeout(ctx, sideTime)
+	ctx, cancel := context.WithTimeout(ctx, optionalCallTimeout)
 	defer cancel()
 	if m, err := s.Describe(ctx, secretID); err == nil {
-		return permissions.List{m.ARN}
+		return permissions.StringList{m.ARN}
 	}
 	return arns
 }
@@ -60,7 +60,7 @@ func keyAction(operation string) string {
 // Neither the key nor the policy that denied is named in the denial: the key is
 // looked up, and whoever reads this has to know the policies.
 func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d permissions.Denial) string {
-	ctx, cancel := context.WithTimeout(ctx, sideTime)
+	ctx, cancel := context.WithTimeout(ctx, optionalCallTimeout)
 	defer cancel()
 	action := keyAction(operation)
 	m, err := s.Describe(ctx, secretID)
@@ -69,10 +69,10 @@ func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d per
 		return fmt.Sprintf(" (the secret is accessible, but its KMS key is not, for %s. To see which key that is: aws secretsmanager describe-secret --secret-id %s --query KmsKeyId. The role of the function must be allowed %s with that key)", action, secretID, action)
 	case d.OldKey:
 		return fmt.Sprintf(" (this version is encrypted with a key that the secret had before, and that key is not accessible, for %s. To see which key that is: aws secretsmanager list-secret-version-ids --secret-id %s --include-deprecated. The role of the function must be allowed %s with that key too)", action, m.ARN, action)
-	case !m.CustomerKey():
+	case !m.HasCustomerKey():
 		return " (the secret is encrypted with aws/secretsmanager, which only its own account can use. From another account: give the secret a customer managed key, aws secretsmanager update-secret --kms-key-id. Otherwise: find the policy that denies " + action + ")"
 	}
-	use := permissions.UseOfKey(permissions.Secret{ARN: m.ARN, Key: s.keyARN(ctx, m)}, action)
+	use := permissions.KeyUseStatement(permissions.Secret{ARN: m.ARN, Key: s.keyARN(ctx, m)}, action)
 	text := fmt.Sprintf(" (the secret is accessible, but its KMS key is not, for %s: add to the role of the function: %s", action, use)
 	if who, err := sts.NewFromConfig(s.cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}); err == nil {
 		text += "; where the policy of the key does not leave that to IAM, add there too: " + permissions.InKeyPolicy(use, aws.ToString(who.Arn))
@@ -89,7 +89,7 @@ func (s *Store) keyARN(ctx context.Context, m rotator.Metadata) string {
 	if strings.Contains(m.KMSKeyID, ":key/") {
 		return m.KMSKeyID
 	}
-	if out, err := s.keys().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &m.KMSKeyID}); err == nil {
+	if out, err := s.kmsClient().DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &m.KMSKeyID}); err == nil {
 		return aws.ToString(out.KeyMetadata.Arn)
 	}
 	place := strings.Replace(strings.SplitN(m.ARN, ":secret:", 2)[0], ":secretsmanager:", ":kms:", 1)

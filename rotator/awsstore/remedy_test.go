@@ -87,10 +87,10 @@ func TestARemedyNamesTheWholeARN(t *testing.T) {
 			store := s.store(t)
 			for action, err := range map[string]error{
 				"GetSecretValue":           read(t, store, c.id),
-				"PutSecretValue":           store.Put(t.Context(), rotator.Put{SecretID: c.id, Version: "v", Document: secret.Document{}.Set("a", "b")}),
-				"UpdateSecretVersionStage": store.Move(t.Context(), c.id, rotator.Move{Label: "AWSCURRENT", To: "a", From: "b"}),
+				"PutSecretValue":           store.Put(t.Context(), rotator.PutInput{SecretID: c.id, VersionID: "v", Document: secret.Document{}.Set("a", "b")}),
+				"UpdateSecretVersionStage": store.MoveLabel(t.Context(), c.id, rotator.LabelMove{Label: "AWSCURRENT", To: "a", From: "b"}),
 			} {
-				if rotator.KindOf(err) != rotator.Forbidden || !strings.Contains(err.Error(), paste(action, c.want)) {
+				if rotator.KindOf(err) != rotator.KindAccessDenied || !strings.Contains(err.Error(), paste(action, c.want)) {
 					t.Errorf("want %s, got %v", paste(action, c.want), err)
 				}
 			}
@@ -108,7 +108,7 @@ func TestARemedyNamesTheWholeARN(t *testing.T) {
 
 func read(t *testing.T, store *awsstore.Store, id string) error {
 	t.Helper()
-	_, err := store.Value(t.Context(), id, rotator.Version{Label: rotator.LabelCurrent})
+	_, err := store.Value(t.Context(), id, rotator.VersionRef{Label: rotator.LabelCurrent})
 	return err
 }
 
@@ -160,7 +160,7 @@ func TestARemedyForAKey(t *testing.T) {
 			t.Parallel()
 			err := read(t, c.store(t), scriptARN)
 			for _, want := range c.want {
-				if rotator.KindOf(err) != rotator.Forbidden || !strings.Contains(err.Error(), want) {
+				if rotator.KindOf(err) != rotator.KindAccessDenied || !strings.Contains(err.Error(), want) {
 					t.Errorf("want %q, got %v", want, err)
 				}
 			}

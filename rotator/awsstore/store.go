@@ -21,10 +21,10 @@ type Store struct {
 	cfg    aws.Config // for the services that are asked seldom
 }
 
-// callTime bounds one call, the SDK's own retries included. Secrets Manager
+// callTimeout bounds one call, the SDK's own retries included. Secrets Manager
 // answers in milliseconds; what takes seconds is a missing route, and the person
 // who looks at the log should read so instead of "Task timed out".
-const callTime = 8 * time.Second
+const callTimeout = 8 * time.Second
 
 // New makes a Store from a configuration. endpoint replaces the address of the
 // service; "" leaves it to the configuration (AWS_ENDPOINT_URL and the Region).
@@ -41,11 +41,11 @@ func New(cfg aws.Config, endpoint string) *Store {
 
 // Describe implements rotator.Store.
 func (s *Store) Describe(ctx context.Context, id string) (rotator.Metadata, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	out, err := s.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
 	if err != nil {
-		return rotator.Metadata{}, s.explain(ctx, "DescribeSecret", id, err)
+		return rotator.Metadata{}, s.wrapError(ctx, "DescribeSecret", id, err)
 	}
 	m := rotator.Metadata{
 		ARN:               aws.ToString(out.ARN),
@@ -58,7 +58,7 @@ func (s *Store) Describe(ctx context.Context, id string) (rotator.Metadata, erro
 		OwningService:     aws.ToString(out.OwningService),
 		Type:              aws.ToString(out.Type),
 		PrimaryRegion:     aws.ToString(out.PrimaryRegion),
-		Deleted:           aws.ToTime(out.DeletedDate),
+		DeletionDate:      aws.ToTime(out.DeletedDate),
 		Tags:              make(map[string]string, len(out.Tags)),
 	}
 	for _, tag := range out.Tags {
@@ -79,8 +79,8 @@ func regionOf(arn string) string {
 }
 
 // Value implements rotator.Store.
-func (s *Store) Value(ctx context.Context, id string, v rotator.Version) (rotator.Value, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+func (s *Store) Value(ctx context.Context, id string, v rotator.VersionRef) (rotator.SecretValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
 		SecretId:     &id,
@@ -88,35 +88,35 @@ func (s *Store) Value(ctx context.Context, id string, v rotator.Version) (rotato
 		VersionStage: optional(v.Label),
 	})
 	if err != nil {
-		return rotator.Value{}, s.explain(ctx, "GetSecretValue", id, err)
+		return rotator.SecretValue{}, s.wrapError(ctx, "GetSecretValue", id, err)
 	}
-	read := rotator.Value{VersionID: aws.ToString(out.VersionId)}
+	read := rotator.SecretValue{VersionID: aws.ToString(out.VersionId)}
 	if out.SecretString == nil {
-		return read, fmt.Errorf("value: %w: it is binary: want a JSON object stored as SecretString", rotator.Misconfigured)
+		return read, fmt.Errorf("value: %w: it is binary: want a JSON object stored as SecretString", rotator.KindMisconfigured)
 	}
 	if read.Document, err = secret.ParseDocument(*out.SecretString); err != nil {
-		return read, fmt.Errorf("value: %w: %w", rotator.Misconfigured, err)
+		return read, fmt.Errorf("value: %w: %w", rotator.KindMisconfigured, err)
 	}
 	return read, nil
 }
 
 // Put implements rotator.Store.
-func (s *Store) Put(ctx context.Context, p rotator.Put) error {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+func (s *Store) Put(ctx context.Context, p rotator.PutInput) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId:           &p.SecretID,
-		ClientRequestToken: &p.Version,
+		ClientRequestToken: &p.VersionID,
 		RotationToken:      optional(p.RotationToken.Reveal()),
 		SecretString:       aws.String(p.Document.Encode().Reveal()),
 		VersionStages:      []string{rotator.LabelPending},
 	})
-	return s.explain(ctx, "PutSecretValue", p.SecretID, err)
+	return s.wrapError(ctx, "PutSecretValue", p.SecretID, err)
 }
 
-// Move implements rotator.Store.
-func (s *Store) Move(ctx context.Context, id string, m rotator.Move) error {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+// MoveLabel implements rotator.Store.
+func (s *Store) MoveLabel(ctx context.Context, id string, m rotator.LabelMove) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err := s.client.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
 		SecretId:            &id,
@@ -124,7 +124,7 @@ func (s *Store) Move(ctx context.Context, id string, m rotator.Move) error {
 		MoveToVersionId:     optional(m.To),
 		RemoveFromVersionId: optional(m.From),
 	})
-	return s.explain(ctx, "UpdateSecretVersionStage", id, err)
+	return s.wrapError(ctx, "UpdateSecretVersionStage", id, err)
 }
 
 func optional(s string) *string {

@@ -52,31 +52,31 @@ func TestDescribe(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m.ARN != arn || m.Name != "app" || m.Region != "us-east-1" || m.KMSKeyID != "alias/app" || m.Tags["team"] != "a" ||
-		m.RotationEnabled == nil || !*m.RotationEnabled || !m.Deleted.IsZero() {
+		m.RotationEnabled == nil || !*m.RotationEnabled || !m.DeletionDate.IsZero() {
 		t.Errorf("%+v", m)
 	}
-	if m.Holder(rotator.LabelCurrent) != awsemu.VersionID(1) || m.Holder(rotator.LabelPending) != awsemu.VersionID(2) || m.Holder("OTHER") != "" {
+	if m.VersionWithLabel(rotator.LabelCurrent) != awsemu.VersionID(1) || m.VersionWithLabel(rotator.LabelPending) != awsemu.VersionID(2) || m.VersionWithLabel("OTHER") != "" {
 		t.Errorf("labels: %v", m.Labels)
 	}
-	if !m.Has(awsemu.VersionID(2), rotator.LabelPending) || m.Has(awsemu.VersionID(2), rotator.LabelCurrent) {
+	if !m.HasLabel(awsemu.VersionID(2), rotator.LabelPending) || m.HasLabel(awsemu.VersionID(2), rotator.LabelCurrent) {
 		t.Errorf("labels of v2: %v", m.Labels)
 	}
 }
 
 func TestValuePutMove(t *testing.T) {
 	emu, store, arn := world(t, awsemu.Fault{})
-	v, err := store.Value(t.Context(), arn, rotator.Version{})
+	v, err := store.Value(t.Context(), arn, rotator.VersionRef{})
 	if err != nil || v.VersionID != awsemu.VersionID(1) || v.Document.Password().Reveal() != clear {
 		t.Fatalf("AWSCURRENT: %v %v", v.VersionID, err)
 	}
-	pending := rotator.Version{ID: awsemu.VersionID(2), Label: rotator.LabelPending}
-	if _, err := store.Value(t.Context(), arn, pending); !errors.Is(err, rotator.NotFound) {
+	pending := rotator.VersionRef{ID: awsemu.VersionID(2), Label: rotator.LabelPending}
+	if _, err := store.Value(t.Context(), arn, pending); !errors.Is(err, rotator.KindNotFound) {
 		t.Errorf("an empty version: %v", err)
 	}
-	if _, err := store.Value(t.Context(), arn, rotator.Version{ID: awsemu.VersionID(1), Label: rotator.LabelPending}); !errors.Is(err, rotator.Conflict) {
+	if _, err := store.Value(t.Context(), arn, rotator.VersionRef{ID: awsemu.VersionID(1), Label: rotator.LabelPending}); !errors.Is(err, rotator.KindConflict) {
 		t.Errorf("an id and a label that disagree: %v", err)
 	}
-	put := rotator.Put{SecretID: arn, Version: awsemu.VersionID(2), Document: v.Document.SetPassword(secret.NewPassword("next"))}
+	put := rotator.PutInput{SecretID: arn, VersionID: awsemu.VersionID(2), Document: v.Document.SetPassword(secret.NewPassword("next"))}
 	if err := store.Put(t.Context(), put); err != nil {
 		t.Fatal(err)
 	}
@@ -84,22 +84,22 @@ func TestValuePutMove(t *testing.T) {
 		t.Errorf("what was put is not what is read: %v", err)
 	}
 	put.Document = put.Document.SetPassword(secret.NewPassword("other"))
-	if err := store.Put(t.Context(), put); !errors.Is(err, rotator.Conflict) {
+	if err := store.Put(t.Context(), put); !errors.Is(err, rotator.KindConflict) {
 		t.Errorf("a second value for a version: %v", err)
 	}
-	if err := store.Move(t.Context(), arn, rotator.Move{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(2)}); !errors.Is(err, rotator.Conflict) {
+	if err := store.MoveLabel(t.Context(), arn, rotator.LabelMove{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(2)}); !errors.Is(err, rotator.KindConflict) {
 		t.Errorf("a label that is not where we thought: %v", err)
 	}
-	if err := store.Move(t.Context(), arn, rotator.Move{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(1)}); err != nil {
+	if err := store.MoveLabel(t.Context(), arn, rotator.LabelMove{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(1)}); err != nil {
 		t.Error(err)
 	}
 	if emu.Snapshot(arn).Holder("AWSCURRENT").ID != awsemu.VersionID(2) {
 		t.Error("AWSCURRENT did not move")
 	}
-	if err := store.Move(t.Context(), arn, rotator.Move{Label: "AWSPENDING", From: awsemu.VersionID(2)}); err != nil || emu.Snapshot(arn).Holder("AWSPENDING").ID != "" {
+	if err := store.MoveLabel(t.Context(), arn, rotator.LabelMove{Label: "AWSPENDING", From: awsemu.VersionID(2)}); err != nil || emu.Snapshot(arn).Holder("AWSPENDING").ID != "" {
 		t.Errorf("AWSPENDING was not taken away: %v", err)
 	}
-	if err := store.Move(t.Context(), arn, rotator.Move{Label: "AWSPENDING", To: awsemu.VersionID(2)}); err != nil || emu.Snapshot(arn).Holder("AWSPENDING").ID != awsemu.VersionID(2) {
+	if err := store.MoveLabel(t.Context(), arn, rotator.LabelMove{Label: "AWSPENDING", To: awsemu.VersionID(2)}); err != nil || emu.Snapshot(arn).Holder("AWSPENDING").ID != awsemu.VersionID(2) {
 		t.Errorf("AWSPENDING was not given back: %v", err)
 	}
 }
@@ -110,18 +110,18 @@ func TestErrorsHaveTheirKind(t *testing.T) {
 		want  rotator.Kind
 		says  string
 	}{
-		"denied":       {awsemu.Fault{Deny: true}, rotator.Forbidden, "identity-based policy"},
-		"key denied":   {awsemu.Fault{DenyKMS: true}, rotator.Forbidden, "kms:Decrypt"},
-		"key disabled": {awsemu.Fault{DecryptionFailure: true}, rotator.Misconfigured, "enabled"},
-		"throttled":    {awsemu.Fault{Throttle: true}, rotator.Throttled, "Rate exceeded"},
-		"5xx":          {awsemu.Fault{ServerError: true}, rotator.Throttled, "InternalServiceError"},
-		"expired":      {awsemu.Fault{ExpiredToken: true}, rotator.Misconfigured, "credentials are not accepted"},
-		"no answer":    {awsemu.Fault{LoseResponse: true}, rotator.Unreachable, "127.0.0.1"},
+		"denied":       {awsemu.Fault{Deny: true}, rotator.KindAccessDenied, "identity-based policy"},
+		"key denied":   {awsemu.Fault{DenyKMS: true}, rotator.KindAccessDenied, "kms:Decrypt"},
+		"key disabled": {awsemu.Fault{DecryptionFailure: true}, rotator.KindMisconfigured, "enabled"},
+		"throttled":    {awsemu.Fault{Throttle: true}, rotator.KindThrottled, "Rate exceeded"},
+		"5xx":          {awsemu.Fault{ServerError: true}, rotator.KindThrottled, "InternalServiceError"},
+		"expired":      {awsemu.Fault{ExpiredToken: true}, rotator.KindMisconfigured, "credentials are not accepted"},
+		"no answer":    {awsemu.Fault{LoseResponse: true}, rotator.KindUnreachable, "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, store, arn := world(t, c.fault)
-			_, err := store.Value(t.Context(), arn, rotator.Version{})
+			_, err := store.Value(t.Context(), arn, rotator.VersionRef{})
 			if rotator.KindOf(err) != c.want || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("want %q and a sentence that says %q, got %q: %v", c.want, c.says, rotator.KindOf(err), err)
 			}
@@ -152,7 +152,7 @@ func TestNobodyAnswers(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		_, err := awsstore.New(config(), c.endpoint).Describe(ctx, "app")
 		cancel()
-		if rotator.KindOf(err) != rotator.Unreachable || !strings.Contains(err.Error(), c.says) {
+		if rotator.KindOf(err) != rotator.KindUnreachable || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: want unreachable and %q, got %q: %v", name, c.says, rotator.KindOf(err), err)
 		}
 	}

@@ -15,10 +15,10 @@ import (
 func TestLinesFollowTheSpecification(t *testing.T) {
 	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for name, rec := range map[string]rotator.Record{
-		"success": {Step: rotator.SetSecret, Secret: "arn", Version: "v", Outcome: rotator.Done, Start: start, Elapsed: 1500 * time.Microsecond},
-		"blocked": {Step: rotator.CreateSecret, Secret: "arn", Version: "v", Outcome: rotator.Failed, Start: start, Err: rotator.Forbidden, Kind: rotator.Forbidden,
-			Report: &rotator.Report{Findings: []rotator.Finding{{ID: "S1", Status: rotator.Granted}, {ID: "S3", Status: rotator.Denied}, {ID: "P2", Status: rotator.Faulty}}}},
-		"failure": {Step: rotator.SetSecret, Secret: "arn", Version: "v", Outcome: rotator.Failed, Start: start, Err: rotator.TLSFailed, Kind: rotator.TLSFailed},
+		"success": {Step: rotator.StepSetSecret, SecretID: "arn", VersionID: "v", Outcome: rotator.OutcomeDone, Start: start, Elapsed: 1500 * time.Microsecond},
+		"blocked": {Step: rotator.StepCreateSecret, SecretID: "arn", VersionID: "v", Outcome: rotator.OutcomeFailed, Start: start, Err: rotator.KindAccessDenied, Kind: rotator.KindAccessDenied,
+			Report: &rotator.Report{Findings: []rotator.Finding{{ID: "S1", Status: rotator.StatusPassed}, {ID: "S3", Status: rotator.StatusDenied}, {ID: "P2", Status: rotator.StatusFailed}}}},
+		"failure": {Step: rotator.StepSetSecret, SecretID: "arn", VersionID: "v", Outcome: rotator.OutcomeFailed, Start: start, Err: rotator.KindTLS, Kind: rotator.KindTLS},
 	} {
 		var out bytes.Buffer
 		if err := (Writer{W: &out, Function: "rotate", Service: "stack"}).Write(rec); err != nil {

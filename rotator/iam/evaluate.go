@@ -44,11 +44,11 @@ func evaluate(r Request, l Layers, advantage bool) (Decision, []string) {
 		request: r, facts: r.facts(), bounded: l.Boundary != nil, advantage: advantage,
 		action: []rune(strings.ToLower(r.Action)), target: []rune(r.Resource),
 	}
-	sides := e.gates(l)
+	sides := e.mustAllow(l)
 	resource := e.resource(l)
 	identity := e.identity(l)
-	boundary := e.optional(PermissionsBoundary, l.Boundary)
-	session := e.side(Session, l.Session)
+	boundary := e.optional(LayerBoundary, l.Boundary)
+	session := e.side(LayerSession, l.Session)
 	session.silent = len(l.Session) == 0
 	sides = append(sides, e.required(resource, identity, boundary, session)...)
 
@@ -60,7 +60,7 @@ func evaluate(r Request, l Layers, advantage bool) (Decision, []string) {
 	return e.decide(sides, resource, identity, unseen(r, l)), slices.Compact(open)
 }
 
-func (e *evaluation) decide(sides []side, resource, identity side, unseen []string) Decision {
+func (e *evaluation) decide(sides []layerResult, resource, identity layerResult, unseen []string) Decision {
 	d := Decision{Trace: e.trace, request: e.request, unseen: unseen}
 	if i := slices.IndexFunc(e.trace, e.denies); i >= 0 {
 		d.Explicit = true
@@ -79,11 +79,13 @@ func (e *evaluation) decide(sides []side, resource, identity side, unseen []stri
 }
 
 // denies says whether a step is a deny that applies, a definite one before others.
-func (e *evaluation) denies(s Step) bool {
-	return s.Effect == deny && (s.Matched || len(s.Depends) > 0 && !e.advantage && !slices.ContainsFunc(e.trace, Step.denies))
+func (e *evaluation) denies(s StatementResult) bool {
+	return s.Effect == deny && (s.Matched || len(s.Depends) > 0 && !e.advantage && !slices.ContainsFunc(e.trace, StatementResult.denies))
 }
 
-func (d *Decision) decidedBy(s Step) { d.Layer, d.Policy, d.Statement = s.Layer, s.Policy, s.Statement }
+func (d *Decision) decidedBy(s StatementResult) {
+	d.Layer, d.Policy, d.Statement = s.Layer, s.Policy, s.Statement
+}
 
 // evaluation is one request on its way through the layers.
 type evaluation struct {
@@ -94,24 +96,24 @@ type evaluation struct {
 	bounded bool   // the principal has a permissions boundary
 	// advantage: a statement that depends on an unknown key is taken as it suits the caller.
 	advantage bool
-	trace     []Step
+	trace     []StatementResult
 }
 
-// side is what the policies of one layer, or one level of it, say together.
-type side struct {
+// layerResult is what the policies of one layer, or one level of it, say together.
+type layerResult struct {
 	layer  Layer
-	silent bool  // there is no such policy, which forbids nothing
-	reach  reach // the closest that a statement which allows comes to the principal
-	step   int   // of that statement in the trace
+	silent bool      // there is no such policy, which forbids nothing
+	reach  nameMatch // the closest that a statement which allows comes to the principal
+	step   int       // of that statement in the trace
 	only   string
 	level  int
 	levels int
 }
 
-func (s side) allows() bool { return s.silent || s.reach > unnamed }
+func (s layerResult) allows() bool { return s.silent || s.reach > unnamed }
 
-func (e *evaluation) side(layer Layer, policies []Named) side {
-	s := side{layer: layer}
+func (e *evaluation) side(layer Layer, policies []NamedPolicy) layerResult {
+	s := layerResult{layer: layer}
 	if len(policies) == 1 {
 		s.only = policies[0].Name
 	}
@@ -125,32 +127,32 @@ func (e *evaluation) side(layer Layer, policies []Named) side {
 	return s
 }
 
-func (e *evaluation) record(s *side, step Step) {
+func (e *evaluation) record(s *layerResult, step StatementResult) {
 	if (step.Matched || len(step.Depends) > 0 && e.advantage) && step.Effect == allow && step.reach > s.reach {
 		s.reach, s.step = step.reach, len(e.trace)
 	}
 	e.trace = append(e.trace, step)
 }
 
-func (e *evaluation) optional(layer Layer, policy *Named) side {
+func (e *evaluation) optional(layer Layer, policy *NamedPolicy) layerResult {
 	if policy == nil {
-		return side{layer: layer, silent: true}
+		return layerResult{layer: layer, silent: true}
 	}
-	return e.side(layer, []Named{*policy})
+	return e.side(layer, []NamedPolicy{*policy})
 }
 
-// gates are the layers that grant nothing and must allow all the same. SCPs bind the
+// mustAllow are the layers that grant nothing and must allow all the same. SCPs bind the
 // principals of accounts, and so no service.
-func (e *evaluation) gates(l Layers) []side {
-	sides := e.levels(ResourceControl, l.RCPs)
+func (e *evaluation) mustAllow(l Layers) []layerResult {
+	sides := e.levels(LayerRCP, l.RCPs)
 	if e.request.Principal.Service == "" {
-		sides = append(sides, e.levels(ServiceControl, l.SCPs)...)
+		sides = append(sides, e.levels(LayerSCP, l.SCPs)...)
 	}
-	return append(sides, e.optional(VPCEndpoint, l.Endpoint))
+	return append(sides, e.optional(LayerVPCEndpoint, l.Endpoint))
 }
 
-func (e *evaluation) levels(layer Layer, levels [][]Named) []side {
-	var sides []side
+func (e *evaluation) levels(layer Layer, levels [][]NamedPolicy) []layerResult {
+	var sides []layerResult
 	for i, level := range levels {
 		s := e.side(layer, level)
 		s.level, s.levels = i+1, len(levels)
@@ -160,16 +162,16 @@ func (e *evaluation) levels(layer Layer, levels [][]Named) []side {
 }
 
 // resource is the side of the resource. No policy is no grant.
-func (e *evaluation) resource(l Layers) side {
+func (e *evaluation) resource(l Layers) layerResult {
 	switch {
 	case !e.request.kms() && l.Resource == nil:
-		return side{layer: ResourceBased}
+		return layerResult{layer: LayerResource}
 	case !e.request.kms():
-		return e.side(ResourceBased, []Named{*l.Resource})
+		return e.side(LayerResource, []NamedPolicy{*l.Resource})
 	case l.Key == nil:
-		return side{layer: Key}
+		return layerResult{layer: LayerKey}
 	}
-	s := e.side(Key, []Named{l.Key.Policy})
+	s := e.side(LayerKey, []NamedPolicy{l.Key.Policy})
 	for i, g := range l.Key.Grants {
 		step := e.grant(g)
 		step.Policy, step.Statement = l.Key.Policy.Name, fmt.Sprintf("grant %d", i+1)
@@ -180,51 +182,51 @@ func (e *evaluation) resource(l Layers) side {
 
 // identity is the side of the principal's own account. A root user has no policies
 // there and may do everything.
-func (e *evaluation) identity(l Layers) side {
+func (e *evaluation) identity(l Layers) layerResult {
 	if p := e.request.Principal; p.root() {
-		return side{layer: IdentityBased, silent: true}
+		return layerResult{layer: LayerIdentity, silent: true}
 	}
-	return e.side(IdentityBased, l.Identity)
+	return e.side(LayerIdentity, l.Identity)
 }
 
 // required are the sides that must allow beside the gates, in the order in which a
 // missing one is reported.
-func (e *evaluation) required(resource, identity, boundary, session side) []side {
+func (e *evaluation) required(resource, identity, boundary, session layerResult) []layerResult {
 	switch {
 	case e.request.Principal.Service != "":
-		return []side{resource}
+		return []layerResult{resource}
 	case e.request.resourceAccount() != e.request.Principal.account():
-		return []side{resource, identity, boundary, session}
+		return []layerResult{resource, identity, boundary, session}
 	case resource.reach == byItself:
-		return []side{resource}
+		return []layerResult{resource}
 	case resource.reach == byRole:
-		return []side{resource, boundary, session}
-	case e.guarded():
-		return []side{resource, identity, boundary, session}
+		return []layerResult{resource, boundary, session}
+	case e.needsOwnGrant():
+		return []layerResult{resource, identity, boundary, session}
 	}
-	return []side{identity, boundary, session}
+	return []layerResult{identity, boundary, session}
 }
 
-// guarded says whether the resource trusts nobody by itself.
-func (e *evaluation) guarded() bool {
+// needsOwnGrant says whether the resource trusts nobody by itself.
+func (e *evaluation) needsOwnGrant() bool {
 	return e.request.kms() || hasPrefixFold(e.request.Action, "sts:AssumeRole") || strings.EqualFold(e.request.Action, "sts:TagSession")
 }
 
 // granting is the step that gave the permission: that of the resource, if it did more
 // than to delegate.
-func (e *evaluation) granting(resource, identity side) Step {
+func (e *evaluation) granting(resource, identity layerResult) StatementResult {
 	switch {
 	case resource.reach > byAccount:
 		return e.trace[resource.step]
 	case identity.silent:
-		return Step{Layer: IdentityBased}
+		return StatementResult{Layer: LayerIdentity}
 	}
 	return e.trace[identity.step]
 }
 
 // statement compares element by element and stops at the first that does not match.
-func (e *evaluation) statement(s statement, layer Layer) Step {
-	step := Step{Layer: layer, Statement: s.name, Effect: s.effect, reach: byItself}
+func (e *evaluation) statement(s statement, layer Layer) StatementResult {
+	step := StatementResult{Layer: layer, Statement: s.name, Effect: s.effect, reach: byItself}
 	switch {
 	case !e.principal(s, &step):
 	case !e.actions(s.actions):
@@ -237,16 +239,16 @@ func (e *evaluation) statement(s statement, layer Layer) Step {
 	return step
 }
 
-func (s Step) denies() bool { return s.Matched && s.Effect == deny }
+func (s StatementResult) denies() bool { return s.Matched && s.Effect == deny }
 
-func (s *Step) fail(element, expected, actual string) {
-	s.Failed, s.Expected, s.Actual, s.Met, s.Depends, s.reach = element, expected, actual, nil, nil, unnamed
+func (s *StatementResult) fail(element, expected, actual string) {
+	s.Failed, s.Expected, s.Actual, s.MatchedConditions, s.Depends, s.reach = element, expected, actual, nil, nil, unnamed
 }
 
 // principal holds a statement to the form of its layer: policies of identities name
 // nobody, those of resources do, and a statement of the other form matches nothing.
-func (e *evaluation) principal(s statement, step *Step) bool {
-	named := slices.Contains([]Layer{ResourceControl, VPCEndpoint, ResourceBased, Key}, step.Layer)
+func (e *evaluation) principal(s statement, step *StatementResult) bool {
+	named := slices.Contains([]Layer{LayerRCP, LayerVPCEndpoint, LayerResource, LayerKey}, step.Layer)
 	actual := e.request.Principal.name()
 	switch {
 	case !named && s.principal == nil:
@@ -285,7 +287,7 @@ func (e *evaluation) actions(l list) bool {
 	})
 }
 
-func (e *evaluation) resources(l list, step *Step) bool {
+func (e *evaluation) resources(l list, step *StatementResult) bool {
 	matches := !l.present() || slices.ContainsFunc(l.values, func(t template) bool {
 		p, ok := t.expand(e.facts)
 		return ok && p.resource().match(e.target)
@@ -318,7 +320,7 @@ func (e *evaluation) open(key string) bool {
 
 // conditions must all hold. One that certainly does not settles it, whatever others
 // depend on.
-func (e *evaluation) conditions(all []condition, step *Step) {
+func (e *evaluation) conditions(all []condition, step *StatementResult) {
 	for _, c := range all {
 		open := e.openIn(c.values)
 		if e.open(c.key) {
@@ -335,7 +337,7 @@ func (e *evaluation) conditions(all []condition, step *Step) {
 			step.fail("Condition "+c.operator+" "+c.key, expected, actual)
 			return
 		default:
-			step.Met = append(step.Met, Test{c.operator, c.key, expected, actual})
+			step.MatchedConditions = append(step.MatchedConditions, ConditionResult{c.operator, c.key, expected, actual})
 		}
 	}
 	step.Matched = len(step.Depends) == 0
@@ -372,8 +374,8 @@ func (l list) String() string {
 
 // grant reads a grant as a statement that allows its operations to its grantee. A
 // grant to a role is taken for a key policy that names the role.
-func (e *evaluation) grant(g Grant) Step {
-	step := Step{Layer: Key, Effect: allow, reach: nameReach(g.Grantee, e.request.Principal)}
+func (e *evaluation) grant(g Grant) StatementResult {
+	step := StatementResult{Layer: LayerKey, Effect: allow, reach: nameReach(g.Grantee, e.request.Principal)}
 	operation := e.request.Action[len("kms:"):]
 	carried := encryptionContext(e.request.Context)
 	switch {

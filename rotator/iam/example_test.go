@@ -26,8 +26,8 @@ func Example() {
 		return
 	}
 	layers := iam.Layers{
-		Identity: []iam.Named{{Name: "rotation", Policy: rolePolicy}},
-		Key:      &iam.KeyPolicy{Policy: iam.Named{Name: "key/1234", Policy: keyPolicy}},
+		Identity: []iam.NamedPolicy{{Name: "rotation", Policy: rolePolicy}},
+		Key:      &iam.KeyPolicy{Policy: iam.NamedPolicy{Name: "key/1234", Policy: keyPolicy}},
 	}
 	request := iam.Request{
 		Principal: iam.Principal{ARN: "arn:aws:sts::111122223333:assumed-role/rotator/fn"},

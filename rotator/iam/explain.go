@@ -23,7 +23,7 @@ func (d Decision) Message(r Request) string {
 // 2026: with the ARN of the policy that denies, where one is known.
 func (d Decision) MessageWithPolicy(r Request) string {
 	text := d.Message(r)
-	if d.Explicit && strings.HasPrefix(d.Policy, "arn:") && d.Layer.policy() != ResourceBased.policy() && d.Layer != VPCEndpoint {
+	if d.Explicit && strings.HasPrefix(d.Policy, "arn:") && d.Layer.policy() != LayerResource.policy() && d.Layer != LayerVPCEndpoint {
 		return text + ": " + d.Policy
 	}
 	return text
@@ -32,10 +32,10 @@ func (d Decision) MessageWithPolicy(r Request) string {
 // policy is the layer as denials call it.
 func (l Layer) policy() string {
 	switch l {
-	case PermissionsBoundary:
+	case LayerBoundary:
 		return string(l)
-	case Key:
-		return ResourceBased.policy()
+	case LayerKey:
+		return LayerResource.policy()
 	}
 	return string(l) + " policy"
 }
@@ -108,9 +108,9 @@ func quoted(statement string) string {
 
 // met says why the conditions of the denying statement hold.
 func (d Decision) met() string {
-	i := slices.IndexFunc(d.Trace, Step.denies)
+	i := slices.IndexFunc(d.Trace, StatementResult.denies)
 	var all []string
-	for _, t := range d.Trace[i].Met {
+	for _, t := range d.Trace[i].MatchedConditions {
 		all = append(all, fmt.Sprintf("condition %s %s=%s is met because %s", t.Operator, t.Key, t.Expected, t.carried()))
 	}
 	if len(all) == 0 {
@@ -119,7 +119,7 @@ func (d Decision) met() string {
 	return ": " + strings.Join(all, "; ")
 }
 
-func (t Test) carried() string {
+func (t ConditionResult) carried() string {
 	if t.Actual != absent {
 		return "the request carried " + t.Actual
 	}
@@ -134,7 +134,7 @@ func (t Test) carried() string {
 }
 
 // forwarded says whether a key is there only when a service calls for the caller.
-func (t Test) forwarded() bool {
+func (t ConditionResult) forwarded() bool {
 	return strings.EqualFold(t.Key, "kms:ViaService") || strings.EqualFold(t.Key, "aws:CalledVia")
 }
 
@@ -143,11 +143,11 @@ func (d Decision) missing() string {
 	switch {
 	case d.levels > 1:
 		return fmt.Sprintf("no %s at level %d of %d, the root being the first, allows", d.Layer.title(), d.level, d.levels)
-	case d.Layer == Key:
+	case d.Layer == LayerKey:
 		return "no statement of the key policy and no grant allows the caller, or its account,"
-	case d.Layer == IdentityBased && d.delegated():
+	case d.Layer == LayerIdentity && d.delegated():
 		return "the " + resourceTitle(d.request) + " leaves it to the account, and no identity-based policy there allows"
-	case d.Policy != "" && d.Layer != IdentityBased:
+	case d.Policy != "" && d.Layer != LayerIdentity:
 		return fmt.Sprintf("%s %q does not allow", d.Layer.title(), d.Policy)
 	}
 	return "no " + d.Layer.title() + " allows"
@@ -155,22 +155,22 @@ func (d Decision) missing() string {
 
 func resourceTitle(r Request) string {
 	if r.kms() {
-		return Key.title()
+		return LayerKey.title()
 	}
-	return ResourceBased.title()
+	return LayerResource.title()
 }
 
 // delegated says whether the resource's policy names the account.
 func (d Decision) delegated() bool {
-	return slices.ContainsFunc(d.Trace, func(s Step) bool {
-		return s.Effect == allow && s.reach == byAccount && (s.Layer == Key || s.Layer == ResourceBased)
+	return slices.ContainsFunc(d.Trace, func(s StatementResult) bool {
+		return s.Effect == allow && s.reach == byAccount && (s.Layer == LayerKey || s.Layer == LayerResource)
 	})
 }
 
 // nearest is the statement of the deciding layer that would have allowed, had it not
 // failed later than the others.
 func (d Decision) nearest() string {
-	var best *Step
+	var best *StatementResult
 	for i, s := range d.Trace {
 		if s.Layer == d.Layer && s.Effect == allow && s.Failed != "" && (best == nil || s.rank() > best.rank()) {
 			best = &d.Trace[i]
@@ -185,11 +185,11 @@ func (d Decision) nearest() string {
 		return text + fmt.Sprintf("whose %s is %s, where the request has %s", best.Failed, best.Expected, best.Actual)
 	}
 	operator, key, _ := strings.Cut(operatorAndKey, " ")
-	return text + fmt.Sprintf("whose condition %s %s=%s is not met because %s", operator, key, best.Expected, Test{operator, key, best.Expected, best.Actual}.carried())
+	return text + fmt.Sprintf("whose condition %s %s=%s is not met because %s", operator, key, best.Expected, ConditionResult{operator, key, best.Expected, best.Actual}.carried())
 }
 
 // rank counts the elements that matched before the one that failed.
-func (s Step) rank() int {
+func (s StatementResult) rank() int {
 	switch strings.TrimPrefix(s.Failed, "Not") {
 	case "Principal", "Grantee":
 		return 0
@@ -203,7 +203,7 @@ func (s Step) rank() int {
 
 // title is the layer as explanations call it.
 func (l Layer) title() string {
-	if l == Key {
+	if l == LayerKey {
 		return "key policy"
 	}
 	return l.policy()

@@ -63,11 +63,11 @@ func TestMessageWithPolicy(t *testing.T) {
 		layers iam.Layers
 		shown  bool
 	}{
-		{"a managed policy", iam.Layers{Identity: []iam.Named{{Name: arn, Policy: no}}}, true},
-		{"a boundary", iam.Layers{Boundary: &iam.Named{Name: arn, Policy: no}}, true},
-		{"an inline policy has no ARN", iam.Layers{Identity: []iam.Named{{Name: "guard", Policy: no}}}, false},
-		{"a resource's policy is not named", iam.Layers{Resource: &iam.Named{Name: arn, Policy: noForAll}}, false},
-		{"an endpoint's policy is not named", iam.Layers{Endpoint: &iam.Named{Name: arn, Policy: noForAll}}, false},
+		{"a managed policy", iam.Layers{Identity: []iam.NamedPolicy{{Name: arn, Policy: no}}}, true},
+		{"a boundary", iam.Layers{Boundary: &iam.NamedPolicy{Name: arn, Policy: no}}, true},
+		{"an inline policy has no ARN", iam.Layers{Identity: []iam.NamedPolicy{{Name: "guard", Policy: no}}}, false},
+		{"a resource's policy is not named", iam.Layers{Resource: &iam.NamedPolicy{Name: arn, Policy: noForAll}}, false},
+		{"an endpoint's policy is not named", iam.Layers{Endpoint: &iam.NamedPolicy{Name: arn, Policy: noForAll}}, false},
 		{"no policy allows", iam.Layers{}, false},
 	} {
 		d := iam.Evaluate(r, test.layers)
@@ -156,7 +156,7 @@ func TestTrace(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, want[i])
 		}
 	}
-	if met := d.Trace[2].Met; len(met) != 1 || met[0] != (iam.Test{Operator: "StringEquals", Key: "aws:SourceVpce", Expected: "vpce-1", Actual: "vpce-1"}) {
+	if met := d.Trace[2].MatchedConditions; len(met) != 1 || met[0] != (iam.ConditionResult{Operator: "StringEquals", Key: "aws:SourceVpce", Expected: "vpce-1", Actual: "vpce-1"}) {
 		t.Errorf("met %+v", met)
 	}
 }
@@ -171,7 +171,7 @@ func TestTraceOfGrants(t *testing.T) {
 	}}
 	d := iam.Evaluate(r.request(), r.layers(t))
 	for i, want := range []string{"Principal", "Grantee", "Operations", "EncryptionContextSubset", "EncryptionContextEquals"} {
-		if s := d.Trace[i]; s.Matched || s.Failed != want || s.Layer != iam.Key || s.Policy != "key" {
+		if s := d.Trace[i]; s.Matched || s.Failed != want || s.Layer != iam.LayerKey || s.Policy != "key" {
 			t.Errorf("step %d, want %s: %+v", i+1, want, s)
 		}
 	}

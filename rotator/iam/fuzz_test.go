@@ -28,11 +28,11 @@ func FuzzParse(f *testing.F) {
 		if len(p.statements) == 0 {
 			t.Error("a policy without statements passed")
 		}
-		named := Named{Name: "p", Policy: p}
+		named := NamedPolicy{Name: "p", Policy: p}
 		for _, l := range []Layers{
-			{Identity: []Named{named}},
-			{Identity: []Named{named}, Resource: &named, Boundary: &named, Session: []Named{named}, Endpoint: &named, SCPs: [][]Named{{named}}, RCPs: [][]Named{{named}}},
-			{Identity: []Named{named}, Key: &KeyPolicy{Policy: named}},
+			{Identity: []NamedPolicy{named}},
+			{Identity: []NamedPolicy{named}, Resource: &named, Boundary: &named, Session: []NamedPolicy{named}, Endpoint: &named, SCPs: [][]NamedPolicy{{named}}, RCPs: [][]NamedPolicy{{named}}},
+			{Identity: []NamedPolicy{named}, Key: &KeyPolicy{Policy: named}},
 		} {
 			for _, action := range []string{"secretsmanager:GetSecretValue", "kms:Decrypt", "kms:"} {
 				r := Request{
@@ -104,12 +104,12 @@ func TestMatchDoesNotBlowUp(t *testing.T) {
 // BenchmarkEvaluate is a request as a rotation makes it: three managed policies, a
 // boundary, two levels of SCPs and a policy of the secret.
 func BenchmarkEvaluate(b *testing.B) {
-	policy := func(text string) Named {
+	policy := func(text string) NamedPolicy {
 		p, err := Parse(text)
 		if err != nil {
 			b.Fatal(err)
 		}
-		return Named{Name: "p", Policy: p}
+		return NamedPolicy{Name: "p", Policy: p}
 	}
 	statement := `{"Effect":"Allow","Action":["secretsmanager:DescribeSecret","secretsmanager:GetSecretValue"],"Resource":"arn:aws:secretsmanager:*:111122223333:secret:app/*","Condition":{"StringEquals":{"aws:ResourceTag/team":"${aws:PrincipalTag/team}"}}}`
 	identity := policy(`{"Version":"2012-10-17","Statement":[` + statement + `,` + statement + `]}`)
@@ -120,7 +120,7 @@ func BenchmarkEvaluate(b *testing.B) {
 		Action:    "secretsmanager:GetSecretValue", Resource: "arn:aws:secretsmanager:us-east-1:111122223333:secret:app/db-a1b2c3",
 		Context: Context{"aws:SourceVpce": {"vpce-1"}, "aws:ResourceTag/team": {"app"}},
 	}
-	l := Layers{Identity: []Named{identity, identity, identity}, Boundary: &all, SCPs: [][]Named{{all}, {all}}, Resource: &resource}
+	l := Layers{Identity: []NamedPolicy{identity, identity, identity}, Boundary: &all, SCPs: [][]NamedPolicy{{all}, {all}}, Resource: &resource}
 	if d := Evaluate(r, l); !d.Allowed {
 		b.Fatal(d.Explain())
 	}

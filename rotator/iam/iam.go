@@ -22,18 +22,18 @@ type Layer string
 
 // The layers, in the order in which a denial is looked for.
 const (
-	ResourceControl     Layer = "resource control"
-	ServiceControl      Layer = "service control"
-	VPCEndpoint         Layer = "VPC endpoint"
-	ResourceBased       Layer = "resource-based"
-	Key                 Layer = "key"
-	IdentityBased       Layer = "identity-based"
-	PermissionsBoundary Layer = "permissions boundary"
-	Session             Layer = "session"
+	LayerRCP         Layer = "resource control"
+	LayerSCP         Layer = "service control"
+	LayerVPCEndpoint Layer = "VPC endpoint"
+	LayerResource    Layer = "resource-based"
+	LayerKey         Layer = "key"
+	LayerIdentity    Layer = "identity-based"
+	LayerBoundary    Layer = "permissions boundary"
+	LayerSession     Layer = "session"
 )
 
-// Named is a policy with the name or ARN by which explanations call it.
-type Named struct {
+// NamedPolicy is a policy with the name or ARN by which explanations call it.
+type NamedPolicy struct {
 	Name   string
 	Policy Policy
 }
@@ -81,28 +81,28 @@ type Context map[string][]string
 // Layers are the policies in force. The zero value of a field means that there is
 // none of the kind, which forbids nothing but for Identity.
 type Layers struct {
-	Identity []Named // of the user or role: managed and inline
-	Boundary *Named
+	Identity []NamedPolicy // of the user or role: managed and inline
+	Boundary *NamedPolicy
 	// Session are the policies passed to AssumeRole: what one of them allows, the
 	// session may do as far as the role may.
-	Session []Named
+	Session []NamedPolicy
 	// SCPs and RCPs have one slice for each level, root first and account last. At
 	// each level one policy must allow, and a level without any allows nothing. SCPs
 	// are those of the principal's organization, RCPs those of the resource's.
-	SCPs [][]Named
-	RCPs [][]Named
+	SCPs [][]NamedPolicy
+	RCPs [][]NamedPolicy
 	// Endpoint is the policy of the VPC endpoint through which the request came.
-	Endpoint *Named
+	Endpoint *NamedPolicy
 	// Resource is the policy of the resource: of the secret, of the function, or the
 	// trust policy of the role to assume.
-	Resource *Named
+	Resource *NamedPolicy
 	// Key counts for kms: actions only, and takes the place of Resource there.
 	Key *KeyPolicy
 }
 
 // KeyPolicy is what a KMS key itself says about who may use it.
 type KeyPolicy struct {
-	Policy Named
+	Policy NamedPolicy
 	Grants []Grant
 }
 
@@ -128,7 +128,7 @@ type Decision struct {
 	// Depends are the unknown keys on which the answer depends, or the layer that gives
 	// it. Where it is not empty, the decision is the stricter of those that are possible.
 	Depends []string
-	Trace   []Step
+	Trace   []StatementResult
 
 	request Request
 	level   int       // of the SCPs or RCPs that did not allow, counted from one
@@ -137,8 +137,8 @@ type Decision struct {
 	best    *Decision // where the answer depends: the one that suits the caller
 }
 
-// Step is what one statement, or one grant of a key, made of the request.
-type Step struct {
+// StatementResult is what one statement, or one grant of a key, made of the request.
+type StatementResult struct {
 	Layer     Layer
 	Policy    string
 	Statement string
@@ -146,18 +146,18 @@ type Step struct {
 	Matched   bool
 	// Failed is the first element that did not match: Principal, Action, Resource,
 	// their Not forms, "Condition StringEquals aws:SourceVpce", or a constraint of a grant.
-	Failed           string
-	Expected, Actual string
-	Met              []Test // the conditions that held, where Matched or Depends
+	Failed            string
+	Expected, Actual  string
+	MatchedConditions []ConditionResult // the conditions that held, where Matched or Depends
 	// Depends are the unknown keys that decide whether it matches, where all else does.
 	// Matched is false then, and Failed empty.
 	Depends []string
 
-	reach reach
+	reach nameMatch
 }
 
-// Test is one condition that held.
-type Test struct{ Operator, Key, Expected, Actual string }
+// ConditionResult is one condition that held.
+type ConditionResult struct{ Operator, Key, Expected, Actual string }
 
 // account is the fifth field of an ARN.
 func account(arn string) string {

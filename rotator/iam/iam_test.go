@@ -87,17 +87,17 @@ func (r row) request() iam.Request {
 }
 
 func (r row) layers(t testing.TB) iam.Layers {
-	one := func(name, text string) *iam.Named {
+	one := func(name, text string) *iam.NamedPolicy {
 		if text == "" {
 			return nil
 		}
-		return &iam.Named{Name: name, Policy: parse(t, text)}
+		return &iam.NamedPolicy{Name: name, Policy: parse(t, text)}
 	}
-	list := func(name, text string) []iam.Named {
+	list := func(name, text string) []iam.NamedPolicy {
 		if text == "" {
 			return nil
 		}
-		return []iam.Named{*one(name, text)}
+		return []iam.NamedPolicy{*one(name, text)}
 	}
 	l := iam.Layers{
 		Identity: list("identity", r.Identity),

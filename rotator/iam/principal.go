@@ -18,15 +18,15 @@ type principals struct {
 	services []string
 }
 
-// reach is how closely a resource's policy names the principal, and with it what
+// nameMatch is how closely a resource's policy names the principal, and with it what
 // else has to allow. IAM User Guide, "Policy evaluation logic", same account.
-type reach int
+type nameMatch int
 
 const (
-	unnamed   reach = iota
-	byAccount       // the whole account: the decision is left to identity-based policies
-	byRole          // the role: boundary and session policy have to allow
-	byItself        // the session, the user, or everybody: nothing else has to allow
+	unnamed   nameMatch = iota
+	byAccount           // the whole account: the decision is left to identity-based policies
+	byRole              // the role: boundary and session policy have to allow
+	byItself            // the session, the user, or everybody: nothing else has to allow
 )
 
 var (
@@ -93,7 +93,7 @@ func (p *principals) add(kind string, values []string) error {
 // role the session too are listed, since AWS "might validate the account first"; the strict
 // reading is taken. It spares nobody who has a permissions boundary. With Allow, one name
 // of them is enough to be left out. From the IAM User Guide, "NotPrincipal".
-func (p *principals) reach(who Principal, effect string, bounded bool) reach {
+func (p *principals) reach(who Principal, effect string, bounded bool) nameMatch {
 	if !p.not {
 		return p.named(who)
 	}
@@ -114,7 +114,7 @@ func (p *principals) reach(who Principal, effect string, bounded bool) reach {
 	return unnamed
 }
 
-func (p *principals) named(who Principal) reach {
+func (p *principals) named(who Principal) nameMatch {
 	best := unnamed
 	for _, name := range p.aws {
 		best = max(best, nameReach(name, who))
@@ -126,7 +126,7 @@ func (p *principals) named(who Principal) reach {
 }
 
 // nameReach is how one name of a principal reaches who. It also serves grants.
-func nameReach(name string, who Principal) reach {
+func nameReach(name string, who Principal) nameMatch {
 	switch {
 	case name == "*", name != "" && name == who.ARN:
 		return byItself

@@ -117,7 +117,7 @@ func article(noun string) string {
 type Place struct {
 	// Secret is the secret's ARN with its last six characters. It has two values, of
 	// which one is right, where nobody can tell whether the last six are there.
-	Secret List
+	Secret StringList
 	// Key is the ARN of the secret's key, or an alias of it.
 	Key string
 	// Role is the ARN of the function's role, with its path.
@@ -149,7 +149,7 @@ func (d Denial) Remedy(p Place) string {
 		}
 		return text + d.beware(p.Role)
 	case d.Layer == endpointPolicy, d.Layer == resourceControl: // these speak of everybody's requests
-		s.Principal = map[string]List{"AWS": {"*"}}
+		s.Principal = map[string]StringList{"AWS": {"*"}}
 	}
 	return fmt.Sprintf("let the %s allow it: %s", d.Layer, s)
 }
@@ -198,16 +198,16 @@ var withoutResource = []string{"secretsmanager:BatchGetSecretValue", "secretsman
 // statement allows what was denied, on the resource by its whole ARN. It answers false
 // where that is not known.
 func (d Denial) statement(p Place) (Statement, bool) {
-	s := Statement{Effect: "Allow", Action: List{d.Action}}
+	s := Statement{Effect: "Allow", Action: StringList{d.Action}}
 	switch {
 	case slices.Contains(withoutResource, d.Action):
-		s.Resource = List{"*"}
+		s.Resource = StringList{"*"}
 	case strings.HasPrefix(d.Action, "secretsmanager:"):
 		s.Resource = p.Secret
 	case d.keyed() && len(p.Secret) == 1 && p.Key != "":
-		s = UseOfKey(Secret{ARN: p.Secret[0], Key: p.Key}, d.Action)
+		s = KeyUseStatement(Secret{ARN: p.Secret[0], Key: p.Key}, d.Action)
 	case strings.HasPrefix(d.Resource, "arn:"):
-		s.Resource = List{d.Resource}
+		s.Resource = StringList{d.Resource}
 	}
 	return s, len(s.Resource) > 0
 }
@@ -216,15 +216,15 @@ func (d Denial) statement(p Place) (Statement, bool) {
 func (d Denial) naming(s Statement, role string) Statement {
 	switch {
 	case !strings.HasPrefix(d.Principal, "arn:") && d.Principal != "":
-		s.Principal = map[string]List{"Service": {d.Principal}}
+		s.Principal = map[string]StringList{"Service": {d.Principal}}
 	case role == "":
 		role = RoleOf(d.Principal)
 		fallthrough
 	default:
-		s.Principal = map[string]List{"AWS": {role}}
+		s.Principal = map[string]StringList{"AWS": {role}}
 	}
 	if d.keyed() {
-		s.Resource = List{"*"} // "this key", in the policy of a key
+		s.Resource = StringList{"*"} // "this key", in the policy of a key
 	}
 	return s
 }
@@ -246,7 +246,7 @@ func pathUnknown(name string) string {
 // InKeyPolicy is the statement as the policy of a key has it, for a caller by the ARN of
 // its session, with what to mind: that ARN does not show the path of the role.
 func InKeyPolicy(s Statement, session string) string {
-	return s.To(RoleOf(session)).String() + Denial{Principal: session}.beware("")
+	return s.WithPrincipal(RoleOf(session)).String() + Denial{Principal: session}.beware("")
 }
 
 // RoleOf is the role of a session, as far as the session's ARN tells: without the path
@@ -269,19 +269,19 @@ var word = regexp.MustCompile(`-([A-Z]?[a-z]+|[A-Z]+|[0-9]+)$`)
 // Region. Question marks stand for characters that are not known, and where it cannot be
 // told whether they are there, both ARNs are given, the likelier first. sure says that
 // there was nothing to guess.
-func SecretARN(id, caller, region string) (arns List, sure bool) {
+func SecretARN(id, caller, region string) (arns StringList, sure bool) {
 	if !strings.HasPrefix(id, "arn:") {
 		partition, account := field(caller, 1), field(caller, 4)
 		if id == "" || partition == "" || account == "" || region == "" {
 			return nil, false
 		}
-		return List{"arn:" + partition + ":secretsmanager:" + region + ":" + account + ":secret:" + id + "-??????"}, false
+		return StringList{"arn:" + partition + ":secretsmanager:" + region + ":" + account + ":secret:" + id + "-??????"}, false
 	}
 	switch {
 	case !secretSuffix.MatchString(id):
-		return List{id + "-??????"}, false
+		return StringList{id + "-??????"}, false
 	case word.MatchString(id):
-		return List{id + "-??????", id}, false
+		return StringList{id + "-??????", id}, false
 	}
-	return List{id}, true
+	return StringList{id}, true
 }

@@ -141,7 +141,7 @@ func TestEveryFormOfADenial(t *testing.T) {
 			if strings.Contains(f.text, "arn:aws-") {
 				arn = f.want.Resource
 			}
-			remedy := f.want.Remedy(permissions.Place{Secret: permissions.List{arn}, Key: keyARN})
+			remedy := f.want.Remedy(permissions.Place{Secret: permissions.StringList{arn}, Key: keyARN})
 			for part := range strings.SplitSeq(f.do, "|") {
 				if !strings.Contains(remedy, part) || f.do == "" && remedy != "" {
 					t.Errorf("remedy lacks %q: %s", part, remedy)
@@ -204,6 +204,6 @@ func FuzzParseDenial(f *testing.F) {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), d.Resource) || !d.Key && d.Action == "" {
 			t.Errorf("%+v of %q", d, text)
 		}
-		d.Remedy(permissions.Place{Secret: permissions.List{secretARN}})
+		d.Remedy(permissions.Place{Secret: permissions.StringList{secretARN}})
 	})
 }

@@ -64,7 +64,7 @@ func (in Input) Policies() ([]Attachment, error) {
 	add(reader.Principal != "", "the role of the application", reader.IdentityPolicy)
 	add(reader.Principal != "" && foreign(reader.Principal, reader.Secret.ARN), "the secret, as the application is of another account", reader.ResourcePolicy)
 	add(reader.Principal != "" && reader.Secret.Key != "", "the key, in addition, for the application", reader.KeyPolicy)
-	add(true, "an organization or a role: where secrets may be replicated to", func() Policy { return NoReplication(regions...) })
+	add(true, "an organization or a role: where secrets may be replicated to", func() Policy { return DenyReplication(regions...) })
 	return all, nil
 }
 
@@ -88,7 +88,7 @@ func (c *checker) fail(flag, format string, args ...any) {
 	}
 }
 
-func (c *checker) read(in Input) (r Rotation, reader Reader, regions []string) {
+func (c *checker) read(in Input) (r Rotation, reader SecretReader, regions []string) {
 	for _, f := range []struct{ flag, value string }{{"secret", in.Secret}, {"role", in.Role}, {"function", in.Function}} {
 		if strings.TrimSpace(f.value) == "" {
 			c.fail(f.flag, "missing: the ARN of the %s is needed", f.flag)

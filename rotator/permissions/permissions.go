@@ -57,33 +57,33 @@ func (r Rotation) RolePolicy() Policy {
 	}
 	p := Policy{rotate}
 	if r.Secret.Key != "" {
-		p = append(p, sid("UseTheKey", UseOfKey(r.Secret, "kms:Decrypt", "kms:GenerateDataKey")))
+		p = append(p, sid("UseTheKey", KeyUseStatement(r.Secret, "kms:Decrypt", "kms:GenerateDataKey")))
 	}
 	if r.Superuser.ARN == "" {
 		return p
 	}
 	p = append(p, r.readingSuperuser())
 	if r.Superuser.Key != "" {
-		p = append(p, sid("UseTheSuperusersKey", UseOfKey(r.Superuser, "kms:Decrypt")))
+		p = append(p, sid("UseTheSuperusersKey", KeyUseStatement(r.Superuser, "kms:Decrypt")))
 	}
 	if r.Database != "" {
-		p = append(p, Statement{Sid: "FindTheDatabase", Effect: "Allow", Action: List{findDatabase(r.Database)}, Resource: List{r.Database}})
+		p = append(p, Statement{Sid: "FindTheDatabase", Effect: "Allow", Action: StringList{findDatabase(r.Database)}, Resource: StringList{r.Database}})
 	}
 	return p
 }
 
 // rotating is the four actions of a rotation.
 func rotating(arn string) Statement {
-	return Statement{Sid: "Rotate", Effect: "Allow", Resource: List{arn}, Action: List{
+	return Statement{Sid: "Rotate", Effect: "Allow", Resource: StringList{arn}, Action: StringList{
 		"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
 		"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
 	}}
 }
 
 func (r Rotation) readingSuperuser() Statement {
-	s := Statement{Sid: "ReadTheSuperusersSecret", Effect: "Allow", Action: List{"secretsmanager:GetSecretValue"}, Resource: List{r.Superuser.ARN}}
+	s := Statement{Sid: "ReadTheSuperusersSecret", Effect: "Allow", Action: StringList{"secretsmanager:GetSecretValue"}, Resource: StringList{r.Superuser.ARN}}
 	if r.Database != "" { // its tags say which database it belongs to
-		s.Action = List{"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"}
+		s.Action = StringList{"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"}
 	}
 	return s
 }
@@ -104,9 +104,9 @@ func findDatabase(arn string) string {
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 func (r Rotation) RuntimePolicy(vpc bool) Policy {
 	group := "arn:" + field(r.Function, 1) + ":logs:" + field(r.Function, 3) + ":" + field(r.Function, 4) + ":log-group:" + logGroupName(r.Function)
-	p := Policy{{Sid: "WriteTheLog", Effect: "Allow", Action: List{"logs:CreateLogStream", "logs:PutLogEvents"}, Resource: List{group + ":*"}}}
+	p := Policy{{Sid: "WriteTheLog", Effect: "Allow", Action: StringList{"logs:CreateLogStream", "logs:PutLogEvents"}, Resource: StringList{group + ":*"}}}
 	if vpc {
-		p = append(p, Statement{Sid: "JoinTheNetwork", Effect: "Allow", Resource: List{"*"}, Action: List{
+		p = append(p, Statement{Sid: "JoinTheNetwork", Effect: "Allow", Resource: StringList{"*"}, Action: StringList{
 			"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
 			"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
 		}})
@@ -120,19 +120,19 @@ func logGroupName(function string) string {
 	return "/aws/lambda/" + parts[min(6, len(parts)-1)]
 }
 
-// UseOfKey is the use of a secret's key by way of Secrets Manager, for that secret
+// KeyUseStatement is the use of a secret's key by way of Secrets Manager, for that secret
 // alone. The caller's own calls to KMS are not in it. Where Key names an alias, which
 // no statement can have for its resource, it is the key that has this alias. In every
 // partition kms:ViaService ends in .amazonaws.com.
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 // https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
-func UseOfKey(s Secret, actions ...string) Statement {
-	use := Statement{Effect: "Allow", Action: actions, Resource: List{s.Key}, Condition: Condition{"StringEquals": {
+func KeyUseStatement(s Secret, actions ...string) Statement {
+	use := Statement{Effect: "Allow", Action: actions, Resource: StringList{s.Key}, Condition: Condition{"StringEquals": {
 		"kms:ViaService": {"secretsmanager." + field(s.ARN, 3) + ".amazonaws.com"},
 	}}}
 	use.Condition.add(like(s.ARN), "kms:EncryptionContext:SecretARN", s.ARN)
 	if before, alias, ok := strings.Cut(s.Key, ":alias/"); ok {
-		use.Resource = List{before + ":key/*"}
+		use.Resource = StringList{before + ":key/*"}
 		use.Condition.add("ForAnyValue:StringEquals", "kms:ResourceAliases", "alias/"+alias)
 	}
 	return use
@@ -148,35 +148,39 @@ func like(pattern string) string {
 
 func (c Condition) add(operator, key string, values ...string) {
 	if c[operator] == nil {
-		c[operator] = map[string]List{}
+		c[operator] = map[string]StringList{}
 	}
 	c[operator][key] = values
 }
 
 // ResourcePolicy is what the secret's own policy must say where the function's role
 // is of another account.
-func (r Rotation) ResourcePolicy() Policy { return Policy{rotating(r.Secret.ARN).To(r.Role)} }
+func (r Rotation) ResourcePolicy() Policy {
+	return Policy{rotating(r.Secret.ARN).WithPrincipal(r.Role)}
+}
 
 // SuperuserResourcePolicy is the same of the superuser's secret.
-func (r Rotation) SuperuserResourcePolicy() Policy { return Policy{r.readingSuperuser().To(r.Role)} }
+func (r Rotation) SuperuserResourcePolicy() Policy {
+	return Policy{r.readingSuperuser().WithPrincipal(r.Role)}
+}
 
 // KeyPolicy is what to add to the policy of the secret's key where it does not leave
 // the key to the IAM policies of the role's account, or is of another account.
 func (r Rotation) KeyPolicy() Policy {
-	return Policy{sid("RotateWithTheKey", UseOfKey(r.Secret, "kms:Decrypt", "kms:GenerateDataKey").To(r.Role))}
+	return Policy{sid("RotateWithTheKey", KeyUseStatement(r.Secret, "kms:Decrypt", "kms:GenerateDataKey").WithPrincipal(r.Role))}
 }
 
 // SuperuserKeyPolicy is the same of the superuser's key.
 func (r Rotation) SuperuserKeyPolicy() Policy {
-	return Policy{sid("ReadTheSuperusersSecret", UseOfKey(r.Superuser, "kms:Decrypt").To(r.Role))}
+	return Policy{sid("ReadTheSuperusersSecret", KeyUseStatement(r.Superuser, "kms:Decrypt").WithPrincipal(r.Role))}
 }
 
 // FunctionPolicy lets Secrets Manager invoke the function, for secrets of the
 // secret's account. A condition on the ARN of one secret would shut out the others.
 func (r Rotation) FunctionPolicy() Policy {
 	return Policy{{Sid: "InvokedBySecretsManager", Effect: "Allow",
-		Principal: map[string]List{"Service": {"secretsmanager.amazonaws.com"}},
-		Action:    List{"lambda:InvokeFunction"}, Resource: List{r.Function},
+		Principal: map[string]StringList{"Service": {"secretsmanager.amazonaws.com"}},
+		Action:    StringList{"lambda:InvokeFunction"}, Resource: StringList{r.Function},
 		Condition: Condition{"StringEquals": {"aws:SourceAccount": {field(r.Secret.ARN, 4)}}},
 	}}
 }
@@ -185,7 +189,7 @@ func (r Rotation) FunctionPolicy() Policy {
 // shows the policies in force and the grants of the keys, and nothing that is secret. The
 // function itself does not need it.
 func (r Rotation) ExplainPolicy() Policy {
-	secrets, keys := List{r.Secret.ARN}, List{}
+	secrets, keys := StringList{r.Secret.ARN}, StringList{}
 	if r.Superuser.ARN != "" {
 		secrets = append(secrets, r.Superuser.ARN)
 	}
@@ -196,15 +200,15 @@ func (r Rotation) ExplainPolicy() Policy {
 	}
 	policies := "arn:" + field(r.Role, 1) + ":iam::" + field(r.Role, 4) + ":policy/*"
 	p := Policy{
-		{Sid: "SeeTheSecret", Effect: "Allow", Action: List{"secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy"}, Resource: secrets},
-		{Sid: "SeeTheRole", Effect: "Allow", Resource: List{r.Role}, Action: List{
+		{Sid: "SeeTheSecret", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy"}, Resource: secrets},
+		{Sid: "SeeTheRole", Effect: "Allow", Resource: StringList{r.Role}, Action: StringList{
 			"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:SimulatePrincipalPolicy",
 		}},
-		{Sid: "SeeThePolicies", Effect: "Allow", Action: List{"iam:GetPolicy", "iam:GetPolicyVersion"},
-			Resource: List{policies, strings.Replace(policies, field(r.Role, 4), "aws", 1)}},
+		{Sid: "SeeThePolicies", Effect: "Allow", Action: StringList{"iam:GetPolicy", "iam:GetPolicyVersion"},
+			Resource: StringList{policies, strings.Replace(policies, field(r.Role, 4), "aws", 1)}},
 	}
 	if len(keys) > 0 {
-		p = append(p, Statement{Sid: "SeeTheKey", Effect: "Allow", Action: List{"kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"}, Resource: keys})
+		p = append(p, Statement{Sid: "SeeTheKey", Effect: "Allow", Action: StringList{"kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"}, Resource: keys})
 	}
 	return p
 }
@@ -216,17 +220,17 @@ func (r Rotation) ExplainPolicy() Policy {
 // nothing else.
 func (r Rotation) OperatorPolicy() Policy {
 	return Policy{
-		{Sid: "Look", Effect: "Allow", Action: List{"secretsmanager:DescribeSecret", "secretsmanager:CancelRotateSecret"}, Resource: List{r.Secret.ARN}},
-		{Sid: "Rotate", Effect: "Allow", Action: List{"secretsmanager:RotateSecret"}, Resource: List{r.Secret.ARN},
+		{Sid: "Look", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret", "secretsmanager:CancelRotateSecret"}, Resource: StringList{r.Secret.ARN}},
+		{Sid: "Rotate", Effect: "Allow", Action: StringList{"secretsmanager:RotateSecret"}, Resource: StringList{r.Secret.ARN},
 			Condition: Condition{"ArnEqualsIfExists": {"secretsmanager:RotationLambdaARN": {r.Function}}}},
-		{Sid: "InvokeTheFunction", Effect: "Allow", Action: List{"lambda:InvokeFunction"}, Resource: List{r.Function}},
-		{Sid: "DiscardPending", Effect: "Allow", Action: List{"secretsmanager:UpdateSecretVersionStage"}, Resource: List{r.Secret.ARN},
+		{Sid: "InvokeTheFunction", Effect: "Allow", Action: StringList{"lambda:InvokeFunction"}, Resource: StringList{r.Function}},
+		{Sid: "DiscardPending", Effect: "Allow", Action: StringList{"secretsmanager:UpdateSecretVersionStage"}, Resource: StringList{r.Secret.ARN},
 			Condition: Condition{"StringEquals": {"secretsmanager:VersionStage": {labelPending}}}},
 	}
 }
 
-// Reader is an application that reads a secret.
-type Reader struct {
+// SecretReader is an application that reads a secret.
+type SecretReader struct {
 	Secret    Secret
 	Principal string   // its role, by ARN: for the policies of resources
 	Labels    []string // that it may ask for; nil: AWSCURRENT
@@ -235,52 +239,52 @@ type Reader struct {
 // IdentityPolicy is for the application's role. It reads what carries the labels,
 // asked for by label or not at all; a version asked for by id is denied, since no
 // condition can tell which label that one carries.
-func (r Reader) IdentityPolicy() Policy {
+func (r SecretReader) IdentityPolicy() Policy {
 	p := r.reading()
 	if r.Secret.Key != "" {
-		p = append(p, sid("UseTheKey", UseOfKey(r.Secret, "kms:Decrypt")))
+		p = append(p, sid("UseTheKey", KeyUseStatement(r.Secret, "kms:Decrypt")))
 	}
 	return p
 }
 
-func (r Reader) reading() Policy {
-	labels := List(r.Labels)
+func (r SecretReader) reading() Policy {
+	labels := StringList(r.Labels)
 	if labels == nil {
-		labels = List{labelCurrent}
+		labels = StringList{labelCurrent}
 	}
 	return Policy{
-		{Sid: "Read", Effect: "Allow", Action: List{"secretsmanager:GetSecretValue"}, Resource: List{r.Secret.ARN}, Condition: Condition{
+		{Sid: "Read", Effect: "Allow", Action: StringList{"secretsmanager:GetSecretValue"}, Resource: StringList{r.Secret.ARN}, Condition: Condition{
 			"StringEqualsIfExists": {"secretsmanager:VersionStage": labels},
 			"Null":                 {"secretsmanager:VersionId": {"true"}},
 		}},
 		// Caches of AWS's client libraries ask which version is current.
-		{Sid: "Look", Effect: "Allow", Action: List{"secretsmanager:DescribeSecret"}, Resource: List{r.Secret.ARN}},
+		{Sid: "Look", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret"}, Resource: StringList{r.Secret.ARN}},
 	}
 }
 
 // ResourcePolicy is what the secret's own policy must say for an application of
 // another account.
-func (r Reader) ResourcePolicy() Policy {
+func (r SecretReader) ResourcePolicy() Policy {
 	p := r.reading()
 	for i := range p {
-		p[i] = p[i].To(r.Principal)
+		p[i] = p[i].WithPrincipal(r.Principal)
 	}
 	return p
 }
 
 // KeyPolicy is what to add to the policy of the secret's key for it.
-func (r Reader) KeyPolicy() Policy {
-	return Policy{sid("ReadWithTheKey", UseOfKey(r.Secret, "kms:Decrypt").To(r.Principal))}
+func (r SecretReader) KeyPolicy() Policy {
+	return Policy{sid("ReadWithTheKey", KeyUseStatement(r.Secret, "kms:Decrypt").WithPrincipal(r.Principal))}
 }
 
-// NoReplication denies replicating secrets to other Regions than those named; with
+// DenyReplication denies replicating secrets to other Regions than those named; with
 // none named, to any. It is for identities or for an organization, and needs
 // another policy to allow the rest. CreateSecret is in it as on AWS's page, although
 // to create replicas along with a secret takes ReplicateSecretToRegions too.
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
-func NoReplication(regions ...string) Policy {
-	s := Statement{Sid: "NoReplication", Effect: "Deny", Resource: List{"*"},
-		Action:    List{"secretsmanager:CreateSecret", "secretsmanager:ReplicateSecretToRegions"},
+func DenyReplication(regions ...string) Policy {
+	s := Statement{Sid: "NoReplication", Effect: "Deny", Resource: StringList{"*"},
+		Action:    StringList{"secretsmanager:CreateSecret", "secretsmanager:ReplicateSecretToRegions"},
 		Condition: Condition{"Null": {"secretsmanager:AddReplicaRegions": {"false"}}}}
 	if len(regions) > 0 {
 		s.Condition = Condition{"ForAnyValue:StringNotEquals": {"secretsmanager:AddReplicaRegions": regions}}

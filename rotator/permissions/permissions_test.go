@@ -111,7 +111,7 @@ func (w *world) caller(key, arn string, p permissions.Policy) *secretsmanager.Cl
 	if err != nil {
 		w.t.Fatalf("%v\n%s", err, p)
 	}
-	w.emu.SetCaller(awsemu.Caller{AccessKey: key, Principal: principal(arn), Identity: []iam.Named{{Name: "printed", Policy: parsed}}})
+	w.emu.SetCaller(awsemu.Caller{AccessKey: key, Principal: principal(arn), Identity: []iam.NamedPolicy{{Name: "printed", Policy: parsed}}})
 	return secretsmanager.NewFromConfig(w.config(key))
 }
 
@@ -135,7 +135,7 @@ func (w *world) rotate(strategy func(*strategytest.Memory) rotator.Strategy) str
 	db := &strategytest.Memory{}
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(password)})
 	db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword(password), Superuser: true})
-	r := rotator.Rotator{Store: awsstore.New(w.config("FUNCTION"), ""), Strategy: strategy(db), Reread: []time.Duration{time.Nanosecond}}
+	r := rotator.Rotator{Store: awsstore.New(w.config("FUNCTION"), ""), Strategy: strategy(db), ReadBackoff: []time.Duration{time.Nanosecond}}
 	w.emu.Invoke = awsemu.InvokeHandler(func(ctx context.Context, payload []byte) ([]byte, error) {
 		_, err := r.HandleJSON(ctx, payload)
 		return nil, err
@@ -224,9 +224,9 @@ func TestTheRolePolicySufficesForRecovery(t *testing.T) {
 		}
 		db := &strategytest.Memory{}
 		db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(c.accepted)})
-		r := rotator.Rotator{Store: awsstore.New(w.config("FUNCTION"), ""), Strategy: strategies.SingleUser{Engine: db}, Reread: []time.Duration{time.Nanosecond}}
+		r := rotator.Rotator{Store: awsstore.New(w.config("FUNCTION"), ""), Strategy: strategies.SingleUser{Engine: db}, ReadBackoff: []time.Duration{time.Nanosecond}}
 		answer, err := r.HandleJSON(t.Context(), []byte(`{"Step":"recover","SecretId":"`+arn+`","Action":"`+action+`"}`))
-		if d, _ := answer.(*rotator.Diagnosis); err != nil || d == nil || d.Moved == "" {
+		if d, _ := answer.(*rotator.Diagnosis); err != nil || d == nil || d.MovedLabel == "" {
 			t.Errorf("%s: %+v, %v", action, d, err)
 		}
 	}
@@ -374,7 +374,7 @@ func TestTheRolePolicyAllowsNothingElse(t *testing.T) {
 	neighbour := w.emu.Seed(awsemu.Secret{Name: "neighbour", KMSKeyID: w.rotation.Secret.Key, Versions: []awsemu.Version{
 		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text("x")}}})
 	who = w.caller("FUNCTION", role, append(w.rotation.RolePolicy(), permissions.Statement{
-		Effect: "Allow", Action: permissions.List{"secretsmanager:GetSecretValue"}, Resource: permissions.List{neighbour}}))
+		Effect: "Allow", Action: permissions.StringList{"secretsmanager:GetSecretValue"}, Resource: permissions.StringList{neighbour}}))
 	w.try(who, []call{{"using the key for another secret", get(neighbour, "", ""), false}})
 
 	w.rotation.OnlyConfigured = true
@@ -403,7 +403,7 @@ func TestTheOperatorSetsUpAndNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	anyFunction := append(w.rotation.OperatorPolicy(), permissions.Statement{
-		Effect: "Allow", Action: permissions.List{"lambda:InvokeFunction"}, Resource: permissions.List{"*"}})
+		Effect: "Allow", Action: permissions.StringList{"lambda:InvokeFunction"}, Resource: permissions.StringList{"*"}})
 	w.try(w.caller("OPERATOR", "arn:aws:iam::"+home+":role/operator", anyFunction), []call{
 		{"setting up another function that it may invoke", rotate(arn, function+"-2"), false},
 	})
@@ -423,7 +423,7 @@ func TestAReaderReadsWhatItsLabelsSay(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, "")
 			arn := w.rotation.Secret.ARN
-			r := permissions.Reader{Secret: w.rotation.Secret, Principal: "arn:aws:iam::" + account + ":role/application"}
+			r := permissions.SecretReader{Secret: w.rotation.Secret, Principal: "arn:aws:iam::" + account + ":role/application"}
 			who := w.caller("READER", r.Principal, r.IdentityPolicy())
 			if account != home {
 				w.try(who, []call{{"reading before the secret's policy says so", get(arn, "", ""), false}})
@@ -468,8 +468,8 @@ func (w *world) attach(arn string, p permissions.Policy) {
 func (w *world) extendKey(key string, p permissions.Policy) {
 	w.t.Helper()
 	w.admin()
-	account := permissions.Statement{Sid: "Account", Effect: "Allow", Principal: map[string]permissions.List{"AWS": {"arn:aws:iam::" + home + ":root"}},
-		Action: permissions.List{"kms:*"}, Resource: permissions.List{"*"}}
+	account := permissions.Statement{Sid: "Account", Effect: "Allow", Principal: map[string]permissions.StringList{"AWS": {"arn:aws:iam::" + home + ":root"}},
+		Action: permissions.StringList{"kms:*"}, Resource: permissions.StringList{"*"}}
 	text := append(permissions.Policy{account}, p...).String()
 	if _, err := kms.NewFromConfig(w.config("ADMIN")).PutKeyPolicy(w.t.Context(), &kms.PutKeyPolicyInput{KeyId: &key, Policy: &text}); err != nil {
 		w.t.Fatal(err)
@@ -478,7 +478,7 @@ func (w *world) extendKey(key string, p permissions.Policy) {
 
 func (w *world) admin() *secretsmanager.Client {
 	w.t.Helper()
-	return w.caller("ADMIN", "arn:aws:iam::"+home+":role/admin", permissions.Policy{{Effect: "Allow", Action: permissions.List{"*"}, Resource: permissions.List{"*"}}})
+	return w.caller("ADMIN", "arn:aws:iam::"+home+":role/admin", permissions.Policy{{Effect: "Allow", Action: permissions.StringList{"*"}, Resource: permissions.StringList{"*"}}})
 }
 
 // TestAcrossAccounts: a function of another account rotates under the policies that
@@ -522,7 +522,7 @@ func TestTheFunctionIsInvokedForItsAccountOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.emu.Functions = []awsemu.Function{{ARN: function, Policy: iam.Named{Name: "function", Policy: policy}}}
+		w.emu.Functions = []awsemu.Function{{ARN: function, Policy: iam.NamedPolicy{Name: "function", Policy: policy}}}
 		w.emu.Invoke = awsemu.InvokeHandler(func(context.Context, []byte) ([]byte, error) { return nil, nil })
 		who := w.caller("OPERATOR", "arn:aws:iam::"+home+":role/operator", w.rotation.OperatorPolicy())
 		w.try(who, []call{{"rotating a secret of the account, with secrets of " + account + " let in", rotate(w.rotation.Secret.ARN, ""), account == home}})
@@ -533,16 +533,16 @@ func TestTheFunctionIsInvokedForItsAccountOnly(t *testing.T) {
 // was.
 func TestReplicationIsPrevented(t *testing.T) {
 	t.Parallel()
-	allow := permissions.Statement{Effect: "Allow", Action: permissions.List{"*"}, Resource: permissions.List{"*"}}
+	allow := permissions.Statement{Effect: "Allow", Action: permissions.StringList{"*"}, Resource: permissions.StringList{"*"}}
 	w := newWorld(t, "")
 	arn := w.rotation.Secret.ARN
-	w.try(w.caller("NONE", "arn:aws:iam::"+home+":role/none", append(permissions.NoReplication(), allow)), []call{
+	w.try(w.caller("NONE", "arn:aws:iam::"+home+":role/none", append(permissions.DenyReplication(), allow)), []call{
 		{"replicating", replicate(arn, "eu-west-1"), false},
 		{"creating with a replica", create("a", "eu-west-1"), false},
 		{"creating", create("b"), true},
 		{"reading", get(arn, "", ""), true},
 	})
-	w.try(w.caller("SOME", "arn:aws:iam::"+home+":role/some", append(permissions.NoReplication("eu-west-1", "eu-central-1"), allow)), []call{
+	w.try(w.caller("SOME", "arn:aws:iam::"+home+":role/some", append(permissions.DenyReplication("eu-west-1", "eu-central-1"), allow)), []call{
 		{"replicating there", replicate(arn, "eu-west-1"), true},
 		{"replicating elsewhere", replicate(arn, "us-west-2"), false},
 		{"replicating there and elsewhere", replicate(arn, "eu-central-1", "us-west-2"), false},
@@ -566,8 +566,8 @@ func TestTheExplainPolicyIsWhatExplainAsksFor(t *testing.T) {
 		}
 		w.caller("FUNCTION", role, p)
 		store := awsstore.New(w.config("FUNCTION"), "")
-		_, err := store.Value(t.Context(), w.rotation.Secret.ARN, rotator.Version{Label: rotator.LabelCurrent})
-		why := store.Explain(t.Context(), rotator.Refusal{SecretID: w.rotation.Secret.ARN, Label: rotator.LabelCurrent, Err: err})
+		_, err := store.Value(t.Context(), w.rotation.Secret.ARN, rotator.VersionRef{Label: rotator.LabelCurrent})
+		why := store.ExplainDenial(t.Context(), rotator.AccessDenied{SecretID: w.rotation.Secret.ARN, Label: rotator.LabelCurrent, Err: err})
 		return strings.Join(why, "\n")
 	}
 	if whole := explained(""); !strings.Contains(whole, "key policy") || !strings.Contains(whole, "simulator") {

@@ -8,22 +8,22 @@ type Policy []Statement
 // Statement is one statement of a policy, in the words of IAM.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
 type Statement struct {
-	Sid       string          `json:",omitempty"`
-	Effect    string          // Allow or Deny
-	Principal map[string]List `json:",omitempty"` // in policies of resources: "AWS" or "Service"
-	Action    List
-	Resource  List
+	Sid       string                `json:",omitempty"`
+	Effect    string                // Allow or Deny
+	Principal map[string]StringList `json:",omitempty"` // in policies of resources: "AWS" or "Service"
+	Action    StringList
+	Resource  StringList
 	Condition Condition `json:",omitempty"`
 }
 
 // Condition maps operators to condition keys to values.
-type Condition map[string]map[string]List
+type Condition map[string]map[string]StringList
 
-// List is one value or several, and prints as IAM likes it: one without brackets.
-type List []string
+// StringList is one value or several, and prints as IAM likes it: one without brackets.
+type StringList []string
 
 // MarshalJSON implements json.Marshaler.
-func (l List) MarshalJSON() ([]byte, error) {
+func (l StringList) MarshalJSON() ([]byte, error) {
 	if len(l) == 1 {
 		return json.Marshal(l[0])
 	}
@@ -50,9 +50,9 @@ func (s Statement) String() string {
 	return string(text)
 }
 
-// To gives a statement its principal, as policies of resources need one; their
+// WithPrincipal gives a statement its principal, as policies of resources need one; their
 // resource is the one that they are attached to.
-func (s Statement) To(principal string) Statement {
-	s.Principal, s.Resource = map[string]List{"AWS": {principal}}, List{"*"}
+func (s Statement) WithPrincipal(principal string) Statement {
+	s.Principal, s.Resource = map[string]StringList{"AWS": {principal}}, StringList{"*"}
 	return s
 }

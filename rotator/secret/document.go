@@ -34,8 +34,8 @@ type member struct {
 	start, end       int // the value
 }
 
-// asked ends every error: it is what the reader of one has to do.
-const asked = `; store one JSON object, such as {"username": "...", "password": "..."}`
+// storeHint ends every error: it is what the reader of one has to do.
+const storeHint = `; store one JSON object, such as {"username": "...", "password": "..."}`
 
 // ParseDocument reads the value of a secret. Its errors say what is wrong and
 // where, and quote nothing of the text: it may be a bare password. A name that
@@ -59,7 +59,7 @@ func ParseDocument(text string) (Document, error) {
 func checkObject(text string) error {
 	switch {
 	case strings.Trim(text, jsonSpace) == "":
-		return errors.New("secret value is empty" + asked)
+		return errors.New("secret value is empty" + storeHint)
 	case !utf8.ValidString(text):
 		return fmt.Errorf("secret value is not valid UTF-8 at byte offset %d; store it as UTF-8", invalidAt(text))
 	case strings.HasPrefix(text, "\ufeff"):
@@ -72,10 +72,10 @@ func checkObject(text string) error {
 	}
 	end := int(dec.InputOffset())
 	if rest := strings.TrimLeft(text[end:], jsonSpace); rest != "" {
-		return fmt.Errorf("secret value goes on after its JSON ends, at byte offset %d"+asked, len(text)-len(rest))
+		return fmt.Errorf("secret value goes on after its JSON ends, at byte offset %d"+storeHint, len(text)-len(rest))
 	}
 	if shape := shapeOf(value[0]); shape != "an object" {
-		return fmt.Errorf("secret value is %s and not a JSON object"+asked, shape)
+		return fmt.Errorf("secret value is %s and not a JSON object"+storeHint, shape)
 	}
 	return nil
 }
@@ -87,12 +87,12 @@ const jsonSpace = " \t\r\n"
 // which quote the text.
 func syntaxError(err error) error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("secret value is not JSON at byte offset %d"+asked, max(0, syntax.Offset-1))
+		return fmt.Errorf("secret value is not JSON at byte offset %d"+storeHint, max(0, syntax.Offset-1))
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("secret value ends before its JSON does" + asked)
+		return errors.New("secret value ends before its JSON does" + storeHint)
 	}
-	return errors.New("secret value is not JSON" + asked)
+	return errors.New("secret value is not JSON" + storeHint)
 }
 
 // shapeOf names a JSON value by its first byte.
@@ -304,9 +304,9 @@ func (d Document) Equal(e Document) bool {
 	return d.Encode().Equal(e.Encode())
 }
 
-// Differing gives the names of the members that are in only one of two documents,
+// ChangedKeys gives the names of the members that are in only one of two documents,
 // or of which the values are not the same, byte for byte.
-func (d Document) Differing(e Document) []string {
+func (d Document) ChangedKeys(e Document) []string {
 	var keys []string
 	for _, key := range d.Keys() {
 		if !e.Has(key) || d.raw(key) != e.raw(key) {
@@ -321,8 +321,8 @@ func (d Document) Differing(e Document) []string {
 	return keys
 }
 
-// SameLogin says whether two documents hold the same user name and password.
-func (d Document) SameLogin(e Document) bool {
+// SameCredentials says whether two documents hold the same user name and password.
+func (d Document) SameCredentials(e Document) bool {
 	return !d.Password().Empty() && d.Password().Equal(e.Password()) && d.Text(keyUser) == e.Text(keyUser)
 }
 
@@ -331,9 +331,9 @@ const (
 	keyPassword = "password"
 )
 
-// public are the members whose values may appear in messages: they say which
+// isPublicKey are the members whose values may appear in messages: they say which
 // account and place a message is about. Every other value is a secret.
-func public(key string) bool {
+func isPublicKey(key string) bool {
 	switch key {
 	case "engine", "host", "port", "username", "dbname", "ssl",
 		"dbInstanceIdentifier", "dbClusterIdentifier",
@@ -343,14 +343,14 @@ func public(key string) bool {
 	return false
 }
 
-// minSecret is the length in bytes from which a value other than the password
+// minSecretLen is the length in bytes from which a value other than the password
 // counts as secret. Hiding every "1" or "prod" would shred every message.
-const minSecret = 6
+const minSecretLen = 6
 
-// Secrets gives every string and number, nested ones included, that must not be
+// SecretValues gives every string and number, nested ones included, that must not be
 // seen: all but the values of public members and what is equal to one of them.
 // The password is among them whatever it is.
-func (d Document) Secrets() []Password {
+func (d Document) SecretValues() []Password {
 	shown := make(map[string]bool)
 	var passwords, others []string
 	c := d.content()
@@ -360,7 +360,7 @@ func (d Document) Secrets() []Password {
 		switch {
 		case m.key == keyPassword:
 			passwords = append(passwords, values...)
-		case public(m.key) && !nested:
+		case isPublicKey(m.key) && !nested:
 			for _, v := range values {
 				shown[v] = true
 			}
@@ -368,7 +368,7 @@ func (d Document) Secrets() []Password {
 			others = append(others, values...)
 		}
 	}
-	hidden := slices.DeleteFunc(others, func(v string) bool { return len(v) < minSecret || shown[v] })
+	hidden := slices.DeleteFunc(others, func(v string) bool { return len(v) < minSecretLen || shown[v] })
 	var all []Password
 	for _, v := range append(passwords, hidden...) {
 		if v != "" {

@@ -60,17 +60,17 @@ func checkErrorText(t *testing.T, err error) {
 	t.Helper()
 	sentence := regexp.MustCompile(`offset \d+`).ReplaceAllString(err.Error(), "offset N")
 	for _, known := range []string{
-		"secret value is empty" + asked,
+		"secret value is empty" + storeHint,
 		"secret value is not valid UTF-8 at byte offset N; store it as UTF-8",
 		"secret value begins with a byte order mark; store it as UTF-8 without one",
-		"secret value is not JSON at byte offset N" + asked,
-		"secret value ends before its JSON does" + asked,
-		"secret value goes on after its JSON ends, at byte offset N" + asked,
-		"secret value is an array and not a JSON object" + asked,
-		"secret value is a string and not a JSON object" + asked,
-		"secret value is a boolean and not a JSON object" + asked,
-		"secret value is a number and not a JSON object" + asked,
-		"secret value is null and not a JSON object" + asked,
+		"secret value is not JSON at byte offset N" + storeHint,
+		"secret value ends before its JSON does" + storeHint,
+		"secret value goes on after its JSON ends, at byte offset N" + storeHint,
+		"secret value is an array and not a JSON object" + storeHint,
+		"secret value is a string and not a JSON object" + storeHint,
+		"secret value is a boolean and not a JSON object" + storeHint,
+		"secret value is a number and not a JSON object" + storeHint,
+		"secret value is null and not a JSON object" + storeHint,
 		"secret value has two members of the same name, the second at byte offset N; remove one of them",
 	} {
 		if sentence == known {
@@ -168,7 +168,7 @@ func TestDocumentSet(t *testing.T) {
 func TestZeroDocument(t *testing.T) {
 	t.Parallel()
 	var d Document
-	if !d.IsZero() || d.Has("a") || d.Keys() != nil || d.Text("a") != "" || d.Secrets() != nil {
+	if !d.IsZero() || d.Has("a") || d.Keys() != nil || d.Text("a") != "" || d.SecretValues() != nil {
 		t.Error("the zero Document is not empty")
 	}
 	if !d.Encode().Empty() || !d.Password().Empty() || !d.Equal(Document{}) || d.Equal(mustParse("{}")) {
@@ -198,11 +198,11 @@ func TestDocumentDiffering(t *testing.T) {
 		`{ "gone": null, "port":5432,"password":"p1","username":"app"}`: "[]",
 		`{"username":"app","password":"p2","port":"5432","new":1}`:      "[password port gone new]",
 	} {
-		if got := fmt.Sprint(d.Differing(mustParse(text))); got != want {
+		if got := fmt.Sprint(d.ChangedKeys(mustParse(text))); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}
-	if got := fmt.Sprint(d.Differing(Document{})); got != "[username password port gone]" {
+	if got := fmt.Sprint(d.ChangedKeys(Document{})); got != "[username password port gone]" {
 		t.Errorf("no document: %s", got)
 	}
 }
@@ -216,11 +216,11 @@ func TestDocumentSameLogin(t *testing.T) {
 		`{"username":"app_clone","password":"p1"}`:          false,
 		`{"username":"app"}`:                                false,
 	} {
-		if got := d.SameLogin(mustParse(text)); got != want {
+		if got := d.SameCredentials(mustParse(text)); got != want {
 			t.Errorf("%s: %v", text, got)
 		}
 	}
-	if none := mustParse(`{"username":"app"}`); none.SameLogin(none) {
+	if none := mustParse(`{"username":"app"}`); none.SameCredentials(none) {
 		t.Error("two documents without a password are the same login")
 	}
 }
@@ -253,7 +253,7 @@ func TestDocumentSecrets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			for _, p := range mustParse(tt.text).Secrets() {
+			for _, p := range mustParse(tt.text).SecretValues() {
 				got = append(got, p.Reveal())
 			}
 			if !slices.Equal(got, tt.want) {
@@ -287,7 +287,7 @@ func FuzzParseDocument(f *testing.F) {
 		}
 		checkMembers(t, d)
 		checkSet(t, d, key, value)
-		d.Secrets()
+		d.SecretValues()
 	})
 }
 

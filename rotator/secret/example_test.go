@@ -26,13 +26,13 @@ func ExampleDocument() {
 	// {"engine": "postgres", "port": 5432, "username": "app", "password": "new", "team": {"on call": true}}
 }
 
-func ExamplePolicy() {
+func ExamplePasswordPolicy() {
 	// What AWS's template for PostgreSQL makes, at another length.
-	policy := secret.Policy{Length: 40}.Or(`:/@"'\`)
+	policy := secret.PasswordPolicy{Length: 40}.WithDefaultExclusions(`:/@"'\`)
 	p, err := policy.Generate()
 	fmt.Println(p, len(p.Reveal()), err)
 
-	fmt.Println(secret.Policy{Length: 8}.Validate())
+	fmt.Println(secret.PasswordPolicy{Length: 8}.Validate())
 	// Output:
 	// [redacted] 40 <nil>
 	// password policy is too weak: 8 characters out of 94 make 51.3 bits and 64 are needed; raise PASSWORD_LENGTH or exclude less

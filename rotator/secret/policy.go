@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// Policy is how passwords are made. It means what the parameters of the same
+// PasswordPolicy is how passwords are made. It means what the parameters of the same
 // name mean to AWS's GetRandomPassword, and its zero value is their defaults: 32
 // characters, drawn from all four types, with at least one of each.
-type Policy struct {
+type PasswordPolicy struct {
 	Length             int     // in characters; 0: 32
 	ExcludeCharacters  *string // nil: the engine's default, see Or; "" excludes nothing
 	ExcludeNumbers     bool
@@ -55,60 +55,60 @@ const uriSafe = "-._~"
 
 // URISafe gives passwords that stand unescaped in a URI's user information, and
 // so in every connection string: letters, digits and "-._~".
-func URISafe() Policy { return Policy{}.uriSafe() }
+func URISafe() PasswordPolicy { return PasswordPolicy{}.uriSafe() }
 
-func (p Policy) uriSafe() Policy {
+func (p PasswordPolicy) uriSafe() PasswordPolicy {
 	return p.exclude(without(punctuation, uriSafe))
 }
 
 // exclude adds to the excluded characters.
-func (p Policy) exclude(characters string) Policy {
+func (p PasswordPolicy) exclude(characters string) PasswordPolicy {
 	all := p.excluded() + characters
 	p.ExcludeCharacters = &all
 	return p
 }
 
-// Or fills in an engine's default for the excluded characters if none are given.
-func (p Policy) Or(exclude string) Policy {
+// WithDefaultExclusions fills in an engine's default for the excluded characters if none are given.
+func (p PasswordPolicy) WithDefaultExclusions(exclude string) PasswordPolicy {
 	if p.ExcludeCharacters == nil {
 		p.ExcludeCharacters = &exclude
 	}
 	return p
 }
 
-func (p Policy) excluded() string {
+func (p PasswordPolicy) excluded() string {
 	if p.ExcludeCharacters == nil {
 		return ""
 	}
 	return *p.ExcludeCharacters
 }
 
-func (p Policy) length() int {
+func (p PasswordPolicy) length() int {
 	if p.Length == 0 {
 		return defaultLength
 	}
 	return p.Length
 }
 
-// A class is a character type and what a policy leaves of it.
-type class struct {
+// A charClass is a character type and what a policy leaves of it.
+type charClass struct {
 	name, env  string // for messages
 	characters string
 }
 
 // classes gives the types that the policy includes.
-func (p Policy) classes() []class {
-	var included []class
-	add := func(excluded bool, c class) {
+func (p PasswordPolicy) classes() []charClass {
+	var included []charClass
+	add := func(excluded bool, c charClass) {
 		if !excluded {
 			c.characters = without(c.characters, p.excluded())
 			included = append(included, c)
 		}
 	}
-	add(p.ExcludeLowercase, class{"lowercase letter", EnvExcludeLowercase, lowercase})
-	add(p.ExcludeUppercase, class{"uppercase letter", EnvExcludeUppercase, uppercase})
-	add(p.ExcludeNumbers, class{"number", EnvExcludeNumbers, numbers})
-	add(p.ExcludePunctuation, class{"punctuation character", EnvExcludePunctuation, punctuation})
+	add(p.ExcludeLowercase, charClass{"lowercase letter", EnvExcludeLowercase, lowercase})
+	add(p.ExcludeUppercase, charClass{"uppercase letter", EnvExcludeUppercase, uppercase})
+	add(p.ExcludeNumbers, charClass{"number", EnvExcludeNumbers, numbers})
+	add(p.ExcludePunctuation, charClass{"punctuation character", EnvExcludePunctuation, punctuation})
 	return included
 }
 
@@ -125,7 +125,7 @@ func without(s, excluded string) string {
 // Validate says why a policy can make no password, or only weak ones, and what
 // to change. GetRandomPassword does not document what becomes of a required type
 // that ExcludeCharacters leaves empty; here it is a contradiction.
-func (p Policy) Validate() error {
+func (p PasswordPolicy) Validate() error {
 	if err := checkLength(p.length()); err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (p Policy) Validate() error {
 			return err
 		}
 	}
-	if bits := p.bits(); bits < minBits {
+	if bits := p.entropyBits(); bits < minBits {
 		return fmt.Errorf("password policy is too weak: %d characters out of %d make %.1f bits and %d are needed; raise %s or exclude less",
 			p.length(), len(alphabet), math.Floor(bits*10)/10, minBits, EnvLength)
 	}
@@ -158,7 +158,7 @@ func checkLength(n int) error {
 }
 
 // checkRequired says whether a password of that length can hold each type.
-func checkRequired(classes []class, length int) error {
+func checkRequired(classes []charClass, length int) error {
 	for _, c := range classes {
 		if c.characters == "" {
 			return fmt.Errorf("%s leaves no %s and %s asks for one; exclude fewer, or set %s to true or %s to false",
@@ -172,7 +172,7 @@ func checkRequired(classes []class, length int) error {
 	return nil
 }
 
-func alphabet(classes []class) string {
+func alphabet(classes []charClass) string {
 	var b strings.Builder
 	for _, c := range classes {
 		b.WriteString(c.characters)
@@ -180,8 +180,8 @@ func alphabet(classes []class) string {
 	return b.String()
 }
 
-// bits is the logarithm of how many passwords the policy allows.
-func (p Policy) bits() float64 {
+// entropyBits is the logarithm of how many passwords the policy allows.
+func (p PasswordPolicy) entropyBits() float64 {
 	classes := p.classes()
 	size, length := float64(len(alphabet(classes))), float64(p.length())
 	bits := length * math.Log2(size)
@@ -206,7 +206,7 @@ func (p Policy) bits() float64 {
 // Generate makes a password with crypto/rand. Every password that the policy
 // allows is equally likely: one that lacks a required type is thrown away as a
 // whole, because repairing it would favour some. Its errors are Validate's.
-func (p Policy) Generate() (Password, error) {
+func (p PasswordPolicy) Generate() (Password, error) {
 	if err := p.Validate(); err != nil {
 		return Password{}, fmt.Errorf("make a password: %w", err)
 	}
@@ -220,7 +220,7 @@ func (p Policy) Generate() (Password, error) {
 	}
 }
 
-func holdsEach(classes []class, s string) bool {
+func holdsEach(classes []charClass, s string) bool {
 	for _, c := range classes {
 		if !strings.ContainsAny(s, c.characters) {
 			return false
@@ -262,9 +262,9 @@ func pick(alphabet string, random byte) (c byte, ok bool) {
 // is as good as none, except that EXCLUDE_CHARACTERS then excludes nothing. The
 // error names every variable that is wrong; what contradicts itself is for
 // Validate, once the engine's defaults are in.
-func ParsePolicy(lookup func(string) (string, bool)) (Policy, error) {
+func ParsePolicy(lookup func(string) (string, bool)) (PasswordPolicy, error) {
 	e := environment{lookup: lookup}
-	p := Policy{
+	p := PasswordPolicy{
 		Length:             e.length(EnvLength),
 		ExcludeNumbers:     e.flag(EnvExcludeNumbers, false),
 		ExcludePunctuation: e.flag(EnvExcludePunctuation, false),
@@ -283,7 +283,7 @@ func ParsePolicy(lookup func(string) (string, bool)) (Policy, error) {
 		e.refuse("%s is %.80q and must be uri-safe or not set", EnvPreset, preset)
 	}
 	if len(e.wrong) > 0 {
-		return Policy{}, errors.New("password policy: " + strings.Join(e.wrong, "; "))
+		return PasswordPolicy{}, errors.New("password policy: " + strings.Join(e.wrong, "; "))
 	}
 	return p, nil
 }

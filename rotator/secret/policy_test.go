@@ -14,34 +14,34 @@ func TestPolicyValidate(t *testing.T) {
 	t.Parallel()
 	const notNumbers = lowercase + uppercase + punctuation
 	tests := map[string]struct {
-		policy Policy
+		policy PasswordPolicy
 		want   string // "": valid
 	}{
-		"AWS's defaults":       {Policy{}, ""},
+		"AWS's defaults":       {PasswordPolicy{}, ""},
 		"URI-safe":             {URISafe(), ""},
-		"longest":              {Policy{Length: 4096}, ""},
-		"too long":             {Policy{Length: 4097}, "PASSWORD_LENGTH is 4097 and must be 1 to 4096"},
-		"negative":             {Policy{Length: -1}, "PASSWORD_LENGTH is -1 and must be 1 to 4096"},
-		"harmless exclusion":   {Policy{ExcludeCharacters: new("é\x00世")}, ""},
-		"named twice":          {Policy{ExcludeCharacters: new(strings.Repeat("é", 4096))}, ""},
-		"exclusion too long":   {Policy{ExcludeCharacters: new(strings.Repeat("a", 4097))}, "EXCLUDE_CHARACTERS has 4097 characters"},
-		"nothing left":         {Policy{ExcludeNumbers: true, ExcludePunctuation: true, ExcludeLowercase: true, ExcludeUppercase: true}, "leaves no character"},
-		"all excluded":         {Policy{ExcludeCharacters: new(notNumbers + numbers), AllowMissingTypes: true}, "leaves no character"},
-		"required type empty":  {Policy{ExcludeCharacters: new(numbers)}, "EXCLUDE_CHARACTERS leaves no number and REQUIRE_EACH_INCLUDED_TYPE asks for one; exclude fewer, or set EXCLUDE_NUMBERS to true"},
-		"no punctuation":       {Policy{ExcludeCharacters: new(punctuation)}, "set EXCLUDE_PUNCTUATION to true"},
-		"no capitals":          {Policy{ExcludeCharacters: new(uppercase)}, "set EXCLUDE_UPPERCASE to true"},
-		"no small letters":     {Policy{ExcludeCharacters: new(lowercase)}, "set EXCLUDE_LOWERCASE to true"},
-		"type not included":    {Policy{ExcludeCharacters: new(numbers), ExcludeNumbers: true}, ""},
-		"type not required":    {Policy{ExcludeCharacters: new(numbers), AllowMissingTypes: true}, ""},
-		"shorter than types":   {Policy{Length: 3}, "PASSWORD_LENGTH is 3 and REQUIRE_EACH_INCLUDED_TYPE asks for 4 types"},
-		"weak":                 {Policy{Length: 9}, "9 characters out of 94 make 58.0 bits and 64 are needed"},
-		"just strong enough":   {Policy{Length: 10}, ""}, // 65.5 bits, 64.6 of them with each type
-		"digits, 63.1 bits":    {Policy{Length: 19, ExcludeCharacters: new(notNumbers), AllowMissingTypes: true}, "19 characters out of 10 make 63.1 bits and 64 are needed; raise PASSWORD_LENGTH or exclude less"},
-		"digits, 66.4 bits":    {Policy{Length: 20, ExcludeCharacters: new(notNumbers), AllowMissingTypes: true}, ""},
-		"digits by types":      {Policy{Length: 20, ExcludePunctuation: true, ExcludeLowercase: true, ExcludeUppercase: true}, ""},
-		"one character":        {Policy{Length: 4096, ExcludeCharacters: new(notNumbers + "123456789"), AllowMissingTypes: true}, "make 0.0 bits"},
-		"types cost strength":  {Policy{Length: 14, ExcludeCharacters: new(rare)}, "make 63.7 bits"},
-		"types cost, optional": {Policy{Length: 14, ExcludeCharacters: new(rare), AllowMissingTypes: true}, ""},
+		"longest":              {PasswordPolicy{Length: 4096}, ""},
+		"too long":             {PasswordPolicy{Length: 4097}, "PASSWORD_LENGTH is 4097 and must be 1 to 4096"},
+		"negative":             {PasswordPolicy{Length: -1}, "PASSWORD_LENGTH is -1 and must be 1 to 4096"},
+		"harmless exclusion":   {PasswordPolicy{ExcludeCharacters: new("é\x00世")}, ""},
+		"named twice":          {PasswordPolicy{ExcludeCharacters: new(strings.Repeat("é", 4096))}, ""},
+		"exclusion too long":   {PasswordPolicy{ExcludeCharacters: new(strings.Repeat("a", 4097))}, "EXCLUDE_CHARACTERS has 4097 characters"},
+		"nothing left":         {PasswordPolicy{ExcludeNumbers: true, ExcludePunctuation: true, ExcludeLowercase: true, ExcludeUppercase: true}, "leaves no character"},
+		"all excluded":         {PasswordPolicy{ExcludeCharacters: new(notNumbers + numbers), AllowMissingTypes: true}, "leaves no character"},
+		"required type empty":  {PasswordPolicy{ExcludeCharacters: new(numbers)}, "EXCLUDE_CHARACTERS leaves no number and REQUIRE_EACH_INCLUDED_TYPE asks for one; exclude fewer, or set EXCLUDE_NUMBERS to true"},
+		"no punctuation":       {PasswordPolicy{ExcludeCharacters: new(punctuation)}, "set EXCLUDE_PUNCTUATION to true"},
+		"no capitals":          {PasswordPolicy{ExcludeCharacters: new(uppercase)}, "set EXCLUDE_UPPERCASE to true"},
+		"no small letters":     {PasswordPolicy{ExcludeCharacters: new(lowercase)}, "set EXCLUDE_LOWERCASE to true"},
+		"type not included":    {PasswordPolicy{ExcludeCharacters: new(numbers), ExcludeNumbers: true}, ""},
+		"type not required":    {PasswordPolicy{ExcludeCharacters: new(numbers), AllowMissingTypes: true}, ""},
+		"shorter than types":   {PasswordPolicy{Length: 3}, "PASSWORD_LENGTH is 3 and REQUIRE_EACH_INCLUDED_TYPE asks for 4 types"},
+		"weak":                 {PasswordPolicy{Length: 9}, "9 characters out of 94 make 58.0 bits and 64 are needed"},
+		"just strong enough":   {PasswordPolicy{Length: 10}, ""}, // 65.5 bits, 64.6 of them with each type
+		"digits, 63.1 bits":    {PasswordPolicy{Length: 19, ExcludeCharacters: new(notNumbers), AllowMissingTypes: true}, "19 characters out of 10 make 63.1 bits and 64 are needed; raise PASSWORD_LENGTH or exclude less"},
+		"digits, 66.4 bits":    {PasswordPolicy{Length: 20, ExcludeCharacters: new(notNumbers), AllowMissingTypes: true}, ""},
+		"digits by types":      {PasswordPolicy{Length: 20, ExcludePunctuation: true, ExcludeLowercase: true, ExcludeUppercase: true}, ""},
+		"one character":        {PasswordPolicy{Length: 4096, ExcludeCharacters: new(notNumbers + "123456789"), AllowMissingTypes: true}, "make 0.0 bits"},
+		"types cost strength":  {PasswordPolicy{Length: 14, ExcludeCharacters: new(rare)}, "make 63.7 bits"},
+		"types cost, optional": {PasswordPolicy{Length: 14, ExcludeCharacters: new(rare), AllowMissingTypes: true}, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestPolicyValidate(t *testing.T) {
 func TestPolicyBits(t *testing.T) {
 	t.Parallel()
 	few := new(lowercase[3:] + uppercase[2:] + numbers[1:] + punctuation[1:]) // leaves abcAB0!
-	for _, p := range []Policy{
+	for _, p := range []PasswordPolicy{
 		{Length: 4, ExcludeCharacters: few},
 		{Length: 5, ExcludeCharacters: few},
 		{Length: 5, ExcludeCharacters: few, AllowMissingTypes: true},
@@ -86,7 +86,7 @@ func TestPolicyBits(t *testing.T) {
 			}
 		}
 		try("")
-		if got := math.Exp2(p.bits()); math.Abs(got-float64(count)) > 1e-6*float64(count) {
+		if got := math.Exp2(p.entropyBits()); math.Abs(got-float64(count)) > 1e-6*float64(count) {
 			t.Errorf("%+v: bits says %.3f passwords, there are %d", p, got, count)
 		}
 	}
@@ -114,7 +114,7 @@ func TestPickIsUniform(t *testing.T) {
 func TestGenerateIsUniform(t *testing.T) {
 	t.Parallel()
 	const passwords, length = 2000, 32
-	for name, p := range map[string]Policy{
+	for name, p := range map[string]PasswordPolicy{
 		"all":      {AllowMissingTypes: true},
 		"URI-safe": {ExcludeCharacters: URISafe().ExcludeCharacters, AllowMissingTypes: true},
 	} {
@@ -137,7 +137,7 @@ func TestGenerateIsUniform(t *testing.T) {
 func TestGenerateFavoursNoPlace(t *testing.T) {
 	t.Parallel()
 	const passwords, length = 3000, 12
-	p := Policy{Length: length}
+	p := PasswordPolicy{Length: length}
 	total := 0
 	var at [length]int // numbers at each place
 	for range passwords {
@@ -168,7 +168,7 @@ func checkCounts(t *testing.T, name string, count map[byte]int, from string, tot
 	}
 }
 
-func generate(t *testing.T, p Policy) string {
+func generate(t *testing.T, p PasswordPolicy) string {
 	t.Helper()
 	password, err := p.Generate()
 	if err != nil {
@@ -182,21 +182,21 @@ func TestGenerate(t *testing.T) {
 	// The default exclusions of AWS's PostgreSQL template.
 	const postgres = `:/@"'\`
 	tests := map[string]struct {
-		policy          Policy
+		policy          PasswordPolicy
 		length          int
 		each            []string
 		never, mustOnly string
 	}{
-		"defaults":       {Policy{}, 32, []string{numbers, lowercase, uppercase, punctuation}, "", ""},
-		"engine":         {Policy{}.Or(postgres), 32, []string{numbers, lowercase, uppercase, punctuation}, postgres, ""},
-		"own exclusions": {Policy{ExcludeCharacters: new("abc")}.Or(postgres), 32, nil, "abc", ""},
-		"URI-safe":       {URISafe().Or(postgres), 32, []string{numbers, lowercase, uppercase, uriSafe}, postgres, numbers + lowercase + uppercase + uriSafe},
-		"short":          {Policy{Length: 10}, 10, []string{numbers, lowercase, uppercase, punctuation}, "", ""},
-		"no numbers":     {Policy{ExcludeNumbers: true}, 32, []string{lowercase, uppercase, punctuation}, numbers, ""},
-		"no punctuation": {Policy{ExcludePunctuation: true}, 32, []string{lowercase, uppercase, numbers}, punctuation, ""},
-		"no capitals":    {Policy{ExcludeUppercase: true}, 32, []string{lowercase, numbers, punctuation}, uppercase, ""},
-		"no small":       {Policy{ExcludeLowercase: true}, 32, []string{uppercase, numbers, punctuation}, lowercase, ""},
-		"rare types": {Policy{Length: 15, ExcludeCharacters: new(rare)}, 15,
+		"defaults":       {PasswordPolicy{}, 32, []string{numbers, lowercase, uppercase, punctuation}, "", ""},
+		"engine":         {PasswordPolicy{}.WithDefaultExclusions(postgres), 32, []string{numbers, lowercase, uppercase, punctuation}, postgres, ""},
+		"own exclusions": {PasswordPolicy{ExcludeCharacters: new("abc")}.WithDefaultExclusions(postgres), 32, nil, "abc", ""},
+		"URI-safe":       {URISafe().WithDefaultExclusions(postgres), 32, []string{numbers, lowercase, uppercase, uriSafe}, postgres, numbers + lowercase + uppercase + uriSafe},
+		"short":          {PasswordPolicy{Length: 10}, 10, []string{numbers, lowercase, uppercase, punctuation}, "", ""},
+		"no numbers":     {PasswordPolicy{ExcludeNumbers: true}, 32, []string{lowercase, uppercase, punctuation}, numbers, ""},
+		"no punctuation": {PasswordPolicy{ExcludePunctuation: true}, 32, []string{lowercase, uppercase, numbers}, punctuation, ""},
+		"no capitals":    {PasswordPolicy{ExcludeUppercase: true}, 32, []string{lowercase, numbers, punctuation}, uppercase, ""},
+		"no small":       {PasswordPolicy{ExcludeLowercase: true}, 32, []string{uppercase, numbers, punctuation}, lowercase, ""},
+		"rare types": {PasswordPolicy{Length: 15, ExcludeCharacters: new(rare)}, 15,
 			[]string{"0", "!", "A", lowercase}, "", "0!A" + lowercase},
 	}
 	for name, tt := range tests {
@@ -245,14 +245,14 @@ func TestURISafeNeedsNoEscaping(t *testing.T) {
 func TestOr(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		policy Policy
+		policy PasswordPolicy
 		want   string
 	}{
-		{Policy{}, "xyz"},
-		{Policy{ExcludeCharacters: new("")}, ""},
-		{Policy{ExcludeCharacters: new("a")}, "a"},
+		{PasswordPolicy{}, "xyz"},
+		{PasswordPolicy{ExcludeCharacters: new("")}, ""},
+		{PasswordPolicy{ExcludeCharacters: new("a")}, "a"},
 	} {
-		if got := tt.policy.Or("xyz"); *got.ExcludeCharacters != tt.want {
+		if got := tt.policy.WithDefaultExclusions("xyz"); *got.ExcludeCharacters != tt.want {
 			t.Errorf("Or excludes %q, want %q", *got.ExcludeCharacters, tt.want)
 		}
 	}
@@ -267,21 +267,21 @@ func TestParsePolicy(t *testing.T) {
 			EnvExcludeLowercase: value, EnvRequireEachType: value,
 		}
 	}
-	yes := Policy{ExcludeNumbers: true, ExcludePunctuation: true, ExcludeUppercase: true, ExcludeLowercase: true}
-	no := Policy{AllowMissingTypes: true}
+	yes := PasswordPolicy{ExcludeNumbers: true, ExcludePunctuation: true, ExcludeUppercase: true, ExcludeLowercase: true}
+	no := PasswordPolicy{AllowMissingTypes: true}
 	tests := map[string]struct {
 		env  env
-		want Policy
+		want PasswordPolicy
 		errs []string // in the error
 	}{
-		"nothing set":       {env{}, Policy{}, nil},
-		"length":            {env{EnvLength: "20"}, Policy{Length: 20}, nil},
-		"length, padded":    {env{EnvLength: " 20 "}, Policy{Length: 20}, nil},
-		"length empty":      {env{EnvLength: ""}, Policy{}, nil},
-		"length zero":       {env{EnvLength: "0"}, Policy{}, []string{"PASSWORD_LENGTH is 0 and must be 1 to 4096"}},
-		"length negative":   {env{EnvLength: "-1"}, Policy{}, []string{"PASSWORD_LENGTH is -1 and must be 1 to 4096"}},
-		"length too long":   {env{EnvLength: "5000"}, Policy{}, []string{"PASSWORD_LENGTH is 5000 and must be 1 to 4096"}},
-		"length a word":     {env{EnvLength: "long"}, Policy{}, []string{`PASSWORD_LENGTH is "long" and must be a number`}},
+		"nothing set":       {env{}, PasswordPolicy{}, nil},
+		"length":            {env{EnvLength: "20"}, PasswordPolicy{Length: 20}, nil},
+		"length, padded":    {env{EnvLength: " 20 "}, PasswordPolicy{Length: 20}, nil},
+		"length empty":      {env{EnvLength: ""}, PasswordPolicy{}, nil},
+		"length zero":       {env{EnvLength: "0"}, PasswordPolicy{}, []string{"PASSWORD_LENGTH is 0 and must be 1 to 4096"}},
+		"length negative":   {env{EnvLength: "-1"}, PasswordPolicy{}, []string{"PASSWORD_LENGTH is -1 and must be 1 to 4096"}},
+		"length too long":   {env{EnvLength: "5000"}, PasswordPolicy{}, []string{"PASSWORD_LENGTH is 5000 and must be 1 to 4096"}},
+		"length a word":     {env{EnvLength: "long"}, PasswordPolicy{}, []string{`PASSWORD_LENGTH is "long" and must be a number`}},
 		"true":              {flags("true"), yes, nil},
 		"TRUE":              {flags("TRUE"), yes, nil},
 		"1":                 {flags("1"), yes, nil},
@@ -291,15 +291,15 @@ func TestParsePolicy(t *testing.T) {
 		"0":                 {flags("0"), no, nil},
 		"n":                 {flags("N"), no, nil},
 		"no":                {flags("no"), no, nil},
-		"empty words":       {flags(""), Policy{}, nil},
-		"unknown words":     {flags("ture"), Policy{}, []string{`EXCLUDE_NUMBERS is "ture" and must be true or false`, "EXCLUDE_PUNCTUATION", "EXCLUDE_UPPERCASE", "EXCLUDE_LOWERCASE", "REQUIRE_EACH_INCLUDED_TYPE"}},
-		"exclude":           {env{EnvExcludeCharacters: `/@"'\ `}, Policy{ExcludeCharacters: new(`/@"'\ `)}, nil},
-		"exclude nothing":   {env{EnvExcludeCharacters: ""}, Policy{ExcludeCharacters: new("")}, nil},
+		"empty words":       {flags(""), PasswordPolicy{}, nil},
+		"unknown words":     {flags("ture"), PasswordPolicy{}, []string{`EXCLUDE_NUMBERS is "ture" and must be true or false`, "EXCLUDE_PUNCTUATION", "EXCLUDE_UPPERCASE", "EXCLUDE_LOWERCASE", "REQUIRE_EACH_INCLUDED_TYPE"}},
+		"exclude":           {env{EnvExcludeCharacters: `/@"'\ `}, PasswordPolicy{ExcludeCharacters: new(`/@"'\ `)}, nil},
+		"exclude nothing":   {env{EnvExcludeCharacters: ""}, PasswordPolicy{ExcludeCharacters: new("")}, nil},
 		"preset":            {env{EnvPreset: "URI-safe"}, URISafe(), nil},
-		"preset empty":      {env{EnvPreset: ""}, Policy{}, nil},
-		"preset and more":   {env{EnvPreset: "uri-safe", EnvExcludeCharacters: "~", EnvLength: "40"}, Policy{Length: 40, ExcludeCharacters: new("~" + *URISafe().ExcludeCharacters)}, nil},
-		"preset unknown":    {env{EnvPreset: "strong"}, Policy{}, []string{`PASSWORD_PRESET is "strong" and must be uri-safe or not set`}},
-		"every one is told": {env{EnvPreset: "x", EnvLength: "y", EnvExcludeNumbers: "z"}, Policy{}, []string{"PASSWORD_PRESET", "PASSWORD_LENGTH", "EXCLUDE_NUMBERS"}},
+		"preset empty":      {env{EnvPreset: ""}, PasswordPolicy{}, nil},
+		"preset and more":   {env{EnvPreset: "uri-safe", EnvExcludeCharacters: "~", EnvLength: "40"}, PasswordPolicy{Length: 40, ExcludeCharacters: new("~" + *URISafe().ExcludeCharacters)}, nil},
+		"preset unknown":    {env{EnvPreset: "strong"}, PasswordPolicy{}, []string{`PASSWORD_PRESET is "strong" and must be uri-safe or not set`}},
+		"every one is told": {env{EnvPreset: "x", EnvLength: "y", EnvExcludeNumbers: "z"}, PasswordPolicy{}, []string{"PASSWORD_PRESET", "PASSWORD_LENGTH", "EXCLUDE_NUMBERS"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -328,7 +328,7 @@ func TestParsePolicy(t *testing.T) {
 }
 
 func BenchmarkGenerate(b *testing.B) {
-	p := Policy{}.Or(`:/@"'\`)
+	p := PasswordPolicy{}.WithDefaultExclusions(`:/@"'\`)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := p.Generate(); err != nil {

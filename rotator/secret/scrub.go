@@ -19,16 +19,16 @@ type Scrubber struct {
 	patterns []func() pattern // closures for the reason that Password has one
 }
 
-// scrubbedFrom is the length in bytes from which a value is looked for. A shorter
+// minScrubLen is the length in bytes from which a value is looked for. A shorter
 // one would be found by chance in every message, and the holes would spell it out.
-const scrubbedFrom = 4
+const minScrubLen = 4
 
 // Add makes the values known. Those of less than 4 bytes are ignored.
 func (s *Scrubber) Add(ps ...Password) {
 	for _, p := range ps {
 		value := p.Reveal()
-		if len(value) >= scrubbedFrom {
-			s.add(spelled(value))
+		if len(value) >= minScrubLen {
+			s.add(charPattern(value))
 			s.add(pattern{encoded(value)})
 		}
 	}
@@ -39,7 +39,7 @@ func (s *Scrubber) add(p pattern) {
 }
 
 // AddDocument makes every secret value of a document known.
-func (s *Scrubber) AddDocument(d Document) { s.Add(d.Secrets()...) }
+func (s *Scrubber) AddDocument(d Document) { s.Add(d.SecretValues()...) }
 
 // String gives text with every known value replaced by Redacted, also where it
 // is escaped as in JSON, Go, SQL or a URL, or is part of base64 or hex. No known
@@ -186,16 +186,16 @@ func skipBackslashes(text string, places []int) []int {
 	return all
 }
 
-// spelled gives the ways to write each character of a value. Equal characters
+// charPattern gives the ways to write each character of a value. Equal characters
 // share a unit: a secret may hold certificates, and its function 128 MB.
-func spelled(value string) pattern {
+func charPattern(value string) pattern {
 	var p pattern
 	known := make(map[string]unit)
 	for len(value) > 0 {
 		r, size := utf8.DecodeRuneInString(value)
 		c := value[:size]
 		if known[c] == nil {
-			known[c] = ways(c, r)
+			known[c] = charForms(c, r)
 		}
 		p = append(p, known[c])
 		value = value[size:]
@@ -203,10 +203,10 @@ func spelled(value string) pattern {
 	return p
 }
 
-// ways gives the ways to write one character: as it is; doubled, as SQL quotes;
+// charForms gives the ways to write one character: as it is; doubled, as SQL quotes;
 // as Go and JSON escape it; as URLs do. A mere backslash before it is not among
 // them, see match.
-func ways(c string, r rune) unit {
+func charForms(c string, r rune) unit {
 	all := unit{c}
 	if strings.Contains("'\"`", c) {
 		all = append(all, c+c)
@@ -243,16 +243,16 @@ func encoded(value string) unit {
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		all = append(all, enc.EncodeToString([]byte(value)), enc.WithPadding(base64.NoPadding).EncodeToString([]byte(value)))
 		for before := range 3 {
-			all = append(all, within(enc, value, before))
+			all = append(all, base64Within(enc, value, before))
 		}
 	}
 	return all
 }
 
-// within gives the base64 of a value in the midst of a longer text, such as the
+// base64Within gives the base64 of a value in the midst of a longer text, such as the
 // "user:password" of Basic authentication: the digits that depend on the value
 // alone, if so many bytes come before it, modulo 3.
-func within(enc *base64.Encoding, value string, before int) string {
+func base64Within(enc *base64.Encoding, value string, before int) string {
 	bits := 8 * (before + len(value))
 	digits := enc.EncodeToString([]byte(strings.Repeat("\x00", before) + value))
 	return digits[(8*before+5)/6 : bits/6]

@@ -205,7 +205,7 @@ func FuzzScrub(f *testing.F) {
 		text := before + vs[int(i)%len(vs)] + between + ws[int(j)%len(ws)] + before
 		got := s.String(text)
 		for _, value := range []string{v, w} {
-			if len(value) < scrubbedFrom {
+			if len(value) < minScrubLen {
 				continue
 			}
 			for n, form := range forms(value) {

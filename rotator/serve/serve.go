@@ -33,7 +33,7 @@ func Lambda(build func(Settings) rotator.Strategy) {
 	if err != nil {
 		// Answering every event with the reason, rather than exiting, lets the
 		// person who rotates read it where they look: in the rotation's error.
-		handler = func(context.Context, json.RawMessage) (rotator.Answer, error) { return nil, err }
+		handler = func(context.Context, json.RawMessage) (rotator.Response, error) { return nil, err }
 		Logger(os.Stdout, slog.LevelError).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
 	}
 	stdlog.SetFlags(0) // the runtime's library repeats an error as JSON, and a date before it would break that
@@ -42,16 +42,16 @@ func Lambda(build func(Settings) rotator.Strategy) {
 
 // A Handler is what the Lambda runtime calls. It answers null, the report of a
 // preflight, or a diagnosis.
-type Handler func(ctx context.Context, event json.RawMessage) (rotator.Answer, error)
+type Handler func(ctx context.Context, event json.RawMessage) (rotator.Response, error)
 
 func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup func(string) (string, bool), out io.Writer) (Handler, error) {
 	settings, err := FromEnvironment(lookup)
 	if err != nil {
 		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindOf(err), Err: err}
 	}
-	log := Logger(out, settings.Level)
-	if settings.Service != "" {
-		log = log.With("service", settings.Service)
+	log := Logger(out, settings.LogLevel)
+	if settings.ServiceName != "" {
+		log = log.With("service", settings.ServiceName)
 	}
 	cfg, err := config.LoadDefaultConfig(ctx,
 		// Its own words would be lines that are not JSON.
@@ -65,23 +65,23 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 		}),
 	)
 	if err != nil {
-		err = fmt.Errorf("AWS configuration: %w: %w", rotator.Misconfigured, err)
-		return nil, &rotator.StepError{Step: "start", Kind: rotator.Misconfigured, Err: err}
+		err = fmt.Errorf("AWS configuration: %w: %w", rotator.KindMisconfigured, err)
+		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindMisconfigured, Err: err}
 	}
 	return New(rotator.Rotator{
-		Store:    awsstore.New(cfg, settings.Endpoint),
-		Strategy: build(settings),
-		Policy:   settings.Policy,
+		Store:          awsstore.New(cfg, settings.SecretsManagerURL),
+		Strategy:       build(settings),
+		PasswordPolicy: settings.PasswordPolicy,
 
-		Mode:           settings.Preflight,
+		PreflightMode:  settings.PreflightMode,
 		ReadOnlyProbes: settings.ReadOnlyProbes,
-		Invoked:        invoked,
-	}, log, emf.Writer{W: out, Namespace: settings.Namespace, Function: settings.Function, Service: settings.Service}), nil
+		FunctionARN:    invokedARN,
+	}, log, emf.Writer{W: out, Namespace: settings.MetricsNamespace, Function: settings.FunctionName, Service: settings.ServiceName}), nil
 }
 
-// invoked is the ARN by which the Lambda runtime was asked to run the function,
+// invokedARN is the ARN by which the Lambda runtime was asked to run the function,
 // with the version or alias, if that was in it.
-func invoked(ctx context.Context) string {
+func invokedARN(ctx context.Context) string {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		return lc.InvokedFunctionArn
 	}
@@ -96,7 +96,7 @@ func New(r rotator.Rotator, log *slog.Logger, metrics emf.Writer) Handler {
 			log.ErrorContext(ctx, "metrics", "error", err.Error())
 		}
 	}
-	return func(ctx context.Context, payload json.RawMessage) (rotator.Answer, error) {
+	return func(ctx context.Context, payload json.RawMessage) (rotator.Response, error) {
 		return r.HandleJSON(ctx, payload)
 	}
 }
@@ -122,7 +122,7 @@ func Logger(out io.Writer, level slog.Level) *slog.Logger {
 
 // logRecord tells a step as a story: a line for each thing done, then how it ended.
 func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
-	log = log.With("step", rec.Step, "secret_arn", rec.Secret, "version", rec.Version)
+	log = log.With("step", rec.Step, "secret_arn", rec.SecretID, "version", rec.VersionID)
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		log = log.With("function_request_id", lc.AwsRequestID)
 	}
@@ -130,7 +130,7 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 		log.InfoContext(ctx, note)
 	}
 	if rec.Report != nil {
-		logReport(ctx, log, *rec.Report, rec.Outcome == rotator.Tested)
+		logReport(ctx, log, *rec.Report, rec.Outcome == rotator.OutcomeChecked)
 	}
 	if rec.Diagnosis != nil {
 		logDiagnosis(ctx, log, *rec.Diagnosis)
@@ -140,8 +140,8 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 		log.InfoContext(ctx, string(rec.Step)+" "+string(rec.Outcome), ms)
 		return
 	}
-	if rec.Stack != "" {
-		log = log.With("stack_trace", rec.Stack)
+	if rec.PanicStack != "" {
+		log = log.With("stack_trace", rec.PanicStack)
 	}
 	log.ErrorContext(ctx, string(rec.Step)+" failed", "kind", rec.Kind, "error", rec.Err.Error(), ms)
 }
@@ -152,9 +152,9 @@ func logReport(ctx context.Context, log *slog.Logger, report rotator.Report, ask
 	for _, f := range report.Findings {
 		level := slog.LevelDebug
 		switch f.Status {
-		case rotator.Denied, rotator.Faulty, rotator.Unknown:
+		case rotator.StatusDenied, rotator.StatusFailed, rotator.StatusUnknown:
 			level = slog.LevelWarn
-		case rotator.Granted:
+		case rotator.StatusPassed:
 			if asked || f.Detail != "" {
 				level = slog.LevelInfo
 			}
@@ -170,8 +170,8 @@ func logReport(ctx context.Context, log *slog.Logger, report rotator.Report, ask
 		if f.Detail != "" {
 			attrs = append(attrs, "detail", f.Detail)
 		}
-		if f.Why != nil {
-			attrs = append(attrs, "why", f.Why)
+		if f.PolicyAnalysis != nil {
+			attrs = append(attrs, "why", f.PolicyAnalysis)
 		}
 		log.Log(ctx, level, "preflight "+f.ID, attrs...)
 	}
@@ -180,14 +180,14 @@ func logReport(ctx context.Context, log *slog.Logger, report rotator.Report, ask
 // logDiagnosis writes a line for each version, and one that says what to do.
 func logDiagnosis(ctx context.Context, log *slog.Logger, d rotator.Diagnosis) {
 	for _, s := range d.Versions {
-		attrs := []any{"stored_version", s.Version, "labels", s.Labels, "state", s.Standing}
+		attrs := []any{"stored_version", s.VersionID, "labels", s.Labels, "state", s.State}
 		if s.Kind != "" {
 			attrs = append(attrs, "kind", s.Kind)
 		}
 		if s.Detail != "" {
 			attrs = append(attrs, "detail", s.Detail)
 		}
-		log.InfoContext(ctx, "status: "+s.Means, attrs...)
+		log.InfoContext(ctx, "status: "+s.LabelMeaning, attrs...)
 	}
-	log.InfoContext(ctx, "to do: "+string(d.Action), "because", d.Because, "commands", d.Commands)
+	log.InfoContext(ctx, "to do: "+string(d.Action), "because", d.Reason, "commands", d.Commands)
 }

@@ -184,7 +184,7 @@ func TestThePreflightCanBeTurnedOff(t *testing.T) {
 // TestStartSaysWhyItCannot: the reason is a named error, before any event.
 func TestStartSaysWhyItCannot(t *testing.T) {
 	_, err := start(t.Context(), nil, environment("PASSWORD_LENGTH", "5"), &bytes.Buffer{})
-	if step, ok := err.(*rotator.StepError); !ok || step.Kind != rotator.Misconfigured || !strings.Contains(err.Error(), "PASSWORD_LENGTH") {
+	if step, ok := err.(*rotator.StepError); !ok || step.Kind != rotator.KindMisconfigured || !strings.Contains(err.Error(), "PASSWORD_LENGTH") {
 		t.Errorf("%T: %v", err, err)
 	}
 }

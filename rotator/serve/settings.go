@@ -18,24 +18,24 @@ import (
 // Settings is what the environment of the function says. Names that AWS's rotation
 // templates know mean here what they mean there.
 type Settings struct {
-	// Policy is how passwords are made: PASSWORD_LENGTH, EXCLUDE_CHARACTERS,
+	// PasswordPolicy is how passwords are made: PASSWORD_LENGTH, EXCLUDE_CHARACTERS,
 	// EXCLUDE_NUMBERS, EXCLUDE_PUNCTUATION, EXCLUDE_UPPERCASE, EXCLUDE_LOWERCASE,
 	// REQUIRE_EACH_INCLUDED_TYPE; PASSWORD_PRESET=uri-safe.
-	Policy secret.Policy
-	// Endpoint replaces the address of Secrets Manager: SECRETS_MANAGER_ENDPOINT.
+	PasswordPolicy secret.PasswordPolicy
+	// SecretsManagerURL replaces the address of Secrets Manager: SECRETS_MANAGER_ENDPOINT.
 	// Optional here; AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SECRETS_MANAGER do the
 	// same by way of the SDK.
-	Endpoint string
-	// Roots replaces the certificate authorities of Amazon RDS that the engines
+	SecretsManagerURL string
+	// RootCAs replaces the certificate authorities of Amazon RDS that the engines
 	// embed: DATABASE_CA_FILE, a PEM file in the function's package. nil: those
 	// embedded.
-	Roots *x509.CertPool
+	RootCAs *x509.CertPool
 	// ThroughSuperuser has single user rotation use the superuser's secret:
 	// SINGLE_USER_THROUGH_SUPERUSER=true.
 	ThroughSuperuser bool
-	// Superuser is the superuser's secret for secrets without masterarn, which
+	// SuperuserSecretARN is the superuser's secret for secrets without masterarn, which
 	// CloudFormation's MasterSecretArn does not set: SUPERUSER_SECRET_ARN.
-	Superuser string
+	SuperuserSecretARN string
 	// RotateOnly has alternating users set passwords and never create or align a
 	// clone: ROTATE_ONLY=true.
 	RotateOnly bool
@@ -45,21 +45,21 @@ type Settings struct {
 	// DualPasswords has MySQL keep the old password of a single user beside the new one
 	// until the next rotation: MYSQL_DUAL_PASSWORDS=true.
 	DualPasswords bool
-	// Preflight is what a preflight does with what it finds: PREFLIGHT=enforce (the
+	// PreflightMode is what a preflight does with what it finds: PREFLIGHT=enforce (the
 	// default), strict, report or off.
-	Preflight rotator.Mode
+	PreflightMode rotator.PreflightMode
 	// ReadOnlyProbes has it make no call that fails on purpose and no rehearsal in the
 	// database: PREFLIGHT_PROBES=read-only (default: full).
 	ReadOnlyProbes bool
-	// Level is how much is logged: AWS_LAMBDA_LOG_LEVEL, which Lambda's own log
+	// LogLevel is how much is logged: AWS_LAMBDA_LOG_LEVEL, which Lambda's own log
 	// settings make, or LOG_LEVEL, or POWERTOOLS_LOG_LEVEL.
-	Level slog.Level
-	// Function is the function's name, for metrics: AWS_LAMBDA_FUNCTION_NAME.
-	Function string
-	// Service is what several functions are together, for metrics and logs, and
+	LogLevel slog.Level
+	// FunctionName is the function's name, for metrics: AWS_LAMBDA_FUNCTION_NAME.
+	FunctionName string
+	// ServiceName is what several functions are together, for metrics and logs, and
 	// Namespace where the metrics are shown: POWERTOOLS_SERVICE_NAME and
 	// POWERTOOLS_METRICS_NAMESPACE, which people set for all their functions.
-	Service, Namespace string
+	ServiceName, MetricsNamespace string
 }
 
 // FromEnvironment reads Settings; lookup is os.LookupEnv. An error names the
@@ -67,18 +67,18 @@ type Settings struct {
 // else in this project looks there, the SDK's own AWS_ variables apart.
 func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	s := Settings{
-		Endpoint:  text(lookup, "SECRETS_MANAGER_ENDPOINT"),
-		Superuser: text(lookup, "SUPERUSER_SECRET_ARN"),
-		Function:  text(lookup, "AWS_LAMBDA_FUNCTION_NAME"),
-		Service:   text(lookup, "POWERTOOLS_SERVICE_NAME"),
-		Namespace: text(lookup, "POWERTOOLS_METRICS_NAMESPACE"),
+		SecretsManagerURL:  text(lookup, "SECRETS_MANAGER_ENDPOINT"),
+		SuperuserSecretARN: text(lookup, "SUPERUSER_SECRET_ARN"),
+		FunctionName:       text(lookup, "AWS_LAMBDA_FUNCTION_NAME"),
+		ServiceName:        text(lookup, "POWERTOOLS_SERVICE_NAME"),
+		MetricsNamespace:   text(lookup, "POWERTOOLS_METRICS_NAMESPACE"),
 	}
 	var err error
-	if s.Policy, err = secret.ParsePolicy(lookup); err != nil {
-		return s, fmt.Errorf("environment: %w: %w", rotator.Misconfigured, err)
+	if s.PasswordPolicy, err = secret.ParsePolicy(lookup); err != nil {
+		return s, fmt.Errorf("environment: %w: %w", rotator.KindMisconfigured, err)
 	}
-	if err := s.Policy.Validate(); err != nil {
-		return s, fmt.Errorf("environment: %w: %w", rotator.Misconfigured, err)
+	if err := s.PasswordPolicy.Validate(); err != nil {
+		return s, fmt.Errorf("environment: %w: %w", rotator.KindMisconfigured, err)
 	}
 	for name, to := range map[string]*bool{
 		"SINGLE_USER_THROUGH_SUPERUSER": &s.ThroughSuperuser,
@@ -87,31 +87,31 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 		"MYSQL_DUAL_PASSWORDS":          &s.DualPasswords,
 	} {
 		if *to, err = boolean(text(lookup, name)); err != nil {
-			return s, fmt.Errorf("environment: %w: %s is neither true nor false", rotator.Misconfigured, name)
+			return s, fmt.Errorf("environment: %w: %s is neither true nor false", rotator.KindMisconfigured, name)
 		}
 	}
 	if s.DualPasswords && s.ThroughSuperuser {
-		return s, fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS needs the user to change its own password, by which the server tells the two apart, and SINGLE_USER_THROUGH_SUPERUSER has the superuser do it: choose one", rotator.Misconfigured)
+		return s, fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS needs the user to change its own password, by which the server tells the two apart, and SINGLE_USER_THROUGH_SUPERUSER has the superuser do it: choose one", rotator.KindMisconfigured)
 	}
-	if s.Superuser != "" && !rotator.ValidSecretID(s.Superuser) {
-		return s, fmt.Errorf("environment: %w: SUPERUSER_SECRET_ARN is not a secret's ARN", rotator.Misconfigured)
+	if s.SuperuserSecretARN != "" && !rotator.ValidSecretID(s.SuperuserSecretARN) {
+		return s, fmt.Errorf("environment: %w: SUPERUSER_SECRET_ARN is not a secret's ARN", rotator.KindMisconfigured)
 	}
-	if s.Endpoint != "" && !endpoint(s.Endpoint) {
-		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not the address of a service: want https://host", rotator.Misconfigured)
+	if s.SecretsManagerURL != "" && !isURL(s.SecretsManagerURL) {
+		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not the address of a service: want https://host", rotator.KindMisconfigured)
 	}
 	if err := s.preflight(lookup); err != nil {
 		return s, err
 	}
-	if s.Level, err = level(lookup); err != nil {
+	if s.LogLevel, err = level(lookup); err != nil {
 		return s, err
 	}
-	s.Roots, err = roots(text(lookup, "DATABASE_CA_FILE"))
+	s.RootCAs, err = roots(text(lookup, "DATABASE_CA_FILE"))
 	return s, err
 }
 
-// endpoint says whether s is a place that can be called: everything that is secret
+// isURL says whether s is a place that can be called: everything that is secret
 // goes there.
-func endpoint(s string) bool {
+func isURL(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return false
@@ -121,20 +121,20 @@ func endpoint(s string) bool {
 }
 
 func (s *Settings) preflight(lookup func(string) (string, bool)) error {
-	switch s.Preflight = rotator.Mode(text(lookup, "PREFLIGHT")); s.Preflight {
-	case "", rotator.Enforce, rotator.Strict, rotator.ReportOnly, rotator.Off:
+	switch s.PreflightMode = rotator.PreflightMode(text(lookup, "PREFLIGHT")); s.PreflightMode {
+	case "", rotator.PreflightEnforce, rotator.PreflightStrict, rotator.PreflightReport, rotator.PreflightOff:
 	default:
-		return fmt.Errorf("environment: %w: PREFLIGHT is %.80q: want enforce, strict, report or off", rotator.Misconfigured, s.Preflight)
+		return fmt.Errorf("environment: %w: PREFLIGHT is %.80q: want enforce, strict, report or off", rotator.KindMisconfigured, s.PreflightMode)
 	}
 	switch probes := text(lookup, "PREFLIGHT_PROBES"); probes {
 	case "", "full":
 	case "read-only":
 		s.ReadOnlyProbes = true
 	default:
-		return fmt.Errorf("environment: %w: PREFLIGHT_PROBES is %.80q: want full or read-only", rotator.Misconfigured, probes)
+		return fmt.Errorf("environment: %w: PREFLIGHT_PROBES is %.80q: want full or read-only", rotator.KindMisconfigured, probes)
 	}
-	if s.ReadOnlyProbes && s.Preflight == rotator.Strict {
-		return fmt.Errorf("environment: %w: PREFLIGHT=strict takes no unknown for an answer, and PREFLIGHT_PROBES=read-only leaves unknown whether AWSCURRENT can be moved: no rotation could begin. Choose one", rotator.Misconfigured)
+	if s.ReadOnlyProbes && s.PreflightMode == rotator.PreflightStrict {
+		return fmt.Errorf("environment: %w: PREFLIGHT=strict takes no unknown for an answer, and PREFLIGHT_PROBES=read-only leaves unknown whether AWSCURRENT can be moved: no rotation could begin. Choose one", rotator.KindMisconfigured)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func level(lookup func(string) (string, bool)) (l slog.Level, err error) {
 			return slog.LevelError, nil
 		}
 		if l.UnmarshalText([]byte(v)) != nil {
-			return l, fmt.Errorf("environment: %w: %s is none of DEBUG, INFO, WARN, ERROR", rotator.Misconfigured, name)
+			return l, fmt.Errorf("environment: %w: %s is none of DEBUG, INFO, WARN, ERROR", rotator.KindMisconfigured, name)
 		}
 		return l, nil
 	}
@@ -176,11 +176,11 @@ func roots(file string) (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q: %w", rotator.Misconfigured, file, unnamed(err))
+		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q: %w", rotator.KindMisconfigured, file, unnamed(err))
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q holds no certificate in PEM form", rotator.Misconfigured, file)
+		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q holds no certificate in PEM form", rotator.KindMisconfigured, file)
 	}
 	return pool, nil
 }

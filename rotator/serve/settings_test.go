@@ -25,10 +25,10 @@ func environment(pairs ...string) func(string) (string, bool) {
 
 func TestSettingsOfAnEmptyEnvironment(t *testing.T) {
 	s, err := FromEnvironment(environment())
-	if err != nil || s.Endpoint != "" || s.ThroughSuperuser || s.RotateOnly || s.Roots != nil || s.Level != slog.LevelInfo {
+	if err != nil || s.SecretsManagerURL != "" || s.ThroughSuperuser || s.RotateOnly || s.RootCAs != nil || s.LogLevel != slog.LevelInfo {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	if p, err := s.Policy.Or(`:/@"'\`).Generate(); err != nil || len(p.Reveal()) != 32 {
+	if p, err := s.PasswordPolicy.WithDefaultExclusions(`:/@"'\`).Generate(); err != nil || len(p.Reveal()) != 32 {
 		t.Errorf("AWS's default password has 32 characters: %v", err)
 	}
 }
@@ -44,14 +44,14 @@ func TestSettingsHaveAWSNamesAndMeaning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := s.Policy.Or("ignored, for the environment says otherwise").Generate()
+	p, err := s.PasswordPolicy.WithDefaultExclusions("ignored, for the environment says otherwise").Generate()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(p.Reveal()) != 40 || strings.ContainsAny(p.Reveal(), "abc!#$%&") {
 		t.Error("the password does not follow the settings")
 	}
-	if s.Endpoint != "https://secretsmanager.eu-west-1.amazonaws.com" || s.Function != "rotate" || s.Level != slog.LevelDebug || s.Superuser != "superuser" {
+	if s.SecretsManagerURL != "https://secretsmanager.eu-west-1.amazonaws.com" || s.FunctionName != "rotate" || s.LogLevel != slog.LevelDebug || s.SuperuserSecretARN != "superuser" {
 		t.Errorf("%+v", s)
 	}
 }
@@ -80,7 +80,7 @@ func TestSettingsRefuseWhatCannotWork(t *testing.T) {
 		"DATABASE_CA_FILE ":             {"DATABASE_CA_FILE", notPEM + ".missing"},
 	} {
 		_, err := FromEnvironment(environment(env...))
-		if !errors.Is(err, rotator.Misconfigured) || !strings.Contains(err.Error(), strings.TrimSpace(name)) {
+		if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), strings.TrimSpace(name)) {
 			t.Errorf("%s: want a Misconfigured error that names it, got: %v", env, err)
 		}
 	}
@@ -95,13 +95,13 @@ func FuzzFromEnvironment(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, av, b, bv string) {
 		s, err := FromEnvironment(environment(a, av, b, bv))
 		if err == nil {
-			if _, err := s.Policy.Generate(); err != nil {
+			if _, err := s.PasswordPolicy.Generate(); err != nil {
 				t.Errorf("accepted, and no password can be made: %v", err)
 			}
 			return
 		}
 		printable := strings.IndexFunc(err.Error(), func(r rune) bool { return !strconv.IsPrint(r) }) < 0
-		if rotator.KindOf(err) != rotator.Misconfigured || len(err.Error()) > 2000 || !printable {
+		if rotator.KindOf(err) != rotator.KindMisconfigured || len(err.Error()) > 2000 || !printable {
 			t.Errorf("%d bytes: %q", len(err.Error()), err)
 		}
 	})

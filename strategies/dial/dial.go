@@ -23,8 +23,8 @@ import (
 // Address is where a login goes: host:port.
 func Address(as strategies.Login) string { return net.JoinHostPort(as.Host, strconv.Itoa(as.Port)) }
 
-// Place names the account and the place of a login. Errors of engines begin with it.
-func Place(as strategies.Login) string {
+// Describe names the account and the place of a login. Errors of engines begin with it.
+func Describe(as strategies.Login) string {
 	text := fmt.Sprintf("user %q at %s", as.User, Address(as))
 	if as.Database != "" {
 		text += fmt.Sprintf(", database %q", as.Database)
@@ -32,24 +32,24 @@ func Place(as strategies.Login) string {
 	return text
 }
 
-// Patience is a time limit of an engine; zero and less stand for 5 seconds.
-func Patience(d time.Duration) time.Duration {
+// TimeoutOrDefault is a time limit of an engine; zero and less stand for 5 seconds.
+func TimeoutOrDefault(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 5 * time.Second
 	}
 	return d
 }
 
-// TCP connects to the server.
-func TCP(ctx context.Context, as strategies.Login, within time.Duration) (net.Conn, error) {
+// Connect connects to the server.
+func Connect(ctx context.Context, as strategies.Login, within time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return new(net.Dialer).DialContext(ctx, "tcp", Address(as))
 }
 
-// TLS is how a server is verified: by the authorities in roots (nil: those of Amazon
+// TLSConfig is how a server is verified: by the authorities in roots (nil: those of Amazon
 // RDS), and by its host name or the name that the secret gives instead.
-func TLS(as strategies.Login, roots *x509.CertPool) *tls.Config {
+func TLSConfig(as strategies.Login, roots *x509.CertPool) *tls.Config {
 	config := &tls.Config{RootCAs: roots, ServerName: as.TLS.ServerName, MinVersion: tls.VersionTLS12}
 	if config.RootCAs == nil {
 		config.RootCAs = rdsca.Pool()
@@ -66,41 +66,41 @@ func IsTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// IsHangup says whether a connection ended from the other side, or broke.
-func IsHangup(err error) bool {
+// IsConnClosed says whether a connection ended from the other side, or broke.
+func IsConnClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// Within says, for a sentence, how long was waited.
-func Within(ctx context.Context, limit time.Duration) string {
+// WaitText says, for a sentence, how long was waited.
+func WaitText(ctx context.Context, limit time.Duration) string {
 	if ctx.Err() != nil {
 		return "before the deadline"
 	}
 	return "within " + limit.String()
 }
 
-// Unreached reads a TCP that failed.
-func Unreached(ctx context.Context, as strategies.Login, limit time.Duration, err error) (rotator.Kind, string) {
+// ClassifyDial reads a TCP that failed.
+func ClassifyDial(ctx context.Context, as strategies.Login, limit time.Duration, err error) (rotator.Kind, string) {
 	var dns *net.DNSError
 	at := Address(as)
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return rotator.Unreachable, fmt.Sprintf("the host name %s does not resolve: check the host in the secret; if it is a private name, associate its zone with the function's VPC and enable DNS support and host names there", as.Host)
+		return rotator.KindUnreachable, fmt.Sprintf("the host name %s does not resolve: check the host in the secret; if it is a private name, associate its zone with the function's VPC and enable DNS support and host names there", as.Host)
 	case errors.As(err, &dns):
-		return rotator.Unreachable, fmt.Sprintf("the host name %s could not be looked up: the name server failed or did not answer", as.Host)
+		return rotator.KindUnreachable, fmt.Sprintf("the host name %s could not be looked up: the name server failed or did not answer", as.Host)
 	case IsTimeout(err):
-		return rotator.Unreachable, fmt.Sprintf("no answer from %s %s: usually a security group. Allow outbound TCP %d from the function's group, and inbound TCP %d on the database's group from it; also check that the function is in the VPC, and routes and network ACLs", at, Within(ctx, limit), as.Port, as.Port)
+		return rotator.KindUnreachable, fmt.Sprintf("no answer from %s %s: usually a security group. Allow outbound TCP %d from the function's group, and inbound TCP %d on the database's group from it; also check that the function is in the VPC, and routes and network ACLs", at, WaitText(ctx, limit), as.Port, as.Port)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return rotator.Unreachable, fmt.Sprintf("%s refuses connections: nothing listens on port %d. The port in the secret is wrong or the database is stopped; a security group does not look like this", at, as.Port)
+		return rotator.KindUnreachable, fmt.Sprintf("%s refuses connections: nothing listens on port %d. The port in the secret is wrong or the database is stopped; a security group does not look like this", at, as.Port)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return rotator.Unreachable, fmt.Sprintf("there is no route to %s: put the function into a VPC that has one", at)
+		return rotator.KindUnreachable, fmt.Sprintf("there is no route to %s: put the function into a VPC that has one", at)
 	}
-	return rotator.Unreachable, fmt.Sprintf("%s could not be reached", at)
+	return rotator.KindUnreachable, fmt.Sprintf("%s could not be reached", at)
 }
 
-// Untrusted reads a TLS handshake that failed. Nothing here ever leads to plaintext.
-func Untrusted(as strategies.Login, err error) (rotator.Kind, string) {
+// ClassifyTLS reads a TLS handshake that failed. Nothing here ever leads to plaintext.
+func ClassifyTLS(as strategies.Login, err error) (rotator.Kind, string) {
 	name := as.TLS.ServerName
 	if name == "" {
 		name = as.Host
@@ -111,15 +111,15 @@ func Untrusted(as strategies.Login, err error) (rotator.Kind, string) {
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unknown):
-		return rotator.TLSFailed, "the server's certificate is signed by an authority that is not trusted here: it must be one of Amazon RDS, or the function must be given your own"
+		return rotator.KindTLS, "the server's certificate is signed by an authority that is not trusted here: it must be one of Amazon RDS, or the function must be given your own"
 	case errors.As(err, &hostname):
-		return rotator.TLSFailed, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
+		return rotator.KindTLS, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return rotator.TLSFailed, "the server's certificate has expired or is not valid yet: renew it (on RDS, choose a current certificate authority for the instance)"
-	case IsHangup(err):
-		return rotator.Unreachable, "the server closed the connection before or in the TLS handshake: it may be restarting, or a proxy in between has no database behind it"
+		return rotator.KindTLS, "the server's certificate has expired or is not valid yet: renew it (on RDS, choose a current certificate authority for the instance)"
+	case IsConnClosed(err):
+		return rotator.KindUnreachable, "the server closed the connection before or in the TLS handshake: it may be restarting, or a proxy in between has no database behind it"
 	case errors.As(err, &record):
-		return rotator.TLSFailed, fmt.Sprintf("%s does not answer in TLS: check host and port in the secret", Address(as))
+		return rotator.KindTLS, fmt.Sprintf("%s does not answer in TLS: check host and port in the secret", Address(as))
 	}
-	return rotator.TLSFailed, "the TLS handshake failed: TLS 1.2 or later and a certificate that verifies are needed"
+	return rotator.KindTLS, "the TLS handshake failed: TLS 1.2 or later and a certificate that verifies are needed"
 }

@@ -70,14 +70,14 @@ func TestUnreached(t *testing.T) {
 		"something else": {closed, syscall.EPERM, "could not be reached"},
 	} {
 		if c.err == nil {
-			_, c.err = dial.TCP(t.Context(), c.as, time.Minute)
+			_, c.err = dial.Connect(t.Context(), c.as, time.Minute)
 		}
-		kind, sentence := dial.Unreached(t.Context(), c.as, 5*time.Second, c.err)
-		check(t, what, kind, sentence, rotator.Unreachable, c.says)
+		kind, sentence := dial.ClassifyDial(t.Context(), c.as, 5*time.Second, c.err)
+		check(t, what, kind, sentence, rotator.KindUnreachable, c.says)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, sentence := dial.Unreached(ended, closed, time.Second, context.DeadlineExceeded); !strings.Contains(sentence, "before the deadline") {
+	if _, sentence := dial.ClassifyDial(ended, closed, time.Second, context.DeadlineExceeded); !strings.Contains(sentence, "before the deadline") {
 		t.Error(sentence)
 	}
 }
@@ -99,22 +99,22 @@ func TestUntrusted(t *testing.T) {
 		says  string
 	}{
 		"known and verified":       {trusted, known, "", ""},
-		"an authority of its own":  {trusted, nil, rotator.TLSFailed, "one of Amazon RDS"},
-		"another name":             {other, known, rotator.TLSFailed, "not for db.example.org"},
-		"no TLS at all":            {listen(t, func(c net.Conn) { c.Write([]byte("hello, who is there?")); c.Close() }), known, rotator.TLSFailed, "does not answer in TLS"},
-		"gone in the middle of it": {listen(t, func(c net.Conn) { c.(*net.TCPConn).CloseWrite(); c.Read(make([]byte, 4096)); c.Close() }), known, rotator.Unreachable, "closed the connection"},
+		"an authority of its own":  {trusted, nil, rotator.KindTLS, "one of Amazon RDS"},
+		"another name":             {other, known, rotator.KindTLS, "not for db.example.org"},
+		"no TLS at all":            {listen(t, func(c net.Conn) { c.Write([]byte("hello, who is there?")); c.Close() }), known, rotator.KindTLS, "does not answer in TLS"},
+		"gone in the middle of it": {listen(t, func(c net.Conn) { c.(*net.TCPConn).CloseWrite(); c.Read(make([]byte, 4096)); c.Close() }), known, rotator.KindUnreachable, "closed the connection"},
 	} {
-		conn, err := dial.TCP(t.Context(), c.as, time.Minute)
+		conn, err := dial.Connect(t.Context(), c.as, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = tls.Client(conn, dial.TLS(c.as, c.roots)).HandshakeContext(t.Context())
+		err = tls.Client(conn, dial.TLSConfig(c.as, c.roots)).HandshakeContext(t.Context())
 		conn.Close()
 		if err == nil {
 			check(t, what, "", "", c.want, c.says)
 			continue
 		}
-		kind, sentence := dial.Untrusted(c.as, err)
+		kind, sentence := dial.ClassifyTLS(c.as, err)
 		check(t, what, kind, sentence, c.want, c.says)
 	}
 }
@@ -122,10 +122,10 @@ func TestUntrusted(t *testing.T) {
 // TestPlace: what errors of engines begin with.
 func TestPlace(t *testing.T) {
 	as := strategies.Login{Host: "::1", Port: 5432, User: "app", Database: "shop"}
-	if got := dial.Place(as); got != `user "app" at [::1]:5432, database "shop"` {
+	if got := dial.Describe(as); got != `user "app" at [::1]:5432, database "shop"` {
 		t.Error(got)
 	}
-	if dial.Patience(0) != 5*time.Second || dial.Patience(time.Second) != time.Second {
+	if dial.TimeoutOrDefault(0) != 5*time.Second || dial.TimeoutOrDefault(time.Second) != time.Second {
 		t.Error("the limit of an engine that names none")
 	}
 }

@@ -18,10 +18,10 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
-// begin logs in to change an account, and waits for another rotation of one of the
+// openForChange logs in to change an account, and waits for another rotation of one of the
 // users.
-func (e Engine) begin(ctx context.Context, as strategies.Login, users ...string) (*session, error) {
-	s, err := e.connect(ctx, as)
+func (e Engine) openForChange(ctx context.Context, login strategies.Login, users ...string) (*session, error) {
+	s, err := e.connect(ctx, login)
 	if err != nil {
 		return nil, err
 	}
@@ -35,22 +35,22 @@ func (e Engine) begin(ctx context.Context, as strategies.Login, users ...string)
 func (s *session) prepare(ctx context.Context, users []string) error {
 	// The server gives up on a lock a little before we do, so that it can say why.
 	seconds := max(1, int(s.limit*8/10/time.Second))
-	st := step{doing: "setting up the session", limit: s.limit}
-	switch err := s.attempt(ctx, s.settings(seconds)); {
-	case number(err) == 1820:
+	st := operation{action: "setting up the session", limit: s.limit}
+	switch err := s.execRaw(ctx, s.settings(seconds)); {
+	case errorNumber(err) == 1820:
 		s.sandbox = true
 		return nil
 	case err != nil:
-		return explain(ctx, s.as, st, err)
+		return wrapError(ctx, s.login, st, err)
 	}
-	me, err := s.whoami(ctx)
+	me, err := s.checkIdentity(ctx)
 	switch {
 	case s.sandbox:
 		return nil
 	case err != nil:
 		return err
 	}
-	s.me = me
+	s.actingAccount = me
 	return s.lock(ctx, seconds, users)
 }
 
@@ -67,28 +67,28 @@ func (s *session) settings(lockSeconds int) string {
 	return set + "SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', SESSION transaction_read_only = 0"
 }
 
-// whoami asks the server whom it let in, and refuses to be anybody else: a server
+// checkIdentity asks the server whom it let in, and refuses to be anybody else: a server
 // run with skip-grant-tables, an anonymous account and a proxied one all let in who
 // need not be who was named.
-func (s *session) whoami(ctx context.Context) (account, error) {
+func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
 	rows, err := s.rows(limited, "SELECT CURRENT_USER()")
-	st := step{doing: "asking who is logged in", limit: s.limit}
+	st := operation{action: "asking who is logged in", limit: s.limit}
 	if err != nil {
-		s.sandbox = number(err) == 1820
-		return account{}, explain(ctx, s.as, st, err)
+		s.sandbox = errorNumber(err) == 1820
+		return account{}, wrapError(ctx, s.login, st, err)
 	}
 	me := accountOf(rows[0][0])
 	switch {
-	case me.user == s.as.User:
+	case me.user == s.login.User:
 		return me, nil
 	case me.user == "" && me.host == "", strings.HasPrefix(me.user, "skip-grants"):
-		return me, s.fail(rotator.Misconfigured, "the server lets anybody in with any password (skip-grant-tables), so that a login proves nothing: restart it without")
+		return me, s.errorf(rotator.KindMisconfigured, "the server lets anybody in with any password (skip-grant-tables), so that a login proves nothing: restart it without")
 	case me.user == "":
-		return me, s.fail(rotator.Misconfigured, "the server logged us in as the anonymous account ''@'%s', which comes before any account of %q for this host: DROP USER ''@'%s'", me.host, s.as.User, me.host)
+		return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as the anonymous account ''@'%s', which comes before any account of %q for this host: DROP USER ''@'%s'", me.host, s.login.User, me.host)
 	}
-	return me, s.fail(rotator.Misconfigured, "the server logged us in as %s, whose rights %q has by proxy: the password to change is not that account's. Take the host of the database itself, and an account that is no proxy user", me, s.as.User)
+	return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as %s, whose rights %q has by proxy: the password to change is not that account's. Take the host of the database itself, and an account that is no proxy user", me, s.login.User)
 }
 
 // lock makes rotations of the same account wait for each other. Clusters that know
@@ -96,15 +96,15 @@ func (s *session) whoami(ctx context.Context) (account, error) {
 func (s *session) lock(ctx context.Context, seconds int, users []string) error {
 	for _, user := range users {
 		sum := sha256.Sum256([]byte(user))
-		st := step{doing: fmt.Sprintf("waiting for other rotations of %q", user), limit: s.limit}
+		st := operation{action: fmt.Sprintf("waiting for other rotations of %q", user), limit: s.limit}
 		limited, cancel := context.WithTimeout(ctx, s.limit)
 		rows, err := s.rows(limited, fmt.Sprintf("SELECT GET_LOCK('quarterturn %s', %d)", hex.EncodeToString(sum[:16]), seconds))
 		cancel()
 		switch {
-		case err != nil && number(err) == 0:
-			return explain(ctx, s.as, st, err)
+		case err != nil && errorNumber(err) == 0:
+			return wrapError(ctx, s.login, st, err)
 		case err == nil && rows[0][0] == "0":
-			return s.fail(rotator.Conflict, "another rotation of user %q is going on and does not end: nothing was changed here; try again", user)
+			return s.errorf(rotator.KindConflict, "another rotation of user %q is going on and does not end: nothing was changed here; try again", user)
 		}
 	}
 	return nil
@@ -112,28 +112,28 @@ func (s *session) lock(ctx context.Context, seconds int, users []string) error {
 
 // changeOwn changes the password of the account that is logged in.
 func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
-	st := step{doing: fmt.Sprintf("changing the password of %q", s.as.User), private: true, policy: true, own: true,
+	st := operation{action: fmt.Sprintf("changing the password of %q", s.login.User), sensitive: true, setsPassword: true, selfChange: true,
 		remedy: "the server does not let this user change its own password: rotate through a superuser's secret"}
 	if s.mariadb {
 		return s.setPassword(ctx, st, "", p)
 	}
-	if s.sandbox && !plain(p) {
-		return s.fail(rotator.Misconfigured, "the password has expired, and until it is changed the server cannot be asked how it reads quotes and backslashes, which the new one holds: exclude them, or ALTER USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.as.User))
+	if s.sandbox && !needsNoEscaping(p) {
+		return s.errorf(rotator.KindMisconfigured, "the password has expired, and until it is changed the server cannot be asked how it reads quotes and backslashes, which the new one holds: exclude them, or ALTER USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.login.User))
 	}
 	// REPLACE is wanted by accounts that PASSWORD REQUIRE CURRENT holds to it.
 	change := "ALTER USER USER() IDENTIFIED BY " + quotePassword(p)
-	if s.sandbox && !plain(s.as.Password) {
+	if s.sandbox && !needsNoEscaping(s.login.Password) {
 		return s.exec(ctx, st, change)
 	}
-	err := s.attempt(ctx, change+" REPLACE "+quotePassword(s.as.Password))
-	if number(err) == 3891 {
+	err := s.execRaw(ctx, change+" REPLACE "+quotePassword(s.login.Password))
+	if errorNumber(err) == 3891 {
 		// We were let in by a password that is not the current one: a retained one,
 		// or somebody else has changed it in the meantime.
-		err = s.attempt(ctx, change)
+		err = s.execRaw(ctx, change)
 	}
 	if err != nil {
 		st.limit = s.limit
-		return explain(ctx, s.as, st, err)
+		return wrapError(ctx, s.login, st, err)
 	}
 	return nil
 }
@@ -143,12 +143,12 @@ func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
 // against a policy of reuse. One statement carries all of it, so that no line can be
 // cut between two accounts. MySQL changes all of them or none. MariaDB stops at the
 // first that it refuses, and the next attempt looks again.
-func (s *session) changeOthers(ctx context.Context, targets []row, p secret.Password) error {
-	targets = slices.DeleteFunc(slices.Clone(targets), func(r row) bool { return r.holds(p) })
+func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secret.Password) error {
+	targets = slices.DeleteFunc(slices.Clone(targets), func(r accountRow) bool { return r.holds(p) })
 	if len(targets) == 0 {
 		return nil
 	}
-	st := step{private: true, policy: true, doing: "changing the password of " + names(targets), limit: s.limit}
+	st := operation{sensitive: true, setsPassword: true, action: "changing the password of " + names(targets), limit: s.limit}
 	if !s.mariadb {
 		parts := make([]string, len(targets))
 		for i, t := range targets {
@@ -158,18 +158,18 @@ func (s *session) changeOthers(ctx context.Context, targets []row, p secret.Pass
 		return s.exec(ctx, st, "ALTER USER "+strings.Join(parts, ", "))
 	}
 	st.remedy = s.setPasswordRemedy()
-	err := s.attempt(ctx, setPasswords(targets, func(r row) string { return quoteText(r.hash(p)) }))
-	if number(err) == 1372 || s.strict(err) {
-		err = s.attempt(ctx, setPasswords(targets, func(row) string { return "PASSWORD(" + quotePassword(p) + ")" }))
+	err := s.execRaw(ctx, setPasswords(targets, func(r accountRow) string { return quoteText(r.hash(p)) }))
+	if errorNumber(err) == 1372 || s.strict(err) {
+		err = s.execRaw(ctx, setPasswords(targets, func(accountRow) string { return "PASSWORD(" + quotePassword(p) + ")" }))
 	}
 	if err != nil {
-		return explain(ctx, s.as, st, err)
+		return wrapError(ctx, s.login, st, err)
 	}
 	return nil
 }
 
 // setPasswords is MariaDB's statement for several accounts.
-func setPasswords(targets []row, to func(row) string) string {
+func setPasswords(targets []accountRow, to func(accountRow) string) string {
 	parts := make([]string, len(targets))
 	for i, t := range targets {
 		parts[i] = "SET PASSWORD FOR " + t.String() + " = " + to(t)
@@ -184,18 +184,18 @@ func setPasswords(targets []row, to func(row) string) string {
 // mysql_native_password, and needs a privilege even for oneself.) The server refuses
 // a hash that is not of the account's plugin, so that trying is knowing; the better
 // one goes first, so that no log holds the other where it is not needed.
-func (s *session) setPassword(ctx context.Context, st step, whose string, p secret.Password) error {
+func (s *session) setPassword(ctx context.Context, st operation, whose string, p secret.Password) error {
 	set := "SET PASSWORD" + whose + " = "
-	err := s.attempt(ctx, set+quoteText(ed25519Hash(p)))
-	if n := number(err); n == 1372 || n == 1699 { // 1699: of a plugin without passwords that comes before the account's other ones
-		err = s.attempt(ctx, set+quoteText(nativeHash(p)))
+	err := s.execRaw(ctx, set+quoteText(ed25519Hash(p)))
+	if n := errorNumber(err); n == 1372 || n == 1699 { // 1699: of a plugin without passwords that comes before the account's other ones
+		err = s.execRaw(ctx, set+quoteText(nativeHash(p)))
 	}
-	if number(err) == 1372 || s.strict(err) {
-		err = s.attempt(ctx, set+"PASSWORD("+quotePassword(p)+")")
+	if errorNumber(err) == 1372 || s.strict(err) {
+		err = s.execRaw(ctx, set+"PASSWORD("+quotePassword(p)+")")
 	}
 	if err != nil {
 		st.limit = s.limit
-		return explain(ctx, s.as, st, err)
+		return wrapError(ctx, s.login, st, err)
 	}
 	return nil
 }
@@ -207,27 +207,27 @@ func (s *session) strict(err error) bool {
 }
 
 func (s *session) createUserRemedy() string {
-	return fmt.Sprintf("GRANT CREATE USER ON *.* TO %s, and where the message names SYSTEM_USER, that too", s.me)
+	return fmt.Sprintf("GRANT CREATE USER ON *.* TO %s, and where the message names SYSTEM_USER, that too", s.actingAccount)
 }
 
 func (s *session) setPasswordRemedy() string {
-	return fmt.Sprintf("GRANT SELECT, UPDATE ON `mysql`.* TO %s", s.me)
+	return fmt.Sprintf("GRANT SELECT, UPDATE ON `mysql`.* TO %s", s.actingAccount)
 }
 
-// row is what mysql.user says of an account.
-type row struct {
+// accountRow is what mysql.user says of an account.
+type accountRow struct {
 	account
-	plugins []string // how it may log in: one of these
-	stored  []string // what the server checks the passwords by, of all plugins
-	locked  bool
-	isRole  bool
-	kept    bool // a second password is retained (MySQL)
+	plugins  []string // how it may log in: one of these
+	stored   []string // what the server checks the passwords by, of all plugins
+	locked   bool
+	isRole   bool
+	retained bool // a second password is retained (MySQL)
 
-	require string            // REQUIRE SSL, or what it is
-	limits  string            // WITH MAX_QUERIES_PER_HOUR 5 ...
-	expiry  string            // PASSWORD EXPIRE ...
-	rules   map[string]string // MySQL's further rules of passwords, by their clause
-	soon    string            // when the password expires
+	require   string            // REQUIRE SSL, or what it is
+	limits    string            // WITH MAX_QUERIES_PER_HOUR 5 ...
+	expiry    string            // PASSWORD EXPIRE ...
+	rules     map[string]string // MySQL's further rules of passwords, by their clause
+	expiresOn string            // when the password expires
 }
 
 // passwordPlugins are those with a password in the server, which the driver can
@@ -235,7 +235,7 @@ type row struct {
 var passwordPlugins = []string{"caching_sha2_password", "sha256_password", "mysql_native_password", "ed25519"}
 
 // plugin is the first by which the account has a password, or "".
-func (r row) plugin() string {
+func (r accountRow) plugin() string {
 	for _, p := range r.plugins {
 		for _, known := range passwordPlugins {
 			if p == known {
@@ -247,19 +247,19 @@ func (r row) plugin() string {
 }
 
 // holds says whether p is the account's password.
-func (r row) holds(p secret.Password) bool {
+func (r accountRow) holds(p secret.Password) bool {
 	return slices.ContainsFunc(r.stored, func(stored string) bool { return stored != "" && matches(stored, p) })
 }
 
 // hash is what MariaDB is to store for p.
-func (r row) hash(p secret.Password) string {
+func (r accountRow) hash(p secret.Password) string {
 	if r.plugin() == "ed25519" {
 		return ed25519Hash(p)
 	}
 	return nativeHash(p)
 }
 
-func names(rows []row) string {
+func names(rows []accountRow) string {
 	all := make([]string, len(rows))
 	for i, r := range rows {
 		all[i] = r.String()
@@ -268,7 +268,7 @@ func names(rows []row) string {
 }
 
 // accounts looks up every account of a name.
-func (s *session) accounts(ctx context.Context, user string) ([]row, error) {
+func (s *session) accounts(ctx context.Context, user string) ([]accountRow, error) {
 	sql := `SELECT Host, plugin, '', account_locked, 'N', ssl_type, ssl_cipher, x509_issuer, x509_subject,
   max_questions, max_updates, max_connections, max_user_connections, '', password_lifetime,
   CASE WHEN password_lifetime > 0 AND password_last_changed + INTERVAL password_lifetime DAY < NOW() + INTERVAL 30 DAY
@@ -287,24 +287,24 @@ FROM mysql.user WHERE User = `
   0, p.Priv
 FROM mysql.user u JOIN mysql.global_priv p ON p.Host = u.Host AND p.User = u.User WHERE u.User = `
 	}
-	st := step{doing: "looking up accounts", remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s: a superuser has to see the accounts that it changes", s.me)}
+	st := operation{action: "looking up accounts", remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s: a superuser has to see the accounts that it changes", s.actingAccount)}
 	table, err := s.query(ctx, st, sql+quoteText(user)+" ORDER BY 1")
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]row, len(table))
+	rows := make([]accountRow, len(table))
 	for i, t := range table {
-		rows[i] = row{
-			account: account{user: user, host: t[0]},
-			plugins: append([]string{t[1]}, strings.FieldsFunc(t[2], func(r rune) bool { return strings.ContainsRune(`[]", `, r) })...),
-			locked:  t[3] == "Y",
-			isRole:  t[4] == "Y",
-			require: require(t[5], t[6], t[7], t[8]),
-			limits:  s.limits(t[9:14]),
-			expiry:  expiry(t[14]),
-			soon:    t[15],
-			kept:    t[16] == "1",
-			stored:  s.verifiers(t[17]),
+		rows[i] = accountRow{
+			account:   account{user: user, host: t[0]},
+			plugins:   append([]string{t[1]}, strings.FieldsFunc(t[2], func(r rune) bool { return strings.ContainsRune(`[]", `, r) })...),
+			locked:    t[3] == "Y",
+			isRole:    t[4] == "Y",
+			require:   require(t[5], t[6], t[7], t[8]),
+			limits:    s.limits(t[9:14]),
+			expiry:    expiry(t[14]),
+			expiresOn: t[15],
+			retained:  t[16] == "1",
+			stored:    s.verifiers(t[17]),
 		}
 		if !s.mariadb {
 			rows[i].rules = rules(t[18:])
@@ -377,12 +377,12 @@ func rules(t []string) map[string]string {
 
 // passwordAccounts gives the accounts of a name whose password a superuser is to
 // change, and says what stands in the way if there are none.
-func (s *session) passwordAccounts(ctx context.Context, user string) ([]row, error) {
+func (s *session) passwordAccounts(ctx context.Context, user string) ([]accountRow, error) {
 	all, err := s.accounts(ctx, user)
 	if err != nil {
 		return nil, err
 	}
-	var targets, locked, others []row
+	var targets, locked, others []accountRow
 	for _, r := range all {
 		switch {
 		case r.isRole:
@@ -398,9 +398,9 @@ func (s *session) passwordAccounts(ctx context.Context, user string) ([]row, err
 	case targets != nil:
 		return targets, nil
 	case locked != nil:
-		return nil, s.fail(rotator.Privilege, "account %s is locked, and its password is left alone: ALTER USER %s ACCOUNT UNLOCK", names(locked), names(locked))
+		return nil, s.errorf(rotator.KindPrivilege, "account %s is locked, and its password is left alone: ALTER USER %s ACCOUNT UNLOCK", names(locked), names(locked))
 	case others != nil:
-		return nil, s.fail(rotator.Misconfigured, "account %s logs in by %s, and this function changes and proves passwords of %s: give it one of these, or stop rotating this secret", names(others), strings.Join(others[0].plugins, " or "), strings.Join(passwordPlugins, ", "))
+		return nil, s.errorf(rotator.KindMisconfigured, "account %s logs in by %s, and this function changes and proves passwords of %s: give it one of these, or stop rotating this secret", names(others), strings.Join(others[0].plugins, " or "), strings.Join(passwordPlugins, ", "))
 	}
-	return nil, s.fail(rotator.NotFound, "there is no account of user %q on this server; create it, or correct the user name in the secret", user)
+	return nil, s.errorf(rotator.KindNotFound, "there is no account of user %q on this server; create it, or correct the user name in the secret", user)
 }

@@ -46,11 +46,11 @@ import (
 // On MySQL CREATE USER, SELECT on mysql.*, and all that the original may do WITH
 // GRANT OPTION (roles WITH ADMIN OPTION, or ROLE_ADMIN); on MariaDB UPDATE on
 // mysql.* as well.
-func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-	if err := checkNew(p, pair.Original, pair.Clone); err != nil {
+func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+	if err := checkNewPassword(p, pair.Original, pair.Clone); err != nil {
 		return err
 	}
-	c, err := e.beginClone(ctx, as, pair)
+	c, err := e.beginClone(ctx, login, pair)
 	if err != nil {
 		return err
 	}
@@ -61,56 +61,56 @@ func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strat
 			return err
 		}
 	}
-	targets, err := c.passwordAccounts(ctx, pair.Next)
+	targets, err := c.passwordAccounts(ctx, pair.Target)
 	if err != nil {
 		return err
 	}
 	return c.changeOthers(ctx, targets, p)
 }
 
-// RehearseClone implements strategies.CloningEngine, as Rehearse does it. Grants are
+// DryRunEnsureClone implements strategies.CloningEngine, as DryRunSetPassword does it. Grants are
 // rehearsed on an account that does not exist, and that the server does not create.
-func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
 	for _, name := range []string{pair.Original, pair.Clone} {
 		if err := checkName("user name", name); err != nil {
 			return nil, err
 		}
 	}
-	c, err := e.beginClone(ctx, as, pair)
+	c, err := e.beginClone(ctx, login, pair)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	return c.rehearse(ctx, sample)
+	return c.dryRun(ctx, sample)
 }
 
-// cloning is the alignment of a clone with its original.
-type cloning struct {
+// cloneSync is the alignment of a clone with its original.
+type cloneSync struct {
 	*session
 	pair      strategies.Pair
-	originals []row // the accounts of the original that count
-	clones    []row // all accounts of the clone
+	originals []accountRow // the accounts of the original that count
+	clones    []accountRow // all accounts of the clone
 }
 
-func (e Engine) beginClone(ctx context.Context, as strategies.Login, pair strategies.Pair) (*cloning, error) {
-	if pair.Original == pair.Clone || pair.Next != pair.Original && pair.Next != pair.Clone {
-		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Next, rotator.Misconfigured)
+func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair strategies.Pair) (*cloneSync, error) {
+	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
+		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
-	s, err := e.begin(ctx, as, pair.Original, pair.Clone)
+	s, err := e.openForChange(ctx, login, pair.Original, pair.Clone)
 	if err != nil {
 		return nil, err
 	}
-	c := &cloning{session: s, pair: pair}
-	if err := c.look(ctx); err != nil {
+	c := &cloneSync{session: s, pair: pair}
+	if err := c.readAccounts(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *cloning) look(ctx context.Context) (err error) {
+func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	if c.sandbox {
-		return c.fail(rotator.Privilege, "the superuser's own password has expired: rotate its secret first")
+		return c.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its secret first")
 	}
 	if c.originals, err = c.passwordAccounts(ctx, c.pair.Original); err != nil {
 		return err
@@ -120,30 +120,30 @@ func (c *cloning) look(ctx context.Context) (err error) {
 	}
 	for _, r := range c.clones {
 		if r.isRole {
-			return c.fail(rotator.Conflict, "%q is a role on this server, and a clone is to be an account", c.pair.Clone)
+			return c.errorf(rotator.KindConflict, "%q is a role on this server, and a clone is to be an account", c.pair.Clone)
 		}
 	}
-	if c.clones == nil && c.pair.Next == c.pair.Original {
-		return c.fail(rotator.NotFound, "there is no account of user %q on this server, though it is the user of AWSCURRENT", c.pair.Clone)
+	if c.clones == nil && c.pair.Target == c.pair.Original {
+		return c.errorf(rotator.KindNotFound, "there is no account of user %q on this server, though it is the user of AWSCURRENT", c.pair.Clone)
 	}
 	return nil
 }
 
 // clone finds the clone's account on a host.
-func (c *cloning) clone(host string) (row, bool) {
+func (c *cloneSync) clone(host string) (accountRow, bool) {
 	for _, r := range c.clones {
 		if r.host == host {
 			return r, true
 		}
 	}
-	return row{account: account{user: c.pair.Clone, host: host}}, false
+	return accountRow{account: account{user: c.pair.Clone, host: host}}, false
 }
 
 // inUse says whether clients may be on the clone.
-func (c *cloning) inUse() bool { return c.pair.Next == c.pair.Original }
+func (c *cloneSync) inUse() bool { return c.pair.Target == c.pair.Original }
 
 // align makes one account of the clone what one of the original is.
-func (c *cloning) align(ctx context.Context, original row, interim secret.Password) error {
+func (c *cloneSync) align(ctx context.Context, original accountRow, interim secret.Password) error {
 	clone, ok := c.clone(original.host)
 	if !ok {
 		if err := c.create(ctx, original, clone.account, interim); err != nil {
@@ -165,14 +165,14 @@ func (c *cloning) align(ctx context.Context, original row, interim secret.Passwo
 		return err
 	}
 	if !c.inUse() {
-		if have, err = c.take(ctx, clone.account, have, want); err != nil {
+		if have, err = c.revokeExtra(ctx, clone.account, have, want); err != nil {
 			return err
 		}
 	}
 	missing := want.missing(have)
-	give := append(missing.grants(clone.account), have.of(restriction).without(want).lift(clone.account)...)
+	give := append(missing.grants(clone.account), have.of(restriction).without(want).removeRestrictions(clone.account)...)
 	for _, sql := range give {
-		st := step{doing: fmt.Sprintf("giving %s %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql), granting: true}
+		st := operation{action: fmt.Sprintf("giving %s %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql), isGrant: true}
 		if err := c.exec(ctx, st, sql.text); err != nil {
 			return err
 		}
@@ -180,8 +180,8 @@ func (c *cloning) align(ctx context.Context, original row, interim secret.Passwo
 	if c.inUse() {
 		return nil
 	}
-	for _, sql := range want.of(restriction).without(have).restrict(clone.account) {
-		st := step{doing: fmt.Sprintf("giving %s the exception %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql), granting: true}
+	for _, sql := range want.of(restriction).without(have).addRestrictions(clone.account) {
+		st := operation{action: fmt.Sprintf("giving %s the exception %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql), isGrant: true}
 		if err := c.exec(ctx, st, sql.text); err != nil {
 			return err
 		}
@@ -197,8 +197,8 @@ func (c *cloning) align(ctx context.Context, original row, interim secret.Passwo
 // create makes an account of the clone. Its password is one that nobody knows, until
 // everything else is as it should be: at no moment is there an account without one,
 // or one that lets the pending password in and may not do all that it should.
-func (c *cloning) create(ctx context.Context, original row, clone account, p secret.Password) error {
-	st := step{doing: "creating " + clone.String(), remedy: c.createUserRemedy(), private: true, policy: true, limit: c.limit}
+func (c *cloneSync) create(ctx context.Context, original accountRow, clone account, p secret.Password) error {
+	st := operation{action: "creating " + clone.String(), remedy: c.createUserRemedy(), sensitive: true, setsPassword: true, limit: c.limit}
 	if !c.mariadb {
 		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s", clone, quoteText(original.plugin()), quotePassword(p)))
 	}
@@ -207,12 +207,12 @@ func (c *cloning) create(ctx context.Context, original row, clone account, p sec
 		hash = ed25519Hash(p)
 	}
 	via := fmt.Sprintf("CREATE USER %s IDENTIFIED VIA %s USING ", clone, original.plugin())
-	err := c.attempt(ctx, via+quoteText(hash))
+	err := c.execRaw(ctx, via+quoteText(hash))
 	if c.strict(err) {
-		err = c.attempt(ctx, via+"PASSWORD("+quotePassword(p)+")")
+		err = c.execRaw(ctx, via+"PASSWORD("+quotePassword(p)+")")
 	}
 	if err != nil {
-		return explain(ctx, c.as, st, err)
+		return wrapError(ctx, c.login, st, err)
 	}
 	return nil
 }
@@ -233,9 +233,9 @@ func shuffled(p secret.Password) secret.Password {
 }
 
 // grants reads what an account may do, and its default roles, ready for a statement.
-func (c *cloning) grants(ctx context.Context, of account) (rights, string, error) {
-	st := step{doing: "looking up the rights of " + of.String(), private: true,
-		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", c.me)}
+func (c *cloneSync) grants(ctx context.Context, of account) (rights, string, error) {
+	st := operation{action: "looking up the rights of " + of.String(), sensitive: true,
+		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", c.actingAccount)}
 	table, err := c.query(ctx, st, "SHOW GRANTS FOR "+of.String())
 	if err != nil {
 		return nil, "", err
@@ -246,12 +246,12 @@ func (c *cloning) grants(ctx context.Context, of account) (rights, string, error
 	}
 	found, defaultRole, err := parseGrants(lines, of)
 	if err != nil {
-		return nil, "", c.fail(rotator.Internal, "%v", err)
+		return nil, "", c.errorf(rotator.KindInternal, "%v", err)
 	}
 	if c.mariadb {
 		return found, defaultRole, nil
 	}
-	st.doing = "looking up the default roles of " + of.String()
+	st.action = "looking up the default roles of " + of.String()
 	table, err = c.query(ctx, st, fmt.Sprintf("SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE USER = %s AND HOST = %s ORDER BY 1, 2", quoteText(of.user), quoteText(of.host)))
 	if err != nil {
 		return nil, "", err
@@ -266,25 +266,25 @@ func (c *cloning) grants(ctx context.Context, of account) (rights, string, error
 	return found, defaultRole, nil
 }
 
-// take takes from the clone what the original has not. Where the clone has ALL
+// revokeExtra takes from the clone what the original has not. Where the clone has ALL
 // PRIVILEGES on something and the original only some, all are taken, and those some
 // are given again with the rest.
-func (c *cloning) take(ctx context.Context, clone account, have, want rights) (rights, error) {
+func (c *cloneSync) revokeExtra(ctx context.Context, clone account, have, want rights) (rights, error) {
 	extra := have.without(want)
 	for x := range extra {
-		if x.kind == restriction || x.kind == privilege && x.name != grantOption && x.column == "" && want.has(everything, x.object) {
+		if x.kind == restriction || x.kind == privilege && x.name != grantOption && x.column == "" && want.has(allPrivileges, x.object) {
 			delete(extra, x) // a restriction is lifted; a part of ALL is not taken from ALL
 		}
 	}
 	for _, sql := range extra.revokes(clone) {
-		st := step{doing: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone, c.pair.Original), remedy: c.grantRemedy(sql), granting: true}
+		st := operation{action: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone, c.pair.Original), remedy: c.grantRemedy(sql), isGrant: true}
 		if err := c.exec(ctx, st, sql.text); err != nil {
 			return nil, err
 		}
 	}
 	left := have.without(extra)
 	for x := range extra {
-		if x.kind == privilege && x.name == everything {
+		if x.kind == privilege && x.name == allPrivileges {
 			// Gone with it: whatever else was there on the same object.
 			for y := range left {
 				if y.kind == privilege && y.object == x.object && y.name != grantOption && y.column == "" {
@@ -296,8 +296,8 @@ func (c *cloning) take(ctx context.Context, clone account, have, want rights) (r
 	return left, nil
 }
 
-func (c *cloning) setDefaultRole(ctx context.Context, clone account, role string) error {
-	st := step{doing: fmt.Sprintf("giving %s the default role %s", clone, role), remedy: c.createUserRemedy(), granting: true}
+func (c *cloneSync) setDefaultRole(ctx context.Context, clone account, role string) error {
+	st := operation{action: fmt.Sprintf("giving %s the default role %s", clone, role), remedy: c.createUserRemedy(), isGrant: true}
 	word := " TO "
 	if c.mariadb {
 		word, st.remedy = " FOR ", c.setPasswordRemedy()
@@ -306,7 +306,7 @@ func (c *cloning) setDefaultRole(ctx context.Context, clone account, role string
 }
 
 // copyAttributes emits what differs and no more: older servers do not know all of it.
-func (c *cloning) copyAttributes(ctx context.Context, original, clone row) error {
+func (c *cloneSync) copyAttributes(ctx context.Context, original, clone accountRow) error {
 	var clauses []string
 	for _, a := range [][2]string{{original.require, clone.require}, {original.limits, clone.limits}, {original.expiry, clone.expiry}} {
 		if a[0] != a[1] {
@@ -322,25 +322,25 @@ func (c *cloning) copyAttributes(ctx context.Context, original, clone row) error
 		return nil
 	}
 	text := strings.Join(clauses, " ")
-	st := step{doing: fmt.Sprintf("giving %s the attributes of %s (%s)", clone, original, text), remedy: c.createUserRemedy()}
+	st := operation{action: fmt.Sprintf("giving %s the attributes of %s (%s)", clone, original, text), remedy: c.createUserRemedy()}
 	return c.exec(ctx, st, "ALTER USER "+clone.String()+" "+text)
 }
 
 func (s *session) grantRemedy(sql statement) string {
 	what, _, _ := strings.Cut(sql.what, " WITH ")
 	if strings.HasPrefix(what, "the role ") {
-		return fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION: a superuser can pass on only what it may", strings.TrimPrefix(what, "the role "), s.me)
+		return fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION: a superuser can pass on only what it may", strings.TrimPrefix(what, "the role "), s.actingAccount)
 	}
-	return fmt.Sprintf("GRANT %s TO %s WITH GRANT OPTION: a superuser can pass on only what it has itself", what, s.me)
+	return fmt.Sprintf("GRANT %s TO %s WITH GRANT OPTION: a superuser can pass on only what it has itself", what, s.actingAccount)
 }
 
-// rehearse goes through what EnsureClone would do, without doing it.
-func (c *cloning) rehearse(ctx context.Context, sample secret.Password) ([]strategies.Warning, error) {
-	caveats, err := c.policyCaveats(ctx)
+// dryRun goes through what EnsureClone would do, without doing it.
+func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strategies.Warning, error) {
+	warnings, err := c.policyCaveats(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var existing []row
+	var existing []accountRow
 	for _, original := range c.originals {
 		clone, ok := c.clone(original.host)
 		want, _, err := c.grants(ctx, original.account)
@@ -354,48 +354,48 @@ func (c *cloning) rehearse(ctx context.Context, sample secret.Password) ([]strat
 				return nil, err
 			}
 			extra = have.without(want)
-			if len(extra.revokes(clone.account)) > 0 && !want.has(everything, "*.*") {
-				caveats = append(caveats, strategies.Warn("%s has rights that %s has not, and loses them on its next turn: %s. What the application needs of these, grant to %s", clone, original, extra, original))
+			if len(extra.revokes(clone.account)) > 0 && !want.has(allPrivileges, "*.*") {
+				warnings = append(warnings, strategies.Warn("%s has rights that %s has not, and loses them on its next turn: %s. What the application needs of these, grant to %s", clone, original, extra, original))
 			}
 		}
 		try := want.missing(have)
 		if !c.inUse() {
 			maps.Copy(try, extra) // who may take a right away may also give it
 		}
-		if err := c.rehearseGrants(ctx, original.account, try); err != nil {
+		if err := c.dryRunGrants(ctx, original.account, try); err != nil {
 			return nil, err
 		}
 	}
 	for _, r := range c.clones {
-		if !slices.ContainsFunc(c.originals, func(o row) bool { return o.host == r.host }) {
-			caveats = append(caveats, strategies.Warn("%s has no counterpart of user %q on its host: it gets the new passwords and keeps the rights it has. DROP USER %s, if AWS's template left it", r, c.pair.Original, r))
+		if !slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host }) {
+			warnings = append(warnings, strategies.Warn("%s has no counterpart of user %q on its host: it gets the new passwords and keeps the rights it has. DROP USER %s, if AWS's template left it", r, c.pair.Original, r))
 		}
 	}
-	if err := c.rehearseAccounts(ctx, existing, sample); err != nil {
+	if err := c.dryRunAccounts(ctx, existing, sample); err != nil {
 		return nil, err
 	}
-	all, err := c.accounts(ctx, c.pair.Next)
+	all, err := c.accounts(ctx, c.pair.Target)
 	if err != nil {
 		return nil, err
 	}
-	return append(caveats, c.rowCaveats(all)...), nil
+	return append(warnings, c.rowCaveats(all)...), nil
 }
 
-// rehearseAccounts tries whether the accounts of whose turn it is can be changed, and
+// dryRunAccounts tries whether the accounts of whose turn it is can be changed, and
 // where some are missing, whether accounts can be created.
-func (c *cloning) rehearseAccounts(ctx context.Context, existing []row, sample secret.Password) error {
-	if c.pair.Next == c.pair.Original {
-		return c.rehearseOthers(ctx, c.originals, sample)
+func (c *cloneSync) dryRunAccounts(ctx context.Context, existing []accountRow, sample secret.Password) error {
+	if c.pair.Target == c.pair.Original {
+		return c.dryRunOthers(ctx, c.originals, sample)
 	}
 	if len(c.clones) > 0 {
 		targets, err := c.passwordAccounts(ctx, c.pair.Clone)
 		if err != nil {
 			return err
 		}
-		if err := c.rehearseOthers(ctx, targets, sample); err != nil {
+		if err := c.dryRunOthers(ctx, targets, sample); err != nil {
 			return err
 		}
-	} else if err := c.rehearseOthers(ctx, c.originals[:1], sample); err != nil { // the same rights, on the one that is there
+	} else if err := c.dryRunOthers(ctx, c.originals[:1], sample); err != nil { // the same rights, on the one that is there
 		return err
 	}
 	if len(existing) == len(c.originals) || !c.mariadb {
@@ -404,13 +404,13 @@ func (c *cloning) rehearseAccounts(ctx context.Context, existing []row, sample s
 	// An account that is there already cannot be created, and the server looks at the
 	// right first. (For ALTER USER it would make do with UPDATE on mysql.*, and IF NOT
 	// EXISTS would leave a line in the binary log.)
-	st := step{doing: fmt.Sprintf("rehearsing to create %q", c.pair.Clone), remedy: c.createUserRemedy(), private: true, limit: c.limit}
-	err := c.attempt(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD "+quoteText(nativeHash(sample)))
+	st := operation{action: fmt.Sprintf("rehearsing to create %q", c.pair.Clone), remedy: c.createUserRemedy(), sensitive: true, limit: c.limit}
+	err := c.execRaw(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD "+quoteText(nativeHash(sample)))
 	switch {
-	case number(err) == 1396:
+	case errorNumber(err) == 1396:
 		return nil
 	case err == nil:
-		return c.fail(rotator.Conflict, "account %s was dropped in the meantime, and a rehearsal has made it again, without rights and with a password that nobody knows: another session manages the same accounts", c.originals[0])
+		return c.errorf(rotator.KindConflict, "account %s was dropped in the meantime, and a rehearsal has made it again, without rights and with a password that nobody knows: another session manages the same accounts", c.originals[0])
 	}
-	return explain(ctx, c.as, st, err)
+	return wrapError(ctx, c.login, st, err)
 }

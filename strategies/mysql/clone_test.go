@@ -11,11 +11,11 @@ import (
 )
 
 func pairOf(user string) strategies.Pair {
-	return strategies.Pair{Original: user, Clone: user + "_clone", Next: user + "_clone"}
+	return strategies.Pair{Original: user, Clone: user + "_clone", Target: user + "_clone"}
 }
 
 func back(p strategies.Pair) strategies.Pair {
-	p.Next = p.Original
+	p.Target = p.Original
 	return p
 }
 
@@ -26,7 +26,7 @@ func (s server) ensure(t *testing.T, pair strategies.Pair) strategies.Login {
 	t.Helper()
 	p := password()
 	ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
-	return withPassword(s.login(pair.Next, ""), p)
+	return withPassword(s.login(pair.Target, ""), p)
 }
 
 // alike fails the test unless the clone may do just what the original may.
@@ -179,14 +179,14 @@ func TestIssue44(t *testing.T) {
 		admin := s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*")
 		pair := pairOf(app.User)
 		remedy := "GRANT SELECT ON `" + db + "`.* TO `" + admin.User + "`@`%` WITH GRANT OPTION"
-		_, err := engine().RehearseClone(t.Context(), admin, pair, password())
-		wants(t, err, rotator.Privilege, remedy)
+		_, err := engine().DryRunEnsureClone(t.Context(), admin, pair, password())
+		wants(t, err, rotator.KindPrivilege, remedy)
 		if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(pair.Clone)+" OR User LIKE 'qt-%'"); n != "0" {
 			t.Errorf("the rehearsal made %s accounts", n)
 		}
-		wants(t, engine().EnsureClone(t.Context(), admin, pair, password()), rotator.Privilege, remedy)
+		wants(t, engine().EnsureClone(t.Context(), admin, pair, password()), rotator.KindPrivilege, remedy)
 		s.run(t, "GRANT SELECT ON "+db+".* TO "+admin.User+"@'%' WITH GRANT OPTION")
-		_, err = engine().RehearseClone(t.Context(), admin, pair, password())
+		_, err = engine().DryRunEnsureClone(t.Context(), admin, pair, password())
 		ok(t, err)
 		ok(t, engine().EnsureClone(t.Context(), admin, pair, password()))
 		s.alike(t, at(pair.Original), at(pair.Clone))
@@ -231,9 +231,9 @@ func TestIssue101(t *testing.T) {
 				t.Error("an account of the name has kept its password")
 			}
 		}
-		caveats, err := engine().Rehearse(t.Context(), s.superuser(), user, password())
+		warnings, err := engine().DryRunSetPassword(t.Context(), s.superuser(), user, password())
 		ok(t, err)
-		if all := texts(caveats); !strings.Contains(all, "2 accounts") || !strings.Contains(all, "`10.1.%`") {
+		if all := texts(warnings); !strings.Contains(all, "2 accounts") || !strings.Contains(all, "`10.1.%`") {
 			t.Errorf("caveats: %s", all)
 		}
 	})
@@ -250,7 +250,7 @@ func TestIssue110(t *testing.T) {
 		long := strings.Repeat("x", 123)
 		if s.MariaDB && s.Name != "mariadb-10.5" {
 			s.run(t, fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED BY '%s'", long, p.Reveal()))
-			wants(t, engine().EnsureClone(t.Context(), s.superuser(), pairOf(long), password()), rotator.Misconfigured, "128")
+			wants(t, engine().EnsureClone(t.Context(), s.superuser(), pairOf(long), password()), rotator.KindMisconfigured, "128")
 			s.run(t, "DROP USER "+long+"@'%'")
 		}
 	})
@@ -279,14 +279,14 @@ func TestStrangersAmongClones(t *testing.T) {
 		p, q := password(), password()
 		s.run(t, fmt.Sprintf("CREATE USER %s@'127.0.0.1' IDENTIFIED BY '%s'", user, p.Reveal()), fmt.Sprintf("CREATE USER %s_clone@'%%' IDENTIFIED BY '%s'", user, q.Reveal()))
 		pair := pairOf(user)
-		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), pair, password())
+		warnings, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
 		ok(t, err)
-		if !strings.Contains(texts(caveats), "DROP USER `"+pair.Clone+"`@`%`") {
-			t.Errorf("caveats: %s", texts(caveats))
+		if !strings.Contains(texts(warnings), "DROP USER `"+pair.Clone+"`@`%`") {
+			t.Errorf("caveats: %s", texts(warnings))
 		}
 		clone := s.ensure(t, pair)
 		ok(t, engine().Ping(t.Context(), clone))
-		wants(t, engine().Ping(t.Context(), withPassword(clone, q)), rotator.LoginRejected)
+		wants(t, engine().Ping(t.Context(), withPassword(clone, q)), rotator.KindLoginRejected)
 	})
 }
 
@@ -298,10 +298,10 @@ func TestCloneCaveats(t *testing.T) {
 		pair := pairOf(app.User)
 		s.ensure(t, pair)
 		s.run(t, "GRANT DELETE ON "+db+".* TO "+at(pair.Clone).String())
-		caveats, err := engine().RehearseClone(t.Context(), s.superuser(), back(pair), password())
+		warnings, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), back(pair), password())
 		ok(t, err)
-		if all := texts(caveats); !strings.Contains(all, "DELETE ON `"+db+"`.*") {
-			t.Errorf("caveats: %s", texts(caveats))
+		if all := texts(warnings); !strings.Contains(all, "DELETE ON `"+db+"`.*") {
+			t.Errorf("caveats: %s", texts(warnings))
 		}
 	})
 }
@@ -336,7 +336,7 @@ func TestHashesStay(t *testing.T) {
 		hashes.Add(secret.NewPassword(s.ask(t, "SELECT authentication_string FROM mysql.user WHERE User = "+quoteText(app.User))))
 		for _, grants := range [][]string{{"CREATE USER ON *.*"}, {"CREATE USER ON *.*", "SELECT ON mysql.*"}, {"CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*"}} {
 			err := engine().EnsureClone(t.Context(), s.user(t, grants...), pairOf(app.User), password())
-			wants(t, err, rotator.Privilege)
+			wants(t, err, rotator.KindPrivilege)
 			if hashes.String(err.Error()) != err.Error() {
 				t.Error("the error holds a hash")
 			}

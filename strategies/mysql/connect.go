@@ -22,13 +22,13 @@ import (
 
 // session is one connection, logged in.
 type session struct {
-	as    strategies.Login
+	login strategies.Login
 	conn  driverConn
 	wire  *wire
 	limit time.Duration // of each statement
 
-	mariadb bool
-	me      account // whom the server let in; unknown in the sandbox
+	mariadb       bool
+	actingAccount account // whom the server let in; unknown in the sandbox
 	// sandbox is where a server keeps whoever logs in with an expired password: it
 	// answers nothing but a change of that password.
 	sandbox bool
@@ -44,19 +44,19 @@ type driverConn interface {
 
 // connect makes the one connection of a method call: TCP, TLS, login, each within
 // its own limit.
-func (e Engine) connect(ctx context.Context, as strategies.Login) (*session, error) {
-	if err := checkLogin(as); err != nil {
+func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, error) {
+	if err := checkLogin(login); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Place(as), rotator.OutOfTime, err)
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login), rotator.KindDeadline, err)
 	}
 	for tries := 3; ; tries-- {
-		tcp, err := dial.TCP(ctx, as, dial.Patience(e.DialTimeout))
+		tcp, err := dial.Connect(ctx, login, dial.TimeoutOrDefault(e.DialTimeout))
 		if err != nil {
-			return nil, explain(ctx, as, step{stage: dialing, limit: dial.Patience(e.DialTimeout)}, err)
+			return nil, wrapError(ctx, login, operation{phase: dialing, limit: dial.TimeoutOrDefault(e.DialTimeout)}, err)
 		}
-		s := &session{as: as, wire: &wire{Conn: tcp}, limit: dial.Patience(e.StatementTimeout)}
+		s := &session{login: login, wire: &wire{Conn: tcp}, limit: dial.TimeoutOrDefault(e.StatementTimeout)}
 		err = s.logIn(ctx, e)
 		s.mariadb = strings.Contains(s.wire.version, "MariaDB")
 		if err == nil {
@@ -68,40 +68,40 @@ func (e Engine) connect(ctx context.Context, as strategies.Login) (*session, err
 		if s.mariadb && tries > 1 && errors.Is(err, mysql.ErrMalformPkt) {
 			continue
 		}
-		return nil, explain(ctx, as, step{stage: s.wire.stage(as), limit: dial.Patience(e.HandshakeTimeout), mariadb: s.mariadb}, err)
+		return nil, wrapError(ctx, login, operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout), mariadb: s.mariadb}, err)
 	}
 }
 
-func checkLogin(as strategies.Login) error {
-	if as.Host == "" || as.Port < 1 || as.Port > 65535 {
-		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.Misconfigured, dial.Address(as))
+func checkLogin(login strategies.Login) error {
+	if login.Host == "" || login.Port < 1 || login.Port > 65535 {
+		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.KindMisconfigured, dial.Address(login))
 	}
-	if as.Database != "" {
-		if err := checkName("database name", as.Database); err != nil {
+	if login.Database != "" {
+		if err := checkName("database name", login.Database); err != nil {
 			return err
 		}
 	}
 	switch {
-	case as.Password.Empty():
-		return fmt.Errorf("login: %w: the password of user %q is empty, and a login without one proves nothing", rotator.Misconfigured, as.User)
-	case strings.ContainsRune(as.Password.Reveal(), 0):
-		return fmt.Errorf("login: %w: the password of user %q holds a NUL, at which the server would end it", rotator.Misconfigured, as.User)
+	case login.Password.Empty():
+		return fmt.Errorf("login: %w: the password of user %q is empty, and a login without one proves nothing", rotator.KindMisconfigured, login.User)
+	case strings.ContainsRune(login.Password.Reveal(), 0):
+		return fmt.Errorf("login: %w: the password of user %q holds a NUL, at which the server would end it", rotator.KindMisconfigured, login.User)
 	}
-	return checkName("user name", as.User)
+	return checkName("user name", login.User)
 }
 
 // logIn shakes hands and authenticates. The driver shuts the connection when ctx
 // ends, so that no silence or dripping outlasts it.
 func (s *session) logIn(ctx context.Context, e Engine) error {
-	ctx, cancel := context.WithTimeout(ctx, dial.Patience(e.HandshakeTimeout))
+	ctx, cancel := context.WithTimeout(ctx, dial.TimeoutOrDefault(e.HandshakeTimeout))
 	defer cancel()
 	config := mysql.NewConfig()
 	config.Logger = new(mysql.NopLogger)
-	config.Net, config.Addr = "tcp", dial.Address(s.as)
-	config.User, config.Passwd, config.DBName = s.as.User, s.as.Password.Reveal(), s.as.Database
+	config.Net, config.Addr = "tcp", dial.Address(s.login)
+	config.User, config.Passwd, config.DBName = s.login.User, s.login.Password.Reveal(), s.login.Database
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return s.wire, nil }
-	if !s.as.TLS.Off {
-		config.TLS = e.tls(s.as, &s.wire.secured)
+	if !s.login.TLS.Disabled {
+		config.TLS = e.tls(s.login, &s.wire.secured)
 	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
@@ -127,8 +127,8 @@ func (s *session) connectBy(ctx context.Context, connector driver.Connector) (co
 	return connector.Connect(ctx)
 }
 
-func (e Engine) tls(as strategies.Login, secured *bool) *tls.Config {
-	config := dial.TLS(as, e.Roots)
+func (e Engine) tls(login strategies.Login, secured *bool) *tls.Config {
+	config := dial.TLSConfig(login, e.Roots)
 	config.VerifyConnection = func(tls.ConnectionState) error {
 		*secured = true
 		return nil
@@ -198,12 +198,12 @@ func (w *wire) Write(p []byte) (int, error) {
 	return w.Conn.Write(p)
 }
 
-// stage tells from the bytes seen how far the login had come.
-func (w *wire) stage(as strategies.Login) stage {
+// phase tells from the bytes seen how far the login had come.
+func (w *wire) phase(login strategies.Login) phase {
 	switch {
 	case !w.answer:
 		return greeting
-	case !as.TLS.Off && !w.secured:
+	case !login.TLS.Disabled && !w.secured:
 		return securing
 	}
 	return loggingIn
@@ -217,13 +217,13 @@ func (s *session) close() {
 }
 
 // query runs one statement within its limit. Results come as text; NULL is "".
-func (s *session) query(ctx context.Context, st step, sql string) ([][]string, error) {
+func (s *session) query(ctx context.Context, st operation, sql string) ([][]string, error) {
 	st.limit = s.limit
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
 	rows, err := s.rows(limited, sql)
 	if err != nil {
-		return nil, explain(ctx, s.as, st, err)
+		return nil, wrapError(ctx, s.login, st, err)
 	}
 	return rows, nil
 }
@@ -264,17 +264,17 @@ func text(v driver.Value) string {
 }
 
 // exec runs a statement that has no result.
-func (s *session) exec(ctx context.Context, st step, sql string) error {
+func (s *session) exec(ctx context.Context, st operation, sql string) error {
 	st.limit = s.limit
-	if err := s.attempt(ctx, sql); err != nil {
-		return explain(ctx, s.as, st, err)
+	if err := s.execRaw(ctx, sql); err != nil {
+		return wrapError(ctx, s.login, st, err)
 	}
 	return nil
 }
 
-// attempt runs a statement within its limit and leaves its error as it is, for
+// execRaw runs a statement within its limit and leaves its error as it is, for
 // callers to whom some errors are answers.
-func (s *session) attempt(ctx context.Context, sql string) error {
+func (s *session) execRaw(ctx context.Context, sql string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
 	if _, err := s.conn.ExecContext(ctx, sql, nil); err != nil {
@@ -283,13 +283,13 @@ func (s *session) attempt(ctx context.Context, sql string) error {
 	return nil
 }
 
-// fail is an error that the engine itself found.
-func (s *session) fail(k rotator.Kind, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %s", dial.Place(s.as), k, fmt.Sprintf(format, args...))
+// errorf is an error that the engine itself found.
+func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
+	return fmt.Errorf("%s: %w: %s", dial.Describe(s.login), k, fmt.Sprintf(format, args...))
 }
 
-// number is the server's number of an error, or 0.
-func number(err error) int {
+// errorNumber is the server's number of an error, or 0.
+func errorNumber(err error) int {
 	var e *mysql.MySQLError
 	if errors.As(err, &e) {
 		return int(e.Number)

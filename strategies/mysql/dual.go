@@ -13,20 +13,20 @@ import (
 
 const retain = " RETAIN CURRENT PASSWORD"
 
-// SetPasswordKeepingOld implements strategies.DualPasswordEngine, on MySQL 8.0.14 and
+// SetPasswordRetainingCurrent implements strategies.DualPasswordEngine, on MySQL 8.0.14 and
 // later. The user needs APPLICATION_PASSWORD_ADMIN.
 //
 // The server compares REPLACE with the current (primary) password and not with the
-// retained one, and so tells whether as.Password is still the current one. If it is,
+// retained one, and so tells whether login.Password is still the current one. If it is,
 // it is retained. If it is not, it is the retained one already, from an earlier
 // attempt; to retain again would push it out in favour of a password that nobody
 // keeps, so the current one alone is replaced, and the retained one stays.
 // https://dev.mysql.com/doc/refman/9.0/en/password-management.html#dual-passwords
-func (e Engine) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p secret.Password) error {
-	if err := checkNew(p, as.User); err != nil {
+func (e Engine) SetPasswordRetainingCurrent(ctx context.Context, login strategies.Login, p secret.Password) error {
+	if err := checkNewPassword(p, login.User); err != nil {
 		return err
 	}
-	s, err := e.begin(ctx, as, as.User)
+	s, err := e.openForChange(ctx, login, login.User)
 	if err != nil {
 		return err
 	}
@@ -34,51 +34,51 @@ func (e Engine) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, 
 	if err := s.checkKeeping(); err != nil {
 		return err
 	}
-	if p.Equal(as.Password) {
+	if p.Equal(login.Password) {
 		return nil // it lets us in: to set it again would push out the other
 	}
-	st := step{doing: fmt.Sprintf("changing the password of %q, and retaining the current one", as.User), private: true, policy: true, own: true,
+	st := operation{action: fmt.Sprintf("changing the password of %q, and retaining the current one", login.User), sensitive: true, setsPassword: true, selfChange: true,
 		remedy: s.keepingRemedy(), limit: s.limit}
 	change := "ALTER USER USER() IDENTIFIED BY " + quotePassword(p)
-	err = s.attempt(ctx, change+" REPLACE "+quotePassword(as.Password)+retain)
-	if number(err) == 3891 {
-		pending := as
+	err = s.execRaw(ctx, change+" REPLACE "+quotePassword(login.Password)+retain)
+	if errorNumber(err) == 3891 {
+		pending := login
 		pending.Password = p
 		if e.Ping(ctx, pending) == nil {
 			return nil // an earlier attempt has done it
 		}
-		err = s.attempt(ctx, change)
+		err = s.execRaw(ctx, change)
 	}
 	if err != nil {
-		return explain(ctx, s.as, st, err)
+		return wrapError(ctx, s.login, st, err)
 	}
 	return nil
 }
 
-// RehearseKeepingOld implements strategies.DualPasswordEngine, as Rehearse does it.
-func (e Engine) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
-	return e.rehearse(ctx, as, as.User, sample, retain)
+// DryRunRetainingCurrent implements strategies.DualPasswordEngine, as DryRunSetPassword does it.
+func (e Engine) DryRunRetainingCurrent(ctx context.Context, login strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
+	return e.dryRun(ctx, login, login.User, sample, retain)
 }
 
 // checkKeeping refuses servers that keep one password.
 func (s *session) checkKeeping() error {
 	switch {
 	case s.mariadb:
-		return s.fail(rotator.Misconfigured, "this server is MariaDB, which keeps one password for an account: rotate it without dual passwords, or with alternating users")
-	case before(s.wire.version, 8, 0, 14):
-		return s.fail(rotator.Misconfigured, "MySQL %s keeps one password for an account, as of 8.0.14 it keeps two: upgrade, or rotate without dual passwords", s.wire.version)
+		return s.errorf(rotator.KindMisconfigured, "this server is MariaDB, which keeps one password for an account: rotate it without dual passwords, or with alternating users")
+	case olderThan(s.wire.version, 8, 0, 14):
+		return s.errorf(rotator.KindMisconfigured, "MySQL %s keeps one password for an account, as of 8.0.14 it keeps two: upgrade, or rotate without dual passwords", s.wire.version)
 	case s.sandbox:
-		return s.fail(rotator.Privilege, "the password has expired, and an expired password is not worth retaining: rotate once without dual passwords, or ALTER USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.as.User))
+		return s.errorf(rotator.KindPrivilege, "the password has expired, and an expired password is not worth retaining: rotate once without dual passwords, or ALTER USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.login.User))
 	}
 	return nil
 }
 
 func (s *session) keepingRemedy() string {
-	return fmt.Sprintf("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s: an account needs it to keep a second password", s.me)
+	return fmt.Sprintf("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s: an account needs it to keep a second password", s.actingAccount)
 }
 
-// before says whether a server's version is lower.
-func before(version string, want ...int) bool {
+// olderThan says whether a server's version is lower.
+func olderThan(version string, want ...int) bool {
 	parts := strings.FieldsFunc(version, func(r rune) bool { return r < '0' || r > '9' })
 	for i, w := range want {
 		n := 0

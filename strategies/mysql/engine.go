@@ -3,7 +3,7 @@
 // MySQL 9.7 and on MariaDB 10.5, 10.11 and 11.8; MySQL 8.0 and 8.4 (which
 // QUARTERTURN_MYSQL_SERVERS can name to them) and all of Amazon's are unverified.
 //
-// TLS is verified or the connection fails; only TLS.Off, which the secret has to
+// TLS is verified or the connection fails; only TLS.Disabled, which the secret has to
 // ask for, means plaintext, and even then the password itself is never sent in
 // clear: accounts of caching_sha2_password and sha256_password prove it through the
 // server's RSA key, and a server that asks for the clear text is refused. Nothing is
@@ -104,14 +104,14 @@ const (
 // Traits implements strategies.Engine.
 func (Engine) Traits() strategies.Traits {
 	return strategies.Traits{
-		Name:            "MySQL",
-		Engines:         []string{"mysql", "aurora-mysql"},
-		Port:            3306,
-		CloneSuffix:     "_clone",
-		MaxUserBytes:    32, // the server counts characters; bytes are on the safe side
-		MaxPasswordSize: maxPassword,
-		Exclude:         exclude,
-		SeveralAccounts: true,
+		Name:              "MySQL",
+		Engines:           []string{"mysql", "aurora-mysql"},
+		Port:              3306,
+		CloneSuffix:       "_clone",
+		MaxUserBytes:      32, // the server counts characters; bytes are on the safe side
+		MaxPasswordSize:   maxPassword,
+		ExcludeCharacters: exclude,
+		SeveralAccounts:   true,
 	}
 }
 
@@ -125,13 +125,13 @@ func (MariaDB) Traits() strategies.Traits {
 
 // Ping implements strategies.Engine. It logs in, asks the server whom it let in, and
 // logs out.
-func (e Engine) Ping(ctx context.Context, as strategies.Login) error {
-	s, err := e.connect(ctx, as)
+func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
+	s, err := e.connect(ctx, login)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	_, err = s.whoami(ctx)
+	_, err = s.checkIdentity(ctx)
 	return err
 }
 
@@ -139,16 +139,16 @@ func (e Engine) Ping(ctx context.Context, as strategies.Login) error {
 // no right but to log in, also when the password has expired. A superuser needs, on
 // MySQL, CREATE USER (and SYSTEM_USER to change an account that has it) and SELECT on
 // the tables of mysql; on MariaDB, UPDATE and SELECT on mysql.*.
-func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-	if err := checkNew(p, user); err != nil {
+func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+	if err := checkNewPassword(p, user); err != nil {
 		return err
 	}
-	s, err := e.begin(ctx, as, user)
+	s, err := e.openForChange(ctx, login, user)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if user == as.User {
+	if user == login.User {
 		return s.changeOwn(ctx, p)
 	}
 	targets, err := s.passwordAccounts(ctx, user)
@@ -158,19 +158,19 @@ func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user strin
 	return s.changeOthers(ctx, targets, p)
 }
 
-// Rehearse implements strategies.Engine. Neither server can take a change of an
+// DryRunSetPassword implements strategies.Engine. Neither server can take a change of an
 // account back, but both can be asked for one that must fail at the very end, when
 // everything else has been checked: MySQL to replace a password that is not the
 // account's, MariaDB to store a hash that is none.
-func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
-	return e.rehearse(ctx, as, user, sample, "")
+func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+	return e.dryRun(ctx, login, user, sample, "")
 }
 
-func (e Engine) rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password, keeping string) ([]strategies.Warning, error) {
+func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string, sample secret.Password, keeping string) ([]strategies.Warning, error) {
 	if err := checkName("user name", user); err != nil {
 		return nil, err
 	}
-	s, err := e.begin(ctx, as, user)
+	s, err := e.openForChange(ctx, login, user)
 	if err != nil {
 		return nil, err
 	}
@@ -180,8 +180,8 @@ func (e Engine) rehearse(ctx context.Context, as strategies.Login, user string, 
 			return nil, err
 		}
 	}
-	if user == as.User {
-		if err := s.rehearseOwn(ctx, sample, keeping); err != nil {
+	if user == login.User {
+		if err := s.dryRunOwn(ctx, sample, keeping); err != nil {
 			return nil, err
 		}
 		return s.ownCaveats(ctx, keeping != "")
@@ -190,46 +190,48 @@ func (e Engine) rehearse(ctx context.Context, as strategies.Login, user string, 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.rehearseOthers(ctx, targets, sample); err != nil {
+	if err := s.dryRunOthers(ctx, targets, sample); err != nil {
 		return nil, err
 	}
-	return s.caveats(ctx, user)
+	return s.warnings(ctx, user)
 }
 
 // Ping implements strategies.Engine.
-func (m MariaDB) Ping(ctx context.Context, as strategies.Login) error { return Engine(m).Ping(ctx, as) }
-
-// SetPassword implements strategies.Engine, as Engine does.
-func (m MariaDB) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-	return Engine(m).SetPassword(ctx, as, user, p)
+func (m MariaDB) Ping(ctx context.Context, login strategies.Login) error {
+	return Engine(m).Ping(ctx, login)
 }
 
-// Rehearse implements strategies.Engine, as Engine does.
-func (m MariaDB) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
-	return Engine(m).Rehearse(ctx, as, user, sample)
+// SetPassword implements strategies.Engine, as Engine does.
+func (m MariaDB) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+	return Engine(m).SetPassword(ctx, login, user, p)
+}
+
+// DryRunSetPassword implements strategies.Engine, as Engine does.
+func (m MariaDB) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+	return Engine(m).DryRunSetPassword(ctx, login, user, sample)
 }
 
 // EnsureClone implements strategies.CloningEngine, as Engine does.
-func (m MariaDB) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-	return Engine(m).EnsureClone(ctx, as, pair, p)
+func (m MariaDB) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return Engine(m).EnsureClone(ctx, login, pair, p)
 }
 
-// RehearseClone implements strategies.CloningEngine, as Engine does.
-func (m MariaDB) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
-	return Engine(m).RehearseClone(ctx, as, pair, sample)
+// DryRunEnsureClone implements strategies.CloningEngine, as Engine does.
+func (m MariaDB) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+	return Engine(m).DryRunEnsureClone(ctx, login, pair, sample)
 }
 
-// checkNew refuses what the server would take in another sense than was meant.
-func checkNew(p secret.Password, names ...string) error {
+// checkNewPassword refuses what the server would take in another sense than was meant.
+func checkNewPassword(p secret.Password, names ...string) error {
 	switch text := p.Reveal(); {
 	case p.Empty():
-		return fmt.Errorf("new password: %w: it is empty, and anybody could log in", rotator.Misconfigured)
+		return fmt.Errorf("new password: %w: it is empty, and anybody could log in", rotator.KindMisconfigured)
 	case strings.ContainsRune(text, 0):
-		return fmt.Errorf("new password: %w: it holds a NUL, at which clients end it", rotator.Misconfigured)
+		return fmt.Errorf("new password: %w: it holds a NUL, at which clients end it", rotator.KindMisconfigured)
 	case !utf8.ValidString(text):
-		return fmt.Errorf("new password: %w: it is not UTF-8", rotator.Misconfigured)
+		return fmt.Errorf("new password: %w: it is not UTF-8", rotator.KindMisconfigured)
 	case len(text) > maxPassword:
-		return fmt.Errorf("new password: %w: it has %d bytes, and caching_sha2_password takes %d", rotator.Misconfigured, len(text), maxPassword)
+		return fmt.Errorf("new password: %w: it has %d bytes, and caching_sha2_password takes %d", rotator.KindMisconfigured, len(text), maxPassword)
 	}
 	for _, name := range names {
 		if err := checkName("user name", name); err != nil {
@@ -245,11 +247,11 @@ func checkNew(p secret.Password, names ...string) error {
 func checkName(what, name string) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("%s: %w: it is empty", what, rotator.Misconfigured)
+		return fmt.Errorf("%s: %w: it is empty", what, rotator.KindMisconfigured)
 	case strings.ContainsRune(name, 0):
-		return fmt.Errorf("%s %q: %w: it holds a NUL", what, name, rotator.Misconfigured)
+		return fmt.Errorf("%s %q: %w: it holds a NUL", what, name, rotator.KindMisconfigured)
 	case !utf8.ValidString(name):
-		return fmt.Errorf("%s %q: %w: it is not UTF-8", what, name, rotator.Misconfigured)
+		return fmt.Errorf("%s %q: %w: it is not UTF-8", what, name, rotator.KindMisconfigured)
 	}
 	return nil
 }

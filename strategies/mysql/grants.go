@@ -30,8 +30,8 @@ const (
 )
 
 const (
-	everything  = "ALL PRIVILEGES"
-	grantOption = "GRANT OPTION"
+	allPrivileges = "ALL PRIVILEGES"
+	grantOption   = "GRANT OPTION"
 )
 
 // rights are everything that an account may do.
@@ -262,7 +262,7 @@ func (p *parser) privileges(k kind) (found []right, err error) {
 			return nil, errors.New("a privilege is missing")
 		}
 		if name == "ALL" {
-			name = everything
+			name = allPrivileges
 		}
 		columns := []string{""}
 		if p.punct('(') {
@@ -394,7 +394,7 @@ func (r rights) missing(other rights) rights {
 	for x := range r {
 		larger := x
 		larger.option = true
-		covered := x.kind == privilege && x.name != grantOption && other.has(everything, x.object) && x.name != everything
+		covered := x.kind == privilege && x.name != grantOption && other.has(allPrivileges, x.object) && x.name != allPrivileges
 		if other[x] || other[larger] || covered || x.kind == restriction {
 			continue
 		}
@@ -441,9 +441,9 @@ func (r rights) grants(to account) []statement {
 	return statements
 }
 
-// lift gives the statements that take back restrictions: to grant what a partial
+// removeRestrictions gives the statements that take back restrictions: to grant what a partial
 // revoke took is to undo it.
-func (r rights) lift(of account) []statement {
+func (r rights) removeRestrictions(of account) []statement {
 	var statements []statement
 	for _, object := range r.objects(restriction) {
 		names := r.names(restriction, object, false)
@@ -452,8 +452,8 @@ func (r rights) lift(of account) []statement {
 	return statements
 }
 
-// restrict gives the statements that make the exceptions.
-func (r rights) restrict(of account) []statement {
+// addRestrictions gives the statements that make the exceptions.
+func (r rights) addRestrictions(of account) []statement {
 	var statements []statement
 	for _, object := range r.objects(restriction) {
 		names := r.names(restriction, object, false)

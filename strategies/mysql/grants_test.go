@@ -18,7 +18,7 @@ func TestParseGrants(t *testing.T) {
 		"global":  {line: "GRANT SELECT, REPLICATION CLIENT ON *.* TO `app`@`%`", want: []right{{name: "SELECT", object: "*.*"}, {name: "REPLICATION CLIENT", object: "*.*"}}},
 		"dynamic": {line: "GRANT BINLOG_ADMIN,CLONE_ADMIN ON *.* TO `app`@`%` WITH GRANT OPTION", want: []right{
 			{kind: dynamic, name: "BINLOG_ADMIN", object: "*.*", option: true}, {kind: dynamic, name: "CLONE_ADMIN", object: "*.*", option: true}}},
-		"database":     {line: "GRANT ALL PRIVILEGES ON `a\\_b`.* TO `app`@`%`", want: []right{{name: everything, object: "`a\\_b`.*"}}},
+		"database":     {line: "GRANT ALL PRIVILEGES ON `a\\_b`.* TO `app`@`%`", want: []right{{name: allPrivileges, object: "`a\\_b`.*"}}},
 		"grant option": {line: "GRANT USAGE ON *.* TO `app`@`%` WITH GRANT OPTION", want: []right{{name: grantOption, object: "*.*"}}},
 		"columns": {line: "GRANT SELECT (`a`, `we``ird, col)`), INSERT ON `d`.`t` TO `app`@`%`", want: []right{
 			{name: "SELECT", column: "`a`", object: "`d`.`t`"}, {name: "SELECT", column: "`we``ird, col)`", object: "`d`.`t`"}, {name: "INSERT", object: "`d`.`t`"}}},
@@ -89,7 +89,7 @@ func FuzzParseGrants(f *testing.F) {
 			return
 		}
 		var again []string
-		for _, s := range append(found.grants(app), found.restrict(app)...) {
+		for _, s := range append(found.grants(app), found.addRestrictions(app)...) {
 			again = append(again, s.text)
 		}
 		same, _, err := parseGrants(again, app)
@@ -152,7 +152,7 @@ func TestQuote(t *testing.T) {
 
 func TestBefore(t *testing.T) {
 	for version, want := range map[string]bool{"8.0.13": true, "8.0.14": false, "8.0.36": false, "9.7.4-2": false, "5.7.44-log": true, "8.0.mysql_aurora.3.04.0": true, "8.4.0": false, "": true} {
-		if before(version, 8, 0, 14) != want {
+		if olderThan(version, 8, 0, 14) != want {
 			t.Errorf("%q: %v", version, !want)
 		}
 	}

@@ -30,16 +30,16 @@ func (s server) several(t *testing.T, how string) strategies.Login {
 }
 
 // from gives the login as a client on another of the machine's addresses makes it.
-func (s server) from(t *testing.T, host string, as strategies.Login) strategies.Login {
+func (s server) from(t *testing.T, host string, login strategies.Login) strategies.Login {
 	t.Helper()
 	relay := s.proxy(t, host, nil)
-	as.Port = relay.Port()
-	return as
+	login.Port = relay.Port()
+	return login
 }
 
-func (s server) proxy(t *testing.T, from string, tap func(strategytest.Piece) strategytest.Verdict) *strategytest.Proxy {
+func (s server) proxy(t *testing.T, from string, tap func(strategytest.Chunk) strategytest.ChunkAction) *strategytest.Proxy {
 	t.Helper()
-	p := &strategytest.Proxy{Tap: tap, Dial: func(ctx context.Context) (net.Conn, error) {
+	p := &strategytest.Proxy{OnChunk: tap, Dial: func(ctx context.Context) (net.Conn, error) {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 		return d.DialContext(ctx, "tcp", dial.Address(s.superuser()))
 	}}
@@ -56,10 +56,10 @@ func (s server) cloning() strategies.CloningEngine {
 	return engine()
 }
 
-func (s server) document(t *testing.T, as strategies.Login, more string) secret.Document {
+func (s server) document(t *testing.T, login strategies.Login, more string) secret.Document {
 	t.Helper()
 	d, err := secret.ParseDocument(fmt.Sprintf(`{"engine":%q,"host":%q,"port":%d,"username":%q,"password":%q,"ssl":%t%s}`,
-		s.cloning().Traits().Engines[0], as.Host, as.Port, as.User, as.Password.Reveal(), !as.TLS.Off, more))
+		s.cloning().Traits().Engines[0], login.Host, login.Port, login.User, login.Password.Reveal(), !login.TLS.Disabled, more))
 	ok(t, err)
 	return d
 }
@@ -68,10 +68,10 @@ func (s server) document(t *testing.T, as strategies.Login, more string) secret.
 func (s server) rotation(t *testing.T, current strategies.Login, pending secret.Password) rotator.Rotation {
 	boss := with(s.superuser(), func(l *strategies.Login) { l.Port = current.Port })
 	return rotator.Rotation{
-		Current:  s.document(t, current, `,"masterarn":"super"`),
-		Pending:  s.document(t, withPassword(current, pending), `,"masterarn":"super"`),
-		Previous: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.NotFound },
-		Related:  func(context.Context, string) (secret.Document, error) { return s.document(t, boss, ""), nil },
+		Current:      s.document(t, current, `,"masterarn":"super"`),
+		Pending:      s.document(t, withPassword(current, pending), `,"masterarn":"super"`),
+		ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
+		ReadSecret:   func(context.Context, string) (secret.Document, error) { return s.document(t, boss, ""), nil },
 	}
 }
 
@@ -83,11 +83,11 @@ func TestCutBetweenTheAccountsOfAName(t *testing.T) {
 			s.run(t, ed25519)
 		}
 		var seen, cutAt atomic.Int64
-		proxy := s.proxy(t, hosts[0], func(strategytest.Piece) strategytest.Verdict {
+		proxy := s.proxy(t, hosts[0], func(strategytest.Chunk) strategytest.ChunkAction {
 			if n := seen.Add(1); n == cutAt.Load() {
-				return strategytest.Cut
+				return strategytest.ChunkReset
 			}
-			return strategytest.Pass
+			return strategytest.ChunkForward
 		})
 		strategy := strategies.SingleUser{Engine: s.cloning(), ThroughSuperuser: true}
 		rotate := func(cut int64) (pieces int64) {
@@ -180,7 +180,7 @@ func TestSelfChangeOfANameWithSeveralHosts(t *testing.T) {
 				if c.grant != "" {
 					s.run(t, "GRANT "+c.grant+" TO "+app.User+"@'127.0.0.1'")
 				}
-				warnings, err := engine().Rehearse(t.Context(), app, app.User, password())
+				warnings, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
 				unknown := false
 				for _, w := range warnings {
 					unknown = unknown || w.Unknown
@@ -188,13 +188,13 @@ func TestSelfChangeOfANameWithSeveralHosts(t *testing.T) {
 				switch {
 				case c.seen:
 					host, _, _ := strings.Cut(strings.TrimPrefix(c.others[0], "'"), "'")
-					wants(t, err, rotator.Misconfigured, app.User+"`@`"+host, "SINGLE_USER_THROUGH_SUPERUSER")
+					wants(t, err, rotator.KindMisconfigured, app.User+"`@`"+host, "SINGLE_USER_THROUGH_SUPERUSER")
 				case err != nil:
 					t.Error(err)
 				case unknown == c.harmless:
 					t.Errorf("unknown is %t: %s", unknown, texts(warnings))
 				}
-				if err := engine().Ping(t.Context(), app); errors.Is(err, rotator.LoginRejected) {
+				if err := engine().Ping(t.Context(), app); errors.Is(err, rotator.KindLoginRejected) {
 					t.Error(err)
 				}
 			})

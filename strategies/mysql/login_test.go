@@ -42,29 +42,29 @@ func TestLoginFailures(t *testing.T) {
 			words []string
 		}
 		cases := map[string]failure{
-			"wrong password":   {withPassword(app, password()), rotator.LoginRejected, []string{app.User, "the password is wrong", "no account `" + app.User + "`", `remove "ssl": false`}},
-			"unknown user":     {s.login("nobody_at_all", "x"), rotator.LoginRejected, []string{"no account `nobody_at_all`"}},
-			"locked":           {locked, rotator.Privilege, []string{"locked", "ACCOUNT UNLOCK"}},
-			"demands TLS":      {x509, rotator.LoginRejected, []string{"demands TLS", `remove "ssl": false`}},
-			"user is full":     {full, rotator.TooManyConnections, []string{full.User, "MAX_USER_CONNECTIONS"}},
-			"expired":          {expired, rotator.Privilege, []string{"has expired", "single user"}},
-			"no such database": {with(app, func(l *strategies.Login) { l.Database = "db_none" }), rotator.Misconfigured, []string{`"db_none"`, "dbname"}},
-			"no TLS":           {with(app, func(l *strategies.Login) { l.TLS.Off = false }), rotator.TLSFailed, []string{"does not offer TLS"}},
-			"no such host":     {with(app, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.Unreachable, []string{"nowhere.invalid"}},
-			"closed port":      {with(app, func(l *strategies.Login) { l.Port = closedPort(t) }), rotator.Unreachable, []string{"refuses connections"}},
-			"no port":          {with(app, func(l *strategies.Login) { l.Port = 0 }), rotator.Misconfigured, []string{"port"}},
-			"no host":          {with(app, func(l *strategies.Login) { l.Host = "" }), rotator.Misconfigured, []string{"host"}},
-			"no password":      {withPassword(app, secret.Password{}), rotator.Misconfigured, []string{"empty"}},
-			"NUL in user":      {s.login(app.User+"\x00x", "x"), rotator.Misconfigured, []string{"NUL"}},
-			"NUL in password":  {s.login(app.User, "x\x00"), rotator.Misconfigured, []string{"NUL"}},
+			"wrong password":   {withPassword(app, password()), rotator.KindLoginRejected, []string{app.User, "the password is wrong", "no account `" + app.User + "`", `remove "ssl": false`}},
+			"unknown user":     {s.login("nobody_at_all", "x"), rotator.KindLoginRejected, []string{"no account `nobody_at_all`"}},
+			"locked":           {locked, rotator.KindPrivilege, []string{"locked", "ACCOUNT UNLOCK"}},
+			"demands TLS":      {x509, rotator.KindLoginRejected, []string{"demands TLS", `remove "ssl": false`}},
+			"user is full":     {full, rotator.KindTooManyConnections, []string{full.User, "MAX_USER_CONNECTIONS"}},
+			"expired":          {expired, rotator.KindPrivilege, []string{"has expired", "single user"}},
+			"no such database": {with(app, func(l *strategies.Login) { l.Database = "db_none" }), rotator.KindMisconfigured, []string{`"db_none"`, "dbname"}},
+			"no TLS":           {with(app, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS, []string{"does not offer TLS"}},
+			"no such host":     {with(app, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.KindUnreachable, []string{"nowhere.invalid"}},
+			"closed port":      {with(app, func(l *strategies.Login) { l.Port = closedPort(t) }), rotator.KindUnreachable, []string{"refuses connections"}},
+			"no port":          {with(app, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured, []string{"port"}},
+			"no host":          {with(app, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured, []string{"host"}},
+			"no password":      {withPassword(app, secret.Password{}), rotator.KindMisconfigured, []string{"empty"}},
+			"NUL in user":      {s.login(app.User+"\x00x", "x"), rotator.KindMisconfigured, []string{"NUL"}},
+			"NUL in password":  {s.login(app.User, "x\x00"), rotator.KindMisconfigured, []string{"NUL"}},
 		}
 		if s.MariaDB {
-			cases["locked"] = failure{locked, rotator.Privilege, []string{"locked", "ACCOUNT UNLOCK"}}
-			cases["socket"] = failure{s.login(socket, "x"), rotator.LoginRejected, []string{"unix_socket"}}
+			cases["locked"] = failure{locked, rotator.KindPrivilege, []string{"locked", "ACCOUNT UNLOCK"}}
+			cases["socket"] = failure{s.login(socket, "x"), rotator.KindLoginRejected, []string{"unix_socket"}}
 		} else {
 			s.run(t, "ALTER USER "+at(blocked.User).String()+" FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME 1")
 			engine().Ping(t.Context(), withPassword(blocked, password()))
-			cases["blocked"] = failure{blocked, rotator.Privilege, []string{"FAILED_LOGIN_ATTEMPTS"}}
+			cases["blocked"] = failure{blocked, rotator.KindPrivilege, []string{"FAILED_LOGIN_ATTEMPTS"}}
 		}
 		for name, c := range cases {
 			t.Run(name, func(t *testing.T) {
@@ -73,12 +73,12 @@ func TestLoginFailures(t *testing.T) {
 				if name == "expired" {
 					return // it may change itself
 				}
-				pair := strategies.Pair{Original: "app_x", Clone: "app_y", Next: "app_y"}
-				_, rehearsal := engine().Rehearse(t.Context(), c.as, app.User, password())
+				pair := strategies.Pair{Original: "app_x", Clone: "app_y", Target: "app_y"}
+				_, dryRun := engine().DryRunSetPassword(t.Context(), c.as, app.User, password())
 				for _, err := range []error{
 					engine().SetPassword(t.Context(), c.as, app.User, password()),
 					engine().EnsureClone(t.Context(), c.as, pair, password()),
-					rehearsal,
+					dryRun,
 				} {
 					wants(t, err, c.kind, c.words...)
 				}
@@ -105,15 +105,15 @@ func TestServerSettings(t *testing.T) {
 			s := newServer(t, name, map[string]string{"disconnect-on-expired-password": "ON"})
 			app, expired := s.user(t), s.user(t)
 			s.run(t, "ALTER USER "+at(expired.User).String()+" PASSWORD EXPIRE", "SET GLOBAL read_only = 1")
-			wants(t, engine().SetPassword(t.Context(), app, app.User, password()), rotator.ReadOnly, "writer endpoint")
-			_, err := engine().Rehearse(t.Context(), app, app.User, password())
-			wants(t, err, rotator.ReadOnly, "writer endpoint")
+			wants(t, engine().SetPassword(t.Context(), app, app.User, password()), rotator.KindReadOnly, "writer endpoint")
+			_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
+			wants(t, err, rotator.KindReadOnly, "writer endpoint")
 			s.run(t, "SET GLOBAL read_only = 0")
 			ok(t, engine().SetPassword(t.Context(), expired, expired.User, password())) // for it is announced
 			if s.MariaDB {
 				s.run(t, "SET GLOBAL max_password_errors = 1")
 				engine().Ping(t.Context(), withPassword(app, password()))
-				wants(t, engine().Ping(t.Context(), app), rotator.Privilege, "max_password_errors", "FLUSH PRIVILEGES")
+				wants(t, engine().Ping(t.Context(), app), rotator.KindPrivilege, "max_password_errors", "FLUSH PRIVILEGES")
 				s.run(t, "SET GLOBAL max_password_errors = 1000", "FLUSH PRIVILEGES")
 			}
 			s.run(t, "SET GLOBAL require_secure_transport = ON")
@@ -123,7 +123,7 @@ func TestServerSettings(t *testing.T) {
 					t.Error(err)
 				}
 			} else {
-				wants(t, err, rotator.TLSFailed, `remove "ssl": false`)
+				wants(t, err, rotator.KindTLS, `remove "ssl": false`)
 			}
 		})
 	}
@@ -144,13 +144,13 @@ func TestTLS(t *testing.T) {
 			ok(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.TLS.ServerName = "db.quarterturn.test" })))
 			ok(t, trusting.SetPassword(t.Context(), app, app.User, app.Password))
 
-			wants(t, engine().Ping(t.Context(), app), rotator.TLSFailed, "authority", "Amazon RDS")
+			wants(t, engine().Ping(t.Context(), app), rotator.KindTLS, "authority", "Amazon RDS")
 			empty := engine()
 			empty.Roots = x509.NewCertPool()
-			wants(t, empty.Ping(t.Context(), app), rotator.TLSFailed, "authority")
-			wants(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.Host = "localhost" })), rotator.TLSFailed, "not for localhost", "tlsServerName")
-			wants(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })), rotator.TLSFailed, "not for other.test")
-			wants(t, trusting.Ping(t.Context(), withPassword(app, password())), rotator.LoginRejected, "REQUIRE X509")
+			wants(t, empty.Ping(t.Context(), app), rotator.KindTLS, "authority")
+			wants(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.Host = "localhost" })), rotator.KindTLS, "not for localhost", "tlsServerName")
+			wants(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })), rotator.KindTLS, "not for other.test")
+			wants(t, trusting.Ping(t.Context(), withPassword(app, password())), rotator.KindLoginRejected, "REQUIRE X509")
 		})
 	}
 }
@@ -160,7 +160,7 @@ func TestTLSExpired(t *testing.T) {
 	s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: "mariadb-10.11", TLS: &dbserver.TLS{Expired: true}})}
 	e := engine()
 	e.Roots = s.CAs
-	wants(t, e.Ping(t.Context(), s.superuser()), rotator.TLSFailed, "expired")
+	wants(t, e.Ping(t.Context(), s.superuser()), rotator.KindTLS, "expired")
 }
 
 // greetings are what servers of the test's own making begin with.
@@ -194,50 +194,50 @@ func TestHostileServers(t *testing.T) {
 			c.Write(greeted("9.7.4", "mysql_native_password"))
 			c.Read(make([]byte, 4096))
 			c.Write(packet(2, []byte("\xfemysql_clear_password\x00")))
-		}, false, rotator.Misconfigured, []string{"mysql_clear_password", "not sent"}},
+		}, false, rotator.KindMisconfigured, []string{"mysql_clear_password", "not sent"}},
 		"asks for the old form": {func(c net.Conn) {
 			c.Write(greeted("9.7.4", "mysql_native_password"))
 			c.Read(make([]byte, 4096))
 			c.Write(packet(2, []byte("\xfemysql_old_password\x0012345678\x00")))
-		}, false, rotator.Misconfigured, []string{"MySQL 4.0"}},
+		}, false, rotator.KindMisconfigured, []string{"MySQL 4.0"}},
 		"asks for parsec": {func(c net.Conn) {
 			c.Write(greeted("5.5.5-11.8.9-MariaDB", "mysql_native_password"))
 			c.Read(make([]byte, 4096))
 			c.Write(packet(2, []byte("\xfeparsec\x0012345678901234567890123456789012\x00")))
-		}, false, rotator.Misconfigured, []string{"parsec", "ed25519"}},
+		}, false, rotator.KindMisconfigured, []string{"parsec", "ed25519"}},
 		"has a key that is none": {func(c net.Conn) {
 			c.Write(greeted("9.7.4", "caching_sha2_password"))
 			c.Read(make([]byte, 4096))
 			c.Write(packet(2, []byte{1, 4}))
 			c.Read(make([]byte, 4096))
 			c.Write(packet(4, []byte("\x01-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n")))
-		}, false, rotator.Misconfigured, nil},
-		"greets short":       {func(c net.Conn) { c.Write(packet(0, []byte{10})) }, false, rotator.Misconfigured, []string{"does not speak MySQL's protocol"}},
-		"greets with a zero": {func(c net.Conn) { c.Write(packet(0, []byte("\x0a9.7.4\x00"))) }, false, rotator.Misconfigured, []string{"does not speak MySQL's protocol"}},
-		"speaks HTTP":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, false, rotator.Misconfigured, []string{"does not speak MySQL's protocol"}},
-		"says too many":      {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x10\x04#08004Too many connections"))) }, false, rotator.TooManyConnections, []string{"max_connections"}},
-		"says blocked":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x69\x04Host is blocked"))) }, false, rotator.Conflict, []string{"FLUSH HOSTS"}},
-		"says no host":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x6a\x04Host is not allowed"))) }, false, rotator.Misconfigured, []string{"address of this function"}},
+		}, false, rotator.KindMisconfigured, nil},
+		"greets short":       {func(c net.Conn) { c.Write(packet(0, []byte{10})) }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
+		"greets with a zero": {func(c net.Conn) { c.Write(packet(0, []byte("\x0a9.7.4\x00"))) }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
+		"speaks HTTP":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
+		"says too many":      {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x10\x04#08004Too many connections"))) }, false, rotator.KindTooManyConnections, []string{"max_connections"}},
+		"says blocked":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x69\x04Host is blocked"))) }, false, rotator.KindConflict, []string{"FLUSH HOSTS"}},
+		"says no host":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x6a\x04Host is not allowed"))) }, false, rotator.KindMisconfigured, []string{"address of this function"}},
 		"answers TLS with nonsense": {func(c net.Conn) {
 			c.Write(greeted("9.7.4", "caching_sha2_password"))
 			c.Read(make([]byte, 4096))
 			io.WriteString(c, "this is no TLS, whatever else it is")
-		}, true, rotator.TLSFailed, []string{"does not answer in TLS"}},
+		}, true, rotator.KindTLS, []string{"does not answer in TLS"}},
 		"speaks TLS 1.1": {func(c net.Conn) {
 			c.Write(greeted("9.7.4", "caching_sha2_password"))
 			io.ReadFull(c, make([]byte, 36)) // the request for TLS
 			c.Read(make([]byte, 4096))
 			c.Write([]byte{21, 3, 1, 0, 2, 2, 70})
-		}, true, rotator.TLSFailed, []string{"TLS 1.2"}},
+		}, true, rotator.KindTLS, []string{"TLS 1.2"}},
 		"hangs up in TLS": {func(c net.Conn) {
 			c.Write(greeted("9.7.4", "caching_sha2_password"))
 			c.Read(make([]byte, 4096))
-		}, true, rotator.Unreachable, []string{"closed the connection"}},
+		}, true, rotator.KindUnreachable, []string{"closed the connection"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			heard := make(chan string, 1)
-			as := listen(t, func(conn net.Conn) {
+			login := listen(t, func(conn net.Conn) {
 				listening := &recorder{Conn: conn}
 				c.serve(listening)
 				conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
@@ -247,8 +247,8 @@ func TestHostileServers(t *testing.T) {
 				default:
 				}
 			})
-			as.Password, as.TLS.Off = canary, !c.tls
-			err := engine().Ping(t.Context(), as)
+			login.Password, login.TLS.Disabled = canary, !c.tls
+			err := engine().Ping(t.Context(), login)
 			wants(t, err, c.kind, c.words...)
 			if strings.Contains(<-heard, canary.Reveal()) {
 				t.Error("the server was sent the password in clear")
@@ -300,12 +300,12 @@ func TestSilence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			as := listen(t, func(conn net.Conn) {
+			login := listen(t, func(conn net.Conn) {
 				c.serve(conn)
 				io.Copy(io.Discard, conn)
 			})
-			as.TLS.Off = c.off
-			wants(t, impatient().Ping(t.Context(), as), rotator.Unreachable, c.words)
+			login.TLS.Disabled = c.off
+			wants(t, impatient().Ping(t.Context(), login), rotator.KindUnreachable, c.words)
 		})
 	}
 }
@@ -319,8 +319,8 @@ func TestCapturedLogins(t *testing.T) {
 			s := newServer(t, name, nil)
 			p := "Anon-1" + password().Reveal()
 			s.run(t, "CREATE USER ''@'127.0.0.1' IDENTIFIED BY '"+p+"'", "CREATE USER app@'%' IDENTIFIED BY '"+p+"'")
-			wants(t, engine().SetPassword(t.Context(), s.login("app", p), "app", password()), rotator.Misconfigured, "anonymous account ''@'127.0.0.1'", "DROP USER")
-			wants(t, engine().Ping(t.Context(), s.login("app", p)), rotator.Misconfigured, "anonymous")
+			wants(t, engine().SetPassword(t.Context(), s.login("app", p), "app", password()), rotator.KindMisconfigured, "anonymous account ''@'127.0.0.1'", "DROP USER")
+			wants(t, engine().Ping(t.Context(), s.login("app", p)), rotator.KindMisconfigured, "anonymous")
 		})
 	}
 }
@@ -329,17 +329,17 @@ func TestCapturedLogins(t *testing.T) {
 // repeats of a statement stays out.
 func TestErrorsOfEveryNumber(t *testing.T) {
 	t.Parallel()
-	as := strategies.Login{Host: "h", Port: 1, User: "app"}
+	login := strategies.Login{Host: "h", Port: 1, User: "app"}
 	for kind, numbers := range map[rotator.Kind][]uint16{
-		rotator.LoginRejected:      {1045, 1698},
-		rotator.Privilege:          {3118, 4151, 3955, 4150, 1862, 1820},
-		rotator.Misconfigured:      {1130, 1049, 1044, 1251, 1524},
-		rotator.TooManyConnections: {1040, 1203, 1226},
-		rotator.Conflict:           {1129},
-		rotator.TLSFailed:          {3159},
+		rotator.KindLoginRejected:      {1045, 1698},
+		rotator.KindPrivilege:          {3118, 4151, 3955, 4150, 1862, 1820},
+		rotator.KindMisconfigured:      {1130, 1049, 1044, 1251, 1524},
+		rotator.KindTooManyConnections: {1040, 1203, 1226},
+		rotator.KindConflict:           {1129},
+		rotator.KindTLS:                {3159},
 	} {
 		for _, n := range numbers {
-			err := explain(t.Context(), as, step{stage: loggingIn}, &driver.MySQLError{Number: n, Message: "m"})
+			err := wrapError(t.Context(), login, operation{phase: loggingIn}, &driver.MySQLError{Number: n, Message: "m"})
 			wants(t, err, kind)
 			if strings.Contains(err.Error(), "reported an error") {
 				t.Errorf("%d has no sentence", n)
@@ -347,33 +347,33 @@ func TestErrorsOfEveryNumber(t *testing.T) {
 		}
 	}
 	for kind, numbers := range map[rotator.Kind][]uint16{
-		rotator.Privilege:      {1044, 1045, 1142, 1227, 1370, 1698, 1820},
-		rotator.NotFound:       {1133, 1396, 3523},
-		rotator.ReadOnly:       {1836, 1792, 1874},
-		rotator.PolicyRejected: {1819, 3638},
-		rotator.Misconfigured:  {1290, 1524, 1699, 3879, 3894, 3878, 3895, 1470, 1372},
-		rotator.Conflict:       {1205, 1213, 3891, 3892, 3893, 1141},
-		rotator.Unreachable:    {1053, 4031, 1927},
-		rotator.OutOfTime:      {1317, 1969, 3024},
-		rotator.Internal:       {1064, 9999},
+		rotator.KindPrivilege:      {1044, 1045, 1142, 1227, 1370, 1698, 1820},
+		rotator.KindNotFound:       {1133, 1396, 3523},
+		rotator.KindReadOnly:       {1836, 1792, 1874},
+		rotator.KindPasswordPolicy: {1819, 3638},
+		rotator.KindMisconfigured:  {1290, 1524, 1699, 3879, 3894, 3878, 3895, 1470, 1372},
+		rotator.KindConflict:       {1205, 1213, 3891, 3892, 3893, 1141},
+		rotator.KindUnreachable:    {1053, 4031, 1927},
+		rotator.KindDeadline:       {1317, 1969, 3024},
+		rotator.KindInternal:       {1064, 9999},
 	} {
 		for _, n := range numbers {
 			e := &driver.MySQLError{Number: n, Message: "near 'CANARY'"}
-			err := explain(t.Context(), as, step{doing: "x", private: true, policy: true}, e)
+			err := wrapError(t.Context(), login, operation{action: "x", sensitive: true, setsPassword: true}, e)
 			wants(t, err, kind)
-			if !harmless[n] && strings.Contains(err.Error(), "CANARY") {
+			if !safeErrors[n] && strings.Contains(err.Error(), "CANARY") {
 				t.Errorf("%d: %v", n, err)
 			}
-			if kind != rotator.Internal && strings.Contains(err.Error(), "reported an error") {
+			if kind != rotator.KindInternal && strings.Contains(err.Error(), "reported an error") {
 				t.Errorf("%d has no sentence", n)
 			}
 		}
 	}
-	err := explain(t.Context(), as, step{doing: "x"}, &driver.MySQLError{Number: 1064, Message: "near 'CANARY'"})
+	err := wrapError(t.Context(), login, operation{action: "x"}, &driver.MySQLError{Number: 1064, Message: "near 'CANARY'"})
 	if strings.Contains(err.Error(), "CANARY") {
 		t.Error(err)
 	}
-	if err := explain(t.Context(), as, step{}, &driver.MySQLError{Number: 1290, Message: "running with the --super-read-only option"}); !errors.Is(err, rotator.ReadOnly) {
+	if err := wrapError(t.Context(), login, operation{}, &driver.MySQLError{Number: 1290, Message: "running with the --super-read-only option"}); !errors.Is(err, rotator.KindReadOnly) {
 		t.Error(err)
 	}
 }

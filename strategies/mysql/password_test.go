@@ -22,7 +22,7 @@ import (
 func TestTraits(t *testing.T) {
 	t.Parallel()
 	m, d := Engine{}.Traits(), MariaDB{}.Traits()
-	if m.Name != "MySQL" || strings.Join(m.Engines, " ") != "mysql aurora-mysql" || m.Port != 3306 || m.MaxUserBytes != 32 || m.Exclude != `:/@"'\` {
+	if m.Name != "MySQL" || strings.Join(m.Engines, " ") != "mysql aurora-mysql" || m.Port != 3306 || m.MaxUserBytes != 32 || m.ExcludeCharacters != `:/@"'\` {
 		t.Errorf("%+v", m)
 	}
 	if d.Name != "MariaDB" || strings.Join(d.Engines, " ") != "mariadb" || d.Port != 3306 || d.MaxUserBytes != 128 {
@@ -91,12 +91,12 @@ func TestPlugins(t *testing.T) {
 					return strings.Join(words, " ")
 				}
 				before := plugins()
-				_, err := engine().Rehearse(t.Context(), app, user, password())
+				_, err := engine().DryRunSetPassword(t.Context(), app, user, password())
 				ok(t, err)
 				ok(t, engine().Ping(t.Context(), app))
 				ok(t, engine().SetPassword(t.Context(), app, user, q))
 				ok(t, engine().Ping(t.Context(), withPassword(app, q)))
-				wants(t, engine().Ping(t.Context(), app), rotator.LoginRejected)
+				wants(t, engine().Ping(t.Context(), app), rotator.KindLoginRejected)
 				ok(t, engine().SetPassword(t.Context(), s.superuser(), user, p))
 				ok(t, engine().Ping(t.Context(), app))
 				if got := plugins(); got != before && s.MariaDB {
@@ -113,10 +113,10 @@ func TestSeveralPasswords(t *testing.T) {
 	s := server{dbserver.MySQL(t, "mariadb-11.8")}
 	user, p := name(), password()
 	s.run(t, ed25519, fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED VIA ed25519 USING PASSWORD('%s') OR mysql_native_password USING PASSWORD('%s')", user, p.Reveal(), p.Reveal()))
-	caveats, err := engine().Rehearse(t.Context(), s.superuser(), user, password())
+	warnings, err := engine().DryRunSetPassword(t.Context(), s.superuser(), user, password())
 	ok(t, err)
-	if !strings.Contains(texts(caveats), "several plugins") {
-		t.Errorf("caveats: %s", texts(caveats))
+	if !strings.Contains(texts(warnings), "several plugins") {
+		t.Errorf("caveats: %s", texts(warnings))
 	}
 }
 
@@ -126,10 +126,10 @@ func TestExpired(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		app, other := s.user(t), s.user(t)
 		s.run(t, "ALTER USER "+at(app.User).String()+" PASSWORD EXPIRE", "ALTER USER "+at(other.User).String()+" PASSWORD EXPIRE")
-		caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
+		warnings, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
 		ok(t, err)
-		if !strings.Contains(texts(caveats), "has expired") {
-			t.Errorf("caveats: %s", texts(caveats))
+		if !strings.Contains(texts(warnings), "has expired") {
+			t.Errorf("caveats: %s", texts(warnings))
 		}
 		p := password()
 		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
@@ -159,33 +159,33 @@ func TestSetPasswordRefused(t *testing.T) {
 			kind  rotator.Kind
 			words []string
 		}{
-			"no right to look": {nothing, app.User, rotator.Privilege, []string{"GRANT SELECT ON `mysql`.* TO `" + nothing.User + "`@`%`"}},
-			"no right":         {reader, app.User, rotator.Privilege, []string{remedy}},
-			"no such account":  {writer, "nobody_at_all", rotator.NotFound, []string{`"nobody_at_all"`}},
-			"locked":           {writer, locked.User, rotator.Privilege, []string{"ACCOUNT UNLOCK"}},
-			"empty name":       {writer, "", rotator.Misconfigured, []string{"empty"}},
+			"no right to look": {nothing, app.User, rotator.KindPrivilege, []string{"GRANT SELECT ON `mysql`.* TO `" + nothing.User + "`@`%`"}},
+			"no right":         {reader, app.User, rotator.KindPrivilege, []string{remedy}},
+			"no such account":  {writer, "nobody_at_all", rotator.KindNotFound, []string{`"nobody_at_all"`}},
+			"locked":           {writer, locked.User, rotator.KindPrivilege, []string{"ACCOUNT UNLOCK"}},
+			"empty name":       {writer, "", rotator.KindMisconfigured, []string{"empty"}},
 		} {
 			t.Run(what, func(t *testing.T) {
 				wants(t, engine().SetPassword(t.Context(), c.as, c.user, password()), c.kind, c.words...)
-				_, err := engine().Rehearse(t.Context(), c.as, c.user, password())
+				_, err := engine().DryRunSetPassword(t.Context(), c.as, c.user, password())
 				wants(t, err, c.kind, c.words...)
 			})
 		}
 		ok(t, engine().Ping(t.Context(), app))
 		if s.MariaDB {
 			s.run(t, "CREATE USER "+nologin+"@'%' IDENTIFIED "+plugin)
-			wants(t, engine().SetPassword(t.Context(), writer, nologin, password()), rotator.Misconfigured, "unix_socket", "stop rotating")
+			wants(t, engine().SetPassword(t.Context(), writer, nologin, password()), rotator.KindMisconfigured, "unix_socket", "stop rotating")
 			return
 		}
 		s.run(t, "GRANT SYSTEM_USER ON *.* TO "+at(app.User).String())
-		_, err := engine().Rehearse(t.Context(), writer, app.User, password())
-		wants(t, err, rotator.Privilege, "SYSTEM_USER")
-		wants(t, engine().SetPassword(t.Context(), writer, app.User, password()), rotator.Privilege, "SYSTEM_USER")
+		_, err := engine().DryRunSetPassword(t.Context(), writer, app.User, password())
+		wants(t, err, rotator.KindPrivilege, "SYSTEM_USER")
+		wants(t, engine().SetPassword(t.Context(), writer, app.User, password()), rotator.KindPrivilege, "SYSTEM_USER")
 	})
 }
 
-// TestRehearsalsChangeNothing: not an account, not the binary log.
-func TestRehearsalsChangeNothing(t *testing.T) {
+// TestDryRunsChangeNothing: not an account, not the binary log.
+func TestDryRunsChangeNothing(t *testing.T) {
 	t.Parallel()
 	for _, server := range dbserver.MySQLsInTier(t) {
 		t.Run(server, func(t *testing.T) {
@@ -211,25 +211,27 @@ func TestRehearsalsChangeNothing(t *testing.T) {
 			before := state()
 			for range 2 {
 				for _, call := range []func() ([]strategies.Warning, error){
-					func() ([]strategies.Warning, error) { return engine().Rehearse(t.Context(), app, app.User, password()) },
 					func() ([]strategies.Warning, error) {
-						return engine().Rehearse(t.Context(), s.superuser(), app.User, password())
+						return engine().DryRunSetPassword(t.Context(), app, app.User, password())
 					},
 					func() ([]strategies.Warning, error) {
-						return engine().RehearseClone(t.Context(), s.superuser(), pairOf(app.User), password())
+						return engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
 					},
 					func() ([]strategies.Warning, error) {
-						return engine().RehearseClone(t.Context(), s.superuser(), back(pairOf(app.User)), password())
+						return engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), password())
 					},
 					func() ([]strategies.Warning, error) {
-						return engine().RehearseClone(t.Context(), s.superuser(), pairOf(lone.User), password())
+						return engine().DryRunEnsureClone(t.Context(), s.superuser(), back(pairOf(app.User)), password())
+					},
+					func() ([]strategies.Warning, error) {
+						return engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(lone.User), password())
 					},
 				} {
-					caveats, err := call()
+					warnings, err := call()
 					ok(t, err)
-					caveats = slices.DeleteFunc(caveats, func(w strategies.Warning) bool { return w.Unknown })
-					if len(caveats) > 0 {
-						t.Errorf("caveats: %s", texts(caveats))
+					warnings = slices.DeleteFunc(warnings, func(w strategies.Warning) bool { return w.Unknown })
+					if len(warnings) > 0 {
+						t.Errorf("caveats: %s", texts(warnings))
 					}
 				}
 			}
@@ -249,24 +251,24 @@ func TestPolicies(t *testing.T) {
 		s := newServer(t, "mysql-9.7", nil)
 		s.run(t, "INSTALL COMPONENT 'file://component_validate_password'")
 		app := s.user(t)
-		_, err := engine().Rehearse(t.Context(), app, app.User, password())
+		_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
 		ok(t, err)
-		wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.PolicyRejected, "validate_password")
+		wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.KindPasswordPolicy, "validate_password")
 		s.run(t, "SET GLOBAL validate_password.length = 200")
-		_, err = engine().Rehearse(t.Context(), app, app.User, password())
-		wants(t, err, rotator.PolicyRejected, "policy")
-		_, err = engine().Rehearse(t.Context(), s.superuser(), app.User, password())
-		wants(t, err, rotator.PolicyRejected, "policy")
+		_, err = engine().DryRunSetPassword(t.Context(), app, app.User, password())
+		wants(t, err, rotator.KindPasswordPolicy, "policy")
+		_, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
+		wants(t, err, rotator.KindPasswordPolicy, "policy")
 		// What is made to measure is taken, an account of the clone on its way too.
 		long := secret.NewPassword("Long-1!" + strings.Repeat("x", 200))
-		_, err = engine().Rehearse(t.Context(), app, app.User, long)
+		_, err = engine().DryRunSetPassword(t.Context(), app, app.User, long)
 		ok(t, err)
 		ok(t, engine().EnsureClone(t.Context(), s.superuser(), pairOf(app.User), long))
 		s.run(t, "SET GLOBAL validate_password.length = 8")
 		p := password()
 		s.run(t, "ALTER USER "+at(app.User).String()+" PASSWORD HISTORY 5")
 		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
-		wants(t, engine().SetPassword(t.Context(), withPassword(app, p), app.User, p), rotator.PolicyRejected, "HISTORY")
+		wants(t, engine().SetPassword(t.Context(), withPassword(app, p), app.User, p), rotator.KindPasswordPolicy, "HISTORY")
 	})
 	for _, name := range dbserver.MySQLsInTier(t) {
 		if strings.HasPrefix(name, "mysql") {
@@ -276,12 +278,12 @@ func TestPolicies(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, name, map[string]string{"plugin-load-add": "simple_password_check"})
 			app := s.user(t)
-			caveats, err := engine().Rehearse(t.Context(), app, app.User, password())
+			warnings, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
 			ok(t, err)
-			if all := texts(caveats); !strings.Contains(all, "simple_password_check") || !strings.Contains(all, "general log") {
+			if all := texts(warnings); !strings.Contains(all, "simple_password_check") || !strings.Contains(all, "general log") {
 				t.Errorf("caveats: %s", all)
 			}
-			wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.PolicyRejected, "simple_password_check")
+			wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.KindPasswordPolicy, "simple_password_check")
 			p := secret.NewPassword("Good-1!" + password().Reveal())
 			ok(t, engine().SetPassword(t.Context(), app, app.User, p))
 			ok(t, engine().Ping(t.Context(), withPassword(app, p)))
@@ -301,9 +303,9 @@ func TestPolicies(t *testing.T) {
 			if strings.Contains(general, q.Reveal()) {
 				t.Error("the general log holds the password, though the server took a hash")
 			}
-			caveats, err = engine().Rehearse(t.Context(), s.superuser(), app.User, password())
+			warnings, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
 			ok(t, err)
-			if all := texts(caveats); !strings.Contains(all, "are not judged") {
+			if all := texts(warnings); !strings.Contains(all, "are not judged") {
 				t.Errorf("caveats: %s", all)
 			}
 		})
@@ -386,10 +388,10 @@ func (s server) hundred(t *testing.T, f strategytest.StrategyFixture) {
 		})
 	}
 	for range 100 {
-		r := rotator.Rotation{Current: *current.Load(), Related: f.Related,
-			Previous: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.NotFound }}
+		r := rotator.Rotation{Current: *current.Load(), ReadSecret: f.Related,
+			ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound }}
 		var err error
-		r.Pending, err = f.Strategy.Next(t.Context(), r)
+		r.Pending, err = f.Strategy.Propose(t.Context(), r)
 		ok(t, err)
 		ok(t, f.Strategy.Apply(t.Context(), r))
 		ok(t, f.Strategy.Apply(t.Context(), r))
@@ -417,19 +419,19 @@ func TestDualPasswordsLost(t *testing.T) {
 	s := server{dbserver.MySQL(t, "mysql-9.7")}
 	app := s.user(t, "APPLICATION_PASSWORD_ADMIN ON *.*")
 	lost, p := password(), password()
-	ok(t, engine().SetPasswordKeepingOld(t.Context(), app, lost))
-	ok(t, engine().SetPasswordKeepingOld(t.Context(), app, p))
+	ok(t, engine().SetPasswordRetainingCurrent(t.Context(), app, lost))
+	ok(t, engine().SetPasswordRetainingCurrent(t.Context(), app, p))
 	ok(t, engine().Ping(t.Context(), app))
 	ok(t, engine().Ping(t.Context(), withPassword(app, p)))
-	wants(t, engine().Ping(t.Context(), withPassword(app, lost)), rotator.LoginRejected)
+	wants(t, engine().Ping(t.Context(), withPassword(app, lost)), rotator.KindLoginRejected)
 	// By the retained password, plain single user rotation works too.
 	q := password()
 	ok(t, engine().SetPassword(t.Context(), app, app.User, q))
 	ok(t, engine().Ping(t.Context(), withPassword(app, q)))
-	caveats, err := engine().Rehearse(t.Context(), s.superuser(), app.User, password())
+	warnings, err := engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
 	ok(t, err)
-	if !strings.Contains(texts(caveats), "DISCARD OLD PASSWORD") {
-		t.Errorf("caveats: %s", texts(caveats))
+	if !strings.Contains(texts(warnings), "DISCARD OLD PASSWORD") {
+		t.Errorf("caveats: %s", texts(warnings))
 	}
 }
 
@@ -438,19 +440,19 @@ func TestDualPasswordsRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		app := s.user(t)
 		for _, call := range []func() error{
-			func() error { return engine().SetPasswordKeepingOld(t.Context(), app, password()) },
-			func() error { _, err := engine().RehearseKeepingOld(t.Context(), app, password()); return err },
+			func() error { return engine().SetPasswordRetainingCurrent(t.Context(), app, password()) },
+			func() error { _, err := engine().DryRunRetainingCurrent(t.Context(), app, password()); return err },
 		} {
 			if s.MariaDB {
-				wants(t, call(), rotator.Misconfigured, "MariaDB", "alternating users")
+				wants(t, call(), rotator.KindMisconfigured, "MariaDB", "alternating users")
 			} else {
-				wants(t, call(), rotator.Privilege, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO `"+app.User+"`@`%`")
+				wants(t, call(), rotator.KindPrivilege, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO `"+app.User+"`@`%`")
 			}
 		}
 		ok(t, engine().Ping(t.Context(), app))
 	})
-	old := session{as: strategies.Login{User: "app"}, wire: &wire{version: "8.0.13"}}
-	wants(t, old.checkKeeping(), rotator.Misconfigured, "8.0.13", "8.0.14")
+	old := session{login: strategies.Login{User: "app"}, wire: &wire{version: "8.0.13"}}
+	wants(t, old.checkKeeping(), rotator.KindMisconfigured, "8.0.13", "8.0.14")
 }
 
 // TestNoPasswordInTheLogs: neither log holds a password in clear, whatever was done.
@@ -467,7 +469,7 @@ func TestNoPasswordInTheLogs(t *testing.T) {
 		}
 		if !s.MariaDB {
 			s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+at(app.User).String())
-			app = withPassword(app, change(func(p secret.Password) error { return engine().SetPasswordKeepingOld(t.Context(), app, p) }))
+			app = withPassword(app, change(func(p secret.Password) error { return engine().SetPasswordRetainingCurrent(t.Context(), app, p) }))
 		}
 		app = withPassword(app, change(func(p secret.Password) error { return engine().SetPassword(t.Context(), app, app.User, p) }))
 		change(func(p secret.Password) error { return engine().SetPassword(t.Context(), s.superuser(), app.User, p) })
@@ -536,9 +538,9 @@ func (s server) strategy(t *testing.T, c strategyCase) strategytest.StrategyFixt
 	}
 	db := s.NewDatabase(t)
 	app := s.user(t, append(c.privileges, "SELECT ON "+db+".*")...)
-	document := func(as strategies.Login, more string) secret.Document {
+	document := func(login strategies.Login, more string) secret.Document {
 		d, err := secret.ParseDocument(fmt.Sprintf(`{"engine":%q,"host":%q,"port":%d,"dbname":%q,"username":%q,"password":%q,"ssl":false%s}`,
-			kind, as.Host, as.Port, db, as.User, as.Password.Reveal(), more))
+			kind, login.Host, login.Port, db, login.User, login.Password.Reveal(), more))
 		ok(t, err)
 		return d
 	}
@@ -547,9 +549,9 @@ func (s server) strategy(t *testing.T, c strategyCase) strategytest.StrategyFixt
 		Current:      document(app, ""),
 		KeepsCurrent: c.keeps,
 		LogIn: func(ctx context.Context, d secret.Document) error {
-			as := s.login(d.Text("username"), "")
-			as.Database = d.Text("dbname")
-			return e.Ping(ctx, withPassword(as, d.Password()))
+			login := s.login(d.Text("username"), "")
+			login.Database = d.Text("dbname")
+			return e.Ping(ctx, withPassword(login, d.Password()))
 		},
 	}
 	if c.bySuper {
@@ -577,8 +579,8 @@ func TestOneConnection(t *testing.T) {
 			}()
 			copyAll(server, c)
 		})
-		through := func(as strategies.Login) strategies.Login {
-			return with(as, func(l *strategies.Login) { l.Port = proxy.Port })
+		through := func(login strategies.Login) strategies.Login {
+			return with(login, func(l *strategies.Login) { l.Port = proxy.Port })
 		}
 		ok(t, engine().Ping(t.Context(), through(app)))
 		ok(t, engine().SetPassword(t.Context(), through(app), app.User, app.Password))

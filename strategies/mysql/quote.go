@@ -21,9 +21,9 @@ func quoteText(s string) string {
 // quotePassword does the same with a password, for the statements that need one.
 func quotePassword(p secret.Password) string { return quoteText(p.Reveal()) }
 
-// plain says whether a password reads the same as a string constant under every
+// needsNoEscaping says whether a password reads the same as a string constant under every
 // sql_mode and in every character set.
-func plain(p secret.Password) bool {
+func needsNoEscaping(p secret.Password) bool {
 	return !strings.ContainsFunc(p.Reveal(), func(r rune) bool { return r < ' ' || r > '~' || r == '\'' || r == '\\' })
 }
 

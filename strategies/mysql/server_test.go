@@ -41,7 +41,7 @@ type server struct{ *dbserver.MySQLServer }
 
 func (s server) login(user, password string) strategies.Login {
 	return strategies.Login{Host: s.Host, Port: s.Port, User: user,
-		Password: secret.NewPassword(password), TLS: strategies.TLS{Off: s.CAs == nil}}
+		Password: secret.NewPassword(password), TLS: strategies.TLS{Disabled: s.CAs == nil}}
 }
 
 func (s server) superuser() strategies.Login { return s.login(s.Superuser, s.Password) }
@@ -117,14 +117,14 @@ func (s server) grantsOf(t *testing.T, a account) string {
 // password makes one that appears nowhere else, so that it can be searched for.
 func password() secret.Password { return secret.NewPassword("Canary-7" + rand.Text() + "z") }
 
-func with(as strategies.Login, change func(*strategies.Login)) strategies.Login {
-	change(&as)
-	return as
+func with(login strategies.Login, change func(*strategies.Login)) strategies.Login {
+	change(&login)
+	return login
 }
 
-func withPassword(as strategies.Login, p secret.Password) strategies.Login {
-	as.Password = p
-	return as
+func withPassword(login strategies.Login, p secret.Password) strategies.Login {
+	login.Password = p
+	return login
 }
 
 func ok(t *testing.T, err error) {

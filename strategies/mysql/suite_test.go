@@ -38,11 +38,11 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 	}
 	db := s.NewDatabase(t)
 	in := func(s server, user, password string) strategies.Login {
-		as := s.login(user, password)
+		login := s.login(user, password)
 		if s.MySQLServer != plain.MySQLServer {
-			as.Database = db
+			login.Database = db
 		}
-		return as
+		return login
 	}
 	user, pw := s.NewUser(t, "SELECT ON "+db+".*", "CREATE, INSERT, ALTER ON "+db+".*")
 	locked, lockedPw := s.NewUser(t, "SELECT ON "+db+".*")
@@ -56,8 +56,8 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 		User:          in(s, user, pw),
 		Locked:        in(s, locked, lockedPw),
 		Expired:       in(s, expired, expiredPw),
-		PlaintextOnly: with(in(plain, plainUser, plainPw), func(l *strategies.Login) { l.TLS.Off = false }),
-		AnyPassword:   trusting.login("whoever", "whatever"),
+		PlaintextOnly: with(in(plain, plainUser, plainPw), func(l *strategies.Login) { l.TLS.Disabled = false }),
+		TrustedUser:   trusting.login("whoever", "whatever"),
 		TLS:           true,
 		ServerLog: func() string {
 			general, err := s.GeneralLog(t.Context())
@@ -84,10 +84,10 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 	if s.MariaDB {
 		methods = map[string]string{"ed25519": "VIA ed25519 USING PASSWORD('%s')", "mysql_native_password": "VIA mysql_native_password USING PASSWORD('%s') OR unix_socket"}
 	} else {
-		f.KeepsTwo = in(s, keeper, keeperPw)
+		f.DualPasswordUser = in(s, keeper, keeperPw)
 		s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+keeper+"@'%'")
 	}
-	f.Methods = func(ctx context.Context) (all []strategies.Login, err error) {
+	f.NewUserPerAuthMethod = func(ctx context.Context) (all []strategies.Login, err error) {
 		if s.MariaDB {
 			err = s.Exec(ctx, ed25519)
 		}
@@ -98,21 +98,23 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 		}
 		return all, err
 	}
-	f.Use = func(ctx context.Context, as strategies.Login) error { return s.as(ctx, as, "SELECT * FROM shared") }
-	f.Own = func(ctx context.Context, as strategies.Login, object string) error {
-		return s.as(ctx, as, "CREATE TABLE "+quoteIdent(object)+" (n int)")
+	f.UsePrivilege = func(ctx context.Context, login strategies.Login) error {
+		return s.as(ctx, login, "SELECT * FROM shared")
 	}
-	f.Touch = func(ctx context.Context, as strategies.Login, object string) error {
+	f.CreateObject = func(ctx context.Context, login strategies.Login, object string) error {
+		return s.as(ctx, login, "CREATE TABLE "+quoteIdent(object)+" (n int)")
+	}
+	f.ModifyObject = func(ctx context.Context, login strategies.Login, object string) error {
 		o := quoteIdent(object)
-		return s.as(ctx, as, "SELECT * FROM "+o, "INSERT INTO "+o+" (n) VALUES (1)", "ALTER TABLE "+o+" ADD COLUMN "+name()+" int")
+		return s.as(ctx, login, "SELECT * FROM "+o, "INSERT INTO "+o+" (n) VALUES (1)", "ALTER TABLE "+o+" ADD COLUMN "+name()+" int")
 	}
 	f.Revoke = func(ctx context.Context, user string) error {
 		return s.Exec(ctx, "REVOKE SELECT ON "+db+".* FROM "+quoteIdent(user)+"@'%'")
 	}
-	f.Mark = func(ctx context.Context, user string) error {
+	f.SetAttribute = func(ctx context.Context, user string) error {
 		return s.Exec(ctx, "ALTER USER "+quoteIdent(user)+"@'%' WITH MAX_USER_CONNECTIONS 77")
 	}
-	f.Marked = func(ctx context.Context, user string) (bool, error) {
+	f.HasAttribute = func(ctx context.Context, user string) (bool, error) {
 		conn, err := s.Admin(ctx)
 		if err != nil {
 			return false, err

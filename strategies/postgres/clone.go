@@ -54,29 +54,29 @@ import (
 // and every attribute that is to be copied. Until 15, SUPERUSER, REPLICATION and
 // BYPASSRLS are for superusers to copy. Settings that only a superuser may make
 // need one, or GRANT SET ON PARAMETER.
-func (e Engine) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-	return e.clone(ctx, as, pair, p, func(ctx context.Context, s *session) error { return s.commit(ctx) })
+func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return e.clone(ctx, login, pair, p, func(ctx context.Context, s *session) error { return s.commit(ctx) })
 }
 
-// RehearseClone implements strategies.CloningEngine, as Rehearse does it.
-func (e Engine) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) (caveats []strategies.Warning, err error) {
-	err = e.clone(ctx, as, pair, sample, func(ctx context.Context, s *session) (err error) {
-		if caveats, err = s.pairCaveats(ctx, pair); err != nil {
+// DryRunEnsureClone implements strategies.CloningEngine, as DryRunSetPassword does it.
+func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) (warnings []strategies.Warning, err error) {
+	err = e.clone(ctx, login, pair, sample, func(ctx context.Context, s *session) (err error) {
+		if warnings, err = s.pairCaveats(ctx, pair); err != nil {
 			return err
 		}
 		return s.rollback(ctx)
 	})
-	return caveats, err
+	return warnings, err
 }
 
-func (e Engine) clone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password, end func(context.Context, *session) error) error {
-	if err := checkNew(p, pair.Original, pair.Clone); err != nil {
+func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password, end func(context.Context, *session) error) error {
+	if err := checkNewPassword(p, pair.Original, pair.Clone); err != nil {
 		return err
 	}
-	if pair.Original == pair.Clone || pair.Next != pair.Original && pair.Next != pair.Clone {
-		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Next, rotator.Misconfigured)
+	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
+		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
-	s, err := e.begin(ctx, as, pair.Original, pair.Clone)
+	s, err := e.openForChange(ctx, login, pair.Original, pair.Clone)
 	if err != nil {
 		return err
 	}
@@ -94,29 +94,29 @@ func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategie
 	}
 	original, ok := roles[pair.Original]
 	if !ok {
-		return s.fail(rotator.NotFound, "there is no role %q on this server to be cloned; create it, or correct the user name in the secret", pair.Original)
+		return s.errorf(rotator.KindNotFound, "there is no role %q on this server to be cloned; create it, or correct the user name in the secret", pair.Original)
 	}
 	clone, ok := roles[pair.Clone]
 	switch {
-	case !ok && pair.Next == pair.Original:
-		return s.fail(rotator.NotFound, "there is no role %q on this server, though it is the user of AWSCURRENT", pair.Clone)
+	case !ok && pair.Target == pair.Original:
+		return s.errorf(rotator.KindNotFound, "there is no role %q on this server, though it is the user of AWSCURRENT", pair.Clone)
 	case !ok:
 		if clone, err = s.create(ctx, allowMD5, roles, pair, p); err != nil {
 			return err
 		}
 	default:
-		if err := s.setPassword(ctx, allowMD5, roles, roles[pair.Next], p); err != nil {
+		if err := s.setPassword(ctx, allowMD5, roles, roles[pair.Target], p); err != nil {
 			return err
 		}
 	}
-	c := cloning{session: s, me: acting(roles), original: original, clone: clone}
-	if pair.Next == pair.Clone {
+	c := cloneSync{session: s, actingRole: acting(roles), original: original, clone: clone}
+	if pair.Target == pair.Clone {
 		if err := c.copyAttributes(ctx); err != nil {
 			return err
 		}
 	}
 	member, err := c.ensureMember(ctx)
-	if err != nil || !member || pair.Next == pair.Original {
+	if err != nil || !member || pair.Target == pair.Original {
 		return err
 	}
 	return c.copySettings(ctx)
@@ -128,26 +128,26 @@ func (s *session) create(ctx context.Context, allowMD5 bool, roles map[string]ro
 	if r := roles[pair.Original]; r.iam {
 		return role{}, s.checkUsable(r)
 	}
-	stored, err := s.stored(allowMD5, pair.Clone, p)
+	stored, err := s.storedForm(allowMD5, pair.Clone, p)
 	if err != nil {
 		return role{}, err
 	}
 	me := acting(roles)
-	st := step{doing: fmt.Sprintf("creating role %q", pair.Clone), policy: true,
+	st := operation{action: fmt.Sprintf("creating role %q", pair.Clone), setsPassword: true,
 		remedy: fmt.Sprintf("role %q is not allowed to: ALTER ROLE %s CREATEROLE", me.name, quoteIdent(me.name))}
 	sql := fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone), quoteLiteral(stored))
 	return role{name: pair.Clone, login: true, inherit: true, limit: -1}, s.exec(ctx, st, sql)
 }
 
-// cloning is the alignment of a clone with its original.
-type cloning struct {
+// cloneSync is the alignment of a clone with its original.
+type cloneSync struct {
 	*session
-	me, original, clone role
+	actingRole, original, clone role
 }
 
 // copyAttributes emits what differs and no more: a role that lacks the right to
 // give an attribute is not refused for one that nobody needs.
-func (c cloning) copyAttributes(ctx context.Context) error {
+func (c cloneSync) copyAttributes(ctx context.Context) error {
 	for _, a := range []struct {
 		word       string
 		have, want bool
@@ -175,9 +175,9 @@ func (c cloning) copyAttributes(ctx context.Context) error {
 	return c.alter(ctx, fmt.Sprintf("CONNECTION LIMIT %d", c.original.limit))
 }
 
-func (c cloning) alter(ctx context.Context, attribute string) error {
-	st := step{
-		doing:  fmt.Sprintf("giving role %q the attribute %s of role %q", c.clone.name, attribute, c.original.name),
+func (c cloneSync) alter(ctx context.Context, attribute string) error {
+	st := operation{
+		action: fmt.Sprintf("giving role %q the attribute %s of role %q", c.clone.name, attribute, c.original.name),
 		remedy: fmt.Sprintf("only a superuser may, or as of PostgreSQL 16 a role that has the attribute itself: as one of those, ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute),
 	}
 	return c.exec(ctx, st, fmt.Sprintf("ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute))
@@ -186,12 +186,12 @@ func (c cloning) alter(ctx context.Context, attribute string) error {
 // ensureMember gives the clone the original's rights. It says false where the
 // original is a member of the clone: the other way round is then impossible, and
 // whoever set that up wants the clone to be the owner.
-func (c cloning) ensureMember(ctx context.Context) (bool, error) {
+func (c cloneSync) ensureMember(ctx context.Context) (bool, error) {
 	const reversed = `WITH RECURSIVE m(id) AS (
   SELECT oid FROM pg_roles WHERE rolname = $1
   UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
 SELECT EXISTS (SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolname = $2)`
-	looking := step{doing: "looking up memberships"}
+	looking := operation{action: "looking up memberships"}
 	rows, err := c.query(ctx, looking, reversed, c.original.name, c.clone.name)
 	if err != nil || rows[0][0] == "t" {
 		return false, err
@@ -206,9 +206,9 @@ SELECT EXISTS (SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolname = $
 	if err != nil || rows[0][0] == "t" {
 		return true, err
 	}
-	st := step{
-		doing:  fmt.Sprintf("making role %q a member of role %q", c.clone.name, c.original.name),
-		remedy: c.createRoleRemedy(c.me, c.original.name, c.original.admin),
+	st := operation{
+		action: fmt.Sprintf("making role %q a member of role %q", c.clone.name, c.original.name),
+		remedy: c.createRoleRemedy(c.actingRole, c.original.name, c.original.admin),
 	}
 	return true, c.exec(ctx, st, fmt.Sprintf("GRANT %s TO %s%s", quoteIdent(c.original.name), quoteIdent(c.clone.name), options))
 }
@@ -219,7 +219,7 @@ type setting struct{ database, name string }
 
 // copySettings gives the clone the settings of the original, and no others but
 // the one that makes it act as the original.
-func (c cloning) copySettings(ctx context.Context) error {
+func (c cloneSync) copySettings(ctx context.Context) error {
 	have, want, err := c.settingsOfBoth(ctx)
 	if err != nil {
 		return err
@@ -227,7 +227,7 @@ func (c cloning) copySettings(ctx context.Context) error {
 	act := setting{name: "role"}
 	if role := want[act]; role == "" || role == "none" || role == c.original.name {
 		delete(want, act)
-		free, err := c.free(ctx)
+		free, err := c.hasNoOwnGrants(ctx)
 		if err != nil {
 			return err
 		}
@@ -252,7 +252,7 @@ func (c cloning) copySettings(ctx context.Context) error {
 		}
 		set := c.set
 		if key.name == "role" {
-			set = c.asMember(set, want[key])
+			set = c.withTempMembership(set, want[key])
 		}
 		if err := set(ctx, key, "SET "+quoteSetting(key.name)+" TO "+quoteValue(key.name, want[key])); err != nil {
 			return err
@@ -261,11 +261,11 @@ func (c cloning) copySettings(ctx context.Context) error {
 	return nil
 }
 
-func (c cloning) settingsOfBoth(ctx context.Context) (clone, original map[setting]string, err error) {
+func (c cloneSync) settingsOfBoth(ctx context.Context) (clone, original map[setting]string, err error) {
 	const sql = `SELECT r.rolname, coalesce(d.datname, ''), c
 FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c
 WHERE r.rolname IN ($1, $2) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)`
-	rows, err := c.query(ctx, step{doing: "looking up role settings"}, sql, c.clone.name, c.original.name)
+	rows, err := c.query(ctx, operation{action: "looking up role settings"}, sql, c.clone.name, c.original.name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -281,8 +281,8 @@ WHERE r.rolname IN ($1, $2) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)`
 	return clone, original, nil
 }
 
-// free says whether the clone has no rights of its own to lose.
-func (c cloning) free(ctx context.Context) (bool, error) {
+// hasNoOwnGrants says whether the clone has no rights of its own to lose.
+func (c cloneSync) hasNoOwnGrants(ctx context.Context) (bool, error) {
 	// Classes 'o' and 'a' of pg_shdepend are what a role owns and was granted, in
 	// all databases, 'i' initial privileges and 'r' policies.
 	const sql = `WITH RECURSIVE m(id) AS (
@@ -295,45 +295,45 @@ SELECT NOT EXISTS (
   AND NOT EXISTS (
     SELECT FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.member
     WHERE r.rolname = $1 AND a.roleid NOT IN (SELECT id FROM m))`
-	rows, err := c.query(ctx, step{doing: "looking up rights"}, sql, c.clone.name, c.original.name)
+	rows, err := c.query(ctx, operation{action: "looking up rights"}, sql, c.clone.name, c.original.name)
 	return err == nil && rows[0][0] == "t", err
 }
 
 // set runs ALTER ROLE ... SET or RESET. Values can be anybody's secrets, so errors
 // do not repeat what the server says of them.
-func (c cloning) set(ctx context.Context, key setting, action string) error {
+func (c cloneSync) set(ctx context.Context, key setting, action string) error {
 	in, what := "", fmt.Sprintf("the setting %s", key.name)
 	if key.database != "" {
 		in = " IN DATABASE " + quoteIdent(key.database)
 		what += fmt.Sprintf(" in database %q", key.database)
 	}
-	st := step{
-		doing:   fmt.Sprintf("giving role %q %s as role %q has it", c.clone.name, what, c.original.name),
-		remedy:  fmt.Sprintf("only a superuser may set %s (or as of PostgreSQL 15: GRANT SET ON PARAMETER %s TO %s); or remove it from role %q", key.name, quoteSetting(key.name), quoteIdent(c.me.name), c.original.name),
-		private: true,
+	st := operation{
+		action:    fmt.Sprintf("giving role %q %s as role %q has it", c.clone.name, what, c.original.name),
+		remedy:    fmt.Sprintf("only a superuser may set %s (or as of PostgreSQL 15: GRANT SET ON PARAMETER %s TO %s); or remove it from role %q", key.name, quoteSetting(key.name), quoteIdent(c.actingRole.name), c.original.name),
+		sensitive: true,
 	}
 	return c.exec(ctx, st, "ALTER ROLE "+quoteIdent(c.clone.name)+in+" "+action)
 }
 
-// asMember wraps set for the setting role. Minor releases from before November
+// withTempMembership wraps set for the setting role. Minor releases from before November
 // 2024 want whoever sets it to be able to become that role: one who is not gets the
 // membership for the length of the statement, in a transaction that shows it to
 // nobody else.
-func (c cloning) asMember(set func(context.Context, setting, string) error, owner string) func(context.Context, setting, string) error {
+func (c cloneSync) withTempMembership(set func(context.Context, setting, string) error, owner string) func(context.Context, setting, string) error {
 	return func(ctx context.Context, key setting, action string) error {
 		has, options := "MEMBER", ""
 		if c.version >= 160000 {
 			has, options = "SET", " WITH INHERIT FALSE, SET TRUE"
 		}
-		rows, err := c.query(ctx, step{doing: "looking up memberships"}, "SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON r.rolname = $2", has, owner)
+		rows, err := c.query(ctx, operation{action: "looking up memberships"}, "SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON r.rolname = $2", has, owner)
 		if err != nil {
 			return err
 		}
 		if rows[0][0] == "t" {
 			return set(ctx, key, action)
 		}
-		st := step{doing: fmt.Sprintf("becoming a member of role %q for a moment", owner), remedy: c.createRoleRemedy(c.me, owner, false)}
-		role, me := quoteIdent(owner), quoteIdent(c.me.name)
+		st := operation{action: fmt.Sprintf("becoming a member of role %q for a moment", owner), remedy: c.createRoleRemedy(c.actingRole, owner, false)}
+		role, me := quoteIdent(owner), quoteIdent(c.actingRole.name)
 		if err := c.exec(ctx, st, "GRANT "+role+" TO "+me+options); err != nil {
 			return err
 		}

@@ -35,8 +35,8 @@ func newRotation(t *testing.T, s server, attributes string) *rotation {
 func (r *rotation) turn(t *testing.T, toClone bool) {
 	t.Helper()
 	next, pair, p := &r.original, r.pair, password()
-	if pair.Next = pair.Original; toClone {
-		next, pair.Next = &r.clone, pair.Clone
+	if pair.Target = pair.Original; toClone {
+		next, pair.Target = &r.clone, pair.Clone
 	}
 	old := *next
 	ok(t, engine().EnsureClone(t.Context(), r.admin, pair, p))
@@ -44,7 +44,7 @@ func (r *rotation) turn(t *testing.T, toClone bool) {
 	ok(t, engine().Ping(t.Context(), r.original))
 	ok(t, engine().Ping(t.Context(), r.clone))
 	if !old.Password.Empty() {
-		wants(t, engine().Ping(t.Context(), old), rotator.LoginRejected)
+		wants(t, engine().Ping(t.Context(), old), rotator.KindLoginRejected)
 	}
 }
 
@@ -264,17 +264,17 @@ func TestAttributesOfSuperusers(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		r := newRotation(t, s, "BYPASSRLS")
 		pair := r.pair
-		pair.Next = pair.Clone
-		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.Privilege, "BYPASSRLS")
+		pair.Target = pair.Clone
+		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindPrivilege, "BYPASSRLS")
 		if n := s.ask(t, "SELECT count(*)::text FROM pg_roles WHERE rolname = $1", pair.Clone); n != "0" {
 			t.Error("a clone was left behind")
 		}
 		s.run(t, "ALTER ROLE "+pair.Original+" NOBYPASSRLS", "ALTER ROLE "+pair.Original+" SET log_statement = 'all'")
-		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.Privilege, "log_statement")
+		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindPrivilege, "log_statement")
 		admin := s.superuser()
 		ok(t, engine().EnsureClone(t.Context(), admin, pair, password()))
 		if s.Major >= 16 {
-			wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.Privilege, fmt.Sprintf(`GRANT "%s" TO`, pair.Clone))
+			wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindPrivilege, fmt.Sprintf(`GRANT "%s" TO`, pair.Clone))
 			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", pair.Clone, r.admin.User))
 		}
 		r.turn(t, true) // now there is nothing left to give
@@ -334,18 +334,18 @@ func TestCloneRefused(t *testing.T) {
 			words []string
 		}
 		cases := map[string]testCase{
-			"missing original":  {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone", Next: o + "x_clone"}, rotator.NotFound, []string{o + "x"}},
-			"missing original2": {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone", Next: o + "x"}, rotator.NotFound, nil},
-			"missing clone":     {r.admin, strategies.Pair{Original: o, Clone: c, Next: o}, rotator.NotFound, []string{c}},
-			"no third account":  {r.admin, strategies.Pair{Original: o, Clone: c, Next: iam}, rotator.Misconfigured, nil},
-			"one account":       {r.admin, strategies.Pair{Original: o, Clone: o, Next: o}, rotator.Misconfigured, nil},
-			"name too long":     {r.admin, strategies.Pair{Original: o, Clone: strings.Repeat("c", 64), Next: strings.Repeat("c", 64)}, rotator.Misconfigured, []string{"63"}},
-			"ordinary user":     {r.original, strategies.Pair{Original: o, Clone: c, Next: c}, rotator.Privilege, []string{"CREATEROLE"}},
-			"rds_iam":           {s.superuser(), strategies.Pair{Original: iam, Clone: iam + "_clone", Next: iam + "_clone"}, rotator.Misconfigured, []string{"rds_iam"}},
-			"locked clone":      {s.superuser(), strategies.Pair{Original: locked.pair.Original, Clone: locked.pair.Clone, Next: locked.pair.Clone}, rotator.Privilege, []string{"LOGIN"}},
+			"missing original":  {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone", Target: o + "x_clone"}, rotator.KindNotFound, []string{o + "x"}},
+			"missing original2": {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone", Target: o + "x"}, rotator.KindNotFound, nil},
+			"missing clone":     {r.admin, strategies.Pair{Original: o, Clone: c, Target: o}, rotator.KindNotFound, []string{c}},
+			"no third account":  {r.admin, strategies.Pair{Original: o, Clone: c, Target: iam}, rotator.KindMisconfigured, nil},
+			"one account":       {r.admin, strategies.Pair{Original: o, Clone: o, Target: o}, rotator.KindMisconfigured, nil},
+			"name too long":     {r.admin, strategies.Pair{Original: o, Clone: strings.Repeat("c", 64), Target: strings.Repeat("c", 64)}, rotator.KindMisconfigured, []string{"63"}},
+			"ordinary user":     {r.original, strategies.Pair{Original: o, Clone: c, Target: c}, rotator.KindPrivilege, []string{"CREATEROLE"}},
+			"rds_iam":           {s.superuser(), strategies.Pair{Original: iam, Clone: iam + "_clone", Target: iam + "_clone"}, rotator.KindMisconfigured, []string{"rds_iam"}},
+			"locked clone":      {s.superuser(), strategies.Pair{Original: locked.pair.Original, Clone: locked.pair.Clone, Target: locked.pair.Clone}, rotator.KindPrivilege, []string{"LOGIN"}},
 		}
 		if s.Major >= 16 {
-			cases["no admin option"] = testCase{weak, strategies.Pair{Original: o, Clone: c, Next: c}, rotator.Privilege, []string{fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, o, weak.User)}}
+			cases["no admin option"] = testCase{weak, strategies.Pair{Original: o, Clone: c, Target: c}, rotator.KindPrivilege, []string{fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, o, weak.User)}}
 		}
 		before, beforeIAM, beforeLocked := s.everything(t, o+"%"), s.everything(t, iam+"%"), s.everything(t, locked.pair.Original+"%")
 		for name, tc := range cases {
@@ -363,7 +363,7 @@ func TestConcurrentClones(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		r := newRotation(t, s, "CONNECTION LIMIT 9")
 		pair := r.pair
-		pair.Next = pair.Clone
+		pair.Target = pair.Clone
 		p := password()
 		errs := make([]error, 6)
 		var wg sync.WaitGroup

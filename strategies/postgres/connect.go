@@ -23,7 +23,7 @@ import (
 
 // session is one connection, logged in.
 type session struct {
-	as     strategies.Login
+	login  strategies.Login
 	pg     *pgconn.PgConn
 	tcp    net.Conn
 	limit  time.Duration // of each statement
@@ -38,43 +38,43 @@ type session struct {
 
 // connect makes the one connection of a method call: TCP, TLS, login, each within
 // its own limit.
-func (e Engine) connect(ctx context.Context, as strategies.Login) (*session, error) {
-	if err := checkLogin(as); err != nil {
+func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, error) {
+	if err := checkLogin(login); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Place(as), rotator.OutOfTime, err)
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login), rotator.KindDeadline, err)
 	}
-	tcp, err := dial.TCP(ctx, as, dial.Patience(e.DialTimeout))
+	tcp, err := dial.Connect(ctx, login, dial.TimeoutOrDefault(e.DialTimeout))
 	if err != nil {
-		return nil, explain(ctx, as, step{stage: dialing, limit: dial.Patience(e.DialTimeout)}, err)
+		return nil, wrapError(ctx, login, operation{phase: dialing, limit: dial.TimeoutOrDefault(e.DialTimeout)}, err)
 	}
-	conn, err := e.secure(ctx, as, tcp)
+	conn, err := e.secure(ctx, login, tcp)
 	if err != nil {
 		tcp.Close()
-		return nil, explain(ctx, as, step{stage: securing, limit: dial.Patience(e.HandshakeTimeout)}, err)
+		return nil, wrapError(ctx, login, operation{phase: securing, limit: dial.TimeoutOrDefault(e.HandshakeTimeout)}, err)
 	}
-	s := &session{as: as, tcp: tcp, limit: dial.Patience(e.StatementTimeout), method: authUnknown}
-	if err := s.logIn(ctx, conn, dial.Patience(e.HandshakeTimeout)); err != nil {
+	s := &session{login: login, tcp: tcp, limit: dial.TimeoutOrDefault(e.StatementTimeout), method: authUnknown}
+	if err := s.logIn(ctx, conn, dial.TimeoutOrDefault(e.HandshakeTimeout)); err != nil {
 		tcp.Close()
-		return nil, explain(ctx, as, step{stage: loggingIn, limit: dial.Patience(e.HandshakeTimeout), method: s.method}, err)
+		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: dial.TimeoutOrDefault(e.HandshakeTimeout), method: s.method}, err)
 	}
 	return s, nil
 }
 
-func checkLogin(as strategies.Login) error {
-	if as.Host == "" || as.Port < 1 || as.Port > 65535 {
-		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.Misconfigured, net.JoinHostPort(as.Host, strconv.Itoa(as.Port)))
+func checkLogin(login strategies.Login) error {
+	if login.Host == "" || login.Port < 1 || login.Port > 65535 {
+		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.KindMisconfigured, net.JoinHostPort(login.Host, strconv.Itoa(login.Port)))
 	}
-	if as.Database != "" {
-		if err := checkName("database name", as.Database); err != nil {
+	if login.Database != "" {
+		if err := checkName("database name", login.Database); err != nil {
 			return err
 		}
 	}
-	if strings.ContainsRune(as.Password.Reveal(), 0) {
-		return fmt.Errorf("login: %w: the password of user %q holds a NUL, which PostgreSQL cannot store", rotator.Misconfigured, as.User)
+	if strings.ContainsRune(login.Password.Reveal(), 0) {
+		return fmt.Errorf("login: %w: the password of user %q holds a NUL, which PostgreSQL cannot store", rotator.KindMisconfigured, login.User)
 	}
-	return checkName("user name", as.User)
+	return checkName("user name", login.User)
 }
 
 // errRefusedTLS is a server that answered the request for TLS with no.
@@ -90,16 +90,16 @@ var errNotPostgres = errors.New("the answer is not PostgreSQL's")
 // secure puts TLS between us and the server. It does not leave that to the driver,
 // which shakes hands at its first write and gives the failures of both one name.
 // https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
-func (e Engine) secure(ctx context.Context, as strategies.Login, conn net.Conn) (net.Conn, error) {
-	if as.TLS.Off {
+func (e Engine) secure(ctx context.Context, login strategies.Login, conn net.Conn) (net.Conn, error) {
+	if login.TLS.Disabled {
 		return conn, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, dial.Patience(e.HandshakeTimeout))
+	ctx, cancel := context.WithTimeout(ctx, dial.TimeoutOrDefault(e.HandshakeTimeout))
 	defer cancel()
 	if err := requestTLS(ctx, conn); err != nil {
 		return nil, err
 	}
-	secured := tls.Client(conn, dial.TLS(as, e.Roots))
+	secured := tls.Client(conn, dial.TLSConfig(login, e.Roots))
 	return secured, secured.HandshakeContext(ctx)
 }
 
@@ -139,15 +139,15 @@ func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration)
 	if err != nil {
 		return err
 	}
-	config.Host, config.Port = s.as.Host, uint16(s.as.Port)
-	config.Database, config.User, config.Password = s.as.Database, s.as.User, s.as.Password.Reveal()
+	config.Host, config.Port = s.login.Host, uint16(s.login.Port)
+	config.Database, config.User, config.Password = s.login.Database, s.login.User, s.login.Password.Reveal()
 	config.RequireAuth = "!none"
-	if s.as.TLS.Off {
+	if s.login.TLS.Disabled {
 		config.RequireAuth = "!none,!password"
 	}
 	config.MaxProtocolMessageBodyLen = 1 << 20 // whoever speaks another protocol announces far more, and would be waited for
-	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{s.as.Host}, nil }
-	config.DialFunc = once(conn)
+	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{s.login.Host}, nil }
+	config.DialFunc = singleDial(conn)
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		return pgproto3.NewFrontend(&authReader{Reader: r, ask: func(m authMethod) {
 			s.method = m
@@ -160,9 +160,9 @@ func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration)
 	return err
 }
 
-// once hands out a connection a single time. The driver dials again only to cancel
+// singleDial hands out a connection a single time. The driver dials again only to cancel
 // a statement, and the server's own statement_timeout does that here.
-func once(conn net.Conn) pgconn.DialFunc {
+func singleDial(conn net.Conn) pgconn.DialFunc {
 	return func(context.Context, string, string) (net.Conn, error) {
 		if conn == nil {
 			return nil, errors.New("one connection is enough")
@@ -254,7 +254,7 @@ func (s *session) close() {
 
 // query runs one statement within its limit. Parameters travel apart from the
 // statement, and results as text; NULL is "".
-func (s *session) query(ctx context.Context, st step, sql string, args ...string) ([][]string, error) {
+func (s *session) query(ctx context.Context, st operation, sql string, args ...string) ([][]string, error) {
 	st.limit = s.limit
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
@@ -264,7 +264,7 @@ func (s *session) query(ctx context.Context, st step, sql string, args ...string
 	}
 	result := s.pg.ExecParams(limited, sql, values, nil, nil, nil).Read()
 	if result.Err != nil {
-		return nil, explain(ctx, s.as, st, result.Err)
+		return nil, wrapError(ctx, s.login, st, result.Err)
 	}
 	rows := make([][]string, len(result.Rows))
 	for i, row := range result.Rows {
@@ -276,26 +276,26 @@ func (s *session) query(ctx context.Context, st step, sql string, args ...string
 }
 
 // exec runs a statement that takes no parameters, because DDL takes none.
-func (s *session) exec(ctx context.Context, st step, sql string) error {
+func (s *session) exec(ctx context.Context, st operation, sql string) error {
 	st.limit = s.limit
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
 	if _, err := s.pg.Exec(limited, sql).ReadAll(); err != nil {
-		return explain(ctx, s.as, st, err)
+		return wrapError(ctx, s.login, st, err)
 	}
 	return nil
 }
 
-// fail is an error that the engine itself found.
-func (s *session) fail(k rotator.Kind, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %s", dial.Place(s.as), k, fmt.Sprintf(format, args...))
+// errorf is an error that the engine itself found.
+func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
+	return fmt.Errorf("%s: %w: %s", dial.Describe(s.login), k, fmt.Sprintf(format, args...))
 }
 
 // checkUser refuses a login that turned into another's, as a pooler or a user name
 // map can do.
 func (s *session) checkUser(sessionUser string) error {
-	if sessionUser != s.as.User {
-		return s.fail(rotator.Misconfigured, "the server logged us in as %q: is there a pooler or a user name map in between? Use the database's own endpoint", sessionUser)
+	if sessionUser != s.login.User {
+		return s.errorf(rotator.KindMisconfigured, "the server logged us in as %q: is there a pooler or a user name map in between? Use the database's own endpoint", sessionUser)
 	}
 	return nil
 }

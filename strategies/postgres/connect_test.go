@@ -22,7 +22,7 @@ import (
 func TestTraits(t *testing.T) {
 	t.Parallel()
 	tr := Engine{}.Traits()
-	if tr.Name != "PostgreSQL" || tr.Port != 5432 || tr.CloneSuffix != "_clone" || tr.MaxUserBytes != 63 || len(tr.Engines) != 2 || tr.Exclude != `:/@"'\` {
+	if tr.Name != "PostgreSQL" || tr.Port != 5432 || tr.CloneSuffix != "_clone" || tr.MaxUserBytes != 63 || len(tr.Engines) != 2 || tr.ExcludeCharacters != `:/@"'\` {
 		t.Errorf("%+v", tr)
 	}
 }
@@ -32,17 +32,17 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	s := server{dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{Names: []string{"db.quarterturn.test", "127.0.0.1"}}, HBA: []string{"hostssl all all all scram-sha-256"}})}
 	app, pw := s.NewRole(t, "LOGIN")
-	as := with(s.login(app, pw), func(l *strategies.Login) { l.TLS.Off = false })
+	login := with(s.login(app, pw), func(l *strategies.Login) { l.TLS.Disabled = false })
 	trusting := engine()
 	trusting.Roots = s.CAs
-	ok(t, trusting.Ping(t.Context(), as)) // an address, by the certificate's IP
-	ok(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.TLS.ServerName = "db.quarterturn.test" })))
+	ok(t, trusting.Ping(t.Context(), login)) // an address, by the certificate's IP
+	ok(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.TLS.ServerName = "db.quarterturn.test" })))
 
-	wants(t, engine().Ping(t.Context(), as), rotator.TLSFailed, "authority", "Amazon RDS")
-	wants(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.Host = "localhost" })), rotator.TLSFailed, "not for localhost", "tlsServerName")
-	wants(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })), rotator.TLSFailed, "not for other.test")
-	wants(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.TLS.Off = true })), rotator.TLSFailed, `remove "ssl": false`)
-	wants(t, trusting.Ping(t.Context(), with(as, func(l *strategies.Login) { l.Password = password() })), rotator.LoginRejected)
+	wants(t, engine().Ping(t.Context(), login), rotator.KindTLS, "authority", "Amazon RDS")
+	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.Host = "localhost" })), rotator.KindTLS, "not for localhost", "tlsServerName")
+	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })), rotator.KindTLS, "not for other.test")
+	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.TLS.Disabled = true })), rotator.KindTLS, `remove "ssl": false`)
+	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = password() })), rotator.KindLoginRejected)
 
 	if log := s.Log(); strings.Contains(log, "SSL off") && !strings.Contains(log, "no encryption") {
 		t.Error("a connection without TLS was tried where the secret did not ask for one")
@@ -54,20 +54,20 @@ func TestTLSExpired(t *testing.T) {
 	s := server{dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{Expired: true}})}
 	e := engine()
 	e.Roots = s.CAs
-	as := with(s.superuser(), func(l *strategies.Login) { l.TLS.Off = false })
-	wants(t, e.Ping(t.Context(), as), rotator.TLSFailed, "expired")
+	login := with(s.superuser(), func(l *strategies.Login) { l.TLS.Disabled = false })
+	wants(t, e.Ping(t.Context(), login), rotator.KindTLS, "expired")
 }
 
 // TestMinimumTLS: a server that knows nothing newer than TLS 1.1 is refused.
 func TestMinimumTLS(t *testing.T) {
 	t.Parallel()
-	as := listen(t, func(c net.Conn) {
+	login := listen(t, func(c net.Conn) {
 		io.ReadFull(c, make([]byte, 8))
 		c.Write([]byte("S"))
 		c.Read(make([]byte, 4096))
 		c.Write([]byte{21, 3, 1, 0, 2, 2, 70}) // alert: protocol version
 	})
-	wants(t, engine().Ping(t.Context(), as), rotator.TLSFailed, "TLS 1.2")
+	wants(t, engine().Ping(t.Context(), login), rotator.KindTLS, "TLS 1.2")
 }
 
 // TestRoots: nil means the authorities of Amazon RDS, and not the machine's.
@@ -76,15 +76,15 @@ func TestRoots(t *testing.T) {
 	s := server{dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{}})}
 	e := engine()
 	e.Roots = x509.NewCertPool()
-	as := with(s.superuser(), func(l *strategies.Login) { l.TLS.Off = false })
-	wants(t, e.Ping(t.Context(), as), rotator.TLSFailed, "authority")
+	login := with(s.superuser(), func(l *strategies.Login) { l.TLS.Disabled = false })
+	wants(t, e.Ping(t.Context(), login), rotator.KindTLS, "authority")
 }
 
 // TestLoginFailures: each has a kind and a sentence of its own, in all methods.
 func TestLoginFailures(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		app, pw := s.NewRole(t, "LOGIN")
-		as := s.login(app, pw)
+		login := s.login(app, pw)
 		locked, lockedPw := s.NewRole(t, "NOLOGIN")
 		expired, expiredPw := s.NewRole(t, "LOGIN VALID UNTIL '2020-01-01'")
 		full, fullPw := s.NewRole(t, "LOGIN CONNECTION LIMIT 0")
@@ -92,35 +92,35 @@ func TestLoginFailures(t *testing.T) {
 		s.run(t, "ALTER DATABASE "+fullDB+" CONNECTION LIMIT 0", "ALTER DATABASE "+closedDB+" ALLOW_CONNECTIONS false",
 			"REVOKE CONNECT ON DATABASE "+privateDB+" FROM public")
 		in := func(db string) strategies.Login {
-			return with(as, func(l *strategies.Login) { l.Database = db })
+			return with(login, func(l *strategies.Login) { l.Database = db })
 		}
 		for name, c := range map[string]struct {
 			as    strategies.Login
 			kind  rotator.Kind
 			words []string
 		}{
-			"wrong password":     {s.login(app, "wrong"), rotator.LoginRejected, []string{app, "did not accept the password", "VALID UNTIL"}},
-			"unknown user":       {s.login("role_nobody", "x"), rotator.LoginRejected, []string{"role_nobody", "does not exist"}},
-			"expired":            {s.login(expired, expiredPw), rotator.LoginRejected, []string{"VALID UNTIL"}},
-			"locked":             {s.login(locked, lockedPw), rotator.Privilege, []string{`ALTER ROLE "` + locked + `" LOGIN`}},
-			"role is full":       {s.login(full, fullPw), rotator.TooManyConnections, []string{full}},
-			"database is full":   {in(fullDB), rotator.TooManyConnections, []string{fullDB}},
-			"database is closed": {in(closedDB), rotator.Misconfigured, []string{closedDB, "ALLOW_CONNECTIONS"}},
-			"no such database":   {in("db_none"), rotator.Misconfigured, []string{`no database "db_none"`, "dbname"}},
-			"may not connect":    {in(privateDB), rotator.Privilege, []string{`GRANT CONNECT ON DATABASE "` + privateDB + `" TO "` + app + `"`}},
-			"no TLS":             {with(as, func(l *strategies.Login) { l.TLS.Off = false }), rotator.TLSFailed, []string{"does not offer TLS"}},
-			"no such host":       {with(as, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.Unreachable, []string{"nowhere.invalid"}},
-			"closed port":        {with(as, func(l *strategies.Login) { l.Port = closedPort(t) }), rotator.Unreachable, []string{"refuses connections"}},
-			"no port":            {with(as, func(l *strategies.Login) { l.Port = 0 }), rotator.Misconfigured, []string{"port"}},
-			"no host":            {with(as, func(l *strategies.Login) { l.Host = "" }), rotator.Misconfigured, []string{"host"}},
-			"long user":          {s.login(strings.Repeat("u", 64), pw), rotator.Misconfigured, []string{"63"}},
-			"long database":      {in(strings.Repeat("d", 64)), rotator.Misconfigured, []string{"63"}},
-			"NUL in user":        {s.login(app+"\x00database\x00x", pw), rotator.Misconfigured, []string{"NUL"}},
-			"NUL in password":    {s.login(app, pw+"\x00"), rotator.Misconfigured, []string{"NUL"}},
+			"wrong password":     {s.login(app, "wrong"), rotator.KindLoginRejected, []string{app, "did not accept the password", "VALID UNTIL"}},
+			"unknown user":       {s.login("role_nobody", "x"), rotator.KindLoginRejected, []string{"role_nobody", "does not exist"}},
+			"expired":            {s.login(expired, expiredPw), rotator.KindLoginRejected, []string{"VALID UNTIL"}},
+			"locked":             {s.login(locked, lockedPw), rotator.KindPrivilege, []string{`ALTER ROLE "` + locked + `" LOGIN`}},
+			"role is full":       {s.login(full, fullPw), rotator.KindTooManyConnections, []string{full}},
+			"database is full":   {in(fullDB), rotator.KindTooManyConnections, []string{fullDB}},
+			"database is closed": {in(closedDB), rotator.KindMisconfigured, []string{closedDB, "ALLOW_CONNECTIONS"}},
+			"no such database":   {in("db_none"), rotator.KindMisconfigured, []string{`no database "db_none"`, "dbname"}},
+			"may not connect":    {in(privateDB), rotator.KindPrivilege, []string{`GRANT CONNECT ON DATABASE "` + privateDB + `" TO "` + app + `"`}},
+			"no TLS":             {with(login, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS, []string{"does not offer TLS"}},
+			"no such host":       {with(login, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.KindUnreachable, []string{"nowhere.invalid"}},
+			"closed port":        {with(login, func(l *strategies.Login) { l.Port = closedPort(t) }), rotator.KindUnreachable, []string{"refuses connections"}},
+			"no port":            {with(login, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured, []string{"port"}},
+			"no host":            {with(login, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured, []string{"host"}},
+			"long user":          {s.login(strings.Repeat("u", 64), pw), rotator.KindMisconfigured, []string{"63"}},
+			"long database":      {in(strings.Repeat("d", 64)), rotator.KindMisconfigured, []string{"63"}},
+			"NUL in user":        {s.login(app+"\x00database\x00x", pw), rotator.KindMisconfigured, []string{"NUL"}},
+			"NUL in password":    {s.login(app, pw+"\x00"), rotator.KindMisconfigured, []string{"NUL"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				pair := strategies.Pair{Original: "role_x", Clone: "role_y", Next: "role_y"}
+				pair := strategies.Pair{Original: "role_x", Clone: "role_y", Target: "role_y"}
 				for _, err := range []error{
 					engine().Ping(t.Context(), c.as),
 					engine().SetPassword(t.Context(), c.as, app, password()),
@@ -130,7 +130,7 @@ func TestLoginFailures(t *testing.T) {
 				}
 			})
 		}
-		ok(t, engine().Ping(t.Context(), as))
+		ok(t, engine().Ping(t.Context(), login))
 	})
 }
 
@@ -168,20 +168,20 @@ func TestSilence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			as := listen(t, c.serve)
-			as.TLS.Off = c.off
+			login := listen(t, c.serve)
+			login.TLS.Disabled = c.off
 			begin := time.Now()
-			wants(t, impatient().Ping(t.Context(), as), rotator.Unreachable, c.words)
+			wants(t, impatient().Ping(t.Context(), login), rotator.KindUnreachable, c.words)
 			if d := time.Since(begin); d > 30*time.Second {
 				t.Errorf("took %s", d)
 			}
 			// The context bounds a call as the limits do.
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			wants(t, engine().SetPassword(ctx, as, "app", password()), rotator.Unreachable)
+			wants(t, engine().SetPassword(ctx, login, "app", password()), rotator.KindUnreachable)
 			ctx, cancel = context.WithCancel(t.Context())
 			time.AfterFunc(50*time.Millisecond, cancel)
-			if err := engine().Ping(ctx, as); err == nil {
+			if err := engine().Ping(ctx, login); err == nil {
 				t.Error("a cancelled call succeeded")
 			}
 		})
@@ -193,7 +193,7 @@ func TestSilentStatement(t *testing.T) {
 	t.Parallel()
 	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
 	app, pw := s.NewRole(t, "LOGIN")
-	as := listen(t, func(client net.Conn) {
+	login := listen(t, func(client net.Conn) {
 		up, err := net.Dial("tcp", net.JoinHostPort(s.Host, fmt.Sprint(s.Port)))
 		if err != nil {
 			return
@@ -213,18 +213,18 @@ func TestSilentStatement(t *testing.T) {
 			up.Write(buf[:n])
 		}
 	})
-	as.User, as.Password, as.TLS.Off = app, secret.NewPassword(pw), true
+	login.User, login.Password, login.TLS.Disabled = app, secret.NewPassword(pw), true
 	e := engine()
 	e.StatementTimeout = impatient().StatementTimeout
 	begin := time.Now()
-	wants(t, e.Ping(t.Context(), as), rotator.Unreachable, "fell silent within 150ms")
-	wants(t, e.SetPassword(t.Context(), as, app, password()), rotator.Unreachable, "fell silent")
+	wants(t, e.Ping(t.Context(), login), rotator.KindUnreachable, "fell silent within 150ms")
+	wants(t, e.SetPassword(t.Context(), login, app, password()), rotator.KindUnreachable, "fell silent")
 	if d := time.Since(begin); d > 40*time.Second {
 		t.Errorf("took %s", d)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
 	defer cancel()
-	if err := engine().Ping(ctx, as); rotator.KindOf(err) != rotator.Unreachable {
+	if err := engine().Ping(ctx, login); rotator.KindOf(err) != rotator.KindUnreachable {
 		t.Error(err)
 	}
 }
@@ -234,11 +234,11 @@ func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	connections := make(chan struct{}, 9)
-	as := listen(t, func(net.Conn) { connections <- struct{}{} })
-	pair := strategies.Pair{Original: "a", Clone: "b", Next: "b"}
-	wants(t, engine().Ping(ctx, as), rotator.OutOfTime)
-	wants(t, engine().SetPassword(ctx, as, "a", password()), rotator.OutOfTime)
-	wants(t, engine().EnsureClone(ctx, as, pair, password()), rotator.OutOfTime)
+	login := listen(t, func(net.Conn) { connections <- struct{}{} })
+	pair := strategies.Pair{Original: "a", Clone: "b", Target: "b"}
+	wants(t, engine().Ping(ctx, login), rotator.KindDeadline)
+	wants(t, engine().SetPassword(ctx, login, "a", password()), rotator.KindDeadline)
+	wants(t, engine().EnsureClone(ctx, login, pair, password()), rotator.KindDeadline)
 	if len(connections) != 0 {
 		t.Error("a cancelled call went to the network")
 	}
@@ -254,38 +254,38 @@ func TestMethods(t *testing.T) {
 	t.Run("trust proves nothing", func(t *testing.T) {
 		t.Parallel()
 		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all trust"}, TLS: &dbserver.TLS{}})}
-		wants(t, engine().Ping(t.Context(), role(t, s)), rotator.Misconfigured, "trust", "proves nothing")
-		wants(t, engine().Ping(t.Context(), s.login(s.Superuser, "wrong")), rotator.Misconfigured, "trust")
+		wants(t, engine().Ping(t.Context(), role(t, s)), rotator.KindMisconfigured, "trust", "proves nothing")
+		wants(t, engine().Ping(t.Context(), s.login(s.Superuser, "wrong")), rotator.KindMisconfigured, "trust")
 		e := engine()
 		e.Roots = s.CAs
-		as := with(role(t, s), func(l *strategies.Login) { l.TLS.Off = false })
-		wants(t, e.Ping(t.Context(), as), rotator.Misconfigured, "trust")
+		login := with(role(t, s), func(l *strategies.Login) { l.TLS.Disabled = false })
+		wants(t, e.Ping(t.Context(), login), rotator.KindMisconfigured, "trust")
 	})
 	t.Run("md5 with a SCRAM verifier", func(t *testing.T) {
 		t.Parallel()
 		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all md5"}})}
-		as := role(t, s)
-		ok(t, engine().SetPassword(t.Context(), as, as.User, as.Password))
-		ok(t, engine().Ping(t.Context(), as))
+		login := role(t, s)
+		ok(t, engine().SetPassword(t.Context(), login, login.User, login.Password))
+		ok(t, engine().Ping(t.Context(), login))
 	})
 	t.Run("clear password", func(t *testing.T) {
 		t.Parallel()
 		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all password"}, TLS: &dbserver.TLS{}})}
-		as := role(t, s)
-		wants(t, engine().Ping(t.Context(), as), rotator.Misconfigured, "in clear", "not sent")
-		as.TLS.Off = false
+		login := role(t, s)
+		wants(t, engine().Ping(t.Context(), login), rotator.KindMisconfigured, "in clear", "not sent")
+		login.TLS.Disabled = false
 		e := engine()
 		e.Roots = s.CAs
-		ok(t, e.Ping(t.Context(), as))
-		ok(t, e.SetPassword(t.Context(), as, as.User, as.Password))
-		ok(t, e.Ping(t.Context(), as))
+		ok(t, e.Ping(t.Context(), login))
+		ok(t, e.SetPassword(t.Context(), login, login.User, login.Password))
+		ok(t, e.Ping(t.Context(), login))
 	})
 	t.Run("md5 hash under scram-sha-256", func(t *testing.T) {
 		t.Parallel()
 		s := server{dbserver.NewPostgres(t, dbserver.Options{})}
-		as := role(t, s)
-		s.run(t, fmt.Sprintf("SET password_encryption = 'md5'; ALTER ROLE %s PASSWORD '%s'", as.User, as.Password.Reveal()))
-		wants(t, engine().Ping(t.Context(), as), rotator.LoginRejected, "md5 hash under scram-sha-256")
+		login := role(t, s)
+		s.run(t, fmt.Sprintf("SET password_encryption = 'md5'; ALTER ROLE %s PASSWORD '%s'", login.User, login.Password.Reveal()))
+		wants(t, engine().Ping(t.Context(), login), rotator.KindLoginRejected, "md5 hash under scram-sha-256")
 	})
 	for name, hba := range map[string]string{"no entry": "host other all all scram-sha-256", "rejected": "host all all all reject"} {
 		t.Run(name, func(t *testing.T) {
@@ -293,23 +293,23 @@ func TestMethods(t *testing.T) {
 			s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{hba}, TLS: &dbserver.TLS{}})}
 			e := engine()
 			e.Roots = s.CAs
-			as := s.superuser()
-			wants(t, e.Ping(t.Context(), as), rotator.TLSFailed, "none from here at all") // the server does not say which
-			as.TLS.Off = false
-			wants(t, e.Ping(t.Context(), as), rotator.Misconfigured, "pg_hba.conf")
+			login := s.superuser()
+			wants(t, e.Ping(t.Context(), login), rotator.KindTLS, "none from here at all") // the server does not say which
+			login.TLS.Disabled = false
+			wants(t, e.Ping(t.Context(), login), rotator.KindMisconfigured, "pg_hba.conf")
 		})
 	}
 	t.Run("not PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		as := listen(t, func(c net.Conn) { c.Write([]byte("220 smtp ready\r\n")); io.Copy(io.Discard, c) })
-		wants(t, engine().Ping(t.Context(), as), rotator.TLSFailed, "does not speak PostgreSQL")
-		as.TLS.Off = true
-		wants(t, engine().Ping(t.Context(), as), rotator.Misconfigured, "does not speak PostgreSQL")
+		login := listen(t, func(c net.Conn) { c.Write([]byte("220 smtp ready\r\n")); io.Copy(io.Discard, c) })
+		wants(t, engine().Ping(t.Context(), login), rotator.KindTLS, "does not speak PostgreSQL")
+		login.TLS.Disabled = true
+		wants(t, engine().Ping(t.Context(), login), rotator.KindMisconfigured, "does not speak PostgreSQL")
 	})
 	t.Run("an error in place of TLS", func(t *testing.T) {
 		t.Parallel()
-		as := listen(t, func(c net.Conn) { c.Read(make([]byte, 8)); c.Write([]byte("Ecould not fork")) })
-		wants(t, engine().Ping(t.Context(), as), rotator.Unreachable, "cannot start a process")
+		login := listen(t, func(c net.Conn) { c.Read(make([]byte, 8)); c.Write([]byte("Ecould not fork")) })
+		wants(t, engine().Ping(t.Context(), login), rotator.KindUnreachable, "cannot start a process")
 	})
 }
 
@@ -317,16 +317,16 @@ func TestMethods(t *testing.T) {
 func TestClearPasswordNeverSent(t *testing.T) {
 	t.Parallel()
 	sent := make(chan string, 1)
-	as := listen(t, func(c net.Conn) {
+	login := listen(t, func(c net.Conn) {
 		buf := make([]byte, 4096)
 		c.Read(buf)
 		c.Write([]byte{'R', 0, 0, 0, 8, 0, 0, 0, 3})
 		rest, _ := io.ReadAll(c)
 		sent <- string(rest)
 	})
-	as.TLS.Off = true
-	wants(t, engine().Ping(t.Context(), as), rotator.Misconfigured, "not sent")
-	if strings.Contains(<-sent, as.Password.Reveal()) {
+	login.TLS.Disabled = true
+	wants(t, engine().Ping(t.Context(), login), rotator.KindMisconfigured, "not sent")
+	if strings.Contains(<-sent, login.Password.Reveal()) {
 		t.Error("the password went over the wire in clear")
 	}
 }
@@ -339,22 +339,22 @@ func TestServerErrors(t *testing.T) {
 		kind          rotator.Kind
 		words         string
 	}{
-		{"53300", "sorry, too many clients already", rotator.TooManyConnections, "no free connection"},
-		{"57P03", "the database system is starting up", rotator.Unreachable, "starting"},
-		{"57P01", "terminating connection due to administrator command", rotator.Unreachable, "stopping"},
-		{"28000", `PAM authentication failed for user "app"`, rotator.Misconfigured, `REVOKE rds_iam FROM "app"`},
-		{"28000", "something new", rotator.Misconfigured, "whatever the password"},
-		{"08P01", "SASL authentication failed", rotator.LoginRejected, "pooler"},
-		{"08P01", "unsupported startup parameter", rotator.Unreachable, ""},
-		{"XX000", "internal", rotator.Internal, "reported an error"},
+		{"53300", "sorry, too many clients already", rotator.KindTooManyConnections, "no free connection"},
+		{"57P03", "the database system is starting up", rotator.KindUnreachable, "starting"},
+		{"57P01", "terminating connection due to administrator command", rotator.KindUnreachable, "stopping"},
+		{"28000", `PAM authentication failed for user "app"`, rotator.KindMisconfigured, `REVOKE rds_iam FROM "app"`},
+		{"28000", "something new", rotator.KindMisconfigured, "whatever the password"},
+		{"08P01", "SASL authentication failed", rotator.KindLoginRejected, "pooler"},
+		{"08P01", "unsupported startup parameter", rotator.KindUnreachable, ""},
+		{"XX000", "internal", rotator.KindInternal, "reported an error"},
 	} {
-		as := listen(t, func(c2 net.Conn) {
+		login := listen(t, func(c2 net.Conn) {
 			c2.Read(make([]byte, 1024))
 			body := "SFATAL\x00VFATAL\x00C" + c.code + "\x00M" + c.message + "\x00Dcanary-detail\x00\x00"
 			c2.Write(append([]byte{'E', 0, 0, 0, byte(len(body) + 4)}, body...))
 		})
-		as.TLS.Off = true
-		err := engine().Ping(t.Context(), as)
+		login.TLS.Disabled = true
+		err := engine().Ping(t.Context(), login)
 		wants(t, err, c.kind, c.words, c.code, c.message)
 		if strings.Contains(fmt.Sprintf("%+v", err), "canary-detail") {
 			t.Error("the detail of a server's error is in ours")
@@ -370,12 +370,12 @@ func TestStandby(t *testing.T) {
 	ok(t, err)
 	t.Cleanup(func() { copied.Close() })
 	replica := server{copied}
-	as := replica.login(app, pw)
-	ok(t, engine().Ping(t.Context(), as))
-	wants(t, engine().SetPassword(t.Context(), as, app, password()), rotator.ReadOnly, "writer endpoint")
-	pair := strategies.Pair{Original: app, Clone: app + "_clone", Next: app + "_clone"}
-	wants(t, engine().EnsureClone(t.Context(), replica.login(s.Superuser, s.Password), pair, password()), rotator.ReadOnly, "reader endpoint")
-	ok(t, engine().Ping(t.Context(), as))
+	login := replica.login(app, pw)
+	ok(t, engine().Ping(t.Context(), login))
+	wants(t, engine().SetPassword(t.Context(), login, app, password()), rotator.KindReadOnly, "writer endpoint")
+	pair := strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}
+	wants(t, engine().EnsureClone(t.Context(), replica.login(s.Superuser, s.Password), pair, password()), rotator.KindReadOnly, "reader endpoint")
+	ok(t, engine().Ping(t.Context(), login))
 }
 
 // TestNoEnvironment: nothing of libpq's world has any influence. Not parallel: it
@@ -400,14 +400,14 @@ func TestNoEnvironment(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	as := s.login(app, pw)
-	ok(t, engine().Ping(t.Context(), as))
+	login := s.login(app, pw)
+	ok(t, engine().Ping(t.Context(), login))
 	next := password()
-	ok(t, engine().SetPassword(t.Context(), as, app, next))
+	ok(t, engine().SetPassword(t.Context(), login, app, next))
 	// An empty password is an empty password, whatever the environment has.
-	wants(t, engine().Ping(t.Context(), with(as, func(l *strategies.Login) { l.Password = secret.Password{} })), rotator.LoginRejected)
-	as.TLS.Off = false
-	wants(t, engine().Ping(t.Context(), with(as, func(l *strategies.Login) { l.Password = next })), rotator.TLSFailed)
+	wants(t, engine().Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = secret.Password{} })), rotator.KindLoginRejected)
+	login.TLS.Disabled = false
+	wants(t, engine().Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = next })), rotator.KindTLS)
 }
 
 // TestOneConnection counts connections, and asks the server who we say we are.
@@ -419,7 +419,7 @@ func TestOneConnection(t *testing.T) {
 	before := count()
 	ok(t, engine().Ping(t.Context(), s.login(app, pw)))
 	ok(t, engine().SetPassword(t.Context(), s.login(app, pw), app, password()))
-	wants(t, engine().Ping(t.Context(), s.login(app, "wrong")), rotator.LoginRejected)
+	wants(t, engine().Ping(t.Context(), s.login(app, "wrong")), rotator.KindLoginRejected)
 	if n := count() - before; n > 3 {
 		t.Errorf("%d connections for three calls", n)
 	}
@@ -430,15 +430,15 @@ func TestOneConnection(t *testing.T) {
 func TestNothingStays(t *testing.T) {
 	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
 	app, pw := s.NewRole(t, "LOGIN")
-	as := s.login(app, pw)
+	login := s.login(app, pw)
 	silent := listen(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	before := runtime.NumGoroutine()
 	for range 20 {
-		ok(t, engine().Ping(t.Context(), as))
-		wants(t, engine().Ping(t.Context(), s.login(app, "wrong")), rotator.LoginRejected)
+		ok(t, engine().Ping(t.Context(), login))
+		wants(t, engine().Ping(t.Context(), s.login(app, "wrong")), rotator.KindLoginRejected)
 		e := impatient()
 		e.HandshakeTimeout = time.Millisecond
-		wants(t, e.Ping(t.Context(), silent), rotator.Unreachable)
+		wants(t, e.Ping(t.Context(), silent), rotator.KindUnreachable)
 	}
 	deadline := time.Now().Add(30 * time.Second)
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
@@ -456,9 +456,9 @@ func TestNothingStays(t *testing.T) {
 
 func BenchmarkPing(b *testing.B) {
 	s := server{dbserver.NewPostgres(b, dbserver.Options{})}
-	as := s.superuser()
+	login := s.superuser()
 	for b.Loop() {
-		if err := engine().Ping(b.Context(), as); err != nil {
+		if err := engine().Ping(b.Context(), login); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,7 +1,7 @@
 // Package postgres rotates passwords of PostgreSQL 10 and later, Amazon RDS for
 // PostgreSQL and Amazon Aurora PostgreSQL.
 //
-// TLS is verified or the connection fails; only TLS.Off, which the secret has to
+// TLS is verified or the connection fails; only TLS.Disabled, which the secret has to
 // ask for, means plaintext. Nothing of libpq's surroundings has any influence: no
 // PG* variable, password file, service file or certificate in a home folder.
 // Statements carry a SCRAM-SHA-256 verifier computed here and never a password, so
@@ -50,25 +50,25 @@ const (
 // Traits implements strategies.Engine.
 func (Engine) Traits() strategies.Traits {
 	return strategies.Traits{
-		Name:         "PostgreSQL",
-		Engines:      []string{"postgres", "aurora-postgresql"},
-		Port:         5432,
-		Database:     "postgres",
-		CloneSuffix:  "_clone",
-		MaxUserBytes: maxNameBytes,
-		Exclude:      `:/@"'\`,
+		Name:              "PostgreSQL",
+		Engines:           []string{"postgres", "aurora-postgresql"},
+		Port:              5432,
+		Database:          "postgres",
+		CloneSuffix:       "_clone",
+		MaxUserBytes:      maxNameBytes,
+		ExcludeCharacters: `:/@"'\`,
 	}
 }
 
 // Ping implements strategies.Engine. It logs in, asks the server whom it let in,
 // and logs out.
-func (e Engine) Ping(ctx context.Context, as strategies.Login) error {
-	s, err := e.connect(ctx, as)
+func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
+	s, err := e.connect(ctx, login)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	rows, err := s.query(ctx, step{doing: "asking who is logged in"}, "SELECT session_user")
+	rows, err := s.query(ctx, operation{action: "asking who is logged in"}, "SELECT session_user")
 	if err != nil {
 		return err
 	}
@@ -79,26 +79,26 @@ func (e Engine) Ping(ctx context.Context, as strategies.Login) error {
 // with no right but to log in (Amazon RDS may ask for rds_password). A superuser,
 // or what is called so on RDS, needs CREATEROLE to change another's, and as of
 // PostgreSQL 16 also ADMIN OPTION on that role.
-func (e Engine) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-	return e.setPassword(ctx, as, user, p, func(ctx context.Context, s *session, _ role) error { return s.commit(ctx) })
+func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+	return e.setPassword(ctx, login, user, p, func(ctx context.Context, s *session, _ role) error { return s.commit(ctx) })
 }
 
-// Rehearse implements strategies.Engine: SetPassword as it is, and ROLLBACK. DDL is
+// DryRunSetPassword implements strategies.Engine: SetPassword as it is, and ROLLBACK. DDL is
 // transactional in PostgreSQL, so the server itself says whether it would work.
-func (e Engine) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) (caveats []strategies.Warning, err error) {
-	err = e.setPassword(ctx, as, user, sample, func(ctx context.Context, s *session, target role) error {
-		caveats = s.caveats(target)
+func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) (warnings []strategies.Warning, err error) {
+	err = e.setPassword(ctx, login, user, sample, func(ctx context.Context, s *session, target role) error {
+		warnings = s.warnings(target)
 		return s.rollback(ctx)
 	})
-	return caveats, err
+	return warnings, err
 }
 
 // setPassword ends its transaction as end does.
-func (e Engine) setPassword(ctx context.Context, as strategies.Login, user string, p secret.Password, end func(context.Context, *session, role) error) error {
-	if err := checkNew(p, user); err != nil {
+func (e Engine) setPassword(ctx context.Context, login strategies.Login, user string, p secret.Password, end func(context.Context, *session, role) error) error {
+	if err := checkNewPassword(p, user); err != nil {
 		return err
 	}
-	s, err := e.begin(ctx, as, user)
+	s, err := e.openForChange(ctx, login, user)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (e Engine) setPassword(ctx context.Context, as strategies.Login, user strin
 	}
 	target, ok := roles[user]
 	if !ok {
-		return s.fail(rotator.NotFound, "there is no role %q on this server; create it, or correct the user name in the secret", user)
+		return s.errorf(rotator.KindNotFound, "there is no role %q on this server; create it, or correct the user name in the secret", user)
 	}
 	if err := s.setPassword(ctx, e.AllowMD5, roles, target, p); err != nil {
 		return err
@@ -117,15 +117,15 @@ func (e Engine) setPassword(ctx context.Context, as strategies.Login, user strin
 	return end(ctx, s, target)
 }
 
-// checkNew refuses what the server would take in another sense than was meant.
-func checkNew(p secret.Password, names ...string) error {
+// checkNewPassword refuses what the server would take in another sense than was meant.
+func checkNewPassword(p secret.Password, names ...string) error {
 	switch {
 	case p.Empty():
-		return fmt.Errorf("new password: %w: it is empty, and PostgreSQL would take away the old one and set none", rotator.Misconfigured)
+		return fmt.Errorf("new password: %w: it is empty, and PostgreSQL would take away the old one and set none", rotator.KindMisconfigured)
 	case strings.ContainsRune(p.Reveal(), 0):
-		return fmt.Errorf("new password: %w: it holds a NUL, which PostgreSQL cannot store", rotator.Misconfigured)
-	case !loginable(p):
-		return fmt.Errorf("new password: %w: it holds characters that PostgreSQL and its drivers normalise differently: no client could be sure to log in with it", rotator.Misconfigured)
+		return fmt.Errorf("new password: %w: it holds a NUL, which PostgreSQL cannot store", rotator.KindMisconfigured)
+	case !survivesPRECIS(p):
+		return fmt.Errorf("new password: %w: it holds characters that PostgreSQL and its drivers normalise differently: no client could be sure to log in with it", rotator.KindMisconfigured)
 	}
 	for _, name := range names {
 		if err := checkName("role name", name); err != nil {
@@ -140,11 +140,11 @@ func checkNew(p secret.Password, names ...string) error {
 func checkName(what, name string) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("%s: %w: it is empty", what, rotator.Misconfigured)
+		return fmt.Errorf("%s: %w: it is empty", what, rotator.KindMisconfigured)
 	case strings.ContainsRune(name, 0):
-		return fmt.Errorf("%s %q: %w: it holds a NUL", what, name, rotator.Misconfigured)
+		return fmt.Errorf("%s %q: %w: it holds a NUL", what, name, rotator.KindMisconfigured)
 	case len(name) > maxNameBytes:
-		return fmt.Errorf("%s %q: %w: it has %d bytes, and PostgreSQL cuts names after %d", what, name, rotator.Misconfigured, len(name), maxNameBytes)
+		return fmt.Errorf("%s %q: %w: it has %d bytes, and PostgreSQL cuts names after %d", what, name, rotator.KindMisconfigured, len(name), maxNameBytes)
 	}
 	return nil
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
-// begin logs in and opens the one transaction in which an account is changed. It
+// openForChange logs in and opens the one transaction in which an account is changed. It
 // changes nothing if the server could not carry the change through, and it waits
 // for another rotation of one of the users.
-func (e Engine) begin(ctx context.Context, as strategies.Login, users ...string) (*session, error) {
-	s, err := e.connect(ctx, as)
+func (e Engine) openForChange(ctx context.Context, login strategies.Login, users ...string) (*session, error) {
+	s, err := e.connect(ctx, login)
 	if err != nil {
 		return nil, err
 	}
@@ -32,12 +32,12 @@ func (e Engine) begin(ctx context.Context, as strategies.Login, users ...string)
 func (s *session) prepare(ctx context.Context, users []string) error {
 	// READ WRITE: a primary whose default_transaction_read_only is on takes the
 	// change all the same, and a standby says here that it cannot.
-	begin := step{stage: beginning, doing: "opening a transaction"}
+	begin := operation{phase: beginning, action: "opening a transaction"}
 	if err := s.exec(ctx, begin, "BEGIN READ WRITE; "+s.settings(users)); err != nil {
 		return err
 	}
 	if s.pg.TxStatus() != 'T' {
-		return s.fail(rotator.Misconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint")
+		return s.errorf(rotator.KindMisconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint")
 	}
 	rows, err := s.query(ctx, begin, `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
   coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, '')`)
@@ -48,7 +48,7 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 		return err
 	}
 	if s.version, err = strconv.Atoi(rows[0][1]); err != nil || s.version < 100000 {
-		return s.fail(rotator.Misconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade to 10 or later", rows[0][1])
+		return s.errorf(rotator.KindMisconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade to 10 or later", rows[0][1])
 	}
 	s.md5 = rows[0][2] != "scram-sha-256"
 	s.restricted, s.port = rows[0][3] == "on", rows[0][4]
@@ -65,7 +65,7 @@ func (s *session) settings(users []string) string {
 	// Where a role setting makes the session act as another role (role = 'owner'),
 	// an account is allowed to change that role and not itself. A superuser, on
 	// the other hand, may well have its power from such a setting.
-	if slices.Contains(users, s.as.User) {
+	if slices.Contains(users, s.login.User) {
 		sql += "; SET LOCAL ROLE NONE"
 	}
 	return sql
@@ -78,7 +78,7 @@ func (s *session) lock(ctx context.Context, users []string) error {
 	for _, user := range users {
 		sum := sha256.Sum256([]byte("quarterturn " + user))
 		key := strconv.FormatInt(int64(binary.BigEndian.Uint64(sum[:])), 10)
-		st := step{doing: fmt.Sprintf("waiting for other rotations of %q", user)}
+		st := operation{action: fmt.Sprintf("waiting for other rotations of %q", user)}
 		if _, err := s.query(ctx, st, "SELECT pg_advisory_xact_lock($1::bigint)", key); err != nil {
 			return err
 		}
@@ -91,39 +91,39 @@ func (s *session) lock(ctx context.Context, users []string) error {
 func (s *session) commit(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
-	st := step{doing: "committing (it is not known whether the change took hold)", limit: s.limit}
+	st := operation{action: "committing (it is not known whether the change took hold)", limit: s.limit}
 	results, err := s.pg.Exec(limited, "COMMIT").ReadAll()
 	if err != nil {
-		return explain(ctx, s.as, st, err)
+		return wrapError(ctx, s.login, st, err)
 	}
 	if tag := results[0].CommandTag.String(); tag != "COMMIT" {
-		return s.fail(rotator.Internal, "the server answered COMMIT with %s: nothing was changed", tag)
+		return s.errorf(rotator.KindInternal, "the server answered COMMIT with %s: nothing was changed", tag)
 	}
 	return nil
 }
 
 // rollback takes back everything since begin.
 func (s *session) rollback(ctx context.Context) error {
-	return s.exec(ctx, step{doing: "taking back what was only rehearsed"}, "ROLLBACK")
+	return s.exec(ctx, operation{action: "taking back what was only rehearsed"}, "ROLLBACK")
 }
 
 // role is an account, as pg_roles and pg_auth_members show it to anyone.
 type role struct {
-	name       string
-	superuser  bool
-	inherit    bool
-	createRole bool
-	createDB   bool
-	login      bool
-	repl       bool
-	bypassRLS  bool
-	expired    bool // VALID UNTIL has passed
-	iam        bool // member of rds_iam, through whatever group
-	admin      bool // we hold ADMIN OPTION on it
-	me         bool // it is the role that we act as
-	crowded    bool // it has hardly a connection left
-	limit      int
-	until      string // when VALID UNTIL ends, if that is within 30 days
+	name          string
+	superuser     bool
+	inherit       bool
+	createRole    bool
+	createDB      bool
+	login         bool
+	repl          bool
+	bypassRLS     bool
+	expired       bool // VALID UNTIL has passed
+	iam           bool // member of rds_iam, through whatever group
+	admin         bool // we hold ADMIN OPTION on it
+	actingRole    bool // it is the role that we act as
+	nearConnLimit bool // it has hardly a connection left
+	limit         int
+	validUntil    string // when VALID UNTIL ends, if that is within 30 days
 }
 
 // roles looks up the named roles, and the one that we act as, under its own name.
@@ -142,7 +142,7 @@ func (s *session) roles(ctx context.Context, names ...string) (map[string]role, 
     to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	names = append(names, names[0])
-	rows, err := s.query(ctx, step{doing: "looking up roles"}, sql, names[0], names[1])
+	rows, err := s.query(ctx, operation{action: "looking up roles"}, sql, names[0], names[1])
 	if err != nil {
 		return nil, err
 	}
@@ -150,12 +150,12 @@ FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	for _, row := range rows {
 		r := role{name: row[0]}
 		for i, flag := range []*bool{&r.superuser, &r.inherit, &r.createRole, &r.createDB, &r.login, &r.repl, &r.bypassRLS,
-			&r.expired, &r.iam, &r.admin, &r.me, &r.crowded} {
+			&r.expired, &r.iam, &r.admin, &r.actingRole, &r.nearConnLimit} {
 			*flag = row[1+i] == "t"
 		}
-		r.until = row[14]
+		r.validUntil = row[14]
 		if r.limit, err = strconv.Atoi(row[13]); err != nil {
-			return nil, fmt.Errorf("role %q: %w: connection limit: %w", r.name, rotator.Internal, err)
+			return nil, fmt.Errorf("role %q: %w: connection limit: %w", r.name, rotator.KindInternal, err)
 		}
 		found[r.name] = r
 	}
@@ -165,7 +165,7 @@ FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 // acting gives the role that we act as.
 func acting(roles map[string]role) role {
 	for _, r := range roles {
-		if r.me {
+		if r.actingRole {
 			return r
 		}
 	}
@@ -177,11 +177,11 @@ func (s *session) setPassword(ctx context.Context, allowMD5 bool, roles map[stri
 	if err := s.checkUsable(target); err != nil {
 		return err
 	}
-	stored, err := s.stored(allowMD5, target.name, p)
+	stored, err := s.storedForm(allowMD5, target.name, p)
 	if err != nil {
 		return err
 	}
-	st := step{doing: fmt.Sprintf("changing the password of %q", target.name), remedy: s.alterRemedy(acting(roles), target), policy: true}
+	st := operation{action: fmt.Sprintf("changing the password of %q", target.name), remedy: s.alterRemedy(acting(roles), target), setsPassword: true}
 	return s.exec(ctx, st, fmt.Sprintf("ALTER ROLE %s PASSWORD %s", quoteIdent(target.name), quoteLiteral(stored)))
 }
 
@@ -190,35 +190,35 @@ func (s *session) setPassword(ctx context.Context, allowMD5 bool, roles map[stri
 func (s *session) checkUsable(r role) error {
 	switch name := quoteIdent(r.name); {
 	case r.iam:
-		return s.fail(rotator.Misconfigured, "role %q is a member of rds_iam, and RDS takes no passwords from those: REVOKE rds_iam FROM %s (or from the group it is in), or stop rotating this secret", r.name, name)
+		return s.errorf(rotator.KindMisconfigured, "role %q is a member of rds_iam, and RDS takes no passwords from those: REVOKE rds_iam FROM %s (or from the group it is in), or stop rotating this secret", r.name, name)
 	case !r.login:
-		return s.fail(rotator.Privilege, "role %q is locked, and its password is left alone: ALTER ROLE %s LOGIN", r.name, name)
-	case r.expired && r.name != s.as.User:
-		return s.fail(rotator.Privilege, "the VALID UNTIL of role %q has passed, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, name)
+		return s.errorf(rotator.KindPrivilege, "role %q is locked, and its password is left alone: ALTER ROLE %s LOGIN", r.name, name)
+	case r.expired && r.name != s.login.User:
+		return s.errorf(rotator.KindPrivilege, "the VALID UNTIL of role %q has passed, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, name)
 	}
 	return nil
 }
 
-// stored gives what the server is to store for a password. It is a SCRAM verifier
+// storedForm gives what the server is to store for a password. It is a SCRAM verifier
 // wherever SCRAM is known to work: the server would make one itself, or this very
 // account has just proved its password by it, or sends it in clear anyway. Where
 // nothing is known, to guess wrong would lock the account's clients out.
-func (s *session) stored(allowMD5 bool, user string, p secret.Password) (string, error) {
-	proved := user == s.as.User && (s.method == authSASL || s.method == authCleartext)
+func (s *session) storedForm(allowMD5 bool, user string, p secret.Password) (string, error) {
+	proved := user == s.login.User && (s.method == authSASL || s.method == authCleartext)
 	switch {
 	case !s.md5 || proved:
 		return scramVerifier(p)
 	case allowMD5:
 		return md5Hash(user, p), nil
 	}
-	return "", s.fail(rotator.Misconfigured, "password_encryption of this server is md5, and whether the clients of %q know SCRAM-SHA-256 cannot be told from here. If they do (every driver since 2018), ALTER SYSTEM SET password_encryption = 'scram-sha-256', in a parameter group on RDS; if they do not, set AllowMD5 of the engine", user)
+	return "", s.errorf(rotator.KindMisconfigured, "password_encryption of this server is md5, and whether the clients of %q know SCRAM-SHA-256 cannot be told from here. If they do (every driver since 2018), ALTER SYSTEM SET password_encryption = 'scram-sha-256', in a parameter group on RDS; if they do not, set AllowMD5 of the engine", user)
 }
 
 // alterRemedy says what a role lacks to change a password.
 func (s *session) alterRemedy(me, target role) string {
 	switch {
 	case s.restricted:
-		return fmt.Sprintf("rds.restrict_password_commands is on, and only members of rds_password may change passwords: GRANT rds_password TO %s", quoteIdent(s.as.User))
+		return fmt.Sprintf("rds.restrict_password_commands is on, and only members of rds_password may change passwords: GRANT rds_password TO %s", quoteIdent(s.login.User))
 	case me.name == target.name:
 		return "the server does not let this user change its own password: rotate through a superuser's secret"
 	case target.superuser && !me.superuser:

@@ -16,15 +16,15 @@ import (
 func TestSetPasswordSelf(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		name, pw := s.NewRole(t, "LOGIN CONNECTION LIMIT 7")
-		as := s.login(name, pw)
+		login := s.login(name, pw)
 		before := s.ask(t, "SELECT (to_jsonb(a) - 'rolpassword')::text FROM pg_authid a WHERE rolname = $1", name)
 		next := password()
-		ok(t, engine().SetPassword(t.Context(), as, name, next))
-		wants(t, engine().Ping(t.Context(), as), rotator.LoginRejected, name, fmt.Sprint(s.Port), `"postgres"`, "VALID UNTIL", "28P01")
-		as.Password = next
-		ok(t, engine().Ping(t.Context(), as))
-		ok(t, engine().SetPassword(t.Context(), as, name, next)) // again, to the same end
-		ok(t, engine().Ping(t.Context(), as))
+		ok(t, engine().SetPassword(t.Context(), login, name, next))
+		wants(t, engine().Ping(t.Context(), login), rotator.KindLoginRejected, name, fmt.Sprint(s.Port), `"postgres"`, "VALID UNTIL", "28P01")
+		login.Password = next
+		ok(t, engine().Ping(t.Context(), login))
+		ok(t, engine().SetPassword(t.Context(), login, name, next)) // again, to the same end
+		ok(t, engine().Ping(t.Context(), login))
 		if after := s.ask(t, "SELECT (to_jsonb(a) - 'rolpassword')::text FROM pg_authid a WHERE rolname = $1", name); after != before {
 			t.Errorf("the account changed:\n%s\n%s", before, after)
 		}
@@ -42,7 +42,7 @@ func TestSetPasswordBySuperuser(t *testing.T) {
 			next := password()
 			ok(t, engine().SetPassword(t.Context(), admin, name, next))
 			ok(t, engine().Ping(t.Context(), s.login(name, next.Reveal())))
-			wants(t, engine().Ping(t.Context(), s.login(name, pw)), rotator.LoginRejected)
+			wants(t, engine().Ping(t.Context(), s.login(name, pw)), rotator.KindLoginRejected)
 			pw = next.Reveal()
 		}
 	})
@@ -72,19 +72,19 @@ func TestSetPasswordRefused(t *testing.T) {
 			kind  rotator.Kind
 			words []string
 		}{
-			"wrong password":      {s.login(app, "wrong"), app, password(), rotator.LoginRejected, []string{"did not accept the password"}},
-			"no such role":        {s.superuser(), "role_nobody", password(), rotator.NotFound, []string{`"role_nobody"`}},
-			"empty":               {self, app, secret.Password{}, rotator.Misconfigured, []string{"empty"}},
-			"NUL":                 {self, app, secret.NewPassword("a\x00b"), rotator.Misconfigured, []string{"NUL"}},
-			"name too long":       {s.superuser(), strings.Repeat("x", 64), password(), rotator.Misconfigured, []string{"64 bytes", "63"}},
-			"name with NUL":       {s.superuser(), app + "\x00", password(), rotator.Misconfigured, []string{"NUL"}},
-			"no name":             {s.superuser(), "", password(), rotator.Misconfigured, []string{"empty"}},
-			"ordinary user":       {s.login(other, otherPw), app, password(), rotator.Privilege, []string{`ALTER ROLE "` + other + `" CREATEROLE`, "42501"}},
-			"target is superuser": {master2, boss, password(), rotator.Privilege, []string{"is a superuser"}},
-			"target replicates":   {master2, repl, password(), rotator.Privilege, []string{"REPLICATION"}},
-			"locked":              {master2, locked, password(), rotator.Privilege, []string{`ALTER ROLE "` + locked + `" LOGIN`}},
-			"expired":             {master2, expired, password(), rotator.Privilege, []string{"VALID UNTIL 'infinity'"}},
-			"rds_iam":             {master2, iam, password(), rotator.Misconfigured, []string{"rds_iam"}},
+			"wrong password":      {s.login(app, "wrong"), app, password(), rotator.KindLoginRejected, []string{"did not accept the password"}},
+			"no such role":        {s.superuser(), "role_nobody", password(), rotator.KindNotFound, []string{`"role_nobody"`}},
+			"empty":               {self, app, secret.Password{}, rotator.KindMisconfigured, []string{"empty"}},
+			"NUL":                 {self, app, secret.NewPassword("a\x00b"), rotator.KindMisconfigured, []string{"NUL"}},
+			"name too long":       {s.superuser(), strings.Repeat("x", 64), password(), rotator.KindMisconfigured, []string{"64 bytes", "63"}},
+			"name with NUL":       {s.superuser(), app + "\x00", password(), rotator.KindMisconfigured, []string{"NUL"}},
+			"no name":             {s.superuser(), "", password(), rotator.KindMisconfigured, []string{"empty"}},
+			"ordinary user":       {s.login(other, otherPw), app, password(), rotator.KindPrivilege, []string{`ALTER ROLE "` + other + `" CREATEROLE`, "42501"}},
+			"target is superuser": {master2, boss, password(), rotator.KindPrivilege, []string{"is a superuser"}},
+			"target replicates":   {master2, repl, password(), rotator.KindPrivilege, []string{"REPLICATION"}},
+			"locked":              {master2, locked, password(), rotator.KindPrivilege, []string{`ALTER ROLE "` + locked + `" LOGIN`}},
+			"expired":             {master2, expired, password(), rotator.KindPrivilege, []string{"VALID UNTIL 'infinity'"}},
+			"rds_iam":             {master2, iam, password(), rotator.KindMisconfigured, []string{"rds_iam"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				if s.Major >= 16 && c.user == repl {
@@ -94,7 +94,7 @@ func TestSetPasswordRefused(t *testing.T) {
 			})
 		}
 		if s.Major >= 16 {
-			wants(t, engine().SetPassword(t.Context(), master, app, password()), rotator.Privilege,
+			wants(t, engine().SetPassword(t.Context(), master, app, password()), rotator.KindPrivilege,
 				fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, app, master.User))
 		}
 		ok(t, engine().Ping(t.Context(), self))
@@ -116,17 +116,17 @@ func TestHostileNamesAndPasswords(t *testing.T) {
 				name = name[2:]
 			}
 			s.run(t, "DROP ROLE IF EXISTS "+quoteIdent(name), "CREATE ROLE "+quoteIdent(name)+" LOGIN PASSWORD 'first'")
-			as := s.login(name, "first")
+			login := s.login(name, "first")
 			for i, p := range passwords {
 				if i%len(names) != n {
 					continue // each password once, not with every name
 				}
 				next := secret.NewPassword(p)
-				if err := engine().SetPassword(t.Context(), as, name, next); err != nil {
+				if err := engine().SetPassword(t.Context(), login, name, next); err != nil {
 					t.Fatalf("%q: %v", name, err)
 				}
-				as.Password = next
-				if err := engine().Ping(t.Context(), as); err != nil {
+				login.Password = next
+				if err := engine().Ping(t.Context(), login); err != nil {
 					t.Fatalf("%q: %v", name, err)
 				}
 			}
@@ -170,7 +170,7 @@ func TestRestricted(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		app, pw := s.NewRole(t, "LOGIN")
 		s.run(t, fmt.Sprintf("ALTER ROLE %s SET rds.restrict_password_commands = 'on'", app))
-		wants(t, engine().SetPassword(t.Context(), s.login(app, pw), s.Superuser, password()), rotator.Privilege,
+		wants(t, engine().SetPassword(t.Context(), s.login(app, pw), s.Superuser, password()), rotator.KindPrivilege,
 			fmt.Sprintf(`GRANT rds_password TO "%s"`, app))
 	})
 }
@@ -209,14 +209,14 @@ func TestPolicy(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		app, pw := s.NewRole(t, "LOGIN")
 		s.run(t, fmt.Sprintf("ALTER ROLE %s SET session_preload_libraries = passwordcheck", app))
-		as := s.login(app, pw)
+		login := s.login(app, pw)
 		// Of a verifier the extension can tell one thing: that it is the name's.
-		err := engine().SetPassword(t.Context(), as, app, secret.NewPassword(app))
+		err := engine().SetPassword(t.Context(), login, app, secret.NewPassword(app))
 		if err != nil && strings.Contains(err.Error(), "could not access file") {
 			t.Skip("these binaries have no passwordcheck")
 		}
-		wants(t, err, rotator.PolicyRejected, "policy", "password")
-		ok(t, engine().Ping(t.Context(), as))
+		wants(t, err, rotator.KindPasswordPolicy, "policy", "password")
+		ok(t, engine().Ping(t.Context(), login))
 	})
 }
 
@@ -233,7 +233,7 @@ func TestOpenAlter(t *testing.T) {
 		ok(t, err)
 		e := engine()
 		e.StatementTimeout = impatient().StatementTimeout
-		wants(t, e.SetPassword(t.Context(), s.login(app, pw), app, password()), rotator.Conflict, "holds a lock")
+		wants(t, e.SetPassword(t.Context(), s.login(app, pw), app, password()), rotator.KindConflict, "holds a lock")
 		ok(t, tx.Rollback(t.Context()))
 		ok(t, engine().Ping(t.Context(), s.login(app, pw)))
 	})
@@ -273,16 +273,16 @@ func TestMD5Server(t *testing.T) {
 	allow.AllowMD5 = true
 
 	old, pw := s.NewRole(t, "LOGIN") // has an md5 hash
-	as := s.login(old, pw)
-	ok(t, engine().Ping(t.Context(), as))
-	wants(t, engine().SetPassword(t.Context(), as, old, password()), rotator.Misconfigured, "password_encryption", "AllowMD5")
-	wants(t, engine().SetPassword(t.Context(), s.superuser(), old, password()), rotator.Misconfigured, "password_encryption")
-	wants(t, engine().EnsureClone(t.Context(), s.superuser(), strategies.Pair{Original: old, Clone: old + "_clone", Next: old + "_clone"}, password()), rotator.Misconfigured, "password_encryption")
-	ok(t, engine().Ping(t.Context(), as))
+	login := s.login(old, pw)
+	ok(t, engine().Ping(t.Context(), login))
+	wants(t, engine().SetPassword(t.Context(), login, old, password()), rotator.KindMisconfigured, "password_encryption", "AllowMD5")
+	wants(t, engine().SetPassword(t.Context(), s.superuser(), old, password()), rotator.KindMisconfigured, "password_encryption")
+	wants(t, engine().EnsureClone(t.Context(), s.superuser(), strategies.Pair{Original: old, Clone: old + "_clone", Target: old + "_clone"}, password()), rotator.KindMisconfigured, "password_encryption")
+	ok(t, engine().Ping(t.Context(), login))
 	next := password()
-	ok(t, allow.SetPassword(t.Context(), as, old, next))
-	as.Password = next
-	ok(t, engine().Ping(t.Context(), as))
+	ok(t, allow.SetPassword(t.Context(), login, old, next))
+	login.Password = next
+	ok(t, engine().Ping(t.Context(), login))
 	if stored := s.ask(t, "SELECT rolpassword FROM pg_authid WHERE rolname = $1", old); stored != md5Hash(old, next) {
 		t.Error("what is stored is no md5 hash")
 	}
@@ -317,9 +317,9 @@ func TestNoPasswordInTheLog(t *testing.T) {
 			engine().Ping(t.Context(), s.login(app, next().Reveal())),
 			engine().SetPassword(t.Context(), s.login(app, p.Reveal()), admin.User, next()),
 			engine().SetPassword(t.Context(), admin, "role_missing", next()),
-			engine().EnsureClone(t.Context(), admin, strategies.Pair{Original: app, Clone: app + "_clone", Next: app + "_clone"}, next()),
-			engine().EnsureClone(t.Context(), admin, strategies.Pair{Original: app, Clone: app + "_clone", Next: app}, next()),
-			engine().EnsureClone(t.Context(), s.login(app, canaries[len(canaries)-1].Reveal()), strategies.Pair{Original: app, Clone: app + "_clone2", Next: app + "_clone2"}, next()),
+			engine().EnsureClone(t.Context(), admin, strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}, next()),
+			engine().EnsureClone(t.Context(), admin, strategies.Pair{Original: app, Clone: app + "_clone", Target: app}, next()),
+			engine().EnsureClone(t.Context(), s.login(app, canaries[len(canaries)-1].Reveal()), strategies.Pair{Original: app, Clone: app + "_clone2", Target: app + "_clone2"}, next()),
 		)
 		log := s.Log()
 		if !strings.Contains(log, app) {

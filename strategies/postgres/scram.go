@@ -81,9 +81,9 @@ func saslPrep(s string) string {
 	return norm.NFKC.String(mapped)
 }
 
-// loginable says whether the driver, which normalises by another profile (PRECIS),
+// survivesPRECIS says whether the driver, which normalises by another profile (PRECIS),
 // leaves a prepared password as it is. It differs in a few that SASLprep refuses.
-func loginable(p secret.Password) bool {
+func survivesPRECIS(p secret.Password) bool {
 	prepared := saslPrep(p.Reveal())
 	kept, err := precis.OpaqueString.String(prepared)
 	return err != nil || kept == prepared

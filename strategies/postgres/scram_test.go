@@ -118,14 +118,14 @@ func TestSaslPrep(t *testing.T) {
 func TestOddPasswordsLogIn(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		name, pw := s.NewRole(t, "LOGIN")
-		as := s.login(name, pw)
+		login := s.login(name, pw)
 		for what, p := range oddPasswords {
 			next := secret.NewPassword(p)
-			if err := engine().SetPassword(t.Context(), as, name, next); err != nil {
+			if err := engine().SetPassword(t.Context(), login, name, next); err != nil {
 				t.Fatalf("%s: set: %v", what, err)
 			}
-			as.Password = next
-			if err := engine().Ping(t.Context(), as); err != nil {
+			login.Password = next
+			if err := engine().Ping(t.Context(), login); err != nil {
 				t.Fatalf("%s: login: %v", what, err)
 			}
 		}
@@ -137,7 +137,7 @@ func TestOddPasswordsLogIn(t *testing.T) {
 func TestUnclearPasswordRefused(t *testing.T) {
 	t.Parallel()
 	err := engine().SetPassword(t.Context(), strategies.Login{Host: "127.0.0.1", Port: 1, User: "app"}, "app", secret.NewPassword("a\u0340"))
-	wants(t, err, rotator.Misconfigured, "normalise")
+	wants(t, err, rotator.KindMisconfigured, "normalise")
 }
 
 // TestMD5Hash compares with what servers store.

@@ -44,7 +44,7 @@ type server struct{ *dbserver.Server }
 
 func (s server) login(user, password string) strategies.Login {
 	return strategies.Login{Host: s.Host, Port: s.Port, Database: "postgres", User: user,
-		Password: secret.NewPassword(password), TLS: strategies.TLS{Off: true}}
+		Password: secret.NewPassword(password), TLS: strategies.TLS{Disabled: true}}
 }
 
 func (s server) superuser() strategies.Login { return s.login(s.Superuser, s.Password) }
@@ -115,9 +115,9 @@ func (s server) everything(t *testing.T, like string) string {
 // password makes one that appears nowhere else, so that it can be searched for.
 func password() secret.Password { return secret.NewPassword("canary-" + rand.Text()) }
 
-func with(as strategies.Login, change func(*strategies.Login)) strategies.Login {
-	change(&as)
-	return as
+func with(login strategies.Login, change func(*strategies.Login)) strategies.Login {
+	change(&login)
+	return login
 }
 
 func ok(t *testing.T, err error) {

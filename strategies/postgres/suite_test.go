@@ -33,9 +33,9 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 	e := engine()
 	e.Roots = s.CAs
 	in := func(s server, user, password, database string) strategies.Login {
-		as := s.login(user, password)
-		as.Database, as.TLS.Off = database, s.CAs == nil
-		return as
+		login := s.login(user, password)
+		login.Database, login.TLS.Disabled = database, s.CAs == nil
+		return login
 	}
 	user, pw := s.NewRole(t, "LOGIN")
 	db := s.NewDatabase(t, user)
@@ -47,11 +47,11 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 		Superuser:     in(s, s.Superuser, s.Password, db),
 		User:          in(s, user, pw, db),
 		Locked:        in(s, locked, lockedPw, db),
-		AnyPassword:   in(trusting, anyUser, anyPw, "postgres"),
-		PlaintextOnly: with(in(plain, plainUser, plainPw, "postgres"), func(l *strategies.Login) { l.TLS.Off = false }),
+		TrustedUser:   in(trusting, anyUser, anyPw, "postgres"),
+		PlaintextOnly: with(in(plain, plainUser, plainPw, "postgres"), func(l *strategies.Login) { l.TLS.Disabled = false }),
 		TLS:           true,
 		ServerLog:     s.Log,
-		Patience:      0,
+		CancelGrace:   0,
 		LogIn:         e.Ping,
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", s.Host, s.Port))
@@ -66,8 +66,8 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 		_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
 		return err
 	}
-	client := func(ctx context.Context, as strategies.Login, sql string) error {
-		conn, err := s.Connect(ctx, as.User, as.Password.Reveal(), as.Database)
+	client := func(ctx context.Context, login strategies.Login, sql string) error {
+		conn, err := s.Connect(ctx, login.User, login.Password.Reveal(), login.Database)
 		if err != nil {
 			return errors.New("login failed")
 		}
@@ -83,23 +83,23 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 		}
 		return in(s, name, p, db), admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", quoteIdent(name), p))
 	}
-	f.Use = func(ctx context.Context, as strategies.Login) error {
-		return client(ctx, as, "SELECT * FROM work.shared")
+	f.UsePrivilege = func(ctx context.Context, login strategies.Login) error {
+		return client(ctx, login, "SELECT * FROM work.shared")
 	}
-	f.Own = func(ctx context.Context, as strategies.Login, object string) error {
-		return client(ctx, as, "CREATE TABLE work."+quoteIdent(object)+" (n int)")
+	f.CreateObject = func(ctx context.Context, login strategies.Login, object string) error {
+		return client(ctx, login, "CREATE TABLE work."+quoteIdent(object)+" (n int)")
 	}
-	f.Touch = func(ctx context.Context, as strategies.Login, object string) error {
+	f.ModifyObject = func(ctx context.Context, login strategies.Login, object string) error {
 		o := "work." + quoteIdent(object)
-		return client(ctx, as, "SELECT * FROM "+o+"; INSERT INTO "+o+" (n) VALUES (1); ALTER TABLE "+o+" ADD COLUMN m"+secretless()+" int")
+		return client(ctx, login, "SELECT * FROM "+o+"; INSERT INTO "+o+" (n) VALUES (1); ALTER TABLE "+o+" ADD COLUMN m"+secretless()+" int")
 	}
 	f.Revoke = func(ctx context.Context, user string) error {
 		return admin(ctx, "REVOKE SELECT ON work.shared FROM "+quoteIdent(user))
 	}
-	f.Mark = func(ctx context.Context, user string) error {
+	f.SetAttribute = func(ctx context.Context, user string) error {
 		return admin(ctx, "ALTER ROLE "+quoteIdent(user)+" CONNECTION LIMIT 77")
 	}
-	f.Marked = func(ctx context.Context, user string) (bool, error) {
+	f.HasAttribute = func(ctx context.Context, user string) (bool, error) {
 		conn, err := s.Admin(ctx, db)
 		if err != nil {
 			return false, err

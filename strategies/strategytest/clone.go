@@ -11,20 +11,20 @@ import (
 )
 
 // pair is an account and its clone, whose turn is next.
-func (b *bench) pair(original string) strategies.Pair {
+func (b *engineEnv) pair(original string) strategies.Pair {
 	clone := original + b.Engine.Traits().CloneSuffix
-	return strategies.Pair{Original: original, Clone: clone, Next: clone}
+	return strategies.Pair{Original: original, Clone: clone, Target: clone}
 }
 
 // back is the same pair when the clone is in use.
 func back(p strategies.Pair) strategies.Pair {
-	p.Next = p.Original
+	p.Target = p.Original
 	return p
 }
 
 // cloning makes rules for engines that clone, and for others rules that say so.
-func cloning(name, why string, check func(ctx context.Context, b *bench, c cloner) error) engineRule {
-	return engineRule{name, why, func(ctx context.Context, b *bench) error {
+func cloning(name, why string, check func(ctx context.Context, b *engineEnv, c cloner) error) engineRule {
+	return engineRule{name, why, func(ctx context.Context, b *engineEnv) error {
 		e, ok := b.Engine.(strategies.CloningEngine)
 		if !ok {
 			return notOffered("EnsureClone (the engine is no strategies.CloningEngine)")
@@ -37,7 +37,7 @@ func cloning(name, why string, check func(ctx context.Context, b *bench, c clone
 // cloner is what a case for cloning works with.
 type cloner struct {
 	strategies.CloningEngine
-	*bench
+	*engineEnv
 	pair  strategies.Pair // of User and its clone, the clone's turn
 	clone strategies.Login
 }
@@ -50,9 +50,9 @@ func (c cloner) ensure(ctx context.Context) (strategies.Login, error) {
 }
 
 // refused calls EnsureClone where it must fail, and must not make an account.
-func (c cloner) refused(ctx context.Context, what string, as strategies.Login, pair strategies.Pair, kinds ...rotator.Kind) error {
+func (c cloner) refused(ctx context.Context, what string, login strategies.Login, pair strategies.Pair, kinds ...rotator.Kind) error {
 	p := c.password()
-	err := c.EnsureClone(ctx, as, pair, p)
+	err := c.EnsureClone(ctx, login, pair, p)
 	if err := wantFailure("EnsureClone "+what, err); err != nil {
 		return err
 	}
@@ -62,29 +62,29 @@ func (c cloner) refused(ctx context.Context, what string, as strategies.Login, p
 		}
 	}
 	for _, user := range []string{pair.Original, pair.Clone} {
-		if err := c.refuses(ctx, account(c.User, user, p), "after EnsureClone "+what); err != nil {
+		if err := c.mustReject(ctx, account(c.User, user, p), "after EnsureClone "+what); err != nil {
 			return err
 		}
 	}
-	return c.works(ctx, c.User, "after EnsureClone "+what)
+	return c.mustLogIn(ctx, c.User, "after EnsureClone "+what)
 }
 
 func cloneRules() []engineRule {
 	return []engineRule{
-		cloning("clone/creates", "The first rotation makes the second account of the pair.", func(ctx context.Context, b *bench, c cloner) error {
+		cloning("clone/creates", "The first rotation makes the second account of the pair.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			clone, err := c.ensure(ctx)
 			if err != nil {
 				return err
 			}
 			return steps(
-				func() error { return b.works(ctx, clone, "after EnsureClone") },
-				func() error { return b.refuses(ctx, with(clone, b.User.Password), "with its original's password") },
-				func() error { return b.refuses(ctx, with(clone, b.password()), "with any other password") },
-				func() error { return b.works(ctx, b.Superuser, "after EnsureClone") },
+				func() error { return b.mustLogIn(ctx, clone, "after EnsureClone") },
+				func() error { return b.mustReject(ctx, with(clone, b.User.Password), "with its original's password") },
+				func() error { return b.mustReject(ctx, with(clone, b.password()), "with any other password") },
+				func() error { return b.mustLogIn(ctx, b.Superuser, "after EnsureClone") },
 			)
 		}),
 		cloning("clone/original-undisturbed", "Clients go on with the account in use; that none of them is ever refused is what two users are for.", undisturbed),
-		cloning("clone/back", "Every second rotation is the original's turn; then clients are on the clone.", func(ctx context.Context, b *bench, c cloner) error {
+		cloning("clone/back", "Every second rotation is the original's turn; then clients are on the clone.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			clone, err := c.ensure(ctx)
 			if err != nil {
 				return err
@@ -94,12 +94,12 @@ func cloneRules() []engineRule {
 				func() error {
 					return wrapf(c.EnsureClone(ctx, b.Superuser, back(c.pair), p), "EnsureClone on the original's turn")
 				},
-				func() error { return b.turned(ctx, b.User, p) },
-				func() error { return b.works(ctx, clone, "on its original's turn") },
-				func() error { return b.refuses(ctx, with(clone, p), "with its original's new password") },
+				func() error { return b.mustHaveChanged(ctx, b.User, p) },
+				func() error { return b.mustLogIn(ctx, clone, "on its original's turn") },
+				func() error { return b.mustReject(ctx, with(clone, p), "with its original's new password") },
 			)
 		}),
-		cloning("clone/idempotent", "It runs at every rotation, and again when a rotation is retried.", func(ctx context.Context, b *bench, c cloner) error {
+		cloning("clone/idempotent", "It runs at every rotation, and again when a rotation is retried.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			clone, err := c.ensure(ctx)
 			if err != nil {
 				return err
@@ -107,7 +107,7 @@ func cloneRules() []engineRule {
 			if err := c.EnsureClone(ctx, b.Superuser, c.pair, clone.Password); err != nil {
 				return fmt.Errorf("the same EnsureClone again: %w", err)
 			}
-			if err := b.works(ctx, clone, "after the same EnsureClone again"); err != nil {
+			if err := b.mustLogIn(ctx, clone, "after the same EnsureClone again"); err != nil {
 				return err
 			}
 			next, err := c.ensure(ctx)
@@ -115,21 +115,21 @@ func cloneRules() []engineRule {
 				return fmt.Errorf("with another password: %w", err)
 			}
 			return steps(
-				func() error { return b.turned(ctx, clone, next.Password) },
-				func() error { return b.works(ctx, b.User, "after all that") },
+				func() error { return b.mustHaveChanged(ctx, clone, next.Password) },
+				func() error { return b.mustLogIn(ctx, b.User, "after all that") },
 			)
 		}),
-		cloning("clone/concurrent", "A duplicate invocation makes the same clone at the same time.", func(ctx context.Context, b *bench, c cloner) error {
+		cloning("clone/concurrent", "A duplicate invocation makes the same clone at the same time.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			for range 2 { // the second time, the clone is there
 				err := b.race(ctx, c.clone, func(p secret.Password) error { return c.EnsureClone(ctx, b.Superuser, c.pair, p) })
 				if err != nil {
 					return err
 				}
 			}
-			return b.works(ctx, b.User, "after two clonings at once")
+			return b.mustLogIn(ctx, b.User, "after two clonings at once")
 		}),
-		cloning("clone/rights", "A rotation that succeeds and leaves the application without its rights is an outage.", func(ctx context.Context, b *bench, c cloner) error {
-			if b.Use == nil {
+		cloning("clone/rights", "A rotation that succeeds and leaves the application without its rights is an outage.", func(ctx context.Context, b *engineEnv, c cloner) error {
+			if b.UsePrivilege == nil {
 				return notOffered("Use")
 			}
 			clone, err := c.ensure(ctx)
@@ -137,19 +137,21 @@ func cloneRules() []engineRule {
 				return err
 			}
 			return steps(
-				func() error { return wrapf(b.Use(ctx, b.User), "what the original was allowed to do") },
-				func() error { return wrapf(b.Use(ctx, clone), "as the clone, what the original is allowed to do") },
+				func() error { return wrapf(b.UsePrivilege(ctx, b.User), "what the original was allowed to do") },
+				func() error {
+					return wrapf(b.UsePrivilege(ctx, clone), "as the clone, what the original is allowed to do")
+				},
 			)
 		}),
-		cloning("clone/pre-existing-without-rights", "AWS's templates copy rights only when they create the clone: one that was there before got a password and none.", func(ctx context.Context, b *bench, c cloner) error {
-			if b.Use == nil {
+		cloning("clone/pre-existing-without-rights", "AWS's templates copy rights only when they create the clone: one that was there before got a password and none.", func(ctx context.Context, b *engineEnv, c cloner) error {
+			if b.UsePrivilege == nil {
 				return notOffered("Use")
 			}
 			old, err := b.newUser(ctx, c.pair.Clone)
 			if err != nil {
 				return err
 			}
-			if b.Use(ctx, old) == nil {
+			if b.UsePrivilege(ctx, old) == nil {
 				return errors.New("fixture: NewUser must make an account that is not allowed to Use")
 			}
 			clone, err := c.ensure(ctx)
@@ -157,14 +159,14 @@ func cloneRules() []engineRule {
 				return err
 			}
 			return steps(
-				func() error { return b.turned(ctx, old, clone.Password) },
+				func() error { return b.mustHaveChanged(ctx, old, clone.Password) },
 				func() error {
-					return wrapf(b.Use(ctx, clone), "as a clone that was there before, what the original is allowed to do")
+					return wrapf(b.UsePrivilege(ctx, clone), "as a clone that was there before, what the original is allowed to do")
 				},
 			)
 		}),
-		cloning("clone/revoked", "A right that was taken from the original must not live on in the clone.", func(ctx context.Context, b *bench, c cloner) error {
-			if b.Use == nil || b.Revoke == nil {
+		cloning("clone/revoked", "A right that was taken from the original must not live on in the clone.", func(ctx context.Context, b *engineEnv, c cloner) error {
+			if b.UsePrivilege == nil || b.Revoke == nil {
 				return notOffered("Use and Revoke")
 			}
 			if _, err := c.ensure(ctx); err != nil {
@@ -177,17 +179,17 @@ func cloneRules() []engineRule {
 			if err != nil {
 				return err
 			}
-			if b.Use(ctx, clone) == nil {
+			if b.UsePrivilege(ctx, clone) == nil {
 				return errors.New("the clone may still do what was taken from its original")
 			}
 			return nil
 		}),
-		cloning("clone/objects-both-ways", "What one account of the pair makes, the other must be able to use after the next rotation; AWS's clones locked their originals out of new tables.", func(ctx context.Context, b *bench, c cloner) error {
-			if b.Own == nil || b.Touch == nil {
+		cloning("clone/objects-both-ways", "What one account of the pair makes, the other must be able to use after the next rotation; AWS's clones locked their originals out of new tables.", func(ctx context.Context, b *engineEnv, c cloner) error {
+			if b.CreateObject == nil || b.ModifyObject == nil {
 				return notOffered("Own and Touch")
 			}
 			before, after, cloned := "before_"+unique(), "after_"+unique(), "cloned_"+unique()
-			if err := b.Own(ctx, b.User, before); err != nil {
+			if err := b.CreateObject(ctx, b.User, before); err != nil {
 				return fmt.Errorf("fixture: own: %w", err)
 			}
 			clone, err := c.ensure(ctx)
@@ -195,14 +197,16 @@ func cloneRules() []engineRule {
 				return err
 			}
 			original := with(b.User, b.password())
-			touch := func(as strategies.Login, object, made string) func() error {
-				return func() error { return wrapf(b.Touch(ctx, as, object), "user %q, an object made by %s", as.User, made) }
+			touch := func(login strategies.Login, object, made string) func() error {
+				return func() error {
+					return wrapf(b.ModifyObject(ctx, login, object), "user %q, an object made by %s", login.User, made)
+				}
 			}
 			return steps(
 				touch(clone, before, "the original before it was cloned"),
-				func() error { return wrapf(b.Own(ctx, clone, cloned), "the clone makes an object") },
+				func() error { return wrapf(b.CreateObject(ctx, clone, cloned), "the clone makes an object") },
 				touch(b.User, cloned, "the clone"),
-				func() error { return wrapf(b.Own(ctx, b.User, after), "the original makes an object") },
+				func() error { return wrapf(b.CreateObject(ctx, b.User, after), "the original makes an object") },
 				touch(clone, after, "the original after it was cloned"),
 				func() error {
 					return wrapf(c.EnsureClone(ctx, b.Superuser, back(c.pair), original.Password), "EnsureClone on the original's turn")
@@ -211,15 +215,15 @@ func cloneRules() []engineRule {
 				touch(clone, after, "the original, after another turn"),
 			)
 		}),
-		cloning("clone/attributes", "A limit or a setting of the account holds for the application, whichever account is in use.", func(ctx context.Context, b *bench, c cloner) error {
-			if b.Mark == nil || b.Marked == nil {
+		cloning("clone/attributes", "A limit or a setting of the account holds for the application, whichever account is in use.", func(ctx context.Context, b *engineEnv, c cloner) error {
+			if b.SetAttribute == nil || b.HasAttribute == nil {
 				return notOffered("Mark and Marked")
 			}
 			if _, err := c.ensure(ctx); err != nil {
 				return err
 			}
 			// An administrator changes the original when the clone is there already.
-			if err := b.Mark(ctx, c.pair.Original); err != nil {
+			if err := b.SetAttribute(ctx, c.pair.Original); err != nil {
 				return fmt.Errorf("fixture: mark: %w", err)
 			}
 			if _, err := c.ensure(ctx); err != nil {
@@ -234,19 +238,19 @@ func cloneRules() []engineRule {
 				func() error { return b.stillMarked(ctx, c.pair.Clone) },
 			)
 		}),
-		cloning("clone/missing-original", "A slip in the user name must not make accounts.", func(ctx context.Context, b *bench, c cloner) error {
-			return c.refused(ctx, "of an account that does not exist", b.Superuser, b.pair("nobody_"+unique()), rotator.NotFound, rotator.Misconfigured)
+		cloning("clone/missing-original", "A slip in the user name must not make accounts.", func(ctx context.Context, b *engineEnv, c cloner) error {
+			return c.refused(ctx, "of an account that does not exist", b.Superuser, b.pair("nobody_"+unique()), rotator.KindNotFound, rotator.KindMisconfigured)
 		}),
-		cloning("clone/not-a-pair", "An account that takes turns with itself locks its clients out, and one that is not of the pair is somebody else's.", func(ctx context.Context, b *bench, c cloner) error {
+		cloning("clone/not-a-pair", "An account that takes turns with itself locks its clients out, and one that is not of the pair is somebody else's.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			same, stranger := c.pair, c.pair
-			same.Clone, same.Next = same.Original, same.Original
-			stranger.Next = "nobody_" + unique()
+			same.Clone, same.Target = same.Original, same.Original
+			stranger.Target = "nobody_" + unique()
 			return steps(
 				func() error { return c.refused(ctx, "of an account with itself", b.Superuser, same) },
 				func() error { return c.refused(ctx, "with the turn of a third account", b.Superuser, stranger) },
 			)
 		}),
-		cloning("clone/name-over-limit", "A clone's name that the server cuts is another account's, perhaps the original's.", func(ctx context.Context, b *bench, c cloner) error {
+		cloning("clone/name-over-limit", "A clone's name that the server cuts is another account's, perhaps the original's.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			t := b.Engine.Traits()
 			if t.MaxUserBytes == 0 {
 				return notOffered("a limit of names (the engine has none)")
@@ -263,16 +267,16 @@ func cloneRules() []engineRule {
 					return err
 				}
 				cut := account(b.User, pair.Clone[:t.MaxUserBytes], p)
-				if err := b.refuses(ctx, cut, "which is the clone's name, cut"); err != nil {
+				if err := b.mustReject(ctx, cut, "which is the clone's name, cut"); err != nil {
 					return err
 				}
-				if err := b.works(ctx, original, "after its clone was refused"); err != nil {
+				if err := b.mustLogIn(ctx, original, "after its clone was refused"); err != nil {
 					return err
 				}
 			}
 			return nil
 		}),
-		cloning("clone/hostile-names", "Names reach more statements here than anywhere else.", func(ctx context.Context, b *bench, c cloner) error {
+		cloning("clone/hostile-names", "Names reach more statements here than anywhere else.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			id := unique()
 			for _, name := range []string{"UPPER" + id, `q"uo'te` + id, "sp ace." + id, "a@b%" + id, `sl\ash;` + id, "$1`" + id, "ünï" + id} {
 				original, err := b.newUser(ctx, name)
@@ -285,36 +289,36 @@ func cloneRules() []engineRule {
 				pair, p, q := b.pair(name), b.password(), b.password()
 				err = steps(
 					func() error { return wrapf(c.EnsureClone(ctx, b.Superuser, pair, p), "EnsureClone") },
-					func() error { return b.works(ctx, account(original, pair.Clone, p), "after EnsureClone") },
-					func() error { return b.works(ctx, original, "after EnsureClone") },
+					func() error { return b.mustLogIn(ctx, account(original, pair.Clone, p), "after EnsureClone") },
+					func() error { return b.mustLogIn(ctx, original, "after EnsureClone") },
 					func() error {
 						return wrapf(c.EnsureClone(ctx, b.Superuser, back(pair), q), "EnsureClone on the original's turn")
 					},
-					func() error { return b.turned(ctx, original, q) },
+					func() error { return b.mustHaveChanged(ctx, original, q) },
 				)
 				if err != nil {
 					return fmt.Errorf("user %q: %w", name, err)
 				}
 			}
-			return b.works(ctx, b.User, "after others with odd names were cloned")
+			return b.mustLogIn(ctx, b.User, "after others with odd names were cloned")
 		}),
-		cloning("clone/no-privilege", "An ordinary account that can make accounts owns the database; and people need to be told which right is missing.", func(ctx context.Context, b *bench, c cloner) error {
-			return c.refused(ctx, "by an ordinary account", b.User, c.pair, rotator.Privilege)
+		cloning("clone/no-privilege", "An ordinary account that can make accounts owns the database; and people need to be told which right is missing.", func(ctx context.Context, b *engineEnv, c cloner) error {
+			return c.refused(ctx, "by an ordinary account", b.User, c.pair, rotator.KindPrivilege)
 		}),
-		cloning("clone/wrong-password", "Only who knows the superuser's password may act as the superuser.", func(ctx context.Context, b *bench, c cloner) error {
+		cloning("clone/wrong-password", "Only who knows the superuser's password may act as the superuser.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			p := b.password()
 			return steps(
 				func() error {
-					return wantKind("EnsureClone with a wrong password", c.EnsureClone(ctx, with(b.Superuser, b.password()), c.pair, p), rotator.LoginRejected)
+					return wantKind("EnsureClone with a wrong password", c.EnsureClone(ctx, with(b.Superuser, b.password()), c.pair, p), rotator.KindLoginRejected)
 				},
-				func() error { return b.refuses(ctx, with(c.clone, p), "after EnsureClone with a wrong password") },
+				func() error { return b.mustReject(ctx, with(c.clone, p), "after EnsureClone with a wrong password") },
 			)
 		}),
 	}
 }
 
 // undisturbed has clients log in all the while as the account in use.
-func undisturbed(ctx context.Context, b *bench, c cloner) error {
+func undisturbed(ctx context.Context, b *engineEnv, c cloner) error {
 	turns := []strategies.Pair{c.pair, c.pair, back(c.pair), c.pair}
 	password := map[string]secret.Password{c.pair.Original: b.User.Password}
 	for i, pair := range turns {
@@ -335,10 +339,10 @@ func undisturbed(ctx context.Context, b *bench, c cloner) error {
 		if err != nil {
 			return fmt.Errorf("EnsureClone (turn %d): %w", i+1, err)
 		}
-		if err := b.works(ctx, inUse, "after EnsureClone"); err != nil {
+		if err := b.mustLogIn(ctx, inUse, "after EnsureClone"); err != nil {
 			return err
 		}
-		password[pair.Next] = p
+		password[pair.Target] = p
 	}
 	return nil
 }

@@ -28,40 +28,40 @@ type EngineFixture struct {
 	NewUser func(ctx context.Context, name string) (strategies.Login, error)
 
 	// LogIn logs in by a client that is not the engine. nil: by the engine's Ping.
-	LogIn func(ctx context.Context, as strategies.Login) error
+	LogIn func(ctx context.Context, login strategies.Login) error
 
 	// What accounts are for, as a client does it. Use exercises a right; Own makes
 	// an object, and Touch reads and changes it.
-	Use   func(ctx context.Context, as strategies.Login) error
-	Own   func(ctx context.Context, as strategies.Login, object string) error
-	Touch func(ctx context.Context, as strategies.Login, object string) error
+	UsePrivilege func(ctx context.Context, login strategies.Login) error
+	CreateObject func(ctx context.Context, login strategies.Login, object string) error
+	ModifyObject func(ctx context.Context, login strategies.Login, object string) error
 	// Revoke takes away the right that Use exercises, and Mark gives an attribute
 	// (a limit, a setting) that Marked looks for. An administrator does all three.
-	Revoke func(ctx context.Context, user string) error
-	Mark   func(ctx context.Context, user string) error
-	Marked func(ctx context.Context, user string) (bool, error)
+	Revoke       func(ctx context.Context, user string) error
+	SetAttribute func(ctx context.Context, user string) error
+	HasAttribute func(ctx context.Context, user string) (bool, error)
 
-	// Methods makes an account for each other way in which the server stores and
+	// NewUserPerAuthMethod makes an account for each other way in which the server stores and
 	// proves passwords: plugins, kinds of hashes.
-	Methods func(ctx context.Context) ([]strategies.Login, error)
+	NewUserPerAuthMethod func(ctx context.Context) ([]strategies.Login, error)
 
 	// ServerLog gives everything the server has logged, at its most talkative.
 	ServerLog func() string
 	// Dial connects to the server, for cases that cut the line.
 	Dial func(ctx context.Context) (net.Conn, error)
 
-	Locked        strategies.Login // right password, but the account may not log in
-	Expired       strategies.Login // right password, that is good only for setting a new one
-	KeepsTwo      strategies.Login // a fresh account, which may keep a second password
-	AnyPassword   strategies.Login // the server lets it in whatever the password
-	PlaintextOnly strategies.Login // right, at a server without TLS
-	TLS           bool             // User is verified by TLS, for Host or ServerName
-	NoDatabases   bool             // a login's Database means nothing
+	Locked           strategies.Login // right password, but the account may not log in
+	Expired          strategies.Login // right password, that is good only for setting a new one
+	DualPasswordUser strategies.Login // a fresh account, which may keep a second password
+	TrustedUser      strategies.Login // the server lets it in whatever the password
+	PlaintextOnly    strategies.Login // right, at a server without TLS
+	TLS              bool             // User is verified by TLS, for Host or ServerName
+	NoDatabases      bool             // a login's Database means nothing
 
-	// Patience is how long after the end of its context a call may still run. It
+	// CancelGrace is how long after the end of its context a call may still run. It
 	// finds a call that is deaf to its context if it is shorter than the engine's
 	// own time limits. 0: 10 s.
-	Patience time.Duration
+	CancelGrace time.Duration
 }
 
 // TestEngine runs the suite for engines: one subtest for each case, in parallel,
@@ -73,14 +73,14 @@ func TestEngine(t *testing.T, newFixture func(t *testing.T) EngineFixture) {
 // EngineCases gives the suite for engines, for use outside of go test.
 func EngineCases() []Case[EngineFixture] {
 	var cases []Case[EngineFixture]
-	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), rehearsalRules(), networkRules(), cloneRules()} {
+	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), dryRunRules(), networkRules(), cloneRules()} {
 		for _, r := range rules {
 			cases = append(cases, Case[EngineFixture]{r.name, r.why, func(ctx context.Context, f EngineFixture) error {
 				if f.Engine == nil || f.NewUser == nil || f.User.User == "" || f.Superuser.User == "" {
 					return errors.New("fixture: Engine, Superuser, User and NewUser are required")
 				}
 				b := newBench(f)
-				err, deaf := obeys(ctx, f.Patience, "the whole case", func(ctx context.Context) error { return r.check(ctx, b) })
+				err, deaf := respectsContext(ctx, f.CancelGrace, "the whole case", func(ctx context.Context) error { return r.check(ctx, b) })
 				return b.redact(errors.Join(err, deaf))
 			}})
 		}
@@ -90,28 +90,28 @@ func EngineCases() []Case[EngineFixture] {
 
 type engineRule struct {
 	name, why string
-	check     func(ctx context.Context, b *bench) error
+	check     func(ctx context.Context, b *engineEnv) error
 }
 
-// bench is a fixture, and what cases do with it.
-type bench struct {
+// engineEnv is a fixture, and what cases do with it.
+type engineEnv struct {
 	EngineFixture
-	vault
-	canaries vault // those alone that no setting up of a fixture can have shown
+	passwordSet
+	canaries passwordSet // those alone that no setting up of a fixture can have shown
 }
 
-func newBench(f EngineFixture) *bench {
-	b := &bench{EngineFixture: f}
+func newBench(f EngineFixture) *engineEnv {
+	b := &engineEnv{EngineFixture: f}
 	if b.LogIn == nil {
 		b.LogIn = f.Engine.Ping
 	}
-	b.keep(f.Superuser.Password, f.User.Password, f.Locked.Password, f.Expired.Password, f.KeepsTwo.Password, f.PlaintextOnly.Password)
+	b.keep(f.Superuser.Password, f.User.Password, f.Locked.Password, f.Expired.Password, f.DualPasswordUser.Password, f.PlaintextOnly.Password)
 	return b
 }
 
 // password makes one as a rotation would.
-func (b *bench) password() secret.Password {
-	p, err := secret.Policy{}.Or(b.Engine.Traits().Exclude).Generate()
+func (b *engineEnv) password() secret.Password {
+	p, err := secret.PasswordPolicy{}.WithDefaultExclusions(b.Engine.Traits().ExcludeCharacters).Generate()
 	if err != nil {
 		p = secret.NewPassword("Aa1-" + unique() + unique()) // the traits are judged elsewhere
 	}
@@ -120,105 +120,105 @@ func (b *bench) password() secret.Password {
 }
 
 // newUser creates a bystander, or whoever is needed beside User.
-func (b *bench) newUser(ctx context.Context, name string) (strategies.Login, error) {
-	as, err := b.NewUser(ctx, name)
+func (b *engineEnv) newUser(ctx context.Context, name string) (strategies.Login, error) {
+	login, err := b.NewUser(ctx, name)
 	if err != nil {
-		return as, fmt.Errorf("fixture: new user %q: %w", name, err)
+		return login, fmt.Errorf("fixture: new user %q: %w", name, err)
 	}
-	b.keep(as.Password)
-	return as, nil
+	b.keep(login.Password)
+	return login, nil
 }
 
-func with(as strategies.Login, p secret.Password) strategies.Login {
-	as.Password = p
-	return as
+func with(login strategies.Login, p secret.Password) strategies.Login {
+	login.Password = p
+	return login
 }
 
-func account(as strategies.Login, user string, p secret.Password) strategies.Login {
-	as.User, as.Password = user, p
-	return as
+func account(login strategies.Login, user string, p secret.Password) strategies.Login {
+	login.User, login.Password = user, p
+	return login
 }
 
-// works, and refuses, ask the server.
-func (b *bench) works(ctx context.Context, as strategies.Login, when string) error {
-	return wrapf(b.LogIn(ctx, as), "%s, user %q must be able to log in", when, as.User)
+// mustLogIn, and refuses, ask the server.
+func (b *engineEnv) mustLogIn(ctx context.Context, login strategies.Login, when string) error {
+	return wrapf(b.LogIn(ctx, login), "%s, user %q must be able to log in", when, login.User)
 }
 
-func (b *bench) refuses(ctx context.Context, as strategies.Login, when string) error {
-	return wantKind(fmt.Sprintf("%s, login as %q", when, as.User), b.LogIn(ctx, as), rotator.LoginRejected)
+func (b *engineEnv) mustReject(ctx context.Context, login strategies.Login, when string) error {
+	return wantKind(fmt.Sprintf("%s, login as %q", when, login.User), b.LogIn(ctx, login), rotator.KindLoginRejected)
 }
 
-// turned says whether the password of an account went from one to the other.
-func (b *bench) turned(ctx context.Context, as strategies.Login, p secret.Password) error {
+// mustHaveChanged says whether the password of an account went from one to the other.
+func (b *engineEnv) mustHaveChanged(ctx context.Context, login strategies.Login, p secret.Password) error {
 	return steps(
-		func() error { return b.works(ctx, with(as, p), "with the new password") },
-		func() error { return b.refuses(ctx, as, "with the old password") },
+		func() error { return b.mustLogIn(ctx, with(login, p), "with the new password") },
+		func() error { return b.mustReject(ctx, login, "with the old password") },
 	)
 }
 
 // oneOf says whether exactly one of some passwords lets an account in, and which.
 // Where a call was cut off, the server may only just be carrying it out; so it
 // looks again before it complains.
-func (b *bench) oneOf(ctx context.Context, as strategies.Login, passwords ...secret.Password) (secret.Password, error) {
+func (b *engineEnv) oneOf(ctx context.Context, login strategies.Login, passwords ...secret.Password) (secret.Password, error) {
 	var right []secret.Password
 	for range 10 {
 		right = nil
 		for _, p := range passwords {
-			err := b.LogIn(ctx, with(as, p))
+			err := b.LogIn(ctx, with(login, p))
 			switch {
 			case err == nil:
 				right = append(right, p)
-			case !errors.Is(err, rotator.LoginRejected):
-				return secret.Password{}, fmt.Errorf("login as %q: %w", as.User, err)
+			case !errors.Is(err, rotator.KindLoginRejected):
+				return secret.Password{}, fmt.Errorf("login as %q: %w", login.User, err)
 			}
 		}
 		if len(right) == 1 {
 			return right[0], nil
 		}
 	}
-	return secret.Password{}, fmt.Errorf("%d of the %d passwords that user %q may have let it in; want exactly one", len(right), len(passwords), as.User)
+	return secret.Password{}, fmt.Errorf("%d of the %d passwords that user %q may have let it in; want exactly one", len(right), len(passwords), login.User)
 }
 
 // change is a call that sets a password.
 type change struct {
 	name string
-	do   func(ctx context.Context, as strategies.Login, p secret.Password) error
+	do   func(ctx context.Context, login strategies.Login, p secret.Password) error
 	as   strategies.Login
 	of   strategies.Login // whose password it sets
 }
 
 // changes gives every way to set a password. The clone need not exist.
-func (b *bench) changes() []change {
+func (b *engineEnv) changes() []change {
 	all := []change{
-		{"SetPassword by the user itself", func(ctx context.Context, as strategies.Login, p secret.Password) error {
-			return b.Engine.SetPassword(ctx, as, b.User.User, p)
+		{"SetPassword by the user itself", func(ctx context.Context, login strategies.Login, p secret.Password) error {
+			return b.Engine.SetPassword(ctx, login, b.User.User, p)
 		}, b.User, b.User},
-		{"SetPassword by the superuser", func(ctx context.Context, as strategies.Login, p secret.Password) error {
-			return b.Engine.SetPassword(ctx, as, b.User.User, p)
+		{"SetPassword by the superuser", func(ctx context.Context, login strategies.Login, p secret.Password) error {
+			return b.Engine.SetPassword(ctx, login, b.User.User, p)
 		}, b.Superuser, b.User},
 	}
 	if e, ok := b.Engine.(strategies.CloningEngine); ok {
 		pair := b.pair(b.User.User)
-		all = append(all, change{"EnsureClone", func(ctx context.Context, as strategies.Login, p secret.Password) error {
-			return e.EnsureClone(ctx, as, pair, p)
+		all = append(all, change{"EnsureClone", func(ctx context.Context, login strategies.Login, p secret.Password) error {
+			return e.EnsureClone(ctx, login, pair, p)
 		}, b.Superuser, account(b.User, pair.Clone, secret.Password{})})
 	}
 	return all
 }
 
 // calls gives every method as a call by some login.
-func (b *bench) calls() []change {
-	ping := change{name: "Ping", do: func(ctx context.Context, as strategies.Login, _ secret.Password) error {
-		return b.Engine.Ping(ctx, as)
+func (b *engineEnv) calls() []change {
+	ping := change{name: "Ping", do: func(ctx context.Context, login strategies.Login, _ secret.Password) error {
+		return b.Engine.Ping(ctx, login)
 	}, as: b.User, of: b.User}
-	rehearse := change{name: "Rehearse", do: func(ctx context.Context, as strategies.Login, _ secret.Password) error {
-		return b.rehearse(ctx, as, b.User.User)
+	dryRun := change{name: "DryRunSetPassword", do: func(ctx context.Context, login strategies.Login, _ secret.Password) error {
+		return b.dryRun(ctx, login, b.User.User)
 	}, as: b.User, of: b.User}
-	all := append([]change{ping, rehearse}, b.changes()...)
+	all := append([]change{ping, dryRun}, b.changes()...)
 	if e, ok := b.Engine.(strategies.CloningEngine); ok {
 		pair := b.pair(b.User.User)
-		all = append(all, change{name: "RehearseClone", do: func(ctx context.Context, as strategies.Login, _ secret.Password) error {
-			return rehearseClone(ctx, e, as, pair)
+		all = append(all, change{name: "DryRunEnsureClone", do: func(ctx context.Context, login strategies.Login, _ secret.Password) error {
+			return dryRunClone(ctx, e, login, pair)
 		}, as: b.Superuser, of: b.User})
 	}
 	return all
@@ -227,13 +227,13 @@ func (b *bench) calls() []change {
 func engineRules() []engineRule {
 	return []engineRule{
 		{"traits/sane", "Traits decide what secrets, names and passwords are possible: a slip there fails every rotation, or cuts a name to that of another account.", traitsAreSane},
-		{"ping/right-password", "Every rotation begins and ends by proving credentials that are right.", func(ctx context.Context, b *bench) error {
+		{"ping/right-password", "Every rotation begins and ends by proving credentials that are right.", func(ctx context.Context, b *engineEnv) error {
 			return steps(
 				func() error { return wrapf(b.Engine.Ping(ctx, b.User), "Ping as the user") },
 				func() error { return wrapf(b.Engine.Ping(ctx, b.Superuser), "Ping as the superuser") },
 			)
 		}},
-		{"ping/wrong-password", "testSecret would promote a password that does not work, and every client would be locked out.", func(ctx context.Context, b *bench) error {
+		{"ping/wrong-password", "testSecret would promote a password that does not work, and every client would be locked out.", func(ctx context.Context, b *engineEnv) error {
 			for what, p := range map[string]secret.Password{
 				"another password":       b.password(),
 				"a password cut short":   secret.NewPassword(b.User.Password.Reveal()[1:]),
@@ -244,55 +244,55 @@ func engineRules() []engineRule {
 				if what == "no password" && err != nil {
 					continue // need not get as far as the server
 				}
-				if err := wantKind("Ping with "+what, err, rotator.LoginRejected); err != nil {
+				if err := wantKind("Ping with "+what, err, rotator.KindLoginRejected); err != nil {
 					return err
 				}
 			}
 			return nil
 		}},
-		{"ping/unknown-user", "Credentials of an account that is gone were judged and rejected: a strategy must be free to try others.", func(ctx context.Context, b *bench) error {
-			as := account(b.User, "nobody_"+unique(), b.password())
-			return wantKind("Ping as a user that does not exist", b.Engine.Ping(ctx, as), rotator.LoginRejected)
+		{"ping/unknown-user", "Credentials of an account that is gone were judged and rejected: a strategy must be free to try others.", func(ctx context.Context, b *engineEnv) error {
+			login := account(b.User, "nobody_"+unique(), b.password())
+			return wantKind("Ping as a user that does not exist", b.Engine.Ping(ctx, login), rotator.KindLoginRejected)
 		}},
-		{"ping/missing-database", "A missing database says nothing of the password; people were sent looking for a wrong one for days.", func(ctx context.Context, b *bench) error {
+		{"ping/missing-database", "A missing database says nothing of the password; people were sent looking for a wrong one for days.", func(ctx context.Context, b *engineEnv) error {
 			if b.NoDatabases {
 				return notOffered("databases")
 			}
-			as := b.User
-			as.Database = "missing_" + unique()
-			return wantFailure("Ping of a database that does not exist", b.Engine.Ping(ctx, as))
+			login := b.User
+			login.Database = "missing_" + unique()
+			return wantFailure("Ping of a database that does not exist", b.Engine.Ping(ctx, login))
 		}},
-		{"ping/locked", "The password of an account that may not log in is right: trying older ones cannot help, and setting another does not open it.", func(ctx context.Context, b *bench) error {
+		{"ping/locked", "The password of an account that may not log in is right: trying older ones cannot help, and setting another does not open it.", func(ctx context.Context, b *engineEnv) error {
 			if b.Locked.User == "" {
 				return notOffered("Locked")
 			}
 			return wantFailure("Ping as a locked account", b.Engine.Ping(ctx, b.Locked))
 		}},
-		{"ping/expired", "A password that is good only for setting another is none to promote.", func(ctx context.Context, b *bench) error {
+		{"ping/expired", "A password that is good only for setting another is none to promote.", func(ctx context.Context, b *engineEnv) error {
 			if b.Expired.User == "" {
 				return notOffered("Expired")
 			}
 			return wantFailure("Ping with an expired password", b.Engine.Ping(ctx, b.Expired))
 		}},
-		{"ping/any-password", "Where the server lets anybody in, a login proves nothing, and a password that was never set would be promoted.", func(ctx context.Context, b *bench) error {
-			if b.AnyPassword.User == "" {
+		{"ping/any-password", "Where the server lets anybody in, a login proves nothing, and a password that was never set would be promoted.", func(ctx context.Context, b *engineEnv) error {
+			if b.TrustedUser.User == "" {
 				return notOffered("AnyPassword")
 			}
-			return wantFailure("Ping where the server asks for no password", b.Engine.Ping(ctx, with(b.AnyPassword, b.password())))
+			return wantFailure("Ping where the server asks for no password", b.Engine.Ping(ctx, with(b.TrustedUser, b.password())))
 		}},
-		{"ping/tls", "Without the name in the certificate, whoever sits in between gets the password.", func(ctx context.Context, b *bench) error {
+		{"ping/tls", "Without the name in the certificate, whoever sits in between gets the password.", func(ctx context.Context, b *engineEnv) error {
 			if !b.TLS {
 				return notOffered("TLS")
 			}
-			as := b.User
-			as.TLS.ServerName = "wrong.example.org"
-			return wantKind("Ping with a server name that is not in the certificate", b.Engine.Ping(ctx, as), rotator.TLSFailed)
+			login := b.User
+			login.TLS.ServerName = "wrong.example.org"
+			return wantKind("Ping with a server name that is not in the certificate", b.Engine.Ping(ctx, login), rotator.KindTLS)
 		}},
-		{"ping/plaintext-server", "A silent fall back to plaintext shows the password to the network.", func(ctx context.Context, b *bench) error {
+		{"ping/plaintext-server", "A silent fall back to plaintext shows the password to the network.", func(ctx context.Context, b *engineEnv) error {
 			if b.PlaintextOnly.User == "" {
 				return notOffered("PlaintextOnly")
 			}
-			return wantKind("Ping of a server without TLS", b.Engine.Ping(ctx, b.PlaintextOnly), rotator.TLSFailed)
+			return wantKind("Ping of a server without TLS", b.Engine.Ping(ctx, b.PlaintextOnly), rotator.KindTLS)
 		}},
 		{"ping/changes-nothing", "Ping runs against production on every check: it must be safe to run at any time.", pingChangesNothing},
 		{"engine/stateless", "A Lambda serves many secrets, one after another and restarted at any time: what is kept of one login (a pool, a session) answers for another.", engineIsStateless},
@@ -300,11 +300,11 @@ func engineRules() []engineRule {
 	}
 }
 
-func traitsAreSane(_ context.Context, b *bench) error {
+func traitsAreSane(_ context.Context, b *engineEnv) error {
 	t := b.Engine.Traits()
 	engines := slices.Clone(t.Engines)
 	slices.Sort(engines)
-	generated, err := secret.Policy{}.Or(t.Exclude).Generate()
+	generated, err := secret.PasswordPolicy{}.WithDefaultExclusions(t.ExcludeCharacters).Generate()
 	_, clones := b.Engine.(strategies.CloningEngine)
 	switch {
 	case t.Name == "":
@@ -331,13 +331,13 @@ func traitsAreSane(_ context.Context, b *bench) error {
 	return nil
 }
 
-func pingChangesNothing(ctx context.Context, b *bench) error {
+func pingChangesNothing(ctx context.Context, b *engineEnv) error {
 	other, err := b.newUser(ctx, "other_"+unique())
 	if err != nil {
 		return err
 	}
-	if b.Mark != nil {
-		if err := b.Mark(ctx, b.User.User); err != nil {
+	if b.SetAttribute != nil {
+		if err := b.SetAttribute(ctx, b.User.User); err != nil {
 			return fmt.Errorf("fixture: mark: %w", err)
 		}
 	}
@@ -349,19 +349,19 @@ func pingChangesNothing(ctx context.Context, b *bench) error {
 		b.Engine.Ping(ctx, with(b.User, wrong)) //nolint:errcheck // judged elsewhere
 	}
 	return steps(
-		func() error { return b.works(ctx, b.User, "after Ping") },
-		func() error { return b.works(ctx, other, "after Ping as another") },
-		func() error { return b.refuses(ctx, with(b.User, wrong), "with the wrong password, after Ping") },
+		func() error { return b.mustLogIn(ctx, b.User, "after Ping") },
+		func() error { return b.mustLogIn(ctx, other, "after Ping as another") },
+		func() error { return b.mustReject(ctx, with(b.User, wrong), "with the wrong password, after Ping") },
 		func() error { return b.stillMarked(ctx, b.User.User) },
 	)
 }
 
 // stillMarked says whether an attribute is there, where the fixture can tell.
-func (b *bench) stillMarked(ctx context.Context, user string) error {
-	if b.Mark == nil || b.Marked == nil {
+func (b *engineEnv) stillMarked(ctx context.Context, user string) error {
+	if b.SetAttribute == nil || b.HasAttribute == nil {
 		return nil
 	}
-	marked, err := b.Marked(ctx, user)
+	marked, err := b.HasAttribute(ctx, user)
 	if err != nil {
 		return fmt.Errorf("fixture: marked: %w", err)
 	}
@@ -371,7 +371,7 @@ func (b *bench) stillMarked(ctx context.Context, user string) error {
 	return nil
 }
 
-func engineIsStateless(ctx context.Context, b *bench) error {
+func engineIsStateless(ctx context.Context, b *engineEnv) error {
 	other, err := b.newUser(ctx, "other_"+unique())
 	if err != nil {
 		return err
@@ -382,7 +382,7 @@ func engineIsStateless(ctx context.Context, b *bench) error {
 		return steps(
 			func() error { return wrapf(e.Ping(ctx, b.User), "Ping as one user") },
 			func() error {
-				return wantKind("Ping as that user with another's password", e.Ping(ctx, crossed), rotator.LoginRejected)
+				return wantKind("Ping as that user with another's password", e.Ping(ctx, crossed), rotator.KindLoginRejected)
 			},
 			func() error { return wrapf(e.Ping(ctx, other), "Ping as the other user") },
 		)
@@ -405,7 +405,7 @@ func together(n int, call func(i int) error) error {
 	return errors.Join(errs...)
 }
 
-func everyErrorHasAKind(ctx context.Context, b *bench) error {
+func everyErrorHasAKind(ctx context.Context, b *engineEnv) error {
 	port, err := closedPort()
 	if err != nil {
 		return err
@@ -418,8 +418,8 @@ func everyErrorHasAKind(ctx context.Context, b *bench) error {
 		logins = append(logins, missing)
 	}
 	for _, call := range b.calls() {
-		for _, as := range logins {
-			if err := hasKind(call.name, call.do(ctx, as, b.password())); err != nil {
+		for _, login := range logins {
+			if err := hasKind(call.name, call.do(ctx, login, b.password())); err != nil {
 				return err
 			}
 		}
@@ -442,7 +442,7 @@ func hasKind(what string, err error) error {
 	switch {
 	case err == nil:
 		return fmt.Errorf("%s: no error", what)
-	case rotator.KindOf(err) == rotator.Internal:
+	case rotator.KindOf(err) == rotator.KindInternal:
 		return fmt.Errorf("%s: the error wraps no rotator.Kind: %w", what, err)
 	}
 	return nil

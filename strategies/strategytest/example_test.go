@@ -39,7 +39,7 @@ func ExampleMemory() {
 func ExampleMemory_outage() {
 	db := strategytest.Memory{
 		Before: func(_ context.Context, op, user string) error {
-			return fmt.Errorf("%w: the server is failing over", rotator.Unreachable)
+			return fmt.Errorf("%w: the server is failing over", rotator.KindUnreachable)
 		},
 	}
 	p := secret.NewPassword("secret")

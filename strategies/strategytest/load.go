@@ -12,40 +12,40 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
-// Load is what clients met while their secret rotated again and again.
-type Load struct {
+// LoadStats is what clients met while their secret rotated again and again.
+type LoadStats struct {
 	Rotations int
 	Elapsed   time.Duration
-	Reading   Clients // read the secret before each login
-	Caching   Clients // keep what they have read until the next rotation begins, or until it is refused
+	Reading   ClientStats // read the secret before each login
+	Caching   ClientStats // keep what they have read until the next rotation begins, or until it is refused
 }
 
-// Clients is what one kind of them met.
-type Clients struct {
+// ClientStats is what one kind of them met.
+type ClientStats struct {
 	Logins  int
 	Refused int           // of them
 	Gap     time.Duration // the longest time between a refusal and the next success of the same client
 }
 
-func (c *Clients) add(d Clients) {
+func (c *ClientStats) add(d ClientStats) {
 	c.Logins, c.Refused, c.Gap = c.Logins+d.Logins, c.Refused+d.Refused, max(c.Gap, d.Gap)
 }
 
-// Endurance rotates a secret again and again, while clients of each kind log in
+// LoadTest rotates a secret again and again, while clients of each kind log in
 // without a pause.
-type Endurance struct {
-	Rotations int
-	Clients   int           // of each kind
-	AtMost    time.Duration // no rotation begins after that. 0: all are made
+type LoadTest struct {
+	Rotations   int
+	Clients     int           // of each kind
+	MaxDuration time.Duration // no rotation begins after that. 0: all are made
 }
 
 // Run gives what the clients met. Every rotation must be complete. Where users
-// alternate, a refusal is a breach: LockedOut.
+// alternate, a refusal is a breach: ViolationLockedOut.
 //
 // A client's reading and logging in counts as one act: a rotation does not begin
 // in the midst of it, because what alternating users promise is that a value stays
 // good for one whole rotation.
-func (e Endurance) Run(ctx context.Context, fresh NewRotation) (load Load, err error) {
+func (e LoadTest) Run(ctx context.Context, fresh NewRotation) (load LoadStats, err error) {
 	f, err := fresh(ctx)
 	if err != nil {
 		return load, fmt.Errorf("fixture: %w", err)
@@ -61,27 +61,27 @@ func (e Endurance) Run(ctx context.Context, fresh NewRotation) (load Load, err e
 	if open == nil {
 		open = Local
 	}
-	service, err := open(Setting{
+	service, err := open(ServiceConfig{
 		Strategy: f.Strategy, Current: f.Current, Related: related,
-		Call:   func(string) Fault { return NoFault },
-		Called: func(string) {},
-		Step:   func(ctx context.Context, step rotator.Step, invoke Invoke) error { return invoke(ctx, step) },
+		BeforeCall: func(string) Fault { return FaultNone },
+		AfterCall:  func(string) {},
+		Step:       func(ctx context.Context, step rotator.Step, invoke Invoke) error { return invoke(ctx, step) },
 	})
 	if err != nil {
 		return load, fmt.Errorf("service: %w", err)
 	}
 	defer func() { err = errors.Join(err, service.Close()) }()
 
-	c := crowd{RotationFixture: f, service: service}
+	c := clientPool{RotationFixture: f, service: service}
 	living, leave := context.WithCancel(ctx)
 	defer leave()
 	var met sync.WaitGroup
 	for range e.Clients {
-		met.Go(func() { c.live(living, false, &load.Reading) })
-		met.Go(func() { c.live(living, true, &load.Caching) })
+		met.Go(func() { c.runClient(living, false, &load.Reading) })
+		met.Go(func() { c.runClient(living, true, &load.Caching) })
 	}
 	begin := time.Now()
-	for load.Rotations < e.Rotations && (e.AtMost <= 0 || time.Since(begin) < e.AtMost) {
+	for load.Rotations < e.Rotations && (e.MaxDuration <= 0 || time.Since(begin) < e.MaxDuration) {
 		c.turning.Lock() // whoever is logging in ends that first
 		c.epoch.Add(1)
 		c.turning.Unlock()
@@ -94,13 +94,13 @@ func (e Endurance) Run(ctx context.Context, fresh NewRotation) (load Load, err e
 	leave()
 	met.Wait()
 	if refused := load.Reading.Refused + load.Caching.Refused; f.KeepsCurrent && refused > 0 {
-		err = errors.Join(err, fmt.Errorf("%w: %d logins were refused", LockedOut, refused))
+		err = errors.Join(err, fmt.Errorf("%w: %d logins were refused", ViolationLockedOut, refused))
 	}
 	return load, errors.Join(append(c.failed, err)...)
 }
 
-// crowd is the clients of one secret.
-type crowd struct {
+// clientPool is the clients of one secret.
+type clientPool struct {
 	RotationFixture
 	service Service
 	turning sync.RWMutex
@@ -110,9 +110,9 @@ type crowd struct {
 	failed []error // other than by a refusal
 }
 
-// live is one client.
-func (c *crowd) live(ctx context.Context, caches bool, sum *Clients) {
-	var met Clients
+// runClient is one client.
+func (c *clientPool) runClient(ctx context.Context, caches bool, sum *ClientStats) {
+	var met ClientStats
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -126,7 +126,7 @@ func (c *crowd) live(ctx context.Context, caches bool, sum *Clients) {
 			c.turning.RLock()
 			defer c.turning.RUnlock()
 			if now := c.epoch.Load(); !caches || kept.IsZero() || read != now || !since.IsZero() {
-				kept, read = c.service.Label(rotator.LabelCurrent), now
+				kept, read = c.service.ValueAt(rotator.LabelCurrent), now
 			}
 			return c.LogIn(ctx, kept)
 		}()
@@ -137,7 +137,7 @@ func (c *crowd) live(ctx context.Context, caches bool, sum *Clients) {
 			if !since.IsZero() {
 				met.Gap, since = max(met.Gap, time.Since(since)), time.Time{}
 			}
-		case errors.Is(err, rotator.LoginRejected):
+		case errors.Is(err, rotator.KindLoginRejected):
 			met.Logins, met.Refused = met.Logins+1, met.Refused+1
 			if since.IsZero() {
 				since = time.Now()

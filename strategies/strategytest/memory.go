@@ -57,26 +57,26 @@ const (
 
 // Account is an account of a Memory.
 type Account struct {
-	Name      string
-	Password  secret.Password
-	Superuser bool              // may change other accounts
-	Locked    bool              // may not log in
-	Expired   bool              // may log in to set a new password, and for nothing else
-	Kept      secret.Password   // a second password, beside Password
-	Trusted   bool              // is let in with any password, as by PostgreSQL's trust
-	Settings  map[string]string // whatever an administrator has set for it
-	Tables    []string          // what it may use; it owns those that it made
-	// ActsFor is the account whose tables it uses in place of its own, and which
+	Name               string
+	Password           secret.Password
+	Superuser          bool              // may change other accounts
+	Locked             bool              // may not log in
+	Expired            bool              // may log in to set a new password, and for nothing else
+	RetainedPassword   secret.Password   // a second password, beside Password
+	AcceptsAnyPassword bool              // is let in with any password, as by PostgreSQL's trust
+	Settings           map[string]string // whatever an administrator has set for it
+	Tables             []string          // what it may use; it owns those that it made
+	// SetRole is the account whose tables it uses in place of its own, and which
 	// owns what it makes. That is how the two accounts of a pair do the same.
-	ActsFor string
+	SetRole string
 
 	rejected int // logins in a row
 }
 
 // owner is the account whose tables count.
 func (a Account) owner() string {
-	if a.ActsFor != "" {
-		return a.ActsFor
+	if a.SetRole != "" {
+		return a.SetRole
 	}
 	return a.Name
 }
@@ -84,135 +84,135 @@ func (a Account) owner() string {
 // Traits implements strategies.Engine.
 func (*Memory) Traits() strategies.Traits {
 	return strategies.Traits{
-		Name:            "Memory",
-		Engines:         []string{"memory"},
-		Port:            MemoryPort,
-		Database:        MemoryDatabase,
-		CloneSuffix:     "_clone",
-		MaxUserBytes:    32,
-		MaxPasswordSize: 128,
-		Exclude:         `:/@"'\`,
+		Name:              "Memory",
+		Engines:           []string{"memory"},
+		Port:              MemoryPort,
+		Database:          MemoryDatabase,
+		CloneSuffix:       "_clone",
+		MaxUserBytes:      32,
+		MaxPasswordSize:   128,
+		ExcludeCharacters: `:/@"'\`,
 	}
 }
 
 // Ping implements strategies.Engine.
-func (m *Memory) Ping(ctx context.Context, as strategies.Login) error {
-	return m.login(ctx, as)
+func (m *Memory) Ping(ctx context.Context, login strategies.Login) error {
+	return m.login(ctx, login)
 }
 
 // SetPassword implements strategies.Engine.
-func (m *Memory) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-	return m.setPassword(ctx, "set", as, user, p)
+func (m *Memory) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+	return m.setPassword(ctx, "set", login, user, p)
 }
 
-// Rehearse implements strategies.Engine: the same, taken back.
-func (m *Memory) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, m.setPassword(ctx, rehearsal, as, user, sample)
+// DryRunSetPassword implements strategies.Engine: the same, taken back.
+func (m *Memory) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+	return nil, m.setPassword(ctx, dryRun, login, user, sample)
 }
 
-func (m *Memory) setPassword(ctx context.Context, op string, as strategies.Login, user string, p secret.Password) error {
+func (m *Memory) setPassword(ctx context.Context, op string, login strategies.Login, user string, p secret.Password) error {
 	if err := m.checkNew(p, user); err != nil {
 		return err
 	}
-	if err := m.enter(ctx, as, as.User == user); err != nil {
+	if err := m.enter(ctx, login, login.User == user); err != nil {
 		return err
 	}
 	return m.do(ctx, op, user, func() error {
 		target, ok := m.accounts[user]
 		switch {
-		case as.Host == MemoryReader:
+		case login.Host == MemoryReader:
 			return errReplica
-		case user != as.User && !m.accounts[as.User].Superuser:
-			return fmt.Errorf("user %q: %w: only a superuser may change user %q", as.User, rotator.Privilege, user)
+		case user != login.User && !m.accounts[login.User].Superuser:
+			return fmt.Errorf("user %q: %w: only a superuser may change user %q", login.User, rotator.KindPrivilege, user)
 		case !ok:
-			return fmt.Errorf("user %q: %w: create it, or correct the name in the secret", user, rotator.NotFound)
+			return fmt.Errorf("user %q: %w: create it, or correct the name in the secret", user, rotator.KindNotFound)
 		case target.Locked:
-			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.Privilege)
+			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.KindPrivilege)
 		}
-		target.Password, target.Kept, target.Expired = p, secret.Password{}, false
+		target.Password, target.RetainedPassword, target.Expired = p, secret.Password{}, false
 		m.accounts[user] = target
 		return nil
 	})
 }
 
-// SetPasswordKeepingOld implements strategies.DualPasswordEngine.
-func (m *Memory) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p secret.Password) error {
-	return m.keepOld(ctx, "set", as, p)
+// SetPasswordRetainingCurrent implements strategies.DualPasswordEngine.
+func (m *Memory) SetPasswordRetainingCurrent(ctx context.Context, login strategies.Login, p secret.Password) error {
+	return m.keepOld(ctx, "set", login, p)
 }
 
-// RehearseKeepingOld implements strategies.DualPasswordEngine: the same, taken back.
-func (m *Memory) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, m.keepOld(ctx, rehearsal, as, sample)
+// DryRunRetainingCurrent implements strategies.DualPasswordEngine: the same, taken back.
+func (m *Memory) DryRunRetainingCurrent(ctx context.Context, login strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
+	return nil, m.keepOld(ctx, dryRun, login, sample)
 }
 
 // keepOld keeps the password that was used to log in, whichever of the two it was:
 // the other one is what goes.
-func (m *Memory) keepOld(ctx context.Context, op string, as strategies.Login, p secret.Password) error {
-	if err := m.checkNew(p, as.User); err != nil {
+func (m *Memory) keepOld(ctx context.Context, op string, login strategies.Login, p secret.Password) error {
+	if err := m.checkNew(p, login.User); err != nil {
 		return err
 	}
-	if err := m.login(ctx, as); err != nil {
+	if err := m.login(ctx, login); err != nil {
 		return err
 	}
-	return m.do(ctx, op, as.User, func() error {
-		if p.Equal(as.Password) {
+	return m.do(ctx, op, login.User, func() error {
+		if p.Equal(login.Password) {
 			return nil
 		}
-		a := m.accounts[as.User]
-		a.Password, a.Kept = p, as.Password
-		m.accounts[as.User] = a
+		a := m.accounts[login.User]
+		a.Password, a.RetainedPassword = p, login.Password
+		m.accounts[login.User] = a
 		return nil
 	})
 }
 
 // EnsureClone implements strategies.CloningEngine. The clone acts for the
 // original, so that whatever either may use or makes is there for both.
-func (m *Memory) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-	return m.ensureClone(ctx, "clone", as, pair, p)
+func (m *Memory) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return m.ensureClone(ctx, "clone", login, pair, p)
 }
 
-// RehearseClone implements strategies.CloningEngine: the same, taken back.
-func (m *Memory) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, m.ensureClone(ctx, rehearsal, as, pair, sample)
+// DryRunEnsureClone implements strategies.CloningEngine: the same, taken back.
+func (m *Memory) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+	return nil, m.ensureClone(ctx, dryRun, login, pair, sample)
 }
 
-func (m *Memory) ensureClone(ctx context.Context, op string, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-	if pair.Original == pair.Clone || pair.Next != pair.Original && pair.Next != pair.Clone {
-		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Next, rotator.Misconfigured)
+func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
+		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
 	if err := m.checkNew(p, pair.Original, pair.Clone); err != nil {
 		return err
 	}
-	if err := m.login(ctx, as); err != nil {
+	if err := m.login(ctx, login); err != nil {
 		return err
 	}
-	return m.do(ctx, op, pair.Next, func() error {
-		if as.Host == MemoryReader {
+	return m.do(ctx, op, pair.Target, func() error {
+		if login.Host == MemoryReader {
 			return errReplica
 		}
-		if !m.accounts[as.User].Superuser {
-			return fmt.Errorf("user %q: %w: only a superuser may clone user %q", as.User, rotator.Privilege, pair.Original)
+		if !m.accounts[login.User].Superuser {
+			return fmt.Errorf("user %q: %w: only a superuser may clone user %q", login.User, rotator.KindPrivilege, pair.Original)
 		}
 		inUse, ok := m.accounts[pair.InUse()]
 		if !ok {
-			return fmt.Errorf("user %q, to be aligned with %q: %w", pair.InUse(), pair.Next, rotator.NotFound)
+			return fmt.Errorf("user %q, to be aligned with %q: %w", pair.InUse(), pair.Target, rotator.KindNotFound)
 		}
-		next, ok := m.accounts[pair.Next]
-		if !ok && pair.Next == pair.Original {
-			return fmt.Errorf("user %q, to be cloned: %w", pair.Original, rotator.NotFound)
+		next, ok := m.accounts[pair.Target]
+		if !ok && pair.Target == pair.Original {
+			return fmt.Errorf("user %q, to be cloned: %w", pair.Original, rotator.KindNotFound)
 		}
 		if next.Locked {
-			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", pair.Next, rotator.Privilege)
+			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", pair.Target, rotator.KindPrivilege)
 		}
-		next.Name, next.Password = pair.Next, p
+		next.Name, next.Password = pair.Target, p
 		next.Superuser, next.Settings = inUse.Superuser, maps.Clone(inUse.Settings)
-		m.accounts[pair.Next] = next
+		m.accounts[pair.Target] = next
 
 		// A clone that was there before may have tables of its own. They go to the
 		// original, or one of the two would lose them.
 		original, clone := m.accounts[pair.Original], m.accounts[pair.Clone]
 		original.Tables = union(original.Tables, clone.Tables)
-		clone.Tables, clone.ActsFor = nil, original.Name
+		clone.Tables, clone.SetRole = nil, original.Name
 		m.accounts[pair.Original], m.accounts[pair.Clone] = original, clone
 		return nil
 	})
@@ -231,75 +231,75 @@ func (m *Memory) checkNew(p secret.Password, users ...string) error {
 	t := m.Traits()
 	switch value := p.Reveal(); {
 	case value == "":
-		return fmt.Errorf("new password: %w: it is empty", rotator.Misconfigured)
+		return fmt.Errorf("new password: %w: it is empty", rotator.KindMisconfigured)
 	case strings.ContainsRune(value, 0):
-		return fmt.Errorf("new password: %w: it holds a NUL", rotator.Misconfigured)
+		return fmt.Errorf("new password: %w: it holds a NUL", rotator.KindMisconfigured)
 	case len(value) > t.MaxPasswordSize:
-		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.PolicyRejected, len(value), t.Name, t.MaxPasswordSize)
+		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.KindPasswordPolicy, len(value), t.Name, t.MaxPasswordSize)
 	}
 	for _, user := range users {
 		if user == "" || strings.ContainsRune(user, 0) || len(user) > t.MaxUserBytes {
-			return fmt.Errorf("user name %q: %w: want 1 to %d bytes without NUL", user, rotator.Misconfigured, t.MaxUserBytes)
+			return fmt.Errorf("user name %q: %w: want 1 to %d bytes without NUL", user, rotator.KindMisconfigured, t.MaxUserBytes)
 		}
 	}
 	return nil
 }
 
 // login finds the server, checks whom it speaks to, and proves who it is. Only the
-// server's answer to the password is LoginRejected.
-func (m *Memory) login(ctx context.Context, as strategies.Login) error {
-	return m.enter(ctx, as, false)
+// server's answer to the password is KindLoginRejected.
+func (m *Memory) login(ctx context.Context, login strategies.Login) error {
+	return m.enter(ctx, login, false)
 }
 
 // enter is a login, perhaps one that is to end in a new password.
-func (m *Memory) enter(ctx context.Context, as strategies.Login, toChange bool) error {
-	place := net.JoinHostPort(as.Host, strconv.Itoa(as.Port))
-	err := m.do(ctx, "login", as.User, func() error {
+func (m *Memory) enter(ctx context.Context, login strategies.Login, toChange bool) error {
+	place := net.JoinHostPort(login.Host, strconv.Itoa(login.Port))
+	err := m.do(ctx, "login", login.User, func() error {
 		switch {
-		case as.Host != MemoryHost && as.Host != MemoryReader || as.Port != MemoryPort:
-			return fmt.Errorf("%w: no server there", rotator.Unreachable)
-		case !as.TLS.Off && as.TLS.ServerName != "" && as.TLS.ServerName != MemoryHost:
-			return fmt.Errorf("%w: the certificate is for %s, not for %q", rotator.TLSFailed, MemoryHost, as.TLS.ServerName)
-		case m.accounts[as.User].Trusted:
-			return fmt.Errorf("%w: the server lets this user in with any password, so that a login proves nothing", rotator.Misconfigured)
-		case !m.accepts(as):
-			return fmt.Errorf("%w: wrong password, or no such user", rotator.LoginRejected)
-		case m.accounts[as.User].Locked:
-			return fmt.Errorf("%w: the account is locked", rotator.Privilege)
-		case m.accounts[as.User].Expired && !toChange:
-			return fmt.Errorf("%w: the password has expired, and is good only for setting a new one", rotator.Privilege)
-		case as.Database != "" && as.Database != MemoryDatabase:
-			return fmt.Errorf("%w: there is no database %q on this server", rotator.Misconfigured, as.Database)
+		case login.Host != MemoryHost && login.Host != MemoryReader || login.Port != MemoryPort:
+			return fmt.Errorf("%w: no server there", rotator.KindUnreachable)
+		case !login.TLS.Disabled && login.TLS.ServerName != "" && login.TLS.ServerName != MemoryHost:
+			return fmt.Errorf("%w: the certificate is for %s, not for %q", rotator.KindTLS, MemoryHost, login.TLS.ServerName)
+		case m.accounts[login.User].AcceptsAnyPassword:
+			return fmt.Errorf("%w: the server lets this user in with any password, so that a login proves nothing", rotator.KindMisconfigured)
+		case !m.accepts(login):
+			return fmt.Errorf("%w: wrong password, or no such user", rotator.KindLoginRejected)
+		case m.accounts[login.User].Locked:
+			return fmt.Errorf("%w: the account is locked", rotator.KindPrivilege)
+		case m.accounts[login.User].Expired && !toChange:
+			return fmt.Errorf("%w: the password has expired, and is good only for setting a new one", rotator.KindPrivilege)
+		case login.Database != "" && login.Database != MemoryDatabase:
+			return fmt.Errorf("%w: there is no database %q on this server", rotator.KindMisconfigured, login.Database)
 		}
 		return nil
 	})
 	if err != nil {
-		return strategies.AtLogin(fmt.Errorf("login as %q at %s: %w", as.User, place, err))
+		return strategies.MarkLoginError(fmt.Errorf("login as %q at %s: %w", login.User, place, err))
 	}
 	return nil
 }
 
-var errReplica = fmt.Errorf("server: %w: %s follows %s", rotator.ReadOnly, MemoryReader, MemoryHost)
+var errReplica = fmt.Errorf("server: %w: %s follows %s", rotator.KindReadOnly, MemoryReader, MemoryHost)
 
 // accepts judges a password, and counts rejected ones.
-func (m *Memory) accepts(as strategies.Login) bool {
-	a, ok := m.accounts[as.User]
+func (m *Memory) accepts(login strategies.Login) bool {
+	a, ok := m.accounts[login.User]
 	if !ok || a.Password.Empty() {
 		return false
 	}
-	right := a.Password.Equal(as.Password) || !a.Kept.Empty() && a.Kept.Equal(as.Password)
+	right := a.Password.Equal(login.Password) || !a.RetainedPassword.Empty() && a.RetainedPassword.Equal(login.Password)
 	if right {
 		a.rejected = 0
 	} else {
 		a.rejected++
 	}
 	a.Locked = a.Locked || m.LockAfter > 0 && a.rejected >= m.LockAfter
-	m.accounts[as.User] = a
+	m.accounts[login.User] = a
 	return right
 }
 
-// rehearsal is the op of what is taken back.
-const rehearsal = "rehearse"
+// dryRun is the op of what is taken back.
+const dryRun = "rehearse"
 
 // throwaway is a password that nobody keeps.
 func throwaway() secret.Password { return secret.NewPassword(rand.Text()) }
@@ -311,7 +311,7 @@ func (m *Memory) do(ctx context.Context, op, user string, work func() error) err
 	m.mu.Lock()
 	if err == nil {
 		before := maps.Clone(m.accounts)
-		if err = work(); op == rehearsal {
+		if err = work(); op == dryRun {
 			m.accounts = before
 		}
 	}
@@ -334,7 +334,7 @@ func ask(ctx context.Context, hook func(ctx context.Context, op, user string) er
 		err = hook(ctx, op, user)
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w: %w", op, rotator.OutOfTime, ctx.Err())
+		return fmt.Errorf("%s: %w: %w", op, rotator.KindDeadline, ctx.Err())
 	}
 	return err
 }
@@ -372,12 +372,12 @@ func (*Memory) Login(user string, p secret.Password) strategies.Login {
 }
 
 // Create makes a table, as a client would.
-func (m *Memory) Create(ctx context.Context, as strategies.Login, table string) error {
-	if err := m.login(ctx, as); err != nil {
+func (m *Memory) Create(ctx context.Context, login strategies.Login, table string) error {
+	if err := m.login(ctx, login); err != nil {
 		return err
 	}
-	return m.do(ctx, "create", as.User, func() error {
-		owner := m.accounts[m.accounts[as.User].owner()]
+	return m.do(ctx, "create", login.User, func() error {
+		owner := m.accounts[m.accounts[login.User].owner()]
 		owner.Tables = union(owner.Tables, []string{table})
 		m.accounts[owner.Name] = owner
 		return nil
@@ -385,13 +385,13 @@ func (m *Memory) Create(ctx context.Context, as strategies.Login, table string) 
 }
 
 // Use reads and writes a table, as a client would.
-func (m *Memory) Use(ctx context.Context, as strategies.Login, table string) error {
-	if err := m.login(ctx, as); err != nil {
+func (m *Memory) Use(ctx context.Context, login strategies.Login, table string) error {
+	if err := m.login(ctx, login); err != nil {
 		return err
 	}
-	return m.do(ctx, "use", as.User, func() error {
-		if owner := m.accounts[as.User].owner(); !slices.Contains(m.accounts[owner].Tables, table) {
-			return fmt.Errorf("user %q: %w: may not use table %q", as.User, rotator.Privilege, table)
+	return m.do(ctx, "use", login.User, func() error {
+		if owner := m.accounts[login.User].owner(); !slices.Contains(m.accounts[owner].Tables, table) {
+			return fmt.Errorf("user %q: %w: may not use table %q", login.User, rotator.KindPrivilege, table)
 		}
 		return nil
 	})

@@ -32,9 +32,9 @@ func fresh() secret.Password { return secret.NewPassword("Fresh-" + unique() + u
 // engineFixture offers everything that a Memory can.
 func (w world) engineFixture(e strategies.Engine) EngineFixture {
 	newUser := func(_ context.Context, name string) (strategies.Login, error) {
-		as := w.Login(name, fresh())
-		w.Add(Account{Name: name, Password: as.Password})
-		return as, nil
+		login := w.Login(name, fresh())
+		w.Add(Account{Name: name, Password: login.Password})
+		return login, nil
 	}
 	alter := func(user string, change func(a *Account)) error {
 		a, ok := w.Account(user)
@@ -51,32 +51,32 @@ func (w world) engineFixture(e strategies.Engine) EngineFixture {
 		return w.Login(a.Name, a.Password)
 	}
 	return EngineFixture{
-		Engine:    e,
-		Superuser: w.superuser,
-		User:      w.user,
-		NewUser:   newUser,
-		LogIn:     w.Ping,
-		Use:       func(ctx context.Context, as strategies.Login) error { return w.Use(ctx, as, "shared") },
-		Own:       w.Create,
-		Touch:     w.Use,
-		Revoke:    func(_ context.Context, user string) error { return alter(user, func(a *Account) { a.Tables = nil }) },
-		Mark: func(_ context.Context, user string) error {
+		Engine:       e,
+		Superuser:    w.superuser,
+		User:         w.user,
+		NewUser:      newUser,
+		LogIn:        w.Ping,
+		UsePrivilege: func(ctx context.Context, login strategies.Login) error { return w.Use(ctx, login, "shared") },
+		CreateObject: w.Create,
+		ModifyObject: w.Use,
+		Revoke:       func(_ context.Context, user string) error { return alter(user, func(a *Account) { a.Tables = nil }) },
+		SetAttribute: func(_ context.Context, user string) error {
 			return alter(user, func(a *Account) { a.Settings = map[string]string{"limit": "7"} })
 		},
-		Marked: func(_ context.Context, user string) (bool, error) {
+		HasAttribute: func(_ context.Context, user string) (bool, error) {
 			a, _ := w.Account(user)
 			return a.Settings["limit"] == "7", nil
 		},
-		ServerLog: func() string { return strings.Join(w.Journal(), "\n") },
-		Locked:    special(Account{Name: "locked", Locked: true}),
-		Expired:   special(Account{Name: "expired", Expired: true}),
-		KeepsTwo:  special(Account{Name: "two"}),
-		Methods: func(ctx context.Context) ([]strategies.Login, error) {
+		ServerLog:        func() string { return strings.Join(w.Journal(), "\n") },
+		Locked:           special(Account{Name: "locked", Locked: true}),
+		Expired:          special(Account{Name: "expired", Expired: true}),
+		DualPasswordUser: special(Account{Name: "two"}),
+		NewUserPerAuthMethod: func(ctx context.Context) ([]strategies.Login, error) {
 			one, _ := newUser(ctx, "method_1")
 			two, _ := newUser(ctx, "method_2")
 			return []strategies.Login{one, two}, nil
 		},
-		AnyPassword: special(Account{Name: "trusted", Trusted: true}),
+		TrustedUser: special(Account{Name: "trusted", AcceptsAnyPassword: true}),
 		TLS:         true,
 	}
 }
@@ -92,18 +92,18 @@ func TestMemoryLocksAccounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.LockAfter = 3
-	const rejected = rotator.LoginRejected
-	for i, want := range []rotator.Kind{"", rejected, rejected, "", rejected, rejected, "", rejected, rejected, rejected, rotator.Privilege} {
-		as := w.user
+	const rejected = rotator.KindLoginRejected
+	for i, want := range []rotator.Kind{"", rejected, rejected, "", rejected, rejected, "", rejected, rejected, rejected, rotator.KindPrivilege} {
+		login := w.user
 		if want == rejected {
-			as.Password = fresh()
+			login.Password = fresh()
 		}
-		if got := rotator.KindOf(w.Ping(t.Context(), as)); got != want {
+		if got := rotator.KindOf(w.Ping(t.Context(), login)); got != want {
 			t.Fatalf("login %d: got %q, want %q", i+1, got, want)
 		}
 	}
-	if got := rotator.KindOf(w.SetPassword(t.Context(), w.superuser, w.user.User, fresh())); got != rotator.Privilege {
-		t.Errorf("a new password for a locked account: got %q, want %q", got, rotator.Privilege)
+	if got := rotator.KindOf(w.SetPassword(t.Context(), w.superuser, w.user.User, fresh())); got != rotator.KindPrivilege {
+		t.Errorf("a new password for a locked account: got %q, want %q", got, rotator.KindPrivilege)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestMemoryHooks(t *testing.T) {
 	t.Parallel()
 	fails := func(_ context.Context, op, _ string) error {
 		if op == "set" {
-			return rotator.Unreachable
+			return rotator.KindUnreachable
 		}
 		return nil
 	}
@@ -128,8 +128,8 @@ func TestMemoryHooks(t *testing.T) {
 			t.Parallel()
 			w, p := newWorld(), fresh()
 			c.bend(w.Memory)
-			if err := w.SetPassword(t.Context(), w.superuser, "app", p); !errors.Is(err, rotator.Unreachable) {
-				t.Errorf("SetPassword: got %v, want %v", err, rotator.Unreachable)
+			if err := w.SetPassword(t.Context(), w.superuser, "app", p); !errors.Is(err, rotator.KindUnreachable) {
+				t.Errorf("SetPassword: got %v, want %v", err, rotator.KindUnreachable)
 			}
 			if a, _ := w.Account("app"); a.Password.Equal(p) != c.changed {
 				t.Errorf("changed: got %t, want %t", !c.changed, c.changed)
@@ -151,8 +151,8 @@ func TestMemoryFallsSilent(t *testing.T) {
 		<-ctx.Done()
 		return nil
 	}
-	if err := w.Ping(ctx, w.user); !errors.Is(err, rotator.OutOfTime) {
-		t.Errorf("Ping: got %v, want %v", err, rotator.OutOfTime)
+	if err := w.Ping(ctx, w.user); !errors.Is(err, rotator.KindDeadline) {
+		t.Errorf("Ping: got %v, want %v", err, rotator.KindDeadline)
 	}
 }
 
@@ -163,11 +163,11 @@ func TestReportsHoldNoPassword(t *testing.T) {
 			t.Parallel()
 			w := newWorld()
 			e := &bent{CloningEngine: w}
-			e.ping = func(_ context.Context, as strategies.Login) error {
-				return fmt.Errorf("%w: %s", rotator.Unreachable, as.Password.Reveal())
+			e.ping = func(_ context.Context, login strategies.Login) error {
+				return fmt.Errorf("%w: %s", rotator.KindUnreachable, login.Password.Reveal())
 			}
-			e.set = func(_ context.Context, as strategies.Login, _ string, p secret.Password) error {
-				return fmt.Errorf("%w: %s: %s", rotator.Internal, as.Password.Reveal(), p.Reveal())
+			e.set = func(_ context.Context, login strategies.Login, _ string, p secret.Password) error {
+				return fmt.Errorf("%w: %s: %s", rotator.KindInternal, login.Password.Reveal(), p.Reveal())
 			}
 			if err := c.Check(t.Context(), w.engineFixture(e)); err != nil && strings.Contains(err.Error(), "Fresh-") {
 				t.Error("the report holds a password of the fixture")

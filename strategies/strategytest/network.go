@@ -16,33 +16,33 @@ import (
 
 func networkRules() []engineRule {
 	return []engineRule{
-		{"network/closed-port", "If an outage looks like a rejected login, strategies try every password they know, and lock the account when the server is back.", func(ctx context.Context, b *bench) error {
+		{"network/closed-port", "If an outage looks like a rejected login, strategies try every password they know, and lock the account when the server is back.", func(ctx context.Context, b *engineEnv) error {
 			port, err := closedPort()
 			if err != nil {
 				return err
 			}
-			return b.eachCall(ctx, func(as strategies.Login) strategies.Login {
-				as.Host, as.Port = "127.0.0.1", port
-				return as
-			}, rotator.Unreachable)
+			return b.eachCall(ctx, func(login strategies.Login) strategies.Login {
+				login.Host, login.Port = "127.0.0.1", port
+				return login
+			}, rotator.KindUnreachable)
 		}},
-		{"network/unknown-host", "A host name with a slip in it is the network's affair and not the password's.", func(ctx context.Context, b *bench) error {
-			return b.eachCall(ctx, func(as strategies.Login) strategies.Login {
+		{"network/unknown-host", "A host name with a slip in it is the network's affair and not the password's.", func(ctx context.Context, b *engineEnv) error {
+			return b.eachCall(ctx, func(login strategies.Login) strategies.Login {
 				// A label this long is no name, so that no name server is asked.
-				as.Host = strings.Repeat("x", 64) + ".invalid"
-				return as
-			}, rotator.Unreachable, rotator.Misconfigured)
+				login.Host = strings.Repeat("x", 64) + ".invalid"
+				return login
+			}, rotator.KindUnreachable, rotator.KindMisconfigured)
 		}},
-		{"network/hang-up", "A proxy without a database behind it accepts and hangs up: nobody judged the credentials.", func(ctx context.Context, b *bench) error {
-			s, err := listen(func(_ *socket, c net.Conn) { c.Close() })
+		{"network/hang-up", "A proxy without a database behind it accepts and hangs up: nobody judged the credentials.", func(ctx context.Context, b *engineEnv) error {
+			s, err := listen(func(_ *fakeServer, c net.Conn) { c.Close() })
 			if err != nil {
 				return err
 			}
 			defer s.close()
 			return b.eachCall(ctx, s.lead)
 		}},
-		{"network/nonsense", "Something else listens on that port: an answer that makes no sense is not a judgement.", func(ctx context.Context, b *bench) error {
-			s, err := listen(func(s *socket, c net.Conn) {
+		{"network/nonsense", "Something else listens on that port: an answer that makes no sense is not a judgement.", func(ctx context.Context, b *engineEnv) error {
+			s, err := listen(func(s *fakeServer, c net.Conn) {
 				io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n\x00\xff\x00\xff")
 				io.Copy(s, c)
 				c.Close()
@@ -55,7 +55,7 @@ func networkRules() []engineRule {
 			defer cancel()
 			return b.eachCall(ctx, s.lead)
 		}},
-		{"network/no-password-in-clear", "Whoever answers at an address without TLS must not be handed the password.", func(ctx context.Context, b *bench) error {
+		{"network/no-password-in-clear", "Whoever answers at an address without TLS must not be handed the password.", func(ctx context.Context, b *engineEnv) error {
 			s, err := listenSilently()
 			if err != nil {
 				return err
@@ -64,9 +64,9 @@ func networkRules() []engineRule {
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
 			for _, call := range b.calls() {
-				as := s.lead(with(call.as, b.canary()))
-				as.TLS.Off = false
-				if _, deaf := obeys(ctx, b.Patience, call.name, func(ctx context.Context) error { return call.do(ctx, as, b.canary()) }); deaf != nil {
+				login := s.lead(with(call.as, b.canary()))
+				login.TLS.Disabled = false
+				if _, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error { return call.do(ctx, login, b.canary()) }); deaf != nil {
 					return deaf
 				}
 			}
@@ -75,12 +75,12 @@ func networkRules() []engineRule {
 			}
 			return nil
 		}},
-		{"context/cancelled", "Lambda's time is over, or the caller has given up: nothing may begin now.", func(ctx context.Context, b *bench) error {
+		{"context/cancelled", "Lambda's time is over, or the caller has given up: nothing may begin now.", func(ctx context.Context, b *engineEnv) error {
 			ctx2, cancel := context.WithCancel(ctx)
 			cancel()
 			for _, call := range b.calls() {
 				p := b.password()
-				err, deaf := obeys(ctx2, b.Patience, call.name, func(ctx context.Context) error { return call.do(ctx, call.as, p) })
+				err, deaf := respectsContext(ctx2, b.CancelGrace, call.name, func(ctx context.Context) error { return call.do(ctx, call.as, p) })
 				if deaf != nil {
 					return deaf
 				}
@@ -93,13 +93,13 @@ func networkRules() []engineRule {
 			}
 			return nil
 		}},
-		{"context/deadline", "A server that accepts and never answers held AWS's functions until Lambda killed them, and nobody learned why.", func(ctx context.Context, b *bench) error {
-			return b.silence(ctx, func(ctx context.Context, _ *socket) (context.Context, context.CancelFunc) {
+		{"context/deadline", "A server that accepts and never answers held AWS's functions until Lambda killed them, and nobody learned why.", func(ctx context.Context, b *engineEnv) error {
+			return b.silence(ctx, func(ctx context.Context, _ *fakeServer) (context.Context, context.CancelFunc) {
 				return context.WithTimeout(ctx, 300*time.Millisecond)
 			})
 		}},
-		{"context/cancelled-midway", "Giving up must reach the handshake too, and not only the dialing.", func(ctx context.Context, b *bench) error {
-			return b.silence(ctx, func(ctx context.Context, s *socket) (context.Context, context.CancelFunc) {
+		{"context/cancelled-midway", "Giving up must reach the handshake too, and not only the dialing.", func(ctx context.Context, b *engineEnv) error {
+			return b.silence(ctx, func(ctx context.Context, s *fakeServer) (context.Context, context.CancelFunc) {
 				ctx, cancel := context.WithCancel(ctx)
 				go func() {
 					select {
@@ -112,10 +112,10 @@ func networkRules() []engineRule {
 				return ctx, cancel
 			})
 		}},
-		{"network/cut-anywhere", "Connections break in the middle of everything: the account must have one password or the other, and no break is a rejected login.", func(ctx context.Context, b *bench) error {
+		{"network/cut-anywhere", "Connections break in the middle of everything: the account must have one password or the other, and no break is a rejected login.", func(ctx context.Context, b *engineEnv) error {
 			return b.cutEverywhere(ctx, true)
 		}},
-		{"network/silent-anywhere", "Servers fall silent in the middle of everything, and a failover looks just like that.", func(ctx context.Context, b *bench) error {
+		{"network/silent-anywhere", "Servers fall silent in the middle of everything, and a failover looks just like that.", func(ctx context.Context, b *engineEnv) error {
 			return b.cutEverywhere(ctx, false)
 		}},
 	}
@@ -124,10 +124,10 @@ func networkRules() []engineRule {
 // eachCall makes every call to a place where no server of the engine is. An
 // account is untouched by that, and no credentials are judged. Without kinds, any
 // failure will do; the context's own end always does.
-func (b *bench) eachCall(ctx context.Context, lead func(as strategies.Login) strategies.Login, kinds ...rotator.Kind) error {
+func (b *engineEnv) eachCall(ctx context.Context, lead func(login strategies.Login) strategies.Login, kinds ...rotator.Kind) error {
 	for _, call := range b.calls() {
 		p := b.password()
-		err, deaf := obeys(ctx, b.Patience, call.name, func(ctx context.Context) error { return call.do(ctx, lead(call.as), p) })
+		err, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error { return call.do(ctx, lead(call.as), p) })
 		if deaf != nil {
 			return deaf
 		}
@@ -135,7 +135,7 @@ func (b *bench) eachCall(ctx context.Context, lead func(as strategies.Login) str
 			return err
 		}
 		if len(kinds) > 0 {
-			if err := wantKind(call.name, err, append(kinds, rotator.OutOfTime)...); err != nil {
+			if err := wantKind(call.name, err, append(kinds, rotator.KindDeadline)...); err != nil {
 				return err
 			}
 		}
@@ -144,7 +144,7 @@ func (b *bench) eachCall(ctx context.Context, lead func(as strategies.Login) str
 }
 
 // silence makes every call to a server that accepts and never answers.
-func (b *bench) silence(ctx context.Context, limit func(ctx context.Context, s *socket) (context.Context, context.CancelFunc)) error {
+func (b *engineEnv) silence(ctx context.Context, limit func(ctx context.Context, s *fakeServer) (context.Context, context.CancelFunc)) error {
 	for _, call := range b.calls() {
 		err := func() error {
 			s, err := listenSilently()
@@ -154,7 +154,7 @@ func (b *bench) silence(ctx context.Context, limit func(ctx context.Context, s *
 			defer s.close()
 			ctx, cancel := limit(ctx, s)
 			defer cancel()
-			err, deaf := obeys(ctx, b.Patience, call.name, func(ctx context.Context) error {
+			err, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error {
 				return call.do(ctx, s.lead(call.as), b.password())
 			})
 			if deaf != nil {
@@ -171,7 +171,7 @@ func (b *bench) silence(ctx context.Context, limit func(ctx context.Context, s *
 
 // cutEverywhere counts the bytes that a server sends during a call, and repeats
 // the call with the line cut, or silent, after ever more of them.
-func (b *bench) cutEverywhere(ctx context.Context, hangUp bool) error {
+func (b *engineEnv) cutEverywhere(ctx context.Context, hangUp bool) error {
 	if b.Dial == nil {
 		return notOffered("Dial")
 	}
@@ -180,19 +180,19 @@ func (b *bench) cutEverywhere(ctx context.Context, hangUp bool) error {
 		cuts = 5 // each waits for a deadline
 	}
 	for _, call := range b.changes() {
-		as, right := call.as, b.password()
-		total, err := b.through(ctx, call, as, right, -1, hangUp)
+		login, right := call.as, b.password()
+		total, err := b.through(ctx, call, login, right, -1, hangUp)
 		if err != nil {
 			return fmt.Errorf("%s through a proxy: %w", call.name, err)
 		}
 		for i := range cuts {
-			if as.User == call.of.User {
-				as = with(as, right)
+			if login.User == call.of.User {
+				login = with(login, right)
 			}
 			p := b.password()
-			sent, err := b.through(ctx, call, as, p, total*i/cuts, hangUp)
+			sent, err := b.through(ctx, call, login, p, total*i/cuts, hangUp)
 			what := fmt.Sprintf("%s, with the line cut after %d of some %d bytes of the answers", call.name, sent, total)
-			if err != nil && !errors.Is(err, errDeaf) {
+			if err != nil && !errors.Is(err, errIgnoresContext) {
 				err = wantFailure(what, err)
 			}
 			if err != nil {
@@ -202,7 +202,7 @@ func (b *bench) cutEverywhere(ctx context.Context, hangUp bool) error {
 				return fmt.Errorf("%s: %w", what, err)
 			}
 			if call.of.User != b.User.User {
-				if err := b.works(ctx, b.User, what+": the account in use"); err != nil {
+				if err := b.mustLogIn(ctx, b.User, what+": the account in use"); err != nil {
 					return err
 				}
 			}
@@ -214,11 +214,11 @@ func (b *bench) cutEverywhere(ctx context.Context, hangUp bool) error {
 	return nil
 }
 
-var errDeaf = errors.New("deaf to its context")
+var errIgnoresContext = errors.New("deaf to its context")
 
 // through makes a call by way of a proxy that stops after so many bytes, and says
 // how many the server sent.
-func (b *bench) through(ctx context.Context, call change, as strategies.Login, p secret.Password, limit int64, hangUp bool) (int64, error) {
+func (b *engineEnv) through(ctx context.Context, call change, login strategies.Login, p secret.Password, limit int64, hangUp bool) (int64, error) {
 	s, err := forward(ctx, b.Dial, limit, hangUp)
 	if err != nil {
 		return 0, err
@@ -229,9 +229,9 @@ func (b *bench) through(ctx context.Context, call change, as strategies.Login, p
 		ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
 		defer cancel()
 	}
-	err, deaf := obeys(ctx, b.Patience, call.name, func(ctx context.Context) error { return call.do(ctx, s.lead(as), p) })
+	err, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error { return call.do(ctx, s.lead(login), p) })
 	if deaf != nil {
-		return 0, fmt.Errorf("%w: %w", errDeaf, deaf)
+		return 0, fmt.Errorf("%w: %w", errIgnoresContext, deaf)
 	}
 	return int64(len(s.text())), err
 }

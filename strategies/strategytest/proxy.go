@@ -17,9 +17,9 @@ import (
 type Proxy struct {
 	// Dial reaches the server. It is asked for each connection anew.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// Tap is asked about each piece before it goes on, by many goroutines if there
+	// OnChunk is asked about each piece before it goes on, by many goroutines if there
 	// are many connections. nil: everything passes.
-	Tap func(Piece) Verdict
+	OnChunk func(Chunk) ChunkAction
 
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -32,21 +32,21 @@ type Proxy struct {
 	down  bool
 }
 
-// Piece is one thing that was said.
-type Piece struct {
+// Chunk is one thing that was said.
+type Chunk struct {
 	FromServer bool
 	Opening    bool // nothing was said yet: the client has come
 	Size       int
 }
 
-// Verdict is what becomes of a piece.
-type Verdict int
+// ChunkAction is what becomes of a piece.
+type ChunkAction int
 
 const (
-	Pass Verdict = iota
-	Cut          // it is lost, and both ends are reset
-	Mute         // it is lost, as is everything after it; both ends stay open
-	Drip         // it arrives byte by byte
+	ChunkForward ChunkAction = iota
+	ChunkReset               // it is lost, and both ends are reset
+	ChunkDrop                // it is lost, as is everything after it; both ends stay open
+	ChunkSlow                // it arrives byte by byte
 )
 
 // line is one connection through a Proxy.
@@ -78,9 +78,9 @@ func (p *Proxy) Listen() error {
 // Port is where it listens.
 func (p *Proxy) Port() int { return p.listener.Addr().(*net.TCPAddr).Port }
 
-// Hang resets every line there is, and while down whoever comes, as a host does on
+// ResetAll resets every line there is, and while down whoever comes, as a host does on
 // which no server runs.
-func (p *Proxy) Hang(down bool) {
+func (p *Proxy) ResetAll(down bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.down = down
@@ -112,7 +112,7 @@ func (p *Proxy) Idle(ctx context.Context) error {
 func (p *Proxy) Close() {
 	p.listener.Close()
 	p.cancel()
-	p.Hang(true)
+	p.ResetAll(true)
 	p.running.Wait()
 }
 
@@ -123,7 +123,7 @@ func (p *Proxy) serve(c net.Conn) {
 	down := p.down
 	p.mu.Unlock()
 	defer p.end(l)
-	if down || p.judge(Piece{Opening: true}) == Cut {
+	if down || p.judge(Chunk{Opening: true}) == ChunkReset {
 		p.reset(l)
 		return
 	}
@@ -144,11 +144,11 @@ func (p *Proxy) serve(c net.Conn) {
 	both.Wait()
 }
 
-func (p *Proxy) judge(piece Piece) Verdict {
-	if p.Tap == nil {
-		return Pass
+func (p *Proxy) judge(piece Chunk) ChunkAction {
+	if p.OnChunk == nil {
+		return ChunkForward
 	}
-	return p.Tap(piece)
+	return p.OnChunk(piece)
 }
 
 // pass carries one direction. When it ends, what was said before has arrived, and
@@ -168,16 +168,16 @@ func (p *Proxy) pass(l *line, from, to net.Conn, fromServer bool) {
 }
 
 func (p *Proxy) deliver(l *line, to net.Conn, b []byte, fromServer bool) (goOn bool) {
-	switch p.judge(Piece{FromServer: fromServer, Size: len(b)}) {
-	case Cut:
+	switch p.judge(Chunk{FromServer: fromServer, Size: len(b)}) {
+	case ChunkReset:
 		p.reset(l)
 		return false
-	case Mute:
+	case ChunkDrop:
 		p.mu.Lock()
 		l.muted = true
 		p.mu.Unlock()
 		return true
-	case Drip:
+	case ChunkSlow:
 		for i := range b {
 			if _, err := to.Write(b[i : i+1]); err != nil {
 				return false

@@ -50,9 +50,9 @@ func (r reply) err() error {
 }
 
 // serveRemote serves a Memory on a port of this machine.
-func serveRemote(t *testing.T, w world, withTLS bool) *socket {
+func serveRemote(t *testing.T, w world, withTLS bool) *fakeServer {
 	t.Helper()
-	s, err := listen(func(_ *socket, c net.Conn) {
+	s, err := listen(func(_ *fakeServer, c net.Conn) {
 		defer c.Close()
 		in, out := json.NewDecoder(c), json.NewEncoder(c)
 		answer := func(err error) {
@@ -68,9 +68,9 @@ func serveRemote(t *testing.T, w world, withTLS bool) *socket {
 		}
 		switch {
 		case h.ServerName != "" && !withTLS:
-			answer(fmt.Errorf("%w: the server speaks no TLS", rotator.TLSFailed))
+			answer(fmt.Errorf("%w: the server speaks no TLS", rotator.KindTLS))
 		case h.ServerName != "" && h.ServerName != "127.0.0.1":
-			answer(fmt.Errorf("%w: the certificate is for 127.0.0.1", rotator.TLSFailed))
+			answer(fmt.Errorf("%w: the certificate is for 127.0.0.1", rotator.KindTLS))
 			return
 		default:
 			answer(nil)
@@ -88,77 +88,77 @@ func serveRemote(t *testing.T, w world, withTLS bool) *socket {
 }
 
 func (w world) serve(ctx context.Context, q request) error {
-	as := w.Login(q.User, secret.NewPassword(q.Password))
-	as.Database = q.Database
+	login := w.Login(q.User, secret.NewPassword(q.Password))
+	login.Database = q.Database
 	switch p := secret.NewPassword(q.New); q.Op {
 	case "set":
-		return w.SetPassword(ctx, as, q.Target, p)
+		return w.SetPassword(ctx, login, q.Target, p)
 	case "clone":
-		return w.EnsureClone(ctx, as, q.Pair, p)
+		return w.EnsureClone(ctx, login, q.Pair, p)
 	case "keep":
-		return w.SetPasswordKeepingOld(ctx, as, p)
+		return w.SetPasswordRetainingCurrent(ctx, login, p)
 	case "rehearse keeping":
-		_, err := w.RehearseKeepingOld(ctx, as, p)
+		_, err := w.DryRunRetainingCurrent(ctx, login, p)
 		return err
 	case "rehearse":
-		_, err := w.Rehearse(ctx, as, q.Target, p)
+		_, err := w.DryRunSetPassword(ctx, login, q.Target, p)
 		return err
 	case "rehearse clone":
-		_, err := w.RehearseClone(ctx, as, q.Pair, p)
+		_, err := w.DryRunEnsureClone(ctx, login, q.Pair, p)
 		return err
 	}
-	return w.Ping(ctx, as)
+	return w.Ping(ctx, login)
 }
 
 func (r remote) Traits() strategies.Traits { return (*Memory)(nil).Traits() }
 
-func (r remote) Ping(ctx context.Context, as strategies.Login) error {
-	return r.call(ctx, as, request{Op: "ping"})
+func (r remote) Ping(ctx context.Context, login strategies.Login) error {
+	return r.call(ctx, login, request{Op: "ping"})
 }
 
-func (r remote) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+func (r remote) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 	if r.twice {
 		between := secret.NewPassword("Between-" + unique())
-		if err := r.call(ctx, as, request{Op: "set", Target: user, New: between.Reveal()}); err != nil {
+		if err := r.call(ctx, login, request{Op: "set", Target: user, New: between.Reveal()}); err != nil {
 			return err
 		}
-		if as.User == user {
-			as.Password = between
+		if login.User == user {
+			login.Password = between
 		}
 	}
-	return r.call(ctx, as, request{Op: "set", Target: user, New: p.Reveal()})
+	return r.call(ctx, login, request{Op: "set", Target: user, New: p.Reveal()})
 }
 
-func (r remote) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p secret.Password) error {
+func (r remote) SetPasswordRetainingCurrent(ctx context.Context, login strategies.Login, p secret.Password) error {
 	if r.twice {
 		between := secret.NewPassword("Between-" + unique())
-		if err := r.call(ctx, as, request{Op: "keep", New: between.Reveal()}); err != nil {
+		if err := r.call(ctx, login, request{Op: "keep", New: between.Reveal()}); err != nil {
 			return err
 		}
-		as.Password = between
+		login.Password = between
 	}
-	return r.call(ctx, as, request{Op: "keep", New: p.Reveal()})
+	return r.call(ctx, login, request{Op: "keep", New: p.Reveal()})
 }
 
-func (r remote) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, r.call(ctx, as, request{Op: "rehearse keeping", New: sample.Reveal()})
+func (r remote) DryRunRetainingCurrent(ctx context.Context, login strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
+	return nil, r.call(ctx, login, request{Op: "rehearse keeping", New: sample.Reveal()})
 }
 
-func (r remote) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-	return r.call(ctx, as, request{Op: "clone", Pair: pair, New: p.Reveal()})
+func (r remote) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return r.call(ctx, login, request{Op: "clone", Pair: pair, New: p.Reveal()})
 }
 
-func (r remote) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, r.call(ctx, as, request{Op: "rehearse", Target: user, New: sample.Reveal()})
+func (r remote) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+	return nil, r.call(ctx, login, request{Op: "rehearse", Target: user, New: sample.Reveal()})
 }
 
-func (r remote) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, r.call(ctx, as, request{Op: "rehearse clone", Pair: pair, New: sample.Reveal()})
+func (r remote) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+	return nil, r.call(ctx, login, request{Op: "rehearse clone", Pair: pair, New: sample.Reveal()})
 }
 
-func (r remote) call(ctx context.Context, as strategies.Login, q request) error {
+func (r remote) call(ctx context.Context, login strategies.Login, q request) error {
 	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(as.Host, strconv.Itoa(as.Port)))
+	c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(login.Host, strconv.Itoa(login.Port)))
 	if err != nil {
 		return r.broken(ctx, err)
 	}
@@ -171,21 +171,21 @@ func (r remote) call(ctx context.Context, as strategies.Login, q request) error 
 		stop = context.AfterFunc(ctx, func() { c.Close() })
 	}
 	defer stop()
-	return r.converse(ctx, c, as, q, func() {
+	return r.converse(ctx, c, login, q, func() {
 		if r.deafLate {
 			stop()
 		}
 	})
 }
 
-func (r remote) converse(ctx context.Context, c net.Conn, as strategies.Login, q request, greeted func()) error {
-	q.User, q.Database, q.Password = as.User, as.Database, as.Password.Reveal()
+func (r remote) converse(ctx context.Context, c net.Conn, login strategies.Login, q request, greeted func()) error {
+	q.User, q.Database, q.Password = login.User, login.Database, login.Password.Reveal()
 	in, out := json.NewDecoder(c), json.NewEncoder(c)
-	h := hello{ServerName: as.TLS.ServerName}
+	h := hello{ServerName: login.TLS.ServerName}
 	if h.ServerName == "" {
-		h.ServerName = as.Host
+		h.ServerName = login.Host
 	}
-	if as.TLS.Off {
+	if login.TLS.Disabled {
 		h.ServerName = ""
 	}
 	out.Encode(h) //nolint:errcheck // the next read will tell
@@ -214,13 +214,13 @@ func (r remote) broken(ctx context.Context, err error) error {
 	_, fog := errors.AsType[*json.SyntaxError](err)
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", rotator.OutOfTime, ctx.Err())
+		return fmt.Errorf("%w: %w", rotator.KindDeadline, ctx.Err())
 	case fog && r.rejectsFog, !fog && r.rejectsCuts:
-		return fmt.Errorf("%w: %w", rotator.LoginRejected, err)
+		return fmt.Errorf("%w: %w", rotator.KindLoginRejected, err)
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%w: the server hung up", rotator.Unreachable)
+		return fmt.Errorf("%w: the server hung up", rotator.KindUnreachable)
 	}
-	return fmt.Errorf("%w: %w", rotator.Unreachable, err)
+	return fmt.Errorf("%w: %w", rotator.KindUnreachable, err)
 }
 
 // remoteFixture is a world that answers on the network.
@@ -228,18 +228,18 @@ func remoteFixture(t *testing.T, e strategies.Engine) EngineFixture {
 	t.Helper()
 	w := newWorld()
 	server, plain := serveRemote(t, w, true), serveRemote(t, w, false)
-	at := func(s *socket, as strategies.Login) strategies.Login {
-		as.Host, as.Port = "127.0.0.1", s.port()
-		return as
+	at := func(s *fakeServer, login strategies.Login) strategies.Login {
+		login.Host, login.Port = "127.0.0.1", s.port()
+		return login
 	}
 	f := w.engineFixture(e)
 	local := f
-	home := func(as strategies.Login) strategies.Login { return w.Login(as.User, as.Password) }
-	for _, as := range []*strategies.Login{&f.Superuser, &f.User, &f.Locked, &f.Expired, &f.KeepsTwo, &f.AnyPassword} {
-		*as = at(server, *as)
+	home := func(login strategies.Login) strategies.Login { return w.Login(login.User, login.Password) }
+	for _, login := range []*strategies.Login{&f.Superuser, &f.User, &f.Locked, &f.Expired, &f.DualPasswordUser, &f.TrustedUser} {
+		*login = at(server, *login)
 	}
-	f.Methods = func(ctx context.Context) ([]strategies.Login, error) {
-		all, err := local.Methods(ctx)
+	f.NewUserPerAuthMethod = func(ctx context.Context) ([]strategies.Login, error) {
+		all, err := local.NewUserPerAuthMethod(ctx)
 		for i := range all {
 			all[i] = at(server, all[i])
 		}
@@ -247,16 +247,16 @@ func remoteFixture(t *testing.T, e strategies.Engine) EngineFixture {
 	}
 	f.PlaintextOnly = at(plain, w.user)
 	f.NewUser = func(ctx context.Context, name string) (strategies.Login, error) {
-		as, err := local.NewUser(ctx, name)
-		return at(server, as), err
+		login, err := local.NewUser(ctx, name)
+		return at(server, login), err
 	}
-	f.LogIn = func(ctx context.Context, as strategies.Login) error { return w.Ping(ctx, home(as)) }
-	f.Use = func(ctx context.Context, as strategies.Login) error { return local.Use(ctx, home(as)) }
-	f.Own = func(ctx context.Context, as strategies.Login, object string) error {
-		return w.Create(ctx, home(as), object)
+	f.LogIn = func(ctx context.Context, login strategies.Login) error { return w.Ping(ctx, home(login)) }
+	f.UsePrivilege = func(ctx context.Context, login strategies.Login) error { return local.UsePrivilege(ctx, home(login)) }
+	f.CreateObject = func(ctx context.Context, login strategies.Login, object string) error {
+		return w.Create(ctx, home(login), object)
 	}
-	f.Touch = func(ctx context.Context, as strategies.Login, object string) error {
-		return w.Use(ctx, home(as), object)
+	f.ModifyObject = func(ctx context.Context, login strategies.Login, object string) error {
+		return w.Use(ctx, home(login), object)
 	}
 	f.Dial = func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer

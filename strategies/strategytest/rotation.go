@@ -24,24 +24,24 @@ type RotationFixture struct {
 
 	// Dial reaches the server, for a Proxy to stand in between.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// Silence says that the step's context reaches the strategy, so that a server can
+	// ContextReachesStrategy says that the step's context reaches the strategy, so that a server can
 	// fall silent at every piece without each being waited for. (A function in a
 	// process of its own waits for the engine's time limits.)
-	Silence bool
+	ContextReachesStrategy bool
 	// Tap is for a server without a network: ask is to be called when the server is
 	// about to do something, and when it has done it. An error ends the call.
 	Tap func(ask func(what string, after bool) error)
 
 	// Troubles are what a server can be in: read only, without a free connection,
 	// with the account locked by somebody's transaction.
-	Troubles map[string]Trouble
+	Troubles map[string]Disruption
 	// Restart restarts the server, and returns when it is ready.
 	Restart func(ctx context.Context) error
 
 	// ServerLog gives everything the server has logged, at its most talkative.
 	ServerLog func() string
 	// Open opens the service that runs the rotation. nil: Local.
-	Open func(Setting) (Service, error)
+	Open func(ServiceConfig) (Service, error)
 	// Close ends what is the fixture's alone. nil: there is nothing to end.
 	Close func()
 }
@@ -62,29 +62,29 @@ func (f RotationFixture) related(ctx context.Context) (map[string]secret.Documen
 // NewRotation makes a fixture, with an account that no other fixture has.
 type NewRotation func(ctx context.Context) (RotationFixture, error)
 
-// A Trouble begins, for the users that the fixture is about, and is ended by what
+// A Disruption begins, for the users that the fixture is about, and is ended by what
 // it returns.
-type Trouble func(ctx context.Context) (end func() error, err error)
+type Disruption func(ctx context.Context) (end func() error, err error)
 
-// A Breach is a promise that was broken.
-type Breach string
+// A Violation is a promise that was broken.
+type Violation string
 
 const (
-	LockedOut Breach = "locked out" // no labelled value logs in, or not AWSCURRENT with users that alternate
-	Leaked    Breach = "leaked"     // a secret is in something that people read
-	Panicked  Breach = "panicked"
-	Hung      Breach = "hung"
-	Stuck     Breach = "stuck"     // what was in the way is gone, and the next rotation still fails
-	Spoilt    Breach = "spoilt"    // a member of the secret changed that no rotation may change
-	LeftOpen  Breach = "left open" // a connection outlived its step
+	ViolationLockedOut    Violation = "locked out" // no labelled value logs in, or not AWSCURRENT with users that alternate
+	ViolationLeaked       Violation = "leaked"     // a secret is in something that people read
+	ViolationPanicked     Violation = "panicked"
+	ViolationHung         Violation = "hung"
+	ViolationNotRecovered Violation = "stuck"     // what was in the way is gone, and the next rotation still fails
+	ViolationCorrupted    Violation = "spoilt"    // a member of the secret changed that no rotation may change
+	ViolationConnLeak     Violation = "left open" // a connection outlived its step
 )
 
 // Error makes a Breach usable with %w.
-func (b Breach) Error() string { return string(b) }
+func (b Violation) Error() string { return string(b) }
 
-// Breaches is all of them, in the order in which they are told.
-func Breaches() []Breach {
-	return []Breach{LockedOut, Leaked, Panicked, Hung, Stuck, Spoilt, LeftOpen}
+// Violations is all of them, in the order in which they are told.
+func Violations() []Violation {
+	return []Violation{ViolationLockedOut, ViolationLeaked, ViolationPanicked, ViolationHung, ViolationNotRecovered, ViolationCorrupted, ViolationConnLeak}
 }
 
 // A Trial is one rotation in which one thing goes wrong.
@@ -100,28 +100,28 @@ type Trial struct {
 // can, and gives a trial for each place and each thing. The error is that of the
 // one rotation.
 func Trials(ctx context.Context, fresh NewRotation) ([]Trial, error) {
-	w, err := walk(ctx, fresh)
+	w, err := recordMoments(ctx, fresh)
 	if err != nil {
 		return nil, fmt.Errorf("a rotation in which nothing goes wrong: %w", err)
 	}
 	var trials []Trial
-	add := func(group, name string, run func(ctx context.Context, r *round) error) {
+	add := func(group, name string, run func(ctx context.Context, r *trialRun) error) {
 		trials = append(trials, Trial{group, name, func(ctx context.Context) error { return within(ctx, fresh, run) }})
 	}
 	for _, m := range w.moments {
-		add("crash", "killed "+m.String(), func(ctx context.Context, r *round) error {
-			return r.survive(ctx, func(at moment) action { return action{die: at.n == m.n} })
+		add("crash", "killed "+m.String(), func(ctx context.Context, r *trialRun) error {
+			return r.runTrial(ctx, func(at injectionPoint) action { return action{kill: at.n == m.n} })
 		})
 	}
 	for _, m := range w.moments {
 		switch {
 		case m.api && !m.after:
 			for _, f := range Faults() {
-				if !f.strikes(m.what) {
+				if !f.appliesTo(m.what) {
 					continue
 				}
-				add("API", string(f)+" "+m.String(), func(ctx context.Context, r *round) error {
-					return r.survive(ctx, func(at moment) action {
+				add("API", string(f)+" "+m.String(), func(ctx context.Context, r *trialRun) error {
+					return r.runTrial(ctx, func(at injectionPoint) action {
 						if at.n == m.n {
 							return action{fault: f}
 						}
@@ -130,18 +130,18 @@ func Trials(ctx context.Context, fresh NewRotation) ([]Trial, error) {
 				})
 			}
 		case !m.api && w.Dial != nil:
-			verdicts := map[string]Verdict{"reset": Cut}
-			if w.Silence {
-				verdicts["silent"] = Mute
+			verdicts := map[string]ChunkAction{"reset": ChunkReset}
+			if w.ContextReachesStrategy {
+				verdicts["silent"] = ChunkDrop
 			}
 			if w.Restart != nil {
-				add("trouble", "a restart "+m.String(), func(ctx context.Context, r *round) error {
-					return r.survive(ctx, func(at moment) action { return action{restart: at.n == m.n} })
+				add("trouble", "a restart "+m.String(), func(ctx context.Context, r *trialRun) error {
+					return r.runTrial(ctx, func(at injectionPoint) action { return action{restart: at.n == m.n} })
 				})
 			}
 			for what, v := range verdicts {
-				add("line", what+" "+m.String(), func(ctx context.Context, r *round) error {
-					return r.survive(ctx, func(at moment) action {
+				add("line", what+" "+m.String(), func(ctx context.Context, r *trialRun) error {
+					return r.runTrial(ctx, func(at injectionPoint) action {
 						if at.n == m.n {
 							return action{verdict: v}
 						}
@@ -150,19 +150,19 @@ func Trials(ctx context.Context, fresh NewRotation) ([]Trial, error) {
 				})
 			}
 		case !m.api:
-			add("line", "an error "+m.String(), func(ctx context.Context, r *round) error {
-				return r.survive(ctx, func(at moment) action { return action{refuse: at.n == m.n} })
+			add("line", "an error "+m.String(), func(ctx context.Context, r *trialRun) error {
+				return r.runTrial(ctx, func(at injectionPoint) action { return action{refuse: at.n == m.n} })
 			})
 		}
 	}
 	for _, step := range Steps() {
 		for name, begin := range w.troubles() {
-			add("trouble", fmt.Sprintf("%s in %s", name, step), func(ctx context.Context, r *round) error {
+			add("trouble", fmt.Sprintf("%s in %s", name, step), func(ctx context.Context, r *trialRun) error {
 				return r.trouble(ctx, step, name, begin(r))
 			})
 		}
 		for name, order := range orders() {
-			add("order", fmt.Sprintf("%s, at %s", name, step), func(ctx context.Context, r *round) error {
+			add("order", fmt.Sprintf("%s, at %s", name, step), func(ctx context.Context, r *trialRun) error {
 				return r.at(ctx, step, func(ctx context.Context, step rotator.Step, invoke Invoke) error { return order(ctx, r, step, invoke) })
 			})
 		}
@@ -178,7 +178,7 @@ func TestRotation(t *testing.T, limit int, fresh NewRotation) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, trial := range Spread(trials, limit) {
+	for _, trial := range Sample(trials, limit) {
 		t.Run(trial.Group+"/"+trial.Name, func(t *testing.T) {
 			switch err := trial.Run(t.Context()); {
 			case errors.Is(err, ErrNotOffered):
@@ -190,8 +190,8 @@ func TestRotation(t *testing.T, limit int, fresh NewRotation) {
 	}
 }
 
-// Spread takes at most n, evenly. 0: all.
-func Spread[T any](all []T, n int) []T {
+// Sample takes at most n, evenly. 0: all.
+func Sample[T any](all []T, n int) []T {
 	if n <= 0 || n >= len(all) {
 		return all
 	}
@@ -202,9 +202,9 @@ func Spread[T any](all []T, n int) []T {
 	return some
 }
 
-// moment is a point of a rotation at which something can happen: before or after a
+// injectionPoint is a point of a rotation at which something can happen: before or after a
 // call of the API, or a piece of what is said on the line to the database.
-type moment struct {
+type injectionPoint struct {
 	n     int // 1, 2, ...
 	step  rotator.Step
 	api   bool
@@ -212,7 +212,7 @@ type moment struct {
 	what  string
 }
 
-func (m moment) String() string {
+func (m injectionPoint) String() string {
 	when := "before"
 	if m.after {
 		when = "after"
@@ -221,7 +221,7 @@ func (m moment) String() string {
 }
 
 // changes says whether anything may be otherwise than at the moment before.
-func (m moment) changes() bool {
+func (m injectionPoint) changes() bool {
 	return m.after && !(m.api && (m.what == "GetSecretValue" || m.what == "DescribeSecret"))
 }
 
@@ -230,37 +230,37 @@ const patience = 200 * time.Millisecond
 
 // action is what happens at a moment. Zero: nothing.
 type action struct {
-	die     bool
+	kill    bool
 	fault   Fault
-	verdict Verdict
+	verdict ChunkAction
 	refuse  bool // the server fails
 	restart bool // the server restarts
 }
 
-// round is a fixture in use.
-type round struct {
+// trialRun is a fixture in use.
+type trialRun struct {
 	RotationFixture
-	vault
+	passwordSet
 	service Service
 	proxy   *Proxy
 	around  func(ctx context.Context, step rotator.Step, invoke Invoke) error // nil: just invoke
 
-	mu       sync.Mutex
-	step     rotator.Step
-	giveUp   context.CancelFunc // ends the step
-	moments  []moment
-	act      func(moment) action // nil: nothing happens
-	calm     bool                // nothing has happened yet: it is as in the rotation without trouble
-	blind    bool                // a trouble keeps clients out too: nobody asks
-	original secret.Document     // what may not change but for the password
-	breaches []error
+	mu         sync.Mutex
+	step       rotator.Step
+	giveUp     context.CancelFunc // ends the step
+	moments    []injectionPoint
+	act        func(injectionPoint) action // nil: nothing happens
+	noFaultYet bool                        // nothing has happened yet: it is as in the rotation without trouble
+	skipChecks bool                        // a trouble keeps clients out too: nobody asks
+	original   secret.Document             // what may not change but for the password
+	breaches   []error
 }
 
 // trialTime is when a trial counts as hanging: far more than any needs.
 const trialTime = 3 * time.Minute
 
 // within runs a trial in a fresh fixture, and takes account of what it left behind.
-func within(parent context.Context, fresh NewRotation, run func(ctx context.Context, r *round) error) error {
+func within(parent context.Context, fresh NewRotation, run func(ctx context.Context, r *trialRun) error) error {
 	ctx, cancel := context.WithTimeout(parent, trialTime)
 	defer cancel()
 	r, err := newRound(ctx, fresh)
@@ -268,12 +268,12 @@ func within(parent context.Context, fresh NewRotation, run func(ctx context.Cont
 		return fmt.Errorf("fixture: %w", err)
 	}
 	defer r.close()
-	err, deaf := obeys(ctx, 30*time.Second, "the trial", func(ctx context.Context) error { return run(ctx, r) })
+	err, deaf := respectsContext(ctx, 30*time.Second, "the trial", func(ctx context.Context) error { return run(ctx, r) })
 	switch {
 	case parent.Err() != nil:
 		return parent.Err() // somebody has had enough: that is no verdict
 	case ctx.Err() != nil || deaf != nil:
-		return r.redact(fmt.Errorf("%w after %s: %w", Hung, trialTime, errors.Join(err, deaf)))
+		return r.redact(fmt.Errorf("%w after %s: %w", ViolationHung, trialTime, errors.Join(err, deaf)))
 	}
 	broken := r.verdict(ctx, err == nil)
 	if broken != nil && errors.Is(err, ErrNotOffered) {
@@ -282,12 +282,12 @@ func within(parent context.Context, fresh NewRotation, run func(ctx context.Cont
 	return r.redact(errors.Join(err, broken))
 }
 
-func newRound(ctx context.Context, fresh NewRotation) (r *round, err error) {
+func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 	f, err := fresh(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r = &round{RotationFixture: f}
+	r = &trialRun{RotationFixture: f}
 	defer func() {
 		if err != nil {
 			r.close()
@@ -302,7 +302,7 @@ func newRound(ctx context.Context, fresh NewRotation) (r *round, err error) {
 		return nil, err
 	}
 	if f.Dial != nil {
-		r.proxy = &Proxy{Dial: f.Dial, Tap: r.piece}
+		r.proxy = &Proxy{Dial: f.Dial, OnChunk: r.piece}
 		if err := r.proxy.Listen(); err != nil {
 			return nil, err
 		}
@@ -327,16 +327,16 @@ func newRound(ctx context.Context, fresh NewRotation) (r *round, err error) {
 	if open == nil {
 		open = Local
 	}
-	r.service, err = open(Setting{
+	r.service, err = open(ServiceConfig{
 		Strategy: f.Strategy, Current: current, Related: related,
-		Call:   func(op string) Fault { return r.moment(moment{api: true, what: op}).fault },
-		Called: func(op string) { r.moment(moment{api: true, after: true, what: op}) },
-		Step:   func(ctx context.Context, step rotator.Step, invoke Invoke) error { return r.run(ctx, step, invoke) },
+		BeforeCall: func(op string) Fault { return r.moment(injectionPoint{api: true, what: op}).fault },
+		AfterCall:  func(op string) { r.moment(injectionPoint{api: true, after: true, what: op}) },
+		Step:       func(ctx context.Context, step rotator.Step, invoke Invoke) error { return r.run(ctx, step, invoke) },
 	})
 	return r, err
 }
 
-func (r *round) close() {
+func (r *trialRun) close() {
 	if r.service != nil {
 		r.service.Close()
 	}
@@ -350,14 +350,14 @@ func (r *round) close() {
 
 // lead sends a value's logins to the proxy, and direct back to the server, where
 // clients go that nothing happens to.
-func (r *round) lead(d secret.Document) (secret.Document, error) {
+func (r *trialRun) lead(d secret.Document) (secret.Document, error) {
 	if d.Text("tlsServerName") == "" {
 		d = d.Set("tlsServerName", d.Text("host"))
 	}
 	return member(d.Set("host", "127.0.0.1"), "port", r.proxy.Port())
 }
 
-func (r *round) direct(d secret.Document) (secret.Document, error) {
+func (r *trialRun) direct(d secret.Document) (secret.Document, error) {
 	if r.proxy == nil {
 		return d, nil
 	}
@@ -368,19 +368,19 @@ func (r *round) direct(d secret.Document) (secret.Document, error) {
 	return member(d.Set("host", r.Current.Text("host")), "port", port)
 }
 
-func (r *round) remember(d secret.Document) {
-	r.keep(d.Secrets()...)
+func (r *trialRun) remember(d secret.Document) {
+	r.keep(d.SecretValues()...)
 }
 
 // run is a step. What the trial did to the line ends with it.
-func (r *round) run(ctx context.Context, step rotator.Step, invoke Invoke) error {
+func (r *trialRun) run(ctx context.Context, step rotator.Step, invoke Invoke) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.mu.Lock()
 	r.step, r.giveUp = step, cancel
 	r.mu.Unlock()
 	if r.proxy != nil {
-		defer r.proxy.Hang(false)
+		defer r.proxy.ResetAll(false)
 	}
 	if r.around != nil {
 		return r.around(ctx, step, invoke)
@@ -388,8 +388,8 @@ func (r *round) run(ctx context.Context, step rotator.Step, invoke Invoke) error
 	return invoke(ctx, step)
 }
 
-func (r *round) piece(p Piece) Verdict {
-	m := moment{what: "a piece for the database", after: p.FromServer}
+func (r *trialRun) piece(p Chunk) ChunkAction {
+	m := injectionPoint{what: "a piece for the database", after: p.FromServer}
 	if p.FromServer {
 		m.what = "the database had carried out a piece"
 	}
@@ -397,17 +397,17 @@ func (r *round) piece(p Piece) Verdict {
 		m.what = "a connection to the database"
 	}
 	a := r.moment(m)
-	if a.die {
-		return Cut
+	if a.kill {
+		return ChunkReset
 	}
 	return a.verdict
 }
 
 // errServer is a server that fails, where the engine under test is one.
-var errServer = fmt.Errorf("%w: the server failed", rotator.Unreachable)
+var errServer = fmt.Errorf("%w: the server failed", rotator.KindUnreachable)
 
-func (r *round) tapped(what string, after bool) error {
-	if r.moment(moment{what: what, after: after}).refuse {
+func (r *trialRun) tapped(what string, after bool) error {
+	if r.moment(injectionPoint{what: what, after: after}).refuse {
 		return errServer
 	}
 	return nil
@@ -415,7 +415,7 @@ func (r *round) tapped(what string, after bool) error {
 
 // moment is where everything is asked and judged. It returns when what was to
 // happen has happened.
-func (r *round) moment(m moment) action {
+func (r *trialRun) moment(m injectionPoint) action {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m.n, m.step = len(r.moments)+1, r.step
@@ -424,19 +424,19 @@ func (r *round) moment(m moment) action {
 	if r.act != nil {
 		a = r.act(m)
 	}
-	r.calm = r.calm && a == action{}
-	if !r.calm && m.changes() {
+	r.noFaultYet = r.noFaultYet && a == action{}
+	if !r.noFaultYet && m.changes() {
 		r.judge(m.String())
 	}
-	if a.verdict == Mute {
+	if a.verdict == ChunkDrop {
 		time.AfterFunc(patience, r.giveUp)
 	}
-	if a.die {
+	if a.kill {
 		if r.proxy != nil {
-			r.proxy.Hang(true)
+			r.proxy.ResetAll(true)
 		}
 		r.service.Kill()
-		a.fault = ServerError // not carried out; nobody is there to hear of it
+		a.fault = FaultServerError // not carried out; nobody is there to hear of it
 	}
 	if a.restart {
 		if err := r.Restart(context.Background()); err != nil {
@@ -448,14 +448,14 @@ func (r *round) moment(m moment) action {
 
 // judge logs in with what is labelled, and writes down a breach. The caller holds
 // the lock.
-func (r *round) judge(when string) {
-	if r.blind || r.service == nil {
+func (r *trialRun) judge(when string) {
+	if r.skipChecks || r.service == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), trialTime)
 	defer cancel()
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
-		d := r.service.Label(label)
+		d := r.service.ValueAt(label)
 		if d.IsZero() {
 			continue
 		}
@@ -463,18 +463,18 @@ func (r *round) judge(when string) {
 		switch err := r.logIn(ctx, d); {
 		case err == nil:
 			return
-		case rotator.KindOf(err) != rotator.LoginRejected:
+		case rotator.KindOf(err) != rotator.KindLoginRejected:
 			r.breaches = append(r.breaches, fmt.Errorf("%s: whether %s logs in could not be seen: %w", when, label, err))
 			return
 		case r.KeepsCurrent:
-			r.breaches = append(r.breaches, fmt.Errorf("%s: %w: %s is refused", when, LockedOut, label))
+			r.breaches = append(r.breaches, fmt.Errorf("%s: %w: %s is refused", when, ViolationLockedOut, label))
 			return
 		}
 	}
-	r.breaches = append(r.breaches, fmt.Errorf("%s: %w: no labelled value logs in", when, LockedOut))
+	r.breaches = append(r.breaches, fmt.Errorf("%s: %w: no labelled value logs in", when, ViolationLockedOut))
 }
 
-func (r *round) logIn(ctx context.Context, d secret.Document) error {
+func (r *trialRun) logIn(ctx context.Context, d secret.Document) error {
 	d, err := r.direct(d)
 	if err != nil {
 		return err
@@ -482,21 +482,21 @@ func (r *round) logIn(ctx context.Context, d secret.Document) error {
 	return r.LogIn(ctx, d)
 }
 
-// survive rotates with something happening, then without, and looks at what has
+// runTrial rotates with something happening, then without, and looks at what has
 // become of everything.
-func (r *round) survive(ctx context.Context, act func(moment) action) error {
+func (r *trialRun) runTrial(ctx context.Context, act func(injectionPoint) action) error {
 	r.mu.Lock()
-	r.act, r.calm = act, true
+	r.act, r.noFaultYet = act, true
 	r.mu.Unlock()
 	err := r.service.Rotate(ctx, 1)
 	return r.finish(ctx, err)
 }
 
 // finish tries again, as the service does, if a rotation had an error.
-func (r *round) finish(ctx context.Context, failed error) error {
+func (r *trialRun) finish(ctx context.Context, failed error) error {
 	r.mu.Lock()
-	vacuous := r.calm
-	r.act, r.calm, r.blind = nil, false, false
+	vacuous := r.noFaultYet
+	r.act, r.noFaultYet, r.skipChecks = nil, false, false
 	r.judge("afterwards")
 	r.mu.Unlock()
 	if vacuous { // the line was spoken in other pieces this time
@@ -504,53 +504,53 @@ func (r *round) finish(ctx context.Context, failed error) error {
 	}
 	if failed != nil {
 		if err := r.service.Rotate(ctx, 1); err != nil {
-			return fmt.Errorf("%w: after %q, the retry: %w", Stuck, failed, err)
+			return fmt.Errorf("%w: after %q, the retry: %w", ViolationNotRecovered, failed, err)
 		}
 	}
 	return nil
 }
 
 // verdict looks at what a trial has left.
-func (r *round) verdict(ctx context.Context, complete bool) error {
+func (r *trialRun) verdict(ctx context.Context, complete bool) error {
 	var found []error
 	if r.proxy != nil { // first: its last pieces are moments too
 		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
 		if err := r.proxy.Idle(ctx); err != nil {
-			found = append(found, fmt.Errorf("%w: %w", LeftOpen, err))
+			found = append(found, fmt.Errorf("%w: %w", ViolationConnLeak, err))
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	current := r.service.Label(rotator.LabelCurrent)
+	current := r.service.ValueAt(rotator.LabelCurrent)
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
-		r.remember(r.service.Label(label))
+		r.remember(r.service.ValueAt(label))
 	}
 	if err := r.logIn(ctx, current); complete && err != nil {
-		found = append(found, fmt.Errorf("at the end: %w: AWSCURRENT: %w", LockedOut, err))
+		found = append(found, fmt.Errorf("at the end: %w: AWSCURRENT: %w", ViolationLockedOut, err))
 	}
 	if complete && current.Password().Equal(r.original.Password()) {
-		found = append(found, fmt.Errorf("at the end: %w: the password is still the old one", Stuck))
+		found = append(found, fmt.Errorf("at the end: %w: the password is still the old one", ViolationNotRecovered))
 	}
 	if err := sameBut(r.Changes, r.original, current); err != nil {
-		found = append(found, fmt.Errorf("at the end: %w: %w", Spoilt, err))
+		found = append(found, fmt.Errorf("at the end: %w: %w", ViolationCorrupted, err))
 	}
 	output := r.service.Output()
 	if r.leaks(output) {
-		found = append(found, fmt.Errorf("%w: a password is in the output of the function", Leaked))
+		found = append(found, fmt.Errorf("%w: a password is in the output of the function", ViolationLeaked))
 	}
 	if strings.Contains(output, "panic") {
-		found = append(found, fmt.Errorf("%w", Panicked))
+		found = append(found, fmt.Errorf("%w", ViolationPanicked))
 	}
 	if r.ServerLog != nil && r.leaks(r.ServerLog()) {
-		found = append(found, fmt.Errorf("%w: a password is in the log of the server", Leaked))
+		found = append(found, fmt.Errorf("%w: a password is in the log of the server", ViolationLeaked))
 	}
 	return errors.Join(append(r.breaches, found...)...)
 }
 
-// walk is the rotation in which nothing goes wrong.
-func walk(ctx context.Context, fresh NewRotation) (w *round, err error) {
-	err = within(ctx, fresh, func(ctx context.Context, r *round) error {
+// recordMoments is the rotation in which nothing goes wrong.
+func recordMoments(ctx context.Context, fresh NewRotation) (w *trialRun, err error) {
+	err = within(ctx, fresh, func(ctx context.Context, r *trialRun) error {
 		w = r
 		return r.service.Rotate(ctx, 1)
 	})
@@ -558,25 +558,25 @@ func walk(ctx context.Context, fresh NewRotation) (w *round, err error) {
 }
 
 // troubles are those of the fixture, and those that a line can have for a whole step.
-func (r *round) troubles() map[string]func(*round) Trouble {
-	all := map[string]func(*round) Trouble{}
+func (r *trialRun) troubles() map[string]func(*trialRun) Disruption {
+	all := map[string]func(*trialRun) Disruption{}
 	for name := range r.Troubles {
-		all[name] = func(r *round) Trouble { return r.Troubles[name] }
+		all[name] = func(r *trialRun) Disruption { return r.Troubles[name] }
 	}
 	if r.proxy == nil {
 		return all
 	}
-	all["connections refused"] = func(r *round) Trouble {
+	all["connections refused"] = func(r *trialRun) Disruption {
 		return func(context.Context) (func() error, error) {
-			r.proxy.Hang(true)
-			return func() error { r.proxy.Hang(false); return nil }, nil
+			r.proxy.ResetAll(true)
+			return func() error { r.proxy.ResetAll(false); return nil }, nil
 		}
 	}
-	all["a slow drip"] = func(r *round) Trouble {
+	all["a slow drip"] = func(r *trialRun) Disruption {
 		return func(context.Context) (func() error, error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.act = func(moment) action { return action{verdict: Drip} }
+			r.act = func(injectionPoint) action { return action{verdict: ChunkSlow} }
 			return func() error { return nil }, nil
 		}
 	}
@@ -585,7 +585,7 @@ func (r *round) troubles() map[string]func(*round) Trouble {
 
 // trouble holds while a step runs, and is over when the service tries again. What
 // keeps the function out may keep clients out, and so nobody asks meanwhile.
-func (r *round) trouble(ctx context.Context, during rotator.Step, name string, begin Trouble) error {
+func (r *trialRun) trouble(ctx context.Context, during rotator.Step, name string, begin Disruption) error {
 	return r.at(ctx, during, func(ctx context.Context, step rotator.Step, invoke Invoke) error {
 		r.see(false)
 		end, err := begin(ctx)
@@ -601,10 +601,10 @@ func (r *round) trouble(ctx context.Context, during rotator.Step, name string, b
 	})
 }
 
-func (r *round) see(on bool) {
+func (r *trialRun) see(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.blind = !on
+	r.skipChecks = !on
 	if on {
 		r.act = nil
 		r.judge("after a trouble")
@@ -612,7 +612,7 @@ func (r *round) see(on bool) {
 }
 
 // at rotates with something else in place of one step.
-func (r *round) at(ctx context.Context, which rotator.Step, instead func(ctx context.Context, step rotator.Step, invoke Invoke) error) error {
+func (r *trialRun) at(ctx context.Context, which rotator.Step, instead func(ctx context.Context, step rotator.Step, invoke Invoke) error) error {
 	r.around = func(ctx context.Context, step rotator.Step, invoke Invoke) error {
 		if step != which {
 			return invoke(ctx, step)
@@ -625,30 +625,30 @@ func (r *round) at(ctx context.Context, which rotator.Step, instead func(ctx con
 }
 
 // An order is other than that in which the service calls the steps of a rotation.
-type order func(ctx context.Context, r *round, step rotator.Step, invoke Invoke) error
+type order func(ctx context.Context, r *trialRun, step rotator.Step, invoke Invoke) error
 
 func orders() map[string]order {
 	return map[string]order{
-		"a duplicate after it": func(ctx context.Context, _ *round, step rotator.Step, invoke Invoke) error {
+		"a duplicate after it": func(ctx context.Context, _ *trialRun, step rotator.Step, invoke Invoke) error {
 			return errors.Join(invoke(ctx, step), wrapf(invoke(ctx, step), "the duplicate"))
 		},
-		"a duplicate at once": func(ctx context.Context, _ *round, step rotator.Step, invoke Invoke) error {
+		"a duplicate at once": func(ctx context.Context, _ *trialRun, step rotator.Step, invoke Invoke) error {
 			other := make(chan error, 1)
 			go func() { other <- invoke(ctx, step) }()
 			return errors.Join(invoke(ctx, step), wrapf(<-other, "the duplicate"))
 		},
-		"the steps before it again": func(ctx context.Context, _ *round, step rotator.Step, invoke Invoke) error {
+		"the steps before it again": func(ctx context.Context, _ *trialRun, step rotator.Step, invoke Invoke) error {
 			for _, s := range Steps()[:slices.Index(Steps(), step)] {
 				invoke(ctx, s) // may fail, and may do no harm
 			}
 			return invoke(ctx, step)
 		},
-		"the steps after it too early": func(ctx context.Context, _ *round, step rotator.Step, invoke Invoke) error {
+		"the steps after it too early": func(ctx context.Context, _ *trialRun, step rotator.Step, invoke Invoke) error {
 			// But for finishSecret: that testSecret has passed it takes from the service,
 			// which calls it then alone. To log in once more would cost every rotation a
 			// call and a login.
 			for _, s := range Steps()[slices.Index(Steps(), step)+1:] {
-				if s != rotator.FinishSecret {
+				if s != rotator.StepFinishSecret {
 					invoke(ctx, s)
 				}
 			}
@@ -660,14 +660,14 @@ func orders() map[string]order {
 
 // edited has a person store the credentials that work, with a member of their own,
 // when a step is about to be called. The next rotation begins from there.
-func edited(ctx context.Context, r *round, step rotator.Step, invoke Invoke) error {
+func edited(ctx context.Context, r *trialRun, step rotator.Step, invoke Invoke) error {
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending} {
-		d := r.service.Label(label)
+		d := r.service.ValueAt(label)
 		if d.IsZero() || r.logIn(ctx, d) != nil {
 			continue
 		}
 		d = d.Set("editedByHand", "yes")
-		if err := r.service.Edit(ctx, d); err != nil {
+		if err := r.service.PutByHand(ctx, d); err != nil {
 			return fmt.Errorf("fixture: edit: %w", err)
 		}
 		r.mu.Lock()

@@ -39,18 +39,18 @@ func MemoryRotation(strategy func(e strategies.CloningEngine) rotator.Strategy, 
 				LogIn: func(_ context.Context, d secret.Document) error {
 					a, ok := db.Account(d.Text("username"))
 					if !ok || a.Locked || !a.Password.Equal(d.Password()) {
-						return fmt.Errorf("user %q: %w", d.Text("username"), rotator.LoginRejected)
+						return fmt.Errorf("user %q: %w", d.Text("username"), rotator.KindLoginRejected)
 					}
 					return nil
 				},
 				Related: func(_ context.Context, id string) (secret.Document, error) {
 					if id != superuserARN {
-						return secret.Document{}, rotator.NotFound
+						return secret.Document{}, rotator.KindNotFound
 					}
 					return root, nil
 				},
 			},
-			Silence: true,
+			ContextReachesStrategy: true,
 			Tap: func(ask func(what string, after bool) error) {
 				db.Before = func(_ context.Context, op, user string) error { return ask(op+" "+user, false) }
 				db.After = func(_ context.Context, op, user string) error { return ask(op+" "+user, true) }

@@ -30,7 +30,7 @@ func TestEnduranceOnMemory(t *testing.T) {
 	for name, strategy := range modes() {
 		t.Run(name, func(t *testing.T) {
 			const rotations = 100
-			load, err := Endurance{Rotations: rotations, Clients: 2}.Run(t.Context(), MemoryRotation(strategy, name == alternating))
+			load, err := LoadTest{Rotations: rotations, Clients: 2}.Run(t.Context(), MemoryRotation(strategy, name == alternating))
 			if err != nil {
 				t.Fatal(err)
 			}

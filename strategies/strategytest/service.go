@@ -21,10 +21,10 @@ type Service interface {
 	// Rotate begins a rotation, or goes on with the one that is not complete, and
 	// tries it so many times. nil: it is complete.
 	Rotate(ctx context.Context, attempts int) error
-	// Edit stores a value by hand, which becomes AWSCURRENT.
-	Edit(ctx context.Context, d secret.Document) error
-	// Label gives the value under a label; zero: there is none.
-	Label(label string) secret.Document
+	// PutByHand stores a value by hand, which becomes AWSCURRENT.
+	PutByHand(ctx context.Context, d secret.Document) error
+	// ValueAt gives the value under a label; zero: there is none.
+	ValueAt(label string) secret.Document
 	// Kill ends the process that runs the function, whatever it is doing, and
 	// returns when it can do nothing more. The next step runs in another.
 	Kill()
@@ -33,17 +33,17 @@ type Service interface {
 	Close() error
 }
 
-// Setting is what a Service is opened with. Its functions may be called by many
+// ServiceConfig is what a Service is opened with. Its functions may be called by many
 // goroutines at once.
-type Setting struct {
+type ServiceConfig struct {
 	Strategy rotator.Strategy // for a service that runs it in this process
 	Current  secret.Document
 	Related  map[string]secret.Document // other secrets that Current names, by id
 
-	// Call is asked before each API call of the function, and Called told when it
+	// BeforeCall is asked before each API call of the function, and Called told when it
 	// was carried out and not yet answered.
-	Call   func(operation string) Fault
-	Called func(operation string)
+	BeforeCall func(operation string) Fault
+	AfterCall  func(operation string)
 	// Step runs in place of each step; invoke calls the function.
 	Step func(ctx context.Context, step rotator.Step, invoke Invoke) error
 }
@@ -55,29 +55,29 @@ type Invoke func(ctx context.Context, step rotator.Step) error
 type Fault string
 
 const (
-	NoFault     Fault = ""
-	Throttled   Fault = "throttled"
-	ServerError Fault = "server error"
-	Expired     Fault = "expired credentials"
-	Denied      Fault = "access denied"
-	KeyDisabled Fault = "key disabled"
-	Stale       Fault = "stale read"
-	Slow        Fault = "slow"
-	LostAnswer  Fault = "lost answer" // carried out, and never answered
-	LostCall    Fault = "lost call"   // neither
+	FaultNone        Fault = ""
+	FaultThrottled   Fault = "throttled"
+	FaultServerError Fault = "server error"
+	FaultExpired     Fault = "expired credentials"
+	FaultDenied      Fault = "access denied"
+	FaultKeyDisabled Fault = "key disabled"
+	FaultStale       Fault = "stale read"
+	FaultSlow        Fault = "slow"
+	FaultLostAnswer  Fault = "lost answer" // carried out, and never answered
+	FaultLostCall    Fault = "lost call"   // neither
 )
 
 // Faults is all of them.
 func Faults() []Fault {
-	return []Fault{Throttled, ServerError, Expired, Denied, KeyDisabled, Stale, Slow, LostAnswer, LostCall}
+	return []Fault{FaultThrottled, FaultServerError, FaultExpired, FaultDenied, FaultKeyDisabled, FaultStale, FaultSlow, FaultLostAnswer, FaultLostCall}
 }
 
-// strikes says whether a fault makes a difference to an operation.
-func (f Fault) strikes(operation string) bool {
+// appliesTo says whether a fault makes a difference to an operation.
+func (f Fault) appliesTo(operation string) bool {
 	switch f {
-	case Stale:
+	case FaultStale:
 		return operation == "GetSecretValue" || operation == "DescribeSecret"
-	case KeyDisabled:
+	case FaultKeyDisabled:
 		return operation == "GetSecretValue" || operation == "PutSecretValue"
 	}
 	return true
@@ -88,15 +88,15 @@ const slowness = 30 * time.Millisecond
 
 // Steps are the steps of a rotation, in order.
 func Steps() []rotator.Step {
-	return []rotator.Step{rotator.CreateSecret, rotator.SetSecret, rotator.TestSecret, rotator.FinishSecret}
+	return []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret, rotator.StepFinishSecret}
 }
 
 // Local is a Service in this process. It keeps the service's rules of versions and
 // labels, as far as rotations come across them. A process that was killed is one
 // whose calls are no longer carried out; its database sees the same as of a real
 // one if the lines to it are cut.
-func Local(s Setting) (Service, error) {
-	l := &local{Setting: s, state: state{map[string]secret.Document{"v1": s.Current}, map[string]string{rotator.LabelCurrent: "v1"}}}
+func Local(s ServiceConfig) (Service, error) {
+	l := &local{ServiceConfig: s, state: state{map[string]secret.Document{"v1": s.Current}, map[string]string{rotator.LabelCurrent: "v1"}}}
 	l.before = l.snapshot()
 	return l, nil
 }
@@ -104,13 +104,13 @@ func Local(s Setting) (Service, error) {
 const localARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3"
 
 type local struct {
-	Setting
+	ServiceConfig
 
 	mu sync.Mutex
 	state
 	before state // as it was until the latest write
 	made   int   // versions so far
-	kill   map[*life]bool
+	kill   map[*process]bool
 	output strings.Builder
 }
 
@@ -121,8 +121,8 @@ type state struct {
 
 func (s state) snapshot() state { return state{maps.Clone(s.values), maps.Clone(s.labels)} }
 
-// life is that of one process, from an invocation to its end.
-type life struct {
+// process is that of one process, from an invocation to its end.
+type process struct {
 	*local
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -182,18 +182,18 @@ func (l *local) holder(label string) string {
 var errKilled = errors.New("service: the process was killed")
 
 func (l *local) invoke(ctx context.Context, step rotator.Step, version string) error {
-	p := &life{local: l}
+	p := &process{local: l}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	defer p.cancel(nil)
 	l.mu.Lock()
 	if l.kill == nil {
-		l.kill = map[*life]bool{}
+		l.kill = map[*process]bool{}
 	}
 	l.kill[p] = true
 	l.mu.Unlock()
 	err := rotator.Rotator{
-		Store: p, Strategy: l.Strategy, Reread: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print,
-	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: localARN, Version: version, RotationToken: secret.NewPassword("token-" + unique())})
+		Store: p, Strategy: l.Strategy, ReadBackoff: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print,
+	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: localARN, VersionID: version, RotationToken: secret.NewPassword("token-" + unique())})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.kill, p)
@@ -212,11 +212,11 @@ func (l *local) print(_ context.Context, r rotator.Record) {
 	}
 	if r.Report != nil {
 		for _, f := range r.Report.Findings {
-			fmt.Fprintf(&l.output, "%s %s %v\n", f.ID, f.Detail, f.Why)
+			fmt.Fprintf(&l.output, "%s %s %v\n", f.ID, f.Detail, f.PolicyAnalysis)
 		}
 	}
-	if r.Stack != "" {
-		fmt.Fprintf(&l.output, "panic\n%s\n", r.Stack)
+	if r.PanicStack != "" {
+		fmt.Fprintf(&l.output, "panic\n%s\n", r.PanicStack)
 	}
 }
 
@@ -236,13 +236,13 @@ func (l *local) Kill() {
 
 func (l *local) Close() error { return nil }
 
-func (l *local) Label(label string) secret.Document {
+func (l *local) ValueAt(label string) secret.Document {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.values[l.labels[label]]
 }
 
-func (l *local) Edit(_ context.Context, d secret.Document) error {
+func (l *local) PutByHand(_ context.Context, d secret.Document) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.made++
@@ -260,24 +260,24 @@ func (l *local) promote(id string) {
 	l.labels[rotator.LabelCurrent] = id
 }
 
-func (p *life) dead() bool { return context.Cause(p.ctx) == errKilled }
+func (p *process) dead() bool { return context.Cause(p.ctx) == errKilled }
 
 // call does to one call what Call says, and carries it out. work holds the lock and
 // is given the state to answer from.
-func (p *life) call(ctx context.Context, operation string, write, key bool, work func(state) error) error {
+func (p *process) call(ctx context.Context, operation string, write, key bool, work func(state) error) error {
 	if p.dead() {
-		return fmt.Errorf("%w: %w", rotator.Unreachable, errKilled)
+		return fmt.Errorf("%w: %w", rotator.KindUnreachable, errKilled)
 	}
-	fault := p.Call(operation)
+	fault := p.BeforeCall(operation)
 	switch err := p.refusal(ctx, fault, key); {
 	case err != nil:
 		return err
 	case p.ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", rotator.OutOfTime, context.Cause(p.ctx))
+		return fmt.Errorf("%w: %w", rotator.KindDeadline, context.Cause(p.ctx))
 	}
 	p.mu.Lock()
 	from := p.state
-	if fault == Stale && !write {
+	if fault == FaultStale && !write {
 		from = p.before
 	}
 	was := p.snapshot()
@@ -286,42 +286,42 @@ func (p *life) call(ctx context.Context, operation string, write, key bool, work
 		p.before = was
 	}
 	p.mu.Unlock()
-	p.Called(operation)
+	p.AfterCall(operation)
 	switch {
 	case p.dead():
-		return fmt.Errorf("%w: %w", rotator.Unreachable, errKilled)
-	case fault == LostAnswer:
-		return fmt.Errorf("%s: %w: no answer", operation, rotator.Unreachable)
+		return fmt.Errorf("%w: %w", rotator.KindUnreachable, errKilled)
+	case fault == FaultLostAnswer:
+		return fmt.Errorf("%s: %w: no answer", operation, rotator.KindUnreachable)
 	}
 	return err
 }
 
-func (p *life) refusal(ctx context.Context, f Fault, key bool) error {
+func (p *process) refusal(ctx context.Context, f Fault, key bool) error {
 	switch f {
-	case Throttled, ServerError:
-		return fmt.Errorf("%w: %s", rotator.Throttled, f)
-	case Expired, Denied:
-		return fmt.Errorf("%w: %s", rotator.Forbidden, f)
-	case LostCall:
-		return fmt.Errorf("%w: %s", rotator.Unreachable, f)
-	case KeyDisabled:
+	case FaultThrottled, FaultServerError:
+		return fmt.Errorf("%w: %s", rotator.KindThrottled, f)
+	case FaultExpired, FaultDenied:
+		return fmt.Errorf("%w: %s", rotator.KindAccessDenied, f)
+	case FaultLostCall:
+		return fmt.Errorf("%w: %s", rotator.KindUnreachable, f)
+	case FaultKeyDisabled:
 		if key {
-			return fmt.Errorf("%w: %s", rotator.Forbidden, f)
+			return fmt.Errorf("%w: %s", rotator.KindAccessDenied, f)
 		}
-	case Slow:
+	case FaultSlow:
 		timer := time.NewTimer(slowness)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", rotator.OutOfTime, ctx.Err())
+			return fmt.Errorf("%w: %w", rotator.KindDeadline, ctx.Err())
 		}
 	}
 	return nil
 }
 
 // Describe implements rotator.Store, as do the next three.
-func (p *life) Describe(ctx context.Context, id string) (m rotator.Metadata, err error) {
+func (p *process) Describe(ctx context.Context, id string) (m rotator.Metadata, err error) {
 	err = p.call(ctx, "DescribeSecret", false, false, func(s state) error {
 		on := true
 		m = rotator.Metadata{ARN: id, Name: "suite", RotationEnabled: &on, Labels: map[string][]string{}}
@@ -333,14 +333,14 @@ func (p *life) Describe(ctx context.Context, id string) (m rotator.Metadata, err
 	return m, err
 }
 
-func (p *life) Value(ctx context.Context, id string, v rotator.Version) (val rotator.Value, err error) {
+func (p *process) Value(ctx context.Context, id string, v rotator.VersionRef) (val rotator.SecretValue, err error) {
 	err = p.call(ctx, "GetSecretValue", false, true, func(s state) error {
 		if id != localARN {
 			d, ok := p.Related[id]
 			if !ok {
-				return fmt.Errorf("secret %s: %w", id, rotator.NotFound)
+				return fmt.Errorf("secret %s: %w", id, rotator.KindNotFound)
 			}
-			val = rotator.Value{VersionID: "v1", Document: d}
+			val = rotator.SecretValue{VersionID: "v1", Document: d}
 			return nil
 		}
 		label := v.Label
@@ -355,11 +355,11 @@ func (p *life) Value(ctx context.Context, id string, v rotator.Version) (val rot
 		_, labelled := s.labelsOf(version)
 		switch {
 		case !filled && !labelled, !filled:
-			return fmt.Errorf("version %q: %w", version, rotator.NotFound)
+			return fmt.Errorf("version %q: %w", version, rotator.KindNotFound)
 		case label != "" && s.labels[label] != version:
-			return fmt.Errorf("version %q: %w: it is not labelled %s", version, rotator.Conflict, label)
+			return fmt.Errorf("version %q: %w: it is not labelled %s", version, rotator.KindConflict, label)
 		}
-		val = rotator.Value{VersionID: version, Document: d}
+		val = rotator.SecretValue{VersionID: version, Document: d}
 		return nil
 	})
 	return val, err
@@ -375,28 +375,28 @@ func (s state) labelsOf(version string) (labels []string, any bool) {
 	return labels, labels != nil
 }
 
-func (p *life) Put(ctx context.Context, put rotator.Put) error {
+func (p *process) Put(ctx context.Context, put rotator.PutInput) error {
 	return p.call(ctx, "PutSecretValue", true, true, func(s state) error {
-		if old, ok := s.values[put.Version]; ok {
+		if old, ok := s.values[put.VersionID]; ok {
 			if old.Equal(put.Document) {
 				return nil
 			}
-			return fmt.Errorf("%w: the version has another value already", rotator.Conflict)
+			return fmt.Errorf("%w: the version has another value already", rotator.KindConflict)
 		}
-		s.values[put.Version] = put.Document
-		s.labels[rotator.LabelPending] = put.Version
+		s.values[put.VersionID] = put.Document
+		s.labels[rotator.LabelPending] = put.VersionID
 		return nil
 	})
 }
 
-func (p *life) Move(ctx context.Context, _ string, m rotator.Move) error {
+func (p *process) MoveLabel(ctx context.Context, _ string, m rotator.LabelMove) error {
 	return p.call(ctx, "UpdateSecretVersionStage", true, false, func(s state) error {
 		_, known := s.labelsOf(m.To)
 		switch _, filled := s.values[m.To]; {
 		case m.To != "" && !known && !filled:
-			return fmt.Errorf("version %q: %w", m.To, rotator.NotFound)
+			return fmt.Errorf("version %q: %w", m.To, rotator.KindNotFound)
 		case s.labels[m.Label] != m.From:
-			return fmt.Errorf("%w: %s is not on version %q", rotator.Conflict, m.Label, m.From)
+			return fmt.Errorf("%w: %s is not on version %q", rotator.KindConflict, m.Label, m.From)
 		case m.Label == rotator.LabelCurrent:
 			p.promote(m.To)
 		case m.To == "":

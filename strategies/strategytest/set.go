@@ -14,33 +14,33 @@ import (
 
 func setRules() []engineRule {
 	return []engineRule{
-		{"set/self", "This is what a rotation is: the new password opens, the old one does not.", func(ctx context.Context, b *bench) error {
+		{"set/self", "This is what a rotation is: the new password opens, the old one does not.", func(ctx context.Context, b *engineEnv) error {
 			p := b.password()
 			return steps(
 				func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
-				func() error { return b.turned(ctx, b.User, p) },
+				func() error { return b.mustHaveChanged(ctx, b.User, p) },
 			)
 		}},
-		{"set/superuser", "A superuser changes the account that was named and not itself.", func(ctx context.Context, b *bench) error {
+		{"set/superuser", "A superuser changes the account that was named and not itself.", func(ctx context.Context, b *engineEnv) error {
 			p := b.password()
 			return steps(
 				func() error { return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, p), "SetPassword") },
-				func() error { return b.turned(ctx, b.User, p) },
-				func() error { return b.works(ctx, b.Superuser, "after it set another's password") },
-				func() error { return b.refuses(ctx, with(b.Superuser, p), "with the user's new password") },
+				func() error { return b.mustHaveChanged(ctx, b.User, p) },
+				func() error { return b.mustLogIn(ctx, b.Superuser, "after it set another's password") },
+				func() error { return b.mustReject(ctx, with(b.Superuser, p), "with the user's new password") },
 			)
 		}},
-		{"set/wrong-password", "Whoever does not know a valid password must not be able to change one.", func(ctx context.Context, b *bench) error {
+		{"set/wrong-password", "Whoever does not know a valid password must not be able to change one.", func(ctx context.Context, b *engineEnv) error {
 			p := b.password()
-			for _, as := range []strategies.Login{b.Superuser, b.User} {
-				err := b.Engine.SetPassword(ctx, with(as, b.password()), b.User.User, p)
-				if err := wantKind("SetPassword as "+as.User+" with a wrong password", err, rotator.LoginRejected); err != nil {
+			for _, login := range []strategies.Login{b.Superuser, b.User} {
+				err := b.Engine.SetPassword(ctx, with(login, b.password()), b.User.User, p)
+				if err := wantKind("SetPassword as "+login.User+" with a wrong password", err, rotator.KindLoginRejected); err != nil {
 					return err
 				}
 			}
 			return b.unchanged(ctx, p)
 		}},
-		{"set/no-privilege", "An ordinary account that can change another's password owns the database.", func(ctx context.Context, b *bench) error {
+		{"set/no-privilege", "An ordinary account that can change another's password owns the database.", func(ctx context.Context, b *engineEnv) error {
 			other, err := b.newUser(ctx, "other_"+unique())
 			if err != nil {
 				return err
@@ -51,27 +51,27 @@ func setRules() []engineRule {
 					return wantFailure("SetPassword of another account by an ordinary one", b.Engine.SetPassword(ctx, other, b.User.User, p))
 				},
 				func() error { return b.unchanged(ctx, p) },
-				func() error { return b.works(ctx, other, "after it tried to change another") },
+				func() error { return b.mustLogIn(ctx, other, "after it tried to change another") },
 			)
 		}},
-		{"set/unknown-user", "A slip in a secret must not create accounts.", func(ctx context.Context, b *bench) error {
+		{"set/unknown-user", "A slip in a secret must not create accounts.", func(ctx context.Context, b *engineEnv) error {
 			name, p := "nobody_"+unique(), b.password()
 			return steps(
 				func() error {
 					return wantFailure("SetPassword of a user that does not exist", b.Engine.SetPassword(ctx, b.Superuser, name, p))
 				},
-				func() error { return b.refuses(ctx, account(b.User, name, p), "after that") },
+				func() error { return b.mustReject(ctx, account(b.User, name, p), "after that") },
 			)
 		}},
-		{"set/empty-password", "Several servers take an empty password for \"none\": nobody could log in, or everybody.", func(ctx context.Context, b *bench) error {
+		{"set/empty-password", "Several servers take an empty password for \"none\": nobody could log in, or everybody.", func(ctx context.Context, b *engineEnv) error {
 			return b.setRefused(ctx, "an empty password", secret.Password{})
 		}},
-		{"set/nul", "C ends strings at a NUL: what is stored would be the part before it.", func(ctx context.Context, b *bench) error {
+		{"set/nul", "C ends strings at a NUL: what is stored would be the part before it.", func(ctx context.Context, b *engineEnv) error {
 			p := secret.NewPassword(b.password().Reveal() + "\x00tail")
 			b.keep(p)
 			return b.setRefused(ctx, "a password with a NUL", p)
 		}},
-		{"set/too-long", "A password that is cut works on servers that cut it again, until one does not.", func(ctx context.Context, b *bench) error {
+		{"set/too-long", "A password that is cut works on servers that cut it again, until one does not.", func(ctx context.Context, b *engineEnv) error {
 			limit := b.Engine.Traits().MaxPasswordSize
 			if limit == 0 {
 				return notOffered("a limit of passwords (the engine has none)")
@@ -80,23 +80,23 @@ func setRules() []engineRule {
 			b.keep(p)
 			return b.setRefused(ctx, "a password over the limit", p)
 		}},
-		{"set/generated-passwords", "A rotation makes passwords from everything that Exclude allows; one in many must not fail.", func(ctx context.Context, b *bench) error {
-			as := b.User
+		{"set/generated-passwords", "A rotation makes passwords from everything that Exclude allows; one in many must not fail.", func(ctx context.Context, b *engineEnv) error {
+			login := b.User
 			for range 8 {
 				p := b.password()
-				if err := b.Engine.SetPassword(ctx, as, as.User, p); err != nil {
+				if err := b.Engine.SetPassword(ctx, login, login.User, p); err != nil {
 					return fmt.Errorf("SetPassword: %w", err)
 				}
-				if err := b.turned(ctx, as, p); err != nil {
+				if err := b.mustHaveChanged(ctx, login, p); err != nil {
 					return err
 				}
-				as = with(as, p)
+				login = with(login, p)
 			}
 			return nil
 		}},
 		{"set/hostile-passwords", "A character that SQL, a URL or a template takes in another sense locks the account, or lets whoever writes the secret run statements.", hostilePasswords},
 		{"set/hostile-users", "Names reach statements too: unquoted, another account is changed, or a statement of somebody's choosing runs.", hostileUsers},
-		{"set/user-over-limit", "A name that the server cuts is another account's name.", func(ctx context.Context, b *bench) error {
+		{"set/user-over-limit", "A name that the server cuts is another account's name.", func(ctx context.Context, b *engineEnv) error {
 			limit := b.Engine.Traits().MaxUserBytes
 			if limit == 0 {
 				return notOffered("a limit of names (the engine has none)")
@@ -111,11 +111,11 @@ func setRules() []engineRule {
 				func() error {
 					return wantFailure("SetPassword of a name over the limit", b.Engine.SetPassword(ctx, b.Superuser, cut+"x", p))
 				},
-				func() error { return b.works(ctx, victim, "whose name is the same, cut") },
-				func() error { return b.refuses(ctx, with(victim, p), "with the other's password") },
+				func() error { return b.mustLogIn(ctx, victim, "whose name is the same, cut") },
+				func() error { return b.mustReject(ctx, with(victim, p), "with the other's password") },
 			)
 		}},
-		{"set/others-untouched", "A statement without its WHERE locks out everybody.", func(ctx context.Context, b *bench) error {
+		{"set/others-untouched", "A statement without its WHERE locks out everybody.", func(ctx context.Context, b *engineEnv) error {
 			other, err := b.newUser(ctx, b.User.User+"_2")
 			if err != nil {
 				return err
@@ -124,64 +124,64 @@ func setRules() []engineRule {
 			return steps(
 				func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
 				func() error { return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, q), "SetPassword") },
-				func() error { return b.works(ctx, other, "after another account was changed") },
-				func() error { return b.works(ctx, b.Superuser, "after another account was changed") },
+				func() error { return b.mustLogIn(ctx, other, "after another account was changed") },
+				func() error { return b.mustLogIn(ctx, b.Superuser, "after another account was changed") },
 			)
 		}},
-		{"set/keeps-rights", "An account that was dropped and made again has the password and none of its rights.", func(ctx context.Context, b *bench) error {
-			if b.Use == nil {
+		{"set/keeps-rights", "An account that was dropped and made again has the password and none of its rights.", func(ctx context.Context, b *engineEnv) error {
+			if b.UsePrivilege == nil {
 				return notOffered("Use")
 			}
-			if err := b.Use(ctx, b.User); err != nil {
+			if err := b.UsePrivilege(ctx, b.User); err != nil {
 				return fmt.Errorf("fixture: User must be allowed to Use: %w", err)
 			}
-			return b.eachSet(ctx, func(as strategies.Login) error {
-				return wrapf(b.Use(ctx, as), "after SetPassword, what the user was allowed to do before")
+			return b.eachSet(ctx, func(login strategies.Login) error {
+				return wrapf(b.UsePrivilege(ctx, login), "after SetPassword, what the user was allowed to do before")
 			})
 		}},
-		{"set/keeps-attributes", "Limits and settings of an account are an administrator's; losing them shows weeks later.", func(ctx context.Context, b *bench) error {
-			if b.Mark == nil || b.Marked == nil {
+		{"set/keeps-attributes", "Limits and settings of an account are an administrator's; losing them shows weeks later.", func(ctx context.Context, b *engineEnv) error {
+			if b.SetAttribute == nil || b.HasAttribute == nil {
 				return notOffered("Mark and Marked")
 			}
-			if err := b.Mark(ctx, b.User.User); err != nil {
+			if err := b.SetAttribute(ctx, b.User.User); err != nil {
 				return fmt.Errorf("fixture: mark: %w", err)
 			}
-			return b.eachSet(ctx, func(as strategies.Login) error { return b.stillMarked(ctx, as.User) })
+			return b.eachSet(ctx, func(login strategies.Login) error { return b.stillMarked(ctx, login.User) })
 		}},
-		{"set/expired", "An expired password is what a rotation is there to end: its owner may set a new one, and nothing else.", func(ctx context.Context, b *bench) error {
+		{"set/expired", "An expired password is what a rotation is there to end: its owner may set a new one, and nothing else.", func(ctx context.Context, b *engineEnv) error {
 			if b.Expired.User == "" {
 				return notOffered("Expired")
 			}
 			p := b.password()
 			return steps(
 				func() error {
-					return wrapf(b.rehearse(ctx, b.Expired, b.Expired.User), "Rehearse with an expired password")
+					return wrapf(b.dryRun(ctx, b.Expired, b.Expired.User), "DryRunSetPassword with an expired password")
 				},
 				func() error {
 					return wrapf(b.Engine.SetPassword(ctx, b.Expired, b.Expired.User, p), "SetPassword with an expired password")
 				},
-				func() error { return b.turned(ctx, b.Expired, p) },
+				func() error { return b.mustHaveChanged(ctx, b.Expired, p) },
 			)
 		}},
-		{"set/methods", "Servers prove passwords in several ways. One that is set in another way than the account proves it by locks the account.", func(ctx context.Context, b *bench) error {
-			if b.Methods == nil {
+		{"set/methods", "Servers prove passwords in several ways. One that is set in another way than the account proves it by locks the account.", func(ctx context.Context, b *engineEnv) error {
+			if b.NewUserPerAuthMethod == nil {
 				return notOffered("Methods")
 			}
-			all, err := b.Methods(ctx)
+			all, err := b.NewUserPerAuthMethod(ctx)
 			if err != nil {
 				return fmt.Errorf("fixture: methods: %w", err)
 			}
-			for _, as := range all {
-				b.keep(as.Password)
+			for _, login := range all {
+				b.keep(login.Password)
 				p, q := b.password(), b.password()
 				err := steps(
-					func() error { return b.works(ctx, as, "before anything was set") },
-					func() error { return wrapf(b.Engine.SetPassword(ctx, as, as.User, p), "SetPassword") },
-					func() error { return b.turned(ctx, as, p) },
+					func() error { return b.mustLogIn(ctx, login, "before anything was set") },
+					func() error { return wrapf(b.Engine.SetPassword(ctx, login, login.User, p), "SetPassword") },
+					func() error { return b.mustHaveChanged(ctx, login, p) },
 					func() error {
-						return wrapf(b.Engine.SetPassword(ctx, b.Superuser, as.User, q), "SetPassword by the superuser")
+						return wrapf(b.Engine.SetPassword(ctx, b.Superuser, login.User, q), "SetPassword by the superuser")
 					},
-					func() error { return b.turned(ctx, with(as, p), q) },
+					func() error { return b.mustHaveChanged(ctx, with(login, p), q) },
 				)
 				if err != nil {
 					return err
@@ -189,7 +189,7 @@ func setRules() []engineRule {
 			}
 			return nil
 		}},
-		{"set/twice", "setSecret is retried after it succeeded: the second time must end as the first.", func(ctx context.Context, b *bench) error {
+		{"set/twice", "setSecret is retried after it succeeded: the second time must end as the first.", func(ctx context.Context, b *engineEnv) error {
 			p := b.password()
 			return steps(
 				func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
@@ -199,13 +199,13 @@ func setRules() []engineRule {
 				func() error {
 					return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, p), "the same SetPassword by the superuser again")
 				},
-				func() error { return b.turned(ctx, b.User, p) },
+				func() error { return b.mustHaveChanged(ctx, b.User, p) },
 			)
 		}},
-		{"set/concurrent", "A duplicate invocation sets a password at the same time: one of the two must win, whole.", func(ctx context.Context, b *bench) error {
-			for _, as := range []strategies.Login{b.Superuser, b.User} {
+		{"set/concurrent", "A duplicate invocation sets a password at the same time: one of the two must win, whole.", func(ctx context.Context, b *engineEnv) error {
+			for _, login := range []strategies.Login{b.Superuser, b.User} {
 				err := b.race(ctx, b.User, func(p secret.Password) error {
-					return b.Engine.SetPassword(ctx, as, b.User.User, p)
+					return b.Engine.SetPassword(ctx, login, b.User.User, p)
 				})
 				if err != nil {
 					return err
@@ -223,20 +223,20 @@ func setRules() []engineRule {
 
 // unchanged says whether User still has its password, and not the one that must
 // have been refused.
-func (b *bench) unchanged(ctx context.Context, refused secret.Password) error {
+func (b *engineEnv) unchanged(ctx context.Context, refused secret.Password) error {
 	return steps(
-		func() error { return b.works(ctx, b.User, "after the refusal") },
+		func() error { return b.mustLogIn(ctx, b.User, "after the refusal") },
 		func() error {
 			if refused.Empty() || strings.ContainsRune(refused.Reveal(), 0) {
 				return nil
 			}
-			return b.refuses(ctx, with(b.User, refused), "with the password that was refused")
+			return b.mustReject(ctx, with(b.User, refused), "with the password that was refused")
 		},
 	)
 }
 
 // setRefused tries a password that must not be set.
-func (b *bench) setRefused(ctx context.Context, what string, p secret.Password) error {
+func (b *engineEnv) setRefused(ctx context.Context, what string, p secret.Password) error {
 	for _, c := range b.changes() {
 		if err := wantFailure(c.name+" with "+what, c.do(ctx, c.as, p)); err != nil {
 			return err
@@ -253,11 +253,11 @@ func (b *bench) setRefused(ctx context.Context, what string, p secret.Password) 
 	if head == p.Reveal() {
 		return nil
 	}
-	return b.refuses(ctx, with(b.User, secret.NewPassword(head)), "with a part of the password that was refused")
+	return b.mustReject(ctx, with(b.User, secret.NewPassword(head)), "with a part of the password that was refused")
 }
 
 // eachSet sets the password by the user and by the superuser, and looks.
-func (b *bench) eachSet(ctx context.Context, look func(as strategies.Login) error) error {
+func (b *engineEnv) eachSet(ctx context.Context, look func(login strategies.Login) error) error {
 	p, q := b.password(), b.password()
 	return steps(
 		func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
@@ -268,7 +268,7 @@ func (b *bench) eachSet(ctx context.Context, look func(as strategies.Login) erro
 }
 
 // race sets two passwords of an account at once.
-func (b *bench) race(ctx context.Context, of strategies.Login, set func(p secret.Password) error) error {
+func (b *engineEnv) race(ctx context.Context, of strategies.Login, set func(p secret.Password) error) error {
 	passwords := []secret.Password{b.password(), b.password()}
 	errs := make([]error, len(passwords))
 	together(len(passwords), func(i int) error { //nolint:errcheck // judged below
@@ -299,13 +299,13 @@ func (b *bench) race(ctx context.Context, of strategies.Login, set func(p secret
 // printable is every printable ASCII character but letters and digits.
 const printable = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
-func hostilePasswords(ctx context.Context, b *bench) error {
+func hostilePasswords(ctx context.Context, b *engineEnv) error {
 	t := b.Engine.Traits()
 	long := 200
 	if t.MaxPasswordSize > 0 {
 		long = t.MaxPasswordSize
 	}
-	as := b.User
+	login := b.User
 	for _, text := range []string{
 		`'; DROP TABLE t; --`, `' OR '1'='1`, `"; --`, `a"b""c`, `a'b''c`, `\`, `\'`, `a\\b\`, `\0\n\t\x41\u0041`,
 		`%`, `%s%d%%`, `$1$$${HOME}$(id)`, "`id`", `{{.Password}}`, `<b>&amp;</b>`, `#comment`, `/*x*/`, `--`, `;`,
@@ -322,23 +322,23 @@ func hostilePasswords(ctx context.Context, b *bench) error {
 			p = secret.NewPassword(pad(unique(), long))
 		}
 		b.keep(p)
-		err := b.Engine.SetPassword(ctx, as, as.User, p)
+		err := b.Engine.SetPassword(ctx, login, login.User, p)
 		if err != nil {
 			if !mayRefuse(t, p.Reveal()) {
 				return fmt.Errorf("SetPassword with one like %q, which holds nothing that Traits exclude: %w", text, err)
 			}
-			if err := wantKind(fmt.Sprintf("SetPassword with one like %q", text), err, rotator.Misconfigured, rotator.PolicyRejected); err != nil {
+			if err := wantKind(fmt.Sprintf("SetPassword with one like %q", text), err, rotator.KindMisconfigured, rotator.KindPasswordPolicy); err != nil {
 				return err
 			}
-			if err := b.works(ctx, as, fmt.Sprintf("after a password like %q was refused", text)); err != nil {
+			if err := b.mustLogIn(ctx, login, fmt.Sprintf("after a password like %q was refused", text)); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := b.turned(ctx, as, p); err != nil {
+		if err := b.mustHaveChanged(ctx, login, p); err != nil {
 			return fmt.Errorf("a password like %q: %w", text, err)
 		}
-		as = with(as, p)
+		login = with(login, p)
 	}
 	return nil
 }
@@ -346,7 +346,7 @@ func hostilePasswords(ctx context.Context, b *bench) error {
 // allowed is all punctuation that an engine lets a rotation use.
 func allowed(t strategies.Traits) string {
 	return strings.Map(func(r rune) rune {
-		if r == ' ' || strings.ContainsRune(t.Exclude, r) {
+		if r == ' ' || strings.ContainsRune(t.ExcludeCharacters, r) {
 			return -1
 		}
 		return r
@@ -356,7 +356,7 @@ func allowed(t strategies.Traits) string {
 // mayRefuse says whether an engine is free to refuse a password, because no
 // rotation with its own defaults would make it.
 func mayRefuse(t strategies.Traits, p string) bool {
-	return strings.ContainsAny(p, t.Exclude) && t.Exclude != "" || strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r > '~' })
+	return strings.ContainsAny(p, t.ExcludeCharacters) && t.ExcludeCharacters != "" || strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // pad lengthens s to n bytes.
@@ -364,7 +364,7 @@ func pad(s string, n int) string {
 	return (s + strings.Repeat("aB3-xYz9", n/8+1))[:n]
 }
 
-func hostileUsers(ctx context.Context, b *bench) error {
+func hostileUsers(ctx context.Context, b *engineEnv) error {
 	id := unique()
 	names := []string{
 		"UPPER" + id, "upper" + id, // two accounts, on servers that tell them apart
@@ -377,35 +377,35 @@ func hostileUsers(ctx context.Context, b *bench) error {
 	}
 	var all []strategies.Login
 	for _, name := range names {
-		as, err := b.newUser(ctx, name)
+		login, err := b.newUser(ctx, name)
 		switch {
 		case errors.Is(err, ErrNotOffered):
 			continue
 		case err != nil:
 			return err
 		}
-		all = append(all, as)
+		all = append(all, login)
 	}
-	for i, as := range all {
+	for i, login := range all {
 		p, q := b.password(), b.password()
 		err := steps(
-			func() error { return wrapf(b.Engine.Ping(ctx, as), "Ping") },
+			func() error { return wrapf(b.Engine.Ping(ctx, login), "Ping") },
 			func() error {
-				return wrapf(b.Engine.SetPassword(ctx, as, as.User, p), "SetPassword by the user itself")
+				return wrapf(b.Engine.SetPassword(ctx, login, login.User, p), "SetPassword by the user itself")
 			},
-			func() error { return b.turned(ctx, as, p) },
+			func() error { return b.mustHaveChanged(ctx, login, p) },
 			func() error {
-				return wrapf(b.Engine.SetPassword(ctx, b.Superuser, as.User, q), "SetPassword by the superuser")
+				return wrapf(b.Engine.SetPassword(ctx, b.Superuser, login.User, q), "SetPassword by the superuser")
 			},
-			func() error { return b.turned(ctx, with(as, p), q) },
+			func() error { return b.mustHaveChanged(ctx, with(login, p), q) },
 		)
 		if err != nil {
-			return fmt.Errorf("user %q: %w", as.User, err)
+			return fmt.Errorf("user %q: %w", login.User, err)
 		}
-		all[i] = with(as, q)
+		all[i] = with(login, q)
 	}
-	for _, as := range append(all, b.User, b.Superuser) {
-		if err := b.works(ctx, as, "after others with odd names were changed"); err != nil {
+	for _, login := range append(all, b.User, b.Superuser) {
+		if err := b.mustLogIn(ctx, login, "after others with odd names were changed"); err != nil {
 			return err
 		}
 	}
@@ -414,27 +414,27 @@ func hostileUsers(ctx context.Context, b *bench) error {
 
 // canary is a password that a leak cannot hide: odd characters, which one layer or
 // another escapes, around a core that is found also where it is cut.
-func (b *bench) canary() secret.Password {
+func (b *engineEnv) canary() secret.Password {
 	core := unique() + unique()
 	odd := ""
 	for _, r := range `'"\%$ ` {
-		if !strings.ContainsRune(b.Engine.Traits().Exclude, r) {
+		if !strings.ContainsRune(b.Engine.Traits().ExcludeCharacters, r) {
 			odd += string(r)
 		}
 	}
 	p := secret.NewPassword("Aa1-" + odd + core + odd + "z")
-	for _, v := range []*vault{&b.vault, &b.canaries} {
+	for _, v := range []*passwordSet{&b.passwordSet, &b.canaries} {
 		v.keep(p, secret.NewPassword(core), secret.NewPassword(core[:12]), secret.NewPassword(core[12:]))
 	}
 	return p
 }
 
-func noPasswordInErrors(ctx context.Context, b *bench) error {
+func noPasswordInErrors(ctx context.Context, b *engineEnv) error {
 	port, err := closedPort()
 	if err != nil {
 		return err
 	}
-	hangUp, err := listen(func(s *socket, c net.Conn) { c.Close() })
+	hangUp, err := listen(func(s *fakeServer, c net.Conn) { c.Close() })
 	if err != nil {
 		return err
 	}
@@ -450,15 +450,15 @@ func noPasswordInErrors(ctx context.Context, b *bench) error {
 	b.keep(refused...)
 	nobody := account(b.User, "nobody_"+unique(), secret.Password{})
 	for _, call := range b.calls() {
-		for _, as := range []strategies.Login{b.User, b.Superuser, missing, other} {
+		for _, login := range []strategies.Login{b.User, b.Superuser, missing, other} {
 			for _, p := range refused {
-				if err := b.leaked(call.name, call.do(ctx, as, p)); err != nil {
+				if err := b.leaked(call.name, call.do(ctx, login, p)); err != nil {
 					return err
 				}
 			}
 		}
-		for _, as := range []strategies.Login{b.User, b.Superuser, closed, hangUp.lead(b.User), nobody} {
-			if err := b.leaked(call.name, call.do(ctx, with(as, b.canary()), b.canary())); err != nil {
+		for _, login := range []strategies.Login{b.User, b.Superuser, closed, hangUp.lead(b.User), nobody} {
+			if err := b.leaked(call.name, call.do(ctx, with(login, b.canary()), b.canary())); err != nil {
 				return err
 			}
 		}
@@ -479,27 +479,27 @@ func noPasswordInErrors(ctx context.Context, b *bench) error {
 	)
 }
 
-func noPasswordInServerLog(ctx context.Context, b *bench) error {
+func noPasswordInServerLog(ctx context.Context, b *engineEnv) error {
 	if b.ServerLog == nil {
 		return notOffered("ServerLog")
 	}
-	as := with(b.User, b.canary())
-	if err := b.Engine.SetPassword(ctx, b.Superuser, as.User, as.Password); err != nil {
+	login := with(b.User, b.canary())
+	if err := b.Engine.SetPassword(ctx, b.Superuser, login.User, login.Password); err != nil {
 		return fmt.Errorf("SetPassword: %w", err)
 	}
 	for _, c := range b.changes() {
-		if c.as.User == as.User {
-			c.as = as
+		if c.as.User == login.User {
+			c.as = login
 		}
 		p := b.canary()
 		if err := c.do(ctx, c.as, p); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		if c.of.User == as.User {
-			as = with(as, p)
+		if c.of.User == login.User {
+			login = with(login, p)
 		}
 	}
-	b.Engine.Ping(ctx, with(as, b.canary()))                                          //nolint:errcheck // what fails is logged
+	b.Engine.Ping(ctx, with(login, b.canary()))                                       //nolint:errcheck // what fails is logged
 	b.Engine.SetPassword(ctx, b.Superuser, "nobody_"+unique(), b.canary())            //nolint:errcheck
 	b.Engine.SetPassword(ctx, with(b.User, b.canary()), b.Superuser.User, b.canary()) //nolint:errcheck
 	if b.canaries.leaks(b.ServerLog()) {

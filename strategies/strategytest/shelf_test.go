@@ -36,46 +36,46 @@ var _ strategies.Engine = Shelf{}
 // Traits implements strategies.Engine.
 func (Shelf) Traits() strategies.Traits {
 	return strategies.Traits{
-		Name:            "Shelf",
-		Engines:         []string{"shelf"},
-		Port:            7443,
-		CloneSuffix:     "_clone",
-		MaxUserBytes:    64,
-		MaxPasswordSize: 256,
-		Exclude:         `:/@"'\`,
+		Name:              "Shelf",
+		Engines:           []string{"shelf"},
+		Port:              7443,
+		CloneSuffix:       "_clone",
+		MaxUserBytes:      64,
+		MaxPasswordSize:   256,
+		ExcludeCharacters: `:/@"'\`,
 	}
 }
 
 // Ping implements strategies.Engine.
-func (e Shelf) Ping(ctx context.Context, as strategies.Login) error {
-	return e.ask(ctx, as, "/login", shelfRequest{})
+func (e Shelf) Ping(ctx context.Context, login strategies.Login) error {
+	return e.ask(ctx, login, "/login", shelfRequest{})
 }
 
 // SetPassword implements strategies.Engine.
-func (e Shelf) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-	return e.set(ctx, as, user, p, false)
+func (e Shelf) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+	return e.set(ctx, login, user, p, false)
 }
 
-// Rehearse implements strategies.Engine. This server can be asked what it would say.
+// DryRunSetPassword implements strategies.Engine. This server can be asked what it would say.
 // One that changes data in transactions is made to change it and roll back; see
 // strategies/postgres, and strategies/mysql for servers that have neither.
-func (e Shelf) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, e.set(ctx, as, user, sample, true)
+func (e Shelf) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+	return nil, e.set(ctx, login, user, sample, true)
 }
 
-func (e Shelf) set(ctx context.Context, as strategies.Login, user string, p secret.Password, dry bool) error {
+func (e Shelf) set(ctx context.Context, login strategies.Login, user string, p secret.Password, dry bool) error {
 	// What the server would take in another sense is refused before anybody logs in.
 	// JSON turns bytes that are not UTF-8 into others: nobody could log in with those.
 	t := e.Traits()
 	switch value := p.Reveal(); {
 	case value == "" || strings.ContainsRune(value, 0) || !utf8.ValidString(value):
-		return fmt.Errorf("new password: %w: want UTF-8 without NUL, and not nothing", rotator.Misconfigured)
+		return fmt.Errorf("new password: %w: want UTF-8 without NUL, and not nothing", rotator.KindMisconfigured)
 	case len(value) > t.MaxPasswordSize:
-		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.PolicyRejected, len(value), t.Name, t.MaxPasswordSize)
+		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.KindPasswordPolicy, len(value), t.Name, t.MaxPasswordSize)
 	case user == "" || strings.ContainsRune(user, 0) || !utf8.ValidString(user) || len(user) > t.MaxUserBytes:
-		return fmt.Errorf("user name %q: %w: want 1 to %d bytes of UTF-8 without NUL", user, rotator.Misconfigured, t.MaxUserBytes)
+		return fmt.Errorf("user name %q: %w: want 1 to %d bytes of UTF-8 without NUL", user, rotator.KindMisconfigured, t.MaxUserBytes)
 	}
-	return e.ask(ctx, as, "/password", shelfRequest{Target: user, New: p.Reveal(), DryRun: dry})
+	return e.ask(ctx, login, "/password", shelfRequest{Target: user, New: p.Reveal(), DryRun: dry})
 }
 
 // shelfRequest is what goes over the wire: the one place where passwords are text.
@@ -86,25 +86,25 @@ type shelfRequest struct {
 }
 
 // ask connects, logs in, does one thing and hangs up (1).
-func (e Shelf) ask(ctx context.Context, as strategies.Login, path string, r shelfRequest) error {
-	r.User, r.Password = as.User, as.Password.Reveal()
+func (e Shelf) ask(ctx context.Context, login strategies.Login, path string, r shelfRequest) error {
+	r.User, r.Password = login.User, login.Password.Reveal()
 	body, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("request: %w: %w", rotator.Internal, err)
+		return fmt.Errorf("request: %w: %w", rotator.KindInternal, err)
 	}
 	scheme := "https"
-	if as.TLS.Off { // the secret says so, and nothing else may (2)
+	if login.TLS.Disabled { // the secret says so, and nothing else may (2)
 		scheme = "http"
 	}
-	address := net.JoinHostPort(as.Host, strconv.Itoa(as.Port))
+	address := net.JoinHostPort(login.Host, strconv.Itoa(login.Port))
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+"://"+address+path, bytes.NewReader(body)) // (3)
 	if err != nil {
-		return fmt.Errorf("host %q: %w", as.Host, rotator.Misconfigured)
+		return fmt.Errorf("host %q: %w", login.Host, rotator.KindMisconfigured)
 	}
 	client := http.Client{
 		Transport: &http.Transport{ // no proxy, no connection that is kept
 			DisableKeepAlives: true,
-			TLSClientConfig:   &tls.Config{RootCAs: e.Roots, ServerName: cmp.Or(as.TLS.ServerName, as.Host), MinVersion: tls.VersionTLS12},
+			TLSClientConfig:   &tls.Config{RootCAs: e.Roots, ServerName: cmp.Or(login.TLS.ServerName, login.Host), MinVersion: tls.VersionTLS12},
 		},
 		// A redirection would take the password somewhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -113,7 +113,7 @@ func (e Shelf) ask(ctx context.Context, as strategies.Login, path string, r shel
 	if err == nil {
 		answer.Body.Close()
 	}
-	return explainShelf(ctx, fmt.Sprintf("user %q at %s", as.User, address), answer, err)
+	return explainShelf(ctx, fmt.Sprintf("user %q at %s", login.User, address), answer, err)
 }
 
 // explainShelf gives every failure its kind and a sentence that says what to do (4). What
@@ -126,33 +126,33 @@ func explainShelf(ctx context.Context, who string, answer *http.Response, err er
 		var record tls.RecordHeaderError
 		switch {
 		case ctx.Err() != nil:
-			return strategies.AtLogin(fmt.Errorf("%s: %w: %w", who, rotator.OutOfTime, ctx.Err()))
+			return strategies.MarkLoginError(fmt.Errorf("%s: %w: %w", who, rotator.KindDeadline, ctx.Err()))
 		case errors.As(err, &certificate):
-			return strategies.AtLogin(wrong(rotator.TLSFailed, "the server's certificate does not hold: give tlsServerName, or the authority that signed it"))
+			return strategies.MarkLoginError(wrong(rotator.KindTLS, "the server's certificate does not hold: give tlsServerName, or the authority that signed it"))
 		case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
-			return strategies.AtLogin(wrong(rotator.TLSFailed, "the server speaks no TLS: turn it on there"))
+			return strategies.MarkLoginError(wrong(rotator.KindTLS, "the server speaks no TLS: turn it on there"))
 		}
-		return strategies.AtLogin(wrong(rotator.Unreachable, "no answer: see that host, port and security groups are right"))
+		return strategies.MarkLoginError(wrong(rotator.KindUnreachable, "no answer: see that host, port and security groups are right"))
 	}
 	// Only the database itself judges a password. A gateway in between says 401 too.
 	if answer.Header.Get("Server") != "shelf" {
-		return strategies.AtLogin(wrong(rotator.Unreachable, "something that is not Shelf answers there: correct host and port in the secret"))
+		return strategies.MarkLoginError(wrong(rotator.KindUnreachable, "something that is not Shelf answers there: correct host and port in the secret"))
 	}
 	switch answer.StatusCode {
 	case http.StatusNoContent:
 		return nil
 	case http.StatusUnauthorized:
-		return strategies.AtLogin(wrong(rotator.LoginRejected, "the password is wrong, or there is no such user"))
+		return strategies.MarkLoginError(wrong(rotator.KindLoginRejected, "the password is wrong, or there is no such user"))
 	case http.StatusLocked:
-		return strategies.AtLogin(wrong(rotator.Privilege, "the account is locked: have an administrator open it"))
+		return strategies.MarkLoginError(wrong(rotator.KindPrivilege, "the account is locked: have an administrator open it"))
 	case http.StatusForbidden:
-		return wrong(rotator.Privilege, "only an administrator may change another's password: rotate as the user itself, or make it one")
+		return wrong(rotator.KindPrivilege, "only an administrator may change another's password: rotate as the user itself, or make it one")
 	case http.StatusNotFound:
-		return wrong(rotator.NotFound, "there is no such user: correct username in the secret")
+		return wrong(rotator.KindNotFound, "there is no such user: correct username in the secret")
 	case http.StatusUnprocessableEntity:
-		return wrong(rotator.PolicyRejected, "the server's policy refused the new password: adapt the function's password settings")
+		return wrong(rotator.KindPasswordPolicy, "the server's policy refused the new password: adapt the function's password settings")
 	case http.StatusServiceUnavailable:
-		return wrong(rotator.Unreachable, "the server is starting or stopping: try again when it is up")
+		return wrong(rotator.KindUnreachable, "the server is starting or stopping: try again when it is up")
 	}
-	return wrong(rotator.Internal, "the server answered "+answer.Status)
+	return wrong(rotator.KindInternal, "the server answered "+answer.Status)
 }

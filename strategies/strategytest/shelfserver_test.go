@@ -36,9 +36,9 @@ func TestShelf(t *testing.T) {
 		t.Cleanup(plain.Close)
 		roots := x509.NewCertPool()
 		roots.AddCert(secure.Certificate())
-		add := func(name string, as shelfAccount) strategies.Login {
+		add := func(name string, login shelfAccount) strategies.Login {
 			password := rand.Text()
-			server.add(name, password, as)
+			server.add(name, password, login)
 			return at(secure, name, password)
 		}
 		user := add("app", shelfAccount{})

@@ -11,8 +11,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
-// A socket is a port of this machine that something of ours answers.
-type socket struct {
+// A fakeServer is a port of this machine that something of ours answers.
+type fakeServer struct {
 	listener net.Listener
 	spoke    chan struct{} // closed when a client has said something
 
@@ -25,12 +25,12 @@ type socket struct {
 }
 
 // listen answers each connection by serve, until close.
-func listen(serve func(s *socket, c net.Conn)) (*socket, error) {
+func listen(serve func(s *fakeServer, c net.Conn)) (*fakeServer, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{listener: l, spoke: make(chan struct{}), guests: make(map[string]bool)}
+	s := &fakeServer{listener: l, spoke: make(chan struct{}), guests: make(map[string]bool)}
 	s.came = sync.NewCond(&s.mu)
 	go func() {
 		for {
@@ -46,11 +46,11 @@ func listen(serve func(s *socket, c net.Conn)) (*socket, error) {
 }
 
 // listenSilently accepts, listens and never answers.
-func listenSilently() (*socket, error) {
-	return listen(func(s *socket, c net.Conn) { io.Copy(s, c) })
+func listenSilently() (*fakeServer, error) {
+	return listen(func(s *fakeServer, c net.Conn) { io.Copy(s, c) })
 }
 
-func (s *socket) welcome(c net.Conn) {
+func (s *fakeServer) welcome(c net.Conn) {
 	s.hold(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *socket) welcome(c net.Conn) {
 
 // visited says whether anybody has come. It knocks itself and waits until it is
 // let in: then everybody who came before has been seen.
-func (s *socket) visited() (bool, error) {
+func (s *fakeServer) visited() (bool, error) {
 	c, err := net.Dial("tcp", s.listener.Addr().String())
 	if err != nil {
 		return false, err
@@ -76,7 +76,7 @@ func (s *socket) visited() (bool, error) {
 }
 
 // unvisited is an error if anybody has come.
-func (s *socket) unvisited(complaint string) error {
+func (s *fakeServer) unvisited(complaint string) error {
 	visited, err := s.visited()
 	if err == nil && visited {
 		err = errors.New(complaint)
@@ -84,14 +84,14 @@ func (s *socket) unvisited(complaint string) error {
 	return err
 }
 
-func (s *socket) hold(c net.Conn) {
+func (s *fakeServer) hold(c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open = append(s.open, c)
 }
 
 // Write remembers what was heard.
-func (s *socket) Write(p []byte) (int, error) {
+func (s *fakeServer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.heard.Len() == 0 && len(p) > 0 {
@@ -100,13 +100,13 @@ func (s *socket) Write(p []byte) (int, error) {
 	return s.heard.Write(p)
 }
 
-func (s *socket) text() string {
+func (s *fakeServer) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.heard.String()
 }
 
-func (s *socket) close() {
+func (s *fakeServer) close() {
 	s.listener.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,16 +115,16 @@ func (s *socket) close() {
 	}
 }
 
-func (s *socket) port() int { return s.listener.Addr().(*net.TCPAddr).Port }
+func (s *fakeServer) port() int { return s.listener.Addr().(*net.TCPAddr).Port }
 
 // lead sends a login to the socket in place of its server. The certificate is
 // judged as it would be there.
-func (s *socket) lead(as strategies.Login) strategies.Login {
-	if as.TLS.ServerName == "" {
-		as.TLS.ServerName = as.Host
+func (s *fakeServer) lead(login strategies.Login) strategies.Login {
+	if login.TLS.ServerName == "" {
+		login.TLS.ServerName = login.Host
 	}
-	as.Host, as.Port = "127.0.0.1", s.port()
-	return as
+	login.Host, login.Port = "127.0.0.1", s.port()
+	return login
 }
 
 // closedPort is one that nobody answers.
@@ -139,8 +139,8 @@ func closedPort() (int, error) {
 
 // forward passes connections on to a server, and stops after so many bytes of its
 // answers: by hanging up, or by saying no more. limit < 0: it never stops.
-func forward(ctx context.Context, dial func(ctx context.Context) (net.Conn, error), limit int64, hangUp bool) (*socket, error) {
-	return listen(func(s *socket, c net.Conn) {
+func forward(ctx context.Context, dial func(ctx context.Context) (net.Conn, error), limit int64, hangUp bool) (*fakeServer, error) {
+	return listen(func(s *fakeServer, c net.Conn) {
 		server, err := dial(ctx)
 		if err != nil {
 			c.Close()

@@ -21,7 +21,7 @@ type StrategyFixture struct {
 	Strategy rotator.Strategy
 	Current  secret.Document // valid, and fresh: no other fixture has this account
 	// LogIn tries the credentials in a value, by other means than the strategy.
-	// It is LoginRejected if they were judged and not accepted.
+	// It is KindLoginRejected if they were judged and not accepted.
 	LogIn func(ctx context.Context, d secret.Document) error
 
 	// Related reads the secrets that Current names. nil: there are none.
@@ -55,7 +55,7 @@ func StrategyCases() []Case[StrategyFixture] {
 					return errors.New("fixture: Strategy, Current and LogIn are required")
 				}
 				w := newTurn(f)
-				err, deaf := obeys(ctx, f.Patience, "the whole case", func(ctx context.Context) error { return r.check(ctx, w) })
+				err, deaf := respectsContext(ctx, f.Patience, "the whole case", func(ctx context.Context) error { return r.check(ctx, w) })
 				return w.redact(errors.Join(err, deaf))
 			}})
 		}
@@ -65,21 +65,21 @@ func StrategyCases() []Case[StrategyFixture] {
 
 type strategyRule struct {
 	name, why string
-	check     func(ctx context.Context, w *turn) error
+	check     func(ctx context.Context, w *caseEnv) error
 }
 
-// turn is a fixture, and what cases do with it.
-type turn struct {
+// caseEnv is a fixture, and what cases do with it.
+type caseEnv struct {
 	StrategyFixture
-	vault
+	passwordSet
 	previous secret.Document // what AWSPREVIOUS holds; zero: there is none
 
 	notesMu sync.Mutex
 	notes   []string
 }
 
-func newTurn(f StrategyFixture) *turn {
-	w := &turn{StrategyFixture: f}
+func newTurn(f StrategyFixture) *caseEnv {
+	w := &caseEnv{StrategyFixture: f}
 	if w.Required == nil {
 		w.Required = []string{"engine", "host", "username", "password"}
 	}
@@ -90,33 +90,33 @@ func newTurn(f StrategyFixture) *turn {
 		w.Changes = []string{"username", "password", "alternateUsername"}
 	}
 	if w.Related == nil {
-		w.Related = func(context.Context, string) (secret.Document, error) { return secret.Document{}, rotator.NotFound }
+		w.Related = func(context.Context, string) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound }
 	}
 	w.remember(f.Current)
 	return w
 }
 
-func (w *turn) remember(d secret.Document) { w.keep(d.Secrets()...) }
+func (w *caseEnv) remember(d secret.Document) { w.keep(d.SecretValues()...) }
 
 // rotation is what the core would hand to a strategy.
-func (w *turn) rotation(current, pending secret.Document) rotator.Rotation {
+func (w *caseEnv) rotation(current, pending secret.Document) rotator.Rotation {
 	return rotator.Rotation{
 		SecretARN: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3",
-		Version:   "version-" + unique(),
+		VersionID: "version-" + unique(),
 		Current:   current,
 		Pending:   pending,
-		Previous: func(context.Context) (secret.Document, error) {
+		ReadPrevious: func(context.Context) (secret.Document, error) {
 			if w.previous.IsZero() {
-				return secret.Document{}, fmt.Errorf("AWSPREVIOUS: %w", rotator.NotFound)
+				return secret.Document{}, fmt.Errorf("AWSPREVIOUS: %w", rotator.KindNotFound)
 			}
 			return w.previous, nil
 		},
-		Related: func(ctx context.Context, id string) (secret.Document, error) {
+		ReadSecret: func(ctx context.Context, id string) (secret.Document, error) {
 			d, err := w.Related(ctx, id)
 			w.remember(d)
 			return d, err
 		},
-		Notes: func(format string, args ...any) {
+		Log: func(format string, args ...any) {
 			w.notesMu.Lock()
 			defer w.notesMu.Unlock()
 			w.notes = append(w.notes, fmt.Sprintf(format, args...))
@@ -124,43 +124,43 @@ func (w *turn) rotation(current, pending secret.Document) rotator.Rotation {
 	}
 }
 
-func (w *turn) next(ctx context.Context, current secret.Document) (secret.Document, error) {
-	d, err := w.Strategy.Next(ctx, w.rotation(current, secret.Document{}))
+func (w *caseEnv) next(ctx context.Context, current secret.Document) (secret.Document, error) {
+	d, err := w.Strategy.Propose(ctx, w.rotation(current, secret.Document{}))
 	w.remember(d)
 	return d, wrapf(err, "Next")
 }
 
-func (w *turn) apply(ctx context.Context, current, pending secret.Document) error {
+func (w *caseEnv) apply(ctx context.Context, current, pending secret.Document) error {
 	return w.Strategy.Apply(ctx, w.rotation(current, pending))
 }
 
-func (w *turn) verify(ctx context.Context, pending secret.Document) error {
+func (w *caseEnv) verify(ctx context.Context, pending secret.Document) error {
 	return w.Strategy.Verify(ctx, w.rotation(secret.Document{}, pending))
 }
 
 // verifyBeside is Verify of a value that no Apply has looked at, as a diagnosis asks.
-func (w *turn) verifyBeside(ctx context.Context, current, pending secret.Document) error {
+func (w *caseEnv) verifyBeside(ctx context.Context, current, pending secret.Document) error {
 	return w.Strategy.Verify(ctx, w.rotation(current, pending))
 }
 
-func (w *turn) works(ctx context.Context, d secret.Document, what string) error {
+func (w *caseEnv) mustLogIn(ctx context.Context, d secret.Document, what string) error {
 	return wrapf(w.LogIn(ctx, d), "%s must be valid", what)
 }
 
-func (w *turn) refuses(ctx context.Context, d secret.Document, what string) error {
-	return wantKind("login with "+what, w.LogIn(ctx, d), rotator.LoginRejected)
+func (w *caseEnv) mustReject(ctx context.Context, d secret.Document, what string) error {
+	return wantKind("login with "+what, w.LogIn(ctx, d), rotator.KindLoginRejected)
 }
 
-// untouched says whether the server is as it was before pending was made.
-func (w *turn) untouched(ctx context.Context, pending secret.Document) error {
+// mustBeUnchanged says whether the server is as it was before pending was made.
+func (w *caseEnv) mustBeUnchanged(ctx context.Context, pending secret.Document) error {
 	return steps(
-		func() error { return w.works(ctx, w.Current, "the current value") },
-		func() error { return w.refuses(ctx, pending, "the pending value, which nobody applied") },
+		func() error { return w.mustLogIn(ctx, w.Current, "the current value") },
+		func() error { return w.mustReject(ctx, pending, "the pending value, which nobody applied") },
 	)
 }
 
 // wrong is a value with a password that is nobody's.
-func (w *turn) wrong(d secret.Document) secret.Document {
+func (w *caseEnv) wrong(d secret.Document) secret.Document {
 	d = d.SetPassword(secret.NewPassword("Wrong1-" + unique() + unique()))
 	w.remember(d)
 	return d
@@ -192,14 +192,14 @@ func member(d secret.Document, key string, value any) (secret.Document, error) {
 
 func nextRules() []strategyRule {
 	return []strategyRule{
-		{"next/changes-nothing", "createSecret is retried, and its value thrown away if another won: it must not have touched the database.", func(ctx context.Context, w *turn) error {
+		{"next/changes-nothing", "createSecret is retried, and its value thrown away if another won: it must not have touched the database.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
 			}
-			return w.untouched(ctx, pending)
+			return w.mustBeUnchanged(ctx, pending)
 		}},
-		{"next/keeps-unknown-members", "Applications keep settings of their own in a secret; a rotation that drops one breaks them.", func(ctx context.Context, w *turn) error {
+		{"next/keeps-unknown-members", "Applications keep settings of their own in a secret; a rotation that drops one breaks them.", func(ctx context.Context, w *caseEnv) error {
 			current, err := raw(w.Current, `"note":"kept","n":1.50,"big":12345678901234567890,"nested":{"b":[1, 2 ,3],"a":null},"yes":true,`)
 			if err != nil {
 				return err
@@ -210,7 +210,7 @@ func nextRules() []strategyRule {
 			}
 			return sameBut(w.Changes, current, pending)
 		}},
-		{"next/keeps-order-and-bytes", "People compare versions, and tools sign them: what was not meant to change must be the same to the byte.", func(ctx context.Context, w *turn) error {
+		{"next/keeps-order-and-bytes", "People compare versions, and tools sign them: what was not meant to change must be the same to the byte.", func(ctx context.Context, w *caseEnv) error {
 			current, err := raw(w.Current, "\n\t\"zeta\" : \"\\u0041\\/<>&\" ,\n\t\"alpha\":  [ ] , \"E\" : 1e3,")
 			if err != nil {
 				return err
@@ -227,7 +227,7 @@ func nextRules() []strategyRule {
 			}
 			return nil
 		}},
-		{"next/differs", "A password that is made twice, or kept, is not rotated.", func(ctx context.Context, w *turn) error {
+		{"next/differs", "A password that is made twice, or kept, is not rotated.", func(ctx context.Context, w *caseEnv) error {
 			first, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -243,10 +243,10 @@ func nextRules() []strategyRule {
 			}
 			return nil
 		}},
-		{"next/policy", "The operator's policy is there because something cannot take other passwords.", func(ctx context.Context, w *turn) error {
+		{"next/policy", "The operator's policy is there because something cannot take other passwords.", func(ctx context.Context, w *caseEnv) error {
 			r := w.rotation(w.Current, secret.Document{})
-			r.Policy = secret.Policy{Length: 41, ExcludePunctuation: true, ExcludeUppercase: true}
-			d, err := w.Strategy.Next(ctx, r)
+			r.PasswordPolicy = secret.PasswordPolicy{Length: 41, ExcludePunctuation: true, ExcludeUppercase: true}
+			d, err := w.Strategy.Propose(ctx, r)
 			w.remember(d)
 			if err != nil {
 				return fmt.Errorf("strategy: Next: %w", err)
@@ -257,7 +257,7 @@ func nextRules() []strategyRule {
 			}
 			return nil
 		}},
-		{"next/missing-keys", "A secret that cannot work must be named as the cause, with the key to add, before anything is changed.", func(ctx context.Context, w *turn) error {
+		{"next/missing-keys", "A secret that cannot work must be named as the cause, with the key to add, before anything is changed.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -274,7 +274,7 @@ func nextRules() []strategyRule {
 				if err != nil {
 					return err
 				}
-				_, atNext := w.Strategy.Next(ctx, w.rotation(less, secret.Document{}))
+				_, atNext := w.Strategy.Propose(ctx, w.rotation(less, secret.Document{}))
 				for what, err := range map[string]error{
 					"Next":                              atNext,
 					"Apply, the current value lacks it": w.apply(ctx, less, pending),
@@ -282,7 +282,7 @@ func nextRules() []strategyRule {
 					"Verify":                            w.verify(ctx, lessPending),
 				} {
 					what += " without " + key
-					if err := wantKind(what, err, rotator.Misconfigured); err != nil {
+					if err := wantKind(what, err, rotator.KindMisconfigured); err != nil {
 						return err
 					}
 					if !strings.Contains(err.Error(), key) {
@@ -290,24 +290,24 @@ func nextRules() []strategyRule {
 					}
 				}
 			}
-			return w.untouched(ctx, pending)
+			return w.mustBeUnchanged(ctx, pending)
 		}},
-		{"next/no-document", "An empty version or a slip in the core must end in a sentence and not in a panic.", func(ctx context.Context, w *turn) error {
+		{"next/no-document", "An empty version or a slip in the core must end in a sentence and not in a panic.", func(ctx context.Context, w *caseEnv) error {
 			var none secret.Document
-			_, atNext := w.Strategy.Next(ctx, w.rotation(none, none))
+			_, atNext := w.Strategy.Propose(ctx, w.rotation(none, none))
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
 			}
 			return steps(
-				func() error { return wantKind("Next of no document", atNext, rotator.Misconfigured) },
+				func() error { return wantKind("Next of no document", atNext, rotator.KindMisconfigured) },
 				func() error {
-					return wantKind("Apply to no document", w.apply(ctx, none, pending), rotator.Misconfigured)
+					return wantKind("Apply to no document", w.apply(ctx, none, pending), rotator.KindMisconfigured)
 				},
 				func() error {
-					return wantKind("Apply of no document", w.apply(ctx, w.Current, none), rotator.Misconfigured)
+					return wantKind("Apply of no document", w.apply(ctx, w.Current, none), rotator.KindMisconfigured)
 				},
-				func() error { return wantKind("Verify of no document", w.verify(ctx, none), rotator.Misconfigured) },
+				func() error { return wantKind("Verify of no document", w.verify(ctx, none), rotator.KindMisconfigured) },
 			)
 		}},
 	}
@@ -355,7 +355,7 @@ func sameBytes(changes []string, before, after secret.Document) bool {
 
 func applyRules() []strategyRule {
 	return []strategyRule{
-		{"apply/then-verify", "This is a rotation.", func(ctx context.Context, w *turn) error {
+		{"apply/then-verify", "This is a rotation.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -363,10 +363,10 @@ func applyRules() []strategyRule {
 			return steps(
 				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
 				func() error { return wrapf(w.verify(ctx, pending), "Verify") },
-				func() error { return w.works(ctx, pending, "the pending value, after Apply") },
+				func() error { return w.mustLogIn(ctx, pending, "the pending value, after Apply") },
 			)
 		}},
-		{"apply/keeps-current", "With alternating users clients go on with the current value until they have read the new one.", func(ctx context.Context, w *turn) error {
+		{"apply/keeps-current", "With alternating users clients go on with the current value until they have read the new one.", func(ctx context.Context, w *caseEnv) error {
 			if !w.KeepsCurrent {
 				return notOffered("KeepsCurrent")
 			}
@@ -376,10 +376,10 @@ func applyRules() []strategyRule {
 			}
 			return steps(
 				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
-				func() error { return w.works(ctx, w.Current, "the current value, after Apply") },
+				func() error { return w.mustLogIn(ctx, w.Current, "the current value, after Apply") },
 			)
 		}},
-		{"apply/twice", "setSecret is retried after it succeeded, and when its answer was lost.", func(ctx context.Context, w *turn) error {
+		{"apply/twice", "setSecret is retried after it succeeded, and when its answer was lost.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -387,17 +387,17 @@ func applyRules() []strategyRule {
 			return steps(
 				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
 				func() error { return wrapf(w.apply(ctx, w.Current, pending), "the same Apply again") },
-				func() error { return w.works(ctx, pending, "the pending value, after both") },
+				func() error { return w.mustLogIn(ctx, pending, "the pending value, after both") },
 			)
 		}},
-		{"apply/duplicates-at-once", "Lambda delivers events twice, and both run.", func(ctx context.Context, w *turn) error {
+		{"apply/duplicates-at-once", "Lambda delivers events twice, and both run.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
 			}
 			err = together(4, func(int) error {
 				err := w.apply(ctx, w.Current, pending)
-				if errors.Is(err, rotator.Conflict) {
+				if errors.Is(err, rotator.KindConflict) {
 					return nil // it will be retried
 				}
 				return err
@@ -405,10 +405,10 @@ func applyRules() []strategyRule {
 			return steps(
 				func() error { return wrapf(err, "Apply, four at once") },
 				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply, once more after that") },
-				func() error { return w.works(ctx, pending, "the pending value, after all of them") },
+				func() error { return w.mustLogIn(ctx, pending, "the pending value, after all of them") },
 			)
 		}},
-		{"apply/always-a-way-in", "At every moment a stored value must be valid, or a crash leaves a database that nobody can enter.", func(ctx context.Context, w *turn) error {
+		{"apply/always-a-way-in", "At every moment a stored value must be valid, or a crash leaves a database that nobody can enter.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -419,7 +419,7 @@ func applyRules() []strategyRule {
 			go func() {
 				seen <- watch(watching, began, func(ctx context.Context) error {
 					err := w.LogIn(ctx, w.Current)
-					if errors.Is(err, rotator.LoginRejected) && !w.KeepsCurrent {
+					if errors.Is(err, rotator.KindLoginRejected) && !w.KeepsCurrent {
 						err = w.LogIn(ctx, pending)
 					}
 					return err
@@ -434,8 +434,8 @@ func applyRules() []strategyRule {
 			stop()
 			return wrapf(<-seen, "while Apply ran, a client with the stored values")
 		}},
-		{"apply/identity", "Whoever may write AWSPENDING could send the password to a host of their own, or have another account changed.", identity("Apply", (*turn).apply)},
-		{"apply/cancelled", "Lambda's time is over: nothing may begin now, and no credentials may be blamed.", func(ctx context.Context, w *turn) error {
+		{"apply/identity", "Whoever may write AWSPENDING could send the password to a host of their own, or have another account changed.", identity("Apply", (*caseEnv).apply)},
+		{"apply/cancelled", "Lambda's time is over: nothing may begin now, and no credentials may be blamed.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -446,7 +446,7 @@ func applyRules() []strategyRule {
 				"Apply":  func(ctx context.Context) error { return w.apply(ctx, w.Current, pending) },
 				"Verify": func(ctx context.Context) error { return w.verify(ctx, pending) },
 			} {
-				err, deaf := obeys(over, w.Patience, what, call)
+				err, deaf := respectsContext(over, w.Patience, what, call)
 				if deaf != nil {
 					return deaf
 				}
@@ -454,32 +454,32 @@ func applyRules() []strategyRule {
 					return err
 				}
 			}
-			return w.untouched(ctx, pending)
+			return w.mustBeUnchanged(ctx, pending)
 		}},
-		{"verify/before-apply", "testSecret is the last look before a value is promoted: it has to be able to fail.", func(ctx context.Context, w *turn) error {
+		{"verify/before-apply", "testSecret is the last look before a value is promoted: it has to be able to fail.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
 			}
 			return steps(
 				func() error {
-					return wantKind("Verify before Apply", w.verify(ctx, pending), rotator.LoginRejected)
+					return wantKind("Verify before Apply", w.verify(ctx, pending), rotator.KindLoginRejected)
 				},
-				func() error { return w.untouched(ctx, pending) },
+				func() error { return w.mustBeUnchanged(ctx, pending) },
 			)
 		}},
-		{"verify/identity", "A diagnosis has values tested that no Apply has compared: their passwords belong to the account and place of AWSCURRENT alone.", func(ctx context.Context, w *turn) error {
+		{"verify/identity", "A diagnosis has values tested that no Apply has compared: their passwords belong to the account and place of AWSCURRENT alone.", func(ctx context.Context, w *caseEnv) error {
 			return steps(
 				func() error {
 					return wrapf(w.verifyBeside(ctx, w.Current, w.Current), "Verify beside the current value")
 				},
-				func() error { return identity("Verify", (*turn).verifyBeside)(ctx, w) },
+				func() error { return identity("Verify", (*caseEnv).verifyBeside)(ctx, w) },
 			)
 		}},
-		{"verify/changes-nothing", "testSecret also runs alone, as the service's test of a configuration.", func(ctx context.Context, w *turn) error {
+		{"verify/changes-nothing", "testSecret also runs alone, as the service's test of a configuration.", func(ctx context.Context, w *caseEnv) error {
 			return steps(
 				func() error { return wrapf(w.verify(ctx, w.Current), "Verify of the current value") },
-				func() error { return w.works(ctx, w.Current, "the current value, after Verify") },
+				func() error { return w.mustLogIn(ctx, w.Current, "the current value, after Verify") },
 			)
 		}},
 	}
@@ -488,13 +488,13 @@ func applyRules() []strategyRule {
 // identity alters each key that says which account and place, in the value that a
 // method is given beside AWSCURRENT. The altered place is a trap: nobody may come
 // there.
-func identity(method string, call func(w *turn, ctx context.Context, current, pending secret.Document) error) func(context.Context, *turn) error {
-	return func(ctx context.Context, w *turn) error {
+func identity(method string, call func(w *caseEnv, ctx context.Context, current, pending secret.Document) error) func(context.Context, *caseEnv) error {
+	return func(ctx context.Context, w *caseEnv) error {
 		return w.identity(ctx, method, func(ctx context.Context, pending secret.Document) error { return call(w, ctx, w.Current, pending) })
 	}
 }
 
-func (w *turn) identity(ctx context.Context, method string, call func(ctx context.Context, pending secret.Document) error) error {
+func (w *caseEnv) identity(ctx context.Context, method string, call func(ctx context.Context, pending secret.Document) error) error {
 	trap, err := listenSilently()
 	if err != nil {
 		return err
@@ -526,11 +526,11 @@ func (w *turn) identity(ctx context.Context, method string, call func(ctx contex
 	if err := trap.unvisited("the strategy connected to the place that only the pending value names"); err != nil {
 		return err
 	}
-	return w.untouched(ctx, pending)
+	return w.mustBeUnchanged(ctx, pending)
 }
 
 // elsewhere gives the value of a key that leads to a trap, or away from Current.
-func (w *turn) elsewhere(key string, trap *socket) any {
+func (w *caseEnv) elsewhere(key string, trap *fakeServer) any {
 	switch {
 	case key == "host" && w.Current.Text(key) == "127.0.0.1":
 		return "localhost"
@@ -543,18 +543,18 @@ func (w *turn) elsewhere(key string, trap *socket) any {
 }
 
 // refusesUnasked says whether a call refuses a value without asking a server.
-func (w *turn) refusesUnasked(ctx context.Context, what string, d secret.Document, call func(ctx context.Context, pending secret.Document) error) error {
+func (w *caseEnv) refusesUnasked(ctx context.Context, what string, d secret.Document, call func(ctx context.Context, pending secret.Document) error) error {
 	before := 0
 	if w.Logins != nil {
 		before = w.Logins()
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a trap never answers
 	defer cancel()
-	err, deaf := obeys(ctx, w.Patience, what, func(ctx context.Context) error { return call(ctx, d) })
+	err, deaf := respectsContext(ctx, w.Patience, what, func(ctx context.Context) error { return call(ctx, d) })
 	if deaf != nil {
 		return deaf
 	}
-	if err := wantKind(what, err, rotator.Conflict, rotator.Misconfigured); err != nil {
+	if err := wantKind(what, err, rotator.KindConflict, rotator.KindMisconfigured); err != nil {
 		return err
 	}
 	if w.Logins != nil && w.Logins() != before {
@@ -565,7 +565,7 @@ func (w *turn) refusesUnasked(ctx context.Context, what string, d secret.Documen
 
 func searchRules() []strategyRule {
 	return []strategyRule{
-		{"apply/previous", "After a restored backup or a promotion too early, the server knows the password before: finding it ends an incident.", func(ctx context.Context, w *turn) error {
+		{"apply/previous", "After a restored backup or a promotion too early, the server knows the password before: finding it ends an incident.", func(ctx context.Context, w *caseEnv) error {
 			current := w.wrong(w.Current)
 			pending, err := w.next(ctx, current)
 			if err != nil {
@@ -574,10 +574,10 @@ func searchRules() []strategyRule {
 			w.previous = w.Current
 			return steps(
 				func() error { return wrapf(w.apply(ctx, current, pending), "Apply, where AWSPREVIOUS alone is valid") },
-				func() error { return w.works(ctx, pending, "the pending value, after Apply") },
+				func() error { return w.mustLogIn(ctx, pending, "the pending value, after Apply") },
 			)
 		}},
-		{"apply/previous-elsewhere", "AWSPREVIOUS may be of another server: its password belongs there alone, and ours does not.", func(ctx context.Context, w *turn) error {
+		{"apply/previous-elsewhere", "AWSPREVIOUS may be of another server: its password belongs there alone, and ours does not.", func(ctx context.Context, w *caseEnv) error {
 			trap, err := listenSilently()
 			if err != nil {
 				return err
@@ -606,29 +606,29 @@ func searchRules() []strategyRule {
 			if err := trap.unvisited("the strategy connected to the place that only the previous value names"); err != nil {
 				return err
 			}
-			return w.untouched(ctx, pending)
+			return w.mustBeUnchanged(ctx, pending)
 		}},
-		{"apply/all-rejected", "\"Unable to log into database with previous, current, or pending\" sent people guessing for years: each attempt has a cause of its own.", func(ctx context.Context, w *turn) error {
+		{"apply/all-rejected", "\"Unable to log into database with previous, current, or pending\" sent people guessing for years: each attempt has a cause of its own.", func(ctx context.Context, w *caseEnv) error {
 			err := w.allRejected(ctx)
-			if err := wantKind("Apply, where no stored value is valid", err, rotator.LoginRejected); err != nil {
+			if err := wantKind("Apply, where no stored value is valid", err, rotator.KindLoginRejected); err != nil {
 				return err
 			}
-			tried, ok := errors.AsType[rotator.Attempts](err)
+			tried, ok := errors.AsType[rotator.LoginAttempts](err)
 			if !ok {
 				return fmt.Errorf("the error has no rotator.Attempts in it: %w", err)
 			}
 			for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
-				i := slices.IndexFunc(tried, func(a rotator.Attempt) bool { return a.Label == label })
+				i := slices.IndexFunc(tried, func(a rotator.LoginAttempt) bool { return a.Label == label })
 				if i < 0 || !strings.Contains(err.Error(), label) {
 					return fmt.Errorf("the error does not say what came of %s: %w", label, err)
 				}
-				if err := wantKind("the attempt with "+label, tried[i].Err, rotator.LoginRejected); err != nil {
+				if err := wantKind("the attempt with "+label, tried[i].Err, rotator.KindLoginRejected); err != nil {
 					return err
 				}
 			}
-			return w.works(ctx, w.Current, "the value that nobody had stored (nothing was to be changed)")
+			return w.mustLogIn(ctx, w.Current, "the value that nobody had stored (nothing was to be changed)")
 		}},
-		{"apply/bounded-logins", "Accounts are locked after a few wrong passwords: three candidates are tried, once each.", func(ctx context.Context, w *turn) error {
+		{"apply/bounded-logins", "Accounts are locked after a few wrong passwords: three candidates are tried, once each.", func(ctx context.Context, w *caseEnv) error {
 			if w.Logins == nil {
 				return notOffered("Logins")
 			}
@@ -641,7 +641,7 @@ func searchRules() []strategyRule {
 			}
 			return nil
 		}},
-		{"apply/network-is-no-rejection", "Trying every password at a server that is starting up locks the account as soon as it is there.", func(ctx context.Context, w *turn) error {
+		{"apply/network-is-no-rejection", "Trying every password at a server that is starting up locks the account as soon as it is there.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has("host") || !w.Current.Has("port") {
 				return notOffered("a host and a port in Current")
 			}
@@ -671,19 +671,19 @@ func searchRules() []strategyRule {
 			if err := wantFailure("Apply at a closed port", err); err != nil {
 				return err
 			}
-			if tried, ok := errors.AsType[rotator.Attempts](err); ok && len(tried) > 1 {
+			if tried, ok := errors.AsType[rotator.LoginAttempts](err); ok && len(tried) > 1 {
 				return fmt.Errorf("strategy: Apply at a closed port: went on to other credentials: %w", err)
 			}
 			if w.Logins != nil && w.Logins()-before > 1 {
 				return fmt.Errorf("strategy: Apply at a closed port: tried credentials %d times", w.Logins()-before)
 			}
-			return w.untouched(ctx, pending)
+			return w.mustBeUnchanged(ctx, pending)
 		}},
 	}
 }
 
 // allRejected applies a value where the server accepts none that is stored.
-func (w *turn) allRejected(ctx context.Context) error {
+func (w *caseEnv) allRejected(ctx context.Context) error {
 	current := w.wrong(w.Current)
 	pending, err := w.next(ctx, current)
 	if err != nil {
@@ -698,7 +698,7 @@ const keySuperuser = "masterarn"
 
 func superuserRules() []strategyRule {
 	return []strategyRule{
-		{"superuser/from-current-only", "Whoever may write AWSPENDING could have another superuser's secret read and used.", func(ctx context.Context, w *turn) error {
+		{"superuser/from-current-only", "Whoever may write AWSPENDING could have another superuser's secret read and used.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has(keySuperuser) {
 				return notOffered("masterarn in Current")
 			}
@@ -719,9 +719,9 @@ func superuserRules() []strategyRule {
 			if w.LogIn(ctx, pending) == nil {
 				return nil
 			}
-			return w.works(ctx, w.Current, "the current value, where the pending one is not,")
+			return w.mustLogIn(ctx, w.Current, "the current value, where the pending one is not,")
 		}},
-		{"superuser/elsewhere", "A superuser of another server would change an account there that has the same name.", func(ctx context.Context, w *turn) error {
+		{"superuser/elsewhere", "A superuser of another server would change an account there that has the same name.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has(keySuperuser) {
 				return notOffered("masterarn in Current")
 			}
@@ -755,12 +755,12 @@ func superuserRules() []strategyRule {
 			if err := trap.unvisited("the strategy sent the superuser to another server than the account's"); err != nil {
 				return err
 			}
-			if err := wantKind("Apply with a superuser of another server", err, rotator.Conflict, rotator.Misconfigured); err != nil {
+			if err := wantKind("Apply with a superuser of another server", err, rotator.KindConflict, rotator.KindMisconfigured); err != nil {
 				return err
 			}
-			return w.untouched(ctx, pending)
+			return w.mustBeUnchanged(ctx, pending)
 		}},
-		{"superuser/not-for-strangers", "Who holds no valid credentials must not have a superuser set some: that is how a confused deputy hands out accounts.", func(ctx context.Context, w *turn) error {
+		{"superuser/not-for-strangers", "Who holds no valid credentials must not have a superuser set some: that is how a confused deputy hands out accounts.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has(keySuperuser) {
 				return notOffered("masterarn in Current")
 			}
@@ -771,9 +771,9 @@ func superuserRules() []strategyRule {
 			}
 			return steps(
 				func() error {
-					return wantKind("Apply with a current password that is not valid", w.apply(ctx, current, pending), rotator.LoginRejected)
+					return wantKind("Apply with a current password that is not valid", w.apply(ctx, current, pending), rotator.KindLoginRejected)
 				},
-				func() error { return w.untouched(ctx, pending) },
+				func() error { return w.mustBeUnchanged(ctx, pending) },
 			)
 		}},
 	}
@@ -781,7 +781,7 @@ func superuserRules() []strategyRule {
 
 func rotationRules() []strategyRule {
 	return []strategyRule{
-		{"rotation/many", "The second rotation begins where the first has ended, and the tenth is like it.", func(ctx context.Context, w *turn) error {
+		{"rotation/many", "The second rotation begins where the first has ended, and the tenth is like it.", func(ctx context.Context, w *caseEnv) error {
 			const rotations = 6
 			values := []secret.Document{w.Current}
 			for i := range rotations {
@@ -793,7 +793,7 @@ func rotationRules() []strategyRule {
 				err = steps(
 					func() error { return wrapf(w.apply(ctx, current, pending), "Apply") },
 					func() error { return wrapf(w.verify(ctx, pending), "Verify") },
-					func() error { return w.works(ctx, pending, "the new value") },
+					func() error { return w.mustLogIn(ctx, pending, "the new value") },
 				)
 				if err != nil {
 					return fmt.Errorf("rotation %d: %w", i+1, err)
@@ -802,7 +802,7 @@ func rotationRules() []strategyRule {
 			}
 			// AWSPREVIOUS may still be valid. What came before it must not be.
 			for i, old := range values[:rotations-1] {
-				if err := w.refuses(ctx, old, fmt.Sprintf("the value of %d rotations ago", rotations-i)); err != nil {
+				if err := w.mustReject(ctx, old, fmt.Sprintf("the value of %d rotations ago", rotations-i)); err != nil {
 					return err
 				}
 			}
@@ -812,7 +812,7 @@ func rotationRules() []strategyRule {
 	}
 }
 
-func noSecretShown(ctx context.Context, w *turn) error {
+func noSecretShown(ctx context.Context, w *caseEnv) error {
 	pending, err := w.next(ctx, w.Current)
 	if err != nil {
 		return err
@@ -831,7 +831,7 @@ func noSecretShown(ctx context.Context, w *turn) error {
 		if err != nil {
 			return err
 		}
-		_, err = w.Strategy.Next(ctx, w.rotation(less, secret.Document{}))
+		_, err = w.Strategy.Propose(ctx, w.rotation(less, secret.Document{}))
 		failures["Next without "+key] = err
 		failures["Apply without "+key] = w.apply(ctx, less, pending)
 	}

@@ -68,21 +68,21 @@ const (
 	defaultPatience = 10 * time.Second
 )
 
-// vault keeps every password of a case, so that none is in what the case reports,
+// passwordSet keeps every password of a case, so that none is in what the case reports,
 // and so that a case can look for them elsewhere.
-type vault struct {
+type passwordSet struct {
 	mu    sync.Mutex
 	scrub secret.Scrubber
 }
 
-func (v *vault) keep(ps ...secret.Password) {
+func (v *passwordSet) keep(ps ...secret.Password) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.scrub.Add(ps...)
 }
 
 // leaks says whether a text holds a password, as it is or escaped or encoded.
-func (v *vault) leaks(text string) bool {
+func (v *passwordSet) leaks(text string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.scrub.String(text) != text
@@ -90,22 +90,22 @@ func (v *vault) leaks(text string) bool {
 
 // leaked reports an error that holds a password in any form in which it might be
 // printed. It does not repeat the error.
-func (v *vault) leaked(what string, err error) error {
+func (v *passwordSet) leaked(what string, err error) error {
 	if err != nil && v.leaks(fmt.Sprintf("%v\n%+v\n%#v", err, err, err)) {
 		return fmt.Errorf("%s: the error (of type %T, kind %s) holds a password", what, err, rotator.KindOf(err))
 	}
 	return nil
 }
 
-func (v *vault) redact(err error) error {
+func (v *passwordSet) redact(err error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.scrub.Error(err)
 }
 
-// obeys runs call and gives its error, unless it is still running when ctx has
+// respectsContext runs call and gives its error, unless it is still running when ctx has
 // been over for as long as patience.
-func obeys(ctx context.Context, patience time.Duration, what string, call func(ctx context.Context) error) (outcome error, deaf error) {
+func respectsContext(ctx context.Context, patience time.Duration, what string, call func(ctx context.Context) error) (outcome error, deaf error) {
 	done := make(chan error, 1)
 	go func() { done <- call(ctx) }()
 	select {
@@ -147,10 +147,10 @@ func wantFailure(what string, err error) error {
 	switch got := rotator.KindOf(err); {
 	case err == nil:
 		return fmt.Errorf("%s: no error", what)
-	case got == rotator.Internal:
+	case got == rotator.KindInternal:
 		return fmt.Errorf("%s: the error wraps no rotator.Kind: %w", what, err)
-	case errors.Is(err, rotator.LoginRejected):
-		return fmt.Errorf("%s: the error is %q, but nobody judged these credentials: %w", what, rotator.LoginRejected, err)
+	case errors.Is(err, rotator.KindLoginRejected):
+		return fmt.Errorf("%s: the error is %q, but nobody judged these credentials: %w", what, rotator.KindLoginRejected, err)
 	}
 	return nil
 }

@@ -24,20 +24,20 @@ import (
 type bent struct {
 	strategies.CloningEngine
 	ctx      func(ctx context.Context) context.Context
-	as       func(as strategies.Login) strategies.Login
+	as       func(login strategies.Login) strategies.Login
 	name     func(user string) string
 	password func(p secret.Password) secret.Password
 	fail     func(err error) error
 	traits   func(t *strategies.Traits)
-	ping     func(ctx context.Context, as strategies.Login) error
-	set      func(ctx context.Context, as strategies.Login, user string, p secret.Password) error
-	clone    func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error
-	keep     func(ctx context.Context, as strategies.Login, p secret.Password) error
+	ping     func(ctx context.Context, login strategies.Login) error
+	set      func(ctx context.Context, login strategies.Login, user string, p secret.Password) error
+	clone    func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error
+	keep     func(ctx context.Context, login strategies.Login, p secret.Password) error
 
-	rehearseKeeping func(ctx context.Context, as strategies.Login) error
+	rehearseKeeping func(ctx context.Context, login strategies.Login) error
 
-	rehearse      func(ctx context.Context, as strategies.Login, user string) error
-	rehearseClone func(ctx context.Context, as strategies.Login, pair strategies.Pair) error
+	rehearse      func(ctx context.Context, login strategies.Login, user string) error
+	rehearseClone func(ctx context.Context, login strategies.Login, pair strategies.Pair) error
 }
 
 func pass[T any](bend func(T) T, v T) T {
@@ -54,10 +54,10 @@ func (e *bent) failed(err error) error {
 	return pass(e.fail, err)
 }
 
-func (e *bent) login(as strategies.Login) strategies.Login {
-	as = pass(e.as, as)
-	as.User, as.Password = pass(e.name, as.User), pass(e.password, as.Password)
-	return as
+func (e *bent) login(login strategies.Login) strategies.Login {
+	login = pass(e.as, login)
+	login.User, login.Password = pass(e.name, login.User), pass(e.password, login.Password)
+	return login
 }
 
 func (e *bent) Traits() strategies.Traits {
@@ -68,164 +68,166 @@ func (e *bent) Traits() strategies.Traits {
 	return t
 }
 
-func (e *bent) Ping(ctx context.Context, as strategies.Login) error {
+func (e *bent) Ping(ctx context.Context, login strategies.Login) error {
 	ping := e.CloningEngine.Ping
 	if e.ping != nil {
 		ping = e.ping
 	}
-	return e.failed(ping(pass(e.ctx, ctx), e.login(as)))
+	return e.failed(ping(pass(e.ctx, ctx), e.login(login)))
 }
 
-func (e *bent) SetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+func (e *bent) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 	set := e.CloningEngine.SetPassword
 	if e.set != nil {
 		set = e.set
 	}
-	return e.failed(set(pass(e.ctx, ctx), e.login(as), pass(e.name, user), pass(e.password, p)))
+	return e.failed(set(pass(e.ctx, ctx), e.login(login), pass(e.name, user), pass(e.password, p)))
 }
 
-func (e *bent) EnsureClone(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+func (e *bent) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 	clone := e.CloningEngine.EnsureClone
 	if e.clone != nil {
 		clone = e.clone
 	}
-	pair = strategies.Pair{Original: pass(e.name, pair.Original), Clone: pass(e.name, pair.Clone), Next: pass(e.name, pair.Next)}
-	return e.failed(clone(pass(e.ctx, ctx), e.login(as), pair, pass(e.password, p)))
+	pair = strategies.Pair{Original: pass(e.name, pair.Original), Clone: pass(e.name, pair.Clone), Target: pass(e.name, pair.Target)}
+	return e.failed(clone(pass(e.ctx, ctx), e.login(login), pair, pass(e.password, p)))
 }
 
-func (e *bent) SetPasswordKeepingOld(ctx context.Context, as strategies.Login, p secret.Password) error {
-	keep := e.CloningEngine.(strategies.DualPasswordEngine).SetPasswordKeepingOld
+func (e *bent) SetPasswordRetainingCurrent(ctx context.Context, login strategies.Login, p secret.Password) error {
+	keep := e.CloningEngine.(strategies.DualPasswordEngine).SetPasswordRetainingCurrent
 	if e.keep != nil {
 		keep = e.keep
 	}
-	return e.failed(keep(pass(e.ctx, ctx), e.login(as), pass(e.password, p)))
+	return e.failed(keep(pass(e.ctx, ctx), e.login(login), pass(e.password, p)))
 }
 
-func (e *bent) RehearseKeepingOld(ctx context.Context, as strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
+func (e *bent) DryRunRetainingCurrent(ctx context.Context, login strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearseKeeping != nil {
-		return nil, e.rehearseKeeping(ctx, as)
+		return nil, e.rehearseKeeping(ctx, login)
 	}
-	return e.CloningEngine.(strategies.DualPasswordEngine).RehearseKeepingOld(ctx, as, sample)
+	return e.CloningEngine.(strategies.DualPasswordEngine).DryRunRetainingCurrent(ctx, login, sample)
 }
 
-func (e *bent) Rehearse(ctx context.Context, as strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (e *bent) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearse != nil {
-		return nil, e.rehearse(ctx, as, user)
+		return nil, e.rehearse(ctx, login, user)
 	}
-	return e.CloningEngine.Rehearse(ctx, as, user, sample)
+	return e.CloningEngine.DryRunSetPassword(ctx, login, user, sample)
 }
 
-func (e *bent) RehearseClone(ctx context.Context, as strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+func (e *bent) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearseClone != nil {
-		return nil, e.rehearseClone(ctx, as, pair)
+		return nil, e.rehearseClone(ctx, login, pair)
 	}
-	return e.CloningEngine.RehearseClone(ctx, as, pair, sample)
+	return e.CloningEngine.DryRunEnsureClone(ctx, login, pair, sample)
 }
 
 // wrongRehearsals are the engines whose preflight cannot be relied on.
 func wrongRehearsals() []wrongEngine {
 	return []wrongEngine{
 		{"keeps what it rehearsed", "rehearse/self", func(w world, e *bent) {
-			e.rehearse = func(ctx context.Context, as strategies.Login, user string) error {
-				return w.SetPassword(ctx, as, user, throwaway())
+			e.rehearse = func(ctx context.Context, login strategies.Login, user string) error {
+				return w.SetPassword(ctx, login, user, throwaway())
 			}
 		}},
 		{"keeps what a superuser rehearsed", "rehearse/superuser", func(w world, e *bent) {
-			e.rehearse = func(ctx context.Context, as strategies.Login, user string) error {
-				if as.User == user {
-					_, err := w.Rehearse(ctx, as, user, throwaway())
+			e.rehearse = func(ctx context.Context, login strategies.Login, user string) error {
+				if login.User == user {
+					_, err := w.DryRunSetPassword(ctx, login, user, throwaway())
 					return err
 				}
-				return w.SetPassword(ctx, as, user, throwaway())
+				return w.SetPassword(ctx, login, user, throwaway())
 			}
 		}},
 		{"rehearses without logging in", "rehearse/wrong-password", func(_ world, e *bent) {
 			e.rehearse = func(context.Context, strategies.Login, string) error { return nil }
 		}},
 		{"rehearses a login and no more", "rehearse/no-privilege", func(w world, e *bent) {
-			e.rehearse = func(ctx context.Context, as strategies.Login, _ string) error { return w.Ping(ctx, as) }
+			e.rehearse = func(ctx context.Context, login strategies.Login, _ string) error { return w.Ping(ctx, login) }
 		}},
 		{"makes the clone that it rehearses", "rehearse/clone", func(w world, e *bent) {
-			e.rehearseClone = func(ctx context.Context, as strategies.Login, pair strategies.Pair) error {
-				return w.EnsureClone(ctx, as, pair, throwaway())
+			e.rehearseClone = func(ctx context.Context, login strategies.Login, pair strategies.Pair) error {
+				return w.EnsureClone(ctx, login, pair, throwaway())
 			}
 		}},
 		{"rehearses a clone by a login", "rehearse/clone-no-privilege", func(w world, e *bent) {
-			e.rehearseClone = func(ctx context.Context, as strategies.Login, _ strategies.Pair) error { return w.Ping(ctx, as) }
+			e.rehearseClone = func(ctx context.Context, login strategies.Login, _ strategies.Pair) error { return w.Ping(ctx, login) }
 		}},
 	}
 }
 
 // wrongKeepers are the engines whose second password is not the right one.
 func wrongKeepers() []wrongEngine {
-	keep := func(bend func(w world, a *Account, as strategies.Login, p secret.Password)) func(w world, e *bent) {
+	keep := func(bend func(w world, a *Account, login strategies.Login, p secret.Password)) func(w world, e *bent) {
 		return func(w world, e *bent) {
-			e.keep = func(ctx context.Context, as strategies.Login, p secret.Password) error {
-				if err := w.Ping(ctx, as); err != nil {
+			e.keep = func(ctx context.Context, login strategies.Login, p secret.Password) error {
+				if err := w.Ping(ctx, login); err != nil {
 					return err
 				}
-				w.edit(as.User, func(a *Account) { bend(w, a, as, p) })
+				w.edit(login.User, func(a *Account) { bend(w, a, login, p) })
 				return nil
 			}
 		}
 	}
 	return []wrongEngine{
 		{"keeps no old password", "dual/keeps-old", func(w world, e *bent) {
-			e.keep = func(ctx context.Context, as strategies.Login, p secret.Password) error {
-				return w.SetPassword(ctx, as, as.User, p)
+			e.keep = func(ctx context.Context, login strategies.Login, p secret.Password) error {
+				return w.SetPassword(ctx, login, login.User, p)
 			}
 		}},
-		{"keeps whatever is current", "dual/retried", keep(func(_ world, a *Account, _ strategies.Login, p secret.Password) { a.Password, a.Kept = p, a.Password })},
+		{"keeps whatever is current", "dual/retried", keep(func(_ world, a *Account, _ strategies.Login, p secret.Password) {
+			a.Password, a.RetainedPassword = p, a.Password
+		})},
 		{"keeps what was given up", "dual/given-up", keep(func(_ world, a *Account, _ strategies.Login, p secret.Password) {
 			if !a.Password.Equal(p) {
-				a.Password, a.Kept = p, a.Password
+				a.Password, a.RetainedPassword = p, a.Password
 			}
 		})},
-		{"keeps the first for ever", "dual/next-rotation", keep(func(_ world, a *Account, as strategies.Login, p secret.Password) {
-			if a.Kept.Empty() {
-				a.Kept = as.Password
+		{"keeps the first for ever", "dual/next-rotation", keep(func(_ world, a *Account, login strategies.Login, p secret.Password) {
+			if a.RetainedPassword.Empty() {
+				a.RetainedPassword = login.Password
 			}
 			a.Password = p
 		})},
 		{"fails the second of two", "dual/concurrent", func(w world, e *bent) {
 			var calls atomic.Int64
-			e.keep = func(ctx context.Context, as strategies.Login, p secret.Password) error {
+			e.keep = func(ctx context.Context, login strategies.Login, p secret.Password) error {
 				if calls.Add(1) > 1 {
-					return rotator.Conflict
+					return rotator.KindConflict
 				}
-				return w.SetPasswordKeepingOld(ctx, as, p)
+				return w.SetPasswordRetainingCurrent(ctx, login, p)
 			}
 		}},
 		{"asks for no password before it adds one", "dual/wrong-password", func(w world, e *bent) {
-			e.keep = func(ctx context.Context, as strategies.Login, p secret.Password) error {
-				w.edit(as.User, func(a *Account) { a.Kept, a.Password = a.Password, p })
-				return w.Ping(ctx, as)
+			e.keep = func(ctx context.Context, login strategies.Login, p secret.Password) error {
+				w.edit(login.User, func(a *Account) { a.RetainedPassword, a.Password = a.Password, p })
+				return w.Ping(ctx, login)
 			}
 		}},
 		{"keeps the password that it rehearses", "dual/rehearsal", func(w world, e *bent) {
-			e.rehearseKeeping = func(ctx context.Context, as strategies.Login) error {
-				return w.SetPasswordKeepingOld(ctx, as, throwaway())
+			e.rehearseKeeping = func(ctx context.Context, login strategies.Login) error {
+				return w.SetPasswordRetainingCurrent(ctx, login, throwaway())
 			}
 		}},
 		{"takes an expired password for a good one", "ping/expired", func(w world, e *bent) {
-			e.ping = func(ctx context.Context, as strategies.Login) error {
-				if a, _ := w.Account(as.User); a.Expired {
+			e.ping = func(ctx context.Context, login strategies.Login) error {
+				if a, _ := w.Account(login.User); a.Expired {
 					return nil
 				}
-				return w.Ping(ctx, as)
+				return w.Ping(ctx, login)
 			}
 		}},
 		{"looks around before it sets a password", "set/expired", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-				if err := w.Ping(ctx, as); err != nil {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				if err := w.Ping(ctx, login); err != nil {
 					return err
 				}
-				return w.SetPassword(ctx, as, user, p)
+				return w.SetPassword(ctx, login, user, p)
 			}
 		}},
 		{"knows one kind of hash", "set/methods", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-				err := w.SetPassword(ctx, as, user, p)
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, login, user, p)
 				if err == nil && user == "method_2" {
 					w.edit(user, func(a *Account) { a.Password = throwaway() })
 				}
@@ -250,9 +252,9 @@ func (w world) edit(user string, change func(a *Account)) {
 }
 
 // asRoot makes a change that whoever asks could not.
-func (w world) asRoot(as strategies.Login) strategies.Login {
-	as.User, as.Password = w.superuser.User, w.superuser.Password
-	return as
+func (w world) asRoot(login strategies.Login) strategies.Login {
+	login.User, login.Password = w.superuser.User, w.superuser.Password
+	return login
 }
 
 func kindFor(text string, kind rotator.Kind) func(err error) error {
@@ -273,8 +275,8 @@ func cutAt(n int) func(s string) string { return func(s string) string { return 
 // leak puts passwords into the errors of SetPassword.
 func leak(spell func(p string) string) func(w world, e *bent) {
 	return func(w world, e *bent) {
-		e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-			if err := w.SetPassword(ctx, as, user, p); err != nil {
+		e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+			if err := w.SetPassword(ctx, login, user, p); err != nil {
 				return fmt.Errorf("ALTER USER app PASSWORD %s: %w", spell(p.Reveal()), err)
 			}
 			return nil
@@ -291,73 +293,73 @@ func wrongEngines() []wrongEngine {
 		{"has no suffix for clones", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.CloneSuffix = "" } }},
 		{"takes shorter passwords than are made", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.MaxPasswordSize = 16 } }},
 		{"rejects everybody", "ping/right-password", func(w world, e *bent) {
-			e.ping = func(context.Context, strategies.Login) error { return rotator.LoginRejected }
+			e.ping = func(context.Context, strategies.Login) error { return rotator.KindLoginRejected }
 		}},
 		{"lets everybody in", "ping/wrong-password", func(w world, e *bent) {
-			e.ping = func(ctx context.Context, as strategies.Login) error { return nil }
+			e.ping = func(ctx context.Context, login strategies.Login) error { return nil }
 		}},
 		{"compares passwords by their beginning", "ping/wrong-password", func(w world, e *bent) {
 			e.password = mapPassword(cutAt(len(w.user.Password.Reveal())))
 		}},
 		{"calls a wrong password a lack of privilege", "ping/wrong-password", func(w world, e *bent) {
 			e.fail = func(err error) error {
-				if errors.Is(err, rotator.LoginRejected) {
-					return fmt.Errorf("%w: %v", rotator.Privilege, err)
+				if errors.Is(err, rotator.KindLoginRejected) {
+					return fmt.Errorf("%w: %v", rotator.KindPrivilege, err)
 				}
 				return err
 			}
 		}},
 		{"calls an unknown user not found", "ping/unknown-user", func(w world, e *bent) {
-			e.ping = func(ctx context.Context, as strategies.Login) error {
-				if _, ok := w.Account(as.User); !ok {
-					return rotator.NotFound
+			e.ping = func(ctx context.Context, login strategies.Login) error {
+				if _, ok := w.Account(login.User); !ok {
+					return rotator.KindNotFound
 				}
-				return w.Ping(ctx, as)
+				return w.Ping(ctx, login)
 			}
 		}},
 		{"calls a missing database a rejected login", "ping/missing-database", func(w world, e *bent) {
-			e.fail = kindFor("there is no database", rotator.LoginRejected)
+			e.fail = kindFor("there is no database", rotator.KindLoginRejected)
 		}},
 		{"ignores the database", "ping/missing-database", func(w world, e *bent) {
-			e.as = func(as strategies.Login) strategies.Login { as.Database = ""; return as }
+			e.as = func(login strategies.Login) strategies.Login { login.Database = ""; return login }
 		}},
-		{"calls a locked account a rejected login", "ping/locked", func(w world, e *bent) { e.fail = kindFor("locked", rotator.LoginRejected) }},
+		{"calls a locked account a rejected login", "ping/locked", func(w world, e *bent) { e.fail = kindFor("locked", rotator.KindLoginRejected) }},
 		{"takes any server's trust for a proof", "ping/any-password", func(w world, e *bent) {
-			e.ping = func(ctx context.Context, as strategies.Login) error {
-				if a, _ := w.Account(as.User); a.Trusted {
+			e.ping = func(ctx context.Context, login strategies.Login) error {
+				if a, _ := w.Account(login.User); a.AcceptsAnyPassword {
 					return nil
 				}
-				return w.Ping(ctx, as)
+				return w.Ping(ctx, login)
 			}
 		}},
 		{"does not check the server's name", "ping/tls", func(w world, e *bent) {
-			e.as = func(as strategies.Login) strategies.Login { as.TLS.ServerName = ""; return as }
+			e.as = func(login strategies.Login) strategies.Login { login.TLS.ServerName = ""; return login }
 		}},
-		{"calls a wrong certificate unreachable", "ping/tls", func(w world, e *bent) { e.fail = kindFor("certificate", rotator.Unreachable) }},
+		{"calls a wrong certificate unreachable", "ping/tls", func(w world, e *bent) { e.fail = kindFor("certificate", rotator.KindUnreachable) }},
 		{"resets settings at each login", "ping/changes-nothing", func(w world, e *bent) {
-			e.ping = func(ctx context.Context, as strategies.Login) error {
-				w.edit(as.User, func(a *Account) { a.Settings = nil })
-				return w.Ping(ctx, as)
+			e.ping = func(ctx context.Context, login strategies.Login) error {
+				w.edit(login.User, func(a *Account) { a.Settings = nil })
+				return w.Ping(ctx, login)
 			}
 		}},
 		{"makes whatever is tried the password", "ping/changes-nothing", func(w world, e *bent) {
-			e.ping = func(ctx context.Context, as strategies.Login) error {
-				err := w.Ping(ctx, as)
-				if errors.Is(err, rotator.LoginRejected) {
-					w.edit(as.User, func(a *Account) { a.Password = as.Password })
+			e.ping = func(ctx context.Context, login strategies.Login) error {
+				err := w.Ping(ctx, login)
+				if errors.Is(err, rotator.KindLoginRejected) {
+					w.edit(login.User, func(a *Account) { a.Password = login.Password })
 				}
 				return err
 			}
 		}},
 		{"keeps a session for each user", "engine/stateless", func(w world, e *bent) {
 			var sessions sync.Map
-			e.ping = func(ctx context.Context, as strategies.Login) error {
-				if _, kept := sessions.Load(as.User); kept {
+			e.ping = func(ctx context.Context, login strategies.Login) error {
+				if _, kept := sessions.Load(login.User); kept {
 					return nil
 				}
-				err := w.Ping(ctx, as)
+				err := w.Ping(ctx, login)
 				if err == nil {
-					sessions.Store(as.User, true)
+					sessions.Store(login.User, true)
 				}
 				return err
 			}
@@ -367,7 +369,7 @@ func wrongEngines() []wrongEngine {
 		}},
 		{"has no kind for a lack of privilege", "errors/kind", func(w world, e *bent) {
 			e.fail = func(err error) error {
-				if errors.Is(err, rotator.Privilege) {
+				if errors.Is(err, rotator.KindPrivilege) {
 					return errors.New(err.Error())
 				}
 				return err
@@ -375,60 +377,60 @@ func wrongEngines() []wrongEngine {
 		}},
 
 		{"sets nothing", "set/self", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, _ string, _ secret.Password) error {
-				return w.Ping(ctx, as)
+			e.set = func(ctx context.Context, login strategies.Login, _ string, _ secret.Password) error {
+				return w.Ping(ctx, login)
 			}
 		}},
 		{"sets the password of whoever logs in", "set/superuser", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, _ string, p secret.Password) error {
-				return w.SetPassword(ctx, as, as.User, p)
+			e.set = func(ctx context.Context, login strategies.Login, _ string, p secret.Password) error {
+				return w.SetPassword(ctx, login, login.User, p)
 			}
 		}},
 		{"changes passwords without being asked for one", "set/wrong-password", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-				return w.SetPassword(ctx, w.asRoot(as), user, p)
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				return w.SetPassword(ctx, w.asRoot(login), user, p)
 			}
 		}},
 		{"changes the password first and judges later", "set/wrong-password", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-				err := w.Ping(ctx, as)
-				w.SetPassword(ctx, w.asRoot(as), user, p) //nolint:errcheck
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				err := w.Ping(ctx, login)
+				w.SetPassword(ctx, w.asRoot(login), user, p) //nolint:errcheck
 				return err
 			}
 		}},
 		{"lets everybody change everybody", "set/no-privilege", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-				if err := w.Ping(ctx, as); err != nil {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				if err := w.Ping(ctx, login); err != nil {
 					return err
 				}
-				return w.SetPassword(ctx, w.asRoot(as), user, p)
+				return w.SetPassword(ctx, w.asRoot(login), user, p)
 			}
 		}},
 		{"creates the user", "set/unknown-user", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-				err := w.SetPassword(ctx, as, user, p)
-				if errors.Is(err, rotator.NotFound) {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, login, user, p)
+				if errors.Is(err, rotator.KindNotFound) {
 					w.Add(Account{Name: user, Password: p})
 				}
 				return err
 			}
 		}},
 		{"does not mind if there is no such user", "set/unknown-user", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-				err := w.SetPassword(ctx, as, user, p)
-				if errors.Is(err, rotator.NotFound) {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, login, user, p)
+				if errors.Is(err, rotator.KindNotFound) {
 					return nil
 				}
 				return err
 			}
 		}},
 		{"takes an empty password", "set/empty-password", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 				if p.Empty() {
 					w.edit(user, func(a *Account) { a.Password = p })
 					return nil
 				}
-				return w.SetPassword(ctx, as, user, p)
+				return w.SetPassword(ctx, login, user, p)
 			}
 		}},
 		{"cuts passwords at a NUL", "set/nul", func(w world, e *bent) {
@@ -436,11 +438,11 @@ func wrongEngines() []wrongEngine {
 		}},
 		{"cuts long passwords", "set/too-long", func(w world, e *bent) { e.password = mapPassword(cutAt(limits.MaxPasswordSize)) }},
 		{"takes letters and digits alone", "set/generated-passwords", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 				if strings.ContainsAny(p.Reveal(), "!#$%&()*+,.;<=>?[]^_`{|}~") {
-					return rotator.PolicyRejected
+					return rotator.KindPasswordPolicy
 				}
-				return w.SetPassword(ctx, as, user, p)
+				return w.SetPassword(ctx, login, user, p)
 			}
 		}},
 		{"trims white space from new passwords", "set/hostile-passwords", trims(strings.TrimSpace)},
@@ -448,11 +450,11 @@ func wrongEngines() []wrongEngine {
 		{"takes backslashes away", "set/hostile-passwords", trims(func(s string) string { return strings.ReplaceAll(s, `\`, "") })},
 		{"formats new passwords", "set/hostile-passwords", trims(func(s string) string { return strings.ReplaceAll(s, "%%", "%") })},
 		{"refuses a character without a kind that fits", "set/hostile-passwords", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 				if strings.Contains(p.Reveal(), "$") && strings.Contains(p.Reveal(), "HOME") {
-					return rotator.PolicyRejected // "${HOME}" holds nothing that Traits exclude
+					return rotator.KindPasswordPolicy // "${HOME}" holds nothing that Traits exclude
 				}
-				return w.SetPassword(ctx, as, user, p)
+				return w.SetPassword(ctx, login, user, p)
 			}
 		}},
 		{"makes names small letters", "set/hostile-users", func(w world, e *bent) { e.name = strings.ToLower }},
@@ -460,8 +462,8 @@ func wrongEngines() []wrongEngine {
 			e.name = func(s string) string { head, _, _ := strings.Cut(s, `"`); return head }
 		}},
 		{"takes % for any name", "set/hostile-users", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-				err := w.SetPassword(ctx, as, user, p)
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, login, user, p)
 				if err == nil && strings.HasPrefix(user, "%") {
 					w.edit(w.user.User, func(a *Account) { a.Password = p })
 				}
@@ -469,37 +471,37 @@ func wrongEngines() []wrongEngine {
 			}
 		}},
 		{"refuses names with a space", "set/hostile-users", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 				if strings.Contains(user, " ") {
-					return rotator.Misconfigured
+					return rotator.KindMisconfigured
 				}
-				return w.SetPassword(ctx, as, user, p)
+				return w.SetPassword(ctx, login, user, p)
 			}
 		}},
 		{"cuts names over the limit", "set/user-over-limit", func(w world, e *bent) { e.name = cutAt(limits.MaxUserBytes) }},
 		{"changes every name that begins like this one", "set/others-untouched", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 				w.edit(user+"_2", func(a *Account) { a.Password = p })
-				return w.SetPassword(ctx, as, user, p)
+				return w.SetPassword(ctx, login, user, p)
 			}
 		}},
 		{"drops the account and makes it again", "set/keeps-rights", recreates},
 		{"drops settings with the account", "set/keeps-attributes", recreates},
 		{"cannot set the same password again", "set/twice", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 				if a, _ := w.Account(user); a.Password.Equal(p) && !p.Empty() {
-					return rotator.PolicyRejected
+					return rotator.KindPasswordPolicy
 				}
-				return w.SetPassword(ctx, as, user, p)
+				return w.SetPassword(ctx, login, user, p)
 			}
 		}},
 		{"fails although it came through, when there are two", "set/concurrent", func(w world, e *bent) {
 			var calls atomic.Int64
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-				err := w.SetPassword(ctx, w.asRoot(as), user, p)
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, w.asRoot(login), user, p)
 				if calls.Add(1)%2 == 0 {
 					w.edit(user, func(a *Account) { a.Password = p }) // also if the first was slower
-					return cmp.Or(err, error(rotator.Conflict))
+					return cmp.Or(err, error(rotator.KindConflict))
 				}
 				return err
 			}
@@ -511,46 +513,46 @@ func wrongEngines() []wrongEngine {
 		{"has hex in errors", "set/no-password-in-errors", leak(func(p string) string { return fmt.Sprintf("%X", p) })},
 		{"has the beginning of passwords in errors", "set/no-password-in-errors", leak(func(p string) string { return p[:min(20, len(p))] + "..." })},
 		{"has the login's password in errors", "set/no-password-in-errors", func(w world, e *bent) {
-			e.ping = func(ctx context.Context, as strategies.Login) error {
-				return wrapf(w.Ping(ctx, as), "postgres://%s:%s@%s", as.User, as.Password.Reveal(), as.Host)
+			e.ping = func(ctx context.Context, login strategies.Login) error {
+				return wrapf(w.Ping(ctx, login), "postgres://%s:%s@%s", login.User, login.Password.Reveal(), login.Host)
 			}
 		}},
 		{"sends passwords in statements", "set/no-password-in-server-log", func(w world, e *bent) {
-			e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 				w.mu.Lock()
 				w.journal = append(w.journal, fmt.Sprintf("ALTER USER %s PASSWORD '%s'", user, p.Reveal()))
 				w.mu.Unlock()
-				return w.SetPassword(ctx, as, user, p)
+				return w.SetPassword(ctx, login, user, p)
 			}
 		}},
 
-		{"calls a closed port a rejected login", "network/closed-port", func(w world, e *bent) { e.fail = kindFor("no server there", rotator.LoginRejected) }},
-		{"calls a closed port misconfigured", "network/closed-port", func(w world, e *bent) { e.fail = kindFor("no server there", rotator.Misconfigured) }},
-		{"calls an unknown host a rejected login", "network/unknown-host", func(w world, e *bent) { e.fail = kindFor(".invalid", rotator.LoginRejected) }},
+		{"calls a closed port a rejected login", "network/closed-port", func(w world, e *bent) { e.fail = kindFor("no server there", rotator.KindLoginRejected) }},
+		{"calls a closed port misconfigured", "network/closed-port", func(w world, e *bent) { e.fail = kindFor("no server there", rotator.KindMisconfigured) }},
+		{"calls an unknown host a rejected login", "network/unknown-host", func(w world, e *bent) { e.fail = kindFor(".invalid", rotator.KindLoginRejected) }},
 		{"begins when all is over", "context/cancelled", func(w world, e *bent) { e.ctx = context.WithoutCancel }},
 		{"blames the password when time is over", "context/cancelled", func(w world, e *bent) {
 			e.fail = func(err error) error {
 				if errors.Is(err, context.Canceled) {
-					return rotator.LoginRejected
+					return rotator.KindLoginRejected
 				}
 				return err
 			}
 		}},
 
 		{"creates the clone without its password", "clone/creates", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				return w.EnsureClone(ctx, as, pair, secret.NewPassword("other-"+unique()))
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				return w.EnsureClone(ctx, login, pair, secret.NewPassword("other-"+unique()))
 			}
 		}},
 		{"gives the clone the original's password", "clone/creates", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 				a, _ := w.Account(pair.InUse())
-				return w.EnsureClone(ctx, as, pair, a.Password)
+				return w.EnsureClone(ctx, login, pair, a.Password)
 			}
 		}},
 		{"sets both passwords", "clone/original-undisturbed", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				err := w.EnsureClone(ctx, as, pair, p)
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, login, pair, p)
 				if err == nil {
 					w.edit(pair.InUse(), func(a *Account) { a.Password = p })
 				}
@@ -558,44 +560,44 @@ func wrongEngines() []wrongEngine {
 			}
 		}},
 		{"locks the original for a moment", "clone/original-undisturbed", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 				before, refused := slices.Clone(w.Journal()), "login "+pair.InUse()+": "
 				w.edit(pair.InUse(), func(a *Account) { a.Locked = true })
 				for ctx.Err() == nil && !slices.ContainsFunc(w.Journal()[len(before):], func(s string) bool { return strings.HasPrefix(s, refused) }) {
 					time.Sleep(time.Millisecond) // until a client has come by
 				}
 				w.edit(pair.InUse(), func(a *Account) { a.Locked = false })
-				return w.EnsureClone(ctx, as, pair, p)
+				return w.EnsureClone(ctx, login, pair, p)
 			}
 		}},
 		{"always sets the clone's password", "clone/back", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				pair.Next = pair.Clone
-				return w.EnsureClone(ctx, as, pair, p)
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				pair.Target = pair.Clone
+				return w.EnsureClone(ctx, login, pair, p)
 			}
 		}},
 		{"creates a clone only once", "clone/idempotent", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 				if _, ok := w.Account(pair.Clone); ok {
-					return rotator.Conflict
+					return rotator.KindConflict
 				}
-				return w.EnsureClone(ctx, as, pair, p)
+				return w.EnsureClone(ctx, login, pair, p)
 			}
 		}},
 		{"leaves a clone that is there as it is", "clone/idempotent", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 				if _, ok := w.Account(pair.Clone); ok {
 					return nil
 				}
-				return w.EnsureClone(ctx, as, pair, p)
+				return w.EnsureClone(ctx, login, pair, p)
 			}
 		}},
 		{"clones nothing when there are two", "clone/concurrent", func(w world, e *bent) {
 			var calls atomic.Int64
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				err := w.EnsureClone(ctx, as, pair, p)
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, login, pair, p)
 				if calls.Add(1)%2 == 0 {
-					w.edit(pair.Next, func(a *Account) { a.Password = fresh() })
+					w.edit(pair.Target, func(a *Account) { a.Password = fresh() })
 				}
 				return err
 			}
@@ -613,9 +615,9 @@ func wrongEngines() []wrongEngine {
 			e.clone = copies(w)
 		}},
 		{"copies settings at creation alone", "clone/attributes", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 				old, existed := w.Account(pair.Clone)
-				err := w.EnsureClone(ctx, as, pair, p)
+				err := w.EnsureClone(ctx, login, pair, p)
 				if err == nil && existed {
 					w.edit(pair.Clone, func(a *Account) { a.Settings = old.Settings })
 				}
@@ -623,64 +625,64 @@ func wrongEngines() []wrongEngine {
 			}
 		}},
 		{"forgets the original's settings on its turn", "clone/attributes", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				err := w.EnsureClone(ctx, as, pair, p)
-				if err == nil && pair.Next == pair.Original {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, login, pair, p)
+				if err == nil && pair.Target == pair.Original {
 					w.edit(pair.Original, func(a *Account) { a.Settings = nil })
 				}
 				return err
 			}
 		}},
 		{"makes up a missing original", "clone/missing-original", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 				if _, ok := w.Account(pair.Original); !ok {
 					w.Add(Account{Name: pair.Original, Password: p})
 				}
-				return w.EnsureClone(ctx, as, pair, p)
+				return w.EnsureClone(ctx, login, pair, p)
 			}
 		}},
 		{"leaves half a clone behind", "clone/missing-original", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				err := w.EnsureClone(ctx, as, pair, p)
-				if errors.Is(err, rotator.NotFound) {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, login, pair, p)
+				if errors.Is(err, rotator.KindNotFound) {
 					w.Add(Account{Name: pair.Clone, Password: p})
 				}
 				return err
 			}
 		}},
 		{"lets an account take turns with itself", "clone/not-a-pair", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 				if pair.Original == pair.Clone {
-					return w.SetPassword(ctx, as, pair.Next, p)
+					return w.SetPassword(ctx, login, pair.Target, p)
 				}
-				return w.EnsureClone(ctx, as, pair, p)
+				return w.EnsureClone(ctx, login, pair, p)
 			}
 		}},
 		{"cuts the names of clones", "clone/name-over-limit", func(w world, e *bent) {
 			cut := cutAt(limits.MaxUserBytes)
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				pair.Clone, pair.Next = cut(pair.Clone), cut(pair.Next)
-				return w.EnsureClone(ctx, as, pair, p)
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				pair.Clone, pair.Target = cut(pair.Clone), cut(pair.Target)
+				return w.EnsureClone(ctx, login, pair, p)
 			}
 		}},
 		{"makes the names of clones small letters", "clone/hostile-names", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				pair.Clone, pair.Next = strings.ToLower(pair.Clone), strings.ToLower(pair.Next)
-				return w.EnsureClone(ctx, as, pair, p)
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				pair.Clone, pair.Target = strings.ToLower(pair.Clone), strings.ToLower(pair.Target)
+				return w.EnsureClone(ctx, login, pair, p)
 			}
 		}},
 		{"lets everybody clone everybody", "clone/no-privilege", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				if err := w.Ping(ctx, as); err != nil {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				if err := w.Ping(ctx, login); err != nil {
 					return err
 				}
-				return w.EnsureClone(ctx, w.asRoot(as), pair, p)
+				return w.EnsureClone(ctx, w.asRoot(login), pair, p)
 			}
 		}},
-		{"calls a lack of privilege misconfigured", "clone/no-privilege", func(w world, e *bent) { e.fail = kindFor("only a superuser", rotator.Misconfigured) }},
+		{"calls a lack of privilege misconfigured", "clone/no-privilege", func(w world, e *bent) { e.fail = kindFor("only a superuser", rotator.KindMisconfigured) }},
 		{"does not ask the superuser for a password", "clone/wrong-password", func(w world, e *bent) {
-			e.clone = func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
-				return w.EnsureClone(ctx, w.asRoot(as), pair, p)
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				return w.EnsureClone(ctx, w.asRoot(login), pair, p)
 			}
 		}},
 	}
@@ -689,15 +691,15 @@ func wrongEngines() []wrongEngine {
 // trims alters the passwords that are set, and not those that are tried.
 func trims(alter func(s string) string) func(w world, e *bent) {
 	return func(w world, e *bent) {
-		e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-			return w.SetPassword(ctx, as, user, mapPassword(alter)(p))
+		e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+			return w.SetPassword(ctx, login, user, mapPassword(alter)(p))
 		}
 	}
 }
 
 func recreates(w world, e *bent) {
-	e.set = func(ctx context.Context, as strategies.Login, user string, p secret.Password) error {
-		err := w.SetPassword(ctx, as, user, p)
+	e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+		err := w.SetPassword(ctx, login, user, p)
 		if err == nil && user != w.superuser.User {
 			w.Add(Account{Name: user, Password: p})
 		}
@@ -707,11 +709,11 @@ func recreates(w world, e *bent) {
 
 // alone clones, and takes the clone's rights away unless may says that it has some.
 func alone(w world, may func(existed bool) bool) func(context.Context, strategies.Login, strategies.Pair, secret.Password) error {
-	return func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 		_, existed := w.Account(pair.Clone)
-		err := w.EnsureClone(ctx, as, pair, p)
+		err := w.EnsureClone(ctx, login, pair, p)
 		if err == nil && !may(existed) {
-			w.edit(pair.Clone, func(a *Account) { a.ActsFor = "" })
+			w.edit(pair.Clone, func(a *Account) { a.SetRole = "" })
 		}
 		return err
 	}
@@ -719,13 +721,13 @@ func alone(w world, may func(existed bool) bool) func(context.Context, strategie
 
 // copies clones as AWS's templates do: what the original may use now.
 func copies(w world) func(context.Context, strategies.Login, strategies.Pair, secret.Password) error {
-	return func(ctx context.Context, as strategies.Login, pair strategies.Pair, p secret.Password) error {
+	return func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 		original, _ := w.Account(pair.Original)
 		clone, _ := w.Account(pair.Clone)
-		err := w.EnsureClone(ctx, as, pair, p)
+		err := w.EnsureClone(ctx, login, pair, p)
 		if err == nil {
 			w.edit(pair.Original, func(a *Account) { a.Tables = original.Tables })
-			w.edit(pair.Clone, func(a *Account) { a.ActsFor, a.Tables = "", union(original.Tables, clone.Tables) })
+			w.edit(pair.Clone, func(a *Account) { a.SetRole, a.Tables = "", union(original.Tables, clone.Tables) })
 		}
 		return err
 	}
@@ -763,7 +765,7 @@ func TestSuiteCatchesWrongEngines(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			f := remoteFixture(t, wrong.engine)
-			f.Patience = 100 * time.Millisecond
+			f.CancelGrace = 100 * time.Millisecond
 			mustCatch(t, EngineCases(), wrong.caughtBy, f)
 		})
 	}

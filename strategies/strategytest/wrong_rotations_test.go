@@ -28,32 +28,32 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 		right func(e strategies.CloningEngine) rotator.Strategy
 		bend  func(e strategies.CloningEngine, s *bentStrategy)
 		spoil func(f *RotationFixture)
-		want  Breach
+		want  Violation
 	}{
 		"sets another password than the pending one": {single, func(e strategies.CloningEngine, s *bentStrategy) {
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				return e.SetPassword(ctx, login(e, r.Current), r.Current.Text("username"), fresh())
 			}
 			s.verify = func(context.Context, rotator.Rotation) error { return nil }
-		}, nil, LockedOut},
+		}, nil, ViolationLockedOut},
 		"sets the password of the user in use": {turns, func(e strategies.CloningEngine, s *bentStrategy) {
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				return e.SetPassword(ctx, login(e, r.Current), r.Current.Text("username"), r.Pending.Password())
 			}
 			s.verify = func(context.Context, rotator.Rotation) error { return nil }
-		}, nil, LockedOut},
+		}, nil, ViolationLockedOut},
 		"knows no way back in after a crash": {single, func(e strategies.CloningEngine, s *bentStrategy) {
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				return e.SetPassword(ctx, login(e, r.Current), r.Current.Text("username"), r.Pending.Password())
 			}
-		}, nil, Stuck},
+		}, nil, ViolationNotRecovered},
 		"changes a member of the application's": {single, func(_ strategies.CloningEngine, s *bentStrategy) {
-			right := s.Strategy.Next
+			right := s.Strategy.Propose
 			s.next = func(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
 				d, err := right(ctx, r)
 				return d.Set("colour", "red"), err
 			}
-		}, nil, Spoilt},
+		}, nil, ViolationCorrupted},
 		"panics": {single, func(_ strategies.CloningEngine, s *bentStrategy) {
 			right := s.Strategy.Verify
 			first := true
@@ -64,10 +64,10 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 				}
 				return right(ctx, r)
 			}
-		}, nil, Panicked},
+		}, nil, ViolationPanicked},
 		"shows a password to the server's log": {single, func(strategies.CloningEngine, *bentStrategy) {}, func(f *RotationFixture) {
 			f.ServerLog = func() string { return "ALTER USER app PASSWORD '" + f.Current.Password().Reveal() + "'" }
-		}, Leaked},
+		}, ViolationLeaked},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fresh := func(ctx context.Context) (RotationFixture, error) {
@@ -97,7 +97,7 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 
 // TestProxy does to a line each thing that it can do.
 func TestProxy(t *testing.T) {
-	echo, err := listen(func(_ *socket, c net.Conn) { io.Copy(c, c); c.Close() })
+	echo, err := listen(func(_ *fakeServer, c net.Conn) { io.Copy(c, c); c.Close() })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,18 +107,18 @@ func TestProxy(t *testing.T) {
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", echo.listener.Addr().String())
 		},
-		Tap: func(piece Piece) Verdict {
+		OnChunk: func(piece Chunk) ChunkAction {
 			if piece.FromServer {
-				return Verdict(verdict.Load())
+				return ChunkAction(verdict.Load())
 			}
-			return Pass
+			return ChunkForward
 		},
 	}
 	if err := p.Listen(); err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	say := func(v Verdict, wait time.Duration) (string, error) {
+	say := func(v ChunkAction, wait time.Duration) (string, error) {
 		verdict.Store(int32(v))
 		c, err := net.Dial("tcp", p.listener.Addr().String())
 		if err != nil {
@@ -131,25 +131,25 @@ func TestProxy(t *testing.T) {
 		n, err := io.ReadFull(c, heard)
 		return string(heard[:n]), err
 	}
-	for v, want := range map[Verdict]string{Pass: "hello", Drip: "hello", Cut: "", Mute: ""} {
+	for v, want := range map[ChunkAction]string{ChunkForward: "hello", ChunkSlow: "hello", ChunkReset: "", ChunkDrop: ""} {
 		wait := time.Minute
-		if v == Mute {
+		if v == ChunkDrop {
 			wait = 50 * time.Millisecond
 		}
 		heard, err := say(v, wait)
-		if heard != want || (err == nil) != (want != "") || errors.Is(err, os.ErrDeadlineExceeded) != (v == Mute) {
+		if heard != want || (err == nil) != (want != "") || errors.Is(err, os.ErrDeadlineExceeded) != (v == ChunkDrop) {
 			t.Errorf("verdict %d: heard %q, %v", v, heard, err)
 		}
 		if err := p.Idle(t.Context()); err != nil {
 			t.Errorf("verdict %d: %v", v, err)
 		}
 	}
-	p.Hang(true)
-	if heard, err := say(Pass, time.Minute); err == nil {
+	p.ResetAll(true)
+	if heard, err := say(ChunkForward, time.Minute); err == nil {
 		t.Errorf("down: heard %q", heard)
 	}
-	p.Hang(false)
-	if heard, err := say(Pass, time.Minute); heard != "hello" {
+	p.ResetAll(false)
+	if heard, err := say(ChunkForward, time.Minute); heard != "hello" {
 		t.Errorf("up again: heard %q, %v", heard, err)
 	}
 	held, err := net.Dial("tcp", p.listener.Addr().String())

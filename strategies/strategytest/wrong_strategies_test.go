@@ -20,10 +20,10 @@ import (
 const rootARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:root-a1b2c3"
 
 // value is a secret for an account of a Memory.
-func value(t *testing.T, as strategies.Login, more string) secret.Document {
+func value(t *testing.T, login strategies.Login, more string) secret.Document {
 	t.Helper()
 	text := fmt.Sprintf(`{"engine": "memory", "host": %q, "port": %d, "dbname": %q, "username": %q, "password": %q%s}`,
-		as.Host, as.Port, as.Database, as.User, as.Password.Reveal(), more)
+		login.Host, login.Port, login.Database, login.User, login.Password.Reveal(), more)
 	d, err := secret.ParseDocument(text)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func (w world) strategyFixture(t *testing.T, s rotator.Strategy) StrategyFixture
 		LogIn:    func(ctx context.Context, d secret.Document) error { return w.Ping(ctx, loginOf(d)) },
 		Related: func(_ context.Context, id string) (secret.Document, error) {
 			if id != rootARN {
-				return secret.Document{}, rotator.NotFound
+				return secret.Document{}, rotator.KindNotFound
 			}
 			return root, nil
 		},
@@ -111,8 +111,8 @@ func (s *bentStrategy) failed(err error) error {
 	return s.fail(err)
 }
 
-func (s *bentStrategy) Next(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
-	next := s.Strategy.Next
+func (s *bentStrategy) Propose(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
+	next := s.Strategy.Propose
 	if s.next != nil {
 		next = s.next
 	}
@@ -139,7 +139,7 @@ func (s *bentStrategy) Verify(ctx context.Context, r rotator.Rotation) error {
 // after alters what the right strategy proposes.
 func after(alter func(current, next secret.Document) secret.Document) func(w world, s *bentStrategy) {
 	return func(w world, s *bentStrategy) {
-		right := s.Strategy.Next
+		right := s.Strategy.Propose
 		s.next = func(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
 			d, err := right(ctx, r)
 			if err == nil {
@@ -152,12 +152,12 @@ func after(alter func(current, next secret.Document) secret.Document) func(w wor
 
 // visit connects to the place in a value, as a driver would.
 func visit(ctx context.Context, d secret.Document) {
-	as := loginOf(d)
-	if as.Host != "127.0.0.1" { // no traffic to anywhere else
+	login := loginOf(d)
+	if login.Host != "127.0.0.1" { // no traffic to anywhere else
 		return
 	}
 	var dialer net.Dialer
-	if c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(as.Host, strconv.Itoa(as.Port))); err == nil {
+	if c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(login.Host, strconv.Itoa(login.Port))); err == nil {
 		c.Close()
 	}
 }
@@ -173,7 +173,7 @@ type wrongStrategy struct {
 func faultsOfAny() []wrongStrategy {
 	return []wrongStrategy{
 		{"sets the password in Next", "next/changes-nothing", func(w world, s *bentStrategy) {
-			right := s.Strategy.Next
+			right := s.Strategy.Propose
 			s.next = func(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
 				d, err := right(ctx, r)
 				w.edit(d.Text("username"), func(a *Account) { a.Password = d.Password() })
@@ -208,12 +208,12 @@ func faultsOfAny() []wrongStrategy {
 			return next.SetPassword(secret.NewPassword("always-the-same-1"))
 		})},
 		{"has a policy of its own", "next/policy", func(w world, s *bentStrategy) {
-			s.in = func(r rotator.Rotation) rotator.Rotation { r.Policy = secret.Policy{}; return r }
+			s.in = func(r rotator.Rotation) rotator.Rotation { r.PasswordPolicy = secret.PasswordPolicy{}; return r }
 		}},
 		{"does not say which key is missing", "next/missing-keys", func(w world, s *bentStrategy) {
 			s.fail = func(err error) error {
-				if errors.Is(err, rotator.Misconfigured) {
-					return fmt.Errorf("secret: %w", rotator.Misconfigured)
+				if errors.Is(err, rotator.KindMisconfigured) {
+					return fmt.Errorf("secret: %w", rotator.KindMisconfigured)
 				}
 				return err
 			}
@@ -327,8 +327,8 @@ func faultsOfAny() []wrongStrategy {
 		{"forgets AWSPREVIOUS", "apply/previous", noPrevious},
 		{"uses AWSPREVIOUS wherever it is from", "apply/previous-elsewhere", func(w world, s *bentStrategy) {
 			s.in = func(r rotator.Rotation) rotator.Rotation {
-				right := r.Previous
-				r.Previous = func(ctx context.Context) (secret.Document, error) {
+				right := r.ReadPrevious
+				r.ReadPrevious = func(ctx context.Context) (secret.Document, error) {
 					d, err := right(ctx)
 					if err == nil {
 						d = d.Set("host", MemoryHost)
@@ -343,7 +343,7 @@ func faultsOfAny() []wrongStrategy {
 			right := s.Strategy.Apply
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				err := right(ctx, r)
-				if d, none := r.Previous(ctx); none == nil && err != nil {
+				if d, none := r.ReadPrevious(ctx); none == nil && err != nil {
 					visit(ctx, d)
 				}
 				return err
@@ -366,8 +366,8 @@ func faultsOfAny() []wrongStrategy {
 		}},
 		{"takes an outage for a rejected login", "apply/network-is-no-rejection", func(w world, s *bentStrategy) {
 			s.fail = func(err error) error {
-				if errors.Is(err, rotator.Unreachable) {
-					return fmt.Errorf("%w: %v", rotator.LoginRejected, err)
+				if errors.Is(err, rotator.KindUnreachable) {
+					return fmt.Errorf("%w: %v", rotator.KindLoginRejected, err)
 				}
 				return err
 			}
@@ -376,7 +376,7 @@ func faultsOfAny() []wrongStrategy {
 			right := s.Strategy.Apply
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				err := right(ctx, r)
-				if errors.Is(err, rotator.Unreachable) {
+				if errors.Is(err, rotator.KindUnreachable) {
 					w.Ping(ctx, loginOf(r.Pending)) //nolint:errcheck
 				}
 				return err
@@ -386,7 +386,7 @@ func faultsOfAny() []wrongStrategy {
 			right, n := s.Strategy.Apply, 0
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				if n++; n > 3 {
-					return rotator.Conflict
+					return rotator.KindConflict
 				}
 				return right(ctx, r)
 			}
@@ -395,7 +395,7 @@ func faultsOfAny() []wrongStrategy {
 			right := s.Strategy.Apply
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				err := right(ctx, r)
-				if old, none := r.Previous(ctx); none == nil && err == nil {
+				if old, none := r.ReadPrevious(ctx); none == nil && err == nil {
 					w.edit(old.Text("username"), func(a *Account) { a.Password = old.Password() })
 				}
 				return err
@@ -404,7 +404,7 @@ func faultsOfAny() []wrongStrategy {
 		{"has the password in its notes", "rotation/no-secret-in-errors-or-notes", func(w world, s *bentStrategy) {
 			right := s.Strategy.Apply
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
-				r.Note("new password %q", r.Pending.Password().Reveal())
+				r.Logf("new password %q", r.Pending.Password().Reveal())
 				return right(ctx, r)
 			}
 		}},
@@ -437,8 +437,8 @@ func faultsWithSuperuser() []wrongStrategy {
 		}},
 		{"sends the superuser to any server", "superuser/elsewhere", func(w world, s *bentStrategy) {
 			s.in = func(r rotator.Rotation) rotator.Rotation {
-				right := r.Related
-				r.Related = func(ctx context.Context, id string) (secret.Document, error) {
+				right := r.ReadSecret
+				r.ReadSecret = func(ctx context.Context, id string) (secret.Document, error) {
 					d, err := right(ctx, id)
 					visit(ctx, d)
 					return d, err
@@ -448,8 +448,8 @@ func faultsWithSuperuser() []wrongStrategy {
 		}},
 		{"takes the superuser's password wherever it is from", "superuser/elsewhere", func(w world, s *bentStrategy) {
 			s.in = func(r rotator.Rotation) rotator.Rotation {
-				right := r.Related
-				r.Related = func(ctx context.Context, id string) (secret.Document, error) {
+				right := r.ReadSecret
+				r.ReadSecret = func(ctx context.Context, id string) (secret.Document, error) {
 					d, err := right(ctx, id)
 					if err == nil {
 						d, err = member(d.Set("host", MemoryHost), "port", MemoryPort)
@@ -476,7 +476,7 @@ func applyOnce(w world, s *bentStrategy) {
 	right := s.Strategy.Apply
 	s.apply = func(ctx context.Context, r rotator.Rotation) error {
 		if applied.Swap(true) {
-			return fmt.Errorf("%w: done already", rotator.Misconfigured)
+			return fmt.Errorf("%w: done already", rotator.KindMisconfigured)
 		}
 		return right(ctx, r)
 	}
@@ -484,7 +484,7 @@ func applyOnce(w world, s *bentStrategy) {
 
 func noPrevious(w world, s *bentStrategy) {
 	s.in = func(r rotator.Rotation) rotator.Rotation {
-		r.Previous = func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.NotFound }
+		r.ReadPrevious = func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound }
 		return r
 	}
 }

@@ -81,7 +81,7 @@ func (e *Emulator) allowSecret(r *request, action, id string) error {
 		if err != nil {
 			return refuse(codeInternal, "The secret was seeded with a policy that does not parse: %s", err)
 		}
-		q.policy = &iam.Named{Name: s.ARN, Policy: policy}
+		q.policy = &iam.NamedPolicy{Name: s.ARN, Policy: policy}
 	}
 	if q.resource != "*" {
 		q.context = secretContext(action, id, s, r.asked)
@@ -166,9 +166,9 @@ func secretContext(action, id string, s *Secret, asked members) iam.Context {
 // query is one question to the policies.
 type query struct {
 	action, resource string
-	account          string      // the resource's
-	context          iam.Context // beside the global keys
-	policy           *iam.Named  // the resource's
+	account          string           // the resource's
+	context          iam.Context      // beside the global keys
+	policy           *iam.NamedPolicy // the resource's
 	key              *iam.KeyPolicy
 	via              bool // Secrets Manager asks in the caller's name
 }

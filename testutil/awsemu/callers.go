@@ -14,9 +14,9 @@ import (
 type Caller struct {
 	AccessKey string
 	Principal iam.Principal // Account "": that of its ARN
-	Identity  []iam.Named
-	Boundary  *iam.Named
-	Session   []iam.Named
+	Identity  []iam.NamedPolicy
+	Boundary  *iam.NamedPolicy
+	Session   []iam.NamedPolicy
 
 	// Endpoints are the VPC endpoints on the caller's way, by service:
 	// "secretsmanager", "kms", "sts". The others are reached without one.
@@ -32,9 +32,9 @@ type Caller struct {
 
 // Endpoint is a VPC endpoint.
 type Endpoint struct {
-	ID     string     // aws:SourceVpce
-	VPC    string     // aws:SourceVpc
-	Policy *iam.Named // nil: the endpoint lets everything through
+	ID     string           // aws:SourceVpce
+	VPC    string           // aws:SourceVpc
+	Policy *iam.NamedPolicy // nil: the endpoint lets everything through
 }
 
 // Account is what an organization lays over one of its accounts: for each level
@@ -42,15 +42,15 @@ type Endpoint struct {
 type Account struct {
 	ID     string
 	Status string // in the organization; "": ACTIVE
-	SCPs   [][]iam.Named
-	RCPs   [][]iam.Named
+	SCPs   [][]iam.NamedPolicy
+	RCPs   [][]iam.NamedPolicy
 }
 
 // Function is a Lambda function with its resource policy. Functions that are not
 // listed let Secrets Manager in.
 type Function struct {
 	ARN    string
-	Policy iam.Named
+	Policy iam.NamedPolicy
 
 	// What Lambda says of it, where it is asked.
 	Document   string // the policy as GetPolicy gives it; "": there is none

@@ -83,7 +83,7 @@ func TestConditionKeys(t *testing.T) {
 				if value == absent {
 					condition = when("Null", c.key, "true")
 				}
-				set.caller.Identity = []iam.Named{named("p", statement("Allow", "*", condition), statement("Allow", "lambda:*"))}
+				set.caller.Identity = []iam.NamedPolicy{named("p", statement("Allow", "*", condition), statement("Allow", "lambda:*"))}
 				w := set.world(t)
 				err := c.call(w)
 				w.emu.Close()
@@ -224,7 +224,7 @@ func TestForwardedConditionKeys(t *testing.T) {
 
 func newForwarded() guarded {
 	g := newConditions()
-	g.caller.Identity = []iam.Named{allowing("role policy", "secretsmanager:*", "kms:*")}
+	g.caller.Identity = []iam.NamedPolicy{allowing("role policy", "secretsmanager:*", "kms:*")}
 	g.caller.Context["aws:SourceIp"] = []string{"192.0.2.1"}
 	g.secret.KMSKeyID, g.secret.Type = "alias/app", ""
 	g.key = awsemu.Key{Aliases: []string{"alias/app"}, Tags: map[string]string{"team": "blue"}}
@@ -261,7 +261,7 @@ func TestForwardedOperations(t *testing.T) {
 			all := []string{"kms:Decrypt", "kms:GenerateDataKey", "kms:Encrypt", "kms:DescribeKey"}
 			with := func(actions ...string) error {
 				g := newForwarded()
-				g.caller.Identity = []iam.Named{allowing("p", append(actions, "secretsmanager:*")...)}
+				g.caller.Identity = []iam.NamedPolicy{allowing("p", append(actions, "secretsmanager:*")...)}
 				return c.call(g.world(t))
 			}
 			want(t, with(c.needs...), "", "")
@@ -301,7 +301,7 @@ func TestCallerContextOverrules(t *testing.T) {
 	t.Parallel()
 	g := newConditions()
 	g.caller.Context["AWS:SECURETRANSPORT"] = []string{"false"}
-	g.caller.Identity = []iam.Named{named("p", statement("Allow", "*", when("Bool", "aws:SecureTransport", "false")))}
+	g.caller.Identity = []iam.NamedPolicy{named("p", statement("Allow", "*", when("Bool", "aws:SecureTransport", "false")))}
 	w := g.world(t)
 	for range 20 { // the order of a map
 		want(t, get("", "")(w), "", "")
@@ -312,7 +312,7 @@ func TestCallerContextOverrules(t *testing.T) {
 func TestNullIsAbsent(t *testing.T) {
 	t.Parallel()
 	g := newConditions()
-	g.caller.Identity = []iam.Named{named("p", statement("Allow", "*", when("Null", "secretsmanager:VersionStage", "true")))}
+	g.caller.Identity = []iam.NamedPolicy{named("p", statement("Allow", "*", when("Null", "secretsmanager:VersionStage", "true")))}
 	w := g.world(t)
 	for stage, status := range map[string]int{"null": 200, `"AWSCURRENT"`: 400} {
 		body := strings.NewReader(`{"SecretId":"app/db","VersionStage":` + stage + `}`)
@@ -341,7 +341,7 @@ func TestPoliciesThatCannotDecide(t *testing.T) {
 // Secrets Manager, nobody directly, and nobody from elsewhere.
 func TestManagedKey(t *testing.T) {
 	t.Parallel()
-	stranger := awsemu.Caller{AccessKey: "ABROAD", Principal: iam.Principal{ARN: "arn:aws:iam::" + abroad + ":user/eve"}, Identity: []iam.Named{anything()}}
+	stranger := awsemu.Caller{AccessKey: "ABROAD", Principal: iam.Principal{ARN: "arn:aws:iam::" + abroad + ":user/eve"}, Identity: []iam.NamedPolicy{anything()}}
 	w := newWorld(t, &awsemu.Emulator{Callers: []awsemu.Caller{functionCaller(allowing("p", "secretsmanager:*")), stranger}})
 	s := rotated()
 	s.Policy = document(statement("Allow", "secretsmanager:*", to(`{"AWS":"arn:aws:iam::`+abroad+`:root"}`)))

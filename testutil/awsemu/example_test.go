@@ -65,7 +65,7 @@ func Example_callers() {
 	emu := &awsemu.Emulator{Callers: []awsemu.Caller{{
 		AccessKey: "AKID",
 		Principal: iam.Principal{ARN: "arn:aws:sts::123456789012:assumed-role/app/one"},
-		Identity:  []iam.Named{{Name: "readers", Policy: policy}},
+		Identity:  []iam.NamedPolicy{{Name: "readers", Policy: policy}},
 	}}}
 	defer emu.Close()
 	srv := httptest.NewServer(emu)

@@ -186,7 +186,7 @@ func (e *Emulator) allowKey(r *request, k *Key, operation string, context map[st
 	q := query{
 		action: "kms:" + operation, resource: k.ARN, account: k.Account, via: via,
 		context: keyContext(k, r.caller.Principal.Account, context),
-		key:     &iam.KeyPolicy{Policy: iam.Named{Name: k.ARN, Policy: policy}},
+		key:     &iam.KeyPolicy{Policy: iam.NamedPolicy{Name: k.ARN, Policy: policy}},
 	}
 	if via {
 		q.context["kms:ViaService"] = []string{viaService(k.Region)}

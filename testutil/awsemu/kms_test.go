@@ -165,7 +165,7 @@ func TestKeyLife(t *testing.T) {
 // constraint reach, until it is retired or revoked.
 func TestGrants(t *testing.T) {
 	t.Parallel()
-	admin := awsemu.Caller{AccessKey: "ADMIN", Principal: iam.Principal{ARN: "arn:aws:iam::" + home + ":user/admin"}, Identity: []iam.Named{anything()}}
+	admin := awsemu.Caller{AccessKey: "ADMIN", Principal: iam.Principal{ARN: "arn:aws:iam::" + home + ":user/admin"}, Identity: []iam.NamedPolicy{anything()}}
 	function := functionCaller(allowing("p", "secretsmanager:*"))
 	w := newWorld(t, &awsemu.Emulator{Callers: []awsemu.Caller{admin, function}})
 	arn := w.emu.Seed(keyed(w.emu.SeedKey(awsemu.Key{Aliases: []string{"alias/app"}})))

@@ -21,14 +21,14 @@ type guarded struct {
 func newGuarded() guarded {
 	boundary, endpoint := allowing("boundary", "secretsmanager:*", "kms:*"), named("endpoint", statement("Allow", "*", to(everybody)))
 	c := functionCaller(allowing("role policy", "secretsmanager:*", "kms:*"))
-	c.Boundary, c.Session = &boundary, []iam.Named{allowing("session policy", "*")}
+	c.Boundary, c.Session = &boundary, []iam.NamedPolicy{allowing("session policy", "*")}
 	c.Endpoints = map[string]awsemu.Endpoint{"secretsmanager": {ID: "vpce-1", VPC: "vpc-1", Policy: &endpoint}}
 	s := rotated()
 	s.KMSKeyID = "alias/app"
 	return guarded{
 		caller: c,
-		account: awsemu.Account{ID: home, SCPs: [][]iam.Named{{anything()}, {allowing("scp", "secretsmanager:*", "kms:*")}},
-			RCPs: [][]iam.Named{{named("rcp", statement("Allow", "*", to(everybody)))}}},
+		account: awsemu.Account{ID: home, SCPs: [][]iam.NamedPolicy{{anything()}, {allowing("scp", "secretsmanager:*", "kms:*")}},
+			RCPs: [][]iam.NamedPolicy{{named("rcp", statement("Allow", "*", to(everybody)))}}},
 		secret: s,
 		key:    awsemu.Key{Aliases: []string{"alias/app"}},
 	}
@@ -149,7 +149,7 @@ func TestLayers(t *testing.T) {
 // TestNothingIsConfigured: without callers, access keys and policies mean nothing.
 func TestNothingIsConfigured(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, &awsemu.Emulator{Accounts: []awsemu.Account{{ID: home, SCPs: [][]iam.Named{{}}}}})
+	w := newWorld(t, &awsemu.Emulator{Accounts: []awsemu.Account{{ID: home, SCPs: [][]iam.NamedPolicy{{}}}}})
 	s := rotated()
 	s.Policy = document(statement("Deny", "*", to(everybody)))
 	w.emu.Seed(s)
@@ -169,10 +169,10 @@ func TestCallers(t *testing.T) {
 	w.emu.SetCaller(other)
 	want(t, get("", "")(w), "", "")
 	want(t, get("", "")(w.with(key("OTHER"))), "AccessDeniedException", "no identity-based policy")
-	other.Identity = []iam.Named{anything()}
+	other.Identity = []iam.NamedPolicy{anything()}
 	w.emu.SetCaller(other)
 	want(t, get("", "")(w.with(key("OTHER"))), "", "")
-	w.emu.SetAccount(awsemu.Account{ID: home, SCPs: [][]iam.Named{{}}})
+	w.emu.SetAccount(awsemu.Account{ID: home, SCPs: [][]iam.NamedPolicy{{}}})
 	want(t, get("", "")(w), "AccessDeniedException", "service control policy")
 	given := []awsemu.Caller{{AccessKey: "A"}, {AccessKey: "B"}}
 	emu := &awsemu.Emulator{Callers: given}

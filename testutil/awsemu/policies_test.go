@@ -46,16 +46,16 @@ func when(test, key string, values ...string) string {
 	return fmt.Sprintf(`"Condition":{%q:{%q:%s}}`, test, key, list)
 }
 
-func named(name string, statements ...string) iam.Named {
+func named(name string, statements ...string) iam.NamedPolicy {
 	p, err := iam.Parse(document(statements...))
 	if err != nil {
 		panic(err)
 	}
-	return iam.Named{Name: name, Policy: p}
+	return iam.NamedPolicy{Name: name, Policy: p}
 }
 
 // allowing is a policy that allows actions, on everything.
-func allowing(name string, actions ...string) iam.Named {
+func allowing(name string, actions ...string) iam.NamedPolicy {
 	var all []string
 	for _, a := range actions {
 		all = append(all, statement("Allow", a))
@@ -63,10 +63,10 @@ func allowing(name string, actions ...string) iam.Named {
 	return named(name, all...)
 }
 
-func anything() iam.Named { return allowing("everything", "*") }
+func anything() iam.NamedPolicy { return allowing("everything", "*") }
 
 // function is a caller as a rotation function is: the session of a role.
-func functionCaller(identity ...iam.Named) awsemu.Caller {
+func functionCaller(identity ...iam.NamedPolicy) awsemu.Caller {
 	return awsemu.Caller{AccessKey: "AKIDTEST", Principal: iam.Principal{ARN: sessARN, Role: roleARN, Account: home}, Identity: identity}
 }
 

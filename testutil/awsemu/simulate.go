@@ -114,19 +114,19 @@ func simulate(request iam.Request, l iam.Layers) evaluationResult {
 		result.MatchedStatements = []matchedStatement{{d.Policy, "IAM Policy"}}
 	}
 	if l.SCPs != nil {
-		result.OrganizationsDecisionDetail = &organizationsDetail{decide(iam.Layers{Identity: []iam.Named{everything}, SCPs: l.SCPs}).Allowed}
+		result.OrganizationsDecisionDetail = &organizationsDetail{decide(iam.Layers{Identity: []iam.NamedPolicy{everything}, SCPs: l.SCPs}).Allowed}
 	}
 	if l.Boundary != nil {
-		result.PermissionsBoundaryDecisionDetail = &boundaryDetail{decide(iam.Layers{Identity: []iam.Named{everything}, Boundary: l.Boundary}).Allowed}
+		result.PermissionsBoundaryDecisionDetail = &boundaryDetail{decide(iam.Layers{Identity: []iam.NamedPolicy{everything}, Boundary: l.Boundary}).Allowed}
 	}
 	return result
 }
 
 var everything = must(iam.ParseIdentity(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`))
 
-func must(p iam.Policy, err error) iam.Named {
+func must(p iam.Policy, err error) iam.NamedPolicy {
 	if err != nil {
 		panic(err)
 	}
-	return iam.Named{Policy: p}
+	return iam.NamedPolicy{Policy: p}
 }

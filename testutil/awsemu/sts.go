@@ -30,9 +30,9 @@ var tokens = service{
 // Role is a role that AssumeRole may give out.
 type Role struct {
 	ARN        string
-	Trust      iam.Named // who may assume it
-	Identity   []iam.Named
-	Boundary   *iam.Named
+	Trust      iam.NamedPolicy // who may assume it
+	Identity   []iam.NamedPolicy
+	Boundary   *iam.NamedPolicy
 	Tags       map[string]string
 	MaxSession time.Duration // 0: an hour
 }
@@ -186,7 +186,7 @@ func newSession(role *Role, in *assumeRoleInput) (Caller, error) {
 	if err != nil {
 		return s, refuse(codeMalformedPolicy, "The session policy is malformed: %s", err)
 	}
-	s.Session = []iam.Named{{Name: "session policy of " + in.RoleSessionName, Policy: policy}}
+	s.Session = []iam.NamedPolicy{{Name: "session policy of " + in.RoleSessionName, Policy: policy}}
 	return s, nil
 }
 

@@ -16,7 +16,7 @@ import (
 
 const userARN = "arn:aws:iam::" + home + ":user/team/ann"
 
-func user(identity ...iam.Named) awsemu.Caller {
+func user(identity ...iam.NamedPolicy) awsemu.Caller {
 	return awsemu.Caller{AccessKey: "USER", Principal: iam.Principal{ARN: userARN}, Identity: identity}
 }
 
@@ -24,7 +24,7 @@ func user(identity ...iam.Named) awsemu.Caller {
 func roled(t *testing.T, change ...func(*awsemu.Emulator)) *world {
 	emu := &awsemu.Emulator{
 		Callers: []awsemu.Caller{user(allowing("user", "sts:*"))},
-		Roles:   []awsemu.Role{{ARN: roleARN, Trust: named("trust", statement("Allow", "sts:*", to(account))), Identity: []iam.Named{anything()}, Tags: map[string]string{"team": "blue", "site": "x"}}},
+		Roles:   []awsemu.Role{{ARN: roleARN, Trust: named("trust", statement("Allow", "sts:*", to(account))), Identity: []iam.NamedPolicy{anything()}, Tags: map[string]string{"team": "blue", "site": "x"}}},
 	}
 	for _, c := range change {
 		c(emu)
@@ -99,7 +99,7 @@ func TestAssumeRole(t *testing.T) {
 			e.Callers[0].Identity[0] = allowing("user", "sts:AssumeRole")
 		}}, ask: tagged, code: "AccessDenied", text: "sts:AssumeRole"},
 		{name: "an SCP", set: []func(*awsemu.Emulator){func(e *awsemu.Emulator) {
-			e.Accounts = []awsemu.Account{{ID: home, SCPs: [][]iam.Named{{allowing("scp", "kms:*")}}}}
+			e.Accounts = []awsemu.Account{{ID: home, SCPs: [][]iam.NamedPolicy{{allowing("scp", "kms:*")}}}}
 		}}, code: "AccessDenied"},
 		{name: "a role of another account that does not trust ours", set: []func(*awsemu.Emulator){func(e *awsemu.Emulator) {
 			e.Roles[0].ARN, e.Roles[0].Trust = strings.Replace(roleARN, home, abroad, 1), named("trust", statement("Allow", "sts:AssumeRole", to(`{"AWS":"`+abroad+`"}`)))
@@ -152,7 +152,7 @@ func TestSession(t *testing.T) {
 		night, err := w.assume(key("USER"))
 		want(t, err, "", "")
 		want(t, get("", "")(w.with(night)), "", "")
-		w.emu.SetRole(awsemu.Role{ARN: roleARN, Identity: []iam.Named{allowing("p", "kms:*")}})
+		w.emu.SetRole(awsemu.Role{ARN: roleARN, Identity: []iam.NamedPolicy{allowing("p", "kms:*")}})
 		want(t, get("", "")(w.with(night)), "AccessDeniedException", "User: arn:aws:sts::"+home+":assumed-role/rotate/night is not authorized")
 	})
 	t.Run("it ends", func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestSession(t *testing.T) {
 	t.Run("tags of the role and of the session", func(t *testing.T) {
 		t.Parallel()
 		w := roled(t, func(e *awsemu.Emulator) {
-			e.Roles[0].Identity = []iam.Named{named("p", statement("Allow", "*", `"Condition":{"StringEquals":{"aws:PrincipalTag/team":"red","aws:PrincipalTag/site":"x"}}`))}
+			e.Roles[0].Identity = []iam.NamedPolicy{named("p", statement("Allow", "*", `"Condition":{"StringEquals":{"aws:PrincipalTag/team":"red","aws:PrincipalTag/site":"x"}}`))}
 		})
 		night, err := w.assume(key("USER"), tagged)
 		want(t, err, "", "")
@@ -200,7 +200,7 @@ func TestSession(t *testing.T) {
 		t.Parallel()
 		w := roled(t, func(e *awsemu.Emulator) {
 			e.Callers[0].Endpoints = map[string]awsemu.Endpoint{"secretsmanager": {ID: "vpce-1"}}
-			e.Roles[0].Identity = []iam.Named{named("p", statement("Allow", "*", when("StringEquals", "aws:SourceVpce", "vpce-1")))}
+			e.Roles[0].Identity = []iam.NamedPolicy{named("p", statement("Allow", "*", when("StringEquals", "aws:SourceVpce", "vpce-1")))}
 		})
 		night, err := w.assume(key("USER"))
 		want(t, err, "", "")
@@ -214,15 +214,15 @@ func TestAcrossAccounts(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name                  string
-		identity              []iam.Named
+		identity              []iam.NamedPolicy
 		secret, key           string
 		code, text, otherText string
 	}{
-		{"all sides", []iam.Named{anything()}, "*", "*", "", "", ""},
-		{"not the caller's", []iam.Named{allowing("k", "kms:*")}, "*", "*", "AccessDeniedException", "because no identity-based policy allows", ""},
-		{"not the secret's", []iam.Named{anything()}, "kms:*", "*", "AccessDeniedException", "because no resource-based policy allows", ""},
-		{"not the key's", []iam.Named{anything()}, "*", "s3:*", "AccessDeniedException", "Access to KMS is not allowed", ""},
-		{"not the caller's for the key", []iam.Named{allowing("s", "secretsmanager:*")}, "*", "*", "AccessDeniedException", "Access to KMS is not allowed", ""},
+		{"all sides", []iam.NamedPolicy{anything()}, "*", "*", "", "", ""},
+		{"not the caller's", []iam.NamedPolicy{allowing("k", "kms:*")}, "*", "*", "AccessDeniedException", "because no identity-based policy allows", ""},
+		{"not the secret's", []iam.NamedPolicy{anything()}, "kms:*", "*", "AccessDeniedException", "because no resource-based policy allows", ""},
+		{"not the key's", []iam.NamedPolicy{anything()}, "*", "s3:*", "AccessDeniedException", "Access to KMS is not allowed", ""},
+		{"not the caller's for the key", []iam.NamedPolicy{allowing("s", "secretsmanager:*")}, "*", "*", "AccessDeniedException", "Access to KMS is not allowed", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -263,12 +263,12 @@ func TestRotationAcrossAccounts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			operator := awsemu.Caller{AccessKey: "OPERATOR", Principal: iam.Principal{ARN: "arn:aws:iam::" + abroad + ":user/op"}, Identity: []iam.Named{anything()}}
+			operator := awsemu.Caller{AccessKey: "OPERATOR", Principal: iam.Principal{ARN: "arn:aws:iam::" + abroad + ":user/op"}, Identity: []iam.NamedPolicy{anything()}}
 			f := &function{}
 			w := rotating(t, &awsemu.Emulator{
 				Attempts: 1,
 				Callers:  []awsemu.Caller{functionCaller(anything()), operator},
-				Roles:    []awsemu.Role{{ARN: theirRole, Identity: []iam.Named{anything()}, Trust: named("trust", statement("Allow", "sts:AssumeRole", to(`{"AWS":"`+roleARN+`"}`)))}},
+				Roles:    []awsemu.Role{{ARN: theirRole, Identity: []iam.NamedPolicy{anything()}, Trust: named("trust", statement("Allow", "sts:AssumeRole", to(`{"AWS":"`+roleARN+`"}`)))}},
 				Functions: []awsemu.Function{{ARN: functionARN, Policy: named("function policy",
 					statement("Allow", "lambda:InvokeFunction", to(`{"AWS":"arn:aws:iam::`+abroad+`:root"}`)),
 					statement("Allow", "lambda:InvokeFunction", to(`{"Service":"secretsmanager.amazonaws.com"}`), when("StringEquals", "aws:SourceAccount", abroad)))}},

@@ -118,7 +118,7 @@ func TestTheRunbookIsComplete(t *testing.T) {
 		append(sorted(read(t, "rotator/preflight.go")+read(t, "strategies/preflight.go"), id), statuses...))
 
 	same(t, "verdicts", rows("What to do about a stuck rotation"),
-		sorted(read(t, "rotator/recovery.go"), regexp.MustCompile(`(?m)^\t\w+ +Action = "(.+?)"`)))
+		sorted(read(t, "rotator/decisions.go"), regexp.MustCompile(`(?m)^\t\w+ +Action = "(.+?)"`)))
 
 	var template struct {
 		Resources map[string]struct {

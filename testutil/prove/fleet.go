@@ -34,8 +34,8 @@ type Fleet struct {
 	WritesPerSecond int // the service's quota; 0: none
 }
 
-// Sailed is what became of a Fleet.
-type Sailed struct {
+// FleetResult is what became of a Fleet.
+type FleetResult struct {
 	Fleet
 	Elapsed           time.Duration
 	Failed            int // rotations that the service gave up
@@ -54,8 +54,8 @@ type Sailed struct {
 // the label.
 const writes = 3
 
-// Sail rotates each secret once.
-func (f Fleet) Sail(ctx context.Context) (s Sailed, err error) {
+// Run rotates each secret once.
+func (f Fleet) Run(ctx context.Context) (s FleetResult, err error) {
 	s.Fleet = f
 	before := runtime.NumGoroutine()
 	emu := &awsemu.Emulator{WritesPerSecond: f.WritesPerSecond, Backoff: func(n int) time.Duration { return time.Duration(n) * time.Second }}
@@ -156,14 +156,14 @@ func (f Fleet) Sail(ctx context.Context) (s Sailed, err error) {
 			return s, err
 		}
 		if a, _ := databases[arn].Account("app"); !a.Password.Equal(doc.Password()) {
-			errs = append(errs, fmt.Errorf("secret %d: %w: AWSCURRENT does not log in", i, strategytest.LockedOut))
+			errs = append(errs, fmt.Errorf("secret %d: %w: AWSCURRENT does not log in", i, strategytest.ViolationLockedOut))
 		}
 	}
 	return s, errors.Join(errs...)
 }
 
 // rotate rotates some secrets, AtOnce of them at a time.
-func (s *Sailed) rotate(ctx context.Context, emu *awsemu.Emulator, sdk *secretsmanager.Client, arns []string) error {
+func (s *FleetResult) rotate(ctx context.Context, emu *awsemu.Emulator, sdk *secretsmanager.Client, arns []string) error {
 	work := make(chan string)
 	var mu sync.Mutex
 	var errs []error
@@ -180,7 +180,7 @@ func (s *Sailed) rotate(ctx context.Context, emu *awsemu.Emulator, sdk *secretsm
 				s.Attempts += len(r.Attempts)
 				if err == nil && r.Outcome != "RotationSucceeded" {
 					s.Failed++
-					if !strings.Contains(r.Message, string(rotator.Throttled)) {
+					if !strings.Contains(r.Message, string(rotator.KindThrottled)) {
 						err = errors.New(r.Message)
 					}
 				}

@@ -9,7 +9,7 @@ import (
 // TestFleet is the quick form: a rotation costs the same however many there were.
 func TestFleet(t *testing.T) {
 	tier.Test(t)
-	s, err := Fleet{Secrets: 1000, AtOnce: 8}.Sail(t.Context())
+	s, err := Fleet{Secrets: 1000, AtOnce: 8}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestFleet(t *testing.T) {
 // that trying is what the quota is spent on.
 func TestFleetUnderQuota(t *testing.T) {
 	tier.Test(t)
-	s, err := Fleet{Secrets: 60, AtOnce: 20, WritesPerSecond: 50}.Sail(t.Context())
+	s, err := Fleet{Secrets: 60, AtOnce: 20, WritesPerSecond: 50}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

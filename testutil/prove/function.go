@@ -18,7 +18,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
 
 // Function is a rotation function as it is deployed: the binary that the Lambda
@@ -34,10 +34,10 @@ type Function struct {
 
 // Open is for strategytest.RotationFixture: the secret is in an emulator of Secrets
 // Manager and the function a process, which Kill ends with SIGKILL.
-func (f Function) Open(s strategytest.Setting) (strategytest.Service, error) {
+func (f Function) Open(s strategytest.ServiceConfig) (strategytest.Service, error) {
 	d := &deployed{setting: s, function: f}
-	opened, err := stage.Open(stage.Plan{
-		Functions: []stage.Function{{Name: "rotate", Bootstrap: f.Bootstrap, Env: f.Env, Timeout: f.Timeout}},
+	opened, err := localaws.Start(localaws.Config{
+		Functions: []localaws.Function{{Name: "rotate", Bootstrap: f.Bootstrap, Env: f.Env, Timeout: f.Timeout}},
 		Output:    &d.output,
 		Prepare: func(e *awsemu.Emulator) {
 			e.Attempts = 1
@@ -71,9 +71,9 @@ func (f Function) Open(s strategytest.Setting) (strategytest.Service, error) {
 const operator = "OPERATOR"
 
 type deployed struct {
-	setting  strategytest.Setting
+	setting  strategytest.ServiceConfig
 	function Function
-	stage    *stage.Stage
+	stage    *localaws.Env
 	sdk      *secretsmanager.Client
 	arn      string
 	output   lambdahost.Output
@@ -90,25 +90,25 @@ func (d *deployed) fault(c awsemu.Call) awsemu.Fault {
 	if c.AccessKey == operator {
 		return awsemu.Fault{}
 	}
-	f := awsemu.Fault{After: func() { d.setting.Called(c.Operation) }}
-	switch d.setting.Call(c.Operation) {
-	case strategytest.Throttled:
+	f := awsemu.Fault{After: func() { d.setting.AfterCall(c.Operation) }}
+	switch d.setting.BeforeCall(c.Operation) {
+	case strategytest.FaultThrottled:
 		f.Throttle = true
-	case strategytest.ServerError:
+	case strategytest.FaultServerError:
 		f.ServerError = true
-	case strategytest.Expired:
+	case strategytest.FaultExpired:
 		f.ExpiredToken = true
-	case strategytest.Denied:
+	case strategytest.FaultDenied:
 		f.Deny = true
-	case strategytest.KeyDisabled:
+	case strategytest.FaultKeyDisabled:
 		f.DecryptionFailure, f.EncryptionFailure = true, true
-	case strategytest.Stale:
+	case strategytest.FaultStale:
 		f.Stale = true
-	case strategytest.Slow:
+	case strategytest.FaultSlow:
 		f.Delay = 30 * time.Millisecond
-	case strategytest.LostAnswer:
+	case strategytest.FaultLostAnswer:
 		f.LoseResponse = true
-	case strategytest.LostCall:
+	case strategytest.FaultLostCall:
 		f.Hang = true
 	}
 	return f
@@ -205,13 +205,13 @@ func (d *deployed) Rotate(ctx context.Context, attempts int) (err error) {
 	return err
 }
 
-func (d *deployed) Edit(ctx context.Context, doc secret.Document) error {
+func (d *deployed) PutByHand(ctx context.Context, doc secret.Document) error {
 	text := doc.Encode().Reveal()
 	_, err := d.sdk.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &d.arn, SecretString: &text})
 	return err
 }
 
-func (d *deployed) Label(label string) secret.Document {
+func (d *deployed) ValueAt(label string) secret.Document {
 	doc, err := secret.ParseDocument(string(d.stage.AWS.Snapshot(d.arn).Holder(label).Value.Reveal()))
 	if err != nil {
 		return secret.Document{} // an empty version

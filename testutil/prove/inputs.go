@@ -7,14 +7,14 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/hostile"
+	"github.com/quarterturn-dev/quarterturn/testutil/badinput"
 )
 
 // Inputs puts bad events, values and environments to every strategy, and prints a line
-// for each kind with what became of them. The tables are testutil/hostile, whose own
+// for each kind with what became of them. The tables are testutil/badinput, whose own
 // tests hold everything to them.
 func Inputs(ctx context.Context, root string, out io.Writer) error {
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-run", "TestEvents|TestValues|TestSuperusers|TestEnvironments", "./testutil/hostile")
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-run", "TestEvents|TestValues|TestSuperusers|TestEnvironments", "./testutil/badinput")
 	cmd.Dir = root
 	text, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
@@ -22,7 +22,7 @@ func Inputs(ctx context.Context, root string, out io.Writer) error {
 	}
 	lines := 0
 	for line := range strings.Lines(string(text)) {
-		if _, tally, ok := strings.Cut(line, ".go:"); ok && strings.Contains(tally, hostile.Counted) {
+		if _, tally, ok := strings.Cut(line, ".go:"); ok && strings.Contains(tally, badinput.Counted) {
 			_, tally, _ = strings.Cut(tally, ": ")
 			fmt.Fprint(out, tally)
 			lines++

@@ -25,54 +25,54 @@ type Mutant struct {
 // strategies'.
 func Mutants() []Mutant {
 	const preflight, checks = "rotator/preflight.go", "strategies/preflight.go"
-	const steps, guard, visit, core = "rotator/steps.go", "rotator/guard.go", "rotator/visit.go", "rotator/rotator.go"
+	const steps, guard, visit, core = "rotator/steps.go", "rotator/guard.go", "rotator/invocation.go", "rotator/rotator.go"
 	const common, single, alternating, login = "strategies/strategies.go", "strategies/single.go", "strategies/alternating.go", "strategies/login.go"
 	return []Mutant{
 		{"createSecret: nothing is written before the preflight allows it", steps,
-			"if err := v.clear(ctx, &seen); err != nil {\n\t\treturn Failed", "if err := v.clear(ctx, &seen); false {\n\t\treturn Failed"},
+			"if err := v.runPreflight(ctx, &seen); err != nil {\n\t\treturn OutcomeFailed", "if err := v.runPreflight(ctx, &seen); false {\n\t\treturn OutcomeFailed"},
 		{"createSecret: a value that the server's policy refuses is not stored", preflight,
-			"byPolicy := func(f Finding) bool { return f.Kind == PolicyRejected }", "byPolicy := func(Finding) bool { return false }"},
+			"byPolicy := func(f Finding) bool { return f.Kind == KindPasswordPolicy }", "byPolicy := func(Finding) bool { return false }"},
 		{"createSecret: the value that was tried is the one to be stored", preflight,
-			"r := s.rotation(seen.value.Document, seen.proposal)", "r := s.rotation(seen.value.Document, secret.Document{})"},
+			"r := s.newRotation(seen.value.Document, seen.proposal)", "r := s.newRotation(seen.value.Document, secret.Document{})"},
 		{"createSecret: the value of an earlier attempt is kept", steps,
-			"if errors.Is(err, Conflict) {\n\t\treturn v.keep", "if false {\n\t\treturn v.keep"},
+			"if errors.Is(err, KindConflict) {\n\t\treturn v.keep", "if false {\n\t\treturn v.keep"},
 		{"createSecret: the RotationToken goes to PutSecretValue", steps,
 			"RotationToken: v.event.RotationToken,", "RotationToken: secret.Password{},"},
 		{"setSecret: a duplicate after the end changes nothing", steps,
-			"func (v *visit) set(ctx context.Context) (Outcome, error) {\n\tseen, done, err := v.begin(ctx)\n\tif err != nil || done {",
-			"func (v *visit) set(ctx context.Context) (Outcome, error) {\n\tseen, _, err := v.begin(ctx)\n\tif err != nil {"},
+			"func (v *invocation) set(ctx context.Context) (Outcome, error) {\n\tseen, done, err := v.readStart(ctx)\n\tif err != nil || done {",
+			"func (v *invocation) set(ctx context.Context) (Outcome, error) {\n\tseen, _, err := v.readStart(ctx)\n\tif err != nil {"},
 		{"setSecret: the database is changed", steps,
-			"err = v.Strategy.Apply(ctx, v.rotation(seen.value.Document, pending))", "_, _ = seen, pending"},
+			"err = v.Strategy.Apply(ctx, v.newRotation(seen.value.Document, pending))", "_, _ = seen, pending"},
 		{"setSecret: no change begins that could be cut off", steps,
 			"if left < need {", "if false {"},
 		{"testSecret: the pending value is used", steps,
-			"if err := v.Strategy.Verify(ctx, v.rotation(current.Document, pending)); err != nil {", "if err := error(nil); err != nil {"},
+			"if err := v.Strategy.Verify(ctx, v.newRotation(current.Document, pending)); err != nil {", "if err := error(nil); err != nil {"},
 		{"testSecret: a copy of AWSCURRENT is a configuration test", steps,
-			"case pending.SameLogin(current.Document):", "case false:"},
+			"case pending.SameCredentials(current.Document):", "case false:"},
 		{"testSecret: a version that is AWSCURRENT is done", steps,
-			"case current.VersionID == v.event.Version:", "case false:"},
+			"case current.VersionID == v.event.VersionID:", "case false:"},
 		{"createSecret and setSecret: no rotation to the credentials in use", steps,
-			"if !pending.SameLogin(current) {", "if true {"},
+			"if !pending.SameCredentials(current) {", "if true {"},
 		{"finishSecret: the database rejects the pending password, and AWSCURRENT stays", steps,
-			"case errors.Is(err, LoginRejected):", "case false:"},
+			"case errors.Is(err, KindLoginRejected):", "case false:"},
 		{"finishSecret: a server that does not respond leaves time for the move", steps,
 			"time.Until(deadline)/2)", "time.Until(deadline))"},
 		{"testSecret: alone and on an empty version, it tests the configuration", steps,
-			"return v.testConfiguration(ctx, err)", "return Failed, err"},
+			"return v.testConfiguration(ctx, err)", "return OutcomeFailed, err"},
 		{"finishSecret: AWSCURRENT moves", guard,
-			"err = v.Store.Move(ctx, v.event.SecretID, m)", "err = nil"},
+			"err = v.Store.MoveLabel(ctx, v.event.SecretID, m)", "err = nil"},
 		{"finishSecret: after an error, it looks whether the label has moved", guard,
-			"&& v.moved(ctx, m) {", "&& false {"},
+			"&& v.labelArrived(ctx, m) {", "&& false {"},
 		{"guard: a version that is AWSCURRENT already is left alone", guard,
-			"case m.Has(version, LabelCurrent):\n\t\treturn true, nil", "case m.Has(version, LabelCurrent):\n\t\treturn false, nil"},
+			"case m.HasLabel(version, LabelCurrent):\n\t\treturn true, nil", "case m.HasLabel(version, LabelCurrent):\n\t\treturn false, nil"},
 		{"guard: a version that is not AWSPENDING is refused", guard,
-			"case !m.Has(version, LabelPending):", "case false:"},
+			"case !m.HasLabel(version, LabelPending):", "case false:"},
 		{"guard: a version that the secret does not have is refused", guard,
 			"case !known:", "case !known && false:"},
 		{"guard: nothing happens once rotation is turned off", guard,
 			"if m.RotationEnabled != nil && !*m.RotationEnabled {", "if false {"},
 		{"guard: a secret that is to be deleted is refused", guard,
-			"case !m.Deleted.IsZero():", "case false:"},
+			"case !m.DeletionDate.IsZero():", "case false:"},
 		{"guard: a secret of another service is refused", guard,
 			"case m.OwningService != \"\":", "case false:"},
 		{"guard: a secret that a partner rotates is refused", guard,
@@ -82,44 +82,44 @@ func Mutants() []Mutant {
 		{"what may be stale is read again", visit,
 			"for _, wait := range waits {", "for _, wait := range waits[:0] {"},
 		{"the pending value is read by the version of the event", visit,
-			"Version{ID: v.event.Version, Label: LabelPending})\n\t\tdoc", "Version{Label: LabelPending})\n\t\tdoc"},
+			"VersionRef{ID: v.event.VersionID, Label: LabelPending})\n\t\tdoc", "VersionRef{Label: LabelPending})\n\t\tdoc"},
 		{"values that were read are scrubbed from errors", visit,
 			"v.scrub.AddDocument(val.Document)", ""},
 		{"notes are scrubbed", visit,
-			"v.record.Notes[i] = v.fit(note)", "v.record.Notes[i] = note"},
+			"v.record.Notes[i] = v.sanitize(note)", "v.record.Notes[i] = note"},
 		{"a panic is an error of the step", core,
 			"if p := recover(); p != nil {", "if p := any(nil); p != nil {"},
 		{"a step ends before Lambda does", core,
-			"return context.WithDeadline(ctx, deadline.Add(-or(r.Margin, 500*time.Millisecond)))", "return context.WithDeadline(ctx, deadline)"},
+			"return context.WithDeadline(ctx, deadline.Add(-cmp.Or(r.DeadlineMargin, 500*time.Millisecond)))", "return context.WithDeadline(ctx, deadline)"},
 
 		{"the preflight of a retry finds the pending password set", checks,
-			"candidate{rotator.LabelPending, stored(ctx, t, r, current, ours), try},", ""},
+			"candidate{rotator.LabelPending, stored(ctx, t, r, current, isManagedUser), try},", ""},
 		{"only a rejected login lets other credentials be tried", common,
-			"if !errors.Is(err, rotator.LoginRejected) {", "if false {"},
+			"if !errors.Is(err, rotator.KindLoginRejected) {", "if false {"},
 		{"the previous password goes to no other host", common,
-			"|| !sameHost(as, current) {\n\t\t\treturn Login{}, errNo", "{\n\t\t\treturn Login{}, errNo"},
+			"|| !sameEndpoint(login, current) {\n\t\t\treturn Login{}, errNo", "{\n\t\t\treturn Login{}, errNo"},
 		{"the previous password is of an account of this secret", common,
-			"!ours(as.User) || !sameHost", "!sameHost"},
+			"!isManagedUser(login.User) || !sameEndpoint", "!sameEndpoint"},
 		{"the superuser acts on the server of the secret only", common,
-			"if !sameHost(as, current) {", "if false {"},
+			"if !sameEndpoint(login, current) {", "if false {"},
 		{"a pending value leads nowhere else", login,
 			"if differ != nil {", "if false {"},
 		{"single user: the pending value is of the same account", single,
 			"if other.User != current.User {", "if false {"},
 		{"single user: a retry finds the pending password set", single,
-			"candidate{rotator.LabelPending, always(pending), ping},", ""},
+			"candidate{rotator.LabelPending, fixedLogin(pending), ping},", ""},
 		{"single user: AWSPREVIOUS is the last resort", single,
-			"candidate{rotator.LabelPrevious, previous(ctx, t, r, current, ours), try},", "candidate{rotator.LabelPrevious, func() (Login, error) { _ = ours; return Login{}, errNoCandidate }, try},"},
+			"candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, isManagedUser), try},", "candidate{rotator.LabelPrevious, func() (Login, error) { _ = isManagedUser; return Login{}, errNoCandidate }, try},"},
 		{"single user: the superuser acts for who holds credentials that work", single,
 			"try = ping\n", "try = func(Login) error { return nil }\n"},
 		{"alternating users: the superuser acts for who holds credentials that work", alternating,
-			"candidate{rotator.LabelCurrent, always(current), ping},", "candidate{rotator.LabelCurrent, always(current), func(Login) error { return nil }},"},
+			"candidate{rotator.LabelCurrent, fixedLogin(current), ping},", "candidate{rotator.LabelCurrent, fixedLogin(current), func(Login) error { return nil }},"},
 		{"alternating users: the pending value is of the other account", alternating,
-			"if pending.User != pair.Next {", "if false {"},
+			"if pending.User != pair.Target {", "if false {"},
 		{"alternating users: the users take turns", alternating,
-			"next = next.Set(keyUser, pair.Next)", "next = next.Set(keyUser, pair.InUse())"},
+			"next = next.Set(keyUser, pair.Target)", "next = next.Set(keyUser, pair.InUse())"},
 		{"alternating users: the password of the user in use is not touched", alternating,
-			"err = a.Engine.EnsureClone(ctx, admin, pair, pending.Password)", "err = a.Engine.SetPassword(ctx, admin, pair.InUse(), pending.Password)"},
+			"err = a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)", "err = a.Engine.SetPassword(ctx, superuser, pair.InUse(), pending.Password)"},
 		{"alternating users: a pair made beforehand changes places", alternating,
 			"next = next.Set(keyAlternate, current.User)", ""},
 	}
@@ -137,8 +137,8 @@ func (m Mutant) apply(root string) (string, error) {
 	return strings.Replace(string(text), m.Old, m.New, 1), nil
 }
 
-// Fate is what became of a mutant.
-type Fate struct {
+// MutantResult is what became of a mutant.
+type MutantResult struct {
 	Mutant
 	By string // the test that noticed it; "": none did
 }
@@ -150,29 +150,29 @@ var suites = [][]string{
 	{"./rotator", "./strategies"},
 }
 
-// Hunt runs the suites on a mutant, without touching the sources.
-func Hunt(ctx context.Context, root string, m Mutant) (Fate, error) {
+// RunMutant runs the suites on a mutant, without touching the sources.
+func RunMutant(ctx context.Context, root string, m Mutant) (MutantResult, error) {
 	text, err := m.apply(root)
 	if err != nil {
-		return Fate{}, err
+		return MutantResult{}, err
 	}
 	dir, err := os.MkdirTemp("", "quarterturn-mutant-")
 	if err != nil {
-		return Fate{}, err
+		return MutantResult{}, err
 	}
 	defer os.RemoveAll(dir)
 	mutated, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
 	original, err := filepath.Abs(filepath.Join(root, m.File))
 	if err != nil {
-		return Fate{}, err
+		return MutantResult{}, err
 	}
 	plan, err := json.Marshal(map[string]map[string]string{"Replace": {original: mutated}})
 	if err != nil {
-		return Fate{}, err
+		return MutantResult{}, err
 	}
 	for file, content := range map[string][]byte{mutated: []byte(text), overlay: plan} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
-			return Fate{}, err
+			return MutantResult{}, err
 		}
 	}
 	for _, suite := range suites {
@@ -181,14 +181,14 @@ func Hunt(ctx context.Context, root string, m Mutant) (Fate, error) {
 		out, err := cmd.CombinedOutput()
 		switch {
 		case ctx.Err() != nil:
-			return Fate{}, ctx.Err()
+			return MutantResult{}, ctx.Err()
 		case bytes.Contains(out, []byte("[build failed]")):
-			return Fate{}, fmt.Errorf("%s: the mutant does not compile:\n%s", m.Rule, out)
+			return MutantResult{}, fmt.Errorf("%s: the mutant does not compile:\n%s", m.Rule, out)
 		case err != nil:
-			return Fate{m, culprit(out)}, nil
+			return MutantResult{m, culprit(out)}, nil
 		}
 	}
-	return Fate{Mutant: m}, nil
+	return MutantResult{Mutant: m}, nil
 }
 
 var failedTest = regexp.MustCompile(`(?m)^ *--- FAIL: (\S+)`)
@@ -209,8 +209,8 @@ func culprit(out []byte) string {
 	return strings.ReplaceAll(name, "_", " ")
 }
 
-// WriteFates prints which rule is guarded by what.
-func WriteFates(w io.Writer, fates []Fate) error {
+// WriteMutantResults prints which rule is guarded by what.
+func WriteMutantResults(w io.Writer, fates []MutantResult) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "rule that was removed\tnoticed by")
 	for _, f := range fates {

@@ -80,7 +80,7 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 			KeepsCurrent: p.Mode.KeepsCurrent,
 			Related: func(_ context.Context, id string) (secret.Document, error) {
 				if id != superuserARN {
-					return secret.Document{}, rotator.NotFound
+					return secret.Document{}, rotator.KindNotFound
 				}
 				return superuser, nil
 			},
@@ -88,7 +88,7 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(p.Server.Host, strconv.Itoa(p.Server.Port)))
 		},
-		Silence: p.Bootstrap == "",
+		ContextReachesStrategy: p.Bootstrap == "",
 		ServerLog: func() string {
 			log, err := p.Server.GeneralLog(context.Background())
 			if err != nil {
@@ -96,7 +96,7 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 			}
 			return log[len(logged):]
 		},
-		Troubles: map[string]strategytest.Trouble{
+		Troubles: map[string]strategytest.Disruption{
 			"read only":                   p.readOnly,
 			"a backup has its lock on it": p.locked,
 		},
@@ -118,7 +118,7 @@ func (p MySQL) logIn(ctx context.Context, d secret.Document) error {
 	var refused *driver.MySQLError
 	switch {
 	case errors.As(err, &refused) && refused.Number == accessDenied:
-		return fmt.Errorf("user %q: %w", d.Text("username"), rotator.LoginRejected)
+		return fmt.Errorf("user %q: %w", d.Text("username"), rotator.KindLoginRejected)
 	case err != nil:
 		return err
 	}

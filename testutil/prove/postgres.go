@@ -113,7 +113,7 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 			KeepsCurrent: p.Mode.KeepsCurrent,
 			Related: func(_ context.Context, id string) (secret.Document, error) {
 				if id != superuserARN {
-					return secret.Document{}, rotator.NotFound
+					return secret.Document{}, rotator.KindNotFound
 				}
 				return superuser, nil
 			},
@@ -122,10 +122,10 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 			s := target.Load()
 			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
 		},
-		Silence:   p.Bootstrap == "",
-		Restart:   p.Server.Restart,
-		ServerLog: func() string { return tail(p.Server.LogFile, log.Size()) },
-		Troubles: map[string]strategytest.Trouble{
+		ContextReachesStrategy: p.Bootstrap == "",
+		Restart:                p.Server.Restart,
+		ServerLog:              func() string { return tail(p.Server.LogFile, log.Size()) },
+		Troubles: map[string]strategytest.Disruption{
 			"no free connection":            p.full(app, boss),
 			"the accounts are being edited": p.locked(app, boss),
 		},
@@ -160,7 +160,7 @@ func (p Postgres) logIn(ctx context.Context, d secret.Document) error {
 	var refused *pgconn.PgError
 	switch {
 	case errors.As(err, &refused) && refused.Code == "28P01":
-		return fmt.Errorf("user %q: %w", d.Text("username"), rotator.LoginRejected)
+		return fmt.Errorf("user %q: %w", d.Text("username"), rotator.KindLoginRejected)
 	case err != nil:
 		return err
 	}
@@ -168,7 +168,7 @@ func (p Postgres) logIn(ctx context.Context, d secret.Document) error {
 }
 
 // full leaves the roles no connection.
-func (p Postgres) full(roles ...string) strategytest.Trouble {
+func (p Postgres) full(roles ...string) strategytest.Disruption {
 	limit := func(ctx context.Context, n int) error {
 		for _, r := range roles {
 			for _, user := range []string{r, r + "_clone"} {
@@ -190,7 +190,7 @@ func missing(err error) bool {
 }
 
 // locked has a transaction of somebody's hold what a change of the roles needs.
-func (p Postgres) locked(roles ...string) strategytest.Trouble {
+func (p Postgres) locked(roles ...string) strategytest.Disruption {
 	return func(ctx context.Context) (func() error, error) {
 		conn, err := p.Server.Admin(ctx, "postgres")
 		if err != nil {
@@ -210,7 +210,7 @@ func (p Postgres) locked(roles ...string) strategytest.Trouble {
 }
 
 // failedOver leads to a copy of the server that takes no changes, and back.
-func (p Postgres) failedOver(target *atomic.Pointer[dbserver.Server]) strategytest.Trouble {
+func (p Postgres) failedOver(target *atomic.Pointer[dbserver.Server]) strategytest.Disruption {
 	return func(ctx context.Context) (func() error, error) {
 		if err := p.caughtUp(ctx); err != nil {
 			return nil, err

@@ -31,19 +31,19 @@ type Target struct {
 	Peak             *atomic.Int64 // MB of memory that a process of it had at most; nil: there is none
 }
 
-// Row is what came of a Target.
-type Row struct {
+// TargetResult is what came of a Target.
+type TargetResult struct {
 	Target
 	Tried  map[string]int // by group of trials
 	Missed int            // trials in which the thing did not come to pass: "moot"
-	Broken map[strategytest.Breach]int
+	Broken map[strategytest.Violation]int
 	Other  int // failures that are no breach: of a fixture, of the machine
 	Took   time.Duration
 }
 
 // Try runs the trials of a target, at most limit (0: all), and tells each failure.
-func Try(ctx context.Context, t Target, limit int, tell func(failure string)) Row {
-	row := Row{Target: t, Tried: map[string]int{}, Broken: map[strategytest.Breach]int{}}
+func Try(ctx context.Context, t Target, limit int, tell func(failure string)) TargetResult {
+	row := TargetResult{Target: t, Tried: map[string]int{}, Broken: map[strategytest.Violation]int{}}
 	begin := time.Now()
 	defer func() { row.Took = time.Since(begin) }()
 	trials, err := strategytest.Trials(ctx, t.Rotation)
@@ -52,7 +52,7 @@ func Try(ctx context.Context, t Target, limit int, tell func(failure string)) Ro
 		tell(err.Error())
 		return row
 	}
-	for _, trial := range strategytest.Spread(trials, limit) {
+	for _, trial := range strategytest.Sample(trials, limit) {
 		if ctx.Err() != nil {
 			break
 		}
@@ -72,9 +72,9 @@ func Try(ctx context.Context, t Target, limit int, tell func(failure string)) Ro
 	return row
 }
 
-func (r *Row) blame(err error) {
+func (r *TargetResult) blame(err error) {
 	known := false
-	for _, b := range strategytest.Breaches() {
+	for _, b := range strategytest.Violations() {
 		if errors.Is(err, b) {
 			r.Broken[b]++
 			known = true
@@ -86,7 +86,7 @@ func (r *Row) blame(err error) {
 }
 
 // Sum is how many trials there were.
-func (r Row) Sum() (n int) {
+func (r TargetResult) Sum() (n int) {
 	for _, tried := range r.Tried {
 		n += tried
 	}
@@ -94,18 +94,18 @@ func (r Row) Sum() (n int) {
 }
 
 // Failed says whether anything was broken, or nothing tried.
-func (r Row) Failed() bool { return len(r.Broken) > 0 || r.Other > 0 || r.Sum() == 0 }
+func (r TargetResult) Failed() bool { return len(r.Broken) > 0 || r.Other > 0 || r.Sum() == 0 }
 
 // groups are those of trials, in the order of the table.
 var groups = []string{"crash", "API", "line", "trouble", "order"}
 
 // WriteRows prints the table of trials.
-func WriteRows(w io.Writer, rows []Row) error {
+func WriteRows(w io.Writer, rows []TargetResult) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	head := []string{"engine", "strategy", "function"}
 	head = append(head, groups...)
 	head = append(head, "tried")
-	for _, b := range strategytest.Breaches() {
+	for _, b := range strategytest.Violations() {
 		head = append(head, string(b))
 	}
 	fmt.Fprintln(t, strings.Join(append(head, "other", "moot", "took"), "\t")+"\t")
@@ -115,7 +115,7 @@ func WriteRows(w io.Writer, rows []Row) error {
 			fmt.Fprintf(t, "%d\t", r.Tried[g])
 		}
 		fmt.Fprintf(t, "%d\t", r.Sum())
-		for _, b := range strategytest.Breaches() {
+		for _, b := range strategytest.Violations() {
 			fmt.Fprintf(t, "%d\t", r.Broken[b])
 		}
 		fmt.Fprintf(t, "%d\t%d\t%s\t\n", r.Other, r.Missed, r.Took.Round(100*time.Millisecond))
@@ -123,14 +123,14 @@ func WriteRows(w io.Writer, rows []Row) error {
 	return t.Flush()
 }
 
-// Borne is what clients of a target met under load.
-type Borne struct {
+// LoadResult is what clients of a target met under load.
+type LoadResult struct {
 	Target
-	strategytest.Load
+	strategytest.LoadStats
 }
 
 // WriteLoads prints the table of loads.
-func WriteLoads(w io.Writer, loads []Borne) error {
+func WriteLoads(w io.Writer, loads []LoadResult) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "engine\tstrategy\tfunction\trotations\tin\tlogins\trefused\tlongest gap\tcached logins\trefused\tlongest gap\tpeak memory\t")
 	for _, l := range loads {
@@ -144,14 +144,14 @@ func WriteLoads(w io.Writer, loads []Borne) error {
 const maxPeak = 30
 
 // Check is an error where a function needed more memory than it may.
-func (b Borne) Check() error {
+func (b LoadResult) Check() error {
 	if b.Peak != nil && b.Peak.Load() > maxPeak {
 		return fmt.Errorf("%s, %s: %d MB of memory at the peak; at most %d are allowed", b.Engine, b.Strategy, b.Peak.Load(), maxPeak)
 	}
 	return nil
 }
 
-func (b Borne) peak() string {
+func (b LoadResult) peak() string {
 	if b.Peak == nil || b.Peak.Load() == 0 {
 		return "-"
 	}
@@ -166,7 +166,7 @@ func gap(d time.Duration) string {
 }
 
 // WriteFleets prints the table of fleets.
-func WriteFleets(w io.Writer, fleets []Sailed) error {
+func WriteFleets(w io.Writer, fleets []FleetResult) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "secrets\tat once\tquota\tin\tfailed\tattempts\twrites needed\tarrived\ttime each: early\tlate\tallocated each: early\tlate\theap retained each\tgoroutines left\t")
 	for _, f := range fleets {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -26,7 +26,7 @@ func built(t *testing.T) map[string]string {
 	t.Helper()
 	handlers.once.Do(func() {
 		if handlers.dir, handlers.err = os.MkdirTemp("", "quarterturn-prove-"); handlers.err == nil {
-			handlers.all, handlers.err = stage.Build(context.Background(), handlers.dir, Handlers()...)
+			handlers.all, handlers.err = localaws.Build(context.Background(), handlers.dir, Handlers()...)
 		}
 	})
 	if handlers.err != nil {
@@ -61,11 +61,11 @@ func TestPostgres(t *testing.T) {
 			t.Run("process", func(t *testing.T) { strategytest.TestRotation(t, 9, p.Rotation) })
 			t.Run("under load", func(t *testing.T) {
 				const rotations = 6
-				load, err := strategytest.Endurance{Rotations: rotations, Clients: 1}.Run(t.Context(), p.Rotation)
+				load, err := strategytest.LoadTest{Rotations: rotations, Clients: 1}.Run(t.Context(), p.Rotation)
 				if err != nil {
 					t.Fatal(err)
 				}
-				borne := Borne{Target{"PostgreSQL", m.Name, "process", p.Rotation, p.Peak}, load}
+				borne := LoadResult{Target{"PostgreSQL", m.Name, "process", p.Rotation, p.Peak}, load}
 				if err := borne.Check(); err != nil || load.Rotations != rotations || load.Reading.Logins == 0 || load.Caching.Logins == 0 {
 					t.Errorf("%+v, %v", load, err)
 				}

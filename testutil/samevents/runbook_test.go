@@ -17,8 +17,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -72,7 +72,7 @@ func misfortunes() []misfortune {
 func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 	tier.Test(t)
 	page := read(t, "sam", "RUNBOOK.md")
-	built, err := stage.Build(t.Context(), t.TempDir(), "postgres-single-user", "mysql-single-user")
+	built, err := localaws.Build(t.Context(), t.TempDir(), "postgres-single-user", "mysql-single-user")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +84,8 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 	t.Cleanup(func() { reader.Close() })
 	var out lambdahost.Output
 	faults := map[string]func(string) awsemu.Fault{}
-	s, err := stage.Open(stage.Plan{
-		Functions: []stage.Function{
+	s, err := localaws.Start(localaws.Config{
+		Functions: []localaws.Function{
 			{Name: "postgres-single-user", Bootstrap: built["postgres-single-user"], Timeout: time.Minute},
 			{Name: "mysql-single-user", Bootstrap: built["mysql-single-user"], Timeout: time.Minute},
 			{Name: "hasty", Bootstrap: built["postgres-single-user"], Timeout: 8 * time.Second},

@@ -14,8 +14,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
-// Scene is an event and what it meets.
-type Scene struct {
+// Fixture is an event and what it meets.
+type Fixture struct {
 	Event string // sam/events/EVENT.json
 	Shows string // what there is to see, in a sentence
 	// Says is a part of the answer, or of the error where the function Fails.
@@ -40,8 +40,8 @@ const (
 
 // Scenes are all of them: a rotation in its order, a preflight, and what is awkward.
 // Where the event names another secret than its own (Secret), that is said there.
-func Scenes() []Scene {
-	return []Scene{
+func Scenes() []Fixture {
+	return []Fixture{
 		{Event: "createSecret", Shows: "the preflight passes, and the empty pending version gets a value", Says: `"Findings"`, pending: empty},
 		{Event: "setSecret", Shows: "the database takes the pending password", Says: "null", pending: filled},
 		{Event: "testSecret", Shows: "the pending password is proved by a login", Says: "null", pending: filled, set: true},
@@ -62,7 +62,7 @@ func Scenes() []Scene {
 }
 
 // Secret is the ARN of a scene's own secret.
-func (s Scene) Secret() string { return arn(s.Event) }
+func (s Fixture) Secret() string { return arn(s.Event) }
 
 func arn(name string) string {
 	return "arn:aws:secretsmanager:us-east-1:123456789012:secret:events/" + name + "-AbCdEf"
@@ -105,7 +105,7 @@ func Set(ctx context.Context, emulator *awsemu.Emulator, db *dbserver.Server, ho
 }
 
 // versions are those of the secret, and the password that the database has.
-func (s Scene) versions(document func(user, password string) awsemu.Value) (versions []awsemu.Version, password string) {
+func (s Fixture) versions(document func(user, password string) awsemu.Value) (versions []awsemu.Version, password string) {
 	old, new := rand.Text(), rand.Text()
 	versions = []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(s.Event, old)}}
 	if s.pending != absent {

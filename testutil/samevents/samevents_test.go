@@ -10,8 +10,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -22,13 +22,13 @@ const root = "../.."
 func TestEachEventShowsWhatItSays(t *testing.T) {
 	tier.Test(t)
 	const function = "postgres-single-user"
-	built, err := stage.Build(t.Context(), t.TempDir(), function)
+	built, err := localaws.Build(t.Context(), t.TempDir(), function)
 	if err != nil {
 		t.Fatal(err)
 	}
 	db := dbserver.NewPostgres(t, dbserver.Options{})
 	var out lambdahost.Output
-	s, err := stage.Open(stage.Plan{Functions: []stage.Function{{Name: function, Bootstrap: built[function]}}, Output: &out})
+	s, err := localaws.Start(localaws.Config{Functions: []localaws.Function{{Name: function, Bootstrap: built[function]}}, Output: &out})
 	if err != nil {
 		t.Fatal(err)
 	}

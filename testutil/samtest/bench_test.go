@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
 
 // BenchmarkInit is what a cold start costs before the first event: the processor time
@@ -34,7 +34,7 @@ import (
 // tells them (GODEBUG=inittrace=1).
 func BenchmarkInit(b *testing.B) {
 	names := handlers(b)
-	built, err := stage.Build(b.Context(), b.TempDir(), names...)
+	built, err := localaws.Build(b.Context(), b.TempDir(), names...)
 	if err != nil {
 		b.Fatal(err)
 	}

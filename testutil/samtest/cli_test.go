@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -111,7 +111,7 @@ func TestSAMBuildMakesWhatWeShip(t *testing.T) {
 			if processor != runtime.GOARCH || runtime.GOOS != "linux" {
 				return
 			}
-			ours, err := stage.Build(t.Context(), t.TempDir(), names...)
+			ours, err := localaws.Build(t.Context(), t.TempDir(), names...)
 			if err != nil {
 				t.Fatal(err)
 			}

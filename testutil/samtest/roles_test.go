@@ -118,14 +118,14 @@ var unneeded = []struct {
 }
 
 // identity gives the policies of a role, ready to decide.
-func identity(s Stack, role string) ([]iam.Named, error) {
-	var all []iam.Named
+func identity(s Stack, role string) ([]iam.NamedPolicy, error) {
+	var all []iam.NamedPolicy
 	for name, text := range s.Policies(role) {
 		policy, err := iam.ParseIdentity(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", name, err, text)
 		}
-		all = append(all, iam.Named{Name: name, Policy: policy})
+		all = append(all, iam.NamedPolicy{Name: name, Policy: policy})
 	}
 	return all, nil
 }
@@ -165,7 +165,7 @@ func faultsOfStatements(t Template) (f []string) {
 		case "WriteTheLog": // the printer does not know the group's name
 			want.Resource = written[sid].Resource
 		case "Simulate": // a stack has two roles
-			want.Resource = permissions.List{s.attribute("SingleUserRole", "Arn"), s.attribute("AlternatingUsersRole", "Arn")}
+			want.Resource = permissions.StringList{s.attribute("SingleUserRole", "Arn"), s.attribute("AlternatingUsersRole", "Arn")}
 		}
 		if got := written[sid]; normal(got) != normal(want) {
 			f = append(f, fmt.Sprintf("statement %s is %s, and rotator/permissions prints %s", sid, normal(got), normal(want)))
@@ -198,7 +198,7 @@ type loose struct {
 }
 
 func (l loose) strict() permissions.Statement {
-	list := func(value any) (values permissions.List) {
+	list := func(value any) (values permissions.StringList) {
 		several, ok := value.([]any)
 		if !ok {
 			several = []any{value}
@@ -217,7 +217,7 @@ func (l loose) strict() permissions.Statement {
 				s.Condition = permissions.Condition{}
 			}
 			if s.Condition[operator] == nil {
-				s.Condition[operator] = map[string]permissions.List{}
+				s.Condition[operator] = map[string]permissions.StringList{}
 			}
 			s.Condition[operator][key] = list(values)
 		}
@@ -231,7 +231,7 @@ func normal(s permissions.Statement) string {
 	return s.String()
 }
 
-func allowed(identity []iam.Named, q request) bool {
+func allowed(identity []iam.NamedPolicy, q request) bool {
 	r := iam.Request{
 		Principal: iam.Principal{ARN: "arn:aws:sts::123456789012:assumed-role/role/function"},
 		Action:    q.action, Resource: q.resource, Context: q.context,
@@ -242,21 +242,21 @@ func allowed(identity []iam.Named, q request) bool {
 		if err != nil {
 			panic(err)
 		}
-		layers.Key = &iam.KeyPolicy{Policy: iam.Named{Name: "key", Policy: key}}
+		layers.Key = &iam.KeyPolicy{Policy: iam.NamedPolicy{Name: "key", Policy: key}}
 	}
 	return iam.Evaluate(r, layers).Allowed
 }
 
 // faultsOfRoles: the roles may do what a rotation needs, and nothing else.
 func faultsOfRoles(t Template) (f []string) {
-	policiesOf := func(s Stack, role string) []iam.Named {
+	policiesOf := func(s Stack, role string) []iam.NamedPolicy {
 		policies, err := identity(s, role)
 		if err != nil {
 			f = append(f, err.Error())
 		}
 		return policies
 	}
-	judge := func(policies []iam.Named, role string, q request, want bool, why string) {
+	judge := func(policies []iam.NamedPolicy, role string, q request, want bool, why string) {
 		if is := allowed(policies, q); is != want {
 			f = append(f, fmt.Sprintf("%s: %s on %s (%v) is allowed: %t; %s", role, q.action, q.resource, q.context, is, why))
 		}
@@ -283,7 +283,7 @@ func faultsOfRoles(t Template) (f []string) {
 			}
 		}
 	}
-	deployed := func(with map[string]string, role string) []iam.Named {
+	deployed := func(with map[string]string, role string) []iam.NamedPolicy {
 		s, err := t.Deploy(with)
 		if err != nil {
 			f = append(f, err.Error())

@@ -19,7 +19,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -121,7 +121,7 @@ func TestWithoutAStatementNothingTurns(t *testing.T) {
 // world is a deployed stack with a secret in it.
 type world struct {
 	t         *testing.T
-	stage     *stage.Stage
+	stage     *localaws.Env
 	sdk       *secretsmanager.Client
 	function  string // its ARN
 	secret    string // its ARN
@@ -161,8 +161,8 @@ func deploy(t *testing.T, handler string, parameters map[string]string) *world {
 	for variable, value := range variables {
 		env = append(env, variable+"="+value.(string))
 	}
-	w.stage, err = stage.Open(stage.Plan{
-		Functions: []stage.Function{{Name: name, Bootstrap: filepath.Join(folder, id, "bootstrap"), Env: env}},
+	w.stage, err = localaws.Start(localaws.Config{
+		Functions: []localaws.Function{{Name: name, Bootstrap: filepath.Join(folder, id, "bootstrap"), Env: env}},
 		Output:    w.out,
 		Prepare: func(e *awsemu.Emulator) {
 			e.Attempts = 1
@@ -220,15 +220,15 @@ func permission(s Stack, id, function string) string {
 	return string(text)
 }
 
-func named(t *testing.T, documents map[string]string) []iam.Named {
+func named(t *testing.T, documents map[string]string) []iam.NamedPolicy {
 	t.Helper()
-	var all []iam.Named
+	var all []iam.NamedPolicy
 	for name, text := range documents {
 		policy, err := iam.Parse(text)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		all = append(all, iam.Named{Name: name, Policy: policy})
+		all = append(all, iam.NamedPolicy{Name: name, Policy: policy})
 	}
 	return all
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
 
 func main() {
@@ -76,13 +76,13 @@ func demo(ctx context.Context, engine, strategy string, verbose bool) error {
 	}
 	defer db.Close()
 	fmt.Println("compiling the function, as it is deployed ...")
-	built, err := stage.Build(ctx, dir, p.handler)
+	built, err := localaws.Build(ctx, dir, p.handler)
 	if err != nil {
 		return err
 	}
 	show := &narrator{db: db, verbose: verbose}
-	s, err := stage.Open(stage.Plan{
-		Functions: []stage.Function{{
+	s, err := localaws.Start(localaws.Config{
+		Functions: []localaws.Function{{
 			Name: p.handler, Bootstrap: built[p.handler],
 			Env: append([]string{"DATABASE_CA_FILE=" + db.caFile}, p.env...),
 		}},

@@ -16,16 +16,16 @@ import (
 	"syscall"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
 
 func main() {
-	plan := stage.Plan{Output: os.Stdout}
+	plan := localaws.Config{Output: os.Stdout}
 	var env []string
 	flag.StringVar(&plan.Address, "address", "127.0.0.1:4566", "loopback `address` to listen on")
 	flag.Func("function", "`name=bootstrap` of a Lambda function; may be given more than once (default: every build/*/bootstrap)", func(s string) error {
-		f, err := stage.ParseFunction(s)
+		f, err := localaws.ParseFunction(s)
 		plan.Functions = append(plan.Functions, f)
 		return err
 	})
@@ -39,7 +39,7 @@ func main() {
 	if plan.Functions == nil {
 		built, _ := filepath.Glob("build/*/bootstrap")
 		for _, path := range built {
-			plan.Functions = append(plan.Functions, stage.Function{Name: filepath.Base(filepath.Dir(path)), Bootstrap: path})
+			plan.Functions = append(plan.Functions, localaws.Function{Name: filepath.Base(filepath.Dir(path)), Bootstrap: path})
 		}
 	}
 	for i := range plan.Functions {
@@ -55,8 +55,8 @@ func main() {
 }
 
 // run serves until ctx ends.
-func run(ctx context.Context, plan stage.Plan, events, docker bool) error {
-	s, err := stage.Open(plan)
+func run(ctx context.Context, plan localaws.Config, events, docker bool) error {
+	s, err := localaws.Start(plan)
 	if err != nil {
 		return err
 	}

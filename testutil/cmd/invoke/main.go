@@ -20,8 +20,8 @@ import (
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
 
 func main() {
@@ -58,7 +58,7 @@ func run(ctx context.Context, function, event string, env []string, out io.Write
 		return false, err
 	}
 	defer os.RemoveAll(dir)
-	built, err := stage.Build(ctx, dir, function)
+	built, err := localaws.Build(ctx, dir, function)
 	if err != nil {
 		return false, err
 	}
@@ -92,8 +92,8 @@ func invoke(ctx context.Context, bootstrap, function, file string, env []string,
 		return false, err
 	}
 	defer db.Close()
-	s, err := stage.Open(stage.Plan{
-		Functions: []stage.Function{{Name: function, Bootstrap: bootstrap, Env: env}},
+	s, err := localaws.Start(localaws.Config{
+		Functions: []localaws.Function{{Name: function, Bootstrap: bootstrap, Env: env}},
 		Output:    out,
 	})
 	if err != nil {

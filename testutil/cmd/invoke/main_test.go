@@ -8,14 +8,14 @@ import (
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // TestInvoke: what a person reads, for both handlers and both ends.
 func TestInvoke(t *testing.T) {
 	tier.Test(t)
-	built, err := stage.Build(t.Context(), t.TempDir(), "postgres-single-user", "postgres-alternating-users")
+	built, err := localaws.Build(t.Context(), t.TempDir(), "postgres-single-user", "postgres-alternating-users")
 	if err != nil {
 		t.Fatal(err)
 	}

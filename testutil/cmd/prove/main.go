@@ -22,8 +22,8 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/prove"
-	"github.com/quarterturn-dev/quarterturn/testutil/stage"
 )
 
 // plan is how much to try.
@@ -66,7 +66,7 @@ func (p plan) run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	built, err := stage.Build(ctx, filepath.Join(dir, "handlers"), prove.Handlers()...)
+	built, err := localaws.Build(ctx, filepath.Join(dir, "handlers"), prove.Handlers()...)
 	if err != nil {
 		return err
 	}
@@ -106,13 +106,13 @@ func (p plan) run(ctx context.Context) error {
 
 // hunt removes one rule after another.
 func (p plan) hunt(ctx context.Context) error {
-	var fates []prove.Fate
+	var fates []prove.MutantResult
 	var errs []error
 	for _, m := range prove.Mutants() {
 		if !strings.Contains(m.Rule, p.only) {
 			continue
 		}
-		fate, err := prove.Hunt(ctx, ".", m)
+		fate, err := prove.RunMutant(ctx, ".", m)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
@@ -122,7 +122,7 @@ func (p plan) hunt(ctx context.Context) error {
 		fates = append(fates, fate)
 	}
 	fmt.Fprintln(p.out, "\nOne rule removed at a time:")
-	return errors.Join(append(errs, prove.WriteFates(p.out, fates))...)
+	return errors.Join(append(errs, prove.WriteMutantResults(p.out, fates))...)
 }
 
 // wanted is the targets whose engine was asked for.
@@ -137,7 +137,7 @@ func (p plan) wanted(all []prove.Target) (some []prove.Target) {
 
 // tryAll runs the trials of several targets at once, as many as there are processors.
 func (p plan) tryAll(ctx context.Context, targets []prove.Target) error {
-	rows := make([]prove.Row, len(targets))
+	rows := make([]prove.TargetResult, len(targets))
 	var mu sync.Mutex
 	var running sync.WaitGroup
 	slots := make(chan struct{}, runtime.NumCPU())
@@ -177,14 +177,14 @@ func (p plan) tryAll(ctx context.Context, targets []prove.Target) error {
 // loadAll has clients log in while secrets rotate, one target after another: gaps
 // are measured.
 func (p plan) loadAll(ctx context.Context, targets []prove.Target) error {
-	var loads []prove.Borne
+	var loads []prove.LoadResult
 	var errs []error
 	for _, t := range targets {
-		load, err := strategytest.Endurance{Rotations: p.rotations, Clients: 2, AtMost: p.patience}.Run(ctx, t.Rotation)
+		load, err := strategytest.LoadTest{Rotations: p.rotations, Clients: 2, MaxDuration: p.patience}.Run(ctx, t.Rotation)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s, %s (%s), under load: %w", t.Engine, t.Strategy, t.How, err))
 		}
-		loads = append(loads, prove.Borne{Target: t, Load: load})
+		loads = append(loads, prove.LoadResult{Target: t, LoadStats: load})
 		errs = append(errs, loads[len(loads)-1].Check())
 	}
 	fmt.Fprintln(p.out, "\nClients that log in all the while, two that read the secret each time and two that keep it:")
@@ -193,14 +193,14 @@ func (p plan) loadAll(ctx context.Context, targets []prove.Target) error {
 
 // sail rotates a fleet, and a part of it under the service's quota.
 func (p plan) sail(ctx context.Context) error {
-	var fleets []prove.Sailed
+	var fleets []prove.FleetResult
 	var errs []error
 	for _, f := range []prove.Fleet{
 		{Secrets: p.fleet, AtOnce: 10},
 		{Secrets: min(p.fleet, 300), AtOnce: 10, WritesPerSecond: 50},
 		{Secrets: min(p.fleet, 300), AtOnce: 50, WritesPerSecond: 50},
 	} {
-		s, err := f.Sail(ctx)
+		s, err := f.Run(ctx)
 		fleets, errs = append(fleets, s), append(errs, err)
 		if s.Goroutines > 0 || s.Failed > 0 {
 			errs = append(errs, fmt.Errorf("fleet of %d: %d rotations failed, %d goroutines left", s.Secrets, s.Failed, s.Goroutines))

@@ -71,13 +71,13 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	q.engines = []strategies.CloningEngine{
-		postgres.Engine{Roots: settings.Roots, AllowMD5: settings.AllowMD5},
-		mysql.Engine{Roots: settings.Roots},
-		mysql.MariaDB{Roots: settings.Roots},
+		postgres.Engine{Roots: settings.RootCAs, AllowMD5: settings.AllowMD5},
+		mysql.Engine{Roots: settings.RootCAs},
+		mysql.MariaDB{Roots: settings.RootCAs},
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return q.ask(ctx, cfg, settings.Endpoint, os.Stdout)
+	return q.ask(ctx, cfg, settings.SecretsManagerURL, os.Stdout)
 }
 
 // question is what to ask, and of whom.
@@ -105,7 +105,7 @@ func parse(args []string) (q question, err error) {
 // ask sends the event that a person would send to the function, and prints what
 // that would answer.
 func (q question) ask(ctx context.Context, cfg aws.Config, endpoint string, out io.Writer) error {
-	event, err := json.Marshal(map[string]string{"Step": string(rotator.Recover), "SecretId": q.secret, "Action": q.action, "Format": q.format})
+	event, err := json.Marshal(map[string]string{"Step": string(rotator.StepRecover), "SecretId": q.secret, "Action": q.action, "Format": q.format})
 	if err != nil {
 		return err
 	}
@@ -148,21 +148,21 @@ func (b byEngine) of(d secret.Document) (rotator.Strategy, error) {
 			return strategies.SingleUser{Engine: e}, nil
 		}
 	}
-	return nil, fmt.Errorf("secret: %w: engine is %q: want one of %s", rotator.Misconfigured, d.Text("engine"), strings.Join(known, ", "))
+	return nil, fmt.Errorf("secret: %w: engine is %q: want one of %s", rotator.KindMisconfigured, d.Text("engine"), strings.Join(known, ", "))
 }
 
-// Next implements rotator.Strategy.
-func (b byEngine) Next(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
+// Propose implements rotator.Strategy.
+func (b byEngine) Propose(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
 	s, err := b.of(r.Current)
 	if err != nil {
 		return secret.Document{}, err
 	}
-	return s.Next(ctx, r)
+	return s.Propose(ctx, r)
 }
 
 // Apply implements rotator.Strategy: no database is changed from here.
 func (b byEngine) Apply(context.Context, rotator.Rotation) error {
-	return fmt.Errorf("recover: %w: it sets no passwords", rotator.Internal)
+	return fmt.Errorf("recover: %w: it sets no passwords", rotator.KindInternal)
 }
 
 // Verify implements rotator.Strategy.

@@ -18,7 +18,7 @@ import (
 )
 
 // TestTheCommand asks about a rotation that was killed, recovers it, and asks again.
-// testutil/stage does the same with the binary and a real database.
+// testutil/localaws does the same with the binary and a real database.
 func TestTheCommand(t *testing.T) {
 	const canary = "canary-password-0123456789"
 	emu := &awsemu.Emulator{}
@@ -69,7 +69,7 @@ func TestTheCommand(t *testing.T) {
 	if emu.Snapshot(arn).Holder("AWSCURRENT").ID != awsemu.VersionID(2) {
 		t.Error("AWSCURRENT did not move")
 	}
-	if kind := rotator.KindOf(byEngine{}.Apply(t.Context(), rotator.Rotation{})); kind != rotator.Internal {
+	if kind := rotator.KindOf(byEngine{}.Apply(t.Context(), rotator.Rotation{})); kind != rotator.KindInternal {
 		t.Errorf("Apply from here: %q", kind)
 	}
 }

@@ -1,0 +1,316 @@
+package rotator_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+// ask sends an event as people do.
+func (s *story) ask(step, action string) (*rotator.Diagnosis, error) {
+	payload, _ := json.Marshal(map[string]string{"Step": step, "SecretId": s.arn, "Action": action})
+	answer, err := s.rotator.HandleJSON(s.t.Context(), payload)
+	d, _ := answer.(*rotator.Diagnosis)
+	return d, err
+}
+
+// follow does what the diagnosis says until a rotation is all that is left to do,
+// and gives the last diagnosis.
+func (s *story) follow() *rotator.Diagnosis {
+	s.t.Helper()
+	for range 4 {
+		s.aws.ResetCalls()
+		before, journal := s.aws.Snapshot(s.arn), len(s.db.Journal())
+		d, err := s.ask("status", "")
+		if err != nil {
+			s.t.Fatalf("status: %v", err)
+		}
+		if diff := before.Diff(s.aws.Snapshot(s.arn)); len(diff) > 0 {
+			s.t.Fatalf("status changed the secret: %v", diff)
+		}
+		if n := len(s.db.Journal()) - journal; n > 3 {
+			s.t.Errorf("status: %d logins", n)
+		}
+		if n := len(s.aws.Calls()); n > 4 {
+			s.t.Errorf("status: %d calls", n)
+		}
+		worked := s.works("AWSCURRENT")
+		switch d.Action {
+		case rotator.ActionFinish, rotator.ActionRollBack, rotator.ActionDiscard:
+			_, err = s.ask("recover", string(d.Action))
+		case rotator.ActionCancel:
+			_, err = s.sdk.CancelRotateSecret(s.t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &s.arn})
+		default:
+			return d
+		}
+		if err != nil {
+			s.t.Fatalf("%s: %v", d.Action, err)
+		}
+		if worked && !s.works("AWSCURRENT") {
+			s.t.Errorf("%s took a working AWSCURRENT away", d.Action)
+		}
+	}
+	s.t.Fatal("no way out after four actions")
+	return nil
+}
+
+// TestEveryStuckStateIsResolved in worlds: every arrangement of labels and values,
+// whatever the database accepts. Where something stored works and is for this
+// account and place, following the diagnosis ends with an AWSCURRENT that works, and
+// a plain rotation then succeeds. Where nothing does, nothing is changed.
+func TestEveryStuckStateIsResolved(t *testing.T) {
+	for _, strategy := range []string{"single", "alternating"} {
+		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
+			resolved := 0
+			all := worlds(strategy)
+			for _, script := range all {
+				if resolve(t, script) {
+					resolved++
+				}
+			}
+			t.Logf("%d worlds, %d of them resolved", len(all), resolved)
+			if resolved < len(all)/5 || resolved == len(all) {
+				t.Error("that is not what this test is about")
+			}
+		})
+	}
+}
+
+// worlds are scripts that set the scene.
+func worlds(strategy string) []string {
+	const elsewhere = " host=other.example.com"
+	other := map[bool]string{true: "app_clone", false: "app"}[strategy == "alternating"]
+	values := []struct{ current, previous string }{
+		{"app/p1", "none"}, {"app/p1", other + "/p0"},
+		{"app/p1 colour=red", "app/p1"},
+		{"app/pw", "none"}, {"app/pw", other + "/p0"}, {"app/pw", "app/p1"},
+		{"text not JSON", "none"}, {"text not JSON", other + "/p0"},
+		{"app/p1" + elsewhere, "app/p1"},
+	}
+	pendings := []string{"none", "same", "previous", "empty", other + "/p2", other + "/p2" + elsewhere, "nobody/p2", "binary", other + "/p2 colour=blue"}
+	var all []string
+	add := func(current, pending, previous, accepts, rotation string) {
+		lines := []string{"strategy " + strategy, "account boss/ps superuser", "superuser boss/ps", "secret rotation=" + rotation, "account " + other + "/" + accepts}
+		if strategy == "alternating" { // whose other user is as it was, or nothing is
+			lines = append(lines, "account app/"+map[bool]string{true: "px", false: "p1"}[accepts == "px"])
+		}
+		if previous != "none" {
+			lines = append(lines, "version AWSPREVIOUS"+map[string]string{"previous": ",AWSPENDING"}[pending]+" "+previous)
+		}
+		lines = append(lines, "version AWSCURRENT"+map[string]string{"same": ",AWSPENDING"}[pending]+" "+current)
+		if pending != "none" && pending != "same" && pending != "previous" {
+			lines = append(lines, "version AWSPENDING "+pending)
+		}
+		all = append(all, strings.Join(lines, "\n")+"\n")
+	}
+	for _, v := range values {
+		for _, pending := range pendings {
+			if pending == "previous" && v.previous == "none" {
+				continue
+			}
+			for _, accepts := range []string{"p0", "p1", "p2", "px"} {
+				for _, rotation := range []string{"on", "off"} {
+					add(v.current, pending, v.previous, accepts, rotation)
+				}
+			}
+			add(v.current, pending, v.previous, "p1", "never")
+		}
+	}
+	return all
+}
+
+// resolve follows the diagnosis in one world, and rotates.
+func resolve(t *testing.T, script string) (resolved bool) {
+	s := newStory(t)
+	defer func() {
+		if t.Failed() {
+			t.Logf("in this world:\n%s", script)
+			t.FailNow()
+		}
+	}()
+	s.run(script + "state")
+	before := s.aws.Snapshot(s.arn)
+	d := s.follow()
+	switch d.Action {
+	case rotator.ActionNone, rotator.ActionRetry:
+	default:
+		// Whatever works must be for another place.
+		if diff := before.Diff(s.aws.Snapshot(s.arn)); len(diff) > 0 {
+			t.Errorf("%s, and the secret has changed: %v", d.Action, diff)
+		}
+		if d.Action == rotator.ActionInvestigate && !strings.Contains(script, "host=") {
+			t.Errorf("waits for a database that is there: %+v", d)
+		}
+		for _, label := range []string{"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"} {
+			if s.works(label) && !strings.Contains(script, "host=") && !strings.Contains(script, "text ") && !strings.Contains(script, "binary") {
+				t.Errorf("%s works, and there is only to %s", label, d.Action)
+			}
+		}
+		return false
+	}
+	s.goesOn(d)
+	return true
+}
+
+// goesOn says that AWSCURRENT works, and that a plain rotation goes through.
+func (s *story) goesOn(d *rotator.Diagnosis) {
+	s.t.Helper()
+	if !s.works("AWSCURRENT") {
+		s.t.Errorf("nothing more to do, and AWSCURRENT does not work")
+	}
+	_, err := s.sdk.RotateSecret(s.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &s.arn})
+	if (err != nil) != (d.Action == rotator.ActionRetry) {
+		s.t.Errorf("%s, and the service answered %v", d.Action, err)
+	}
+	if r, err := s.aws.WaitRotation(s.t.Context(), s.arn); err != nil || r.Outcome != "RotationSucceeded" || !s.works("AWSCURRENT") {
+		s.t.Errorf("a rotation then ends with %s: %s", r.Outcome, r.Message)
+	}
+}
+
+// TestEveryCutIsRecovered: the function is gone before or after each of its calls and
+// each of the database's operations, for good; rotation is cancelled or is not.
+// Whatever is left, following the diagnosis ends well.
+func TestEveryCutIsRecovered(t *testing.T) {
+	actions := map[rotator.Action]int{}
+	for _, strategy := range []string{"single", "superuser", "alternating"} {
+		for _, cancelled := range []bool{false, true} {
+			for _, where := range []string{"before call", "after call", "before operation", "after operation"} {
+				for n := 1; ; n++ {
+					s := newStory(t)
+					s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion AWSCURRENT app/p1\nstate")
+					if !s.cut(where, n) { // there was no n-th
+						break
+					}
+					if cancelled {
+						if _, err := s.sdk.CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &s.arn}); err != nil {
+							t.Fatal(err)
+						}
+					}
+					d := s.follow()
+					actions[d.Action]++
+					s.goesOn(d)
+					if t.Failed() {
+						t.Fatalf("%s, cut %s %d, cancelled: %v", strategy, where, n, cancelled)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("after all that there was to recover: %v", actions)
+	if actions[rotator.ActionNone] < 50 || actions[rotator.ActionRetry] < 20 {
+		t.Errorf("too few cuts to be true: %v", actions)
+	}
+}
+
+// cut has a rotation fail for good, from its n-th call or operation on.
+func (s *story) cut(where string, n int) (failed bool) {
+	side, what, _ := strings.Cut(where, " ")
+	calls, operations := 0, 0
+	gone := func(count *int, of string) bool {
+		if what == of {
+			*count++
+		}
+		return what == of && *count >= n
+	}
+	s.aws.Attempts = 1
+	s.aws.Fault = func(c awsemu.Call) awsemu.Fault {
+		switch {
+		case c.Phase == "" || !gone(&calls, "call"):
+			return awsemu.Fault{}
+		case calls == n && side == "after":
+			return awsemu.Fault{LoseResponse: true}
+		}
+		return awsemu.Fault{ServerError: true}
+	}
+	fail := func(context.Context, string, string) error {
+		if gone(&operations, "operation") {
+			return fmt.Errorf("the function is gone: %w", rotator.KindUnreachable)
+		}
+		return nil
+	}
+	if side == "before" {
+		s.db.Before = fail
+	} else {
+		s.db.After = fail
+	}
+	if _, err := s.sdk.RotateSecret(s.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &s.arn}); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.aws.WaitRotation(s.t.Context(), s.arn); err != nil {
+		s.t.Fatal(err)
+	}
+	s.aws.Fault, s.db.Before, s.db.After = nil, nil, nil
+	return max(calls, operations) >= n
+}
+
+// TestRecoverOnlyActsAsAsked: not without an action, not with another than the
+// diagnosis comes to, and not when a label has moved since it was read.
+func TestRecoverOnlyActsAsAsked(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p2\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate")
+	before := s.aws.Snapshot(s.arn)
+	if d, err := s.ask("recover", ""); err != nil || d.Action != rotator.ActionFinish || d.MovedLabel != "" {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	for _, action := range []string{"discard", "restore"} {
+		if _, err := s.ask("recover", action); rotator.KindOf(err) != rotator.KindConflict || !strings.Contains(err.Error(), "what there is to do is finish") {
+			t.Errorf("%s: %v", action, err)
+		}
+	}
+	for _, action := range []string{"retry", "reset", "everything"} {
+		if _, err := s.ask("recover", action); rotator.KindOf(err) != rotator.KindMisconfigured {
+			t.Errorf("%s: %v", action, err)
+		}
+	}
+	if _, err := s.ask("status", "finish"); rotator.KindOf(err) != rotator.KindMisconfigured {
+		t.Errorf("a status with an action: %v", err)
+	}
+	if diff := before.Diff(s.aws.Snapshot(s.arn)); len(diff) > 0 {
+		t.Errorf("it changed: %v", diff)
+	}
+	// Somebody moves the label between the look and the move.
+	s.aws.Observe = func(c awsemu.Call) {
+		if c.Operation == "GetSecretValue" {
+			s.aws.Observe = nil
+			_, err := s.sdk.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+				SecretId: &s.arn, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: aws.String(awsemu.VersionID(2))})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := s.ask("recover", "finish"); rotator.KindOf(err) != rotator.KindConflict {
+		t.Errorf("a label that moved in the meantime: %v", err)
+	}
+	if s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID != awsemu.VersionID(1) {
+		t.Error("AWSCURRENT has moved")
+	}
+}
+
+// TestNoSecretInAnyDiagnosis: as JSON, text or Markdown.
+func TestNoSecretInAnyDiagnosis(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate")
+	s.rotator.Strategy = canary{func(r rotator.Rotation) error {
+		return fmt.Errorf("%w: %s %s", rotator.KindLoginRejected, r.Pending.Password().Reveal(), r.Current.Password().Reveal())
+	}}
+	d, err := s.ask("status", "")
+	if err != nil || d.Versions[0].State != rotator.CredentialRejected {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	text, _ := json.Marshal(d)
+	for _, seen := range []string{string(text), d.Text(), d.Markdown()} {
+		if strings.Contains(seen, "canary-") || !strings.Contains(seen, "reset") {
+			t.Errorf("a secret, or no diagnosis, is in %q", seen)
+		}
+	}
+}

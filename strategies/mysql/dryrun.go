@@ -1,0 +1,149 @@
+package mysql
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// dryRunOwn tries whether the account that is logged in may change its password.
+// keeping is what follows in the statement: RETAIN CURRENT PASSWORD, or nothing.
+func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping string) error {
+	st := operation{action: fmt.Sprintf("rehearsing a new password of %q", s.login.User), sensitive: true, setsPassword: true, selfChange: true, limit: s.limit,
+		remedy: "the server does not let this user change its own password: rotate through a superuser's secret"}
+	if keeping != "" {
+		st.remedy = s.keepingRemedy()
+	}
+	if s.sandbox {
+		return nil // what the sandbox lets through is this very change
+	}
+	if s.mariadb {
+		return s.dryRunHash(ctx, st, "")
+	}
+	if err := s.checkStoredInServer(ctx); err != nil {
+		return err
+	}
+	err := s.execRaw(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(sample)+" REPLACE "+quoteText(rand.Text())+keeping)
+	switch {
+	case errorNumber(err) == 3891:
+		return nil
+	case err != nil:
+		return wrapError(ctx, s.login, st, err)
+	}
+	// The server has changed the password though the one to replace was wrong. Put
+	// it back, whatever else.
+	if err := s.execRaw(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(s.login.Password)); err != nil {
+		return s.errorf(rotator.KindInternal, "the server changed the password in a rehearsal, and it could not be put back: set the password in AWSCURRENT by hand (server's error %d)", errorNumber(err))
+	}
+	return s.errorf(rotator.KindInternal, "the server does not check the password that a change replaces, so that nothing can be rehearsed; the old password was put back")
+}
+
+// checkStoredInServer refuses accounts whose passwords are kept elsewhere: MySQL changes
+// those without a look at REPLACE, and a rehearsal would be the real thing.
+func (s *session) checkStoredInServer(ctx context.Context) error {
+	rows, err := s.query(ctx, operation{action: "looking up how the user logs in"}, "SHOW CREATE USER CURRENT_USER()")
+	if err != nil {
+		return err
+	}
+	plugin, err := pluginOf(rows[0][0])
+	if err != nil || (accountRow{plugins: []string{plugin}}).plugin() == "" {
+		return s.errorf(rotator.KindMisconfigured, "the user logs in by %s, and this function changes and proves passwords of %s", plugin, strings.Join(passwordPlugins, ", "))
+	}
+	return nil
+}
+
+// dryRunOthers tries whether the superuser may change the passwords of accounts
+// that exist. The accounts have been looked up: all have their password in the
+// server.
+func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample secret.Password) error {
+	for _, t := range targets {
+		st := operation{action: "rehearsing a new password of " + t.String(), sensitive: true, setsPassword: true, limit: s.limit}
+		if s.mariadb {
+			st.remedy = s.setPasswordRemedy()
+			if err := s.dryRunHash(ctx, st, " FOR "+t.String()); err != nil {
+				return err
+			}
+			continue
+		}
+		st.remedy = s.createUserRemedy()
+		err := s.execRaw(ctx, "ALTER USER "+t.String()+" IDENTIFIED BY "+quotePassword(sample)+" REPLACE 'x'")
+		switch {
+		case errorNumber(err) == 3893, errorNumber(err) == 3891:
+		case err != nil:
+			return wrapError(ctx, s.login, st, err)
+		default:
+			return s.errorf(rotator.KindInternal, "the server changed the password of %s in a rehearsal, against its own rule: set the password in AWSCURRENT by hand", t)
+		}
+	}
+	return nil
+}
+
+// dryRunHash has MariaDB store a hash that no plugin takes. The answers 1372 (no
+// hash) and 1290 (no hashes, for a validation plugin has to see the password) come
+// after everything else was checked. Where a plugin without passwords stands before
+// one that has them (unix_socket OR ed25519), the answer is of the former, and that of
+// the latter is among the warnings.
+func (s *session) dryRunHash(ctx context.Context, st operation, whose string) error {
+	err := s.execRaw(ctx, "SET PASSWORD"+whose+" = 'x'")
+	switch {
+	case errorNumber(err) == 1372, s.strict(err):
+		return nil
+	case errorNumber(err) == 1699:
+		warnings, e := s.query(ctx, operation{action: "looking up why"}, "SHOW WARNINGS")
+		if e != nil {
+			return e
+		}
+		for _, w := range warnings {
+			if w[1] == "1372" || w[1] == "1290" && strings.Contains(w[2], "strict-password-validation") {
+				return nil
+			}
+		}
+		return wrapError(ctx, s.login, st, err)
+	case err != nil:
+		return wrapError(ctx, s.login, st, err)
+	}
+	return s.errorf(rotator.KindInternal, "the server took for a hash what is none: set the password in AWSCURRENT by hand")
+}
+
+// dryRunGrants tries whether the superuser may grant what a clone lacks, by
+// granting it to an account that does not exist: the server looks at the right
+// first, and does not find the account then.
+func (s *session) dryRunGrants(ctx context.Context, original account, missing rights) error {
+	if s.mariadb {
+		rows, err := s.query(ctx, operation{action: "looking up the sql_mode"}, "SELECT @@SESSION.sql_mode")
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(rows[0][0], "NO_AUTO_CREATE_USER") {
+			return nil // the grants would create the account
+		}
+	}
+	nobody := nonexistentAccount(original.host)
+	for _, sql := range missing.grants(nobody) {
+		switch err := s.execRaw(ctx, sql.text); errorNumber(err) {
+		case 1410, 1133, 3523:
+		case 0:
+			if err != nil {
+				return wrapError(ctx, s.login, operation{action: "rehearsing grants", limit: s.limit}, err)
+			}
+			drop := operation{action: "taking back what was only rehearsed"}
+			if err := s.exec(ctx, drop, "DROP USER "+nobody.String()); err != nil {
+				return err
+			}
+		default:
+			return wrapError(ctx, s.login, operation{limit: s.limit, isGrant: true,
+				action: "rehearsing to grant " + sql.what + " as " + original.String() + " has it",
+				remedy: s.grantRemedy(sql)}, err)
+		}
+	}
+	return nil
+}
+
+// nonexistentAccount is an account that does not exist.
+func nonexistentAccount(host string) account {
+	return account{user: "qt-" + strings.ToLower(rand.Text()[:20]), host: host}
+}

@@ -1,0 +1,142 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// ownCaveats says what an account can see of itself that may surprise later. A
+// retained password surprises nobody who asks for one.
+func (s *session) ownCaveats(ctx context.Context, keeping bool) ([]strategies.Warning, error) {
+	if s.sandbox {
+		return []strategies.Warning{strategies.Warn("the password of user %q has expired, and clients are refused until this rotation has set a new one", s.login.User)}, nil
+	}
+	all, err := s.policyCaveats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.accounts(ctx, s.login.User)
+	if rotator.KindOf(err) == rotator.KindPrivilege {
+		unseen, err := s.guessTwins(ctx)
+		return append(all, unseen), err
+	}
+	if err != nil {
+		return nil, err
+	}
+	var twins []string
+	for i, r := range rows {
+		rows[i].retained = r.retained && !keeping
+		if r.account != s.actingAccount && r.plugin() != "" && !r.isRole && !r.locked {
+			twins = append(twins, r.String())
+		}
+	}
+	return append(all, s.rowCaveats(rows)...), s.refuseTwins(twins)
+}
+
+// guessTwins asks for other accounts of the name where mysql.user may not be read.
+// MySQL tells a user whether there is one on a host that it names. MariaDB does not.
+func (s *session) guessTwins(ctx context.Context) (strategies.Warning, error) {
+	asked := " (MariaDB does not show a user its other accounts)"
+	if !s.mariadb {
+		var twins, hosts []string
+		for _, host := range []string{"%", "localhost"} {
+			twin := account{user: s.login.User, host: host}
+			if twin == s.actingAccount {
+				continue
+			}
+			hosts = append(hosts, twin.String())
+			_, err := s.query(ctx, operation{action: "looking up whether there is an account " + twin.String(), sensitive: true}, "SHOW GRANTS FOR "+twin.String())
+			switch {
+			case err == nil:
+				twins = append(twins, twin.String())
+			case errorNumber(err) != 1141 && errorNumber(err) != 1044: // there is none, or a server that does not say
+				return strategies.Warning{}, err
+			}
+		}
+		if twins != nil {
+			return strategies.Warning{}, s.refuseTwins(twins)
+		}
+		asked = " (there is no " + strings.Join(hosts, " and no ") + ")"
+	}
+	return strategies.Warning{Unknown: true, Text: fmt.Sprintf("whether user %q has accounts for other hosts than %s is not known%s: clients on those hosts would be refused, for their password stays the old one. As an administrator, SELECT Host FROM mysql.user WHERE User = %s; if there is one, set SINGLE_USER_THROUGH_SUPERUSER=true. To let the preflight look, GRANT SELECT ON `mysql`.* TO %s",
+		s.login.User, s.actingAccount, asked, quoteText(s.login.User), s.actingAccount)}, nil
+}
+
+// refuseTwins stops a change that reaches one account of a name where clients may be
+// on others.
+func (s *session) refuseTwins(twins []string) error {
+	if twins == nil {
+		return nil
+	}
+	return s.errorf(rotator.KindMisconfigured, "user %q logged in as %s and can change the password of that account only. %s would keep the old password, and refuse the clients that it is for. Set SINGLE_USER_THROUGH_SUPERUSER=true, by which a superuser changes all accounts of the name, or DROP USER %s if no client needs it",
+		s.login.User, s.actingAccount, strings.Join(twins, ", "), strings.Join(twins, ", "))
+}
+
+// warnings says what of a user's accounts will work today and may surprise later.
+func (s *session) warnings(ctx context.Context, user string) ([]strategies.Warning, error) {
+	all, err := s.policyCaveats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.accounts(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	var having []accountRow
+	for _, r := range rows {
+		if r.plugin() != "" && !r.isRole {
+			having = append(having, r)
+		}
+	}
+	if len(having) > 1 {
+		all = append(all, strategies.Warn("user %q has %d accounts, %s: all of them that are not locked get the same new password", user, len(having), names(having)))
+	}
+	return append(all, s.rowCaveats(having)...), nil
+}
+
+func (s *session) rowCaveats(rows []accountRow) []strategies.Warning {
+	var all []strategies.Warning
+	for _, r := range rows {
+		var passwords []string
+		for _, p := range r.plugins {
+			if (accountRow{plugins: []string{p}}).plugin() != "" {
+				passwords = append(passwords, p)
+			}
+		}
+		if len(passwords) > 1 {
+			all = append(all, strategies.Warn("account %s has passwords of several plugins (%s), and MariaDB changes that of the first alone: an old one may go on letting clients in", r, strings.Join(passwords, ", ")))
+		}
+		if r.retained {
+			all = append(all, strategies.Warn("account %s has a retained second password, which lets clients in until dual passwords replace it or somebody runs ALTER USER %s DISCARD OLD PASSWORD", r, r))
+		}
+		if r.expiresOn != "" && strings.Contains(r.expiry, "INTERVAL") {
+			all = append(all, strategies.Warn("the password of account %s expires on %s, unless it is rotated before: rotate more often than %s", r, r.expiresOn, strings.TrimPrefix(r.expiry, "PASSWORD EXPIRE INTERVAL ")))
+		}
+	}
+	return all
+}
+
+// policyCaveats says where a server's policy cannot be asked in advance.
+func (s *session) policyCaveats(ctx context.Context) ([]strategies.Warning, error) {
+	if !s.mariadb {
+		return nil, nil
+	}
+	const sql = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'), IF(@@GLOBAL.general_log, 'Y', 'N')
+FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'`
+	rows, err := s.query(ctx, operation{action: "looking up what judges passwords"}, sql)
+	if err != nil || rows[0][0] == "" {
+		return nil, err
+	}
+	if rows[0][1] != "Y" {
+		return []strategies.Warning{strategies.Warn("new passwords are not judged by %s: strict_password_validation is off, and MariaDB is given a hash", rows[0][0])}, nil
+	}
+	all := []strategies.Warning{strategies.Warn("new passwords are judged by %s, which MariaDB does only when one is really set: see that the function's password settings satisfy it", rows[0][0])}
+	if rows[0][2] == "Y" {
+		all = append(all, strategies.Warn("strict_password_validation has the password sent in clear, and the general log, which is on, will hold it: turn that log off"))
+	}
+	return all, nil
+}

@@ -1,0 +1,39 @@
+package postgres
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// warnings says what of an account will work today and may surprise later.
+func (s *session) warnings(r role) []strategies.Warning {
+	var all []strategies.Warning
+	if r.validUntil != "" {
+		all = append(all, strategies.Warn("the VALID UNTIL of role %q ends at %s UTC, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, r.validUntil, quoteIdent(r.name)))
+	}
+	if r.nearConnLimit {
+		all = append(all, strategies.Warn("role %q has nearly all of its %d connections in use, and testSecret needs one more: ALTER ROLE %s CONNECTION LIMIT with a higher number", r.name, r.limit, quoteIdent(r.name)))
+	}
+	if s.port != "" && s.port != strconv.Itoa(s.login.Port) {
+		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d: a pooler in between that keeps passwords of its own (pgbouncer's auth_file) would refuse the new one. Then rotate on the database's own endpoint", s.port, s.login.Port))
+	}
+	return all
+}
+
+// pairCaveats says in what the two users of a pair will differ.
+func (s *session) pairCaveats(ctx context.Context, pair strategies.Pair) ([]strategies.Warning, error) {
+	const sql = `SELECT EXISTS (
+    SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
+    WHERE r.rolname = $1 AND s.setdatabase = 0 AND c LIKE 'role=%' AND c NOT IN ('role=', 'role=none'))
+  OR EXISTS (
+    SELECT FROM pg_auth_members a JOIN pg_roles o ON o.oid = a.member JOIN pg_roles c ON c.oid = a.roleid
+    WHERE o.rolname = $2 AND c.rolname = $1)`
+	rows, err := s.query(ctx, operation{action: "looking up in what the two users differ"}, sql, pair.Clone, pair.Original)
+	if err != nil || rows[0][0] == "t" {
+		return nil, err
+	}
+	return []strategies.Warning{strategies.Warn("role %q owns objects or holds rights of its own, and so does not act as role %q: what it creates is out of reach of %q. While %q is the user in use, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database, and the next rotation does the rest",
+		pair.Clone, pair.Original, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone))}, nil
+}

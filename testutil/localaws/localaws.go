@@ -1,0 +1,131 @@
+// Package stage puts Secrets Manager and Lambda on one address of this machine:
+// the emulator of the one, hosts of the other's Runtime API around real bootstrap
+// binaries, joined so that RotateSecret invokes a function over the Invoke API. The
+// AWS CLI, the SDKs and the functions themselves all talk to that address.
+package localaws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
+)
+
+// Config is what to put on stage. Functions is all that a plan must have.
+type Config struct {
+	Address   string     // "": 127.0.0.1 and a free port
+	Functions []Function //
+	Output    io.Writer  // takes what the functions print; nil: discarded
+	// Prepare may set fields of the emulator before its first request.
+	Prepare func(*awsemu.Emulator)
+}
+
+// Function is a Lambda function.
+type Function struct {
+	Name      string
+	Bootstrap string   // path of the binary
+	Env       []string // "K=V", over what the stage sets itself
+	Timeout   time.Duration
+}
+
+// Env is a running plan.
+type Env struct {
+	URL       string // of Secrets Manager and of Lambda
+	AWS       *awsemu.Emulator
+	Functions map[string]*lambdahost.Host
+	server    *http.Server
+}
+
+// Start puts a plan on stage. The caller closes it.
+func Start(p Config) (*Env, error) {
+	address := p.Address
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("stage: %w", err)
+	}
+	if !listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		listener.Close()
+		return nil, fmt.Errorf("stage: %s is not a loopback address: what stands here checks no signature and must not be reached from elsewhere", address)
+	}
+	s := &Env{
+		URL:       "http://" + listener.Addr().String(),
+		AWS:       &awsemu.Emulator{},
+		Functions: map[string]*lambdahost.Host{},
+	}
+	s.AWS.Invoke = awsemu.InvokeURL(s.URL)
+	if p.Prepare != nil {
+		p.Prepare(s.AWS)
+	}
+	var hosts []*lambdahost.Host
+	for _, f := range p.Functions {
+		host, err := lambdahost.Start(lambdahost.Function{
+			Name: f.Name, Bootstrap: f.Bootstrap, Timeout: f.Timeout, Output: p.Output,
+			// Every service, so that nothing leaves the machine.
+			Env: append([]string{"AWS_ENDPOINT_URL=" + s.URL}, f.Env...),
+		})
+		if err != nil {
+			listener.Close()
+			return nil, errors.Join(fmt.Errorf("stage: function %s: %w", f.Name, err), s.Close())
+		}
+		s.Functions[f.Name] = host
+		hosts = append(hosts, host)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/2015-03-31/functions/", lambdahost.Handler(hosts...))
+	mux.Handle("/", s.AWS)
+	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go s.server.Serve(listener)
+	return s, nil
+}
+
+// Close ends rotations, functions and the address, in that order.
+func (s *Env) Close() error {
+	errs := []error{s.AWS.Close()}
+	for _, host := range s.Functions {
+		errs = append(errs, host.Close())
+	}
+	if s.server != nil {
+		errs = append(errs, s.server.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Build compiles the handlers of this module that are named, as they are shipped,
+// below dir, and gives the path of each bootstrap.
+func Build(ctx context.Context, dir string, handlers ...string) (map[string]string, error) {
+	built := map[string]string{}
+	for _, name := range handlers {
+		out := filepath.Join(dir, name, "bootstrap")
+		if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+			return nil, err
+		}
+		if err := lambdahost.Build(ctx, module+"handlers/"+name, out); err != nil {
+			return nil, err
+		}
+		built[name] = out
+	}
+	return built, nil
+}
+
+const module = "github.com/quarterturn-dev/quarterturn/"
+
+// ParseFunction reads "name=path/to/bootstrap".
+func ParseFunction(s string) (Function, error) {
+	name, path, ok := strings.Cut(s, "=")
+	if !ok || name == "" || path == "" {
+		return Function{}, fmt.Errorf("%q is not name=path/to/bootstrap", s)
+	}
+	return Function{Name: name, Bootstrap: path}, nil
+}

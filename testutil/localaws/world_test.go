@@ -1,0 +1,261 @@
+package localaws_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
+)
+
+// handlers are the binaries that are deployed, built once for all tests here.
+var handlers struct {
+	once  sync.Once
+	paths map[string]string
+	err   error
+}
+
+func bootstrap(t testing.TB, name string) string {
+	t.Helper()
+	tier.NotInCheck(t)
+	handlers.once.Do(func() {
+		all, err := os.ReadDir("../../handlers")
+		if err != nil {
+			handlers.err = err
+			return
+		}
+		var names []string
+		for _, entry := range all {
+			names = append(names, entry.Name())
+		}
+		handlers.paths, handlers.err = localaws.Build(context.Background(), filepath.Join(buildDir, "handlers"), names...)
+	})
+	if handlers.err != nil {
+		t.Fatal(handlers.err)
+	}
+	return handlers.paths[name]
+}
+
+var buildDir string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "quarterturn-stage-")
+	if err != nil {
+		panic(err)
+	}
+	buildDir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// world is a rotation with everything real but AWS.
+type world struct {
+	t    testing.TB
+	db   database
+	aws  *localaws.Env
+	sdk  *secretsmanager.Client
+	out  lambdahost.Output
+	name string // of the function
+
+	canaries []string
+}
+
+// plan is what a world is made of.
+type plan struct {
+	db       database
+	handler  string
+	env      []string
+	timeout  time.Duration
+	attempts int
+}
+
+func newWorld(t testing.TB, p plan) *world {
+	t.Helper()
+	w := &world{t: t, db: p.db, name: p.handler}
+	env := p.env
+	if ca := p.db.caFile(); ca != "" { // what the plan says comes last, and wins
+		env = append([]string{"DATABASE_CA_FILE=" + ca}, env...)
+	}
+	s, err := localaws.Start(localaws.Config{
+		Functions: []localaws.Function{{Name: p.handler, Bootstrap: bootstrap(t, p.handler), Env: env, Timeout: p.timeout}},
+		Output:    &w.out,
+		Prepare:   func(e *awsemu.Emulator) { e.Attempts = p.attempts },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.aws = s
+	w.sdk = secretsmanager.New(secretsmanager.Options{
+		BaseEndpoint: &s.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
+	})
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		w.noCanary()
+	})
+	return w
+}
+
+// role makes a role with a password that must not be seen again.
+func (w *world) role(name, attributes string) (password string) {
+	w.t.Helper()
+	password = w.canary()
+	w.exec("CREATE ROLE " + name + " " + attributes + " PASSWORD '" + password + "'")
+	return password
+}
+
+func (w *world) canary() string {
+	c := "canary-" + rand.Text()
+	w.canaries = append(w.canaries, c)
+	return c
+}
+
+func (w *world) exec(sql ...string) {
+	w.t.Helper()
+	if err := w.db.Exec(w.t.Context(), sql...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// user makes app, or boss, who may rotate it.
+func (w *world) user(create func(password string) []string) (password string) {
+	w.t.Helper()
+	password = w.canary()
+	w.exec(create(password)...)
+	return password
+}
+
+// document is a secret's JSON; later pairs win.
+func (w *world) document(pairs ...any) string {
+	m := w.db.where()
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i].(string)] = pairs[i+1]
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (w *world) seed(name string, versions ...awsemu.Version) string {
+	return w.aws.AWS.Seed(awsemu.Secret{
+		Name: name, Versions: versions, RotationEnabled: aws.Bool(true), RotationLambdaARN: w.aws.Functions[w.name].ARN(),
+	})
+}
+
+func current(text string) awsemu.Version {
+	return awsemu.Version{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(text)}
+}
+
+// rotate has the service do it, and notes the passwords it made.
+func (w *world) rotate(arn string) awsemu.Rotation {
+	w.t.Helper()
+	if _, err := w.sdk.RotateSecret(w.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &arn}); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.wait(arn)
+}
+
+func (w *world) wait(arn string) awsemu.Rotation {
+	w.t.Helper()
+	r, err := w.aws.AWS.WaitRotation(w.t.Context(), arn)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, v := range w.aws.AWS.Snapshot(arn).Versions {
+		if c, ok := parse(v.Value); ok && c.Password != "" {
+			w.canaries = append(w.canaries, c.Password)
+		}
+	}
+	return r
+}
+
+type account struct{ Username, Password, Database string }
+
+func parse(v awsemu.Value) (account, bool) {
+	var c struct{ Username, Password, Dbname string }
+	err := json.Unmarshal(v.Reveal(), &c)
+	return account{c.Username, c.Password, c.Dbname}, err == nil
+}
+
+// holder gives the credentials under a label.
+func (w *world) holder(arn, label string) account {
+	w.t.Helper()
+	a, ok := parse(w.aws.AWS.Snapshot(arn).Holder(label).Value)
+	if !ok {
+		w.t.Fatalf("%s holds no document", label)
+	}
+	return a
+}
+
+// accepts asks the server.
+func (w *world) accepts(a account) bool { return w.db.as(w.t.Context(), a) == nil }
+
+// as runs statements as an account, and fails the test unless they all work.
+func (w *world) as(a account, sql ...string) {
+	w.t.Helper()
+	if err := w.db.as(w.t.Context(), a, sql...); err != nil {
+		w.t.Errorf("as %s: %v", a.Username, err)
+	}
+}
+
+// logins counts, by the server's log, who logged in as the function does.
+func (w *world) logins() int { return w.db.logins() }
+
+// accountState is what the server stores of all accounts.
+func (w *world) accountState() string {
+	w.t.Helper()
+	state, err := w.db.state(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return state
+}
+
+// last gives the kind and the sentence of the latest failure in the function's log.
+func (w *world) last() (kind, sentence string) {
+	for line := range strings.Lines(w.out.String()) {
+		var entry struct{ Kind, Error string }
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Error != "" {
+			kind, sentence = entry.Kind, entry.Error
+		}
+	}
+	return kind, sentence
+}
+
+// noCanary searches everything that anybody can read afterwards.
+func (w *world) noCanary() {
+	places := map[string]string{
+		"the function's output": w.out.String(),
+		"the server's logs":     w.db.logs(),
+		"the calls":             fmt.Sprintf("%+v", w.aws.AWS.Calls()),
+		"the service's events":  fmt.Sprintf("%+v", w.aws.AWS.Events()),
+	}
+	for _, canary := range w.canaries {
+		for place, text := range places {
+			if strings.Contains(text, canary) {
+				w.t.Errorf("a password is in %s", place)
+			}
+		}
+	}
+	if strings.Contains(w.out.String(), "panic") {
+		w.t.Error("there was a panic")
+	}
+}
