@@ -21,7 +21,7 @@ import (
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	pages := map[string]string{}
-	for _, pattern := range []string{"*.md", "sam/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "sam/*.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +89,7 @@ func same(t *testing.T, what string, got, want []string) {
 // has its place in the runbook, nothing has that does not exist, and what a finding
 // says is what the code says.
 func TestTheRunbookIsComplete(t *testing.T) {
-	page := read(t, "sam/RUNBOOK.md")
+	page := read(t, "docs/runbook.md")
 	firstColumn := regexp.MustCompile("(?m)^\\| `?([^|`]+?)`? \\|")
 	rows := func(heading string) []string {
 		var names []string
@@ -169,8 +169,8 @@ func TestTheRunbookIsComplete(t *testing.T) {
 	}
 }
 
-// TestTheEnvironmentIsDocumented: each variable that is read is in the README and in
-// the page for who comes from AWS's templates, with the name of each that those read.
+// TestTheEnvironmentIsDocumented: each variable that is read is in docs/settings.md and in
+// the page for those who come from AWS's templates, with the name of each that those read.
 func TestTheEnvironmentIsDocumented(t *testing.T) {
 	ours := map[string]bool{}
 	if _, err := serve.FromEnvironment(func(name string) (string, bool) { ours[name] = true; return "", false }); err != nil {
@@ -182,16 +182,16 @@ func TestTheEnvironmentIsDocumented(t *testing.T) {
 		"MAX_WAITING_TIME_FOR_ACTIVE_IN_SECONDS", "WAITING_RETRY_INTERVAL_IN_SECONDS", "AUTHENTICATION_CREATION_ENABLED",
 		"DICT_KEY_DIRECTORY", "DICT_KEY_USERNAME", "DICT_KEY_PASSWORD",
 	}
-	readme, page := read(t, "README.md"), section(t, read(t, "sam/MIGRATING.md"), "Environment")
+	settings, page := read(t, "docs/settings.md"), section(t, read(t, "docs/migrating.md"), "Environment")
 	named := regexp.MustCompile("`([A-Z][A-Z0-9]*_[A-Z0-9_]+|PREFLIGHT)[=`]")
 	for name := range ours {
-		if !slices.Contains(sorted(readme, named), name) {
-			t.Errorf("README.md does not name %s", name)
+		if !slices.Contains(sorted(settings, named), name) {
+			t.Errorf("docs/settings.md does not name %s", name)
 		}
 	}
 	want := append(slices.Collect(maps.Keys(ours)), append(theirs, "AWS_ENDPOINT_URL")...)
 	slices.Sort(want)
-	same(t, "sam/MIGRATING.md", sorted(page, named), slices.Compact(want))
+	same(t, "docs/migrating.md", sorted(page, named), slices.Compact(want))
 
 	// The functions that it sends people to.
 	functions, err := filepath.Glob(root + "/handlers/*")
@@ -201,7 +201,7 @@ func TestTheEnvironmentIsDocumented(t *testing.T) {
 	for i, f := range functions {
 		functions[i] = filepath.Base(f)
 	}
-	table := section(t, read(t, "sam/MIGRATING.md"), "Which function")
+	table := section(t, read(t, "docs/migrating.md"), "Which function")
 	same(t, "functions", sorted(table, regexp.MustCompile("(?m)^\\| [^|]+ \\| `([a-z-]+)` \\|")), functions)
 	// Both templates of a row count, to 22.
 	n := 0
@@ -298,5 +298,12 @@ func TestPicturesAreWellMade(t *testing.T) {
 		if row := "| " + step + " | " + strings.Join(calls, ", ") + " |"; len(calls) == 0 || !strings.Contains(architecture, row) {
 			t.Errorf("turns.svg: ARCHITECTURE.md has no row %s", row)
 		}
+	}
+}
+
+// TestTheREADMEIsRead: what it is, what it looks like and how to install it, in the time that somebody gives to it.
+func TestTheREADMEIsRead(t *testing.T) {
+	if n := len(strings.Fields(read(t, "README.md"))); n > 1200 {
+		t.Errorf("README.md has %d words; at most 1,200: the guides are in docs", n)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-// misfortune is a failure that sam/RUNBOOK.md shows: the kind, and how it comes about.
+// misfortune is a failure that docs/runbook.md shows: the kind, and how it comes about.
 type misfortune struct {
 	kind     string
 	function string   // "": the one for PostgreSQL
@@ -65,13 +65,13 @@ func misfortunes() []misfortune {
 }
 
 // TestTheRunbookShowsWhatIsLogged: the real binaries fail on real servers in each of
-// the ways that there are, and the line of the log is the one in sam/RUNBOOK.md. So
+// the ways that there are, and the line of the log is the one in docs/runbook.md. So
 // are the page's status, its preflight, and the picture of one. What differs from run
 // to run (ports, and the numbers by which this test tells its secrets apart) is
 // written as in the page.
 func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 	tier.Test(t)
-	page := read(t, "sam", "RUNBOOK.md")
+	page := read(t, "docs", "runbook.md")
 	built, err := localaws.Build(t.Context(), t.TempDir(), "postgres-single-user", "mysql-single-user")
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 			if failed["kind"] != m.kind {
 				t.Fatalf("the kind is %v: %v", failed["kind"], failed["error"])
 			}
-			shows(t, "sam/RUNBOOK.md", page, "    "+asInThePage(fmt.Sprint(failed["error"])))
+			shows(t, "docs/runbook.md", page, "    "+asInThePage(fmt.Sprint(failed["error"])))
 			switch m.kind {
 			case "login rejected": // the page has one line whole
 				for _, field := range []string{"timestamp", "function_request_id", "duration_ms"} {
@@ -193,7 +193,7 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 				}
 				pattern := regexp.QuoteMeta("    " + asInThePage(line))
 				if !regexp.MustCompile(strings.ReplaceAll(pattern, "~", `("[^"]*"|[0-9.]+)`)).MatchString(page) {
-					t.Errorf("sam/RUNBOOK.md does not show\n    %s", asInThePage(line))
+					t.Errorf("docs/runbook.md does not show\n    %s", asInThePage(line))
 				}
 			case "forbidden":
 				answer, _, _ := invoke(t, function, fmt.Sprintf(`{"Step":"preflight","SecretId":%q,"Format":"text"}`, secret.ARN))
@@ -210,7 +210,7 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 		for line := range strings.Lines(answer) {
 			indented = append(indented, "    "+line)
 		}
-		shows(t, "sam/RUNBOOK.md", page, strings.TrimRight(asInThePage(strings.Join(indented, "")), "\n"))
+		shows(t, "docs/runbook.md", page, strings.TrimRight(asInThePage(strings.Join(indented, "")), "\n"))
 	})
 }
 

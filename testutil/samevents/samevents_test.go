@@ -106,7 +106,7 @@ func TestEachEventShowsWhatItSays(t *testing.T) {
 
 // TestEachFileIsAScene, and the page about them has them all.
 func TestEachFileIsAScene(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(root, "sam", "README.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", "deploy.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestEachFileIsAScene(t *testing.T) {
 	for _, scene := range samevents.Scenes() {
 		known[scene.Event] = true
 		if !strings.Contains(string(page), "| `"+scene.Event+"` | "+scene.Shows+" |") {
-			t.Errorf("sam/README.md: no line | `%s` | %s |", scene.Event, scene.Shows)
+			t.Errorf("docs/deploy.md: no line | `%s` | %s |", scene.Event, scene.Shows)
 		}
 	}
 	for _, file := range files {

@@ -110,7 +110,7 @@ func faultsOfFunctions(t Template, handlers []string) (f []string) {
 			role = "AlternatingUsersRole"
 		}
 		if len(handler) > maxHandler {
-			f = append(f, fmt.Sprintf("handlers/%s: sam/README.md says how long a stack's name may be, and this leaves less", handler))
+			f = append(f, fmt.Sprintf("handlers/%s: docs/deploy.md says how long a stack's name may be, and this leaves less", handler))
 		}
 		want("Condition", Get(resources[id], "Condition"), id)
 		want("BuildMethod", Get(resources[id], "Metadata", "BuildMethod"), "makefile")

@@ -19,7 +19,7 @@ import (
 
 // TestSAMLocalInvoke is `sam local invoke` itself, in a Docker engine of our own:
 // the functions as `sam build` made them, with the events in sam/events, against the
-// emulator on this machine as sam/README.md says.
+// emulator on this machine as docs/deploy.md says.
 func TestSAMLocalInvoke(t *testing.T) {
 	t.Parallel()
 	tier.Long(t)
