@@ -362,7 +362,7 @@ func TestPR152(t *testing.T) {
 			}
 			t.Run(name+", "+what, func(t *testing.T) {
 				t.Parallel()
-				s.hundred(t, s.strategy(t, c))
+				s.hundred(t, s.strategy(t, c, new(strategytest.Neighbors)))
 			})
 		}
 	}
@@ -498,9 +498,10 @@ func TestStrategies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, name, map[string]string{"max-connections": "300"})
+			var fixtures strategytest.Neighbors
 			for what, c := range s.strategies() {
 				t.Run(what, func(t *testing.T) {
-					strategytest.TestStrategy(t, func(t *testing.T) strategytest.StrategyFixture { return s.strategy(t, c) })
+					strategytest.TestStrategy(t, func(t *testing.T) strategytest.StrategyFixture { return s.strategy(t, c, &fixtures) })
 				})
 			}
 		})
@@ -529,7 +530,7 @@ func (s server) strategies() map[string]strategyCase {
 	return all
 }
 
-func (s server) strategy(t *testing.T, c strategyCase) strategytest.StrategyFixture {
+func (s server) strategy(t *testing.T, c strategyCase, fixtures *strategytest.Neighbors) strategytest.StrategyFixture {
 	e := engine()
 	var of strategies.CloningEngine = e
 	kind := "mysql"
@@ -537,7 +538,14 @@ func (s server) strategy(t *testing.T, c strategyCase) strategytest.StrategyFixt
 		of, kind = MariaDB(e), "mariadb"
 	}
 	db := s.NewDatabase(t)
-	app := s.user(t, append(c.privileges, "SELECT ON "+db+".*")...)
+	app, other := withPassword(s.login(name(), ""), password()), withPassword(s.login(name(), ""), password())
+	mine := fixtures.Join(app.User, other.User)
+	for _, login := range []strategies.Login{app, other} {
+		s.run(t, fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED BY '%s'", login.User, login.Password.Reveal()))
+		for _, privilege := range append(c.privileges, "SELECT ON "+db+".*") {
+			s.run(t, "GRANT "+privilege+" TO "+login.User+"@'%'")
+		}
+	}
 	document := func(login strategies.Login, more string) secret.Document {
 		d, err := secret.ParseDocument(fmt.Sprintf(`{"engine":%q,"host":%q,"port":%d,"dbname":%q,"username":%q,"password":%q,"ssl":false%s}`,
 			kind, login.Host, login.Port, db, login.User, login.Password.Reveal(), more))
@@ -552,6 +560,14 @@ func (s server) strategy(t *testing.T, c strategyCase) strategytest.StrategyFixt
 			login := s.login(d.Text("username"), "")
 			login.Database = d.Text("dbname")
 			return e.Ping(ctx, withPassword(login, d.Password()))
+		},
+		Census: func(ctx context.Context) (map[string]string, error) {
+			all, err := s.Census(ctx)
+			return mine.Census(all, "_clone"), err
+		},
+		Others: map[string]secret.Document{"other": document(other, "")},
+		Rights: func(ctx context.Context, d secret.Document) ([]string, error) {
+			return s.Rights(ctx, d.Text("username"), d.Password().Reveal())
 		},
 	}
 	if c.bySuper {

@@ -22,14 +22,15 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: map[string]string{"max-connections": "300"}})}
 			plain := server{dbserver.MySQL(t, name)}
-			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting) })
+			var fixtures strategytest.Neighbors
+			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting, &fixtures) })
 		})
 	}
 }
 
 // fixture gives a user a database of its own, so that what cases revoke and own
 // there is nobody else's.
-func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture {
+func fixture(t *testing.T, s, plain, trusting server, others *strategytest.Neighbors) strategytest.EngineFixture {
 	e := engine()
 	e.Roots = s.CAs
 	var of strategies.Engine = e
@@ -44,18 +45,22 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 		}
 		return login
 	}
-	user, pw := s.NewUser(t, "SELECT ON "+db+".*", "CREATE, INSERT, ALTER ON "+db+".*")
-	locked, lockedPw := s.NewUser(t, "SELECT ON "+db+".*")
-	expired, expiredPw := s.NewUser(t, "SELECT ON "+db+".*")
-	keeper, keeperPw := s.NewUser(t, "SELECT ON "+db+".*")
+	user, locked, expired, keeper, hosted := name(), name(), name(), name(), name()
+	mine, pw := others.Join(user, locked, expired, keeper, hosted), "Pw1-"+password().Reveal()
+	for at, users := range map[string][]string{"%": {user, locked, expired, keeper, hosted}, "127.0.0.2": {hosted}, "127.0.0.3": {hosted}} {
+		for _, u := range users {
+			s.run(t, "CREATE USER "+u+"@'"+at+"' IDENTIFIED BY '"+pw+"'", "GRANT SELECT ON "+db+".* TO "+u+"@'"+at+"'")
+		}
+	}
+	s.run(t, "GRANT CREATE, INSERT, ALTER ON "+db+".* TO "+user+"@'%'")
 	s.run(t, "ALTER USER "+locked+"@'%' ACCOUNT LOCK", "ALTER USER "+expired+"@'%' PASSWORD EXPIRE", "CREATE TABLE "+db+".shared (id int)")
 	plainUser, plainPw := plain.NewUser(t)
 	f := strategytest.EngineFixture{
 		Engine:        of,
 		Superuser:     in(s, s.Superuser, s.Password),
 		User:          in(s, user, pw),
-		Locked:        in(s, locked, lockedPw),
-		Expired:       in(s, expired, expiredPw),
+		Locked:        in(s, locked, pw),
+		Expired:       in(s, expired, pw),
 		PlaintextOnly: with(in(plain, plainUser, plainPw), func(l *strategies.Login) { l.TLS.Disabled = false }),
 		TrustedUser:   trusting.login("whoever", "whatever"),
 		TLS:           true,
@@ -67,12 +72,26 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 			return general + binary + s.Log()
 		},
 		LogIn: e.Ping,
+		Census: func(ctx context.Context) (map[string]string, error) {
+			all, err := s.Census(ctx)
+			return mine.Census(all, "_clone"), err
+		},
+		Hosted: in(s, hosted, pw),
+		Hosts:  []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"},
+		LogInFrom: func(ctx context.Context, host string, login strategies.Login) error {
+			conn, err := s.ConnectFrom(ctx, host, login.User, login.Password.Reveal(), "")
+			if err != nil {
+				return errors.New("login failed")
+			}
+			return conn.Close()
+		},
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", s.Host, s.Port))
 		},
 	}
 	f.NewUser = func(ctx context.Context, name string) (strategies.Login, error) {
 		p := "Pw1-" + password().Reveal()
+		mine.Owns(name)
 		if strings.ContainsRune(name, 0) || len(name) > 80 && strings.HasPrefix(s.Name, "mariadb-10.5") {
 			return strategies.Login{}, strategytest.ErrNotOffered
 		}
@@ -84,7 +103,7 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 	if s.MariaDB {
 		methods = map[string]string{"ed25519": "VIA ed25519 USING PASSWORD('%s')", "mysql_native_password": "VIA mysql_native_password USING PASSWORD('%s') OR unix_socket"}
 	} else {
-		f.DualPasswordUser = in(s, keeper, keeperPw)
+		f.DualPasswordUser = in(s, keeper, pw)
 		s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+keeper+"@'%'")
 	}
 	f.NewUserPerAuthMethod = func(ctx context.Context) (all []strategies.Login, err error) {
@@ -93,6 +112,7 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 		}
 		for _, by := range methods {
 			user, p := name(), "Pw1-"+password().Reveal()
+			mine.Owns(user)
 			err = errors.Join(err, s.Exec(ctx, "CREATE USER "+user+"@'%' IDENTIFIED "+fmt.Sprintf(by, p), "GRANT SELECT ON "+db+".* TO "+user+"@'%'"))
 			all = append(all, in(s, user, p))
 		}

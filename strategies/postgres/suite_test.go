@@ -22,14 +22,15 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
 			plain := server{dbserver.Postgres(t, major)}
-			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting) })
+			var fixtures strategytest.Neighbors
+			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting, &fixtures) })
 		})
 	}
 }
 
 // fixture gives a user a database of its own, so that what cases revoke and own
 // there is nobody else's.
-func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture {
+func fixture(t *testing.T, s, plain, trusting server, others *strategytest.Neighbors) strategytest.EngineFixture {
 	e := engine()
 	e.Roots = s.CAs
 	in := func(s server, user, password, database string) strategies.Login {
@@ -37,22 +38,27 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 		login.Database, login.TLS.Disabled = database, s.CAs == nil
 		return login
 	}
-	user, pw := s.NewRole(t, "LOGIN")
+	user, locked, pw := "user_"+secretless(), "locked_"+secretless(), "pw"+secretless()
+	mine := others.Join(user, locked)
+	s.run(t, "CREATE ROLE "+user+" LOGIN PASSWORD '"+pw+"'", "CREATE ROLE "+locked+" NOLOGIN PASSWORD '"+pw+"'")
 	db := s.NewDatabase(t, user)
-	locked, lockedPw := s.NewRole(t, "NOLOGIN")
 	plainUser, plainPw := plain.NewRole(t, "LOGIN")
 	anyUser, anyPw := trusting.NewRole(t, "LOGIN")
 	f := strategytest.EngineFixture{
 		Engine:        e,
 		Superuser:     in(s, s.Superuser, s.Password, db),
 		User:          in(s, user, pw, db),
-		Locked:        in(s, locked, lockedPw, db),
+		Locked:        in(s, locked, pw, db),
 		TrustedUser:   in(trusting, anyUser, anyPw, "postgres"),
 		PlaintextOnly: with(in(plain, plainUser, plainPw, "postgres"), func(l *strategies.Login) { l.TLS.Disabled = false }),
 		TLS:           true,
 		ServerLog:     s.Log,
 		CancelGrace:   0,
 		LogIn:         e.Ping,
+		Census: func(ctx context.Context) (map[string]string, error) {
+			all, err := s.Census(ctx)
+			return mine.Census(all, "_clone"), err
+		},
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", s.Host, s.Port))
 		},
@@ -78,6 +84,7 @@ func fixture(t *testing.T, s, plain, trusting server) strategytest.EngineFixture
 	ok(t, admin(t.Context(), fmt.Sprintf("CREATE SCHEMA work AUTHORIZATION %s; CREATE TABLE work.shared (id int); GRANT SELECT ON work.shared TO %s", user, user)))
 	f.NewUser = func(ctx context.Context, name string) (strategies.Login, error) {
 		p := "pw" + strings.ToLower(password().Reveal())
+		mine.Owns(name)
 		if strings.ContainsRune(name, 0) {
 			return strategies.Login{}, strategytest.ErrNotOffered
 		}

@@ -50,6 +50,16 @@ type EngineFixture struct {
 	// Dial connects to the server, for cases that cut the line.
 	Dial func(ctx context.Context) (net.Conn, error)
 
+	// Census is everything that the server stores of all its accounts, by Fact. It is
+	// taken before and after each call, so that no call changes what is another's.
+	Census func(ctx context.Context) (map[string]string, error)
+
+	// Hosted is a fresh account whose name stands for several, each for clients of one
+	// of Hosts. LogInFrom is a client's login from there.
+	Hosted    strategies.Login
+	Hosts     []string
+	LogInFrom func(ctx context.Context, host string, login strategies.Login) error
+
 	Locked           strategies.Login // right password, but the account may not log in
 	Expired          strategies.Login // right password, that is good only for setting a new one
 	DualPasswordUser strategies.Login // a fresh account, which may keep a second password
@@ -73,7 +83,7 @@ func TestEngine(t *testing.T, newFixture func(t *testing.T) EngineFixture) {
 // EngineCases gives the suite for engines, for use outside of go test.
 func EngineCases() []Case[EngineFixture] {
 	var cases []Case[EngineFixture]
-	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), dryRunRules(), networkRules(), cloneRules()} {
+	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), dryRunRules(), networkRules(), cloneRules(), othersRules()} {
 		for _, r := range rules {
 			cases = append(cases, Case[EngineFixture]{r.name, r.why, func(ctx context.Context, f EngineFixture) error {
 				if f.Engine == nil || f.NewUser == nil || f.User.User == "" || f.Superuser.User == "" {
@@ -81,11 +91,20 @@ func EngineCases() []Case[EngineFixture] {
 				}
 				b := newBench(f)
 				err, deaf := respectsContext(ctx, f.CancelGrace, "the whole case", func(ctx context.Context) error { return r.check(ctx, b) })
-				return b.redact(errors.Join(err, deaf))
+				return b.redact(found(err, deaf, b.watcher.verdict()))
 			}})
 		}
 	}
 	return cases
+}
+
+// found joins what a case found. What it could not look at counts only if that is all.
+func found(err error, more ...error) error {
+	rest := errors.Join(more...)
+	if rest != nil && errors.Is(err, ErrNotOffered) {
+		return rest
+	}
+	return errors.Join(err, rest)
 }
 
 type engineRule struct {
@@ -97,6 +116,7 @@ type engineRule struct {
 type engineEnv struct {
 	EngineFixture
 	passwordSet
+	watcher  *watcher    // nil: there is no Census
 	canaries passwordSet // those alone that no setting up of a fixture can have shown
 }
 
@@ -105,6 +125,11 @@ func newBench(f EngineFixture) *engineEnv {
 	if b.LogIn == nil {
 		b.LogIn = f.Engine.Ping
 	}
+	if f.Census != nil {
+		b.watcher = &watcher{take: f.Census}
+		b.Engine = watched(f.Engine, b.watcher)
+	}
+	b.keep(f.Hosted.Password)
 	b.keep(f.Superuser.Password, f.User.Password, f.Locked.Password, f.Expired.Password, f.DualPasswordUser.Password, f.PlaintextOnly.Password)
 	return b
 }

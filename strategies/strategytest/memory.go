@@ -3,6 +3,8 @@ package strategytest
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net"
@@ -66,6 +68,9 @@ type Account struct {
 	AcceptsAnyPassword bool              // is let in with any password, as by PostgreSQL's trust
 	Settings           map[string]string // whatever an administrator has set for it
 	Tables             []string          // what it may use; it owns those that it made
+	// Hosts are further accounts of this name, each for clients of one host, with a
+	// password of their own. From any other host, Password counts.
+	Hosts map[string]secret.Password
 	// SetRole is the account whose tables it uses in place of its own, and which
 	// owns what it makes. That is how the two accounts of a pair do the same.
 	SetRole string
@@ -130,9 +135,19 @@ func (m *Memory) setPassword(ctx context.Context, op string, login strategies.Lo
 			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.KindPrivilege)
 		}
 		target.Password, target.RetainedPassword, target.Expired = p, secret.Password{}, false
+		target.Hosts = onHosts(target.Hosts, p)
 		m.accounts[user] = target
 		return nil
 	})
+}
+
+// onHosts gives all accounts of a name a password.
+func onHosts(hosts map[string]secret.Password, p secret.Password) map[string]secret.Password {
+	all := map[string]secret.Password{}
+	for host := range hosts {
+		all[host] = p
+	}
+	return all
 }
 
 // SetPasswordRetainingCurrent implements strategies.DualPasswordEngine.
@@ -204,7 +219,7 @@ func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Lo
 		if next.Locked {
 			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", pair.Target, rotator.KindPrivilege)
 		}
-		next.Name, next.Password = pair.Target, p
+		next.Name, next.Password, next.Hosts = pair.Target, p, onHosts(inUse.Hosts, p)
 		next.Superuser, next.Settings = inUse.Superuser, maps.Clone(inUse.Settings)
 		m.accounts[pair.Target] = next
 
@@ -355,6 +370,75 @@ func (m *Memory) Account(name string) (Account, bool) {
 	defer m.mu.Unlock()
 	a, ok := m.accounts[name]
 	return a, ok
+}
+
+// LogInFrom judges the credentials of a client at a host. No hook is asked, and it does
+// not count as a login.
+func (m *Memory) LogInFrom(host, user string, p secret.Password) error {
+	a, ok := m.Account(user)
+	right := a.Password
+	if there, ok := a.Hosts[host]; ok {
+		right = there
+	}
+	if !ok || a.Locked || !right.Equal(p) {
+		return fmt.Errorf("user %q%s: %w", user, fromHost(host), rotator.KindLoginRejected)
+	}
+	return nil
+}
+
+// Rights lists what an account may do, for whoever has proved to be it.
+func (m *Memory) Rights(user string, p secret.Password) ([]string, error) {
+	if err := m.LogInFrom("", user, p); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []string
+	if m.accounts[user].Superuser {
+		all = append(all, "superuser")
+	}
+	for _, table := range m.accounts[m.accounts[user].owner()].Tables {
+		all = append(all, "table "+table)
+	}
+	return all, nil
+}
+
+// Census gives everything that the server stores of all accounts, by Fact.
+func (m *Memory) Census(context.Context) (map[string]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[string]string{}
+	for name, a := range m.accounts {
+		put := func(what, value string) { all[Fact(name, what)] = value }
+		put("account", "yes")
+		put("verifier", digest(a.Password))
+		for host, p := range a.Hosts {
+			put("verifier at "+host, digest(p))
+		}
+		if !a.RetainedPassword.Empty() {
+			put("verifier kept", digest(a.RetainedPassword))
+		}
+		for what, is := range map[string]bool{"verifier expired": a.Expired, "superuser": a.Superuser, "locked": a.Locked, "trusted": a.AcceptsAnyPassword} {
+			if is {
+				put(what, "yes")
+			}
+		}
+		for key, value := range a.Settings {
+			put("setting "+key, value)
+		}
+		for _, table := range a.Tables {
+			put("table "+table, "yes")
+		}
+		if a.SetRole != "" {
+			put(MemberOf(a.SetRole), "yes")
+		}
+	}
+	return all, nil
+}
+
+func digest(p secret.Password) string {
+	sum := sha256.Sum256([]byte(p.Reveal()))
+	return hex.EncodeToString(sum[:])
 }
 
 // Journal lists what the server was asked to do, in order, and the kind of error

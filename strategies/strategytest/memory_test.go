@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -24,8 +25,14 @@ func newWorld() world {
 	w := world{m, m.Login("root", fresh()), m.Login("app", fresh())}
 	m.Add(Account{Name: "root", Password: w.superuser.Password, Superuser: true})
 	m.Add(Account{Name: "app", Password: w.user.Password, Tables: []string{"shared"}})
+	// Bystanders, with what a wrong engine could take from them.
+	m.Add(Account{Name: "owner", Password: fresh(), Tables: []string{"owned"}})
+	m.Add(Account{Name: "reader", Password: reader, SetRole: "owner", Settings: map[string]string{"limit": "3"}})
 	return w
 }
+
+// reader is the password of a bystander whose secret is stored.
+var reader = fresh()
 
 func fresh() secret.Password { return secret.NewPassword("Fresh-" + unique() + unique()) }
 
@@ -47,6 +54,7 @@ func (w world) engineFixture(e strategies.Engine) EngineFixture {
 	}
 	special := func(a Account) strategies.Login {
 		a.Password = fresh()
+		a.Hosts = onHosts(a.Hosts, a.Password)
 		w.Add(a)
 		return w.Login(a.Name, a.Password)
 	}
@@ -76,6 +84,12 @@ func (w world) engineFixture(e strategies.Engine) EngineFixture {
 			two, _ := newUser(ctx, "method_2")
 			return []strategies.Login{one, two}, nil
 		},
+		Census: w.Census,
+		Hosted: special(Account{Name: "hosted", Hosts: map[string]secret.Password{"10.0.0.1": {}, "10.0.0.2": {}}}),
+		Hosts:  []string{"10.0.0.1", "10.0.0.2", "192.0.2.1"},
+		LogInFrom: func(_ context.Context, host string, login strategies.Login) error {
+			return w.LogInFrom(host, login.User, login.Password)
+		},
 		TrustedUser: special(Account{Name: "trusted", AcceptsAnyPassword: true}),
 		TLS:         true,
 	}
@@ -86,6 +100,31 @@ func TestMemoryIsAnEngine(t *testing.T) {
 		w := newWorld()
 		return w.engineFixture(w)
 	})
+}
+
+// TestWatchedHidesNothing: what a watched engine does not show, no case would ask for.
+func TestWatchedHidesNothing(t *testing.T) {
+	t.Parallel()
+	var plain strategies.Engine = &Memory{}
+	around := reflect.TypeOf(watched(plain, &watcher{}))
+	login := reflect.TypeFor[strategies.Login]()
+	for m := range methods(reflect.TypeOf(plain)) {
+		if m.Type.NumIn() > 2 && m.Type.In(2) == login && m.Name != "Create" && m.Name != "Use" {
+			if _, ok := around.MethodByName(m.Name); !ok {
+				t.Errorf("a watched engine does not show %s", m.Name)
+			}
+		}
+	}
+}
+
+func methods(t reflect.Type) func(yield func(reflect.Method) bool) {
+	return func(yield func(reflect.Method) bool) {
+		for i := range t.NumMethod() {
+			if !yield(t.Method(i)) {
+				return
+			}
+		}
+	}
 }
 
 func TestMemoryLocksAccounts(t *testing.T) {

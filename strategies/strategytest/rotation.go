@@ -22,6 +22,10 @@ import (
 type RotationFixture struct {
 	StrategyFixture
 
+	// Previous and Pending are values that the secret has beside Current, of rotations
+	// before this one, and of one that others began. Zero: there is none.
+	Previous, Pending secret.Document
+
 	// Dial reaches the server, for a Proxy to stand in between.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// ContextReachesStrategy says that the step's context reaches the strategy, so that a server can
@@ -46,19 +50,6 @@ type RotationFixture struct {
 	Close func()
 }
 
-// related reads the secrets that Current names.
-func (f RotationFixture) related(ctx context.Context) (map[string]secret.Document, error) {
-	all := map[string]secret.Document{}
-	if id := f.Current.Text(keySuperuser); id != "" && f.Related != nil {
-		d, err := f.Related(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		all[id] = d
-	}
-	return all, nil
-}
-
 // NewRotation makes a fixture, with an account that no other fixture has.
 type NewRotation func(ctx context.Context) (RotationFixture, error)
 
@@ -74,9 +65,11 @@ const (
 	ViolationLeaked       Violation = "leaked"     // a secret is in something that people read
 	ViolationPanicked     Violation = "panicked"
 	ViolationHung         Violation = "hung"
-	ViolationNotRecovered Violation = "stuck"     // what was in the way is gone, and the next rotation still fails
-	ViolationCorrupted    Violation = "spoilt"    // a member of the secret changed that no rotation may change
-	ViolationConnLeak     Violation = "left open" // a connection outlived its step
+	ViolationNotRecovered Violation = "stuck"      // what was in the way is gone, and the next rotation still fails
+	ViolationCorrupted    Violation = "spoilt"     // a member of the secret changed that no rotation may change
+	ViolationConnLeak     Violation = "left open"  // a connection outlived its step
+	ViolationBystander    Violation = "bystander"  // another account or secret is not as it was before
+	ViolationPrivileges   Violation = "privileges" // who holds the secret may do more by it than before, or less
 )
 
 // Error makes a Breach usable with %w.
@@ -84,7 +77,7 @@ func (b Violation) Error() string { return string(b) }
 
 // Violations is all of them, in the order in which they are told.
 func Violations() []Violation {
-	return []Violation{ViolationLockedOut, ViolationLeaked, ViolationPanicked, ViolationHung, ViolationNotRecovered, ViolationCorrupted, ViolationConnLeak}
+	return []Violation{ViolationLockedOut, ViolationLeaked, ViolationPanicked, ViolationHung, ViolationNotRecovered, ViolationCorrupted, ViolationConnLeak, ViolationBystander, ViolationPrivileges}
 }
 
 // A Trial is one rotation in which one thing goes wrong.
@@ -254,6 +247,14 @@ type trialRun struct {
 	skipChecks bool                        // a trouble keeps clients out too: nobody asks
 	original   secret.Document             // what may not change but for the password
 	breaches   []error
+
+	refused bool // the rotation, and that is an end that may be
+
+	// What there was before the rotation.
+	own    []stored // the values of the secret
+	census map[string]string
+	others []stored
+	rights map[string][]string // by label
 }
 
 // trialTime is when a trial counts as hanging: far more than any needs.
@@ -275,7 +276,8 @@ func within(parent context.Context, fresh NewRotation, run func(ctx context.Cont
 	case ctx.Err() != nil || deaf != nil:
 		return r.redact(fmt.Errorf("%w after %s: %w", ViolationHung, trialTime, errors.Join(err, deaf)))
 	}
-	broken := r.verdict(ctx, err == nil)
+	complete := err == nil && !r.refused
+	broken := errors.Join(r.verdict(ctx, complete), r.aftermath(ctx, complete))
 	if broken != nil && errors.Is(err, ErrNotOffered) {
 		err = nil
 	}
@@ -327,13 +329,124 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 	if open == nil {
 		open = Local
 	}
+	if f.Census != nil {
+		if r.census, err = f.Census(ctx); err != nil {
+			return r, fmt.Errorf("census: %w", err)
+		}
+	}
+	// Where the name has no account for clients of a host, none is locked out there.
+	if came := loggingIn(ctx, map[string]secret.Document{"": current}, hostsOr(f.Hosts), r.logInFrom); f.Hosts != nil && came != nil {
+		r.Hosts, f.Hosts = came[0].from, came[0].from
+	}
+	own := map[string]secret.Document{}
+	for label, d := range map[string]secret.Document{rotator.LabelCurrent: current, rotator.LabelPending: f.Pending, rotator.LabelPrevious: f.Previous} {
+		if !d.IsZero() {
+			r.remember(d)
+			own["itself ("+label+")"] = d
+		}
+	}
+	r.own = loggingIn(ctx, own, hostsOr(f.Hosts), r.logInFrom)
+	r.others = loggingIn(ctx, r.RotationFixture.others(related), hostsOr(f.Hosts), r.logInFrom)
 	r.service, err = open(ServiceConfig{
-		Strategy: f.Strategy, Current: current, Related: related,
+		Strategy: f.Strategy, Current: current, Previous: f.Previous, Pending: f.Pending, Related: related,
 		BeforeCall: func(op string) Fault { return r.moment(injectionPoint{api: true, what: op}).fault },
 		AfterCall:  func(op string) { r.moment(injectionPoint{api: true, after: true, what: op}) },
 		Step:       func(ctx context.Context, step rotator.Step, invoke Invoke) error { return r.run(ctx, step, invoke) },
 	})
+	if err != nil {
+		return r, err
+	}
+	r.rights, err = r.allRights(ctx)
 	return r, err
+}
+
+// allRights asks, for each labelled value that logs in, what it is good for.
+func (r *trialRun) allRights(ctx context.Context) (map[string][]string, error) {
+	all := map[string][]string{}
+	if r.Rights == nil {
+		return all, nil
+	}
+	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
+		d := r.service.ValueAt(label)
+		if d.IsZero() || r.logIn(ctx, d) != nil {
+			continue
+		}
+		d, err := r.direct(d)
+		if err != nil {
+			return nil, err
+		}
+		if all[label], err = r.Rights(ctx, d); err != nil {
+			return nil, fmt.Errorf("rights by %s: %w", label, err)
+		}
+	}
+	return all, nil
+}
+
+// aftermath compares the server, the other secrets and what the values of this one are
+// good for with what there was before.
+func (r *trialRun) aftermath(ctx context.Context, complete bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), censusTime)
+	defer cancel()
+	var found []error
+	breach := func(b Violation, err error) {
+		if err != nil {
+			found = append(found, fmt.Errorf("at the end: %w: %w", b, err))
+		}
+	}
+	current := r.service.ValueAt(rotator.LabelCurrent)
+	if r.census != nil {
+		after, err := r.Census(ctx)
+		if err != nil {
+			return fmt.Errorf("fixture: census: %w", err)
+		}
+		breach(ViolationBystander, r.may(complete).Check(r.census, after))
+	}
+	breach(ViolationBystander, stillLoggingIn(ctx, r.others, r.logInFrom))
+	if r.refused {
+		breach(ViolationLockedOut, stillLoggingIn(ctx, r.own, r.logInFrom))
+	}
+	rights, err := r.allRights(ctx)
+	if err != nil {
+		return fmt.Errorf("fixture: %w", err)
+	}
+	var held, holds []string
+	for _, some := range r.rights {
+		held = append(held, some...)
+	}
+	for _, some := range rights {
+		holds = append(holds, some...)
+	}
+	breach(ViolationPrivileges, sameRights(held, holds, false))
+	// The clone may do all that its original may. (The original need not be able to do
+	// what a clone could that others had made.)
+	now, works := rights[rotator.LabelCurrent]
+	if c := changeOf(r.original, current); works && c.Clone != "" && c.Clone == current.Text("username") {
+		if lost := without(r.rights[rotator.LabelCurrent], now); lost != nil {
+			breach(ViolationPrivileges, fmt.Errorf("by AWSCURRENT, clients cannot do what they could before: %q", lost))
+		}
+	}
+	return errors.Join(found...)
+}
+
+// may is what the rotations of a trial may have changed.
+func (r *trialRun) may(complete bool) Change {
+	if r.refused {
+		return Change{}
+	}
+	first := r.Current
+	c := Change{Passwords: []string{first.Text("username")}}
+	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
+		if d := r.service.ValueAt(label); !d.IsZero() {
+			c = c.and(changeOf(first, d))
+		}
+	}
+	for _, s := range r.others {
+		if s.name == first.Text(keySuperuser) {
+			c.Superuser = s.d.Text("username")
+		}
+	}
+	c.Cut = !complete
+	return c
 }
 
 func (r *trialRun) close() {
@@ -454,13 +567,19 @@ func (r *trialRun) judge(when string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), trialTime)
 	defer cancel()
+	for _, host := range hostsOr(r.Hosts) {
+		r.judgeFrom(ctx, host, when+fromHost(host))
+	}
+}
+
+func (r *trialRun) judgeFrom(ctx context.Context, host, when string) {
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
 		d := r.service.ValueAt(label)
 		if d.IsZero() {
 			continue
 		}
 		r.remember(d)
-		switch err := r.logIn(ctx, d); {
+		switch err := r.logInFrom(ctx, host, d); {
 		case err == nil:
 			return
 		case rotator.KindOf(err) != rotator.KindLoginRejected:
@@ -474,12 +593,21 @@ func (r *trialRun) judge(when string) {
 	r.breaches = append(r.breaches, fmt.Errorf("%s: %w: no labelled value logs in", when, ViolationLockedOut))
 }
 
+// logInFrom, and logIn from everywhere, are by the way that clients take.
+func (r *trialRun) logInFrom(ctx context.Context, host string, d secret.Document) error {
+	d, err := r.direct(d)
+	if err != nil {
+		return err
+	}
+	return r.RotationFixture.logInFrom(ctx, host, d)
+}
+
 func (r *trialRun) logIn(ctx context.Context, d secret.Document) error {
 	d, err := r.direct(d)
 	if err != nil {
 		return err
 	}
-	return r.LogIn(ctx, d)
+	return r.logInEverywhere(ctx, d)
 }
 
 // runTrial rotates with something happening, then without, and looks at what has
@@ -555,6 +683,27 @@ func recordMoments(ctx context.Context, fresh NewRotation) (w *trialRun, err err
 		return r.service.Rotate(ctx, 1)
 	})
 	return w, err
+}
+
+// Attempt is one rotation in which nothing goes wrong, from a state in which it may
+// have to be refused. refused is why it was; nothing is stored then, and nothing is
+// otherwise than before. Where it is not refused, every promise is kept. broken says
+// what of this is not true.
+func Attempt(ctx context.Context, fresh NewRotation) (refused, broken error) {
+	broken = within(ctx, fresh, func(ctx context.Context, r *trialRun) error {
+		pending := r.service.ValueAt(rotator.LabelPending)
+		err := r.service.Rotate(ctx, 1)
+		if err == nil {
+			return nil
+		}
+		refused = r.redact(err)
+		if !r.service.ValueAt(rotator.LabelPending).Equal(pending) {
+			return fmt.Errorf("%w: refused when a value was stored already: %w", ViolationNotRecovered, err)
+		}
+		r.refused = true
+		return nil
+	})
+	return refused, broken
 }
 
 // troubles are those of the fixture, and those that a line can have for a whole step.

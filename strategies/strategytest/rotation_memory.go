@@ -17,11 +17,15 @@ func MemoryRotation(strategy func(e strategies.CloningEngine) rotator.Strategy, 
 		db := &Memory{}
 		value := func(user string, superuser bool) (secret.Document, error) {
 			p := secret.NewPassword("Fresh-" + unique() + unique())
-			db.Add(Account{Name: user, Password: p, Superuser: superuser})
+			db.Add(Account{Name: user, Password: p, Superuser: superuser, Tables: []string{user + "'s"}, Hosts: map[string]secret.Password{"10.0.0.2": p}})
 			return secret.ParseDocument(fmt.Sprintf(`{"engine": "memory", "host": %q, "port": %d, "username": %q, "password": %q, "masterarn": %q, "colour": "blue"}`,
 				MemoryHost, MemoryPort, user, p.Reveal(), superuserARN))
 		}
 		root, err := value("root", true)
+		if err != nil {
+			return RotationFixture{}, err
+		}
+		other, err := value("other", false)
 		if err != nil {
 			return RotationFixture{}, err
 		}
@@ -37,11 +41,16 @@ func MemoryRotation(strategy func(e strategies.CloningEngine) rotator.Strategy, 
 				// Clients are judged by the accounts: what happens to the function's logins
 				// does not happen to theirs.
 				LogIn: func(_ context.Context, d secret.Document) error {
-					a, ok := db.Account(d.Text("username"))
-					if !ok || a.Locked || !a.Password.Equal(d.Password()) {
-						return fmt.Errorf("user %q: %w", d.Text("username"), rotator.KindLoginRejected)
-					}
-					return nil
+					return db.LogInFrom("", d.Text("username"), d.Password())
+				},
+				Census: db.Census,
+				Others: map[string]secret.Document{"other": other},
+				Rights: func(_ context.Context, d secret.Document) ([]string, error) {
+					return db.Rights(d.Text("username"), d.Password())
+				},
+				Hosts: []string{"10.0.0.1", "10.0.0.2", "192.0.2.1"},
+				LogInFrom: func(_ context.Context, host string, d secret.Document) error {
+					return db.LogInFrom(host, d.Text("username"), d.Password())
 				},
 				Related: func(_ context.Context, id string) (secret.Document, error) {
 					if id != superuserARN {

@@ -38,6 +38,8 @@ type Service interface {
 type ServiceConfig struct {
 	Strategy rotator.Strategy // for a service that runs it in this process
 	Current  secret.Document
+	Previous secret.Document            // zero: there is none
+	Pending  secret.Document            // of a rotation that is not complete; zero: there is none
 	Related  map[string]secret.Document // other secrets that Current names, by id
 
 	// BeforeCall is asked before each API call of the function, and Called told when it
@@ -97,11 +99,18 @@ func Steps() []rotator.Step {
 // one if the lines to it are cut.
 func Local(s ServiceConfig) (Service, error) {
 	l := &local{ServiceConfig: s, state: state{map[string]secret.Document{"v1": s.Current}, map[string]string{rotator.LabelCurrent: "v1"}}}
+	for label, d := range map[string]secret.Document{rotator.LabelPrevious: s.Previous, rotator.LabelPending: s.Pending} {
+		if !d.IsZero() {
+			id := "version-" + unique() + unique() + unique()
+			l.values[id], l.labels[label] = d, id
+		}
+	}
 	l.before = l.snapshot()
 	return l, nil
 }
 
-const localARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3"
+// LocalARN names the secret of Local.
+const LocalARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3"
 
 type local struct {
 	ServiceConfig
@@ -193,7 +202,7 @@ func (l *local) invoke(ctx context.Context, step rotator.Step, version string) e
 	l.mu.Unlock()
 	err := rotator.Rotator{
 		Store: p, Strategy: l.Strategy, ReadBackoff: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print,
-	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: localARN, VersionID: version, RotationToken: secret.NewPassword("token-" + unique())})
+	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: LocalARN, VersionID: version, RotationToken: secret.NewPassword("token-" + unique())})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.kill, p)
@@ -335,7 +344,7 @@ func (p *process) Describe(ctx context.Context, id string) (m rotator.Metadata, 
 
 func (p *process) Value(ctx context.Context, id string, v rotator.VersionRef) (val rotator.SecretValue, err error) {
 	err = p.call(ctx, "GetSecretValue", false, true, func(s state) error {
-		if id != localARN {
+		if id != LocalARN {
 			d, ok := p.Related[id]
 			if !ok {
 				return fmt.Errorf("secret %s: %w", id, rotator.KindNotFound)

@@ -50,6 +50,7 @@ func TestShelf(t *testing.T) {
 			NewUser: func(_ context.Context, name string) (strategies.Login, error) {
 				return add(name, shelfAccount{}), nil
 			},
+			Census:        server.census,
 			Locked:        add("locked", shelfAccount{locked: true}),
 			PlaintextOnly: plaintext,
 			ServerLog:     server.log.String,
@@ -89,6 +90,19 @@ func (s *shelfServer) add(name, password string, a shelfAccount) {
 	defer s.mu.Unlock()
 	a.digest = sha256.Sum256([]byte(password))
 	s.accounts[name] = a
+}
+
+// census is what the suite compares before and after each call: everything that the
+// server stores of all accounts.
+func (s *shelfServer) census(context.Context) (map[string]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]string{}
+	for name, a := range s.accounts {
+		all[strategytest.Fact(name, "account")] = fmt.Sprintf("admin %t, locked %t", a.admin, a.locked)
+		all[strategytest.Fact(name, "verifier")] = fmt.Sprintf("%x", a.digest)
+	}
+	return all, nil
 }
 
 // ServeHTTP answers with a status and nothing else.

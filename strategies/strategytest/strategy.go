@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,20 @@ type StrategyFixture struct {
 	// LogIn tries the credentials in a value, by other means than the strategy.
 	// It is KindLoginRejected if they were judged and not accepted.
 	LogIn func(ctx context.Context, d secret.Document) error
+
+	// Census is everything that the server stores of all its accounts, by Fact. It is
+	// taken before and after each call, or each rotation.
+	Census func(ctx context.Context) (map[string]string, error)
+	// Others are the secrets of others at the same server, by a name for reports. Those
+	// that log in before a rotation must log in after it.
+	Others map[string]secret.Document
+	// Rights lists what an account may do, as the server says it when asked by a login
+	// with these credentials. What follows from the account's name alone is left out.
+	Rights func(ctx context.Context, d secret.Document) ([]string, error)
+	// Hosts are where clients come from, if the server has an account for each, and
+	// LogInFrom is a login from there. nil: LogIn.
+	Hosts     []string
+	LogInFrom func(ctx context.Context, host string, d secret.Document) error
 
 	// Related reads the secrets that Current names. nil: there are none.
 	Related func(ctx context.Context, secretID string) (secret.Document, error)
@@ -48,15 +63,22 @@ func TestStrategy(t *testing.T, newFixture func(t *testing.T) StrategyFixture) {
 // StrategyCases gives the suite for strategies, for use outside of go test.
 func StrategyCases() []Case[StrategyFixture] {
 	var cases []Case[StrategyFixture]
-	for _, rules := range [][]strategyRule{nextRules(), applyRules(), searchRules(), superuserRules(), rotationRules()} {
+	for _, rules := range [][]strategyRule{nextRules(), applyRules(), searchRules(), superuserRules(), rotationRules(), bystanderRules()} {
 		for _, r := range rules {
 			cases = append(cases, Case[StrategyFixture]{r.name, r.why, func(ctx context.Context, f StrategyFixture) error {
 				if f.Strategy == nil || f.Current.IsZero() || f.LogIn == nil {
 					return errors.New("fixture: Strategy, Current and LogIn are required")
 				}
 				w := newTurn(f)
+				related, err := f.related(ctx)
+				if err != nil {
+					return w.redact(fmt.Errorf("fixture: %w", err))
+				}
+				others := loggingIn(ctx, f.others(related), hostsOr(f.Hosts), f.logInFrom)
 				err, deaf := respectsContext(ctx, f.Patience, "the whole case", func(ctx context.Context) error { return r.check(ctx, w) })
-				return w.redact(errors.Join(err, deaf))
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), censusTime)
+				defer cancel()
+				return w.redact(found(err, deaf, w.watcher.verdict(), stillLoggingIn(ctx, others, f.logInFrom)))
 			}})
 		}
 	}
@@ -72,14 +94,70 @@ type strategyRule struct {
 type caseEnv struct {
 	StrategyFixture
 	passwordSet
+	watcher  *watcher        // nil: there is no Census
 	previous secret.Document // what AWSPREVIOUS holds; zero: there is none
 
 	notesMu sync.Mutex
 	notes   []string
 }
 
+// logInFrom is a client's login from one of Hosts.
+func (f StrategyFixture) logInFrom(ctx context.Context, host string, d secret.Document) error {
+	if f.Hosts == nil {
+		return f.LogIn(ctx, d)
+	}
+	return f.LogInFrom(ctx, host, d)
+}
+
+// logInEverywhere is a login from each of Hosts. It is rejected only if it is from all.
+func (f StrategyFixture) logInEverywhere(ctx context.Context, d secret.Document) error {
+	var failed []error
+	for _, host := range hostsOr(f.Hosts) {
+		if err := f.logInFrom(ctx, host, d); err != nil {
+			failed = append(failed, fmt.Errorf("login%s: %w", fromHost(host), err))
+		}
+	}
+	if n := len(hostsOr(f.Hosts)); len(failed) > 0 && len(failed) < n {
+		return fmt.Errorf("from %d of %d hosts: %v", n-len(failed), n, errors.Join(failed...))
+	}
+	return errors.Join(failed...)
+}
+
+// related reads the secrets that Current names.
+func (f StrategyFixture) related(ctx context.Context) (map[string]secret.Document, error) {
+	all := map[string]secret.Document{}
+	if id := f.Current.Text(keySuperuser); id != "" && f.Related != nil {
+		switch d, err := f.Related(ctx, id); {
+		case errors.Is(err, rotator.KindNotFound): // a secret that names nothing, or itself
+		case err != nil:
+			return nil, err
+		default:
+			all[id] = d
+		}
+	}
+	return all, nil
+}
+
+// others are all secrets but the one to rotate.
+func (f StrategyFixture) others(related map[string]secret.Document) map[string]secret.Document {
+	all := maps.Clone(related)
+	maps.Copy(all, f.Others)
+	return all
+}
+
 func newTurn(f StrategyFixture) *caseEnv {
 	w := &caseEnv{StrategyFixture: f}
+	if f.Hosts != nil {
+		w.LogIn = f.logInEverywhere
+	}
+	if f.Census != nil {
+		w.watcher = &watcher{take: f.Census}
+		s := watchedStrategy{Strategy: f.Strategy, watcher: w.watcher}
+		if related, err := f.related(context.Background()); err == nil {
+			s.superuser = related[f.Current.Text(keySuperuser)].Text("username")
+		}
+		w.Strategy = s
+	}
 	if w.Required == nil {
 		w.Required = []string{"engine", "host", "username", "password"}
 	}

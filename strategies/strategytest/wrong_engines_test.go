@@ -156,6 +156,91 @@ func wrongRehearsals() []wrongEngine {
 	}
 }
 
+// wrongToOthers are the engines that are wrong only in what becomes of others.
+func wrongToOthers() []wrongEngine {
+	set := func(more func(w world, user string)) func(w world, e *bent) {
+		return func(w world, e *bent) {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				err := w.SetPassword(ctx, login, user, p)
+				if err == nil {
+					more(w, user)
+				}
+				return err
+			}
+		}
+	}
+	clone := func(more func(w world, pair strategies.Pair)) func(w world, e *bent) {
+		return func(w world, e *bent) {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, login, pair, p)
+				if err == nil {
+					more(w, pair)
+				}
+				return err
+			}
+		}
+	}
+	other := func(change func(a *Account)) func(w world, user string) {
+		return func(w world, _ string) { w.edit("reader", change) }
+	}
+	third := func(change func(a *Account)) func(w world, pair strategies.Pair) {
+		return func(w world, _ strategies.Pair) { w.edit("reader", change) }
+	}
+	return []wrongEngine{
+		{"changes another account's password", "others/set", set(other(func(a *Account) { a.Password = fresh() }))},
+		{"drops a third account's membership", "others/set", set(other(func(a *Account) { a.SetRole = "" }))},
+		{"alters a bystander's settings", "others/set", set(other(func(a *Account) { a.Settings = nil }))},
+		{"makes the user a superuser", "others/set", set(func(w world, user string) { w.edit(user, func(a *Account) { a.Superuser = true }) })},
+		{"drops an account", "others/set", set(func(w world, _ string) { w.remove("owner") })},
+		{"leaves an account behind", "others/rehearsal", func(w world, e *bent) {
+			e.rehearse = func(ctx context.Context, login strategies.Login, user string) error {
+				w.Add(Account{Name: "rehearsal", Password: fresh()})
+				_, err := w.DryRunSetPassword(ctx, login, user, throwaway())
+				return err
+			}
+		}},
+		{"alters a bystander in a rehearsal of a clone", "others/rehearsal", func(w world, e *bent) {
+			e.rehearseClone = func(ctx context.Context, login strategies.Login, pair strategies.Pair) error {
+				w.edit("reader", func(a *Account) { a.Settings = nil })
+				_, err := w.DryRunEnsureClone(ctx, login, pair, throwaway())
+				return err
+			}
+		}},
+		{"changes another account's password when it clones", "others/clone", clone(third(func(a *Account) { a.Password = fresh() }))},
+		{"drops a membership when it clones", "others/clone", clone(third(func(a *Account) { a.SetRole = "" }))},
+		{"grants the clone more than its original has", "others/clone", clone(func(w world, pair strategies.Pair) {
+			w.edit(pair.Clone, func(a *Account) { a.Tables = []string{"owned"} })
+		})},
+		{"makes the clone a superuser", "others/clone", clone(func(w world, pair strategies.Pair) {
+			w.edit(pair.Clone, func(a *Account) { a.Superuser = true })
+		})},
+		{"gives the original a setting of the clone's", "others/clone", clone(func(w world, pair strategies.Pair) {
+			if pair.Target == pair.Original {
+				w.edit(pair.Original, func(a *Account) { a.Settings = map[string]string{"search_path": "clone"} })
+			}
+		})},
+		{"sets the password of one host of three", "hosts/set", set(func(w world, user string) {
+			w.edit(user, func(a *Account) {
+				if len(a.Hosts) > 0 {
+					a.Hosts = map[string]secret.Password{"10.0.0.1": a.Password, "10.0.0.2": fresh()}
+				}
+			})
+		})},
+		{"clones one host of three", "hosts/clone", clone(func(w world, pair strategies.Pair) {
+			w.edit(pair.Clone, func(a *Account) {
+				a.Hosts = map[string]secret.Password{"10.0.0.1": a.Password, "10.0.0.2": fresh()}
+			})
+		})},
+	}
+}
+
+// remove drops an account.
+func (w world) remove(user string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.accounts, user)
+}
+
 // wrongKeepers are the engines whose second password is not the right one.
 func wrongKeepers() []wrongEngine {
 	keep := func(bend func(w world, a *Account, login strategies.Login, p secret.Password)) func(w world, e *bent) {
@@ -736,7 +821,7 @@ func copies(w world) func(context.Context, strategies.Login, strategies.Pair, se
 // TestSuiteCatchesWrongEngines: each fault is found by the case that is about it.
 func TestSuiteCatchesWrongEngines(t *testing.T) {
 	caught := make(map[string]bool)
-	for _, wrong := range slices.Concat(wrongEngines(), wrongRehearsals(), wrongKeepers()) {
+	for _, wrong := range slices.Concat(wrongEngines(), wrongRehearsals(), wrongKeepers(), wrongToOthers()) {
 		caught[wrong.caughtBy] = true
 		t.Run(wrong.fault, func(t *testing.T) {
 			t.Parallel()

@@ -54,6 +54,30 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 				return d.Set("colour", "red"), err
 			}
 		}, nil, ViolationCorrupted},
+		"changes another account's password": {single, alongside(func(db *Memory, _ rotator.Rotation) {
+			edit(db, "other", func(a *Account) { a.Password = fresh() })
+		}), nil, ViolationBystander},
+		"alters a bystander": {turns, alongside(func(db *Memory, _ rotator.Rotation) {
+			edit(db, "other", func(a *Account) { a.Tables = nil })
+		}), nil, ViolationBystander},
+		"alters a bystander when a retry finds its work done": {turns, func(e strategies.CloningEngine, s *bentStrategy) {
+			right := s.Strategy.Apply
+			s.apply = func(ctx context.Context, r rotator.Rotation) error {
+				if e.Ping(ctx, login(e, r.Pending)) == nil {
+					edit(e.(*Memory), "other", func(a *Account) { a.Tables = nil })
+				}
+				return right(ctx, r)
+			}
+		}, nil, ViolationBystander},
+		"gives the clone more": {turns, alongside(func(db *Memory, r rotator.Rotation) {
+			edit(db, r.Pending.Text("username"), func(a *Account) { a.Superuser = true })
+		}), nil, ViolationPrivileges},
+		"leaves the clone without privileges": {turns, alongside(func(db *Memory, r rotator.Rotation) {
+			edit(db, r.Pending.Text("username"), func(a *Account) { a.SetRole = "" })
+		}), nil, ViolationPrivileges},
+		"changes one host of three": {single, alongside(func(db *Memory, r rotator.Rotation) {
+			edit(db, "app", func(a *Account) { a.Hosts = onHosts(a.Hosts, fresh()) })
+		}), nil, ViolationLockedOut},
 		"panics": {single, func(_ strategies.CloningEngine, s *bentStrategy) {
 			right := s.Strategy.Verify
 			first := true
@@ -94,6 +118,22 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 		})
 	}
 }
+
+// alongside does something more when the right strategy has applied a value.
+func alongside(more func(db *Memory, r rotator.Rotation)) func(e strategies.CloningEngine, s *bentStrategy) {
+	return func(e strategies.CloningEngine, s *bentStrategy) {
+		right := s.Strategy.Apply
+		s.apply = func(ctx context.Context, r rotator.Rotation) error {
+			err := right(ctx, r)
+			if err == nil {
+				more(e.(*Memory), r)
+			}
+			return err
+		}
+	}
+}
+
+func edit(db *Memory, user string, change func(a *Account)) { world{Memory: db}.edit(user, change) }
 
 // TestProxy does to a line each thing that it can do.
 func TestProxy(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -66,6 +67,11 @@ func (w world) strategyFixture(t *testing.T, s rotator.Strategy) StrategyFixture
 			return n
 		},
 		KeepsCurrent: alternates || dual,
+		Census:       w.Census,
+		Others:       map[string]secret.Document{"reader": value(t, w.Login("reader", reader), "")},
+		Rights: func(_ context.Context, d secret.Document) ([]string, error) {
+			return w.Rights(d.Text("username"), d.Password())
+		},
 	}
 }
 
@@ -83,15 +89,33 @@ func TestStrategiesOnMemory(t *testing.T) {
 			})
 		})
 	}
+	t.Run("several hosts", func(t *testing.T) {
+		TestStrategy(t, func(t *testing.T) StrategyFixture {
+			w := newWorld()
+			return w.onHosts(w.strategyFixture(t, strategies.SingleUser{Engine: w, ThroughSuperuser: true}))
+		})
+	})
 	t.Run("a pair made beforehand", func(t *testing.T) {
 		TestStrategy(t, func(t *testing.T) StrategyFixture {
 			w := newWorld()
-			w.Add(Account{Name: "app2", Password: fresh()})
+			w.Add(Account{Name: "app2", Password: fresh(), Tables: []string{"shared"}})
 			f := w.strategyFixture(t, strategies.AlternatingUsers{Engine: w, RotateOnly: true})
 			f.Current = value(t, w.user, `, "masterarn": "`+rootARN+`", "alternateUsername": "app2"`)
 			return f
 		})
 	})
+}
+
+// onHosts makes the user several, one for each host that clients come from.
+func (w world) onHosts(f StrategyFixture) StrategyFixture {
+	f.Hosts = []string{"10.0.0.1", "10.0.0.2", "192.0.2.1"}
+	w.edit(w.user.User, func(a *Account) {
+		a.Hosts = map[string]secret.Password{"10.0.0.1": a.Password, "10.0.0.2": a.Password}
+	})
+	f.LogInFrom = func(_ context.Context, host string, d secret.Document) error {
+		return w.LogInFrom(host, d.Text("username"), d.Password())
+	}
+	return f
 }
 
 // bentStrategy is a right strategy, bent at one place.
@@ -417,6 +441,65 @@ func faultsOfAny() []wrongStrategy {
 	}
 }
 
+// beside makes the right strategy do something more when it has applied a value.
+func beside(more func(w world, r rotator.Rotation)) func(w world, s *bentStrategy) {
+	return func(w world, s *bentStrategy) {
+		right := s.Strategy.Apply
+		s.apply = func(ctx context.Context, r rotator.Rotation) error {
+			err := right(ctx, r)
+			if err == nil {
+				more(w, r)
+			}
+			return err
+		}
+	}
+}
+
+// faultsToOthers are those that change nothing but what is another's.
+func faultsToOthers() []wrongStrategy {
+	return []wrongStrategy{
+		{"changes another account's password", "others/secrets", beside(func(w world, _ rotator.Rotation) {
+			w.edit("reader", func(a *Account) { a.Password = fresh() })
+		})},
+		{"changes the password of an account whose secret is not here", "others/untouched", beside(func(w world, _ rotator.Rotation) {
+			w.edit("owner", func(a *Account) { a.Password = fresh() })
+		})},
+		{"drops a third account's membership", "others/untouched", beside(func(w world, _ rotator.Rotation) {
+			w.edit("reader", func(a *Account) { a.SetRole = "" })
+		})},
+		{"alters a bystander's settings", "others/untouched", beside(func(w world, _ rotator.Rotation) {
+			w.edit("reader", func(a *Account) { a.Settings = map[string]string{"limit": "4"} })
+		})},
+		{"makes an account of its own", "others/untouched", beside(func(w world, _ rotator.Rotation) {
+			w.Add(Account{Name: "rotation_helper", Password: fresh()})
+		})},
+		{"gives the account a table", "others/untouched", beside(func(w world, r rotator.Rotation) {
+			w.edit("app", func(a *Account) { a.Tables = union(a.Tables, []string{"owned"}) })
+		})},
+		{"hands out a superuser", "holder/gains-nothing", beside(func(w world, r rotator.Rotation) {
+			w.edit(r.Pending.Text("username"), func(a *Account) { a.Superuser = true })
+		})},
+		{"takes the account's privileges away", "holder/gains-nothing", beside(func(w world, r rotator.Rotation) {
+			w.edit(r.Pending.Text("username"), func(a *Account) { a.Tables, a.SetRole = nil, "" })
+		})},
+		{"alters a bystander when it refuses", "others/refused", func(w world, s *bentStrategy) {
+			right := s.Strategy.Apply
+			s.apply = func(ctx context.Context, r rotator.Rotation) error {
+				err := right(ctx, r)
+				if err != nil {
+					w.edit("reader", func(a *Account) { a.Settings = nil })
+				}
+				return err
+			}
+		}},
+		{"changes one host of three", "hosts/every", beside(func(w world, r rotator.Rotation) {
+			w.edit(r.Pending.Text("username"), func(a *Account) {
+				a.Hosts = map[string]secret.Password{"10.0.0.1": a.Password, "10.0.0.2": r.Current.Password()}
+			})
+		})},
+	}
+}
+
 // faultsWithSuperuser are those of strategies that have a superuser do the work.
 func faultsWithSuperuser() []wrongStrategy {
 	return []wrongStrategy{
@@ -498,11 +581,15 @@ func TestSuiteCatchesWrongStrategies(t *testing.T) {
 		w := newWorld()
 		s := &bentStrategy{Strategy: right(w)}
 		wrong.bend(w, s)
-		mustCatch(t, StrategyCases(), wrong.caughtBy, w.strategyFixture(t, s))
+		f := w.strategyFixture(t, s)
+		if strings.HasPrefix(wrong.caughtBy, "hosts/") {
+			f = w.onHosts(f)
+		}
+		mustCatch(t, StrategyCases(), wrong.caughtBy, f)
 	}
 	single := func(w world) rotator.Strategy { return strategies.SingleUser{Engine: w} }
 	alternating := func(w world) rotator.Strategy { return strategies.AlternatingUsers{Engine: w} }
-	for _, wrong := range faultsOfAny() {
+	for _, wrong := range slices.Concat(faultsOfAny(), faultsToOthers()) {
 		caught[wrong.caughtBy] = true
 		t.Run("single user/"+wrong.fault, func(t *testing.T) { check(t, wrong, single) })
 		t.Run("alternating users/"+wrong.fault, func(t *testing.T) { check(t, wrong, alternating) })

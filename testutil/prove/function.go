@@ -56,9 +56,15 @@ func (f Function) Open(s strategytest.ServiceConfig) (strategytest.Service, erro
 			Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(doc.Encode().Reveal()),
 		}}})
 	}
+	var versions []awsemu.Version
+	for label, doc := range map[string]secret.Document{rotator.LabelCurrent: s.Current, rotator.LabelPrevious: s.Previous, rotator.LabelPending: s.Pending} {
+		if !doc.IsZero() {
+			versions = append(versions, awsemu.Version{Labels: []string{label}, Value: awsemu.Text(doc.Encode().Reveal())})
+		}
+	}
 	d.arn = d.stage.AWS.Seed(awsemu.Secret{
 		Name: "app", RotationEnabled: new(true), RotationLambdaARN: d.host.ARN(),
-		Versions: []awsemu.Version{{Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(s.Current.Encode().Reveal())}},
+		Versions: versions,
 	})
 	d.sdk = secretsmanager.New(secretsmanager.Options{
 		BaseEndpoint: &opened.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(operator, "x", ""),

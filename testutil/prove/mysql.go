@@ -39,8 +39,8 @@ func (p MySQL) family() string {
 // Rotation makes a fixture with a pair of users of its own.
 func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, error) {
 	id := strings.ToLower(rand.Text()[:10])
-	app, boss := "app_"+id, "boss_"+id
-	users := map[string]string{app: "Canary-1" + rand.Text(), boss: "Canary-1" + rand.Text()}
+	app, boss, other := "app_"+id, "boss_"+id, "other_"+id
+	users := map[string]string{app: "Canary-1" + rand.Text(), boss: "Canary-1" + rand.Text(), other: "Canary-1" + rand.Text()}
 	statements := []string{
 		"CREATE DATABASE IF NOT EXISTS shop",
 		"CREATE USER '" + app + "'@'%' IDENTIFIED BY '" + users[app] + "'",
@@ -49,6 +49,19 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 		"GRANT CREATE USER ON *.* TO '" + boss + "'@'%'",
 		"GRANT SELECT ON mysql.* TO '" + boss + "'@'%'",
 		"GRANT SELECT, INSERT ON shop.* TO '" + boss + "'@'%' WITH GRANT OPTION",
+		// A bystander, with something of each kind to lose.
+		"CREATE USER '" + other + "'@'%' IDENTIFIED BY '" + users[other] + "' WITH MAX_USER_CONNECTIONS 30",
+		"CREATE ROLE 'role_" + id + "'", "GRANT 'role_" + id + "' TO '" + other + "'@'%'",
+		"GRANT SELECT, DELETE ON shop.* TO '" + other + "'@'%'",
+	}
+	// Where a superuser makes the change, the name stands for several accounts.
+	var hosts []string
+	if p.Mode.Name != single && p.Mode.Name != dual {
+		hosts = []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
+		for _, host := range hosts[1:] {
+			statements = append(statements, "CREATE USER '"+app+"'@'"+host+"' IDENTIFIED BY '"+users[app]+"'",
+				"GRANT SELECT, INSERT ON shop.* TO '"+app+"'@'"+host+"'")
+		}
 	}
 	var engine strategies.CloningEngine = mysql.Engine{}
 	if p.Server.MariaDB {
@@ -68,15 +81,26 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 	if err != nil {
 		return strategytest.RotationFixture{}, err
 	}
+	another, err := p.document(other, users[other])
+	if err != nil {
+		return strategytest.RotationFixture{}, err
+	}
 	logged, err := p.Server.GeneralLog(ctx)
 	if err != nil {
 		return strategytest.RotationFixture{}, err
 	}
 	f := strategytest.RotationFixture{
 		StrategyFixture: strategytest.StrategyFixture{
-			Strategy:     p.Mode.Strategy(engine),
-			Current:      current,
-			LogIn:        p.logIn,
+			Strategy: p.Mode.Strategy(engine),
+			Current:  current,
+			LogIn:    func(ctx context.Context, d secret.Document) error { return p.logIn(ctx, "127.0.0.1", d) },
+			Census:   p.Server.Census,
+			Others:   map[string]secret.Document{other: another},
+			Rights: func(ctx context.Context, d secret.Document) ([]string, error) {
+				return p.Server.Rights(ctx, d.Text("username"), d.Password().Reveal())
+			},
+			Hosts:        hosts,
+			LogInFrom:    p.logIn,
 			KeepsCurrent: p.Mode.KeepsCurrent,
 			Related: func(_ context.Context, id string) (secret.Document, error) {
 				if id != superuserARN {
@@ -111,10 +135,10 @@ func (p MySQL) document(user, password string, more ...string) (secret.Document,
 	return document(p.family(), p.Server.Host, p.Server.Port, "shop", user, password, more)
 }
 
-// logIn is a client's login.
-func (p MySQL) logIn(ctx context.Context, d secret.Document) error {
+// logIn is a client's login, from an address of this machine.
+func (p MySQL) logIn(ctx context.Context, host string, d secret.Document) error {
 	const accessDenied = 1045
-	db, err := p.Server.Connect(ctx, d.Text("username"), d.Password().Reveal(), "")
+	db, err := p.Server.ConnectFrom(ctx, host, d.Text("username"), d.Password().Reveal(), "")
 	var refused *driver.MySQLError
 	switch {
 	case errors.As(err, &refused) && refused.Number == accessDenied:
@@ -163,7 +187,11 @@ func (p MySQL) modes() []Mode {
 		}})
 }
 
-const dual = "dual passwords"
+// Modes by name.
+const (
+	single = "single user"
+	dual   = "dual passwords"
+)
 
 // Targets are the strategies on a server, each in this process and deployed.
 func (p MySQL) Targets(built map[string]string) []Target {

@@ -38,7 +38,7 @@ type Mode struct {
 // Modes is all of them.
 func Modes() []Mode {
 	return []Mode{
-		{Name: "single user", Handler: "single-user",
+		{Name: single, Handler: "single-user",
 			Strategy: func(e strategies.CloningEngine) rotator.Strategy { return strategies.SingleUser{Engine: e} }},
 		{Name: "through superuser", Handler: "single-user", Env: []string{"SINGLE_USER_THROUGH_SUPERUSER=true"},
 			Strategy: func(e strategies.CloningEngine) rotator.Strategy {
@@ -82,12 +82,16 @@ type Postgres struct {
 // Rotation makes a fixture with a pair of roles of its own.
 func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, error) {
 	id := strings.ToLower(rand.Text()[:10])
-	app, boss := "app_"+id, "boss_"+id
-	users := map[string]string{app: "canary-" + rand.Text(), boss: "canary-" + rand.Text()}
+	app, boss, other := "app_"+id, "boss_"+id, "other_"+id
+	users := map[string]string{app: "canary-" + rand.Text(), boss: "canary-" + rand.Text(), other: "canary-" + rand.Text()}
 	err := p.Server.Exec(ctx,
 		"CREATE ROLE "+app+" LOGIN PASSWORD '"+users[app]+"'",
 		"CREATE ROLE "+boss+" LOGIN CREATEROLE PASSWORD '"+users[boss]+"'",
-		"GRANT "+app+" TO "+boss+" WITH ADMIN OPTION")
+		"GRANT "+app+" TO "+boss+" WITH ADMIN OPTION",
+		// A bystander, with something of each kind to lose.
+		"CREATE ROLE "+other+" LOGIN CONNECTION LIMIT 30 PASSWORD '"+users[other]+"'",
+		"ALTER ROLE "+other+" SET work_mem = '6MB'", "GRANT pg_monitor, "+app+" TO "+other,
+		"CREATE TABLE table_"+id+" (n int)", "ALTER TABLE table_"+id+" OWNER TO "+app, "GRANT SELECT ON table_"+id+" TO "+other)
 	if err != nil {
 		return strategytest.RotationFixture{}, err
 	}
@@ -99,6 +103,10 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 	if err != nil {
 		return strategytest.RotationFixture{}, err
 	}
+	another, err := p.document(other, users[other])
+	if err != nil {
+		return strategytest.RotationFixture{}, err
+	}
 	var target atomic.Pointer[dbserver.Server]
 	target.Store(p.Server)
 	log, err := os.Stat(p.Server.LogFile)
@@ -107,9 +115,14 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 	}
 	f := strategytest.RotationFixture{
 		StrategyFixture: strategytest.StrategyFixture{
-			Strategy:     p.Mode.Strategy(postgres.Engine{}),
-			Current:      current,
-			LogIn:        p.logIn,
+			Strategy: p.Mode.Strategy(postgres.Engine{}),
+			Current:  current,
+			LogIn:    p.logIn,
+			Census:   p.Server.Census,
+			Others:   map[string]secret.Document{other: another},
+			Rights: func(ctx context.Context, d secret.Document) ([]string, error) {
+				return p.Server.Rights(ctx, d.Text("username"), d.Password().Reveal(), app, app+"_clone")
+			},
 			KeepsCurrent: p.Mode.KeepsCurrent,
 			Related: func(_ context.Context, id string) (secret.Document, error) {
 				if id != superuserARN {

@@ -1,0 +1,155 @@
+package dbserver
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+)
+
+// differences are the lines that a census has for some statements.
+func differences(t *testing.T, before, after map[string]string) string {
+	t.Helper()
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(after)) {
+		if before[key] != after[key] {
+			all = append(all, key+": "+after[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		if _, ok := after[key]; !ok {
+			all = append(all, key+": gone")
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+// TestPostgresCensus: each kind of thing that a server stores of a role is seen.
+func TestPostgresCensus(t *testing.T) {
+	for _, major := range []int{Majors()[0], Majors()[len(Majors())-1]} {
+		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			s := NewPostgres(t, Options{Major: major})
+			take := func() map[string]string {
+				t.Helper()
+				all, err := s.Census(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return all
+			}
+			if err := s.Exec(t.Context(), "CREATE ROLE a LOGIN PASSWORD 'one'", "CREATE ROLE b", "CREATE TABLE t (n int)"); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range []struct{ sql, key string }{
+				{"ALTER ROLE a PASSWORD 'two'", strategytest.Fact("a", "verifier")},
+				{"ALTER ROLE a CREATEDB", strategytest.Fact("a", "createdb")},
+				{"ALTER ROLE a CREATEROLE", strategytest.Fact("a", "createrole")},
+				{"ALTER ROLE a NOLOGIN", strategytest.Fact("a", "login")},
+				{"ALTER ROLE a CONNECTION LIMIT 3", strategytest.Fact("a", "connection limit")},
+				{"ALTER ROLE a VALID UNTIL '2040-01-01'", strategytest.Fact("a", "valid until")},
+				{"ALTER ROLE a SET work_mem = '1MB'", strategytest.Fact("a", "setting work_mem")},
+				{"ALTER ROLE a IN DATABASE postgres SET work_mem = '2MB'", strategytest.Fact("a", "setting work_mem in postgres")},
+				{"ALTER ROLE ALL SET work_mem = '3MB'", strategytest.Fact("", "setting work_mem")},
+				{"ALTER ROLE a SET role = 'b'", strategytest.Fact("a", strategytest.MemberOf("b")+" and acts as it")},
+				{"GRANT b TO a", strategytest.Fact("a", strategytest.MemberOf("b"))},
+				{"GRANT b TO a WITH ADMIN OPTION", strategytest.Fact("a", strategytest.MemberOf("b"))},
+				{"ALTER TABLE t OWNER TO a", strategytest.Fact("a", "has owned objects in pg_class of postgres")},
+				{"GRANT SELECT ON t TO b", strategytest.Fact("b", "has privileges in pg_class of postgres")},
+				{"CREATE ROLE c", strategytest.Fact("c", "account")},
+				{"SET password_encryption = 'md5'; ALTER ROLE a PASSWORD 'three'", strategytest.Fact("a", "strength")},
+			} {
+				before := take()
+				if err := s.Exec(t.Context(), c.sql); err != nil {
+					t.Fatalf("%s: %v", c.sql, err)
+				}
+				after := take()
+				if differs := differences(t, before, after); !strings.Contains(differs, c.key+": ") {
+					t.Errorf("%s: want %s in:\n%s", c.sql, c.key, differs)
+				}
+			}
+		})
+	}
+}
+
+// TestMySQLCensus is the same for accounts of MySQL and MariaDB.
+func TestMySQLCensus(t *testing.T) {
+	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
+		t.Run(name, func(t *testing.T) {
+			s := NewMySQL(t, MySQLOptions{Name: name})
+			take := func() map[string]string {
+				t.Helper()
+				all, err := s.Census(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return all
+			}
+			at := func(what string) string { return strategytest.Fact("a", what+" at %") }
+			role := at(strategytest.MemberOf("r"))
+			setDefault := "SET DEFAULT ROLE r FOR a@'%'"
+			byDefault := at("default_role")
+			locked := at("account_locked")
+			if !s.MariaDB {
+				role, setDefault, byDefault = at(strategytest.MemberOf("r")+"@%"), "SET DEFAULT ROLE r TO a@'%'", at("default_roles %.r")
+			}
+			if err := s.Exec(t.Context(), "CREATE USER a@'%' IDENTIFIED BY 'Old-Password-1'", "CREATE ROLE r", "CREATE DATABASE d", "CREATE TABLE d.t (n int, m int)"); err != nil {
+				t.Fatal(err)
+			}
+			cases := []struct{ sql, key string }{
+				{"ALTER USER a@'%' IDENTIFIED BY 'New-Password-2'", at("verifier")},
+				{"GRANT CREATE USER ON *.* TO a@'%'", at("Create_user_priv")},
+				{"GRANT SELECT ON d.* TO a@'%'", at("db d")},
+				{"GRANT SELECT ON d.t TO a@'%'", at("tables_priv d.t")},
+				{"GRANT UPDATE (n) ON d.t TO a@'%'", at("columns_priv n.d.t")},
+				{"GRANT r TO a@'%' WITH ADMIN OPTION", role},
+				{setDefault, byDefault},
+				{"GRANT PROXY ON r TO a@'%'", at("proxies_priv %.r")},
+				{"ALTER USER a@'%' WITH MAX_USER_CONNECTIONS 3", at("max_user_connections")},
+				{"ALTER USER a@'%' ACCOUNT LOCK", locked},
+				{"CREATE USER a@'127.0.0.2' IDENTIFIED BY 'Old-Password-1'", strategytest.Fact("a", "account at 127.0.0.2")},
+			}
+			if s.MariaDB {
+				cases[1].key = at("access")
+			} else {
+				cases = append(cases, struct{ sql, key string }{"GRANT BACKUP_ADMIN ON *.* TO a@'%'", at("global_grants BACKUP_ADMIN")},
+					struct{ sql, key string }{"ALTER USER a@'%' IDENTIFIED BY 'New-Password-3' RETAIN CURRENT PASSWORD", at("verifier kept")},
+					struct{ sql, key string }{"ALTER USER a@'%' FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2", at("attribute Password_locking")})
+			}
+			for _, c := range cases {
+				before := take()
+				if err := s.Exec(t.Context(), c.sql); err != nil {
+					t.Fatalf("%s: %v", c.sql, err)
+				}
+				if differs := differences(t, before, take()); !strings.Contains(differs, c.key) {
+					t.Errorf("%s: want %s in:\n%s", c.sql, c.key, differs)
+				}
+			}
+			for key, value := range take() {
+				if strings.Contains(value, "$A$") || strings.Contains(value, "*") && len(value) > 40 {
+					t.Errorf("%s is no digest", key)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkCensus(b *testing.B) {
+	p := NewPostgres(b, Options{})
+	for b.Loop() {
+		if _, err := p.Census(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkMySQLCensus(b *testing.B) {
+	m := NewMySQL(b, MySQLOptions{})
+	for b.Loop() {
+		if _, err := m.Census(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
