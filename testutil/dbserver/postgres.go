@@ -2,6 +2,10 @@ package dbserver
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +56,8 @@ type Server struct {
 	Identity
 
 	*process
-	bin string
+	bin   string
+	scram bool // what password_encryption says
 }
 
 // Postgres is the server of a major version that all tests of this process share; every test makes roles and databases of
@@ -141,6 +146,7 @@ func (s *Server) setUp(ctx context.Context, template string, o Options) error {
 		conf["ssl"] = "on"
 	}
 	maps.Copy(conf, o.Conf)
+	s.scram = conf["password_encryption"] == "scram-sha-256"
 	if err := errors.Join(s.writeHBA(o.HBA), s.appendConf(conf)); err != nil {
 		return err
 	}
@@ -148,7 +154,7 @@ func (s *Server) setUp(ctx context.Context, template string, o Options) error {
 		return err
 	}
 	s.Password = randomHex(16)
-	return s.Exec(ctx, "ALTER ROLE "+s.Superuser+" PASSWORD '"+s.Password+"'")
+	return s.Exec(ctx, "ALTER ROLE "+s.Superuser+" PASSWORD '"+s.stored(s.Password)+"'")
 }
 
 // abandon closes a server that did not start, and adds its last words to the reason.
@@ -159,7 +165,7 @@ func (s *Server) abandon(err error) error {
 
 // baseConf is the settings of a server that is quick, forgets everything and logs everything.
 func (s *Server) baseConf() map[string]string {
-	return map[string]string{
+	conf := map[string]string{
 		"listen_addresses":           s.Host,
 		"unix_socket_directories":    s.SocketDir,
 		"shared_buffers":             "16MB",
@@ -177,6 +183,34 @@ func (s *Server) baseConf() map[string]string {
 		"log_disconnections":         "on",
 		"log_min_messages":           "info",
 	}
+	if s.Major >= 16 {
+		conf["scram_iterations"] = strconv.Itoa(iterations)
+	}
+	return conf
+}
+
+// iterations is how often the passwords of this package's roles are hashed. PostgreSQL's own 4096 are most of what a login
+// costs a test under the race detector, and what a login proves does not depend on their number.
+const iterations = 16
+
+// stored is what CREATE ROLE and ALTER ROLE are given for a password, in the server's kind of encryption.
+func (s *Server) stored(password string) string {
+	if !s.scram {
+		return password
+	}
+	salt := []byte(randomHex(8))
+	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size) // password is ASCII: SASLprep leaves it as it is
+	if err != nil {
+		return password // FIPS mode: the server hashes it
+	}
+	sum := func(key []byte, text string) []byte {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(text))
+		return mac.Sum(nil)
+	}
+	storedKey := sha256.Sum256(sum(salted, "Client Key"))
+	base64 := base64.StdEncoding.EncodeToString
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, base64(salt), base64(storedKey[:]), base64(sum(salted, "Server Key")))
 }
 
 // appendConf adds settings to postgresql.conf, where the last one counts; ALTER SYSTEM still goes over them.
@@ -280,7 +314,7 @@ func (s *Server) Exec(ctx context.Context, statements ...string) (err error) {
 func (s *Server) NewRole(t testing.TB, attributes string) (name, password string) {
 	t.Helper()
 	name, password = "role_"+randomHex(6), randomHex(12)
-	if err := s.Exec(t.Context(), "CREATE ROLE "+name+" "+attributes+" PASSWORD '"+password+"'"); err != nil {
+	if err := s.Exec(t.Context(), "CREATE ROLE "+name+" "+attributes+" PASSWORD '"+s.stored(password)+"'"); err != nil {
 		t.Fatalf("new role: %v", err)
 	}
 	return name, password
