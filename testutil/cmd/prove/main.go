@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +44,8 @@ func main() {
 	flag.IntVar(&p.trials, "trials", 0, "at most so many `trials` for each engine, strategy and way to run; 0: all")
 	flag.IntVar(&p.rotations, "rotations", 300, "`rotations` under load, of each")
 	flag.DurationVar(&p.patience, "load-time", time.Minute, "at most so `long` for each load")
-	flag.IntVar(&p.fleet, "fleet", 10000, "`secrets` of the fleet")
-	flag.StringVar(&p.engine, "engine", "", "only engines with this `text` in their names: mysql")
+	flag.IntVar(&p.fleet, "fleet", 10000, "`secrets` of the fleet; 0: no fleet")
+	flag.StringVar(&p.engine, "engine", "", "only this `engine`: "+strings.Join(engines, ", "))
 	flag.BoolVar(&p.mutants, "mutants", true, "remove each rule in turn, and see who notices (needs the sources)")
 	flag.StringVar(&p.only, "only-mutants", "", "do nothing but remove the rules that have this `text` in them (\": \": all of the state machine's)")
 	flag.Parse()
@@ -61,6 +62,9 @@ func (p plan) run(ctx context.Context) error {
 	if p.only != "" {
 		return p.hunt(ctx)
 	}
+	if err := p.check(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "quarterturn-prove-")
 	if err != nil {
 		return err
@@ -70,31 +74,11 @@ func (p plan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	targets := prove.MemoryTargets()
-	// A server for each target: a restart of one must not be seen in another's trial.
-	for i := range len(prove.Modes()) * 2 {
-		db, err := dbserver.StartPostgres(ctx, dbserver.Options{})
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		standby, err := db.Standby(ctx)
-		if err != nil {
-			return err
-		}
-		defer standby.Close()
-		targets = append(targets, prove.Postgres{Server: db, Standby: standby}.Targets(built)[i])
+	targets, closeAll, err := p.targets(ctx, built)
+	defer closeAll()
+	if err != nil {
+		return err
 	}
-	// A server of MySQL's is shared by its targets, which run one after another.
-	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
-		db, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name})
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		targets = append(targets, prove.MySQL{Server: db}.Targets(built)...)
-	}
-	targets = p.wanted(targets)
 	err = errors.Join(p.tryAll(ctx, targets), p.loadAll(ctx, targets), p.sail(ctx))
 	fmt.Fprintln(p.out, "\nBad input, by kind and strategy:")
 	err = errors.Join(err, prove.Inputs(ctx, ".", p.out))
@@ -102,6 +86,66 @@ func (p plan) run(ctx context.Context) error {
 		err = errors.Join(err, p.hunt(ctx))
 	}
 	return errors.Join(err, ctx.Err())
+}
+
+// engines are what -engine may name.
+var engines = []string{"memory", "postgres", "mysql", "mariadb"}
+
+// check refuses a plan by which nothing would be tried: empty tables prove nothing.
+func (p plan) check() error {
+	switch {
+	case p.engine != "" && !slices.Contains(engines, p.engine):
+		return fmt.Errorf("-engine: there is no engine %q: %s", p.engine, strings.Join(engines, ", "))
+	case p.trials < 0 || p.fleet < 0:
+		return errors.New("-trials and -fleet: not below 0")
+	case p.rotations < 1:
+		return errors.New("-rotations: at least 1")
+	}
+	return nil
+}
+
+// targets starts the servers of the engines asked for. closeAll ends those that have started, also after an error.
+func (p plan) targets(ctx context.Context, built map[string]string) (targets []prove.Target, closeAll func(), err error) {
+	var started []io.Closer
+	closeAll = func() {
+		for _, s := range slices.Backward(started) {
+			s.Close()
+		}
+	}
+	wanted := func(engine string) bool { return p.engine == "" || p.engine == engine }
+	if wanted("memory") {
+		targets = prove.MemoryTargets()
+	}
+	// A server for each target: a restart of one must not be seen in another's trial.
+	for i := range len(prove.Modes()) * 2 {
+		if !wanted("postgres") {
+			break
+		}
+		db, err := dbserver.StartPostgres(ctx, dbserver.Options{})
+		if err != nil {
+			return nil, closeAll, err
+		}
+		started = append(started, db)
+		standby, err := db.Standby(ctx)
+		if err != nil {
+			return nil, closeAll, err
+		}
+		started = append(started, standby)
+		targets = append(targets, prove.Postgres{Server: db, Standby: standby}.Targets(built)[i])
+	}
+	// A server of MySQL's is shared by its targets, which run one after another.
+	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
+		if engine, _, _ := strings.Cut(name, "-"); !wanted(engine) {
+			continue
+		}
+		db, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name})
+		if err != nil {
+			return nil, closeAll, err
+		}
+		started = append(started, db)
+		targets = append(targets, prove.MySQL{Server: db}.Targets(built)...)
+	}
+	return targets, closeAll, nil
 }
 
 // hunt removes one rule after another.
@@ -121,18 +165,11 @@ func (p plan) hunt(ctx context.Context) error {
 		}
 		fates = append(fates, fate)
 	}
+	if len(fates) == 0 && len(errs) == 0 {
+		return fmt.Errorf("-only-mutants: no rule has %q in it", p.only)
+	}
 	fmt.Fprintln(p.out, "\nOne rule removed at a time:")
 	return errors.Join(append(errs, prove.WriteMutantResults(p.out, fates))...)
-}
-
-// wanted is the targets whose engine was asked for.
-func (p plan) wanted(all []prove.Target) (some []prove.Target) {
-	for _, t := range all {
-		if strings.Contains(strings.ToLower(t.Engine), strings.ToLower(p.engine)) {
-			some = append(some, t)
-		}
-	}
-	return some
 }
 
 // tryAll runs the trials of several targets at once, as many as there are processors.
@@ -193,6 +230,9 @@ func (p plan) loadAll(ctx context.Context, targets []prove.Target) error {
 
 // sail rotates a fleet, and a part of it under the service's quota.
 func (p plan) sail(ctx context.Context) error {
+	if p.fleet == 0 {
+		return nil
+	}
 	var fleets []prove.FleetResult
 	var errs []error
 	for _, f := range []prove.Fleet{
