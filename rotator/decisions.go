@@ -8,6 +8,7 @@ type CredentialState string
 const (
 	CredentialWorks       CredentialState = "logs in"   // the strategy used it, and it worked
 	CredentialRejected    CredentialState = "rejected"  // the database answered, and did not accept it
+	Blocked               CredentialState = "blocked"   // the database answered, and lets this account in with no password
 	CredentialInvalid     CredentialState = "unusable"  // its value is none that could log in anywhere
 	CredentialOtherTarget CredentialState = "elsewhere" // it is for another account or place than AWSCURRENT, so that it was not sent
 	CredentialMissing     CredentialState = "empty"     // it has no value yet, or there is no such version
@@ -45,9 +46,14 @@ type situation struct {
 	// pending is absent where AWSPENDING is on the version that is AWSCURRENT: so the
 	// service leaves it after a rotation (user pain 18).
 
-	// stale: AWSPENDING was not made from this AWSCURRENT. Somebody changed the secret
-	// since, or went back to an earlier version.
+	// stale: AWSPENDING was not made from this AWSCURRENT. The secret was edited or rolled
+	// back since.
 	stale bool
+	// copied: AWSPENDING holds AWSCURRENT's credentials.
+	copied bool
+	// foreign: the secret is configured for another function, or its engine is not the
+	// one that this function rotates.
+	foreign bool
 	// rotationOn: rotation is on. A step that sets the pending password in the database
 	// may come at any time, or be under way.
 	rotationOn bool
@@ -61,8 +67,8 @@ func decide(s situation) rule {
 
 // rule is a row of the table. A column that is nil fits everything.
 type rule struct {
-	current, pending, previous []CredentialState
-	stale, rotationOn          []bool
+	current, pending, previous         []CredentialState
+	stale, copied, foreign, rotationOn []bool
 
 	action Action
 	reason string
@@ -70,7 +76,7 @@ type rule struct {
 
 func (r rule) matches(s situation) bool {
 	return matchesAny(r.current, s.current) && matchesAny(r.pending, s.pending) && matchesAny(r.previous, s.previous) &&
-		matchesAny(r.stale, s.stale) && matchesAny(r.rotationOn, s.rotationOn)
+		matchesAny(r.stale, s.stale) && matchesAny(r.copied, s.copied) && matchesAny(r.foreign, s.foreign) && matchesAny(r.rotationOn, s.rotationOn)
 }
 
 func matchesAny[T comparable](column []T, v T) bool {
@@ -82,49 +88,68 @@ func matchesAny[T comparable](column []T, v T) bool {
 //   - move AWSCURRENT to a version that was not seen to log in;
 //   - move AWSCURRENT away from a version that logs in, unless it is to complete a
 //     rotation of which both passwords work;
-//   - take AWSPENDING away while a setSecret might yet make its password the only one
+//   - remove AWSPENDING while a setSecret might yet make its password the only one
 //     that works. A function refuses to begin one once rotation is off, and never
-//     begins one for another account or place;
-//   - take a silence for a no.
+//     begins one for another account or place, or for the credentials in use;
+//   - take no response for a no;
+//   - recommend anything that moves or rewrites for a secret of another function.
 func decisionTable() []rule {
 	is := func(s ...CredentialState) []CredentialState { return s }
 	yes, no := []bool{true}, []bool{false}
 	return []rule{
+		{foreign: yes, action: ActionInvestigate,
+			reason: "this function cannot judge the secret and changes nothing. Run status with the function that rotates it; if the secret is configured for this one, configure it for a function of its engine"},
 		{current: is(CredentialMissing, credentialNone), action: ActionStoreCredentials,
-			reason: "there is no value that a rotation could start from: store the credentials that are in use now"},
+			reason: "AWSCURRENT has no value: store the credentials now in use"},
 		{current: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "whether AWSCURRENT works could not be found out, so nothing should be changed: mend what is named above, and ask again"},
+			reason: "AWSCURRENT could not be tested. Change nothing: fix the error above, then run status again"},
+		{current: is(CredentialNotTested), action: ActionInvestigate,
+			reason: "AWSCURRENT was not tested, for the reason above. Change nothing: test the other versions first, each with a status that names it. If every one is rejected, no labeled version works: as a superuser, set the password of the user to AWSCURRENT's value"},
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), rotationOn: yes, action: ActionNone,
-			reason: "AWSCURRENT works, and no rotation is half-way"},
+			reason: "AWSCURRENT works; no rotation in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), action: ActionNone,
-			reason: "AWSCURRENT works, and no rotation is half-way. Rotation is not on: rotate-secret turns it on, and rotates at once"},
+			reason: "AWSCURRENT works; no rotation in progress. Rotation is disabled: rotate-secret enables it and rotates now"},
+		{current: is(CredentialWorks), copied: yes, action: ActionDiscard,
+			reason: "AWSCURRENT works, and AWSPENDING holds the same credentials: a copy that a configuration test left, or that was stored by hand. No rotation can complete with it: discard it"},
 		{current: is(CredentialWorks), pending: is(CredentialWorks), stale: no, action: ActionFinish,
-			reason: "both AWSCURRENT and AWSPENDING work: the rotation did everything but its last step, and the move completes it"},
+			reason: "AWSCURRENT and AWSPENDING both work: only finishSecret is missing. Moving AWSCURRENT completes the rotation"},
 		{current: is(CredentialWorks), rotationOn: no, action: ActionDiscard,
-			reason: "AWSCURRENT works, rotation is off, and a rotation was left half-way: its version is only in the way of the next one. If rotation was turned off a moment ago, let the function's timeout pass first, for a step may still be running"},
+			reason: "AWSCURRENT works, rotation is disabled, and AWSPENDING of an incomplete rotation blocks the next one. If just disabled, first wait for the function timeout"},
 		{current: is(CredentialWorks), pending: is(CredentialOtherTarget, CredentialInvalid), action: ActionDiscard,
-			reason: "AWSCURRENT works, and no rotation can ever complete with AWSPENDING, which is no value for this account and place: without it the next one begins afresh"},
+			reason: "AWSCURRENT works. AWSPENDING is invalid or for another target, so its rotation cannot complete: discard it"},
 		{current: is(CredentialWorks), pending: is(CredentialWorks), action: ActionDiscard,
-			reason: "AWSCURRENT works, and somebody changed the secret after AWSPENDING was made (or went back to an earlier version): completing that rotation would undo it"},
+			reason: "AWSCURRENT works, but was edited or rolled back after AWSPENDING was created; completing that rotation would undo it"},
 		{current: is(CredentialWorks), stale: yes, action: ActionCancel,
-			reason: "AWSCURRENT works, and somebody changed the secret after AWSPENDING was made (or went back to an earlier version): the service would complete that rotation and undo the change. Turn rotation off, so that no step can run, and ask again: then AWSPENDING can be discarded"},
+			reason: "AWSCURRENT works, but was edited or rolled back after AWSPENDING was created; the next attempt of that rotation would undo it. Cancel rotation, then run status again: AWSPENDING can be discarded once no step can run"},
+		{current: is(CredentialWorks), pending: is(Blocked), action: ActionInvestigate,
+			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation cannot complete: run the statement above, then rotate-secret resumes it"},
 		{current: is(CredentialWorks), action: ActionRetry,
-			reason: "AWSCURRENT works, and a rotation is half-way: the service takes it up again, and begins with what is there. (It answers \"A previous rotation isn't complete. That rotation will be reattempted.\", which is as it should be.) Where it fails again with the same error, as it does when the server's policy refuses the new password, turn rotation off (aws secretsmanager cancel-rotate-secret) and ask again: then AWSPENDING can be discarded"},
+			reason: "AWSCURRENT works and a rotation is incomplete: rotate-secret resumes it (and answers \"A previous rotation isn't complete. That rotation will be reattempted.\", as expected). If the same error returns, as with a password that the server's policy refuses: cancel-rotate-secret, then status"},
 
 		// It does not.
 		{pending: is(CredentialWorks), action: ActionFinish,
 			reason: "AWSPENDING works and AWSCURRENT does not: the database has the new password, and clients read the old one until the label moves"},
 		{pending: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "AWSCURRENT does not work, and whether AWSPENDING does could not be found out: mend what is named above, and ask again"},
+			reason: "AWSCURRENT does not work, and AWSPENDING could not be tested: fix the error above, then run status again"},
 		{previous: is(CredentialWorks), action: ActionRollBack,
-			reason: "AWSPREVIOUS works and AWSCURRENT does not: the database has an earlier password (a restored backup, or a value that was promoted or stored and never set)"},
+			reason: "AWSPREVIOUS works, AWSCURRENT does not: the database has an older password (restored backup, or a value stored but never set), or the user of AWSCURRENT is locked"},
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "AWSCURRENT does not work, and whether AWSPREVIOUS does could not be found out: mend what is named above, and ask again"},
+			reason: "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: fix the error above, then run status again"},
+		{current: is(Blocked), action: ActionInvestigate,
+			reason: "the database does not let the user of AWSCURRENT log in, whatever the password: clients are locked out. Run the statement above, then status again"},
+		{pending: is(Blocked), action: ActionInvestigate,
+			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPENDING log in, whatever the password: clients are locked out. Run the statement above, then status again"},
+		{previous: is(Blocked), action: ActionInvestigate,
+			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPREVIOUS log in, whatever the password: clients are locked out. Run the statement above, then status again"},
+		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
+			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can lock the user: to test it first, run status with its version id. If it works, finish it"},
+		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate,
+			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can lock the user: to test it first, run status with its version id. If it is rejected too, no labeled version works: as a superuser, set the password of the user to AWSCURRENT's value"},
 		{current: is(CredentialInvalid), action: ActionStoreCredentials,
-			reason: "AWSCURRENT holds nothing that could log in, for the reason named above, and no other version works: store the credentials that are in use now, in the form that this function rotates"},
+			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials now in use, in the form that this function rotates"},
 		{action: ActionResetPassword,
-			reason: "no version that carries a label works: somebody changed the password in the database, or the user is gone. As a superuser, set the user's password to the one that AWSCURRENT holds, or set another and store it. (Before that: an older version that carries no label may hold the right one; aws secretsmanager list-secret-version-ids --include-deprecated lists them. A version that is for another account or place was not tried: where it is AWSCURRENT that names the wrong one, move the label back by hand.)"},
+			reason: "no labeled version works: the password was changed in the database, or the user dropped. As a superuser, set it to AWSCURRENT's value, or set and store a new one. First check unlabeled versions: aws secretsmanager list-secret-version-ids --include-deprecated. (A version for another user or target was not tried: if AWSCURRENT names the wrong one, move the label back by hand)"},
 	}
 }

@@ -2,9 +2,9 @@ package rotator
 
 import "testing"
 
-var standings = []CredentialState{CredentialWorks, CredentialRejected, CredentialInvalid, CredentialOtherTarget, CredentialMissing, CredentialUnknown, CredentialNotTested, credentialNone}
+var standings = []CredentialState{CredentialWorks, CredentialRejected, Blocked, CredentialInvalid, CredentialOtherTarget, CredentialMissing, CredentialUnknown, CredentialNotTested, credentialNone}
 
-// scenes is the whole state space: 2048 scenes.
+// scenes is the whole state space: some 6000 scenes.
 func scenes() []situation {
 	var all []situation
 	for _, current := range standings {
@@ -12,7 +12,13 @@ func scenes() []situation {
 			for _, previous := range standings {
 				for _, stale := range []bool{false, true} {
 					for _, running := range []bool{false, true} {
-						all = append(all, situation{current, pending, previous, stale, running})
+						s := situation{current: current, pending: pending, previous: previous, stale: stale, rotationOn: running}
+						foreign, copied := s, s
+						foreign.foreign, copied.copied = true, true
+						all = append(all, s, foreign)
+						if current == pending { // the same credentials
+							all = append(all, copied)
+						}
 					}
 				}
 			}
@@ -29,8 +35,14 @@ func TestDecisions(t *testing.T) {
 		if r.reason == "" {
 			wrong("says nothing")
 		}
+		if s.foreign && r.action != ActionInvestigate {
+			wrong("it is another function's secret")
+		}
 		switch r.action {
 		case ActionFinish:
+			if s.copied {
+				wrong("a rotation to the credentials in use would end")
+			}
 			if s.pending != CredentialWorks {
 				wrong("AWSCURRENT would move to a version that was not seen to log in")
 			}
@@ -47,7 +59,7 @@ func TestDecisions(t *testing.T) {
 			}
 			// A setSecret under way makes the pending password the only one, except
 			// where it works already beside the other, or is refused unseen.
-			if s.rotationOn && s.pending != CredentialWorks && s.pending != CredentialOtherTarget && s.pending != CredentialInvalid {
+			if s.rotationOn && !s.copied && s.pending != CredentialWorks && s.pending != CredentialOtherTarget && s.pending != CredentialInvalid {
 				wrong("a rotation under way would be left with a password that has no label")
 			}
 			if s.pending == credentialNone {
@@ -62,11 +74,19 @@ func TestDecisions(t *testing.T) {
 				wrong("all is not well")
 			}
 		case ActionResetPassword:
-			if s.current == CredentialWorks || s.current == CredentialUnknown || s.pending == CredentialWorks || s.pending == CredentialUnknown || s.previous == CredentialWorks || s.previous == CredentialUnknown {
-				wrong("something works, or might")
+			for _, state := range []CredentialState{s.current, s.pending, s.previous} {
+				if state == CredentialWorks || state == CredentialUnknown || state == Blocked {
+					wrong("something works, or might")
+				}
+			}
+			if s.current == CredentialRejected && (s.pending == CredentialNotTested || s.previous == CredentialNotTested) {
+				wrong("what was not tested might work")
 			}
 		case ActionInvestigate:
-			if s.current != CredentialUnknown && s.pending != CredentialUnknown && s.previous != CredentialUnknown {
+			open := func(state CredentialState) bool {
+				return state == CredentialUnknown || state == CredentialNotTested || state == Blocked
+			}
+			if !open(s.current) && !open(s.pending) && !open(s.previous) && !s.foreign {
 				wrong("there is nothing to wait for")
 			}
 		case ActionStoreCredentials:
@@ -98,8 +118,11 @@ func TestNoRowIsForNothing(t *testing.T) {
 func TestEveryWayLeadsOut(t *testing.T) {
 	for _, start := range scenes() {
 		s := start
-		known := s.current != CredentialUnknown && s.pending != CredentialUnknown && s.previous != CredentialUnknown
-		if !known || s.current == CredentialMissing || s.current == credentialNone || s.current != CredentialWorks && s.pending != CredentialWorks && s.previous != CredentialWorks {
+		known := true // and nothing is left for people to fix first
+		for _, state := range []CredentialState{s.current, s.pending, s.previous} {
+			known = known && state != CredentialUnknown && state != CredentialNotTested && state != Blocked
+		}
+		if !known || s.foreign || s.current == CredentialMissing || s.current == credentialNone || s.current != CredentialWorks && s.pending != CredentialWorks && s.previous != CredentialWorks {
 			continue
 		}
 		for step := 0; ; step++ {
@@ -131,7 +154,7 @@ func after(s situation, a Action) situation {
 	case ActionRollBack:
 		return situation{current: s.previous, pending: s.pending, previous: s.current, stale: s.stale, rotationOn: s.rotationOn}
 	case ActionDiscard:
-		s.pending, s.stale = credentialNone, false
+		s.pending, s.stale, s.copied = credentialNone, false, false
 	case ActionCancel:
 		s.rotationOn = false
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
@@ -19,11 +20,13 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 	if err != nil {
 		return OutcomeFailed, fmt.Errorf("secret: %w", err)
 	}
-	c := diagnoser{invocation: v, meta: m, probes: map[string]probe{}}
+	c := diagnoser{invocation: v, meta: m, probes: map[string]probe{}, last: map[string]CredentialState{}}
 	if refusal := checkRotatable(m); refusal != nil {
 		v.record.Diagnosis = c.diagnosis(rule{action: ActionNotManaged, reason: refusal.Error()})
 	} else {
-		c.probeVersions(ctx)
+		if c.other = v.functionMismatch(ctx, m); c.other == "" {
+			c.probeVersions(ctx)
+		}
 		v.record.Diagnosis = c.diagnosis(decide(c.situation(ctx)))
 	}
 	d := v.record.Diagnosis
@@ -34,10 +37,10 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 	case d.Action:
 		return c.apply(ctx)
 	}
-	return OutcomeFailed, fmt.Errorf("recovery: %w: asked to %s, and what there is to do is %s: %s. Nothing was changed", KindConflict, v.event.Action, d.Action, d.Reason)
+	return OutcomeFailed, fmt.Errorf("recovery: %w: action %s was requested, but status recommends %s: %s. Nothing was changed", KindConflict, v.event.Action, d.Action, d.Reason)
 }
 
-// apply moves the label, and says how the secret stands then. Nobody is asked again:
+// apply moves the label, and says how the secret stands then. Nothing is tested again:
 // that a label moves changes nothing about what works.
 func (c *diagnoser) apply(ctx context.Context) (Outcome, error) {
 	m := c.labelMove(c.event.Action)
@@ -47,7 +50,7 @@ func (c *diagnoser) apply(ctx context.Context) (Outcome, error) {
 	}
 	done := fmt.Sprintf("moved %s from version %s to version %s", m.Label, m.From, m.To)
 	if m.To == "" {
-		done = fmt.Sprintf("took %s away from version %s, whose value can be read by its id for another day at least", m.Label, m.From)
+		done = fmt.Sprintf("removed %s from version %s; its value stays readable by version id for at least a day", m.Label, m.From)
 	}
 	c.logf("%s", done)
 	c.meta.Labels = m.labelsAfter(c.meta)
@@ -65,32 +68,52 @@ type diagnoser struct {
 	*invocation
 	meta   Metadata
 	probes map[string]probe // by version id
+	// other says that the secret is for another function; "": it is for this one.
+	other string
+	// last is how the last login of a user ended.
+	last map[string]CredentialState
 }
 
 // probe is what was found out about a version.
 type probe struct {
-	value  secret.Document
-	state  CredentialState
-	tried  bool // the strategy was
-	err    error
-	detail string // in place of err
+	value   secret.Document
+	state   CredentialState
+	tried   bool // the strategy was
+	limited bool // and it was not, because rejected logins count
+	err     error
+	detail  string // in place of err
 }
 
-// probeVersions reads the values and has the strategy try them: each once at most, AWSCURRENT
+// probeVersions reads the values and has the strategy test them: each once at most, AWSCURRENT
 // first, and none where the answer changes nothing. Like a strategy's own search it
-// ends at the first answer that is not about the credentials.
+// ends at the first answer that is not about the credentials, and it makes one rejected
+// login at most for each user that the server may lock after several. So that the other
+// versions can be tested too, whoever asks may name the one to begin with.
 func (c *diagnoser) probeVersions(ctx context.Context) {
 	current, pending, previous := c.labeledVersions()
 	c.readVersion(ctx, current, LabelCurrent)
-	if c.probes[current].state == CredentialUnknown {
-		c.markNotTested("because of AWSCURRENT", pending, previous)
+	if c.unclear(current, pending, previous) {
 		return
 	}
 	c.readVersion(ctx, pending, LabelPending)
 	c.readVersion(ctx, previous, LabelPrevious)
+	if first := c.first(); first != current {
+		c.tryLogin(ctx, first, c.probes[current].value)
+		if c.unclear(first, current, pending, previous) {
+			return
+		}
+		if l := c.probes[first]; l.state == CredentialInvalid || l.state == CredentialOtherTarget {
+			// It was not sent, and AWSCURRENT may be what is wrong.
+			l.state, l.tried, l.err = CredentialNotTested, false, nil
+			c.probes[first] = l
+		}
+	}
 	c.tryLogin(ctx, current, secret.Document{})
-	if c.probes[current].state == CredentialUnknown {
-		c.markNotTested("because of AWSCURRENT", pending, previous)
+	if l := c.probes[current]; errors.Is(l.err, ErrOtherEngine) {
+		c.other, l.state = l.err.Error(), CredentialNotTested
+		c.probes[current] = l
+	}
+	if c.other != "" || c.unclear(current, pending, previous) {
 		return
 	}
 	// A value is sent only where AWSCURRENT leads. Where that leads nowhere, the
@@ -100,18 +123,45 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 		place = c.probes[previous].value
 	}
 	if place.IsZero() {
-		c.markNotTested("nothing says which account and place it should be for", pending, previous)
+		c.markNotTested("no version says which user and target it should be for", pending, previous)
 		return
 	}
 	c.tryLogin(ctx, pending, place)
 	switch {
 	case c.probes[current].state == CredentialWorks || c.probes[pending].state == CredentialWorks:
 		c.markNotTested("a later version works", previous)
-	case c.probes[pending].state == CredentialUnknown:
-		c.markNotTested("because of AWSPENDING", previous)
-	default:
+	case !c.unclear(pending, previous):
 		c.tryLogin(ctx, previous, place)
 	}
+}
+
+// first is the version to test first: the one that the event names, or the one that
+// its action would move AWSCURRENT to.
+func (c *diagnoser) first() string {
+	current, pending, previous := c.labeledVersions()
+	switch {
+	case c.event.Action == ActionFinish && pending != "", c.event.VersionID == pending && pending != "":
+		return pending
+	case c.event.Action == ActionRollBack && previous != "", c.event.VersionID == previous && previous != "":
+		return previous
+	}
+	return current
+}
+
+// unclear says whether a version could not be tested. Others would fare no better.
+func (c *diagnoser) unclear(id string, others ...string) bool {
+	if c.probes[id].state != CredentialUnknown {
+		return false
+	}
+	label := LabelCurrent
+	switch _, pending, previous := c.labeledVersions(); id {
+	case pending:
+		label = LabelPending
+	case previous:
+		label = LabelPrevious
+	}
+	c.markNotTested("skipped: "+label+" could not be tested", others...)
+	return true
 }
 
 // labeledVersions gives the versions that carry the labels; "" for a label that none carries.
@@ -153,22 +203,40 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 			return
 		}
 	}
+	user := l.value.Text("username")
+	switch limiter, ok := c.Strategy.(FailedLoginLimiter); {
+	case c.last[user] == Blocked:
+		c.markNotTested(fmt.Sprintf("not tested: the database does not let user %q log in", user), id)
+		return
+	case c.last[user] == CredentialRejected && (!ok || limiter.LimitsFailedLogins()):
+		c.markNotTested(fmt.Sprintf("not tested: a second rejected login in a row can lock user %q", user), id)
+		l = c.probes[id]
+		l.limited = true
+		c.probes[id] = l
+		return
+	}
 	if place.Equal(l.value) {
 		place = secret.Document{}
 	}
 	l.tried, l.detail = true, ""
 	l.err = c.Strategy.Verify(ctx, c.rotationWithoutLog(place, l.value))
+	var login LoginError
 	switch kind := KindOf(l.err); {
 	case l.err == nil:
 		l.state = CredentialWorks
 	case kind == KindLoginRejected:
 		l.state = CredentialRejected
-	case kind == KindMisconfigured:
+	case kind == KindPrivilege:
+		l.state = Blocked
+	case kind == KindMisconfigured && !errors.As(l.err, &login):
 		l.state = CredentialInvalid
 	case kind == KindConflict && !place.IsZero():
 		l.state, l.tried = CredentialOtherTarget, false
 	default:
 		l.state = CredentialUnknown
+	}
+	if l.tried && l.state != CredentialInvalid {
+		c.last[user] = l.state
 	}
 	c.probes[id] = l
 }
@@ -199,9 +267,11 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 		current:    c.probes[current].state,
 		previous:   c.probes[previous].state,
 		rotationOn: c.meta.RotationEnabled != nil && *c.meta.RotationEnabled,
+		foreign:    c.other != "",
 	}
 	if pending != current {
 		s.pending = c.probes[pending].state
+		s.copied = c.probes[pending].value.SameCredentials(c.probes[current].value)
 		s.stale = pending == previous || c.stale(ctx, c.probes[current], c.probes[pending])
 	}
 	return s
@@ -238,7 +308,7 @@ func (c *diagnoser) labelMove(a Action) LabelMove {
 // diagnosis puts it all into words.
 func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 	d := &Diagnosis{
-		SecretID: c.event.SecretID, Rotation: "on", Action: r.action, Reason: r.reason,
+		SecretID: c.event.SecretID, Rotation: "on", OtherFunction: c.other, Action: r.action, Reason: r.reason,
 		Commands: c.commands(r.action), format: c.event.Format,
 	}
 	switch {
@@ -247,14 +317,7 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 	case !*c.meta.RotationEnabled:
 		d.Rotation = "off"
 	}
-	if r.action.movesLabel() {
-		event, _ := json.Marshal(struct {
-			Step     Step
-			SecretID string `json:"SecretId"`
-			Action   Action
-		}{StepRecover, c.meta.ARN, r.action})
-		d.RecoverEvent = string(event)
-	}
+	d.RecoverEvent = c.nextEvent(r.action)
 	current, pending, previous := c.labeledVersions()
 	for i, id := range []string{current, pending, previous} {
 		if id == "" || i > 0 && id == current || i > 1 && id == pending {
@@ -262,7 +325,7 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 		}
 		l := c.probes[id]
 		s := VersionStatus{VersionID: id, Labels: c.meta.Labels[id], LabelMeaning: labelMeaning(c.meta.Labels[id]), State: l.state, Detail: l.detail}
-		if s.State == credentialNone { // of a secret that is not ours
+		if s.State == credentialNone { // of a secret that is not ours, or another function's
 			s.State = CredentialNotTested
 		}
 		if l.err != nil {
@@ -273,10 +336,39 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 	return d
 }
 
+// nextEvent is the event that has the function do an action, or that tests first what
+// was not tested; "": there is none.
+func (c *diagnoser) nextEvent(a Action) string {
+	next := struct {
+		Step               Step
+		SecretID           string `json:"SecretId"`
+		ClientRequestToken string `json:",omitempty"`
+		Action             Action `json:",omitempty"`
+	}{Step: StepRecover, SecretID: c.meta.ARN, Action: a}
+	if !a.movesLabel() {
+		next.Step, next.Action = StepStatus, ""
+		_, pending, previous := c.labeledVersions()
+		switch first := c.first(); {
+		case a != ActionInvestigate || first == previous:
+			return ""
+		case first != pending && c.probes[pending].limited:
+			next.ClientRequestToken = pending
+		case c.probes[previous].limited:
+			next.ClientRequestToken = previous
+		default:
+			return ""
+		}
+	}
+	event, _ := json.Marshal(next)
+	return string(event)
+}
+
 // commands does an action in the AWS CLI.
 func (c *diagnoser) commands(a Action) []string {
 	rotate := "aws secretsmanager rotate-secret --secret-id " + c.meta.ARN
 	switch {
+	case c.other != "" && !strings.Contains(c.other, ErrOtherEngine.Error()):
+		return []string{"aws lambda invoke --function-name " + c.meta.RotationLambdaARN + " --cli-binary-format raw-in-base64-out --payload '{\"Step\":\"status\",\"SecretId\":\"" + c.meta.ARN + "\",\"Format\":\"text\"}' status.json"}
 	case a == ActionDiscard: // and begin anew
 		return []string{c.labelMove(a).cliCommand(c.meta.ARN), rotate}
 	case a.movesLabel():

@@ -21,6 +21,9 @@ type Diagnosis struct {
 	SecretID string
 	Rotation string // on, off, or not set up
 	Versions []VersionStatus
+	// OtherFunction says that the secret is for another function than the one that was
+	// asked. Then nothing is tested, moved or recommended.
+	OtherFunction string `json:",omitempty"`
 	// MovedLabel is the label that a recover has moved, and Undo takes that back. What
 	// follows is then about the secret as it is now.
 	MovedLabel  string `json:",omitempty"`
@@ -64,7 +67,7 @@ func (d Diagnosis) Text() string {
 		fmt.Fprintf(&b, "       %s\n", c)
 	}
 	if d.RecoverEvent != "" {
-		fmt.Fprintf(&b, "       or, by the function, which looks again first: %s\n", d.RecoverEvent)
+		fmt.Fprintf(&b, "       or let the function do it (it checks again first): %s\n", d.RecoverEvent)
 	}
 	return b.String()
 }
@@ -84,7 +87,7 @@ func (d Diagnosis) Markdown() string {
 		fmt.Fprintf(&b, "\n    %s\n", c)
 	}
 	if d.RecoverEvent != "" {
-		fmt.Fprintf(&b, "\nOr, by the function, which looks again first:\n\n    %s\n", d.RecoverEvent)
+		fmt.Fprintf(&b, "\nOr let the function do it (it checks again first):\n\n    %s\n", d.RecoverEvent)
 	}
 	return b.String()
 }
@@ -97,6 +100,9 @@ func (d Diagnosis) MarshalJSON() ([]byte, error) {
 
 // summary is one line: what works, and how things stand.
 func (d Diagnosis) summary() string {
+	if d.OtherFunction != "" {
+		return d.OtherFunction
+	}
 	var parts []string
 	for _, s := range d.Versions {
 		parts = append(parts, fmt.Sprintf("%s %s", strings.Join(s.Labels, "+"), stateText(s.State)))

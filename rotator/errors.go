@@ -52,6 +52,21 @@ const (
 // Error makes a Kind usable with %w.
 func (k Kind) Error() string { return string(k) }
 
+// ErrOtherEngine is wrapped beside KindMisconfigured by a Strategy that is given a secret
+// of an engine which it does not rotate: another function's, most likely.
+const ErrOtherEngine = reason("another engine")
+
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
+// A LoginError is an error of Strategy.Verify that was met on the way into the
+// database. Such a value can be used: what is wrong is not in it.
+type LoginError interface {
+	error
+	AtLogin()
+}
+
 // KindOf finds the kind of an error: the first Kind in its chain, KindDeadline for
 // a deadline, Internal for anything else. It is "" for nil.
 func KindOf(err error) Kind {

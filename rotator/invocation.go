@@ -27,6 +27,7 @@ func (v *invocation) conclude(ctx context.Context, err error) error {
 		v.record.Notes[i] = v.sanitize(note)
 	}
 	if v.record.Report != nil {
+		v.record.Report.OtherFunction = v.sanitize(v.record.Report.OtherFunction)
 		for i, f := range v.record.Report.Findings {
 			v.record.Report.Findings[i].Detail = v.sanitize(f.Detail)
 			for j, line := range f.PolicyAnalysis {
@@ -35,7 +36,7 @@ func (v *invocation) conclude(ctx context.Context, err error) error {
 		}
 	}
 	if d := v.record.Diagnosis; d != nil {
-		d.Reason = v.sanitize(d.Reason)
+		d.Reason, d.OtherFunction = v.sanitize(d.Reason), v.sanitize(d.OtherFunction)
 		for i, s := range d.Versions {
 			d.Versions[i].Detail, d.Versions[i].LabelMeaning = v.sanitize(s.Detail), v.sanitize(s.LabelMeaning)
 			d.Versions[i].Labels = nil

@@ -106,6 +106,12 @@ func (v *invocation) preflight(ctx context.Context, seen *observed) Report {
 	s.checkAccess(ctx, *seen)
 	s.fillSkipped()
 	s.checkStrategy(ctx, seen)
+	s.report.OtherFunction = s.functionMismatch(ctx, seen.meta)
+	for _, f := range s.report.Findings {
+		if errors.Is(f.err, ErrOtherEngine) {
+			s.report.OtherFunction = f.Detail
+		}
+	}
 	s.explain(ctx)
 	return s.report
 }
@@ -179,8 +185,24 @@ func functionMismatch(m Metadata, invoked string) string {
 	case unqualified(m.RotationLambdaARN) == unqualified(invoked):
 		return fmt.Sprintf("the secret names %s, and this runs as %s%s", m.RotationLambdaARN, invoked, beware)
 	default:
-		return fmt.Sprintf("the secret names another function, %s, than this one, %s%s", m.RotationLambdaARN, invoked, beware)
+		return mismatch(m, invoked) + beware
 	}
+}
+
+func mismatch(m Metadata, invoked string) string {
+	return fmt.Sprintf("the secret is configured for function %s; this function is %s", m.RotationLambdaARN, invoked)
+}
+
+// functionMismatch says that the secret is configured for another function than the
+// one that runs, whatever the version or alias; "": it is not, or that is not known.
+func (v *invocation) functionMismatch(ctx context.Context, m Metadata) string {
+	if v.FunctionARN == nil || m.RotationLambdaARN == "" {
+		return ""
+	}
+	if invoked := v.FunctionARN(ctx); invoked != "" && unqualified(invoked) != unqualified(m.RotationLambdaARN) {
+		return mismatch(m, invoked)
+	}
+	return ""
 }
 
 // unqualified is the ARN of a function without version or alias.

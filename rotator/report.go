@@ -67,6 +67,9 @@ type Report struct {
 	SecretID string
 	Strict   bool `json:",omitempty"` // what is unknown is in the way too
 	Findings []Finding
+	// OtherFunction says that the secret is for another function than the one that was
+	// asked.
+	OtherFunction string `json:",omitempty"`
 
 	format string // of the event
 }
@@ -148,6 +151,9 @@ func (r Report) summary() string {
 	}
 	if unknown > 0 {
 		text += fmt.Sprintf(", %d unknown", unknown)
+	}
+	if r.OtherFunction != "" {
+		text = r.OtherFunction + ". " + text
 	}
 	return text
 }

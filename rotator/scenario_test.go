@@ -204,8 +204,11 @@ func (s *story) sets() map[string]func([]string) {
 			s.seed.Versions = append(s.seed.Versions, v)
 		},
 		"secret": s.setSecret,
-		"mode":   func(w []string) { s.rotator.PreflightMode = rotator.PreflightMode(w[0]) },
-		"look":   func([]string) { s.rotator.ReadOnlyProbes = true },
+		"locks": func(w []string) { // an account, after so many rejected logins in a row
+			s.db.LockAfter, _ = strconv.Atoi(w[0])
+		},
+		"mode": func(w []string) { s.rotator.PreflightMode = rotator.PreflightMode(w[0]) },
+		"look": func([]string) { s.rotator.ReadOnlyProbes = true },
 		"invoked": func(w []string) { // by which ARN
 			s.rotator.FunctionARN = func(context.Context) string { return w[0] }
 		},

@@ -27,6 +27,13 @@ type Strategy interface {
 	Verify(ctx context.Context, r Rotation) error
 }
 
+// FailedLoginLimiter is an optional ability of a Strategy: to say whether rejected
+// logins in a row can lock an account. A diagnosis then makes one at most for each
+// account. Without this method it is assumed that they can.
+type FailedLoginLimiter interface {
+	LimitsFailedLogins() bool
+}
+
 // Rotation is what a Strategy works on: one secret, one pending version.
 type Rotation struct {
 	SecretARN string

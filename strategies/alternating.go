@@ -183,3 +183,6 @@ func checkSamePair(t Traits, r rotator.Rotation, current, other Login) error {
 	}
 	return checkSameDatabase(current, other)
 }
+
+// LimitsFailedLogins implements rotator.FailedLoginLimiter.
+func (a AlternatingUsers) LimitsFailedLogins() bool { return !a.Engine.Traits().NoFailedLoginLimit }

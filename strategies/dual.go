@@ -71,3 +71,6 @@ func (d DualPasswords) Apply(ctx context.Context, r rotator.Rotation) error {
 func (d DualPasswords) Verify(ctx context.Context, r rotator.Rotation) error {
 	return SingleUser{Engine: d.Engine}.Verify(ctx, r)
 }
+
+// LimitsFailedLogins implements rotator.FailedLoginLimiter.
+func (d DualPasswords) LimitsFailedLogins() bool { return !d.Engine.Traits().NoFailedLoginLimit }

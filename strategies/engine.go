@@ -84,7 +84,9 @@ type Traits struct {
 	MaxUserBytes      int      // longer names are refused, never cut
 	MaxPasswordSize   int      // in bytes; 0: no limit worth naming
 	ExcludeCharacters string   // characters that AWS's template leaves out of passwords
-	SeveralAccounts   bool     // a user name can stand for several accounts, each with a password: a login proves one
+	// NoFailedLoginLimit says that rejected logins in a row never lock an account.
+	NoFailedLoginLimit bool
+	SeveralAccounts    bool // a user name can stand for several accounts, each with a password: a login proves one
 }
 
 // Login is an account at a place.

@@ -37,7 +37,7 @@ func (t Traits) parseLogin(d secret.Document) (Login, error) {
 		return Login{}, fmt.Errorf("secret: %w: no text under %s: want engine, host, username and password", rotator.KindMisconfigured, strings.Join(missing, ", "))
 	}
 	if !slices.Contains(t.Engines, d.Text(keyEngine)) {
-		return Login{}, fmt.Errorf("secret: %w: engine is %.80q, and this function rotates %s", rotator.KindMisconfigured, d.Text(keyEngine), strings.Join(t.Engines, ", "))
+		return Login{}, fmt.Errorf("secret: %w: %w: engine is %.80q, and this function rotates %s", rotator.KindMisconfigured, rotator.ErrOtherEngine, d.Text(keyEngine), strings.Join(t.Engines, ", "))
 	}
 	port, err := t.port(d)
 	if err != nil {

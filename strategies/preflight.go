@@ -42,6 +42,9 @@ type atLogin struct{ error }
 
 func (e atLogin) Unwrap() error { return e.error }
 
+// MarkLoginError implements rotator.LoginError.
+func (atLogin) AtLogin() {}
+
 // loginResult is something tried in the database: what it was, and what came of it.
 type loginResult struct {
 	prefix   string // before the name of each check: "superuser: "

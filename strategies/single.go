@@ -116,3 +116,6 @@ func (s SingleUser) Verify(ctx context.Context, r rotator.Rotation) error {
 	r.Logf("user %q logged in with the value under test", r.Pending.Text(keyUser))
 	return nil
 }
+
+// LimitsFailedLogins implements rotator.FailedLoginLimiter.
+func (s SingleUser) LimitsFailedLogins() bool { return !s.Engine.Traits().NoFailedLoginLimit }

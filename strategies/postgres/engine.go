@@ -57,6 +57,8 @@ func (Engine) Traits() strategies.Traits {
 		CloneSuffix:       "_clone",
 		MaxUserBytes:      maxNameBytes,
 		ExcludeCharacters: `:/@"'\`,
+
+		NoFailedLoginLimit: true,
 	}
 }
 

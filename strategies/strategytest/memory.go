@@ -87,7 +87,7 @@ func (a Account) owner() string {
 }
 
 // Traits implements strategies.Engine.
-func (*Memory) Traits() strategies.Traits {
+func (m *Memory) Traits() strategies.Traits {
 	return strategies.Traits{
 		Name:              "Memory",
 		Engines:           []string{"memory"},
@@ -97,6 +97,8 @@ func (*Memory) Traits() strategies.Traits {
 		MaxUserBytes:      32,
 		MaxPasswordSize:   128,
 		ExcludeCharacters: `:/@"'\`,
+
+		NoFailedLoginLimit: m.LockAfter == 0,
 	}
 }
 

@@ -110,7 +110,7 @@ func (w world) serve(ctx context.Context, q request) error {
 	return w.Ping(ctx, login)
 }
 
-func (r remote) Traits() strategies.Traits { return (*Memory)(nil).Traits() }
+func (r remote) Traits() strategies.Traits { return new(Memory).Traits() }
 
 func (r remote) Ping(ctx context.Context, login strategies.Login) error {
 	return r.call(ctx, login, request{Op: "ping"})
