@@ -1,0 +1,281 @@
+package secret
+
+import (
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Copy is a place in a document that holds a credential which a rotation changes, beside
+// the member that is made for it: the password in a connection string, for example.
+type Copy struct {
+	// Path names the place, as JavaScript would: DATABASE_URL, replicas[0].password.
+	Path string
+	// Fixed says that the place cannot be kept in step: the credential is spelled in a
+	// way that is only recognised, or what surrounds it might misread the new one.
+	Fixed bool
+}
+
+// Follow gives next, which is a new value for d, with every copy of what it changes in d
+// kept in step, and the copies that were found. It looks for the secrets that next
+// changes, from 6 bytes on, raw, escaped, percent-encoded or within base64; and where next
+// changes the user name, for that as the user of a URL, behind "user=", and under a name
+// that says it is a user. Members that say which account and place a secret is for are no
+// copies. What is no copy keeps its very bytes.
+func (d Document) Follow(next Document) (Document, []Copy) {
+	var changes []change
+	for _, key := range d.ChangedKeys(next) {
+		before, had := d.text(key)
+		after, has := next.text(key)
+		switch {
+		case !had || !has || before == "":
+		case key == keyUser:
+			changes = append(changes, newUserChange(before, after))
+		case !isPublicKey(key) && len(before) >= minSecretLen:
+			changes = append(changes, newSecretChange(before, after))
+		}
+	}
+	if changes == nil {
+		return next, nil
+	}
+	var copies []Copy
+	c := next.content()
+	var text strings.Builder
+	written := 0
+	for _, m := range c.members {
+		if isPublicKey(m.key) || next.raw(m.key) != d.raw(m.key) {
+			continue
+		}
+		for _, s := range scalarsOf(c.text[m.start:m.end], pathOf(m.key)) {
+			copied := Copy{Path: s.path}
+			found, value := false, s.value
+			for _, ch := range changes {
+				followed, is, ok := ch(s, value)
+				found, copied.Fixed = found || is, copied.Fixed || is && !ok
+				value = followed
+			}
+			if !found {
+				continue
+			}
+			copies = append(copies, copied)
+			if !copied.Fixed && value != s.value {
+				text.WriteString(c.text[written : m.start+s.start])
+				text.WriteString(encode(value))
+				written = m.start + s.end
+			}
+		}
+	}
+	if written == 0 {
+		return next, copies
+	}
+	text.WriteString(c.text[written:])
+	return newDocument(text.String()), copies
+}
+
+// change says whether a value, which stands at a place, holds what is changed, and gives
+// the value with it changed. ok: it can be.
+type change func(at scalar, value string) (followed string, found, ok bool)
+
+// newSecretChange recognises a secret in any spelling that the scrubber knows.
+func newSecretChange(before, after string) change {
+	var s Scrubber
+	s.Add(NewPassword(before))
+	return func(at scalar, value string) (string, bool, bool) {
+		spans := s.find(value)
+		if len(spans) == 0 {
+			return value, false, false
+		}
+		if at.number {
+			return value, true, false
+		}
+		if value == before {
+			return after, true, true
+		}
+		var b strings.Builder
+		written := 0
+		for _, span := range spans {
+			spelled, ok := respell(value[span.start:span.end], before, after, isURL(value))
+			if !ok {
+				return value, true, false
+			}
+			b.WriteString(value[written:span.start])
+			b.WriteString(spelled)
+			written = span.end
+		}
+		b.WriteString(value[written:])
+		followed := b.String()
+		return followed, true, len(s.find(followed)) == 0 || before == after
+	}
+}
+
+// respell writes the new value as the old one is written within a longer text. In a URL
+// everything is percent-encoded; elsewhere only a value of which no character could mean
+// something to whoever reads the text goes in as it is.
+func respell(text, before, after string, inURL bool) (string, bool) {
+	escaped := percentEncode(after)
+	switch {
+	case text == before && !inURL:
+		return after, after == escaped
+	case text == before, unescapes(url.PathUnescape, text, before), unescapes(url.QueryUnescape, text, before):
+		return escaped, true
+	}
+	return text, false
+}
+
+func unescapes(unescape func(string) (string, error), text, want string) bool {
+	got, err := unescape(text)
+	return err == nil && got == want
+}
+
+// percentEncode leaves only what RFC 3986 calls unreserved as it is.
+func percentEncode(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteString(strings.ToUpper(strconv.FormatUint(uint64(c)|0x100, 16)[1:]))
+		}
+	}
+	return b.String()
+}
+
+// isURL says whether a text begins as a URL does, those of JDBC included.
+func isURL(s string) bool {
+	scheme, _, ok := strings.Cut(s, "://")
+	return ok && scheme != "" && !strings.ContainsFunc(scheme, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("+.-:", r))
+	})
+}
+
+// newUserChange recognises a user name only where it is one: names are too short, and too
+// much like others, to be looked for everywhere.
+func newUserChange(before, after string) change {
+	parameter := func(spelled string) *regexp.Regexp {
+		return regexp.MustCompile(`(?i:(^|[^a-z0-9])(user|username|user[ _]id|user[ _]name|uid|login))(\s*=\s*)(` + spelled + `)($|[^A-Za-z0-9_%.@-])`)
+	}
+	encoded := regexp.QuoteMeta(percentEncode(before))
+	raw, inURL := parameter(regexp.QuoteMeta(before)), parameter(regexp.QuoteMeta(before)+"|"+encoded)
+	return func(at scalar, value string) (string, bool, bool) {
+		switch {
+		case at.number:
+			return value, false, false
+		case value == before:
+			if !at.ofUser {
+				return value, false, false
+			}
+			return after, true, true
+		case !isURL(value):
+			if !raw.MatchString(value) {
+				return value, false, false
+			}
+			ok := after == percentEncode(after)
+			return raw.ReplaceAllString(value, "${1}${2}${3}"+strings.ReplaceAll(after, "$", "$$")+"${5}"), true, ok
+		}
+		followed := inURL.ReplaceAllString(value, "${1}${2}${3}"+percentEncode(after)+"${5}")
+		scheme, rest, _ := strings.Cut(followed, "://")
+		if user, tail, ok := cutUser(rest); ok && (user == before || unescapes(url.PathUnescape, user, before)) {
+			followed = scheme + "://" + percentEncode(after) + tail
+		}
+		return followed, followed != value, true
+	}
+}
+
+// cutUser gives the user of a URL, of which rest is what follows the scheme.
+func cutUser(rest string) (user, tail string, ok bool) {
+	end := strings.IndexAny(rest, ":@/?#")
+	if end < 0 || strings.IndexByte(":@", rest[end]) < 0 || !strings.Contains(rest[end:], "@") {
+		return "", "", false
+	}
+	return rest[:end], rest[end:], true
+}
+
+// scalar is a string or a number within a JSON value.
+type scalar struct {
+	value      string
+	path       string
+	start, end int // in the text of the value
+	number     bool
+	ofUser     bool // the nearest name above it says that it is a user
+}
+
+// scalarsOf gives the strings and numbers in a JSON value, at every depth, names of
+// members excepted.
+func scalarsOf(raw, path string) []scalar {
+	var found []scalar
+	dec := json.NewDecoder(strings.NewReader(raw))
+	dec.UseNumber()
+	type level struct {
+		path  string
+		name  string // of the member whose value comes next; in an array: of the array
+		index int    // -1: an object
+		named bool   // the name was read
+	}
+	levels := []level{{path: path, name: path, index: -1, named: true}}
+	before := 0 // where the token before ended
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return found
+		}
+		end := int(dec.InputOffset())
+		top := &levels[len(levels)-1]
+		if d, is := token.(json.Delim); is && (d == '}' || d == ']') {
+			levels = levels[:len(levels)-1]
+			top, before = &levels[len(levels)-1], end
+			top.named = false
+			continue
+		}
+		if s, is := token.(string); is && top.index < 0 && !top.named {
+			top.name, top.named, before = s, true, end
+			continue
+		}
+		place, name := top.path, top.name
+		switch {
+		case top.index >= 0:
+			place += "[" + strconv.Itoa(top.index) + "]"
+			top.index++
+		case len(levels) > 1:
+			if place += "." + top.name; pathOf(top.name) != top.name {
+				place = top.path + pathOf(top.name)
+			}
+			top.named = false
+		}
+		switch v := token.(type) {
+		case json.Delim:
+			inside := level{path: place, name: name, index: -1}
+			if v == '[' {
+				inside.index = 0
+			}
+			levels = append(levels, inside)
+		case string:
+			start := before + strings.IndexByte(raw[before:], '"')
+			found = append(found, scalar{value: v, path: place, start: start, end: end, ofUser: namesUser(name)})
+		case json.Number:
+			found = append(found, scalar{value: v.String(), path: place, start: end - len(v.String()), end: end, number: true})
+		}
+		before = end
+	}
+}
+
+// namesUser says whether the name of a member says that it is a user.
+func namesUser(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"user", "login", "uid"}, func(word string) bool { return strings.Contains(name, word) })
+}
+
+// pathOf is a name as a path begins with it.
+func pathOf(name string) string {
+	plain := name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
+	})
+	if plain {
+		return name
+	}
+	return "[" + strconv.Quote(name) + "]"
+}

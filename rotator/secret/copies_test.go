@@ -1,0 +1,127 @@
+package secret
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestCopiesAreFollowed: each row is a member beside username and password, and what
+// becomes of it when the user is changed from app to app_clone, and the password from
+// p@ss/w0rd to n%w+p@ss or to n3wpass.
+func TestCopiesAreFollowed(t *testing.T) {
+	const special, plain = "n%w+p@ss", "n3wpass"
+	for member, want := range map[string]struct{ special, plain, path string }{
+		// Whole values.
+		`"DB_PASSWORD":"p@ss/w0rd"`:               {`"DB_PASSWORD":"n%w+p@ss"`, `"DB_PASSWORD":"n3wpass"`, "DB_PASSWORD"},
+		`"a" : { "b":[ 1, {"c":"p@ss\/w0rd"} ] }`: {`"a" : { "b":[ 1, {"c":"n%w+p@ss"} ] }`, `"a" : { "b":[ 1, {"c":"n3wpass"} ] }`, "a.b[1].c"},
+		`"odd key":{"a.b":"p@ss/w0rd"}`:           {`"odd key":{"a.b":"n%w+p@ss"}`, `"odd key":{"a.b":"n3wpass"}`, `["odd key"]["a.b"]`},
+		`"DB_USER":"app"`:                         {`"DB_USER":"app_clone"`, `"DB_USER":"app_clone"`, "DB_USER"},
+		`"x":{"login":"app"}`:                     {`"x":{"login":"app_clone"}`, `"x":{"login":"app_clone"}`, "x.login"},
+		// URLs.
+		`"u":"postgres://app:p%40ss%2fw0rd@h:5/db?sslmode=require"`:    {`"u":"postgres://app_clone:n%25w%2Bp%40ss@h:5/db?sslmode=require"`, `"u":"postgres://app_clone:n3wpass@h:5/db?sslmode=require"`, "u"},
+		`"u":"mysql://app:p%40ss%2Fw0rd@h"`:                            {`"u":"mysql://app_clone:n%25w%2Bp%40ss@h"`, `"u":"mysql://app_clone:n3wpass@h"`, "u"},
+		`"u":"postgres://app:p@ss/w0rd@h/db"`:                          {`"u":"postgres://app_clone:n%25w%2Bp%40ss@h/db"`, `"u":"postgres://app_clone:n3wpass@h/db"`, "u"},
+		`"u":"jdbc:postgresql://h/db?user=app&password=p%40ss%2Fw0rd"`: {`"u":"jdbc:postgresql://h/db?user=app_clone&password=n%25w%2Bp%40ss"`, `"u":"jdbc:postgresql://h/db?user=app_clone&password=n3wpass"`, "u"},
+		`"u":"redis://app@h/0"`:                                        {`"u":"redis://app_clone@h/0"`, `"u":"redis://app_clone@h/0"`, "u"},
+		// Other texts.
+		`"d":"host=h user=app password=p@ss/w0rd"`: {"", `"d":"host=h user=app_clone password=n3wpass"`, "d"},
+		`"d":"Server=h;Uid=app;Pwd=p%40ss%2Fw0rd"`: {`"d":"Server=h;Uid=app_clone;Pwd=n%25w%2Bp%40ss"`, `"d":"Server=h;Uid=app_clone;Pwd=n3wpass"`, "d"},
+		`"b":"cEBzcy93MHJk"`:                       {"", "", "b"},                                 // base64
+		`"b":"Basic YXBwOnBAc3MvdzByZA=="`:         {"", "", "b"},                                 // of app:p@ss/w0rd
+		`"j":"{\"password\":\"p@ss\\\/w0rd\"}"`:    {"", "", "j"},                                 // escaped twice
+		`"j":"{\"password\":\"p@ss/w0rd\"}"`:       {"", `"j":"{\"password\":\"n3wpass\"}"`, "j"}, // a quote would end it
+		// No copies.
+		`"schema":"app"`:                 {`"schema":"app"`, `"schema":"app"`, ""},
+		`"dbname":"p@ss/w0rd"`:           {`"dbname":"p@ss/w0rd"`, `"dbname":"p@ss/w0rd"`, ""}, // says which place it is for
+		`"p@ss/w0rd":1`:                  {`"p@ss/w0rd":1`, `"p@ss/w0rd":1`, ""},
+		`"note":"user=apple"`:            {`"note":"user=apple"`, `"note":"user=apple"`, ""},
+		`"u":"postgres://apple:x@h/app"`: {`"u":"postgres://apple:x@h/app"`, `"u":"postgres://apple:x@h/app"`, ""},
+	} {
+		for _, c := range []struct{ password, want string }{{special, want.special}, {plain, want.plain}} {
+			text := func(user, password, member string) string {
+				return fmt.Sprintf("{ \"username\":%q,\n  %s, \"password\" : %q}", user, member, password)
+			}
+			d := mustParse(text("app", "p@ss/w0rd", member))
+			next := d.Set("username", "app_clone").SetPassword(NewPassword(c.password))
+			got, copies := d.Follow(next)
+			fixed := c.want == ""
+			if fixed {
+				c.want = member
+			}
+			if want := text("app_clone", c.password, c.want); got.Encode().Reveal() != want {
+				t.Errorf("%s: got %s, want %s", member, got.Encode().Reveal(), want)
+			}
+			switch {
+			case want.path == "" && copies == nil:
+			case len(copies) != 1 || copies[0].Path != want.path || copies[0].Fixed != fixed:
+				t.Errorf("%s: copies %+v, want %s, fixed: %v", member, copies, want.path, fixed)
+			}
+		}
+	}
+}
+
+// TestWhatIsNoCopy: a short password is found by chance everywhere; a number of the same
+// digits is one; a single user keeps its name everywhere.
+func TestWhatIsNoCopy(t *testing.T) {
+	follow := func(text, password string) (Document, []Copy) {
+		d := mustParse(text)
+		return d.Follow(d.SetPassword(NewPassword(password)))
+	}
+	if _, copies := follow(`{"password":"short","a":"short"}`, "longer"); copies != nil {
+		t.Errorf("5 bytes: %+v", copies)
+	}
+	if _, copies := follow(`{"password":"longer","a":"longer"}`, "other1"); len(copies) != 1 || copies[0].Fixed {
+		t.Errorf("6 bytes: %+v", copies)
+	}
+	if _, copies := follow(`{"password":"123456","pin":123456,"n":1234567}`, "other1"); len(copies) != 2 || !copies[0].Fixed {
+		t.Errorf("numbers: %+v", copies)
+	}
+	if _, copies := follow(`{"username":"app","password":"longer","DB_USER":"app"}`, "other1"); copies != nil {
+		t.Errorf("the user name has not changed: %+v", copies)
+	}
+	if d, copies := (Document{}).Follow(Document{}); !d.IsZero() || copies != nil {
+		t.Error("no document")
+	}
+}
+
+// FuzzFollow: whatever a secret holds, what is no copy keeps its bytes, and where a copy
+// is said to be kept in step, the old password is gone from it.
+func FuzzFollow(f *testing.F) {
+	f.Add(`{"username":"app","password":"p@ss/w0rd","u":"postgres://app:p%40ss%2fw0rd@h/db","n":[1,{"a":"p@ss/w0rd"}],"b":"cEBzcy93MHJk"}`, "n3w p@ss")
+	f.Add(`{"password":"123456","a":{"b":{"c":[[],{},"123456",123456,null,true]}},"d":"x123456y"}`, "654321")
+	f.Add("{\"password\":\"\\u00fcber-all\",\"x\" :\t\"%C3%BCber-all\",\"\\u0041\":\"a:\\u00fcber-all\"}", "plain-1")
+	f.Fuzz(func(t *testing.T, text, password string) {
+		d, err := ParseDocument(text)
+		if err != nil {
+			return
+		}
+		next := d.Set("username", d.Text("username")+"_clone").SetPassword(NewPassword(password))
+		got, copies := d.Follow(next)
+		if !json.Valid([]byte(got.Encode().Reveal())) || !slices.Equal(got.Keys(), next.Keys()) {
+			t.Fatalf("not the document that it was: %s", got.Encode().Reveal())
+		}
+		if len(copies) == 0 && !got.Equal(next) {
+			t.Errorf("no copies, and something has changed")
+		}
+		for _, key := range got.ChangedKeys(next) {
+			if !slices.ContainsFunc(copies, func(c Copy) bool { return strings.HasPrefix(c.Path, pathOf(key)) && !c.Fixed }) {
+				t.Errorf("%q has changed and is no copy: %+v", key, copies)
+			}
+		}
+		var before Scrubber
+		if len(d.Text("password")) >= minSecretLen {
+			before.Add(d.Password())
+		}
+		for _, m := range got.content().members {
+			for _, at := range scalarsOf(got.raw(m.key), pathOf(m.key)) {
+				follows := slices.Contains(copies, Copy{Path: at.path})
+				if follows && len(before.find(at.value)) > 0 && !d.Password().Equal(NewPassword(password)) {
+					t.Errorf("%s: the old password is still there", at.path)
+				}
+			}
+		}
+	})
+}
