@@ -66,12 +66,12 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 	superuser := func(login Login) (Login, error) { return superuserLogin(ctx, t, r, a.SuperuserSecretARN, login) }
 	if a.rotateOnly(r.Current) {
 		dryRun := func(superuser Login) ([]Warning, error) {
-			return a.Engine.DryRunSetPassword(ctx, superuser, pair.Target, r.Pending.Password())
+			return neverRefused(a.Engine.DryRunSetPassword(ctx, superuser, pair.Target, r.Pending.Password()))
 		}
 		return runChecks(ctx, a.Engine, r, current, isManagedUser, "P6", dryRun, superuser)
 	}
 	dryRun := func(superuser Login) ([]Warning, error) {
-		return a.Engine.DryRunEnsureClone(ctx, superuser, pair, r.Pending.Password())
+		return neverRefused(a.Engine.DryRunEnsureClone(ctx, superuser, pair, r.Pending.Password()))
 	}
 	return runChecks(ctx, a.Engine, r, current, isManagedUser, "P7", dryRun, superuser)
 }

@@ -37,7 +37,7 @@ func (d DualPasswords) Propose(ctx context.Context, r rotator.Rotation) (secret.
 // Preflight implements rotator.Preflighter: one login.
 func (d DualPasswords) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
 	dryRun := func(ctx context.Context, login Login, _ string, p secret.Password) ([]Warning, error) {
-		return d.Engine.DryRunRetainingCurrent(ctx, login, p)
+		return neverRefused(d.Engine.DryRunRetainingCurrent(ctx, login, p))
 	}
 	return runUserChecks(ctx, d.Engine, r, dryRun, nil)
 }

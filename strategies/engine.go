@@ -53,6 +53,10 @@ type Warning struct {
 	// Unknown says that clients may be locked out or not, and that the account which
 	// looked is not shown which. PREFLIGHT=strict does not go on then.
 	Unknown bool
+	// Attempts is the number of refused logins after which the server blocks the
+	// account. Text names it, and how to change it. A strategy that never has clients
+	// refused drops this warning.
+	Attempts int
 }
 
 // Warn makes a Warning as fmt.Sprintf makes a string.

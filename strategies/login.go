@@ -126,7 +126,7 @@ func (t Traits) parseLogins(r rotator.Rotation) (current, pending Login, err err
 // does, before a password is sent there.
 func checkSameDatabase(current, pending Login) error {
 	var differ []string
-	if !strings.EqualFold(current.Host, pending.Host) {
+	if !sameName(current.Host, pending.Host) {
 		differ = append(differ, fmt.Sprintf("host %q instead of %q", pending.Host, current.Host))
 	}
 	if current.Port != pending.Port {
@@ -145,5 +145,25 @@ func checkSameDatabase(current, pending Login) error {
 }
 
 func sameEndpoint(a, b Login) bool {
-	return strings.EqualFold(a.Host, b.Host) && a.Port == b.Port
+	return sameName(a.Host, b.Host) && a.Port == b.Port
+}
+
+// sameName compares names of DNS: case does not count, nor does the dot that ends a
+// full name.
+func sameName(a, b string) bool {
+	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+}
+
+// asStrict says whether what wants to be sent as own may be sent as there: under TLS
+// that is verified for the same name, unless own does without TLS.
+func asStrict(there, own Login) bool {
+	return own.TLS.Disabled || !there.TLS.Disabled && sameName(there.serverName(), own.serverName())
+}
+
+// serverName is the name that the server's certificate has to bear.
+func (l Login) serverName() string {
+	if l.TLS.ServerName != "" {
+		return l.TLS.ServerName
+	}
+	return l.Host
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -53,6 +54,12 @@ type loginResult struct {
 	warnings []Warning
 	found    string // what is worth to know of a login that was accepted
 	err      error
+}
+
+// neverRefused is for strategies by which AWSCURRENT works at every moment: what
+// counts refused logins does not concern them.
+func neverRefused(warnings []Warning, err error) ([]Warning, error) {
+	return slices.DeleteFunc(warnings, func(w Warning) bool { return w.Attempts > 0 }), err
 }
 
 // runUserChecks makes the findings of a strategy that changes one user's password.
@@ -205,8 +212,14 @@ func (a loginResult) findings(login Login) []rotator.Finding {
 		texts := make([]string, len(a.warnings))
 		for i, w := range a.warnings {
 			texts[i] = w.Text
-			if w.Unknown {
+			switch {
+			case w.Attempts == 1:
+				f.Status, f.Kind = rotator.StatusFailed, rotator.KindMisconfigured
+			case w.Unknown && f.Status == rotator.StatusPassed:
 				f.Status = rotator.StatusUnknown
+			}
+			if w.Attempts > 0 {
+				texts[i] += ". Between setSecret and finishSecret clients are refused with what the secret holds, and each login of theirs counts. Alternating users have no such moment, nor have dual passwords on MySQL (MYSQL_DUAL_PASSWORDS=true)"
 			}
 		}
 		f.Detail = strings.Join(texts, "; ")

@@ -110,8 +110,9 @@ func fixedLogin(login Login) func() (Login, error) {
 
 // previousLogin makes a candidate of AWSPREVIOUS: its user and password, at the place
 // and under the TLS rules of AWSCURRENT. It is left out where it names another
-// host or an account that this secret does not rotate, so that its password goes
-// nowhere else.
+// host or an account that this secret does not rotate, or wants TLS where AWSCURRENT
+// has none or of a server of another name, so that its password goes nowhere that
+// its own value does not send it.
 func previousLogin(ctx context.Context, t Traits, r rotator.Rotation, current Login, isManagedUser func(user string) bool) func() (Login, error) {
 	return func() (Login, error) {
 		d, err := r.ReadPrevious(ctx)
@@ -122,7 +123,7 @@ func previousLogin(ctx context.Context, t Traits, r rotator.Rotation, current Lo
 			return Login{}, err
 		}
 		login, err := t.parseLogin(d)
-		if err != nil || !isManagedUser(login.User) || !sameEndpoint(login, current) {
+		if err != nil || !isManagedUser(login.User) || !sameEndpoint(login, current) || !asStrict(current, login) {
 			return Login{}, errNoCandidate
 		}
 		there := current

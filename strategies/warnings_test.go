@@ -36,3 +36,19 @@ func TestWarningsOfARehearsal(t *testing.T) {
 		})
 	}
 }
+
+// A server that blocks an account after one refused login does not suit a strategy
+// with a moment in which clients are refused; one that does so after several is
+// named with what to do. It does not concern strategies without such a moment.
+func TestWarningsOfCounters(t *testing.T) {
+	counted := func(n int) []Warning { return []Warning{{Text: "blocked after so many", Attempts: n}} }
+	for n, want := range map[int]rotator.Status{1: rotator.StatusFailed, 5: rotator.StatusPassed} {
+		all := loginResult{changeID: "P6", warnings: counted(n)}.findings(Login{})
+		if f := all[len(all)-1]; f.ID != "P8" || f.Status != want || f.Status == rotator.StatusFailed && f.Kind != rotator.KindMisconfigured {
+			t.Errorf("%d: %+v", n, f)
+		}
+		if left, _ := neverRefused(counted(n), nil); len(left) > 0 {
+			t.Errorf("%d: %v is left", n, left)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"strconv"
@@ -24,7 +25,7 @@ type Settings struct {
 	PasswordPolicy secret.PasswordPolicy
 	// SecretsManagerURL replaces the address of Secrets Manager: SECRETS_MANAGER_ENDPOINT.
 	// Optional here; AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SECRETS_MANAGER do the
-	// same by way of the SDK.
+	// same by way of the SDK. Without TLS (http) it has to be on this machine.
 	SecretsManagerURL string
 	// RootCAs replaces the certificate authorities of Amazon RDS that the engines
 	// embed: DATABASE_CA_FILE, a PEM file in the function's package. nil: those
@@ -39,8 +40,8 @@ type Settings struct {
 	// RotateOnly has alternating users set passwords and never create or align a
 	// clone: ROTATE_ONLY=true.
 	RotateOnly bool
-	// AllowMD5 has PostgreSQL store md5 hashes where the server is set to them, for
-	// clients too old for SCRAM: POSTGRES_ALLOW_MD5=true.
+	// AllowMD5 has PostgreSQL store md5 hashes for accounts that have one, for clients
+	// too old for SCRAM: POSTGRES_ALLOW_MD5=true.
 	AllowMD5 bool
 	// DualPasswords has MySQL keep the old password of a single user beside the new one
 	// until the next rotation: MYSQL_DUAL_PASSWORDS=true.
@@ -96,8 +97,8 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	if s.SuperuserSecretARN != "" && !rotator.ValidSecretID(s.SuperuserSecretARN) {
 		return s, fmt.Errorf("environment: %w: SUPERUSER_SECRET_ARN is not a secret's ARN", rotator.KindMisconfigured)
 	}
-	if s.SecretsManagerURL != "" && !isURL(s.SecretsManagerURL) {
-		return s, fmt.Errorf("environment: %w: SECRETS_MANAGER_ENDPOINT is not the address of a service: want https://host", rotator.KindMisconfigured)
+	if err := checkEndpoints(lookup); err != nil {
+		return s, err
 	}
 	if err := s.preflight(lookup); err != nil {
 		return s, err
@@ -109,15 +110,41 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	return s, err
 }
 
-// isURL says whether s is a place that can be called: everything that is secret
-// goes there.
-func isURL(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+// checkEndpoints refuses addresses of AWS's services that cannot be called, and those
+// without TLS that are not on this machine: everything that is secret goes there. The
+// SDK reads the variables that begin with AWS_ by itself, and checks none.
+func checkEndpoints(lookup func(string) (string, bool)) error {
+	for _, name := range []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+		"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_RDS", "AWS_ENDPOINT_URL_IAM"} {
+		value := text(lookup, name)
+		if value == "" {
+			continue
+		}
+		u, err := url.Parse(value)
+		if err != nil || !isURL(u) {
+			return fmt.Errorf("environment: %w: %s is not the address of a service: want https://host", rotator.KindMisconfigured, name)
+		}
+		// sam local invoke runs functions in containers, where Docker gives the
+		// machine that name.
+		here := isLoopback(u.Hostname()) || u.Hostname() == "host.docker.internal" && text(lookup, "AWS_SAM_LOCAL") == "true"
+		if u.Scheme != "https" && !here {
+			return fmt.Errorf("environment: %w: %s is without TLS, and passwords would be readable on their way: want https://host (http is for localhost, 127.0.0.1 and [::1] only)", rotator.KindMisconfigured, name)
+		}
+	}
+	return nil
+}
+
+// isURL says whether u is a place that can be called.
+func isURL(u *url.URL) bool {
+	if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return false
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	return u.Port() == "" || err == nil && port > 0
+}
+
+func isLoopback(host string) bool {
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
 func (s *Settings) preflight(lookup func(string) (string, bool)) error {

@@ -86,6 +86,32 @@ func TestSettingsRefuseWhatCannotWork(t *testing.T) {
 	}
 }
 
+// Everything that is secret goes to the endpoint: without TLS to this machine alone.
+func TestAnEndpointWithoutTLSIsThisMachine(t *testing.T) {
+	variables := []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_RDS", "AWS_ENDPOINT_URL_IAM"}
+	for url, good := range map[string]bool{
+		"https://secretsmanager.eu-west-1.amazonaws.com": true, "https://10.0.0.1:8443/": true,
+		"http://127.0.0.1:4566": true, "http://127.9.9.9": true, "http://localhost:4566": true, "http://LOCALHOST": true, "http://[::1]:4566/": true,
+		"http://secretsmanager.eu-west-1.amazonaws.com": false, "http://10.0.0.1": false, "http://169.254.1.1": false, "http://0.0.0.0:1": false, "http://[::]": false,
+		"http://127.0.0.1.example.com": false, "http://localhost.example.com": false, "http://2130706433": false, "http://127.1": false,
+		"http://host.docker.internal:4566": false, "HTTP://example.com": false, "//127.0.0.1": false, "http://127.0.0.1@example.com": false,
+	} {
+		for _, variable := range variables {
+			_, err := FromEnvironment(environment(variable, url))
+			if good != (err == nil) || err != nil && (!errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), variable)) {
+				t.Errorf("%s=%s: %v", variable, url, err)
+			}
+		}
+	}
+	if _, err := FromEnvironment(environment("SECRETS_MANAGER_ENDPOINT", "http://10.0.0.1")); err == nil || !strings.Contains(err.Error(), "https") {
+		t.Errorf("what to do is not said: %v", err)
+	}
+	// In the container of sam local invoke, that name is the machine that runs it.
+	if _, err := FromEnvironment(environment("SECRETS_MANAGER_ENDPOINT", "http://host.docker.internal:4566", "AWS_SAM_LOCAL", "true")); err != nil {
+		t.Error(err)
+	}
+}
+
 // FuzzFromEnvironment: a function starts with settings that work, or says in one short
 // and printable sentence why not.
 func FuzzFromEnvironment(f *testing.F) {

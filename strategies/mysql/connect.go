@@ -32,6 +32,9 @@ type session struct {
 	// sandbox is where a server keeps whoever logs in with an expired password: it
 	// answers nothing but a change of that password.
 	sandbox bool
+	// attempts is after how many refused logins the account that is logged in is
+	// blocked, as MySQL says in a rehearsal; 0: never.
+	attempts int
 }
 
 // driverConn is what the driver's connections can do. database/sql is left out: its

@@ -50,6 +50,7 @@ func (s *session) checkStoredInServer(ctx context.Context) error {
 		return err
 	}
 	plugin, err := pluginOf(rows[0][0])
+	s.attempts = attemptsOf(rows[0][0])
 	if err != nil || (accountRow{plugins: []string{plugin}}).plugin() == "" {
 		return s.errorf(rotator.KindMisconfigured, "the user logs in by %s, and this function changes and proves passwords of %s", plugin, strings.Join(passwordPlugins, ", "))
 	}

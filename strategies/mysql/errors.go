@@ -96,6 +96,12 @@ var safeErrors = map[uint16]bool{
 	1699: true, 1792: true, 1819: true, 1820: true, 1836: true, 3638: true, 3891: true, 3892: true, 3893: true, 3894: true, 3895: true, 3878: true,
 }
 
+// beforeLogin are the errors with which a server answers a connection, and not a
+// login: too many of them, an address that it does not know or has blocked, and its
+// own start and end. Nothing else is believed before credentials were sent.
+var beforeLogin = map[uint16]bool{1040: true, 1041: true, 1053: true, 1077: true, 1079: true, 1129: true, 1130: true, 1135: true,
+	1152: true, 1158: true, 1159: true, 1160: true, 1161: true, 1184: true, 3169: true}
+
 // isHangup knows the driver's own names for it too, of which one is unexported.
 func isHangup(err error) bool {
 	return dial.IsConnClosed(err) || errors.Is(err, mysql.ErrInvalidConn) || strings.HasSuffix(err.Error(), "bad connection")
@@ -143,6 +149,9 @@ func classifyServer(login strategies.Login, st operation, e *mysql.MySQLError) (
 			return st.remedy
 		}
 		return otherwise
+	}
+	if st.phase == greeting && !beforeLogin[e.Number] {
+		return rotator.KindMisconfigured, fmt.Sprintf("%s refused the connection before a password was sent, so that this says nothing of the password: a proxy in between, or something that is not MySQL. Check host and port in the secret", dial.Address(login))
 	}
 	switch e.Number {
 	// Logins.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -382,6 +383,28 @@ func pluginOf(line string) (string, error) {
 		return "", errors.New("SHOW CREATE USER names no plugin")
 	}
 	return p.name()
+}
+
+// attemptsOf reads FAILED_LOGIN_ATTEMPTS out of SHOW CREATE USER, or out of a clause.
+// It counts for nothing without a PASSWORD_LOCK_TIME.
+func attemptsOf(line string) int {
+	attempts, locks := 0, false
+	all := tokens(line)
+	for i, t := range all[:max(0, len(all)-1)] {
+		if t.kind != 'w' {
+			continue
+		}
+		switch next := all[i+1].text; t.text {
+		case "FAILED_LOGIN_ATTEMPTS":
+			attempts, _ = strconv.Atoi(next)
+		case "PASSWORD_LOCK_TIME":
+			locks = next != "0"
+		}
+	}
+	if !locks {
+		return 0
+	}
+	return attempts
 }
 
 // statement is SQL, and what it is about, for people.

@@ -212,12 +212,25 @@ func TestHostileServers(t *testing.T) {
 			c.Read(make([]byte, 4096))
 			c.Write(packet(4, []byte("\x01-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n")))
 		}, false, rotator.KindMisconfigured, nil},
-		"greets short":       {func(c net.Conn) { c.Write(packet(0, []byte{10})) }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
-		"greets with a zero": {func(c net.Conn) { c.Write(packet(0, []byte("\x0a9.7.4\x00"))) }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
-		"speaks HTTP":        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
-		"says too many":      {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x10\x04#08004Too many connections"))) }, false, rotator.KindTooManyConnections, []string{"max_connections"}},
-		"says blocked":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x69\x04Host is blocked"))) }, false, rotator.KindConflict, []string{"FLUSH HOSTS"}},
-		"says no host":       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x6a\x04Host is not allowed"))) }, false, rotator.KindMisconfigured, []string{"address of this function"}},
+		"greets short":                       {func(c net.Conn) { c.Write(packet(0, []byte{10})) }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
+		"greets with a zero":                 {func(c net.Conn) { c.Write(packet(0, []byte("\x0a9.7.4\x00"))) }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
+		"speaks HTTP":                        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
+		"says too many":                      {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x10\x04#08004Too many connections"))) }, false, rotator.KindTooManyConnections, []string{"max_connections"}},
+		"says blocked":                       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x69\x04Host is blocked"))) }, false, rotator.KindConflict, []string{"FLUSH HOSTS"}},
+		"says no host":                       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x6a\x04Host is not allowed"))) }, false, rotator.KindMisconfigured, []string{"address of this function"}},
+		"rejects in place of the greeting":   {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x15\x04#28000Access denied"))) }, true, rotator.KindMisconfigured, []string{"before a password was sent"}},
+		"rejects so, and there is no TLS":    {func(c net.Conn) { c.Write(packet(0, []byte("\xff\xa2\x06Access denied"))) }, false, rotator.KindMisconfigured, []string{"before a password was sent"}},
+		"is locked in place of the greeting": {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x2e\x0c#HY000locked"))) }, false, rotator.KindMisconfigured, []string{"before a password was sent"}},
+		"rejects in place of TLS": {func(c net.Conn) {
+			c.Write(greeted("9.7.4", "caching_sha2_password"))
+			c.Read(make([]byte, 4096))
+			c.Write(packet(2, []byte("\xff\x15\x04#28000Access denied")))
+		}, true, rotator.KindUnreachable, nil},
+		"rejects what was sent": {func(c net.Conn) {
+			c.Write(greeted("9.7.4", "mysql_native_password"))
+			c.Read(make([]byte, 4096))
+			c.Write(packet(2, []byte("\xff\x15\x04#28000Access denied")))
+		}, false, rotator.KindLoginRejected, nil},
 		"answers TLS with nonsense": {func(c net.Conn) {
 			c.Write(greeted("9.7.4", "caching_sha2_password"))
 			c.Read(make([]byte, 4096))

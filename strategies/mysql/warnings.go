@@ -3,6 +3,8 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -19,6 +21,9 @@ func (s *session) ownCaveats(ctx context.Context, keeping bool) ([]strategies.Wa
 	if err != nil {
 		return nil, err
 	}
+	if s.attempts > 0 {
+		all = append(all, attemptsWarning(s.actingAccount, s.attempts))
+	}
 	rows, err := s.accounts(ctx, s.login.User)
 	if rotator.KindOf(err) == rotator.KindPrivilege {
 		unseen, err := s.guessTwins(ctx)
@@ -30,6 +35,7 @@ func (s *session) ownCaveats(ctx context.Context, keeping bool) ([]strategies.Wa
 	var twins []string
 	for i, r := range rows {
 		rows[i].retained = r.retained && !keeping
+		delete(rows[i].rules, "attempts") // of this account it has been said
 		if r.account != s.actingAccount && r.plugin() != "" && !r.isRole && !r.locked {
 			twins = append(twins, r.String())
 		}
@@ -113,6 +119,9 @@ func (s *session) rowCaveats(rows []accountRow) []strategies.Warning {
 		if r.retained {
 			all = append(all, strategies.Warn("account %s has a retained second password, which lets clients in until dual passwords replace it or somebody runs ALTER USER %s DISCARD OLD PASSWORD", r, r))
 		}
+		if n := attemptsOf(r.rules["attempts"]); n > 0 {
+			all = append(all, attemptsWarning(r.account, n))
+		}
 		if r.expiresOn != "" && strings.Contains(r.expiry, "INTERVAL") {
 			all = append(all, strategies.Warn("the password of account %s expires on %s, unless it is rotated before: rotate more often than %s", r, r.expiresOn, strings.TrimPrefix(r.expiry, "PASSWORD EXPIRE INTERVAL ")))
 		}
@@ -120,21 +129,37 @@ func (s *session) rowCaveats(rows []accountRow) []strategies.Warning {
 	return all
 }
 
+func attemptsWarning(a account, n int) strategies.Warning {
+	w := strategies.Warn("account %s is blocked after %d failed logins (FAILED_LOGIN_ATTEMPTS), also for the right password. To lift that: ALTER USER %s FAILED_LOGIN_ATTEMPTS 0", a, n, a)
+	w.Attempts = n
+	return w
+}
+
 // policyCaveats says where a server's policy cannot be asked in advance.
 func (s *session) policyCaveats(ctx context.Context) ([]strategies.Warning, error) {
 	if !s.mariadb {
 		return nil, nil
 	}
-	const sql = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'), IF(@@GLOBAL.general_log, 'Y', 'N')
+	const sql = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'), IF(@@GLOBAL.general_log, 'Y', 'N'),
+  @@GLOBAL.max_password_errors
 FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'`
 	rows, err := s.query(ctx, operation{action: "looking up what judges passwords"}, sql)
-	if err != nil || rows[0][0] == "" {
+	if err != nil {
 		return nil, err
 	}
-	if rows[0][1] != "Y" {
-		return []strategies.Warning{strategies.Warn("new passwords are not judged by %s: strict_password_validation is off, and MariaDB is given a hash", rows[0][0])}, nil
+	var all []strategies.Warning
+	if n, err := strconv.ParseUint(rows[0][3], 10, 64); err == nil && n < math.MaxUint32 {
+		w := strategies.Warn("this server blocks a user after %d wrong passwords in a row (max_password_errors), until FLUSH PRIVILEGES. To lift that: SET GLOBAL max_password_errors = 4294967295", n)
+		w.Attempts = int(n)
+		all = append(all, w)
 	}
-	all := []strategies.Warning{strategies.Warn("new passwords are judged by %s, which MariaDB does only when one is really set: see that the function's password settings satisfy it", rows[0][0])}
+	if rows[0][0] == "" {
+		return all, nil
+	}
+	if rows[0][1] != "Y" {
+		return append(all, strategies.Warn("new passwords are not judged by %s: strict_password_validation is off, and MariaDB is given a hash", rows[0][0])), nil
+	}
+	all = append(all, strategies.Warn("new passwords are judged by %s, which MariaDB does only when one is really set: see that the function's password settings satisfy it", rows[0][0]))
 	if rows[0][2] == "Y" {
 		all = append(all, strategies.Warn("strict_password_validation has the password sent in clear, and the general log, which is on, will hold it: turn that log off"))
 	}

@@ -105,7 +105,7 @@ func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategie
 			return err
 		}
 	default:
-		if err := s.setPassword(ctx, allowMD5, roles, roles[pair.Target], p); err != nil {
+		if err := s.setPassword(ctx, allowMD5, roles, roles[pair.Target], p, roles[pair.InUse()]); err != nil {
 			return err
 		}
 	}
@@ -128,7 +128,7 @@ func (s *session) create(ctx context.Context, allowMD5 bool, roles map[string]ro
 	if r := roles[pair.Original]; r.iam {
 		return role{}, s.checkUsable(r)
 	}
-	stored, err := s.storedForm(allowMD5, pair.Clone, p)
+	stored, err := s.storedForm(allowMD5, pair.Clone, p, roles[pair.Original])
 	if err != nil {
 		return role{}, err
 	}

@@ -28,10 +28,16 @@ type session struct {
 	tcp    net.Conn
 	limit  time.Duration // of each statement
 	method authMethod    // how the server had us prove the password
+	proved bool          // a proof of the password has been sent
+	shown  int           // iterations of SCRAM, as the login showed them
 
 	// Known after begin:
 	version    int    // server_version_num: 160004
 	md5        bool   // password_encryption is md5
+	iterations int    // scram_iterations, or the default before PostgreSQL 16
+	verifiers  bool   // pg_authid may be read
+	attempts   int    // after how many refused logins credcheck bans a role
+	guessed    bool   // SCRAM was chosen, and clients may know md5 alone
 	restricted bool   // rds.restrict_password_commands is on
 	port       string // that the server listens on, by its own word; "": a socket
 }
@@ -57,7 +63,7 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 	s := &session{login: login, tcp: tcp, limit: dial.TimeoutOrDefault(e.StatementTimeout), method: authUnknown}
 	if err := s.logIn(ctx, conn, dial.TimeoutOrDefault(e.HandshakeTimeout)); err != nil {
 		tcp.Close()
-		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: dial.TimeoutOrDefault(e.HandshakeTimeout), method: s.method}, err)
+		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: dial.TimeoutOrDefault(e.HandshakeTimeout), method: s.method, proved: s.proved}, err)
 	}
 	return s, nil
 }
@@ -149,12 +155,15 @@ func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration)
 	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{s.login.Host}, nil }
 	config.DialFunc = singleDial(conn)
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		return pgproto3.NewFrontend(&authReader{Reader: r, ask: func(m authMethod) {
+		ask := func(m authMethod) {
 			s.method = m
 			if m == authSASL {
 				config.Password = saslPrep(config.Password)
 			}
-		}}, w)
+			s.proved = m == authMD5 || m == authCleartext // the driver answers at once
+		}
+		iterations := func(n int) { s.proved, s.shown = true, n } // and this by the proof
+		return pgproto3.NewFrontend(&authReader{Reader: r, ask: ask, iterations: iterations}, w)
 	}
 	s.pg, err = pgconn.ConnectConfig(ctx, config)
 	return err
@@ -222,26 +231,55 @@ const (
 	authCleartext authMethod = 3
 	authMD5       authMethod = 5
 	authSASL      authMethod = 10
+	authContinue  authMethod = 11 // SASL goes on: salt and iterations
 )
 
-// authReader looks at the first message of a server, which says how it wants the
-// password proved, before the driver acts on it.
+// authReader looks at the first messages of a server, before the driver acts on
+// them: how it wants the password proved, and by how many iterations of SCRAM the
+// account is kept.
 type authReader struct {
 	io.Reader
-	head []byte
-	ask  func(authMethod)
+	head       []byte // what came, from the message that is not read yet
+	asked      bool
+	done       bool
+	ask        func(authMethod)
+	iterations func(int)
 }
 
 func (r *authReader) Read(p []byte) (int, error) {
-	const size = 9 // 'R', length, method
 	n, err := r.Reader.Read(p)
-	if missing := size - len(r.head); missing > 0 && n > 0 {
-		r.head = append(r.head, p[:min(n, missing)]...)
-		if len(r.head) == size && r.head[0] == 'R' {
-			r.ask(authMethod(binary.BigEndian.Uint32(r.head[5:])))
-		}
+	if !r.done && n > 0 {
+		r.head = append(r.head, p[:n]...)
+		r.look()
 	}
 	return n, err
+}
+
+// look reads the messages of the authentication, as far as they have come.
+func (r *authReader) look() {
+	const size, longest = 9, 4096 // 'R', length, method
+	for len(r.head) >= size {
+		method, end := authMethod(binary.BigEndian.Uint32(r.head[5:])), 1+int(binary.BigEndian.Uint32(r.head[1:]))
+		if r.head[0] != 'R' || end < size || end > longest {
+			r.done, r.head = true, nil
+			return
+		}
+		if !r.asked {
+			r.asked = true
+			r.ask(method)
+		}
+		if len(r.head) < end {
+			return
+		}
+		if method == authContinue {
+			_, text, _ := strings.Cut(string(r.head[size:end]), ",i=")
+			if n, err := strconv.Atoi(text); err == nil {
+				r.iterations(n)
+			}
+			r.done = true
+		}
+		r.head = r.head[end:]
+	}
 }
 
 // close logs out. A server that does not listen is not waited for.

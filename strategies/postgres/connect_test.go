@@ -335,23 +335,22 @@ func TestClearPasswordNeverSent(t *testing.T) {
 func TestServerErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		code, message string
-		kind          rotator.Kind
-		words         string
+		code, message, routine string
+		kind                   rotator.Kind
+		words                  string
 	}{
-		{"53300", "sorry, too many clients already", rotator.KindTooManyConnections, "no free connection"},
-		{"57P03", "the database system is starting up", rotator.KindUnreachable, "starting"},
-		{"57P01", "terminating connection due to administrator command", rotator.KindUnreachable, "stopping"},
-		{"28000", `PAM authentication failed for user "app"`, rotator.KindMisconfigured, `REVOKE rds_iam FROM "app"`},
-		{"28000", "something new", rotator.KindMisconfigured, "whatever the password"},
-		{"08P01", "SASL authentication failed", rotator.KindLoginRejected, "pooler"},
-		{"08P01", "unsupported startup parameter", rotator.KindUnreachable, ""},
-		{"XX000", "internal", rotator.KindInternal, "reported an error"},
+		{"53300", "sorry, too many clients already", "", rotator.KindTooManyConnections, "no free connection"},
+		{"57P03", "the database system is starting up", "", rotator.KindUnreachable, "starting"},
+		{"57P01", "terminating connection due to administrator command", "", rotator.KindUnreachable, "stopping"},
+		{"28000", `PAM authentication failed for user "app"`, "auth_failed", rotator.KindMisconfigured, `REVOKE rds_iam FROM "app"`},
+		{"28000", "something new", "", rotator.KindMisconfigured, "whatever the password"},
+		{"08P01", "unsupported startup parameter", "", rotator.KindUnreachable, ""},
+		{"08P01", "invalid password packet size", "recv_password_packet", rotator.KindUnreachable, ""},
+		{"XX000", "internal", "", rotator.KindInternal, "reported an error"},
 	} {
 		login := listen(t, func(c2 net.Conn) {
 			c2.Read(make([]byte, 1024))
-			body := "SFATAL\x00VFATAL\x00C" + c.code + "\x00M" + c.message + "\x00Dcanary-detail\x00\x00"
-			c2.Write(append([]byte{'E', 0, 0, 0, byte(len(body) + 4)}, body...))
+			c2.Write(pgError(c.code, c.message+"\x00Dcanary-detail", c.routine))
 		})
 		login.TLS.Disabled = true
 		err := engine().Ping(t.Context(), login)

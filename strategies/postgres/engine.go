@@ -34,10 +34,10 @@ type Engine struct {
 	HandshakeTimeout time.Duration
 	StatementTimeout time.Duration
 
-	// AllowMD5 serves clients too old for SCRAM. Where a server's
-	// password_encryption is md5, the engine cannot tell whether the clients of an
-	// account know more than md5, and refuses to change its password; with
-	// AllowMD5 it stores an md5 hash there.
+	// AllowMD5 serves clients too old for SCRAM: where an account is known to have
+	// an md5 hash, its next one is an md5 hash too. Without AllowMD5 it is a SCRAM
+	// verifier, and where the server's password_encryption is md5 the change is
+	// refused, for clients may know nothing else. SCRAM is never replaced by md5.
 	AllowMD5 bool
 }
 

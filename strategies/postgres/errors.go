@@ -32,6 +32,7 @@ type operation struct {
 	phase  phase
 	limit  time.Duration
 	method authMethod // known while logging in
+	proved bool       // a proof of the password has been sent
 
 	action       string // "changing the password", of a statement
 	remedy       string // what to do if the server does not permit it
@@ -134,14 +135,17 @@ func classifyLogin(login strategies.Login, m authMethod) (rotator.Kind, string) 
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (rotator.Kind, string) {
 	duringLogin := st.phase == loggingIn
+	pooler := e.Routine == "" // servers name it, and do not translate the name
 	switch {
+	case duringLogin && !st.proved && (e.Code == "28P01" || pooler && e.Code == "08P01" && isPoolerRejection(e.Message)):
+		return rotator.KindMisconfigured, "the user was refused before a password was asked for, so that this says nothing of the password: a pooler in between that does not know the user, or something that is not PostgreSQL. Rotate on the database's own endpoint"
 	case e.Code == "28P01" && duringLogin:
 		return rotator.KindLoginRejected, fmt.Sprintf("the server did not accept the password. PostgreSQL says the same if the role %q does not exist, its VALID UNTIL has passed, or its stored password does not suit the method in pg_hba.conf (an md5 hash under scram-sha-256)", login.User)
 	case e.Code == "28000" && duringLogin:
 		return classify28000(login, e)
-	case e.Code == "08P01" && duringLogin && isPoolerRejection(e.Message):
+	case pooler && e.Code == "08P01" && duringLogin && isPoolerRejection(e.Message):
 		return rotator.KindLoginRejected, "a pooler in between did not accept the password; it may know an older one. Rotate on the database's own endpoint"
-	case e.Code == "08P01" && strings.Contains(e.Message, "statement pooling"):
+	case pooler && e.Code == "08P01" && strings.Contains(e.Message, "statement pooling"):
 		return rotator.KindMisconfigured, "a pooler in between allows no transactions: rotate on the database's own endpoint"
 	case e.Code == "3D000":
 		return rotator.KindMisconfigured, fmt.Sprintf("there is no database %q on this server: correct dbname in the secret", login.Database)
@@ -157,7 +161,8 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 		return rotator.KindReadOnly, "this server takes no changes: it is a replica, or set to read only. Point the secret at the writer endpoint, not at a reader endpoint"
 	case e.Code == "55P03":
 		return rotator.KindConflict, "another session holds a lock on it: a second rotation, or an open transaction that alters the same role. Nothing was changed; try again"
-	case e.Code == "XX000" && strings.Contains(e.Message, "concurrently updated"), e.Code == "40001", e.Code == "40P01", e.Code == "23505", e.Code == "42710":
+	case e.Code == "XX000" && (e.Routine == "simple_heap_update" || e.Routine == "simple_heap_delete"), // tuple concurrently updated
+		e.Code == "40001", e.Code == "40P01", e.Code == "23505", e.Code == "42710":
 		return rotator.KindConflict, "another session changed the same role at the same time. Nothing was changed here; try again"
 	case e.Code == "57014":
 		return rotator.KindDeadline, "the server cancelled the statement, which took too long. Nothing was changed; try again"
@@ -170,18 +175,18 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 }
 
 // classify28000 reads 28000, which says that no password would do: hence never
-// KindLoginRejected.
+// KindLoginRejected. Which of its meanings it is, the name of the server's routine tells:
+// texts are in the server's language (lc_messages).
 func classify28000(login strategies.Login, e *pgconn.PgError) (rotator.Kind, string) {
-	says := func(words string) bool { return strings.Contains(e.Message, words) }
 	switch {
-	case says("is not permitted to log in"):
+	case e.Routine == "InitializeSessionUserId":
 		return rotator.KindPrivilege, fmt.Sprintf("the role is locked: ALTER ROLE %s LOGIN", quoteIdent(login.User))
-	case says("pg_hba.conf") && login.TLS.Disabled && (says("no encryption") || says("SSL off")):
+	case e.Routine == "ClientAuthentication" && login.TLS.Disabled:
 		return rotator.KindTLS, `the server takes connections with TLS only, or none from here at all: remove "ssl": false from the secret`
-	case says("pg_hba.conf"):
-		return rotator.KindMisconfigured, "pg_hba.conf does not let this user in from here: it needs an entry for this user, database and address"
-	case says("PAM authentication failed"):
-		return rotator.KindMisconfigured, fmt.Sprintf("the server asks PAM, as RDS does for IAM users: passwords do not apply to them. REVOKE rds_iam FROM %s, or stop rotating this secret", quoteIdent(login.User))
+	case e.Routine == "ClientAuthentication":
+		return rotator.KindMisconfigured, "pg_hba.conf does not let this user in from here: it needs an entry for this user, database and address. An Aurora cluster that is resuming after a pause answers so too: then try again"
+	case e.Routine == "auth_failed":
+		return rotator.KindMisconfigured, fmt.Sprintf("the server asks another system than its own passwords (PAM, as RDS does for IAM users; LDAP, RADIUS): REVOKE rds_iam FROM %s, or stop rotating this secret", quoteIdent(login.User))
 	}
 	return rotator.KindMisconfigured, "the server does not let this user in from here, whatever the password"
 }

@@ -40,7 +40,9 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 		return s.errorf(rotator.KindMisconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint")
 	}
 	rows, err := s.query(ctx, begin, `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
-  coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, '')`)
+  coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, ''),
+  coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
+  coalesce(current_setting('credcheck.max_auth_failure', true), '')`)
 	if err != nil {
 		return err
 	}
@@ -52,6 +54,11 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 	}
 	s.md5 = rows[0][2] != "scram-sha-256"
 	s.restricted, s.port = rows[0][3] == "on", rows[0][4]
+	s.iterations, s.verifiers = scramIterations, rows[0][6] == "t"
+	if n, err := strconv.Atoi(rows[0][5]); err == nil {
+		s.iterations = n
+	}
+	s.attempts, _ = strconv.Atoi(rows[0][7]) // credcheck is not loaded
 	return s.lock(ctx, users)
 }
 
@@ -124,11 +131,22 @@ type role struct {
 	nearConnLimit bool // it has hardly a connection left
 	limit         int
 	validUntil    string // when VALID UNTIL ends, if that is within 30 days
+
+	// What the server stores for the password, where that is known: the login shows
+	// it of the account itself, and pg_authid of others to those who may read it.
+	md5        bool
+	iterations int // of SCRAM
 }
 
 // roles looks up the named roles, and the one that we act as, under its own name.
 func (s *session) roles(ctx context.Context, names ...string) (map[string]role, error) {
-	const sql = `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
+	// Of what is stored, the iterations alone are read. They are no secret: the server
+	// tells them to whoever tries to log in.
+	stored := "''"
+	if s.verifiers {
+		stored = `(SELECT CASE WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE split_part(split_part(rolpassword, '$', 2), ':', 1) END FROM pg_authid a WHERE a.oid = r.oid)`
+	}
+	sql := `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
   coalesce(rolvaliduntil <= now(), false),
   EXISTS (
     WITH RECURSIVE m(id) AS (
@@ -139,7 +157,7 @@ func (s *session) roles(ctx context.Context, names ...string) (map[string]role, 
   rolconnlimit >= 0 AND (SELECT count(*) FROM pg_stat_get_activity(NULL) a WHERE a.usesysid = r.oid) >= rolconnlimit - 1,
   rolconnlimit,
   CASE WHEN isfinite(rolvaliduntil) AND rolvaliduntil < now() + interval '30 days' THEN
-    to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END
+    to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END, ` + stored + `
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	names = append(names, names[0])
 	rows, err := s.query(ctx, operation{action: "looking up roles"}, sql, names[0], names[1])
@@ -157,6 +175,14 @@ FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 		if r.limit, err = strconv.Atoi(row[13]); err != nil {
 			return nil, fmt.Errorf("role %q: %w: connection limit: %w", r.name, rotator.KindInternal, err)
 		}
+		r.md5 = row[15] == "md5"
+		r.iterations, _ = strconv.Atoi(row[15]) // nothing is known, or md5
+		if r.name == s.login.User && s.method == authMD5 {
+			r.md5 = true
+		}
+		if r.name == s.login.User {
+			r.iterations = max(r.iterations, s.shown)
+		}
 		found[r.name] = r
 	}
 	return found, nil
@@ -172,12 +198,13 @@ func acting(roles map[string]role) role {
 	return role{}
 }
 
-// setPassword changes the password of a role that exists.
-func (s *session) setPassword(ctx context.Context, allowMD5 bool, roles map[string]role, target role, p secret.Password) error {
+// setPassword changes the password of a role that exists. others are those with
+// whom it takes turns.
+func (s *session) setPassword(ctx context.Context, allowMD5 bool, roles map[string]role, target role, p secret.Password, others ...role) error {
 	if err := s.checkUsable(target); err != nil {
 		return err
 	}
-	stored, err := s.storedForm(allowMD5, target.name, p)
+	stored, err := s.storedForm(allowMD5, target.name, p, append(others, target)...)
 	if err != nil {
 		return err
 	}
@@ -199,19 +226,29 @@ func (s *session) checkUsable(r role) error {
 	return nil
 }
 
-// storedForm gives what the server is to store for a password. It is a SCRAM verifier
-// wherever SCRAM is known to work: the server would make one itself, or this very
-// account has just proved its password by it, or sends it in clear anyway. Where
-// nothing is known, to guess wrong would lock the account's clients out.
-func (s *session) storedForm(allowMD5 bool, user string, p secret.Password) (string, error) {
-	proved := user == s.login.User && (s.method == authSASL || s.method == authCleartext)
-	switch {
-	case !s.md5 || proved:
-		return scramVerifier(p)
-	case allowMD5:
-		return md5Hash(user, p), nil
+// storedForm gives what the server is to store for a password. likes are the accounts of
+// the same clients. It is never weaker than what is there, and an md5 hash only
+// where one is there and AllowMD5 is set: pg_hba.conf may ask for scram-sha-256,
+// which an md5 hash never passes. Where nothing is known of what is there, and the
+// server would make md5 hashes itself, the account's clients may know nothing else.
+func (s *session) storedForm(allowMD5 bool, user string, p secret.Password, likes ...role) (string, error) {
+	isMD5, isScram, iterations := false, user == s.login.User && s.method == authCleartext, s.iterations
+	for _, r := range likes {
+		isMD5, isScram, iterations = isMD5 || r.md5, isScram || r.iterations > 0, max(iterations, r.iterations)
 	}
-	return "", s.errorf(rotator.KindMisconfigured, "password_encryption of this server is md5, and whether the clients of %q know SCRAM-SHA-256 cannot be told from here. If they do (every driver since 2018), ALTER SYSTEM SET password_encryption = 'scram-sha-256', in a parameter group on RDS; if they do not, set AllowMD5 of the engine", user)
+	if !isScram { // how many there are is not known
+		iterations = max(iterations, scramIterations)
+	}
+	switch {
+	case isMD5 && !isScram && allowMD5:
+		return md5Hash(user, p), nil
+	case s.md5 && !isScram && !allowMD5:
+		return "", s.errorf(rotator.KindMisconfigured, "password_encryption of this server is md5, and whether the clients of %q know SCRAM-SHA-256 cannot be told from here. If they do (every driver since 2018), ALTER SYSTEM SET password_encryption = 'scram-sha-256', in a parameter group on RDS; if they do not, set POSTGRES_ALLOW_MD5=true", user)
+	case iterations > maxIterations:
+		return "", s.errorf(rotator.KindMisconfigured, "scram_iterations is %d for this session or this account, and this function takes at most %d: more would take it longer than a login may. ALTER ROLE %s RESET scram_iterations, or set a lower number where it is set", iterations, maxIterations, quoteIdent(s.login.User))
+	}
+	s.guessed = s.md5 && !isScram
+	return scramVerifier(p, iterations)
 }
 
 // alterRemedy says what a role lacks to change a password.

@@ -275,7 +275,7 @@ func TestMD5Server(t *testing.T) {
 	old, pw := s.NewRole(t, "LOGIN") // has an md5 hash
 	login := s.login(old, pw)
 	ok(t, engine().Ping(t.Context(), login))
-	wants(t, engine().SetPassword(t.Context(), login, old, password()), rotator.KindMisconfigured, "password_encryption", "AllowMD5")
+	wants(t, engine().SetPassword(t.Context(), login, old, password()), rotator.KindMisconfigured, "password_encryption", "POSTGRES_ALLOW_MD5=true")
 	wants(t, engine().SetPassword(t.Context(), s.superuser(), old, password()), rotator.KindMisconfigured, "password_encryption")
 	wants(t, engine().EnsureClone(t.Context(), s.superuser(), strategies.Pair{Original: old, Clone: old + "_clone", Target: old + "_clone"}, password()), rotator.KindMisconfigured, "password_encryption")
 	ok(t, engine().Ping(t.Context(), login))

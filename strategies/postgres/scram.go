@@ -21,6 +21,7 @@ import (
 const (
 	// scramIterations and scramSaltSize are PostgreSQL's own defaults.
 	scramIterations = 4096
+	maxIterations   = 1_000_000 // seconds of a small function's time
 	scramSaltSize   = 16
 )
 
@@ -28,10 +29,10 @@ const (
 // login, not enough to make one. It goes into ALTER ROLE in place of the password,
 // which therefore never reaches the server's log, pg_stat_statements or an
 // auditing extension. Every call draws a new salt.
-func scramVerifier(p secret.Password) (string, error) {
+func scramVerifier(p secret.Password, iterations int) (string, error) {
 	salt := make([]byte, scramSaltSize)
 	rand.Read(salt) // never fails: https://pkg.go.dev/crypto/rand#Read
-	return scramVerifierWith(p, salt, scramIterations)
+	return scramVerifierWith(p, salt, iterations)
 }
 
 // scramVerifierWith follows RFC 5802, section 3, in PostgreSQL's form:

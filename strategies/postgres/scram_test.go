@@ -38,9 +38,9 @@ func TestScramRFC7677(t *testing.T) {
 
 func TestScramSaltsDiffer(t *testing.T) {
 	t.Parallel()
-	a, err := scramVerifier(password())
+	a, err := scramVerifier(password(), scramIterations)
 	ok(t, err)
-	b, err := scramVerifier(password())
+	b, err := scramVerifier(password(), scramIterations)
 	ok(t, err)
 	if a[:40] == b[:40] {
 		t.Error("two verifiers have one salt")
@@ -155,7 +155,7 @@ func TestMD5Hash(t *testing.T) {
 func BenchmarkScramVerifier(b *testing.B) {
 	p := password()
 	for b.Loop() {
-		if _, err := scramVerifier(p); err != nil {
+		if _, err := scramVerifier(p, scramIterations); err != nil {
 			b.Fatal(err)
 		}
 	}

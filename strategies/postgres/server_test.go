@@ -161,3 +161,18 @@ func listen(t *testing.T, serve func(net.Conn)) strategies.Login {
 	return strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Database: "postgres",
 		User: "app", Password: password()}
 }
+
+// bossOf makes a role that may change another's password.
+func (s server) bossOf(t *testing.T, attribute, role string) (string, secret.Password) {
+	t.Helper()
+	name, pw := s.NewRole(t, "LOGIN "+attribute)
+	if s.Major >= 16 {
+		s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION, INHERIT FALSE, SET FALSE", quoteIdent(role), name))
+	}
+	return name, secret.NewPassword(pw)
+}
+
+func withPassword(login strategies.Login, p secret.Password) strategies.Login {
+	login.Password = p
+	return login
+}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"github.com/quarterturn-dev/quarterturn/strategies"
@@ -15,6 +16,17 @@ func (s *session) warnings(r role) []strategies.Warning {
 	}
 	if r.nearConnLimit {
 		all = append(all, strategies.Warn("role %q has nearly all of its %d connections in use, and testSecret needs one more: ALTER ROLE %s CONNECTION LIMIT with a higher number", r.name, r.limit, quoteIdent(r.name)))
+	}
+	if s.attempts > 0 {
+		w := strategies.Warn("the extension credcheck bans a role after %d failed logins (credcheck.max_auth_failure), also with the right password. To lift that: credcheck.max_auth_failure = 0, and SELECT pg_banned_role_reset(%s) for one that is banned", s.attempts, quoteLiteral(r.name))
+		w.Attempts = s.attempts
+		all = append(all, w)
+	}
+	if s.guessed {
+		all = append(all, strategies.Warning{Unknown: true, Text: fmt.Sprintf("user %q may not see how the password of %q is stored (pg_authid), and it is to be stored for SCRAM-SHA-256: clients that know md5 only, for which POSTGRES_ALLOW_MD5 is set, would be refused if it is an md5 hash now. Let the user change its own password, or the superuser be one that may read pg_authid", s.login.User, r.name)})
+	}
+	if s.method == authCleartext {
+		all = append(all, strategies.Warn("the server has the password of user %q sent to it in clear, inside TLS (password, ldap, pam or radius in pg_hba.conf), and so may log it: ask for scram-sha-256 there", s.login.User))
 	}
 	if s.port != "" && s.port != strconv.Itoa(s.login.Port) {
 		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d: a pooler in between that keeps passwords of its own (pgbouncer's auth_file) would refuse the new one. Then rotate on the database's own endpoint", s.port, s.login.Port))

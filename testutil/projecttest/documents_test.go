@@ -173,7 +173,12 @@ func TestTheRunbookIsComplete(t *testing.T) {
 // the page for those who come from AWS's templates, with the name of each that those read.
 func TestTheEnvironmentIsDocumented(t *testing.T) {
 	ours := map[string]bool{}
-	if _, err := serve.FromEnvironment(func(name string) (string, bool) { ours[name] = true; return "", false }); err != nil {
+	if _, err := serve.FromEnvironment(func(name string) (string, bool) {
+		if !strings.HasPrefix(name, "AWS_ENDPOINT_URL_") { // the SDK's, which are only looked at
+			ours[name] = true
+		}
+		return "", false
+	}); err != nil {
 		t.Fatal(err)
 	}
 	theirs := []string{ // of the source of all 22

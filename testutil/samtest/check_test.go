@@ -223,7 +223,7 @@ func faultsOfSettings(t Template) (f []string) {
 		}
 	}
 	for name := range read {
-		if variables[name] == nil && !slices.Contains(byLambda, name) {
+		if variables[name] == nil && !slices.Contains(byLambda, name) && !strings.HasPrefix(name, "AWS_ENDPOINT_URL") { // the SDK's own
 			f = append(f, fmt.Sprintf("the functions read %s, which the template does not set", name))
 		}
 	}
@@ -240,6 +240,12 @@ func faultsOfSettings(t Template) (f []string) {
 	}
 	check(map[string]string{})
 	check(map[string]string{"ExcludeCharacters": `:/@"'\`, "SecretsManagerEndpoint": "https://vpce-1.secretsmanager.us-east-1.vpce.amazonaws.com"})
+	for _, url := range []string{"http://secretsmanager.us-east-1.amazonaws.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://localhost.example.com", "ftp://localhost"} {
+		if _, err := t.Deploy(map[string]string{"SecretArns": secretPattern, "SecretsManagerEndpoint": url}); err == nil {
+			f = append(f, "SecretsManagerEndpoint takes "+url+", by which passwords would be readable on their way")
+		}
+	}
+	check(map[string]string{"SecretsManagerEndpoint": "http://127.0.0.1:4566"})
 	for name, declared := range t.Section("Parameters") {
 		values, _ := Get(declared, "AllowedValues").([]any)
 		for _, value := range values {
