@@ -3,11 +3,11 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-long demo prove lint build bootstrap dist servers sam invoke fuzz bench emulator policies recover clean
+.PHONY: help check test test-long demo prove lint build bootstrap dist servers sam invoke fuzz bench emulator policies recover contract clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
-VARIABLES := GO GOARCH BUILD HANDLERS HANDLER OUT ENGINE STRATEGY EVENT FUNCTION FUZZTIME ARGS
+VARIABLES := GO GOARCH BUILD HANDLERS HANDLER OUT ENGINE STRATEGY EVENT FUNCTION FUZZTIME AWS YES ARGS
 $(foreach v,$(filter-out $(VARIABLES) SHELL MAKEFLAGS,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(v)))),\
   $(error there is no variable $(v): $(VARIABLES))))
 
@@ -89,6 +89,9 @@ policies: ## print the IAM policies for a rotation, ready to paste (ARGS="-secre
 
 recover: ## say which stored version of a secret works and what to do, or do it (ARGS="-secret app -action finish")
 	@$(GO) run ./testutil/cmd/recover $(ARGS)
+
+contract: ## hold the emulator to what AWS is known to answer, with sources; AWS=1: try it on an account (asks first; YES=1)
+	@$(GO) run ./testutil/cmd/contract $(if $(AWS),-aws) $(if $(YES),-yes) $(ARGS)
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \

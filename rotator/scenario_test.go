@@ -188,6 +188,8 @@ func (s *story) sets() map[string]func([]string) {
 	return map[string]func([]string){
 		"strategy": s.setStrategy,
 		"account":  s.setAccount,
+		// The pending version of a configuration test without a value, in place of a copy of AWSCURRENT's.
+		"empty-test": func([]string) { s.aws.EmptyTest = true },
 		"superuser": func(w []string) {
 			s.superuser = s.aws.Seed(awsemu.Secret{Name: "superuser", Versions: []awsemu.Version{
 				{Labels: []string{"AWSCURRENT"}, Value: s.value(w)}}})

@@ -29,7 +29,7 @@ func (e *Emulator) authorise(r *request) error {
 		}
 		action := r.call.Service + ":" + r.call.Operation
 		return refuse(codeDenied, "User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
-			who, action, e.resource(r.call), action)
+			who, action, or(r.call.SecretID, e.resource(r.call)), action)
 	}
 	if r.call.Service != secretsManagerName {
 		return nil
@@ -70,7 +70,10 @@ func (e *Emulator) allowSecret(r *request, action, id string) error {
 	if slices.Contains([]string{"BatchGetSecretValue", "GetRandomPassword", "ListSecrets"}, action) {
 		c.SecretID = ""
 	}
-	q := query{action: secretsManagerName + ":" + action, resource: e.resource(c)}
+	q := query{action: secretsManagerName + ":" + action, resource: e.resource(c), shown: or(id, "*")}
+	if c.SecretID == "" {
+		q.shown = "*"
+	}
 	q.account = or(arnAccount(q.resource), c.Account)
 	var s *Secret
 	if rec, err := e.find(c.home(), c.SecretID); err == nil {
@@ -166,6 +169,7 @@ func secretContext(action, id string, s *Secret, asked members) iam.Context {
 // query is one question to the policies.
 type query struct {
 	action, resource string
+	shown            string           // the resource as the caller sent it, for the text; "": resource
 	account          string           // the resource's
 	context          iam.Context      // beside the global keys
 	policy           *iam.NamedPolicy // the resource's
@@ -181,7 +185,9 @@ func (e *Emulator) allow(r *request, q query) error {
 	if d.Allowed {
 		return nil
 	}
-	return refuse(codeDenied, "%s", d.Message(d.Request))
+	as := d.Request
+	as.Resource = or(q.shown, q.resource)
+	return refuse(codeDenied, "%s", strings.Replace(d.Message(as), " on resource: * ", " ", 1))
 }
 
 // ask puts a query to every policy that has a say, and logs the answer.
@@ -219,10 +225,6 @@ func (r *request) context(q query) iam.Context {
 	}
 	if endpoint := r.caller.Endpoints[r.call.Service]; endpoint.ID != "" && !q.via {
 		c["aws:SourceVpce"], c["aws:SourceVpc"] = []string{endpoint.ID}, []string{endpoint.VPC}
-	}
-	if q.via {
-		const service = secretsManagerName + ".amazonaws.com"
-		c["aws:CalledVia"], c["aws:CalledViaFirst"], c["aws:CalledViaLast"] = []string{service}, []string{service}, []string{service}
 	}
 	maps.Copy(c, q.context)
 	for key, values := range r.caller.Context {

@@ -11,14 +11,15 @@
 //
 // Strict means that it refuses what the service refuses: a label sits on one
 // version and moves only by compare-and-swap, a version that has a value keeps
-// it, a pending version starts without any, a rotation that is not complete
+// it, a rotation's pending version starts without any, a rotation that is not complete
 // blocks the next one. RotateSecret calls a real function, step by step, and
 // tries the whole rotation again when a step fails. Fault injects what networks
 // and accounts do: denials, throttling, lost answers, stale reads.
 //
-// The rules come from the service model and the User Guide, not from tests on a
-// real account. Where neither gives the text of an error, the text is ours and
-// the error's code is theirs: code that decides by text will be surprised.
+// The rules come from the service model, the User Guide and what others recorded on
+// AWS; package contract has them as a table with sources, and holds the emulator to
+// it. Where no source gives the text of an error, the text is ours and the error's
+// code is theirs: code that decides by text will be surprised.
 //
 // What it does not do: it reads the Region and the access key from a request's
 // signature and does not verify the signature; it rotates when RotateSecret is
@@ -51,6 +52,12 @@ type Emulator struct {
 	// Invoke is how a rotation reaches its function. Without it RotateSecret
 	// answers that the function's policy does not let Secrets Manager in.
 	Invoke InvokeFunc
+	// HasFunction says whether there is a function of that ARN: RotateSecret refuses one that is not there. nil: those of
+	// Functions, or, if it lists none, every one.
+	HasFunction func(functionARN string) bool
+	// EmptyTest leaves the pending version of a configuration test (RotateImmediately=false) without a value. Otherwise it
+	// holds a copy of AWSCURRENT's value, as the service was seen to do.
+	EmptyTest bool
 	// Attempts is how often a whole rotation is tried before it counts as failed;
 	// 0 is 5, for the guide's "several times".
 	Attempts int

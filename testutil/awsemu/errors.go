@@ -15,8 +15,11 @@ func (e *apiError) Error() string { return e.Code + ": " + e.Message }
 
 func refuse(code, format string, args ...any) *apiError {
 	status := http.StatusBadRequest
-	if code == codeInternal {
+	switch code {
+	case codeInternal:
 		status = http.StatusInternalServerError
+	case codeUnknown:
+		status = http.StatusNotFound
 	}
 	return &apiError{code, fmt.Sprintf(format, args...), status}
 }
@@ -64,6 +67,12 @@ var modelled = map[string]bool{
 
 func errNotFound() error {
 	return refuse(codeNotFound, "Secrets Manager can't find the specified secret.")
+}
+func errNoToken(code string) error {
+	return refuse(code, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
+}
+func errTokenUsed(token string, s *Secret) error {
+	return refuse(codeExists, "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", token, s.ARN)
 }
 func errNoVersion(id string) error {
 	return refuse(codeNotFound, "Secrets Manager can't find the specified secret value for VersionId: %s", id)

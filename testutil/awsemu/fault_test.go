@@ -44,7 +44,7 @@ func TestFaults(t *testing.T) {
 		call       func(*world) error
 		code, text string
 	}{
-		{"denied", awsemu.Fault{Deny: true}, get("", ""), "AccessDeniedException", "is not authorized to perform: secretsmanager:GetSecretValue on resource: arn:aws:secretsmanager:us-east-1:123456789012:secret:app/db-"},
+		{"denied", awsemu.Fault{Deny: true}, get("", ""), "AccessDeniedException", "is not authorized to perform: secretsmanager:GetSecretValue on resource: app/db because"},
 		{"the denial's reason", awsemu.Fault{Deny: true}, put(id(3), "x"), "AccessDeniedException", "because no identity-based policy allows the secretsmanager:PutSecretValue action"},
 		{"denied before the state is looked at", awsemu.Fault{Deny: true}, stage("AWSCURRENT", id(8), id(9)), "AccessDeniedException", "UpdateSecretVersionStage"},
 		{"throttled", awsemu.Fault{Throttle: true}, get("", ""), "ThrottlingException", "Rate exceeded"},
@@ -278,9 +278,9 @@ func TestWire(t *testing.T) {
 		{"not signed", "POST", describe, "", `{}`, 400, "MissingAuthenticationTokenException", "message"},
 		{"signed with something else", "POST", describe, "Basic x", `{}`, 400, "IncompleteSignatureException", "message"},
 		{"no scope", "POST", describe, "AWS4-HMAC-SHA256 Credential=AKID", `{}`, 400, "IncompleteSignatureException", "message"},
-		{"an operation of nobody", "POST", "secretsmanager.Frobnicate", signature, `{}`, 400, "UnknownOperationException", "message"},
-		{"another service", "POST", "kms.DescribeSecret", signature, `{}`, 400, "UnknownOperationException", "message"},
-		{"another method", "PUT", describe, signature, `{}`, 400, "UnknownOperationException", "message"},
+		{"an operation of nobody", "POST", "secretsmanager.Frobnicate", signature, `{}`, 404, "UnknownOperationException", "message"},
+		{"another service", "POST", "kms.DescribeSecret", signature, `{}`, 404, "UnknownOperationException", "message"},
+		{"another method", "PUT", describe, signature, `{}`, 404, "UnknownOperationException", "message"},
 		{"not JSON", "POST", describe, signature, `{`, 400, "SerializationException", "message"},
 		{"a list", "POST", describe, signature, `[]`, 400, "SerializationException", "message"},
 		{"null", "POST", describe, signature, `null`, 400, "SerializationException", "message"},
@@ -292,7 +292,7 @@ func TestWire(t *testing.T) {
 		{"a modelled error", "POST", describe, signature, `{"SecretId":"none"}`, 400, "ResourceNotFoundException", "Message"},
 		{"a server error", "POST", describe, signature, `{"SecretId":"broken"}`, 500, "InternalServiceError", "Message"},
 		{"too much", "POST", describe, signature, `{"SecretId":"` + strings.Repeat("x", 1<<20) + `"}`, 400, "SerializationException", "message"},
-		{"raw puts need a token", "POST", "secretsmanager.PutSecretValue", signature, `{"SecretId":"app/db","SecretString":"x"}`, 400, "InvalidParameterException", "Message"},
+		{"raw puts need a token", "POST", "secretsmanager.PutSecretValue", signature, `{"SecretId":"app/db","SecretString":"x"}`, 400, "InvalidRequestException", "Message"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,5 +1,10 @@
 package awsemu
 
+import (
+	"errors"
+	"fmt"
+)
+
 // decrypt is the use of the secret's key to read a value. It comes after the
 // state was looked at: a version that is not there is not decrypted.
 func (e *Emulator) decrypt(r *request, s *Secret, version string) error {
@@ -9,7 +14,17 @@ func (e *Emulator) decrypt(r *request, s *Secret, version string) error {
 	case r.fault.DecryptionFailure:
 		return errDecryption()
 	}
-	return e.forward(r, s, "Decrypt", version)
+	v := s.version(version)
+	if v == nil || v.key == "" || v.key == or(s.KMSKeyID, defaultAlias) {
+		return e.forward(r, s, "Decrypt", version)
+	}
+	old := *s
+	old.KMSKeyID = v.key
+	err := e.forward(r, &old, "Decrypt", version)
+	if code(err) == codeDenied {
+		return refuse(codeDenied, "Access to KMS is not allowed. This version of secret is not encrypted with the current KMS key.")
+	}
+	return err
 }
 
 // encrypt is the use of the secret's key to write a value.
@@ -44,7 +59,15 @@ func (e *Emulator) forward(r *request, s *Secret, operation, version string) err
 	if r.caller == nil && len(e.keys) == 0 {
 		return nil
 	}
-	k, err := e.findKey(s.home(), or(s.KMSKeyID, defaultAlias))
+	id := or(s.KMSKeyID, defaultAlias)
+	at := s.home()
+	if at.account != r.call.Account {
+		if id == defaultAlias {
+			return refuse(codeInvalidRequest, "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.")
+		}
+		at.account = r.call.Account // where a bare id or an alias is looked up
+	}
+	k, err := e.findKey(at, id)
 	if err == nil {
 		context := map[string]string{"SecretARN": s.ARN, "SecretVersionId": version}
 		if e.allowKey(r, k, operation, context, true) != nil {
@@ -52,13 +75,15 @@ func (e *Emulator) forward(r *request, s *Secret, operation, version string) err
 		}
 		err = k.usable()
 	}
-	switch {
-	case err == nil:
-		return nil
-	case operation == "Decrypt":
-		return errDecryption()
+	var kms *apiError
+	if err == nil || !errors.As(err, &kms) {
+		return err
 	}
-	return errEncryption()
+	said := fmt.Sprintf("%s (Service: AWSKMS; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", kms.Message, kms.Status, kms.Code, newUUID())
+	if operation == "Decrypt" {
+		return refuse(codeDecryption, "Secrets Manager can't decrypt the secret value: %s", said)
+	}
+	return refuse(codeEncryption, "Secrets Manager can't encrypt the secret value: %s", said)
 }
 
 func errNoAccessToKMS() error { return refuse(codeDenied, "Access to KMS is not allowed") }

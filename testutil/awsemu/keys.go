@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -129,8 +130,14 @@ func (e *Emulator) findKey(at home, id string) (*Key, error) {
 	case strings.HasPrefix(name, "alias/"):
 		return nil, refuse(codeKeyNotFound, "Alias %s is not found.", arn+name)
 	}
+	if !keyID.MatchString(name) {
+		return nil, refuse(codeKeyNotFound, "Invalid keyId '%s'", name)
+	}
 	return nil, refuse(codeKeyNotFound, "Key '%s' does not exist", arn+"key/"+name)
 }
+
+// keyID is what the id of a key looks like; of another shape, no key is looked for.
+var keyID = regexp.MustCompile(`^(mrk-[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$`)
 
 func managedKey(at home, now time.Time) Key {
 	const id = "00000000-0000-4000-8000-000000000000"

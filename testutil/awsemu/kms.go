@@ -3,7 +3,10 @@ package awsemu
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -62,20 +65,22 @@ type keyInput struct {
 }
 
 type keyMetadata struct {
-	AWSAccountId         string
-	KeyId                string
-	Arn                  string
-	CreationDate         stamp
-	DeletionDate         stamp `json:",omitzero"`
-	Enabled              bool
-	Description          string
-	KeyUsage             string
-	KeyState             string
-	Origin               string
-	KeyManager           string
-	KeySpec              string
-	EncryptionAlgorithms []string
-	MultiRegion          bool
+	AWSAccountId          string
+	KeyId                 string
+	Arn                   string
+	CreationDate          stamp
+	DeletionDate          stamp `json:",omitzero"`
+	Enabled               bool
+	Description           string
+	KeyUsage              string
+	KeyState              string
+	Origin                string
+	KeyManager            string
+	KeySpec               string
+	CustomerMasterKeySpec string // the old name of KeySpec, still sent
+	CurrentKeyMaterialId  string `json:",omitempty"`
+	EncryptionAlgorithms  []string
+	MultiRegion           bool
 }
 
 func (e *Emulator) describeKey(r *request, in *keyInput) (any, error) {
@@ -87,13 +92,13 @@ func (e *Emulator) describeKey(r *request, in *keyInput) (any, error) {
 		AWSAccountId: k.Account, KeyId: k.ID, Arn: k.ARN, CreationDate: stamp{k.Created}, DeletionDate: stamp{k.Deletion},
 		Enabled: k.State == keyEnabled, Description: k.Description, KeyUsage: k.Usage, KeyState: k.State,
 		Origin: "AWS_KMS", KeyManager: "CUSTOMER", KeySpec: "SYMMETRIC_DEFAULT", EncryptionAlgorithms: []string{"SYMMETRIC_DEFAULT"},
-		MultiRegion: k.MultiRegion,
+		MultiRegion: k.MultiRegion, CustomerMasterKeySpec: "SYMMETRIC_DEFAULT", CurrentKeyMaterialId: k.material(),
 	}
 	if k.managed {
 		m.KeyManager = "AWS"
 	}
 	if k.State == keyPendingImport {
-		m.Origin = "EXTERNAL"
+		m.Origin, m.CurrentKeyMaterialId = "EXTERNAL", ""
 	}
 	return struct{ KeyMetadata keyMetadata }{m}, nil
 }
@@ -185,6 +190,9 @@ func (e *Emulator) cancelKeyDeletion(r *request, in *keyInput) (any, error) {
 	return struct{ KeyId string }{k.ARN}, nil
 }
 
+// material is the id of a key's material, 64 hexadecimal digits, the same in every run.
+func (k *Key) material() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(k.ARN))) }
+
 // dataKey is what a ciphertext of this emulator stands for: nothing is encrypted.
 type dataKey struct {
 	arn       string
@@ -204,6 +212,7 @@ type dataKeyOutput struct {
 	CiphertextBlob      []byte `json:",omitempty"`
 	Plaintext           []byte
 	KeyId               string
+	KeyMaterialId       string
 	EncryptionAlgorithm string `json:",omitempty"`
 }
 
@@ -223,7 +232,7 @@ func (e *Emulator) generateDataKey(r *request, in *generateDataKeyInput) (any, e
 		e.wrapped = map[string]dataKey{}
 	}
 	e.wrapped[string(name)] = dataKey{k.ARN, in.EncryptionContext, Binary(plain)}
-	return dataKeyOutput{CiphertextBlob: name, Plaintext: plain, KeyId: k.ARN}, nil
+	return dataKeyOutput{CiphertextBlob: name, Plaintext: plain, KeyId: k.ARN, KeyMaterialId: k.material()}, nil
 }
 
 type decryptInput struct {
@@ -244,12 +253,12 @@ func (e *Emulator) decryptDataKey(r *request, in *decryptInput) (any, error) {
 	case ignore && in.KeyId == "":
 		return nil, refuse(codeValidation, "KeyId must be specified when the ciphertext is ignored.")
 	case !ignore && len(in.CiphertextBlob) == 0:
-		return nil, broken("ciphertextBlob", "Member must not be null")
+		return nil, broken("ciphertextBlob", reflect.Value{}, "Member must not be null")
 	}
 	blob, known := e.wrapped[string(in.CiphertextBlob)]
 	id := or(in.KeyId, blob.arn)
 	if id == "" {
-		return nil, refuse(codeCiphertext, "The ciphertext was not made here.")
+		return nil, refuse(codeCiphertext, "")
 	}
 	k, err := e.key(r, id, in.EncryptionContext)
 	if err = cmp.Or(err, usable(k)); err != nil {
@@ -259,13 +268,13 @@ func (e *Emulator) decryptDataKey(r *request, in *decryptInput) (any, error) {
 	case ignore:
 		return nil, dryRun(true)
 	case !known || !maps.Equal(blob.context, in.EncryptionContext):
-		return nil, refuse(codeCiphertext, "The ciphertext, or its encryption context, is not what was encrypted.")
+		return nil, refuse(codeCiphertext, "")
 	case blob.arn != k.ARN:
 		return nil, refuse(codeKeyIncorrect, "The key ID in the request does not identify a CMK that can perform this operation.")
 	case in.DryRun:
 		return nil, dryRun(true)
 	}
-	return dataKeyOutput{Plaintext: blob.plaintext.Reveal(), KeyId: k.ARN, EncryptionAlgorithm: "SYMMETRIC_DEFAULT"}, nil
+	return dataKeyOutput{Plaintext: blob.plaintext.Reveal(), KeyId: k.ARN, KeyMaterialId: k.material(), EncryptionAlgorithm: "SYMMETRIC_DEFAULT"}, nil
 }
 
 // usable is the method for a key that may be nil, after an error.

@@ -94,7 +94,7 @@ func (s *Secret) stages() map[string][]string {
 }
 
 type updateSecretVersionStageInput struct {
-	SecretId            string `check:"required len=1-2048"`
+	SecretId            string `check:"required len=1-2048 name"`
 	VersionStage        string `check:"required len=1-256"`
 	RemoveFromVersionId string `check:"len=32-64"`
 	MoveToVersionId     string `check:"len=32-64"`

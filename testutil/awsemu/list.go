@@ -31,7 +31,7 @@ func page[T any](list []T, token string, max, limit int) ([]T, string, error) {
 }
 
 type listSecretVersionIdsInput struct {
-	SecretId          string `check:"required len=1-2048"`
+	SecretId          string `check:"required len=1-2048 name"`
 	MaxResults        int64  `check:"min=1 max=100"`
 	NextToken         string `check:"len=1-4096"`
 	IncludeDeprecated bool
@@ -64,10 +64,18 @@ func (e *Emulator) listSecretVersionIds(r *request, in *listSecretVersionIdsInpu
 		if v.Value.Empty() || len(v.Labels) == 0 && !in.IncludeDeprecated {
 			continue
 		}
-		list = append(list, versionEntry{v.ID, v.Labels, stamp{v.LastAccessed}, stamp{v.Created}, []string{or(s.KMSKeyID, "DefaultEncryptionKey")}})
+		list = append(list, versionEntry{v.ID, v.Labels, stamp{v.LastAccessed}, stamp{v.Created}, []string{s.keyOf(v)}})
 	}
 	list, next, err := page(list, in.NextToken, int(in.MaxResults), 100)
 	return listSecretVersionIdsOutput{list, next, s.ARN, s.Name}, err
+}
+
+// keyOf is how the list calls the key of a version.
+func (s *Secret) keyOf(v Version) string {
+	if id := or(v.key, s.KMSKeyID); id != "" && id != defaultAlias {
+		return id
+	}
+	return "DefaultEncryptionKey"
 }
 
 type filter struct {

@@ -1,7 +1,6 @@
 package awsemu
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,10 +13,8 @@ type tag struct {
 
 const maxTags = 50
 
-var secretName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!\-]+$`)
-
 type createSecretInput struct {
-	Name                        string          `check:"required len=1-512"`
+	Name                        string          `check:"required len=1-512 name"`
 	ClientRequestToken          string          `check:"len=32-64"`
 	Description                 string          `check:"len=0-2048"`
 	KmsKeyId                    string          `check:"len=0-2048"`
@@ -42,10 +39,10 @@ func (e *Emulator) createSecret(r *request, in *createSecretInput) (any, error) 
 	switch {
 	case err != nil:
 		return nil, err
-	case !secretName.MatchString(in.Name):
-		return nil, refuse(codeValidation, "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
+	case strings.HasPrefix(in.Name, "arn:"):
+		return nil, checkName(":")
 	case !value.Empty() && in.ClientRequestToken == "":
-		return nil, refuse(codeInvalidParameter, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
+		return nil, errNoToken(codeInvalidRequest)
 	}
 	if rec, err := e.find(r.call.home(), in.Name); err == nil && rec.secret.Name == in.Name {
 		return rec.secret.createdBefore(in, value)
@@ -83,8 +80,11 @@ func (s *Secret) createdBefore(in *createSecretInput, value Value) (any, error) 
 	if !s.Deleted.IsZero() {
 		return nil, refuse(codeInvalidRequest, "You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
-	if v := s.version(in.ClientRequestToken); v != nil && !value.Empty() && v.Value.Equal(value) {
-		return s.createOutput(), nil
+	if v := s.version(in.ClientRequestToken); v != nil && !value.Empty() {
+		if v.Value.Equal(value) {
+			return s.createOutput(), nil
+		}
+		return nil, errTokenUsed(in.ClientRequestToken, s)
 	}
 	return nil, refuse(codeExists, "The operation failed because the secret %s already exists.", s.Name)
 }
@@ -98,7 +98,7 @@ func (s *Secret) createOutput() replicatedOutput {
 }
 
 type updateSecretInput struct {
-	SecretId           string  `check:"required len=1-2048"`
+	SecretId           string  `check:"required len=1-2048 name"`
 	ClientRequestToken string  `check:"len=32-64"`
 	Description        *string `check:"len=0-2048"`
 	KmsKeyId           *string `check:"len=0-2048"`
@@ -110,23 +110,29 @@ type updateSecretInput struct {
 // updateSecret changes metadata, and with a value makes a version AWSCURRENT. It
 // never touches a version that exists, not even an empty one.
 func (e *Emulator) updateSecret(r *request, in *updateSecretInput) (any, error) {
-	rec, err := e.writable(r, in.SecretId)
-	if err != nil {
-		return nil, err
-	}
 	value, err := newValue(in.SecretString, in.SecretBinary)
 	if err != nil {
 		return nil, err
 	}
+	if !value.Empty() && in.ClientRequestToken == "" {
+		return nil, errNoToken(codeInvalidRequest)
+	}
+	rec, err := e.writable(r, in.SecretId)
+	if err != nil {
+		return nil, err
+	}
 	id := in.ClientRequestToken
-	if err := e.canUpdate(r, rec.secret, in, !value.Empty()); err != nil {
+	done, err := e.canUpdate(r, rec.secret, in, value)
+	if err != nil {
 		return nil, err
 	}
 	err = e.change(rec, r.now, func(s *Secret) error {
 		set(&s.Description, in.Description)
-		set(&s.KMSKeyID, in.KmsKeyId)
 		set(&s.Type, in.Type)
-		if value.Empty() {
+		if in.KmsKeyId != nil {
+			e.rekey(r, s, *in.KmsKeyId)
+		}
+		if value.Empty() || done {
 			return nil
 		}
 		if err := s.put(Version{ID: id, Labels: []string{current}, Value: value}, r.now); err != nil {
@@ -142,23 +148,43 @@ func (e *Emulator) updateSecret(r *request, in *updateSecretInput) (any, error) 
 	return out, err
 }
 
-// canUpdate tries the key that the secret will have.
-func (e *Emulator) canUpdate(r *request, s Secret, in *updateSecretInput, value bool) error {
+// canUpdate tries the key that the secret will have. done says that the value was stored by this token before.
+func (e *Emulator) canUpdate(r *request, s Secret, in *updateSecretInput, value Value) (done bool, err error) {
 	set(&s.KMSKeyID, in.KmsKeyId)
 	if in.KmsKeyId != nil {
 		if err := e.tryKey(r, &s); err != nil {
-			return err
+			return false, err
 		}
 	}
-	switch id := in.ClientRequestToken; {
-	case !value:
-		return nil
-	case id == "":
-		return refuse(codeInvalidParameter, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
-	case s.version(id) != nil:
-		return refuse(codeExists, "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", id, s.ARN)
+	id := in.ClientRequestToken
+	if value.Empty() {
+		return false, nil
 	}
-	return e.encrypt(r, &s, in.ClientRequestToken)
+	if done, err := e.putBefore(r, &s, id, value); done || err != nil {
+		return done, err
+	}
+	if s.version(id) != nil {
+		return false, errTokenUsed(id, &s)
+	}
+	return false, e.encrypt(r, &s, id)
+}
+
+// rekey gives a secret another key. The values under the service's labels are encrypted again if the caller may use both
+// keys; other versions stay under the key that they have.
+func (e *Emulator) rekey(r *request, s *Secret, id string) {
+	old := or(s.KMSKeyID, defaultAlias)
+	again := *s
+	again.KMSKeyID = id
+	for i := range s.Versions {
+		v := &s.Versions[i]
+		labelled := slices.ContainsFunc(v.Labels, func(l string) bool { return l == current || l == pending || l == previous })
+		if labelled && e.decrypt(r, s, v.ID) == nil && e.forward(r, &again, "Encrypt", v.ID) == nil {
+			v.key = ""
+		} else {
+			v.key = or(v.key, old)
+		}
+	}
+	s.KMSKeyID = id
 }
 
 func set(field, value *string) {
@@ -168,7 +194,7 @@ func set(field, value *string) {
 }
 
 type secretIdInput struct {
-	SecretId string `check:"required len=1-2048"`
+	SecretId string `check:"required len=1-2048 name"`
 }
 
 // description is what DescribeSecret and ListSecrets have in common.
@@ -186,7 +212,7 @@ type description struct {
 	LastAccessedDate  stamp          `json:",omitzero"`
 	DeletedDate       stamp          `json:",omitzero"`
 	NextRotationDate  stamp          `json:",omitzero"`
-	Tags              []tag          `json:",omitempty"`
+	Tags              []tag          `json:",omitzero"` // [] once the last tag was removed
 	OwningService     string         `json:",omitempty"`
 	CreatedDate       stamp          `json:",omitzero"`
 	PrimaryRegion     string         `json:",omitempty"`
@@ -223,7 +249,7 @@ func (e *Emulator) describeSecret(r *request, in *secretIdInput) (any, error) {
 }
 
 type deleteSecretInput struct {
-	SecretId                   string `check:"required len=1-2048"`
+	SecretId                   string `check:"required len=1-2048 name"`
 	RecoveryWindowInDays       *int64
 	ForceDeleteWithoutRecovery bool
 }
@@ -237,6 +263,9 @@ type deleteSecretOutput struct {
 // deleteSecret schedules the end of a secret, or brings it at once.
 func (e *Emulator) deleteSecret(r *request, in *deleteSecretInput) (any, error) {
 	rec, err := e.find(r.call.home(), in.SecretId)
+	if err != nil && in.ForceDeleteWithoutRecovery && in.RecoveryWindowInDays == nil && arnAccount(in.SecretId) == "" {
+		return deleteSecretOutput{e.newARN(r.call.home(), in.SecretId), in.SecretId, stamp{r.now}}, nil // as if it had been there
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +312,7 @@ func (e *Emulator) restoreSecret(r *request, in *secretIdInput) (any, error) {
 }
 
 type tagResourceInput struct {
-	SecretId string `check:"required len=1-2048"`
+	SecretId string `check:"required len=1-2048 name"`
 	Tags     []tag  `check:"required"`
 }
 
@@ -296,7 +325,7 @@ func (e *Emulator) tagResource(r *request, in *tagResourceInput) (any, error) {
 }
 
 type untagResourceInput struct {
-	SecretId string   `check:"required len=1-2048"`
+	SecretId string   `check:"required len=1-2048 name"`
 	TagKeys  []string `check:"required each:len=1-128"`
 }
 
@@ -330,7 +359,10 @@ func (s *Secret) setTags(tags []tag) error {
 }
 
 func (s *Secret) tagList() []tag {
-	var list []tag
+	if s.Tags == nil {
+		return nil
+	}
+	list := []tag{}
 	for key, value := range s.Tags {
 		list = append(list, tag{key, value})
 	}

@@ -27,7 +27,9 @@ func TestCreateSecret(t *testing.T) {
 		}
 	}
 	for _, r := range []rule{
-		{name: "a name that is taken", seed: rotated(), call: create("app/db", func(in *secretsmanager.CreateSecretInput) { in.SecretString = aws.String("2") }), code: "ResourceExistsException", text: "The operation failed because the secret app/db already exists."},
+		{name: "a name that is taken", seed: rotated(), call: create("app/db", func(in *secretsmanager.CreateSecretInput) {
+			in.SecretString, in.ClientRequestToken = aws.String("2"), aws.String(id(9))
+		}), code: "ResourceExistsException", text: "The operation failed because the secret app/db already exists."},
 		{name: "the same request again does nothing", seed: rotated(), call: create("app/db")},
 		{name: "a name that is scheduled for deletion", seed: deleted(), call: create("app/db"), code: "InvalidRequestException", text: "already scheduled for deletion"},
 		{name: "a name of other characters", seed: rotated(), call: create("app db"), code: "ValidationException", text: "Invalid name"},

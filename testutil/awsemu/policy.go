@@ -22,7 +22,7 @@ func (e *Emulator) getResourcePolicy(r *request, in *secretIdInput) (any, error)
 }
 
 type putResourcePolicyInput struct {
-	SecretId          string `check:"required len=1-2048"`
+	SecretId          string `check:"required len=1-2048 name"`
 	ResourcePolicy    string `check:"required len=1-20480"`
 	BlockPublicPolicy bool
 }
@@ -53,7 +53,7 @@ func (e *Emulator) deleteResourcePolicy(r *request, in *secretIdInput) (any, err
 }
 
 type validateResourcePolicyInput struct {
-	SecretId       string `check:"len=1-2048"`
+	SecretId       string `check:"len=1-2048 name"`
 	ResourcePolicy string `check:"required len=1-20480"`
 }
 

@@ -83,6 +83,8 @@ type errorResponse struct {
 func (s service) errorXML(err *apiError, id string) ([]byte, int) {
 	kind, status := "Sender", err.Status
 	switch {
+	case status == http.StatusNotFound: // of an action that is not there
+		status = http.StatusBadRequest
 	case status == http.StatusInternalServerError:
 		kind = "Receiver"
 	case slices.Contains([]string{codeNoEntity, codeNoInstance, codeNoCluster}, err.Code):

@@ -60,7 +60,7 @@ func replaceRegion(arn, from, to string) string {
 }
 
 type replicateInput struct {
-	SecretId                    string          `check:"required len=1-2048"`
+	SecretId                    string          `check:"required len=1-2048 name"`
 	AddReplicaRegions           []replicaRegion `check:"required len=1-100"`
 	ForceOverwriteReplicaSecret bool
 }
@@ -124,7 +124,7 @@ func (e *Emulator) copyToReplicas(rec *record, now time.Time) {
 }
 
 type removeRegionsInput struct {
-	SecretId             string   `check:"required len=1-2048"`
+	SecretId             string   `check:"required len=1-2048 name"`
 	RemoveReplicaRegions []string `check:"required len=1-100 each:len=1-128 each:pattern=region"`
 }
 

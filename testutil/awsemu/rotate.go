@@ -2,6 +2,7 @@ package awsemu
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -11,7 +12,7 @@ type externalItem struct {
 }
 
 type rotateSecretInput struct {
-	SecretId                       string `check:"required len=1-2048"`
+	SecretId                       string `check:"required len=1-2048 name"`
 	ClientRequestToken             string `check:"len=32-64"`
 	RotationLambdaARN              string `check:"len=0-2048"`
 	RotationRules                  *RotationRules
@@ -23,6 +24,9 @@ type rotateSecretInput struct {
 // rotateSecret stores the configuration and starts a rotation, which goes on
 // after the answer: success here says nothing about the rotation's.
 func (e *Emulator) rotateSecret(r *request, in *rotateSecretInput) (any, error) {
+	if in.ClientRequestToken == "" {
+		return nil, errNoToken(codeInvalidParameter)
+	}
 	rec, err := e.writable(r, in.SecretId)
 	if err != nil {
 		return nil, err
@@ -36,7 +40,7 @@ func (e *Emulator) rotateSecret(r *request, in *rotateSecretInput) (any, error) 
 	if err := e.mayRotate(r, &rec.secret, in, function, rules); err != nil {
 		return nil, err
 	}
-	if answered, err := e.rotatingAlready(rec, id, r.now); answered || err != nil {
+	if answered, err := e.rotatingAlready(r, rec, id); answered || err != nil {
 		return withVersion(&rec.secret, id), err
 	}
 	test := in.RotateImmediately != nil && !*in.RotateImmediately
@@ -49,12 +53,15 @@ func (e *Emulator) rotateSecret(r *request, in *rotateSecretInput) (any, error) 
 			return err
 		}
 		v.RotationToken = Text(token)
+		if cur := s.holder(current); test && !e.EmptyTest && cur != nil {
+			v.Value, v.key = cur.Value, cur.key
+		}
 		return s.move(pending, v)
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.start(rec, id, test, r.now)
+	e.start(r, rec, id, test)
 	return withVersion(&rec.secret, id), nil
 }
 
@@ -68,13 +75,11 @@ func withVersion(s *Secret, id string) identityOutput {
 // and its rules.
 func (e *Emulator) mayRotate(r *request, s *Secret, in *rotateSecretInput, function string, rules RotationRules) error {
 	switch {
-	case in.ClientRequestToken == "":
-		return refuse(codeInvalidParameter, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
 	case s.Type != "" || in.ExternalSecretRotationRoleArn != "" || len(in.ExternalSecretRotationMetadata) > 0:
 		return refuse(codeInvalidRequest, "Managed external secrets are rotated by their partner; this emulator does not.")
 	case function == "":
 		return refuse(codeInvalidRequest, "No Lambda rotation function ARN is associated with this secret.")
-	case e.Invoke == nil:
+	case e.Invoke == nil, !e.hasFunction(function):
 		return errNotInvocable()
 	case e.closed:
 		return refuse(codeInternal, "The emulator is closed.")
@@ -85,6 +90,14 @@ func (e *Emulator) mayRotate(r *request, s *Secret, in *rotateSecretInput, funct
 	return e.mayInvoke(r, s, function)
 }
 
+// hasFunction says whether there is such a function.
+func (e *Emulator) hasFunction(arn string) bool {
+	if e.HasFunction != nil {
+		return e.HasFunction(arn)
+	}
+	return len(e.Functions) == 0 || slices.ContainsFunc(e.Functions, func(f Function) bool { return f.ARN == arn })
+}
+
 func errNotInvocable() error {
 	return refuse(codeDenied, "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
 }
@@ -93,7 +106,7 @@ func errNotInvocable() error {
 // other than the current one, and tries that version's rotation again. The
 // refused request's configuration is not stored. The same request again, as an
 // SDK repeats it when the answer was lost, gets its first answer.
-func (e *Emulator) rotatingAlready(rec *record, id string, now time.Time) (answered bool, err error) {
+func (e *Emulator) rotatingAlready(r *request, rec *record, id string) (answered bool, err error) {
 	s := &rec.secret
 	busy := rec.run != nil && !rec.run.ended()
 	if busy && rec.run.history.Version == id {
@@ -111,7 +124,7 @@ func (e *Emulator) rotatingAlready(rec *record, id string, now time.Time) (answe
 		return false, nil
 	}
 	if !busy {
-		e.start(rec, v.ID, false, now)
+		e.start(r, rec, v.ID, false)
 	}
 	return false, refuse(codeInvalidRequest, "A previous rotation isn't complete. That rotation will be reattempted.")
 }
@@ -122,6 +135,9 @@ func (e *Emulator) cancelRotateSecret(r *request, in *secretIdInput) (any, error
 	rec, err := e.writable(r, in.SecretId)
 	if err != nil {
 		return nil, err
+	}
+	if rec.secret.RotationEnabled == nil {
+		return nil, refuse(codeInvalidRequest, "You tried to cancel the rotation of a secret that has none.")
 	}
 	err = e.change(rec, r.now, func(s *Secret) error {
 		s.RotationEnabled, s.NextRotation = new(false), time.Time{}

@@ -323,17 +323,26 @@ func TestRotateImmediatelyFalse(t *testing.T) {
 	for _, c := range []struct {
 		name, outcome string
 		err           error
+		empty         bool
 	}{
-		{"succeeds", "TestRotationSucceeded", nil},
-		{"fails once, without another attempt", "TestRotationFailed", errors.New("no")},
+		{"succeeds", "TestRotationSucceeded", nil, false},
+		{"succeeds without a copy", "TestRotationSucceeded", nil, true},
+		{"fails once, without another attempt", "TestRotationFailed", errors.New("no"), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := &function{before: func(event) error { return c.err }}
-			w := rotating(t, &awsemu.Emulator{}, f)
+			w := rotating(t, &awsemu.Emulator{EmptyTest: c.empty}, f)
 			w.emu.Seed(rotated())
 			f.after = func(event) error {
-				w.wantShape("app/db", "v1[AWSPREVIOUS] v2[AWSCURRENT] v3[AWSPENDING]empty")
+				shape := "v1[AWSPREVIOUS] v2[AWSCURRENT] v3[AWSPENDING]"
+				if c.empty {
+					shape += "empty"
+				}
+				w.wantShape("app/db", shape)
+				if s := w.emu.Snapshot("app/db"); !c.empty && !s.Holder("AWSPENDING").Value.Equal(s.Holder("AWSCURRENT").Value) {
+					t.Error("AWSPENDING does not hold a copy of AWSCURRENT's value")
+				}
 				return nil
 			}
 			want(t, w.rotate(id(3), later), "", "")
@@ -460,7 +469,9 @@ func TestCancelRotateSecret(t *testing.T) {
 	t.Run("nothing pending, no version", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, &awsemu.Emulator{})
-		w.emu.Seed(rotated())
+		s := rotated()
+		s.RotationEnabled = aws.Bool(true)
+		w.emu.Seed(s)
 		out, err := w.CancelRotateSecret(w.ctx, &secretsmanager.CancelRotateSecretInput{SecretId: aws.String("app/db")})
 		want(t, err, "", "")
 		if out.VersionId != nil {

@@ -115,8 +115,8 @@ func (e *Emulator) WaitRotation(ctx context.Context, id string) (Rotation, error
 	return h, err
 }
 
-// start begins a rotation; the caller holds the lock.
-func (e *Emulator) start(rec *record, version string, test bool, now time.Time) {
+// start begins a rotation for a request; the caller holds the lock.
+func (e *Emulator) start(r *request, rec *record, version string, test bool) {
 	ru := &run{
 		history: Rotation{SecretID: rec.secret.ARN, Version: version, Test: test},
 		test:    test,
@@ -127,9 +127,9 @@ func (e *Emulator) start(rec *record, version string, test bool, now time.Time) 
 	if test {
 		name = testRotationStarted
 	}
-	e.record(rec, name, version, "", now)
+	e.record(rec, name, version, "", r.now)
 	ctx := e.lifetime()
-	e.running.Go(func() { e.rotate(ctx, rec, ru) })
+	r.then = append(r.then, func() { e.running.Go(func() { e.rotate(ctx, rec, ru) }) })
 }
 
 // stop ends the running rotation before its next step; the caller holds the lock.

@@ -58,8 +58,9 @@ type Version struct {
 	// any well-formed token will do.
 	RotationToken Value
 
-	n       int  // its place in order of creation, which pruning does not change
-	foreign bool // its value came without the token that RequireToken asks for
+	n       int    // its place in order of creation, which pruning does not change
+	key     string // under which it is encrypted; "": the secret's
+	foreign bool   // its value came without the token that RequireToken asks for
 }
 
 // RotationRules is when a secret rotates.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -69,8 +70,11 @@ func nameIn(id string) string {
 
 func partial(arn, id string) bool {
 	const suffix = len("-abcdef")
-	return strings.HasPrefix(id, "arn:") && len(arn) > suffix && arn[:len(arn)-suffix] == id
+	return strings.HasPrefix(id, "arn:") && len(arn) > suffix && arn[:len(arn)-suffix] == id && !whole.MatchString(id)
 }
+
+// whole is an ARN that ends as a whole one does. Its end is read as the six characters even where it is part of a name.
+var whole = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
 
 // read gives the state that a reading operation answers from.
 func (e *Emulator) read(r *request, id string) (*Secret, error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,6 +84,9 @@ type assumeRoleOutput struct {
 // assumeRole makes a session, whose access key is a caller from now on. Without
 // Callers there is nobody to trust, and every role can be assumed.
 func (e *Emulator) assumeRole(r *request, in *assumeRoleInput) (any, error) {
+	if arn := strings.SplitN(in.RoleArn, ":", 6); len(arn) < 6 || arn[0] != "arn" || slices.Contains([]string{arn[1], arn[2], arn[4], arn[5]}, "") {
+		return nil, refuse(codeValidation, "%s is invalid", in.RoleArn)
+	}
 	role := e.role(in.RoleArn)
 	if r.caller == nil {
 		role = &Role{ARN: in.RoleArn, MaxSession: 12 * time.Hour}
@@ -151,9 +155,9 @@ func sessionLength(role *Role, caller *Caller, asked string) (time.Duration, err
 	d := time.Duration(seconds) * time.Second
 	switch {
 	case d < 15*time.Minute:
-		return 0, broken("durationSeconds", "Member must have value greater than or equal to 900")
+		return 0, broken("durationSeconds", reflect.Value{}, "Member must have value greater than or equal to 900")
 	case d > 12*time.Hour:
-		return 0, broken("durationSeconds", "Member must have value less than or equal to 43200")
+		return 0, broken("durationSeconds", reflect.Value{}, "Member must have value less than or equal to 43200")
 	case d > time.Hour && caller != nil && !caller.token.Empty():
 		return 0, refuse(codeValidation, "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
 	case d > cmp.Or(role.MaxSession, time.Hour):

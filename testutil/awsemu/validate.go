@@ -18,6 +18,7 @@ import (
 //	bytes=1-65536 the same in bytes, for secret values
 //	min=1 max=20  of a number
 //	pattern=name  one of patterns
+//	name          a secret's name, or an ARN
 //	enum=a|b      one of these
 //	each:WORD     a word for each item of a list
 //
@@ -37,7 +38,7 @@ var patterns = map[string]*regexp.Regexp{
 // decode fills a struct from JSON and holds it to its check tags. Names are
 // compared exactly, as the service does and encoding/json does not; members that
 // the struct does not know are ignored, as the service does. Errors never quote
-// a value.
+// a secret value.
 func decode(body []byte, into any) error {
 	if len(body) == 0 {
 		body = []byte("{}")
@@ -73,7 +74,7 @@ func decodeStruct(raw json.RawMessage, v reflect.Value, path string) error {
 		raw, ok := members[field.Name]
 		if !ok || string(raw) == "null" {
 			if len(tag) > 0 && tag[0] == "required" {
-				return broken(at, "Member must not be null")
+				return broken(at, reflect.Value{}, "Member must not be null")
 			}
 			continue
 		}
@@ -96,7 +97,7 @@ func decodeList(raw json.RawMessage, v reflect.Value, path string) error {
 	for i, item := range items {
 		at := fmt.Sprintf("%s.%d.member", path, i+1)
 		if string(item) == "null" {
-			return broken(at, "Member must not be null")
+			return broken(at, reflect.Value{}, "Member must not be null")
 		}
 		if err := decodeValue(item, v.Index(i), at); err != nil {
 			return err
@@ -116,8 +117,14 @@ func check(v reflect.Value, tag []string, path string) error {
 			}
 			continue
 		}
+		if word == "name" {
+			if err := checkName(v.String()); err != nil {
+				return err
+			}
+			continue
+		}
 		if must := violation(v, word); must != "" {
-			return broken(path, must)
+			return broken(path, v, must)
 		}
 	}
 	return nil
@@ -146,7 +153,7 @@ func violation(v reflect.Value, word string) string {
 		}
 	case "pattern":
 		if !patterns[arg].MatchString(v.String()) {
-			return "Member must satisfy regular expression pattern: " + patterns[arg].String()
+			return "Member must satisfy regular expression pattern: " + strings.Trim(patterns[arg].String(), "^$")
 		}
 	case "enum":
 		if !strings.Contains("|"+arg+"|", "|"+v.String()+"|") {
@@ -170,8 +177,31 @@ func bounds(arg string) (low, high int) {
 	return low, high
 }
 
-func broken(path, must string) error {
-	return refuse(codeValidation, "1 validation error detected: Value at '%s' failed to satisfy constraint: %s", path, must)
+// broken is the answer to a member that the model does not allow. Short text that is no value of a secret is quoted, as
+// the services do.
+func broken(path string, v reflect.Value, must string) error {
+	at := "Value at"
+	switch {
+	case !v.IsValid() || valueMembers[path]:
+	case v.Kind() == reflect.String && v.Len() <= 256:
+		at = "Value '" + v.String() + "' at"
+	case v.CanInt():
+		at = fmt.Sprintf("Value '%d' at", v.Int())
+	}
+	return refuse(codeValidation, "1 validation error detected: %s '%s' failed to satisfy constraint: %s", at, path, must)
+}
+
+// valueMembers are never quoted.
+var valueMembers = map[string]bool{"secretString": true, "secretBinary": true, "rotationToken": true}
+
+var secretName = regexp.MustCompile(`^(arn:[^ ]*:secret:)?[A-Za-z0-9/_+=.@!\-]+$`)
+
+// checkName refuses what cannot be the name of a secret, or an ARN with one, before anything is looked up.
+func checkName(id string) error {
+	if secretName.MatchString(id) || strings.HasPrefix(id, "arn:") && !strings.ContainsAny(id, " *?\\[]{}<>\"'") {
+		return nil
+	}
+	return refuse(codeValidation, "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
 }
 
 func join(path, name string) string {

@@ -6,7 +6,7 @@ import (
 )
 
 type getSecretValueInput struct {
-	SecretId     string `check:"required len=1-2048"`
+	SecretId     string `check:"required len=1-2048 name"`
 	VersionId    string `check:"len=32-64"`
 	VersionStage string `check:"len=1-256"`
 }
@@ -94,7 +94,7 @@ func newValue(text string, binary []byte) (Value, error) {
 }
 
 type putSecretValueInput struct {
-	SecretId           string   `check:"required len=1-2048"`
+	SecretId           string   `check:"required len=1-2048 name"`
 	ClientRequestToken string   `check:"len=32-64"`
 	SecretBinary       []byte   `check:"len=1-65536"`
 	SecretString       string   `check:"bytes=1-65536"`
@@ -111,6 +111,9 @@ type putSecretValueOutput struct {
 
 // putSecretValue gives a new version, or an empty one, its value and labels.
 func (e *Emulator) putSecretValue(r *request, in *putSecretValueInput) (any, error) {
+	if in.ClientRequestToken == "" {
+		return nil, errNoToken(codeInvalidRequest)
+	}
 	rec, err := e.writable(r, in.SecretId)
 	if err != nil {
 		return nil, err
@@ -123,9 +126,6 @@ func (e *Emulator) putSecretValue(r *request, in *putSecretValueInput) (any, err
 		return nil, err
 	}
 	id := in.ClientRequestToken
-	if id == "" {
-		return nil, refuse(codeInvalidParameter, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
-	}
 	labels := in.VersionStages
 	if len(labels) == 0 {
 		labels = []string{current}
@@ -169,7 +169,7 @@ func (e *Emulator) putBefore(r *request, s *Secret, id string, value Value) (boo
 		return false, err
 	}
 	if !v.Value.Equal(value) {
-		return false, refuse(codeExists, "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", id, s.ARN)
+		return false, errTokenUsed(id, s)
 	}
 	return true, nil
 }
@@ -195,7 +195,8 @@ func (s *Secret) tokenFits(id, token string) error {
 }
 
 // put fills an empty version or makes a new one, and moves the labels to it. The
-// first version of a secret is AWSCURRENT whatever was asked.
+// first version of a secret is AWSCURRENT whatever was asked. A version that
+// AWSCURRENT leaves loses AWSPENDING as well.
 func (s *Secret) put(p Version, now time.Time) error {
 	first := len(s.Versions) == 0
 	v := s.version(p.ID)
@@ -205,12 +206,15 @@ func (s *Secret) put(p Version, now time.Time) error {
 			return err
 		}
 	}
-	v.Value, v.Created, v.foreign = p.Value, now, p.foreign
+	v.Value, v.Created, v.foreign, v.key = p.Value, now, p.foreign, ""
 	labels := p.Labels
 	if first {
 		labels = append([]string{current}, labels...)
 	}
 	for _, label := range labels {
+		if from := s.holder(current); label == current && from != nil && from.ID != v.ID && slices.Contains(from.Labels, pending) {
+			s.unlabel(pending)
+		}
 		if err := s.move(label, v); err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ type request struct {
 	asked   members
 	fault   Fault
 	now     time.Time
+	then    []func() // done once the call was observed: a rotation's own calls come after the one that started it
 }
 
 // ServeHTTP answers one request to Secrets Manager, KMS, STS, IAM or RDS.
@@ -35,6 +36,9 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	out, err := e.serve(r, hr)
 	if r.call.N > 0 && e.Observe != nil {
 		e.Observe(r.call)
+	}
+	for _, f := range r.then {
+		f()
 	}
 	if r.call.Lost {
 		panic(http.ErrAbortHandler) // net/http's way to close a connection without an answer

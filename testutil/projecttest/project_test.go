@@ -76,6 +76,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"handlers/mariadb-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/mysql"}},
 		{"handlers/postgres-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/postgres"}},
 		{"testutil/awsemu", []string{module + "rotator/iam"}},
+		{"testutil/contract", []string{module + "testutil/awsemu", module + "rotator/iam", "github.com/aws/"}},
 		{"testutil/lambdahost", nil},
 		{"testutil/tier", nil},
 		{"testutil/dbserver", []string{module + "strategies/strategytest", module + "testutil/tier", "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql"}},
