@@ -2,6 +2,7 @@ package awsstore_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // at is the name of an endpoint as RDS makes them.
@@ -181,16 +183,19 @@ func TestRDSIsSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
 	cfg, endpoint := config(), "http://"+silent.Addr().String()
 	cfg.BaseEndpoint = &endpoint
-	err = awsstore.New(cfg, "").IsEndpointOf(ctx, parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
-	for _, says := range []string{"rds:DescribeDBInstances", "no answer from " + silent.Addr().String(), "reaches RDS by a NAT gateway or by the interface endpoint rds"} {
-		if rotator.KindOf(err) != rotator.KindUnreachable || !strings.Contains(err.Error(), says) {
-			t.Errorf("want unreachable and %q, got %q: %v", says, rotator.KindOf(err), err)
+	tier.Patiently(t, func(limit time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		err := awsstore.New(cfg, "").IsEndpointOf(ctx, parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
+		for _, says := range []string{"rds:DescribeDBInstances", "no answer from " + silent.Addr().String(), "reaches RDS by a NAT gateway or by the interface endpoint rds"} {
+			if rotator.KindOf(err) != rotator.KindUnreachable || !strings.Contains(err.Error(), says) {
+				return fmt.Errorf("want unreachable and %q, got %q: %v", says, rotator.KindOf(err), err)
+			}
 		}
-	}
+		return nil
+	})
 	for name, c := range map[string]struct {
 		fault awsemu.Fault
 		want  rotator.Kind

@@ -21,9 +21,8 @@ func engine() Engine {
 }
 
 // impatient meets servers that never answer.
-func impatient() Engine {
-	const limit = 150 * time.Millisecond
-	return Engine{DialTimeout: limit, HandshakeTimeout: limit, StatementTimeout: limit}
+func impatient(limit time.Duration) Engine {
+	return Engine{DialTimeout: time.Minute, HandshakeTimeout: limit, StatementTimeout: limit}
 }
 
 // onEach runs a test on every server, MySQL and MariaDB.
@@ -137,14 +136,22 @@ func ok(t *testing.T, err error) {
 // wants fails the test unless err has the kind and says the words.
 func wants(t *testing.T, err error, kind rotator.Kind, words ...string) {
 	t.Helper()
+	if wrong := differs(err, kind, words...); wrong != nil {
+		t.Fatal(wrong)
+	}
+}
+
+// differs says in what way err is not the one that is wanted.
+func differs(err error, kind rotator.Kind, words ...string) error {
 	if rotator.KindOf(err) != kind {
-		t.Fatalf("kind %q, want %q: %v", rotator.KindOf(err), kind, err)
+		return fmt.Errorf("kind %q, want %q: %v", rotator.KindOf(err), kind, err)
 	}
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {
-			t.Errorf("the error does not say %q: %v", w, err)
+			return fmt.Errorf("the error does not say %q: %v", w, err)
 		}
 	}
+	return nil
 }
 
 // listen is a server of the test's own making.

@@ -258,7 +258,7 @@ type trialRun struct {
 }
 
 // trialTime is when a trial counts as hanging: far more than any needs.
-const trialTime = 3 * time.Minute
+const trialTime = 10 * time.Minute
 
 // within runs a trial in a fresh fixture, and takes account of what it left behind.
 func within(parent context.Context, fresh NewRotation, run func(ctx context.Context, r *trialRun) error) error {
@@ -269,7 +269,7 @@ func within(parent context.Context, fresh NewRotation, run func(ctx context.Cont
 		return fmt.Errorf("fixture: %w", err)
 	}
 	defer r.close()
-	err, deaf := respectsContext(ctx, 30*time.Second, "the trial", func(ctx context.Context) error { return run(ctx, r) })
+	err, deaf := respectsContext(ctx, time.Minute, "the trial", func(ctx context.Context) error { return run(ctx, r) })
 	switch {
 	case parent.Err() != nil:
 		return parent.Err() // somebody has had enough: that is no verdict
@@ -642,7 +642,7 @@ func (r *trialRun) finish(ctx context.Context, failed error) error {
 func (r *trialRun) verdict(ctx context.Context, complete bool) error {
 	var found []error
 	if r.proxy != nil { // first: its last pieces are moments too
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
 		if err := r.proxy.Idle(ctx); err != nil {
 			found = append(found, fmt.Errorf("%w: %w", ViolationConnLeak, err))

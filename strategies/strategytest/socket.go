@@ -15,6 +15,7 @@ import (
 type fakeServer struct {
 	listener net.Listener
 	spoke    chan struct{} // closed when a client has said something
+	entered  chan struct{} // closed when a client has connected
 
 	mu      sync.Mutex
 	came    *sync.Cond // somebody did
@@ -30,7 +31,7 @@ func listen(serve func(s *fakeServer, c net.Conn)) (*fakeServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &fakeServer{listener: l, spoke: make(chan struct{}), guests: make(map[string]bool)}
+	s := &fakeServer{listener: l, spoke: make(chan struct{}), entered: make(chan struct{}), guests: make(map[string]bool)}
 	s.came = sync.NewCond(&s.mu)
 	go func() {
 		for {
@@ -54,8 +55,24 @@ func (s *fakeServer) welcome(c net.Conn) {
 	s.hold(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.guests) == 0 {
+		close(s.entered)
+	}
 	s.guests[c.RemoteAddr().String()] = true
 	s.came.Broadcast()
+}
+
+// untilVisited is a context that ends when somebody comes, who would else wait for an answer that never comes.
+func (s *fakeServer) untilVisited(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	go func() {
+		select {
+		case <-s.entered:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // visited says whether anybody has come. It knocks itself and waits until it is

@@ -593,11 +593,11 @@ func (w *caseEnv) identity(ctx context.Context, method string, call func(ctx con
 			if err != nil {
 				return err
 			}
-			if err := w.refusesUnasked(ctx, method+" of a value that names another host and port", both, call); err != nil {
+			if err := w.refusesUnasked(ctx, trap, method+" of a value that names another host and port", both, call); err != nil {
 				return err
 			}
 		}
-		if err := w.refusesUnasked(ctx, method+" of a value that names another "+key, altered, call); err != nil {
+		if err := w.refusesUnasked(ctx, trap, method+" of a value that names another "+key, altered, call); err != nil {
 			return err
 		}
 	}
@@ -621,12 +621,12 @@ func (w *caseEnv) elsewhere(key string, trap *fakeServer) any {
 }
 
 // refusesUnasked says whether a call refuses a value without asking a server.
-func (w *caseEnv) refusesUnasked(ctx context.Context, what string, d secret.Document, call func(ctx context.Context, pending secret.Document) error) error {
+func (w *caseEnv) refusesUnasked(ctx context.Context, trap *fakeServer, what string, d secret.Document, call func(ctx context.Context, pending secret.Document) error) error {
 	before := 0
 	if w.Logins != nil {
 		before = w.Logins()
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a trap never answers
+	ctx, cancel := trap.untilVisited(ctx)
 	defer cancel()
 	err, deaf := respectsContext(ctx, w.Patience, what, func(ctx context.Context) error { return call(ctx, d) })
 	if deaf != nil {
@@ -675,7 +675,7 @@ func searchRules() []strategyRule {
 			if !w.Current.Has("host") {
 				return notOffered("a host in Current")
 			}
-			limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+			limited, cancel := trap.untilVisited(ctx)
 			defer cancel()
 			err = w.apply(limited, current, pending)
 			if err == nil {
@@ -824,7 +824,7 @@ func superuserRules() []strategyRule {
 				}
 				return d, err
 			}
-			limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+			limited, cancel := trap.untilVisited(ctx)
 			defer cancel()
 			err = w.apply(limited, w.Current, pending)
 			if err == nil && !asked {

@@ -62,7 +62,7 @@ func run[F any](t *testing.T, cases []Case[F], newFixture func(t *testing.T) F) 
 
 const (
 	// caseTime ends a case that waits for a server: far more than any needs.
-	caseTime = 2 * time.Minute
+	caseTime = 10 * time.Minute
 	// defaultPatience is how long after the end of its context a call may still
 	// run before it counts as deaf to it. It is long because machines are slow.
 	defaultPatience = 10 * time.Second

@@ -864,7 +864,7 @@ func mustCatch[F any](t *testing.T, cases []Case[F], name string, f F) {
 	if i < 0 {
 		t.Fatalf("no case is called %s", name)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	switch err := cases[i].Check(ctx, f); {
 	case err == nil:

@@ -31,7 +31,7 @@ fi
 rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }`
 
 // stopTimeout is how long each of the ways to stop a server may take before the next, ruder one.
-const stopTimeout = 5 * time.Second
+const stopTimeout = 30 * time.Second
 
 // habits are what a kind of server wants of a process.
 type habits struct {

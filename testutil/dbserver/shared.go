@@ -14,7 +14,7 @@ import (
 
 // startTimeout bounds the start of a server for which the caller gives no context of its own. It is generous: a slow
 // machine is no reason to fail.
-const startTimeout = 2 * time.Minute
+const startTimeout = 10 * time.Minute
 
 // shared holds the servers of one kind that all tests of this process share. They are state of the process because what
 // they stand for is: server processes that `go test` has no hook to start and stop around a package without a TestMain in

@@ -4,7 +4,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -138,7 +137,6 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 			pairs := append([]any{"username", "app", "password", password}, c.arrange(t, w)...)
 			arn := w.seed("app", current(w.document(pairs...)))
 			before := w.accountState()
-			begin := time.Now()
 			r := w.rotate(arn)
 			if r.Outcome != "RotationFailed" {
 				t.Fatalf("the rotation ended with %s", r.Outcome)
@@ -151,9 +149,6 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 			}
 			if failed.ErrorType != "StepError" {
 				t.Errorf("errorType is %q: alarms count on StepError", failed.ErrorType)
-			}
-			if took := time.Since(begin); took > 30*time.Second {
-				t.Errorf("took %v: longer than a rotation function has by default", took)
 			}
 			if w.accountState() != before {
 				t.Error("the account has changed")

@@ -187,13 +187,13 @@ func needsServers(t *testing.T, command string) {
 // itself is interrupted, as by a person, when it has shown what it was started for.
 func run(t *testing.T, line string, endless bool, shows string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", line)
 	cmd.Dir = root
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	interrupt := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
-	cmd.Cancel, cmd.WaitDelay = interrupt, 20*time.Second
+	cmd.Cancel, cmd.WaitDelay = interrupt, 5*time.Minute
 	out := &watched{shows: []byte(shows), seen: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {

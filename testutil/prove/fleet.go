@@ -70,7 +70,7 @@ func (f Fleet) Run(ctx context.Context) (s FleetResult, err error) {
 	url := "http://" + listener.Addr().String()
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 2 * f.AtOnce
-	client := &http.Client{Transport: transport, Timeout: 3 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
 
 	var arrived atomic.Int64
 	emu.Observe = func(c awsemu.Call) {

@@ -126,7 +126,7 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 		},
 	}
 	if p.Bootstrap != "" {
-		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 20 * time.Second, Peak: p.Peak}.Open
+		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 2 * time.Minute, Peak: p.Peak}.Open
 	}
 	return f, nil
 }

@@ -147,7 +147,7 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 		f.Troubles["failed over to a reader"] = p.failedOver(&target)
 	}
 	if p.Bootstrap != "" {
-		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 20 * time.Second, Peak: p.Peak}.Open
+		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 2 * time.Minute, Peak: p.Peak}.Open
 	}
 	return f, nil
 }

@@ -28,7 +28,7 @@ func TestSAMLocalInvoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "qt-docker-") // short, for the socket
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // variable is the environment variable that asks for make test-long.
@@ -107,6 +108,20 @@ func Stride(t testing.TB, inCheck, inTest int) int {
 		return inTest
 	}
 	return 1
+}
+
+// Patiently is for a test that brings something about within a limit of time and sees what the limit then does. How long
+// that takes is not for a test to know: try gets a short limit, and longer ones as long as it gives an error, up to minutes.
+// What is wrong stays wrong; what was only slow does not.
+func Patiently(t testing.TB, try func(limit time.Duration) error) {
+	t.Helper()
+	var err error
+	for limit := 150 * time.Millisecond; limit < 5*time.Minute; limit *= 6 {
+		if err = try(limit); err == nil {
+			return
+		}
+	}
+	t.Error(err)
 }
 
 // Program is the path of a program that a test of make test-long runs, such as aws. Where it is not on this machine the test
