@@ -370,7 +370,7 @@ func leak(spell func(p string) string) func(w world, e *bent) {
 }
 
 func wrongEngines() []wrongEngine {
-	limits := (*Memory)(nil).Traits()
+	limits := new(Memory).Traits()
 	return []wrongEngine{
 		{"has no name", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.Name = "" } }},
 		{"serves no engine key", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.Engines = nil } }},
