@@ -84,11 +84,11 @@ emulator: build ## run the Secrets Manager emulator with the Lambda binaries beh
 	$(call compile,emulator)
 	@$(BUILD)/emulator $(ARGS)
 
-policies: ## print the IAM policies for a rotation, ready to paste (ARGS="-secret ARN -role ARN -function ARN ...")
-	@$(GO) run ./testutil/cmd/policies $(ARGS)
+policies: ## print the IAM policies for a rotation, ready to paste (ARGS="--secret ARN --role ARN --function ARN ...")
+	@$(GO) run ./cmd/quarterturn policies $(ARGS)
 
-recover: ## say which stored version of a secret works and what to do, or do it (ARGS="-secret app -action finish")
-	@$(GO) run ./testutil/cmd/recover $(ARGS)
+recover: ## carry out what status recommends for a secret (ARGS="app finish"; go run ./cmd/quarterturn --help)
+	@$(GO) run ./cmd/quarterturn recover $(ARGS)
 
 contract: ## hold the emulator to what AWS is known to answer, with sources; AWS=1: try it on an account (asks first; YES=1)
 	@$(GO) run ./testutil/cmd/contract $(if $(AWS),-aws) $(if $(YES),-yes) $(ARGS)

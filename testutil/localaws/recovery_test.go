@@ -2,6 +2,7 @@ package localaws_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,15 @@ func (w *world) run(name string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// exitCode is how a command ended; 0 also where it did not.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
 // withAWSCLI is the way to recover that needs the AWS CLI.
 const withAWSCLI = "with the AWS CLI"
 
@@ -50,8 +60,8 @@ const withAWSCLI = "with the AWS CLI"
 // works, and a plain rotation goes through.
 func TestAKilledRotationIsRecovered(t *testing.T) {
 	tier.NotInCheck(t)
-	command := filepath.Join(t.TempDir(), "recover")
-	if err := lambdahost.Build(t.Context(), "github.com/quarterturn-dev/quarterturn/testutil/cmd/recover", command); err != nil {
+	command := filepath.Join(t.TempDir(), "quarterturn")
+	if err := lambdahost.Build(t.Context(), "github.com/quarterturn-dev/quarterturn/cmd/quarterturn", command); err != nil {
 		t.Fatal(err)
 	}
 	finish := map[string]func(w *world, arn string, d rotator.Diagnosis){
@@ -63,10 +73,10 @@ func TestAKilledRotationIsRecovered(t *testing.T) {
 		"by the command": func(w *world, arn string, _ rotator.Diagnosis) {
 			strategy := strings.TrimSuffix(strings.TrimPrefix(w.name, "postgres-"), "-user")
 			strategy = strings.TrimSuffix(strategy, "-users")
-			if out, err := w.run(command, "-secret", "app", "-strategy", strategy); err != nil || !strings.Contains(out, "to do: finish") {
+			if out, err := w.run(command, "status", "app", "--here", "--strategy", strategy); exitCode(err) != 1 || !strings.Contains(out, "to do: finish") {
 				w.t.Errorf("the command says: %v\n%s", err, out)
 			}
-			if out, err := w.run(command, "-secret", "app", "-strategy", strategy, "-action", "finish"); err != nil || !strings.Contains(out, "moved AWSCURRENT") {
+			if out, err := w.run(command, "recover", "app", "finish", "--here", "--strategy", strategy); err != nil || !strings.Contains(out, "moved AWSCURRENT") {
 				w.t.Errorf("the command says: %v\n%s", err, out)
 			}
 		},

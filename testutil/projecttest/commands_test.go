@@ -40,20 +40,21 @@ var commands = map[string]string{
 	"make demo":                            here,
 	"make demo ENGINE=mysql STRATEGY=dual": here,
 	"make policies":                        tested,
-	`make policies ARGS="-secret ARN -key ARN -role ARN -function ARN"`: here,
-	"make contract":                        "TestEmulator",
+	"make contract":                        tested,
 	"make contract AWS=1":                  needsAWS,
-	"go generate ./testutil/contract":      "TestPage",
+	"go generate ./testutil/contract":      tested,
+	`make policies ARGS="--secret ARN --key ARN --role ARN --function ARN"`: here,
 	"make emulator":                        here,
 	`make emulator ARGS="-events -docker"`: tested,
 	"make invoke EVENT=createSecret":       here,
-	"make invoke EVENT=preflight-text FUNCTION=postgres-alternating-users": here,
-	`make recover ARGS="-secret app"`:                                      tested,
-	"make recover":                                                         tested,
-	"make invoke":                                                          tested,
-	"make prove":                                                           tested, // less of the same
-	"make bench":                                                           tested,
-	"make dist":                                                            tested,
+	"make invoke EVENT=preflight-text FUNCTION=postgres-alternating-users":     here,
+	`make recover ARGS="app finish --here"`:                                    tested,
+	"go install github.com/quarterturn-dev/quarterturn/cmd/quarterturn@latest": tested,
+	"make recover": tested,
+	"make invoke":  tested,
+	"make prove":   tested, // less of the same
+	"make bench":   tested,
+	"make dist":    tested,
 
 	"sam build": tested,
 	"GOARCH=amd64 sam build --parameter-overrides Architecture=x86_64": tested,
@@ -139,7 +140,7 @@ func TestEachCommandIsRunOrNeedsAWS(t *testing.T) {
 func TestCommandsWork(t *testing.T) {
 	tier.Test(t)
 	instead := map[string]string{
-		`make policies ARGS="-secret ARN -key ARN -role ARN -function ARN"`: `make policies ARGS="-secret arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf -key arn:aws:kms:us-east-1:123456789012:key/1 -role arn:aws:iam::123456789012:role/rotate -function arn:aws:lambda:us-east-1:123456789012:function:rotate"`,
+		`make policies ARGS="--secret ARN --key ARN --role ARN --function ARN"`: `make policies ARGS="--secret arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf --key arn:aws:kms:us-east-1:123456789012:key/1 --role arn:aws:iam::123456789012:role/rotate --function arn:aws:lambda:us-east-1:123456789012:function:rotate"`,
 		"make emulator": `make emulator ARGS="-address 127.0.0.1:0"`,
 	}
 	shows := map[string]string{ // what somebody who runs it wants to see

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/serve"
+)
+
+// askTime is more than the logins of a preflight take at a database that does not
+// respond, and more than the functions of our template may run.
+const askTime = 2 * time.Minute
+
+// question is an event that a person sends, and who is to answer it.
+type question struct {
+	around   *surroundings
+	secret   string
+	function string // name or ARN; "": the one that the secret names
+	here     bool
+	strategy string // --here: how the secret is rotated
+}
+
+func (q *question) flags(f *pflag.FlagSet) {
+	f.StringVar(&q.function, "function", "", "name or ARN of the rotation function (default: the one that the secret names)")
+	f.BoolVar(&q.here, "here", false, "run on this machine instead of asking the function: this machine must reach the database")
+	f.StringVar(&q.strategy, "strategy", "single", "with --here, how the secret is rotated: single, superuser, alternating or dual")
+}
+
+// check refuses flags that do not go together.
+func (q *question) check(cmd *cobra.Command) error {
+	switch {
+	case q.here && q.function != "":
+		return usage("--here and --function exclude each other: choose who answers")
+	case !q.here && cmd.Flags().Changed("strategy"):
+		return usage("--strategy needs --here: a function knows its own strategy")
+	case q.here:
+		_, err := strategyOf(q.strategy)
+		return err
+	}
+	return nil
+}
+
+// event is what goes to the function. The JSON names are rotator's.
+type event struct {
+	Step     rotator.Step
+	SecretID string         `json:"SecretId"`
+	Action   rotator.Action `json:",omitempty"`
+}
+
+// ask sends the event and decodes what comes back into answer. An answer may come
+// beside an error: --here gives both, a function its error alone.
+func (q *question) ask(ctx context.Context, step rotator.Step, action rotator.Action, answer rotator.Response) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return fmt.Errorf("AWS configuration: %w", err)
+	}
+	payload, err := json.Marshal(event{step, q.secret, action})
+	if err != nil {
+		return err
+	}
+	var body []byte
+	if q.here {
+		body, err = q.askHere(ctx, cfg, payload)
+	} else {
+		body, err = q.askFunction(ctx, cfg, payload)
+	}
+	if len(body) > 0 && string(body) != "null" {
+		if bad := json.Unmarshal(body, answer); bad != nil {
+			return errors.Join(err, fmt.Errorf("answer of the function is not one of Quarterturn's: %w", bad))
+		}
+	}
+	return err
+}
+
+// askFunction invokes the function and waits for its answer.
+func (q *question) askFunction(ctx context.Context, cfg aws.Config, payload []byte) ([]byte, error) {
+	name := q.function
+	if name == "" {
+		var err error
+		if name, err = q.functionOf(ctx, cfg); err != nil {
+			return nil, err
+		}
+	}
+	// A second attempt of the SDK would be a second login: the answer decides, not a
+	// retry.
+	client := lambda.NewFromConfig(cfg, func(o *lambda.Options) { o.RetryMaxAttempts = 1 })
+	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
+	if err != nil {
+		return nil, fmt.Errorf("function %s: %w", name, err)
+	}
+	if out.FunctionError != nil {
+		var failure struct{ ErrorMessage string }
+		if json.Unmarshal(out.Payload, &failure) != nil || failure.ErrorMessage == "" {
+			failure.ErrorMessage = "it failed without a message: see its log"
+		}
+		return nil, fmt.Errorf("function %s: %s", name, failure.ErrorMessage)
+	}
+	return out.Payload, nil
+}
+
+// functionOf reads which function rotates a secret.
+func (q *question) functionOf(ctx context.Context, cfg aws.Config) (string, error) {
+	settings, err := serve.FromEnvironment(q.around.lookup)
+	if err != nil {
+		return "", err
+	}
+	secret, endpoint := q.secret, settings.SecretsManagerURL
+	client := secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
+		if endpoint != "" {
+			o.BaseEndpoint = &endpoint
+		}
+	})
+	out, err := client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &secret})
+	if err != nil {
+		return "", fmt.Errorf("secret %s: %w", secret, err)
+	}
+	if aws.ToString(out.RotationLambdaARN) == "" {
+		return "", exitError{exitToDo, fmt.Errorf("secret %s names no rotation function: name one with --function, or run this here with --here", secret)}
+	}
+	return *out.RotationLambdaARN, nil
+}

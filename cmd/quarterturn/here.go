@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/rotator/serve"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
+	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+)
+
+// surroundings are what the program finds around it; tests put others in their place.
+type surroundings struct {
+	// lookup reads the environment, which has the settings that the function has in its
+	// own: DATABASE_CA_FILE and so on.
+	lookup  func(string) (string, bool)
+	engines func(serve.Settings) []strategies.CloningEngine
+}
+
+func realSurroundings() *surroundings { return &surroundings{os.LookupEnv, allEngines} }
+
+// askHere is the function, run on this machine: the same strategy, checks, table of
+// decisions and store. It needs what the function needs: the permissions, and a way to
+// the database.
+func (q *question) askHere(ctx context.Context, cfg aws.Config, payload []byte) ([]byte, error) {
+	settings, err := serve.FromEnvironment(q.around.lookup)
+	if err != nil {
+		return nil, err
+	}
+	build, err := strategyOf(q.strategy)
+	if err != nil {
+		return nil, err
+	}
+	r := rotator.Rotator{
+		Store:          awsstore.New(cfg, settings.SecretsManagerURL),
+		Strategy:       byEngine{q.around.engines(settings), settings, build},
+		PasswordPolicy: settings.PasswordPolicy,
+		PreflightMode:  settings.PreflightMode,
+		ReadOnlyProbes: settings.ReadOnlyProbes,
+	}
+	answer, err := r.HandleJSON(ctx, payload)
+	if answer == nil {
+		return nil, err
+	}
+	body, bad := json.Marshal(answer)
+	if bad != nil {
+		return nil, bad
+	}
+	return body, err
+}
+
+// allEngines are all that this project has. A handler knows one, so that no Lambda binary
+// carries another's driver; here there is no cold start.
+func allEngines(s serve.Settings) []strategies.CloningEngine {
+	return []strategies.CloningEngine{
+		postgres.Engine{Roots: s.RootCAs, AllowMD5: s.AllowMD5},
+		mysql.Engine{Roots: s.RootCAs},
+		mysql.MariaDB{Roots: s.RootCAs},
+	}
+}
+
+// builder makes the strategy of --strategy for one engine.
+type builder func(strategies.CloningEngine, serve.Settings) (rotator.Strategy, error)
+
+func strategyOf(name string) (builder, error) {
+	switch name {
+	case "single", "superuser":
+		return func(e strategies.CloningEngine, s serve.Settings) (rotator.Strategy, error) {
+			return strategies.SingleUser{Engine: e, ThroughSuperuser: name == "superuser" || s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, nil
+		}, nil
+	case "alternating":
+		return func(e strategies.CloningEngine, s serve.Settings) (rotator.Strategy, error) {
+			return strategies.AlternatingUsers{Engine: e, RotateOnly: s.RotateOnly, SuperuserSecretARN: s.SuperuserSecretARN}, nil
+		}, nil
+	case "dual":
+		return func(e strategies.CloningEngine, s serve.Settings) (rotator.Strategy, error) {
+			d, ok := e.(strategies.DualPasswordEngine)
+			if !ok {
+				return nil, fmt.Errorf("strategy: %w: %s has no dual passwords: choose single, superuser or alternating", rotator.KindMisconfigured, e.Traits().Name)
+			}
+			return strategies.DualPasswords{Engine: d}, nil
+		}, nil
+	}
+	return nil, usage("--strategy is %q: choose single, superuser, alternating or dual", name)
+}
+
+// byEngine is the strategy for the engine that a value names.
+type byEngine struct {
+	engines  []strategies.CloningEngine
+	settings serve.Settings
+	build    builder
+}
+
+func (b byEngine) of(d secret.Document) (rotator.Strategy, error) {
+	var known []string
+	for _, e := range b.engines {
+		names := e.Traits().Engines
+		if slices.Contains(names, d.Text("engine")) {
+			return b.build(e, b.settings)
+		}
+		known = append(known, names...)
+	}
+	return nil, fmt.Errorf("secret: %w: engine is %.80q: it must be one of %s", rotator.KindMisconfigured, d.Text("engine"), strings.Join(known, ", "))
+}
+
+// Propose implements rotator.Strategy.
+func (b byEngine) Propose(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
+	s, err := b.of(r.Current)
+	if err != nil {
+		return secret.Document{}, err
+	}
+	return s.Propose(ctx, r)
+}
+
+// Apply implements rotator.Strategy: no password is set from this program.
+func (b byEngine) Apply(context.Context, rotator.Rotation) error {
+	return fmt.Errorf("quarterturn: %w: this program sets no passwords", rotator.KindInternal)
+}
+
+// Verify implements rotator.Strategy.
+func (b byEngine) Verify(ctx context.Context, r rotator.Rotation) error {
+	s, err := b.of(r.Pending)
+	if err != nil {
+		return err
+	}
+	return s.Verify(ctx, r)
+}
+
+// Preflight implements rotator.Preflighter.
+func (b byEngine) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
+	s, err := b.of(r.Current)
+	if err != nil {
+		return []rotator.Finding{rotator.NewFinding("S9", "the keys of the secret", err)}
+	}
+	return s.(rotator.Preflighter).Preflight(ctx, r)
+}

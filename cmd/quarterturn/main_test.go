@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/rotator/serve"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+// canary is in every password, and must be in no output.
+const canary = "canary-password-0123456789"
+
+// stage is an emulator with secrets and a rotation function, and the program before it.
+type stage struct {
+	t   *testing.T
+	emu *awsemu.Emulator
+	db  *strategytest.Memory
+	url string
+}
+
+// newStage puts secrets there in the states that the program tells apart. It sets the environment of the AWS SDK, so that
+// tests that use it are not parallel.
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := &stage{t: t, emu: &awsemu.Emulator{}, db: &strategytest.Memory{}}
+	mux := http.NewServeMux()
+	mux.Handle("/", s.emu)
+	mux.HandleFunc("POST /2015-03-31/functions/{function}/invocations", s.invoke)
+	server := httptest.NewServer(mux)
+	s.url = server.URL
+	t.Cleanup(func() { s.emu.Close(); server.Close() })
+	none := filepath.Join(t.TempDir(), "none")
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": s.url, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "x",
+		"AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none, "NO_COLOR": "",
+	} {
+		t.Setenv(name, value)
+	}
+	function := "arn:aws:lambda:us-east-1:123456789012:function:rotate"
+	seed := func(name, user, function string, on *bool, values ...string) {
+		sec := awsemu.Secret{Name: name, RotationEnabled: on, RotationLambdaARN: function}
+		for i, v := range values {
+			sec.Versions = append(sec.Versions, awsemu.Version{Labels: []string{[]string{"AWSCURRENT", "AWSPENDING"}[i]}, Value: awsemu.Text(
+				`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"` + user + `","password":"` + v + `"}`)})
+		}
+		s.emu.Seed(sec)
+	}
+	on := true
+	seed("fine", "fine", function, &on, canary+"-1")
+	seed("stuck", "stuck", function, &on, canary+"-old", canary+"-new")
+	seed("wrong", "fine", function, &on, canary+"-2")
+	seed("alone", "fine", "", nil, canary+"-1")
+	s.db.Add(strategytest.Account{Name: "fine", Password: secret.NewPassword(canary + "-1")})
+	s.db.Add(strategytest.Account{Name: "stuck", Password: secret.NewPassword(canary + "-new")})
+	return s
+}
+
+// invoke is the rotation function, as Lambda answers for it.
+func (s *stage) invoke(w http.ResponseWriter, r *http.Request) {
+	if name := r.PathValue("function"); name != "rotate" && !strings.HasSuffix(name, ":rotate") {
+		w.Header().Set("X-Amzn-Errortype", "ResourceNotFoundException")
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	payload, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Error(err)
+	}
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &s.url, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
+	answer, err := rotator.Rotator{Store: awsstore.New(cfg, ""), Strategy: strategies.SingleUser{Engine: s.db}}.HandleJSON(r.Context(), payload)
+	if err != nil {
+		w.Header().Set("X-Amz-Function-Error", "Unhandled")
+		json.NewEncoder(w).Encode(map[string]string{"errorMessage": err.Error(), "errorType": "StepError"})
+		return
+	}
+	json.NewEncoder(w).Encode(answer)
+}
+
+// run runs the program and gives what it printed and how it ended.
+func (s *stage) run(args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	var out, errOut bytes.Buffer
+	around := &surroundings{os.LookupEnv, func(serve.Settings) []strategies.CloningEngine { return []strategies.CloningEngine{s.db} }}
+	code = run(s.t.Context(), around, args, &out, &errOut)
+	if text := out.String() + errOut.String(); strings.Contains(text, "canary") {
+		s.t.Errorf("%q prints a password", args)
+	}
+	return out.String(), errOut.String(), code
+}
+
+// TestExitCodes: 0 all is well, 1 there is something to do, 2 wrong use, 3 it could not be found out.
+func TestExitCodes(t *testing.T) {
+	s := newStage(t)
+	for _, c := range []struct {
+		args string
+		code int
+		says string // on either
+	}{
+		{"preflight fine", 0, "preflight of"},
+		{"status fine", 0, "AWSCURRENT"},
+		{"status fine --here", 0, "AWSCURRENT"},
+		{"status fine --function rotate", 0, ""},
+		{"status stuck", 1, "finish"},
+		{"status stuck --here", 1, "finish"},
+		{"preflight wrong", 1, "P2"},
+		{"preflight wrong --here", 1, "P2"},
+		{"status alone", 1, "names no rotation function"},
+		{"status missing", 3, "missing"},
+		{"status fine --function other", 3, "other"},
+		{"recover stuck discard", 1, "finish"},
+		{"recover stuck discard --here", 1, "finish"},
+		{"version", 0, "quarterturn"},
+		{"--help", 0, "Exit codes"},
+		{"", 0, "Exit codes"},
+		{"help status", 0, "staging labels"},
+		{"status", 2, "accepts 1 arg"},
+		{"status a b", 2, "accepts 1 arg"},
+		{"statsu fine", 2, "unknown command"},
+		{"status fine --nope", 2, "unknown flag"},
+		{"status fine --format xml", 2, "--format is"},
+		{"status fine --color red", 2, "--color is"},
+		{"status fine --width -1", 2, "--width is"},
+		{"status fine --here --function rotate", 2, "exclude each other"},
+		{"status fine --strategy single", 2, "needs --here"},
+		{"status fine --here --strategy both", 2, "choose single"},
+		{"recover stuck retry", 2, "choose finish"},
+		{"recover stuck", 2, "accepts 2 arg"},
+		{"policies", 2, "--secret"},
+		{"fleet --format markdown", 2, "html"},
+		{"fleet --fail-on worst", 2, "critical"},
+		{"fleet --accounts 1 --organization", 2, "choose one"},
+		{"fleet --since /nowhere", 2, "--since"},
+	} {
+		out, errOut, code := s.run(strings.Fields(c.args)...)
+		if code != c.code || !strings.Contains(out+errOut, c.says) {
+			t.Errorf("%q: exit %d, want %d, and %q in\n%s%s", c.args, code, c.code, c.says, out, errOut)
+		}
+	}
+}
+
+// TestRecoverFinishes: a rotation that lacks its last step is completed, once by each way.
+func TestRecoverFinishes(t *testing.T) {
+	for _, here := range []bool{false, true} {
+		s := newStage(t)
+		args := []string{"recover", "stuck", "finish"}
+		if here {
+			args = append(args, "--here")
+		}
+		if out, errOut, code := s.run(args...); code != 0 || !strings.Contains(out, "moved AWSCURRENT") {
+			t.Errorf("%q: exit %d\n%s%s", args, code, out, errOut)
+		}
+		if s.emu.Snapshot("stuck").Holder("AWSCURRENT").ID != awsemu.VersionID(2) {
+			t.Error("AWSCURRENT did not move")
+		}
+		if out, errOut, code := s.run("status", "stuck"); code != 0 {
+			t.Errorf("afterwards: exit %d\n%s%s", code, out, errOut)
+		}
+	}
+}
+
+// TestFormats: each is what it says, of a report and of a diagnosis.
+func TestFormats(t *testing.T) {
+	s := newStage(t)
+	for _, command := range []string{"preflight", "status"} {
+		for format, check := range map[string]func(string) error{
+			"json": func(out string) error {
+				var members map[string]json.RawMessage
+				return json.Unmarshal([]byte(out), &members)
+			},
+			"jsonl": func(out string) error {
+				for line := range strings.Lines(out) {
+					if !json.Valid([]byte(line)) {
+						return errors.New("not a line of JSON: " + line)
+					}
+				}
+				return nil
+			},
+			"markdown": func(out string) error {
+				if !strings.Contains(out, "|---|") {
+					return errors.New("no table")
+				}
+				return nil
+			},
+			"html": func(out string) error {
+				if !strings.HasPrefix(out, "<!DOCTYPE html>") || !strings.Contains(out, "</html>") || strings.Contains(out, "<script") {
+					return errors.New("not a page")
+				}
+				return nil
+			},
+		} {
+			out, errOut, _ := s.run(command, "stuck", "--here", "--format", format)
+			if err := check(out); err != nil || !strings.Contains(out, "stuck") && format != "jsonl" {
+				t.Errorf("%s as %s: %v\n%s%s", command, format, err, out, errOut)
+			}
+		}
+	}
+}
+
+// TestTextWraps: no line is wider than asked for, but for commands, which are to be copied; and nothing is lost.
+func TestTextWraps(t *testing.T) {
+	s := newStage(t)
+	wide, _, _ := s.run("status", "stuck")
+	narrow, _, _ := s.run("status", "stuck", "--width", "60")
+	for line := range strings.Lines(narrow) {
+		line = strings.TrimRight(line, "\n")
+		if len(line) > 60 && !isCommand(line) && strings.Contains(strings.TrimSpace(line), " ") {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+	if got, want := strings.Join(strings.Fields(narrow), " "), strings.Join(strings.Fields(wide), " "); got != want {
+		t.Errorf("wrapped:\n%s\nunwrapped:\n%s", got, want)
+	}
+}
+
+// TestColorIsAskedFor: none where the output is no terminal, and only around words.
+func TestColorIsAskedFor(t *testing.T) {
+	s := newStage(t)
+	plain, _, _ := s.run("preflight", "fine")
+	colored, _, _ := s.run("preflight", "fine", "--color", "always")
+	if strings.Contains(plain, "\x1b") || !strings.Contains(colored, "\x1b[32m") {
+		t.Errorf("plain:\n%q\ncolored:\n%q", plain, colored)
+	}
+	stripped := colored
+	for _, hue := range []string{red, green, yellow, gray, bold, "0"} {
+		stripped = strings.ReplaceAll(stripped, "\x1b["+hue+"m", "")
+	}
+	if stripped != plain {
+		t.Errorf("colors change the text:\n%s\n%s", stripped, plain)
+	}
+}
+
+// TestFleet: the report of an account, in each format, and what is new since the last.
+func TestFleet(t *testing.T) {
+	s := newStage(t)
+	s.emu.SeedFleet(time.Now())
+	text, errOut, code := s.run("fleet")
+	if code != exitToDo || !strings.Contains(text, "CRITICAL") || !strings.Contains(text, "fleet/F03") {
+		t.Errorf("exit %d\n%s%s", code, text, errOut)
+	}
+	if _, _, code := s.run("fleet", "--fail-on", "critical", "--format", "jsonl"); code != exitToDo {
+		t.Errorf("--fail-on critical: exit %d", code)
+	}
+	page, _, _ := s.run("fleet", "--format", "html")
+	if !strings.HasPrefix(page, "<!DOCTYPE html>") {
+		t.Error("not a page")
+	}
+	report, _, _ := s.run("fleet", "--format", "json")
+	file := filepath.Join(t.TempDir(), "report.json")
+	if err := os.WriteFile(file, []byte(report), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again, _, _ := s.run("fleet", "--since", file); !strings.Contains(again, "0 new, 0 fixed") {
+		t.Errorf("since:\n%s", again)
+	}
+	s.emu.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Deny: c.Operation == "ListSecrets"} }
+	if text, _, code := s.run("fleet"); code != exitUnknown || !strings.Contains(text, "secretsmanager:ListSecrets") {
+		t.Errorf("unreadable: exit %d\n%s", code, text)
+	}
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes. They are part of the interface: scripts and alarms count on them.
+const (
+	exitFine    = 0
+	exitToDo    = 1 // a finding blocks, a rotation is stuck, an action was not carried out
+	exitUsage   = 2
+	exitUnknown = 3 // AWS, the function or the database did not answer the question
+)
+
+// exitError is an error that chooses the exit code. Err is nil where the output has said
+// everything.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e exitError) Unwrap() error { return e.err }
+
+// usage marks an error of whoever typed the command.
+func usage(format string, args ...any) error {
+	return exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// run is the whole program: it gives the exit code.
+func run(ctx context.Context, around *surroundings, args []string, out, errOut io.Writer) int {
+	root := newRoot(around)
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	cmd, err := root.ExecuteContextC(ctx)
+	var exit exitError
+	switch {
+	case err == nil:
+		return exitFine
+	case !errors.As(err, &exit):
+		exit = exitError{exitUnknown, err}
+	}
+	if exit.err != nil {
+		fmt.Fprintf(errOut, "quarterturn: %v\n", exit.err)
+	}
+	if exit.code == exitUsage {
+		fmt.Fprintf(errOut, "Run '%s --help' for what there is.\n", cmd.CommandPath())
+	}
+	return exit.code
+}
+
+func newRoot(around *surroundings) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "quarterturn",
+		Short: "Rotate credentials in AWS Secrets Manager without locking anyone out",
+		Long: `Checks rotations of AWS Secrets Manager secrets, finds out which stored version of a secret works,
+fixes rotations that are stuck, and prints the policies that a rotation needs.
+
+preflight, status and recover ask the rotation function of the secret. With --here they run on this
+machine, with this machine's AWS credentials; then this machine must reach the database.
+
+Exit codes: 0 all is well, 1 there is something to do, 2 wrong use, 3 it could not be found out.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{exitUsage, err} })
+	root.AddCommand(newPreflight(around), newStatus(around), newRecover(around), newPolicies(), newFleet(), newVersion())
+	for _, cmd := range append(root.Commands(), root) {
+		if check := cmd.Args; check != nil {
+			cmd.Args = func(cmd *cobra.Command, args []string) error {
+				if err := check(cmd, args); err != nil {
+					return exitError{exitUsage, err}
+				}
+				return nil
+			}
+		}
+	}
+	return root
+}
