@@ -29,12 +29,19 @@ type question struct {
 	function string // name or ARN; "": the one that the secret names
 	here     bool
 	strategy string // --here: how the secret is rotated
+	version  string // status, recover: the version to test first; "": AWSCURRENT
 }
 
 func (q *question) flags(f *pflag.FlagSet) {
 	f.StringVar(&q.function, "function", "", "name or ARN of the rotation function (default: the one that the secret names)")
 	f.BoolVar(&q.here, "here", false, "run on this machine instead of asking the function: this machine must reach the database")
 	f.StringVar(&q.strategy, "strategy", "single", "with --here, how the secret is rotated: single, superuser, alternating or dual")
+}
+
+// versionFlag is for the commands that log in with several versions: a rejected login may
+// count against the account, so that only one version is tested after which that happens.
+func (q *question) versionFlag(f *pflag.FlagSet) {
+	f.StringVar(&q.version, "version-id", "", "test this version first, where status says that it was not tested")
 }
 
 // check refuses flags that do not go together.
@@ -55,6 +62,7 @@ func (q *question) check(cmd *cobra.Command) error {
 type event struct {
 	Step     rotator.Step
 	SecretID string         `json:"SecretId"`
+	Version  string         `json:"ClientRequestToken,omitempty"`
 	Action   rotator.Action `json:",omitempty"`
 }
 
@@ -67,7 +75,7 @@ func (q *question) ask(ctx context.Context, step rotator.Step, action rotator.Ac
 	if err != nil {
 		return fmt.Errorf("AWS configuration: %w", err)
 	}
-	payload, err := json.Marshal(event{step, q.secret, action})
+	payload, err := json.Marshal(event{step, q.secret, q.version, action})
 	if err != nil {
 		return err
 	}

@@ -41,9 +41,14 @@ func (q *question) askHere(ctx context.Context, cfg aws.Config, payload []byte) 
 	if err != nil {
 		return nil, err
 	}
+	store := awsstore.New(cfg, settings.SecretsManagerURL)
+	strategy, err := q.strategyFor(ctx, store, build, settings)
+	if err != nil {
+		return nil, err
+	}
 	r := rotator.Rotator{
-		Store:          awsstore.New(cfg, settings.SecretsManagerURL),
-		Strategy:       byEngine{q.around.engines(settings), settings, build},
+		Store:          store,
+		Strategy:       strategy,
 		PasswordPolicy: settings.PasswordPolicy,
 		PreflightMode:  settings.PreflightMode,
 		ReadOnlyProbes: settings.ReadOnlyProbes,
@@ -94,53 +99,34 @@ func strategyOf(name string) (builder, error) {
 	return nil, usage("--strategy is %q: choose single, superuser, alternating or dual", name)
 }
 
-// byEngine is the strategy for the engine that a value names.
-type byEngine struct {
-	engines  []strategies.CloningEngine
-	settings serve.Settings
-	build    builder
+// strategyFor reads which engine a secret is for, and makes its strategy. A secret whose
+// AWSCURRENT cannot be read may have another version that says it.
+func (q *question) strategyFor(ctx context.Context, store rotator.Store, build builder, settings serve.Settings) (rotator.Strategy, error) {
+	var first error
+	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
+		value, err := store.Value(ctx, q.secret, rotator.VersionRef{Label: label})
+		if err == nil {
+			var e strategies.CloningEngine
+			if e, err = q.engineOf(value.Document, settings); err == nil {
+				return build(e, settings)
+			}
+		}
+		if first == nil {
+			first = fmt.Errorf("%s of secret %s: %w", label, q.secret, err)
+		}
+	}
+	return nil, first
 }
 
-func (b byEngine) of(d secret.Document) (rotator.Strategy, error) {
+// engineOf is the engine that a value names.
+func (q *question) engineOf(d secret.Document, settings serve.Settings) (strategies.CloningEngine, error) {
 	var known []string
-	for _, e := range b.engines {
+	for _, e := range q.around.engines(settings) {
 		names := e.Traits().Engines
 		if slices.Contains(names, d.Text("engine")) {
-			return b.build(e, b.settings)
+			return e, nil
 		}
 		known = append(known, names...)
 	}
-	return nil, fmt.Errorf("secret: %w: engine is %.80q: it must be one of %s", rotator.KindMisconfigured, d.Text("engine"), strings.Join(known, ", "))
-}
-
-// Propose implements rotator.Strategy.
-func (b byEngine) Propose(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
-	s, err := b.of(r.Current)
-	if err != nil {
-		return secret.Document{}, err
-	}
-	return s.Propose(ctx, r)
-}
-
-// Apply implements rotator.Strategy: no password is set from this program.
-func (b byEngine) Apply(context.Context, rotator.Rotation) error {
-	return fmt.Errorf("quarterturn: %w: this program sets no passwords", rotator.KindInternal)
-}
-
-// Verify implements rotator.Strategy.
-func (b byEngine) Verify(ctx context.Context, r rotator.Rotation) error {
-	s, err := b.of(r.Pending)
-	if err != nil {
-		return err
-	}
-	return s.Verify(ctx, r)
-}
-
-// Preflight implements rotator.Preflighter.
-func (b byEngine) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	s, err := b.of(r.Current)
-	if err != nil {
-		return []rotator.Finding{rotator.NewFinding("S9", "the keys of the secret", err)}
-	}
-	return s.(rotator.Preflighter).Preflight(ctx, r)
+	return nil, fmt.Errorf("%w: engine is %.80q: it must be one of %s", rotator.KindMisconfigured, d.Text("engine"), strings.Join(known, ", "))
 }

@@ -28,6 +28,9 @@ import (
 // canary is in every password, and must be in no output.
 const canary = "canary-password-0123456789"
 
+// pendingID is the version of the secret "stuck" that works.
+var pendingID = awsemu.VersionID(2)
+
 // stage is an emulator with secrets and a rotation function, and the program before it.
 type stage struct {
 	t   *testing.T
@@ -119,14 +122,15 @@ func TestExitCodes(t *testing.T) {
 		{"status fine --here", 0, "AWSCURRENT"},
 		{"status fine --function rotate", 0, ""},
 		{"status stuck", 1, "finish"},
-		{"status stuck --here", 1, "finish"},
+		{"status stuck --version-id " + pendingID, 1, "finish"},
+		{"status stuck --here --version-id " + pendingID, 1, "finish"},
 		{"preflight wrong", 1, "P2"},
 		{"preflight wrong --here", 1, "P2"},
 		{"status alone", 1, "names no rotation function"},
 		{"status missing", 3, "missing"},
 		{"status fine --function other", 3, "other"},
-		{"recover stuck discard", 1, "finish"},
-		{"recover stuck discard --here", 1, "finish"},
+		{"recover stuck discard --version-id " + pendingID, 1, "finish"},
+		{"recover stuck discard --here --version-id " + pendingID, 1, "finish"},
 		{"version", 0, "quarterturn"},
 		{"--help", 0, "Exit codes"},
 		{"", 0, "Exit codes"},
@@ -160,7 +164,7 @@ func TestExitCodes(t *testing.T) {
 func TestRecoverFinishes(t *testing.T) {
 	for _, here := range []bool{false, true} {
 		s := newStage(t)
-		args := []string{"recover", "stuck", "finish"}
+		args := []string{"recover", "stuck", "finish", "--version-id", pendingID}
 		if here {
 			args = append(args, "--here")
 		}

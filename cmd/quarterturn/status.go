@@ -36,6 +36,7 @@ SECRET is the name or the ARN of the secret.`,
 		},
 	}
 	q.flags(cmd.Flags())
+	q.versionFlag(cmd.Flags())
 	o.flags(cmd.Flags())
 	return cmd
 }
@@ -73,6 +74,7 @@ It checks again before it acts, prints the command that undoes the move, and doe
 		},
 	}
 	q.flags(cmd.Flags())
+	q.versionFlag(cmd.Flags())
 	o.flags(cmd.Flags())
 	return cmd
 }
