@@ -36,6 +36,13 @@ type Store interface {
 	MoveLabel(ctx context.Context, secretID string, m LabelMove) error
 }
 
+// IsRDSHost says whether a host has a name that RDS gives: NAME.ID.REGION.rds.amazonaws.com, and in China
+// NAME.ID.rds.REGION.amazonaws.com.cn.
+func IsRDSHost(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	return strings.HasSuffix(host, ".rds.amazonaws.com") || strings.Contains(host, ".rds.cn-") && strings.HasSuffix(host, ".amazonaws.com.cn")
+}
+
 // DatabaseResolver is what a Store may know beyond secrets: of the databases that they
 // are for.
 type DatabaseResolver interface {

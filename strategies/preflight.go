@@ -133,8 +133,7 @@ func runChecks(ctx context.Context, e Engine, r rotator.Rotation, current Login,
 // the old one is gone already.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-secrets-arns.html
 func checkNotRDSProxy(login Login) rotator.Finding {
-	host := strings.ToLower(login.Host)
-	if !strings.Contains(host, ".proxy-") || !strings.Contains(host, ".rds.amazonaws.com") {
+	if !strings.Contains(strings.ToLower(login.Host), ".proxy-") || !rotator.IsRDSHost(login.Host) {
 		return rotator.NewFinding("T3", descDirect, nil)
 	}
 	return rotator.NewFinding("T3", descDirect, fmt.Errorf("secret: %w: host %s is an endpoint of RDS Proxy, which knows only the passwords in its own secrets and would refuse the new one: give the endpoint of the database itself as host (clients go on using the proxy)", rotator.KindMisconfigured, login.Host))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,7 +23,7 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
-		kind, advice := classify(operation, api.ErrorCode())
+		kind, advice := classify(operation, secretID, api.ErrorCode(), api.ErrorMessage())
 		if kind == rotator.KindAccessDenied {
 			advice = s.remedy(ctx, operation, secretID, api.ErrorMessage())
 		}
@@ -31,33 +32,59 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 	return fmt.Errorf("%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, s.host(), "Secrets Manager", "secretsmanager"})
 }
 
-func classify(operation, code string) (rotator.Kind, string) {
-	switch {
-	case code == "ResourceNotFoundException":
+// classify gives an error its kind and what to do. Some SDKs and documents end the codes in Exception and others do not,
+// so that is no part of what is compared.
+func classify(operation, secretID, code, text string) (rotator.Kind, string) {
+	usesKey := operation == "GetSecretValue" || operation == "PutSecretValue"
+	switch name := strings.TrimSuffix(code, "Exception"); {
+	case name == "ResourceNotFound":
 		return rotator.KindNotFound, ""
-	case code == "ResourceExistsException":
+	case name == "ResourceExists":
 		return rotator.KindConflict, ""
 	// RemoveFromVersionId that no longer holds the label, as either of two codes.
-	case operation == "UpdateSecretVersionStage" && (code == "InvalidParameterException" || code == "InvalidRequestException"):
+	case operation == "UpdateSecretVersionStage" && (name == "InvalidParameter" || name == "InvalidRequest"):
 		return rotator.KindConflict, ""
-	case code == "InvalidRequestException":
+	case name == "InvalidRequest" && strings.Contains(text, "default KMS service key"):
+		return rotator.KindMisconfigured, " (the secret is encrypted with aws/secretsmanager, which only its own account can use. Give it a customer managed key whose policy allows the role of the function, in the account of the secret: aws secretsmanager update-secret --secret-id " + secretID + " --kms-key-id KEY-ARN)"
+	case name == "InvalidRequest":
 		return rotator.KindConflict, ""
-	case code == "DecryptionFailure", code == "EncryptionFailure":
-		return rotator.KindMisconfigured, " (the KMS key of the secret cannot be used: see that it is enabled and not pending deletion)"
-	case strings.HasPrefix(code, "AccessDenied"):
+	case name == "DecryptionFailure", name == "EncryptionFailure":
+		return rotator.KindMisconfigured, keyAdvice(secretID, text)
+	case strings.HasPrefix(name, "AccessDenied"):
 		return rotator.KindAccessDenied, "" // the remedy takes more than the code
-	case strings.HasPrefix(code, "UnrecognizedClient"), strings.HasPrefix(code, "ExpiredToken"),
-		code == "InvalidClientTokenId", code == "InvalidSignatureException", code == "IncompleteSignature", code == "MissingAuthenticationTokenException":
+	case strings.HasPrefix(name, "UnrecognizedClient"), strings.HasPrefix(name, "ExpiredToken"),
+		name == "InvalidClientTokenId", name == "InvalidSignature", name == "IncompleteSignature", name == "MissingAuthenticationToken":
 		// No policy was asked: this says nothing of permissions.
 		return rotator.KindMisconfigured, " (the function's own AWS credentials are not accepted: they have expired, or are those of another partition or account)"
-	case strings.Contains(code, "Throttl"), code == "TooManyRequestsException", code == "RequestLimitExceeded",
-		code == "LimitExceededException", code == "InternalServiceError", code == "ServiceUnavailable", code == "InternalFailure":
+	case usesKey && (name == "InternalFailure" || strings.EqualFold(text, "An unknown error occurred")):
+		return rotator.KindInternal, " (tried more than once. AWS answers this also where the KMS key of the secret is of another account and its key policy does not allow the role of the function: if it lasts, see the key policy)"
+	case strings.Contains(name, "Throttl"), name == "TooManyRequests", name == "RequestLimitExceeded",
+		name == "LimitExceeded", name == "InternalServiceError", name == "ServiceUnavailable", name == "InternalFailure":
 		return rotator.KindThrottled, " (tried more than once)"
-	case code == "InvalidParameterException", code == "ValidationException":
+	case name == "InvalidParameter", name == "Validation":
 		return rotator.KindMisconfigured, ""
 	}
 	return rotator.KindInternal, ""
 }
+
+// keyAdvice says what to do about a key that cannot be used, by what KMS said of it.
+func keyAdvice(secretID, text string) string {
+	key := keyInText.FindString(text)
+	if key == "" {
+		key = "KEY-ARN"
+	}
+	switch {
+	case strings.Contains(text, "NotFoundException"), strings.Contains(text, "does not exist"):
+		return " (the KMS key of the secret is not there. A key that is named by its id or alias alone is looked up in the caller's account: for a secret of another account, store the whole ARN of the key with the secret, from the account of the secret: aws secretsmanager update-secret --secret-id " + secretID + " --kms-key-id KEY-ARN)"
+	case strings.Contains(text, "is disabled"):
+		return " (enable the KMS key of the secret: aws kms enable-key --key-id " + key + ")"
+	case strings.Contains(text, "pending deletion"):
+		return " (the KMS key of the secret is going to be deleted, and the secret's values with it: aws kms cancel-key-deletion --key-id " + key + "; aws kms enable-key --key-id " + key + ")"
+	}
+	return " (the KMS key of the secret cannot be used: see that it is enabled and not pending deletion)"
+}
+
+var keyInText = regexp.MustCompile(`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+`)
 
 // apiError prints what the service said, without the SDK's wrapping around it.
 type apiError struct {

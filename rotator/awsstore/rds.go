@@ -165,7 +165,7 @@ func databaseID(d secret.Document) (instance, cluster string, err error) {
 		return "", d.Text(keyCluster), nil
 	case d.Text(keyInstance) != "":
 		return d.Text(keyInstance), "", nil
-	case !strings.Contains(domain, ".rds.amazonaws.com"):
+	case !rotator.IsRDSHost(host):
 		return "", "", fmt.Errorf("replica: %w: %s is not a name of RDS, which alone could say what is a replica of it", rotator.KindConflict, host)
 	case strings.HasPrefix(domain, "cluster-"):
 		return "", label, nil
@@ -271,7 +271,7 @@ func explainRDS(client *rds.Client, operation, what string, err error) error {
 	case "InvalidParameterValue", "InvalidParameterCombination":
 		return fmt.Errorf("rds:%s: %w: %w (of the %s)", operation, rotator.KindMisconfigured, apiError{err, api}, what)
 	}
-	kind, advice := classify(operation, api.ErrorCode())
+	kind, advice := classify(operation, "", api.ErrorCode(), api.ErrorMessage())
 	if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok && kind == rotator.KindAccessDenied {
 		advice = remedyFor(d, permissions.Place{})
 	}

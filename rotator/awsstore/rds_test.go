@@ -130,6 +130,7 @@ func TestServes(t *testing.T) {
 		"superuser at a reader endpoint":     {full(reader), at("member2"), 5432, 1, rotator.KindConflict, "takes changes at " + writer},
 		"superuser elsewhere, by that name":  {full("db1.zyxwvutsrqpo.us-east-1.rds.amazonaws.com"), at("copy"), 5432, 1, rotator.KindConflict, "takes changes at " + at("db1")},
 		"unknown to RDS":                     {full(at("db9")), at("copy"), 5432, 1, rotator.KindNotFound, "no instance db9 in this account and Region"},
+		"unknown to RDS in China":            {full("db9.abcdefghijkl.rds.cn-north-1.amazonaws.com.cn"), at("copy"), 5432, 1, rotator.KindNotFound, "no instance db9 in this account and Region"},
 		"unknown cluster":                    {full("x.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com"), reader, 5432, 1, rotator.KindNotFound, "no cluster x in this account and Region"},
 	} {
 		t.Run(name, func(t *testing.T) {
