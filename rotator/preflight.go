@@ -290,7 +290,7 @@ func (s *reportBuilder) checkReadPending(ctx context.Context, seen observed) Fin
 // probePut offers another value for the version in use, which has one: the service
 // never overwrites, and says so only to whoever may write. AWSPENDING is never
 // offered anything, for it may be empty. That the permission is looked at first is
-// unverified on real AWS for this call, so any other answer is unknown, never a no.
+// believed for this call (AU-015 of docs/aws-facts.md), so any other answer is unknown, never a no.
 // CloudTrail shows a PutSecretValue that failed.
 func (s *reportBuilder) probePut(ctx context.Context, seen observed) Finding {
 	in := seen.value.VersionID
@@ -315,10 +315,10 @@ func (s *reportBuilder) probePut(ctx context.Context, seen observed) Finding {
 
 // probeMoveLabel asks for a promotion that cannot happen, between two versions
 // that do not exist: whoever may not promote is told so, and whoever may is told
-// that there is no such version. That the permission is looked at first is how the
-// service is documented to work in general; for this call it is unverified on real
-// AWS, so any other answer is unknown, never a no. CloudTrail shows the call as an
-// UpdateSecretVersionStage that failed.
+// that there is no such version. That the service refuses is documented, that it looks
+// at the permission first is believed for this call (SM-114 to SM-116 and AU-014 of
+// docs/aws-facts.md), so any other answer is unknown, never a no. CloudTrail shows the
+// call as an UpdateSecretVersionStage that failed.
 func (s *reportBuilder) probeMoveLabel(ctx context.Context) Finding {
 	if s.ReadOnlyProbes {
 		return notProbed("S8", descPromote)

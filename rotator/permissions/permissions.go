@@ -100,7 +100,7 @@ func findDatabase(arn string) string {
 // and, in a VPC, to have network interfaces, for which AWS knows no narrower resource.
 // The log group is that of the function, whatever version or alias of it runs. It must be
 // there: without logs:CreateLogGroup nothing makes it, nor gives it a retention for ever.
-// No emulator here runs Lambda's side: unverified.
+// No emulator here runs Lambda's side: documented, and not tried.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 func (r Rotation) RuntimePolicy(vpc bool) Policy {
 	group := "arn:" + field(r.Function, 1) + ":logs:" + field(r.Function, 3) + ":" + field(r.Function, 4) + ":log-group:" + logGroupName(r.Function)

@@ -1,7 +1,7 @@
 // Package mysql rotates passwords of MySQL 8.0 to 9.x and Aurora MySQL (Engine), and
 // of MariaDB 10.5 to 11.x (MariaDB), on Amazon RDS or elsewhere. Its tests run on
 // MySQL 9.7 and on MariaDB 10.5, 10.11 and 11.8; MySQL 8.0 and 8.4 (which
-// QUARTERTURN_MYSQL_SERVERS can name to them) and all of Amazon's are unverified.
+// QUARTERTURN_MYSQL_SERVERS can name to them) and all of Amazon's have not been tried.
 //
 // TLS is verified or the connection fails; only TLS.Disabled, which the secret has to
 // ask for, means plaintext, and even then the password itself is never sent in

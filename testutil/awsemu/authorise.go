@@ -114,7 +114,7 @@ func (e *Emulator) resource(c Call) string {
 // requestKeys is the condition keys that an action takes from its request, by the
 // Service Authorization Reference. They are there when the member was sent: no
 // VersionStage means AWSCURRENT to the operation, and no key to a policy
-// (unverified on AWS). PutSecretValue has none.
+// (AU-013 of docs/aws-facts.md, recorded). PutSecretValue has none.
 var requestKeys = map[string][]string{
 	"CreateSecret":             {"Name", "Description", "KmsKeyId", "Type", "AddReplicaRegions", "ForceOverwriteReplicaSecret"},
 	"DeleteSecret":             {"ForceDeleteWithoutRecovery", "RecoveryWindowInDays"},

@@ -53,8 +53,8 @@ func (e *Emulator) tryKey(r *request, s *Secret) error {
 
 // forward is a call to KMS that Secrets Manager makes in the caller's name. Of a
 // refusal the caller learns only that there was one. That a key in a bad state
-// surfaces as DecryptionFailure or EncryptionFailure is the service model's word,
-// unverified on AWS.
+// surfaces as DecryptionFailure or EncryptionFailure is documented (KM-031, KM-033 of
+// docs/aws-facts.md).
 func (e *Emulator) forward(r *request, s *Secret, operation, version string) error {
 	if r.caller == nil && len(e.keys) == 0 {
 		return nil
