@@ -120,7 +120,7 @@ func worlds(strategy string) []string {
 	pendings := []string{"none", "same", "previous", "empty", other + "/p2", other + "/p2" + elsewhere, "nobody/p2", "binary", other + "/p2 colour=blue"}
 	var all []string
 	add := func(current, pending, previous, accepts, rotation string) {
-		lines := []string{"strategy " + strategy, "account boss/ps superuser", "superuser boss/ps", "secret rotation=" + rotation, "account " + other + "/" + accepts}
+		lines := []string{"strategy " + strategy, "account boss/ps superuser", "superuser boss/ps", "secret rotation=" + rotation, "account " + other + "/" + accepts + " clone"}
 		if strategy == "alternating" { // whose other user is as it was, or nothing is
 			lines = append(lines, "account app/"+map[bool]string{true: "px", false: "p1"}[accepts == "px"])
 		}

@@ -32,6 +32,9 @@ const (
 	// KindPrivilege is something that the database understood and does not allow
 	// this account to do.
 	KindPrivilege Kind = "privilege"
+	// KindNotEntitled is an account whose password this secret may not set: nothing
+	// proves that it belongs to the secret, or it can do more than the account in use.
+	KindNotEntitled Kind = "not entitled"
 	// KindPasswordPolicy is a password that the database's own policy refused.
 	KindPasswordPolicy Kind = "policy rejected"
 	// KindReadOnly is a replica, a reader endpoint or a server set to read only.

@@ -51,7 +51,7 @@ func NewFinding(id, check string, err error) Finding {
 	}
 	f.Kind, f.Detail = KindOf(err), err.Error()
 	switch f.Kind {
-	case KindAccessDenied, KindPrivilege:
+	case KindAccessDenied, KindPrivilege, KindNotEntitled:
 		f.Status = StatusDenied
 	case KindThrottled, KindDeadline, KindInternal:
 		f.Status = StatusUnknown

@@ -266,10 +266,14 @@ func (s *story) setCluster(w []string) {
 
 func (s *story) setAccount(w []string) {
 	user, password, _ := strings.Cut(w[0], "/")
-	s.db.Add(strategytest.Account{
+	a := strategytest.Account{
 		Name: user, Password: secret.NewPassword(s.clear(password)),
 		Superuser: slices.Contains(w, "superuser"), Locked: slices.Contains(w, "locked"),
-	})
+	}
+	if slices.Contains(w, "clone") {
+		a.SetRole = strings.TrimSuffix(user, "_clone")
+	}
+	s.db.Add(a)
 }
 
 func (s *story) setSecret(w []string) {

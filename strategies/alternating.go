@@ -63,17 +63,19 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
 	}
 	isManagedUser := func(user string) bool { return user == pair.Original || user == pair.Clone }
-	superuser := func(login Login) (Login, error) { return superuserLogin(ctx, t, r, a.SuperuserSecretARN, login) }
-	if a.rotateOnly(r.Current) {
-		dryRun := func(superuser Login) ([]Warning, error) {
-			return neverRefused(a.Engine.DryRunSetPassword(ctx, superuser, pair.Target, r.Pending.Password()))
-		}
-		return runChecks(ctx, a.Engine, r, current, isManagedUser, "P6", dryRun, superuser)
+	next := func(user string) bool { return user == pair.Target }
+	superuser := func(login Login) (superuser Login, err error) {
+		superuser, pair, err = a.superuser(ctx, t, r, current, login, pair, stored(ctx, t, r, current, next))
+		return superuser, err
 	}
 	dryRun := func(superuser Login) ([]Warning, error) {
 		return neverRefused(a.Engine.DryRunEnsureClone(ctx, superuser, pair, r.Pending.Password()))
 	}
-	return runChecks(ctx, a.Engine, r, current, isManagedUser, "P7", dryRun, superuser)
+	changeID := "P7"
+	if a.rotateOnly(r.Current) {
+		changeID = "P6"
+	}
+	return runChecks(ctx, a.Engine, r, current, isManagedUser, changeID, dryRun, superuser)
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in twice: as the
@@ -98,21 +100,26 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 		r.Logf("user %q has the pending password already", pending.User)
 		return nil
 	}
-	superuser, err := superuserLogin(ctx, t, r, a.SuperuserSecretARN, login)
+	superuser, pair, err := a.superuser(ctx, t, r, current, login, pair, fixedLogin(pending))
 	if err != nil {
 		return err
 	}
-	if a.rotateOnly(r.Current) {
-		err = a.Engine.SetPassword(ctx, superuser, pair.Target, pending.Password)
-	} else {
-		err = a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)
-	}
-	if err != nil {
+	if err := a.Engine.EnsureClone(ctx, superuser, pair, pending.Password); err != nil {
 		return fmt.Errorf("superuser %q: %w", superuser.User, err)
 	}
 	waitForReplica(ctx, a.Engine, r, superuser, pending)
 	r.Logf("superuser %q set the password of user %q; user %q (known by %s) keeps its own", superuser.User, pair.Target, pair.InUse(), label)
 	return nil
+}
+
+// superuser gives the superuser's login, and the pair with what is known of it then.
+// as is the login that worked, pending what may be stored under AWSPENDING.
+func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rotation, current, login Login, pair Pair, pending func() (Login, error)) (Login, Pair, error) {
+	superuser, d, err := superuserLogin(ctx, t, r, a.SuperuserSecretARN, login, pair.Original, pair.Clone)
+	pair.PasswordOnly, pair.Named = a.rotateOnly(r.Current), r.Current.Has(keyAlternate)
+	pair.Consent = consents(d, pair)
+	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, pending)
+	return superuser, pair, err
 }
 
 func (a AlternatingUsers) rotateOnly(d secret.Document) bool {

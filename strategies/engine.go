@@ -42,6 +42,9 @@ type CloningEngine interface {
 	// EnsureClone makes both accounts of a pair able to do the same, creates the
 	// clone if it is missing, and gives pair.Next the password p. as is a
 	// superuser. It runs at every rotation and comes to the same end each time.
+	// Before it touches an account that exists, it looks whose that is and asks
+	// pair.CheckEntitled, in the session, and where there is one in the transaction, of
+	// the change. With pair.PasswordOnly it sets the password and does nothing else.
 	EnsureClone(ctx context.Context, login Login, pair Pair, p secret.Password) error
 	// DryRunEnsureClone is to EnsureClone what DryRunSetPassword is to SetPassword.
 	DryRunEnsureClone(ctx context.Context, login Login, pair Pair, p secret.Password) (warnings []Warning, err error)
@@ -67,6 +70,17 @@ type Pair struct {
 	Original string // the account that came first and owns the rights
 	Clone    string // the account that can do whatever Original can
 	Target   string // Original or Clone: whose password is set now
+
+	// PasswordOnly leaves everything but the password as it is, and creates nothing.
+	PasswordOnly bool
+	// Named says that the pair is one because the secret says so (alternateUsername).
+	Named bool
+	// Consent says that the superuser secret names the pair.
+	Consent bool
+	// Possession proves that the secret holds a password of Next which works: where holds
+	// cannot tell, by a login. KindNotEntitled, KindLoginRejected: it holds none. nil: nothing
+	// can be proved.
+	Possession func(ctx context.Context, holds func(secret.Password) bool) error `json:"-"`
 }
 
 // InUse gives the account of the pair that clients log in with until the

@@ -116,7 +116,7 @@ func TestASuperuserIsNamedByAnARN(t *testing.T) {
 	}
 	for _, arn := range []string{`a\nforged`, `\u0430rn:aws`, strings.Repeat("a", 2049)} {
 		r := rotator.Rotation{Current: document(t, `{"masterarn":"`+arn+`"}`), ReadSecret: related}
-		if _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.KindMisconfigured) || len(err.Error()) > 200 || strings.Contains(err.Error(), "forged") {
+		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.KindMisconfigured) || len(err.Error()) > 200 || strings.Contains(err.Error(), "forged") {
 			t.Errorf("%.20s: %v", arn, err)
 		}
 	}
@@ -150,16 +150,16 @@ func FuzzLogin(f *testing.F) {
 func TestPair(t *testing.T) {
 	for _, c := range []struct {
 		user, alternate string
-		want            Pair
+		want            [3]string // original, clone, next
 		fails           string
 	}{
-		{user: "app", want: Pair{"app", "app_clone", "app_clone"}},
-		{user: "app_clone", want: Pair{"app", "app_clone", "app"}},
-		{user: "app", alternate: "blue", want: Pair{"app", "blue", "blue"}},
-		{user: "app_clone", alternate: "x", want: Pair{"app_clone", "x", "x"}},
-		{user: "fourteen_chars", want: Pair{"fourteen_chars", "fourteen_chars_clone", "fourteen_chars_clone"}},
+		{user: "app", want: [3]string{"app", "app_clone", "app_clone"}},
+		{user: "app_clone", want: [3]string{"app", "app_clone", "app"}},
+		{user: "app", alternate: "blue", want: [3]string{"app", "blue", "blue"}},
+		{user: "app_clone", alternate: "x", want: [3]string{"app_clone", "x", "x"}},
+		{user: "fourteen_chars", want: [3]string{"fourteen_chars", "fourteen_chars_clone", "fourteen_chars_clone"}},
 		{user: "fifteen_chars__", fails: "takes 20"},
-		{user: "fifteen_chars__", alternate: "other", want: Pair{"fifteen_chars__", "other", "other"}},
+		{user: "fifteen_chars__", alternate: "other", want: [3]string{"fifteen_chars__", "other", "other"}},
 		{user: "_clone", fails: "alternateUsername"},
 		{user: "app", alternate: "app", fails: "alternateUsername"},
 	} {
@@ -174,7 +174,7 @@ func TestPair(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || got != c.want || got.InUse() != c.user {
+		if err != nil || [3]string{got.Original, got.Clone, got.Target} != c.want || got.InUse() != c.user {
 			t.Errorf("%s with %q: %+v in use %s, %v", c.user, c.alternate, got, got.InUse(), err)
 		}
 	}

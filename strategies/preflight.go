@@ -28,6 +28,7 @@ const (
 	descClone     = "making or aligning the clone, and setting its password"                        // P7
 	descAccount   = "nothing about the account that would surprise later"                           // P8
 	descPair      = "the two users can do the same"                                                 // P9
+	checkEntitled = "this secret may have the password of the account set"                          // P10
 )
 
 // MarkLoginError marks an error that an engine met before the server had let it in, so
@@ -119,6 +120,9 @@ func runChecks(ctx context.Context, e Engine, r rotator.Rotation, current Login,
 		return append(findings, skipped("S10", descSuperuser, firstBlocking(findings)), skipped(changeID, changeDesc(changeID), firstBlocking(findings)))
 	}
 	superuser, err := findSuperuser(login)
+	if errors.As(err, new(entitlementError)) {
+		return append(findings, rotator.NewFinding("S10", descSuperuser, nil), rotator.NewFinding("P10", checkEntitled, err), skipped(changeID, changeDesc(changeID), "P10"))
+	}
 	findings = append(findings, rotator.NewFinding("S10", descSuperuser, err))
 	if err != nil {
 		return append(findings, skipped(changeID, changeDesc(changeID), "S10"))
@@ -173,8 +177,11 @@ func (a loginResult) phases() []phase {
 		return all
 	}
 	whatever := func(rotator.Kind, bool) bool { return true }
+	all = append(all, phase{"P4", descWritable, failsWith(rotator.KindReadOnly)})
+	if a.prefix != "" {
+		all = append(all, phase{"P10", checkEntitled, failsWith()}) // by the error's mark, see findings
+	}
 	return append(all,
-		phase{"P4", descWritable, failsWith(rotator.KindReadOnly)},
 		phase{"P5", descPolicy, failsWith(rotator.KindPasswordPolicy)},
 		phase{a.changeID, changeDesc(a.changeID), whatever},
 	)
@@ -186,12 +193,13 @@ func (a loginResult) findings(login Login) []rotator.Finding {
 	var findings []rotator.Finding
 	var mark atLogin
 	kind, duringLogin, failed := rotator.KindOf(a.err), errors.As(a.err, &mark), ""
+	refused := errors.As(a.err, new(entitlementError))
 	for _, s := range a.phases() {
 		f := rotator.NewFinding(s.id, a.prefix+s.check, nil)
 		switch {
 		case failed != "":
 			f = skipped(s.id, a.prefix+s.check, failed)
-		case a.err != nil && s.fails(kind, duringLogin):
+		case refused && s.id == "P10", a.err != nil && !refused && s.fails(kind, duringLogin):
 			f = rotator.NewFinding(s.id, a.prefix+s.check, a.err)
 			failed = s.id
 			if kind == rotator.KindConflict && s.id == a.changeID { // a lock, another session: it says nothing of the next time
@@ -201,7 +209,7 @@ func (a loginResult) findings(login Login) []rotator.Finding {
 			f.Detail = a.found
 		case s.id == "T2" && login.TLS.Disabled:
 			f.Status, f.Detail = rotator.StatusSkipped, `the secret says "ssl": false`
-		case a.readOnly && (s.id == "P4" || s.id == "P5" || s.id == a.changeID):
+		case a.readOnly && (s.id == "P4" || s.id == "P5" || s.id == "P10" || s.id == a.changeID):
 			f.Status, f.Detail = rotator.StatusUnknown, "not rehearsed (PREFLIGHT_PROBES=read-only)"
 		}
 		findings = append(findings, f)

@@ -34,7 +34,8 @@ func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator
 	var superuser func(Login) (Login, error)
 	if s.ThroughSuperuser {
 		superuser = func(login Login) (Login, error) {
-			return superuserLogin(ctx, s.Engine.Traits(), r, s.SuperuserSecretARN, login)
+			superuser, _, err := superuserLogin(ctx, s.Engine.Traits(), r, s.SuperuserSecretARN, login, login.User)
+			return superuser, err
 		}
 	}
 	return runUserChecks(ctx, s.Engine, r, s.Engine.DryRunSetPassword, superuser)
@@ -70,7 +71,7 @@ func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
 		// Whoever holds working credentials may have them changed; nobody else
 		// may have the superuser do it for them. AWSPENDING is such a credential
 		// too: an earlier attempt may have been cut off between two accounts.
-		superuser, err := superuserLogin(ctx, t, r, s.SuperuserSecretARN, login)
+		superuser, _, err := superuserLogin(ctx, t, r, s.SuperuserSecretARN, login, current.User)
 		if err != nil {
 			return err
 		}

@@ -97,6 +97,9 @@ func firstWorking(candidates ...candidate) (Login, string, error) {
 			break
 		}
 	}
+	if len(tried) == 0 {
+		return Login{}, "", errNoCandidate
+	}
 	if len(tried) == 1 {
 		return Login{}, "", fmt.Errorf("%s: %w", tried[0].Label, tried[0].Err)
 	}
@@ -161,32 +164,40 @@ func stored(ctx context.Context, t Traits, r rotator.Rotation, current Login, is
 // this is. The one exception is AWS's: where the rotated secret is for a reader or a
 // replica, which takes no changes, the superuser works where the changes come from.
 // The database is the rotated secret's, as in AWS's templates.
-func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackARN string, current Login) (Login, error) {
+//
+// It must be no account of users, of which the rotation is: a secret that names itself,
+// or whose user is the superuser, would have the superuser's own password set.
+func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackARN string, current Login, users ...string) (Login, secret.Document, error) {
 	arn := r.Current.Text(keySuperuser)
 	if arn == "" {
 		arn = fallbackARN
 	}
 	if arn == "" {
-		return Login{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password (SUPERUSER_SECRET_ARN names one for all secrets without the key)", rotator.KindMisconfigured, keySuperuser)
+		return Login{}, secret.Document{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password (SUPERUSER_SECRET_ARN names one for all secrets without the key)", rotator.KindMisconfigured, keySuperuser)
 	}
 	if !rotator.ValidSecretID(arn) {
-		return Login{}, fmt.Errorf("secret: %w: %s is not a secret's ARN", rotator.KindMisconfigured, keySuperuser)
+		return Login{}, secret.Document{}, fmt.Errorf("secret: %w: %s is not a secret's ARN", rotator.KindMisconfigured, keySuperuser)
 	}
 	d, err := r.ReadSecret(ctx, arn)
 	if err != nil {
-		return Login{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
+		return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
 	}
 	login, err := t.parseLogin(d)
 	if err != nil {
-		return Login{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
+		return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
 	}
 	if !sameEndpoint(login, current) {
 		if err := checkIsEndpoint(ctx, r, d, current); err != nil {
-			return Login{}, fmt.Errorf("superuser's secret %s: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server, or the latter a replica of the former: %w", arn, login.Host, login.Port, current.Host, current.Port, err)
+			return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server, or the latter a replica of the former: %w", arn, login.Host, login.Port, current.Host, current.Port, err)
 		}
 	}
 	login.Database = current.Database
-	return login, nil
+	for _, name := range []string{login.User, d.Text(keyAlternate)} {
+		if slices.Contains(users, name) {
+			return login, d, NotEntitled("superuser secret %s is for user %q, whose password this rotation may not set: %s must name another secret, of another user", arn, name, keySuperuser)
+		}
+	}
+	return login, d, nil
 }
 
 // waitForReplica gives a change that the superuser has made elsewhere the time to reach the

@@ -206,6 +206,19 @@ func (d Document) Text(key string) string {
 	return s
 }
 
+// Texts gives the strings of a member that is a JSON string or an array of them, and
+// none if it is anything else.
+func (d Document) Texts(key string) []string {
+	if s, ok := d.text(key); ok {
+		return []string{s}
+	}
+	var all []string
+	if json.Unmarshal([]byte(d.raw(key)), &all) != nil {
+		return nil
+	}
+	return all
+}
+
 // Int gives the value of a member that is an integer, or a string of digits:
 // secrets in the wild have "port" both ways. It is not ok for 5432.0 or 5e3.
 func (d Document) Int(key string) (n int, ok bool) {
@@ -329,6 +342,7 @@ func (d Document) SameCredentials(e Document) bool {
 const (
 	keyUser     = "username"
 	keyPassword = "password"
+	keyRotates  = "rotates" // names of accounts, in a list
 )
 
 // isPublicKey are the members whose values may appear in messages: they say which
@@ -337,7 +351,7 @@ func isPublicKey(key string) bool {
 	switch key {
 	case "engine", "host", "port", "username", "dbname", "ssl",
 		"dbInstanceIdentifier", "dbClusterIdentifier",
-		"masterarn", "alternateUsername", "tlsServerName":
+		"masterarn", "alternateUsername", "rotates", "tlsServerName":
 		return true
 	}
 	return false
@@ -360,7 +374,7 @@ func (d Document) SecretValues() []Password {
 		switch {
 		case m.key == keyPassword:
 			passwords = append(passwords, values...)
-		case isPublicKey(m.key) && !nested:
+		case isPublicKey(m.key) && !nested, m.key == keyRotates && c.text[m.start] == '[':
 			for _, v := range values {
 				shown[v] = true
 			}

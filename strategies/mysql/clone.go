@@ -2,10 +2,10 @@ package mysql
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"maps"
-	"math/big"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -55,9 +55,11 @@ func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair st
 		return err
 	}
 	defer c.close()
-	interim := shuffled(p)
 	for i := range c.originals {
-		if err := c.align(ctx, c.originals[i], interim); err != nil {
+		if pair.PasswordOnly {
+			break
+		}
+		if err := c.align(ctx, c.originals[i], interim(p)); err != nil {
 			return err
 		}
 	}
@@ -81,6 +83,16 @@ func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, p
 		return nil, err
 	}
 	defer c.close()
+	if pair.PasswordOnly {
+		targets, err := c.passwordAccounts(ctx, pair.Target)
+		if err == nil {
+			err = c.dryRunOthers(ctx, targets, sample)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return c.warnings(ctx, pair.Target)
+	}
 	return c.dryRun(ctx, sample)
 }
 
@@ -101,7 +113,11 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 		return nil, err
 	}
 	c := &cloneSync{session: s, pair: pair}
-	if err := c.readAccounts(ctx); err != nil {
+	err = c.readAccounts(ctx)
+	if err == nil {
+		err = c.checkEntitled(ctx)
+	}
+	if err != nil {
 		s.close()
 		return nil, err
 	}
@@ -122,6 +138,9 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 		if r.isRole {
 			return c.errorf(rotator.KindConflict, "%q is a role on this server, and a clone is to be an account", c.pair.Clone)
 		}
+	}
+	if c.clones == nil && c.pair.PasswordOnly {
+		return c.errorf(rotator.KindNotFound, "there is no account of user %q on this server; create it, or correct the user name in the secret", c.pair.Clone)
 	}
 	if c.clones == nil && c.pair.Target == c.pair.Original {
 		return c.errorf(rotator.KindNotFound, "there is no account of user %q on this server, though it is the user of AWSCURRENT", c.pair.Clone)
@@ -194,13 +213,18 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 	return c.copyAttributes(ctx, original, clone)
 }
 
-// create makes an account of the clone. Its password is one that nobody knows, until
-// everything else is as it should be: at no moment is there an account without one,
-// or one that lets the pending password in and may not do all that it should.
+// create makes an account of the clone. Until everything else is as it should be, its
+// password is one that no client knows: at no moment is there an account without one,
+// or one that lets the pending password in and may not do all that it should. MySQL
+// keeps who made it, and for which original, beside the account.
 func (c *cloneSync) create(ctx context.Context, original accountRow, clone account, p secret.Password) error {
 	st := operation{action: "creating " + clone.String(), remedy: c.createUserRemedy(), sensitive: true, setsPassword: true, limit: c.limit}
 	if !c.mariadb {
-		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s", clone, quoteText(original.plugin()), quotePassword(p)))
+		mark := ""
+		if !olderThan(c.wire.version, 8, 0, 21) {
+			mark = " ATTRIBUTE " + quoteText(markOf(original.user))
+		}
+		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s%s", clone, quoteText(original.plugin()), quotePassword(p), mark))
 	}
 	hash := nativeHash(p)
 	if original.plugin() == "ed25519" {
@@ -217,26 +241,43 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 	return nil
 }
 
-// shuffled is a password of the same characters in an order that nobody knows, so that
-// the server's policy takes it where it takes p.
-func shuffled(p secret.Password) secret.Password {
+// interim is a password of the same characters in another order, so that the server's
+// policy takes it where it takes p. It follows from p, so that a retry knows an account
+// that an attempt with p was cut off from.
+func interim(p secret.Password) secret.Password {
 	text := []rune(p.Reveal())
-	for i := len(text) - 1; i > 0; i-- {
-		n, err := rand.Int(rand.Reader, big.NewInt(int64(i+1)))
-		if err != nil {
-			panic(err) // crypto/rand never fails
-		}
-		j := n.Int64()
-		text[i], text[j] = text[j], text[i]
-	}
+	order := rand.New(rand.NewChaCha8(sha256.Sum256([]byte("quarterturn interim\x00" + p.Reveal()))))
+	order.Shuffle(len(text), func(i, j int) { text[i], text[j] = text[j], text[i] })
 	return secret.NewPassword(string(text))
 }
 
-// grants reads what an account may do, and its default roles, ready for a statement.
-func (c *cloneSync) grants(ctx context.Context, of account) (rights, string, error) {
+// grants reads what an account or a role may do, and its default roles, ready for a
+// statement. It reads once in a session: what a session changes it does not look at
+// again.
+func (s *session) grants(ctx context.Context, of account) (rights, string, error) {
+	if known, ok := s.granted[of]; ok {
+		return maps.Clone(known.rights), known.defaultRole, nil
+	}
+	found, defaultRole, err := s.readGrants(ctx, of)
+	if err == nil {
+		if s.granted == nil {
+			s.granted = map[account]granted{}
+		}
+		s.granted[of] = granted{maps.Clone(found), defaultRole}
+	}
+	return found, defaultRole, err
+}
+
+// granted is what grants has read.
+type granted struct {
+	rights      rights
+	defaultRole string
+}
+
+func (s *session) readGrants(ctx context.Context, of account) (rights, string, error) {
 	st := operation{action: "looking up the rights of " + of.String(), sensitive: true,
-		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", c.actingAccount)}
-	table, err := c.query(ctx, st, "SHOW GRANTS FOR "+of.String())
+		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", s.actingAccount)}
+	table, err := s.query(ctx, st, "SHOW GRANTS FOR "+of.String())
 	if err != nil {
 		return nil, "", err
 	}
@@ -246,13 +287,13 @@ func (c *cloneSync) grants(ctx context.Context, of account) (rights, string, err
 	}
 	found, defaultRole, err := parseGrants(lines, of)
 	if err != nil {
-		return nil, "", c.errorf(rotator.KindInternal, "%v", err)
+		return nil, "", s.errorf(rotator.KindInternal, "%v", err)
 	}
-	if c.mariadb {
+	if s.mariadb || of.role {
 		return found, defaultRole, nil
 	}
 	st.action = "looking up the default roles of " + of.String()
-	table, err = c.query(ctx, st, fmt.Sprintf("SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE USER = %s AND HOST = %s ORDER BY 1, 2", quoteText(of.user), quoteText(of.host)))
+	table, err = s.query(ctx, st, fmt.Sprintf("SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE USER = %s AND HOST = %s ORDER BY 1, 2", quoteText(of.user), quoteText(of.host)))
 	if err != nil {
 		return nil, "", err
 	}

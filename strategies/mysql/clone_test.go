@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,8 +12,11 @@ import (
 )
 
 func pairOf(user string) strategies.Pair {
-	return strategies.Pair{Original: user, Clone: user + "_clone", Target: user + "_clone"}
+	return strategies.Pair{Original: user, Clone: user + "_clone", Target: user + "_clone", Possession: possessed}
 }
+
+// possessed stands for a secret that holds a password of the account.
+func possessed(context.Context, func(secret.Password) bool) error { return nil }
 
 func back(p strategies.Pair) strategies.Pair {
 	p.Target = p.Original
@@ -75,13 +79,14 @@ func (s server) everything(t *testing.T, user string) (db string) {
 	return db
 }
 
-// attributes are what SHOW CREATE USER says, but for the name and the password.
+// attributes are what SHOW CREATE USER says, but for the name, the password and our mark.
 func (s server) attributes(t *testing.T, user string) string {
 	line := s.ask(t, "SHOW CREATE USER "+quoteIdent(user)+"@'%'")
 	_, rest, found := strings.Cut(line, " REQUIRE ")
 	if !found {
 		t.Fatalf("no REQUIRE in the account of %q", user)
 	}
+	rest, _, _ = strings.Cut(rest, " ATTRIBUTE ") // the mark of a clone
 	return rest
 }
 

@@ -35,6 +35,8 @@ type session struct {
 	// attempts is after how many refused logins the account that is logged in is
 	// blocked, as MySQL says in a rehearsal; 0: never.
 	attempts int
+
+	granted map[account]granted // see grants
 }
 
 // driverConn is what the driver's connections can do. database/sql is left out: its

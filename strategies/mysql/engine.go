@@ -152,6 +152,9 @@ func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user st
 		return s.changeOwn(ctx, p)
 	}
 	targets, err := s.passwordAccounts(ctx, user)
+	if err == nil {
+		err = s.checkAlike(ctx, targets)
+	}
 	if err != nil {
 		return err
 	}
@@ -187,6 +190,9 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 		return s.ownCaveats(ctx, keeping != "")
 	}
 	targets, err := s.passwordAccounts(ctx, user)
+	if err == nil {
+		err = s.checkAlike(ctx, targets)
+	}
 	if err != nil {
 		return nil, err
 	}

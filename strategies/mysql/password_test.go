@@ -387,15 +387,22 @@ func (s server) hundred(t *testing.T, f strategytest.StrategyFixture) {
 			}
 		})
 	}
+	var previous secret.Document
 	for range 100 {
 		r := rotator.Rotation{Current: *current.Load(), ReadSecret: f.Related,
-			ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound }}
+			ReadPrevious: func(context.Context) (secret.Document, error) {
+				if previous.IsZero() {
+					return previous, rotator.KindNotFound
+				}
+				return previous, nil
+			}}
 		var err error
 		r.Pending, err = f.Strategy.Propose(t.Context(), r)
 		ok(t, err)
 		ok(t, f.Strategy.Apply(t.Context(), r))
 		ok(t, f.Strategy.Apply(t.Context(), r))
 		ok(t, f.Strategy.Verify(t.Context(), r))
+		previous = r.Current
 		current.Store(&r.Pending) // finishSecret
 		for i := range logins {
 			// A client that has read the secret logs in by it before the next rotation.

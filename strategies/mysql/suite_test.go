@@ -118,6 +118,11 @@ func fixture(t *testing.T, s, plain, trusting server, others *strategytest.Neigh
 		}
 		return all, err
 	}
+	f.NewSuperuser = func(ctx context.Context, name string) (strategies.Login, error) {
+		p := "Pw1-" + password().Reveal()
+		who := quoteIdent(name) + "@'%'"
+		return in(s, name, p), s.Exec(ctx, "CREATE USER "+who+" IDENTIFIED BY '"+p+"'", "GRANT CREATE USER ON *.* TO "+who, "GRANT EXECUTE ON "+db+".* TO "+who)
+	}
 	f.UsePrivilege = func(ctx context.Context, login strategies.Login) error {
 		return s.as(ctx, login, "SELECT * FROM shared")
 	}

@@ -61,7 +61,12 @@ func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair st
 // DryRunEnsureClone implements strategies.CloningEngine, as DryRunSetPassword does it.
 func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) (warnings []strategies.Warning, err error) {
 	err = e.clone(ctx, login, pair, sample, func(ctx context.Context, s *session) (err error) {
-		if warnings, err = s.pairCaveats(ctx, pair); err != nil {
+		if pair.PasswordOnly {
+			warnings, err = s.roleCaveats(ctx, pair.Target)
+		} else {
+			warnings, err = s.pairCaveats(ctx, pair)
+		}
+		if err != nil {
 			return err
 		}
 		return s.rollback(ctx)
@@ -92,6 +97,21 @@ func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategie
 	if err != nil {
 		return err
 	}
+	target, exists := roles[pair.Target]
+	_, inUse := roles[pair.InUse()]
+	switch {
+	case exists && inUse:
+		if err := s.checkEntitled(ctx, roles, pair); err != nil {
+			return err
+		}
+	case pair.PasswordOnly && exists:
+		return s.missing(pair.InUse())
+	case pair.PasswordOnly:
+		return s.missing(pair.Target)
+	}
+	if pair.PasswordOnly {
+		return s.setPassword(ctx, allowMD5, roles, target, p)
+	}
 	original, ok := roles[pair.Original]
 	if !ok {
 		return s.errorf(rotator.KindNotFound, "there is no role %q on this server to be cloned; create it, or correct the user name in the secret", pair.Original)
@@ -115,7 +135,7 @@ func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategie
 			return err
 		}
 	}
-	member, err := c.ensureMember(ctx)
+	member, err := c.ensureMember(ctx, pair)
 	if err != nil || !member || pair.Target == pair.Original {
 		return err
 	}
@@ -185,16 +205,18 @@ func (c cloneSync) alter(ctx context.Context, attribute string) error {
 
 // ensureMember gives the clone the original's rights. It says false where the
 // original is a member of the clone: the other way round is then impossible, and
-// whoever set that up wants the clone to be the owner.
-func (c cloneSync) ensureMember(ctx context.Context) (bool, error) {
-	const reversed = `WITH RECURSIVE m(id) AS (
-  SELECT oid FROM pg_roles WHERE rolname = $1
-  UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
-SELECT EXISTS (SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolname = $2)`
+// whoever set that up wants the clone to be the owner. ADMIN OPTION alone is no such
+// wish.
+func (c cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (bool, error) {
 	looking := operation{action: "looking up memberships"}
-	rows, err := c.query(ctx, looking, reversed, c.original.name, c.clone.name)
-	if err != nil || rows[0][0] == "t" {
+	rows, err := c.query(ctx, looking, c.reversed(), c.original.name, c.clone.name)
+	switch {
+	case err != nil, rows[0][0] == "t" && rows[0][1] == "t":
 		return false, err
+	case rows[0][0] == "t" && pair.Target == pair.Clone:
+		return false, c.errorf(rotator.KindMisconfigured, "%s", adminOnly(pair, rows[0][2]))
+	case rows[0][0] == "t": // clients are on the clone, and the rotation takes them back to the original
+		return false, nil
 	}
 	// USAGE is to have the rights without SET ROLE; it implies the right to that
 	// only until 15.
@@ -211,6 +233,36 @@ SELECT EXISTS (SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolname = $
 		remedy: c.createRoleRemedy(c.actingRole, c.original.name, c.original.admin),
 	}
 	return true, c.exec(ctx, st, fmt.Sprintf("GRANT %s TO %s%s", quoteIdent(c.original.name), quoteIdent(c.clone.name), options))
+}
+
+// reversed asks whether the original is a member of the clone, whether that gives it
+// what the clone may do, and which REVOKE would end a membership that does not (with
+// what the original has granted by it, which may be the superuser's right itself).
+func (s *session) reversed() string {
+	gives := "true"
+	if s.version >= 160000 {
+		gives = "(a.inherit_option OR a.set_option)"
+	}
+	return `WITH RECURSIVE m(id, gives) AS (
+  SELECT oid, true FROM pg_roles WHERE rolname = $1::name
+  UNION SELECT a.roleid, m.gives AND ` + gives + ` FROM pg_auth_members a JOIN m ON a.member = m.id)
+SELECT count(*) > 0, bool_or(m.gives), (
+    SELECT string_agg(format('REVOKE %I FROM %I GRANTED BY %I CASCADE', $2::name, $1::name, g.rolname), '; ' ORDER BY g.rolname)
+      || (SELECT CASE WHEN rolsuper THEN '' ELSE format('; GRANT %I TO %I WITH ADMIN OPTION', $2::name, rolname) END FROM pg_roles WHERE rolname = current_user)
+    FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.grantor JOIN pg_roles o ON o.oid = a.member
+    WHERE o.rolname = $1::name AND a.roleid IN (SELECT oid FROM pg_roles WHERE rolname = $2::name))
+FROM m JOIN pg_roles c ON c.oid = m.id WHERE c.rolname = $2::name`
+}
+
+// adminOnly says what to do where the original made the clone itself. PostgreSQL has
+// given it ADMIN OPTION on the clone then, and takes that for a circle (0LP01) when the
+// clone is to be its member.
+func adminOnly(pair strategies.Pair, revoke string) string {
+	if revoke == "" {
+		revoke = "find the groups through which it is a member, and REVOKE these"
+	}
+	return fmt.Sprintf("role %[1]q has ADMIN OPTION on role %[2]q, which gives it nothing that %[2]q may do, and keeps %[2]q from being made a member of %[1]q: run %[3]s as a superuser; or where nobody may (Amazon RDS), as the role that has ADMIN OPTION, DROP ROLE %[4]s, and the rotation creates it anew",
+		pair.Original, pair.Clone, revoke, quoteIdent(pair.Clone))
 }
 
 // setting is a row of pg_db_role_setting: a value for one database, or for all of

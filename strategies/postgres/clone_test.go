@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
@@ -17,6 +19,7 @@ type rotation struct {
 	admin           strategies.Login
 	pair            strategies.Pair
 	original, clone strategies.Login
+	consent         bool // the superuser secret names the pair
 }
 
 // newRotation makes an original with a database of its own, and a superuser of
@@ -39,6 +42,10 @@ func (r *rotation) turn(t *testing.T, toClone bool) {
 		next, pair.Target = &r.clone, pair.Clone
 	}
 	old := *next
+	pair.Consent, pair.Possession = r.consent, func(ctx context.Context, _ func(secret.Password) bool) error { return engine().Ping(ctx, old) }
+	if old.Password.Empty() {
+		pair.Possession = nil
+	}
 	ok(t, engine().EnsureClone(t.Context(), r.admin, pair, p))
 	next.Password = p
 	ok(t, engine().Ping(t.Context(), r.original))
@@ -129,6 +136,7 @@ func TestIssue38And56(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		for _, attributes := range []string{"INHERIT", "NOINHERIT"} {
 			r := newRotation(t, s, "")
+			r.consent = true // nothing else speaks for a clone that was there before
 			r.mustAs(t, r.original, "CREATE TABLE mine (id int)")
 			s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN %s PASSWORD 'x'", r.pair.Clone, attributes))
 			if s.Major >= 16 {
@@ -190,6 +198,7 @@ func TestCloneWithRights(t *testing.T) {
 			"group":    func(r *rotation) string { g, _ := s.NewRole(t, "NOLOGIN"); return "GRANT " + g + " TO " + r.pair.Clone },
 		} {
 			r := newRotation(t, s, "")
+			r.consent = true // nothing else speaks for a clone that was there before
 			s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x' IN ROLE %s", r.pair.Clone, r.pair.Original))
 			if s.Major >= 16 {
 				s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
@@ -305,6 +314,7 @@ func TestSharedOwner(t *testing.T) {
 func TestReversedMembership(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		r := newRotation(t, s, "")
+		r.consent = true // nothing else speaks for a clone that was there before
 		s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x'", r.pair.Clone), fmt.Sprintf("GRANT %s TO %s", r.pair.Clone, r.pair.Original))
 		if s.Major >= 16 {
 			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
@@ -342,7 +352,7 @@ func TestCloneRefused(t *testing.T) {
 			"name too long":     {r.admin, strategies.Pair{Original: o, Clone: strings.Repeat("c", 64), Target: strings.Repeat("c", 64)}, rotator.KindMisconfigured, []string{"63"}},
 			"ordinary user":     {r.original, strategies.Pair{Original: o, Clone: c, Target: c}, rotator.KindPrivilege, []string{"CREATEROLE"}},
 			"rds_iam":           {s.superuser(), strategies.Pair{Original: iam, Clone: iam + "_clone", Target: iam + "_clone"}, rotator.KindMisconfigured, []string{"rds_iam"}},
-			"locked clone":      {s.superuser(), strategies.Pair{Original: locked.pair.Original, Clone: locked.pair.Clone, Target: locked.pair.Clone}, rotator.KindPrivilege, []string{"LOGIN"}},
+			"locked clone":      {s.superuser(), strategies.Pair{Original: locked.pair.Original, Clone: locked.pair.Clone, Target: locked.pair.Clone, Consent: true}, rotator.KindPrivilege, []string{"LOGIN"}},
 		}
 		if s.Major >= 16 {
 			cases["no admin option"] = testCase{weak, strategies.Pair{Original: o, Clone: c, Target: c}, rotator.KindPrivilege, []string{fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, o, weak.User)}}

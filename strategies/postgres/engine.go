@@ -111,12 +111,19 @@ func (e Engine) setPassword(ctx context.Context, login strategies.Login, user st
 	}
 	target, ok := roles[user]
 	if !ok {
-		return s.errorf(rotator.KindNotFound, "there is no role %q on this server; create it, or correct the user name in the secret", user)
+		return s.missing(user)
+	}
+	if user != login.User && target.actingRole {
+		return strategies.NotEntitled("role %q is the one that superuser %q acts as: its password is not this secret's", user, login.User)
 	}
 	if err := s.setPassword(ctx, e.AllowMD5, roles, target, p); err != nil {
 		return err
 	}
 	return end(ctx, s, target)
+}
+
+func (s *session) missing(user string) error {
+	return s.errorf(rotator.KindNotFound, "there is no role %q on this server; create it, or correct the user name in the secret", user)
 }
 
 // checkNewPassword refuses what the server would take in another sense than was meant.

@@ -90,6 +90,10 @@ func fixture(t *testing.T, s, plain, trusting server, others *strategytest.Neigh
 		}
 		return in(s, name, p, db), admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", quoteIdent(name), p))
 	}
+	f.NewSuperuser = func(ctx context.Context, name string) (strategies.Login, error) {
+		p := "pw" + strings.ToLower(password().Reveal())
+		return in(s, name, p, db), admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE PASSWORD '%s'", quoteIdent(name), p))
+	}
 	f.UsePrivilege = func(ctx context.Context, login strategies.Login) error {
 		return client(ctx, login, "SELECT * FROM work.shared")
 	}

@@ -34,17 +34,30 @@ func (s *session) warnings(r role) []strategies.Warning {
 	return all
 }
 
+// roleCaveats are the caveats of a role by its name.
+func (s *session) roleCaveats(ctx context.Context, name string) ([]strategies.Warning, error) {
+	roles, err := s.roles(ctx, name)
+	return s.warnings(roles[name]), err
+}
+
 // pairCaveats says in what the two users of a pair will differ.
 func (s *session) pairCaveats(ctx context.Context, pair strategies.Pair) ([]strategies.Warning, error) {
 	const sql = `SELECT EXISTS (
     SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
-    WHERE r.rolname = $1 AND s.setdatabase = 0 AND c LIKE 'role=%' AND c NOT IN ('role=', 'role=none'))
-  OR EXISTS (
-    SELECT FROM pg_auth_members a JOIN pg_roles o ON o.oid = a.member JOIN pg_roles c ON c.oid = a.roleid
-    WHERE o.rolname = $2 AND c.rolname = $1)`
-	rows, err := s.query(ctx, operation{action: "looking up in what the two users differ"}, sql, pair.Clone, pair.Original)
+    WHERE r.rolname = $1 AND s.setdatabase = 0 AND c LIKE 'role=%' AND c NOT IN ('role=', 'role=none'))`
+	looking := operation{action: "looking up in what the two users differ"}
+	rows, err := s.query(ctx, looking, sql, pair.Clone)
 	if err != nil || rows[0][0] == "t" {
 		return nil, err
+	}
+	rows, err = s.query(ctx, looking, s.reversed(), pair.Original, pair.Clone)
+	switch {
+	case err != nil:
+		return nil, err
+	case rows[0][0] == "t" && rows[0][1] == "t":
+		return nil, nil
+	case rows[0][0] == "t":
+		return []strategies.Warning{{Text: adminOnly(pair, rows[0][2])}}, nil
 	}
 	return []strategies.Warning{strategies.Warn("role %q owns objects or holds rights of its own, and so does not act as role %q: what it creates is out of reach of %q. While %q is the user in use, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database, and the next rotation does the rest",
 		pair.Clone, pair.Original, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone))}, nil

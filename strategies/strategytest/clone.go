@@ -13,7 +13,16 @@ import (
 // pair is an account and its clone, whose turn is next.
 func (b *engineEnv) pair(original string) strategies.Pair {
 	clone := original + b.Engine.Traits().CloneSuffix
-	return strategies.Pair{Original: original, Clone: clone, Target: clone}
+	return strategies.Pair{Original: original, Clone: clone, Target: clone, Possession: possessed}
+}
+
+// possessed stands for a secret that holds a password of the account.
+func possessed(context.Context, func(secret.Password) bool) error { return nil }
+
+// stranger is the pair when nothing proves that its accounts belong to each other.
+func stranger(p strategies.Pair) strategies.Pair {
+	p.Possession = nil
+	return p
 }
 
 // back is the same pair when the clone is in use.

@@ -27,6 +27,9 @@ type EngineFixture struct {
 	// ErrNotOffered: this database knows no such name.
 	NewUser func(ctx context.Context, name string) (strategies.Login, error)
 
+	// NewSuperuser creates an account that may do whatever Superuser may.
+	NewSuperuser func(ctx context.Context, name string) (strategies.Login, error)
+
 	// LogIn logs in by a client that is not the engine. nil: by the engine's Ping.
 	LogIn func(ctx context.Context, login strategies.Login) error
 
@@ -83,7 +86,7 @@ func TestEngine(t *testing.T, newFixture func(t *testing.T) EngineFixture) {
 // EngineCases gives the suite for engines, for use outside of go test.
 func EngineCases() []Case[EngineFixture] {
 	var cases []Case[EngineFixture]
-	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), dryRunRules(), networkRules(), cloneRules(), othersRules()} {
+	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), dryRunRules(), networkRules(), cloneRules(), entitlementRules(), othersRules()} {
 		for _, r := range rules {
 			cases = append(cases, Case[EngineFixture]{r.name, r.why, func(ctx context.Context, f EngineFixture) error {
 				if f.Engine == nil || f.NewUser == nil || f.User.User == "" || f.Superuser.User == "" {

@@ -193,6 +193,28 @@ func (m *Memory) DryRunEnsureClone(ctx context.Context, login strategies.Login, 
 	return nil, m.ensureClone(ctx, dryRun, login, pair, sample)
 }
 
+// checkEntitled shows the strategy what the server knows of an account that exists: a
+// clone acts for its original, and nothing but a cloning makes it do that.
+func (m *Memory) checkEntitled(ctx context.Context, login strategies.Login, pair strategies.Pair) error {
+	next, ok := m.Account(pair.Target)
+	if !ok {
+		return nil
+	}
+	inUse, _ := m.Account(pair.InUse())
+	seen := strategies.Evidence{Acting: pair.Target == login.User}
+	if clone, _ := m.Account(pair.Clone); clone.SetRole != pair.Original {
+		seen.NoProvenance = fmt.Sprintf("user %q does not act for user %q", pair.Clone, pair.Original)
+	}
+	switch power := []string{"the powers of a superuser"}; {
+	case !next.Superuser || inUse.Superuser:
+	case pair.PasswordOnly:
+		seen.Admin = power
+	default:
+		seen.Synced, seen.NoProvenance = power, "it is a superuser"
+	}
+	return pair.CheckEntitled(ctx, seen)
+}
+
 func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
 		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
@@ -202,6 +224,11 @@ func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Lo
 	}
 	if err := m.login(ctx, login); err != nil {
 		return err
+	}
+	if acting, _ := m.Account(login.User); acting.Superuser && login.Host != MemoryReader { // who is none hears that first
+		if err := m.checkEntitled(ctx, login, pair); err != nil {
+			return err
+		}
 	}
 	return m.do(ctx, op, pair.Target, func() error {
 		if login.Host == MemoryReader {
@@ -220,6 +247,14 @@ func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Lo
 		}
 		if next.Locked {
 			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", pair.Target, rotator.KindPrivilege)
+		}
+		if pair.PasswordOnly {
+			if !ok {
+				return fmt.Errorf("user %q: %w: create it, or correct the name in the secret", pair.Target, rotator.KindNotFound)
+			}
+			next.Password, next.Hosts = p, onHosts(next.Hosts, p)
+			m.accounts[pair.Target] = next
+			return nil
 		}
 		next.Name, next.Password, next.Hosts = pair.Target, p, onHosts(inUse.Hosts, p)
 		next.Superuser, next.Settings = inUse.Superuser, maps.Clone(inUse.Settings)

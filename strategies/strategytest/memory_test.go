@@ -59,10 +59,13 @@ func (w world) engineFixture(e strategies.Engine) EngineFixture {
 		return w.Login(a.Name, a.Password)
 	}
 	return EngineFixture{
-		Engine:       e,
-		Superuser:    w.superuser,
-		User:         w.user,
-		NewUser:      newUser,
+		Engine:    e,
+		Superuser: w.superuser,
+		User:      w.user,
+		NewUser:   newUser,
+		NewSuperuser: func(ctx context.Context, name string) (strategies.Login, error) {
+			return special(Account{Name: name, Superuser: true}), nil
+		},
 		LogIn:        w.Ping,
 		UsePrivilege: func(ctx context.Context, login strategies.Login) error { return w.Use(ctx, login, "shared") },
 		CreateObject: w.Create,

@@ -35,6 +35,7 @@ type request struct {
 	Op, User, Database, Target, New string
 	Password                        string
 	Pair                            strategies.Pair
+	Possession                      *reply // of Pair.Possession
 }
 
 type reply struct {
@@ -90,6 +91,9 @@ func serveRemote(t *testing.T, w world, withTLS bool) *fakeServer {
 func (w world) serve(ctx context.Context, q request) error {
 	login := w.Login(q.User, secret.NewPassword(q.Password))
 	login.Database = q.Database
+	if q.Possession != nil {
+		q.Pair.Possession = func(context.Context, func(secret.Password) bool) error { return q.Possession.err() }
+	}
 	switch p := secret.NewPassword(q.New); q.Op {
 	case "set":
 		return w.SetPassword(ctx, login, q.Target, p)
@@ -145,7 +149,7 @@ func (r remote) DryRunRetainingCurrent(ctx context.Context, login strategies.Log
 }
 
 func (r remote) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
-	return r.call(ctx, login, request{Op: "clone", Pair: pair, New: p.Reveal()})
+	return r.callForPair(ctx, login, request{Op: "clone", Pair: pair, New: p.Reveal()})
 }
 
 func (r remote) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
@@ -153,7 +157,19 @@ func (r remote) DryRunSetPassword(ctx context.Context, login strategies.Login, u
 }
 
 func (r remote) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, r.call(ctx, login, request{Op: "rehearse clone", Pair: pair, New: sample.Reveal()})
+	return nil, r.callForPair(ctx, login, request{Op: "rehearse clone", Pair: pair, New: sample.Reveal()})
+}
+
+// callForPair has the strategy asked here whether the secret holds a password, for the
+// server on the other side cannot.
+func (r remote) callForPair(ctx context.Context, login strategies.Login, q request) error {
+	if q.Pair.Possession != nil {
+		q.Possession = new(reply)
+		if err := q.Pair.Possession(ctx, nil); err != nil {
+			*q.Possession = reply{Kind: rotator.KindOf(err), Text: err.Error()}
+		}
+	}
+	return r.call(ctx, login, q)
 }
 
 func (r remote) call(ctx context.Context, login strategies.Login, q request) error {

@@ -63,7 +63,7 @@ func TestStrategy(t *testing.T, newFixture func(t *testing.T) StrategyFixture) {
 // StrategyCases gives the suite for strategies, for use outside of go test.
 func StrategyCases() []Case[StrategyFixture] {
 	var cases []Case[StrategyFixture]
-	for _, rules := range [][]strategyRule{nextRules(), applyRules(), searchRules(), superuserRules(), rotationRules(), bystanderRules()} {
+	for _, rules := range [][]strategyRule{nextRules(), applyRules(), searchRules(), superuserRules(), entitlementStrategyRules(), rotationRules(), bystanderRules()} {
 		for _, r := range rules {
 			cases = append(cases, Case[StrategyFixture]{r.name, r.why, func(ctx context.Context, f StrategyFixture) error {
 				if f.Strategy == nil || f.Current.IsZero() || f.LogIn == nil {

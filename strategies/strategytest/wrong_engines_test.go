@@ -89,7 +89,7 @@ func (e *bent) EnsureClone(ctx context.Context, login strategies.Login, pair str
 	if e.clone != nil {
 		clone = e.clone
 	}
-	pair = strategies.Pair{Original: pass(e.name, pair.Original), Clone: pass(e.name, pair.Clone), Target: pass(e.name, pair.Target)}
+	pair.Original, pair.Clone, pair.Target = pass(e.name, pair.Original), pass(e.name, pair.Clone), pass(e.name, pair.Target)
 	return e.failed(clone(pass(e.ctx, ctx), e.login(login), pair, pass(e.password, p)))
 }
 
@@ -773,6 +773,41 @@ func wrongEngines() []wrongEngine {
 	}
 }
 
+// unentitled are the engines by which a secret reaches accounts of others.
+func unentitled() []wrongEngine {
+	pairs := func(bend func(pair *strategies.Pair)) func(w world, e *bent) {
+		return func(w world, e *bent) {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				bend(&pair)
+				return w.EnsureClone(ctx, login, pair, p)
+			}
+		}
+	}
+	return []wrongEngine{
+		{"takes whatever bears the suffix for the clone", "entitled/unrelated", pairs(func(pair *strategies.Pair) { pair.Consent = true })},
+		{"takes whatever a clone is named after for its original", "entitled/original", pairs(func(pair *strategies.Pair) {
+			pair.Consent = pair.Target == pair.Original
+		})},
+		{"does not ask for possession", "entitled/possession-refuted", pairs(func(pair *strategies.Pair) { pair.Possession = possessed })},
+		{"takes an outage for a refusal", "entitled/possession-unclear", func(_ world, e *bent) { e.fail = kindFor("throttled", rotator.KindNotEntitled) }},
+		{"knows no consent", "entitled/consent", pairs(func(pair *strategies.Pair) { pair.Consent = false })},
+		{"hands out its superuser", "entitled/superuser", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				if pair.Target == login.User {
+					return w.SetPassword(ctx, login, login.User, p)
+				}
+				return w.EnsureClone(ctx, login, pair, p)
+			}
+		}},
+		{"hands out administrators with consent", "entitled/administrator", pairs(func(pair *strategies.Pair) {
+			if pair.Consent {
+				pair.Possession = possessed
+			}
+		})},
+		{"makes two users alike that it is to leave as they are", "entitled/password-only", pairs(func(pair *strategies.Pair) { pair.PasswordOnly = false })},
+	}
+}
+
 // trims alters the passwords that are set, and not those that are tried.
 func trims(alter func(s string) string) func(w world, e *bent) {
 	return func(w world, e *bent) {
@@ -821,7 +856,7 @@ func copies(w world) func(context.Context, strategies.Login, strategies.Pair, se
 // TestSuiteCatchesWrongEngines: each fault is found by the case that is about it.
 func TestSuiteCatchesWrongEngines(t *testing.T) {
 	caught := make(map[string]bool)
-	for _, wrong := range slices.Concat(wrongEngines(), wrongRehearsals(), wrongKeepers(), wrongToOthers()) {
+	for _, wrong := range slices.Concat(wrongEngines(), wrongRehearsals(), wrongKeepers(), wrongToOthers(), unentitled()) {
 		caught[wrong.caughtBy] = true
 		t.Run(wrong.fault, func(t *testing.T) {
 			t.Parallel()

@@ -101,6 +101,11 @@ func TestStrategiesOnMemory(t *testing.T) {
 			w.Add(Account{Name: "app2", Password: fresh(), Tables: []string{"shared"}})
 			f := w.strategyFixture(t, strategies.AlternatingUsers{Engine: w, RotateOnly: true})
 			f.Current = value(t, w.user, `, "masterarn": "`+rootARN+`", "alternateUsername": "app2"`)
+			related := f.Related
+			f.Related = func(ctx context.Context, id string) (secret.Document, error) {
+				d, err := related(ctx, id)
+				return d.Set("rotates", "app*"), err
+			}
 			return f
 		})
 	})
@@ -542,6 +547,8 @@ func faultsWithSuperuser() []wrongStrategy {
 				return r
 			}
 		}},
+		{"takes itself for its superuser", "superuser/not-itself", fromAnySuperuser},
+		{"sets the password of its superuser", "superuser/not-its-own-password", fromAnySuperuser},
 		{"has the superuser work for anybody", "superuser/not-for-strangers", func(w world, s *bentStrategy) {
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				user := r.Pending.Text("username")
@@ -551,6 +558,18 @@ func faultsWithSuperuser() []wrongStrategy {
 				return w.SetPassword(ctx, w.superuser, user, r.Pending.Password())
 			}
 		}},
+	}
+}
+
+// fromAnySuperuser acts as the right superuser, whoever the secret makes it.
+func fromAnySuperuser(w world, s *bentStrategy) {
+	s.in = func(r rotator.Rotation) rotator.Rotation {
+		right := r.ReadSecret
+		r.ReadSecret = func(ctx context.Context, id string) (secret.Document, error) {
+			d, err := right(ctx, id)
+			return d.Set("username", w.superuser.User), err
+		}
+		return r
 	}
 }
 

@@ -41,7 +41,7 @@ func brokenOnMySQL(server string) map[string]broken {
 		"superuser lacks a global right":  {with: "alternating", breaks: "GRANT PROCESS ON *.* TO 'app'@'%'", mends: "REVOKE PROCESS ON *.* FROM 'app'@'%'", id: "P7", status: denied, kind: "privilege", says: "PROCESS"},
 		"superuser may not pass a role":   {with: "alternating", breaks: "CREATE ROLE shopkeeper; GRANT shopkeeper TO 'app'@'%'", mends: "DROP ROLE shopkeeper", id: "P7", status: denied, kind: "privilege", says: "WITH ADMIN OPTION"},
 		"the superuser is locked":         {with: "alternating", breaks: "ALTER USER 'boss'@'%' ACCOUNT LOCK", mends: "ALTER USER 'boss'@'%' ACCOUNT UNLOCK", id: "P3", status: denied, kind: "privilege", says: "ALTER USER `boss` ACCOUNT UNLOCK"},
-		"clone on another host beside it": {with: "alternating", breaks: "CREATE USER 'app_clone'@'10.0.0.%' IDENTIFIED BY '%app'", mends: "DROP USER 'app_clone'@'10.0.0.%'", id: "P9", status: granted, says: "DROP USER `app_clone`@`10.0.0.%`"},
+		"clone on another host beside it": {with: "alternating", breaks: "CREATE USER 'app_clone'@'10.0.0.%' IDENTIFIED BY '%app'", mends: "DROP USER 'app_clone'@'10.0.0.%'", id: "P10", status: denied, kind: "not entitled", says: `"rotates": ["app/app_clone"]`},
 
 		// The secrets.
 		"name too long for a clone": {with: "alternating", secret: says("username", strings.Repeat("n", longest)), id: "S9", status: failed, kind: "misconfigured", says: "alternateUsername"},

@@ -42,7 +42,7 @@ func TestARealPasswordRotatesByTheRealBinary(t *testing.T) {
 		t.Run(server+" "+name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, plan{db: open(t), handler: family + "-" + s.handler, env: s.env, attempts: 1})
-			w.rotatesFiveTimes(t, name, s)
+			w.rotatesFiveTimes(t, family, name, s)
 		})
 	}
 	for name, s := range everyStrategy {
@@ -58,7 +58,7 @@ func TestARealPasswordRotatesByTheRealBinary(t *testing.T) {
 	try("mysql-9.7", "mysql", "dual passwords", dual, func(t *testing.T) database { return newMySQL(t, "mysql-9.7") })
 }
 
-func (w *world) rotatesFiveTimes(t *testing.T, name string, s strategy) {
+func (w *world) rotatesFiveTimes(t *testing.T, family, name string, s strategy) {
 	app := account{Username: "app", Password: w.user(w.db.app)}
 	boss := w.boss()
 	dual := name == "dual passwords"
@@ -75,8 +75,12 @@ func (w *world) rotatesFiveTimes(t *testing.T, name string, s strategy) {
 		if r.Outcome != "RotationSucceeded" || len(r.Attempts) != 1 {
 			t.Fatalf("rotation %d: %s after %d attempts: %s", n, r.Outcome, len(r.Attempts), r.Message)
 		}
-		if calls := len(w.aws.AWS.Calls()) - 1; calls != s.calls {
-			t.Errorf("rotation %d: %d API calls, the README says %d", n, calls, s.calls)
+		want := s.calls
+		if name == "alternating" && (strings.HasPrefix(family, "mariadb") && n > 0 || strings.HasPrefix(family, "mysql") && n%2 == 1) {
+			want += 2 // AWSPREVIOUS, in createSecret and in setSecret: the server does not show whose clone it is
+		}
+		if calls := len(w.aws.AWS.Calls()) - 1; calls != want {
+			t.Errorf("rotation %d: %d API calls, the README says %d", n, calls, want)
 		}
 		if logged := w.logins() - logins; logged != s.logins {
 			t.Errorf("rotation %d: %d logins, the README says %d", n, logged, s.logins)

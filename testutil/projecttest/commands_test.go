@@ -70,6 +70,7 @@ var commands = map[string]string{
 	"aws secretsmanager rotate-secret …":               tested,
 	"aws secretsmanager describe-secret …":             tested,
 	"aws secretsmanager update-secret-version-stage …": tested,
+	"aws secretsmanager get-secret-value …":            needsAWS,
 	"aws lambda invoke …":                              needsAWS,
 	"aws logs …":                                       needsAWS,
 	"jq -r . status.json":                              needsAWS,

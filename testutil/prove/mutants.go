@@ -27,6 +27,7 @@ func Mutants() []Mutant {
 	const preflight, checks = "rotator/preflight.go", "strategies/preflight.go"
 	const steps, guard, visit, core = "rotator/steps.go", "rotator/guard.go", "rotator/invocation.go", "rotator/rotator.go"
 	const common, single, alternating, login = "strategies/strategies.go", "strategies/single.go", "strategies/alternating.go", "strategies/login.go"
+	const entitlement = "strategies/entitlement.go"
 	return []Mutant{
 		{"createSecret: nothing is written before the preflight allows it", steps,
 			"if err := v.runPreflight(ctx, &seen); err != nil {\n\t\treturn OutcomeFailed", "if err := v.runPreflight(ctx, &seen); false {\n\t\treturn OutcomeFailed"},
@@ -121,7 +122,23 @@ func Mutants() []Mutant {
 		{"alternating users: the users take turns", alternating,
 			"next = next.Set(keyUser, pair.Target)", "next = next.Set(keyUser, pair.InUse())"},
 		{"alternating users: the password of the user in use is not touched", alternating,
-			"err = a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)", "err = a.Engine.SetPassword(ctx, superuser, pair.InUse(), pending.Password)"},
+			"err := a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)", "err := a.Engine.SetPassword(ctx, superuser, pair.InUse(), pending.Password)"},
+		{"entitlement: never the superuser", entitlement,
+			"case seen.Acting:", "case false:"},
+		{"entitlement: never an administrator", entitlement,
+			"case len(seen.Admin) > 0:", "case false:"},
+		{"entitlement: a membership proves nothing of a pair that the secret names", entitlement,
+			`case seen.NoProvenance == "" && !p.Named:`, `case seen.NoProvenance == "":`},
+		{"entitlement: provenance is looked for", entitlement,
+			`case seen.NoProvenance == "" && !p.Named:`, "case !p.Named:"},
+		{"entitlement: consent is looked for", alternating,
+			"pair.Consent = consents(d, pair)", "pair.Consent = true"},
+		{"entitlement: consent gives no power away", entitlement,
+			"case p.Consent && len(seen.Synced) == 0:", "case p.Consent:"},
+		{"entitlement: possession is tried", entitlement,
+			"unproved = p.Possession(ctx, seen.Holds)", "unproved = nil"},
+		{"entitlement: the superuser secret is of no user of the secret", common,
+			"if slices.Contains(users, name) {", "if false {"},
 		{"alternating users: a pair made beforehand changes places", alternating,
 			"next = next.Set(keyAlternate, current.User)", ""},
 	}

@@ -51,6 +51,7 @@ func misfortunes() []misfortune {
 		{kind: "unreachable", members: []any{"host", "db.invalid"}},
 		{kind: "tls", members: []any{"ssl", true}},
 		{kind: "privilege", run: []string{"ALTER ROLE %s NOLOGIN"}},
+		{kind: "not entitled", function: "postgres-alternating-users", run: []string{"CREATE ROLE %s_clone LOGIN"}},
 		{kind: "policy rejected", function: "mysql-single-user"},
 		{kind: "read only"},
 		{kind: "too many connections", run: []string{"ALTER ROLE %s CONNECTION LIMIT 0"}},
@@ -72,7 +73,7 @@ func misfortunes() []misfortune {
 func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 	tier.Test(t)
 	page := read(t, "docs", "runbook.md")
-	built, err := localaws.Build(t.Context(), t.TempDir(), "postgres-single-user", "mysql-single-user")
+	built, err := localaws.Build(t.Context(), t.TempDir(), "postgres-single-user", "postgres-alternating-users", "mysql-single-user")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +88,7 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 	s, err := localaws.Start(localaws.Config{
 		Functions: []localaws.Function{
 			{Name: "postgres-single-user", Bootstrap: built["postgres-single-user"], Timeout: time.Minute},
+			{Name: "postgres-alternating-users", Bootstrap: built["postgres-alternating-users"], Timeout: time.Minute},
 			{Name: "mysql-single-user", Bootstrap: built["mysql-single-user"], Timeout: time.Minute},
 			{Name: "hasty", Bootstrap: built["postgres-single-user"], Timeout: 8 * time.Second},
 		},
@@ -146,6 +148,11 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 				exec(t, my, "INSTALL COMPONENT 'file://component_validate_password'", "SET GLOBAL validate_password.length = 60",
 					fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s-aA1%s'", name, password, strings.Repeat("x", 60)))
 				members = append(members, "engine", "mysql", "port", my.Port, "password", password+"-aA1"+strings.Repeat("x", 60), "ssl", false)
+			case "not entitled":
+				superuser := s.AWS.Seed(awsemu.Secret{Name: "superuser", Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"},
+					Value: document(t, append(members, "username", db.Superuser, "password", db.Password))}}})
+				members = append(members, "masterarn", superuser)
+				exec(t, db, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", name, password))
 			case "read only":
 				members = append(members, "port", reader.Port)
 				fallthrough

@@ -1,0 +1,180 @@
+package strategies
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// This file says whose password a rotation may set as a superuser. Whoever can write
+// a secret chooses the names in it, and a superuser can set any password: without a
+// rule, a secret would be a way to any account of the server.
+
+// keyRotates is for the superuser secret: the pairs of accounts that rotations may
+// work on as this superuser, whatever the server shows of them.
+const keyRotates = "rotates"
+
+// Evidence is what an engine sees of the account whose password is to be set,
+// pair.Next, in the session that is to set it.
+type Evidence struct {
+	// Acting: it is the superuser itself, or the role that the superuser acts as.
+	Acting bool
+	// Admin names the administrative attributes, privileges and memberships which the
+	// account has, the account in use lacks, and the change leaves as they are.
+	Admin []string
+	// Synced names those which the change takes from the account before it has its new
+	// password, or gives to the account in use.
+	Synced []string
+	// Holds says whether the passwords that it has been asked for are, together, those
+	// of all accounts that are to be changed, where the superuser can read what the server
+	// stores. nil: only a login can tell.
+	Holds func(secret.Password) bool
+	// NoProvenance says why the server does not show that the account belongs to the
+	// pair. "": it does.
+	NoProvenance string
+}
+
+// CheckEntitled says whether the password of pair.Next may be set. An engine calls it
+// before it changes anything, unless the account is still to be created. Any error is
+// the engine's to return.
+//
+// The superuser's own account is out of reach, and so is one with administrative power
+// that the account in use lacks: to hand out its password would be to hand out that
+// power. Any other needs one of three proofs. Provenance: the server shows that it is
+// the clone, and it can do nothing that the original cannot. Consent: the superuser
+// secret, which only its owner can write, names the pair. Possession: an earlier
+// password of the account is in the secret and still works, so that nothing is gained.
+func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
+	switch {
+	case seen.Acting:
+		return NotEntitled("user %q is the superuser that this rotation acts as. Its password belongs to the superuser secret alone: give the secret a user of its own", p.Target)
+	case len(seen.Admin) > 0:
+		return NotEntitled("user %q has %s, and user %q, which is in use, has not. Revoke that from %q, or grant it to both", p.Target, list(seen.Admin), p.InUse(), p.Target)
+	case seen.NoProvenance == "" && !p.Named:
+		return nil
+	case p.Consent && len(seen.Synced) == 0:
+		return nil
+	}
+	unproved := fmt.Errorf("%w: no earlier password of it is known", rotator.KindNotEntitled)
+	if p.Possession != nil {
+		unproved = p.Possession(ctx, seen.Holds)
+	}
+	switch kind := rotator.KindOf(unproved); {
+	case unproved == nil:
+		return nil
+	case kind != rotator.KindLoginRejected && kind != rotator.KindNotEntitled:
+		return entitlementError{fmt.Errorf("finding out whether the secret holds a password of user %q: %w", p.Target, unproved)}
+	}
+	if p.Consent {
+		return NotEntitled("user %q has %s, and user %q, which is in use, has not (and %v). Revoke that from %q, or grant it to both", p.Target, list(seen.Synced), p.InUse(), unproved, p.Target)
+	}
+	why := seen.NoProvenance
+	if p.Named {
+		why = "alternateUsername is only a name in the secret"
+	}
+	unknown := strings.TrimPrefix(unproved.Error(), string(rotator.KindNotEntitled)+": ")
+	return NotEntitled("nothing proves that user %q belongs to user %q: %s; %s. If the two are a pair, add this to the superuser secret: %s", p.Target, p.InUse(), why, unknown, p.consentMember())
+}
+
+// list shortens what would fill a screen.
+func list(all []string) string {
+	const most = 8
+	if len(all) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), len(all)-most)
+	}
+	return strings.Join(all, ", ")
+}
+
+// consentMember is what to paste into the superuser secret.
+func (p Pair) consentMember() string {
+	var name strings.Builder
+	enc := json.NewEncoder(&name)
+	enc.SetEscapeHTML(false)
+	enc.Encode(p.Original + "/" + p.Clone) //nolint:errcheck // a string can be encoded
+	return fmt.Sprintf("%q: [%s]", keyRotates, strings.TrimSpace(name.String()))
+}
+
+// entitlementError marks an error of the check, so that a preflight shows it as that.
+type entitlementError struct{ error }
+
+func (e entitlementError) Unwrap() error { return e.error }
+
+// NotEntitled makes an error of an account whose password this secret may not set. An
+// engine needs it where CheckEntitled is not the one to judge.
+func NotEntitled(format string, args ...any) error {
+	return entitlementError{fmt.Errorf("%w: "+format, append([]any{rotator.KindNotEntitled}, args...)...)}
+}
+
+// consents says whether a superuser secret names the pair. Its member rotates is a
+// string or a list of strings, each of which is either the two names of a pair with a
+// slash between them, or a pattern that both names match, in which * stands for any
+// characters.
+func consents(superuser secret.Document, p Pair) bool {
+	for _, entry := range superuser.Texts(keyRotates) {
+		if entry == p.Original+"/"+p.Clone || entry == p.Clone+"/"+p.Original {
+			return true
+		}
+		if strings.Contains(entry, "*") && matches(entry, p.Original) && matches(entry, p.Clone) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches says whether a name is one that a pattern stands for.
+func matches(pattern, name string) bool {
+	first, rest, found := strings.Cut(pattern, "*")
+	if !found {
+		return pattern == name
+	}
+	name, found = strings.CutPrefix(name, first)
+	if !found {
+		return false
+	}
+	parts := strings.Split(rest, "*")
+	for _, part := range parts[:len(parts)-1] {
+		at := strings.Index(name, part)
+		if at < 0 {
+			return false
+		}
+		name = name[at+len(part):]
+	}
+	return strings.HasSuffix(name, parts[len(parts)-1])
+}
+
+// possession proves that user has a password which is, or was, in the secret: that of
+// AWSPREVIOUS, and where that is rejected that of AWSPENDING, for setSecret may have
+// been here before. as is the login that worked.
+func possession(t Traits, e Engine, r rotator.Rotation, current, login Login, user string, pending func() (Login, error)) func(context.Context, func(secret.Password) bool) error {
+	return func(ctx context.Context, holds func(secret.Password) bool) error {
+		if login.User == user {
+			return nil
+		}
+		try := func(login Login) error { return e.Ping(ctx, login) }
+		if holds != nil {
+			try = func(login Login) error {
+				if holds(login.Password) {
+					return nil
+				}
+				return fmt.Errorf("%w: the server stores another password for user %q", rotator.KindLoginRejected, user)
+			}
+		}
+		of := func(other string) bool { return other == user }
+		_, label, err := firstWorking(
+			candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, of), try},
+			candidate{rotator.LabelPending, pending, try},
+		)
+		if errors.Is(err, errNoCandidate) {
+			return fmt.Errorf("%w: AWSPREVIOUS holds no password of it", rotator.KindNotEntitled)
+		}
+		if err == nil {
+			r.Logf("user %q belongs to the secret: %s holds a password of it that works", user, label)
+		}
+		return err
+	}
+}

@@ -1,0 +1,228 @@
+package mysql
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// checkEntitled asks whether the passwords of the accounts of pair.Next may be set.
+//
+// Provenance is a mark that create leaves on MySQL, of a clone which may do nothing that
+// its original may not. A mark proves nothing the other way round: whoever may create an
+// account may mark it. MariaDB keeps no marks. Possession needs no login, for the
+// superuser reads by what the server checks passwords; and each account of the name must
+// have one of the secret's passwords, or it is somebody else's account on another host.
+//
+// Administrative power is any privilege on *.* or on the mysql database, a role with
+// ADMIN OPTION, PROXY, and all that comes by roles. Accounts of one name may differ in it,
+// and which of them the secret is for, nothing tells: so it is measured by what all
+// accounts of the user in use have.
+func (c *cloneSync) checkEntitled(ctx context.Context) error {
+	next, inUse := c.originals, c.clones
+	if !c.inUse() {
+		next, inUse = c.clones, c.originals
+	}
+	floor, err := c.floor(ctx, inUse)
+	if err != nil {
+		return err
+	}
+	seen := strategies.Evidence{Acting: c.pair.Target == c.actingAccount.user, Holds: holdsAll(next)}
+	for _, r := range next {
+		extra, err := c.beyond(ctx, r, floor)
+		if err != nil {
+			return err
+		}
+		if len(extra) > 0 && !c.pair.PasswordOnly && (c.inUse() || slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host })) {
+			seen.Synced = append(seen.Synced, fmt.Sprintf("%s (account %s)", extra, r))
+		} else if len(extra) > 0 {
+			seen.Admin = append(seen.Admin, fmt.Sprintf("%s (account %s)", extra, r))
+		}
+	}
+	for _, o := range c.originals {
+		_, exists := c.clone(o.host)
+		if exists || c.pair.PasswordOnly {
+			continue
+		}
+		extra, err := c.beyond(ctx, o, floor)
+		if err != nil {
+			return err
+		}
+		if len(extra) > 0 && !c.inUse() {
+			seen.Admin = append(seen.Admin, fmt.Sprintf("%s (as account %s, of which others of the same name differ)", extra, o))
+		}
+	}
+	if len(next) == 0 && seen.Admin == nil {
+		return nil // all of it is still to be created
+	}
+	if seen.NoProvenance, err = c.noProvenance(ctx); err != nil {
+		return err
+	}
+	if seen.NoProvenance == "" && seen.Synced != nil {
+		seen.NoProvenance = "it has administrative privileges of its own"
+	}
+	return c.pair.CheckEntitled(ctx, seen)
+}
+
+// floor is the power that all of some accounts have. Where they have all there is, it
+// is nil.
+func (s *session) floor(ctx context.Context, accounts []accountRow) (rights, error) {
+	var floor rights
+	for i, r := range accounts {
+		power, err := s.power(ctx, r.account, map[account]bool{})
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			floor = power
+		}
+		floor = floor.without(floor.missing(power))
+	}
+	return floor, nil
+}
+
+// beyond is the power of an account that is not in floor.
+func (s *session) beyond(ctx context.Context, r accountRow, floor rights) (rights, error) {
+	all := floor.has(allPrivileges, "*.*") || floor.has("SUPER", "*.*") && floor.has("CREATE USER", "*.*")
+	if all && floor.has(grantOption, "*.*") {
+		return nil, nil // it can give itself whatever there is
+	}
+	power, err := s.power(ctx, r.account, map[account]bool{})
+	return power.missing(floor), err
+}
+
+// power is what an account may do that is administrative.
+func (s *session) power(ctx context.Context, of account, seen map[account]bool) (rights, error) {
+	seen[of] = true
+	all, _, err := s.grants(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	power := rights{}
+	for r := range all {
+		switch {
+		case r.kind == dynamic, r.kind == proxy, r.kind == role && r.option,
+			r.kind == privilege && (r.object == "*.*" || strings.HasPrefix(r.object, "`mysql`.")):
+			power[r] = true
+		}
+		if r.kind != role {
+			continue
+		}
+		name, err := (&parser{tokens: tokens(r.name)}).account()
+		if err != nil || seen[name] {
+			continue // the name is one that we have put together ourselves
+		}
+		more, err := s.power(ctx, name, seen)
+		if err != nil {
+			return nil, err
+		}
+		for r := range more {
+			power[r] = true
+		}
+	}
+	return power, nil
+}
+
+// holdsAll makes the Holds of an Evidence.
+func holdsAll(accounts []accountRow) func(secret.Password) bool {
+	left := slices.DeleteFunc(slices.Clone(accounts), func(r accountRow) bool { return r.plugin() == "" || r.locked })
+	if slices.ContainsFunc(left, func(r accountRow) bool { return strings.Join(r.stored, "") == "" }) {
+		return nil
+	}
+	return func(p secret.Password) bool {
+		left = slices.DeleteFunc(left, func(r accountRow) bool { return r.holds(p) || r.holds(interim(p)) })
+		return len(left) == 0
+	}
+}
+
+// mark is what MySQL keeps for us beside a clone, as its ATTRIBUTE.
+type mark struct {
+	Quarterturn struct {
+		CloneOf string `json:"clone_of"`
+	} `json:"quarterturn"`
+}
+
+func markOf(original string) string {
+	var m mark
+	m.Quarterturn.CloneOf = original
+	text, _ := json.Marshal(m) // a struct of strings
+	return string(text)
+}
+
+// noProvenance says why the server does not show that the accounts of the clone were
+// made for the original and may do nothing that it may not.
+func (c *cloneSync) noProvenance(ctx context.Context) (string, error) {
+	if c.inUse() {
+		return "the server does not keep which of the two was there first", nil
+	}
+	if c.mariadb {
+		return "MariaDB does not keep who created an account", nil
+	}
+	marks, err := c.marks(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, clone := range c.clones {
+		if marks[clone.host] != c.pair.Original {
+			return fmt.Sprintf("account %s bears no mark of a clone that this function created for user %q", clone, c.pair.Original), nil
+		}
+		i := slices.IndexFunc(c.originals, func(o accountRow) bool { return o.host == clone.host })
+		if i < 0 {
+			return fmt.Sprintf("user %q has no account for the host of account %s", c.pair.Original, clone), nil
+		}
+		have, _, err := c.grants(ctx, clone.account)
+		if err != nil {
+			return "", err
+		}
+		want, _, err := c.grants(ctx, c.originals[i].account)
+		if err != nil {
+			return "", err
+		}
+		if more := have.missing(want); len(more) > 0 {
+			return fmt.Sprintf("account %s has what %s lacks: %s", clone, c.originals[i], more), nil
+		}
+		if more := want.of(restriction).without(have); len(more) > 0 {
+			return fmt.Sprintf("account %s is without restrictions that %s has", clone, c.originals[i]), nil
+		}
+	}
+	return "", nil
+}
+
+// marks reads of which user each account of the clone was created as a clone, by host.
+func (c *cloneSync) marks(ctx context.Context) (map[string]string, error) {
+	st := operation{action: "looking up who created the accounts"}
+	table, err := c.query(ctx, st, "SELECT Host, User_attributes->>'$.metadata.quarterturn.clone_of' FROM mysql.user WHERE User = "+quoteText(c.pair.Clone))
+	marks := map[string]string{}
+	for _, t := range table {
+		marks[t[0]] = t[1]
+	}
+	return marks, err
+}
+
+// checkAlike refuses to give several accounts of one name the same password where one
+// has more administrative power than another: whoever has the password of the weaker one
+// would have that of the other.
+func (s *session) checkAlike(ctx context.Context, accounts []accountRow) error {
+	if len(accounts) < 2 {
+		return nil
+	}
+	floor, err := s.floor(ctx, accounts)
+	if err != nil {
+		return err
+	}
+	for _, r := range accounts {
+		extra, err := s.beyond(ctx, r, floor)
+		if err != nil {
+			return err
+		}
+		if len(extra) > 0 {
+			return strategies.NotEntitled("account %s has %s, which other accounts of the same name (%s) lack, and all of them would get the same password. Revoke that, or give one of them another name", r, extra, names(accounts))
+		}
+	}
+	return nil
+}

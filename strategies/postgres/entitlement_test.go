@@ -1,0 +1,224 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// entitled is a state of the two roles of a pair, as an ordinary CREATEROLE role finds
+// it, and what may come of a change. In the statements, O is the original, C the clone
+// and G a group; those after M: are the superuser's, and those after T: a third role's.
+type entitled struct {
+	name  string
+	since int // major; 0: all
+	until int
+	setUp string
+	back  bool // the original's turn
+	named bool // alternateUsername
+	only  bool // the password alone
+
+	bare       string // words of the refusal where nothing but the server speaks; "": it is entitled
+	consented  string // the same with consent
+	possessing string // the same with possession
+}
+
+const (
+	never   = "has not"
+	nothing = "nothing proves"
+)
+
+// whose is the table of states. The clone exists in all of them, and M may change its
+// password, so that only the rule stands between the secret and the account.
+var whose = []entitled{
+	{name: "unrelated", setUp: "", bare: "is no member of"},
+	{name: "unrelated, its original's turn", setUp: "", back: true, bare: "is no member of"},
+	{name: "AWS's template", setUp: "M: GRANT O TO C"},
+	{name: "AWS's template, the original's turn", setUp: "M: GRANT O TO C", back: true},
+	{name: "the owner of what it made", setUp: "M: GRANT O TO C; CREATE TABLE table (); ALTER TABLE table OWNER TO C"},
+	{name: "granted what the original owns", setUp: "M: GRANT O TO C; CREATE TABLE table (); ALTER TABLE table OWNER TO O; GRANT SELECT ON table TO C"},
+	{name: "granted what the original may use", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO O; GRANT SELECT ON table TO C"},
+	{name: "granted what a group of the original may use", setUp: "M: GRANT O TO C; GRANT G TO O; CREATE TABLE table (); GRANT SELECT ON table TO G; GRANT SELECT ON table TO C"},
+	{name: "granted a column of a table that the original may use", setUp: "M: GRANT O TO C; CREATE TABLE table (a int); GRANT SELECT ON table TO O; GRANT SELECT (a) ON table TO C"},
+	{name: "granted another column", setUp: "M: GRANT O TO C; CREATE TABLE table (a int, b int); GRANT SELECT (a) ON table TO O; GRANT SELECT (b) ON table TO C", bare: "privileges on 1 objects"},
+	{name: "granted more than the original", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO C", bare: "privileges on 1 objects in database"},
+	{name: "granted a database of others", setUp: "M: GRANT O TO C; GRANT CREATE ON DATABASE template1 TO C", bare: "of the whole server"},
+	{name: "in a group of its own", setUp: "M: GRANT O TO C; GRANT G TO C", bare: "membership in"},
+	{name: "in a group of the original", setUp: "M: GRANT O TO C; GRANT G TO O; GRANT G TO C"},
+	{name: "admin of a group of the original", setUp: "M: GRANT O TO C; GRANT G TO O; GRANT G TO C WITH ADMIN OPTION", bare: "with ADMIN OPTION"},
+	{name: "admin of the original", setUp: "M: GRANT O TO C WITH ADMIN OPTION", bare: "with ADMIN OPTION"},
+	{name: "more than the original: CREATEDB", setUp: "M: GRANT O TO C; ALTER ROLE C CREATEDB", bare: "the attribute CREATEDB", consented: never},
+	{name: "more than the original: CREATEROLE", setUp: "M: GRANT O TO C; ALTER ROLE C CREATEROLE", bare: "the attribute CREATEROLE", consented: never},
+	{name: "more than the original, and only the password", setUp: "M: GRANT O TO C; ALTER ROLE C CREATEROLE", only: true, bare: never, consented: never, possessing: never},
+	{name: "no more than the original: CREATEDB", setUp: "M: GRANT O TO C; ALTER ROLE O CREATEDB; ALTER ROLE C CREATEDB"},
+	{name: "original with CREATEDB, clone of AWS's template", setUp: "M: GRANT O TO C; ALTER ROLE O CREATEDB", back: true},
+	{name: "original with CREATEDB, unrelated clone", setUp: "ALTER ROLE O CREATEDB", back: true, bare: "nothing proves", consented: never},
+	{name: "in a predefined role", setUp: "M: GRANT O TO C; GRANT pg_read_all_settings TO C", bare: never, consented: never, possessing: never},
+	{name: "in a predefined role through a group", setUp: "M: GRANT O TO C; GRANT pg_monitor TO G; GRANT G TO C", bare: never, consented: never, possessing: never},
+	{name: "in a predefined role as its original", setUp: "M: GRANT O TO C; GRANT pg_monitor TO O; GRANT pg_monitor TO C"},
+	{name: "in a group that may create roles", setUp: "M: GRANT O TO C; ALTER ROLE G CREATEROLE; GRANT G TO C", bare: never, consented: never, possessing: never},
+	{name: "a pair that the secret names", setUp: "M: GRANT O TO C", named: true, only: true, bare: "alternateUsername is only a name"},
+	{name: "a pair that the secret names, with more", setUp: "ALTER ROLE C CREATEDB", named: true, only: true, bare: never, consented: never, possessing: never},
+	{name: "password alone, by membership", setUp: "M: GRANT O TO C", only: true},
+	{name: "its own clone's clone", setUp: "M: GRANT C TO O", bare: "is no member of"},
+
+	// As of 16, memberships have options, and whoever creates a role is its admin.
+	{name: "ADMIN OPTION alone", since: 16, setUp: "GRANT O TO C WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", bare: "is no member of"},
+	{name: "ADMIN OPTION alone, the original's turn", since: 16, setUp: "GRANT O TO C WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", back: true, bare: "is no member of"},
+	{name: "SET alone", since: 16, setUp: "M: GRANT O TO C WITH INHERIT FALSE, SET TRUE"},
+	{name: "INHERIT alone", since: 16, setUp: "M: GRANT O TO C WITH INHERIT TRUE, SET FALSE"},
+	{name: "granted by who may not set its password", since: 16, setUp: "GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C", bare: "may not set its password"},
+	{name: "granted by who may set its password", since: 16, setUp: "GRANT O TO T WITH ADMIN OPTION; GRANT C TO T WITH ADMIN OPTION; T: GRANT O TO C"},
+	{name: "granted by an admin of the original who may create no roles", until: 15, setUp: "ALTER ROLE T NOCREATEROLE; GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C", bare: "may not set its password"},
+	{name: "granted by who may create roles", until: 15, setUp: "T: GRANT O TO C"},
+}
+
+// possessed stands for a secret that holds a password of the account.
+func possessed(context.Context, func(secret.Password) bool) error { return nil }
+
+// TestWhosePasswordMayBeSet goes through the table as a role like RDS's master user,
+// which may read no pg_authid, with each of the proofs that a strategy can bring.
+func TestWhosePasswordMayBeSet(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for _, c := range whose {
+			if c.since > s.Major || c.until > 0 && c.until < s.Major {
+				continue
+			}
+			t.Run(c.name, func(t *testing.T) {
+				for proof, refusal := range map[string]string{"server": c.bare, "consent": c.consented, "possession": c.possessing} {
+					name, pw := s.NewRole(t, "LOGIN")
+					r := &rotation{s: s, admin: s.master(t, name), pair: strategies.Pair{Original: name, Clone: name + "_clone"}, original: s.login(name, pw)}
+					r.state(t, c)
+					pair := r.pair
+					pair.Target, pair.Named, pair.PasswordOnly = pair.Clone, c.named, c.only
+					if c.back {
+						pair.Target = pair.Original
+					}
+					pair.Consent = proof == "consent"
+					if proof == "possession" {
+						pair.Possession = possessed
+					}
+					before := s.everything(t, pair.Original+"%")
+					_, rehearsed := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+					if s.everything(t, pair.Original+"%") != before {
+						t.Errorf("%s: a dry run changed something", proof)
+					}
+					done := engine().EnsureClone(t.Context(), r.admin, pair, password())
+					if refusal == "" {
+						if rehearsed != nil || done != nil {
+							t.Errorf("%s: %v; %v", proof, rehearsed, done)
+						}
+						continue
+					}
+					for _, err := range []error{rehearsed, done} {
+						if rotator.KindOf(err) != rotator.KindNotEntitled || !strings.Contains(err.Error(), refusal) {
+							t.Errorf("%s: want a refusal that says %q: %v", proof, refusal, err)
+						}
+					}
+					if s.everything(t, pair.Original+"%") != before {
+						t.Errorf("%s: a refused call changed something", proof)
+					}
+				}
+			})
+		}
+	})
+}
+
+// state makes the clone, and runs the statements of a state.
+func (r *rotation) state(t *testing.T, c entitled) {
+	t.Helper()
+	s := r.s
+	group, _ := s.NewRole(t, "NOLOGIN")
+	third, thirdPw := s.NewRole(t, "LOGIN CREATEROLE")
+	s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x'", quoteIdent(r.pair.Clone)))
+	if s.Major >= 16 {
+		s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(r.pair.Clone), r.admin.User))
+	}
+	words := strings.NewReplacer(" O ", " "+r.pair.Original+" ", " C ", " "+r.pair.Clone+" ", " G ", " "+group+" ", " T ", " "+third+" ", " table ", " table_"+r.pair.Original+" ")
+	for _, sql := range strings.Split(c.setUp, ";") {
+		sql = strings.TrimSpace(sql)
+		who, statement, found := strings.Cut(sql, ": ")
+		if !found {
+			statement = sql
+		}
+		if statement == "" {
+			continue
+		}
+		statement = words.Replace(words.Replace(statement + " "))
+		switch {
+		case who == "M" && found && !strings.Contains(statement, group): // of which it is no admin
+			r.mustAs(t, r.admin, statement)
+		case who == "T" && found:
+			r.mustAs(t, s.login(third, thirdPw), statement)
+		default:
+			s.run(t, statement)
+		}
+	}
+}
+
+// TestOwnSuperuser: neither the superuser's own role, nor the one that it acts as.
+func TestOwnSuperuser(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, _ := s.NewRole(t, "LOGIN")
+		acts, _ := s.NewRole(t, "LOGIN CREATEROLE")
+		boss := s.master(t, app)
+		s.run(t, fmt.Sprintf("GRANT %s TO %s", acts, boss.User), fmt.Sprintf("ALTER ROLE %s SET role = '%s'", boss.User, acts))
+		if s.Major >= 16 {
+			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", app, acts), fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", acts, boss.User))
+		}
+		everything := func() string { return s.everything(t, boss.User) + s.everything(t, acts) + s.everything(t, app) }
+		before := everything()
+		for _, target := range []string{boss.User, acts} {
+			pair := strategies.Pair{Original: app, Clone: target, Target: target, PasswordOnly: true, Consent: true, Possession: possessed}
+			wants(t, engine().EnsureClone(t.Context(), boss, pair, password()), rotator.KindNotEntitled, "acts as")
+			pair.PasswordOnly = false
+			wants(t, engine().EnsureClone(t.Context(), boss, pair, password()), rotator.KindNotEntitled, "acts as")
+		}
+		wants(t, engine().SetPassword(t.Context(), boss, acts, password()), rotator.KindNotEntitled, "acts as")
+		if everything() != before {
+			t.Error("a refused call changed something")
+		}
+	})
+}
+
+// TestCreatedByItsOriginal: as of PostgreSQL 16, an original that creates its clone by
+// itself holds ADMIN OPTION on it, and the clone cannot become its member. The REVOKE
+// that the error names mends that.
+func TestCreatedByItsOriginal(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		if s.Major < 16 {
+			t.Skip("until PostgreSQL 15, whoever creates a role becomes no admin of it")
+		}
+		r := newRotation(t, s, "CREATEROLE")
+		r.mustAs(t, r.original, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x'", r.pair.Clone), "CREATE TABLE mine (id int)",
+			fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
+		pair := r.pair
+		pair.Target = pair.Clone
+		revoke := fmt.Sprintf("REVOKE %s FROM %s GRANTED BY %s CASCADE; GRANT %[1]s TO %[4]s WITH ADMIN OPTION", pair.Clone, pair.Original, s.Superuser, r.admin.User)
+		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindNotEntitled, revoke)
+		pair.Consent = true
+		before := s.everything(t, pair.Original+"%")
+		_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+		wants(t, err, rotator.KindMisconfigured, revoke)
+		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindMisconfigured, revoke)
+		if s.everything(t, pair.Original+"%") != before {
+			t.Error("a refused call changed something")
+		}
+		// Clients that an earlier build has brought to such a clone are taken back.
+		pair.Target, pair.Possession = pair.Original, possessed
+		warnings, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+		ok(t, err)
+		if len(warnings) != 1 || !strings.Contains(warnings[0].Text, revoke) {
+			t.Errorf("warnings: %v", warnings)
+		}
+		s.run(t, strings.Split(revoke, ";")...)
+		r.clone.Password = s.login("", "x").Password
+		r.turn(t, true)
+		r.mustAs(t, r.clone, "SELECT * FROM mine")
+	})
+}
