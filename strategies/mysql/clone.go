@@ -74,7 +74,7 @@ func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair st
 // rehearsed on an account that does not exist, and that the server does not create.
 func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
 	for _, name := range []string{pair.Original, pair.Clone} {
-		if err := checkName("user name", name); err != nil {
+		if err := checkName(userName, name); err != nil {
 			return nil, err
 		}
 	}

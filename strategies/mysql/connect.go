@@ -92,7 +92,7 @@ func checkLogin(login strategies.Login) error {
 	case strings.ContainsRune(login.Password.Reveal(), 0):
 		return fmt.Errorf("login: %w: the password of user %q holds a NUL, at which the server would end it", rotator.KindMisconfigured, login.User)
 	}
-	return checkName("user name", login.User)
+	return checkName(userName, login.User)
 }
 
 // logIn shakes hands and authenticates. The driver shuts the connection when ctx

@@ -170,7 +170,7 @@ func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, u
 }
 
 func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string, sample secret.Password, keeping string) ([]strategies.Warning, error) {
-	if err := checkName("user name", user); err != nil {
+	if err := checkName(userName, user); err != nil {
 		return nil, err
 	}
 	s, err := e.openForChange(ctx, login, user)
@@ -240,12 +240,15 @@ func checkNewPassword(p secret.Password, names ...string) error {
 		return fmt.Errorf("new password: %w: it has %d bytes, and caching_sha2_password takes %d", rotator.KindMisconfigured, len(text), maxPassword)
 	}
 	for _, name := range names {
-		if err := checkName("user name", name); err != nil {
+		if err := checkName(userName, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// userName is what checkName calls one.
+const userName = "user name"
 
 // checkName refuses a name that some part of the way would end at a NUL, and an
 // empty one, which is the anonymous user's. Names that are too long the server
@@ -258,6 +261,8 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%s %q: %w: it holds a NUL", what, name, rotator.KindMisconfigured)
 	case !utf8.ValidString(name):
 		return fmt.Errorf("%s %q: %w: it is not UTF-8", what, name, rotator.KindMisconfigured)
+	case what == userName && strings.HasSuffix(name, " "):
+		return fmt.Errorf("%s %q: %w: it ends in a space, which MySQL ignores: it would be another user's", what, name, rotator.KindMisconfigured)
 	}
 	return nil
 }

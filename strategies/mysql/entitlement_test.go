@@ -1,0 +1,258 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// state is one of the accounts of a pair, and what may come of a change. In the
+// statements, O is the original and C the clone, DB a database of theirs, R a role.
+type state struct {
+	name  string
+	made  bool // the clone was created by this function; otherwise by the statements
+	setUp string
+	back  bool // the original's turn
+	only  bool // the password alone
+	named bool // alternateUsername
+
+	bare       string // words of the refusal on MySQL where nothing but the server speaks; "": it is entitled
+	consented  string // the same with consent, on both
+	possessing string // the same with possession, on both
+}
+
+const (
+	create = "CREATE USER C@'%' IDENTIFIED BY 'x'; "
+	never  = "has not"
+)
+
+// whose is the table of states. MariaDB keeps no marks: there, nothing on the server
+// ever proves an account that exists.
+var whose = []state{
+	{name: "unrelated", setUp: create, bare: "bears no mark"},
+	{name: "unrelated, its original's turn", setUp: create, back: true, bare: "which of the two"},
+	{name: "created by a rotation", made: true},
+	{name: "created by a rotation, the original's turn", made: true, back: true, bare: "which of the two"},
+	{name: "created by a rotation, only its password", made: true, only: true},
+	{name: "created by a rotation, named by the secret", made: true, only: true, named: true, bare: "alternateUsername"},
+	{name: "created by a rotation, and given more", made: true, setUp: "GRANT DELETE ON DB.* TO C@'%'", bare: "DELETE ON"},
+	{name: "created by a rotation, and its original lost something", made: true, setUp: "REVOKE INSERT ON DB.* FROM O@'%'", bare: "INSERT ON"},
+	{name: "created by a rotation, with a role of its own", made: true, setUp: "CREATE ROLE R; GRANT R TO C@'%'", bare: "R"},
+	{name: "created by a rotation, and another beside it", made: true, setUp: "CREATE USER C@'10.%' IDENTIFIED BY 'x'", bare: "bears no mark"},
+	{name: "may create users", setUp: create + "GRANT CREATE USER ON *.* TO C@'%'", bare: "nothing proves", consented: never},
+	{name: "may create users, only its password", setUp: create + "GRANT CREATE USER ON *.* TO C@'%'", only: true, bare: never, consented: never, possessing: never},
+	{name: "may create users by a role, only its password", setUp: create + "CREATE ROLE R; GRANT CREATE USER ON *.* TO R; GRANT R TO C@'%'", only: true, bare: never, consented: never, possessing: never},
+	{name: "may create users by a role", setUp: create + "CREATE ROLE R; GRANT CREATE USER ON *.* TO R; GRANT R TO C@'%'", bare: "nothing proves", consented: never},
+	{name: "may write the accounts", setUp: create + "GRANT UPDATE ON mysql.* TO C@'%'", only: true, bare: never, consented: never, possessing: never},
+	{name: "may stand for others", setUp: create + "GRANT PROXY ON ADMIN@'%' TO C@'%'", only: true, bare: never, consented: never, possessing: never},
+	{name: "may do so on a host where its original is not", setUp: create + "CREATE USER C@'10.%' IDENTIFIED BY 'x'; GRANT CREATE USER ON *.* TO C@'10.%'", bare: never, consented: never, possessing: never},
+	{name: "original with power, unrelated clone", setUp: create + "GRANT CREATE USER ON *.* TO O@'%'", back: true, bare: "nothing proves", consented: never},
+	{name: "original with power, unrelated clone, only its password", setUp: create + "GRANT CREATE USER ON *.* TO O@'%'", back: true, only: true, bare: never, consented: never, possessing: never},
+	{name: "both with power", setUp: create + "GRANT CREATE USER ON *.* TO O@'%'; GRANT CREATE USER ON *.* TO C@'%'", only: true, bare: "bears no mark"},
+	{name: "original with more power on another host", setUp: "CREATE USER O@'10.%' IDENTIFIED BY 'x'; GRANT CREATE USER ON *.* TO O@'10.%'", bare: never, consented: never, possessing: never},
+}
+
+// forged are marks that prove nothing, for MySQL.
+var forged = []state{
+	{name: "marked as another's clone", setUp: `CREATE USER C@'%' IDENTIFIED BY 'x' ATTRIBUTE '{"quarterturn": {"clone_of": "other"}}'`, bare: "bears no mark"},
+	{name: "marked in another form", setUp: `CREATE USER C@'%' IDENTIFIED BY 'x' ATTRIBUTE '{"quarterturn": {"clone_of": ["O"]}}'`, bare: "bears no mark"},
+	{name: "a comment", setUp: `CREATE USER C@'%' IDENTIFIED BY 'x' COMMENT 'quarterturn clone_of O'`, bare: "bears no mark"},
+	{name: "marked, with power", setUp: `CREATE USER C@'%' IDENTIFIED BY 'x' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'; GRANT CREATE USER ON *.* TO C@'%'`, bare: "nothing proves", consented: never},
+	{name: "marked, and the original's turn", setUp: `CREATE USER C@'%' IDENTIFIED BY 'x' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'`, back: true, bare: "which of the two"},
+	{name: "SYSTEM_USER", setUp: create + "GRANT SYSTEM_USER ON *.* TO C@'%'", only: true, bare: never, consented: never, possessing: never},
+	{name: "the mark set by hand, as the runbook has it", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'`},
+}
+
+// TestWhosePasswordMayBeSet goes through the tables with each of the proofs that a
+// strategy can bring.
+func TestWhosePasswordMayBeSet(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		states := whose
+		if !s.MariaDB {
+			states = append(states[:len(states):len(states)], forged...)
+		}
+		for _, c := range states {
+			t.Run(c.name, func(t *testing.T) {
+				bare := c.bare
+				if s.MariaDB && bare == "" {
+					bare = "MariaDB does not keep"
+				} else if s.MariaDB && bare != never && !c.back && !c.named {
+					bare = "nothing proves"
+				}
+				for proof, refusal := range map[string]string{"server": bare, "consent": c.consented, "possession": c.possessing} {
+					s.tryPair(t, c, proof, refusal)
+				}
+			})
+		}
+	})
+}
+
+func (s server) tryPair(t *testing.T, c state, proof, refusal string) {
+	t.Helper()
+	db := s.NewDatabase(t)
+	app := s.user(t, "SELECT, INSERT ON "+db+".*")
+	pair, role := pairOf(app.User), "r_"+name()
+	if c.made {
+		s.ensure(t, pair)
+	}
+	words := strings.NewReplacer("O@", app.User+"@", "C@", pair.Clone+"@", "DB.", db+".", "ROLE R", "ROLE "+role, "TO R", "TO "+role, "GRANT R ", "GRANT "+role+" ",
+		`"O"`, `"`+app.User+`"`, "clone_of O", "clone_of "+app.User, "ADMIN@", s.Superuser+"@")
+	for _, sql := range strings.Split(c.setUp, "; ") {
+		if sql != "" {
+			s.run(t, words.Replace(sql))
+		}
+		if s.MariaDB && sql == "CREATE ROLE R" { // whose creator has nothing to pass on otherwise
+			s.run(t, "GRANT "+role+" TO "+s.Superuser+"@'%' WITH ADMIN OPTION")
+		}
+	}
+	pair.Possession, pair.PasswordOnly, pair.Named, pair.Consent = nil, c.only, c.named, proof == "consent"
+	if c.back {
+		pair.Target = pair.Original
+	}
+	if proof == "possession" {
+		pair.Possession = possessed
+	}
+	if c.bare == "R" && refusal != "" {
+		refusal = "nothing proves"
+	}
+	before := s.census(t, app.User)
+	_, rehearsed := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+	if s.census(t, app.User) != before {
+		t.Errorf("%s: a dry run changed something", proof)
+	}
+	done := engine().EnsureClone(t.Context(), s.superuser(), pair, password())
+	if refusal == "" {
+		if rehearsed != nil || done != nil {
+			t.Errorf("%s: %v; %v", proof, rehearsed, done)
+		}
+		return
+	}
+	for _, err := range []error{rehearsed, done} {
+		if rotator.KindOf(err) != rotator.KindNotEntitled || !strings.Contains(err.Error(), refusal) {
+			t.Errorf("%s: want a refusal that says %q: %v", proof, refusal, err)
+		}
+	}
+	if s.census(t, app.User) != before {
+		t.Errorf("%s: a refused call changed something", proof)
+	}
+}
+
+// census is all that the server keeps of a user's accounts and of its clone's.
+func (s server) census(t *testing.T, user string) string {
+	t.Helper()
+	var all []string
+	for _, name := range []string{user, user + "_clone"} {
+		for _, host := range strings.Fields(s.ask(t, "SELECT Host FROM mysql.user WHERE User = "+quoteText(name)+" ORDER BY 1")) {
+			a := account{user: name, host: host}
+			all = append(all, s.ask(t, "SHOW CREATE USER "+a.String()), s.ask(t, "SHOW GRANTS FOR "+a.String()))
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+// holding is the possession of a secret that knows these passwords, as a strategy
+// proves it where the server's own record can be read.
+func holding(known ...secret.Password) func(context.Context, func(secret.Password) bool) error {
+	return func(_ context.Context, holds func(secret.Password) bool) error {
+		for _, p := range known {
+			if holds(p) {
+				return nil
+			}
+		}
+		return rotator.KindLoginRejected
+	}
+}
+
+// TestPossession: each account of the name has to have one of the secret's passwords.
+// One on another host that does not is somebody else's.
+func TestPossession(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		old, half, next, others := password(), password(), password(), password()
+		for name, c := range map[string]struct {
+			accounts map[string]secret.Password // by host
+			fails    bool
+		}{
+			"the old password":                {map[string]secret.Password{"%": old}, false},
+			"the new one, from an attempt":    {map[string]secret.Password{"%": next}, false},
+			"both":                            {map[string]secret.Password{"%": old, "10.%": next}, false},
+			"half created":                    {map[string]secret.Password{"%": interim(next)}, false},
+			"half created by another attempt": {map[string]secret.Password{"%": interim(half)}, true},
+			"another":                         {map[string]secret.Password{"%": others}, true},
+			"another on another host":         {map[string]secret.Password{"%": old, "10.%": others}, true},
+		} {
+			app := s.user(t)
+			pair := pairOf(app.User)
+			for host, p := range c.accounts {
+				s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED BY '%s'", pair.Clone, host, p.Reveal()))
+			}
+			pair.Possession = holding(old, next)
+			before := s.census(t, app.User)
+			err := engine().EnsureClone(t.Context(), s.superuser(), pair, next)
+			switch {
+			case !c.fails && err != nil:
+				t.Errorf("%s: %v", name, err)
+			case c.fails && (rotator.KindOf(err) != rotator.KindNotEntitled || s.census(t, app.User) != before):
+				t.Errorf("%s: want a refusal that changes nothing: %v", name, err)
+			}
+		}
+	})
+}
+
+// TestAccountsOfOneName: a password for several accounts would be a way from the weaker
+// to the stronger.
+func TestAccountsOfOneName(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		s.run(t, "CREATE USER "+app.User+"@'10.%' IDENTIFIED BY 'x'")
+		ok(t, engine().SetPassword(t.Context(), s.superuser(), app.User, password()))
+		s.run(t, "GRANT CREATE USER ON *.* TO "+app.User+"@'10.%'")
+		before := s.census(t, app.User)
+		_, err := engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
+		wants(t, err, rotator.KindNotEntitled, "CREATE USER", "`10.%`")
+		wants(t, engine().SetPassword(t.Context(), s.superuser(), app.User, password()), rotator.KindNotEntitled, "CREATE USER", "`10.%`")
+		if s.census(t, app.User) != before {
+			t.Error("a refused call changed something")
+		}
+		s.run(t, "GRANT CREATE USER ON *.* TO "+app.User+"@'%'")
+		ok(t, engine().SetPassword(t.Context(), s.superuser(), app.User, password()))
+	})
+}
+
+// TestNamesLikeTheSuperusers: spellings that some part of a server might take for the
+// superuser's name. None of them changes its password, whatever else.
+func TestNamesLikeTheSuperusers(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		boss := s.user(t, "ALL PRIVILEGES ON *.*")
+		s.run(t, "GRANT ALL PRIVILEGES ON *.* TO "+boss.User+"@'%' WITH GRANT OPTION")
+		app := s.user(t)
+		before := s.census(t, boss.User)
+		for _, target := range []string{boss.User, strings.ToUpper(boss.User), boss.User + " ", " " + boss.User, boss.User + "\x00", boss.User + "@%",
+			"`" + boss.User + "`", boss.User + "\t", strings.Replace(boss.User, "_", "\u005f\u0301", 1), boss.User + "😀", strings.Replace(boss.User, "u", "ü", 1)} {
+			for _, only := range []bool{true, false} {
+				pair := strategies.Pair{Original: app.User, Clone: target, Target: target, PasswordOnly: only, Named: true, Consent: true, Possession: possessed}
+				err := engine().EnsureClone(t.Context(), boss, pair, password())
+				if err == nil && (only || target == boss.User) {
+					t.Errorf("%q, only the password %t: done", target, only)
+				}
+			}
+			if err := engine().SetPassword(t.Context(), boss, target, password()); err == nil && target != boss.User {
+				if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE BINARY User = "+quoteText(target)); n == "0" {
+					t.Errorf("%q: the password of an account was set that does not exist", target)
+				}
+			} else if target == boss.User {
+				t.Log("the superuser changed itself, which SingleUser does without a superuser")
+				s.run(t, fmt.Sprintf("ALTER USER %s@'%%' IDENTIFIED BY '%s'", boss.User, boss.Password.Reveal()))
+				before = s.census(t, boss.User)
+			}
+			if s.census(t, boss.User) != before {
+				t.Fatalf("%q: the superuser's account was changed", target)
+			}
+			ok(t, engine().Ping(t.Context(), boss))
+		}
+	})
+}
