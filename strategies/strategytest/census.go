@@ -369,9 +369,15 @@ func hostsOr(hosts []string) []string {
 	return hosts
 }
 
-// Without lists what of some privileges is not among others.
+// everything is what Rights says of who may do everything.
+const everything = "superuser"
+
+// without lists what of some privileges is not among others.
 func without(some, others []string) []string {
 	var rest []string
+	if slices.Contains(others, everything) {
+		return nil
+	}
 	for _, s := range some {
 		if !slices.Contains(others, s) && !slices.Contains(rest, s) {
 			rest = append(rest, s)

@@ -338,14 +338,9 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 	if came := loggingIn(ctx, map[string]secret.Document{"": current}, hostsOr(f.Hosts), r.logInFrom); f.Hosts != nil && came != nil {
 		r.Hosts, f.Hosts = came[0].from, came[0].from
 	}
-	own := map[string]secret.Document{}
-	for label, d := range map[string]secret.Document{rotator.LabelCurrent: current, rotator.LabelPending: f.Pending, rotator.LabelPrevious: f.Previous} {
-		if !d.IsZero() {
-			r.remember(d)
-			own["itself ("+label+")"] = d
-		}
-	}
-	r.own = loggingIn(ctx, own, hostsOr(f.Hosts), r.logInFrom)
+	r.remember(f.Pending)
+	r.remember(f.Previous)
+	r.own = loggingIn(ctx, map[string]secret.Document{"itself": current}, hostsOr(f.Hosts), r.logInFrom)
 	r.others = loggingIn(ctx, r.RotationFixture.others(related), hostsOr(f.Hosts), r.logInFrom)
 	r.service, err = open(ServiceConfig{
 		Strategy: f.Strategy, Current: current, Previous: f.Previous, Pending: f.Pending, Related: related,
@@ -368,7 +363,7 @@ func (r *trialRun) allRights(ctx context.Context) (map[string][]string, error) {
 	}
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
 		d := r.service.ValueAt(label)
-		if d.IsZero() || r.logIn(ctx, d) != nil {
+		if d.IsZero() || loggingIn(ctx, map[string]secret.Document{label: d}, hostsOr(r.Hosts), r.logInFrom) == nil {
 			continue
 		}
 		d, err := r.direct(d)

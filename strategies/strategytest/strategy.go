@@ -32,7 +32,8 @@ type StrategyFixture struct {
 	// that log in before a rotation must log in after it.
 	Others map[string]secret.Document
 	// Rights lists what an account may do, as the server says it when asked by a login
-	// with these credentials. What follows from the account's name alone is left out.
+	// with these credentials. What follows from the account's name alone is left out, and
+	// "superuser" stands for everything.
 	Rights func(ctx context.Context, d secret.Document) ([]string, error)
 	// Hosts are where clients come from, if the server has an account for each, and
 	// LogInFrom is a login from there. nil: LogIn.

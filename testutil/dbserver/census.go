@@ -1,7 +1,6 @@
 package dbserver
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -145,17 +144,25 @@ func (s *MySQLServer) Census(ctx context.Context) (facts map[string]string, err 
 				put(strategytest.MemberOf(row["Role"]), adminOption(row["Admin_option"]))
 				continue
 			}
-			var key, value []string
+			var key, privileges []string
 			for _, column := range slices.Sorted(maps.Keys(row)) {
 				switch v := row[column]; {
 				case slices.Contains([]string{t.user, t.host, "Timestamp", "Grantor"}, column), v == "", v == "N":
 				case slices.Contains(t.key, column):
 					key = append(key, v)
+				case v == "Y":
+					privileges = append(privileges, column)
 				default:
-					value = append(value, column+"="+v)
+					for _, one := range strings.Split(v, ",") { // a set
+						privileges = append(privileges, column+" "+one)
+					}
 				}
 			}
-			put(t.name+" "+strings.Join(key, "."), cmp.Or(strings.Join(value, " "), "yes"))
+			what := t.name + " " + strings.Join(key, ".")
+			put(what, "yes")
+			for _, privilege := range privileges {
+				put(what+" "+privilege, "yes")
+			}
 		}
 	}
 	return facts, nil
@@ -184,9 +191,13 @@ func mysqlAccount(row map[string]string, put func(what, value string)) {
 				break
 			}
 			for name, value := range attributes {
-				if name == "additional_password" {
+				var mark struct{ Quarterturn struct{ Clone_of string } }
+				switch {
+				case name == "additional_password":
 					put("verifier kept", mysqlDigest(string(value)))
-				} else {
+				case name == "metadata" && json.Unmarshal(value, &mark) == nil && mark.Quarterturn.Clone_of != "":
+					put(strategytest.MemberOf(mark.Quarterturn.Clone_of)+", by its mark,", "yes")
+				default:
 					put("attribute "+name, string(value))
 				}
 			}
@@ -211,6 +222,16 @@ func mariaDBAccount(priv string, put func(what, value string)) error {
 			put("verifier", mysqlDigest(string(value)))
 		case "password_last_changed":
 			put("verifier "+name, string(value))
+		case "access": // a set of privileges
+			var bits uint64
+			if err := json.Unmarshal(value, &bits); err != nil {
+				return errors.New("access is no number")
+			}
+			for i := range 64 {
+				if bits&(1<<i) != 0 {
+					put(fmt.Sprintf("access, bit %d", i), "yes")
+				}
+			}
 		case "auth_or":
 			var ways []struct {
 				Plugin                string
@@ -272,7 +293,9 @@ func mysqlRows(ctx context.Context, db *sql.DB, query string) (all []map[string]
 
 // Rights lists what a role may do, asked by itself: its attributes and those of roles
 // that it can become, the roles that it is or can be, and what these own and were
-// granted. Of the roles of a pair, which can stand for each other, the names are left out.
+// granted. Of the roles of a pair, which can stand for each other, the names are left
+// out. A superuser, or one who can become it, may do everything; and whoever has ADMIN
+// OPTION on a role can become it by one GRANT.
 func (s *Server) Rights(ctx context.Context, user, password string, pair ...string) (rights []string, err error) {
 	conn, err := s.Connect(ctx, user, password, "postgres")
 	if err != nil {
@@ -282,8 +305,8 @@ func (s *Server) Rights(ctx context.Context, user, password string, pair ...stri
 	const query = `
 WITH mine AS (
   SELECT r.oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
-    pg_has_role(session_user, oid, $1) AS set
-  FROM pg_roles r WHERE pg_has_role(session_user, oid, 'USAGE') OR pg_has_role(session_user, oid, $1))
+    pg_has_role(session_user, oid, $1) OR pg_has_role(session_user, oid, 'MEMBER WITH ADMIN OPTION') AS set
+  FROM pg_roles r WHERE pg_has_role(session_user, oid, 'USAGE') OR pg_has_role(session_user, oid, $1) OR pg_has_role(session_user, oid, 'MEMBER WITH ADMIN OPTION'))
 SELECT a FROM mine, LATERAL (VALUES ('superuser', rolsuper), ('createrole', rolcreaterole), ('createdb', rolcreatedb),
   ('replication', rolreplication), ('bypassrls', rolbypassrls)) x(a, has) WHERE has AND set
 UNION SELECT 'role ' || rolname FROM mine WHERE rolname <> ALL ($2)
@@ -299,7 +322,11 @@ ORDER BY 1`
 	if err != nil {
 		return nil, fmt.Errorf("rights: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	rights, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	if slices.Contains(rights, "superuser") {
+		rights = []string{"superuser"}
+	}
+	return rights, err
 }
 
 // Rights lists what an account may do, asked by itself: each privilege of SHOW GRANTS,
@@ -331,7 +358,15 @@ func (s *MySQLServer) Rights(ctx context.Context, user, password string) (rights
 			if privilege == "USAGE" {
 				continue
 			}
-			rights = append(rights, strings.TrimSpace(privilege+" ON "+on)+option)
+			if on != "" {
+				privilege += " ON " + on
+			} else {
+				privilege = "role " + privilege
+			}
+			rights = append(rights, privilege)
+			if option != "" {
+				rights = append(rights, privilege+option)
+			}
 		}
 	}
 	slices.Sort(rights)

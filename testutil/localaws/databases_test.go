@@ -2,9 +2,7 @@ package localaws_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
@@ -29,8 +27,8 @@ type database interface {
 	// hold keeps sessions open, of an administrator and of an account, in which a
 	// statement has been run. Where both are empty there is none.
 	hold(t *testing.T, a account, admin, own string) (release func())
-	// state is what the server stores of all accounts, hashed.
-	state(ctx context.Context) (string, error)
+	// Census is what the server stores of all accounts.
+	Census(ctx context.Context) (map[string]string, error)
 	// logs is all that the server writes down and anybody might read, logins how often
 	// a function logged in by that, and written how often something was changed.
 	logs() string
@@ -114,16 +112,6 @@ func (p postgres) hold(t *testing.T, a account, admin, own string) (release func
 	return func() { conn.Close(context.Background()) }
 }
 
-func (p postgres) state(ctx context.Context) (state string, err error) {
-	conn, err := p.Admin(ctx, "postgres")
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close(ctx)
-	err = conn.QueryRow(ctx, "SELECT md5(string_agg(a::text, ',' ORDER BY oid)) FROM pg_authid a").Scan(&state)
-	return state, err
-}
-
 func (p postgres) logs() string { return p.Log() }
 func (p postgres) logins() int  { return strings.Count(p.Log(), "application_name=quarterturn") }
 func (p postgres) written() int { return strings.Count(p.Log(), "statement: COMMIT") }
@@ -200,37 +188,6 @@ func (m mysql) hold(t *testing.T, a account, admin, own string) (release func())
 		t.Fatal(err)
 	}
 	return func() { db.Close() }
-}
-
-func (m mysql) state(ctx context.Context) (string, error) {
-	accounts := "SELECT CONCAT_WS('|', User, Host, plugin, authentication_string, account_locked, password_expired, password_last_changed, User_attributes) FROM mysql.user ORDER BY User, Host"
-	if m.MariaDB {
-		accounts = "SELECT CONCAT_WS('|', User, Host, Priv) FROM mysql.global_priv ORDER BY User, Host"
-	}
-	db, err := m.Admin(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer db.Close()
-	sum := sha256.New()
-	for _, query := range []string{accounts, "SELECT CONCAT_WS('|', User, Host, Db, Select_priv, Grant_priv) FROM mysql.db ORDER BY User, Host, Db"} {
-		rows, err := db.QueryContext(ctx, query)
-		if err != nil {
-			return "", err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var row string
-			if err := rows.Scan(&row); err != nil {
-				return "", err
-			}
-			fmt.Fprintln(sum, row)
-		}
-		if err := rows.Err(); err != nil {
-			return "", err
-		}
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 func (m mysql) logs() string { return m.general() + m.binary() + m.Log() }

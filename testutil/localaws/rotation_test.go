@@ -167,7 +167,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 	for cut := 1; cut <= 10; cut++ {
 		t.Run("call "+strconv.Itoa(cut), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, handler: "postgres-single-user", attempts: 3})
+			w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, shared: true, handler: "postgres-single-user", attempts: 3})
 			user := "killed_" + strconv.Itoa(cut)
 			password := w.role(user, "LOGIN")
 			arn := w.seed("app", current(w.document("username", user, "password", password, "ssl", "false")))
@@ -255,7 +255,7 @@ func TestAPairMadeByAWSTemplateGoesOn(t *testing.T) {
 // Manager says so instead of running into Lambda's time-out.
 func TestSilentServiceEndsInTime(t *testing.T) {
 	tier.Test(t)
-	w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, handler: "postgres-single-user", attempts: 1, timeout: 5 * time.Minute})
+	w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, shared: true, handler: "postgres-single-user", attempts: 1, timeout: 5 * time.Minute})
 	password := w.role("silent_service", "LOGIN")
 	arn := w.seed("app", current(w.document("username", "silent_service", "password", password, "ssl", "false")))
 	w.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Hang: c.Operation == "DescribeSecret"} }

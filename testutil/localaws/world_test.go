@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
@@ -72,12 +75,16 @@ type world struct {
 	out  lambdahost.Output
 	name string // of the function
 
+	shared   bool // others use the server at the same time
+	secrets  []string
+	knocked  int
 	canaries []string
 }
 
 // plan is what a world is made of.
 type plan struct {
 	db       database
+	shared   bool // others use it at the same time
 	handler  string
 	env      []string
 	timeout  time.Duration
@@ -86,7 +93,7 @@ type plan struct {
 
 func newWorld(t testing.TB, p plan) *world {
 	t.Helper()
-	w := &world{t: t, db: p.db, name: p.handler}
+	w := &world{t: t, db: p.db, shared: p.shared, name: p.handler}
 	env := p.env
 	if ca := p.db.caFile(); ca != "" { // what the plan says comes last, and wins
 		env = append([]string{"DATABASE_CA_FILE=" + ca}, env...)
@@ -155,9 +162,11 @@ func (w *world) document(pairs ...any) string {
 }
 
 func (w *world) seed(name string, versions ...awsemu.Version) string {
-	return w.aws.AWS.Seed(awsemu.Secret{
+	arn := w.aws.AWS.Seed(awsemu.Secret{
 		Name: name, Versions: versions, RotationEnabled: aws.Bool(true), RotationLambdaARN: w.aws.Functions[w.name].ARN(),
 	})
+	w.secrets = append(w.secrets, arn)
+	return arn
 }
 
 func current(text string) awsemu.Version {
@@ -167,10 +176,13 @@ func current(text string) awsemu.Version {
 // rotate has the service do it, and notes the passwords it made.
 func (w *world) rotate(arn string) awsemu.Rotation {
 	w.t.Helper()
+	b := w.look(arn)
 	if _, err := w.sdk.RotateSecret(w.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &arn}); err != nil {
 		w.t.Fatal(err)
 	}
-	return w.wait(arn)
+	r := w.wait(arn)
+	w.harms(arn, b, r.Outcome == "RotationSucceeded")
+	return r
 }
 
 func (w *world) wait(arn string) awsemu.Rotation {
@@ -217,16 +229,84 @@ func (w *world) as(a account, sql ...string) {
 }
 
 // logins counts, by the server's log, who logged in as the function does.
-func (w *world) logins() int { return w.db.logins() }
+func (w *world) logins() int { return w.db.logins() - w.knocked }
 
-// accountState is what the server stores of all accounts.
-func (w *world) accountState() string {
+// accountState is what the server stores of all accounts, as a text.
+func (w *world) accountState() string { return fmt.Sprint(w.census()) }
+
+func (w *world) census() map[string]string {
 	w.t.Helper()
-	state, err := w.db.state(w.t.Context())
+	all, err := w.db.Census(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return state
+	return all
+}
+
+// before is what there is before a rotation: what the server stores, and which of the
+// other secrets log in.
+type before struct {
+	census map[string]string
+	others map[string]account
+	names  []string // of the accounts of the secret
+}
+
+func (w *world) look(arn string) before {
+	b := before{census: w.census(), others: map[string]account{}, names: w.names(arn)}
+	for _, other := range w.secrets {
+		if a, ok := parse(w.aws.AWS.Snapshot(other).Holder("AWSCURRENT").Value); ok && other != arn && w.knocks(a) {
+			b.others[other] = a
+		}
+	}
+	return b
+}
+
+// names are the users of all versions of a secret.
+func (w *world) names(arn string) (all []string) {
+	for _, v := range w.aws.AWS.Snapshot(arn).Versions {
+		if a, ok := parse(v.Value); ok {
+			all = append(all, a.Username)
+		}
+	}
+	return all
+}
+
+// knocks is a login that does not count.
+func (w *world) knocks(a account) bool {
+	ok := w.accepts(a)
+	if ok && w.db.family() != "postgres" { // whose logs tell a function's logins from others
+		w.knocked++
+	}
+	return ok
+}
+
+// harms fails the test if a rotation has changed more than the accounts of its secret,
+// or if another secret no longer logs in.
+func (w *world) harms(arn string, b before, complete bool) {
+	w.t.Helper()
+	names := append(b.names, w.names(arn)...)
+	may := strategytest.Change{Passwords: names, Superuser: "boss", Cut: !complete}
+	for _, clone := range names {
+		if original, ok := strings.CutSuffix(clone, "_clone"); ok && slices.Contains(names, original) {
+			may.Original, may.Clone = original, clone
+		}
+	}
+	after := w.census()
+	if w.shared {
+		for _, c := range []map[string]string{b.census, after} {
+			maps.DeleteFunc(c, func(key, _ string) bool {
+				return !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(key, strategytest.Fact(n, "")) })
+			})
+		}
+	}
+	if err := may.Check(b.census, after); err != nil {
+		w.t.Errorf("after the rotation: %v", err)
+	}
+	for name, a := range b.others {
+		if !w.knocks(a) {
+			w.t.Errorf("after the rotation, the secret %s of user %s no longer logs in", name, a.Username)
+		}
+	}
 }
 
 // last gives the kind and the sentence of the latest failure in the function's log.

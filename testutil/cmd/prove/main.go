@@ -32,6 +32,8 @@ type plan struct {
 	trials    int // of each target; 0: all
 	rotations int // under load
 	fleet     int
+	states    int // of each server; 0: all; below: none
+	seed      uint64
 	patience  time.Duration // for each load
 	engine    string
 	mutants   bool
@@ -45,6 +47,8 @@ func main() {
 	flag.IntVar(&p.rotations, "rotations", 300, "`rotations` under load, of each")
 	flag.DurationVar(&p.patience, "load-time", time.Minute, "at most so `long` for each load")
 	flag.IntVar(&p.fleet, "fleet", 10000, "`secrets` of the fleet; 0: no fleet")
+	flag.IntVar(&p.states, "states", 0, "at most so many `states` of accounts for each server; 0: all; -1: none")
+	flag.Uint64Var(&p.seed, "seed", 1, "`seed` of the sample of states")
 	flag.StringVar(&p.engine, "engine", "", "only this `engine`: "+strings.Join(engines, ", "))
 	flag.BoolVar(&p.mutants, "mutants", true, "remove each rule in turn, and see who notices (needs the sources)")
 	flag.StringVar(&p.only, "only-mutants", "", "do nothing but remove the rules that have this `text` in them (\": \": all of the state machine's)")
@@ -79,7 +83,7 @@ func (p plan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(p.tryAll(ctx, targets), p.loadAll(ctx, targets), p.sail(ctx))
+	err = errors.Join(p.tryAll(ctx, targets), p.loadAll(ctx, targets), p.sail(ctx), p.tryStates(ctx))
 	fmt.Fprintln(p.out, "\nBad input, by kind and strategy:")
 	err = errors.Join(err, prove.Inputs(ctx, ".", p.out))
 	if p.mutants {
@@ -146,6 +150,54 @@ func (p plan) targets(ctx context.Context, built map[string]string) (targets []p
 		targets = append(targets, prove.MySQL{Server: db}.Targets(built)...)
 	}
 	return targets, closeAll, nil
+}
+
+// tryStates rotates from each state in which accounts can be, on the oldest and the newest server of each kind.
+func (p plan) tryStates(ctx context.Context) error {
+	if p.states < 0 {
+		return nil
+	}
+	var results []prove.StatesResult
+	var all []prove.State
+	var errs []error
+	try := func(engine string, states []prove.State) {
+		r := prove.TryStates(ctx, engine, prove.SampleStates(states, p.states, p.seed), func(f string) { fmt.Fprintln(p.out, "FAILED:", f) })
+		results, all = append(results, r), append(all, states...)
+		if r.Failed() {
+			errs = append(errs, fmt.Errorf("%s: %d states, %d wrong", engine, r.States, r.Wrong))
+		}
+	}
+	majors := dbserver.Majors()
+	for _, major := range []int{majors[0], majors[len(majors)-1]} {
+		if p.engine != "" && p.engine != "postgres" {
+			break
+		}
+		db, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major})
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		try(fmt.Sprint("PostgreSQL ", major), prove.Postgres{Server: db}.States())
+	}
+	for _, name := range []string{"mysql-9.7", "mariadb-10.5", "mariadb-11.8"} {
+		if engine, _, _ := strings.Cut(name, "-"); p.engine != "" && p.engine != engine {
+			continue
+		}
+		db, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name})
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		try(name, prove.MySQL{Server: db}.States())
+	}
+	if len(results) == 0 {
+		return nil
+	}
+	if mended := prove.Mended(all, results...); p.states == 0 && mended != nil {
+		errs = append(errs, fmt.Errorf("faults that no state comes to any more (delete their marks in testutil/prove): %q", mended))
+	}
+	fmt.Fprintln(p.out, "\nStates of accounts, each rotated or refused (sample by -seed", p.seed, "if -states is given):")
+	return errors.Join(append(errs, prove.WriteStates(p.out, results))...)
 }
 
 // hunt removes one rule after another.

@@ -1,0 +1,280 @@
+package prove
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+)
+
+// role is what a role of PostgreSQL can be that bears the clone's name.
+type role struct {
+	name string
+	// made is the statements that make it, by the superuser of the state if byBoss.
+	made   func(c cast) []string
+	byBoss bool
+	after  func(c cast) []string // by the server's own superuser
+	// pair says that it was made for the secret: nobody else holds it. Otherwise it has a
+	// secret of its own, unless spare.
+	pair, spare bool
+	goesOn      bool // a rotation must be possible, whoever made it
+	from, until int  // major versions; 0: any
+	noLogin     bool // nobody can log in as it
+}
+
+// postgresRoles are those with which a pair can begin.
+func postgresRoles() []role {
+	login := func(c cast) string { return "CREATE ROLE " + c.clone + " LOGIN PASSWORD '" + c.password[c.clone] + "'" }
+	template := func(more ...string) func(c cast) []string {
+		return func(c cast) []string {
+			return append([]string{login(c), "GRANT " + c.app + " TO " + c.clone}, c.fill(more)...)
+		}
+	}
+	alone := func(more ...string) func(c cast) []string {
+		return func(c cast) []string { return append([]string{login(c)}, c.fill(more)...) }
+	}
+	then := func(more ...string) func(c cast) []string {
+		return func(c cast) []string { return c.fill(more) }
+	}
+	return []role{
+		{name: "no second role", goesOn: true, pair: true},
+		{name: "a clone of ours", made: template(), after: then("ALTER ROLE <clone> SET role = '<app>'"), byBoss: true, pair: true, goesOn: true},
+		{name: "a clone of AWS's template", made: template(), byBoss: true, pair: true, goesOn: true},
+		{name: "a clone of AWS's template by another superuser", made: template(), pair: true},
+		{name: "a clone of AWS's template that owns a table", made: template(), after: then("CREATE TABLE own_<table> (n int)", "ALTER TABLE own_<table> OWNER TO <clone>"), byBoss: true, pair: true, goesOn: true},
+		{name: "a clone of AWS's template with a privilege more", made: template(), after: then("GRANT SELECT ON more_<table> TO <clone>"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template in a group more", made: template(), after: then("GRANT <group> TO <clone>"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template in a predefined role", made: template(), after: then("GRANT pg_read_all_settings TO <clone>"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template with CREATEDB", made: template(), after: then("ALTER ROLE <clone> CREATEDB"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template with CREATEROLE", made: template(), after: then("ALTER ROLE <clone> CREATEROLE"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template with SUPERUSER", made: template(), after: then("ALTER ROLE <clone> SUPERUSER"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template with BYPASSRLS", made: template(), after: then("ALTER ROLE <clone> BYPASSRLS"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template with REPLICATION", made: template(), after: then("ALTER ROLE <clone> REPLICATION"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template with ADMIN on its original", made: template(), after: then("GRANT <app> TO <clone> WITH ADMIN OPTION"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template with NOINHERIT", made: template("ALTER ROLE <clone> NOINHERIT"), byBoss: true, pair: true},
+		{name: "a clone of AWS's template with a setting", made: template(), after: then("ALTER ROLE <clone> SET work_mem = '7MB'"), byBoss: true, pair: true, goesOn: true},
+		{name: "a clone of AWS's template with a connection limit", made: template(), after: then("ALTER ROLE <clone> CONNECTION LIMIT 9"), byBoss: true, pair: true, goesOn: true},
+		{name: "a clone of AWS's template with NOLOGIN", made: template("ALTER ROLE <clone> NOLOGIN"), byBoss: true, pair: true, noLogin: true},
+		{name: "a clone of AWS's template that is past VALID UNTIL", made: template("ALTER ROLE <clone> VALID UNTIL '2020-01-01'"), byBoss: true, pair: true, noLogin: true},
+		{name: "a clone of AWS's template without a password", made: template("ALTER ROLE <clone> PASSWORD NULL"), byBoss: true, pair: true, noLogin: true},
+		{name: "a clone in a group that is in the original", made: alone(), after: then("GRANT <app> TO <group>", "GRANT <group> TO <clone>"), pair: true},
+		{name: "a clone with INHERIT alone", made: alone(), after: then("GRANT <app> TO <clone> WITH INHERIT TRUE, SET FALSE"), pair: true, from: 16},
+		{name: "a clone with SET alone", made: alone(), after: then("GRANT <app> TO <clone> WITH INHERIT FALSE, SET TRUE"), pair: true, from: 16},
+		{name: "a stranger with ADMIN alone", made: alone(), after: then("GRANT <app> TO <clone> WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"), from: 16},
+		{name: "a stranger with neither option", made: alone(), after: then("GRANT <app> TO <clone> WITH INHERIT FALSE, SET FALSE"), from: 16},
+		{name: "a stranger", made: alone()},
+		{name: "a stranger without a secret", made: alone(), spare: true},
+		{name: "a stranger without a secret that may more", made: alone(), after: then("GRANT SELECT ON more_<table> TO <clone>", "GRANT <group> TO <clone>"), spare: true},
+		{name: "a stranger without a secret that owns a table", made: alone(), after: then("CREATE TABLE own_<table> (n int)", "ALTER TABLE own_<table> OWNER TO <clone>"), spare: true},
+		{name: "a stranger that may more", made: alone(), after: then("GRANT SELECT ON more_<table> TO <clone>", "GRANT <group> TO <clone>")},
+		{name: "a stranger with CREATEROLE", made: alone("ALTER ROLE <clone> CREATEROLE")},
+		{name: "a stranger with SUPERUSER", made: alone("ALTER ROLE <clone> SUPERUSER")},
+		{name: "a stranger without a secret, with SUPERUSER", made: alone("ALTER ROLE <clone> SUPERUSER"), spare: true},
+		{name: "a stranger without a secret, with CREATEROLE", made: alone("ALTER ROLE <clone> CREATEROLE"), spare: true},
+		{name: "a stranger of which the original is a member", made: alone(), after: then("GRANT <clone> TO <app>")},
+		{name: "a stranger that the original has ADMIN on", made: alone(), after: then("GRANT <clone> TO <app> WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"), from: 16},
+		{name: "a stranger to whom a third role granted the original", made: alone(), after: then("GRANT <app> TO <other> WITH ADMIN OPTION", "SET ROLE <other>; GRANT <app> TO <clone>; RESET ROLE")},
+	}
+}
+
+// fill puts the names of a state into statements.
+func (c cast) fill(statements []string) []string {
+	names := strings.NewReplacer("<clone>", c.clone, "<app>", c.app, "<boss>", c.boss, "<other>", c.other, "<group>", c.group, "<table>", c.table)
+	filled := make([]string, len(statements))
+	for i, s := range statements {
+		filled[i] = names.Replace(s)
+	}
+	return filled
+}
+
+// actors are the superusers of secrets, by what they are.
+func postgresActors() map[string]string {
+	return map[string]string{
+		"a superuser":         "SUPERUSER",
+		"a CREATEROLE role":   "CREATEROLE",
+		"an RDS-like master":  "CREATEROLE CREATEDB",
+		"a role without more": "",
+	}
+}
+
+// postgresState is one of the generated ones.
+type postgresState struct {
+	Postgres
+	role     role
+	evidence evidence
+	actor    string
+	original string // attributes of the original; "itself": it is the superuser of the secret
+	back     bool   // the clone is in use
+	named    bool   // the secret has alternateUsername
+	victim   bool   // the original belongs to another secret
+}
+
+func (s postgresState) name() string {
+	name := s.role.name
+	if s.named {
+		name += ", named by alternateUsername"
+	}
+	if s.back {
+		name += ", in use"
+	}
+	if s.original != "" {
+		name += ", of an original with " + s.original
+	}
+	if s.victim {
+		name += " that has another secret"
+	}
+	return name + "; " + s.evidence.name + "; through " + s.actor
+}
+
+// PostgresStates are generated: each role that can bear the clone's name, with each
+// evidence, when the original is in use and when the clone is; the superusers of
+// secrets, and the originals, in turn.
+func (p Postgres) States() []State {
+	var all []State
+	actors := []string{"a CREATEROLE role", "a superuser", "an RDS-like master"}
+	add := func(s postgresState) {
+		s.Postgres = p
+		major := p.Server.Major
+		if s.role.from > major || s.role.until != 0 && s.role.until < major {
+			return
+		}
+		if s.evidence.pairsOnly && (!s.role.goesOn || s.role.made == nil && s.evidence.pending == "right") {
+			return
+		}
+		if s.back && (s.role.made == nil || s.role.noLogin) {
+			return
+		}
+		if s.evidence.previous == "right" && (s.role.made == nil || s.role.noLogin) {
+			return
+		}
+		goesOn := s.role.goesOn && s.original == "" && !s.victim && !s.named && s.actor != "a role without more"
+		fault := ""
+		switch s.role.name {
+		case "a stranger to whom a third role granted the original":
+			if s.actor == "a superuser" {
+				fault = "a superuser takes the grant of any role for its own"
+			}
+		case "a stranger with neither option":
+			if s.original != "" && s.evidence.consents {
+				fault = "a membership without options counts as one"
+			}
+		case "a stranger of which the original is a member":
+			fault = "a clone of which the original is a member has none of its privileges"
+		}
+		if fault == "" && !goesOn {
+			fault = unentitled
+		}
+		all = append(all, State{Name: s.name(), Strategy: "alternating users", Rotation: s.rotation, GoesOn: goesOn, Fault: fault})
+	}
+	for i, r := range postgresRoles() {
+		for j, e := range evidences() {
+			add(postgresState{role: r, evidence: e, actor: actors[(i+j)%3]})
+			if !e.other {
+				add(postgresState{role: r, evidence: e, actor: actors[(i+j+1)%3], back: true, victim: !r.pair})
+				add(postgresState{role: r, evidence: e, actor: actors[(i+j+2)%3], named: true})
+			}
+		}
+		add(postgresState{role: r, actor: "a role without more", evidence: evidences()[0]})
+		if r.made != nil {
+			for _, original := range []string{"SUPERUSER", "CREATEROLE", "BYPASSRLS", "itself"} {
+				e := evidences()[i%4]
+				add(postgresState{role: r, evidence: e, actor: "a superuser", original: original, back: true, victim: !r.pair})
+			}
+		}
+	}
+	return all
+}
+
+func (s postgresState) rotation(ctx context.Context) (f strategytest.RotationFixture, err error) {
+	id := strings.ToLower(rand.Text()[:10])
+	c := cast{app: "app_" + id, clone: "app_" + id + "_clone", boss: "boss_" + id, other: "other_" + id, group: "group_" + id, table: "table_" + id, password: map[string]string{}}
+	if s.named {
+		c.clone = "second_" + id
+	}
+	if s.original == "itself" {
+		c.boss = c.app
+	}
+	for _, user := range []string{c.app, c.clone, c.boss, c.other} {
+		c.password[user] = "canary-" + rand.Text()
+	}
+	statements := []string{
+		"CREATE ROLE " + c.group,
+		"CREATE TABLE " + c.table + " (n int)", "CREATE TABLE more_" + c.table + " (n int)",
+		"GRANT SELECT ON more_" + c.table + " TO " + c.group,
+		"CREATE ROLE " + c.other + " LOGIN CONNECTION LIMIT 30 PASSWORD '" + c.password[c.other] + "'",
+		"CREATE ROLE " + c.boss + " LOGIN " + postgresActors()[s.actor] + " PASSWORD '" + c.password[c.boss] + "'",
+	}
+	if c.app != c.boss {
+		statements = append(statements, "CREATE ROLE "+c.app+" LOGIN "+s.original+" PASSWORD '"+c.password[c.app]+"'")
+		if s.actor != "a superuser" && s.actor != "a role without more" {
+			statements = append(statements, "GRANT "+c.app+" TO "+c.boss+" WITH ADMIN OPTION")
+		}
+	}
+	statements = append(statements, "ALTER TABLE "+c.table+" OWNER TO "+c.app, "GRANT SELECT ON "+c.table+" TO "+c.other, "GRANT "+c.app+" TO "+c.other)
+	if s.actor == "an RDS-like master" {
+		statements = append(statements, "CREATE ROLE rds_"+id, "GRANT pg_monitor, pg_signal_backend TO rds_"+id, "GRANT rds_"+id+" TO "+c.boss+" WITH ADMIN OPTION")
+	}
+	if err := s.Server.Exec(ctx, statements...); err != nil {
+		return f, fmt.Errorf("%s: %w", s.name(), err)
+	}
+	if s.role.made != nil {
+		if err := s.make(ctx, c); err != nil {
+			return f, fmt.Errorf("%s: %w", s.name(), err)
+		}
+	}
+	return s.fixture(c)
+}
+
+// make makes the second role.
+func (s postgresState) make(ctx context.Context, c cast) error {
+	able := s.actor != "a role without more"
+	made := s.role.made(c)
+	if s.role.byBoss && able {
+		conn, err := s.Server.Connect(ctx, c.boss, c.password[c.boss], "postgres")
+		if err != nil {
+			return err
+		}
+		defer conn.Close(ctx)
+		for _, sql := range made {
+			if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+				return fmt.Errorf("%s: %w", strings.ReplaceAll(sql, c.password[c.clone], "..."), err)
+			}
+		}
+		made = nil
+	}
+	if s.role.after != nil {
+		made = append(made, s.role.after(c)...)
+	}
+	if !s.role.byBoss && able && s.actor != "a superuser" && s.Server.Major >= 16 {
+		made = append(made, "GRANT "+c.clone+" TO "+c.boss+" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+	}
+	return s.Server.Exec(ctx, made...)
+}
+
+func (s postgresState) fixture(c cast) (strategytest.RotationFixture, error) {
+	scene := scene{
+		cast: c, evidence: s.evidence, back: s.back, named: s.named,
+		victim: s.victim, stranger: s.role.made != nil && !s.role.pair && !s.role.spare,
+		base: map[string]any{"engine": "postgres", "host": s.Server.Host, "port": s.Server.Port, "dbname": "postgres", "ssl": false},
+	}
+	f, err := scene.fixture()
+	f.Strategy = strategies.AlternatingUsers{Engine: postgres.Engine{}}
+	f.LogIn, f.Census = s.logIn, s.Server.Census
+	f.Rights = func(ctx context.Context, d secret.Document) ([]string, error) {
+		rights, err := s.Server.Rights(ctx, d.Text("username"), d.Password().Reveal(), c.app, c.clone)
+		switch {
+		case s.evidence.consents:
+			rights = administrative(rights)
+		case s.role.pair: // what the clone owns, its sessions made
+			rights = slices.DeleteFunc(rights, func(r string) bool { return strings.HasSuffix(r, " owner "+c.clone) })
+		}
+		return rights, err
+	}
+	return f, err
+}
