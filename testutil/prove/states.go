@@ -27,9 +27,6 @@ type State struct {
 	Fault string
 }
 
-// unentitled is the fault of every state that is not right by itself, as long as nothing proves whose password may be set.
-const unentitled = "whose password may be set is not proved"
-
 // Try says what is wrong with what comes of a state.
 func (s State) Try(ctx context.Context) (refused, wrong error) {
 	refused, wrong = strategytest.Attempt(ctx, s.Rotation)

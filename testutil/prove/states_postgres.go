@@ -26,6 +26,7 @@ type role struct {
 	goesOn      bool // a rotation must be possible, whoever made it
 	from, until int  // major versions; 0: any
 	noLogin     bool // nobody can log in as it
+	namedOnly   bool // tried under alternateUsername alone
 }
 
 // postgresRoles are those with which a pair can begin.
@@ -77,6 +78,7 @@ func postgresRoles() []role {
 		{name: "a stranger with SUPERUSER", made: alone("ALTER ROLE <clone> SUPERUSER")},
 		{name: "a stranger without a secret, with SUPERUSER", made: alone("ALTER ROLE <clone> SUPERUSER"), spare: true},
 		{name: "a stranger without a secret, with CREATEROLE", made: alone("ALTER ROLE <clone> CREATEROLE"), spare: true},
+		{name: "a member of the original that has another secret", made: template(), namedOnly: true},
 		{name: "a stranger of which the original is a member", made: alone(), after: then("GRANT <clone> TO <app>")},
 		{name: "a stranger that the original has ADMIN on", made: alone(), after: then("GRANT <clone> TO <app> WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"), from: 16},
 		{name: "a stranger to whom a third role granted the original", made: alone(), after: then("GRANT <app> TO <other> WITH ADMIN OPTION", "SET ROLE <other>; GRANT <app> TO <clone>; RESET ROLE")},
@@ -147,6 +149,9 @@ func (p Postgres) States() []State {
 		if s.evidence.pairsOnly && (!s.role.goesOn || s.role.made == nil && s.evidence.pending == "right") {
 			return
 		}
+		if s.role.namedOnly && !s.named {
+			return
+		}
 		if s.back && (s.role.made == nil || s.role.noLogin) {
 			return
 		}
@@ -167,9 +172,6 @@ func (p Postgres) States() []State {
 		case "a stranger of which the original is a member":
 			fault = "a clone of which the original is a member has none of its privileges"
 		}
-		if fault == "" && !goesOn {
-			fault = unentitled
-		}
 		all = append(all, State{Name: s.name(), Strategy: "alternating users", Rotation: s.rotation, GoesOn: goesOn, Fault: fault})
 	}
 	for i, r := range postgresRoles() {
@@ -185,6 +187,9 @@ func (p Postgres) States() []State {
 			for _, original := range []string{"SUPERUSER", "CREATEROLE", "BYPASSRLS", "itself"} {
 				e := evidences()[i%4]
 				add(postgresState{role: r, evidence: e, actor: "a superuser", original: original, back: true, victim: !r.pair})
+			}
+			if !r.byBoss { // the superuser of the secret, with no more power than the role in use
+				add(postgresState{role: r, evidence: evidences()[3], actor: "a CREATEROLE role", original: "itself", back: true, victim: !r.pair})
 			}
 		}
 	}
@@ -251,7 +256,7 @@ func (s postgresState) make(ctx context.Context, c cast) error {
 	if s.role.after != nil {
 		made = append(made, s.role.after(c)...)
 	}
-	if !s.role.byBoss && able && s.actor != "a superuser" && s.Server.Major >= 16 {
+	if !s.role.byBoss && able && c.app != c.boss && s.actor != "a superuser" && s.Server.Major >= 16 {
 		made = append(made, "GRANT "+c.clone+" TO "+c.boss+" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
 	}
 	return s.Server.Exec(ctx, made...)
