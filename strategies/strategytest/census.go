@@ -247,6 +247,9 @@ type watchedCloning struct {
 
 func (e watchedCloning) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
 	may := Change{Passwords: []string{pair.Target}, Original: pair.Original, Clone: pair.Clone, Superuser: login.User}
+	if pair.PasswordOnly {
+		may.Original, may.Clone = "", ""
+	}
 	return e.clones.watch(ctx, fmt.Sprintf("EnsureClone of %q and %q", pair.Original, pair.Clone), may, func() error { return e.cloning.EnsureClone(ctx, login, pair, p) })
 }
 
