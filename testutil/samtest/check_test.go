@@ -63,6 +63,7 @@ func faults(t Template, handlers []string) []string {
 	f = append(f, faultsOfAlarms(t)...)
 	f = append(f, faultsOfRoles(t)...)
 	f = append(f, faultsOfStatements(t)...)
+	f = append(f, faultsOfSizes(t)...)
 	return f
 }
 

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
@@ -87,6 +90,8 @@ func refused() []request {
 		{"kms:Decrypt", "arn:aws:kms:us-east-1:123456789012:key/other", through(secretARN), "another key"},
 		{"kms:Decrypt", "arn:aws:kms:us-east-1:123456789012:key/other", through(superuserARN), "another key"},
 		{"rds:DescribeDBInstances", "arn:aws:rds:us-east-1:123456789012:db:other", nil, "another database"},
+		{"secretsmanager:GetResourcePolicy", secretARN, nil, "why a call was denied is for a person to ask"},
+		{"iam:SimulatePrincipalPolicy", "arn:aws:iam::123456789012:role/role", nil, "why a call was denied is for a person to ask"},
 		{"logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/other:log-stream:x", nil, "another function's log"},
 		{"logs:CreateLogGroup", "arn:aws:logs:us-east-1:123456789012:log-group:quarterturn-LogGroup-1ABCDEFGHIJK", nil, "the group is the stack's"},
 		{"rds:ModifyDBInstance", instanceARN, nil, "no rotation changes an instance"},
@@ -110,8 +115,6 @@ var unneeded = []struct {
 	{"SingleUserThroughSuperuser", map[string]string{"SuperuserSecretArns": superuserPattern}, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: superuserARN}},
 	{"SuperuserDatabaseArns", map[string]string{"SuperuserSecretArns": superuserPattern}, "AlternatingUsersRole", request{action: "secretsmanager:DescribeSecret", resource: superuserARN}},
 	{"SuperuserDatabaseArns", map[string]string{"SuperuserSecretArns": superuserPattern}, "AlternatingUsersRole", request{action: "rds:DescribeDBInstances", resource: instanceARN}},
-	{"ExplainDenials", nil, "SingleUserRole", request{action: "secretsmanager:GetResourcePolicy", resource: secretARN}},
-	{"ExplainDenials", nil, "SingleUserRole", request{action: "iam:SimulatePrincipalPolicy", resource: "arn:aws:iam::123456789012:role/role"}},
 	{"a VPC", nil, "SingleUserRole", request{action: "ec2:CreateNetworkInterface", resource: "*"}},
 	{"traces", nil, "SingleUserRole", request{action: "xray:PutTraceSegments", resource: "*"}},
 	{"a key", nil, "SingleUserRole", request{action: "kms:Decrypt", resource: keyARN, context: through(secretARN)}},
@@ -130,22 +133,44 @@ func identity(s Stack, role string) ([]iam.NamedPolicy, error) {
 	return all, nil
 }
 
-// faultsOfStatements: the statements are those that rotator/permissions prints.
+// partitions are where a stack may stand, with what AWS calls them.
+var partitions = []map[string]string{
+	{"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::URLSuffix": "amazonaws.com"},
+	{"AWS::Partition": "aws-cn", "AWS::Region": "cn-north-1", "AWS::URLSuffix": "amazonaws.com.cn"},
+	{"AWS::Partition": "aws-us-gov", "AWS::Region": "us-gov-west-1", "AWS::URLSuffix": "amazonaws.com"},
+	{"AWS::Partition": "aws-iso", "AWS::Region": "us-iso-east-1", "AWS::URLSuffix": "c2s.ic.gov"},
+}
+
+// faultsOfStatements: the statements are those that rotator/permissions prints, in every
+// partition, for secrets by ARN and by pattern.
 func faultsOfStatements(t Template) (f []string) {
-	rotation := permissions.Rotation{
-		Secret: permissions.Secret{ARN: secretARN, Key: keyARN}, Superuser: permissions.Secret{ARN: superuserARN, Key: superuserKeyARN},
-		Database: instanceARN, Function: functionARN,
+	for _, where := range partitions {
+		for _, names := range [][2]string{{secretARN, superuserARN}, {secretPattern, superuserPattern}} {
+			f = append(f, faultsOfStatementsIn(t, where, names[0], names[1])...)
+		}
 	}
-	printed := statementsBySid(rotation.RolePolicy(), rotation.RuntimePolicy(true), rotation.ExplainPolicy())
+	return f
+}
+
+func faultsOfStatementsIn(t Template, where map[string]string, secret, superuser string) (f []string) {
+	there := strings.NewReplacer("arn:aws:", "arn:"+where["AWS::Partition"]+":", "us-east-1", where["AWS::Region"]).Replace
+	rotation := permissions.Rotation{
+		Secret: permissions.Secret{ARN: there(secret), Key: there(keyARN)}, Superuser: permissions.Secret{ARN: there(superuser), Key: there(superuserKeyARN)},
+		Database: there(instanceARN), Function: there(functionARN),
+	}
+	printed := statementsBySid(rotation.RolePolicy(), rotation.RuntimePolicy(true))
 	// A stack may have several databases; the printer has one.
-	rotation.Database = clusterARN
+	rotation.Database = there(clusterARN)
 	of := statementsBySid(rotation.RolePolicy())["FindTheDatabase"]
 	both := printed["FindTheDatabase"]
 	both.Action, both.Resource = append(both.Action, of.Action...), append(both.Resource, of.Resource...)
 	printed["FindTheDatabase"] = both
 
-	with := maps.Clone(full)
-	with["SecretArns"], with["SuperuserSecretArns"], with["ExplainDenials"] = secretARN, superuserARN, "true"
+	with := maps.Clone(where)
+	for name, value := range full {
+		with[name] = there(value)
+	}
+	with["SecretArns"], with["SuperuserSecretArns"] = there(secret), there(superuser)
 	s, err := t.Deploy(with)
 	if err != nil {
 		return []string{err.Error()}
@@ -161,14 +186,11 @@ func faultsOfStatements(t Template) (f []string) {
 		}
 	}
 	for sid, want := range printed {
-		switch sid {
-		case "WriteTheLog": // the printer does not know the group's name
+		if sid == "WriteTheLog" { // the printer does not know the group's name
 			want.Resource = written[sid].Resource
-		case "Simulate": // a stack has two roles
-			want.Resource = permissions.StringList{s.attribute("SingleUserRole", "Arn"), s.attribute("AlternatingUsersRole", "Arn")}
 		}
 		if got := written[sid]; normal(got) != normal(want) {
-			f = append(f, fmt.Sprintf("statement %s is %s, and rotator/permissions prints %s", sid, normal(got), normal(want)))
+			f = append(f, fmt.Sprintf("in %s, statement %s is %s, and rotator/permissions prints %s", where["AWS::Partition"], sid, normal(got), normal(want)))
 		}
 		delete(written, sid)
 	}
@@ -178,6 +200,73 @@ func faultsOfStatements(t Template) (f []string) {
 		f = append(f, fmt.Sprintf("statement %s is nothing that rotator/permissions prints", sid))
 	}
 	return f
+}
+
+// The limits of IAM and of CloudFormation.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+const (
+	maxPolicy    = 6144  // characters of a managed policy, white space not counted
+	maxPolicies  = 10    // managed policies of a role, where nobody has asked for more
+	maxParameter = 4096  // characters of a parameter's value
+	maxBody      = 51200 // bytes of a template that is not in a bucket
+)
+
+// longest fills a parameter with ARNs of a form, to the last that fits.
+func longest(form string) string {
+	var all []string
+	for n := 0; ; n++ {
+		next := append(all, fmt.Sprintf(form, n))
+		if len(strings.Join(next, ",")) > maxParameter {
+			return strings.Join(all, ",")
+		}
+		all = next
+	}
+}
+
+// faultsOfSizes: the roles stay inside IAM's limits with as much in each list as a
+// parameter takes, of ARNs as short and as long as they can be.
+func faultsOfSizes(t Template) (f []string) {
+	name := strings.Repeat("n", 400)
+	for _, forms := range [][]string{
+		{"arn:aws:secretsmanager:us-east-1:123456789012:secret:%d", "arn:aws:kms:us-east-1:123456789012:key/%d", "arn:aws:rds:us-east-1:123456789012:db:a%d"},
+		{"arn:aws:secretsmanager:us-east-1:123456789012:secret:production/team/database/app-%02d-??????", "arn:aws:kms:us-east-1:123456789012:key/10000000-0000-4000-8000-%012d", "arn:aws:rds:us-east-1:123456789012:cluster:production-team-database-app-%02d"},
+		{"arn:aws-iso-b:secretsmanager:ap-southeast-2:123456789012:secret:" + name + "-%02d-??????", "arn:aws-iso-b:kms:ap-southeast-2:123456789012:key/mrk-%032d", "arn:aws-iso-b:rds:ap-southeast-2:123456789012:cluster:" + name[:60] + "-%02d"},
+	} {
+		s, err := t.Deploy(map[string]string{
+			"SecretArns": longest(forms[0]), "SuperuserSecretArns": longest(forms[0]), "KmsKeyArns": longest(forms[1]), "SuperuserKmsKeyArns": longest(forms[1]),
+			"SuperuserDatabaseArns": longest(forms[2]), "SecretTag": strings.Repeat("t", 256), "OnlyConfiguredSecrets": "true",
+			"SingleUserThroughSuperuser": "true", "SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1", "Tracing": "Active",
+			"AWS::StackName": strings.Repeat("s", 128),
+		})
+		if err != nil {
+			return append(f, err.Error())
+		}
+		for _, role := range []string{"SingleUserRole", "AlternatingUsersRole"} {
+			policies := s.Policies(role)
+			if len(policies) > maxPolicies {
+				f = append(f, fmt.Sprintf("%s has %d policies, and IAM takes %d", role, len(policies), maxPolicies))
+			}
+			for name, text := range policies { // encoding/json writes no white space outside of strings
+				if len(text) > maxPolicy {
+					f = append(f, fmt.Sprintf("%s has %d characters with %.60s..., and IAM takes %d", name, len(text), forms[0], maxPolicy))
+				}
+			}
+		}
+	}
+	return f
+}
+
+// TestTheTemplateFitsIntoARequest, without a bucket in between (which would take 1 MB).
+func TestTheTemplateFitsIntoARequest(t *testing.T) {
+	t.Parallel()
+	info, err := os.Stat(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > maxBody {
+		t.Errorf("template.yaml has %d bytes, and CloudFormation takes %d as a body", info.Size(), maxBody)
+	}
 }
 
 func statementsBySid(policies ...permissions.Policy) map[string]permissions.Statement {
@@ -211,8 +300,6 @@ func (l loose) strict() permissions.Statement {
 	s := permissions.Statement{Sid: l.Sid, Effect: l.Effect, Action: list(l.Action), Resource: list(l.Resource)}
 	for operator, tests := range l.Condition {
 		for key, values := range tests {
-			// The template takes patterns. Without a wildcard in them, Like is Equals.
-			operator := strings.Replace(operator, "Like", "Equals", 1)
 			if s.Condition == nil {
 				s.Condition = permissions.Condition{}
 			}
@@ -225,8 +312,24 @@ func (l loose) strict() permissions.Statement {
 	return s
 }
 
-// normal is a statement as text in which the order of lists does not count.
+// normal is a statement as text in which the order of lists does not count. The template
+// takes patterns and always compares by Like, which without a wildcard is Equals: that
+// way it is written, but for the service, which is none.
 func normal(s permissions.Statement) string {
+	condition := permissions.Condition{}
+	for operator, tests := range s.Condition {
+		for key, values := range tests {
+			operator := operator
+			if key == "kms:EncryptionContext:SecretARN" {
+				operator = strings.Replace(operator, "StringEquals", "StringLike", 1)
+			}
+			if condition[operator] == nil {
+				condition[operator] = map[string]permissions.StringList{}
+			}
+			condition[operator][key] = values
+		}
+	}
+	s.Condition = condition
 	s.Action, s.Resource = slices.Sorted(slices.Values(s.Action)), slices.Sorted(slices.Values(s.Resource))
 	return s.String()
 }
@@ -300,10 +403,7 @@ func faultsOfRoles(t Template) (f []string) {
 	get := func(key, value string) request {
 		return request{action: "secretsmanager:GetSecretValue", resource: secretARN, context: iam.Context{key: {value}}}
 	}
-	byTag := deployed(map[string]string{"SecretTag": "yes", "ExplainDenials": "true"}, "SingleUserRole")
-	look := get(tag, "no")
-	look.action = "secretsmanager:GetResourcePolicy"
-	judge(byTag, "SingleUserRole", look, false, "it has another tag")
+	byTag := deployed(map[string]string{"SecretTag": "yes"}, "SingleUserRole")
 	judge(byTag, "SingleUserRole", get(tag, "yes"), true, "it has the tag")
 	judge(byTag, "SingleUserRole", get(tag, "no"), false, "it has another tag")
 	judge(byTag, "SingleUserRole", get("aws:ResourceTag/other", "yes"), false, "it has no such tag")
@@ -311,5 +411,13 @@ func faultsOfRoles(t Template) (f []string) {
 	judge(configured, "SingleUserRole", get(function, functionARN), true, "its rotation is set to the stack")
 	judge(configured, "SingleUserRole", get(function, "arn:aws:lambda:us-east-1:123456789012:function:other"), false, "another function rotates it")
 	judge(configured, "SingleUserRole", get(tag, "yes"), false, "no function rotates it")
+
+	// Several secrets, of one list: of keys it is said that they serve secrets, and of
+	// secrets, which.
+	several := deployed(map[string]string{"SecretArns": secretPattern + "," + otherARN, "KmsKeyArns": keyARN}, "SingleUserRole")
+	judge(several, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: otherARN}, true, "it is in the list")
+	judge(several, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: superuserARN}, false, "it is not in the list")
+	judge(several, "SingleUserRole", request{action: "kms:Decrypt", resource: keyARN, context: through(otherARN)}, true, "it is in the list")
+	judge(several, "SingleUserRole", request{action: "kms:Decrypt", resource: keyARN}, false, "not through Secrets Manager")
 	return f
 }

@@ -172,7 +172,8 @@ type Stack struct {
 
 // Deploy resolves a template for a stack, with parameters over their defaults (which
 // cfn-lint holds to what they allow). A value that AllowedValues or AllowedPattern
-// refuses is an error, and so is a rule that is broken.
+// refuses is an error, and so is a rule that is broken. AWS::Partition, AWS::Region and
+// AWS::URLSuffix put the stack elsewhere.
 func (t Template) Deploy(parameters map[string]string) (Stack, error) {
 	s := Stack{t, map[string]string{
 		"AWS::AccountId": "123456789012", "AWS::Region": "us-east-1", "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",
@@ -189,6 +190,10 @@ func (t Template) Deploy(parameters map[string]string) (Stack, error) {
 		s.parameters[name] = value
 	}
 	for name, value := range parameters {
+		if strings.HasPrefix(name, "AWS::") {
+			s.parameters[name] = value
+			continue
+		}
 		declared, known := t.Section("Parameters")[name]
 		if !known {
 			return s, fmt.Errorf("there is no parameter %s", name)
@@ -319,11 +324,12 @@ func (s Stack) ref(name string) any {
 // the form that CloudFormation would give.
 func (s Stack) attribute(resource, name string) string {
 	physical := s.parameters["AWS::StackName"] + "-" + resource + "-1ABCDEFGHIJK"
+	partition, region := s.parameters["AWS::Partition"], s.parameters["AWS::Region"]
 	switch kind := Get(s.template.Section("Resources")[resource], "Type"); {
 	case kind == "AWS::Logs::LogGroup" && name == "Arn":
-		return "arn:aws:logs:us-east-1:123456789012:log-group:" + physical + ":*"
+		return "arn:" + partition + ":logs:" + region + ":123456789012:log-group:" + physical + ":*"
 	case kind == "AWS::IAM::Role" && name == "Arn":
-		return "arn:aws:iam::123456789012:role" + s.parameters["RolePath"] + physical
+		return "arn:" + partition + ":iam::123456789012:role" + s.parameters["RolePath"] + physical
 	}
 	return resource + "." + name
 }
