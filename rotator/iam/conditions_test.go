@@ -66,7 +66,7 @@ func conditions() []conditionRow {
 		{"a literal star met", `{"StringLike":{"aws:SourceVpce":"vpce-${*}"}}`, vpce("vpce-*"), true},
 		{"a literal question mark", `{"StringLike":{"aws:SourceVpce":"vpce-${?}"}}`, vpce("vpce-1"), false},
 		{"a literal dollar", `{"StringEquals":{"aws:SourceVpce":"${$}{x}"}}`, vpce("${x}"), true},
-		{"a variable without a value matches nothing, so its negation holds", `{"StringNotEquals":{"aws:SourceVpce":"${aws:PrincipalTag/vpce}"}}`, vpce("vpce-1"), true},
+		{"a variable without a value matches nothing, and a negation of it allows nothing", `{"StringNotEquals":{"aws:SourceVpce":"${aws:PrincipalTag/vpce}"}}`, vpce("vpce-1"), false},
 
 		// ARNs.
 		{"ArnEquals, equal", `{"ArnEquals":{"aws:SourceArn":"` + secret + `"}}`, arn(secret), true},

@@ -10,8 +10,8 @@ import (
 //
 // A statement that denies, in whatever layer, settles it. Then each level of RCPs and
 // SCPs must allow, and so must the policy of a VPC endpoint. After that, in one
-// account, a policy of the resource that names the session, the user or everybody
-// suffices; one that names the role leaves boundary and session policy to allow; and
+// account, a policy of the resource that names the session or the user suffices; one that
+// names the role or everybody leaves boundary and session policy to allow; and
 // one that names the account leaves it to the identity-based policies, which decide
 // together with boundary and session policy wherever the resource's policy is silent.
 // Across accounts both sides must allow.
@@ -118,6 +118,9 @@ func (e *evaluation) side(layer Layer, policies []NamedPolicy) layerResult {
 		s.only = policies[0].Name
 	}
 	for _, named := range policies {
+		if named.Unread {
+			e.record(&s, StatementResult{Layer: layer, Policy: named.Name, Effect: allow, Depends: []string{named.Name}, reach: byItself})
+		}
 		for _, st := range named.Policy.statements {
 			step := e.statement(st, layer)
 			step.Policy = named.Name
@@ -172,6 +175,9 @@ func (e *evaluation) resource(l Layers) layerResult {
 		return layerResult{layer: LayerKey}
 	}
 	s := e.side(LayerKey, []NamedPolicy{l.Key.Policy})
+	if l.Key.GrantsUnread {
+		e.record(&s, StatementResult{Layer: LayerKey, Policy: l.Key.Policy.Name, Effect: allow, Depends: []string{"the grants of the key"}, reach: byItself})
+	}
 	for i, g := range l.Key.Grants {
 		step := e.grant(g)
 		step.Policy, step.Statement = l.Key.Policy.Name, fmt.Sprintf("grant %d", i+1)
@@ -311,6 +317,12 @@ func (e *evaluation) openIn(texts []template) (keys []string) {
 	return keys
 }
 
+// unresolved says that a condition compares with a variable that the request gives no
+// value. What a negation makes of that is not documented: the stricter reading is taken.
+func (e *evaluation) unresolved(c condition) bool {
+	return c.negated && slices.ContainsFunc(c.values, func(t template) bool { _, ok := t.expand(e.facts); return !ok })
+}
+
 // open says whether nobody knows if the request carries a key, and with what value.
 func (e *evaluation) open(key string) bool {
 	key = strings.ToLower(key)
@@ -333,7 +345,7 @@ func (e *evaluation) conditions(all []condition, step *StatementResult) {
 		switch {
 		case len(open) > 0:
 			step.Depends = append(step.Depends, open...)
-		case !c.holds(e.facts):
+		case !c.holds(e.facts), step.Effect == allow && e.unresolved(c):
 			step.fail("Condition "+c.operator+" "+c.key, expected, actual)
 			return
 		default:

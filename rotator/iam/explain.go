@@ -51,20 +51,21 @@ func article(noun string) string {
 // allowed, the statement that came nearest and the element at which it failed. It is a
 // reading of the policies that were given, says so, and lists the kinds that were not.
 func (d Decision) Explain() string {
-	text := "Our reading of the policies that could be seen: " + d.reason() + "."
+	text := "Our reading of the policies that could be seen: " + d.Reason() + "."
 	if len(d.unseen) > 0 {
 		text += " Not seen, and able to change the answer: " + strings.Join(d.unseen, ", ") + "."
 	}
 	return text
 }
 
-func (d Decision) reason() string {
+// Reason is what decided, without the reservations of Explain.
+func (d Decision) Reason() string {
 	request := d.request.Action + " on " + d.request.Resource
 	switch {
 	case len(d.Depends) > 0 && d.best.Allowed:
 		return "whether " + request + " is allowed depends on " + strings.Join(d.Depends, ", ") + d.open()
 	case len(d.Depends) > 0:
-		return d.best.reason() + d.open()
+		return d.best.Reason() + d.open()
 	case d.Allowed && d.Layer == "":
 		return d.request.Action + " needs no permission"
 	case d.Allowed && d.Statement == "":
@@ -77,11 +78,39 @@ func (d Decision) reason() string {
 	return d.missing() + " " + request + d.nearest()
 }
 
+// Sentence says what a statement, or a grant, has to do with the denial of a request.
+func (s StatementResult) Sentence() string {
+	source := fmt.Sprintf("%s of %s %q", quoted(s.Statement), s.Layer.title(), s.Policy)
+	switch {
+	case s.Matched && s.Effect == deny:
+		return source + " denies it" + s.met()
+	case s.Matched:
+		return source + " allows it"
+	case len(s.Depends) > 0 && s.Effect == deny:
+		return source + " denies it or not, depending on " + strings.Join(s.Depends, ", ")
+	case len(s.Depends) > 0:
+		return source + " allows it or not, depending on " + strings.Join(s.Depends, ", ")
+	}
+	return source + " does not apply: " + s.failure()
+}
+
+// Nearest is the statement of a layer that would have allowed, had it not failed later
+// than the others. It answers false where the layer has none that allows anything.
+func (d Decision) Nearest(layer Layer) (StatementResult, bool) {
+	best, found := StatementResult{}, false
+	for _, s := range d.Trace {
+		if s.Layer == layer && s.Effect == allow && s.Failed != "" && (!found || s.rank() > best.rank()) {
+			best, found = s, true
+		}
+	}
+	return best, found
+}
+
 // open tells what every statement does that depends on an unknown key.
 func (d Decision) open() string {
 	text := ""
 	for _, s := range d.Trace {
-		if len(s.Depends) == 0 {
+		if len(s.Depends) == 0 || s.Statement == "" { // or a policy that was not read
 			continue
 		}
 		verb := "allows"
@@ -108,9 +137,12 @@ func quoted(statement string) string {
 
 // met says why the conditions of the denying statement hold.
 func (d Decision) met() string {
-	i := slices.IndexFunc(d.Trace, StatementResult.denies)
+	return d.Trace[slices.IndexFunc(d.Trace, StatementResult.denies)].met()
+}
+
+func (s StatementResult) met() string {
 	var all []string
-	for _, t := range d.Trace[i].MatchedConditions {
+	for _, t := range s.MatchedConditions {
 		all = append(all, fmt.Sprintf("condition %s %s=%s is met because %s", t.Operator, t.Key, t.Expected, t.carried()))
 	}
 	if len(all) == 0 {
@@ -167,25 +199,23 @@ func (d Decision) delegated() bool {
 	})
 }
 
-// nearest is the statement of the deciding layer that would have allowed, had it not
-// failed later than the others.
+// nearest is Nearest of the deciding layer, in words.
 func (d Decision) nearest() string {
-	var best *StatementResult
-	for i, s := range d.Trace {
-		if s.Layer == d.Layer && s.Effect == allow && s.Failed != "" && (best == nil || s.rank() > best.rank()) {
-			best = &d.Trace[i]
-		}
-	}
-	if best == nil {
+	best, ok := d.Nearest(d.Layer)
+	if !ok {
 		return ""
 	}
-	text := fmt.Sprintf("; nearest is %s of %q, ", quoted(best.Statement), best.Policy)
-	operatorAndKey, ok := strings.CutPrefix(best.Failed, "Condition ")
+	return fmt.Sprintf("; nearest is %s of %q, %s", quoted(best.Statement), best.Policy, best.failure())
+}
+
+// failure is the first element that did not match, and why.
+func (s StatementResult) failure() string {
+	operatorAndKey, ok := strings.CutPrefix(s.Failed, "Condition ")
 	if !ok {
-		return text + fmt.Sprintf("whose %s is %s, where the request has %s", best.Failed, best.Expected, best.Actual)
+		return fmt.Sprintf("whose %s is %s, where the request has %s", s.Failed, s.Expected, s.Actual)
 	}
 	operator, key, _ := strings.Cut(operatorAndKey, " ")
-	return text + fmt.Sprintf("whose condition %s %s=%s is not met because %s", operator, key, best.Expected, ConditionResult{operator, key, best.Expected, best.Actual}.carried())
+	return fmt.Sprintf("whose condition %s %s=%s is not met because %s", operator, key, s.Expected, ConditionResult{operator, key, s.Expected, s.Actual}.carried())
 }
 
 // rank counts the elements that matched before the one that failed.

@@ -36,6 +36,9 @@ const (
 type NamedPolicy struct {
 	Name   string
 	Policy Policy
+	// Unread: it is in force, or may be, and could not be read. What it allows is as open
+	// as a key that is unknown; what it denies, nobody can say.
+	Unread bool
 }
 
 // Principal is who asks. Exactly one of ARN and Service is set; a Principal with
@@ -70,7 +73,8 @@ type Request struct {
 	// them. Times and addresses are the caller's business.
 	Context Context
 	// Unknown says of a condition key that is not in Context, in lower case, whether the
-	// request may have carried it all the same. nil: Context is complete.
+	// request may have carried it all the same, and with what value: those that Evaluate
+	// adds, too. nil: Context is complete.
 	Unknown func(key string) bool
 }
 
@@ -104,6 +108,8 @@ type Layers struct {
 type KeyPolicy struct {
 	Policy NamedPolicy
 	Grants []Grant
+	// GrantsUnread: there may be others, which could not be read.
+	GrantsUnread bool
 }
 
 // Grant is a KMS grant. Its constraints hold for cryptographic operations only, the
@@ -220,8 +226,8 @@ type facts map[string][]string
 func (r Request) facts() facts {
 	f := facts{}
 	add := func(key, value string) {
-		if value != "" {
-			f[strings.ToLower(key)] = []string{value}
+		if key = strings.ToLower(key); value != "" && (r.Unknown == nil || !r.Unknown(key)) {
+			f[key] = []string{value}
 		}
 	}
 	p := r.Principal

@@ -14,6 +14,7 @@ import (
 // Policy is a policy document, read and found sound. The zero value has no
 // statements and allows nothing.
 type Policy struct {
+	text       string
 	id         string
 	statements []statement
 }
@@ -52,8 +53,12 @@ func Parse(text string) (Policy, error) {
 	if err != nil {
 		return Policy{}, fmt.Errorf("policy: %w", err)
 	}
+	p.text = text
 	return p, nil
 }
+
+// String is the document that the policy was parsed from.
+func (p Policy) String() string { return p.text }
 
 // ParseIdentity is Parse for policies without Principal: of users and roles,
 // boundaries, session policies and SCPs.

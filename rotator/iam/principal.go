@@ -25,8 +25,8 @@ type nameMatch int
 const (
 	unnamed   nameMatch = iota
 	byAccount           // the whole account: the decision is left to identity-based policies
-	byRole              // the role: boundary and session policy have to allow
-	byItself            // the session, the user, or everybody: nothing else has to allow
+	byRole              // the role, or everybody ("*"): boundary and session policy have to allow
+	byItself            // the session or the user: nothing else has to allow
 )
 
 var (
@@ -128,6 +128,8 @@ func (p *principals) named(who Principal) nameMatch {
 // nameReach is how one name of a principal reaches who. It also serves grants.
 func nameReach(name string, who Principal) nameMatch {
 	switch {
+	case name == "*" && who.ARN != "": // no page says that this is more than to name the role
+		return byRole
 	case name == "*", name != "" && name == who.ARN:
 		return byItself
 	case name != "" && name == who.role():

@@ -8,7 +8,7 @@ import (
 )
 
 // identities is IAM, as much of it as a person may use who asks why a role was
-// refused: its simulator.
+// denied a call: the policies of the role, and the simulator.
 var identities = service{
 	name:  "iam",
 	space: "https://iam.amazonaws.com/doc/2010-05-08/",
@@ -17,7 +17,15 @@ var identities = service{
 		codeExpired: "ExpiredToken", codeThrottled: "Throttling", codeInternal: "ServiceFailure", codeUnknown: "InvalidAction",
 		codeNoToken: "MissingAuthenticationToken", codeBadSignature: "IncompleteSignature",
 	},
-	operations: map[string]operation{"SimulatePrincipalPolicy": op((*Emulator).simulatePrincipalPolicy)},
+	operations: map[string]operation{
+		"GetPolicy":                op((*Emulator).getPolicy),
+		"GetPolicyVersion":         op((*Emulator).getPolicyVersion),
+		"GetRole":                  op((*Emulator).getRole),
+		"GetRolePolicy":            op((*Emulator).getRolePolicy),
+		"ListAttachedRolePolicies": op((*Emulator).listAttachedRolePolicies),
+		"ListRolePolicies":         op((*Emulator).listRolePolicies),
+		"SimulatePrincipalPolicy":  op((*Emulator).simulatePrincipalPolicy),
+	},
 }
 
 // codeNoEntity is IAM's word for what is not there.
