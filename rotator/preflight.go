@@ -20,22 +20,12 @@ type Preflighter interface {
 	Preflight(ctx context.Context, r Rotation) []Finding
 }
 
-// AccessExplainer is what a Store may know beyond the calls of a rotation.
-type AccessExplainer interface {
+// KeyChecker is what a Store may know of the keys of secrets.
+type KeyChecker interface {
 	// CheckKeyAccess asks KMS itself, by a dry run, whether the caller may have a data key
 	// made with the key of the secret. The caller's own call is another than the one
 	// that Secrets Manager makes in its name: a yes is a hint, and a no is none.
 	CheckKeyAccess(ctx context.Context, m Metadata) error
-	// ExplainDenial reads the policies that the caller may see and says which statement
-	// decided. It never fails: what it may not see it leaves out.
-	ExplainDenial(ctx context.Context, r AccessDenied) []string
-}
-
-// AccessDenied is a call that AWS refused.
-type AccessDenied struct {
-	SecretID string // "": another secret than that of the event
-	Label    string // the staging label that the call named
-	Err      error
 }
 
 // PreflightMode is what a preflight does with what it finds.
@@ -112,28 +102,7 @@ func (v *invocation) preflight(ctx context.Context, seen *observed) Report {
 			s.report.OtherFunction = f.Detail
 		}
 	}
-	s.explain(ctx)
 	return s.report
-}
-
-// explain has the store look at the policies behind every refusal.
-func (s *reportBuilder) explain(ctx context.Context) {
-	examiner, ok := s.Store.(AccessExplainer)
-	for i, f := range s.report.Findings {
-		if !ok || f.Status != StatusDenied || f.Kind != KindAccessDenied {
-			continue
-		}
-		r := AccessDenied{SecretID: s.event.SecretID, Label: LabelCurrent, Err: f.err}
-		switch f.ID {
-		case "S1", "S7": // these calls name no label
-			r.Label = ""
-		case "S6":
-			r.Label = LabelPending
-		case "S10":
-			r.SecretID = ""
-		}
-		s.report.Findings[i].PolicyAnalysis = examiner.ExplainDenial(ctx, r)
-	}
 }
 
 // reportBuilder is a report that is being written.
@@ -342,7 +311,7 @@ func fromFailingCall(id, check string, err error) Finding {
 // caller's own call lacks kms:ViaService, which good policies ask for, and a VPC
 // may have no way to KMS, which a rotation does not need: a no is unknown.
 func (s *reportBuilder) probeKey(ctx context.Context, seen observed) Finding {
-	examiner, ok := s.Store.(AccessExplainer)
+	keys, ok := s.Store.(KeyChecker)
 	switch {
 	case seen.metaErr != nil:
 		return Finding{ID: "K3", Check: descDataKey, Status: StatusSkipped, Detail: "because of S1"}
@@ -357,7 +326,7 @@ func (s *reportBuilder) probeKey(ctx context.Context, seen observed) Finding {
 	case !ok:
 		return Finding{ID: "K3", Check: descDataKey, Status: StatusUnknown, Deferred: true, Detail: "the store cannot ask KMS"}
 	}
-	err := examiner.CheckKeyAccess(ctx, seen.meta)
+	err := keys.CheckKeyAccess(ctx, seen.meta)
 	if err == nil {
 		return Finding{ID: "K3", Check: descDataKey, Status: StatusInferred}
 	}

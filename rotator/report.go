@@ -33,12 +33,12 @@ type Finding struct {
 	Status         Status
 	Kind           Kind     `json:",omitempty"` // of what is wrong
 	Detail         string   `json:",omitempty"` // what is wrong and what to do, or why it was skipped
-	PolicyAnalysis []string `json:",omitempty"` // after a denial: our reading of the policies that could be seen
+	PolicyAnalysis []string `json:",omitempty"` // after a denial: what a program of a person found in the policies; the function leaves it empty
 	// Deferred: the rotation itself tries it, before anything has changed, so that not
 	// to know it yet is in nobody's way.
 	Deferred bool `json:",omitempty"`
 
-	err error // what Judge judged
+	err error // what was judged
 }
 
 // NewFinding makes a Finding of a check that ended with err. An outage is never a

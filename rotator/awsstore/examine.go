@@ -14,7 +14,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
-var _ rotator.AccessExplainer = (*Store)(nil)
+var _ rotator.KeyChecker = (*Store)(nil)
 
 // optionalCallTimeout bounds a call to a service that a rotation does not need. A function in
 // a closed VPC has no way to it, and must not wait for long to find out.
@@ -25,7 +25,7 @@ const optionalCallTimeout = 3 * time.Second
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 const validation = "RequestToValidateKeyAccess"
 
-// CheckKeyAccess implements rotator.AccessExplainer: GenerateDataKey with DryRun, which makes
+// CheckKeyAccess implements rotator.KeyChecker: GenerateDataKey with DryRun, which makes
 // no key. A yes is signalled by an error of its own.
 // https://docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html
 func (s *Store) CheckKeyAccess(ctx context.Context, m rotator.Metadata) error {

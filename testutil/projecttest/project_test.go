@@ -59,6 +59,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		may    []string
 	}{
 		{"rotator/secret", nil},
+		{"rotator/iam/explain", []string{module + "rotator/iam", module + "rotator/permissions", sdk, "github.com/aws/smithy-go"}},
 		{"rotator/iam", nil},
 		{"rotator/permissions", nil},
 		{"rotator/awsstore", []string{module + "rotator", sdk, "github.com/aws/smithy-go"}},
@@ -109,6 +110,36 @@ func TestImportsRunOneWay(t *testing.T) {
 					t.Errorf("%s imports %s: what is shipped never contains what is for tests", name, imported)
 				}
 			}
+		}
+	}
+}
+
+// TestTheFunctionReadsNoPolicies: the evaluator of policies and the client of IAM are for
+// programs that people run, and in no function.
+func TestTheFunctionReadsNoPolicies(t *testing.T) {
+	reads := func(path string) bool {
+		return strings.HasPrefix(path+"/", module+"rotator/iam/") || strings.HasPrefix(path+"/", "github.com/aws/aws-sdk-go-v2/service/iam/")
+	}
+	for name, p := range packages(t) {
+		folder, _, _ := strings.Cut(name, "/")
+		if folder == "cmd" || folder == "testutil" || strings.HasPrefix(name, "rotator/iam") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if reads(imported) {
+				t.Errorf("%s imports %s", name, imported)
+			}
+		}
+	}
+	cmd := exec.Command("go", "list", "-deps", "./handlers/...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for path := range strings.FieldsSeq(string(out)) {
+		if reads(path) {
+			t.Errorf("the functions contain %s", path)
 		}
 	}
 }
