@@ -55,16 +55,33 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 }
 
 // settings makes the session independent of the server's defaults and of
-// init_connect. NO_BACKSLASH_ESCAPES leaves one way to read a string constant, and
-// UTF-8 one way to read its bytes. SHOW quotes names with backticks. On a server
-// whose transactions are read only by default, an account can be changed all the
-// same. In MariaDB, a GRANT must not create the account that it names.
+// init_connect, which anybody's session begins with but a superuser's.
 func (s *session) settings(lockSeconds int) string {
-	set := fmt.Sprintf("SET NAMES utf8mb4, SESSION lock_wait_timeout = %d, SESSION sql_quote_show_create = 1, ", lockSeconds)
-	if s.mariadb {
-		return set + "SESSION sql_mode = 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER', SESSION tx_read_only = 0"
+	all := []string{
+		// The server gives up on a lock a little before we do. It ends a session whose
+		// function is gone within seconds, and with it what the session has locked.
+		fmt.Sprintf("lock_wait_timeout = %d", lockSeconds),
+		fmt.Sprintf("wait_timeout = %d", max(10, int(2*s.limit/time.Second))),
+		"autocommit = 1", "completion_type = 0", // no statement waits for a COMMIT, and none ends the session
+		// No answer is cut.
+		"sql_select_limit = 18446744073709551615", "max_join_size = 18446744073709551615", "sql_big_selects = 1", "sql_safe_updates = 0",
+		"group_concat_max_len = 1048576", "sql_notes = 1", "sql_auto_is_null = 0",
+		"sql_quote_show_create = 1", // with backticks
 	}
-	return set + "SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', SESSION transaction_read_only = 0"
+	// NO_BACKSLASH_ESCAPES leaves one way to read a string constant. On a server whose
+	// transactions are read only by default, an account can be changed all the same.
+	if s.mariadb {
+		// A GRANT must not create the account that it names, PASSWORD() must not make
+		// the hash of MySQL 4.0, and ALTER must not pass over an account that is gone.
+		all = append(all, "sql_mode = 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER'", "tx_read_only = 0", "old_passwords = 0", "sql_if_exists = 0",
+			"max_error_count = 64", "max_session_mem_used = 9223372036854775807", "sort_buffer_size = 2097152", "tmp_disk_table_size = 18446744073709551615",
+			fmt.Sprintf("max_statement_time = %d", max(1, int(s.limit/time.Second))))
+	} else {
+		all = append(all, "sql_mode = 'NO_BACKSLASH_ESCAPES'", "transaction_read_only = 0",
+			fmt.Sprintf("max_execution_time = %d", max(1000, s.limit.Milliseconds())))
+	}
+	// UTF-8 leaves one way to read the bytes of a constant.
+	return "SET NAMES utf8mb4, SESSION " + strings.Join(all, ", SESSION ")
 }
 
 // checkIdentity asks the server whom it let in, and refuses to be anybody else: a server
@@ -73,13 +90,14 @@ func (s *session) settings(lockSeconds int) string {
 func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
-	rows, err := s.rows(limited, "SELECT CURRENT_USER()")
+	// A LIMIT of its own: sql_select_limit may be 0.
+	row, err := s.oneRow(limited, "SELECT CURRENT_USER() LIMIT 1")
 	st := operation{action: "asking who is logged in", limit: s.limit}
 	if err != nil {
 		s.sandbox = errorNumber(err) == 1820
 		return account{}, wrapError(ctx, s.login, st, err)
 	}
-	me := accountOf(rows[0][0])
+	me := accountOf(row[0])
 	switch {
 	case me.user == s.login.User:
 		return me, nil
@@ -91,20 +109,18 @@ func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as %s, whose rights %q has by proxy: the password to change is not that account's. Take the host of the database itself, and an account that is no proxy user", me, s.login.User)
 }
 
-// lock makes rotations of the same account wait for each other. Clusters that know
-// no such locks go without: the statements that matter are safe against each other.
+// lock makes rotations of the same account wait for each other, for at most two
+// seconds. It is a courtesy: whoever may log in can hold such a lock, and clusters know
+// none. The statements that matter are safe against each other.
 func (s *session) lock(ctx context.Context, seconds int, users []string) error {
 	for _, user := range users {
 		sum := sha256.Sum256([]byte(user))
 		st := operation{action: fmt.Sprintf("waiting for other rotations of %q", user), limit: s.limit}
 		limited, cancel := context.WithTimeout(ctx, s.limit)
-		rows, err := s.rows(limited, fmt.Sprintf("SELECT GET_LOCK('quarterturn %s', %d)", hex.EncodeToString(sum[:16]), seconds))
+		_, err := s.oneRow(limited, fmt.Sprintf("SELECT GET_LOCK('quarterturn %s', %d)", hex.EncodeToString(sum[:16]), min(2, seconds)))
 		cancel()
-		switch {
-		case err != nil && errorNumber(err) == 0:
+		if err != nil && errorNumber(err) == 0 {
 			return wrapError(ctx, s.login, st, err)
-		case err == nil && rows[0][0] == "0":
-			return s.errorf(rotator.KindConflict, "another rotation of user %q is going on and does not end: nothing was changed here; try again", user)
 		}
 	}
 	return nil
@@ -275,7 +291,7 @@ func (s *session) accounts(ctx context.Context, user string) ([]accountRow, erro
     THEN DATE_FORMAT(password_last_changed + INTERVAL password_lifetime DAY, '%Y-%m-%d') ELSE '' END,
   User_attributes->>'$.additional_password' IS NOT NULL, HEX(authentication_string),
   Password_reuse_history, Password_reuse_time, Password_require_current,
-  User_attributes->>'$.Password_locking.failed_login_attempts', User_attributes->>'$.Password_locking.password_lock_time_days'
+  User_attributes->>'$.Password_locking.failed_login_attempts', User_attributes->>'$.Password_locking.password_lock_time_days', COUNT(*) OVER ()
 FROM mysql.user WHERE User = `
 	if s.mariadb {
 		sql = `SELECT u.Host, JSON_VALUE(p.Priv, '$.plugin'), JSON_EXTRACT(p.Priv, '$.auth_or[*].plugin'),
@@ -284,13 +300,17 @@ FROM mysql.user WHERE User = `
   CASE WHEN JSON_VALUE(p.Priv, '$.password_lifetime') > 0
     AND FROM_UNIXTIME(JSON_VALUE(p.Priv, '$.password_last_changed')) + INTERVAL JSON_VALUE(p.Priv, '$.password_lifetime') DAY < NOW() + INTERVAL 30 DAY
     THEN DATE_FORMAT(FROM_UNIXTIME(JSON_VALUE(p.Priv, '$.password_last_changed')) + INTERVAL JSON_VALUE(p.Priv, '$.password_lifetime') DAY, '%Y-%m-%d') ELSE '' END,
-  0, p.Priv
+  0, p.Priv, COUNT(*) OVER ()
 FROM mysql.user u JOIN mysql.global_priv p ON p.Host = u.Host AND p.User = u.User WHERE u.User = `
 	}
 	st := operation{action: "looking up accounts", remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s: a superuser has to see the accounts that it changes", s.actingAccount)}
 	table, err := s.query(ctx, st, sql+quoteText(user)+" ORDER BY 1")
 	if err != nil {
 		return nil, err
+	}
+	// An answer that was cut would leave an account with its old password.
+	if n := len(table); n > 0 && table[0][len(table[0])-1] != strconv.Itoa(n) {
+		return nil, s.errorf(rotator.KindInternal, "%s: the server answered with %d of %s accounts: is there a proxy in between that cuts answers? Take the host of the database itself", st.action, n, table[0][len(table[0])-1])
 	}
 	rows := make([]accountRow, len(table))
 	for i, t := range table {

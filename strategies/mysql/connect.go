@@ -233,6 +233,32 @@ func (s *session) query(ctx context.Context, st operation, sql string) ([][]stri
 	return rows, nil
 }
 
+// errNoRow is an answer that is none.
+var errNoRow = errors.New("the server's answer has no row: is there a proxy in between that cuts answers?")
+
+// row is query where the answer has one row at least.
+func (s *session) row(ctx context.Context, st operation, sql string) ([]string, error) {
+	st.limit = s.limit
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	row, err := s.oneRow(limited, sql)
+	if err != nil {
+		return nil, wrapError(ctx, s.login, st, err)
+	}
+	return row, nil
+}
+
+func (s *session) oneRow(ctx context.Context, sql string) ([]string, error) {
+	rows, err := s.rows(ctx, sql)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(rows) == 0:
+		return nil, errNoRow
+	}
+	return rows[0], nil
+}
+
 func (s *session) rows(ctx context.Context, sql string) (all [][]string, err error) {
 	rows, err := s.conn.QueryContext(ctx, sql, nil)
 	if err != nil {

@@ -45,12 +45,12 @@ func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping
 // checkStoredInServer refuses accounts whose passwords are kept elsewhere: MySQL changes
 // those without a look at REPLACE, and a rehearsal would be the real thing.
 func (s *session) checkStoredInServer(ctx context.Context) error {
-	rows, err := s.query(ctx, operation{action: "looking up how the user logs in"}, "SHOW CREATE USER CURRENT_USER()")
+	row, err := s.row(ctx, operation{action: "looking up how the user logs in"}, "SHOW CREATE USER CURRENT_USER()")
 	if err != nil {
 		return err
 	}
-	plugin, err := pluginOf(rows[0][0])
-	s.attempts = attemptsOf(rows[0][0])
+	plugin, err := pluginOf(row[0])
+	s.attempts = attemptsOf(row[0])
 	if err != nil || (accountRow{plugins: []string{plugin}}).plugin() == "" {
 		return s.errorf(rotator.KindMisconfigured, "the user logs in by %s, and this function changes and proves passwords of %s", plugin, strings.Join(passwordPlugins, ", "))
 	}
@@ -115,11 +115,11 @@ func (s *session) dryRunHash(ctx context.Context, st operation, whose string) er
 // first, and does not find the account then.
 func (s *session) dryRunGrants(ctx context.Context, original account, missing rights) error {
 	if s.mariadb {
-		rows, err := s.query(ctx, operation{action: "looking up the sql_mode"}, "SELECT @@SESSION.sql_mode")
+		row, err := s.row(ctx, operation{action: "looking up the sql_mode"}, "SELECT @@SESSION.sql_mode")
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(rows[0][0], "NO_AUTO_CREATE_USER") {
+		if !strings.Contains(row[0], "NO_AUTO_CREATE_USER") {
 			return nil // the grants would create the account
 		}
 	}

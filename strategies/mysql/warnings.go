@@ -143,24 +143,24 @@ func (s *session) policyCaveats(ctx context.Context) ([]strategies.Warning, erro
 	const sql = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'), IF(@@GLOBAL.general_log, 'Y', 'N'),
   @@GLOBAL.max_password_errors
 FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'`
-	rows, err := s.query(ctx, operation{action: "looking up what judges passwords"}, sql)
+	row, err := s.row(ctx, operation{action: "looking up what judges passwords"}, sql)
 	if err != nil {
 		return nil, err
 	}
 	var all []strategies.Warning
-	if n, err := strconv.ParseUint(rows[0][3], 10, 64); err == nil && n < math.MaxUint32 {
+	if n, err := strconv.ParseUint(row[3], 10, 64); err == nil && n < math.MaxUint32 {
 		w := strategies.Warn("this server blocks a user after %d wrong passwords in a row (max_password_errors), until FLUSH PRIVILEGES. To lift that: SET GLOBAL max_password_errors = 4294967295", n)
 		w.Attempts = int(n)
 		all = append(all, w)
 	}
-	if rows[0][0] == "" {
+	if row[0] == "" {
 		return all, nil
 	}
-	if rows[0][1] != "Y" {
-		return append(all, strategies.Warn("new passwords are not judged by %s: strict_password_validation is off, and MariaDB is given a hash", rows[0][0])), nil
+	if row[1] != "Y" {
+		return append(all, strategies.Warn("new passwords are not judged by %s: strict_password_validation is off, and MariaDB is given a hash", row[0])), nil
 	}
-	all = append(all, strategies.Warn("new passwords are judged by %s, which MariaDB does only when one is really set: see that the function's password settings satisfy it", rows[0][0]))
-	if rows[0][2] == "Y" {
+	all = append(all, strategies.Warn("new passwords are judged by %s, which MariaDB does only when one is really set: see that the function's password settings satisfy it", row[0]))
+	if row[2] == "Y" {
 		all = append(all, strategies.Warn("strict_password_validation has the password sent in clear, and the general log, which is on, will hold it: turn that log off"))
 	}
 	return all, nil

@@ -209,13 +209,13 @@ func (c cloneSync) alter(ctx context.Context, attribute string) error {
 // wish.
 func (c cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (bool, error) {
 	looking := operation{action: "looking up memberships"}
-	rows, err := c.query(ctx, looking, c.reversed(), c.original.name, c.clone.name)
+	row, err := c.row(ctx, looking, c.reversed(), c.original.name, c.clone.name)
 	switch {
-	case err != nil, rows[0][0] == "t" && rows[0][1] == "t":
+	case err != nil, row[0] == "t" && row[1] == "t":
 		return false, err
-	case rows[0][0] == "t" && pair.Target == pair.Clone:
-		return false, c.errorf(rotator.KindMisconfigured, "%s", adminOnly(pair, rows[0][2]))
-	case rows[0][0] == "t": // clients are on the clone, and the rotation takes them back to the original
+	case row[0] == "t" && pair.Target == pair.Clone:
+		return false, c.errorf(rotator.KindMisconfigured, "%s", adminOnly(pair, row[2]))
+	case row[0] == "t": // clients are on the clone, and the rotation takes them back to the original
 		return false, nil
 	}
 	// USAGE is to have the rights without SET ROLE; it implies the right to that
@@ -224,8 +224,8 @@ func (c cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (bool
 	if c.version >= 160000 {
 		has, options = has+" AND pg_has_role($1::name, $2::name, 'SET')", " WITH INHERIT TRUE, SET TRUE"
 	}
-	rows, err = c.query(ctx, looking, "SELECT "+has, c.clone.name, c.original.name)
-	if err != nil || rows[0][0] == "t" {
+	row, err = c.row(ctx, looking, "SELECT "+has, c.clone.name, c.original.name)
+	if err != nil || row[0] == "t" {
 		return true, err
 	}
 	st := operation{
@@ -347,8 +347,8 @@ SELECT NOT EXISTS (
   AND NOT EXISTS (
     SELECT FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.member
     WHERE r.rolname = $1 AND a.roleid NOT IN (SELECT id FROM m))`
-	rows, err := c.query(ctx, operation{action: "looking up rights"}, sql, c.clone.name, c.original.name)
-	return err == nil && rows[0][0] == "t", err
+	row, err := c.row(ctx, operation{action: "looking up rights"}, sql, c.clone.name, c.original.name)
+	return err == nil && row[0] == "t", err
 }
 
 // set runs ALTER ROLE ... SET or RESET. Values can be anybody's secrets, so errors
@@ -377,11 +377,11 @@ func (c cloneSync) withTempMembership(set func(context.Context, setting, string)
 		if c.version >= 160000 {
 			has, options = "SET", " WITH INHERIT FALSE, SET TRUE"
 		}
-		rows, err := c.query(ctx, operation{action: "looking up memberships"}, "SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON r.rolname = $2", has, owner)
+		row, err := c.row(ctx, operation{action: "looking up memberships"}, "SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON r.rolname = $2", has, owner)
 		if err != nil {
 			return err
 		}
-		if rows[0][0] == "t" {
+		if row[0] == "t" {
 			return set(ctx, key, action)
 		}
 		st := operation{action: fmt.Sprintf("becoming a member of role %q for a moment", owner), remedy: c.createRoleRemedy(c.actingRole, owner, false)}

@@ -206,7 +206,10 @@ func blankConfig() (*pgconn.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.RuntimeParams = map[string]string{"application_name": "quarterturn", "client_encoding": "UTF8"}
+	// SQL_ASCII converts nothing. A name is bytes to the server: those of the login are
+	// compared as they come, and so must be those of every statement, whatever the
+	// encoding of the database is.
+	config.RuntimeParams = map[string]string{"application_name": "quarterturn", "client_encoding": "SQL_ASCII"}
 	return config, nil
 }
 
@@ -311,6 +314,18 @@ func (s *session) query(ctx context.Context, st operation, sql string, args ...s
 		}
 	}
 	return rows, nil
+}
+
+// row is query where the answer has one row: an answer without it is none.
+func (s *session) row(ctx context.Context, st operation, sql string, args ...string) ([]string, error) {
+	rows, err := s.query(ctx, st, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != 1 {
+		return nil, s.errorf(rotator.KindInternal, "%s: the server answered with %d rows in place of 1: is there a proxy in between that changes answers?", st.action, len(rows))
+	}
+	return rows[0], nil
 }
 
 // exec runs a statement that takes no parameters, because DDL takes none.

@@ -70,11 +70,11 @@ func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
 		return err
 	}
 	defer s.close()
-	rows, err := s.query(ctx, operation{action: "asking who is logged in"}, "SELECT session_user")
+	row, err := s.row(ctx, operation{action: "asking who is logged in"}, "SELECT session_user")
 	if err != nil {
 		return err
 	}
-	return s.checkUser(rows[0][0])
+	return s.checkUser(row[0])
 }
 
 // SetPassword implements strategies.Engine. An account changes its own password

@@ -165,14 +165,28 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 		e.Code == "40001", e.Code == "40P01", e.Code == "23505", e.Code == "42710":
 		return rotator.KindConflict, "another session changed the same role at the same time. Nothing was changed here; try again"
 	case e.Code == "57014":
-		return rotator.KindDeadline, "the server cancelled the statement, which took too long. Nothing was changed; try again"
+		return rotator.KindDeadline, "the server cancelled the statement, which took too long (statement_timeout). Nothing was changed; try again"
+	case e.Code == "57P05":
+		return rotator.KindMisconfigured, fmt.Sprintf("idle_session_timeout ends sessions of this role or database before a statement can follow another: ALTER ROLE %s RESET idle_session_timeout, or set seconds where it is set", quoteIdent(login.User))
+	case e.Code == "25P03", e.Code == "25P04":
+		return rotator.KindDeadline, "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the function or the network stood still. Nothing was changed; try again"
+	case e.Code == "58P01" && duringLogin:
+		return rotator.KindMisconfigured, fmt.Sprintf("the server cannot load a library that a setting of this role or database names: ALTER ROLE %s RESET local_preload_libraries (or session_preload_libraries), where it is set", quoteIdent(login.User))
+	case e.Code == "22021":
+		return rotator.KindMisconfigured, "a name is not valid in the encoding of this database: give another dbname in the secret, one in UTF-8"
 	case strings.HasPrefix(e.Code, "57P"), strings.HasPrefix(e.Code, "08"), strings.HasPrefix(e.Code, "58"), strings.HasPrefix(e.Code, "53"):
 		return rotator.KindUnreachable, "the server is starting, stopping, failing over or out of resources: try again when it is up"
-	case st.setsPassword && !strings.HasPrefix(e.Code, "42") && !strings.HasPrefix(e.Code, "XX"):
+	case st.setsPassword && policyCodes[e.Code]:
 		return rotator.KindPasswordPolicy, "a password policy of the server refused the new password: adapt the function's password settings to it, or let it take SCRAM verifiers"
 	}
 	return rotator.KindInternal, "the server reported an error"
 }
+
+// policyCodes are the SQLSTATEs by which what judges passwords refuses one:
+// passwordcheck's invalid_parameter_value, credcheck's invalid_password and
+// invalid_authorization_specification, and what a function raises that is hooked in
+// (pg_tle on RDS): raise_exception, check_violation.
+var policyCodes = map[string]bool{"22023": true, "28P01": true, "28000": true, "P0001": true, "23514": true}
 
 // classify28000 reads 28000, which says that no password would do: hence never
 // KindLoginRejected. Which of its meanings it is, the name of the server's routine tells:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -30,45 +31,68 @@ func (e Engine) openForChange(ctx context.Context, login strategies.Login, users
 }
 
 func (s *session) prepare(ctx context.Context, users []string) error {
-	// READ WRITE: a primary whose default_transaction_read_only is on takes the
-	// change all the same, and a standby says here that it cannot.
 	begin := operation{phase: beginning, action: "opening a transaction"}
-	if err := s.exec(ctx, begin, "BEGIN READ WRITE; "+s.settings(users)); err != nil {
+	if err := s.exec(ctx, begin, s.opening(users)); err != nil {
 		return err
 	}
 	if s.pg.TxStatus() != 'T' {
 		return s.errorf(rotator.KindMisconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint")
 	}
-	rows, err := s.query(ctx, begin, `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
+	row, err := s.row(ctx, begin, `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
   coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, ''),
   coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
   coalesce(current_setting('credcheck.max_auth_failure', true), '')`)
 	if err != nil {
 		return err
 	}
-	if err := s.checkUser(rows[0][0]); err != nil {
+	if err := s.checkUser(row[0]); err != nil {
 		return err
 	}
-	if s.version, err = strconv.Atoi(rows[0][1]); err != nil || s.version < 100000 {
-		return s.errorf(rotator.KindMisconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade to 10 or later", rows[0][1])
+	if s.version, err = strconv.Atoi(row[1]); err != nil || s.version < 100000 {
+		return s.errorf(rotator.KindMisconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade to 10 or later", row[1])
 	}
-	s.md5 = rows[0][2] != "scram-sha-256"
-	s.restricted, s.port = rows[0][3] == "on", rows[0][4]
-	s.iterations, s.verifiers = scramIterations, rows[0][6] == "t"
-	if n, err := strconv.Atoi(rows[0][5]); err == nil {
+	s.md5 = row[2] != "scram-sha-256"
+	s.restricted, s.port = row[3] == "on", row[4]
+	s.iterations, s.verifiers = scramIterations, row[6] == "t"
+	if n, err := strconv.Atoi(row[5]); err == nil {
 		s.iterations = n
 	}
-	s.attempts, _ = strconv.Atoi(rows[0][7]) // credcheck is not loaded
+	s.attempts, _ = strconv.Atoi(row[7]) // credcheck is not loaded
 	return s.lock(ctx, users)
 }
 
-// settings makes the transaction independent of what is set for the role or the
-// database. An owner of the database could otherwise put functions of his own
-// before the system's, and a superuser would run them.
-func (s *session) settings(users []string) string {
-	// The server gives up a little before we do, so that it can say why.
-	sql := fmt.Sprintf("SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d",
-		max(1, (s.limit*9/10)/time.Millisecond), max(1, (s.limit*8/10)/time.Millisecond))
+// opening begins the transaction, and makes it independent of what is set for the
+// role or the database. It is one message: whatever would end the session between two
+// statements has no moment to do so.
+func (s *session) opening(users []string) string {
+	ms := func(d time.Duration) string { return strconv.FormatInt(max(1, int64(d/time.Millisecond)), 10) }
+	local := [][2]string{
+		// The server gives up before we do, so that it can say why.
+		{"statement_timeout", ms(s.limit * 9 / 10)},
+		{"lock_timeout", ms(s.limit * 4 / 10)},
+		// A function that is gone leaves no lock for longer than this. Between two
+		// statements it makes a verifier, which takes a small function seconds.
+		{"idle_in_transaction_session_timeout", ms(2 * s.limit)},
+		// An owner of the database could otherwise put functions of its own before the
+		// system's, and a superuser would run them.
+		{"search_path", "pg_catalog, pg_temp"},
+		{"standard_conforming_strings", "on"}, // one way to read a constant
+	}
+	major := s.major()
+	if major >= 17 {
+		local = append([][2]string{{"transaction_timeout", "0"}}, local...) // it counts already: first of all
+	}
+	if major >= 16 {
+		local = append(local, [2]string{"createrole_self_grant", "''"}) // creating a role gives the superuser nothing
+	}
+	// READ WRITE: a primary whose default_transaction_read_only is on takes the change
+	// all the same, and a standby says here that it cannot.
+	sql := "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+	for _, set := range local {
+		sql += "; SET LOCAL " + set[0] + " = " + set[1]
+	}
+	// A change that the server has confirmed outlives the server.
+	sql += "; SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
 	// Where a role setting makes the session act as another role (role = 'owner'),
 	// an account is allowed to change that role and not itself. A superuser, on
 	// the other hand, may well have its power from such a setting.
@@ -78,19 +102,45 @@ func (s *session) settings(users []string) string {
 	return sql
 }
 
-// lock makes rotations of the same account wait for each other, within
-// lock_timeout: the server fails the second of two concurrent changes of a role
-// ("tuple concurrently updated").
+// major is the server's major version, as it says it in the login.
+func (s *session) major() int {
+	version, _, _ := strings.Cut(s.pg.ParameterStatus("server_version"), ".")
+	digits := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	if digits < 0 {
+		digits = len(version)
+	}
+	n, _ := strconv.Atoi(version[:digits])
+	return n
+}
+
+// lock makes rotations of the same account wait for each other, for at most two
+// seconds. It is a courtesy that spares the second of them a failure ("tuple
+// concurrently updated"): whoever may log in can hold it, and so it stops nothing.
 func (s *session) lock(ctx context.Context, users []string) error {
+	const tries, pause = 20, 100 * time.Millisecond
 	for _, user := range users {
-		sum := sha256.Sum256([]byte("quarterturn " + user))
-		key := strconv.FormatInt(int64(binary.BigEndian.Uint64(sum[:])), 10)
 		st := operation{action: fmt.Sprintf("waiting for other rotations of %q", user)}
-		if _, err := s.query(ctx, st, "SELECT pg_advisory_xact_lock($1::bigint)", key); err != nil {
-			return err
+		for range tries {
+			row, err := s.row(ctx, st, "SELECT pg_try_advisory_xact_lock($1::bigint)", lockKey(user))
+			if err != nil {
+				return err
+			}
+			if row[0] == "t" {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return wrapError(ctx, s.login, st, ctx.Err())
+			case <-time.After(pause):
+			}
 		}
 	}
 	return nil
+}
+
+func lockKey(user string) string {
+	sum := sha256.Sum256([]byte("quarterturn " + user))
+	return strconv.FormatInt(int64(binary.BigEndian.Uint64(sum[:])), 10)
 }
 
 // commit makes the changes real. The server answers COMMIT with ROLLBACK, and no

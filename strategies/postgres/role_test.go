@@ -31,7 +31,7 @@ func TestSetPasswordSelf(t *testing.T) {
 			t.Errorf("the account changed:\n%s\n%s", before, after)
 		}
 		stored := s.ask(t, "SELECT rolpassword FROM pg_authid WHERE rolname = $1", name)
-		if !strings.HasPrefix(stored, "SCRAM-SHA-256$4096:") {
+		if !strings.HasPrefix(stored, "SCRAM-SHA-256$") {
 			t.Error("what is stored is no SCRAM verifier")
 		}
 	})

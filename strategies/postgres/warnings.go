@@ -46,18 +46,18 @@ func (s *session) pairCaveats(ctx context.Context, pair strategies.Pair) ([]stra
     SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
     WHERE r.rolname = $1 AND s.setdatabase = 0 AND c LIKE 'role=%' AND c NOT IN ('role=', 'role=none'))`
 	looking := operation{action: "looking up in what the two users differ"}
-	rows, err := s.query(ctx, looking, sql, pair.Clone)
-	if err != nil || rows[0][0] == "t" {
+	row, err := s.row(ctx, looking, sql, pair.Clone)
+	if err != nil || row[0] == "t" {
 		return nil, err
 	}
-	rows, err = s.query(ctx, looking, s.reversed(), pair.Original, pair.Clone)
+	row, err = s.row(ctx, looking, s.reversed(), pair.Original, pair.Clone)
 	switch {
 	case err != nil:
 		return nil, err
-	case rows[0][0] == "t" && rows[0][1] == "t":
+	case row[0] == "t" && row[1] == "t":
 		return nil, nil
-	case rows[0][0] == "t":
-		return []strategies.Warning{{Text: adminOnly(pair, rows[0][2])}}, nil
+	case row[0] == "t":
+		return []strategies.Warning{{Text: adminOnly(pair, row[2])}}, nil
 	}
 	return []strategies.Warning{strategies.Warn("role %q owns objects or holds rights of its own, and so does not act as role %q: what it creates is out of reach of %q. While %q is the user in use, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database, and the next rotation does the rest",
 		pair.Clone, pair.Original, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone))}, nil

@@ -1,0 +1,124 @@
+package mysql
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
+)
+
+// Whatever init_connect sets for the sessions of a superuser's secret and of a user,
+// at its extremes: every account of the name is changed, or the preflight fails and
+// nothing is. (It takes more than 20 seconds: some thousand logins for each server.)
+func TestEverySettingOfInitConnect(t *testing.T) {
+	t.Parallel()
+	for _, server := range dbserver.MySQLsInTier(t) {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			if !strings.HasPrefix(server, "mariadb") {
+				tier.Long(t) // MySQL writes each account to the disk
+			}
+			s := newServer(t, server, nil)
+			boss := s.user(t, "SELECT, UPDATE ON mysql.*", "CREATE USER ON *.*")
+			probe := s.user(t)
+			extremes := `SELECT CONCAT(v.VARIABLE_NAME, '=', x.v) FROM performance_schema.session_variables v
+  JOIN performance_schema.variables_info i USING (VARIABLE_NAME),
+  JSON_TABLE(JSON_ARRAY(i.MIN_VALUE, i.MAX_VALUE, '0', '1', "''"), '$[*]' COLUMNS (v VARCHAR(100) PATH '$')) x WHERE x.v IS NOT NULL ORDER BY 1`
+			if s.MariaDB {
+				extremes = `SELECT DISTINCT CONCAT(VARIABLE_NAME, '=', CASE n.k WHEN 'min' THEN NUMERIC_MIN_VALUE WHEN 'max' THEN NUMERIC_MAX_VALUE ELSE n.k END)
+  FROM information_schema.SYSTEM_VARIABLES JOIN (SELECT 'min' k UNION SELECT 'max' UNION SELECT '0' UNION SELECT '1' UNION SELECT '''''') n
+  WHERE VARIABLE_SCOPE LIKE '%SESSION%' AND CASE n.k WHEN 'min' THEN NUMERIC_MIN_VALUE WHEN 'max' THEN NUMERIC_MAX_VALUE ELSE n.k END IS NOT NULL ORDER BY 1`
+			}
+			tried, refused := 0, 0
+			seen := map[string]bool{}
+			for _, line := range strings.Split(s.ask(t, extremes), "\n") {
+				set := "SET SESSION " + strings.ToLower(line)
+				if seen[set] || s.as(t.Context(), probe, set) != nil {
+					continue // it is out of range, or not for users
+				}
+				seen[set] = true
+				tried++
+				app, p := s.several(t, "BY '%s'"), password()
+				s.run(t, "SET GLOBAL init_connect = "+quoteText(set))
+				_, err := engine().DryRunSetPassword(t.Context(), boss, app.User, password())
+				change := engine().SetPassword(t.Context(), boss, app.User, p)
+				self := s.user(t)
+				_, selfErr := engine().DryRunSetPassword(t.Context(), self, self.User, password())
+				selfChange := engine().SetPassword(t.Context(), self, self.User, p)
+				s.run(t, "SET GLOBAL init_connect = ''") // what it does to clients is not ours
+				if (err == nil) != (change == nil) || (selfErr == nil) != (selfChange == nil) {
+					t.Errorf("%s: the preflight says %v and %v, and the changes %v and %v", set, err, selfErr, change, selfChange)
+				}
+				if err != nil || selfErr != nil {
+					refused++
+					t.Logf("%s: %v %v", set, err, selfErr)
+				}
+				now := app
+				if change == nil {
+					now = withPassword(app, p)
+				}
+				s.holdEverywhere(t, now)
+				if selfChange == nil {
+					self = withPassword(self, p)
+				}
+				if err := engine().Ping(t.Context(), self); err != nil {
+					t.Errorf("%s: %v", set, err)
+				}
+			}
+			t.Logf("%d settings, %d refused", tried, refused)
+			if tried < 200 || refused > 5 {
+				t.Errorf("%d settings were tried, and %d of them refused", tried, refused)
+			}
+		})
+	}
+}
+
+// An answer without a row is an error, and no panic.
+func TestAnswersWithoutARow(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, nil)
+			app := s.user(t)
+			s.run(t, "SET GLOBAL init_connect = 'SET sql_select_limit = 0'")
+			ok(t, engine().Ping(t.Context(), app))
+			p := password()
+			ok(t, engine().SetPassword(t.Context(), app, app.User, p))
+			ok(t, engine().Ping(t.Context(), withPassword(app, p)))
+		})
+	}
+}
+
+// The lock that rotations wait for each other by is a courtesy: whoever may log in
+// can hold it, and delays a rotation by seconds.
+func TestAHeldLockStopsNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app, other := s.user(t), s.user(t)
+		left, err := engine().openForChange(t.Context(), other, app.User)
+		ok(t, err)
+		defer left.close()
+		p := password()
+		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
+		ok(t, engine().Ping(t.Context(), withPassword(app, p)))
+	})
+}
+
+// A function that is gone without a word leaves a session, which ends by itself.
+func TestASessionLeftBehindEnds(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		e := engine()
+		e.StatementTimeout = 0
+		left, err := e.openForChange(t.Context(), app, app.User)
+		ok(t, err)
+		defer left.close()
+		row, err := left.row(t.Context(), operation{action: "looking"}, "SELECT @@SESSION.wait_timeout, @@SESSION.lock_wait_timeout")
+		ok(t, err)
+		if fmt.Sprint(row) != "[10 4]" {
+			t.Errorf("wait_timeout and lock_wait_timeout are %v", row)
+		}
+	})
+}

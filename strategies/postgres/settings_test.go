@@ -1,0 +1,167 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// Whatever a role may set for itself, at its extremes: the password is rotated, or
+// the preflight names the setting and nothing is changed. (It takes some 40 seconds: a
+// thousand logins for each of two servers.)
+func TestEverySettingOfARole(t *testing.T) {
+	t.Parallel()
+	for _, major := range []int{13, 18} {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.Postgres(t, major)}
+			tried, refused := 0, 0
+			for _, line := range strings.Split(s.ask(t, `SELECT string_agg(name || '=' || v, E'\n' ORDER BY name, v) FROM pg_settings,
+  LATERAL (SELECT DISTINCT v FROM unnest(CASE vartype WHEN 'bool' THEN ARRAY['on', 'off'] WHEN 'enum' THEN enumvals
+    WHEN 'string' THEN ARRAY['', 'x', '-1', boot_val] ELSE ARRAY[min_val, max_val, '0', '1'] END) v WHERE v IS NOT NULL) extremes
+WHERE context = 'user' AND name !~ '^(session_authorization|role|transaction_(isolation|read_only|deferrable))$'`), "\n") {
+				setting, value, _ := strings.Cut(line, "=")
+				app, pw := s.NewRole(t, "LOGIN")
+				if s.Exec(t.Context(), fmt.Sprintf("ALTER ROLE %s SET %s = '%s'", app, setting, value)) != nil {
+					continue // it is out of range
+				}
+				tried++
+				as, p := s.login(app, pw), password()
+				_, err := engine().DryRunSetPassword(t.Context(), as, app, password())
+				change := engine().SetPassword(t.Context(), as, app, p)
+				now := as
+				if change == nil {
+					now = withPassword(as, p)
+				}
+				ok(t, s.Exec(t.Context(), "ALTER ROLE "+app+" RESET ALL")) // what the setting does to clients is not ours
+				if e := engine().Ping(t.Context(), now); e != nil {
+					t.Errorf("%s: no client gets in: %v", line, e)
+				}
+				if (err == nil) != (change == nil) && !strings.HasSuffix(line, "_timeout=1") { // a millisecond is sometimes enough
+					t.Errorf("%s: the preflight says %v, and the change %v", line, err, change)
+				}
+				for _, err := range []error{err, change} {
+					if err != nil && !strings.Contains(err.Error(), setting) {
+						t.Errorf("%s is not named: %v", line, err)
+					}
+				}
+				if err != nil {
+					refused++
+				}
+			}
+			t.Logf("%d settings, %d refused by name", tried, refused)
+			if tried < 150 {
+				t.Errorf("%d settings were tried", tried)
+			}
+		})
+	}
+}
+
+// An account in a database of another encoding is the one that it was named as.
+func TestNamesInAnotherEncoding(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t, "")
+		latin := db + "_latin1"
+		s.run(t, "CREATE DATABASE "+latin+" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+		t.Cleanup(func() { s.Exec(context.Background(), "DROP DATABASE "+latin) })
+		plain, pw := s.NewRole(t, "LOGIN")
+		name := strings.Replace(plain, "role", "müller", 1)
+		s.run(t, fmt.Sprintf("ALTER ROLE %s RENAME TO %s; ALTER ROLE %s PASSWORD '%s'", plain, quoteIdent(name), quoteIdent(name), pw))
+		t.Cleanup(func() { s.Exec(context.Background(), "DROP ROLE IF EXISTS "+quoteIdent(name)) })
+		as := with(s.login(name, pw), func(l *strategies.Login) { l.Database = latin })
+		ok(t, engine().Ping(t.Context(), as))
+		p := password()
+		ok(t, engine().SetPassword(t.Context(), as, name, p))
+		ok(t, engine().Ping(t.Context(), withPassword(as, p)))
+		boss := with(s.superuser(), func(l *strategies.Login) { l.Database = latin })
+		ok(t, engine().EnsureClone(t.Context(), boss, strategies.Pair{Original: name, Clone: name + "_clone", Target: name + "_clone"}, p))
+		t.Cleanup(func() { s.Exec(context.Background(), "DROP ROLE IF EXISTS "+quoteIdent(name+"_clone")) })
+		ok(t, engine().Ping(t.Context(), with(withPassword(as, p), func(l *strategies.Login) { l.User += "_clone" })))
+	})
+}
+
+// The lock that rotations wait for each other by is a courtesy: whoever may log in
+// can hold it, and delays a rotation by seconds.
+func TestAHeldLockStopsNothing(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		other, otherPw := s.NewRole(t, "LOGIN")
+		conn, err := s.Connect(t.Context(), other, otherPw, "postgres")
+		ok(t, err)
+		defer conn.Close(t.Context())
+		_, err = conn.Exec(t.Context(), "SELECT pg_advisory_lock("+lockKey(app)+")")
+		ok(t, err)
+		e := engine()
+		e.StatementTimeout = 0
+		p := password()
+		ok(t, e.SetPassword(t.Context(), s.login(app, pw), app, p))
+		ok(t, e.Ping(t.Context(), s.login(app, p.Reveal())))
+	})
+}
+
+// A function that is gone without a word leaves a session in the middle of a
+// transaction. It ends by itself, within seconds.
+func TestASessionLeftBehindEnds(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, _ := s.NewRole(t, "LOGIN")
+		e := engine()
+		e.StatementTimeout = time.Second
+		left, err := e.openForChange(t.Context(), s.superuser(), app)
+		ok(t, err)
+		defer left.close()
+		ok(t, left.exec(t.Context(), operation{action: "leaving"}, "ALTER ROLE "+quoteIdent(app)+" CONNECTION LIMIT 7"))
+		p := password()
+		for end := time.Now().Add(time.Minute); ; {
+			err := e.SetPassword(t.Context(), s.superuser(), app, p)
+			if err == nil {
+				break
+			}
+			if rotator.KindOf(err) != rotator.KindConflict {
+				t.Fatal(err)
+			}
+			if time.Now().After(end) {
+				t.Fatalf("after a minute: %v", err)
+			}
+		}
+		ok(t, e.Ping(t.Context(), s.login(app, p.Reveal())))
+	})
+}
+
+// A role that makes other roles gets no membership in them by a setting of its own.
+func TestTheSuperuserGainsNothingByItsSettings(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		if s.Major < 16 {
+			t.Skip("createrole_self_grant is of PostgreSQL 16")
+		}
+		app, _ := s.NewRole(t, "LOGIN")
+		boss := s.master(t, app)
+		s.run(t, "ALTER ROLE "+boss.User+" SET createrole_self_grant = 'set, inherit'")
+		ok(t, engine().EnsureClone(t.Context(), boss, strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}, password()))
+		if got := s.ask(t, "SELECT count(*)::text FROM pg_auth_members WHERE roleid = $1::regrole AND member = $2::regrole AND (inherit_option OR set_option)", app+"_clone", boss.User); got != "0" {
+			t.Error("the superuser can act as the clone")
+		}
+	})
+}
+
+// A setting of the role does not make a change that is lost when the server dies.
+func TestChangesAreDurable(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		s.run(t, "ALTER ROLE "+app+" SET synchronous_commit = off")
+		left, err := engine().openForChange(t.Context(), s.login(app, pw), app)
+		ok(t, err)
+		defer left.close()
+		rows, err := left.query(t.Context(), operation{}, "SHOW synchronous_commit")
+		ok(t, err)
+		if rows[0][0] != "on" {
+			t.Errorf("synchronous_commit is %s", rows[0][0])
+		}
+	})
+}
