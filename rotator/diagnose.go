@@ -287,9 +287,12 @@ func (c *diagnoser) stale(ctx context.Context, current, pending probe) bool {
 	if err != nil {
 		return false
 	}
+	followed, _ := current.value.Follow(next) // whatever ROTATE_COPIES was when AWSPENDING was made
 	c.scrub.AddDocument(next)
+	c.scrub.AddDocument(followed)
 	differing := func(d secret.Document) []string { return slices.Sorted(slices.Values(current.value.ChangedKeys(d))) }
-	return !slices.Equal(differing(next), differing(pending.value))
+	found := differing(pending.value)
+	return !slices.Equal(differing(next), found) && !slices.Equal(differing(followed), found)
 }
 
 // labelMove is the label that an action moves.

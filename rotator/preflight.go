@@ -66,6 +66,7 @@ const (
 	descPut         = "secretsmanager:PutSecretValue (by a call that cannot succeed)"
 	descDataKey     = "kms:GenerateDataKey with the key of the secret (by a dry run)"
 	descPromote     = "secretsmanager:UpdateSecretVersionStage (by a call that cannot succeed)"
+	descCopies      = "copies of the credentials in other members of the secret"
 	descDatabase    = "the database"
 )
 
@@ -81,6 +82,7 @@ type observed struct {
 	willPut     bool  // createSecret itself comes next, and writes
 
 	proposal secret.Document // the value to store; zero until it is proposed
+	copies   []secret.Copy   // of what the proposal changes, in other members
 }
 
 // preflight proves, before anything is written, what the rotation is going to
@@ -372,10 +374,60 @@ func (s *reportBuilder) checkStrategy(ctx context.Context, seen *observed) {
 	case seen.valueErr != nil:
 		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusSkipped, Detail: "because of S5"})
 	case !ok:
+		s.checkCopies(ctx, seen)
 		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusUnknown, Detail: "the strategy has no checks of its own"})
 	default:
-		s.report.Findings = append(s.report.Findings, s.rehearse(ctx, p, seen)...)
+		findings := s.rehearse(ctx, p, seen)
+		s.checkCopies(ctx, seen)
+		s.report.Findings = append(s.report.Findings, findings...)
 	}
+}
+
+// CopiesMode is what becomes of copies of the credentials in other members of the secret.
+type CopiesMode string
+
+const (
+	CopiesRefuse CopiesMode = "refuse" // they stop the rotation; the zero CopiesMode too
+	CopiesFollow CopiesMode = "follow" // createSecret keeps them in step
+	CopiesIgnore CopiesMode = "ignore" // they stay as they are, and are named
+)
+
+// checkCopies names the places in the secret where what the rotation changes would go
+// on being read. There is no finding where there is no such place.
+func (s *reportBuilder) checkCopies(ctx context.Context, seen *observed) {
+	if seen.proposal.IsZero() && s.propose(ctx, seen) != nil || len(seen.copies) == 0 {
+		return
+	}
+	f := NewFinding("S11", descCopies, nil)
+	fixed := pathsOf(seen.copies, isFixed)
+	switch {
+	case s.Copies == CopiesIgnore:
+		f.Detail = "left as they are (ROTATE_COPIES=ignore): " + pathsOf(seen.copies, nil)
+	case s.Copies == CopiesFollow && fixed == "":
+		f.Detail = "createSecret keeps them in step (ROTATE_COPIES=follow): " + pathsOf(seen.copies, nil)
+	case s.Copies == CopiesFollow:
+		f = NewFinding("S11", descCopies, fmt.Errorf("secret: %w: ROTATE_COPIES=follow cannot keep the copies in %s in step: store a plain value or a URL there, set PASSWORD_PRESET=uri-safe if the copy stands in the middle of a text, or set ROTATE_COPIES=ignore", KindMisconfigured, fixed))
+	default:
+		f = NewFinding("S11", descCopies, fmt.Errorf("secret: %w: it also holds the credentials in %s, which the rotation would leave as they are, so that their readers would be locked out: remove them, or set ROTATE_COPIES=follow to keep them in step, or ROTATE_COPIES=ignore", KindMisconfigured, pathsOf(seen.copies, nil)))
+	}
+	s.add(f)
+}
+
+func isFixed(c secret.Copy) bool { return c.Fixed }
+
+// pathsOf names the first of the copies that are wanted; nil: of all.
+func pathsOf(copies []secret.Copy, wanted func(secret.Copy) bool) string {
+	const most = 10
+	var paths []string
+	for _, c := range copies {
+		if wanted == nil || wanted(c) {
+			paths = append(paths, c.Path)
+		}
+	}
+	if n := len(paths); n > most {
+		paths = append(paths[:most], fmt.Sprintf("and %d more", n-most))
+	}
+	return strings.Join(paths, ", ")
 }
 
 // proposals is how many values are proposed to a server whose password policy refuses
@@ -383,12 +435,12 @@ func (s *reportBuilder) checkStrategy(ctx context.Context, seen *observed) {
 const proposals = 3
 
 // rehearse has the strategy try the very value that createSecret is about to store, so
-// that a password which the server refuses is never stored. What Next cannot propose,
+// that a password which the server refuses is never stored. What Propose cannot propose,
 // the strategy's Preflight explains.
 func (s *reportBuilder) rehearse(ctx context.Context, p Preflighter, seen *observed) []Finding {
 	for refused := 0; ; refused++ {
 		if seen.proposal.IsZero() {
-			seen.proposal, _ = s.propose(ctx, seen.value.Document)
+			s.propose(ctx, seen) //nolint:errcheck // the strategy's Preflight says why there is none
 		}
 		r := s.newRotation(seen.value.Document, seen.proposal)
 		r.ReadOnlyProbes = s.ReadOnlyProbes

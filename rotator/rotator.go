@@ -17,6 +17,9 @@ type Rotator struct {
 	Strategy       Strategy
 	PasswordPolicy secret.PasswordPolicy // how new passwords are made; zero: AWS's defaults
 
+	// Copies is what becomes of copies of the credentials in other members of the
+	// secret; zero: CopiesRefuse.
+	Copies CopiesMode
 	// PreflightMode is what the preflight does with what it finds; zero: Enforce.
 	PreflightMode PreflightMode
 	// ReadOnlyProbes has the preflight only look: no call that is made to fail, and

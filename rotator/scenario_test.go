@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -206,6 +207,7 @@ func (s *story) sets() map[string]func([]string) {
 			s.seed.Versions = append(s.seed.Versions, v)
 		},
 		"secret": s.setSecret,
+		"copies": func(w []string) { s.rotator.Copies = rotator.CopiesMode(w[0]) },
 		"locks": func(w []string) { // an account, after so many rejected logins in a row
 			s.db.LockAfter, _ = strconv.Atoi(w[0])
 		},
@@ -564,7 +566,12 @@ func (s *story) shown(v awsemu.Value) string {
 	text := d.Text("username") + "/" + s.symbol(d.Password().Reveal())
 	for _, key := range d.Keys() {
 		if !slices.Contains([]string{"engine", "host", "username", "password", "masterarn"}, key) || key == "host" && d.Text(key) != strategytest.MemoryHost {
-			text += " " + key + "=" + or(s.passwords[d.Text(key)], d.Text(key))
+			value := or(s.passwords[d.Text(key)], d.Text(key))
+			for password, symbol := range s.passwords { // within a longer text, too
+				escaped := strings.ReplaceAll(url.QueryEscape(password), "+", "%20")
+				value = strings.NewReplacer(escaped, symbol, password, symbol).Replace(value)
+			}
+			text += " " + key + "=" + value
 		}
 	}
 	return text

@@ -43,7 +43,7 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 	if err != nil || done {
 		return OutcomeAlreadyDone, err
 	}
-	if seen.proposal, err = v.propose(ctx, seen.value.Document); err != nil {
+	if err := v.propose(ctx, &seen); err != nil {
 		return OutcomeFailed, fmt.Errorf("new value: %w", err)
 	}
 	seen.willPut = true
@@ -63,14 +63,27 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 		return OutcomeFailed, fmt.Errorf("AWSPENDING: %w", err)
 	}
 	v.logf("stored a new pending value; nothing else has changed")
+	if followed := pathsOf(seen.copies, func(c secret.Copy) bool { return !c.Fixed }); followed != "" && v.Copies == CopiesFollow {
+		v.logf("kept in step within the secret: %s", followed)
+	}
 	return OutcomeDone, nil
 }
 
-// propose has the strategy propose a value for createSecret to store.
-func (v *invocation) propose(ctx context.Context, current secret.Document) (secret.Document, error) {
+// propose has the strategy propose a value for createSecret to store, and looks for
+// copies of what it changes.
+func (v *invocation) propose(ctx context.Context, seen *observed) error {
+	current := seen.value.Document
 	next, err := v.Strategy.Propose(ctx, v.newRotation(current, secret.Document{}))
+	if err != nil {
+		return err
+	}
+	followed, copies := current.Follow(next)
+	if v.Copies == CopiesFollow {
+		next = followed
+	}
 	v.scrub.AddDocument(next)
-	return next, err
+	seen.proposal, seen.copies = next, copies
+	return nil
 }
 
 // keep resumes with the value that an earlier attempt stored.

@@ -74,6 +74,7 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 		PasswordPolicy: settings.PasswordPolicy,
 
 		PreflightMode:  settings.PreflightMode,
+		Copies:         settings.Copies,
 		ReadOnlyProbes: settings.ReadOnlyProbes,
 		FunctionARN:    invokedARN,
 	}, log, emf.Writer{W: out, Namespace: settings.MetricsNamespace, Function: settings.FunctionName, Service: settings.ServiceName}), nil

@@ -49,6 +49,9 @@ type Settings struct {
 	// PreflightMode is what a preflight does with what it finds: PREFLIGHT=enforce (the
 	// default), strict, report or off.
 	PreflightMode rotator.PreflightMode
+	// Copies is what becomes of copies of the credentials in other members of a secret:
+	// ROTATE_COPIES=refuse (the default), follow or ignore.
+	Copies rotator.CopiesMode
 	// ReadOnlyProbes has it make no call that fails on purpose and no rehearsal in the
 	// database: PREFLIGHT_PROBES=read-only (default: full).
 	ReadOnlyProbes bool
@@ -152,6 +155,11 @@ func (s *Settings) preflight(lookup func(string) (string, bool)) error {
 	case "", rotator.PreflightEnforce, rotator.PreflightStrict, rotator.PreflightReport, rotator.PreflightOff:
 	default:
 		return fmt.Errorf("environment: %w: PREFLIGHT is %.80q: want enforce, strict, report or off", rotator.KindMisconfigured, s.PreflightMode)
+	}
+	switch s.Copies = rotator.CopiesMode(text(lookup, "ROTATE_COPIES")); s.Copies {
+	case "", rotator.CopiesRefuse, rotator.CopiesFollow, rotator.CopiesIgnore:
+	default:
+		return fmt.Errorf("environment: %w: ROTATE_COPIES is %.80q: want refuse, follow or ignore", rotator.KindMisconfigured, s.Copies)
 	}
 	switch probes := text(lookup, "PREFLIGHT_PROBES"); probes {
 	case "", "full":

@@ -22,6 +22,7 @@ func Environments() []Input {
 	add("PASSWORD_LENGTH", append(odd, "0", "-1", "1", "5", "9", "4097", "99999999999999999999", "32.0", "3e1", "0x20", "3_2", "thirty-two", "３２", "32 chars", "32,33", "NaN", "Inf")...)
 	add("PASSWORD_PRESET", append(odd, "URI", "safe", "uri_safe", "uri-safe,strong", "default")...)
 	add("PREFLIGHT", append(odd, "on", "true", "Enforce", "warn", "strict ", "off\n")...)
+	add("ROTATE_COPIES", append(odd, "FOLLOW", "follow ", "yes", "refuse,follow")...)
 	add("PREFLIGHT_PROBES", append(odd, "none", "read_only", "READ-ONLY", "full ", "readonly")...)
 	add("SECRETS_MANAGER_ENDPOINT", append(odd, "example.com", "//example.com", "ftp://example.com", "file:///etc/passwd", "https://", "http://", "https:///path", "https://user:canary-x@example.com",
 		"https://exa mple.com", "https://example.com\n", "https://[::1", "https://example.com:port", "https://example.com:99999", "https://%zz", "javascript:alert(1)", "https://example.com?x=y", "https://example.com#x")...)
