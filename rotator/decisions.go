@@ -8,7 +8,7 @@ type CredentialState string
 const (
 	CredentialWorks       CredentialState = "logs in"   // the strategy used it, and it worked
 	CredentialRejected    CredentialState = "rejected"  // the database answered, and did not accept it
-	Blocked               CredentialState = "blocked"   // the database answered, and lets this account in with no password
+	CredentialBlocked     CredentialState = "blocked"   // the database answered, and lets this account in with no password
 	CredentialInvalid     CredentialState = "unusable"  // its value is none that could log in anywhere
 	CredentialOtherTarget CredentialState = "elsewhere" // it is for another account or place than AWSCURRENT, so that it was not sent
 	CredentialMissing     CredentialState = "empty"     // it has no value yet, or there is no such version
@@ -123,7 +123,7 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT works, but was edited or rolled back after AWSPENDING was created; completing that rotation would undo it"},
 		{current: is(CredentialWorks), stale: yes, action: ActionCancel,
 			reason: "AWSCURRENT works, but was edited or rolled back after AWSPENDING was created; the next attempt of that rotation would undo it. Cancel rotation, then run status again: AWSPENDING can be discarded once no step can run"},
-		{current: is(CredentialWorks), pending: is(Blocked), action: ActionInvestigate,
+		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation cannot complete: run the statement above, then rotate-secret resumes it"},
 		{current: is(CredentialWorks), action: ActionRetry,
 			reason: "AWSCURRENT works and a rotation is incomplete: rotate-secret resumes it (and answers \"A previous rotation isn't complete. That rotation will be reattempted.\", as expected). If the same error returns, as with a password that the server's policy refuses: cancel-rotate-secret, then status"},
@@ -137,11 +137,11 @@ func decisionTable() []rule {
 			reason: "AWSPREVIOUS works, AWSCURRENT does not: the database has an older password (restored backup, or a value stored but never set), or the user of AWSCURRENT is locked"},
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
 			reason: "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: fix the error above, then run status again"},
-		{current: is(Blocked), action: ActionInvestigate,
+		{current: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "the database does not let the user of AWSCURRENT log in, whatever the password: clients are locked out. Run the statement above, then status again"},
-		{pending: is(Blocked), action: ActionInvestigate,
+		{pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPENDING log in, whatever the password: clients are locked out. Run the statement above, then status again"},
-		{previous: is(Blocked), action: ActionInvestigate,
+		{previous: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPREVIOUS log in, whatever the password: clients are locked out. Run the statement above, then status again"},
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can lock the user: to test it first, run status with its version id. If it works, finish it"},

@@ -2,7 +2,7 @@ package rotator
 
 import "testing"
 
-var standings = []CredentialState{CredentialWorks, CredentialRejected, Blocked, CredentialInvalid, CredentialOtherTarget, CredentialMissing, CredentialUnknown, CredentialNotTested, credentialNone}
+var standings = []CredentialState{CredentialWorks, CredentialRejected, CredentialBlocked, CredentialInvalid, CredentialOtherTarget, CredentialMissing, CredentialUnknown, CredentialNotTested, credentialNone}
 
 // scenes is the whole state space: some 6000 scenes.
 func scenes() []situation {
@@ -75,7 +75,7 @@ func TestDecisions(t *testing.T) {
 			}
 		case ActionResetPassword:
 			for _, state := range []CredentialState{s.current, s.pending, s.previous} {
-				if state == CredentialWorks || state == CredentialUnknown || state == Blocked {
+				if state == CredentialWorks || state == CredentialUnknown || state == CredentialBlocked {
 					wrong("something works, or might")
 				}
 			}
@@ -84,7 +84,7 @@ func TestDecisions(t *testing.T) {
 			}
 		case ActionInvestigate:
 			open := func(state CredentialState) bool {
-				return state == CredentialUnknown || state == CredentialNotTested || state == Blocked
+				return state == CredentialUnknown || state == CredentialNotTested || state == CredentialBlocked
 			}
 			if !open(s.current) && !open(s.pending) && !open(s.previous) && !s.foreign {
 				wrong("there is nothing to wait for")
@@ -120,7 +120,7 @@ func TestEveryWayLeadsOut(t *testing.T) {
 		s := start
 		known := true // and nothing is left for people to fix first
 		for _, state := range []CredentialState{s.current, s.pending, s.previous} {
-			known = known && state != CredentialUnknown && state != CredentialNotTested && state != Blocked
+			known = known && state != CredentialUnknown && state != CredentialNotTested && state != CredentialBlocked
 		}
 		if !known || s.foreign || s.current == CredentialMissing || s.current == credentialNone || s.current != CredentialWorks && s.pending != CredentialWorks && s.previous != CredentialWorks {
 			continue

@@ -205,7 +205,7 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	}
 	user := l.value.Text("username")
 	switch limiter, ok := c.Strategy.(FailedLoginLimiter); {
-	case c.last[user] == Blocked:
+	case c.last[user] == CredentialBlocked:
 		c.markNotTested(fmt.Sprintf("not tested: the database does not let user %q log in", user), id)
 		return
 	case c.last[user] == CredentialRejected && (!ok || limiter.LimitsFailedLogins()):
@@ -227,7 +227,7 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	case kind == KindLoginRejected:
 		l.state = CredentialRejected
 	case kind == KindPrivilege:
-		l.state = Blocked
+		l.state = CredentialBlocked
 	case kind == KindMisconfigured && !errors.As(l.err, &login):
 		l.state = CredentialInvalid
 	case kind == KindConflict && !place.IsZero():

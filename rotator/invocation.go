@@ -116,16 +116,15 @@ func (v *invocation) readCurrent(ctx context.Context) (SecretValue, error) {
 // readPending reads the version of the event under its label. The version may have
 // been given its value only a moment ago, elsewhere, so that its absence is
 // believed only after looking again.
-func (v *invocation) readPending(ctx context.Context) (doc secret.Document, err error) {
-	err = v.retryRead(ctx, KindNotFound, func() error {
-		val, err := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
-		doc = val.Document
+func (v *invocation) readPending(ctx context.Context) (val SecretValue, err error) {
+	err = v.retryRead(ctx, KindNotFound, func() (err error) {
+		val, err = v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
 		return err
 	})
 	if err != nil {
-		return secret.Document{}, fmt.Errorf("AWSPENDING: %w", err)
+		return SecretValue{}, fmt.Errorf("AWSPENDING: %w", err)
 	}
-	return doc, nil
+	return val, nil
 }
 
 // retryRead repeats f while its answer may merely be stale: while it fails with kind,

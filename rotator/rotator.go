@@ -61,6 +61,9 @@ type Record struct {
 	PanicStack string // of a panic
 	Start      time.Time
 	Elapsed    time.Duration
+	// RotationTime is how long ago the version was created that finishSecret has moved
+	// AWSCURRENT to. 0: it moved nothing, or the Store does not say.
+	RotationTime time.Duration
 }
 
 // Outcome is how a step ended.

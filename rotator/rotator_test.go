@@ -229,3 +229,22 @@ func TestAServerThatDoesNotRespondDoesNotStopTheMove(t *testing.T) {
 		t.Errorf("AWSCURRENT was not moved:\n%s", s.out.String())
 	}
 }
+
+// TestTheTimeOfARotationIsKnown, without a call for it: GetSecretValue says when the
+// pending version was created.
+func TestTheTimeOfARotationIsKnown(t *testing.T) {
+	s := newStory(t)
+	s.aws.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+	s.run("account app/p2\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate")
+	took := map[rotator.Step]time.Duration{}
+	s.rotator.Observe = func(_ context.Context, r rotator.Record) { took[r.Step] = r.RotationTime }
+	s.step("testSecret", "v2")
+	s.step("finishSecret", "v2")
+	if took[rotator.StepTestSecret] != 0 || took[rotator.StepFinishSecret] < time.Hour-time.Minute || took[rotator.StepFinishSecret] > 2*time.Hour {
+		t.Errorf("took %v", took)
+	}
+	s.step("finishSecret", "v2")
+	if took[rotator.StepFinishSecret] != 0 {
+		t.Errorf("a duplicate took %v", took)
+	}
+}

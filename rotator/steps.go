@@ -90,7 +90,7 @@ func (v *invocation) propose(ctx context.Context, seen *observed) error {
 func (v *invocation) keep(ctx context.Context, seen observed) (Outcome, error) {
 	pending, err := v.readPending(ctx)
 	if err == nil {
-		err = v.checkNotCopied(seen.value.Document, pending)
+		err = v.checkNotCopied(seen.value.Document, pending.Document)
 	}
 	if err != nil {
 		return OutcomeFailed, err
@@ -125,13 +125,13 @@ func (v *invocation) set(ctx context.Context) (Outcome, error) {
 	if err != nil {
 		return OutcomeFailed, err
 	}
-	if err := v.checkNotCopied(seen.value.Document, pending); err != nil {
+	if err := v.checkNotCopied(seen.value.Document, pending.Document); err != nil {
 		return OutcomeFailed, err
 	}
 	if err := v.checkTimeLeft(ctx); err != nil {
 		return OutcomeFailed, err
 	}
-	err = v.Strategy.Apply(ctx, v.newRotation(seen.value.Document, pending))
+	err = v.Strategy.Apply(ctx, v.newRotation(seen.value.Document, pending.Document))
 	if errors.Is(err, KindPasswordPolicy) {
 		return OutcomeFailed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help. Adjust the password settings of the function, then cancel rotation: aws secretsmanager cancel-rotate-secret --secret-id %s. Then status says how to discard that version: {\"Step\":\"status\",\"SecretId\":\"%s\"})", err, v.event.SecretID, v.event.SecretID)
 	}
@@ -179,10 +179,10 @@ func (v *invocation) test(ctx context.Context) (Outcome, error) {
 		return OutcomeFailed, err
 	case current.VersionID == v.event.VersionID:
 		return OutcomeAlreadyDone, nil
-	case pending.SameCredentials(current.Document):
+	case pending.Document.SameCredentials(current.Document):
 		return v.testConfiguration(ctx, nil)
 	}
-	if err := v.Strategy.Verify(ctx, v.newRotation(current.Document, pending)); err != nil {
+	if err := v.Strategy.Verify(ctx, v.newRotation(current.Document, pending.Document)); err != nil {
 		return OutcomeFailed, fmt.Errorf("pending credentials: %w", err)
 	}
 	return OutcomeDone, nil
@@ -247,7 +247,8 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 	if from == "" {
 		return OutcomeFailed, fmt.Errorf("secret: %w: no version carries AWSCURRENT, so there is nothing to move the label from", KindConflict)
 	}
-	if err := v.prove(ctx); err != nil {
+	created, err := v.prove(ctx)
+	if err != nil {
 		return OutcomeFailed, err
 	}
 	already, err := v.moveLabel(ctx, LabelMove{LabelCurrent, from, v.event.VersionID})
@@ -258,6 +259,9 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 		v.logf("AWSCURRENT is on the new version already")
 		return OutcomeAlreadyDone, nil
 	}
+	if !created.IsZero() {
+		v.record.RotationTime = max(0, time.Since(created))
+	}
 	v.logf("moved AWSCURRENT from version %s to version %s", from, v.event.VersionID)
 	return OutcomeDone, nil
 }
@@ -266,25 +270,25 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 // sent to it: the password may have been changed since testSecret. Only an answer
 // that judges the password stops the move. A locked account, no free connection or no
 // response does not: testSecret has passed, and none of these makes the old value
-// better.
-func (v *invocation) prove(ctx context.Context) error {
+// better. It says when the version was created.
+func (v *invocation) prove(ctx context.Context) (created time.Time, err error) {
 	pending, err := v.readPending(ctx)
 	if err != nil {
-		return err
+		return created, err
 	}
 	if deadline, ok := ctx.Deadline(); ok { // a server that does not respond must leave time for the move
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	r := v.newRotation(secret.Document{}, pending)
+	r := v.newRotation(secret.Document{}, pending.Document)
 	r.Log = nil
 	err = v.Strategy.Verify(ctx, r)
 	switch {
 	case errors.Is(err, KindLoginRejected):
-		return fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
+		return created, fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
 	case err != nil:
 		v.logf("the login before the move did not judge the password, which testSecret has tested: %v", err)
 	}
-	return nil
+	return pending.Created, nil
 }

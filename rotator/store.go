@@ -69,6 +69,7 @@ type VersionRef struct{ ID, Label string }
 type SecretValue struct {
 	VersionID string
 	Document  secret.Document
+	Created   time.Time // of the version; zero: not known
 }
 
 // PutInput is a value for the pending version of a rotation.

@@ -90,7 +90,7 @@ func (s *Store) Value(ctx context.Context, id string, v rotator.VersionRef) (rot
 	if err != nil {
 		return rotator.SecretValue{}, s.wrapError(ctx, "GetSecretValue", id, err)
 	}
-	read := rotator.SecretValue{VersionID: aws.ToString(out.VersionId)}
+	read := rotator.SecretValue{VersionID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate)}
 	if out.SecretString == nil {
 		return read, fmt.Errorf("value: %w: it is binary: want a JSON object stored as SecretString", rotator.KindMisconfigured)
 	}

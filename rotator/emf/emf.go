@@ -44,6 +44,9 @@ type line struct {
 	// PreflightBlocked is how many findings of a preflight were in the way of a
 	// rotation, whatever its mode made of them. Absent where there was no preflight.
 	PreflightBlocked *int `json:",omitempty"`
+	// RotationTime is from the creation of the pending version to the move of AWSCURRENT:
+	// ms, with finishSecret alone.
+	RotationTime float64 `json:",omitempty"`
 }
 
 type directive struct {
@@ -84,6 +87,10 @@ func (w Writer) Write(r rotator.Record) error {
 		dimensions = append(dimensions, []string{"FunctionName", "Step", "Kind"})
 	}
 	metrics := []metric{{"Succeeded", "Count"}, {"Failed", "Count"}, {"Duration", "Milliseconds"}}
+	if r.RotationTime > 0 {
+		l.RotationTime = float64(r.RotationTime.Microseconds()) / 1e3
+		metrics = append(metrics, metric{"RotationTime", "Milliseconds"})
+	}
 	if r.Report != nil {
 		l.PreflightBlocked = new(len(r.Report.Blocking()))
 		metrics = append(metrics, metric{"PreflightBlocked", "Count"})

@@ -138,6 +138,9 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 	}
 	ms := slog.Float64("duration_ms", float64(rec.Elapsed.Microseconds())/1e3)
 	if rec.Err == nil {
+		if rec.RotationTime > 0 {
+			log = log.With("rotation_ms", float64(rec.RotationTime.Microseconds())/1e3)
+		}
 		log.InfoContext(ctx, string(rec.Step)+" "+string(rec.Outcome), ms)
 		return
 	}

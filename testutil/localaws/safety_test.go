@@ -1,0 +1,133 @@
+package localaws_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
+)
+
+// invoke runs one step as the service does, on the second version of a secret.
+func (w *world) invoke(arn, step string) (kind, message string) {
+	w.t.Helper()
+	r, err := w.aws.Functions[w.name].Invoke(w.t.Context(), []byte(`{"Step":"`+step+`","SecretId":"`+arn+`","ClientRequestToken":"`+awsemu.VersionID(2)+`"}`))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if r.FunctionError == "" {
+		return "", ""
+	}
+	kind, _ = w.last()
+	return kind, r.ErrorMessage
+}
+
+// status has the function say how a secret stands.
+func (w *world) status(event string) rotator.Diagnosis {
+	w.t.Helper()
+	r, err := w.aws.Functions[w.name].Invoke(w.t.Context(), []byte(event))
+	var d rotator.Diagnosis
+	if err != nil || r.FunctionError != "" || json.Unmarshal(r.Payload, &d) != nil {
+		w.t.Fatalf("%s: %v %s", event, err, r.ErrorMessage)
+	}
+	return d
+}
+
+func pending(text string) awsemu.Version {
+	return awsemu.Version{ID: awsemu.VersionID(2), Labels: []string{"AWSPENDING"}, Value: awsemu.Text(text)}
+}
+
+// TestAPasswordChangedAfterTestSecretIsNotFinished: a person sets another password in
+// the database, and stores it, between testSecret and finishSecret.
+func TestAPasswordChangedAfterTestSecretIsNotFinished(t *testing.T) {
+	tier.Test(t)
+	for name, open := range map[string]func(*testing.T) (db database, set string){
+		"postgres": func(t *testing.T) (database, string) { return tlsServer(t, newest()), "ALTER ROLE app PASSWORD '%'" },
+		"mysql": func(t *testing.T) (database, string) {
+			return newMySQL(t, "mysql-9.7"), "ALTER USER app IDENTIFIED BY '%'"
+		},
+		"mariadb": func(t *testing.T) (database, string) {
+			return newMySQL(t, "mariadb-11.8"), "ALTER USER app IDENTIFIED BY '%'"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, set := open(t)
+			w := newWorld(t, plan{db: db, handler: name + "-single-user", attempts: 1})
+			arn := w.seed("app", current(w.document("username", "app", "password", w.user(w.db.app))), awsemu.Version{ID: awsemu.VersionID(2), Labels: []string{"AWSPENDING"}})
+			for _, step := range []string{"createSecret", "setSecret", "testSecret"} {
+				if kind, message := w.invoke(arn, step); kind != "" {
+					t.Fatalf("%s: %s", step, message)
+				}
+			}
+			w.exec(strings.Replace(set, "%", w.canary(), 1))
+			kind, message := w.invoke(arn, "finishSecret")
+			if kind != string(rotator.KindConflict) || !strings.Contains(message, "the password was changed after testSecret") {
+				t.Errorf("finishSecret: %s: %s", kind, message)
+			}
+			if id := w.aws.AWS.Snapshot(arn).Holder("AWSCURRENT").ID; id == awsemu.VersionID(2) {
+				t.Error("AWSCURRENT was moved to a password that the database rejects")
+			}
+		})
+	}
+}
+
+// TestOurLoginsDoNotLockAnAccount: MySQL locks the account for good after two rejected
+// logins in a row. A rotation whose finishSecret was denied is tried again and succeeds; a
+// status where nothing stored works leaves the account open.
+func TestOurLoginsDoNotLockAnAccount(t *testing.T) {
+	tier.Test(t)
+	t.Parallel()
+	w := newWorld(t, plan{db: newMySQL(t, "mysql-9.7"), handler: "mysql-single-user", attempts: 2})
+	password := w.user(w.db.app)
+	w.exec("ALTER USER app FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME UNBOUNDED")
+	arn := w.seed("app", current(w.document("username", "app", "password", password)))
+	denied := 0
+	w.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault {
+		if c.Phase == "finishSecret" && c.Operation == "UpdateSecretVersionStage" {
+			denied++
+			return awsemu.Fault{Deny: denied == 1}
+		}
+		return awsemu.Fault{}
+	}
+	if r := w.rotate(arn); r.Outcome != "RotationSucceeded" || len(r.Attempts) != 2 || !w.accepts(w.holder(arn, "AWSCURRENT")) {
+		t.Fatalf("%s after %d attempts: %s", r.Outcome, len(r.Attempts), r.Message)
+	}
+	set := w.canary()
+	w.exec("ALTER USER app IDENTIFIED BY '" + set + "'")
+	stale := w.seed("stale", current(w.document("username", "app", "password", password)), pending(w.document("username", "app", "password", w.canary())))
+	d := w.status(`{"Step":"status","SecretId":"` + stale + `"}`)
+	if !strings.Contains(d.RecoverEvent, "ClientRequestToken") || !strings.Contains(d.Text(), "can lock user") {
+		t.Errorf("status does not say which version was not tested, and how to test it: %s", d.Text())
+	}
+	if !w.accepts(account{Username: "app", Password: set}) {
+		t.Error("a status has locked the account")
+	}
+}
+
+// TestALockedUserIsSaidToBeLocked, with the statement that unlocks it, and no version is
+// called unknown.
+func TestALockedUserIsSaidToBeLocked(t *testing.T) {
+	tier.Test(t)
+	for name, c := range map[string]struct {
+		open         func(*testing.T) database
+		lock, unlock string
+	}{
+		"postgres": {func(t *testing.T) database { return tlsServer(t, newest()) }, "ALTER ROLE app NOLOGIN", `ALTER ROLE "app" LOGIN`},
+		"mysql":    {func(t *testing.T) database { return newMySQL(t, "mysql-9.7") }, "ALTER USER app ACCOUNT LOCK", "ACCOUNT UNLOCK"},
+		"mariadb":  {func(t *testing.T) database { return newMySQL(t, "mariadb-11.8") }, "ALTER USER app ACCOUNT LOCK", "ACCOUNT UNLOCK"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, plan{db: c.open(t), handler: name + "-single-user"})
+			arn := w.seed("app", current(w.document("username", "app", "password", w.user(w.db.app))))
+			w.exec(c.lock)
+			d := w.status(`{"Step":"status","SecretId":"` + arn + `"}`)
+			if d.Versions[0].State != rotator.CredentialBlocked || !strings.Contains(d.Text(), c.unlock) {
+				t.Errorf("status: %s", d.Text())
+			}
+		})
+	}
+}
