@@ -1,0 +1,111 @@
+package rotator_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+// TestThePasswordPolicyReachesTheStrategy: PASSWORD_LENGTH and the rest count in a
+// rotation, not only in the tests of strategies.
+func TestThePasswordPolicyReachesTheStrategy(t *testing.T) {
+	s := newStory(t)
+	s.rotator.PasswordPolicy = secret.PasswordPolicy{Length: 41, ExcludePunctuation: true, ExcludeUppercase: true}
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstep createSecret v2")
+	d, err := secret.ParseDocument(string(s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value.Reveal()))
+	if p := d.Password().Reveal(); err != nil || len(p) != 41 || strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		t.Errorf("a password of %d bytes, or of other characters: %v", len(p), err)
+	}
+}
+
+// TestARecordSaysHowAStepEnded, also one that failed.
+func TestARecordSaysHowAStepEnded(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate")
+	var got rotator.Record
+	s.rotator.Observe = func(_ context.Context, r rotator.Record) { got = r }
+	s.db.Before = func(context.Context, string, string) error {
+		time.Sleep(time.Millisecond) // so that there is a duration
+		return nil
+	}
+	s.step("testSecret", "v2")
+	if got.Outcome != rotator.OutcomeFailed || got.Kind != rotator.KindLoginRejected || !errors.Is(got.Err, rotator.KindLoginRejected) || got.Elapsed < time.Millisecond || got.Start.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
+
+// stale is a store that never has the pending value yet; it counts how often it is asked.
+type stale struct {
+	rotator.Store
+	reads int
+}
+
+func (s *stale) Describe(context.Context, string) (rotator.Metadata, error) {
+	return rotator.Metadata{Labels: map[string][]string{"current": {"AWSCURRENT"}, awsemu.VersionID(2): {"AWSPENDING"}}}, nil
+}
+
+func (s *stale) Value(context.Context, string, rotator.VersionRef) (rotator.SecretValue, error) {
+	s.reads++
+	return rotator.SecretValue{}, rotator.KindNotFound
+}
+
+// TestHowLongAReadIsRepeated where nothing else is set, as in production: four reads
+// within 1.3 seconds.
+func TestHowLongAReadIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &stale{}
+		began := time.Now()
+		err := rotator.Rotator{Store: store, Strategy: canary{}}.Handle(t.Context(), rotator.Event{Step: rotator.StepFinishSecret, SecretID: "app", VersionID: awsemu.VersionID(2)})
+		if took := time.Since(began); !errors.Is(err, rotator.KindNotFound) || store.reads != 4 || took != 1300*time.Millisecond {
+			t.Errorf("%d reads in %s: %v", store.reads, took, err)
+		}
+	})
+}
+
+// talkative explains a refusal with a secret in its text.
+type talkative struct{ rotator.Store }
+
+func (talkative) CheckKeyAccess(context.Context, rotator.Metadata) error { return nil }
+func (talkative) ExplainDenial(context.Context, rotator.AccessDenied) []string {
+	return []string{"the statement has canary-p1-0123456789 in it"}
+}
+func (s talkative) MoveLabel(context.Context, string, rotator.LabelMove) error {
+	return rotator.KindAccessDenied
+}
+
+// TestNoSecretInAnyExplanation of a denial.
+func TestNoSecretInAnyExplanation(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nstate")
+	s.rotator.Store = talkative{s.rotator.Store}
+	answer, _ := s.rotator.HandleJSON(t.Context(), []byte(`{"Step":"preflight","SecretId":"app"}`))
+	if text := answer.Text(); strings.Contains(text, "canary-") || !strings.Contains(text, "the statement has") {
+		t.Errorf("a secret, or no explanation, is in %s", text)
+	}
+}
+
+// TestWhatBlocks: what is denied or failed, and in a strict report what is unknown, but
+// for what createSecret tries itself before anything has changed.
+func TestWhatBlocks(t *testing.T) {
+	findings := []rotator.Finding{
+		{ID: "1", Status: rotator.StatusPassed}, {ID: "2", Status: rotator.StatusInferred}, {ID: "3", Status: rotator.StatusSkipped},
+		{ID: "4", Status: rotator.StatusDenied}, {ID: "5", Status: rotator.StatusFailed, Deferred: true},
+		{ID: "6", Status: rotator.StatusUnknown}, {ID: "7", Status: rotator.StatusUnknown, Deferred: true},
+	}
+	for strict, want := range map[bool]string{false: "45", true: "456"} {
+		got := ""
+		for _, f := range (rotator.Report{Strict: strict, Findings: findings}).Blocking() {
+			got += f.ID
+		}
+		if got != want {
+			t.Errorf("strict %v: %s block, want %s", strict, got, want)
+		}
+	}
+}
