@@ -69,28 +69,6 @@ func TestHowLongAReadIsRepeated(t *testing.T) {
 	})
 }
 
-// talkative explains a refusal with a secret in its text.
-type talkative struct{ rotator.Store }
-
-func (talkative) CheckKeyAccess(context.Context, rotator.Metadata) error { return nil }
-func (talkative) ExplainDenial(context.Context, rotator.AccessDenied) []string {
-	return []string{"the statement has canary-p1-0123456789 in it"}
-}
-func (s talkative) MoveLabel(context.Context, string, rotator.LabelMove) error {
-	return rotator.KindAccessDenied
-}
-
-// TestNoSecretInAnyExplanation of a denial.
-func TestNoSecretInAnyExplanation(t *testing.T) {
-	s := newStory(t)
-	s.run("account app/p1\nversion AWSCURRENT app/p1\nstate")
-	s.rotator.Store = talkative{s.rotator.Store}
-	answer, _ := s.rotator.HandleJSON(t.Context(), []byte(`{"Step":"preflight","SecretId":"app"}`))
-	if text := answer.Text(); strings.Contains(text, "canary-") || !strings.Contains(text, "the statement has") {
-		t.Errorf("a secret, or no explanation, is in %s", text)
-	}
-}
-
 // TestWhatBlocks: what is denied or failed, and in a strict report what is unknown, but
 // for what createSecret tries itself before anything has changed.
 func TestWhatBlocks(t *testing.T) {
