@@ -49,12 +49,12 @@ var commands = map[string]string{
 	"make invoke EVENT=createSecret":       here,
 	"make invoke EVENT=preflight-text FUNCTION=postgres-alternating-users":     here,
 	`make recover ARGS="app finish --here"`:                                    tested,
+	"quarterturn …":                                                            tested,
 	"go install github.com/quarterturn-dev/quarterturn/cmd/quarterturn@latest": tested,
-	"make recover": tested,
-	"make invoke":  tested,
-	"make prove":   tested, // less of the same
-	"make bench":   tested,
-	"make dist":    tested,
+	"make invoke": tested,
+	"make prove":  tested, // less of the same
+	"make bench":  tested,
+	"make dist":   tested,
 
 	"sam build": tested,
 	"GOARCH=amd64 sam build --parameter-overrides Architecture=x86_64": tested,
@@ -78,8 +78,8 @@ var commands = map[string]string{
 }
 
 var (
-	block     = regexp.MustCompile(`(?m)^ {4,}((?:make|aws|sam|go|jq|git|npm|pip|[A-Z_]+=\S+) .+)$`)
-	inline    = regexp.MustCompile("`((?:make|aws|sam|go|jq|git|npm|pip) [^`]+)`")
+	block     = regexp.MustCompile(`(?m)^ {4,}((?:make|aws|sam|go|jq|git|npm|pip|quarterturn|[A-Z_]+=\S+) .+)$`)
+	inline    = regexp.MustCompile("`((?:make|aws|sam|go|jq|git|npm|pip|quarterturn) [^`]+)`")
 	remark    = regexp.MustCompile(`\s+# .*$`)
 	continued = regexp.MustCompile(`\\\n\s*`)
 	space     = regexp.MustCompile(`\s+`)

@@ -312,3 +312,11 @@ func TestTheREADMEIsRead(t *testing.T) {
 		t.Errorf("README.md has %d words; at most 1,200: the guides are in docs", n)
 	}
 }
+
+// TestTheFleetPageIsComplete: every condition of a fleet report has its row, and no row is of a condition that does not exist.
+func TestTheFleetPageIsComplete(t *testing.T) {
+	id := regexp.MustCompile(`"(F[0-9]{2})"`)
+	code := sorted(read(t, "rotator/fleet/conditions.go")+read(t, "rotator/fleet/scan.go"), id)
+	page := sorted(section(t, read(t, "docs/fleet.md"), "Conditions"), regexp.MustCompile(`\b(F[0-9]{2})\b`))
+	same(t, "conditions of docs/fleet.md", page, code)
+}
