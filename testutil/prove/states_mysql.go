@@ -132,6 +132,8 @@ func (p MySQL) States() []State {
 		switch made := strings.Join(s.user.made, ";"); {
 		case s.named && (!strings.Contains(made, "shop") || s.user.noLogin || strings.Contains(made, "127.0.0.1")):
 			fault = "the other account of a named pair is not tried before its password is set"
+		case !s.back && strings.Contains(made, "127.0.0.1"):
+			fault = "an account of the clone for a host on which the original has none lacks the original's privileges"
 		case p.Server.MariaDB && strings.Contains(made, "CREATE ROLE"):
 			fault = "a dry run does not see that a role has the clone's name"
 		case s.back && strings.Contains(made, "GRANT ALL ON"):
