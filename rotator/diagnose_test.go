@@ -12,6 +12,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // ask sends an event as people do.
@@ -84,13 +85,17 @@ func (s *story) follow() *rotator.Diagnosis {
 // whatever the database accepts. Where something stored works and is for this
 // account and place, following the diagnosis ends with an AWSCURRENT that works, and
 // a plain rotation then succeeds. Where nothing does, nothing is changed.
+// Under the race detector it tries every fourth of fourteen hundred worlds, each of several steps over HTTP: all of them take
+// more than twenty seconds there.
 func TestEveryStuckStateIsResolved(t *testing.T) {
 	for _, strategy := range []string{"single", "alternating"} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
-			resolved := 0
+			resolved, tried := 0, 0
 			all := worlds(strategy)
-			for i, script := range all {
+			for i := 0; i < len(all); i += tier.Stride(t, 1, 4) {
+				script := all[i]
+				tried++
 				if i%7 == 0 { // where rejected logins count, too
 					resolve(t, "locks 50\n"+script)
 				}
@@ -98,8 +103,8 @@ func TestEveryStuckStateIsResolved(t *testing.T) {
 					resolved++
 				}
 			}
-			t.Logf("%d worlds, %d of them resolved", len(all), resolved)
-			if resolved < len(all)/5 || resolved == len(all) {
+			t.Logf("%d of %d worlds, %d of them resolved", tried, len(all), resolved)
+			if resolved < tried/5 || resolved == tried {
 				t.Error("that is not what this test is about")
 			}
 		})

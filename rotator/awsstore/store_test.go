@@ -17,6 +17,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -141,14 +142,10 @@ func TestNobodyAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := fmt.Sprintf("127.0.0.1:%d", dbserver.ClosedPort(t))
 	for name, c := range map[string]struct{ endpoint, says string }{
 		"silence":       {"http://" + silent.Addr().String(), "no answer from " + silent.Addr().String()},
-		"a closed port": {"http://" + closed.Addr().String(), "no connection to " + closed.Addr().String()},
+		"a closed port": {"http://" + closed, "no connection to " + closed},
 		"no such name":  {"http://secretsmanager.invalid", "does not resolve"},
 	} {
 		tier.Patiently(t, func(limit time.Duration) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 // listen is a port of this machine, and what happens to whoever connects to it.
@@ -49,12 +50,7 @@ func check(t *testing.T, what string, kind rotator.Kind, sentence string, want r
 func TestUnreached(t *testing.T) {
 	t.Parallel()
 	closed := listen(t, func(c net.Conn) { c.Close() })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	closed.Port = dbserver.ClosedPort(t)
 	nowhere := closed
 	nowhere.Host = "db.invalid"
 	for what, c := range map[string]struct {

@@ -52,7 +52,7 @@ func TestLoginFailures(t *testing.T) {
 			"no such database": {with(app, func(l *strategies.Login) { l.Database = "db_none" }), rotator.KindMisconfigured, []string{`"db_none"`, "dbname"}},
 			"no TLS":           {with(app, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS, []string{"does not offer TLS"}},
 			"no such host":     {with(app, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.KindUnreachable, []string{"nowhere.invalid"}},
-			"closed port":      {with(app, func(l *strategies.Login) { l.Port = closedPort(t) }), rotator.KindUnreachable, []string{"refuses connections"}},
+			"closed port":      {with(app, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }), rotator.KindUnreachable, []string{"refuses connections"}},
 			"no port":          {with(app, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured, []string{"port"}},
 			"no host":          {with(app, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured, []string{"host"}},
 			"no password":      {withPassword(app, secret.Password{}), rotator.KindMisconfigured, []string{"empty"}},
@@ -87,14 +87,6 @@ func TestLoginFailures(t *testing.T) {
 		}
 		ok(t, engine().Ping(t.Context(), app))
 	})
-}
-
-func closedPort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // TestServerSettings: what a server as a whole refuses.

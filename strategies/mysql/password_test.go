@@ -499,6 +499,8 @@ func TestNoPasswordInTheLogs(t *testing.T) {
 }
 
 // TestStrategies is the acceptance suite for strategies, on these engines.
+// It takes more than twenty seconds: a hundred cases for each server and strategy, many of which wait until a server that has
+// fallen silent is given up.
 func TestStrategies(t *testing.T) {
 	t.Parallel()
 	for _, name := range dbserver.MySQLsInTier(t) {

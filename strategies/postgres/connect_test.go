@@ -111,7 +111,7 @@ func TestLoginFailures(t *testing.T) {
 			"may not connect":    {in(privateDB), rotator.KindPrivilege, []string{`GRANT CONNECT ON DATABASE "` + privateDB + `" TO "` + app + `"`}},
 			"no TLS":             {with(login, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS, []string{"does not offer TLS"}},
 			"no such host":       {with(login, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.KindUnreachable, []string{"nowhere.invalid"}},
-			"closed port":        {with(login, func(l *strategies.Login) { l.Port = closedPort(t) }), rotator.KindUnreachable, []string{"refuses connections"}},
+			"closed port":        {with(login, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }), rotator.KindUnreachable, []string{"refuses connections"}},
 			"no port":            {with(login, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured, []string{"port"}},
 			"no host":            {with(login, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured, []string{"host"}},
 			"long user":          {s.login(strings.Repeat("u", 64), pw), rotator.KindMisconfigured, []string{"63"}},
@@ -133,14 +133,6 @@ func TestLoginFailures(t *testing.T) {
 		}
 		ok(t, engine().Ping(t.Context(), login))
 	})
-}
-
-func closedPort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // TestSilence: whoever goes silent, and whenever, holds nobody past the limit.

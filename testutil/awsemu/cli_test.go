@@ -14,6 +14,7 @@ import (
 
 // TestCLI runs the real AWS CLI for every operation: botocore, unlike the Go SDK,
 // checks answers against the service model.
+// It takes more than twenty seconds: the AWS CLI takes a second to start, for each of some thirty commands.
 func TestCLI(t *testing.T) {
 	t.Parallel()
 	cli := tier.Program(t, "aws", "pip install awscli")

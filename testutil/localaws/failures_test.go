@@ -40,7 +40,7 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 			kind:    "login rejected", says: "did not accept the password",
 		},
 		"closed port": {
-			arrange: func(t *testing.T, _ *world) []any { return []any{"port", closedPort(t)} },
+			arrange: func(t *testing.T, _ *world) []any { return []any{"port", dbserver.ClosedPort(t)} },
 			kind:    "unreachable", says: "refuses connections",
 		},
 		"silent port": {
@@ -158,15 +158,6 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 			}
 		})
 	}
-}
-
-func closedPort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // silentPort accepts, by way of the kernel, and never answers.

@@ -3,6 +3,8 @@ package localaws_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 // brokenOnMySQL is tables D2 and D3 of what was found on real servers of MariaDB and
@@ -14,7 +16,7 @@ func brokenOnMySQL(server string) map[string]broken {
 	}
 	states := map[string]broken{
 		// The way to the server.
-		"closed port":           {with: "single", secret: func(t *testing.T, _ *world) []any { return []any{"port", closedPort(t)} }, id: "T1", status: failed, kind: "unreachable", says: "refuses connections"},
+		"closed port":           {with: "single", secret: func(t *testing.T, _ *world) []any { return []any{"port", dbserver.ClosedPort(t)} }, id: "T1", status: failed, kind: "unreachable", says: "refuses connections"},
 		"silent port":           {with: "single", secret: func(t *testing.T, _ *world) []any { return []any{"port", silentPort(t)} }, id: "T1", status: failed, kind: "unreachable", says: "never greeted"},
 		"unknown host":          {with: "single", secret: says("host", "db.invalid"), id: "T1", status: failed, kind: "unreachable", says: "does not resolve"},
 		"another name":          {with: "single", secret: says("host", "localhost"), id: "T2", status: failed, kind: "tls", says: "is not for localhost"},

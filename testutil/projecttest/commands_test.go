@@ -138,6 +138,7 @@ func TestEachCommandIsRunOrNeedsAWS(t *testing.T) {
 
 // TestCommandsWork runs those that need nothing but this machine as they are printed;
 // only that ARN is one, and a port that may be taken is another.
+// It takes more than twenty seconds: each command compiles what it runs, as it does for a person.
 func TestCommandsWork(t *testing.T) {
 	tier.Test(t)
 	instead := map[string]string{

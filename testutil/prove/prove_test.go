@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestPostgres is the quick form of what make prove does.
+// It takes more than twenty seconds: each of some thirty trials of a strategy is whole rotations, and a third of them start a
+// function and kill it.
 func TestPostgres(t *testing.T) {
 	tier.Test(t)
 	for _, m := range Modes() {
@@ -75,6 +77,7 @@ func TestPostgres(t *testing.T) {
 }
 
 // TestMySQL is the same for MySQL and MariaDB, by every strategy that they have.
+// It takes more than twenty seconds: twelve trials of each strategy, and a server that takes a second to stop.
 func TestMySQL(t *testing.T) {
 	tier.Test(t)
 	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {

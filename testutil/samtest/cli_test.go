@@ -97,6 +97,7 @@ func TestMain(m *testing.M) {
 
 // TestSAMBuildMakesWhatWeShip: for both processors the very bytes that `make dist`
 // zips, and for this one what all our tests run.
+// It takes minutes: the SAM CLI compiles every function twice.
 func TestSAMBuildMakesWhatWeShip(t *testing.T) {
 	t.Parallel()
 	tier.Long(t)

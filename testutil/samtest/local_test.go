@@ -20,6 +20,7 @@ import (
 // TestSAMLocalInvoke is `sam local invoke` itself, in a Docker engine of our own:
 // the functions as `sam build` made them, with the events in sam/events, against the
 // emulator on this machine as docs/deploy.md says.
+// It takes minutes: a Docker engine starts and builds an image, and each invocation has a container of its own.
 func TestSAMLocalInvoke(t *testing.T) {
 	t.Parallel()
 	tier.Long(t)
