@@ -34,8 +34,10 @@ test: servers ## fetch database servers where they are missing, then test on the
 	[ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null || { race=; echo "no C compiler here: testing without the race detector"; }; \
 	set -x; QUARTERTURN_TEST_TIER= $(GO) test $$race -count=1 -timeout 90m $(ARGS) ./...
 
-test-long: servers sam ## test what the two above leave out: every version of every server, SAM and Docker, dist, the AWS CLI
+test-long: servers sam ## test what the two above leave out: every version of every server, SAM and Docker, dist, the AWS CLI, some of make prove
 	QUARTERTURN_TEST_TIER=long $(GO) test -count=1 -timeout 90m $(ARGS) ./...
+	$(call compile,prove)
+	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -mutants=false
 
 demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual
 	$(call compile,demo)
