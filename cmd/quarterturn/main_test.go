@@ -180,6 +180,20 @@ func TestRecoverFinishes(t *testing.T) {
 	}
 }
 
+// TestExplain: a denial comes with what the policies say, where it is asked for; AWS's own sentence stays.
+func TestExplain(t *testing.T) {
+	s := newStage(t)
+	s.emu.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Deny: c.Operation == "UpdateSecretVersionStage"} }
+	plain, _, code := s.run("preflight", "fine")
+	if code != exitToDo || !strings.Contains(plain, "no identity-based policy allows the secretsmanager:UpdateSecretVersionStage") {
+		t.Fatalf("exit %d\n%s", code, plain)
+	}
+	explained, errOut, code := s.run("preflight", "fine", "--explain")
+	if code != exitToDo || len(explained) <= len(plain) || !strings.Contains(explained, "no identity-based policy allows") {
+		t.Errorf("exit %d\n%s%s", code, explained, errOut)
+	}
+}
+
 // TestFormats: each is what it says, of a report and of a diagnosis.
 func TestFormats(t *testing.T) {
 	s := newStage(t)

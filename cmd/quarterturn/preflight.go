@@ -1,14 +1,22 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/iam/explain"
+	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 )
 
 func newPreflight(around *surroundings) *cobra.Command {
 	q := question{around: around}
 	var o output
+	var why bool
 	cmd := &cobra.Command{
 		Use:   "preflight SECRET",
 		Short: "Check everything that a rotation of the secret needs; change nothing",
@@ -31,6 +39,9 @@ SECRET is the name or the ARN of the secret.`,
 			if report.Findings == nil {
 				return err
 			}
+			if why {
+				q.explain(cmd.Context(), &report)
+			}
 			if err := o.print(cmd.OutOrStdout(), page{Report: &report}); err != nil {
 				return err
 			}
@@ -40,7 +51,29 @@ SECRET is the name or the ARN of the secret.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&why, "explain", false, "after a denial, read the policies that you may see, and say which statement decided")
 	q.flags(cmd.Flags())
 	o.flags(cmd.Flags())
 	return cmd
+}
+
+// explain adds to each denial by AWS what the policies say that this person may read. What
+// AWS says stays the verdict: a reading that fails is said, and changes nothing.
+func (q *question) explain(ctx context.Context, report *rotator.Report) {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	for i := range report.Findings {
+		f := &report.Findings[i]
+		if _, denied := permissions.ParseDenial(f.Detail); !denied {
+			continue
+		}
+		var x explain.Explanation
+		if err == nil {
+			x, err = explain.Explainer{Config: cfg}.Explain(ctx, explain.Call{Denial: f.Detail})
+		}
+		if err != nil {
+			f.PolicyAnalysis = append(f.PolicyAnalysis, fmt.Sprintf("the policies could not be read: %v", err))
+			continue
+		}
+		f.PolicyAnalysis = append(f.PolicyAnalysis, strings.Split(strings.TrimSpace(x.Text()), "\n")...)
+	}
 }
