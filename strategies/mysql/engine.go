@@ -4,9 +4,13 @@
 // QUARTERTURN_MYSQL_SERVERS can name to them) and all of Amazon's have not been tried.
 //
 // TLS is verified or the connection fails; only TLS.Disabled, which the secret has to
-// ask for, means plaintext, and even then the password itself is never sent in
-// clear: accounts of caching_sha2_password and sha256_password prove it through the
-// server's RSA key, and a server that asks for the clear text is refused. Nothing is
+// ask for, means plaintext. Even then the password of a login is never sent in clear,
+// and a server that asks for the clear text is refused. But accounts of
+// caching_sha2_password and sha256_password prove it by encrypting it with an RSA key
+// that the server sends, unverified: whoever answers in the server's place, with a key
+// of its own, can read the password. And whoever only listens reads every statement:
+// on MySQL the one that sets the new password carries it. The preflight says so.
+// Nothing is
 // read from a file for the server (LOAD DATA LOCAL), and no text carries more than
 // one statement.
 //

@@ -268,7 +268,7 @@ func (p *place) look(t *testing.T, name string, b broken) bool {
 	p.sql(b.breaks)
 	arn := p.arn
 	if b.secret != nil {
-		arn = p.seed(strings.ReplaceAll(name, " ", "-"), current(p.document(append(p.rest, b.secret(t, p.world)...)...)))
+		arn = p.seed(strings.NewReplacer(" ", "-", "'", "", ",", "").Replace(name), current(p.document(append(p.rest, b.secret(t, p.world)...)...)))
 	}
 	release := p.db.hold(t, account{Username: "app", Password: p.app}, b.hold, b.holdAsApp)
 	secretBefore, accountsBefore := p.aws.AWS.Snapshot(arn), p.accountState()
