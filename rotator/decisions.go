@@ -6,31 +6,31 @@ import "slices"
 type CredentialState string
 
 const (
-	CredentialWorks       CredentialState = "logs in"   // the strategy used it, and it worked
-	CredentialRejected    CredentialState = "rejected"  // the database answered, and did not accept it
-	CredentialBlocked     CredentialState = "blocked"   // the database answered, and lets this account in with no password
-	CredentialInvalid     CredentialState = "unusable"  // its value is none that could log in anywhere
-	CredentialOtherTarget CredentialState = "elsewhere" // it is for another account or place than AWSCURRENT, so that it was not sent
-	CredentialMissing     CredentialState = "empty"     // it has no value yet, or there is no such version
-	CredentialUnknown     CredentialState = "not known" // AWS or the database did not answer that question
-	CredentialNotTested   CredentialState = "not asked" // it does not matter, or an earlier answer makes asking unwise
-	credentialNone        CredentialState = ""          // no version carries the label
+	CredentialWorks       CredentialState = "works"        // the strategy used it, and it worked
+	CredentialRejected    CredentialState = "rejected"     // the database answered, and did not accept it
+	CredentialBlocked     CredentialState = "blocked"      // the database answered, and lets this account in with no password
+	CredentialInvalid     CredentialState = "invalid"      // its value is none that could log in anywhere
+	CredentialOtherTarget CredentialState = "other target" // it is for another account or place than AWSCURRENT, so that it was not sent
+	CredentialMissing     CredentialState = "missing"      // it has no value yet, or there is no such version
+	CredentialUnknown     CredentialState = "unknown"      // AWS or the database did not answer that question
+	CredentialNotTested   CredentialState = "not tested"   // it does not matter, or an earlier answer makes asking unwise
+	credentialNone        CredentialState = ""             // no version carries the label
 )
 
 // Action is what to do about a secret.
 type Action string
 
 const (
-	ActionNone             Action = "nothing" // all is well
-	ActionFinish           Action = "finish"  // move AWSCURRENT to the version that is AWSPENDING
-	ActionDiscard          Action = "discard" // take AWSPENDING away from its version
-	ActionRollBack         Action = "restore" // move AWSCURRENT back to the version that is AWSPREVIOUS
-	ActionRetry            Action = "retry"   // have the service take the rotation up again
-	ActionCancel           Action = "cancel"  // turn rotation off, so that AWSPENDING can be discarded
-	ActionInvestigate      Action = "wait"    // mend what keeps the question from being answered, and ask again
-	ActionStoreCredentials Action = "provide" // store credentials that work
-	ActionResetPassword    Action = "reset"   // have a superuser set a password
-	ActionNotManaged       Action = "leave"   // the secret is not ours to rotate, or not here
+	ActionNone             Action = "none"              // all is well
+	ActionFinish           Action = "finish"            // move AWSCURRENT to the version that is AWSPENDING
+	ActionDiscard          Action = "discard"           // take AWSPENDING away from its version
+	ActionRollBack         Action = "rollback"          // move AWSCURRENT back to the version that is AWSPREVIOUS
+	ActionRetry            Action = "retry"             // have the service take the rotation up again
+	ActionCancel           Action = "cancel"            // turn rotation off, so that AWSPENDING can be discarded
+	ActionInvestigate      Action = "investigate"       // mend what keeps the question from being answered, and ask again
+	ActionStoreCredentials Action = "store-credentials" // store credentials that work
+	ActionResetPassword    Action = "reset-password"    // have a superuser set a password
+	ActionNotManaged       Action = "not-managed"       // the secret is not ours to rotate, or not here
 )
 
 // movesLabel says whether the action is the move of a label, which recover can make.
@@ -38,6 +38,25 @@ const (
 // function does not have and should not have.
 func (a Action) movesLabel() bool {
 	return a == ActionFinish || a == ActionDiscard || a == ActionRollBack
+}
+
+// newName is what an action of before version 1 is called now, or "".
+func (a Action) newName() Action {
+	switch a {
+	case "nothing":
+		return ActionNone
+	case "restore":
+		return ActionRollBack
+	case "wait":
+		return ActionInvestigate
+	case "provide":
+		return ActionStoreCredentials
+	case "reset":
+		return ActionResetPassword
+	case "leave":
+		return ActionNotManaged
+	}
+	return ""
 }
 
 // situation is everything that a decision rests on.

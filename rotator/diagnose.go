@@ -30,7 +30,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 		v.record.Diagnosis = c.diagnosis(decide(c.situation(ctx)))
 	}
 	d := v.record.Diagnosis
-	v.logf("status: %s; to do: %s", d.summary(), d.Action)
+	v.logf("status: %s; recommended action: %s", d.summary(), d.Action)
 	switch v.event.Action {
 	case "":
 		return OutcomeChecked, nil

@@ -287,12 +287,12 @@ func TestRecoverOnlyActsAsAsked(t *testing.T) {
 	if d, err := s.ask("recover", ""); err != nil || d.Action != rotator.ActionFinish || d.MovedLabel != "" {
 		t.Fatalf("%+v, %v", d, err)
 	}
-	for _, action := range []string{"discard", "restore"} {
+	for _, action := range []string{"discard", "rollback"} {
 		if _, err := s.ask("recover", action); rotator.KindOf(err) != rotator.KindConflict || !strings.Contains(err.Error(), "but status recommends finish") {
 			t.Errorf("%s: %v", action, err)
 		}
 	}
-	for _, action := range []string{"retry", "reset", "everything"} {
+	for _, action := range []string{"retry", "reset-password", "everything"} {
 		if _, err := s.ask("recover", action); rotator.KindOf(err) != rotator.KindMisconfigured {
 			t.Errorf("%s: %v", action, err)
 		}

@@ -62,7 +62,7 @@ func (d Diagnosis) Text() string {
 	if d.MovedLabel != "" {
 		fmt.Fprintf(&b, "  %s\n       to take that back: %s\n", d.MovedLabel, d.UndoCommand)
 	}
-	fmt.Fprintf(&b, "  to do: %s\n       %s\n", d.Action, d.Reason)
+	fmt.Fprintf(&b, "  recommended action: %s\n       %s\n", d.Action, d.Reason)
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "       %s\n", c)
 	}
@@ -82,7 +82,7 @@ func (d Diagnosis) Markdown() string {
 	if d.MovedLabel != "" {
 		fmt.Fprintf(&b, "\n%s. To take that back:\n\n    %s\n", d.MovedLabel, d.UndoCommand)
 	}
-	fmt.Fprintf(&b, "\nTo do: **%s**: %s\n", d.Action, d.Reason)
+	fmt.Fprintf(&b, "\nRecommended action: **%s**: %s\n", d.Action, d.Reason)
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "\n    %s\n", c)
 	}
@@ -111,8 +111,11 @@ func (d Diagnosis) summary() string {
 }
 
 func stateText(s CredentialState) string {
-	if s == CredentialWorks {
+	switch s {
+	case CredentialWorks:
 		return string(s)
+	case CredentialOtherTarget:
+		return "is for another target"
 	}
 	return "is " + string(s)
 }

@@ -20,7 +20,7 @@ const (
 	// KindNotFound is a secret, version or value that does not exist.
 	KindNotFound Kind = "not found"
 	// KindAccessDenied is a call that AWS refused: secret, key, or a policy in between.
-	KindAccessDenied Kind = "forbidden"
+	KindAccessDenied Kind = "access denied"
 	// KindLoginRejected means, and alone means, that the database answered and did
 	// not accept these credentials. Only this kind lets a strategy try others.
 	KindLoginRejected Kind = "login rejected"
@@ -31,12 +31,12 @@ const (
 	KindTLS Kind = "tls"
 	// KindPrivilege is something that the database understood and does not allow
 	// this account to do.
-	KindPrivilege Kind = "privilege"
+	KindPrivilege Kind = "insufficient privilege"
 	// KindNotEntitled is an account whose password this secret may not set: nothing
 	// proves that it belongs to the secret, or it can do more than the account in use.
 	KindNotEntitled Kind = "not entitled"
 	// KindPasswordPolicy is a password that the database's own policy refused.
-	KindPasswordPolicy Kind = "policy rejected"
+	KindPasswordPolicy Kind = "password policy"
 	// KindReadOnly is a replica, a reader endpoint or a server set to read only.
 	KindReadOnly Kind = "read only"
 	// KindTooManyConnections is a server, database or role with no free slot.
@@ -47,7 +47,7 @@ const (
 	// KindThrottled is AWS asking for fewer requests, or failing on its side.
 	KindThrottled Kind = "throttled"
 	// KindDeadline is a deadline of ours, or too little time left to begin.
-	KindDeadline Kind = "out of time"
+	KindDeadline Kind = "deadline exceeded"
 	// KindInternal is everything that none of the above describes.
 	KindInternal Kind = "internal"
 )

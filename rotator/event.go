@@ -134,8 +134,10 @@ func (e Event) validate() error {
 		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", KindMisconfigured)
 	case !ValidSecretID(e.SecretID):
 		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters", KindMisconfigured, maxSecretID)
+	case e.Action.newName() != "":
+		return fmt.Errorf("event: %w: Action is %q: it is now called %q", KindMisconfigured, e.Action, e.Action.newName())
 	case e.Action != "" && (e.Step != StepRecover || !e.Action.movesLabel()):
-		return fmt.Errorf("event: %w: Action is %+.*q: want finish, discard or restore, and the Step recover", KindMisconfigured, maxStepToShow, e.Action)
+		return fmt.Errorf("event: %w: Action is %+.*q: want finish, discard or rollback, and the Step recover", KindMisconfigured, maxStepToShow, e.Action)
 	case e.Step.isOnDemand() && e.Format != "" && e.Format != formatJSON && e.Format != formatText && e.Format != formatMarkdown:
 		return fmt.Errorf("event: %w: Format is %+.*q: want json, text or markdown", KindMisconfigured, maxStepToShow, e.Format)
 	case e.Step.isOnDemand() && e.VersionID == "":

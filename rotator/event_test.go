@@ -57,6 +57,8 @@ func TestParseEventRefuses(t *testing.T) {
 		"an action of a status":   {`{"Step":"status","SecretId":"` + testARN + `","Action":"finish"}`, `"finish"`},
 		"an action of a step":     {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","Action":"finish"}`, `"finish"`},
 		"another action":          {`{"Step":"recover","SecretId":"` + testARN + `","Action":"reset\n"}`, `"reset\n"`},
+		"an action renamed":       {`{"Step":"recover","SecretId":"` + testARN + `","Action":"restore"}`, `Action is "restore": it is now called "rollback"`},
+		"another action renamed":  {`{"Step":"recover","SecretId":"` + testARN + `","Action":"wait"}`, `it is now called "investigate"`},
 		"an action that is none":  {`{"Step":"recover","SecretId":"` + testARN + `","Action":7}`, "not a rotation event"},
 		"another format":          {`{"Step":"status","SecretId":"` + testARN + `","Format":"xml"}`, `"xml"`},
 		"a recover of nothing":    {`{"Step":"recover","Action":"finish"}`, "SecretId is missing"},
@@ -74,11 +76,11 @@ func TestParseEventRefuses(t *testing.T) {
 // TestPeopleNeedNoToken: their events name a secret, and what to do with it.
 func TestPeopleNeedNoToken(t *testing.T) {
 	for payload, want := range map[string]Event{
-		`{"Step":"preflight","SecretId":"app"}`:                                   {Step: StepPreflight, SecretID: "app"},
-		`{"Step":"status","SecretId":"app","Format":"markdown"}`:                  {Step: StepStatus, SecretID: "app", Format: "markdown"},
-		`{"Step":"recover","SecretId":"app","Action":"finish"}`:                   {Step: StepRecover, SecretID: "app", Action: ActionFinish},
-		`{"Step":"recover","SecretId":"app","Action":"discard","Format":"text"}`:  {Step: StepRecover, SecretID: "app", Action: ActionDiscard, Format: "text"},
-		`{"Step":"recover","SecretId":"app","Action":"restore","Unknown":[null]}`: {Step: StepRecover, SecretID: "app", Action: ActionRollBack},
+		`{"Step":"preflight","SecretId":"app"}`:                                    {Step: StepPreflight, SecretID: "app"},
+		`{"Step":"status","SecretId":"app","Format":"markdown"}`:                   {Step: StepStatus, SecretID: "app", Format: "markdown"},
+		`{"Step":"recover","SecretId":"app","Action":"finish"}`:                    {Step: StepRecover, SecretID: "app", Action: ActionFinish},
+		`{"Step":"recover","SecretId":"app","Action":"discard","Format":"text"}`:   {Step: StepRecover, SecretID: "app", Action: ActionDiscard, Format: "text"},
+		`{"Step":"recover","SecretId":"app","Action":"rollback","Unknown":[null]}`: {Step: StepRecover, SecretID: "app", Action: ActionRollBack},
 	} {
 		got, err := ParseEvent([]byte(payload))
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {

@@ -12,9 +12,9 @@ type Status string
 const (
 	// StatusPassed: the very thing was done, or done and taken back. A Detail beside it
 	// is something to know, and no reason to wait.
-	StatusPassed Status = "granted"
+	StatusPassed Status = "passed"
 	// StatusInferred: the answer is one that only comes after the permission was found.
-	StatusInferred Status = "granted-inferred"
+	StatusInferred Status = "inferred"
 	// StatusDenied: somebody who decides said no.
 	StatusDenied Status = "denied"
 	// StatusFailed: it is not a matter of permission, and it would not work.
@@ -109,7 +109,7 @@ func (r Report) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "preflight of %s: %s\n", r.SecretID, r.summary())
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "  %-3s  %-16s  %s\n", f.ID, f.Status, f.Check)
+		fmt.Fprintf(&b, "  %-3s  %-8s  %s\n", f.ID, f.Status, f.Check)
 		for _, line := range append(f.details(), f.PolicyAnalysis...) {
 			fmt.Fprintf(&b, "       %s\n", line)
 		}

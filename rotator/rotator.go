@@ -72,7 +72,7 @@ type Outcome string
 const (
 	OutcomeDone        Outcome = "done"
 	OutcomeAlreadyDone Outcome = "already done" // a duplicate, or another attempt after success
-	OutcomeChecked     Outcome = "tested"       // the service's configuration test passed; nothing changed
+	OutcomeChecked     Outcome = "checked"      // the service's configuration test passed; nothing changed
 	OutcomeFailed      Outcome = "failed"
 )
 

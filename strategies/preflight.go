@@ -108,7 +108,7 @@ func runChecks(ctx context.Context, e Engine, r rotator.Rotation, current Login,
 	user.err = err
 	switch label {
 	case rotator.LabelPending:
-		user.found = "AWSCURRENT is rejected and AWSPENDING logs in, as expected after setSecret"
+		user.found = "AWSCURRENT is rejected and AWSPENDING works, as expected after setSecret"
 	case rotator.LabelPrevious:
 		user.found = "AWSCURRENT is rejected and AWSPREVIOUS logs in: the database has an older password"
 	}

@@ -13,10 +13,9 @@ const minWidth = 40
 // Whatever has no color here is fine as it is.
 var hues = map[string]string{
 	"passed": green, "inferred": green, "works": green,
-	"granted": green, "granted-inferred": green, "logs in": green,
-	"denied": red, "failed": red, "rejected": red, "unusable": red, "invalid": red,
-	"unknown": yellow, "not known": yellow, "other target": yellow, "elsewhere": yellow, "missing": yellow, "empty": yellow,
-	"skipped": gray, "not tested": gray, "not asked": gray,
+	"denied": red, "failed": red, "rejected": red, "blocked": red, "invalid": red,
+	"unknown": yellow, "other target": yellow, "missing": yellow,
+	"skipped": gray, "not tested": gray,
 }
 
 // The colors of the first eight, which every terminal has and every theme keeps legible.

@@ -167,7 +167,7 @@ func TestRDSRefuses(t *testing.T) {
 		arn := managed(emu, tag, c.database)
 		_, err := store.Resolve(t.Context(), arn, parse(t, `{"username":"boss","password":"`+clear+`"}`))
 		if paste := `{"Effect":"Allow","Action":"` + c.action + `","Resource":"` + c.database + `"}`; rotator.KindOf(err) != rotator.KindAccessDenied || !strings.Contains(err.Error(), paste) {
-			t.Errorf("want forbidden and %s, got %q: %v", paste, rotator.KindOf(err), err)
+			t.Errorf("want access denied and %s, got %q: %v", paste, rotator.KindOf(err), err)
 		}
 	}
 }

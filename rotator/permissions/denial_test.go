@@ -131,7 +131,7 @@ func TestEveryFormOfADenial(t *testing.T) {
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			for _, around := range []string{f.text, "GetSecretValue: forbidden: AccessDeniedException: " + f.text + " (add to the role of the function: {})"} {
+			for _, around := range []string{f.text, "GetSecretValue: access denied: AccessDeniedException: " + f.text + " (add to the role of the function: {})"} {
 				got, ok := permissions.ParseDenial(around)
 				if !ok || got != f.want {
 					t.Errorf("%s\ngot  %+v\nwant %+v", around, got, f.want)

@@ -193,5 +193,5 @@ func logDiagnosis(ctx context.Context, log *slog.Logger, d rotator.Diagnosis) {
 		}
 		log.InfoContext(ctx, "status: "+s.LabelMeaning, attrs...)
 	}
-	log.InfoContext(ctx, "to do: "+string(d.Action), "because", d.Reason, "commands", d.Commands)
+	log.InfoContext(ctx, "recommended action: "+string(d.Action), "reason", d.Reason, "commands", d.Commands)
 }

@@ -151,8 +151,8 @@ func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
 	handler := New(rotator.Rotator{Store: awsstore.New(cfg, server.URL), Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
 	for event, says := range map[string]string{
 		`{"Step":"status","SecretId":"app"}`:                  `"Action":"finish"`,
-		`{"Step":"status","SecretId":"app","Format":"text"}`:  `"status of app: AWSCURRENT is rejected, AWSPENDING logs in`,
-		`{"Step":"recover","SecretId":"app","Format":"text"}`: `to do: finish`,
+		`{"Step":"status","SecretId":"app","Format":"text"}`:  `"status of app: AWSCURRENT is rejected, AWSPENDING works`,
+		`{"Step":"recover","SecretId":"app","Format":"text"}`: `recommended action: finish`,
 	} {
 		out.Reset()
 		answer, err := handler(t.Context(), json.RawMessage(event))
@@ -160,7 +160,7 @@ func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
 		if err != nil || !strings.Contains(string(text), says) {
 			t.Errorf("%s: %v: %s", event, err, text)
 		}
-		for _, want := range []string{`"state":"rejected"`, `"state":"logs in"`, `"to do: finish"`, "update-secret-version-stage"} {
+		for _, want := range []string{`"state":"rejected"`, `"state":"works"`, `"recommended action: finish"`, "update-secret-version-stage"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%s: no %s in the log", event, want)
 			}

@@ -119,5 +119,5 @@ var formats = []text{
 var actions = []text{
 	{"another case", "Finish"}, {"two", "finish,discard"}, {"a space after", "finish "}, {"a step", "finishSecret"}, {"nothing to do", "none"},
 	{"what only people can do", "regenerate"}, {"a look-alike", "fіnish"}, {"a NUL after", "finish\x00"},
-	{"finish", "finish"}, {"discard", "discard"}, {"restore", "restore"},
+	{"finish", "finish"}, {"discard", "discard"}, {"rollback", "rollback"},
 }

@@ -77,7 +77,7 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 		},
 		"locked role": {
 			arrange: func(_ *testing.T, w *world) []any { w.exec("ALTER ROLE app NOLOGIN"); return nil },
-			kind:    "privilege", says: `ALTER ROLE "app" LOGIN`,
+			kind:    "insufficient privilege", says: `ALTER ROLE "app" LOGIN`,
 		},
 		"expired role": {
 			arrange: func(_ *testing.T, w *world) []any { w.exec("ALTER ROLE app VALID UNTIL '2001-01-01'"); return nil },
@@ -101,7 +101,7 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 				w.exec("REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
 				return []any{"dbname", "closed"}
 			},
-			kind: "privilege", says: "GRANT CONNECT",
+			kind: "insufficient privilege", says: "GRANT CONNECT",
 		},
 		"a trusting server": {
 			arrange: plain,

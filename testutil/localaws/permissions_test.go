@@ -332,7 +332,7 @@ func (g *guarded) loses(t *testing.T, i int, action string) bool {
 		t.Errorf("%s: the rotation changed the database", what)
 	}
 	kind, sentence := g.last()
-	if kind != "forbidden" || !strings.Contains(sentence, action) {
+	if kind != "access denied" || !strings.Contains(sentence, action) {
 		t.Errorf("%s: the rotation failed with %s: %s", what, kind, sentence)
 		right = false
 	}

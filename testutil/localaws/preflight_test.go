@@ -39,7 +39,7 @@ func TestLosingUpdateSecretVersionStageChangesNothing(t *testing.T) {
 		t.Fatalf("the rotation ended with %s", r.Outcome)
 	}
 	kind, sentence := w.last()
-	if kind != "forbidden" || !strings.Contains(sentence, "[S8 denied]") || !strings.Contains(sentence, "secretsmanager:UpdateSecretVersionStage") {
+	if kind != "access denied" || !strings.Contains(sentence, "[S8 denied]") || !strings.Contains(sentence, "secretsmanager:UpdateSecretVersionStage") {
 		t.Errorf("%s: %s", kind, sentence)
 	}
 	after := w.aws.AWS.Snapshot(arn)

@@ -73,7 +73,7 @@ func TestAKilledRotationIsRecovered(t *testing.T) {
 		"by the command": func(w *world, arn string, _ rotator.Diagnosis) {
 			strategy := strings.TrimSuffix(strings.TrimPrefix(w.name, "postgres-"), "-user")
 			strategy = strings.TrimSuffix(strategy, "-users")
-			if out, err := w.run(command, "status", "app", "--here", "--strategy", strategy); exitCode(err) != 1 || !strings.Contains(out, "to do: finish") {
+			if out, err := w.run(command, "status", "app", "--here", "--strategy", strategy); exitCode(err) != 1 || !strings.Contains(out, "recommended action: finish") {
 				w.t.Errorf("the command says: %v\n%s", err, out)
 			}
 			if out, err := w.run(command, "recover", "app", "finish", "--here", "--strategy", strategy); err != nil || !strings.Contains(out, "moved AWSCURRENT") {

@@ -46,18 +46,18 @@ func misfortunes() []misfortune {
 	return []misfortune{
 		{kind: "misconfigured", members: []any{"engine", "mysql"}},
 		{kind: "not found", unknown: true},
-		{kind: "forbidden", fault: on("UpdateSecretVersionStage", awsemu.Fault{Deny: true})},
+		{kind: "access denied", fault: on("UpdateSecretVersionStage", awsemu.Fault{Deny: true})},
 		{kind: "login rejected", members: []any{"password", "another"}},
 		{kind: "unreachable", members: []any{"host", "db.invalid"}},
 		{kind: "tls", members: []any{"ssl", true}},
-		{kind: "privilege", run: []string{"ALTER ROLE %s NOLOGIN"}},
+		{kind: "insufficient privilege", run: []string{"ALTER ROLE %s NOLOGIN"}},
 		{kind: "not entitled", function: "postgres-alternating-users", run: []string{"CREATE ROLE %s_clone LOGIN"}},
-		{kind: "policy rejected", function: "mysql-single-user"},
+		{kind: "password policy", function: "mysql-single-user"},
 		{kind: "read only"},
 		{kind: "too many connections", run: []string{"ALTER ROLE %s CONNECTION LIMIT 0"}},
 		{kind: "conflict", off: true},
 		{kind: "throttled", fault: on("DescribeSecret", awsemu.Fault{Throttle: true})},
-		{kind: "out of time", function: "hasty", step: "setSecret"},
+		{kind: "deadline exceeded", function: "hasty", step: "setSecret"},
 		{kind: "internal", step: "setSecret", run: []string{
 			"CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF session_user = '%[1]s' THEN RAISE 'not today'; END IF; END $$",
 			"CREATE EVENT TRIGGER refuse_%[1]s ON login EXECUTE FUNCTION refuse()",
@@ -142,7 +142,7 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 			name, password := fmt.Sprintf("app_%d", i), rand.Text()
 			members := []any{"engine", "postgres", "host", db.Host, "port", db.Port, "ssl", false, "username", name, "password", password}
 			switch m.kind {
-			case "policy rejected":
+			case "password policy":
 				my := dbserver.NewMySQL(t, dbserver.MySQLOptions{})
 				ports[my.Port] = "3306"
 				exec(t, my, "INSTALL COMPONENT 'file://component_validate_password'", "SET GLOBAL validate_password.length = 60",
@@ -202,7 +202,7 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 				if !regexp.MustCompile(strings.ReplaceAll(pattern, "~", `("[^"]*"|[0-9.]+)`)).MatchString(page) {
 					t.Errorf("docs/runbook.md does not show\n    %s", asInThePage(line))
 				}
-			case "forbidden":
+			case "access denied":
 				answer, _, _ := invoke(t, function, fmt.Sprintf(`{"Step":"preflight","SecretId":%q,"Format":"text"}`, secret.ARN))
 				drawn(t, "preflight.svg", asInThePage(answer))
 			}

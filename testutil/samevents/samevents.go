@@ -46,7 +46,7 @@ func Scenes() []Fixture {
 		{Event: "setSecret", Shows: "the database takes the pending password", Says: "null", pending: filled},
 		{Event: "testSecret", Shows: "the pending password is proved by a login", Says: "null", pending: filled, set: true},
 		{Event: "finishSecret", Shows: "AWSCURRENT moves to the pending version", Says: "null", pending: filled, set: true},
-		{Event: "preflight", Shows: "a report as JSON; nothing is changed", Says: `"Status":"granted"`},
+		{Event: "preflight", Shows: "a report as JSON; nothing is changed", Says: `"Status":"passed"`},
 		{Event: "preflight-text", Shows: "the same for a terminal", Says: "preflight of"},
 		{Event: "preflight-markdown", Shows: "the same for a ticket", Says: "| "},
 		{Event: "preflight-wrong-password", Shows: "a report that names what is in the way of a rotation", Says: "did not accept the password", wrong: true},
@@ -55,7 +55,7 @@ func Scenes() []Fixture {
 		{Event: "late-duplicate", Shows: "setSecret once more, when the rotation is over: nothing is done", Says: "null", pending: filled, set: true, promoted: true},
 		{Event: "unknown-version", Shows: "a version that the secret does not have is refused", Says: "no such version", Fails: true},
 		{Event: "cancelled-rotation", Shows: "setSecret after cancel-rotate-secret: the database is left alone", Says: "rotation is turned off", Fails: true, pending: filled, off: true},
-		{Event: "status", Shows: "after a rotation that was killed and cancelled: which version logs in, and what to do", Says: "to do: finish", pending: filled, set: true, off: true},
+		{Event: "status", Shows: "after a rotation that was killed and cancelled: which version works, and what to do", Says: "recommended action: finish", pending: filled, set: true, off: true},
 		{Event: "recover", Shows: "the same, and it is done, for the event names it: AWSCURRENT moves", Says: "AWSCURRENT", pending: filled, set: true, off: true},
 		{Event: "wrong-step", Shows: "a step that there is not is refused before anything is read", Says: "Step is", Fails: true},
 	}

@@ -106,7 +106,7 @@ func TestWithoutAStatementNothingTurns(t *testing.T) {
 				defer w.stage.AWS.SetCaller(whole)
 				before := w.stage.AWS.Snapshot(w.secret)
 				w.out.Reset()
-				if r := w.rotate(); r.Outcome != "RotationFailed" || !strings.Contains(r.Message, "forbidden") {
+				if r := w.rotate(); r.Outcome != "RotationFailed" || !strings.Contains(r.Message, "access denied") {
 					t.Errorf("%s: %s", r.Outcome, r.Message)
 				}
 				after := w.stage.AWS.Snapshot(w.secret)

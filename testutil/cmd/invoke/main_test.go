@@ -26,7 +26,7 @@ func TestInvoke(t *testing.T) {
 		says            string
 	}{
 		{"postgres-single-user", "preflight-text", nil, false, "\npreflight of arn:"},
-		{"postgres-alternating-users", "createSecret", nil, false, `"Status": "granted"`},
+		{"postgres-alternating-users", "createSecret", nil, false, `"Status": "passed"`},
 		{"postgres-single-user", "unknown-version", nil, true, `"errorType": "StepError"`},
 		{"postgres-single-user", "createSecret", []string{"PASSWORD_LENGTH=5"}, true, "PASSWORD_LENGTH"},
 	} {
