@@ -15,7 +15,6 @@ type tuple struct {
 	question Question
 	request  iam.Request
 	layers   iam.Layers
-	resource string // what Question.ResourcePolicy holds
 }
 
 const (
