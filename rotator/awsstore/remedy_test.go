@@ -153,7 +153,8 @@ func TestARemedyForAKey(t *testing.T) {
 			[]string{"a key that the secret had before", "list-secret-version-ids --secret-id " + scriptARN}, `"Effect"`},
 		{"perhaps no key", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": "AccessDeniedException: The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."},
 			[]string{`"Resource":"` + scriptKey + `"`, "not there, or is in another Region"}, ""},
-		{"DescribeSecret is denied", script{"GetSecretValue": denied}, []string{"aws secretsmanager describe-secret --secret-id " + scriptARN}, `"Effect"`},
+		{"DescribeSecret is denied", script{"GetSecretValue": denied}, []string{ // any key, but for that secret alone
+			`"Resource":"arn:aws:kms:us-east-1:111122223333:key/*"`, `"kms:EncryptionContext:SecretARN":"` + scriptARN + `"`}, ""},
 		{"aws/secretsmanager", script{"DescribeSecret": describedWith(""), "GetSecretValue": denied}, []string{"aws/secretsmanager", "kms:Decrypt"}, `"Effect"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -192,6 +192,9 @@ func TestASuperuserWhoseSecretRDSManagesIsOutOfReach(t *testing.T) {
 				b.may(right)
 				secretBefore, accountsBefore := b.aws.AWS.Snapshot(b.app), b.accountState()
 				action, resource, _ := strings.Cut(right, " ")
+				if right == "secretsmanager:DescribeSecret "+b.superuser && f.unnamed { // by name: the six characters at its end stay unknown
+					resource = resource[:len(resource)-6] + "??????"
+				}
 				paste := fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":%q}`, action, resource)
 				found := b.preflight(b.app).Blocking()
 				if len(found) != 1 || found[0].ID != "S10" || found[0].Status != "denied" || !strings.Contains(found[0].Detail, paste) {

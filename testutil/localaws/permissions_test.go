@@ -380,7 +380,7 @@ func TestEveryExplicitDenyIsNamed(t *testing.T) {
 			deny := permissions.Statement{Effect: "Deny", Action: permissions.StringList{"secretsmanager:UpdateSecretVersionStage"}, Resource: permissions.StringList{g.arn}}
 			g.install(t, append(g.full(), deny))
 			found := g.preflight(g.arn).Blocking()
-			if len(found) != 1 || found[0].ID != "S8" || !strings.Contains(found[0].Detail, "an explicit deny in the "+string(l)) || len(statements(found[0].Detail)) != 0 {
+			if len(found) != 1 || found[0].ID != "S8" || !strings.Contains(found[0].Detail, "(an explicit deny in ") || !strings.Contains(found[0].Detail, string(l)) || len(statements(found[0].Detail)) != 0 {
 				t.Errorf("%+v", found)
 			}
 			g.install(t, g.full())
