@@ -9,10 +9,11 @@
 // caching_sha2_password and sha256_password prove it by encrypting it with an RSA key
 // that the server sends, unverified: whoever answers in the server's place, with a key
 // of its own, can read the password. And whoever only listens reads every statement:
-// on MySQL the one that sets the new password carries it. The preflight says so.
-// Nothing is
-// read from a file for the server (LOAD DATA LOCAL), and no text carries more than
-// one statement.
+// on MySQL the one that sets the new password carries it. The preflight reports T2
+// as skipped then.
+//
+// Nothing is read from a file for the server (LOAD DATA LOCAL), and no text carries
+// more than one statement.
 //
 // # Accounts
 //
