@@ -88,10 +88,10 @@ func TestThePasswordPolicyIsHeldToTheEngine(t *testing.T) {
 	}
 }
 
-// failing is an engine whose EnsureClone fails.
-type failing struct{ *strategytest.Memory }
+// cannotClone is an engine whose EnsureClone fails.
+type cannotClone struct{ *strategytest.Memory }
 
-func (failing) EnsureClone(context.Context, strategies.Login, strategies.Pair, secret.Password) error {
+func (cannotClone) EnsureClone(context.Context, strategies.Login, strategies.Pair, secret.Password) error {
 	return rotator.KindPrivilege
 }
 
@@ -100,7 +100,7 @@ func TestAFailedChangeIsAFailure(t *testing.T) {
 	var db strategytest.Memory
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword("current one")})
 	db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("boss's own"), Superuser: true})
-	err := strategies.AlternatingUsers{Engine: failing{&db}, SuperuserSecretARN: "superuser"}.Apply(t.Context(), rotator.Rotation{
+	err := strategies.AlternatingUsers{Engine: cannotClone{&db}, SuperuserSecretARN: "superuser"}.Apply(t.Context(), rotator.Rotation{
 		Current: value("app", "current one"), Pending: value("app_clone", "pending one"),
 		ReadSecret: func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil },
 	})
