@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 //go:embed node/package.json node/package-lock.json node/oracle.mjs python/requirements.txt python/lint.py
@@ -72,9 +73,14 @@ func Parliament(ctx context.Context, root string) (Tool, error) {
 	return Tool{[]string{filepath.Join(dir, "venv", "bin", "python"), filepath.Join(dir, "lint.py")}}, err
 }
 
+// installing lets one test at a time make a folder: those that wait find it complete.
+var installing sync.Mutex
+
 // folder is named by what it is made of, so that another list is another folder. A file
 // that is written last says that it is complete.
 func folder(root, kind string, names []string, install func(dir string) error) (string, error) {
+	installing.Lock()
+	defer installing.Unlock()
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return "", err
