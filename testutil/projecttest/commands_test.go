@@ -195,7 +195,9 @@ func run(t *testing.T, line string, endless bool, shows string) (string, error) 
 	cmd := exec.CommandContext(ctx, "bash", "-c", line)
 	cmd.Dir = root
 	// As in a terminal: what a make around this test was told is not for the one in the command.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") || strings.HasPrefix(v, "ARGS=")
+	})
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	interrupt := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.Cancel, cmd.WaitDelay = interrupt, 5*time.Minute
