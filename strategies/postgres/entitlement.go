@@ -15,7 +15,8 @@ import (
 // Provenance is a membership of the clone in the original, with INHERIT or SET: ADMIN
 // OPTION alone is what PostgreSQL 16 gives to whoever creates a role. It counts if
 // whoever granted it could have set the password just as well, since to grant a role
-// to another role takes a right on the former alone. And the clone may hold nothing
+// to another role takes a right on the former alone. (A superuser is a member of every
+// role, so that its membership in the one that granted says nothing.) And the clone may hold nothing
 // that the original lacks: attributes, memberships, privileges on objects. What it owns
 // does not count, for clones that AWS's templates made own what they created.
 // Dependencies do not tell one privilege on an object from another.
@@ -37,6 +38,7 @@ func (s *session) evidence(ctx context.Context, pair strategies.Pair) (seen stra
 	}
 	sql := `WITH RECURSIVE n AS (SELECT * FROM pg_roles WHERE rolname = $1),
 u AS (SELECT * FROM pg_roles WHERE rolname = $2),
+me AS (SELECT * FROM pg_roles WHERE rolname = current_user),
 original AS (SELECT * FROM pg_roles WHERE rolname = $3),
 clone AS (SELECT * FROM pg_roles WHERE rolname = $4),
 attributes AS (
@@ -50,9 +52,9 @@ UNION ALL SELECT 'administrative role', r.rolname FROM n, u, pg_roles r
   WHERE NOT n.rolsuper AND r.oid NOT IN (n.oid, u.oid) AND pg_has_role(n.oid, r.oid, 'MEMBER') AND NOT pg_has_role(u.oid, r.oid, 'MEMBER')
   AND (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
     OR r.rolname <> 'pg_database_owner' AND r.rolname ~ '^(pg_|rds_|rdsadmin|cloudsql|azure_|alloydb)')
-UNION ALL SELECT CASE WHEN ` + effective + ` AND (g.rolsuper OR pg_has_role(current_user, g.oid, 'MEMBER') OR g.rolcreaterole AND ` + canSet + `)
+UNION ALL SELECT CASE WHEN ` + effective + ` AND (g.rolsuper OR NOT me.rolsuper AND pg_has_role(me.oid, g.oid, 'MEMBER') OR g.rolcreaterole AND ` + canSet + `)
     THEN 'clone' WHEN ` + effective + ` THEN 'granted by' ELSE 'admin only' END, coalesce(g.rolname, 'a role that is gone')
-  FROM n, original, clone, pg_auth_members a LEFT JOIN pg_roles g ON g.oid = a.grantor WHERE a.roleid = original.oid AND a.member = clone.oid
+  FROM n, me, original, clone, pg_auth_members a LEFT JOIN pg_roles g ON g.oid = a.grantor WHERE a.roleid = original.oid AND a.member = clone.oid
 UNION ALL SELECT 'more', 'membership in ' || r.rolname || CASE WHEN a.admin_option THEN ' with ADMIN OPTION' ELSE '' END
   FROM original o, clone, pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid
   WHERE a.member = clone.oid AND NOT o.rolsuper AND (a.roleid <> o.oid OR a.admin_option)

@@ -161,10 +161,6 @@ func (p Postgres) States() []State {
 		goesOn := s.role.goesOn && s.original == "" && !s.victim && !s.named && s.actor != "a role without more"
 		fault := ""
 		switch s.role.name {
-		case "a stranger to whom a third role granted the original":
-			if s.actor == "a superuser" {
-				fault = "a superuser takes the grant of any role for its own"
-			}
 		case "a stranger with neither option":
 			if s.original != "" && s.evidence.consents {
 				fault = "a membership without options counts as one"
