@@ -37,7 +37,7 @@ test: servers ## fetch database servers where they are missing, then test on the
 test-long: servers sam ## test what the two above leave out: every version of every server, SAM and Docker, dist, the AWS CLI, some of make prove
 	QUARTERTURN_TEST_TIER=long $(GO) test -count=1 -timeout 90m $(ARGS) ./...
 	$(call compile,prove)
-	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -mutants=false
+	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -states -1 -mutants=false
 
 demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual
 	$(call compile,demo)
