@@ -44,6 +44,15 @@ func (q *question) versionFlag(f *pflag.FlagSet) {
 	f.StringVar(&q.version, "version-id", "", "test this version first, where status says that it was not tested")
 }
 
+// begin takes the secret from the command line, and refuses flags that cannot be.
+func (q *question) begin(cmd *cobra.Command, secret string, o *output) error {
+	q.secret = secret
+	if err := q.check(cmd); err != nil {
+		return err
+	}
+	return o.check()
+}
+
 // check refuses flags that do not go together.
 func (q *question) check(cmd *cobra.Command) error {
 	switch {

@@ -27,11 +27,7 @@ SECRET is the name or the ARN of the secret.`,
 		Example: "  quarterturn preflight prod/orders/app\n  quarterturn preflight prod/orders/app --format html > preflight.html",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q.secret = args[0]
-			if err := q.check(cmd); err != nil {
-				return err
-			}
-			if err := o.check(); err != nil {
+			if err := q.begin(cmd, args[0], &o); err != nil {
 				return err
 			}
 			var report rotator.Report

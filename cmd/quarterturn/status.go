@@ -25,11 +25,7 @@ SECRET is the name or the ARN of the secret.`,
 		Example: "  quarterturn status prod/orders/app\n  quarterturn status prod/orders/app --here --strategy alternating",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q.secret = args[0]
-			if err := q.check(cmd); err != nil {
-				return err
-			}
-			if err := o.check(); err != nil {
+			if err := q.begin(cmd, args[0], &o); err != nil {
 				return err
 			}
 			return q.diagnose(cmd.Context(), cmd.OutOrStdout(), o, rotator.StepStatus, "")
@@ -60,11 +56,7 @@ It checks again before it acts, prints the command that undoes the move, and doe
 		Example: "  quarterturn recover prod/orders/app finish",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q.secret = args[0]
-			if err := q.check(cmd); err != nil {
-				return err
-			}
-			if err := o.check(); err != nil {
+			if err := q.begin(cmd, args[0], &o); err != nil {
 				return err
 			}
 			if !slices.Contains(actions, args[1]) {

@@ -54,18 +54,23 @@ func (c *client) list(ctx context.Context, p Place, page func([]Secret)) error {
 		}
 		secrets := make([]Secret, len(out.SecretList))
 		for i, e := range out.SecretList {
-			secrets[i] = Secret{
-				ARN: aws.ToString(e.ARN), Name: aws.ToString(e.Name), Account: p.Account, Region: p.Region, Tags: tags(e.Tags),
-				RotationEnabled: e.RotationEnabled, FunctionARN: aws.ToString(e.RotationLambdaARN), Rules: rules(e.RotationRules),
-				Created: date(e.CreatedDate), LastRotated: date(e.LastRotatedDate), LastChanged: date(e.LastChangedDate),
-				LastAccessed: date(e.LastAccessedDate), NextRotation: date(e.NextRotationDate), Deleted: date(e.DeletedDate),
-				KMSKeyID: aws.ToString(e.KmsKeyId), OwningService: aws.ToString(e.OwningService), Type: aws.ToString(e.Type),
-				PrimaryRegion: aws.ToString(e.PrimaryRegion), Labels: e.SecretVersionsToStages,
-			}
+			secrets[i] = p.secret(e)
 		}
 		page(secrets)
 	}
 	return nil
+}
+
+// secret is what AWS says of a secret of the place.
+func (p Place) secret(e types.SecretListEntry) Secret {
+	return Secret{
+		ARN: aws.ToString(e.ARN), Name: aws.ToString(e.Name), Account: p.Account, Region: p.Region, Tags: tags(e.Tags),
+		RotationEnabled: e.RotationEnabled, FunctionARN: aws.ToString(e.RotationLambdaARN), Rules: rules(e.RotationRules),
+		Created: date(e.CreatedDate), LastRotated: date(e.LastRotatedDate), LastChanged: date(e.LastChangedDate),
+		LastAccessed: date(e.LastAccessedDate), NextRotation: date(e.NextRotationDate), Deleted: date(e.DeletedDate),
+		KMSKeyID: aws.ToString(e.KmsKeyId), OwningService: aws.ToString(e.OwningService), Type: aws.ToString(e.Type),
+		PrimaryRegion: aws.ToString(e.PrimaryRegion), Labels: e.SecretVersionsToStages,
+	}
 }
 
 func (c *client) describe(ctx context.Context, p Place, arn string) (Secret, error) {
@@ -74,14 +79,12 @@ func (c *client) describe(ctx context.Context, p Place, arn string) (Secret, err
 	if err != nil {
 		return Secret{}, err
 	}
-	s := Secret{
-		ARN: aws.ToString(e.ARN), Name: aws.ToString(e.Name), Account: p.Account, Region: p.Region, Tags: tags(e.Tags),
-		RotationEnabled: e.RotationEnabled, FunctionARN: aws.ToString(e.RotationLambdaARN), Rules: rules(e.RotationRules),
-		Created: date(e.CreatedDate), LastRotated: date(e.LastRotatedDate), LastChanged: date(e.LastChangedDate),
-		LastAccessed: date(e.LastAccessedDate), NextRotation: date(e.NextRotationDate), Deleted: date(e.DeletedDate),
-		KMSKeyID: aws.ToString(e.KmsKeyId), OwningService: aws.ToString(e.OwningService), Type: aws.ToString(e.Type),
-		PrimaryRegion: aws.ToString(e.PrimaryRegion), Labels: e.VersionIdsToStages,
-	}
+	s := p.secret(types.SecretListEntry{ // the same members, but for the name of one
+		ARN: e.ARN, Name: e.Name, Tags: e.Tags, RotationEnabled: e.RotationEnabled, RotationLambdaARN: e.RotationLambdaARN,
+		RotationRules: e.RotationRules, CreatedDate: e.CreatedDate, LastRotatedDate: e.LastRotatedDate, LastChangedDate: e.LastChangedDate,
+		LastAccessedDate: e.LastAccessedDate, NextRotationDate: e.NextRotationDate, DeletedDate: e.DeletedDate, KmsKeyId: e.KmsKeyId,
+		OwningService: e.OwningService, Type: e.Type, PrimaryRegion: e.PrimaryRegion, SecretVersionsToStages: e.VersionIdsToStages,
+	})
 	for _, r := range e.ReplicationStatus {
 		s.Replicas = append(s.Replicas, Replica{aws.ToString(r.Region), string(r.Status), aws.ToString(r.StatusMessage)})
 	}
@@ -128,7 +131,7 @@ func (c *client) function(ctx context.Context, fn *Function) map[string]error {
 		case err == nil:
 		case errors.As(err, &gone):
 			if call == "GetFunctionConcurrency" {
-				fn.Gone, fn.Read = true, true
+				fn.Gone = true
 			}
 			if call == "GetPolicy" { // the function may simply have none
 				fn.PolicyRead = true
@@ -139,12 +142,9 @@ func (c *client) function(ctx context.Context, fn *Function) map[string]error {
 	}
 	try("GetFunctionConcurrency", func() error {
 		out, err := c.lambda.GetFunctionConcurrency(ctx, &lambda.GetFunctionConcurrencyInput{FunctionName: &fn.ARN})
-		if err == nil {
-			fn.Read = true
-			if out.ReservedConcurrentExecutions != nil {
-				n := int(*out.ReservedConcurrentExecutions)
-				fn.Reserved = &n
-			}
+		if err == nil && out.ReservedConcurrentExecutions != nil {
+			n := int(*out.ReservedConcurrentExecutions)
+			fn.Reserved = &n
 		}
 		return err
 	})

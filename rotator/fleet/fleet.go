@@ -93,7 +93,6 @@ type Function struct {
 	Runtime    string
 	Ours       bool   // it is one of Policy.Functions
 	Policy     string // resource policy; "": none, or not read
-	Read       bool   // the calls that answer for Gone and Reserved succeeded
 	PolicyRead bool
 }
 

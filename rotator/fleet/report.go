@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -224,10 +225,10 @@ func later(a, b time.Time) time.Time {
 // sort puts the report into its stable order: worst first, then by name and ARN.
 func (r *Report) sort() {
 	slices.SortFunc(r.Secrets, func(a, b Entry) int {
-		return cmpAll(rankOf(a.State)-rankOf(b.State), strings.Compare(a.Name, b.Name), strings.Compare(a.ARN, b.ARN))
+		return cmp.Or(rankOf(a.State)-rankOf(b.State), strings.Compare(a.Name, b.Name), strings.Compare(a.ARN, b.ARN))
 	})
 	slices.SortFunc(r.Findings, func(a, b ScopeFinding) int {
-		return cmpAll(a.Severity.rank()-b.Severity.rank(), strings.Compare(a.Account+a.Region, b.Account+b.Region), strings.Compare(a.ID, b.ID))
+		return cmp.Or(a.Severity.rank()-b.Severity.rank(), strings.Compare(a.Account+a.Region, b.Account+b.Region), strings.Compare(a.ID, b.ID))
 	})
 	slices.SortFunc(r.Exceptions, func(a, b ExceptionUsed) int { return strings.Compare(a.ARN, b.ARN) })
 	slices.SortFunc(r.Functions, func(a, b FunctionReport) int { return strings.Compare(a.ARN, b.ARN) })
@@ -242,15 +243,6 @@ func rankOf(state Severity) int {
 		return len(severities)
 	}
 	return state.rank()
-}
-
-func cmpAll(orders ...int) int {
-	for _, o := range orders {
-		if o != 0 {
-			return o
-		}
-	}
-	return 0
 }
 
 // Worst is the worst severity of all secrets and scopes; "": all is in order.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func (s Scanner) Scan(ctx context.Context) (*Report, error) {
 	}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	slots := make(chan struct{}, max(1, cmpOr(s.Concurrency, 8)))
+	slots := make(chan struct{}, max(1, cmp.Or(s.Concurrency, 8)))
 	for _, p := range s.Places {
 		all.Go(func() {
 			slots <- struct{}{}
@@ -86,13 +87,6 @@ func (s Scanner) Scan(ctx context.Context) (*Report, error) {
 		r.compare(s.Since)
 	}
 	return r, nil
-}
-
-func cmpOr(n, fallback int) int {
-	if n == 0 {
-		return fallback
-	}
-	return n
 }
 
 // visit is the work on one account and Region.
