@@ -496,12 +496,18 @@ func applyRules() []strategyRule {
 			defer stop()
 			seen, began := make(chan error, 1), make(chan struct{})
 			go func() {
+				// Each host by itself: the change may fall between the logins of two of them.
 				seen <- watch(watching, began, func(ctx context.Context) error {
-					err := w.LogIn(ctx, w.Current)
-					if errors.Is(err, rotator.KindLoginRejected) && !w.KeepsCurrent {
-						err = w.LogIn(ctx, pending)
+					for _, host := range hostsOr(w.Hosts) {
+						err := w.logInFrom(ctx, host, w.Current)
+						if errors.Is(err, rotator.KindLoginRejected) && !w.KeepsCurrent {
+							err = w.logInFrom(ctx, host, pending)
+						}
+						if err != nil {
+							return wrapf(err, "login%s", fromHost(host))
+						}
 					}
-					return err
+					return nil
 				})
 			}()
 			<-began
