@@ -53,6 +53,36 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestStatesCanBeMade makes each state on each server, and does nothing from there: which of them a run comes to is chance,
+// and none may fail before it has begun. 6,500 states on ten servers take over a minute.
+func TestStatesCanBeMade(t *testing.T) {
+	tier.Long(t)
+	try := func(t *testing.T, states []State) {
+		for _, s := range states {
+			f, err := s.Rotation(t.Context())
+			if err != nil {
+				t.Errorf("%s: %v", s.Strategy, err)
+			}
+			if f.Close != nil {
+				f.Close()
+			}
+		}
+		t.Logf("%d states", len(states))
+	}
+	for _, major := range dbserver.Majors() {
+		t.Run(fmt.Sprint("PostgreSQL ", major), func(t *testing.T) {
+			t.Parallel()
+			try(t, Postgres{Server: dbserver.NewPostgres(t, dbserver.Options{Major: major})}.States())
+		})
+	}
+	for _, name := range dbserver.MySQLs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			try(t, MySQL{Server: dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})}.States())
+		})
+	}
+}
+
 // TestStatesAreMany counts what make prove tries.
 func TestStatesAreMany(t *testing.T) {
 	n, names := 0, map[string]bool{}
