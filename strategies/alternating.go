@@ -42,7 +42,7 @@ func (a AlternatingUsers) Propose(_ context.Context, r rotator.Rotation) (secret
 		return secret.Document{}, err
 	}
 	next = next.Set(keyUser, pair.Target)
-	if next.Has(keyAlternate) {
+	if next.Text(keyAlternate) != "" {
 		next = next.Set(keyAlternate, current.User)
 	}
 	return next, nil
@@ -116,14 +116,14 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 // as is the login that worked, pending what may be stored under AWSPENDING.
 func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rotation, current, login Login, pair Pair, pending func() (Login, error)) (Login, Pair, error) {
 	superuser, d, err := superuserLogin(ctx, t, r, a.SuperuserSecretARN, login, pair.Original, pair.Clone)
-	pair.PasswordOnly, pair.Named = a.rotateOnly(r.Current), r.Current.Has(keyAlternate)
+	pair.PasswordOnly, pair.Named = a.rotateOnly(r.Current), r.Current.Text(keyAlternate) != ""
 	pair.Consent = consents(d, pair)
 	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, pending)
 	return superuser, pair, err
 }
 
 func (a AlternatingUsers) rotateOnly(d secret.Document) bool {
-	return a.RotateOnly || d.Has(keyAlternate)
+	return a.RotateOnly || d.Text(keyAlternate) != ""
 }
 
 // parseLogins reads both values and refuses a pending one for any account but the other
@@ -152,8 +152,11 @@ func (t Traits) parsePair(d secret.Document, user string) (Pair, error) {
 	if original, isClone := strings.CutSuffix(user, t.CloneSuffix); isClone {
 		pair = Pair{Original: original, Clone: user, Target: original}
 	}
-	if d.Has(keyAlternate) {
-		other := d.Text(keyAlternate)
+	other, err := optionalText(d, keyAlternate)
+	if err != nil {
+		return pair, err
+	}
+	if other != "" {
 		pair = Pair{Original: user, Clone: other, Target: other}
 	}
 	switch {

@@ -2,6 +2,8 @@ package strategies
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -43,13 +45,21 @@ func (t Traits) parseLogin(d secret.Document) (Login, error) {
 	if err != nil {
 		return Login{}, err
 	}
+	database, err := optionalText(d, keyDatabase)
+	if err != nil {
+		return Login{}, err
+	}
+	serverName, err := optionalText(d, keyServerName)
+	if err != nil {
+		return Login{}, err
+	}
 	login := Login{
 		Host:     d.Text(keyHost),
 		Port:     port,
-		Database: d.Text(keyDatabase),
+		Database: database,
 		User:     d.Text(keyUser),
 		Password: d.Password(),
-		TLS:      TLS{ServerName: d.Text(keyServerName)},
+		TLS:      TLS{ServerName: serverName},
 	}
 	if login.Database == "" {
 		login.Database = t.Database
@@ -63,8 +73,17 @@ func (t Traits) parseLogin(d secret.Document) (Login, error) {
 	return login, t.check(login)
 }
 
+// optionalText gives a key that may be left out: null and "" are as good as absent, and
+// what is no string is said, for it would be taken for absent as well.
+func optionalText(d secret.Document, key string) (string, error) {
+	if shape := d.Shape(key); shape != "" && shape != "null" && shape != "a string" {
+		return "", fmt.Errorf("secret: %w: %s is %s: it must be a string, or left out", rotator.KindMisconfigured, key, shape)
+	}
+	return d.Text(key), nil
+}
+
 func (t Traits) port(d secret.Document) (int, error) {
-	if !d.Has(keyPort) {
+	if shape := d.Shape(keyPort); shape == "" || shape == "null" || shape == "a string" && d.Text(keyPort) == "" {
 		return t.Port, nil
 	}
 	n, ok := d.Int(keyPort)
@@ -77,6 +96,9 @@ func (t Traits) port(d secret.Document) (int, error) {
 // check refuses what no server could mean. Control characters would forge log
 // lines, and a socket path or a list of hosts would lead the driver elsewhere.
 func (t Traits) check(login Login) error {
+	if host, port, err := net.SplitHostPort(login.Host); err == nil && hostName(host) && port != "" && strings.Trim(port, "0123456789") == "" {
+		return fmt.Errorf("secret: %w: host is %.80q, with a port in it: store %q as host and %s as port (Terraform: address of aws_db_instance, not endpoint)", rotator.KindMisconfigured, login.Host, host, port)
+	}
 	if !hostName(login.Host) {
 		return fmt.Errorf("secret: %w: host is not one host name or address: want at most 255 letters, digits, dots, dashes and colons, and no brackets", rotator.KindMisconfigured)
 	}
@@ -93,8 +115,11 @@ func (t Traits) check(login Login) error {
 }
 
 // hostName says whether a name may be dialled: a percent sign begins the zone of an
-// address of IPv6, and underscores are in names of containers.
+// address of IPv6, which alone has colons, and underscores are in names of containers.
 func hostName(s string) bool {
+	if _, err := netip.ParseAddr(s); err != nil && strings.Contains(s, ":") {
+		return false
+	}
 	return len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 		return !letter && !(r >= '0' && r <= '9') && !strings.ContainsRune(".-:_%", r)

@@ -35,6 +35,10 @@ func TestLogin(t *testing.T) {
 		"port as text":         {`,"port":"5"`, func(l *Login) { l.Port = 5 }},
 		"dbname":               {`,"dbname":"x"`, func(l *Login) { l.Database = "x" }},
 		"dbname empty":         {`,"dbname":""`, func(*Login) {}},
+		"dbname null":          {`,"dbname":null`, func(*Login) {}},
+		"port null":            {`,"port":null`, func(*Login) {}},
+		"port empty":           {`,"port":""`, func(*Login) {}},
+		"a null server name":   {`,"tlsServerName":null`, func(*Login) {}},
 		"ssl true":             {`,"ssl":true`, func(*Login) {}},
 		"ssl True, as text":    {`,"ssl":"True"`, func(*Login) {}},
 		"ssl false":            {`,"ssl":false`, func(l *Login) { l.TLS.Disabled = true }},
@@ -80,14 +84,18 @@ func TestLoginRefuses(t *testing.T) {
 		"port 65536":              {full("port", `65536`), "port"},
 		"port of a fraction":      {full("port", `1.5`), "port"},
 		"port as words":           {full("port", `"many"`), "port"},
-		"port null":               {full("port", `null`), "port"},
 		"a socket for a host":     {full("host", `"/tmp/.s"`), "host"},
 		"hosts for a host":        {full("host", `"a,b"`), "host"},
 		"a host with a line feed": {full("host", `"a\nforged"`), "host"},
 		"a host with credentials": {full("host", `"x@y"`), "host"},
 		"a long host":             {full("host", `"`+strings.Repeat("a", 256)+`"`), "host"},
 		"a look-alike host":       {full("host", `"h\u0430"`), "host"},
-		"a host and a port":       {full("host", `"[::1]:5"`), "no brackets"},
+		"a name and a port":       {full("host", `"db.test:5432"`), `store "db.test" as host and 5432 as port`},
+		"an address and a port":   {full("host", `"10.0.0.1:5432"`), `store "10.0.0.1" as host and 5432 as port`},
+		"IPv6 and a port":         {full("host", `"[::1]:5"`), `store "::1" as host and 5 as port`},
+		"a host and a password":   {full("host", `"u:canary"`), "not one host name"},
+		"dbname as a number":      {full("dbname", `0`), "dbname is a number: it must be a string"},
+		"a server name of false":  {full("tlsServerName", `false`), "tlsServerName is a boolean"},
 		"a host and a query":      {full("host", `"h?ssl=off"`), "host"},
 		"a server name of two":    {full("tlsServerName", `"a,b"`), "tlsServerName"},
 		"a server name, escaping": {full("tlsServerName", `"\u001b[2J"`), "tlsServerName"},
@@ -118,6 +126,31 @@ func TestASuperuserIsNamedByAnARN(t *testing.T) {
 		r := rotator.Rotation{Current: document(t, `{"masterarn":"`+arn+`"}`), ReadSecret: related}
 		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.KindMisconfigured) || len(err.Error()) > 200 || strings.Contains(err.Error(), "forged") {
 			t.Errorf("%.20s: %v", arn, err)
+		}
+	}
+}
+
+// TestAMasterARNOfAnotherKind is said to be what it is (as Terraform and RDS give it), and
+// nothing is asked for.
+func TestAMasterARNOfAnotherKind(t *testing.T) {
+	const own = "arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf"
+	for name, c := range map[string]struct{ value, says string }{
+		"absent":         {`""`, "the key masterarn is missing"},
+		"null":           {`null`, "the key masterarn is missing"},
+		"a list":         {`[{"secret_arn":"` + own + `"}]`, "masterarn is an array: it must be the ARN alone"},
+		"an object":      {`{"secret_arn":"` + own + `"}`, "masterarn is an object"},
+		"a number":       {`5`, "masterarn is a number"},
+		"a space after":  {`"` + own + ` "`, "with white space around it"},
+		"an instance":    {`"arn:aws:rds:us-east-1:123456789012:db:db-1"`, "not the ARN of a secret"},
+		"cut short":      {`"arn:aws:secretsmanager:us-east-1:123456789012"`, "not the ARN of a secret"},
+		"another Region": {`"arn:aws:secretsmanager:eu-west-1:123456789012:secret:boss-AbCdEf"`, "in Region eu-west-1, and this function reads secrets in us-east-1"},
+	} {
+		r := rotator.Rotation{SecretARN: own, Current: document(t, `{"masterarn":`+c.value+`}`), ReadSecret: func(context.Context, string) (secret.Document, error) {
+			t.Errorf("%s: it was asked for", name)
+			return secret.Document{}, nil
+		}}
+		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: want an error that says %q: %v", name, c.says, err)
 		}
 	}
 }

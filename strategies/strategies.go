@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -168,15 +169,15 @@ func stored(ctx context.Context, t Traits, r rotator.Rotation, current Login, is
 // It must be no account of users, of which the rotation is: a secret that names itself,
 // or whose user is the superuser, would have the superuser's own password set.
 func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackARN string, current Login, users ...string) (Login, secret.Document, error) {
-	arn := r.Current.Text(keySuperuser)
+	arn, err := superuserARN(r)
+	if err != nil {
+		return Login{}, secret.Document{}, err
+	}
 	if arn == "" {
 		arn = fallbackARN
 	}
 	if arn == "" {
 		return Login{}, secret.Document{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password (SUPERUSER_SECRET_ARN names one for all secrets without the key)", rotator.KindMisconfigured, keySuperuser)
-	}
-	if !rotator.ValidSecretID(arn) {
-		return Login{}, secret.Document{}, fmt.Errorf("secret: %w: %s is not a secret's ARN", rotator.KindMisconfigured, keySuperuser)
 	}
 	d, err := r.ReadSecret(ctx, arn)
 	if err != nil {
@@ -198,6 +199,35 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 		}
 	}
 	return login, d, nil
+}
+
+// superuserARN reads masterarn. What templates of others put there by mistake is said,
+// for Secrets Manager would only say that it finds no such secret.
+func superuserARN(r rotator.Rotation) (string, error) {
+	wrong := func(format string, args ...any) (string, error) {
+		return "", fmt.Errorf("secret: %w: %s is "+format, append([]any{rotator.KindMisconfigured, keySuperuser}, args...)...)
+	}
+	shape := r.Current.Shape(keySuperuser)
+	if shape == "an array" || shape == "an object" {
+		return wrong("%s: it must be the ARN alone, a string (Terraform: master_user_secret[0].secret_arn)", shape)
+	}
+	arn, err := optionalText(r.Current, keySuperuser)
+	if err != nil || arn == "" {
+		return "", err
+	}
+	parts := strings.Split(arn, ":")
+	own := strings.Split(r.SecretARN, ":")
+	switch {
+	case strings.TrimSpace(arn) != arn:
+		return wrong("%.200q, with white space around it: store it without", arn)
+	case !rotator.ValidSecretID(arn):
+		return wrong("not a secret's ARN: it is too long, or holds what no ARN does")
+	case parts[0] == "arn" && (len(parts) < 7 || parts[2] != "secretsmanager" || parts[5] != "secret"):
+		return wrong("%.200q, and not the ARN of a secret (arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME): RDS gives the secret that it manages as MasterUserSecret.SecretArn in describe-db-instances", arn)
+	case parts[0] == "arn" && len(own) > 3 && parts[3] != own[3]:
+		return wrong("%s, in Region %s, and this function reads secrets in %s: name a secret there, or a replica of that one (aws secretsmanager replicate-secret-to-regions)", arn, parts[3], own[3])
+	}
+	return arn, nil
 }
 
 // waitForReplica gives a change that the superuser has made elsewhere the time to reach the

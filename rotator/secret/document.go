@@ -206,6 +206,15 @@ func (d Document) Text(key string) string {
 	return s
 }
 
+// Shape says what JSON a member is, as a sentence needs it: "a string", "an array". It is
+// "" if there is none.
+func (d Document) Shape(key string) string {
+	if raw := d.raw(key); raw != "" {
+		return shapeOf(raw[0])
+	}
+	return ""
+}
+
 // Texts gives the strings of a member that is a JSON string or an array of them, and
 // none if it is anything else.
 func (d Document) Texts(key string) []string {

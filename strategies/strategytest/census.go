@@ -311,7 +311,7 @@ func changeOf(current, pending secret.Document) Change {
 	from, to := current.Text("username"), pending.Text("username")
 	c := Change{Passwords: []string{to}}
 	switch {
-	case from == "" || to == "" || from == to || current.Has("alternateUsername"):
+	case from == "" || to == "" || from == to || current.Text("alternateUsername") != "":
 	case strings.HasPrefix(to, from):
 		c.Original, c.Clone = from, to
 	case strings.HasPrefix(from, to):
