@@ -37,6 +37,12 @@ type Settings struct {
 	// SuperuserSecretARN is the superuser's secret for secrets without masterarn, which
 	// CloudFormation's MasterSecretArn does not set: SUPERUSER_SECRET_ARN.
 	SuperuserSecretARN string
+	// Engines are the engines that a function for several may rotate, as values of the
+	// secret's key engine: ENGINES, by comma. Functions for one engine do not look at it.
+	Engines []string
+	// Alternating has such a function rotate pairs of users: STRATEGY=alternating-users
+	// (default: single-user).
+	Alternating bool
 	// RotateOnly has alternating users set passwords and never create or align a
 	// clone: ROTATE_ONLY=true.
 	RotateOnly bool
@@ -93,6 +99,9 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 		if *to, err = boolean(text(lookup, name)); err != nil {
 			return s, fmt.Errorf("environment: %w: %s is neither true nor false", rotator.KindMisconfigured, name)
 		}
+	}
+	if err := s.engines(lookup); err != nil {
+		return s, err
 	}
 	if s.DualPasswords && s.ThroughSuperuser {
 		return s, fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS needs the user to change its own password, by which the server tells the two apart, and SINGLE_USER_THROUGH_SUPERUSER has the superuser do it: choose one", rotator.KindMisconfigured)
@@ -170,6 +179,22 @@ func (s *Settings) preflight(lookup func(string) (string, bool)) error {
 	}
 	if s.ReadOnlyProbes && s.PreflightMode == rotator.PreflightStrict {
 		return fmt.Errorf("environment: %w: PREFLIGHT=strict takes no unknown for an answer, and PREFLIGHT_PROBES=read-only leaves unknown whether AWSCURRENT can be moved: no rotation could begin. Choose one", rotator.KindMisconfigured)
+	}
+	return nil
+}
+
+func (s *Settings) engines(lookup func(string) (string, bool)) error {
+	if list := text(lookup, "ENGINES"); list != "" {
+		for name := range strings.SplitSeq(list, ",") {
+			s.Engines = append(s.Engines, strings.TrimSpace(name))
+		}
+	}
+	switch strategy := text(lookup, "STRATEGY"); strategy {
+	case "", "single-user":
+	case "alternating-users":
+		s.Alternating = true
+	default:
+		return fmt.Errorf("environment: %w: STRATEGY is %.80q: want single-user or alternating-users", rotator.KindMisconfigured, strategy)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestSettingsHaveAWSNamesAndMeaning(t *testing.T) {
 		"SECRETS_MANAGER_ENDPOINT", "https://secretsmanager.eu-west-1.amazonaws.com",
 		"EXCLUDE_CHARACTERS", "abc", "PASSWORD_LENGTH", "40", "EXCLUDE_PUNCTUATION", "Yes",
 		"REQUIRE_EACH_INCLUDED_TYPE", "1", "AWS_LAMBDA_FUNCTION_NAME", "rotate", "POWERTOOLS_LOG_LEVEL", "debug",
-		"SUPERUSER_SECRET_ARN", "superuser",
+		"SUPERUSER_SECRET_ARN", "superuser", "ENGINES", "postgres, mysql", "STRATEGY", "alternating-users",
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +52,8 @@ func TestSettingsHaveAWSNamesAndMeaning(t *testing.T) {
 	if len(p.Reveal()) != 40 || strings.ContainsAny(p.Reveal(), "abc!#$%&") {
 		t.Error("the password does not follow the settings")
 	}
-	if s.SecretsManagerURL != "https://secretsmanager.eu-west-1.amazonaws.com" || s.FunctionName != "rotate" || s.LogLevel != slog.LevelDebug || s.SuperuserSecretARN != "superuser" {
+	if s.SecretsManagerURL != "https://secretsmanager.eu-west-1.amazonaws.com" || s.FunctionName != "rotate" || s.LogLevel != slog.LevelDebug || s.SuperuserSecretARN != "superuser" ||
+		!slices.Equal(s.Engines, []string{"postgres", "mysql"}) || !s.Alternating {
 		t.Errorf("%+v", s)
 	}
 }
@@ -76,6 +78,7 @@ func TestSettingsRefuseWhatCannotWork(t *testing.T) {
 		"POSTGRES_ALLOW_MD5":            {"POSTGRES_ALLOW_MD5", "if needed"},
 		"PREFLIGHT":                     {"PREFLIGHT", "perhaps"},
 		"LOG_LEVEL":                     {"LOG_LEVEL", "loud"},
+		"STRATEGY":                      {"STRATEGY", "alternating"},
 		"DATABASE_CA_FILE":              {"DATABASE_CA_FILE", notPEM},
 		"DATABASE_CA_FILE ":             {"DATABASE_CA_FILE", notPEM + ".missing"},
 	} {
@@ -135,5 +138,5 @@ func FuzzFromEnvironment(f *testing.F) {
 
 var variables = []string{
 	"EXCLUDE_NUMBERS", "EXCLUDE_CHARACTERS", "PASSWORD_LENGTH", "PASSWORD_PRESET", "REQUIRE_EACH_INCLUDED_TYPE", "ROTATE_ONLY", "SUPERUSER_SECRET_ARN",
-	"SECRETS_MANAGER_ENDPOINT", "PREFLIGHT", "PREFLIGHT_PROBES", "ROTATE_COPIES", "AWS_LAMBDA_LOG_LEVEL", "DATABASE_CA_FILE",
+	"SECRETS_MANAGER_ENDPOINT", "PREFLIGHT", "PREFLIGHT_PROBES", "ROTATE_COPIES", "AWS_LAMBDA_LOG_LEVEL", "DATABASE_CA_FILE", "STRATEGY",
 }

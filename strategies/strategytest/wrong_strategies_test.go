@@ -44,6 +44,9 @@ func (w world) strategyFixture(t *testing.T, s rotator.Strategy) StrategyFixture
 	root := value(t, w.superuser, "")
 	_, alternates := s.(strategies.AlternatingUsers)
 	_, dual := s.(strategies.DualPasswords)
+	if b, ok := s.(strategies.ByEngine); ok {
+		alternates = b.Alternating
+	}
 	if b, ok := s.(*bentStrategy); ok {
 		_, alternates = b.Strategy.(strategies.AlternatingUsers)
 	}
@@ -81,6 +84,12 @@ func TestStrategiesOnMemory(t *testing.T) {
 		"single user through superuser": func(w world) rotator.Strategy { return strategies.SingleUser{Engine: w, ThroughSuperuser: true} },
 		"dual passwords":                func(w world) rotator.Strategy { return strategies.DualPasswords{Engine: w} },
 		"alternating users":             func(w world) rotator.Strategy { return strategies.AlternatingUsers{Engine: w} },
+		"single user by engine": func(w world) rotator.Strategy {
+			return strategies.ByEngine{Engines: []strategies.Engine{w}, Allowed: []string{"memory"}}
+		},
+		"alternating users by engine": func(w world) rotator.Strategy {
+			return strategies.ByEngine{Engines: []strategies.Engine{w}, Allowed: []string{"memory"}, Alternating: true}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			TestStrategy(t, func(t *testing.T) StrategyFixture {

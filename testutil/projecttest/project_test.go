@@ -76,6 +76,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"handlers/mysql-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/mysql"}},
 		{"handlers/mariadb-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/mysql"}},
 		{"handlers/postgres-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/postgres"}},
+		{"handlers/database", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/mysql", module + "strategies/postgres"}},
 		{"cmd", []string{module + "rotator", module + "strategies", sdk, "github.com/spf13/", "golang.org/x/term"}},
 		{"testutil/awsemu", []string{module + "rotator/iam"}},
 		{"testutil/contract", []string{module + "testutil/awsemu", module + "rotator/iam", "github.com/aws/"}},

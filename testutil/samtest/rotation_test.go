@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -49,6 +50,11 @@ func TestWhatIsDeployedRotates(t *testing.T) {
 			[]string{"ReadTheSuperusersSecret", "Rotate", "UseTheKey", "UseTheSuperusersKey"}},
 		"alternating users": {"postgres-alternating-users", map[string]string{"SecretArns": secretPattern, "KmsKeyArns": keyARN,
 			"SuperuserSecretArns": superuserPattern, "SuperuserKmsKeyArns": superuserKeyARN},
+			[]string{"ReadTheSuperusersSecret", "Rotate", "UseTheKey", "UseTheSuperusersKey"}},
+		"one function for several engines": {"database", map[string]string{"Functions": "database", "Engines": "mysql,postgres", "SecretArns": secretPattern, "KmsKeyArns": keyARN},
+			[]string{"Rotate", "UseTheKey"}},
+		"one function for several engines, alternating users": {"database", map[string]string{"Functions": "database", "Engines": "postgres", "Strategy": "alternating-users",
+			"SecretArns": secretPattern, "KmsKeyArns": keyARN, "SuperuserSecretArns": superuserPattern, "SuperuserKmsKeyArns": superuserKeyARN},
 			[]string{"ReadTheSuperusersSecret", "Rotate", "UseTheKey", "UseTheSuperusersKey"}},
 	}
 	for name, c := range cases {
@@ -142,7 +148,7 @@ func deploy(t *testing.T, handler string, parameters map[string]string) *world {
 		t.Fatal(err)
 	}
 	id := logicalID(handler)
-	role := Get(template.Section("Resources")[id], "Properties", "Role", "Fn::GetAtt").([]any)[0].(string)
+	role := regexp.MustCompile(`-(\w+Role)-`).FindStringSubmatch(Get(s.Resource(id), "Properties", "Role").(string))[1]
 	name := Get(s.Resource(id), "Properties", "FunctionName").(string)
 	db := dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
 

@@ -25,11 +25,12 @@ import (
 func main() {
 	engine := flag.String("engine", "postgres", "postgres, mysql or mariadb; or one release of it: postgres-16, mariadb-10.5")
 	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser's secret), alternating (users) or, on MySQL, dual (passwords)")
+	several := flag.Bool("database", false, "by the function for several engines, in place of the engine's own")
 	verbose := flag.Bool("v", false, "print what the function logs too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := demo(ctx, *engine, *strategy, *verbose); err != nil {
+	if err := demo(ctx, *engine, *strategy, *several, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		stop()
 		os.Exit(1)
@@ -51,7 +52,7 @@ var plays = map[string]play{
 
 var families = []string{"postgres", "mysql", "mariadb"}
 
-func demo(ctx context.Context, engine, strategy string, verbose bool) error {
+func demo(ctx context.Context, engine, strategy string, several, verbose bool) error {
 	p, ok := plays[strategy]
 	if !ok {
 		return fmt.Errorf("there is no strategy %q: single, superuser, alternating or dual", strategy)
@@ -63,7 +64,11 @@ func demo(ctx context.Context, engine, strategy string, verbose bool) error {
 	if strategy == "dual" && family != "mysql" {
 		return fmt.Errorf("%s keeps one password for an account: dual passwords are for mysql", engine)
 	}
-	p.handler = family + "-" + p.handler
+	if several {
+		p.handler, p.env = "database", append(p.env, "ENGINES="+strings.Join(families, ","), "STRATEGY="+p.handler)
+	} else {
+		p.handler = family + "-" + p.handler
+	}
 	dir, err := os.MkdirTemp("", "quarterturn-demo-")
 	if err != nil {
 		return err

@@ -42,8 +42,11 @@ func main() {
 			plan.Functions = append(plan.Functions, localaws.Function{Name: filepath.Base(filepath.Dir(path)), Bootstrap: path})
 		}
 	}
-	for i := range plan.Functions {
-		plan.Functions[i].Env = env
+	for i, f := range plan.Functions {
+		if f.Name == "database" { // which rotates nothing without; -env ENGINES=... comes last, and wins
+			plan.Functions[i].Env = []string{"ENGINES=postgres,aurora-postgresql,mysql,aurora-mysql,mariadb"}
+		}
+		plan.Functions[i].Env = append(plan.Functions[i].Env, env...)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
