@@ -55,48 +55,45 @@ import (
 // BYPASSRLS are for superusers to copy. Settings that only a superuser may make
 // need one, or GRANT SET ON PARAMETER.
 func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
-	return e.clone(ctx, login, pair, p, func(ctx context.Context, s *session) error { return s.commit(ctx) })
+	_, err := e.clone(ctx, login, false, pair, p)
+	return err
 }
 
 // DryRunEnsureClone implements strategies.CloningEngine, as DryRunSetPassword does it.
-func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) (warnings []strategies.Warning, err error) {
-	err = e.clone(ctx, login, pair, sample, func(ctx context.Context, s *session) (err error) {
-		if pair.PasswordOnly {
-			warnings, err = s.roleCaveats(ctx, pair.Target)
-		} else {
-			warnings, err = s.pairCaveats(ctx, pair)
-		}
-		if err != nil {
-			return err
-		}
-		return s.rollback(ctx)
-	})
-	return warnings, err
+func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+	return e.clone(ctx, login, true, pair, sample)
 }
 
-func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password, end func(context.Context, *session) error) error {
+func (e Engine) clone(ctx context.Context, login strategies.Login, rehearsal bool, pair strategies.Pair, p secret.Password) (warnings []strategies.Warning, err error) {
 	if err := checkNewPassword(p, pair.Original, pair.Clone); err != nil {
-		return err
+		return nil, err
 	}
 	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
-		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
+		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
-	s, err := e.openForChange(ctx, login, pair.Original, pair.Clone)
+	s, err := e.openForChange(ctx, login, rehearsal, pair.Original, pair.Clone)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.close()
-	if err := s.ensureClone(ctx, e.AllowMD5, pair, p); err != nil {
-		return err
+	if err := s.ensureClone(ctx, pair, p); err != nil {
+		return nil, err
 	}
-	return end(ctx, s)
+	switch {
+	case !rehearsal:
+	case pair.PasswordOnly:
+		warnings = s.warnings(s.roles[pair.Target])
+	default:
+		warnings, err = s.pairCaveats(ctx, pair)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return warnings, s.finish(ctx)
 }
 
-func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategies.Pair, p secret.Password) error {
-	roles, err := s.roles(ctx, pair.Original, pair.Clone)
-	if err != nil {
-		return err
-	}
+func (s *session) ensureClone(ctx context.Context, pair strategies.Pair, p secret.Password) error {
+	roles := s.roles
 	target, exists := roles[pair.Target]
 	_, inUse := roles[pair.InUse()]
 	switch {
@@ -110,7 +107,12 @@ func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategie
 		return s.missing(pair.Target)
 	}
 	if pair.PasswordOnly {
-		return s.setPassword(ctx, allowMD5, roles, target, p)
+		change, err := s.setPassword(target, p)
+		if err != nil {
+			return err
+		}
+		_, err = s.flight(ctx, change)
+		return err
 	}
 	original, ok := roles[pair.Original]
 	if !ok {
@@ -121,11 +123,16 @@ func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategie
 	case !ok && pair.Target == pair.Original:
 		return s.errorf(rotator.KindNotFound, "there is no role %q on this server, though it is the user of AWSCURRENT", pair.Clone)
 	case !ok:
-		if clone, err = s.create(ctx, allowMD5, roles, pair, p); err != nil {
+		var err error
+		if clone, err = s.create(ctx, roles, pair, p); err != nil {
 			return err
 		}
 	default:
-		if err := s.setPassword(ctx, allowMD5, roles, roles[pair.Target], p, roles[pair.InUse()]); err != nil {
+		change, err := s.setPassword(roles[pair.Target], p, roles[pair.InUse()])
+		if err != nil {
+			return err
+		}
+		if _, err := s.flight(ctx, change); err != nil {
 			return err
 		}
 	}
@@ -144,11 +151,11 @@ func (s *session) ensureClone(ctx context.Context, allowMD5 bool, pair strategie
 
 // create makes the clone. Its password goes in with it, so that at no moment there
 // is a role that may log in and has none.
-func (s *session) create(ctx context.Context, allowMD5 bool, roles map[string]role, pair strategies.Pair, p secret.Password) (role, error) {
+func (s *session) create(ctx context.Context, roles map[string]role, pair strategies.Pair, p secret.Password) (role, error) {
 	if r := roles[pair.Original]; r.iam {
 		return role{}, s.checkUsable(r)
 	}
-	stored, err := s.storedForm(allowMD5, pair.Clone, p, roles[pair.Original])
+	stored, err := s.storedForm(pair.Clone, p, roles[pair.Original])
 	if err != nil {
 		return role{}, err
 	}

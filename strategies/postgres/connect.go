@@ -31,15 +31,19 @@ type session struct {
 	proved bool          // a proof of the password has been sent
 	shown  int           // iterations of SCRAM, as the login showed them
 
-	// Known after begin:
-	version    int    // server_version_num: 160004
-	md5        bool   // password_encryption is md5
-	iterations int    // scram_iterations, or the default before PostgreSQL 16
-	verifiers  bool   // pg_authid may be read
-	attempts   int    // after how many refused logins credcheck bans a role
-	guessed    bool   // SCRAM was chosen, and clients may know md5 alone
-	restricted bool   // rds.restrict_password_commands is on
-	port       string // that the server listens on, by its own word; "": a socket
+	allowMD5  bool
+	rehearsal bool // what is done is taken back
+
+	// Known after prepare:
+	version    int             // server_version_num: 160004
+	md5        bool            // password_encryption is md5
+	iterations int             // scram_iterations, or the default before PostgreSQL 16
+	verifiers  bool            // pg_authid may be read
+	attempts   int             // after how many refused logins credcheck bans a role
+	guessed    bool            // SCRAM was chosen, and clients may know md5 alone
+	restricted bool            // rds.restrict_password_commands is on
+	port       string          // that the server listens on, by its own word; "": a socket
+	roles      map[string]role // by name: those that the change is of, and the one that we act as
 }
 
 // connect makes the one connection of a method call: TCP, TLS, login, each within
@@ -293,27 +297,82 @@ func (s *session) close() {
 	s.tcp.Close()
 }
 
-// query runs one statement within its limit. Parameters travel apart from the
-// statement, and results as text; NULL is "".
-func (s *session) query(ctx context.Context, st operation, sql string, args ...string) ([][]string, error) {
-	st.limit = s.limit
+// statement is what a flight carries: what it is for, its text, and the parameters that
+// travel apart from the text.
+type statement struct {
+	operation
+	sql  string
+	args []string
+}
+
+// answer is what a statement gave: rows as text, where NULL is "", and its command tag.
+type answer struct {
+	rows [][]string
+	tag  string
+}
+
+// flight sends statements together and then reads what they gave: one round trip,
+// within one limit. The server runs none of those that come after one that failed.
+func (s *session) flight(ctx context.Context, statements ...statement) ([]answer, error) {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
-	values := make([][]byte, len(args))
-	for i, a := range args {
-		values[i] = []byte(a)
+	p := s.pg.StartPipeline(limited)
+	for _, st := range statements {
+		values := make([][]byte, len(st.args))
+		for i, a := range st.args {
+			values[i] = []byte(a)
+		}
+		p.SendQueryParams(st.sql, values, nil, nil, nil)
 	}
-	result := s.pg.ExecParams(limited, sql, values, nil, nil, nil).Read()
-	if result.Err != nil {
-		return nil, wrapError(ctx, s.login, st, result.Err)
+	sent := p.Sync()
+	answers := make([]answer, 0, len(statements))
+	for _, st := range statements {
+		a, err := answer{}, sent
+		if err == nil {
+			a, err = next(p)
+		}
+		if err != nil {
+			p.Close()
+			st.limit = s.limit
+			return nil, wrapError(ctx, s.login, st.operation, err)
+		}
+		answers = append(answers, a)
 	}
-	rows := make([][]string, len(result.Rows))
+	if err := p.Close(); err != nil {
+		st := statements[len(statements)-1]
+		st.limit = s.limit
+		return nil, wrapError(ctx, s.login, st.operation, err)
+	}
+	return answers, nil
+}
+
+// next reads what the next statement of a flight gave.
+func next(p *pgconn.Pipeline) (answer, error) {
+	results, err := p.GetResults()
+	if err != nil {
+		return answer{}, err
+	}
+	reader, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		return answer{}, fmt.Errorf("the server gave a %T where the answer to a statement is due", results)
+	}
+	result := reader.Read()
+	a := answer{rows: make([][]string, len(result.Rows)), tag: result.CommandTag.String()}
 	for i, row := range result.Rows {
 		for _, column := range row {
-			rows[i] = append(rows[i], string(column))
+			a.rows[i] = append(a.rows[i], string(column))
 		}
 	}
-	return rows, nil
+	return a, result.Err
+}
+
+// query is a flight of one statement.
+func (s *session) query(ctx context.Context, st operation, sql string, args ...string) ([][]string, error) {
+	answers, err := s.flight(ctx, statement{st, sql, args})
+	if err != nil {
+		return nil, err
+	}
+	return answers[0].rows, nil
 }
 
 // row is query where the answer has one row: an answer without it is none.
@@ -322,21 +381,20 @@ func (s *session) row(ctx context.Context, st operation, sql string, args ...str
 	if err != nil {
 		return nil, err
 	}
+	return s.only(st, rows)
+}
+
+func (s *session) only(st operation, rows [][]string) ([]string, error) {
 	if len(rows) != 1 {
 		return nil, s.errorf(rotator.KindInternal, "%s: the server answered with %d rows in place of 1: is there a proxy in between that changes answers?", st.action, len(rows))
 	}
 	return rows[0], nil
 }
 
-// exec runs a statement that takes no parameters, because DDL takes none.
+// exec is query for what has no rows: DDL, which takes no parameters.
 func (s *session) exec(ctx context.Context, st operation, sql string) error {
-	st.limit = s.limit
-	limited, cancel := context.WithTimeout(ctx, s.limit)
-	defer cancel()
-	if _, err := s.pg.Exec(limited, sql).ReadAll(); err != nil {
-		return wrapError(ctx, s.login, st, err)
-	}
-	return nil
+	_, err := s.query(ctx, st, sql)
+	return err
 }
 
 // errorf is an error that the engine itself found.

@@ -82,44 +82,37 @@ func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
 // or what is called so on RDS, needs CREATEROLE to change another's, and as of
 // PostgreSQL 16 also ADMIN OPTION on that role.
 func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
-	return e.setPassword(ctx, login, user, p, func(ctx context.Context, s *session, _ role) error { return s.commit(ctx) })
+	_, err := e.setPassword(ctx, login, false, user, p)
+	return err
 }
 
 // DryRunSetPassword implements strategies.Engine: SetPassword as it is, and ROLLBACK. DDL is
 // transactional in PostgreSQL, so the server itself says whether it would work.
-func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) (warnings []strategies.Warning, err error) {
-	err = e.setPassword(ctx, login, user, sample, func(ctx context.Context, s *session, target role) error {
-		warnings = s.warnings(target)
-		return s.rollback(ctx)
-	})
-	return warnings, err
+func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+	return e.setPassword(ctx, login, true, user, sample)
 }
 
-// setPassword ends its transaction as end does.
-func (e Engine) setPassword(ctx context.Context, login strategies.Login, user string, p secret.Password, end func(context.Context, *session, role) error) error {
+func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehearsal bool, user string, p secret.Password) ([]strategies.Warning, error) {
 	if err := checkNewPassword(p, user); err != nil {
-		return err
+		return nil, err
 	}
-	s, err := e.openForChange(ctx, login, user)
+	s, err := e.openForChange(ctx, login, rehearsal, user)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.close()
-	roles, err := s.roles(ctx, user)
-	if err != nil {
-		return err
-	}
-	target, ok := roles[user]
+	target, ok := s.roles[user]
 	if !ok {
-		return s.missing(user)
+		return nil, s.missing(user)
 	}
 	if user != login.User && target.actingRole {
-		return strategies.NotEntitled("role %q is the one that superuser %q acts as: its password is not this secret's", user, login.User)
+		return nil, strategies.NotEntitled("role %q is the one that superuser %q acts as: its password is not this secret's", user, login.User)
 	}
-	if err := s.setPassword(ctx, e.AllowMD5, roles, target, p); err != nil {
-		return err
+	change, err := s.setPassword(target, p)
+	if err != nil {
+		return nil, err
 	}
-	return end(ctx, s, target)
+	return s.warnings(target), s.finish(ctx, change)
 }
 
 func (s *session) missing(user string) error {

@@ -18,11 +18,12 @@ import (
 // openForChange logs in and opens the one transaction in which an account is changed. It
 // changes nothing if the server could not carry the change through, and it waits
 // for another rotation of one of the users.
-func (e Engine) openForChange(ctx context.Context, login strategies.Login, users ...string) (*session, error) {
+func (e Engine) openForChange(ctx context.Context, login strategies.Login, rehearsal bool, users ...string) (*session, error) {
 	s, err := e.connect(ctx, login)
 	if err != nil {
 		return nil, err
 	}
+	s.allowMD5, s.rehearsal = e.AllowMD5, rehearsal
 	if err := s.prepare(ctx, users); err != nil {
 		s.close()
 		return nil, err
@@ -30,18 +31,23 @@ func (e Engine) openForChange(ctx context.Context, login strategies.Login, users
 	return s, nil
 }
 
+// prepare opens the transaction, and learns all that a change depends on, in one flight.
 func (s *session) prepare(ctx context.Context, users []string) error {
 	begin := operation{phase: beginning, action: "opening a transaction"}
-	if err := s.exec(ctx, begin, s.opening(users)); err != nil {
+	// READ WRITE: a primary whose default_transaction_read_only is on takes the change
+	// all the same, and a standby says here that it cannot.
+	flight := []statement{{begin, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", nil}, {begin, s.local(users), nil}, {begin, facts, nil}}
+	for _, user := range users {
+		flight = append(flight, s.tryLock(user))
+	}
+	answers, err := s.flight(ctx, append(flight, s.lookUp(users))...)
+	if err != nil {
 		return err
 	}
 	if s.pg.TxStatus() != 'T' {
 		return s.errorf(rotator.KindMisconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint")
 	}
-	row, err := s.row(ctx, begin, `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
-  coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, ''),
-  coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
-  coalesce(current_setting('credcheck.max_auth_failure', true), '')`)
+	row, err := s.only(begin, answers[2].rows)
 	if err != nil {
 		return err
 	}
@@ -58,13 +64,44 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 		s.iterations = n
 	}
 	s.attempts, _ = strconv.Atoi(row[7]) // credcheck is not loaded
-	return s.lock(ctx, users)
+	found := answers[len(answers)-1].rows
+	waited := false
+	for i, user := range users {
+		held, err := s.only(begin, answers[3+i].rows)
+		if err != nil {
+			return err
+		}
+		if held[0] == "t" {
+			continue
+		}
+		waited = true
+		if err := s.lock(ctx, user); err != nil {
+			return err
+		}
+	}
+	if waited { // and the other rotation has changed them
+		st := s.lookUp(users)
+		if found, err = s.query(ctx, st.operation, st.sql, st.args...); err != nil {
+			return err
+		}
+	}
+	if s.roles, err = s.readRoles(found); err != nil {
+		return err
+	}
+	return s.lookUpStored(ctx, users)
 }
 
-// opening begins the transaction, and makes it independent of what is set for the
-// role or the database. It is one message: whatever would end the session between two
-// statements has no moment to do so.
-func (s *session) opening(users []string) string {
+// facts is what the session asks about itself, with a setting that needs its search_path:
+// a change that the server has confirmed outlives the server.
+const facts = `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
+  coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, ''),
+  coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
+  coalesce(current_setting('credcheck.max_auth_failure', true), ''),
+  CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END`
+
+// local makes the transaction independent of what is set for the role or the database. It
+// is one statement: whatever would end the session between two has no moment to do so.
+func (s *session) local(users []string) string {
 	ms := func(d time.Duration) string { return strconv.FormatInt(max(1, int64(d/time.Millisecond)), 10) }
 	local := [][2]string{
 		// The server gives up before we do, so that it can say why.
@@ -83,23 +120,19 @@ func (s *session) opening(users []string) string {
 		local = append([][2]string{{"transaction_timeout", "0"}}, local...) // it counts already: first of all
 	}
 	if major >= 16 {
-		local = append(local, [2]string{"createrole_self_grant", "''"}) // creating a role gives the superuser nothing
+		local = append(local, [2]string{"createrole_self_grant", ""}) // creating a role gives the superuser nothing
 	}
-	// READ WRITE: a primary whose default_transaction_read_only is on takes the change
-	// all the same, and a standby says here that it cannot.
-	sql := "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-	for _, set := range local {
-		sql += "; SET LOCAL " + set[0] + " = " + set[1]
-	}
-	// A change that the server has confirmed outlives the server.
-	sql += "; SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
 	// Where a role setting makes the session act as another role (role = 'owner'),
 	// an account is allowed to change that role and not itself. A superuser, on
 	// the other hand, may well have its power from such a setting.
 	if slices.Contains(users, s.login.User) {
-		sql += "; SET LOCAL ROLE NONE"
+		local = append(local, [2]string{"role", "none"})
 	}
-	return sql
+	calls := make([]string, len(local))
+	for i, set := range local {
+		calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', '%s', true)", set[0], set[1])
+	}
+	return "SELECT " + strings.Join(calls, ", ")
 }
 
 // major is the server's major version, as it says it in the login.
@@ -116,26 +149,25 @@ func (s *session) major() int {
 // lock makes rotations of the same account wait for each other, for at most two
 // seconds. It is a courtesy that spares the second of them a failure ("tuple
 // concurrently updated"): whoever may log in can hold it, and so it stops nothing.
-func (s *session) lock(ctx context.Context, users []string) error {
+func (s *session) lock(ctx context.Context, user string) error {
 	const tries, pause = 20, 100 * time.Millisecond
-	for _, user := range users {
-		st := operation{action: fmt.Sprintf("waiting for other rotations of %q", user)}
-		for range tries {
-			row, err := s.row(ctx, st, "SELECT pg_try_advisory_xact_lock($1::bigint)", lockKey(user))
-			if err != nil {
-				return err
-			}
-			if row[0] == "t" {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return wrapError(ctx, s.login, st, ctx.Err())
-			case <-time.After(pause):
-			}
+	st := s.tryLock(user)
+	for range tries {
+		select {
+		case <-ctx.Done():
+			return wrapError(ctx, s.login, st.operation, ctx.Err())
+		case <-time.After(pause):
+		}
+		row, err := s.row(ctx, st.operation, st.sql, st.args...)
+		if err != nil || row[0] == "t" {
+			return err
 		}
 	}
 	return nil
+}
+
+func (s *session) tryLock(user string) statement {
+	return statement{operation{action: fmt.Sprintf("waiting for other rotations of %q", user)}, "SELECT pg_try_advisory_xact_lock($1::bigint)", []string{lockKey(user)}}
 }
 
 func lockKey(user string) string {
@@ -143,25 +175,22 @@ func lockKey(user string) string {
 	return strconv.FormatInt(int64(binary.BigEndian.Uint64(sum[:])), 10)
 }
 
-// commit makes the changes real. The server answers COMMIT with ROLLBACK, and no
-// error, to a transaction that has failed.
-func (s *session) commit(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, s.limit)
-	defer cancel()
-	st := operation{action: "committing (it is not known whether the change took hold)", limit: s.limit}
-	results, err := s.pg.Exec(limited, "COMMIT").ReadAll()
-	if err != nil {
-		return wrapError(ctx, s.login, st, err)
+// finish sends the last statements of a transaction, if there are any, together with its
+// end: what is refused is rolled back by the server. A rehearsal takes all of it back.
+func (s *session) finish(ctx context.Context, last ...statement) error {
+	end := statement{operation{action: "committing (it is not known whether the change took hold)"}, "COMMIT", nil}
+	if s.rehearsal {
+		end = statement{operation{action: "rolling back the dry run"}, "ROLLBACK", nil}
 	}
-	if tag := results[0].CommandTag.String(); tag != "COMMIT" {
-		return s.errorf(rotator.KindInternal, "the server answered COMMIT with %s: nothing was changed", tag)
+	answers, err := s.flight(ctx, append(last, end)...)
+	if err != nil {
+		return err
+	}
+	// The server answers COMMIT with ROLLBACK, and no error, to a transaction that has failed.
+	if tag := answers[len(last)].tag; tag != end.sql {
+		return s.errorf(rotator.KindInternal, "the server answered %s with %s: nothing was changed", end.sql, tag)
 	}
 	return nil
-}
-
-// rollback takes back everything since begin.
-func (s *session) rollback(ctx context.Context) error {
-	return s.exec(ctx, operation{action: "taking back what was only rehearsed"}, "ROLLBACK")
 }
 
 // role is an account, as pg_roles and pg_auth_members show it to anyone.
@@ -188,32 +217,27 @@ type role struct {
 	iterations int // of SCRAM
 }
 
-// roles looks up the named roles, and the one that we act as, under its own name.
-func (s *session) roles(ctx context.Context, names ...string) (map[string]role, error) {
-	// Of what is stored, the iterations alone are read. They are no secret: the server
-	// tells them to whoever tries to log in.
-	stored := "''"
-	if s.verifiers {
-		stored = `(SELECT CASE WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE split_part(split_part(rolpassword, '$', 2), ':', 1) END FROM pg_authid a WHERE a.oid = r.oid)`
-	}
-	sql := `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
+// lookUp asks for the named roles, and for the one that we act as. Only Amazon RDS has
+// rds_iam, and only there are the groups of a role followed.
+func (s *session) lookUp(names []string) statement {
+	const sql = `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
   coalesce(rolvaliduntil <= now(), false),
-  EXISTS (
+  to_regrole('rds_iam') IS NOT NULL AND EXISTS (
     WITH RECURSIVE m(id) AS (
       SELECT r.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
-    SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolname = 'rds_iam'),
+    SELECT FROM m WHERE m.id = to_regrole('rds_iam')),
   pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION'),
   rolname = current_user,
   rolconnlimit >= 0 AND (SELECT count(*) FROM pg_stat_get_activity(NULL) a WHERE a.usesysid = r.oid) >= rolconnlimit - 1,
   rolconnlimit,
   CASE WHEN isfinite(rolvaliduntil) AND rolvaliduntil < now() + interval '30 days' THEN
-    to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END, ` + stored + `
+    to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
-	names = append(names, names[0])
-	rows, err := s.query(ctx, operation{action: "looking up roles"}, sql, names[0], names[1])
-	if err != nil {
-		return nil, err
-	}
+	return statement{operation{action: "looking up roles"}, sql, []string{names[0], names[len(names)-1]}}
+}
+
+// readRoles reads what lookUp gave, by the roles' names.
+func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 	found := map[string]role{}
 	for _, row := range rows {
 		r := role{name: row[0]}
@@ -222,20 +246,38 @@ FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 			*flag = row[1+i] == "t"
 		}
 		r.validUntil = row[14]
+		var err error
 		if r.limit, err = strconv.Atoi(row[13]); err != nil {
 			return nil, fmt.Errorf("role %q: %w: connection limit: %w", r.name, rotator.KindInternal, err)
 		}
-		r.md5 = row[15] == "md5"
-		r.iterations, _ = strconv.Atoi(row[15]) // nothing is known, or md5
-		if r.name == s.login.User && s.method == authMD5 {
-			r.md5 = true
-		}
 		if r.name == s.login.User {
-			r.iterations = max(r.iterations, s.shown)
+			r.md5, r.iterations = s.method == authMD5, s.shown
 		}
 		found[r.name] = r
 	}
 	return found, nil
+}
+
+// lookUpStored learns how the passwords are stored, from a server that lets us see it. Of
+// what is stored, the iterations alone are read. They are no secret: the server tells
+// them to whoever tries to log in.
+func (s *session) lookUpStored(ctx context.Context, names []string) error {
+	if !s.verifiers {
+		return nil
+	}
+	rows, err := s.query(ctx, operation{action: "looking up roles"}, `SELECT rolname,
+  CASE WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE split_part(split_part(rolpassword, '$', 2), ':', 1) END
+FROM pg_authid WHERE rolpassword IS NOT NULL AND rolname IN ($1, $2, current_user)`, names[0], names[len(names)-1])
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		r := s.roles[row[0]]
+		n, _ := strconv.Atoi(row[1]) // md5
+		r.md5, r.iterations = r.md5 || row[1] == "md5", max(r.iterations, n)
+		s.roles[row[0]] = r
+	}
+	return nil
 }
 
 // acting gives the role that we act as.
@@ -248,18 +290,18 @@ func acting(roles map[string]role) role {
 	return role{}
 }
 
-// setPassword changes the password of a role that exists. others are those with
-// whom it takes turns.
-func (s *session) setPassword(ctx context.Context, allowMD5 bool, roles map[string]role, target role, p secret.Password, others ...role) error {
+// setPassword is the statement that changes the password of a role that exists. others are
+// those with whom it takes turns.
+func (s *session) setPassword(target role, p secret.Password, others ...role) (statement, error) {
 	if err := s.checkUsable(target); err != nil {
-		return err
+		return statement{}, err
 	}
-	stored, err := s.storedForm(allowMD5, target.name, p, append(others, target)...)
+	stored, err := s.storedForm(target.name, p, append(others, target)...)
 	if err != nil {
-		return err
+		return statement{}, err
 	}
-	st := operation{action: fmt.Sprintf("changing the password of %q", target.name), remedy: s.alterRemedy(acting(roles), target), setsPassword: true}
-	return s.exec(ctx, st, fmt.Sprintf("ALTER ROLE %s PASSWORD %s", quoteIdent(target.name), quoteLiteral(stored)))
+	st := operation{action: fmt.Sprintf("changing the password of %q", target.name), remedy: s.alterRemedy(acting(s.roles), target), setsPassword: true}
+	return statement{st, fmt.Sprintf("ALTER ROLE %s PASSWORD %s", quoteIdent(target.name), quoteLiteral(stored)), nil}, nil
 }
 
 // checkUsable refuses an account on which the new password could not work, while
@@ -281,7 +323,7 @@ func (s *session) checkUsable(r role) error {
 // where one is there and AllowMD5 is set: pg_hba.conf may ask for scram-sha-256,
 // which an md5 hash never passes. Where nothing is known of what is there, and the
 // server would make md5 hashes itself, the account's clients may know nothing else.
-func (s *session) storedForm(allowMD5 bool, user string, p secret.Password, likes ...role) (string, error) {
+func (s *session) storedForm(user string, p secret.Password, likes ...role) (string, error) {
 	isMD5, isScram, iterations := false, user == s.login.User && s.method == authCleartext, s.iterations
 	for _, r := range likes {
 		isMD5, isScram, iterations = isMD5 || r.md5, isScram || r.iterations > 0, max(iterations, r.iterations)
@@ -290,14 +332,17 @@ func (s *session) storedForm(allowMD5 bool, user string, p secret.Password, like
 		iterations = max(iterations, scramIterations)
 	}
 	switch {
-	case isMD5 && !isScram && allowMD5:
+	case isMD5 && !isScram && s.allowMD5:
 		return md5Hash(user, p), nil
-	case s.md5 && !isScram && !allowMD5:
+	case s.md5 && !isScram && !s.allowMD5:
 		return "", s.errorf(rotator.KindMisconfigured, "password_encryption of this server is md5, and whether the clients of %q know SCRAM-SHA-256 cannot be told from here. If they do (every driver since 2018), ALTER SYSTEM SET password_encryption = 'scram-sha-256', in a parameter group on RDS; if they do not, set POSTGRES_ALLOW_MD5=true", user)
 	case iterations > maxIterations:
 		return "", s.errorf(rotator.KindMisconfigured, "scram_iterations is %d for this session or this account, and this function takes at most %d: more would take it longer than a login may. ALTER ROLE %s RESET scram_iterations, or set a lower number where it is set", iterations, maxIterations, quoteIdent(s.login.User))
 	}
 	s.guessed = s.md5 && !isScram
+	if s.rehearsal {
+		return scramSample(iterations), nil
+	}
 	return scramVerifier(p, iterations)
 }
 

@@ -35,6 +35,14 @@ func scramVerifier(p secret.Password, iterations int) (string, error) {
 	return scramVerifierWith(p, salt, iterations)
 }
 
+// scramSample has the form of a verifier and is none of any password. A rehearsal sends
+// it: the server takes either as it comes, and a real one takes a small function seconds.
+func scramSample(iterations int) string {
+	random := make([]byte, scramSaltSize+2*sha256.Size)
+	rand.Read(random)
+	return formatVerifier(iterations, random[:scramSaltSize], random[scramSaltSize:][:sha256.Size], random[scramSaltSize+sha256.Size:])
+}
+
 // scramVerifierWith follows RFC 5802, section 3, in PostgreSQL's form:
 // SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>
 // https://www.postgresql.org/docs/current/catalog-pg-authid.html
@@ -45,8 +53,12 @@ func scramVerifierWith(p secret.Password, salt []byte, iterations int) (string, 
 	}
 	stored := sha256.Sum256(hmacSHA256(salted, "Client Key"))
 	server := hmacSHA256(salted, "Server Key")
+	return formatVerifier(iterations, salt, stored[:], server), nil
+}
+
+func formatVerifier(iterations int, salt, stored, server []byte) string {
 	b64 := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, b64(salt), b64(stored[:]), b64(server)), nil
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, b64(salt), b64(stored), b64(server))
 }
 
 func hmacSHA256(key []byte, message string) []byte {

@@ -113,7 +113,7 @@ func TestASessionLeftBehindEnds(t *testing.T) {
 		app, _ := s.NewRole(t, "LOGIN")
 		e := engine()
 		e.StatementTimeout = time.Second
-		left, err := e.openForChange(t.Context(), s.superuser(), app)
+		left, err := e.openForChange(t.Context(), s.superuser(), false, app)
 		ok(t, err)
 		defer left.close()
 		ok(t, left.exec(t.Context(), operation{action: "leaving"}, "ALTER ROLE "+quoteIdent(app)+" CONNECTION LIMIT 7"))
@@ -155,7 +155,7 @@ func TestChangesAreDurable(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		app, pw := s.NewRole(t, "LOGIN")
 		s.run(t, "ALTER ROLE "+app+" SET synchronous_commit = off")
-		left, err := engine().openForChange(t.Context(), s.login(app, pw), app)
+		left, err := engine().openForChange(t.Context(), s.login(app, pw), false, app)
 		ok(t, err)
 		defer left.close()
 		rows, err := left.query(t.Context(), operation{}, "SHOW synchronous_commit")

@@ -34,12 +34,6 @@ func (s *session) warnings(r role) []strategies.Warning {
 	return all
 }
 
-// roleCaveats are the caveats of a role by its name.
-func (s *session) roleCaveats(ctx context.Context, name string) ([]strategies.Warning, error) {
-	roles, err := s.roles(ctx, name)
-	return s.warnings(roles[name]), err
-}
-
 // pairCaveats says in what the two users of a pair will differ.
 func (s *session) pairCaveats(ctx context.Context, pair strategies.Pair) ([]strategies.Warning, error) {
 	const sql = `SELECT EXISTS (

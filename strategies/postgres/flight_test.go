@@ -1,0 +1,68 @@
+package postgres
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+)
+
+// roundTrips counts how often the server answers while call runs: what distance costs.
+func (s server) roundTrips(t *testing.T, login strategies.Login, call func(strategies.Login) error) int {
+	t.Helper()
+	var mu sync.Mutex
+	asked, answers := false, 0
+	p := strategytest.Proxy{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+		},
+		OnChunk: func(c strategytest.Chunk) strategytest.ChunkAction {
+			mu.Lock()
+			defer mu.Unlock()
+			if c.FromServer && asked {
+				answers++
+			}
+			asked = !c.FromServer
+			return strategytest.ChunkForward
+		},
+	}
+	ok(t, p.Listen())
+	defer p.Close()
+	ok(t, call(with(login, func(l *strategies.Login) { l.Host, l.Port = "127.0.0.1", p.Port() })))
+	mu.Lock()
+	defer mu.Unlock()
+	return answers
+}
+
+// Three of the round trips are the login by SCRAM.
+func TestRoundTrips(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		self, boss := s.login(app, pw), s.master(t, app)
+		for _, c := range []struct {
+			name  string
+			login strategies.Login
+			want  int
+			call  func(strategies.Login) error
+		}{
+			{"Ping", self, 3 + 1, func(l strategies.Login) error { return engine().Ping(t.Context(), l) }},
+			{"DryRunSetPassword", self, 3 + 2, func(l strategies.Login) error {
+				_, err := engine().DryRunSetPassword(t.Context(), l, app, password())
+				return err
+			}},
+			{"SetPassword by a CREATEROLE role", boss, 3 + 2, func(l strategies.Login) error { return engine().SetPassword(t.Context(), l, app, password()) }},
+			{"SetPassword by one that may read pg_authid", s.superuser(), 3 + 3, func(l strategies.Login) error {
+				return engine().SetPassword(t.Context(), l, app, password())
+			}},
+		} {
+			if got := s.roundTrips(t, c.login, c.call); got != c.want {
+				t.Errorf("%s: %d round trips, want %d", c.name, got, c.want)
+			}
+		}
+	})
+}
