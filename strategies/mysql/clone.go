@@ -191,7 +191,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 	missing := want.missing(have)
 	give := append(missing.grants(clone.account), have.of(restriction).without(want).removeRestrictions(clone.account)...)
 	for _, sql := range give {
-		st := operation{action: fmt.Sprintf("giving %s %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql), isGrant: true}
+		st := operation{action: fmt.Sprintf("giving %s %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql)}
 		if err := c.exec(ctx, st, sql.text); err != nil {
 			return err
 		}
@@ -200,7 +200,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		return nil
 	}
 	for _, sql := range want.of(restriction).without(have).addRestrictions(clone.account) {
-		st := operation{action: fmt.Sprintf("giving %s the exception %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql), isGrant: true}
+		st := operation{action: fmt.Sprintf("giving %s the exception %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql)}
 		if err := c.exec(ctx, st, sql.text); err != nil {
 			return err
 		}
@@ -318,7 +318,7 @@ func (c *cloneSync) revokeExtra(ctx context.Context, clone account, have, want r
 		}
 	}
 	for _, sql := range extra.revokes(clone) {
-		st := operation{action: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone, c.pair.Original), remedy: c.grantRemedy(sql), isGrant: true}
+		st := operation{action: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone, c.pair.Original), remedy: c.grantRemedy(sql)}
 		if err := c.exec(ctx, st, sql.text); err != nil {
 			return nil, err
 		}
@@ -338,7 +338,7 @@ func (c *cloneSync) revokeExtra(ctx context.Context, clone account, have, want r
 }
 
 func (c *cloneSync) setDefaultRole(ctx context.Context, clone account, role string) error {
-	st := operation{action: fmt.Sprintf("giving %s the default role %s", clone, role), remedy: c.createUserRemedy(), isGrant: true}
+	st := operation{action: fmt.Sprintf("giving %s the default role %s", clone, role), remedy: c.createUserRemedy()}
 	word := " TO "
 	if c.mariadb {
 		word, st.remedy = " FOR ", c.setPasswordRemedy()

@@ -73,7 +73,7 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 		if s.mariadb && tries > 1 && errors.Is(err, mysql.ErrMalformPkt) {
 			continue
 		}
-		return nil, wrapError(ctx, login, operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout), mariadb: s.mariadb}, err)
+		return nil, wrapError(ctx, login, operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout)}, err)
 	}
 }
 

@@ -136,7 +136,7 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 				return err
 			}
 		default:
-			return wrapError(ctx, s.login, operation{limit: s.limit, isGrant: true,
+			return wrapError(ctx, s.login, operation{limit: s.limit,
 				action: "rehearsing to grant " + sql.what + " as " + original.String() + " has it",
 				remedy: s.grantRemedy(sql)}, err)
 		}

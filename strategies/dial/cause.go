@@ -1,0 +1,125 @@
+package dial
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// Cause is what an answer of a server means: a row of the table that each engine has.
+// The tables of docs/runbook.md are made of them.
+type Cause struct {
+	// Codes are numbers or SQLSTATEs; one that ends in * stands for all that begin so.
+	Codes []string
+	// During limits the row to one kind of work; 0: any.
+	During Work
+	// From limits it to routines of the server, and Says to messages with one of these
+	// words: only what servers do not translate.
+	From, Says []string
+
+	Kind  rotator.Kind
+	Retry Retry
+	// Text is the sentence: what happened, and what to do. {user}, {database} and
+	// {address} are those of the login, names as identifiers of the server's language.
+	// {remedy} is what the operation knows of the privilege that it needs.
+	Text string
+
+	// Public says that the server repeats no value of a statement in its message.
+	Public bool
+	// Early says that a server may answer so before it was sent credentials.
+	Early bool
+}
+
+// Work is what was being done: one bit each.
+type Work uint
+
+// Kinds of work.
+const (
+	Login           Work = 1 << iota
+	LoginWithoutTLS      // one for which the secret turns TLS off
+	Statement            // any
+	Begin                // the first one of a session
+	SetsPassword         // one that carries a new password
+)
+
+// Retry says whether trying again helps, with nothing fixed in between.
+type Retry string
+
+// Values of Retry.
+const (
+	RetryNo      Retry = ""        // it lasts until a person fixes it
+	RetryYes     Retry = "yes"     // it passes
+	RetryPerhaps Retry = "perhaps" // the server answers so to both
+)
+
+// matches says whether the row is for an answer.
+func (c Cause) matches(work Work, code, routine, message string) bool {
+	return (c.During == 0 || c.During&work != 0) &&
+		slices.ContainsFunc(c.Codes, func(of string) bool {
+			class, all := strings.CutSuffix(of, "*")
+			return of == code || all && strings.HasPrefix(code, class)
+		}) &&
+		(c.From == nil || slices.Contains(c.From, routine)) &&
+		(c.Says == nil || slices.ContainsFunc(c.Says, func(word string) bool { return strings.Contains(message, word) }))
+}
+
+// Find gives the first row for an answer, which may have several codes: the first that
+// any row is for counts. Where there is no row, the kind is rotator.KindInternal.
+func Find(causes []Cause, work Work, routine, message string, codes ...string) Cause {
+	for _, code := range codes {
+		if i := slices.IndexFunc(causes, func(c Cause) bool { return c.matches(work, code, routine, message) }); i >= 0 {
+			return causes[i]
+		}
+	}
+	return Cause{Kind: rotator.KindInternal, Text: "the server reported an error that this function does not know"}
+}
+
+// Sentence fills the names of a login into the text. quote writes an identifier.
+func (c Cause) Sentence(login strategies.Login, quote func(string) string, remedy string) string {
+	if remedy == "" {
+		remedy = "the server does not permit it"
+	}
+	return strings.NewReplacer("{user}", quote(login.User), "{database}", quote(login.Database), "{address}", Address(login), "{remedy}", remedy).Replace(c.Text)
+}
+
+// Markdown is a table of causes, as docs/runbook.md has it.
+func Markdown(causes []Cause) string {
+	var b strings.Builder
+	b.WriteString("| answer | during | kind | try again | says |\n|---|---|---|---|---|\n")
+	for _, c := range causes {
+		codes := strings.Join(c.Codes, ", ")
+		if c.Says != nil {
+			codes += " with `" + strings.Join(c.Says, "` or `") + "`"
+		}
+		if c.From != nil {
+			codes += " of " + strings.Join(c.From, ", ")
+		}
+		retry := c.Retry
+		if retry == RetryNo {
+			retry = "no"
+		}
+		text := strings.NewReplacer("{user}", "`USER`", "{database}", "`DATABASE`", "{address}", "`HOST:PORT`", "{remedy}", "(the privilege that was missing)", "|", `\|`).Replace(c.Text)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", codes, c.During, c.Kind, retry, text)
+	}
+	return b.String()
+}
+
+// String says it for people.
+func (w Work) String() string {
+	switch w {
+	case 0:
+		return "anything"
+	case Login:
+		return "login"
+	case LoginWithoutTLS:
+		return "login, TLS off"
+	case Begin:
+		return "begin"
+	case SetsPassword:
+		return "new password"
+	}
+	return "statement"
+}
