@@ -40,6 +40,22 @@ func TimeoutOrDefault(d time.Duration) time.Duration {
 	return d
 }
 
+// LoginTime is how long a login may take once the server was reached and TLS holds: what
+// is left of the context but for a reserve, in which the password is changed and the
+// answer given. A paused cluster that resumes takes 15 seconds and more. Without a
+// deadline it is a minute; set, more than zero, is another limit.
+func LoginTime(ctx context.Context, set time.Duration) time.Duration {
+	const least, most, reserve = 5 * time.Second, time.Minute, 10 * time.Second
+	if set > 0 {
+		return set
+	}
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return most
+	}
+	return max(least, time.Until(deadline)-reserve)
+}
+
 // Connect connects to the server.
 func Connect(ctx context.Context, as strategies.Login, within time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)

@@ -125,3 +125,27 @@ func TestPlace(t *testing.T) {
 		t.Error("the limit of an engine that names none")
 	}
 }
+
+// TestLoginTime: what the invocation leaves, less what the change and the answer need.
+func TestLoginTime(t *testing.T) {
+	t.Parallel()
+	within := func(limit time.Duration) context.Context {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	for name, c := range map[string]struct {
+		ctx      context.Context
+		set      time.Duration
+		from, to time.Duration
+	}{
+		"an hour":        {within(time.Hour), 0, 50 * time.Minute, 59*time.Minute + 50*time.Second},
+		"little left":    {within(time.Second), 0, 5 * time.Second, 5 * time.Second},
+		"no deadline":    {t.Context(), 0, time.Minute, time.Minute},
+		"a limit is set": {within(time.Hour), time.Second, time.Second, time.Second},
+	} {
+		if got := dial.LoginTime(c.ctx, c.set); got < c.from || got > c.to {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

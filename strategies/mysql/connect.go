@@ -73,7 +73,11 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 		if s.mariadb && tries > 1 && errors.Is(err, mysql.ErrMalformPkt) {
 			continue
 		}
-		return nil, wrapError(ctx, login, operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout)}, err)
+		st := operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout)}
+		if st.phase == loggingIn {
+			st.limit = s.wire.loginTime
+		}
+		return nil, wrapError(ctx, login, st, err)
 	}
 }
 
@@ -96,18 +100,27 @@ func checkLogin(login strategies.Login) error {
 }
 
 // logIn shakes hands and authenticates. The driver shuts the connection when ctx
-// ends, so that no silence or dripping outlasts it.
+// ends, so that no silence or dripping outlasts it. The time to authenticate begins when
+// the credentials may go out.
 func (s *session) logIn(ctx context.Context, e Engine) error {
-	ctx, cancel := context.WithTimeout(ctx, dial.TimeoutOrDefault(e.HandshakeTimeout))
-	defer cancel()
+	within := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(dial.TimeoutOrDefault(e.HandshakeTimeout), func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
+	s.wire.ready = func() {
+		s.wire.loginTime = dial.LoginTime(within, e.LoginTimeout)
+		timer.Reset(s.wire.loginTime)
+	}
 	config := mysql.NewConfig()
 	config.Logger = new(mysql.NopLogger)
 	config.Net, config.Addr = "tcp", dial.Address(s.login)
 	config.User, config.Passwd, config.DBName = s.login.User, s.login.Password.Reveal(), s.login.Database
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return s.wire, nil }
 	if !s.login.TLS.Disabled {
-		config.TLS = e.tls(s.login, &s.wire.secured)
+		config.TLS = e.tls(s.login, s.wire)
 	}
+	s.wire.plain = s.login.TLS.Disabled
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return err
@@ -132,10 +145,11 @@ func (s *session) connectBy(ctx context.Context, connector driver.Connector) (co
 	return connector.Connect(ctx)
 }
 
-func (e Engine) tls(login strategies.Login, secured *bool) *tls.Config {
+func (e Engine) tls(login strategies.Login, w *wire) *tls.Config {
 	config := dial.TLSConfig(login, e.Roots)
 	config.VerifyConnection = func(tls.ConnectionState) error {
-		*secured = true
+		w.secured = true
+		w.ready()
 		return nil
 	}
 	return config
@@ -155,6 +169,10 @@ type wire struct {
 	answer  bool   // the client's first packet has been sent
 	secured bool   // TLS holds
 	odd     error  // why this is no server of ours
+
+	plain     bool          // without TLS
+	ready     func()        // called when the credentials may go out
+	loginTime time.Duration // and how long the server has for them
 }
 
 // Capability flags, in the first four bytes of the client's first packet. That is the
@@ -196,6 +214,9 @@ func (w *wire) greeting() error {
 func (w *wire) Write(p []byte) (int, error) {
 	if !w.answer && len(p) >= 8 {
 		w.answer = true
+		if w.plain {
+			w.ready()
+		}
 		p = bytes.Clone(p)
 		flags := binary.LittleEndian.Uint32(p[4:])
 		binary.LittleEndian.PutUint32(p[4:], flags&^localFiles|handlesExpiredLogins)

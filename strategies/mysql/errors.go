@@ -101,11 +101,11 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 	within := dial.WaitText(ctx, st.limit)
 	switch st.phase {
 	case greeting:
-		return fmt.Sprintf("%s accepted the connection and never greeted (%s): a proxy or load balancer without a target, or something that is not MySQL, where the client would have to speak first", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection and never greeted (%s): a paused cluster that is resuming (then try again), a server that looks up the name of its client first (skip_name_resolve), a proxy or load balancer without a target, or something that is not MySQL, where the client would have to speak first", dial.Address(login), within)
 	case securing:
 		return fmt.Sprintf("%s fell silent in the TLS handshake (%s): a proxy or load balancer without a target, or an overloaded server", dial.Address(login), within)
 	case loggingIn:
-		return fmt.Sprintf("%s fell silent during the login (%s): a proxy or load balancer without a target, or an overloaded server", dial.Address(login), within)
+		return fmt.Sprintf("%s fell silent during the login (%s): a paused cluster that is resuming (then try again), a plugin that delays logins, an overloaded server, or a proxy or load balancer without a target", dial.Address(login), within)
 	}
 	return fmt.Sprintf("the server fell silent %s: it is overloaded, or the network was cut. The statement may still be carried out", within)
 }

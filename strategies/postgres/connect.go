@@ -65,9 +65,10 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 		return nil, wrapError(ctx, login, operation{phase: securing, limit: dial.TimeoutOrDefault(e.HandshakeTimeout)}, err)
 	}
 	s := &session{login: login, tcp: tcp, limit: dial.TimeoutOrDefault(e.StatementTimeout), method: authUnknown}
-	if err := s.logIn(ctx, conn, dial.TimeoutOrDefault(e.HandshakeTimeout)); err != nil {
+	limit := dial.LoginTime(ctx, e.LoginTimeout)
+	if err := s.logIn(ctx, conn, limit); err != nil {
 		tcp.Close()
-		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: dial.TimeoutOrDefault(e.HandshakeTimeout), method: s.method, proved: s.proved}, err)
+		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: limit, method: s.method, proved: s.proved}, err)
 	}
 	return s, nil
 }

@@ -454,3 +454,24 @@ func BenchmarkPing(b *testing.B) {
 		}
 	}
 }
+
+// TestASlowLoginIsWaitedFor: a paused cluster that resumes answers after 8 to 15 seconds.
+// The server here does so after five times what the handshake is given.
+func TestASlowLoginIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
+	app, pw := s.NewRole(t, "LOGIN")
+	const handshake = 2 * time.Second
+	login := listen(t, func(client net.Conn) {
+		up, err := net.Dial("tcp", net.JoinHostPort(s.Host, fmt.Sprint(s.Port)))
+		if err != nil {
+			return
+		}
+		defer up.Close()
+		go io.Copy(up, client)
+		time.Sleep(5 * handshake)
+		io.Copy(client, up)
+	})
+	login.User, login.Password, login.TLS.Disabled = app, secret.NewPassword(pw), true
+	ok(t, Engine{HandshakeTimeout: handshake}.Ping(t.Context(), login))
+}

@@ -27,11 +27,12 @@ type Engine struct {
 	// nil: those of Amazon RDS.
 	Roots *x509.CertPool
 
-	// DialTimeout bounds finding the host and reaching it, HandshakeTimeout TLS
-	// and then authentication, StatementTimeout every statement. Zero: 5 seconds.
-	// The context bounds them all.
+	// DialTimeout bounds finding the host and reaching it, HandshakeTimeout TLS, StatementTimeout every statement. Zero: 5 seconds.
+	// LoginTimeout bounds the authentication after that. Zero: what the context leaves,
+	// less 10 seconds (dial.LoginTime). The context bounds them all.
 	DialTimeout      time.Duration
 	HandshakeTimeout time.Duration
+	LoginTimeout     time.Duration
 	StatementTimeout time.Duration
 
 	// AllowMD5 serves clients too old for SCRAM: where an account is known to have

@@ -98,7 +98,7 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 	case securing:
 		return fmt.Sprintf("%s accepted the connection and fell silent in the TLS handshake (%s): a proxy or load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within)
 	case loggingIn:
-		return fmt.Sprintf("%s accepted the connection and fell silent during the login (%s): a proxy or load balancer without a target, an overloaded server, or something that is not PostgreSQL", dial.Address(login), within)
+		return fmt.Sprintf("%s fell silent during the login (%s): a paused cluster that is resuming (then try again), an overloaded server, or a proxy or load balancer without a target", dial.Address(login), within)
 	}
 	return fmt.Sprintf("the server fell silent %s: it is overloaded, or the network was cut", within)
 }

@@ -20,12 +20,12 @@ import (
 
 // engine is patient: a slow machine is no reason to fail.
 func engine() Engine {
-	return Engine{DialTimeout: time.Minute, HandshakeTimeout: time.Minute, StatementTimeout: time.Minute}
+	return Engine{DialTimeout: time.Minute, HandshakeTimeout: time.Minute, LoginTimeout: time.Minute, StatementTimeout: time.Minute}
 }
 
 // impatient meets servers that never answer.
 func impatient(limit time.Duration) Engine {
-	return Engine{DialTimeout: time.Minute, HandshakeTimeout: limit, StatementTimeout: limit}
+	return Engine{DialTimeout: time.Minute, HandshakeTimeout: limit, LoginTimeout: limit, StatementTimeout: limit}
 }
 
 // onEachMajor runs a test on every version that is to work.
