@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-long demo prove lint build bootstrap dist servers sam invoke fuzz bench emulator policies recover contract clean
+.PHONY: help check test test-long demo prove lint api build bootstrap dist servers sam invoke fuzz bench emulator policies recover contract clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
@@ -54,6 +54,9 @@ lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+api: ## write docs/api.txt, the list of the public interface, which a test compares with the code
+	$(GO) test -short ./testutil/projecttest -run TestThePublicInterfaceIsListed -update
 
 build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64 for Graviton)
 	@for h in $(HANDLERS); do \

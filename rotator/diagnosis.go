@@ -16,7 +16,9 @@ type Response interface {
 	Markdown() string
 }
 
-// Diagnosis says which stored credentials of a secret work, and what to do.
+// Diagnosis says which stored credentials of a secret work, and what to do. Its JSON
+// begins with Verdict and Counts, and has the fields as they are named here. Where the
+// event asked for text or Markdown, it is one string.
 type Diagnosis struct {
 	SecretID string
 	Rotation string // on, off, or not set up
@@ -95,7 +97,27 @@ func (d Diagnosis) Markdown() string {
 // MarshalJSON implements json.Marshaler.
 func (d Diagnosis) MarshalJSON() ([]byte, error) {
 	type plain Diagnosis
-	return marshal(d.format, d, plain(d))
+	return marshal(d.format, d, struct {
+		Verdict Verdict
+		Counts  map[CredentialState]int
+		plain
+	}{d.Verdict(), d.Counts(), plain(d)})
+}
+
+// Verdict says whether there is anything to do.
+func (d Diagnosis) Verdict() Verdict {
+	switch {
+	case d.OtherFunction != "" || d.Action == ActionInvestigate:
+		return VerdictUnknown
+	case d.MovedLabel != "" || d.Action == ActionNone:
+		return VerdictOK
+	}
+	return VerdictActionNeeded
+}
+
+// Counts says how many versions are in each state; a state that none is in is absent.
+func (d Diagnosis) Counts() map[CredentialState]int {
+	return count(d.Versions, func(s VersionStatus) CredentialState { return s.State })
 }
 
 // summary is one line: what works, and how things stand.

@@ -85,6 +85,76 @@ func KindOf(err error) Kind {
 	return KindInternal
 }
 
+// Retryable says whether the same call may succeed later although nothing was fixed in
+// between: AWS asked for fewer requests, no connection was free, nothing answered, or
+// the time was over. Secrets Manager then tries the rotation again by itself.
+func Retryable(err error) bool {
+	switch KindOf(err) {
+	case KindThrottled, KindTooManyConnections, KindUnreachable, KindDeadline:
+		return true
+	}
+	return false
+}
+
+// WithHint adds to an error what to do now, which [StepError.Hint] repeats. The text of
+// the error ends with it, in parentheses. Of several in a chain, the outermost counts.
+func WithHint(err error, hint string) error {
+	if err == nil || hint == "" {
+		return err
+	}
+	return hinted{err, hint}
+}
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Error() string { return h.error.Error() + " (" + h.hint + ")" }
+func (h hinted) Unwrap() error { return h.error }
+
+// hintOf is what to do about an error: what the error itself says, or what helps
+// against its kind.
+func hintOf(err error) string {
+	if h, ok := errors.AsType[hinted](err); ok {
+		return h.hint
+	}
+	return kindHint(KindOf(err))
+}
+
+// kindHint is what helps against errors of a kind; docs/runbook.md says more.
+func kindHint(k Kind) string {
+	switch k {
+	case KindMisconfigured:
+		return "correct what the error names: in the secret, the event or the environment"
+	case KindNotFound:
+		return "check the name, the Region and the account; give a secret without a value the credentials now in use"
+	case KindAccessDenied:
+		return "allow the call that the error names"
+	case KindLoginRejected, KindConflict:
+		return "send the event status: it says which stored version works, and what to do"
+	case KindUnreachable:
+		return "check host, port, security groups and routes; after an outage the service tries again by itself"
+	case KindTLS:
+		return "fix the certificate or the host name; the function never connects without TLS by itself"
+	case KindPrivilege:
+		return "run the statement that the error names, in the database"
+	case KindNotEntitled:
+		return "do what the error names, so that the account provably belongs to the secret"
+	case KindPasswordPolicy:
+		return "adjust the password settings of the function to the policy of the server"
+	case KindReadOnly:
+		return "use the writer endpoint as host"
+	case KindTooManyConnections:
+		return "free a connection, or raise the limit; the service tries again by itself"
+	case KindThrottled:
+		return "wait: the service tries again by itself"
+	case KindDeadline:
+		return "increase the timeout of the function, or find what is slow"
+	}
+	return "report it, with the error and the log of the function"
+}
+
 // A StepError is what a step of a rotation returns. It is a type of its own
 // because Lambda reports the Go type name of the outermost error as errorType,
 // and alarms and dashboards can count on it. Its text holds no secret.
@@ -93,7 +163,10 @@ type StepError struct {
 	SecretID  string // ARN
 	VersionID string
 	Kind      Kind
-	Err       error
+	// Hint is what to do now, for programs that show it by itself: the policy statement
+	// to add, if one is known, and otherwise what helps against errors of the Kind.
+	Hint string
+	Err  error
 }
 
 func (e *StepError) Error() string {

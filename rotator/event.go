@@ -56,9 +56,9 @@ const (
 	maxStepToShow = 20
 )
 
-// ParseEvent reads and checks an event. Its errors are KindMisconfigured and show of
+// parseEvent reads and checks an event. Its errors are KindMisconfigured and show of
 // the input only what cannot harm a log.
-func ParseEvent(payload []byte) (Event, error) {
+func parseEvent(payload []byte) (Event, error) {
 	var raw struct {
 		Step               string
 		SecretID           string `json:"SecretId"`

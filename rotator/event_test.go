@@ -19,7 +19,7 @@ func TestParseEventAcceptsBothSpellings(t *testing.T) {
 		"testSecret": StepTestSecret, "test_secret": StepTestSecret,
 		"finishSecret": StepFinishSecret, "finish_secret": StepFinishSecret,
 	} {
-		e, err := ParseEvent([]byte(`{"Step":"` + spelled + `","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"6f1e8f6a-canary-0000-0000-000000000000","Unknown":[1]}`))
+		e, err := parseEvent([]byte(`{"Step":"` + spelled + `","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"6f1e8f6a-canary-0000-0000-000000000000","Unknown":[1]}`))
 		if err != nil || e.Step != want || e.SecretID != testARN || e.VersionID != testVersion || e.RotationToken.Empty() {
 			t.Errorf("%s: %+v, %v", spelled, e, err)
 		}
@@ -63,7 +63,7 @@ func TestParseEventRefuses(t *testing.T) {
 		"another format":          {`{"Step":"status","SecretId":"` + testARN + `","Format":"xml"}`, `"xml"`},
 		"a recover of nothing":    {`{"Step":"recover","Action":"finish"}`, "SecretId is missing"},
 	} {
-		_, err := ParseEvent([]byte(c.payload))
+		_, err := parseEvent([]byte(c.payload))
 		switch {
 		case !errors.Is(err, KindMisconfigured) || !strings.Contains(err.Error(), c.says):
 			t.Errorf("%s: want a Misconfigured error that says %q, got: %v", name, c.says, err)
@@ -82,7 +82,7 @@ func TestPeopleNeedNoToken(t *testing.T) {
 		`{"Step":"recover","SecretId":"app","Action":"discard","Format":"text"}`:   {Step: StepRecover, SecretID: "app", Action: ActionDiscard, Format: "text"},
 		`{"Step":"recover","SecretId":"app","Action":"rollback","Unknown":[null]}`: {Step: StepRecover, SecretID: "app", Action: ActionRollBack},
 	} {
-		got, err := ParseEvent([]byte(payload))
+		got, err := parseEvent([]byte(payload))
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: %+v, %v", payload, got, err)
 		}
@@ -95,7 +95,7 @@ func FuzzParseEvent(f *testing.F) {
 	f.Add([]byte(`{"Step":"set_secret","SecretId":"a\u0000","ClientRequestToken":null}`))
 	f.Add([]byte(`[{"Step":{}}]`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		e, err := ParseEvent(payload)
+		e, err := parseEvent(payload)
 		if err != nil {
 			if KindOf(err) != KindMisconfigured || len(err.Error()) > 400 || !isPrintableASCII(err.Error()) {
 				t.Fatalf("not an error fit for a log: %q", err)

@@ -50,7 +50,7 @@ func (v *invocation) conclude(ctx context.Context, err error) error {
 		v.record.Kind = KindOf(err)
 		v.record.Err = &StepError{
 			Step: v.event.Step, SecretID: v.event.SecretID, VersionID: v.event.VersionID,
-			Kind: v.record.Kind, Err: v.scrub.Error(sanitizedError{err}),
+			Kind: v.record.Kind, Hint: v.sanitize(hintOf(err)), Err: v.scrub.Error(sanitizedError{err}),
 		}
 	}
 	if v.Observe != nil {

@@ -186,7 +186,7 @@ func unqualified(arn string) string {
 func replicaWarnings(m Metadata) string {
 	var lines []string
 	for _, r := range m.Replicas {
-		if r.Status != ReplicaInSync {
+		if r.Status != replicaInSync {
 			lines = append(lines, fmt.Sprintf("the replica in %s is %s (%s), and the new value may not reach it: aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions Region=%s --force-overwrite-replica-secret mends most of these", r.Region, r.Status, r.Message, m.ARN, r.Region))
 		}
 	}

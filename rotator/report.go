@@ -61,8 +61,8 @@ func NewFinding(id, check string, err error) Finding {
 	return f
 }
 
-// Report is what a preflight found. It marshals to JSON as it stands, or to one
-// string where the event asked for text or Markdown.
+// Report is what a preflight found. Its JSON begins with Verdict and Counts, and has the
+// fields as they are named here. Where the event asked for text or Markdown, it is one string.
 type Report struct {
 	SecretID string
 	Strict   bool `json:",omitempty"` // what is unknown is in the way too
@@ -100,8 +100,53 @@ func (r Report) Err() error {
 	if kind == "" {
 		kind = KindMisconfigured // unknown for want of trying, in a strict report
 	}
-	return fmt.Errorf("preflight: %w: %d of %d checks are in the way, and nothing was changed: %s",
-		kind, len(blocking), len(r.Findings), strings.Join(lines, "; "))
+	return blockedError{fmt.Errorf("preflight: %w: %d of %d checks are in the way, and nothing was changed: %s",
+		kind, len(blocking), len(r.Findings), strings.Join(lines, "; ")), blocking[0].err}
+}
+
+// blockedError is that of a report, and has the hint of the first finding.
+type blockedError struct {
+	error
+	first error
+}
+
+func (e blockedError) Unwrap() []error {
+	if e.first == nil {
+		return []error{e.error}
+	}
+	return []error{e.error, e.first}
+}
+
+// Verdict is what a report or a diagnosis comes to.
+type Verdict string
+
+const (
+	VerdictReady        Verdict = "ready"         // a preflight: nothing blocks a rotation
+	VerdictBlocked      Verdict = "blocked"       // a preflight: a finding stops the rotation
+	VerdictOK           Verdict = "ok"            // a diagnosis: there is nothing to do
+	VerdictActionNeeded Verdict = "action needed" // a diagnosis: the Action is to be done
+	VerdictUnknown      Verdict = "unknown"       // a diagnosis: what to do could not be found out
+)
+
+// Verdict says whether a rotation may begin.
+func (r Report) Verdict() Verdict {
+	if len(r.Blocking()) > 0 {
+		return VerdictBlocked
+	}
+	return VerdictReady
+}
+
+// Counts says how many findings have each status; a status that none has is absent.
+func (r Report) Counts() map[Status]int {
+	return count(r.Findings, func(f Finding) Status { return f.Status })
+}
+
+func count[T any, K comparable](all []T, key func(T) K) map[K]int {
+	counts := map[K]int{}
+	for _, one := range all {
+		counts[key(one)]++
+	}
+	return counts
 }
 
 // Text is the report for a terminal.
@@ -143,13 +188,7 @@ func (r Report) summary() string {
 	if n := len(r.Blocking()); n > 0 {
 		text = fmt.Sprintf("%d of %d checks are in the way of a rotation", n, len(r.Findings))
 	}
-	unknown := 0
-	for _, f := range r.Findings {
-		if f.Status == StatusUnknown {
-			unknown++
-		}
-	}
-	if unknown > 0 {
+	if unknown := r.Counts()[StatusUnknown]; unknown > 0 {
 		text += fmt.Sprintf(", %d unknown", unknown)
 	}
 	if r.OtherFunction != "" {
@@ -161,7 +200,11 @@ func (r Report) summary() string {
 // MarshalJSON implements json.Marshaler.
 func (r Report) MarshalJSON() ([]byte, error) {
 	type plain Report
-	return marshal(r.format, r, plain(r))
+	return marshal(r.format, r, struct {
+		Verdict Verdict
+		Counts  map[Status]int
+		plain
+	}{r.Verdict(), r.Counts(), plain(r)})
 }
 
 // marshal gives an answer as the event asked for it; plain is the answer as data.

@@ -92,14 +92,52 @@ func (r Record) response() Response {
 // *Report of a preflight, if there was one, or the *Diagnosis of a status or a
 // recover.
 func (r Rotator) HandleJSON(ctx context.Context, payload []byte) (Response, error) {
-	e, err := ParseEvent(payload)
+	e, err := parseEvent(payload)
 	return r.handle(ctx, e, err)
 }
 
-// Handle runs one step. Its error is a *StepError whose text is safe to log.
+// Handle runs one of the four steps. Its error is a *[StepError] whose text is safe to
+// log. What people ask has methods of its own, which give the answer: [Rotator.Preflight],
+// [Rotator.Diagnose] and [Rotator.Recover].
 func (r Rotator) Handle(ctx context.Context, e Event) error {
-	_, err := r.handle(ctx, e, e.validate())
+	invalid := e.validate()
+	if invalid == nil && e.Step.isOnDemand() {
+		invalid = fmt.Errorf("event: %w: Step is %s, which has an answer: call the method of Rotator for it, or HandleJSON", KindMisconfigured, e.Step)
+	}
+	_, err := r.handle(ctx, e, invalid)
 	return err
+}
+
+// Preflight tests everything that a rotation of a secret needs, and changes nothing. The
+// report is there also where findings block; Report.Err says so. The error says that
+// there is no report.
+func (r Rotator) Preflight(ctx context.Context, secretID string) (*Report, error) {
+	answer, err := r.ask(ctx, Event{Step: StepPreflight, SecretID: secretID})
+	report, _ := answer.(*Report)
+	return report, err
+}
+
+// Diagnose says which stored versions of a secret log in, and what to do. It changes
+// nothing. versionID is the version to test first; "": AWSCURRENT.
+func (r Rotator) Diagnose(ctx context.Context, secretID, versionID string) (*Diagnosis, error) {
+	return r.diagnose(ctx, Event{Step: StepStatus, SecretID: secretID, VersionID: versionID})
+}
+
+// Recover diagnoses, and carries out the action if the diagnosis comes to it:
+// [ActionFinish], [ActionDiscard] or [ActionRollBack], each of which moves one label. The
+// diagnosis is there also beside an error that says why nothing was moved.
+func (r Rotator) Recover(ctx context.Context, secretID string, a Action) (*Diagnosis, error) {
+	return r.diagnose(ctx, Event{Step: StepRecover, SecretID: secretID, Action: a})
+}
+
+func (r Rotator) diagnose(ctx context.Context, e Event) (*Diagnosis, error) {
+	answer, err := r.ask(ctx, e)
+	d, _ := answer.(*Diagnosis)
+	return d, err
+}
+
+func (r Rotator) ask(ctx context.Context, e Event) (Response, error) {
+	return r.handle(ctx, e, e.validate())
 }
 
 func (r Rotator) handle(ctx context.Context, e Event, invalid error) (answer Response, err error) {

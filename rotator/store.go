@@ -102,8 +102,8 @@ type Metadata struct {
 // Replica is a copy of a secret in another Region.
 type Replica struct{ Region, Status, Message string }
 
-// ReplicaInSync is the status of a replica that has the value of its primary.
-const ReplicaInSync = "InSync"
+// replicaInSync is the status of a replica that has the value of its primary.
+const replicaInSync = "InSync"
 
 // HasCustomerKey says whether the secret is encrypted with a key other than the one
 // that AWS manages for Secrets Manager.

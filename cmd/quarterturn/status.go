@@ -84,12 +84,12 @@ func (q *question) diagnose(ctx context.Context, out io.Writer, o output, step r
 	if bad := o.print(out, page{Diagnosis: &d}); bad != nil {
 		return bad
 	}
-	switch {
+	switch verdict := d.Verdict(); {
 	case err != nil:
 		return exitError{exitToDo, err}
-	case d.MovedLabel != "" || d.Action == rotator.ActionNone:
+	case verdict == rotator.VerdictOK:
 		return nil
-	case d.Action == rotator.ActionInvestigate:
+	case verdict == rotator.VerdictUnknown:
 		return exitError{code: exitUnknown}
 	}
 	return exitError{code: exitToDo}

@@ -27,7 +27,7 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 		if kind == rotator.KindAccessDenied {
 			advice = s.remedy(ctx, operation, secretID, api.ErrorMessage())
 		}
-		return fmt.Errorf("%s: %w: %w%s", operation, kind, apiError{err, api}, advice)
+		return rotator.WithHint(fmt.Errorf("%s: %w: %w", operation, kind, apiError{err, api}), advice)
 	}
 	return fmt.Errorf("%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, s.host(), "Secrets Manager", "secretsmanager"})
 }
@@ -45,7 +45,7 @@ func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 	case operation == "UpdateSecretVersionStage" && (name == "InvalidParameter" || name == "InvalidRequest"):
 		return rotator.KindConflict, ""
 	case name == "InvalidRequest" && strings.Contains(text, "default KMS service key"):
-		return rotator.KindMisconfigured, " (the secret is encrypted with aws/secretsmanager, which only its own account can use. Give it a customer managed key whose policy allows the role of the function, in the account of the secret: aws secretsmanager update-secret --secret-id " + secretID + " --kms-key-id KEY-ARN)"
+		return rotator.KindMisconfigured, "the secret is encrypted with aws/secretsmanager, which only its own account can use. Give it a customer managed key whose policy allows the role of the function, in the account of the secret: aws secretsmanager update-secret --secret-id " + secretID + " --kms-key-id KEY-ARN"
 	case name == "InvalidRequest":
 		return rotator.KindConflict, ""
 	case name == "DecryptionFailure", name == "EncryptionFailure":
@@ -55,12 +55,12 @@ func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 	case strings.HasPrefix(name, "UnrecognizedClient"), strings.HasPrefix(name, "ExpiredToken"),
 		name == "InvalidClientTokenId", name == "InvalidSignature", name == "IncompleteSignature", name == "MissingAuthenticationToken":
 		// No policy was asked: this says nothing of permissions.
-		return rotator.KindMisconfigured, " (the function's own AWS credentials are not accepted: they have expired, or are those of another partition or account)"
+		return rotator.KindMisconfigured, "the function's own AWS credentials are not accepted: they have expired, or are those of another partition or account"
 	case usesKey && (name == "InternalFailure" || strings.EqualFold(text, "An unknown error occurred")):
-		return rotator.KindInternal, " (tried more than once. AWS answers this also where the KMS key of the secret is of another account and its key policy does not allow the role of the function: if it lasts, see the key policy)"
+		return rotator.KindInternal, "tried more than once. AWS answers this also where the KMS key of the secret is of another account and its key policy does not allow the role of the function: if it lasts, see the key policy"
 	case strings.Contains(name, "Throttl"), name == "TooManyRequests", name == "RequestLimitExceeded",
 		name == "LimitExceeded", name == "InternalServiceError", name == "ServiceUnavailable", name == "InternalFailure":
-		return rotator.KindThrottled, " (tried more than once)"
+		return rotator.KindThrottled, "tried more than once; the service tries the rotation again by itself"
 	case name == "InvalidParameter", name == "Validation":
 		return rotator.KindMisconfigured, ""
 	}
@@ -75,13 +75,13 @@ func keyAdvice(secretID, text string) string {
 	}
 	switch {
 	case strings.Contains(text, "NotFoundException"), strings.Contains(text, "does not exist"):
-		return " (the KMS key of the secret is not there. A key that is named by its id or alias alone is looked up in the caller's account: for a secret of another account, store the whole ARN of the key with the secret, from the account of the secret: aws secretsmanager update-secret --secret-id " + secretID + " --kms-key-id KEY-ARN)"
+		return "the KMS key of the secret is not there. A key that is named by its id or alias alone is looked up in the caller's account: for a secret of another account, store the whole ARN of the key with the secret, from the account of the secret: aws secretsmanager update-secret --secret-id " + secretID + " --kms-key-id KEY-ARN"
 	case strings.Contains(text, "is disabled"):
-		return " (enable the KMS key of the secret: aws kms enable-key --key-id " + key + ")"
+		return "enable the KMS key of the secret: aws kms enable-key --key-id " + key
 	case strings.Contains(text, "pending deletion"):
-		return " (the KMS key of the secret is going to be deleted, and the secret's values with it: aws kms cancel-key-deletion --key-id " + key + "; aws kms enable-key --key-id " + key + ")"
+		return "the KMS key of the secret is going to be deleted, and the secret's values with it: aws kms cancel-key-deletion --key-id " + key + "; aws kms enable-key --key-id " + key
 	}
-	return " (the KMS key of the secret cannot be used: see that it is enabled and not pending deletion)"
+	return "the KMS key of the secret cannot be used: see that it is enabled and not pending deletion"
 }
 
 var keyInText = regexp.MustCompile(`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+`)

@@ -273,7 +273,7 @@ func explainRDS(client *rds.Client, operation, what string, err error) error {
 	}
 	kind, advice := classify(operation, "", api.ErrorCode(), api.ErrorMessage())
 	if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok && kind == rotator.KindAccessDenied {
-		advice = remedyFor(d, permissions.Place{})
+		advice = d.Remedy(permissions.Place{})
 	}
-	return fmt.Errorf("rds:%s: %w: %w%s", operation, kind, apiError{err, api}, advice)
+	return rotator.WithHint(fmt.Errorf("rds:%s: %w: %w", operation, kind, apiError{err, api}), advice)
 }

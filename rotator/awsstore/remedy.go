@@ -23,14 +23,7 @@ func (s *Store) remedy(ctx context.Context, operation, secretID, message string)
 	case d.Key:
 		return s.keyRemedy(ctx, operation, secretID, d)
 	}
-	return remedyFor(d, permissions.Place{Secret: s.arnOf(ctx, operation, secretID, d)})
-}
-
-func remedyFor(d permissions.Denial, at permissions.Place) string {
-	if text := d.Remedy(at); text != "" {
-		return " (" + text + ")"
-	}
-	return ""
+	return d.Remedy(permissions.Place{Secret: s.arnOf(ctx, operation, secretID, d)})
 }
 
 // arnOf is the whole ARN of a secret, which a policy needs: AWS's denial has no more of
@@ -69,25 +62,25 @@ func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d per
 	case err != nil: // a rotation need not be allowed to describe a superuser secret: any key, but for that secret alone
 		arns, _ := permissions.SecretARN(secretID, d.Principal, s.cfg.Region)
 		if len(arns) == 0 {
-			return fmt.Sprintf(" (the secret is accessible, but its KMS key is not, for %s. To see which key that is: aws secretsmanager describe-secret --secret-id %s --query KmsKeyId. The role of the function must be allowed %s with that key)", action, secretID, action)
+			return fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s. To see which key that is: aws secretsmanager describe-secret --secret-id %s --query KmsKeyId. The role of the function must be allowed %s with that key", action, secretID, action)
 		}
 		of = permissions.Secret{ARN: arns[0], Key: keysBeside(arns[0]) + ":key/*"}
 	case d.OldKey:
-		return fmt.Sprintf(" (this version is encrypted with a key that the secret had before, and that key is not accessible, for %s. To see which key that is: aws secretsmanager list-secret-version-ids --secret-id %s --include-deprecated. The role of the function must be allowed %s with that key too)", action, m.ARN, action)
+		return fmt.Sprintf("this version is encrypted with a key that the secret had before, and that key is not accessible, for %s. To see which key that is: aws secretsmanager list-secret-version-ids --secret-id %s --include-deprecated. The role of the function must be allowed %s with that key too", action, m.ARN, action)
 	case !m.HasCustomerKey():
-		return " (the secret is encrypted with aws/secretsmanager, which only its own account can use. From another account: give the secret a customer managed key, aws secretsmanager update-secret --kms-key-id. Otherwise: find the policy that denies " + action + ")"
+		return "the secret is encrypted with aws/secretsmanager, which only its own account can use. From another account: give the secret a customer managed key, aws secretsmanager update-secret --kms-key-id. Otherwise: find the policy that denies " + action
 	default:
 		of.Key = s.keyARN(ctx, m)
 	}
 	use := permissions.KeyUseStatement(of, action)
-	text := fmt.Sprintf(" (the secret is accessible, but its KMS key is not, for %s: add to the role of the function: %s", action, use)
+	text := fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s: add to the role of the function: %s", action, use)
 	if who, err := sts.NewFromConfig(s.cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}); err == nil {
 		text += "; where the policy of the key does not leave that to IAM, add there too: " + permissions.InKeyPolicy(use, aws.ToString(who.Arn))
 	}
 	if d.NoKey {
 		text += "; to AWS it may also be that the key is not there, or is in another Region"
 	}
-	return text + "; a permissions boundary, session or service control policy must allow it as well)"
+	return text + "; a permissions boundary, session or service control policy must allow it as well"
 }
 
 // keyARN is the key of a secret, as far as it can be known: one of the secret's own

@@ -53,10 +53,8 @@ const (
 // uriSafe is the punctuation that RFC 3986, section 2.3, calls unreserved.
 const uriSafe = "-._~"
 
-// URISafe gives passwords that stand unescaped in a URI's user information, and
+// uriSafe gives passwords that stand unescaped in a URI's user information, and
 // so in every connection string: letters, digits and "-._~".
-func URISafe() PasswordPolicy { return PasswordPolicy{}.uriSafe() }
-
 func (p PasswordPolicy) uriSafe() PasswordPolicy {
 	return p.exclude(without(punctuation, uriSafe))
 }
@@ -257,7 +255,7 @@ func pick(alphabet string, random byte) (c byte, ok bool) {
 }
 
 // ParsePolicy reads a policy from the environment names of AWS's templates, with
-// their meaning, and PASSWORD_PRESET: "uri-safe" is URISafe, to which
+// their meaning, and PASSWORD_PRESET: "uri-safe" is letters, digits and "-._~", to which
 // EXCLUDE_CHARACTERS adds. lookup is os.LookupEnv or of its kind. An empty value
 // is as good as none, except that EXCLUDE_CHARACTERS then excludes nothing. The
 // error names every variable that is wrong; what contradicts itself is for

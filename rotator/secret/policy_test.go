@@ -18,7 +18,7 @@ func TestPolicyValidate(t *testing.T) {
 		want   string // "": valid
 	}{
 		"AWS's defaults":       {PasswordPolicy{}, ""},
-		"URI-safe":             {URISafe(), ""},
+		"URI-safe":             {PasswordPolicy{}.uriSafe(), ""},
 		"longest":              {PasswordPolicy{Length: 4096}, ""},
 		"too long":             {PasswordPolicy{Length: 4097}, "PASSWORD_LENGTH is 4097 and must be 1 to 4096"},
 		"negative":             {PasswordPolicy{Length: -1}, "PASSWORD_LENGTH is -1 and must be 1 to 4096"},
@@ -116,7 +116,7 @@ func TestGenerateIsUniform(t *testing.T) {
 	const passwords, length = 2000, 32
 	for name, p := range map[string]PasswordPolicy{
 		"all":      {AllowMissingTypes: true},
-		"URI-safe": {ExcludeCharacters: URISafe().ExcludeCharacters, AllowMissingTypes: true},
+		"URI-safe": {ExcludeCharacters: PasswordPolicy{}.uriSafe().ExcludeCharacters, AllowMissingTypes: true},
 	} {
 		count := make(map[byte]int)
 		for range passwords {
@@ -190,7 +190,7 @@ func TestGenerate(t *testing.T) {
 		"defaults":       {PasswordPolicy{}, 32, []string{numbers, lowercase, uppercase, punctuation}, "", ""},
 		"engine":         {PasswordPolicy{}.WithDefaultExclusions(postgres), 32, []string{numbers, lowercase, uppercase, punctuation}, postgres, ""},
 		"own exclusions": {PasswordPolicy{ExcludeCharacters: new("abc")}.WithDefaultExclusions(postgres), 32, nil, "abc", ""},
-		"URI-safe":       {URISafe().WithDefaultExclusions(postgres), 32, []string{numbers, lowercase, uppercase, uriSafe}, postgres, numbers + lowercase + uppercase + uriSafe},
+		"URI-safe":       {PasswordPolicy{}.uriSafe().WithDefaultExclusions(postgres), 32, []string{numbers, lowercase, uppercase, uriSafe}, postgres, numbers + lowercase + uppercase + uriSafe},
 		"short":          {PasswordPolicy{Length: 10}, 10, []string{numbers, lowercase, uppercase, punctuation}, "", ""},
 		"no numbers":     {PasswordPolicy{ExcludeNumbers: true}, 32, []string{lowercase, uppercase, punctuation}, numbers, ""},
 		"no punctuation": {PasswordPolicy{ExcludePunctuation: true}, 32, []string{lowercase, uppercase, numbers}, punctuation, ""},
@@ -231,7 +231,7 @@ func TestGenerate(t *testing.T) {
 func TestURISafeNeedsNoEscaping(t *testing.T) {
 	t.Parallel()
 	for range 200 {
-		p := generate(t, URISafe())
+		p := generate(t, PasswordPolicy{}.uriSafe())
 		u, err := url.Parse("postgres://user:" + p + "@db.example.com:5432/app?password=" + p)
 		if err != nil {
 			t.Fatal("a password breaks a URI")
@@ -295,9 +295,9 @@ func TestParsePolicy(t *testing.T) {
 		"unknown words":     {flags("ture"), PasswordPolicy{}, []string{`EXCLUDE_NUMBERS is "ture" and must be true or false`, "EXCLUDE_PUNCTUATION", "EXCLUDE_UPPERCASE", "EXCLUDE_LOWERCASE", "REQUIRE_EACH_INCLUDED_TYPE"}},
 		"exclude":           {env{EnvExcludeCharacters: `/@"'\ `}, PasswordPolicy{ExcludeCharacters: new(`/@"'\ `)}, nil},
 		"exclude nothing":   {env{EnvExcludeCharacters: ""}, PasswordPolicy{ExcludeCharacters: new("")}, nil},
-		"preset":            {env{EnvPreset: "URI-safe"}, URISafe(), nil},
+		"preset":            {env{EnvPreset: "URI-safe"}, PasswordPolicy{}.uriSafe(), nil},
 		"preset empty":      {env{EnvPreset: ""}, PasswordPolicy{}, nil},
-		"preset and more":   {env{EnvPreset: "uri-safe", EnvExcludeCharacters: "~", EnvLength: "40"}, PasswordPolicy{Length: 40, ExcludeCharacters: new("~" + *URISafe().ExcludeCharacters)}, nil},
+		"preset and more":   {env{EnvPreset: "uri-safe", EnvExcludeCharacters: "~", EnvLength: "40"}, PasswordPolicy{Length: 40, ExcludeCharacters: new("~" + *PasswordPolicy{}.uriSafe().ExcludeCharacters)}, nil},
 		"preset unknown":    {env{EnvPreset: "strong"}, PasswordPolicy{}, []string{`PASSWORD_PRESET is "strong" and must be uri-safe or not set`}},
 		"every one is told": {env{EnvPreset: "x", EnvLength: "y", EnvExcludeNumbers: "z"}, PasswordPolicy{}, []string{"PASSWORD_PRESET", "PASSWORD_LENGTH", "EXCLUDE_NUMBERS"}},
 	}

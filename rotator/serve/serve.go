@@ -5,6 +5,7 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	stdlog "log"
@@ -68,7 +69,7 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 		err = fmt.Errorf("AWS configuration: %w: %w", rotator.KindMisconfigured, err)
 		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindMisconfigured, Err: err}
 	}
-	return New(rotator.Rotator{
+	return NewHandler(rotator.Rotator{
 		Store:          awsstore.New(cfg, settings.SecretsManagerURL),
 		Strategy:       build(settings),
 		PasswordPolicy: settings.PasswordPolicy,
@@ -89,8 +90,8 @@ func invokedARN(ctx context.Context) string {
 	return ""
 }
 
-// New makes a Handler of a Rotator that logs each step and writes its metrics.
-func New(r rotator.Rotator, log *slog.Logger, metrics emf.Writer) Handler {
+// NewHandler makes a Handler of a Rotator that logs each step and writes its metrics.
+func NewHandler(r rotator.Rotator, log *slog.Logger, metrics emf.Writer) Handler {
 	r.Observe = func(ctx context.Context, rec rotator.Record) {
 		logRecord(ctx, log, rec)
 		if err := metrics.Write(rec); err != nil {
@@ -147,7 +148,11 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 	if rec.PanicStack != "" {
 		log = log.With("stack_trace", rec.PanicStack)
 	}
-	log.ErrorContext(ctx, string(rec.Step)+" failed", "kind", rec.Kind, "error", rec.Err.Error(), ms)
+	attrs := []any{"kind", rec.Kind, "error", rec.Err.Error()}
+	if step, ok := errors.AsType[*rotator.StepError](rec.Err); ok {
+		attrs = append(attrs, "hint", step.Hint)
+	}
+	log.ErrorContext(ctx, string(rec.Step)+" failed", append(attrs, ms)...)
 }
 
 // logReport writes a line for each finding: all of them where somebody asked for a

@@ -148,7 +148,7 @@ func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary + "-new")})
 	var out bytes.Buffer
 	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
-	handler := New(rotator.Rotator{Store: awsstore.New(cfg, server.URL), Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
+	handler := NewHandler(rotator.Rotator{Store: awsstore.New(cfg, server.URL), Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
 	for event, says := range map[string]string{
 		`{"Step":"status","SecretId":"app"}`:                  `"Action":"finish"`,
 		`{"Step":"status","SecretId":"app","Format":"text"}`:  `"status of app: AWSCURRENT is rejected, AWSPENDING works`,

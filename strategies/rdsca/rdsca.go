@@ -22,7 +22,8 @@
 // The system's roots are not in the pool. An RDS endpoint has no use for them,
 // each would be one more party that can vouch for a false one, and a container
 // without any then works the same. A server with a certificate of another
-// authority needs a pool of its own: see Parse.
+// authority needs a pool of its own: the field Roots of an engine, which the functions
+// fill from DATABASE_CA_FILE.
 //
 // # What is not
 //
@@ -54,21 +55,16 @@
 //
 // # How to replace or refresh it
 //
-// Without a new build: give Parse the file of your Region from
-// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html and
-// use its pool. With one: run go generate in this folder, look at the diff, then
+// Without a new build: give DATABASE_CA_FILE the file of your Region from
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html. With one: run go generate in this folder, look at the diff, then
 // adapt the counts and Regions in this comment and in the tests. That command
 // is not verified against AWS, which was not reachable when it was written; over
 // local copies of the three files it gives the present bundle.pem.
 package rdsca
 
 import (
-	"bytes"
 	"crypto/x509"
 	_ "embed"
-	"encoding/pem"
-	"errors"
-	"fmt"
 	"sync"
 )
 
@@ -94,65 +90,3 @@ var roots = sync.OnceValue(func() *x509.CertPool {
 	pool.AppendCertsFromPEM(public)
 	return pool
 })
-
-// Parse reads certificates to trust instead of Pool's, and tells how many there
-// are. Unlike x509.CertPool.AppendCertsFromPEM, which skips what it does not
-// understand, it wants every line accounted for: certificates of authorities,
-// empty lines and lines that begin with #. Anything else, and a text without a
-// certificate, is an error, because a half-read file would show much later, as a
-// failed connection. No error quotes the text, which may be a private key put
-// there by mistake.
-func Parse(text []byte) (*x509.CertPool, int, error) {
-	pool, n := x509.NewCertPool(), 0
-	for rest := skipComments(text); len(rest) > 0; rest = skipComments(rest) {
-		cert, after, err := cutAuthority(rest)
-		if err != nil {
-			line := 1 + bytes.Count(text[:len(text)-len(rest)], []byte("\n"))
-			return nil, 0, fmt.Errorf("certificates: line %d: %w", line, err)
-		}
-		pool.AddCert(cert)
-		n++
-		rest = after
-	}
-	if n == 0 {
-		return nil, 0, errors.New("certificates: none in the text")
-	}
-	return pool, n, nil
-}
-
-// skipComments drops empty lines and comments from the start of text.
-func skipComments(text []byte) []byte {
-	for {
-		text = bytes.TrimLeft(text, " \t\r\n")
-		if !bytes.HasPrefix(text, []byte("#")) {
-			return text
-		}
-		_, text, _ = bytes.Cut(text, []byte("\n"))
-	}
-}
-
-// cutAuthority parses the certificate that text must begin with, and gives what
-// comes after it.
-func cutAuthority(text []byte) (*x509.Certificate, []byte, error) {
-	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-	if !bytes.HasPrefix(text, []byte(begin)) {
-		return nil, nil, errors.New("neither a certificate nor a comment")
-	}
-	body, after, found := bytes.Cut(text, []byte(end))
-	// pem.Decode skips a broken block for a good one after it: show it one block alone.
-	if !found || bytes.Count(body, []byte("-----BEGIN")) > 1 {
-		return nil, nil, errors.New("certificate without an end")
-	}
-	block, _ := pem.Decode(append(bytes.Clone(body), end...))
-	if block == nil {
-		return nil, nil, errors.New("certificate is not PEM")
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, nil, fmt.Errorf("certificate: %w", err)
-	}
-	if !cert.BasicConstraintsValid || !cert.IsCA {
-		return nil, nil, errors.New("certificate is not of an authority")
-	}
-	return cert, after, nil
-}

@@ -1,7 +1,6 @@
 package rdsca
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
-	"strings"
 	"testing"
 	"time"
 )
@@ -33,9 +31,10 @@ func TestPoolTrustsEveryEmbeddedAuthority(t *testing.T) {
 // The file on disk and the pool may differ if one of them skips a block.
 func TestPoolHoldsNothingElse(t *testing.T) {
 	t.Parallel()
-	want, n, err := Parse(bytes.Join([][]byte{bundle, public}, []byte("\n")))
-	if err != nil {
-		t.Fatal(err)
+	want, n := x509.NewCertPool(), 0
+	for _, c := range append(parse(t, bundle), parse(t, public)...) {
+		want.AddCert(c)
+		n++
 	}
 	if n != 114+5 {
 		t.Errorf("%d authorities, want 114 of RDS and 5 public", n)
@@ -62,76 +61,14 @@ func TestPoolRefusesAnotherAuthority(t *testing.T) {
 	ca, key := newCA(t, "Amazon RDS us-east-1 Root CA ECC384 G1")
 	leaf := newLeaf(t, host, ca, key)
 
-	own, _, err := Parse(encode(ca))
-	if err != nil {
-		t.Fatal(err)
-	}
+	own := x509.NewCertPool()
+	own.AddCert(ca)
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: own, DNSName: host, CurrentTime: collected}); err != nil {
 		t.Fatalf("its own authority does not verify it, so this test proves nothing: %v", err)
 	}
-	_, err = leaf.Verify(x509.VerifyOptions{Roots: Pool(), DNSName: host, CurrentTime: collected})
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: Pool(), DNSName: host, CurrentTime: collected})
 	if unknown := (x509.UnknownAuthorityError{}); !errors.As(err, &unknown) {
 		t.Errorf("error %v, want an x509.UnknownAuthorityError", err)
-	}
-}
-
-func TestParse(t *testing.T) {
-	t.Parallel()
-	ca, key := newCA(t, "ours")
-	other, _ := newCA(t, "another")
-	good := string(encode(ca))
-	leaf := string(encode(newLeaf(t, "db.example.com", ca, key)))
-	broken := strings.Replace(good, "M", "!", 1)
-	truncated := good[:len(good)/2] + "\n"
-	privateKey := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("hunter2-hunter2")}))
-	notDER := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("hunter2-hunter2")}))
-
-	for _, tc := range []struct {
-		name, text string
-		n          int
-		err        string // "" means none
-	}{
-		{"one", good, 1, ""},
-		{"two", good + string(encode(other)), 2, ""},
-		{"comments and empty lines", "# of " + privateKey[:5] + "\n\n" + good + "\n# end", 1, ""},
-		{"lines ended as in Windows", strings.ReplaceAll("# ours\n"+good, "\n", "\r\n"), 1, ""},
-		{"no newline at the end", strings.TrimRight(good, "\n"), 1, ""},
-		{"empty", "", 0, "none in the text"},
-		{"comments alone", "# nothing\n", 0, "none in the text"},
-		{"garbage alone", "<html>hunter2</html>", 0, "line 1: neither"},
-		{"garbage before", "hunter2\n" + good, 0, "line 1: neither"},
-		{"garbage between", good + "hunter2\n" + good, 0, "neither"},
-		{"garbage after", good + "hunter2", 0, "neither"},
-		{"garbage behind the end", strings.TrimRight(good, "\n") + "hunter2", 0, "neither"},
-		{"private key", good + privateKey, 0, "neither"},
-		{"broken before a good one", broken + good, 0, "line 1: certificate is not PEM"},
-		{"truncated before a good one", truncated + good, 0, "line 1: certificate without an end"},
-		{"truncated after a good one", good + truncated, 0, "without an end"},
-		{"not a certificate inside", "\n\n" + notDER, 0, "line 3: certificate:"},
-		{"leaf", good + leaf, 0, "not of an authority"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			pool, n, err := Parse([]byte(tc.text))
-			if tc.err == "" {
-				if err != nil || n != tc.n {
-					t.Fatalf("%d certificates, error %v; want %d", n, err, tc.n)
-				}
-				if _, err := ca.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: collected}); err != nil {
-					t.Errorf("the pool does not trust it: %v", err)
-				}
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), tc.err) {
-				t.Fatalf("error %v, want one with %q", err, tc.err)
-			}
-			if pool != nil || n != 0 {
-				t.Errorf("a pool of %d beside the error", n)
-			}
-			if strings.Contains(err.Error(), "hunter2") {
-				t.Error("the error quotes the text")
-			}
-		})
 	}
 }
 
@@ -149,15 +86,6 @@ func BenchmarkPoolLater(b *testing.B) {
 	}
 }
 
-func BenchmarkParse(b *testing.B) {
-	for b.Loop() {
-		if _, _, err := Parse(bundle); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// newCA makes an authority that is valid on the day collected.
 func newCA(t *testing.T, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	tmpl := &x509.Certificate{

@@ -109,7 +109,7 @@ func Trials(ctx context.Context, fresh NewRotation) ([]Trial, error) {
 	for _, m := range w.moments {
 		switch {
 		case m.api && !m.after:
-			for _, f := range Faults() {
+			for _, f := range faults() {
 				if !f.appliesTo(m.what) {
 					continue
 				}
@@ -148,7 +148,7 @@ func Trials(ctx context.Context, fresh NewRotation) ([]Trial, error) {
 			})
 		}
 	}
-	for _, step := range Steps() {
+	for _, step := range rotationSteps() {
 		for name, begin := range w.troubles() {
 			add("trouble", fmt.Sprintf("%s in %s", name, step), func(ctx context.Context, r *trialRun) error {
 				return r.trouble(ctx, step, name, begin(r))
@@ -164,14 +164,19 @@ func Trials(ctx context.Context, fresh NewRotation) ([]Trial, error) {
 	return trials, nil
 }
 
-// TestRotation runs the trials as subtests, one after another. Where there are more
-// than limit it takes that many, evenly spread; 0: all.
-func TestRotation(t *testing.T, limit int, fresh NewRotation) {
+// RotationOptions says how [TestRotation] goes about it. The zero value is right for a
+// fixture in which a rotation takes milliseconds.
+type RotationOptions struct {
+	MaxTrials int // of all that there are, evenly spread; 0: all
+}
+
+// TestRotation runs the trials as subtests, one after another.
+func TestRotation(t *testing.T, fresh NewRotation, o RotationOptions) {
 	trials, err := Trials(t.Context(), fresh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, trial := range Sample(trials, limit) {
+	for _, trial := range Sample(trials, o.MaxTrials) {
 		t.Run(trial.Group+"/"+trial.Name, func(t *testing.T) {
 			switch err := trial.Run(t.Context()); {
 			case errors.Is(err, ErrNotOffered):
@@ -782,7 +787,7 @@ func orders() map[string]order {
 			return errors.Join(invoke(ctx, step), wrapf(<-other, "the duplicate"))
 		},
 		"the steps before it again": func(ctx context.Context, _ *trialRun, step rotator.Step, invoke Invoke) error {
-			for _, s := range Steps()[:slices.Index(Steps(), step)] {
+			for _, s := range rotationSteps()[:slices.Index(rotationSteps(), step)] {
 				invoke(ctx, s) // may fail, and may do no harm
 			}
 			return invoke(ctx, step)
@@ -791,7 +796,7 @@ func orders() map[string]order {
 			// But for finishSecret: that testSecret has passed it takes from the service,
 			// which calls it then alone. To log in once more would cost every rotation a
 			// call and a login.
-			for _, s := range Steps()[slices.Index(Steps(), step)+1:] {
+			for _, s := range rotationSteps()[slices.Index(rotationSteps(), step)+1:] {
 				if s != rotator.StepFinishSecret {
 					invoke(ctx, s)
 				}

@@ -22,7 +22,7 @@ const alternating = "alternating users"
 
 func TestRotationOnMemory(t *testing.T) {
 	for name, strategy := range modes() {
-		t.Run(name, func(t *testing.T) { TestRotation(t, 0, MemoryRotation(strategy, name == alternating)) })
+		t.Run(name, func(t *testing.T) { TestRotation(t, MemoryRotation(strategy, name == alternating), RotationOptions{}) })
 	}
 }
 

@@ -69,8 +69,8 @@ const (
 	FaultLostCall    Fault = "lost call"   // neither
 )
 
-// Faults is all of them.
-func Faults() []Fault {
+// faults is all of them.
+func faults() []Fault {
 	return []Fault{FaultThrottled, FaultServerError, FaultExpired, FaultDenied, FaultKeyDisabled, FaultStale, FaultSlow, FaultLostAnswer, FaultLostCall}
 }
 
@@ -88,8 +88,8 @@ func (f Fault) appliesTo(operation string) bool {
 // slowness is how late a slow call is.
 const slowness = 30 * time.Millisecond
 
-// Steps are the steps of a rotation, in order.
-func Steps() []rotator.Step {
+// rotationSteps are the steps of a rotation, in order.
+func rotationSteps() []rotator.Step {
 	return []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret, rotator.StepFinishSecret}
 }
 
@@ -109,8 +109,8 @@ func Local(s ServiceConfig) (Service, error) {
 	return l, nil
 }
 
-// LocalARN names the secret of Local.
-const LocalARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3"
+// localARN names the secret of Local.
+const localARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3"
 
 type local struct {
 	ServiceConfig
@@ -163,7 +163,7 @@ func (l *local) begin() string {
 }
 
 func (l *local) attempt(ctx context.Context, version string) error {
-	for _, step := range Steps() {
+	for _, step := range rotationSteps() {
 		if l.holder(rotator.LabelPending) != version && l.holder(rotator.LabelCurrent) != version {
 			return errors.New("service: the rotation was abandoned")
 		}
@@ -202,7 +202,7 @@ func (l *local) invoke(ctx context.Context, step rotator.Step, version string) e
 	l.mu.Unlock()
 	err := rotator.Rotator{
 		Store: p, Strategy: l.Strategy, ReadBackoff: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print,
-	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: LocalARN, VersionID: version, RotationToken: secret.NewPassword("token-" + unique())})
+	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: localARN, VersionID: version, RotationToken: secret.NewPassword("token-" + unique())})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.kill, p)
@@ -344,7 +344,7 @@ func (p *process) Describe(ctx context.Context, id string) (m rotator.Metadata, 
 
 func (p *process) Value(ctx context.Context, id string, v rotator.VersionRef) (val rotator.SecretValue, err error) {
 	err = p.call(ctx, "GetSecretValue", false, true, func(s state) error {
-		if id != LocalARN {
+		if id != localARN {
 			d, ok := p.Related[id]
 			if !ok {
 				return fmt.Errorf("secret %s: %w", id, rotator.KindNotFound)

@@ -136,7 +136,7 @@ func (s server) rotate(t *testing.T, user, password string, alternating bool) bo
 	endpoint := "http://secretsmanager.invalid"
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""), HTTPClient: &http.Client{Transport: direct{&emu}}}
 	var out bytes.Buffer
-	handler := serve.New(rotator.Rotator{
+	handler := serve.NewHandler(rotator.Rotator{
 		Store: awsstore.New(cfg, endpoint), Strategy: strategy, PasswordPolicy: secret.PasswordPolicy{Length: 64, ExcludeCharacters: new(string)},
 	}, serve.Logger(&out, slog.LevelDebug), emf.Writer{W: &out})
 	for _, step := range badinput.Steps {

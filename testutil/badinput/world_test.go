@@ -93,7 +93,7 @@ func newWorld(strategy func(*strategytest.Memory) rotator.Strategy, s scene) *wo
 	endpoint := "http://secretsmanager.invalid"
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
 		HTTPClient: &http.Client{Transport: direct{&w.aws}}, Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
-	w.handler = serve.New(rotator.Rotator{
+	w.handler = serve.NewHandler(rotator.Rotator{
 		Store: awsstore.New(cfg, endpoint), Strategy: strategy(&w.db), ReadBackoff: []time.Duration{time.Nanosecond},
 	}, serve.Logger(&w.out, slog.LevelDebug), emf.Writer{W: &w.out, Function: "rotate"})
 	return w

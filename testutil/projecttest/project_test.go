@@ -24,6 +24,7 @@ const root = "../.."
 
 type pkg struct {
 	ImportPath string
+	Name       string
 	Imports    []string
 	Standard   bool
 }
@@ -32,7 +33,7 @@ type pkg struct {
 // and without their tests.
 func packages(t *testing.T) map[string]pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Imports", "./...")
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {

@@ -58,9 +58,13 @@ func TestPostgres(t *testing.T) {
 			}
 			defer standby.Close()
 			p := Postgres{Server: server, Standby: standby, Mode: m}
-			t.Run("in process", func(t *testing.T) { strategytest.TestRotation(t, 18, p.Rotation) })
+			t.Run("in process", func(t *testing.T) {
+				strategytest.TestRotation(t, p.Rotation, strategytest.RotationOptions{MaxTrials: 18})
+			})
 			p.Bootstrap, p.Peak = built(t)["postgres-"+m.Handler], new(atomic.Int64)
-			t.Run("process", func(t *testing.T) { strategytest.TestRotation(t, 9, p.Rotation) })
+			t.Run("process", func(t *testing.T) {
+				strategytest.TestRotation(t, p.Rotation, strategytest.RotationOptions{MaxTrials: 9})
+			})
 			t.Run("under load", func(t *testing.T) {
 				const rotations = 6
 				load, err := strategytest.LoadTest{Rotations: rotations, Clients: 1}.Run(t.Context(), p.Rotation)
@@ -85,7 +89,9 @@ func TestMySQL(t *testing.T) {
 			t.Parallel()
 			server := dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})
 			for _, target := range (MySQL{Server: server}).Targets(built(t)) {
-				t.Run(target.Strategy+", "+target.How, func(t *testing.T) { strategytest.TestRotation(t, 6, target.Rotation) })
+				t.Run(target.Strategy+", "+target.How, func(t *testing.T) {
+					strategytest.TestRotation(t, target.Rotation, strategytest.RotationOptions{MaxTrials: 6})
+				})
 			}
 		})
 	}
