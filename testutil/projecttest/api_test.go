@@ -2,7 +2,6 @@ package projecttest
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -16,8 +15,6 @@ import (
 	"strings"
 	"testing"
 )
-
-var updateAPI = flag.Bool("update", false, "write docs/api.txt")
 
 // TestThePublicInterfaceIsListed: docs/api.txt lists what others may import, so that a
 // change of it is seen in a review. CHANGELOG.md says what a change means for them.
@@ -34,7 +31,7 @@ func TestThePublicInterfaceIsListed(t *testing.T) {
 		}
 	}
 	file := filepath.Join(root, "docs", "api.txt")
-	if *updateAPI {
+	if *update {
 		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
