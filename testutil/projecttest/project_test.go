@@ -65,6 +65,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"rotator/permissions", nil},
 		{"rotator/awsstore", []string{module + "rotator", sdk, "github.com/aws/smithy-go"}},
 		{"rotator/emf", []string{module + "rotator"}},
+		{"rotator/serve/fleetreport", []string{module + "rotator/emf", module + "rotator/fleet", module + "rotator/serve", "github.com/aws/aws-lambda-go", sdk}},
 		{"rotator/serve", []string{module + "rotator", "github.com/aws/aws-lambda-go", sdk, "github.com/aws/smithy-go/logging"}},
 		{"rotator/fleet", []string{sdk, "github.com/aws/smithy-go"}},
 		{"rotator", []string{module + "rotator/secret"}},
@@ -78,6 +79,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"handlers/mariadb-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/mysql"}},
 		{"handlers/postgres-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/postgres"}},
 		{"handlers/database", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/mysql", module + "strategies/postgres"}},
+		{"handlers/fleet", []string{module + "rotator/serve/fleetreport"}},
 		{"cmd", []string{module + "rotator", module + "strategies", sdk, "github.com/spf13/", "golang.org/x/term"}},
 		{"testutil/awsemu", []string{module + "rotator/iam"}},
 		{"testutil/contract", []string{module + "testutil/awsemu", module + "rotator/iam", "github.com/aws/"}},
@@ -202,6 +204,7 @@ func TestNoHiddenMachinery(t *testing.T) {
 	}
 	exceptions := []string{
 		"rotator/serve/serve.go the environment",
+		"rotator/serve/fleetreport/fleetreport.go the environment",
 		"strategies/postgres/connect.go the environment", // to keep PGSERVICE, which the driver reads, without effect
 		"strategies/rdsca/rdsca.go a blank import",       // of embed
 		"rotator/fleet/html.go a blank import",           // of embed

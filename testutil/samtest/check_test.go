@@ -64,6 +64,7 @@ func faults(t Template, handlers []string) []string {
 	f = append(f, faultsOfRoles(t)...)
 	f = append(f, faultsOfStatements(t)...)
 	f = append(f, faultsOfSizes(t)...)
+	f = append(f, faultsOfFleet(t)...)
 	return f
 }
 
@@ -94,10 +95,19 @@ func faultsOfFunctions(t Template, handlers []string) (f []string) {
 		}
 		return s
 	}
+	handlers = slices.Clone(handlers)
+	for _, handler := range handlers {
+		if !functions[logicalID(handler)] {
+			f = append(f, fmt.Sprintf("handlers/%s has no function %s", handler, logicalID(handler)))
+		}
+	}
+	if fleet := slices.Index(handlers, "fleet"); fleet >= 0 { // which rotates nothing: faultsOfFleet
+		handlers = slices.Delete(handlers, fleet, fleet+1)
+		delete(functions, "Fleet")
+	}
 	for _, handler := range handlers {
 		id := logicalID(handler)
 		if !functions[id] {
-			f = append(f, fmt.Sprintf("handlers/%s has no function %s", handler, id))
 			continue
 		}
 		delete(functions, id)

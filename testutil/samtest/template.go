@@ -304,6 +304,8 @@ func (s Stack) call(function string, argument any) any {
 			parts = append(parts, part)
 		}
 		return parts
+	case "Fn::FindInMap":
+		return Get(s.template.Section("Mappings"), s.Resolve(list[0]).(string), s.Resolve(list[1]).(string), s.Resolve(list[2]).(string))
 	case "Fn::Select":
 		return s.Resolve(list[1]).([]any)[0]
 	}

@@ -51,7 +51,7 @@ func TestInvoke(t *testing.T) {
 func TestNamesWhatThereIs(t *testing.T) {
 	t.Chdir("../../..")
 	for _, c := range []struct{ function, event, says string }{
-		{"oracle", "preflight", `no function "oracle": database, mariadb-alternating-users, `},
+		{"oracle", "preflight", `no function "oracle": database, fleet, mariadb-alternating-users, `},
 		{"postgres-single-user", "preflihgt", `no event "preflihgt": cancelled-rotation, `},
 	} {
 		if _, err := run(t.Context(), c.function, c.event, nil, t.Output()); err == nil || !strings.Contains(err.Error(), c.says) {
