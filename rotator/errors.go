@@ -112,14 +112,17 @@ type hinted struct {
 
 func (h hinted) Error() string { return h.error.Error() + " (" + h.hint + ")" }
 func (h hinted) Unwrap() error { return h.error }
+func (h hinted) Hint() string  { return h.hint }
 
-// hintOf is what to do about an error: what the error itself says, or what helps
-// against its kind.
-func hintOf(err error) string {
-	if h, ok := errors.AsType[hinted](err); ok {
-		return h.hint
+// knownHint is what an error itself says is to be done; "": it does not.
+func knownHint(err error) string {
+	if h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		return h.Hint()
 	}
-	return kindHint(KindOf(err))
+	return ""
 }
 
 // kindHint is what helps against errors of a kind; docs/runbook.md says more.

@@ -1,13 +1,11 @@
 package rotator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
@@ -18,74 +16,30 @@ type invocation struct {
 	event  Event
 	scrub  secret.Scrubber // knows every value read or proposed so far
 	record Record
+	stack  string // of a panic
 }
 
 // conclude makes the outcome fit to be seen, tells the observer and names the error.
 func (v *invocation) conclude(ctx context.Context, err error) error {
 	v.record.Elapsed = time.Since(v.record.Start)
-	for i, note := range v.record.Notes {
-		v.record.Notes[i] = v.sanitize(note)
-	}
-	if v.record.Report != nil {
-		v.record.Report.OtherFunction = v.sanitize(v.record.Report.OtherFunction)
-		for i, f := range v.record.Report.Findings {
-			v.record.Report.Findings[i].Detail = v.sanitize(f.Detail)
-			for j, line := range f.PolicyAnalysis {
-				f.PolicyAnalysis[j] = v.sanitize(line)
-			}
-		}
-	}
-	if d := v.record.Diagnosis; d != nil {
-		d.Reason, d.OtherFunction = v.sanitize(d.Reason), v.sanitize(d.OtherFunction)
-		for i, s := range d.Versions {
-			d.Versions[i].Detail, d.Versions[i].LabelMeaning = v.sanitize(s.Detail), v.sanitize(s.LabelMeaning)
-			d.Versions[i].Labels = nil
-			for _, label := range s.Labels {
-				d.Versions[i].Labels = append(d.Versions[i].Labels, v.sanitize(label))
-			}
-		}
-	}
 	if err != nil {
-		v.record.Outcome = OutcomeFailed
-		v.record.Kind = KindOf(err)
-		v.record.Err = &StepError{
+		v.record.Outcome, v.record.Kind = OutcomeFailed, KindOf(err)
+	}
+	v.sanitizeFields(&v.record)
+	v.record.PanicStack = v.scrub.String(v.stack) // which has lines of its own
+	if err != nil {
+		failed := &StepError{
 			Step: v.event.Step, SecretID: v.event.SecretID, VersionID: v.event.VersionID,
-			Kind: v.record.Kind, Hint: v.sanitize(hintOf(err)), Err: v.scrub.Error(sanitizedError{err}),
+			Kind: v.record.Kind, Hint: cmp.Or(knownHint(err), kindHint(v.record.Kind)),
 		}
+		v.sanitizeFields(failed)
+		failed.Err = v.scrub.Error(sanitizedError{err})
+		v.record.Err = failed
 	}
 	if v.Observe != nil {
 		v.Observe(ctx, v.record)
 	}
 	return v.record.Err
-}
-
-// sanitize makes a text fit to be seen.
-func (v *invocation) sanitize(text string) string { return v.scrub.String(escapeControl(text)) }
-
-// sanitizedError is an error that shows what would forge a line of a log, or hide in one:
-// databases repeat the names that they are asked for as they are.
-type sanitizedError struct{ error }
-
-func (l sanitizedError) Error() string { return escapeControl(l.error.Error()) }
-func (l sanitizedError) Unwrap() error { return l.error }
-
-// escapeControl writes what is not printable as Go would. The scrubber knows a secret in
-// that spelling too.
-func escapeControl(text string) string {
-	var b strings.Builder
-	for len(text) > 0 {
-		r, size := utf8.DecodeRuneInString(text)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, text[0])
-		case strconv.IsPrint(r):
-			b.WriteString(text[:size])
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-		text = text[size:]
-	}
-	return b.String()
 }
 
 func (v *invocation) logf(format string, args ...any) {

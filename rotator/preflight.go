@@ -100,7 +100,7 @@ func (v *invocation) preflight(ctx context.Context, seen *observed) Report {
 	s.checkStrategy(ctx, seen)
 	s.report.OtherFunction = s.functionMismatch(ctx, seen.meta)
 	for _, f := range s.report.Findings {
-		if errors.Is(f.err, ErrOtherEngine) {
+		if f.otherEngine {
 			s.report.OtherFunction = f.Detail
 		}
 	}

@@ -2,6 +2,7 @@ package rotator
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -33,23 +34,24 @@ type Finding struct {
 	Status         Status
 	Kind           Kind     `json:",omitempty"` // of what is wrong
 	Detail         string   `json:",omitempty"` // what is wrong and what to do, or why it was skipped
+	Hint           string   `json:",omitempty"` // what to do, by itself, where it is known as exactly as a policy statement
 	PolicyAnalysis []string `json:",omitempty"` // after a denial: what a program of a person found in the policies; the function leaves it empty
 	// Deferred: the rotation itself tries it, before anything has changed, so that not
 	// to know it yet is in nobody's way.
 	Deferred bool `json:",omitempty"`
 
-	err error // what was judged
+	otherEngine bool // see ErrOtherEngine
 }
 
 // NewFinding makes a Finding of a check that ended with err. An outage is never a
 // denial: what was asked and not answered stays unknown for Secrets Manager, and
 // is a fault of its own for a database.
 func NewFinding(id, check string, err error) Finding {
-	f := Finding{ID: id, Check: check, Status: StatusPassed, err: err}
+	f := Finding{ID: id, Check: check, Status: StatusPassed, otherEngine: errors.Is(err, ErrOtherEngine)}
 	if err == nil {
 		return f
 	}
-	f.Kind, f.Detail = KindOf(err), err.Error()
+	f.Kind, f.Detail, f.Hint = KindOf(err), err.Error(), knownHint(err)
 	switch f.Kind {
 	case KindAccessDenied, KindPrivilege, KindNotEntitled:
 		f.Status = StatusDenied
@@ -101,21 +103,17 @@ func (r Report) Err() error {
 		kind = KindMisconfigured // unknown for want of trying, in a strict report
 	}
 	return blockedError{fmt.Errorf("preflight: %w: %d of %d checks are in the way, and nothing was changed: %s",
-		kind, len(blocking), len(r.Findings), strings.Join(lines, "; ")), blocking[0].err}
+		kind, len(blocking), len(r.Findings), strings.Join(lines, "; ")), blocking[0].Hint}
 }
 
-// blockedError is that of a report, and has the hint of the first finding.
+// blockedError is that of a report. Its text has the hint of each finding already.
 type blockedError struct {
 	error
-	first error
+	hint string
 }
 
-func (e blockedError) Unwrap() []error {
-	if e.first == nil {
-		return []error{e.error}
-	}
-	return []error{e.error, e.first}
-}
+func (e blockedError) Unwrap() error { return e.error }
+func (e blockedError) Hint() string  { return e.hint }
 
 // Verdict is what a report or a diagnosis comes to.
 type Verdict string

@@ -151,7 +151,7 @@ func (r Rotator) handle(ctx context.Context, e Event, invalid error) (answer Res
 		if p := recover(); p != nil {
 			// The value may hold anything; the stack holds addresses, not values.
 			err = fmt.Errorf("%w: panic: %v", KindInternal, p)
-			v.record.PanicStack = string(debug.Stack())
+			v.stack = string(debug.Stack())
 		}
 		err = v.conclude(ctx, err)
 		answer = v.record.response()
