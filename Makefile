@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-long demo prove lint api build bootstrap dist servers sam invoke fuzz bench emulator policies recover contract clean
+.PHONY: help check test test-long demo prove lint api build bootstrap dist servers sam invoke fuzz bench bench-raw emulator policies recover contract clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
@@ -104,8 +104,12 @@ fuzz: ## run every fuzz target for FUZZTIME each
 	    echo "== $$f $(FUZZTIME)"; (cd $$dir && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .) || exit 1; done; done
 FUZZTIME ?= 2m
 
-bench: ## benchmarks of everything that has one
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: servers ## measure what rotations cost, beside the least that they could: one table, in a few minutes
+	$(call compile,bench)
+	@env -u AWS_CA_BUNDLE $(BUILD)/bench $(ARGS)
+
+bench-raw: ## every benchmark, for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem $(ARGS) ./...
 
 clean: ## remove what was built (the servers stay)
 	rm -rf build dist

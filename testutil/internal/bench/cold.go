@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
+)
+
+// Start is what a function's first invocation costs, which is a preflight, and what one
+// that is warm does. Times are medians; the processor's time of the first has the start in it.
+type Start struct {
+	Function           string
+	Init, First        time.Duration
+	CPU, Warm, WarmCPU time.Duration
+	PeakMB             int
+	Zip                int // bytes of the packed binary
+}
+
+// measureStart starts a function n times. Its environment is its own.
+func measureStart(ctx context.Context, s *server, bootstrap string, n int) (r Start, err error) {
+	r.Function = filepath.Base(filepath.Dir(bootstrap))
+	env, err := localaws.Start(localaws.Config{Functions: []localaws.Function{{Name: r.Function, Bootstrap: bootstrap, Env: []string{"DATABASE_CA_FILE=" + s.caFile}}}})
+	if err != nil {
+		return r, err
+	}
+	defer env.Close()
+	subject, passwords, err := s.pair(ctx, 1000)
+	if err != nil {
+		return r, err
+	}
+	seed := func(name, text string) string {
+		return env.AWS.Seed(awsemu.Secret{Name: name, RotationEnabled: new(true), RotationLambdaARN: env.Functions[r.Function].ARN(),
+			Versions: []awsemu.Version{{Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(text)}}})
+	}
+	superuser := seed("superuser", s.secret(s.port, subject.boss, passwords[subject.boss], ""))
+	event := []byte(`{"Step":"preflight","SecretId":"` + seed("app", s.secret(s.port, subject.app, passwords[subject.app], superuser)) + `"}`)
+	var all [5][]time.Duration
+	host := env.Functions[r.Function]
+	for range n {
+		host.Kill()
+		cold, err := host.Invoke(ctx, event)
+		if err == nil && cold.FunctionError != "" {
+			err = errors.New(cold.ErrorMessage)
+		}
+		if err != nil {
+			return r, err
+		}
+		warm, err := host.Invoke(ctx, event)
+		if err != nil {
+			return r, err
+		}
+		for i, d := range []time.Duration{cold.Init, cold.Duration, cold.CPU, warm.Duration, warm.CPU} {
+			all[i] = append(all[i], d)
+		}
+		r.PeakMB = max(r.PeakMB, cold.MaxMemoryMB, warm.MaxMemoryMB)
+	}
+	r.Init, r.First, r.CPU, r.Warm, r.WarmCPU = median(all[0]), median(all[1]), median(all[2]), median(all[3]), median(all[4])
+	r.Zip, err = packed(bootstrap)
+	return r, err
+}
+
+// packed is the size of the zip that make dist would make.
+func packed(bootstrap string) (int, error) {
+	binary, err := os.ReadFile(bootstrap)
+	if err != nil {
+		return 0, err
+	}
+	var buf bytes.Buffer
+	z := zip.NewWriter(&buf)
+	f, err := z.Create("bootstrap")
+	if err == nil {
+		_, err = f.Write(binary)
+	}
+	return buf.Len(), errors.Join(err, z.Close())
+}
+
+func (r Start) figures() []figure {
+	mb := float64(r.Zip) / 1e6
+	return []figure{
+		{name: r.Function + ", start to first event", value: ms(r.Init)},
+		{name: r.Function + ", first preflight", value: ms(r.First)},
+		{name: r.Function + ", processor time of start and first preflight", value: ms(r.CPU)},
+		{name: r.Function + ", warm preflight", value: ms(r.Warm)},
+		{name: r.Function + ", processor time of a warm preflight", value: ms(r.WarmCPU)},
+		{name: r.Function + ", most memory", value: fmt.Sprintf("%d MB", r.PeakMB), target: "under 20 MB", missed: r.PeakMB >= 20},
+		{name: r.Function + ", zip", value: fmt.Sprintf("%.2f MB", mb), target: "under 5.2 MB", missed: mb >= 5.2},
+	}
+}
