@@ -27,7 +27,7 @@ func Handler(hosts ...*Host) http.Handler {
 			name += ":" + q
 		}
 		for _, h := range hosts {
-			if h.answersTo(name) {
+			if h.AnswersTo(name) {
 				h.serveInvoke(w, r)
 				return
 			}
@@ -37,7 +37,8 @@ func Handler(hosts ...*Host) http.Handler {
 	return mux
 }
 
-func (h *Host) answersTo(name string) bool {
+// AnswersTo says whether a name means this function: its own, its ARN or a part of it, with or without $LATEST.
+func (h *Host) AnswersTo(name string) bool {
 	arn := h.ARN()
 	switch strings.TrimSuffix(name, ":$LATEST") {
 	case h.fn.Name, arn, h.fn.Account + ":function:" + h.fn.Name:

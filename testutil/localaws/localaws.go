@@ -65,6 +65,14 @@ func Start(p Config) (*Env, error) {
 		Functions: map[string]*lambdahost.Host{},
 	}
 	s.AWS.Invoke = awsemu.InvokeURL(s.URL)
+	s.AWS.HasFunction = func(arn string) bool {
+		for _, host := range s.Functions {
+			if host.AnswersTo(arn) {
+				return true
+			}
+		}
+		return false
+	}
 	if p.Prepare != nil {
 		p.Prepare(s.AWS)
 	}
