@@ -2,14 +2,11 @@ package awsemu_test
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
-	"github.com/quarterturn-dev/quarterturn/testutil/tier"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/clients"
 )
 
 // TestCLI runs the real AWS CLI for every operation: botocore, unlike the Go SDK,
@@ -17,12 +14,10 @@ import (
 // It takes more than twenty seconds: the AWS CLI takes a second to start, for each of some thirty commands.
 func TestCLI(t *testing.T) {
 	t.Parallel()
-	cli := tier.Program(t, "aws", "pip install awscli")
+	cli := clients.CLI1(t, "../..")
 	w := rotating(t, &awsemu.Emulator{}, &function{})
 	run := func(region, words string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), cli, append([]string{"--endpoint-url", w.url, "--region", region, "--output", "text", "secretsmanager"}, strings.Fields(words)...)...)
-		cmd.Env = append(withoutAWS(os.Environ()), "AWS_ACCESS_KEY_ID=AKIDCLI", "AWS_SECRET_ACCESS_KEY=none", "AWS_PAGER=",
-			"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1")
+		cmd := cli.Command(t.Context(), w.url, "AKIDCLI", append([]string{"--region", region, "--output", "text", "secretsmanager"}, strings.Fields(words)...)...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
@@ -78,8 +73,4 @@ func TestCLI(t *testing.T) {
 	if len(used) != awsemu.OperationCount {
 		t.Errorf("%d operations of %d were called", len(used), awsemu.OperationCount)
 	}
-}
-
-func withoutAWS(env []string) []string {
-	return slices.DeleteFunc(env, func(s string) bool { return strings.HasPrefix(s, "AWS_") })
 }

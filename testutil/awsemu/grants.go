@@ -45,6 +45,8 @@ type listGrantsInput struct {
 	KeyId            string `check:"required len=1-2048"`
 	GrantId          string `check:"len=1-128"`
 	GranteePrincipal string `check:"len=1-256"`
+	Limit            int64  `check:"min=1 max=1000"`
+	Marker           string `check:"len=1-1024"`
 }
 
 type grantEntry struct {

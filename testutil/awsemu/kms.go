@@ -60,8 +60,18 @@ func dryRun(asked bool) error {
 	return nil
 }
 
+// Inputs have every member of the service model, also those that change nothing here, so that one of another type is
+// refused.
 type keyInput struct {
-	KeyId string `check:"required len=1-2048"`
+	KeyId       string   `check:"required len=1-2048"`
+	GrantTokens []string `check:"len=0-10 each:len=1-8192"`
+	PolicyName  string   `check:"len=1-128"`
+}
+
+// recipient is a Nitro enclave.
+type recipient struct {
+	KeyEncryptionAlgorithm string
+	AttestationDocument    []byte
 }
 
 type keyMetadata struct {
@@ -205,6 +215,8 @@ type generateDataKeyInput struct {
 	EncryptionContext map[string]string
 	NumberOfBytes     int64  `check:"min=1 max=1024"`
 	KeySpec           string `check:"enum=AES_256|AES_128"`
+	GrantTokens       []string
+	Recipient         *recipient
 	DryRun            bool
 }
 
@@ -236,11 +248,14 @@ func (e *Emulator) generateDataKey(r *request, in *generateDataKeyInput) (any, e
 }
 
 type decryptInput struct {
-	CiphertextBlob    []byte `check:"len=1-6144"`
-	EncryptionContext map[string]string
-	KeyId             string `check:"len=1-2048"`
-	DryRun            bool
-	DryRunModifiers   []string `check:"each:enum=IGNORE_CIPHERTEXT"`
+	CiphertextBlob      []byte `check:"len=1-6144"`
+	EncryptionContext   map[string]string
+	EncryptionAlgorithm string `check:"enum=SYMMETRIC_DEFAULT|RSAES_OAEP_SHA_1|RSAES_OAEP_SHA_256|SM2PKE"`
+	KeyId               string `check:"len=1-2048"`
+	GrantTokens         []string
+	Recipient           *recipient
+	DryRun              bool
+	DryRunModifiers     []string `check:"each:enum=IGNORE_CIPHERTEXT"`
 }
 
 // decryptDataKey opens what GenerateDataKey made here. A dry run that ignores the

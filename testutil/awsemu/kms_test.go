@@ -2,15 +2,13 @@ package awsemu_test
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
-	"github.com/quarterturn-dev/quarterturn/testutil/tier"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/clients"
 )
 
 const appKey = `"KeyId":"alias/app"`
@@ -252,7 +250,7 @@ func TestSeedKeyRefuses(t *testing.T) {
 // answers against the service models.
 func TestOtherServicesCLI(t *testing.T) {
 	t.Parallel()
-	cli := tier.Program(t, "aws", "pip install awscli")
+	cli := clients.CLI1(t, "../..")
 	role := awsemu.Role{ARN: roleARN, Trust: named("trust", statement("Allow", "sts:AssumeRole", to(account)))}
 	w := newWorld(t, &awsemu.Emulator{Callers: []awsemu.Caller{functionCaller(anything())}, Roles: []awsemu.Role{role}})
 	w.emu.SeedKey(awsemu.Key{ID: "0", Grants: []awsemu.Grant{{ID: "g", Grant: iam.Grant{Grantee: roleARN, Operations: []string{"Decrypt"}}}}})
@@ -273,9 +271,7 @@ func TestOtherServicesCLI(t *testing.T) {
 		{"kms cancel-key-deletion --key-id 0", "key/0"},
 		{"kms enable-key --key-id 0", ""},
 	} {
-		cmd := exec.CommandContext(t.Context(), cli, append([]string{"--endpoint-url", w.url, "--region", "us-east-1", "--output", "text"}, strings.Fields(c.words)...)...)
-		cmd.Env = append(withoutAWS(os.Environ()), "AWS_ACCESS_KEY_ID=AKIDTEST", "AWS_SECRET_ACCESS_KEY=none", "AWS_PAGER=",
-			"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1")
+		cmd := cli.Command(t.Context(), w.url, "AKIDTEST", append([]string{"--output", "text"}, strings.Fields(c.words)...)...)
 		out, err := cmd.CombinedOutput()
 		shows, fails := strings.CutPrefix(c.shows, "!")
 		if (err != nil) != fails || !strings.Contains(string(out), shows) {

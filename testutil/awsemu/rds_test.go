@@ -2,8 +2,6 @@ package awsemu_test
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -13,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
-	"github.com/quarterturn-dev/quarterturn/testutil/tier"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/clients"
 )
 
 // withDatabases is a world with an instance and its replica, and a cluster.
@@ -118,16 +116,14 @@ func TestSecretsOfRDSAreNotOursToChange(t *testing.T) {
 // TestCLIOfRDS: botocore reads the answers by the service model.
 func TestCLIOfRDS(t *testing.T) {
 	t.Parallel()
-	cli := tier.Program(t, "aws", "pip install awscli")
+	cli := clients.CLI1(t, "../..")
 	w, _ := withDatabases(t, &awsemu.Emulator{})
 	for words, shows := range map[string]string{
 		"describe-db-instances --db-instance-identifier db1 --query DBInstances[0].[Endpoint.Address,ReadReplicaDBInstanceIdentifiers[0]]": "db1.example.com\tcopy",
 		"describe-db-clusters --query DBClusters[].[ReaderEndpoint,CustomEndpoints[0],DBClusterMembers[0].DBInstanceIdentifier]":           "ro.example.com\treports.example.com\twriter",
 		"describe-db-instances --db-instance-identifier none":                                                                              "DBInstanceNotFound",
 	} {
-		cmd := exec.CommandContext(t.Context(), cli, append([]string{"--endpoint-url", w.url, "--region", "us-east-1", "--output", "text", "rds"}, strings.Fields(words)...)...)
-		cmd.Env = append(withoutAWS(os.Environ()), "AWS_ACCESS_KEY_ID=AKIDCLI", "AWS_SECRET_ACCESS_KEY=none", "AWS_PAGER=",
-			"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1")
+		cmd := cli.Command(t.Context(), w.url, "AKIDCLI", append([]string{"--output", "text", "rds"}, strings.Fields(words)...)...)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		cmd.Run() // what it says counts

@@ -35,34 +35,46 @@ var patterns = map[string]*regexp.Regexp{
 	"token":    regexp.MustCompile(`^[a-zA-Z0-9\-]+$`),
 }
 
-// decode fills a struct from JSON and holds it to its check tags. Names are
-// compared exactly, as the service does and encoding/json does not; members that
-// the struct does not know are ignored, as the service does. Errors never quote
-// a secret value.
+// decode fills a struct from JSON and then holds it to its check tags: as with the service, a value of the wrong type comes
+// before everything else that is wrong. Names are compared exactly, as the service does and encoding/json does not; members
+// that the struct does not know are ignored, as the service does. Errors never quote a secret value.
 func decode(body []byte, into any) error {
 	if len(body) == 0 {
 		body = []byte("{}")
 	}
-	return decodeValue(body, reflect.ValueOf(into).Elem(), "")
+	var d decoder
+	if err := d.value(body, reflect.ValueOf(into).Elem(), ""); err != nil {
+		return err
+	}
+	for _, check := range d.checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func decodeValue(raw json.RawMessage, v reflect.Value, path string) error {
+// decoder collects what is to be checked once every type is right.
+type decoder struct{ checks []func() error }
+
+func (d *decoder) value(raw json.RawMessage, v reflect.Value, path string) error {
 	switch {
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		return decodeValue(raw, v.Elem(), path)
+		return d.value(raw, v.Elem(), path)
 	case v.Kind() == reflect.Struct:
-		return decodeStruct(raw, v, path)
+		return d.structure(raw, v, path)
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() != reflect.Uint8:
-		return decodeList(raw, v, path)
+		return d.list(raw, v, path)
 	}
-	if json.Unmarshal(raw, v.Addr().Interface()) != nil {
+	// A blob is a string; encoding/json would take a list of numbers, too.
+	if v.Kind() == reflect.Slice && raw[0] != '"' || json.Unmarshal(raw, v.Addr().Interface()) != nil {
 		return refuse(codeSerialization, "The value at '%s' is of the wrong type.", path)
 	}
 	return nil
 }
 
-func decodeStruct(raw json.RawMessage, v reflect.Value, path string) error {
+func (d *decoder) structure(raw json.RawMessage, v reflect.Value, path string) error {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(raw, &members) != nil || members == nil {
 		return refuse(codeSerialization, "The request is not a JSON object where one belongs.")
@@ -74,21 +86,19 @@ func decodeStruct(raw json.RawMessage, v reflect.Value, path string) error {
 		raw, ok := members[field.Name]
 		if !ok || string(raw) == "null" {
 			if len(tag) > 0 && tag[0] == "required" {
-				return broken(at, reflect.Value{}, "Member must not be null")
+				d.checks = append(d.checks, func() error { return broken(at, reflect.Value{}, "Member must not be null") })
 			}
 			continue
 		}
-		if err := decodeValue(raw, v.Field(i), at); err != nil {
+		if err := d.value(raw, v.Field(i), at); err != nil {
 			return err
 		}
-		if err := check(v.Field(i), tag, at); err != nil {
-			return err
-		}
+		d.checks = append(d.checks, func() error { return check(v.Field(i), tag, at) })
 	}
 	return nil
 }
 
-func decodeList(raw json.RawMessage, v reflect.Value, path string) error {
+func (d *decoder) list(raw json.RawMessage, v reflect.Value, path string) error {
 	var items []json.RawMessage
 	if json.Unmarshal(raw, &items) != nil {
 		return refuse(codeSerialization, "The value at '%s' is not a list.", path)
@@ -97,9 +107,10 @@ func decodeList(raw json.RawMessage, v reflect.Value, path string) error {
 	for i, item := range items {
 		at := fmt.Sprintf("%s.%d.member", path, i+1)
 		if string(item) == "null" {
-			return broken(at, reflect.Value{}, "Member must not be null")
+			d.checks = append(d.checks, func() error { return broken(at, reflect.Value{}, "Member must not be null") })
+			continue
 		}
-		if err := decodeValue(item, v.Index(i), at); err != nil {
+		if err := d.value(item, v.Index(i), at); err != nil {
 			return err
 		}
 	}

@@ -15,12 +15,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/clients"
 )
 
 // TestAccountLeavesNothing makes everything that a run on AWS makes, on a moto server, which has IAM and Lambda: also when
 // something in between fails, Close removes it all.
 func TestAccountLeavesNothing(t *testing.T) {
-	url := startMoto(t)
+	url := clients.Moto(t, root)
 	ctx := t.Context()
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &url, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("AKIACONTRACT", "secret", "")}

@@ -1,15 +1,9 @@
 package contract
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"sort"
 	"strings"
 	"testing"
@@ -18,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
-	"github.com/quarterturn-dev/quarterturn/testutil/tier"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/clients"
 )
 
 const motoList = "testdata/moto.txt"
@@ -27,7 +21,7 @@ const motoList = "testdata/moto.txt"
 // differences: one that is not listed fails, and so does one that is listed and gone, so that a new version is noticed. It
 // also shows that the table can tell a server that differs from one that does not.
 func TestMoto(t *testing.T) {
-	url := startMoto(t)
+	url := clients.Moto(t, root)
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &url, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("AKIACONTRACT", "secret", "")}
 	account := &Account{Config: cfg, Settle: time.Millisecond}
@@ -71,35 +65,4 @@ func writeDifferences(t *testing.T, results []Result) {
 	if err := os.WriteFile(motoList, []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// startMoto starts a moto server and waits until it answers.
-func startMoto(t *testing.T) string {
-	path := tier.Program(t, "moto_server", "pip install 'moto[server]'")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	var said bytes.Buffer
-	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", fmt.Sprint(port))
-	cmd.Env = append(os.Environ(), "MOTO_CALL_RESET_API=false")
-	cmd.Stdout, cmd.Stderr = io.Discard, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	url := fmt.Sprintf("http://127.0.0.1:%d", port)
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if resp, err := http.Get(url + "/moto-api/"); err == nil {
-			resp.Body.Close()
-			return url
-		}
-	}
-	t.Fatalf("moto does not answer: %s", said.String())
-	return ""
 }

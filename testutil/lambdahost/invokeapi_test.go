@@ -9,13 +9,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/clients"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
-	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // call is one request to the Invoke API; header is a list of names and values.
@@ -188,7 +187,7 @@ func TestHandlerOfManyFunctions(t *testing.T) {
 // TestAWSCLI has the AWS CLI as a judge of the wire format.
 func TestAWSCLI(t *testing.T) {
 	t.Parallel()
-	cli := tier.Program(t, "aws", "pip install awscli")
+	cli := clients.CLI1(t, "../..")
 	h := start(t, lambdahost.Function{Name: "turn"})
 	base := serve(t, h)
 	dir := t.TempDir()
@@ -197,10 +196,8 @@ func TestAWSCLI(t *testing.T) {
 		if err := os.WriteFile(in, []byte(event), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), cli, "lambda", "invoke", "--endpoint-url", base, "--region", "us-east-1",
-			"--output", "json", "--function-name", name, "--log-type", "Tail", "--payload", "fileb://"+in, out)
-		cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x", "AWS_CONFIG_FILE="+os.DevNull,
-			"AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=")
+		cmd := cli.Command(t.Context(), base, "x", "lambda", "invoke", "--output", "json", "--function-name", name,
+			"--log-type", "Tail", "--payload", "fileb://"+in, out)
 		output, err := cmd.CombinedOutput()
 		if err != nil {
 			return nil, "", string(output)

@@ -2,9 +2,6 @@ package localaws_test
 
 import (
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +9,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/clients"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -105,13 +103,12 @@ func (w *world) rotatesFiveTimes(t *testing.T, family, name string, s strategy) 
 
 // TestTheAWSCLIRotates: a rotation started, watched and proved by the AWS CLI.
 func TestTheAWSCLIRotates(t *testing.T) {
-	cli := tier.Program(t, "aws", "pip install awscli")
+	cli := clients.CLI1(t, "../..")
 	w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-single-user"})
 	password := w.role("app", "LOGIN")
 	run := func(args ...string) map[string]any {
 		t.Helper()
-		cmd := exec.Command(cli, append([]string{"secretsmanager", "--endpoint-url", w.aws.URL, "--region", "us-east-1", "--output", "json"}, args...)...)
-		cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=AKID", "AWS_SECRET_ACCESS_KEY=x", "AWS_CONFIG_FILE="+filepath.Join(t.TempDir(), "none"))
+		cmd := cli.Command(t.Context(), w.aws.URL, "AKID", append([]string{"secretsmanager", "--output", "json"}, args...)...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("aws secretsmanager %s: %v\n%s", args[0], err, out)

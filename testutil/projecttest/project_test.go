@@ -86,7 +86,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"testutil/lambdahost", nil},
 		{"testutil/tier", nil},
 		{"testutil/dbserver", []string{module + "strategies/strategytest", module + "testutil/tier", "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql"}},
-		{"testutil/samtest", []string{"go.yaml.in/yaml/v3"}},
+		{"testutil/samtest", []string{"go.yaml.in/yaml/v3", module + "testutil/internal/fetched"}},
 		{"testutil/prove", []string{module, "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "github.com/aws/"}},
 		{"testutil/internal/bench", []string{module, "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "github.com/aws/"}},
 		{"testutil/cmd", []string{module, "github.com/jackc/pgx/v5", "github.com/aws/"}},

@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/fetched"
 )
 
 // ErrNoEngine says that no Docker engine of our own can be had here.
@@ -61,35 +63,12 @@ func (e Engine) Fetch(ctx context.Context, out io.Writer) error {
 	if err := os.RemoveAll(e.Dir); err != nil {
 		return err
 	}
-	packages := filepath.Join(e.Dir, "packages")
-	if err := os.MkdirAll(packages, 0o755); err != nil {
+	if err := os.MkdirAll(e.Dir, 0o755); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "unpacking a Docker engine into %s\n", e.Dir)
-	download := func() (string, error) {
-		cmd := exec.CommandContext(ctx, "apt-get", "download", "docker.io", "containerd", "runc")
-		cmd.Dir = packages
-		text, err := cmd.CombinedOutput()
-		return string(text), err
-	}
-	text, err := download()
-	if err != nil { // perhaps for want of lists
-		if text, err := run(ctx, "apt-get", "update"); err != nil {
-			return fmt.Errorf("%w: apt-get update: %w\n%s", ErrNoEngine, err, text)
-		}
-		text, err = download()
-	}
-	if err != nil {
-		return fmt.Errorf("%w: apt-get download: %w\n%s", ErrNoEngine, err, text)
-	}
-	archives, _ := filepath.Glob(filepath.Join(packages, "*.deb"))
-	for _, archive := range archives {
-		if text, err := run(ctx, "dpkg-deb", "-x", archive, filepath.Join(e.Dir, "root")); err != nil {
-			return fmt.Errorf("dpkg-deb: %w\n%s", err, text)
-		}
-	}
-	if err := os.RemoveAll(packages); err != nil {
-		return err
+	if err := fetched.Debian(ctx, filepath.Join(e.Dir, "root"), "docker.io", "containerd", "runc"); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoEngine, err)
 	}
 	return os.WriteFile(e.done(), nil, 0o644)
 }

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/fetched"
 	"github.com/quarterturn-dev/quarterturn/testutil/samtest"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
@@ -39,7 +40,7 @@ func main() {
 		return
 	}
 	fmt.Fprintln(os.Stderr, "samtools:", err)
-	if errors.Is(err, samtest.ErrNoPython) {
+	if errors.Is(err, fetched.ErrNoPython) {
 		fmt.Fprintln(os.Stderr, "samtools: install Python 3.10 or newer with venv (Debian: apt-get install python3-venv) and run this again")
 	}
 	if tier.Required(os.Getenv) {
@@ -54,9 +55,13 @@ func install(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	err = tools.Install(ctx, root, os.Stdout)
-	if errors.Is(err, samtest.ErrNoPython) && installPython(ctx) == nil {
-		return tools.Install(ctx, root, os.Stdout)
+	if tools.Installed() {
+		fmt.Printf("SAM CLI and cfn-lint are already there: %s\n", tools.Dir)
+		return nil
+	}
+	err = tools.Install(ctx, os.Stdout)
+	if errors.Is(err, fetched.ErrNoPython) && installPython(ctx) == nil {
+		return tools.Install(ctx, os.Stdout)
 	}
 	return err
 }

@@ -8,15 +8,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/fetched"
 )
 
 //go:embed node/package.json node/package-lock.json node/oracle.mjs python/requirements.txt python/lint.py
@@ -56,61 +57,41 @@ type Tool struct{ command []string }
 // Simulator is Cloud Copilot's, in a folder below .cache of the project in root. It is
 // installed by npm, where it is missing.
 func Simulator(ctx context.Context, root string) (Tool, error) {
-	dir, err := folder(root, "node", []string{"package.json", "package-lock.json", "oracle.mjs"}, func(dir string) error {
+	names := []string{"package.json", "package-lock.json", "oracle.mjs"}
+	var contents [][]byte
+	for _, name := range names {
+		contents = append(contents, embedded("node/"+name))
+	}
+	dir, err := fetched.Folder(root, "oracle", contents...)
+	if err != nil {
+		return Tool{}, err
+	}
+	return Tool{[]string{"node", filepath.Join(dir, "oracle.mjs")}}, fetched.Once(dir, func() error {
+		for i, name := range names {
+			if err := os.WriteFile(filepath.Join(dir, name), contents[i], 0o644); err != nil {
+				return err
+			}
+		}
 		return run(ctx, dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	})
-	return Tool{[]string{"node", filepath.Join(dir, "oracle.mjs")}}, err
 }
 
 // Parliament is the linter of that name. It is installed by pip, where it is missing.
 func Parliament(ctx context.Context, root string) (Tool, error) {
-	dir, err := folder(root, "python", []string{"requirements.txt", "lint.py"}, func(dir string) error {
-		if err := run(ctx, dir, "python3", "-m", "venv", "venv"); err != nil {
-			return err
-		}
-		return run(ctx, dir, filepath.Join("venv", "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt")
-	})
-	return Tool{[]string{filepath.Join(dir, "venv", "bin", "python"), filepath.Join(dir, "lint.py")}}, err
+	python, err := fetched.PythonIn(root, "parliament", embedded("python/requirements.txt"))
+	if err != nil {
+		return Tool{}, err
+	}
+	return Tool{[]string{python.Path("python"), "-c", string(embedded("python/lint.py"))}}, python.Install(ctx, io.Discard)
 }
 
-// installing lets one test at a time make a folder: those that wait find it complete.
-var installing sync.Mutex
-
-// folder is named by what it is made of, so that another list is another folder. A file
-// that is written last says that it is complete.
-func folder(root, kind string, names []string, install func(dir string) error) (string, error) {
-	installing.Lock()
-	defer installing.Unlock()
-	root, err := filepath.Abs(root)
+// embedded is one of files.
+func embedded(name string) []byte {
+	b, err := files.ReadFile(name)
 	if err != nil {
-		return "", err
+		panic(err) // a name in this file is not one of the directive above
 	}
-	sum := sha256.New()
-	for _, name := range names {
-		text, _ := files.ReadFile(kind + "/" + name) // embedded
-		sum.Write(text)
-	}
-	dir := filepath.Join(root, ".cache", fmt.Sprintf("oracle-%s-%x", kind, sum.Sum(nil)[:6]))
-	done := filepath.Join(dir, "complete")
-	if _, err := os.Stat(done); err == nil {
-		return dir, nil
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	for _, name := range names {
-		text, _ := files.ReadFile(kind + "/" + name)
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
-			return "", err
-		}
-	}
-	if err := install(dir); err != nil {
-		return "", err
-	}
-	return dir, os.WriteFile(done, nil, 0o644)
+	return b
 }
 
 func run(ctx context.Context, dir, name string, args ...string) error {
