@@ -62,7 +62,7 @@ func (d Diagnosis) Text() string {
 		}
 	}
 	if d.MovedLabel != "" {
-		fmt.Fprintf(&b, "  %s\n       to take that back: %s\n", d.MovedLabel, d.UndoCommand)
+		fmt.Fprintf(&b, "  %s\n       to undo: %s\n", d.MovedLabel, d.UndoCommand)
 	}
 	fmt.Fprintf(&b, "  recommended action: %s\n       %s\n", d.Action, d.Reason)
 	for _, c := range d.Commands {
@@ -82,7 +82,7 @@ func (d Diagnosis) Markdown() string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.VersionID, strings.Join(s.Labels, ", "), s.State, escapeCell(strings.TrimSpace(s.LabelMeaning+". "+s.Detail)))
 	}
 	if d.MovedLabel != "" {
-		fmt.Fprintf(&b, "\n%s. To take that back:\n\n    %s\n", d.MovedLabel, d.UndoCommand)
+		fmt.Fprintf(&b, "\n%s. To undo:\n\n    %s\n", d.MovedLabel, d.UndoCommand)
 	}
 	fmt.Fprintf(&b, "\nRecommended action: **%s**: %s\n", d.Action, d.Reason)
 	for _, c := range d.Commands {
@@ -142,18 +142,18 @@ func stateText(s CredentialState) string {
 	return "is " + string(s)
 }
 
-// labelMeaning explains the labels that a version carries.
+// labelMeaning explains the labels that a version has.
 func labelMeaning(labels []string) string {
 	has := func(label string) bool { return slices.Contains(labels, label) }
 	switch {
 	case has(LabelCurrent) && has(LabelPending):
-		return "what clients read; AWSPENDING is left from the rotation that made it, which has ended: that is no fault, and the next rotation takes it away"
+		return "the value clients read. AWSPENDING is left from the completed rotation; the next rotation removes it"
 	case has(LabelCurrent):
-		return "what clients read"
+		return "the value clients read"
 	case has(LabelPending) && has(LabelPrevious):
-		return "what clients read before, and the value of a rotation that has not ended: somebody went back from it, and the next rotation would take it up again"
+		return "previous value, and pending value of an incomplete rotation: rolled back; the next rotation would resume it"
 	case has(LabelPending):
-		return "the value of a rotation that has not ended"
+		return "pending value of an incomplete rotation"
 	}
-	return "what clients read before"
+	return "the value clients read before"
 }

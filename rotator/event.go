@@ -69,7 +69,7 @@ func parseEvent(payload []byte) (Event, error) {
 	}
 	object, err := secret.ParseDocument(string(payload))
 	if name := duplicateKey(object.Keys()); name != "" {
-		return Event{}, fmt.Errorf("event: %w: %s is there twice, and readers would disagree about which one counts: want it once", KindMisconfigured, name)
+		return Event{}, fmt.Errorf("event: %w: key %s appears more than once: send it once", KindMisconfigured, name)
 	}
 	if err == nil {
 		err = json.Unmarshal(payload, &raw)
@@ -145,7 +145,7 @@ func (e Event) validate() error {
 	case len(e.VersionID) < minVersion || len(e.VersionID) > maxVersion || !isPrintableASCII(e.VersionID):
 		return fmt.Errorf("event: %w: ClientRequestToken is not a version id: want %d to %d printable ASCII characters", KindMisconfigured, minVersion, maxVersion)
 	case len(e.RotationToken.Reveal()) > maxToken || !isPrintableASCII(e.RotationToken.Reveal()):
-		return fmt.Errorf("event: %w: RotationToken is none of the service's: want at most %d printable ASCII characters", KindMisconfigured, maxToken)
+		return fmt.Errorf("event: %w: RotationToken is not valid: at most %d printable ASCII characters", KindMisconfigured, maxToken)
 	}
 	return nil
 }

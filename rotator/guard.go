@@ -34,7 +34,7 @@ func checkVersion(m Metadata, version string) (done bool, err error) {
 		return false, err
 	}
 	if m.RotationEnabled != nil && !*m.RotationEnabled {
-		return false, fmt.Errorf("secret: %w: rotation is turned off (cancelled, perhaps, since this event was sent): aws secretsmanager rotate-secret turns it on", KindConflict)
+		return false, fmt.Errorf("secret: %w: rotation is disabled (perhaps cancelled after this event was sent). To enable it: aws secretsmanager rotate-secret --secret-id %s", KindConflict, m.ARN)
 	}
 	labels, known := m.Labels[version]
 	switch {
@@ -43,7 +43,7 @@ func checkVersion(m Metadata, version string) (done bool, err error) {
 	case m.HasLabel(version, LabelCurrent):
 		return true, nil
 	case !m.HasLabel(version, LabelPending):
-		return false, fmt.Errorf("version %s: %w: it is labelled %s, not AWSPENDING: another rotation has taken its place, or somebody moved the label", version, KindConflict, strings.Join(labels, ", "))
+		return false, fmt.Errorf("version %s: %w: it has the label %s, not AWSPENDING: another rotation replaced it, or the label was moved by hand", version, KindConflict, strings.Join(labels, ", "))
 	}
 	return false, nil
 }
@@ -54,7 +54,7 @@ func checkRotatable(m Metadata) error {
 	case !m.DeletionDate.IsZero():
 		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret) or stop rotating it", KindMisconfigured)
 	case m.OwningService != "":
-		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; as a superuser's secret it can be used", KindMisconfigured, m.OwningService)
+		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; as a superuser secret it can be used", KindMisconfigured, m.OwningService)
 	case m.Type != "":
 		return fmt.Errorf("secret: %w: a managed external secret of type %s, which Secrets Manager rotates without a function", KindMisconfigured, m.Type)
 	case m.PrimaryRegion != "" && m.PrimaryRegion != m.Region:

@@ -58,14 +58,14 @@ func awsChecks() []Finding {
 const (
 	descFunction    = "the secret names this function"
 	descDescribe    = "secretsmanager:DescribeSecret"
-	descState       = "the secret is one to rotate, and here"
+	descState       = "this function may rotate the secret"
 	descReplicas    = "the replicas of the secret"
 	descLabels      = "the staging labels of the secret"
 	descRead        = "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key"
 	descReadPending = "secretsmanager:GetSecretValue of AWSPENDING"
-	descPut         = "secretsmanager:PutSecretValue (by a call that cannot succeed)"
-	descDataKey     = "kms:GenerateDataKey with the key of the secret (by a dry run)"
-	descPromote     = "secretsmanager:UpdateSecretVersionStage (by a call that cannot succeed)"
+	descPut         = "secretsmanager:PutSecretValue (probed with a call designed to fail)"
+	descDataKey     = "kms:GenerateDataKey with the key of the secret (a dry run)"
+	descPromote     = "secretsmanager:UpdateSecretVersionStage (probed with a call designed to fail)"
 	descCopies      = "copies of the credentials in other members of the secret"
 	descDatabase    = "the database"
 )
@@ -147,14 +147,14 @@ func (s *reportBuilder) checkFunctionARN(ctx context.Context, m Metadata) Findin
 }
 
 func functionMismatch(m Metadata, invoked string) string {
-	const beware = ": a policy with the condition secretsmanager:resource/AllowRotationLambdaArn compares the two letter by letter"
+	const beware = ": a policy condition on secretsmanager:resource/AllowRotationLambdaArn requires an exact match"
 	switch {
 	case m.RotationLambdaARN == invoked:
 		return ""
 	case m.RotationLambdaARN == "":
 		return "rotation is not set up yet (a policy with the condition secretsmanager:resource/AllowRotationLambdaArn denies everything until it is): aws secretsmanager rotate-secret --secret-id " + m.ARN + " --rotation-lambda-arn " + invoked + " --rotation-rules AutomaticallyAfterDays=30"
 	case unqualified(m.RotationLambdaARN) == unqualified(invoked):
-		return fmt.Sprintf("the secret names %s, and this runs as %s%s", m.RotationLambdaARN, invoked, beware)
+		return fmt.Sprintf("the secret is configured for %s; this function runs as %s%s", m.RotationLambdaARN, invoked, beware)
 	default:
 		return mismatch(m, invoked) + beware
 	}
@@ -187,7 +187,7 @@ func replicaWarnings(m Metadata) string {
 	var lines []string
 	for _, r := range m.Replicas {
 		if r.Status != replicaInSync {
-			lines = append(lines, fmt.Sprintf("the replica in %s is %s (%s), and the new value may not reach it: aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions Region=%s --force-overwrite-replica-secret mends most of these", r.Region, r.Status, r.Message, m.ARN, r.Region))
+			lines = append(lines, fmt.Sprintf("replica %s has status %s (%s) and may not get the new value. Usual fix: aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions Region=%s --force-overwrite-replica-secret", r.Region, r.Status, r.Message, m.ARN, r.Region))
 		}
 	}
 	return strings.Join(lines, "; ")
@@ -201,10 +201,10 @@ const manyVersions = 90
 func (s *reportBuilder) labelWarnings(m Metadata) string {
 	var lines []string
 	if id := m.VersionWithLabel(LabelPending); id != "" && id != s.event.VersionID && !m.HasLabel(id, LabelCurrent) {
-		lines = append(lines, fmt.Sprintf("version %s is AWSPENDING: an earlier rotation has not ended, and the next one takes it up again; to finish or discard it instead, ask first: {\"Step\":\"status\",\"SecretId\":\"%s\"}", id, m.ARN))
+		lines = append(lines, fmt.Sprintf("version %s still has AWSPENDING from an incomplete rotation, which the next one resumes. To finish or discard it, run status first: {\"Step\":\"status\",\"SecretId\":\"%s\"}", id, m.ARN))
 	}
 	if n := len(m.Labels); n >= manyVersions {
-		lines = append(lines, fmt.Sprintf("%d versions carry labels, and a secret holds about 100: remove labels of your own that are not needed", n))
+		lines = append(lines, fmt.Sprintf("%d versions have labels, and the quota of a secret is about 100 versions: remove your own labels that are not needed", n))
 	}
 	return strings.Join(lines, "; ")
 }
@@ -227,12 +227,12 @@ func (s *reportBuilder) checkAccess(ctx context.Context, seen observed) {
 
 // deferred is a check that createSecret, which comes next, makes in earnest.
 func deferred(id, check string) Finding {
-	return Finding{ID: id, Check: check, Status: StatusSkipped, Deferred: true, Detail: "the rotation does it in earnest, before it changes anything"}
+	return Finding{ID: id, Check: check, Status: StatusSkipped, Deferred: true, Detail: "createSecret tests this with the real call, before anything changes"}
 }
 
 // notProbed is a check that the probes of Rotator.ReadOnlyProbes leave out.
 func notProbed(id, check string) Finding {
-	return Finding{ID: id, Check: check, Status: StatusUnknown, Detail: "the probe was not made: it would leave a failed call in CloudTrail (PREFLIGHT_PROBES=read-only)"}
+	return Finding{ID: id, Check: check, Status: StatusUnknown, Detail: "not tested, to avoid a failed call in CloudTrail (PREFLIGHT_PROBES=read-only)"}
 }
 
 // checkReadPending matters where a policy tells labels apart.
@@ -241,7 +241,7 @@ func (s *reportBuilder) checkReadPending(ctx context.Context, seen observed) Fin
 	case seen.willPut:
 		return deferred("S6", descReadPending)
 	case errors.Is(seen.valueErr, KindAccessDenied): // for the same reason, most likely
-		return Finding{ID: "S6", Check: descReadPending, Status: StatusSkipped, Detail: "because of S5"}
+		return Finding{ID: "S6", Check: descReadPending, Status: StatusSkipped, Detail: notTested("S5")}
 	}
 	err := seen.pendingErr
 	if !seen.pendingRead {
@@ -273,7 +273,7 @@ func (s *reportBuilder) probePut(ctx context.Context, seen observed) Finding {
 		f.Deferred = true
 		return f
 	case in == "":
-		return Finding{ID: "S7", Check: descPut, Status: StatusSkipped, Detail: "because of S5: nothing is offered to a version that is not known to have a value"}
+		return Finding{ID: "S7", Check: descPut, Status: StatusSkipped, Detail: notTested("S5") + ", and the probe needs a version that has a value"}
 	}
 	err := s.Store.Put(ctx, PutInput{
 		SecretID: s.event.SecretID, VersionID: in, RotationToken: s.event.RotationToken,
@@ -316,9 +316,9 @@ func (s *reportBuilder) probeKey(ctx context.Context, seen observed) Finding {
 	keys, ok := s.Store.(KeyChecker)
 	switch {
 	case seen.metaErr != nil:
-		return Finding{ID: "K3", Check: descDataKey, Status: StatusSkipped, Detail: "because of S1"}
+		return Finding{ID: "K3", Check: descDataKey, Status: StatusSkipped, Detail: notTested("S1")}
 	case !seen.meta.HasCustomerKey():
-		return Finding{ID: "K3", Check: descDataKey, Status: StatusInferred, Detail: "aws/secretsmanager lets in everybody in its account who comes through Secrets Manager"}
+		return Finding{ID: "K3", Check: descDataKey, Status: StatusInferred, Detail: "the key aws/secretsmanager permits every principal of its account that calls through Secrets Manager"}
 	case seen.willPut:
 		return deferred("K3", descDataKey)
 	case s.ReadOnlyProbes:
@@ -326,7 +326,7 @@ func (s *reportBuilder) probeKey(ctx context.Context, seen observed) Finding {
 		f.Deferred = true
 		return f
 	case !ok:
-		return Finding{ID: "K3", Check: descDataKey, Status: StatusUnknown, Deferred: true, Detail: "the store cannot ask KMS"}
+		return Finding{ID: "K3", Check: descDataKey, Status: StatusUnknown, Deferred: true, Detail: "this Store cannot call KMS"}
 	}
 	err := keys.CheckKeyAccess(ctx, seen.meta)
 	if err == nil {
@@ -340,12 +340,15 @@ func (s *reportBuilder) probeKey(ctx context.Context, seen observed) Finding {
 	f.Status = StatusUnknown
 	switch {
 	case errors.Is(err, KindAccessDenied):
-		f.Detail = "KMS refused the function's own call, which is as it should be where policies ask for kms:ViaService: createSecret finds out, before anything has changed (" + f.Detail + ")"
+		f.Detail = "KMS denied a direct call, as expected if policies require kms:ViaService; createSecret tests the real call before any change (" + f.Detail + ")"
 	case errors.Is(err, KindUnreachable):
-		f.Detail = "KMS was not reached, which no rotation needs to do: createSecret finds out, before anything has changed (" + f.Detail + ")"
+		f.Detail = "KMS could not be reached, which a rotation does not need; createSecret tests the real call before any change (" + f.Detail + ")"
 	}
 	return f
 }
+
+// notTested is the detail of a check that another finding stopped.
+func notTested(because string) string { return "not tested: " + because + " did not pass" }
 
 // fillSkipped puts the findings in order, and skips what was not got to.
 func (s *reportBuilder) fillSkipped() {
@@ -355,7 +358,7 @@ func (s *reportBuilder) fillSkipped() {
 	}
 	all := awsChecks()
 	for i, check := range all {
-		all[i].Status, all[i].Detail = StatusSkipped, "because of "+because
+		all[i].Status, all[i].Detail = StatusSkipped, notTested(because)
 		for _, f := range s.report.Findings {
 			if f.ID == check.ID {
 				all[i] = f
@@ -370,12 +373,12 @@ func (s *reportBuilder) checkStrategy(ctx context.Context, seen *observed) {
 	p, ok := s.Strategy.(Preflighter)
 	switch {
 	case s.blockedBy != "":
-		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusSkipped, Detail: "because of " + s.blockedBy})
+		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusSkipped, Detail: notTested(s.blockedBy)})
 	case seen.valueErr != nil:
-		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusSkipped, Detail: "because of S5"})
+		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusSkipped, Detail: notTested("S5")})
 	case !ok:
 		s.checkCopies(ctx, seen)
-		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusUnknown, Detail: "the strategy has no checks of its own"})
+		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusUnknown, Detail: "this strategy does not implement Preflight"})
 	default:
 		findings := s.rehearse(ctx, p, seen)
 		s.checkCopies(ctx, seen)

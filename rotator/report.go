@@ -87,8 +87,8 @@ func (r Report) Blocking() []Finding {
 	return blocking
 }
 
-// Err is nil for a rotation that may begin, and otherwise names everything that
-// is in its way. Its kind is that of the first.
+// Err is nil if nothing blocks the rotation. Otherwise it names every blocking finding,
+// and its kind is that of the first.
 func (r Report) Err() error {
 	blocking := r.Blocking()
 	if len(blocking) == 0 {
@@ -102,8 +102,8 @@ func (r Report) Err() error {
 	if kind == "" {
 		kind = KindMisconfigured // unknown for want of trying, in a strict report
 	}
-	return blockedError{fmt.Errorf("preflight: %w: %d of %d checks are in the way, and nothing was changed: %s",
-		kind, len(blocking), len(r.Findings), strings.Join(lines, "; ")), blocking[0].Hint}
+	return blockedError{fmt.Errorf("preflight: %w: %s; nothing was changed: %s",
+		kind, r.blocked(len(blocking)), strings.Join(lines, "; ")), blocking[0].Hint}
 }
 
 // blockedError is that of a report. Its text has the hint of each finding already.
@@ -147,6 +147,15 @@ func count[T any, K comparable](all []T, key func(T) K) map[K]int {
 	return counts
 }
 
+// blocked counts the n findings that block a rotation.
+func (r Report) blocked(n int) string {
+	verb := "block"
+	if n == 1 {
+		verb = "blocks"
+	}
+	return fmt.Sprintf("%d of %d checks %s the rotation", n, len(r.Findings), verb)
+}
+
 // Text is the report for a terminal.
 func (r Report) Text() string {
 	var b strings.Builder
@@ -182,9 +191,9 @@ func (f Finding) details() []string {
 }
 
 func (r Report) summary() string {
-	text := fmt.Sprintf("%d checks, nothing is in the way of a rotation", len(r.Findings))
+	text := fmt.Sprintf("%d checks, none blocks a rotation", len(r.Findings))
 	if n := len(r.Blocking()); n > 0 {
-		text = fmt.Sprintf("%d of %d checks are in the way of a rotation", n, len(r.Findings))
+		text = r.blocked(n)
 	}
 	if unknown := r.Counts()[StatusUnknown]; unknown > 0 {
 		text += fmt.Sprintf(", %d unknown", unknown)

@@ -28,7 +28,7 @@ var budgets = map[string]struct{ calls, logins int }{
 }
 
 // TestBudgetOfCallsAndLogins: at most 12 API calls and 4 logins for single user, 14
-// and 6 with a superuser's secret.
+// and 6 with a superuser secret.
 func TestBudgetOfCallsAndLogins(t *testing.T) {
 	for strategy, budget := range budgets {
 		s := newStory(t)

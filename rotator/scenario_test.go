@@ -230,7 +230,7 @@ func (s *story) setStrategy(w []string) {
 	}[w[0]]
 }
 
-// setManaged makes the superuser's secret as RDS does: USER/PASSWORD, and a tag.
+// setManaged makes the superuser secret as RDS does: USER/PASSWORD, and a tag.
 func (s *story) setManaged(w []string) {
 	user, password, _ := strings.Cut(w[0], "/")
 	key, arn, _ := strings.Cut(w[1], "=")

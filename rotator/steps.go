@@ -120,7 +120,7 @@ func (v *invocation) set(ctx context.Context) (Outcome, error) {
 	}
 	pending, err := v.readPending(ctx)
 	if errors.Is(err, KindNotFound) {
-		return OutcomeFailed, fmt.Errorf("%w (createSecret has not stored one: rotate again, and the service begins there)", err)
+		return OutcomeFailed, fmt.Errorf("%w (createSecret has not stored one: run rotate-secret; the service restarts at createSecret)", err)
 	}
 	if err != nil {
 		return OutcomeFailed, err
@@ -149,7 +149,7 @@ func (v *invocation) checkTimeLeft(ctx context.Context) error {
 	}
 	need, left := cmp.Or(v.MinApplyTime, 10*time.Second), time.Until(deadline)
 	if left < need {
-		return fmt.Errorf("%w: %s left and a change of the database may take %s: nothing was changed; raise the timeout of the function", KindDeadline, left.Round(100*time.Millisecond), need)
+		return fmt.Errorf("%w: %s left, but changing the database may take %s. Nothing was changed; increase the function timeout", KindDeadline, left.Round(100*time.Millisecond), need)
 	}
 	return nil
 }

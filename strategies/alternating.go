@@ -20,7 +20,7 @@ import (
 // secret at every rotation, and only passwords are set.
 type AlternatingUsers struct {
 	Engine CloningEngine
-	// SuperuserSecretARN is the ARN of the superuser's secret for secrets without masterarn.
+	// SuperuserSecretARN is the ARN of the superuser secret for secrets without masterarn.
 	SuperuserSecretARN string
 	// RotateOnly sets passwords and never creates or aligns the clone.
 	RotateOnly bool
@@ -108,7 +108,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 		return fmt.Errorf("superuser %q: %w", superuser.User, err)
 	}
 	waitForReplica(ctx, a.Engine, r, superuser, pending)
-	r.Logf("superuser %q set the password of user %q; user %q (known by %s) keeps its own", superuser.User, pair.Target, pair.InUse(), label)
+	r.Logf("superuser %q changed the password of user %q; user %q (verified with %s) is unchanged", superuser.User, pair.Target, pair.InUse(), label)
 	return nil
 }
 
@@ -136,7 +136,7 @@ func (a AlternatingUsers) parseLogins(t Traits, r rotator.Rotation) (current, pe
 		return current, pending, pair, fmt.Errorf("AWSCURRENT: %w", err)
 	}
 	if pending.User != pair.Target {
-		return current, pending, pair, fmt.Errorf("AWSPENDING: %w: it is for user %q and the other user beside %q is %q", rotator.KindConflict, pending.User, current.User, pair.Target)
+		return current, pending, pair, fmt.Errorf("AWSPENDING: %w: it is for user %q; the second user of %q is %q", rotator.KindConflict, pending.User, current.User, pair.Target)
 	}
 	if err = checkSameDatabase(current, pending); err != nil {
 		err = fmt.Errorf("AWSPENDING: %w", err)
@@ -144,7 +144,7 @@ func (a AlternatingUsers) parseLogins(t Traits, r rotator.Rotation) (current, pe
 	return current, pending, pair, err
 }
 
-// parsePair says who takes turns with user: the account that the secret names, or
+// parsePair gives the pair that user is of: the account that the secret names, or
 // AWS's rule, by which a name with the suffix is a clone and any other is not.
 func (t Traits) parsePair(d secret.Document, user string) (Pair, error) {
 	pair := Pair{Original: user, Clone: user + t.CloneSuffix}
@@ -161,7 +161,7 @@ func (t Traits) parsePair(d secret.Document, user string) (Pair, error) {
 	}
 	switch {
 	case pair.Target == "" || pair.Target == user:
-		return pair, fmt.Errorf("secret: %w: nobody takes turns with user %q: give the other user in alternateUsername", rotator.KindMisconfigured, user)
+		return pair, fmt.Errorf("secret: %w: user %q has no second user: set alternateUsername", rotator.KindMisconfigured, user)
 	case t.checkUser(pair.Target) != nil:
 		return pair, fmt.Errorf("%w (use a shorter name, or give the other user of a pair that exists in alternateUsername)", t.checkUser(pair.Target))
 	}

@@ -62,7 +62,7 @@ func (d DualPasswords) Apply(ctx context.Context, r rotator.Rotation) error {
 	case label == rotator.LabelPending:
 		r.Logf("user %q has the pending password already", current.User)
 	default:
-		r.Logf("user %q, logged in with %s, has the pending password beside that one", current.User, label)
+		r.Logf("user %q, logged in with %s, now has both passwords", current.User, label)
 	}
 	return nil
 }

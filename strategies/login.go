@@ -36,7 +36,7 @@ func (t Traits) parseLogin(d secret.Document) (Login, error) {
 		}
 	}
 	if missing != nil {
-		return Login{}, fmt.Errorf("secret: %w: no text under %s: want engine, host, username and password", rotator.KindMisconfigured, strings.Join(missing, ", "))
+		return Login{}, fmt.Errorf("secret: %w: missing or not a string: %s. Required: engine, host, username, password", rotator.KindMisconfigured, strings.Join(missing, ", "))
 	}
 	if !slices.Contains(t.Engines, d.Text(keyEngine)) {
 		return Login{}, fmt.Errorf("secret: %w: %w: engine is %.80q, and this function rotates %s", rotator.KindMisconfigured, rotator.ErrOtherEngine, d.Text(keyEngine), strings.Join(t.Engines, ", "))
@@ -164,7 +164,7 @@ func checkSameDatabase(current, pending Login) error {
 		differ = append(differ, "other TLS settings (ssl, tlsServerName)")
 	}
 	if differ != nil {
-		return fmt.Errorf("%w: it names %s: a rotation changes nothing but credentials; discard that version, or change AWSCURRENT itself", rotator.KindConflict, strings.Join(differ, ", "))
+		return fmt.Errorf("%w: it differs from AWSCURRENT in %s. A rotation changes only credentials: discard that version, or edit AWSCURRENT", rotator.KindConflict, strings.Join(differ, ", "))
 	}
 	return nil
 }

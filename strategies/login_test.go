@@ -135,8 +135,8 @@ func TestASuperuserIsNamedByAnARN(t *testing.T) {
 func TestAMasterARNOfAnotherKind(t *testing.T) {
 	const own = "arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf"
 	for name, c := range map[string]struct{ value, says string }{
-		"absent":         {`""`, "the key masterarn is missing"},
-		"null":           {`null`, "the key masterarn is missing"},
+		"absent":         {`""`, "key masterarn is missing"},
+		"null":           {`null`, "key masterarn is missing"},
 		"a list":         {`[{"secret_arn":"` + own + `"}]`, "masterarn is an array: it must be the ARN alone"},
 		"an object":      {`{"secret_arn":"` + own + `"}`, "masterarn is an object"},
 		"a number":       {`5`, "masterarn is a number"},

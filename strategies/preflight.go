@@ -14,21 +14,21 @@ import (
 // What the checks of a preflight try, by their ids. T and P are tried for the user
 // of the secret, and again for a superuser.
 const (
-	descKeys      = "the keys of the secret"                                                        // S9
-	descSuperuser = "secretsmanager:GetSecretValue of the superuser's secret, and its keys"         // S10
-	descReach     = "reaching the database"                                                         // T1
-	descTLS       = "TLS with the database, verified"                                               // T2
-	descDirect    = "the database itself, with no proxy that keeps passwords of its own in between" // T3
-	descSlot      = "a connection that is free"                                                     // P1
-	descLogin     = "the password"                                                                  // P2
-	descAdmitted  = "the server lets the user in"                                                   // P3
-	descWritable  = "the server takes changes"                                                      // P4
-	descPolicy    = "the password policy of the server"                                             // P5
-	descChange    = "changing the password"                                                         // P6
-	descClone     = "making or aligning the clone, and setting its password"                        // P7
-	descAccount   = "nothing about the account that would surprise later"                           // P8
-	descPair      = "the two users can do the same"                                                 // P9
-	checkEntitled = "this secret may have the password of the account set"                          // P10
+	descKeys      = "the keys of the secret"                                              // S9
+	descSuperuser = "secretsmanager:GetSecretValue of the superuser secret, and its keys" // S10
+	descReach     = "reaching the database"                                               // T1
+	descTLS       = "TLS with the database, verified"                                     // T2
+	descDirect    = "direct connection to the database, not RDS Proxy"                    // T3
+	descSlot      = "a connection that is free"                                           // P1
+	descLogin     = "the password"                                                        // P2
+	descAdmitted  = "login permitted"                                                     // P3
+	descWritable  = "the server takes changes"                                            // P4
+	descPolicy    = "the password policy of the server"                                   // P5
+	descChange    = "changing the password"                                               // P6
+	descClone     = "create or sync the clone, set its password"                          // P7
+	descAccount   = "account warnings"                                                    // P8
+	descPair      = "the two users can do the same"                                       // P9
+	checkEntitled = "this secret may have the password of the account set"                // P10
 )
 
 // MarkLoginError marks an error that an engine met before the server had let it in, so
@@ -140,7 +140,7 @@ func checkNotRDSProxy(login Login) rotator.Finding {
 	if !strings.Contains(strings.ToLower(login.Host), ".proxy-") || !rotator.IsRDSHost(login.Host) {
 		return rotator.NewFinding("T3", descDirect, nil)
 	}
-	return rotator.NewFinding("T3", descDirect, fmt.Errorf("secret: %w: host %s is an endpoint of RDS Proxy, which knows only the passwords in its own secrets and would refuse the new one: give the endpoint of the database itself as host (clients go on using the proxy)", rotator.KindMisconfigured, login.Host))
+	return rotator.NewFinding("T3", descDirect, fmt.Errorf("secret: %w: host %s is an RDS Proxy endpoint: the proxy has its own copy of the passwords and would reject the new one. Use the database endpoint (clients can keep the proxy)", rotator.KindMisconfigured, login.Host))
 }
 
 // phase is a check, and the errors by which it fails.
@@ -210,7 +210,7 @@ func (a loginResult) findings(login Login) []rotator.Finding {
 		case s.id == "T2" && login.TLS.Disabled:
 			f.Status, f.Detail = rotator.StatusSkipped, `the secret says "ssl": false`
 		case a.readOnly && (s.id == "P4" || s.id == "P5" || s.id == "P10" || s.id == a.changeID):
-			f.Status, f.Detail = rotator.StatusUnknown, "not rehearsed (PREFLIGHT_PROBES=read-only)"
+			f.Status, f.Detail = rotator.StatusUnknown, "no dry run (PREFLIGHT_PROBES=read-only)"
 		}
 		findings = append(findings, f)
 	}
@@ -253,7 +253,7 @@ func warningDesc(changeID string) (id, check string) {
 }
 
 func skipped(id, check, because string) rotator.Finding {
-	return rotator.Finding{ID: id, Check: check, Status: rotator.StatusSkipped, Detail: "because of " + because}
+	return rotator.Finding{ID: id, Check: check, Status: rotator.StatusSkipped, Detail: "not tested: " + because + " did not pass"}
 }
 
 // firstBlocking is the first finding that is in the way.

@@ -62,7 +62,7 @@ func replicaIsBehind(t *testing.T) {
 		if seen != logins {
 			t.Errorf("%d behind: %d logins of the clone, want %d: %v", behind, seen, logins, db.Journal())
 		}
-		late := slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "had not replicated to") })
+		late := slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "has not replicated to") })
 		if late != (behind > 0) {
 			t.Errorf("%d behind: notes %q", behind, notes)
 		}

@@ -79,7 +79,7 @@ func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
 			return fmt.Errorf("superuser %q: %w", superuser.User, err)
 		}
 		waitForReplica(ctx, s.Engine, r, superuser, pending)
-		r.Logf("superuser %q set the password of user %q (who is known by %s)", superuser.User, current.User, label)
+		r.Logf("superuser %q changed the password of user %q (verified with %s)", superuser.User, current.User, label)
 	default:
 		r.Logf("user %q, logged in with %s, changed its password", current.User, label)
 	}

@@ -177,19 +177,19 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 		arn = fallbackARN
 	}
 	if arn == "" {
-		return Login{}, secret.Document{}, fmt.Errorf("secret: %w: the key %s is missing: it names the secret of the superuser who sets the password (SUPERUSER_SECRET_ARN names one for all secrets without the key)", rotator.KindMisconfigured, keySuperuser)
+		return Login{}, secret.Document{}, fmt.Errorf("secret: %w: key %s is missing: set it to the superuser secret's ARN, or set SUPERUSER_SECRET_ARN", rotator.KindMisconfigured, keySuperuser)
 	}
 	d, err := r.ReadSecret(ctx, arn)
 	if err != nil {
-		return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
+		return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s: %w", arn, err)
 	}
 	login, err := t.parseLogin(d)
 	if err != nil {
-		return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: %w", arn, err)
+		return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s: %w", arn, err)
 	}
 	if !sameEndpoint(login, current) {
 		if err := checkIsEndpoint(ctx, r, d, current); err != nil {
-			return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: it is for %s:%d and the secret to rotate for %s:%d: both must name the same server, or the latter a replica of the former: %w", arn, login.Host, login.Port, current.Host, current.Port, err)
+			return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s is for %s:%d, the rotated secret for %s:%d, which must be the same server or its replica: %w", arn, login.Host, login.Port, current.Host, current.Port, err)
 		}
 	}
 	login.Database = current.Database
@@ -250,13 +250,13 @@ func waitForReplica(ctx context.Context, e Engine, r rotator.Rotation, superuser
 		return
 	}
 	wait(2 * time.Second)
-	r.Logf("the change made at %s:%d had not replicated to %s:%d after half a second", superuser.Host, superuser.Port, pending.Host, pending.Port)
+	r.Logf("the change made at %s:%d has not replicated to %s:%d yet", superuser.Host, superuser.Port, pending.Host, pending.Port)
 }
 
 // checkIsEndpoint asks whether a login goes to another endpoint of the superuser's database.
 func checkIsEndpoint(ctx context.Context, r rotator.Rotation, superuser secret.Document, login Login) error {
 	if r.IsEndpointOf == nil {
-		return fmt.Errorf("host: %w: nobody here knows of replicas", rotator.KindConflict)
+		return fmt.Errorf("host: %w: this Store cannot look up replicas", rotator.KindConflict)
 	}
 	return r.IsEndpointOf(ctx, superuser, login.Host, login.Port)
 }

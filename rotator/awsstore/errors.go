@@ -55,7 +55,7 @@ func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 	case strings.HasPrefix(name, "UnrecognizedClient"), strings.HasPrefix(name, "ExpiredToken"),
 		name == "InvalidClientTokenId", name == "InvalidSignature", name == "IncompleteSignature", name == "MissingAuthenticationToken":
 		// No policy was asked: this says nothing of permissions.
-		return rotator.KindMisconfigured, "the function's own AWS credentials are not accepted: they have expired, or are those of another partition or account"
+		return rotator.KindMisconfigured, "AWS rejected the function's credentials: expired, or of another partition or account"
 	case usesKey && (name == "InternalFailure" || strings.EqualFold(text, "An unknown error occurred")):
 		return rotator.KindInternal, "tried more than once. AWS answers this also where the KMS key of the secret is of another account and its key policy does not allow the role of the function: if it lasts, see the key policy"
 	case strings.Contains(name, "Throttl"), name == "TooManyRequests", name == "RequestLimitExceeded",

@@ -110,7 +110,7 @@ func (s *Store) IsEndpointOf(ctx context.Context, d secret.Document, host string
 			return nil
 		}
 	}
-	return fmt.Errorf("replica: %w: RDS has that database at %s, and the instances around it are %s, in this account and Region: %s is none of these (a name of your own, such as a CNAME, cannot be looked up: give RDS's own as host)",
+	return fmt.Errorf("replica: %w: RDS lists this database at %s, instances %s (this account and Region), not %s. Use RDS's endpoint as host, not a CNAME",
 		rotator.KindConflict, joinOrNone(eps), joinOrNone(instances), is)
 }
 
@@ -150,7 +150,7 @@ func (s *Store) relatedEndpoints(ctx context.Context, d secret.Document) (eps []
 		at.port = n
 	}
 	if !slices.ContainsFunc(writers, at.same) {
-		return nil, nil, fmt.Errorf("superuser: %w: by RDS that database takes changes at %s, and the superuser's secret is for %s: give host and port there as RDS names them", rotator.KindConflict, joinOrNone(writers), at)
+		return nil, nil, fmt.Errorf("superuser: %w: the RDS writer is %s, but the superuser secret names %s: use the writer's host and port", rotator.KindConflict, joinOrNone(writers), at)
 	}
 	return append(writers, eps...), instances, nil
 }

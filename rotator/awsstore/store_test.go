@@ -118,7 +118,7 @@ func TestErrorsHaveTheirKind(t *testing.T) {
 		"key disabled": {awsemu.Fault{DecryptionFailure: true}, rotator.KindMisconfigured, "enabled"},
 		"throttled":    {awsemu.Fault{Throttle: true}, rotator.KindThrottled, "Rate exceeded"},
 		"5xx":          {awsemu.Fault{ServerError: true}, rotator.KindThrottled, "InternalServiceError"},
-		"expired":      {awsemu.Fault{ExpiredToken: true}, rotator.KindMisconfigured, "credentials are not accepted"},
+		"expired":      {awsemu.Fault{ExpiredToken: true}, rotator.KindMisconfigured, "rejected the function's credentials"},
 		"no answer":    {awsemu.Fault{LoseResponse: true}, rotator.KindUnreachable, "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,10 +35,10 @@ type Secret struct {
 // Rotation is the rotation of one secret by one function.
 type Rotation struct {
 	Secret Secret
-	// Superuser is the superuser's secret. Zero: the user changes its own password.
+	// Superuser is the superuser secret. Zero: the user changes its own password.
 	Superuser Secret
 	// Database is the RDS instance or cluster whose managed secret Superuser is, by its
-	// ARN. "": the superuser's secret says by itself where the database is.
+	// ARN. "": the superuser secret says by itself where the database is.
 	Database string
 	// Role is the role of the function, Function the function itself, by their ARNs.
 	Role, Function string
@@ -159,7 +159,7 @@ func (r Rotation) ResourcePolicy() Policy {
 	return Policy{rotating(r.Secret.ARN).WithPrincipal(r.Role)}
 }
 
-// SuperuserResourcePolicy is the same of the superuser's secret.
+// SuperuserResourcePolicy is the same of the superuser secret.
 func (r Rotation) SuperuserResourcePolicy() Policy {
 	return Policy{r.readingSuperuser().WithPrincipal(r.Role)}
 }

@@ -78,7 +78,7 @@ func newWorld(t *testing.T, superuser string) *world {
 	return w
 }
 
-// The forms of a superuser's secret: with all keys, or managed by RDS.
+// The forms of a superuser secret: with all keys, or managed by RDS.
 const (
 	full       = "full"
 	ofInstance = "of an instance"
@@ -169,7 +169,7 @@ func TestTheRolePolicyIsMinimal(t *testing.T) {
 		{"through superuser", ofInstance}, {"alternating users", ofCluster},
 	} {
 		for _, only := range []bool{false, true} {
-			t.Run(fmt.Sprint(c.strategy, ", superuser's secret ", c.superuser, ", only as configured: ", only), func(t *testing.T) {
+			t.Run(fmt.Sprint(c.strategy, ", superuser secret ", c.superuser, ", only as configured: ", only), func(t *testing.T) {
 				t.Parallel()
 				under := func(change func(permissions.Policy) permissions.Policy) string {
 					w := newWorld(t, c.superuser)
@@ -360,8 +360,8 @@ func TestTheRolePolicyAllowsNothingElse(t *testing.T) {
 	who, arn, boss := w.caller("FUNCTION", role, w.rotation.RolePolicy()), w.rotation.Secret.ARN, w.rotation.Superuser.ARN
 	w.try(who, []call{
 		{"reading the secret", get(arn, "", ""), true},
-		{"reading the superuser's secret", get(boss, "", ""), true},
-		{"writing the superuser's secret", put(boss), false},
+		{"reading the superuser secret", get(boss, "", ""), true},
+		{"writing the superuser secret", put(boss), false},
 		{"moving the superuser's labels", move(boss, "AWSCURRENT", awsemu.VersionID(1), awsemu.VersionID(2)), false},
 		{"reading a secret whose name begins alike", get(w.other, "", ""), false},
 		{"writing a secret whose name begins alike", put(w.other), false},

@@ -31,10 +31,10 @@ type Settings struct {
 	// embed: DATABASE_CA_FILE, a PEM file in the function's package. nil: those
 	// embedded.
 	RootCAs *x509.CertPool
-	// ThroughSuperuser has single user rotation use the superuser's secret:
+	// ThroughSuperuser has single user rotation use the superuser secret:
 	// SINGLE_USER_THROUGH_SUPERUSER=true.
 	ThroughSuperuser bool
-	// SuperuserSecretARN is the superuser's secret for secrets without masterarn, which
+	// SuperuserSecretARN is the superuser secret for secrets without masterarn, which
 	// CloudFormation's MasterSecretArn does not set: SUPERUSER_SECRET_ARN.
 	SuperuserSecretARN string
 	// Engines are the engines that a function for several may rotate, as values of the
@@ -58,7 +58,7 @@ type Settings struct {
 	// Copies is what becomes of copies of the credentials in other members of a secret:
 	// ROTATE_COPIES=refuse (the default), follow or ignore.
 	Copies rotator.CopiesMode
-	// ReadOnlyProbes has it make no call that fails on purpose and no rehearsal in the
+	// ReadOnlyProbes means no probe designed to fail and no dry run in the
 	// database: PREFLIGHT_PROBES=read-only (default: full).
 	ReadOnlyProbes bool
 	// LogLevel is how much is logged: AWS_LAMBDA_LOG_LEVEL, which Lambda's own log
@@ -104,7 +104,7 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 		return s, err
 	}
 	if s.DualPasswords && s.ThroughSuperuser {
-		return s, fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS needs the user to change its own password, by which the server tells the two apart, and SINGLE_USER_THROUGH_SUPERUSER has the superuser do it: choose one", rotator.KindMisconfigured)
+		return s, fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS excludes SINGLE_USER_THROUGH_SUPERUSER: the user must change its own password", rotator.KindMisconfigured)
 	}
 	if s.SuperuserSecretARN != "" && !rotator.ValidSecretID(s.SuperuserSecretARN) {
 		return s, fmt.Errorf("environment: %w: SUPERUSER_SECRET_ARN is not a secret's ARN", rotator.KindMisconfigured)
@@ -178,7 +178,7 @@ func (s *Settings) preflight(lookup func(string) (string, bool)) error {
 		return fmt.Errorf("environment: %w: PREFLIGHT_PROBES is %.80q: want full or read-only", rotator.KindMisconfigured, probes)
 	}
 	if s.ReadOnlyProbes && s.PreflightMode == rotator.PreflightStrict {
-		return fmt.Errorf("environment: %w: PREFLIGHT=strict takes no unknown for an answer, and PREFLIGHT_PROBES=read-only leaves unknown whether AWSCURRENT can be moved: no rotation could begin. Choose one", rotator.KindMisconfigured)
+		return fmt.Errorf("environment: %w: PREFLIGHT=strict blocks on unknown, and PREFLIGHT_PROBES=read-only leaves S8 unknown: no rotation could start. Change one", rotator.KindMisconfigured)
 	}
 	return nil
 }

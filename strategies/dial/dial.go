@@ -108,7 +108,7 @@ func ClassifyDial(ctx context.Context, as strategies.Login, limit time.Duration,
 	case IsTimeout(err):
 		return rotator.KindUnreachable, fmt.Sprintf("no answer from %s %s: usually a security group. Allow outbound TCP %d from the function's group, and inbound TCP %d on the database's group from it; also check that the function is in the VPC, and routes and network ACLs", at, WaitText(ctx, limit), as.Port, as.Port)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return rotator.KindUnreachable, fmt.Sprintf("%s refuses connections: nothing listens on port %d. The port in the secret is wrong or the database is stopped; a security group does not look like this", at, as.Port)
+		return rotator.KindUnreachable, fmt.Sprintf("%s refused the connection: nothing listens on port %d. Wrong port in the secret, or the database is stopped (a security group would time out)", at, as.Port)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return rotator.KindUnreachable, fmt.Sprintf("there is no route to %s: put the function into a VPC that has one", at)
 	}
@@ -127,7 +127,7 @@ func ClassifyTLS(as strategies.Login, err error) (rotator.Kind, string) {
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unknown):
-		return rotator.KindTLS, "the server's certificate is signed by an authority that is not trusted here: it must be one of Amazon RDS, or the function must be given your own"
+		return rotator.KindTLS, "the certificate's CA is not trusted: trusted are the Amazon RDS CAs, or those in DATABASE_CA_FILE"
 	case errors.As(err, &hostname):
 		return rotator.KindTLS, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

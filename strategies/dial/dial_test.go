@@ -58,7 +58,7 @@ func TestUnreached(t *testing.T) {
 		err  error // nil: what really happens
 		says string
 	}{
-		"a closed port":  {closed, nil, "refuses connections"},
+		"a closed port":  {closed, nil, "refused the connection"},
 		"no such name":   {nowhere, &net.DNSError{IsNotFound: true}, "does not resolve"},
 		"no name server": {nowhere, &net.DNSError{IsTimeout: true}, "could not be looked up"},
 		"nobody answers": {closed, context.DeadlineExceeded, "usually a security group"},
@@ -95,7 +95,7 @@ func TestUntrusted(t *testing.T) {
 		says  string
 	}{
 		"known and verified":       {trusted, known, "", ""},
-		"an authority of its own":  {trusted, nil, rotator.KindTLS, "one of Amazon RDS"},
+		"an authority of its own":  {trusted, nil, rotator.KindTLS, "trusted are the Amazon RDS CAs"},
 		"another name":             {other, known, rotator.KindTLS, "not for db.example.org"},
 		"no TLS at all":            {listen(t, func(c net.Conn) { c.Write([]byte("hello, who is there?")); c.Close() }), known, rotator.KindTLS, "does not answer in TLS"},
 		"gone in the middle of it": {listen(t, func(c net.Conn) { c.(*net.TCPConn).CloseWrite(); c.Read(make([]byte, 4096)); c.Close() }), known, rotator.KindUnreachable, "closed the connection"},

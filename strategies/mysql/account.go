@@ -102,11 +102,11 @@ func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	case me.user == s.login.User:
 		return me, nil
 	case me.user == "" && me.host == "", strings.HasPrefix(me.user, "skip-grants"):
-		return me, s.errorf(rotator.KindMisconfigured, "the server lets anybody in with any password (skip-grant-tables), so that a login proves nothing: restart it without")
+		return me, s.errorf(rotator.KindMisconfigured, "skip-grant-tables: the server accepts any password, so a login verifies nothing. Restart it without")
 	case me.user == "":
 		return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as the anonymous account ''@'%s', which comes before any account of %q for this host: DROP USER ''@'%s'", me.host, s.login.User, me.host)
 	}
-	return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as %s, whose rights %q has by proxy: the password to change is not that account's. Take the host of the database itself, and an account that is no proxy user", me, s.login.User)
+	return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as %s, whose privileges %q has by proxy: the password to change is not that account's. Take the host of the database itself, and an account that is no proxy user", me, s.login.User)
 }
 
 // lock makes rotations of the same account wait for each other, for at most two
@@ -129,7 +129,7 @@ func (s *session) lock(ctx context.Context, seconds int, users []string) error {
 // changeOwn changes the password of the account that is logged in.
 func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
 	st := operation{action: fmt.Sprintf("changing the password of %q", s.login.User), sensitive: true, setsPassword: true, selfChange: true,
-		remedy: "the server does not let this user change its own password: rotate through a superuser's secret"}
+		remedy: "the server does not let this user change its own password: rotate through a superuser secret"}
 	if s.mariadb {
 		return s.setPassword(ctx, st, "", p)
 	}

@@ -8,7 +8,7 @@ import (
 const (
 	unlock     = "ALTER USER {user}@`%` ACCOUNT UNLOCK (its host may be another than %: SELECT host FROM mysql.user WHERE user = its name)"
 	noSlot     = "A rotation needs one or two connections beside the application's"
-	readOnly   = "this server takes no changes: it is a replica, or set to read only. Use the writer endpoint as host, not a reader endpoint"
+	readOnly   = "the server is read-only (a replica, or configured so): use the writer endpoint as host"
 	notPlain   = "ALTER USER {user}@`%` IDENTIFIED WITH caching_sha2_password BY a new password (MariaDB: IDENTIFIED VIA ed25519 USING PASSWORD of it), and store that"
 	rejection  = "the server did not accept the login, and does not say why: the password is wrong, there is no account {user} for the address of this function, another account comes before it for this address, an anonymous one perhaps, "
 	lockedToo  = "or, on MariaDB, the account is locked or blocked"
@@ -105,7 +105,7 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1290"}, Says: []string{"strict-password-validation"}, Kind: rotator.KindPasswordPolicy, Public: true,
 			Text: "MariaDB takes no hashes where a plugin has to see passwords (strict_password_validation): SET GLOBAL strict_password_validation = OFF, or uninstall the plugin"},
 		{Codes: []string{"3892"}, Kind: rotator.KindConflict, Public: true,
-			Text: "the account must name its current password (PASSWORD REQUIRE CURRENT), and the one it logged in with is not that: it was changed in the meantime, or it is a retained one. Rotate through a superuser's secret once"},
+			Text: "the account must name its current password (PASSWORD REQUIRE CURRENT), and the one it logged in with is not that: it was changed in the meantime, or it is a retained one. Rotate through a superuser secret once"},
 		{Codes: []string{"3891", "3893"}, Kind: rotator.KindConflict, Public: true, Retry: dial.RetryPerhaps,
 			Text: "the current password is another than the one that was used to log in: it was changed in the meantime. Try again; if the same comes back, ask for status"},
 		{Codes: []string{"3878", "3895"}, Kind: rotator.KindMisconfigured, Public: true,

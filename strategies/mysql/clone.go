@@ -191,7 +191,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 	missing := want.missing(have)
 	give := append(missing.grants(clone.account), have.of(restriction).without(want).removeRestrictions(clone.account)...)
 	for _, sql := range give {
-		st := operation{action: fmt.Sprintf("giving %s %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql)}
+		st := operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone), remedy: c.grantRemedy(sql)}
 		if err := c.exec(ctx, st, sql.text); err != nil {
 			return err
 		}
@@ -200,7 +200,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		return nil
 	}
 	for _, sql := range want.of(restriction).without(have).addRestrictions(clone.account) {
-		st := operation{action: fmt.Sprintf("giving %s the exception %s, as %s has it", clone, sql.what, original), remedy: c.grantRemedy(sql)}
+		st := operation{action: fmt.Sprintf("copying the exception %s from %s to %s", sql.what, original, clone), remedy: c.grantRemedy(sql)}
 		if err := c.exec(ctx, st, sql.text); err != nil {
 			return err
 		}
@@ -275,7 +275,7 @@ type granted struct {
 }
 
 func (s *session) readGrants(ctx context.Context, of account) (rights, string, error) {
-	st := operation{action: "looking up the rights of " + of.String(), sensitive: true,
+	st := operation{action: "looking up the privileges of " + of.String(), sensitive: true,
 		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", s.actingAccount)}
 	table, err := s.query(ctx, st, "SHOW GRANTS FOR "+of.String())
 	if err != nil {
@@ -338,7 +338,7 @@ func (c *cloneSync) revokeExtra(ctx context.Context, clone account, have, want r
 }
 
 func (c *cloneSync) setDefaultRole(ctx context.Context, clone account, role string) error {
-	st := operation{action: fmt.Sprintf("giving %s the default role %s", clone, role), remedy: c.createUserRemedy()}
+	st := operation{action: fmt.Sprintf("setting default role %s of %s", role, clone), remedy: c.createUserRemedy()}
 	word := " TO "
 	if c.mariadb {
 		word, st.remedy = " FOR ", c.setPasswordRemedy()
@@ -363,7 +363,7 @@ func (c *cloneSync) copyAttributes(ctx context.Context, original, clone accountR
 		return nil
 	}
 	text := strings.Join(clauses, " ")
-	st := operation{action: fmt.Sprintf("giving %s the attributes of %s (%s)", clone, original, text), remedy: c.createUserRemedy()}
+	st := operation{action: fmt.Sprintf("copying attributes from %s to %s (%s)", original, clone, text), remedy: c.createUserRemedy()}
 	return c.exec(ctx, st, "ALTER USER "+clone.String()+" "+text)
 }
 
@@ -396,7 +396,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 			}
 			extra = have.without(want)
 			if len(extra.revokes(clone.account)) > 0 && !want.has(allPrivileges, "*.*") {
-				warnings = append(warnings, strategies.Warn("%s has rights that %s has not, and loses them on its next turn: %s. What the application needs of these, grant to %s", clone, original, extra, original))
+				warnings = append(warnings, strategies.Warn("%s has privileges that %s has not, and the next rotation revokes them: %s. Grant to %s what the application needs of these", clone, original, extra, original))
 			}
 		}
 		try := want.missing(have)
@@ -409,7 +409,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	}
 	for _, r := range c.clones {
 		if !slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host }) {
-			warnings = append(warnings, strategies.Warn("%s has no counterpart of user %q on its host: it gets the new passwords and keeps the rights it has. DROP USER %s, if AWS's template left it", r, c.pair.Original, r))
+			warnings = append(warnings, strategies.Warn("%s has no counterpart of user %q on its host: it gets the new passwords and keeps its privileges. DROP USER %s, if AWS's template left it", r, c.pair.Original, r))
 		}
 	}
 	if err := c.dryRunAccounts(ctx, existing, sample); err != nil {
@@ -445,13 +445,13 @@ func (c *cloneSync) dryRunAccounts(ctx context.Context, existing []accountRow, s
 	// An account that is there already cannot be created, and the server looks at the
 	// right first. (For ALTER USER it would make do with UPDATE on mysql.*, and IF NOT
 	// EXISTS would leave a line in the binary log.)
-	st := operation{action: fmt.Sprintf("rehearsing to create %q", c.pair.Clone), remedy: c.createUserRemedy(), sensitive: true, limit: c.limit}
+	st := operation{action: fmt.Sprintf("dry run of creating %q", c.pair.Clone), remedy: c.createUserRemedy(), sensitive: true, limit: c.limit}
 	err := c.execRaw(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD "+quoteText(nativeHash(sample)))
 	switch {
 	case errorNumber(err) == 1396:
 		return nil
 	case err == nil:
-		return c.errorf(rotator.KindConflict, "account %s was dropped in the meantime, and a rehearsal has made it again, without rights and with a password that nobody knows: another session manages the same accounts", c.originals[0])
+		return c.errorf(rotator.KindConflict, "account %s was dropped in the meantime, and a dry run has created it again, without privileges and with a random password that is not stored: another session manages the same accounts", c.originals[0])
 	}
 	return wrapError(ctx, c.login, st, err)
 }

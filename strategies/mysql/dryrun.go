@@ -13,8 +13,8 @@ import (
 // dryRunOwn tries whether the account that is logged in may change its password.
 // keeping is what follows in the statement: RETAIN CURRENT PASSWORD, or nothing.
 func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping string) error {
-	st := operation{action: fmt.Sprintf("rehearsing a new password of %q", s.login.User), sensitive: true, setsPassword: true, selfChange: true, limit: s.limit,
-		remedy: "the server does not let this user change its own password: rotate through a superuser's secret"}
+	st := operation{action: fmt.Sprintf("dry run of a new password of %q", s.login.User), sensitive: true, setsPassword: true, selfChange: true, limit: s.limit,
+		remedy: "the server does not let this user change its own password: rotate through a superuser secret"}
 	if keeping != "" {
 		st.remedy = s.keepingRemedy()
 	}
@@ -37,9 +37,9 @@ func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping
 	// The server has changed the password though the one to replace was wrong. Put
 	// it back, whatever else.
 	if err := s.execRaw(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(s.login.Password)); err != nil {
-		return s.errorf(rotator.KindInternal, "the server changed the password in a rehearsal, and it could not be put back: set the password in AWSCURRENT by hand (server's error %d)", errorNumber(err))
+		return s.errorf(rotator.KindInternal, "the dry run changed the password and could not restore it: set it to AWSCURRENT's value by hand (server error %d)", errorNumber(err))
 	}
-	return s.errorf(rotator.KindInternal, "the server does not check the password that a change replaces, so that nothing can be rehearsed; the old password was put back")
+	return s.errorf(rotator.KindInternal, "the server does not check the password that a change replaces, so a dry run is not possible; the old password was restored")
 }
 
 // checkStoredInServer refuses accounts whose passwords are kept elsewhere: MySQL changes
@@ -62,7 +62,7 @@ func (s *session) checkStoredInServer(ctx context.Context) error {
 // server.
 func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample secret.Password) error {
 	for _, t := range targets {
-		st := operation{action: "rehearsing a new password of " + t.String(), sensitive: true, setsPassword: true, limit: s.limit}
+		st := operation{action: "dry run of a new password of " + t.String(), sensitive: true, setsPassword: true, limit: s.limit}
 		if s.mariadb {
 			st.remedy = s.setPasswordRemedy()
 			if err := s.dryRunHash(ctx, st, " FOR "+t.String()); err != nil {
@@ -77,7 +77,7 @@ func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample
 		case err != nil:
 			return wrapError(ctx, s.login, st, err)
 		default:
-			return s.errorf(rotator.KindInternal, "the server changed the password of %s in a rehearsal, against its own rule: set the password in AWSCURRENT by hand", t)
+			return s.errorf(rotator.KindInternal, "the dry run changed the password of %s, against the server's own rule: set it to AWSCURRENT's value by hand", t)
 		}
 	}
 	return nil
@@ -129,15 +129,15 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 		case 1410, 1133, 3523:
 		case 0:
 			if err != nil {
-				return wrapError(ctx, s.login, operation{action: "rehearsing grants", limit: s.limit}, err)
+				return wrapError(ctx, s.login, operation{action: "dry run of grants", limit: s.limit}, err)
 			}
-			drop := operation{action: "taking back what was only rehearsed"}
+			drop := operation{action: "removing what the dry run created"}
 			if err := s.exec(ctx, drop, "DROP USER "+nobody.String()); err != nil {
 				return err
 			}
 		default:
 			return wrapError(ctx, s.login, operation{limit: s.limit,
-				action: "rehearsing to grant " + sql.what + " as " + original.String() + " has it",
+				action: "dry run of copying " + sql.what + " from " + original.String(),
 				remedy: s.grantRemedy(sql)}, err)
 		}
 	}

@@ -103,11 +103,11 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 	case greeting:
 		return fmt.Sprintf("%s accepted the connection and never greeted (%s): a paused cluster that is resuming (then try again), a server that looks up the name of its client first (skip_name_resolve), a proxy or load balancer without a target, or something that is not MySQL, where the client would have to speak first", dial.Address(login), within)
 	case securing:
-		return fmt.Sprintf("%s fell silent in the TLS handshake (%s): a proxy or load balancer without a target, or an overloaded server", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or load balancer without a target, or an overloaded server", dial.Address(login), within)
 	case loggingIn:
-		return fmt.Sprintf("%s fell silent during the login (%s): a paused cluster that is resuming (then try again), a plugin that delays logins, an overloaded server, or a proxy or load balancer without a target", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster that is resuming (then try again), a plugin that delays logins, an overloaded server, or a proxy or load balancer without a target", dial.Address(login), within)
 	}
-	return fmt.Sprintf("the server fell silent %s: it is overloaded, or the network was cut. The statement may still be carried out", within)
+	return fmt.Sprintf("no response from the server %s: it is overloaded, or the network was cut. The statement may still be carried out", within)
 }
 
 // classifyLogin reads a login that failed on our side of the wire. The driver's own texts
@@ -121,7 +121,7 @@ func classifyLogin(err error) (rotator.Kind, string, error) {
 	case errors.Is(err, mysql.ErrUnknownPlugin):
 		return rotator.KindMisconfigured, "the server asks for a proof that this function cannot give (parsec, gssapi, PAM, LDAP or WebAuthn): give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
 	}
-	return rotator.KindMisconfigured, "the server and this function found no way to prove the password: something that is not MySQL, or an account of a plugin that proves passwords in another way", errRefused
+	return rotator.KindMisconfigured, "no common authentication method: something that is not MySQL, or an account whose plugin this function does not have", errRefused
 }
 
 // errRefused stands in for texts of the driver that would mislead.

@@ -52,7 +52,7 @@ func TestLoginFailures(t *testing.T) {
 			"no such database": {with(app, func(l *strategies.Login) { l.Database = "db_none" }), rotator.KindMisconfigured, []string{`"db_none"`, "dbname"}},
 			"no TLS":           {with(app, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS, []string{"does not offer TLS"}},
 			"no such host":     {with(app, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.KindUnreachable, []string{"nowhere.invalid"}},
-			"closed port":      {with(app, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }), rotator.KindUnreachable, []string{"refuses connections"}},
+			"closed port":      {with(app, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }), rotator.KindUnreachable, []string{"refused the connection"}},
 			"no port":          {with(app, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured, []string{"port"}},
 			"no host":          {with(app, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured, []string{"host"}},
 			"no password":      {withPassword(app, secret.Password{}), rotator.KindMisconfigured, []string{"empty"}},
@@ -297,12 +297,12 @@ func TestSilence(t *testing.T) {
 			}
 		}, false, "never greeted"},
 		"TLS":   {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, false, "TLS handshake"},
-		"login": {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, true, "during the login"},
+		"login": {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, true, "respond to the login"},
 		"statement": {func(c net.Conn) {
 			c.Write(greeted("9.7.4", "mysql_native_password"))
 			c.Read(make([]byte, 4096))
 			c.Write(packet(2, []byte{0, 0, 0, 2, 0, 0, 0}))
-		}, true, "fell silent"},
+		}, true, "no response from the server"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

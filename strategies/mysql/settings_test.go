@@ -9,7 +9,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-// Whatever init_connect sets for the sessions of a superuser's secret and of a user,
+// Whatever init_connect sets for the sessions of a superuser secret and of a user,
 // at its extremes: every account of the name is changed, or the preflight fails and
 // nothing is. (It takes more than 20 seconds: some thousand logins for each server.)
 func TestEverySettingOfInitConnect(t *testing.T) {

@@ -79,6 +79,6 @@ func Causes() []dial.Cause {
 }
 
 const (
-	readOnly   = "this server takes no changes: it is a replica, or set to read only. Use the writer endpoint as host, not a reader endpoint"
+	readOnly   = "the server is read-only (a replica, or configured so): use the writer endpoint as host"
 	concurrent = "another session changed the same role at the same time. Nothing was changed here. Try again"
 )

@@ -204,7 +204,7 @@ func (c cloneSync) copyAttributes(ctx context.Context) error {
 
 func (c cloneSync) alter(ctx context.Context, attribute string) error {
 	st := operation{
-		action: fmt.Sprintf("giving role %q the attribute %s of role %q", c.clone.name, attribute, c.original.name),
+		action: fmt.Sprintf("copying the attribute %s from role %q to role %q", attribute, c.original.name, c.clone.name),
 		remedy: fmt.Sprintf("only a superuser may, or as of PostgreSQL 16 a role that has the attribute itself: as one of those, ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute),
 	}
 	return c.exec(ctx, st, fmt.Sprintf("ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute))
@@ -354,7 +354,7 @@ SELECT NOT EXISTS (
   AND NOT EXISTS (
     SELECT FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.member
     WHERE r.rolname = $1 AND a.roleid NOT IN (SELECT id FROM m))`
-	row, err := c.row(ctx, operation{action: "looking up rights"}, sql, c.clone.name, c.original.name)
+	row, err := c.row(ctx, operation{action: "looking up privileges"}, sql, c.clone.name, c.original.name)
 	return err == nil && row[0] == "t", err
 }
 
@@ -367,7 +367,7 @@ func (c cloneSync) set(ctx context.Context, key setting, action string) error {
 		what += fmt.Sprintf(" in database %q", key.database)
 	}
 	st := operation{
-		action:    fmt.Sprintf("giving role %q %s as role %q has it", c.clone.name, what, c.original.name),
+		action:    fmt.Sprintf("copying %s from role %q to role %q", what, c.original.name, c.clone.name),
 		remedy:    fmt.Sprintf("only a superuser may set %s (or as of PostgreSQL 15: GRANT SET ON PARAMETER %s TO %s); or remove it from role %q", key.name, quoteSetting(key.name), quoteIdent(c.actingRole.name), c.original.name),
 		sensitive: true,
 	}

@@ -111,7 +111,7 @@ func TestLoginFailures(t *testing.T) {
 			"may not connect":    {in(privateDB), rotator.KindPrivilege, []string{`GRANT CONNECT ON DATABASE "` + privateDB + `" TO "` + app + `"`}},
 			"no TLS":             {with(login, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS, []string{"does not offer TLS"}},
 			"no such host":       {with(login, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.KindUnreachable, []string{"nowhere.invalid"}},
-			"closed port":        {with(login, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }), rotator.KindUnreachable, []string{"refuses connections"}},
+			"closed port":        {with(login, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }), rotator.KindUnreachable, []string{"refused the connection"}},
 			"no port":            {with(login, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured, []string{"port"}},
 			"no host":            {with(login, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured, []string{"host"}},
 			"long user":          {s.login(strings.Repeat("u", 64), pw), rotator.KindMisconfigured, []string{"63"}},
@@ -153,9 +153,9 @@ func TestSilence(t *testing.T) {
 	}{
 		"at once":                  {mute, false, "TLS handshake"},
 		"in the TLS handshake":     {sayThenMute('S'), false, "TLS handshake"},
-		"at once, without TLS":     {mute, true, "during the login"},
-		"in the login":             {sayThenMute('R', 0, 0, 0, 12, 0, 0, 0, 5, 1, 2, 3, 4), true, "during the login"},
-		"in the middle of a word":  {sayThenMute('R', 0, 0), true, "during the login"},
+		"at once, without TLS":     {mute, true, "respond to the login"},
+		"in the login":             {sayThenMute('R', 0, 0, 0, 12, 0, 0, 0, 5, 1, 2, 3, 4), true, "respond to the login"},
+		"in the middle of a word":  {sayThenMute('R', 0, 0), true, "respond to the login"},
 		"after a hang-up":          {func(net.Conn) {}, true, "closed the connection"},
 		"after a hang-up with TLS": {func(net.Conn) {}, false, "closed the connection"},
 	} {
@@ -210,10 +210,10 @@ func TestSilentStatement(t *testing.T) {
 	tier.Patiently(t, func(limit time.Duration) error {
 		e := engine()
 		e.StatementTimeout = limit
-		if wrong := differs(e.Ping(t.Context(), login), rotator.KindUnreachable, "fell silent within "+limit.String()); wrong != nil {
+		if wrong := differs(e.Ping(t.Context(), login), rotator.KindUnreachable, "no response from the server within "+limit.String()); wrong != nil {
 			return wrong
 		}
-		return differs(e.SetPassword(t.Context(), login, app, password()), rotator.KindUnreachable, "fell silent")
+		return differs(e.SetPassword(t.Context(), login, app, password()), rotator.KindUnreachable, "no response from the server")
 	})
 	tier.Patiently(t, func(limit time.Duration) error {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -247,7 +247,7 @@ func TestMethods(t *testing.T) {
 	t.Run("trust proves nothing", func(t *testing.T) {
 		t.Parallel()
 		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all trust"}, TLS: &dbserver.TLS{}})}
-		wants(t, engine().Ping(t.Context(), role(t, s)), rotator.KindMisconfigured, "trust", "proves nothing")
+		wants(t, engine().Ping(t.Context(), role(t, s)), rotator.KindMisconfigured, "trust", "verifies nothing")
 		wants(t, engine().Ping(t.Context(), s.login(s.Superuser, "wrong")), rotator.KindMisconfigured, "trust")
 		e := engine()
 		e.Roots = s.CAs

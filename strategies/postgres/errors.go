@@ -96,11 +96,11 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 	within := dial.WaitText(ctx, st.limit)
 	switch st.phase {
 	case securing:
-		return fmt.Sprintf("%s accepted the connection and fell silent in the TLS handshake (%s): a proxy or load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within)
 	case loggingIn:
 		return fmt.Sprintf("%s fell silent during the login (%s): a paused cluster that is resuming (then try again), an overloaded server, or a proxy or load balancer without a target", dial.Address(login), within)
 	}
-	return fmt.Sprintf("the server fell silent %s: it is overloaded, or the network was cut", within)
+	return fmt.Sprintf("no response from the server %s: it is overloaded, or the network was cut", within)
 }
 
 // classifyTLS reads a failed handshake, and what comes before it on PostgreSQL's port.
@@ -120,14 +120,14 @@ func classifyTLS(login strategies.Login, err error) (rotator.Kind, string) {
 func classifyLogin(login strategies.Login, m authMethod) (rotator.Kind, string) {
 	switch {
 	case m == authNone:
-		return rotator.KindMisconfigured, "the server lets this user in without asking for the password (trust or the like in pg_hba.conf), so that a login proves nothing: ask for scram-sha-256 there"
+		return rotator.KindMisconfigured, "pg_hba.conf (trust or similar) accepts this user without a password, so a login verifies nothing: require scram-sha-256"
 	case m == authCleartext && login.TLS.Disabled:
 		return rotator.KindMisconfigured, `the server asks for the password in clear, and "ssl": false in the secret turns TLS off: the password is not sent. Ask for scram-sha-256 in pg_hba.conf, or use TLS`
 	}
 	if m == authUnknown {
 		return rotator.KindMisconfigured, fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", dial.Address(login))
 	}
-	return rotator.KindMisconfigured, "the server and this function found no way to prove the password: it offers neither SCRAM-SHA-256 nor md5, or failed to prove that it knows the password itself"
+	return rotator.KindMisconfigured, "no common authentication method: the server offers neither SCRAM-SHA-256 nor md5, or failed SCRAM's check of the server"
 }
 
 // classifyServer reads the server's own errors, by SQLSTATE.

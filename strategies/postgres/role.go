@@ -335,7 +335,7 @@ func (s *session) storedForm(user string, p secret.Password, likes ...role) (str
 	case isMD5 && !isScram && s.allowMD5:
 		return md5Hash(user, p), nil
 	case s.md5 && !isScram && !s.allowMD5:
-		return "", s.errorf(rotator.KindMisconfigured, "password_encryption of this server is md5, and whether the clients of %q know SCRAM-SHA-256 cannot be told from here. If they do (every driver since 2018), ALTER SYSTEM SET password_encryption = 'scram-sha-256', in a parameter group on RDS; if they do not, set POSTGRES_ALLOW_MD5=true", user)
+		return "", s.errorf(rotator.KindMisconfigured, "password_encryption is md5, and whether %q's clients support SCRAM is unknown. If they do (every driver since 2018): ALTER SYSTEM SET password_encryption = 'scram-sha-256', in a parameter group on RDS; if not: POSTGRES_ALLOW_MD5=true", user)
 	case iterations > maxIterations:
 		return "", s.errorf(rotator.KindMisconfigured, "scram_iterations is %d for this session or this account, and this function takes at most %d: more would take it longer than a login may. ALTER ROLE %s RESET scram_iterations, or set a lower number where it is set", iterations, maxIterations, quoteIdent(s.login.User))
 	}
@@ -352,7 +352,7 @@ func (s *session) alterRemedy(me, target role) string {
 	case s.restricted:
 		return fmt.Sprintf("rds.restrict_password_commands is on, and only members of rds_password may change passwords: GRANT rds_password TO %s", quoteIdent(s.login.User))
 	case me.name == target.name:
-		return "the server does not let this user change its own password: rotate through a superuser's secret"
+		return "the server does not let this user change its own password: rotate through a superuser secret"
 	case target.superuser && !me.superuser:
 		return fmt.Sprintf("role %q is a superuser, and only a superuser may change its password", target.name)
 	case target.repl && !me.superuser && s.version < 160000:

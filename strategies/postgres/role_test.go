@@ -154,7 +154,7 @@ func TestSetRoleTrap(t *testing.T) {
 	})
 }
 
-// TestPowerBySetting: a superuser's secret whose user has CREATEROLE by way of a
+// TestPowerBySetting: a superuser secret whose user has CREATEROLE by way of a
 // role setting keeps it.
 func TestPowerBySetting(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {

@@ -53,6 +53,6 @@ func (s *session) pairCaveats(ctx context.Context, pair strategies.Pair) ([]stra
 	case row[0] == "t":
 		return []strategies.Warning{{Text: adminOnly(pair, row[2])}}, nil
 	}
-	return []strategies.Warning{strategies.Warn("role %q owns objects or holds rights of its own, and so does not act as role %q: what it creates is out of reach of %q. While %q is the user in use, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database, and the next rotation does the rest",
-		pair.Clone, pair.Original, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone))}, nil
+	return []strategies.Warning{strategies.Warn("role %q owns objects or has its own grants, so it does not act as role %q, which cannot use what it creates. While %q is in AWSCURRENT, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database; the next rotation does the rest",
+		pair.Clone, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone))}, nil
 }

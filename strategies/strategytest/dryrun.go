@@ -44,7 +44,7 @@ func dryRunRules() []engineRule {
 				},
 			)
 		}),
-		cloning("rehearse/clone-no-privilege", "A superuser's secret that names no superuser is what a preflight is for.", func(ctx context.Context, b *engineEnv, c cloner) error {
+		cloning("rehearse/clone-no-privilege", "A superuser secret that names no superuser is what a preflight is for.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			other, err := b.newUser(ctx, "other_"+unique())
 			if err != nil {
 				return err

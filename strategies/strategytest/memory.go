@@ -313,7 +313,7 @@ func (m *Memory) enter(ctx context.Context, login strategies.Login, toChange boo
 		case !login.TLS.Disabled && login.TLS.ServerName != "" && login.TLS.ServerName != MemoryHost:
 			return fmt.Errorf("%w: the certificate is for %s, not for %q", rotator.KindTLS, MemoryHost, login.TLS.ServerName)
 		case m.accounts[login.User].AcceptsAnyPassword:
-			return fmt.Errorf("%w: the server lets this user in with any password, so that a login proves nothing", rotator.KindMisconfigured)
+			return fmt.Errorf("%w: the server accepts any password of this user, so a login verifies nothing", rotator.KindMisconfigured)
 		case !m.accepts(login):
 			return fmt.Errorf("%w: wrong password, or no such user", rotator.KindLoginRejected)
 		case m.accounts[login.User].Locked:

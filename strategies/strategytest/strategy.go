@@ -778,12 +778,12 @@ func (w *caseEnv) allRejected(ctx context.Context) error {
 	return w.apply(ctx, current, pending)
 }
 
-// keySuperuser names the superuser's secret.
+// keySuperuser names the superuser secret.
 const keySuperuser = "masterarn"
 
 func superuserRules() []strategyRule {
 	return []strategyRule{
-		{"superuser/from-current-only", "Whoever may write AWSPENDING could have another superuser's secret read and used.", func(ctx context.Context, w *caseEnv) error {
+		{"superuser/from-current-only", "Whoever may write AWSPENDING could have another superuser secret read and used.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has(keySuperuser) {
 				return notOffered("masterarn in Current")
 			}
@@ -799,7 +799,7 @@ func superuserRules() []strategyRule {
 			}
 			w.apply(ctx, w.Current, pending.Set(keySuperuser, stranger)) //nolint:errcheck // refusing or ignoring it are both right
 			if asked {
-				return errors.New("strategy: Apply read the superuser's secret that only the pending value names")
+				return errors.New("strategy: Apply read the superuser secret that only the pending value names")
 			}
 			if w.LogIn(ctx, pending) == nil {
 				return nil

@@ -265,7 +265,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestSuperusers: a superuser's secret that is none, or is for elsewhere, and a
+// TestSuperusers: a superuser secret that is none, or is for elsewhere, and a
 // partner that is none.
 func TestSuperusers(t *testing.T) {
 	t.Parallel()

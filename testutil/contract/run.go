@@ -304,7 +304,7 @@ func (r *run) settle(ctx context.Context, arn, version string) error {
 			return ctx.Err()
 		}
 		if time.Now().After(end) || ctx.Err() != nil {
-			return fmt.Errorf("the rotation has not come to its end within %v", r.at.Patience)
+			return fmt.Errorf("the rotation did not complete within %v", r.at.Patience)
 		}
 		wait(ctx, r.at.Patience/100)
 	}

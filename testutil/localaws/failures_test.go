@@ -41,11 +41,11 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 		},
 		"closed port": {
 			arrange: func(t *testing.T, _ *world) []any { return []any{"port", dbserver.ClosedPort(t)} },
-			kind:    "unreachable", says: "refuses connections",
+			kind:    "unreachable", says: "refused the connection",
 		},
 		"silent port": {
 			arrange: func(t *testing.T, _ *world) []any { return []any{"port", silentPort(t)} },
-			kind:    "unreachable", says: "fell silent",
+			kind:    "unreachable", says: "did not respond to",
 		},
 		"unknown host": {
 			arrange: func(*testing.T, *world) []any { return []any{"host", "db.invalid"} },
@@ -57,7 +57,7 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 		},
 		"untrusted CA": {
 			arrange: plain, env: []string{"DATABASE_CA_FILE="}, // back to RDS's authorities
-			kind: "tls", says: "authority that is not trusted",
+			kind: "tls", says: "CA is not trusted",
 		},
 		"name mismatch": {
 			arrange: plain,
@@ -108,7 +108,7 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 			server: func(t *testing.T) *dbserver.Server {
 				return dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{}, HBA: []string{"host all all all trust"}})
 			},
-			kind: "misconfigured", says: "proves nothing",
+			kind: "misconfigured", says: "verifies nothing",
 		},
 		"reader endpoint": {
 			arrange: func(t *testing.T, w *world) []any {

@@ -11,7 +11,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-// byRDS is a world in which RDS manages the superuser's secret of a real server, and
+// byRDS is a world in which RDS manages the superuser secret of a real server, and
 // in which policies decide what the function may.
 type byRDS struct {
 	*world
@@ -26,7 +26,7 @@ type form struct {
 	calls   int    // of a rotation
 	replica bool   // a server of its own, which follows
 	single  bool   // single user, through the superuser
-	unnamed bool   // the environment names the superuser's secret, and the secret to rotate does not
+	unnamed bool   // the environment names the superuser secret, and the secret to rotate does not
 }
 
 // handler is the function that rotates, and its environment.
@@ -41,7 +41,7 @@ func (f form) handler() (name string, env []string) {
 	return name, env
 }
 
-// managedName is the name of the superuser's secret, which will do for its ARN.
+// managedName is the name of the superuser secret, which will do for its ARN.
 const managedName = "rds!db-1"
 
 var forms = map[string]form{

@@ -16,11 +16,11 @@ func brokenOnMySQL(server string) map[string]broken {
 	}
 	states := map[string]broken{
 		// The way to the server.
-		"closed port":           {with: "single", secret: func(t *testing.T, _ *world) []any { return []any{"port", dbserver.ClosedPort(t)} }, id: "T1", status: failed, kind: "unreachable", says: "refuses connections"},
+		"closed port":           {with: "single", secret: func(t *testing.T, _ *world) []any { return []any{"port", dbserver.ClosedPort(t)} }, id: "T1", status: failed, kind: "unreachable", says: "refused the connection"},
 		"silent port":           {with: "single", secret: func(t *testing.T, _ *world) []any { return []any{"port", silentPort(t)} }, id: "T1", status: failed, kind: "unreachable", says: "never greeted"},
 		"unknown host":          {with: "single", secret: says("host", "db.invalid"), id: "T1", status: failed, kind: "unreachable", says: "does not resolve"},
 		"another name":          {with: "single", secret: says("host", "localhost"), id: "T2", status: failed, kind: "tls", says: "is not for localhost"},
-		"endpoint of RDS Proxy": {with: "single", secret: says("host", "app.proxy-abcdefghijkl.eu-west-1.rds.amazonaws.com"), id: "T3", status: failed, kind: "misconfigured", says: "endpoint of the database itself"},
+		"endpoint of RDS Proxy": {with: "single", secret: says("host", "app.proxy-abcdefghijkl.eu-west-1.rds.amazonaws.com"), id: "T3", status: failed, kind: "misconfigured", says: "Use the database endpoint"},
 
 		// The login.
 		"wrong password":        {with: "single", secret: func(_ *testing.T, w *world) []any { return []any{"password", w.canary()} }, id: "P2", status: failed, kind: "login rejected", says: "the password is wrong"},
@@ -48,7 +48,7 @@ func brokenOnMySQL(server string) map[string]broken {
 		// The secrets.
 		"name too long for a clone": {with: "alternating", secret: says("username", strings.Repeat("n", longest)), id: "S9", status: failed, kind: "misconfigured", says: "alternateUsername"},
 		"another engine":            {with: "single", secret: says("engine", "postgres"), id: "S9", status: failed, kind: "misconfigured", says: "this function rotates"},
-		"no superuser's secret":     {with: "alternating", secret: says("masterarn", ""), id: "S10", status: failed, kind: "misconfigured", says: "the key masterarn is missing"},
+		"no superuser secret":       {with: "alternating", secret: says("masterarn", ""), id: "S10", status: failed, kind: "misconfigured", says: "key masterarn is missing"},
 		"superuser's wrong password": {with: "alternating", secret: func(_ *testing.T, w *world) []any {
 			return []any{"masterarn", w.seed("stale", current(w.document("username", "boss", "password", w.canary())))}
 		}, id: "P2", status: failed, kind: "login rejected", says: `user "boss"`},

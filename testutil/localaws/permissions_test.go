@@ -355,7 +355,7 @@ func (g *guarded) loses(t *testing.T, i int, action string) bool {
 }
 
 // names says whether there is one finding, and it is about the action on what lost
-// it. The key of the superuser's secret is known to nobody who may not describe that
+// it. The key of the superuser secret is known to nobody who may not describe that
 // secret, which a rotation has no need to: it goes by the secret.
 func (g *guarded) names(found []rotator.Finding, action string) bool {
 	if len(found) != 1 || found[0].Status != rotator.StatusDenied || found[0].Kind != rotator.KindAccessDenied {

@@ -52,18 +52,18 @@ func brokenStates() map[string]broken {
 	long := strings.Repeat("n", 58)
 	return map[string]broken{
 		// The way to the server.
-		"closed port":  {with: "single", secret: func(t *testing.T, _ *world) []any { return []any{"port", dbserver.ClosedPort(t)} }, id: "T1", status: failed, kind: "unreachable", says: "refuses connections"},
+		"closed port":  {with: "single", secret: func(t *testing.T, _ *world) []any { return []any{"port", dbserver.ClosedPort(t)} }, id: "T1", status: failed, kind: "unreachable", says: "refused the connection"},
 		"unknown host": {with: "single", secret: says("host", "db.invalid"), id: "T1", status: failed, kind: "unreachable", says: "does not resolve"},
 		"server without TLS": {with: "single", server: func(t *testing.T, major int) *dbserver.Server {
 			return dbserver.NewPostgres(t, dbserver.Options{Major: major})
 		}, id: "T2", status: failed, kind: "tls", says: "does not offer TLS"},
 		"TLS is turned off":     {with: "single", secret: says("ssl", false), id: "T2", status: failed, kind: "tls", says: `remove "ssl": false`},
-		"endpoint of RDS Proxy": {with: "single", secret: says("host", "app.proxy-abcdefghijkl.eu-west-1.rds.amazonaws.com"), id: "T3", status: failed, kind: "misconfigured", says: "endpoint of the database itself"},
+		"endpoint of RDS Proxy": {with: "single", secret: says("host", "app.proxy-abcdefghijkl.eu-west-1.rds.amazonaws.com"), id: "T3", status: failed, kind: "misconfigured", says: "Use the database endpoint"},
 		"pooler in between":     {with: "single", secret: func(t *testing.T, w *world) []any { return []any{"port", forward(t, w.postgres())} }, id: "P8", status: granted, says: "a pooler in between"},
 		"reader endpoint":       {with: "single", secret: readerEndpoint, id: "P4", status: failed, kind: "read only", says: "writer endpoint"},
 		"no entry in pg_hba":    {with: "single", server: hba("hostssl all postgres all scram-sha-256"), id: "P3", status: failed, kind: "misconfigured", says: "needs an entry"},
 		"rejected by pg_hba":    {with: "single", server: hba("hostssl all app all reject", "hostssl all all all scram-sha-256"), id: "P3", status: failed, kind: "misconfigured", says: "pg_hba.conf does not let this user in"},
-		"trusted, not asked":    {with: "single", server: hba("hostssl all all all trust"), id: "P3", status: failed, kind: "misconfigured", says: "ask for scram-sha-256"},
+		"trusted, not asked":    {with: "single", server: hba("hostssl all all all trust"), id: "P3", status: failed, kind: "misconfigured", says: "require scram-sha-256"},
 
 		// The login.
 		"wrong password":          {with: "single", secret: func(_ *testing.T, w *world) []any { return []any{"password", w.canary()} }, id: "P2", status: failed, kind: "login rejected", says: "did not accept the password"},
@@ -87,7 +87,7 @@ func brokenStates() map[string]broken {
 		"superuser, 15 made 16":         {with: "superuser", from: 16, breaks: "REVOKE app FROM boss", mends: "GRANT app TO boss WITH ADMIN OPTION", id: "P6", status: denied, kind: "insufficient privilege", says: `GRANT "app" TO "boss" WITH ADMIN OPTION`},
 		"app is a superuser":            {with: "superuser", breaks: "ALTER ROLE app SUPERUSER", mends: "ALTER ROLE app NOSUPERUSER", id: "P6", status: denied, kind: "insufficient privilege", says: "only a superuser may change its password"},
 		"app is locked, through boss":   {with: "superuser", breaks: "ALTER ROLE app NOLOGIN", mends: "ALTER ROLE app LOGIN", id: "P3", status: denied, kind: "insufficient privilege", says: `ALTER ROLE "app" LOGIN`},
-		"password_encryption is md5":    {with: "superuser", breaks: "ALTER ROLE boss SET password_encryption = 'md5'", mends: "ALTER ROLE boss RESET password_encryption", id: "P6", status: failed, kind: "misconfigured", says: "password_encryption of this server is md5"},
+		"password_encryption is md5":    {with: "superuser", breaks: "ALTER ROLE boss SET password_encryption = 'md5'", mends: "ALTER ROLE boss RESET password_encryption", id: "P6", status: failed, kind: "misconfigured", says: "password_encryption is md5"},
 		"alternating, no CREATEROLE":    {with: "alternating", breaks: "ALTER ROLE boss NOCREATEROLE", mends: "ALTER ROLE boss CREATEROLE", id: "P7", status: denied, kind: "insufficient privilege", says: `ALTER ROLE "boss" CREATEROLE`},
 		"alternating, 15 made 16":       {with: "alternating", from: 16, breaks: "REVOKE app FROM boss", mends: "GRANT app TO boss WITH ADMIN OPTION", id: "P7", status: denied, kind: "insufficient privilege", says: `GRANT "app" TO "boss" WITH ADMIN OPTION`},
 		"somebody else's clone":         {with: "alternating", from: 16, breaks: "CREATE ROLE app_clone LOGIN; GRANT app TO app_clone", mends: "DROP ROLE app_clone", id: "P7", status: denied, kind: "insufficient privilege", says: `GRANT "app_clone" TO "boss" WITH ADMIN OPTION`},
@@ -98,10 +98,10 @@ func brokenStates() map[string]broken {
 		// The secrets.
 		"name too long for a clone": {with: "alternating", secret: says("username", long), id: "S9", status: failed, kind: "misconfigured", says: "alternateUsername"},
 		"another engine":            {with: "single", secret: says("engine", "mysql"), id: "S9", status: failed, kind: "misconfigured", says: "this function rotates postgres"},
-		"no superuser's secret":     {with: "alternating", secret: says("masterarn", ""), id: "S10", status: failed, kind: "misconfigured", says: "the key masterarn is missing"},
+		"no superuser secret":       {with: "alternating", secret: says("masterarn", ""), id: "S10", status: failed, kind: "misconfigured", says: "key masterarn is missing"},
 		"superuser of another host": {with: "alternating", secret: func(_ *testing.T, w *world) []any {
 			return []any{"masterarn", w.seed("elsewhere", current(w.document("username", "boss", "password", w.canary(), "port", 1)))}
-		}, id: "S10", status: failed, kind: "conflict", says: "both must name the same server"},
+		}, id: "S10", status: failed, kind: "conflict", says: "must be the same server or its replica"},
 		"superuser's wrong password": {with: "alternating", secret: func(_ *testing.T, w *world) []any {
 			return []any{"masterarn", w.seed("stale", current(w.document("username", "boss", "password", w.canary())))}
 		}, id: "P2", status: failed, kind: "login rejected", says: `user "boss"`},

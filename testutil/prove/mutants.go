@@ -70,7 +70,7 @@ func Mutants() []Mutant {
 			"case !m.HasLabel(version, LabelPending):", "case false:"},
 		{"guard: a version that the secret does not have is refused", guard,
 			"case !known:", "case !known && false:"},
-		{"guard: nothing happens once rotation is turned off", guard,
+		{"guard: nothing happens once rotation is disabled", guard,
 			"if m.RotationEnabled != nil && !*m.RotationEnabled {", "if false {"},
 		{"guard: a secret that is to be deleted is refused", guard,
 			"case !m.DeletionDate.IsZero():", "case false:"},

@@ -49,7 +49,7 @@ func Modes() []Mode {
 	}
 }
 
-// superuserARN names the superuser's secret in every fixture.
+// superuserARN names the superuser secret in every fixture.
 const superuserARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:superuser-a1b2c3"
 
 // document is the secret's value in every fixture; more is keys and values in turn.

@@ -63,7 +63,7 @@ func TestSAMLocalInvoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ function, event, says string }{
-		{"PostgresSingleUser", "preflight-text", "nothing is in the way of a rotation"},
+		{"PostgresSingleUser", "preflight-text", "none blocks a rotation"},
 		{"PostgresAlternatingUsers", "createSecret", `createSecret done`},
 		{"PostgresSingleUser", "unknown-version", `"errorType": "StepError"`},
 	} {

@@ -77,14 +77,14 @@ func refused() []request {
 	byTheFunction := iam.Context{"lambda:SourceFunctionArn": {functionARN}}
 	r := []request{
 		{"secretsmanager:GetSecretValue", otherARN, nil, "another secret"},
-		{"secretsmanager:PutSecretValue", superuserARN, nil, "the superuser's secret is read only"},
-		{"secretsmanager:UpdateSecretVersionStage", superuserARN, nil, "the superuser's secret is read only"},
+		{"secretsmanager:PutSecretValue", superuserARN, nil, "the superuser secret is read only"},
+		{"secretsmanager:UpdateSecretVersionStage", superuserARN, nil, "the superuser secret is read only"},
 		{"secretsmanager:DeleteSecret", secretARN, nil, "no rotation deletes"},
 		{"secretsmanager:ListSecrets", "*", nil, "no rotation lists"},
 		{"secretsmanager:GetRandomPassword", "*", nil, "passwords are made in the function"},
 		{"kms:Decrypt", keyARN, iam.Context{"kms:EncryptionContext:SecretARN": {secretARN}}, "not through Secrets Manager"},
 		{"kms:Decrypt", keyARN, through(otherARN), "another secret under the same key"},
-		{"kms:GenerateDataKey", superuserKeyARN, through(superuserARN), "the superuser's secret is read only"},
+		{"kms:GenerateDataKey", superuserKeyARN, through(superuserARN), "the superuser secret is read only"},
 		{"kms:Decrypt", superuserKeyARN, iam.Context{"kms:EncryptionContext:SecretARN": {superuserARN}}, "not through Secrets Manager"},
 		{"kms:Decrypt", superuserKeyARN, through(otherARN), "another secret under the same key"},
 		{"kms:Decrypt", "arn:aws:kms:us-east-1:123456789012:key/other", through(secretARN), "another key"},

@@ -24,7 +24,7 @@ import (
 
 func main() {
 	engine := flag.String("engine", "postgres", "postgres, mysql or mariadb; or one release of it: postgres-16, mariadb-10.5")
-	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser's secret), alternating (users) or, on MySQL, dual (passwords)")
+	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser secret), alternating (users) or, on MySQL, dual (passwords)")
 	several := flag.Bool("database", false, "by the function for several engines, in place of the engine's own")
 	verbose := flag.Bool("v", false, "print what the function logs too")
 	flag.Parse()
@@ -45,7 +45,7 @@ type play struct {
 
 var plays = map[string]play{
 	"single":      {"single user", "single-user", nil},
-	"superuser":   {"single user, through the superuser's secret", "single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}},
+	"superuser":   {"single user, through the superuser secret", "single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}},
 	"alternating": {"alternating users", "alternating-users", nil},
 	"dual":        {"single user with dual passwords", "single-user", []string{"MYSQL_DUAL_PASSWORDS=true"}},
 }
