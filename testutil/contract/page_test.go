@@ -14,8 +14,12 @@ var rewrite = flag.Bool("update", false, "write docs/aws-facts.md, and the diffe
 // TestPage: docs/aws-facts.md is the table, every row is on it, and the README counts the rows as it does.
 func TestPage(t *testing.T) {
 	const path = "../../docs/aws-facts.md"
-	rows := Table()
-	want := Page(rows)
+	records, err := Records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, _ := Confirm(Table(), records)
+	want := Page(Table(), records)
 	for _, r := range rows {
 		if strings.Count(want, "\n| "+r.ID+" |") != 1 {
 			t.Errorf("%s is not on the page, or not once: its id needs a section", r.ID)

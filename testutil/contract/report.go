@@ -2,9 +2,11 @@ package contract
 
 import (
 	"bufio"
+	"embed"
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,8 +95,9 @@ var sections = []struct{ prefix, title string }{
 	{"WI-", "The wire"},
 }
 
-// Page is docs/aws-facts.md.
-func Page(rows []Row) string {
+// Page is docs/aws-facts.md: rows as they are known, and when AWS itself was asked.
+func Page(rows []Row, records []Record) string {
+	rows, _ = Confirm(rows, records)
 	var b strings.Builder
 	fmt.Fprintf(&b, `# What we know of AWS
 
@@ -104,10 +107,10 @@ Made from the table in `+"`testutil/contract`"+` by `+"`go generate ./testutil/c
 text that people pasted. *Documented*: AWS's documentation or service model says so. *Believed*: neither, and no public record.
 
 `+"`make contract`"+` holds the emulator to every row, and the long tests hold a moto server to its known differences
-(`+"`testutil/contract/testdata/moto.txt`"+`). `+"`make contract AWS=1`"+` tries the rows on a real account.
+(`+"`testutil/contract/testdata/moto.txt`"+`). `+"`make contract AWS=1`"+` tries the rows on a real account. %s
 
 In braces: what the row made. {first}, {second}: version ids in order; {arn}, {name}: the secret; {principal}: the caller.
-`, Summary(rows))
+`, Summary(rows), runs(records))
 	for _, s := range sections {
 		fmt.Fprintf(&b, "\n## %s\n\n| id | done | comes back | state | source |\n|---|---|---|---|---|\n", s.title)
 		for _, r := range rows {
@@ -117,6 +120,28 @@ In braces: what the row made. {first}, {second}: version ids in order; {arn}, {n
 		}
 	}
 	return b.String()
+}
+
+// runs says when AWS was asked.
+func runs(records []Record) string {
+	if len(records) == 0 {
+		return "No such run has been committed so far."
+	}
+	var all []string
+	for _, rec := range records {
+		held, differed := 0, 0
+		for _, row := range rec.Rows {
+			switch {
+			case row.NotTried != "":
+			case row.Difference != "":
+				differed++
+			default:
+				held++
+			}
+		}
+		all = append(all, fmt.Sprintf("on %s in %s, where %d rows held and %d did not, of %d", rec.day(), rec.Region, held, differed, len(rec.Rows)))
+	}
+	return "That was done " + strings.Join(all, "; ") + "."
 }
 
 func cell(s string) string {
@@ -142,6 +167,7 @@ type Record struct {
 
 // RecordRow is one row of a Record.
 type RecordRow struct {
+	Want string `json:"want"` // what the table expected at that time
 	Got
 	Difference string `json:"difference,omitempty"` // from what the table expects
 	NotTried   string `json:"notTried,omitempty"`
@@ -151,7 +177,7 @@ type RecordRow struct {
 func WriteRecord(path, region string, now time.Time, results []Result) error {
 	rec := Record{Region: region, Time: now.UTC().Truncate(time.Second), Rows: map[string]RecordRow{}}
 	for _, r := range results {
-		rec.Rows[r.Row.ID] = RecordRow{r.Got, r.Difference, r.NotTried}
+		rec.Rows[r.Row.ID] = RecordRow{r.Row.Want.String(), r.Got, r.Difference, r.NotTried}
 	}
 	b, err := json.MarshalIndent(rec, "", "\t")
 	if err != nil {
@@ -165,3 +191,66 @@ func WriteRecord(path, region string, now time.Time, results []Result) error {
 	}
 	return nil
 }
+
+// recordFiles are the records of runs on AWS that were committed.
+//
+//go:embed records
+var recordFiles embed.FS
+
+// Records are the committed records of runs on AWS, oldest first.
+func Records() ([]Record, error) { return readRecords(recordFiles) }
+
+func readRecords(files fs.FS) ([]Record, error) {
+	names, err := fs.Glob(files, "records/*.json")
+	if err != nil {
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	var records []Record
+	for _, name := range names {
+		b, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, fmt.Errorf("records: %w", err)
+		}
+		var rec Record
+		if err := json.Unmarshal(b, &rec); err != nil {
+			return nil, fmt.Errorf("records: %s: %w", name, err)
+		}
+		if rec.Region == "" || rec.Time.IsZero() || len(rec.Rows) == 0 {
+			return nil, fmt.Errorf("records: %s: no Region, no time or no rows", name)
+		}
+		records = append(records, rec)
+	}
+	slices.SortStableFunc(records, func(a, b Record) int { return a.Time.Compare(b.Time) })
+	return records, nil
+}
+
+// Confirm applies records to rows. A row that held on AWS is recorded, with the day and the Region of the last time. What AWS
+// answered otherwise in a row's last record is a contradiction, and the row's source still decides its state. A row that was
+// changed after it was recorded expects something that AWS was not asked about, so that such a record says nothing of it.
+func Confirm(rows []Row, records []Record) (confirmed []Row, contradictions []string) {
+	confirmed = slices.Clone(rows)
+	for i, row := range confirmed {
+		for _, rec := range slices.Backward(records) {
+			seen, ok := rec.Rows[row.ID]
+			if !ok || seen.NotTried != "" || seen.Want != row.Want.String() {
+				continue
+			}
+			if seen.Difference != "" {
+				contradictions = append(contradictions, fmt.Sprintf("%s: AWS answered otherwise on %s in %s: %s", row.ID, rec.day(), rec.Region, seen.Difference))
+				break
+			}
+			by := fmt.Sprintf("make contract AWS=1 on %s in %s", rec.day(), rec.Region)
+			if row.State == Believed {
+				row.Source = by
+			} else {
+				row.Source += "; " + by
+			}
+			row.State = Recorded
+			confirmed[i] = row
+			break
+		}
+	}
+	return confirmed, contradictions
+}
+
+func (r Record) day() string { return r.Time.Format(time.DateOnly) }

@@ -86,7 +86,13 @@ func run(ctx context.Context, in io.Reader, out io.Writer, o options) error {
 		name = map[bool]string{true: "AWS", false: "emulator"}[o.aws]
 	}
 	contract.Print(out, name, results, known)
-	fmt.Fprintln(out, contract.Summary(contract.Table())+".")
+	records, wrong := contract.Records()
+	all, contradictions := contract.Confirm(contract.Table(), records)
+	fmt.Fprintln(out, contract.Summary(all)+".")
+	for _, c := range contradictions {
+		fmt.Fprintln(out, c)
+	}
+	err = errors.Join(err, wrong)
 	if problems := known.Unexpected(results); len(problems) > 0 {
 		err = errors.Join(err, errors.New(strings.Join(problems, "\n")))
 	}
@@ -145,6 +151,6 @@ func onAWS(ctx context.Context, in io.Reader, out io.Writer, o options, rows []c
 	if wrote := contract.WriteRecord(path, cfg.Region, now, results); wrote != nil {
 		return results, errors.Join(err, wrote)
 	}
-	fmt.Fprintf(out, "what was found: %s\n", path)
+	fmt.Fprintf(out, "what was found: %s (commit it, then: go generate ./testutil/contract)\n", path)
 	return results, err
 }
