@@ -101,7 +101,8 @@ func (d Diagnosis) MarshalJSON() ([]byte, error) {
 		Verdict Verdict
 		Counts  map[CredentialState]int
 		plain
-	}{d.Verdict(), d.Counts(), plain(d)})
+		Build string // of the function that made the diagnosis
+	}{d.Verdict(), d.Counts(), plain(d), Release})
 }
 
 // Verdict says whether there is anything to do.

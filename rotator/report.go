@@ -211,7 +211,8 @@ func (r Report) MarshalJSON() ([]byte, error) {
 		Verdict Verdict
 		Counts  map[Status]int
 		plain
-	}{r.Verdict(), r.Counts(), plain(r)})
+		Build string // of the function that made the report
+	}{r.Verdict(), r.Counts(), plain(r), Release})
 }
 
 // marshal gives an answer as the event asked for it; plain is the answer as data.

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
 func newVersion() *cobra.Command {
@@ -20,11 +22,14 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// version is that of the module which this program was built from: a release, or
-// "(devel)".
+// version is that of the source, with the commit where Go knows it.
 func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return rotator.Release + " (" + s.Value[:min(12, len(s.Value))] + ")"
+			}
+		}
 	}
-	return "(devel)"
+	return rotator.Release
 }

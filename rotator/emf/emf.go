@@ -36,6 +36,7 @@ type line struct {
 	Kind         rotator.Kind `json:",omitempty"`
 	Secret       string
 	Version      string
+	Build        string // of the function: a property, because alarms are on all builds
 	Outcome      rotator.Outcome
 
 	Succeeded int
@@ -74,6 +75,7 @@ func (w Writer) Write(r rotator.Record) error {
 		Kind:         r.Kind,
 		Secret:       r.SecretID,
 		Version:      r.VersionID,
+		Build:        rotator.Release,
 		Outcome:      r.Outcome,
 		Succeeded:    1,
 		Duration:     float64(r.Elapsed.Microseconds()) / 1e3,

@@ -35,7 +35,7 @@ func Lambda(build func(Settings) rotator.Strategy) {
 		// Answering every event with the reason, rather than exiting, lets the
 		// person who rotates read it where they look: in the rotation's error.
 		handler = func(context.Context, json.RawMessage) (rotator.Response, error) { return nil, err }
-		Logger(os.Stdout, slog.LevelError).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
+		Logger(os.Stdout, slog.LevelError).With("build", rotator.Release).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
 	}
 	stdlog.SetFlags(0) // the runtime's library repeats an error as JSON, and a date before it would break that
 	lambda.Start(handler)
@@ -50,7 +50,7 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 	if err != nil {
 		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindOf(err), Err: err}
 	}
-	log := Logger(out, settings.LogLevel)
+	log := Logger(out, settings.LogLevel).With("build", rotator.Release)
 	if settings.ServiceName != "" {
 		log = log.With("service", settings.ServiceName)
 	}

@@ -93,7 +93,7 @@ func TestALogReadsAsAStory(t *testing.T) {
 			continue
 		}
 		told++
-		for _, name := range []string{"timestamp", "level", "message", "step", "secret_arn", "version"} {
+		for _, name := range []string{"timestamp", "level", "message", "step", "secret_arn", "version", "build"} {
 			if entry[name] == nil || entry[name] == "" {
 				t.Errorf("no %s in %s", name, line)
 			}

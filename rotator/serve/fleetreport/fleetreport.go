@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/config"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/emf"
 	"github.com/quarterturn-dev/quarterturn/rotator/fleet"
 	"github.com/quarterturn-dev/quarterturn/rotator/serve"
@@ -87,7 +88,7 @@ func run(ctx context.Context, lookup func(string) (string, bool), out io.Writer)
 	if err != nil {
 		return fleet.Totals{}, err
 	}
-	log := serve.Logger(out, slog.LevelInfo).With("service", s.ServiceName)
+	log := serve.Logger(out, slog.LevelInfo).With("service", s.ServiceName, "build", rotator.Release)
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		log = log.With("function_request_id", lc.AwsRequestID)
 	}
