@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-long demo prove lint api build bootstrap dist servers sam invoke fuzz bench bench-raw emulator policies recover contract clean
+.PHONY: help check test test-long demo prove mutants lint api build bootstrap dist servers sam invoke fuzz bench bench-raw emulator policies recover contract clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
@@ -49,6 +49,10 @@ STRATEGY ?= single
 prove: servers ## try to lock clients out, in every way that we know, and print how often it worked (ARGS="-trials 50" for a quick form)
 	$(call compile,prove)
 	@$(BUILD)/prove $(ARGS)
+
+mutants: ## make small faults in the code, one at a time, and print which of them no test notices (ARGS="-seed 7 -n 300")
+	$(call compile,mutants)
+	@$(BUILD)/mutants $(ARGS)
 
 lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

@@ -56,6 +56,7 @@ var commands = map[string]string{
 	"make prove":  tested, // less of the same
 	"make bench":  tested,
 	`make bench ARGS="-into docs/performance.md"`: tested,
+	"make mutants":   tested, // less of the same
 	"make bench-raw": needsTime,
 	"make dist":      tested,
 

@@ -1,0 +1,79 @@
+// Makes small faults in the code, one at a time, and prints which of them no test
+// notices. `make mutants` runs it.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/mutation"
+)
+
+// core is what is mutated, and by is whose tests are asked: those of make check.
+var (
+	core = []string{"rotator", "rotator/secret", "rotator/awsstore", "strategies", "strategies/dial"}
+	by   = append(slices.Clone(core), "rotator/serve", "strategies/strategytest", "testutil/badinput")
+)
+
+func main() {
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "`seed` of the sample")
+	n := flag.Int("n", 300, "`mutants` to try; 0: all")
+	only := flag.String("only", "", "only mutants whose file begins with this `text`")
+	atLeast := flag.Float64("at-least", 0, "fail below so many `percent` killed")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *seed, *n, *only, *atLeast); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, seed uint64, n int, only string, atLeast float64) error {
+	dir, err := os.MkdirTemp("", "quarterturn-mutants-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	fmt.Fprintln(os.Stderr, "compiling ...")
+	b, err := mutation.New(ctx, ".", dir, core, by)
+	if err != nil {
+		return err
+	}
+	every := b.Mutants
+	b.Mutants = slices.DeleteFunc(slices.Clone(every), func(m mutation.Mutant) bool { return !strings.HasPrefix(m.File, only) })
+	sample := b.Sample(n, seed)
+	fmt.Printf("%d of %d mutants, seed %d\n", len(sample), len(b.Mutants), seed)
+	begin := time.Now()
+	reached, err := b.Reached(ctx)
+	if err != nil {
+		return err
+	}
+	// A mutant may make the tests slower; one that makes them ten times as slow hangs.
+	limit := max(time.Minute, 10*time.Since(begin))
+	tried := 0
+	fates := b.Try(ctx, sample, reached, runtime.NumCPU(), limit, func(f mutation.Fate) {
+		if tried++; tried%50 == 0 {
+			fmt.Fprintf(os.Stderr, "%d of %d ...\n", tried, len(sample))
+		}
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for _, line := range mutation.Accept(fates, every) {
+		fmt.Printf("accepted.txt names no mutant: %s\n", line)
+	}
+	score, err := mutation.Write(os.Stdout, fates)
+	if err == nil && score.Percent() < atLeast {
+		err = fmt.Errorf("%.1f %% killed, and %.1f %% are wanted", score.Percent(), atLeast)
+	}
+	return err
+}
