@@ -133,7 +133,7 @@ func keyRows() []Row {
 			Do:     disabled(func(t *T) (any, error) { return t.Get(t.secret.ARN, "", "") })},
 		{ID: "KM-032", Does: "the text of that refusal, put together from recorded parts", State: Believed, Needs: NeedKey,
 			Source: localstackKMS + "test_rotate_key_on_demand_raises_error_given_key_is_disabled (KMS's own sentence); " +
-				github + "hashicorp/terraform-provider-aws/issues/30273 (the frame)",
+				github + "hashicorp/terraform-provider-aws/pull/30273 (the frame)",
 			Want: Want{Code: "DecryptionFailure", Text: "Secrets Manager can't decrypt the secret value: {main} is disabled. (Service: AWSKMS; " +
 				"Status Code: 400; Error Code: DisabledException; Request ID: x; Proxy: null)"},
 			Do: disabled(func(t *T) (any, error) { return t.Get(t.secret.ARN, "", "") })},
@@ -185,7 +185,7 @@ func keyRows() []Row {
 				return getValue(t.Ctx, t.As(cfg), s.ARN, s.Version, "")
 			}},
 		{ID: "KM-040", Does: "GetSecretValue by a role that may use the key with the secret's ARN as context, through Secrets Manager", State: Documented,
-			Needs: NeedKey | NeedRole, Source: guideKMS + "services-secrets-manager.html; " + guideKMS +
+			Needs: NeedKey | NeedRole, Source: guideSM + "security-encryption.html; " + guideKMS +
 				"conditions-kms.html (kms:ViaService)",
 			Want: Want{Fields: map[string]string{"SecretString": "v1"}},
 			Do: func(t *T) (any, error) {
@@ -193,7 +193,7 @@ func keyRows() []Row {
 				return call(t, t.via(s.ARN, "amazonaws.com"), getAction, s.ARN)
 			}},
 		{ID: "KM-041", Does: "the same with another secret's ARN", State: Documented, Needs: NeedKey | NeedRole,
-			Source: guideKMS + "services-secrets-manager.html",
+			Source: guideSM + "security-encryption.html",
 			Want:   Want{Code: denied, Status: 400, Text: textKMS},
 			Do: func(t *T) (any, error) {
 				s := t.keyed()

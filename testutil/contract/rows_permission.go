@@ -128,7 +128,7 @@ func permissionRows() []Row {
 					&secretsmanager.PutSecretValueInput{SecretId: &s.ARN, SecretString: aws.String("other"), ClientRequestToken: &s.Version}))
 			}},
 		{ID: "AU-016", Does: "GetSecretValue allowed by the secret's policy alone, to a role of the same account", State: Documented,
-			Needs: NeedRole, Source: guideIAM + "reference_policies_evaluation-logic_policy-eval-basics-id-rdp.html",
+			Needs: NeedRole, Source: guideIAM + "reference_policies_evaluation-logic.html#policy-eval-basics-id-rdp",
 			Want: Want{Fields: map[string]string{"SecretString": "v1"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
@@ -325,7 +325,7 @@ func accountRows() []Row {
 			Want: Want{Code: denied, Status: 400},
 			Do:   func(t *T) (any, error) { return call(t, t.Other(), getAction, t.Secret().ARN) }},
 		{ID: "AC-012", Does: "PutSecretValue from another account, of a secret whose key was given by bare id", State: Recorded,
-			Needs: NeedAccount | NeedKey, Source: github + "hashicorp/terraform-provider-aws/issues/30273",
+			Needs: NeedAccount | NeedKey, Source: github + "hashicorp/terraform-provider-aws/pull/30273",
 			Want: Want{Code: "EncryptionFailure", Status: 400, Labels: "first:AWSCURRENT",
 				Text: "Secrets Manager can't encrypt the secret value: Key '{elsewhere}' does not exist (Service: AWSKMS; " +
 					"Status Code: 400; Error Code: NotFoundException; Request ID: x; Proxy: null)"},

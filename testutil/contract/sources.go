@@ -16,7 +16,6 @@ const (
 	guideIAM      = "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
 	authorization = "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html"
 	repost        = "https://repost.aws/knowledge-center/"
-	commonErrors  = "https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html"
 	jsonErrors    = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html (of another service with this protocol)"
 	awsJSON       = "https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html"
 	github        = "https://github.com/"
