@@ -27,7 +27,7 @@ const (
 	ActionRollBack         Action = "rollback"          // move AWSCURRENT back to the version that is AWSPREVIOUS
 	ActionRetry            Action = "retry"             // have the service take the rotation up again
 	ActionCancel           Action = "cancel"            // turn rotation off, so that AWSPENDING can be discarded
-	ActionInvestigate      Action = "investigate"       // mend what keeps the question from being answered, and ask again
+	ActionInvestigate      Action = "investigate"       // fix what keeps the question from being answered, and ask again
 	ActionStoreCredentials Action = "store-credentials" // store credentials that work
 	ActionResetPassword    Action = "reset-password"    // have a superuser set a password
 	ActionNotManaged       Action = "not-managed"       // the secret is not ours to rotate, or not here
@@ -73,10 +73,23 @@ type situation struct {
 	// foreign: the secret is configured for another function, or its engine is not the
 	// one that this function rotates.
 	foreign bool
+	// attempt is what the next attempt of an incomplete rotation would come to.
+	attempt attempt
+	// setUp: the secret has a rotation function.
+	setUp bool
 	// rotationOn: rotation is on. A step that sets the pending password in the database
 	// may come at any time, or be under way.
 	rotationOn bool
 }
+
+// attempt is what a rehearsal of setSecret found out.
+type attempt string
+
+const (
+	attemptOpen    attempt = ""        // it may succeed, or was not rehearsed
+	attemptRefused attempt = "refused" // the server's password policy refuses the pending password, for good
+	attemptFails   attempt = "fails"   // for a reason that a person can fix
+)
 
 // decide finds the row of the table that fits.
 func decide(s situation) rule {
@@ -88,14 +101,19 @@ func decide(s situation) rule {
 type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
+	setUp                              []bool
+	attempt                            []attempt
 
 	action Action
 	reason string
+	// resets: the reason asks for a password to be set, by the strategy's statement.
+	resets bool
 }
 
 func (r rule) matches(s situation) bool {
 	return matchesAny(r.current, s.current) && matchesAny(r.pending, s.pending) && matchesAny(r.previous, s.previous) &&
-		matchesAny(r.stale, s.stale) && matchesAny(r.copied, s.copied) && matchesAny(r.foreign, s.foreign) && matchesAny(r.rotationOn, s.rotationOn)
+		matchesAny(r.stale, s.stale) && matchesAny(r.copied, s.copied) && matchesAny(r.foreign, s.foreign) && matchesAny(r.rotationOn, s.rotationOn) &&
+		matchesAny(r.setUp, s.setUp) && matchesAny(r.attempt, s.attempt)
 }
 
 func matchesAny[T comparable](column []T, v T) bool {
@@ -122,12 +140,14 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT has no value: store the credentials now in use"},
 		{current: is(CredentialUnknown), action: ActionInvestigate,
 			reason: "AWSCURRENT could not be tested. Change nothing: fix the error above, then run status again"},
-		{current: is(CredentialNotTested), action: ActionInvestigate,
-			reason: "AWSCURRENT was not tested, for the reason above. Change nothing: test the other versions first, each with a status that names it. If every one is rejected, no labeled version works: as a superuser, set the password of the user to AWSCURRENT's value"},
+		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
+			reason: "AWSCURRENT was not tested, for the reason above. Change nothing: first run status for each other version that was not tested. If every one is rejected, no labeled version works: then, as a superuser of the database, set the user's password to the one in AWSCURRENT"},
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), rotationOn: yes, action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress"},
+		{current: is(CredentialWorks), pending: is(credentialNone), setUp: no, action: ActionNone,
+			reason: "AWSCURRENT works; no rotation in progress. Rotation is not set up: rotate-secret with --rotation-lambda-arn and --rotation-rules sets it up and rotates now"},
 		{current: is(CredentialWorks), pending: is(credentialNone), action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress. Rotation is disabled: rotate-secret enables it and rotates now"},
 		{current: is(CredentialWorks), copied: yes, action: ActionDiscard,
@@ -144,8 +164,12 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT works, but was edited or rolled back after AWSPENDING was created; the next attempt of that rotation would undo it. Cancel rotation, then run status again: AWSPENDING can be discarded once no step can run"},
 		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation cannot complete: run the statement above, then rotate-secret resumes it"},
+		{current: is(CredentialWorks), attempt: []attempt{attemptRefused}, action: ActionCancel,
+			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, so its rotation cannot complete. Cancel rotation, then run status again: AWSPENDING can be discarded, and the next rotation proposes another password"},
+		{current: is(CredentialWorks), attempt: []attempt{attemptFails}, action: ActionInvestigate,
+			reason: "AWSCURRENT works and a rotation is incomplete, but its next attempt would fail: fix what AWSPENDING's line ends with, then run status again"},
 		{current: is(CredentialWorks), action: ActionRetry,
-			reason: "AWSCURRENT works and a rotation is incomplete: rotate-secret resumes it (and answers \"A previous rotation isn't complete. That rotation will be reattempted.\", as expected). If the same error returns, as with a password that the server's policy refuses: cancel-rotate-secret, then status"},
+			reason: "AWSCURRENT works and a rotation is incomplete: rotate-secret resumes it (and answers \"A previous rotation isn't complete. That rotation will be reattempted.\", as expected)"},
 
 		// It does not.
 		{pending: is(CredentialWorks), action: ActionFinish,
@@ -164,11 +188,11 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPREVIOUS log in, whatever the password: clients are locked out. Run the statement above, then status again"},
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can lock the user: to test it first, run status with its version id. If it works, finish it"},
-		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate,
-			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can lock the user: to test it first, run status with its version id. If it is rejected too, no labeled version works: as a superuser, set the password of the user to AWSCURRENT's value"},
+		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate, resets: true,
+			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can lock the user: to test it first, run status with its version id. If it is rejected too, no labeled version works: then, as a superuser of the database, set the user's password to the one in AWSCURRENT"},
 		{current: is(CredentialInvalid), action: ActionStoreCredentials,
 			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials now in use, in the form that this function rotates"},
-		{action: ActionResetPassword,
-			reason: "no labeled version works: the password was changed in the database, or the user dropped. As a superuser, set it to AWSCURRENT's value, or set and store a new one. First check unlabeled versions: aws secretsmanager list-secret-version-ids --include-deprecated. (A version for another user or target was not tried: if AWSCURRENT names the wrong one, move the label back by hand)"},
+		{action: ActionResetPassword, resets: true,
+			reason: "no labeled version works: the password was changed in the database, or the user dropped. First check unlabeled versions: aws secretsmanager list-secret-version-ids --include-deprecated. Then, as a superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is gone), and run status again. (A version for another user or target was not tried: if AWSCURRENT names the wrong one, move the label back by hand)"},
 	}
 }

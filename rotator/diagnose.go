@@ -26,6 +26,9 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 	} else {
 		if c.other = v.functionMismatch(ctx, m); c.other == "" {
 			c.probeVersions(ctx)
+			if decide(c.situation(ctx)).action == ActionRetry {
+				c.rehearse(ctx)
+			}
 		}
 		v.record.Diagnosis = c.diagnosis(decide(c.situation(ctx)))
 	}
@@ -72,6 +75,8 @@ type diagnoser struct {
 	other string
 	// last is how the last login of a user ended.
 	last map[string]CredentialState
+	// attempt is what the next attempt of the rotation would come to.
+	attempt attempt
 }
 
 // probe is what was found out about a version.
@@ -82,6 +87,7 @@ type probe struct {
 	limited bool // and it was not, because rejected logins count
 	err     error
 	detail  string // in place of err
+	next    string // what else there is to say of it
 }
 
 // probeVersions reads the values and has the strategy test them: each once at most, AWSCURRENT
@@ -241,6 +247,33 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	c.probes[id] = l
 }
 
+// rehearse has the strategy try what setSecret would do next, so that nothing is
+// recommended which cannot succeed. It is the rehearsal of a preflight: nothing is
+// changed, and AWSCURRENT, which works, is what logs in.
+func (c *diagnoser) rehearse(ctx context.Context) {
+	current, pending, _ := c.labeledVersions()
+	l := c.probes[pending]
+	p, ok := c.Strategy.(Preflighter)
+	if !ok || l.value.IsZero() {
+		return
+	}
+	r := c.rotationWithoutLog(c.probes[current].value, l.value)
+	r.ReadOnlyProbes = c.ReadOnlyProbes
+	for _, f := range p.Preflight(ctx, r) {
+		switch {
+		case f.Kind == KindPasswordPolicy:
+			c.attempt = attemptRefused
+		case f.Status == StatusDenied, f.Status == StatusFailed:
+			c.attempt = attemptFails
+		default:
+			continue
+		}
+		l.next = fmt.Sprintf("the next attempt would fail: [%s %s] %s: %s", f.ID, f.Status, f.Check, f.Detail)
+		c.probes[pending] = l
+		return
+	}
+}
+
 // rotationWithoutLog is a rotation of which nothing is told: the diagnosis says it all.
 func (c *diagnoser) rotationWithoutLog(current, pending secret.Document) Rotation {
 	r := c.newRotation(current, pending)
@@ -266,7 +299,9 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 	s := situation{
 		current:    c.probes[current].state,
 		previous:   c.probes[previous].state,
+		setUp:      c.meta.RotationEnabled != nil,
 		rotationOn: c.meta.RotationEnabled != nil && *c.meta.RotationEnabled,
+		attempt:    c.attempt,
 		foreign:    c.other != "",
 	}
 	if pending != current {
@@ -321,6 +356,9 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 		d.Rotation = "off"
 	}
 	d.RecoverEvent = c.nextEvent(r.action)
+	if reset, ok := c.Strategy.(PasswordResetter); ok && r.resets {
+		d.Statement = reset.ResetStatement(c.probes[c.meta.VersionWithLabel(LabelCurrent)].value)
+	}
 	current, pending, previous := c.labeledVersions()
 	for i, id := range []string{current, pending, previous} {
 		if id == "" || i > 0 && id == current || i > 1 && id == pending {
@@ -333,6 +371,9 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 		}
 		if l.err != nil {
 			s.Kind, s.Detail = KindOf(l.err), l.err.Error()
+		}
+		if l.next != "" {
+			s.Detail = strings.TrimPrefix(s.Detail+"; "+l.next, "; ")
 		}
 		d.Versions = append(d.Versions, s)
 	}
@@ -380,7 +421,7 @@ func (c *diagnoser) commands(a Action) []string {
 		return []string{rotate}
 	case a == ActionCancel:
 		return []string{"aws secretsmanager cancel-rotate-secret --secret-id " + c.meta.ARN}
-	case a == ActionStoreCredentials, a == ActionResetPassword:
+	case a == ActionStoreCredentials:
 		return []string{"aws secretsmanager put-secret-value --secret-id " + c.meta.ARN + " --secret-string file://value.json"}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,10 +51,16 @@ func (s *story) follow() *rotator.Diagnosis {
 		if diff := before.Diff(s.aws.Snapshot(s.arn)); len(diff) > 0 {
 			s.t.Fatalf("status changed the secret: %v", diff)
 		}
-		if n := len(s.db.Journal()) - journal; n > 3 {
-			s.t.Errorf("status: %d logins", n)
+		// Before it recommends to go on with a rotation it rehearses that, as a preflight
+		// does: as AWSCURRENT, and as a superuser if there is one.
+		visits, calls := 3, 4
+		if slices.ContainsFunc(s.db.Journal()[journal:], func(entry string) bool { return strings.HasPrefix(entry, "rehearse ") }) {
+			visits, calls = visits+4, calls+1
 		}
-		if n := len(s.aws.Calls()); n > 4 {
+		if n := len(s.db.Journal()) - journal; n > visits {
+			s.t.Errorf("status: %d visits of the database: %v", n, s.db.Journal()[journal:])
+		}
+		if n := len(s.aws.Calls()); n > calls {
 			s.t.Errorf("status: %d calls", n)
 		}
 		worked, asked := s.works("AWSCURRENT"), event

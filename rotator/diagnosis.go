@@ -35,6 +35,8 @@ type Diagnosis struct {
 	Reason string
 	// Commands does it, in the AWS CLI.
 	Commands []string `json:",omitempty"`
+	// Statement is for a superuser of the database, who puts a password into it.
+	Statement string `json:",omitempty"`
 	// RecoverEvent has the function do it: it looks again first.
 	RecoverEvent string `json:",omitempty"`
 
@@ -68,6 +70,9 @@ func (d Diagnosis) Text() string {
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "       %s\n", c)
 	}
+	if d.Statement != "" {
+		fmt.Fprintf(&b, "       that is: %s\n", d.Statement)
+	}
 	if d.RecoverEvent != "" {
 		fmt.Fprintf(&b, "       or let the function do it (it checks again first): %s\n", d.RecoverEvent)
 	}
@@ -87,6 +92,9 @@ func (d Diagnosis) Markdown() string {
 	fmt.Fprintf(&b, "\nRecommended action: **%s**: %s\n", d.Action, d.Reason)
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "\n    %s\n", c)
+	}
+	if d.Statement != "" {
+		fmt.Fprintf(&b, "\nThat is:\n\n    %s\n", d.Statement)
 	}
 	if d.RecoverEvent != "" {
 		fmt.Fprintf(&b, "\nOr let the function do it (it checks again first):\n\n    %s\n", d.RecoverEvent)

@@ -34,6 +34,13 @@ type FailedLoginLimiter interface {
 	LimitsFailedLogins() bool
 }
 
+// PasswordResetter is an optional ability of a Strategy: to give the statement by which a
+// superuser of the database has the password in a value accepted, without the password.
+// "": there is none. A diagnosis shows it where no stored version works.
+type PasswordResetter interface {
+	ResetStatement(d secret.Document) string
+}
+
 // Rotation is what a Strategy works on: one secret, one pending version.
 type Rotation struct {
 	SecretARN string

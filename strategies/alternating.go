@@ -196,3 +196,8 @@ func checkSamePair(t Traits, r rotator.Rotation, current, other Login) error {
 
 // LimitsFailedLogins implements rotator.FailedLoginLimiter.
 func (a AlternatingUsers) LimitsFailedLogins() bool { return !a.Engine.Traits().NoFailedLoginLimit }
+
+// ResetStatement implements rotator.PasswordResetter.
+func (a AlternatingUsers) ResetStatement(d secret.Document) string {
+	return resetStatement(a.Engine, d)
+}

@@ -30,6 +30,7 @@ type ability interface {
 	rotator.Strategy
 	rotator.Preflighter
 	rotator.FailedLoginLimiter
+	rotator.PasswordResetter
 }
 
 // Propose implements rotator.Strategy.
@@ -72,6 +73,15 @@ func (b ByEngine) Verify(ctx context.Context, r rotator.Rotation) error {
 // one engine with a limit is enough.
 func (b ByEngine) LimitsFailedLogins() bool {
 	return slices.ContainsFunc(b.Engines, func(e Engine) bool { return !e.Traits().NoFailedLoginLimit })
+}
+
+// ResetStatement implements rotator.PasswordResetter.
+func (b ByEngine) ResetStatement(d secret.Document) string {
+	s, err := b.strategy(rotator.Rotation{Current: d})
+	if err != nil {
+		return ""
+	}
+	return s.ResetStatement(d)
 }
 
 // strategy is the one for a secret.

@@ -62,6 +62,13 @@ type Warning struct {
 	Attempts int
 }
 
+// Resetter is an optional ability of an engine: to give the statement by which a superuser
+// sets the password of a user, and lets the user in where an expiry keeps it out. The
+// word PASSWORD, in quotes of the engine's, stands for the password.
+type Resetter interface {
+	ResetStatement(user string) string
+}
+
 // Warn makes a Warning as fmt.Sprintf makes a string.
 func Warn(format string, args ...any) Warning { return Warning{Text: fmt.Sprintf(format, args...)} }
 

@@ -120,3 +120,6 @@ func (s SingleUser) Verify(ctx context.Context, r rotator.Rotation) error {
 
 // LimitsFailedLogins implements rotator.FailedLoginLimiter.
 func (s SingleUser) LimitsFailedLogins() bool { return !s.Engine.Traits().NoFailedLoginLimit }
+
+// ResetStatement implements rotator.PasswordResetter.
+func (s SingleUser) ResetStatement(d secret.Document) string { return resetStatement(s.Engine, d) }

@@ -60,6 +60,15 @@ func checkSameTarget(t Traits, r rotator.Rotation, rule func(current, other Logi
 	return nil
 }
 
+// resetStatement implements rotator.PasswordResetter for the strategies.
+func resetStatement(e Engine, d secret.Document) string {
+	r, ok := e.(Resetter)
+	if user := d.Text(keyUser); ok && user != "" {
+		return r.ResetStatement(user)
+	}
+	return ""
+}
+
 // candidate is a set of credentials to try, and what trying it means.
 type candidate struct {
 	label string

@@ -273,3 +273,11 @@ func checkName(what, name string) error {
 	}
 	return nil
 }
+
+// ResetStatement implements strategies.Resetter.
+func (Engine) ResetStatement(user string) string {
+	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK -- with the account's own host, if that is another"
+}
+
+// ResetStatement implements strategies.Resetter.
+func (MariaDB) ResetStatement(user string) string { return Engine{}.ResetStatement(user) }

@@ -151,3 +151,8 @@ func checkName(what, name string) error {
 	}
 	return nil
 }
+
+// ResetStatement implements strategies.Resetter.
+func (Engine) ResetStatement(user string) string {
+	return "ALTER ROLE " + quoteIdent(user) + " PASSWORD 'PASSWORD' VALID UNTIL 'infinity'"
+}
