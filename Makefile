@@ -7,7 +7,7 @@ GO ?= go
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
-VARIABLES := GO GOARCH BUILD HANDLERS HANDLER OUT ENGINE STRATEGY EVENT FUNCTION FUZZTIME AWS YES ARGS
+VARIABLES := GO GOARCH BUILD HANDLERS HANDLER OUT ENGINE STRATEGY FAIL EVENT FUNCTION FUZZTIME AWS YES ARGS
 $(foreach v,$(filter-out $(VARIABLES) SHELL MAKEFLAGS,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(v)))),\
   $(error there is no variable $(v): $(VARIABLES))))
 
@@ -39,11 +39,11 @@ test-long: servers sam ## test what the two above leave out: every version of ev
 	$(call compile,prove)
 	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -states -1 -mutants=false
 
-demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual
+demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual FAIL=permission|password|killed|policy
 	$(call compile,demo)
 	@$(GO) run ./testutil/cmd/dbservers -one $(ENGINE)
-	@$(BUILD)/demo -engine $(ENGINE) -strategy $(STRATEGY) $(ARGS)
-ENGINE ?= postgres
+	@$(BUILD)/demo -engine $(ENGINE) -strategy $(STRATEGY) $(if $(FAIL),-fail $(FAIL)) $(ARGS)
+ENGINE ?= $(if $(filter policy,$(FAIL)),mysql,postgres)
 STRATEGY ?= single
 
 prove: servers ## try to lock clients out, in every way that we know, and print how often it worked (ARGS="-trials 50" for a quick form)
@@ -89,8 +89,9 @@ EVENT ?= preflight
 servers: ## fetch the database servers that tests and demo use, where they are missing (npm, and apt without root)
 	@$(GO) run ./testutil/cmd/dbservers
 
-emulator: build ## run the Secrets Manager emulator with the Lambda binaries behind it, for the AWS CLI and SAM
+emulator: build ## run Secrets Manager's emulator with the functions, a database and a secret (ARGS="-deny secretsmanager:PutSecretValue")
 	$(call compile,emulator)
+	@$(GO) run ./testutil/cmd/dbservers -one postgres
 	@$(BUILD)/emulator $(ARGS)
 
 policies: ## print the IAM policies for a rotation, ready to paste (ARGS="--secret ARN --role ARN --function ARN ...")

@@ -68,6 +68,13 @@ func (e *Emulator) SetCaller(c Caller) {
 	e.Callers = replace(e.Callers, c, func(old Caller) bool { return old.AccessKey == c.AccessKey })
 }
 
+// SetOthers sets who signs with a key that is not listed.
+func (e *Emulator) SetOthers(c Caller) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.Others = &c
+}
+
 // SetAccount puts an account in place of the one with its id, or beside the others.
 func (e *Emulator) SetAccount(a Account) {
 	e.mu.Lock()
@@ -107,6 +114,10 @@ func (e *Emulator) caller(accessKey string) (Caller, bool) {
 		return c, true
 	}
 	c, ok := e.sessions[accessKey]
+	if !ok && e.Others != nil {
+		c, ok = *e.Others, true
+		c.Principal.Account = cmp.Or(c.Principal.Account, arnAccount(c.Principal.ARN), e.account())
+	}
 	if role := e.role(c.Principal.Role); ok && role != nil { // the role's policies of this moment
 		c.Identity, c.Boundary = role.Identity, role.Boundary
 	}

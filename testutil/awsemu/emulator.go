@@ -81,6 +81,7 @@ type Emulator struct {
 	// resource policies have a say. SetCaller, SetRole and SetAccount change them
 	// between requests.
 	Callers   []Caller
+	Others    *Caller // who signs with a key that Callers do not list; nil: refused
 	Roles     []Role
 	Accounts  []Account
 	Functions []Function

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// AccessKey is the one with which every function here signs.
+const AccessKey = "ASIALAMBDAHOSTSAMPLE"
+
 // environment is what a process of an OS-only runtime (provided.al2023) finds,
 // with fn.Env last, so that it wins. AWS_EXECUTION_ENV is absent there.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
@@ -29,7 +32,7 @@ func environment(fn Function, runtimeAPI string) []string {
 		"AWS_REGION=" + fn.Region,
 		"AWS_DEFAULT_REGION=" + fn.Region,
 		// Of the right form and good for nothing: the function's role, as it were.
-		"AWS_ACCESS_KEY_ID=ASIALAMBDAHOSTSAMPLE",
+		"AWS_ACCESS_KEY_ID=" + AccessKey,
 		"AWS_SECRET_ACCESS_KEY=lambdahost-not-a-secret-key",
 		"AWS_SESSION_TOKEN=lambdahost-not-a-session-token",
 		"LAMBDA_TASK_ROOT=" + root,

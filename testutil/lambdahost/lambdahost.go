@@ -26,6 +26,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -354,6 +355,25 @@ func (h *Host) Kill() {
 	if box != nil {
 		box.kill()
 	}
+}
+
+// SetEnv adds variables to the environment, as update-function-configuration does: the
+// next invocation starts a fresh process.
+func (h *Host) SetEnv(env ...string) error {
+	fn := Function{Name: h.fn.Name, Account: h.fn.Account, Env: env}
+	if err := fn.check(); err != nil {
+		return fmt.Errorf("lambda function: %w", err)
+	}
+	<-h.turn
+	h.mu.Lock()
+	h.fn.Env = append(slices.Clone(h.fn.Env), env...)
+	box := h.box
+	h.mu.Unlock()
+	if box != nil {
+		h.discard(box)
+	}
+	h.turn <- struct{}{}
+	return nil
 }
 
 // Close ends the process, with SIGTERM and soon after with SIGKILL, and everything

@@ -1,4 +1,4 @@
-// Package stage puts Secrets Manager and Lambda on one address of this machine:
+// Package localaws puts Secrets Manager and Lambda on one address of this machine:
 // the emulator of the one, hosts of the other's Runtime API around real bootstrap
 // binaries, joined so that RotateSecret invokes a function over the Invoke API. The
 // AWS CLI, the SDKs and the functions themselves all talk to that address.
@@ -6,6 +6,7 @@ package localaws
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 )
@@ -96,6 +98,36 @@ func Start(p Config) (*Env, error) {
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go s.server.Serve(listener)
 	return s, nil
+}
+
+// Deny makes policies count: the role of the functions is allowed everything but these
+// actions, and everybody else everything.
+func (s *Env) Deny(actions ...string) error {
+	statement := map[string]any{"Effect": "Allow", "Action": "*", "Resource": "*"}
+	if len(actions) > 0 {
+		delete(statement, "Action")
+		statement["NotAction"] = actions
+	}
+	policy := func(statement map[string]any) ([]iam.NamedPolicy, error) {
+		text, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": statement})
+		if err != nil {
+			return nil, err
+		}
+		document, err := iam.ParseIdentity(string(text))
+		return []iam.NamedPolicy{{Name: "demo", Policy: document}}, err
+	}
+	role, err := policy(statement)
+	if err != nil {
+		return fmt.Errorf("deny: %w", err)
+	}
+	all, err := policy(map[string]any{"Effect": "Allow", "Action": "*", "Resource": "*"})
+	if err != nil {
+		return fmt.Errorf("deny: %w", err)
+	}
+	s.AWS.SetOthers(awsemu.Caller{Principal: iam.Principal{ARN: "arn:aws:iam::123456789012:user/you"}, Identity: all})
+	s.AWS.SetCaller(awsemu.Caller{AccessKey: lambdahost.AccessKey, Identity: role, Principal: iam.Principal{
+		ARN: "arn:aws:sts::123456789012:assumed-role/rotation/function", Role: "arn:aws:iam::123456789012:role/rotation"}})
+	return nil
 }
 
 // Close ends rotations, functions and the address, in that order.

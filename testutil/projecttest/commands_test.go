@@ -40,6 +40,10 @@ var commands = map[string]string{
 
 	"make demo":                            here,
 	"make demo ENGINE=mysql STRATEGY=dual": here,
+	"make demo FAIL=permission":            here,
+	"make demo FAIL=password":              here,
+	"make demo FAIL=killed":                here,
+	"make demo FAIL=policy":                here,
 	"make policies":                        tested,
 	"make contract":                        tested,
 	"make contract AWS=1":                  needsAWS,
@@ -47,7 +51,8 @@ var commands = map[string]string{
 	`make policies ARGS="--secret ARN --key ARN --role ARN --function ARN"`: here,
 	"make emulator":                        here,
 	`make emulator ARGS="-events -docker"`: tested,
-	"make invoke EVENT=createSecret":       here,
+	`make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage"`:       here,
+	"make invoke EVENT=createSecret":                                           here,
 	"make invoke EVENT=preflight-text FUNCTION=postgres-alternating-users":     here,
 	`make recover ARGS="app finish --here"`:                                    tested,
 	"quarterturn …":                                                            tested,
@@ -148,12 +153,18 @@ func TestCommandsWork(t *testing.T) {
 	instead := map[string]string{
 		`make policies ARGS="--secret ARN --key ARN --role ARN --function ARN"`: `make policies ARGS="--secret arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf --key arn:aws:kms:us-east-1:123456789012:key/1 --role arn:aws:iam::123456789012:role/rotate --function arn:aws:lambda:us-east-1:123456789012:function:rotate"`,
 		"make emulator": `make emulator ARGS="-address 127.0.0.1:0"`,
+		`make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage"`: `make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage -address 127.0.0.1:0"`,
 	}
 	shows := map[string]string{ // what somebody who runs it wants to see
 		"make demo":                            "accepted",
 		"make demo ENGINE=mysql STRATEGY=dual": "accepted",
-		"make emulator":                        "AWS_ENDPOINT_URL",
-		"make invoke EVENT=createSecret":       "passed",
+		"make demo FAIL=permission":            "accepted",
+		"make demo FAIL=password":              "accepted",
+		"make demo FAIL=killed":                "accepted",
+		"make demo FAIL=policy":                "accepted",
+		"make emulator":                        "--secret-id app",
+		`make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage"`: "is denied secretsmanager:UpdateSecretVersionStage",
+		"make invoke EVENT=createSecret":                                     "passed",
 	}
 	documented := documented(t)
 	for _, command := range slices.Sorted(maps.Keys(commands)) { // one after another: some build into the same folder
@@ -169,7 +180,7 @@ func TestCommandsWork(t *testing.T) {
 			if instead[command] != "" {
 				line = instead[command]
 			}
-			out, err := run(t, line, command == "make emulator", shows[command])
+			out, err := run(t, line, strings.HasPrefix(command, "make emulator"), shows[command])
 			if err != nil || !strings.Contains(out, shows[command]) {
 				t.Errorf("%v, and %q is to be in\n%s", err, shows[command], out)
 			}
@@ -182,7 +193,7 @@ func needsServers(t *testing.T, command string) {
 		return
 	}
 	_, err := dbserver.FindPostgres(t.Context(), dbserver.Majors()[0])
-	if strings.Contains(command, "ENGINE=mysql") {
+	if strings.Contains(command, "ENGINE=mysql") || strings.Contains(command, "FAIL=policy") {
 		_, err = dbserver.FindMySQL(t.Context(), dbserver.MySQLs()[0])
 	}
 	if errors.Is(err, dbserver.ErrMissing) && strings.HasPrefix(command, "make demo") {

@@ -134,6 +134,14 @@ func (db *database) people(ctx context.Context, sql func(app, boss string) []str
 	return db, nil
 }
 
+// setPassword is what a superuser does by hand.
+func (db *database) setPassword(ctx context.Context, user, password string) error {
+	if db.engine == "postgres" {
+		return db.exec(ctx, "ALTER ROLE "+user+" PASSWORD '"+password+"'")
+	}
+	return db.exec(ctx, "ALTER USER '"+user+"'@'%' IDENTIFIED BY '"+password+"'")
+}
+
 // secret is the JSON of an account's secret.
 func (db *database) secret(user, superuserARN string) string {
 	text, _ := json.Marshal(struct { // strings and a number cannot fail

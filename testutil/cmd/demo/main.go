@@ -26,11 +26,12 @@ func main() {
 	engine := flag.String("engine", "postgres", "postgres, mysql or mariadb; or one release of it: postgres-16, mariadb-10.5")
 	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser secret), alternating (users) or, on MySQL, dual (passwords)")
 	several := flag.Bool("database", false, "by the function for several engines, in place of the engine's own")
+	fail := flag.String("fail", "", "have the rotation fail by a missing permission, a wrong password, a function that is killed, or a password policy of the server: permission, password, killed or policy")
 	verbose := flag.Bool("v", false, "print what the function logs too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := demo(ctx, *engine, *strategy, *several, *verbose); err != nil {
+	if err := demo(ctx, *engine, *strategy, *fail, *several, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		stop()
 		os.Exit(1)
@@ -52,7 +53,7 @@ var plays = map[string]play{
 
 var families = []string{"postgres", "mysql", "mariadb"}
 
-func demo(ctx context.Context, engine, strategy string, several, verbose bool) error {
+func demo(ctx context.Context, engine, strategy, fail string, several, verbose bool) error {
 	p, ok := plays[strategy]
 	if !ok {
 		return fmt.Errorf("there is no strategy %q: single, superuser, alternating or dual", strategy)
@@ -63,6 +64,15 @@ func demo(ctx context.Context, engine, strategy string, several, verbose bool) e
 	}
 	if strategy == "dual" && family != "mysql" {
 		return fmt.Errorf("%s keeps one password for an account: dual passwords are for mysql", engine)
+	}
+	failing, ok := failures[fail]
+	switch {
+	case !ok && fail != "":
+		return fmt.Errorf("there is no failure %q: permission, password, killed or policy", fail)
+	case ok && strategy != "single":
+		return fmt.Errorf("failures are shown with the strategy single")
+	case failing.only != "" && failing.only != family:
+		return fmt.Errorf("the failure %s is shown on %s: the other engines are given what no policy can look into", fail, failing.only)
 	}
 	if several {
 		p.handler, p.env = "database", append(p.env, "ENGINES="+strings.Join(families, ","), "STRATEGY="+p.handler)
@@ -92,6 +102,8 @@ func demo(ctx context.Context, engine, strategy string, several, verbose bool) e
 			Env: append([]string{"DATABASE_CA_FILE=" + db.caFile}, p.env...),
 		}},
 		Output: show,
+		// The service tries several times, over hours.
+		Prepare: func(e *awsemu.Emulator) { e.Attempts = 1 },
 	})
 	if err != nil {
 		return err
@@ -115,8 +127,18 @@ func demo(ctx context.Context, engine, strategy string, several, verbose bool) e
 	fmt.Printf("  database   %s:%d, TLS verified, user app\n", db.host, db.port)
 	fmt.Printf("  secret     demo/app, in an emulator of Secrets Manager at %s\n", s.URL)
 	fmt.Printf("  function   %s, as it is deployed (%.1f MB), on a host of the Lambda Runtime API\n", p.handler, float64(size.Size())/1e6)
-	fmt.Printf("  labels     %s\n\n", labels(before))
-	fmt.Printf("aws secretsmanager rotate-secret --secret-id demo/app\n\n")
+	fmt.Printf("  labels     %s\n", labels(before))
+	if fail != "" {
+		fmt.Printf("  wrong      %s\n", failing.what)
+	}
+	fmt.Printf("\naws secretsmanager rotate-secret --secret-id demo/app\n\n")
+	stuck := &scene{Env: s, db: db, function: p.handler, secret: app}
+	if fail != "" {
+		show.quiet = true
+		if err := failing.arrange(ctx, stuck); err != nil {
+			return err
+		}
+	}
 
 	begin := time.Now()
 	if err := rotate(ctx, s.URL, app, s.Functions[p.handler].ARN()); err != nil {
@@ -127,6 +149,14 @@ func demo(ctx context.Context, engine, strategy string, several, verbose bool) e
 		return err
 	}
 	elapsed := time.Since(begin)
+	if fail != "" {
+		if err := stuck.failed(ctx, failing, rotation); err != nil {
+			return err
+		}
+		after := s.AWS.Snapshot(app)
+		fmt.Printf("  labels     %s\n\n", labels(after))
+		return prove(ctx, db, false, before, after)
+	}
 	if rotation.Outcome != "RotationSucceeded" {
 		return fmt.Errorf("the rotation ended with %s: %s", rotation.Outcome, rotation.Message)
 	}

@@ -15,6 +15,7 @@ type narrator struct {
 	aws     *awsemu.Emulator
 	db      *database
 	verbose bool
+	quiet   bool // tells no steps
 
 	step          string
 	notes         []string
@@ -74,6 +75,9 @@ func (n *narrator) tell(text string) {
 		if m[3] != "" {
 			init = ", cold start " + m[3] + " ms"
 		}
+	}
+	if n.quiet {
+		return
 	}
 	calls, logins := n.calls(), n.db.logins()
 	fmt.Printf("%s: %s ms%s%s\n", n.step, took, init, memory)

@@ -13,15 +13,18 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 )
 
 func main() {
-	plan := localaws.Config{Output: os.Stdout}
+	var plan localaws.Config
+	var denied []string
 	var env []string
 	flag.StringVar(&plan.Address, "address", "127.0.0.1:4566", "loopback `address` to listen on")
 	flag.Func("function", "`name=bootstrap` of a Lambda function; may be given more than once (default: every build/*/bootstrap)", func(s string) error {
@@ -33,6 +36,15 @@ func main() {
 		env = append(env, s)
 		return nil
 	})
+	flag.Func("deny", "`action` that the role of the functions is denied, such as secretsmanager:UpdateSecretVersionStage; may be given more than once", func(s string) error {
+		if service, name, ok := strings.Cut(s, ":"); !ok || service == "" || name == "" {
+			return fmt.Errorf("%q is not an action: secretsmanager:PutSecretValue", s)
+		}
+		denied = append(denied, s)
+		return nil
+	})
+	sample := flag.Bool("sample", true, "start a PostgreSQL server with a user and a superuser, and make their secrets, app and superuser")
+	verbose := flag.Bool("v", false, "print what the functions log as it is, in JSON")
 	events := flag.Bool("events", false, "set the scenes of sam/events: a PostgreSQL server with their users, and their secrets")
 	docker := flag.Bool("docker", false, "let Docker's containers in, as sam local invoke has them; the scenes' database is then "+dockerHost)
 	flag.Parse()
@@ -50,21 +62,56 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, plan, *events, *docker); err != nil {
+	if err := run(ctx, plan, scene{sample: *sample && !*events, events: *events, docker: *docker, verbose: *verbose, denied: denied}); err != nil {
 		fmt.Fprintln(os.Stderr, "emulator:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
+// scene is what there is beside the functions.
+type scene struct {
+	sample, events, docker, verbose bool
+	denied                          []string
+}
+
 // run serves until ctx ends.
-func run(ctx context.Context, plan localaws.Config, events, docker bool) error {
+func run(ctx context.Context, plan localaws.Config, with scene) error {
+	lines := &watch{out: os.Stdout}
+	plan.Output = lines
+	if with.verbose {
+		plan.Output = os.Stdout
+	}
+	plan.Prepare = func(e *awsemu.Emulator) {
+		e.Observe = lines.call
+		e.Attempts = 2 // the service makes more, over hours: they would say the same
+	}
+	var db *dbserver.Server
+	var passwords map[string]string
+	if with.sample {
+		var err error
+		if db, passwords, err = startSample(ctx); err != nil {
+			return err
+		}
+		defer db.Close()
+		for i, f := range plan.Functions { // before what -env says, which wins
+			plan.Functions[i].Env = append([]string{"DATABASE_CA_FILE=" + db.CAFile}, f.Env...)
+		}
+	}
 	s, err := localaws.Start(plan)
 	if err != nil {
 		return err
 	}
+	if with.sample {
+		seedSample(s, db, passwords)
+	}
+	if with.denied != nil {
+		if err := s.Deny(with.denied...); err != nil {
+			return errors.Join(err, s.Close())
+		}
+	}
 	open := []string{s.URL}
-	if events {
+	if with.events {
 		db, err := dbserver.StartPostgres(ctx, dbserver.Options{})
 		if err != nil {
 			return errors.Join(err, s.Close())
@@ -73,21 +120,34 @@ func run(ctx context.Context, plan localaws.Config, events, docker bool) error {
 		fmt.Printf("PostgreSQL %d listens on %s:%d, with a user for each event of sam/events\n", db.Major, db.Host, db.Port)
 		open = append(open, net.JoinHostPort(db.Host, strconv.Itoa(db.Port)))
 		host := db.Host
-		if docker {
+		if with.docker {
 			host = dockerHost
 		}
 		if err := samevents.Set(ctx, s.AWS, db, host, ""); err != nil {
 			return errors.Join(err, s.Close())
 		}
 	}
-	if docker {
+	if with.docker {
 		if err := openToContainers(ctx, open...); err != nil {
 			return errors.Join(err, s.Close())
 		}
 	}
 	fmt.Printf("Secrets Manager and Lambda listen on %s until you press Ctrl-C. In another terminal:\n\n", s.URL)
 	fmt.Printf("    export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n", s.URL)
-	fmt.Printf("    aws secretsmanager list-secrets\n\n")
+	if with.sample {
+		function := "ARN"
+		if f := s.Functions["postgres-single-user"]; f != nil {
+			function = f.ARN()
+		}
+		fmt.Printf("    aws secretsmanager rotate-secret --secret-id app --rotation-lambda-arn %s\n", function)
+		fmt.Printf("    aws secretsmanager get-secret-value --secret-id app\n\n")
+		fmt.Printf("secrets app and superuser, for users of PostgreSQL %d on %s:%d\n", db.Major, db.Host, db.Port)
+	} else {
+		fmt.Printf("    aws secretsmanager list-secrets\n\n")
+	}
+	if with.denied != nil {
+		fmt.Printf("the role of the functions is denied %s\n", strings.Join(with.denied, ", "))
+	}
 	for _, f := range plan.Functions {
 		fmt.Printf("function %s\n", s.Functions[f.Name].ARN())
 	}
