@@ -306,7 +306,7 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 	}
 	if pending != current {
 		s.pending = c.probes[pending].state
-		s.copied = c.probes[pending].value.SameCredentials(c.probes[current].value)
+		s.copied = isCopy(c.probes[pending].value, c.probes[current].value)
 		s.stale = pending == previous || c.stale(ctx, c.probes[current], c.probes[pending])
 	}
 	return s

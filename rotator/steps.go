@@ -50,12 +50,28 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 	if err := v.runPreflight(ctx, &seen); err != nil {
 		return OutcomeFailed, err
 	}
+	minter, mints := v.Strategy.(Minter)
+	if mints {
+		pending, err := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
+		switch {
+		case err == nil && !pending.Document.IsZero():
+			return v.keep(ctx, seen)
+		case err != nil && !errors.Is(err, KindNotFound):
+			return OutcomeFailed, fmt.Errorf("AWSPENDING: %w", err)
+		}
+		if err := v.mint(ctx, minter, &seen); err != nil {
+			return OutcomeFailed, fmt.Errorf("new value: %w", err)
+		}
+	}
 	err = v.Store.Put(ctx, PutInput{
 		SecretID:      v.event.SecretID,
 		VersionID:     v.event.VersionID,
 		RotationToken: v.event.RotationToken,
 		Document:      seen.proposal,
 	})
+	if err != nil && mints {
+		v.discard(ctx, minter, seen)
+	}
 	if errors.Is(err, KindConflict) {
 		return v.keep(ctx, seen)
 	}
@@ -86,6 +102,42 @@ func (v *invocation) propose(ctx context.Context, seen *observed) error {
 	return nil
 }
 
+// mint has the provider make what the proposal has a stand-in for.
+func (v *invocation) mint(ctx context.Context, minter Minter, seen *observed) error {
+	if err := v.checkTimeLeft(ctx); err != nil {
+		return err
+	}
+	current := seen.value.Document
+	minted, err := minter.Mint(ctx, v.newRotation(current, seen.proposal))
+	v.scrub.AddDocument(minted)
+	if err != nil {
+		return err
+	}
+	if v.Copies == CopiesFollow {
+		minted, _ = current.Follow(minted)
+	}
+	seen.proposal = minted
+	return nil
+}
+
+// discard has the provider remove what it made, unless it was stored after all, or may
+// have been: a credential too many does less harm than a stored value that never works.
+func (v *invocation) discard(ctx context.Context, minter Minter, seen observed) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	stored, err := v.readPending(ctx)
+	switch {
+	case err == nil && stored.Document.Equal(seen.proposal):
+		return
+	case err == nil, errors.Is(err, KindNotFound):
+		if err = minter.Discard(ctx, v.newRotation(seen.value.Document, seen.proposal)); err == nil {
+			v.logf("the credential that the provider made could not be stored: it was discarded")
+			return
+		}
+	}
+	v.logf("the provider made a credential for version %s, and whether that was stored is not known, or it could not be discarded: remove it at the provider if no version holds it: %v", v.event.VersionID, err)
+}
+
 // keep resumes with the value that an earlier attempt stored.
 func (v *invocation) keep(ctx context.Context, seen observed) (Outcome, error) {
 	pending, err := v.readPending(ctx)
@@ -103,12 +155,16 @@ func (v *invocation) keep(ctx context.Context, seen observed) (Outcome, error) {
 // rotation would change nothing, or under alternating users fail every time. A
 // configuration test makes such a copy, and may leave it behind.
 func (v *invocation) checkNotCopied(current, pending secret.Document) error {
-	if !pending.SameCredentials(current) {
+	if !isCopy(pending, current) {
 		return nil
 	}
 	return fmt.Errorf("AWSPENDING: %w: version %s holds the credentials of AWSCURRENT (a copy that a configuration test left, or that was stored by hand), and the value of a version cannot be replaced, so this rotation would change nothing. Remove the label and rotate again: %s; aws secretsmanager rotate-secret --secret-id %s",
 		KindConflict, v.event.VersionID, LabelMove{Label: LabelPending, From: v.event.VersionID}.cliCommand(v.event.SecretID), v.event.SecretID)
 }
+
+// isCopy says whether two values hold the same credentials. Those that are in a member
+// which only the strategy knows are the same where everything is.
+func isCopy(a, b secret.Document) bool { return a.SameCredentials(b) || !a.IsZero() && a.Equal(b) }
 
 // set makes the pending value count. The labels are read afresh, although that
 // costs a call: a late duplicate after CancelRotateSecret must not touch the
@@ -179,7 +235,7 @@ func (v *invocation) test(ctx context.Context) (Outcome, error) {
 		return OutcomeFailed, err
 	case current.VersionID == v.event.VersionID:
 		return OutcomeAlreadyDone, nil
-	case pending.Document.SameCredentials(current.Document):
+	case isCopy(pending.Document, current.Document):
 		return v.testConfiguration(ctx, nil)
 	}
 	if err := v.Strategy.Verify(ctx, v.newRotation(current.Document, pending.Document)); err != nil {

@@ -27,6 +27,24 @@ type Strategy interface {
 	Verify(ctx context.Context, r Rotation) error
 }
 
+// Minter is an optional ability of a Strategy, for a provider that makes the secret part
+// of a credential itself, as most do with API keys. Propose, which also serves status and
+// preflights, then gives a value with a stand-in of its own making in that member.
+type Minter interface {
+	// Mint has the provider make a credential, and gives r.Pending, which Propose made,
+	// with it. It is called in createSecret alone, after the preflight and immediately
+	// before the value is stored. A credential that is made need not be usable before
+	// Apply. Nothing stored may stop working.
+	//
+	// A function can end between Mint and the storing. createSecret is then called again
+	// for the same r.VersionID: name the credential after it at the provider, so that
+	// Mint finds, and replaces, what was left.
+	Mint(ctx context.Context, r Rotation) (secret.Document, error)
+	// Discard removes at the provider what Mint made, r.Pending: it could not be stored,
+	// and nobody will ever have it.
+	Discard(ctx context.Context, r Rotation) error
+}
+
 // FailedLoginLimiter is an optional ability of a Strategy: to say whether rejected
 // logins in a row can lock an account. A diagnosis then makes one at most for each
 // account. Without this method it is assumed that they can.
@@ -48,7 +66,7 @@ type Rotation struct {
 
 	Current secret.Document // the value under AWSCURRENT; zero in Verify, but in a diagnosis
 	// Pending is the value under AWSPENDING; in a preflight the value that createSecret
-	// is about to store; zero in Next.
+	// is about to store; zero in Propose.
 	Pending secret.Document
 
 	// ReadPending reads the value that an earlier attempt stored under AWSPENDING;

@@ -96,7 +96,9 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 	if err != nil {
 		return err
 	}
-	if label == rotator.LabelPending && !t.SeveralAccounts {
+	persister, persists := a.Engine.(Persister)
+	done := label == rotator.LabelPending && !t.SeveralAccounts
+	if done && !persists {
 		r.Logf("user %q has the pending password already", pending.User)
 		return nil
 	}
@@ -104,7 +106,12 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Engine.EnsureClone(ctx, superuser, pair, pending.Password); err != nil {
+	if done {
+		err = persister.Persist(ctx, superuser, pending.User, pending.Password)
+	} else {
+		err = a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)
+	}
+	if err != nil {
 		return fmt.Errorf("superuser %q: %w", superuser.User, err)
 	}
 	waitForReplica(ctx, a.Engine, r, superuser, pending)

@@ -12,64 +12,74 @@ import (
 // At every moment AWSCURRENT lets clients in, and so does AWSPREVIOUS for as long:
 // where an old password has to end at once, use SingleUser once, as a superuser.
 //
-// The account changes itself, for that tells the engine which of the two passwords
-// the secret holds.
+// The account changes itself, or a superuser changes it where changing oneself takes the
+// power over all accounts: then a login by the secret comes first, and its password is
+// the one that is kept.
 type DualPasswords struct {
 	Engine DualPasswordEngine
+	// ThroughSuperuser sets the password as the superuser whose secret masterarn names.
+	ThroughSuperuser bool
+	// SuperuserSecretARN is the ARN of that secret for secrets without masterarn.
+	SuperuserSecretARN string
 }
 
 // DualPasswordEngine is an Engine on whose accounts two passwords can work at a time.
 type DualPasswordEngine interface {
 	Engine
-	// SetPasswordRetainingCurrent gives login.User, who is logged in, the password p, and
-	// login.Password goes on working; any other that worked does so no longer. It may
-	// be repeated, and cut off anywhere: login.Password works at every moment.
-	SetPasswordRetainingCurrent(ctx context.Context, login Login, p secret.Password) error
-	// DryRunRetainingCurrent is to SetPasswordRetainingCurrent what DryRunSetPassword is to SetPassword.
-	DryRunRetainingCurrent(ctx context.Context, login Login, p secret.Password) (warnings []Warning, err error)
+	// SetPasswordKeeping gives user the password p, and keep, which works, goes on
+	// working; any other that worked does so no longer. user is login.User for a
+	// self-change, and keep login.Password then; otherwise login is a superuser's, and
+	// an engine that needs the account itself is KindMisconfigured. A keep that does not
+	// work is not made to. Where keep is p, no password changes. It may be repeated, and
+	// cut off anywhere: keep works at every moment. nil means what it means for SetPassword.
+	SetPasswordKeeping(ctx context.Context, login Login, user string, keep, p secret.Password) error
+	// DryRunKeeping is to SetPasswordKeeping what DryRunSetPassword is to SetPassword.
+	DryRunKeeping(ctx context.Context, login Login, user string, keep, p secret.Password) (warnings []Warning, err error)
+}
+
+// single is the same rotation with one password.
+func (d DualPasswords) single() SingleUser {
+	return SingleUser{Engine: d.Engine, ThroughSuperuser: d.ThroughSuperuser, SuperuserSecretARN: d.SuperuserSecretARN}
 }
 
 // Propose implements rotator.Strategy.
 func (d DualPasswords) Propose(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
-	return SingleUser{Engine: d.Engine}.Propose(ctx, r)
+	return d.single().Propose(ctx, r)
 }
 
-// Preflight implements rotator.Preflighter: one login.
+// Preflight implements rotator.Preflighter: one login, two through a superuser.
 func (d DualPasswords) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	dryRun := func(ctx context.Context, login Login, _ string, p secret.Password) ([]Warning, error) {
-		return neverRefused(d.Engine.DryRunRetainingCurrent(ctx, login, p))
+	var keep secret.Password // of the login that worked
+	find := d.single().superuser(ctx, r)
+	if find != nil {
+		superuser := find
+		find = func(login Login) (Login, error) {
+			keep = login.Password
+			return superuser(login)
+		}
 	}
-	return runUserChecks(ctx, d.Engine, r, dryRun, nil)
+	dryRun := func(ctx context.Context, login Login, user string, p secret.Password) ([]Warning, error) {
+		if find == nil {
+			keep = login.Password
+		}
+		return neverRefused(d.Engine.DryRunKeeping(ctx, login, user, keep, p))
+	}
+	return runUserChecks(ctx, d.Engine, r, dryRun, find)
 }
 
-// Apply implements rotator.Strategy: one login on the common path.
+// Apply implements rotator.Strategy: one login on the common path, two through a superuser.
 func (d DualPasswords) Apply(ctx context.Context, r rotator.Rotation) error {
-	t := d.Engine.Traits()
-	current, pending, err := SingleUser{Engine: d.Engine}.parseLogins(t, r)
-	if err != nil {
-		return err
+	set := func(login Login, user string, keep, p secret.Password) error {
+		return d.Engine.SetPasswordKeeping(ctx, login, user, keep, p)
 	}
-	change := func(login Login) error { return d.Engine.SetPasswordRetainingCurrent(ctx, login, pending.Password) }
-	isManagedUser := func(user string) bool { return user == current.User }
-	_, label, err := firstWorking(
-		candidate{rotator.LabelCurrent, fixedLogin(current), change},
-		candidate{rotator.LabelPending, fixedLogin(pending), func(login Login) error { return d.Engine.Ping(ctx, login) }},
-		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, isManagedUser), change},
-	)
-	switch {
-	case err != nil:
-		return err
-	case label == rotator.LabelPending:
-		r.Logf("user %q has the pending password already", current.User)
-	default:
-		r.Logf("user %q, logged in with %s, now has both passwords", current.User, label)
-	}
-	return nil
+	return d.single().apply(ctx, r, "now has both passwords", set, func(_ Persister, login Login, user string, p secret.Password) error {
+		return set(login, user, p, p)
+	})
 }
 
 // Verify implements rotator.Strategy: one login.
 func (d DualPasswords) Verify(ctx context.Context, r rotator.Rotation) error {
-	return SingleUser{Engine: d.Engine}.Verify(ctx, r)
+	return d.single().Verify(ctx, r)
 }
 
 // LimitsFailedLogins implements rotator.FailedLoginLimiter.

@@ -24,7 +24,9 @@ type Engine interface {
 	// (PostgreSQL's trust) is an error: such a login proves nothing.
 	Ping(ctx context.Context, login Login) error
 	// SetPassword gives user a new password. user is login.User for a self-change;
-	// otherwise as is a superuser. Attributes and rights of the account stay.
+	// otherwise login is a superuser's. Attributes and rights of the account stay. nil
+	// means that the new password is the only one, at every node of the server, and
+	// that it survives a restart. Where a server saves by a second command, see Persister.
 	SetPassword(ctx context.Context, login Login, user string, p secret.Password) error
 	// DryRunSetPassword does what SetPassword would, so that everything which could stop
 	// SetPassword stops it, and takes it back: the account and everything else stay as
@@ -48,6 +50,16 @@ type CloningEngine interface {
 	EnsureClone(ctx context.Context, login Login, pair Pair, p secret.Password) error
 	// DryRunEnsureClone is to EnsureClone what DryRunSetPassword is to SetPassword.
 	DryRunEnsureClone(ctx context.Context, login Login, pair Pair, p secret.Password) (warnings []Warning, err error)
+}
+
+// Persister is an optional ability of an Engine: to complete a change that was cut off
+// when the new password worked already, but was not saved, or not the only one. An
+// engine needs it if its server does not change and save in one. A strategy calls
+// Persist where it finds that the pending value works, as login: the user itself with p,
+// or a superuser. It may be repeated, and changes nothing where nothing is left to do.
+type Persister interface {
+	Engine
+	Persist(ctx context.Context, login Login, user string, p secret.Password) error
 }
 
 // Warning is what a dry run found that does not stop the change.
@@ -112,6 +124,17 @@ type Traits struct {
 	// NoFailedLoginLimit says that rejected logins in a row never lock an account.
 	NoFailedLoginLimit bool
 	SeveralAccounts    bool // a user name can stand for several accounts, each with a password: a login proves one
+	// Keys are keys of the secret, beside AWS's, that say where a login goes and how. They
+	// are in Login.Extra, and AWSPENDING may not differ from AWSCURRENT in any.
+	Keys []Key
+}
+
+// Key is a key of the secret that only one engine knows.
+type Key struct {
+	Name string
+	// Server: it names servers, as host does. A superuser secret must say the same, and
+	// its own value counts, so that no other secret sends the superuser's password anywhere.
+	Server bool
 }
 
 // Login is an account at a place.
@@ -122,6 +145,9 @@ type Login struct {
 	User     string
 	Password secret.Password
 	TLS      TLS
+	// Extra has the values of those Traits.Keys that the secret has: a string as it is,
+	// and anything else as compact JSON.
+	Extra map[string]string
 }
 
 // TLS says how a connection is protected. The zero value is TLS with the

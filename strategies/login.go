@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -60,6 +61,7 @@ func (t Traits) parseLogin(d secret.Document) (Login, error) {
 		User:     d.Text(keyUser),
 		Password: d.Password(),
 		TLS:      TLS{ServerName: serverName},
+		Extra:    t.extra(d),
 	}
 	if login.Database == "" {
 		login.Database = t.Database
@@ -80,6 +82,28 @@ func optionalText(d secret.Document, key string) (string, error) {
 		return "", fmt.Errorf("secret: %w: %s is %s: it must be a string, or left out", rotator.KindMisconfigured, key, shape)
 	}
 	return d.Text(key), nil
+}
+
+// extra reads the engine's own keys.
+func (t Traits) extra(d secret.Document) map[string]string {
+	var all map[string]string
+	for _, key := range t.Keys {
+		if !d.Has(key.Name) {
+			continue
+		}
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[key.Name] = d.Compact(key.Name)
+	}
+	return all
+}
+
+// serverKeys are the engine's own keys that name servers, as one login says them.
+func (t Traits) serverKeys(login Login) map[string]string {
+	all := maps.Clone(login.Extra)
+	maps.DeleteFunc(all, func(name, _ string) bool { return !slices.Contains(t.Keys, Key{name, true}) })
+	return all
 }
 
 func (t Traits) port(d secret.Document) (int, error) {
@@ -163,10 +187,29 @@ func checkSameDatabase(current, pending Login) error {
 	if current.TLS != pending.TLS {
 		differ = append(differ, "other TLS settings (ssl, tlsServerName)")
 	}
+	for _, key := range differing(current.Extra, pending.Extra) {
+		differ = append(differ, "another "+key)
+	}
 	if differ != nil {
 		return fmt.Errorf("%w: it differs from AWSCURRENT in %s. A rotation changes only credentials: discard that version, or edit AWSCURRENT", rotator.KindConflict, strings.Join(differ, ", "))
 	}
 	return nil
+}
+
+// differing are the keys of which only one of two has a value, or both another.
+func differing(a, b map[string]string) []string {
+	all := maps.Clone(a)
+	for key, value := range b {
+		if was, ok := a[key]; ok && was == value {
+			delete(all, key)
+			continue
+		}
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[key] = value
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 func sameEndpoint(a, b Login) bool {

@@ -34,10 +34,10 @@ func (l *listener) EnsureClone(_ context.Context, login Login, _ Pair, _ secret.
 func (l *listener) DryRunEnsureClone(_ context.Context, login Login, _ Pair, _ secret.Password) ([]Warning, error) {
 	return nil, l.reject(login)
 }
-func (l *listener) SetPasswordRetainingCurrent(_ context.Context, login Login, _ secret.Password) error {
+func (l *listener) SetPasswordKeeping(_ context.Context, login Login, _ string, _, _ secret.Password) error {
 	return l.reject(login)
 }
-func (l *listener) DryRunRetainingCurrent(_ context.Context, login Login, _ secret.Password) ([]Warning, error) {
+func (l *listener) DryRunKeeping(_ context.Context, login Login, _ string, _, _ secret.Password) ([]Warning, error) {
 	return nil, l.reject(login)
 }
 

@@ -31,29 +31,44 @@ func (s SingleUser) Propose(_ context.Context, r rotator.Rotation) (secret.Docum
 
 // Preflight implements rotator.Preflighter: one login, two through a superuser.
 func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	var superuser func(Login) (Login, error)
-	if s.ThroughSuperuser {
-		superuser = func(login Login) (Login, error) {
-			superuser, _, err := superuserLogin(ctx, s.Engine.Traits(), r, s.SuperuserSecretARN, login, login.User)
-			return superuser, err
-		}
+	return runUserChecks(ctx, s.Engine, r, s.Engine.DryRunSetPassword, s.superuser(ctx, r))
+}
+
+// superuser finds the superuser who acts for a login that works. nil: none does.
+func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation) func(Login) (Login, error) {
+	if !s.ThroughSuperuser {
+		return nil
 	}
-	return runUserChecks(ctx, s.Engine, r, s.Engine.DryRunSetPassword, superuser)
+	return func(login Login) (Login, error) {
+		superuser, _, err := superuserLogin(ctx, s.Engine.Traits(), r, s.SuperuserSecretARN, login, login.User)
+		return superuser, err
+	}
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in once: as the
 // current user, who changes the password.
 func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
+	set := func(login Login, user string, _, p secret.Password) error {
+		return s.Engine.SetPassword(ctx, login, user, p)
+	}
+	return s.apply(ctx, r, "changed its password", set, func(e Persister, login Login, user string, p secret.Password) error {
+		return e.Persist(ctx, login, user, p)
+	})
+}
+
+// apply has set give the account its password: p beside or in place of keep, by which the
+// account logs in. Where p works already, finish completes that.
+func (s SingleUser) apply(ctx context.Context, r rotator.Rotation, what string, set func(login Login, user string, keep, p secret.Password) error,
+	finish func(e Persister, login Login, user string, p secret.Password) error) error {
 	t := s.Engine.Traits()
 	current, pending, err := s.parseLogins(t, r)
 	if err != nil {
 		return err
 	}
-	change := func(login Login) error { return s.Engine.SetPassword(ctx, login, current.User, pending.Password) }
 	ping := func(login Login) error { return s.Engine.Ping(ctx, login) }
-	try := change
-	if s.ThroughSuperuser {
-		try = ping
+	try := ping
+	if !s.ThroughSuperuser {
+		try = func(login Login) error { return set(login, current.User, login.Password, pending.Password) }
 	}
 	isManagedUser := func(user string) bool { return user == current.User }
 	login, label, err := firstWorking(
@@ -61,28 +76,44 @@ func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
 		candidate{rotator.LabelPending, fixedLogin(pending), ping},
 		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, isManagedUser), try},
 	)
+	persister, persists := s.Engine.(Persister)
+	done := label == rotator.LabelPending && !(s.ThroughSuperuser && t.SeveralAccounts)
 	switch {
 	case err != nil:
 		return err
-	case label == rotator.LabelPending && !(s.ThroughSuperuser && t.SeveralAccounts):
+	case done && !persists:
 		r.Logf("user %q has the pending password already", current.User)
 		return nil
-	case s.ThroughSuperuser:
-		// Whoever holds working credentials may have them changed; nobody else
-		// may have the superuser do it for them. AWSPENDING is such a credential
-		// too: an earlier attempt may have been cut off between two accounts.
-		superuser, _, err := superuserLogin(ctx, t, r, s.SuperuserSecretARN, login, current.User)
-		if err != nil {
+	case !s.ThroughSuperuser && !done:
+		r.Logf("user %q, logged in with %s, %s", current.User, label, what)
+		return nil
+	}
+	// Whoever holds working credentials may have them changed; nobody else
+	// may have the superuser do it for them. AWSPENDING is such a credential
+	// too: an earlier attempt may have been cut off between two accounts.
+	acting := login
+	if s.ThroughSuperuser {
+		if acting, err = s.superuser(ctx, r)(login); err != nil {
 			return err
 		}
-		if err := s.Engine.SetPassword(ctx, superuser, current.User, pending.Password); err != nil {
-			return fmt.Errorf("superuser %q: %w", superuser.User, err)
-		}
-		waitForReplica(ctx, s.Engine, r, superuser, pending)
-		r.Logf("superuser %q changed the password of user %q (verified with %s)", superuser.User, current.User, label)
-	default:
-		r.Logf("user %q, logged in with %s, changed its password", current.User, label)
 	}
+	if done {
+		err = finish(persister, acting, current.User, pending.Password)
+	} else {
+		err = set(acting, current.User, login.Password, pending.Password)
+	}
+	if err != nil && s.ThroughSuperuser {
+		err = fmt.Errorf("superuser %q: %w", acting.User, err)
+	}
+	if err != nil {
+		return err
+	}
+	if done {
+		r.Logf("user %q has the pending password already, and the server has saved it", current.User)
+		return nil
+	}
+	waitForReplica(ctx, s.Engine, r, acting, pending)
+	r.Logf("superuser %q changed the password of user %q (verified with %s)", acting.User, current.User, label)
 	return nil
 }
 

@@ -136,7 +136,7 @@ func previousLogin(ctx context.Context, t Traits, r rotator.Rotation, current Lo
 			return Login{}, err
 		}
 		login, err := t.parseLogin(d)
-		if err != nil || !isManagedUser(login.User) || !sameEndpoint(login, current) || !asStrict(current, login) {
+		if err != nil || !isManagedUser(login.User) || !sameEndpoint(login, current) || !asStrict(current, login) || differing(current.Extra, login.Extra) != nil {
 			return Login{}, errNoCandidate
 		}
 		there := current
@@ -200,6 +200,9 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 		if err := checkIsEndpoint(ctx, r, d, current); err != nil {
 			return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s is for %s:%d, the rotated secret for %s:%d, which must be the same server or its replica: %w", arn, login.Host, login.Port, current.Host, current.Port, err)
 		}
+	}
+	if keys := differing(t.serverKeys(login), t.serverKeys(current)); keys != nil {
+		return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: %w: it and the secret to rotate differ in %s, which names servers: both must say the same", arn, rotator.KindConflict, strings.Join(keys, ", "))
 	}
 	login.Database = current.Database
 	for _, name := range []string{login.User, d.Text(keyAlternate)} {

@@ -24,7 +24,7 @@ type surroundings struct {
 	// lookup reads the environment, which has the settings that the function has in its
 	// own: DATABASE_CA_FILE and so on.
 	lookup  func(string) (string, bool)
-	engines func(serve.Settings) []strategies.CloningEngine
+	engines func(serve.Settings) ([]strategies.CloningEngine, error)
 }
 
 func realSurroundings() *surroundings { return &surroundings{os.LookupEnv, allEngines} }
@@ -66,12 +66,9 @@ func (q *question) askHere(ctx context.Context, cfg aws.Config, payload []byte) 
 
 // allEngines are all that this project has. A handler knows one, so that no Lambda binary
 // carries another's driver; here there is no cold start.
-func allEngines(s serve.Settings) []strategies.CloningEngine {
-	return []strategies.CloningEngine{
-		postgres.Engine{Roots: s.RootCAs, AllowMD5: s.AllowMD5},
-		mysql.Engine{Roots: s.RootCAs},
-		mysql.MariaDB{Roots: s.RootCAs},
-	}
+func allEngines(s serve.Settings) ([]strategies.CloningEngine, error) {
+	pg, err := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
+	return []strategies.CloningEngine{pg, mysql.Engine{Roots: s.RootCAs}, mysql.MariaDB{Roots: s.RootCAs}}, err
 }
 
 // builder makes the strategy of --strategy for one engine.
@@ -93,7 +90,7 @@ func strategyOf(name string) (builder, error) {
 			if !ok {
 				return nil, fmt.Errorf("strategy: %w: %s has no dual passwords: choose single, superuser or alternating", rotator.KindMisconfigured, e.Traits().Name)
 			}
-			return strategies.DualPasswords{Engine: d}, nil
+			return strategies.DualPasswords{Engine: d, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, nil
 		}, nil
 	}
 	return nil, usage("--strategy is %q: choose single, superuser, alternating or dual", name)
@@ -121,7 +118,11 @@ func (q *question) strategyFor(ctx context.Context, store rotator.Store, build b
 // engineOf is the engine that a value names.
 func (q *question) engineOf(d secret.Document, settings serve.Settings) (strategies.CloningEngine, error) {
 	var known []string
-	for _, e := range q.around.engines(settings) {
+	engines, err := q.around.engines(settings)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range engines {
 		names := e.Traits().Engines
 		if slices.Contains(names, d.Text("engine")) {
 			return e, nil

@@ -101,7 +101,9 @@ func (s *stage) invoke(w http.ResponseWriter, r *http.Request) {
 func (s *stage) run(args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()
 	var out, errOut bytes.Buffer
-	around := &surroundings{os.LookupEnv, func(serve.Settings) []strategies.CloningEngine { return []strategies.CloningEngine{s.db} }}
+	around := &surroundings{os.LookupEnv, func(serve.Settings) ([]strategies.CloningEngine, error) {
+		return []strategies.CloningEngine{s.db}, nil
+	}}
 	code = run(s.t.Context(), around, args, &out, &errOut)
 	if text := out.String() + errOut.String(); strings.Contains(text, "canary") {
 		s.t.Errorf("%q prints a password", args)

@@ -2,6 +2,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/serve"
 	"github.com/quarterturn-dev/quarterturn/strategies"
@@ -10,9 +12,11 @@ import (
 )
 
 func main() {
-	serve.Lambda(func(s serve.Settings) rotator.Strategy {
-		engines := []strategies.Engine{postgres.Engine{Roots: s.RootCAs, AllowMD5: s.AllowMD5}, mysql.Engine{Roots: s.RootCAs}, mysql.MariaDB{Roots: s.RootCAs}}
+	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
+		pg, bad := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
+		dual, err := mysql.DualPasswords(s.Lookup, s.ThroughSuperuser)
+		engines := []strategies.Engine{pg, mysql.Engine{Roots: s.RootCAs}, mysql.MariaDB{Roots: s.RootCAs}}
 		return strategies.ByEngine{Engines: engines, Allowed: s.Engines, Alternating: s.Alternating, ThroughSuperuser: s.ThroughSuperuser,
-			DualPasswords: s.DualPasswords, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly}
+			DualPasswords: dual, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly}, errors.Join(bad, err)
 	})
 }

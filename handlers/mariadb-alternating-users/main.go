@@ -9,8 +9,8 @@ import (
 )
 
 func main() {
-	serve.Lambda(func(s serve.Settings) rotator.Strategy {
+	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
 		engine := mysql.MariaDB{Roots: s.RootCAs}
-		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly, SuperuserSecretARN: s.SuperuserSecretARN}
+		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly, SuperuserSecretARN: s.SuperuserSecretARN}, nil
 	})
 }

@@ -9,8 +9,8 @@ import (
 )
 
 func main() {
-	serve.Lambda(func(s serve.Settings) rotator.Strategy {
+	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
 		engine := mysql.MariaDB{Roots: s.RootCAs}
-		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, nil
 	})
 }

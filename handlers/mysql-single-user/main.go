@@ -9,11 +9,12 @@ import (
 )
 
 func main() {
-	serve.Lambda(func(s serve.Settings) rotator.Strategy {
+	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
 		engine := mysql.Engine{Roots: s.RootCAs}
-		if s.DualPasswords {
-			return strategies.DualPasswords{Engine: engine}
+		dual, err := mysql.DualPasswords(s.Lookup, s.ThroughSuperuser)
+		if dual {
+			return strategies.DualPasswords{Engine: engine}, err
 		}
-		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, err
 	})
 }

@@ -9,8 +9,8 @@ import (
 )
 
 func main() {
-	serve.Lambda(func(s serve.Settings) rotator.Strategy {
-		engine := postgres.Engine{Roots: s.RootCAs, AllowMD5: s.AllowMD5}
-		return strategies.AlternatingUsers{Engine: engine, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly}
+	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
+		engine, err := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
+		return strategies.AlternatingUsers{Engine: engine, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly}, err
 	})
 }

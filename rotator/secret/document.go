@@ -215,6 +215,19 @@ func (d Document) Shape(key string) string {
 	return ""
 }
 
+// Compact gives the value of a member: a string as it is, and anything else as JSON
+// without white space. "": there is none.
+func (d Document) Compact(key string) string {
+	if s, ok := d.text(key); ok {
+		return s
+	}
+	var b bytes.Buffer
+	if json.Compact(&b, []byte(d.raw(key))) != nil {
+		return ""
+	}
+	return b.String()
+}
+
 // Texts gives the strings of a member that is a JSON string or an array of them, and
 // none if it is anything else.
 func (d Document) Texts(key string) []string {
@@ -352,6 +365,7 @@ const (
 	keyUser     = "username"
 	keyPassword = "password"
 	keyRotates  = "rotates" // names of accounts, in a list
+	keyNodes    = "nodes"   // further servers, in a list
 )
 
 // isPublicKey are the members whose values may appear in messages: they say which
@@ -360,7 +374,7 @@ func isPublicKey(key string) bool {
 	switch key {
 	case "engine", "host", "port", "username", "dbname", "ssl",
 		"dbInstanceIdentifier", "dbClusterIdentifier",
-		"masterarn", "alternateUsername", "rotates", "tlsServerName":
+		"masterarn", "alternateUsername", "rotates", "tlsServerName", "nodes":
 		return true
 	}
 	return false
@@ -383,7 +397,7 @@ func (d Document) SecretValues() []Password {
 		switch {
 		case m.key == keyPassword:
 			passwords = append(passwords, values...)
-		case isPublicKey(m.key) && !nested, m.key == keyRotates && c.text[m.start] == '[':
+		case isPublicKey(m.key) && !nested, (m.key == keyRotates || m.key == keyNodes) && c.text[m.start] == '[':
 			for _, v := range values {
 				shown[v] = true
 			}

@@ -26,10 +26,10 @@ import (
 )
 
 // Lambda serves the rotation events of the Lambda runtime with the strategy that
-// build makes of the settings, and does not return. Settings that cannot work are
-// found while the function starts: the reason is logged, and is the answer to every
+// build makes of the settings, and does not return. Settings that cannot work, by an
+// error of build too, are found while the function starts: the reason is logged, and is the answer to every
 // event.
-func Lambda(build func(Settings) rotator.Strategy) {
+func Lambda(build func(Settings) (rotator.Strategy, error)) {
 	handler, err := start(context.Background(), build, os.LookupEnv, os.Stdout)
 	if err != nil {
 		// Answering every event with the reason, rather than exiting, lets the
@@ -45,8 +45,12 @@ func Lambda(build func(Settings) rotator.Strategy) {
 // preflight, or a diagnosis.
 type Handler func(ctx context.Context, event json.RawMessage) (rotator.Response, error)
 
-func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup func(string) (string, bool), out io.Writer) (Handler, error) {
+func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), lookup func(string) (string, bool), out io.Writer) (Handler, error) {
 	settings, err := FromEnvironment(lookup)
+	if err != nil {
+		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindOf(err), Err: err}
+	}
+	strategy, err := build(settings)
 	if err != nil {
 		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindOf(err), Err: err}
 	}
@@ -71,7 +75,7 @@ func start(ctx context.Context, build func(Settings) rotator.Strategy, lookup fu
 	}
 	return NewHandler(rotator.Rotator{
 		Store:          awsstore.New(cfg, settings.SecretsManagerURL),
-		Strategy:       build(settings),
+		Strategy:       strategy,
 		PasswordPolicy: settings.PasswordPolicy,
 
 		PreflightMode:  settings.PreflightMode,

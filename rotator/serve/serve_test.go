@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -48,7 +49,7 @@ func function(t *testing.T, variable string, settings ...string) (out *bytes.Buf
 	db := &strategytest.Memory{}
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary)})
 	out = &bytes.Buffer{}
-	handler, err := start(t.Context(), func(Settings) rotator.Strategy { return strategies.SingleUser{Engine: db} }, environment(settings...), out)
+	handler, err := start(t.Context(), func(Settings) (rotator.Strategy, error) { return strategies.SingleUser{Engine: db}, nil }, environment(settings...), out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +209,9 @@ func TestTheSDKSpeaksJSONToo(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	var out bytes.Buffer
-	handler, err := start(t.Context(), func(Settings) rotator.Strategy { return strategies.SingleUser{Engine: &strategytest.Memory{}} },
+	handler, err := start(t.Context(), func(Settings) (rotator.Strategy, error) {
+		return strategies.SingleUser{Engine: &strategytest.Memory{}}, nil
+	},
 		environment("SECRETS_MANAGER_ENDPOINT", server.URL), &out)
 	if err != nil {
 		t.Fatal(err)
@@ -224,5 +227,18 @@ func TestTheSDKSpeaksJSONToo(t *testing.T) {
 	}
 	if !said {
 		t.Errorf("the SDK said nothing, or elsewhere:\n%s", out.String())
+	}
+}
+
+// TestABuildErrorIsTheAnswer: a setting that only the strategy knows stops the function as
+// one of its own does.
+func TestABuildErrorIsTheAnswer(t *testing.T) {
+	_, err := start(t.Context(), func(s Settings) (rotator.Strategy, error) {
+		_, err := rotator.BoolSetting(s.Lookup, "SHELF_STRICT")
+		return strategies.SingleUser{Engine: &strategytest.Memory{}}, err
+	}, environment("SHELF_STRICT", "perhaps"), &bytes.Buffer{})
+	var failed *rotator.StepError
+	if !errors.As(err, &failed) || failed.Kind != rotator.KindMisconfigured || !strings.Contains(err.Error(), "SHELF_STRICT") {
+		t.Errorf("want a *rotator.StepError that names the setting, got: %v", err)
 	}
 }

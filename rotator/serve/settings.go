@@ -46,12 +46,6 @@ type Settings struct {
 	// RotateOnly has alternating users set passwords and never create or align a
 	// clone: ROTATE_ONLY=true.
 	RotateOnly bool
-	// AllowMD5 has PostgreSQL store md5 hashes for accounts that have one, for clients
-	// too old for SCRAM: POSTGRES_ALLOW_MD5=true.
-	AllowMD5 bool
-	// DualPasswords has MySQL keep the old password of a single user beside the new one
-	// until the next rotation: MYSQL_DUAL_PASSWORDS=true.
-	DualPasswords bool
 	// PreflightMode is what a preflight does with what it finds: PREFLIGHT=enforce (the
 	// default), strict, report or off.
 	PreflightMode rotator.PreflightMode
@@ -70,11 +64,16 @@ type Settings struct {
 	// Namespace where the metrics are shown: POWERTOOLS_SERVICE_NAME and
 	// POWERTOOLS_METRICS_NAMESPACE, which people set for all their functions.
 	ServiceName, MetricsNamespace string
+	// Lookup finds a setting of an engine or a strategy, which knows its name and its
+	// meaning: see postgres.Engine.Configure. rotator.BoolSetting reads one that is true or
+	// false. It is os.LookupEnv.
+	Lookup func(name string) (string, bool)
 }
 
 // FromEnvironment reads Settings; lookup is os.LookupEnv. An error names the
-// variable and what it may say. It is the one reader of the environment: nothing
-// else in this project looks there, the SDK's own AWS_ variables apart.
+// variable and what it may say. It, and what is given Settings.Lookup, are the readers of
+// the environment: nothing else in this project looks there, the SDK's own AWS_ variables
+// apart.
 func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	s := Settings{
 		SecretsManagerURL:  text(lookup, "SECRETS_MANAGER_ENDPOINT"),
@@ -82,6 +81,7 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 		FunctionName:       text(lookup, "AWS_LAMBDA_FUNCTION_NAME"),
 		ServiceName:        text(lookup, "POWERTOOLS_SERVICE_NAME"),
 		MetricsNamespace:   text(lookup, "POWERTOOLS_METRICS_NAMESPACE"),
+		Lookup:             lookup,
 	}
 	var err error
 	if s.PasswordPolicy, err = secret.ParsePolicy(lookup); err != nil {
@@ -93,18 +93,13 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	for name, to := range map[string]*bool{
 		"SINGLE_USER_THROUGH_SUPERUSER": &s.ThroughSuperuser,
 		"ROTATE_ONLY":                   &s.RotateOnly,
-		"POSTGRES_ALLOW_MD5":            &s.AllowMD5,
-		"MYSQL_DUAL_PASSWORDS":          &s.DualPasswords,
 	} {
-		if *to, err = boolean(text(lookup, name)); err != nil {
-			return s, fmt.Errorf("environment: %w: %s is neither true nor false", rotator.KindMisconfigured, name)
+		if *to, err = rotator.BoolSetting(lookup, name); err != nil {
+			return s, err
 		}
 	}
 	if err := s.engines(lookup); err != nil {
 		return s, err
-	}
-	if s.DualPasswords && s.ThroughSuperuser {
-		return s, fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS excludes SINGLE_USER_THROUGH_SUPERUSER: the user must change its own password", rotator.KindMisconfigured)
 	}
 	if s.SuperuserSecretARN != "" && !rotator.ValidSecretID(s.SuperuserSecretARN) {
 		return s, fmt.Errorf("environment: %w: SUPERUSER_SECRET_ARN is not a secret's ARN", rotator.KindMisconfigured)
@@ -202,13 +197,6 @@ func (s *Settings) engines(lookup func(string) (string, bool)) error {
 func text(lookup func(string) (string, bool), name string) string {
 	v, _ := lookup(name)
 	return v
-}
-
-func boolean(v string) (bool, error) {
-	if v == "" {
-		return false, nil
-	}
-	return strconv.ParseBool(strings.ToLower(v))
 }
 
 func level(lookup func(string) (string, bool)) (l slog.Level, err error) {

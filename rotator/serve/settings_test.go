@@ -75,7 +75,6 @@ func TestSettingsRefuseWhatCannotWork(t *testing.T) {
 		"SECRETS_MANAGER_ENDPOINT   ":   {"SECRETS_MANAGER_ENDPOINT", "https://example.com:0"},
 		"SUPERUSER_SECRET_ARN":          {"SUPERUSER_SECRET_ARN", "arn:aws\n"},
 		"SECRETS_MANAGER_ENDPOINT":      {"SECRETS_MANAGER_ENDPOINT", "localhost:4566"},
-		"POSTGRES_ALLOW_MD5":            {"POSTGRES_ALLOW_MD5", "if needed"},
 		"PREFLIGHT":                     {"PREFLIGHT", "perhaps"},
 		"LOG_LEVEL":                     {"LOG_LEVEL", "loud"},
 		"STRATEGY":                      {"STRATEGY", "alternating"},

@@ -63,17 +63,34 @@ func Connect(ctx context.Context, as strategies.Login, within time.Duration) (ne
 	return new(net.Dialer).DialContext(ctx, "tcp", Address(as))
 }
 
-// TLSConfig is how a server is verified: by the authorities in roots (nil: those of Amazon
-// RDS), and by its host name or the name that the secret gives instead.
+// RDS is the roots of engines that are found on Amazon RDS: those given, or else Amazon's.
+func RDS(roots *x509.CertPool) *x509.CertPool {
+	if roots == nil {
+		return rdsca.Pool()
+	}
+	return roots
+}
+
+// TLSConfig is how a server is verified: by the authorities in roots (nil: those of the
+// machine; see RDS), and by its host name or the name that the secret gives instead.
 func TLSConfig(as strategies.Login, roots *x509.CertPool) *tls.Config {
 	config := &tls.Config{RootCAs: roots, ServerName: as.TLS.ServerName, MinVersion: tls.VersionTLS12}
-	if config.RootCAs == nil {
-		config.RootCAs = rdsca.Pool()
-	}
 	if config.ServerName == "" {
 		config.ServerName = as.Host
 	}
 	return config
+}
+
+// Secure puts TLS around a connection, for protocols that begin with it. A login whose secret
+// turns TLS off goes on with the connection as it is, and no other does.
+func Secure(ctx context.Context, conn net.Conn, as strategies.Login, roots *x509.CertPool, within time.Duration) (net.Conn, error) {
+	if as.TLS.Disabled {
+		return conn, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	secured := tls.Client(conn, TLSConfig(as, roots))
+	return secured, secured.HandshakeContext(ctx)
 }
 
 // IsTimeout says whether nobody answered in time, by our clock or the network's.
@@ -126,8 +143,10 @@ func ClassifyTLS(as strategies.Login, err error) (rotator.Kind, string) {
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	switch {
+	case IsTimeout(err):
+		return rotator.KindUnreachable, fmt.Sprintf("%s accepted the connection and did not answer the TLS handshake in time: a server whose port %d is one without TLS waits like this, and so does a load balancer without a target. Give the port that has TLS; only \"ssl\": false in the secret makes a connection without", Address(as), as.Port)
 	case errors.As(err, &unknown):
-		return rotator.KindTLS, "the certificate's CA is not trusted: trusted are the Amazon RDS CAs, or those in DATABASE_CA_FILE"
+		return rotator.KindTLS, "the certificate's CA is not trusted: trusted are the Amazon RDS CAs (for servers that are not on RDS, those of the machine), or those in DATABASE_CA_FILE"
 	case errors.As(err, &hostname):
 		return rotator.KindTLS, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

@@ -115,6 +115,29 @@ func TestUntrusted(t *testing.T) {
 	}
 }
 
+// TestTLSFirst: where a protocol begins with TLS, a port without it may just wait for more,
+// and a secret that turns TLS off goes on with the line as it is.
+func TestTLSFirst(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	waits := listen(t, func(c net.Conn) { go func() { <-release; c.Close() }() })
+	conn, err := dial.Connect(t.Context(), waits, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err = dial.Secure(t.Context(), conn, waits, nil, 50*time.Millisecond); err == nil {
+		t.Fatal("a handshake with nobody")
+	}
+	kind, sentence := dial.ClassifyTLS(waits, err)
+	check(t, "a port without TLS", kind, sentence, rotator.KindUnreachable, "did not answer the TLS handshake")
+	waits.TLS.Disabled = true
+	if same, err := dial.Secure(t.Context(), conn, waits, nil, time.Minute); same != conn || err != nil {
+		t.Errorf("without TLS: %v", err)
+	}
+}
+
 // TestPlace: what errors of engines begin with.
 func TestPlace(t *testing.T) {
 	as := strategies.Login{Host: "::1", Port: 5432, User: "app", Database: "shop"}

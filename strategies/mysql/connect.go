@@ -146,7 +146,7 @@ func (s *session) connectBy(ctx context.Context, connector driver.Connector) (co
 }
 
 func (e Engine) tls(login strategies.Login, w *wire) *tls.Config {
-	config := dial.TLSConfig(login, e.Roots)
+	config := dial.TLSConfig(login, dial.RDS(e.Roots))
 	config.VerifyConnection = func(tls.ConnectionState) error {
 		w.secured = true
 		w.ready()

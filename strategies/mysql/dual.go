@@ -13,8 +13,9 @@ import (
 
 const retain = " RETAIN CURRENT PASSWORD"
 
-// SetPasswordRetainingCurrent implements strategies.DualPasswordEngine, on MySQL 8.0.14 and
-// later. The user needs APPLICATION_PASSWORD_ADMIN.
+// SetPasswordKeeping implements strategies.DualPasswordEngine, on MySQL 8.0.14 and
+// later, for the user itself, who needs APPLICATION_PASSWORD_ADMIN: a superuser is not
+// told which of the two passwords is the current one.
 //
 // The server compares REPLACE with the current (primary) password and not with the
 // retained one, and so tells whether login.Password is still the current one. If it is,
@@ -22,8 +23,11 @@ const retain = " RETAIN CURRENT PASSWORD"
 // attempt; to retain again would push it out in favour of a password that nobody
 // keeps, so the current one alone is replaced, and the retained one stays.
 // https://dev.mysql.com/doc/refman/9.0/en/password-management.html#dual-passwords
-func (e Engine) SetPasswordRetainingCurrent(ctx context.Context, login strategies.Login, p secret.Password) error {
+func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, _, p secret.Password) error {
 	if err := checkNewPassword(p, login.User); err != nil {
+		return err
+	}
+	if err := checkSelf(login, user); err != nil {
 		return err
 	}
 	s, err := e.openForChange(ctx, login, login.User)
@@ -55,9 +59,30 @@ func (e Engine) SetPasswordRetainingCurrent(ctx context.Context, login strategie
 	return nil
 }
 
-// DryRunRetainingCurrent implements strategies.DualPasswordEngine, as DryRunSetPassword does it.
-func (e Engine) DryRunRetainingCurrent(ctx context.Context, login strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
+// DryRunKeeping implements strategies.DualPasswordEngine, as DryRunSetPassword does it.
+func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user string, _, sample secret.Password) ([]strategies.Warning, error) {
+	if err := checkSelf(login, user); err != nil {
+		return nil, err
+	}
 	return e.dryRun(ctx, login, login.User, sample, retain)
+}
+
+// DualPasswords reads the setting MYSQL_DUAL_PASSWORDS: true has MySQL keep the old password
+// of a single user beside the new one until the next rotation.
+func DualPasswords(lookup func(string) (string, bool), throughSuperuser bool) (bool, error) {
+	dual, err := rotator.BoolSetting(lookup, "MYSQL_DUAL_PASSWORDS")
+	if dual && throughSuperuser {
+		err = fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS excludes SINGLE_USER_THROUGH_SUPERUSER: the user must change its own password", rotator.KindMisconfigured)
+	}
+	return dual, err
+}
+
+// checkSelf refuses a superuser.
+func checkSelf(login strategies.Login, user string) error {
+	if user == login.User {
+		return nil
+	}
+	return fmt.Errorf("dual passwords of user %q: %w: on MySQL the user must change its own password: unset SINGLE_USER_THROUGH_SUPERUSER", user, rotator.KindMisconfigured)
 }
 
 // checkKeeping refuses servers that keep one password.

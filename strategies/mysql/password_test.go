@@ -426,8 +426,8 @@ func TestDualPasswordsLost(t *testing.T) {
 	s := server{dbserver.MySQL(t, "mysql-9.7")}
 	app := s.user(t, "APPLICATION_PASSWORD_ADMIN ON *.*")
 	lost, p := password(), password()
-	ok(t, engine().SetPasswordRetainingCurrent(t.Context(), app, lost))
-	ok(t, engine().SetPasswordRetainingCurrent(t.Context(), app, p))
+	ok(t, engine().SetPasswordKeeping(t.Context(), app, app.User, app.Password, lost))
+	ok(t, engine().SetPasswordKeeping(t.Context(), app, app.User, app.Password, p))
 	ok(t, engine().Ping(t.Context(), app))
 	ok(t, engine().Ping(t.Context(), withPassword(app, p)))
 	wants(t, engine().Ping(t.Context(), withPassword(app, lost)), rotator.KindLoginRejected)
@@ -447,8 +447,11 @@ func TestDualPasswordsRefused(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		app := s.user(t)
 		for _, call := range []func() error{
-			func() error { return engine().SetPasswordRetainingCurrent(t.Context(), app, password()) },
-			func() error { _, err := engine().DryRunRetainingCurrent(t.Context(), app, password()); return err },
+			func() error { return engine().SetPasswordKeeping(t.Context(), app, app.User, app.Password, password()) },
+			func() error {
+				_, err := engine().DryRunKeeping(t.Context(), app, app.User, app.Password, password())
+				return err
+			},
 		} {
 			if s.MariaDB {
 				wants(t, call(), rotator.KindMisconfigured, "MariaDB", "alternating users")
@@ -476,7 +479,9 @@ func TestNoPasswordInTheLogs(t *testing.T) {
 		}
 		if !s.MariaDB {
 			s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+at(app.User).String())
-			app = withPassword(app, change(func(p secret.Password) error { return engine().SetPasswordRetainingCurrent(t.Context(), app, p) }))
+			app = withPassword(app, change(func(p secret.Password) error {
+				return engine().SetPasswordKeeping(t.Context(), app, app.User, app.Password, p)
+			}))
 		}
 		app = withPassword(app, change(func(p secret.Password) error { return engine().SetPassword(t.Context(), app, app.User, p) }))
 		change(func(p secret.Password) error { return engine().SetPassword(t.Context(), s.superuser(), app.User, p) })

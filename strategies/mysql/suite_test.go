@@ -11,6 +11,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // TestSuite is the acceptance suite for engines, on every server.
@@ -24,6 +25,23 @@ func TestSuite(t *testing.T) {
 			plain := server{dbserver.MySQL(t, name)}
 			var fixtures strategytest.Neighbors
 			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting, &fixtures) })
+		})
+	}
+}
+
+// TestDurability is the part of the suite that restarts the server.
+func TestDurability(t *testing.T) {
+	t.Parallel()
+	for _, name := range tier.Share(t, []string{"mysql-9.7", "mariadb-11.8"}, "mariadb-11.8") { // MySQL takes two seconds for each of some twenty restarts
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})}
+			var fixtures strategytest.Neighbors
+			strategytest.TestDurability(t, func(t *testing.T) strategytest.EngineFixture {
+				f := fixture(t, s, s, s, &fixtures)
+				f.TLS, f.Restart = false, s.Restart
+				return f
+			})
 		})
 	}
 }

@@ -110,7 +110,7 @@ func (e Engine) secure(ctx context.Context, login strategies.Login, conn net.Con
 	if err := requestTLS(ctx, conn); err != nil {
 		return nil, err
 	}
-	secured := tls.Client(conn, dial.TLSConfig(login, e.Roots))
+	secured := tls.Client(conn, dial.TLSConfig(login, dial.RDS(e.Roots)))
 	return secured, secured.HandshakeContext(ctx)
 }
 

@@ -48,6 +48,13 @@ const (
 	maxNameBytes = 63 // NAMEDATALEN-1: the server would cut a longer name
 )
 
+// Configure reads the engine's own settings: POSTGRES_ALLOW_MD5=true sets AllowMD5.
+func (e Engine) Configure(lookup func(string) (string, bool)) (Engine, error) {
+	var err error
+	e.AllowMD5, err = rotator.BoolSetting(lookup, "POSTGRES_ALLOW_MD5")
+	return e, err
+}
+
 // Traits implements strategies.Engine.
 func (Engine) Traits() strategies.Traits {
 	return strategies.Traits{

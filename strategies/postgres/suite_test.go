@@ -28,6 +28,19 @@ func TestSuite(t *testing.T) {
 	}
 }
 
+// TestDurability is the part of the suite that restarts the server.
+func TestDurability(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
+	trusting := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all trust"}})}
+	var fixtures strategytest.Neighbors
+	strategytest.TestDurability(t, func(t *testing.T) strategytest.EngineFixture {
+		f := fixture(t, s, s, trusting, &fixtures)
+		f.TLS, f.Restart = false, s.Restart
+		return f
+	})
+}
+
 // fixture gives a user a database of its own, so that what cases revoke and own
 // there is nobody else's.
 func fixture(t *testing.T, s, plain, trusting server, others *strategytest.Neighbors) strategytest.EngineFixture {

@@ -266,13 +266,13 @@ type watchedDual struct {
 	keeps *watcher
 }
 
-func (e watchedDual) SetPasswordRetainingCurrent(ctx context.Context, login strategies.Login, p secret.Password) error {
-	return e.keeps.watch(ctx, fmt.Sprintf("SetPasswordRetainingCurrent of %q", login.User), Change{Passwords: []string{login.User}}, func() error { return e.dual.SetPasswordRetainingCurrent(ctx, login, p) })
+func (e watchedDual) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) error {
+	return e.keeps.watch(ctx, fmt.Sprintf("SetPasswordKeeping of %q", user), Change{Passwords: []string{user}}, func() error { return e.dual.SetPasswordKeeping(ctx, login, user, keep, p) })
 }
 
-func (e watchedDual) DryRunRetainingCurrent(ctx context.Context, login strategies.Login, sample secret.Password) (warnings []strategies.Warning, err error) {
-	err = e.keeps.watch(ctx, fmt.Sprintf("DryRunRetainingCurrent for %q", login.User), Change{}, func() (err error) {
-		warnings, err = e.dual.DryRunRetainingCurrent(ctx, login, sample)
+func (e watchedDual) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep, sample secret.Password) (warnings []strategies.Warning, err error) {
+	err = e.keeps.watch(ctx, fmt.Sprintf("DryRunKeeping for %q", user), Change{}, func() (err error) {
+		warnings, err = e.dual.DryRunKeeping(ctx, login, user, keep, sample)
 		return err
 	})
 	return warnings, err

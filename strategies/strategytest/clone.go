@@ -312,7 +312,14 @@ func cloneRules() []engineRule {
 			return b.mustLogIn(ctx, b.User, "after others with odd names were cloned")
 		}),
 		cloning("clone/no-privilege", "An ordinary account that can make accounts owns the database; and people need to be told which right is missing.", func(ctx context.Context, b *engineEnv, c cloner) error {
-			return c.refused(ctx, "by an ordinary account", b.User, c.pair, rotator.KindPrivilege)
+			ordinary := b.User
+			if b.SelfChangeIsAdmin {
+				var err error
+				if ordinary, err = b.newUnprivileged(ctx, "other_"+unique()); err != nil {
+					return err
+				}
+			}
+			return c.refused(ctx, "by an ordinary account", ordinary, c.pair, rotator.KindPrivilege)
 		}),
 		cloning("clone/wrong-password", "Only who knows the superuser's password may act as the superuser.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			p := b.password()

@@ -29,7 +29,7 @@ func dryRunRules() []engineRule {
 			return wantKind("DryRunSetPassword with a wrong password", err, rotator.KindLoginRejected)
 		}},
 		{"rehearse/no-privilege", "What would stop the change has to stop the rehearsal, or the preflight is green and the rotation fails.", func(ctx context.Context, b *engineEnv) error {
-			other, err := b.newUser(ctx, "other_"+unique())
+			other, err := b.newUnprivileged(ctx, "other_"+unique())
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ func dryRunRules() []engineRule {
 			)
 		}),
 		cloning("rehearse/clone-no-privilege", "A superuser secret that names no superuser is what a preflight is for.", func(ctx context.Context, b *engineEnv, c cloner) error {
-			other, err := b.newUser(ctx, "other_"+unique())
+			other, err := b.newUnprivileged(ctx, "other_"+unique())
 			if err != nil {
 				return err
 			}

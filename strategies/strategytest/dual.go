@@ -2,6 +2,7 @@ package strategytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -15,10 +16,10 @@ func keeping(name, why string, check func(ctx context.Context, b *engineEnv, k k
 	return engineRule{name, why, func(ctx context.Context, b *engineEnv) error {
 		e, ok := b.Engine.(strategies.DualPasswordEngine)
 		if !ok {
-			return notOffered("SetPasswordRetainingCurrent (the engine is no strategies.DualPasswordEngine)")
+			return notOffered("SetPasswordKeeping (the engine is no strategies.DualPasswordEngine)")
 		}
 		if b.DualPasswordUser.User == "" {
-			return notOffered("KeepsTwo")
+			return notOffered("DualPasswordUser")
 		}
 		return check(ctx, b, keeper{e, b, b.DualPasswordUser})
 	}}
@@ -34,7 +35,16 @@ type keeper struct {
 // keep gives the account another password beside the one it logs in with.
 func (k keeper) keep(ctx context.Context, login strategies.Login) (strategies.Login, error) {
 	p := k.password()
-	return with(login, p), wrapf(k.SetPasswordRetainingCurrent(ctx, login, p), "SetPasswordRetainingCurrent")
+	return with(login, p), wrapf(k.self(ctx, login, p), "SetPasswordKeeping")
+}
+
+// self has the account change itself, and bySuperuser the superuser change it.
+func (k keeper) self(ctx context.Context, login strategies.Login, p secret.Password) error {
+	return k.SetPasswordKeeping(ctx, login, login.User, login.Password, p)
+}
+
+func (k keeper) bySuperuser(ctx context.Context, login strategies.Login, p secret.Password) error {
+	return k.SetPasswordKeeping(ctx, k.Superuser, login.User, login.Password, p)
 }
 
 // both says whether two passwords of an account work.
@@ -53,9 +63,9 @@ func dualRules() []engineRule {
 				return err
 			}
 			return steps(
-				func() error { return k.both(ctx, k.user, next, "after SetPasswordRetainingCurrent") },
+				func() error { return k.both(ctx, k.user, next, "after SetPasswordKeeping") },
 				func() error {
-					return b.mustReject(ctx, with(k.user, b.password()), "after SetPasswordRetainingCurrent, with any other password")
+					return b.mustReject(ctx, with(k.user, b.password()), "after SetPasswordKeeping, with any other password")
 				},
 			)
 		}),
@@ -65,10 +75,10 @@ func dualRules() []engineRule {
 				return err
 			}
 			for _, login := range []strategies.Login{k.user, next, k.user} {
-				if err := k.SetPasswordRetainingCurrent(ctx, login, next.Password); err != nil {
-					return fmt.Errorf("the same SetPasswordRetainingCurrent again: %w", err)
+				if err := k.self(ctx, login, next.Password); err != nil {
+					return fmt.Errorf("the same SetPasswordKeeping again: %w", err)
 				}
-				if err := k.both(ctx, k.user, next, "after the same SetPasswordRetainingCurrent again"); err != nil {
+				if err := k.both(ctx, k.user, next, "after the same SetPasswordKeeping again"); err != nil {
 					return err
 				}
 			}
@@ -102,11 +112,41 @@ func dualRules() []engineRule {
 				func() error { return b.mustReject(ctx, k.user, "with the password before the last") },
 			)
 		}),
+		keeping("dual/superuser", "Where an account that changes itself could change every other, a superuser has to do it, and clients must not be refused by that either.", func(ctx context.Context, b *engineEnv, k keeper) error {
+			second, third, stranger := b.password(), b.password(), b.password()
+			if err := k.bySuperuser(ctx, k.user, second); errors.Is(err, rotator.KindMisconfigured) {
+				return notOffered("dual passwords through a superuser (" + err.Error() + ")")
+			} else if err != nil {
+				return fmt.Errorf("SetPasswordKeeping by the superuser: %w", err)
+			}
+			next := with(k.user, second)
+			return steps(
+				func() error { return k.both(ctx, k.user, next, "after SetPasswordKeeping by the superuser") },
+				func() error { return wrapf(k.bySuperuser(ctx, k.user, second), "the same again") },
+				func() error { return k.both(ctx, k.user, next, "after the same again") },
+				func() error { return wrapf(k.bySuperuser(ctx, next, second), "the same with keep and p the same") },
+				func() error { return k.both(ctx, k.user, next, "after the same with keep and p the same") },
+				func() error {
+					_, err := k.DryRunKeeping(ctx, k.Superuser, next.User, next.Password, throwaway())
+					return wrapf(err, "DryRunKeeping by the superuser")
+				},
+				func() error { return k.both(ctx, k.user, next, "after DryRunKeeping by the superuser") },
+				func() error { return wrapf(k.bySuperuser(ctx, next, third), "the next rotation") },
+				func() error { return k.both(ctx, next, with(next, third), "after the next rotation") },
+				func() error { return b.mustReject(ctx, k.user, "with the password before the last") },
+				func() error {
+					return wrapf(k.bySuperuser(ctx, with(k.user, stranger), third), "SetPasswordKeeping of a password that does not work")
+				},
+				func() error {
+					return b.mustReject(ctx, with(k.user, stranger), "with a password that never worked and was to be kept")
+				},
+			)
+		}),
 		keeping("dual/concurrent", "A duplicate invocation sets the same pending password at the same time.", func(ctx context.Context, b *engineEnv, k keeper) error {
 			p := b.password()
-			err := together(4, func(int) error { return k.SetPasswordRetainingCurrent(ctx, k.user, p) })
+			err := together(4, func(int) error { return k.self(ctx, k.user, p) })
 			if err != nil {
-				return fmt.Errorf("SetPasswordRetainingCurrent, four times at once: %w", err)
+				return fmt.Errorf("SetPasswordKeeping, four times at once: %w", err)
 			}
 			return k.both(ctx, k.user, with(k.user, p), "after four at once")
 		}),
@@ -114,7 +154,7 @@ func dualRules() []engineRule {
 			p := b.password()
 			return steps(
 				func() error {
-					return wantKind("SetPasswordRetainingCurrent with a wrong password", k.SetPasswordRetainingCurrent(ctx, with(k.user, b.password()), p), rotator.KindLoginRejected)
+					return wantKind("SetPasswordKeeping with a wrong password", k.self(ctx, with(k.user, b.password()), p), rotator.KindLoginRejected)
 				},
 				func() error { return b.mustLogIn(ctx, k.user, "after the refusal") },
 				func() error { return b.mustReject(ctx, with(k.user, p), "with the password that was refused") },
@@ -126,15 +166,15 @@ func dualRules() []engineRule {
 				return err
 			}
 			dryRun := func(login strategies.Login) error {
-				_, err := k.DryRunRetainingCurrent(ctx, login, throwaway())
+				_, err := k.DryRunKeeping(ctx, login, login.User, login.Password, throwaway())
 				return err
 			}
 			return steps(
-				func() error { return wrapf(dryRun(next), "DryRunRetainingCurrent") },
-				func() error { return wrapf(dryRun(k.user), "DryRunRetainingCurrent with the old password") },
-				func() error { return k.both(ctx, k.user, next, "after DryRunRetainingCurrent") },
+				func() error { return wrapf(dryRun(next), "DryRunKeeping") },
+				func() error { return wrapf(dryRun(k.user), "DryRunKeeping with the old password") },
+				func() error { return k.both(ctx, k.user, next, "after DryRunKeeping") },
 				func() error {
-					return wantKind("DryRunRetainingCurrent with a wrong password", dryRun(with(k.user, b.password())), rotator.KindLoginRejected)
+					return wantKind("DryRunKeeping with a wrong password", dryRun(with(k.user, b.password())), rotator.KindLoginRejected)
 				},
 			)
 		}),
@@ -142,18 +182,18 @@ func dualRules() []engineRule {
 			if b.Dial == nil {
 				return notOffered("Dial")
 			}
-			keep := change{name: "SetPasswordRetainingCurrent", do: func(ctx context.Context, login strategies.Login, p secret.Password) error {
-				return k.SetPasswordRetainingCurrent(ctx, login, p)
+			keep := change{name: "SetPasswordKeeping", do: func(ctx context.Context, login strategies.Login, p secret.Password) error {
+				return k.self(ctx, login, p)
 			}}
 			total, err := b.through(ctx, keep, k.user, b.password(), -1, true)
 			if err != nil {
-				return fmt.Errorf("SetPasswordRetainingCurrent through a proxy: %w", err)
+				return fmt.Errorf("SetPasswordKeeping through a proxy: %w", err)
 			}
 			const cuts = 10
 			for i := range int64(cuts) {
 				p := b.password()
 				sent, err := b.through(ctx, keep, k.user, p, total*i/cuts, true)
-				what := fmt.Sprintf("SetPasswordRetainingCurrent, with the line cut after %d of some %d bytes of the answers", sent, total)
+				what := fmt.Sprintf("SetPasswordKeeping, with the line cut after %d of some %d bytes of the answers", sent, total)
 				if err := wantFailure(what, err); err != nil {
 					return err
 				}
@@ -164,7 +204,7 @@ func dualRules() []engineRule {
 			p := b.password()
 			return steps(
 				func() error {
-					return wrapf(k.SetPasswordRetainingCurrent(ctx, k.user, p), "SetPasswordRetainingCurrent after all that")
+					return wrapf(k.self(ctx, k.user, p), "SetPasswordKeeping after all that")
 				},
 				func() error { return k.both(ctx, k.user, with(k.user, p), "after all that") },
 			)

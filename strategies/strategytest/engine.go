@@ -57,6 +57,21 @@ type EngineFixture struct {
 	// taken before and after each call, so that no call changes what is another's.
 	Census func(ctx context.Context) (map[string]string, error)
 
+	// Restart restarts the server, as after a loss of power, and returns when it is
+	// ready. It is for a fixture whose server nobody else uses: see TestDurability.
+	Restart func(ctx context.Context) error
+	// Nodes are the nodes of the server, each with accounts of its own, that User's login
+	// leads to. LogInAt is a client's login at one of them.
+	Nodes   []string
+	LogInAt func(ctx context.Context, node string, login strategies.Login) error
+
+	// SelfChangeIsAdmin says that, on this server, whoever may change its own password
+	// may change everybody's. User, and what NewUser makes, may; NewUnprivileged makes an
+	// account that may change none. Where it is false, the suite assumes that an ordinary
+	// account may change its own password and no other's, and NewUnprivileged is not needed.
+	SelfChangeIsAdmin bool
+	NewUnprivileged   func(ctx context.Context, name string) (strategies.Login, error)
+
 	// Hosted is a fresh account whose name stands for several, each for clients of one
 	// of Hosts. LogInFrom is a client's login from there.
 	Hosted    strategies.Login
@@ -86,19 +101,23 @@ func TestEngine(t *testing.T, newFixture func(t *testing.T) EngineFixture) {
 // EngineCases gives the suite for engines, for use outside of go test.
 func EngineCases() []Case[EngineFixture] {
 	var cases []Case[EngineFixture]
-	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), dryRunRules(), networkRules(), cloneRules(), entitlementRules(), othersRules()} {
+	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), dryRunRules(), networkRules(), cloneRules(), entitlementRules(), othersRules(), durableRules(), nodeRules()} {
 		for _, r := range rules {
-			cases = append(cases, Case[EngineFixture]{r.name, r.why, func(ctx context.Context, f EngineFixture) error {
-				if f.Engine == nil || f.NewUser == nil || f.User.User == "" || f.Superuser.User == "" {
-					return errors.New("fixture: Engine, Superuser, User and NewUser are required")
-				}
-				b := newBench(f)
-				err, deaf := respectsContext(ctx, f.CancelGrace, "the whole case", func(ctx context.Context) error { return r.check(ctx, b) })
-				return b.redact(found(err, deaf, b.watcher.verdict()))
-			}})
+			cases = append(cases, engineCase(r))
 		}
 	}
 	return cases
+}
+
+func engineCase(r engineRule) Case[EngineFixture] {
+	return Case[EngineFixture]{r.name, r.why, func(ctx context.Context, f EngineFixture) error {
+		if f.Engine == nil || f.NewUser == nil || f.User.User == "" || f.Superuser.User == "" {
+			return errors.New("fixture: Engine, Superuser, User and NewUser are required")
+		}
+		b := newBench(f)
+		err, deaf := respectsContext(ctx, f.CancelGrace, "the whole case", func(ctx context.Context) error { return r.check(ctx, b) })
+		return b.redact(found(err, deaf, b.watcher.verdict()))
+	}}
 }
 
 // found joins what a case found. What it could not look at counts only if that is all.
@@ -119,12 +138,13 @@ type engineRule struct {
 type engineEnv struct {
 	EngineFixture
 	passwordSet
-	watcher  *watcher    // nil: there is no Census
-	canaries passwordSet // those alone that no setting up of a fixture can have shown
+	raw      strategies.Engine // Engine, with nothing around it
+	watcher  *watcher          // nil: there is no Census
+	canaries passwordSet       // those alone that no setting up of a fixture can have shown
 }
 
 func newBench(f EngineFixture) *engineEnv {
-	b := &engineEnv{EngineFixture: f}
+	b := &engineEnv{EngineFixture: f, raw: f.Engine}
 	if b.LogIn == nil {
 		b.LogIn = f.Engine.Ping
 	}
@@ -152,6 +172,22 @@ func (b *engineEnv) newUser(ctx context.Context, name string) (strategies.Login,
 	login, err := b.NewUser(ctx, name)
 	if err != nil {
 		return login, fmt.Errorf("fixture: new user %q: %w", name, err)
+	}
+	b.keep(login.Password)
+	return login, nil
+}
+
+// newUnprivileged creates an account that may not change the password of another.
+func (b *engineEnv) newUnprivileged(ctx context.Context, name string) (strategies.Login, error) {
+	if !b.SelfChangeIsAdmin {
+		return b.newUser(ctx, name)
+	}
+	if b.NewUnprivileged == nil {
+		return strategies.Login{}, notOffered("NewUnprivileged (and SelfChangeIsAdmin says that what NewUser makes may change others)")
+	}
+	login, err := b.NewUnprivileged(ctx, name)
+	if err != nil {
+		return login, fmt.Errorf("fixture: new unprivileged user %q: %w", name, err)
 	}
 	b.keep(login.Password)
 	return login, nil
@@ -320,7 +356,8 @@ func engineRules() []engineRule {
 			if b.PlaintextOnly.User == "" {
 				return notOffered("PlaintextOnly")
 			}
-			return wantKind("Ping of a server without TLS", b.Engine.Ping(ctx, b.PlaintextOnly), rotator.KindTLS)
+			// Where the protocol begins with TLS, the server may just wait for more.
+			return wantKind("Ping of a server without TLS", b.Engine.Ping(ctx, b.PlaintextOnly), rotator.KindTLS, rotator.KindUnreachable)
 		}},
 		{"ping/changes-nothing", "Ping runs against production on every check: it must be safe to run at any time.", pingChangesNothing},
 		{"engine/stateless", "A Lambda serves many secrets, one after another and restarted at any time: what is kept of one login (a pool, a session) answers for another.", engineIsStateless},
@@ -353,11 +390,16 @@ func traitsAreSane(_ context.Context, b *engineEnv) error {
 		return fmt.Errorf("Traits: Exclude leaves no good password: %w", err)
 	case t.MaxPasswordSize > 0 && len(generated.Reveal()) > t.MaxPasswordSize:
 		return fmt.Errorf("Traits: MaxPasswordSize is %d, less than the passwords that are made by default", t.MaxPasswordSize)
+	case slices.ContainsFunc(t.Keys, func(k strategies.Key) bool { return k.Name == "" || slices.Contains(awsKeys, k.Name) }):
+		return fmt.Errorf("Traits: a key of Keys has no name, or that of one which every engine has: %v", t.Keys)
 	case !reflect.DeepEqual(t, b.Engine.Traits()):
 		return errors.New("Traits: differ from one call to the next")
 	}
 	return nil
 }
+
+// awsKeys are those of every engine.
+var awsKeys = []string{"engine", "host", "port", "dbname", "username", "password", "ssl", "masterarn", "tlsServerName", "alternateUsername", "rotates"}
 
 func pingChangesNothing(ctx context.Context, b *engineEnv) error {
 	other, err := b.newUser(ctx, "other_"+unique())
@@ -452,9 +494,15 @@ func everyErrorHasAKind(ctx context.Context, b *engineEnv) error {
 			}
 		}
 	}
+	other := b.User
+	if b.SelfChangeIsAdmin {
+		if other, err = b.newUnprivileged(ctx, "other_"+unique()); err != nil {
+			return err
+		}
+	}
 	for what, err := range map[string]error{
 		"SetPassword of an unknown user":      b.Engine.SetPassword(ctx, b.Superuser, "nobody_"+unique(), b.password()),
-		"SetPassword by somebody else's user": b.Engine.SetPassword(ctx, b.User, b.Superuser.User, b.password()),
+		"SetPassword by somebody else's user": b.Engine.SetPassword(ctx, other, b.Superuser.User, b.password()),
 		"SetPassword with no password":        b.Engine.SetPassword(ctx, b.Superuser, b.User.User, secret.Password{}),
 		"SetPassword with a NUL":              b.Engine.SetPassword(ctx, b.Superuser, b.User.User, secret.NewPassword("a\x00b")),
 		"SetPassword of no user":              b.Engine.SetPassword(ctx, b.Superuser, "", b.password()),

@@ -41,6 +41,7 @@ type Memory struct {
 
 	mu       sync.Mutex
 	accounts map[string]Account
+	saved    map[string]Account // what a restart brings back
 	journal  []string
 }
 
@@ -152,34 +153,50 @@ func onHosts(hosts map[string]secret.Password, p secret.Password) map[string]sec
 	return all
 }
 
-// SetPasswordRetainingCurrent implements strategies.DualPasswordEngine.
-func (m *Memory) SetPasswordRetainingCurrent(ctx context.Context, login strategies.Login, p secret.Password) error {
-	return m.keepOld(ctx, "set", login, p)
+// SetPasswordKeeping implements strategies.DualPasswordEngine.
+func (m *Memory) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) error {
+	return m.keep(ctx, "set", login, user, keep, p)
 }
 
-// DryRunRetainingCurrent implements strategies.DualPasswordEngine: the same, taken back.
-func (m *Memory) DryRunRetainingCurrent(ctx context.Context, login strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, m.keepOld(ctx, dryRun, login, sample)
+// DryRunKeeping implements strategies.DualPasswordEngine: the same, taken back.
+func (m *Memory) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep, sample secret.Password) ([]strategies.Warning, error) {
+	return nil, m.keep(ctx, dryRun, login, user, keep, sample)
 }
 
-// keepOld keeps the password that was used to log in, whichever of the two it was:
-// the other one is what goes.
-func (m *Memory) keepOld(ctx context.Context, op string, login strategies.Login, p secret.Password) error {
-	if err := m.checkNew(p, login.User); err != nil {
+// keep keeps the password that it is told, whichever of the two it is: the other one is
+// what goes.
+func (m *Memory) keep(ctx context.Context, op string, login strategies.Login, user string, keep, p secret.Password) error {
+	if err := m.checkNew(p, user); err != nil {
 		return err
 	}
 	if err := m.login(ctx, login); err != nil {
 		return err
 	}
-	return m.do(ctx, op, login.User, func() error {
-		if p.Equal(login.Password) {
+	return m.do(ctx, op, user, func() error {
+		a, ok := m.accounts[user]
+		switch {
+		case login.Host == MemoryReader:
+			return errReplica
+		case user != login.User && !m.accounts[login.User].Superuser:
+			return fmt.Errorf("user %q: %w: only a superuser may change user %q", login.User, rotator.KindPrivilege, user)
+		case !ok:
+			return fmt.Errorf("user %q: %w: create it, or correct the name in the secret", user, rotator.KindNotFound)
+		case a.Locked:
+			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.KindPrivilege)
+		case p.Equal(keep):
 			return nil
+		case !a.has(keep):
+			keep = secret.Password{}
 		}
-		a := m.accounts[login.User]
-		a.Password, a.RetainedPassword = p, login.Password
-		m.accounts[login.User] = a
+		a.Password, a.RetainedPassword = p, keep
+		m.accounts[user] = a
 		return nil
 	})
+}
+
+// has says whether a password opens the account.
+func (a Account) has(p secret.Password) bool {
+	return a.Password.Equal(p) || !a.RetainedPassword.Empty() && a.RetainedPassword.Equal(p)
 }
 
 // EnsureClone implements strategies.CloningEngine. The clone acts for the
@@ -339,7 +356,7 @@ func (m *Memory) accepts(login strategies.Login) bool {
 	if !ok || a.Password.Empty() {
 		return false
 	}
-	right := a.Password.Equal(login.Password) || !a.RetainedPassword.Empty() && a.RetainedPassword.Equal(login.Password)
+	right := a.has(login.Password)
 	if right {
 		a.rejected = 0
 	} else {
@@ -365,6 +382,8 @@ func (m *Memory) do(ctx context.Context, op, user string, work func() error) err
 		before := maps.Clone(m.accounts)
 		if err = work(); op == dryRun {
 			m.accounts = before
+		} else if err == nil && op != "login" {
+			m.saved = maps.Clone(m.accounts)
 		}
 	}
 	entry := op + " " + user
@@ -399,6 +418,15 @@ func (m *Memory) Add(a Account) {
 		m.accounts = make(map[string]Account)
 	}
 	m.accounts[a.Name] = a
+	m.saved = maps.Clone(m.accounts)
+}
+
+// Restart loses what was not saved. Every call of an engine saves what it changes.
+func (m *Memory) Restart(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accounts = maps.Clone(m.saved)
+	return nil
 }
 
 // Account gives an account as it is now, if there is one of that name.

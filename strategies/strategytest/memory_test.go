@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +14,25 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
+
+// unsaved has a Memory forget at its next restart what a call changes.
+func (w world) unsaved(call func() error) error {
+	w.mu.Lock()
+	saved := w.saved
+	w.mu.Unlock()
+	err := call()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.saved = saved
+	return err
+}
+
+// save has it remember everything.
+func (w world) save() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.saved = maps.Clone(w.accounts)
+}
 
 // world is a Memory with the accounts that fixtures need.
 type world struct {
@@ -24,7 +44,7 @@ func newWorld() world {
 	m := &Memory{}
 	w := world{m, m.Login("root", fresh()), m.Login("app", fresh())}
 	m.Add(Account{Name: "root", Password: w.superuser.Password, Superuser: true})
-	m.Add(Account{Name: "app", Password: w.user.Password, Tables: []string{"shared"}})
+	m.Add(Account{Name: "app", Password: w.user.Password, Tables: []string{"shared"}, Hosts: map[string]secret.Password{node2: w.user.Password}})
 	// Bystanders, with what a wrong engine could take from them.
 	m.Add(Account{Name: "owner", Password: fresh(), Tables: []string{"owned"}})
 	m.Add(Account{Name: "reader", Password: reader, SetRole: "owner", Settings: map[string]string{"limit": "3"}})
@@ -35,6 +55,9 @@ func newWorld() world {
 var reader = fresh()
 
 func fresh() secret.Password { return secret.NewPassword("Fresh-" + unique() + unique()) }
+
+// The second node of a world, and the first.
+const node1, node2 = "node-1", "node-2"
 
 // engineFixture offers everything that a Memory can.
 func (w world) engineFixture(e strategies.Engine) EngineFixture {
@@ -87,7 +110,12 @@ func (w world) engineFixture(e strategies.Engine) EngineFixture {
 			two, _ := newUser(ctx, "method_2")
 			return []strategies.Login{one, two}, nil
 		},
-		Census: w.Census,
+		Census:  w.Census,
+		Restart: w.Restart,
+		Nodes:   []string{node1, node2},
+		LogInAt: func(_ context.Context, node string, login strategies.Login) error {
+			return w.LogInFrom(node, login.User, login.Password)
+		},
 		Hosted: special(Account{Name: "hosted", Hosts: map[string]secret.Password{"10.0.0.1": {}, "10.0.0.2": {}}}),
 		Hosts:  []string{"10.0.0.1", "10.0.0.2", "192.0.2.1"},
 		LogInFrom: func(_ context.Context, host string, login strategies.Login) error {

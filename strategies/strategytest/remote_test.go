@@ -27,15 +27,16 @@ type remote struct {
 	hasty        bool // sends the password before the server has proved its name
 	fallsBack    bool // goes on without TLS
 	twice        bool // sets a password in two steps, with another one in between
+	savesApart   bool // saves in a second command
 }
 
 type hello struct{ ServerName string }
 
 type request struct {
-	Op, User, Database, Target, New string
-	Password                        string
-	Pair                            strategies.Pair
-	Possession                      *reply // of Pair.Possession
+	Op, User, Database, Target, New, Old string
+	Password                             string
+	Pair                                 strategies.Pair
+	Possession                           *reply // of Pair.Possession
 }
 
 type reply struct {
@@ -95,14 +96,19 @@ func (w world) serve(ctx context.Context, q request) error {
 		q.Pair.Possession = func(context.Context, func(secret.Password) bool) error { return q.Possession.err() }
 	}
 	switch p := secret.NewPassword(q.New); q.Op {
+	case "set unsaved":
+		return w.unsaved(func() error { return w.SetPassword(ctx, login, q.Target, p) })
+	case "save":
+		w.save()
+		return nil
 	case "set":
 		return w.SetPassword(ctx, login, q.Target, p)
 	case "clone":
 		return w.EnsureClone(ctx, login, q.Pair, p)
 	case "keep":
-		return w.SetPasswordRetainingCurrent(ctx, login, p)
+		return w.SetPasswordKeeping(ctx, login, q.Target, secret.NewPassword(q.Old), p)
 	case "rehearse keeping":
-		_, err := w.DryRunRetainingCurrent(ctx, login, p)
+		_, err := w.DryRunKeeping(ctx, login, q.Target, secret.NewPassword(q.Old), p)
 		return err
 	case "rehearse":
 		_, err := w.DryRunSetPassword(ctx, login, q.Target, p)
@@ -130,22 +136,31 @@ func (r remote) SetPassword(ctx context.Context, login strategies.Login, user st
 			login.Password = between
 		}
 	}
+	if r.savesApart {
+		if err := r.call(ctx, login, request{Op: "set unsaved", Target: user, New: p.Reveal()}); err != nil {
+			return err
+		}
+		return r.call(ctx, login, request{Op: "save"})
+	}
 	return r.call(ctx, login, request{Op: "set", Target: user, New: p.Reveal()})
 }
 
-func (r remote) SetPasswordRetainingCurrent(ctx context.Context, login strategies.Login, p secret.Password) error {
+func (r remote) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, old, p secret.Password) error {
 	if r.twice {
 		between := secret.NewPassword("Between-" + unique())
-		if err := r.call(ctx, login, request{Op: "keep", New: between.Reveal()}); err != nil {
+		if err := r.call(ctx, login, request{Op: "keep", Target: user, Old: old.Reveal(), New: between.Reveal()}); err != nil {
 			return err
 		}
-		login.Password = between
+		old = between
+		if login.User == user {
+			login.Password = between
+		}
 	}
-	return r.call(ctx, login, request{Op: "keep", New: p.Reveal()})
+	return r.call(ctx, login, request{Op: "keep", Target: user, Old: old.Reveal(), New: p.Reveal()})
 }
 
-func (r remote) DryRunRetainingCurrent(ctx context.Context, login strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, r.call(ctx, login, request{Op: "rehearse keeping", New: sample.Reveal()})
+func (r remote) DryRunKeeping(ctx context.Context, login strategies.Login, user string, old, sample secret.Password) ([]strategies.Warning, error) {
+	return nil, r.call(ctx, login, request{Op: "rehearse keeping", Target: user, Old: old.Reveal(), New: sample.Reveal()})
 }
 
 func (r remote) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {

@@ -39,7 +39,8 @@ type RotationFixture struct {
 	// Troubles are what a server can be in: read only, without a free connection,
 	// with the account locked by somebody's transaction.
 	Troubles map[string]Disruption
-	// Restart restarts the server, and returns when it is ready.
+	// Restart restarts the server, as after a loss of power, and returns when it is
+	// ready. Each trial ends in one, so that what was not saved is found missing.
 	Restart func(ctx context.Context) error
 
 	// ServerLog gives everything the server has logged, at its most talkative.
@@ -69,6 +70,7 @@ const (
 	ViolationCorrupted    Violation = "spoilt"     // a member of the secret changed that no rotation may change
 	ViolationConnLeak     Violation = "left open"  // a connection outlived its step
 	ViolationBystander    Violation = "bystander"  // another account or secret is not as it was before
+	ViolationNotSaved     Violation = "not saved"  // what logged in does so no longer after a restart of the server
 	ViolationPrivileges   Violation = "privileges" // who holds the secret may do more by it than before, or less
 )
 
@@ -77,7 +79,7 @@ func (b Violation) Error() string { return string(b) }
 
 // Violations is all of them, in the order in which they are told.
 func Violations() []Violation {
-	return []Violation{ViolationLockedOut, ViolationLeaked, ViolationPanicked, ViolationHung, ViolationNotRecovered, ViolationCorrupted, ViolationConnLeak, ViolationBystander, ViolationPrivileges}
+	return []Violation{ViolationLockedOut, ViolationLeaked, ViolationPanicked, ViolationHung, ViolationNotRecovered, ViolationCorrupted, ViolationConnLeak, ViolationBystander, ViolationPrivileges, ViolationNotSaved}
 }
 
 // A Trial is one rotation in which one thing goes wrong.
@@ -282,7 +284,7 @@ func within(parent context.Context, fresh NewRotation, run func(ctx context.Cont
 		return r.redact(fmt.Errorf("%w after %s: %w", ViolationHung, trialTime, errors.Join(err, deaf)))
 	}
 	complete := err == nil && !r.refused
-	broken := errors.Join(r.verdict(ctx, complete), r.aftermath(ctx, complete))
+	broken := errors.Join(r.verdict(ctx, complete), r.aftermath(ctx, complete), r.restarted(ctx))
 	if broken != nil && errors.Is(err, ErrNotOffered) {
 		err = nil
 	}
@@ -301,7 +303,7 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 		}
 	}()
 	if r.Changes == nil {
-		r.Changes = []string{"username", "password", "alternateUsername"}
+		r.Changes = []string{"username", r.member(), "alternateUsername"}
 	}
 	current := f.Current
 	related, err := f.related(ctx)
@@ -426,6 +428,29 @@ func (r *trialRun) aftermath(ctx context.Context, complete bool) error {
 		}
 	}
 	return errors.Join(found...)
+}
+
+// restarted restarts the server, and compares what logs in with what did before.
+func (r *trialRun) restarted(ctx context.Context) error {
+	if r.Restart == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), trialTime)
+	defer cancel()
+	stored := map[string]secret.Document{}
+	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
+		if d := r.service.ValueAt(label); !d.IsZero() {
+			stored[label] = d
+		}
+	}
+	own := loggingIn(ctx, stored, hostsOr(r.Hosts), r.logInFrom)
+	if err := r.Restart(ctx); err != nil {
+		return fmt.Errorf("fixture: restart: %w", err)
+	}
+	if err := errors.Join(stillLoggingIn(ctx, own, r.logInFrom), stillLoggingIn(ctx, r.others, r.logInFrom)); err != nil {
+		return fmt.Errorf("after a restart: %w: %w", ViolationNotSaved, err)
+	}
+	return nil
 }
 
 // may is what the rotations of a trial may have changed.
@@ -657,8 +682,8 @@ func (r *trialRun) verdict(ctx context.Context, complete bool) error {
 	if err := r.logIn(ctx, current); complete && err != nil {
 		found = append(found, fmt.Errorf("at the end: %w: AWSCURRENT: %w", ViolationLockedOut, err))
 	}
-	if complete && current.Password().Equal(r.original.Password()) {
-		found = append(found, fmt.Errorf("at the end: %w: the password is still the old one", ViolationNotRecovered))
+	if complete && current.Text(r.member()) == r.original.Text(r.member()) {
+		found = append(found, fmt.Errorf("at the end: %w: the %s is still the old one", ViolationNotRecovered, r.member()))
 	}
 	if err := sameBut(r.Changes, r.original, current); err != nil {
 		found = append(found, fmt.Errorf("at the end: %w: %w", ViolationCorrupted, err))

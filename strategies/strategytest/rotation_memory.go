@@ -60,6 +60,7 @@ func MemoryRotation(strategy func(e strategies.CloningEngine) rotator.Strategy, 
 				},
 			},
 			ContextReachesStrategy: true,
+			Restart:                db.Restart,
 			Tap: func(ask func(what string, after bool) error) {
 				db.Before = func(_ context.Context, op, user string) error { return ask(op+" "+user, false) }
 				db.After = func(_ context.Context, op, user string) error { return ask(op+" "+user, true) }

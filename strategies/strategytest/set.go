@@ -41,7 +41,7 @@ func setRules() []engineRule {
 			return b.unchanged(ctx, p)
 		}},
 		{"set/no-privilege", "An ordinary account that can change another's password owns the database.", func(ctx context.Context, b *engineEnv) error {
-			other, err := b.newUser(ctx, "other_"+unique())
+			other, err := b.newUnprivileged(ctx, "other_"+unique())
 			if err != nil {
 				return err
 			}
@@ -449,6 +449,12 @@ func noPasswordInErrors(ctx context.Context, b *engineEnv) error {
 	}
 	b.keep(refused...)
 	nobody := account(b.User, "nobody_"+unique(), secret.Password{})
+	unprivileged := b.User
+	if b.SelfChangeIsAdmin {
+		if unprivileged, err = b.newUnprivileged(ctx, "other_"+unique()); err != nil {
+			return err
+		}
+	}
 	for _, call := range b.calls() {
 		for _, login := range []strategies.Login{b.User, b.Superuser, missing, other} {
 			for _, p := range refused {
@@ -468,7 +474,7 @@ func noPasswordInErrors(ctx context.Context, b *engineEnv) error {
 			return b.leaked("SetPassword of an unknown user", b.Engine.SetPassword(ctx, b.Superuser, "nobody_"+unique(), b.canary()))
 		},
 		func() error {
-			return b.leaked("SetPassword without the right", b.Engine.SetPassword(ctx, b.User, b.Superuser.User, b.canary()))
+			return b.leaked("SetPassword without the right", b.Engine.SetPassword(ctx, unprivileged, b.Superuser.User, b.canary()))
 		},
 		func() error {
 			return b.leaked("SetPassword of no user", b.Engine.SetPassword(ctx, b.Superuser, "", b.canary()))

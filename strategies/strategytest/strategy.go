@@ -1,6 +1,7 @@
 package strategytest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,9 +50,19 @@ type StrategyFixture struct {
 	// becomes so, as with alternating users.
 	KeepsCurrent bool
 
+	// Member is the key of the credential that a rotation changes. "": password.
+	Member string
+	// NoFallback says that Apply tries AWSCURRENT alone. Where it is false, the suite
+	// assumes that Apply tries AWSPENDING and AWSPREVIOUS where AWSCURRENT is rejected, and
+	// that its error then holds rotator.LoginAttempts. rotator.Strategy demands neither.
+	NoFallback bool
+	// NoPolicy says that what makes the credential does not go by r.PasswordPolicy, as
+	// where a provider makes it (rotator.Minter).
+	NoPolicy bool
+
 	Required []string // keys without which nothing works. nil: engine, host, username, password
 	Identity []string // keys that say which account and place. nil: engine, host, port, dbname, username
-	Changes  []string // keys whose values a rotation changes. nil: username, password, alternateUsername
+	Changes  []string // keys whose values a rotation changes. nil: username, Member, alternateUsername
 	Patience time.Duration
 }
 
@@ -95,12 +106,15 @@ type strategyRule struct {
 type caseEnv struct {
 	StrategyFixture
 	passwordSet
-	watcher  *watcher        // nil: there is no Census
-	previous secret.Document // what AWSPREVIOUS holds; zero: there is none
+	raw      rotator.Strategy // Strategy, with nothing around it
+	watcher  *watcher         // nil: there is no Census
+	previous secret.Document  // what AWSPREVIOUS holds; zero: there is none
 
 	notesMu sync.Mutex
 	notes   []string
 }
+
+func (f StrategyFixture) member() string { return cmp.Or(f.Member, "password") }
 
 // logInFrom is a client's login from one of Hosts.
 func (f StrategyFixture) logInFrom(ctx context.Context, host string, d secret.Document) error {
@@ -147,7 +161,7 @@ func (f StrategyFixture) others(related map[string]secret.Document) map[string]s
 }
 
 func newTurn(f StrategyFixture) *caseEnv {
-	w := &caseEnv{StrategyFixture: f}
+	w := &caseEnv{StrategyFixture: f, raw: f.Strategy}
 	if f.Hosts != nil {
 		w.LogIn = f.logInEverywhere
 	}
@@ -160,13 +174,13 @@ func newTurn(f StrategyFixture) *caseEnv {
 		w.Strategy = s
 	}
 	if w.Required == nil {
-		w.Required = []string{"engine", "host", "username", "password"}
+		w.Required = []string{"engine", "host", "username", w.member()}
 	}
 	if w.Identity == nil {
 		w.Identity = []string{"engine", "host", "port", "dbname", "username"}
 	}
 	if w.Changes == nil {
-		w.Changes = []string{"username", "password", "alternateUsername"}
+		w.Changes = []string{"username", w.member(), "alternateUsername"}
 	}
 	if w.Related == nil {
 		w.Related = func(context.Context, string) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound }
@@ -175,7 +189,9 @@ func newTurn(f StrategyFixture) *caseEnv {
 	return w
 }
 
-func (w *caseEnv) remember(d secret.Document) { w.keep(d.SecretValues()...) }
+func (w *caseEnv) remember(d secret.Document) {
+	w.keep(append(d.SecretValues(), secret.NewPassword(d.Text(w.member())))...)
+}
 
 // rotation is what the core would hand to a strategy.
 func (w *caseEnv) rotation(current, pending secret.Document) rotator.Rotation {
@@ -206,7 +222,13 @@ func (w *caseEnv) rotation(current, pending secret.Document) rotator.Rotation {
 func (w *caseEnv) next(ctx context.Context, current secret.Document) (secret.Document, error) {
 	d, err := w.Strategy.Propose(ctx, w.rotation(current, secret.Document{}))
 	w.remember(d)
-	return d, wrapf(err, "Next")
+	minter, mints := w.raw.(rotator.Minter)
+	if err != nil || !mints {
+		return d, wrapf(err, "Propose")
+	}
+	d, err = minter.Mint(ctx, w.rotation(current, d))
+	w.remember(d)
+	return d, wrapf(err, "Mint")
 }
 
 func (w *caseEnv) apply(ctx context.Context, current, pending secret.Document) error {
@@ -240,7 +262,7 @@ func (w *caseEnv) mustBeUnchanged(ctx context.Context, pending secret.Document) 
 
 // wrong is a value with a password that is nobody's.
 func (w *caseEnv) wrong(d secret.Document) secret.Document {
-	d = d.SetPassword(secret.NewPassword("Wrong1-" + unique() + unique()))
+	d = d.Set(w.member(), "Wrong1-"+unique()+unique())
 	w.remember(d)
 	return d
 }
@@ -279,7 +301,7 @@ func nextRules() []strategyRule {
 			return w.mustBeUnchanged(ctx, pending)
 		}},
 		{"next/keeps-unknown-members", "Applications keep settings of their own in a secret; a rotation that drops one breaks them.", func(ctx context.Context, w *caseEnv) error {
-			current, err := raw(w.Current, `"note":"kept","n":1.50,"big":12345678901234567890,"nested":{"b":[1, 2 ,3],"a":null},"yes":true,`)
+			current, err := raw(w.Current, `"kept by quarterturn's suite":"kept","suite n":1.50,"suite big":12345678901234567890,"suite nested":{"b":[1, 2 ,3],"a":null},"suite yes":true,`)
 			if err != nil {
 				return err
 			}
@@ -290,7 +312,7 @@ func nextRules() []strategyRule {
 			return sameBut(w.Changes, current, pending)
 		}},
 		{"next/keeps-order-and-bytes", "People compare versions, and tools sign them: what was not meant to change must be the same to the byte.", func(ctx context.Context, w *caseEnv) error {
-			current, err := raw(w.Current, "\n\t\"zeta\" : \"\\u0041\\/<>&\" ,\n\t\"alpha\":  [ ] , \"E\" : 1e3,")
+			current, err := raw(w.Current, "\n\t\"suite zeta\" : \"\\u0041\\/<>&\" ,\n\t\"suite alpha\":  [ ] , \"suite E\" : 1e3,")
 			if err != nil {
 				return err
 			}
@@ -317,12 +339,15 @@ func nextRules() []strategyRule {
 				return err
 			case first.Equal(second):
 				return errors.New("strategy: Next gave the same value twice")
-			case first.Password().Equal(w.Current.Password()), first.Password().Empty():
-				return errors.New("strategy: Next kept the password, or gave none")
+			case first.Text(w.member()) == w.Current.Text(w.member()), first.Text(w.member()) == "":
+				return fmt.Errorf("strategy: the new value has the old %s, or none", w.member())
 			}
 			return nil
 		}},
 		{"next/policy", "The operator's policy is there because something cannot take other passwords.", func(ctx context.Context, w *caseEnv) error {
+			if w.NoPolicy {
+				return notOffered("a password that is made here (NoPolicy)")
+			}
 			r := w.rotation(w.Current, secret.Document{})
 			r.PasswordPolicy = secret.PasswordPolicy{Length: 41, ExcludePunctuation: true, ExcludeUppercase: true}
 			d, err := w.Strategy.Propose(ctx, r)
@@ -330,7 +355,7 @@ func nextRules() []strategyRule {
 			if err != nil {
 				return fmt.Errorf("strategy: Next: %w", err)
 			}
-			p := d.Password().Reveal()
+			p := d.Text(w.member())
 			if len(p) != 41 || strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 				return errors.New("strategy: Next made a password of another length, or of other characters, than the policy says")
 			}
@@ -651,6 +676,9 @@ func (w *caseEnv) refusesUnasked(ctx context.Context, trap *fakeServer, what str
 func searchRules() []strategyRule {
 	return []strategyRule{
 		{"apply/previous", "After a restored backup or a promotion too early, the server knows the password before: finding it ends an incident.", func(ctx context.Context, w *caseEnv) error {
+			if w.NoFallback {
+				return notOffered("a fallback to AWSPREVIOUS (NoFallback)")
+			}
 			current := w.wrong(w.Current)
 			pending, err := w.next(ctx, current)
 			if err != nil {
@@ -694,13 +722,16 @@ func searchRules() []strategyRule {
 			return w.mustBeUnchanged(ctx, pending)
 		}},
 		{"apply/all-rejected", "\"Unable to log into database with previous, current, or pending\" sent people guessing for years: each attempt has a cause of its own.", func(ctx context.Context, w *caseEnv) error {
+			if w.NoFallback {
+				return notOffered("several attempts (NoFallback)")
+			}
 			err := w.allRejected(ctx)
 			if err := wantKind("Apply, where no stored value is valid", err, rotator.KindLoginRejected); err != nil {
 				return err
 			}
 			tried, ok := errors.AsType[rotator.LoginAttempts](err)
 			if !ok {
-				return fmt.Errorf("the error has no rotator.Attempts in it: %w", err)
+				return fmt.Errorf("the error has no rotator.LoginAttempts in it: %w", err)
 			}
 			for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
 				i := slices.IndexFunc(tried, func(a rotator.LoginAttempt) bool { return a.Label == label })

@@ -34,6 +34,8 @@ type bent struct {
 	clone    func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error
 	keep     func(ctx context.Context, login strategies.Login, p secret.Password) error
 
+	keepOther func(ctx context.Context, login strategies.Login, user string, old, p secret.Password) error
+
 	rehearseKeeping func(ctx context.Context, login strategies.Login) error
 
 	rehearse      func(ctx context.Context, login strategies.Login, user string) error
@@ -93,19 +95,22 @@ func (e *bent) EnsureClone(ctx context.Context, login strategies.Login, pair str
 	return e.failed(clone(pass(e.ctx, ctx), e.login(login), pair, pass(e.password, p)))
 }
 
-func (e *bent) SetPasswordRetainingCurrent(ctx context.Context, login strategies.Login, p secret.Password) error {
-	keep := e.CloningEngine.(strategies.DualPasswordEngine).SetPasswordRetainingCurrent
-	if e.keep != nil {
-		keep = e.keep
+func (e *bent) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, old, p secret.Password) error {
+	d := e.CloningEngine.(strategies.DualPasswordEngine)
+	if e.keepOther != nil && login.User != user {
+		return e.failed(e.keepOther(pass(e.ctx, ctx), e.login(login), user, old, pass(e.password, p)))
 	}
-	return e.failed(keep(pass(e.ctx, ctx), e.login(login), pass(e.password, p)))
+	if e.keep != nil && login.User == user {
+		return e.failed(e.keep(pass(e.ctx, ctx), e.login(login), pass(e.password, p)))
+	}
+	return e.failed(d.SetPasswordKeeping(pass(e.ctx, ctx), e.login(login), user, old, pass(e.password, p)))
 }
 
-func (e *bent) DryRunRetainingCurrent(ctx context.Context, login strategies.Login, sample secret.Password) ([]strategies.Warning, error) {
+func (e *bent) DryRunKeeping(ctx context.Context, login strategies.Login, user string, old, sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearseKeeping != nil {
 		return nil, e.rehearseKeeping(ctx, login)
 	}
-	return e.CloningEngine.(strategies.DualPasswordEngine).DryRunRetainingCurrent(ctx, login, sample)
+	return e.CloningEngine.(strategies.DualPasswordEngine).DryRunKeeping(ctx, login, user, old, sample)
 }
 
 func (e *bent) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
@@ -234,6 +239,44 @@ func wrongToOthers() []wrongEngine {
 	}
 }
 
+// forgetful are the engines whose change is not whole when they say that it is.
+func forgetful() []wrongEngine {
+	return []wrongEngine{
+		{"never saves", "durable/set", func(w world, e *bent) {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				return w.unsaved(func() error { return w.SetPassword(ctx, login, user, p) })
+			}
+		}},
+		{"never saves a clone", "durable/set", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				return w.unsaved(func() error { return w.EnsureClone(ctx, login, pair, p) })
+			}
+		}},
+		{"never saves the second password", "durable/dual", func(w world, e *bent) {
+			e.keep = func(ctx context.Context, login strategies.Login, p secret.Password) error {
+				return w.unsaved(func() error { return w.SetPasswordKeeping(ctx, login, login.User, login.Password, p) })
+			}
+		}},
+		{"forgets a node", "nodes/set", func(w world, e *bent) {
+			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+				before, _ := w.Account(user)
+				err := w.SetPassword(ctx, login, user, p)
+				if old, ok := before.Hosts[node2]; ok && err == nil {
+					w.edit(user, func(a *Account) { a.Hosts = map[string]secret.Password{node2: old} })
+				}
+				return err
+			}
+		}},
+		{"forgets a node of a clone", "nodes/set", func(w world, e *bent) {
+			e.clone = func(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+				err := w.EnsureClone(ctx, login, pair, p)
+				w.edit(pair.Clone, func(a *Account) { a.Hosts = map[string]secret.Password{node2: fresh()} })
+				return err
+			}
+		}},
+	}
+}
+
 // remove drops an account.
 func (w world) remove(user string) {
 	w.mu.Lock()
@@ -280,7 +323,18 @@ func wrongKeepers() []wrongEngine {
 				if calls.Add(1) > 1 {
 					return rotator.KindConflict
 				}
-				return w.SetPasswordRetainingCurrent(ctx, login, p)
+				return w.SetPasswordKeeping(ctx, login, login.User, login.Password, p)
+			}
+		}},
+		{"keeps what the superuser says, right or wrong", "dual/superuser", func(w world, e *bent) {
+			e.keepOther = func(_ context.Context, _ strategies.Login, user string, old, p secret.Password) error {
+				w.edit(user, func(a *Account) { a.Password, a.RetainedPassword = p, old })
+				return nil
+			}
+		}},
+		{"keeps nothing through a superuser", "dual/superuser", func(w world, e *bent) {
+			e.keepOther = func(ctx context.Context, login strategies.Login, user string, _, p secret.Password) error {
+				return w.SetPassword(ctx, login, user, p)
 			}
 		}},
 		{"asks for no password before it adds one", "dual/wrong-password", func(w world, e *bent) {
@@ -291,7 +345,7 @@ func wrongKeepers() []wrongEngine {
 		}},
 		{"keeps the password that it rehearses", "dual/rehearsal", func(w world, e *bent) {
 			e.rehearseKeeping = func(ctx context.Context, login strategies.Login) error {
-				return w.SetPasswordRetainingCurrent(ctx, login, throwaway())
+				return w.SetPasswordKeeping(ctx, login, login.User, login.Password, throwaway())
 			}
 		}},
 		{"takes an expired password for a good one", "ping/expired", func(w world, e *bent) {
@@ -856,7 +910,7 @@ func copies(w world) func(context.Context, strategies.Login, strategies.Pair, se
 // TestSuiteCatchesWrongEngines: each fault is found by the case that is about it.
 func TestSuiteCatchesWrongEngines(t *testing.T) {
 	caught := make(map[string]bool)
-	for _, wrong := range slices.Concat(wrongEngines(), wrongRehearsals(), wrongKeepers(), wrongToOthers(), unentitled()) {
+	for _, wrong := range slices.Concat(wrongEngines(), wrongRehearsals(), wrongKeepers(), wrongToOthers(), unentitled(), forgetful()) {
 		caught[wrong.caughtBy] = true
 		t.Run(wrong.fault, func(t *testing.T) {
 			t.Parallel()
@@ -879,6 +933,7 @@ func TestSuiteCatchesWrongEngines(t *testing.T) {
 		"takes a cut for a rejected login":           {"network/cut-anywhere", remote{rejectsCuts: true}},
 		"sets passwords in two steps":                {"network/cut-anywhere", remote{twice: true}},
 		"keeps the old password in two steps":        {"dual/cut-anywhere", remote{twice: true}},
+		"saves in a second command":                  {"durable/cut", remote{savesApart: true}},
 		"is deaf as soon as the server has answered": {"network/silent-anywhere", remote{deafLate: true}},
 	} {
 		caught[wrong.caughtBy] = true

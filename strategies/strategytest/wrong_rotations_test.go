@@ -78,6 +78,29 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 		"changes one host of three": {single, alongside(func(db *Memory, r rotator.Rotation) {
 			edit(db, "app", func(a *Account) { a.Hosts = onHosts(a.Hosts, fresh()) })
 		}), nil, ViolationLockedOut},
+		"never saves": {single, func(e strategies.CloningEngine, s *bentStrategy) {
+			right := s.Strategy.Apply
+			s.apply = func(ctx context.Context, r rotator.Rotation) error {
+				return world{Memory: e.(*Memory)}.unsaved(func() error { return right(ctx, r) })
+			}
+		}, nil, ViolationNotSaved},
+		"saves in a second step, unless a retry finds its work done": {single, func(e strategies.CloningEngine, s *bentStrategy) {
+			db := e.(*Memory)
+			right := s.Strategy.Apply
+			s.apply = func(ctx context.Context, r rotator.Rotation) error {
+				if e.Ping(ctx, login(e, r.Pending)) == nil {
+					return nil
+				}
+				if err := (world{Memory: db}).unsaved(func() error { return right(ctx, r) }); err != nil {
+					return err
+				}
+				if err := e.Ping(ctx, login(e, r.Pending)); err != nil { // the line is cut here
+					return err
+				}
+				world{Memory: db}.save()
+				return nil
+			}
+		}, nil, ViolationNotSaved},
 		"panics": {single, func(_ strategies.CloningEngine, s *bentStrategy) {
 			right := s.Strategy.Verify
 			first := true

@@ -278,8 +278,22 @@ func (s *MySQLServer) serve(ctx context.Context) (err error) {
 // portTaken is in the log of a server that cannot have its port.
 const portTaken = "Bind on TCP/IP port"
 
-// ready reads the log, where servers of both kinds say it last.
-func (s *MySQLServer) ready() bool { return strings.Contains(s.Log(), ": ready for connections.") }
+// readyText is what servers of both kinds log last, each time they start.
+const readyText = ": ready for connections."
+
+func (s *MySQLServer) ready() bool { return strings.Contains(s.Log(), readyText) }
+
+// Restart ends every session and the server, and starts it again on the same port. It returns when the server is ready.
+func (s *MySQLServer) Restart(ctx context.Context) error {
+	if err := s.end(); err != nil {
+		return fmt.Errorf("restart: %w", err)
+	}
+	said := strings.Count(s.Log(), readyText)
+	if err := s.start(s.binaries.argv("--defaults-file="+s.confFile(), "--port="+strconv.Itoa(s.Port)), serverEnv()); err != nil {
+		return fmt.Errorf("restart: %w", err)
+	}
+	return s.await(ctx, func() bool { return strings.Count(s.Log(), readyText) > said })
+}
 
 // Connect logs in over TCP as a test's client would; with TLS fully verified where the server has TLS. What it answers is
 // one session, open already: a DB of one connection. The caller closes it.

@@ -69,7 +69,11 @@ func TestBadEnvironmentsOfTheRealThing(t *testing.T) {
 	for i, input := range badinput.Environments() {
 		if i%25 == 0 && !strings.ContainsRune(input.Text, 0) {
 			inputs = append(inputs, input)
-			p.Functions = append(p.Functions, localaws.Function{Name: fmt.Sprintf("f%d", i), Bootstrap: bootstrap(t, "mysql-single-user"), Env: []string{input.Field + "=" + input.Text}})
+			handler := "mysql-single-user"
+			if engine, _, ok := strings.Cut(strings.ToLower(input.Field), "_"); ok && engine == "postgres" {
+				handler = engine + "-single-user"
+			}
+			p.Functions = append(p.Functions, localaws.Function{Name: fmt.Sprintf("f%d", i), Bootstrap: bootstrap(t, handler), Env: []string{input.Field + "=" + input.Text}})
 		}
 	}
 	var out lambdahost.Output

@@ -15,6 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/serve"
+	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
+	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
 )
 
 // documents are the pages that people read, by path from the root.
@@ -173,12 +175,19 @@ func TestTheRunbookIsComplete(t *testing.T) {
 // the page for those who come from AWS's templates, with the name of each that those read.
 func TestTheEnvironmentIsDocumented(t *testing.T) {
 	ours := map[string]bool{}
-	if _, err := serve.FromEnvironment(func(name string) (string, bool) {
+	s, err := serve.FromEnvironment(func(name string) (string, bool) {
 		if !strings.HasPrefix(name, "AWS_ENDPOINT_URL_") { // the SDK's, which are only looked at
 			ours[name] = true
 		}
 		return "", false
-	}); err != nil {
+	})
+	if err == nil { // the settings of engines
+		_, err = postgres.Engine{}.Configure(s.Lookup)
+	}
+	if err == nil {
+		_, err = mysql.DualPasswords(s.Lookup, false)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	theirs := []string{ // of the source of all 22

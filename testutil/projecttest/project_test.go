@@ -234,8 +234,8 @@ func TestHandlersAreSmall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(string(text), "\n"); n > 20 {
-			t.Errorf("%s has %d lines: a main is about a dozen", main, n)
+		if n := strings.Count(string(text), "\n"); n > 24 {
+			t.Errorf("%s has %d lines: a main is a dozen, or two where it has settings", main, n)
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), main, text, parser.ParseComments)
 		if err != nil {

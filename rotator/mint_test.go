@@ -1,0 +1,96 @@
+package rotator_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+// mints is a strategy whose provider makes the credential.
+type mints struct {
+	finding error // of its preflight
+	made    []string
+	left    []string // what was made and not discarded
+}
+
+func (m *mints) Propose(_ context.Context, r rotator.Rotation) (secret.Document, error) {
+	return r.Current.SetPassword(secret.NewPassword("stand-in-for-a-key")), nil
+}
+func (m *mints) Apply(context.Context, rotator.Rotation) error  { return nil }
+func (m *mints) Verify(context.Context, rotator.Rotation) error { return nil }
+
+func (m *mints) Preflight(context.Context, rotator.Rotation) []rotator.Finding {
+	return []rotator.Finding{rotator.NewFinding("X1", "the provider", m.finding)}
+}
+
+func (m *mints) Mint(_ context.Context, r rotator.Rotation) (secret.Document, error) {
+	key := fmt.Sprintf("key-of-the-provider-%d", len(m.made)+1)
+	m.made, m.left = append(m.made, key), append(m.left, key)
+	return r.Pending.SetPassword(secret.NewPassword(key)), nil
+}
+
+func (m *mints) Discard(_ context.Context, r rotator.Rotation) error {
+	m.left = slices.DeleteFunc(m.left, func(key string) bool { return key == r.Pending.Password().Reveal() })
+	return nil
+}
+
+// puts is a Store whose Put does something else.
+type puts struct {
+	rotator.Store
+	put func(ctx context.Context, store rotator.Store, in rotator.PutInput) error
+}
+
+func (p puts) Put(ctx context.Context, in rotator.PutInput) error { return p.put(ctx, p.Store, in) }
+
+// TestMint: the provider makes a credential in createSecret alone, when nothing else can
+// fail any more, and none is left that could not be stored.
+func TestMint(t *testing.T) {
+	step := func(s *story) error {
+		return s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2)})
+	}
+	store := func(ctx context.Context, to rotator.Store, in rotator.PutInput) error { return to.Put(ctx, in) }
+	for name, c := range map[string]struct {
+		finding    error
+		put        func(ctx context.Context, store rotator.Store, in rotator.PutInput) error
+		made, left int
+		fails      bool
+		stored     string // after createSecret was tried twice
+	}{
+		"stored":              {nil, store, 1, 1, false, "key-of-the-provider-1"},
+		"a preflight finding": {rotator.KindUnreachable, store, 0, 0, true, ""},
+		"putting is denied":   {nil, func(context.Context, rotator.Store, rotator.PutInput) error { return rotator.KindAccessDenied }, 2, 0, true, ""},
+		"the answer is lost": {nil, func(ctx context.Context, to rotator.Store, in rotator.PutInput) error {
+			return errors.Join(to.Put(ctx, in), rotator.KindUnreachable)
+		}, 1, 1, true, "key-of-the-provider-1"},
+		"another was quicker": {nil, func(ctx context.Context, to rotator.Store, in rotator.PutInput) error {
+			other := in
+			other.Document = in.Document.SetPassword(secret.NewPassword("key-of-a-duplicate"))
+			return errors.Join(to.Put(ctx, other), rotator.KindConflict)
+		}, 1, 0, false, "key-of-a-duplicate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+			m := &mints{finding: c.finding}
+			s.rotator.Strategy, s.rotator.Store = m, puts{s.rotator.Store, c.put}
+			first := step(s)
+			second := step(s)
+			if (first != nil) != c.fails || c.stored != "" && second != nil {
+				t.Errorf("createSecret: %v; and again: %v", first, second)
+			}
+			if len(m.made) != c.made || len(m.left) != c.left {
+				t.Errorf("%d credentials were made and %d left; want %d and %d", len(m.made), len(m.left), c.made, c.left)
+			}
+			value, err := s.rotator.Store.Value(t.Context(), s.arn, rotator.VersionRef{ID: awsemu.VersionID(2)})
+			if got := value.Document.Password().Reveal(); got != c.stored {
+				t.Errorf("stored: %q, %v; want %q", got, err, c.stored)
+			}
+		})
+	}
+}
