@@ -117,7 +117,7 @@ func (c *checker) read(in Input) (r Rotation, reader SecretReader, regions []str
 
 var (
 	partitionForm = regexp.MustCompile(`^aws(-[a-z]+)*$`)
-	regionForm    = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+	regionForm    = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
 	accountForm   = regexp.MustCompile(`^[0-9]{12}$`)
 )
 
@@ -253,10 +253,13 @@ func notRole(a arn) string {
 	if strings.ContainsAny(a.resource, "*?") {
 		return ": wildcards are not allowed here"
 	}
+	if a.resource == "root" {
+		return ", but that of an account"
+	}
 	return ", but " + nameOf(a)
 }
 
-var functionForm = regexp.MustCompile(`^function:([A-Za-z0-9_-]{1,140})(:([A-Za-z0-9_-]+|\$LATEST))?$`)
+var functionForm = regexp.MustCompile(`^function:([A-Za-z0-9_-]{1,140})(:[A-Za-z0-9_-]+)?$`)
 
 func (c *checker) function(flag, text string) arn {
 	a := c.parse(flag, text, "lambda", "Its ARN: aws lambda get-function-configuration --function-name NAME --query FunctionArn --output text")
@@ -264,6 +267,8 @@ func (c *checker) function(flag, text string) arn {
 	case a.text == "", functionForm.MatchString(a.resource):
 	case strings.ContainsAny(a.resource, "*?"):
 		c.fail(flag, "%s: one function is wanted, without wildcards", a.text)
+	case strings.HasSuffix(a.resource, ":$LATEST"):
+		c.fail(flag, "%s: Lambda takes no policy for $LATEST: leave it out, or give a version or an alias", a.text)
 	default:
 		c.fail(flag, "%s is not the ARN of a function", a.text)
 	}
@@ -347,12 +352,19 @@ func (c *checker) superuser(in Input, r *Rotation, secret, role arn) {
 	if database.text != "" && !regexp.MustCompile(`^(db|cluster):[A-Za-z0-9-]+$`).MatchString(database.resource) {
 		c.fail("database", "%s is not the ARN of one instance (:db:) or cluster (:cluster:)", database.text)
 	}
+	kind, _, _ := strings.Cut(database.resource, ":")
+	if owner, _, ok := strings.Cut(strings.TrimPrefix(superuser.resource, "secret:rds!"), "-"); ok && managed && database.text != "" && owner != kind {
+		c.fail("database", "%s is %s, and --superuser the secret of %s: its name begins with rds!%s-", database.text, ofRDS[kind], ofRDS[owner], owner)
+	}
 	c.together("database", database, "superuser", superuser, true)
 	if database.text != "" && superuser.text != "" && database.account != superuser.account {
 		c.fail("database", "it is of account %s, and --superuser of %s: RDS keeps both in one account", database.account, superuser.account)
 	}
 	r.Database = database.text
 }
+
+// ofRDS are the owners of secrets that RDS manages, by the beginning of their ARNs and of the secrets' names.
+var ofRDS = map[string]string{"db": "an instance", "cluster": "a cluster"}
 
 // covers says whether a pattern of ARNs is of this one too.
 func covers(pattern, arn string) bool {
@@ -366,6 +378,9 @@ func (c *checker) reader(in Input, secret arn) string {
 	}
 	reader := c.role("reader", in.Reader)
 	c.together("reader", reader, "secret", secret, false)
+	if reader.text != "" && reader.text == strings.TrimSpace(in.Role) {
+		c.fail("reader", "it is the function's role, which may read the secret anyway: give the role of the application")
+	}
 	if reader.text != "" && secret.text != "" && strings.TrimSpace(in.Key) == "" && reader.account != secret.account {
 		c.fail("key", "missing: --secret is of account %s and --reader of %s, and aws/secretsmanager cannot be used from another account. The secret needs a customer managed key, and this flag its ARN", secret.account, reader.account)
 	}

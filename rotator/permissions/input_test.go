@@ -56,6 +56,15 @@ func oddInputs() []struct {
 		{"an alias of the function", func(i in) { i.Function += ":live"; i.OnlyConfigured = true }},
 		{"the latest version of the function", func(i in) { i.Function += ":$LATEST" }},
 		{"China", in2("aws-cn", "cn-north-1")},
+		{"the European Sovereign Cloud", in2("aws-eusc", "eusc-de-east-1")},
+		{"an RDS instance for the secret of a cluster", func(i in) {
+			i.Superuser, i.Database = strings.Replace(inputManaged, "rds!db-", "rds!cluster-", 1), inputDatabase
+		}},
+		{"an RDS cluster for the secret of an instance", func(i in) {
+			i.Superuser, i.Database = inputManaged, strings.Replace(inputDatabase, ":db:", ":cluster:", 1)
+		}},
+		{"the role of the function as reader", func(i in) { i.Reader = i.Role }},
+		{"an account as reader", func(i in) { i.Reader = "arn:aws:iam::111122223333:root" }},
 		{"GovCloud", in2("aws-us-gov", "us-gov-west-1")},
 		{"iso", in2("aws-iso", "us-iso-east-1")},
 		{"a superuser", func(i in) { i.Superuser, i.SuperuserKey = inputSuperuser, inputKey }},
