@@ -39,7 +39,7 @@ type Denial struct {
 	Key bool
 	// OldKey: the version is encrypted with a key that the secret had before.
 	OldKey bool
-	// NoKey: to AWS it may also be that there is no such key.
+	// NoKey: to AWS it may also be that there is no such key, or not in this Region.
 	NoKey bool
 }
 
@@ -53,6 +53,7 @@ var (
 	deniedTo     = regexp.MustCompile(`(?i)(?:user|principal): ?"?([^\s"]+)"? is not authorized`)
 	keyDenied    = regexp.MustCompile(`(?i)access to kms is not allowed`)
 	oldKey       = regexp.MustCompile(`(?i)not encrypted with the current kms key`)
+	keyOrPolicy  = regexp.MustCompile(`(?i)because the resource does not exist in this region, no resource-based policies allow access`)
 	noSuchKey    = regexp.MustCompile(`(?i)the ciphertext refers to a customer master key that does not exist`)
 	notInvocable = regexp.MustCompile(`(?i)secrets manager cannot invoke the specified lambda function`)
 	assumedRole  = regexp.MustCompile(`^(arn:[a-z-]+):sts::([0-9]+):assumed-role/([^/]+)/`)
@@ -61,9 +62,9 @@ var (
 // ParseDenial reads what AWS says of a denied call, with whatever stands before and
 // after it. It answers false for a text that is no denial.
 func ParseDenial(text string) (Denial, bool) {
-	text = strings.Join(strings.Fields(text), " ")
+	text = strings.ReplaceAll(strings.Join(strings.Fields(text), " "), `\"`, `"`) // as a program shows it that quotes JSON
 	if m := deniedCall.FindStringSubmatch(text); m != nil {
-		d := Denial{Action: m[1], Resource: strings.TrimRight(strings.Trim(m[2], `"'`), ",;)"), Explicit: m[4] != "", Policy: strings.TrimRight(m[7], ".")}
+		d := Denial{Action: m[1], Resource: strings.TrimRight(strings.Trim(m[2], `"'`), ",;)"), Explicit: m[4] != "", Policy: strings.TrimRight(m[7], "."), NoKey: keyOrPolicy.MatchString(text)}
 		d.Layer, d.Through = layer(m[3]+m[5]), layer(m[6])
 		if who := deniedTo.FindStringSubmatch(text); who != nil {
 			d.Principal = who[1]
@@ -133,11 +134,15 @@ func (d Denial) Remedy(p Place) string {
 		return ""
 	case d.Explicit:
 		return d.afterDeny()
+	case d.Layer == "" && d.NoKey:
+		return fmt.Sprintf("AWS names three causes and does not say which it is: the key is not in this Region, its policy does not allow %s, or its policy denies it. Look at both: aws kms get-key-policy --key-id KEY --policy-name default", d.Action)
 	case d.Layer == "":
 		return fmt.Sprintf("AWS does not say which policy decided: the role's policies, the permissions boundary, and the policies of %s, of the VPC endpoint and of the organization all count. quarterturn preflight --explain reads those that you may see", d.owner())
 	}
 	s, ok := d.statement(p)
 	switch {
+	case d.Layer == resourceBased && (!ok || !d.nameable()):
+		return fmt.Sprintf("the resource policy of %s must allow %s%s", d.owner(), d.Action, d.whom())
 	case !ok:
 		return fmt.Sprintf("the %s must allow %s", d.Layer, d.Action)
 	case d.Layer == identityBased:
@@ -210,6 +215,22 @@ func (d Denial) statement(p Place) (Statement, bool) {
 		s.Resource = StringList{d.Resource}
 	}
 	return s, len(s.Resource) > 0
+}
+
+// nameable says whether a policy can name who was denied: by ARN, or as a service of AWS. A caller without credentials is
+// "anonymous" to AWS.
+func (d Denial) nameable() bool {
+	return d.Principal == "" || strings.HasPrefix(d.Principal, "arn:") || strings.Contains(d.Principal, ".amazonaws.com")
+}
+
+func (d Denial) whom() string {
+	switch {
+	case !d.nameable():
+		return ", and the call came without credentials: AWS names no caller but " + d.Principal
+	case d.Principal == "":
+		return ""
+	}
+	return " to " + RoleOf(d.Principal)
 }
 
 // naming gives a statement the principal that policies of resources need.

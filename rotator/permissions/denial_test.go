@@ -56,6 +56,13 @@ func TestEveryFormOfADenial(t *testing.T) {
 		{"no resource control policy", says(strings.Replace(noIdentity, "identity-based", "resource control", 1)), get("resource control policy", false), "let the resource control policy allow it: " + forAll},
 		{"a layer that is not known here", says(strings.Replace(noIdentity, "identity-based", "tenant", 1)), get("tenant policy", false), "let the tenant policy allow it: " + paste},
 
+		{"a name in quotes that JSON escaped", strings.Replace(says(noIdentity), secretARN, `\"app/prod/db\"`, 1), with(identity, func(d *permissions.Denial) { d.Resource = "app/prod/db" }), paste},
+		{"a caller without credentials", strings.Replace(says(strings.Replace(noIdentity, "identity-based", "resource-based", 1)), session, "anonymous", 1),
+			with(get("resource-based policy", false), func(d *permissions.Denial) { d.Principal = "anonymous" }), "the resource policy of the secret must allow secretsmanager:GetSecretValue|without credentials"},
+		{"a key by its ciphertext", "User: " + session + " is not authorized to perform: kms:Decrypt on the resource associated with this ciphertext because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access",
+			permissions.Denial{Principal: session, Action: "kms:Decrypt", NoKey: true}, "three causes|not in this Region|aws kms get-key-policy"},
+		{"a key, unsaid", "User: " + session + " is not authorized to perform: kms:DescribeKey on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access",
+			permissions.Denial{Principal: session, Action: "kms:DescribeKey", NoKey: true}, "three causes"},
 		{"deny, resource-based", says(" with an explicit deny in a resource-based policy"), get("resource-based policy", true), deny + "the resource policy of the secret|No Allow overrides"},
 		{"deny, identity-based", says(" with an explicit deny in an identity-based policy"), get("identity-based policy", true), deny + "an identity-based policy of the role"},
 		{"deny, boundary", says(" with an explicit deny in a permissions boundary"), get("permissions boundary", true), deny + "the permissions boundary"},
@@ -121,7 +128,7 @@ func TestEveryFormOfADenial(t *testing.T) {
 		{"KMS, an old key", "Access to KMS is not allowed. This version of secret is not encrypted with the current KMS key.", permissions.Denial{Key: true, OldKey: true}, ""},
 		{"KMS, perhaps no key", "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.", permissions.Denial{Key: true, NoKey: true}, ""},
 		{"the function's policy", "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.",
-			permissions.Denial{Principal: "secretsmanager.amazonaws.com", Action: "lambda:InvokeFunction", Layer: "resource-based policy"}, "the resource-based policy must allow lambda:InvokeFunction"},
+			permissions.Denial{Principal: "secretsmanager.amazonaws.com", Action: "lambda:InvokeFunction", Layer: "resource-based policy"}, "the resource policy of the function must allow lambda:InvokeFunction to secretsmanager.amazonaws.com"},
 	}
 	for _, partition := range []string{"aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-eusc"} {
 		d := identity
