@@ -223,6 +223,13 @@ func (r *request) context(q query) iam.Context {
 		"aws:userid":          {userID(r.caller.Principal)},
 		"aws:ViaAWSService":   {strconv.FormatBool(q.via)},
 	}
+	if r.caller.Principal.Role != "" { // temporary credentials
+		issued := r.caller.issued
+		if issued.IsZero() {
+			issued = r.now
+		}
+		c["aws:TokenIssueTime"] = []string{issued.UTC().Format(time.RFC3339)}
+	}
 	if endpoint := r.caller.Endpoints[r.call.Service]; endpoint.ID != "" && !q.via {
 		c["aws:SourceVpce"], c["aws:SourceVpc"] = []string{endpoint.ID}, []string{endpoint.VPC}
 	}

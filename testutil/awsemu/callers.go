@@ -27,7 +27,8 @@ type Caller struct {
 	// Expires is when the credentials end; zero: never.
 	Expires time.Time
 
-	token Value // the session token that must come along; empty: not a session of AssumeRole
+	token  Value     // the session token that must come along; empty: not a session of AssumeRole
+	issued time.Time // of a session of AssumeRole; zero, for a session: as the request comes
 }
 
 // Endpoint is a VPC endpoint.

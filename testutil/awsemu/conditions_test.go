@@ -73,6 +73,7 @@ func TestConditionKeys(t *testing.T) {
 		{"aws:CalledVia", absent, get("", "")},
 		{"aws:PrincipalOrgID", "o-1", get("", "")},
 		{"aws:CurrentTime", "2026-05-04T10:30:00Z", get("", "")},
+		{"aws:TokenIssueTime", "2026-05-04T10:30:00Z", get("", "")},
 		{"aws:username", absent, get("", "")},
 	} {
 		t.Run(c.key+" "+c.value, func(t *testing.T) {

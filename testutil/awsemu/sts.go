@@ -102,7 +102,7 @@ func (e *Emulator) assumeRole(r *request, in *assumeRoleInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Expires = r.now.Add(duration)
+	s.issued, s.Expires = r.now, r.now.Add(duration)
 	if r.caller != nil { // the same network
 		s.Endpoints, s.Context = r.caller.Endpoints, r.caller.Context
 	}

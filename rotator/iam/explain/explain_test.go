@@ -167,6 +167,27 @@ func situations() []situation {
 		{name: "an SCP denies the key", scp: doc(all, deny("NoKey", "kms:*")), call: get, says: []string{"IAM's simulator agrees: a service control policy does not let the role do it"}},
 		{name: "another account, and the key knows it not", abroad: true, secret: doc(allow("You", "secretsmanager:*", to("arn:aws:iam::"+abroad+":role/service-role/rotate"))), call: get, says: []string{"KMS denied kms:Decrypt"}},
 
+		// Other keys, other elements.
+		{name: "sessions that were revoked", identity: []string{"R", doc(all, deny("Revoked", "*", when("DateLessThan", "aws:TokenIssueTime", "2099-01-01T00:00:00Z")))}, call: put, cause: "identity-based Revoked", depends: "aws:TokenIssueTime"},
+		{name: "every value of a key that the request lacks", secret: doc(deny("Tags", "secretsmanager:Put*", to("*"), when("ForAllValues:StringEquals", "aws:TagKeys", "team"))), call: put, cause: "resource-based Tags"},
+		{name: "one condition that is met, and one that only the request knows", secret: doc(deny("Two", "secretsmanager:Put*", to("*"), `"Condition":{"StringEquals":{"aws:RequestedRegion":"us-east-1"},"StringNotEquals":{"AWS:sourcevpce":"vpce-1"}}`)), call: put, cause: "resource-based Two", depends: "AWS:sourcevpce"},
+		{name: "one condition that is not met, and nothing that allows", identity: lacking, secret: doc(deny("Two", "*", to("*"), `"Condition":{"StringEquals":{"aws:RequestedRegion":"eu-west-1"},"StringNotEquals":{"aws:SourceVpce":"vpce-1"}}`)), call: put, not: []string{`"Two"`}},
+		{name: "the role's tag is another", secret: doc(deny("Team", "secretsmanager:Put*", to("*"), when("StringNotEquals", "aws:PrincipalTag/team", "payments"))), roleTags: map[string]string{"team": "web"}, call: put, cause: "resource-based Team", says: []string{"aws:PrincipalTag/team"}},
+		{name: "every role of a path", secret: doc(deny("Path", "secretsmanager:Put*", to("*"), when("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/service-role/*"))), call: put, cause: "resource-based Path"},
+		{name: "a user id", secret: doc(deny("Id", "secretsmanager:Put*", to("*"), when("StringNotLike", "aws:userid", "AROANOBODY:*"))), call: put, cause: "resource-based Id", depends: "aws:userid"},
+		{name: "all actions but some", secret: doc(`{"Sid":"Rest","Effect":"Deny","Principal":"*","NotAction":["secretsmanager:Get*","secretsmanager:Describe*"],"Resource":"*"}`), call: put, cause: "resource-based Rest"},
+		{name: "all resources but another", identity: []string{"R", doc(all, `{"Sid":"Elsewhere","Effect":"Deny","Action":"secretsmanager:*","NotResource":"arn:aws:secretsmanager:*:*:secret:other-*"}`)}, call: put, cause: "identity-based Elsewhere"},
+		{name: "a name from the role's tag", identity: []string{"R", doc(allow("Own", "secretsmanager:*", `"Resource":"arn:aws:secretsmanager:*:*:secret:${aws:PrincipalTag/team}/*"`))}, roleTags: map[string]string{"team": "web"}, call: put, says: []string{`"Own"`}},
+		{name: "no TLS, which no call of AWS's clients lacks", identity: lacking, secret: doc(deny("Plain", "*", to("*"), when("Bool", "aws:SecureTransport", "false"))), call: put, says: []string{"no identity-based policy allows it"}, not: []string{`"Plain"`}},
+		{name: "resources outside an organization", identity: []string{"R", doc(all, deny("Perimeter", "*", when("StringNotEquals", "aws:ResourceOrgID", "o-1")))}, call: put, cause: "identity-based Perimeter", depends: "aws:ResourceOrgID"},
+		{name: "resources of other accounts", identity: []string{"R", doc(all, deny("Perimeter", "*", when("StringNotEquals", "aws:ResourceAccount", abroad)))}, call: put, cause: "identity-based Perimeter", says: []string{home}},
+		{name: "all but services of AWS", secret: doc(deny("People", "secretsmanager:Put*", to("*"), when("Bool", "aws:PrincipalIsAWSService", "false"))), call: put, cause: "resource-based People"},
+		{name: "a key that nobody documents", secret: doc(deny("New", "secretsmanager:Put*", to("*"), when("StringNotEqualsIfExists", "aws:SomethingNew", "x"))), call: put, cause: "resource-based New", depends: "aws:SomethingNew"},
+		{name: "one statement that is no list, without a Sid", secret: `{"Version":"2008-10-17","Statement":{"Effect":"Deny","Principal":{"AWS":["*"]},"Action":["SecretsManager:putsecretvalue"],"Resource":"*"}}`, call: put, says: []string{"resource policy of the secret"}},
+		{name: "a key for another secret alone", key: doc(allow("Theirs", "kms:*", to(role), when("StringLike", "kms:EncryptionContext:SecretARN", "arn:aws:secretsmanager:*:*:secret:other-*"))), call: get, says: []string{`"Theirs"`}},
+		{name: "a key denies other accounts and other services", key: doc(root, deny("NotVia", "kms:Decrypt", to("*"), when("StringEquals", "kms:CallerAccount", home))), call: get, cause: "key NotVia"},
+		{name: "a Null condition on a label", secret: doc(deny("Unlabelled", put, to("*"), when("Null", "secretsmanager:VersionStage", "true"))), call: put, cause: "resource-based Unlabelled"},
+
 		// What the person may not read.
 		{name: "the role may not be read", identity: lacking, operator: "iam:GetRole", call: put, says: []string{"no identity-based policy allows it", "Not read: the role itself, with its path"}},
 		{name: "the path is not known, and a policy names it", secret: doc(deny("Others", "secretsmanager:Put*", to("*"), when("ArnNotEquals", "aws:PrincipalArn", "arn:aws:iam::"+home+":role/rotate"))), operator: "iam:GetRole", call: put, cause: "resource-based Others", depends: "aws:PrincipalArn the path of the role"},
