@@ -86,6 +86,8 @@ type plan struct {
 	db       database
 	shared   bool // others use it at the same time
 	handler  string
+	more     []string // further functions, by their handlers
+	also     string   // a further function, with the same handler
 	env      []string
 	timeout  time.Duration
 	attempts int
@@ -98,8 +100,15 @@ func newWorld(t testing.TB, p plan) *world {
 	if ca := p.db.caFile(); ca != "" { // what the plan says comes last, and wins
 		env = append([]string{"DATABASE_CA_FILE=" + ca}, env...)
 	}
+	functions := []localaws.Function{{Name: p.handler, Bootstrap: bootstrap(t, p.handler), Env: env, Timeout: p.timeout}}
+	for _, name := range p.more {
+		functions = append(functions, localaws.Function{Name: name, Bootstrap: bootstrap(t, name), Env: env, Timeout: p.timeout})
+	}
+	if p.also != "" {
+		functions = append(functions, localaws.Function{Name: p.also, Bootstrap: bootstrap(t, p.handler), Env: env, Timeout: p.timeout})
+	}
 	s, err := localaws.Start(localaws.Config{
-		Functions: []localaws.Function{{Name: p.handler, Bootstrap: bootstrap(t, p.handler), Env: env, Timeout: p.timeout}},
+		Functions: functions,
 		Output:    &w.out,
 		Prepare:   func(e *awsemu.Emulator) { e.Attempts = p.attempts },
 	})

@@ -1,0 +1,392 @@
+package localaws_test
+
+import (
+	"cmp"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
+)
+
+// scene is a secret that is stuck, on a server that others use as well.
+type scene struct {
+	*world
+	user string // of the secret; no other scene has it
+	arn  string
+	but  func(*awsemu.Secret) // what else is so with the secret
+
+	// fix is what a person does where the advice names it, by a word that the advice must
+	// have: the text of the diagnosis is in it.
+	names string
+	fix   func()
+	file  string // value.json, where the advice asks for one
+	last  string // what works at the end without a fix: "not here" for a secret that is not to be rotated here
+}
+
+// statements are what the engines call things.
+type dialect struct{ create, set, lock, noSlot string }
+
+var dialects = map[string]dialect{
+	"postgres": {"CREATE ROLE %u LOGIN PASSWORD '%p'", "ALTER ROLE %u PASSWORD '%p'", "ALTER ROLE %u NOLOGIN", "ALTER ROLE %u CONNECTION LIMIT 0"},
+	"mysql":    {"CREATE USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' ACCOUNT LOCK", ""},
+	"mariadb":  {"CREATE USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' ACCOUNT LOCK", ""},
+}
+
+func (s *scene) say(statement, user, password string) {
+	s.t.Helper()
+	s.exec(strings.NewReplacer("%u", user, "%p", password).Replace(statement))
+}
+
+func (s *scene) dialect() dialect { return dialects[s.db.family()] }
+
+// has makes the user, with a password that is right.
+func (s *scene) has(user string) (password string) {
+	s.t.Helper()
+	password = s.canary()
+	s.say(s.dialect().create, user, password)
+	if s.db.family() != "postgres" { // where a test's own login goes
+		s.exec("CREATE DATABASE IF NOT EXISTS shop", "GRANT SELECT ON shop.* TO "+user+"@'%'")
+	}
+	return password
+}
+
+// value is what a version holds; more are further members.
+func (s *scene) value(user, password string, more ...any) awsemu.Value {
+	s.t.Helper()
+	pairs := append([]any{"username", user, "password", password}, more...)
+	if s.db.family() != "postgres" {
+		pairs = append([]any{"dbname", ""}, pairs...)
+	}
+	return awsemu.Text(s.document(pairs...))
+}
+
+// stuck makes the secret: the values of AWSPREVIOUS, AWSCURRENT and AWSPENDING, of which the
+// zero one is none.
+func (s *scene) stuck(rotation *bool, previous, current, pending awsemu.Value) {
+	s.t.Helper()
+	secret := awsemu.Secret{Name: s.user, RotationEnabled: rotation}
+	if rotation != nil {
+		secret.RotationLambdaARN = s.aws.Functions[s.name].ARN()
+	}
+	for i, v := range []awsemu.Value{previous, current, pending} {
+		if !v.Empty() {
+			secret.Versions = append(secret.Versions, awsemu.Version{ID: awsemu.VersionID(i + 1), Labels: []string{[]string{"AWSPREVIOUS", "AWSCURRENT", "AWSPENDING"}[i]}, Value: v})
+		}
+	}
+	if s.but != nil {
+		s.but(&secret)
+	}
+	s.arn = s.aws.AWS.Seed(secret)
+}
+
+// cli does what a printed command of the AWS CLI does, word by word. Words that it does not
+// know fail the test, so that no command is followed by half.
+func (s *scene) cli(command string) {
+	s.t.Helper()
+	words := strings.Fields(command)
+	if len(words) < 3 || words[0] != "aws" || words[1] != "secretsmanager" {
+		s.t.Fatalf("not a command: %s", command)
+	}
+	flags := map[string]*string{}
+	for i := 3; i < len(words); i += 2 {
+		flags[words[i]] = aws.String(words[i+1])
+	}
+	take := func(name string) *string {
+		v := flags[name]
+		delete(flags, name)
+		return v
+	}
+	id := take("--secret-id")
+	var err error
+	switch words[2] {
+	case "update-secret-version-stage":
+		_, err = s.sdk.UpdateSecretVersionStage(s.t.Context(), &secretsmanager.UpdateSecretVersionStageInput{SecretId: id,
+			VersionStage: take("--version-stage"), MoveToVersionId: take("--move-to-version-id"), RemoveFromVersionId: take("--remove-from-version-id")})
+	case "rotate-secret":
+		if _, err = s.sdk.RotateSecret(s.t.Context(), rotateNow(*id)); err != nil && strings.Contains(err.Error(), "A previous rotation isn't complete") {
+			err = nil
+		}
+		s.wait(*id)
+	case "cancel-rotate-secret":
+		_, err = s.sdk.CancelRotateSecret(s.t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: id})
+	case "put-secret-value":
+		if file := take("--secret-string"); *file != "file://value.json" {
+			s.t.Fatalf("not a command: %s", command)
+		}
+		_, err = s.sdk.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: id, SecretString: &s.file})
+	default:
+		s.t.Fatalf("not a command: %s", command)
+	}
+	if err != nil || len(flags) > 0 {
+		s.t.Fatalf("%s: %v, and not followed: %v", command, err, slices.Collect(maps.Keys(flags)))
+	}
+}
+
+// statementOf is the first statement in the line of a version, up to where words go on.
+var statementOf = regexp.MustCompile(`ALTER (?:ROLE|USER|DATABASE) [^:;(,]*`)
+
+// follow does what status says, to the letter, until it says that there is nothing to do,
+// and gives the reasons that it gave.
+func (s *scene) follow() (reasons []string) {
+	s.t.Helper()
+	event := `{"Step":"status","SecretId":"` + s.arn + `"}`
+	for step := range 12 {
+		d := s.status(event)
+		reasons = append(reasons, d.Reason)
+		text := d.Text()
+		event = `{"Step":"status","SecretId":"` + s.arn + `"}`
+		named := s.fix != nil && s.names != "" && strings.Contains(text, s.names)
+		var detail string
+		for _, v := range d.Versions {
+			detail = cmp.Or(detail, strings.TrimSpace(statementOf.FindString(v.Detail)))
+		}
+		switch {
+		case d.Action == rotator.ActionNotManaged && s.last != "" && strings.Contains(text, s.last):
+			return reasons
+		case d.Action == rotator.ActionNone && len(d.Commands) == 0:
+			return reasons
+		case strings.Contains(d.RecoverEvent, `"recover"`) && step%2 == 1: // the function does it
+			s.status(d.RecoverEvent)
+		case strings.Contains(d.Reason, "Run status with the function that rotates it") && len(d.Commands) == 1 && strings.Contains(d.Commands[0], "function:other "):
+			s.name = "other"
+		case named:
+			s.fix()
+			s.fix = nil
+		case len(d.Commands) > 0:
+			for _, c := range d.Commands {
+				s.cli(c)
+			}
+		case d.Action == rotator.ActionInvestigate && d.RecoverEvent != "":
+			event = d.RecoverEvent
+		case d.Statement != "":
+			s.exec(strings.Replace(d.Statement, "'PASSWORD'", "'"+s.holder(s.arn, "AWSCURRENT").Password+"'", 1))
+		case d.Action == rotator.ActionInvestigate && detail != "":
+			s.exec(detail)
+		default:
+			s.t.Fatalf("the advice cannot be followed: %s", text)
+		}
+	}
+	s.t.Fatalf("no end after twelve actions: %s", strings.Join(reasons, "\n"))
+	return nil
+}
+
+// scenes arrange what each row of the table of decisions is for. Which row a scene meets is
+// not said here: it depends on the engine, and the test counts.
+var scenes = map[string]func(*scene){
+	"another function": func(s *scene) {
+		s.but = func(secret *awsemu.Secret) { secret.RotationLambdaARN = s.aws.Functions["other"].ARN() }
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+	},
+	"no value": func(s *scene) {
+		s.file = string(s.value(s.user, s.has(s.user)).Reveal())
+		s.stuck(aws.Bool(true), awsemu.Value{}, awsemu.Value{}, awsemu.Value{})
+	},
+	"a dbname that is none": func(s *scene) {
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "dbname", "nowhere"), awsemu.Value{})
+		s.names, s.fix = "correct dbname in the secret", func() { s.put(s.value(s.user, right)) }
+	},
+	"no slot for the role": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.only("postgres")
+		s.say(s.dialect().noSlot, s.user, "")
+	},
+	"nothing stored works": func(s *scene) {
+		s.has(s.user)
+		s.stuck(aws.Bool(true), s.value(s.user, s.canary()), s.value(s.user, s.canary()), s.value(s.user, s.canary()))
+	},
+	"nothing stored works, and nothing is pending": func(s *scene) {
+		s.has(s.user)
+		s.stuck(aws.Bool(true), s.value(s.user, s.canary()), s.value(s.user, s.canary()), awsemu.Value{})
+	},
+	"AWSCURRENT alone, rejected": func(s *scene) {
+		s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), awsemu.Value{})
+	},
+	"expired": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.say("ALTER ROLE %u VALID UNTIL '2001-01-01'", s.user, "")
+	},
+	"never set up": func(s *scene) {
+		s.stuck(nil, awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+	},
+	"disabled": func(s *scene) {
+		s.stuck(aws.Bool(false), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+	},
+	"a copy under AWSPENDING": func(s *scene) {
+		v := s.value(s.user, s.has(s.user))
+		s.stuck(aws.Bool(true), awsemu.Value{}, v, v)
+	},
+	"both work": func(s *scene) {
+		s.alternating()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user+"_clone", s.has(s.user+"_clone")))
+	},
+	"both work, and AWSCURRENT was edited": func(s *scene) {
+		s.alternating()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "note", "by a person", "masterarn", s.superuser()), s.value(s.user+"_clone", s.has(s.user+"_clone")))
+	},
+	"cancelled before setSecret": func(s *scene) {
+		s.stuck(aws.Bool(false), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+	},
+	"AWSPENDING leads elsewhere": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary(), "host", "elsewhere.invalid"))
+	},
+	"AWSCURRENT was edited": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "note", "by a person"), s.value(s.user, s.canary()))
+	},
+	"the clone is locked": func(s *scene) {
+		s.alternating()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user+"_clone", s.has(s.user+"_clone")))
+		s.say(s.dialect().lock, s.user+"_clone", "")
+	},
+	"a policy refuses AWSPENDING": func(s *scene) {
+		s.only("mysql")
+		s.exec("INSTALL COMPONENT 'file://component_validate_password'", "SET GLOBAL validate_password.policy = LOW", "SET GLOBAL validate_password.length = 20")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, "weak-0123"))
+	},
+	"no superuser is named": func(s *scene) {
+		s.alternating()
+		right, boss := s.has(s.user), s.superuser()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), s.value(s.user+"_clone", s.canary()))
+		s.names, s.fix = "key masterarn is missing: set it to the superuser secret's ARN", func() { s.put(s.value(s.user, right, "masterarn", boss)) }
+	},
+	"killed before setSecret": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+	},
+	"killed after setSecret": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), s.value(s.user, s.has(s.user)))
+	},
+	"killed after setSecret, and no slot is free": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), s.value(s.user, s.has(s.user)))
+		s.say(s.dialect().noSlot, s.user, "")
+	},
+	"a backup was restored": func(s *scene) {
+		s.stuck(aws.Bool(true), s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()), awsemu.Value{})
+	},
+	"a backup was restored, and no slot is free": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()), awsemu.Value{})
+		s.say(s.dialect().noSlot, s.user, "")
+	},
+	"locked": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.say(s.dialect().lock, s.user, "")
+	},
+	"killed after setSecret, and locked": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), s.value(s.user, s.has(s.user)))
+		s.say(s.dialect().lock, s.user, "")
+	},
+	"a backup was restored, and locked": func(s *scene) {
+		s.stuck(aws.Bool(true), s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()), awsemu.Value{})
+		s.say(s.dialect().lock, s.user, "")
+	},
+	"no password in AWSCURRENT": func(s *scene) {
+		s.file = string(s.value(s.user, s.has(s.user)).Reveal())
+		s.stuck(aws.Bool(true), awsemu.Value{}, awsemu.Text(s.document("username", s.user)), awsemu.Value{})
+	},
+	"about to be deleted": func(s *scene) {
+		s.but = func(secret *awsemu.Secret) { secret.Deleted = time.Now().Add(24 * time.Hour) }
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.last = "aws secretsmanager restore-secret"
+	},
+}
+
+// put is a person's put-secret-value.
+func (s *scene) put(v awsemu.Value) {
+	text := string(v.Reveal())
+	if _, err := s.sdk.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &s.arn, SecretString: &text}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// only leaves the other engines out, which have no such thing.
+func (s *scene) only(family string) {
+	if s.db.family() != family {
+		s.t.Skip("no such thing on " + s.db.family())
+	}
+}
+
+// alternating takes the function of that strategy.
+func (s *scene) alternating() { s.name = s.db.family() + "-alternating-users" }
+
+// superuser makes one that may rotate the user, and gives its secret.
+func (s *scene) superuser() (arn string) {
+	boss := s.user + "boss"
+	password := s.has(boss)
+	switch s.db.family() {
+	case "postgres":
+		s.exec("ALTER ROLE " + boss + " SUPERUSER")
+	default:
+		s.exec("GRANT ALL ON *.* TO " + boss + "@'%' WITH GRANT OPTION")
+	}
+	return s.aws.AWS.Seed(awsemu.Secret{Name: boss, Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: s.value(boss, password, "rotates", s.user+"/"+s.user+"_clone")}}})
+}
+
+// TestEachVerdictEndsWell: for each verdict that status can give, on a real server of each
+// engine, what it says is followed to the letter (its command or statement, its event, or
+// what a person is told to do by name), until it says that there is nothing to do. Then
+// clients log in with AWSCURRENT.
+// It takes some forty seconds: seventy secrets, each with a function of its own.
+func TestEachVerdictEndsWell(t *testing.T) {
+	tier.Test(t)
+	table, err := os.ReadFile("../../rotator/decisions.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?:reason: *|^const \w+ = )(".*")`).FindAllStringSubmatch(string(table), -1) {
+		reason, err := strconv.Unquote(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		missing[reason] = true
+	}
+	verdicts, ended := len(missing), 0
+	var seen sync.Mutex
+	t.Run("on", func(t *testing.T) {
+		for engine, open := range newestServers {
+			t.Run(engine, func(t *testing.T) {
+				t.Parallel()
+				db := open(t)
+				i := 0
+				for name, arrange := range scenes {
+					i++
+					t.Run(name, func(t *testing.T) {
+						s := &scene{user: "v" + strconv.Itoa(i)}
+						s.world = newWorld(t, plan{db: db, shared: true, handler: db.family() + "-single-user", attempts: 1,
+							more: []string{db.family() + "-alternating-users"}, also: "other"})
+						arrange(s)
+						reasons := s.follow()
+						if s.last == "" && !s.accepts(s.holder(s.arn, "AWSCURRENT")) {
+							t.Fatalf("AWSCURRENT does not log in after: %s", strings.Join(reasons, "\n"))
+						}
+						seen.Lock()
+						defer seen.Unlock()
+						ended++
+						for _, r := range reasons {
+							delete(missing, r)
+						}
+					})
+				}
+			})
+		}
+	})
+	for reason := range missing {
+		t.Errorf("no scene came to: %s", reason)
+	}
+	t.Logf("%d verdicts, %d well ended (%d secrets)", verdicts, verdicts-len(missing), ended)
+}
