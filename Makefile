@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-long demo prove mutants lint api build bootstrap dist servers sam invoke fuzz bench bench-raw emulator policies recover contract clean
+.PHONY: help check test test-long demo prove mutants lint api build bootstrap dist servers sam invoke fuzz bench bench-raw emulator policies recover contract pictures clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
@@ -102,6 +102,9 @@ recover: ## carry out what status recommends for a secret (ARGS="app finish"; go
 
 contract: ## hold the emulator to what AWS is known to answer, with sources; AWS=1: try it on an account (asks first; YES=1)
 	@$(GO) run ./testutil/cmd/contract $(if $(AWS),-aws) $(if $(YES),-yes) $(ARGS)
+
+pictures: ## draw the picture of a preflight again, from what a function answers
+	$(GO) test ./testutil/samevents -run TestTheRunbookShows -update
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \

@@ -64,6 +64,7 @@ var commands = map[string]string{
 	"make mutants":   tested, // less of the same
 	"make bench-raw": needsTime,
 	"make dist":      tested,
+	"make pictures":  tested,
 
 	"sam build": tested,
 	"GOARCH=amd64 sam build --parameter-overrides Architecture=x86_64": tested,

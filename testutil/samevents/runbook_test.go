@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"html"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -225,24 +224,6 @@ func shows(t *testing.T, name, page, want string) {
 	t.Helper()
 	if !strings.Contains(page, want+"\n") {
 		t.Errorf("%s does not show\n%s", name, want)
-	}
-}
-
-// drawn holds a picture to what it shows: each text in it that is set in monospaced
-// letters is a line of the original, perhaps cut short.
-func drawn(t *testing.T, picture, original string) {
-	t.Helper()
-	svg := read(t, "sam", "pictures", picture)
-	lines := regexp.MustCompile(`(?s)<text class="line[^>]*>(.*?)</text>`).FindAllStringSubmatch(svg, -1)
-	if len(lines) < 10 {
-		t.Errorf("%s has %d lines of\n%s", picture, len(lines), original)
-	}
-	squeeze := func(s string) string { return strings.Join(strings.Fields(s), " ") }
-	for _, m := range lines {
-		text := html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(m[1], " "))
-		if text = strings.TrimSuffix(squeeze(text), " …"); !strings.Contains(squeeze(original), text) {
-			t.Errorf("%s shows %q, which is not in\n%s", picture, text, original)
-		}
 	}
 }
 
