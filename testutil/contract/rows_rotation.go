@@ -253,6 +253,19 @@ func rotationRows() []Row {
 				}
 				return map[string]any{"Begins": steps(events[:6])["Steps"], "Tokens": all}, nil
 			}},
+		{ID: "RO-048", Does: "RotateSecret after CancelRotateSecret, while AWSPENDING is on another version, is refused and enables nothing",
+			State: Believed, Needs: NeedFunction, Source: noSource, Want: Want{Fields: map[string]string{"RotationEnabled": "false"}},
+			Do: func(t *T) (any, error) {
+				s := t.Secret()
+				t.Rotate(s)
+				_, err := t.SM.CancelRotateSecret(t.Ctx, &secretsmanager.CancelRotateSecretInput{SecretId: &s.ARN})
+				t.Must(err)
+				t.Put(s, "left", "v3", "AWSPENDING")
+				if _, err := t.StartRotation(s); err == nil {
+					t.Must(errors.New("RotateSecret was accepted"))
+				}
+				return t.Describe(s.ARN)
+			}},
 	}
 }
 
