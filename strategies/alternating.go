@@ -123,7 +123,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 // as is the login that worked, pending what may be stored under AWSPENDING.
 func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rotation, current, login Login, pair Pair, pending func() (Login, error)) (Login, Pair, error) {
 	superuser, d, err := superuserLogin(ctx, t, r, a.SuperuserSecretARN, login, pair.Original, pair.Clone)
-	pair.PasswordOnly, pair.Named = a.rotateOnly(r.Current), r.Current.Text(keyAlternate) != ""
+	pair.PasswordOnly, pair.Named, pair.NoTLS = a.rotateOnly(r.Current), r.Current.Text(keyAlternate) != "", current.TLS.Disabled
 	pair.Consent = consents(d, pair)
 	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, pending)
 	return superuser, pair, err

@@ -94,6 +94,8 @@ type Pair struct {
 	PasswordOnly bool
 	// Named says that the pair is one because the secret says so (alternateUsername).
 	Named bool
+	// NoTLS says that clients of the secret log in without TLS.
+	NoTLS bool
 	// Consent says that the superuser secret names the pair.
 	Consent bool
 	// Possession proves that the secret holds a password of Next which works: where holds

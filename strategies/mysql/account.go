@@ -262,6 +262,9 @@ func (r accountRow) plugin() string {
 	return ""
 }
 
+// changeable says whether a superuser may give the account a password that works.
+func (r accountRow) changeable() bool { return !r.isRole && !r.locked && r.plugin() != "" }
+
 // holds says whether p is the account's password.
 func (r accountRow) holds(p secret.Password) bool {
 	return slices.ContainsFunc(r.stored, func(stored string) bool { return stored != "" && matches(stored, p) })
@@ -402,6 +405,11 @@ func (s *session) passwordAccounts(ctx context.Context, user string) ([]accountR
 	if err != nil {
 		return nil, err
 	}
+	return s.changeable(all, user)
+}
+
+// changeable leaves of the accounts of a name those whose password can be changed.
+func (s *session) changeable(all []accountRow, user string) ([]accountRow, error) {
 	var targets, locked, others []accountRow
 	for _, r := range all {
 		switch {

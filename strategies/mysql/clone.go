@@ -39,7 +39,8 @@ import (
 //
 // Accounts of the clone for hosts on which the original has none (AWS's templates
 // make 'app_clone'@'%' whatever the original's host is) get the new password and are
-// otherwise left alone; the preflight names them.
+// otherwise left alone; the preflight names them, and refuses one that clients of the
+// original would meet and that may do less (see checkStandIns).
 //
 // # Rights that the superuser needs
 //
@@ -102,6 +103,8 @@ type cloneSync struct {
 	pair      strategies.Pair
 	originals []accountRow // the accounts of the original that count
 	clones    []accountRow // all accounts of the clone
+
+	allOriginals []accountRow
 }
 
 func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair strategies.Pair) (*cloneSync, error) {
@@ -117,6 +120,9 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 	if err == nil {
 		err = c.checkEntitled(ctx)
 	}
+	if err == nil {
+		err = c.checkStandIns(ctx)
+	}
 	if err != nil {
 		s.close()
 		return nil, err
@@ -128,7 +134,10 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	if c.sandbox {
 		return c.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its secret first")
 	}
-	if c.originals, err = c.passwordAccounts(ctx, c.pair.Original); err != nil {
+	if c.allOriginals, err = c.accounts(ctx, c.pair.Original); err != nil {
+		return err
+	}
+	if c.originals, err = c.changeable(c.allOriginals, c.pair.Original); err != nil {
 		return err
 	}
 	if c.clones, err = c.accounts(ctx, c.pair.Clone); err != nil {
@@ -136,7 +145,7 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	}
 	for _, r := range c.clones {
 		if r.isRole {
-			return c.errorf(rotator.KindConflict, "%q is a role on this server, and a clone is to be an account", c.pair.Clone)
+			return c.errorf(rotator.KindMisconfigured, "%q is a role on this server, and the second user of a pair is to be an account: DROP ROLE %s, or give the secret another user", c.pair.Clone, quoteIdent(c.pair.Clone))
 		}
 	}
 	if c.clones == nil && c.pair.PasswordOnly {
@@ -381,7 +390,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	if err != nil {
 		return nil, err
 	}
-	var existing []accountRow
+	var existing, given []accountRow
 	for _, original := range c.originals {
 		clone, ok := c.clone(original.host)
 		want, _, err := c.grants(ctx, original.account)
@@ -402,10 +411,16 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 		try := want.missing(have)
 		if !c.inUse() {
 			maps.Copy(try, extra) // who may take a right away may also give it
+		} else if len(try) > 0 && clone.changeable() && !c.mariadb {
+			given = append(given, clone)
 		}
 		if err := c.dryRunGrants(ctx, original.account, try); err != nil {
 			return nil, err
 		}
+	}
+	// Whoever may not change an account that has SYSTEM_USER may not grant it anything either.
+	if err := c.dryRunOthers(ctx, given, sample); err != nil {
+		return nil, fmt.Errorf("giving user %q what user %q may do: %w", c.pair.Clone, c.pair.Original, err)
 	}
 	for _, r := range c.clones {
 		if !slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host }) {

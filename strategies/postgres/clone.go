@@ -107,6 +107,9 @@ func (s *session) ensureClone(ctx context.Context, pair strategies.Pair, p secre
 		return s.missing(pair.Target)
 	}
 	if pair.PasswordOnly {
+		if err := s.checkConnects(ctx, target); err != nil {
+			return err
+		}
 		change, err := s.setPassword(target, p)
 		if err != nil {
 			return err
@@ -147,6 +150,19 @@ func (s *session) ensureClone(ctx context.Context, pair strategies.Pair, p secre
 		return err
 	}
 	return c.copySettings(ctx)
+}
+
+// checkConnects refuses a role of a pair that an administrator made if it may not use the
+// database which the secret names: nothing but its password is changed.
+func (s *session) checkConnects(ctx context.Context, r role) error {
+	if r.limit == 0 && !r.superuser {
+		return s.errorf(rotator.KindMisconfigured, "role %q has CONNECTION LIMIT 0, and a login would be refused: ALTER ROLE %s CONNECTION LIMIT -1", r.name, quoteIdent(r.name))
+	}
+	row, err := s.row(ctx, operation{action: "looking up who may connect"}, "SELECT has_database_privilege($1, current_database(), 'CONNECT'), current_database()", r.name)
+	if err == nil && row[0] != "t" {
+		err = s.errorf(rotator.KindMisconfigured, "role %q may not connect to database %q, and a login would be refused: GRANT CONNECT ON DATABASE %s TO %s", r.name, row[1], quoteIdent(row[1]), quoteIdent(r.name))
+	}
+	return err
 }
 
 // create makes the clone. Its password goes in with it, so that at no moment there
@@ -212,13 +228,20 @@ func (c cloneSync) alter(ctx context.Context, attribute string) error {
 
 // ensureMember gives the clone the original's rights. It says false where the
 // original is a member of the clone: the other way round is then impossible, and
-// whoever set that up wants the clone to be the owner. ADMIN OPTION alone is no such
-// wish.
+// whoever set that up wants the clone to be the owner, of everything. ADMIN OPTION
+// alone is no such wish.
 func (c cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (bool, error) {
 	looking := operation{action: "looking up memberships"}
 	row, err := c.row(ctx, looking, c.reversed(), c.original.name, c.clone.name)
 	switch {
-	case err != nil, row[0] == "t" && row[1] == "t":
+	case err != nil:
+		return false, err
+	case row[0] == "t" && row[1] == "t":
+		free, err := c.hasNoOwnGrants(ctx, c.original, c.clone)
+		if err == nil && !free && pair.Target == pair.Clone {
+			err = c.errorf(rotator.KindMisconfigured, "role %[1]q is a member of role %[2]q, so that %[2]q cannot be given what is %[1]q's own (what it owns, was granted, or has by other memberships), and clients would lack that: REVOKE %[4]s FROM %[3]s, and the rotation turns the membership round; or move all of it to %[2]s (REASSIGN OWNED BY %[3]s TO %[4]s)",
+				c.original.name, c.clone.name, quoteIdent(c.original.name), quoteIdent(c.clone.name))
+		}
 		return false, err
 	case row[0] == "t" && pair.Target == pair.Clone:
 		return false, c.errorf(rotator.KindMisconfigured, "%s", adminOnly(pair, row[2]))
@@ -286,7 +309,7 @@ func (c cloneSync) copySettings(ctx context.Context) error {
 	act := setting{name: "role"}
 	if role := want[act]; role == "" || role == "none" || role == c.original.name {
 		delete(want, act)
-		free, err := c.hasNoOwnGrants(ctx)
+		free, err := c.hasNoOwnGrants(ctx, c.clone, c.original)
 		if err != nil {
 			return err
 		}
@@ -340,8 +363,8 @@ WHERE r.rolname IN ($1, $2) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)`
 	return clone, original, nil
 }
 
-// hasNoOwnGrants says whether the clone has no rights of its own to lose.
-func (c cloneSync) hasNoOwnGrants(ctx context.Context) (bool, error) {
+// hasNoOwnGrants says whether a role has no rights of its own, but those of another one.
+func (c cloneSync) hasNoOwnGrants(ctx context.Context, of, but role) (bool, error) {
 	// Classes 'o' and 'a' of pg_shdepend are what a role owns and was granted, in
 	// all databases, 'i' initial privileges and 'r' policies.
 	const sql = `WITH RECURSIVE m(id) AS (
@@ -354,7 +377,7 @@ SELECT NOT EXISTS (
   AND NOT EXISTS (
     SELECT FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.member
     WHERE r.rolname = $1 AND a.roleid NOT IN (SELECT id FROM m))`
-	row, err := c.row(ctx, operation{action: "looking up privileges"}, sql, c.clone.name, c.original.name)
+	row, err := c.row(ctx, operation{action: "looking up privileges"}, sql, of.name, but.name)
 	return err == nil && row[0] == "t", err
 }
 

@@ -310,7 +310,8 @@ func TestSharedOwner(t *testing.T) {
 	})
 }
 
-// TestReversedMembership: the original is a member of the clone, by somebody's design.
+// TestReversedMembership: the original is a member of the clone, by somebody's design. What is the original's own is then
+// out of the clone's reach: it is for the clone to own.
 func TestReversedMembership(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		r := newRotation(t, s, "")
@@ -319,6 +320,11 @@ func TestReversedMembership(t *testing.T) {
 		if s.Major >= 16 {
 			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
 		}
+		pair := r.pair
+		pair.Target, pair.Consent = pair.Clone, true
+		_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+		wants(t, err, rotator.KindMisconfigured, "REVOKE", "REASSIGN OWNED BY")
+		s.run(t, fmt.Sprintf("REASSIGN OWNED BY %s TO %s", r.pair.Original, r.pair.Clone))
 		r.turn(t, true)
 		r.turn(t, false)
 		if got := r.roleSetting(t); got != "" {

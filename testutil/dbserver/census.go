@@ -354,6 +354,13 @@ func (s *MySQLServer) Rights(ctx context.Context, user, password string) (rights
 			}
 		}
 		list, on, _ := cutLast(what, " ON ")
+		if list == "ALL PRIVILEGES" && on == "*.*" { // MariaDB's word for what MySQL lists
+			all, err := texts(ctx, db, "SHOW PRIVILEGES", 0)
+			if err != nil {
+				return nil, fmt.Errorf("rights: %w", err)
+			}
+			list += ", " + strings.ToUpper(strings.Join(all, ", "))
+		}
 		for _, privilege := range splitOutside(list) {
 			if privilege == "USAGE" {
 				continue

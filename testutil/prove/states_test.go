@@ -3,6 +3,7 @@ package prove
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 var (
 	seed      = flag.Uint64("seed", 0, "`seed` of the sample of states, which is printed; 0: always the same in make test, any in make test-long")
 	howMany   = flag.Int("states", 0, "`states` to try of each server; 0: a handful in make test, 60 in make test-long")
+	only      = flag.String("state", "", "try all states whose name has this `text` in it, and no others")
 	handful   = 8
 	inTheLong = 60
 )
@@ -31,6 +33,9 @@ func TestStates(t *testing.T) {
 	}
 	t.Logf("go test ./testutil/prove -run TestStates -seed %d -states %d", from, n)
 	try := func(name string, states []State) {
+		if *only != "" {
+			states, n = slices.DeleteFunc(states, func(s State) bool { return !strings.Contains(s.Name, *only) }), 0
+		}
 		for _, s := range states {
 			if s.Strategy == "" || strings.Contains(s.Name, "  ") {
 				t.Errorf("state %q is not named", s.Name)

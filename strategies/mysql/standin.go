@@ -1,0 +1,190 @@
+package mysql
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+)
+
+// checkStandIns refuses a change after which clients of the accounts in use would meet accounts of the other user that
+// do not let them in, or let them do less. Of the accounts of a name the server takes the one with the most specific
+// host, so that one account can serve the clients of several, or stand in the way of one.
+//
+// An account of the clone on a host of the original is made like it (see EnsureClone), so of that it is asked only
+// whether it has a password to be changed. Others stay as they are: those for hosts that the original lacks, and all
+// accounts of a pair of which nothing but passwords are changed.
+func (c *cloneSync) checkStandIns(ctx context.Context) error {
+	next, inUse := c.allOriginals, c.clones
+	if !c.inUse() {
+		next, inUse = c.clones, c.allOriginals
+	}
+	for _, client := range slices.Concat(inUse, next) {
+		now, ok := serving(inUse, client.host)
+		if !ok || !now.changeable() {
+			continue
+		}
+		then, ok := serving(next, client.host)
+		aligned := !c.pair.PasswordOnly && then.host == now.host
+		switch {
+		case !ok && c.pair.PasswordOnly:
+			return c.errorf(rotator.KindMisconfigured, "clients of account %s would be refused: user %q has no account for their host. CREATE USER %s, with what account %s may do, or DROP USER %s if no client needs it",
+				now, c.pair.Target, account{user: c.pair.Target, host: now.host}, now, now)
+		case !ok, !aligned && !c.pair.PasswordOnly && (c.inUse() || then.host != client.host):
+			// It is still to be created; or clients are on the clone, whose accounts for hosts that the original lacks
+			// are AWS's template's.
+		default:
+			if err := c.checkStandIn(ctx, now, then, aligned); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkStandIn sees whether clients of one account can go on with another.
+func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, aligned bool) error {
+	switch {
+	case then.locked:
+		return c.errorf(rotator.KindPrivilege, "clients of account %s would meet account %s, which is locked: ALTER USER %s ACCOUNT UNLOCK, or DROP USER %s", now, then, then, then)
+	case !then.changeable():
+		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which logs in by %s: give it one of %s, or DROP USER %s", now, then, strings.Join(then.plugins, " or "), strings.Join(passwordPlugins, ", "), then)
+	case aligned:
+		return nil
+	case then.require != now.require && then.require != "REQUIRE NONE" && (then.require != "REQUIRE SSL" || c.pair.NoTLS):
+		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which refuses them without what it demands: ALTER USER %s %s, as account %s has it", now, then, then, now.require, now)
+	case c.pair.PasswordOnly:
+		return c.checkMayUse(ctx, then)
+	}
+	want, _, err := c.grants(ctx, now.account)
+	if err != nil {
+		return err
+	}
+	have, _, err := c.grants(ctx, then.account)
+	if err != nil {
+		return err
+	}
+	if less := want.missing(have); len(less) > 0 {
+		return c.errorf(rotator.KindMisconfigured, "account %s is for a host for which user %q has no account. Clients on it would meet that account, which lacks %s: DROP USER %s (the rotation makes accounts like the original's), or grant it that", then, c.pair.Original, less, then)
+	}
+	return nil
+}
+
+// checkMayUse refuses an account that may not use the database which the secret names: its login would be refused.
+// The server lets in whoever has any privilege there, on whatever is in it.
+func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
+	if c.login.Database == "" {
+		return nil
+	}
+	may, err := c.mayUse(ctx, r.account, c.login.Database, map[account]bool{})
+	if err != nil || may {
+		return err
+	}
+	// What the server gives to everyone stands under other names; and it can be told to make all roles active.
+	everyone := "SELECT COUNT(*) + @@GLOBAL.activate_all_roles_on_login FROM mysql.db WHERE User = ''"
+	if c.mariadb {
+		everyone = "SELECT COUNT(*) FROM mysql.db WHERE User IN ('', 'PUBLIC')"
+	}
+	row, err := c.row(ctx, operation{action: "looking up what everyone may do"}, everyone)
+	if err != nil || row[0] != "0" {
+		return err
+	}
+	return c.errorf(rotator.KindMisconfigured, "account %s may not use the database %q, and a login that names it would be refused: GRANT it there what user %q may do, or leave dbname out of the secret", r, c.login.Database, c.pair.InUse())
+}
+
+// mayUse looks among the rights of an account, and of the roles that are active after its login. seen holds those already
+// looked at.
+func (c *cloneSync) mayUse(ctx context.Context, of account, database string, seen map[account]bool) (bool, error) {
+	isRole := len(seen) > 0
+	seen[of] = true
+	all, defaultRole, err := c.grants(ctx, of)
+	if err != nil {
+		return false, err
+	}
+	for r := range all {
+		if r.kind == privilege && opens(r, database) {
+			return true, nil
+		}
+		if r.kind != role || !isRole && !strings.Contains(defaultRole, r.name) {
+			continue
+		}
+		name, err := (&parser{tokens: tokens(r.name)}).account()
+		if err != nil || seen[name] {
+			continue // the name is one that we have put together ourselves
+		}
+		if may, err := c.mayUse(ctx, name, database, seen); err != nil || may {
+			return may, err
+		}
+	}
+	return false, nil
+}
+
+// onDatabases are the privileges that a database can be used by, where they are held on *.*.
+var onDatabases = []string{allPrivileges, grantOption, "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER",
+	"CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EVENT", "TRIGGER", "DELETE HISTORY"}
+
+// opens says whether a privilege lets its holder use a database. In the name of a whole database, % and _ stand for
+// other characters.
+func opens(r right, database string) bool {
+	if r.object == "*.*" {
+		return slices.Contains(onDatabases, r.name)
+	}
+	words := tokens(r.object)
+	for i, t := range words {
+		if t.kind == '`' {
+			whole := strings.HasSuffix(r.object, ".*") && i == 0
+			return t.text == database || whole && like(t.text, database)
+		}
+	}
+	return false
+}
+
+// serving gives the account by which the server lets in clients of a host: the most specific whose host covers that.
+func serving(rows []accountRow, host string) (found accountRow, ok bool) {
+	for _, r := range rows {
+		if covers(r.host, host) && (!ok || covers(found.host, r.host)) {
+			found, ok = r, true
+		}
+	}
+	return found, ok
+}
+
+// covers says whether an account for host outer is for every client that one for inner is for. It says no where the two
+// texts do not tell.
+func covers(outer, inner string) bool {
+	return outer == "" || like(strings.ToLower(outer), strings.ToLower(inner))
+}
+
+// like matches as LIKE does. A wildcard of the text is matched by one that stands for as much.
+func like(pattern, text string) bool {
+	again, from := "", -1 // what follows the last % of the pattern, and where in the text it was last tried
+	at := 0
+	for at < len(text) || pattern != "" {
+		c, rest, wild := next(pattern)
+		switch {
+		case wild && c == '%':
+			pattern, again, from = rest, rest, at
+			continue
+		case at < len(text) && pattern != "" && (wild && text[at] != '%' || !wild && c == text[at]):
+			pattern, at = rest, at+1
+			continue
+		case from < 0 || from == len(text):
+			return false
+		}
+		from++
+		pattern, at = again, from
+	}
+	return true
+}
+
+// next takes a character of a pattern, and says whether it stands for others.
+func next(pattern string) (c byte, rest string, wild bool) {
+	switch {
+	case pattern == "":
+		return 0, "", false
+	case pattern[0] == '\\' && len(pattern) > 1:
+		return pattern[1], pattern[2:], false
+	}
+	return pattern[0], pattern[1:], pattern[0] == '%' || pattern[0] == '_'
+}
