@@ -148,10 +148,10 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 			return c.errorf(rotator.KindMisconfigured, "%q is a role on this server, and the second user of a pair is to be an account: DROP ROLE %s, or give the secret another user", c.pair.Clone, quoteIdent(c.pair.Clone))
 		}
 	}
-	if c.clones == nil && c.pair.PasswordOnly {
+	if len(c.clones) == 0 && c.pair.PasswordOnly {
 		return c.errorf(rotator.KindNotFound, "there is no account of user %q on this server; create it, or correct the user name in the secret", c.pair.Clone)
 	}
-	if c.clones == nil && c.pair.Target == c.pair.Original {
+	if len(c.clones) == 0 && c.pair.Target == c.pair.Original {
 		return c.errorf(rotator.KindNotFound, "there is no account of user %q on this server, though it is the user of AWSCURRENT", c.pair.Clone)
 	}
 	return nil

@@ -43,7 +43,7 @@ var whose = []state{
 	{name: "created by a rotation, and given more", made: true, setUp: "GRANT DELETE ON DB.* TO C@'%'", bare: "DELETE ON"},
 	{name: "created by a rotation, and its original lost something", made: true, setUp: "REVOKE INSERT ON DB.* FROM O@'%'", bare: "INSERT ON"},
 	{name: "created by a rotation, with a role of its own", made: true, setUp: "CREATE ROLE R; GRANT R TO C@'%'", bare: "R"},
-	{name: "created by a rotation, and another beside it", made: true, setUp: "CREATE USER C@'10.%' IDENTIFIED BY 'x'", bare: "bears no mark"},
+	{name: "created by a rotation, and another beside it", made: true, setUp: "CREATE USER C@'10.%' IDENTIFIED BY 'x'; GRANT SELECT, INSERT ON DB.* TO C@'10.%'", bare: "bears no mark"},
 	{name: "may create users", setUp: create + "GRANT CREATE USER ON *.* TO C@'%'", bare: "nothing proves", consented: never},
 	{name: "may create users, only its password", setUp: create + "GRANT CREATE USER ON *.* TO C@'%'", only: true, bare: never, consented: never, possessing: never},
 	{name: "may create users by a role, only its password", setUp: create + "CREATE ROLE R; GRANT CREATE USER ON *.* TO R; GRANT R TO C@'%'", only: true, bare: never, consented: never, possessing: never},

@@ -41,6 +41,7 @@ type ServiceConfig struct {
 	Previous secret.Document            // zero: there is none
 	Pending  secret.Document            // of a rotation that is not complete; zero: there is none
 	Related  map[string]secret.Document // other secrets that Current names, by id
+	Strict   bool                       // PREFLIGHT=strict, for a service that runs it in this process
 
 	// BeforeCall is asked before each API call of the function, and Called told when it
 	// was carried out and not yet answered.
@@ -200,8 +201,12 @@ func (l *local) invoke(ctx context.Context, step rotator.Step, version string) e
 	}
 	l.kill[p] = true
 	l.mu.Unlock()
+	mode := rotator.PreflightEnforce
+	if l.Strict {
+		mode = rotator.PreflightStrict
+	}
 	err := rotator.Rotator{
-		Store: p, Strategy: l.Strategy, ReadBackoff: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print,
+		Store: p, Strategy: l.Strategy, ReadBackoff: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print, PreflightMode: mode,
 	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: localARN, VersionID: version, RotationToken: secret.NewPassword("token-" + unique())})
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -189,8 +189,10 @@ func (p MySQL) modes() []Mode {
 
 // Modes by name.
 const (
-	single = "single user"
-	dual   = "dual passwords"
+	single           = "single user"
+	throughSuperuser = "through superuser"
+	alternating      = "alternating users"
+	dual             = "dual passwords"
 )
 
 // Targets are the strategies on a server, each in this process and deployed.

@@ -40,11 +40,11 @@ func Modes() []Mode {
 	return []Mode{
 		{Name: single, Handler: "single-user",
 			Strategy: func(e strategies.CloningEngine) rotator.Strategy { return strategies.SingleUser{Engine: e} }},
-		{Name: "through superuser", Handler: "single-user", Env: []string{"SINGLE_USER_THROUGH_SUPERUSER=true"},
+		{Name: throughSuperuser, Handler: "single-user", Env: []string{"SINGLE_USER_THROUGH_SUPERUSER=true"},
 			Strategy: func(e strategies.CloningEngine) rotator.Strategy {
 				return strategies.SingleUser{Engine: e, ThroughSuperuser: true}
 			}},
-		{Name: "alternating users", Handler: "alternating-users", KeepsCurrent: true,
+		{Name: alternating, Handler: "alternating-users", KeepsCurrent: true,
 			Strategy: func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} }},
 	}
 }

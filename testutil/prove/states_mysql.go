@@ -2,12 +2,9 @@ package prove
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 
-	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
@@ -84,42 +81,16 @@ func mysqlActors() map[string][]string {
 // mysqlState is one of the generated ones.
 type mysqlState struct {
 	MySQL
-	user     user
-	evidence evidence
-	actor    string
-	original string // what it is granted on *.*; "itself": it is the superuser of the secret
-	back     bool   // the clone is in use
-	named    bool   // the secret has alternateUsername
-	victim   bool   // the original belongs to another secret
-	hosts    bool   // the original's name stands for three accounts
-}
-
-func (s mysqlState) name() string {
-	name := s.user.name
-	if s.named {
-		name += ", named by alternateUsername"
-	}
-	if s.back {
-		name += ", in use"
-	}
-	if s.hosts {
-		name += ", of an original on three hosts"
-	}
-	if s.original != "" {
-		name += ", of an original with " + s.original
-	}
-	if s.victim {
-		name += " that has another secret"
-	}
-	return name + "; " + s.evidence.name + "; through " + s.actor
+	pairState
+	user user
 }
 
 // States are generated as those of PostgreSQL are.
 func (p MySQL) States() []State {
-	var all []State
+	all := p.soloStates()
 	actors := []string{"an account as told to", "a superuser", "an RDS-like master"}
 	add := func(s mysqlState) {
-		s.MySQL = p
+		s.MySQL, s.second = p, s.user.name
 		exists := s.user.made != nil || s.user.ours
 		switch {
 		case s.user.only != "" && s.user.only != p.family(),
@@ -134,41 +105,31 @@ func (p MySQL) States() []State {
 	}
 	for i, u := range mysqlUsers() {
 		for j, e := range evidences() {
-			add(mysqlState{user: u, evidence: e, actor: actors[(i+j)%3], hosts: (i+j)%2 == 1})
+			add(mysqlState{user: u, pairState: pairState{evidence: e, actor: actors[(i+j)%3], hosts: (i+j)%2 == 1}})
 			if !e.other {
-				add(mysqlState{user: u, evidence: e, actor: actors[(i+j+1)%3], back: true, victim: !u.pair, hosts: (i+j)%2 == 0 && u.ours})
-				add(mysqlState{user: u, evidence: e, actor: actors[(i+j+2)%3], named: true})
+				add(mysqlState{user: u, pairState: pairState{evidence: e, actor: actors[(i+j+1)%3], back: true, victim: !u.pair, hosts: (i+j)%2 == 0 && u.ours}})
+				add(mysqlState{user: u, pairState: pairState{evidence: e, actor: actors[(i+j+2)%3], named: true}})
 			}
 		}
-		add(mysqlState{user: u, actor: "an account without more", evidence: evidences()[0]})
+		add(mysqlState{user: u, pairState: pairState{actor: "an account without more", evidence: evidences()[0]}})
 		for _, original := range []string{"ALL", "CREATE USER", "SELECT", "itself"} {
-			add(mysqlState{user: u, evidence: evidences()[i%4], actor: "a superuser", original: original, back: true, victim: !u.pair})
+			add(mysqlState{user: u, pairState: pairState{evidence: evidences()[i%4], actor: "a superuser", original: original, back: true, victim: !u.pair}})
 		}
 		// The superuser of the secret, with no more power than the account in use.
-		add(mysqlState{user: u, evidence: evidences()[3], actor: "an account as told to", original: "itself", back: true, victim: !u.pair})
+		add(mysqlState{user: u, pairState: pairState{evidence: evidences()[3], actor: "an account as told to", original: "itself", back: true, victim: !u.pair}})
 	}
 	return all
 }
 
-func (s mysqlState) engine() strategies.CloningEngine {
-	if s.Server.MariaDB {
+func (p MySQL) engine() strategies.CloningEngine {
+	if p.Server.MariaDB {
 		return mysql.MariaDB{}
 	}
 	return mysql.Engine{}
 }
 
-func (s mysqlState) rotation(ctx context.Context) (f strategytest.RotationFixture, err error) {
-	id := strings.ToLower(rand.Text()[:10])
-	c := cast{app: "app_" + id, clone: "app_" + id + "_clone", boss: "boss_" + id, other: "other_" + id, group: "group_" + id, password: map[string]string{}}
-	if s.named {
-		c.clone = "second_" + id
-	}
-	if s.original == "itself" {
-		c.boss = c.app
-	}
-	for _, u := range []string{c.app, c.clone, c.boss, c.other} {
-		c.password[u] = "Canary-1" + rand.Text()
-	}
+// accounts makes those of a state, but for the second of a pair.
+func (p MySQL) accounts(ctx context.Context, c cast, actor string, hosts ...string) error {
 	create := func(user, host string) string {
 		return "CREATE USER '" + user + "'@'" + host + "' IDENTIFIED BY '" + c.password[user] + "'"
 	}
@@ -176,22 +137,28 @@ func (s mysqlState) rotation(ctx context.Context) (f strategytest.RotationFixtur
 		"CREATE DATABASE IF NOT EXISTS shop", "CREATE ROLE '<group>'", "GRANT DELETE ON shop.* TO '<group>'",
 		create(c.other, "%"), "GRANT SELECT ON shop.* TO '<other>'@'%'", "GRANT '<group>' TO '<other>'@'%'", create(c.boss, "%"),
 	}
-	for _, grant := range mysqlActors()[s.actor] {
+	for _, grant := range mysqlActors()[actor] {
 		statements = append(statements, "GRANT "+grant)
 	}
-	if c.app != c.boss {
-		hosts := []string{"%"}
-		if s.hosts {
-			hosts = append(hosts, "127.0.0.2", "127.0.0.3")
-		}
-		for _, host := range hosts {
+	for _, host := range hosts {
+		if c.app != c.boss {
 			statements = append(statements, create(c.app, host), "GRANT SELECT, INSERT ON shop.* TO '<app>'@'"+host+"'")
 		}
-		if s.original != "" {
-			statements = append(statements, "GRANT "+s.original+" ON *.* TO '<app>'@'%'")
-		}
 	}
-	if err := s.Server.Exec(ctx, c.fill(statements)...); err != nil {
+	return p.Server.Exec(ctx, c.fill(statements)...)
+}
+
+func (s mysqlState) rotation(ctx context.Context) (f strategytest.RotationFixture, err error) {
+	c := s.cast()
+	hosts := []string{"%"}
+	if s.hosts {
+		hosts = append(hosts, "127.0.0.2", "127.0.0.3")
+	}
+	err = s.accounts(ctx, c, s.actor, hosts...)
+	if err == nil && c.app != c.boss && s.original != "" {
+		err = s.Server.Exec(ctx, c.fill([]string{"GRANT " + s.original + " ON *.* TO '<app>'@'%'"})...)
+	}
+	if err != nil {
 		return f, fmt.Errorf("%s: %w", s.name(), err)
 	}
 	if s.user.ours {
@@ -201,29 +168,27 @@ func (s mysqlState) rotation(ctx context.Context) (f strategytest.RotationFixtur
 			return f, fmt.Errorf("%s: %w", s.name(), err)
 		}
 	}
-	var made []string
-	for _, sql := range c.fill(s.user.made) {
-		made = append(made, strings.ReplaceAll(sql, "<password>", c.password[c.clone]))
-	}
-	if err := s.Server.Exec(ctx, made...); err != nil {
+	if err := s.Server.Exec(ctx, c.fill(s.user.made)...); err != nil {
 		return f, fmt.Errorf("%s: %w", s.name(), err)
 	}
 	return s.fixture(c)
 }
 
 func (s mysqlState) fixture(c cast) (strategytest.RotationFixture, error) {
-	scene := scene{
-		cast: c, evidence: s.evidence, back: s.back, named: s.named,
-		victim: s.victim, stranger: (s.user.made != nil) && !s.user.pair && !s.user.spare,
-		base: map[string]any{"engine": s.family(), "host": s.Server.Host, "port": s.Server.Port, "dbname": "shop", "ssl": false},
-	}
-	f, err := scene.fixture()
+	stranger := s.user.made != nil && !s.user.pair && !s.user.spare
+	f, err := s.stateFixture(scene{cast: c, evidence: s.evidence, back: s.back, named: s.named, victim: s.victim, stranger: stranger})
 	f.Strategy = strategies.AlternatingUsers{Engine: s.engine()}
-	f.LogIn = func(ctx context.Context, d secret.Document) error { return s.logIn(ctx, "127.0.0.1", d) }
-	f.Hosts, f.LogInFrom = []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}, s.logIn
-	f.Census = s.Server.Census
+	return f, err
+}
+
+func (p MySQL) stateFixture(s scene) (strategytest.RotationFixture, error) {
+	s.base = map[string]any{"engine": p.family(), "host": p.Server.Host, "port": p.Server.Port, "dbname": "shop", "ssl": false}
+	f, err := s.fixture()
+	f.LogIn = func(ctx context.Context, d secret.Document) error { return p.logIn(ctx, "127.0.0.1", d) }
+	f.Hosts, f.LogInFrom = []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}, p.logIn
+	f.Census = p.Server.Census
 	f.Rights = func(ctx context.Context, d secret.Document) ([]string, error) {
-		rights, err := s.Server.Rights(ctx, d.Text("username"), d.Password().Reveal())
+		rights, err := p.Server.Rights(ctx, d.Text("username"), d.Password().Reveal())
 		if s.evidence.consents {
 			rights = administrative(rights)
 		}
@@ -232,77 +197,53 @@ func (s mysqlState) fixture(c cast) (strategytest.RotationFixture, error) {
 	return f, err
 }
 
-// scene is the secrets of a state.
-type scene struct {
-	cast
-	evidence         evidence
-	back, named      bool
-	victim, stranger bool           // the original, the other account belongs to another secret
-	base             map[string]any // which server it is
+// mysqlSolos are what the account of a secret can be that rotates alone.
+func mysqlSolos() []solo {
+	const alter, ed25519 = "ALTER USER '<app>'@'%' ", "INSTALL PLUGIN IF NOT EXISTS ed25519 SONAME 'auth_ed25519'"
+	return []solo{
+		{name: "an account", goesOn: true},
+		{name: "an account on three hosts", hosts: []string{"127.0.0.2", "127.0.0.3"}, strict: true},
+		{name: "an account on localhost as well", hosts: []string{"localhost"}, strict: true},
+		{name: "an account that is locked", made: []string{alter + "ACCOUNT LOCK"}, once: true},
+		{name: "an account that is locked on one host more", hosts: []string{"127.0.0.2"}, made: []string{"ALTER USER '<app>'@'127.0.0.2' ACCOUNT LOCK"}, strict: true, once: true},
+		{name: "an account that is expired", made: []string{alter + "PASSWORD EXPIRE"}, once: true, expired: true},
+		{name: "an account that expires", made: []string{alter + "PASSWORD EXPIRE INTERVAL 1 DAY"}, goesOn: true},
+		{name: "an account that wants TLS", made: []string{alter + "REQUIRE SSL"}, once: true},
+		{name: "an account with a limit", made: []string{alter + "WITH MAX_USER_CONNECTIONS 30"}, goesOn: true},
+		{name: "an account that no refused login may meet", made: []string{alter + "FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME UNBOUNDED"}, once: true, only: "mysql"},
+		{name: "an account with a history", made: []string{alter + "PASSWORD HISTORY 5 PASSWORD REUSE INTERVAL 9 DAY"}, goesOn: true, only: "mysql"},
+		{name: "an account that must name its password", made: []string{alter + "PASSWORD REQUIRE CURRENT"}, goesOn: true, only: "mysql"},
+		{name: "an account with a retained password", made: []string{alter + "IDENTIFIED BY '<password>'", alter + "IDENTIFIED BY '<app's password>' RETAIN CURRENT PASSWORD"}, only: "mysql"},
+		{name: "an account of sha256_password", made: []string{alter + "IDENTIFIED WITH sha256_password BY '<app's password>'"}, only: "mysql"},
+		{name: "an account of ed25519", made: []string{ed25519, "ALTER USER '<app>'@'%' IDENTIFIED VIA ed25519 USING PASSWORD('<app's password>')"}, only: "mariadb", goesOn: true},
+		{name: "an account of unix_socket or a password", made: []string{"ALTER USER '<app>'@'%' IDENTIFIED VIA unix_socket OR mysql_native_password USING PASSWORD('<app's password>')"}, only: "mariadb", goesOn: true},
+		{name: "an account with two passwords", made: []string{ed25519,
+			"ALTER USER '<app>'@'%' IDENTIFIED VIA ed25519 USING PASSWORD('<app's password>') OR mysql_native_password USING PASSWORD('<app's password>')"}, once: true, only: "mariadb"},
+		{name: "an account with a role", made: []string{"GRANT '<group>' TO '<app>'@'%'"}, goesOn: true},
+		{name: "an account with CREATE USER", made: []string{"GRANT CREATE USER ON *.* TO '<app>'@'%'"}},
+		{name: "an account with ALL PRIVILEGES", made: []string{"GRANT ALL ON *.* TO '<app>'@'%' WITH GRANT OPTION"}},
+		{name: "an account with ALL PRIVILEGES on one host more", hosts: []string{"127.0.0.2"}, made: []string{"GRANT ALL ON *.* TO '<app>'@'127.0.0.2' WITH GRANT OPTION"}, strict: true},
+	}
 }
 
-func (s scene) fixture() (f strategytest.RotationFixture, err error) {
-	value := func(user, password string, more map[string]any) secret.Document {
-		m := map[string]any{"username": user, "password": password}
-		for _, from := range []map[string]any{s.base, more} {
-			for k, v := range from {
-				m[k] = v
+// soloStates rotate one account, by itself and through a superuser.
+func (p MySQL) soloStates() []State {
+	var all []State
+	solos := slices.DeleteFunc(mysqlSolos(), func(a solo) bool { return a.only != "" && a.only != p.family() })
+	for _, s := range soloStates(p.modes(), solos, []string{"an account as told to", "a superuser", "an RDS-like master"}, "an account without more") {
+		all = append(all, s.state(p.engine(), func(ctx context.Context, c cast) (strategytest.RotationFixture, error) {
+			err := p.accounts(ctx, c, s.actor, append([]string{"%"}, s.hosts...)...)
+			if err == nil && s.mode.Name == dual {
+				err = p.Server.Exec(ctx, c.fill([]string{"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO '<app>'@'%'"})...)
 			}
-		}
-		text, failed := json.Marshal(m)
-		if failed != nil {
-			err = failed
-			return secret.Document{}
-		}
-		d, failed := secret.ParseDocument(string(text))
-		if failed != nil {
-			err = failed
-		}
-		return d
+			if err == nil {
+				err = p.Server.Exec(ctx, c.fill(s.made)...)
+			}
+			if err != nil {
+				return strategytest.RotationFixture{}, err
+			}
+			return p.stateFixture(s.scene(c))
+		}))
 	}
-	inUse, next := s.app, s.clone
-	if s.back {
-		inUse, next = s.clone, s.app
-	}
-	of := func(user, password, alternate string) secret.Document {
-		more := map[string]any{"masterarn": superuserARN}
-		if s.named {
-			more["alternateUsername"] = alternate
-		}
-		return value(user, password, more)
-	}
-	labelled := func(kind string) secret.Document {
-		switch kind {
-		case "right":
-			return of(next, s.password[next], inUse)
-		case "stale":
-			return of(next, "Canary-1"+rand.Text(), inUse)
-		}
-		return secret.Document{}
-	}
-	consent := map[string]any{}
-	if s.evidence.rotates != nil {
-		consent["rotates"] = s.evidence.rotates(s.cast)
-	}
-	superuser := value(s.boss, s.password[s.boss], consent)
-	f.Others = map[string]secret.Document{s.other: value(s.other, s.password[s.other], nil)}
-	// Where the superuser secret names the pair, its owner has given it away; and where
-	// this secret holds a password that works, the account is no other secret's alone.
-	if !s.evidence.consents && s.evidence.previous != "right" && s.evidence.pending != "right" {
-		if !s.back && s.stranger {
-			f.Others[s.clone] = value(s.clone, s.password[s.clone], nil)
-		}
-		if s.back && s.victim && s.app != s.boss {
-			f.Others[s.app] = value(s.app, s.password[s.app], nil)
-		}
-	}
-	f.Current, f.Previous, f.Pending = of(inUse, s.password[inUse], next), labelled(s.evidence.previous), labelled(s.evidence.pending)
-	f.KeepsCurrent = true
-	f.Related = func(_ context.Context, id string) (secret.Document, error) {
-		if id != superuserARN {
-			return secret.Document{}, rotator.KindNotFound
-		}
-		return superuser, nil
-	}
-	return f, err
+	return all
 }

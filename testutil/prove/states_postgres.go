@@ -2,7 +2,6 @@ package prove
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,16 +88,6 @@ func postgresRoles() []role {
 	}
 }
 
-// fill puts the names of a state into statements.
-func (c cast) fill(statements []string) []string {
-	names := strings.NewReplacer("<clone>", c.clone, "<app>", c.app, "<boss>", c.boss, "<other>", c.other, "<group>", c.group, "<table>", c.table)
-	filled := make([]string, len(statements))
-	for i, s := range statements {
-		filled[i] = names.Replace(s)
-	}
-	return filled
-}
-
 // actors are the superusers of secrets, by what they are.
 func postgresActors() map[string]string {
 	return map[string]string{
@@ -112,40 +101,18 @@ func postgresActors() map[string]string {
 // postgresState is one of the generated ones.
 type postgresState struct {
 	Postgres
-	role     role
-	evidence evidence
-	actor    string
-	original string // attributes of the original; "itself": it is the superuser of the secret
-	back     bool   // the clone is in use
-	named    bool   // the secret has alternateUsername
-	victim   bool   // the original belongs to another secret
-}
-
-func (s postgresState) name() string {
-	name := s.role.name
-	if s.named {
-		name += ", named by alternateUsername"
-	}
-	if s.back {
-		name += ", in use"
-	}
-	if s.original != "" {
-		name += ", of an original with " + s.original
-	}
-	if s.victim {
-		name += " that has another secret"
-	}
-	return name + "; " + s.evidence.name + "; through " + s.actor
+	pairState
+	role role
 }
 
 // PostgresStates are generated: each role that can bear the clone's name, with each
 // evidence, when the original is in use and when the clone is; the superusers of
 // secrets, and the originals, in turn.
 func (p Postgres) States() []State {
-	var all []State
+	all := p.soloStates()
 	actors := []string{"a CREATEROLE role", "a superuser", "an RDS-like master"}
 	add := func(s postgresState) {
-		s.Postgres = p
+		s.Postgres, s.second = p, s.role.name
 		major := p.Server.Major
 		if s.role.from > major || s.role.until != 0 && s.role.until < major {
 			return
@@ -170,20 +137,20 @@ func (p Postgres) States() []State {
 	}
 	for i, r := range postgresRoles() {
 		for j, e := range evidences() {
-			add(postgresState{role: r, evidence: e, actor: actors[(i+j)%3]})
+			add(postgresState{role: r, pairState: pairState{evidence: e, actor: actors[(i+j)%3]}})
 			if !e.other {
-				add(postgresState{role: r, evidence: e, actor: actors[(i+j+1)%3], back: true, victim: !r.pair})
-				add(postgresState{role: r, evidence: e, actor: actors[(i+j+2)%3], named: true})
+				add(postgresState{role: r, pairState: pairState{evidence: e, actor: actors[(i+j+1)%3], back: true, victim: !r.pair}})
+				add(postgresState{role: r, pairState: pairState{evidence: e, actor: actors[(i+j+2)%3], named: true}})
 			}
 		}
-		add(postgresState{role: r, actor: "a role without more", evidence: evidences()[0]})
+		add(postgresState{role: r, pairState: pairState{actor: "a role without more", evidence: evidences()[0]}})
 		if r.made != nil {
 			for _, original := range []string{"SUPERUSER", "CREATEROLE", "BYPASSRLS", "itself"} {
 				e := evidences()[i%4]
-				add(postgresState{role: r, evidence: e, actor: "a superuser", original: original, back: true, victim: !r.pair})
+				add(postgresState{role: r, pairState: pairState{evidence: e, actor: "a superuser", original: original, back: true, victim: !r.pair}})
 			}
 			if !r.byBoss { // the superuser of the secret, with no more power than the role in use
-				add(postgresState{role: r, evidence: evidences()[3], actor: "a CREATEROLE role", original: "itself", back: true, victim: !r.pair})
+				add(postgresState{role: r, pairState: pairState{evidence: evidences()[3], actor: "a CREATEROLE role", original: "itself", back: true, victim: !r.pair}})
 			}
 		}
 	}
@@ -192,53 +159,53 @@ func (p Postgres) States() []State {
 
 // superuser says whether the original is one.
 func (s postgresState) superuser() bool {
-	return s.original == "SUPERUSER" || s.original == "itself" && postgresActors()[s.actor] == "SUPERUSER"
+	return s.original == "SUPERUSER" || s.original == itself && postgresActors()[s.actor] == "SUPERUSER"
+}
+
+// accounts makes those of a state, but for the second of a pair.
+func (p Postgres) accounts(ctx context.Context, c cast, actor, original string) error {
+	statements := []string{
+		"CREATE ROLE <group>",
+		"CREATE TABLE <table> (n int)", "CREATE TABLE more_<table> (n int)",
+		"GRANT SELECT ON more_<table> TO <group>",
+		"CREATE ROLE <other> LOGIN CONNECTION LIMIT 30 PASSWORD '" + c.password[c.other] + "'",
+		"CREATE ROLE <boss> LOGIN " + postgresActors()[actor] + " PASSWORD '" + c.password[c.boss] + "'",
+	}
+	if c.app != c.boss {
+		statements = append(statements, "CREATE ROLE <app> LOGIN "+original+" PASSWORD '<app's password>'")
+		if actor != "a superuser" && actor != "a role without more" {
+			statements = append(statements, "GRANT <app> TO <boss> WITH ADMIN OPTION")
+		}
+	}
+	statements = append(statements, "ALTER TABLE <table> OWNER TO <app>", "GRANT SELECT ON <table> TO <other>", "GRANT <app> TO <other>")
+	if actor == "an RDS-like master" {
+		statements = append(statements, "CREATE ROLE rds_"+c.id, "GRANT pg_monitor, pg_signal_backend TO rds_"+c.id, "GRANT rds_"+c.id+" TO <boss> WITH ADMIN OPTION")
+	}
+	return p.Server.Exec(ctx, c.fill(statements)...)
 }
 
 func (s postgresState) rotation(ctx context.Context) (f strategytest.RotationFixture, err error) {
-	id := strings.ToLower(rand.Text()[:10])
-	c := cast{app: "app_" + id, clone: "app_" + id + "_clone", boss: "boss_" + id, other: "other_" + id, group: "group_" + id, table: "table_" + id, password: map[string]string{}}
-	if s.named {
-		c.clone = "second_" + id
+	c := s.cast()
+	original := s.original
+	if original == itself {
+		original = ""
 	}
-	if s.original == "itself" {
-		c.boss = c.app
-	}
-	for _, user := range []string{c.app, c.clone, c.boss, c.other} {
-		c.password[user] = "canary-" + rand.Text()
-	}
-	statements := []string{
-		"CREATE ROLE " + c.group,
-		"CREATE TABLE " + c.table + " (n int)", "CREATE TABLE more_" + c.table + " (n int)",
-		"GRANT SELECT ON more_" + c.table + " TO " + c.group,
-		"CREATE ROLE " + c.other + " LOGIN CONNECTION LIMIT 30 PASSWORD '" + c.password[c.other] + "'",
-		"CREATE ROLE " + c.boss + " LOGIN " + postgresActors()[s.actor] + " PASSWORD '" + c.password[c.boss] + "'",
-	}
-	if c.app != c.boss {
-		statements = append(statements, "CREATE ROLE "+c.app+" LOGIN "+s.original+" PASSWORD '"+c.password[c.app]+"'")
-		if s.actor != "a superuser" && s.actor != "a role without more" {
-			statements = append(statements, "GRANT "+c.app+" TO "+c.boss+" WITH ADMIN OPTION")
-		}
-	}
-	statements = append(statements, "ALTER TABLE "+c.table+" OWNER TO "+c.app, "GRANT SELECT ON "+c.table+" TO "+c.other, "GRANT "+c.app+" TO "+c.other)
-	if s.role.closed {
-		statements = append(statements, "CREATE DATABASE db_"+id, "REVOKE CONNECT ON DATABASE db_"+id+" FROM PUBLIC",
-			"GRANT CONNECT ON DATABASE db_"+id+" TO "+strings.Join(slices.Compact([]string{c.app, c.boss}), ", "))
-	}
-	if s.actor == "an RDS-like master" {
-		statements = append(statements, "CREATE ROLE rds_"+id, "GRANT pg_monitor, pg_signal_backend TO rds_"+id, "GRANT rds_"+id+" TO "+c.boss+" WITH ADMIN OPTION")
-	}
-	if err := s.Server.Exec(ctx, statements...); err != nil {
+	if err := s.accounts(ctx, c, s.actor, original); err != nil {
 		return f, fmt.Errorf("%s: %w", s.name(), err)
+	}
+	database := "postgres"
+	if s.role.closed {
+		database = "db_" + c.id
+		err := s.Server.Exec(ctx, "CREATE DATABASE "+database, "REVOKE CONNECT ON DATABASE "+database+" FROM PUBLIC",
+			"GRANT CONNECT ON DATABASE "+database+" TO "+strings.Join(slices.Compact([]string{c.app, c.boss}), ", "))
+		if err != nil {
+			return f, fmt.Errorf("%s: %w", s.name(), err)
+		}
 	}
 	if s.role.made != nil {
 		if err := s.make(ctx, c); err != nil {
 			return f, fmt.Errorf("%s: %w", s.name(), err)
 		}
-	}
-	database := "postgres"
-	if s.role.closed {
-		database = "db_" + id
 	}
 	return s.fixture(c, database)
 }
@@ -270,23 +237,85 @@ func (s postgresState) make(ctx context.Context, c cast) error {
 }
 
 func (s postgresState) fixture(c cast, database string) (strategytest.RotationFixture, error) {
-	scene := scene{
-		cast: c, evidence: s.evidence, back: s.back, named: s.named,
-		victim: s.victim, stranger: s.role.made != nil && !s.role.pair && !s.role.spare,
-		base: map[string]any{"engine": "postgres", "host": s.Server.Host, "port": s.Server.Port, "dbname": database, "ssl": false},
-	}
-	f, err := scene.fixture()
+	stranger := s.role.made != nil && !s.role.pair && !s.role.spare
+	f, err := s.stateFixture(scene{cast: c, evidence: s.evidence, back: s.back, named: s.named, victim: s.victim, stranger: stranger}, database, s.role.pair)
 	f.Strategy = strategies.AlternatingUsers{Engine: postgres.Engine{}}
-	f.LogIn, f.Census = s.logIn, s.Server.Census
+	return f, err
+}
+
+// stateFixture: pair says that what the clone owns, its sessions made.
+func (p Postgres) stateFixture(s scene, database string, pair bool) (strategytest.RotationFixture, error) {
+	s.base = map[string]any{"engine": "postgres", "host": p.Server.Host, "port": p.Server.Port, "dbname": database, "ssl": false}
+	f, err := s.fixture()
+	f.LogIn, f.Census = p.logIn, p.Server.Census
 	f.Rights = func(ctx context.Context, d secret.Document) ([]string, error) {
-		rights, err := s.Server.Rights(ctx, d.Text("username"), d.Password().Reveal(), c.app, c.clone)
+		rights, err := p.Server.Rights(ctx, d.Text("username"), d.Password().Reveal(), s.app, s.clone)
 		switch {
 		case s.evidence.consents:
 			rights = administrative(rights)
-		case s.role.pair: // what the clone owns, its sessions made
-			rights = slices.DeleteFunc(rights, func(r string) bool { return strings.HasSuffix(r, " owner "+c.clone) })
+		case pair:
+			rights = slices.DeleteFunc(rights, func(r string) bool { return strings.HasSuffix(r, " owner "+s.clone) })
 		}
 		return rights, err
 	}
 	return f, err
 }
+
+// postgresSolos are what the role of a secret can be that rotates alone.
+func postgresSolos() []solo {
+	const alter = "ALTER ROLE <app> "
+	return []solo{
+		{name: "a role", goesOn: true},
+		{name: "a role of which a new password has 20,000 iterations", made: []string{alter + "SET scram_iterations = 20000"}, from: 16, goesOn: true},
+		{name: "a role with 20,000 iterations", made: []string{"SET scram_iterations = 20000; " + alter + "PASSWORD '<app's password>'"}, from: 16, goesOn: true,
+			fault: "a superuser that may not read pg_authid does not know how many iterations a role has"},
+		{name: "a role with an md5 verifier", made: []string{"SET password_encryption = 'md5'; " + alter + "PASSWORD '<app's password>'"}},
+		{name: "a role of which a new password is md5", made: []string{alter + "SET password_encryption = 'md5'"}},
+		{name: "a role with NOLOGIN", made: []string{alter + "NOLOGIN"}, once: true},
+		{name: "a role past VALID UNTIL", made: []string{alter + "VALID UNTIL '2020-01-01'"}, once: true},
+		{name: "a role that ends in VALID UNTIL", made: []string{alter + "VALID UNTIL '2100-01-01'"}, goesOn: true},
+		{name: "a role with CONNECTION LIMIT 0", made: []string{alter + "CONNECTION LIMIT 0"}, once: true},
+		{name: "a role with a connection limit", made: []string{alter + "CONNECTION LIMIT 20"}, goesOn: true},
+		{name: "a role that reads only", made: []string{alter + "SET default_transaction_read_only = on"}, goesOn: true},
+		{name: "a role that acts as another", made: []string{"GRANT <group> TO <app>", alter + "SET role = '<group>'"}, goesOn: true},
+		{name: "a role whose transactions may not wait", made: []string{alter + "SET idle_in_transaction_session_timeout = '1ms'"}, goesOn: true},
+		{name: "a role that does not wait for the disk", made: []string{alter + "SET synchronous_commit = off"}, goesOn: true},
+		{name: "a role with a path of its own", made: []string{alter + "SET search_path = pg_temp"}, goesOn: true},
+		{name: "a role in a group", made: []string{"GRANT <group> TO <app>"}, goesOn: true},
+		{name: "a role with SUPERUSER", made: []string{alter + "SUPERUSER"}},
+		{name: "a role with CREATEROLE", made: []string{alter + "CREATEROLE"}},
+		{name: "a role with REPLICATION", made: []string{alter + "REPLICATION"}},
+		{name: "a role with BYPASSRLS", made: []string{alter + "BYPASSRLS"}},
+		{name: "a role that another has ADMIN OPTION on", made: []string{"GRANT <app> TO <other> WITH ADMIN OPTION"}, goesOn: true},
+	}
+}
+
+// soloStates rotate one role, by itself and through a superuser.
+func (p Postgres) soloStates() []State {
+	var all []State
+	solos := slices.DeleteFunc(postgresSolos(), func(a solo) bool { return a.from > p.Server.Major })
+	for _, s := range soloStates(Modes(), solos, []string{"a CREATEROLE role", "a superuser", "an RDS-like master"}, "a role without more") {
+		for _, md5 := range []bool{false, true} {
+			if md5 && !strings.Contains(s.solo.name, "md5") {
+				continue
+			}
+			if md5 {
+				s.values.name += ", POSTGRES_ALLOW_MD5"
+			}
+			all = append(all, s.state(postgres.Engine{AllowMD5: md5}, func(ctx context.Context, c cast) (strategytest.RotationFixture, error) {
+				err := p.accounts(ctx, c, s.actor, "")
+				if err == nil {
+					err = p.Server.Exec(ctx, c.fill(s.made)...)
+				}
+				if err != nil {
+					return strategytest.RotationFixture{}, err
+				}
+				return p.stateFixture(s.scene(c), "postgres", false)
+			}))
+		}
+	}
+	return all
+}
+
+// StatesHBA is the pg_hba.conf that the states need: md5 lets in those with an md5 verifier, and others by SCRAM.
+func StatesHBA() []string { return []string{"host all all all md5"} }

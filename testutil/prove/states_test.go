@@ -47,7 +47,7 @@ func TestStates(t *testing.T) {
 	for _, major := range []int{15, 18} {
 		t.Run(fmt.Sprint("PostgreSQL ", major), func(t *testing.T) {
 			t.Parallel()
-			try(t.Name(), Postgres{Server: dbserver.NewPostgres(t, dbserver.Options{Major: major})}.States())
+			try(t.Name(), Postgres{Server: dbserver.NewPostgres(t, dbserver.Options{Major: major, HBA: StatesHBA()})}.States())
 		})
 	}
 	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
@@ -77,7 +77,7 @@ func TestStatesCanBeMade(t *testing.T) {
 	for _, major := range dbserver.Majors() {
 		t.Run(fmt.Sprint("PostgreSQL ", major), func(t *testing.T) {
 			t.Parallel()
-			try(t, Postgres{Server: dbserver.NewPostgres(t, dbserver.Options{Major: major})}.States())
+			try(t, Postgres{Server: dbserver.NewPostgres(t, dbserver.Options{Major: major, HBA: StatesHBA()})}.States())
 		})
 	}
 	for _, name := range dbserver.MySQLs() {
@@ -94,10 +94,11 @@ func TestStatesAreMany(t *testing.T) {
 	count := func(engine string, states []State) {
 		for _, s := range states {
 			n++
-			if names[engine+s.Name] {
-				t.Errorf("%s: two states are %q", engine, s.Name)
+			name := engine + ", " + s.Strategy + ": " + s.Name
+			if names[name] {
+				t.Errorf("two states are %q", name)
 			}
-			names[engine+s.Name] = true
+			names[name] = true
 		}
 	}
 	for _, major := range []int{13, 18} {

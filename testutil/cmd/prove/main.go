@@ -172,7 +172,7 @@ func (p plan) tryStates(ctx context.Context) error {
 		if p.engine != "" && p.engine != "postgres" {
 			break
 		}
-		db, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major})
+		db, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, HBA: prove.StatesHBA()})
 		if err != nil {
 			return err
 		}
