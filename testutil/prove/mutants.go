@@ -87,7 +87,7 @@ func Mutants() []Mutant {
 		{"values that were read are scrubbed from errors", visit,
 			"v.scrub.AddDocument(val.Document)", ""},
 		{"notes are scrubbed", visit,
-			"v.record.Notes[i] = v.sanitize(note)", "v.record.Notes[i] = note"},
+			"\tv.sanitizeFields(&v.record)", ""},
 		{"a panic is an error of the step", core,
 			"if p := recover(); p != nil {", "if p := any(nil); p != nil {"},
 		{"a step ends before Lambda does", core,
