@@ -1,0 +1,284 @@
+package valkey
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	client "github.com/valkey-io/valkey-go"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// account is a user as ACL LIST shows it.
+type account struct {
+	name      string
+	on        bool
+	noPass    bool
+	passwords []string // SHA-256, in hexadecimal digits
+	rules     []string // everything else, word by word
+}
+
+// parseAccount reads a line of ACL LIST: user NAME, and words. Neither names nor rules hold
+// spaces; those in a selector are between words, as ACL SETUSER takes them.
+func parseAccount(line string) (account, bool) {
+	words := strings.Fields(line)
+	if len(words) < 2 || words[0] != "user" {
+		return account{}, false
+	}
+	a := account{name: words[1]}
+	for _, w := range words[2:] {
+		switch {
+		case w == "on", w == "off":
+			a.on = w == "on"
+		case w == "nopass":
+			a.noPass = true
+		case strings.HasPrefix(w, "#"):
+			a.passwords = append(a.passwords, w[1:])
+		default:
+			a.rules = append(a.rules, w)
+		}
+	}
+	return a, true
+}
+
+// restore are the rules that make the passwords of an account what they were.
+func (a account) restore() []string {
+	rules := []string{"resetpass"}
+	for _, p := range a.passwords {
+		rules = append(rules, "#"+p)
+	}
+	return rules
+}
+
+// aclRemedy says what a user lacks that may not do what a rotation needs.
+func (s *session) aclRemedy() string {
+	return fmt.Sprintf("user %q may not change users. It needs: +acl +config|get +config|rewrite +info +multi +exec +discard", s.login.User)
+}
+
+// accounts reads users.
+func (s *session) accounts(ctx context.Context) (map[string]account, error) {
+	answers, err := s.do(ctx, operation{action: "reading users", remedy: s.aclRemedy()}, []string{"ACL", "LIST"})
+	if err != nil {
+		return nil, err
+	}
+	lines, err := answers[0].AsStrSlice()
+	if err != nil {
+		return nil, s.errorf(rotator.KindInternal, "ACL LIST has an answer that is not a list")
+	}
+	all := map[string]account{}
+	for _, line := range lines {
+		if a, ok := parseAccount(line); ok {
+			all[a.name] = a
+		}
+	}
+	return all, nil
+}
+
+// find is one of some users, fit to have its password set.
+func (s *session) find(all map[string]account, user string) (account, error) {
+	a, ok := all[user]
+	switch {
+	case !ok:
+		return a, s.errorf(rotator.KindNotFound, "there is no user %q: create it (ACL SETUSER), or correct username in the secret", user)
+	case a.noPass:
+		return a, s.errorf(rotator.KindMisconfigured, "user %q is let in with any password (nopass), so a login proves nothing: ACL SETUSER %s resetpass >PASSWORD", user, user)
+	case !a.on:
+		return a, s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not open it: ACL SETUSER %s on", user, user)
+	}
+	return a, nil
+}
+
+// set changes the passwords of a user by rules that are made of what it has, and saves.
+func (s *session) set(ctx context.Context, user string, dry bool, rules func(account) []string) error {
+	all, err := s.accounts(ctx)
+	if err != nil {
+		return err
+	}
+	a, err := s.find(all, user)
+	if err != nil {
+		return err
+	}
+	return s.apply(ctx, dry, []change{{a, rules(a), a.restore()}})
+}
+
+// change is what becomes of one user, and how it is taken back.
+type change struct {
+	of        account
+	rules     []string
+	backwards []string
+}
+
+// apply makes changes and saves, in one transaction. A dry run has the server check the
+// commands, and then discards them.
+func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
+	commands := [][]string{{"MULTI"}}
+	for _, c := range changes {
+		commands = append(commands, append([]string{"ACL", "SETUSER", c.of.name}, c.rules...))
+	}
+	if s.save != nil {
+		commands = append(commands, s.save)
+	}
+	op := operation{action: "changing users", remedy: s.aclRemedy()}
+	if dry {
+		op.action = "checking a change of users"
+		_, err := s.do(ctx, op, append(commands, []string{"DISCARD"})...)
+		return err
+	}
+	answers, err := s.do(ctx, op, append(commands, []string{"EXEC"})...)
+	if err != nil {
+		return err
+	}
+	results, err := answers[len(answers)-1].ToArray()
+	if err != nil || len(results) != len(commands)-1 {
+		return s.errorf(rotator.KindConflict, "the server did not carry out the transaction: nothing was changed; try again")
+	}
+	for i, r := range results {
+		if r.Error() == nil || client.IsValkeyNil(r.Error()) {
+			continue
+		}
+		return s.takeBack(ctx, changes, i == len(results)-1 && s.save != nil)
+	}
+	return nil
+}
+
+// takeBack undoes what a transaction has left in memory when a part of it failed.
+func (s *session) takeBack(ctx context.Context, changes []change, saving bool) error {
+	commands := [][]string{}
+	for _, c := range changes {
+		commands = append(commands, append([]string{"ACL", "SETUSER", c.of.name}, c.backwards...))
+		if c.backwards == nil { // it was not there
+			commands[len(commands)-1] = []string{"ACL", "DELUSER", c.of.name}
+		}
+	}
+	undone := "Nothing was changed"
+	if _, err := s.do(context.WithoutCancel(ctx), operation{action: "taking a change back"}, commands...); err != nil {
+		undone = "The change is in memory and could not be taken back; a retry goes on from there"
+	}
+	if saving {
+		return s.errorf(rotator.KindMisconfigured, "%s failed, so that the change would be lost at the next restart: see the server's log (the file or its folder is not writable, or the disk is full). %s", strings.Join(s.save, " "), undone)
+	}
+	return s.errorf(rotator.KindInternal, "the server refused a rule of a user. %s", undone)
+}
+
+// EnsureClone implements strategies.CloningEngine. The rules of the original become those of the
+// clone, in the transaction that sets the password.
+func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+	_, err := e.clone(ctx, login, pair, p, false)
+	return err
+}
+
+// DryRunEnsureClone implements strategies.CloningEngine, as DryRunSetPassword does it.
+func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) ([]strategies.Warning, error) {
+	return e.clone(ctx, login, pair, p, true)
+}
+
+func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password, dry bool) (warnings []strategies.Warning, err error) {
+	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
+		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
+	}
+	e.AllowSelfChange = true // the superuser itself is refused below, with the reason
+	err = e.change(ctx, login, []string{pair.Original, pair.Clone}, p, dry, func(s *session) error {
+		changes := make([][]change, len(s.all()))
+		for i, node := range s.all() { // all are checked before any is changed
+			if changes[i], err = node.align(ctx, login, pair, p); err != nil {
+				return err
+			}
+		}
+		for i, node := range s.all() {
+			if err := node.apply(ctx, dry, changes[i]); err != nil {
+				return err
+			}
+		}
+		if dry {
+			warnings = s.warnings(ctx)
+		}
+		return nil
+	})
+	return warnings, err
+}
+
+// align works out what a rotation of a pair changes at a node.
+func (s *session) align(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) ([]change, error) {
+	all, err := s.accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.find(all, pair.InUse()); err != nil {
+		return nil, err
+	}
+	target, exists := all[pair.Target]
+	if !exists && (pair.Target == pair.Original || pair.PasswordOnly) {
+		_, err := s.find(all, pair.Target)
+		return nil, err
+	}
+	if exists {
+		if err := s.checkEntitled(ctx, login, pair, target, all[pair.InUse()]); err != nil {
+			return nil, err
+		}
+		if _, err := s.find(all, pair.Target); err != nil {
+			return nil, err
+		}
+	}
+	password := []string{"resetpass", "#" + digest(p)}
+	if pair.PasswordOnly {
+		return []change{{target, password, target.restore()}}, nil
+	}
+	original, clone := all[pair.Original], all[pair.Clone]
+	if clone.name == "" {
+		clone.name = pair.Clone
+		rules := slices.Concat([]string{"reset"}, original.rules, password, []string{"on"})
+		return []change{{clone, rules, nil}}, nil
+	}
+	var changes []change
+	alike := slices.Equal(original.rules, clone.rules)
+	whole := slices.Concat([]string{"reset"}, original.rules)
+	back := slices.Concat([]string{"reset"}, clone.rules, clone.restore(), []string{"on"})
+	switch {
+	case pair.Target == pair.Original:
+		changes = append(changes, change{original, password, original.restore()})
+		if !alike { // the clone is in use: its passwords stay
+			changes = append(changes, change{clone, slices.Concat(whole, clone.restore(), []string{"on"}), back})
+		}
+	case alike:
+		changes = append(changes, change{clone, password, clone.restore()})
+	default:
+		changes = append(changes, change{clone, slices.Concat(whole, password, []string{"on"}), back})
+	}
+	return changes, nil
+}
+
+// checkEntitled shows the strategy what the server knows of the account.
+func (s *session) checkEntitled(ctx context.Context, login strategies.Login, pair strategies.Pair, target, inUse account) error {
+	seen := strategies.Evidence{
+		Acting:       pair.Target == login.User,
+		Holds:        func(p secret.Password) bool { return slices.Contains(target.passwords, digest(p)) },
+		NoProvenance: "Valkey has no mark of whose clone a user is",
+	}
+	var power []string
+	for _, rule := range target.rules {
+		if administers(rule) && !slices.Contains(inUse.rules, rule) {
+			power = append(power, rule)
+		}
+	}
+	if pair.PasswordOnly {
+		seen.Admin = power
+	} else {
+		seen.Synced = power
+	}
+	return pair.CheckEntitled(ctx, seen)
+}
+
+// administers says whether a rule gives power over the server or its users.
+func administers(rule string) bool {
+	command, ok := strings.CutPrefix(strings.TrimPrefix(rule, "("), "+")
+	if !ok {
+		return false
+	}
+	command, _, _ = strings.Cut(strings.ToLower(strings.TrimSuffix(command, ")")), "|")
+	return slices.Contains([]string{"@all", "@admin", "@dangerous", "acl", "config", "module", "debug", "shutdown", "replicaof", "slaveof",
+		"cluster", "failover", "sync", "psync", "monitor", "save", "bgsave", "bgrewriteaof", "latency", "slowlog", "client"}, command)
+}

@@ -1,0 +1,252 @@
+// Package valkey rotates the passwords of ACL users of Valkey 7.2 and later and Redis 6
+// and later, on servers of your own. On Amazon ElastiCache and MemoryDB, users change by AWS's API
+// (aws elasticache modify-user), and their hosts are refused with that sentence. Sentinels
+// are refused as well: give the servers themselves.
+//
+// # What the server is sent
+//
+// SHA-256 hashes. The password itself is in HELLO alone, which servers neither log nor show in
+// MONITOR. TLS is verified or there is no connection; only "ssl": false in the secret, written
+// out, means plaintext, and then whoever listens reads the password of each login.
+//
+// # Changed and saved in one
+//
+// A change that is only in memory is undone by the next restart. So the change and ACL SAVE (or
+// CONFIG REWRITE, where users are in the configuration file) are one MULTI/EXEC. Where saving
+// fails, EXEC leaves the change in memory: it is taken back by a second command. Between the two
+// the new password works and is not saved; a retry finds it, and saves (strategies.Persister).
+// ACL SAVE writes the users in memory over the file: edits of the file that were not loaded
+// are lost. A server that has neither file is refused, unless AllowUnsaved.
+//
+// # Rights
+//
+// A superuser needs +acl, +config|get, +config|rewrite, +info and +multi +exec +discard. For a user
+// to change itself takes ACL SETUSER, by which it can make itself, and everybody, anything. That
+// is refused unless AllowSelfChange: rotate through a superuser.
+//
+// # Clones
+//
+// A clone has the rules of its original word by word, selectors included, as ACL LIST shows them.
+// The server knows no mark of whose clone a user is: a clone that exists already needs possession
+// or consent (see strategies.Pair.CheckEntitled). Users with nopass are refused, for a login as
+// one proves nothing, and so are users that are off.
+//
+// # Several nodes
+//
+// ACL users are not replicated, and nodes of a cluster do not share them. The key nodes of the secret,
+// a list of "host:port", names the others that clients of this secret use; the host comes first.
+// A password that replaces another is first added on all nodes, and only then is the old one
+// removed, so that at each moment one of the two works on all of them.
+//
+// # The client
+//
+// valkey-go: it sends one HELLO for a login (go-redis sends AUTH after a HELLO that was rejected, which
+// is a second rejected login), quotes no argument in its errors, takes a connection that is made
+// here, with TLS verified by package dial, and is the smaller of the two.
+package valkey
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// Engine is Valkey and Redis. The zero value is ready for use.
+type Engine struct {
+	// Roots are the authorities by which server certificates are judged. nil: those of
+	// the machine.
+	Roots *x509.CertPool
+	// AllowSelfChange lets users that may do ACL SETUSER change their own password:
+	// VALKEY_SELF_CHANGE=true.
+	AllowSelfChange bool
+	// AllowUnsaved rotates where the server has no file to save users in:
+	// VALKEY_ALLOW_UNSAVED=true. A restart brings back whatever it starts with.
+	AllowUnsaved bool
+
+	// DialTimeout bounds finding the host and reaching it, HandshakeTimeout TLS and then the
+	// login, StatementTimeout every command. Zero: 5 seconds. The context bounds them all.
+	DialTimeout      time.Duration
+	HandshakeTimeout time.Duration
+	StatementTimeout time.Duration
+}
+
+var (
+	_ strategies.CloningEngine      = Engine{}
+	_ strategies.DualPasswordEngine = Engine{}
+	_ strategies.Persister          = Engine{}
+)
+
+// keyNodes names the other nodes.
+const keyNodes = "nodes"
+
+// Configure reads the engine's own settings.
+func (e Engine) Configure(lookup func(string) (string, bool)) (Engine, error) {
+	var err error
+	if e.AllowSelfChange, err = rotator.BoolSetting(lookup, "VALKEY_SELF_CHANGE"); err != nil {
+		return e, err
+	}
+	e.AllowUnsaved, err = rotator.BoolSetting(lookup, "VALKEY_ALLOW_UNSAVED")
+	return e, err
+}
+
+// DualPasswords reads the setting VALKEY_DUAL_PASSWORDS: true keeps the old password of a
+// single user beside the new one until the next rotation.
+func DualPasswords(lookup func(string) (string, bool)) (bool, error) {
+	return rotator.BoolSetting(lookup, "VALKEY_DUAL_PASSWORDS")
+}
+
+// Traits implements strategies.Engine.
+func (Engine) Traits() strategies.Traits {
+	return strategies.Traits{
+		Name:               "Valkey",
+		Engines:            []string{"valkey", "redis"},
+		Port:               6379,
+		CloneSuffix:        "_clone",
+		ExcludeCharacters:  `:/@"'\`,
+		NoFailedLoginLimit: true,
+		Keys:               []strategies.Key{{Name: keyNodes, Server: true}},
+	}
+}
+
+// Ping implements strategies.Engine: a login at each node.
+func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
+	all, err := e.connect(ctx, login)
+	all.close()
+	return err
+}
+
+// SetPassword implements strategies.Engine.
+func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+	return e.change(ctx, login, []string{user}, p, false, func(s *session) error {
+		if len(s.others) == 0 {
+			return s.setExactly(ctx, user, p)
+		}
+		for _, node := range s.all() { // first the new one beside the old one everywhere
+			if err := node.set(ctx, user, false, func(a account) []string { return []string{"#" + digest(p)} }); err != nil {
+				return err
+			}
+		}
+		return s.setExactly(ctx, user, p)
+	})
+}
+
+// setExactly leaves the account one password, at each node.
+func (s *session) setExactly(ctx context.Context, user string, p secret.Password) error {
+	for _, node := range s.all() {
+		if err := node.set(ctx, user, false, func(account) []string { return []string{"resetpass", "#" + digest(p)} }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DryRunSetPassword implements strategies.Engine. The commands are queued after MULTI, where the
+// server checks them and whether the user may send them, and discarded.
+func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) (warnings []strategies.Warning, err error) {
+	err = e.change(ctx, login, []string{user}, p, true, func(s *session) error {
+		for _, node := range s.all() {
+			if err := node.set(ctx, user, true, func(account) []string { return []string{"resetpass", "#" + digest(p)} }); err != nil {
+				return err
+			}
+		}
+		warnings = s.warnings(ctx)
+		return nil
+	})
+	return warnings, err
+}
+
+// SetPasswordKeeping implements strategies.DualPasswordEngine.
+func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) error {
+	return e.change(ctx, login, []string{user}, p, false, func(s *session) error {
+		for _, node := range s.all() {
+			if err := node.set(ctx, user, false, keeping(keep, p)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// DryRunKeeping implements strategies.DualPasswordEngine, as DryRunSetPassword does it.
+func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) (warnings []strategies.Warning, err error) {
+	err = e.change(ctx, login, []string{user}, p, true, func(s *session) error {
+		for _, node := range s.all() {
+			if err := node.set(ctx, user, true, keeping(keep, p)); err != nil {
+				return err
+			}
+		}
+		warnings = s.warnings(ctx)
+		return nil
+	})
+	return warnings, err
+}
+
+// keeping makes the rules that leave an account two passwords. Where both are the same, none
+// changes, and the account is saved as it is.
+func keeping(keep, p secret.Password) func(account) []string {
+	return func(a account) []string {
+		if keep.Equal(p) {
+			return nil
+		}
+		rules := []string{"resetpass", "#" + digest(p)}
+		if slices.Contains(a.passwords, digest(keep)) {
+			rules = append(rules, "#"+digest(keep))
+		}
+		return rules
+	}
+}
+
+// Persist implements strategies.Persister: what works is made the only password at each node,
+// and saved there.
+func (e Engine) Persist(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+	return e.change(ctx, login, []string{user}, p, false, func(s *session) error { return s.setExactly(ctx, user, p) })
+}
+
+// change checks what needs no server, logs in at each node, and has do do its work there.
+func (e Engine) change(ctx context.Context, login strategies.Login, users []string, p secret.Password, dry bool, do func(*session) error) error {
+	if p.Empty() || strings.ContainsRune(p.Reveal(), 0) {
+		return fmt.Errorf("new password: %w: it must not be empty or hold a NUL", rotator.KindMisconfigured)
+	}
+	for _, user := range users {
+		if err := checkName(user); err != nil {
+			return err
+		}
+	}
+	s, err := e.connect(ctx, login)
+	defer s.close()
+	if err != nil {
+		return err
+	}
+	if slices.Contains(users, login.User) && !e.AllowSelfChange {
+		return s.errorf(rotator.KindMisconfigured, "to change its own password, user %q needs ACL SETUSER, by which it can change every user: set SINGLE_USER_THROUGH_SUPERUSER=true and masterarn (or, to accept that, VALKEY_SELF_CHANGE=true)", login.User)
+	}
+	for _, node := range s.all() {
+		if err := node.findFile(ctx, e.AllowUnsaved); err != nil {
+			return err
+		}
+	}
+	return do(s)
+}
+
+// checkName refuses what no ACL user can be called.
+func checkName(user string) error {
+	if user == "" || strings.ContainsAny(user, " \x00\t\r\n\v\f") {
+		return fmt.Errorf("user name %q: %w: it must not be empty, or hold white space or a NUL", user, rotator.KindMisconfigured)
+	}
+	return nil
+}
+
+// digest is how the server stores a password.
+func digest(p secret.Password) string {
+	sum := sha256.Sum256([]byte(p.Reveal()))
+	return hex.EncodeToString(sum[:])
+}

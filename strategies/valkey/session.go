@@ -1,0 +1,263 @@
+package valkey
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	client "github.com/valkey-io/valkey-go"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
+)
+
+// session is one connection, logged in, and those to the other nodes of the secret.
+type session struct {
+	login  strategies.Login
+	conn   net.Conn
+	client client.Client
+	limit  time.Duration
+	mode   string   // standalone, cluster, sentinel
+	role   string   // master, replica
+	save   []string // the command that saves users; nil: there is no file
+	others []*session
+}
+
+// all are the nodes, the host of the secret first.
+func (s *session) all() []*session { return append([]*session{s}, s.others...) }
+
+func (s *session) close() {
+	if s == nil {
+		return
+	}
+	for _, node := range s.all() {
+		if node.client != nil {
+			node.client.Close()
+		}
+		if node.conn != nil {
+			node.conn.Close()
+		}
+	}
+}
+
+// connect logs in at each node.
+func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, error) {
+	places, err := nodes(login)
+	if err != nil {
+		return nil, err
+	}
+	var first *session
+	for _, place := range places {
+		s, err := e.logIn(ctx, place)
+		if err != nil {
+			first.close()
+			return nil, err
+		}
+		if first == nil {
+			first = s
+		} else {
+			first.others = append(first.others, s)
+		}
+	}
+	return first, nil
+}
+
+// nodes gives a login for each node: the host, and what the key nodes names beside it.
+func nodes(login strategies.Login) ([]strategies.Login, error) {
+	if err := checkName(login.User); err != nil {
+		return nil, err
+	}
+	wrong := func(format string, args ...any) error {
+		return fmt.Errorf("secret: %w: %s: want a list of \"host:port\"", rotator.KindMisconfigured, fmt.Sprintf(format, args...))
+	}
+	all := []strategies.Login{login}
+	if text := login.Extra[keyNodes]; text != "" {
+		var names []string
+		if !strings.HasPrefix(text, "[") {
+			names = strings.Split(text, ",")
+		} else if json.Unmarshal([]byte(text), &names) != nil {
+			return nil, wrong("nodes is not a list of strings")
+		}
+		for _, name := range names {
+			host, digits, err := net.SplitHostPort(strings.TrimSpace(name))
+			port, bad := strconv.Atoi(digits)
+			if err != nil || bad != nil || port < 1 || port > 65535 || host == "" || strings.ContainsFunc(host, func(r rune) bool {
+				return r <= ' ' || r > '~' || strings.ContainsRune(`/?#@\"'[]`, r)
+			}) {
+				return nil, wrong("nodes holds %.80q", name)
+			}
+			node := login
+			node.Host, node.Port = host, port
+			if !slices.ContainsFunc(all, func(l strategies.Login) bool { return l.Host == host && l.Port == port }) {
+				all = append(all, node)
+			}
+		}
+	}
+	for _, l := range all {
+		if host := strings.ToLower(strings.TrimSuffix(l.Host, ".")); strings.Contains(host+"/", ".amazonaws.com/") || strings.Contains(host+"/", ".amazonaws.com.cn/") {
+			if strings.Contains(host, ".cache.") || strings.Contains(host, "memorydb.") {
+				return nil, fmt.Errorf("secret: %w: host %s is Amazon's ElastiCache or MemoryDB, whose users change by AWS's API alone (aws elasticache modify-user, aws memorydb update-user): this function cannot rotate them", rotator.KindMisconfigured, l.Host)
+			}
+		}
+	}
+	return all, nil
+}
+
+// logIn connects to one node.
+func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login), rotator.KindDeadline, ctx.Err())
+	}
+	s := &session{login: login, limit: dial.TimeoutOrDefault(e.StatementTimeout)}
+	limit := dial.TimeoutOrDefault(e.DialTimeout)
+	tcp, err := dial.Connect(ctx, login, limit)
+	if err != nil {
+		return nil, s.wrap(ctx, operation{phase: dialing, limit: limit}, err)
+	}
+	limit = dial.TimeoutOrDefault(e.HandshakeTimeout)
+	s.conn = tcp
+	secured, err := dial.Secure(ctx, tcp, login, e.Roots, limit)
+	if err != nil {
+		s.close()
+		return nil, s.wrap(ctx, operation{phase: securing, limit: limit}, err)
+	}
+	s.conn = secured
+	begin := func(ctx context.Context) error {
+		given := false
+		s.client, err = client.NewClient(client.ClientOption{
+			InitAddress: []string{dial.Address(login)}, Username: login.User, Password: login.Password.Reveal(),
+			ForceSingleClient: true, DisableRetry: true, DisableCache: true, ClientSetInfo: client.DisableClientSetInfo,
+			RingScaleEachConn: 3, ReadBufferEachConn: 4 << 10, WriteBufferEachConn: 4 << 10,
+			Dialer: net.Dialer{Timeout: limit}, ConnWriteTimeout: limit,
+			DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
+				if given {
+					return nil, errors.New("one connection is enough")
+				}
+				given = true
+				return secured, nil
+			},
+		})
+		if err != nil {
+			return err
+		}
+		// HELLO alone is for everybody: it says what was logged in to.
+		info, err := s.client.Do(ctx, s.client.B().Arbitrary("HELLO").Build()).ToMap()
+		if err != nil {
+			return err
+		}
+		mode, role := info["mode"], info["role"]
+		s.mode, _ = mode.ToString()
+		s.role, _ = role.ToString()
+		return nil
+	}
+	if err := s.within(ctx, limit, begin); err != nil {
+		s.close()
+		return nil, s.wrap(ctx, operation{phase: loggingIn, limit: limit}, err)
+	}
+	if s.mode == "sentinel" {
+		s.close()
+		return nil, strategies.MarkLoginError(s.errorf(rotator.KindMisconfigured, "this is a Sentinel, which watches servers and has no users of theirs: give the server itself as host, and its replicas in nodes"))
+	}
+	return s, nil
+}
+
+// within has call use the connection for so long. The client knows no context while it logs
+// in, and waits for a pipeline to end: the connection does.
+func (s *session) within(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
+	defer stop()
+	err := call(ctx)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// do sends commands as one, and gives the answers.
+func (s *session) do(ctx context.Context, op operation, commands ...[]string) ([]client.ValkeyMessage, error) {
+	op.limit = s.limit
+	var answers []client.ValkeyMessage
+	err := s.within(ctx, s.limit, func(ctx context.Context) error {
+		built := make(client.Commands, len(commands))
+		for i, words := range commands {
+			built[i] = s.client.B().Arbitrary(words...).Build()
+		}
+		for _, result := range s.client.DoMulti(ctx, built...) {
+			m, err := result.ToMessage()
+			if err != nil && !client.IsValkeyNil(err) {
+				return err
+			}
+			answers = append(answers, m)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.wrap(ctx, op, err)
+	}
+	return answers, nil
+}
+
+// findFile finds out where users are saved.
+func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
+	op := operation{action: "finding out where users are saved", remedy: fmt.Sprintf("user %q needs +config|get +config|rewrite +info", s.login.User)}
+	answers, err := s.do(ctx, op, []string{"CONFIG", "GET", "aclfile"}, []string{"INFO", "server"})
+	if err != nil {
+		return err
+	}
+	config, _ := answers[0].AsStrMap()
+	info, _ := answers[1].ToString()
+	switch {
+	case config["aclfile"] != "":
+		s.save = []string{"ACL", "SAVE"}
+	case field(info, "config_file") != "":
+		s.save = []string{"CONFIG", "REWRITE"}
+	case !allowUnsaved:
+		return s.errorf(rotator.KindMisconfigured, "the server has neither an aclfile nor a configuration file: the new password would be lost at its next restart. Start it with one (aclfile is the better), or accept that with VALKEY_ALLOW_UNSAVED=true")
+	}
+	return nil
+}
+
+// field is a line of INFO.
+func field(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// warnings say where clients may be that this secret does not reach.
+func (s *session) warnings(ctx context.Context) []strategies.Warning {
+	if len(s.others) > 0 {
+		return nil
+	}
+	unknown := func(what string) []strategies.Warning {
+		return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("%s: users are not shared between servers, and this secret covers %s alone. List the others that its clients use in nodes", what, dial.Address(s.login))}}
+	}
+	if s.mode == "cluster" {
+		return unknown("the server is a node of a cluster")
+	}
+	answers, err := s.do(ctx, operation{action: "looking for replicas"}, []string{"INFO", "replication"})
+	if err != nil {
+		return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("whether the server has replicas is not shown to user %q (+info)", s.login.User)}}
+	}
+	info, _ := answers[0].ToString()
+	switch n := field(info, "connected_slaves"); {
+	case field(info, "role") != "master" && field(info, "role") != "":
+		return unknown("the server is a replica")
+	case n != "" && n != "0":
+		return unknown("the server has " + n + " replicas")
+	}
+	return nil
+}
