@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
 	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 )
 
 // surroundings are what the program finds around it; tests put others in their place.
@@ -68,7 +70,8 @@ func (q *question) askHere(ctx context.Context, cfg aws.Config, payload []byte) 
 // carries another's driver; here there is no cold start.
 func allEngines(s serve.Settings) ([]strategies.CloningEngine, error) {
 	pg, err := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
-	return []strategies.CloningEngine{pg, mysql.Engine{Roots: s.RootCAs}, mysql.MariaDB{Roots: s.RootCAs}}, err
+	vk, bad := valkey.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
+	return []strategies.CloningEngine{pg, mysql.Engine{Roots: s.RootCAs}, mysql.MariaDB{Roots: s.RootCAs}, vk}, errors.Join(err, bad)
 }
 
 // builder makes the strategy of --strategy for one engine.

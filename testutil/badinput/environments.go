@@ -16,7 +16,7 @@ func Environments() []Input {
 	for _, name := range []string{"EXCLUDE_NUMBERS", "EXCLUDE_PUNCTUATION", "EXCLUDE_UPPERCASE", "EXCLUDE_LOWERCASE", "REQUIRE_EACH_INCLUDED_TYPE"} {
 		add(name, append(odd, "ture", "2", "-1", "on", "off", "enabled", "true false", "0.0", "yes!")...)
 	}
-	for _, name := range []string{"SINGLE_USER_THROUGH_SUPERUSER", "ROTATE_ONLY", "POSTGRES_ALLOW_MD5", "MYSQL_DUAL_PASSWORDS"} {
+	for _, name := range []string{"SINGLE_USER_THROUGH_SUPERUSER", "ROTATE_ONLY", "POSTGRES_ALLOW_MD5", "MYSQL_DUAL_PASSWORDS", "VALKEY_DUAL_PASSWORDS", "VALKEY_SELF_CHANGE", "VALKEY_ALLOW_UNSAVED"} {
 		add(name, append(odd, "ture", "2", "-1", "on", "enabled", "true false", " ")...)
 	}
 	add("PASSWORD_LENGTH", append(odd, "0", "-1", "1", "5", "9", "4097", "99999999999999999999", "32.0", "3e1", "0x20", "3_2", "thirty-two", "３２", "32 chars", "32,33", "NaN", "Inf")...)

@@ -20,9 +20,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/rotator/serve"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
-	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/allsettings"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/badinput"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
@@ -302,18 +301,12 @@ func TestEnvironments(t *testing.T) {
 	a := trials{t: t}
 	for _, input := range badinput.Environments() {
 		a.run(badinput.Trial{Input: input.Name, Hidden: hidden, Do: func(context.Context) (rotator.Response, error) {
-			s, err := serve.FromEnvironment(func(name string) (string, bool) {
+			err := allsettings.Read(func(name string) (string, bool) {
 				if name != input.Field {
 					return "", false
 				}
 				return input.Text, true
 			})
-			if err == nil { // the settings of engines are read by those
-				_, err = postgres.Engine{}.Configure(s.Lookup)
-			}
-			if err == nil {
-				_, err = mysql.DualPasswords(s.Lookup, false)
-			}
 			if err == nil {
 				return nil, nil
 			}

@@ -70,7 +70,7 @@ func TestBadEnvironmentsOfTheRealThing(t *testing.T) {
 		if i%25 == 0 && !strings.ContainsRune(input.Text, 0) {
 			inputs = append(inputs, input)
 			handler := "mysql-single-user"
-			if engine, _, ok := strings.Cut(strings.ToLower(input.Field), "_"); ok && engine == "postgres" {
+			if engine, _, ok := strings.Cut(strings.ToLower(input.Field), "_"); ok && (engine == "postgres" || engine == "valkey") {
 				handler = engine + "-single-user"
 			}
 			p.Functions = append(p.Functions, localaws.Function{Name: fmt.Sprintf("f%d", i), Bootstrap: bootstrap(t, handler), Env: []string{input.Field + "=" + input.Text}})

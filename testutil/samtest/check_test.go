@@ -14,7 +14,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/emf"
-	"github.com/quarterturn-dev/quarterturn/rotator/serve"
+	"github.com/quarterturn-dev/quarterturn/testutil/allsettings"
 )
 
 // root is the module's folder, seen from this package.
@@ -229,7 +229,7 @@ var byLambda = []string{"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_LEVEL", "LOG
 // each value that a parameter may have is one that the functions take.
 func faultsOfSettings(t Template) (f []string) {
 	read := map[string]bool{}
-	if _, err := serve.FromEnvironment(func(name string) (string, bool) { read[name] = true; return "", false }); err != nil {
+	if err := allsettings.Read(func(name string) (string, bool) { read[name] = true; return "", false }); err != nil {
 		return []string{err.Error()}
 	}
 	variables, _ := Get(map[string]any(t), "Globals", "Function", "Environment", "Variables").(map[string]any)
@@ -248,7 +248,7 @@ func faultsOfSettings(t Template) (f []string) {
 		s, err := t.Deploy(with)
 		if err == nil {
 			environment, _ := s.Resolve(variables).(map[string]any)
-			_, err = serve.FromEnvironment(func(name string) (string, bool) { v, ok := environment[name].(string); return v, ok })
+			err = allsettings.Read(func(name string) (string, bool) { v, ok := environment[name].(string); return v, ok })
 		}
 		if err != nil {
 			f = append(f, fmt.Sprintf("with %v: %v", with, err))
