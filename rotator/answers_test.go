@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"regexp"
@@ -121,11 +122,23 @@ func TestHint(t *testing.T) {
 	}
 }
 
+type speaks struct {
+	error
+	passes bool
+}
+
+func (s speaks) Retryable() bool { return s.passes }
+
 // TestRetryable: what passes by itself, and nothing else.
 func TestRetryable(t *testing.T) {
 	for _, k := range []rotator.Kind{rotator.KindThrottled, rotator.KindTooManyConnections, rotator.KindUnreachable, rotator.KindDeadline} {
 		if !rotator.Retryable(&rotator.StepError{Err: k}) {
 			t.Errorf("%s passes by itself", k)
+		}
+	}
+	for said, err := range map[bool]error{true: speaks{rotator.KindConflict, true}, false: speaks{rotator.KindUnreachable, false}} {
+		if rotator.Retryable(fmt.Errorf("%w: %w", rotator.KindUnreachable, err)) != said {
+			t.Errorf("%v says itself whether it passes", err)
 		}
 	}
 	for _, err := range []error{nil, rotator.KindLoginRejected, rotator.KindMisconfigured, rotator.KindConflict, errors.New("unheard of")} {

@@ -87,8 +87,16 @@ func KindOf(err error) Kind {
 
 // Retryable says whether the same call may succeed later although nothing was fixed in
 // between: AWS asked for fewer requests, no connection was free, nothing answered, or
-// the time was over. Secrets Manager then tries the rotation again by itself.
+// the time was over. Secrets Manager then tries the rotation again by itself. An error
+// that has the method Retryable() bool knows better than its kind: a lock passes, and
+// a server in offline mode stays in it.
 func Retryable(err error) bool {
+	if e, ok := errors.AsType[interface {
+		error
+		Retryable() bool
+	}](err); ok {
+		return e.Retryable()
+	}
 	switch KindOf(err) {
 	case KindThrottled, KindTooManyConnections, KindUnreachable, KindDeadline:
 		return true

@@ -77,6 +77,27 @@ func Find(causes []Cause, work Work, routine, message string, codes ...string) C
 	return Cause{Kind: rotator.KindInternal, Text: "the server reported an error that this function does not know"}
 }
 
+// Mark has an error of that row say itself, for rotator.Retryable and the hint of a
+// rotator.StepError, whether trying again helps and what to do: what stands behind the
+// colon of its sentence.
+func (c Cause) Mark(err error, sentence string) error {
+	_, hint, _ := strings.Cut(sentence, ": ")
+	if c.Kind == rotator.KindLoginRejected { // of which a status knows more
+		hint = ""
+	}
+	return marked{err, c.Retry != RetryNo, hint}
+}
+
+type marked struct {
+	error
+	retryable bool
+	hint      string
+}
+
+func (m marked) Unwrap() error   { return m.error }
+func (m marked) Retryable() bool { return m.retryable }
+func (m marked) Hint() string    { return m.hint }
+
 // Sentence fills the names of a login into the text. quote writes an identifier.
 func (c Cause) Sentence(login strategies.Login, quote func(string) string, remedy string) string {
 	if remedy == "" {

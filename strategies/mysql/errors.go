@@ -45,11 +45,13 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	var server *mysql.MySQLError
 	var kind rotator.Kind
 	var sentence string
-	cause := err
+	cause, mark := err, func(err error) error { return err }
 	switch {
 	case errors.As(err, &server):
 		c := causeOf(login, st, server)
 		kind, sentence = c.Kind, c.Sentence(login, quoteIdent, st.remedy)
+		says := sentence
+		mark = func(err error) error { return c.Mark(err, says) }
 		cause = redactServerError(server, st, c)
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.KindDeadline, "the call was cancelled", ctx.Err()
@@ -73,7 +75,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	if st.action != "" {
 		sentence = st.action + ": " + sentence
 	}
-	err = fmt.Errorf("%s: %w: %s: %w", dial.Describe(login), kind, sentence, cause)
+	err = mark(fmt.Errorf("%s: %w: %s: %w", dial.Describe(login), kind, sentence, cause))
 	if st.phase != querying {
 		return strategies.MarkLoginError(err)
 	}

@@ -401,3 +401,29 @@ func TestASlowLoginIsWaitedFor(t *testing.T) {
 	login.TLS.Disabled = true
 	wants(t, Engine{HandshakeTimeout: handshake}.Ping(t.Context(), login), rotator.KindLoginRejected)
 }
+
+// TestWhatAnAnswerMeans: sentences of answers that no throwaway server gives, and whether
+// they pass.
+func TestWhatAnAnswerMeans(t *testing.T) {
+	t.Parallel()
+	login := strategies.Login{Host: "h", Port: 1, User: "app"}
+	for name, c := range map[string]struct {
+		number uint16
+		kind   rotator.Kind
+		says   string
+		passes bool
+	}{
+		"offline mode":             {3032, rotator.KindUnreachable, "SET GLOBAL offline_mode = OFF", false},
+		"out of disk":              {1021, rotator.KindInternal, "out of disk", false},
+		"a packet too large":       {1153, rotator.KindMisconfigured, "max_allowed_packet", false},
+		"Galera, not in sync":      {1047, rotator.KindUnreachable, "Galera", true},
+		"ProxySQL without backend": {9001, rotator.KindUnreachable, "ProxySQL", true},
+		"a lock":                   {1205, rotator.KindConflict, "Try again", true},
+	} {
+		err := wrapError(t.Context(), login, operation{phase: querying}, &driver.MySQLError{Number: c.number, Message: "m"})
+		wants(t, err, c.kind, c.says)
+		if rotator.Retryable(err) != c.passes {
+			t.Errorf("%s: passes: %t", name, !c.passes)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
@@ -174,4 +176,30 @@ func told(err error, login strategies.Login) string {
 	}
 	_, text, _ = strings.Cut(text, ", database")
 	return text
+}
+
+// TestWhatAnAnswerMeans: sentences of answers that no throwaway server gives, with TLS on,
+// and whether they pass.
+func TestWhatAnAnswerMeans(t *testing.T) {
+	t.Parallel()
+	login := strategies.Login{Host: "h", Port: 1, User: "app", Database: "shop"}
+	for name, c := range map[string]struct {
+		err    pgconn.PgError
+		kind   rotator.Kind
+		says   string
+		passes bool
+	}{
+		"Aurora that resumes after a pause": {pgconn.PgError{Code: "28000", Routine: "ClientAuthentication"}, rotator.KindMisconfigured, "An Aurora cluster that is resuming after a pause answers so too: then try again", true},
+		"the role has no slot":              {pgconn.PgError{Code: "53300", Routine: "InitializeSessionUserId"}, rotator.KindTooManyConnections, `ALTER ROLE "app" CONNECTION LIMIT -1`, true},
+		"the database has no slot":          {pgconn.PgError{Code: "53300", Routine: "CheckMyDatabase"}, rotator.KindTooManyConnections, `ALTER DATABASE "shop" CONNECTION LIMIT -1`, true},
+		"the server has no slot":            {pgconn.PgError{Code: "53300", Routine: "InitProcess"}, rotator.KindTooManyConnections, "max_connections", true},
+		"a full disk":                       {pgconn.PgError{Code: "53100"}, rotator.KindInternal, "free space", false},
+		"an answer that is not known":       {pgconn.PgError{Code: "ZZ000"}, rotator.KindInternal, "does not know", false},
+	} {
+		err := wrapError(t.Context(), login, operation{phase: loggingIn, proved: true}, &c.err)
+		wants(t, err, c.kind, c.says)
+		if rotator.Retryable(err) != c.passes {
+			t.Errorf("%s: passes: %t", name, !c.passes)
+		}
+	}
 }

@@ -45,10 +45,14 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	var pgErr *pgconn.PgError
 	var kind rotator.Kind
 	var sentence string
-	cause := err
+	cause, mark := err, func(err error) error { return err }
 	switch {
 	case errors.As(err, &pgErr):
 		kind, sentence = classifyServer(login, st, pgErr)
+		if c := causeOf(login, st, pgErr); c.Kind == kind {
+			says := sentence
+			mark = func(err error) error { return c.Mark(err, says) }
+		}
 		cause = redactServerError(pgErr, st)
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.KindDeadline, "the call was cancelled", ctx.Err()
@@ -73,7 +77,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	if st.action != "" {
 		sentence = st.action + ": " + sentence
 	}
-	err = fmt.Errorf("%s: %w: %s: %w", dial.Describe(login), kind, sentence, cause)
+	err = mark(fmt.Errorf("%s: %w: %s: %w", dial.Describe(login), kind, sentence, cause))
 	if st.phase == dialing || st.phase == securing || st.phase == loggingIn {
 		return strategies.MarkLoginError(err)
 	}
@@ -143,7 +147,13 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 	case pooler && e.Code == "08P01" && strings.Contains(e.Message, "statement pooling"):
 		return rotator.KindMisconfigured, "a pooler in between allows no transactions: rotate on the database's own endpoint"
 	}
-	work := dial.Statement
+	c := causeOf(login, st, e)
+	return c.Kind, c.Sentence(login, quoteIdent, st.remedy)
+}
+
+// causeOf finds what the server's own error means.
+func causeOf(login strategies.Login, st operation, e *pgconn.PgError) dial.Cause {
+	work, duringLogin := dial.Statement, st.phase == loggingIn
 	switch {
 	case duringLogin && login.TLS.Disabled:
 		work = dial.Login | dial.LoginWithoutTLS
@@ -155,8 +165,7 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 	if st.setsPassword {
 		work |= dial.SetsPassword
 	}
-	c := dial.Find(Causes(), work, e.Routine, e.Message, e.Code)
-	return c.Kind, c.Sentence(login, quoteIdent, st.remedy)
+	return dial.Find(Causes(), work, e.Routine, e.Message, e.Code)
 }
 
 // isPoolerRejection knows the words of pgbouncer, which has no SQLSTATE for it.
