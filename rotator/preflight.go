@@ -1,6 +1,7 @@
 package rotator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -38,37 +39,54 @@ const (
 	PreflightOff     PreflightMode = "off"     // no preflight, as in AWS's templates
 )
 
-// What the checks on the AWS side try, by their ids. The order is that of
-// dependency, and of the report.
-func awsChecks() []Finding {
-	return []Finding{
-		{ID: "S0", Check: descFunction},
-		{ID: "S1", Check: descDescribe},
-		{ID: "S2", Check: descState},
-		{ID: "S3", Check: descReplicas},
-		{ID: "S4", Check: descLabels},
-		{ID: "S5", Check: descRead},
-		{ID: "S6", Check: descReadPending},
-		{ID: "S7", Check: descPut},
-		{ID: "K3", Check: descDataKey},
-		{ID: "S8", Check: descPromote},
-	}
+// Check is a row of a preflight: one thing that a rotation needs.
+type Check struct {
+	ID     string // stable, for runbooks
+	Proves string // what it proves
+	// Needs are rows above. Where one of them is denied, failed or unknown, this one is
+	// skipped, so that one cause is one finding.
+	Needs []string
+
+	run  func(ctx context.Context) Finding // the zero Finding: it does not apply here, and there is no row
+	ends func(Finding) bool                // nothing more can be tried after that
 }
 
-const (
-	descFunction    = "the secret names this function"
-	descDescribe    = "secretsmanager:DescribeSecret"
-	descState       = "this function may rotate the secret"
-	descReplicas    = "the replicas of the secret"
-	descLabels      = "the staging labels of the secret"
-	descRead        = "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key"
-	descReadPending = "secretsmanager:GetSecretValue of AWSPENDING"
-	descPut         = "secretsmanager:PutSecretValue (probed with a call designed to fail)"
-	descDataKey     = "kms:GenerateDataKey with the key of the secret (a dry run)"
-	descPromote     = "secretsmanager:UpdateSecretVersionStage (probed with a call designed to fail)"
-	descCopies      = "copies of the credentials in other members of the secret"
-	descDatabase    = "the database"
-)
+// runChecks runs a table from the top. What can be tried is tried: two missing
+// permissions are two findings.
+func runChecks(ctx context.Context, table []Check) []Finding {
+	var findings []Finding
+	because := map[string]string{} // of each row that others cannot do without: what stands in the way
+	ended := ""
+	for _, c := range table {
+		cause := ended
+		for _, need := range c.Needs {
+			cause = cmp.Or(cause, because[need])
+		}
+		f := skippedBy(cause, "")
+		if cause == "" {
+			if f = c.run(ctx); f.Status == "" {
+				continue
+			}
+			if f.Status == StatusDenied || f.Status == StatusFailed || f.Status == StatusUnknown && !f.Deferred {
+				cause = c.ID
+			}
+		}
+		because[c.ID] = cause
+		if c.ends != nil && ended == "" && c.ends(f) {
+			ended = c.ID
+		}
+		f.ID, f.Check = c.ID, c.Proves
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// examination is a preflight under way.
+type examination struct {
+	*invocation
+	*observed
+	strategy []Finding // of the strategy's own rows
+}
 
 // observed is what the reads have shown that every rotation begins with.
 type observed struct {
@@ -85,66 +103,75 @@ type observed struct {
 	copies   []secret.Copy   // of what the proposal changes, in other members
 }
 
+// table is the preflight in the order of the report: the rows of the secret, its key and
+// its permissions. A strategy that implements [Preflighter] adds its own in place of P0.
+func (x *examination) table() []Check {
+	noAnswer := func(f Finding) bool { return f.Status != StatusPassed && f.Status != StatusDenied }
+	notPassed := func(f Finding) bool { return f.Status != StatusPassed }
+	noValue := func(f Finding) bool {
+		return noAnswer(f) && f.Kind != KindMisconfigured && f.Kind != KindNotFound
+	}
+	return []Check{
+		{ID: "S0", Proves: "the secret names this function", run: x.checkFunctionARN},
+		{ID: "S1", Proves: "secretsmanager:DescribeSecret", run: x.checkDescribe, ends: noAnswer},
+		{ID: "S2", Proves: "this function may rotate the secret", Needs: []string{"S1"}, run: x.checkState,
+			ends: func(f Finding) bool { return notPassed(f) && x.metaErr == nil }},
+		{ID: "S3", Proves: "the replicas of the secret", Needs: []string{"S2"}, run: x.checkReplicas},
+		{ID: "S4", Proves: "the staging labels of the secret", Needs: []string{"S2"}, run: x.checkLabels},
+		{ID: "S5", Proves: "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key", run: x.checkRead, ends: noValue},
+		{ID: "S6", Proves: "secretsmanager:GetSecretValue of AWSPENDING", run: x.checkReadPending},
+		{ID: "S7", Proves: "secretsmanager:PutSecretValue (probed with a call designed to fail)", run: x.probePut},
+		{ID: "K3", Proves: "kms:GenerateDataKey with the key of the secret (a dry run)", Needs: []string{"S1"}, run: x.probeKey},
+		{ID: "S8", Proves: "secretsmanager:UpdateSecretVersionStage (probed with a call designed to fail)", run: x.probeMoveLabel},
+		{ID: "S11", Proves: "copies of the credentials in other members of the secret", Needs: []string{"S5"}, run: x.checkCopies},
+		{ID: "P0", Proves: "the database", Needs: []string{"S5"}, run: x.checkStrategy},
+	}
+}
+
+// AWSChecks lists the rows of a preflight that are about the secret, its key and the
+// permissions of the function, in the order of the report.
+func AWSChecks() []Check { return (&examination{observed: &observed{}}).table() }
+
 // preflight proves, before anything is written, what the rotation is going to
 // need. The reads that led here are part of the proof. The permission that counts
 // most is the one that is used last: without UpdateSecretVersionStage, AWSCURRENT
 // would go on naming a password that setSecret has replaced.
-//
-// What can be tried is tried: two missing permissions are two findings. What
-// cannot be, because of an earlier finding, is skipped, so that one cause is one.
 func (v *invocation) preflight(ctx context.Context, seen *observed) Report {
-	s := reportBuilder{invocation: v, report: Report{SecretID: v.event.SecretID, Strict: v.PreflightMode == PreflightStrict, format: v.event.Format}}
-	s.checkMetadata(ctx, *seen)
-	s.checkAccess(ctx, *seen)
-	s.fillSkipped()
-	s.checkStrategy(ctx, seen)
-	s.report.OtherFunction = s.functionMismatch(ctx, seen.meta)
-	for _, f := range s.report.Findings {
+	x := &examination{invocation: v, observed: seen}
+	report := Report{SecretID: v.event.SecretID, Strict: v.PreflightMode == PreflightStrict, format: v.event.Format}
+	report.Findings = append(runChecks(ctx, x.table()), x.strategy...)
+	report.OtherFunction = v.functionMismatch(ctx, seen.meta)
+	for _, f := range report.Findings {
 		if f.otherEngine {
-			s.report.OtherFunction = f.Detail
+			report.OtherFunction = f.Detail
 		}
 	}
-	return s.report
+	return report
 }
 
-// reportBuilder is a report that is being written.
-type reportBuilder struct {
-	*invocation
-	report    Report
-	blockedBy string // the finding that leaves nothing more to try; "": none yet
-}
-
-func (s *reportBuilder) add(f Finding) { s.report.Findings = append(s.report.Findings, f) }
-
-// checkMetadata judges what DescribeSecret said.
-func (s *reportBuilder) checkMetadata(ctx context.Context, seen observed) {
-	if err := seen.metaErr; err != nil {
-		s.add(NewFinding("S1", descDescribe, err))
-		if !errors.Is(err, KindAccessDenied) { // no route, no such secret: nothing else would fare better
-			s.blockedBy = "S1"
-		}
-		return
-	}
-	s.add(s.checkFunctionARN(ctx, seen.meta))
-	s.add(NewFinding("S1", descDescribe, nil))
-	state := NewFinding("S2", descState, checkRotatable(seen.meta))
-	s.add(state)
-	if state.Status != StatusPassed {
-		s.blockedBy = "S2"
-		return
-	}
-	s.add(Finding{ID: "S3", Check: descReplicas, Status: StatusPassed, Detail: replicaWarnings(seen.meta)})
-	s.add(Finding{ID: "S4", Check: descLabels, Status: StatusPassed, Detail: s.labelWarnings(seen.meta)})
+// skippedBy is the finding of a check that another finding stopped.
+func skippedBy(id, why string) Finding {
+	return Finding{Status: StatusSkipped, Detail: "not tested: " + id + " did not pass" + why}
 }
 
 // checkFunctionARN compares the function that the secret names with the one that runs.
 // Nothing that it finds stops a rotation; but policies may.
-func (s *reportBuilder) checkFunctionARN(ctx context.Context, m Metadata) Finding {
-	if s.FunctionARN == nil || s.FunctionARN(ctx) == "" {
-		return Finding{ID: "S0", Check: descFunction, Status: StatusSkipped, Detail: "this is not a Lambda function"}
+func (x *examination) checkFunctionARN(ctx context.Context) Finding {
+	switch {
+	case x.FunctionARN == nil || x.FunctionARN(ctx) == "": // this is not a Lambda function
+		return Finding{}
+	case x.metaErr != nil:
+		return skippedBy("S1", "")
 	}
-	return Finding{ID: "S0", Check: descFunction, Status: StatusPassed, Detail: functionMismatch(m, s.FunctionARN(ctx))}
+	return Finding{Status: StatusPassed, Detail: functionMismatch(x.meta, x.FunctionARN(ctx))}
 }
+
+func (x *examination) checkDescribe(context.Context) Finding { return judge(x.metaErr) }
+
+func (x *examination) checkState(context.Context) Finding { return judge(checkRotatable(x.meta)) }
+
+// judge is a finding whose row gives it id and name.
+func judge(err error) Finding { return NewFinding("", "", err) }
 
 func functionMismatch(m Metadata, invoked string) string {
 	const beware = ": a policy condition on secretsmanager:resource/AllowRotationLambdaArn requires an exact match"
@@ -182,6 +209,14 @@ func unqualified(arn string) string {
 	return strings.Join(parts[:min(len(parts), 7)], ":")
 }
 
+// checkReplicas is for secrets that have any.
+func (x *examination) checkReplicas(context.Context) Finding {
+	if len(x.meta.Replicas) == 0 {
+		return Finding{}
+	}
+	return Finding{Status: StatusPassed, Detail: replicaWarnings(x.meta)}
+}
+
 // replicaWarnings names the replicas that a new value may not reach.
 func replicaWarnings(m Metadata) string {
 	var lines []string
@@ -197,10 +232,14 @@ func replicaWarnings(m Metadata) string {
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 const manyVersions = 90
 
+func (x *examination) checkLabels(context.Context) Finding {
+	return Finding{Status: StatusPassed, Detail: x.labelWarnings(x.meta)}
+}
+
 // labelWarnings names a rotation that has not ended, and a secret near its quota.
-func (s *reportBuilder) labelWarnings(m Metadata) string {
+func (v *invocation) labelWarnings(m Metadata) string {
 	var lines []string
-	if id := m.VersionWithLabel(LabelPending); id != "" && id != s.event.VersionID && !m.HasLabel(id, LabelCurrent) {
+	if id := m.VersionWithLabel(LabelPending); id != "" && id != v.event.VersionID && !m.HasLabel(id, LabelCurrent) {
 		lines = append(lines, fmt.Sprintf("version %s still has AWSPENDING from an incomplete rotation, which the next one resumes. To finish or discard it, run status first: {\"Step\":\"status\",\"SecretId\":\"%s\"}", id, m.ARN))
 	}
 	if n := len(m.Labels); n >= manyVersions {
@@ -209,49 +248,35 @@ func (s *reportBuilder) labelWarnings(m Metadata) string {
 	return strings.Join(lines, "; ")
 }
 
-// checkAccess tries every permission that the rotation will use.
-func (s *reportBuilder) checkAccess(ctx context.Context, seen observed) {
-	if s.blockedBy != "" {
-		return
-	}
-	s.add(NewFinding("S5", descRead, seen.valueErr))
-	if err := seen.valueErr; err != nil && !errors.Is(err, KindAccessDenied) && !errors.Is(err, KindMisconfigured) && !errors.Is(err, KindNotFound) {
-		s.blockedBy = "S5"
-		return
-	}
-	s.add(s.checkReadPending(ctx, seen))
-	s.add(s.probePut(ctx, seen))
-	s.add(s.probeKey(ctx, seen))
-	s.add(s.probeMoveLabel(ctx))
-}
+func (x *examination) checkRead(context.Context) Finding { return judge(x.valueErr) }
 
 // deferred is a check that createSecret, which comes next, makes in earnest.
-func deferred(id, check string) Finding {
-	return Finding{ID: id, Check: check, Status: StatusSkipped, Deferred: true, Detail: "createSecret tests this with the real call, before anything changes"}
+func deferred() Finding {
+	return Finding{Status: StatusSkipped, Deferred: true, Detail: "createSecret tests this with the real call, before anything changes"}
 }
 
 // notProbed is a check that the probes of Rotator.ReadOnlyProbes leave out.
-func notProbed(id, check string) Finding {
-	return Finding{ID: id, Check: check, Status: StatusUnknown, Detail: "not tested, to avoid a failed call in CloudTrail (PREFLIGHT_PROBES=read-only)"}
+func notProbed() Finding {
+	return Finding{Status: StatusUnknown, Detail: "not tested, to avoid a failed call in CloudTrail (PREFLIGHT_PROBES=read-only)"}
 }
 
 // checkReadPending matters where a policy tells labels apart.
-func (s *reportBuilder) checkReadPending(ctx context.Context, seen observed) Finding {
+func (x *examination) checkReadPending(ctx context.Context) Finding {
 	switch {
-	case seen.willPut:
-		return deferred("S6", descReadPending)
-	case errors.Is(seen.valueErr, KindAccessDenied): // for the same reason, most likely
-		return Finding{ID: "S6", Check: descReadPending, Status: StatusSkipped, Detail: notTested("S5")}
+	case x.willPut:
+		return deferred()
+	case errors.Is(x.valueErr, KindAccessDenied): // for the same reason, most likely
+		return skippedBy("S5", "")
 	}
-	err := seen.pendingErr
-	if !seen.pendingRead {
-		_, err = s.readValue(ctx, s.event.SecretID, VersionRef{Label: LabelPending})
+	err := x.pendingErr
+	if !x.pendingRead {
+		_, err = x.readValue(ctx, x.event.SecretID, VersionRef{Label: LabelPending})
 	}
-	f := NewFinding("S6", descReadPending, err)
+	f := judge(err)
 	f.Deferred = true
 	switch {
 	case errors.Is(err, KindNotFound), errors.Is(err, KindConflict):
-		return Finding{ID: f.ID, Check: f.Check, Status: StatusInferred}
+		return Finding{Status: StatusInferred}
 	case err != nil && !errors.Is(err, KindAccessDenied):
 		f.Status = StatusUnknown
 	}
@@ -263,23 +288,22 @@ func (s *reportBuilder) checkReadPending(ctx context.Context, seen observed) Fin
 // offered anything, for it may be empty. That the permission is looked at first is
 // believed for this call (AU-015 of docs/aws-facts.md), so any other answer is unknown, never a no.
 // CloudTrail shows a PutSecretValue that failed.
-func (s *reportBuilder) probePut(ctx context.Context, seen observed) Finding {
-	in := seen.value.VersionID
+func (x *examination) probePut(ctx context.Context) Finding {
+	in := x.value.VersionID
 	switch {
-	case seen.willPut:
-		return deferred("S7", descPut)
-	case s.ReadOnlyProbes:
-		f := notProbed("S7", descPut)
+	case x.willPut:
+		return deferred()
+	case x.ReadOnlyProbes:
+		f := notProbed()
 		f.Deferred = true
 		return f
 	case in == "":
-		return Finding{ID: "S7", Check: descPut, Status: StatusSkipped, Detail: notTested("S5") + ", and the probe needs a version that has a value"}
+		return skippedBy("S5", ", and the probe needs a version that has a value")
 	}
-	err := s.Store.Put(ctx, PutInput{
-		SecretID: s.event.SecretID, VersionID: in, RotationToken: s.event.RotationToken,
+	f := fromFailingCall(x.Store.Put(ctx, PutInput{
+		SecretID: x.event.SecretID, VersionID: in, RotationToken: x.event.RotationToken,
 		Document: secret.Document{}.Set("preflight", randomVersion()),
-	})
-	f := fromFailingCall("S7", descPut, err)
+	}))
 	f.Deferred = true
 	return f
 }
@@ -290,19 +314,19 @@ func (s *reportBuilder) probePut(ctx context.Context, seen observed) Finding {
 // at the permission first is believed for this call (SM-114 to SM-116 and AU-014 of
 // docs/aws-facts.md), so any other answer is unknown, never a no. CloudTrail shows the
 // call as an UpdateSecretVersionStage that failed.
-func (s *reportBuilder) probeMoveLabel(ctx context.Context) Finding {
-	if s.ReadOnlyProbes {
-		return notProbed("S8", descPromote)
+func (x *examination) probeMoveLabel(ctx context.Context) Finding {
+	if x.ReadOnlyProbes {
+		return notProbed()
 	}
-	return fromFailingCall("S8", descPromote, s.Store.MoveLabel(ctx, s.event.SecretID, LabelMove{LabelCurrent, randomVersion(), randomVersion()}))
+	return fromFailingCall(x.Store.MoveLabel(ctx, x.event.SecretID, LabelMove{LabelCurrent, randomVersion(), randomVersion()}))
 }
 
 // fromFailingCall judges a call that cannot succeed.
-func fromFailingCall(id, check string, err error) Finding {
-	f := NewFinding(id, check, err)
+func fromFailingCall(err error) Finding {
+	f := judge(err)
 	switch {
 	case errors.Is(err, KindConflict), errors.Is(err, KindNotFound):
-		return Finding{ID: id, Check: check, Status: StatusInferred}
+		return Finding{Status: StatusInferred}
 	case !errors.Is(err, KindAccessDenied):
 		f.Status = StatusUnknown
 	}
@@ -312,27 +336,25 @@ func fromFailingCall(id, check string, err error) Finding {
 // probeKey asks for what PutSecretValue needs of a customer managed key. The
 // caller's own call lacks kms:ViaService, which good policies ask for, and a VPC
 // may have no way to KMS, which a rotation does not need: a no is unknown.
-func (s *reportBuilder) probeKey(ctx context.Context, seen observed) Finding {
-	keys, ok := s.Store.(KeyChecker)
+func (x *examination) probeKey(ctx context.Context) Finding {
+	keys, ok := x.Store.(KeyChecker)
 	switch {
-	case seen.metaErr != nil:
-		return Finding{ID: "K3", Check: descDataKey, Status: StatusSkipped, Detail: notTested("S1")}
-	case !seen.meta.HasCustomerKey():
-		return Finding{ID: "K3", Check: descDataKey, Status: StatusInferred, Detail: "the key aws/secretsmanager permits every principal of its account that calls through Secrets Manager"}
-	case seen.willPut:
-		return deferred("K3", descDataKey)
-	case s.ReadOnlyProbes:
-		f := notProbed("K3", descDataKey)
+	case !x.meta.HasCustomerKey(): // nobody needs a permission for aws/secretsmanager
+		return Finding{}
+	case x.willPut:
+		return deferred()
+	case x.ReadOnlyProbes:
+		f := notProbed()
 		f.Deferred = true
 		return f
 	case !ok:
-		return Finding{ID: "K3", Check: descDataKey, Status: StatusUnknown, Deferred: true, Detail: "this Store cannot call KMS"}
+		return Finding{Status: StatusUnknown, Deferred: true, Detail: "this Store cannot call KMS"}
 	}
-	err := keys.CheckKeyAccess(ctx, seen.meta)
+	err := keys.CheckKeyAccess(ctx, x.meta)
 	if err == nil {
-		return Finding{ID: "K3", Check: descDataKey, Status: StatusInferred}
+		return Finding{Status: StatusInferred}
 	}
-	f := NewFinding("K3", descDataKey, err)
+	f := judge(err)
 	f.Deferred = true
 	if errors.Is(err, KindMisconfigured) {
 		return f
@@ -347,43 +369,14 @@ func (s *reportBuilder) probeKey(ctx context.Context, seen observed) Finding {
 	return f
 }
 
-// notTested is the detail of a check that another finding stopped.
-func notTested(because string) string { return "not tested: " + because + " did not pass" }
-
-// fillSkipped puts the findings in order, and skips what was not got to.
-func (s *reportBuilder) fillSkipped() {
-	because := s.blockedBy
-	if because == "" {
-		because = "S1"
-	}
-	all := awsChecks()
-	for i, check := range all {
-		all[i].Status, all[i].Detail = StatusSkipped, notTested(because)
-		for _, f := range s.report.Findings {
-			if f.ID == check.ID {
-				all[i] = f
-			}
-		}
-	}
-	s.report.Findings = all
-}
-
 // checkStrategy has the strategy look at what is its own: the value, and the database.
-func (s *reportBuilder) checkStrategy(ctx context.Context, seen *observed) {
-	p, ok := s.Strategy.(Preflighter)
-	switch {
-	case s.blockedBy != "":
-		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusSkipped, Detail: notTested(s.blockedBy)})
-	case seen.valueErr != nil:
-		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusSkipped, Detail: notTested("S5")})
-	case !ok:
-		s.checkCopies(ctx, seen)
-		s.add(Finding{ID: "P0", Check: descDatabase, Status: StatusUnknown, Detail: "this strategy does not implement Preflight"})
-	default:
-		findings := s.rehearse(ctx, p, seen)
-		s.checkCopies(ctx, seen)
-		s.report.Findings = append(s.report.Findings, findings...)
+func (x *examination) checkStrategy(ctx context.Context) Finding {
+	p, ok := x.Strategy.(Preflighter)
+	if !ok {
+		return Finding{Status: StatusUnknown, Detail: "this strategy does not implement Preflight"}
 	}
+	x.strategy = x.rehearse(ctx, p)
+	return Finding{}
 }
 
 // CopiesMode is what becomes of copies of the credentials in other members of the secret.
@@ -397,23 +390,20 @@ const (
 
 // checkCopies names the places in the secret where what the rotation changes would go
 // on being read. There is no finding where there is no such place.
-func (s *reportBuilder) checkCopies(ctx context.Context, seen *observed) {
-	if seen.proposal.IsZero() && s.propose(ctx, seen) != nil || len(seen.copies) == 0 {
-		return
+func (x *examination) checkCopies(ctx context.Context) Finding {
+	if x.proposal.IsZero() && x.propose(ctx, x.observed) != nil || len(x.copies) == 0 {
+		return Finding{}
 	}
-	f := NewFinding("S11", descCopies, nil)
-	fixed := pathsOf(seen.copies, isFixed)
+	fixed := pathsOf(x.copies, isFixed)
 	switch {
-	case s.Copies == CopiesIgnore:
-		f.Detail = "left as they are (ROTATE_COPIES=ignore): " + pathsOf(seen.copies, nil)
-	case s.Copies == CopiesFollow && fixed == "":
-		f.Detail = "createSecret keeps them in step (ROTATE_COPIES=follow): " + pathsOf(seen.copies, nil)
-	case s.Copies == CopiesFollow:
-		f = NewFinding("S11", descCopies, fmt.Errorf("secret: %w: ROTATE_COPIES=follow cannot keep the copies in %s in step: store a plain value or a URL there, set PASSWORD_PRESET=uri-safe if the copy stands in the middle of a text, or set ROTATE_COPIES=ignore", KindMisconfigured, fixed))
-	default:
-		f = NewFinding("S11", descCopies, fmt.Errorf("secret: %w: it also holds the credentials in %s, which the rotation would leave as they are, so that their readers would be locked out: remove them, or set ROTATE_COPIES=follow to keep them in step, or ROTATE_COPIES=ignore", KindMisconfigured, pathsOf(seen.copies, nil)))
+	case x.Copies == CopiesIgnore:
+		return Finding{Status: StatusPassed, Detail: "left as they are (ROTATE_COPIES=ignore): " + pathsOf(x.copies, nil)}
+	case x.Copies == CopiesFollow && fixed == "":
+		return Finding{Status: StatusPassed, Detail: "createSecret keeps them in step (ROTATE_COPIES=follow): " + pathsOf(x.copies, nil)}
+	case x.Copies == CopiesFollow:
+		return judge(fmt.Errorf("secret: %w: ROTATE_COPIES=follow cannot keep the copies in %s in step: store a plain value or a URL there, set PASSWORD_PRESET=uri-safe if the copy stands in the middle of a text, or set ROTATE_COPIES=ignore", KindMisconfigured, fixed))
 	}
-	s.add(f)
+	return judge(fmt.Errorf("secret: %w: it also holds the credentials in %s, which the rotation would leave as they are, so that their readers would be locked out: remove them, or set ROTATE_COPIES=follow to keep them in step, or ROTATE_COPIES=ignore", KindMisconfigured, pathsOf(x.copies, nil)))
 }
 
 func isFixed(c secret.Copy) bool { return c.Fixed }
@@ -440,22 +430,22 @@ const proposals = 3
 // rehearse has the strategy try the very value that createSecret is about to store, so
 // that a password which the server refuses is never stored. What Propose cannot propose,
 // the strategy's Preflight explains.
-func (s *reportBuilder) rehearse(ctx context.Context, p Preflighter, seen *observed) []Finding {
+func (x *examination) rehearse(ctx context.Context, p Preflighter) []Finding {
 	for refused := 0; ; refused++ {
-		if seen.proposal.IsZero() {
-			s.propose(ctx, seen) //nolint:errcheck // the strategy's Preflight says why there is none
+		if x.proposal.IsZero() {
+			x.propose(ctx, x.observed) //nolint:errcheck // the strategy's Preflight says why there is none
 		}
-		r := s.newRotation(seen.value.Document, seen.proposal)
-		r.ReadOnlyProbes = s.ReadOnlyProbes
+		r := x.newRotation(x.value.Document, x.proposal)
+		r.ReadOnlyProbes = x.ReadOnlyProbes
 		findings := p.Preflight(ctx, r)
 		byPolicy := func(f Finding) bool { return f.Kind == KindPasswordPolicy }
 		if !slices.ContainsFunc(findings, byPolicy) || refused+1 == proposals {
 			if refused > 0 {
-				s.logf("the password policy of the server refused %d proposed password(s)", refused)
+				x.logf("the password policy of the server refused %d proposed password(s)", refused)
 			}
 			return findings
 		}
-		seen.proposal = secret.Document{}
+		x.proposal = secret.Document{}
 	}
 }
 

@@ -47,12 +47,26 @@ func Example() {
 	// pending: [empty]
 }
 
-// A fault is chosen call by call.
+// A fault is chosen call by call. Here the answer to the first DescribeSecret is lost.
 func Example_fault() {
 	emu := &awsemu.Emulator{Fault: func(c awsemu.Call) awsemu.Fault {
-		return awsemu.Fault{LoseResponse: c.Operation == "PutSecretValue" && c.N == 3}
+		return awsemu.Fault{LoseResponse: c.Operation == "DescribeSecret" && c.N == 1}
 	}}
 	defer emu.Close()
+	srv := httptest.NewServer(emu)
+	defer srv.Close()
+	emu.Seed(awsemu.Secret{Name: "app/db"})
+	client := secretsmanager.New(secretsmanager.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(srv.URL), Retryer: aws.NopRetryer{},
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "any", ""),
+	})
+	for range 2 {
+		_, err := client.DescribeSecret(context.Background(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("app/db")})
+		fmt.Println("answered:", err == nil)
+	}
+	// Output:
+	// answered: false
+	// answered: true
 }
 
 // Policies decide once there are callers. This one may read every secret, and not
