@@ -209,7 +209,7 @@ func (s *session) do(ctx context.Context, op operation, commands ...[]string) ([
 
 // findFile finds out where users are saved.
 func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
-	op := operation{action: "finding out where users are saved", remedy: fmt.Sprintf("user %q needs +config|get +config|rewrite +info", s.login.User)}
+	op := operation{action: "finding out where users are saved", remedy: s.aclRemedy()}
 	answers, err := s.do(ctx, op, []string{"CONFIG", "GET", "aclfile"}, []string{"INFO", "server"})
 	if err != nil {
 		return err

@@ -111,14 +111,17 @@ func (s *ValkeyServer) setUp(ctx context.Context) error {
 		return err
 	}
 	var err error
-	s.Port, err = s.process.serve(ctx, s.argv, func() bool { return strings.Contains(s.Log(), readyValkey) }, "Address already in use")
+	s.Port, err = s.process.serve(ctx, s.argv, func() bool { return strings.Contains(s.Log(), readyValkey) }, portTakenValkey)
 	if err == nil && s.options.Users == "nowhere" {
 		err = s.do(ctx, "default", "", []string{"ACL", "SETUSER", s.Superuser, "on", "#" + sha(s.Password), "~*", "&*", "+@all"}, []string{"ACL", "SETUSER", "default", "off"})
 	}
 	return err
 }
 
-const readyValkey = "eady to accept connections"
+const (
+	readyValkey     = "eady to accept connections"
+	portTakenValkey = "Address already in use"
+)
 
 func (s *ValkeyServer) confFile() string { return filepath.Join(s.dir, "conf") }
 func (s *ValkeyServer) aclFile() string  { return filepath.Join(s.dir, "users.acl") }
@@ -148,10 +151,16 @@ func (s *ValkeyServer) Restart(ctx context.Context) error {
 	}
 	<-s.exited
 	said := strings.Count(s.Log(), readyValkey)
-	if err := s.start(s.argv(s.Port), serverEnv()); err != nil {
-		return fmt.Errorf("restart: %w", err)
+	for tries := 20; ; tries-- { // a connection of somebody's may have the port for a moment
+		taken := strings.Count(s.Log(), portTakenValkey)
+		if err := s.start(s.argv(s.Port), serverEnv()); err != nil {
+			return fmt.Errorf("restart: %w", err)
+		}
+		err := s.await(ctx, func() bool { return strings.Count(s.Log(), readyValkey) > said })
+		if err == nil || tries == 1 || strings.Count(s.Log(), portTakenValkey) == taken {
+			return err
+		}
 	}
-	return s.await(ctx, func() bool { return strings.Count(s.Log(), readyValkey) > said })
 }
 
 // Exec sends commands as the superuser, and gives the answer to the last: a string, an error of the server's as an error, or

@@ -208,7 +208,7 @@ func (p Postgres) Targets(built map[string]string) []Target {
 func Handlers() []string {
 	names := map[string]bool{}
 	for _, m := range Modes() {
-		for _, family := range []string{"postgres-", "mysql-", "mariadb-"} {
+		for _, family := range []string{"postgres-", "mysql-", "mariadb-", "valkey-"} {
 			names[family+m.Handler] = true
 		}
 	}

@@ -93,7 +93,7 @@ func (p plan) run(ctx context.Context) error {
 }
 
 // engines are what -engine may name.
-var engines = []string{"memory", "postgres", "mysql", "mariadb"}
+var engines = []string{"memory", "postgres", "mysql", "mariadb", "valkey"}
 
 // check refuses a plan by which nothing would be tried: empty tables prove nothing.
 func (p plan) check() error {
@@ -148,6 +148,18 @@ func (p plan) targets(ctx context.Context, built map[string]string) (targets []p
 		}
 		started = append(started, db)
 		targets = append(targets, prove.MySQL{Server: db}.Targets(built)...)
+	}
+	// A server for each target, for each trial ends in a restart.
+	for i := range (len(prove.Modes()) + 1) * 2 {
+		if !wanted("valkey") {
+			break
+		}
+		db, err := dbserver.StartValkey(ctx, dbserver.ValkeyOptions{})
+		if err != nil {
+			return nil, closeAll, err
+		}
+		started = append(started, db)
+		targets = append(targets, prove.Valkey{Server: db}.Targets(built)[i])
 	}
 	return targets, closeAll, nil
 }

@@ -1,0 +1,347 @@
+package valkey_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wants(t *testing.T, err error, kind rotator.Kind, says string) {
+	t.Helper()
+	if rotator.KindOf(err) != kind || !strings.Contains(fmt.Sprint(err), says) {
+		t.Errorf("want %s and %q, got: %v", kind, says, err)
+	}
+}
+
+func with(login strategies.Login, p secret.Password) strategies.Login {
+	login.Password = p
+	return login
+}
+
+func password() secret.Password { return secret.NewPassword("New-1" + name("")) }
+
+// pair makes a superuser and a user of a server.
+func (s server) pair(t *testing.T) (boss, app strategies.Login) {
+	t.Helper()
+	boss, err := s.user(t.Context(), name("boss"), selfChange)
+	ok(t, err)
+	app, err = s.user(t.Context(), name("app"), ordinary)
+	ok(t, err)
+	return boss, app
+}
+
+// aclFolder is where the server saves users.
+func (s server) aclFolder(t *testing.T) string {
+	t.Helper()
+	answer, err := s.Ask(t.Context(), s.Superuser, s.Password, []string{"CONFIG", "GET", "aclfile"})
+	ok(t, err)
+	return filepath.Dir(answer.([]any)[1].(string))
+}
+
+// TestSavingFails: EXEC leaves a change in memory whose saving failed. It is taken back; and where
+// that is cut off, the retry saves what works.
+func TestSavingFails(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	boss, app := s.pair(t)
+	folder, p := s.aclFolder(t), password()
+	writable := func(mode os.FileMode) { ok(t, os.Chmod(folder, mode)) }
+	writable(0o555)
+	defer writable(0o755)
+	err := valkey.Engine{}.SetPassword(t.Context(), boss, app.User, p)
+	if err == nil {
+		t.Skip("the server writes into a folder that is not writable: it runs as root")
+	}
+	wants(t, err, rotator.KindMisconfigured, "ACL SAVE failed")
+	ok(t, s.logIn(t.Context(), app))
+	wants(t, s.logIn(t.Context(), with(app, p)), rotator.KindLoginRejected, "")
+	wants(t, valkey.Engine{}.EnsureClone(t.Context(), boss, strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone"}, p), rotator.KindMisconfigured, "ACL SAVE failed")
+	if users, _ := s.Users(t.Context()); users[app.User+"_clone"] != "" {
+		t.Error("the clone that could not be saved is there")
+	}
+
+	// Cut off when the change is to be taken back.
+	var said, cut atomic.Int64
+	proxy := &strategytest.Proxy{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, fmt.Sprint(s.Port)))
+		},
+		OnChunk: func(c strategytest.Chunk) strategytest.ChunkAction {
+			if !c.FromServer && !c.Opening && said.Add(1) == cut.Load() {
+				return strategytest.ChunkReset
+			}
+			return strategytest.ChunkForward
+		},
+	}
+	ok(t, proxy.Listen())
+	defer proxy.Close()
+	far := boss
+	far.Port = proxy.Port()
+	wants(t, valkey.Engine{}.SetPassword(t.Context(), far, app.User, p), rotator.KindMisconfigured, "ACL SAVE failed")
+	for n := said.Load(); n > 0 && s.logIn(t.Context(), with(app, p)) != nil; n-- { // the last pieces are a goodbye
+		said.Store(0)
+		cut.Store(n)
+		if err := (valkey.Engine{}).SetPassword(t.Context(), far, app.User, p); err == nil {
+			t.Error("no error, when the change could not be saved")
+		}
+	}
+	ok(t, s.logIn(t.Context(), with(app, p))) // in memory
+	wants(t, valkey.Engine{}.Persist(t.Context(), boss, app.User, p), rotator.KindMisconfigured, "ACL SAVE failed")
+	ok(t, s.logIn(t.Context(), with(app, p))) // what worked goes on working
+	writable(0o755)
+	ok(t, valkey.Engine{}.Persist(t.Context(), boss, app.User, p))
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err, s.Log())
+	}
+	ok(t, s.logIn(t.Context(), with(app, p)))
+	wants(t, s.logIn(t.Context(), app), rotator.KindLoginRejected, "")
+}
+
+// TestWhereUsersAreSaved: in the configuration file by CONFIG REWRITE; where there is no file at
+// all, only if that was accepted.
+func TestWhereUsersAreSaved(t *testing.T) {
+	t.Parallel()
+	for users, engine := range map[string]valkey.Engine{"config": {}, "nowhere": {AllowUnsaved: true}} {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Users: users})}
+		boss, app := s.login(name("boss"), password()), s.login(name("app"), password())
+		for login, rules := range map[*strategies.Login][]string{&boss: selfChange, &app: ordinary} {
+			ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", login.User, "on", ">" + login.Password.Reveal()}, rules...)))
+		}
+		p := password()
+		if users == "nowhere" {
+			_, err := valkey.Engine{}.DryRunSetPassword(t.Context(), boss, app.User, p)
+			wants(t, err, rotator.KindMisconfigured, "VALKEY_ALLOW_UNSAVED")
+			wants(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, p), rotator.KindMisconfigured, "VALKEY_ALLOW_UNSAVED")
+		}
+		_, err := engine.DryRunSetPassword(t.Context(), boss, app.User, p)
+		ok(t, err)
+		ok(t, engine.SetPassword(t.Context(), boss, app.User, p))
+		ok(t, s.logIn(t.Context(), with(app, p)))
+		if users == "config" {
+			ok(t, s.Restart(t.Context()))
+			ok(t, s.logIn(t.Context(), with(app, p)))
+		}
+	}
+}
+
+// TestRefused: each has its sentence, before anything is changed.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	boss, app := s.pair(t)
+	self, err := s.user(t.Context(), name("self"), ordinary, selfChange)
+	ok(t, err)
+	dry := func(e valkey.Engine, login strategies.Login, user string) error {
+		_, err := e.DryRunSetPassword(t.Context(), login, user, password())
+		return err
+	}
+	wants(t, dry(valkey.Engine{}, self, self.User), rotator.KindMisconfigured, "SINGLE_USER_THROUGH_SUPERUSER")
+	ok(t, dry(valkey.Engine{AllowSelfChange: true}, self, self.User))
+	wants(t, dry(valkey.Engine{}, app, self.User), rotator.KindPrivilege, "+acl")
+	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "nopass"}))
+	wants(t, dry(valkey.Engine{}, boss, app.User), rotator.KindMisconfigured, "nopass")
+	wants(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, password()), rotator.KindMisconfigured, "nopass")
+	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", ">" + app.Password.Reveal(), "off"}))
+	wants(t, dry(valkey.Engine{}, boss, app.User), rotator.KindPrivilege, "is off")
+
+	for host, says := range map[string]string{
+		"master.app.abc123.euc1.cache.amazonaws.com":                 "aws elasticache modify-user",
+		"app-abc123.serverless.cnn1.cache.amazonaws.com.cn":          "aws elasticache modify-user",
+		"clustercfg.app.abc123.memorydb.eu-central-1.amazonaws.com":  "aws memorydb update-user",
+		"CLUSTERCFG.app.abc123.memorydb.eu-central-1.amazonaws.com.": "aws memorydb update-user",
+	} {
+		amazons := app
+		amazons.Host = host
+		wants(t, valkey.Engine{}.Ping(t.Context(), amazons), rotator.KindMisconfigured, says)
+	}
+	for _, nodes := range []string{`["a"]`, `["a:0"]`, `[1]`, `{"a":1}`, `["a b:1"]`, `a:x`, `["[::1]:1/x"]`} {
+		odd := app
+		odd.Extra = map[string]string{"nodes": nodes}
+		wants(t, valkey.Engine{}.Ping(t.Context(), odd), rotator.KindMisconfigured, "nodes")
+	}
+}
+
+// TestSentinel: it speaks the same protocol, and has users of its own.
+func TestSentinel(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			in := bufio.NewReader(c)
+			for {
+				line, err := in.ReadString('\n')
+				if err != nil {
+					break
+				}
+				if strings.TrimSpace(line) == "HELLO" {
+					io.WriteString(c, "%2\r\n$5\r\nproto\r\n:3\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n") //nolint:errcheck // the next read will tell
+				}
+			}
+			c.Close()
+		}
+	}()
+	login := strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "app", Password: password(), TLS: strategies.TLS{Disabled: true}}
+	wants(t, valkey.Engine{}.Ping(t.Context(), login), rotator.KindMisconfigured, "Sentinel")
+}
+
+// TestClonesAreCopies: word by word, selectors included, and again whenever the original changes.
+func TestClonesAreCopies(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		boss, app := s.pair(t)
+		clone := app.User + "_clone"
+		pair := strategies.Pair{Original: app.User, Clone: clone, Target: clone, Possession: func(context.Context, func(secret.Password) bool) error { return nil }}
+		for _, rules := range [][]string{
+			{"resetkeys", "~app:*", "&news", "+@read", "-mget", "(~log:* +set)", "(%R~ro:* %W~wo:* +@all -@dangerous)"},
+			{"resetkeys", "resetchannels", "clearselectors", "-@all", "+config|get", "~{tag}*"},
+			{"allkeys", "allchannels", "allcommands"},
+		} {
+			ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", app.User}, rules...)))
+			p := password()
+			ok(t, valkey.Engine{}.EnsureClone(t.Context(), boss, pair, p))
+			ok(t, s.logIn(t.Context(), with(s.login(clone, p), p)))
+			users, err := s.Users(t.Context())
+			ok(t, err)
+			words := func(user string) []string {
+				return slices.DeleteFunc(strings.Fields(users[user]), func(w string) bool { return strings.HasPrefix(w, "#") })
+			}
+			if !slices.Equal(words(app.User), words(clone)) {
+				t.Errorf("%s: the clone is %q, the original %q", release, words(clone), words(app.User))
+			}
+		}
+	}
+}
+
+// TestANodeIsCut: wherever a change at two nodes is cut off, one of the two passwords works at both,
+// and the retry completes it.
+func TestANodeIsCut(t *testing.T) {
+	t.Parallel()
+	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}, server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	boss, app := s.pair(t)
+	users, err := s.Users(t.Context())
+	ok(t, err)
+	for _, login := range []strategies.Login{boss, app} {
+		ok(t, second.Exec(t.Context(), append([]string{"ACL", "SETUSER", login.User, "reset"}, strings.Fields(users[login.User])...), []string{"ACL", "SAVE"}))
+	}
+	both := func(p secret.Password) error {
+		return errors.Join(s.logIn(t.Context(), with(app, p)), second.logIn(t.Context(), with(app, p)))
+	}
+	var said, cut atomic.Int64
+	proxy := &strategytest.Proxy{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(second.Host, fmt.Sprint(second.Port)))
+		},
+		OnChunk: func(strategytest.Chunk) strategytest.ChunkAction {
+			if said.Add(1) == cut.Load() {
+				return strategytest.ChunkReset
+			}
+			return strategytest.ChunkForward
+		},
+	}
+	ok(t, proxy.Listen())
+	defer proxy.Close()
+	boss.Extra = map[string]string{"nodes": fmt.Sprintf("127.0.0.1:%d", proxy.Port())}
+	old := app.Password
+	for n := int64(1); ; n++ {
+		p := password()
+		said.Store(0)
+		cut.Store(n)
+		err := valkey.Engine{}.SetPassword(t.Context(), boss, app.User, p)
+		if both(old) != nil && both(p) != nil {
+			t.Fatalf("cut at piece %d: neither the old nor the new password works at both nodes", n)
+		}
+		cut.Store(0)
+		if both(p) == nil {
+			ok(t, valkey.Engine{}.Persist(t.Context(), boss, app.User, p))
+		} else {
+			ok(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, p))
+		}
+		ok(t, both(p))
+		for _, node := range []server{s, second} {
+			wants(t, node.logIn(t.Context(), with(app, old)), rotator.KindLoginRejected, "")
+		}
+		old = p
+		if err == nil && said.Load() < n {
+			t.Logf("cut at %d places", n-1)
+			return
+		}
+		if n > 200 {
+			t.Fatal("the change does not end")
+		}
+	}
+}
+
+// TestStrategies is the suite for strategies, on each that this engine serves.
+func TestStrategies(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	for what, strategy := range map[string]rotator.Strategy{
+		"single user":       strategies.SingleUser{Engine: valkey.Engine{}, ThroughSuperuser: true},
+		"dual passwords":    strategies.DualPasswords{Engine: valkey.Engine{}, ThroughSuperuser: true},
+		"alternating users": strategies.AlternatingUsers{Engine: valkey.Engine{}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			var fixtures strategytest.Neighbors
+			strategytest.TestStrategy(t, func(t *testing.T) strategytest.StrategyFixture {
+				boss, app := s.pair(t)
+				mine := fixtures.Join(boss.User, app.User)
+				value := func(login strategies.Login) secret.Document {
+					d, err := secret.ParseDocument(fmt.Sprintf(`{"engine": "valkey", "host": %q, "port": %d, "username": %q, "password": %q, "ssl": false, "masterarn": "boss"}`, s.Host, s.Port, login.User, login.Password.Reveal()))
+					ok(t, err)
+					return d
+				}
+				return strategytest.StrategyFixture{
+					Strategy:     strategy,
+					Current:      value(app),
+					KeepsCurrent: what != "single user",
+					LogIn: func(ctx context.Context, d secret.Document) error {
+						return s.logIn(ctx, s.login(d.Text("username"), d.Password()))
+					},
+					Related: func(context.Context, string) (secret.Document, error) { return value(boss), nil },
+					Census: func(ctx context.Context) (map[string]string, error) {
+						all, err := s.Census(ctx)
+						own := mine.Census(all, "_clone")
+						for key := range own { // users of other strategies' fixtures, at the same time
+							if !strings.Contains(key, app.User) && !strings.Contains(key, boss.User) {
+								delete(own, key)
+							}
+						}
+						return own, err
+					},
+					Identity: []string{"engine", "host", "port", "username"},
+				}
+			})
+		})
+	}
+}

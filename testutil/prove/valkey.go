@@ -1,0 +1,128 @@
+package prove
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// Valkey is Valkey or Redis for rotations, as Postgres is PostgreSQL.
+type Valkey struct {
+	Server    *dbserver.ValkeyServer
+	Mode      Mode
+	Bootstrap string        // the function; "": the strategy runs in this process
+	Peak      *atomic.Int64 // see Function
+}
+
+// Rotation makes a fixture with a pair of users of its own.
+func (p Valkey) Rotation(ctx context.Context) (strategytest.RotationFixture, error) {
+	id := strings.ToLower(rand.Text()[:10])
+	app, boss, other := "app_"+id, "boss_"+id, "other_"+id
+	values := map[string]secret.Document{}
+	superusers := []string{"+acl", "+config|get", "+config|rewrite", "+info", "+multi", "+exec", "+discard"}
+	rules := map[string][]string{
+		app:   {"~" + id + ":*", "&" + id, "+@read", "+@write", "+ping", "(~log:* +append)"},
+		boss:  superusers,
+		other: {"~" + id + ":*", "+get"},
+	}
+	if p.Mode.Env != nil && slices.Contains(p.Mode.Env, "VALKEY_SELF_CHANGE=true") {
+		rules[app] = append(rules[app], superusers...)
+	}
+	for user, words := range rules {
+		password := "Canary-1" + rand.Text()
+		if err := p.Server.Exec(ctx, append([]string{"ACL", "SETUSER", user, "on", ">" + password}, words...), []string{"ACL", "SAVE"}); err != nil {
+			return strategytest.RotationFixture{}, err
+		}
+		var err error
+		if values[user], err = document("valkey", p.Server.Host, p.Server.Port, "", user, password, []string{"colour", "blue"}); err != nil {
+			return strategytest.RotationFixture{}, err
+		}
+	}
+	f := strategytest.RotationFixture{
+		StrategyFixture: strategytest.StrategyFixture{
+			Strategy:     p.Mode.Strategy(valkey.Engine{AllowSelfChange: true}),
+			Current:      values[app],
+			LogIn:        p.logIn,
+			Census:       p.Server.Census,
+			Others:       map[string]secret.Document{other: values[other]},
+			Rights:       p.rights,
+			KeepsCurrent: p.Mode.KeepsCurrent,
+			Related: func(_ context.Context, id string) (secret.Document, error) {
+				if id != superuserARN {
+					return secret.Document{}, rotator.KindNotFound
+				}
+				return values[boss], nil
+			},
+		},
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(p.Server.Host, strconv.Itoa(p.Server.Port)))
+		},
+		ContextReachesStrategy: p.Bootstrap == "",
+		Restart:                p.Server.Restart,
+		ServerLog:              p.Server.Log,
+	}
+	if p.Bootstrap != "" {
+		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 2 * time.Minute, Peak: p.Peak}.Open
+	}
+	return f, nil
+}
+
+// logIn is a client's login.
+func (p Valkey) logIn(ctx context.Context, d secret.Document) error {
+	err := p.Server.As(ctx, d.Text("username"), d.Password().Reveal())
+	var said dbserver.ValkeyError
+	if errors.As(err, &said) && strings.HasPrefix(string(said), "WRONGPASS") {
+		return fmt.Errorf("user %q: %w", d.Text("username"), rotator.KindLoginRejected)
+	}
+	return err
+}
+
+// rights are the rules of a user.
+func (p Valkey) rights(ctx context.Context, d secret.Document) ([]string, error) {
+	if err := p.logIn(ctx, d); err != nil {
+		return nil, err
+	}
+	users, err := p.Server.Users(ctx)
+	words := slices.DeleteFunc(strings.Fields(users[d.Text("username")]), func(w string) bool { return strings.HasPrefix(w, "#") })
+	return words, err
+}
+
+// modes are those that the server has.
+func (p Valkey) modes() []Mode {
+	all := append(Modes(), Mode{Name: dual, Handler: "single-user", Env: []string{"VALKEY_DUAL_PASSWORDS=true", "SINGLE_USER_THROUGH_SUPERUSER=true"}, KeepsCurrent: true,
+		Strategy: func(e strategies.CloningEngine) rotator.Strategy {
+			return strategies.DualPasswords{Engine: e.(strategies.DualPasswordEngine), ThroughSuperuser: true}
+		}})
+	for i := range all {
+		if all[i].Name == single {
+			all[i].Env = []string{"VALKEY_SELF_CHANGE=true"}
+		}
+	}
+	return all
+}
+
+// Targets are the strategies on a server, each in this process and deployed.
+func (p Valkey) Targets(built map[string]string) []Target {
+	var all []Target
+	for _, m := range p.modes() {
+		p.Mode, p.Bootstrap, p.Peak = m, "", nil
+		all = append(all, Target{p.Server.Name, m.Name, "in process", p.Rotation, nil})
+		p.Bootstrap, p.Peak = built["valkey-"+m.Handler], new(atomic.Int64)
+		all = append(all, Target{p.Server.Name, m.Name, "process", p.Rotation, p.Peak})
+	}
+	return all
+}
