@@ -59,6 +59,9 @@ type StrategyFixture struct {
 	// NoPolicy says that what makes the credential does not go by r.PasswordPolicy, as
 	// where a provider makes it (rotator.Minter).
 	NoPolicy bool
+	// ValidAtOnce says that what Propose or Mint makes is valid before Apply, as keys are
+	// with most providers. Where it is false, the suite assumes that it is not.
+	ValidAtOnce bool
 
 	Required []string // keys without which nothing works. nil: engine, host, username, password
 	Identity []string // keys that say which account and place. nil: engine, host, port, dbname, username
@@ -256,7 +259,12 @@ func (w *caseEnv) mustReject(ctx context.Context, d secret.Document, what string
 func (w *caseEnv) mustBeUnchanged(ctx context.Context, pending secret.Document) error {
 	return steps(
 		func() error { return w.mustLogIn(ctx, w.Current, "the current value") },
-		func() error { return w.mustReject(ctx, pending, "the pending value, which nobody applied") },
+		func() error {
+			if w.ValidAtOnce {
+				return nil
+			}
+			return w.mustReject(ctx, pending, "the pending value, which nobody applied")
+		},
 	)
 }
 
@@ -567,6 +575,10 @@ func applyRules() []strategyRule {
 			return w.mustBeUnchanged(ctx, pending)
 		}},
 		{"verify/before-apply", "testSecret is the last look before a value is promoted: it has to be able to fail.", func(ctx context.Context, w *caseEnv) error {
+			if w.ValidAtOnce {
+				err := w.verify(ctx, w.wrong(w.Current))
+				return wantKind("Verify of a value that was never valid", err, rotator.KindLoginRejected)
+			}
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -691,6 +703,9 @@ func searchRules() []strategyRule {
 			)
 		}},
 		{"apply/previous-elsewhere", "AWSPREVIOUS may be of another server: its password belongs there alone, and ours does not.", func(ctx context.Context, w *caseEnv) error {
+			if !w.Current.Has("host") {
+				return notOffered("a host in Current")
+			}
 			trap, err := listenSilently()
 			if err != nil {
 				return err
@@ -706,9 +721,6 @@ func searchRules() []strategyRule {
 			}
 			if w.previous, err = member(w.previous, "port", trap.port()); err != nil {
 				return err
-			}
-			if !w.Current.Has("host") {
-				return notOffered("a host in Current")
 			}
 			limited, cancel := trap.untilVisited(ctx)
 			defer cancel()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -234,12 +235,22 @@ func logTail(text []byte) string {
 	return string(bytes.Join(lines[max(0, len(lines)-12):], []byte("\n")))
 }
 
-// freePort is a TCP port of 127.0.0.1 that was free a moment ago; whoever uses it has to be ready to try again.
+// freePort is a TCP port of 127.0.0.1 that was free a moment ago; whoever uses it has to be ready to try again. It is below
+// those that the kernel hands out, so that nobody is given it while its server restarts.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("free port: %w", err)
+	const lowest, highest = 10240, 32000
+	for tries := 50; ; tries-- {
+		port := lowest + rand.IntN(highest-lowest)
+		if tries == 0 {
+			port = 0
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().(*net.TCPAddr).Port, nil
+		}
+		if tries == 0 {
+			return 0, fmt.Errorf("free port: %w", err)
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

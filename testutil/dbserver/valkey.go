@@ -157,8 +157,11 @@ func (s *ValkeyServer) Restart(ctx context.Context) error {
 			return fmt.Errorf("restart: %w", err)
 		}
 		err := s.await(ctx, func() bool { return strings.Count(s.Log(), readyValkey) > said })
-		if err == nil || tries == 1 || strings.Count(s.Log(), portTakenValkey) == taken {
-			return err
+		if err != nil && (tries == 1 || strings.Count(s.Log(), portTakenValkey) == taken) {
+			return fmt.Errorf("restart: %w\n%s", err, logTail([]byte(s.Log())))
+		}
+		if err == nil {
+			return nil
 		}
 	}
 }

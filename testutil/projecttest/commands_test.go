@@ -74,7 +74,8 @@ var commands = map[string]string{
 	"sam deploy --tags team=payments":                   needsAWS,
 
 	"go test ./rotator -update":                           tested,
-	"go test ./strategies/strategytest -run Shelf -v":     here,
+	"go test ./strategies/strategytest/shelf -v":          here,
+	"go test ./strategies/strategytest/apikey -v":         here,
 	"go test -run '^$' -bench Init -v ./testutil/samtest": tested,
 
 	"aws secretsmanager rotate-secret …":               tested,

@@ -80,6 +80,19 @@ func TestPostgres(t *testing.T) {
 	}
 }
 
+// TestValkey is the same for Valkey. Each trial ends in a restart of the server.
+func TestValkey(t *testing.T) {
+	tier.Test(t)
+	for i := range (Valkey{Server: &dbserver.ValkeyServer{}}).Targets(nil) {
+		server := dbserver.NewValkey(t, dbserver.ValkeyOptions{})
+		target := Valkey{Server: server}.Targets(built(t))[i]
+		t.Run(target.Strategy+", "+target.How, func(t *testing.T) {
+			t.Parallel()
+			strategytest.TestRotation(t, target.Rotation, strategytest.RotationOptions{MaxTrials: 12})
+		})
+	}
+}
+
 // TestMySQL is the same for MySQL and MariaDB, by every strategy that they have.
 // It takes more than twenty seconds: twelve trials of each strategy, and a server that takes a second to stop.
 func TestMySQL(t *testing.T) {

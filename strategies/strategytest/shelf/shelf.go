@@ -1,4 +1,7 @@
-package strategytest_test
+// Package shelf is the engine to copy for a database of your own. The database does not
+// exist; it is one of those that are administered over HTTPS, and Server is a small one. The
+// test beside it is the fixture to copy: it runs the acceptance suite of package strategytest.
+package shelf
 
 import (
 	"bytes"
@@ -20,21 +23,17 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
-// Shelf is the engine to copy for a database of your own. The database does not
-// exist; it is one of those that are administered over HTTPS, and its server is in
-// shelfserver_test.go. TestShelf, there too, runs the acceptance suite on it.
-//
-// Five things to see: nothing is kept between calls (1), the line is verified or there
-// is none (2), the context reaches every byte (3), each failure gets its kind in one
-// place, a rejected login strictly (4), and no text holds a password (5).
-type Shelf struct {
+// Engine is an engine, whole. Five things to see: nothing is kept between calls (1), the line
+// is verified or there is none (2), the context reaches every byte (3), each failure gets its
+// kind in one place, a rejected login strictly (4), and no text holds a password (5).
+type Engine struct {
 	Roots *x509.CertPool // nil: the machine's
 }
 
-var _ strategies.Engine = Shelf{}
+var _ strategies.Engine = Engine{}
 
 // Traits implements strategies.Engine.
-func (Shelf) Traits() strategies.Traits {
+func (Engine) Traits() strategies.Traits {
 	return strategies.Traits{
 		Name:              "Shelf",
 		Engines:           []string{"shelf"},
@@ -47,23 +46,23 @@ func (Shelf) Traits() strategies.Traits {
 }
 
 // Ping implements strategies.Engine.
-func (e Shelf) Ping(ctx context.Context, login strategies.Login) error {
-	return e.ask(ctx, login, "/login", shelfRequest{})
+func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
+	return e.ask(ctx, login, "/login", request{})
 }
 
 // SetPassword implements strategies.Engine.
-func (e Shelf) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 	return e.set(ctx, login, user, p, false)
 }
 
 // DryRunSetPassword implements strategies.Engine. This server can be asked what it would say.
 // One that changes data in transactions is made to change it and roll back; see
 // strategies/postgres, and strategies/mysql for servers that have neither.
-func (e Shelf) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
 	return nil, e.set(ctx, login, user, sample, true)
 }
 
-func (e Shelf) set(ctx context.Context, login strategies.Login, user string, p secret.Password, dry bool) error {
+func (e Engine) set(ctx context.Context, login strategies.Login, user string, p secret.Password, dry bool) error {
 	// What the server would take in another sense is refused before anybody logs in.
 	// JSON turns bytes that are not UTF-8 into others: nobody could log in with those.
 	t := e.Traits()
@@ -75,18 +74,18 @@ func (e Shelf) set(ctx context.Context, login strategies.Login, user string, p s
 	case user == "" || strings.ContainsRune(user, 0) || !utf8.ValidString(user) || len(user) > t.MaxUserBytes:
 		return fmt.Errorf("user name %q: %w: want 1 to %d bytes of UTF-8 without NUL", user, rotator.KindMisconfigured, t.MaxUserBytes)
 	}
-	return e.ask(ctx, login, "/password", shelfRequest{Target: user, New: p.Reveal(), DryRun: dry})
+	return e.ask(ctx, login, "/password", request{Target: user, New: p.Reveal(), DryRun: dry})
 }
 
-// shelfRequest is what goes over the wire: the one place where passwords are text.
-type shelfRequest struct {
+// request is what goes over the wire: the one place where passwords are text.
+type request struct {
 	User, Password string
 	Target, New    string `json:",omitempty"`
 	DryRun         bool   `json:",omitempty"`
 }
 
 // ask connects, logs in, does one thing and hangs up (1).
-func (e Shelf) ask(ctx context.Context, login strategies.Login, path string, r shelfRequest) error {
+func (e Engine) ask(ctx context.Context, login strategies.Login, path string, r request) error {
 	r.User, r.Password = login.User, login.Password.Reveal()
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -97,7 +96,7 @@ func (e Shelf) ask(ctx context.Context, login strategies.Login, path string, r s
 		scheme = "http"
 	}
 	address := net.JoinHostPort(login.Host, strconv.Itoa(login.Port))
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+"://"+address+path, bytes.NewReader(body)) // (3)
+	call, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+"://"+address+path, bytes.NewReader(body)) // (3)
 	if err != nil {
 		return fmt.Errorf("host %q: %w", login.Host, rotator.KindMisconfigured)
 	}
@@ -109,17 +108,17 @@ func (e Shelf) ask(ctx context.Context, login strategies.Login, path string, r s
 		// A redirection would take the password somewhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	answer, err := client.Do(request)
+	answer, err := client.Do(call)
 	if err == nil {
 		answer.Body.Close()
 	}
-	return explainShelf(ctx, fmt.Sprintf("user %q at %s", login.User, address), answer, err)
+	return explain(ctx, fmt.Sprintf("user %q at %s", login.User, address), answer, err)
 }
 
-// explainShelf gives every failure its kind and a sentence that says what to do (4). What
+// explain gives every failure its kind and a sentence that says what to do (4). What
 // happened before the server had let the user in is marked by AtLogin. The texts are
 // ours: the client's may repeat what it was given (5).
-func explainShelf(ctx context.Context, who string, answer *http.Response, err error) error {
+func explain(ctx context.Context, who string, answer *http.Response, err error) error {
 	wrong := func(kind rotator.Kind, says string) error { return fmt.Errorf("%s: %w: %s", who, kind, says) }
 	if err != nil {
 		var certificate *tls.CertificateVerificationError
