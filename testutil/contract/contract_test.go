@@ -3,8 +3,12 @@ package contract
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/iam"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 )
 
 // TestEmulator holds the emulator to every row.
@@ -52,5 +56,38 @@ func TestTable(t *testing.T) {
 	}
 	if n := Count(rows, Recorded) + Count(rows, Documented); n < 80 {
 		t.Errorf("%d rows are recorded or documented, at least 80 are promised", n)
+	}
+}
+
+// TestSecretsManagerPermissionsAlone: the rows that need nothing beside secrets hold for a caller who may use Secrets Manager
+// and nothing else, and so they do on AWS; those that need more say why they are not tried.
+func TestSecretsManagerPermissionsAlone(t *testing.T) {
+	e, err := OpenEmulator(func(emu *awsemu.Emulator) {
+		emu.Callers[0].Identity = []iam.NamedPolicy{document("secrets", Allow("secretsmanager:*"))}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	account := &Account{Config: e.Config}
+	at := Endpoint{Name: "secrets alone", Config: e.Config, Supply: account, Has: account.Has()}
+	rows := slices.DeleteFunc(Table(), func(r Row) bool { return r.Needs&(NeedFunction|NeedRole|NeedLambda) != 0 })
+	results, err := Run(t.Context(), rows, at)
+	if err != nil {
+		t.Error(err)
+	}
+	tried := 0
+	for _, r := range results {
+		switch {
+		case r.Row.Needs == 0 && (r.NotTried != "" || r.Difference != ""):
+			t.Errorf("%s (%s): %s%s", r.Row.ID, r.Row.Does, r.NotTried, r.Difference)
+		case r.Row.Needs == 0:
+			tried++
+		case r.Difference != "":
+			t.Errorf("%s needs %s, and is said to differ: %s", r.Row.ID, r.Row.Needs, r.Difference)
+		}
+	}
+	if t.Logf("%d of %d rows", tried, len(Table())); tried < 100 {
+		t.Errorf("%d rows need secrets alone", tried)
 	}
 }
