@@ -110,8 +110,14 @@ func Local(s ServiceConfig) (Service, error) {
 	return l, nil
 }
 
-// localARN names the secret of Local.
-const localARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3"
+// secretARN names the secret of a fixture: in the Region of the superuser secret that it names, for a function reads no other.
+func secretARN(current secret.Document) string {
+	partition, region := "aws", "eu-central-1"
+	if parts := strings.Split(current.Text(keySuperuser), ":"); len(parts) > 4 && parts[0] == "arn" {
+		partition, region = parts[1], parts[3]
+	}
+	return "arn:" + partition + ":secretsmanager:" + region + ":123456789012:secret:suite-a1b2c3"
+}
 
 type local struct {
 	ServiceConfig
@@ -207,7 +213,7 @@ func (l *local) invoke(ctx context.Context, step rotator.Step, version string) e
 	}
 	err := rotator.Rotator{
 		Store: p, Strategy: l.Strategy, ReadBackoff: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print, PreflightMode: mode,
-	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: localARN, VersionID: version, RotationToken: secret.NewPassword("token-" + unique())})
+	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: secretARN(l.Current), VersionID: version, RotationToken: secret.NewPassword("token-" + unique())})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.kill, p)
@@ -349,7 +355,7 @@ func (p *process) Describe(ctx context.Context, id string) (m rotator.Metadata, 
 
 func (p *process) Value(ctx context.Context, id string, v rotator.VersionRef) (val rotator.SecretValue, err error) {
 	err = p.call(ctx, "GetSecretValue", false, true, func(s state) error {
-		if id != localARN {
+		if id != secretARN(p.Current) {
 			d, ok := p.Related[id]
 			if !ok {
 				return fmt.Errorf("secret %s: %w", id, rotator.KindNotFound)

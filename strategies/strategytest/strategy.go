@@ -199,7 +199,7 @@ func (w *caseEnv) remember(d secret.Document) {
 // rotation is what the core would hand to a strategy.
 func (w *caseEnv) rotation(current, pending secret.Document) rotator.Rotation {
 	return rotator.Rotation{
-		SecretARN: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:suite-a1b2c3",
+		SecretARN: secretARN(w.Current),
 		VersionID: "version-" + unique(),
 		Current:   current,
 		Pending:   pending,
