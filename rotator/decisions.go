@@ -139,7 +139,7 @@ func decisionTable() []rule {
 		{current: is(CredentialMissing, credentialNone), action: ActionStoreCredentials,
 			reason: "AWSCURRENT has no value: store the credentials now in use"},
 		{current: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "AWSCURRENT could not be tested. Change nothing: fix the error above, then run status again"},
+			reason: "AWSCURRENT could not be tested: fix the error above, then run status again. Until then move no label and set no password"},
 		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			reason: "AWSCURRENT was not tested, for the reason above. Change nothing: first run status for each other version that was not tested. If every one is rejected, no labeled version works: then, as a superuser of the database, set the user's password to the one in AWSCURRENT"},
 

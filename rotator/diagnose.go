@@ -247,21 +247,21 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	c.probes[id] = l
 }
 
-// rehearse has the strategy try what setSecret would do next, so that nothing is
-// recommended which cannot succeed. It is the rehearsal of a preflight: nothing is
+// rehearse has the strategy try what setSecret would do next, or createSecret where
+// nothing was stored, so that nothing is recommended which cannot succeed. It is the rehearsal of a preflight: nothing is
 // changed, and AWSCURRENT, which works, is what logs in.
 func (c *diagnoser) rehearse(ctx context.Context) {
 	current, pending, _ := c.labeledVersions()
 	l := c.probes[pending]
 	p, ok := c.Strategy.(Preflighter)
-	if !ok || l.value.IsZero() {
+	if !ok || l.value.IsZero() && l.state != CredentialMissing {
 		return
 	}
 	r := c.rotationWithoutLog(c.probes[current].value, l.value)
 	r.ReadOnlyProbes = c.ReadOnlyProbes
 	for _, f := range p.Preflight(ctx, r) {
 		switch {
-		case f.Kind == KindPasswordPolicy:
+		case f.Kind == KindPasswordPolicy && !l.value.IsZero():
 			c.attempt = attemptRefused
 		case f.Status == StatusDenied, f.Status == StatusFailed:
 			c.attempt = attemptFails
@@ -369,7 +369,10 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 		if s.State == credentialNone { // of a secret that is not ours, or another function's
 			s.State = CredentialNotTested
 		}
-		if l.err != nil {
+		switch {
+		case l.state == CredentialMissing && id == pending && id != current:
+			s.Detail = "it has no value: createSecret stored none, and its error in the function's log says why"
+		case l.err != nil:
 			s.Kind, s.Detail = KindOf(l.err), l.err.Error()
 		}
 		if l.next != "" {

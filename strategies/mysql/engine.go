@@ -276,7 +276,7 @@ func checkName(what, name string) error {
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
-	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK -- with the account's own host, if that is another"
+	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK -- with the account's own host, if that is another. If no host of it matches the address of the function: CREATE USER for one that does"
 }
 
 // ResetStatement implements strategies.Resetter.
