@@ -39,7 +39,7 @@ test-long: servers sam ## test what the two above leave out: every version of ev
 	$(call compile,prove)
 	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -states -1 -mutants=false
 
-demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb STRATEGY=single|superuser|alternating|dual FAIL=permission|password|killed|policy
+demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb|valkey|redis STRATEGY=single|superuser|alternating|dual FAIL=permission|password|killed|policy
 	$(call compile,demo)
 	@$(GO) run ./testutil/cmd/dbservers -one $(ENGINE)
 	@$(BUILD)/demo -engine $(ENGINE) -strategy $(STRATEGY) $(if $(FAIL),-fail $(FAIL)) $(ARGS)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -34,6 +35,9 @@ type database struct {
 // has the user be allowed two passwords.
 func startDatabase(ctx context.Context, engine string, dual bool) (*database, error) {
 	family, release, _ := strings.Cut(engine, "-")
+	if family == "valkey" || family == "redis" {
+		return startValkey(ctx, engine)
+	}
 	if release == "" {
 		var err error
 		if engine, err = dbserver.Newest(ctx, family); err != nil {
@@ -124,6 +128,46 @@ func startMySQL(ctx context.Context, family, name string, dual bool) (*database,
 	})
 }
 
+// startValkey gives the superuser what it needs to change users, and the user that too, for the
+// one strategy by which it changes itself.
+func startValkey(ctx context.Context, engine string) (*database, error) {
+	if !strings.Contains(engine, "-") {
+		engine = map[string]string{"valkey": "valkey-9", "redis": "redis-8"}[engine]
+	}
+	s, err := dbserver.StartValkey(ctx, dbserver.ValkeyOptions{Name: engine, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})
+	if err != nil {
+		return nil, err
+	}
+	sent := func() string {
+		text, err := s.Commands(ctx)
+		if err != nil {
+			return "the slow log cannot be read: " + err.Error()
+		}
+		return text
+	}
+	db := &database{
+		title: engine, engine: "valkey", host: s.Host, port: s.Port, caFile: s.CAFile, Close: s.Close,
+		log:    func() string { return sent() + s.Log() },
+		logins: func() int { return strings.Count(sent(), "HELLO 3 AUTH") },
+		login:  func(ctx context.Context, user, password string) error { return s.As(ctx, user, password) },
+		exec: func(ctx context.Context, commands ...string) error {
+			var all [][]string
+			for _, c := range commands {
+				all = append(all, strings.Fields(c))
+			}
+			return s.Exec(ctx, append(all, []string{"ACL", "SAVE"})...)
+		},
+	}
+	const rights = " +acl +config|get +config|rewrite +info +multi +exec +discard"
+	hash := func(password string) string { return fmt.Sprintf("#%x", sha256.Sum256([]byte(password))) }
+	return db.people(ctx, func(app, boss string) []string {
+		return []string{
+			"ACL SETUSER boss on " + hash(boss) + rights,
+			"ACL SETUSER app on " + hash(app) + " ~orders:* +@read +@write" + rights,
+		}
+	})
+}
+
 // people makes the two users.
 func (db *database) people(ctx context.Context, sql func(app, boss string) []string) (*database, error) {
 	db.passwords = map[string]string{"app": rand.Text(), "boss": rand.Text()}
@@ -136,7 +180,10 @@ func (db *database) people(ctx context.Context, sql func(app, boss string) []str
 
 // setPassword is what a superuser does by hand.
 func (db *database) setPassword(ctx context.Context, user, password string) error {
-	if db.engine == "postgres" {
+	switch db.engine {
+	case "valkey":
+		return db.exec(ctx, fmt.Sprintf("ACL SETUSER %s resetpass #%x", user, sha256.Sum256([]byte(password))))
+	case "postgres":
 		return db.exec(ctx, "ALTER ROLE "+user+" PASSWORD '"+password+"'")
 	}
 	return db.exec(ctx, "ALTER USER '"+user+"'@'%' IDENTIFIED BY '"+password+"'")

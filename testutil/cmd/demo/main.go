@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	engine := flag.String("engine", "postgres", "postgres, mysql or mariadb; or one release of it: postgres-16, mariadb-10.5")
+	engine := flag.String("engine", "postgres", "postgres, mysql, mariadb, valkey or redis; or one release of it: postgres-16, mariadb-10.5")
 	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser secret), alternating (users) or, on MySQL, dual (passwords)")
 	several := flag.Bool("database", false, "by the function for several engines, in place of the engine's own")
 	fail := flag.String("fail", "", "have the rotation fail by a missing permission, a wrong password, a function that is killed, or a password policy of the server: permission, password, killed or policy")
@@ -51,7 +51,7 @@ var plays = map[string]play{
 	"dual":        {"single user with dual passwords", "single-user", []string{"MYSQL_DUAL_PASSWORDS=true"}},
 }
 
-var families = []string{"postgres", "mysql", "mariadb"}
+var families = []string{"postgres", "mysql", "mariadb", "valkey", "redis"}
 
 func demo(ctx context.Context, engine, strategy, fail string, several, verbose bool) error {
 	p, ok := plays[strategy]
@@ -62,8 +62,14 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	if !slices.Contains(families, family) {
 		return fmt.Errorf("there is no engine %q: %s", engine, strings.Join(families, ", "))
 	}
-	if strategy == "dual" && family != "mysql" {
-		return fmt.Errorf("%s keeps one password for an account: dual passwords are for mysql", engine)
+	valkeys := family == "valkey" || family == "redis"
+	switch {
+	case strategy == "dual" && valkeys:
+		p.env = []string{"VALKEY_DUAL_PASSWORDS=true", "SINGLE_USER_THROUGH_SUPERUSER=true"}
+	case strategy == "single" && valkeys:
+		p.env = []string{"VALKEY_SELF_CHANGE=true"} // which the user of the demo is allowed
+	case strategy == "dual" && family != "mysql":
+		return fmt.Errorf("%s keeps one password for an account: dual passwords are for mysql and valkey", engine)
 	}
 	failing, ok := failures[fail]
 	switch {
@@ -75,7 +81,9 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 		return fmt.Errorf("the failure %s is shown on %s: the other engines are given what no policy can look into", fail, failing.only)
 	}
 	if several {
-		p.handler, p.env = "database", append(p.env, "ENGINES="+strings.Join(families, ","), "STRATEGY="+p.handler)
+		p.handler, p.env = "database", append(p.env, "ENGINES=postgres,mysql,mariadb", "STRATEGY="+p.handler)
+	} else if valkeys {
+		p.handler = "valkey-" + p.handler
 	} else {
 		p.handler = family + "-" + p.handler
 	}
