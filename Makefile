@@ -3,11 +3,11 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-long demo prove mutants lint api build bootstrap dist servers sam invoke fuzz bench bench-raw emulator policies recover contract pictures clean
+.PHONY: help check test test-long demo prove mutants lint api build bootstrap dist release servers sam invoke fuzz bench bench-raw emulator policies recover contract pictures clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
-VARIABLES := GO GOARCH BUILD HANDLERS HANDLER OUT ENGINE STRATEGY FAIL EVENT FUNCTION FUZZTIME AWS YES ARGS
+VARIABLES := GO GOARCH BUILD HANDLERS HANDLER OUT ENGINE STRATEGY FAIL EVENT FUNCTION FUZZTIME AWS YES VERSION ARGS
 $(foreach v,$(filter-out $(VARIABLES) SHELL MAKEFLAGS,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(v)))),\
   $(error there is no variable $(v): $(VARIABLES))))
 
@@ -72,9 +72,12 @@ build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64
 bootstrap:
 	@CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) $(GO) build -tags lambda.norpc -trimpath -buildvcs=false -ldflags '-s -w' -o $(OUT) ./handlers/$(HANDLER)
 
-dist: ## pack the functions for both processors into dist: zips, an SBOM for each, SHA256SUMS
+dist: ## pack the functions for both processors into dist: zips, an SBOM for each, plain template, Terraform module, SHA256SUMS
 	@for arch in arm64 amd64; do $(MAKE) --no-print-directory build GOARCH=$$arch BUILD=build/dist/$$arch || exit 1; done
 	@$(GO) run ./testutil/cmd/dist -from build/dist -to dist
+
+release: ## check that VERSION is ready, then make dist, notes, a statement of provenance and checksums (ARGS=-check: checks alone)
+	@$(GO) run ./testutil/cmd/release -version '$(VERSION)' $(ARGS)
 
 sam: ## set up the SAM CLI and cfn-lint, in a Python environment of the project's own, where they are missing
 	@$(GO) run ./testutil/cmd/samtools

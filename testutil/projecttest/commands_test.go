@@ -73,6 +73,12 @@ var commands = map[string]string{
 	"sam deploy --guided --capabilities CAPABILITY_IAM": needsAWS,
 	"sam deploy --tags team=payments":                   needsAWS,
 
+	"make release":                          tested,
+	"make release VERSION=1.2.3":            tested,
+	"git checkout v1.2.3":                   tested,
+	"sam deploy":                            needsAWS,
+	"aws cloudformation create-stack-set …": needsAWS,
+
 	"go test ./rotator -update":                           tested,
 	"go test ./strategies/strategytest/shelf -v":          here,
 	"go test ./strategies/strategytest/apikey -v":         here,

@@ -341,6 +341,36 @@ func faultsOfAlarms(t Template) (f []string) {
 	return f
 }
 
+// TestGuidedAsksForWhatMattersFirst: sam deploy --guided asks in the order of the file, and
+// samconfig.toml names the same parameters.
+func TestGuidedAsksForWhatMattersFirst(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, parameters, _ := strings.Cut(string(text), "\nParameters:\n")
+	var order []string
+	for _, m := range regexp.MustCompile(`(?m)^  ([A-Z]\w+):$`).FindAllStringSubmatch(parameters, 7) {
+		order = append(order, m[1])
+	}
+	if want := "Functions SecretArns SecretTag SuperuserSecretArns SubnetIds SecurityGroupIds AlarmEmail"; strings.Join(order, " ") != want {
+		t.Errorf("it asks for %v first, want %s", order, want)
+	}
+	config, err := os.ReadFile(filepath.Join(root, "samconfig.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := regexp.MustCompile(`"(\w+)=([^"]*)"`).FindAllStringSubmatch(string(config), -1)
+	if len(given) != 6 {
+		t.Errorf("samconfig.toml has %d values", len(given))
+	}
+	for _, m := range given {
+		if !slices.Contains(order, m[1]) {
+			t.Errorf("samconfig.toml gives %s, which is not among the first", m[1])
+		}
+	}
+}
+
 // TestEnvJSONSetsWhatIsThere: sam local invoke drops variables that the template does
 // not declare, without a word.
 func TestEnvJSONSetsWhatIsThere(t *testing.T) {

@@ -43,7 +43,7 @@ func faultsOfFleet(t Template) (f []string) {
 	function := Get(on.Resource("Fleet"), "Properties")
 	want("the function's name", Get(function, "FunctionName"), "quarterturn-fleet")
 	want("its role", strings.Contains(fmt.Sprint(Get(function, "Role")), "FleetRole"), true)
-	want("its schedule", Get(function, "Events", "Schedule", "Properties", "Schedule"), "rate(6 hours)")
+	want("its schedule", Get(function, "Events", "Run", "Properties", "Schedule"), "rate(6 hours)")
 	want("its timeout", Get(function, "Timeout"), "900")
 	want("how it is built", Get(t.Section("Resources")["Fleet"], "Metadata", "BuildMethod"), "makefile")
 	want("its network", fmt.Sprint(Get(t.Section("Resources")["Fleet"], "Properties", "VpcConfig")), "map[Ref:AWS::NoValue]")

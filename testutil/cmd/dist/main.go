@@ -1,6 +1,6 @@
 // Dist packs what `make build` built into what is shipped: for each processor and
 // function a zip with the bootstrap alone and a CycloneDX list of the modules in it,
-// and SHA256SUMS over them all. The same binaries give the same bytes, wherever and
+// the template as plain CloudFormation, the Terraform module, and SHA256SUMS over them all. The same binaries give the same bytes, wherever and
 // whenever it runs.
 //
 //	go run ./testutil/cmd/dist -from build/dist -to dist    # build/dist/<processor>/<function>/bootstrap
@@ -16,25 +16,29 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/samtest"
 )
 
 func main() {
 	from := flag.String("from", "build/dist", "`folder` of <processor>/<function>/bootstrap")
 	to := flag.String("to", "dist", "`folder` to write to")
+	root := flag.String("root", ".", "`folder` of the project")
 	flag.Parse()
-	if err := pack(*from, *to, os.Stdout); err != nil {
+	if err := pack(*root, *from, *to, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "dist:", err)
 		os.Exit(1)
 	}
 }
 
 // pack writes to anew: nothing of an earlier run stays behind.
-func pack(from, to string, out io.Writer) error {
+func pack(root, from, to string, out io.Writer) error {
 	binaries, err := filepath.Glob(filepath.Join(from, "*", "*", "bootstrap"))
 	if err != nil {
 		return err
@@ -65,6 +69,16 @@ func pack(from, to string, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "%-45s %5.2f MB, %5.2f MB unpacked\n", name+".zip", float64(len(files[name+".zip"]))/1e6, float64(len(binary))/1e6)
 	}
+	template, err := samtest.Read(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		return err
+	}
+	if files["template.json"], err = plainTemplate(template); err != nil {
+		return fmt.Errorf("template.json: %w", err)
+	}
+	if files["terraform-module.zip"], err = module(filepath.Join(root, "deploy", "terraform")); err != nil {
+		return fmt.Errorf("terraform-module.zip: %w", err)
+	}
 	files["SHA256SUMS"] = sums(files)
 	if err := os.RemoveAll(to); err != nil {
 		return err
@@ -83,23 +97,50 @@ func pack(from, to string, out io.Writer) error {
 // zipped is an archive of the bootstrap alone, which Lambda must be able to run. It
 // has no date but the first that zip knows.
 func zipped(binary []byte) ([]byte, error) {
-	var archive bytes.Buffer
-	w := zip.NewWriter(&archive)
+	return archive(map[string][]byte{"bootstrap": binary}, 0o755)
+}
+
+// module is an archive of the Terraform module, as a source of one may be.
+func module(folder string) ([]byte, error) {
+	files := map[string][]byte{}
+	for _, pattern := range []string{"*.tf", "README.md"} {
+		paths, _ := filepath.Glob(filepath.Join(folder, pattern)) // the patterns are good
+		for _, path := range paths {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			files[filepath.Base(path)] = content
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s is empty", folder)
+	}
+	return archive(files, 0o644)
+}
+
+func archive(files map[string][]byte, mode os.FileMode) ([]byte, error) {
+	var all bytes.Buffer
+	w := zip.NewWriter(&all)
 	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {
 		return flate.NewWriter(out, flate.BestCompression)
 	})
-	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
-	header.SetMode(0o755)
-	entry, err := w.CreateHeader(header)
-	if err != nil {
-		return nil, err
+	for _, name := range sortedKeys(files) {
+		header := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+		header.SetMode(mode)
+		entry, err := w.CreateHeader(header)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := entry.Write(files[name]); err != nil {
+			return nil, err
+		}
 	}
-	if _, err := entry.Write(binary); err != nil {
-		return nil, err
-	}
-	err = w.Close() // before Bytes: it writes the directory
-	return archive.Bytes(), err
+	err := w.Close() // before Bytes: it writes the directory
+	return all.Bytes(), err
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // sums is what `sha256sum -c` reads.
 func sums(files map[string][]byte) []byte {

@@ -32,7 +32,7 @@ func TestTheSameSourceGivesTheSameBytes(t *testing.T) {
 	one := filepath.Base(handlers[0])
 	first := dist(t, copyProject(t, false))
 	again := dist(t, copyProject(t, true), "HANDLERS="+one)
-	if len(first) != 4*len(handlers)+1 || len(again) != 5 {
+	if len(first) != 4*len(handlers)+3 || len(again) != 7 {
 		t.Errorf("%d files for %d functions, %d files for one", len(first), len(handlers), len(again))
 	}
 	for name, content := range again {
@@ -42,6 +42,7 @@ func TestTheSameSourceGivesTheSameBytes(t *testing.T) {
 	}
 	for name, content := range first {
 		switch {
+		case name == "terraform-module.zip":
 		case strings.HasSuffix(name, ".zip"):
 			checkZip(t, name, content)
 		case strings.HasSuffix(name, ".cdx.json"):
@@ -90,12 +91,12 @@ func checkBOM(t *testing.T, name string, content []byte) {
 func copyProject(t *testing.T, git bool) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), fmt.Sprintf("git-%t", git))
-	for _, folder := range []string{"handlers", "rotator", "strategies", "testutil"} {
+	for _, folder := range []string{"deploy/terraform", "handlers", "rotator", "strategies", "testutil"} {
 		if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(root, folder))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"go.mod", "go.sum", "Makefile"} {
+	for _, file := range []string{"go.mod", "go.sum", "Makefile", "template.yaml"} {
 		content, err := os.ReadFile(filepath.Join(root, file))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, file), content, 0o644)
@@ -146,7 +147,7 @@ func without(files map[string][]byte, name string) map[string][]byte {
 // TestPackRefuses what is not what its folder says.
 func TestPackRefuses(t *testing.T) {
 	from := t.TempDir()
-	if err := pack(from, t.TempDir(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "make build") {
+	if err := pack(root, from, t.TempDir(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("an empty folder: %v", err)
 	}
 	self, err := os.Executable()
@@ -165,7 +166,7 @@ func TestPackRefuses(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(folder, "bootstrap"), content, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := pack(from, t.TempDir(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "z80") {
+		if err := pack(root, from, t.TempDir(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "z80") {
 			t.Errorf("a binary for another processor, or none: %v", err)
 		}
 	}
