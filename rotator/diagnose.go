@@ -13,7 +13,7 @@ import (
 )
 
 // recover says how the secret stands and what to do about it. It does so itself
-// only where the event names that very action: whoever asks has read a diagnosis,
+// only where the event names that very action: the caller has read a diagnosis,
 // and it still holds.
 func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 	m, err := v.Store.Describe(ctx, v.event.SecretID)
@@ -94,7 +94,7 @@ type probe struct {
 // first, and none where the answer changes nothing. Like a strategy's own search it
 // ends at the first answer that is not about the credentials, and it makes one rejected
 // login at most for each user that the server may lock after several. So that the other
-// versions can be tested too, whoever asks may name the one to begin with.
+// versions can be tested too, the caller may name the one to begin with.
 func (c *diagnoser) probeVersions(ctx context.Context) {
 	current, pending, previous := c.labeledVersions()
 	c.readVersion(ctx, current, LabelCurrent)

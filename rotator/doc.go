@@ -1,6 +1,6 @@
 // Package rotator is the state machine of a rotation in AWS Secrets Manager: four
 // quarter turns, createSecret, setSecret, testSecret and finishSecret, each of
-// which may arrive twice, late, at the same time as itself, or after somebody
+// which may arrive twice, late, at the same time as itself, or after a person
 // cancelled the rotation, and none of which may lock a client out.
 //
 // A Rotator joins a Store (Secrets Manager) with a Strategy (what a credential is

@@ -77,7 +77,7 @@ func (v *invocation) moveLabel(ctx context.Context, m LabelMove) (already bool, 
 	return false, fmt.Errorf("%s: %w", m.Label, err)
 }
 
-// labelArrived says whether a label is where it was to go, whoever moved it.
+// labelArrived says whether a label is where it was to go, whatever moved it.
 func (v *invocation) labelArrived(ctx context.Context, m LabelMove) bool {
 	err := v.retryRead(ctx, kindStaleRead, func() error {
 		meta, err := v.Store.Describe(ctx, v.event.SecretID)

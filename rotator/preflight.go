@@ -284,7 +284,7 @@ func (x *examination) checkReadPending(ctx context.Context) Finding {
 }
 
 // probePut offers another value for the version in use, which has one: the service
-// never overwrites, and says so only to whoever may write. AWSPENDING is never
+// never overwrites, and says so only to a caller that may write. AWSPENDING is never
 // offered anything, for it may be empty. That the permission is looked at first is
 // believed for this call (AU-015 of docs/aws-facts.md), so any other answer is unknown, never a no.
 // CloudTrail shows a PutSecretValue that failed.
@@ -309,7 +309,7 @@ func (x *examination) probePut(ctx context.Context) Finding {
 }
 
 // probeMoveLabel asks for a promotion that cannot happen, between two versions
-// that do not exist: whoever may not promote is told so, and whoever may is told
+// that do not exist: a caller that may not move labels is told so, and one that may is told
 // that there is no such version. That the service refuses is documented, that it looks
 // at the permission first is believed for this call (SM-114 to SM-116 and AU-014 of
 // docs/aws-facts.md), so any other answer is unknown, never a no. CloudTrail shows the
@@ -339,7 +339,7 @@ func fromFailingCall(err error) Finding {
 func (x *examination) probeKey(ctx context.Context) Finding {
 	keys, ok := x.Store.(KeyChecker)
 	switch {
-	case !x.meta.HasCustomerKey(): // nobody needs a permission for aws/secretsmanager
+	case !x.meta.HasCustomerKey(): // aws/secretsmanager needs no permission
 		return Finding{}
 	case x.willPut:
 		return deferred()
@@ -449,7 +449,7 @@ func (x *examination) rehearse(ctx context.Context, p Preflighter) []Finding {
 	}
 }
 
-// randomVersion is a version id that nobody has.
+// randomVersion is a version id that no version has.
 func randomVersion() string {
 	var b [16]byte
 	rand.Read(b[:])

@@ -16,7 +16,7 @@ const (
 	StatusPassed Status = "passed"
 	// StatusInferred: the answer is one that only comes after the permission was found.
 	StatusInferred Status = "inferred"
-	// StatusDenied: somebody who decides said no.
+	// StatusDenied: a policy or the server refused.
 	StatusDenied Status = "denied"
 	// StatusFailed: it is not a matter of permission, and it would not work.
 	StatusFailed Status = "failed"
@@ -37,7 +37,7 @@ type Finding struct {
 	Hint           string   `json:",omitempty"` // what to do, by itself, where it is known as exactly as a policy statement
 	PolicyAnalysis []string `json:",omitempty"` // after a denial: what a program of a person found in the policies; the function leaves it empty
 	// Deferred: the rotation itself tries it, before anything has changed, so that not
-	// to know it yet is in nobody's way.
+	// to know it yet blocks nothing.
 	Deferred bool `json:",omitempty"`
 
 	otherEngine bool // see ErrOtherEngine

@@ -30,7 +30,7 @@ type Rotator struct {
 	// one that the secret names. nil: not a Lambda function.
 	FunctionARN func(context.Context) string
 
-	// Observe is told of every step when it has ended; nil: nobody is. It is the
+	// Observe is told of every step when it has ended; nil: nothing is told. It is the
 	// one way out to logs and metrics.
 	Observe func(context.Context, Record)
 

@@ -52,12 +52,12 @@ type DatabaseResolver interface {
 	Resolve(ctx context.Context, secretID string, d secret.Document) (secret.Document, error)
 	// IsEndpointOf is nil if host and port are another way to the database that d is for
 	// than the one that d names: its reader endpoint, or a replica. KindConflict says
-	// that they are not, or that nobody can say.
+	// that they are not, or that it is not known.
 	IsEndpointOf(ctx context.Context, d secret.Document, host string, port int) error
 }
 
 // LabelMove is a label that changes hands: a compare-and-swap between two version ids.
-// No From: nobody holds it. No To: it is taken away, which AWSCURRENT cannot be.
+// No From: no version has it. No To: it is removed, which AWSCURRENT cannot be.
 // When AWSCURRENT moves, the service has AWSPREVIOUS follow to From.
 type LabelMove struct{ Label, From, To string }
 

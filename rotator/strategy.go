@@ -41,7 +41,7 @@ type Minter interface {
 	// Mint finds, and replaces, what was left.
 	Mint(ctx context.Context, r Rotation) (secret.Document, error)
 	// Discard removes at the provider what Mint made, r.Pending: it could not be stored,
-	// and nobody will ever have it.
+	// and no account will ever have it.
 	Discard(ctx context.Context, r Rotation) error
 }
 
@@ -79,7 +79,7 @@ type Rotation struct {
 	// leaves out of the secrets that it manages is filled in: see Completer.
 	ReadSecret func(ctx context.Context, secretID string) (secret.Document, error)
 	// IsEndpointOf is nil if host and port are a reader endpoint or a replica of the
-	// database that a related secret is for: see Completer. nil: nobody knows.
+	// database that a related secret is for: see Completer. nil: not known.
 	IsEndpointOf func(ctx context.Context, related secret.Document, host string, port int) error
 	// PasswordPolicy is how new passwords are made.
 	PasswordPolicy secret.PasswordPolicy

@@ -11,7 +11,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
-// This file says whose password a rotation may set as a superuser. Whoever can write
+// This file says whose password a rotation may set as a superuser. A principal that can write
 // a secret chooses the names in it, and a superuser can set any password: without a
 // rule, a secret would be a way to any account of the server.
 

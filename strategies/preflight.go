@@ -160,7 +160,7 @@ func failsWith(of ...rotator.Kind) func(rotator.Kind, bool) bool {
 	}
 }
 
-// phases are in the order in which a server lets somebody through them.
+// phases are in the order in which a server takes a login through them.
 func (a loginResult) phases() []phase {
 	whileConnecting := func(kind rotator.Kind, duringLogin bool) bool {
 		return kind == rotator.KindUnreachable || duringLogin && (kind == rotator.KindDeadline || kind == rotator.KindInternal)

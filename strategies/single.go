@@ -88,8 +88,8 @@ func (s SingleUser) apply(ctx context.Context, r rotator.Rotation, what string, 
 		r.Logf("user %q, logged in with %s, %s", current.User, label, what)
 		return nil
 	}
-	// Whoever holds working credentials may have them changed; nobody else
-	// may have the superuser do it for them. AWSPENDING is such a credential
+	// Without working credentials, no value may have the superuser change the
+	// password. AWSPENDING is such a credential
 	// too: an earlier attempt may have been cut off between two accounts.
 	acting := login
 	if s.ThroughSuperuser {

@@ -168,7 +168,7 @@ func stored(ctx context.Context, t Traits, r rotator.Rotation, current Login, is
 }
 
 // superuserLogin reads the secret that masterarn names, or else otherwise, and gives
-// its login. The host is that secret's own, never the rotated secret's, or whoever
+// its login. The host is that secret's own, never the rotated secret's, or anyone who
 // may write the one could send the other's password anywhere; and it must be the
 // same host, or the superuser would act on another server than the one whose secret
 // this is. The one exception is AWS's: where the rotated secret is for a reader or a

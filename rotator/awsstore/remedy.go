@@ -51,7 +51,7 @@ func keyAction(operation string) string {
 
 // keyRemedy gives what to paste where the secret may be used and its key may not.
 // Neither the key nor the policy that denied is named in the denial: the key is
-// looked up, and whoever reads this has to know the policies.
+// looked up, and the reader has to know the policies.
 func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d permissions.Denial) string {
 	ctx, cancel := context.WithTimeout(ctx, optionalCallTimeout)
 	defer cancel()

@@ -31,7 +31,7 @@ type Scanner struct {
 	// Concurrency is how many places are looked at together; 0: 8. Quotas are those of
 	// each account and Region, so that places do not slow one another.
 	Concurrency int
-	// Progress is told of each page; nil: it is told to nobody.
+	// Progress is told of each page; nil: not told.
 	Progress func(place Place, secrets int)
 	// All keeps the entries of secrets that are in order. Without it the report holds what
 	// is not, and the memory needed does not grow with the fleet.

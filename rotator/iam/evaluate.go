@@ -11,16 +11,16 @@ import (
 // A statement that denies, in whatever layer, settles it. Then each level of RCPs and
 // SCPs must allow, and so must the policy of a VPC endpoint. After that, in one
 // account, a policy of the resource that names the session or the user suffices; one that
-// names the role or everybody leaves boundary and session policy to allow; and
+// names the role or every principal leaves boundary and session policy to allow; and
 // one that names the account leaves it to the identity-based policies, which decide
 // together with boundary and session policy wherever the resource's policy is silent.
 // Across accounts both sides must allow.
 //
-// A key and a role to assume trust nobody by themselves, not even their own account:
+// A key and a role to assume trust no principal by themselves, not even their own account:
 // their policy must allow, or (for a key) a grant.
 func Evaluate(r Request, l Layers) Decision {
 	if strings.EqualFold(r.Action, "sts:GetCallerIdentity") {
-		// It answers everybody, even those to whom a policy denies it.
+		// It answers every caller, even those to whom a policy denies it.
 		return Decision{Allowed: true, request: r}
 	}
 	d, open := evaluate(r, l, false)
@@ -213,7 +213,7 @@ func (e *evaluation) required(resource, identity, boundary, session layerResult)
 	return []layerResult{identity, boundary, session}
 }
 
-// needsOwnGrant says whether the resource trusts nobody by itself.
+// needsOwnGrant says whether the resource trusts no principal by itself.
 func (e *evaluation) needsOwnGrant() bool {
 	return e.request.kms() || hasPrefixFold(e.request.Action, "sts:AssumeRole") || strings.EqualFold(e.request.Action, "sts:TagSession")
 }
@@ -252,7 +252,7 @@ func (s *StatementResult) fail(element, expected, actual string) {
 }
 
 // principal holds a statement to the form of its layer: policies of identities name
-// nobody, those of resources do, and a statement of the other form matches nothing.
+// no principal, those of resources do, and a statement of the other form matches nothing.
 func (e *evaluation) principal(s statement, step *StatementResult) bool {
 	named := slices.Contains([]Layer{LayerRCP, LayerVPCEndpoint, LayerResource, LayerKey}, step.Layer)
 	actual := e.request.Principal.name()
@@ -323,7 +323,7 @@ func (e *evaluation) unresolved(c condition) bool {
 	return c.negated && slices.ContainsFunc(c.values, func(t template) bool { _, ok := t.expand(e.facts); return !ok })
 }
 
-// open says whether nobody knows if the request carries a key, and with what value.
+// open says whether it is not known if the request carries a key, and with what value.
 func (e *evaluation) open(key string) bool {
 	key = strings.ToLower(key)
 	_, known := e.facts[key]

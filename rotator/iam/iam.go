@@ -37,7 +37,7 @@ type NamedPolicy struct {
 	Name   string
 	Policy Policy
 	// Unread: it is in force, or may be, and could not be read. What it allows is as open
-	// as a key that is unknown; what it denies, nobody can say.
+	// as a key that is unknown; what it denies is not known.
 	Unread bool
 }
 

@@ -25,13 +25,13 @@ type nameMatch int
 const (
 	unnamed   nameMatch = iota
 	byAccount           // the whole account: the decision is left to identity-based policies
-	byRole              // the role, or everybody ("*"): boundary and session policy have to allow
+	byRole              // the role, or every principal ("*"): boundary and session policy have to allow
 	byItself            // the session or the user: nothing else has to allow
 )
 
 var (
 	accountForm = regexp.MustCompile(`^\d{12}$`)
-	// IAM shows the unique id of a principal that was deleted. It matches nobody.
+	// IAM shows the unique id of a principal that was deleted. It matches no principal.
 	uniqueForm  = regexp.MustCompile(`^A[A-Z0-9]{15,}$`)
 	arnForm     = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::\d{12}:(root|(user|role)/[^*?]+)|sts::\d{12}:(assumed-role/[^/*?]+/[^/*?]+|federated-user/[^/*?]+))$`)
 	serviceForm = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`) // in some partitions not of amazonaws.com
@@ -91,7 +91,7 @@ func (p *principals) add(kind string, values []string) error {
 //
 // NotPrincipal with Deny spares a principal if its account, its user or role, and of a
 // role the session too are listed, since AWS "might validate the account first"; the strict
-// reading is taken. It spares nobody who has a permissions boundary. With Allow, one name
+// reading is taken. It spares no principal that has a permissions boundary. With Allow, one name
 // of them is enough to be left out. From the IAM User Guide, "NotPrincipal".
 func (p *principals) reach(who Principal, effect string, bounded bool) nameMatch {
 	if !p.not {

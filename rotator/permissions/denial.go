@@ -117,7 +117,7 @@ func article(noun string) string {
 // Place is what a remedy has to name. Whatever is not known is empty.
 type Place struct {
 	// Secret is the secret's ARN with its last six characters. It has two values, of
-	// which one is right, where nobody can tell whether the last six are there.
+	// which one is right, where it is not known whether the last six are there.
 	Secret StringList
 	// Key is the ARN of the secret's key, or an alias of it.
 	Key string
@@ -153,7 +153,7 @@ func (d Denial) Remedy(p Place) string {
 			text = fmt.Sprintf("add to the policy of the key: %s", d.naming(s, p.Role))
 		}
 		return text + d.beware(p.Role)
-	case d.Layer == endpointPolicy, d.Layer == resourceControl: // these speak of everybody's requests
+	case d.Layer == endpointPolicy, d.Layer == resourceControl: // these apply to the requests of all principals
 		s.Principal = map[string]StringList{"AWS": {"*"}}
 	}
 	return fmt.Sprintf("let the %s allow it: %s", d.Layer, s)

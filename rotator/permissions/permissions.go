@@ -1,4 +1,4 @@
-// Package permissions says what a rotation, and whoever deals with a rotated
+// Package permissions says what a rotation, and anyone who deals with a rotated
 // secret, has to be allowed: as policies ready to paste, with the real ARNs, and
 // no wider than they must be. The role in template.yaml is held to it, and the
 // remedies of a preflight come from it.
@@ -27,8 +27,8 @@ const (
 // Secret is a secret and its key, by their ARNs.
 type Secret struct {
 	ARN string
-	// Key is a customer managed key. "" is aws/secretsmanager, for which nobody in the
-	// account needs a permission, and which nobody outside of it can have.
+	// Key is a customer managed key. "" is aws/secretsmanager, for which principals of the
+	// account need no permission, and others can have none.
 	Key string
 }
 

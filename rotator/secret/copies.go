@@ -113,7 +113,7 @@ func newSecretChange(before, after string) change {
 
 // respell writes the new value as the old one is written within a longer text. In a URL
 // everything is percent-encoded; elsewhere only a value of which no character could mean
-// something to whoever reads the text goes in as it is.
+// something to a parser of the text goes in as it is.
 func respell(text, before, after string, inURL bool) (string, bool) {
 	escaped := percentEncode(after)
 	switch {

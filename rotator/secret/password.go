@@ -1,4 +1,4 @@
-// Package secret holds the values of a rotation that nobody must see: passwords,
+// Package secret holds the values of a rotation that must not be shown: passwords,
 // the JSON documents that carry them, the policy by which they are made, and the
 // scrubber that keeps them out of errors.
 package secret

@@ -320,7 +320,7 @@ func (e *environment) length(name string) int {
 }
 
 // flag knows AWS's words for true. AWS takes every other word for false, so that
-// a misspelt "ture" weakens passwords and nobody hears of it; we refuse those.
+// a misspelt "ture" weakens passwords without an error; we refuse those.
 func (e *environment) flag(name string, byDefault bool) bool {
 	switch word := e.word(name); word {
 	case "":

@@ -8,7 +8,7 @@ import (
 	"log/slog"
 )
 
-// Redacted is what a secret prints, whoever asks.
+// Redacted is what a secret prints, in every format.
 const Redacted = "[redacted]"
 
 // redacted is embedded in every type that hides something: whatever prints,

@@ -159,8 +159,8 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 	log.ErrorContext(ctx, string(rec.Step)+" failed", append(attrs, ms)...)
 }
 
-// logReport writes a line for each finding: all of them where somebody asked for a
-// preflight, and in a rotation those that somebody ought to know.
+// logReport writes a line for each finding: all of them if the event is a
+// preflight, and in a rotation those that need attention.
 func logReport(ctx context.Context, log *slog.Logger, report rotator.Report, asked bool) {
 	for _, f := range report.Findings {
 		level := slog.LevelDebug

@@ -93,7 +93,7 @@ func Secure(ctx context.Context, conn net.Conn, as strategies.Login, roots *x509
 	return secured, secured.HandshakeContext(ctx)
 }
 
-// IsTimeout says whether nobody answered in time, by our clock or the network's.
+// IsTimeout says whether no answer came in time, by our clock or the network's.
 func IsTimeout(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()

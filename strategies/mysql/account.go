@@ -55,7 +55,7 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 }
 
 // settings makes the session independent of the server's defaults and of
-// init_connect, which anybody's session begins with but a superuser's.
+// init_connect, with which every session begins but a superuser's.
 func (s *session) settings(lockSeconds int) string {
 	all := []string{
 		// The server gives up on a lock a little before we do. It ends a session whose
@@ -84,7 +84,7 @@ func (s *session) settings(lockSeconds int) string {
 	return "SET NAMES utf8mb4, SESSION " + strings.Join(all, ", SESSION ")
 }
 
-// checkIdentity asks the server whom it let in, and refuses to be anybody else: a server
+// checkIdentity asks the server which account it logged in, and refuses any other: a server
 // run with skip-grant-tables, an anonymous account and a proxied one all let in who
 // need not be who was named.
 func (s *session) checkIdentity(ctx context.Context) (account, error) {
@@ -110,7 +110,7 @@ func (s *session) checkIdentity(ctx context.Context) (account, error) {
 }
 
 // lock makes rotations of the same account wait for each other, for at most two
-// seconds. It is a courtesy: whoever may log in can hold such a lock, and clusters know
+// seconds. It is a courtesy: any user that may log in can hold such a lock, and clusters know
 // none. The statements that matter are safe against each other.
 func (s *session) lock(ctx context.Context, seconds int, users []string) error {
 	for _, user := range users {
@@ -144,7 +144,7 @@ func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
 	err := s.execRaw(ctx, change+" REPLACE "+quotePassword(s.login.Password))
 	if errorNumber(err) == 3891 {
 		// We were let in by a password that is not the current one: a retained one,
-		// or somebody else has changed it in the meantime.
+		// or another session has changed it in the meantime.
 		err = s.execRaw(ctx, change)
 	}
 	if err != nil {

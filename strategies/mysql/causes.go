@@ -40,7 +40,7 @@ func Causes() []dial.Cause {
 		{Codes: []string{"4150"}, Kind: rotator.KindPrivilege,
 			Text: "the account is blocked after max_password_errors wrong passwords: FLUSH PRIVILEGES. Then find which client tries an old password"},
 		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege,
-			Text: "the password has expired, and the server lets nobody in to change it (disconnect_on_expired_password): as a superuser, ALTER USER {user}@`%` IDENTIFIED BY the password in the secret"},
+			Text: "the password has expired, and the server permits no login to change it (disconnect_on_expired_password): as a superuser, ALTER USER {user}@`%` IDENTIFIED BY the password in the secret"},
 		{Codes: []string{"1820"}, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the password has expired, and the server answers nothing but a change of it: let the account rotate itself (single user), or as a superuser, ALTER USER {user}@`%` IDENTIFIED BY the password in the secret"},
 		{Codes: []string{"1524"}, During: login, Kind: rotator.KindPrivilege, Public: true,

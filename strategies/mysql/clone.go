@@ -28,7 +28,7 @@ import (
 //     password has expired.
 //
 // What of all this is to be done, SHOW GRANTS says at each turn, and no more is done.
-// On the clone's turn nobody uses it: it is given what it lacks and loses what the
+// When the clone is the target, no client uses it: it is given what it lacks and loses what the
 // original lost, and only then gets its password. On the original's turn clients are
 // on the clone: it is given what it lacks and loses nothing, and of the original
 // nothing is changed but the password.
@@ -418,7 +418,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 			return nil, err
 		}
 	}
-	// Whoever may not change an account that has SYSTEM_USER may not grant it anything either.
+	// A user that may not change an account with SYSTEM_USER may not grant it anything either.
 	if err := c.dryRunOthers(ctx, given, sample); err != nil {
 		return nil, fmt.Errorf("giving user %q what user %q may do: %w", c.pair.Clone, c.pair.Original, err)
 	}

@@ -29,7 +29,7 @@ type session struct {
 
 	mariadb       bool
 	actingAccount account // whom the server let in; unknown in the sandbox
-	// sandbox is where a server keeps whoever logs in with an expired password: it
+	// sandbox is where a server keeps a user that logs in with an expired password: it
 	// answers nothing but a change of that password.
 	sandbox bool
 	// attempts is after how many refused logins the account that is logged in is
@@ -135,7 +135,7 @@ func (s *session) logIn(ctx context.Context, e Engine) error {
 }
 
 // connectBy guards against a driver that takes the server's word for the length of
-// what it sends: whoever speaks another protocol would end the program.
+// what it sends: a server of another protocol would end the program.
 func (s *session) connectBy(ctx context.Context, connector driver.Connector) (conn driver.Conn, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -123,8 +123,8 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 			return nil // the grants would create the account
 		}
 	}
-	nobody := nonexistentAccount(original.host)
-	for _, sql := range missing.grants(nobody) {
+	absent := nonexistentAccount(original.host)
+	for _, sql := range missing.grants(absent) {
 		switch err := s.execRaw(ctx, sql.text); errorNumber(err) {
 		case 1410, 1133, 3523:
 		case 0:
@@ -132,7 +132,7 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 				return wrapError(ctx, s.login, operation{action: "dry run of grants", limit: s.limit}, err)
 			}
 			drop := operation{action: "removing what the dry run created"}
-			if err := s.exec(ctx, drop, "DROP USER "+nobody.String()); err != nil {
+			if err := s.exec(ctx, drop, "DROP USER "+absent.String()); err != nil {
 				return err
 			}
 		default:

@@ -20,7 +20,7 @@ const retain = " RETAIN CURRENT PASSWORD"
 // The server compares REPLACE with the current (primary) password and not with the
 // retained one, and so tells whether login.Password is still the current one. If it is,
 // it is retained. If it is not, it is the retained one already, from an earlier
-// attempt; to retain again would push it out in favour of a password that nobody
+// attempt; to retain again would push it out in favour of a password that no client
 // keeps, so the current one alone is replaced, and the retained one stays.
 // https://dev.mysql.com/doc/refman/9.0/en/password-management.html#dual-passwords
 func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, _, p secret.Password) error {

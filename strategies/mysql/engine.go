@@ -7,8 +7,8 @@
 // ask for, means plaintext. Even then the password of a login is never sent in clear,
 // and a server that asks for the clear text is refused. But accounts of
 // caching_sha2_password and sha256_password prove it by encrypting it with an RSA key
-// that the server sends, unverified: whoever answers in the server's place, with a key
-// of its own, can read the password. And whoever only listens reads every statement:
+// that the server sends, unverified: a host that answers in the server's place, with a key
+// of its own, can read the password. And a listener reads every statement:
 // on MySQL the one that sets the new password carries it. The preflight reports T2
 // as skipped then.
 //
@@ -21,7 +21,7 @@
 // ('app'@'10.0.%', 'app'@'localhost'), each with its own password. A secret holds the
 // name alone, and its clients come from wherever they run. So:
 //
-//   - Whoever changes its own password changes the one account that the server let
+//   - A user that changes its own password changes the one account that the server let
 //     it in as, CURRENT_USER(); it has no right to the others. The preflight fails
 //     where it sees another: MySQL says of 'app'@'%' and 'app'@'localhost' whether
 //     they exist, and SELECT on the tables of mysql shows them all. What is not
@@ -52,7 +52,7 @@
 // (APPLICATION_PASSWORD_ADMIN): strategies.DualPasswords{Engine: mysql.Engine{}}
 // rotates with no moment at which the old or the new one is refused. MariaDB has
 // nothing like it, and strategies.DualPasswords{Engine: mysql.MariaDB{}} does not
-// compile. Whoever goes back to SingleUser: a retained password stays, until
+// compile. To go back to SingleUser: a retained password stays, until
 // ALTER USER ... DISCARD OLD PASSWORD. The preflight says so.
 //
 // # What works of MariaDB's authentication
@@ -238,7 +238,7 @@ func (m MariaDB) DryRunEnsureClone(ctx context.Context, login strategies.Login, 
 func checkNewPassword(p secret.Password, names ...string) error {
 	switch text := p.Reveal(); {
 	case p.Empty():
-		return fmt.Errorf("new password: %w: it is empty, and anybody could log in", rotator.KindMisconfigured)
+		return fmt.Errorf("new password: %w: it is empty: every client could log in", rotator.KindMisconfigured)
 	case strings.ContainsRune(text, 0):
 		return fmt.Errorf("new password: %w: it holds a NUL, at which clients end it", rotator.KindMisconfigured)
 	case !utf8.ValidString(text):

@@ -14,10 +14,10 @@ import (
 // checkEntitled asks whether the passwords of the accounts of pair.Next may be set.
 //
 // Provenance is a mark that create leaves on MySQL, of a clone which may do nothing that
-// its original may not. A mark proves nothing the other way round: whoever may create an
+// its original may not. A mark proves nothing the other way round: a user that may create an
 // account may mark it. MariaDB keeps no marks. Possession needs no login, for the
 // superuser reads by what the server checks passwords; and each account of the name must
-// have one of the secret's passwords, or it is somebody else's account on another host.
+// have one of the secret's passwords, or it belongs to another owner on another host.
 //
 // Administrative power is any privilege on *.* or on the mysql database, a role with
 // ADMIN OPTION, PROXY, and all that comes by roles. Accounts of one name may differ in it,
@@ -205,7 +205,7 @@ func (c *cloneSync) marks(ctx context.Context) (map[string]string, error) {
 }
 
 // checkAlike refuses to give several accounts of one name the same password where one
-// has more administrative power than another: whoever has the password of the weaker one
+// has more administrative power than another: a user with the password of the weaker one
 // would have that of the other.
 func (s *session) checkAlike(ctx context.Context, accounts []accountRow) error {
 	if len(accounts) < 2 {

@@ -98,7 +98,7 @@ func isHangup(err error) bool {
 	return dial.IsConnClosed(err) || errors.Is(err, mysql.ErrInvalidConn) || strings.HasSuffix(err.Error(), "bad connection")
 }
 
-// timeoutText speaks of whoever did not answer in time.
+// timeoutText says what did not answer in time.
 func timeoutText(ctx context.Context, login strategies.Login, st operation) string {
 	within := dial.WaitText(ctx, st.limit)
 	switch st.phase {
@@ -113,13 +113,13 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 }
 
 // classifyLogin reads a login that failed on our side of the wire. The driver's own texts
-// advise on settings that nobody has here.
+// advise on settings that do not exist here.
 func classifyLogin(err error) (rotator.Kind, string, error) {
 	switch {
 	case errors.Is(err, mysql.ErrCleartextPassword):
 		return rotator.KindMisconfigured, "the server asks for the password in clear (mysql_clear_password, as for PAM, LDAP or IAM accounts), and it is not sent: give the account caching_sha2_password, or ed25519 on MariaDB, or stop rotating this secret", errRefused
 	case errors.Is(err, mysql.ErrOldPassword):
-		return rotator.KindMisconfigured, "the server asks for the password in the form of MySQL 4.0, which shows it to whoever listens: give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
+		return rotator.KindMisconfigured, "the server asks for the password in the form of MySQL 4.0, which a listener on the network can read: give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
 	case errors.Is(err, mysql.ErrUnknownPlugin):
 		return rotator.KindMisconfigured, "the server asks for a proof that this function cannot give (parsec, gssapi, PAM, LDAP or WebAuthn): give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
 	}

@@ -198,7 +198,7 @@ func (p *parser) grant(of account) (found []right, defaultRole string, err error
 	case p.word("SET", "DEFAULT", "ROLE"):
 		r, err := p.account()
 		if err != nil || !p.word("FOR") {
-			return nil, "", errors.Join(err, errors.New("a default role is for nobody"))
+			return nil, "", errors.Join(err, errors.New("a default role is for no account"))
 		}
 		return nil, r.String(), nil
 	case p.word("REVOKE"):

@@ -72,7 +72,7 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 }
 
 // checkMayUse refuses an account that may not use the database which the secret names: its login would be refused.
-// The server lets in whoever has any privilege there, on whatever is in it.
+// The server permits any user with a privilege there, on whatever is in it.
 func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
 	if c.login.Database == "" {
 		return nil

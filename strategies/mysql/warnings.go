@@ -12,7 +12,7 @@ import (
 )
 
 // ownCaveats says what an account can see of itself that may surprise later. A
-// retained password surprises nobody who asks for one.
+// retained password needs no warning where it was asked for.
 func (s *session) ownCaveats(ctx context.Context, keeping bool) ([]strategies.Warning, error) {
 	if s.sandbox {
 		return []strategies.Warning{strategies.Warn("the password of user %q has expired, and clients are refused until this rotation has set a new one", s.login.User)}, nil
@@ -117,7 +117,7 @@ func (s *session) rowCaveats(rows []accountRow) []strategies.Warning {
 			all = append(all, strategies.Warn("account %s has passwords of several plugins (%s), and MariaDB changes that of the first alone: an old one may go on letting clients in", r, strings.Join(passwords, ", ")))
 		}
 		if r.retained {
-			all = append(all, strategies.Warn("account %s has a retained second password, which lets clients in until dual passwords replace it or somebody runs ALTER USER %s DISCARD OLD PASSWORD", r, r))
+			all = append(all, strategies.Warn("account %s has a retained second password, which clients can use until dual passwords replace it. To discard it: ALTER USER %s DISCARD OLD PASSWORD", r, r))
 		}
 		if n := attemptsOf(r.rules["attempts"]); n > 0 {
 			all = append(all, attemptsWarning(r.account, n))

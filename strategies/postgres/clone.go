@@ -16,7 +16,7 @@ import (
 // transaction: it is done whole or not at all.
 //
 // The original is the model, the clone its image. Whenever it is the clone's turn
-// (and so nobody uses it), the clone is created if it is missing and takes over
+// (and so no client uses it), the clone is created if it is missing and takes over
 // the original's attributes (CONNECTION LIMIT, CREATEDB, CREATEROLE, REPLICATION,
 // BYPASSRLS; never SUPERUSER or VALID UNTIL) and its settings, those for single
 // databases included; settings that the original lost, the clone loses. At the
@@ -189,7 +189,7 @@ type cloneSync struct {
 }
 
 // copyAttributes emits what differs and no more: a role that lacks the right to
-// give an attribute is not refused for one that nobody needs.
+// give an attribute is not refused for one that is not needed.
 func (c cloneSync) copyAttributes(ctx context.Context) error {
 	for _, a := range []struct {
 		word       string
@@ -228,7 +228,7 @@ func (c cloneSync) alter(ctx context.Context, attribute string) error {
 
 // ensureMember gives the clone the original's rights. It says false where the
 // original is a member of the clone: the other way round is then impossible, and
-// whoever set that up wants the clone to be the owner, of everything. ADMIN OPTION
+// the administrator who set that up wants the clone to be the owner, of everything. ADMIN OPTION
 // alone is no such wish.
 func (c cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (bool, error) {
 	looking := operation{action: "looking up memberships"}
@@ -291,7 +291,7 @@ func adminOnly(pair strategies.Pair, revoke string) string {
 	if revoke == "" {
 		revoke = "find the groups through which it is a member, and REVOKE these"
 	}
-	return fmt.Sprintf("role %[1]q has ADMIN OPTION on role %[2]q, which gives it nothing that %[2]q may do, and keeps %[2]q from being made a member of %[1]q: run %[3]s as a superuser; or where nobody may (Amazon RDS), as the role that has ADMIN OPTION, DROP ROLE %[4]s, and the rotation creates it anew",
+	return fmt.Sprintf("role %[1]q has ADMIN OPTION on role %[2]q, which gives it nothing that %[2]q may do, and keeps %[2]q from being made a member of %[1]q: run %[3]s as a superuser; or where no superuser can be used (Amazon RDS), as the role that has ADMIN OPTION: DROP ROLE %[4]s, and the rotation creates it anew",
 		pair.Original, pair.Clone, revoke, quoteIdent(pair.Clone))
 }
 
@@ -381,7 +381,7 @@ SELECT NOT EXISTS (
 	return err == nil && row[0] == "t", err
 }
 
-// set runs ALTER ROLE ... SET or RESET. Values can be anybody's secrets, so errors
+// set runs ALTER ROLE ... SET or RESET. Values can be secrets of others, so errors
 // do not repeat what the server says of them.
 func (c cloneSync) set(ctx context.Context, key setting, action string) error {
 	in, what := "", fmt.Sprintf("the setting %s", key.name)
@@ -398,9 +398,9 @@ func (c cloneSync) set(ctx context.Context, key setting, action string) error {
 }
 
 // withTempMembership wraps set for the setting role. Minor releases from before November
-// 2024 want whoever sets it to be able to become that role: one who is not gets the
+// 2024 want the role that sets it to be able to become that role: one who is not gets the
 // membership for the length of the statement, in a transaction that shows it to
-// nobody else.
+// no other session.
 func (c cloneSync) withTempMembership(set func(context.Context, setting, string) error, owner string) func(context.Context, setting, string) error {
 	return func(ctx context.Context, key setting, action string) error {
 		has, options := "MEMBER", ""

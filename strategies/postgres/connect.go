@@ -156,7 +156,7 @@ func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration)
 	if s.login.TLS.Disabled {
 		config.RequireAuth = "!none,!password"
 	}
-	config.MaxProtocolMessageBodyLen = 1 << 20 // whoever speaks another protocol announces far more, and would be waited for
+	config.MaxProtocolMessageBodyLen = 1 << 20 // a server of another protocol announces far more, and would be waited for
 	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{s.login.Host}, nil }
 	config.DialFunc = singleDial(conn)
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {

@@ -13,8 +13,8 @@ import (
 // pg_shdepend.
 //
 // Provenance is a membership of the clone in the original, with INHERIT or SET: ADMIN
-// OPTION alone is what PostgreSQL 16 gives to whoever creates a role. It counts if
-// whoever granted it could have set the password just as well, since to grant a role
+// OPTION alone is what PostgreSQL 16 gives to the creator of a role. It counts if
+// the grantor could have set the password just as well, since to grant a role
 // to another role takes a right on the former alone. (A superuser is a member of every
 // role, so that its membership in the one that granted says nothing.) And the clone may hold nothing
 // that the original lacks: attributes, memberships, privileges on objects. What it owns

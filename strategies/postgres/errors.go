@@ -95,7 +95,7 @@ func redactServerError(e *pgconn.PgError, st operation) error {
 	return safe
 }
 
-// timeoutText speaks of whoever did not answer in time.
+// timeoutText says what did not answer in time.
 func timeoutText(ctx context.Context, login strategies.Login, st operation) string {
 	within := dial.WaitText(ctx, st.limit)
 	switch st.phase {

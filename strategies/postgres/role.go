@@ -148,7 +148,7 @@ func (s *session) major() int {
 
 // lock makes rotations of the same account wait for each other, for at most two
 // seconds. It is a courtesy that spares the second of them a failure ("tuple
-// concurrently updated"): whoever may log in can hold it, and so it stops nothing.
+// concurrently updated"): any role that may log in can hold it, and so it stops nothing.
 func (s *session) lock(ctx context.Context, user string) error {
 	const tries, pause = 20, 100 * time.Millisecond
 	st := s.tryLock(user)
@@ -260,7 +260,7 @@ func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 
 // lookUpStored learns how the passwords are stored, from a server that lets us see it. Of
 // what is stored, the iterations alone are read. They are no secret: the server tells
-// them to whoever tries to log in.
+// them to a client that tries to log in.
 func (s *session) lookUpStored(ctx context.Context, names []string) error {
 	if !s.verifiers {
 		return nil

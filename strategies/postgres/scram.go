@@ -67,7 +67,7 @@ func hmacSHA256(key []byte, message string) []byte {
 	return h.Sum(nil)
 }
 
-// md5Hash is the older stored form. It is no better than the password to whoever
+// md5Hash is the older stored form. It is no better than the password to anyone who
 // reads it, and is written only where Engine.AllowMD5 asks for it.
 func md5Hash(user string, p secret.Password) string {
 	sum := md5.Sum([]byte(p.Reveal() + user))

@@ -15,7 +15,7 @@
 // public.pem: Amazon Root CA 1 to 4 and Starfield Services Root CA - G2. RDS
 // Proxy and Aurora Serverless v1 have certificates from AWS Certificate Manager
 // instead (RDS User Guide, "RDS Proxy concepts and terminology", TLS/SSL), and
-// those lead to Amazon Trust Services. These roots sign for anybody who owns a
+// those lead to Amazon Trust Services. These roots sign for any owner of a
 // domain, so they are safe only with the host name verified: verify-full, never
 // verify-ca.
 //

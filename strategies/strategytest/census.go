@@ -55,7 +55,7 @@ type Change struct {
 	Cut             bool   // it failed, and may be done in part
 }
 
-// Check compares two censuses and lists what differs and may not: nobody gains or
+// Check compares two censuses and lists what differs and may not: no account gains or
 // loses a privilege, a setting or a password by a rotation of another account.
 func (c Change) Check(before, after map[string]string) error {
 	var found []error
@@ -124,7 +124,7 @@ func (c Change) and(d Change) Change {
 }
 
 // errNoCensus is for cases about what becomes of others.
-var errNoCensus = notOffered("Census (so whether anybody else loses a password, a grant or a membership was not looked at)")
+var errNoCensus = notOffered("Census (so whether another account loses a password, a grant or a membership was not looked at)")
 
 // watcher takes a census before and after each call. Calls at the same time are judged
 // together.

@@ -250,7 +250,7 @@ func cloneRules() []engineRule {
 		cloning("clone/missing-original", "A slip in the user name must not make accounts.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			return c.refused(ctx, "of an account that does not exist", b.Superuser, b.pair("nobody_"+unique()), rotator.KindNotFound, rotator.KindMisconfigured)
 		}),
-		cloning("clone/not-a-pair", "An account that takes turns with itself locks its clients out, and one that is not of the pair is somebody else's.", func(ctx context.Context, b *engineEnv, c cloner) error {
+		cloning("clone/not-a-pair", "An account that takes turns with itself locks its clients out, and one that is not of the pair belongs to another owner.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			same, stranger := c.pair, c.pair
 			same.Clone, same.Target = same.Original, same.Original
 			stranger.Target = "nobody_" + unique()

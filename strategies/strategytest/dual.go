@@ -98,7 +98,7 @@ func dualRules() []engineRule {
 				func() error { return b.mustReject(ctx, lost, "with the password that was given up") },
 			)
 		}),
-		keeping("dual/next-rotation", "A password that outlives the next rotation too is one that leaks long after anybody thinks of it.", func(ctx context.Context, b *engineEnv, k keeper) error {
+		keeping("dual/next-rotation", "A password that outlives the next rotation too is one that leaks long after it is forgotten.", func(ctx context.Context, b *engineEnv, k keeper) error {
 			second, err := k.keep(ctx, k.user)
 			if err != nil {
 				return err
@@ -150,7 +150,7 @@ func dualRules() []engineRule {
 			}
 			return k.both(ctx, k.user, with(k.user, p), "after four at once")
 		}),
-		keeping("dual/wrong-password", "Whoever does not know a valid password must not be able to add one.", func(ctx context.Context, b *engineEnv, k keeper) error {
+		keeping("dual/wrong-password", "A client without a valid password must not be able to add one.", func(ctx context.Context, b *engineEnv, k keeper) error {
 			p := b.password()
 			return steps(
 				func() error {

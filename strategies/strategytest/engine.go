@@ -58,15 +58,15 @@ type EngineFixture struct {
 	Census func(ctx context.Context) (map[string]string, error)
 
 	// Restart restarts the server, as after a loss of power, and returns when it is
-	// ready. It is for a fixture whose server nobody else uses: see TestDurability.
+	// ready. It is for a fixture whose server no other test uses: see TestDurability.
 	Restart func(ctx context.Context) error
 	// Nodes are the nodes of the server, each with accounts of its own, that User's login
 	// leads to. LogInAt is a client's login at one of them.
 	Nodes   []string
 	LogInAt func(ctx context.Context, node string, login strategies.Login) error
 
-	// SelfChangeIsAdmin says that, on this server, whoever may change its own password
-	// may change everybody's. User, and what NewUser makes, may; NewUnprivileged makes an
+	// SelfChangeIsAdmin says that, on this server, a user that may change its own password
+	// may change every other's. User, and what NewUser makes, may; NewUnprivileged makes an
 	// account that may change none. Where it is false, the suite assumes that an ordinary
 	// account may change its own password and no other's, and NewUnprivileged is not needed.
 	SelfChangeIsAdmin bool
@@ -167,7 +167,7 @@ func (b *engineEnv) password() secret.Password {
 	return p
 }
 
-// newUser creates a bystander, or whoever is needed beside User.
+// newUser creates a bystander, or another account that is needed beside User.
 func (b *engineEnv) newUser(ctx context.Context, name string) (strategies.Login, error) {
 	login, err := b.NewUser(ctx, name)
 	if err != nil {
@@ -338,13 +338,13 @@ func engineRules() []engineRule {
 			}
 			return wantFailure("Ping with an expired password", b.Engine.Ping(ctx, b.Expired))
 		}},
-		{"ping/any-password", "Where the server lets anybody in, a login proves nothing, and a password that was never set would be promoted.", func(ctx context.Context, b *engineEnv) error {
+		{"ping/any-password", "Where the server accepts any password, a login verifies nothing, and a password that was never set would be promoted.", func(ctx context.Context, b *engineEnv) error {
 			if b.TrustedUser.User == "" {
 				return notOffered("AnyPassword")
 			}
 			return wantFailure("Ping where the server asks for no password", b.Engine.Ping(ctx, with(b.TrustedUser, b.password())))
 		}},
-		{"ping/tls", "Without the name in the certificate, whoever sits in between gets the password.", func(ctx context.Context, b *engineEnv) error {
+		{"ping/tls", "Without the name in the certificate, a host in between gets the password.", func(ctx context.Context, b *engineEnv) error {
 			if !b.TLS {
 				return notOffered("TLS")
 			}
@@ -501,11 +501,11 @@ func everyErrorHasAKind(ctx context.Context, b *engineEnv) error {
 		}
 	}
 	for what, err := range map[string]error{
-		"SetPassword of an unknown user":      b.Engine.SetPassword(ctx, b.Superuser, "nobody_"+unique(), b.password()),
-		"SetPassword by somebody else's user": b.Engine.SetPassword(ctx, other, b.Superuser.User, b.password()),
-		"SetPassword with no password":        b.Engine.SetPassword(ctx, b.Superuser, b.User.User, secret.Password{}),
-		"SetPassword with a NUL":              b.Engine.SetPassword(ctx, b.Superuser, b.User.User, secret.NewPassword("a\x00b")),
-		"SetPassword of no user":              b.Engine.SetPassword(ctx, b.Superuser, "", b.password()),
+		"SetPassword of an unknown user": b.Engine.SetPassword(ctx, b.Superuser, "nobody_"+unique(), b.password()),
+		"SetPassword by another user":    b.Engine.SetPassword(ctx, other, b.Superuser.User, b.password()),
+		"SetPassword with no password":   b.Engine.SetPassword(ctx, b.Superuser, b.User.User, secret.Password{}),
+		"SetPassword with a NUL":         b.Engine.SetPassword(ctx, b.Superuser, b.User.User, secret.NewPassword("a\x00b")),
+		"SetPassword of no user":         b.Engine.SetPassword(ctx, b.Superuser, "", b.password()),
 	} {
 		if err := hasKind(what, err); err != nil {
 			return err

@@ -14,14 +14,14 @@ import (
 // any password, and an engine must not let a secret choose whose.
 func entitlementRules() []engineRule {
 	return []engineRule{
-		cloning("entitled/unrelated", "Anybody can make an account whose name ends in the suffix, or give an account of that name a secret of its own.", func(ctx context.Context, b *engineEnv, c cloner) error {
+		cloning("entitled/unrelated", "Any user with CREATE privileges can make an account whose name ends in the suffix, or give an account of that name a secret of its own.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			other, err := b.newUser(ctx, c.pair.Clone)
 			if err != nil {
 				return err
 			}
 			return c.notEntitled(ctx, "of an account that nothing proves to be the clone", stranger(c.pair), other)
 		}),
-		cloning("entitled/original", "Whoever may create accounts can make one that bears the suffix, and would be given the password of the original.", func(ctx context.Context, b *engineEnv, c cloner) error {
+		cloning("entitled/original", "A user that may create accounts can make one that bears the suffix, and would be given the password of the original.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			clone, err := b.newUser(ctx, c.pair.Clone)
 			if err != nil {
 				return err
@@ -44,7 +44,7 @@ func entitlementRules() []engineRule {
 			}
 			return c.notEntitled(ctx, "of an account that AWSPREVIOUS does not log in as", pair, other)
 		}),
-		cloning("entitled/possession-unclear", "An outage is no proof that the account is somebody else's: the rotation has to be tried again, and people need the real cause.", func(ctx context.Context, b *engineEnv, c cloner) error {
+		cloning("entitled/possession-unclear", "An outage is no proof that the account belongs to another owner: the rotation has to be tried again, and people need the real cause.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			other, err := b.newUser(ctx, c.pair.Clone)
 			if err != nil {
 				return err
@@ -88,7 +88,7 @@ func entitlementRules() []engineRule {
 				func() error { return c.notEntitled(ctx, "of the superuser itself, as a clone", synced, b.Superuser) },
 			)
 		}),
-		cloning("entitled/administrator", "The password of an account with more power than the one in use is that power, whoever consented to a pattern of names.", func(ctx context.Context, b *engineEnv, c cloner) error {
+		cloning("entitled/administrator", "The password of an account with more power than the one in use is that power, although a pattern of names was consented to.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			if b.NewSuperuser == nil {
 				return notOffered("NewSuperuser")
 			}

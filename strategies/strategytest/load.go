@@ -82,7 +82,7 @@ func (e LoadTest) Run(ctx context.Context, fresh NewRotation) (load LoadStats, e
 	}
 	begin := time.Now()
 	for load.Rotations < e.Rotations && (e.MaxDuration <= 0 || time.Since(begin) < e.MaxDuration) {
-		c.turning.Lock() // whoever is logging in ends that first
+		c.turning.Lock() // a login under way ends first
 		c.epoch.Add(1)
 		c.turning.Unlock()
 		if err = service.Rotate(ctx, 1); err != nil {

@@ -20,7 +20,7 @@ import (
 
 // Memory is a database server in memory and, at the same time, the engine that
 // speaks to it. It is correct by the contract of strategies.CloningEngine and
-// small enough to be read first by whoever writes an engine: checks that need no
+// small enough to be read first by the author of an engine: checks that need no
 // server, a login, one statement. Its zero value is a server without accounts.
 // It must not be copied, and serves any number of goroutines.
 //
@@ -295,7 +295,7 @@ func union(a, b []string) []string {
 }
 
 // checkNew refuses what the server would refuse or, worse, take in another sense,
-// before anybody logs in.
+// before the first login.
 func (m *Memory) checkNew(p secret.Password, users ...string) error {
 	t := m.Traits()
 	switch value := p.Reveal(); {
@@ -370,10 +370,10 @@ func (m *Memory) accepts(login strategies.Login) bool {
 // dryRun is the op of what is taken back.
 const dryRun = "rehearse"
 
-// throwaway is a password that nobody keeps.
+// throwaway is a password that is not kept.
 func throwaway() secret.Password { return secret.NewPassword(rand.Text()) }
 
-// do has the server do one thing, of which nobody sees half: work checks
+// do has the server do one thing, of which no client sees half: work checks
 // everything before it changes anything. A rehearsal ends as it began.
 func (m *Memory) do(ctx context.Context, op, user string, work func() error) error {
 	err := ask(ctx, m.Before, op, user)
@@ -451,7 +451,7 @@ func (m *Memory) LogInFrom(host, user string, p secret.Password) error {
 	return nil
 }
 
-// Rights lists what an account may do, for whoever has proved to be it.
+// Rights lists what an account may do, for a caller that has its password.
 func (m *Memory) Rights(user string, p secret.Password) ([]string, error) {
 	if err := m.LogInFrom("", user, p); err != nil {
 		return nil, err

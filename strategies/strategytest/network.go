@@ -33,7 +33,7 @@ func networkRules() []engineRule {
 				return login
 			}, rotator.KindUnreachable, rotator.KindMisconfigured)
 		}},
-		{"network/hang-up", "A proxy without a database behind it accepts and hangs up: nobody judged the credentials.", func(ctx context.Context, b *engineEnv) error {
+		{"network/hang-up", "A proxy without a database behind it accepts and hangs up: the credentials were not judged.", func(ctx context.Context, b *engineEnv) error {
 			s, err := listen(func(_ *fakeServer, c net.Conn) { c.Close() })
 			if err != nil {
 				return err
@@ -55,7 +55,7 @@ func networkRules() []engineRule {
 			defer cancel()
 			return b.eachCall(ctx, s.lead)
 		}},
-		{"network/no-password-in-clear", "Whoever answers at an address without TLS must not be handed the password.", func(ctx context.Context, b *engineEnv) error {
+		{"network/no-password-in-clear", "A host that answers without TLS must not be sent the password.", func(ctx context.Context, b *engineEnv) error {
 			s, err := listenSilently()
 			if err != nil {
 				return err
@@ -93,7 +93,7 @@ func networkRules() []engineRule {
 			}
 			return nil
 		}},
-		{"context/deadline", "A server that accepts and never answers held AWS's functions until Lambda killed them, and nobody learned why.", func(ctx context.Context, b *engineEnv) error {
+		{"context/deadline", "A server that accepts and never answers held AWS's functions until Lambda killed them, without a reason in the log.", func(ctx context.Context, b *engineEnv) error {
 			return b.silence(ctx, func(ctx context.Context, _ *fakeServer) (context.Context, context.CancelFunc) {
 				return context.WithTimeout(ctx, 300*time.Millisecond)
 			})

@@ -15,7 +15,7 @@ import (
 // with similar names, and calls of each kind.
 func othersRules() []engineRule {
 	return []engineRule{
-		{"others/set", "A rotation that changes what another account is, has or may do is an attack, or an outage of somebody else's.", func(ctx context.Context, b *engineEnv) error {
+		{"others/set", "A rotation that changes what another account is, has or may do is an attack, or an outage of another application.", func(ctx context.Context, b *engineEnv) error {
 			all, err := b.bystanders(ctx, b.User.User)
 			if err != nil {
 				return err
@@ -168,7 +168,7 @@ func bystanderRules() []strategyRule {
 		return nil
 	}
 	return []strategyRule{
-		{"others/untouched", "A rotation that changes what another account is, has or may do is an attack, or an outage of somebody else's.", func(ctx context.Context, w *caseEnv) error {
+		{"others/untouched", "A rotation that changes what another account is, has or may do is an attack, or an outage of another application.", func(ctx context.Context, w *caseEnv) error {
 			if w.watcher == nil {
 				return errNoCensus
 			}

@@ -78,7 +78,7 @@ func (p *Proxy) Listen() error {
 // Port is where it listens.
 func (p *Proxy) Port() int { return p.listener.Addr().(*net.TCPAddr).Port }
 
-// ResetAll resets every line there is, and while down whoever comes, as a host does on
+// ResetAll resets every line there is, and while down every new one, as a host does on
 // which no server runs.
 func (p *Proxy) ResetAll(down bool) {
 	p.mu.Lock()

@@ -38,7 +38,7 @@ type RotationFixture struct {
 	Tap func(ask func(what string, after bool) error)
 
 	// Troubles are what a server can be in: read only, without a free connection,
-	// with the account locked by somebody's transaction.
+	// with the account locked by another transaction.
 	Troubles map[string]Disruption
 	// Restart restarts the server, as after a loss of power, and returns when it is
 	// ready. Each trial ends in one, so that what was not saved is found missing.
@@ -252,7 +252,7 @@ type trialRun struct {
 	moments    []injectionPoint
 	act        func(injectionPoint) action // nil: nothing happens
 	noFaultYet bool                        // nothing has happened yet: it is as in the rotation without trouble
-	skipChecks bool                        // a trouble keeps clients out too: nobody asks
+	skipChecks bool                        // a trouble keeps clients out too: no login is tried
 	original   secret.Document             // what may not change but for the password
 	breaches   []error
 
@@ -280,7 +280,7 @@ func within(parent context.Context, fresh NewRotation, run func(ctx context.Cont
 	err, deaf := respectsContext(ctx, time.Minute, "the trial", func(ctx context.Context) error { return run(ctx, r) })
 	switch {
 	case parent.Err() != nil:
-		return parent.Err() // somebody has had enough: that is no verdict
+		return parent.Err() // the run was ended from outside: that is no verdict
 	case ctx.Err() != nil || deaf != nil:
 		return r.redact(fmt.Errorf("%w after %s: %w", ViolationHung, trialTime, errors.Join(err, deaf)))
 	}
@@ -583,7 +583,7 @@ func (r *trialRun) moment(m injectionPoint) action {
 			r.proxy.ResetAll(true)
 		}
 		r.service.Kill()
-		a.fault = FaultServerError // not carried out; nobody is there to hear of it
+		a.fault = FaultServerError // not carried out; the function is gone and gets no answer
 	}
 	if a.restart {
 		if err := r.Restart(context.Background()); err != nil {
@@ -767,7 +767,7 @@ func (r *trialRun) troubles() map[string]func(*trialRun) Disruption {
 }
 
 // trouble holds while a step runs, and is over when the service tries again. What
-// keeps the function out may keep clients out, and so nobody asks meanwhile.
+// keeps the function out may keep clients out, and so no login is tried meanwhile.
 func (r *trialRun) trouble(ctx context.Context, during rotator.Step, name string, begin Disruption) error {
 	return r.at(ctx, during, func(ctx context.Context, step rotator.Step, invoke Invoke) error {
 		r.see(false)

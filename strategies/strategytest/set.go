@@ -30,7 +30,7 @@ func setRules() []engineRule {
 				func() error { return b.mustReject(ctx, with(b.Superuser, p), "with the user's new password") },
 			)
 		}},
-		{"set/wrong-password", "Whoever does not know a valid password must not be able to change one.", func(ctx context.Context, b *engineEnv) error {
+		{"set/wrong-password", "A client without a valid password must not be able to change one.", func(ctx context.Context, b *engineEnv) error {
 			p := b.password()
 			for _, login := range []strategies.Login{b.Superuser, b.User} {
 				err := b.Engine.SetPassword(ctx, with(login, b.password()), b.User.User, p)
@@ -63,7 +63,7 @@ func setRules() []engineRule {
 				func() error { return b.mustReject(ctx, account(b.User, name, p), "after that") },
 			)
 		}},
-		{"set/empty-password", "Several servers take an empty password for \"none\": nobody could log in, or everybody.", func(ctx context.Context, b *engineEnv) error {
+		{"set/empty-password", "Several servers take an empty password for \"none\": no client could log in, or every one.", func(ctx context.Context, b *engineEnv) error {
 			return b.setRefused(ctx, "an empty password", secret.Password{})
 		}},
 		{"set/nul", "C ends strings at a NUL: what is stored would be the part before it.", func(ctx context.Context, b *engineEnv) error {
@@ -94,8 +94,8 @@ func setRules() []engineRule {
 			}
 			return nil
 		}},
-		{"set/hostile-passwords", "A character that SQL, a URL or a template takes in another sense locks the account, or lets whoever writes the secret run statements.", hostilePasswords},
-		{"set/hostile-users", "Names reach statements too: unquoted, another account is changed, or a statement of somebody's choosing runs.", hostileUsers},
+		{"set/hostile-passwords", "A character that SQL, a URL or a template takes in another sense locks the account, or lets the writer of the secret run statements.", hostilePasswords},
+		{"set/hostile-users", "Names reach statements too: unquoted, another account is changed, or an injected statement runs.", hostileUsers},
 		{"set/user-over-limit", "A name that the server cuts is another account's name.", func(ctx context.Context, b *engineEnv) error {
 			limit := b.Engine.Traits().MaxUserBytes
 			if limit == 0 {
@@ -115,7 +115,7 @@ func setRules() []engineRule {
 				func() error { return b.mustReject(ctx, with(victim, p), "with the other's password") },
 			)
 		}},
-		{"set/others-untouched", "A statement without its WHERE locks out everybody.", func(ctx context.Context, b *engineEnv) error {
+		{"set/others-untouched", "A statement without its WHERE locks out all users.", func(ctx context.Context, b *engineEnv) error {
 			other, err := b.newUser(ctx, b.User.User+"_2")
 			if err != nil {
 				return err
@@ -448,7 +448,7 @@ func noPasswordInErrors(ctx context.Context, b *engineEnv) error {
 		refused = append(refused, secret.NewPassword(b.canary().Reveal()+pad("", limit)))
 	}
 	b.keep(refused...)
-	nobody := account(b.User, "nobody_"+unique(), secret.Password{})
+	unknown := account(b.User, "nobody_"+unique(), secret.Password{})
 	unprivileged := b.User
 	if b.SelfChangeIsAdmin {
 		if unprivileged, err = b.newUnprivileged(ctx, "other_"+unique()); err != nil {
@@ -463,7 +463,7 @@ func noPasswordInErrors(ctx context.Context, b *engineEnv) error {
 				}
 			}
 		}
-		for _, login := range []strategies.Login{b.User, b.Superuser, closed, hangUp.lead(b.User), nobody} {
+		for _, login := range []strategies.Login{b.User, b.Superuser, closed, hangUp.lead(b.User), unknown} {
 			if err := b.leaked(call.name, call.do(ctx, with(login, b.canary()), b.canary())); err != nil {
 				return err
 			}

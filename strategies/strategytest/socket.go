@@ -18,7 +18,7 @@ type fakeServer struct {
 	entered  chan struct{} // closed when a client has connected
 
 	mu      sync.Mutex
-	came    *sync.Cond // somebody did
+	came    *sync.Cond // a client did
 	heard   bytes.Buffer
 	open    []net.Conn
 	guests  map[string]bool // remote addresses
@@ -62,7 +62,7 @@ func (s *fakeServer) welcome(c net.Conn) {
 	s.came.Broadcast()
 }
 
-// untilVisited is a context that ends when somebody comes, who would else wait for an answer that never comes.
+// untilVisited is a context that ends when a client connects, which would else wait for an answer that never comes.
 func (s *fakeServer) untilVisited(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	go func() {
@@ -75,8 +75,8 @@ func (s *fakeServer) untilVisited(parent context.Context) (context.Context, cont
 	return ctx, cancel
 }
 
-// visited says whether anybody has come. It knocks itself and waits until it is
-// let in: then everybody who came before has been seen.
+// visited says whether a client has connected. It connects itself and waits until it is
+// let in: then every client that came before has been seen.
 func (s *fakeServer) visited() (bool, error) {
 	c, err := net.Dial("tcp", s.listener.Addr().String())
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *fakeServer) visited() (bool, error) {
 	return len(s.guests) > s.knocked, nil
 }
 
-// unvisited is an error if anybody has come.
+// unvisited is an error if a client has connected.
 func (s *fakeServer) unvisited(complaint string) error {
 	visited, err := s.visited()
 	if err == nil && visited {
@@ -144,7 +144,7 @@ func (s *fakeServer) lead(login strategies.Login) strategies.Login {
 	return login
 }
 
-// closedPort is one that nobody answers.
+// closedPort is one on which nothing listens.
 func closedPort() (int, error) {
 	s, err := listenSilently()
 	if err != nil {

@@ -263,12 +263,12 @@ func (w *caseEnv) mustBeUnchanged(ctx context.Context, pending secret.Document) 
 			if w.ValidAtOnce {
 				return nil
 			}
-			return w.mustReject(ctx, pending, "the pending value, which nobody applied")
+			return w.mustReject(ctx, pending, "the pending value, which was not applied")
 		},
 	)
 }
 
-// wrong is a value with a password that is nobody's.
+// wrong is a value with a password of no account.
 func (w *caseEnv) wrong(d secret.Document) secret.Document {
 	d = d.Set(w.member(), "Wrong1-"+unique()+unique())
 	w.remember(d)
@@ -520,7 +520,7 @@ func applyRules() []strategyRule {
 				func() error { return w.mustLogIn(ctx, pending, "the pending value, after all of them") },
 			)
 		}},
-		{"apply/always-a-way-in", "At every moment a stored value must be valid, or a crash leaves a database that nobody can enter.", func(ctx context.Context, w *caseEnv) error {
+		{"apply/always-a-way-in", "At every moment a stored value must be valid, or a crash leaves a database that no client can enter.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -552,7 +552,7 @@ func applyRules() []strategyRule {
 			stop()
 			return wrapf(<-seen, "while Apply ran, a client with the stored values")
 		}},
-		{"apply/identity", "Whoever may write AWSPENDING could send the password to a host of their own, or have another account changed.", identity("Apply", (*caseEnv).apply)},
+		{"apply/identity", "A principal that may write AWSPENDING could send the password to a host of their own, or have another account changed.", identity("Apply", (*caseEnv).apply)},
 		{"apply/cancelled", "Lambda's time is over: nothing may begin now, and no credentials may be blamed.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
@@ -608,7 +608,7 @@ func applyRules() []strategyRule {
 }
 
 // identity alters each key that says which account and place, in the value that a
-// method is given beside AWSCURRENT. The altered place is a trap: nobody may come
+// method is given beside AWSCURRENT. The altered place is a trap: no connection may come
 // there.
 func identity(method string, call func(w *caseEnv, ctx context.Context, current, pending secret.Document) error) func(context.Context, *caseEnv) error {
 	return func(ctx context.Context, w *caseEnv) error {
@@ -631,7 +631,7 @@ func (w *caseEnv) identity(ctx context.Context, method string, call func(ctx con
 		if err != nil {
 			return err
 		}
-		if key == "host" || key == "port" { // an open door, if anybody went there
+		if key == "host" || key == "port" { // an open door, if a login went there
 			other := map[string]string{"host": "port", "port": "host"}[key]
 			both, err := member(altered, other, w.elsewhere(other, trap))
 			if err != nil {
@@ -754,7 +754,7 @@ func searchRules() []strategyRule {
 					return err
 				}
 			}
-			return w.mustLogIn(ctx, w.Current, "the value that nobody had stored (nothing was to be changed)")
+			return w.mustLogIn(ctx, w.Current, "the value that was not stored (nothing was to be changed)")
 		}},
 		{"apply/bounded-logins", "Accounts are locked after a few wrong passwords: three candidates are tried, once each.", func(ctx context.Context, w *caseEnv) error {
 			if w.Logins == nil {
@@ -826,7 +826,7 @@ const keySuperuser = "masterarn"
 
 func superuserRules() []strategyRule {
 	return []strategyRule{
-		{"superuser/from-current-only", "Whoever may write AWSPENDING could have another superuser secret read and used.", func(ctx context.Context, w *caseEnv) error {
+		{"superuser/from-current-only", "A principal that may write AWSPENDING could have another superuser secret read and used.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has(keySuperuser) {
 				return notOffered("masterarn in Current")
 			}

@@ -150,7 +150,7 @@ func wantFailure(what string, err error) error {
 	case got == rotator.KindInternal:
 		return fmt.Errorf("%s: the error wraps no rotator.Kind: %w", what, err)
 	case errors.Is(err, rotator.KindLoginRejected):
-		return fmt.Errorf("%s: the error is %q, but nobody judged these credentials: %w", what, rotator.KindLoginRejected, err)
+		return fmt.Errorf("%s: the error is %q, but these credentials were not judged: %w", what, rotator.KindLoginRejected, err)
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func steps(all ...func() error) error {
 	return nil
 }
 
-// unique gives hexadecimal digits that nobody else has.
+// unique gives hexadecimal digits that no other call has given.
 func unique() string {
 	var b [6]byte
 	rand.Read(b[:]) // never fails: it ends the program instead

@@ -7,7 +7,7 @@
 //
 // SHA-256 hashes. The password itself is in HELLO alone, which servers neither log nor show in
 // MONITOR. TLS is verified or there is no connection; only "ssl": false in the secret, written
-// out, means plaintext, and then whoever listens reads the password of each login.
+// out, means plaintext, and then a listener reads the password of each login.
 //
 // # Changed and saved in one
 //
@@ -21,7 +21,7 @@
 // # Rights
 //
 // A superuser needs +acl, +config|get, +config|rewrite, +info and +multi +exec +discard. For a user
-// to change itself takes ACL SETUSER, by which it can make itself, and everybody, anything. That
+// to change itself takes ACL SETUSER, by which it can give itself, and every user, anything. That
 // is refused unless AllowSelfChange: rotate through a superuser.
 //
 // # Clones

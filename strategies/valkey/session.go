@@ -148,7 +148,7 @@ func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, er
 		if err != nil {
 			return err
 		}
-		// HELLO alone is for everybody: it says what was logged in to.
+		// HELLO alone is open to every user: it says what was logged in to.
 		info, err := s.client.Do(ctx, s.client.B().Arbitrary("HELLO").Build()).ToMap()
 		if err != nil {
 			return err

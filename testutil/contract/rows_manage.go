@@ -219,7 +219,7 @@ func manageRows() []Row {
 				return ret(t.SM.PutResourcePolicy(t.Ctx, &secretsmanager.PutResourcePolicyInput{SecretId: &t.Secret().ARN,
 					ResourcePolicy: aws.String("{")}))
 			}},
-		{ID: "SM-244", Does: "PutResourcePolicy of access for everybody, with BlockPublicPolicy", State: Documented,
+		{ID: "SM-244", Does: "PutResourcePolicy of access for every principal, with BlockPublicPolicy", State: Documented,
 			Source: apiSM + "PutResourcePolicy.html#API_PutResourcePolicy_Errors",
 			Want:   Want{Code: "PublicPolicyException", Status: 400},
 			Do: func(t *T) (any, error) {

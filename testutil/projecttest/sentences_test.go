@@ -3,6 +3,7 @@ package projecttest
 import (
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -52,4 +53,22 @@ var spoken = map[string]bool{".go": true, ".md": true, ".txt": true, ".yaml": tr
 func flat(text string) string {
 	text = strings.NewReplacer("\" +\n", "", "\n\t//", "\n", "\n//", "\n", "\n#", "\n").Replace(text)
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// TestSentencesHaveASubject: what people read of the core says who or what does a thing: the server, a client, a role.
+func TestSentencesHaveASubject(t *testing.T) {
+	vague := regexp.MustCompile(`(?i)\b(nobody|somebody|anybody|everybody|whoever)\b`)
+	check := func(path, text string) {
+		if found := vague.FindString(text); found != "" {
+			t.Errorf("%s: who is %q?", path, found)
+		}
+	}
+	sources(t, func(path, text string) {
+		if anyPrefix(path, []string{"rotator/", "strategies/", "cmd/", "handlers/"}) {
+			check(path, text)
+		}
+	})
+	for path, text := range documents(t) {
+		check(path, text)
+	}
 }

@@ -74,7 +74,7 @@ type Cause struct {
 	Layer     iam.Layer
 	Policy    string
 	Statement string
-	// Depends are what nobody here knows and the statement asks for. Empty: it applies.
+	// Depends are the condition keys that are not known here and the statement asks for. Empty: it applies.
 	Depends []string
 }
 

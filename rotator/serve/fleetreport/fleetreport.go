@@ -78,7 +78,7 @@ func Lambda() {
 	lambda.Start(func(ctx context.Context) (fleet.Totals, error) { return run(ctx, os.LookupEnv, os.Stdout) })
 }
 
-// maxLines is how many findings are logged: a fleet that nobody rotates has thousands, which
+// maxLines is how many findings are logged: a fleet without rotation has thousands, which
 // quarterturn fleet lists.
 const maxLines = 500
 

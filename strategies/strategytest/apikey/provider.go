@@ -84,5 +84,5 @@ func (p *Provider) find(which func(Key) bool) []Key {
 }
 
 func reply(w http.ResponseWriter, v any) {
-	json.NewEncoder(w).Encode(v) //nolint:errcheck // whoever asked is gone
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client is gone
 }

@@ -63,8 +63,8 @@ func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, u
 }
 
 func (e Engine) set(ctx context.Context, login strategies.Login, user string, p secret.Password, dry bool) error {
-	// What the server would take in another sense is refused before anybody logs in.
-	// JSON turns bytes that are not UTF-8 into others: nobody could log in with those.
+	// What the server would take in another sense is refused before the login.
+	// JSON turns bytes that are not UTF-8 into others: no client could log in with those.
 	t := e.Traits()
 	switch value := p.Reveal(); {
 	case value == "" || strings.ContainsRune(value, 0) || !utf8.ValidString(value):
