@@ -2,6 +2,8 @@ package localaws_test
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
@@ -67,4 +69,31 @@ func (oneFunction) Role(context.Context, contract.Rights) (aws.Config, error) {
 
 func (oneFunction) Other(context.Context) (aws.Config, error) {
 	return aws.Config{}, contract.ErrMissing
+}
+
+// TestOtherCallsOfLambda: what is no invocation goes to the emulator, which knows some calls of Lambda and answers the others
+// as AWS does: with the name of an error, which the SDKs read from JSON alone.
+func TestOtherCallsOfLambda(t *testing.T) {
+	t.Parallel()
+	s, err := localaws.Start(localaws.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, path := range []string{"/2015-03-31/functions/", "/2015-03-31/functions/f/invocations", "/2015-03-31/functions/f/policy"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/lambda/aws4_request, Signature=x")
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body map[string]any
+		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode < 400 || resp.StatusCode > 404 || resp.Header.Get("X-Amzn-Errortype") == "" {
+			t.Errorf("GET %s: %s %v (%v), error type %q", path, resp.Status, body, err, resp.Header.Get("X-Amzn-Errortype"))
+		}
+		resp.Body.Close()
+	}
 }

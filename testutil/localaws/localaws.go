@@ -93,7 +93,7 @@ func Start(p Config) (*Env, error) {
 		hosts = append(hosts, host)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/2015-03-31/functions/", lambdahost.Handler(hosts...))
+	mux.Handle("POST /2015-03-31/functions/{function}/invocations", lambdahost.Handler(hosts...))
 	mux.Handle("/", s.AWS)
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go s.server.Serve(listener)
