@@ -106,8 +106,9 @@ recover: ## carry out what status recommends for a secret (ARGS="app finish"; go
 contract: ## hold the emulator to what AWS is known to answer, with sources; AWS=1: try it on an account (asks first; YES=1)
 	@$(GO) run ./testutil/cmd/contract $(if $(AWS),-aws) $(if $(YES),-yes) $(ARGS)
 
-pictures: ## draw the picture of a preflight again, from what a function answers
+pictures: ## draw the picture of a preflight again, and take that of the page on all secrets
 	$(GO) test ./testutil/samevents -run TestTheRunbookShows -update
+	QUARTERTURN_TEST_TIER=long $(GO) test ./cmd/quarterturn -run TestPagesInABrowser -update
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \

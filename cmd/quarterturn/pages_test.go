@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/browser"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
+
+var update = flag.Bool("update", false, "take the picture of the fleet's page")
 
 // TestPagesInABrowser: every page can be read in light and in dark, on a phone and on a screen, has landmarks, and has a
 // browser complain of nothing. The fleet's page too when it is long; its time to load is printed.
@@ -57,5 +60,10 @@ func TestPagesInABrowser(t *testing.T) {
 			t.Fatalf("fleet of %d: not a page, or one with a value in it: %s", size, errOut)
 		}
 		look(fmt.Sprintf("fleet of %d and more", size), page)
+		if *update && size == 0 {
+			if err := b.Picture(t.Context(), []byte(page), browser.View{Width: 900}, 760, "../../docs/pictures/fleet.png"); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
