@@ -59,8 +59,8 @@ lint: ## formatting, vet, staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-api: ## write docs/api.txt, the list of the public interface, which a test compares with the code
-	$(GO) test -short ./testutil/projecttest -run TestThePublicInterfaceIsListed -update
+api: ## write docs/api.txt, the list of the public interface, and the table of checks in docs/preflight.md
+	$(GO) test -short ./testutil/projecttest -run 'TestThePublicInterfaceIsListed|TestThePreflightIsDocumented' -update
 
 build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64 for Graviton)
 	@for h in $(HANDLERS); do \

@@ -3,6 +3,8 @@ package projecttest
 import (
 	"bytes"
 	"fmt"
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
 	"go/ast"
 	"go/parser"
 	"go/printer"
@@ -147,4 +149,39 @@ func printed(t *testing.T, node any) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// TestThePreflightIsDocumented: the table in docs/preflight.md is that of the code, each
+// row once, and what a row needs stands above it.
+func TestThePreflightIsDocumented(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| id | proves | needs |\n|---|---|---|\n")
+	seen := map[string]bool{}
+	for _, c := range append(rotator.AWSChecks(), strategies.DatabaseChecks()...) {
+		if c.ID == "" || c.Proves == "" || seen[c.ID] {
+			t.Errorf("the row %+v has no id or no name, or is there twice", c)
+		}
+		for _, need := range c.Needs {
+			if !seen[need] {
+				t.Errorf("%s needs %s, which does not stand above it", c.ID, need)
+			}
+		}
+		seen[c.ID] = true
+		fmt.Fprintf(&table, "| %s | %s | %s |\n", c.ID, c.Proves, strings.Join(c.Needs, ", "))
+	}
+	const path, begin, end = "docs/preflight.md", "<!-- checks: written by make api, from the tables in rotator and strategies -->\n", "<!-- end -->\n"
+	page := read(t, path)
+	before, rest, begins := strings.Cut(page, begin)
+	listed, after, ends := strings.Cut(rest, end)
+	switch {
+	case !begins || !ends:
+		t.Errorf("%s has no place for the table", path)
+	case listed == table.String():
+	case *update:
+		if err := os.WriteFile(filepath.Join(root, path), []byte(before+begin+table.String()+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("the table in %s is not that of the code: make api writes it", path)
+	}
 }

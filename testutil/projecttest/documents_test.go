@@ -14,6 +14,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/testutil/allsettings"
 )
 
@@ -104,18 +106,21 @@ func TestTheRunbookIsComplete(t *testing.T) {
 		sorted(section(t, page, "Kinds of errors"), regexp.MustCompile(`(?m)^### (.+)$`)),
 		sorted(read(t, "rotator/errors.go"), regexp.MustCompile(`(?m)^\t\w+ +Kind = "(.+)"$`)))
 
-	id := regexp.MustCompile(`"([SKTP][0-9]+)"`)
+	var ids []string
+	for _, c := range append(rotator.AWSChecks(), strategies.DatabaseChecks()...) {
+		ids = append(ids, c.ID)
+	}
 	statuses := sorted(read(t, "rotator/report.go"), regexp.MustCompile(`(?m)^\t\w+ +Status = "(.+)"$`))
 	// Each id is said to be proved by something, too.
 	findings, proves, _ := strings.Cut(section(t, page, "Findings of a preflight"), "\n### ")
-	for _, id := range sorted(read(t, "rotator/preflight.go")+read(t, "strategies/preflight.go"), id) {
+	for _, id := range ids {
 		if !regexp.MustCompile(`(?m)^\| [^|]*\b`+id+`\b[^|]* \|`).MatchString(proves) && id != "P0" {
 			t.Errorf("what %s proves is not said", id)
 		}
 	}
 	page = strings.Replace(page, proves, "", 1)
 	same(t, "findings and statuses", rows("Findings of a preflight"),
-		append(sorted(read(t, "rotator/preflight.go")+read(t, "strategies/preflight.go"), id), statuses...))
+		append(ids, statuses...))
 
 	same(t, "verdicts", rows("What to do about a stuck rotation"),
 		sorted(read(t, "rotator/decisions.go"), regexp.MustCompile(`(?m)^\t\w+ +Action = "(.+?)"`)))
