@@ -1,8 +1,11 @@
 package rotator
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -59,51 +62,60 @@ const (
 // parseEvent reads and checks an event. Its errors are KindMisconfigured and show of
 // the input only what cannot harm a log.
 func parseEvent(payload []byte) (Event, error) {
-	var raw struct {
-		Step               string
-		SecretID           string `json:"SecretId"`
-		ClientRequestToken string
-		RotationToken      string
-		Format             string
-		Action             Action
-	}
-	object, err := secret.ParseDocument(string(payload))
-	if name := duplicateKey(object.Keys()); name != "" {
-		return Event{}, fmt.Errorf("event: %w: key %s appears more than once: send it once", KindMisconfigured, name)
-	}
-	if err == nil {
-		err = json.Unmarshal(payload, &raw)
-	}
-	if err != nil {
+	var e Event
+	var step, token, action string
+	twice, err := readMembers(payload, map[string]*string{
+		"Step": &step, "SecretId": &e.SecretID, "ClientRequestToken": &e.VersionID,
+		"RotationToken": &token, "Format": &e.Format, "Action": &action,
+	})
+	switch {
+	case twice != "":
+		return Event{}, fmt.Errorf("event: %w: key %s appears more than once: send it once", KindMisconfigured, twice)
+	case err != nil:
 		return Event{}, fmt.Errorf("event: %w: not a rotation event of Secrets Manager: want a JSON object with the strings Step, SecretId and ClientRequestToken, each once", KindMisconfigured)
 	}
-	e := Event{
-		Step:          parseStep(raw.Step),
-		SecretID:      raw.SecretID,
-		VersionID:     raw.ClientRequestToken,
-		RotationToken: secret.NewPassword(raw.RotationToken),
-		Format:        raw.Format,
-		Action:        raw.Action,
-	}
+	e.Step, e.RotationToken, e.Action = parseStep(step), secret.NewPassword(token), Action(action)
 	return e, e.validate()
 }
 
-// duplicateKey gives the member of an event that is there twice: encoding/json takes a
-// name in any case, and the last of two.
-func duplicateKey(keys []string) string {
-	for _, name := range []string{"Step", "SecretId", "ClientRequestToken", "RotationToken", "Format", "Action"} {
-		n := 0
-		for _, key := range keys {
-			if strings.EqualFold(key, name) {
-				n++
-			}
+// readMembers reads one JSON object, and those of its members that are asked for, each of
+// which must be a string. twice is one that is there twice: encoding/json takes a name
+// in any case, and the last of two.
+func readMembers(payload []byte, members map[string]*string) (twice string, err error) {
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return "", errNoObject
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return "", err
 		}
-		if n > 1 {
-			return name
+		var to any = new(json.RawMessage)
+		for name, member := range members {
+			if !strings.EqualFold(key.(string), name) {
+				continue
+			}
+			if seen[name] {
+				return name, nil
+			}
+			to, seen[name] = member, true
+		}
+		if err := dec.Decode(to); err != nil {
+			return "", err
 		}
 	}
-	return ""
+	if _, err := dec.Token(); err != nil {
+		return "", err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return "", errNoObject
+	}
+	return "", nil
 }
+
+var errNoObject = errors.New("not one JSON object")
 
 // parseStep accepts the spellings of the user guide's event page (create_secret)
 // beside those that the service really sends (createSecret).

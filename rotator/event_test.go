@@ -50,7 +50,7 @@ func TestParseEventRefuses(t *testing.T) {
 		"a long token":            {ok("setSecret", testARN, strings.Repeat("a", 65)), "ClientRequestToken"},
 		"a token with a tab":      {ok("setSecret", testARN, strings.Repeat("a", 32)+`\t`), "ClientRequestToken"},
 		"a rotation token of 257": {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"` + strings.Repeat("a", 257) + `"}`, "RotationToken is not valid"},
-		"a secret twice":          {`{"Step":"setSecret","SecretId":"` + testARN + `","SecretId":"other","ClientRequestToken":"` + testVersion + `"}`, "each once"},
+		"a secret twice":          {`{"Step":"setSecret","SecretId":"` + testARN + `","SecretId":"other","ClientRequestToken":"` + testVersion + `"}`, "more than once"},
 		"a secret in two cases":   {`{"Step":"setSecret","SecretId":"` + testARN + `","secretid":"other","ClientRequestToken":"` + testVersion + `"}`, "key SecretId appears more than once"},
 		"a step, and then null":   {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","\u017ftep":null}`, "key Step appears more than once"},
 		"a byte order mark":       {"\ufeff" + ok("setSecret", testARN, testVersion), "not a rotation event"},

@@ -1,6 +1,7 @@
 package rotator_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -545,7 +546,7 @@ func (s *story) state() {
 	s.journal()
 	s.print("state")
 	for i, v := range s.aws.Snapshot(s.arn).Versions {
-		s.print("  v%d %s %s", i+1, or(strings.Join(v.Labels, ","), "-"), s.shown(v.Value))
+		s.print("  v%d %s %s", i+1, cmp.Or(strings.Join(v.Labels, ","), "-"), s.shown(v.Value))
 	}
 	for _, user := range []string{"app", "app_clone", "blue", "green"} {
 		if a, ok := s.db.Account(user); ok {
@@ -566,7 +567,7 @@ func (s *story) shown(v awsemu.Value) string {
 	text := d.Text("username") + "/" + s.symbol(d.Password().Reveal())
 	for _, key := range d.Keys() {
 		if !slices.Contains([]string{"engine", "host", "username", "password", "masterarn"}, key) || key == "host" && d.Text(key) != strategytest.MemoryHost {
-			value := or(s.passwords[d.Text(key)], d.Text(key))
+			value := cmp.Or(s.passwords[d.Text(key)], d.Text(key))
 			for password, symbol := range s.passwords { // within a longer text, too
 				escaped := strings.ReplaceAll(url.QueryEscape(password), "+", "%20")
 				value = strings.NewReplacer(escaped, symbol, password, symbol).Replace(value)
@@ -607,7 +608,7 @@ func (s *story) symbols(log string) string {
 		places[v.ID] = fmt.Sprintf("v%d", i+1)
 	}
 	log = left.ReplaceAllString(log, "too little left")
-	return uuid.ReplaceAllStringFunc(log, func(id string) string { return or(places[id], "v?") })
+	return uuid.ReplaceAllStringFunc(log, func(id string) string { return cmp.Or(places[id], "v?") })
 }
 
 // nobodyLockedOut is the promise: where AWSCURRENT worked when the story began,
@@ -627,11 +628,4 @@ func (s *story) works(label string) bool {
 	}
 	a, ok := s.db.Account(d.Text("username"))
 	return ok && a.Password.Equal(d.Password())
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

@@ -68,7 +68,8 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case isHangup(err):
 		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing over, or a proxy in between has no database behind it"
 	case st.phase != querying:
-		kind, sentence, cause = classifyLogin(err)
+		kind = rotator.KindMisconfigured
+		sentence, cause = classifyLogin(err)
 	default:
 		kind, sentence = rotator.KindInternal, "the driver failed"
 	}
@@ -114,16 +115,16 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 
 // classifyLogin reads a login that failed on our side of the wire. The driver's own texts
 // advise on settings that do not exist here.
-func classifyLogin(err error) (rotator.Kind, string, error) {
+func classifyLogin(err error) (string, error) {
 	switch {
 	case errors.Is(err, mysql.ErrCleartextPassword):
-		return rotator.KindMisconfigured, "the server asks for the password in clear (mysql_clear_password, as for PAM, LDAP or IAM accounts), and it is not sent: give the account caching_sha2_password, or ed25519 on MariaDB, or stop rotating this secret", errRefused
+		return "the server asks for the password in clear (mysql_clear_password, as for PAM, LDAP or IAM accounts), and it is not sent: give the account caching_sha2_password, or ed25519 on MariaDB, or stop rotating this secret", errRefused
 	case errors.Is(err, mysql.ErrOldPassword):
-		return rotator.KindMisconfigured, "the server asks for the password in the form of MySQL 4.0, which a listener on the network can read: give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
+		return "the server asks for the password in the form of MySQL 4.0, which a listener on the network can read: give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
 	case errors.Is(err, mysql.ErrUnknownPlugin):
-		return rotator.KindMisconfigured, "the server asks for a proof that this function cannot give (parsec, gssapi, PAM, LDAP or WebAuthn): give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
+		return "the server asks for a proof that this function cannot give (parsec, gssapi, PAM, LDAP or WebAuthn): give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
 	}
-	return rotator.KindMisconfigured, "no common authentication method: something that is not MySQL, or an account whose plugin this function does not have", errRefused
+	return "no common authentication method: something that is not MySQL, or an account whose plugin this function does not have", errRefused
 }
 
 // errRefused stands in for texts of the driver that would mislead.

@@ -192,41 +192,21 @@ func singleDial(conn net.Conn) pgconn.DialFunc {
 const pinned = "host=localhost port=5432 user=unset dbname=unset password=unset passfile='' " +
 	"sslmode=disable sslcert='' sslkey='' sslrootcert='' sslpassword='' sslcertmode=allow sslsni=1 sslnegotiation=postgres " +
 	"target_session_attrs=any connect_timeout=0 min_protocol_version=3.0 max_protocol_version=3.0 " +
-	"channel_binding=prefer require_auth=!none"
+	"channel_binding=prefer require_auth=!none servicefile=" + os.DevNull // in which no service is that PGSERVICE could name
 
 // blankConfig makes a driver's configuration out of nothing. Only the driver's
 // parser can make one at all, and the parser reads the environment: everything it
-// could find there is given to it or thrown away.
+// could find there is given to it or thrown away. PGSERVICE alone can only be refused.
 func blankConfig() (*pgconn.Config, error) {
-	words := pinned
-	if os.Getenv("PGSERVICE") != "" {
-		file, err := emptyServiceFile()
-		if err != nil {
-			return nil, fmt.Errorf("PGSERVICE: %w", err)
-		}
-		defer os.Remove(file)
-		words += " service=empty servicefile='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(file) + "'"
-	}
-	config, err := pgconn.ParseConfig(words)
+	config, err := pgconn.ParseConfig(pinned)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("environment: %w: the PostgreSQL driver refuses it. Remove the variable PGSERVICE: this function takes nothing from a service file", rotator.KindMisconfigured)
 	}
 	// SQL_ASCII converts nothing. A name is bytes to the server: those of the login are
 	// compared as they come, and so must be those of every statement, whatever the
 	// encoding of the database is.
 	config.RuntimeParams = map[string]string{"application_name": "quarterturn", "client_encoding": "SQL_ASCII"}
 	return config, nil
-}
-
-// emptyServiceFile stands in for the service that PGSERVICE names: the driver lets
-// the variable be overridden, but not with nothing.
-func emptyServiceFile() (string, error) {
-	f, err := os.CreateTemp("", "quarterturn-service-")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.WriteString("[empty]\n")
-	return f.Name(), errors.Join(err, f.Close())
 }
 
 // authMethod is how a server asks for a password: the number in its request.

@@ -385,7 +385,7 @@ func TestNoEnvironment(t *testing.T) {
 	}
 	for name, value := range map[string]string{
 		"HOME": home, "PGHOST": "192.0.2.1,192.0.2.2", "PGPORT": "none", "PGDATABASE": "hostile", "PGUSER": "hostile", "PGPASSWORD": pw,
-		"PGPASSFILE": passfile, "PGSERVICE": "missing", "PGSERVICEFILE": service, "PGAPPNAME": "hostile", "PGOPTIONS": "-c hostile=1",
+		"PGPASSFILE": passfile, "PGSERVICEFILE": service, "PGAPPNAME": "hostile", "PGOPTIONS": "-c hostile=1",
 		"PGTZ": "hostile", "PGSSLMODE": "hostile", "PGSSLCERT": "/none", "PGSSLKEY": "/none", "PGSSLROOTCERT": "/none", "PGSSLCERTMODE": "hostile",
 		"PGSSLNEGOTIATION": "direct", "PGSSLPASSWORD": "hostile", "PGTARGETSESSIONATTRS": "standby", "PGCONNECT_TIMEOUT": "-1",
 		"PGMINPROTOCOLVERSION": "9.9", "PGMAXPROTOCOLVERSION": "9.9", "PGCHANNELBINDING": "require", "PGREQUIREAUTH": "none",
@@ -400,6 +400,13 @@ func TestNoEnvironment(t *testing.T) {
 	wants(t, engine().Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = secret.Password{} })), rotator.KindLoginRejected)
 	login.TLS.Disabled = false
 	wants(t, engine().Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = next })), rotator.KindTLS)
+	// The driver cannot be told to have no service: it is refused, whatever the file has.
+	t.Setenv("PGSERVICE", "hostile")
+	login.TLS.Disabled, login.Password = true, next
+	if err := engine().Ping(t.Context(), login); !strings.Contains(fmt.Sprint(err), "PGSERVICE") {
+		t.Errorf("with PGSERVICE: %v; want a refusal that names it", err)
+	}
+	wants(t, engine().Ping(t.Context(), login), rotator.KindMisconfigured)
 }
 
 // TestOneConnection counts connections, and asks the server who we say we are.

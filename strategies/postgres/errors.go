@@ -65,7 +65,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case dial.IsConnClosed(err), errors.Is(err, pgconn.ErrConnClosed):
 		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing over, or a proxy in between has no database behind it"
 	case st.phase == loggingIn:
-		kind, sentence = classifyLogin(login, st.method)
+		kind, sentence = rotator.KindMisconfigured, classifyLogin(login, st.method)
 	default:
 		kind, sentence = rotator.KindInternal, "the driver failed"
 	}
@@ -121,17 +121,17 @@ func classifyTLS(login strategies.Login, err error) (rotator.Kind, string) {
 }
 
 // classifyLogin reads a login that failed on our side of the wire.
-func classifyLogin(login strategies.Login, m authMethod) (rotator.Kind, string) {
+func classifyLogin(login strategies.Login, m authMethod) string {
 	switch {
 	case m == authNone:
-		return rotator.KindMisconfigured, "pg_hba.conf (trust or similar) accepts this user without a password, so a login verifies nothing: require scram-sha-256"
+		return "pg_hba.conf (trust or similar) accepts this user without a password, so a login verifies nothing: require scram-sha-256"
 	case m == authCleartext && login.TLS.Disabled:
-		return rotator.KindMisconfigured, `the server asks for the password in clear, and "ssl": false in the secret turns TLS off: the password is not sent. Ask for scram-sha-256 in pg_hba.conf, or use TLS`
+		return `the server asks for the password in clear, and "ssl": false in the secret turns TLS off: the password is not sent. Ask for scram-sha-256 in pg_hba.conf, or use TLS`
 	}
 	if m == authUnknown {
-		return rotator.KindMisconfigured, fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", dial.Address(login))
+		return fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", dial.Address(login))
 	}
-	return rotator.KindMisconfigured, "no common authentication method: the server offers neither SCRAM-SHA-256 nor md5, or failed SCRAM's check of the server"
+	return "no common authentication method: the server offers neither SCRAM-SHA-256 nor md5, or failed SCRAM's check of the server"
 }
 
 // classifyServer reads the server's own errors, by SQLSTATE.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -372,7 +371,7 @@ func (p *process) Value(ctx context.Context, id string, v rotator.VersionRef) (v
 			version = s.labels[label]
 		}
 		d, filled := s.values[version]
-		_, labelled := s.labelsOf(version)
+		labelled := s.labelled(version)
 		switch {
 		case !filled && !labelled, !filled:
 			return fmt.Errorf("version %q: %w", version, rotator.KindNotFound)
@@ -385,14 +384,13 @@ func (p *process) Value(ctx context.Context, id string, v rotator.VersionRef) (v
 	return val, err
 }
 
-func (s state) labelsOf(version string) (labels []string, any bool) {
-	for label, v := range s.labels {
+func (s state) labelled(version string) bool {
+	for _, v := range s.labels {
 		if v == version {
-			labels = append(labels, label)
+			return true
 		}
 	}
-	slices.Sort(labels)
-	return labels, labels != nil
+	return false
 }
 
 func (p *process) Put(ctx context.Context, put rotator.PutInput) error {
@@ -411,7 +409,7 @@ func (p *process) Put(ctx context.Context, put rotator.PutInput) error {
 
 func (p *process) MoveLabel(ctx context.Context, _ string, m rotator.LabelMove) error {
 	return p.call(ctx, "UpdateSecretVersionStage", true, false, func(s state) error {
-		_, known := s.labelsOf(m.To)
+		known := s.labelled(m.To)
 		switch _, filled := s.values[m.To]; {
 		case m.To != "" && !known && !filled:
 			return fmt.Errorf("version %q: %w", m.To, rotator.KindNotFound)

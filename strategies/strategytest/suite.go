@@ -12,6 +12,7 @@
 package strategytest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -113,21 +114,14 @@ func respectsContext(ctx context.Context, patience time.Duration, what string, c
 		return outcome, nil
 	case <-ctx.Done():
 	}
-	timer := time.NewTimer(or(patience, defaultPatience))
+	timer := time.NewTimer(cmp.Or(patience, defaultPatience))
 	defer timer.Stop()
 	select {
 	case outcome = <-done:
 		return outcome, nil
 	case <-timer.C:
-		return nil, fmt.Errorf("%s: still running %s after its context had ended", what, or(patience, defaultPatience))
+		return nil, fmt.Errorf("%s: still running %s after its context had ended", what, cmp.Or(patience, defaultPatience))
 	}
-}
-
-func or(d, fallback time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return fallback
 }
 
 // wantKind says what is wrong with an error that must be of one of some kinds.

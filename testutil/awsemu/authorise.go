@@ -1,6 +1,7 @@
 package awsemu
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -29,7 +30,7 @@ func (e *Emulator) authorise(r *request) error {
 		}
 		action := r.call.Service + ":" + r.call.Operation
 		return refuse(codeDenied, "User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
-			who, action, or(r.call.SecretID, e.resource(r.call)), action)
+			who, action, cmp.Or(r.call.SecretID, e.resource(r.call)), action)
 	}
 	if r.call.Service != secretsManagerName {
 		return nil
@@ -70,11 +71,11 @@ func (e *Emulator) allowSecret(r *request, action, id string) error {
 	if slices.Contains([]string{"BatchGetSecretValue", "GetRandomPassword", "ListSecrets"}, action) {
 		c.SecretID = ""
 	}
-	q := query{action: secretsManagerName + ":" + action, resource: e.resource(c), shown: or(id, "*")}
+	q := query{action: secretsManagerName + ":" + action, resource: e.resource(c), shown: cmp.Or(id, "*")}
 	if c.SecretID == "" {
 		q.shown = "*"
 	}
-	q.account = or(arnAccount(q.resource), c.Account)
+	q.account = cmp.Or(arnAccount(q.resource), c.Account)
 	var s *Secret
 	if rec, err := e.find(c.home(), c.SecretID); err == nil {
 		s = &rec.secret
@@ -98,7 +99,7 @@ func (e *Emulator) resource(c Call) string {
 		return databaseARN(c)
 	}
 	if c.Service != secretsManagerName {
-		return or(c.Target, "*")
+		return cmp.Or(c.Target, "*")
 	}
 	switch rec, err := e.find(c.home(), c.SecretID); {
 	case c.SecretID == "":
@@ -152,7 +153,7 @@ func secretContext(action, id string, s *Secret, asked members) iam.Context {
 	if s == nil {
 		return c
 	}
-	c["secretsmanager:SecretPrimaryRegion"] = []string{or(s.PrimaryRegion, s.Region)}
+	c["secretsmanager:SecretPrimaryRegion"] = []string{cmp.Or(s.PrimaryRegion, s.Region)}
 	if s.RotationLambdaARN != "" {
 		c["secretsmanager:resource/AllowRotationLambdaArn"] = []string{s.RotationLambdaARN}
 	}
@@ -186,7 +187,7 @@ func (e *Emulator) allow(r *request, q query) error {
 		return nil
 	}
 	as := d.Request
-	as.Resource = or(q.shown, q.resource)
+	as.Resource = cmp.Or(q.shown, q.resource)
 	return refuse(codeDenied, "%s", strings.Replace(d.Message(as), " on resource: * ", " ", 1))
 }
 

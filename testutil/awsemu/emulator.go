@@ -36,6 +36,7 @@
 package awsemu
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -138,12 +139,5 @@ func (e *Emulator) now() time.Time {
 	return e.Now()
 }
 
-func (e *Emulator) region() string  { return or(e.Region, "us-east-1") }
-func (e *Emulator) account() string { return or(e.Account, "123456789012") }
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
+func (e *Emulator) region() string  { return cmp.Or(e.Region, "us-east-1") }
+func (e *Emulator) account() string { return cmp.Or(e.Account, "123456789012") }

@@ -1,6 +1,7 @@
 package awsemu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -15,7 +16,7 @@ func (e *Emulator) decrypt(r *request, s *Secret, version string) error {
 		return errDecryption()
 	}
 	v := s.version(version)
-	if v == nil || v.key == "" || v.key == or(s.KMSKeyID, defaultAlias) {
+	if v == nil || v.key == "" || v.key == cmp.Or(s.KMSKeyID, defaultAlias) {
 		return e.forward(r, s, "Decrypt", version)
 	}
 	old := *s
@@ -59,7 +60,7 @@ func (e *Emulator) forward(r *request, s *Secret, operation, version string) err
 	if r.caller == nil && len(e.keys) == 0 {
 		return nil
 	}
-	id := or(s.KMSKeyID, defaultAlias)
+	id := cmp.Or(s.KMSKeyID, defaultAlias)
 	at := s.home()
 	if at.account != r.call.Account {
 		if id == defaultAlias {

@@ -1,6 +1,7 @@
 package awsemu
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -69,7 +70,7 @@ func (e *Emulator) getFunctionConfiguration(r *request, in *functionInput) (any,
 	f, err := e.function(r, in)
 	return struct {
 		FunctionArn, FunctionName, Runtime, State, LastUpdateStatus string
-	}{f.ARN, strings.TrimPrefix(arnPart(f.ARN, 5), "function:"), or(f.Runtime, "provided.al2023"), or(f.State, "Active"), or(f.LastUpdate, "Successful")}, err
+	}{f.ARN, strings.TrimPrefix(arnPart(f.ARN, 5), "function:"), cmp.Or(f.Runtime, "provided.al2023"), cmp.Or(f.State, "Active"), cmp.Or(f.LastUpdate, "Successful")}, err
 }
 
 func (e *Emulator) getFunctionPolicy(r *request, in *functionInput) (any, error) {
@@ -96,7 +97,7 @@ func (e *Emulator) listAccounts(r *request, in *listAccountsInput) (any, error) 
 	type account struct{ Id, Arn, Name, Status string }
 	list := []account{}
 	for _, a := range e.Accounts {
-		list = append(list, account{a.ID, "arn:aws:organizations::" + e.account() + ":account/o-emulator/" + a.ID, "account " + a.ID, or(a.Status, "ACTIVE")})
+		list = append(list, account{a.ID, "arn:aws:organizations::" + e.account() + ":account/o-emulator/" + a.ID, "account " + a.ID, cmp.Or(a.Status, "ACTIVE")})
 	}
 	list, next, err := page(list, in.NextToken, int(in.MaxResults), 20)
 	return struct {

@@ -61,17 +61,17 @@ func (e *Emulator) SeedKey(k Key) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	k = k.clone()
-	k.Account, k.Region = or(k.Account, e.account()), or(k.Region, e.region())
+	k.Account, k.Region = cmp.Or(k.Account, e.account()), cmp.Or(k.Region, e.region())
 	at := home{k.Account, k.Region}
 	if k.ID == "" {
 		k.ID = fmt.Sprintf("10000000-0000-4000-8000-%012d", len(e.keys[at])+1)
 	}
 	k.ARN = "arn:aws:kms:" + k.Region + ":" + k.Account + ":key/" + k.ID
-	k.State, k.Usage = or(k.State, keyEnabled), or(k.Usage, "ENCRYPT_DECRYPT")
-	k.Policy = or(k.Policy, defaultKeyPolicy(k.Account))
+	k.State, k.Usage = cmp.Or(k.State, keyEnabled), cmp.Or(k.Usage, "ENCRYPT_DECRYPT")
+	k.Policy = cmp.Or(k.Policy, defaultKeyPolicy(k.Account))
 	k.Created = cmp.Or(k.Created, e.now())
 	for i := range k.Grants {
-		k.Grants[i].ID = or(k.Grants[i].ID, grantID(k.ID, i+1))
+		k.Grants[i].ID = cmp.Or(k.Grants[i].ID, grantID(k.ID, i+1))
 	}
 	k.granted = len(k.Grants)
 	if _, err := iam.Parse(k.Policy); err != nil {

@@ -271,7 +271,7 @@ func (e *Emulator) decryptDataKey(r *request, in *decryptInput) (any, error) {
 		return nil, broken("ciphertextBlob", reflect.Value{}, "Member must not be null")
 	}
 	blob, known := e.wrapped[string(in.CiphertextBlob)]
-	id := or(in.KeyId, blob.arn)
+	id := cmp.Or(in.KeyId, blob.arn)
 	if id == "" {
 		return nil, refuse(codeCiphertext, "")
 	}

@@ -1,6 +1,7 @@
 package awsemu
 
 import (
+	"cmp"
 	"encoding/base64"
 	"slices"
 	"strconv"
@@ -72,7 +73,7 @@ func (e *Emulator) listSecretVersionIds(r *request, in *listSecretVersionIdsInpu
 
 // keyOf is how the list calls the key of a version.
 func (s *Secret) keyOf(v Version) string {
-	if id := or(v.key, s.KMSKeyID); id != "" && id != defaultAlias {
+	if id := cmp.Or(v.key, s.KMSKeyID); id != "" && id != defaultAlias {
 		return id
 	}
 	return "DefaultEncryptionKey"

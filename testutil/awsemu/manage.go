@@ -1,6 +1,7 @@
 package awsemu
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -172,7 +173,7 @@ func (e *Emulator) canUpdate(r *request, s Secret, in *updateSecretInput, value 
 // rekey gives a secret another key. The values under the service's labels are encrypted again if the caller may use both
 // keys; other versions stay under the key that they have.
 func (e *Emulator) rekey(r *request, s *Secret, id string) {
-	old := or(s.KMSKeyID, defaultAlias)
+	old := cmp.Or(s.KMSKeyID, defaultAlias)
 	again := *s
 	again.KMSKeyID = id
 	for i := range s.Versions {
@@ -181,7 +182,7 @@ func (e *Emulator) rekey(r *request, s *Secret, id string) {
 		if labelled && e.decrypt(r, s, v.ID) == nil && e.forward(r, &again, "Encrypt", v.ID) == nil {
 			v.key = ""
 		} else {
-			v.key = or(v.key, old)
+			v.key = cmp.Or(v.key, old)
 		}
 	}
 	s.KMSKeyID = id

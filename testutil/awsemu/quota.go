@@ -1,6 +1,9 @@
 package awsemu
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // shared is the operations that have one quota between them: 50 a second in an
 // account and Region. Those with a quota of their own are not counted.
@@ -29,7 +32,7 @@ func (e *Emulator) overQuota(r *request) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	full := float64(e.WritesPerSecond)
-	at := home{or(r.call.Account, e.account()), r.call.Region}
+	at := home{cmp.Or(r.call.Account, e.account()), r.call.Region}
 	a, ok := e.quota[at]
 	if !ok {
 		a = allowance{full, r.now}

@@ -1,6 +1,7 @@
 package awsemu
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -74,7 +75,7 @@ type fleet struct {
 func (e *Emulator) SeedInstance(i Instance) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at := home{or(i.Account, e.account()), or(i.Region, e.region())}
+	at := home{cmp.Or(i.Account, e.account()), cmp.Or(i.Region, e.region())}
 	f := e.fleet(at)
 	if n := slices.IndexFunc(f.instances, func(old Instance) bool { return old.ID == i.ID }); n >= 0 {
 		f.instances[n] = i
@@ -88,7 +89,7 @@ func (e *Emulator) SeedInstance(i Instance) string {
 func (e *Emulator) SeedCluster(c Cluster) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at := home{or(c.Account, e.account()), or(c.Region, e.region())}
+	at := home{cmp.Or(c.Account, e.account()), cmp.Or(c.Region, e.region())}
 	f := e.fleet(at)
 	f.clusters = replace(f.clusters, c, func(old Cluster) bool { return old.ID == c.ID })
 	return rdsARN(at, kindCluster, c.ID)
@@ -122,7 +123,7 @@ func databaseARN(c Call) string {
 	if strings.HasPrefix(c.Target, "arn:") {
 		return c.Target
 	}
-	return rdsARN(c.home(), kind, strings.ToLower(or(c.Target, "*")))
+	return rdsARN(c.home(), kind, strings.ToLower(cmp.Or(c.Target, "*")))
 }
 
 // asked is the databases that a request is about: all, or the one of an identifier,
@@ -162,7 +163,7 @@ func status(said, host string) string {
 	if said == "" && host == "" {
 		return "creating"
 	}
-	return or(said, "available")
+	return cmp.Or(said, "available")
 }
 
 type (

@@ -37,7 +37,7 @@ func (s *Secret) homeIn(region string) home { return home{s.Account, region} }
 // A complete ARN wins: a name may end in a hyphen and six characters of its own.
 // An ARN may be of another account than the caller's, never of another Region.
 func (e *Emulator) find(at home, id string) (*record, error) {
-	at.account = or(arnAccount(id), at.account)
+	at.account = cmp.Or(arnAccount(id), at.account)
 	if rec := e.secrets[at][nameIn(id)]; rec != nil && rec.secret.Deleted.IsZero() && (rec.secret.Name == id || rec.secret.ARN == id) {
 		return rec, nil // what is almost always asked for, however many secrets there are
 	}
@@ -185,8 +185,8 @@ func (e *Emulator) Seed(s Secret) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s = s.clone()
-	s.Region = or(s.Region, e.region())
-	s.Account = or(s.Account, or(arnAccount(s.ARN), e.account()))
+	s.Region = cmp.Or(s.Region, e.region())
+	s.Account = cmp.Or(s.Account, cmp.Or(arnAccount(s.ARN), e.account()))
 	if s.ARN == "" {
 		s.ARN = e.newARN(s.home(), s.Name)
 	}
@@ -194,7 +194,7 @@ func (e *Emulator) Seed(s Secret) string {
 	s.Changed = cmp.Or(s.Changed, s.Created)
 	for i := range s.Versions {
 		v := &s.Versions[i]
-		v.ID, v.n = or(v.ID, VersionID(i+1)), i+1
+		v.ID, v.n = cmp.Or(v.ID, VersionID(i+1)), i+1
 		v.Created = cmp.Or(v.Created, s.Created)
 		slices.Sort(v.Labels)
 	}
@@ -203,7 +203,7 @@ func (e *Emulator) Seed(s Secret) string {
 	}
 	copies := slices.Clone(s.Replicas)
 	for i := range s.Replicas {
-		s.Replicas[i].Status = or(s.Replicas[i].Status, inSync)
+		s.Replicas[i].Status = cmp.Or(s.Replicas[i].Status, inSync)
 	}
 	rec := e.add(s)
 	rec.before = new(rec.secret.clone())
@@ -251,7 +251,7 @@ func (e *Emulator) SnapshotIn(region, id string) Secret {
 
 // homeOf is the place that an ARN names; a name is one in the Emulator's own.
 func (e *Emulator) homeOf(id string) home {
-	return home{or(arnAccount(id), e.account()), or(arnPart(id, 3), e.region())}
+	return home{cmp.Or(arnAccount(id), e.account()), cmp.Or(arnPart(id, 3), e.region())}
 }
 
 func arnAccount(arn string) string { return arnPart(arn, 4) }

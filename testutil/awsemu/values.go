@@ -1,6 +1,7 @@
 package awsemu
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -40,7 +41,7 @@ func (e *Emulator) getSecretValue(r *request, in *getSecretValueInput) (any, err
 
 func (s *Secret) choose(id, label string) (*Version, error) {
 	if id == "" {
-		label = or(label, current)
+		label = cmp.Or(label, current)
 		if v := s.holder(label); v != nil && !v.Value.Empty() {
 			return v, nil
 		}

@@ -1,6 +1,7 @@
 package awsemu
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -263,11 +264,11 @@ func (m members) tags() []tag {
 func describeCall(operation string, in members, s signer) Call {
 	return Call{
 		Operation: operation,
-		SecretID:  or(or(in.text("SecretId"), in.text("Name")), in.list("SecretIdList")),
-		Version:   or(or(in.text("VersionId"), in.text("MoveToVersionId")), in.text("ClientRequestToken")),
+		SecretID:  cmp.Or(cmp.Or(in.text("SecretId"), in.text("Name")), in.list("SecretIdList")),
+		Version:   cmp.Or(cmp.Or(in.text("VersionId"), in.text("MoveToVersionId")), in.text("ClientRequestToken")),
 		From:      in.text("RemoveFromVersionId"),
-		Stage:     or(in.text("VersionStage"), in.list("VersionStages")),
-		Target:    or(in.text("KeyId"), or(or(in.text("RoleArn"), in.text("PolicySourceArn")), or(in.text("DBInstanceIdentifier"), in.text("DBClusterIdentifier")))),
+		Stage:     cmp.Or(in.text("VersionStage"), in.list("VersionStages")),
+		Target:    cmp.Or(in.text("KeyId"), cmp.Or(cmp.Or(in.text("RoleArn"), in.text("PolicySourceArn")), cmp.Or(in.text("DBInstanceIdentifier"), in.text("DBClusterIdentifier")))),
 		Region:    s.region,
 		AccessKey: s.accessKey,
 	}
