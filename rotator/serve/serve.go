@@ -27,15 +27,15 @@ import (
 
 // Lambda serves the rotation events of the Lambda runtime with the strategy that
 // build makes of the settings, and does not return. Settings that cannot work, by an
-// error of build too, are found while the function starts: the reason is logged, and is the answer to every
-// event.
+// error of build or a panic too, are found while the function starts: the reason is
+// logged, and is the answer to every event.
 func Lambda(build func(Settings) (rotator.Strategy, error)) {
 	handler, err := start(context.Background(), build, os.LookupEnv, os.Stdout)
 	if err != nil {
 		// Answering every event with the reason, rather than exiting, lets the
 		// person who rotates read it where they look: in the rotation's error.
 		handler = func(context.Context, json.RawMessage) (rotator.Response, error) { return nil, err }
-		Logger(os.Stdout, slog.LevelError).With("build", rotator.Release).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
+		Logger(os.Stdout, slog.LevelError).With("function", os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), "build", rotator.Release).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
 	}
 	stdlog.SetFlags(0) // the runtime's library repeats an error as JSON, and a date before it would break that
 	lambda.Start(handler)
@@ -45,7 +45,13 @@ func Lambda(build func(Settings) (rotator.Strategy, error)) {
 // preflight, or a diagnosis.
 type Handler func(ctx context.Context, event json.RawMessage) (rotator.Response, error)
 
-func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), lookup func(string) (string, bool), out io.Writer) (Handler, error) {
+func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), lookup func(string) (string, bool), out io.Writer) (_ Handler, err error) {
+	defer func() {
+		if p := recover(); p != nil { // in build, which would end the process without a reason
+			err = fmt.Errorf("%w: panic: %v", rotator.KindInternal, p)
+			err = &rotator.StepError{Step: "start", Kind: rotator.KindInternal, Err: err}
+		}
+	}()
 	settings, err := FromEnvironment(lookup)
 	if err != nil {
 		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindOf(err), Err: err}
@@ -54,7 +60,7 @@ func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), 
 	if err != nil {
 		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindOf(err), Err: err}
 	}
-	log := Logger(out, settings.LogLevel).With("build", rotator.Release)
+	log := Logger(out, settings.LogLevel).With("function", settings.FunctionName, "build", rotator.Release)
 	if settings.ServiceName != "" {
 		log = log.With("service", settings.ServiceName)
 	}

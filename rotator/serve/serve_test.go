@@ -94,7 +94,7 @@ func TestALogReadsAsAStory(t *testing.T) {
 			continue
 		}
 		told++
-		for _, name := range []string{"timestamp", "level", "message", "step", "secret_arn", "version", "build"} {
+		for _, name := range []string{"timestamp", "level", "message", "step", "secret_arn", "version", "function", "build"} {
 			if entry[name] == nil || entry[name] == "" {
 				t.Errorf("no %s in %s", name, line)
 			}
@@ -227,6 +227,15 @@ func TestTheSDKSpeaksJSONToo(t *testing.T) {
 	}
 	if !said {
 		t.Errorf("the SDK said nothing, or elsewhere:\n%s", out.String())
+	}
+}
+
+// TestABuildPanicIsTheAnswer: in place of a process that ends, with Runtime.ExitError for every event.
+func TestABuildPanicIsTheAnswer(t *testing.T) {
+	_, err := start(t.Context(), func(Settings) (rotator.Strategy, error) { panic("no engine for this shelf") }, environment(), &bytes.Buffer{})
+	var failed *rotator.StepError
+	if !errors.As(err, &failed) || failed.Kind != rotator.KindInternal || !strings.Contains(err.Error(), "no engine for this shelf") {
+		t.Errorf("want a *rotator.StepError with the panic's value, got: %v", err)
 	}
 }
 

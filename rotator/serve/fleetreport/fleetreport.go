@@ -88,7 +88,7 @@ func run(ctx context.Context, lookup func(string) (string, bool), out io.Writer)
 	if err != nil {
 		return fleet.Totals{}, err
 	}
-	log := serve.Logger(out, slog.LevelInfo).With("service", s.ServiceName, "build", rotator.Release)
+	log := serve.Logger(out, slog.LevelInfo).With("service", s.ServiceName, "function", lambdacontext.FunctionName, "build", rotator.Release)
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		log = log.With("function_request_id", lc.AwsRequestID)
 	}
