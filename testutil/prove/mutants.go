@@ -34,7 +34,7 @@ func Mutants() []Mutant {
 		{"createSecret: a value that the server's policy refuses is not stored", preflight,
 			"byPolicy := func(f Finding) bool { return f.Kind == KindPasswordPolicy }", "byPolicy := func(Finding) bool { return false }"},
 		{"createSecret: the value that was tried is the one to be stored", preflight,
-			"r := s.newRotation(seen.value.Document, seen.proposal)", "r := s.newRotation(seen.value.Document, secret.Document{})"},
+			"r := x.newRotation(x.value.Document, x.proposal)", "r := x.newRotation(x.value.Document, secret.Document{})"},
 		{"createSecret: the value of an earlier attempt is kept", steps,
 			"if errors.Is(err, KindConflict) {\n\t\treturn v.keep", "if false {\n\t\treturn v.keep"},
 		{"createSecret: the RotationToken goes to PutSecretValue", steps,
@@ -132,7 +132,7 @@ func Mutants() []Mutant {
 		{"entitlement: provenance is looked for", entitlement,
 			`case seen.NoProvenance == "" && !p.Named:`, "case !p.Named:"},
 		{"entitlement: consent is looked for", alternating,
-			"pair.Consent = consents(d, pair)", "pair.Consent = true"},
+			"pair.Consent = consents(d, pair)", "pair.Consent = consents(d, pair) || true"},
 		{"entitlement: consent gives no power away", entitlement,
 			"case p.Consent && len(seen.Synced) == 0:", "case p.Consent:"},
 		{"entitlement: possession is tried", entitlement,
@@ -141,6 +141,30 @@ func Mutants() []Mutant {
 			"if slices.Contains(users, name) {", "if false {"},
 		{"alternating users: a pair made beforehand changes places", alternating,
 			"next = next.Set(keyAlternate, current.User)", ""},
+	}
+}
+
+// EngineMutants removes what an engine shows of whose account it is, and whether clients can go on with it. The suites on
+// Memory cannot see that: states of accounts on real servers do.
+func EngineMutants() []Mutant {
+	const postgres, mysql = "strategies/postgres/", "strategies/mysql/"
+	return []Mutant{
+		{"entitlement: a membership without INHERIT and SET proves nothing", postgres + "entitlement.go",
+			`effective = "(a.inherit_option OR a.set_option)"`, `effective = "true"`},
+		{"entitlement: a membership counts if whoever granted it could have set the password", postgres + "entitlement.go",
+			"(g.rolsuper OR NOT me.rolsuper", "(true OR g.rolsuper OR NOT me.rolsuper"},
+		{"entitlement: a clone that may do more is not shown to be one", postgres + "entitlement.go",
+			"case more != nil && toClone:", "case false:"},
+		{"entitlement: a clone of ours bears a mark", mysql + "entitlement.go",
+			"if marks[clone.host] != c.pair.Original {", "if marks[clone.host] != c.pair.Original && false {"},
+		{"entitlement: possession is of what the server stores", mysql + "entitlement.go",
+			"return len(left) == 0", "return true"},
+		{"stand-ins: accounts that clients would meet next are looked at", mysql + "clone.go",
+			"err = c.checkStandIns(ctx)", "err = nil"},
+		{"stand-ins: a role that clients would use next may connect", postgres + "clone.go",
+			"err := s.checkConnects(ctx, target)", "err := error(nil)"},
+		{"stand-ins: a clone can be given what is its original's own", postgres + "clone.go",
+			"if err == nil && !free && pair.Target == pair.Clone {", "if err == nil && !free && pair.Target == pair.Clone && false {"},
 	}
 }
 
@@ -171,43 +195,53 @@ var suites = [][]string{
 
 // RunMutant runs the suites on a mutant, without touching the sources.
 func RunMutant(ctx context.Context, root string, m Mutant) (MutantResult, error) {
+	for _, suite := range suites {
+		out, failed, err := m.test(ctx, root, suite...)
+		if err != nil {
+			return MutantResult{}, err
+		}
+		if failed {
+			return MutantResult{m, culprit(out)}, nil
+		}
+	}
+	return MutantResult{Mutant: m}, nil
+}
+
+// test is go test with a mutant in the place of its file.
+func (m Mutant) test(ctx context.Context, root string, args ...string) (out []byte, failed bool, err error) {
 	text, err := m.apply(root)
 	if err != nil {
-		return MutantResult{}, err
+		return nil, false, err
 	}
 	dir, err := os.MkdirTemp("", "quarterturn-mutant-")
 	if err != nil {
-		return MutantResult{}, err
+		return nil, false, err
 	}
 	defer os.RemoveAll(dir)
 	mutated, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
 	original, err := filepath.Abs(filepath.Join(root, m.File))
 	if err != nil {
-		return MutantResult{}, err
+		return nil, false, err
 	}
 	plan, err := json.Marshal(map[string]map[string]string{"Replace": {original: mutated}})
 	if err != nil {
-		return MutantResult{}, err
+		return nil, false, err
 	}
 	for file, content := range map[string][]byte{mutated: []byte(text), overlay: plan} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
-			return MutantResult{}, err
+			return nil, false, err
 		}
 	}
-	for _, suite := range suites {
-		cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-failfast", "-count=1", "-vet=off", "-timeout=5m", "-overlay", overlay}, suite...)...)
-		cmd.Dir = root
-		out, err := cmd.CombinedOutput()
-		switch {
-		case ctx.Err() != nil:
-			return MutantResult{}, ctx.Err()
-		case bytes.Contains(out, []byte("[build failed]")):
-			return MutantResult{}, fmt.Errorf("%s: the mutant does not compile:\n%s", m.Rule, out)
-		case err != nil:
-			return MutantResult{m, culprit(out)}, nil
-		}
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-failfast", "-count=1", "-vet=off", "-timeout=5m", "-overlay", overlay}, args...)...)
+	cmd.Dir = root
+	out, err = cmd.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return nil, false, ctx.Err()
+	case bytes.Contains(out, []byte("[build failed]")):
+		return nil, false, fmt.Errorf("%s: the mutant does not compile:\n%s", m.Rule, out)
 	}
-	return MutantResult{Mutant: m}, nil
+	return out, err != nil, nil
 }
 
 var failedTest = regexp.MustCompile(`(?m)^ *--- FAIL: (\S+)`)
