@@ -91,6 +91,7 @@ EVENT ?= preflight
 
 servers: ## fetch the database servers that tests and demo use, where they are missing (npm, and apt without root)
 	@$(GO) run ./testutil/cmd/dbservers
+	@$(GO) run ./testutil/cmd/dbservers -only pgbouncer,haproxy
 
 emulator: build ## run Secrets Manager's emulator with the functions, a database and a secret (ARGS="-deny secretsmanager:PutSecretValue")
 	$(call compile,emulator)

@@ -77,6 +77,8 @@ type situation struct {
 	attempt attempt
 	// setUp: the secret has a rotation function.
 	setUp bool
+	// pooled: the logins may have been a pooler's, for which the secret vouches.
+	pooled bool
 	// rotationOn: rotation is on. A step that sets the pending password in the database
 	// may come at any time, or be under way.
 	rotationOn bool
@@ -91,10 +93,15 @@ const (
 	attemptFails   attempt = "fails"   // for a reason that a person can fix
 )
 
-// decide finds the row of the table that fits.
+// decide finds the row of the table that fits. Behind a pooler nothing is discarded:
+// what it lets in may be what it alone knows.
 func decide(s situation) rule {
 	all := decisionTable()
-	return all[slices.IndexFunc(all, func(r rule) bool { return r.matches(s) })]
+	r := all[slices.IndexFunc(all, func(r rule) bool { return r.matches(s) })]
+	if r.action == ActionDiscard && s.pooled {
+		r.action, r.reason = ActionInvestigate, byHand
+	}
+	return r
 }
 
 // rule is a row of the table. A column that is nil fits everything.
@@ -119,6 +126,9 @@ func (r rule) matches(s situation) bool {
 func matchesAny[T comparable](column []T, v T) bool {
 	return column == nil || slices.Contains(column, v)
 }
+
+// byHand is for what would be discarded, were it not for a pooler.
+const byHand = "AWSCURRENT works and AWSPENDING is of no use, but these logins went through a pooler (poolerForwardsLogins). Log in to the database itself by the value of AWSCURRENT. If that works, remove the label AWSPENDING by hand (update-secret-version-stage) and rotate again. If it does not, keep AWSPENDING and try its value"
 
 // decisionTable is the table of decisions, read from the top; the last row fits everything.
 // What it never does:

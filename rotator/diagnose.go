@@ -304,6 +304,9 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 		attempt:    c.attempt,
 		foreign:    c.other != "",
 	}
+	if p, ok := c.Strategy.(PooledLogins); ok {
+		s.pooled = p.LoginsArePooled(c.probes[current].value)
+	}
 	if pending != current {
 		s.pending = c.probes[pending].state
 		s.copied = isCopy(c.probes[pending].value, c.probes[current].value)

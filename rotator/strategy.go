@@ -59,6 +59,12 @@ type PasswordResetter interface {
 	ResetStatement(d secret.Document) string
 }
 
+// PooledLogins is an optional ability of a Strategy: to say whether what logs in with a
+// value may be a pooler, for which the secret vouches. A diagnosis then discards nothing.
+type PooledLogins interface {
+	LoginsArePooled(d secret.Document) bool
+}
+
 // Rotation is what a Strategy works on: one secret, one pending version.
 type Rotation struct {
 	SecretARN string

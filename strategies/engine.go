@@ -17,6 +17,11 @@ import (
 // TLS, missing database, no free connection, an account that may not log in) has
 // its own kind. What was met before the server had let the account in is marked by
 // MarkLoginError. No error and no statement text holds a password.
+//
+// A pooler or proxy that logs clients in by what it knows itself is no database. Where
+// an engine can tell that it talks to one, no login of it counts, neither accepted nor
+// rejected, and nothing is changed through it: the error is marked by MarkPoolerError,
+// unless login.PoolerForwardsLogins.
 type Engine interface {
 	// Traits gives the engine's names and limits, as data.
 	Traits() Traits
@@ -125,6 +130,7 @@ type Traits struct {
 	ExcludeCharacters string   // characters that AWS's template leaves out of passwords
 	// NoFailedLoginLimit says that rejected logins in a row never lock an account.
 	NoFailedLoginLimit bool
+	DetectsPoolers     bool // errors are marked by MarkPoolerError where there is reason to
 	SeveralAccounts    bool // a user name can stand for several accounts, each with a password: a login proves one
 	// Keys are keys of the secret, beside AWS's, that say where a login goes and how. They
 	// are in Login.Extra, and AWSPENDING may not differ from AWSCURRENT in any.
@@ -150,6 +156,9 @@ type Login struct {
 	// Extra has the values of those Traits.Keys that the secret has: a string as it is,
 	// and anything else as compact JSON.
 	Extra map[string]string
+	// PoolerForwardsLogins says that the secret vouches for what may stand between this
+	// place and the database: each login there is judged by the database's own passwords.
+	PoolerForwardsLogins bool
 }
 
 // TLS says how a connection is protected. The zero value is TLS with the

@@ -12,7 +12,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
-// The keys of a database secret. All but the last two are AWS's.
+// The keys of a database secret. All but the last three are AWS's.
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html
 const (
 	keyEngine    = "engine"
@@ -26,6 +26,8 @@ const (
 
 	keyServerName = "tlsServerName"     // the name in the certificate, where it is not the host's
 	keyAlternate  = "alternateUsername" // the other account of a pair made beforehand
+	// keyPooler: true says that what stands before the database has it judge every login.
+	keyPooler = "poolerForwardsLogins"
 )
 
 // parseLogin reads who logs in where. It names every missing key at once.
@@ -72,6 +74,7 @@ func (t Traits) parseLogin(d secret.Document) (Login, error) {
 	if on, ok := d.Bool(keyTLS); ok && !on {
 		login.TLS.Disabled = true
 	}
+	login.PoolerForwardsLogins = vouched(d)
 	return login, t.check(login)
 }
 

@@ -18,7 +18,7 @@ const (
 	descSuperuser = "secretsmanager:GetSecretValue of the superuser secret, and its keys" // S10
 	descReach     = "reaching the database"                                               // T1
 	descTLS       = "TLS with the database, verified"                                     // T2
-	descDirect    = "direct connection to the database, not RDS Proxy"                    // T3
+	descDirect    = "direct connection to the database, not a pooler or RDS Proxy"        // T3
 	descSlot      = "a connection that is free"                                           // P1
 	descLogin     = "the password"                                                        // P2
 	descAdmitted  = "login permitted"                                                     // P3
@@ -55,6 +55,8 @@ type loginResult struct {
 	warnings []Warning
 	found    string // what is worth to know of a login that was accepted
 	err      error
+
+	detectsPoolers bool // see Traits
 }
 
 // neverRefused is for strategies by which AWSCURRENT works at every moment: what
@@ -84,14 +86,14 @@ func runUserChecks(ctx context.Context, e Engine, r rotator.Rotation, dryRun fun
 func runChecks(ctx context.Context, e Engine, r rotator.Rotation, current Login, isManagedUser func(string) bool, changeID string, dryRun func(Login) ([]Warning, error), findSuperuser func(Login) (Login, error)) []rotator.Finding {
 	t := e.Traits()
 	findings := []rotator.Finding{rotator.NewFinding("S9", descKeys, nil)}
-	if f := checkNotRDSProxy(current); f.Status != rotator.StatusPassed {
-		return append(findings, f)
+	if err := checkNotRDSProxy(current); err != nil {
+		return append(findings, rotator.NewFinding("T3", descDirect, err))
 	}
 	ping := func(login Login) ([]Warning, error) { return nil, e.Ping(ctx, login) }
 	if r.ReadOnlyProbes {
 		dryRun = ping
 	}
-	var user loginResult
+	user := loginResult{detectsPoolers: t.DetectsPoolers}
 	first := ping
 	if findSuperuser == nil {
 		first, user.changeID, user.readOnly = dryRun, changeID, r.ReadOnlyProbes
@@ -127,7 +129,7 @@ func runChecks(ctx context.Context, e Engine, r rotator.Rotation, current Login,
 	if err != nil {
 		return append(findings, skipped(changeID, changeDesc(changeID), "S10"))
 	}
-	super := loginResult{prefix: "superuser: ", changeID: changeID, readOnly: r.ReadOnlyProbes}
+	super := loginResult{prefix: "superuser: ", changeID: changeID, readOnly: r.ReadOnlyProbes, detectsPoolers: t.DetectsPoolers}
 	super.warnings, super.err = dryRun(superuser)
 	return append(findings, super.findings(superuser)...)
 }
@@ -136,11 +138,11 @@ func runChecks(ctx context.Context, e Engine, r rotator.Rotation, current Login,
 // of its own secrets, so that testSecret would be refused with the new one, when
 // the old one is gone already.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-secrets-arns.html
-func checkNotRDSProxy(login Login) rotator.Finding {
+func checkNotRDSProxy(login Login) error {
 	if !strings.Contains(strings.ToLower(login.Host), ".proxy-") || !rotator.IsRDSHost(login.Host) {
-		return rotator.NewFinding("T3", descDirect, nil)
+		return nil
 	}
-	return rotator.NewFinding("T3", descDirect, fmt.Errorf("secret: %w: host %s is an RDS Proxy endpoint: the proxy has its own copy of the passwords and would reject the new one. Use the database endpoint (clients can keep the proxy)", rotator.KindMisconfigured, login.Host))
+	return fmt.Errorf("secret: %w: host %s is an RDS Proxy endpoint: the proxy has its own copy of the passwords and would reject the new one. Use the database endpoint (clients can keep the proxy)", rotator.KindMisconfigured, login.Host)
 }
 
 // phase is a check, and the errors by which it fails.
@@ -168,7 +170,7 @@ func (a loginResult) phases() []phase {
 	all := []phase{
 		{"T1", descReach, whileConnecting},
 		{"T2", descTLS, failsWith(rotator.KindTLS)},
-		{"T3", descDirect, failsWith()}, // see direct
+		{"T3", descDirect, failsWith()}, // by the error's mark, see findings
 		{"P1", descSlot, failsWith(rotator.KindTooManyConnections)},
 		{"P2", descLogin, failsWith(rotator.KindLoginRejected)},
 		{"P3", descAdmitted, func(_ rotator.Kind, duringLogin bool) bool { return duringLogin || a.changeID == "" }},
@@ -193,13 +195,13 @@ func (a loginResult) findings(login Login) []rotator.Finding {
 	var findings []rotator.Finding
 	var mark atLogin
 	kind, duringLogin, failed := rotator.KindOf(a.err), errors.As(a.err, &mark), ""
-	refused := errors.As(a.err, new(entitlementError))
+	refused, pooled := errors.As(a.err, new(entitlementError)), errors.As(a.err, new(poolerError))
 	for _, s := range a.phases() {
 		f := rotator.NewFinding(s.id, a.prefix+s.check, nil)
 		switch {
 		case failed != "":
 			f = skipped(s.id, a.prefix+s.check, failed)
-		case refused && s.id == "P10", a.err != nil && !refused && s.fails(kind, duringLogin):
+		case refused && s.id == "P10", pooled && s.id == "T3", a.err != nil && !refused && !pooled && s.fails(kind, duringLogin):
 			f = rotator.NewFinding(s.id, a.prefix+s.check, a.err)
 			failed = s.id
 			if kind == rotator.KindConflict && s.id == a.changeID { // a lock, another session: it says nothing of the next time
@@ -207,6 +209,12 @@ func (a loginResult) findings(login Login) []rotator.Finding {
 			}
 		case s.id == "P2":
 			f.Detail = a.found
+		case s.id == "T3" && a.err != nil && (duringLogin || a.changeID == ""):
+			f.Status, f.Detail = rotator.StatusSkipped, "seen only after a login"
+		case s.id == "T3" && login.PoolerForwardsLogins:
+			f.Status, f.Detail = rotator.StatusSkipped, `the secret says "`+keyPooler+`": true`
+		case s.id == "T3" && !a.detectsPoolers:
+			f.Status, f.Detail = rotator.StatusSkipped, "this engine cannot tell a pooler from the database"
 		case s.id == "T2" && login.TLS.Disabled:
 			f.Status, f.Detail = rotator.StatusSkipped, `the secret says "ssl": false`
 		case a.readOnly && (s.id == "P4" || s.id == "P5" || s.id == "P10" || s.id == a.changeID):

@@ -1,6 +1,7 @@
 package strategies
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -16,9 +17,9 @@ func TestRDSProxyIsRecognised(t *testing.T) {
 		"db.c1.rds.cn-north-1.amazonaws.com.cn":      false,
 		"db.proxy-1.example.com":                     false,
 	} {
-		f := checkNotRDSProxy(Login{Host: host})
-		if got := f.Kind == rotator.KindMisconfigured; got != proxy {
-			t.Errorf("%s: %v", host, f)
+		err := checkNotRDSProxy(Login{Host: host})
+		if got := errors.Is(err, rotator.KindMisconfigured); got != proxy {
+			t.Errorf("%s: %v", host, err)
 		}
 	}
 }

@@ -205,6 +205,9 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 		return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: %w: it and the secret to rotate differ in %s, which names servers: both must say the same", arn, rotator.KindConflict, strings.Join(keys, ", "))
 	}
 	login.Database = current.Database
+	// What the rotated secret says of this place is enough: whether a pooler there knows
+	// the superuser's password does not matter to the secret's clients.
+	login.PoolerForwardsLogins = login.PoolerForwardsLogins || current.PoolerForwardsLogins
 	for _, name := range []string{login.User, d.Text(keyAlternate)} {
 		if slices.Contains(users, name) {
 			return login, d, NotEntitled("superuser secret %s is for user %q, whose password this rotation may not set: %s must name another secret, of another user", arn, name, keySuperuser)

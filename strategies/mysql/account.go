@@ -90,8 +90,9 @@ func (s *session) settings(lockSeconds int) string {
 func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
-	// A LIMIT of its own: sql_select_limit may be 0.
-	row, err := s.oneRow(limited, "SELECT CURRENT_USER() LIMIT 1")
+	// A LIMIT of its own: sql_select_limit may be 0. The number of the connection is asked
+	// for beside something else: ProxySQL answers SELECT CONNECTION_ID() itself.
+	row, err := s.oneRow(limited, "SELECT CURRENT_USER(), CONNECTION_ID() LIMIT 1")
 	st := operation{action: "asking who is logged in", limit: s.limit}
 	if err != nil {
 		s.sandbox = errorNumber(err) == 1820
@@ -100,13 +101,23 @@ func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	me := accountOf(row[0])
 	switch {
 	case me.user == s.login.User:
-		return me, nil
+		return me, s.checkDirect(row[1])
 	case me.user == "" && me.host == "", strings.HasPrefix(me.user, "skip-grants"):
 		return me, s.errorf(rotator.KindMisconfigured, "skip-grant-tables: the server accepts any password, so a login verifies nothing. Restart it without")
 	case me.user == "":
 		return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as the anonymous account ''@'%s', which comes before any account of %q for this host: DROP USER ''@'%s'", me.host, s.login.User, me.host)
 	}
 	return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as %s, whose privileges %q has by proxy: the password to change is not that account's. Take the host of the database itself, and an account that is no proxy user", me, s.login.User)
+}
+
+// checkDirect refuses a connection that ends at a pooler: the greeting had the number of
+// the pooler's connection, and the statement was answered on one of the server's.
+func (s *session) checkDirect(id string) error {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if s.login.PoolerForwardsLogins || err == nil && uint32(n) == s.wire.thread {
+		return nil
+	}
+	return strategies.MarkPoolerError(s.errorf(rotator.KindMisconfigured, "a proxy is in between (the greeting was of connection %d, and the statement was answered on connection %s): it may judge logins by passwords of its own, so that this login proves nothing and nothing is changed. To fix it, %s", s.wire.thread, id, strategies.PoolerRemedy))
 }
 
 // lock makes rotations of the same account wait for each other, for at most two

@@ -159,13 +159,15 @@ func (e Engine) tls(login strategies.Login, w *wire) *tls.Config {
 var errNotMySQL = errors.New("the answer is not MySQL's")
 
 // wire is the connection under the driver. It reads the server's greeting for the
-// version, which an account in the sandbox cannot ask for, and announces in the
+// version, which an account in the sandbox cannot ask for, and for the number of the
+// connection, which tells a pooler from the server; and it announces in the
 // client's first packet what the driver does not.
 // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html
 type wire struct {
 	net.Conn
-	head    []byte // the greeting, up to its version
+	head    []byte // the greeting, up to the number
 	version string // "9.7.4", "5.5.5-10.11.19-MariaDB"
+	thread  uint32 // the number of the connection
 	answer  bool   // the client's first packet has been sent
 	secured bool   // TLS holds
 	odd     error  // why this is no server of ours
@@ -205,8 +207,8 @@ func (w *wire) greeting() error {
 	if len(h) < 5 || h[4] == 255 {
 		return nil
 	}
-	if version, _, ok := bytes.Cut(h[5:], []byte{0}); ok {
-		w.version = string(version)
+	if version, rest, ok := bytes.Cut(h[5:], []byte{0}); ok && len(rest) >= 4 {
+		w.version, w.thread = string(version), binary.LittleEndian.Uint32(rest)
 	}
 	return nil
 }

@@ -118,6 +118,7 @@ func (Engine) Traits() strategies.Traits {
 		MaxUserBytes:      32, // the server counts characters; bytes are on the safe side
 		MaxPasswordSize:   maxPassword,
 		ExcludeCharacters: exclude,
+		DetectsPoolers:    true,
 		SeveralAccounts:   true,
 	}
 }

@@ -77,11 +77,18 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		sentence = st.action + ": " + sentence
 	}
 	err = mark(fmt.Errorf("%s: %w: %s: %w", dial.Describe(login), kind, sentence, cause))
+	if server != nil && kind == rotator.KindMisconfigured && saidByProxy(server) {
+		return strategies.MarkPoolerError(err)
+	}
 	if st.phase != querying {
 		return strategies.MarkLoginError(err)
 	}
 	return err
 }
+
+// saidByProxy knows ProxySQL's own refusals. Others (MaxScale, RDS Proxy) use the
+// server's words, and are found once they let somebody in.
+func saidByProxy(e *mysql.MySQLError) bool { return strings.HasPrefix(e.Message, "ProxySQL Error") }
 
 // redactServerError keeps of a server's error what cannot hold a value of ours. Of a
 // statement that carries values, messages are kept where it is known what is in
@@ -140,6 +147,9 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 		work = dial.Login
 	case st.setsPassword:
 		work |= dial.SetsPassword
+	}
+	if work&dial.Login != 0 && e.Number == 1045 && saidByProxy(e) && !login.PoolerForwardsLogins {
+		return dial.Cause{Kind: rotator.KindMisconfigured, Text: "a proxy in between refused the login, by a password that it knows itself: that says nothing of what the database would answer. To fix it, " + strategies.PoolerRemedy}
 	}
 	c := dial.Find(Causes(), work, "", e.Message, strconv.Itoa(int(e.Number)), "SQLSTATE "+string(e.SQLState[:]))
 	if st.phase == greeting && !c.Early { // nothing else is believed before credentials were sent

@@ -43,7 +43,7 @@ func TestRejectedIsAnAnswerToAPassword(t *testing.T) {
 		"to a name, before the proof":      {sasl, rejected, rotator.KindMisconfigured},
 		"by a pooler, before the proof":    {sasl, pooler, rotator.KindMisconfigured},
 		"to the proof":                     {md5, rejected, rotator.KindLoginRejected},
-		"to the proof, and it is a pooler": {md5, pooler, rotator.KindLoginRejected},
+		"to the proof, and it is a pooler": {md5, pooler, rotator.KindMisconfigured},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

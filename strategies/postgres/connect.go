@@ -383,11 +383,16 @@ func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
 	return fmt.Errorf("%s: %w: %s", dial.Describe(s.login), k, fmt.Sprintf(format, args...))
 }
 
-// checkUser refuses a login that turned into another's, as a pooler or a user name
-// map can do.
-func (s *session) checkUser(sessionUser string) error {
-	if sessionUser != s.login.User {
-		return s.errorf(rotator.KindMisconfigured, "the server logged us in as %q: is there a pooler or a user name map in between? Use the database's own endpoint", sessionUser)
+// checkSession refuses a login that turned into another's, as a pooler or a user name
+// map can do, and one that a pooler let in: a server names its process at the end of the
+// login, and a pooler, which keeps connections of its own, makes up a number.
+// https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
+func (s *session) checkSession(user, pid string) error {
+	switch {
+	case user != s.login.User:
+		return s.errorf(rotator.KindMisconfigured, "the server logged us in as %q: is there a pooler or a user name map in between? Use the database's own endpoint as host", user)
+	case s.login.PoolerForwardsLogins, pid == strconv.FormatUint(uint64(s.pg.PID()), 10):
+		return nil
 	}
-	return nil
+	return strategies.MarkPoolerError(s.errorf(rotator.KindMisconfigured, "a pooler is in between (the login was answered by process %d, and the statement by process %s): it may judge logins by passwords of its own, so that this login proves nothing and nothing is changed. To fix it, %s", s.pg.PID(), pid, strategies.PoolerRemedy))
 }

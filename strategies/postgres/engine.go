@@ -67,6 +67,7 @@ func (Engine) Traits() strategies.Traits {
 		ExcludeCharacters: `:/@"'\`,
 
 		NoFailedLoginLimit: true,
+		DetectsPoolers:     true,
 	}
 }
 
@@ -78,11 +79,11 @@ func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
 		return err
 	}
 	defer s.close()
-	row, err := s.row(ctx, operation{action: "asking who is logged in"}, "SELECT session_user")
+	row, err := s.row(ctx, operation{action: "asking who is logged in"}, "SELECT session_user, pg_backend_pid()")
 	if err != nil {
 		return err
 	}
-	return s.checkUser(row[0])
+	return s.checkSession(row[0], row[1])
 }
 
 // SetPassword implements strategies.Engine. An account changes its own password

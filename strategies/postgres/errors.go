@@ -78,6 +78,9 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		sentence = st.action + ": " + sentence
 	}
 	err = mark(fmt.Errorf("%s: %w: %s: %w", dial.Describe(login), kind, sentence, cause))
+	if pgErr != nil && kind == rotator.KindMisconfigured && saidByPooler(pgErr) {
+		return strategies.MarkPoolerError(err)
+	}
 	if st.phase == dialing || st.phase == securing || st.phase == loggingIn {
 		return strategies.MarkLoginError(err)
 	}
@@ -138,14 +141,18 @@ func classifyLogin(login strategies.Login, m authMethod) string {
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (rotator.Kind, string) {
 	duringLogin := st.phase == loggingIn
-	pooler := e.Routine == "" // servers name it, and do not translate the name
+	pooler := saidByPooler(e)
 	switch {
-	case duringLogin && !st.proved && (e.Code == "28P01" || pooler && e.Code == "08P01" && isPoolerRejection(e.Message)):
-		return rotator.KindMisconfigured, "the user was refused before a password was asked for, so that this says nothing of the password: a pooler in between that does not know the user, or something that is not PostgreSQL. Rotate on the database's own endpoint"
-	case pooler && e.Code == "08P01" && duringLogin && isPoolerRejection(e.Message):
-		return rotator.KindLoginRejected, "a pooler in between did not accept the password; it may know an older one. Rotate on the database's own endpoint"
-	case pooler && e.Code == "08P01" && strings.Contains(e.Message, "statement pooling"):
-		return rotator.KindMisconfigured, "a pooler in between allows no transactions: rotate on the database's own endpoint"
+	case duringLogin && !st.proved && (e.Code == "28P01" || pooler):
+		return rotator.KindMisconfigured, "the user was refused before a password was asked for, so that this says nothing of the password: a pooler in between that does not know the user, or something that is not PostgreSQL. Use the database's own endpoint as host"
+	case pooler && duringLogin && login.PoolerForwardsLogins && strings.Contains(e.Message, "server login"):
+		return rotator.KindUnreachable, "a pooler in between cannot log in to the database itself: see its log"
+	case pooler && duringLogin && !login.PoolerForwardsLogins:
+		return rotator.KindMisconfigured, "a pooler in between refused the login, by a password that it knows or by its own login at the database: that says nothing of what the database would answer. To fix it, " + strategies.PoolerRemedy
+	case pooler && duringLogin:
+		return rotator.KindLoginRejected, "a pooler in between, which has the database judge logins by the word of the secret, did not accept the password"
+	case pooler:
+		return rotator.KindMisconfigured, "a pooler in between allows no transactions (statement pooling): use the database's own endpoint as host"
 	}
 	c := causeOf(login, st, e)
 	return c.Kind, c.Sentence(login, quoteIdent, st.remedy)
@@ -168,10 +175,16 @@ func causeOf(login strategies.Login, st operation, e *pgconn.PgError) dial.Cause
 	return dial.Find(Causes(), work, e.Routine, e.Message, e.Code)
 }
 
-// isPoolerRejection knows the words of pgbouncer, which has no SQLSTATE for it.
-func isPoolerRejection(message string) bool {
-	for _, words := range []string{"SASL authentication failed", "password authentication failed", "auth failed", "no such user"} {
-		if strings.Contains(message, words) {
+// saidByPooler knows what PgBouncer says of its own accord of a login, or of a
+// transaction. A server names the routine that an error comes from, and does not
+// translate the name; PgBouncer names none, and has SQLSTATEs of its own in some
+// releases only.
+func saidByPooler(e *pgconn.PgError) bool {
+	if e.Routine != "" || e.Code != "08P01" && e.Code != "28P01" && e.Code != "28000" {
+		return false
+	}
+	for _, words := range []string{"SASL authentication failed", "password authentication failed", "auth failed", "no such user", "server login", "login rejected", "statement pooling"} {
+		if strings.Contains(e.Message, words) {
 			return true
 		}
 	}

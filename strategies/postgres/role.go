@@ -45,13 +45,13 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 		return err
 	}
 	if s.pg.TxStatus() != 'T' {
-		return s.errorf(rotator.KindMisconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint")
+		return strategies.MarkPoolerError(s.errorf(rotator.KindMisconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint as host"))
 	}
 	row, err := s.only(begin, answers[2].rows)
 	if err != nil {
 		return err
 	}
-	if err := s.checkUser(row[0]); err != nil {
+	if err := s.checkSession(row[0], row[8]); err != nil {
 		return err
 	}
 	if s.version, err = strconv.Atoi(row[1]); err != nil || s.version < 100000 {
@@ -96,7 +96,7 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 const facts = `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
   coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, ''),
   coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
-  coalesce(current_setting('credcheck.max_auth_failure', true), ''),
+  coalesce(current_setting('credcheck.max_auth_failure', true), ''), pg_backend_pid(),
   CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END`
 
 // local makes the transaction independent of what is set for the role or the database. It

@@ -28,8 +28,8 @@ func (s *session) warnings(r role) []strategies.Warning {
 	if s.method == authCleartext {
 		all = append(all, strategies.Warn("the server has the password of user %q sent to it in clear, inside TLS (password, ldap, pam or radius in pg_hba.conf), and so may log it: ask for scram-sha-256 there", s.login.User))
 	}
-	if s.port != "" && s.port != strconv.Itoa(s.login.Port) {
-		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d: a pooler in between that keeps passwords of its own (pgbouncer's auth_file) would refuse the new one. Then rotate on the database's own endpoint", s.port, s.login.Port))
+	if s.port != "" && s.port != strconv.Itoa(s.login.Port) && !s.login.PoolerForwardsLogins {
+		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d. What only carries bytes is fine, but a pooler in between that keeps passwords of its own and cannot be told from the server (Pgpool-II with pool_passwd) would refuse the new one: then use the database's own endpoint as host", s.port, s.login.Port))
 	}
 	return all
 }

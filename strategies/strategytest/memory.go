@@ -100,6 +100,7 @@ func (m *Memory) Traits() strategies.Traits {
 		ExcludeCharacters: `:/@"'\`,
 
 		NoFailedLoginLimit: m.LockAfter == 0,
+		DetectsPoolers:     true, // nothing can stand in between
 	}
 }
 

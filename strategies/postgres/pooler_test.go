@@ -1,0 +1,174 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// pooled is PgBouncer before a server with app, which owns nothing, and a superuser.
+type pooled struct {
+	server
+	app, boss strategies.Login // at PgBouncer
+}
+
+func newPooled(t *testing.T, mode string, asks bool) pooled {
+	s := server{dbserver.Postgres(t, dbserver.Majors()[len(dbserver.Majors())-1])}
+	app, appPw := s.NewRole(t, "LOGIN")
+	boss := s.superuser()
+	o := dbserver.PgBouncerOptions{Mode: mode}
+	if !asks {
+		o.AuthFile = map[string]string{app: appPw, boss.User: boss.Password.Reveal()}
+	}
+	b := dbserver.NewPgBouncer(t, s.Server, o)
+	at := func(l strategies.Login) strategies.Login {
+		l.Host, l.Port = b.Host, b.Port
+		return l
+	}
+	return pooled{s, at(s.login(app, appPw)), at(boss)}
+}
+
+// document is the secret of a login.
+func document(login strategies.Login, more ...string) secret.Document {
+	d := secret.Document{}.Set("engine", "postgres").Set("host", login.Host).Set("port", fmt.Sprint(login.Port)).Set("dbname", login.Database).
+		Set("username", login.User).Set("ssl", "false").SetPassword(login.Password)
+	for i := 0; i+1 < len(more); i += 2 {
+		d = d.Set(more[i], more[i+1])
+	}
+	return d
+}
+
+// bossARN is where the superuser's secret is.
+const bossARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:boss-a1b2c3"
+
+// rotate is a whole rotation of app's secret, by a strategy. It gives the service too.
+func (p pooled) rotate(t *testing.T, strategy rotator.Strategy, more ...string) (strategytest.Service, error) {
+	t.Helper()
+	service, err := strategytest.Local(strategytest.ServiceConfig{
+		Strategy: strategy, Current: document(p.app, append(more, "masterarn", bossARN)...),
+		Related:    map[string]secret.Document{bossARN: document(p.boss)},
+		BeforeCall: func(string) strategytest.Fault { return strategytest.FaultNone }, AfterCall: func(string) {},
+		Step: func(ctx context.Context, step rotator.Step, invoke strategytest.Invoke) error {
+			return invoke(ctx, step)
+		},
+	})
+	ok(t, err)
+	t.Cleanup(func() { service.Close() })
+	return service, service.Rotate(t.Context(), 1)
+}
+
+func poolModes() []string { return []string{"session", "transaction", "statement"} }
+
+// A pooler has a login of its own: one that it lets in proves nothing, nor does one that it
+// refuses, and nothing is changed through it. The rotation stops before anything is
+// written, in every mode, however the pooler knows passwords.
+func TestAPoolerStopsTheRotation(t *testing.T) {
+	t.Parallel()
+	for _, mode := range poolModes() {
+		for _, asks := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, auth_query %t", mode, asks), func(t *testing.T) {
+				t.Parallel()
+				p := newPooled(t, mode, asks)
+				before := p.everything(t, p.app.User+"%")
+				for name, strategy := range map[string]rotator.Strategy{
+					"single": strategies.SingleUser{Engine: engine()}, "superuser": strategies.SingleUser{Engine: engine(), ThroughSuperuser: true},
+					"alternating": strategies.AlternatingUsers{Engine: engine()},
+				} {
+					service, err := p.rotate(t, strategy)
+					wants(t, err, rotator.KindMisconfigured, "[T3 failed]", "pooler", "the database's own endpoint")
+					if d := service.ValueAt(rotator.LabelPending); !d.IsZero() {
+						t.Errorf("%s: a pending value was stored", name)
+					}
+				}
+				for name, err := range map[string]error{
+					"ping":         engine().Ping(t.Context(), p.app),
+					"wrong":        engine().Ping(t.Context(), withPassword(p.app, password())),
+					"set password": engine().SetPassword(t.Context(), p.app, p.app.User, password()),
+					"as superuser": engine().SetPassword(t.Context(), p.boss, p.app.User, password()),
+					"ensure clone": engine().EnsureClone(t.Context(), p.boss, strategies.Pair{Original: p.app.User, Clone: p.app.User + "_clone", Target: p.app.User + "_clone"}, password()),
+				} {
+					var login rotator.LoginError
+					if wants(t, err, rotator.KindMisconfigured, "pooler"); !errors.As(err, &login) {
+						t.Errorf("%s: the value is blamed: %v", name, err)
+					}
+				}
+				if after := p.everything(t, p.app.User+"%"); after != before {
+					t.Errorf("changed from\n%s\nto\n%s", before, after)
+				}
+			})
+		}
+	}
+}
+
+// Where the secret says that the pooler has the database judge logins, and it does, the
+// rotation goes through it: in session and transaction mode.
+func TestAPoolerThatForwardsLogins(t *testing.T) {
+	t.Parallel()
+	for _, mode := range poolModes() {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			for name, strategy := range map[string]rotator.Strategy{
+				"single": strategies.SingleUser{Engine: engine()}, "superuser": strategies.SingleUser{Engine: engine(), ThroughSuperuser: true},
+				"alternating": strategies.AlternatingUsers{Engine: engine()},
+			} {
+				p := newPooled(t, mode, true)
+				ok(t, p.as(t, p.direct(p.app), "SELECT 1")) // and connections of the old password are in the pool
+				service, err := p.rotate(t, strategy, "poolerForwardsLogins", "true")
+				if mode == "statement" {
+					wants(t, err, rotator.KindMisconfigured, "[T3 failed]", "statement pooling")
+					continue
+				}
+				if err != nil {
+					t.Errorf("%s: %v\n%s", name, err, service.Output())
+					continue
+				}
+				now := service.ValueAt(rotator.LabelCurrent)
+				login := p.app
+				login.User, login.Password, login.PoolerForwardsLogins = now.Text("username"), now.Password(), true
+				ok(t, engine().Ping(t.Context(), login))
+				ok(t, engine().Ping(t.Context(), p.direct(login)))
+				wants(t, engine().Ping(t.Context(), withPassword(login, password())), rotator.KindLoginRejected)
+				if name != "alternating" {
+					old := p.app
+					old.PoolerForwardsLogins = true
+					wants(t, engine().Ping(t.Context(), old), rotator.KindLoginRejected)
+				}
+			}
+		})
+	}
+}
+
+func (p pooled) direct(login strategies.Login) strategies.Login {
+	login.Host, login.Port = p.Host, p.Port
+	return login
+}
+
+// HAProxy in TCP mode carries what the server says: it is no pooler.
+func TestAProxyThatCarriesBytesIsNoPooler(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.Postgres(t, dbserver.Majors()[0])}
+	app, pw := s.NewRole(t, "LOGIN")
+	h := dbserver.NewHAProxy(t, net.JoinHostPort(s.Host, fmt.Sprint(s.Port)))
+	login, boss := s.login(app, pw), s.superuser()
+	login.Port, boss.Port = h.Port, h.Port
+	p := pooled{s, login, boss}
+	for name, strategy := range map[string]rotator.Strategy{
+		"single": strategies.SingleUser{Engine: engine()}, "alternating": strategies.AlternatingUsers{Engine: engine()},
+	} {
+		service, err := p.rotate(t, strategy)
+		if err != nil || !strings.Contains(service.Output(), "T3  []") {
+			t.Errorf("%s: %v\n%s", name, err, service.Output())
+		}
+		now := service.ValueAt(rotator.LabelCurrent)
+		p.app.User, p.app.Password = now.Text("username"), now.Password()
+	}
+}
