@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -84,21 +85,59 @@ func (v *invocation) readPending(ctx context.Context) (val SecretValue, err erro
 // retryRead repeats f while its answer may merely be stale: while it fails with kind,
 // as often as Reread allows and as long as ctx lasts.
 func (v *invocation) retryRead(ctx context.Context, kind Kind, f func() error) error {
-	waits := v.ReadBackoff
-	if waits == nil {
-		waits = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond}
+	return retry(ctx, v.readBackoff(), func(err error, _ int) bool { return errors.Is(err, kind) }, f)
+}
+
+func (v *invocation) readBackoff() []time.Duration {
+	if v.ReadBackoff == nil {
+		return []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond}
 	}
-	for _, wait := range waits {
-		if err := f(); !errors.Is(err, kind) {
+	return v.ReadBackoff
+}
+
+// retry repeats f after each of the waits, for as long as ctx lasts and the error, of
+// the n-th time, may pass.
+func retry(ctx context.Context, waits []time.Duration, passes func(err error, n int) bool, f func() error) error {
+	for n, wait := range waits {
+		err := f()
+		if err == nil || !passes(err, n) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", KindDeadline, ctx.Err())
+			return fmt.Errorf("%w: %w: %w", KindDeadline, ctx.Err(), err)
 		case <-time.After(wait):
 		}
 	}
 	return f()
+}
+
+// verifyAgain has the strategy log in with a value that the database has just been given, and
+// again while the answer may merely be of the moment. Clients are waiting for the
+// rotation to end. A server without a free connection, or that is failing over, is
+// looked at for some twelve seconds. A rejected login is looked at for about one, in
+// case a replica answered that does not have the change yet; once only, where rejected
+// logins may lock the account.
+func (v *invocation) verifyAgain(ctx context.Context, current, pending secret.Document, unavailable bool) error {
+	waits, r := v.readBackoff(), v.newRotation(current, pending)
+	rejections := len(waits)
+	if limiter, ok := v.Strategy.(FailedLoginLimiter); !ok || limiter.LimitsFailedLogins() {
+		rejections = 0
+	}
+	if n := len(waits); n > 0 && unavailable {
+		last := waits[n-1]
+		waits = append(slices.Clone(waits), 3*last, 9*last)
+	}
+	passes := func(err error, n int) bool {
+		switch KindOf(err) {
+		case KindTooManyConnections, KindUnreachable:
+			return unavailable
+		case KindLoginRejected:
+			return n < rejections
+		}
+		return false
+	}
+	return retry(ctx, waits, passes, func() error { return v.Strategy.Verify(ctx, r) })
 }
 
 // newRotation is what the strategy is given.

@@ -112,7 +112,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 		err = a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)
 	}
 	if err != nil {
-		return fmt.Errorf("superuser %q: %w", superuser.User, err)
+		return fmt.Errorf("superuser %q: %w", superuser.User, lostUser(r, label, err))
 	}
 	waitForReplica(ctx, a.Engine, r, superuser, pending)
 	r.Logf("superuser %q changed the password of user %q; user %q (verified with %s) is unchanged", superuser.User, pair.Target, pair.InUse(), label)

@@ -131,6 +131,7 @@ func runChecks(ctx context.Context, e Engine, r rotator.Rotation, current Login,
 	}
 	super := loginResult{prefix: "superuser: ", changeID: changeID, readOnly: r.ReadOnlyProbes, detectsPoolers: t.DetectsPoolers}
 	super.warnings, super.err = dryRun(superuser)
+	super.err = lostUser(r, label, super.err)
 	return append(findings, super.findings(superuser)...)
 }
 

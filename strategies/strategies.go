@@ -116,6 +116,17 @@ func firstWorking(candidates ...candidate) (Login, string, error) {
 	return Login{}, "", fmt.Errorf("no stored credentials work: %w", tried)
 }
 
+// lostUser adds to an error of a superuser what to do where the user of AWSCURRENT is
+// gone and AWSPREVIOUS logs in: a failover or a restored backup has lost a clone that a
+// rotation made shortly before. No later rotation mends that; label is the version that
+// logged in.
+func lostUser(r rotator.Rotation, label string, err error) error {
+	if label != rotator.LabelPrevious || !errors.Is(err, rotator.KindNotFound) {
+		return err
+	}
+	return fmt.Errorf("%w (AWSCURRENT is rejected and AWSPREVIOUS works: a failover or a restored backup may have lost the user of AWSCURRENT. Roll back, and the next rotation makes it again: {\"Step\":\"recover\",\"Action\":\"rollback\",\"SecretId\":\"%s\"})", err, r.SecretARN)
+}
+
 // fixedLogin makes a candidate of a login that is known.
 func fixedLogin(login Login) func() (Login, error) {
 	return func() (Login, error) { return login, nil }

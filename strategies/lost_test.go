@@ -1,0 +1,53 @@
+package strategies_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+)
+
+// TestAUserThatAFailoverLostIsRolledBack: AWSCURRENT names a clone that is gone with the
+// server that it was made on. No rotation mends that, and the error says what does.
+func TestAUserThatAFailoverLostIsRolledBack(t *testing.T) {
+	t.Parallel()
+	for name, apply := range map[string]bool{"preflight": false, "apply": true} {
+		db := &strategytest.Memory{}
+		app, boss := secret.NewPassword("canary-app"), secret.NewPassword("canary-boss")
+		db.Add(strategytest.Account{Name: "app", Password: app})
+		db.Add(strategytest.Account{Name: "boss", Password: boss, Superuser: true})
+		document := func(user string, p secret.Password) secret.Document {
+			return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", user).SetPassword(p).Set("masterarn", bossARN)
+		}
+		r := rotator.Rotation{
+			SecretARN: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-a1b2c3",
+			Current:   document("app_clone", secret.NewPassword("canary-lost")),
+			Pending:   document("app", secret.NewPassword("canary-next")),
+			ReadPrevious: func(context.Context) (secret.Document, error) {
+				return document("app", app), nil
+			},
+			ReadPending: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
+			ReadSecret:  func(context.Context, string) (secret.Document, error) { return document("boss", boss), nil },
+		}
+		s := strategies.AlternatingUsers{Engine: db}
+		var text string
+		if apply {
+			if err := s.Apply(t.Context(), r); err != nil {
+				text = err.Error()
+			}
+		} else {
+			for _, f := range s.Preflight(t.Context(), r) {
+				text += f.Detail + "\n"
+			}
+		}
+		if !strings.Contains(text, `{"Step":"recover","Action":"rollback","SecretId":"`+r.SecretARN+`"}`) {
+			t.Errorf("%s: no way out: %s", name, text)
+		}
+	}
+}
+
+const bossARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:boss-a1b2c3"
