@@ -21,7 +21,12 @@ import (
 // openForChange logs in to change an account, and waits for another rotation of one of the
 // users.
 func (e Engine) openForChange(ctx context.Context, login strategies.Login, users ...string) (*session, error) {
-	s, err := e.connect(ctx, login)
+	return e.open(ctx, login, false, users...)
+}
+
+// open is openForChange, of a session that may send many statements in one text.
+func (e Engine) open(ctx context.Context, login strategies.Login, many bool, users ...string) (*session, error) {
+	s, err := e.connect(ctx, login, many)
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
 		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
-	s, err := e.openForChange(ctx, login, pair.Original, pair.Clone)
+	s, err := e.open(ctx, login, true, pair.Original, pair.Clone)
 	if err != nil {
 		return nil, err
 	}
@@ -199,20 +199,20 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 	}
 	missing := want.missing(have)
 	give := append(missing.grants(clone.account), have.of(restriction).without(want).removeRestrictions(clone.account)...)
-	for _, sql := range give {
-		st := operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone), remedy: c.grantRemedy(sql)}
-		if err := c.exec(ctx, st, sql.text); err != nil {
-			return err
-		}
+	giving := func(sql statement) operation {
+		return operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone), remedy: c.grantRemedy(sql)}
+	}
+	if err := c.execAll(ctx, giving, give); err != nil {
+		return err
 	}
 	if c.inUse() {
 		return nil
 	}
-	for _, sql := range want.of(restriction).without(have).addRestrictions(clone.account) {
-		st := operation{action: fmt.Sprintf("copying the exception %s from %s to %s", sql.what, original, clone), remedy: c.grantRemedy(sql)}
-		if err := c.exec(ctx, st, sql.text); err != nil {
-			return err
-		}
+	excepting := func(sql statement) operation {
+		return operation{action: fmt.Sprintf("copying the exception %s from %s to %s", sql.what, original, clone), remedy: c.grantRemedy(sql)}
+	}
+	if err := c.execAll(ctx, excepting, want.of(restriction).without(have).addRestrictions(clone.account)); err != nil {
+		return err
 	}
 	if wantRole != haveRole {
 		if err := c.setDefaultRole(ctx, clone.account, wantRole); err != nil {
@@ -326,11 +326,11 @@ func (c *cloneSync) revokeExtra(ctx context.Context, clone account, have, want r
 			delete(extra, x) // a restriction is lifted; a part of ALL is not taken from ALL
 		}
 	}
-	for _, sql := range extra.revokes(clone) {
-		st := operation{action: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone, c.pair.Original), remedy: c.grantRemedy(sql)}
-		if err := c.exec(ctx, st, sql.text); err != nil {
-			return nil, err
-		}
+	taking := func(sql statement) operation {
+		return operation{action: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone, c.pair.Original), remedy: c.grantRemedy(sql)}
+	}
+	if err := c.execAll(ctx, taking, extra.revokes(clone)); err != nil {
+		return nil, err
 	}
 	left := have.without(extra)
 	for x := range extra {

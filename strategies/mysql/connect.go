@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,8 +49,8 @@ type driverConn interface {
 }
 
 // connect makes the one connection of a method call: TCP, TLS, login, each within
-// its own limit.
-func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, error) {
+// its own limit. many allows it many statements in one text.
+func (e Engine) connect(ctx context.Context, login strategies.Login, many bool) (*session, error) {
 	if err := checkLogin(login); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 			return nil, wrapError(ctx, login, operation{phase: dialing, limit: dial.TimeoutOrDefault(e.DialTimeout)}, err)
 		}
 		s := &session{login: login, wire: &wire{Conn: tcp}, limit: dial.TimeoutOrDefault(e.StatementTimeout)}
-		err = s.logIn(ctx, e)
+		err = s.logIn(ctx, e, many)
 		s.mariadb = strings.Contains(s.wire.version, "MariaDB")
 		if err == nil {
 			return s, nil
@@ -102,7 +103,7 @@ func checkLogin(login strategies.Login) error {
 // logIn shakes hands and authenticates. The driver shuts the connection when ctx
 // ends, so that no silence or dripping outlasts it. The time to authenticate begins when
 // the credentials may go out.
-func (s *session) logIn(ctx context.Context, e Engine) error {
+func (s *session) logIn(ctx context.Context, e Engine, many bool) error {
 	within := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -113,7 +114,7 @@ func (s *session) logIn(ctx context.Context, e Engine) error {
 		timer.Reset(s.wire.loginTime)
 	}
 	config := mysql.NewConfig()
-	config.Logger = new(mysql.NopLogger)
+	config.Logger, config.MultiStatements = new(mysql.NopLogger), many
 	config.Net, config.Addr = "tcp", dial.Address(s.login)
 	config.User, config.Passwd, config.DBName = s.login.User, s.login.Password.Reveal(), s.login.Database
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return s.wire, nil }
@@ -324,6 +325,48 @@ func (s *session) exec(ctx context.Context, st operation, sql string) error {
 		return wrapError(ctx, s.login, st, err)
 	}
 	return nil
+}
+
+// batch is how many statements go in one text. Each has to end within the limit of one.
+const batch = 100
+
+// execAll runs statements that can be run again, many in one round trip: an account can
+// have thousands of grants, and a database can be far away. of says what each is.
+func (s *session) execAll(ctx context.Context, of func(statement) operation, all []statement) error {
+	for some := range slices.Chunk(all, batch) {
+		err := s.execRaw(ctx, s.together(some, ""))
+		if err == nil {
+			continue
+		}
+		if errorNumber(err) == 0 || len(some) == 1 {
+			st := of(some[0])
+			st.limit = s.limit
+			return wrapError(ctx, s.login, st, err)
+		}
+		// Which of them was it? What the text has taken away already is gone.
+		for _, sql := range some {
+			st := of(sql)
+			st.limit = s.limit
+			err := s.execRaw(ctx, sql.text)
+			if n := errorNumber(err); err != nil && n != 1141 && n != 1147 {
+				return wrapError(ctx, s.login, st, err)
+			}
+		}
+	}
+	return nil
+}
+
+// together is one text of statements. first goes before them, on MariaDB, where they are a block.
+func (s *session) together(some []statement, first string) string {
+	texts := make([]string, len(some))
+	for i, sql := range some {
+		texts[i] = sql.text
+	}
+	text := strings.Join(texts, "; ")
+	if s.mariadb && (first != "" || len(some) > 1) {
+		return "BEGIN NOT ATOMIC " + first + text + "; END"
+	}
+	return text
 }
 
 // execRaw runs a statement within its limit and leaves its error as it is, for

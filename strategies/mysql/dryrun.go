@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -124,7 +126,18 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 		}
 	}
 	absent := nonexistentAccount(original.host)
-	for _, sql := range missing.grants(absent) {
+	statements := missing.grants(absent)
+	switch {
+	case s.mariadb:
+		statements = s.refused(ctx, statements)
+	case len(statements) > 1:
+		mine, _, err := s.grants(ctx, s.actingAccount)
+		if err != nil {
+			return err
+		}
+		statements = mine.samples(missing, absent)
+	}
+	for _, sql := range statements {
 		switch err := s.execRaw(ctx, sql.text); errorNumber(err) {
 		case 1410, 1133, 3523:
 		case 0:
@@ -142,6 +155,67 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 		}
 	}
 	return nil
+}
+
+// refused gives the statements among which is one that MariaDB refuses for another reason
+// than that the account does not exist; none: there is none.
+func (s *session) refused(ctx context.Context, all []statement) (left []statement) {
+	for some := range slices.Chunk(all, batch) {
+		if err := s.execRaw(ctx, s.together(some, "DECLARE CONTINUE HANDLER FOR 1410, 1133, 3523 BEGIN END; ")); err != nil {
+			left = append(left, some...)
+		}
+	}
+	return left
+}
+
+// samples gives the statements that have to be tried of those that would give missing to
+// an account, by whoever has r: of all grants of the same privileges on different
+// objects one, where r has these privileges everywhere and may pass them on.
+func (r rights) samples(missing rights, to account) []statement {
+	few, seen := rights{}, map[string]bool{}
+	for x := range missing {
+		if x.kind != privilege {
+			few[x] = true
+		}
+	}
+	for _, on := range missing.onObjects(privilege) {
+		names := map[string]bool{}
+		for x := range on.rights {
+			names[x.name] = true
+		}
+		kind, _, _ := strings.Cut(on.object, "`") // PROCEDURE and so on
+		key := kind + strings.Join(slices.Sorted(maps.Keys(names)), ",")
+		if seen[key] && r.mayGrant(on.rights) {
+			continue
+		}
+		seen[key] = true
+		maps.Copy(few, on.rights)
+	}
+	return few.grants(to)
+}
+
+// databasePrivileges are all of a database's, of which ALL PRIVILEGES on one consists.
+// https://dev.mysql.com/doc/refman/9.0/en/privileges-provided.html
+var databasePrivileges = []string{"ALTER", "ALTER ROUTINE", "CREATE", "CREATE ROUTINE", "CREATE TEMPORARY TABLES", "CREATE VIEW", "DELETE", "DROP", "EVENT", "EXECUTE",
+	"INDEX", "INSERT", "LOCK TABLES", "REFERENCES", "SELECT", "SHOW VIEW", "TRIGGER", "UPDATE"}
+
+// mayGrant says whether r has privileges on every object, and may pass them on.
+func (r rights) mayGrant(privileges rights) bool {
+	if !r.has(grantOption, "*.*") || len(r.of(restriction)) > 0 {
+		return false
+	}
+	for x := range privileges {
+		names := []string{x.name}
+		if x.name == allPrivileges {
+			names = databasePrivileges
+		}
+		for _, name := range names {
+			if !r.has(name, "*.*") && !r.has(allPrivileges, "*.*") {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // nonexistentAccount is an account that does not exist.

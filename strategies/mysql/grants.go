@@ -430,9 +430,9 @@ func (r rights) missing(other rights) rights {
 func (r rights) grants(to account) []statement {
 	var statements []statement
 	add := func(text, what string) { statements = append(statements, statement{text, what}) }
-	for _, object := range r.objects(privilege) {
-		names, with := r.names(privilege, object, false), ""
-		if r.has(grantOption, object) {
+	for _, on := range r.onObjects(privilege) {
+		object, names, with := on.object, on.names(privilege, on.object, false), ""
+		if on.has(grantOption, object) {
 			with = " WITH GRANT OPTION"
 		}
 		add("GRANT "+names+" ON "+object+" TO "+to.String()+with, names+" ON "+object+with)
@@ -468,8 +468,8 @@ func (r rights) grants(to account) []statement {
 // revoke took is to undo it.
 func (r rights) removeRestrictions(of account) []statement {
 	var statements []statement
-	for _, object := range r.objects(restriction) {
-		names := r.names(restriction, object, false)
+	for _, on := range r.onObjects(restriction) {
+		object, names := on.object, on.names(restriction, on.object, false)
 		statements = append(statements, statement{"GRANT " + names + " ON " + object + " TO " + of.String(), names + " ON " + object})
 	}
 	return statements
@@ -478,8 +478,8 @@ func (r rights) removeRestrictions(of account) []statement {
 // addRestrictions gives the statements that make the exceptions.
 func (r rights) addRestrictions(of account) []statement {
 	var statements []statement
-	for _, object := range r.objects(restriction) {
-		names := r.names(restriction, object, false)
+	for _, on := range r.onObjects(restriction) {
+		object, names := on.object, on.names(restriction, on.object, false)
 		statements = append(statements, statement{"REVOKE " + names + " ON " + object + " FROM " + of.String(), "no " + names + " ON " + object})
 	}
 	return statements
@@ -491,12 +491,12 @@ func (r rights) revokes(from account) []statement {
 	add := func(what string) {
 		statements = append(statements, statement{"REVOKE " + what + " FROM " + from.String(), what})
 	}
-	for _, object := range r.objects(privilege) {
-		names := r.names(privilege, object, false)
+	for _, on := range r.onObjects(privilege) {
+		object, names := on.object, on.names(privilege, on.object, false)
 		if names != "USAGE" {
 			add(names + " ON " + object)
 		}
-		if r.has(grantOption, object) {
+		if on.has(grantOption, object) {
 			add(grantOption + " ON " + object)
 		}
 	}
@@ -537,15 +537,21 @@ func (r rights) sorted() []right {
 	})
 }
 
-// objects are those on which there are rights of a kind, *.* first.
-func (r rights) objects(k kind) []string {
-	var found []string
-	for _, x := range r.sorted() {
-		if x.kind == k {
-			found = append(found, x.object)
+// onObject is the rights of one kind on one object.
+type onObject struct {
+	object string
+	rights
+}
+
+// onObjects takes the rights of a kind apart by objects, *.* first. There may be thousands.
+func (r rights) onObjects(k kind) (all []onObject) {
+	for _, x := range r.of(k).sorted() {
+		if n := len(all); n == 0 || all[n-1].object != x.object {
+			all = append(all, onObject{x.object, rights{}})
 		}
+		all[len(all)-1].rights[x] = true
 	}
-	return slices.Compact(found)
+	return all
 }
 
 // names lists privileges on an object as a statement does, columns with them; but for
