@@ -36,3 +36,6 @@ func vouched(d secret.Document) bool {
 	forwards, ok := d.Bool(keyPooler)
 	return ok && forwards
 }
+
+// LoginsArePooled implements rotator.PooledLogins.
+func (b ByEngine) LoginsArePooled(d secret.Document) bool { return vouched(d) }
