@@ -169,7 +169,7 @@ func (s *session) refused(ctx context.Context, all []statement) (left []statemen
 }
 
 // samples gives the statements that have to be tried of those that would give missing to
-// an account, by whoever has r: of all grants of the same privileges on different
+// an account, by a user that has r: of all grants of the same privileges on different
 // objects one, where r has these privileges everywhere and may pass them on.
 func (r rights) samples(missing rights, to account) []statement {
 	few, seen := rights{}, map[string]bool{}

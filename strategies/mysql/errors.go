@@ -87,7 +87,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 }
 
 // saidByProxy knows ProxySQL's own refusals. Others (MaxScale, RDS Proxy) use the
-// server's words, and are found once they let somebody in.
+// server's words, and are found once they accept a login.
 func saidByProxy(e *mysql.MySQLError) bool { return strings.HasPrefix(e.Message, "ProxySQL Error") }
 
 // redactServerError keeps of a server's error what cannot hold a value of ours. Of a
