@@ -1,5 +1,9 @@
 // Package serve runs a Strategy as a Lambda function: settings from the
 // environment, Secrets Manager behind it, logs and metrics in front.
+//
+// A function is a main that calls [Lambda] with the strategy it wants. [Settings] are what
+// its environment may say, and [FromEnvironment] reads them. A program
+// that is no Lambda function makes its own [Handler] with [NewHandler].
 package serve
 
 import (
