@@ -43,6 +43,5 @@ require (
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/kr/text v0.2.0 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
-	github.com/valkey-io/valkey-go v1.0.79 // indirect
 	golang.org/x/sys v0.50.0 // indirect
 )

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	client "github.com/valkey-io/valkey-go"
-
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
@@ -65,12 +63,8 @@ func (s *session) accounts(ctx context.Context) (map[string]account, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines, err := answers[0].AsStrSlice()
-	if err != nil {
-		return nil, s.errorf(rotator.KindInternal, "ACL LIST has an answer that is not a list")
-	}
 	all := map[string]account{}
-	for _, line := range lines {
+	for _, line := range list(answers[0]) {
 		if a, ok := parseAccount(line); ok {
 			all[a.name] = a
 		}
@@ -132,12 +126,12 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 	if err != nil {
 		return err
 	}
-	results, err := answers[len(answers)-1].ToArray()
-	if err != nil || len(results) != len(commands)-1 {
+	results, ok := answers[len(answers)-1].([]any)
+	if !ok || len(results) != len(commands)-1 {
 		return s.errorf(rotator.KindConflict, "the server did not carry out the transaction: nothing was changed; try again")
 	}
 	for i, r := range results {
-		if r.Error() == nil || client.IsValkeyNil(r.Error()) {
+		if _, failed := r.(serverError); !failed {
 			continue
 		}
 		return s.takeBack(ctx, changes, i == len(results)-1 && s.save != nil)

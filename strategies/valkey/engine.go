@@ -40,9 +40,10 @@
 //
 // # The client
 //
-// valkey-go: it sends one HELLO for a login (go-redis sends AUTH after a HELLO that was rejected, which
-// is a second rejected login), quotes no argument in its errors, takes a connection that is made
-// here, with TLS verified by package dial, and is the smaller of the two.
+// The protocol is spoken here, in RESP2, by some hundred lines (resp.go), for both clients were tried
+// and do what a rotation must not: valkey-go ends the process (a panic in a goroutine of its own) when
+// a server sends an answer too many, and go-redis sends AUTH after a HELLO that was rejected,
+// which is a second rejected login. Nothing is left running after a call.
 package valkey
 
 import (

@@ -5,10 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
-
-	client "github.com/valkey-io/valkey-go"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
@@ -43,12 +42,22 @@ func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
 func (s *session) wrap(ctx context.Context, op operation, err error) error {
 	var kind rotator.Kind
 	var sentence string
-	var server *client.ValkeyError
+	var server serverError
+	var row dial.Cause
 	cause := err
 	switch {
 	case errors.As(err, &server):
 		word, _, _ := strings.Cut(server.Error(), " ")
-		kind, sentence = classify(op, word, server.Error())
+		work := dial.Statement
+		if op.phase == loggingIn {
+			work = dial.Login
+			if s.login.TLS.Disabled {
+				work |= dial.LoginWithoutTLS
+			}
+		}
+		row = dial.Find(Causes(), work, "", server.Error(), word)
+		remedy := cmp.Or(op.remedy, fmt.Sprintf("user %q may not do it", s.login.User))
+		kind, sentence = row.Kind, row.Sentence(s.login, strconv.Quote, remedy)
 		cause = fmt.Errorf("the server answered %.20s", word)
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.KindDeadline, "the call was cancelled", ctx.Err()
@@ -60,7 +69,7 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 		kind, sentence, cause = rotator.KindDeadline, "there was no time left", ctx.Err()
 	case dial.IsTimeout(err):
 		kind, sentence, cause = rotator.KindUnreachable, fmt.Sprintf("no response %s: the server is busy or blocked, or the network was cut", dial.WaitText(ctx, op.limit)), context.DeadlineExceeded
-	case dial.IsConnClosed(err), errors.Is(err, client.ErrClosing):
+	case dial.IsConnClosed(err):
 		kind, sentence, cause = rotator.KindUnreachable, "the server closed the connection: it may be restarting, or its port has TLS and the secret says \"ssl\": false", errors.New("connection closed")
 	default:
 		kind, sentence, cause = rotator.KindUnreachable, fmt.Sprintf("%s does not answer as Valkey does: check host and port in the secret", dial.Address(s.login)), errors.New("protocol error")
@@ -69,37 +78,11 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 		sentence = op.action + ": " + sentence
 	}
 	err = fmt.Errorf("%s: %w: %s: %w", dial.Describe(s.login), kind, sentence, cause)
+	if server != "" {
+		err = row.Mark(err, sentence)
+	}
 	if op.phase != querying {
 		return strategies.MarkLoginError(err)
 	}
 	return err
-}
-
-// classify reads an error of the server, by its first word.
-func classify(op operation, word, text string) (rotator.Kind, string) {
-	switch word {
-	case "WRONGPASS":
-		return rotator.KindLoginRejected, "the server did not accept the password. It says the same of a user that does not exist, or is off"
-	case "NOAUTH":
-		return rotator.KindMisconfigured, "the server takes no login of users: it is older than Redis 6"
-	case "NOPERM":
-		return rotator.KindPrivilege, cmp.Or(op.remedy, "the user may not do it")
-	case "READONLY":
-		return rotator.KindReadOnly, "the server is a replica that takes no changes"
-	case "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN":
-		return rotator.KindUnreachable, "the server is starting, busy or failing over: try again when it is up"
-	case "OOM":
-		return rotator.KindUnreachable, "the server is out of memory"
-	case "DENIED":
-		return rotator.KindMisconfigured, "the server is in protected mode: give its default user a password, or bind it to addresses"
-	}
-	switch {
-	case strings.Contains(text, "max number of clients"):
-		return rotator.KindTooManyConnections, "no free connection: raise maxclients"
-	case strings.Contains(text, "unknown command"), strings.Contains(text, "nknown subcommand"):
-		return rotator.KindMisconfigured, "the server does not know a command that this needs: it is older than Redis 6, or has it renamed"
-	case op.phase == loggingIn:
-		return rotator.KindMisconfigured, "the server refused the login, and did not judge the password"
-	}
-	return rotator.KindInternal, "the server reported an error"
 }

@@ -184,6 +184,36 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestWhatPasses: whether trying again helps is told apart.
+func TestWhatPasses(t *testing.T) {
+	t.Parallel()
+	for answer, retry := range map[string]bool{"-LOADING the dataset": true, "-ERR max number of clients reached": true, "-DENIED protected mode": false, "-NOAUTH no users": false} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ok(t, err)
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				c.Read(make([]byte, 1))                             //nolint:errcheck // whatever was said
+				io.WriteString(c, strings.Repeat(answer+"\r\n", 3)) //nolint:errcheck
+				c.Close()
+			}
+		}()
+		login := strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "app", Password: password(), TLS: strategies.TLS{Disabled: true}}
+		err = valkey.Engine{}.Ping(t.Context(), login)
+		if err == nil || errors.Is(err, rotator.KindLoginRejected) || rotator.Retryable(err) != retry {
+			t.Errorf("%s: trying again helps: %t, %v", answer, rotator.Retryable(err), err)
+		}
+	}
+	login := strategies.Login{Host: "127.0.0.1", Port: dbserver.ClosedPort(t), User: "app", Password: password(), TLS: strategies.TLS{Disabled: true}}
+	if err := (valkey.Engine{}).Ping(t.Context(), login); !rotator.Retryable(err) {
+		t.Errorf("a closed port: %v", err)
+	}
+}
+
 // TestSentinel: it speaks the same protocol, and has users of its own.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
@@ -202,8 +232,8 @@ func TestSentinel(t *testing.T) {
 				if err != nil {
 					break
 				}
-				if strings.TrimSpace(line) == "HELLO" {
-					io.WriteString(c, "%2\r\n$5\r\nproto\r\n:3\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n") //nolint:errcheck // the next read will tell
+				if strings.TrimSpace(line) == "AUTH" {
+					io.WriteString(c, "*4\r\n$5\r\nproto\r\n:2\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n") //nolint:errcheck // the next read will tell
 				}
 			}
 			c.Close()

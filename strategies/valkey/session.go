@@ -1,18 +1,16 @@
 package valkey
 
 import (
+	"bufio"
 	"context"
-	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	client "github.com/valkey-io/valkey-go"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
@@ -23,7 +21,7 @@ import (
 type session struct {
 	login  strategies.Login
 	conn   net.Conn
-	client client.Client
+	in     *bufio.Reader
 	limit  time.Duration
 	mode   string   // standalone, cluster, sentinel
 	role   string   // master, replica
@@ -39,9 +37,6 @@ func (s *session) close() {
 		return
 	}
 	for _, node := range s.all() {
-		if node.client != nil {
-			node.client.Close()
-		}
 		if node.conn != nil {
 			node.conn.Close()
 		}
@@ -130,32 +125,14 @@ func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, er
 		return nil, s.wrap(ctx, operation{phase: securing, limit: limit}, err)
 	}
 	s.conn = secured
-	begin := func(ctx context.Context) error {
-		given := false
-		s.client, err = client.NewClient(client.ClientOption{
-			InitAddress: []string{dial.Address(login)}, Username: login.User, Password: login.Password.Reveal(),
-			ForceSingleClient: true, DisableRetry: true, DisableCache: true, ClientSetInfo: client.DisableClientSetInfo,
-			RingScaleEachConn: 3, ReadBufferEachConn: 4 << 10, WriteBufferEachConn: 4 << 10,
-			Dialer: net.Dialer{Timeout: limit}, ConnWriteTimeout: limit,
-			DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
-				if given {
-					return nil, errors.New("one connection is enough")
-				}
-				given = true
-				return secured, nil
-			},
-		})
+	s.in = bufio.NewReaderSize(secured, maxLine)
+	begin := func(context.Context) error {
+		answers, err := s.exchange([]string{"HELLO", "2", "AUTH", login.User, login.Password.Reveal()})
 		if err != nil {
 			return err
 		}
-		// HELLO alone is open to every user: it says what was logged in to.
-		info, err := s.client.Do(ctx, s.client.B().Arbitrary("HELLO").Build()).ToMap()
-		if err != nil {
-			return err
-		}
-		mode, role := info["mode"], info["role"]
-		s.mode, _ = mode.ToString()
-		s.role, _ = role.ToString()
+		info := pairs(answers[0])
+		s.mode, s.role = info["mode"], info["role"]
 		return nil
 	}
 	if err := s.within(ctx, limit, begin); err != nil {
@@ -169,8 +146,7 @@ func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, er
 	return s, nil
 }
 
-// within has call use the connection for so long. The client knows no context while it logs
-// in, and waits for a pipeline to end: the connection does.
+// within has call use the connection for so long, and as long as there is a context.
 func (s *session) within(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -183,23 +159,38 @@ func (s *session) within(ctx context.Context, limit time.Duration, call func(con
 	return err
 }
 
-// do sends commands as one, and gives the answers.
-func (s *session) do(ctx context.Context, op operation, commands ...[]string) ([]client.ValkeyMessage, error) {
+// exchange sends commands as one, and reads an answer to each. The first by which the
+// server refuses is the error.
+func (s *session) exchange(commands ...[]string) ([]any, error) {
+	var text strings.Builder
+	for _, words := range commands {
+		text.WriteString(encode(words))
+	}
+	if _, err := io.WriteString(s.conn, text.String()); err != nil {
+		return nil, err
+	}
+	answers := make([]any, len(commands))
+	var refused error
+	for i := range commands {
+		answer, err := decode(s.in, 0)
+		if err != nil {
+			return nil, err
+		}
+		if said, ok := answer.(serverError); ok && refused == nil {
+			refused = said
+		}
+		answers[i] = answer
+	}
+	return answers, refused
+}
+
+// do is exchange within the limit of a command.
+func (s *session) do(ctx context.Context, op operation, commands ...[]string) ([]any, error) {
 	op.limit = s.limit
-	var answers []client.ValkeyMessage
-	err := s.within(ctx, s.limit, func(ctx context.Context) error {
-		built := make(client.Commands, len(commands))
-		for i, words := range commands {
-			built[i] = s.client.B().Arbitrary(words...).Build()
-		}
-		for _, result := range s.client.DoMulti(ctx, built...) {
-			m, err := result.ToMessage()
-			if err != nil && !client.IsValkeyNil(err) {
-				return err
-			}
-			answers = append(answers, m)
-		}
-		return nil
+	var answers []any
+	err := s.within(ctx, s.limit, func(context.Context) (err error) {
+		answers, err = s.exchange(commands...)
+		return err
 	})
 	if err != nil {
 		return nil, s.wrap(ctx, op, err)
@@ -214,10 +205,9 @@ func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 	if err != nil {
 		return err
 	}
-	config, _ := answers[0].AsStrMap()
-	info, _ := answers[1].ToString()
+	info, _ := answers[1].(string)
 	switch {
-	case config["aclfile"] != "":
+	case pairs(answers[0])["aclfile"] != "":
 		s.save = []string{"ACL", "SAVE"}
 	case field(info, "config_file") != "":
 		s.save = []string{"CONFIG", "REWRITE"}
@@ -252,7 +242,7 @@ func (s *session) warnings(ctx context.Context) []strategies.Warning {
 	if err != nil {
 		return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("whether the server has replicas is not shown to user %q (+info)", s.login.User)}}
 	}
-	info, _ := answers[0].ToString()
+	info, _ := answers[0].(string)
 	switch n := field(info, "connected_slaves"); {
 	case field(info, "role") != "master" && field(info, "role") != "":
 		return unknown("the server is a replica")

@@ -62,7 +62,7 @@ func TestValkeyRotatesByTheRealBinary(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					return strings.Count(sent, "HELLO 3 AUTH")
+					return strings.Count(sent, "HELLO 2 AUTH")
 				}
 				type account struct{ Username, Password string }
 				holder := func() (c account) {

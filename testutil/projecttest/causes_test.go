@@ -10,6 +10,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
 	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 )
 
 var update = flag.Bool("update", false, "write the generated parts of the documents")
@@ -19,7 +20,7 @@ var update = flag.Bool("update", false, "write the generated parts of the docume
 func TestTheRunbookShowsEveryCause(t *testing.T) {
 	const path, end = "docs/runbook.md", "<!-- end -->\n"
 	page := read(t, path)
-	for engine, causes := range map[string][]dial.Cause{"mysql": mysql.Causes(), "postgres": postgres.Causes()} {
+	for engine, causes := range map[string][]dial.Cause{"mysql": mysql.Causes(), "postgres": postgres.Causes(), "valkey": valkey.Causes()} {
 		before, rest, begins := strings.Cut(page, "<!-- causes of "+engine+":")
 		note, rest, closes := strings.Cut(rest, "-->\n")
 		table, after, ends := strings.Cut(rest, end)

@@ -74,7 +74,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"strategies/strategytest", []string{module + "rotator", module + "strategies"}},
 		{"strategies/postgres", []string{module + "rotator", module + "strategies", "github.com/jackc/pgx/v5", "github.com/xdg-go/stringprep", "golang.org/x/text"}},
 		{"strategies/mysql", []string{module + "rotator", module + "strategies", "github.com/go-sql-driver/mysql", "filippo.io/edwards25519"}},
-		{"strategies/valkey", []string{module + "rotator", module + "strategies", "github.com/valkey-io/valkey-go"}},
+		{"strategies/valkey", []string{module + "rotator", module + "strategies"}},
 		{"strategies", []string{module + "rotator", module + "rotator/secret"}},
 		{"handlers/mysql-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/mysql"}},
 		{"handlers/valkey-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/valkey"}},

@@ -148,7 +148,7 @@ func startValkey(ctx context.Context, engine string) (*database, error) {
 	db := &database{
 		title: engine, engine: "valkey", host: s.Host, port: s.Port, caFile: s.CAFile, Close: s.Close,
 		log:    func() string { return sent() + s.Log() },
-		logins: func() int { return strings.Count(sent(), "HELLO 3 AUTH") },
+		logins: func() int { return strings.Count(sent(), "HELLO 2 AUTH") },
 		login:  func(ctx context.Context, user, password string) error { return s.As(ctx, user, password) },
 		exec: func(ctx context.Context, commands ...string) error {
 			var all [][]string

@@ -32,7 +32,7 @@ func main() {
 		plan.Functions = append(plan.Functions, f)
 		return err
 	})
-	flag.Func("env", "`K=V` for every function, such as DATABASE_CA_FILE=ca.pem; may be given more than once", func(s string) error {
+	flag.Func("env", "`K=V` for every function, such as DATABASE_CA_FILE=ca.pem, or NAME:K=V for the function of that name; may be given more than once", func(s string) error {
 		env = append(env, s)
 		return nil
 	})
@@ -58,7 +58,15 @@ func main() {
 		if f.Name == "database" { // which rotates nothing without; -env ENGINES=... comes last, and wins
 			plan.Functions[i].Env = []string{"ENGINES=postgres,aurora-postgresql,mysql,aurora-mysql,mariadb"}
 		}
-		plan.Functions[i].Env = append(plan.Functions[i].Env, env...)
+		for _, setting := range env {
+			name, mine, named := strings.Cut(setting, ":")
+			switch key, _, _ := strings.Cut(setting, "="); {
+			case !named || strings.Contains(name, "="), key == setting: // K=V, where V may hold a colon
+				plan.Functions[i].Env = append(plan.Functions[i].Env, setting)
+			case name == f.Name:
+				plan.Functions[i].Env = append(plan.Functions[i].Env, mine)
+			}
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

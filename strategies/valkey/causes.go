@@ -1,0 +1,34 @@
+package valkey
+
+import (
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
+)
+
+// Causes is what each error of a server means, by its first word, which servers do not translate,
+// and where that is ERR by words of its message. The first row that fits counts.
+// docs/runbook.md shows it.
+func Causes() []dial.Cause {
+	return []dial.Cause{
+		{Codes: []string{"WRONGPASS"}, Kind: rotator.KindLoginRejected,
+			Text: "the server did not accept the password. It says the same of a user that does not exist, or is off"},
+		{Codes: []string{"NOAUTH"}, Kind: rotator.KindMisconfigured,
+			Text: "the server takes no login of users: it is older than Redis 6"},
+		{Codes: []string{"NOPERM"}, Kind: rotator.KindPrivilege,
+			Text: "{remedy}"},
+		{Codes: []string{"READONLY"}, Kind: rotator.KindReadOnly,
+			Text: "the server is a replica that takes no changes"},
+		{Codes: []string{"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"}, Kind: rotator.KindUnreachable, Retry: dial.RetryYes,
+			Text: "the server is starting, busy or failing over: try again when it is up"},
+		{Codes: []string{"OOM"}, Kind: rotator.KindUnreachable, Retry: dial.RetryPerhaps,
+			Text: "the server is out of memory (maxmemory)"},
+		{Codes: []string{"DENIED"}, Kind: rotator.KindMisconfigured,
+			Text: "the server is in protected mode: give its default user a password, or bind it to addresses"},
+		{Codes: []string{"ERR"}, Says: []string{"max number of clients"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
+			Text: "no free connection: try again. If it lasts, raise maxclients"},
+		{Codes: []string{"ERR"}, Says: []string{"unknown command", "nknown subcommand"}, Kind: rotator.KindMisconfigured,
+			Text: "the server does not know a command that this needs: it is older than Redis 6, or has it renamed"},
+		{Codes: []string{"ERR"}, During: dial.Login, Kind: rotator.KindMisconfigured,
+			Text: "the server refused the login, and did not judge the password: check host and port in the secret"},
+	}
+}
