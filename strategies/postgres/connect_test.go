@@ -366,7 +366,7 @@ func TestStandby(t *testing.T) {
 	ok(t, engine().Ping(t.Context(), login))
 	wants(t, engine().SetPassword(t.Context(), login, app, password()), rotator.KindReadOnly, "writer endpoint")
 	pair := strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}
-	wants(t, engine().EnsureClone(t.Context(), replica.login(s.Superuser, s.Password), pair, password()), rotator.KindReadOnly, "reader endpoint")
+	wants(t, engine().EnsureClone(t.Context(), replica.login(s.Superuser, s.Password), pair, password()), rotator.KindReadOnly, "writer endpoint")
 	ok(t, engine().Ping(t.Context(), login))
 }
 
