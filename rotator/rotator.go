@@ -65,6 +65,9 @@ type Record struct {
 	// RotationTime is how long ago the version was created that finishSecret has moved
 	// AWSCURRENT to. 0: it moved nothing, or the Store does not say.
 	RotationTime time.Duration
+	// MovedFrom is the version that AWSCURRENT was moved from: this step has completed a
+	// rotation. "": it moved nothing.
+	MovedFrom string
 }
 
 // Outcome is how a step ended.

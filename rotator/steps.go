@@ -319,6 +319,10 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 		v.record.RotationTime = max(0, time.Since(created))
 	}
 	v.logf("moved AWSCURRENT from version %s to version %s", from, v.event.VersionID)
+	v.record.MovedFrom = from
+	if late := replicaWarnings(m); late != "" { // as they stood a moment before the move
+		v.logf("%s", late)
+	}
 	return OutcomeDone, nil
 }
 

@@ -86,7 +86,7 @@ func (b ByEngine) ResetStatement(d secret.Document) string {
 
 // strategy is the one for a secret.
 func (b ByEngine) strategy(r rotator.Rotation) (ability, error) {
-	if err := b.checkAllowed(); err != nil {
+	if err := b.Validate(); err != nil {
 		return nil, err
 	}
 	d := r.Current
@@ -124,9 +124,9 @@ func (b ByEngine) engine(name string) Engine {
 	return nil
 }
 
-// checkAllowed refuses an empty list, and one with names that no engine here serves: a name
+// Validate refuses an empty list, and one with names that no engine here serves: a name
 // that is misspelt would otherwise be found out by the first secret of that engine.
-func (b ByEngine) checkAllowed() error {
+func (b ByEngine) Validate() error {
 	var known []string
 	for _, e := range b.Engines {
 		known = append(known, e.Traits().Engines...)

@@ -16,7 +16,8 @@ func main() {
 		pg, bad := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
 		dual, err := mysql.DualPasswords(s.Lookup, s.ThroughSuperuser)
 		engines := []strategies.Engine{pg, mysql.Engine{Roots: s.RootCAs}, mysql.MariaDB{Roots: s.RootCAs}}
-		return strategies.ByEngine{Engines: engines, Allowed: s.Engines, Alternating: s.Alternating, ThroughSuperuser: s.ThroughSuperuser,
-			DualPasswords: dual, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly}, errors.Join(bad, err)
+		byEngine := strategies.ByEngine{Engines: engines, Allowed: s.Engines, Alternating: s.Alternating, ThroughSuperuser: s.ThroughSuperuser,
+			DualPasswords: dual, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly}
+		return byEngine, errors.Join(bad, err, byEngine.Validate())
 	})
 }

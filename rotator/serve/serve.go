@@ -156,6 +156,7 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 		if rec.RotationTime > 0 {
 			log = log.With("rotation_ms", float64(rec.RotationTime.Microseconds())/1e3)
 		}
+		audit(ctx, log, rec)
 		log.InfoContext(ctx, string(rec.Step)+" "+string(rec.Outcome), ms)
 		return
 	}
@@ -167,6 +168,27 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 		attrs = append(attrs, "hint", step.Hint)
 	}
 	log.ErrorContext(ctx, string(rec.Step)+" failed", append(attrs, ms)...)
+}
+
+// auditSchema names the members of an audit line, which are stable: docs/runbook.md. Members
+// are added under the same name; whatever is changed or removed makes another.
+const auditSchema = "quarterturn.audit/1"
+
+// audit writes the one line of a rotation that is kept: which secret, which versions, from when
+// to when, by which function and build. It has no value in it, nor a user's name.
+func audit(ctx context.Context, log *slog.Logger, rec rotator.Record) {
+	if rec.MovedFrom == "" {
+		return
+	}
+	finished := rec.Start.Add(rec.Elapsed).UTC()
+	attrs := []any{"audit", auditSchema, "previous_version", rec.MovedFrom, "finished", finished}
+	if rec.RotationTime > 0 {
+		attrs = append(attrs, "started", finished.Add(-rec.RotationTime))
+	}
+	if arn := invokedARN(ctx); arn != "" {
+		attrs = append(attrs, "function_arn", arn)
+	}
+	log.InfoContext(ctx, "rotation completed", attrs...)
 }
 
 // logReport writes a line for each finding: all of them if the event is a

@@ -251,3 +251,60 @@ func TestABuildErrorIsTheAnswer(t *testing.T) {
 		t.Errorf("want a *rotator.StepError that names the setting, got: %v", err)
 	}
 }
+
+// TestARotationLeavesOneAuditLine: with the members that docs/runbook.md promises, once, and not
+// for a duplicate; replicas that are not in step are named then.
+func TestARotationLeavesOneAuditLine(t *testing.T) {
+	out, _, err := function(t, "SECRETS_MANAGER_ENDPOINT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for line := range strings.Lines(out.String()) {
+		var entry map[string]any
+		if json.Unmarshal([]byte(line), &entry) != nil || entry["audit"] == nil {
+			continue
+		}
+		lines++
+		for member, want := range map[string]any{
+			"audit": "quarterturn.audit/1", "message": "rotation completed", "step": "finishSecret", "version": awsemu.VersionID(2),
+			"previous_version": awsemu.VersionID(1), "build": rotator.Release,
+		} {
+			if entry[member] != want {
+				t.Errorf("%s is %v, want %v", member, entry[member], want)
+			}
+		}
+		for _, member := range []string{"timestamp", "secret_arn", "started", "finished"} {
+			if entry[member] == nil {
+				t.Errorf("no %s in %s", member, line)
+			}
+		}
+	}
+	if lines != 1 {
+		t.Errorf("%d audit lines, want 1", lines)
+	}
+}
+
+// TestReplicasNotInStepAreNamed when AWSCURRENT has moved.
+func TestReplicasNotInStepAreNamed(t *testing.T) {
+	emu := &awsemu.Emulator{}
+	server := httptest.NewServer(emu)
+	t.Cleanup(func() { emu.Close(); server.Close() })
+	document := func(password string) awsemu.Value {
+		return awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` + password + `"}`)
+	}
+	on := true
+	arn := emu.Seed(awsemu.Secret{Name: "app", RotationEnabled: &on, Replicas: []awsemu.Replica{{Region: "eu-central-1", Status: "Failed", StatusMessage: "a name that is taken"}},
+		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(canary)}, {Labels: []string{"AWSPENDING"}, Value: document(canary + "-new")}}})
+	db := &strategytest.Memory{}
+	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary + "-new")})
+	var out bytes.Buffer
+	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
+	handler := NewHandler(rotator.Rotator{Store: awsstore.New(cfg, server.URL), Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
+	if _, err := handler(t.Context(), json.RawMessage(`{"Step":"finishSecret","SecretId":"`+arn+`","ClientRequestToken":"`+awsemu.VersionID(2)+`"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "replica eu-central-1 has status Failed") || !strings.Contains(out.String(), `"audit"`) {
+		t.Errorf("%s", out.String())
+	}
+}
