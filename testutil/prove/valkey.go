@@ -52,6 +52,8 @@ func (p Valkey) Rotation(ctx context.Context) (strategytest.RotationFixture, err
 			return strategytest.RotationFixture{}, err
 		}
 	}
+	// Without it, a first rotation that was abandoned would leave a clone that nothing proves to be one.
+	values[boss] = values[boss].Set("rotates", app+"/"+app+"_clone")
 	f := strategytest.RotationFixture{
 		StrategyFixture: strategytest.StrategyFixture{
 			Strategy:     p.Mode.Strategy(valkey.Engine{AllowSelfChange: true}),
