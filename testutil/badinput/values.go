@@ -82,7 +82,11 @@ func Superusers(valid string) (masters, alternates []Input) {
 		}
 		return all
 	}
-	return spoil("masterarn", slices.Concat(texts, arns)), spoil("alternateUsername", texts)
+	// An optional member that is null or empty is absent; where a superuser is needed, masterarn is not optional.
+	absent := func(i Input) bool {
+		return strings.HasSuffix(i.Name, ": null") || strings.HasSuffix(i.Name, ": an empty string")
+	}
+	return spoil("masterarn", slices.Concat(texts, arns)), slices.DeleteFunc(spoil("alternateUsername", texts), absent)
 }
 
 // engines are those of other functions, and words that are no engine.
@@ -111,7 +115,7 @@ var hosts = []text{
 
 // ports are ways to write no port, as raw JSON.
 var ports = []string{
-	`0`, `-1`, `65536`, `99999999999999999999`, `5432.0`, `5.432e3`, `54e2`, `0.1`, `-0`, `1e999`, `null`, `true`, `false`, `[]`, `[5432]`, `{}`, `{"port":5432}`,
-	`""`, `" "`, `"5432 "`, `" 5432"`, `"+5432"`, `"-5432"`, `"0x1538"`, `"0b1"`, `"5_432"`, `"5,432"`, `"5.432"`, `"5432.0"`, `"5e3"`, `"５４３２"`, `"٥٤٣٢"`, `"5432;"`, `"5432,5433"`,
+	`0`, `-1`, `65536`, `99999999999999999999`, `5432.0`, `5.432e3`, `54e2`, `0.1`, `-0`, `1e999`, `true`, `false`, `[]`, `[5432]`, `{}`, `{"port":5432}`,
+	`" "`, `"5432 "`, `" 5432"`, `"+5432"`, `"-5432"`, `"0x1538"`, `"0b1"`, `"5_432"`, `"5,432"`, `"5.432"`, `"5432.0"`, `"5e3"`, `"５４３２"`, `"٥٤٣٢"`, `"5432;"`, `"5432,5433"`,
 	`"5432/tcp"`, `"postgresql"`, `"five"`, `"5432\u0000"`, `"5432\n"`, `"\u200b5432"`, `"65536"`, `"0"`, `"99999999999999999999"`, `"NaN"`, `"null"`, `"true"`, `":5432"`,
 }
