@@ -105,7 +105,7 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 	case securing:
 		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within)
 	case loggingIn:
-		return fmt.Sprintf("%s fell silent during the login (%s): a paused cluster that is resuming (then try again), an overloaded server, or a proxy or load balancer without a target", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster that is resuming (then try again), an overloaded server, or a proxy or load balancer without a target", dial.Address(login), within)
 	}
 	return fmt.Sprintf("no response from the server %s: it is overloaded, or the network was cut", within)
 }
