@@ -26,7 +26,7 @@ type Mutant struct {
 func Mutants() []Mutant {
 	const preflight, checks = "rotator/preflight.go", "strategies/preflight.go"
 	const steps, guard, visit, core = "rotator/steps.go", "rotator/guard.go", "rotator/invocation.go", "rotator/rotator.go"
-	const common, single, alternating, login = "strategies/strategies.go", "strategies/single.go", "strategies/alternating.go", "strategies/login.go"
+	const candidates, superuser, single, alternating, login = "strategies/candidates.go", "strategies/superuser.go", "strategies/single.go", "strategies/alternating.go", "strategies/login.go"
 	const entitlement = "strategies/entitlement.go"
 	return []Mutant{
 		{"createSecret: nothing is written before the preflight allows it", steps,
@@ -95,15 +95,15 @@ func Mutants() []Mutant {
 
 		{"the preflight of a retry finds the pending password set", checks,
 			"candidate{rotator.LabelPending, stored(ctx, t, r, current, isManagedUser), try},", ""},
-		{"only a rejected login lets other credentials be tried", common,
+		{"only a rejected login lets other credentials be tried", candidates,
 			"if !errors.Is(err, rotator.KindLoginRejected) {", "if false {"},
-		{"the previous password goes to no other host", common,
+		{"the previous password goes to no other host", candidates,
 			"|| !sameEndpoint(login, current) || !asStrict", "|| !asStrict"},
-		{"the previous password is sent under the TLS rules of its own value", common,
+		{"the previous password is sent under the TLS rules of its own value", candidates,
 			" || !asStrict(current, login) || differing", " || differing"},
-		{"the previous password is of an account of this secret", common,
+		{"the previous password is of an account of this secret", candidates,
 			"!isManagedUser(login.User) || !sameEndpoint", "!sameEndpoint"},
-		{"the superuser acts on the server of the secret only", common,
+		{"the superuser acts on the server of the secret only", superuser,
 			"if !sameEndpoint(login, current) {", "if false {"},
 		{"a pending value leads nowhere else", login,
 			"if differ != nil {", "if false {"},
@@ -137,7 +137,7 @@ func Mutants() []Mutant {
 			"case p.Consent && len(seen.Synced) == 0:", "case p.Consent:"},
 		{"entitlement: possession is tried", entitlement,
 			"unproved = p.Possession(ctx, seen.Holds)", "unproved = nil"},
-		{"entitlement: the superuser secret is of no user of the secret", common,
+		{"entitlement: the superuser secret is of no user of the secret", superuser,
 			"if slices.Contains(users, name) {", "if false {"},
 		{"alternating users: a pair made beforehand changes places", alternating,
 			"next = next.Set(keyAlternate, current.User)", ""},
