@@ -19,10 +19,7 @@ const canary = "canary-hunter2-hunter2"
 func TestNoFieldIsForgotten(t *testing.T) {
 	v := &invocation{}
 	v.scrub.Add(secret.NewPassword(canary))
-	var fields []reflect.StructField
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[Record]()) {
-		fields = append(fields, f)
-	}
+	fields := slices.Clone(reflect.VisibleFields(reflect.TypeFor[Record]()))
 	for name, later := range map[string]reflect.Type{
 		"Text": reflect.TypeFor[string](), "Texts": reflect.TypeFor[[][]string](), "Report2": reflect.TypeFor[*Report](),
 		"ByName": reflect.TypeFor[map[string]VersionStatus](),

@@ -92,7 +92,7 @@ func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, p
 		if err != nil {
 			return nil, err
 		}
-		return c.warnings(ctx, pair.Target)
+		return c.warnings(ctx, pair.Target, sample)
 	}
 	return c.dryRun(ctx, sample)
 }
@@ -386,7 +386,7 @@ func (s *session) grantRemedy(sql statement) string {
 
 // dryRun goes through what EnsureClone would do, without doing it.
 func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strategies.Warning, error) {
-	warnings, err := c.policyCaveats(ctx)
+	warnings, err := c.policyCaveats(ctx, sample)
 	if err != nil {
 		return nil, err
 	}

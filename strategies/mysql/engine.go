@@ -195,7 +195,7 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 		if err := s.dryRunOwn(ctx, sample, keeping); err != nil {
 			return nil, err
 		}
-		return s.ownCaveats(ctx, keeping != "")
+		return s.ownCaveats(ctx, sample, keeping != "")
 	}
 	targets, err := s.passwordAccounts(ctx, user)
 	if err == nil {
@@ -207,7 +207,7 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 	if err := s.dryRunOthers(ctx, targets, sample); err != nil {
 		return nil, err
 	}
-	return s.warnings(ctx, user)
+	return s.warnings(ctx, user, sample)
 }
 
 // Ping implements strategies.Engine.

@@ -280,8 +280,14 @@ func TestPolicies(t *testing.T) {
 			app := s.user(t)
 			warnings, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
 			ok(t, err)
-			if all := texts(warnings); !strings.Contains(all, "simple_password_check") || !strings.Contains(all, "general log") {
+			if all := texts(warnings); !strings.Contains(all, "general log") {
 				t.Errorf("caveats: %s", all)
+			}
+			for _, weak := range []string{"weak", "Weakweakweak1", "weakweak-1", "WEAKWEAK-1", "Weakweak-"} {
+				_, err := engine().DryRunSetPassword(t.Context(), app, app.User, secret.NewPassword(weak))
+				wants(t, err, rotator.KindPasswordPolicy, "simple_password_check", "8 characters at least, 1 digits")
+				_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), secret.NewPassword(weak))
+				wants(t, err, rotator.KindPasswordPolicy, "simple_password_check")
 			}
 			wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.KindPasswordPolicy, "simple_password_check")
 			p := secret.NewPassword("Good-1!" + password().Reveal())
@@ -307,6 +313,17 @@ func TestPolicies(t *testing.T) {
 			ok(t, err)
 			if all := texts(warnings); !strings.Contains(all, "are not judged") {
 				t.Errorf("caveats: %s", all)
+			}
+			if name == "mariadb-10.5" {
+				return // it has no other plugin
+			}
+			s.run(t, "SET GLOBAL strict_password_validation = 1", "INSTALL SONAME 'password_reuse_check'")
+			warnings, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
+			ok(t, err)
+			if !slices.ContainsFunc(warnings, func(w strategies.Warning) bool {
+				return w.Unknown && strings.Contains(w.Text, "judged by password_reuse_check")
+			}) {
+				t.Errorf("caveats: %s", texts(warnings))
 			}
 		})
 	}

@@ -4,20 +4,22 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
 // ownCaveats says what an account can see of itself that may surprise later. A
 // retained password needs no warning where it was asked for.
-func (s *session) ownCaveats(ctx context.Context, keeping bool) ([]strategies.Warning, error) {
+func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keeping bool) ([]strategies.Warning, error) {
 	if s.sandbox {
 		return []strategies.Warning{strategies.Warn("the password of user %q has expired, and clients are refused until this rotation has set a new one", s.login.User)}, nil
 	}
-	all, err := s.policyCaveats(ctx)
+	all, err := s.policyCaveats(ctx, sample)
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +85,8 @@ func (s *session) refuseTwins(twins []string) error {
 }
 
 // warnings says what of a user's accounts will work today and may surprise later.
-func (s *session) warnings(ctx context.Context, user string) ([]strategies.Warning, error) {
-	all, err := s.policyCaveats(ctx)
+func (s *session) warnings(ctx context.Context, user string, sample secret.Password) ([]strategies.Warning, error) {
+	all, err := s.policyCaveats(ctx, sample)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +137,13 @@ func attemptsWarning(a account, n int) strategies.Warning {
 	return w
 }
 
-// policyCaveats says where a server's policy cannot be asked in advance.
-func (s *session) policyCaveats(ctx context.Context) ([]strategies.Warning, error) {
+// simpleCheck is MariaDB's own plugin that judges passwords. What it wants can be read.
+const simpleCheck = "simple_password_check"
+
+// policyCaveats says what of a server's policy cannot be asked in advance, and refuses what can
+// be seen to be against it: MariaDB lets its plugins judge a password only when it
+// is really set.
+func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]strategies.Warning, error) {
 	if !s.mariadb {
 		return nil, nil
 	}
@@ -159,9 +166,52 @@ FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PL
 	if row[1] != "Y" {
 		return append(all, strategies.Warn("new passwords are not judged by %s: strict_password_validation is off, and MariaDB is given a hash", row[0])), nil
 	}
-	all = append(all, strategies.Warn("new passwords are judged by %s, which MariaDB does only when one is really set: see that the function's password settings satisfy it", row[0]))
+	plugins := strings.Split(row[0], ", ")
+	if slices.Contains(plugins, simpleCheck) {
+		if err := s.checkSimply(ctx, sample); err != nil {
+			return nil, err
+		}
+		plugins = slices.DeleteFunc(plugins, func(p string) bool { return p == simpleCheck })
+	}
+	if len(plugins) > 0 {
+		all = append(all, strategies.Warning{Unknown: true, Text: fmt.Sprintf("new passwords are judged by %s, which MariaDB does only when one is really set: whether it takes the next one is not known. See that the function's password settings satisfy it", strings.Join(plugins, ", "))})
+	}
 	if row[2] == "Y" {
 		all = append(all, strategies.Warn("strict_password_validation has the password sent in clear, and the general log, which is on, will hold it: turn that log off"))
 	}
 	return all, nil
+}
+
+// checkSimply holds a password to the variables of simple_password_check, as the plugin does.
+// https://mariadb.com/kb/en/simple-password-check-plugin/
+func (s *session) checkSimply(ctx context.Context, p secret.Password) error {
+	row, err := s.row(ctx, operation{action: "looking up what " + simpleCheck + " wants"}, `SELECT @@GLOBAL.simple_password_check_minimal_length, @@GLOBAL.simple_password_check_digits,
+  @@GLOBAL.simple_password_check_letters_same_case, @@GLOBAL.simple_password_check_other_characters`)
+	if err != nil {
+		return err
+	}
+	var want [4]int
+	for i := range want {
+		if want[i], err = strconv.Atoi(row[i]); err != nil {
+			return s.errorf(rotator.KindInternal, "the variables of %s: %v", simpleCheck, err)
+		}
+	}
+	var digits, lower, upper, others int
+	for _, c := range []byte(p.Reveal()) {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case c >= 'a' && c <= 'z':
+			lower++
+		case c >= 'A' && c <= 'Z':
+			upper++
+		default:
+			others++
+		}
+	}
+	if len(p.Reveal()) < want[0] || digits < want[1] || min(lower, upper) < want[2] || others < want[3] {
+		return s.errorf(rotator.KindPasswordPolicy, "%s of this server would refuse the new password: it wants %d characters at least, %d digits, %d letters of each case and %d others. Adapt the function's password settings (PASSWORD_LENGTH, EXCLUDE_NUMBERS, EXCLUDE_PUNCTUATION, EXCLUDE_UPPERCASE, EXCLUDE_LOWERCASE, REQUIRE_EACH_INCLUDED_TYPE)",
+			simpleCheck, want[0], want[1], want[2], want[3])
+	}
+	return nil
 }

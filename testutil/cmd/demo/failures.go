@@ -18,8 +18,6 @@ type failure struct {
 	what string // what is wrong
 	// arrange makes it so, before the rotation.
 	arrange func(ctx context.Context, s *scene) error
-	// env is what the function is configured with beforehand.
-	env []string
 	// ask is the step that shows what is wrong: preflight or status.
 	ask string
 	// fix follows what the answer says. recovers: that alone completes the rotation;

@@ -1,0 +1,133 @@
+package strategies
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// superuserLogin reads the secret that masterarn names, or else otherwise, and gives
+// its login. The host is that secret's own, never the rotated secret's, or anyone who
+// may write the one could send the other's password anywhere; and it must be the
+// same host, or the superuser would act on another server than the one whose secret
+// this is. The one exception is AWS's: where the rotated secret is for a reader or a
+// replica, which takes no changes, the superuser works where the changes come from.
+// The database is the rotated secret's, as in AWS's templates.
+//
+// It must be no account of users, of which the rotation is: a secret that names itself,
+// or whose user is the superuser, would have the superuser's own password set.
+func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackARN string, current Login, users ...string) (Login, secret.Document, error) {
+	arn, err := superuserARN(r)
+	if err != nil {
+		return Login{}, secret.Document{}, err
+	}
+	if arn == "" {
+		arn = fallbackARN
+	}
+	if arn == "" {
+		return Login{}, secret.Document{}, fmt.Errorf("secret: %w: key %s is missing: set it to the superuser secret's ARN, or set SUPERUSER_SECRET_ARN", rotator.KindMisconfigured, keySuperuser)
+	}
+	d, err := r.ReadSecret(ctx, arn)
+	if err != nil {
+		return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s: %w", arn, err)
+	}
+	login, err := t.parseLogin(d)
+	if err != nil {
+		return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s: %w", arn, err)
+	}
+	if !sameEndpoint(login, current) {
+		if err := checkIsEndpoint(ctx, r, d, current); err != nil {
+			return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s is for %s:%d, the rotated secret for %s:%d, which must be the same server or its replica: %w", arn, login.Host, login.Port, current.Host, current.Port, err)
+		}
+	}
+	if keys := differing(t.serverKeys(login), t.serverKeys(current)); keys != nil {
+		return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: %w: it and the secret to rotate differ in %s, which names servers: both must say the same", arn, rotator.KindConflict, strings.Join(keys, ", "))
+	}
+	login.Database = current.Database
+	// What the rotated secret says of this place is enough: whether a pooler there knows
+	// the superuser's password does not matter to the secret's clients.
+	login.PoolerForwardsLogins = login.PoolerForwardsLogins || current.PoolerForwardsLogins
+	for _, name := range []string{login.User, d.Text(keyAlternate)} {
+		if slices.Contains(users, name) {
+			return login, d, NotEntitled("superuser secret %s is for user %q, whose password this rotation may not set: %s must name another secret, of another user", arn, name, keySuperuser)
+		}
+	}
+	return login, d, nil
+}
+
+// superuserARN reads masterarn. What templates of others put there by mistake is said,
+// for Secrets Manager would only say that it finds no such secret.
+func superuserARN(r rotator.Rotation) (string, error) {
+	wrong := func(format string, args ...any) (string, error) {
+		return "", fmt.Errorf("secret: %w: %s is "+format, append([]any{rotator.KindMisconfigured, keySuperuser}, args...)...)
+	}
+	shape := r.Current.Shape(keySuperuser)
+	if shape == "an array" || shape == "an object" {
+		return wrong("%s: it must be the ARN alone, a string (Terraform: master_user_secret[0].secret_arn)", shape)
+	}
+	arn, err := optionalText(r.Current, keySuperuser)
+	if err != nil || arn == "" {
+		return "", err
+	}
+	parts := strings.Split(arn, ":")
+	own := strings.Split(r.SecretARN, ":")
+	switch {
+	case strings.TrimSpace(arn) != arn:
+		return wrong("%.200q, with white space around it: store it without", arn)
+	case !rotator.ValidSecretID(arn):
+		return wrong("not a secret's ARN: it is too long, or holds what no ARN does")
+	case parts[0] == "arn" && (len(parts) < 7 || parts[2] != "secretsmanager" || parts[5] != "secret"):
+		return wrong("%.200q, and not the ARN of a secret (arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME): RDS gives the secret that it manages as MasterUserSecret.SecretArn in describe-db-instances", arn)
+	case parts[0] == "arn" && len(own) > 3 && parts[3] != own[3]:
+		return wrong("%s, in Region %s, and this function reads secrets in %s: name a secret there, or a replica of that one (aws secretsmanager replicate-secret-to-regions)", arn, parts[3], own[3])
+	}
+	return arn, nil
+}
+
+// waitForReplica gives a change that the superuser has made elsewhere the time to reach the
+// reader or replica that the secret is for: there, testSecret would come too early.
+// It is no failure if the change does not arrive. testSecret judges, and the service
+// starts over. A rejected login may count against the account, so one is all it takes.
+func waitForReplica(ctx context.Context, e Engine, r rotator.Rotation, superuser, pending Login) {
+	if sameEndpoint(superuser, pending) {
+		return
+	}
+	wait := func(d time.Duration) bool {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(d):
+			return true
+		}
+	}
+	if !wait(500*time.Millisecond) || !errors.Is(e.Ping(ctx, pending), rotator.KindLoginRejected) {
+		return
+	}
+	wait(2 * time.Second)
+	r.Logf("the change made at %s:%d has not replicated to %s:%d yet", superuser.Host, superuser.Port, pending.Host, pending.Port)
+}
+
+// checkIsEndpoint asks whether a login goes to another endpoint of the superuser's database.
+func checkIsEndpoint(ctx context.Context, r rotator.Rotation, superuser secret.Document, login Login) error {
+	if r.IsEndpointOf == nil {
+		return fmt.Errorf("host: %w: this Store cannot look up replicas", rotator.KindConflict)
+	}
+	return r.IsEndpointOf(ctx, superuser, login.Host, login.Port)
+}
+
+// lostUser adds to an error of a superuser what to do where the user of AWSCURRENT is
+// gone and AWSPREVIOUS logs in: a failover or a restored backup has lost a clone that a
+// rotation made shortly before. No later rotation mends that; label is the version that
+// logged in.
+func lostUser(r rotator.Rotation, label string, err error) error {
+	if label != rotator.LabelPrevious || !errors.Is(err, rotator.KindNotFound) {
+		return err
+	}
+	return fmt.Errorf("%w (AWSCURRENT is rejected and AWSPREVIOUS works: a failover or a restored backup may have lost the user of AWSCURRENT. Roll back, and the next rotation makes it again: {\"Step\":\"recover\",\"Action\":\"rollback\",\"SecretId\":\"%s\"})", err, r.SecretARN)
+}
