@@ -123,7 +123,10 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 // as is the login that worked, pending what may be stored under AWSPENDING.
 func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rotation, current, login Login, pair Pair, pending func() (Login, error)) (Login, Pair, error) {
 	superuser, d, err := superuserLogin(ctx, t, r, a.SuperuserSecretARN, login, pair.Original, pair.Clone)
-	pair.PasswordOnly, pair.Named, pair.NoTLS = a.rotateOnly(r.Current), r.Current.Text(keyAlternate) != "", current.TLS.Disabled
+	// What the user in use may do goes to the other one only if the secret has shown that it is
+	// in its hands: AWSPREVIOUS may be of the other, whose password alone is the secret's then.
+	pair.PasswordOnly = a.rotateOnly(r.Current) || login.User != pair.InUse()
+	pair.Named, pair.NoTLS = r.Current.Text(keyAlternate) != "", current.TLS.Disabled
 	pair.Consent = consents(d, pair)
 	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, pending)
 	return superuser, pair, err

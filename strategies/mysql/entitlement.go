@@ -171,6 +171,9 @@ func (c *cloneSync) noProvenance(ctx context.Context) (string, error) {
 		if marks[clone.host] != c.pair.Original {
 			return fmt.Sprintf("account %s bears no mark of a clone that this function created for user %q", clone, c.pair.Original), nil
 		}
+		if clone.retained {
+			return fmt.Sprintf("account %s keeps a second password, which a rotation does not change (ALTER USER %s DISCARD OLD PASSWORD ends it)", clone, clone), nil
+		}
 		i := slices.IndexFunc(c.originals, func(o accountRow) bool { return o.host == clone.host })
 		if i < 0 {
 			return fmt.Sprintf("user %q has no account for the host of account %s", c.pair.Original, clone), nil

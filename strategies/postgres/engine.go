@@ -79,7 +79,9 @@ func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
 		return err
 	}
 	defer s.close()
-	row, err := s.row(ctx, operation{action: "asking who is logged in"}, "SELECT session_user, pg_backend_pid()")
+	// With its schema: the owner of the database may have put functions of its own first,
+	// and this session, of the user, has no search_path of ours.
+	row, err := s.row(ctx, operation{action: "asking who is logged in"}, "SELECT session_user, pg_catalog.pg_backend_pid()")
 	if err != nil {
 		return err
 	}

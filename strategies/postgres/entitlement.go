@@ -52,7 +52,7 @@ UNION ALL SELECT 'administrative role', r.rolname FROM n, u, pg_roles r
   WHERE NOT n.rolsuper AND r.oid NOT IN (n.oid, u.oid) AND pg_has_role(n.oid, r.oid, 'MEMBER') AND NOT pg_has_role(u.oid, r.oid, 'MEMBER')
   AND (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
     OR r.rolname <> 'pg_database_owner' AND r.rolname ~ '^(pg_|rds_|rdsadmin|cloudsql|azure_|alloydb)')
-UNION ALL SELECT CASE WHEN ` + effective + ` AND (g.rolsuper OR NOT me.rolsuper AND pg_has_role(me.oid, g.oid, 'MEMBER') OR g.rolcreaterole AND ` + canSet + `)
+UNION ALL SELECT CASE WHEN ` + effective + ` AND g.oid NOT IN (original.oid, clone.oid) AND (g.rolsuper OR NOT me.rolsuper AND pg_has_role(me.oid, g.oid, 'MEMBER') OR g.rolcreaterole AND ` + canSet + `)
     THEN 'clone' WHEN ` + effective + ` THEN 'granted by' ELSE 'admin only' END, coalesce(g.rolname, 'a role that is gone')
   FROM n, me, original, clone, pg_auth_members a LEFT JOIN pg_roles g ON g.oid = a.grantor WHERE a.roleid = original.oid AND a.member = clone.oid
 UNION ALL SELECT 'more', 'membership in ' || r.rolname || CASE WHEN a.admin_option THEN ' with ADMIN OPTION' ELSE '' END

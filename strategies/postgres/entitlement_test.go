@@ -75,6 +75,7 @@ var whose = []entitled{
 	{name: "granted by who may not set its password", since: 16, setUp: "GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C", bare: "may not set its password"},
 	{name: "granted by who may set its password", since: 16, setUp: "GRANT O TO T WITH ADMIN OPTION; GRANT C TO T WITH ADMIN OPTION; T: GRANT O TO C"},
 	{name: "granted by an admin of the original who may create no roles", until: 15, setUp: "ALTER ROLE T NOCREATEROLE; GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C", bare: "may not set its password"},
+	{name: "granted by the original itself", until: 14, setUp: "O: GRANT O TO C", bare: "may not set its password"},
 	{name: "granted by who may create roles", until: 15, setUp: "T: GRANT O TO C"},
 }
 
@@ -155,6 +156,8 @@ func (r *rotation) state(t *testing.T, c entitled) {
 			r.mustAs(t, r.admin, statement)
 		case who == "T" && found:
 			r.mustAs(t, s.login(third, thirdPw), statement)
+		case who == "O" && found:
+			r.mustAs(t, r.original, statement)
 		default:
 			s.run(t, statement)
 		}
@@ -220,5 +223,44 @@ func TestCreatedByItsOriginal(t *testing.T) {
 		r.clone.Password = s.login("", "x").Password
 		r.turn(t, true)
 		r.mustAs(t, r.clone, "SELECT * FROM mine")
+	})
+}
+
+// A user logs in to a database whose owner may have put functions of its own before the
+// system's. None of them is called, by whichever session.
+func TestNoFunctionOfTheDatabasesOwnerIsCalled(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		db := s.NewDatabase(t, app)
+		in := func(l strategies.Login) strategies.Login {
+			return with(l, func(l *strategies.Login) { l.Database = db })
+		}
+		own := in(s.login(app, pw))
+		sql := []string{"CREATE SCHEMA evil", "GRANT USAGE ON SCHEMA evil TO PUBLIC", "CREATE TABLE evil.called (what text)", "GRANT ALL ON evil.called TO PUBLIC"}
+		for _, f := range []string{"pg_backend_pid() RETURNS int", "current_setting(text) RETURNS text", "current_setting(text, bool) RETURNS text", "set_config(text, text, bool) RETURNS text",
+			"inet_server_port() RETURNS int", "pg_has_role(name, text) RETURNS bool", "pg_has_role(name, oid, text) RETURNS bool", "has_column_privilege(text, text, text) RETURNS bool",
+			"pg_try_advisory_xact_lock(bigint) RETURNS bool", "to_regrole(text) RETURNS regrole", "now() RETURNS timestamptz"} {
+			name, _, _ := strings.Cut(f, "(")
+			sql = append(sql, fmt.Sprintf("CREATE FUNCTION evil.%s LANGUAGE plpgsql AS $$ BEGIN INSERT INTO evil.called VALUES ('%s'); RETURN NULL; END $$", f, name))
+		}
+		sql = append(sql, "ALTER DATABASE "+quoteIdent(db)+" SET search_path = evil, pg_catalog")
+		ok(t, s.as(t, own, sql...))
+		pair := strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}
+		boss := in(s.master(t, app))
+		ok(t, engine().Ping(t.Context(), own))
+		_, err := engine().DryRunSetPassword(t.Context(), own, app, password())
+		ok(t, err)
+		_, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+		ok(t, err)
+		ok(t, engine().EnsureClone(t.Context(), boss, pair, password()))
+		ok(t, engine().SetPassword(t.Context(), boss, app, password()))
+		conn, err := s.Connect(t.Context(), s.Superuser, s.Password, db)
+		ok(t, err)
+		defer conn.Close(context.Background())
+		var called []string
+		ok(t, conn.QueryRow(t.Context(), "SELECT pg_catalog.array_agg(what) FROM evil.called").Scan(&called))
+		if called != nil {
+			t.Errorf("functions of the database's owner were called: %q", called)
+		}
 	})
 }

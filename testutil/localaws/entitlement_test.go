@@ -109,3 +109,54 @@ func (w *world) takeOver(t *testing.T, what string, c takeOver, passwords map[st
 	}
 	passwords[after.Username] = after.Password
 }
+
+// TestAPreviousValueOfTheOtherUser: the holder of other_clone writes the name of an account that is
+// not its own into the secret. That AWSPREVIOUS works proves the password of other_clone
+// and nothing else: it gets none of what the other may do.
+func TestAPreviousValueOfTheOtherUser(t *testing.T) {
+	tier.Test(t)
+	for server, open := range map[string]func(*testing.T) database{
+		"postgres":      func(t *testing.T) database { return tlsServer(t, newest()) },
+		"mysql-9.7":     func(t *testing.T) database { return newMySQL(t, "mysql-9.7") },
+		"mariadb-10.11": func(t *testing.T) database { return newMySQL(t, "mariadb-10.11") },
+	} {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			db := open(t)
+			w := newWorld(t, plan{db: db, handler: db.family() + "-alternating-users", attempts: 1})
+			w.user(w.db.app)
+			boss := w.boss()
+			passwords := map[string]string{}
+			for _, name := range []string{"other", "other_clone"} {
+				passwords[name] = w.user(func(p string) []string {
+					if db.family() == "postgres" {
+						return []string{fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", name, p), fmt.Sprintf("GRANT %s TO boss WITH ADMIN OPTION", name)}
+					}
+					sql := []string{fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED BY '%s'", name, p)}
+					if name == "other" {
+						sql = append(sql, "GRANT SELECT ON shop.* TO other@'%'")
+					}
+					return sql
+				})
+			}
+			superuser := w.seed("superuser", current(w.document("username", "boss", "password", boss.Password)))
+			own := awsemu.Version{Labels: []string{"AWSPREVIOUS"}, Value: awsemu.Text(w.document("username", "other_clone", "password", passwords["other_clone"], "masterarn", superuser))}
+			arn := w.seed("app", own, current(w.document("username", "other", "password", "Wrong-1-wrong", "masterarn", superuser)))
+			before := w.census()
+			for range 2 {
+				if w.rotate(arn).Outcome != "RotationSucceeded" {
+					break // refused is as good
+				}
+			}
+			if !w.accepts(account{Username: "other", Password: passwords["other"]}) {
+				t.Error("other is locked out")
+			}
+			for key, value := range w.census() {
+				// Its own password is the secret's to set.
+				if before[key] != value && key != `"other_clone" verifier` && key != `"other_clone" strength` {
+					t.Errorf("%s: %s, before %q", key, value, before[key])
+				}
+			}
+		})
+	}
+}
