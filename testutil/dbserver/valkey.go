@@ -190,12 +190,13 @@ func (e ValkeyError) Error() string { return string(e) }
 
 // Ask logs in, sends commands and gives the answer to the last: nil, a string or a list of answers.
 func (s *ValkeyServer) Ask(ctx context.Context, user, password string, commands ...[]string) (answer any, err error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+	tcp, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer tcp.Close()
+	defer context.AfterFunc(ctx, func() { tcp.SetDeadline(time.Unix(1, 0)) })()
+	conn := tcp
 	if config := s.tlsConfig(); config != nil {
 		conn = tls.Client(conn, config)
 	}
