@@ -64,6 +64,8 @@ func pack(t *testing.T, name, prefix string) {
 			return err
 		case d.IsDir() && rel != "." && (strings.HasPrefix(d.Name(), ".") || rel == "build" || rel == "dist"):
 			return filepath.SkipDir
+		case d.IsDir() && rel != "." && isModule(path): // a module of its own is in no other's zip
+			return filepath.SkipDir
 		case !d.Type().IsRegular() || strings.HasPrefix(d.Name(), "."):
 			return nil
 		}
@@ -86,4 +88,9 @@ func pack(t *testing.T, name, prefix string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func isModule(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "go.mod"))
+	return err == nil
 }
