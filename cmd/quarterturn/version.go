@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,13 +23,17 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// version is that of the source, with the commit where Go knows it.
+// version is that of the module, where it was installed as one; or else that of the source,
+// with the commit where Go knows it.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				return rotator.Release + " (" + s.Value[:min(12, len(s.Value))] + ")"
 			}
+		}
+		if strings.HasPrefix(info.Main.Version, "v") {
+			return info.Main.Version
 		}
 	}
 	return rotator.Release
