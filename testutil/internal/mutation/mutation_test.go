@@ -41,7 +41,7 @@ func TestMutants(t *testing.T) {
 		t.Error("a seed draws another sample the second time")
 	}
 	seen := 0
-	fates := b.Try(t.Context(), sample, reached, 2, 10*time.Minute, func(Fate) { seen++ })
+	fates := b.Try(t.Context(), sample, reached, 2, time.Minute, func(Fate) { seen++ })
 	if seen != len(sample) {
 		t.Errorf("%d fates of %d", seen, len(sample))
 	}
