@@ -127,22 +127,31 @@ func (m *Memory) setPassword(ctx context.Context, op string, login strategies.Lo
 		return err
 	}
 	return m.do(ctx, op, user, func() error {
-		target, ok := m.accounts[user]
-		switch {
-		case login.Host == MemoryReader:
-			return errReplica
-		case user != login.User && !m.accounts[login.User].Superuser:
-			return fmt.Errorf("user %q: %w: only a superuser may change user %q", login.User, rotator.KindPrivilege, user)
-		case !ok:
-			return fmt.Errorf("user %q: %w: create it, or correct the name in the secret", user, rotator.KindNotFound)
-		case target.Locked:
-			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.KindPrivilege)
+		target, err := m.changeable(login, user)
+		if err != nil {
+			return err
 		}
 		target.Password, target.RetainedPassword, target.Expired = p, secret.Password{}, false
 		target.Hosts = onHosts(target.Hosts, p)
 		m.accounts[user] = target
 		return nil
 	})
+}
+
+// changeable is the account of user, if login may change its password.
+func (m *Memory) changeable(login strategies.Login, user string) (Account, error) {
+	a, ok := m.accounts[user]
+	switch {
+	case login.Host == MemoryReader:
+		return a, errReplica
+	case user != login.User && !m.accounts[login.User].Superuser:
+		return a, fmt.Errorf("user %q: %w: only a superuser may change user %q", login.User, rotator.KindPrivilege, user)
+	case !ok:
+		return a, fmt.Errorf("user %q: %w: create it, or correct the name in the secret", user, rotator.KindNotFound)
+	case a.Locked:
+		return a, fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.KindPrivilege)
+	}
+	return a, nil
 }
 
 // onHosts gives all accounts of a name a password.
@@ -174,16 +183,10 @@ func (m *Memory) keep(ctx context.Context, op string, login strategies.Login, us
 		return err
 	}
 	return m.do(ctx, op, user, func() error {
-		a, ok := m.accounts[user]
+		a, err := m.changeable(login, user)
 		switch {
-		case login.Host == MemoryReader:
-			return errReplica
-		case user != login.User && !m.accounts[login.User].Superuser:
-			return fmt.Errorf("user %q: %w: only a superuser may change user %q", login.User, rotator.KindPrivilege, user)
-		case !ok:
-			return fmt.Errorf("user %q: %w: create it, or correct the name in the secret", user, rotator.KindNotFound)
-		case a.Locked:
-			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.KindPrivilege)
+		case err != nil:
+			return err
 		case p.Equal(keep):
 			return nil
 		case !a.has(keep):

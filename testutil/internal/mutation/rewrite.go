@@ -5,11 +5,13 @@ package mutation
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/format"
 	"go/token"
 	"go/types"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -302,24 +304,19 @@ func (r *rewriter) apply() ([]byte, error) {
 // the inner before the outer, and then what opens, the outer before the inner. Outer
 // nodes are visited first.
 func sorted(edits []edit) []edit {
-	all := append([]edit(nil), edits...)
-	less := func(a, b edit) bool {
+	return slices.SortedFunc(slices.Values(edits), func(a, b edit) int {
 		switch {
 		case a.at != b.at:
-			return a.at < b.at
+			return cmp.Compare(a.at, b.at)
+		case a.close != b.close && a.close:
+			return -1
 		case a.close != b.close:
-			return a.close
+			return 1
 		case a.close:
-			return a.order > b.order
+			return cmp.Compare(b.order, a.order)
 		}
-		return a.order < b.order
-	}
-	for i := 1; i < len(all); i++ {
-		for j := i; j > 0 && less(all[j], all[j-1]); j-- {
-			all[j], all[j-1] = all[j-1], all[j]
-		}
-	}
-	return all
+		return cmp.Compare(a.order, b.order)
+	})
 }
 
 // choice is what each mutated package has beside its own files. A mutant that is reached

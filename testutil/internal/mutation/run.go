@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ type Fate struct {
 
 // Sample draws n mutants by seed, each as likely as the others; 0: all.
 func (b *Build) Sample(n int, seed uint64) []Mutant {
-	all := append([]Mutant(nil), b.Mutants...)
+	all := slices.Clone(b.Mutants)
 	rand.New(rand.NewPCG(seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	if n == 0 || n > len(all) {
 		n = len(all)
