@@ -38,7 +38,7 @@ test-long: servers sam ## test what the two above leave out: every version of ev
 	@$(GO) run ./testutil/cmd/dbservers -only valkey-8,redis-7,redis-8,chromium-headless-shell
 	QUARTERTURN_TEST_TIER=long $(GO) test -count=1 -timeout 90m $(ARGS) ./...
 	$(call compile,prove)
-	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -states -1 -mutants=false
+	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -states -1
 
 demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb|valkey|redis STRATEGY=single|superuser|alternating|dual FAIL=permission|password|killed|policy
 	$(call compile,demo)

@@ -36,8 +36,6 @@ type plan struct {
 	seed      uint64
 	patience  time.Duration // for each load
 	engine    string
-	mutants   bool
-	only      string // nothing but mutants whose rule has this in it
 	out       io.Writer
 }
 
@@ -50,8 +48,6 @@ func main() {
 	flag.IntVar(&p.states, "states", 0, "at most so many `states` of accounts for each server; 0: all; -1: none")
 	flag.Uint64Var(&p.seed, "seed", 1, "`seed` of the sample of states")
 	flag.StringVar(&p.engine, "engine", "", "only this `engine`: "+strings.Join(engines, ", "))
-	flag.BoolVar(&p.mutants, "mutants", true, "remove each rule in turn, and see who notices (needs the sources)")
-	flag.StringVar(&p.only, "only-mutants", "", "do nothing but remove the rules that have this `text` in them (\": \": all of the state machine's)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -63,9 +59,6 @@ func main() {
 }
 
 func (p plan) run(ctx context.Context) error {
-	if p.only != "" {
-		return p.hunt(ctx)
-	}
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -86,9 +79,6 @@ func (p plan) run(ctx context.Context) error {
 	err = errors.Join(p.tryAll(ctx, targets), p.loadAll(ctx, targets), p.sail(ctx), p.tryStates(ctx))
 	fmt.Fprintln(p.out, "\nBad input, by kind and strategy:")
 	err = errors.Join(err, prove.Inputs(ctx, ".", p.out))
-	if p.mutants {
-		err = errors.Join(err, p.hunt(ctx))
-	}
 	return errors.Join(err, ctx.Err())
 }
 
@@ -210,30 +200,6 @@ func (p plan) tryStates(ctx context.Context) error {
 	}
 	fmt.Fprintln(p.out, "\nStates of accounts, each rotated or refused (sample by -seed", p.seed, "if -states is given):")
 	return errors.Join(append(errs, prove.WriteStates(p.out, results))...)
-}
-
-// hunt removes one rule after another.
-func (p plan) hunt(ctx context.Context) error {
-	var fates []prove.MutantResult
-	var errs []error
-	for _, m := range prove.Mutants() {
-		if !strings.Contains(m.Rule, p.only) {
-			continue
-		}
-		fate, err := prove.RunMutant(ctx, ".", m)
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case fate.By == "":
-			errs = append(errs, fmt.Errorf("nobody notices that a rule is missing: %s", m.Rule))
-		}
-		fates = append(fates, fate)
-	}
-	if len(fates) == 0 && len(errs) == 0 {
-		return fmt.Errorf("-only-mutants: no rule has %q in it", p.only)
-	}
-	fmt.Fprintln(p.out, "\nOne rule removed at a time:")
-	return errors.Join(append(errs, prove.WriteMutantResults(p.out, fates))...)
 }
 
 // tryAll runs the trials of several targets at once, as many as there are processors.
