@@ -118,6 +118,7 @@ func (x *examination) table() []Check {
 			ends: func(f Finding) bool { return notPassed(f) && x.metaErr == nil }},
 		{ID: "S3", Proves: "the replicas of the secret", Needs: []string{"S2"}, run: x.checkReplicas},
 		{ID: "S4", Proves: "the staging labels of the secret", Needs: []string{"S2"}, run: x.checkLabels},
+		{ID: "S12", Proves: "the rotation schedule of the secret", Needs: []string{"S2"}, run: x.checkSchedule},
 		{ID: "S5", Proves: "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key", run: x.checkRead, ends: noValue},
 		{ID: "S6", Proves: "secretsmanager:GetSecretValue of AWSPENDING", run: x.checkReadPending},
 		{ID: "S7", Proves: "secretsmanager:PutSecretValue (probed with a call designed to fail)", run: x.probePut},
@@ -246,6 +247,15 @@ func (v *invocation) labelWarnings(m Metadata) string {
 		lines = append(lines, fmt.Sprintf("%d versions have labels, and the quota of a secret is about 100 versions: remove your own labels that are not needed", n))
 	}
 	return strings.Join(lines, "; ")
+}
+
+// checkSchedule is for secrets that rotate more often than clients may cache a value.
+func (x *examination) checkSchedule(context.Context) Finding {
+	why := x.meta.Schedule.TooShort(MinInterval)
+	if why == "" || x.meta.RotationEnabled == nil || !*x.meta.RotationEnabled {
+		return Finding{}
+	}
+	return Finding{Status: StatusPassed, Detail: why + ". To lengthen it: aws secretsmanager rotate-secret --secret-id " + x.meta.ARN + " --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"}
 }
 
 func (x *examination) checkRead(context.Context) Finding { return judge(x.valueErr) }

@@ -208,6 +208,9 @@ func (s *story) sets() map[string]func([]string) {
 			s.seed.Versions = append(s.seed.Versions, v)
 		},
 		"secret": s.setSecret,
+		"schedule": func(w []string) {
+			s.seed.Rules.ScheduleExpression = strings.Join(w, " ")
+		},
 		"copies": func(w []string) { s.rotator.Copies = rotator.CopiesMode(w[0]) },
 		"locks": func(w []string) { // an account, after so many rejected logins in a row
 			s.db.LockAfter, _ = strconv.Atoi(w[0])

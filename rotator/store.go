@@ -89,6 +89,7 @@ type Metadata struct {
 	Region            string              // of the ARN
 	RotationEnabled   *bool               // nil: rotation was never set up
 	RotationLambdaARN string              //
+	Schedule          RotationRules       //
 	KMSKeyID          string              // "": aws/secretsmanager
 	Labels            map[string][]string // version id to its labels
 	OwningService     string              // "rds" and so on: that service rotates it

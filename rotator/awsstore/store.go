@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
@@ -59,6 +60,7 @@ func (s *Store) Describe(ctx context.Context, id string) (rotator.Metadata, erro
 		Type:              aws.ToString(out.Type),
 		PrimaryRegion:     aws.ToString(out.PrimaryRegion),
 		DeletionDate:      aws.ToTime(out.DeletedDate),
+		Schedule:          RotationRules(out.RotationRules),
 		Tags:              make(map[string]string, len(out.Tags)),
 	}
 	for _, tag := range out.Tags {
@@ -68,6 +70,14 @@ func (s *Store) Describe(ctx context.Context, id string) (rotator.Metadata, erro
 		m.Replicas = append(m.Replicas, rotator.Replica{Region: aws.ToString(r.Region), Status: string(r.Status), Message: aws.ToString(r.StatusMessage)})
 	}
 	return m, nil
+}
+
+// RotationRules is a schedule as the SDK has it; nil: none was ever set.
+func RotationRules(r *types.RotationRulesType) rotator.RotationRules {
+	if r == nil {
+		return rotator.RotationRules{}
+	}
+	return rotator.RotationRules{Days: int(aws.ToInt64(r.AutomaticallyAfterDays)), Expression: aws.ToString(r.ScheduleExpression), Duration: aws.ToString(r.Duration)}
 }
 
 // regionOf reads the Region of arn:partition:secretsmanager:region:account:secret:name.

@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
 )
 
 // client makes the calls of one account and Region, and counts them. None of them reads a
@@ -65,7 +67,7 @@ func (c *client) list(ctx context.Context, p Place, page func([]Secret)) error {
 func (p Place) secret(e types.SecretListEntry) Secret {
 	return Secret{
 		ARN: aws.ToString(e.ARN), Name: aws.ToString(e.Name), Account: p.Account, Region: p.Region, Tags: tags(e.Tags),
-		RotationEnabled: e.RotationEnabled, FunctionARN: aws.ToString(e.RotationLambdaARN), Rules: rules(e.RotationRules),
+		RotationEnabled: e.RotationEnabled, FunctionARN: aws.ToString(e.RotationLambdaARN), Rules: awsstore.RotationRules(e.RotationRules),
 		Created: date(e.CreatedDate), LastRotated: date(e.LastRotatedDate), LastChanged: date(e.LastChangedDate),
 		LastAccessed: date(e.LastAccessedDate), NextRotation: date(e.NextRotationDate), Deleted: date(e.DeletedDate),
 		KMSKeyID: aws.ToString(e.KmsKeyId), OwningService: aws.ToString(e.OwningService), Type: aws.ToString(e.Type),
@@ -217,11 +219,4 @@ func tags(list []types.Tag) map[string]string {
 		all[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
 	return all
-}
-
-func rules(r *types.RotationRulesType) Rules {
-	if r == nil {
-		return Rules{}
-	}
-	return Rules{int(aws.ToInt64(r.AutomaticallyAfterDays)), aws.ToString(r.ScheduleExpression), aws.ToString(r.Duration)}
 }

@@ -168,7 +168,7 @@ func offPending(f *facts) (Finding, bool) {
 }
 
 func neverRotated(f *facts) (Finding, bool) {
-	interval, err := f.Rules.Interval()
+	_, interval, err := f.Rules.Intervals()
 	if !f.rotated() || !f.LastRotated.IsZero() || err != nil || f.Created.Add(interval).After(f.now) || !f.judged() {
 		return no()
 	}
@@ -214,7 +214,7 @@ func tooOld(f *facts) (Finding, bool) {
 }
 
 func scheduleTooLong(f *facts) (Finding, bool) {
-	interval, err := f.Rules.Interval()
+	_, interval, err := f.Rules.Intervals()
 	if err != nil || !f.rotated() || interval <= f.policy.maxInterval() || !f.judged() {
 		return no()
 	}
@@ -223,16 +223,15 @@ func scheduleTooLong(f *facts) (Finding, bool) {
 }
 
 func scheduleTooShort(f *facts) (Finding, bool) {
-	interval, err := f.Rules.Interval()
-	if err != nil || !f.rotated() || interval >= f.policy.minInterval() || !f.judged() {
+	why := f.Rules.TooShort(f.policy.minInterval())
+	if why == "" || !f.rotated() || !f.judged() {
 		return no()
 	}
-	return found(list, "RotationRules", f.Rules.String(), f.cli("rotate-secret", "--rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"),
-		"its schedule, %s, is shorter than clients may cache a value: with alternating users and dual passwords, a cached value stops working at the second rotation", f.Rules)
+	return found(list, "RotationRules", f.Rules.String(), f.cli("rotate-secret", "--rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"), "%s", why)
 }
 
 func scheduleUnknown(f *facts) (Finding, bool) {
-	if _, err := f.Rules.Interval(); err != nil && f.rotated() && f.Rules.Expression != "" {
+	if _, _, err := f.Rules.Intervals(); err != nil && f.rotated() && f.Rules.Expression != "" {
 		return found(list, "RotationRules.ScheduleExpression", f.Rules.Expression, "", "%v", err)
 	}
 	return no()

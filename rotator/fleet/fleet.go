@@ -16,7 +16,11 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
 )
+
+const day = 24 * time.Hour
 
 // Secret is a secret as ListSecrets describes it, with what other calls added.
 type Secret struct {
@@ -25,7 +29,7 @@ type Secret struct {
 
 	RotationEnabled *bool // nil: never set up
 	FunctionARN     string
-	Rules           Rules
+	Rules           rotator.RotationRules
 
 	Created, LastRotated, LastChanged, LastAccessed, NextRotation, Deleted time.Time
 
@@ -162,6 +166,6 @@ type Policy struct {
 
 func (p Policy) maxAge() time.Duration      { return cmp.Or(p.MaxAge, 90*day) }
 func (p Policy) maxInterval() time.Duration { return cmp.Or(p.MaxInterval, 90*day) }
-func (p Policy) minInterval() time.Duration { return cmp.Or(p.MinInterval, day) }
+func (p Policy) minInterval() time.Duration { return cmp.Or(p.MinInterval, rotator.MinInterval) }
 func (p Policy) grace() time.Duration       { return cmp.Or(p.Grace, time.Hour) }
 func (p Policy) unused() time.Duration      { return cmp.Or(p.Unused, 90*day) }

@@ -67,7 +67,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"rotator/emf", []string{module + "rotator"}},
 		{"rotator/serve/fleetreport", []string{module + "rotator", module + "rotator/emf", module + "rotator/fleet", module + "rotator/serve", "github.com/aws/aws-lambda-go", sdk}},
 		{"rotator/serve", []string{module + "rotator", "github.com/aws/aws-lambda-go", sdk, "github.com/aws/smithy-go/logging"}},
-		{"rotator/fleet", []string{sdk, "github.com/aws/smithy-go"}},
+		{"rotator/fleet", []string{module + "rotator", sdk, "github.com/aws/smithy-go"}},
 		{"rotator", []string{module + "rotator/secret"}},
 		{"strategies/rdsca", nil},
 		{"strategies/dial", []string{module + "rotator", module + "strategies"}},

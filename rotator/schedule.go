@@ -1,4 +1,4 @@
-package fleet
+package rotator
 
 import (
 	"fmt"
@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// Rules is when a secret is to be rotated, as ListSecrets says it.
+// RotationRules is when a secret is to be rotated, as DescribeSecret and ListSecrets say it.
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_schedule.html
-type Rules struct {
+type RotationRules struct {
 	Days       int    // AutomaticallyAfterDays; computed by the service where Expression is set
 	Expression string // rate(...) or cron(...); "": Days alone
 	Duration   string // "3h": the length of the window; "": to the end of the UTC day
 }
 
 // IsZero says whether no schedule was ever set.
-func (r Rules) IsZero() bool { return r == Rules{} }
+func (r RotationRules) IsZero() bool { return r == RotationRules{} }
 
-func (r Rules) String() string {
+func (r RotationRules) String() string {
 	switch {
 	case r.Expression != "":
 		return r.Expression
@@ -32,23 +32,38 @@ func (r Rules) String() string {
 
 const day = 24 * time.Hour
 
-// Interval is the longest time between two rotations of the schedule.
-func (r Rules) Interval() (time.Duration, error) {
+// MinInterval is the shortest time between two rotations that clients with a cache survive: the caches of AWS keep a value for
+// an hour where nothing else is set, and connection pools keep one for longer.
+const MinInterval = day
+
+// TooShort says what a schedule does to clients that cache, where two of its rotations are less than limit apart; "": nothing,
+// or the schedule is not known.
+func (r RotationRules) TooShort(limit time.Duration) string {
+	shortest, _, err := r.Intervals()
+	if err != nil || shortest >= limit {
+		return ""
+	}
+	return fmt.Sprintf("its schedule, %s, is shorter than clients may cache a value: with alternating users and dual passwords, a cached value stops working at the second rotation", r)
+}
+
+// Intervals are the shortest and the longest time between two rotations of the schedule.
+func (r RotationRules) Intervals() (shortest, longest time.Duration, err error) {
+	same := func(d time.Duration, err error) (time.Duration, time.Duration, error) { return d, d, err }
 	switch {
 	case strings.HasPrefix(r.Expression, "rate("):
-		return parseRate(r.Expression)
+		return same(parseRate(r.Expression))
 	case strings.HasPrefix(r.Expression, "cron("):
-		return cronInterval(r.Expression)
+		return cronIntervals(r.Expression)
 	case r.Expression != "":
-		return 0, fmt.Errorf("schedule %q is neither rate() nor cron()", r.Expression)
+		return same(0, fmt.Errorf("schedule %q is neither rate() nor cron()", r.Expression))
 	case r.Days > 0:
-		return time.Duration(r.Days) * day, nil
+		return same(time.Duration(r.Days)*day, nil)
 	}
-	return 0, fmt.Errorf("no schedule")
+	return same(0, fmt.Errorf("no schedule"))
 }
 
 // Window is how long after its beginning a rotation may still be started.
-func (r Rules) Window(begin time.Time) time.Duration {
+func (r RotationRules) Window(begin time.Time) time.Duration {
 	if hours, err := strconv.Atoi(strings.TrimSuffix(r.Duration, "h")); err == nil && hours > 0 {
 		return time.Duration(hours) * time.Hour
 	}
@@ -90,16 +105,21 @@ var (
 	weekdayNames = []string{"", "SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"}
 )
 
-// cronInterval is the longest gap between two beginnings, found by going through the
-// four years in which calendars repeat.
-func cronInterval(expression string) (time.Duration, error) {
+// cronIntervals are the shortest and the longest gap between two beginnings, found by going
+// through the four years in which calendars repeat.
+func cronIntervals(expression string) (shortest, longest time.Duration, err error) {
 	c, err := parseCron(expression)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	begin := time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC) // a leap year: 29 February is in it
 	var first, last time.Time
-	var longest time.Duration
+	gap := func(d time.Duration) {
+		longest = max(longest, d)
+		if shortest == 0 || d < shortest {
+			shortest = d
+		}
+	}
 	for d := range 4*365 + 1 {
 		date := begin.AddDate(0, 0, d)
 		if !c.matches(date) {
@@ -113,16 +133,17 @@ func cronInterval(expression string) (time.Duration, error) {
 			if first.IsZero() {
 				first = at
 			} else {
-				longest = max(longest, at.Sub(last))
+				gap(at.Sub(last))
 			}
 			last = at
 		}
 	}
 	if first.IsZero() {
-		return 0, fmt.Errorf("schedule %q names no day that exists", expression)
+		return 0, 0, fmt.Errorf("schedule %q names no day that exists", expression)
 	}
 	// From the last beginning of the four years to the first one of the next.
-	return max(longest, first.AddDate(4, 0, 0).Sub(last)), nil
+	gap(first.AddDate(4, 0, 0).Sub(last))
+	return shortest, longest, nil
 }
 
 func parseCron(expression string) (c cron, err error) {
