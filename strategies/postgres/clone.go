@@ -71,12 +71,13 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, rehearsal boo
 	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
 		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
-	s, err := e.openForChange(ctx, login, rehearsal, pair.Original, pair.Clone)
+	s, err := e.open(ctx, login, rehearsal, &pair, pair.Original, pair.Clone)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	if err := s.ensureClone(ctx, pair, p); err != nil {
+	changes, act, err := s.planClone(ctx, pair, p)
+	if err != nil {
 		return nil, err
 	}
 	switch {
@@ -84,113 +85,170 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, rehearsal boo
 	case pair.PasswordOnly:
 		warnings = s.warnings(s.roles[pair.Target])
 	default:
-		warnings, err = s.pairCaveats(ctx, pair)
+		warnings = s.pairWarnings(pair, act)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return warnings, s.finish(ctx)
+	return warnings, s.finish(ctx, changes...)
 }
 
-func (s *session) ensureClone(ctx context.Context, pair strategies.Pair, p secret.Password) error {
-	roles := s.roles
-	target, exists := roles[pair.Target]
-	_, inUse := roles[pair.InUse()]
+// pairSeen is what the flight that opens the transaction shows of a pair.
+type pairSeen struct {
+	evidence strategies.Evidence
+	reversed membership // of the original in the clone
+	member   bool       // the clone has the original's rights
+	connects bool       // the target may connect to the database
+	database string
+	clone    map[setting]string // the settings of either
+	original map[setting]string
+}
+
+// membership says whether one role is a member of another, whether that gives it what
+// the other may do, and which REVOKE would end one that does not.
+type membership struct {
+	is, gives bool
+	revoke    string
+}
+
+// lookAtPair asks for what readPair reads. None of it fails if a role is missing.
+func (s *session) lookAtPair(pair strategies.Pair) []statement {
+	looking := operation{action: "looking up memberships"}
+	connects := statement{operation{action: "looking up who may connect"}, `SELECT has_database_privilege(oid, current_database(), 'CONNECT'), current_database()
+FROM pg_roles WHERE rolname = $1`, []string{pair.Target}}
+	all := []statement{s.lookUpEvidence(pair), {looking, s.reversed(), []string{pair.Original, pair.Clone}}}
+	if pair.PasswordOnly {
+		return append(all, connects)
+	}
+	// USAGE is to have the rights without SET ROLE; it implies the right to that
+	// only until 15.
+	has := "pg_has_role(c.oid, o.oid, 'USAGE')"
+	if s.major() >= 16 {
+		has += " AND pg_has_role(c.oid, o.oid, 'SET')"
+	}
+	return append(all,
+		statement{looking, "SELECT " + has + " FROM pg_roles c, pg_roles o WHERE c.rolname = $1 AND o.rolname = $2", []string{pair.Clone, pair.Original}},
+		statement{operation{action: "looking up role settings"}, settingsOfBoth, []string{pair.Clone, pair.Original}})
+}
+
+func (s *session) readPair(pair strategies.Pair, answers []answer) (seen pairSeen, err error) {
+	row, err := s.only(operation{action: "looking up memberships"}, answers[1].rows)
+	if err != nil {
+		return seen, err
+	}
+	seen.reversed = membership{row[0] == "t", row[1] == "t", row[2]}
+	seen.evidence = readEvidence(pair, answers[0].rows, seen.reversed)
+	rows := answers[2].rows
+	if pair.PasswordOnly {
+		if len(rows) == 1 {
+			seen.connects, seen.database = rows[0][0] == "t", rows[0][1]
+		}
+		return seen, nil
+	}
+	seen.member = len(rows) == 1 && rows[0][0] == "t"
+	seen.clone, seen.original = map[setting]string{}, map[setting]string{}
+	for _, row := range answers[3].rows {
+		into := seen.clone
+		if row[0] == pair.Original {
+			into = seen.original
+		}
+		name, value, _ := strings.Cut(row[2], "=")
+		into[setting{row[1], name}] = value
+	}
+	return seen, nil
+}
+
+// planClone gives the statements that make a pair what EnsureClone promises, and the role
+// that sessions of the clone act as after them.
+func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.Password) (changes []statement, act string, err error) {
+	target, exists := s.roles[pair.Target]
+	_, inUse := s.roles[pair.InUse()]
 	switch {
 	case exists && inUse:
-		if err := s.checkEntitled(ctx, roles, pair); err != nil {
-			return err
+		if err := s.checkEntitled(ctx, pair); err != nil {
+			return nil, "", err
 		}
 	case pair.PasswordOnly && exists:
-		return s.missing(pair.InUse())
+		return nil, "", s.missing(pair.InUse())
 	case pair.PasswordOnly:
-		return s.missing(pair.Target)
+		return nil, "", s.missing(pair.Target)
 	}
 	if pair.PasswordOnly {
-		if err := s.checkConnects(ctx, target); err != nil {
-			return err
+		if err := s.checkConnects(target); err != nil {
+			return nil, "", err
 		}
 		change, err := s.setPassword(target, p)
-		if err != nil {
-			return err
-		}
-		_, err = s.flight(ctx, change)
-		return err
+		return []statement{change}, "", err
 	}
-	original, ok := roles[pair.Original]
+	original, ok := s.roles[pair.Original]
 	if !ok {
-		return s.errorf(rotator.KindNotFound, "there is no role %q on this server to be cloned; create it, or correct the user name in the secret", pair.Original)
+		return nil, "", s.errorf(rotator.KindNotFound, "there is no role %q on this server to be cloned; create it, or correct the user name in the secret", pair.Original)
 	}
-	clone, ok := roles[pair.Clone]
+	clone, ok := s.roles[pair.Clone]
+	var password statement
 	switch {
 	case !ok && pair.Target == pair.Original:
-		return s.errorf(rotator.KindNotFound, "there is no role %q on this server, though it is the user of AWSCURRENT", pair.Clone)
+		return nil, "", s.errorf(rotator.KindNotFound, "there is no role %q on this server, though it is the user of AWSCURRENT", pair.Clone)
 	case !ok:
-		var err error
-		if clone, err = s.create(ctx, roles, pair, p); err != nil {
-			return err
-		}
+		clone = role{name: pair.Clone, login: true, inherit: true, limit: -1}
+		password, err = s.create(pair, p)
 	default:
-		change, err := s.setPassword(roles[pair.Target], p, roles[pair.InUse()])
-		if err != nil {
-			return err
-		}
-		if _, err := s.flight(ctx, change); err != nil {
-			return err
-		}
+		password, err = s.setPassword(target, p, s.roles[pair.InUse()])
 	}
-	c := cloneSync{session: s, actingRole: acting(roles), original: original, clone: clone}
+	if err != nil {
+		return nil, "", err
+	}
+	c := cloneSync{session: s, actingRole: acting(s.roles), original: original, clone: clone, changes: []statement{password}}
 	if pair.Target == pair.Clone {
-		if err := c.copyAttributes(ctx); err != nil {
-			return err
-		}
+		c.copyAttributes()
 	}
 	member, err := c.ensureMember(ctx, pair)
-	if err != nil || !member || pair.Target == pair.Original {
-		return err
+	if err == nil && member && pair.Target == pair.Clone {
+		err = c.copySettings(ctx)
 	}
-	return c.copySettings(ctx)
+	return c.changes, s.seen.clone[setting{name: "role"}], err
 }
 
 // checkConnects refuses a role of a pair that an administrator made if it may not use the
 // database which the secret names: nothing but its password is changed.
-func (s *session) checkConnects(ctx context.Context, r role) error {
+func (s *session) checkConnects(r role) error {
 	if r.limit == 0 && !r.superuser {
 		return s.errorf(rotator.KindMisconfigured, "role %q has CONNECTION LIMIT 0, and a login would be refused: ALTER ROLE %s CONNECTION LIMIT -1", r.name, quoteIdent(r.name))
 	}
-	row, err := s.row(ctx, operation{action: "looking up who may connect"}, "SELECT has_database_privilege($1, current_database(), 'CONNECT'), current_database()", r.name)
-	if err == nil && row[0] != "t" {
-		err = s.errorf(rotator.KindMisconfigured, "role %q may not connect to database %q, and a login would be refused: GRANT CONNECT ON DATABASE %s TO %s", r.name, row[1], quoteIdent(row[1]), quoteIdent(r.name))
+	if database := s.seen.database; !s.seen.connects {
+		return s.errorf(rotator.KindMisconfigured, "role %q may not connect to database %q, and a login would be refused: GRANT CONNECT ON DATABASE %s TO %s", r.name, database, quoteIdent(database), quoteIdent(r.name))
 	}
-	return err
+	return nil
 }
 
-// create makes the clone. Its password goes in with it, so that at no moment there
+// create is the statement that makes the clone. Its password goes in with it, so that at no moment there
 // is a role that may log in and has none.
-func (s *session) create(ctx context.Context, roles map[string]role, pair strategies.Pair, p secret.Password) (role, error) {
-	if r := roles[pair.Original]; r.iam {
-		return role{}, s.checkUsable(r)
+func (s *session) create(pair strategies.Pair, p secret.Password) (statement, error) {
+	original := s.roles[pair.Original]
+	if original.iam {
+		return statement{}, s.checkUsable(original)
 	}
-	stored, err := s.storedForm(pair.Clone, p, roles[pair.Original])
+	stored, err := s.storedForm(pair.Clone, p, original)
 	if err != nil {
-		return role{}, err
+		return statement{}, err
 	}
-	me := acting(roles)
+	me := acting(s.roles)
 	st := operation{action: fmt.Sprintf("creating role %q", pair.Clone), setsPassword: true,
 		remedy: fmt.Sprintf("role %q is not allowed to: ALTER ROLE %s CREATEROLE", me.name, quoteIdent(me.name))}
-	sql := fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone), quoteLiteral(stored))
-	return role{name: pair.Clone, login: true, inherit: true, limit: -1}, s.exec(ctx, st, sql)
+	return statement{st, fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone), quoteLiteral(stored)), nil}, nil
 }
 
 // cloneSync is the alignment of a clone with its original.
 type cloneSync struct {
 	*session
 	actingRole, original, clone role
+	changes                     []statement // in the order in which they are to be made
+}
+
+func (c *cloneSync) change(st operation, sql string) {
+	c.changes = append(c.changes, statement{st, sql, nil})
 }
 
 // copyAttributes emits what differs and no more: a role that lacks the right to
 // give an attribute is not refused for one that is not needed.
-func (c cloneSync) copyAttributes(ctx context.Context) error {
+func (c *cloneSync) copyAttributes() {
 	for _, a := range []struct {
 		word       string
 		have, want bool
@@ -208,61 +266,52 @@ func (c cloneSync) copyAttributes(ctx context.Context) error {
 		if a.have == a.want {
 			continue
 		}
-		if err := c.alter(ctx, word); err != nil {
-			return err
-		}
+		c.alter(word)
 	}
-	if c.clone.limit == c.original.limit {
-		return nil
+	if c.clone.limit != c.original.limit {
+		c.alter(fmt.Sprintf("CONNECTION LIMIT %d", c.original.limit))
 	}
-	return c.alter(ctx, fmt.Sprintf("CONNECTION LIMIT %d", c.original.limit))
 }
 
-func (c cloneSync) alter(ctx context.Context, attribute string) error {
+func (c *cloneSync) alter(attribute string) {
 	st := operation{
 		action: fmt.Sprintf("copying the attribute %s from role %q to role %q", attribute, c.original.name, c.clone.name),
 		remedy: fmt.Sprintf("only a superuser may, or as of PostgreSQL 16 a role that has the attribute itself: as one of those, ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute),
 	}
-	return c.exec(ctx, st, fmt.Sprintf("ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute))
+	c.change(st, fmt.Sprintf("ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute))
 }
 
 // ensureMember gives the clone the original's rights. It says false where the
 // original is a member of the clone: the other way round is then impossible, and
 // the administrator who set that up wants the clone to be the owner, of everything. ADMIN OPTION
 // alone is no such wish.
-func (c cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (bool, error) {
-	looking := operation{action: "looking up memberships"}
-	row, err := c.row(ctx, looking, c.reversed(), c.original.name, c.clone.name)
-	switch {
-	case err != nil:
-		return false, err
-	case row[0] == "t" && row[1] == "t":
+func (c *cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (bool, error) {
+	switch reversed := c.seen.reversed; {
+	case reversed.is && reversed.gives:
 		free, err := c.hasNoOwnGrants(ctx, c.original, c.clone)
 		if err == nil && !free && pair.Target == pair.Clone {
 			err = c.errorf(rotator.KindMisconfigured, "role %[1]q is a member of role %[2]q, so that %[2]q cannot be given what is %[1]q's own (what it owns, was granted, or has by other memberships), and clients would lack that: REVOKE %[4]s FROM %[3]s, and the rotation turns the membership round; or move all of it to %[2]s (REASSIGN OWNED BY %[3]s TO %[4]s)",
 				c.original.name, c.clone.name, quoteIdent(c.original.name), quoteIdent(c.clone.name))
 		}
 		return false, err
-	case row[0] == "t" && pair.Target == pair.Clone:
-		return false, c.errorf(rotator.KindMisconfigured, "%s", adminOnly(pair, row[2]))
-	case row[0] == "t": // clients are on the clone, and the rotation takes them back to the original
+	case reversed.is && pair.Target == pair.Clone:
+		return false, c.errorf(rotator.KindMisconfigured, "%s", adminOnly(pair, reversed.revoke))
+	case reversed.is: // clients are on the clone, and the rotation takes them back to the original
 		return false, nil
 	}
-	// USAGE is to have the rights without SET ROLE; it implies the right to that
-	// only until 15.
-	has, options := "pg_has_role($1::name, $2::name, 'USAGE')", ""
-	if c.version >= 160000 {
-		has, options = has+" AND pg_has_role($1::name, $2::name, 'SET')", " WITH INHERIT TRUE, SET TRUE"
+	if c.seen.member {
+		return true, nil
 	}
-	row, err = c.row(ctx, looking, "SELECT "+has, c.clone.name, c.original.name)
-	if err != nil || row[0] == "t" {
-		return true, err
+	options := ""
+	if c.version >= 160000 {
+		options = " WITH INHERIT TRUE, SET TRUE"
 	}
 	st := operation{
 		action: fmt.Sprintf("making role %q a member of role %q", c.clone.name, c.original.name),
 		remedy: c.createRoleRemedy(c.actingRole, c.original.name, c.original.admin),
 	}
-	return true, c.exec(ctx, st, fmt.Sprintf("GRANT %s TO %s%s", quoteIdent(c.original.name), quoteIdent(c.clone.name), options))
+	c.change(st, fmt.Sprintf("GRANT %s TO %s%s", quoteIdent(c.original.name), quoteIdent(c.clone.name), options))
+	return true, nil
 }
 
 // reversed asks whether the original is a member of the clone, whether that gives it
@@ -270,7 +319,7 @@ func (c cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (bool
 // what the original has granted by it, which may be the superuser's right itself).
 func (s *session) reversed() string {
 	gives := "true"
-	if s.version >= 160000 {
+	if s.major() >= 16 {
 		gives = "(a.inherit_option OR a.set_option)"
 	}
 	return `WITH RECURSIVE m(id, gives) AS (
@@ -301,19 +350,19 @@ type setting struct{ database, name string }
 
 // copySettings gives the clone the settings of the original, and no others but
 // the one that makes it act as the original.
-func (c cloneSync) copySettings(ctx context.Context) error {
-	have, want, err := c.settingsOfBoth(ctx)
-	if err != nil {
-		return err
-	}
+func (c *cloneSync) copySettings(ctx context.Context) error {
+	have, want := c.seen.clone, maps.Clone(c.seen.original)
 	act := setting{name: "role"}
 	if role := want[act]; role == "" || role == "none" || role == c.original.name {
 		delete(want, act)
-		free, err := c.hasNoOwnGrants(ctx, c.clone, c.original)
-		if err != nil {
-			return err
+		free := have[act] == c.original.name
+		if !free {
+			var err error
+			if free, err = c.hasNoOwnGrants(ctx, c.clone, c.original); err != nil {
+				return err
+			}
 		}
-		if free || have[act] == c.original.name {
+		if free {
 			want[act] = c.original.name
 		}
 	}
@@ -322,9 +371,7 @@ func (c cloneSync) copySettings(ctx context.Context) error {
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(have), byName) {
 		if _, ok := want[key]; !ok {
-			if err := c.set(ctx, key, "RESET "+quoteSetting(key.name)); err != nil {
-				return err
-			}
+			c.set(key, "RESET "+quoteSetting(key.name))
 		}
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(want), byName) {
@@ -332,39 +379,24 @@ func (c cloneSync) copySettings(ctx context.Context) error {
 		if ok && value == want[key] {
 			continue
 		}
-		set := c.set
-		if key.name == "role" {
-			set = c.withTempMembership(set, want[key])
-		}
-		if err := set(ctx, key, "SET "+quoteSetting(key.name)+" TO "+quoteValue(key.name, want[key])); err != nil {
+		set := func() { c.set(key, "SET "+quoteSetting(key.name)+" TO "+quoteValue(key.name, want[key])) }
+		if key.name != "role" {
+			set()
+		} else if err := c.withTempMembership(ctx, want[key], set); err != nil {
 			return err
 		}
 	}
+	c.seen.clone = want
 	return nil
 }
 
-func (c cloneSync) settingsOfBoth(ctx context.Context) (clone, original map[setting]string, err error) {
-	const sql = `SELECT r.rolname, coalesce(d.datname, ''), c
+// settingsOfBoth asks for the settings of two roles.
+const settingsOfBoth = `SELECT r.rolname, coalesce(d.datname, ''), c
 FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c
 WHERE r.rolname IN ($1, $2) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)`
-	rows, err := c.query(ctx, operation{action: "looking up role settings"}, sql, c.clone.name, c.original.name)
-	if err != nil {
-		return nil, nil, err
-	}
-	clone, original = map[setting]string{}, map[setting]string{}
-	for _, row := range rows {
-		into := clone
-		if row[0] == c.original.name {
-			into = original
-		}
-		name, value, _ := strings.Cut(row[2], "=")
-		into[setting{row[1], name}] = value
-	}
-	return clone, original, nil
-}
 
 // hasNoOwnGrants says whether a role has no rights of its own, but those of another one.
-func (c cloneSync) hasNoOwnGrants(ctx context.Context, of, but role) (bool, error) {
+func (c *cloneSync) hasNoOwnGrants(ctx context.Context, of, but role) (bool, error) {
 	// Classes 'o' and 'a' of pg_shdepend are what a role owns and was granted, in
 	// all databases, 'i' initial privileges and 'r' policies.
 	const sql = `WITH RECURSIVE m(id) AS (
@@ -381,9 +413,9 @@ SELECT NOT EXISTS (
 	return err == nil && row[0] == "t", err
 }
 
-// set runs ALTER ROLE ... SET or RESET. Values can be secrets of others, so errors
+// set is ALTER ROLE ... SET or RESET. Values can be secrets of others, so errors
 // do not repeat what the server says of them.
-func (c cloneSync) set(ctx context.Context, key setting, action string) error {
+func (c *cloneSync) set(key setting, action string) {
 	in, what := "", fmt.Sprintf("the setting %s", key.name)
 	if key.database != "" {
 		in = " IN DATABASE " + quoteIdent(key.database)
@@ -394,34 +426,30 @@ func (c cloneSync) set(ctx context.Context, key setting, action string) error {
 		remedy:    fmt.Sprintf("only a superuser may set %s (or as of PostgreSQL 15: GRANT SET ON PARAMETER %s TO %s); or remove it from role %q", key.name, quoteSetting(key.name), quoteIdent(c.actingRole.name), c.original.name),
 		sensitive: true,
 	}
-	return c.exec(ctx, st, "ALTER ROLE "+quoteIdent(c.clone.name)+in+" "+action)
+	c.change(st, "ALTER ROLE "+quoteIdent(c.clone.name)+in+" "+action)
 }
 
 // withTempMembership wraps set for the setting role. Minor releases from before November
 // 2024 want the role that sets it to be able to become that role: one who is not gets the
 // membership for the length of the statement, in a transaction that shows it to
 // no other session.
-func (c cloneSync) withTempMembership(set func(context.Context, setting, string) error, owner string) func(context.Context, setting, string) error {
-	return func(ctx context.Context, key setting, action string) error {
-		has, options := "MEMBER", ""
-		if c.version >= 160000 {
-			has, options = "SET", " WITH INHERIT FALSE, SET TRUE"
-		}
-		row, err := c.row(ctx, operation{action: "looking up memberships"}, "SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON r.rolname = $2", has, owner)
-		if err != nil {
-			return err
-		}
-		if row[0] == "t" {
-			return set(ctx, key, action)
-		}
-		st := operation{action: fmt.Sprintf("becoming a member of role %q for a moment", owner), remedy: c.createRoleRemedy(c.actingRole, owner, false)}
-		role, me := quoteIdent(owner), quoteIdent(c.actingRole.name)
-		if err := c.exec(ctx, st, "GRANT "+role+" TO "+me+options); err != nil {
-			return err
-		}
-		if err := set(ctx, key, action); err != nil {
-			return err
-		}
-		return c.exec(ctx, st, "REVOKE "+role+" FROM "+me)
+func (c *cloneSync) withTempMembership(ctx context.Context, owner string, set func()) error {
+	has, options := "MEMBER", ""
+	if c.version >= 160000 {
+		has, options = "SET", " WITH INHERIT FALSE, SET TRUE"
 	}
+	row, err := c.row(ctx, operation{action: "looking up memberships"}, "SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON r.rolname = $2", has, owner)
+	if err != nil {
+		return err
+	}
+	if row[0] == "t" {
+		set()
+		return nil
+	}
+	st := operation{action: fmt.Sprintf("becoming a member of role %q for a moment", owner), remedy: c.createRoleRemedy(c.actingRole, owner, false)}
+	role, me := quoteIdent(owner), quoteIdent(c.actingRole.name)
+	c.change(st, "GRANT "+role+" TO "+me+options)
+	set()
+	c.change(st, "REVOKE "+role+" FROM "+me)
+	return nil
 }

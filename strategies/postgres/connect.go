@@ -44,6 +44,7 @@ type session struct {
 	restricted bool            // rds.restrict_password_commands is on
 	port       string          // that the server listens on, by its own word; "": a socket
 	roles      map[string]role // by name: those that the change is of, and the one that we act as
+	seen       pairSeen        // of a pair
 }
 
 // connect makes the one connection of a method call: TCP, TLS, login, each within
@@ -370,12 +371,6 @@ func (s *session) only(st operation, rows [][]string) ([]string, error) {
 		return nil, s.errorf(rotator.KindInternal, "%s: the server answered with %d rows in place of 1: is there a proxy in between that changes answers?", st.action, len(rows))
 	}
 	return rows[0], nil
-}
-
-// exec is query for what has no rows: DDL, which takes no parameters.
-func (s *session) exec(ctx context.Context, st operation, sql string) error {
-	_, err := s.query(ctx, st, sql)
-	return err
 }
 
 // errorf is an error that the engine itself found.

@@ -20,43 +20,42 @@ import (
 // that the original lacks: attributes, memberships, privileges on objects. What it owns
 // does not count, for clones that AWS's templates made own what they created.
 // Dependencies do not tell one privilege on an object from another.
-func (s *session) checkEntitled(ctx context.Context, roles map[string]role, pair strategies.Pair) error {
-	seen, err := s.evidence(ctx, pair)
-	if err != nil {
-		return err
-	}
-	seen.Acting = roles[pair.Target].actingRole || pair.Target == s.login.User
-	return pair.CheckEntitled(ctx, seen)
+func (s *session) checkEntitled(ctx context.Context, pair strategies.Pair) error {
+	evidence := s.seen.evidence
+	evidence.Acting = s.roles[pair.Target].actingRole || pair.Target == s.login.User
+	return pair.CheckEntitled(ctx, evidence)
 }
 
-func (s *session) evidence(ctx context.Context, pair strategies.Pair) (seen strategies.Evidence, err error) {
+// lookUpEvidence asks for what readEvidence reads.
+func (s *session) lookUpEvidence(pair strategies.Pair) statement {
 	// With ADMIN OPTION, a role can give itself the rest.
 	effective, canSet := "true", "true"
-	if s.version >= 160000 {
+	if s.major() >= 16 {
 		effective = "(a.inherit_option OR a.set_option)"
 		canSet = "pg_has_role(g.oid, n.oid, 'MEMBER WITH ADMIN OPTION')"
 	}
-	sql := `WITH RECURSIVE n AS (SELECT * FROM pg_roles WHERE rolname = $1),
-u AS (SELECT * FROM pg_roles WHERE rolname = $2),
-me AS (SELECT * FROM pg_roles WHERE rolname = current_user),
-original AS (SELECT * FROM pg_roles WHERE rolname = $3),
-clone AS (SELECT * FROM pg_roles WHERE rolname = $4),
+	sql := `WITH RECURSIVE roles AS (SELECT oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles),
+n AS (SELECT * FROM roles WHERE rolname = $1),
+u AS (SELECT * FROM roles WHERE rolname = $2),
+me AS (SELECT * FROM roles WHERE rolname = current_user),
+original AS (SELECT * FROM roles WHERE rolname = $3),
+clone AS (SELECT * FROM roles WHERE rolname = $4),
 attributes AS (
   SELECT v.word, bool_or(v.has AND r.oid = n.oid) AS own
-  FROM n, u, pg_roles r, LATERAL (VALUES ('SUPERUSER', r.rolsuper), ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb),
+  FROM n, u, roles r, LATERAL (VALUES ('SUPERUSER', r.rolsuper), ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb),
     ('REPLICATION', r.rolreplication), ('BYPASSRLS', r.rolbypassrls)) v(word, has)
   GROUP BY v.word HAVING NOT bool_or(v.has AND pg_has_role(u.oid, r.oid, 'MEMBER'))),
 model(id) AS (SELECT oid FROM original UNION SELECT a.roleid FROM pg_auth_members a JOIN model ON a.member = model.id)
 SELECT 'attribute', word FROM attributes WHERE own
-UNION ALL SELECT 'administrative role', r.rolname FROM n, u, pg_roles r
+UNION ALL SELECT 'administrative role', r.rolname FROM n, u, roles r
   WHERE NOT n.rolsuper AND r.oid NOT IN (n.oid, u.oid) AND pg_has_role(n.oid, r.oid, 'MEMBER') AND NOT pg_has_role(u.oid, r.oid, 'MEMBER')
   AND (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
     OR r.rolname <> 'pg_database_owner' AND r.rolname ~ '^(pg_|rds_|rdsadmin|cloudsql|azure_|alloydb)')
 UNION ALL SELECT CASE WHEN ` + effective + ` AND g.oid NOT IN (original.oid, clone.oid) AND (g.rolsuper OR NOT me.rolsuper AND pg_has_role(me.oid, g.oid, 'MEMBER') OR g.rolcreaterole AND ` + canSet + `)
     THEN 'clone' WHEN ` + effective + ` THEN 'granted by' ELSE 'admin only' END, coalesce(g.rolname, 'a role that is gone')
-  FROM n, me, original, clone, pg_auth_members a LEFT JOIN pg_roles g ON g.oid = a.grantor WHERE a.roleid = original.oid AND a.member = clone.oid
+  FROM n, me, original, clone, pg_auth_members a LEFT JOIN roles g ON g.oid = a.grantor WHERE a.roleid = original.oid AND a.member = clone.oid
 UNION ALL SELECT 'more', 'membership in ' || r.rolname || CASE WHEN a.admin_option THEN ' with ADMIN OPTION' ELSE '' END
-  FROM original o, clone, pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid
+  FROM original o, clone, pg_auth_members a JOIN roles r ON r.oid = a.roleid
   WHERE a.member = clone.oid AND NOT o.rolsuper AND (a.roleid <> o.oid OR a.admin_option)
   AND NOT EXISTS (SELECT FROM pg_auth_members b JOIN model ON model.id = b.member WHERE b.roleid = a.roleid AND (b.admin_option OR NOT a.admin_option))
 UNION ALL SELECT 'more', 'privileges on ' || count(*) || ' objects ' || coalesce('in database ' || b.datname, 'of the whole server')
@@ -67,11 +66,10 @@ UNION ALL SELECT 'more', 'privileges on ' || count(*) || ' objects ' || coalesce
     AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model) AND x.deptype IN (d.deptype, 'o'))
   GROUP BY b.datname
 ORDER BY 1, 2`
-	st := operation{action: "looking up whose role it is"}
-	rows, err := s.query(ctx, st, sql, pair.Target, pair.InUse(), pair.Original, pair.Clone)
-	if err != nil {
-		return seen, err
-	}
+	return statement{operation{action: "looking up whose role it is"}, sql, []string{pair.Target, pair.InUse(), pair.Original, pair.Clone}}
+}
+
+func readEvidence(pair strategies.Pair, rows [][]string, reversed membership) (seen strategies.Evidence) {
 	toClone := pair.Target == pair.Clone
 	var more, grantors []string
 	clone := false
@@ -101,15 +99,11 @@ ORDER BY 1, 2`
 		seen.NoProvenance = fmt.Sprintf("its membership was granted by %s, which may not set its password itself", strings.Join(grantors, ", "))
 	case !clone:
 		seen.NoProvenance = fmt.Sprintf("role %q is no member of %q with INHERIT or SET", pair.Clone, pair.Original)
-		rows, err := s.query(ctx, st, s.reversed(), pair.Original, pair.Clone)
-		if err != nil {
-			return seen, err
-		}
-		if rows[0][0] == "t" && rows[0][1] != "t" {
-			seen.NoProvenance += "; " + adminOnly(pair, rows[0][2])
+		if reversed.is && !reversed.gives {
+			seen.NoProvenance += "; " + adminOnly(pair, reversed.revoke)
 		}
 	case more != nil && toClone:
 		seen.NoProvenance = fmt.Sprintf("role %q has what role %q lacks: %s", pair.Clone, pair.Original, strings.Join(more, ", "))
 	}
-	return seen, nil
+	return seen
 }

@@ -44,6 +44,20 @@ func TestRoundTrips(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		app, pw := s.NewRole(t, "LOGIN")
 		self, boss := s.login(app, pw), s.master(t, app)
+		pair := strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone", Consent: true}
+		back := pair
+		back.Target = app
+		only := pair
+		only.PasswordOnly = true
+		clone := func(p strategies.Pair) func(strategies.Login) error {
+			return func(l strategies.Login) error { return engine().EnsureClone(t.Context(), l, p, password()) }
+		}
+		dryRun := func(p strategies.Pair) func(strategies.Login) error {
+			return func(l strategies.Login) error {
+				_, err := engine().DryRunEnsureClone(t.Context(), l, p, password())
+				return err
+			}
+		}
 		for _, c := range []struct {
 			name  string
 			login strategies.Login
@@ -59,6 +73,14 @@ func TestRoundTrips(t *testing.T) {
 			{"SetPassword by one that may read pg_authid", s.superuser(), 3 + 3, func(l strategies.Login) error {
 				return engine().SetPassword(t.Context(), l, app, password())
 			}},
+			// What a new clone owns, and whether the superuser may set its role, is asked for only then.
+			{"EnsureClone, a new clone", boss, 3 + 4, clone(pair)},
+			{"DryRunEnsureClone", boss, 3 + 2, dryRun(pair)},
+			{"EnsureClone", boss, 3 + 2, clone(pair)},
+			{"DryRunEnsureClone, of the original", boss, 3 + 2, dryRun(back)},
+			{"EnsureClone, of the original", boss, 3 + 2, clone(back)},
+			{"DryRunEnsureClone, the password only", boss, 3 + 2, dryRun(only)},
+			{"EnsureClone, the password only", boss, 3 + 2, clone(only)},
 		} {
 			if got := s.roundTrips(t, c.login, c.call); got != c.want {
 				t.Errorf("%s: %d round trips, want %d", c.name, got, c.want)

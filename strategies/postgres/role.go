@@ -17,14 +17,19 @@ import (
 
 // openForChange logs in and opens the one transaction in which an account is changed. It
 // changes nothing if the server could not carry the change through, and it waits
-// for another rotation of one of the users.
-func (e Engine) openForChange(ctx context.Context, login strategies.Login, rehearsal bool, users ...string) (*session, error) {
+// for another rotation of the same account, or of one of the pair.
+func (e Engine) openForChange(ctx context.Context, login strategies.Login, rehearsal bool, user string) (*session, error) {
+	return e.open(ctx, login, rehearsal, nil, user)
+}
+
+// open is openForChange. pair is nil where the change is of one account alone.
+func (e Engine) open(ctx context.Context, login strategies.Login, rehearsal bool, pair *strategies.Pair, users ...string) (*session, error) {
 	s, err := e.connect(ctx, login)
 	if err != nil {
 		return nil, err
 	}
 	s.allowMD5, s.rehearsal = e.AllowMD5, rehearsal
-	if err := s.prepare(ctx, users); err != nil {
+	if err := s.prepare(ctx, pair, users); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -32,7 +37,7 @@ func (e Engine) openForChange(ctx context.Context, login strategies.Login, rehea
 }
 
 // prepare opens the transaction, and learns all that a change depends on, in one flight.
-func (s *session) prepare(ctx context.Context, users []string) error {
+func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []string) error {
 	begin := operation{phase: beginning, action: "opening a transaction"}
 	// READ WRITE: a primary whose default_transaction_read_only is on takes the change
 	// all the same, and a standby says here that it cannot.
@@ -40,7 +45,11 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 	for _, user := range users {
 		flight = append(flight, s.tryLock(user))
 	}
-	answers, err := s.flight(ctx, append(flight, s.lookUp(users))...)
+	looks := []statement{s.lookUp(users)}
+	if pair != nil {
+		looks = append(looks, s.lookAtPair(*pair)...)
+	}
+	answers, err := s.flight(ctx, append(flight, looks...)...)
 	if err != nil {
 		return err
 	}
@@ -64,7 +73,7 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 		s.iterations = n
 	}
 	s.attempts, _ = strconv.Atoi(row[7]) // credcheck is not loaded
-	found := answers[len(answers)-1].rows
+	found := answers[len(answers)-len(looks):]
 	waited := false
 	for i, user := range users {
 		held, err := s.only(begin, answers[3+i].rows)
@@ -80,13 +89,17 @@ func (s *session) prepare(ctx context.Context, users []string) error {
 		}
 	}
 	if waited { // and the other rotation has changed them
-		st := s.lookUp(users)
-		if found, err = s.query(ctx, st.operation, st.sql, st.args...); err != nil {
+		if found, err = s.flight(ctx, looks...); err != nil {
 			return err
 		}
 	}
-	if s.roles, err = s.readRoles(found); err != nil {
+	if s.roles, err = s.readRoles(found[0].rows); err != nil {
 		return err
+	}
+	if pair != nil {
+		if s.seen, err = s.readPair(*pair, found[1:]); err != nil {
+			return err
+		}
 	}
 	return s.lookUpStored(ctx, users)
 }
@@ -116,6 +129,9 @@ func (s *session) local(users []string) string {
 		{"standard_conforming_strings", "on"}, // one way to read a constant
 	}
 	major := s.major()
+	if major >= 11 {
+		local = append(local, [2]string{"jit", "off"}) // to compile a look-up takes longer than to run it
+	}
 	if major >= 17 {
 		local = append([][2]string{{"transaction_timeout", "0"}}, local...) // it counts already: first of all
 	}
@@ -217,21 +233,23 @@ type role struct {
 	iterations int // of SCRAM
 }
 
-// lookUp asks for the named roles, and for the one that we act as. Only Amazon RDS has
-// rds_iam, and only there are the groups of a role followed.
+// lookUp asks for the named roles, and for the one that we act as. A new session plans each
+// statement with nothing in its caches, so that what is asked for in vain costs more than
+// what is found: what only warnings need is asked for in a dry run alone. Only Amazon RDS
+// has rds_iam, and there no customer's role is a superuser, which is a member of all.
 func (s *session) lookUp(names []string) statement {
-	const sql = `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
+	near, until := "false", "''"
+	if s.rehearsal {
+		near = "rolconnlimit >= 0 AND (SELECT count(*) FROM pg_stat_get_activity(NULL) a WHERE a.usesysid = r.oid) >= rolconnlimit - 1"
+		until = `CASE WHEN isfinite(rolvaliduntil) AND rolvaliduntil < now() + interval '30 days' THEN
+    to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END`
+	}
+	sql := `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
   coalesce(rolvaliduntil <= now(), false),
-  to_regrole('rds_iam') IS NOT NULL AND EXISTS (
-    WITH RECURSIVE m(id) AS (
-      SELECT r.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
-    SELECT FROM m WHERE m.id = to_regrole('rds_iam')),
+  NOT rolsuper AND coalesce(pg_has_role(oid, to_regrole('rds_iam'), 'MEMBER'), false),
   pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION'),
-  rolname = current_user,
-  rolconnlimit >= 0 AND (SELECT count(*) FROM pg_stat_get_activity(NULL) a WHERE a.usesysid = r.oid) >= rolconnlimit - 1,
-  rolconnlimit,
-  CASE WHEN isfinite(rolvaliduntil) AND rolvaliduntil < now() + interval '30 days' THEN
-    to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END
+  rolname = current_user, ` + near + `,
+  rolconnlimit, ` + until + `
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	return statement{operation{action: "looking up roles"}, sql, []string{names[0], names[len(names)-1]}}
 }
@@ -341,6 +359,9 @@ func (s *session) storedForm(user string, p secret.Password, likes ...role) (str
 	}
 	s.guessed = s.md5 && !isScram
 	if s.rehearsal {
+		if iterations <= scramIterations {
+			iterations = 1 // the server goes through them, to see that it is no verifier of an empty password
+		}
 		return scramSample(iterations), nil
 	}
 	return scramVerifier(p, iterations)

@@ -116,7 +116,8 @@ func TestASessionLeftBehindEnds(t *testing.T) {
 		left, err := e.openForChange(t.Context(), s.superuser(), false, app)
 		ok(t, err)
 		defer left.close()
-		ok(t, left.exec(t.Context(), operation{action: "leaving"}, "ALTER ROLE "+quoteIdent(app)+" CONNECTION LIMIT 7"))
+		_, err = left.query(t.Context(), operation{action: "leaving"}, "ALTER ROLE "+quoteIdent(app)+" CONNECTION LIMIT 7")
+		ok(t, err)
 		p := password()
 		for end := time.Now().Add(time.Minute); ; {
 			err := e.SetPassword(t.Context(), s.superuser(), app, p)

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 
@@ -34,25 +33,16 @@ func (s *session) warnings(r role) []strategies.Warning {
 	return all
 }
 
-// pairCaveats says in what the two users of a pair will differ.
-func (s *session) pairCaveats(ctx context.Context, pair strategies.Pair) ([]strategies.Warning, error) {
-	const sql = `SELECT EXISTS (
-    SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
-    WHERE r.rolname = $1 AND s.setdatabase = 0 AND c LIKE 'role=%' AND c NOT IN ('role=', 'role=none'))`
-	looking := operation{action: "looking up in what the two users differ"}
-	row, err := s.row(ctx, looking, sql, pair.Clone)
-	if err != nil || row[0] == "t" {
-		return nil, err
-	}
-	row, err = s.row(ctx, looking, s.reversed(), pair.Original, pair.Clone)
+// pairWarnings says in what the two users of a pair will differ. act is the role that the
+// clone's sessions will act as.
+func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Warning {
+	reversed := s.seen.reversed
 	switch {
-	case err != nil:
-		return nil, err
-	case row[0] == "t" && row[1] == "t":
-		return nil, nil
-	case row[0] == "t":
-		return []strategies.Warning{{Text: adminOnly(pair, row[2])}}, nil
+	case act != "" && act != "none", reversed.is && reversed.gives:
+		return nil
+	case reversed.is:
+		return []strategies.Warning{{Text: adminOnly(pair, reversed.revoke)}}
 	}
 	return []strategies.Warning{strategies.Warn("role %q owns objects or has its own grants, so it does not act as role %q, which cannot use what it creates. While %q is in AWSCURRENT, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database; the next rotation does the rest",
-		pair.Clone, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone))}, nil
+		pair.Clone, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone))}
 }
