@@ -24,7 +24,6 @@ type bare struct {
 	url      string
 	client   *http.Client
 	arn      string
-	port     int
 	calls    []string // the operations of ours
 	logins   int      // of ours
 	user     string
@@ -32,6 +31,9 @@ type bare struct {
 	boss     string // "": the user changes its own password
 	bossPass string
 	at       int
+
+	database *line
+	loggedIn time.Duration // that all logins so far have waited for the server
 }
 
 func (b *bare) rotation(ctx context.Context) error {
@@ -63,10 +65,12 @@ func (b *bare) rotation(ctx context.Context) error {
 }
 
 func (b *bare) session(ctx context.Context, user, password, sql string, mayFail bool) error {
-	c, err := b.server.open(ctx, b.port, user, password)
+	waited := b.database.waited.Load()
+	c, err := b.server.open(ctx, b.database.port(), user, password)
 	if err != nil {
 		return fmt.Errorf("bare login of %s: %w", user, err)
 	}
+	b.loggedIn += time.Duration(b.database.waited.Load() - waited)
 	defer c.close(ctx)
 	if sql == "" {
 		return nil
@@ -84,7 +88,7 @@ func (b *bare) call(ctx context.Context, operation string) error {
 	switch operation {
 	case "PutSecretValue":
 		in["ClientRequestToken"] = fmt.Sprintf("bare-%032d", b.at)
-		in["SecretString"] = b.server.secret(b.port, b.user, fmt.Sprint("other-", b.at), b.arn)
+		in["SecretString"] = b.server.secret(b.database.port(), b.user, fmt.Sprint("other-", b.at), b.arn)
 		in["VersionStages"] = []string{"AWSPENDING"}
 	case "UpdateSecretVersionStage":
 		in["VersionStage"], in["MoveToVersionId"], in["RemoveFromVersionId"] = "AWSCURRENT", fmt.Sprintf("bare-%032d", 0), fmt.Sprintf("bare-%032d", 0)

@@ -96,6 +96,15 @@ func TestInto(t *testing.T) {
 	if _, err := Into("# Page\n", "new"); err == nil || !strings.Contains(err.Error(), Begin) {
 		t.Errorf("a page without a place for it: %v", err)
 	}
+	results := []Result{{Case: Case{Engine: "postgres"}, Server: "PostgreSQL 18", Logins: 4, SpentOurs: spent{api: time.Millisecond}},
+		{Case: Case{Engine: "postgres", Away: vpc}, Server: "PostgreSQL 18", Ours: 100 * time.Millisecond, Calls: 12, SpentOurs: spent{process: 5 * time.Millisecond}}}
+	if got := profile(results); strings.Count(got, "\n") != 4 || !strings.Contains(got, "| PostgreSQL 18, single user       | 1.0 ms ") {
+		t.Errorf("where the time is:\n%s", got)
+	}
+	// 95 ms of waiting, and 5 ms of a whole processor's.
+	if got := cost(results); strings.Count(got, "\n") != 3 || !strings.Contains(got, "| $60.00    | $0.80       | 0.16 s    | $0.27          | $61.07 |") {
+		t.Errorf("the cost:\n%s", got)
+	}
 	table := table([]figure{{name: "a ratio", value: "1.31", target: "1.30", missed: true}, {name: "a size", value: "5 MB"}})
 	for _, want := range []string{"| a ratio | 1.31     | 1.30   | missed  |", "| a size  | 5 MB     |        |         |"} {
 		if !strings.Contains(table, want) {

@@ -9,12 +9,13 @@ import (
 
 // line stands between a client and a server, at a distance: what either says arrives half a round
 // trip later, in order and with no limit on how much is under way. It counts how often
-// the server answers, which is what distance costs.
+// the server answers, which is what distance costs, and how long clients wait for that.
 type line struct {
 	to       string // "127.0.0.1:5432"
 	away     time.Duration
 	answers  atomic.Int64
 	opened   atomic.Int64
+	waited   atomic.Int64 // nanoseconds
 	listener net.Listener
 	running  sync.WaitGroup
 }
@@ -47,14 +48,21 @@ func (l *line) serve(client net.Conn) {
 	defer server.Close()
 	l.opened.Add(1)
 	time.Sleep(l.away) // TCP's own handshake, of which the client sees nothing
-	var asked atomic.Bool
+	begin := time.Now()
+	var asked atomic.Int64 // when, since begin; 0: what was asked is answered
+	greeted := false       // a server that speaks first is waited for as well
 	var both sync.WaitGroup
-	both.Go(func() { l.carry(client, server, func() { asked.Store(true) }) })
+	both.Go(func() { l.carry(client, server, func() { asked.CompareAndSwap(0, max(1, int64(time.Since(begin)))) }) })
 	both.Go(func() {
 		l.carry(server, client, func() {
-			if asked.Swap(false) {
+			at := asked.Swap(0)
+			if at > 0 {
 				l.answers.Add(1)
 			}
+			if at > 0 || !greeted {
+				l.waited.Add(int64(time.Since(begin)) - at)
+			}
+			greeted = true
 		})
 	})
 	both.Wait()

@@ -32,12 +32,15 @@ type Case struct {
 	Target      float64       // of the ratio; 0: none
 }
 
+// vpc is a round trip within an Availability Zone's distance or two.
+const vpc = 2 * time.Millisecond
+
 // Cases is the table of design: warm, in the same zone, and across a Region.
 func Cases() (all []Case) {
 	for _, away := range []struct {
 		distance            time.Duration
 		single, alternating float64
-	}{{0, 1.3, 1.4}, {2 * time.Millisecond, 1.25, 1.25}, {20 * time.Millisecond, 0, 0}} {
+	}{{0, 1.3, 1.4}, {vpc, 1.25, 1.25}, {20 * time.Millisecond, 0, 0}} {
 		for _, engine := range []string{"postgres", "mysql", "mariadb"} {
 			all = append(all, Case{engine, false, away.distance, away.single}, Case{engine, true, away.distance, away.alternating})
 		}
@@ -66,7 +69,12 @@ type Result struct {
 	Calls, Logins              int // of a rotation, ours and bare
 	DatabaseOurs, DatabaseBare int // round trips to the database: ours, bare
 	APIOurs, APIBare           int // round trips to the API, connections that are made included
+	SpentOurs, SpentBare       spent
 }
+
+// spent is where the time of one rotation is: three kinds of waiting, and what the process
+// itself does.
+type spent struct{ api, logins, statements, process time.Duration }
 
 // Measure interleaves rotations of ours with bare ones on a server. id tells this case's
 // accounts from others'.
@@ -146,7 +154,7 @@ func (c Case) Measure(ctx context.Context, s *server, id, pairs int) (r Result, 
 		}
 	}
 	b := &bare{
-		server: s, url: "http://" + theirs.api.listener.Addr().String(), client: &http.Client{Transport: &http.Transport{}}, arn: bareARN, port: theirs.database.port(),
+		server: s, url: "http://" + theirs.api.listener.Addr().String(), client: &http.Client{Transport: &http.Transport{}}, arn: bareARN, database: theirs.database,
 		user: plain.app, password: barePasswords[plain.app], logins: int(ours.database.opened.Load()),
 	}
 	defer b.client.CloseIdleConnections()
@@ -169,23 +177,43 @@ func (c Case) Measure(ctx context.Context, s *server, id, pairs int) (r Result, 
 	}
 	r.DatabaseBare, r.APIBare = int(theirs.database.answers.Load()), int(theirs.api.answers.Load())
 
-	var mine, others []time.Duration
+	var mine, others samples
 	var ratios []float64
 	for range pairs {
 		emu.ResetCalls()
+		ours.reset()
 		took, err := rotate()
 		if err != nil {
 			return r, err
 		}
+		theirs.reset()
+		b.loggedIn = 0
 		begin := time.Now()
 		if err := b.rotation(ctx); err != nil {
 			return r, err
 		}
 		elapsed := time.Since(begin)
-		mine, others, ratios = append(mine, took), append(others, elapsed), append(ratios, float64(took)/float64(elapsed))
+		mine.add(took, ours, b.loggedIn) // ours logs in as often, in the same way
+		others.add(elapsed, theirs, b.loggedIn)
+		ratios = append(ratios, float64(took)/float64(elapsed))
 	}
-	r.Ours, r.Bare, r.Ratio = median(mine), median(others), median(ratios)
+	r.Ours, r.SpentOurs = mine.medians()
+	r.Bare, r.SpentBare = others.medians()
+	r.Ratio = median(ratios)
 	return r, nil
+}
+
+// samples are the times of rotations, and their parts.
+type samples struct{ took, api, logins, statements, process []time.Duration }
+
+func (s *samples) add(took time.Duration, w way, loggedIn time.Duration) {
+	api, database := time.Duration(w.api.waited.Load()), time.Duration(w.database.waited.Load())
+	s.took, s.api, s.logins = append(s.took, took), append(s.api, api), append(s.logins, loggedIn)
+	s.statements, s.process = append(s.statements, database-loggedIn), append(s.process, took-api-database)
+}
+
+func (s samples) medians() (time.Duration, spent) {
+	return median(s.took), spent{median(s.api), median(s.logins), median(s.statements), median(s.process)}
 }
 
 // way is how one side reaches the database and the API.
@@ -195,6 +223,7 @@ func (w way) reset() {
 	for _, l := range []*line{w.database, w.api} {
 		l.answers.Store(0)
 		l.opened.Store(0)
+		l.waited.Store(0)
 	}
 }
 

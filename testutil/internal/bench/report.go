@@ -2,6 +2,9 @@ package bench
 
 import (
 	"context"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -62,11 +65,13 @@ func Run(ctx context.Context, o Options, out, log io.Writer) error {
 		}
 		servers[engine] = s
 	}
-	warm, err := o.rotations(ctx, servers, log)
+	results, err := o.rotations(ctx, servers, log)
 	if err != nil {
 		return err
 	}
-	all = append(all, warm...)
+	for _, r := range results {
+		all = append(all, r.figure())
+	}
 	dir, err := os.MkdirTemp("", "quarterturn-bench-")
 	if err != nil {
 		return err
@@ -95,11 +100,11 @@ func Run(ctx context.Context, o Options, out, log io.Writer) error {
 		all = append(all, figure{name: fmt.Sprintf("fleet of %d secrets, 10 at once: one rotation", n), value: ms(f.Elapsed / time.Duration(n)),
 			note: fmt.Sprintf("first tenth %s and %d kB allocated, last tenth %s and %d kB; %d goroutines left", ms(f.EarlyTook), f.EarlyAlloc>>10, ms(f.LateTook), f.LateAlloc>>10, f.Goroutines)})
 	}
-	fmt.Fprint(out, table(all))
+	fmt.Fprintf(out, "%s\n%s\n%s\n%s. Ratios are of ours to bare, medians of interleaved pairs; times are medians.\n", table(all), profile(results), cost(results), machine())
 	return nil
 }
 
-func (o Options) rotations(ctx context.Context, servers map[string]*server, log io.Writer) ([]figure, error) {
+func (o Options) rotations(ctx context.Context, servers map[string]*server, log io.Writer) ([]Result, error) {
 	cases := Cases()
 	results, errs := make([]Result, len(cases)), make([]error, len(cases))
 	var far sync.WaitGroup
@@ -116,16 +121,71 @@ func (o Options) rotations(ctx context.Context, servers map[string]*server, log 
 		far.Go(measure) // they wait, and take no processor's time from each other
 	}
 	far.Wait()
-	var all []figure
-	for _, r := range results {
-		f := figure{name: r.Server + ", " + r.Case.String(), value: fmt.Sprintf("%.2f", r.Ratio)}
-		if r.Target > 0 {
-			f.target, f.missed = fmt.Sprintf("%.2f", r.Target), r.Ratio > r.Target
-		}
-		f.note = fmt.Sprintf("%s, bare %s; %d calls, %d logins; round trips to the database %d, bare %d", ms(r.Ours), ms(r.Bare), r.Calls, r.Logins, r.DatabaseOurs, r.DatabaseBare)
-		all = append(all, f)
+	return results, errors.Join(errs...)
+}
+
+func (r Result) figure() figure {
+	f := figure{name: r.name(), value: fmt.Sprintf("%.2f", r.Ratio)}
+	if r.Target > 0 {
+		f.target, f.missed = fmt.Sprintf("%.2f", r.Target), r.Ratio > r.Target
 	}
-	return all, errors.Join(errs...)
+	f.note = fmt.Sprintf("%s, bare %s; %d calls, %d logins; round trips to the database %d, bare %d", ms(r.Ours), ms(r.Bare), r.Calls, r.Logins, r.DatabaseOurs, r.DatabaseBare)
+	return f
+}
+
+func (r Result) name() string { return r.Server + ", " + r.Case.String() }
+
+// profile says where the time of what is near is, beside that of the bare side.
+func profile(results []Result) string {
+	rows := [][]string{{"where the time is", "waiting for the API", "for logins", "for statements", "in the process", "of that, proofs of passwords"}}
+	proof := proofTime()
+	for _, r := range results {
+		if r.Away > 0 {
+			continue
+		}
+		for i, side := range []spent{r.SpentOurs, r.SpentBare} {
+			proofs := "" // of MySQL they are a few hashes
+			if r.Engine == "postgres" {
+				n := r.Logins + 1 - i // each login, and of ours the verifier
+				proofs = fmt.Sprintf("%d, %s", n, ms(time.Duration(n)*proof))
+			}
+			rows = append(rows, []string{r.name() + [...]string{"", ", bare"}[i], ms(side.api), ms(side.logins), ms(side.statements), ms(side.process), proofs})
+		}
+	}
+	return align(rows)
+}
+
+// List prices of us-east-1, in dollars, and what share of a processor a function of 128 MB has.
+const (
+	perCall, perRequest, perGBSecond = 0.05 / 10_000, 0.20 / 1_000_000, 0.0000133334
+	memory, share                    = 128.0 / 1024, 128.0 / 1769
+)
+
+// cost is that of a million rotations, as far away as in a VPC: their calls, an invocation for
+// each step, and the time that they wait and compute.
+func cost(results []Result) string {
+	rows := [][]string{{"a million rotations", "API calls", "invocations", "one takes", "its GB seconds", "in all"}}
+	dollars := func(n float64) string { return fmt.Sprintf("$%.2f", n*1e6) }
+	for _, r := range results {
+		if r.Away != vpc {
+			continue
+		}
+		took := (r.Ours - r.SpentOurs.process).Seconds() + r.SpentOurs.process.Seconds()/share
+		calls, requests, time := float64(r.Calls)*perCall, 4*perRequest, took*memory*perGBSecond
+		rows = append(rows, []string{r.name(), dollars(calls), dollars(requests), fmt.Sprintf("%.2f s", took), dollars(time), dollars(calls + requests + time)})
+	}
+	return align(rows)
+}
+
+// proofTime is what one proof of a password by SCRAM takes.
+func proofTime() time.Duration {
+	var all []time.Duration
+	for range 11 {
+		begin := time.Now()
+		pbkdf2.Key(sha256.New, "Aa1-"+rand.Text(), []byte(rand.Text()[:16]), 4096, sha256.Size) //nolint:errcheck // the key is long enough
+		all = append(all, time.Since(begin))
+	}
+	return median(all)
 }
 
 // table is Markdown that reads as it is, too.
@@ -134,6 +194,11 @@ func table(all []figure) string {
 	for _, f := range all {
 		rows = append(rows, []string{f.name, f.value, f.target, f.verdict(), f.note})
 	}
+	return align(rows)
+}
+
+// align gives a table whose first row is the heads of its columns.
+func align(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
@@ -151,7 +216,6 @@ func table(all []figure) string {
 		}
 		b.WriteString("|\n")
 	}
-	fmt.Fprintf(&b, "\n%s. Ratios are of ours to bare, medians of interleaved pairs; times are medians.\n", machine())
 	return b.String()
 }
 
