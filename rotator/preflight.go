@@ -119,6 +119,7 @@ func (x *examination) table() []Check {
 		{ID: "S3", Proves: "the replicas of the secret", Needs: []string{"S2"}, run: x.checkReplicas},
 		{ID: "S4", Proves: "the staging labels of the secret", Needs: []string{"S2"}, run: x.checkLabels},
 		{ID: "S12", Proves: "the rotation schedule of the secret", Needs: []string{"S2"}, run: x.checkSchedule},
+		{ID: "S13", Proves: "the tags that shape the password", Needs: []string{"S2"}, run: x.checkTags},
 		{ID: "S5", Proves: "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key", run: x.checkRead, ends: noValue},
 		{ID: "S6", Proves: "secretsmanager:GetSecretValue of AWSPENDING", run: x.checkReadPending},
 		{ID: "S7", Proves: "secretsmanager:PutSecretValue (probed with a call designed to fail)", run: x.probePut},
@@ -140,7 +141,8 @@ func AWSChecks() []Check { return (&examination{observed: &observed{}}).table() 
 func (v *invocation) preflight(ctx context.Context, seen *observed) Report {
 	x := &examination{invocation: v, observed: seen}
 	report := Report{SecretID: v.event.SecretID, Strict: v.PreflightMode == PreflightStrict, format: v.event.Format}
-	report.Findings = append(runChecks(ctx, x.table()), x.strategy...)
+	table := slices.DeleteFunc(x.table(), func(c Check) bool { return c.ID == "S13" && x.TagChoices.IsZero() })
+	report.Findings = append(runChecks(ctx, table), x.strategy...)
 	report.OtherFunction = v.functionMismatch(ctx, seen.meta)
 	for _, f := range report.Findings {
 		if f.otherEngine {
@@ -257,6 +259,10 @@ func (x *examination) checkSchedule(context.Context) Finding {
 	}
 	return Finding{Status: StatusPassed, Detail: why + ". To lengthen it: aws secretsmanager rotate-secret --secret-id " + x.meta.ARN + " --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"}
 }
+
+// checkTags is for functions that read tags. Where it fails, the rest is tried with the
+// function's own settings.
+func (x *examination) checkTags(context.Context) Finding { return judge(x.shapePasswords(x.meta)) }
 
 func (x *examination) checkRead(context.Context) Finding { return judge(x.valueErr) }
 

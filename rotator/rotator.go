@@ -16,6 +16,8 @@ type Rotator struct {
 	Store          Store
 	Strategy       Strategy
 	PasswordPolicy secret.PasswordPolicy // how new passwords are made; zero: AWS's defaults
+	// TagChoices is what the tags of a secret may change of PasswordPolicy; zero: no tag is read.
+	TagChoices secret.TagChoices
 
 	// Copies is what becomes of copies of the credentials in other members of the
 	// secret; zero: CopiesRefuse.

@@ -212,6 +212,18 @@ func (s *story) sets() map[string]func([]string) {
 			s.seed.Rules.ScheduleExpression = strings.Join(w, " ")
 		},
 		"copies": func(w []string) { s.rotator.Copies = rotator.CopiesMode(w[0]) },
+		"choices": func(w []string) { // SECRET_TAGS
+			var err error
+			if s.rotator.TagChoices, err = secret.ParseTagChoices(w[0]); err != nil {
+				s.t.Fatal(err)
+			}
+		},
+		"tag": func(w []string) {
+			if s.seed.Tags == nil {
+				s.seed.Tags = map[string]string{}
+			}
+			s.seed.Tags[w[0]] = w[1]
+		},
 		"locks": func(w []string) { // an account, after so many rejected logins in a row
 			s.db.LockAfter, _ = strconv.Atoi(w[0])
 		},

@@ -43,6 +43,12 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 	if err != nil || done {
 		return OutcomeAlreadyDone, err
 	}
+	if err := v.shapePasswords(seen.meta); err != nil { // whatever the mode of the preflight
+		if _, missing := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending}); missing == nil {
+			return v.keep(ctx, seen) // it may be set already: a tag must not stop that rotation
+		}
+		return OutcomeFailed, fmt.Errorf("new value: %w; nothing was changed", err)
+	}
 	if err := v.propose(ctx, &seen); err != nil {
 		return OutcomeFailed, fmt.Errorf("new value: %w", err)
 	}
@@ -83,6 +89,16 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 		v.logf("kept in step within the secret: %s", followed)
 	}
 	return OutcomeDone, nil
+}
+
+// shapePasswords has the passwords of this invocation made as the tags of the secret say.
+func (v *invocation) shapePasswords(m Metadata) error {
+	policy, err := v.TagChoices.Apply(v.PasswordPolicy, m.Tags)
+	if err != nil {
+		return fmt.Errorf("secret: %w: %w", KindMisconfigured, err)
+	}
+	v.PasswordPolicy = policy
+	return nil
 }
 
 // propose has the strategy propose a value for createSecret to store, and looks for

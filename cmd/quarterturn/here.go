@@ -52,6 +52,7 @@ func (q *question) askHere(ctx context.Context, cfg aws.Config, payload []byte) 
 		Store:          store,
 		Strategy:       strategy,
 		PasswordPolicy: settings.PasswordPolicy,
+		TagChoices:     settings.TagChoices,
 		PreflightMode:  settings.PreflightMode,
 		ReadOnlyProbes: settings.ReadOnlyProbes,
 	}

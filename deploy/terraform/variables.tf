@@ -117,7 +117,7 @@ variable "security_group_ids" {
 }
 
 variable "environment" {
-  description = "Settings of the functions, by the names of docs/settings.md: PASSWORD_LENGTH, PREFLIGHT and so on"
+  description = "Settings of the functions, by the names of docs/settings.md: PASSWORD_LENGTH, SECRET_TAGS, PREFLIGHT and so on"
   type        = map(string)
   default     = {}
 }

@@ -158,6 +158,12 @@ func (c *client) function(ctx context.Context, fn *Function) map[string]error {
 			out, err := c.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &fn.ARN})
 			if err == nil {
 				fn.State, fn.LastUpdate, fn.Runtime = string(out.State), string(out.LastUpdateStatus), string(out.Runtime)
+				if e := out.Environment; fn.Ours && (e == nil || e.Error == nil) {
+					fn.settingsRead = true
+					if e != nil {
+						fn.settings = e.Variables
+					}
+				}
 			}
 			return err
 		})

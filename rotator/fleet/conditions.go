@@ -2,11 +2,14 @@ package fleet
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 // facts is everything that the conditions of one secret may look at.
@@ -466,12 +469,31 @@ func noOwner(f *facts) (Finding, bool) {
 	return found(list, "Tags", strings.Join(missing, ", "), f.cli("tag-resource", "--tags Key="+missing[0]+",Value=..."), "it lacks the tags %s", strings.Join(missing, ", "))
 }
 
+// tagRefused asks the settings of the function itself, as a rotation would.
 func tagRefused(f *facts) (Finding, bool) {
-	if f.policy.PasswordTags == nil || f.replica() {
+	if f.function == nil || !f.function.settingsRead || f.replica() {
 		return no()
 	}
-	if err := f.policy.PasswordTags(f.Tags); err != nil {
-		return found(list, "Tags", "quarterturn:", "", "%v", err)
+	lookup := func(name string) (string, bool) { v, ok := f.function.settings[name]; return v, ok }
+	policy, err := secret.ParsePolicy(lookup)
+	if err != nil { // the function does not start with them, and says so
+		return no()
+	}
+	choices, err := secret.ParseTagChoices(f.function.settings[secret.EnvTags])
+	if err != nil {
+		return no()
+	}
+	untag := func(keys ...string) string { return f.cli("untag-resource", "--tag-keys "+strings.Join(keys, " ")) }
+	var refused *secret.TagError
+	if _, err := choices.Apply(policy, f.Tags); errors.As(err, &refused) {
+		return found(list, "Tags", strings.Join(refused.Keys, ", "), untag(refused.Keys...), "its rotation stops before anything changes: %v", refused)
+	}
+	for _, key := range []string{secret.TagLength, secret.TagPreset} {
+		if value, ok := f.Tags[key]; ok && choices.IsZero() {
+			got, _ := found(list, "Tags", key, untag(key), "tag %s=%s has no effect: its rotation function %s reads no tags (%s)", key, value, functionName(f.FunctionARN), secret.EnvTags)
+			got.Severity = Low
+			return got, true
+		}
 	}
 	return no()
 }

@@ -98,6 +98,9 @@ type Function struct {
 	Ours       bool   // it is one of Policy.Functions
 	Policy     string // resource policy; "": none, or not read
 	PolicyRead bool
+
+	settings     map[string]string // of one of ours, as far as passwords and tags go
+	settingsRead bool
 }
 
 // Key is a KMS key, asked about once.
@@ -159,9 +162,6 @@ type Policy struct {
 	// Functions are our functions: ARNs, or names that end in * (F11); nil: quarterturn-*.
 	Functions []string
 	Accounts  []string // F33: other accounts that a resource policy may name
-	// PasswordTags says which quarterturn: tags the function would refuse (F31); nil: the
-	// tag is not judged.
-	PasswordTags func(tags map[string]string) error
 }
 
 func (p Policy) maxAge() time.Duration      { return cmp.Or(p.MaxAge, 90*day) }

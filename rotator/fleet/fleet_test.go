@@ -61,12 +61,7 @@ func TestEveryConditionIsFound(t *testing.T) {
 	emu := &awsemu.Emulator{}
 	s := account(t, emu)
 	names := emu.SeedFleet(now)
-	s.Policy = fleet.Policy{CustomerKey: false, Tags: []string{"team"}, PasswordTags: func(tags map[string]string) error {
-		if length := tags["quarterturn:password-length"]; length == "7" {
-			return fmt.Errorf("tag quarterturn:password-length is 7: at least 8")
-		}
-		return nil
-	}}
+	s.Policy = fleet.Policy{CustomerKey: false, Tags: []string{"team"}}
 	s.Deep = true
 	former := scan(t, s)
 	for i := range former.Secrets { // a rotation earlier: F27 wants to see it twice
@@ -260,5 +255,35 @@ func TestOthersInputIsEscaped(t *testing.T) {
 	}
 	if page := html.String(); strings.Contains(page, "<script") || strings.Contains(page, "<b>me") || !strings.Contains(page, "&lt;script&gt;") {
 		t.Error("not escaped")
+	}
+}
+
+// TestTagsAreJudgedBySettings: by those of the function that rotates the secret, which alone knows what it allows.
+func TestTagsAreJudgedBySettings(t *testing.T) {
+	t.Parallel()
+	emu := &awsemu.Emulator{}
+	s := account(t, emu)
+	names := emu.SeedFleet(now)
+	in := emu.Snapshot(names["F31"])
+	seed := func(name, function string, tags map[string]string) {
+		in.Name, in.ARN, in.Tags = name, "", tags
+		in.RotationLambdaARN = "arn:aws:lambda:us-east-1:123456789012:function:" + function
+		emu.Seed(in)
+	}
+	seed("tags/allowed", "quarterturn-postgres-single-user", map[string]string{"quarterturn:password-length": "20"})
+	seed("tags/unknown", "quarterturn-postgres-single-user", map[string]string{"quarterturn:password-lenght": "20"})
+	seed("tags/no-effect", "quarterturn-postgres-alternating-users", map[string]string{"quarterturn:password-length": "20"})
+	seed("tags/another", "rotate-by-hand", map[string]string{"quarterturn:password-length": "7"})
+	r := scan(t, s)
+	for name, want := range map[string]fleet.Severity{"tags/allowed": "", "tags/unknown": fleet.High, "tags/no-effect": fleet.Low, "tags/another": ""} {
+		got := fleet.Severity("")
+		for _, f := range entry(r, name).Findings {
+			if f.ID == "F31" {
+				got = f.Severity
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q: %+v", name, got, want, entry(r, name).Findings)
+		}
 	}
 }

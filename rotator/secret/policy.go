@@ -2,6 +2,7 @@ package secret
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -53,10 +54,39 @@ const (
 // uriSafe is the punctuation that RFC 3986, section 2.3, calls unreserved.
 const uriSafe = "-._~"
 
+// presets are names for alphabets. They exclude characters, and allow none that a policy
+// excludes.
+var presets = [...]string{"uri-safe", "alphanumeric"}
+
 // uriSafe gives passwords that stand unescaped in a URI's user information, and
 // so in every connection string: letters, digits and "-._~".
 func (p PasswordPolicy) uriSafe() PasswordPolicy {
 	return p.exclude(without(punctuation, uriSafe))
+}
+
+// preset narrows a policy to an alphabet.
+func (p PasswordPolicy) preset(name string) (narrowed PasswordPolicy, known bool) {
+	switch name {
+	case presets[0]:
+		return p.uriSafe(), true
+	case presets[1]: // letters and digits
+		p.ExcludePunctuation = true
+		return p, true
+	}
+	return p, false
+}
+
+// Fingerprint tells policies apart: the start of the SHA-256 of their settings, of which
+// EXCLUDE_CHARACTERS may be the engine's default.
+func (p PasswordPolicy) Fingerprint() string {
+	exclude := "default"
+	if p.ExcludeCharacters != nil {
+		exclude = strconv.Quote(*p.ExcludeCharacters)
+	}
+	text := fmt.Sprintf("%s=%d %s=%s %s=%t %s=%t %s=%t %s=%t %s=%t", EnvLength, p.length(), EnvExcludeCharacters, exclude,
+		EnvExcludeNumbers, p.ExcludeNumbers, EnvExcludePunctuation, p.ExcludePunctuation, EnvExcludeUppercase, p.ExcludeUppercase,
+		EnvExcludeLowercase, p.ExcludeLowercase, EnvRequireEachType, !p.AllowMissingTypes)
+	return fmt.Sprintf("%.8x", sha256.Sum256([]byte(text)))
 }
 
 // exclude adds to the excluded characters.
@@ -255,7 +285,7 @@ func pick(alphabet string, random byte) (c byte, ok bool) {
 }
 
 // ParsePolicy reads a policy from the environment names of AWS's templates, with
-// their meaning, and PASSWORD_PRESET: "uri-safe" is letters, digits and "-._~", to which
+// their meaning, and PASSWORD_PRESET, uri-safe or alphanumeric, to which
 // EXCLUDE_CHARACTERS adds. lookup is os.LookupEnv or of its kind. An empty value
 // is as good as none, except that EXCLUDE_CHARACTERS then excludes nothing. The
 // error names every variable that is wrong; what contradicts itself is for
@@ -273,12 +303,11 @@ func ParsePolicy(lookup func(string) (string, bool)) (PasswordPolicy, error) {
 	if characters, ok := lookup(EnvExcludeCharacters); ok {
 		p = p.exclude(characters)
 	}
-	switch preset := e.word(EnvPreset); preset {
-	case "":
-	case "uri-safe":
-		p = p.uriSafe()
-	default:
-		e.refuse("%s is %.80q and must be uri-safe or not set", EnvPreset, preset)
+	if preset := e.word(EnvPreset); preset != "" {
+		var known bool
+		if p, known = p.preset(preset); !known {
+			e.refuse("%s is %.80q and must be %s or not set", EnvPreset, preset, strings.Join(presets[:], ", "))
+		}
 	}
 	if len(e.wrong) > 0 {
 		return PasswordPolicy{}, errors.New("password policy: " + strings.Join(e.wrong, "; "))

@@ -298,7 +298,7 @@ func TestParsePolicy(t *testing.T) {
 		"preset":            {env{EnvPreset: "URI-safe"}, PasswordPolicy{}.uriSafe(), nil},
 		"preset empty":      {env{EnvPreset: ""}, PasswordPolicy{}, nil},
 		"preset and more":   {env{EnvPreset: "uri-safe", EnvExcludeCharacters: "~", EnvLength: "40"}, PasswordPolicy{Length: 40, ExcludeCharacters: new("~" + *PasswordPolicy{}.uriSafe().ExcludeCharacters)}, nil},
-		"preset unknown":    {env{EnvPreset: "strong"}, PasswordPolicy{}, []string{`PASSWORD_PRESET is "strong" and must be uri-safe or not set`}},
+		"preset unknown":    {env{EnvPreset: "strong"}, PasswordPolicy{}, []string{`PASSWORD_PRESET is "strong" and must be uri-safe, alphanumeric or not set`}},
 		"every one is told": {env{EnvPreset: "x", EnvLength: "y", EnvExcludeNumbers: "z"}, PasswordPolicy{}, []string{"PASSWORD_PRESET", "PASSWORD_LENGTH", "EXCLUDE_NUMBERS"}},
 	}
 	for name, tt := range tests {

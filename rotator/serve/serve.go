@@ -87,6 +87,7 @@ func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), 
 		Store:          awsstore.New(cfg, settings.SecretsManagerURL),
 		Strategy:       strategy,
 		PasswordPolicy: settings.PasswordPolicy,
+		TagChoices:     settings.TagChoices,
 
 		PreflightMode:  settings.PreflightMode,
 		Copies:         settings.Copies,

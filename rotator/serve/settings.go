@@ -21,8 +21,11 @@ import (
 type Settings struct {
 	// PasswordPolicy is how passwords are made: PASSWORD_LENGTH, EXCLUDE_CHARACTERS,
 	// EXCLUDE_NUMBERS, EXCLUDE_PUNCTUATION, EXCLUDE_UPPERCASE, EXCLUDE_LOWERCASE,
-	// REQUIRE_EACH_INCLUDED_TYPE; PASSWORD_PRESET=uri-safe.
+	// REQUIRE_EACH_INCLUDED_TYPE; PASSWORD_PRESET.
 	PasswordPolicy secret.PasswordPolicy
+	// TagChoices is what the tags of a secret may change of that: SECRET_TAGS. Without it no
+	// tag is read.
+	TagChoices secret.TagChoices
 	// SecretsManagerURL replaces the address of Secrets Manager: SECRETS_MANAGER_ENDPOINT.
 	// Optional here; AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SECRETS_MANAGER do the
 	// same by way of the SDK. Without TLS (http) it has to be on this machine.
@@ -88,6 +91,9 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 		return s, fmt.Errorf("environment: %w: %w", rotator.KindMisconfigured, err)
 	}
 	if err := s.PasswordPolicy.Validate(); err != nil {
+		return s, fmt.Errorf("environment: %w: %w", rotator.KindMisconfigured, err)
+	}
+	if s.TagChoices, err = secret.ParseTagChoices(text(lookup, secret.EnvTags)); err != nil {
 		return s, fmt.Errorf("environment: %w: %w", rotator.KindMisconfigured, err)
 	}
 	for name, to := range map[string]*bool{

@@ -54,11 +54,12 @@ type Function struct {
 	Policy iam.NamedPolicy
 
 	// What Lambda says of it, where it is asked.
-	Document   string // the policy as GetPolicy gives it; "": there is none
-	Reserved   *int   // concurrency; nil: none reserved
-	Runtime    string // "": provided.al2023
-	State      string // "": Active
-	LastUpdate string // "": Successful
+	Document    string // the policy as GetPolicy gives it; "": there is none
+	Reserved    *int   // concurrency; nil: none reserved
+	Runtime     string // "": provided.al2023
+	State       string // "": Active
+	LastUpdate  string // "": Successful
+	Environment map[string]string
 }
 
 // SetCaller puts a caller in place of the one with its access key, or beside the

@@ -68,9 +68,14 @@ func (e *Emulator) getFunctionConcurrency(r *request, in *functionInput) (any, e
 
 func (e *Emulator) getFunctionConfiguration(r *request, in *functionInput) (any, error) {
 	f, err := e.function(r, in)
+	type environment struct{ Variables map[string]string }
 	return struct {
 		FunctionArn, FunctionName, Runtime, State, LastUpdateStatus string
-	}{f.ARN, strings.TrimPrefix(arnPart(f.ARN, 5), "function:"), cmp.Or(f.Runtime, "provided.al2023"), cmp.Or(f.State, "Active"), cmp.Or(f.LastUpdate, "Successful")}, err
+		Environment                                                 environment
+	}{
+		f.ARN, strings.TrimPrefix(arnPart(f.ARN, 5), "function:"), cmp.Or(f.Runtime, "provided.al2023"), cmp.Or(f.State, "Active"), cmp.Or(f.LastUpdate, "Successful"),
+		environment{f.Environment},
+	}, err
 }
 
 func (e *Emulator) getFunctionPolicy(r *request, in *functionInput) (any, error) {

@@ -20,7 +20,7 @@ func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 	none := 0
 	e.mu.Lock()
 	e.Functions = append(e.Functions,
-		Function{ARN: arn("quarterturn-postgres-single-user"), Document: narrow},
+		Function{ARN: arn("quarterturn-postgres-single-user"), Document: narrow, Environment: map[string]string{"SECRET_TAGS": "password-length=16-64"}},
 		Function{ARN: arn("quarterturn-postgres-alternating-users"), Document: narrow},
 		Function{ARN: arn("quarterturn-stopped"), Document: narrow, Reserved: &none},
 		Function{ARN: arn("quarterturn-uninvited")},

@@ -87,6 +87,7 @@ var commands = map[string]string{
 	"aws secretsmanager rotate-secret …":               tested,
 	"aws secretsmanager describe-secret …":             tested,
 	"aws secretsmanager update-secret-version-stage …": tested,
+	"aws secretsmanager tag-resource …":                tested,
 	"aws secretsmanager get-secret-value …":            needsAWS,
 	"aws lambda invoke …":                              needsAWS,
 	"aws logs …":                                       needsAWS,
