@@ -70,6 +70,11 @@ type Record struct {
 	// MovedFrom is the version that AWSCURRENT was moved from: this step has completed a
 	// rotation. "": it moved nothing.
 	MovedFrom string
+	// Target is what that rotation was for, if the Strategy is a TargetNamer.
+	Target Target
+	// PasswordPolicy is the fingerprint of the policy, where createSecret stored a value or
+	// finishSecret completed a rotation.
+	PasswordPolicy string
 }
 
 // Outcome is how a step ended.

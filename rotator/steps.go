@@ -85,6 +85,7 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 		return OutcomeFailed, fmt.Errorf("AWSPENDING: %w", err)
 	}
 	v.logf("stored a new pending value; nothing else has changed")
+	v.record.PasswordPolicy = v.PasswordPolicy.Fingerprint()
 	if followed := pathsOf(seen.copies, func(c secret.Copy) bool { return !c.Fixed }); followed != "" && v.Copies == CopiesFollow {
 		v.logf("kept in step within the secret: %s", followed)
 	}
@@ -319,7 +320,7 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 	if from == "" {
 		return OutcomeFailed, fmt.Errorf("secret: %w: no version carries AWSCURRENT, so there is nothing to move the label from", KindConflict)
 	}
-	created, err := v.prove(ctx)
+	pending, err := v.prove(ctx)
 	if err != nil {
 		return OutcomeFailed, err
 	}
@@ -331,11 +332,17 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 		v.logf("AWSCURRENT is on the new version already")
 		return OutcomeAlreadyDone, nil
 	}
-	if !created.IsZero() {
-		v.record.RotationTime = max(0, time.Since(created))
+	if !pending.Created.IsZero() {
+		v.record.RotationTime = max(0, time.Since(pending.Created))
 	}
 	v.logf("moved AWSCURRENT from version %s to version %s", from, v.event.VersionID)
 	v.record.MovedFrom = from
+	if namer, ok := v.Strategy.(TargetNamer); ok {
+		v.record.Target = namer.Target(pending.Document)
+	}
+	if v.shapePasswords(m) == nil { // tags that are refused by now were others when the value was made
+		v.record.PasswordPolicy = v.PasswordPolicy.Fingerprint()
+	}
 	if late := replicaWarnings(m); late != "" { // as they stood a moment before the move
 		v.logf("%s", late)
 	}
@@ -346,11 +353,10 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 // sent to it: the password may have been changed since testSecret. Only an answer
 // that judges the password stops the move. A locked account, no free connection or no
 // response does not: testSecret has passed, and none of these makes the old value
-// better. It says when the version was created.
-func (v *invocation) prove(ctx context.Context) (created time.Time, err error) {
-	pending, err := v.readPending(ctx)
-	if err != nil {
-		return created, err
+// better.
+func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error) {
+	if pending, err = v.readPending(ctx); err != nil {
+		return pending, err
 	}
 	if deadline, ok := ctx.Deadline(); ok { // a server that does not respond must leave time for the move
 		var cancel context.CancelFunc
@@ -362,9 +368,9 @@ func (v *invocation) prove(ctx context.Context) (created time.Time, err error) {
 	v.record.Notes = v.record.Notes[:notes]
 	switch {
 	case errors.Is(err, KindLoginRejected):
-		return created, fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
+		return pending, fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
 	case err != nil:
 		v.logf("the login before the move did not judge the password, which testSecret has tested: %v", err)
 	}
-	return pending.Created, nil
+	return pending, nil
 }

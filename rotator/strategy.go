@@ -65,6 +65,23 @@ type PooledLogins interface {
 	LoginsArePooled(d secret.Document) bool
 }
 
+// TargetNamer is an optional ability of a Strategy: to say, for the audit line, by which name it
+// goes and which account a value is for.
+type TargetNamer interface {
+	Target(d secret.Document) Target
+}
+
+// Target is an account, where it is, and the strategy by which its credentials are rotated. It
+// holds no secret. Fields that a kind of credential does not have are empty.
+type Target struct {
+	Strategy string
+	Engine   string
+	Host     string
+	Port     int
+	Database string
+	User     string
+}
+
 // Rotation is what a Strategy works on: one secret, one pending version.
 type Rotation struct {
 	SecretARN string

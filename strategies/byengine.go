@@ -31,6 +31,7 @@ type ability interface {
 	rotator.Preflighter
 	rotator.FailedLoginLimiter
 	rotator.PasswordResetter
+	rotator.TargetNamer
 }
 
 // Propose implements rotator.Strategy.

@@ -157,6 +157,9 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 		if rec.RotationTime > 0 {
 			log = log.With("rotation_ms", float64(rec.RotationTime.Microseconds())/1e3)
 		}
+		if rec.PasswordPolicy != "" {
+			log = log.With("password_policy", rec.PasswordPolicy)
+		}
 		audit(ctx, log, rec)
 		log.InfoContext(ctx, string(rec.Step)+" "+string(rec.Outcome), ms)
 		return
@@ -175,19 +178,23 @@ func logRecord(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 // are added under the same name; whatever is changed or removed makes another.
 const auditSchema = "quarterturn.audit/1"
 
-// audit writes the one line of a rotation that is kept: which secret, which versions, from when
-// to when, by which function and build. It has no value in it, nor a user's name.
+// audit writes the one line of a rotation that is kept: which secret, which versions, for which
+// account, from when to when, how, by which function and build. It has no value in it. Each step is an
+// invocation of its own, so that of the others' times it knows only when the version was made.
 func audit(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 	if rec.MovedFrom == "" {
 		return
 	}
 	finished := rec.Start.Add(rec.Elapsed).UTC()
-	attrs := []any{"audit", auditSchema, "previous_version", rec.MovedFrom, "finished", finished}
+	attrs := []any{"audit", auditSchema, "previous_version", rec.MovedFrom, "finish_started", rec.Start.UTC(), "finished", finished}
+	if t := rec.Target; t != (rotator.Target{}) {
+		attrs = append(attrs, "strategy", t.Strategy, slog.Group("target", "engine", t.Engine, "host", t.Host, "port", t.Port, "database", t.Database, "user", t.User))
+	}
 	if rec.RotationTime > 0 {
 		attrs = append(attrs, "started", finished.Add(-rec.RotationTime))
 	}
 	if arn := invokedARN(ctx); arn != "" {
-		attrs = append(attrs, "function_arn", arn)
+		attrs = append(attrs, "function_arn", arn, "function_version", lambdacontext.FunctionVersion)
 	}
 	log.InfoContext(ctx, "rotation completed", attrs...)
 }

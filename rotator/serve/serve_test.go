@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -268,20 +272,61 @@ func TestARotationLeavesOneAuditLine(t *testing.T) {
 		lines++
 		for member, want := range map[string]any{
 			"audit": "quarterturn.audit/1", "message": "rotation completed", "step": "finishSecret", "version": awsemu.VersionID(2),
-			"previous_version": awsemu.VersionID(1), "build": rotator.Release,
+			"previous_version": awsemu.VersionID(1), "build": rotator.Release, "strategy": "single-user",
+			"password_policy": secret.PasswordPolicy{}.Fingerprint(),
 		} {
 			if entry[member] != want {
 				t.Errorf("%s is %v, want %v", member, entry[member], want)
 			}
 		}
-		for _, member := range []string{"timestamp", "secret_arn", "started", "finished"} {
-			if entry[member] == nil {
-				t.Errorf("no %s in %s", member, line)
+		target := map[string]any{"engine": "memory", "host": strategytest.MemoryHost, "port": float64(strategytest.MemoryPort), "database": "main", "user": "app"}
+		if !reflect.DeepEqual(entry["target"], target) {
+			t.Errorf("target is %v, want %v", entry["target"], target)
+		}
+		times := map[string]time.Time{}
+		for _, member := range []string{"timestamp", "started", "finish_started", "finished"} {
+			at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(entry[member]))
+			if err != nil {
+				t.Errorf("%s is %v", member, entry[member])
+			}
+			times[member] = at
+		}
+		if times["finish_started"].Before(times["started"]) || times["finished"].Before(times["finish_started"]) {
+			t.Errorf("times: %s", line)
+		}
+		if page, err := os.ReadFile("../../docs/runbook.md"); err != nil {
+			t.Error(err)
+		} else {
+			_, section, _ := strings.Cut(string(page), "## The audit line")
+			section, _, _ = strings.Cut(section, "\n## ")
+			for member := range entry {
+				if !strings.Contains(section, "`"+member+"`") {
+					t.Errorf("docs/runbook.md does not name the member %s", member)
+				}
 			}
 		}
 	}
 	if lines != 1 {
 		t.Errorf("%d audit lines, want 1", lines)
+	}
+	// The other steps are found by the version: the last line of each has its time.
+	steps := map[string]bool{}
+	policies := 0
+	for line := range strings.Lines(out.String()) {
+		var entry map[string]any
+		if json.Unmarshal([]byte(line), &entry) != nil || entry["duration_ms"] == nil {
+			continue
+		}
+		if entry["version"] != awsemu.VersionID(2) || entry["timestamp"] == nil {
+			t.Errorf("not to be found: %s", line)
+		}
+		steps[fmt.Sprint(entry["step"])] = true
+		if entry["password_policy"] != nil {
+			policies++
+		}
+	}
+	if len(steps) != 4 || policies != 2 {
+		t.Errorf("%v have a line with duration_ms, %d of them with password_policy; want four, and createSecret and finishSecret", steps, policies)
 	}
 }
 
