@@ -2,6 +2,7 @@ package secret
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -130,16 +131,16 @@ func unescapes(unescape func(string) (string, error), text, want string) bool {
 	return err == nil && got == want
 }
 
+const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
 // percentEncode leaves only what RFC 3986 calls unreserved as it is.
 func percentEncode(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
-		c := s[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
-			b.WriteByte(c)
+		if strings.IndexByte(alphanumeric+"-._~", s[i]) >= 0 {
+			b.WriteByte(s[i])
 		} else {
-			b.WriteByte('%')
-			b.WriteString(strings.ToUpper(strconv.FormatUint(uint64(c)|0x100, 16)[1:]))
+			fmt.Fprintf(&b, "%%%02X", s[i])
 		}
 	}
 	return b.String()
@@ -148,9 +149,7 @@ func percentEncode(s string) string {
 // isURL says whether a text begins as a URL does, those of JDBC included.
 func isURL(s string) bool {
 	scheme, _, ok := strings.Cut(s, "://")
-	return ok && scheme != "" && !strings.ContainsFunc(scheme, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("+.-:", r))
-	})
+	return ok && scheme != "" && strings.Trim(scheme, alphanumeric+"+.-:") == ""
 }
 
 // newUserChange recognises a user name only where it is one: names are too short, and too
@@ -271,10 +270,7 @@ func namesUser(name string) bool {
 
 // pathOf is a name as a path begins with it.
 func pathOf(name string) string {
-	plain := name != "" && !strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
-	})
-	if plain {
+	if name != "" && strings.Trim(name, alphanumeric+"_-") == "" {
 		return name
 	}
 	return "[" + strconv.Quote(name) + "]"

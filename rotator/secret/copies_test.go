@@ -15,18 +15,22 @@ func TestCopiesAreFollowed(t *testing.T) {
 	const special, plain = "n%w+p@ss", "n3wpass"
 	for member, want := range map[string]struct{ special, plain, path string }{
 		// Whole values.
-		`"DB_PASSWORD":"p@ss/w0rd"`:               {`"DB_PASSWORD":"n%w+p@ss"`, `"DB_PASSWORD":"n3wpass"`, "DB_PASSWORD"},
-		`"a" : { "b":[ 1, {"c":"p@ss\/w0rd"} ] }`: {`"a" : { "b":[ 1, {"c":"n%w+p@ss"} ] }`, `"a" : { "b":[ 1, {"c":"n3wpass"} ] }`, "a.b[1].c"},
-		`"odd key":{"a.b":"p@ss/w0rd"}`:           {`"odd key":{"a.b":"n%w+p@ss"}`, `"odd key":{"a.b":"n3wpass"}`, `["odd key"]["a.b"]`},
-		`"DB_USER":"app"`:                         {`"DB_USER":"app_clone"`, `"DB_USER":"app_clone"`, "DB_USER"},
-		`"x":{"login":"app"}`:                     {`"x":{"login":"app_clone"}`, `"x":{"login":"app_clone"}`, "x.login"},
+		`"DB_PASSWORD":"p@ss/w0rd"`:                     {`"DB_PASSWORD":"n%w+p@ss"`, `"DB_PASSWORD":"n3wpass"`, "DB_PASSWORD"},
+		`"a" : { "b":[ 1, {"c":"p@ss\/w0rd"} ] }`:       {`"a" : { "b":[ 1, {"c":"n%w+p@ss"} ] }`, `"a" : { "b":[ 1, {"c":"n3wpass"} ] }`, "a.b[1].c"},
+		`"odd key":{"a.b":"p@ss/w0rd"}`:                 {`"odd key":{"a.b":"n%w+p@ss"}`, `"odd key":{"a.b":"n3wpass"}`, `["odd key"]["a.b"]`},
+		`"DB_USER":"app"`:                               {`"DB_USER":"app_clone"`, `"DB_USER":"app_clone"`, "DB_USER"},
+		`"x":{"login":"app"}`:                           {`"x":{"login":"app_clone"}`, `"x":{"login":"app_clone"}`, "x.login"},
+		`"0-_z":{"{}":[{}, [] ,{"x":"a"},"p@ss/w0rd"]}`: {`"0-_z":{"{}":[{}, [] ,{"x":"a"},"n%w+p@ss"]}`, `"0-_z":{"{}":[{}, [] ,{"x":"a"},"n3wpass"]}`, `0-_z["{}"][3]`},
 		// URLs.
 		`"u":"postgres://app:p%40ss%2fw0rd@h:5/db?sslmode=require"`:    {`"u":"postgres://app_clone:n%25w%2Bp%40ss@h:5/db?sslmode=require"`, `"u":"postgres://app_clone:n3wpass@h:5/db?sslmode=require"`, "u"},
 		`"u":"mysql://app:p%40ss%2Fw0rd@h"`:                            {`"u":"mysql://app_clone:n%25w%2Bp%40ss@h"`, `"u":"mysql://app_clone:n3wpass@h"`, "u"},
 		`"u":"postgres://app:p@ss/w0rd@h/db"`:                          {`"u":"postgres://app_clone:n%25w%2Bp%40ss@h/db"`, `"u":"postgres://app_clone:n3wpass@h/db"`, "u"},
 		`"u":"jdbc:postgresql://h/db?user=app&password=p%40ss%2Fw0rd"`: {`"u":"jdbc:postgresql://h/db?user=app_clone&password=n%25w%2Bp%40ss"`, `"u":"jdbc:postgresql://h/db?user=app_clone&password=n3wpass"`, "u"},
 		`"u":"redis://app@h/0"`:                                        {`"u":"redis://app_clone@h/0"`, `"u":"redis://app_clone@h/0"`, "u"},
+		`"u":"Az+9.x-0:tls://app:p%40ss%2Fw0rd@h"`:                     {`"u":"Az+9.x-0:tls://app_clone:n%25w%2Bp%40ss@h"`, `"u":"Az+9.x-0:tls://app_clone:n3wpass@h"`, "u"},
 		// Other texts.
+		`"d":"a b://p@ss/w0rd"`:                    {"", `"d":"a b://n3wpass"`, "d"},
+		`"d":"://p@ss/w0rd"`:                       {"", `"d":"://n3wpass"`, "d"},
 		`"d":"host=h user=app password=p@ss/w0rd"`: {"", `"d":"host=h user=app_clone password=n3wpass"`, "d"},
 		`"d":"Server=h;Uid=app;Pwd=p%40ss%2Fw0rd"`: {`"d":"Server=h;Uid=app_clone;Pwd=n%25w%2Bp%40ss"`, `"d":"Server=h;Uid=app_clone;Pwd=n3wpass"`, "d"},
 		`"b":"cEBzcy93MHJk"`:                       {"", "", "b"},                                 // base64

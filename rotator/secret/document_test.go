@@ -357,3 +357,16 @@ func BenchmarkParseDocument(b *testing.B) {
 		}
 	}
 }
+
+// TestShape: each kind of JSON value has a name for sentences, and a member that is not there has none.
+func TestShape(t *testing.T) {
+	d := mustParse(`{"object":{},"array":[],"string":"","true":true,"false":false,"null":null,"number":-1}`)
+	for key, want := range map[string]string{
+		"object": "an object", "array": "an array", "string": "a string", "true": "a boolean", "false": "a boolean",
+		"null": "null", "number": "a number", "absent": "",
+	} {
+		if got := d.Shape(key); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+}
