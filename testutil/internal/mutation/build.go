@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 const module = "github.com/quarterturn-dev/quarterturn/"
@@ -26,6 +27,7 @@ type Build struct {
 	Tests   []string // packages
 	root    string
 	dir     string
+	took    map[string]time.Duration // by the tests of a package, without any mutant
 }
 
 type listed struct {
@@ -48,7 +50,7 @@ func New(ctx context.Context, root, dir string, packages, tests []string) (*Buil
 	for _, p := range all {
 		exports[p.ImportPath] = p.Export
 	}
-	b := &Build{Tests: tests, root: root, dir: dir}
+	b := &Build{Tests: tests, root: root, dir: dir, took: map[string]time.Duration{}}
 	overlay := map[string]string{}
 	next := 0
 	for _, name := range packages {

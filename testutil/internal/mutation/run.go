@@ -2,6 +2,7 @@ package mutation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,9 +43,11 @@ func (b *Build) Reached(ctx context.Context) (map[int][]string, error) {
 		marks := filepath.Join(b.dir, "reached")
 		os.Remove(marks)
 		cmd := b.command(ctx, test, "QUARTERTURN_MUTANTS_REACHED="+marks)
+		begin := time.Now()
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("the tests of %s fail without any mutant: %w\n%s", test, err, tail(out))
 		}
+		b.took[test] = time.Since(begin)
 		text, err := os.ReadFile(marks)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
@@ -57,6 +60,18 @@ func (b *Build) Reached(ctx context.Context) (map[int][]string, error) {
 			}
 		}
 	}
+	// The tests of a mutant's own package know most of it; of the others the fastest come first.
+	for _, m := range b.Mutants {
+		slices.SortFunc(reached[m.ID], func(x, y string) int {
+			switch m.Package {
+			case x:
+				return -1
+			case y:
+				return 1
+			}
+			return cmp.Compare(b.took[x], b.took[y])
+		})
+	}
 	return reached, nil
 }
 
@@ -68,8 +83,9 @@ func (b *Build) command(ctx context.Context, test string, env ...string) *exec.C
 }
 
 // Try turns mutants on, one at a time in each of so many processes, and runs the tests that come
-// to them until one fails. A mutant that hangs for limit is noticed, too.
-func (b *Build) Try(ctx context.Context, sample []Mutant, reached map[int][]string, atOnce int, limit time.Duration, done func(Fate)) []Fate {
+// to them until one fails. A mutant that hangs is noticed, too: with it the tests of a package
+// take longer than patience, and five times as long as without.
+func (b *Build) Try(ctx context.Context, sample []Mutant, reached map[int][]string, atOnce int, patience time.Duration, done func(Fate)) []Fate {
 	fates := make([]Fate, len(sample))
 	work := make(chan int)
 	var workers sync.WaitGroup
@@ -79,7 +95,7 @@ func (b *Build) Try(ctx context.Context, sample []Mutant, reached map[int][]stri
 			for i := range work {
 				fates[i] = Fate{Mutant: sample[i]}
 				for _, test := range reached[sample[i].ID] {
-					limited, cancel := context.WithTimeout(ctx, limit)
+					limited, cancel := context.WithTimeout(ctx, max(patience, 5*b.took[test]))
 					err := b.command(limited, test, "QUARTERTURN_MUTANT="+strconv.Itoa(sample[i].ID)).Run()
 					cancel()
 					if err != nil && ctx.Err() == nil {
