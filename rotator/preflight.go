@@ -43,35 +43,43 @@ const (
 type Check struct {
 	ID     string // stable, for runbooks
 	Proves string // what it proves
-	// Needs are rows above. Where one of them is denied, failed or unknown, this one is
-	// skipped, so that one cause is one finding.
+	// Needs are rows above. Where one of them is denied, failed, or unknown because the
+	// answer was of no use, this one is skipped, so that one cause is one finding.
 	Needs []string
+	// Run finds out. Its Finding needs neither ID nor Check. The zero Finding: the row does
+	// not apply here, and is left out.
+	Run func(ctx context.Context) Finding
 
-	run  func(ctx context.Context) Finding // the zero Finding: it does not apply here, and there is no row
-	ends func(Finding) bool                // nothing more can be tried after that
+	enough func() bool        // what it needs did not pass, and is enough; nil: it never is
+	ends   func(Finding) bool // nothing more can be tried after that
 }
 
-// runChecks runs a table from the top. What can be tried is tried: two missing
-// permissions are two findings.
-func runChecks(ctx context.Context, table []Check) []Finding {
+// RunChecks runs a table from the top. What can be tried is tried: two missing
+// permissions are two findings. A strategy whose [Preflighter] has a table of its own
+// runs it with this.
+func RunChecks(ctx context.Context, table []Check) []Finding {
 	var findings []Finding
 	because := map[string]string{} // of each row that others cannot do without: what stands in the way
 	ended := ""
 	for _, c := range table {
 		cause := ended
 		for _, need := range c.Needs {
-			cause = cmp.Or(cause, because[need])
-		}
-		f := skippedBy(cause, "")
-		if cause == "" {
-			if f = c.run(ctx); f.Status == "" {
-				continue
+			if c.enough == nil || !c.enough() {
+				cause = cmp.Or(cause, because[need])
 			}
-			if f.Status == StatusDenied || f.Status == StatusFailed || f.Status == StatusUnknown && !f.Deferred {
+		}
+		f := skippedBy(cause)
+		if cause == "" {
+			f = c.Run(ctx)
+			unanswered := f.Status == StatusUnknown && f.Kind != "" && !f.Deferred
+			if f.Status == StatusDenied || f.Status == StatusFailed || unanswered {
 				cause = c.ID
 			}
 		}
 		because[c.ID] = cause
+		if f.Status == "" {
+			continue
+		}
 		if c.ends != nil && ended == "" && c.ends(f) {
 			ended = c.ID
 		}
@@ -112,21 +120,29 @@ func (x *examination) table() []Check {
 		return noAnswer(f) && f.Kind != KindMisconfigured && f.Kind != KindNotFound
 	}
 	return []Check{
-		{ID: "S0", Proves: "the secret names this function", run: x.checkFunctionARN},
-		{ID: "S1", Proves: "secretsmanager:DescribeSecret", run: x.checkDescribe, ends: noAnswer},
-		{ID: "S2", Proves: "this function may rotate the secret", Needs: []string{"S1"}, run: x.checkState,
+		{ID: "S0", Proves: "the secret names this function", Run: x.checkFunctionARN},
+		{ID: "S1", Proves: "secretsmanager:DescribeSecret", Run: x.checkDescribe, ends: noAnswer},
+		{ID: "S2", Proves: "this function may rotate the secret", Needs: []string{"S1"}, Run: x.checkState,
 			ends: func(f Finding) bool { return notPassed(f) && x.metaErr == nil }},
-		{ID: "S3", Proves: "the replicas of the secret", Needs: []string{"S2"}, run: x.checkReplicas},
-		{ID: "S4", Proves: "the staging labels of the secret", Needs: []string{"S2"}, run: x.checkLabels},
-		{ID: "S12", Proves: "the rotation schedule of the secret", Needs: []string{"S2"}, run: x.checkSchedule},
-		{ID: "S13", Proves: "the tags that shape the password", Needs: []string{"S2"}, run: x.checkTags},
-		{ID: "S5", Proves: "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key", run: x.checkRead, ends: noValue},
-		{ID: "S6", Proves: "secretsmanager:GetSecretValue of AWSPENDING", run: x.checkReadPending},
-		{ID: "S7", Proves: "secretsmanager:PutSecretValue (probed with a call designed to fail)", run: x.probePut},
-		{ID: "K3", Proves: "kms:GenerateDataKey with the key of the secret (a dry run)", Needs: []string{"S1"}, run: x.probeKey},
-		{ID: "S8", Proves: "secretsmanager:UpdateSecretVersionStage (probed with a call designed to fail)", run: x.probeMoveLabel},
-		{ID: "S11", Proves: "copies of the credentials in other members of the secret", Needs: []string{"S5"}, run: x.checkCopies},
-		{ID: "P0", Proves: "the database", Needs: []string{"S5"}, run: x.checkStrategy},
+		{ID: "S3", Proves: "the replicas of the secret", Needs: []string{"S2"}, Run: x.checkReplicas},
+		{ID: "S4", Proves: "the staging labels of the secret", Needs: []string{"S2"}, Run: x.checkLabels},
+		{ID: "S12", Proves: "the rotation schedule of the secret", Needs: []string{"S2"}, Run: x.checkSchedule},
+		{ID: "S13", Proves: "the tags that shape the password", Needs: []string{"S2"}, Run: x.checkTags},
+		{ID: "S5", Proves: "secretsmanager:GetSecretValue of AWSCURRENT, and kms:Decrypt with its key",
+			Run: x.checkRead, ends: noValue},
+		{ID: "S6", Proves: "secretsmanager:GetSecretValue of AWSPENDING",
+			Needs: []string{"S5"}, Run: x.checkReadPending,
+			enough: func() bool { return !errors.Is(x.valueErr, KindAccessDenied) }},
+		{ID: "S7", Proves: "secretsmanager:PutSecretValue (probed with a call designed to fail)",
+			Needs: []string{"S5"}, Run: x.probePut,
+			enough: func() bool { return x.value.VersionID != "" }},
+		{ID: "K3", Proves: "kms:GenerateDataKey with the key of the secret (a dry run)",
+			Needs: []string{"S1"}, Run: x.probeKey},
+		{ID: "S8", Proves: "secretsmanager:UpdateSecretVersionStage (probed with a call designed to fail)",
+			Run: x.probeMoveLabel},
+		{ID: "S11", Proves: "copies of the credentials in other members of the secret",
+			Needs: []string{"S5"}, Run: x.checkCopies},
+		{ID: "P0", Proves: "the database", Needs: []string{"S5"}, Run: x.checkStrategy},
 	}
 }
 
@@ -142,7 +158,7 @@ func (v *invocation) preflight(ctx context.Context, seen *observed) Report {
 	x := &examination{invocation: v, observed: seen}
 	report := Report{SecretID: v.event.SecretID, Strict: v.PreflightMode == PreflightStrict, format: v.event.Format}
 	table := slices.DeleteFunc(x.table(), func(c Check) bool { return c.ID == "S13" && x.TagChoices.IsZero() })
-	report.Findings = append(runChecks(ctx, table), x.strategy...)
+	report.Findings = append(RunChecks(ctx, table), x.strategy...)
 	report.OtherFunction = v.functionMismatch(ctx, seen.meta)
 	for _, f := range report.Findings {
 		if f.otherEngine {
@@ -153,8 +169,8 @@ func (v *invocation) preflight(ctx context.Context, seen *observed) Report {
 }
 
 // skippedBy is the finding of a check that another finding stopped.
-func skippedBy(id, why string) Finding {
-	return Finding{Status: StatusSkipped, Detail: "not tested: " + id + " did not pass" + why}
+func skippedBy(id string) Finding {
+	return Finding{Status: StatusSkipped, Detail: "not tested: " + id + " did not pass"}
 }
 
 // checkFunctionARN compares the function that the secret names with the one that runs.
@@ -164,7 +180,7 @@ func (x *examination) checkFunctionARN(ctx context.Context) Finding {
 	case x.FunctionARN == nil || x.FunctionARN(ctx) == "": // this is not a Lambda function
 		return Finding{}
 	case x.metaErr != nil:
-		return skippedBy("S1", "")
+		return skippedBy("S1")
 	}
 	return Finding{Status: StatusPassed, Detail: functionMismatch(x.meta, x.FunctionARN(ctx))}
 }
@@ -278,11 +294,8 @@ func notProbed() Finding {
 
 // checkReadPending matters where a policy tells labels apart.
 func (x *examination) checkReadPending(ctx context.Context) Finding {
-	switch {
-	case x.willPut:
+	if x.willPut {
 		return deferred()
-	case errors.Is(x.valueErr, KindAccessDenied): // for the same reason, most likely
-		return skippedBy("S5", "")
 	}
 	err := x.pendingErr
 	if !x.pendingRead {
@@ -305,7 +318,6 @@ func (x *examination) checkReadPending(ctx context.Context) Finding {
 // believed for this call (AU-015 of docs/aws-facts.md), so any other answer is unknown, never a no.
 // CloudTrail shows a PutSecretValue that failed.
 func (x *examination) probePut(ctx context.Context) Finding {
-	in := x.value.VersionID
 	switch {
 	case x.willPut:
 		return deferred()
@@ -313,11 +325,9 @@ func (x *examination) probePut(ctx context.Context) Finding {
 		f := notProbed()
 		f.Deferred = true
 		return f
-	case in == "":
-		return skippedBy("S5", ", and the probe needs a version that has a value")
 	}
 	f := fromFailingCall(x.Store.Put(ctx, PutInput{
-		SecretID: x.event.SecretID, VersionID: in, RotationToken: x.event.RotationToken,
+		SecretID: x.event.SecretID, VersionID: x.value.VersionID, RotationToken: x.event.RotationToken,
 		Document: secret.Document{}.Set("preflight", randomVersion()),
 	}))
 	f.Deferred = true

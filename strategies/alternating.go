@@ -62,20 +62,18 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 	if err != nil {
 		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
 	}
-	isManagedUser := func(user string) bool { return user == pair.Original || user == pair.Clone }
 	next := func(user string) bool { return user == pair.Target }
-	superuser := func(login Login) (superuser Login, err error) {
-		superuser, pair, err = a.superuser(ctx, t, r, current, login, pair, stored(ctx, t, r, current, next))
-		return superuser, err
-	}
-	dryRun := func(superuser Login) ([]Warning, error) {
-		return neverRefused(a.Engine.DryRunEnsureClone(ctx, superuser, pair, r.Pending.Password()))
-	}
-	changeID := "P7"
-	if a.rotateOnly(r.Current) {
-		changeID = "P6"
-	}
-	return runChecks(ctx, a.Engine, r, current, isManagedUser, changeID, dryRun, superuser)
+	return rehearsal{
+		engine: a.Engine, rotation: r, current: current, clones: !a.rotateOnly(r.Current),
+		isManagedUser: func(user string) bool { return user == pair.Original || user == pair.Clone },
+		superuser: func(accepted Login) (superuser Login, err error) {
+			superuser, pair, err = a.superuser(ctx, t, r, current, accepted, pair, stored(ctx, t, r, current, next))
+			return superuser, err
+		},
+		dryRun: func(superuser, _ Login) ([]Warning, error) {
+			return neverRefused(a.Engine.DryRunEnsureClone(ctx, superuser, pair, r.Pending.Password()))
+		},
+	}.findings(ctx)
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in twice: as the

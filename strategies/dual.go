@@ -49,22 +49,9 @@ func (d DualPasswords) Propose(ctx context.Context, r rotator.Rotation) (secret.
 
 // Preflight implements rotator.Preflighter: one login, two through a superuser.
 func (d DualPasswords) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	var keep secret.Password // of the login that worked
-	find := d.single().superuser(ctx, r)
-	if find != nil {
-		superuser := find
-		find = func(login Login) (Login, error) {
-			keep = login.Password
-			return superuser(login)
-		}
-	}
-	dryRun := func(ctx context.Context, login Login, user string, p secret.Password) ([]Warning, error) {
-		if find == nil {
-			keep = login.Password
-		}
+	return d.single().preflight(ctx, r, func(login Login, user string, keep, p secret.Password) ([]Warning, error) {
 		return neverRefused(d.Engine.DryRunKeeping(ctx, login, user, keep, p))
-	}
-	return runUserChecks(ctx, d.Engine, r, dryRun, find)
+	})
 }
 
 // Apply implements rotator.Strategy: one login on the common path, two through a superuser.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
-	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 // What the checks of a preflight try, by their ids. T and P are tried for the user
@@ -28,7 +27,7 @@ const (
 	descClone     = "create or sync the clone, set its password"                          // P7
 	descAccount   = "account warnings"                                                    // P8
 	descPair      = "the two users can do the same"                                       // P9
-	checkEntitled = "this secret may have the password of the account set"                // P10
+	descEntitled  = "this secret may have the password of the account set"                // P10
 )
 
 // MarkLoginError marks an error that an engine met before the server had let it in, so
@@ -47,92 +46,108 @@ func (e atLogin) Unwrap() error { return e.error }
 // MarkLoginError implements rotator.LoginError.
 func (atLogin) AtLogin() {}
 
-// loginResult is something tried in the database: what it was, and what came of it.
-type loginResult struct {
-	prefix   string // before the name of each check: "superuser: "
-	changeID string // P6, P7, or "" for a login
-	readOnly bool   // the change was left out
-	warnings []Warning
-	found    string // what is worth to know of a login that was accepted
-	err      error
-
-	detectsPoolers bool // see Traits
-}
-
 // neverRefused is for strategies by which AWSCURRENT works at every moment: what
 // counts refused logins does not concern them.
 func neverRefused(warnings []Warning, err error) ([]Warning, error) {
 	return slices.DeleteFunc(warnings, func(w Warning) bool { return w.Attempts > 0 }), err
 }
 
-// runUserChecks makes the findings of a strategy that changes one user's password.
-func runUserChecks(ctx context.Context, e Engine, r rotator.Rotation, dryRun func(ctx context.Context, login Login, user string, p secret.Password) ([]Warning, error), findSuperuser func(Login) (Login, error)) []rotator.Finding {
-	t := e.Traits()
-	current, err := t.parseLogin(r.Current)
-	if err == nil && r.Pending.IsZero() {
-		r.Pending, err = withNewPassword(t, r)
-	}
-	if err != nil {
-		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
-	}
-	isManagedUser := func(user string) bool { return user == current.User }
-	login := func(who Login) ([]Warning, error) { return dryRun(ctx, who, current.User, r.Pending.Password()) }
-	return runChecks(ctx, e, r, current, isManagedUser, "P6", login, findSuperuser)
+// rehearsal is the database half of a preflight. The user of the secret logs in, and once
+// that is accepted a superuser if one acts, as in Apply: one login for each. The account
+// that acts rehearses the change.
+type rehearsal struct {
+	engine        Engine
+	rotation      rotator.Rotation
+	current       Login
+	isManagedUser func(user string) bool
+	// superuser finds the superuser for the login that was accepted. nil: the user acts.
+	superuser func(accepted Login) (Login, error)
+	// dryRun is that of the change, as acting.
+	dryRun func(acting, accepted Login) ([]Warning, error)
+	clones bool // the change creates or syncs a clone too
 }
 
-// runChecks makes the findings of a strategy: the user of the secret goes first, and
-// a superuser, if it is given how to find one, only after a login of that user was
-// accepted, as in Apply. It logs in once for each of them.
-func runChecks(ctx context.Context, e Engine, r rotator.Rotation, current Login, isManagedUser func(string) bool, changeID string, dryRun func(Login) ([]Warning, error), findSuperuser func(Login) (Login, error)) []rotator.Finding {
-	t := e.Traits()
-	findings := []rotator.Finding{rotator.NewFinding("S9", descKeys, nil)}
-	if err := checkNotRDSProxy(current); err != nil {
-		return append(findings, rotator.NewFinding("T3", descDirect, err))
+// loginResult is one login of a rehearsal. Its error tells how far the login got.
+type loginResult struct {
+	prefix   string // before the name of each check
+	acts     bool   // with the dry run
+	to       *Login // nil: no login was tried
+	accepted Login
+	label    string // of the version that has the accepted login
+	warnings []Warning
+	err      error
+}
+
+func (x rehearsal) findings(ctx context.Context) []rotator.Finding {
+	if err := checkNotRDSProxy(x.current); err != nil {
+		return []rotator.Finding{rotator.NewFinding("S9", descKeys, nil), rotator.NewFinding("T3", descDirect, err)}
 	}
-	ping := func(login Login) ([]Warning, error) { return nil, e.Ping(ctx, login) }
-	if r.ReadOnlyProbes {
-		dryRun = ping
-	}
-	user := loginResult{detectsPoolers: t.DetectsPoolers}
-	first := ping
-	if findSuperuser == nil {
-		first, user.changeID, user.readOnly = dryRun, changeID, r.ReadOnlyProbes
-	}
+	user := &loginResult{to: &x.current, acts: x.superuser == nil}
+	t, r := x.engine.Traits(), x.rotation
 	try := func(login Login) (err error) {
-		user.warnings, err = first(login)
+		user.warnings, err = x.logIn(ctx, user, login, login)
 		return err
 	}
-	login, label, err := firstWorking(
-		candidate{rotator.LabelCurrent, fixedLogin(current), try},
-		candidate{rotator.LabelPending, stored(ctx, t, r, current, isManagedUser), try},
-		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, isManagedUser), try},
+	user.accepted, user.label, user.err = firstWorking(
+		candidate{rotator.LabelCurrent, fixedLogin(x.current), try},
+		candidate{rotator.LabelPending, stored(ctx, t, r, x.current, x.isManagedUser), try},
+		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, x.current, x.isManagedUser), try},
 	)
-	user.err = err
-	switch label {
-	case rotator.LabelPending:
-		user.found = "AWSCURRENT is rejected and AWSPENDING works, as expected after setSecret"
-	case rotator.LabelPrevious:
-		user.found = "AWSCURRENT is rejected and AWSPREVIOUS logs in: the database has an older password"
+	return rotator.RunChecks(ctx, x.table(user))
+}
+
+func (x rehearsal) logIn(ctx context.Context, a *loginResult, login, accepted Login) ([]Warning, error) {
+	if !a.acts || x.rotation.ReadOnlyProbes {
+		return nil, x.engine.Ping(ctx, login)
 	}
-	findings = append(findings, user.findings(current)...)
-	if findSuperuser == nil {
-		return findings
+	return x.dryRun(login, accepted)
+}
+
+// table is the database half in the order of the report. The superuser's login is tried
+// when its secret has been read.
+func (x rehearsal) table(user *loginResult) []rotator.Check {
+	keys := func(context.Context) rotator.Finding { return judge(nil) }
+	table := append([]rotator.Check{{ID: "S9", Proves: descKeys, Run: keys}}, x.checks(user)...)
+	if x.superuser == nil {
+		return table
 	}
-	if err != nil {
-		return append(findings, skipped("S10", descSuperuser, firstBlocking(findings)), skipped(changeID, changeDesc(changeID), firstBlocking(findings)))
+	super := &loginResult{prefix: superuserPrefix, acts: true}
+	find := func(ctx context.Context) rotator.Finding {
+		login, err := x.superuser(user.accepted)
+		switch {
+		case errors.As(err, new(entitlementError)): // P10 says so
+			super.err = err
+			return judge(nil)
+		case err == nil:
+			super.to = &login
+			super.warnings, super.err = x.logIn(ctx, super, login, user.accepted)
+			super.err = lostUser(x.rotation, user.label, super.err)
+		}
+		return judge(err)
 	}
-	superuser, err := findSuperuser(login)
-	if errors.As(err, new(entitlementError)) {
-		return append(findings, rotator.NewFinding("S10", descSuperuser, nil), rotator.NewFinding("P10", checkEntitled, err), skipped(changeID, changeDesc(changeID), "P10"))
+	table = append(table, rotator.Check{ID: "S10", Proves: descSuperuser, Needs: []string{"P3"}, Run: find})
+	return append(table, x.checks(super)...)
+}
+
+// superuserPrefix stands before the name of each check of a superuser.
+const superuserPrefix = "superuser: "
+
+// DatabaseChecks lists the rows of a preflight that the strategies of this package add to
+// [rotator.AWSChecks]: those of the value and of the database. T and P are tested for the
+// user of the secret, and again for a superuser; P6 where a password is set, and P7
+// where a clone is created or synced too.
+func DatabaseChecks() []rotator.Check {
+	var rows []rotator.Check
+	for _, clones := range []bool{false, true} {
+		x := rehearsal{clones: clones, superuser: func(Login) (Login, error) { return Login{}, nil }}
+		for _, c := range x.table(&loginResult{}) {
+			if !slices.ContainsFunc(rows, func(r rotator.Check) bool { return r.ID == c.ID }) {
+				c.Proves = strings.TrimPrefix(c.Proves, superuserPrefix)
+				rows = append(rows, c)
+			}
+		}
 	}
-	findings = append(findings, rotator.NewFinding("S10", descSuperuser, err))
-	if err != nil {
-		return append(findings, skipped(changeID, changeDesc(changeID), "S10"))
-	}
-	super := loginResult{prefix: "superuser: ", changeID: changeID, readOnly: r.ReadOnlyProbes, detectsPoolers: t.DetectsPoolers}
-	super.warnings, super.err = dryRun(superuser)
-	super.err = lostUser(r, label, super.err)
-	return append(findings, super.findings(superuser)...)
+	return rows
 }
 
 // checkNotRDSProxy refuses the endpoints of RDS Proxy. It logs clients in with the passwords
@@ -143,134 +158,146 @@ func checkNotRDSProxy(login Login) error {
 	if !strings.Contains(strings.ToLower(login.Host), ".proxy-") || !rotator.IsRDSHost(login.Host) {
 		return nil
 	}
-	return fmt.Errorf("secret: %w: host %s is an RDS Proxy endpoint: the proxy has its own copy of the passwords and would reject the new one. Use the database endpoint (clients can keep the proxy)", rotator.KindMisconfigured, login.Host)
+	return fmt.Errorf("secret: %w: host %s is an RDS Proxy endpoint: "+
+		"the proxy has its own copy of the passwords and would reject the new one. Use the database endpoint (clients can keep the proxy)", rotator.KindMisconfigured, login.Host)
 }
 
-// phase is a check, and the errors by which it fails.
-type phase struct {
-	id, check string
-	fails     func(kind rotator.Kind, login bool) bool
+// failure is an error as the checks of a login tell it from others.
+type failure struct {
+	kind                         rotator.Kind // "" where a mark of the error says more
+	any, atLogin, pooler, denied bool
 }
 
-func failsWith(of ...rotator.Kind) func(rotator.Kind, bool) bool {
-	return func(kind rotator.Kind, _ bool) bool {
-		for _, k := range of {
-			if k == kind {
-				return true
-			}
+func failureOf(err error) failure {
+	f := failure{any: err != nil, atLogin: errors.As(err, new(atLogin)),
+		pooler: errors.As(err, new(poolerError)), denied: errors.As(err, new(entitlementError))}
+	if f.any && !f.pooler && !f.denied {
+		f.kind = rotator.KindOf(err)
+	}
+	return f
+}
+
+// with says whether the failure is of one of the kinds.
+func (f failure) with(kinds ...rotator.Kind) bool { return slices.Contains(kinds, f.kind) }
+
+// row is a check of a login: what it proves, and the failures that are its own.
+type row struct {
+	id, proves string
+	fails      func(failure) bool
+}
+
+// rows are in the order in which a server takes a login through them.
+func (x rehearsal) rows(a *loginResult) []row {
+	rows := []row{
+		{"T1", descReach, func(f failure) bool {
+			return f.with(rotator.KindUnreachable) || f.atLogin && f.with(rotator.KindDeadline, rotator.KindInternal)
+		}},
+		{"T2", descTLS, func(f failure) bool { return f.with(rotator.KindTLS) }},
+		{"T3", descDirect, func(f failure) bool { return f.pooler }},
+		{"P1", descSlot, func(f failure) bool { return f.with(rotator.KindTooManyConnections) }},
+		{"P2", descLogin, func(f failure) bool { return f.with(rotator.KindLoginRejected) }},
+		{"P3", descAdmitted, func(f failure) bool { return f.atLogin || f.any && !a.acts }},
+	}
+	if !a.acts {
+		return rows
+	}
+	rows = append(rows, row{"P4", descWritable, func(f failure) bool { return f.with(rotator.KindReadOnly) }})
+	if x.superuser != nil {
+		rows = append(rows, row{"P10", descEntitled, func(f failure) bool { return f.denied }})
+	}
+	rows = append(rows, row{"P5", descPolicy, func(f failure) bool { return f.with(rotator.KindPasswordPolicy) }})
+	change := row{"P6", descChange, func(f failure) bool { return f.any }}
+	if x.clones {
+		change.id, change.proves = "P7", descClone
+	}
+	return append(rows, change)
+}
+
+// checks are the rows of one login. Each needs the one before it, so that one cause is
+// one finding.
+func (x rehearsal) checks(a *loginResult) []rotator.Check {
+	var table []rotator.Check
+	var needs []string
+	if a.prefix == "" {
+		needs = []string{"S9"}
+	}
+	for _, r := range x.rows(a) {
+		if a.prefix != "" && (r.id == "P6" || r.id == "P7") {
+			needs = append(needs, "S10")
 		}
-		return false
+		run := func(context.Context) rotator.Finding { return x.finding(a, r) }
+		table = append(table, rotator.Check{ID: r.id, Proves: a.prefix + r.proves, Needs: needs, Run: run})
+		needs = []string{r.id}
 	}
+	if !a.acts {
+		return table
+	}
+	warnings := rotator.Check{ID: "P8", Proves: a.prefix + descAccount}
+	if x.clones {
+		warnings.ID, warnings.Proves = "P9", a.prefix+descPair
+	}
+	warnings.Run = func(context.Context) rotator.Finding { return x.warnings(a) }
+	return append(table, warnings)
 }
 
-// phases are in the order in which a server takes a login through them.
-func (a loginResult) phases() []phase {
-	whileConnecting := func(kind rotator.Kind, duringLogin bool) bool {
-		return kind == rotator.KindUnreachable || duringLogin && (kind == rotator.KindDeadline || kind == rotator.KindInternal)
+// finding is that of a row. There is none where no login was tried.
+func (x rehearsal) finding(a *loginResult, r row) rotator.Finding {
+	of := failureOf(a.err)
+	skipped := rotator.Finding{Status: rotator.StatusSkipped}
+	switch {
+	case r.fails(of):
+		f := judge(a.err)
+		if of.with(rotator.KindConflict) && (r.id == "P6" || r.id == "P7") { // a lock, another session: it says nothing of the next time
+			f.Status = rotator.StatusUnknown
+		}
+		return f
+	case a.to == nil:
+		return rotator.Finding{}
+	case r.id == "T2" && a.to.TLS.Disabled:
+		skipped.Detail = `the secret says "ssl": false`
+	case r.id == "T3" && of.any && (of.atLogin || !a.acts):
+		skipped.Detail = "seen only after a login"
+	case r.id == "T3" && a.to.PoolerForwardsLogins:
+		skipped.Detail = `the secret says "` + keyPooler + `": true`
+	case r.id == "T3" && !x.engine.Traits().DetectsPoolers:
+		skipped.Detail = "this engine cannot tell a pooler from the database"
+	case r.id == "P2" && a.label == rotator.LabelPending:
+		return rotator.Finding{Status: rotator.StatusPassed, Detail: "AWSCURRENT is rejected and AWSPENDING works, as expected after setSecret"}
+	case r.id == "P2" && a.label == rotator.LabelPrevious:
+		return rotator.Finding{Status: rotator.StatusPassed, Detail: "AWSCURRENT is rejected and AWSPREVIOUS logs in: the database has an older password"}
+	case slices.Contains([]string{"P4", "P10", "P5", "P6", "P7"}, r.id) && x.rotation.ReadOnlyProbes:
+		return rotator.Finding{Status: rotator.StatusUnknown, Detail: "no dry run (PREFLIGHT_PROBES=read-only)"}
+	default:
+		return judge(nil)
 	}
-	all := []phase{
-		{"T1", descReach, whileConnecting},
-		{"T2", descTLS, failsWith(rotator.KindTLS)},
-		{"T3", descDirect, failsWith()}, // by the error's mark, see findings
-		{"P1", descSlot, failsWith(rotator.KindTooManyConnections)},
-		{"P2", descLogin, failsWith(rotator.KindLoginRejected)},
-		{"P3", descAdmitted, func(_ rotator.Kind, duringLogin bool) bool { return duringLogin || a.changeID == "" }},
-	}
-	if a.changeID == "" {
-		return all
-	}
-	whatever := func(rotator.Kind, bool) bool { return true }
-	all = append(all, phase{"P4", descWritable, failsWith(rotator.KindReadOnly)})
-	if a.prefix != "" {
-		all = append(all, phase{"P10", checkEntitled, failsWith()}) // by the error's mark, see findings
-	}
-	return append(all,
-		phase{"P5", descPolicy, failsWith(rotator.KindPasswordPolicy)},
-		phase{a.changeID, changeDesc(a.changeID), whatever},
-	)
+	return skipped
 }
 
-// findings tells from an error how far the database was got to: one cause is one
-// finding, and what lies behind it was not tried.
-func (a loginResult) findings(login Login) []rotator.Finding {
-	var findings []rotator.Finding
-	var mark atLogin
-	kind, duringLogin, failed := rotator.KindOf(a.err), errors.As(a.err, &mark), ""
-	refused, pooled := errors.As(a.err, new(entitlementError)), errors.As(a.err, new(poolerError))
-	for _, s := range a.phases() {
-		f := rotator.NewFinding(s.id, a.prefix+s.check, nil)
+// judge is a finding whose row gives it id and name.
+func judge(err error) rotator.Finding { return rotator.NewFinding("", "", err) }
+
+// warnings is the finding of what a dry run warns of. There is none without a dry run that
+// went through.
+func (x rehearsal) warnings(a *loginResult) rotator.Finding {
+	if a.to == nil || a.err != nil || x.rotation.ReadOnlyProbes {
+		return rotator.Finding{}
+	}
+	f := judge(nil)
+	texts := make([]string, len(a.warnings))
+	for i, w := range a.warnings {
+		texts[i] = w.Text
 		switch {
-		case failed != "":
-			f = skipped(s.id, a.prefix+s.check, failed)
-		case refused && s.id == "P10", pooled && s.id == "T3", a.err != nil && !refused && !pooled && s.fails(kind, duringLogin):
-			f = rotator.NewFinding(s.id, a.prefix+s.check, a.err)
-			failed = s.id
-			if kind == rotator.KindConflict && s.id == a.changeID { // a lock, another session: it says nothing of the next time
-				f.Status = rotator.StatusUnknown
-			}
-		case s.id == "P2":
-			f.Detail = a.found
-		case s.id == "T3" && a.err != nil && (duringLogin || a.changeID == ""):
-			f.Status, f.Detail = rotator.StatusSkipped, "seen only after a login"
-		case s.id == "T3" && login.PoolerForwardsLogins:
-			f.Status, f.Detail = rotator.StatusSkipped, `the secret says "`+keyPooler+`": true`
-		case s.id == "T3" && !a.detectsPoolers:
-			f.Status, f.Detail = rotator.StatusSkipped, "this engine cannot tell a pooler from the database"
-		case s.id == "T2" && login.TLS.Disabled:
-			f.Status, f.Detail = rotator.StatusSkipped, `the secret says "ssl": false`
-		case a.readOnly && (s.id == "P4" || s.id == "P5" || s.id == "P10" || s.id == a.changeID):
-			f.Status, f.Detail = rotator.StatusUnknown, "no dry run (PREFLIGHT_PROBES=read-only)"
+		case w.Attempts == 1:
+			f.Status, f.Kind = rotator.StatusFailed, rotator.KindMisconfigured
+		case w.Unknown && f.Status == rotator.StatusPassed:
+			f.Status = rotator.StatusUnknown
 		}
-		findings = append(findings, f)
-	}
-	if id, check := warningDesc(a.changeID); id != "" && failed == "" && !a.readOnly {
-		f := rotator.NewFinding(id, a.prefix+check, nil)
-		texts := make([]string, len(a.warnings))
-		for i, w := range a.warnings {
-			texts[i] = w.Text
-			switch {
-			case w.Attempts == 1:
-				f.Status, f.Kind = rotator.StatusFailed, rotator.KindMisconfigured
-			case w.Unknown && f.Status == rotator.StatusPassed:
-				f.Status = rotator.StatusUnknown
-			}
-			if w.Attempts > 0 {
-				texts[i] += ". Between setSecret and finishSecret clients are refused with what the secret holds, and each login of theirs counts. Alternating users have no such moment, nor have dual passwords on MySQL (MYSQL_DUAL_PASSWORDS=true)"
-			}
-		}
-		f.Detail = strings.Join(texts, "; ")
-		findings = append(findings, f)
-	}
-	return findings
-}
-
-func changeDesc(changeID string) string {
-	if changeID == "P7" {
-		return descClone
-	}
-	return descChange
-}
-
-func warningDesc(changeID string) (id, check string) {
-	switch changeID {
-	case "P6":
-		return "P8", descAccount
-	case "P7":
-		return "P9", descPair
-	}
-	return "", ""
-}
-
-func skipped(id, check, because string) rotator.Finding {
-	return rotator.Finding{ID: id, Check: check, Status: rotator.StatusSkipped, Detail: "not tested: " + because + " did not pass"}
-}
-
-// firstBlocking is the first finding that is in the way.
-func firstBlocking(findings []rotator.Finding) string {
-	for _, f := range findings {
-		if f.Status == rotator.StatusDenied || f.Status == rotator.StatusFailed || f.Status == rotator.StatusUnknown {
-			return f.ID
+		if w.Attempts > 0 {
+			texts[i] += ". Between setSecret and finishSecret clients are refused with what the secret holds, and each login" +
+				" of theirs counts. Alternating users have no such moment, nor have dual passwords on MySQL" +
+				" (MYSQL_DUAL_PASSWORDS=true)"
 		}
 	}
-	return ""
+	f.Detail = strings.Join(texts, "; ")
+	return f
 }

@@ -31,7 +31,29 @@ func (s SingleUser) Propose(_ context.Context, r rotator.Rotation) (secret.Docum
 
 // Preflight implements rotator.Preflighter: one login, two through a superuser.
 func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
-	return runUserChecks(ctx, s.Engine, r, s.Engine.DryRunSetPassword, s.superuser(ctx, r))
+	return s.preflight(ctx, r, func(login Login, user string, _, p secret.Password) ([]Warning, error) {
+		return s.Engine.DryRunSetPassword(ctx, login, user, p)
+	})
+}
+
+// preflight rehearses apply, with the dry run of its set.
+func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
+	dryRun func(login Login, user string, keep, p secret.Password) ([]Warning, error)) []rotator.Finding {
+	t := s.Engine.Traits()
+	current, err := t.parseLogin(r.Current)
+	if err == nil && r.Pending.IsZero() {
+		r.Pending, err = withNewPassword(t, r)
+	}
+	if err != nil {
+		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
+	}
+	return rehearsal{
+		engine: s.Engine, rotation: r, current: current, superuser: s.superuser(ctx, r),
+		isManagedUser: func(user string) bool { return user == current.User },
+		dryRun: func(acting, accepted Login) ([]Warning, error) {
+			return dryRun(acting, current.User, accepted.Password, r.Pending.Password())
+		},
+	}.findings(ctx)
 }
 
 // superuser finds the superuser who acts for a login that works. nil: none does.

@@ -24,12 +24,7 @@ func TestWarningsOfARehearsal(t *testing.T) {
 		{"after a failure", []Warning{some}, errors.New("no"), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var got rotator.Finding
-			for _, f := range (loginResult{changeID: "P6", warnings: c.warnings, err: c.err}).findings(Login{}) {
-				if f.ID == "P8" {
-					got = f
-				}
-			}
+			got := rehearsal{}.warnings(&loginResult{to: &Login{}, warnings: c.warnings, err: c.err})
 			if got.Status != c.status || got.Detail != c.detail {
 				t.Errorf("P8 is %q: %q, want %q: %q", got.Status, got.Detail, c.status, c.detail)
 			}
@@ -43,8 +38,8 @@ func TestWarningsOfARehearsal(t *testing.T) {
 func TestWarningsOfCounters(t *testing.T) {
 	counted := func(n int) []Warning { return []Warning{{Text: "blocked after so many", Attempts: n}} }
 	for n, want := range map[int]rotator.Status{1: rotator.StatusFailed, 5: rotator.StatusPassed} {
-		all := loginResult{changeID: "P6", warnings: counted(n)}.findings(Login{})
-		if f := all[len(all)-1]; f.ID != "P8" || f.Status != want || f.Status == rotator.StatusFailed && f.Kind != rotator.KindMisconfigured {
+		f := rehearsal{}.warnings(&loginResult{to: &Login{}, warnings: counted(n)})
+		if f.Status != want || f.Status == rotator.StatusFailed && f.Kind != rotator.KindMisconfigured {
 			t.Errorf("%d: %+v", n, f)
 		}
 		if left, _ := neverRefused(counted(n), nil); len(left) > 0 {
@@ -52,3 +47,20 @@ func TestWarningsOfCounters(t *testing.T) {
 		}
 	}
 }
+
+// An engine may refuse to touch an account where no superuser acts either. That is no
+// failure of the login or of a policy of the server, and it is not passed over.
+func TestAPreflightShowsThatAnAccountIsRefused(t *testing.T) {
+	x := rehearsal{engine: refusing{}}
+	user := &loginResult{to: &Login{}, acts: true, err: NotEntitled("no")}
+	for _, f := range rotator.RunChecks(t.Context(), x.table(user)) {
+		if f.Status == rotator.StatusDenied && f.ID == "P6" && f.Kind == rotator.KindNotEntitled {
+			return
+		}
+	}
+	t.Error("P6 is not denied")
+}
+
+type refusing struct{ Engine }
+
+func (refusing) Traits() Traits { return Traits{} }
