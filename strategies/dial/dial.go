@@ -56,9 +56,10 @@ func LoginTime(ctx context.Context, set time.Duration) time.Duration {
 	return max(least, time.Until(deadline)-reserve)
 }
 
-// Connect connects to the server.
+// Connect connects to the server. within is bounded by TimeoutOrDefault, as in Secure. Give the
+// error to ClassifyDial.
 func Connect(ctx context.Context, as strategies.Login, within time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(ctx, TimeoutOrDefault(within))
 	defer cancel()
 	return new(net.Dialer).DialContext(ctx, "tcp", Address(as))
 }
@@ -82,12 +83,13 @@ func TLSConfig(as strategies.Login, roots *x509.CertPool) *tls.Config {
 }
 
 // Secure puts TLS around a connection, for protocols that begin with it. A login whose secret
-// turns TLS off goes on with the connection as it is, and no other does.
+// turns TLS off goes on with the connection as it is, and no other does. Give the error to ClassifyTLS, and
+// close conn.
 func Secure(ctx context.Context, conn net.Conn, as strategies.Login, roots *x509.CertPool, within time.Duration) (net.Conn, error) {
 	if as.TLS.Disabled {
 		return conn, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(ctx, TimeoutOrDefault(within))
 	defer cancel()
 	secured := tls.Client(conn, TLSConfig(as, roots))
 	return secured, secured.HandshakeContext(ctx)
@@ -110,10 +112,10 @@ func WaitText(ctx context.Context, limit time.Duration) string {
 	if ctx.Err() != nil {
 		return "before the deadline"
 	}
-	return "within " + limit.String()
+	return "within " + TimeoutOrDefault(limit).String()
 }
 
-// ClassifyDial reads a TCP that failed.
+// ClassifyDial gives the kind of a Connect that failed, and a sentence.
 func ClassifyDial(ctx context.Context, as strategies.Login, limit time.Duration, err error) (rotator.Kind, string) {
 	var dns *net.DNSError
 	at := Address(as)
@@ -132,7 +134,7 @@ func ClassifyDial(ctx context.Context, as strategies.Login, limit time.Duration,
 	return rotator.KindUnreachable, fmt.Sprintf("%s could not be reached", at)
 }
 
-// ClassifyTLS reads a TLS handshake that failed. Nothing here ever leads to plaintext.
+// ClassifyTLS gives the kind of a Secure that failed, and a sentence. Nothing here ever leads to plaintext.
 func ClassifyTLS(as strategies.Login, err error) (rotator.Kind, string) {
 	name := as.TLS.ServerName
 	if name == "" {

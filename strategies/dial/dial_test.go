@@ -132,6 +132,11 @@ func TestTLSFirst(t *testing.T) {
 	}
 	kind, sentence := dial.ClassifyTLS(waits, err)
 	check(t, "a port without TLS", kind, sentence, rotator.KindUnreachable, "did not answer the TLS handshake")
+	conn2, err := dial.Connect(t.Context(), waits, 0) // as every limit of an engine: zero is 5 seconds
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn2.Close() })
 	waits.TLS.Disabled = true
 	if same, err := dial.Secure(t.Context(), conn, waits, nil, time.Minute); same != conn || err != nil {
 		t.Errorf("without TLS: %v", err)

@@ -139,7 +139,7 @@ func cloneRules() []engineRule {
 		}),
 		cloning("clone/rights", "A rotation that succeeds and leaves the application without its rights is an outage.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			if b.UsePrivilege == nil {
-				return notOffered("Use")
+				return notOffered("UsePrivilege")
 			}
 			clone, err := c.ensure(ctx)
 			if err != nil {
@@ -154,7 +154,7 @@ func cloneRules() []engineRule {
 		}),
 		cloning("clone/pre-existing-without-rights", "AWS's templates copy rights only when they create the clone: one that was there before got a password and none.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			if b.UsePrivilege == nil {
-				return notOffered("Use")
+				return notOffered("UsePrivilege")
 			}
 			old, err := b.newUser(ctx, c.pair.Clone)
 			if err != nil {
@@ -176,7 +176,7 @@ func cloneRules() []engineRule {
 		}),
 		cloning("clone/revoked", "A right that was taken from the original must not live on in the clone.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			if b.UsePrivilege == nil || b.Revoke == nil {
-				return notOffered("Use and Revoke")
+				return notOffered("UsePrivilege and Revoke")
 			}
 			if _, err := c.ensure(ctx); err != nil {
 				return err
@@ -195,7 +195,7 @@ func cloneRules() []engineRule {
 		}),
 		cloning("clone/objects-both-ways", "What one account of the pair makes, the other must be able to use after the next rotation; AWS's clones locked their originals out of new tables.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			if b.CreateObject == nil || b.ModifyObject == nil {
-				return notOffered("Own and Touch")
+				return notOffered("CreateObject and ModifyObject")
 			}
 			before, after, cloned := "before_"+unique(), "after_"+unique(), "cloned_"+unique()
 			if err := b.CreateObject(ctx, b.User, before); err != nil {
@@ -226,7 +226,7 @@ func cloneRules() []engineRule {
 		}),
 		cloning("clone/attributes", "A limit or a setting of the account holds for the application, whichever account is in use.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			if b.SetAttribute == nil || b.HasAttribute == nil {
-				return notOffered("Mark and Marked")
+				return notOffered("SetAttribute and HasAttribute")
 			}
 			if _, err := c.ensure(ctx); err != nil {
 				return err

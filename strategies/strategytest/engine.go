@@ -22,8 +22,8 @@ import (
 type EngineFixture struct {
 	Engine    strategies.Engine
 	Superuser strategies.Login
-	User      strategies.Login // a fresh ordinary account, to which Use is allowed
-	// NewUser creates an ordinary account, to which Use is not allowed.
+	User      strategies.Login // a fresh ordinary account, to which UsePrivilege is allowed
+	// NewUser creates an ordinary account, to which UsePrivilege is not allowed.
 	// ErrNotOffered: this database knows no such name.
 	NewUser func(ctx context.Context, name string) (strategies.Login, error)
 
@@ -33,13 +33,13 @@ type EngineFixture struct {
 	// LogIn logs in by a client that is not the engine. nil: by the engine's Ping.
 	LogIn func(ctx context.Context, login strategies.Login) error
 
-	// What accounts are for, as a client does it. Use exercises a right; Own makes
-	// an object, and Touch reads and changes it.
+	// What accounts are for, as a client does it. UsePrivilege exercises a privilege; CreateObject
+	// makes an object, and ModifyObject reads and changes it.
 	UsePrivilege func(ctx context.Context, login strategies.Login) error
 	CreateObject func(ctx context.Context, login strategies.Login, object string) error
 	ModifyObject func(ctx context.Context, login strategies.Login, object string) error
-	// Revoke takes away the right that Use exercises, and Mark gives an attribute
-	// (a limit, a setting) that Marked looks for. An administrator does all three.
+	// Revoke takes away the privilege that UsePrivilege exercises, and SetAttribute gives an attribute
+	// (a limit, a setting) that HasAttribute looks for. An administrator does all three.
 	Revoke       func(ctx context.Context, user string) error
 	SetAttribute func(ctx context.Context, user string) error
 	HasAttribute func(ctx context.Context, user string) (bool, error)
@@ -320,7 +320,7 @@ func engineRules() []engineRule {
 		}},
 		{"ping/missing-database", "A missing database says nothing of the password; people were sent looking for a wrong one for days.", func(ctx context.Context, b *engineEnv) error {
 			if b.NoDatabases {
-				return notOffered("databases")
+				return notOffered("databases (NoDatabases)")
 			}
 			login := b.User
 			login.Database = "missing_" + unique()
@@ -340,7 +340,7 @@ func engineRules() []engineRule {
 		}},
 		{"ping/any-password", "Where the server accepts any password, a login verifies nothing, and a password that was never set would be promoted.", func(ctx context.Context, b *engineEnv) error {
 			if b.TrustedUser.User == "" {
-				return notOffered("AnyPassword")
+				return notOffered("TrustedUser")
 			}
 			return wantFailure("Ping where the server asks for no password", b.Engine.Ping(ctx, with(b.TrustedUser, b.password())))
 		}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -243,6 +244,26 @@ func TestReportsHoldNoPassword(t *testing.T) {
 				t.Error("the report holds a password of the fixture")
 			}
 		})
+	}
+}
+
+// TestSkipsNameFields: what a case says is missing is what to write into the fixture.
+func TestSkipsNameFields(t *testing.T) {
+	t.Parallel()
+	fields := reflect.TypeFor[EngineFixture]()
+	for _, c := range EngineCases() {
+		w := newWorld()
+		full := w.engineFixture(w.Memory)
+		err := c.Check(t.Context(), EngineFixture{Engine: full.Engine, Superuser: full.Superuser, User: full.User, NewUser: full.NewUser, NoDatabases: true})
+		if !errors.Is(err, ErrNotOffered) {
+			continue
+		}
+		what, _, _ := strings.Cut(err.Error(), ": not offered")
+		for _, name := range regexp.MustCompile(`\b[A-Z]\w+`).FindAllString(what, -1) {
+			if _, ok := fields.FieldByName(name); !ok {
+				t.Errorf("%s: %q: a fixture has no %s", c.Name, what, name)
+			}
+		}
 	}
 }
 

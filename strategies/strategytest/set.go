@@ -130,7 +130,7 @@ func setRules() []engineRule {
 		}},
 		{"set/keeps-rights", "An account that was dropped and made again has the password and none of its rights.", func(ctx context.Context, b *engineEnv) error {
 			if b.UsePrivilege == nil {
-				return notOffered("Use")
+				return notOffered("UsePrivilege")
 			}
 			if err := b.UsePrivilege(ctx, b.User); err != nil {
 				return fmt.Errorf("fixture: User must be allowed to Use: %w", err)
@@ -141,7 +141,7 @@ func setRules() []engineRule {
 		}},
 		{"set/keeps-attributes", "Limits and settings of an account are an administrator's; losing them shows weeks later.", func(ctx context.Context, b *engineEnv) error {
 			if b.SetAttribute == nil || b.HasAttribute == nil {
-				return notOffered("Mark and Marked")
+				return notOffered("SetAttribute and HasAttribute")
 			}
 			if err := b.SetAttribute(ctx, b.User.User); err != nil {
 				return fmt.Errorf("fixture: mark: %w", err)
@@ -165,7 +165,7 @@ func setRules() []engineRule {
 		}},
 		{"set/methods", "Servers prove passwords in several ways. One that is set in another way than the account proves it by locks the account.", func(ctx context.Context, b *engineEnv) error {
 			if b.NewUserPerAuthMethod == nil {
-				return notOffered("Methods")
+				return notOffered("NewUserPerAuthMethod")
 			}
 			all, err := b.NewUserPerAuthMethod(ctx)
 			if err != nil {

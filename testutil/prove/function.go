@@ -22,7 +22,7 @@ import (
 )
 
 // Function is a rotation function as it is deployed: the binary that the Lambda
-// runtime runs.
+// runtime runs. The secrets are in us-east-1: a masterarn has to name that Region.
 type Function struct {
 	Bootstrap string
 	Env       []string // "K=V"
