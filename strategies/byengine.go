@@ -18,11 +18,11 @@ type ByEngine struct {
 	// Allowed are the values of the key engine that may be rotated. None: none.
 	Allowed []string
 
-	Alternating        bool   // AlternatingUsers; otherwise SingleUser
-	ThroughSuperuser   bool   // SingleUser.ThroughSuperuser
-	DualPasswords      bool   // DualPasswords in place of SingleUser, on engines that can
-	RotateOnly         bool   // AlternatingUsers.RotateOnly
-	SuperuserSecretARN string // of each strategy
+	Alternating        bool            // AlternatingUsers; otherwise SingleUser
+	ThroughSuperuser   bool            // SingleUser.ThroughSuperuser
+	DualPasswords      map[string]bool // DualPasswords in place of SingleUser, on the engines of these names (Traits.Name)
+	RotateOnly         bool            // AlternatingUsers.RotateOnly
+	SuperuserSecretARN string          // of each strategy
 }
 
 // ability is what the strategies of this package can do.
@@ -109,8 +109,8 @@ func (b ByEngine) strategy(r rotator.Rotation) (ability, error) {
 		}
 		return AlternatingUsers{Engine: cloning, SuperuserSecretARN: b.SuperuserSecretARN, RotateOnly: b.RotateOnly}, nil
 	}
-	if dual, ok := e.(DualPasswordEngine); ok && b.DualPasswords {
-		return DualPasswords{Engine: dual}, nil
+	if dual, ok := e.(DualPasswordEngine); ok && b.DualPasswords[e.Traits().Name] {
+		return DualPasswords{Engine: dual, ThroughSuperuser: b.ThroughSuperuser, SuperuserSecretARN: b.SuperuserSecretARN}, nil
 	}
 	return SingleUser{Engine: e, ThroughSuperuser: b.ThroughSuperuser, SuperuserSecretARN: b.SuperuserSecretARN}, nil
 }

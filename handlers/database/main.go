@@ -9,15 +9,19 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
 	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
+	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 )
 
 func main() {
 	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
-		pg, bad := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
-		dual, err := mysql.DualPasswords(s.Lookup, s.ThroughSuperuser)
-		engines := []strategies.Engine{pg, mysql.Engine{Roots: s.RootCAs}, mysql.MariaDB{Roots: s.RootCAs}}
-		byEngine := strategies.ByEngine{Engines: engines, Allowed: s.Engines, Alternating: s.Alternating, ThroughSuperuser: s.ThroughSuperuser,
-			DualPasswords: dual, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly}
-		return byEngine, errors.Join(bad, err, byEngine.Validate())
+		pg, badPostgres := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
+		vk, badValkey := valkey.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
+		my := mysql.Engine{Roots: s.RootCAs}
+		dualMySQL, badMySQL := mysql.DualPasswords(s.Lookup, s.ThroughSuperuser)
+		dualValkey, badDual := valkey.DualPasswords(s.Lookup)
+		byEngine := strategies.ByEngine{Engines: []strategies.Engine{pg, my, mysql.MariaDB{Roots: s.RootCAs}, vk}, Allowed: s.Engines,
+			Alternating: s.Alternating, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly,
+			DualPasswords: map[string]bool{my.Traits().Name: dualMySQL, vk.Traits().Name: dualValkey}}
+		return byEngine, errors.Join(badPostgres, badValkey, badMySQL, badDual, byEngine.Validate())
 	})
 }

@@ -175,7 +175,7 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
 	e.AllowSelfChange = true // the superuser itself is refused below, with the reason
-	err = e.change(ctx, login, []string{pair.Original, pair.Clone}, p, dry, func(s *session) error {
+	err = e.change(ctx, login, []string{pair.Original, pair.Clone}, p, func(s *session) error {
 		changes := make([][]change, len(s.all()))
 		for i, node := range s.all() { // all are checked before any is changed
 			if changes[i], err = node.align(ctx, login, pair, p); err != nil {

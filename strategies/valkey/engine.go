@@ -1,11 +1,11 @@
-// Package valkey rotates the passwords of ACL users of Valkey 7.2 and later and Redis 6
+// Package valkey rotates the passwords of ACL users of Valkey 8 and later and Redis 6
 // and later, on servers of your own. On Amazon ElastiCache and MemoryDB, users change by AWS's API
 // (aws elasticache modify-user), and their hosts are refused with that sentence. Sentinels
 // are refused as well: give the servers themselves.
 //
 // # What the server is sent
 //
-// SHA-256 hashes. The password itself is in HELLO alone, which servers neither log nor show in
+// SHA-256 hashes. The password itself is in HELLO alone (on Redis 6.0, which may refuse HELLO, in AUTH), which servers neither log nor show in
 // MONITOR. TLS is verified or there is no connection; only "ssl": false in the secret, written
 // out, means plaintext, and then a listener reads the password of each login.
 //
@@ -127,7 +127,7 @@ func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
 
 // SetPassword implements strategies.Engine.
 func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
-	return e.change(ctx, login, []string{user}, p, false, func(s *session) error {
+	return e.change(ctx, login, []string{user}, p, func(s *session) error {
 		if len(s.others) == 0 {
 			return s.setExactly(ctx, user, p)
 		}
@@ -153,7 +153,7 @@ func (s *session) setExactly(ctx context.Context, user string, p secret.Password
 // DryRunSetPassword implements strategies.Engine. The commands are queued after MULTI, where the
 // server checks them and whether the user may send them, and discarded.
 func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) (warnings []strategies.Warning, err error) {
-	err = e.change(ctx, login, []string{user}, p, true, func(s *session) error {
+	err = e.change(ctx, login, []string{user}, p, func(s *session) error {
 		for _, node := range s.all() {
 			if err := node.set(ctx, user, true, func(account) []string { return []string{"resetpass", "#" + digest(p)} }); err != nil {
 				return err
@@ -167,7 +167,7 @@ func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, u
 
 // SetPasswordKeeping implements strategies.DualPasswordEngine.
 func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) error {
-	return e.change(ctx, login, []string{user}, p, false, func(s *session) error {
+	return e.change(ctx, login, []string{user}, p, func(s *session) error {
 		for _, node := range s.all() {
 			if err := node.set(ctx, user, false, keeping(keep, p)); err != nil {
 				return err
@@ -179,7 +179,7 @@ func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, 
 
 // DryRunKeeping implements strategies.DualPasswordEngine, as DryRunSetPassword does it.
 func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) (warnings []strategies.Warning, err error) {
-	err = e.change(ctx, login, []string{user}, p, true, func(s *session) error {
+	err = e.change(ctx, login, []string{user}, p, func(s *session) error {
 		for _, node := range s.all() {
 			if err := node.set(ctx, user, true, keeping(keep, p)); err != nil {
 				return err
@@ -209,11 +209,11 @@ func keeping(keep, p secret.Password) func(account) []string {
 // Persist implements strategies.Persister: what works is made the only password at each node,
 // and saved there.
 func (e Engine) Persist(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
-	return e.change(ctx, login, []string{user}, p, false, func(s *session) error { return s.setExactly(ctx, user, p) })
+	return e.change(ctx, login, []string{user}, p, func(s *session) error { return s.setExactly(ctx, user, p) })
 }
 
 // change checks what needs no server, logs in at each node, and has do do its work there.
-func (e Engine) change(ctx context.Context, login strategies.Login, users []string, p secret.Password, dry bool, do func(*session) error) error {
+func (e Engine) change(ctx context.Context, login strategies.Login, users []string, p secret.Password, do func(*session) error) error {
 	if p.Empty() || strings.ContainsRune(p.Reveal(), 0) {
 		return fmt.Errorf("new password: %w: it must not be empty or hold a NUL", rotator.KindMisconfigured)
 	}

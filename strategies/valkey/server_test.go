@@ -256,6 +256,11 @@ func TestClonesAreCopies(t *testing.T) {
 			{"resetkeys", "resetchannels", "clearselectors", "-@all", "+config|get", "~{tag}*"},
 			{"allkeys", "allchannels", "allcommands"},
 		} {
+			if release == "redis-6" { // 6.0 knows neither selectors nor channels, nor a command taken from what is not in a category
+				rules = slices.DeleteFunc(rules, func(w string) bool {
+					return strings.ContainsAny(w, "(&") || strings.Contains(w, "channels") || w == "clearselectors"
+				})
+			}
 			ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", app.User}, rules...)))
 			p := password()
 			ok(t, valkey.Engine{}.EnsureClone(t.Context(), boss, pair, p))
@@ -278,11 +283,7 @@ func TestANodeIsCut(t *testing.T) {
 	t.Parallel()
 	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}, server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
 	boss, app := s.pair(t)
-	users, err := s.Users(t.Context())
-	ok(t, err)
-	for _, login := range []strategies.Login{boss, app} {
-		ok(t, second.Exec(t.Context(), append([]string{"ACL", "SETUSER", login.User, "reset"}, strings.Fields(users[login.User])...), []string{"ACL", "SAVE"}))
-	}
+	s.copyTo(t, second, boss, app)
 	both := func(p secret.Password) error {
 		return errors.Join(s.logIn(t.Context(), with(app, p)), second.logIn(t.Context(), with(app, p)))
 	}

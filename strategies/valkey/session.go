@@ -23,8 +23,7 @@ type session struct {
 	conn   net.Conn
 	in     *bufio.Reader
 	limit  time.Duration
-	mode   string   // standalone, cluster, sentinel
-	role   string   // master, replica
+	mode   string   // standalone, cluster, sentinel; "": not known yet
 	save   []string // the command that saves users; nil: there is no file
 	others []*session
 }
@@ -112,12 +111,11 @@ func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, er
 		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login), rotator.KindDeadline, ctx.Err())
 	}
 	s := &session{login: login, limit: dial.TimeoutOrDefault(e.StatementTimeout)}
-	limit := dial.TimeoutOrDefault(e.DialTimeout)
-	tcp, err := dial.Connect(ctx, login, limit)
+	tcp, err := dial.Connect(ctx, login, e.DialTimeout)
 	if err != nil {
-		return nil, s.wrap(ctx, operation{phase: dialing, limit: limit}, err)
+		return nil, s.wrap(ctx, operation{phase: dialing, limit: e.DialTimeout}, err)
 	}
-	limit = dial.TimeoutOrDefault(e.HandshakeTimeout)
+	limit := dial.TimeoutOrDefault(e.HandshakeTimeout)
 	s.conn = tcp
 	secured, err := dial.Secure(ctx, tcp, login, e.Roots, limit)
 	if err != nil {
@@ -128,12 +126,15 @@ func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, er
 	s.in = bufio.NewReaderSize(secured, maxLine)
 	begin := func(context.Context) error {
 		answers, err := s.exchange([]string{"HELLO", "2", "AUTH", login.User, login.Password.Reveal()})
-		if err != nil {
+		if said, ok := err.(serverError); ok && strings.HasPrefix(string(said), "NOPERM") {
+			// Redis 6.0 holds HELLO to what the default user may do, and has not looked at the password.
+			_, err = s.exchange([]string{"AUTH", login.User, login.Password.Reveal()})
 			return err
 		}
-		info := pairs(answers[0])
-		s.mode, s.role = info["mode"], info["role"]
-		return nil
+		if err == nil {
+			s.mode = pairs(answers[0])["mode"]
+		}
+		return err
 	}
 	if err := s.within(ctx, limit, begin); err != nil {
 		s.close()
@@ -206,6 +207,9 @@ func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 		return err
 	}
 	info, _ := answers[1].(string)
+	if s.mode == "" {
+		s.mode = field(info, "redis_mode")
+	}
 	switch {
 	case pairs(answers[0])["aclfile"] != "":
 		s.save = []string{"ACL", "SAVE"}

@@ -104,10 +104,10 @@ func fixture(t *testing.T, s, plain server, others *strategytest.Neighbors) stra
 			return one(ctx, login, []string{"GET", object}, []string{"SET", object, "2"})
 		},
 		Revoke:       func(ctx context.Context, user string) error { return admin(ctx, user, "-get") },
-		SetAttribute: func(ctx context.Context, user string) error { return admin(ctx, user, "resetchannels", "&marked") },
+		SetAttribute: func(ctx context.Context, user string) error { return admin(ctx, user, "+strlen") },
 		HasAttribute: func(ctx context.Context, user string) (bool, error) {
 			users, err := s.Users(ctx)
-			return strings.Contains(users[user], "&marked"), err
+			return strings.Contains(users[user], "+strlen"), err
 		},
 		ServerLog: func() string {
 			sent, err := s.Commands(context.Background())
@@ -174,27 +174,24 @@ func TestNodes(t *testing.T) {
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			f := fixture(t, s, s, &fixtures)
-			extra := map[string]string{"nodes": fmt.Sprintf("[%q]", net.JoinHostPort(second.Host, fmt.Sprint(second.Port)))}
-			for _, login := range []*strategies.Login{&f.Superuser, &f.User} {
-				login.Extra = extra
-				users, err := s.Users(t.Context())
-				if err == nil {
-					err = second.Exec(t.Context(), append([]string{"ACL", "SETUSER", login.User, "reset"}, strings.Fields(users[login.User])...), []string{"ACL", "SAVE"})
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			f.Nodes = []string{"first", "second"}
-			f.LogInAt = func(ctx context.Context, node string, login strategies.Login) error {
-				if node == "first" {
-					return s.logIn(ctx, login)
-				}
-				return second.logIn(ctx, login)
-			}
+			withNodes(t, &f, s, second)
 			if err := c.Check(t.Context(), f); err != nil {
 				t.Errorf("%v\nWhy this matters: %s", err, c.Why)
 			}
 		})
+	}
+}
+
+// withNodes copies the users of a fixture to a second node, and has their logins lead to both.
+func withNodes(t *testing.T, f *strategytest.EngineFixture, first, second server) {
+	t.Helper()
+	first.copyTo(t, second, f.Superuser, f.User)
+	f.Superuser, f.User = and(f.Superuser, second), and(f.User, second)
+	f.Nodes = []string{"first", "second"}
+	f.LogInAt = func(ctx context.Context, node string, login strategies.Login) error {
+		if node == "first" {
+			return first.logIn(ctx, login)
+		}
+		return second.logIn(ctx, login)
 	}
 }

@@ -70,10 +70,11 @@ func Find(ctx context.Context, name string) (string, error) {
 	return s.find(ctx)
 }
 
-// Newest is the name of the newest server of a kind ("postgres", "mysql", "mariadb") that Find finds. A kind of which there is
+// Newest is the name of the newest server of a kind ("postgres", "valkey") that Find finds. A kind of which there is
 // none on this machine is an error that wraps ErrMissing, with the name of the one to fetch.
 func Newest(ctx context.Context, kind string) (name string, err error) {
-	for _, candidate := range slices.Backward(Names()) {
+	servers := append(Names(), slices.Sorted(slices.Values(Valkeys()))...)
+	for _, candidate := range slices.Backward(servers) {
 		if !strings.HasPrefix(candidate, kind+"-") {
 			continue
 		}
@@ -87,14 +88,14 @@ func Newest(ctx context.Context, kind string) (name string, err error) {
 		}
 	}
 	if name == "" {
-		return "", fmt.Errorf("there is no kind of server %q: %s", kind, strings.Join(kinds(), ", "))
+		return "", fmt.Errorf("there is no kind of server %q: %s", kind, strings.Join(kinds(servers), ", "))
 	}
 	return name, err
 }
 
-// kinds is what the servers of Names are called before their versions.
-func kinds() (all []string) {
-	for _, name := range Names() {
+// kinds is what servers are called before their versions.
+func kinds(servers []string) (all []string) {
+	for _, name := range servers {
 		if kind, _, _ := strings.Cut(name, "-"); !slices.Contains(all, kind) {
 			all = append(all, kind)
 		}

@@ -288,7 +288,7 @@ func TestNewest(t *testing.T) {
 			t.Errorf("%s: %s, %v", kind, name, err)
 		}
 	}
-	if _, err := Newest(t.Context(), "oracle"); err == nil || errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "postgres, mysql, mariadb") {
+	if _, err := Newest(t.Context(), "oracle"); err == nil || errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "postgres, mysql, mariadb, redis, valkey") {
 		t.Errorf("a kind that there is not: %v", err)
 	}
 }

@@ -26,6 +26,7 @@ type program struct {
 
 // programs is the one place that names them.
 var programs = []program{
+	{"redis-6", "6.", archive{"bullseye", "redis-server", nil, runtimeFolders}, "usr/bin/redis-server", []string{"--version"}, false},
 	{"redis-7", "7.", archive{"bookworm", "redis-server", nil, runtimeFolders}, "usr/bin/redis-server", []string{"--version"}, false},
 	{"redis-8", "8.", archive{"trixie", "redis-server", nil, runtimeFolders}, "usr/bin/redis-server", []string{"--version"}, false},
 	{"valkey-8", "8.", archive{"trixie", "valkey-server", nil, runtimeFolders}, "usr/bin/valkey-server", []string{"--version"}, false},

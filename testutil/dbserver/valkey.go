@@ -35,6 +35,7 @@ type ValkeyServer struct {
 	*process
 	program Program
 	options ValkeyOptions
+	bus     int // the port for other nodes of a cluster
 }
 
 // ValkeyOptions are how one is started.
@@ -43,11 +44,13 @@ type ValkeyOptions struct {
 	TLS  *TLS   // nil: plaintext
 	// Users is where they are saved: "aclfile" (or ""), "config", "nowhere".
 	Users string
-	Conf  map[string]string
+	// Mode is "" (a server of its own), "cluster" (a node, with no slots) or "sentinel".
+	Mode string
+	Conf map[string]string
 }
 
 // Valkeys are the releases, the one of make test first.
-func Valkeys() []string { return []string{"valkey-9", "valkey-8", "redis-8", "redis-7"} }
+func Valkeys() []string { return []string{"valkey-9", "valkey-8", "redis-8", "redis-7", "redis-6"} }
 
 // ValkeysInTier are those that a test of all releases runs on in the tier that is running: in make test one.
 func ValkeysInTier(t testing.TB) []string {
@@ -82,7 +85,8 @@ func StartValkey(ctx context.Context, o ValkeyOptions) (*ValkeyServer, error) {
 }
 
 func (s *ValkeyServer) setUp(ctx context.Context) error {
-	users := "user default off\nuser " + s.Superuser + " on #" + sha(s.Password) + " ~* &* +@all\n"
+	rules := s.rules()
+	users := "user default off\nuser " + s.Superuser + " on #" + sha(s.Password) + " " + strings.Join(rules, " ") + "\n"
 	conf := map[string]string{"dir": s.dir, "pidfile": filepath.Join(s.dir, "pid"), "bind": s.Host, "save": `""`, "appendonly": "no",
 		"slowlog-log-slower-than": "0", "slowlog-max-len": "100000"}
 	if t := s.options.TLS; t != nil {
@@ -111,17 +115,34 @@ func (s *ValkeyServer) setUp(ctx context.Context) error {
 		return err
 	}
 	var err error
-	s.Port, err = s.process.serve(ctx, s.argv, func() bool { return strings.Contains(s.Log(), readyValkey) }, portTakenValkey)
+	s.Port, err = s.process.serve(ctx, s.argv, func() bool { return strings.Contains(s.Log(), s.ready()) }, portTakenValkey)
 	if err == nil && s.options.Users == "nowhere" {
-		err = s.do(ctx, "default", "", []string{"ACL", "SETUSER", s.Superuser, "on", "#" + sha(s.Password), "~*", "&*", "+@all"}, []string{"ACL", "SETUSER", "default", "off"})
+		err = s.do(ctx, "default", "", append([]string{"ACL", "SETUSER", s.Superuser, "on", "#" + sha(s.Password)}, rules...), []string{"ACL", "SETUSER", "default", "off"})
 	}
 	return err
 }
 
+// rules are those of the superuser: everything.
+func (s *ValkeyServer) rules() []string {
+	if s.Name == "redis-6" { // 6.0 knows no channels
+		return []string{"~*", "+@all"}
+	}
+	return []string{"~*", "&*", "+@all"}
+}
+
 const (
 	readyValkey     = "eady to accept connections"
+	readySentinel   = "Sentinel ID is "
 	portTakenValkey = "Address already in use"
 )
+
+// ready is what the server logs when it is.
+func (s *ValkeyServer) ready() string {
+	if s.options.Mode == "sentinel" {
+		return readySentinel
+	}
+	return readyValkey
+}
 
 func (s *ValkeyServer) confFile() string { return filepath.Join(s.dir, "conf") }
 func (s *ValkeyServer) aclFile() string  { return filepath.Join(s.dir, "users.acl") }
@@ -140,6 +161,17 @@ func (s *ValkeyServer) argv(port int) []string {
 	} else {
 		args = append(args, "--port", strconv.Itoa(port))
 	}
+	switch s.options.Mode {
+	case "cluster":
+		args = append(args, "--cluster-enabled", "yes")
+		s.bus = port + 10000
+		if free, err := freePort(); err == nil && s.Name != "redis-6" { // which cannot be told
+			s.bus = free
+			args = append(args, "--cluster-port", strconv.Itoa(free))
+		}
+	case "sentinel":
+		args = append(args, "--sentinel")
+	}
 	cmd := s.program.Command(context.Background(), args...)
 	return append([]string{cmd.Path}, cmd.Args[1:]...)
 }
@@ -150,13 +182,13 @@ func (s *ValkeyServer) Restart(ctx context.Context) error {
 		return fmt.Errorf("restart: %w", err)
 	}
 	<-s.exited
-	said := strings.Count(s.Log(), readyValkey)
+	said := strings.Count(s.Log(), s.ready())
 	for tries := 20; ; tries-- { // a connection of somebody's may have the port for a moment
 		taken := strings.Count(s.Log(), portTakenValkey)
 		if err := s.start(s.argv(s.Port), serverEnv()); err != nil {
 			return fmt.Errorf("restart: %w", err)
 		}
-		err := s.await(ctx, func() bool { return strings.Count(s.Log(), readyValkey) > said })
+		err := s.await(ctx, func() bool { return strings.Count(s.Log(), s.ready()) > said })
 		if err != nil && (tries == 1 || strings.Count(s.Log(), portTakenValkey) == taken) {
 			return fmt.Errorf("restart: %w\n%s", err, logTail([]byte(s.Log())))
 		}
@@ -164,6 +196,33 @@ func (s *ValkeyServer) Restart(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// Meet has a node of a cluster know another, and returns when both do.
+func (s *ValkeyServer) Meet(ctx context.Context, other *ValkeyServer) error {
+	if err := s.Exec(ctx, []string{"CLUSTER", "MEET", other.Host, strconv.Itoa(other.Port), strconv.Itoa(other.bus)}); err != nil {
+		return err
+	}
+	for _, node := range []*ValkeyServer{s, other} {
+		err := node.await(ctx, func() bool {
+			info, err := node.Ask(ctx, node.Superuser, node.Password, []string{"CLUSTER", "INFO"})
+			return err == nil && strings.Contains(fmt.Sprint(info), "cluster_known_nodes:2")
+		})
+		if err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
+	}
+	return nil
+}
+
+// Follow makes the server a replica of another, and returns when it has all that the other has.
+func (s *ValkeyServer) Follow(ctx context.Context, primary *ValkeyServer) error {
+	err := s.Exec(ctx, []string{"CONFIG", "SET", "masteruser", primary.Superuser}, []string{"CONFIG", "SET", "masterauth", primary.Password},
+		[]string{"REPLICAOF", primary.Host, strconv.Itoa(primary.Port)})
+	if err != nil {
+		return err
+	}
+	return primary.Exec(ctx, []string{"SET", "follow", "1"}, []string{"WAIT", "1", "0"})
 }
 
 // Exec sends commands as the superuser, and gives the answer to the last: a string, an error of the server's as an error, or

@@ -80,7 +80,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"handlers/valkey-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/valkey"}},
 		{"handlers/mariadb-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/mysql"}},
 		{"handlers/postgres-", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/postgres"}},
-		{"handlers/database", []string{module + "rotator", module + "rotator/serve", module + "strategies", module + "strategies/mysql", module + "strategies/postgres"}},
+		{"handlers/database", []string{module + "rotator", module + "rotator/serve", module + "strategies"}},
 		{"handlers/fleet", []string{module + "rotator/serve/fleetreport"}},
 		{"cmd", []string{module + "rotator", module + "strategies", sdk, "github.com/spf13/", "golang.org/x/term"}},
 		{"testutil/awsemu", []string{module + "rotator/iam"}},
@@ -236,8 +236,12 @@ func TestHandlersAreSmall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(string(text), "\n"); n > 24 {
-			t.Errorf("%s has %d lines: a main is a dozen, or two where it has settings", main, n)
+		most := 24
+		if strings.Contains(main, "/database/") {
+			most = 28
+		}
+		if n := strings.Count(string(text), "\n"); n > most {
+			t.Errorf("%s has %d lines: a main is a dozen, or two where it has settings, and a little more for several engines", main, n)
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), main, text, parser.ParseComments)
 		if err != nil {

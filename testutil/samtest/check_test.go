@@ -255,7 +255,7 @@ func faultsOfSettings(t Template) (f []string) {
 		}
 	}
 	check(map[string]string{})
-	check(map[string]string{"Engines": "postgres,aurora-postgresql,mysql,aurora-mysql,mariadb", "Strategy": "alternating-users"})
+	check(map[string]string{"Engines": "postgres,aurora-postgresql,mysql,aurora-mysql,mariadb,valkey,redis", "Strategy": "alternating-users"})
 	check(map[string]string{"ExcludeCharacters": `:/@"'\`, "SecretsManagerEndpoint": "https://vpce-1.secretsmanager.us-east-1.vpce.amazonaws.com"})
 	for _, url := range []string{"http://secretsmanager.us-east-1.amazonaws.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://localhost.example.com", "ftp://localhost"} {
 		if _, err := t.Deploy(map[string]string{"SecretArns": secretPattern, "SecretsManagerEndpoint": url}); err == nil {

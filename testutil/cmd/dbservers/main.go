@@ -68,12 +68,7 @@ func main() {
 // missing is the server to fetch for somebody who needs one of a kind, or the one that is named: none, where it is there.
 func missing(ctx context.Context, kind string) ([]string, error) {
 	name, err := kind, error(nil)
-	if newest := map[string]string{"valkey": dbserver.Valkeys()[0], "redis": "redis-8"}[kind]; newest != "" {
-		name = newest
-	}
-	if slices.Contains(dbserver.Programs(), name) {
-		_, err = dbserver.FindProgram(ctx, name)
-	} else if slices.Contains(dbserver.Names(), kind) {
+	if slices.Contains(append(dbserver.Names(), dbserver.Programs()...), kind) {
 		_, err = dbserver.Find(ctx, kind)
 	} else {
 		name, err = dbserver.Newest(ctx, kind)

@@ -35,15 +35,15 @@ type database struct {
 // has the user be allowed two passwords.
 func startDatabase(ctx context.Context, engine string, dual bool) (*database, error) {
 	family, release, _ := strings.Cut(engine, "-")
-	if family == "valkey" || family == "redis" {
-		return startValkey(ctx, engine)
-	}
 	if release == "" {
 		var err error
 		if engine, err = dbserver.Newest(ctx, family); err != nil {
 			return nil, err
 		}
 		_, release, _ = strings.Cut(engine, "-")
+	}
+	if family == "valkey" || family == "redis" {
+		return startValkey(ctx, engine)
 	}
 	if family == "postgres" {
 		return startPostgres(ctx, release)
@@ -131,9 +131,6 @@ func startMySQL(ctx context.Context, family, name string, dual bool) (*database,
 // startValkey gives the superuser what it needs to change users, and the user that too, for the
 // one strategy by which it changes itself.
 func startValkey(ctx context.Context, engine string) (*database, error) {
-	if !strings.Contains(engine, "-") {
-		engine = map[string]string{"valkey": "valkey-9", "redis": "redis-8"}[engine]
-	}
 	s, err := dbserver.StartValkey(ctx, dbserver.ValkeyOptions{Name: engine, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})
 	if err != nil {
 		return nil, err

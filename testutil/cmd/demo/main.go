@@ -81,7 +81,7 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 		return fmt.Errorf("the failure %s is shown on %s: the other engines are given what no policy can look into", fail, failing.only)
 	}
 	if several {
-		p.handler, p.env = "database", append(p.env, "ENGINES=postgres,mysql,mariadb", "STRATEGY="+p.handler)
+		p.handler, p.env = "database", append(p.env, "ENGINES=postgres,mysql,mariadb,valkey", "STRATEGY="+p.handler)
 	} else if valkeys {
 		p.handler = "valkey-" + p.handler
 	} else {

@@ -56,7 +56,7 @@ func main() {
 	}
 	for i, f := range plan.Functions {
 		if f.Name == "database" { // which rotates nothing without; -env ENGINES=... comes last, and wins
-			plan.Functions[i].Env = []string{"ENGINES=postgres,aurora-postgresql,mysql,aurora-mysql,mariadb"}
+			plan.Functions[i].Env = []string{"ENGINES=postgres,aurora-postgresql,mysql,aurora-mysql,mariadb,valkey,redis"}
 		}
 		for _, setting := range env {
 			name, mine, named := strings.Cut(setting, ":")

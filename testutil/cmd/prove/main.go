@@ -210,8 +210,8 @@ func (p plan) tryAll(ctx context.Context, targets []prove.Target) error {
 	slots := make(chan struct{}, runtime.NumCPU())
 	lanes := map[string]*sync.Mutex{}
 	for i, t := range targets {
-		if lanes[t.Engine] == nil || strings.HasPrefix(t.Engine, "PostgreSQL") {
-			lanes[t.Engine] = &sync.Mutex{} // each of PostgreSQL's has a server of its own
+		if lanes[t.Engine] == nil || strings.HasPrefix(t.Engine, "PostgreSQL") || strings.HasPrefix(t.Engine, "valkey") {
+			lanes[t.Engine] = &sync.Mutex{} // each of PostgreSQL's and Valkey's has a server of its own
 		}
 		lane := lanes[t.Engine]
 		running.Go(func() {

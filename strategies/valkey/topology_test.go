@@ -1,0 +1,246 @@
+package valkey_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// copyTo gives a server the users of some logins.
+func (s server) copyTo(t *testing.T, other server, logins ...strategies.Login) {
+	t.Helper()
+	users, err := s.Users(t.Context())
+	ok(t, err)
+	for _, login := range logins {
+		ok(t, other.Exec(t.Context(), append([]string{"ACL", "SETUSER", login.User, "reset"}, strings.Fields(users[login.User])...), []string{"ACL", "SAVE"}))
+	}
+}
+
+// and adds a server to what a login covers.
+func and(login strategies.Login, other server) strategies.Login {
+	login.Extra = map[string]string{"nodes": fmt.Sprintf("[%q]", net.JoinHostPort(other.Host, strconv.Itoa(other.Port)))}
+	return login
+}
+
+// TestServersOfSeveral: users are replicated neither to replicas nor to nodes of a cluster. A secret that names one server
+// alone is told so, whichever server it names; one that names both changes both, in each way there is.
+func TestServersOfSeveral(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		for kind, says := range map[string][2]string{
+			"replica": {"the server has 1 replicas", "the server is a replica"},
+			"cluster": {"the server is a node of a cluster", "the server is a node of a cluster"},
+		} {
+			t.Run(release+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				o := dbserver.ValkeyOptions{Name: release}
+				if kind == "cluster" {
+					o.Mode = kind
+				}
+				first, second := server{dbserver.NewValkey(t, o)}, server{dbserver.NewValkey(t, o)}
+				boss, app := first.pair(t)
+				first.copyTo(t, second, boss, app)
+				if kind == "cluster" {
+					ok(t, first.Meet(t.Context(), second.ValkeyServer))
+				} else {
+					ok(t, second.Follow(t.Context(), first.ValkeyServer))
+				}
+				engine := valkey.Engine{}
+				for i, s := range []server{first, second} {
+					at := boss
+					at.Host, at.Port = s.Host, s.Port
+					warnings, err := engine.DryRunSetPassword(t.Context(), at, app.User, password())
+					ok(t, err)
+					if len(warnings) != 1 || !warnings[0].Unknown || !strings.Contains(warnings[0].Text, says[i]) || !strings.Contains(warnings[0].Text, "in nodes") {
+						t.Errorf("at server %d: %+v; want one unknown that says %q", i, warnings, says[i])
+					}
+				}
+				// One server alone: the other goes on taking the old password, and not the new one.
+				p := password()
+				ok(t, engine.SetPassword(t.Context(), boss, app.User, p))
+				ok(t, second.logIn(t.Context(), app))
+				wants(t, second.logIn(t.Context(), with(app, p)), rotator.KindLoginRejected, "")
+				// Both.
+				old, p := p, password()
+				both := and(boss, second)
+				warnings, err := engine.DryRunSetPassword(t.Context(), both, app.User, p)
+				ok(t, err)
+				if len(warnings) > 0 {
+					t.Errorf("both are named, and yet: %+v", warnings)
+				}
+				set := map[string]func(p secret.Password) error{
+					"SetPassword":        func(p secret.Password) error { return engine.SetPassword(t.Context(), both, app.User, p) },
+					"SetPasswordKeeping": func(p secret.Password) error { return engine.SetPasswordKeeping(t.Context(), both, app.User, old, p) },
+					"Persist":            func(p secret.Password) error { return engine.Persist(t.Context(), both, app.User, p) },
+				}
+				for _, how := range slices.Sorted(maps.Keys(set)) {
+					p := password()
+					ok(t, set[how](p))
+					for _, s := range []server{first, second} {
+						ok(t, s.logIn(t.Context(), with(app, p)))
+						if err := s.logIn(t.Context(), with(app, old)); how == "SetPassword" && !errors.Is(err, rotator.KindLoginRejected) {
+							t.Errorf("the old password: %v", err)
+						}
+					}
+					old = p
+				}
+				clone := app.User + "_clone"
+				ok(t, engine.EnsureClone(t.Context(), both, strategies.Pair{Original: app.User, Clone: clone, Target: clone}, p))
+				for _, s := range []server{first, second} {
+					ok(t, s.logIn(t.Context(), with(s.login(clone, p), p)))
+				}
+				// What was set is there after a restart of the one that has least to say.
+				ok(t, second.Restart(t.Context()))
+				ok(t, second.logIn(t.Context(), with(app, old)))
+				ok(t, second.logIn(t.Context(), second.login(clone, p)))
+			})
+		}
+	}
+}
+
+// TestARealSentinel is refused, before and after it has users of its own.
+func TestARealSentinel(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		if release == "redis-6" {
+			continue // Sentinel has users since 6.2
+		}
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Mode: "sentinel"})}
+		login := s.login(s.Superuser, secret.NewPassword(s.Password))
+		wants(t, valkey.Engine{}.Ping(t.Context(), login), rotator.KindMisconfigured, "Sentinel")
+		_, err := valkey.Engine{AllowSelfChange: true}.DryRunSetPassword(t.Context(), login, login.User, password())
+		wants(t, err, rotator.KindMisconfigured, "Sentinel")
+		wants(t, valkey.Engine{AllowSelfChange: true}.SetPassword(t.Context(), login, login.User, password()), rotator.KindMisconfigured, "Sentinel")
+		ok(t, s.logIn(t.Context(), login))
+	}
+}
+
+// resp3 logs in as clients of RESP3 do, and gives the connection.
+func (s server) resp3(t *testing.T, login strategies.Login) (conn net.Conn, in *bufio.Reader, answer string) {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+	ok(t, err)
+	t.Cleanup(func() { conn.Close() })
+	p := login.Password.Reveal()
+	_, err = fmt.Fprintf(conn, "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(login.User), login.User, len(p), p)
+	ok(t, err)
+	in = bufio.NewReader(conn)
+	answer, err = in.ReadString('\n')
+	ok(t, err)
+	return conn, in, answer
+}
+
+// TestRESP3: what was rotated serves clients of both protocols, and a connection that is there stays.
+func TestRESP3(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		if release == "redis-6" { // where HELLO is held to what the default user may do
+			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", "default", "on", "resetpass", ">" + password().Reveal(), "-@all", "+hello"}))
+		}
+		boss, app := s.pair(t)
+		conn, in, answer := s.resp3(t, app)
+		if !strings.HasPrefix(answer, "%") {
+			t.Fatalf("%s: HELLO 3: %q", release, answer)
+		}
+		p := password()
+		ok(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, p))
+		if _, _, answer := s.resp3(t, with(app, p)); !strings.HasPrefix(answer, "%") {
+			t.Errorf("%s: the new password in RESP3: %q", release, answer)
+		}
+		if _, _, answer := s.resp3(t, app); !strings.HasPrefix(answer, "-WRONGPASS") {
+			t.Errorf("%s: the old password in RESP3: %q", release, answer)
+		}
+		_, err := io.WriteString(conn, "*2\r\n$4\r\nECHO\r\n$5\r\nthere\r\n*1\r\n$4\r\nPING\r\n")
+		ok(t, err)
+		for !strings.Contains(answer, "PONG") {
+			if answer, err = in.ReadString('\n'); err != nil {
+				t.Fatalf("%s: the connection that was there before: %v", release, err)
+			}
+		}
+	}
+}
+
+// TestNoPassAndOff: a user that is let in with any password, or with none, gets no password by any way, and nothing
+// is changed, of itself or of the other of its pair.
+func TestNoPassAndOff(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		engine := valkey.Engine{}
+		for state, want := range map[string]rotator.Kind{"nopass": rotator.KindMisconfigured, "off": rotator.KindPrivilege} {
+			for _, of := range []string{"original", "clone"} {
+				boss, app := s.pair(t)
+				clone := app.User + "_clone"
+				pair := strategies.Pair{Original: app.User, Clone: clone, Target: clone, Possession: func(context.Context, func(secret.Password) bool) error { return nil }}
+				old := password()
+				ok(t, engine.EnsureClone(t.Context(), boss, pair, old))
+				user := app.User
+				if of == "clone" {
+					user = clone
+				}
+				ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", user, state}))
+				before, err := s.Users(t.Context())
+				ok(t, err)
+				there, back := pair, pair
+				back.Target = app.User
+				_, err = engine.DryRunSetPassword(t.Context(), boss, user, password())
+				_, err2 := engine.DryRunKeeping(t.Context(), boss, user, old, password())
+				_, err3 := engine.DryRunEnsureClone(t.Context(), boss, there, password())
+				_, err4 := engine.DryRunEnsureClone(t.Context(), boss, back, password())
+				for how, err := range map[string]error{
+					"SetPassword": engine.SetPassword(t.Context(), boss, user, password()), "Persist": engine.Persist(t.Context(), boss, user, old),
+					"SetPasswordKeeping": engine.SetPasswordKeeping(t.Context(), boss, user, old, password()),
+					"EnsureClone":        engine.EnsureClone(t.Context(), boss, there, password()), "EnsureClone back": engine.EnsureClone(t.Context(), boss, back, password()),
+					"DryRunSetPassword": err, "DryRunKeeping": err2, "DryRunEnsureClone": err3, "DryRunEnsureClone back": err4,
+				} {
+					if rotator.KindOf(err) != want || !strings.Contains(err.Error(), user) {
+						t.Errorf("%s: the %s is %s: %s: %v; want %s", release, of, state, how, err, want)
+					}
+				}
+				after, err := s.Users(t.Context())
+				ok(t, err)
+				if !maps.Equal(before, after) {
+					t.Errorf("%s: the %s is %s: users were changed:\n%v\n%v", release, of, state, before, after)
+				}
+			}
+		}
+	}
+}
+
+// TestTheDefaultUser: its password may be in the configuration file as requirepass, too.
+func TestTheDefaultUser(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		old := password()
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: "config", Conf: map[string]string{"requirepass": old.Reveal()}})}
+		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", "default", "on"}))
+		boss := s.login(s.Superuser, secret.NewPassword(s.Password))
+		user := s.login("default", old)
+		p := password()
+		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", "default", "resetpass", ">" + old.Reveal()}))
+		ok(t, s.logIn(t.Context(), user))
+		ok(t, valkey.Engine{}.SetPassword(t.Context(), boss, "default", p))
+		for _, when := range []string{"at once", "after a restart"} {
+			if err := s.logIn(t.Context(), with(user, p)); err != nil {
+				t.Errorf("%s, %s: the new password: %v", release, when, err)
+			}
+			wants(t, s.logIn(t.Context(), user), rotator.KindLoginRejected, "")
+			ok(t, s.Restart(t.Context()))
+		}
+	}
+}
