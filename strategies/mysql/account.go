@@ -19,29 +19,36 @@ import (
 )
 
 // openForChange logs in to change an account, and waits for another rotation of one of the
-// users.
-func (e Engine) openForChange(ctx context.Context, login strategies.Login, users ...string) (*session, error) {
-	return e.open(ctx, login, false, users...)
-}
-
-// open is openForChange, of a session that may send many statements in one text.
-func (e Engine) open(ctx context.Context, login strategies.Login, many bool, users ...string) (*session, error) {
-	s, err := e.connect(ctx, login, many)
+// users. looks gives what the change will ask for first.
+func (e Engine) openForChange(ctx context.Context, login strategies.Login, looks func(*session) []string, users ...string) (*session, error) {
+	s, err := e.connect(ctx, login, true)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.prepare(ctx, users); err != nil {
+	if err := s.prepare(ctx, looks, users); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *session) prepare(ctx context.Context, users []string) error {
+// prepare sets the session up, learns who is logged in, and what looks asks for, in one
+// round trip.
+func (s *session) prepare(ctx context.Context, looks func(*session) []string, users []string) error {
 	// The server gives up on a lock a little before we do, so that it can say why.
 	seconds := max(1, int(s.limit*8/10/time.Second))
-	st := operation{action: "setting up the session", limit: s.limit}
-	switch err := s.execRaw(ctx, s.settings(seconds)); {
+	ahead := []string{whoIsLoggedIn}
+	for _, user := range users {
+		ahead = append(ahead, lockOf(user, seconds))
+	}
+	if looks != nil {
+		ahead = append(ahead, looks(s)...)
+	}
+	st := operation{action: "setting up the session", limit: s.limit + time.Duration(len(users)*min(2, seconds))*time.Second}
+	limited, cancel := context.WithTimeout(ctx, st.limit)
+	err := s.askAhead(limited, s.settings(seconds), ahead)
+	cancel()
+	switch {
 	case errorNumber(err) == 1820:
 		s.sandbox = true
 		return nil
@@ -95,9 +102,7 @@ func (s *session) settings(lockSeconds int) string {
 func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
-	// A LIMIT of its own: sql_select_limit may be 0. The number of the connection is asked
-	// for beside something else: ProxySQL answers SELECT CONNECTION_ID() itself.
-	row, err := s.oneRow(limited, "SELECT CURRENT_USER(), CONNECTION_ID() LIMIT 1")
+	row, err := s.oneRow(limited, whoIsLoggedIn)
 	st := operation{action: "asking who is logged in", limit: s.limit}
 	if err != nil {
 		s.sandbox = errorNumber(err) == 1820
@@ -115,6 +120,10 @@ func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as %s, whose privileges %q has by proxy: the password to change is not that account's. Take the host of the database itself, and an account that is no proxy user", me, s.login.User)
 }
 
+// whoIsLoggedIn has a LIMIT of its own: sql_select_limit may be 0. The number of the connection
+// is asked for beside something else: ProxySQL answers SELECT CONNECTION_ID() itself.
+const whoIsLoggedIn = "SELECT CURRENT_USER(), CONNECTION_ID() LIMIT 1"
+
 // checkDirect refuses a connection that ends at a pooler: the greeting had the number of
 // the pooler's connection, and the statement was answered on one of the server's.
 func (s *session) checkDirect(id string) error {
@@ -130,16 +139,20 @@ func (s *session) checkDirect(id string) error {
 // none. The statements that matter are safe against each other.
 func (s *session) lock(ctx context.Context, seconds int, users []string) error {
 	for _, user := range users {
-		sum := sha256.Sum256([]byte(user))
 		st := operation{action: fmt.Sprintf("waiting for other rotations of %q", user), limit: s.limit}
 		limited, cancel := context.WithTimeout(ctx, s.limit)
-		_, err := s.oneRow(limited, fmt.Sprintf("SELECT GET_LOCK('quarterturn %s', %d)", hex.EncodeToString(sum[:16]), min(2, seconds)))
+		_, err := s.oneRow(limited, lockOf(user, seconds))
 		cancel()
 		if err != nil && errorNumber(err) == 0 {
 			return wrapError(ctx, s.login, st, err)
 		}
 	}
 	return nil
+}
+
+func lockOf(user string, seconds int) string {
+	sum := sha256.Sum256([]byte(user))
+	return fmt.Sprintf("SELECT GET_LOCK('quarterturn %s', %d)", hex.EncodeToString(sum[:16]), min(2, seconds))
 }
 
 // changeOwn changes the password of the account that is logged in.
@@ -302,8 +315,8 @@ func names(rows []accountRow) string {
 	return strings.Join(all, ", ")
 }
 
-// accounts looks up every account of a name.
-func (s *session) accounts(ctx context.Context, user string) ([]accountRow, error) {
+// accountsOf asks for every account of a name.
+func (s *session) accountsOf(user string) string {
 	sql := `SELECT Host, plugin, '', account_locked, 'N', ssl_type, ssl_cipher, x509_issuer, x509_subject,
   max_questions, max_updates, max_connections, max_user_connections, '', password_lifetime,
   CASE WHEN password_lifetime > 0 AND password_last_changed + INTERVAL password_lifetime DAY < NOW() + INTERVAL 30 DAY
@@ -322,8 +335,13 @@ FROM mysql.user WHERE User = `
   0, p.Priv, COUNT(*) OVER ()
 FROM mysql.user u JOIN mysql.global_priv p ON p.Host = u.Host AND p.User = u.User WHERE u.User = `
 	}
+	return sql + quoteText(user) + " ORDER BY 1"
+}
+
+// accounts looks up every account of a name.
+func (s *session) accounts(ctx context.Context, user string) ([]accountRow, error) {
 	st := operation{action: "looking up accounts", remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s: a superuser has to see the accounts that it changes", s.actingAccount)}
-	table, err := s.query(ctx, st, sql+quoteText(user)+" ORDER BY 1")
+	table, err := s.query(ctx, st, s.accountsOf(user))
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair st
 	if err := checkNewPassword(p, pair.Original, pair.Clone); err != nil {
 		return err
 	}
-	c, err := e.beginClone(ctx, login, pair)
+	c, err := e.beginClone(ctx, login, pair, false)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair st
 			return err
 		}
 	}
-	targets, err := c.passwordAccounts(ctx, pair.Target)
+	targets, err := c.targets()
 	if err != nil {
 		return err
 	}
@@ -79,20 +79,20 @@ func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, p
 			return nil, err
 		}
 	}
-	c, err := e.beginClone(ctx, login, pair)
+	c, err := e.beginClone(ctx, login, pair, true)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
 	if pair.PasswordOnly {
-		targets, err := c.passwordAccounts(ctx, pair.Target)
+		targets, err := c.targets()
 		if err == nil {
 			err = c.dryRunOthers(ctx, targets, sample)
 		}
 		if err != nil {
 			return nil, err
 		}
-		return c.warnings(ctx, pair.Target, sample)
+		return c.warnings(ctx, pair.Target, c.allTargets(), sample)
 	}
 	return c.dryRun(ctx, sample)
 }
@@ -107,16 +107,29 @@ type cloneSync struct {
 	allOriginals []accountRow
 }
 
-func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair strategies.Pair) (*cloneSync, error) {
+func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair strategies.Pair, dryRun bool) (*cloneSync, error) {
 	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
 		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
-	s, err := e.open(ctx, login, true, pair.Original, pair.Clone)
+	looks := func(s *session) []string {
+		all := []string{s.accountsOf(pair.Original), s.accountsOf(pair.Clone)}
+		switch {
+		case s.mariadb && dryRun:
+			all = append(all, passwordJudges)
+		case !s.mariadb && pair.Target == pair.Clone:
+			all = append(all, marksOf(pair.Clone))
+		}
+		return all
+	}
+	s, err := e.openForChange(ctx, login, looks, pair.Original, pair.Clone)
 	if err != nil {
 		return nil, err
 	}
 	c := &cloneSync{session: s, pair: pair}
 	err = c.readAccounts(ctx)
+	if err == nil {
+		err = c.readGrantsAhead(ctx)
+	}
 	if err == nil {
 		err = c.checkEntitled(ctx)
 	}
@@ -157,6 +170,27 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	return nil
 }
 
+// readGrantsAhead asks for what the accounts of both may do, which is asked for whatever is done.
+func (c *cloneSync) readGrantsAhead(ctx context.Context) error {
+	var looks []string
+	for _, r := range slices.Concat(c.originals, c.clones) {
+		looks = append(looks, grantsOf(r.account))
+		if !c.mariadb {
+			looks = append(looks, defaultRolesOf(r.account))
+		}
+	}
+	st := operation{action: "looking up the privileges of " + names(slices.Concat(c.originals, c.clones)), sensitive: true, limit: c.limit}
+	for some := range slices.Chunk(looks, batch) {
+		limited, cancel := context.WithTimeout(ctx, c.limit)
+		err := c.askAhead(limited, "", some)
+		cancel()
+		if err != nil && errorNumber(err) == 0 {
+			return wrapError(ctx, c.login, st, err)
+		}
+	}
+	return nil
+}
+
 // clone finds the clone's account on a host.
 func (c *cloneSync) clone(host string) (accountRow, bool) {
 	for _, r := range c.clones {
@@ -165,6 +199,19 @@ func (c *cloneSync) clone(host string) (accountRow, bool) {
 		}
 	}
 	return accountRow{account: account{user: c.pair.Clone, host: host}}, false
+}
+
+// allTargets gives all accounts of the target.
+func (c *cloneSync) allTargets() []accountRow {
+	if c.inUse() {
+		return c.allOriginals
+	}
+	return c.clones
+}
+
+// targets gives the accounts whose password is set.
+func (c *cloneSync) targets() ([]accountRow, error) {
+	return c.changeable(c.allTargets(), c.pair.Target)
 }
 
 // inUse says whether clients may be on the clone.
@@ -286,7 +333,7 @@ type granted struct {
 func (s *session) readGrants(ctx context.Context, of account) (rights, string, error) {
 	st := operation{action: "looking up the privileges of " + of.String(), sensitive: true,
 		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", s.actingAccount)}
-	table, err := s.query(ctx, st, "SHOW GRANTS FOR "+of.String())
+	table, err := s.query(ctx, st, grantsOf(of))
 	if err != nil {
 		return nil, "", err
 	}
@@ -302,7 +349,7 @@ func (s *session) readGrants(ctx context.Context, of account) (rights, string, e
 		return found, defaultRole, nil
 	}
 	st.action = "looking up the default roles of " + of.String()
-	table, err = s.query(ctx, st, fmt.Sprintf("SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE USER = %s AND HOST = %s ORDER BY 1, 2", quoteText(of.user), quoteText(of.host)))
+	table, err = s.query(ctx, st, defaultRolesOf(of))
 	if err != nil {
 		return nil, "", err
 	}
@@ -314,6 +361,12 @@ func (s *session) readGrants(ctx context.Context, of account) (rights, string, e
 		defaultRole = strings.Join(roles, ", ")
 	}
 	return found, defaultRole, nil
+}
+
+func grantsOf(a account) string { return "SHOW GRANTS FOR " + a.String() }
+
+func defaultRolesOf(a account) string {
+	return fmt.Sprintf("SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE USER = %s AND HOST = %s ORDER BY 1, 2", quoteText(a.user), quoteText(a.host))
 }
 
 // revokeExtra takes from the clone what the original has not. Where the clone has ALL
@@ -430,11 +483,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	if err := c.dryRunAccounts(ctx, existing, sample); err != nil {
 		return nil, err
 	}
-	all, err := c.accounts(ctx, c.pair.Target)
-	if err != nil {
-		return nil, err
-	}
-	return append(warnings, c.rowCaveats(all)...), nil
+	return append(warnings, c.rowCaveats(c.allTargets())...), nil
 }
 
 // dryRunAccounts tries whether the accounts of whose turn it is can be changed, and
@@ -444,7 +493,7 @@ func (c *cloneSync) dryRunAccounts(ctx context.Context, existing []accountRow, s
 		return c.dryRunOthers(ctx, c.originals, sample)
 	}
 	if len(c.clones) > 0 {
-		targets, err := c.passwordAccounts(ctx, c.pair.Clone)
+		targets, err := c.targets()
 		if err != nil {
 			return err
 		}

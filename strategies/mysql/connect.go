@@ -38,6 +38,13 @@ type session struct {
 	attempts int
 
 	granted map[account]granted // see grants
+	known   map[string]reply    // see askAhead
+}
+
+// reply is what the server said to a statement.
+type reply struct {
+	rows [][]string
+	err  error
 }
 
 // driverConn is what the driver's connections can do. database/sql is left out: its
@@ -283,12 +290,58 @@ func (s *session) oneRow(ctx context.Context, sql string) ([]string, error) {
 	return rows[0], nil
 }
 
-func (s *session) rows(ctx context.Context, sql string) (all [][]string, err error) {
+func (s *session) rows(ctx context.Context, sql string) ([][]string, error) {
+	if r, ok := s.known[sql]; ok {
+		delete(s.known, sql)
+		return r.rows, r.err
+	}
 	rows, err := s.conn.QueryContext(ctx, sql, nil)
 	if err != nil {
 		return nil, errors.Join(context.Cause(ctx), err)
 	}
 	defer rows.Close()
+	return read(ctx, rows)
+}
+
+// askAhead sends, in one text and so in one round trip, what the session will ask for. rows
+// finds the answers, each once. The server runs nothing after a statement that fails: that
+// failure is an answer too, and what comes after it is asked for when its turn comes. first has no
+// rows, and its failure is the error. These servers have no other way to carry several
+// statements at a time. A statement that sets a password always goes alone.
+func (s *session) askAhead(ctx context.Context, first string, looks []string) error {
+	text := strings.Join(looks, "; ")
+	if first != "" {
+		text = first + "; " + text
+	}
+	rows, err := s.conn.QueryContext(ctx, text, nil)
+	if err != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	defer rows.Close()
+	if s.known == nil {
+		s.known = map[string]reply{}
+	}
+	for i, sql := range looks {
+		if i > 0 {
+			err = rows.(driver.RowsNextResultSet).NextResultSet()
+		}
+		var r reply
+		if err == nil {
+			r.rows, err = read(ctx, rows)
+		}
+		if err != nil && errorNumber(err) == 0 {
+			return errors.Join(context.Cause(ctx), err)
+		}
+		r.err = err
+		s.known[sql] = r
+		if err != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+func read(ctx context.Context, rows driver.Rows) (all [][]string, err error) {
 	values := make([]driver.Value, len(rows.Columns()))
 	for {
 		switch err := rows.Next(values); {

@@ -44,10 +44,12 @@ func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping
 	return s.errorf(rotator.KindInternal, "the server does not check the password that a change replaces, so a dry run is not possible; the old password was restored")
 }
 
+const howTheUserLogsIn = "SHOW CREATE USER CURRENT_USER()"
+
 // checkStoredInServer refuses accounts whose passwords are kept elsewhere: MySQL changes
 // those without a look at REPLACE, and a rehearsal would be the real thing.
 func (s *session) checkStoredInServer(ctx context.Context) error {
-	row, err := s.row(ctx, operation{action: "looking up how the user logs in"}, "SHOW CREATE USER CURRENT_USER()")
+	row, err := s.row(ctx, operation{action: "looking up how the user logs in"}, howTheUserLogsIn)
 	if err != nil {
 		return err
 	}
@@ -116,6 +118,11 @@ func (s *session) dryRunHash(ctx context.Context, st operation, whose string) er
 // granting it to an account that does not exist: the server looks at the right
 // first, and does not find the account then.
 func (s *session) dryRunGrants(ctx context.Context, original account, missing rights) error {
+	absent := nonexistentAccount(original.host)
+	statements := missing.grants(absent)
+	if len(statements) == 0 {
+		return nil
+	}
 	if s.mariadb {
 		row, err := s.row(ctx, operation{action: "looking up the sql_mode"}, "SELECT @@SESSION.sql_mode")
 		if err != nil {
@@ -125,8 +132,6 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 			return nil // the grants would create the account
 		}
 	}
-	absent := nonexistentAccount(original.host)
-	statements := missing.grants(absent)
 	switch {
 	case s.mariadb:
 		statements = s.refused(ctx, statements)

@@ -30,7 +30,7 @@ func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, 
 	if err := checkSelf(login, user); err != nil {
 		return err
 	}
-	s, err := e.openForChange(ctx, login, login.User)
+	s, err := e.openForChange(ctx, login, nil, login.User)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,9 @@
 // on MySQL the one that sets the new password carries it. The preflight reports T2
 // as skipped then.
 //
-// Nothing is read from a file for the server (LOAD DATA LOCAL). No text carries more
-// than one statement, but for grants that are copied to a clone, a hundred at a time.
+// Nothing is read from a file for the server (LOAD DATA LOCAL). Several statements go in one
+// text where distance would cost a round trip for each, and none of them sets a password: the
+// settings of a session with what it looks up, and grants that are copied to a clone.
 //
 // # Accounts
 //
@@ -151,7 +152,7 @@ func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user st
 	if err := checkNewPassword(p, user); err != nil {
 		return err
 	}
-	s, err := e.openForChange(ctx, login, user)
+	s, err := e.openForChange(ctx, login, looksOf(login, user, false), user)
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 	if err := checkName(userName, user); err != nil {
 		return nil, err
 	}
-	s, err := e.openForChange(ctx, login, user)
+	s, err := e.openForChange(ctx, login, looksOf(login, user, true), user)
 	if err != nil {
 		return nil, err
 	}
@@ -197,17 +198,39 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 		}
 		return s.ownCaveats(ctx, sample, keeping != "")
 	}
-	targets, err := s.passwordAccounts(ctx, user)
+	all, err := s.accounts(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := s.changeable(all, user)
 	if err == nil {
 		err = s.checkAlike(ctx, targets)
+	}
+	if err == nil {
+		err = s.dryRunOthers(ctx, targets, sample)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.dryRunOthers(ctx, targets, sample); err != nil {
-		return nil, err
+	return s.warnings(ctx, user, all, sample)
+}
+
+// looksOf gives what a change of the password of user, or its dry run, asks for before anything
+// else. What an account may not see comes last: the server runs nothing after a failure.
+func looksOf(login strategies.Login, user string, dryRun bool) func(*session) []string {
+	return func(s *session) (looks []string) {
+		own := user == login.User
+		switch {
+		case dryRun && s.mariadb:
+			looks = append(looks, passwordJudges)
+		case dryRun && own:
+			looks = append(looks, howTheUserLogsIn)
+		}
+		if dryRun || !own {
+			looks = append(looks, s.accountsOf(user))
+		}
+		return looks
 	}
-	return s.warnings(ctx, user, sample)
 }
 
 // Ping implements strategies.Engine.

@@ -199,12 +199,16 @@ func (c *cloneSync) noProvenance(ctx context.Context) (string, error) {
 // marks reads of which user each account of the clone was created as a clone, by host.
 func (c *cloneSync) marks(ctx context.Context) (map[string]string, error) {
 	st := operation{action: "looking up who created the accounts"}
-	table, err := c.query(ctx, st, "SELECT Host, User_attributes->>'$.metadata.quarterturn.clone_of' FROM mysql.user WHERE User = "+quoteText(c.pair.Clone))
+	table, err := c.query(ctx, st, marksOf(c.pair.Clone))
 	marks := map[string]string{}
 	for _, t := range table {
 		marks[t[0]] = t[1]
 	}
 	return marks, err
+}
+
+func marksOf(user string) string {
+	return "SELECT Host, User_attributes->>'$.metadata.quarterturn.clone_of' FROM mysql.user WHERE User = " + quoteText(user)
 }
 
 // checkAlike refuses to give several accounts of one name the same password where one

@@ -111,23 +111,21 @@ func shaCrypt(p secret.Password, salt string, rounds int) string {
 	a := sum(parts...)
 	keys := stretch(sum(bytes.Repeat(key, len(key))), len(key))
 	salts := stretch(sum(bytes.Repeat([]byte(salt), 16+int(a[0]))), len(salt))
+	var text []byte // of a round, always in the same array: there are thousands of rounds
 	for i := range rounds {
-		parts := [][]byte{a}
+		first, last := a, keys
 		if i&1 == 1 {
-			parts[0] = keys
+			first, last = keys, a
 		}
+		text = append(text[:0], first...)
 		if i%3 != 0 {
-			parts = append(parts, salts)
+			text = append(text, salts...)
 		}
 		if i%7 != 0 {
-			parts = append(parts, keys)
+			text = append(text, keys...)
 		}
-		if i&1 == 1 {
-			parts = append(parts, a)
-		} else {
-			parts = append(parts, keys)
-		}
-		a = sum(parts...)
+		h := sha256.Sum256(append(text, last...))
+		copy(a, h[:])
 	}
 	const alphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	var out []byte

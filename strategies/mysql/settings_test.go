@@ -97,7 +97,7 @@ func TestAnswersWithoutARow(t *testing.T) {
 func TestAHeldLockStopsNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		app, other := s.user(t), s.user(t)
-		left, err := engine().openForChange(t.Context(), other, app.User)
+		left, err := engine().openForChange(t.Context(), other, nil, app.User)
 		ok(t, err)
 		defer left.close()
 		p := password()
@@ -112,7 +112,7 @@ func TestASessionLeftBehindEnds(t *testing.T) {
 		app := s.user(t)
 		e := engine()
 		e.StatementTimeout = 0
-		left, err := e.openForChange(t.Context(), app, app.User)
+		left, err := e.openForChange(t.Context(), app, nil, app.User)
 		ok(t, err)
 		defer left.close()
 		row, err := left.row(t.Context(), operation{action: "looking"}, "SELECT @@SESSION.wait_timeout, @@SESSION.lock_wait_timeout")

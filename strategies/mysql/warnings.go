@@ -85,12 +85,8 @@ func (s *session) refuseTwins(twins []string) error {
 }
 
 // warnings says what of a user's accounts will work today and may surprise later.
-func (s *session) warnings(ctx context.Context, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (s *session) warnings(ctx context.Context, user string, rows []accountRow, sample secret.Password) ([]strategies.Warning, error) {
 	all, err := s.policyCaveats(ctx, sample)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.accounts(ctx, user)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +136,11 @@ func attemptsWarning(a account, n int) strategies.Warning {
 // simpleCheck is MariaDB's own plugin that judges passwords. What it wants can be read.
 const simpleCheck = "simple_password_check"
 
+// passwordJudges asks MariaDB for its plugins that judge passwords, and what else policyCaveats says.
+const passwordJudges = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'), IF(@@GLOBAL.general_log, 'Y', 'N'),
+  @@GLOBAL.max_password_errors
+FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'`
+
 // policyCaveats says what of a server's policy cannot be asked in advance, and refuses what can
 // be seen to be against it: MariaDB lets its plugins judge a password only when it
 // is really set.
@@ -147,10 +148,7 @@ func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]
 	if !s.mariadb {
 		return nil, nil
 	}
-	const sql = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'), IF(@@GLOBAL.general_log, 'Y', 'N'),
-  @@GLOBAL.max_password_errors
-FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'`
-	row, err := s.row(ctx, operation{action: "looking up what judges passwords"}, sql)
+	row, err := s.row(ctx, operation{action: "looking up what judges passwords"}, passwordJudges)
 	if err != nil {
 		return nil, err
 	}

@@ -1,42 +1,18 @@
 package postgres
 
 import (
-	"context"
-	"net"
-	"strconv"
-	"sync"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 // roundTrips counts how often the server answers while call runs: what distance costs.
 func (s server) roundTrips(t *testing.T, login strategies.Login, call func(strategies.Login) error) int {
 	t.Helper()
-	var mu sync.Mutex
-	asked, answers := false, 0
-	p := strategytest.Proxy{
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
-		},
-		OnChunk: func(c strategytest.Chunk) strategytest.ChunkAction {
-			mu.Lock()
-			defer mu.Unlock()
-			if c.FromServer && asked {
-				answers++
-			}
-			asked = !c.FromServer
-			return strategytest.ChunkForward
-		},
-	}
-	ok(t, p.Listen())
-	defer p.Close()
-	ok(t, call(with(login, func(l *strategies.Login) { l.Host, l.Port = "127.0.0.1", p.Port() })))
-	mu.Lock()
-	defer mu.Unlock()
-	return answers
+	return dbserver.RoundTrips(t, s.Host, s.Port, func(port int) error {
+		return call(with(login, func(l *strategies.Login) { l.Host, l.Port = "127.0.0.1", port }))
+	})
 }
 
 // Three of the round trips are the login by SCRAM.
