@@ -244,7 +244,11 @@ func otherFunction(f *facts) (Finding, bool) {
 	if f.FunctionARN == "" || f.policy.ours(f.FunctionARN) {
 		return no()
 	}
-	return found(list, "RotationLambdaARN", f.FunctionARN, "", "it is rotated by another function, %s: docs/migrating.md says how to move it", functionName(f.FunctionARN))
+	why := "it is rotated by another function, %s: docs/migrating.md says how to move it"
+	if f.kind() == "other" { // which a name alone does not rule out
+		why += ". If that function is Quarterturn's, name it with --functions (FLEET_FUNCTIONS)"
+	}
+	return found(list, "RotationLambdaARN", f.FunctionARN, "", why, functionName(f.FunctionARN))
 }
 
 // ours says whether a function is one of Quarterturn's.

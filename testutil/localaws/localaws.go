@@ -22,7 +22,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 )
 
-// Config is what to put on stage. Functions is all that a plan must have.
+// Config is what to start. Functions is all that it must have.
 type Config struct {
 	Address   string     // "": 127.0.0.1 and a free port
 	Functions []Function //
@@ -35,7 +35,7 @@ type Config struct {
 type Function struct {
 	Name      string
 	Bootstrap string   // path of the binary
-	Env       []string // "K=V", over what the stage sets itself
+	Env       []string // "K=V", over what Start sets itself
 	Timeout   time.Duration
 }
 
@@ -47,7 +47,7 @@ type Env struct {
 	server    *http.Server
 }
 
-// Start puts a plan on stage. The caller closes it.
+// Start starts emulator and functions. The caller closes what it gives.
 func Start(p Config) (*Env, error) {
 	address := p.Address
 	if address == "" {
@@ -55,11 +55,11 @@ func Start(p Config) (*Env, error) {
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("stage: %w", err)
+		return nil, fmt.Errorf("address: %w", err)
 	}
 	if !listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		listener.Close()
-		return nil, fmt.Errorf("stage: %s is not a loopback address: what stands here checks no signature and must not be reached from elsewhere", address)
+		return nil, fmt.Errorf("address: %s is not a loopback address: the emulator checks no signature and must not be reached from elsewhere", address)
 	}
 	s := &Env{
 		URL:       "http://" + listener.Addr().String(),
@@ -87,10 +87,16 @@ func Start(p Config) (*Env, error) {
 		})
 		if err != nil {
 			listener.Close()
-			return nil, errors.Join(fmt.Errorf("stage: function %s: %w", f.Name, err), s.Close())
+			return nil, errors.Join(fmt.Errorf("function %s: %w", f.Name, err), s.Close())
 		}
 		s.Functions[f.Name] = host
 		hosts = append(hosts, host)
+		described, err := describe(host, f.Env)
+		if err != nil {
+			listener.Close()
+			return nil, errors.Join(fmt.Errorf("function %s: %w", f.Name, err), s.Close())
+		}
+		s.AWS.Functions = append(s.AWS.Functions, described)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /2015-03-31/functions/{function}/invocations", lambdahost.Handler(hosts...))
@@ -98,6 +104,22 @@ func Start(p Config) (*Env, error) {
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go s.server.Serve(listener)
 	return s, nil
+}
+
+// describe is what Lambda says of a function, whose policy is the one that the templates of deploy give it.
+func describe(host *lambdahost.Host, env []string) (awsemu.Function, error) {
+	account := strings.Split(host.ARN(), ":")[4]
+	document := fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"secretsmanager.amazonaws.com"},`+
+		`"Action":"lambda:InvokeFunction","Resource":%q,"Condition":{"StringEquals":{"AWS:SourceAccount":%q}}}}`, host.ARN(), account)
+	policy, err := iam.ParseResource(document)
+	settings := map[string]string{}
+	for _, setting := range env {
+		name, value, _ := strings.Cut(setting, "=")
+		settings[name] = value
+	}
+	return awsemu.Function{
+		ARN: host.ARN(), Document: document, Policy: iam.NamedPolicy{Name: "function", Policy: policy}, Environment: settings,
+	}, err
 }
 
 // Deny makes policies count: the role of the functions is allowed everything but these

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -21,6 +22,10 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 )
+
+// prefix begins the names of the functions that are built here, as it does where the stack is named quarterturn: by it,
+// quarterturn fleet knows them.
+const prefix = "quarterturn-"
 
 func main() {
 	var plan localaws.Config
@@ -51,11 +56,11 @@ func main() {
 	if plan.Functions == nil {
 		built, _ := filepath.Glob("build/*/bootstrap")
 		for _, path := range built {
-			plan.Functions = append(plan.Functions, localaws.Function{Name: filepath.Base(filepath.Dir(path)), Bootstrap: path})
+			plan.Functions = append(plan.Functions, localaws.Function{Name: prefix + filepath.Base(filepath.Dir(path)), Bootstrap: path})
 		}
 	}
 	for i, f := range plan.Functions {
-		if f.Name == "database" { // which rotates nothing without; -env ENGINES=... comes last, and wins
+		if f.Name == prefix+"database" { // which rotates nothing without; -env ENGINES=... comes last, and wins
 			plan.Functions[i].Env = []string{"ENGINES=postgres,aurora-postgresql,mysql,aurora-mysql,mariadb,valkey,redis"}
 		}
 		for _, setting := range env {
@@ -63,7 +68,7 @@ func main() {
 			switch key, _, _ := strings.Cut(setting, "="); {
 			case !named || strings.Contains(name, "="), key == setting: // K=V, where V may hold a colon
 				plan.Functions[i].Env = append(plan.Functions[i].Env, setting)
-			case name == f.Name:
+			case name == f.Name, prefix+name == f.Name:
 				plan.Functions[i].Env = append(plan.Functions[i].Env, mine)
 			}
 		}
@@ -94,7 +99,7 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 		e.Observe = lines.call
 		e.Attempts = 2 // the service makes more, over hours: they would say the same
 	}
-	var db *dbserver.Server
+	var db *dbserver.Server // of the sample
 	var passwords map[string]string
 	if with.sample {
 		var err error
@@ -107,6 +112,9 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 		}
 	}
 	s, err := localaws.Start(plan)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w (does an emulator run already?). To choose another: make emulator ARGS=\"-address 127.0.0.1:4567\"", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -140,28 +148,34 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 			return errors.Join(err, s.Close())
 		}
 	}
-	fmt.Printf("Secrets Manager and Lambda listen on %s until you press Ctrl-C. In another terminal:\n\n", s.URL)
-	fmt.Printf("    export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n", s.URL)
-	if with.sample {
-		function := "ARN"
-		if f := s.Functions["postgres-single-user"]; f != nil {
-			function = f.ARN()
-		}
-		fmt.Printf("    aws secretsmanager rotate-secret --secret-id app --rotation-lambda-arn %s\n", function)
-		fmt.Printf("    aws secretsmanager get-secret-value --secret-id app\n\n")
-		fmt.Printf("secrets app and superuser, for users of PostgreSQL %d on %s:%d\n", db.Major, db.Host, db.Port)
-	} else {
-		fmt.Printf("    aws secretsmanager list-secrets\n\n")
-	}
-	if with.denied != nil {
-		fmt.Printf("the role of the functions is denied %s\n", strings.Join(with.denied, ", "))
-	}
-	for _, f := range plan.Functions {
-		fmt.Printf("function %s\n", s.Functions[f.Name].ARN())
-	}
-	if len(plan.Functions) == 0 {
-		fmt.Println("no functions: make build, or -function name=path")
-	}
+	announce(os.Stdout, plan, with, s, db)
 	<-ctx.Done()
 	return s.Close()
+}
+
+// announce says what runs, and what to type. db is the sample's.
+func announce(out io.Writer, plan localaws.Config, with scene, s *localaws.Env, db *dbserver.Server) {
+	fmt.Fprintf(out, "Secrets Manager and Lambda listen on %s until you press Ctrl-C. In another terminal:\n\n", s.URL)
+	fmt.Fprintf(out, "    export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n", s.URL)
+	if with.sample {
+		function := "ARN"
+		if f := s.Functions[prefix+"postgres-single-user"]; f != nil {
+			function = f.ARN()
+		}
+		fmt.Fprintf(out, "    export DATABASE_CA_FILE=%s  # for quarterturn with --here\n", db.CAFile)
+		fmt.Fprintf(out, "    aws secretsmanager rotate-secret --secret-id app --rotation-lambda-arn %s\n", function)
+		fmt.Fprintf(out, "    aws secretsmanager get-secret-value --secret-id app\n\n")
+		fmt.Fprintf(out, "secrets app and superuser, for users of PostgreSQL %d on %s:%d\n", db.Major, db.Host, db.Port)
+	} else {
+		fmt.Fprintf(out, "    aws secretsmanager list-secrets\n\n")
+	}
+	if with.denied != nil {
+		fmt.Fprintf(out, "the role of the functions is denied %s\n", strings.Join(with.denied, ", "))
+	}
+	for _, f := range plan.Functions {
+		fmt.Fprintf(out, "function %s\n", s.Functions[f.Name].ARN())
+	}
+	if len(plan.Functions) == 0 {
+		fmt.Fprintln(out, "no functions: make build, or -function name=path")
+	}
 }

@@ -1,11 +1,49 @@
 package main
 
 import (
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
+
+// TestAnnounceSaysWhatToType: the endpoint, the CA file that --here needs, and the function's ARN.
+func TestAnnounceSaysWhatToType(t *testing.T) {
+	t.Parallel()
+	plan := localaws.Config{Functions: []localaws.Function{{Name: prefix + "postgres-single-user", Bootstrap: "/bin/true"}}}
+	s, err := localaws.Start(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var out strings.Builder
+	announce(&out, plan, scene{sample: true, denied: []string{"kms:Decrypt"}}, s, &dbserver.Server{Identity: dbserver.Identity{CAFile: "/run/ca.pem"}})
+	for _, want := range []string{
+		"AWS_ENDPOINT_URL=" + s.URL, "export DATABASE_CA_FILE=/run/ca.pem", "is denied kms:Decrypt",
+		"--rotation-lambda-arn " + s.Functions["quarterturn-postgres-single-user"].ARN(),
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out.String())
+		}
+	}
+}
+
+// TestTakenAddress: the error of a second emulator says how to choose another address.
+func TestTakenAddress(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	err = run(t.Context(), localaws.Config{Address: taken.Addr().String()}, scene{})
+	if err == nil || !strings.Contains(err.Error(), "make emulator ARGS=") || strings.Contains(err.Error(), "stage") {
+		t.Error(err)
+	}
+}
 
 // TestWatchPrintsALine: for a request, for what a function says, however its output is cut; none for metrics and for
 // Lambda's own lines.
