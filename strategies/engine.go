@@ -47,8 +47,8 @@ type Engine interface {
 type CloningEngine interface {
 	Engine
 	// EnsureClone makes both accounts of a pair able to do the same, creates the
-	// clone if it is missing, and gives pair.Next the password p. as is a
-	// superuser. It runs at every rotation and comes to the same end each time.
+	// clone if it is missing, and gives pair.Target the password p.
+	// login is a superuser's. It runs at every rotation and comes to the same end each time.
 	// Before it touches an account that exists, it looks whose that is and asks
 	// pair.CheckEntitled, in the session, and where there is one in the transaction, of
 	// the change. With pair.PasswordOnly it sets the password and does nothing else.

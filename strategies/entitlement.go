@@ -20,7 +20,7 @@ import (
 const keyRotates = "rotates"
 
 // Evidence is what an engine sees of the account whose password is to be set,
-// pair.Next, in the session that is to set it.
+// pair.Target, in the session that is to set it.
 type Evidence struct {
 	// Acting: it is the superuser itself, or the role that the superuser acts as.
 	Acting bool
@@ -39,7 +39,7 @@ type Evidence struct {
 	NoProvenance string
 }
 
-// CheckEntitled says whether the password of pair.Next may be set. An engine calls it
+// CheckEntitled says whether the password of pair.Target may be set. An engine calls it
 // before it changes anything, unless the account is still to be created. Any error is
 // the engine's to return.
 //

@@ -11,7 +11,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
-// checkEntitled asks whether the passwords of the accounts of pair.Next may be set.
+// checkEntitled asks whether the passwords of the accounts of pair.Target may be set.
 //
 // Provenance is a mark that create leaves on MySQL, of a clone which may do nothing that
 // its original may not. A mark proves nothing the other way round: a user that may create an

@@ -8,7 +8,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
-// checkEntitled asks whether the password of pair.Next, a role that exists, may be
+// checkEntitled asks whether the password of pair.Target, a role that exists, may be
 // set, and shows the strategy what every role may read: pg_roles, pg_auth_members and
 // pg_shdepend.
 //

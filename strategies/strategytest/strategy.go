@@ -301,14 +301,14 @@ func member(d secret.Document, key string, value any) (secret.Document, error) {
 
 func nextRules() []strategyRule {
 	return []strategyRule{
-		{"next/changes-nothing", "createSecret is retried, and its value thrown away if another won: it must not have touched the database.", func(ctx context.Context, w *caseEnv) error {
+		{"propose/changes-nothing", "createSecret is retried, and its value thrown away if another won: it must not have touched the database.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
 			}
 			return w.mustBeUnchanged(ctx, pending)
 		}},
-		{"next/keeps-unknown-members", "Applications keep settings of their own in a secret; a rotation that drops one breaks them.", func(ctx context.Context, w *caseEnv) error {
+		{"propose/keeps-unknown-members", "Applications keep settings of their own in a secret; a rotation that drops one breaks them.", func(ctx context.Context, w *caseEnv) error {
 			current, err := raw(w.Current, `"kept by quarterturn's suite":"kept","suite n":1.50,"suite big":12345678901234567890,"suite nested":{"b":[1, 2 ,3],"a":null},"suite yes":true,`)
 			if err != nil {
 				return err
@@ -319,7 +319,7 @@ func nextRules() []strategyRule {
 			}
 			return sameBut(w.Changes, current, pending)
 		}},
-		{"next/keeps-order-and-bytes", "People compare versions, and tools sign them: what was not meant to change must be the same to the byte.", func(ctx context.Context, w *caseEnv) error {
+		{"propose/keeps-order-and-bytes", "People compare versions, and tools sign them: what was not meant to change must be the same to the byte.", func(ctx context.Context, w *caseEnv) error {
 			current, err := raw(w.Current, "\n\t\"suite zeta\" : \"\\u0041\\/<>&\" ,\n\t\"suite alpha\":  [ ] , \"suite E\" : 1e3,")
 			if err != nil {
 				return err
@@ -336,7 +336,7 @@ func nextRules() []strategyRule {
 			}
 			return nil
 		}},
-		{"next/differs", "A password that is made twice, or kept, is not rotated.", func(ctx context.Context, w *caseEnv) error {
+		{"propose/differs", "A password that is made twice, or kept, is not rotated.", func(ctx context.Context, w *caseEnv) error {
 			first, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -352,7 +352,7 @@ func nextRules() []strategyRule {
 			}
 			return nil
 		}},
-		{"next/policy", "The operator's policy is there because something cannot take other passwords.", func(ctx context.Context, w *caseEnv) error {
+		{"propose/policy", "The operator's policy is there because something cannot take other passwords.", func(ctx context.Context, w *caseEnv) error {
 			if w.NoPolicy {
 				return notOffered("a password that is made here (NoPolicy)")
 			}
@@ -369,7 +369,7 @@ func nextRules() []strategyRule {
 			}
 			return nil
 		}},
-		{"next/missing-keys", "A secret that cannot work must be named as the cause, with the key to add, before anything is changed.", func(ctx context.Context, w *caseEnv) error {
+		{"propose/missing-keys", "A secret that cannot work must be named as the cause, with the key to add, before anything is changed.", func(ctx context.Context, w *caseEnv) error {
 			pending, err := w.next(ctx, w.Current)
 			if err != nil {
 				return err
@@ -404,7 +404,7 @@ func nextRules() []strategyRule {
 			}
 			return w.mustBeUnchanged(ctx, pending)
 		}},
-		{"next/no-document", "An empty version or a slip in the core must end in a sentence and not in a panic.", func(ctx context.Context, w *caseEnv) error {
+		{"propose/no-document", "An empty version or a slip in the core must end in a sentence and not in a panic.", func(ctx context.Context, w *caseEnv) error {
 			var none secret.Document
 			_, atNext := w.Strategy.Propose(ctx, w.rotation(none, none))
 			pending, err := w.next(ctx, w.Current)

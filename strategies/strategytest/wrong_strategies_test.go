@@ -210,7 +210,7 @@ type wrongStrategy struct {
 // the right one.
 func faultsOfAny() []wrongStrategy {
 	return []wrongStrategy{
-		{"sets the password in Next", "next/changes-nothing", func(w world, s *bentStrategy) {
+		{"sets the password in Next", "propose/changes-nothing", func(w world, s *bentStrategy) {
 			right := s.Strategy.Propose
 			s.next = func(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
 				d, err := right(ctx, r)
@@ -221,7 +221,7 @@ func faultsOfAny() []wrongStrategy {
 				return d, err
 			}
 		}},
-		{"drops members that it does not know", "next/keeps-unknown-members", after(func(current, next secret.Document) secret.Document {
+		{"drops members that it does not know", "propose/keeps-unknown-members", after(func(current, next secret.Document) secret.Document {
 			d, _ := secret.ParseDocument(`{}`)
 			for _, key := range []string{"engine", "host", "dbname", "username", "password", "masterarn"} {
 				d = d.Set(key, next.Text(key))
@@ -229,26 +229,26 @@ func faultsOfAny() []wrongStrategy {
 			d, _ = member(d, "port", MemoryPort)
 			return d
 		})},
-		{"reads numbers as floats", "next/keeps-unknown-members", after(func(current, next secret.Document) secret.Document {
+		{"reads numbers as floats", "propose/keeps-unknown-members", after(func(current, next secret.Document) secret.Document {
 			var all map[string]any
 			json.Unmarshal([]byte(next.Encode().Reveal()), &all) //nolint:errcheck
 			text, _ := json.Marshal(all)
 			d, _ := secret.ParseDocument(string(text))
 			return d
 		})},
-		{"adds a member", "next/keeps-unknown-members", after(func(current, next secret.Document) secret.Document { return next.Set("rotated", "yes") })},
-		{"puts members into order", "next/keeps-order-and-bytes", after(func(current, next secret.Document) secret.Document {
+		{"adds a member", "propose/keeps-unknown-members", after(func(current, next secret.Document) secret.Document { return next.Set("rotated", "yes") })},
+		{"puts members into order", "propose/keeps-order-and-bytes", after(func(current, next secret.Document) secret.Document {
 			d, _ := member(next, "nothing", nil)
 			return d
 		})},
-		{"proposes what there is", "next/differs", after(func(current, next secret.Document) secret.Document { return current })},
-		{"always makes the same password", "next/differs", after(func(current, next secret.Document) secret.Document {
+		{"proposes what there is", "propose/differs", after(func(current, next secret.Document) secret.Document { return current })},
+		{"always makes the same password", "propose/differs", after(func(current, next secret.Document) secret.Document {
 			return next.SetPassword(secret.NewPassword("always-the-same-1"))
 		})},
-		{"has a policy of its own", "next/policy", func(w world, s *bentStrategy) {
+		{"has a policy of its own", "propose/policy", func(w world, s *bentStrategy) {
 			s.in = func(r rotator.Rotation) rotator.Rotation { r.PasswordPolicy = secret.PasswordPolicy{}; return r }
 		}},
-		{"does not say which key is missing", "next/missing-keys", func(w world, s *bentStrategy) {
+		{"does not say which key is missing", "propose/missing-keys", func(w world, s *bentStrategy) {
 			s.fail = func(err error) error {
 				if errors.Is(err, rotator.KindMisconfigured) {
 					return fmt.Errorf("secret: %w", rotator.KindMisconfigured)
@@ -256,7 +256,7 @@ func faultsOfAny() []wrongStrategy {
 				return err
 			}
 		}},
-		{"makes up a missing engine", "next/missing-keys", func(w world, s *bentStrategy) {
+		{"makes up a missing engine", "propose/missing-keys", func(w world, s *bentStrategy) {
 			s.in = func(r rotator.Rotation) rotator.Rotation {
 				for _, d := range []*secret.Document{&r.Current, &r.Pending} {
 					if !d.IsZero() && !d.Has("engine") {
@@ -266,7 +266,7 @@ func faultsOfAny() []wrongStrategy {
 				return r
 			}
 		}},
-		{"is content without a document", "next/no-document", func(w world, s *bentStrategy) {
+		{"is content without a document", "propose/no-document", func(w world, s *bentStrategy) {
 			right := s.Strategy.Apply
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				if r.Current.IsZero() || r.Pending.IsZero() {
