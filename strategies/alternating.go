@@ -125,8 +125,9 @@ func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rot
 	// in its hands: AWSPREVIOUS may be of the other, whose password alone is the secret's then.
 	pair.PasswordOnly = a.rotateOnly(r.Current) || login.User != pair.InUse()
 	pair.Named, pair.NoTLS = r.Current.Text(keyAlternate) != "", current.TLS.Disabled
-	pair.Consent = consents(d, pair)
+	pair.Consent = consents(d, pair.Original, pair.Clone)
 	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, pending)
+	superuser.For = &Holding{Users: []string{pair.Original, pair.Clone}, Consent: pair.Consent, Passwords: passwordsOf(fixedLogin(login))}
 	return superuser, pair, err
 }
 

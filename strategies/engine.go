@@ -131,7 +131,7 @@ type Traits struct {
 	// NoFailedLoginLimit says that rejected logins in a row never lock an account.
 	NoFailedLoginLimit bool
 	DetectsPoolers     bool // errors are marked by MarkPoolerError where there is reason to
-	SeveralAccounts    bool // a user name can stand for several accounts, each with a password: a login proves one
+	SeveralAccounts    bool // a user name can stand for several accounts, each with a password: a login proves one (Login.CheckHeld)
 	// Keys are keys of the secret, beside AWS's, that say where a login goes and how. They
 	// are in Login.Extra, and AWSPENDING may not differ from AWSCURRENT in any.
 	Keys []Key
@@ -156,6 +156,9 @@ type Login struct {
 	// Extra has the values of those Traits.Keys that the secret has: a string as it is,
 	// and anything else as compact JSON.
 	Extra map[string]string
+	// For is for a superuser's login: the secret for whose user it acts. nil: none, and what
+	// would be asked of a secret is not asked.
+	For *Holding `json:"-"`
 	// PoolerForwardsLogins says that the secret vouches for what may stand between this
 	// place and the database: each login there is judged by the database's own passwords.
 	PoolerForwardsLogins bool

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -78,7 +80,7 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 		why = "alternateUsername is only a name in the secret"
 	}
 	unknown := strings.TrimPrefix(unproved.Error(), string(rotator.KindNotEntitled)+": ")
-	return NotEntitled("nothing proves that user %q belongs to user %q: %s; %s. If the two are a pair, add this to the superuser secret: %s", p.Target, p.InUse(), why, unknown, p.consentMember())
+	return NotEntitled("nothing proves that user %q belongs to user %q: %s; %s. If the two are a pair, add this to the superuser secret: %s", p.Target, p.InUse(), why, unknown, consentMember(p.Original, p.Clone))
 }
 
 // list shortens what would fill a screen.
@@ -91,11 +93,11 @@ func list(all []string) string {
 }
 
 // consentMember is what to paste into the superuser secret.
-func (p Pair) consentMember() string {
+func consentMember(names ...string) string {
 	var name strings.Builder
 	enc := json.NewEncoder(&name)
 	enc.SetEscapeHTML(false)
-	enc.Encode(p.Original + "/" + p.Clone) //nolint:errcheck // a string can be encoded
+	enc.Encode(strings.Join(names, "/")) //nolint:errcheck // a string can be encoded
 	return fmt.Sprintf("%q: [%s]", keyRotates, strings.TrimSpace(name.String()))
 }
 
@@ -110,20 +112,72 @@ func NotEntitled(format string, args ...any) error {
 	return entitlementError{fmt.Errorf("%w: "+format, append([]any{rotator.KindNotEntitled}, args...)...)}
 }
 
-// consents says whether a superuser secret names the pair. Its member rotates is a
-// string or a list of strings, each of which is either the two names of a pair with a
-// slash between them, or a pattern that both names match, in which * stands for any
-// characters.
-func consents(superuser secret.Document, p Pair) bool {
+// consents says whether a superuser secret names a user that rotates alone, or the two of
+// a pair. Its member rotates is a string or a list of strings, each of which is either that
+// name, or the two names with a slash between them, or a pattern that all names match, in
+// which * stands for any characters.
+func consents(superuser secret.Document, names ...string) bool {
+	turned := slices.Clone(names)
+	slices.Reverse(turned)
 	for _, entry := range superuser.Texts(keyRotates) {
-		if entry == p.Original+"/"+p.Clone || entry == p.Clone+"/"+p.Original {
+		if entry == strings.Join(names, "/") || entry == strings.Join(turned, "/") {
 			return true
 		}
-		if strings.Contains(entry, "*") && matches(entry, p.Original) && matches(entry, p.Clone) {
+		if strings.Contains(entry, "*") && !slices.ContainsFunc(names, func(name string) bool { return !matches(entry, name) }) {
 			return true
 		}
 	}
 	return false
+}
+
+// Holding is what is known of the secret for whose user a superuser acts.
+type Holding struct {
+	Users []string // whom the secret is for: one, or the original and the clone of a pair
+	// Consent says that the superuser secret names them, which only its owner can write.
+	Consent bool
+	// Passwords gives those of a user that the secret holds. The first is the one that has
+	// just logged in; what has to be read for the others is read when they are asked for.
+	Passwords func(ctx context.Context, user string) iter.Seq2[secret.Password, error]
+}
+
+// CheckHeld says whether a superuser may change all accounts that a name stands for, or give
+// to others what they may do. An engine of which Traits.SeveralAccounts calls it before it
+// changes anything. held is asked for each password that the secret holds, and gives those
+// accounts which have none of those asked about so far; in the end there may be none. An
+// account with another password may be another owner's: the secret's password would lock
+// that owner out, and be a way to what the account may do.
+func (l Login) CheckHeld(ctx context.Context, user string, held func(secret.Password) (others string)) error {
+	if l.For == nil || l.For.Consent {
+		return nil
+	}
+	others := ""
+	for p, err := range l.For.Passwords(ctx, user) {
+		if err != nil {
+			return entitlementError{fmt.Errorf("finding out which passwords of user %q the secret holds: %w", user, err)}
+		}
+		if others = held(p); others == "" {
+			return nil
+		}
+	}
+	return NotEntitled("user %q has several accounts, and of %s the secret holds no password: another owner may use it, who would be locked out, and what it may do would come to this secret. If all accounts of that name are this secret's, add this to the superuser secret: %s; if not, RENAME USER that account, or DROP USER it",
+		user, others, consentMember(l.For.Users...))
+}
+
+// passwordsOf makes the Passwords of a Holding of logins, of which the first is known to work.
+func passwordsOf(logins ...func() (Login, error)) func(context.Context, string) iter.Seq2[secret.Password, error] {
+	return func(_ context.Context, user string) iter.Seq2[secret.Password, error] {
+		return func(yield func(secret.Password, error) bool) {
+			for _, find := range logins {
+				login, err := find()
+				if errors.Is(err, errNoCandidate) || err == nil && login.User != user {
+					continue
+				}
+				if !yield(login.Password, err) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // matches says whether a name is one that a pattern stands for.

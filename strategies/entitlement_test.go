@@ -89,11 +89,11 @@ func TestConsent(t *testing.T) {
 		{`[]`, "app", "app_clone", false},
 	} {
 		d := document(t, `{"rotates": `+c.rotates+`}`)
-		if got := consents(d, Pair{Original: c.original, Clone: c.clone}); got != c.want {
+		if got := consents(d, c.original, c.clone); got != c.want {
 			t.Errorf("%s for %s and %s: %t", c.rotates, c.original, c.clone, got)
 		}
 	}
-	if consents(secret.Document{}, Pair{Original: "a", Clone: "b"}) {
+	if consents(secret.Document{}, "a", "b") {
 		t.Error("no secret consents")
 	}
 }
@@ -102,8 +102,8 @@ func TestConsent(t *testing.T) {
 func TestConsentMember(t *testing.T) {
 	for _, name := range []string{"app", `q"uo'te`, `back\slash`, "a/b", "<a&b>", "*", "ü ñ", "new\nline"} {
 		p := Pair{Original: name, Clone: name + "_clone"}
-		if !consents(document(t, "{"+p.consentMember()+"}"), p) {
-			t.Errorf("%s does not speak for %q", p.consentMember(), name)
+		if !consents(document(t, "{"+consentMember(p.Original, p.Clone)+"}"), p.Original, p.Clone) {
+			t.Errorf("%s does not speak for %q", consentMember(p.Original, p.Clone), name)
 		}
 	}
 }

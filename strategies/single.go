@@ -48,7 +48,7 @@ func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
 		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
 	}
 	return rehearsal{
-		engine: s.Engine, rotation: r, current: current, superuser: s.superuser(ctx, r),
+		engine: s.Engine, rotation: r, current: current, superuser: s.superuser(ctx, r, true),
 		isManagedUser: func(user string) bool { return user == current.User },
 		dryRun: func(acting, accepted Login) ([]Warning, error) {
 			return dryRun(acting, current.User, accepted.Password, r.Pending.Password())
@@ -56,14 +56,29 @@ func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
 	}.findings(ctx)
 }
 
-// superuser finds the superuser who acts for a login that works. nil: none does.
-func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation) func(Login) (Login, error) {
+// superuser finds the superuser who acts for a login that works. nil: none does. preflight
+// says that the pending value of r is a proposal, and another may be stored.
+func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, preflight bool) func(Login) (Login, error) {
 	if !s.ThroughSuperuser {
 		return nil
 	}
 	return func(login Login) (Login, error) {
-		superuser, _, err := superuserLogin(ctx, s.Engine.Traits(), r, s.SuperuserSecretARN, login, login.User)
-		return superuser, err
+		t := s.Engine.Traits()
+		superuser, d, err := superuserLogin(ctx, t, r, s.SuperuserSecretARN, login, login.User)
+		if err != nil {
+			return superuser, err
+		}
+		isManagedUser := func(user string) bool { return user == login.User }
+		value := func(d secret.Document) func() (Login, error) {
+			return func() (Login, error) { return t.parseLogin(d) }
+		}
+		pending := value(r.Pending)
+		if preflight {
+			pending = stored(ctx, t, r, login, isManagedUser)
+		}
+		superuser.For = &Holding{Users: []string{login.User}, Consent: consents(d, login.User),
+			Passwords: passwordsOf(fixedLogin(login), value(r.Current), pending, previousLogin(ctx, t, r, login, isManagedUser))}
+		return superuser, nil
 	}
 }
 
@@ -115,7 +130,7 @@ func (s SingleUser) apply(ctx context.Context, r rotator.Rotation, what string, 
 	// too: an earlier attempt may have been cut off between two accounts.
 	acting := login
 	if s.ThroughSuperuser {
-		if acting, err = s.superuser(ctx, r)(login); err != nil {
+		if acting, err = s.superuser(ctx, r, false)(login); err != nil {
 			return err
 		}
 	}

@@ -189,7 +189,7 @@ func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
 // cut between two accounts. MySQL changes all of them or none. MariaDB stops at the
 // first that it refuses, and the next attempt looks again.
 func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secret.Password) error {
-	targets = slices.DeleteFunc(slices.Clone(targets), func(r accountRow) bool { return r.holds(p) })
+	targets = slices.DeleteFunc(slices.Clone(targets), func(r accountRow) bool { return r.holdsAlone(p) })
 	if len(targets) == 0 {
 		return nil
 	}
@@ -203,9 +203,9 @@ func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secr
 		return s.exec(ctx, st, "ALTER USER "+strings.Join(parts, ", "))
 	}
 	st.remedy = s.setPasswordRemedy()
-	err := s.execRaw(ctx, setPasswords(targets, func(r accountRow) string { return quoteText(r.hash(p)) }))
-	if errorNumber(err) == 1372 || s.strict(err) {
-		err = s.execRaw(ctx, setPasswords(targets, func(accountRow) string { return "PASSWORD(" + quotePassword(p) + ")" }))
+	err := s.execRaw(ctx, setPasswords(targets, func(plugin string) string { return quoteText(hash(plugin, p)) }))
+	if s.strict(err) {
+		return s.execClear(ctx, st, setPasswords(targets, func(string) string { return "PASSWORD(" + quotePassword(p) + ")" }))
 	}
 	if err != nil {
 		return wrapError(ctx, s.login, st, err)
@@ -213,11 +213,25 @@ func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secr
 	return nil
 }
 
-// setPasswords is MariaDB's statement for several accounts.
-func setPasswords(targets []accountRow, to func(accountRow) string) string {
+// setPasswords is MariaDB's statement for several accounts. SET PASSWORD changes the first
+// password of an account. Where there are more, an old one would go on letting in.
+func setPasswords(targets []accountRow, to func(plugin string) string) string {
 	parts := make([]string, len(targets))
 	for i, t := range targets {
-		parts[i] = "SET PASSWORD FOR " + t.String() + " = " + to(t)
+		parts[i] = "SET PASSWORD FOR " + t.String() + " = " + to(t.plugin())
+		if len(t.passwords()) < 2 {
+			continue
+		}
+		methods := slices.Clone(t.plugins)
+		for j, plugin := range t.plugins {
+			switch {
+			case slices.Contains(passwordPlugins, plugin):
+				methods[j] += " USING " + to(plugin)
+			case t.stored[j] != "":
+				methods[j] += " USING " + quoteText(t.stored[j])
+			}
+		}
+		parts[i] = "ALTER USER " + t.String() + " IDENTIFIED VIA " + strings.Join(methods, " OR ")
 	}
 	if len(parts) == 1 {
 		return parts[0]
@@ -235,12 +249,52 @@ func (s *session) setPassword(ctx context.Context, st operation, whose string, p
 	if n := errorNumber(err); n == 1372 || n == 1699 { // 1699: of a plugin without passwords that comes before the account's other ones
 		err = s.execRaw(ctx, set+quoteText(nativeHash(p)))
 	}
-	if errorNumber(err) == 1372 || s.strict(err) {
-		err = s.execRaw(ctx, set+"PASSWORD("+quotePassword(p)+")")
+	st.limit = s.limit
+	if s.strict(err) {
+		return s.execClear(ctx, st, set+"PASSWORD("+quotePassword(p)+")")
 	}
 	if err != nil {
-		st.limit = s.limit
 		return wrapError(ctx, s.login, st, err)
+	}
+	return nil
+}
+
+// execClear sends MariaDB a password in clear, which it demands (see strict), unless a log
+// of the server would hold it: MariaDB masks none.
+func (s *session) execClear(ctx context.Context, st operation, sql string) error {
+	if err := s.checkUnlogged(ctx); err != nil {
+		return err
+	}
+	return s.exec(ctx, st, sql)
+}
+
+// whatIsLogged has two lines where MySQL masks no passwords.
+const whatIsLogged = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('general_log', 'log_raw') AND Value = 'ON'"
+
+// checkMasked refuses a server of MySQL that does not mask passwords in its log, as others do.
+func (s *session) checkMasked(ctx context.Context) error {
+	if s.mariadb || s.sandbox {
+		return nil
+	}
+	on, err := s.query(ctx, operation{action: "looking up what the server logs", limit: s.limit}, whatIsLogged)
+	if err == nil && len(on) == 2 {
+		err = s.errorf(rotator.KindMisconfigured, "the general log of this server is on and does not mask passwords (log_raw), and would hold the new one: SET GLOBAL log_raw = 0, or general_log = 0")
+	}
+	return err
+}
+
+// checkUnlogged refuses a server of MariaDB that would log what is sent in clear.
+func (s *session) checkUnlogged(ctx context.Context) error {
+	st := operation{action: "looking up what the server logs", limit: s.limit}
+	if err := s.exec(ctx, st, "SET SESSION slow_query_log = 0"); err != nil {
+		return err
+	}
+	row, err := s.row(ctx, st, "SELECT IF(@@GLOBAL.general_log AND NOT @@SESSION.sql_log_off, 'Y', 'N')")
+	if err != nil {
+		return err
+	}
+	if row[0] == "Y" {
+		return s.errorf(rotator.KindMisconfigured, "a plugin that judges passwords has MariaDB take them in clear (strict_password_validation), and its general log, which is on, would hold the new one: SET GLOBAL general_log = 0, or strict_password_validation = 0")
 	}
 	return nil
 }
@@ -262,11 +316,12 @@ func (s *session) setPasswordRemedy() string {
 // accountRow is what mysql.user says of an account.
 type accountRow struct {
 	account
-	plugins  []string // how it may log in: one of these
-	stored   []string // what the server checks the passwords by, of all plugins
+	plugins  []string // how it may log in: one of these, in the server's order
+	stored   []string // what the server checks the password by, of each plugin
 	locked   bool
 	isRole   bool
-	retained bool // a second password is retained (MySQL)
+	retained bool   // a second password is retained (MySQL)
+	second   string // what the server checks that by
 
 	require   string            // REQUIRE SSL, or what it is
 	limits    string            // WITH MAX_QUERIES_PER_HOUR 5 ...
@@ -281,14 +336,7 @@ var passwordPlugins = []string{"caching_sha2_password", "sha256_password", "mysq
 
 // plugin is the first by which the account has a password, or "".
 func (r accountRow) plugin() string {
-	for _, p := range r.plugins {
-		for _, known := range passwordPlugins {
-			if p == known {
-				return p
-			}
-		}
-	}
-	return ""
+	return strings.Join(r.passwords()[:min(1, len(r.passwords()))], "")
 }
 
 // changeable says whether a superuser may give the account a password that works.
@@ -299,9 +347,29 @@ func (r accountRow) holds(p secret.Password) bool {
 	return slices.ContainsFunc(r.stored, func(stored string) bool { return stored != "" && matches(stored, p) })
 }
 
+// accepts says whether p lets in: it is the account's password, or one that is retained.
+func (r accountRow) accepts(p secret.Password) bool {
+	return r.holds(p) || r.second != "" && matches(r.second, p)
+}
+
+// passwords are the plugins by which it has one. On MariaDB there may be several.
+func (r accountRow) passwords() []string {
+	return slices.DeleteFunc(slices.Clone(r.plugins), func(p string) bool { return !slices.Contains(passwordPlugins, p) })
+}
+
+// holdsAlone says whether p is the account's password, by whichever plugin.
+func (r accountRow) holdsAlone(p secret.Password) bool {
+	for i, plugin := range r.plugins {
+		if slices.Contains(passwordPlugins, plugin) && !matches(r.stored[i], p) {
+			return false
+		}
+	}
+	return true
+}
+
 // hash is what MariaDB is to store for p.
-func (r accountRow) hash(p secret.Password) string {
-	if r.plugin() == "ed25519" {
+func hash(plugin string, p secret.Password) string {
+	if plugin == "ed25519" {
 		return ed25519Hash(p)
 	}
 	return nativeHash(p)
@@ -317,16 +385,17 @@ func names(rows []accountRow) string {
 
 // accountsOf asks for every account of a name.
 func (s *session) accountsOf(user string) string {
-	sql := `SELECT Host, plugin, '', account_locked, 'N', ssl_type, ssl_cipher, x509_issuer, x509_subject,
+	sql := `SELECT Host, plugin, account_locked, 'N', ssl_type, ssl_cipher, x509_issuer, x509_subject,
   max_questions, max_updates, max_connections, max_user_connections, '', password_lifetime,
   CASE WHEN password_lifetime > 0 AND password_last_changed + INTERVAL password_lifetime DAY < NOW() + INTERVAL 30 DAY
     THEN DATE_FORMAT(password_last_changed + INTERVAL password_lifetime DAY, '%Y-%m-%d') ELSE '' END,
   User_attributes->>'$.additional_password' IS NOT NULL, HEX(authentication_string),
   Password_reuse_history, Password_reuse_time, Password_require_current,
-  User_attributes->>'$.Password_locking.failed_login_attempts', User_attributes->>'$.Password_locking.password_lock_time_days', COUNT(*) OVER ()
+  User_attributes->>'$.Password_locking.failed_login_attempts', User_attributes->>'$.Password_locking.password_lock_time_days',
+  HEX(User_attributes->>'$.additional_password'), COUNT(*) OVER ()
 FROM mysql.user WHERE User = `
 	if s.mariadb {
-		sql = `SELECT u.Host, JSON_VALUE(p.Priv, '$.plugin'), JSON_EXTRACT(p.Priv, '$.auth_or[*].plugin'),
+		sql = `SELECT u.Host, JSON_VALUE(p.Priv, '$.plugin'),
   IF(JSON_VALUE(p.Priv, '$.account_locked'), 'Y', 'N'), u.is_role, u.ssl_type, u.ssl_cipher, u.x509_issuer, u.x509_subject,
   u.max_questions, u.max_updates, u.max_connections, u.max_user_connections, u.max_statement_time, JSON_VALUE(p.Priv, '$.password_lifetime'),
   CASE WHEN JSON_VALUE(p.Priv, '$.password_lifetime') > 0
@@ -353,19 +422,20 @@ func (s *session) accounts(ctx context.Context, user string) ([]accountRow, erro
 	for i, t := range table {
 		rows[i] = accountRow{
 			account:   account{user: user, host: t[0]},
-			plugins:   append([]string{t[1]}, strings.FieldsFunc(t[2], func(r rune) bool { return strings.ContainsRune(`[]", `, r) })...),
-			locked:    t[3] == "Y",
-			isRole:    t[4] == "Y",
-			require:   require(t[5], t[6], t[7], t[8]),
-			limits:    s.limits(t[9:14]),
-			expiry:    expiry(t[14]),
-			expiresOn: t[15],
-			retained:  t[16] == "1",
-			stored:    s.verifiers(t[17]),
+			locked:    t[2] == "Y",
+			isRole:    t[3] == "Y",
+			require:   require(t[4], t[5], t[6], t[7]),
+			limits:    s.limits(t[8:13]),
+			expiry:    expiry(t[13]),
+			expiresOn: t[14],
+			retained:  t[15] == "1",
 		}
-		if !s.mariadb {
-			rows[i].rules = rules(t[18:])
+		if s.mariadb {
+			rows[i].plugins, rows[i].stored = methods(t[16])
+			continue
 		}
+		rows[i].plugins, rows[i].stored = []string{t[1]}, []string{verifier(t[16])}
+		rows[i].rules, rows[i].second = rules(t[17:]), verifier(t[22])
 	}
 	return rows, nil
 }

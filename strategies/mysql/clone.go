@@ -84,6 +84,9 @@ func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, p
 		return nil, err
 	}
 	defer c.close()
+	if err := c.checkMasked(ctx); err != nil {
+		return nil, err
+	}
 	if pair.PasswordOnly {
 		targets, err := c.targets()
 		if err == nil {
@@ -113,10 +116,10 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 	}
 	looks := func(s *session) []string {
 		all := []string{s.accountsOf(pair.Original), s.accountsOf(pair.Clone)}
-		switch {
-		case s.mariadb && dryRun:
-			all = append(all, passwordJudges)
-		case !s.mariadb && pair.Target == pair.Clone:
+		if dryRun {
+			all = append(all, s.whatADryRunAsks())
+		}
+		if !s.mariadb && pair.Target == pair.Clone {
 			all = append(all, marksOf(pair.Clone))
 		}
 		return all
@@ -282,14 +285,10 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 		}
 		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s%s", clone, quoteText(original.plugin()), quotePassword(p), mark))
 	}
-	hash := nativeHash(p)
-	if original.plugin() == "ed25519" {
-		hash = ed25519Hash(p)
-	}
 	via := fmt.Sprintf("CREATE USER %s IDENTIFIED VIA %s USING ", clone, original.plugin())
-	err := c.execRaw(ctx, via+quoteText(hash))
+	err := c.execRaw(ctx, via+quoteText(hash(original.plugin(), p)))
 	if c.strict(err) {
-		err = c.execRaw(ctx, via+"PASSWORD("+quotePassword(p)+")")
+		return c.execClear(ctx, st, via+"PASSWORD("+quotePassword(p)+")")
 	}
 	if err != nil {
 		return wrapError(ctx, c.login, st, err)

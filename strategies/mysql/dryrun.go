@@ -24,6 +24,9 @@ func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping
 		return nil // what the sandbox lets through is this very change
 	}
 	if s.mariadb {
+		if err := s.checkFirstMethod(ctx); err != nil {
+			return err
+		}
 		return s.dryRunHash(ctx, st, "")
 	}
 	if err := s.checkStoredInServer(ctx); err != nil {
@@ -60,6 +63,27 @@ func (s *session) checkStoredInServer(ctx context.Context) error {
 	}
 	return nil
 }
+
+// checkFirstMethod refuses an account of MariaDB which has another password before the one
+// that logs in here: SET PASSWORD would change that one.
+func (s *session) checkFirstMethod(ctx context.Context) error {
+	row, err := s.row(ctx, operation{action: "looking up how the user logs in"}, howTheUserLogsIn)
+	if err != nil {
+		return err
+	}
+	for _, plugin := range methodsOf(row[0]) {
+		switch {
+		case slices.Contains(passwordPlugins, plugin):
+			return nil
+		case !slices.Contains(passwordless, plugin):
+			return s.errorf(rotator.KindMisconfigured, "account %s logs in by %s first, and what it changes of itself is the password of that. This function changes and proves passwords of %s: ALTER USER it to begin with one of these, or to have no other", s.actingAccount, plugin, strings.Join(passwordPlugins, ", "))
+		}
+	}
+	return nil
+}
+
+// passwordless are the plugins of MariaDB that SET PASSWORD passes over.
+var passwordless = []string{"unix_socket", "pam", "gssapi", "named_pipe"}
 
 // dryRunOthers tries whether the superuser may change the passwords of accounts
 // that exist. The accounts have been looked up: all have their password in the

@@ -30,7 +30,7 @@
 //     account, a proxied one, a server run with skip-grant-tables) proves nothing,
 //     and is an error.
 //   - A superuser changes every account of the name that has a password, to the same
-//     password: to change only the one that the function itself would meet would
+//     password, if the secret holds a password of each (see checkHeld): to change only the one that the function itself would meet would
 //     lock out the clients on other hosts. One statement changes them all, and
 //     whatever was cut off, the next run looks which of them do not have the
 //     password yet. Accounts of the name that are locked, or have no password
@@ -41,10 +41,11 @@
 //
 // MySQL masks passwords in its general log, and stores hashes in its binary log.
 // MariaDB does neither for every statement: there the password is hashed here, and
-// SET PASSWORD is given the hash, so that no log can hold it in clear. One case is
+// the statement is given the hash, so that no log can hold it in clear. One case is
 // left: where a password validation plugin is loaded and strict_password_validation
-// is on (its default), MariaDB takes no hashes, and the password has to be sent; its
-// general log, if on, then holds it. (The binary log does not.) Where
+// is on (its default), MariaDB takes no hashes, and the password has to be sent. It
+// is not sent where the general log is on. (The binary log holds a hash, and the slow
+// log can be turned off for the session.) Where
 // strict_password_validation is off, the plugin sees no hash, and so is not asked.
 //
 // # Two passwords at a time
@@ -164,6 +165,9 @@ func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user st
 	if err == nil {
 		err = s.checkAlike(ctx, targets)
 	}
+	if err == nil {
+		err = s.checkHeld(ctx, targets)
+	}
 	if err != nil {
 		return err
 	}
@@ -187,6 +191,9 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 		return nil, err
 	}
 	defer s.close()
+	if err := s.checkMasked(ctx); err != nil {
+		return nil, err
+	}
 	if keeping != "" {
 		if err := s.checkKeeping(); err != nil {
 			return nil, err
@@ -207,6 +214,9 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 		err = s.checkAlike(ctx, targets)
 	}
 	if err == nil {
+		err = s.checkHeld(ctx, targets)
+	}
+	if err == nil {
 		err = s.dryRunOthers(ctx, targets, sample)
 	}
 	if err != nil {
@@ -220,10 +230,10 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 func looksOf(login strategies.Login, user string, dryRun bool) func(*session) []string {
 	return func(s *session) (looks []string) {
 		own := user == login.User
-		switch {
-		case dryRun && s.mariadb:
-			looks = append(looks, passwordJudges)
-		case dryRun && own:
+		if dryRun {
+			looks = append(looks, s.whatADryRunAsks())
+		}
+		if dryRun && own {
 			looks = append(looks, howTheUserLogsIn)
 		}
 		if dryRun || !own {
@@ -231,6 +241,14 @@ func looksOf(login strategies.Login, user string, dryRun bool) func(*session) []
 		}
 		return looks
 	}
+}
+
+// whatADryRunAsks is of the server: what judges passwords, or would log them.
+func (s *session) whatADryRunAsks() string {
+	if s.mariadb {
+		return passwordJudges
+	}
+	return whatIsLogged
 }
 
 // Ping implements strategies.Engine.

@@ -57,6 +57,14 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 			seen.Admin = append(seen.Admin, fmt.Sprintf("%s (as account %s, of which others of the same name differ)", extra, o))
 		}
 	}
+	// What the accounts in use may do is given to others, of the same hosts.
+	using := slices.DeleteFunc(slices.Clone(inUse), func(r accountRow) bool {
+		alone := !slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host })
+		return c.pair.PasswordOnly || !r.changeable() || alone
+	})
+	if err := c.checkHeld(ctx, using); err != nil {
+		return err
+	}
 	if len(next) == 0 && seen.Admin == nil {
 		return nil // all of it is still to be created
 	}
@@ -135,7 +143,7 @@ func holdsAll(accounts []accountRow) func(secret.Password) bool {
 		return nil
 	}
 	return func(p secret.Password) bool {
-		left = slices.DeleteFunc(left, func(r accountRow) bool { return r.holds(p) || r.holds(interim(p)) })
+		left = slices.DeleteFunc(left, func(r accountRow) bool { return r.accepts(p) || r.holds(interim(p)) })
 		return len(left) == 0
 	}
 }
@@ -209,6 +217,19 @@ func (c *cloneSync) marks(ctx context.Context) (map[string]string, error) {
 
 func marksOf(user string) string {
 	return "SELECT Host, User_attributes->>'$.metadata.quarterturn.clone_of' FROM mysql.user WHERE User = " + quoteText(user)
+}
+
+// checkHeld refuses to change several accounts of a name, or to give others what they may do,
+// where one of them has no password of the secret's.
+func (s *session) checkHeld(ctx context.Context, accounts []accountRow) error {
+	left := slices.Clone(accounts)
+	if len(left) < 2 {
+		return nil // the one that has just logged in
+	}
+	return s.login.CheckHeld(ctx, left[0].user, func(p secret.Password) string {
+		left = slices.DeleteFunc(left, func(r accountRow) bool { return r.accepts(p) })
+		return names(left)
+	})
 }
 
 // checkAlike refuses to give several accounts of one name the same password where one

@@ -385,6 +385,31 @@ func pluginOf(line string) (string, error) {
 	return p.name()
 }
 
+// methodsOf reads the plugins from MariaDB's SHOW CREATE USER, in their order.
+func methodsOf(line string) (plugins []string) {
+	p := &parser{tokens: tokens(line)}
+	if !p.word("CREATE", "USER") {
+		return nil
+	}
+	if _, err := p.account(); err != nil || !p.word("IDENTIFIED") {
+		return nil
+	}
+	if p.word("BY") {
+		return []string{"mysql_native_password"}
+	}
+	for p.word("VIA") || p.word("OR") {
+		plugin, err := p.name()
+		if err != nil {
+			return plugins
+		}
+		plugins = append(plugins, plugin)
+		if p.word("USING") {
+			p.next()
+		}
+	}
+	return plugins
+}
+
 // attemptsOf reads FAILED_LOGIN_ATTEMPTS out of SHOW CREATE USER, or out of a clause.
 // It counts for nothing without a PASSWORD_LOCK_TIME.
 func attemptsOf(line string) int {

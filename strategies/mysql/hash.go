@@ -39,17 +39,20 @@ func ed25519Hash(p secret.Password) string {
 	return base64.RawStdEncoding.EncodeToString(key)
 }
 
-// verifiers reads what a server stores for an account: of MySQL the one string in
-// hexadecimal, for its salt is made of any bytes, and of MariaDB those of all plugins.
-func (s *session) verifiers(column string) []string {
-	if !s.mariadb {
-		text, err := hex.DecodeString(column)
-		if err != nil {
-			return nil
-		}
-		return []string{string(text)}
+// verifier reads what MySQL stores for an account, in hexadecimal: its salt is made of any bytes.
+func verifier(column string) string {
+	text, err := hex.DecodeString(column)
+	if err != nil {
+		return ""
 	}
+	return string(text)
+}
+
+// methods reads how MariaDB lets an account in: the plugins, and what it stores for each. Of
+// several, one stands where it would if it were alone, and in the list an empty one for it.
+func methods(column string) (plugins, stored []string) {
 	type method struct {
+		Plugin string `json:"plugin"`
 		Stored string `json:"authentication_string"`
 	}
 	var account struct {
@@ -57,13 +60,18 @@ func (s *session) verifiers(column string) []string {
 		Or []method `json:"auth_or"`
 	}
 	if json.Unmarshal([]byte(column), &account) != nil {
-		return nil
+		return []string{""}, []string{""}
 	}
-	all := []string{account.Stored}
+	if account.Or == nil {
+		account.Or = []method{{}}
+	}
 	for _, m := range account.Or {
-		all = append(all, m.Stored)
+		if m == (method{}) {
+			m = account.method
+		}
+		plugins, stored = append(plugins, m.Plugin), append(stored, m.Stored)
 	}
-	return all
+	return plugins, stored
 }
 
 // matches says whether a server that stores this takes p. What is in a form that is

@@ -154,6 +154,93 @@ func TestPendingWorksForOneAccountOfAName(t *testing.T) {
 	})
 }
 
+// An account of the name with a password that the secret does not hold may be another owner's. A superuser changes none
+// then, and gives none of what it may do to a clone, unless the superuser secret names the user.
+func TestAccountOfTheNameThatIsAnothers(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			s.run(t, ed25519)
+		}
+		single := strategies.SingleUser{Engine: s.cloning(), ThroughSuperuser: true}
+		pair := strategies.AlternatingUsers{Engine: s.cloning()}
+		for what, c := range map[string]struct {
+			strategy interface {
+				rotator.Strategy
+				rotator.Preflighter
+			}
+			rotates  string // of the superuser secret; N is the name
+			previous bool   // AWSPREVIOUS holds the other's password
+			retained bool   // the secret's is retained on the other account
+			fine     bool
+		}{
+			"single user":                                  {strategy: single},
+			"single user, named":                           {strategy: single, rotates: `["N"]`, fine: true},
+			"single user, another named":                   {strategy: single, rotates: `["N/N_clone", "other"]`},
+			"single user, by a pattern":                    {strategy: single, rotates: `"qtu_*"`, fine: true},
+			"single user, AWSPREVIOUS is of the other":     {strategy: single, previous: true, fine: true},
+			"single user, what is retained is the other's": {strategy: single, retained: true, fine: true},
+			"alternating users":                            {strategy: pair},
+			"alternating users, named":                     {strategy: pair, rotates: `["N/N_clone"]`, fine: true},
+		} {
+			if c.retained && s.MariaDB {
+				continue
+			}
+			for _, how := range s.methods() {
+				t.Run(what+", "+how, func(t *testing.T) {
+					app := s.login(name(), password().Reveal())
+					other, p := withPassword(app, password()), password()
+					first := other
+					if c.retained {
+						first = app
+					}
+					s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED %s", app.User, hosts[0], fmt.Sprintf(how, app.Password.Reveal())),
+						fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED %s", app.User, hosts[1], fmt.Sprintf(how, first.Password.Reveal())))
+					if c.retained {
+						s.run(t, fmt.Sprintf("ALTER USER %s@'%s' IDENTIFIED BY '%s' RETAIN CURRENT PASSWORD", app.User, hosts[1], other.Password.Reveal()))
+					}
+					r := s.rotation(t, app, p)
+					next := app
+					if c.strategy == rotator.Strategy(pair) {
+						next.User += "_clone"
+						r.Pending = s.document(t, withPassword(next, p), `,"masterarn":"super"`)
+					}
+					rotates := ""
+					if c.rotates != "" {
+						rotates = `,"rotates":` + strings.ReplaceAll(c.rotates, "N", app.User)
+					}
+					r.ReadSecret = func(context.Context, string) (secret.Document, error) {
+						return s.document(t, s.superuser(), rotates), nil
+					}
+					if c.previous {
+						r.ReadPrevious = func(context.Context) (secret.Document, error) { return s.document(t, other, ""), nil }
+					}
+					blocked := false
+					for _, f := range c.strategy.Preflight(t.Context(), r) {
+						blocked = blocked || f.ID == "P10" && f.Kind == rotator.KindNotEntitled
+					}
+					if blocked == c.fine {
+						t.Errorf("the preflight blocks: %t", blocked)
+					}
+					err := c.strategy.Apply(t.Context(), r)
+					if c.fine {
+						ok(t, err)
+						for _, host := range hosts[:2] {
+							ok(t, engine().Ping(t.Context(), s.from(t, host, withPassword(next, p))))
+						}
+						return
+					}
+					wants(t, err, rotator.KindNotEntitled, account{user: app.User, host: hosts[1]}.String(), `"rotates": ["`+strings.TrimSuffix(app.User+"/"+next.User, "/"+app.User)+`"]`, "RENAME USER")
+					ok(t, engine().Ping(t.Context(), s.from(t, hosts[0], app)))
+					ok(t, engine().Ping(t.Context(), s.from(t, hosts[1], other)))
+					if made := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(next.User)); next.User != app.User && made != "0" {
+						t.Errorf("%s accounts of %q were made", made, next.User)
+					}
+				})
+			}
+		}
+	})
+}
+
 // An account that changes itself reaches one host of its name. Where the server
 // shows that there are others, nothing is changed; where it does not, that is said.
 func TestSelfChangeOfANameWithSeveralHosts(t *testing.T) {

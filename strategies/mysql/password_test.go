@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"runtime"
@@ -107,16 +108,107 @@ func TestPlugins(t *testing.T) {
 	})
 }
 
-// TestSeveralPasswords: MariaDB changes the first, and a caveat says what stays.
+// TestSeveralPasswords: a superuser changes all passwords of an account, in one statement and as hashes. An account that
+// changes itself changes the first, and a caveat says what stays.
 func TestSeveralPasswords(t *testing.T) {
 	t.Parallel()
-	s := server{dbserver.MySQL(t, "mariadb-11.8")}
-	user, p := name(), password()
-	s.run(t, ed25519, fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED VIA ed25519 USING PASSWORD('%s') OR mysql_native_password USING PASSWORD('%s')", user, p.Reveal(), p.Reveal()))
-	warnings, err := engine().DryRunSetPassword(t.Context(), s.superuser(), user, password())
-	ok(t, err)
-	if !strings.Contains(texts(warnings), "several plugins") {
-		t.Errorf("caveats: %s", texts(warnings))
+	for _, name := range dbserver.MySQLsInTier(t) {
+		if !strings.HasPrefix(name, "mariadb") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.MySQL(t, name)}
+			s.run(t, ed25519)
+			for _, how := range []string{
+				"ed25519 USING PASSWORD('%[1]s') OR mysql_native_password USING PASSWORD('%[2]s')",
+				"mysql_native_password USING PASSWORD('%[1]s') OR ed25519 USING PASSWORD('%[2]s')",
+				"unix_socket OR ed25519 USING PASSWORD('%[1]s') OR mysql_native_password USING PASSWORD('%[2]s')",
+			} {
+				app, second := withPassword(s.login("several_"+strings.ToLower(rand.Text()[:8]), ""), password()), password()
+				s.run(t, "CREATE USER "+app.User+"@'%' IDENTIFIED VIA "+fmt.Sprintf(how, app.Password.Reveal(), second.Reveal()), "GRANT SELECT ON mysql.* TO "+app.User+"@'%'")
+				before := methodsOf(s.ask(t, "SHOW CREATE USER "+app.User+"@'%'"))
+				warnings, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
+				ok(t, err)
+				if !strings.Contains(texts(warnings), "several plugins") {
+					t.Errorf("caveats: %s", texts(warnings))
+				}
+				p, q := password(), password()
+				ok(t, engine().SetPassword(t.Context(), app, app.User, p))
+				ok(t, engine().Ping(t.Context(), withPassword(app, p)))
+				_, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, q)
+				ok(t, err)
+				for range 2 { // and again
+					ok(t, engine().SetPassword(t.Context(), s.superuser(), app.User, q))
+				}
+				ok(t, engine().Ping(t.Context(), withPassword(app, q)))
+				for what, old := range map[string]secret.Password{"first": p, "second": second} {
+					if err := engine().Ping(t.Context(), withPassword(app, old)); err == nil {
+						t.Errorf("%s: the old %s password lets in", how, what)
+					}
+				}
+				if after := methodsOf(s.ask(t, "SHOW CREATE USER "+app.User+"@'%'")); !slices.Equal(before, after) {
+					t.Errorf("from %s to %s", before, after)
+				}
+				log, err := s.GeneralLog(t.Context())
+				ok(t, err)
+				if strings.Contains(log, p.Reveal()) || strings.Contains(log, q.Reveal()) {
+					t.Errorf("%s: the general log holds a password", how)
+				}
+			}
+		})
+	}
+}
+
+// TestClearPasswordsAreNotLogged: where a server would log the password itself, it is not sent.
+func TestClearPasswordsAreNotLogged(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conf, off, says := map[string]string{"log-raw": "ON"}, "SET GLOBAL log_raw = 0", "log_raw"
+			if strings.HasPrefix(name, "mariadb") {
+				conf, off, says = map[string]string{"plugin-load-add": "simple_password_check"}, "SET GLOBAL general_log = 0", "strict_password_validation"
+			}
+			s := newServer(t, name, conf)
+			app := s.user(t)
+			pair := pairOf(app.User)
+			var set secret.Scrubber
+			fresh := func() secret.Password {
+				p := secret.NewPassword("Good-1!" + password().Reveal())
+				set.Add(p)
+				return p
+			}
+			_, err := engine().DryRunSetPassword(t.Context(), app, app.User, fresh())
+			wants(t, err, rotator.KindMisconfigured, says)
+			_, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, fresh())
+			wants(t, err, rotator.KindMisconfigured, says)
+			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, fresh())
+			wants(t, err, rotator.KindMisconfigured, says)
+			if s.MariaDB {
+				wants(t, engine().SetPassword(t.Context(), app, app.User, fresh()), rotator.KindMisconfigured, says)
+				wants(t, engine().SetPassword(t.Context(), s.superuser(), app.User, fresh()), rotator.KindMisconfigured, says)
+				wants(t, engine().EnsureClone(t.Context(), s.superuser(), pair, fresh()), rotator.KindMisconfigured, says)
+				ok(t, engine().Ping(t.Context(), app))
+				s.run(t, "SET GLOBAL log_output = 'TABLE', GLOBAL long_query_time = 0, GLOBAL slow_query_log = 1")
+			}
+			s.run(t, off)
+			p := fresh()
+			ok(t, engine().SetPassword(t.Context(), app, app.User, p))
+			ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, fresh()))
+			log, err := s.GeneralLog(t.Context())
+			ok(t, err)
+			if s.MariaDB {
+				slow := s.ask(t, "SELECT CONVERT(sql_text USING utf8mb4) FROM mysql.slow_log")
+				if !strings.Contains(slow, "SELECT") {
+					t.Error("the slow log is empty")
+				}
+				log += slow
+			}
+			if set.String(log) != log {
+				t.Error("a log holds a password")
+			}
+		})
 	}
 }
 
@@ -278,11 +370,9 @@ func TestPolicies(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, name, map[string]string{"plugin-load-add": "simple_password_check"})
 			app := s.user(t)
-			warnings, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
+			s.run(t, "SET GLOBAL general_log = 0") // see TestClearPasswordsAreNotLogged
+			_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
 			ok(t, err)
-			if all := texts(warnings); !strings.Contains(all, "general log") {
-				t.Errorf("caveats: %s", all)
-			}
 			for _, weak := range []string{"weak", "Weakweakweak1", "weakweak-1", "WEAKWEAK-1", "Weakweak-"} {
 				_, err := engine().DryRunSetPassword(t.Context(), app, app.User, secret.NewPassword(weak))
 				wants(t, err, rotator.KindPasswordPolicy, "simple_password_check", "8 characters at least, 1 digits")
@@ -301,7 +391,7 @@ func TestPolicies(t *testing.T) {
 			if strings.Contains(binary, p.Reveal()) {
 				t.Error("the binary log holds the password")
 			}
-			s.run(t, "SET GLOBAL strict_password_validation = 0")
+			s.run(t, "SET GLOBAL strict_password_validation = 0", "SET GLOBAL general_log = 1")
 			q := password()
 			ok(t, engine().SetPassword(t.Context(), withPassword(app, p), app.User, q))
 			general, err := s.GeneralLog(t.Context())
@@ -309,7 +399,7 @@ func TestPolicies(t *testing.T) {
 			if strings.Contains(general, q.Reveal()) {
 				t.Error("the general log holds the password, though the server took a hash")
 			}
-			warnings, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
+			warnings, err := engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
 			ok(t, err)
 			if all := texts(warnings); !strings.Contains(all, "are not judged") {
 				t.Errorf("caveats: %s", all)
@@ -317,7 +407,7 @@ func TestPolicies(t *testing.T) {
 			if name == "mariadb-10.5" {
 				return // it has no other plugin
 			}
-			s.run(t, "SET GLOBAL strict_password_validation = 1", "INSTALL SONAME 'password_reuse_check'")
+			s.run(t, "SET GLOBAL strict_password_validation = 1", "SET GLOBAL general_log = 0", "INSTALL SONAME 'password_reuse_check'")
 			warnings, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
 			ok(t, err)
 			if !slices.ContainsFunc(warnings, func(w strategies.Warning) bool {

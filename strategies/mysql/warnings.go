@@ -41,6 +41,9 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 		if r.account != s.actingAccount && r.plugin() != "" && !r.isRole && !r.locked {
 			twins = append(twins, r.String())
 		}
+		if passwords := r.passwords(); r.account == s.actingAccount && len(passwords) > 1 {
+			all = append(all, strategies.Warn("account %s has passwords of several plugins (%s), and one that changes itself changes that of the first alone: an old one goes on letting clients in. With SINGLE_USER_THROUGH_SUPERUSER=true, all are changed", r, strings.Join(passwords, ", ")))
+		}
 	}
 	return append(all, s.rowCaveats(rows)...), s.refuseTwins(twins)
 }
@@ -105,15 +108,6 @@ func (s *session) warnings(ctx context.Context, user string, rows []accountRow, 
 func (s *session) rowCaveats(rows []accountRow) []strategies.Warning {
 	var all []strategies.Warning
 	for _, r := range rows {
-		var passwords []string
-		for _, p := range r.plugins {
-			if (accountRow{plugins: []string{p}}).plugin() != "" {
-				passwords = append(passwords, p)
-			}
-		}
-		if len(passwords) > 1 {
-			all = append(all, strategies.Warn("account %s has passwords of several plugins (%s), and MariaDB changes that of the first alone: an old one may go on letting clients in", r, strings.Join(passwords, ", ")))
-		}
 		if r.retained {
 			all = append(all, strategies.Warn("account %s has a retained second password, which clients can use until dual passwords replace it. To discard it: ALTER USER %s DISCARD OLD PASSWORD", r, r))
 		}
@@ -137,7 +131,7 @@ func attemptsWarning(a account, n int) strategies.Warning {
 const simpleCheck = "simple_password_check"
 
 // passwordJudges asks MariaDB for its plugins that judge passwords, and what else policyCaveats says.
-const passwordJudges = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'), IF(@@GLOBAL.general_log, 'Y', 'N'),
+const passwordJudges = `SELECT GROUP_CONCAT(PLUGIN_NAME ORDER BY 1 SEPARATOR ', '), IF(@@GLOBAL.strict_password_validation, 'Y', 'N'),
   @@GLOBAL.max_password_errors
 FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE'`
 
@@ -153,7 +147,7 @@ func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]
 		return nil, err
 	}
 	var all []strategies.Warning
-	if n, err := strconv.ParseUint(row[3], 10, 64); err == nil && n < math.MaxUint32 {
+	if n, err := strconv.ParseUint(row[2], 10, 64); err == nil && n < math.MaxUint32 {
 		w := strategies.Warn("this server blocks a user after %d wrong passwords in a row (max_password_errors), until FLUSH PRIVILEGES. To lift that: SET GLOBAL max_password_errors = 4294967295", n)
 		w.Attempts = int(n)
 		all = append(all, w)
@@ -174,10 +168,7 @@ func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]
 	if len(plugins) > 0 {
 		all = append(all, strategies.Warning{Unknown: true, Text: fmt.Sprintf("new passwords are judged by %s, which MariaDB does only when one is really set: whether it takes the next one is not known. See that the function's password settings satisfy it", strings.Join(plugins, ", "))})
 	}
-	if row[2] == "Y" {
-		all = append(all, strategies.Warn("strict_password_validation has the password sent in clear, and the general log, which is on, will hold it: turn that log off"))
-	}
-	return all, nil
+	return all, s.checkUnlogged(ctx)
 }
 
 // checkSimply holds a password to the variables of simple_password_check, as the plugin does.

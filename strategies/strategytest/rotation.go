@@ -342,6 +342,7 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 			return r, fmt.Errorf("census: %w", err)
 		}
 	}
+	r.others = loggingIn(ctx, r.RotationFixture.others(related), hostsOr(f.Hosts), r.logInFrom)
 	// Where the name has no account for clients of a host, none is locked out there.
 	if came := loggingIn(ctx, map[string]secret.Document{"": current}, hostsOr(f.Hosts), r.logInFrom); f.Hosts != nil && came != nil {
 		r.Hosts, f.Hosts = came[0].from, came[0].from
@@ -349,7 +350,6 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 	r.remember(f.Pending)
 	r.remember(f.Previous)
 	r.own = loggingIn(ctx, map[string]secret.Document{"itself": current}, hostsOr(f.Hosts), r.logInFrom)
-	r.others = loggingIn(ctx, r.RotationFixture.others(related), hostsOr(f.Hosts), r.logInFrom)
 	r.service, err = open(ServiceConfig{
 		Strategy: f.Strategy, Current: current, Previous: f.Previous, Pending: f.Pending, Related: related,
 		BeforeCall: func(op string) Fault { return r.moment(injectionPoint{api: true, what: op}).fault },

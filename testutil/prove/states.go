@@ -228,6 +228,7 @@ type solo struct {
 	once    bool     // only with a secret that holds what was its password last: others cannot be tried
 	expired bool     // it may do nothing until its password is changed
 	strict  bool     // only PREFLIGHT=strict stops what cannot be seen
+	twin    bool     // the account on another host belongs to another secret
 	from    int      // major version; 0: any
 	only    string   // family; "": both
 	fault   string   // see State; where a superuser makes the change
@@ -316,7 +317,7 @@ func (s soloState) scene(c cast) scene {
 	if s.actor == itself {
 		c.boss = c.app
 	}
-	return scene{cast: c, alone: true, stale: s.values.current == "stale", evidence: evidence{previous: s.values.previous, pending: s.values.pending}}
+	return scene{cast: c, alone: true, twin: s.twin, stale: s.values.current == "stale", evidence: evidence{previous: s.values.previous, pending: s.values.pending}}
 }
 
 // administrative are those rights that no superuser secret can give away.
@@ -334,6 +335,7 @@ type scene struct {
 	evidence         evidence
 	back, named      bool
 	alone            bool           // there is no second account
+	twin             bool           // the account of the same name on another host belongs to another secret
 	stale            bool           // AWSCURRENT is
 	victim, stranger bool           // the original, the other account belongs to another secret
 	base             map[string]any // which server it is
@@ -387,6 +389,9 @@ func (s scene) fixture() (f strategytest.RotationFixture, err error) {
 	}
 	superuser := value(s.boss, s.password[s.boss], consent)
 	f.Others = map[string]secret.Document{s.other: value(s.other, s.password[s.other], nil)}
+	if s.twin {
+		f.Others[s.app+" on another host"] = value(s.app, s.password[s.clone], nil)
+	}
 	// Where the superuser secret names the pair, its owner has given it away; and where
 	// this secret holds a password that works, the account is no other secret's alone.
 	if !s.evidence.consents && s.evidence.previous != "right" && s.evidence.pending != "right" {

@@ -204,6 +204,7 @@ func mysqlSolos() []solo {
 		{name: "an account", goesOn: true},
 		{name: "an account on three hosts", hosts: []string{"127.0.0.2", "127.0.0.3"}, strict: true},
 		{name: "an account on localhost as well", hosts: []string{"localhost"}, strict: true},
+		{name: "an account on one host more that is another owner's", hosts: []string{"127.0.0.2"}, made: []string{"ALTER USER '<app>'@'127.0.0.2' IDENTIFIED BY '<password>'"}, strict: true, once: true, twin: true},
 		{name: "an account that is locked", made: []string{alter + "ACCOUNT LOCK"}, once: true},
 		{name: "an account that is locked on one host more", hosts: []string{"127.0.0.2"}, made: []string{"ALTER USER '<app>'@'127.0.0.2' ACCOUNT LOCK"}, strict: true, once: true},
 		{name: "an account that is expired", made: []string{alter + "PASSWORD EXPIRE"}, once: true, expired: true},
