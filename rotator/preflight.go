@@ -288,8 +288,8 @@ func deferred() Finding {
 }
 
 // notProbed is a check that the probes of Rotator.ReadOnlyProbes leave out.
-func notProbed() Finding {
-	return Finding{Status: StatusUnknown, Detail: "not tested, to avoid a failed call in CloudTrail (PREFLIGHT_PROBES=read-only)"}
+func notProbed(deferred bool) Finding {
+	return Finding{Status: StatusUnknown, Deferred: deferred, Detail: "not tested, to avoid a failed call in CloudTrail (PREFLIGHT_PROBES=read-only)"}
 }
 
 // checkReadPending matters where a policy tells labels apart.
@@ -322,9 +322,7 @@ func (x *examination) probePut(ctx context.Context) Finding {
 	case x.willPut:
 		return deferred()
 	case x.ReadOnlyProbes:
-		f := notProbed()
-		f.Deferred = true
-		return f
+		return notProbed(true)
 	}
 	f := fromFailingCall(x.Store.Put(ctx, PutInput{
 		SecretID: x.event.SecretID, VersionID: x.value.VersionID, RotationToken: x.event.RotationToken,
@@ -342,7 +340,7 @@ func (x *examination) probePut(ctx context.Context) Finding {
 // call as an UpdateSecretVersionStage that failed.
 func (x *examination) probeMoveLabel(ctx context.Context) Finding {
 	if x.ReadOnlyProbes {
-		return notProbed()
+		return notProbed(false)
 	}
 	return fromFailingCall(x.Store.MoveLabel(ctx, x.event.SecretID, LabelMove{LabelCurrent, randomVersion(), randomVersion()}))
 }
@@ -370,9 +368,7 @@ func (x *examination) probeKey(ctx context.Context) Finding {
 	case x.willPut:
 		return deferred()
 	case x.ReadOnlyProbes:
-		f := notProbed()
-		f.Deferred = true
-		return f
+		return notProbed(true)
 	case !ok:
 		return Finding{Status: StatusUnknown, Deferred: true, Detail: "this Store cannot call KMS"}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
 )
 
 // state is one of the accounts of a pair, and what may come of a change. In the
@@ -120,26 +121,9 @@ func (s server) tryPair(t *testing.T, c state, proof, refusal string) {
 	if c.bare == "R" && refusal != "" {
 		refusal = "nothing proves"
 	}
-	before := s.census(t, app.User)
-	_, rehearsed := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
-	if s.census(t, app.User) != before {
-		t.Errorf("%s: a dry run changed something", proof)
-	}
-	done := engine().EnsureClone(t.Context(), s.superuser(), pair, password())
-	if refusal == "" {
-		if rehearsed != nil || done != nil {
-			t.Errorf("%s: %v; %v", proof, rehearsed, done)
-		}
-		return
-	}
-	for _, err := range []error{rehearsed, done} {
-		if rotator.KindOf(err) != rotator.KindNotEntitled || !strings.Contains(err.Error(), refusal) {
-			t.Errorf("%s: want a refusal that says %q: %v", proof, refusal, err)
-		}
-	}
-	if s.census(t, app.User) != before {
-		t.Errorf("%s: a refused call changed something", proof)
-	}
+	t.Run(proof, func(t *testing.T) {
+		enginetest.Entitled(t, engine(), s.superuser(), pair, password(), refusal, func() string { return s.census(t, app.User) })
+	})
 }
 
 // census is all that the server keeps of a user's accounts and of its clone's.

@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
+	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
@@ -63,16 +63,7 @@ func (s server) rotate(t *testing.T, strategy rotator.Strategy, app, boss strate
 	for i := 0; i+1 < len(more); i += 2 {
 		current = current.Set(more[i], more[i+1])
 	}
-	service, err := strategytest.Local(strategytest.ServiceConfig{
-		Strategy: strategy, Current: current, Related: map[string]secret.Document{bossARN: document(boss)},
-		BeforeCall: func(string) strategytest.Fault { return strategytest.FaultNone }, AfterCall: func(string) {},
-		Step: func(ctx context.Context, step rotator.Step, invoke strategytest.Invoke) error {
-			return invoke(ctx, step)
-		},
-	})
-	ok(t, err)
-	t.Cleanup(func() { service.Close() })
-	return service, service.Rotate(t.Context(), 1)
+	return enginetest.Rotate(t, strategy, current, document(boss))
 }
 
 // all are the strategies of a server.

@@ -7,6 +7,15 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
+// roundTrips counts how often the server answers while call runs: what distance costs.
+func (s server) roundTrips(t *testing.T, login strategies.Login, call func(strategies.Login) error) int {
+	t.Helper()
+	return dbserver.RoundTrips(t, s.Host, s.Port, func(port int) error {
+		login.Port = port
+		return call(login)
+	})
+}
+
 // Distance costs a round trip for each text that is sent. What is asked for always goes
 // with the settings of the session.
 func TestRoundTrips(t *testing.T) {
@@ -29,10 +38,7 @@ func TestRoundTrips(t *testing.T) {
 		trips := func(login strategies.Login, call func(strategies.Login) error) int {
 			t.Helper()
 			ok(t, engine().Ping(t.Context(), login)) // the first login after a change takes longer
-			return dbserver.RoundTrips(t, s.Host, s.Port, func(port int) error {
-				login.Port = port
-				return call(login)
-			})
+			return s.roundTrips(t, login, call)
 		}
 		ping := func(l strategies.Login) error { return engine().Ping(t.Context(), l) }
 		ok(t, engine().EnsureClone(t.Context(), boss, pair, password()))

@@ -9,6 +9,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
 )
 
 // entitled is a state of the two roles of a pair, as an ordinary CREATEROLE role finds
@@ -104,26 +105,10 @@ func TestWhosePasswordMayBeSet(t *testing.T) {
 					if proof == "possession" {
 						pair.Possession = possessed
 					}
-					before := s.everything(t, pair.Original+"%")
-					_, rehearsed := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
-					if s.everything(t, pair.Original+"%") != before {
-						t.Errorf("%s: a dry run changed something", proof)
-					}
-					done := engine().EnsureClone(t.Context(), r.admin, pair, password())
-					if refusal == "" {
-						if rehearsed != nil || done != nil {
-							t.Errorf("%s: %v; %v", proof, rehearsed, done)
-						}
-						continue
-					}
-					for _, err := range []error{rehearsed, done} {
-						if rotator.KindOf(err) != rotator.KindNotEntitled || !strings.Contains(err.Error(), refusal) {
-							t.Errorf("%s: want a refusal that says %q: %v", proof, refusal, err)
-						}
-					}
-					if s.everything(t, pair.Original+"%") != before {
-						t.Errorf("%s: a refused call changed something", proof)
-					}
+					t.Run(proof, func(t *testing.T) {
+						census := func() string { return s.everything(t, pair.Original+"%") }
+						enginetest.Entitled(t, engine(), r.admin, pair, password(), refusal, census)
+					})
 				}
 			})
 		}

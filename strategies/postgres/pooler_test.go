@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
@@ -53,17 +53,7 @@ const bossARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:boss-a1
 // rotate is a whole rotation of app's secret, by a strategy. It gives the service too.
 func (p pooled) rotate(t *testing.T, strategy rotator.Strategy, more ...string) (strategytest.Service, error) {
 	t.Helper()
-	service, err := strategytest.Local(strategytest.ServiceConfig{
-		Strategy: strategy, Current: document(p.app, append(more, "masterarn", bossARN)...),
-		Related:    map[string]secret.Document{bossARN: document(p.boss)},
-		BeforeCall: func(string) strategytest.Fault { return strategytest.FaultNone }, AfterCall: func(string) {},
-		Step: func(ctx context.Context, step rotator.Step, invoke strategytest.Invoke) error {
-			return invoke(ctx, step)
-		},
-	})
-	ok(t, err)
-	t.Cleanup(func() { service.Close() })
-	return service, service.Rotate(t.Context(), 1)
+	return enginetest.Rotate(t, strategy, document(p.app, append(more, "masterarn", bossARN)...), document(p.boss))
 }
 
 func poolModes() []string { return []string{"session", "transaction", "statement"} }

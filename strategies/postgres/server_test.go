@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
@@ -114,58 +113,19 @@ func (s server) everything(t *testing.T, like string) string {
 // password makes one that appears nowhere else, so that it can be searched for.
 func password() secret.Password { return secret.NewPassword("canary-" + rand.Text()) }
 
-func with(login strategies.Login, change func(*strategies.Login)) strategies.Login {
-	change(&login)
-	return login
-}
+// The helpers that the tests of the engines share, under the names that they have here.
+var (
+	ok           = enginetest.OK
+	wants        = enginetest.Wants
+	differs      = enginetest.Differs
+	with         = enginetest.With
+	withPassword = enginetest.WithPassword
+)
 
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// wants fails the test unless err has the kind and says the words.
-func wants(t *testing.T, err error, kind rotator.Kind, words ...string) {
-	t.Helper()
-	if wrong := differs(err, kind, words...); wrong != nil {
-		t.Fatal(wrong)
-	}
-}
-
-// differs says in what way err is not the one that is wanted.
-func differs(err error, kind rotator.Kind, words ...string) error {
-	if rotator.KindOf(err) != kind {
-		return fmt.Errorf("kind %q, want %q: %v", rotator.KindOf(err), kind, err)
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			return fmt.Errorf("the error does not say %q: %v", w, err)
-		}
-	}
-	return nil
-}
-
-// listen is a server of the test's own making.
+// listen is a server of the test's own.
 func listen(t *testing.T, serve func(net.Conn)) strategies.Login {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	return strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Database: "postgres",
+	return strategies.Login{Host: "127.0.0.1", Port: enginetest.Listen(t, serve), Database: "postgres",
 		User: "app", Password: password()}
 }
 
@@ -177,9 +137,4 @@ func (s server) bossOf(t *testing.T, attribute, role string) (string, secret.Pas
 		s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION, INHERIT FALSE, SET FALSE", quoteIdent(role), name))
 	}
 	return name, secret.NewPassword(pw)
-}
-
-func withPassword(login strategies.Login, p secret.Password) strategies.Login {
-	login.Password = p
-	return login
 }

@@ -1,17 +1,15 @@
 package localaws_test
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/archive"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 )
 
@@ -116,23 +114,11 @@ func BenchmarkColdStart(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.ReportMetric(float64(len(binary))/1e6, "binary-MB")
-			b.ReportMetric(float64(zipped(b, binary))/1e6, "zip-MB")
+			zipped, err := archive.Bootstrap(binary)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(len(zipped))/1e6, "zip-MB")
 		})
 	}
-}
-
-func zipped(b *testing.B, binary []byte) int {
-	var buf bytes.Buffer
-	z := zip.NewWriter(&buf)
-	f, err := z.Create("bootstrap")
-	if err == nil {
-		_, err = io.Copy(f, bytes.NewReader(binary))
-	}
-	if err == nil {
-		err = z.Close()
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	return buf.Len()
 }

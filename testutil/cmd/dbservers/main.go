@@ -21,13 +21,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/fetched"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -85,27 +85,10 @@ func missing(ctx context.Context, kind string) ([]string, error) {
 // fetch fetches, after installing npm where that is ours to do.
 func fetch(ctx context.Context, names []string) error {
 	err := dbserver.Fetch(ctx, os.Stdout, names...)
-	if errors.Is(err, dbserver.ErrNoNPM) && installNPM(ctx, err) == nil {
+	if errors.Is(err, dbserver.ErrNoNPM) && fetched.InstallPackage(ctx, os.Stdout, "npm") == nil {
 		return dbserver.Fetch(ctx, os.Stdout, names...)
 	}
 	return err
-}
-
-// installNPM does it on Debian and its like, as root: on the throwaway machines of a CI.
-func installNPM(ctx context.Context, why error) error {
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return errors.Join(why, err)
-	}
-	for _, args := range [][]string{{"update"}, {"install", "-y", "--no-install-recommends", "npm"}} {
-		fmt.Println("npm is missing: apt-get", strings.Join(args, " "))
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "apt-get: %v\n%s", err, out)
-			return err
-		}
-	}
-	return nil
 }
 
 // outcome says what went wrong, and is the exit code.

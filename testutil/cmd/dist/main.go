@@ -7,10 +7,8 @@
 package main
 
 import (
-	"archive/zip"
 	"bytes"
 	"cmp"
-	"compress/flate"
 	"crypto/sha256"
 	"debug/buildinfo"
 	"flag"
@@ -21,8 +19,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/archive"
 	"github.com/quarterturn-dev/quarterturn/testutil/samtest"
 )
 
@@ -61,7 +59,7 @@ func pack(root, from, to string, out io.Writer) error {
 			return fmt.Errorf("%s is for %s", path, built)
 		}
 		name := function + "-" + processor
-		if files[name+".zip"], err = zipped(binary); err != nil {
+		if files[name+".zip"], err = archive.Bootstrap(binary); err != nil {
 			return err
 		}
 		if files[name+".cdx.json"], err = bom(function, binary, info); err != nil {
@@ -94,12 +92,6 @@ func pack(root, from, to string, out io.Writer) error {
 	return nil
 }
 
-// zipped is an archive of the bootstrap alone, which Lambda must be able to run. It
-// has no date but the first that zip knows.
-func zipped(binary []byte) ([]byte, error) {
-	return archive(map[string][]byte{"bootstrap": binary}, 0o755)
-}
-
 // module is an archive of the Terraform module, as a source of one may be.
 func module(folder string) ([]byte, error) {
 	files := map[string][]byte{}
@@ -116,28 +108,7 @@ func module(folder string) ([]byte, error) {
 	if len(files) == 0 {
 		return nil, fmt.Errorf("%s is empty", folder)
 	}
-	return archive(files, 0o644)
-}
-
-func archive(files map[string][]byte, mode os.FileMode) ([]byte, error) {
-	var all bytes.Buffer
-	w := zip.NewWriter(&all)
-	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {
-		return flate.NewWriter(out, flate.BestCompression)
-	})
-	for _, name := range sortedKeys(files) {
-		header := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
-		header.SetMode(mode)
-		entry, err := w.CreateHeader(header)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := entry.Write(files[name]); err != nil {
-			return nil, err
-		}
-	}
-	err := w.Close() // before Bytes: it writes the directory
-	return all.Bytes(), err
+	return archive.Zip(files, 0o644)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

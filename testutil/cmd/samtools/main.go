@@ -12,9 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"strings"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/fetched"
@@ -60,28 +58,8 @@ func install(ctx context.Context, root string) error {
 		return nil
 	}
 	err = tools.Install(ctx, os.Stdout)
-	if errors.Is(err, fetched.ErrNoPython) && installPython(ctx) == nil {
+	if errors.Is(err, fetched.ErrNoPython) && fetched.InstallPackage(ctx, os.Stdout, "python3-venv") == nil {
 		return tools.Install(ctx, os.Stdout)
 	}
 	return err
-}
-
-// installPython does it on Debian and its like, as root: on the throwaway machines of a CI.
-func installPython(ctx context.Context) error {
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return err
-	}
-	if os.Geteuid() != 0 {
-		return os.ErrPermission
-	}
-	for _, args := range [][]string{{"update"}, {"install", "-y", "--no-install-recommends", "python3-venv"}} {
-		fmt.Println("python3-venv is missing: apt-get", strings.Join(args, " "))
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "apt-get: %v\n%s", err, out)
-			return err
-		}
-	}
-	return nil
 }

@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/archive"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
 
@@ -68,19 +67,14 @@ func measureStart(ctx context.Context, s *server, bootstrap string, n int) (r St
 	return r, err
 }
 
-// packed is the size of the zip that make dist would make.
+// packed is the size of the zip that make dist makes.
 func packed(bootstrap string) (int, error) {
 	binary, err := os.ReadFile(bootstrap)
 	if err != nil {
 		return 0, err
 	}
-	var buf bytes.Buffer
-	z := zip.NewWriter(&buf)
-	f, err := z.Create("bootstrap")
-	if err == nil {
-		_, err = f.Write(binary)
-	}
-	return buf.Len(), errors.Join(err, z.Close())
+	zipped, err := archive.Bootstrap(binary)
+	return len(zipped), err
 }
 
 func (r Start) figures() []figure {

@@ -1,0 +1,121 @@
+// Package enginetest is what the tests of the engines in this module share.
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+)
+
+// OK ends the test on an error.
+func OK(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Wants ends the test unless err has the kind and says the words.
+func Wants(t *testing.T, err error, kind rotator.Kind, words ...string) {
+	t.Helper()
+	OK(t, Differs(err, kind, words...))
+}
+
+// Differs says in what way err is not the one that is wanted.
+func Differs(err error, kind rotator.Kind, words ...string) error {
+	if rotator.KindOf(err) != kind {
+		return fmt.Errorf("kind %q, want %q: %v", rotator.KindOf(err), kind, err)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			return fmt.Errorf("the error does not say %q: %v", w, err)
+		}
+	}
+	return nil
+}
+
+// With is a login with a change.
+func With(login strategies.Login, change func(*strategies.Login)) strategies.Login {
+	change(&login)
+	return login
+}
+
+// WithPassword is a login with another password.
+func WithPassword(login strategies.Login, p secret.Password) strategies.Login {
+	login.Password = p
+	return login
+}
+
+// Listen is a server of the test's own on a port of 127.0.0.1. When serve returns, the
+// connection ends.
+func Listen(t *testing.T, serve func(net.Conn)) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	OK(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Entitled has an engine rehearse and make the change of a pair. refusal is what the
+// error says of it; "": both go through. census is all that the server keeps of both
+// accounts: a dry run and a refused change leave it as it is.
+func Entitled(t *testing.T, e strategies.CloningEngine, login strategies.Login, pair strategies.Pair, p secret.Password, refusal string, census func() string) {
+	t.Helper()
+	before := census()
+	_, rehearsed := e.DryRunEnsureClone(t.Context(), login, pair, p)
+	if census() != before {
+		t.Error("a dry run changed something")
+	}
+	done := e.EnsureClone(t.Context(), login, pair, p)
+	if refusal == "" {
+		if rehearsed != nil || done != nil {
+			t.Errorf("refused: %v; %v", rehearsed, done)
+		}
+		return
+	}
+	for _, err := range []error{rehearsed, done} {
+		if wrong := Differs(err, rotator.KindNotEntitled, refusal); wrong != nil {
+			t.Error(wrong)
+		}
+	}
+	if census() != before {
+		t.Error("a refused call changed something")
+	}
+}
+
+// Rotate is a whole rotation of a secret, in this process. The superuser secret is the one
+// that current names. It gives the service too.
+func Rotate(t *testing.T, strategy rotator.Strategy, current, superuser secret.Document) (strategytest.Service, error) {
+	t.Helper()
+	service, err := strategytest.Local(strategytest.ServiceConfig{
+		Strategy: strategy, Current: current,
+		Related:    map[string]secret.Document{current.Text("masterarn"): superuser},
+		BeforeCall: func(string) strategytest.Fault { return strategytest.FaultNone },
+		AfterCall:  func(string) {},
+		Step: func(ctx context.Context, step rotator.Step, invoke strategytest.Invoke) error {
+			return invoke(ctx, step)
+		},
+	})
+	OK(t, err)
+	t.Cleanup(func() { service.Close() })
+	return service, service.Rotate(t.Context(), 1)
+}
