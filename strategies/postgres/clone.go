@@ -101,58 +101,44 @@ type pairSeen struct {
 	original map[setting]string
 }
 
-// membership says whether one role is a member of another, whether that gives it what
-// the other may do, and which REVOKE would end one that does not.
-type membership struct {
-	is, gives bool
-	revoke    string
-}
-
 // lookAtPair asks for what readPair reads. None of it fails if a role is missing.
 func (s *session) lookAtPair(pair strategies.Pair) []statement {
-	looking := operation{action: "looking up memberships"}
-	connects := statement{operation{action: "looking up who may connect"}, `SELECT has_database_privilege(oid, current_database(), 'CONNECT'), current_database()
-FROM pg_roles WHERE rolname = $1`, []string{pair.Target}}
-	all := []statement{s.lookUpEvidence(pair), {looking, s.reversed(), []string{pair.Original, pair.Clone}}}
+	all := []statement{s.lookUpEdges(pair)}
 	if pair.PasswordOnly {
-		return append(all, connects)
+		all = append(all, statement{operation{action: "looking up who may connect"},
+			"SELECT has_database_privilege(oid, current_database(), 'CONNECT'), current_database() FROM pg_roles WHERE rolname = $1", []string{pair.Target}})
+	} else {
+		all = append(all, statement{operation{action: "looking up role settings"}, settingsOfBoth, []string{pair.Clone, pair.Original}})
 	}
-	// USAGE is to have the rights without SET ROLE; it implies the right to that
-	// only until 15.
-	has := "pg_has_role(c.oid, o.oid, 'USAGE')"
-	if s.major() >= 16 {
-		has += " AND pg_has_role(c.oid, o.oid, 'SET')"
+	if pair.Target == pair.Clone {
+		all = append(all, lookUpPrivileges(pair))
 	}
-	return append(all,
-		statement{looking, "SELECT " + has + " FROM pg_roles c, pg_roles o WHERE c.rolname = $1 AND o.rolname = $2", []string{pair.Clone, pair.Original}},
-		statement{operation{action: "looking up role settings"}, settingsOfBoth, []string{pair.Clone, pair.Original}})
+	return all
 }
 
-func (s *session) readPair(pair strategies.Pair, answers []answer) (seen pairSeen, err error) {
-	row, err := s.only(operation{action: "looking up memberships"}, answers[1].rows)
-	if err != nil {
-		return seen, err
+func (s *session) readPair(pair strategies.Pair, answers []answer) {
+	all, second := readEdges(answers[0].rows), answers[1].rows
+	var privileges [][]string
+	if len(answers) > 2 {
+		privileges = answers[2].rows
 	}
-	seen.reversed = membership{row[0] == "t", row[1] == "t", row[2]}
-	seen.evidence = readEvidence(pair, answers[0].rows, seen.reversed)
-	rows := answers[2].rows
+	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone), member: s.hasRights(all, pair.Clone, pair.Original),
+		clone: map[setting]string{}, original: map[setting]string{}}
+	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, privileges)
 	if pair.PasswordOnly {
-		if len(rows) == 1 {
-			seen.connects, seen.database = rows[0][0] == "t", rows[0][1]
+		if len(second) == 1 {
+			s.seen.connects, s.seen.database = second[0][0] == "t", second[0][1]
 		}
-		return seen, nil
+		return
 	}
-	seen.member = len(rows) == 1 && rows[0][0] == "t"
-	seen.clone, seen.original = map[setting]string{}, map[setting]string{}
-	for _, row := range answers[3].rows {
-		into := seen.clone
+	for _, row := range second {
+		into := s.seen.clone
 		if row[0] == pair.Original {
-			into = seen.original
+			into = s.seen.original
 		}
 		name, value, _ := strings.Cut(row[2], "=")
 		into[setting{row[1], name}] = value
 	}
-	return seen, nil
 }
 
 // planClone gives the statements that make a pair what EnsureClone promises, and the role
@@ -314,25 +300,6 @@ func (c *cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (boo
 	return true, nil
 }
 
-// reversed asks whether the original is a member of the clone, whether that gives it
-// what the clone may do, and which REVOKE would end a membership that does not (with
-// what the original has granted by it, which may be the superuser's right itself).
-func (s *session) reversed() string {
-	gives := "true"
-	if s.major() >= 16 {
-		gives = "(a.inherit_option OR a.set_option)"
-	}
-	return `WITH RECURSIVE m(id, gives) AS (
-  SELECT oid, true FROM pg_roles WHERE rolname = $1::name
-  UNION SELECT a.roleid, m.gives AND ` + gives + ` FROM pg_auth_members a JOIN m ON a.member = m.id)
-SELECT count(*) > 0, bool_or(m.gives), (
-    SELECT string_agg(format('REVOKE %I FROM %I GRANTED BY %I CASCADE', $2::name, $1::name, g.rolname), '; ' ORDER BY g.rolname)
-      || (SELECT CASE WHEN rolsuper THEN '' ELSE format('; GRANT %I TO %I WITH ADMIN OPTION', $2::name, rolname) END FROM pg_roles WHERE rolname = current_user)
-    FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.grantor JOIN pg_roles o ON o.oid = a.member
-    WHERE o.rolname = $1::name AND a.roleid IN (SELECT oid FROM pg_roles WHERE rolname = $2::name))
-FROM m JOIN pg_roles c ON c.oid = m.id WHERE c.rolname = $2::name`
-}
-
 // adminOnly says what to do where the original made the clone itself. PostgreSQL has
 // given it ADMIN OPTION on the clone then, and takes that for a circle (0LP01) when the
 // clone is to be its member.
@@ -391,9 +358,9 @@ func (c *cloneSync) copySettings(ctx context.Context) error {
 }
 
 // settingsOfBoth asks for the settings of two roles.
-const settingsOfBoth = `SELECT r.rolname, coalesce(d.datname, ''), c
-FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) c
-WHERE r.rolname IN ($1, $2) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)`
+const settingsOfBoth = `SELECT CASE WHEN s.setrole = to_regrole(quote_ident($1)) THEN $1::text ELSE $2::text END, d.datname, unnest(s.setconfig)
+FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase
+WHERE s.setrole IN (to_regrole(quote_ident($1)), to_regrole(quote_ident($2))) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)`
 
 // hasNoOwnGrants says whether a role has no rights of its own, but those of another one.
 func (c *cloneSync) hasNoOwnGrants(ctx context.Context, of, but role) (bool, error) {

@@ -1,8 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/strategies"
@@ -26,74 +29,86 @@ func (s *session) checkEntitled(ctx context.Context, pair strategies.Pair) error
 	return pair.CheckEntitled(ctx, evidence)
 }
 
-// lookUpEvidence asks for what readEvidence reads.
-func (s *session) lookUpEvidence(pair strategies.Pair) statement {
-	// With ADMIN OPTION, a role can give itself the rest.
-	effective, canSet := "true", "true"
-	if s.major() >= 16 {
-		effective = "(a.inherit_option OR a.set_option)"
-		canSet = "pg_has_role(g.oid, n.oid, 'MEMBER WITH ADMIN OPTION')"
-	}
-	sql := `WITH RECURSIVE roles AS (SELECT oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles),
-n AS (SELECT * FROM roles WHERE rolname = $1),
-u AS (SELECT * FROM roles WHERE rolname = $2),
-me AS (SELECT * FROM roles WHERE rolname = current_user),
-original AS (SELECT * FROM roles WHERE rolname = $3),
-clone AS (SELECT * FROM roles WHERE rolname = $4),
-attributes AS (
-  SELECT v.word, bool_or(v.has AND r.oid = n.oid) AS own
-  FROM n, u, roles r, LATERAL (VALUES ('SUPERUSER', r.rolsuper), ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb),
-    ('REPLICATION', r.rolreplication), ('BYPASSRLS', r.rolbypassrls)) v(word, has)
-  GROUP BY v.word HAVING NOT bool_or(v.has AND pg_has_role(u.oid, r.oid, 'MEMBER'))),
-model(id) AS (SELECT oid FROM original UNION SELECT a.roleid FROM pg_auth_members a JOIN model ON a.member = model.id)
-SELECT 'attribute', word FROM attributes WHERE own
-UNION ALL SELECT 'administrative role', r.rolname FROM n, u, roles r
-  WHERE NOT n.rolsuper AND r.oid NOT IN (n.oid, u.oid) AND pg_has_role(n.oid, r.oid, 'MEMBER') AND NOT pg_has_role(u.oid, r.oid, 'MEMBER')
-  AND (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
-    OR r.rolname <> 'pg_database_owner' AND r.rolname ~ '^(pg_|rds_|rdsadmin|cloudsql|azure_|alloydb)')
-UNION ALL SELECT CASE WHEN ` + effective + ` AND g.oid NOT IN (original.oid, clone.oid) AND (g.rolsuper OR NOT me.rolsuper AND pg_has_role(me.oid, g.oid, 'MEMBER') OR g.rolcreaterole AND ` + canSet + `)
-    THEN 'clone' WHEN ` + effective + ` THEN 'granted by' ELSE 'admin only' END, coalesce(g.rolname, 'a role that is gone')
-  FROM n, me, original, clone, pg_auth_members a LEFT JOIN roles g ON g.oid = a.grantor WHERE a.roleid = original.oid AND a.member = clone.oid
-UNION ALL SELECT 'more', 'membership in ' || r.rolname || CASE WHEN a.admin_option THEN ' with ADMIN OPTION' ELSE '' END
-  FROM original o, clone, pg_auth_members a JOIN roles r ON r.oid = a.roleid
-  WHERE a.member = clone.oid AND NOT o.rolsuper AND (a.roleid <> o.oid OR a.admin_option)
-  AND NOT EXISTS (SELECT FROM pg_auth_members b JOIN model ON model.id = b.member WHERE b.roleid = a.roleid AND (b.admin_option OR NOT a.admin_option))
-UNION ALL SELECT 'more', 'privileges on ' || count(*) || ' objects ' || coalesce('in database ' || b.datname, 'of the whole server')
-  FROM original o, clone, pg_shdepend d LEFT JOIN pg_database b ON b.oid = d.dbid
-  WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = clone.oid AND d.deptype IN ('a', 'i', 'r') AND NOT o.rolsuper
-  AND NOT EXISTS (
-    SELECT FROM pg_shdepend x WHERE x.dbid = d.dbid AND x.classid = d.classid AND x.objid = d.objid AND x.objsubid IN (0, d.objsubid)
-    AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model) AND x.deptype IN (d.deptype, 'o'))
-  GROUP BY b.datname
-ORDER BY 1, 2`
-	return statement{operation{action: "looking up whose role it is"}, sql, []string{pair.Target, pair.InUse(), pair.Original, pair.Clone}}
+// lookUpPrivileges asks on how many objects the clone has privileges that the original lacks, and
+// all that the original is a member of.
+func lookUpPrivileges(pair strategies.Pair) statement {
+	const sql = `WITH RECURSIVE model(id) AS (
+  SELECT to_regrole(quote_ident($1))::oid
+  UNION SELECT a.roleid FROM pg_auth_members a JOIN model ON a.member = model.id)
+SELECT (SELECT datname FROM pg_database b WHERE b.oid = d.dbid), count(*) FROM pg_shdepend d
+WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident($2)) AND d.deptype IN ('a', 'i', 'r')
+AND NOT EXISTS (
+  SELECT FROM pg_shdepend x WHERE x.dbid = d.dbid AND x.classid = d.classid AND x.objid = d.objid AND x.objsubid IN (0, d.objsubid)
+  AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model) AND x.deptype IN (d.deptype, 'o'))
+GROUP BY d.dbid ORDER BY 1`
+	return statement{operation{action: "looking up privileges"}, sql, []string{pair.Original, pair.Clone}}
 }
 
-func readEvidence(pair strategies.Pair, rows [][]string, reversed membership) (seen strategies.Evidence) {
+// evidence is what memberships show, and the privileges of the clone that the original lacks
+// (where its password is to be set). It is of two roles that exist.
+func (s *session) evidence(pair strategies.Pair, all edges, reversed membership, privileges [][]string) (seen strategies.Evidence) {
+	target, inUse, original := s.roles[pair.Target], s.roles[pair.InUse()], s.roles[pair.Original]
 	toClone := pair.Target == pair.Clone
-	var more, grantors []string
-	clone := false
-	for _, row := range rows {
-		switch fact, detail := row[0], row[1]; {
-		case fact == "attribute" && detail != "SUPERUSER" && !pair.PasswordOnly:
-			// copyAttributes takes it from the clone; the original's is the clone's as well
-			// once that is a member.
-			seen.Synced = append(seen.Synced, "the attribute "+detail)
-			more = append(more, "the attribute "+detail)
-		case fact == "attribute":
-			seen.Admin = append(seen.Admin, "the attribute "+detail)
-		case fact == "administrative role" && !toClone && !pair.PasswordOnly:
-			seen.Synced = append(seen.Synced, "membership in "+detail)
-		case fact == "administrative role":
-			seen.Admin = append(seen.Admin, "membership in "+detail)
-		case fact == "clone":
-			clone = true
-		case fact == "granted by":
-			grantors = append(grantors, detail)
-		case fact == "more" && toClone:
-			more = append(more, detail)
+	reached, floor, model := all.reach(pair.Target, anyEdge), all.reach(pair.InUse(), anyEdge), all.reach(pair.Original, anyEdge)
+	has := map[string]attributes{pair.Target: target.attributes(), pair.InUse(): inUse.attributes()}
+	for _, e := range all {
+		has[e.role] = e.attributes
+	}
+	var more []string
+	for _, name := range slices.Sorted(maps.Keys(reached)) {
+		switch {
+		case target.superuser, inUse.superuser, floor[name], name == pair.Target, has[name] == (attributes{}) && !isAdministrative(name):
+		case !toClone && !pair.PasswordOnly:
+			seen.Synced = append(seen.Synced, "membership in "+name)
+		default:
+			seen.Admin = append(seen.Admin, "membership in "+name)
 		}
 	}
+	for i, word := range attributeWords {
+		inFloor := inUse.superuser
+		for name := range floor {
+			inFloor = inFloor || has[name][i]
+		}
+		switch {
+		case inFloor || !has[pair.Target][i]:
+		case word != "SUPERUSER" && !pair.PasswordOnly:
+			// copyAttributes takes it from the clone; the original's is the clone's as well
+			// once that is a member.
+			seen.Synced = append(seen.Synced, "the attribute "+word)
+			more = append(more, "the attribute "+word)
+		default:
+			seen.Admin = append(seen.Admin, "the attribute "+word)
+		}
+	}
+	clone, grantors := false, []string(nil)
+	for _, e := range all.between(pair.Clone, pair.Original) {
+		couldSet := e.grantorSuper || !acting(s.roles).superuser && e.grantorIsOurs || e.grantorCreatesRoles && (e.grantorIsAdmin || s.version < 160000)
+		switch {
+		case !e.gives():
+		case couldSet && e.grantor != pair.Original && e.grantor != pair.Clone:
+			clone = true
+		default:
+			grantors = append(grantors, cmp.Or(e.grantor, "a role that is gone"))
+		}
+	}
+	for _, e := range all {
+		covered := func(b edge) bool { return b.role == e.role && model[b.member] && (b.admin || !e.admin) }
+		if !toClone || original.superuser || e.member != pair.Clone || e.role == pair.Original && !e.admin || slices.ContainsFunc(all, covered) {
+			continue
+		}
+		more = append(more, "membership in "+e.role+map[bool]string{true: " with ADMIN OPTION"}[e.admin])
+	}
+	for _, row := range privileges {
+		if original.superuser {
+			break
+		}
+		where := "of the whole server"
+		if row[0] != "" {
+			where = "in database " + row[0]
+		}
+		more = append(more, fmt.Sprintf("privileges on %s objects %s", row[1], where))
+	}
+	slices.Sort(grantors)
 	switch {
 	case !clone && grantors != nil:
 		seen.NoProvenance = fmt.Sprintf("its membership was granted by %s, which may not set its password itself", strings.Join(grantors, ", "))
@@ -106,4 +121,11 @@ func readEvidence(pair strategies.Pair, rows [][]string, reversed membership) (s
 		seen.NoProvenance = fmt.Sprintf("role %q has what role %q lacks: %s", pair.Clone, pair.Original, strings.Join(more, ", "))
 	}
 	return seen
+}
+
+// isAdministrative says whether a role is one of the server's, or of a provider's, that may do
+// what others may not.
+func isAdministrative(name string) bool {
+	of := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+	return name != "pg_database_owner" && slices.ContainsFunc([]string{"pg_", "rds_", "rdsadmin", "cloudsql", "azure_", "alloydb"}, of)
 }

@@ -187,7 +187,7 @@ func TestCreatedByItsOriginal(t *testing.T) {
 			fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
 		pair := r.pair
 		pair.Target = pair.Clone
-		revoke := fmt.Sprintf("REVOKE %s FROM %s GRANTED BY %s CASCADE; GRANT %[1]s TO %[4]s WITH ADMIN OPTION", pair.Clone, pair.Original, s.Superuser, r.admin.User)
+		revoke := fmt.Sprintf("REVOKE %q FROM %q GRANTED BY %q CASCADE; GRANT %[1]q TO %[4]q WITH ADMIN OPTION", pair.Clone, pair.Original, s.Superuser, r.admin.User)
 		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindNotEntitled, revoke)
 		pair.Consent = true
 		before := s.everything(t, pair.Original+"%")

@@ -97,9 +97,7 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		return err
 	}
 	if pair != nil {
-		if s.seen, err = s.readPair(*pair, found[1:]); err != nil {
-			return err
-		}
+		s.readPair(*pair, found[1:])
 	}
 	return s.lookUpStored(ctx, users)
 }
