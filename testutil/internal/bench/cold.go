@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/archive"
@@ -16,23 +19,27 @@ import (
 
 // Start is what a function's first invocation costs, which is a preflight, and what one
 // that is warm does. Times are medians; the processor's time of the first has the start in it.
+// The most memory is that of these and of ten rotations by one process.
 type Start struct {
 	Function           string
+	Starts             int
 	Init, First        time.Duration
 	CPU, Warm, WarmCPU time.Duration
 	PeakMB             int
 	Zip                int // bytes of the packed binary
 }
 
-// measureStart starts a function n times. Its environment is its own.
-func measureStart(ctx context.Context, s *server, bootstrap string, n int) (r Start, err error) {
+// measureStart starts a function n times. Its environment is its own. id tells this function's
+// accounts from others'.
+func measureStart(ctx context.Context, s *server, bootstrap string, id, n int) (r Start, err error) {
+	r.Starts = n
 	r.Function = filepath.Base(filepath.Dir(bootstrap))
 	env, err := localaws.Start(localaws.Config{Functions: []localaws.Function{{Name: r.Function, Bootstrap: bootstrap, Env: []string{"DATABASE_CA_FILE=" + s.caFile}}}})
 	if err != nil {
 		return r, err
 	}
 	defer env.Close()
-	subject, passwords, err := s.pair(ctx, 1000)
+	subject, passwords, err := s.pair(ctx, id)
 	if err != nil {
 		return r, err
 	}
@@ -41,7 +48,8 @@ func measureStart(ctx context.Context, s *server, bootstrap string, n int) (r St
 			Versions: []awsemu.Version{{Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(text)}}})
 	}
 	superuser := seed("superuser", s.secret(s.port, subject.boss, passwords[subject.boss], ""))
-	event := []byte(`{"Step":"preflight","SecretId":"` + seed("app", s.secret(s.port, subject.app, passwords[subject.app], superuser)) + `"}`)
+	arn := seed("app", s.secret(s.port, subject.app, passwords[subject.app], superuser))
+	event := []byte(`{"Step":"preflight","SecretId":"` + arn + `"}`)
 	var all [5][]time.Duration
 	host := env.Functions[r.Function]
 	for range n {
@@ -62,9 +70,37 @@ func measureStart(ctx context.Context, s *server, bootstrap string, n int) (r St
 		}
 		r.PeakMB = max(r.PeakMB, cold.MaxMemoryMB, warm.MaxMemoryMB)
 	}
+	if err := r.rotate(ctx, env, arn, 10); err != nil {
+		return r, err
+	}
 	r.Init, r.First, r.CPU, r.Warm, r.WarmCPU = median(all[0]), median(all[1]), median(all[2]), median(all[3]), median(all[4])
 	r.Zip, err = packed(bootstrap)
 	return r, err
+}
+
+// rotate rotates a secret n times by the function that is warm, and sees how much memory it takes.
+func (r *Start) rotate(ctx context.Context, env *localaws.Env, arn string, n int) error {
+	begin := time.Now()
+	env.AWS.Now = func() time.Time { return begin.Add(time.Since(begin) * (time.Hour / time.Millisecond)) }
+	env.AWS.Invoke = func(ctx context.Context, _ string, payload []byte) (awsemu.Response, error) {
+		result, err := env.Functions[r.Function].Invoke(ctx, payload)
+		r.PeakMB = max(r.PeakMB, result.MaxMemoryMB)
+		return awsemu.Response{Payload: result.Payload, FunctionError: result.FunctionError}, err
+	}
+	sdk := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &env.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(operator, "x", "")})
+	for range n {
+		if _, err := sdk.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &arn}); err != nil {
+			return err
+		}
+		result, err := env.AWS.WaitRotation(ctx, arn)
+		if err == nil && result.Outcome != "RotationSucceeded" {
+			err = errors.New(result.Message)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // packed is the size of the zip that make dist makes.
@@ -79,13 +115,18 @@ func packed(bootstrap string) (int, error) {
 
 func (r Start) figures() []figure {
 	mb := float64(r.Zip) / 1e6
-	return []figure{
+	size := []figure{
+		{name: r.Function + ", most memory", value: fmt.Sprintf("%d MB", r.PeakMB), target: "under 20 MB", missed: r.PeakMB >= 20},
+		{name: r.Function + ", zip", value: fmt.Sprintf("%.2f MB", mb), target: "under 5.2 MB", missed: mb >= 5.2},
+	}
+	if r.Starts < 2 {
+		return size
+	}
+	return append([]figure{
 		{name: r.Function + ", start to first event", value: ms(r.Init)},
 		{name: r.Function + ", first preflight", value: ms(r.First)},
 		{name: r.Function + ", processor time of start and first preflight", value: ms(r.CPU)},
 		{name: r.Function + ", warm preflight", value: ms(r.Warm)},
 		{name: r.Function + ", processor time of a warm preflight", value: ms(r.WarmCPU)},
-		{name: r.Function + ", most memory", value: fmt.Sprintf("%d MB", r.PeakMB), target: "under 20 MB", missed: r.PeakMB >= 20},
-		{name: r.Function + ", zip", value: fmt.Sprintf("%.2f MB", mb), target: "under 5.2 MB", missed: mb >= 5.2},
-	}
+	}, size...)
 }

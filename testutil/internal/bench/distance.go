@@ -50,12 +50,19 @@ func (l *line) serve(client net.Conn) {
 	time.Sleep(l.away) // TCP's own handshake, of which the client sees nothing
 	begin := time.Now()
 	var asked atomic.Int64 // when, since begin; 0: what was asked is answered
+	const gone = -1        // the client
 	greeted := false       // a server that speaks first is waited for as well
 	var both sync.WaitGroup
-	both.Go(func() { l.carry(client, server, func() { asked.CompareAndSwap(0, max(1, int64(time.Since(begin)))) }) })
+	both.Go(func() {
+		l.carry(client, server, func() { asked.CompareAndSwap(0, max(1, int64(time.Since(begin)))) }, func() { asked.Store(gone) })
+	})
 	both.Go(func() {
 		l.carry(server, client, func() {
 			at := asked.Swap(0)
+			if at == gone { // what is said now is waited for no more
+				asked.Store(gone)
+				return
+			}
 			if at > 0 {
 				l.answers.Add(1)
 			}
@@ -63,7 +70,7 @@ func (l *line) serve(client net.Conn) {
 				l.waited.Add(int64(time.Since(begin)) - at)
 			}
 			greeted = true
-		})
+		}, func() {})
 	})
 	both.Wait()
 }
@@ -74,7 +81,7 @@ type piece struct {
 }
 
 // carry brings what from says to to. When from has ended, to is told so.
-func (l *line) carry(from, to net.Conn, said func()) {
+func (l *line) carry(from, to net.Conn, said, ended func()) {
 	pieces := make(chan piece, 1024)
 	go func() {
 		defer close(pieces)
@@ -86,6 +93,7 @@ func (l *line) carry(from, to net.Conn, said func()) {
 				pieces <- piece{time.Now().Add(l.away / 2), data[:n]}
 			}
 			if err != nil {
+				ended()
 				return
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -78,16 +77,23 @@ func Run(ctx context.Context, o Options, out, log io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	fmt.Fprintln(log, "compiling the functions ...")
-	built, err := localaws.Build(ctx, dir, "postgres-single-user", "mysql-single-user", "mariadb-single-user")
+	var functions []string
+	for _, engine := range engines {
+		functions = append(functions, engine+"-single-user", engine+"-alternating-users")
+	}
+	built, err := localaws.Build(ctx, dir, functions...)
 	if err != nil {
 		return err
 	}
-	for _, engine := range engines {
-		bootstrap := built[engine+"-single-user"]
-		fmt.Fprintf(log, "starting %s %d times ...\n", filepath.Base(filepath.Dir(bootstrap)), o.Starts)
-		s, err := measureStart(ctx, servers[engine], bootstrap, o.Starts)
+	for i, function := range functions {
+		starts := o.Starts
+		if i%2 == 1 { // of alternating users, memory alone
+			starts = 1
+		}
+		fmt.Fprintf(log, "starting %s %d times ...\n", function, starts)
+		s, err := measureStart(ctx, servers[engines[i/2]], built[function], 1000+i, starts)
 		if err != nil {
-			return fmt.Errorf("%s: %w", engine, err)
+			return fmt.Errorf("%s: %w", function, err)
 		}
 		all = append(all, s.figures()...)
 	}
