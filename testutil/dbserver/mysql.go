@@ -30,6 +30,8 @@ type MySQLOptions struct {
 	Conf map[string]string
 	// Log, where not nil, is told in one line which server runs where.
 	Log io.Writer
+
+	like Identity // of another server, whose names and authority it has
 }
 
 // MySQLServer is a running MySQL or MariaDB server. Its general log holds every statement of every client, and its binary
@@ -167,6 +169,13 @@ func (s *MySQLServer) setUp(ctx context.Context, template string, o MySQLOptions
 			return err
 		}
 		s.Identity = id
+	} else if o.like.issuer != nil {
+		s.Identity = o.like
+		if err := s.renew(s.dir, true); err != nil {
+			return err
+		}
+	}
+	if s.issuer != nil {
 		s.confTLS(conf)
 	}
 	maps.Copy(conf, o.Conf)
@@ -243,7 +252,7 @@ func (s *MySQLServer) confTLS(conf map[string]string) {
 	} else {
 		delete(conf, "tls-version")
 	}
-	conf["ssl-ca"] = s.CAFile
+	conf["ssl-ca"] = filepath.Join(s.dir, "authority.crt")
 	conf["ssl-cert"] = filepath.Join(s.dir, "server.crt")
 	conf["ssl-key"] = filepath.Join(s.dir, "server.key")
 }

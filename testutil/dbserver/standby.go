@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Standby starts a read-only copy of s that follows it: pg_is_in_recovery() is true there, and what is written to s soon
@@ -72,4 +73,86 @@ func (b *Server) copyOf(ctx context.Context, s *Server) (err error) {
 		return err
 	}
 	return writeFile(filepath.Join(b.DataDir, "backup_label"), []byte(label))
+}
+
+// CatchUp waits until the standby b knows what s knows.
+func (b *Server) CatchUp(ctx context.Context, s *Server) error {
+	// What others have committed may not be written yet (synchronous_commit is off); a commit that is waited for comes after it.
+	if err := s.Exec(ctx, "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'standby', '')"); err != nil {
+		return err
+	}
+	at, err := s.ask(ctx, "SELECT pg_current_wal_flush_lsn()::text")
+	if err != nil {
+		return err
+	}
+	return b.awaits(ctx, "SELECT pg_last_wal_replay_lsn() >= '"+at+"'")
+}
+
+// Cut has the standby b catch up with s and follow it no longer: what s does from now on, b will never know.
+func (b *Server) Cut(ctx context.Context, s *Server) error {
+	if err := b.CatchUp(ctx, s); err != nil {
+		return err
+	}
+	if err := b.Exec(ctx, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"); err != nil {
+		return err
+	}
+	return b.awaits(ctx, "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
+}
+
+// Promote makes the standby b a server of its own, which takes changes.
+func (b *Server) Promote(ctx context.Context) error {
+	if err := b.Exec(ctx, "SELECT pg_promote(true, 120)"); err != nil {
+		return err
+	}
+	return b.awaits(ctx, "SELECT NOT pg_is_in_recovery()")
+}
+
+// ask gives the one text that a query answers.
+func (s *Server) ask(ctx context.Context, sql string) (answer string, err error) {
+	conn, err := s.Admin(ctx, "postgres")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	err = conn.QueryRow(ctx, sql).Scan(&answer)
+	return answer, err
+}
+
+// awaits asks until the answer is true.
+func (s *Server) awaits(ctx context.Context, condition string) error {
+	for {
+		answer, err := s.ask(ctx, "SELECT coalesce(("+condition+"), false)::text")
+		if err != nil || answer == "true" {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("waiting for %s: %w", condition, err)
+		}
+	}
+}
+
+// pause is the time between two questions whether something has happened.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(5 * time.Millisecond):
+		return nil
+	}
+}
+
+// NewCertificate has the server show another certificate to clients that come from now on: of the authority that they know, or,
+// not trusted, of another.
+func (s *Server) NewCertificate(ctx context.Context, trusted bool) error {
+	loaded, err := s.ask(ctx, "SELECT pg_conf_load_time()::text")
+	if err != nil {
+		return err
+	}
+	if err := s.renew(s.DataDir, trusted); err != nil {
+		return err
+	}
+	if err := s.Exec(ctx, "SELECT pg_reload_conf()"); err != nil {
+		return err
+	}
+	return s.awaits(ctx, "SELECT pg_conf_load_time() > '"+loaded+"'") // each question is a new session, and so knows what new clients meet
 }

@@ -33,6 +33,9 @@ type Identity struct {
 	// CAFile and CAs are the authority that signed the certificate, as a file and as a pool.
 	CAFile string
 	CAs    *x509.CertPool
+
+	tls    TLS
+	issuer *issuer
 }
 
 // tlsConfig is a client's; nil without TLS.
@@ -48,53 +51,78 @@ func (t TLS) install(dir string) (Identity, error) {
 	if t.Names == nil {
 		t.Names = []string{"db.quarterturn.test", "localhost", "127.0.0.1", "::1"}
 	}
-	ca, cert, key, err := t.issue()
+	by, err := newIssuer()
 	if err != nil {
 		return Identity{}, fmt.Errorf("certificate: %w", err)
 	}
-	id := Identity{ServerName: t.Names[0], CAFile: filepath.Join(dir, "ca.crt"), CAs: x509.NewCertPool()}
+	id := Identity{ServerName: t.Names[0], CAFile: filepath.Join(dir, "ca.crt"), CAs: x509.NewCertPool(), tls: t, issuer: by}
+	ca := block("CERTIFICATE", by.certificate.Raw)
 	id.CAs.AppendCertsFromPEM(ca)
-	return id, errors.Join(
-		writeFile(id.CAFile, ca),
-		writeFile(filepath.Join(dir, "server.crt"), cert),
-		writeFile(filepath.Join(dir, "server.key"), key),
-	)
+	return id, errors.Join(writeFile(id.CAFile, ca), by.issue(t, dir))
 }
 
-// issue makes an authority, and a certificate with its key, in PEM. The authority's own key is thrown away.
-func (t TLS) issue() (ca, cert, key []byte, err error) {
+// renew writes another certificate for the same names, of the same authority or of one that no client knows.
+func (id Identity) renew(dir string, trusted bool) (err error) {
+	by := id.issuer
+	if by == nil {
+		return errors.New("certificate: the server has no TLS")
+	}
+	if !trusted {
+		if by, err = newIssuer(); err != nil {
+			return fmt.Errorf("certificate: %w", err)
+		}
+	}
+	return by.issue(id.tls, dir)
+}
+
+// issuer is an authority that signs certificates.
+type issuer struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newIssuer() (*issuer, error) {
 	now := time.Now()
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	authority := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Quarterturn throwaway authority " + randomHex(4)},
 		NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(48 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	caDER, err := x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey)
+	der, err := x509.CreateCertificate(rand.Reader, authority, authority, key.Public(), key)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	certificate, err := x509.ParseCertificate(der)
+	return &issuer{certificate, key}, err
+}
+
+// issue writes server.crt and server.key, and authority.crt, which MySQL wants to know its own certificate by.
+func (i *issuer) issue(t TLS, dir string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, nil, err
+		return fmt.Errorf("certificate: %w", err)
 	}
-	certDER, err := x509.CreateCertificate(rand.Reader, t.leaf(now), authority, serverKey.Public(), caKey)
+	der, err := x509.CreateCertificate(rand.Reader, t.leaf(time.Now()), i.certificate, key.Public(), i.key)
 	if err != nil {
-		return nil, nil, nil, err
+		return fmt.Errorf("certificate: %w", err)
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(serverKey)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, nil, nil, err
+		return fmt.Errorf("certificate: %w", err)
 	}
-	return block("CERTIFICATE", caDER), block("CERTIFICATE", certDER), block("PRIVATE KEY", keyDER), nil
+	return errors.Join(
+		writeFile(filepath.Join(dir, "authority.crt"), block("CERTIFICATE", i.certificate.Raw)),
+		writeFile(filepath.Join(dir, "server.crt"), block("CERTIFICATE", der)),
+		writeFile(filepath.Join(dir, "server.key"), block("PRIVATE KEY", keyDER)))
 }
 
 func (t TLS) leaf(now time.Time) *x509.Certificate {
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: t.Names[0]},
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: t.Names[0]},
 		NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
