@@ -31,8 +31,8 @@ func Fact(user, what string) string { return strconv.Quote(user) + " " + what }
 // MemberOf is for a Fact: that an account has the privileges of another.
 func MemberOf(user string) string { return "member of " + strconv.Quote(user) }
 
-// ofFact is the opposite of Fact.
-func ofFact(key string) (user, what string) {
+// OfFact is the opposite of Fact.
+func OfFact(key string) (user, what string) {
 	quoted, err := strconv.QuotedPrefix(key)
 	if err != nil {
 		return "", key
@@ -58,16 +58,22 @@ type Change struct {
 // Check compares two censuses and lists what differs and may not: no account gains or
 // loses a privilege, a setting or a password by a rotation of another account.
 func (c Change) Check(before, after map[string]string) error {
+	return checkAll([]Change{c}, before, after)
+}
+
+// checkAll is Check for what several rotations together may change.
+func checkAll(may []Change, before, after map[string]string) error {
 	var found []error
 	keys := slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after)))
 	slices.Sort(keys)
 	for _, key := range slices.Compact(keys) {
 		was, had := before[key]
 		is, has := after[key]
-		if had == has && was == is || c.allows(key, was, is, had, has, before, after) {
+		allowed := func(c Change) bool { return c.allows(key, was, is, had, has, before, after) }
+		if had == has && was == is || slices.ContainsFunc(may, allowed) {
 			continue
 		}
-		user, what := ofFact(key)
+		user, what := OfFact(key)
 		switch {
 		case strings.HasPrefix(what, "verifier"):
 			found = append(found, fmt.Errorf("user %q: %s: changed", user, what))
@@ -86,7 +92,7 @@ func (c Change) Check(before, after map[string]string) error {
 }
 
 func (c Change) allows(key, was, is string, had, has bool, before, after map[string]string) bool {
-	user, what := ofFact(key)
+	user, what := OfFact(key)
 	gets := slices.Contains(c.Passwords, user)
 	switch {
 	case gets && strings.HasPrefix(what, "verifier"):
@@ -439,9 +445,9 @@ func (n *Neighbor) Census(all map[string]string, cloneSuffix string) map[string]
 	}
 	mine := map[string]string{}
 	for key, value := range all {
-		user, what := ofFact(key)
+		user, what := OfFact(key)
 		if rest, is := strings.CutPrefix(what, "member of "); is && !others(user) {
-			if of, _ := ofFact(rest); others(of) {
+			if of, _ := OfFact(rest); others(of) {
 				continue
 			}
 		}

@@ -1,6 +1,7 @@
 package strategytest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,12 +45,17 @@ type RotationFixture struct {
 	// ready. Each trial ends in one, so that what was not saved is found missing.
 	Restart func(ctx context.Context) error
 
+	// Chaos is for ChaosTrials.
+	Chaos Chaos
+
 	// ServerLog gives everything the server has logged, at its most talkative.
 	ServerLog func() string
 	// Open opens the service that runs the rotation. nil: Local.
 	Open func(ServiceConfig) (Service, error)
 	// Close ends what is the fixture's alone. nil: there is nothing to end.
 	Close func()
+
+	name func(port int) (host string, end func() error, err error) // of the way to the server; nil: 127.0.0.1
 }
 
 // NewRotation makes a fixture, with an account that no other fixture has.
@@ -85,7 +91,7 @@ func Violations() []Violation {
 
 // A Trial is one rotation in which one thing goes wrong.
 type Trial struct {
-	Group string // "crash", "API", "line", "trouble", "order"
+	Group string // "crash", "API", "line", "trouble", "order"; of ChaosTrials "failover", "certificate", "distance", "name", "processor"
 	Name  string
 	// Run is nil if every promise was kept, wraps ErrNotOffered where the thing did
 	// not come to pass, and else wraps each Breach.
@@ -180,14 +186,7 @@ func TestRotation(t *testing.T, fresh NewRotation, o RotationOptions) {
 		t.Fatal(err)
 	}
 	for _, trial := range Sample(trials, o.MaxTrials) {
-		t.Run(trial.Group+"/"+trial.Name, func(t *testing.T) {
-			switch err := trial.Run(t.Context()); {
-			case errors.Is(err, ErrNotOffered):
-				t.Skip(err)
-			case err != nil:
-				t.Error(err)
-			}
-		})
+		trial.test(t)
 	}
 }
 
@@ -254,6 +253,9 @@ type trialRun struct {
 	noFaultYet bool                        // nothing has happened yet: it is as in the rotation without trouble
 	skipChecks bool                        // a trouble keeps clients out too: no login is tried
 	original   secret.Document             // what may not change but for the password
+	delay      func(Chunk) time.Duration   // of each piece; nil: none
+	host       string                      // by which the proxy is reached; "": 127.0.0.1
+	ends       []func() error              // of what trials have begun
 	breaches   []error
 
 	refused bool // the rotation, and that is an end that may be
@@ -315,6 +317,13 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 		r.proxy = &Proxy{Dial: f.Dial, OnChunk: r.piece}
 		if err := r.proxy.Listen(); err != nil {
 			return nil, err
+		}
+		if f.name != nil {
+			host, end, err := f.name(r.proxy.Port())
+			if err != nil {
+				return nil, err
+			}
+			r.host, r.ends = host, append(r.ends, end)
 		}
 		if current, err = r.lead(current); err != nil {
 			return nil, err
@@ -490,6 +499,9 @@ func (r *trialRun) close() {
 	if r.proxy != nil {
 		r.proxy.Close()
 	}
+	for _, end := range r.ends {
+		end() //nolint:errcheck // the verdict is given
+	}
 	if r.Close != nil {
 		r.Close()
 	}
@@ -501,7 +513,7 @@ func (r *trialRun) lead(d secret.Document) (secret.Document, error) {
 	if d.Text("tlsServerName") == "" {
 		d = d.Set("tlsServerName", d.Text("host"))
 	}
-	return member(d.Set("host", "127.0.0.1"), "port", r.proxy.Port())
+	return member(d.Set("host", cmp.Or(r.host, "127.0.0.1")), "port", r.proxy.Port())
 }
 
 func (r *trialRun) direct(d secret.Document) (secret.Document, error) {
@@ -542,6 +554,12 @@ func (r *trialRun) piece(p Chunk) ChunkAction {
 	}
 	if p.Opening {
 		m.what = "a connection to the database"
+	}
+	r.mu.Lock()
+	delay := r.delay
+	r.mu.Unlock()
+	if delay != nil {
+		time.Sleep(delay(p))
 	}
 	a := r.moment(m)
 	if a.kill {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ type MySQL struct {
 	Mode      Mode
 	Bootstrap string        // the function; "": the strategy runs in this process
 	Peak      *atomic.Int64 // see Function
+	Chaos     Chaos
 }
 
 func (p MySQL) family() string {
@@ -63,15 +65,23 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 				"GRANT SELECT, INSERT ON shop.* TO '"+app+"'@'"+host+"'")
 		}
 	}
-	var engine strategies.CloningEngine = mysql.Engine{}
+	var engine strategies.CloningEngine = mysql.Engine{Roots: p.Server.CAs}
 	if p.Server.MariaDB {
 		statements = append(statements, "GRANT UPDATE ON mysql.* TO '"+boss+"'@'%'")
-		engine = mysql.MariaDB{}
+		engine = mysql.MariaDB{Roots: p.Server.CAs}
 	} else if p.Mode.Name == dual {
 		statements = append(statements, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO '"+app+"'@'%'")
 	}
-	if err := p.Server.Exec(ctx, statements...); err != nil {
+	if err := p.exec(ctx, statements...); err != nil {
 		return strategytest.RotationFixture{}, err
+	}
+	var target atomic.Pointer[dbserver.MySQLServer]
+	target.Store(p.Server)
+	// now is the server that the fixture's logins and questions go to, which changes in a failover.
+	now := func() MySQL {
+		q := p
+		q.Server = target.Load()
+		return q
 	}
 	current, err := p.document(app, users[app], "colour", "blue")
 	if err != nil {
@@ -97,14 +107,16 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 		StrategyFixture: strategytest.StrategyFixture{
 			Strategy: p.Mode.Strategy(engine),
 			Current:  current,
-			LogIn:    func(ctx context.Context, d secret.Document) error { return p.logIn(ctx, "127.0.0.1", d) },
-			Census:   p.Server.Census,
+			LogIn:    func(ctx context.Context, d secret.Document) error { return now().logIn(ctx, "127.0.0.1", d) },
+			Census:   func(ctx context.Context) (map[string]string, error) { return now().census(ctx) },
 			Others:   map[string]secret.Document{other: another},
 			Rights: func(ctx context.Context, d secret.Document) ([]string, error) {
-				return p.Server.Rights(ctx, d.Text("username"), d.Password().Reveal())
+				return now().Server.Rights(ctx, d.Text("username"), d.Password().Reveal())
 			},
-			Hosts:        hosts,
-			LogInFrom:    p.logIn,
+			Hosts: hosts,
+			LogInFrom: func(ctx context.Context, host string, d secret.Document) error {
+				return now().logIn(ctx, host, d)
+			},
 			KeepsCurrent: p.Mode.KeepsCurrent,
 			Related: func(_ context.Context, id string) (secret.Document, error) {
 				if id != superuserARN {
@@ -114,7 +126,8 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 			},
 		},
 		Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(p.Server.Host, strconv.Itoa(p.Server.Port)))
+			s := now().Server
+			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
 		},
 		ContextReachesStrategy: p.Bootstrap == "",
 		ServerLog: func() string {
@@ -129,14 +142,58 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 			"a backup has its lock on it": p.locked,
 		},
 	}
+	f.Chaos = strategytest.Chaos{
+		Standby: func(ctx context.Context) (strategytest.Standby, error) {
+			b, err := p.Server.Standby(ctx)
+			if err != nil {
+				return strategytest.Standby{}, err
+			}
+			return standbyOf(b.Close, func(ctx context.Context) error { return b.Cut(ctx, p.Server) }, b.Promote, func(over bool) {
+				target.Store(p.Server)
+				if over {
+					target.Store(b)
+				}
+			}), nil
+		},
+	}
+	if p.Server.CAs != nil {
+		f.Chaos.NewCertificate = p.Server.NewCertificate
+	}
+	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: functionTimeout})
 	if p.Bootstrap != "" {
-		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 2 * time.Minute, Peak: p.Peak}.Open
+		f.Open = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute, Peak: p.Peak}.Open
 	}
 	return f, nil
 }
 
 func (p MySQL) document(user, password string, more ...string) (secret.Document, error) {
-	return document(p.family(), p.Server.Host, p.Server.Port, "shop", user, password, more)
+	return document(p.family(), p.Server.Host, p.Server.Port, "shop", p.Server.CAs != nil, user, password, more)
+}
+
+// exec runs statements of an administrator that are in the binary log, for a standby to repeat.
+func (p MySQL) exec(ctx context.Context, statements ...string) (err error) {
+	db, err := p.Server.Connect(ctx, p.Server.Superuser, p.Server.Password, "")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, sql := range statements {
+		if _, err := db.ExecContext(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// census is that of the server but for the superusers, which a standby has of its own.
+func (p MySQL) census(ctx context.Context) (map[string]string, error) {
+	all, err := p.Server.Census(ctx)
+	maps.DeleteFunc(all, func(key, _ string) bool {
+		user, _ := strategytest.OfFact(key)
+		name, _, _ := strings.Cut(user, "@")
+		return name == p.Server.Superuser || name == "root"
+	})
+	return all, err
 }
 
 // logIn is a client's login, from an address of this machine.

@@ -53,9 +53,9 @@ func Modes() []Mode {
 const superuserARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:superuser-a1b2c3"
 
 // document is the secret's value in every fixture; more is keys and values in turn.
-func document(engine, host string, port int, dbname, user, password string, more []string) (secret.Document, error) {
+func document(engine, host string, port int, dbname string, tls bool, user, password string, more []string) (secret.Document, error) {
 	m := map[string]any{
-		"engine": engine, "host": host, "port": port, "dbname": dbname, "ssl": false,
+		"engine": engine, "host": host, "port": port, "dbname": dbname, "ssl": tls,
 		"username": user, "password": password, "masterarn": superuserARN,
 	}
 	for i := 0; i < len(more); i += 2 {
@@ -68,8 +68,8 @@ func document(engine, host string, port int, dbname, user, password string, more
 	return secret.ParseDocument(string(text))
 }
 
-// Postgres is PostgreSQL for rotations. The line to it is plain, so that what is
-// cut is what the protocol says in one breath; that TLS holds is proved elsewhere.
+// Postgres is PostgreSQL for rotations. The line to a server without TLS is plain, so that what is
+// cut is what the protocol says in one breath; trials of chaos want one with TLS.
 type Postgres struct {
 	Server  *dbserver.Server
 	Standby *dbserver.Server // nil: nothing fails over
@@ -77,6 +77,7 @@ type Postgres struct {
 	// Bootstrap is the function; "": the strategy runs in this process.
 	Bootstrap string
 	Peak      *atomic.Int64 // see Function
+	Chaos     Chaos
 }
 
 // Rotation makes a fixture with a pair of roles of its own.
@@ -109,19 +110,25 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 	}
 	var target atomic.Pointer[dbserver.Server]
 	target.Store(p.Server)
+	// now is the server that the fixture's logins and questions go to, which changes in a failover.
+	now := func() Postgres {
+		q := p
+		q.Server = target.Load()
+		return q
+	}
 	log, err := os.Stat(p.Server.LogFile)
 	if err != nil {
 		return strategytest.RotationFixture{}, err
 	}
 	f := strategytest.RotationFixture{
 		StrategyFixture: strategytest.StrategyFixture{
-			Strategy: p.Mode.Strategy(postgres.Engine{}),
+			Strategy: p.Mode.Strategy(postgres.Engine{Roots: p.Server.CAs}),
 			Current:  current,
-			LogIn:    p.logIn,
-			Census:   p.Server.Census,
+			LogIn:    func(ctx context.Context, d secret.Document) error { return now().logIn(ctx, d) },
+			Census:   func(ctx context.Context) (map[string]string, error) { return now().Server.Census(ctx) },
 			Others:   map[string]secret.Document{other: another},
 			Rights: func(ctx context.Context, d secret.Document) ([]string, error) {
-				return p.Server.Rights(ctx, d.Text("username"), d.Password().Reveal(), app, app+"_clone")
+				return now().Server.Rights(ctx, d.Text("username"), d.Password().Reveal(), app, app+"_clone")
 			},
 			KeepsCurrent: p.Mode.KeepsCurrent,
 			Related: func(_ context.Context, id string) (secret.Document, error) {
@@ -132,22 +139,40 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 			},
 		},
 		Dial: func(ctx context.Context) (net.Conn, error) {
-			s := target.Load()
+			s := now().Server
 			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
 		},
 		ContextReachesStrategy: p.Bootstrap == "",
-		Restart:                p.Server.Restart,
+		Restart:                func(ctx context.Context) error { return now().Server.Restart(ctx) },
 		ServerLog:              func() string { return tail(p.Server.LogFile, log.Size()) },
 		Troubles: map[string]strategytest.Disruption{
 			"no free connection":            p.full(app, boss),
 			"the accounts are being edited": p.locked(app, boss),
 		},
 	}
+	f.Chaos = strategytest.Chaos{
+		Standby: func(ctx context.Context) (strategytest.Standby, error) {
+			b, err := p.Server.Standby(ctx)
+			if err != nil {
+				return strategytest.Standby{}, err
+			}
+			return standbyOf(b.Close, func(ctx context.Context) error { return b.Cut(ctx, p.Server) }, b.Promote, func(over bool) {
+				target.Store(p.Server)
+				if over {
+					target.Store(b)
+				}
+			}), nil
+		},
+	}
+	if p.Server.CAs != nil {
+		f.Chaos.NewCertificate = p.Server.NewCertificate
+	}
+	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: functionTimeout})
 	if p.Standby != nil {
 		f.Troubles["failed over to a reader"] = p.failedOver(&target)
 	}
 	if p.Bootstrap != "" {
-		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 2 * time.Minute, Peak: p.Peak}.Open
+		f.Open = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute, Peak: p.Peak}.Open
 	}
 	return f, nil
 }
@@ -164,7 +189,7 @@ func tail(file string, from int64) string {
 }
 
 func (p Postgres) document(user, password string, more ...string) (secret.Document, error) {
-	return document("postgres", p.Server.Host, p.Server.Port, "postgres", user, password, more)
+	return document("postgres", p.Server.Host, p.Server.Port, "postgres", p.Server.CAs != nil, user, password, more)
 }
 
 // logIn is a client's login.
@@ -225,39 +250,10 @@ func (p Postgres) locked(roles ...string) strategytest.Disruption {
 // failedOver leads to a copy of the server that takes no changes, and back.
 func (p Postgres) failedOver(target *atomic.Pointer[dbserver.Server]) strategytest.Disruption {
 	return func(ctx context.Context) (func() error, error) {
-		if err := p.caughtUp(ctx); err != nil {
+		if err := p.Standby.CatchUp(ctx, p.Server); err != nil {
 			return nil, err
 		}
 		target.Store(p.Standby)
 		return func() error { target.Store(p.Server); return nil }, nil
 	}
-}
-
-// caughtUp waits until the standby knows what the server knows.
-func (p Postgres) caughtUp(ctx context.Context) error {
-	at, err := ask(ctx, p.Server, "SELECT pg_current_wal_lsn()::text")
-	if err != nil {
-		return err
-	}
-	for {
-		done, err := ask(ctx, p.Standby, "SELECT (pg_last_wal_replay_lsn() >= '"+at+"')::text")
-		if err != nil || done == "true" {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-func ask(ctx context.Context, s *dbserver.Server, sql string) (answer string, err error) {
-	conn, err := s.Admin(ctx, "postgres")
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close(ctx)
-	err = conn.QueryRow(ctx, sql).Scan(&answer)
-	return answer, err
 }

@@ -2,6 +2,7 @@ package prove
 
 import (
 	"context"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,15 @@ func built(t *testing.T) map[string]string {
 	return handlers.all
 }
 
+// names is what this process asks for the addresses of hosts.
+var names *dbserver.NameServer
+
 func TestMain(m *testing.M) {
+	var err error
+	if names, err = dbserver.StartNameServer(); err != nil {
+		panic(err)
+	}
+	net.DefaultResolver = names.Resolver()
 	code := m.Run()
 	if handlers.dir != "" {
 		os.RemoveAll(handlers.dir)

@@ -48,7 +48,7 @@ func (p Valkey) Rotation(ctx context.Context) (strategytest.RotationFixture, err
 			return strategytest.RotationFixture{}, err
 		}
 		var err error
-		if values[user], err = document("valkey", p.Server.Host, p.Server.Port, "", user, password, []string{"colour", "blue"}); err != nil {
+		if values[user], err = document("valkey", p.Server.Host, p.Server.Port, "", false, user, password, []string{"colour", "blue"}); err != nil {
 			return strategytest.RotationFixture{}, err
 		}
 	}

@@ -1,0 +1,136 @@
+package prove
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// Chaos is what fixtures need for trials of strategytest.ChaosTrials, beside a server with TLS.
+type Chaos struct {
+	Bootstrap string               // the function that is starved; "": none is
+	Names     *dbserver.NameServer // that this process asks; nil: no name has dead addresses
+}
+
+// functionTimeout is the default of template.yaml.
+const functionTimeout = time.Minute
+
+func (c Chaos) into(f *strategytest.RotationFixture, function Function) {
+	if c.Names != nil {
+		f.Chaos.Name = c.Names.Name
+	}
+	if c.Bootstrap == "" {
+		return
+	}
+	f.Chaos.Starved = func(s strategytest.ServiceConfig) (strategytest.Service, error) {
+		bootstrap, end, err := starve(c.Bootstrap)
+		if err != nil {
+			return nil, err
+		}
+		function.Bootstrap = bootstrap
+		service, err := function.Open(s)
+		if err != nil {
+			return nil, errors.Join(err, end())
+		}
+		return starved{service, end}, nil
+	}
+}
+
+// starved is a service that ends with the limits of its function.
+type starved struct {
+	strategytest.Service
+	end func() error
+}
+
+func (s starved) Close() error { return errors.Join(s.Service.Close(), s.end()) }
+
+// What the smallest function has, of a processor and in bytes.
+const (
+	starvedQuota  = 7_000 // of a period, in µs
+	starvedPeriod = 100_000
+	starvedMemory = 128 << 20
+)
+
+// starve gives a program that runs the function in control groups of its own. Where this machine does not let us make any, it is an
+// error that wraps ErrNotOffered.
+func starve(bootstrap string) (wrapped string, end func() error, err error) {
+	const root = "/sys/fs/cgroup"
+	name := "quarterturn-" + strings.ToLower(rand.Text()[:10])
+	limits := map[string]string{ // version 1: a tree for each controller
+		"cpu/" + name + "/cpu.cfs_period_us":        fmt.Sprint(starvedPeriod),
+		"cpu/" + name + "/cpu.cfs_quota_us":         fmt.Sprint(starvedQuota),
+		"memory/" + name + "/memory.limit_in_bytes": fmt.Sprint(starvedMemory),
+	}
+	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil { // version 2: one tree
+		limits = map[string]string{
+			name + "/cpu.max":    fmt.Sprintf("%d %d", starvedQuota, starvedPeriod),
+			name + "/memory.max": fmt.Sprint(starvedMemory),
+		}
+	}
+	folders := map[string]bool{}
+	for file := range limits {
+		folders[filepath.Join(root, filepath.Dir(file))] = true
+	}
+	dir, err := os.MkdirTemp("", "quarterturn-starved-")
+	if err != nil {
+		return "", nil, err
+	}
+	end = func() error {
+		errs := []error{os.RemoveAll(dir)}
+		for folder := range folders {
+			if err := os.Remove(folder); !errors.Is(err, os.ErrNotExist) { // the kernel removes its files
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
+	}
+	script := "#!/bin/sh\n"
+	for folder := range folders {
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			return "", nil, errors.Join(fmt.Errorf("%w: a control group: %w", strategytest.ErrNotOffered, err), end())
+		}
+		script += "echo $$ > " + folder + "/cgroup.procs || exit 1\n"
+	}
+	for file, limit := range limits {
+		if err := os.WriteFile(filepath.Join(root, file), []byte(limit), 0); err != nil {
+			return "", nil, errors.Join(fmt.Errorf("%w: a limit of a control group: %w", strategytest.ErrNotOffered, err), end())
+		}
+	}
+	wrapped = filepath.Join(dir, "bootstrap")
+	script += "exec " + bootstrap + "\n"
+	if err := os.WriteFile(wrapped, []byte(script), 0o755); err != nil {
+		return "", nil, errors.Join(err, end())
+	}
+	return wrapped, end, nil
+}
+
+// standbyOf is a standby of package dbserver. lead has the fixture go to it, or back to its first server.
+func standbyOf(end func() error, cut, promote func(context.Context) error, lead func(over bool)) strategytest.Standby {
+	return strategytest.Standby{
+		Cut: cut,
+		Promote: func(ctx context.Context) error {
+			if err := promote(ctx); err != nil {
+				return err
+			}
+			lead(true)
+			return nil
+		},
+		Close: func() error { lead(false); return end() },
+	}
+}
+
+// withCA has a function trust the authority of a server; "": the server has none.
+func withCA(env []string, caFile string) []string {
+	if caFile == "" {
+		return env
+	}
+	return append([]string{"DATABASE_CA_FILE=" + caFile}, env...)
+}
