@@ -44,7 +44,7 @@ func (a Accounts) Places(ctx context.Context) ([]Place, error) {
 	if len(ids) == 0 {
 		ids = []string{own}
 	}
-	regions := a.Regions
+	regions := slices.Compact(slices.Sorted(slices.Values(a.Regions)))
 	if len(regions) == 0 {
 		if a.Config.Region == "" {
 			return nil, fmt.Errorf("no Region: name it with --region, or set AWS_REGION")
@@ -60,13 +60,14 @@ func (a Accounts) Places(ctx context.Context) ([]Place, error) {
 		if len(id) != 12 || strings.Trim(id, "0123456789") != "" {
 			return nil, fmt.Errorf("account %q is not an account id of twelve digits", id)
 		}
+		credentials := a.Config.Credentials
+		if id != own { // one session for all Regions
+			arn := fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, id, role)
+			credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(a.Config), arn))
+		}
 		for _, region := range regions {
 			cfg := a.Config.Copy()
-			cfg.Region = region
-			if id != own {
-				arn := fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, id, role)
-				cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), arn))
-			}
+			cfg.Region, cfg.Credentials = region, credentials
 			places = append(places, Place{id, region, cfg})
 		}
 	}

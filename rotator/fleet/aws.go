@@ -28,13 +28,16 @@ type client struct {
 	calls   map[string]int
 }
 
+// attempts is how often a call is tried that is throttled or not answered.
+const attempts = 5
+
 func newClient(cfg aws.Config) *client {
 	cfg = cfg.Copy()
 	// Adaptive: what is throttled slows everything that follows, so that retries do not
 	// become the load.
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
-			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts = 8 })
+			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, 5*time.Second })
 		})
 	}
 	return &client{
@@ -187,12 +190,35 @@ func (c *client) key(ctx context.Context, id string) (*Key, error) {
 	return &Key{ID: id, State: string(out.KeyMetadata.KeyState), Deletion: date(out.KeyMetadata.DeletionDate)}, nil
 }
 
+const assumeRole = "AssumeRole"
+
 // permissions are the actions behind the calls, as IAM names them.
 var permissions = map[string]string{
 	list: "secretsmanager:ListSecrets", describe: "secretsmanager:DescribeSecret", versions: "secretsmanager:ListSecretVersionIds",
 	"GetResourcePolicy": "secretsmanager:GetResourcePolicy", "GetFunctionConcurrency": "lambda:GetFunctionConcurrency",
 	"GetFunctionConfiguration": "lambda:GetFunctionConfiguration", "GetPolicy": "lambda:GetPolicy", "DescribeKey": "kms:DescribeKey",
-	"AssumeRole": "sts:AssumeRole", "ListAccounts": "organizations:ListAccounts",
+	assumeRole: "sts:AssumeRole", "ListAccounts": "organizations:ListAccounts",
+}
+
+// assumed says whether a call failed before it was made: its credentials are those of a role
+// that could not be assumed.
+func assumed(err error) bool {
+	for operation := (*smithy.OperationError)(nil); errors.As(err, &operation); err = operation.Unwrap() {
+		if operation.Operation() == "AssumeRole" {
+			return true
+		}
+	}
+	return false
+}
+
+// throttled says whether a call was refused for its rate to the end.
+func throttled(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	_, known := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
+	return known
 }
 
 // reason is why a call could not be made, in AWS's words.
@@ -206,8 +232,11 @@ func reason(call string, err error) string {
 
 // grant is the statement to add to the reader's role for a call that was denied.
 func grant(u Unreadable) string {
-	if !strings.Contains(u.Reason, "AccessDenied") || permissions[u.Call] == "" {
+	switch {
+	case !strings.Contains(u.Reason, "AccessDenied") || permissions[u.Call] == "":
 		return ""
+	case u.Call == assumeRole:
+		return "deploy the role in account " + u.Account + ", with this identity as ReaderArn: deploy/cloudformation/fleet-reader.yaml"
 	}
 	return `{"Effect":"Allow","Action":"` + permissions[u.Call] + `","Resource":"*"}`
 }

@@ -333,6 +333,9 @@ func functionElsewhere(f *facts) (Finding, bool) {
 		return no()
 	}
 	got, _ := found(list, "RotationLambdaARN", f.FunctionARN, "", "its rotation function is in account %s, Region %s", parts[4], parts[3])
+	if f.function == nil {
+		got.Sentence += ", which this report does not look at: whether it can run is not known"
+	}
 	if parts[3] != f.Region { // the service cannot invoke it there
 		got.Severity = High
 	}

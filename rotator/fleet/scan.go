@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +103,7 @@ type visit struct {
 	findings   []ScopeFinding
 	exceptions []ExceptionUsed
 	unreadable map[string]Unreadable // by call
+	gaveUp     map[string]bool       // calls that were throttled to the end: asking for every secret would add to the load
 	functions  map[string]*Function
 	keys       map[string]*Key
 	rotates    map[string]int    // secrets by function
@@ -109,6 +111,7 @@ type visit struct {
 }
 
 func (v *visit) run(ctx context.Context) {
+	v.gaveUp = map[string]bool{}
 	v.unreadable, v.functions, v.keys, v.rotates = map[string]Unreadable{}, map[string]*Function{}, map[string]*Key{}, map[string]int{}
 	err := v.client.list(ctx, v.place, func(page []Secret) {
 		for i := range page {
@@ -126,6 +129,12 @@ func (v *visit) run(ctx context.Context) {
 
 // cannotRead notes a call that failed: F34.
 func (v *visit) cannotRead(call string, err error) {
+	if assumed(err) {
+		call = assumeRole
+	}
+	if throttled(err) {
+		v.gaveUp[call] = true
+	}
 	if _, known := v.unreadable[call]; known || errors.Is(err, context.Canceled) {
 		return
 	}
@@ -139,7 +148,7 @@ func (v *visit) judge(ctx context.Context, s *Secret) {
 	f.function = v.function(ctx, s)
 	f.key = v.key(ctx, s)
 	findings := decide(f)
-	if v.wantsVersions(f) {
+	if !v.gaveUp[versions] && v.wantsVersions(f) {
 		if list, err := v.client.versions(ctx, s.ARN); err != nil {
 			v.cannotRead(versions, err)
 		} else {
@@ -150,7 +159,7 @@ func (v *visit) judge(ctx context.Context, s *Secret) {
 	if v.Deep || len(findings) > 0 && findings[0].Severity.AtLeast(High) {
 		findings = v.confirm(ctx, f, findings)
 	}
-	if v.Deep {
+	if v.Deep && !v.gaveUp["GetResourcePolicy"] {
 		if document, err := v.client.resourcePolicy(ctx, s.ARN); err != nil {
 			v.cannotRead("GetResourcePolicy", err)
 		} else {
@@ -182,6 +191,9 @@ func (v *visit) wantsVersions(f *facts) bool {
 
 // confirm asks DescribeSecret, which is fresher than ListSecrets, and decides again.
 func (v *visit) confirm(ctx context.Context, f *facts, findings []Finding) []Finding {
+	if v.gaveUp[describe] {
+		return findings
+	}
 	fresh, err := v.client.describe(ctx, v.place, f.ARN)
 	if err != nil {
 		v.cannotRead(describe, err)
@@ -229,15 +241,34 @@ func (v *visit) function(ctx context.Context, s *Secret) *Function {
 		return nil
 	}
 	id := unqualified(s.FunctionARN)
-	if known, ok := v.functions[id]; ok {
+	if known, ok := v.functions[id]; ok || v.gaveUp["GetFunctionConcurrency"] || v.gaveUp["GetPolicy"] {
 		return known
 	}
-	fn := &Function{ARN: id, Ours: v.Policy.ours(id)}
-	for call, err := range v.client.function(ctx, fn) {
-		v.cannotRead(call, err)
+	var fn *Function
+	if c := v.clientFor(id); c != nil {
+		fn = &Function{ARN: id, Ours: v.Policy.ours(id)}
+		for call, err := range c.function(ctx, fn) {
+			v.cannotRead(call, err)
+		}
 	}
 	v.functions[id] = fn
 	return fn
+}
+
+// clientFor is the client for the account and Region of a function; nil: the report does not look there.
+func (v *visit) clientFor(function string) *client {
+	parts := strings.Split(function, ":")
+	if len(parts) < 7 || parts[3] == v.place.Region && parts[4] == v.place.Account {
+		return v.client
+	}
+	for _, p := range v.Places {
+		if p.Region == parts[3] && p.Account == parts[4] {
+			c := newClient(p.Config)
+			c.calls = v.client.calls
+			return c
+		}
+	}
+	return nil
 }
 
 // key asks about a key once.
@@ -245,7 +276,7 @@ func (v *visit) key(ctx context.Context, s *Secret) *Key {
 	if s.KMSKeyID == "" {
 		return nil
 	}
-	if known, ok := v.keys[s.KMSKeyID]; ok {
+	if known, ok := v.keys[s.KMSKeyID]; ok || v.gaveUp["DescribeKey"] {
 		return known
 	}
 	k, err := v.client.key(ctx, s.KMSKeyID)
@@ -273,7 +304,7 @@ func (v *visit) crowds() {
 		}
 	}
 	for id, fn := range v.functions {
-		if fn.Reserved == nil || *fn.Reserved == 0 {
+		if fn == nil || fn.Reserved == nil || *fn.Reserved == 0 {
 			continue
 		}
 		if limit := *fn.Reserved * 3600 / secondsPerRotation; v.rotates[id] > limit {
@@ -324,7 +355,11 @@ func (v *visit) addTo(r *Report) {
 		case "quarterturn", "aws":
 			kind = f.kind()
 		}
-		r.Functions = append(r.Functions, FunctionReport{id, kind, fn.Runtime, fn.Gone, v.rotates[id]})
+		entry := FunctionReport{ARN: id, Kind: kind, Secrets: v.rotates[id]}
+		if fn != nil {
+			entry.Runtime, entry.Gone = fn.Runtime, fn.Gone
+		}
+		r.Functions = append(r.Functions, entry)
 	}
 	for _, k := range v.keys {
 		if k != nil {
