@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
@@ -21,6 +22,26 @@ type facts struct {
 	key      *Key      // nil: AWS's key, or it was not asked
 	resource *string   // resource policy of the secret; nil: not read
 	before   *Entry    // of the former report; nil: none
+
+	schedules schedules // of the visit
+}
+
+// schedules remembers the intervals of schedules, of which a fleet has few: to find those of one
+// goes through four years.
+type schedules map[rotator.RotationRules]intervals
+
+type intervals struct {
+	shortest, longest time.Duration
+	err               error
+}
+
+func (f *facts) intervals() intervals {
+	got, known := f.schedules[f.Rules]
+	if !known {
+		got.shortest, got.longest, got.err = f.Rules.Intervals()
+		f.schedules[f.Rules] = got
+	}
+	return got
 }
 
 // condition is one thing that can be wrong. decide says whether it holds.
@@ -171,8 +192,8 @@ func offPending(f *facts) (Finding, bool) {
 }
 
 func neverRotated(f *facts) (Finding, bool) {
-	_, interval, err := f.Rules.Intervals()
-	if !f.rotated() || !f.LastRotated.IsZero() || err != nil || f.Created.Add(interval).After(f.now) || !f.judged() {
+	i := f.intervals()
+	if !f.rotated() || !f.LastRotated.IsZero() || i.err != nil || f.Created.Add(i.longest).After(f.now) || !f.judged() {
 		return no()
 	}
 	return found(list, "LastRotatedDate", "", f.invoke("preflight"), "rotation is enabled since some time, and it was never rotated (created %s, %s)", dateOr(f.Created, ""), f.Rules)
@@ -217,8 +238,8 @@ func tooOld(f *facts) (Finding, bool) {
 }
 
 func scheduleTooLong(f *facts) (Finding, bool) {
-	_, interval, err := f.Rules.Intervals()
-	if err != nil || !f.rotated() || interval <= f.policy.maxInterval() || !f.judged() {
+	i := f.intervals()
+	if i.err != nil || !f.rotated() || i.longest <= f.policy.maxInterval() || !f.judged() {
 		return no()
 	}
 	return found(list, "RotationRules", f.Rules.String(), f.cli("rotate-secret", "--rotation-rules AutomaticallyAfterDays="+days(f.policy.maxInterval())+" --no-rotate-immediately"),
@@ -226,6 +247,9 @@ func scheduleTooLong(f *facts) (Finding, bool) {
 }
 
 func scheduleTooShort(f *facts) (Finding, bool) {
+	if i := f.intervals(); i.err != nil || i.shortest >= f.policy.minInterval() {
+		return no()
+	}
 	why := f.Rules.TooShort(f.policy.minInterval())
 	if why == "" || !f.rotated() || !f.judged() {
 		return no()
@@ -234,7 +258,7 @@ func scheduleTooShort(f *facts) (Finding, bool) {
 }
 
 func scheduleUnknown(f *facts) (Finding, bool) {
-	if _, _, err := f.Rules.Intervals(); err != nil && f.rotated() && f.Rules.Expression != "" {
+	if err := f.intervals().err; err != nil && f.rotated() && f.Rules.Expression != "" {
 		return found(list, "RotationRules.ScheduleExpression", f.Rules.Expression, "", "%v", err)
 	}
 	return no()

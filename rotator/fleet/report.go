@@ -154,7 +154,7 @@ func Read(r io.Reader) (*Report, error) {
 
 // entry puts a judged secret into the report's form.
 func (f *facts) entry(findings []Finding) Entry {
-	_, interval, _ := f.Rules.Intervals()
+	interval := f.intervals().longest
 	e := Entry{
 		ARN: f.ARN, Name: f.Name, Account: f.Account, Region: f.Region, Tags: f.Tags,
 		Rotation: Rotation{

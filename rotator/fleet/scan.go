@@ -104,6 +104,7 @@ type visit struct {
 	exceptions []ExceptionUsed
 	unreadable map[string]Unreadable // by call
 	gaveUp     map[string]bool       // calls that were throttled to the end: asking for every secret would add to the load
+	schedules  schedules
 	functions  map[string]*Function
 	keys       map[string]*Key
 	rotates    map[string]int    // secrets by function
@@ -111,7 +112,7 @@ type visit struct {
 }
 
 func (v *visit) run(ctx context.Context) {
-	v.gaveUp = map[string]bool{}
+	v.gaveUp, v.schedules = map[string]bool{}, schedules{}
 	v.unreadable, v.functions, v.keys, v.rotates = map[string]Unreadable{}, map[string]*Function{}, map[string]*Key{}, map[string]int{}
 	err := v.client.list(ctx, v.place, func(page []Secret) {
 		for i := range page {
@@ -144,7 +145,7 @@ func (v *visit) cannotRead(call string, err error) {
 // judge decides all conditions of a secret: first by what ListSecrets said, then, for
 // suspects, by what further calls say.
 func (v *visit) judge(ctx context.Context, s *Secret) {
-	f := &facts{Secret: s, now: v.now, policy: v.Policy, before: v.former[s.ARN]}
+	f := &facts{Secret: s, now: v.now, policy: v.Policy, before: v.former[s.ARN], schedules: v.schedules}
 	f.function = v.function(ctx, s)
 	f.key = v.key(ctx, s)
 	findings := decide(f)

@@ -96,6 +96,7 @@ type Emulator struct {
 
 	mu       sync.Mutex
 	secrets  map[home]map[string]*record // then by name
+	listed   *listing                    // the latest
 	births   map[string]int              // place and name: how often such a secret was made
 	keys     map[home][]*Key
 	wrapped  map[string]dataKey // by ciphertext

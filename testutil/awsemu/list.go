@@ -3,6 +3,7 @@ package awsemu
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,11 +104,43 @@ type listSecretsOutput struct {
 	NextToken  string `json:",omitempty"`
 }
 
+// listing is what a list found, kept for its further pages as long as nothing is written: each
+// would otherwise sort the whole account again.
+type listing struct {
+	at    home
+	asked string // the input without the page
+	found []*Secret
+}
+
+// describing are the operations that change nothing which a list goes by.
+var describing = map[string]bool{"ListSecrets": true, "DescribeSecret": true, "ListSecretVersionIds": true, "GetResourcePolicy": true}
+
 // listSecrets answers at once with everything; the service may take five minutes
 // to show a change.
 func (e *Emulator) listSecrets(r *request, in *listSecretsInput) (any, error) {
+	whole := *in
+	whole.NextToken, whole.MaxResults = "", 0
+	asked, err := json.Marshal(whole)
+	if err != nil {
+		return nil, err
+	}
+	if l := e.listed; in.NextToken == "" || l == nil || l.at != r.call.home() || l.asked != string(asked) {
+		e.listed = &listing{r.call.home(), string(asked), e.list(r.call.home(), in)}
+	}
+	found, next, err := page(e.listed.found, in.NextToken, int(in.MaxResults), 100)
+	if err != nil {
+		return nil, err
+	}
+	out := listSecretsOutput{SecretList: []listEntry{}, NextToken: next}
+	for _, s := range found {
+		out.SecretList = append(out.SecretList, listEntry{s.describe(), s.stages()})
+	}
+	return out, nil
+}
+
+func (e *Emulator) list(at home, in *listSecretsInput) []*Secret {
 	var found []*Secret
-	for _, rec := range e.inOrder(r.call.home()) {
+	for _, rec := range e.inOrder(at) {
 		s := &rec.secret
 		if (s.Deleted.IsZero() || in.IncludePlannedDeletion) && s.matches(in.Filters) {
 			found = append(found, s)
@@ -119,15 +152,7 @@ func (e *Emulator) listSecrets(r *request, in *listSecretsInput) (any, error) {
 		}
 		return compare(a, b, in.SortBy)
 	})
-	found, next, err := page(found, in.NextToken, int(in.MaxResults), 100)
-	if err != nil {
-		return nil, err
-	}
-	out := listSecretsOutput{SecretList: []listEntry{}, NextToken: next}
-	for _, s := range found {
-		out.SecretList = append(out.SecretList, listEntry{s.describe(), s.stages()})
-	}
-	return out, nil
+	return found
 }
 
 func compare(a, b *Secret, by string) int {

@@ -37,6 +37,9 @@ func (s *Secret) homeIn(region string) home { return home{s.Account, region} }
 // A complete ARN wins: a name may end in a hyphen and six characters of its own.
 // An ARN may be of another account than the caller's, never of another Region.
 func (e *Emulator) find(at home, id string) (*record, error) {
+	if id == "" { // the request is about no secret
+		return nil, errNotFound()
+	}
 	at.account = cmp.Or(arnAccount(id), at.account)
 	if rec := e.secrets[at][nameIn(id)]; rec != nil && rec.secret.Deleted.IsZero() && (rec.secret.Name == id || rec.secret.ARN == id) {
 		return rec, nil // what is almost always asked for, however many secrets there are
@@ -136,6 +139,7 @@ func (e *Emulator) change(rec *record, now time.Time, write func(*Secret) error)
 		return err
 	}
 	next.Changed = now
+	e.listed = nil
 	rec.before = new(rec.secret)
 	rec.secret = next
 	e.copyToReplicas(rec, now)
@@ -144,6 +148,7 @@ func (e *Emulator) change(rec *record, now time.Time, write func(*Secret) error)
 
 // add puts a secret where none of its name is.
 func (e *Emulator) add(s Secret) *record {
+	e.listed = nil
 	if e.secrets == nil {
 		e.secrets = map[home]map[string]*record{}
 	}

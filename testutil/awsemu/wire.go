@@ -100,6 +100,9 @@ func (e *Emulator) carryOut(r *request, run prepared) (body []byte, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var out any
+	if !describing[r.call.Operation] {
+		e.listed = nil
+	}
 	if err = e.authorise(r); err == nil {
 		out, err = run(e, r)
 	}
