@@ -32,6 +32,9 @@ type Evidence struct {
 	// Synced names those which the change takes from the account before it has its new
 	// password, or gives to the account in use.
 	Synced []string
+	// Gains names what would come to be able to do more by the change and is no account of
+	// the pair: who can act as one of the two, and what was defined for the name of one.
+	Gains []string
 	// Holds says whether the passwords that it has been asked for are, together, those
 	// of all accounts that are to be changed, where the superuser can read what the server
 	// stores. nil: only a login can tell.
@@ -57,6 +60,8 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 		return NotEntitled("user %q is the superuser that this rotation acts as. Its password belongs to the superuser secret alone: give the secret a user of its own", p.Target)
 	case len(seen.Admin) > 0:
 		return NotEntitled("user %q has %s, and user %q, which is in use, has not. Revoke that from %q, or grant it to both", p.Target, list(seen.Admin), p.InUse(), p.Target)
+	case len(seen.Gains) > 0 && !p.Consent:
+		return NotEntitled("user %q is to have what user %q may do, and so would have: %s. Take that away; or, if it may be so, add this to the superuser secret: %s", p.Clone, p.Original, list(seen.Gains), consentMember(p.Original, p.Clone))
 	case seen.NoProvenance == "" && !p.Named:
 		return nil
 	case p.Consent && len(seen.Synced) == 0:

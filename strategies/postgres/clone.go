@@ -110,6 +110,7 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 	} else {
 		all = append(all, statement{operation{action: "looking up role settings"}, settingsOfBoth, []string{pair.Clone, pair.Original}})
 	}
+	all = append(all, s.lookUpHolders(pair))
 	if pair.Target == pair.Clone {
 		all = append(all, lookUpPrivileges(pair))
 	}
@@ -119,12 +120,17 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 func (s *session) readPair(pair strategies.Pair, answers []answer) {
 	all, second := readEdges(answers[0].rows), answers[1].rows
 	var privileges [][]string
-	if len(answers) > 2 {
-		privileges = answers[2].rows
+	if len(answers) > 3 {
+		privileges = answers[3].rows
 	}
 	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone), member: s.hasRights(all, pair.Clone, pair.Original),
 		clone: map[setting]string{}, original: map[setting]string{}}
 	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, privileges)
+	if !pair.PasswordOnly && !s.seen.member && !s.seen.reversed.is { // otherwise the clone has it already, or is not given it
+		for _, row := range answers[2].rows {
+			s.seen.evidence.Gains = append(s.seen.evidence.Gains, fmt.Sprintf("role %q, which can act as role %q", row[0], pair.Clone))
+		}
+	}
 	if pair.PasswordOnly {
 		if len(second) == 1 {
 			s.seen.connects, s.seen.database = second[0][0] == "t", second[0][1]

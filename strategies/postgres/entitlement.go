@@ -23,6 +23,9 @@ import (
 // that the original lacks: attributes, memberships, privileges on objects. What it owns
 // does not count, for clones that AWS's templates made own what they created.
 // Dependencies do not tell one privilege on an object from another.
+//
+// Where the clone is still to be given the original's rights, a role that can act as the clone, or give itself that,
+// and not as the original, would gain them.
 func (s *session) checkEntitled(ctx context.Context, pair strategies.Pair) error {
 	evidence := s.seen.evidence
 	evidence.Acting = s.roles[pair.Target].actingRole || pair.Target == s.login.User
@@ -42,6 +45,25 @@ AND NOT EXISTS (
   AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model) AND x.deptype IN (d.deptype, 'o'))
 GROUP BY d.dbid ORDER BY 1`
 	return statement{operation{action: "looking up privileges"}, sql, []string{pair.Original, pair.Clone}}
+}
+
+// lookUpHolders asks for the roles that can act as the clone, or give themselves that, and not as the original. Until
+// PostgreSQL 15, one with CREATEROLE can act as any that is no superuser.
+func (s *session) lookUpHolders(pair strategies.Pair) statement {
+	become, able := "MEMBER", "h.rolcreaterole AND NOT o.rolsuper"
+	if s.major() >= 16 {
+		become, able = "SET", "false"
+	}
+	sql := `WITH RECURSIVE holders(id) AS (
+  SELECT member FROM pg_auth_members WHERE roleid = to_regrole(quote_ident($2))
+  UNION SELECT a.member FROM pg_auth_members a JOIN holders ON a.roleid = holders.id)
+SELECT h.rolname FROM holders JOIN pg_roles h ON h.oid = holders.id JOIN pg_roles o ON o.rolname = $1 JOIN pg_roles c ON c.rolname = $2,
+  LATERAL (SELECT pg_has_role(h.oid, c.oid, 'MEMBER WITH ADMIN OPTION')) x(admin)
+WHERE h.oid <> o.oid AND NOT h.rolsuper AND h.rolname NOT IN (session_user, current_user) AND NOT (` + able + `) AND NOT pg_has_role(h.oid, o.oid, 'MEMBER WITH ADMIN OPTION')
+AND ((x.admin OR pg_has_role(h.oid, c.oid, 'USAGE')) AND NOT pg_has_role(h.oid, o.oid, 'USAGE')
+  OR (x.admin OR pg_has_role(h.oid, c.oid, '` + become + `')) AND NOT pg_has_role(h.oid, o.oid, '` + become + `'))
+ORDER BY 1`
+	return statement{operation{action: "looking up who can act as the clone"}, sql, []string{pair.Original, pair.Clone}}
 }
 
 // evidence is what memberships show, and the privileges of the clone that the original lacks

@@ -265,6 +265,7 @@ type trialRun struct {
 	census map[string]string
 	others []stored
 	rights map[string][]string // by label
+	mayDo  map[string][]string // by the name of another's secret
 }
 
 // trialTime is when a trial counts as hanging: far more than any needs.
@@ -370,6 +371,7 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 	}
 	if err == nil {
 		r.rights, err = r.allRights(ctx)
+		r.mayDo = r.rightsOfOthers(ctx)
 	}
 	// Whom the server lets in with nothing of the secret's, no rotation locks out.
 	if r.own == nil {
@@ -400,6 +402,20 @@ func (r *trialRun) allRights(ctx context.Context) (map[string][]string, error) {
 		}
 	}
 	return all, nil
+}
+
+// rightsOfOthers asks the same for the secrets of others that log in.
+func (r *trialRun) rightsOfOthers(ctx context.Context) map[string][]string {
+	all := map[string][]string{}
+	for name, d := range r.Others {
+		if r.Rights == nil {
+			break
+		}
+		if may, err := r.Rights(ctx, d); err == nil {
+			all[name] = may
+		}
+	}
+	return all
 }
 
 // aftermath compares the server, the other secrets and what the values of this one are
@@ -437,6 +453,13 @@ func (r *trialRun) aftermath(ctx context.Context, complete bool) error {
 		holds = append(holds, some...)
 	}
 	breach(ViolationPrivileges, sameRights(held, holds, false))
+	for name, may := range r.rightsOfOthers(ctx) {
+		if before, ok := r.mayDo[name]; ok {
+			if more := without(may, before); more != nil {
+				breach(ViolationPrivileges, fmt.Errorf("by the secret %s, clients can do what they could not before: %q", name, more))
+			}
+		}
+	}
 	// The clone may do all that its original may. (The original need not be able to do
 	// what a clone could that others had made.)
 	now, works := rights[rotator.LabelCurrent]
