@@ -108,6 +108,7 @@ type cloneSync struct {
 	clones    []accountRow // all accounts of the clone
 
 	allOriginals []accountRow
+	leftovers    leftovers
 }
 
 func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair strategies.Pair, dryRun bool) (*cloneSync, error) {
@@ -442,6 +443,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	if err != nil {
 		return nil, err
 	}
+	warnings = append(warnings, c.leftovers.warning(c.pair.Clone, c.session)...)
 	var existing, given []accountRow
 	for _, original := range c.originals {
 		clone, ok := c.clone(original.host)

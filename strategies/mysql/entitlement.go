@@ -65,7 +65,11 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 	if err := c.checkHeld(ctx, using); err != nil {
 		return err
 	}
-	if len(next) == 0 && seen.Admin == nil {
+	if c.leftovers, err = c.lookForLeftovers(ctx); err != nil {
+		return err
+	}
+	seen.Gains = c.leftovers.gains
+	if len(next) == 0 && seen.Admin == nil && seen.Gains == nil {
 		return nil // all of it is still to be created
 	}
 	if seen.NoProvenance, err = c.noProvenance(ctx); err != nil {

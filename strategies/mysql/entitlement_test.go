@@ -69,6 +69,78 @@ var forged = []state{
 	{name: "the mark set by hand, as the runbook has it", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'`},
 }
 
+// TestLeftoversOfADroppedClone: what the server keeps for the name of an account that is gone would come to the one that
+// a rotation creates. Nothing is created then, unless the superuser secret names the pair.
+func TestLeftoversOfADroppedClone(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for what, c := range map[string]struct{ setUp, says string }{
+			"a procedure": {"CREATE DEFINER=C PROCEDURE DB.p() SELECT 1", "procedure DB.p, which is defined for"},
+			"a function":  {"CREATE DEFINER=C FUNCTION DB.f() RETURNS int DETERMINISTIC RETURN 1", "function DB.f"},
+			"an event":    {"CREATE DEFINER=C EVENT DB.e ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1", "event DB.e"},
+			"a view":      {"CREATE DEFINER=C VIEW DB.v AS SELECT 1", "view DB.v"},
+			"a trigger":   {"CREATE TABLE DB.t (n int); CREATE DEFINER=C TRIGGER DB.r BEFORE INSERT ON DB.t FOR EACH ROW SET NEW.n = 1", "trigger DB.r"},
+			"a proxy":     {"GRANT PROXY ON C TO OTHER", "OTHER, by PROXY on "},
+			"a proxy of an account that is still there": {"GRANT PROXY ON C TO OTHER; -", "OTHER, by PROXY on "},
+			"nothing": {},
+		} {
+			t.Run(what, func(t *testing.T) {
+				db := s.NewDatabase(t)
+				app, other := s.user(t, "SELECT, INSERT ON "+db+".*"), s.user(t)
+				pair := pairOf(app.User)
+				clone := account{user: pair.Clone, host: "%"}
+				words := strings.NewReplacer("DB", db, "=C ", "="+clone.String()+" ", "ON C", "ON "+clone.String(), "OTHER", account{user: other.User, host: "%"}.String())
+				s.run(t, "CREATE USER "+clone.String()+" IDENTIFIED BY 'x'", "GRANT ALL ON "+db+".* TO "+clone.String())
+				there := false
+				for _, sql := range strings.Split(c.setUp, "; ") {
+					if there = sql == "-"; sql != "" && !there {
+						s.run(t, words.Replace(sql))
+					}
+				}
+				if !there {
+					s.run(t, "DROP USER "+clone.String())
+				} else { // the secret holds its password, and it lacks what the original may do
+					s.run(t, "REVOKE ALL PRIVILEGES, GRANT OPTION FROM "+clone.String())
+					pair.Possession = possessed
+				}
+				_, dry := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+				done := engine().EnsureClone(t.Context(), s.superuser(), pair, password())
+				if what == "nothing" {
+					ok(t, dry)
+					ok(t, done)
+					return
+				}
+				for _, err := range []error{dry, done} {
+					wants(t, err, rotator.KindNotEntitled, words.Replace(c.says), `"rotates": ["`+pair.Original+"/"+pair.Clone+`"]`)
+				}
+				if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(pair.Clone)); n != "0" && !there {
+					t.Errorf("%s accounts were created", n)
+				}
+				pair.Consent = true
+				ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, password()))
+			})
+		}
+	})
+}
+
+// TestLeftoversThatAreNotSeen: a superuser who is not shown them all says that it does not know.
+func TestLeftoversThatAreNotSeen(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		for grant, unknown := range map[string]bool{"": true, "SELECT, EVENT, TRIGGER, SHOW VIEW ON *.*": false} {
+			app, boss := s.user(t, "SELECT ON "+db+".*"), s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*", "SELECT ON "+db+".*")
+			s.run(t, "GRANT GRANT OPTION ON "+db+".* TO "+at(boss.User).String())
+			if grant != "" {
+				s.run(t, "GRANT "+grant+" TO "+at(boss.User).String())
+			}
+			warnings, err := engine().DryRunEnsureClone(t.Context(), boss, pairOf(app.User), password())
+			ok(t, err)
+			if got := strings.Contains(texts(warnings), "an earlier user of that name"); got != unknown {
+				t.Errorf("with %q: %s", grant, texts(warnings))
+			}
+		}
+	})
+}
+
 // TestWhosePasswordMayBeSet goes through the tables with each of the proofs that a
 // strategy can bring.
 func TestWhosePasswordMayBeSet(t *testing.T) {

@@ -63,6 +63,7 @@ func mysqlUsers() []user {
 		{name: "a stranger without a secret, with other privileges", made: alone("GRANT DELETE ON shop.*" + to), spare: true},
 		{name: "a stranger without a secret, with CREATE USER", made: alone("GRANT CREATE USER ON *.*" + to), spare: true},
 		{name: "a stranger without a secret, with ALL PRIVILEGES", made: alone("GRANT ALL ON *.*" + to + " WITH GRANT OPTION"), spare: true},
+		{name: "a stranger without a secret, as which another account may act", made: alone("GRANT PROXY ON '<clone>'@'%' TO '<other>'@'%'"), spare: true},
 		{name: "a stranger that is marked as another's clone", made: alone(`ALTER USER '<clone>'@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "<other>"}, "clone_of": "<app>"}'`), only: "mysql"},
 		{name: "a role of that name", made: []string{"CREATE ROLE '<clone>'"}, spare: true, noLogin: true},
 	}
