@@ -21,9 +21,10 @@ type account struct {
 }
 
 // parseAccount reads a line of ACL LIST: user NAME, and words. Neither names nor rules hold
-// spaces; those in a selector are between words, as ACL SETUSER takes them.
+// spaces; those in a selector are between words, as ACL SETUSER takes them. What is white space to
+// Unicode alone is a part of a word, as it is to the server.
 func parseAccount(line string) (account, bool) {
-	words := strings.Fields(line)
+	words := slices.DeleteFunc(strings.Split(line, " "), func(w string) bool { return w == "" })
 	if len(words) < 2 || words[0] != "user" {
 		return account{}, false
 	}

@@ -255,6 +255,7 @@ func TestClonesAreCopies(t *testing.T) {
 			{"resetkeys", "~app:*", "&news", "+@read", "-mget", "(~log:* +set)", "(%R~ro:* %W~wo:* +@all -@dangerous)"},
 			{"resetkeys", "resetchannels", "clearselectors", "-@all", "+config|get", "~{tag}*"},
 			{"allkeys", "allchannels", "allcommands"},
+			{"resetkeys", "~app\u00a0+@all\u2003allkeys", "-@all", "+get"}, // white space to Unicode, and to no server
 		} {
 			if release == "redis-6" { // 6.0 knows neither selectors nor channels, nor a command taken from what is not in a category
 				rules = slices.DeleteFunc(rules, func(w string) bool {
@@ -268,7 +269,7 @@ func TestClonesAreCopies(t *testing.T) {
 			users, err := s.Users(t.Context())
 			ok(t, err)
 			words := func(user string) []string {
-				return slices.DeleteFunc(strings.Fields(users[user]), func(w string) bool { return strings.HasPrefix(w, "#") })
+				return slices.DeleteFunc(strings.Split(users[user], " "), func(w string) bool { return strings.HasPrefix(w, "#") })
 			}
 			if !slices.Equal(words(app.User), words(clone)) {
 				t.Errorf("%s: the clone is %q, the original %q", release, words(clone), words(app.User))
@@ -374,5 +375,32 @@ func TestStrategies(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestNamesAreWhole: a name that holds white space of Unicode is not taken for the name before it, with the rest for rules.
+func TestNamesAreWhole(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	boss, app := s.pair(t)
+	for _, like := range []string{"\u00a0on\u00a0nopass", "\u2003off", "\u0085#" + strings.Repeat("a", 64), "\u3000"} {
+		_, err := s.user(t.Context(), app.User+like, []string{"~*", "+@all"})
+		ok(t, err)
+	}
+	before, err := s.Users(t.Context())
+	ok(t, err)
+	p := password()
+	ok(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, p))
+	ok(t, valkey.Engine{}.EnsureClone(t.Context(), boss, strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone"}, p))
+	ok(t, s.logIn(t.Context(), with(app, p)))
+	after, err := s.Users(t.Context())
+	ok(t, err)
+	for name, rules := range before {
+		if name != app.User && after[name] != rules {
+			t.Errorf("user %q is changed: %q; it was %q", name, after[name], rules)
+		}
+	}
+	if strings.Contains(after[app.User+"_clone"], "+@all") {
+		t.Errorf("the clone has the rules of a user with a similar name: %q", after[app.User+"_clone"])
 	}
 }
