@@ -13,6 +13,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // wrong is the engine with a fault. It is no Persister: embedding the interface leaves that out.
@@ -36,15 +37,15 @@ func (e wrong) EnsureClone(ctx context.Context, login strategies.Login, pair str
 	return e.CloningEngine.EnsureClone(ctx, login, pair, p)
 }
 
-// TestWrongEngines: each fault is found by the case that is named for it, alone, and when the whole suite runs; and
-// what other cases find is the same fault. It runs the suite six times, so it takes some 25 seconds.
-func TestWrongEngines(t *testing.T) {
-	t.Parallel()
+// wrongEngine is a fault, the case that is named for it, and what that says.
+type wrongEngine struct {
+	name, by, says string
+	bend           func(s server, e *wrong)
+}
+
+func wrongEngines() []wrongEngine {
 	right := valkey.Engine{AllowSelfChange: true}
-	for _, c := range []struct {
-		name, by, says string
-		bend           func(s server, e *wrong)
-	}{
+	return []wrongEngine{
 		{"saves in a second command", "durable/cut", "after a restart", func(_ server, e *wrong) {
 			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 				return right.SetUnsaved(ctx, login, user, p, true)
@@ -85,64 +86,100 @@ func TestWrongEngines(t *testing.T) {
 				return right.EnsureClone(ctx, login, pair, p)
 			}
 		}},
-	} {
+	}
+}
+
+// wrongServers are one for the cases that share a server, one for those that restart it, and a second node.
+type wrongServers struct {
+	shared, own, second server
+	all, alone          strategytest.Neighbors
+}
+
+func newWrongServers(t *testing.T) *wrongServers {
+	start := func() server { return server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})} }
+	return &wrongServers{shared: start(), own: start(), second: start()}
+}
+
+// aside says whether a case needs a server that no other case uses meanwhile.
+func aside(rule strategytest.Case[strategytest.EngineFixture]) bool {
+	return strings.HasPrefix(rule.Name, "durable/") || strings.HasPrefix(rule.Name, "nodes/")
+}
+
+// check has a case judge a wrong engine. What the fixture does not offer is no fault.
+func (w *wrongServers) check(t *testing.T, c wrongEngine, rule strategytest.Case[strategytest.EngineFixture]) error {
+	at, others := w.shared, &w.all
+	if aside(rule) {
+		at, others = w.own, &w.alone
+	}
+	f := fixture(t, at, at, others)
+	switch {
+	case strings.HasPrefix(rule.Name, "durable/"):
+		f.Restart = w.own.Restart
+	case strings.HasPrefix(rule.Name, "nodes/"):
+		withNodes(t, &f, w.own, w.second)
+	}
+	e := wrong{CloningEngine: valkey.Engine{AllowSelfChange: true}}
+	c.bend(at, &e)
+	f.Engine = e
+	if err := rule.Check(t.Context(), f); !errors.Is(err, strategytest.ErrNotOffered) {
+		return err
+	}
+	return nil
+}
+
+func (c wrongEngine) found(err error) bool {
+	return err != nil && strings.Contains(err.Error(), c.says)
+}
+
+// TestWrongEngines: each fault is found by the case that is named for it, alone.
+func TestWrongEngines(t *testing.T) {
+	t.Parallel()
+	w := newWrongServers(t)
+	rules := strategytest.EngineCases()
+	for _, c := range wrongEngines() {
+		at := slices.IndexFunc(rules, func(rule strategytest.Case[strategytest.EngineFixture]) bool { return rule.Name == c.by })
+		if err := w.check(t, c, rules[at]); !c.found(err) {
+			t.Errorf("%s: %s does not find it: %v", c.name, c.by, err)
+		}
+	}
+}
+
+// TestWrongEnginesInTheFullRun: it finds the fault when the whole suite runs, too, and what other cases find is the same
+// fault. It runs the suite six times.
+func TestWrongEnginesInTheFullRun(t *testing.T) {
+	tier.Long(t)
+	t.Parallel()
+	for _, c := range wrongEngines() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			// One server is for the cases that share one, one for those that restart it, or use it as a node.
-			s, own, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}, server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}, server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
-			var shared, alone strategytest.Neighbors
-			check := func(rule strategytest.Case[strategytest.EngineFixture]) error {
-				at, others := s, &shared
-				restarts, nodes := strings.HasPrefix(rule.Name, "durable/"), strings.HasPrefix(rule.Name, "nodes/")
-				if restarts || nodes {
-					at, others = own, &alone
-				}
-				f := fixture(t, at, at, others)
-				switch {
-				case restarts:
-					f.Restart = own.Restart
-				case nodes:
-					withNodes(t, &f, own, second)
-				}
-				e := wrong{CloningEngine: right}
-				c.bend(at, &e)
-				f.Engine = e
-				return rule.Check(t.Context(), f)
-			}
-			named := func(rule strategytest.Case[strategytest.EngineFixture]) bool { return rule.Name == c.by }
-			rules := strategytest.EngineCases()
-			found := func(err error) bool {
-				return err != nil && !errors.Is(err, strategytest.ErrNotOffered) && strings.Contains(err.Error(), c.says)
-			}
-			if err := check(rules[slices.IndexFunc(rules, named)]); !found(err) {
-				t.Errorf("alone, %s does not find it: %v", c.by, err)
-			}
+			w := newWrongServers(t)
 			var mu sync.Mutex
 			caught := map[string]error{}
 			look := func(rule strategytest.Case[strategytest.EngineFixture]) {
-				if err := check(rule); err != nil && !errors.Is(err, strategytest.ErrNotOffered) {
+				if err := w.check(t, c, rule); err != nil {
 					mu.Lock()
 					defer mu.Unlock()
 					caught[rule.Name] = err
 				}
 			}
 			var running sync.WaitGroup
+			rules := strategytest.EngineCases()
 			for _, rule := range rules {
-				if !strings.HasPrefix(rule.Name, "durable/") && !strings.HasPrefix(rule.Name, "nodes/") {
+				if !aside(rule) {
 					running.Go(func() { look(rule) })
 				}
 			}
 			for _, rule := range rules {
-				if strings.HasPrefix(rule.Name, "durable/") || strings.HasPrefix(rule.Name, "nodes/") {
+				if aside(rule) {
 					look(rule)
 				}
 			}
 			running.Wait()
-			if !found(caught[c.by]) {
-				t.Errorf("among all, %s does not find it: %v", c.by, caught[c.by])
+			if !c.found(caught[c.by]) {
+				t.Errorf("%s does not find it: %v", c.by, caught[c.by])
 			}
 			for name, err := range caught {
-				if !found(err) {
+				if !c.found(err) {
 					t.Errorf("%s finds another fault: %v", name, err)
 				}
 			}
