@@ -82,6 +82,9 @@ func TestLine(t *testing.T) {
 	if took := time.Since(begin); took < 3*l.away {
 		t.Errorf("three round trips took %v", took)
 	}
+	if waited := time.Duration(l.waited.Load()); waited < 4*l.away { // with TCP's handshake
+		t.Errorf("and the client waited %v", waited)
+	}
 	if n := l.answers.Load(); n != 3 {
 		t.Errorf("%d answers were counted", n)
 	}

@@ -48,6 +48,7 @@ func (l *line) serve(client net.Conn) {
 	defer server.Close()
 	l.opened.Add(1)
 	time.Sleep(l.away) // TCP's own handshake, of which the client sees nothing
+	l.waited.Add(int64(l.away))
 	begin := time.Now()
 	var asked atomic.Int64 // when, since begin; 0: what was asked is answered
 	const gone = -1        // the client
@@ -67,7 +68,7 @@ func (l *line) serve(client net.Conn) {
 				l.answers.Add(1)
 			}
 			if at > 0 || !greeted {
-				l.waited.Add(int64(time.Since(begin)) - at)
+				l.waited.Add(int64(time.Since(begin)+l.away/2) - at)
 			}
 			greeted = true
 		}, func() {})
