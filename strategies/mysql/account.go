@@ -242,12 +242,23 @@ func setPasswords(targets []accountRow, to func(plugin string) string) string {
 // setPassword is MariaDB's way. (ALTER USER would turn the account over to
 // mysql_native_password, and needs a privilege even for oneself.) The server refuses
 // a hash that is not of the account's plugin, so that trying is knowing; the better
-// one goes first, so that no log holds the other where it is not needed.
+// one goes first, so that no log holds the other where it is not needed, unless the server
+// says that it is not for this account.
 func (s *session) setPassword(ctx context.Context, st operation, whose string, p secret.Password) error {
 	set := "SET PASSWORD" + whose + " = "
-	err := s.execRaw(ctx, set+quoteText(ed25519Hash(p)))
-	if n := errorNumber(err); n == 1372 || n == 1699 { // 1699: of a plugin without passwords that comes before the account's other ones
-		err = s.execRaw(ctx, set+quoteText(nativeHash(p)))
+	hashes := []string{ed25519Hash(p), nativeHash(p)}
+	if !s.sandbox {
+		how, err := s.query(ctx, operation{action: "looking up how the user logs in"}, howTheUserLogsIn)
+		if err == nil && len(how) == 1 && !slices.Contains(methodsOf(how[0][0]), "ed25519") {
+			hashes = hashes[1:]
+		}
+	}
+	var err error
+	for _, hash := range hashes {
+		err = s.execRaw(ctx, set+quoteText(hash))
+		if n := errorNumber(err); n != 1372 && n != 1699 { // 1699: of a plugin without passwords that comes before the account's other ones
+			break
+		}
 	}
 	st.limit = s.limit
 	if s.strict(err) {

@@ -233,7 +233,7 @@ func looksOf(login strategies.Login, user string, dryRun bool) func(*session) []
 		if dryRun {
 			looks = append(looks, s.whatADryRunAsks())
 		}
-		if dryRun && own {
+		if own && (dryRun || s.mariadb) {
 			looks = append(looks, howTheUserLogsIn)
 		}
 		if dryRun || !own {
