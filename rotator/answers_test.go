@@ -22,7 +22,8 @@ func TestAnswersForPeople(t *testing.T) {
 	s.run("account app/other\nversion AWSCURRENT app/p1\nstate")
 	report, err := s.rotator.Preflight(t.Context(), s.arn)
 	if err != nil || report.Verdict() != rotator.VerdictBlocked || report.Counts()[rotator.StatusFailed] != 1 {
-		t.Errorf("Preflight of a secret whose password is rejected: %+v, %v; want a report with one failed finding", report, err)
+		t.Errorf("Preflight of a secret whose password is rejected: %+v, %v; want a report with one failed finding",
+			report, err)
 	}
 	d, err := s.rotator.Diagnose(t.Context(), s.arn, "")
 	if err != nil || d.Action != rotator.ActionResetPassword || d.Verdict() != rotator.VerdictActionNeeded {
@@ -33,7 +34,8 @@ func TestAnswersForPeople(t *testing.T) {
 		t.Errorf("Recover of what is not recommended: %+v, %v; want the diagnosis and a conflict", d, err)
 	}
 	for _, step := range []rotator.Step{rotator.StepPreflight, rotator.StepStatus, rotator.StepRecover} {
-		if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn}); !errors.Is(err, rotator.KindMisconfigured) {
+		if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn}); !errors.Is(err,
+			rotator.KindMisconfigured) {
 			t.Errorf("Handle(%s): %v; want a refusal that names the method", step, err)
 		}
 	}
@@ -46,7 +48,8 @@ func TestAnswersInJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, answer := range map[string]any{"report.json": fill[rotator.Report](), "diagnosis.json": fill[rotator.Diagnosis]()} {
+	for name, answer := range map[string]any{"report.json": fill[rotator.Report](),
+		"diagnosis.json": fill[rotator.Diagnosis]()} {
 		compact, err := json.Marshal(answer)
 		if err != nil {
 			t.Fatal(err)
@@ -107,13 +110,16 @@ func fillValue(v reflect.Value, name string) {
 // report of a preflight too, and otherwise what helps against the kind.
 func TestHint(t *testing.T) {
 	s := newStory(t)
-	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nfault PutSecretValue 1 denied\nfault UpdateSecretVersionStage 2 denied")
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nfault PutSecretValue 1 denied\nfault " +
+		"UpdateSecretVersionStage 2 denied")
 	event := rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2)}
 	var step *rotator.StepError
-	if err := s.rotator.Handle(t.Context(), event); !errors.As(err, &step) || !strings.Contains(step.Hint, `"Action":"secretsmanager:PutSecretValue"`) {
+	if err := s.rotator.Handle(t.Context(), event); !errors.As(err, &step) || !strings.Contains(step.Hint,
+		`"Action":"secretsmanager:PutSecretValue"`) {
 		t.Errorf("hint of a denial: %+v", step)
 	}
-	if err := s.rotator.Handle(t.Context(), event); !errors.As(err, &step) || !strings.Contains(step.Hint, `"Action":"secretsmanager:UpdateSecretVersionStage"`) {
+	if err := s.rotator.Handle(t.Context(), event); !errors.As(err, &step) || !strings.Contains(step.Hint,
+		`"Action":"secretsmanager:UpdateSecretVersionStage"`) {
 		t.Errorf("hint of a denial in the preflight: %+v", step)
 	}
 	event.SecretID = "no-such-secret"
@@ -131,17 +137,20 @@ func (s speaks) Retryable() bool { return s.passes }
 
 // TestRetryable: what passes by itself, and nothing else.
 func TestRetryable(t *testing.T) {
-	for _, k := range []rotator.Kind{rotator.KindThrottled, rotator.KindTooManyConnections, rotator.KindUnreachable, rotator.KindDeadline} {
+	for _, k := range []rotator.Kind{rotator.KindThrottled, rotator.KindTooManyConnections, rotator.KindUnreachable,
+		rotator.KindDeadline} {
 		if !rotator.Retryable(&rotator.StepError{Err: k}) {
 			t.Errorf("%s passes by itself", k)
 		}
 	}
-	for said, err := range map[bool]error{true: speaks{rotator.KindConflict, true}, false: speaks{rotator.KindUnreachable, false}} {
+	for said, err := range map[bool]error{true: speaks{rotator.KindConflict, true},
+		false: speaks{rotator.KindUnreachable, false}} {
 		if rotator.Retryable(fmt.Errorf("%w: %w", rotator.KindUnreachable, err)) != said {
 			t.Errorf("%v says itself whether it passes", err)
 		}
 	}
-	for _, err := range []error{nil, rotator.KindLoginRejected, rotator.KindMisconfigured, rotator.KindConflict, errors.New("unheard of")} {
+	for _, err := range []error{nil, rotator.KindLoginRejected, rotator.KindMisconfigured, rotator.KindConflict,
+		errors.New("unheard of")} {
 		if rotator.Retryable(err) {
 			t.Errorf("%v does not pass by itself", err)
 		}

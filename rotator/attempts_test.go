@@ -45,10 +45,12 @@ func TestARetryNeverLocksAnAccount(t *testing.T) {
 			for n := 1; ; n++ {
 				s := newStory(t)
 				s.db.LockAfter = 2
-				s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion AWSCURRENT app/p1\nstate")
+				s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount " +
+					"app/p1\nversion AWSCURRENT app/p1\nstate")
 				cut := s.cut(where, n)
 				if all, _ := rejections(s.db.Journal()); all != 0 {
-					t.Fatalf("%s, cut %s %d: the first run makes %d rejected logins: %v", strategy, where, n, all, s.db.Journal())
+					t.Fatalf("%s, cut %s %d: the first run makes %d rejected logins: %v", strategy, where, n, all,
+						s.db.Journal())
 				}
 				if !cut { // there was no n-th
 					break
@@ -56,12 +58,14 @@ func TestARetryNeverLocksAnAccount(t *testing.T) {
 				cuts++
 				for range 2 { // the retry, and a rotation after it
 					s.sdk.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: &s.arn}) //nolint:errcheck // it says that a rotation is incomplete
-					if r, err := s.aws.WaitRotation(t.Context(), s.arn); err != nil || r.Outcome != "RotationSucceeded" {
+					if r, err := s.aws.WaitRotation(t.Context(), s.arn); err != nil ||
+						r.Outcome != "RotationSucceeded" {
 						t.Fatalf("%s, cut %s %d: %s %v: %v", strategy, where, n, r.Message, err, s.db.Journal())
 					}
 				}
 				if _, inARow := rejections(s.db.Journal()); inARow > 1 {
-					t.Fatalf("%s, cut %s %d: %d rejected logins in a row: %v", strategy, where, n, inARow, s.db.Journal())
+					t.Fatalf("%s, cut %s %d: %d rejected logins in a row: %v", strategy, where, n, inARow,
+						s.db.Journal())
 				}
 			}
 		}
@@ -79,7 +83,8 @@ type strict struct {
 	shown  *[]secret.Password
 }
 
-func (e strict) DryRunSetPassword(ctx context.Context, as strategies.Login, user string, p secret.Password) ([]strategies.Warning, error) {
+func (e strict) DryRunSetPassword(ctx context.Context, as strategies.Login, user string,
+	p secret.Password) ([]strategies.Warning, error) {
 	*e.shown = append(*e.shown, p)
 	if len(*e.shown) <= e.refuse {
 		return nil, fmt.Errorf("new password: %w: no such word", rotator.KindPasswordPolicy)

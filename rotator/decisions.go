@@ -8,12 +8,12 @@ type CredentialState string
 const (
 	CredentialWorks       CredentialState = "works"        // the strategy used it, and it worked
 	CredentialRejected    CredentialState = "rejected"     // the database answered, and did not accept it
-	CredentialBlocked     CredentialState = "blocked"      // the database answered, and lets this account in with no password
+	CredentialBlocked     CredentialState = "blocked"      // the database lets this account in with no password
 	CredentialInvalid     CredentialState = "invalid"      // its value is none that could log in anywhere
-	CredentialOtherTarget CredentialState = "other target" // it is for another account or place than AWSCURRENT, so that it was not sent
+	CredentialOtherTarget CredentialState = "other target" // of another target than AWSCURRENT: it was not sent
 	CredentialMissing     CredentialState = "missing"      // it has no value yet, or there is no such version
 	CredentialUnknown     CredentialState = "unknown"      // AWS or the database did not answer that question
-	CredentialNotTested   CredentialState = "not tested"   // it does not matter, or an earlier answer makes asking unwise
+	CredentialNotTested   CredentialState = "not tested"   // it does not matter, or the login could lock the account
 	credentialNone        CredentialState = ""             // no version carries the label
 )
 
@@ -27,7 +27,7 @@ const (
 	ActionRollBack         Action = "rollback"          // move AWSCURRENT back to the version that is AWSPREVIOUS
 	ActionRetry            Action = "retry"             // have the service take the rotation up again
 	ActionCancel           Action = "cancel"            // turn rotation off, so that AWSPENDING can be discarded
-	ActionInvestigate      Action = "investigate"       // fix what keeps the question from being answered, and ask again
+	ActionInvestigate      Action = "investigate"       // fix what keeps status from an answer, and check again
 	ActionStoreCredentials Action = "store-credentials" // store credentials that work
 	ActionResetPassword    Action = "reset-password"    // have a superuser set a password
 	ActionNotManaged       Action = "not-managed"       // the secret is not ours to rotate, or not here
@@ -119,7 +119,8 @@ type rule struct {
 
 func (r rule) matches(s situation) bool {
 	return matchesAny(r.current, s.current) && matchesAny(r.pending, s.pending) && matchesAny(r.previous, s.previous) &&
-		matchesAny(r.stale, s.stale) && matchesAny(r.copied, s.copied) && matchesAny(r.foreign, s.foreign) && matchesAny(r.rotationOn, s.rotationOn) &&
+		matchesAny(r.stale, s.stale) && matchesAny(r.copied, s.copied) && matchesAny(r.foreign, s.foreign) &&
+		matchesAny(r.rotationOn, s.rotationOn) &&
 		matchesAny(r.setUp, s.setUp) && matchesAny(r.attempt, s.attempt)
 }
 
@@ -128,7 +129,10 @@ func matchesAny[T comparable](column []T, v T) bool {
 }
 
 // byHand is for what would be discarded, were it not for a pooler.
-const byHand = "AWSCURRENT works and AWSPENDING is of no use, but these logins went through a pooler (poolerForwardsLogins). Log in to the database itself by the value of AWSCURRENT. If that works, remove the label AWSPENDING by hand (update-secret-version-stage) and rotate again. If it does not, keep AWSPENDING and try its value"
+const byHand = "AWSCURRENT works and AWSPENDING is of no use, but these logins went through a pooler " +
+	"(poolerForwardsLogins). Log in to the database itself by the value of AWSCURRENT. If that works, remove the " +
+	"label AWSPENDING by hand (update-secret-version-stage) and rotate again. If it does not, keep AWSPENDING and " +
+	"try its value"
 
 // decisionTable is the table of decisions, read from the top; the last row fits everything.
 // What it never does:
@@ -145,64 +149,98 @@ func decisionTable() []rule {
 	yes, no := []bool{true}, []bool{false}
 	return []rule{
 		{foreign: yes, action: ActionInvestigate,
-			reason: "this function cannot judge the secret and changes nothing. Run status with the function that rotates it; if the secret is configured for this one, configure it for a function of its engine"},
+			reason: "this function cannot judge the secret and changes nothing. Run status with the function that " +
+				"rotates it; if the secret is configured for this one, configure it for a function of its engine"},
 		{current: is(CredentialMissing, credentialNone), action: ActionStoreCredentials,
 			reason: "AWSCURRENT has no value: store the credentials now in use"},
 		{current: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "AWSCURRENT could not be tested: fix the error above, then run status again. Until then move no label and set no password"},
+			reason: "AWSCURRENT could not be tested: fix the error above, then run status again. Until then move no " +
+				"label and set no password"},
 		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
-			reason: "AWSCURRENT was not tested, for the reason above. Change nothing: first run status for each other version that was not tested. If every one is rejected, no labeled version works: then, as a superuser of the database, set the user's password to the one in AWSCURRENT"},
+			reason: "AWSCURRENT was not tested, for the reason above. Change nothing: first run status for each " +
+				"other version that was not tested. If every one is rejected, no labeled version works: then, " +
+				"as a superuser of the database, set the user's password to the one in AWSCURRENT"},
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), rotationOn: yes, action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), setUp: no, action: ActionNone,
-			reason: "AWSCURRENT works; no rotation in progress. Rotation is not set up: rotate-secret with --rotation-lambda-arn and --rotation-rules sets it up and rotates now"},
+			reason: "AWSCURRENT works; no rotation in progress. Rotation is not set up: rotate-secret with " +
+				"--rotation-lambda-arn and --rotation-rules sets it up and rotates now"},
 		{current: is(CredentialWorks), pending: is(credentialNone), action: ActionNone,
-			reason: "AWSCURRENT works; no rotation in progress. Rotation is disabled: rotate-secret enables it and rotates now"},
+			reason: "AWSCURRENT works; no rotation in progress. Rotation is disabled: rotate-secret enables it and " +
+				"rotates now"},
 		{current: is(CredentialWorks), copied: yes, action: ActionDiscard,
-			reason: "AWSCURRENT works, and AWSPENDING holds the same credentials: a copy that a configuration test left, or that was stored by hand. No rotation can complete with it: discard it"},
+			reason: "AWSCURRENT works, and AWSPENDING holds the same credentials: a copy that a configuration test " +
+				"left, or that was stored by hand. No rotation can complete with it: discard it"},
 		{current: is(CredentialWorks), pending: is(CredentialWorks), stale: no, action: ActionFinish,
-			reason: "AWSCURRENT and AWSPENDING both work: only finishSecret is missing. Moving AWSCURRENT completes the rotation"},
+			reason: "AWSCURRENT and AWSPENDING both work: only finishSecret is missing. Moving AWSCURRENT completes " +
+				"the rotation"},
 		{current: is(CredentialWorks), rotationOn: no, action: ActionDiscard,
-			reason: "AWSCURRENT works, rotation is disabled, and AWSPENDING of an incomplete rotation blocks the next one. If just disabled, first wait for the function timeout"},
+			reason: "AWSCURRENT works, rotation is disabled, and AWSPENDING of an incomplete rotation blocks the " +
+				"next one. If just disabled, first wait for the function timeout"},
 		{current: is(CredentialWorks), pending: is(CredentialOtherTarget, CredentialInvalid), action: ActionDiscard,
-			reason: "AWSCURRENT works. AWSPENDING is invalid or for another target, so its rotation cannot complete: discard it"},
+			reason: "AWSCURRENT works. AWSPENDING is invalid or for another target, so its rotation cannot complete: " +
+				"discard it"},
 		{current: is(CredentialWorks), pending: is(CredentialWorks), action: ActionDiscard,
-			reason: "AWSCURRENT works, but was edited or rolled back after AWSPENDING was created; completing that rotation would undo it"},
+			reason: "AWSCURRENT works, but was edited or rolled back after AWSPENDING was created; completing that " +
+				"rotation would undo it"},
 		{current: is(CredentialWorks), stale: yes, action: ActionCancel,
-			reason: "AWSCURRENT works, but was edited or rolled back after AWSPENDING was created; the next attempt of that rotation would undo it. Cancel rotation, then run status again: AWSPENDING can be discarded once no step can run"},
+			reason: "AWSCURRENT works, but was edited or rolled back after AWSPENDING was created; the next attempt " +
+				"of that rotation would undo it. Cancel rotation, then run status again: AWSPENDING can be discarded " +
+				"once no step can run"},
 		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
-			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation cannot complete: run the statement above, then rotate-secret resumes it"},
+			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation " +
+				"cannot complete: run the statement above, then rotate-secret resumes it"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptRefused}, action: ActionCancel,
-			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, so its rotation cannot complete. Cancel rotation, then run status again: AWSPENDING can be discarded, and the next rotation proposes another password"},
+			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, " +
+				"so its rotation cannot complete. Cancel rotation, then run status again: AWSPENDING can be " +
+				"discarded, and the next rotation proposes another password"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptFails}, action: ActionInvestigate,
-			reason: "AWSCURRENT works and a rotation is incomplete, but its next attempt would fail: fix what AWSPENDING's line ends with, then run status again"},
+			reason: "AWSCURRENT works and a rotation is incomplete, but its next attempt would fail: " +
+				"fix what AWSPENDING's line ends with, then run status again"},
 		{current: is(CredentialWorks), action: ActionRetry,
-			reason: "AWSCURRENT works and a rotation is incomplete: rotate-secret resumes it (and answers \"A previous rotation isn't complete. That rotation will be reattempted.\", as expected)"},
+			reason: "AWSCURRENT works and a rotation is incomplete: rotate-secret resumes it (and answers \"A " +
+				"previous rotation isn't complete. That rotation will be reattempted.\", as expected)"},
 
 		// It does not.
 		{pending: is(CredentialWorks), action: ActionFinish,
-			reason: "AWSPENDING works and AWSCURRENT does not: the database has the new password, and clients read the old one until the label moves"},
+			reason: "AWSPENDING works and AWSCURRENT does not: the database has the new password, and clients read " +
+				"the old one until the label moves"},
 		{pending: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "AWSCURRENT does not work, and AWSPENDING could not be tested: fix the error above, then run status again"},
+			reason: "AWSCURRENT does not work, and AWSPENDING could not be tested: fix the error above, " +
+				"then run status again"},
 		{previous: is(CredentialWorks), action: ActionRollBack,
-			reason: "AWSPREVIOUS works, AWSCURRENT does not: the database has an older password (restored backup, or a value stored but never set), or the user of AWSCURRENT is locked"},
+			reason: "AWSPREVIOUS works, AWSCURRENT does not: the database has an older password (restored backup, " +
+				"or a value stored but never set), or the user of AWSCURRENT is locked"},
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: fix the error above, then run status again"},
+			reason: "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: fix the error above, " +
+				"then run status again"},
 		{current: is(CredentialBlocked), action: ActionInvestigate,
-			reason: "the database does not let the user of AWSCURRENT log in, whatever the password: clients are locked out. Run the statement above, then status again"},
+			reason: "the database does not let the user of AWSCURRENT log in, whatever the password: clients are " +
+				"locked out. Run the statement above, then status again"},
 		{pending: is(CredentialBlocked), action: ActionInvestigate,
-			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPENDING log in, whatever the password: clients are locked out. Run the statement above, then status again"},
+			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPENDING log in, " +
+				"whatever the password: clients are locked out. Run the statement above, then status again"},
 		{previous: is(CredentialBlocked), action: ActionInvestigate,
-			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPREVIOUS log in, whatever the password: clients are locked out. Run the statement above, then status again"},
+			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPREVIOUS log in, " +
+				"whatever the password: clients are locked out. Run the statement above, then status again"},
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
-			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can lock the user: to test it first, run status with its version id. If it works, finish it"},
+			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can " +
+				"lock the user: to test it first, run status with its version id. If it works, finish it"},
 		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate, resets: true,
-			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can lock the user: to test it first, run status with its version id. If it is rejected too, no labeled version works: then, as a superuser of the database, set the user's password to the one in AWSCURRENT"},
+			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can " +
+				"lock the user: to test it first, run status with its version id. If it is rejected too, no labeled " +
+				"version works: then, as a superuser of the database, set the user's password to the one in " +
+				"AWSCURRENT"},
 		{current: is(CredentialInvalid), action: ActionStoreCredentials,
-			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials now in use, in the form that this function rotates"},
+			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials " +
+				"now in use, in the form that this function rotates"},
 		{action: ActionResetPassword, resets: true,
-			reason: "no labeled version works: the password was changed in the database, or the user dropped. First check unlabeled versions: aws secretsmanager list-secret-version-ids --include-deprecated. Then, as a superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is gone), and run status again. (A version for another user or target was not tried: if AWSCURRENT names the wrong one, move the label back by hand)"},
+			reason: "no labeled version works: the password was changed in the database, or the user dropped. " +
+				"First check unlabeled versions: aws secretsmanager list-secret-version-ids --include-deprecated. " +
+				"Then, as a superuser of the database, set the user's password to the one in AWSCURRENT (create the " +
+				"user if it is gone), and run status again. (A version for another user or target was not tried: " +
+				"if AWSCURRENT names the wrong one, move the label back by hand)"},
 	}
 }

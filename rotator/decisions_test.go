@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-var standings = []CredentialState{CredentialWorks, CredentialRejected, CredentialBlocked, CredentialInvalid, CredentialOtherTarget, CredentialMissing, CredentialUnknown, CredentialNotTested, credentialNone}
+var standings = []CredentialState{CredentialWorks, CredentialRejected, CredentialBlocked, CredentialInvalid,
+	CredentialOtherTarget, CredentialMissing, CredentialUnknown, CredentialNotTested, credentialNone}
 
 // scenes is the whole state space: some 60,000 scenes.
 func scenes() []situation {
@@ -31,7 +32,8 @@ func asStored() []situation {
 			for _, previous := range standings {
 				for _, stale := range []bool{false, true} {
 					for _, running := range []bool{false, true} {
-						s := situation{current: current, pending: pending, previous: previous, stale: stale, rotationOn: running}
+						s := situation{current: current, pending: pending, previous: previous, stale: stale,
+							rotationOn: running}
 						foreign, copied := s, s
 						foreign.foreign, copied.copied = true, true
 						all = append(all, s, foreign)
@@ -85,7 +87,8 @@ func TestDecisions(t *testing.T) {
 			}
 			// A setSecret under way makes the pending password the only one, except
 			// where it works already beside the other, or is refused unseen.
-			if s.rotationOn && !s.copied && s.pending != CredentialWorks && s.pending != CredentialOtherTarget && s.pending != CredentialInvalid {
+			if s.rotationOn && !s.copied && s.pending != CredentialWorks && s.pending != CredentialOtherTarget &&
+				s.pending != CredentialInvalid {
 				wrong("a rotation under way would be left with a password that has no label")
 			}
 			if s.pending == credentialNone {
@@ -108,7 +111,8 @@ func TestDecisions(t *testing.T) {
 					wrong("something works, or might")
 				}
 			}
-			if s.current == CredentialRejected && (s.pending == CredentialNotTested || s.previous == CredentialNotTested) {
+			if s.current == CredentialRejected && (s.pending == CredentialNotTested ||
+				s.previous == CredentialNotTested) {
 				wrong("what was not tested might work")
 			}
 		case ActionInvestigate:
@@ -117,7 +121,8 @@ func TestDecisions(t *testing.T) {
 			}
 			direct := s
 			direct.pooled = false
-			if !open(s.current) && !open(s.pending) && !open(s.previous) && !s.foreign && s.attempt != attemptFails && !(s.pooled && decide(direct).action == ActionDiscard) {
+			if !open(s.current) && !open(s.pending) && !open(s.previous) && !s.foreign && s.attempt != attemptFails &&
+				!(s.pooled && decide(direct).action == ActionDiscard) {
 				wrong("there is nothing to wait for")
 			}
 		case ActionStoreCredentials:
@@ -153,7 +158,8 @@ func TestEveryWayLeadsOut(t *testing.T) {
 		for _, state := range []CredentialState{s.current, s.pending, s.previous} {
 			known = known && state != CredentialUnknown && state != CredentialNotTested && state != CredentialBlocked
 		}
-		if !known || s.foreign || s.current == CredentialMissing || s.current == credentialNone || s.current != CredentialWorks && s.pending != CredentialWorks && s.previous != CredentialWorks {
+		if !known || s.foreign || s.current == CredentialMissing || s.current == credentialNone ||
+			s.current != CredentialWorks && s.pending != CredentialWorks && s.previous != CredentialWorks {
 			continue
 		}
 		for step := 0; ; step++ {
@@ -184,9 +190,11 @@ func TestEveryWayLeadsOut(t *testing.T) {
 func after(s situation, a Action) situation {
 	switch a {
 	case ActionFinish:
-		return situation{current: s.pending, pending: credentialNone, previous: s.current, setUp: s.setUp, rotationOn: s.rotationOn, pooled: s.pooled}
+		return situation{current: s.pending, pending: credentialNone, previous: s.current, setUp: s.setUp,
+			rotationOn: s.rotationOn, pooled: s.pooled}
 	case ActionRollBack:
-		return situation{current: s.previous, pending: s.pending, previous: s.current, stale: s.stale, setUp: s.setUp, rotationOn: s.rotationOn, pooled: s.pooled}
+		return situation{current: s.previous, pending: s.pending, previous: s.current, stale: s.stale, setUp: s.setUp,
+			rotationOn: s.rotationOn, pooled: s.pooled}
 	case ActionDiscard:
 		s.pending, s.stale, s.copied = credentialNone, false, false
 	case ActionCancel:

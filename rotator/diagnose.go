@@ -40,7 +40,8 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 	case d.Action:
 		return c.apply(ctx)
 	}
-	return OutcomeFailed, fmt.Errorf("recovery: %w: action %s was requested, but status recommends %s: %s. Nothing was changed", KindConflict, v.event.Action, d.Action, d.Reason)
+	return OutcomeFailed, fmt.Errorf("recovery: %w: action %s was requested, but status recommends %s: %s. "+
+		"Nothing was changed", KindConflict, v.event.Action, d.Action, d.Reason)
 }
 
 // apply moves the label, and says how the secret stands then. Nothing is tested again:
@@ -53,7 +54,8 @@ func (c *diagnoser) apply(ctx context.Context) (Outcome, error) {
 	}
 	done := fmt.Sprintf("moved %s from version %s to version %s", m.Label, m.From, m.To)
 	if m.To == "" {
-		done = fmt.Sprintf("removed %s from version %s; its value stays readable by version id for at least a day", m.Label, m.From)
+		done = fmt.Sprintf("removed %s from version %s; its value stays readable by version id for at least a day",
+			m.Label, m.From)
 	}
 	c.logf("%s", done)
 	c.meta.Labels = m.labelsAfter(c.meta)
@@ -172,7 +174,8 @@ func (c *diagnoser) unclear(id string, others ...string) bool {
 
 // labeledVersions gives the versions that carry the labels; "" for a label that none carries.
 func (c *diagnoser) labeledVersions() (current, pending, previous string) {
-	return c.meta.VersionWithLabel(LabelCurrent), c.meta.VersionWithLabel(LabelPending), c.meta.VersionWithLabel(LabelPrevious)
+	return c.meta.VersionWithLabel(LabelCurrent), c.meta.VersionWithLabel(LabelPending),
+		c.meta.VersionWithLabel(LabelPrevious)
 }
 
 // readVersion reads a value, by its id and its label, so that a label which has moved in
@@ -248,8 +251,8 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 }
 
 // rehearse has the strategy try what setSecret would do next, or createSecret where
-// nothing was stored, so that nothing is recommended which cannot succeed. It is the rehearsal of a preflight: nothing is
-// changed, and AWSCURRENT, which works, is what logs in.
+// nothing was stored, so that nothing is recommended which cannot succeed. It is the rehearsal of a preflight: nothing
+// is changed, and AWSCURRENT, which works, is what logs in.
 func (c *diagnoser) rehearse(ctx context.Context) {
 	current, pending, _ := c.labeledVersions()
 	l := c.probes[pending]
@@ -368,7 +371,8 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 			continue
 		}
 		l := c.probes[id]
-		s := VersionStatus{VersionID: id, Labels: c.meta.Labels[id], LabelMeaning: labelMeaning(c.meta.Labels[id]), State: l.state, Detail: l.detail}
+		s := VersionStatus{VersionID: id, Labels: c.meta.Labels[id], LabelMeaning: labelMeaning(c.meta.Labels[id]),
+			State: l.state, Detail: l.detail}
 		if s.State == credentialNone { // of a secret that is not ours, or another function's
 			s.State = CredentialNotTested
 		}
@@ -418,7 +422,9 @@ func (c *diagnoser) commands(a Action) []string {
 	rotate := "aws secretsmanager rotate-secret --secret-id " + c.meta.ARN
 	switch {
 	case c.other != "" && !strings.Contains(c.other, ErrOtherEngine.Error()):
-		return []string{"aws lambda invoke --function-name " + c.meta.RotationLambdaARN + " --cli-binary-format raw-in-base64-out --payload '{\"Step\":\"status\",\"SecretId\":\"" + c.meta.ARN + "\",\"Format\":\"text\"}' status.json"}
+		return []string{"aws lambda invoke --function-name " + c.meta.RotationLambdaARN + " --cli-binary-format " +
+			"raw-in-base64-out --payload '{\"Step\":\"status\",\"SecretId\":\"" + c.meta.ARN +
+			"\",\"Format\":\"text\"}' status.json"}
 	case a == ActionDiscard: // and begin anew
 		return []string{c.labelMove(a).cliCommand(c.meta.ARN), rotate}
 	case a.movesLabel():
@@ -428,7 +434,8 @@ func (c *diagnoser) commands(a Action) []string {
 	case a == ActionCancel:
 		return []string{"aws secretsmanager cancel-rotate-secret --secret-id " + c.meta.ARN}
 	case a == ActionStoreCredentials:
-		return []string{"aws secretsmanager put-secret-value --secret-id " + c.meta.ARN + " --secret-string file://value.json"}
+		return []string{"aws secretsmanager put-secret-value --secret-id " + c.meta.ARN +
+			" --secret-string file://value.json"}
 	}
 	return nil
 }

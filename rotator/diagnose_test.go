@@ -92,8 +92,8 @@ func (s *story) follow() *rotator.Diagnosis {
 // whatever the database accepts. Where something stored works and is for this
 // account and place, following the diagnosis ends with an AWSCURRENT that works, and
 // a plain rotation then succeeds. Where nothing does, nothing is changed.
-// Under the race detector it tries every fourth of fourteen hundred worlds, each of several steps over HTTP: all of them take
-// more than twenty seconds there.
+// Under the race detector it tries every fourth of fourteen hundred worlds, each of several steps over HTTP: all of
+// them take more than twenty seconds there.
 func TestEveryStuckStateIsResolved(t *testing.T) {
 	for _, strategy := range []string{"single", "alternating"} {
 		t.Run(strategy, func(t *testing.T) {
@@ -129,15 +129,18 @@ func worlds(strategy string) []string {
 		{"text not JSON", "none"}, {"text not JSON", other + "/p0"},
 		{"app/p1" + elsewhere, "app/p1"},
 	}
-	pendings := []string{"none", "same", "previous", "empty", other + "/p2", other + "/p2" + elsewhere, "nobody/p2", "binary", other + "/p2 colour=blue"}
+	pendings := []string{"none", "same", "previous", "empty", other + "/p2", other + "/p2" + elsewhere, "nobody/p2",
+		"binary", other + "/p2 colour=blue"}
 	var all []string
 	add := func(current, pending, previous, accepts, rotation string) {
-		lines := []string{"strategy " + strategy, "account boss/ps superuser", "superuser boss/ps", "secret rotation=" + rotation, "account " + other + "/" + accepts + " clone"}
+		lines := []string{"strategy " + strategy, "account boss/ps superuser", "superuser boss/ps", "secret rotation=" +
+			rotation, "account " + other + "/" + accepts + " clone"}
 		if strategy == "alternating" { // whose other user is as it was, or nothing is
 			lines = append(lines, "account app/"+map[bool]string{true: "px", false: "p1"}[accepts == "px"])
 		}
 		if previous != "none" {
-			lines = append(lines, "version AWSPREVIOUS"+map[string]string{"previous": ",AWSPENDING"}[pending]+" "+previous)
+			lines = append(lines, "version AWSPREVIOUS"+map[string]string{"previous": ",AWSPENDING"}[pending]+" "+
+				previous)
 		}
 		lines = append(lines, "version AWSCURRENT"+map[string]string{"same": ",AWSPENDING"}[pending]+" "+current)
 		if pending != "none" && pending != "same" && pending != "previous" {
@@ -180,11 +183,13 @@ func resolve(t *testing.T, script string) (resolved bool) {
 		if diff := before.Diff(s.aws.Snapshot(s.arn)); len(diff) > 0 {
 			t.Errorf("%s, and the secret has changed: %v", d.Action, diff)
 		}
-		if d.Action == rotator.ActionInvestigate && !strings.Contains(script, "host=") && !strings.Contains(script, "locks") {
+		if d.Action == rotator.ActionInvestigate && !strings.Contains(script, "host=") && !strings.Contains(script,
+			"locks") {
 			t.Errorf("waits for a database that is there: %+v", d)
 		}
 		for _, label := range []string{"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"} {
-			if s.works(label) && !strings.Contains(script, "host=") && !strings.Contains(script, "text ") && !strings.Contains(script, "binary") {
+			if s.works(label) && !strings.Contains(script, "host=") && !strings.Contains(script, "text ") &&
+				!strings.Contains(script, "binary") {
 				t.Errorf("%s works, and there is only to %s", label, d.Action)
 			}
 		}
@@ -204,7 +209,8 @@ func (s *story) goesOn(d *rotator.Diagnosis) {
 	if (err != nil) != (d.Action == rotator.ActionRetry) {
 		s.t.Errorf("%s, and the service answered %v", d.Action, err)
 	}
-	if r, err := s.aws.WaitRotation(s.t.Context(), s.arn); err != nil || r.Outcome != "RotationSucceeded" || !s.works("AWSCURRENT") {
+	if r, err := s.aws.WaitRotation(s.t.Context(), s.arn); err != nil || r.Outcome != "RotationSucceeded" ||
+		!s.works("AWSCURRENT") {
 		s.t.Errorf("a rotation then ends with %s: %s", r.Outcome, r.Message)
 	}
 }
@@ -219,12 +225,14 @@ func TestEveryCutIsRecovered(t *testing.T) {
 			for _, where := range []string{"before call", "after call", "before operation", "after operation"} {
 				for n := 1; ; n++ {
 					s := newStory(t)
-					s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion AWSCURRENT app/p1\nstate")
+					s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount " +
+						"app/p1\nversion AWSCURRENT app/p1\nstate")
 					if !s.cut(where, n) { // there was no n-th
 						break
 					}
 					if cancelled {
-						if _, err := s.sdk.CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &s.arn}); err != nil {
+						if _, err := s.sdk.CancelRotateSecret(t.Context(),
+							&secretsmanager.CancelRotateSecretInput{SecretId: &s.arn}); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -295,7 +303,8 @@ func TestRecoverOnlyActsAsAsked(t *testing.T) {
 		t.Fatalf("%+v, %v", d, err)
 	}
 	for _, action := range []string{"discard", "rollback"} {
-		if _, err := s.ask("recover", action); rotator.KindOf(err) != rotator.KindConflict || !strings.Contains(err.Error(), "but status recommends finish") {
+		if _, err := s.ask("recover", action); rotator.KindOf(err) != rotator.KindConflict ||
+			!strings.Contains(err.Error(), "but status recommends finish") {
 			t.Errorf("%s: %v", action, err)
 		}
 	}
@@ -315,7 +324,8 @@ func TestRecoverOnlyActsAsAsked(t *testing.T) {
 		if c.Operation == "GetSecretValue" {
 			s.aws.Observe = nil
 			_, err := s.sdk.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
-				SecretId: &s.arn, VersionStage: aws.String("AWSPENDING"), RemoveFromVersionId: aws.String(awsemu.VersionID(2))})
+				SecretId: &s.arn, VersionStage: aws.String("AWSPENDING"),
+				RemoveFromVersionId: aws.String(awsemu.VersionID(2))})
 			if err != nil {
 				t.Error(err)
 			}
@@ -334,7 +344,8 @@ func TestNoSecretInAnyDiagnosis(t *testing.T) {
 	s := newStory(t)
 	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate")
 	s.rotator.Strategy = canary{func(r rotator.Rotation) error {
-		return fmt.Errorf("%w: %s %s", rotator.KindLoginRejected, r.Pending.Password().Reveal(), r.Current.Password().Reveal())
+		return fmt.Errorf("%w: %s %s", rotator.KindLoginRejected, r.Pending.Password().Reveal(),
+			r.Current.Password().Reveal())
 	}}
 	d, err := s.ask("status", "")
 	if err != nil || d.Versions[0].State != rotator.CredentialRejected {

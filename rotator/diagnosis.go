@@ -82,9 +82,11 @@ func (d Diagnosis) Text() string {
 // Markdown is the diagnosis for a ticket.
 func (d Diagnosis) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Status of `%s`: %s\n\n| version | labels | state | meaning |\n|---|---|---|---|\n", d.SecretID, d.summary())
+	fmt.Fprintf(&b, "Status of `%s`: %s\n\n| version | labels | state | meaning |\n|---|---|---|---|\n", d.SecretID,
+		d.summary())
 	for _, s := range d.Versions {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.VersionID, strings.Join(s.Labels, ", "), s.State, escapeCell(strings.TrimSpace(s.LabelMeaning+". "+s.Detail)))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.VersionID, strings.Join(s.Labels, ", "), s.State,
+			escapeCell(strings.TrimSpace(s.LabelMeaning+". "+s.Detail)))
 	}
 	if d.MovedLabel != "" {
 		fmt.Fprintf(&b, "\n%s. To undo:\n\n    %s\n", d.MovedLabel, d.UndoCommand)
@@ -160,7 +162,8 @@ func labelMeaning(labels []string) string {
 	case has(LabelCurrent):
 		return "the value clients read"
 	case has(LabelPending) && has(LabelPrevious):
-		return "previous value, and pending value of an incomplete rotation: rolled back; the next rotation would resume it"
+		return "previous value, and pending value of an incomplete rotation: rolled back; the next rotation would " +
+			"resume it"
 	case has(LabelPending):
 		return "pending value of an incomplete rotation"
 	}

@@ -72,7 +72,8 @@ func parseEvent(payload []byte) (Event, error) {
 	case twice != "":
 		return Event{}, fmt.Errorf("event: %w: key %s appears more than once: send it once", KindMisconfigured, twice)
 	case err != nil:
-		return Event{}, fmt.Errorf("event: %w: not a rotation event of Secrets Manager: want a JSON object with the strings Step, SecretId and ClientRequestToken, each once", KindMisconfigured)
+		return Event{}, fmt.Errorf("event: %w: not a rotation event of Secrets Manager: want a JSON object with the "+
+			"strings Step, SecretId and ClientRequestToken, each once", KindMisconfigured)
 	}
 	e.Step, e.RotationToken, e.Action = parseStep(step), secret.NewPassword(token), Action(action)
 	return e, e.validate()
@@ -137,27 +138,36 @@ func (e Event) validate() error {
 	switch e.Step {
 	case StepCreateSecret, StepSetSecret, StepTestSecret, StepFinishSecret, StepPreflight, StepStatus, StepRecover:
 	case "":
-		return fmt.Errorf("event: %w: Step is missing: want createSecret, setSecret, testSecret or finishSecret", KindMisconfigured)
+		return fmt.Errorf("event: %w: Step is missing: want createSecret, setSecret, testSecret or finishSecret",
+			KindMisconfigured)
 	default:
-		return fmt.Errorf("event: %w: Step is %+.*q: want createSecret, setSecret, testSecret or finishSecret", KindMisconfigured, maxStepToShow, e.Step)
+		return fmt.Errorf("event: %w: Step is %+.*q: want createSecret, setSecret, testSecret or finishSecret",
+			KindMisconfigured, maxStepToShow, e.Step)
 	}
 	switch {
 	case e.SecretID == "":
 		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", KindMisconfigured)
 	case !ValidSecretID(e.SecretID):
-		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters", KindMisconfigured, maxSecretID)
+		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters",
+			KindMisconfigured, maxSecretID)
 	case e.Action.newName() != "":
-		return fmt.Errorf("event: %w: Action is %q: it is now called %q", KindMisconfigured, e.Action, e.Action.newName())
+		return fmt.Errorf("event: %w: Action is %q: it is now called %q", KindMisconfigured, e.Action,
+			e.Action.newName())
 	case e.Action != "" && (e.Step != StepRecover || !e.Action.movesLabel()):
-		return fmt.Errorf("event: %w: Action is %+.*q: want finish, discard or rollback, and the Step recover", KindMisconfigured, maxStepToShow, e.Action)
-	case e.Step.isOnDemand() && e.Format != "" && e.Format != formatJSON && e.Format != formatText && e.Format != formatMarkdown:
-		return fmt.Errorf("event: %w: Format is %+.*q: want json, text or markdown", KindMisconfigured, maxStepToShow, e.Format)
+		return fmt.Errorf("event: %w: Action is %+.*q: want finish, discard or rollback, and the Step recover",
+			KindMisconfigured, maxStepToShow, e.Action)
+	case e.Step.isOnDemand() && e.Format != "" && e.Format != formatJSON && e.Format != formatText &&
+		e.Format != formatMarkdown:
+		return fmt.Errorf("event: %w: Format is %+.*q: want json, text or markdown", KindMisconfigured, maxStepToShow,
+			e.Format)
 	case e.Step.isOnDemand() && e.VersionID == "":
 		return nil
 	case len(e.VersionID) < minVersion || len(e.VersionID) > maxVersion || !isPrintableASCII(e.VersionID):
-		return fmt.Errorf("event: %w: ClientRequestToken is not a version id: want %d to %d printable ASCII characters", KindMisconfigured, minVersion, maxVersion)
+		return fmt.Errorf("event: %w: ClientRequestToken is not a version id: want %d to %d printable ASCII characters",
+			KindMisconfigured, minVersion, maxVersion)
 	case len(e.RotationToken.Reveal()) > maxToken || !isPrintableASCII(e.RotationToken.Reveal()):
-		return fmt.Errorf("event: %w: RotationToken is not valid: at most %d printable ASCII characters", KindMisconfigured, maxToken)
+		return fmt.Errorf("event: %w: RotationToken is not valid: at most %d printable ASCII characters",
+			KindMisconfigured, maxToken)
 	}
 	return nil
 }

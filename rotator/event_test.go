@@ -19,8 +19,10 @@ func TestParseEventAcceptsBothSpellings(t *testing.T) {
 		"testSecret": StepTestSecret, "test_secret": StepTestSecret,
 		"finishSecret": StepFinishSecret, "finish_secret": StepFinishSecret,
 	} {
-		e, err := parseEvent([]byte(`{"Step":"` + spelled + `","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"6f1e8f6a-canary-0000-0000-000000000000","Unknown":[1]}`))
-		if err != nil || e.Step != want || e.SecretID != testARN || e.VersionID != testVersion || e.RotationToken.Empty() {
+		e, err := parseEvent([]byte(`{"Step":"` + spelled + `","SecretId":"` + testARN + `","ClientRequestToken":"` +
+			testVersion + `","RotationToken":"6f1e8f6a-canary-0000-0000-000000000000","Unknown":[1]}`))
+		if err != nil || e.Step != want || e.SecretID != testARN || e.VersionID != testVersion ||
+			e.RotationToken.Empty() {
 			t.Errorf("%s: %+v, %v", spelled, e, err)
 		}
 	}
@@ -91,7 +93,8 @@ func TestPeopleNeedNoToken(t *testing.T) {
 
 func FuzzParseEvent(f *testing.F) {
 	f.Add([]byte(`{"Step":"recover","SecretId":"app","Action":"finish","Format":"text"}`))
-	f.Add([]byte(`{"Step":"createSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"x"}`))
+	f.Add([]byte(`{"Step":"createSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion +
+		`","RotationToken":"x"}`))
 	f.Add([]byte(`{"Step":"set_secret","SecretId":"a\u0000","ClientRequestToken":null}`))
 	f.Add([]byte(`[{"Step":{}}]`))
 	f.Fuzz(func(t *testing.T, payload []byte) {

@@ -34,7 +34,8 @@ func checkVersion(m Metadata, version string) (done bool, err error) {
 		return false, err
 	}
 	if m.RotationEnabled != nil && !*m.RotationEnabled {
-		return false, fmt.Errorf("secret: %w: rotation is disabled (perhaps cancelled after this event was sent). To enable it: aws secretsmanager rotate-secret --secret-id %s", KindConflict, m.ARN)
+		return false, fmt.Errorf("secret: %w: rotation is disabled (perhaps cancelled after this event was sent). "+
+			"To enable it: aws secretsmanager rotate-secret --secret-id %s", KindConflict, m.ARN)
 	}
 	labels, known := m.Labels[version]
 	switch {
@@ -43,7 +44,8 @@ func checkVersion(m Metadata, version string) (done bool, err error) {
 	case m.HasLabel(version, LabelCurrent):
 		return true, nil
 	case !m.HasLabel(version, LabelPending):
-		return false, fmt.Errorf("version %s: %w: it has the label %s, not AWSPENDING: another rotation replaced it, or the label was moved by hand", version, KindConflict, strings.Join(labels, ", "))
+		return false, fmt.Errorf("version %s: %w: it has the label %s, not AWSPENDING: another rotation replaced it, "+
+			"or the label was moved by hand", version, KindConflict, strings.Join(labels, ", "))
 	}
 	return false, nil
 }
@@ -52,13 +54,17 @@ func checkVersion(m Metadata, version string) (done bool, err error) {
 func checkRotatable(m Metadata) error {
 	switch {
 	case !m.DeletionDate.IsZero():
-		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret) or stop rotating it", KindMisconfigured)
+		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret) or "+
+			"stop rotating it", KindMisconfigured)
 	case m.OwningService != "":
-		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; as a superuser secret it can be used", KindMisconfigured, m.OwningService)
+		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; "+
+			"as a superuser secret it can be used", KindMisconfigured, m.OwningService)
 	case m.Type != "":
-		return fmt.Errorf("secret: %w: a managed external secret of type %s, which Secrets Manager rotates without a function", KindMisconfigured, m.Type)
+		return fmt.Errorf("secret: %w: a managed external secret of type %s, which Secrets Manager rotates without a "+
+			"function", KindMisconfigured, m.Type)
 	case m.PrimaryRegion != "" && m.PrimaryRegion != m.Region:
-		return fmt.Errorf("secret: %w: a replica of the secret in %s: rotate it there, and the new value is replicated to %s", KindMisconfigured, m.PrimaryRegion, m.Region)
+		return fmt.Errorf("secret: %w: a replica of the secret in %s: rotate it there, and the new value is "+
+			"replicated to %s", KindMisconfigured, m.PrimaryRegion, m.Region)
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ func TestThePasswordPolicyReachesTheStrategy(t *testing.T) {
 	s.rotator.PasswordPolicy = secret.PasswordPolicy{Length: 41, ExcludePunctuation: true, ExcludeUppercase: true}
 	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstep createSecret v2")
 	d, err := secret.ParseDocument(string(s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value.Reveal()))
-	if p := d.Password().Reveal(); err != nil || len(p) != 41 || strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+	if p := d.Password().Reveal(); err != nil || len(p) != 41 ||
+		strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 		t.Errorf("a password of %d bytes, or of other characters: %v", len(p), err)
 	}
 }
@@ -36,7 +37,8 @@ func TestARecordSaysHowAStepEnded(t *testing.T) {
 		return nil
 	}
 	s.step("testSecret", "v2")
-	if got.Outcome != rotator.OutcomeFailed || got.Kind != rotator.KindLoginRejected || !errors.Is(got.Err, rotator.KindLoginRejected) || got.Elapsed < time.Millisecond || got.Start.IsZero() {
+	if got.Outcome != rotator.OutcomeFailed || got.Kind != rotator.KindLoginRejected ||
+		!errors.Is(got.Err, rotator.KindLoginRejected) || got.Elapsed < time.Millisecond || got.Start.IsZero() {
 		t.Errorf("%+v", got)
 	}
 }
@@ -48,7 +50,8 @@ type stale struct {
 }
 
 func (s *stale) Describe(context.Context, string) (rotator.Metadata, error) {
-	return rotator.Metadata{Labels: map[string][]string{"current": {"AWSCURRENT"}, awsemu.VersionID(2): {"AWSPENDING"}}}, nil
+	return rotator.Metadata{Labels: map[string][]string{"current": {"AWSCURRENT"},
+		awsemu.VersionID(2): {"AWSPENDING"}}}, nil
 }
 
 func (s *stale) Value(context.Context, string, rotator.VersionRef) (rotator.SecretValue, error) {
@@ -62,8 +65,10 @@ func TestHowLongAReadIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &stale{}
 		began := time.Now()
-		err := rotator.Rotator{Store: store, Strategy: canary{}}.Handle(t.Context(), rotator.Event{Step: rotator.StepFinishSecret, SecretID: "app", VersionID: awsemu.VersionID(2)})
-		if took := time.Since(began); !errors.Is(err, rotator.KindNotFound) || store.reads != 4 || took != 1300*time.Millisecond {
+		err := rotator.Rotator{Store: store, Strategy: canary{}}.Handle(t.Context(),
+			rotator.Event{Step: rotator.StepFinishSecret, SecretID: "app", VersionID: awsemu.VersionID(2)})
+		if took := time.Since(began); !errors.Is(err, rotator.KindNotFound) || store.reads != 4 ||
+			took != 1300*time.Millisecond {
 			t.Errorf("%d reads in %s: %v", store.reads, took, err)
 		}
 	})

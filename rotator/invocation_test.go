@@ -38,7 +38,8 @@ func FuzzFit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, hidden, text string) {
 		var v invocation
 		v.scrub.Add(secret.NewPassword(hidden))
-		for _, got := range []string{v.sanitize(text), v.sanitize(text + hidden), v.scrub.Error(sanitizedError{errors.New(hidden + text)}).Error()} {
+		for _, got := range []string{v.sanitize(text), v.sanitize(text + hidden),
+			v.scrub.Error(sanitizedError{errors.New(hidden + text)}).Error()} {
 			if strings.IndexFunc(got, func(r rune) bool { return !strconv.IsPrint(r) }) >= 0 {
 				t.Errorf("not printable: %q", got)
 			}

@@ -21,7 +21,8 @@ func (c *clock) Describe(ctx context.Context, _ string) (rotator.Metadata, error
 
 // TestAStepEndsBeforeLambdaDoes: whoever is cut off by Lambda cannot say why.
 func TestAStepEndsBeforeLambdaDoes(t *testing.T) {
-	for margin, want := range map[time.Duration]time.Duration{0: 500 * time.Millisecond, 2 * time.Second: 2 * time.Second} {
+	for margin, want := range map[time.Duration]time.Duration{0: 500 * time.Millisecond,
+		2 * time.Second: 2 * time.Second} {
 		deadline := time.Now().Add(time.Hour)
 		ctx, cancel := context.WithDeadline(t.Context(), deadline)
 		defer cancel()
@@ -30,7 +31,8 @@ func TestAStepEndsBeforeLambdaDoes(t *testing.T) {
 			Step: rotator.StepCreateSecret, SecretID: "app", VersionID: "00000000-0000-4000-8000-000000000001",
 		})
 		if rotator.KindOf(err) != rotator.KindAccessDenied || !c.until.Equal(deadline.Add(-want)) {
-			t.Errorf("Margin %v: %v; the step has until %v before Lambda's end, want %v", margin, err, deadline.Sub(c.until), want)
+			t.Errorf("Margin %v: %v; the step has until %v before Lambda's end, want %v", margin, err,
+				deadline.Sub(c.until), want)
 		}
 	}
 }

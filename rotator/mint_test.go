@@ -52,7 +52,8 @@ func (p puts) Put(ctx context.Context, in rotator.PutInput) error { return p.put
 // fail any more, and none is left that could not be stored.
 func TestMint(t *testing.T) {
 	step := func(s *story) error {
-		return s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2)})
+		return s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn,
+			VersionID: awsemu.VersionID(2)})
 	}
 	store := func(ctx context.Context, to rotator.Store, in rotator.PutInput) error { return to.Put(ctx, in) }
 	for name, c := range map[string]struct {
@@ -85,7 +86,8 @@ func TestMint(t *testing.T) {
 				t.Errorf("createSecret: %v; and again: %v", first, second)
 			}
 			if len(m.made) != c.made || len(m.left) != c.left {
-				t.Errorf("%d credentials were made and %d left; want %d and %d", len(m.made), len(m.left), c.made, c.left)
+				t.Errorf("%d credentials were made and %d left; want %d and %d", len(m.made), len(m.left), c.made,
+					c.left)
 			}
 			value, err := s.rotator.Store.Value(t.Context(), s.arn, rotator.VersionRef{ID: awsemu.VersionID(2)})
 			if got := value.Document.Password().Reveal(); got != c.stored {

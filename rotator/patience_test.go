@@ -43,7 +43,8 @@ func TestAfterTheChangeWhatPassesIsWaitedFor(t *testing.T) {
 			s.db.LockAfter = c.lockAfter
 			s.run("strategy single\naccount app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
 			var err error
-			for _, step := range []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret, rotator.StepFinishSecret} {
+			for _, step := range []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret,
+				rotator.StepFinishSecret} {
 				logins := 0
 				if step == c.step {
 					s.db.Before = func(_ context.Context, op, user string) error {
@@ -56,7 +57,8 @@ func TestAfterTheChangeWhatPassesIsWaitedFor(t *testing.T) {
 						return fmt.Errorf("the database: %w", c.kind)
 					}
 				}
-				err = s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, VersionID: awsemu.VersionID(2)})
+				err = s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn,
+					VersionID: awsemu.VersionID(2)})
 				if step == c.step {
 					s.db.Before = nil
 					if logins != c.logins {

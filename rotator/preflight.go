@@ -198,9 +198,13 @@ func functionMismatch(m Metadata, invoked string) string {
 	case m.RotationLambdaARN == invoked:
 		return ""
 	case m.RotationLambdaARN == "":
-		return "rotation is not set up yet (a policy with the condition secretsmanager:resource/AllowRotationLambdaArn denies everything until it is): aws secretsmanager rotate-secret --secret-id " + m.ARN + " --rotation-lambda-arn " + invoked + " --rotation-rules AutomaticallyAfterDays=30"
+		return "rotation is not set up yet (a policy with the condition " +
+			"secretsmanager:resource/AllowRotationLambdaArn denies everything until it is): aws secretsmanager " +
+			"rotate-secret --secret-id " + m.ARN + " --rotation-lambda-arn " + invoked + " --rotation-rules " +
+			"AutomaticallyAfterDays=30"
 	case unqualified(m.RotationLambdaARN) == unqualified(invoked):
-		return fmt.Sprintf("the secret is configured for %s; this function runs as %s%s", m.RotationLambdaARN, invoked, beware)
+		return fmt.Sprintf("the secret is configured for %s; this function runs as %s%s", m.RotationLambdaARN, invoked,
+			beware)
 	default:
 		return mismatch(m, invoked) + beware
 	}
@@ -241,7 +245,9 @@ func replicaWarnings(m Metadata) string {
 	var lines []string
 	for _, r := range m.Replicas {
 		if r.Status != replicaInSync {
-			lines = append(lines, fmt.Sprintf("replica %s has status %s (%s) and may not get the new value. Usual fix: aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions Region=%s --force-overwrite-replica-secret", r.Region, r.Status, r.Message, m.ARN, r.Region))
+			lines = append(lines, fmt.Sprintf("replica %s has status %s (%s) and may not get the new value. "+
+				"Usual fix: aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions "+
+				"Region=%s --force-overwrite-replica-secret", r.Region, r.Status, r.Message, m.ARN, r.Region))
 		}
 	}
 	return strings.Join(lines, "; ")
@@ -259,10 +265,13 @@ func (x *examination) checkLabels(context.Context) Finding {
 func (v *invocation) labelWarnings(m Metadata) string {
 	var lines []string
 	if id := m.VersionWithLabel(LabelPending); id != "" && id != v.event.VersionID && !m.HasLabel(id, LabelCurrent) {
-		lines = append(lines, fmt.Sprintf("version %s still has AWSPENDING from an incomplete rotation, which the next one resumes. To finish or discard it, run status first: {\"Step\":\"status\",\"SecretId\":\"%s\"}", id, m.ARN))
+		lines = append(lines, fmt.Sprintf("version %s still has AWSPENDING from an incomplete rotation, which the "+
+			"next one resumes. To finish or discard it, run status first: {\"Step\":\"status\",\"SecretId\":\"%s\"}",
+			id, m.ARN))
 	}
 	if n := len(m.Labels); n >= manyVersions {
-		lines = append(lines, fmt.Sprintf("%d versions have labels, and the quota of a secret is about 100 versions: remove your own labels that are not needed", n))
+		lines = append(lines, fmt.Sprintf("%d versions have labels, and the quota of a secret is about 100 versions: "+
+			"remove your own labels that are not needed", n))
 	}
 	return strings.Join(lines, "; ")
 }
@@ -273,7 +282,8 @@ func (x *examination) checkSchedule(context.Context) Finding {
 	if why == "" || x.meta.RotationEnabled == nil || !*x.meta.RotationEnabled {
 		return Finding{}
 	}
-	return Finding{Status: StatusPassed, Detail: why + ". To lengthen it: aws secretsmanager rotate-secret --secret-id " + x.meta.ARN + " --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"}
+	return Finding{Status: StatusPassed, Detail: why + ". To lengthen it: aws secretsmanager rotate-secret " +
+		"--secret-id " + x.meta.ARN + " --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"}
 }
 
 // checkTags is for functions that read tags. Where it fails, the rest is tried with the
@@ -284,12 +294,14 @@ func (x *examination) checkRead(context.Context) Finding { return judge(x.valueE
 
 // deferred is a check that createSecret, which comes next, makes in earnest.
 func deferred() Finding {
-	return Finding{Status: StatusSkipped, Deferred: true, Detail: "createSecret tests this with the real call, before anything changes"}
+	return Finding{Status: StatusSkipped, Deferred: true, Detail: "createSecret tests this with the real call, " +
+		"before anything changes"}
 }
 
 // notProbed is a check that the probes of Rotator.ReadOnlyProbes leave out.
 func notProbed(deferred bool) Finding {
-	return Finding{Status: StatusUnknown, Deferred: deferred, Detail: "not tested, to avoid a failed call in CloudTrail (PREFLIGHT_PROBES=read-only)"}
+	return Finding{Status: StatusUnknown, Deferred: deferred, Detail: "not tested, to avoid a failed call in " +
+		"CloudTrail (PREFLIGHT_PROBES=read-only)"}
 }
 
 // checkReadPending matters where a policy tells labels apart.
@@ -342,7 +354,8 @@ func (x *examination) probeMoveLabel(ctx context.Context) Finding {
 	if x.ReadOnlyProbes {
 		return notProbed(false)
 	}
-	return fromFailingCall(x.Store.MoveLabel(ctx, x.event.SecretID, LabelMove{LabelCurrent, randomVersion(), randomVersion()}))
+	return fromFailingCall(x.Store.MoveLabel(ctx, x.event.SecretID, LabelMove{LabelCurrent, randomVersion(),
+		randomVersion()}))
 }
 
 // fromFailingCall judges a call that cannot succeed.
@@ -384,9 +397,11 @@ func (x *examination) probeKey(ctx context.Context) Finding {
 	f.Status = StatusUnknown
 	switch {
 	case errors.Is(err, KindAccessDenied):
-		f.Detail = "KMS denied a direct call, as expected if policies require kms:ViaService; createSecret tests the real call before any change (" + f.Detail + ")"
+		f.Detail = "KMS denied a direct call, as expected if policies require kms:ViaService; createSecret tests the " +
+			"real call before any change (" + f.Detail + ")"
 	case errors.Is(err, KindUnreachable):
-		f.Detail = "KMS could not be reached, which a rotation does not need; createSecret tests the real call before any change (" + f.Detail + ")"
+		f.Detail = "KMS could not be reached, which a rotation does not need; createSecret tests the real call " +
+			"before any change (" + f.Detail + ")"
 	}
 	return f
 }
@@ -419,13 +434,19 @@ func (x *examination) checkCopies(ctx context.Context) Finding {
 	fixed := pathsOf(x.copies, isFixed)
 	switch {
 	case x.Copies == CopiesIgnore:
-		return Finding{Status: StatusPassed, Detail: "left as they are (ROTATE_COPIES=ignore): " + pathsOf(x.copies, nil)}
+		return Finding{Status: StatusPassed, Detail: "left as they are (ROTATE_COPIES=ignore): " +
+			pathsOf(x.copies, nil)}
 	case x.Copies == CopiesFollow && fixed == "":
-		return Finding{Status: StatusPassed, Detail: "createSecret keeps them in step (ROTATE_COPIES=follow): " + pathsOf(x.copies, nil)}
+		return Finding{Status: StatusPassed, Detail: "createSecret keeps them in step (ROTATE_COPIES=follow): " +
+			pathsOf(x.copies, nil)}
 	case x.Copies == CopiesFollow:
-		return judge(fmt.Errorf("secret: %w: ROTATE_COPIES=follow cannot keep the copies in %s in step: store a plain value or a URL there, set PASSWORD_PRESET=uri-safe if the copy stands in the middle of a text, or set ROTATE_COPIES=ignore", KindMisconfigured, fixed))
+		return judge(fmt.Errorf("secret: %w: ROTATE_COPIES=follow cannot keep the copies in %s in step: "+
+			"store a plain value or a URL there, set PASSWORD_PRESET=uri-safe if the copy stands in the middle of a "+
+			"text, or set ROTATE_COPIES=ignore", KindMisconfigured, fixed))
 	}
-	return judge(fmt.Errorf("secret: %w: it also holds the credentials in %s, which the rotation would leave as they are, so that their readers would be locked out: remove them, or set ROTATE_COPIES=follow to keep them in step, or ROTATE_COPIES=ignore", KindMisconfigured, pathsOf(x.copies, nil)))
+	return judge(fmt.Errorf("secret: %w: it also holds the credentials in %s, which the rotation would leave as they "+
+		"are, so that their readers would be locked out: remove them, or set ROTATE_COPIES=follow to keep them in "+
+		"step, or ROTATE_COPIES=ignore", KindMisconfigured, pathsOf(x.copies, nil)))
 }
 
 func isFixed(c secret.Copy) bool { return c.Fixed }

@@ -34,8 +34,8 @@ type Finding struct {
 	Status         Status
 	Kind           Kind     `json:",omitempty"` // of what is wrong
 	Detail         string   `json:",omitempty"` // what is wrong and what to do, or why it was skipped
-	Hint           string   `json:",omitempty"` // what to do, by itself, where it is known as exactly as a policy statement
-	PolicyAnalysis []string `json:",omitempty"` // after a denial: what a program of a person found in the policies; the function leaves it empty
+	Hint           string   `json:",omitempty"` // what to do, where it is as exact as a policy statement
+	PolicyAnalysis []string `json:",omitempty"` // after a denial: what quarterturn preflight found in the policies
 	// Deferred: the rotation itself tries it, before anything has changed, so that not
 	// to know it yet blocks nothing.
 	Deferred bool `json:",omitempty"`
@@ -80,7 +80,8 @@ type Report struct {
 func (r Report) Blocking() []Finding {
 	var blocking []Finding
 	for _, f := range r.Findings {
-		if f.Status == StatusDenied || f.Status == StatusFailed || f.Status == StatusUnknown && r.Strict && !f.Deferred {
+		if f.Status == StatusDenied || f.Status == StatusFailed || f.Status == StatusUnknown && r.Strict &&
+			!f.Deferred {
 			blocking = append(blocking, f)
 		}
 	}
@@ -172,7 +173,8 @@ func (r Report) Text() string {
 // Markdown is the report for a ticket.
 func (r Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Preflight of `%s`: %s\n\n| check | status | tried | found |\n|---|---|---|---|\n", r.SecretID, r.summary())
+	fmt.Fprintf(&b, "Preflight of `%s`: %s\n\n| check | status | tried | found |\n|---|---|---|---|\n", r.SecretID,
+		r.summary())
 	for _, f := range r.Findings {
 		found := escapeCell(strings.Join(append(f.details(), f.PolicyAnalysis...), " "))
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.ID, f.Status, escapeCell(f.Check), found)

@@ -113,7 +113,8 @@ func (r Rotator) HandleJSON(ctx context.Context, payload []byte) (Response, erro
 func (r Rotator) Handle(ctx context.Context, e Event) error {
 	invalid := e.validate()
 	if invalid == nil && e.Step.isOnDemand() {
-		invalid = fmt.Errorf("event: %w: Step is %s, which has an answer: call the method of Rotator for it, or HandleJSON", KindMisconfigured, e.Step)
+		invalid = fmt.Errorf("event: %w: Step is %s, which has an answer: call the method of Rotator for it, "+
+			"or HandleJSON", KindMisconfigured, e.Step)
 	}
 	_, err := r.handle(ctx, e, invalid)
 	return err

@@ -32,7 +32,8 @@ var budgets = map[string]struct{ calls, logins int }{
 func TestBudgetOfCallsAndLogins(t *testing.T) {
 	for strategy, budget := range budgets {
 		s := newStory(t)
-		s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion AWSCURRENT app/p1\nrotate")
+		s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion " +
+			"AWSCURRENT app/p1\nrotate")
 		calls := len(s.aws.Calls()) - 1 // RotateSecret itself
 		logins := 0
 		for _, entry := range s.db.Journal() {
@@ -41,14 +42,17 @@ func TestBudgetOfCallsAndLogins(t *testing.T) {
 			}
 		}
 		if calls > budget.calls || logins > budget.logins {
-			t.Errorf("%s: %d calls and %d logins; the budget is %d and %d", strategy, calls, logins, budget.calls, budget.logins)
+			t.Errorf("%s: %d calls and %d logins; the budget is %d and %d", strategy, calls, logins, budget.calls,
+				budget.logins)
 		}
 		s.aws.ResetCalls()
 		version := s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID
 		before := s.aws.Snapshot(s.arn)
-		for _, step := range []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret, rotator.StepFinishSecret} {
+		for _, step := range []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret,
+			rotator.StepFinishSecret} {
 			s.aws.ResetCalls()
-			if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, VersionID: version}); err != nil {
+			if err := s.rotator.Handle(t.Context(),
+				rotator.Event{Step: step, SecretID: s.arn, VersionID: version}); err != nil {
 				t.Errorf("%s: %s of a finished rotation: %v", strategy, step, err)
 			}
 			if n := len(s.aws.Calls()); n > 2 {
@@ -66,19 +70,23 @@ func TestDuplicatesAtTheSameTime(t *testing.T) {
 	for _, strategy := range []string{"single", "superuser", "alternating"} {
 		for range 20 {
 			s := newStory(t)
-			s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
-			for _, step := range []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret, rotator.StepFinishSecret} {
+			s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion " +
+				"AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+			for _, step := range []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret,
+				rotator.StepFinishSecret} {
 				var both sync.WaitGroup
 				for range 3 {
 					both.Go(func() {
-						if err := s.rotator.Handle(t.Context(), rotator.Event{Step: step, SecretID: s.arn, VersionID: awsemu.VersionID(2)}); err != nil {
+						if err := s.rotator.Handle(t.Context(),
+							rotator.Event{Step: step, SecretID: s.arn, VersionID: awsemu.VersionID(2)}); err != nil {
 							t.Errorf("%s: %s, three times at once: %v", strategy, step, err)
 						}
 					})
 				}
 				both.Wait()
 			}
-			if holder := s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID; holder != awsemu.VersionID(2) || !s.works("AWSCURRENT") {
+			if holder := s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID; holder != awsemu.VersionID(2) ||
+				!s.works("AWSCURRENT") {
 				t.Fatalf("%s: AWSCURRENT is on %s, and works: %v", strategy, holder, s.works("AWSCURRENT"))
 			}
 		}
@@ -111,7 +119,8 @@ func TestNoSecretInAnyError(t *testing.T) {
 	for name, fail := range map[string]func(rotator.Rotation) error{
 		"an error": func(r rotator.Rotation) error {
 			r.Logf("tried %s", r.Current.Password().Reveal())
-			return fmt.Errorf("%w: statement: ALTER USER app PASSWORD '%s' -- %s %s", rotator.KindPrivilege, r.Current.Password().Reveal(), r.Pending.Password().Reveal(), r.Current.Text("apikey"))
+			return fmt.Errorf("%w: statement: ALTER USER app PASSWORD '%s' -- %s %s", rotator.KindPrivilege,
+				r.Current.Password().Reveal(), r.Pending.Password().Reveal(), r.Current.Text("apikey"))
 		},
 		"a panic": func(r rotator.Rotation) error {
 			panic(fmt.Sprintf("%q %q", r.Current.Password().Reveal(), r.Pending.Password().Reveal()))
@@ -147,7 +156,8 @@ func TestNoSecretInAnyError(t *testing.T) {
 type indiscreet struct{ canary }
 
 func (indiscreet) Preflight(_ context.Context, r rotator.Rotation) []rotator.Finding {
-	return []rotator.Finding{rotator.NewFinding("X1", "discretion", fmt.Errorf("%w: %s", rotator.KindPrivilege, r.Current.Password().Reveal()))}
+	return []rotator.Finding{rotator.NewFinding("X1", "discretion", fmt.Errorf("%w: %s", rotator.KindPrivilege,
+		r.Current.Password().Reveal()))}
 }
 
 // TestNoSecretInAnyReport: as JSON, text, Markdown or error.
@@ -182,7 +192,8 @@ func TestNoProposedSecretInAnyError(t *testing.T) {
 	s.rotator.Strategy = canary{func(rotator.Rotation) error { return nil }}
 	s.rotator.Store = leaky{s.rotator.Store}
 	err := s.rotator.Handle(t.Context(), rotator.Event{
-		Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2), RotationToken: secret.NewPassword(token),
+		Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2),
+		RotationToken: secret.NewPassword(token),
 	})
 	if err == nil || strings.Contains(err.Error(), "canary-") {
 		t.Errorf("a secret, or nothing at all, is in the error: %q", err)
@@ -203,11 +214,14 @@ func TestAReplicaInItsRegionIsRefused(t *testing.T) {
 	r := s.rotator
 	r.Store = awsstore.New(there, s.url)
 	arn := strings.Replace(s.arn, "us-east-1", "eu-west-1", 1)
-	err := r.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: arn, VersionID: awsemu.VersionID(2)})
-	if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), "replica of the secret in us-east-1") {
+	err := r.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: arn,
+		VersionID: awsemu.VersionID(2)})
+	if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), "replica of the secret in "+
+		"us-east-1") {
 		t.Errorf("want a refusal that names the primary Region, got: %v", err)
 	}
-	if r.Store = s.rotator.Store; r.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2)}) != nil {
+	if r.Store = s.rotator.Store; r.Handle(t.Context(),
+		rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2)}) != nil {
 		t.Error("the primary, which has a replica, is refused")
 	}
 }
@@ -240,7 +254,8 @@ func TestTheTimeOfARotationIsKnown(t *testing.T) {
 	s.rotator.Observe = func(_ context.Context, r rotator.Record) { took[r.Step] = r.RotationTime }
 	s.step("testSecret", "v2")
 	s.step("finishSecret", "v2")
-	if took[rotator.StepTestSecret] != 0 || took[rotator.StepFinishSecret] < time.Hour-time.Minute || took[rotator.StepFinishSecret] > 2*time.Hour {
+	if took[rotator.StepTestSecret] != 0 || took[rotator.StepFinishSecret] < time.Hour-time.Minute ||
+		took[rotator.StepFinishSecret] > 2*time.Hour {
 		t.Errorf("took %v", took)
 	}
 	s.step("finishSecret", "v2")

@@ -26,7 +26,8 @@ func TestNoFieldIsForgotten(t *testing.T) {
 	} {
 		fields = append(fields, reflect.StructField{Name: "Later" + name, Type: later})
 	}
-	for _, root := range []reflect.Type{reflect.TypeFor[Record](), reflect.TypeFor[StepError](), reflect.StructOf(fields)} {
+	for _, root := range []reflect.Type{reflect.TypeFor[Record](), reflect.TypeFor[StepError](),
+		reflect.StructOf(fields)} {
 		full := reflect.New(root)
 		texts := poison(t, full.Elem(), root.Name())
 		v.sanitizeFields(full.Interface())
@@ -49,7 +50,8 @@ func poison(t *testing.T, v reflect.Value, name string) (texts int) {
 	switch {
 	case v.Kind() == reflect.String && v.Type().PkgPath() != "":
 		if !slices.Contains(closed, v.Type()) {
-			t.Errorf("%s has a type of its own, %s, so that it is not sanitized: list it with those that hold our own words, or make it a string", name, v.Type())
+			t.Errorf("%s has a type of its own, %s, so that it is not sanitized: list it with those that hold our "+
+				"own words, or make it a string", name, v.Type())
 		}
 	case v.Kind() == reflect.String:
 		v.SetString("\x1b" + canary)

@@ -66,7 +66,8 @@ func TestScenarios(t *testing.T) {
 					if *update {
 						archive.Files[i+1].Data = []byte(got)
 					} else if want := string(archive.Files[i+1].Data); got != want {
-						t.Errorf("the story went another way (go test ./rotator -update records it).\ngot:\n%s\nwant:\n%s", got, want)
+						t.Errorf("the story went another way (go test ./rotator -update records "+
+							"it).\ngot:\n%s\nwant:\n%s", got, want)
 					}
 				})
 			}
@@ -115,7 +116,8 @@ const token = "canary-rotation-token-0123456789-0123456789"
 
 func newStory(t *testing.T) *story {
 	s := &story{t: t, aws: &awsemu.Emulator{Attempts: 2}, passwords: map[string]string{token: "token"}}
-	s.seed = awsemu.Secret{Name: "app", RotationEnabled: aws.Bool(true), RotationLambdaARN: "arn:aws:lambda:us-east-1:123456789012:function:rotate"}
+	s.seed = awsemu.Secret{Name: "app", RotationEnabled: aws.Bool(true),
+		RotationLambdaARN: "arn:aws:lambda:us-east-1:123456789012:function:rotate"}
 	s.aws.Fault = s.goWrong
 	s.aws.Observe = s.observe
 	server := httptest.NewServer(s.aws)
@@ -251,8 +253,9 @@ func (s *story) setManaged(w []string) {
 	user, password, _ := strings.Cut(w[0], "/")
 	key, arn, _ := strings.Cut(w[1], "=")
 	text := secret.Document{}.Set("username", user).Set("password", s.clear(password)).Encode().Reveal()
-	s.superuser = s.aws.Seed(awsemu.Secret{Name: "superuser", OwningService: "rds", Tags: map[string]string{key: arn}, Versions: []awsemu.Version{
-		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(text)}}})
+	s.superuser = s.aws.Seed(awsemu.Secret{Name: "superuser", OwningService: "rds", Tags: map[string]string{key: arn},
+		Versions: []awsemu.Version{
+			{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(text)}}})
 }
 
 // setInstance has RDS know an instance: ID HOST, then what is special about it.
@@ -279,7 +282,8 @@ func (s *story) setInstance(w []string) {
 
 // setCluster has RDS know a cluster: ID WRITER READER.
 func (s *story) setCluster(w []string) {
-	s.aws.SeedCluster(awsemu.Cluster{ID: w[0], Host: w[1], Reader: w[2], Port: strategytest.MemoryPort, Engine: "memory"})
+	s.aws.SeedCluster(awsemu.Cluster{ID: w[0], Host: w[1], Reader: w[2], Port: strategytest.MemoryPort,
+		Engine: "memory"})
 }
 
 func (s *story) setAccount(w []string) {
@@ -383,7 +387,8 @@ func (s *story) acts() map[string]func([]string) {
 			s.told(err)
 		},
 		"put": func(w []string) { // a value, by hand
-			_, err := s.sdk.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &s.arn, SecretString: aws.String(string(s.value(w).Reveal()))})
+			_, err := s.sdk.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &s.arn,
+				SecretString: aws.String(string(s.value(w).Reveal()))})
 			s.told(err)
 		},
 		"move": func(w []string) { // LABEL TO FROM, by hand; "-" for none
@@ -581,7 +586,8 @@ func (s *story) shown(v awsemu.Value) string {
 	}
 	text := d.Text("username") + "/" + s.symbol(d.Password().Reveal())
 	for _, key := range d.Keys() {
-		if !slices.Contains([]string{"engine", "host", "username", "password", "masterarn"}, key) || key == "host" && d.Text(key) != strategytest.MemoryHost {
+		if !slices.Contains([]string{"engine", "host", "username", "password", "masterarn"}, key) || key == "host" &&
+			d.Text(key) != strategytest.MemoryHost {
 			value := cmp.Or(s.passwords[d.Text(key)], d.Text(key))
 			for password, symbol := range s.passwords { // within a longer text, too
 				escaped := strings.ReplaceAll(url.QueryEscape(password), "+", "%20")

@@ -32,18 +32,19 @@ func (r RotationRules) String() string {
 
 const day = 24 * time.Hour
 
-// MinInterval is the shortest time between two rotations that clients with a cache survive: the caches of AWS keep a value for
-// an hour where nothing else is set, and connection pools keep one for longer.
+// MinInterval is the shortest time between two rotations that clients with a cache survive: the caches of AWS keep a
+// value for an hour where nothing else is set, and connection pools keep one for longer.
 const MinInterval = day
 
-// TooShort says what a schedule does to clients that cache, where two of its rotations are less than limit apart; "": nothing,
-// or the schedule is not known.
+// TooShort says what a schedule does to clients that cache, where two of its rotations are less than limit apart; "":
+// nothing, or the schedule is not known.
 func (r RotationRules) TooShort(limit time.Duration) string {
 	shortest, _, err := r.Intervals()
 	if err != nil || shortest >= limit {
 		return ""
 	}
-	return fmt.Sprintf("its schedule, %s, is shorter than clients may cache a value: with alternating users and dual passwords, a cached value stops working at the second rotation", r)
+	return fmt.Sprintf("its schedule, %s, is shorter than clients may cache a value: with alternating users and dual "+
+		"passwords, a cached value stops working at the second rotation", r)
 }
 
 // Intervals are the shortest and the longest time between two rotations of the schedule.

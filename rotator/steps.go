@@ -44,7 +44,8 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 		return OutcomeAlreadyDone, err
 	}
 	if err := v.shapePasswords(seen.meta); err != nil { // whatever the mode of the preflight
-		if _, missing := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending}); missing == nil {
+		if _, missing := v.readValue(ctx, v.event.SecretID,
+			VersionRef{ID: v.event.VersionID, Label: LabelPending}); missing == nil {
 			return v.keep(ctx, seen) // it may be set already: a tag must not stop that rotation
 		}
 		return OutcomeFailed, fmt.Errorf("new value: %w; nothing was changed", err)
@@ -86,7 +87,8 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 	}
 	v.logf("stored a new pending value; nothing else has changed")
 	v.record.PasswordPolicy = v.PasswordPolicy.Fingerprint()
-	if followed := pathsOf(seen.copies, func(c secret.Copy) bool { return !c.Fixed }); followed != "" && v.Copies == CopiesFollow {
+	notFixed := func(c secret.Copy) bool { return !c.Fixed }
+	if followed := pathsOf(seen.copies, notFixed); followed != "" && v.Copies == CopiesFollow {
 		v.logf("kept in step within the secret: %s", followed)
 	}
 	return OutcomeDone, nil
@@ -152,7 +154,8 @@ func (v *invocation) discard(ctx context.Context, minter Minter, seen observed) 
 			return
 		}
 	}
-	v.logf("the provider made a credential for version %s, and whether that was stored is not known, or it could not be discarded: remove it at the provider if no version holds it: %v", v.event.VersionID, err)
+	v.logf("the provider made a credential for version %s, and whether that was stored is not known, or it could not "+
+		"be discarded: remove it at the provider if no version holds it: %v", v.event.VersionID, err)
 }
 
 // keep resumes with the value that an earlier attempt stored.
@@ -175,8 +178,11 @@ func (v *invocation) checkNotCopied(current, pending secret.Document) error {
 	if !isCopy(pending, current) {
 		return nil
 	}
-	return fmt.Errorf("AWSPENDING: %w: version %s holds the credentials of AWSCURRENT (a copy that a configuration test left, or that was stored by hand), and the value of a version cannot be replaced, so this rotation would change nothing. Remove the label and rotate again: %s; aws secretsmanager rotate-secret --secret-id %s",
-		KindConflict, v.event.VersionID, LabelMove{Label: LabelPending, From: v.event.VersionID}.cliCommand(v.event.SecretID), v.event.SecretID)
+	return fmt.Errorf("AWSPENDING: %w: version %s holds the credentials of AWSCURRENT (a copy that a configuration "+
+		"test left, or that was stored by hand), and the value of a version cannot be replaced, so this rotation "+
+		"would change nothing. Remove the label and rotate again: %s; aws secretsmanager rotate-secret --secret-id %s",
+		KindConflict, v.event.VersionID, LabelMove{Label: LabelPending,
+			From: v.event.VersionID}.cliCommand(v.event.SecretID), v.event.SecretID)
 }
 
 // isCopy says whether two values hold the same credentials. Those that are in a member
@@ -193,7 +199,8 @@ func (v *invocation) set(ctx context.Context) (Outcome, error) {
 	}
 	pending, err := v.readPending(ctx)
 	if errors.Is(err, KindNotFound) {
-		return OutcomeFailed, fmt.Errorf("%w (createSecret has not stored one: run rotate-secret; the service restarts at createSecret)", err)
+		return OutcomeFailed, fmt.Errorf("%w (createSecret has not stored one: run rotate-secret; the service "+
+			"restarts at createSecret)", err)
 	}
 	if err != nil {
 		return OutcomeFailed, err
@@ -206,7 +213,10 @@ func (v *invocation) set(ctx context.Context) (Outcome, error) {
 	}
 	err = v.Strategy.Apply(ctx, v.newRotation(seen.value.Document, pending.Document))
 	if errors.Is(err, KindPasswordPolicy) {
-		return OutcomeFailed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help. Adjust the password settings of the function, then cancel rotation: aws secretsmanager cancel-rotate-secret --secret-id %s. Then status says how to discard that version: {\"Step\":\"status\",\"SecretId\":\"%s\"})", err, v.event.SecretID, v.event.SecretID)
+		return OutcomeFailed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help. "+
+			"Adjust the password settings of the function, then cancel rotation: aws secretsmanager "+
+			"cancel-rotate-secret --secret-id %s. Then status says how to discard that version: "+
+			"{\"Step\":\"status\",\"SecretId\":\"%s\"})", err, v.event.SecretID, v.event.SecretID)
 	}
 	if err != nil {
 		return OutcomeFailed, err
@@ -222,7 +232,8 @@ func (v *invocation) checkTimeLeft(ctx context.Context) error {
 	}
 	need, left := cmp.Or(v.MinApplyTime, 10*time.Second), time.Until(deadline)
 	if left < need {
-		return fmt.Errorf("%w: %s left, but changing the database may take %s. Nothing was changed; increase the function timeout", KindDeadline, left.Round(100*time.Millisecond), need)
+		return fmt.Errorf("%w: %s left, but changing the database may take %s. Nothing was changed; increase the "+
+			"function timeout", KindDeadline, left.Round(100*time.Millisecond), need)
 	}
 	return nil
 }
@@ -318,7 +329,8 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 	}
 	from := m.VersionWithLabel(LabelCurrent)
 	if from == "" {
-		return OutcomeFailed, fmt.Errorf("secret: %w: no version carries AWSCURRENT, so there is nothing to move the label from", KindConflict)
+		return OutcomeFailed, fmt.Errorf("secret: %w: no version carries AWSCURRENT, so there is nothing to move the "+
+			"label from", KindConflict)
 	}
 	pending, err := v.prove(ctx)
 	if err != nil {
@@ -364,11 +376,14 @@ func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error)
 		defer cancel()
 	}
 	notes := len(v.record.Notes)
-	err = v.verifyAgain(ctx, secret.Document{}, pending.Document, false) // no free connection is no reason to keep clients waiting
+	// no free connection is no reason to keep clients waiting
+	err = v.verifyAgain(ctx, secret.Document{}, pending.Document, false)
 	v.record.Notes = v.record.Notes[:notes]
 	switch {
 	case errors.Is(err, KindLoginRejected):
-		return pending, fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
+		return pending, fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed "+
+			"after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs "+
+			"in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
 	case err != nil:
 		v.logf("the login before the move did not judge the password, which testSecret has tested: %v", err)
 	}

@@ -40,7 +40,8 @@ type Store interface {
 // NAME.ID.rds.REGION.amazonaws.com.cn.
 func IsRDSHost(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	return strings.HasSuffix(host, ".rds.amazonaws.com") || strings.Contains(host, ".rds.cn-") && strings.HasSuffix(host, ".amazonaws.com.cn")
+	return strings.HasSuffix(host, ".rds.amazonaws.com") || strings.Contains(host, ".rds.cn-") &&
+		strings.HasSuffix(host, ".amazonaws.com.cn")
 }
 
 // DatabaseResolver is what a Store may know beyond secrets: of the databases that they

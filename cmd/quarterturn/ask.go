@@ -33,9 +33,12 @@ type question struct {
 }
 
 func (q *question) flags(f *pflag.FlagSet) {
-	f.StringVar(&q.function, "function", "", "name or ARN of the rotation function (default: the one that the secret names)")
-	f.BoolVar(&q.here, "here", false, "run on this machine instead of asking the function: this machine must reach the database")
-	f.StringVar(&q.strategy, "strategy", "single", "with --here, how the secret is rotated: single, superuser, alternating or dual")
+	f.StringVar(&q.function, "function", "", "name or ARN of the rotation function (default: the one that the "+
+		"secret names)")
+	f.BoolVar(&q.here, "here", false, "run on this machine instead of asking the function: this machine must reach "+
+		"the database")
+	f.StringVar(&q.strategy, "strategy", "single", "with --here, how the secret is rotated: single, superuser, "+
+		"alternating or dual")
 }
 
 // versionFlag is for the commands that log in with several versions: a rejected login may
@@ -145,7 +148,8 @@ func (q *question) functionOf(ctx context.Context, cfg aws.Config) (string, erro
 		return "", fmt.Errorf("secret %s: %w", secret, err)
 	}
 	if aws.ToString(out.RotationLambdaARN) == "" {
-		return "", exitError{exitToDo, fmt.Errorf("secret %s names no rotation function: name one with --function, or run this here with --here", secret)}
+		return "", exitError{exitToDo, fmt.Errorf("secret %s names no rotation function: name one with --function, "+
+			"or run this here with --here", secret)}
 	}
 	return *out.RotationLambdaARN, nil
 }

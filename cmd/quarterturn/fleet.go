@@ -60,8 +60,10 @@ Exit codes: 0 nothing is as bad as --fail-on, 1 something is, 2 wrong use, 3 som
 	flags.StringVar(&f.role, "role", fleet.ReaderRole, "name of the role to assume in other accounts")
 	flags.StringSliceVar(&f.regions, "regions", nil, "Regions (default: that of the configuration)")
 	flags.StringVar(&f.since, "since", "", "a former report in JSON: say what is new and what is fixed")
-	flags.StringVar(&f.failOn, "fail-on", string(fleet.High), "exit 1 if a finding is at least this severe: critical, high, medium or low")
-	flags.BoolVar(&f.deep, "deep", false, "read versions, replicas and the resource policy of every secret: slower by far")
+	flags.StringVar(&f.failOn, "fail-on", string(fleet.High), "exit 1 if a finding is at least this severe: "+
+		"critical, high, medium or low")
+	flags.BoolVar(&f.deep, "deep", false, "read versions, replicas and the resource policy of every secret: "+
+		"slower by far")
 	flags.BoolVar(&f.all, "all", false, "list the secrets that are in order, too")
 	flags.IntVar(&f.maxAge, "max-age", 90, "days that a value may be old")
 	flags.IntVar(&f.maxInterval, "max-interval", 90, "days that a schedule may be long")
@@ -69,7 +71,8 @@ Exit codes: 0 nothing is as bad as --fail-on, 1 something is, 2 wrong use, 3 som
 	flags.IntVar(&f.unused, "unused", 90, "days without a read after which a secret is unused")
 	flags.StringSliceVar(&f.tags, "require-tags", nil, "tag keys that every secret must have")
 	flags.BoolVar(&f.customerKey, "customer-key", false, "every secret must have a customer managed key")
-	flags.StringSliceVar(&f.functions, "functions", nil, "names or ARNs of Quarterturn's functions (default: quarterturn-*)")
+	flags.StringSliceVar(&f.functions, "functions", nil, "names or ARNs of Quarterturn's functions (default: "+
+		"quarterturn-*)")
 	o.flags(flags)
 	return cmd
 }
@@ -128,7 +131,8 @@ func (f *fleetFlags) run(cmd *cobra.Command, o *output) error {
 	if err != nil {
 		return fmt.Errorf("AWS configuration: %w", err)
 	}
-	scanner.Places, err = fleet.Accounts{Config: cfg, IDs: accounts, All: f.organization, Role: f.role, Regions: f.regions}.Places(ctx)
+	scanner.Places, err = fleet.Accounts{Config: cfg, IDs: accounts, All: f.organization, Role: f.role,
+		Regions: f.regions}.Places(ctx)
 	if err != nil {
 		return err
 	}

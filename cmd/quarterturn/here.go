@@ -72,7 +72,8 @@ func (q *question) askHere(ctx context.Context, cfg aws.Config, payload []byte) 
 func allEngines(s serve.Settings) ([]strategies.CloningEngine, error) {
 	pg, err := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
 	vk, bad := valkey.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
-	return []strategies.CloningEngine{pg, mysql.Engine{Roots: s.RootCAs}, mysql.MariaDB{Roots: s.RootCAs}, vk}, errors.Join(err, bad)
+	return []strategies.CloningEngine{pg, mysql.Engine{Roots: s.RootCAs}, mysql.MariaDB{Roots: s.RootCAs}, vk},
+		errors.Join(err, bad)
 }
 
 // builder makes the strategy of --strategy for one engine.
@@ -82,19 +83,23 @@ func strategyOf(name string) (builder, error) {
 	switch name {
 	case "single", "superuser":
 		return func(e strategies.CloningEngine, s serve.Settings) (rotator.Strategy, error) {
-			return strategies.SingleUser{Engine: e, ThroughSuperuser: name == "superuser" || s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, nil
+			return strategies.SingleUser{Engine: e, ThroughSuperuser: name == "superuser" || s.ThroughSuperuser,
+				SuperuserSecretARN: s.SuperuserSecretARN}, nil
 		}, nil
 	case "alternating":
 		return func(e strategies.CloningEngine, s serve.Settings) (rotator.Strategy, error) {
-			return strategies.AlternatingUsers{Engine: e, RotateOnly: s.RotateOnly, SuperuserSecretARN: s.SuperuserSecretARN}, nil
+			return strategies.AlternatingUsers{Engine: e, RotateOnly: s.RotateOnly,
+				SuperuserSecretARN: s.SuperuserSecretARN}, nil
 		}, nil
 	case "dual":
 		return func(e strategies.CloningEngine, s serve.Settings) (rotator.Strategy, error) {
 			d, ok := e.(strategies.DualPasswordEngine)
 			if !ok {
-				return nil, fmt.Errorf("strategy: %w: %s has no dual passwords: choose single, superuser or alternating", rotator.KindMisconfigured, e.Traits().Name)
+				return nil, fmt.Errorf("strategy: %w: %s has no dual passwords: choose single, superuser or "+
+					"alternating", rotator.KindMisconfigured, e.Traits().Name)
 			}
-			return strategies.DualPasswords{Engine: d, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, nil
+			return strategies.DualPasswords{Engine: d, ThroughSuperuser: s.ThroughSuperuser,
+				SuperuserSecretARN: s.SuperuserSecretARN}, nil
 		}, nil
 	}
 	return nil, usage("--strategy is %q: choose single, superuser, alternating or dual", name)
@@ -102,7 +107,8 @@ func strategyOf(name string) (builder, error) {
 
 // strategyFor reads which engine a secret is for, and makes its strategy. A secret whose
 // AWSCURRENT cannot be read may have another version that says it.
-func (q *question) strategyFor(ctx context.Context, store rotator.Store, build builder, settings serve.Settings) (rotator.Strategy, error) {
+func (q *question) strategyFor(ctx context.Context, store rotator.Store, build builder,
+	settings serve.Settings) (rotator.Strategy, error) {
 	var first error
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
 		value, err := store.Value(ctx, q.secret, rotator.VersionRef{Label: label})
@@ -133,5 +139,6 @@ func (q *question) engineOf(d secret.Document, settings serve.Settings) (strateg
 		}
 		known = append(known, names...)
 	}
-	return nil, fmt.Errorf("%w: engine is %.80q: it must be one of %s", rotator.KindMisconfigured, d.Text("engine"), strings.Join(known, ", "))
+	return nil, fmt.Errorf("%w: engine is %.80q: it must be one of %s", rotator.KindMisconfigured, d.Text("engine"),
+		strings.Join(known, ", "))
 }

@@ -39,8 +39,8 @@ type stage struct {
 	url string
 }
 
-// newStage puts secrets there in the states that the program tells apart. It sets the environment of the AWS SDK, so that
-// tests that use it are not parallel.
+// newStage puts secrets there in the states that the program tells apart. It sets the environment of the AWS SDK, so
+// that tests that use it are not parallel.
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{t: t, emu: &awsemu.Emulator{}, db: &strategytest.Memory{}}
@@ -61,8 +61,11 @@ func newStage(t *testing.T) *stage {
 	seed := func(name, user, function string, on *bool, values ...string) {
 		sec := awsemu.Secret{Name: name, RotationEnabled: on, RotationLambdaARN: function}
 		for i, v := range values {
-			sec.Versions = append(sec.Versions, awsemu.Version{Labels: []string{[]string{"AWSCURRENT", "AWSPENDING"}[i]}, Value: awsemu.Text(
-				`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"` + user + `","password":"` + v + `"}`)})
+			sec.Versions = append(sec.Versions,
+				awsemu.Version{Labels: []string{[]string{"AWSCURRENT", "AWSPENDING"}[i]}, Value: awsemu.Text(
+					`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"` + user +
+						`","password":"` +
+						v + `"}`)})
 		}
 		s.emu.Seed(sec)
 	}
@@ -87,8 +90,10 @@ func (s *stage) invoke(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.t.Error(err)
 	}
-	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &s.url, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
-	answer, err := rotator.Rotator{Store: awsstore.New(cfg, ""), Strategy: strategies.SingleUser{Engine: s.db}}.HandleJSON(r.Context(), payload)
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &s.url,
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
+	answer, err := rotator.Rotator{Store: awsstore.New(cfg, ""),
+		Strategy: strategies.SingleUser{Engine: s.db}}.HandleJSON(r.Context(), payload)
 	if err != nil {
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
 		json.NewEncoder(w).Encode(map[string]string{"errorMessage": err.Error(), "errorType": "StepError"})
@@ -185,13 +190,17 @@ func TestRecoverFinishes(t *testing.T) {
 // TestExplain: a denial comes with what the policies say, where it is asked for; AWS's own sentence stays.
 func TestExplain(t *testing.T) {
 	s := newStage(t)
-	s.emu.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Deny: c.Operation == "UpdateSecretVersionStage"} }
+	s.emu.Fault = func(c awsemu.Call) awsemu.Fault {
+		return awsemu.Fault{Deny: c.Operation == "UpdateSecretVersionStage"}
+	}
 	plain, _, code := s.run("preflight", "fine")
-	if code != exitToDo || !strings.Contains(plain, "no identity-based policy allows the secretsmanager:UpdateSecretVersionStage") {
+	if code != exitToDo || !strings.Contains(plain, "no identity-based policy allows the "+
+		"secretsmanager:UpdateSecretVersionStage") {
 		t.Fatalf("exit %d\n%s", code, plain)
 	}
 	explained, errOut, code := s.run("preflight", "fine", "--explain")
-	if code != exitToDo || len(explained) <= len(plain) || !strings.Contains(explained, "no identity-based policy allows") {
+	if code != exitToDo || len(explained) <= len(plain) || !strings.Contains(explained, "no identity-based "+
+		"policy allows") {
 		t.Errorf("exit %d\n%s%s", code, explained, errOut)
 	}
 }
@@ -220,7 +229,8 @@ func TestFormats(t *testing.T) {
 				return nil
 			},
 			"html": func(out string) error {
-				if !strings.HasPrefix(out, "<!DOCTYPE html>") || !strings.Contains(out, "</html>") || strings.Contains(out, "<script") {
+				if !strings.HasPrefix(out, "<!DOCTYPE html>") || !strings.Contains(out, "</html>") ||
+					strings.Contains(out, "<script") {
 					return errors.New("not a page")
 				}
 				return nil

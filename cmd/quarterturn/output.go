@@ -26,9 +26,12 @@ type output struct {
 }
 
 func (o *output) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.format, "format", "text", "text, json, jsonl (one finding or version a line), markdown or html (one page, to keep or to send)")
-	f.StringVar(&o.color, "color", "auto", "color the text: auto (on a terminal, unless NO_COLOR is set), always or never")
-	f.IntVar(&o.width, "width", 0, "wrap the text at this many columns (default: the terminal's width; no wrapping elsewhere)")
+	f.StringVar(&o.format, "format", "text", "text, json, jsonl (one finding or version a line), markdown or html "+
+		"(one page, to keep or to send)")
+	f.StringVar(&o.color, "color", "auto", "color the text: auto (on a terminal, unless NO_COLOR is set), "+
+		"always or never")
+	f.IntVar(&o.width, "width", 0, "wrap the text at this many columns (default: the terminal's width; no wrapping "+
+		"elsewhere)")
 }
 
 func (o *output) check() error {

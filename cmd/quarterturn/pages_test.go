@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "take the picture of the fleet's page")
 
-// TestPagesInABrowser: every page can be read in light and in dark, on a phone and on a screen, has landmarks, and has a
-// browser complain of nothing. The fleet's page too when it is long; its time to load is printed.
+// TestPagesInABrowser: every page can be read in light and in dark, on a phone and on a screen, has landmarks, and has
+// a browser complain of nothing. The fleet's page too when it is long; its time to load is printed.
 // It takes more than twenty seconds: a browser starts for each view.
 func TestPagesInABrowser(t *testing.T) {
 	tier.Long(t)
@@ -25,7 +25,8 @@ func TestPagesInABrowser(t *testing.T) {
 		tier.Missing(t, err)
 	}
 	look := func(name, page string) {
-		for _, v := range []browser.View{{Width: 360}, {Width: 360, Dark: true}, {Width: 1280}, {Width: 1280, Dark: true}} {
+		for _, v := range []browser.View{{Width: 360}, {Width: 360, Dark: true}, {Width: 1280},
+			{Width: 1280, Dark: true}} {
 			seen, err := b.Look(t.Context(), []byte(page), v)
 			if err != nil {
 				t.Errorf("%s, %+v: %v", name, v, err)
@@ -37,7 +38,8 @@ func TestPagesInABrowser(t *testing.T) {
 			if !slices.Equal(seen.Landmarks, []string{"header", "h1", "main", "footer"}) {
 				t.Errorf("%s: landmarks %q", name, seen.Landmarks)
 			}
-			t.Logf("%s, %d KB, %d elements, %d px: loaded in %d ms", name, len(page)/1000, seen.Elements, v.Width, seen.LoadMS)
+			t.Logf("%s, %d KB, %d elements, %d px: loaded in %d ms", name, len(page)/1000, seen.Elements, v.Width,
+				seen.LoadMS)
 		}
 	}
 	s := newStage(t)
@@ -52,7 +54,8 @@ func TestPagesInABrowser(t *testing.T) {
 	seeded := 0
 	for _, size := range []int{0, 1000, 5000} {
 		for ; seeded < size; seeded++ {
-			s.emu.Seed(awsemu.Secret{Name: fmt.Sprintf("team-%d/a-service-with-a-long-name/database-%d", seeded%40, seeded), Versions: []awsemu.Version{{
+			s.emu.Seed(awsemu.Secret{Name: fmt.Sprintf("team-%d/a-service-with-a-long-name/database-%d", seeded%40,
+				seeded), Versions: []awsemu.Version{{
 				Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"engine":"postgres","username":"app","password":"` + canary + `"}`)}}})
 		}
 		page, errOut, _ := s.run("fleet", "--format", "html")
@@ -61,7 +64,8 @@ func TestPagesInABrowser(t *testing.T) {
 		}
 		look(fmt.Sprintf("fleet of %d and more", size), page)
 		if *update && size == 0 {
-			if err := b.Picture(t.Context(), []byte(page), browser.View{Width: 900}, 760, "../../docs/pictures/fleet.png"); err != nil {
+			if err := b.Picture(t.Context(), []byte(page), browser.View{Width: 900}, 760,
+				"../../docs/pictures/fleet.png"); err != nil {
 				t.Error(err)
 			}
 		}

@@ -35,7 +35,8 @@ from being replicated. It makes no call and changes nothing.`,
 	f := cmd.Flags()
 	f.StringVar(&in.Secret, "secret", "", "ARN of the secret (required)")
 	f.StringVar(&in.Key, "key", "", "ARN of its customer managed key; none: aws/secretsmanager")
-	f.StringVar(&in.Superuser, "superuser", "", "ARN of the superuser secret, for alternating users and for single user through it")
+	f.StringVar(&in.Superuser, "superuser", "", "ARN of the superuser secret, for alternating users and for single "+
+		"user through it")
 	f.StringVar(&in.SuperuserKey, "superuser-key", "", "ARN of its customer managed key")
 	f.StringVar(&in.Database, "database", "", "ARN of the RDS instance or cluster whose managed secret that is")
 	f.StringVar(&in.Role, "role", "", "ARN of the function's role (required)")
@@ -44,6 +45,7 @@ from being replicated. It makes no call and changes nothing.`,
 	f.StringVar(&in.Labels, "labels", "", "staging labels that it may read, by comma; none: AWSCURRENT")
 	f.StringVar(&in.Regions, "regions", "", "Regions that secrets may be replicated to, by comma; none: no replication")
 	f.BoolVar(&in.VPC, "vpc", false, "the function is in a VPC")
-	f.BoolVar(&in.OnlyConfigured, "only-configured", false, "limit the role to the secret for as long as it names the function")
+	f.BoolVar(&in.OnlyConfigured, "only-configured", false, "limit the role to the secret for as long as it names "+
+		"the function")
 	return cmd
 }

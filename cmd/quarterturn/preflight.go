@@ -24,8 +24,9 @@ func newPreflight(around *surroundings) *cobra.Command {
 anything, and prints what would block a rotation and how to fix it.
 
 SECRET is the name or the ARN of the secret.`,
-		Example: "  quarterturn preflight prod/orders/app\n  quarterturn preflight prod/orders/app --format html > preflight.html",
-		Args:    cobra.ExactArgs(1),
+		Example: "  quarterturn preflight prod/orders/app\n  quarterturn preflight prod/orders/app --format html > " +
+			"preflight.html",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := q.begin(cmd, args[0], &o); err != nil {
 				return err
@@ -47,7 +48,8 @@ SECRET is the name or the ARN of the secret.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&why, "explain", false, "after a denial, read the policies that you may see, and say which statement decided")
+	cmd.Flags().BoolVar(&why, "explain", false, "after a denial, read the policies that you may see, and say which "+
+		"statement decided")
 	q.flags(cmd.Flags())
 	o.flags(cmd.Flags())
 	return cmd

@@ -78,7 +78,8 @@ Exit codes: 0 all is well, 1 there is something to do, 2 wrong use, 3 it could n
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{exitUsage, err} })
-	root.AddCommand(newPreflight(around), newStatus(around), newRecover(around), newPolicies(), newFleet(), newVersion())
+	root.AddCommand(newPreflight(around), newStatus(around), newRecover(around), newPolicies(), newFleet(),
+		newVersion())
 	for _, cmd := range append(root.Commands(), root) {
 		if check := cmd.Args; check != nil {
 			cmd.Args = func(cmd *cobra.Command, args []string) error {

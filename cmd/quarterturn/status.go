@@ -22,8 +22,9 @@ func newStatus(around *surroundings) *cobra.Command {
 with the command that does it. It changes nothing.
 
 SECRET is the name or the ARN of the secret.`,
-		Example: "  quarterturn status prod/orders/app\n  quarterturn status prod/orders/app --here --strategy alternating",
-		Args:    cobra.ExactArgs(1),
+		Example: "  quarterturn status prod/orders/app\n  quarterturn status prod/orders/app --here --strategy " +
+			"alternating",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := q.begin(cmd, args[0], &o); err != nil {
 				return err
@@ -72,12 +73,14 @@ It checks again before it acts, prints the command that undoes the move, and doe
 }
 
 // diagnose asks for the status or a recovery, prints the answer and gives the exit code.
-func (q *question) diagnose(ctx context.Context, out io.Writer, o output, step rotator.Step, action rotator.Action) error {
+func (q *question) diagnose(ctx context.Context, out io.Writer, o output, step rotator.Step,
+	action rotator.Action) error {
 	var d rotator.Diagnosis
 	err := q.ask(ctx, step, action, &d)
 	if d.Versions == nil && d.Action == "" {
 		if err != nil && step == rotator.StepRecover {
-			return exitError{exitToDo, fmt.Errorf("%w\nThe action was not carried out: run quarterturn status %s", err, q.secret)}
+			return exitError{exitToDo, fmt.Errorf("%w\nThe action was not carried out: run quarterturn status %s", err,
+				q.secret)}
 		}
 		return err
 	}

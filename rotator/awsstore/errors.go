@@ -29,11 +29,12 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 		}
 		return rotator.WithHint(fmt.Errorf("%s: %w: %w", operation, kind, apiError{err, api}), advice)
 	}
-	return fmt.Errorf("%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, s.host(), "Secrets Manager", "secretsmanager"})
+	return fmt.Errorf("%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, s.host(), "Secrets Manager",
+		"secretsmanager"})
 }
 
-// classify gives an error its kind and what to do. Some SDKs and documents end the codes in Exception and others do not,
-// so that is no part of what is compared.
+// classify gives an error its kind and what to do. Some SDKs and documents end the codes in Exception and others do
+// not, so that is no part of what is compared.
 func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 	usesKey := operation == "GetSecretValue" || operation == "PutSecretValue"
 	switch name := strings.TrimSuffix(code, "Exception"); {
@@ -45,7 +46,10 @@ func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 	case operation == "UpdateSecretVersionStage" && (name == "InvalidParameter" || name == "InvalidRequest"):
 		return rotator.KindConflict, ""
 	case name == "InvalidRequest" && strings.Contains(text, "default KMS service key"):
-		return rotator.KindMisconfigured, "the secret is encrypted with aws/secretsmanager, which only its own account can use. Give it a customer managed key whose policy allows the role of the function, in the account of the secret: aws secretsmanager update-secret --secret-id " + secretID + " --kms-key-id KEY-ARN"
+		return rotator.KindMisconfigured, "the secret is encrypted with aws/secretsmanager, which only its own " +
+			"account can use. Give it a customer managed key whose policy allows the role of the function, " +
+			"in the account of the secret: aws secretsmanager update-secret --secret-id " + secretID +
+			" --kms-key-id KEY-ARN"
 	case name == "InvalidRequest":
 		return rotator.KindConflict, ""
 	case name == "DecryptionFailure", name == "EncryptionFailure":
@@ -53,13 +57,18 @@ func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 	case strings.HasPrefix(name, "AccessDenied"):
 		return rotator.KindAccessDenied, "" // the remedy takes more than the code
 	case strings.HasPrefix(name, "UnrecognizedClient"), strings.HasPrefix(name, "ExpiredToken"),
-		name == "InvalidClientTokenId", name == "InvalidSignature", name == "IncompleteSignature", name == "MissingAuthenticationToken":
+		name == "InvalidClientTokenId", name == "InvalidSignature", name == "IncompleteSignature",
+		name == "MissingAuthenticationToken":
 		// No policy was asked: this says nothing of permissions.
-		return rotator.KindMisconfigured, "AWS rejected the function's credentials: expired, or of another partition or account"
+		return rotator.KindMisconfigured, "AWS rejected the function's credentials: expired, or of another partition " +
+			"or account"
 	case usesKey && (name == "InternalFailure" || strings.EqualFold(text, "An unknown error occurred")):
-		return rotator.KindInternal, "tried more than once. AWS answers this also where the KMS key of the secret is of another account and its key policy does not allow the role of the function: if it lasts, see the key policy"
+		return rotator.KindInternal, "tried more than once. AWS answers this also where the KMS key of the secret is " +
+			"of another account and its key policy does not allow the role of the function: if it lasts, " +
+			"see the key policy"
 	case strings.Contains(name, "Throttl"), name == "TooManyRequests", name == "RequestLimitExceeded",
-		name == "LimitExceeded", name == "InternalServiceError", name == "ServiceUnavailable", name == "InternalFailure":
+		name == "LimitExceeded", name == "InternalServiceError", name == "ServiceUnavailable",
+		name == "InternalFailure":
 		return rotator.KindThrottled, "tried more than once; the service tries the rotation again by itself"
 	case name == "InvalidParameter", name == "Validation":
 		return rotator.KindMisconfigured, ""
@@ -75,11 +84,15 @@ func keyAdvice(secretID, text string) string {
 	}
 	switch {
 	case strings.Contains(text, "NotFoundException"), strings.Contains(text, "does not exist"):
-		return "the KMS key of the secret is not there. A key that is named by its id or alias alone is looked up in the caller's account: for a secret of another account, store the whole ARN of the key with the secret, from the account of the secret: aws secretsmanager update-secret --secret-id " + secretID + " --kms-key-id KEY-ARN"
+		return "the KMS key of the secret is not there. A key that is named by its id or alias alone is looked up in " +
+			"the caller's account: for a secret of another account, store the whole ARN of the key with the secret, " +
+			"from the account of the secret: aws secretsmanager update-secret --secret-id " + secretID +
+			" --kms-key-id KEY-ARN"
 	case strings.Contains(text, "is disabled"):
 		return "enable the KMS key of the secret: aws kms enable-key --key-id " + key
 	case strings.Contains(text, "pending deletion"):
-		return "the KMS key of the secret is going to be deleted, and the secret's values with it: aws kms cancel-key-deletion --key-id " + key + "; aws kms enable-key --key-id " + key
+		return "the KMS key of the secret is going to be deleted, and the secret's values with it: " +
+			"aws kms cancel-key-deletion --key-id " + key + "; aws kms enable-key --key-id " + key
 	}
 	return "the KMS key of the secret cannot be used: see that it is enabled and not pending deletion"
 }
@@ -107,7 +120,8 @@ func (s noResponse) Error() string {
 	var dns *net.DNSError
 	var op *net.OpError
 	at := s.host
-	route := fmt.Sprintf(" (a function in a VPC reaches %s by a NAT gateway or by the interface endpoint %s with private DNS, whose security group lets port 443 in from the function)", s.service, s.endpoint)
+	route := fmt.Sprintf(" (a function in a VPC reaches %s by a NAT gateway or by the interface endpoint %s with "+
+		"private DNS, whose security group lets port 443 in from the function)", s.service, s.endpoint)
 	switch {
 	case errors.As(s.error, &dns):
 		return fmt.Sprintf("the name of the endpoint %s does not resolve%s", at, route)

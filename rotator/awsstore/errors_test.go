@@ -21,22 +21,26 @@ func TestErrorsOfAWSOnRecord(t *testing.T) {
 		says                  string
 	}{
 		"AC-002 another account, default key, read": {"GetSecretValue", "InvalidRequestException",
-			"You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.",
+			"You can't access a secret from a different AWS account if you encrypt the secret with the default KMS " +
+				"service key.",
 			rotator.KindMisconfigured, "update-secret --secret-id app --kms-key-id"},
 		"AC-003 another account, default key, write": {"PutSecretValue", "InvalidRequestException",
-			"You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.",
+			"You can't access a secret from a different AWS account if you encrypt the secret with the default KMS " +
+				"service key.",
 			rotator.KindMisconfigured, "customer managed key"},
 		"AC-012 a key given by bare id": {"PutSecretValue", "EncryptionFailure",
 			said("Secrets Manager can't encrypt the secret value: Key '"+key+"' does not exist", "NotFoundException"),
 			rotator.KindMisconfigured, "whole ARN of the key"},
 		"an alias of another account": {"GetSecretValue", "DecryptionFailure",
-			said("Secrets Manager can't decrypt the secret value: Alias arn:aws:kms:us-east-1:123456789012:alias/app is not found.", "NotFoundException"),
+			said("Secrets Manager can't decrypt the secret value: Alias arn:aws:kms:us-east-1:123456789012:alias/app "+
+				"is not found.", "NotFoundException"),
 			rotator.KindMisconfigured, "whole ARN of the key"},
 		"KM-032 disabled": {"GetSecretValue", "DecryptionFailure",
 			said("Secrets Manager can't decrypt the secret value: "+key+" is disabled.", "DisabledException"),
 			rotator.KindMisconfigured, "aws kms enable-key --key-id " + key},
 		"KM-036 pending deletion": {"GetSecretValue", "DecryptionFailure",
-			said("Secrets Manager can't decrypt the secret value: "+key+" is pending deletion.", "KMSInvalidStateException"),
+			said("Secrets Manager can't decrypt the secret value: "+key+" is pending deletion.",
+				"KMSInvalidStateException"),
 			rotator.KindMisconfigured, "aws kms cancel-key-deletion --key-id " + key},
 		"the code as some SDKs spell it, read":      {"GetSecretValue", "DecryptionFailureException", "x", rotator.KindMisconfigured, "enabled"},
 		"the code as some SDKs spell it, write":     {"PutSecretValue", "EncryptionFailureException", "x", rotator.KindMisconfigured, "enabled"},

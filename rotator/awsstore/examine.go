@@ -51,7 +51,8 @@ func (s *Store) CheckKeyAccess(ctx context.Context, m rotator.Metadata) error {
 	case "AccessDeniedException":
 		kind = rotator.KindAccessDenied
 	case "DisabledException", "KMSInvalidStateException", "NotFoundException", "InvalidKeyUsageException":
-		return fmt.Errorf("kms:GenerateDataKey: %w: %w (the KMS key of the secret cannot be used: see that it is there, enabled, symmetric, and not pending deletion)", rotator.KindMisconfigured, apiError{err, api})
+		return fmt.Errorf("kms:GenerateDataKey: %w: %w (the KMS key of the secret cannot be used: see that it is "+
+			"there, enabled, symmetric, and not pending deletion)", rotator.KindMisconfigured, apiError{err, api})
 	default:
 		kind = rotator.KindThrottled
 	}

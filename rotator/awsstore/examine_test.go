@@ -26,7 +26,8 @@ func document(statements ...string) string {
 }
 
 // judged is a store whose caller is judged, and a secret under a key of its own.
-func judged(t *testing.T, identity, secretPolicy, keyPolicy string, change func(*awsemu.Caller, *awsemu.Key)) (*awsstore.Store, string) {
+func judged(t *testing.T, identity, secretPolicy, keyPolicy string,
+	change func(*awsemu.Caller, *awsemu.Key)) (*awsstore.Store, string) {
 	t.Helper()
 	policy, err := iam.ParseIdentity(identity)
 	if err != nil {
@@ -54,7 +55,8 @@ func judged(t *testing.T, identity, secretPolicy, keyPolicy string, change func(
 // TestProbeKey: what a dry run of KMS says of GenerateDataKey.
 func TestProbeKey(t *testing.T) {
 	t.Parallel()
-	via := strings.Replace(mayKey, `"Resource":"*"`, `"Resource":"*","Condition":{"StringEquals":{"kms:ViaService":"secretsmanager.us-east-1.amazonaws.com"}}`, 1)
+	via := strings.Replace(mayKey, `"Resource":"*"`,
+		`"Resource":"*","Condition":{"StringEquals":{"kms:ViaService":"secretsmanager.us-east-1.amazonaws.com"}}`, 1)
 	state := func(s string) func(*awsemu.Caller, *awsemu.Key) {
 		return func(_ *awsemu.Caller, k *awsemu.Key) { k.State = s }
 	}
@@ -85,7 +87,8 @@ func TestProbeKey(t *testing.T) {
 		t.Parallel()
 		cfg, nowhere := config(), "http://127.0.0.1:1"
 		cfg.BaseEndpoint = &nowhere
-		if err := awsstore.New(cfg, "").CheckKeyAccess(t.Context(), rotator.Metadata{KMSKeyID: "alias/app"}); !errors.Is(err, rotator.KindUnreachable) {
+		if err := awsstore.New(cfg, "").CheckKeyAccess(t.Context(),
+			rotator.Metadata{KMSKeyID: "alias/app"}); !errors.Is(err, rotator.KindUnreachable) {
 			t.Error(err)
 		}
 	})

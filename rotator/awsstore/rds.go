@@ -55,9 +55,12 @@ func (s *Store) Resolve(ctx context.Context, id string, d secret.Document) (secr
 	tag, arn := databaseOf(m.Tags)
 	switch {
 	case arn == "":
-		return secret.Document{}, fmt.Errorf("secret: %w: it holds username and password alone, and no tag aws:rds:primaryDBInstanceArn or aws:rds:primaryDBClusterArn, as RDS gives to the secrets that it manages, names a database: add engine, host and port", rotator.KindMisconfigured)
+		return secret.Document{}, fmt.Errorf("secret: %w: it holds username and password alone, and no tag "+
+			"aws:rds:primaryDBInstanceArn or aws:rds:primaryDBClusterArn, as RDS gives to the secrets that it "+
+			"manages, names a database: add engine, host and port", rotator.KindMisconfigured)
 	case len(arn) > maxARN:
-		return secret.Document{}, fmt.Errorf("secret: %w: its tag %s is longer than the %d characters of an ARN", rotator.KindMisconfigured, tag, maxARN)
+		return secret.Document{}, fmt.Errorf("secret: %w: its tag %s is longer than the %d characters of an ARN",
+			rotator.KindMisconfigured, tag, maxARN)
 	case tag == tagCluster:
 		c, err := s.cluster(ctx, arn)
 		if err != nil {
@@ -83,7 +86,8 @@ func databaseOf(tags map[string]string) (tag, arn string) {
 }
 
 func completed(d secret.Document, key string, id, engine *string, at endpoint) secret.Document {
-	return d.Set(keyEngine, aws.ToString(engine)).Set(keyHost, at.host).Set(keyPort, strconv.Itoa(at.port)).Set(key, aws.ToString(id))
+	return d.Set(keyEngine, aws.ToString(engine)).Set(keyHost, at.host).Set(keyPort, strconv.Itoa(at.port)).
+		Set(key, aws.ToString(id))
 }
 
 // IsEndpointOf implements rotator.DatabaseResolver. It begins at the database of d, which is to
@@ -110,13 +114,15 @@ func (s *Store) IsEndpointOf(ctx context.Context, d secret.Document, host string
 			return nil
 		}
 	}
-	return fmt.Errorf("replica: %w: RDS lists this database at %s, instances %s (this account and Region), not %s. Use RDS's endpoint as host, not a CNAME",
+	return fmt.Errorf("replica: %w: RDS lists this database at %s, instances %s (this account and Region), not %s. "+
+		"Use RDS's endpoint as host, not a CNAME",
 		rotator.KindConflict, joinOrNone(eps), joinOrNone(instances), is)
 }
 
 // relatedEndpoints gives the endpoints that lead to the database of d, and the identifiers of
 // the instances that do or follow it.
-func (s *Store) relatedEndpoints(ctx context.Context, d secret.Document) (eps []endpoint, instances []string, err error) {
+func (s *Store) relatedEndpoints(ctx context.Context, d secret.Document) (eps []endpoint, instances []string,
+	err error) {
 	instance, cluster, err := databaseID(d)
 	if err != nil {
 		return nil, nil, err
@@ -150,7 +156,8 @@ func (s *Store) relatedEndpoints(ctx context.Context, d secret.Document) (eps []
 		at.port = n
 	}
 	if !slices.ContainsFunc(writers, at.same) {
-		return nil, nil, fmt.Errorf("superuser: %w: the RDS writer is %s, but the superuser secret names %s: use the writer's host and port", rotator.KindConflict, joinOrNone(writers), at)
+		return nil, nil, fmt.Errorf("superuser: %w: the RDS writer is %s, but the superuser secret names %s: "+
+			"use the writer's host and port", rotator.KindConflict, joinOrNone(writers), at)
 	}
 	return append(writers, eps...), instances, nil
 }
@@ -166,7 +173,8 @@ func databaseID(d secret.Document) (instance, cluster string, err error) {
 	case d.Text(keyInstance) != "":
 		return d.Text(keyInstance), "", nil
 	case !rotator.IsRDSHost(host):
-		return "", "", fmt.Errorf("replica: %w: %s is not a name of RDS, which alone could say what is a replica of it", rotator.KindConflict, host)
+		return "", "", fmt.Errorf("replica: %w: %s is not a name of RDS, which alone could say what is a replica of it",
+			rotator.KindConflict, host)
 	case strings.HasPrefix(domain, "cluster-"):
 		return "", label, nil
 	}
@@ -251,11 +259,13 @@ func (s *Store) cluster(ctx context.Context, id string) (rdstypes.DBCluster, err
 }
 
 func errNoDatabase(what string) error {
-	return fmt.Errorf("RDS: %w: it has no %s in this account and Region: it was deleted or renamed, perhaps", rotator.KindNotFound, what)
+	return fmt.Errorf("RDS: %w: it has no %s in this account and Region: it was deleted or renamed, perhaps",
+		rotator.KindNotFound, what)
 }
 
 func errNoEndpoint(what string, status *string) error {
-	return fmt.Errorf("RDS: %w: the %s has no endpoint: its status is %q", rotator.KindUnreachable, what, aws.ToString(status))
+	return fmt.Errorf("RDS: %w: the %s has no endpoint: its status is %q", rotator.KindUnreachable, what,
+		aws.ToString(status))
 }
 
 // explainRDS is explain for RDS.
@@ -263,7 +273,8 @@ func explainRDS(client *rds.Client, operation, what string, err error) error {
 	o := client.Options()
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		return fmt.Errorf("rds:%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, hostOf(o.BaseEndpoint, "rds", o.Region), "RDS", "rds"})
+		return fmt.Errorf("rds:%s: %w: %w", operation, rotator.KindUnreachable,
+			noResponse{err, hostOf(o.BaseEndpoint, "rds", o.Region), "RDS", "rds"})
 	}
 	switch api.ErrorCode() {
 	case "DBInstanceNotFound", "DBClusterNotFoundFault":

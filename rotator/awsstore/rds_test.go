@@ -45,8 +45,10 @@ func fleet(t *testing.T) (*awsemu.Emulator, *awsstore.Store) {
 
 // managed makes a secret as RDS does.
 func managed(emu *awsemu.Emulator, tag, arn string) string {
-	return emu.Seed(awsemu.Secret{Name: "rds!db-1", OwningService: "rds", Tags: map[string]string{tag: arn, "aws:secretsmanager:owningService": "rds"},
-		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"username":"boss","password":"` + clear + `"}`)}}})
+	return emu.Seed(awsemu.Secret{Name: "rds!db-1", OwningService: "rds", Tags: map[string]string{tag: arn,
+		"aws:secretsmanager:owningService": "rds"},
+		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"},
+			Value: awsemu.Text(`{"username":"boss","password":"` + clear + `"}`)}}})
 }
 
 func parse(t *testing.T, text string) secret.Document {
@@ -74,7 +76,8 @@ func TestComplete(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		port, _ := d.Int("port")
-		if d.Text("engine") != c.engine || d.Text("host") != c.host || port != 5432 || d.Text(c.key) != c.id || !d.Password().Equal(bare.Password()) || d.Text("username") != "boss" {
+		if d.Text("engine") != c.engine || d.Text("host") != c.host || port != 5432 || d.Text(c.key) != c.id ||
+			!d.Password().Equal(bare.Password()) || d.Text("username") != "boss" {
 			t.Errorf("%s: %v: %s %s %d", name, d.Keys(), d.Text("engine"), d.Text("host"), port)
 		}
 		if calls := emu.Calls(); len(calls) != 2 {
@@ -83,7 +86,8 @@ func TestComplete(t *testing.T) {
 	}
 	emu.ResetCalls()
 	for _, text := range []string{
-		`{"username":"boss","password":"x","host":"db.example.com"}`, `{"username":"boss"}`, `{"username":"boss","token":"x"}`, `{}`,
+		`{"username":"boss","password":"x","host":"db.example.com"}`, `{"username":"boss"}`,
+		`{"username":"boss","token":"x"}`, `{}`,
 	} {
 		full := parse(t, text)
 		if d, err := store.Resolve(t.Context(), "rds!db-1", full); err != nil || !d.Equal(full) {
@@ -152,7 +156,8 @@ func TestServes(t *testing.T) {
 func TestRDSRefuses(t *testing.T) {
 	t.Parallel()
 	emu, store := fleet(t)
-	policy, err := iam.ParseIdentity(document(mayRead, maySim, `{"Effect":"Allow","Action":"rds:DescribeDBClusters","Resource":"arn:aws:rds:*:*:cluster:other"}`))
+	policy, err := iam.ParseIdentity(document(mayRead, maySim,
+		`{"Effect":"Allow","Action":"rds:DescribeDBClusters","Resource":"arn:aws:rds:*:*:cluster:other"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +171,8 @@ func TestRDSRefuses(t *testing.T) {
 	} {
 		arn := managed(emu, tag, c.database)
 		_, err := store.Resolve(t.Context(), arn, parse(t, `{"username":"boss","password":"`+clear+`"}`))
-		if paste := `{"Effect":"Allow","Action":"` + c.action + `","Resource":"` + c.database + `"}`; rotator.KindOf(err) != rotator.KindAccessDenied || !strings.Contains(err.Error(), paste) {
+		if paste := `{"Effect":"Allow","Action":"` + c.action + `","Resource":"` + c.database +
+			`"}`; rotator.KindOf(err) != rotator.KindAccessDenied || !strings.Contains(err.Error(), paste) {
 			t.Errorf("want access denied and %s, got %q: %v", paste, rotator.KindOf(err), err)
 		}
 	}
@@ -185,8 +191,10 @@ func TestRDSIsSilent(t *testing.T) {
 	tier.Patiently(t, func(limit time.Duration) error {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
-		err := awsstore.New(cfg, "").IsEndpointOf(ctx, parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
-		for _, says := range []string{"rds:DescribeDBInstances", "no answer from " + silent.Addr().String(), "reaches RDS by a NAT gateway or by the interface endpoint rds"} {
+		err := awsstore.New(cfg, "").IsEndpointOf(ctx, parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"),
+			5432)
+		for _, says := range []string{"rds:DescribeDBInstances", "no answer from " + silent.Addr().String(),
+			"reaches RDS by a NAT gateway or by the interface endpoint rds"} {
 			if rotator.KindOf(err) != rotator.KindUnreachable || !strings.Contains(err.Error(), says) {
 				return fmt.Errorf("want unreachable and %q, got %q: %v", says, rotator.KindOf(err), err)
 			}

@@ -59,23 +59,33 @@ func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d per
 	m, err := s.Describe(ctx, secretID)
 	of := permissions.Secret{ARN: m.ARN}
 	switch {
-	case err != nil: // a rotation need not be allowed to describe a superuser secret: any key, but for that secret alone
+	case err != nil:
+		// A rotation need not be allowed to describe a superuser secret: any key, but for that secret alone.
 		arns, _ := permissions.SecretARN(secretID, d.Principal, s.cfg.Region)
 		if len(arns) == 0 {
-			return fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s. To see which key that is: aws secretsmanager describe-secret --secret-id %s --query KmsKeyId. The role of the function must be allowed %s with that key", action, secretID, action)
+			return fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s. To see which key that is: "+
+				"aws secretsmanager describe-secret --secret-id %s --query KmsKeyId. The role of the function must "+
+				"be allowed %s with that key", action, secretID, action)
 		}
 		of = permissions.Secret{ARN: arns[0], Key: keysBeside(arns[0]) + ":key/*"}
 	case d.OldKey:
-		return fmt.Sprintf("this version is encrypted with a key that the secret had before, and that key is not accessible, for %s. To see which key that is: aws secretsmanager list-secret-version-ids --secret-id %s --include-deprecated. The role of the function must be allowed %s with that key too", action, m.ARN, action)
+		return fmt.Sprintf("this version is encrypted with a key that the secret had before, and that key is not "+
+			"accessible, for %s. To see which key that is: aws secretsmanager list-secret-version-ids --secret-id %s "+
+			"--include-deprecated. The role of the function must be allowed %s with that key too", action, m.ARN,
+			action)
 	case !m.HasCustomerKey():
-		return "the secret is encrypted with aws/secretsmanager, which only its own account can use. From another account: give the secret a customer managed key, aws secretsmanager update-secret --kms-key-id. Otherwise: find the policy that denies " + action
+		return "the secret is encrypted with aws/secretsmanager, which only its own account can use. From another " +
+			"account: give the secret a customer managed key, aws secretsmanager update-secret --kms-key-id. " +
+			"Otherwise: find the policy that denies " + action
 	default:
 		of.Key = s.keyARN(ctx, m)
 	}
 	use := permissions.KeyUseStatement(of, action)
-	text := fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s: add to the role of the function: %s", action, use)
+	text := fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s: add to the role of the function: %s",
+		action, use)
 	if who, err := sts.NewFromConfig(s.cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}); err == nil {
-		text += "; where the policy of the key does not leave that to IAM, add there too: " + permissions.InKeyPolicy(use, aws.ToString(who.Arn))
+		text += "; where the policy of the key does not leave that to IAM, add there too: " +
+			permissions.InKeyPolicy(use, aws.ToString(who.Arn))
 	}
 	if d.NoKey {
 		text += "; to AWS it may also be that the key is not there, or is in another Region"

@@ -22,7 +22,8 @@ func (s script) store(t *testing.T) *awsstore.Store {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		if operation == "" { // STS speaks another protocol
-			io.WriteString(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>`+scriptCaller+`</Arn><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
+			io.WriteString(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>`+scriptCaller+
+				`</Arn><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
 			return
 		}
 		answer, ok := s[operation]
@@ -51,7 +52,8 @@ const (
 )
 
 func deniedAs(action, resource, reason string) string {
-	return "AccessDeniedException: User: " + scriptCaller + " is not authorized to perform: secretsmanager:" + action + " on resource: " + resource + " " + reason
+	return "AccessDeniedException: User: " + scriptCaller + " is not authorized to perform: secretsmanager:" + action +
+		" on resource: " + resource + " " + reason
 }
 
 // TestARemedyNamesTheWholeARN, whatever the event named the secret by, since that is
@@ -90,7 +92,8 @@ func TestARemedyNamesTheWholeARN(t *testing.T) {
 				"PutSecretValue":           store.Put(t.Context(), rotator.PutInput{SecretID: c.id, VersionID: "v", Document: secret.Document{}.Set("a", "b")}),
 				"UpdateSecretVersionStage": store.MoveLabel(t.Context(), c.id, rotator.LabelMove{Label: "AWSCURRENT", To: "a", From: "b"}),
 			} {
-				if rotator.KindOf(err) != rotator.KindAccessDenied || !strings.Contains(err.Error(), paste(action, c.want)) {
+				if rotator.KindOf(err) != rotator.KindAccessDenied || !strings.Contains(err.Error(),
+					paste(action, c.want)) {
 					t.Errorf("want %s, got %v", paste(action, c.want), err)
 				}
 			}
@@ -143,18 +146,21 @@ func TestARemedyForAKey(t *testing.T) {
 		not  string
 	}{
 		{"a key by ARN", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": denied},
-			[]string{"for kms:Decrypt", `"Resource":"` + scriptKey + `"`, `"kms:EncryptionContext:SecretARN":"` + scriptARN + `"`, "aws iam get-role --role-name rotate"}, ""},
+			[]string{"for kms:Decrypt", `"Resource":"` + scriptKey + `"`, `"kms:EncryptionContext:SecretARN":"` +
+				scriptARN + `"`, "aws iam get-role --role-name rotate"}, ""},
 		{"a key by id", script{"DescribeSecret": describedWith("10000000-0000-4000-8000-000000000001"), "GetSecretValue": denied}, []string{`"Resource":"` + scriptKey + `"`}, ""},
 		{"a key by alias", script{"DescribeSecret": describedWith("alias/app"), "GetSecretValue": denied},
 			[]string{`"kms:ResourceAliases":"alias/app"`}, ""},
 		{"a key by alias that KMS tells", script{"DescribeSecret": describedWith("alias/app"), "GetSecretValue": denied, "DescribeKey": `{"KeyMetadata":{"KeyId":"1","Arn":"` + scriptKey + `"}}`},
 			[]string{`"Resource":"` + scriptKey + `"`}, "ResourceAliases"},
 		{"the key of an old version", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": denied + ". This version of secret is not encrypted with the current KMS key."},
-			[]string{"a key that the secret had before", "list-secret-version-ids --secret-id " + scriptARN}, `"Effect"`},
+			[]string{"a key that the secret had before", "list-secret-version-ids --secret-id " + scriptARN},
+			`"Effect"`},
 		{"perhaps no key", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": "AccessDeniedException: The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."},
 			[]string{`"Resource":"` + scriptKey + `"`, "not there, or is in another Region"}, ""},
 		{"DescribeSecret is denied", script{"GetSecretValue": denied}, []string{ // any key, but for that secret alone
-			`"Resource":"arn:aws:kms:us-east-1:111122223333:key/*"`, `"kms:EncryptionContext:SecretARN":"` + scriptARN + `"`}, ""},
+			`"Resource":"arn:aws:kms:us-east-1:111122223333:key/*"`, `"kms:EncryptionContext:SecretARN":"` + scriptARN +
+				`"`}, ""},
 		{"aws/secretsmanager", script{"DescribeSecret": describedWith(""), "GetSecretValue": denied}, []string{"aws/secretsmanager", "kms:Decrypt"}, `"Effect"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -67,7 +67,8 @@ func (s *Store) Describe(ctx context.Context, id string) (rotator.Metadata, erro
 		m.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
 	for _, r := range out.ReplicationStatus {
-		m.Replicas = append(m.Replicas, rotator.Replica{Region: aws.ToString(r.Region), Status: string(r.Status), Message: aws.ToString(r.StatusMessage)})
+		m.Replicas = append(m.Replicas, rotator.Replica{Region: aws.ToString(r.Region), Status: string(r.Status),
+			Message: aws.ToString(r.StatusMessage)})
 	}
 	return m, nil
 }
@@ -77,7 +78,8 @@ func RotationRules(r *types.RotationRulesType) rotator.RotationRules {
 	if r == nil {
 		return rotator.RotationRules{}
 	}
-	return rotator.RotationRules{Days: int(aws.ToInt64(r.AutomaticallyAfterDays)), Expression: aws.ToString(r.ScheduleExpression), Duration: aws.ToString(r.Duration)}
+	return rotator.RotationRules{Days: int(aws.ToInt64(r.AutomaticallyAfterDays)),
+		Expression: aws.ToString(r.ScheduleExpression), Duration: aws.ToString(r.Duration)}
 }
 
 // regionOf reads the Region of arn:partition:secretsmanager:region:account:secret:name.
@@ -102,7 +104,8 @@ func (s *Store) Value(ctx context.Context, id string, v rotator.VersionRef) (rot
 	}
 	read := rotator.SecretValue{VersionID: aws.ToString(out.VersionId), Created: aws.ToTime(out.CreatedDate)}
 	if out.SecretString == nil {
-		return read, fmt.Errorf("value: %w: it is binary: want a JSON object stored as SecretString", rotator.KindMisconfigured)
+		return read, fmt.Errorf("value: %w: it is binary: want a JSON object stored as SecretString",
+			rotator.KindMisconfigured)
 	}
 	if read.Document, err = secret.ParseDocument(*out.SecretString); err != nil {
 		return read, fmt.Errorf("value: %w: %w", rotator.KindMisconfigured, err)

@@ -54,11 +54,13 @@ func TestDescribe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.ARN != arn || m.Name != "app" || m.Region != "us-east-1" || m.KMSKeyID != "alias/app" || m.Tags["team"] != "a" ||
+	if m.ARN != arn || m.Name != "app" || m.Region != "us-east-1" || m.KMSKeyID != "alias/app" ||
+		m.Tags["team"] != "a" ||
 		m.RotationEnabled == nil || !*m.RotationEnabled || !m.DeletionDate.IsZero() {
 		t.Errorf("%+v", m)
 	}
-	if m.VersionWithLabel(rotator.LabelCurrent) != awsemu.VersionID(1) || m.VersionWithLabel(rotator.LabelPending) != awsemu.VersionID(2) || m.VersionWithLabel("OTHER") != "" {
+	if m.VersionWithLabel(rotator.LabelCurrent) != awsemu.VersionID(1) ||
+		m.VersionWithLabel(rotator.LabelPending) != awsemu.VersionID(2) || m.VersionWithLabel("OTHER") != "" {
 		t.Errorf("labels: %v", m.Labels)
 	}
 	if !m.HasLabel(awsemu.VersionID(2), rotator.LabelPending) || m.HasLabel(awsemu.VersionID(2), rotator.LabelCurrent) {
@@ -76,10 +78,13 @@ func TestValuePutMove(t *testing.T) {
 	if _, err := store.Value(t.Context(), arn, pending); !errors.Is(err, rotator.KindNotFound) {
 		t.Errorf("an empty version: %v", err)
 	}
-	if _, err := store.Value(t.Context(), arn, rotator.VersionRef{ID: awsemu.VersionID(1), Label: rotator.LabelPending}); !errors.Is(err, rotator.KindConflict) {
+	if _, err := store.Value(t.Context(), arn,
+		rotator.VersionRef{ID: awsemu.VersionID(1), Label: rotator.LabelPending}); !errors.Is(err,
+		rotator.KindConflict) {
 		t.Errorf("an id and a label that disagree: %v", err)
 	}
-	put := rotator.PutInput{SecretID: arn, VersionID: awsemu.VersionID(2), Document: v.Document.SetPassword(secret.NewPassword("next"))}
+	put := rotator.PutInput{SecretID: arn, VersionID: awsemu.VersionID(2),
+		Document: v.Document.SetPassword(secret.NewPassword("next"))}
 	if err := store.Put(t.Context(), put); err != nil {
 		t.Fatal(err)
 	}
@@ -90,19 +95,26 @@ func TestValuePutMove(t *testing.T) {
 	if err := store.Put(t.Context(), put); !errors.Is(err, rotator.KindConflict) {
 		t.Errorf("a second value for a version: %v", err)
 	}
-	if err := store.MoveLabel(t.Context(), arn, rotator.LabelMove{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(2)}); !errors.Is(err, rotator.KindConflict) {
+	if err := store.MoveLabel(t.Context(), arn,
+		rotator.LabelMove{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(2)}); !errors.Is(err,
+		rotator.KindConflict) {
 		t.Errorf("a label that is not where we thought: %v", err)
 	}
-	if err := store.MoveLabel(t.Context(), arn, rotator.LabelMove{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(1)}); err != nil {
+	if err := store.MoveLabel(t.Context(), arn,
+		rotator.LabelMove{Label: "AWSCURRENT", To: awsemu.VersionID(2), From: awsemu.VersionID(1)}); err != nil {
 		t.Error(err)
 	}
 	if emu.Snapshot(arn).Holder("AWSCURRENT").ID != awsemu.VersionID(2) {
 		t.Error("AWSCURRENT did not move")
 	}
-	if err := store.MoveLabel(t.Context(), arn, rotator.LabelMove{Label: "AWSPENDING", From: awsemu.VersionID(2)}); err != nil || emu.Snapshot(arn).Holder("AWSPENDING").ID != "" {
+	if err := store.MoveLabel(t.Context(), arn,
+		rotator.LabelMove{Label: "AWSPENDING", From: awsemu.VersionID(2)}); err != nil ||
+		emu.Snapshot(arn).Holder("AWSPENDING").ID != "" {
 		t.Errorf("AWSPENDING was not taken away: %v", err)
 	}
-	if err := store.MoveLabel(t.Context(), arn, rotator.LabelMove{Label: "AWSPENDING", To: awsemu.VersionID(2)}); err != nil || emu.Snapshot(arn).Holder("AWSPENDING").ID != awsemu.VersionID(2) {
+	if err := store.MoveLabel(t.Context(), arn,
+		rotator.LabelMove{Label: "AWSPENDING", To: awsemu.VersionID(2)}); err != nil ||
+		emu.Snapshot(arn).Holder("AWSPENDING").ID != awsemu.VersionID(2) {
 		t.Errorf("AWSPENDING was not given back: %v", err)
 	}
 }

@@ -17,7 +17,8 @@ func TestLinesFollowTheSpecification(t *testing.T) {
 	for name, rec := range map[string]rotator.Record{
 		"success": {Step: rotator.StepSetSecret, SecretID: "arn", VersionID: "v", Outcome: rotator.OutcomeDone, Start: start, Elapsed: 1500 * time.Microsecond},
 		"blocked": {Step: rotator.StepCreateSecret, SecretID: "arn", VersionID: "v", Outcome: rotator.OutcomeFailed, Start: start, Err: rotator.KindAccessDenied, Kind: rotator.KindAccessDenied,
-			Report: &rotator.Report{Findings: []rotator.Finding{{ID: "S1", Status: rotator.StatusPassed}, {ID: "S3", Status: rotator.StatusDenied}, {ID: "P2", Status: rotator.StatusFailed}}}},
+			Report: &rotator.Report{Findings: []rotator.Finding{{ID: "S1", Status: rotator.StatusPassed},
+				{ID: "S3", Status: rotator.StatusDenied}, {ID: "P2", Status: rotator.StatusFailed}}}},
 		"finished": {Step: rotator.StepFinishSecret, SecretID: "arn", VersionID: "v", Outcome: rotator.OutcomeDone, Start: start, RotationTime: 1500 * time.Millisecond},
 		"failure":  {Step: rotator.StepSetSecret, SecretID: "arn", VersionID: "v", Outcome: rotator.OutcomeFailed, Start: start, Err: rotator.KindTLS, Kind: rotator.KindTLS},
 	} {
@@ -69,7 +70,8 @@ func TestLinesFollowTheSpecification(t *testing.T) {
 		if took, there := members["RotationTime"]; there != (name == "finished") || there && took != 1500.0 {
 			t.Errorf("%s: RotationTime %v", name, took)
 		}
-		if ok := rec.Err == nil; members["Succeeded"] != map[bool]float64{true: 1}[ok] || members["Failed"] != map[bool]float64{false: 1}[ok] {
+		if ok := rec.Err == nil; members["Succeeded"] != map[bool]float64{true: 1}[ok] ||
+			members["Failed"] != map[bool]float64{false: 1}[ok] {
 			t.Errorf("%s: Succeeded %v, Failed %v", name, members["Succeeded"], members["Failed"])
 		}
 	}

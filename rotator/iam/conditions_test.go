@@ -11,7 +11,8 @@ type conditionRow struct {
 }
 
 func (c conditionRow) row() row {
-	r := row{Why: c.Why, Context: c.Context, Identity: doc(can(read, `"Condition":`+c.Condition)), Want: "no identity-based"}
+	r := row{Why: c.Why, Context: c.Context, Identity: doc(can(read, `"Condition":`+c.Condition)),
+		Want: "no identity-based"}
 	if c.Holds {
 		r.Want = "allowed"
 	}

@@ -80,7 +80,8 @@ func (e *evaluation) decide(sides []layerResult, resource, identity layerResult,
 
 // denies says whether a step is a deny that applies, a definite one before others.
 func (e *evaluation) denies(s StatementResult) bool {
-	return s.Effect == deny && (s.Matched || len(s.Depends) > 0 && !e.advantage && !slices.ContainsFunc(e.trace, StatementResult.denies))
+	return s.Effect == deny && (s.Matched || len(s.Depends) > 0 && !e.advantage && !slices.ContainsFunc(e.trace,
+		StatementResult.denies))
 }
 
 func (d *Decision) decidedBy(s StatementResult) {
@@ -119,7 +120,8 @@ func (e *evaluation) side(layer Layer, policies []NamedPolicy) layerResult {
 	}
 	for _, named := range policies {
 		if named.Unread {
-			e.record(&s, StatementResult{Layer: layer, Policy: named.Name, Effect: allow, Depends: []string{named.Name}, reach: byItself})
+			e.record(&s, StatementResult{Layer: layer, Policy: named.Name, Effect: allow, Depends: []string{named.Name},
+				reach: byItself})
 		}
 		for _, st := range named.Policy.statements {
 			step := e.statement(st, layer)
@@ -176,7 +178,8 @@ func (e *evaluation) resource(l Layers) layerResult {
 	}
 	s := e.side(LayerKey, []NamedPolicy{l.Key.Policy})
 	if l.Key.GrantsUnread {
-		e.record(&s, StatementResult{Layer: LayerKey, Policy: l.Key.Policy.Name, Effect: allow, Depends: []string{"the grants of the key"}, reach: byItself})
+		e.record(&s, StatementResult{Layer: LayerKey, Policy: l.Key.Policy.Name, Effect: allow,
+			Depends: []string{"the grants of the key"}, reach: byItself})
 	}
 	for i, g := range l.Key.Grants {
 		step := e.grant(g)
@@ -215,7 +218,8 @@ func (e *evaluation) required(resource, identity, boundary, session layerResult)
 
 // needsOwnGrant says whether the resource trusts no principal by itself.
 func (e *evaluation) needsOwnGrant() bool {
-	return e.request.kms() || hasPrefixFold(e.request.Action, "sts:AssumeRole") || strings.EqualFold(e.request.Action, "sts:TagSession")
+	return e.request.kms() || hasPrefixFold(e.request.Action, "sts:AssumeRole") || strings.EqualFold(e.request.Action,
+		"sts:TagSession")
 }
 
 // granting is the step that gave the permission: that of the resource, if it did more
@@ -248,7 +252,8 @@ func (e *evaluation) statement(s statement, layer Layer) StatementResult {
 func (s StatementResult) denies() bool { return s.Matched && s.Effect == deny }
 
 func (s *StatementResult) fail(element, expected, actual string) {
-	s.Failed, s.Expected, s.Actual, s.MatchedConditions, s.Depends, s.reach = element, expected, actual, nil, nil, unnamed
+	s.Failed, s.Expected, s.Actual, s.MatchedConditions, s.Depends, s.reach = element, expected, actual, nil, nil,
+		unnamed
 }
 
 // principal holds a statement to the form of its layer: policies of identities name
@@ -349,7 +354,8 @@ func (e *evaluation) conditions(all []condition, step *StatementResult) {
 			step.fail("Condition "+c.operator+" "+c.key, expected, actual)
 			return
 		default:
-			step.MatchedConditions = append(step.MatchedConditions, ConditionResult{c.operator, c.key, expected, actual})
+			step.MatchedConditions = append(step.MatchedConditions, ConditionResult{c.operator, c.key, expected,
+				actual})
 		}
 	}
 	step.Matched = len(step.Depends) == 0
@@ -395,7 +401,8 @@ func (e *evaluation) grant(g Grant) StatementResult {
 		step.fail("Grantee", g.Grantee, e.request.Principal.name())
 	case !slices.ContainsFunc(g.Operations, func(o string) bool { return strings.EqualFold(o, operation) }):
 		step.fail("Operations", strings.Join(g.Operations, ", "), operation)
-	case g.EncryptionContextEquals != nil && cryptographic(operation) && !(subset(g.EncryptionContextEquals, carried) && len(carried) == len(g.EncryptionContextEquals)):
+	case g.EncryptionContextEquals != nil && cryptographic(operation) && !(subset(g.EncryptionContextEquals, carried) &&
+		len(carried) == len(g.EncryptionContextEquals)):
 		step.fail("EncryptionContextEquals", fmt.Sprint(g.EncryptionContextEquals), fmt.Sprint(carried))
 	case cryptographic(operation) && !subset(g.EncryptionContextSubset, carried):
 		step.fail("EncryptionContextSubset", fmt.Sprint(g.EncryptionContextSubset), fmt.Sprint(carried))
@@ -408,9 +415,10 @@ func (e *evaluation) grant(g Grant) StatementResult {
 // cryptographic says whether an operation takes an encryption context; constraints of
 // grants are not applied to the others.
 func cryptographic(operation string) bool {
-	return slices.ContainsFunc([]string{"Decrypt", "Encrypt", "GenerateDataKey", "ReEncrypt"}, func(prefix string) bool {
-		return hasPrefixFold(operation, prefix)
-	})
+	return slices.ContainsFunc([]string{"Decrypt", "Encrypt", "GenerateDataKey", "ReEncrypt"},
+		func(prefix string) bool {
+			return hasPrefixFold(operation, prefix)
+		})
 }
 
 // encryptionContext is the context as sent: grants, unlike conditions, mind the case of

@@ -12,7 +12,8 @@ func (d Decision) Message(r Request) string {
 	if d.Allowed {
 		return ""
 	}
-	text := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", r.Principal.name(), r.Action, r.Resource)
+	text := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", r.Principal.name(), r.Action,
+		r.Resource)
 	if d.Explicit {
 		return text + " with an explicit deny in " + article(d.Layer.policy())
 	}
@@ -23,7 +24,8 @@ func (d Decision) Message(r Request) string {
 // 2026: with the ARN of the policy that denies, where one is known.
 func (d Decision) MessageWithPolicy(r Request) string {
 	text := d.Message(r)
-	if d.Explicit && strings.HasPrefix(d.Policy, "arn:") && d.Layer.policy() != LayerResource.policy() && d.Layer != LayerVPCEndpoint {
+	if d.Explicit && strings.HasPrefix(d.Policy, "arn:") && d.Layer.policy() != LayerResource.policy() &&
+		d.Layer != LayerVPCEndpoint {
 		return text + ": " + d.Policy
 	}
 	return text
@@ -117,7 +119,8 @@ func (d Decision) open() string {
 		if s.Effect == deny {
 			verb = "denies"
 		}
-		text += fmt.Sprintf("; whether %s of %s %q %s it depends on %s", quoted(s.Statement), s.Layer.title(), s.Policy, verb, strings.Join(s.Depends, ", "))
+		text += fmt.Sprintf("; whether %s of %s %q %s it depends on %s", quoted(s.Statement), s.Layer.title(), s.Policy,
+			verb, strings.Join(s.Depends, ", "))
 	}
 	return text
 }
@@ -143,7 +146,8 @@ func (d Decision) met() string {
 func (s StatementResult) met() string {
 	var all []string
 	for _, t := range s.MatchedConditions {
-		all = append(all, fmt.Sprintf("condition %s %s=%s is met because %s", t.Operator, t.Key, t.Expected, t.carried()))
+		all = append(all, fmt.Sprintf("condition %s %s=%s is met because %s", t.Operator, t.Key, t.Expected,
+			t.carried()))
 	}
 	if len(all) == 0 {
 		return ""
@@ -174,11 +178,13 @@ func (t ConditionResult) forwarded() bool {
 func (d Decision) missing() string {
 	switch {
 	case d.levels > 1:
-		return fmt.Sprintf("no %s at level %d of %d, the root being the first, allows", d.Layer.title(), d.level, d.levels)
+		return fmt.Sprintf("no %s at level %d of %d, the root being the first, allows", d.Layer.title(), d.level,
+			d.levels)
 	case d.Layer == LayerKey:
 		return "no statement of the key policy and no grant allows the caller, or its account,"
 	case d.Layer == LayerIdentity && d.delegated():
-		return "the " + resourceTitle(d.request) + " leaves it to the account, and no identity-based policy there allows"
+		return "the " + resourceTitle(d.request) + " leaves it to the account, and no identity-based policy " +
+			"there allows"
 	case d.Policy != "" && d.Layer != LayerIdentity:
 		return fmt.Sprintf("%s %q does not allow", d.Layer.title(), d.Policy)
 	}
@@ -215,7 +221,8 @@ func (s StatementResult) failure() string {
 		return fmt.Sprintf("whose %s is %s, where the request has %s", s.Failed, s.Expected, s.Actual)
 	}
 	operator, key, _ := strings.Cut(operatorAndKey, " ")
-	return fmt.Sprintf("whose condition %s %s=%s is not met because %s", operator, key, s.Expected, ConditionResult{operator, key, s.Expected, s.Actual}.carried())
+	return fmt.Sprintf("whose condition %s %s=%s is not met because %s", operator, key, s.Expected,
+		ConditionResult{operator, key, s.Expected, s.Actual}.carried())
 }
 
 // rank counts the elements that matched before the one that failed.

@@ -46,7 +46,8 @@ func TestMessage(t *testing.T) {
 	}
 	// A key policy is a resource-based policy in the words of AWS.
 	r := row{Action: "kms:Decrypt", Resource: key, Key: doc(can("kms:*", to(user)))}
-	want := "User: " + session + " is not authorized to perform: kms:Decrypt on resource: " + key + " because no resource-based policy allows the kms:Decrypt action"
+	want := "User: " + session + " is not authorized to perform: kms:Decrypt on resource: " + key +
+		" because no resource-based policy allows the kms:Decrypt action"
 	if got := iam.Evaluate(r.request(), r.layers(t)).Message(r.request()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -71,7 +72,8 @@ func TestMessageWithPolicy(t *testing.T) {
 		{"no policy allows", iam.Layers{}, false},
 	} {
 		d := iam.Evaluate(r, test.layers)
-		if got := d.MessageWithPolicy(r); strings.HasSuffix(got, ": "+arn) != test.shown || !strings.HasPrefix(got, d.Message(r)) {
+		if got := d.MessageWithPolicy(r); strings.HasSuffix(got, ": "+arn) != test.shown ||
+			!strings.HasPrefix(got, d.Message(r)) {
 			t.Errorf("%s: %s", test.why, got)
 		}
 	}
@@ -88,24 +90,31 @@ func TestExplain(t *testing.T) {
 		want string
 	}{
 		{"a direct call that only the service may make", row{Action: "kms:Decrypt", Resource: key, Identity: doc(can("*")), Key: doc(delegates, onlyVia)},
-			`key policy "key", statement "OnlyVia", denies kms:Decrypt on ` + key + `: condition StringNotEquals kms:ViaService=` + via +
-				` is met because the request carried no kms:ViaService (a direct call; through ` + via + ` it would not apply).`},
+			`key policy "key", statement "OnlyVia", denies kms:Decrypt on ` + key +
+				`: condition StringNotEquals kms:ViaService=` + via +
+				` is met because the request carried no kms:ViaService (a direct call; through ` + via +
+				` it would not apply).`},
 		{"a deny without a condition", row{Identity: doc(can("*"), cannot(read))},
 			`identity-based policy "identity", statement 2, denies ` + read + ` on ` + secret + `.`},
 		{"a condition that is met by a value", row{Identity: doc(cannot(read, sid("D"), when("StringEquals", "aws:SourceVpce", `"vpce-1"`))), Context: iam.Context{"aws:SourceVpce": {"vpce-1"}}},
 			`condition StringEquals aws:SourceVpce=vpce-1 is met because the request carried vpce-1.`},
 		{"nothing at all", row{}, `no identity-based policy allows ` + read + ` on ` + secret + `.`},
 		{"the nearest fails at its resource", row{Identity: doc(can("s3:*"), canOn(read, secret+"x", sid("Read")), can("kms:*"))},
-			`; nearest is statement "Read" of "identity", whose Resource is ` + secret + `x, where the request has ` + secret + `.`},
+			`; nearest is statement "Read" of "identity", whose Resource is ` + secret + `x, where the request has ` +
+				secret + `.`},
 		{"the nearest fails at a condition", row{Identity: doc(can(read, sid("Stage"), when("StringEquals", "secretsmanager:VersionStage", `["AWSCURRENT","AWSPREVIOUS"]`)), can("s3:*")), Context: iam.Context{"secretsmanager:VersionStage": {"AWSPENDING"}}},
 			`; nearest is statement "Stage" of "identity", whose condition StringEquals secretsmanager:VersionStage=AWSCURRENT, AWSPREVIOUS is not met because the request carried AWSPENDING.`},
 		{"the nearest lacks the service", row{Action: "kms:Decrypt", Resource: key, Key: doc(delegates), Identity: doc(can("kms:Decrypt", when("StringEquals", "kms:ViaService", `"`+via+`"`)))},
 			`the key policy leaves it to the account, and no identity-based policy there allows kms:Decrypt on ` + key +
-				`; nearest is statement 1 of "identity", whose condition StringEquals kms:ViaService=` + via + ` is not met because the request carried no kms:ViaService (a direct call, not one that a service made on behalf of the caller).`},
+				`; nearest is statement 1 of "identity", whose condition StringEquals kms:ViaService=` + via +
+				` is not met because the request carried no kms:ViaService (a direct call, not one that a service made on behalf of the caller).`},
 		{"a key policy for others", row{Action: "kms:Decrypt", Resource: key, Key: doc(can("kms:*", to(user)))},
-			`no statement of the key policy and no grant allows the caller, or its account, kms:Decrypt on ` + key + `; nearest is statement 1 of "key", whose Principal is {"AWS":"` + user + `"}, where the request has ` + session + `.`},
+			`no statement of the key policy and no grant allows the caller, or its account, kms:Decrypt on ` + key +
+				`; nearest is statement 1 of "key", whose Principal is {"AWS":"` + user + `"}, where the request has ` +
+				session + `.`},
 		{"a boundary", row{Identity: doc(can("*")), Boundary: doc(can("s3:*"))},
-			`permissions boundary "boundary" does not allow ` + read + ` on ` + secret + `; nearest is statement 1 of "boundary", whose Action is s3:*, where the request has ` + read + `.`},
+			`permissions boundary "boundary" does not allow ` + read + ` on ` + secret +
+				`; nearest is statement 1 of "boundary", whose Action is s3:*, where the request has ` + read + `.`},
 		{"a level of SCPs", row{Identity: doc(can("*")), SCPs: []string{doc(can("*")), doc(can("s3:*"))}},
 			`no service control policy at level 2 of 2, the root being the first, allows ` + read},
 		{"allowed", row{Identity: doc(can(read, sid("Read")))}, `identity-based policy "identity", statement "Read", allows ` + read + ` on ` + secret + `.`},
@@ -129,7 +138,8 @@ func TestExplain(t *testing.T) {
 func TestExplainListsOnlyWhatIsUnseen(t *testing.T) {
 	t.Parallel()
 	all, forAll := doc(can("*")), doc(can("*", to("*")))
-	r := row{Identity: all, Boundary: all, Session: all, Endpoint: forAll, Resources: forAll, SCPs: []string{all}, RCPs: []string{forAll}}
+	r := row{Identity: all, Boundary: all, Session: all, Endpoint: forAll, Resources: forAll, SCPs: []string{all},
+		RCPs: []string{forAll}}
 	if got := iam.Evaluate(r.request(), r.layers(t)).Explain(); strings.Contains(got, "Not seen") {
 		t.Error(got)
 	}
@@ -137,7 +147,8 @@ func TestExplainListsOnlyWhatIsUnseen(t *testing.T) {
 
 func TestTrace(t *testing.T) {
 	t.Parallel()
-	r := row{Identity: doc(can("s3:*"), can(read, sid("Read"), when("StringEquals", "aws:SourceVpce", `"vpce-1"`))), Resources: doc(cannot(read, sid("Others"), to(user))), Context: iam.Context{"aws:SourceVpce": {"vpce-1"}}}
+	r := row{Identity: doc(can("s3:*"), can(read, sid("Read"), when("StringEquals", "aws:SourceVpce", `"vpce-1"`))),
+		Resources: doc(cannot(read, sid("Others"), to(user))), Context: iam.Context{"aws:SourceVpce": {"vpce-1"}}}
 	d := iam.Evaluate(r.request(), r.layers(t))
 	want := []string{
 		`resource-based resource Others Deny false Principal {"AWS":"` + user + `"} ` + session,
@@ -156,7 +167,9 @@ func TestTrace(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, want[i])
 		}
 	}
-	if met := d.Trace[2].MatchedConditions; len(met) != 1 || met[0] != (iam.ConditionResult{Operator: "StringEquals", Key: "aws:SourceVpce", Expected: "vpce-1", Actual: "vpce-1"}) {
+	if met := d.Trace[2].MatchedConditions; len(met) != 1 ||
+		met[0] != (iam.ConditionResult{Operator: "StringEquals", Key: "aws:SourceVpce", Expected: "vpce-1",
+			Actual: "vpce-1"}) {
 		t.Errorf("met %+v", met)
 	}
 }
@@ -170,7 +183,8 @@ func TestTraceOfGrants(t *testing.T) {
 		{Grantee: role, Operations: []string{"Decrypt"}, EncryptionContextEquals: map[string]string{"SecretARN": secret}},
 	}}
 	d := iam.Evaluate(r.request(), r.layers(t))
-	for i, want := range []string{"Principal", "Grantee", "Operations", "EncryptionContextSubset", "EncryptionContextEquals"} {
+	for i, want := range []string{"Principal", "Grantee", "Operations", "EncryptionContextSubset",
+		"EncryptionContextEquals"} {
 		if s := d.Trace[i]; s.Matched || s.Failed != want || s.Layer != iam.LayerKey || s.Policy != "key" {
 			t.Errorf("step %d, want %s: %+v", i+1, want, s)
 		}
@@ -197,9 +211,12 @@ func TestWhatIsUnknownDecidesNothing(t *testing.T) {
 		depends string
 		says    string
 	}{
-		{"a deny on an unknown key", row{Identity: all, Resources: doc(perimeter)}, network, "deny resource-based Perimeter", "aws:SourceVpce",
-			`whether ` + read + ` on ` + secret + ` is allowed depends on aws:SourceVpce; whether statement "Perimeter" of resource-based policy "resource" denies it depends on aws:SourceVpce.`},
-		{"a deny on an unknown key, and nothing that allows", row{Action: put, Identity: doc(can(read)), Resources: doc(perimeter)}, network, "deny resource-based Perimeter", "aws:SourceVpce",
+		{"a deny on an unknown key", row{Identity: all, Resources: doc(perimeter)}, network, "deny resource-based " +
+			"Perimeter", "aws:SourceVpce",
+			`whether ` + read + ` on ` + secret +
+				` is allowed depends on aws:SourceVpce; whether statement "Perimeter" of resource-based policy "resource" denies it depends on aws:SourceVpce.`},
+		{"a deny on an unknown key, and nothing that allows", row{Action: put, Identity: doc(can(read)),
+			Resources: doc(perimeter)}, network, "deny resource-based Perimeter", "aws:SourceVpce",
 			`no identity-based policy allows ` + put + ` on ` + secret + `; nearest`},
 		{"the same key known", row{Identity: all, Resources: doc(perimeter), Context: iam.Context{"AWS:sourcevpce": {"vpce-1"}}}, network, "allowed", "", "allows"},
 		{"the same key known to be absent", row{Identity: all, Resources: doc(perimeter)}, unknown("aws:SourceIp"), "deny resource-based Perimeter", "", "carried no aws:SourceVpce"},
@@ -222,8 +239,10 @@ func TestWhatIsUnknownDecidesNothing(t *testing.T) {
 			r := test.row.request()
 			r.Unknown = test.unknown
 			d := iam.Evaluate(r, test.row.layers(t))
-			if outcome(d) != test.want || strings.Join(d.Depends, " ") != test.depends || !strings.Contains(d.Explain(), test.says) {
-				t.Errorf("got  %s, depending on %q: %s\nwant %s, depending on %q: %s", outcome(d), d.Depends, d.Explain(), test.want, test.depends, test.says)
+			if outcome(d) != test.want || strings.Join(d.Depends, " ") != test.depends || !strings.Contains(d.Explain(),
+				test.says) {
+				t.Errorf("got  %s, depending on %q: %s\nwant %s, depending on %q: %s", outcome(d), d.Depends,
+					d.Explain(), test.want, test.depends, test.says)
 			}
 		})
 	}

@@ -55,7 +55,8 @@ func FuzzParse(f *testing.F) {
 // FuzzMatch holds the matcher to the plainest one that is right, on texts short enough for
 // that one.
 func FuzzMatch(f *testing.F) {
-	for _, seed := range [][2]string{{"a*b?c", "axxbyc"}, {"**", ""}, {"arn:a*a:*:?", "arn:aa:b:c:d"}, {"*a*a*a*b", "aaaaaaaa"}, {"é?", "éß"}} {
+	for _, seed := range [][2]string{{"a*b?c", "axxbyc"}, {"**", ""}, {"arn:a*a:*:?", "arn:aa:b:c:d"},
+		{"*a*a*a*b", "aaaaaaaa"}, {"é?", "éß"}} {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, p, s string) {
@@ -120,7 +121,8 @@ func BenchmarkEvaluate(b *testing.B) {
 		Action:    "secretsmanager:GetSecretValue", Resource: "arn:aws:secretsmanager:us-east-1:111122223333:secret:app/db-a1b2c3",
 		Context: Context{"aws:SourceVpce": {"vpce-1"}, "aws:ResourceTag/team": {"app"}},
 	}
-	l := Layers{Identity: []NamedPolicy{identity, identity, identity}, Boundary: &all, SCPs: [][]NamedPolicy{{all}, {all}}, Resource: &resource}
+	l := Layers{Identity: []NamedPolicy{identity, identity, identity}, Boundary: &all, SCPs: [][]NamedPolicy{{all},
+		{all}}, Resource: &resource}
 	if d := Evaluate(r, l); !d.Allowed {
 		b.Fatal(d.Explain())
 	}

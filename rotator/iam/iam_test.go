@@ -73,7 +73,8 @@ type row struct {
 }
 
 func (r row) request() iam.Request {
-	q := iam.Request{Principal: r.Principal, Action: r.Action, Resource: r.Resource, ResourceAccount: r.Account, Context: r.Context}
+	q := iam.Request{Principal: r.Principal, Action: r.Action, Resource: r.Resource, ResourceAccount: r.Account,
+		Context: r.Context}
 	if q.Principal.ARN == "" && q.Principal.Service == "" {
 		q.Principal.ARN = session
 	}

@@ -110,7 +110,8 @@ func TestParseForItsPlace(t *testing.T) {
 	if _, err := iam.ParseIdentity(resource); err == nil || !strings.Contains(err.Error(), "Mine: Principal") {
 		t.Errorf("a policy of an identity with a principal: %v", err)
 	}
-	if _, err := iam.ParseResource(identity); err == nil || !strings.Contains(err.Error(), "statement 1: Principal: missing") {
+	if _, err := iam.ParseResource(identity); err == nil || !strings.Contains(err.Error(), "statement 1: Principal: "+
+		"missing") {
 		t.Errorf("a policy of a resource without one: %v", err)
 	}
 	for _, read := range []func(string) (iam.Policy, error){iam.ParseIdentity, iam.ParseResource} {

@@ -62,9 +62,11 @@ var (
 // ParseDenial reads what AWS says of a denied call, with whatever stands before and
 // after it. It answers false for a text that is no denial.
 func ParseDenial(text string) (Denial, bool) {
-	text = strings.ReplaceAll(strings.Join(strings.Fields(text), " "), `\"`, `"`) // as a program shows it that quotes JSON
+	// as a program shows it that quotes JSON
+	text = strings.ReplaceAll(strings.Join(strings.Fields(text), " "), `\"`, `"`)
 	if m := deniedCall.FindStringSubmatch(text); m != nil {
-		d := Denial{Action: m[1], Resource: strings.TrimRight(strings.Trim(m[2], `"'`), ",;)"), Explicit: m[4] != "", Policy: strings.TrimRight(m[7], "."), NoKey: keyOrPolicy.MatchString(text)}
+		d := Denial{Action: m[1], Resource: strings.TrimRight(strings.Trim(m[2], `"'`), ",;)"), Explicit: m[4] != "",
+			Policy: strings.TrimRight(m[7], "."), NoKey: keyOrPolicy.MatchString(text)}
 		d.Layer, d.Through = layer(m[3]+m[5]), layer(m[6])
 		if who := deniedTo.FindStringSubmatch(text); who != nil {
 			d.Principal = who[1]
@@ -75,14 +77,16 @@ func ParseDenial(text string) (Denial, bool) {
 	case keyDenied.MatchString(text), noSuchKey.MatchString(text):
 		return Denial{Key: true, OldKey: oldKey.MatchString(text), NoKey: noSuchKey.MatchString(text)}, true
 	case notInvocable.MatchString(text):
-		return Denial{Principal: "secretsmanager.amazonaws.com", Action: "lambda:InvokeFunction", Layer: resourceBased}, true
+		return Denial{Principal: "secretsmanager.amazonaws.com", Action: "lambda:InvokeFunction", Layer: resourceBased},
+			true
 	}
 	return Denial{}, false
 }
 
 // layer spells a kind of policy as AWS does, whatever the case of its letters.
 func layer(name string) string {
-	all := []string{identityBased, resourceBased, permissionsBoundary, sessionPolicy, endpointPolicy, serviceControl, resourceControl}
+	all := []string{identityBased, resourceBased, permissionsBoundary, sessionPolicy, endpointPolicy, serviceControl,
+		resourceControl}
 	if i := slices.IndexFunc(all, func(known string) bool { return strings.EqualFold(known, name) }); i >= 0 {
 		return all[i]
 	}
@@ -135,9 +139,13 @@ func (d Denial) Remedy(p Place) string {
 	case d.Explicit:
 		return d.afterDeny()
 	case d.Layer == "" && d.NoKey:
-		return fmt.Sprintf("AWS names three causes and does not say which it is: the key is not in this Region, its policy does not allow %s, or its policy denies it. Look at both: aws kms get-key-policy --key-id KEY --policy-name default", d.Action)
+		return fmt.Sprintf("AWS names three causes and does not say which it is: the key is not in this Region, "+
+			"its policy does not allow %s, or its policy denies it. Look at both: aws kms get-key-policy --key-id "+
+			"KEY --policy-name default", d.Action)
 	case d.Layer == "":
-		return fmt.Sprintf("AWS does not say which policy decided: the role's policies, the permissions boundary, and the policies of %s, of the VPC endpoint and of the organization all count. quarterturn preflight --explain reads those that you may see", d.owner())
+		return fmt.Sprintf("AWS does not say which policy decided: the role's policies, the permissions boundary, "+
+			"and the policies of %s, of the VPC endpoint and of the organization all count. quarterturn preflight "+
+			"--explain reads those that you may see", d.owner())
 	}
 	s, ok := d.statement(p)
 	switch {
@@ -198,7 +206,8 @@ func (d Denial) owner() string {
 func (d Denial) keyed() bool { return strings.HasPrefix(d.Action, "kms:") }
 
 // withoutResource are the actions of Secrets Manager that IAM knows no resource for.
-var withoutResource = []string{"secretsmanager:BatchGetSecretValue", "secretsmanager:GetRandomPassword", "secretsmanager:ListSecrets"}
+var withoutResource = []string{"secretsmanager:BatchGetSecretValue", "secretsmanager:GetRandomPassword",
+	"secretsmanager:ListSecrets"}
 
 // statement allows what was denied, on the resource by its whole ARN. It answers false
 // where that is not known.
@@ -217,10 +226,11 @@ func (d Denial) statement(p Place) (Statement, bool) {
 	return s, len(s.Resource) > 0
 }
 
-// nameable says whether a policy can name who was denied: by ARN, or as a service of AWS. A caller without credentials is
-// "anonymous" to AWS.
+// nameable says whether a policy can name who was denied: by ARN, or as a service of AWS. A caller without credentials
+// is "anonymous" to AWS.
 func (d Denial) nameable() bool {
-	return d.Principal == "" || strings.HasPrefix(d.Principal, "arn:") || strings.Contains(d.Principal, ".amazonaws.com")
+	return d.Principal == "" || strings.HasPrefix(d.Principal, "arn:") || strings.Contains(d.Principal,
+		".amazonaws.com")
 }
 
 func (d Denial) whom() string {
@@ -261,7 +271,8 @@ func (d Denial) beware(role string) string {
 
 // pathUnknown is what to add where a statement names a role without its path.
 func pathUnknown(name string) string {
-	return fmt.Sprintf(". If the role has a path, that belongs before its name: aws iam get-role --role-name %s --query Role.Arn", name)
+	return fmt.Sprintf(". If the role has a path, that belongs before its name: aws iam get-role --role-name %s "+
+		"--query Role.Arn", name)
 }
 
 // InKeyPolicy is the statement as the policy of a key has it, for a caller by the ARN of
@@ -296,7 +307,8 @@ func SecretARN(id, caller, region string) (arns StringList, sure bool) {
 		if id == "" || partition == "" || account == "" || region == "" {
 			return nil, false
 		}
-		return StringList{"arn:" + partition + ":secretsmanager:" + region + ":" + account + ":secret:" + id + "-??????"}, false
+		return StringList{"arn:" + partition + ":secretsmanager:" + region + ":" + account + ":secret:" + id +
+			"-??????"}, false
 	}
 	switch {
 	case !secretSuffix.MatchString(id):

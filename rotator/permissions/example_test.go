@@ -34,7 +34,8 @@ func Example() {
 // What to add after a denial, in the words of AWS.
 func ExampleParseDenial() {
 	const text = "User: arn:aws:sts::123456789012:assumed-role/rotate/f is not authorized to perform: " +
-		"secretsmanager:UpdateSecretVersionStage on resource: arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-a1b2c3 " +
+		"secretsmanager:UpdateSecretVersionStage on resource: " +
+		"arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-a1b2c3 " +
 		"because no identity-based policy allows the secretsmanager:UpdateSecretVersionStage action"
 	d, ok := permissions.ParseDenial(text)
 	fmt.Println(ok, d.Principal)

@@ -46,7 +46,8 @@ func (in Input) Policies() ([]Attachment, error) {
 	}
 	all := []Attachment{
 		{"the role of the function", r.RolePolicy()},
-		{"the role of the function, for Lambda itself. Its log group, once: aws logs create-log-group --log-group-name " + logGroupName(r.Function), r.RuntimePolicy(in.VPC)},
+		{"the role of the function, for Lambda itself. Its log group, once: aws logs create-log-group " +
+			"--log-group-name " + logGroupName(r.Function), r.RuntimePolicy(in.VPC)},
 		{"the function (aws lambda add-permission)", r.FunctionPolicy()},
 		{"the role of the person or pipeline that sets rotation up", r.OperatorPolicy()},
 		{"the role of the person who asks why a call was denied: quarterturn preflight --explain", r.ExplainPolicy()},
@@ -58,13 +59,19 @@ func (in Input) Policies() ([]Attachment, error) {
 	}
 	foreign := func(principal, arn string) bool { return field(principal, 4) != field(arn, 4) }
 	add(foreign(r.Role, r.Secret.ARN), "the secret, as the role is of another account", r.ResourcePolicy)
-	add(r.Secret.Key != "", "the key, in addition, where its policy does not leave that to IAM, or the key is of another account than the role", r.KeyPolicy)
-	add(r.Superuser.ARN != "" && foreign(r.Role, r.Superuser.ARN), "the superuser secret, as the role is of another account", r.SuperuserResourcePolicy)
+	add(r.Secret.Key != "", "the key, in addition, where its policy does not leave that to IAM, or the key is of "+
+		"another account than the role", r.KeyPolicy)
+	add(r.Superuser.ARN != "" && foreign(r.Role, r.Superuser.ARN), "the superuser secret, as the role is of another "+
+		"account", r.SuperuserResourcePolicy)
 	add(r.Superuser.Key != "", "the superuser secret's key, in addition, in the same cases", r.SuperuserKeyPolicy)
 	add(reader.Principal != "", "the role of the application", reader.IdentityPolicy)
-	add(reader.Principal != "" && foreign(reader.Principal, reader.Secret.ARN), "the secret, as the application is of another account", reader.ResourcePolicy)
-	add(reader.Principal != "" && reader.Secret.Key != "", "the key, in addition, for the application", reader.KeyPolicy)
-	add(true, "an organization or a role: where secrets may be replicated to", func() Policy { return DenyReplication(regions...) })
+	add(reader.Principal != "" && foreign(reader.Principal, reader.Secret.ARN), "the secret, as the application is "+
+		"of another account", reader.ResourcePolicy)
+	add(reader.Principal != "" && reader.Secret.Key != "", "the key, in addition, for the application",
+		reader.KeyPolicy)
+	add(true, "an organization or a role: where secrets may be replicated to", func() Policy {
+		return DenyReplication(regions...)
+	})
 	return all, nil
 }
 
@@ -89,7 +96,8 @@ func (c *checker) fail(flag, format string, args ...any) {
 }
 
 func (c *checker) read(in Input) (r Rotation, reader SecretReader, regions []string) {
-	for _, f := range []struct{ flag, value string }{{"secret", in.Secret}, {"role", in.Role}, {"function", in.Function}} {
+	for _, f := range []struct{ flag, value string }{{"secret", in.Secret}, {"role", in.Role},
+		{"function", in.Function}} {
 		if strings.TrimSpace(f.value) == "" {
 			c.fail(f.flag, "missing: the ARN of the %s is needed", f.flag)
 			return r, reader, nil
@@ -101,7 +109,8 @@ func (c *checker) read(in Input) (r Rotation, reader SecretReader, regions []str
 	c.together("function", function, "secret", secret, true)
 	c.together("role", role, "secret", secret, false)
 	if role.account != function.account {
-		c.fail("role", "it is of account %s, and the function of %s: Lambda takes a role of its own account only", role.account, function.account)
+		c.fail("role", "it is of account %s, and the function of %s: Lambda takes a role of its own account only",
+			role.account, function.account)
 	}
 	r = Rotation{Role: role.text, Function: function.text, OnlyConfigured: in.OnlyConfigured}
 	r.Secret = Secret{ARN: secret.text, Key: c.key("key", in.Key, "secret", secret, role)}
@@ -152,7 +161,8 @@ func (c *checker) parse(flag, text, service, find string) (a arn) {
 
 // inPartition knows the partitions whose Regions have a prefix of their own.
 func inPartition(region, partition string) bool {
-	own := map[string]string{"cn": "aws-cn", "us-gov": "aws-us-gov", "us-iso": "aws-iso", "us-isob": "aws-iso-b", "eu-isoe": "aws-iso-e", "us-isof": "aws-iso-f", "eusc": "aws-eusc"}
+	own := map[string]string{"cn": "aws-cn", "us-gov": "aws-us-gov", "us-iso": "aws-iso", "us-isob": "aws-iso-b",
+		"eu-isoe": "aws-iso-e", "us-isof": "aws-iso-f", "eusc": "aws-eusc"}
 	for prefix, p := range own {
 		if own := strings.HasPrefix(region, prefix+"-"); own || p == partition {
 			return own && p == partition
@@ -197,7 +207,8 @@ func meant(a arn, flag string) string {
 	case a.service == "iam" && strings.HasPrefix(a.resource, "role/"):
 		other = "role"
 	case a.service == "sts":
-		return ". Give the role's own ARN: aws iam get-role --role-name " + sessionRole(a) + " --query Role.Arn --output text"
+		return ". Give the role's own ARN: aws iam get-role --role-name " + sessionRole(a) + " --query Role.Arn " +
+			"--output text"
 	}
 	if other == "" || other == flag {
 		return ""
@@ -213,7 +224,8 @@ func sessionRole(a arn) string {
 var secretName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!?*-]+$`)
 
 func (c *checker) secret(flag, text string) arn {
-	a := c.parse(flag, text, "secretsmanager", "Its ARN: aws secretsmanager describe-secret --secret-id NAME --query ARN --output text")
+	a := c.parse(flag, text, "secretsmanager", "Its ARN: aws secretsmanager describe-secret --secret-id NAME --query "+
+		"ARN --output text")
 	if a.text == "" {
 		return a
 	}
@@ -227,9 +239,11 @@ func (c *checker) secret(flag, text string) arn {
 		c.fail(flag, "%s: the pattern would be of every secret of the account: name at least its beginning", a.text)
 	case strings.HasSuffix(name, "*"): // stands for the six characters too
 	case !regexp.MustCompile(`-[A-Za-z0-9?]{6}$`).MatchString(name):
-		c.fail(flag, "%s lacks the six characters at the end of a secret's ARN: give them, or %s-??????", a.text, a.text)
+		c.fail(flag, "%s lacks the six characters at the end of a secret's ARN: give them, or %s-??????", a.text,
+			a.text)
 	case word.MatchString(name):
-		c.fail(flag, "%s seems to lack the six random characters at the end of a secret's ARN, for %q reads like a part of the name: give the whole ARN, or %s-??????", a.text, name[len(name)-6:], a.text)
+		c.fail(flag, "%s seems to lack the six random characters at the end of a secret's ARN, for %q reads like a "+
+			"part of the name: give the whole ARN, or %s-??????", a.text, name[len(name)-6:], a.text)
 	case flag == "secret" && strings.HasPrefix(name, "rds!"):
 		c.fail(flag, "%s is a secret that RDS manages and rotates itself", a.text)
 	}
@@ -262,7 +276,8 @@ func notRole(a arn) string {
 var functionForm = regexp.MustCompile(`^function:([A-Za-z0-9_-]{1,140})(:[A-Za-z0-9_-]+)?$`)
 
 func (c *checker) function(flag, text string) arn {
-	a := c.parse(flag, text, "lambda", "Its ARN: aws lambda get-function-configuration --function-name NAME --query FunctionArn --output text")
+	a := c.parse(flag, text, "lambda", "Its ARN: aws lambda get-function-configuration --function-name NAME --query "+
+		"FunctionArn --output text")
 	switch {
 	case a.text == "", functionForm.MatchString(a.resource):
 	case strings.ContainsAny(a.resource, "*?"):
@@ -295,7 +310,9 @@ func (c *checker) key(flag, text, of string, secret, user arn) string {
 	const find = "aws kms describe-key --key-id %s --region %s --query KeyMetadata.Arn --output text"
 	switch {
 	case text == "" && secret.account != user.account && secret.text != "":
-		c.fail(flag, "missing: --%s is of account %s and the role of %s, and aws/secretsmanager cannot be used from another account. The secret needs a customer managed key, and this flag its ARN", of, secret.account, user.account)
+		c.fail(flag, "missing: --%s is of account %s and the role of %s, and aws/secretsmanager cannot be used from "+
+			"another account. The secret needs a customer managed key, and this flag its ARN", of, secret.account,
+			user.account)
 		return ""
 	case text == "":
 		return ""
@@ -309,7 +326,8 @@ func (c *checker) key(flag, text, of string, secret, user arn) string {
 		c.fail(flag, "%s is the id of a key, and a policy needs its ARN: "+find, text, text, secret.region)
 		return ""
 	}
-	a := c.parse(flag, text, "kms", "The key of the secret: aws secretsmanager describe-secret --secret-id "+secret.text+" --query KmsKeyId --output text")
+	a := c.parse(flag, text, "kms", "The key of the secret: aws secretsmanager describe-secret --secret-id "+
+		secret.text+" --query KmsKeyId --output text")
 	switch id, ok := strings.CutPrefix(a.resource, "key/"); {
 	case a.text == "":
 	case strings.HasPrefix(a.resource, "alias/"):
@@ -340,25 +358,31 @@ func (c *checker) superuser(in Input, r *Rotation, secret, role arn) {
 	case covers(secret.text, superuser.text):
 		c.fail("secret", "the pattern is also of --superuser, so that the role could write the superuser secret")
 	}
-	r.Superuser = Secret{ARN: superuser.text, Key: c.key("superuser-key", in.SuperuserKey, "superuser", superuser, role)}
+	r.Superuser = Secret{ARN: superuser.text, Key: c.key("superuser-key", in.SuperuserKey, "superuser", superuser,
+		role)}
 	managed := strings.HasPrefix(superuser.resource, "secret:rds!")
 	if in.Database == "" {
 		if managed {
-			c.fail("database", "missing: RDS manages the superuser secret, which does not say where its database is. Give the ARN of the instance or cluster")
+			c.fail("database", "missing: RDS manages the superuser secret, which does not say where its database is. "+
+				"Give the ARN of the instance or cluster")
 		}
 		return
 	}
-	database := c.parse("database", in.Database, "rds", "Its ARN: aws rds describe-db-instances --db-instance-identifier NAME --query 'DBInstances[].DBInstanceArn' --output text")
+	database := c.parse("database", in.Database, "rds", "Its ARN: aws rds describe-db-instances "+
+		"--db-instance-identifier NAME --query 'DBInstances[].DBInstanceArn' --output text")
 	if database.text != "" && !regexp.MustCompile(`^(db|cluster):[A-Za-z0-9-]+$`).MatchString(database.resource) {
 		c.fail("database", "%s is not the ARN of one instance (:db:) or cluster (:cluster:)", database.text)
 	}
 	kind, _, _ := strings.Cut(database.resource, ":")
-	if owner, _, ok := strings.Cut(strings.TrimPrefix(superuser.resource, "secret:rds!"), "-"); ok && managed && database.text != "" && owner != kind {
-		c.fail("database", "%s is %s, and --superuser the secret of %s: its name begins with rds!%s-", database.text, ofRDS[kind], ofRDS[owner], owner)
+	if owner, _, ok := strings.Cut(strings.TrimPrefix(superuser.resource, "secret:rds!"), "-"); ok && managed &&
+		database.text != "" && owner != kind {
+		c.fail("database", "%s is %s, and --superuser the secret of %s: its name begins with rds!%s-", database.text,
+			ofRDS[kind], ofRDS[owner], owner)
 	}
 	c.together("database", database, "superuser", superuser, true)
 	if database.text != "" && superuser.text != "" && database.account != superuser.account {
-		c.fail("database", "it is of account %s, and --superuser of %s: RDS keeps both in one account", database.account, superuser.account)
+		c.fail("database", "it is of account %s, and --superuser of %s: RDS keeps both in one account",
+			database.account, superuser.account)
 	}
 	r.Database = database.text
 }
@@ -379,10 +403,13 @@ func (c *checker) reader(in Input, secret arn) string {
 	reader := c.role("reader", in.Reader)
 	c.together("reader", reader, "secret", secret, false)
 	if reader.text != "" && reader.text == strings.TrimSpace(in.Role) {
-		c.fail("reader", "it is the function's role, which may read the secret anyway: give the role of the application")
+		c.fail("reader", "it is the function's role, which may read the secret anyway: give the role of the "+
+			"application")
 	}
 	if reader.text != "" && secret.text != "" && strings.TrimSpace(in.Key) == "" && reader.account != secret.account {
-		c.fail("key", "missing: --secret is of account %s and --reader of %s, and aws/secretsmanager cannot be used from another account. The secret needs a customer managed key, and this flag its ARN", secret.account, reader.account)
+		c.fail("key", "missing: --secret is of account %s and --reader of %s, and aws/secretsmanager cannot be used "+
+			"from another account. The secret needs a customer managed key, and this flag its ARN", secret.account,
+			reader.account)
 	}
 	return reader.text
 }

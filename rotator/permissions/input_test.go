@@ -70,7 +70,8 @@ func oddInputs() []struct {
 		{"a superuser", func(i in) { i.Superuser, i.SuperuserKey = inputSuperuser, inputKey }},
 		{"a superuser that RDS manages", func(i in) { i.Superuser, i.Database = inputManaged, inputDatabase }},
 		{"another account", func(i in) {
-			i.Role, i.Function, i.Key = strings.Replace(i.Role, "1111", "9999", 1), strings.Replace(i.Function, "1111", "9999", 1), inputKey
+			i.Role, i.Function, i.Key = strings.Replace(i.Role, "1111", "9999", 1), strings.Replace(i.Function, "1111",
+				"9999", 1), inputKey
 		}},
 		{"a reader", func(i in) { i.Reader, i.Key = inputReader, inputKey }},
 		{"labels with spaces", func(i in) { i.Reader, i.Labels = inputReader, "AWSCURRENT, AWSPREVIOUS" }},
@@ -144,10 +145,12 @@ func oddInputs() []struct {
 		{"a role of another account than the function", func(i in) { i.Role = strings.Replace(i.Role, "1111", "9999", 1) }},
 		{"a key in another Region", func(i in) { i.Key = strings.Replace(inputKey, "us-east-1", "eu-west-1", 1) }},
 		{"another account without a key", func(i in) {
-			i.Role, i.Function = strings.Replace(i.Role, "1111", "9999", 1), strings.Replace(i.Function, "1111", "9999", 1)
+			i.Role, i.Function = strings.Replace(i.Role, "1111", "9999", 1), strings.Replace(i.Function, "1111", "9999",
+				1)
 		}},
 		{"another account without a superuser's key", func(i in) {
-			i.Role, i.Function, i.Key, i.Superuser = strings.Replace(i.Role, "1111", "9999", 1), strings.Replace(i.Function, "1111", "9999", 1), inputKey, inputSuperuser
+			i.Role, i.Function, i.Key, i.Superuser = strings.Replace(i.Role, "1111", "9999", 1),
+				strings.Replace(i.Function, "1111", "9999", 1), inputKey, inputSuperuser
 		}},
 		{"a reader of another account without a key", func(i in) { i.Reader = strings.Replace(inputReader, "1111", "9999", 1) }},
 		{"a superuser in another Region", func(i in) { i.Superuser = strings.Replace(inputSuperuser, "us-east-1", "eu-west-1", 1) }},
@@ -185,7 +188,8 @@ func TestWhatIsPrinted(t *testing.T) {
 		names[c.name] = true
 		all, err := in.Policies()
 		if err != nil {
-			if line := err.Error(); !strings.HasPrefix(line, "--") || strings.Contains(line, "\n") || strings.Contains(line, "%!") {
+			if line := err.Error(); !strings.HasPrefix(line, "--") || strings.Contains(line, "\n") ||
+				strings.Contains(line, "%!") {
 				t.Errorf("%s: not one line about a flag: %q", c.name, line)
 			}
 			fmt.Fprintf(&out, "%v\n", err)
@@ -196,7 +200,8 @@ func TestWhatIsPrinted(t *testing.T) {
 			for _, s := range a.Policy {
 				fmt.Fprintf(&out, "  %s\n", s)
 			}
-			if text := a.String(); !json.Valid([]byte(text[strings.Index(text, "\n"):])) || strings.Contains(text, "null") {
+			if text := a.String(); !json.Valid([]byte(text[strings.Index(text, "\n"):])) ||
+				strings.Contains(text, "null") {
 				t.Errorf("%s: not JSON: %s", c.name, text)
 			}
 		}
@@ -218,7 +223,8 @@ func TestWhatIsPrinted(t *testing.T) {
 		g, w := strings.Split(got, "\n"), strings.Split(string(want), "\n")
 		for i := range min(len(g), len(w)) {
 			if g[i] != w[i] {
-				t.Fatalf("line %d (go test ./rotator/permissions -run TestWhatIsPrinted -update, and read what changed)\ngot  %s\nwant %s", i+1, g[i], w[i])
+				t.Fatalf("line %d (go test ./rotator/permissions -run TestWhatIsPrinted -update, and read what "+
+					"changed)\ngot  %s\nwant %s", i+1, g[i], w[i])
 			}
 		}
 		t.Fatal("one is longer than the other")

@@ -67,7 +67,8 @@ func (r Rotation) RolePolicy() Policy {
 		p = append(p, sid("UseTheSuperusersKey", KeyUseStatement(r.Superuser, "kms:Decrypt")))
 	}
 	if r.Database != "" {
-		p = append(p, Statement{Sid: "FindTheDatabase", Effect: "Allow", Action: StringList{findDatabase(r.Database)}, Resource: StringList{r.Database}})
+		p = append(p, Statement{Sid: "FindTheDatabase", Effect: "Allow", Action: StringList{findDatabase(r.Database)},
+			Resource: StringList{r.Database}})
 	}
 	return p
 }
@@ -81,7 +82,8 @@ func rotating(arn string) Statement {
 }
 
 func (r Rotation) readingSuperuser() Statement {
-	s := Statement{Sid: "ReadTheSuperusersSecret", Effect: "Allow", Action: StringList{"secretsmanager:GetSecretValue"}, Resource: StringList{r.Superuser.ARN}}
+	s := Statement{Sid: "ReadTheSuperusersSecret", Effect: "Allow", Action: StringList{"secretsmanager:GetSecretValue"},
+		Resource: StringList{r.Superuser.ARN}}
 	if r.Database != "" { // its tags say which database it belongs to
 		s.Action = StringList{"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"}
 	}
@@ -103,8 +105,10 @@ func findDatabase(arn string) string {
 // No emulator here runs Lambda's side: documented, and not tried.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 func (r Rotation) RuntimePolicy(vpc bool) Policy {
-	group := "arn:" + field(r.Function, 1) + ":logs:" + field(r.Function, 3) + ":" + field(r.Function, 4) + ":log-group:" + logGroupName(r.Function)
-	p := Policy{{Sid: "WriteTheLog", Effect: "Allow", Action: StringList{"logs:CreateLogStream", "logs:PutLogEvents"}, Resource: StringList{group + ":*"}}}
+	group := "arn:" + field(r.Function, 1) + ":logs:" + field(r.Function, 3) + ":" + field(r.Function, 4) +
+		":log-group:" + logGroupName(r.Function)
+	p := Policy{{Sid: "WriteTheLog", Effect: "Allow", Action: StringList{"logs:CreateLogStream", "logs:PutLogEvents"},
+		Resource: StringList{group + ":*"}}}
 	if vpc {
 		p = append(p, Statement{Sid: "JoinTheNetwork", Effect: "Allow", Resource: StringList{"*"}, Action: StringList{
 			"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
@@ -127,9 +131,10 @@ func logGroupName(function string) string {
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 // https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
 func KeyUseStatement(s Secret, actions ...string) Statement {
-	use := Statement{Effect: "Allow", Action: actions, Resource: StringList{s.Key}, Condition: Condition{"StringEquals": {
-		"kms:ViaService": {"secretsmanager." + field(s.ARN, 3) + ".amazonaws.com"},
-	}}}
+	use := Statement{Effect: "Allow", Action: actions, Resource: StringList{s.Key},
+		Condition: Condition{"StringEquals": {
+			"kms:ViaService": {"secretsmanager." + field(s.ARN, 3) + ".amazonaws.com"},
+		}}}
 	use.Condition.add(like(s.ARN), "kms:EncryptionContext:SecretARN", s.ARN)
 	if before, alias, ok := strings.Cut(s.Key, ":alias/"); ok {
 		use.Resource = StringList{before + ":key/*"}
@@ -167,7 +172,8 @@ func (r Rotation) SuperuserResourcePolicy() Policy {
 // KeyPolicy is what to add to the policy of the secret's key where it does not leave
 // the key to the IAM policies of the role's account, or is of another account.
 func (r Rotation) KeyPolicy() Policy {
-	return Policy{sid("RotateWithTheKey", KeyUseStatement(r.Secret, "kms:Decrypt", "kms:GenerateDataKey").WithPrincipal(r.Role))}
+	return Policy{sid("RotateWithTheKey", KeyUseStatement(r.Secret, "kms:Decrypt",
+		"kms:GenerateDataKey").WithPrincipal(r.Role))}
 }
 
 // SuperuserKeyPolicy is the same of the superuser's key.
@@ -200,15 +206,18 @@ func (r Rotation) ExplainPolicy() Policy {
 	}
 	policies := "arn:" + field(r.Role, 1) + ":iam::" + field(r.Role, 4) + ":policy/*"
 	p := Policy{
-		{Sid: "SeeTheSecret", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy"}, Resource: secrets},
+		{Sid: "SeeTheSecret", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret",
+			"secretsmanager:GetResourcePolicy"}, Resource: secrets},
 		{Sid: "SeeTheRole", Effect: "Allow", Resource: StringList{r.Role}, Action: StringList{
-			"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:SimulatePrincipalPolicy",
+			"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies",
+			"iam:SimulatePrincipalPolicy",
 		}},
 		{Sid: "SeeThePolicies", Effect: "Allow", Action: StringList{"iam:GetPolicy", "iam:GetPolicyVersion"},
 			Resource: StringList{policies, strings.Replace(policies, field(r.Role, 4), "aws", 1)}},
 	}
 	if len(keys) > 0 {
-		p = append(p, Statement{Sid: "SeeTheKey", Effect: "Allow", Action: StringList{"kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"}, Resource: keys})
+		p = append(p, Statement{Sid: "SeeTheKey", Effect: "Allow", Action: StringList{"kms:DescribeKey",
+			"kms:GetKeyPolicy", "kms:ListGrants"}, Resource: keys})
 	}
 	return p
 }
@@ -220,11 +229,15 @@ func (r Rotation) ExplainPolicy() Policy {
 // nothing else.
 func (r Rotation) OperatorPolicy() Policy {
 	return Policy{
-		{Sid: "Look", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret", "secretsmanager:CancelRotateSecret"}, Resource: StringList{r.Secret.ARN}},
-		{Sid: "Rotate", Effect: "Allow", Action: StringList{"secretsmanager:RotateSecret"}, Resource: StringList{r.Secret.ARN},
+		{Sid: "Look", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret",
+			"secretsmanager:CancelRotateSecret"}, Resource: StringList{r.Secret.ARN}},
+		{Sid: "Rotate", Effect: "Allow", Action: StringList{"secretsmanager:RotateSecret"},
+			Resource:  StringList{r.Secret.ARN},
 			Condition: Condition{"ArnEqualsIfExists": {"secretsmanager:RotationLambdaARN": {r.Function}}}},
-		{Sid: "InvokeTheFunction", Effect: "Allow", Action: StringList{"lambda:InvokeFunction"}, Resource: StringList{r.Function}},
-		{Sid: "DiscardPending", Effect: "Allow", Action: StringList{"secretsmanager:UpdateSecretVersionStage"}, Resource: StringList{r.Secret.ARN},
+		{Sid: "InvokeTheFunction", Effect: "Allow", Action: StringList{"lambda:InvokeFunction"},
+			Resource: StringList{r.Function}},
+		{Sid: "DiscardPending", Effect: "Allow", Action: StringList{"secretsmanager:UpdateSecretVersionStage"},
+			Resource:  StringList{r.Secret.ARN},
 			Condition: Condition{"StringEquals": {"secretsmanager:VersionStage": {labelPending}}}},
 	}
 }
@@ -253,12 +266,14 @@ func (r SecretReader) reading() Policy {
 		labels = StringList{labelCurrent}
 	}
 	return Policy{
-		{Sid: "Read", Effect: "Allow", Action: StringList{"secretsmanager:GetSecretValue"}, Resource: StringList{r.Secret.ARN}, Condition: Condition{
-			"StringEqualsIfExists": {"secretsmanager:VersionStage": labels},
-			"Null":                 {"secretsmanager:VersionId": {"true"}},
-		}},
+		{Sid: "Read", Effect: "Allow", Action: StringList{"secretsmanager:GetSecretValue"},
+			Resource: StringList{r.Secret.ARN}, Condition: Condition{
+				"StringEqualsIfExists": {"secretsmanager:VersionStage": labels},
+				"Null":                 {"secretsmanager:VersionId": {"true"}},
+			}},
 		// Caches of AWS's client libraries ask which version is current.
-		{Sid: "Look", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret"}, Resource: StringList{r.Secret.ARN}},
+		{Sid: "Look", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret"},
+			Resource: StringList{r.Secret.ARN}},
 	}
 }
 

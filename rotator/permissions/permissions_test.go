@@ -57,17 +57,20 @@ func newWorld(t *testing.T, superuser string) *world {
 	t.Cleanup(func() { w.emu.Close(); server.Close() })
 	w.url = server.URL
 	w.rotation = permissions.Rotation{Role: role, Function: function}
-	value := map[string]any{"engine": "memory", "host": strategytest.MemoryHost, "username": "app", "password": password}
+	value := map[string]any{"engine": "memory", "host": strategytest.MemoryHost, "username": "app",
+		"password": password}
 	boss := map[string]any{"username": "boss", "password": password}
 	switch superuser {
 	case full:
 		boss["engine"], boss["host"] = "memory", strategytest.MemoryHost
 		w.rotation.Superuser = w.seed("superuser", boss)
 	case ofInstance:
-		w.rotation.Database = w.emu.SeedInstance(awsemu.Instance{ID: "db", Engine: "memory", Host: strategytest.MemoryHost, Port: 7000})
+		w.rotation.Database = w.emu.SeedInstance(awsemu.Instance{ID: "db", Engine: "memory",
+			Host: strategytest.MemoryHost, Port: 7000})
 		w.rotation.Superuser = w.seed("superuser", boss, "aws:rds:primaryDBInstanceArn", w.rotation.Database)
 	case ofCluster:
-		w.rotation.Database = w.emu.SeedCluster(awsemu.Cluster{ID: "db", Engine: "memory", Host: strategytest.MemoryHost, Port: 7000})
+		w.rotation.Database = w.emu.SeedCluster(awsemu.Cluster{ID: "db", Engine: "memory",
+			Host: strategytest.MemoryHost, Port: 7000})
 		w.rotation.Superuser = w.seed("superuser", boss, "aws:rds:primaryDBClusterArn", w.rotation.Database)
 	}
 	if superuser != "" {
@@ -96,7 +99,8 @@ func (w *world) seed(name string, value map[string]any, tag ...string) permissio
 		tags[tag[0]], owner = tag[1], "rds"
 	}
 	arn := w.emu.Seed(awsemu.Secret{
-		Name: name, KMSKeyID: key, Tags: tags, OwningService: owner, RotationEnabled: aws.Bool(true), RotationLambdaARN: function,
+		Name: name, KMSKeyID: key, Tags: tags, OwningService: owner, RotationEnabled: aws.Bool(true),
+		RotationLambdaARN: function,
 		Versions: []awsemu.Version{
 			{Labels: []string{"AWSPREVIOUS"}, Value: awsemu.Text(string(text))},
 			{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(string(text))},
@@ -112,7 +116,8 @@ func (w *world) caller(key, arn string, p permissions.Policy) *secretsmanager.Cl
 	if err != nil {
 		w.t.Fatalf("%v\n%s", err, p)
 	}
-	w.emu.SetCaller(awsemu.Caller{AccessKey: key, Principal: principal(arn), Identity: []iam.NamedPolicy{{Name: "printed", Policy: parsed}}})
+	w.emu.SetCaller(awsemu.Caller{AccessKey: key, Principal: principal(arn),
+		Identity: []iam.NamedPolicy{{Name: "printed", Policy: parsed}}})
 	return secretsmanager.NewFromConfig(w.config(key))
 }
 
@@ -136,13 +141,15 @@ func (w *world) rotate(strategy func(*strategytest.Memory) rotator.Strategy) str
 	db := &strategytest.Memory{}
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(password)})
 	db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword(password), Superuser: true})
-	r := rotator.Rotator{Store: awsstore.New(w.config("FUNCTION"), ""), Strategy: strategy(db), ReadBackoff: []time.Duration{time.Nanosecond}}
+	r := rotator.Rotator{Store: awsstore.New(w.config("FUNCTION"), ""), Strategy: strategy(db),
+		ReadBackoff: []time.Duration{time.Nanosecond}}
 	w.emu.Invoke = awsemu.InvokeHandler(func(ctx context.Context, payload []byte) ([]byte, error) {
 		_, err := r.HandleJSON(ctx, payload)
 		return nil, err
 	})
 	operator := w.caller("OPERATOR", "arn:aws:iam::"+home+":role/operator", w.rotation.OperatorPolicy())
-	if _, err := operator.RotateSecret(w.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &w.rotation.Secret.ARN}); err != nil {
+	if _, err := operator.RotateSecret(w.t.Context(),
+		&secretsmanager.RotateSecretInput{SecretId: &w.rotation.Secret.ARN}); err != nil {
 		w.t.Fatal(err)
 	}
 	done, err := w.emu.WaitRotation(w.t.Context(), w.rotation.Secret.ARN)
@@ -169,30 +176,33 @@ func TestTheRolePolicyIsMinimal(t *testing.T) {
 		{"through superuser", ofInstance}, {"alternating users", ofCluster},
 	} {
 		for _, only := range []bool{false, true} {
-			t.Run(fmt.Sprint(c.strategy, ", superuser secret ", c.superuser, ", only as configured: ", only), func(t *testing.T) {
-				t.Parallel()
-				under := func(change func(permissions.Policy) permissions.Policy) string {
-					w := newWorld(t, c.superuser)
-					w.rotation.OnlyConfigured = only
-					w.caller("FUNCTION", role, change(w.rotation.RolePolicy()))
-					return w.rotate(strategyOf[c.strategy])
-				}
-				whole := func(p permissions.Policy) permissions.Policy { return p }
-				if outcome := under(whole); outcome != "RotationSucceeded" {
-					t.Fatalf("under the policy as printed: %s", outcome)
-				}
-				dropped := 0
-				for i, s := range newWorld(t, c.superuser).rotation.RolePolicy() {
-					for _, action := range s.Action {
-						outcome := under(func(p permissions.Policy) permissions.Policy { return without(p, i, action) })
-						dropped++
-						if outcome != "RotationFailed" {
-							t.Errorf("without %s in %s: %s: the policy is not minimal", action, s.Sid, outcome)
+			t.Run(fmt.Sprint(c.strategy, ", superuser secret ", c.superuser, ", only as configured: ", only),
+				func(t *testing.T) {
+					t.Parallel()
+					under := func(change func(permissions.Policy) permissions.Policy) string {
+						w := newWorld(t, c.superuser)
+						w.rotation.OnlyConfigured = only
+						w.caller("FUNCTION", role, change(w.rotation.RolePolicy()))
+						return w.rotate(strategyOf[c.strategy])
+					}
+					whole := func(p permissions.Policy) permissions.Policy { return p }
+					if outcome := under(whole); outcome != "RotationSucceeded" {
+						t.Fatalf("under the policy as printed: %s", outcome)
+					}
+					dropped := 0
+					for i, s := range newWorld(t, c.superuser).rotation.RolePolicy() {
+						for _, action := range s.Action {
+							outcome := under(func(p permissions.Policy) permissions.Policy {
+								return without(p, i, action)
+							})
+							dropped++
+							if outcome != "RotationFailed" {
+								t.Errorf("without %s in %s: %s: the policy is not minimal", action, s.Sid, outcome)
+							}
 						}
 					}
-				}
-				t.Logf("%d actions dropped, each missed", dropped)
-			})
+					t.Logf("%d actions dropped, each missed", dropped)
+				})
 		}
 	}
 }
@@ -215,18 +225,22 @@ func TestTheRolePolicySufficesForRecovery(t *testing.T) {
 		current := string(w.emu.Snapshot(arn).Holder("AWSCURRENT").Value.Reveal())
 		admin := w.admin()
 		if _, err := admin.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
-			SecretId: &arn, SecretString: aws.String(strings.Replace(current, password, "pending", 1)), VersionStages: []string{"AWSPENDING"}}); err != nil {
+			SecretId: &arn, SecretString: aws.String(strings.Replace(current, password, "pending", 1)),
+			VersionStages: []string{"AWSPENDING"}}); err != nil {
 			t.Fatal(err)
 		}
 		if !c.rotation {
-			if _, err := admin.CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &arn}); err != nil {
+			if _, err := admin.CancelRotateSecret(t.Context(),
+				&secretsmanager.CancelRotateSecretInput{SecretId: &arn}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		db := &strategytest.Memory{}
 		db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(c.accepted)})
-		r := rotator.Rotator{Store: awsstore.New(w.config("FUNCTION"), ""), Strategy: strategies.SingleUser{Engine: db}, ReadBackoff: []time.Duration{time.Nanosecond}}
-		answer, err := r.HandleJSON(t.Context(), []byte(`{"Step":"recover","SecretId":"`+arn+`","Action":"`+action+`"}`))
+		r := rotator.Rotator{Store: awsstore.New(w.config("FUNCTION"), ""), Strategy: strategies.SingleUser{Engine: db},
+			ReadBackoff: []time.Duration{time.Nanosecond}}
+		answer, err := r.HandleJSON(t.Context(), []byte(`{"Step":"recover","SecretId":"`+arn+`","Action":"`+action+
+			`"}`))
 		if d, _ := answer.(*rotator.Diagnosis); err != nil || d == nil || d.MovedLabel == "" {
 			t.Errorf("%s: %+v, %v", action, d, err)
 		}
@@ -263,7 +277,8 @@ func (w *world) try(who *secretsmanager.Client, calls []call) {
 
 func get(id, version, label string) func(context.Context, *secretsmanager.Client) error {
 	return func(ctx context.Context, c *secretsmanager.Client) error {
-		_, err := c.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionId: optional(version), VersionStage: optional(label)})
+		_, err := c.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id, VersionId: optional(version),
+			VersionStage: optional(label)})
 		return err
 	}
 }
@@ -277,7 +292,8 @@ func describe(id string) func(context.Context, *secretsmanager.Client) error {
 
 func put(id string) func(context.Context, *secretsmanager.Client) error {
 	return func(ctx context.Context, c *secretsmanager.Client) error {
-		_, err := c.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &id, SecretString: aws.String("x")})
+		_, err := c.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &id,
+			SecretString: aws.String("x")})
 		return err
 	}
 }
@@ -292,7 +308,8 @@ func move(id, label, to, from string) func(context.Context, *secretsmanager.Clie
 
 func rotate(id, function string) func(context.Context, *secretsmanager.Client) error {
 	return func(ctx context.Context, c *secretsmanager.Client) error {
-		_, err := c.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &id, RotationLambdaARN: optional(function)})
+		_, err := c.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &id,
+			RotationLambdaARN: optional(function)})
 		return err
 	}
 }
@@ -313,14 +330,16 @@ func remove(id string) func(context.Context, *secretsmanager.Client) error {
 
 func create(name string, regions ...string) func(context.Context, *secretsmanager.Client) error {
 	return func(ctx context.Context, c *secretsmanager.Client) error {
-		_, err := c.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String("x"), AddReplicaRegions: replicas(regions)})
+		_, err := c.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String("x"),
+			AddReplicaRegions: replicas(regions)})
 		return err
 	}
 }
 
 func replicate(id string, regions ...string) func(context.Context, *secretsmanager.Client) error {
 	return func(ctx context.Context, c *secretsmanager.Client) error {
-		_, err := c.ReplicateSecretToRegions(ctx, &secretsmanager.ReplicateSecretToRegionsInput{SecretId: &id, AddReplicaRegions: replicas(regions)})
+		_, err := c.ReplicateSecretToRegions(ctx, &secretsmanager.ReplicateSecretToRegionsInput{SecretId: &id,
+			AddReplicaRegions: replicas(regions)})
 		return err
 	}
 }
@@ -346,7 +365,8 @@ func (w *world) decryptDirectly(key string) func(context.Context, *secretsmanage
 	return func(ctx context.Context, _ *secretsmanager.Client) error {
 		_, err := kms.NewFromConfig(w.config(key)).GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
 			KeyId: &w.rotation.Secret.Key, KeySpec: kmstypes.DataKeySpecAes256,
-			EncryptionContext: map[string]string{"SecretARN": w.rotation.Secret.ARN, "SecretVersionId": awsemu.VersionID(2)},
+			EncryptionContext: map[string]string{"SecretARN": w.rotation.Secret.ARN,
+				"SecretVersionId": awsemu.VersionID(2)},
 		})
 		return err
 	}
@@ -357,7 +377,8 @@ func (w *world) decryptDirectly(key string) func(context.Context, *secretsmanage
 func TestTheRolePolicyAllowsNothingElse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, full)
-	who, arn, boss := w.caller("FUNCTION", role, w.rotation.RolePolicy()), w.rotation.Secret.ARN, w.rotation.Superuser.ARN
+	who, arn, boss := w.caller("FUNCTION", role, w.rotation.RolePolicy()), w.rotation.Secret.ARN,
+		w.rotation.Superuser.ARN
 	w.try(who, []call{
 		{"reading the secret", get(arn, "", ""), true},
 		{"reading the superuser secret", get(boss, "", ""), true},
@@ -372,10 +393,12 @@ func TestTheRolePolicyAllowsNothingElse(t *testing.T) {
 	})
 
 	// Another policy lets the role read more: the key is still for the one secret.
-	neighbour := w.emu.Seed(awsemu.Secret{Name: "neighbour", KMSKeyID: w.rotation.Secret.Key, Versions: []awsemu.Version{
-		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text("x")}}})
+	neighbour := w.emu.Seed(awsemu.Secret{Name: "neighbour", KMSKeyID: w.rotation.Secret.Key,
+		Versions: []awsemu.Version{
+			{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text("x")}}})
 	who = w.caller("FUNCTION", role, append(w.rotation.RolePolicy(), permissions.Statement{
-		Effect: "Allow", Action: permissions.StringList{"secretsmanager:GetSecretValue"}, Resource: permissions.StringList{neighbour}}))
+		Effect: "Allow", Action: permissions.StringList{"secretsmanager:GetSecretValue"},
+		Resource: permissions.StringList{neighbour}}))
 	w.try(who, []call{{"using the key for another secret", get(neighbour, "", ""), false}})
 
 	w.rotation.OnlyConfigured = true
@@ -389,7 +412,9 @@ func TestTheOperatorSetsUpAndNoMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	arn := w.rotation.Secret.ARN
-	w.emu.Invoke = awsemu.InvokeHandler(func(context.Context, []byte) ([]byte, error) { return nil, errors.New("not now") })
+	w.emu.Invoke = awsemu.InvokeHandler(func(context.Context, []byte) ([]byte, error) {
+		return nil, errors.New("not now")
+	})
 	who := w.caller("OPERATOR", "arn:aws:iam::"+home+":role/operator", w.rotation.OperatorPolicy())
 	w.try(who, []call{
 		{"looking", describe(arn), true},
@@ -404,7 +429,8 @@ func TestTheOperatorSetsUpAndNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	anyFunction := append(w.rotation.OperatorPolicy(), permissions.Statement{
-		Effect: "Allow", Action: permissions.StringList{"lambda:InvokeFunction"}, Resource: permissions.StringList{"*"}})
+		Effect: "Allow", Action: permissions.StringList{"lambda:InvokeFunction"},
+		Resource: permissions.StringList{"*"}})
 	w.try(w.caller("OPERATOR", "arn:aws:iam::"+home+":role/operator", anyFunction), []call{
 		{"setting up another function that it may invoke", rotate(arn, function+"-2"), false},
 	})
@@ -424,7 +450,8 @@ func TestAReaderReadsWhatItsLabelsSay(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, "")
 			arn := w.rotation.Secret.ARN
-			r := permissions.SecretReader{Secret: w.rotation.Secret, Principal: "arn:aws:iam::" + account + ":role/application"}
+			r := permissions.SecretReader{Secret: w.rotation.Secret, Principal: "arn:aws:iam::" + account +
+				":role/application"}
 			who := w.caller("READER", r.Principal, r.IdentityPolicy())
 			if account != home {
 				w.try(who, []call{{"reading before the secret's policy says so", get(arn, "", ""), false}})
@@ -461,7 +488,9 @@ func TestAReaderReadsWhatItsLabelsSay(t *testing.T) {
 func (w *world) attach(arn string, p permissions.Policy) {
 	w.t.Helper()
 	admin := w.admin()
-	if _, err := admin.PutResourcePolicy(w.t.Context(), &secretsmanager.PutResourcePolicyInput{SecretId: &arn, ResourcePolicy: aws.String(p.String()), BlockPublicPolicy: aws.Bool(true)}); err != nil {
+	if _, err := admin.PutResourcePolicy(w.t.Context(),
+		&secretsmanager.PutResourcePolicyInput{SecretId: &arn, ResourcePolicy: aws.String(p.String()),
+			BlockPublicPolicy: aws.Bool(true)}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -469,17 +498,21 @@ func (w *world) attach(arn string, p permissions.Policy) {
 func (w *world) extendKey(key string, p permissions.Policy) {
 	w.t.Helper()
 	w.admin()
-	account := permissions.Statement{Sid: "Account", Effect: "Allow", Principal: map[string]permissions.StringList{"AWS": {"arn:aws:iam::" + home + ":root"}},
-		Action: permissions.StringList{"kms:*"}, Resource: permissions.StringList{"*"}}
+	account := permissions.Statement{Sid: "Account", Effect: "Allow",
+		Principal: map[string]permissions.StringList{"AWS": {"arn:aws:iam::" + home + ":root"}},
+		Action:    permissions.StringList{"kms:*"}, Resource: permissions.StringList{"*"}}
 	text := append(permissions.Policy{account}, p...).String()
-	if _, err := kms.NewFromConfig(w.config("ADMIN")).PutKeyPolicy(w.t.Context(), &kms.PutKeyPolicyInput{KeyId: &key, Policy: &text}); err != nil {
+	if _, err := kms.NewFromConfig(w.config("ADMIN")).PutKeyPolicy(w.t.Context(),
+		&kms.PutKeyPolicyInput{KeyId: &key, Policy: &text}); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
 func (w *world) admin() *secretsmanager.Client {
 	w.t.Helper()
-	return w.caller("ADMIN", "arn:aws:iam::"+home+":role/admin", permissions.Policy{{Effect: "Allow", Action: permissions.StringList{"*"}, Resource: permissions.StringList{"*"}}})
+	return w.caller("ADMIN", "arn:aws:iam::"+home+":role/admin",
+		permissions.Policy{{Effect: "Allow", Action: permissions.StringList{"*"},
+			Resource: permissions.StringList{"*"}}})
 }
 
 // TestAcrossAccounts: a function of another account rotates under the policies that
@@ -526,7 +559,8 @@ func TestTheFunctionIsInvokedForItsAccountOnly(t *testing.T) {
 		w.emu.Functions = []awsemu.Function{{ARN: function, Policy: iam.NamedPolicy{Name: "function", Policy: policy}}}
 		w.emu.Invoke = awsemu.InvokeHandler(func(context.Context, []byte) ([]byte, error) { return nil, nil })
 		who := w.caller("OPERATOR", "arn:aws:iam::"+home+":role/operator", w.rotation.OperatorPolicy())
-		w.try(who, []call{{"rotating a secret of the account, with secrets of " + account + " let in", rotate(w.rotation.Secret.ARN, ""), account == home}})
+		w.try(who, []call{{"rotating a secret of the account, with secrets of " + account + " let in",
+			rotate(w.rotation.Secret.ARN, ""), account == home}})
 	}
 }
 
@@ -534,7 +568,8 @@ func TestTheFunctionIsInvokedForItsAccountOnly(t *testing.T) {
 // was.
 func TestReplicationIsPrevented(t *testing.T) {
 	t.Parallel()
-	allow := permissions.Statement{Effect: "Allow", Action: permissions.StringList{"*"}, Resource: permissions.StringList{"*"}}
+	allow := permissions.Statement{Effect: "Allow", Action: permissions.StringList{"*"},
+		Resource: permissions.StringList{"*"}}
 	w := newWorld(t, "")
 	arn := w.rotation.Secret.ARN
 	w.try(w.caller("NONE", "arn:aws:iam::"+home+":role/none", append(permissions.DenyReplication(), allow)), []call{
@@ -543,7 +578,8 @@ func TestReplicationIsPrevented(t *testing.T) {
 		{"creating", create("b"), true},
 		{"reading", get(arn, "", ""), true},
 	})
-	w.try(w.caller("SOME", "arn:aws:iam::"+home+":role/some", append(permissions.DenyReplication("eu-west-1", "eu-central-1"), allow)), []call{
+	w.try(w.caller("SOME", "arn:aws:iam::"+home+":role/some",
+		append(permissions.DenyReplication("eu-west-1", "eu-central-1"), allow)), []call{
 		{"replicating there", replicate(arn, "eu-west-1"), true},
 		{"replicating elsewhere", replicate(arn, "us-west-2"), false},
 		{"replicating there and elsewhere", replicate(arn, "eu-central-1", "us-west-2"), false},
@@ -560,7 +596,8 @@ func TestTheExplainPolicyIsWhatExplainAsksFor(t *testing.T) {
 	explained := func(drop string) explain.Explanation {
 		w := newWorld(t, "")
 		w.caller("FUNCTION", role, without(w.rotation.RolePolicy(), 1, "kms:Decrypt")) // only the key is denied
-		_, err := awsstore.New(w.config("FUNCTION"), "").Value(t.Context(), w.rotation.Secret.ARN, rotator.VersionRef{Label: rotator.LabelCurrent})
+		_, err := awsstore.New(w.config("FUNCTION"), "").Value(t.Context(), w.rotation.Secret.ARN,
+			rotator.VersionRef{Label: rotator.LabelCurrent})
 		p := permissions.Policy{}
 		for _, s := range w.rotation.ExplainPolicy() {
 			s.Action = slices.DeleteFunc(slices.Clone(s.Action), func(a string) bool { return a == drop })
@@ -569,21 +606,24 @@ func TestTheExplainPolicyIsWhatExplainAsksFor(t *testing.T) {
 			}
 		}
 		w.caller("PERSON", person, p)
-		x, err := explain.Explainer{Config: w.config("PERSON")}.Explain(t.Context(), explain.Call{Denial: err.Error(), SecretID: w.rotation.Secret.ARN, Role: role})
+		x, err := explain.Explainer{Config: w.config("PERSON")}.Explain(t.Context(), explain.Call{Denial: err.Error(),
+			SecretID: w.rotation.Secret.ARN, Role: role})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return x
 	}
 	whole := explained("")
-	if text := whole.Text(); len(whole.NotRead) != 1 || !strings.Contains(text, "no identity-based policy there allows kms:Decrypt") || !strings.Contains(text, "simulator agrees") {
+	if text := whole.Text(); len(whole.NotRead) != 1 || !strings.Contains(text, "no identity-based policy there "+
+		"allows kms:Decrypt") || !strings.Contains(text, "simulator agrees") {
 		t.Errorf("not explained: %s", text)
 	}
 	for _, s := range newWorld(t, "").rotation.ExplainPolicy() {
 		for _, action := range s.Action {
 			// This role has no managed policy, this key is known by its ARN, and it is the key that
 			// was denied: package explain tests the rest.
-			if slices.Contains([]string{"iam:GetPolicy", "iam:GetPolicyVersion", "kms:DescribeKey", "secretsmanager:GetResourcePolicy"}, action) {
+			if slices.Contains([]string{"iam:GetPolicy", "iam:GetPolicyVersion", "kms:DescribeKey",
+				"secretsmanager:GetResourcePolicy"}, action) {
 				continue
 			}
 			if x := explained(action); len(x.NotRead) <= len(whole.NotRead) {

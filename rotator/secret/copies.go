@@ -156,7 +156,8 @@ func isURL(s string) bool {
 // much like others, to be looked for everywhere.
 func newUserChange(before, after string) change {
 	parameter := func(spelled string) *regexp.Regexp {
-		return regexp.MustCompile(`(?i:(^|[^a-z0-9])(user|username|user[ _]id|user[ _]name|uid|login))(\s*=\s*)(` + spelled + `)($|[^A-Za-z0-9_%.@-])`)
+		return regexp.MustCompile(`(?i:(^|[^a-z0-9])(user|username|user[ _]id|user[ _]name|uid|login))(\s*=\s*)(` +
+			spelled + `)($|[^A-Za-z0-9_%.@-])`)
 	}
 	encoded := regexp.QuoteMeta(percentEncode(before))
 	raw, inURL := parameter(regexp.QuoteMeta(before)), parameter(regexp.QuoteMeta(before)+"|"+encoded)
@@ -256,7 +257,8 @@ func scalarsOf(raw, path string) []scalar {
 			start := before + strings.IndexByte(raw[before:], '"')
 			found = append(found, scalar{value: v, path: place, start: start, end: end, ofUser: namesUser(name)})
 		case json.Number:
-			found = append(found, scalar{value: v.String(), path: place, start: end - len(v.String()), end: end, number: true})
+			found = append(found, scalar{value: v.String(), path: place, start: end - len(v.String()), end: end,
+				number: true})
 		}
 		before = end
 	}
@@ -265,7 +267,9 @@ func scalarsOf(raw, path string) []scalar {
 // namesUser says whether the name of a member says that it is a user.
 func namesUser(name string) bool {
 	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"user", "login", "uid"}, func(word string) bool { return strings.Contains(name, word) })
+	return slices.ContainsFunc([]string{"user", "login", "uid"}, func(word string) bool {
+		return strings.Contains(name, word)
+	})
 }
 
 // pathOf is a name as a path begins with it.

@@ -80,7 +80,8 @@ func TestWhatIsNoCopy(t *testing.T) {
 	if _, copies := follow(`{"password":"longer","a":"longer"}`, "other1"); len(copies) != 1 || copies[0].Fixed {
 		t.Errorf("6 bytes: %+v", copies)
 	}
-	if _, copies := follow(`{"password":"123456","pin":123456,"n":1234567}`, "other1"); len(copies) != 2 || !copies[0].Fixed {
+	if _, copies := follow(`{"password":"123456","pin":123456,"n":1234567}`, "other1"); len(copies) != 2 ||
+		!copies[0].Fixed {
 		t.Errorf("numbers: %+v", copies)
 	}
 	if _, copies := follow(`{"username":"app","password":"longer","DB_USER":"app"}`, "other1"); copies != nil {

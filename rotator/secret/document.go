@@ -48,7 +48,8 @@ func ParseDocument(text string) (Document, error) {
 	seen := make(map[string]bool)
 	for _, m := range d.content().members {
 		if seen[m.key] {
-			return Document{}, fmt.Errorf("secret value has two members of the same name, the second at byte offset %d; remove one of them", m.keyStart)
+			return Document{}, fmt.Errorf("secret value has two members of the same name, the second at byte offset "+
+				"%d; remove one of them", m.keyStart)
 		}
 		seen[m.key] = true
 	}

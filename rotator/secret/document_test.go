@@ -158,7 +158,8 @@ func TestDocumentSet(t *testing.T) {
 			if d.Encode().Reveal() != tt.text {
 				t.Error("Set changed the document it was called on")
 			}
-			if reparsed, err := ParseDocument(tt.want); err != nil || !reparsed.Equal(got) || !slices.Equal(reparsed.Keys(), got.Keys()) {
+			if reparsed, err := ParseDocument(tt.want); err != nil || !reparsed.Equal(got) ||
+				!slices.Equal(reparsed.Keys(), got.Keys()) {
 				t.Errorf("the result does not parse to itself: %v", err)
 			}
 		})
@@ -265,7 +266,8 @@ func TestDocumentSecrets(t *testing.T) {
 
 func FuzzParseDocument(f *testing.F) {
 	for _, text := range []string{
-		"", "hunter2", "{}", "{ }", "[]", `"s"`, "null", "-1.5e3", "{", `{"a"`, `{"a":}`, `{"a":1,}`, `{} x`, "\ufeff{}", "{\"\xff\":1}",
+		"", "hunter2", "{}", "{ }", "[]", `"s"`, "null", "-1.5e3", "{", `{"a"`, `{"a":}`, `{"a":1,}`, `{} x`,
+		"\ufeff{}", "{\"\xff\":1}",
 		`{"engine":"postgres","host":"h","port":5432,"username":"u","password":"p","ssl":true}`,
 		`{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"a":"\ud800"}`, `{"\ud800":1,"\ud801":2}`, `{"":""}`,
 		"{\n\t\"a\" : [ {\"}\":\"]\"} ] ,\r\n\t\"b\":1e400 }\n", `{"password":{"x":["y",1]},"o":{"k":"v","k":"w"}}`,

@@ -83,8 +83,10 @@ func (p PasswordPolicy) Fingerprint() string {
 	if p.ExcludeCharacters != nil {
 		exclude = strconv.Quote(*p.ExcludeCharacters)
 	}
-	text := fmt.Sprintf("%s=%d %s=%s %s=%t %s=%t %s=%t %s=%t %s=%t", EnvLength, p.length(), EnvExcludeCharacters, exclude,
-		EnvExcludeNumbers, p.ExcludeNumbers, EnvExcludePunctuation, p.ExcludePunctuation, EnvExcludeUppercase, p.ExcludeUppercase,
+	text := fmt.Sprintf("%s=%d %s=%s %s=%t %s=%t %s=%t %s=%t %s=%t", EnvLength, p.length(), EnvExcludeCharacters,
+		exclude,
+		EnvExcludeNumbers, p.ExcludeNumbers, EnvExcludePunctuation, p.ExcludePunctuation, EnvExcludeUppercase,
+		p.ExcludeUppercase,
 		EnvExcludeLowercase, p.ExcludeLowercase, EnvRequireEachType, !p.AllowMissingTypes)
 	return fmt.Sprintf("%.8x", sha256.Sum256([]byte(text)))
 }
@@ -158,7 +160,8 @@ func (p PasswordPolicy) Validate() error {
 		return err
 	}
 	if n := utf8.RuneCountInString(p.excluded()); n > maxLength {
-		return fmt.Errorf("%s has %d characters and may have %d; a character need be named once only", EnvExcludeCharacters, n, maxLength)
+		return fmt.Errorf("%s has %d characters and may have %d; a character need be named once only",
+			EnvExcludeCharacters, n, maxLength)
 	}
 	classes := p.classes()
 	alphabet := alphabet(classes)
@@ -172,7 +175,8 @@ func (p PasswordPolicy) Validate() error {
 		}
 	}
 	if bits := p.entropyBits(); bits < minBits {
-		return fmt.Errorf("password policy is too weak: %d characters out of %d make %.1f bits and %d are needed; raise %s or exclude less",
+		return fmt.Errorf("password policy is too weak: %d characters out of %d make %.1f bits and %d are needed; "+
+			"raise %s or exclude less",
 			p.length(), len(alphabet), math.Floor(bits*10)/10, minBits, EnvLength)
 	}
 	return nil

@@ -267,7 +267,8 @@ func TestParsePolicy(t *testing.T) {
 			EnvExcludeLowercase: value, EnvRequireEachType: value,
 		}
 	}
-	yes := PasswordPolicy{ExcludeNumbers: true, ExcludePunctuation: true, ExcludeUppercase: true, ExcludeLowercase: true}
+	yes := PasswordPolicy{ExcludeNumbers: true, ExcludePunctuation: true, ExcludeUppercase: true,
+		ExcludeLowercase: true}
 	no := PasswordPolicy{AllowMissingTypes: true}
 	tests := map[string]struct {
 		env  env
@@ -316,7 +317,8 @@ func TestParsePolicy(t *testing.T) {
 					t.Errorf("got %q, want %q in it", err, want)
 				}
 			}
-			if (got.ExcludeCharacters == nil) != (tt.want.ExcludeCharacters == nil) || got.excluded() != tt.want.excluded() {
+			if (got.ExcludeCharacters == nil) != (tt.want.ExcludeCharacters == nil) ||
+				got.excluded() != tt.want.excluded() {
 				t.Errorf("excludes %q, want %q", got.excluded(), tt.want.excluded())
 			}
 			got.ExcludeCharacters, tt.want.ExcludeCharacters = nil, nil

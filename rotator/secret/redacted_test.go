@@ -38,7 +38,8 @@ func mustParse(text string) Document {
 func shown(text string) bool {
 	for _, h := range []string{hiddenValue, hiddenName} {
 		digits := hex.EncodeToString([]byte(h))
-		for _, form := range []string{h, digits, strings.ToUpper(digits), fmt.Sprint([]byte(h)), fmt.Sprintf("% x", h)} {
+		for _, form := range []string{h, digits, strings.ToUpper(digits), fmt.Sprint([]byte(h)),
+			fmt.Sprintf("% x", h)} {
 			if strings.Contains(text, form) {
 				return true
 			}
@@ -176,7 +177,8 @@ func TestNoEncoderShowsASecret(t *testing.T) {
 				t.Errorf("%s is shown by %s", name, encoder)
 			}
 		}
-		for _, v := range []any{exported[Password]{Hidden: NewPassword(hiddenValue)}, exported[Document]{Hidden: hiddenDocument()}} {
+		for _, v := range []any{exported[Password]{Hidden: NewPassword(hiddenValue)},
+			exported[Document]{Hidden: hiddenDocument()}} {
 			text, err := encode(v)
 			if err != nil {
 				t.Errorf("%s of %T: %v", encoder, v, err)

@@ -241,7 +241,8 @@ func encoded(value string) unit {
 	digits := hex.EncodeToString([]byte(value))
 	all := unit{digits, strings.ToUpper(digits)}
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		all = append(all, enc.EncodeToString([]byte(value)), enc.WithPadding(base64.NoPadding).EncodeToString([]byte(value)))
+		all = append(all, enc.EncodeToString([]byte(value)),
+			enc.WithPadding(base64.NoPadding).EncodeToString([]byte(value)))
 		for before := range 3 {
 			all = append(all, base64Within(enc, value, before))
 		}

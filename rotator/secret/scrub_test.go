@@ -100,12 +100,15 @@ func TestScrubberFindsValuesWithinBase64(t *testing.T) {
 	s := scrubber(value)
 	for _, before := range []string{"", "u", "us", "usr", "user:"} {
 		for _, after := range []string{"", "x", "xy", "xyz"} {
-			for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+			for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding,
+				base64.RawURLEncoding} {
 				got := s.String(enc.EncodeToString([]byte(before + value + after)))
 				// What stays are digits that also depend on before and after.
 				kept := strings.Trim(strings.Replace(got, Redacted, "", 1), "=")
-				if most := (len(before)*8+5)/6 + (len(after)*8+5)/6 + 1; !strings.Contains(got, Redacted) || len(kept) > most {
-					t.Errorf("of base64 with %d bytes before and %d after stay %d digits, want at most %d", len(before), len(after), len(kept), most)
+				if most := (len(before)*8+5)/6 + (len(after)*8+5)/6 + 1; !strings.Contains(got, Redacted) ||
+					len(kept) > most {
+					t.Errorf("of base64 with %d bytes before and %d after stay %d digits, want at most %d", len(before),
+						len(after), len(kept), most)
 				}
 			}
 		}
@@ -174,9 +177,11 @@ func forms(v string) []string {
 	inJSON := inner(string(must(json.Marshal(v))))
 	all := []string{
 		v, inJSON, inner(strings.TrimSpace(unescaped.String())), inner(string(must(json.Marshal(inJSON)))),
-		inner(strconv.Quote(v)), inner(strconv.QuoteToASCII(v)), inner(strconv.QuoteToGraphic(v)), inner(strconv.Quote(inJSON)),
+		inner(strconv.Quote(v)), inner(strconv.QuoteToASCII(v)), inner(strconv.QuoteToGraphic(v)),
+		inner(strconv.Quote(inJSON)),
 		url.QueryEscape(v), url.PathEscape(v), strings.TrimPrefix(url.UserPassword("", v).String(), ":"),
-		strings.ReplaceAll(v, `'`, `''`), strings.ReplaceAll(v, `"`, `""`), strings.ReplaceAll(v, "`", "``"), strings.ReplaceAll(v, `\`, `\\`),
+		strings.ReplaceAll(v, `'`, `''`), strings.ReplaceAll(v, `"`, `""`), strings.ReplaceAll(v, "`", "``"),
+		strings.ReplaceAll(v, `\`, `\\`),
 		strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(v),
 		strings.NewReplacer(`'`, `\'`, `"`, `\"`, `\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(v),
 	}
@@ -188,7 +193,8 @@ func forms(v string) []string {
 
 func FuzzScrub(f *testing.F) {
 	values := []string{
-		"hunter2", "hunter2-and-more", "redacted", "[redacted]", "acted]x", "x[red", "e", "***", "\\\\\\\\", `\'\"`, "''''", "aaaa", "\xff\xfe\xfd\xfc",
+		"hunter2", "hunter2-and-more", "redacted", "[redacted]", "acted]x", "x[red", "e", "***", "\\\\\\\\", `\'\"`,
+		"''''", "aaaa", "\xff\xfe\xfd\xfc",
 		"pa'ss\"wo\\rd/ <é>\n", "😀\u2028\ufffd\x00", "%41+b c", `\u0061bcd`, "68756e74", "aHVudGVyMg",
 	}
 	for i, v := range values {
@@ -225,10 +231,12 @@ func FuzzScrub(f *testing.F) {
 
 func BenchmarkScrubberString(b *testing.B) {
 	var s Scrubber
-	for _, p := range []string{"0123456789abcdef0123456789abcdef", "Xq7~b-W2.m_K9zR4tLp0Yc8HvN3sGdJ1", "AbCdEfGhIjKlMnOpQrStUvWxYz012345"} {
+	for _, p := range []string{"0123456789abcdef0123456789abcdef", "Xq7~b-W2.m_K9zR4tLp0Yc8HvN3sGdJ1",
+		"AbCdEfGhIjKlMnOpQrStUvWxYz012345"} {
 		s.Add(NewPassword(p))
 	}
-	text := strings.Repeat("failed SASL auth: FATAL: password authentication failed for user \"app\" (SQLSTATE 28P01); ", 4)
+	text := strings.Repeat("failed SASL auth: FATAL: password authentication failed for user \"app\" (SQLSTATE "+
+		"28P01); ", 4)
 	b.ReportAllocs()
 	b.Run("clean", func(b *testing.B) {
 		for b.Loop() {

@@ -52,10 +52,14 @@ func ParseTagChoices(text string) (TagChoices, error) {
 			ok = ranged && c.MinLength >= shortestByTag && c.MaxLength >= c.MinLength && c.MaxLength <= longestByTag
 		case TagPreset:
 			c.Presets = strings.Split(values, "|")
-			ok = !slices.ContainsFunc(c.Presets, func(p string) bool { _, known := (PasswordPolicy{}).preset(p); return !known })
+			ok = !slices.ContainsFunc(c.Presets, func(p string) bool {
+				_, known := (PasswordPolicy{}).preset(p)
+				return !known
+			})
 		}
 		if !ok {
-			return TagChoices{}, fmt.Errorf("%s is %.200q: want password-length=MIN-MAX (%d to %d), password-preset=%s, or both with a comma between them",
+			return TagChoices{}, fmt.Errorf("%s is %.200q: want password-length=MIN-MAX (%d to %d), "+
+				"password-preset=%s, or both with a comma between them",
 				EnvTags, text, shortestByTag, longestByTag, strings.Join(presets[:], "|"))
 		}
 	}

@@ -40,7 +40,8 @@ func TestTagChoices(t *testing.T) {
 		switch {
 		case c.refused == "" && (err != nil || got != c.want):
 			t.Errorf("%s: %+v, %v", name, got, err)
-		case c.refused != "" && (!errors.As(err, &refused) || strings.Join(refused.Keys, " ") != c.refused || got != function):
+		case c.refused != "" && (!errors.As(err, &refused) || strings.Join(refused.Keys, " ") != c.refused ||
+			got != function):
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -50,8 +51,10 @@ func TestTagChoices(t *testing.T) {
 func TestTagChoicesAreBounded(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"password-length", "password-length=7-64", "password-length=8-257", "password-length=64-16", "password-length=16", "password-length=a-b",
-		"password-preset=", "password-preset=hex", "host=evil", "password-length=16-64;password-preset=uri-safe", "password-length=16-64,",
+		"password-length", "password-length=7-64", "password-length=8-257", "password-length=64-16",
+		"password-length=16", "password-length=a-b",
+		"password-preset=", "password-preset=hex", "host=evil", "password-length=16-64;password-preset=uri-safe",
+		"password-length=16-64,",
 	} {
 		if c, err := ParseTagChoices(text); err == nil || !strings.Contains(err.Error(), "SECRET_TAGS") || !c.IsZero() {
 			t.Errorf("%q: %+v, %v", text, c, err)
@@ -65,8 +68,10 @@ func FuzzTagChoices(f *testing.F) {
 	f.Add("-1", "", "password-length")
 	f.Fuzz(func(t *testing.T, length, preset, other string) {
 		choices := TagChoices{MinLength: 16, MaxLength: 64, Presets: []string{"uri-safe", "alphanumeric"}}
-		p, err := choices.Apply(PasswordPolicy{}, map[string]string{TagLength: length, TagPreset: preset, TagPrefix + other: "1"})
-		if p.Validate() != nil || err == nil && (p.Length < 16 || p.Length > 64) || err != nil && p != (PasswordPolicy{}) {
+		p, err := choices.Apply(PasswordPolicy{}, map[string]string{TagLength: length, TagPreset: preset, TagPrefix +
+			other: "1"})
+		if p.Validate() != nil || err == nil && (p.Length < 16 || p.Length > 64) || err != nil &&
+			p != (PasswordPolicy{}) {
 			t.Errorf("%+v, %v", p, err)
 		}
 	})

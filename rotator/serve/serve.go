@@ -39,7 +39,8 @@ func Lambda(build func(Settings) (rotator.Strategy, error)) {
 		// Answering every event with the reason, rather than exiting, lets the
 		// person who rotates read it where they look: in the rotation's error.
 		handler = func(context.Context, json.RawMessage) (rotator.Response, error) { return nil, err }
-		Logger(os.Stdout, slog.LevelError).With("function", os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), "build", rotator.Release).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
+		Logger(os.Stdout, slog.LevelError).With("function", os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), "build",
+			rotator.Release).Error("the function cannot start", "kind", rotator.KindOf(err), "error", err.Error())
 	}
 	stdlog.SetFlags(0) // the runtime's library repeats an error as JSON, and a date before it would break that
 	lambda.Start(handler)
@@ -49,7 +50,8 @@ func Lambda(build func(Settings) (rotator.Strategy, error)) {
 // preflight, or a diagnosis.
 type Handler func(ctx context.Context, event json.RawMessage) (rotator.Response, error)
 
-func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), lookup func(string) (string, bool), out io.Writer) (_ Handler, err error) {
+func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), lookup func(string) (string, bool),
+	out io.Writer) (_ Handler, err error) {
 	defer func() {
 		if p := recover(); p != nil { // in build, which would end the process without a reason
 			err = fmt.Errorf("%w: panic: %v", rotator.KindInternal, p)
@@ -93,7 +95,8 @@ func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), 
 		Copies:         settings.Copies,
 		ReadOnlyProbes: settings.ReadOnlyProbes,
 		FunctionARN:    invokedARN,
-	}, log, emf.Writer{W: out, Namespace: settings.MetricsNamespace, Function: settings.FunctionName, Service: settings.ServiceName}), nil
+	}, log, emf.Writer{W: out, Namespace: settings.MetricsNamespace, Function: settings.FunctionName,
+		Service: settings.ServiceName}), nil
 }
 
 // invokedARN is the ARN by which the Lambda runtime was asked to run the function,
@@ -186,9 +189,11 @@ func audit(ctx context.Context, log *slog.Logger, rec rotator.Record) {
 		return
 	}
 	finished := rec.Start.Add(rec.Elapsed).UTC()
-	attrs := []any{"audit", auditSchema, "previous_version", rec.MovedFrom, "finish_started", rec.Start.UTC(), "finished", finished}
+	attrs := []any{"audit", auditSchema, "previous_version", rec.MovedFrom, "finish_started", rec.Start.UTC(),
+		"finished", finished}
 	if t := rec.Target; t != (rotator.Target{}) {
-		attrs = append(attrs, "strategy", t.Strategy, slog.Group("target", "engine", t.Engine, "host", t.Host, "port", t.Port, "database", t.Database, "user", t.User))
+		attrs = append(attrs, "strategy", t.Strategy, slog.Group("target", "engine", t.Engine, "host", t.Host, "port",
+			t.Port, "database", t.Database, "user", t.User))
 	}
 	if rec.RotationTime > 0 {
 		attrs = append(attrs, "started", finished.Add(-rec.RotationTime))

@@ -71,7 +71,8 @@ func function(t *testing.T, variable string, settings ...string) (out *bytes.Buf
 // TestTheEndpointIsOptionalAndHonoured: AWS's templates cannot do without theirs,
 // and know no other name for it (user pain 7).
 func TestTheEndpointIsOptionalAndHonoured(t *testing.T) {
-	for _, variable := range []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"} {
+	for _, variable := range []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL",
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER"} {
 		t.Run(variable, func(t *testing.T) {
 			if _, calls, err := function(t, variable); err != nil || calls != 12 {
 				t.Errorf("%d calls reached the endpoint: %v", calls, err)
@@ -98,7 +99,8 @@ func TestALogReadsAsAStory(t *testing.T) {
 			continue
 		}
 		told++
-		for _, name := range []string{"timestamp", "level", "message", "step", "secret_arn", "version", "function", "build"} {
+		for _, name := range []string{"timestamp", "level", "message", "step", "secret_arn", "version", "function",
+			"build"} {
 			if entry[name] == nil || entry[name] == "" {
 				t.Errorf("no %s in %s", name, line)
 			}
@@ -115,7 +117,8 @@ func TestALogReadsAsAStory(t *testing.T) {
 // TestPowertoolsNamesAreHonoured: an account that sets them for all its functions
 // finds ours beside the others.
 func TestPowertoolsNamesAreHonoured(t *testing.T) {
-	out, _, err := function(t, "SECRETS_MANAGER_ENDPOINT", "POWERTOOLS_SERVICE_NAME", "payments", "POWERTOOLS_METRICS_NAMESPACE", "Bank")
+	out, _, err := function(t, "SECRETS_MANAGER_ENDPOINT", "POWERTOOLS_SERVICE_NAME", "payments",
+		"POWERTOOLS_METRICS_NAMESPACE", "Bank")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +147,8 @@ func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
 	server := httptest.NewServer(emu)
 	t.Cleanup(func() { emu.Close(); server.Close() })
 	value := func(password string) awsemu.Value {
-		return awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` + password + `"}`)
+		return awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` +
+			password + `"}`)
 	}
 	emu.Seed(awsemu.Secret{Name: "app", Versions: []awsemu.Version{
 		{Labels: []string{"AWSCURRENT"}, Value: value(canary)}, {Labels: []string{"AWSPENDING"}, Value: value(canary + "-new")},
@@ -153,7 +157,8 @@ func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary + "-new")})
 	var out bytes.Buffer
 	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
-	handler := NewHandler(rotator.Rotator{Store: awsstore.New(cfg, server.URL), Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
+	handler := NewHandler(rotator.Rotator{Store: awsstore.New(cfg, server.URL),
+		Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
 	for event, says := range map[string]string{
 		`{"Step":"status","SecretId":"app"}`:                  `"Action":"finish"`,
 		`{"Step":"status","SecretId":"app","Format":"text"}`:  `"status of app: AWSCURRENT is rejected, AWSPENDING works`,
@@ -165,7 +170,8 @@ func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
 		if err != nil || !strings.Contains(string(text), says) {
 			t.Errorf("%s: %v: %s", event, err, text)
 		}
-		for _, want := range []string{`"state":"rejected"`, `"state":"works"`, `"recommended action: finish"`, "update-secret-version-stage"} {
+		for _, want := range []string{`"state":"rejected"`, `"state":"works"`, `"recommended action: finish"`,
+			"update-secret-version-stage"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%s: no %s in the log", event, want)
 			}
@@ -174,7 +180,9 @@ func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
 			t.Errorf("%s: a secret is in the log or the answer", event)
 		}
 	}
-	if answer, err := handler(t.Context(), json.RawMessage(`{"Step":"finishSecret","SecretId":"app","ClientRequestToken":"`+awsemu.VersionID(2)+`"}`)); err != nil || answer != nil {
+	if answer, err := handler(t.Context(),
+		json.RawMessage(`{"Step":"finishSecret","SecretId":"app","ClientRequestToken":"`+awsemu.VersionID(2)+
+			`"}`)); err != nil || answer != nil {
 		t.Errorf("a step of a rotation is answered with %v, %v", answer, err)
 	}
 }
@@ -189,7 +197,8 @@ func TestThePreflightCanBeTurnedOff(t *testing.T) {
 // TestStartSaysWhyItCannot: the reason is a named error, before any event.
 func TestStartSaysWhyItCannot(t *testing.T) {
 	_, err := start(t.Context(), nil, environment("PASSWORD_LENGTH", "5"), &bytes.Buffer{})
-	if step, ok := err.(*rotator.StepError); !ok || step.Kind != rotator.KindMisconfigured || !strings.Contains(err.Error(), "PASSWORD_LENGTH") {
+	if step, ok := err.(*rotator.StepError); !ok || step.Kind != rotator.KindMisconfigured ||
+		!strings.Contains(err.Error(), "PASSWORD_LENGTH") {
 		t.Errorf("%T: %v", err, err)
 	}
 }
@@ -202,7 +211,8 @@ func TestTheSDKSpeaksJSONToo(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 100\r\n\r\n{}"))
+		conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: " +
+			"100\r\n\r\n{}"))
 		conn.Close()
 	}))
 	t.Cleanup(server.Close)
@@ -238,7 +248,8 @@ func TestTheSDKSpeaksJSONToo(t *testing.T) {
 func TestABuildPanicIsTheAnswer(t *testing.T) {
 	_, err := start(t.Context(), func(Settings) (rotator.Strategy, error) { panic("no engine for this shelf") }, environment(), &bytes.Buffer{})
 	var failed *rotator.StepError
-	if !errors.As(err, &failed) || failed.Kind != rotator.KindInternal || !strings.Contains(err.Error(), "no engine for this shelf") {
+	if !errors.As(err, &failed) || failed.Kind != rotator.KindInternal || !strings.Contains(err.Error(),
+		"no engine for this shelf") {
 		t.Errorf("want a *rotator.StepError with the panic's value, got: %v", err)
 	}
 }
@@ -251,7 +262,8 @@ func TestABuildErrorIsTheAnswer(t *testing.T) {
 		return strategies.SingleUser{Engine: &strategytest.Memory{}}, err
 	}, environment("SHELF_STRICT", "perhaps"), &bytes.Buffer{})
 	var failed *rotator.StepError
-	if !errors.As(err, &failed) || failed.Kind != rotator.KindMisconfigured || !strings.Contains(err.Error(), "SHELF_STRICT") {
+	if !errors.As(err, &failed) || failed.Kind != rotator.KindMisconfigured || !strings.Contains(err.Error(),
+		"SHELF_STRICT") {
 		t.Errorf("want a *rotator.StepError that names the setting, got: %v", err)
 	}
 }
@@ -279,7 +291,8 @@ func TestARotationLeavesOneAuditLine(t *testing.T) {
 				t.Errorf("%s is %v, want %v", member, entry[member], want)
 			}
 		}
-		target := map[string]any{"engine": "memory", "host": strategytest.MemoryHost, "port": float64(strategytest.MemoryPort), "database": "main", "user": "app"}
+		target := map[string]any{"engine": "memory", "host": strategytest.MemoryHost,
+			"port": float64(strategytest.MemoryPort), "database": "main", "user": "app"}
 		if !reflect.DeepEqual(entry["target"], target) {
 			t.Errorf("target is %v, want %v", entry["target"], target)
 		}
@@ -326,7 +339,8 @@ func TestARotationLeavesOneAuditLine(t *testing.T) {
 		}
 	}
 	if len(steps) != 4 || policies != 2 {
-		t.Errorf("%v have a line with duration_ms, %d of them with password_policy; want four, and createSecret and finishSecret", steps, policies)
+		t.Errorf("%v have a line with duration_ms, %d of them with password_policy; want four, and createSecret and "+
+			"finishSecret", steps, policies)
 	}
 }
 
@@ -336,20 +350,25 @@ func TestReplicasNotInStepAreNamed(t *testing.T) {
 	server := httptest.NewServer(emu)
 	t.Cleanup(func() { emu.Close(); server.Close() })
 	document := func(password string) awsemu.Value {
-		return awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` + password + `"}`)
+		return awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` +
+			password + `"}`)
 	}
 	on := true
-	arn := emu.Seed(awsemu.Secret{Name: "app", RotationEnabled: &on, Replicas: []awsemu.Replica{{Region: "eu-central-1", Status: "Failed", StatusMessage: "a name that is taken"}},
-		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(canary)}, {Labels: []string{"AWSPENDING"}, Value: document(canary + "-new")}}})
+	arn := emu.Seed(awsemu.Secret{Name: "app", RotationEnabled: &on, Replicas: []awsemu.Replica{{Region: "eu-central-1",
+		Status: "Failed", StatusMessage: "a name that is taken"}},
+		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(canary)},
+			{Labels: []string{"AWSPENDING"}, Value: document(canary + "-new")}}})
 	db := &strategytest.Memory{}
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary + "-new")})
 	var out bytes.Buffer
 	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
-	handler := NewHandler(rotator.Rotator{Store: awsstore.New(cfg, server.URL), Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
+	handler := NewHandler(rotator.Rotator{Store: awsstore.New(cfg, server.URL),
+		Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
 	if _, err := handler(t.Context(), json.RawMessage(`{"Step":"finishSecret","SecretId":"`+arn+`","ClientRequestToken":"`+awsemu.VersionID(2)+`"}`)); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "replica eu-central-1 has status Failed") || !strings.Contains(out.String(), `"audit"`) {
+	if !strings.Contains(out.String(), "replica eu-central-1 has status Failed") || !strings.Contains(out.String(),
+		`"audit"`) {
 		t.Errorf("%s", out.String())
 	}
 }

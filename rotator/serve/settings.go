@@ -135,13 +135,16 @@ func checkEndpoints(lookup func(string) (string, bool)) error {
 		}
 		u, err := url.Parse(value)
 		if err != nil || !isURL(u) {
-			return fmt.Errorf("environment: %w: %s is not the address of a service: want https://host", rotator.KindMisconfigured, name)
+			return fmt.Errorf("environment: %w: %s is not the address of a service: want https://host",
+				rotator.KindMisconfigured, name)
 		}
 		// sam local invoke runs functions in containers, where Docker gives the
 		// machine that name.
-		here := isLoopback(u.Hostname()) || u.Hostname() == "host.docker.internal" && text(lookup, "AWS_SAM_LOCAL") == "true"
+		here := isLoopback(u.Hostname()) || u.Hostname() == "host.docker.internal" &&
+			text(lookup, "AWS_SAM_LOCAL") == "true"
 		if u.Scheme != "https" && !here {
-			return fmt.Errorf("environment: %w: %s is without TLS, and passwords would be readable on their way: want https://host (http is for localhost, 127.0.0.1 and [::1] only)", rotator.KindMisconfigured, name)
+			return fmt.Errorf("environment: %w: %s is without TLS, and passwords would be readable on their way: "+
+				"want https://host (http is for localhost, 127.0.0.1 and [::1] only)", rotator.KindMisconfigured, name)
 		}
 	}
 	return nil
@@ -149,7 +152,8 @@ func checkEndpoints(lookup func(string) (string, bool)) error {
 
 // isURL says whether u is a place that can be called.
 func isURL(u *url.URL) bool {
-	if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "" {
 		return false
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
@@ -164,22 +168,26 @@ func (s *Settings) preflight(lookup func(string) (string, bool)) error {
 	switch s.PreflightMode = rotator.PreflightMode(text(lookup, "PREFLIGHT")); s.PreflightMode {
 	case "", rotator.PreflightEnforce, rotator.PreflightStrict, rotator.PreflightReport, rotator.PreflightOff:
 	default:
-		return fmt.Errorf("environment: %w: PREFLIGHT is %.80q: want enforce, strict, report or off", rotator.KindMisconfigured, s.PreflightMode)
+		return fmt.Errorf("environment: %w: PREFLIGHT is %.80q: want enforce, strict, report or off",
+			rotator.KindMisconfigured, s.PreflightMode)
 	}
 	switch s.Copies = rotator.CopiesMode(text(lookup, "ROTATE_COPIES")); s.Copies {
 	case "", rotator.CopiesRefuse, rotator.CopiesFollow, rotator.CopiesIgnore:
 	default:
-		return fmt.Errorf("environment: %w: ROTATE_COPIES is %.80q: want refuse, follow or ignore", rotator.KindMisconfigured, s.Copies)
+		return fmt.Errorf("environment: %w: ROTATE_COPIES is %.80q: want refuse, follow or ignore",
+			rotator.KindMisconfigured, s.Copies)
 	}
 	switch probes := text(lookup, "PREFLIGHT_PROBES"); probes {
 	case "", "full":
 	case "read-only":
 		s.ReadOnlyProbes = true
 	default:
-		return fmt.Errorf("environment: %w: PREFLIGHT_PROBES is %.80q: want full or read-only", rotator.KindMisconfigured, probes)
+		return fmt.Errorf("environment: %w: PREFLIGHT_PROBES is %.80q: want full or read-only",
+			rotator.KindMisconfigured, probes)
 	}
 	if s.ReadOnlyProbes && s.PreflightMode == rotator.PreflightStrict {
-		return fmt.Errorf("environment: %w: PREFLIGHT=strict blocks on unknown, and PREFLIGHT_PROBES=read-only leaves S8 unknown: no rotation could start. Change one", rotator.KindMisconfigured)
+		return fmt.Errorf("environment: %w: PREFLIGHT=strict blocks on unknown, and PREFLIGHT_PROBES=read-only "+
+			"leaves S8 unknown: no rotation could start. Change one", rotator.KindMisconfigured)
 	}
 	return nil
 }
@@ -195,7 +203,8 @@ func (s *Settings) engines(lookup func(string) (string, bool)) error {
 	case "alternating-users":
 		s.Alternating = true
 	default:
-		return fmt.Errorf("environment: %w: STRATEGY is %.80q: want single-user or alternating-users", rotator.KindMisconfigured, strategy)
+		return fmt.Errorf("environment: %w: STRATEGY is %.80q: want single-user or alternating-users",
+			rotator.KindMisconfigured, strategy)
 	}
 	return nil
 }
@@ -217,7 +226,8 @@ func level(lookup func(string) (string, bool)) (l slog.Level, err error) {
 			return slog.LevelError, nil
 		}
 		if l.UnmarshalText([]byte(v)) != nil {
-			return l, fmt.Errorf("environment: %w: %s is none of DEBUG, INFO, WARN, ERROR", rotator.KindMisconfigured, name)
+			return l, fmt.Errorf("environment: %w: %s is none of DEBUG, INFO, WARN, ERROR", rotator.KindMisconfigured,
+				name)
 		}
 		return l, nil
 	}
@@ -230,11 +240,13 @@ func roots(file string) (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q: %w", rotator.KindMisconfigured, file, unnamed(err))
+		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q: %w", rotator.KindMisconfigured, file,
+			unnamed(err))
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q holds no certificate in PEM form", rotator.KindMisconfigured, file)
+		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q holds no certificate in PEM form",
+			rotator.KindMisconfigured, file)
 	}
 	return pool, nil
 }

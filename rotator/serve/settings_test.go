@@ -26,7 +26,8 @@ func environment(pairs ...string) func(string) (string, bool) {
 
 func TestSettingsOfAnEmptyEnvironment(t *testing.T) {
 	s, err := FromEnvironment(environment())
-	if err != nil || s.SecretsManagerURL != "" || s.ThroughSuperuser || s.RotateOnly || s.RootCAs != nil || s.LogLevel != slog.LevelInfo {
+	if err != nil || s.SecretsManagerURL != "" || s.ThroughSuperuser || s.RotateOnly || s.RootCAs != nil ||
+		s.LogLevel != slog.LevelInfo {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	if p, err := s.PasswordPolicy.WithDefaultExclusions(`:/@"'\`).Generate(); err != nil || len(p.Reveal()) != 32 {
@@ -52,7 +53,8 @@ func TestSettingsHaveAWSNamesAndMeaning(t *testing.T) {
 	if len(p.Reveal()) != 40 || strings.ContainsAny(p.Reveal(), "abc!#$%&") {
 		t.Error("the password does not follow the settings")
 	}
-	if s.SecretsManagerURL != "https://secretsmanager.eu-west-1.amazonaws.com" || s.FunctionName != "rotate" || s.LogLevel != slog.LevelDebug || s.SuperuserSecretARN != "superuser" ||
+	if s.SecretsManagerURL != "https://secretsmanager.eu-west-1.amazonaws.com" || s.FunctionName != "rotate" ||
+		s.LogLevel != slog.LevelDebug || s.SuperuserSecretARN != "superuser" ||
 		!slices.Equal(s.Engines, []string{"postgres", "mysql"}) || !s.Alternating {
 		t.Errorf("%+v", s)
 	}
@@ -90,7 +92,8 @@ func TestSettingsRefuseWhatCannotWork(t *testing.T) {
 
 // Everything that is secret goes to the endpoint: without TLS to this machine alone.
 func TestAnEndpointWithoutTLSIsThisMachine(t *testing.T) {
-	variables := []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_RDS", "AWS_ENDPOINT_URL_IAM"}
+	variables := []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+		"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_RDS", "AWS_ENDPOINT_URL_IAM"}
 	for url, good := range map[string]bool{
 		"https://secretsmanager.eu-west-1.amazonaws.com": true, "https://10.0.0.1:8443/": true,
 		"http://127.0.0.1:4566": true, "http://127.9.9.9": true, "http://localhost:4566": true, "http://LOCALHOST": true, "http://[::1]:4566/": true,
@@ -100,12 +103,14 @@ func TestAnEndpointWithoutTLSIsThisMachine(t *testing.T) {
 	} {
 		for _, variable := range variables {
 			_, err := FromEnvironment(environment(variable, url))
-			if good != (err == nil) || err != nil && (!errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), variable)) {
+			if good != (err == nil) || err != nil && (!errors.Is(err, rotator.KindMisconfigured) ||
+				!strings.Contains(err.Error(), variable)) {
 				t.Errorf("%s=%s: %v", variable, url, err)
 			}
 		}
 	}
-	if _, err := FromEnvironment(environment("SECRETS_MANAGER_ENDPOINT", "http://10.0.0.1")); err == nil || !strings.Contains(err.Error(), "https") {
+	if _, err := FromEnvironment(environment("SECRETS_MANAGER_ENDPOINT", "http://10.0.0.1")); err == nil ||
+		!strings.Contains(err.Error(), "https") {
 		t.Errorf("what to do is not said: %v", err)
 	}
 	// In the container of sam local invoke, that name is the machine that runs it.
@@ -136,6 +141,8 @@ func FuzzFromEnvironment(f *testing.F) {
 }
 
 var variables = []string{
-	"EXCLUDE_NUMBERS", "EXCLUDE_CHARACTERS", "PASSWORD_LENGTH", "PASSWORD_PRESET", "REQUIRE_EACH_INCLUDED_TYPE", "ROTATE_ONLY", "SUPERUSER_SECRET_ARN",
-	"SECRETS_MANAGER_ENDPOINT", "PREFLIGHT", "PREFLIGHT_PROBES", "ROTATE_COPIES", "AWS_LAMBDA_LOG_LEVEL", "DATABASE_CA_FILE", "STRATEGY",
+	"EXCLUDE_NUMBERS", "EXCLUDE_CHARACTERS", "PASSWORD_LENGTH", "PASSWORD_PRESET", "REQUIRE_EACH_INCLUDED_TYPE",
+	"ROTATE_ONLY", "SUPERUSER_SECRET_ARN",
+	"SECRETS_MANAGER_ENDPOINT", "PREFLIGHT", "PREFLIGHT_PROBES", "ROTATE_COPIES", "AWS_LAMBDA_LOG_LEVEL",
+	"DATABASE_CA_FILE", "STRATEGY",
 }

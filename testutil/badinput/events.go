@@ -75,9 +75,12 @@ func Events(secretID, version, token string) []Input {
 }
 
 var steps = []text{
-	{"nothing", ""}, {"another case", "SetSecret"}, {"capitals", "SETSECRET"}, {"a dash", "set-secret"}, {"a space before", " setSecret"},
-	{"a space after", "setSecret "}, {"two", "setSecret,finishSecret"}, {"a step of another product", "rotateSecret"}, {"a verb", "delete"},
-	{"a look-alike", "sеtSecret"}, {"a line feed after", "setSecret\n"}, {"a NUL after", "setSecret\x00"}, {"the name of a stage", "AWSPENDING"},
+	{"nothing", ""}, {"another case", "SetSecret"}, {"capitals", "SETSECRET"}, {"a dash", "set-secret"},
+	{"a space before", " setSecret"},
+	{"a space after", "setSecret "}, {"two", "setSecret,finishSecret"}, {"a step of another product", "rotateSecret"},
+	{"a verb", "delete"},
+	{"a look-alike", "sеtSecret"}, {"a line feed after", "setSecret\n"}, {"a NUL after", "setSecret\x00"},
+	{"the name of a stage", "AWSPENDING"},
 }
 
 var arns = []text{
@@ -105,19 +108,23 @@ var versions = []text{
 
 var tokens = []text{
 	{"a line feed", "canary-token-0123456789-0123456789-0123\n"}, {"a NUL", "canary-token-0123456789-0123456789\x00"},
-	{"an escape", "canary-token-0123456789-0123456789\x1b[31m"}, {"a byte order mark", "\ufeffcanary-token-0123456789-0123456789"},
-	{"beyond ASCII", "cänary-token-0123456789-0123456789"}, {"a line separator", "canary-token-0123456789-0123456789\u2028"},
+	{"an escape", "canary-token-0123456789-0123456789\x1b[31m"},
+	{"a byte order mark", "\ufeffcanary-token-0123456789-0123456789"},
+	{"beyond ASCII", "cänary-token-0123456789-0123456789"},
+	{"a line separator", "canary-token-0123456789-0123456789\u2028"},
 	{"257 bytes", strings.Repeat("canary-x", 32) + "y"}, {"65,536 bytes", strings.Repeat("canary-x", Large/8)},
 	{"a DEL", "canary-token-0123456789-0123456789\x7f"}, {"a tab", "canary-token-0123456789\t0123456789-0123"},
 }
 
 var formats = []text{
-	{"another case", "JSON"}, {"YAML", "yaml"}, {"HTML", "html"}, {"two", "json,text"}, {"a space after", "text "}, {"a NUL after", "text\x00"},
+	{"another case", "JSON"}, {"YAML", "yaml"}, {"HTML", "html"}, {"two", "json,text"}, {"a space after", "text "},
+	{"a NUL after", "text\x00"},
 }
 
 // actions ends with the three that a recover takes.
 var actions = []text{
-	{"another case", "Finish"}, {"two", "finish,discard"}, {"a space after", "finish "}, {"a step", "finishSecret"}, {"nothing to do", "none"},
+	{"another case", "Finish"}, {"two", "finish,discard"}, {"a space after", "finish "}, {"a step", "finishSecret"},
+	{"nothing to do", "none"},
 	{"what only people can do", "regenerate"}, {"a look-alike", "fіnish"}, {"a NUL after", "finish\x00"},
 	{"finish", "finish"}, {"discard", "discard"}, {"rollback", "rollback"},
 }

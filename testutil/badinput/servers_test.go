@@ -42,8 +42,9 @@ func newPostgres(t *testing.T) server {
 	s := dbserver.Postgres(t, majors[len(majors)-1])
 	quote := func(text, with string) string { return with + strings.ReplaceAll(text, with, with+with) + with }
 	return server{
-		engine:    postgres.Engine{},
-		document:  map[string]any{"engine": "postgres", "host": s.Host, "port": s.Port, "dbname": "postgres", "ssl": false},
+		engine: postgres.Engine{},
+		document: map[string]any{"engine": "postgres", "host": s.Host, "port": s.Port, "dbname": "postgres",
+			"ssl": false},
 		superuser: s.Superuser, password: s.Password,
 		create: func(user, password string) error {
 			return s.Exec(t.Context(), "CREATE ROLE "+quote(user, `"`)+" LOGIN PASSWORD "+quote(password, `'`))
@@ -67,7 +68,8 @@ func newMySQL(t *testing.T, name, engine string, of strategies.CloningEngine) se
 		superuser: s.Superuser, password: s.Password,
 		create: func(user, password string) error {
 			who := "`" + strings.ReplaceAll(user, "`", "``") + "`@'%'"
-			return s.Exec(t.Context(), "CREATE USER "+who+" IDENTIFIED BY '"+strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(password)+"'",
+			return s.Exec(t.Context(), "CREATE USER "+who+" IDENTIFIED BY '"+strings.NewReplacer(`\`, `\\`, `'`,
+				`\'`).Replace(password)+"'",
 				"GRANT SELECT ON "+db+".* TO "+who)
 		},
 		logIn: func(user, password string) error {
@@ -125,7 +127,8 @@ func (s server) rotate(t *testing.T, user, password string, alternating bool) bo
 	t.Helper()
 	var emu awsemu.Emulator
 	defer emu.Close()
-	superuser := emu.Seed(awsemu.Secret{Name: "boss", Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: s.secret(t, s.superuser, s.password, "")}}})
+	superuser := emu.Seed(awsemu.Secret{Name: "boss", Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"},
+		Value: s.secret(t, s.superuser, s.password, "")}}})
 	arn := emu.Seed(awsemu.Secret{Name: "app", RotationEnabled: aws.Bool(true), Versions: []awsemu.Version{
 		{Labels: []string{"AWSCURRENT"}, Value: s.secret(t, user, password, superuser)}, {Labels: []string{"AWSPENDING"}},
 	}})
@@ -134,10 +137,13 @@ func (s server) rotate(t *testing.T, user, password string, alternating bool) bo
 		strategy = strategies.AlternatingUsers{Engine: s.engine}
 	}
 	endpoint := "http://secretsmanager.invalid"
-	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""), HTTPClient: &http.Client{Transport: direct{&emu}}}
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint,
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
+		HTTPClient:  &http.Client{Transport: direct{&emu}}}
 	var out bytes.Buffer
 	handler := serve.NewHandler(rotator.Rotator{
-		Store: awsstore.New(cfg, endpoint), Strategy: strategy, PasswordPolicy: secret.PasswordPolicy{Length: 64, ExcludeCharacters: new(string)},
+		Store: awsstore.New(cfg, endpoint), Strategy: strategy, PasswordPolicy: secret.PasswordPolicy{Length: 64,
+			ExcludeCharacters: new(string)},
 	}, serve.Logger(&out, slog.LevelDebug), emf.Writer{W: &out})
 	for _, step := range badinput.Steps {
 		event := fmt.Sprintf(`{"Step":%q,"SecretId":%q,"ClientRequestToken":%q}`, step, arn, awsemu.VersionID(2))

@@ -41,8 +41,10 @@ const Counted = "bad inputs"
 
 // String is the count, for a report.
 func (t Tally) String() string {
-	return fmt.Sprintf("%d "+Counted+": %d accepted, %d with a change, %d leaked, %d panics, %d internal, %d unfit for a log, %d late (the slowest took %s: %s)",
-		t.Inputs, t.Accepted, t.Changed, t.Leaked, t.Panics, t.Internal, t.Unfit, t.Late, t.Slowest.Round(time.Millisecond), t.SlowestOf)
+	return fmt.Sprintf("%d "+Counted+": %d accepted, %d with a change, %d leaked, %d panics, %d internal, "+
+		"%d unfit for a log, %d late (the slowest took %s: %s)",
+		t.Inputs, t.Accepted, t.Changed, t.Leaked, t.Panics, t.Internal, t.Unfit, t.Late,
+		t.Slowest.Round(time.Millisecond), t.SlowestOf)
 }
 
 // longest is how long an error may be, and a line of the log twelve times that.

@@ -29,7 +29,8 @@ func TestATallySeesWhatIsWrong(t *testing.T) {
 		"all well":         {badinput.Trial{Do: good, Printed: prints("{\"message\":\"failed\"}\n")}, badinput.Tally{}},
 		"an answer of yes": {badinput.Trial{Do: func(context.Context) (rotator.Response, error) { return &rotator.Report{}, nil }}, badinput.Tally{Accepted: 1}},
 		"an answer of no": {badinput.Trial{Do: func(context.Context) (rotator.Response, error) {
-			return &rotator.Report{Findings: []rotator.Finding{rotator.NewFinding("P1", "try", rotator.KindConflict)}}, nil
+			return &rotator.Report{Findings: []rotator.Finding{rotator.NewFinding("P1", "try", rotator.KindConflict)}},
+				nil
 		}}, badinput.Tally{}},
 		"nothing said":  {badinput.Trial{Do: func(context.Context) (rotator.Response, error) { return nil, nil }}, badinput.Tally{Accepted: 1}},
 		"internal":      {badinput.Trial{Do: refuse(rotator.KindInternal, "something of a surprise")}, badinput.Tally{Internal: 1}},
@@ -70,7 +71,8 @@ func perhapsGood(trial badinput.Trial) badinput.Trial {
 		if answer, err := do(ctx); err != nil {
 			return answer, err
 		}
-		return nil, &rotator.StepError{Kind: rotator.KindConflict, Err: fmt.Errorf("this was a good one: %w", rotator.KindConflict)}
+		return nil, &rotator.StepError{Kind: rotator.KindConflict, Err: fmt.Errorf("this was a good one: %w",
+			rotator.KindConflict)}
 	}
 	return trial
 }

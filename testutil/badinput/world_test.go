@@ -86,14 +86,17 @@ func newWorld(strategy func(*strategytest.Memory) rotator.Strategy, s scene) *wo
 	w := &world{}
 	w.db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(password)})
 	w.db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword(strongest), Superuser: true})
-	w.arn = w.aws.Seed(awsemu.Secret{Name: "app", RotationEnabled: aws.Bool(true), RotationLambdaARN: "arn:aws:lambda:us-east-1:123456789012:function:rotate", Versions: []awsemu.Version{
-		{Labels: []string{"AWSCURRENT"}, Value: s.current}, {Labels: []string{"AWSPENDING"}, Value: s.pending},
-	}})
-	w.aws.Seed(awsemu.Secret{Name: "boss", ARN: boss, Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: s.superuser}}})
+	w.arn = w.aws.Seed(awsemu.Secret{Name: "app", RotationEnabled: aws.Bool(true),
+		RotationLambdaARN: "arn:aws:lambda:us-east-1:123456789012:function:rotate", Versions: []awsemu.Version{
+			{Labels: []string{"AWSCURRENT"}, Value: s.current}, {Labels: []string{"AWSPENDING"}, Value: s.pending},
+		}})
+	w.aws.Seed(awsemu.Secret{Name: "boss", ARN: boss, Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"},
+		Value: s.superuser}}})
 	w.before = []awsemu.Secret{w.aws.Snapshot(w.arn), w.aws.Snapshot(boss)}
 	endpoint := "http://secretsmanager.invalid"
-	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
-		HTTPClient: &http.Client{Transport: direct{&w.aws}}, Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint,
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
+		HTTPClient:  &http.Client{Transport: direct{&w.aws}}, Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
 	w.handler = serve.NewHandler(rotator.Rotator{
 		Store: awsstore.New(cfg, endpoint), Strategy: strategy(&w.db), ReadBackoff: []time.Duration{time.Nanosecond},
 	}, serve.Logger(&w.out, slog.LevelDebug), emf.Writer{W: &w.out, Function: "rotate"})
@@ -163,7 +166,8 @@ func (a *trials) count(all int) {
 }
 
 func right() scene {
-	return scene{awsemu.Text(value("app", password)), awsemu.Text(value("app", proposed)), awsemu.Text(value("boss", strongest))}
+	return scene{awsemu.Text(value("app", password)), awsemu.Text(value("app", proposed)),
+		awsemu.Text(value("boss", strongest))}
 }
 
 // TestEvents: none is acted on, whatever the strategy.
@@ -224,11 +228,13 @@ var places = []place{
 }
 
 func event(step, arn string) string {
-	return fmt.Sprintf(`{"Step":%q,"SecretId":%q,"ClientRequestToken":%q,"RotationToken":%q}`, step, arn, awsemu.VersionID(2), token)
+	return fmt.Sprintf(`{"Step":%q,"SecretId":%q,"ClientRequestToken":%q,"RotationToken":%q}`, step, arn,
+		awsemu.VersionID(2), token)
 }
 
 // TestValues: a bad value is refused wherever it stands, by every strategy.
-// In make test-long it takes more than twenty seconds: some five thousand values, for each of which a function is set up.
+// In make test-long it takes more than twenty seconds: some five thousand values, for each of which a function is set
+// up.
 func TestValues(t *testing.T) {
 	t.Parallel()
 	for nth, way := range ways {

@@ -83,7 +83,8 @@ func (b Browser) Picture(ctx context.Context, page []byte, v View, height int, f
 	if err != nil {
 		return err
 	}
-	_, _, err = b.run(ctx, page, v, "--screenshot="+file, "--hide-scrollbars", "--force-device-scale-factor=1", fmt.Sprintf("--window-size=%d,%d", v.Width, height))
+	_, _, err = b.run(ctx, page, v, "--screenshot="+file, "--hide-scrollbars", "--force-device-scale-factor=1",
+		fmt.Sprintf("--window-size=%d,%d", v.Width, height))
 	if err != nil {
 		return err
 	}
@@ -106,7 +107,8 @@ func (b Browser) run(ctx context.Context, page []byte, v View, args ...string) (
 		scheme = "0"
 	}
 	cmd := b.program.Command(ctx, append([]string{
-		"--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--user-data-dir=" + filepath.Join(dir, "profile"),
+		"--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--user-data-dir=" +
+			filepath.Join(dir, "profile"),
 		"--blink-settings=preferredColorScheme=" + scheme, "--enable-logging=stderr",
 		"--window-size=" + strconv.Itoa(v.Width) + ",900",
 	}, append(args, (&url.URL{Scheme: "file", Path: file}).String())...)...)

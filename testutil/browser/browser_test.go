@@ -28,20 +28,25 @@ func TestLookSees(t *testing.T) {
 		return seen
 	}
 	fine := look(page("", "<header><h1>A</h1></header><main>text</main><footer>end</footer>"), false)
-	if len(fine.Wide)+len(fine.Faint)+len(fine.Console) > 0 || !slices.Equal(fine.Landmarks, []string{"header", "h1", "main", "footer"}) {
+	if len(fine.Wide)+len(fine.Faint)+len(fine.Console) > 0 || !slices.Equal(fine.Landmarks, []string{"header", "h1",
+		"main", "footer"}) {
 		t.Errorf("a page without fault: %+v", fine)
 	}
-	if seen := look(page("p { width: 500px }", "<main><p>wide</p></main>"), false); len(seen.Wide) < 2 || !strings.Contains(seen.Wide[1], "wide") {
+	if seen := look(page("p { width: 500px }", "<main><p>wide</p></main>"), false); len(seen.Wide) < 2 ||
+		!strings.Contains(seen.Wide[1], "wide") {
 		t.Errorf("500 px in 360: %+v", seen)
 	}
-	if seen := look(page("div { overflow-x: auto } p { width: 500px }", "<main><div><p>wide</p></div></main>"), false); len(seen.Wide) > 0 {
+	if seen := look(page("div { overflow-x: auto } p { width: 500px }", "<main><div><p>wide</p></div></main>"),
+		false); len(seen.Wide) > 0 {
 		t.Errorf("500 px in something that scrolls: %+v", seen)
 	}
-	faintInDark := page("@media (prefers-color-scheme: dark) { body { background: #000; color: #444 } }", "<main>faint</main>")
+	faintInDark := page("@media (prefers-color-scheme: dark) { body { background: #000; color: #444 } }",
+		"<main>faint</main>")
 	if light, dark := look(faintInDark, false), look(faintInDark, true); len(light.Faint) > 0 || len(dark.Faint) != 1 {
 		t.Errorf("faint in the dark alone: light %+v, dark %+v", light, dark)
 	}
-	if seen := look(page("", "<main>a</main><script>console.error('it broke')</script>"), false); len(seen.Console) != 1 {
+	if seen := look(page("", "<main>a</main><script>console.error('it broke')</script>"),
+		false); len(seen.Console) != 1 {
 		t.Errorf("an error in the console: %+v", seen)
 	}
 }

@@ -24,8 +24,8 @@ import (
 
 // Account is a Supply that makes what rows need in an AWS account, when it is first needed. Close removes it all.
 //
-// What the caller may not make is no failure: the rows that need it are not tried, and say why. Rows that need nothing of
-// it run with permissions on Secrets Manager alone.
+// What the caller may not make is no failure: the rows that need it are not tried, and say why. Rows that need nothing
+// of it run with permissions on Secrets Manager alone.
 type Account struct {
 	Config aws.Config
 	// Second are credentials of an administrator of another account; nil: rows about another account are not tried.
@@ -62,22 +62,28 @@ func (a *Account) Plan(rows []Row) string {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "This makes, uses and removes in Region %s, with names that begin with %s:\n", a.Config.Region, Prefix)
-	fmt.Fprintf(&b, "  about %d secrets, each for seconds and deleted without recovery: less than 0.05 USD with all API calls\n", len(rows)*3/2)
+	fmt.Fprintf(&b, "This makes, uses and removes in Region %s, with names that begin with %s:\n", a.Config.Region,
+		Prefix)
+	fmt.Fprintf(&b, "  about %d secrets, each for seconds and deleted without recovery: less than 0.05 USD with all "+
+		"API calls\n", len(rows)*3/2)
 	if has[NeedKey] > 0 {
-		fmt.Fprintf(&b, "  3 customer keys, for %d rows: a key costs 1 USD a month by the hour, so less than 0.01 USD; each is then scheduled for deletion in 7 days, which costs nothing\n", has[NeedKey])
+		fmt.Fprintf(&b, "  3 customer keys, for %d rows: a key costs 1 USD a month by the hour, so less than 0.01 "+
+			"USD; each is then scheduled for deletion in 7 days, which costs nothing\n", has[NeedKey])
 	}
 	if has[NeedFunction] > 0 {
-		fmt.Fprintf(&b, "  1 Lambda function of 128 MB with its role, for %d rows: within the free tier, otherwise less than 0.01 USD\n", has[NeedFunction])
+		fmt.Fprintf(&b, "  1 Lambda function of 128 MB with its role, for %d rows: within the free tier, otherwise "+
+			"less than 0.01 USD\n", has[NeedFunction])
 	}
 	if has[NeedRole] > 0 {
 		fmt.Fprintf(&b, "  up to %d IAM roles, some with a policy as permissions boundary: free\n", has[NeedRole])
 	}
 	if a.Second == nil {
-		fmt.Fprintf(&b, "  %d rows about a second account are not tried (give a profile of one with -second)\n", has[NeedAccount])
+		fmt.Fprintf(&b, "  %d rows about a second account are not tried (give a profile of one with -second)\n",
+			has[NeedAccount])
 	}
 	fmt.Fprintf(&b, "  nothing in RDS: %d rows about secrets that RDS manages are not tried\n", has[NeedManaged])
-	b.WriteString("It takes about 20 minutes. Failed calls appear in CloudTrail, among them denials, and may trip alarms.\n")
+	b.WriteString("It takes about 20 minutes. Failed calls appear in CloudTrail, among them denials, and may trip " +
+		"alarms.\n")
 	return b.String()
 }
 
@@ -156,7 +162,8 @@ func (a *Account) Key(ctx context.Context, name string) (string, error) {
 	arn := aws.ToString(out.KeyMetadata.Arn)
 	a.keys[name] = arn
 	a.later("key "+arn, func(ctx context.Context) error {
-		_, err := client.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: out.KeyMetadata.KeyId, PendingWindowInDays: aws.Int32(7)})
+		_, err := client.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: out.KeyMetadata.KeyId,
+			PendingWindowInDays: aws.Int32(7)})
 		return err
 	})
 	a.settle(ctx)
@@ -202,12 +209,14 @@ func (a *Account) makeRole(ctx context.Context, trust string, r Rights) (string,
 		return err
 	})
 	if r.Identity != "" {
-		if _, err := client.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("rights"),
+		if _, err := client.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &name,
+			PolicyName:     aws.String("rights"),
 			PolicyDocument: &r.Identity}); err != nil {
 			return "", missing("PutRolePolicy", err)
 		}
 		a.later("policy of role "+name, func(ctx context.Context) error {
-			_, err := client.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &name, PolicyName: aws.String("rights")})
+			_, err := client.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &name,
+				PolicyName: aws.String("rights")})
 			return err
 		})
 	}
@@ -233,8 +242,9 @@ func (a *Account) Function(ctx context.Context) (string, error) {
 		return "", err
 	}
 	secrets := a.partition() + ":secretsmanager:*:" + a.account + ":secret:" + Prefix + "*"
-	role, err := a.makeRole(ctx, Policy(map[string]any{"Effect": "Allow", "Principal": map[string]string{"Service": "lambda.amazonaws.com"},
-		"Action": "sts:AssumeRole"}), Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": []string{
+	role, err := a.makeRole(ctx, Policy(map[string]any{"Effect": "Allow",
+		"Principal": map[string]string{"Service": "lambda.amazonaws.com"},
+		"Action":    "sts:AssumeRole"}), Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": []string{
 		"secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue",
 		"secretsmanager:UpdateSecretVersionStage", "secretsmanager:CreateSecret"}, "Resource": secrets})})
 	if err != nil {
@@ -242,7 +252,8 @@ func (a *Account) Function(ctx context.Context) (string, error) {
 	}
 	client := lambda.NewFromConfig(a.Config)
 	name := a.name + "-echo"
-	out, err := client.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: &name, Role: &role, Runtime: lambdatypes.RuntimeProvidedal2023,
+	out, err := client.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: &name, Role: &role,
+		Runtime: lambdatypes.RuntimeProvidedal2023,
 		Handler: aws.String("bootstrap"), Architectures: []lambdatypes.Architecture{lambdatypes.ArchitectureArm64},
 		Timeout: aws.Int32(30), Code: &lambdatypes.FunctionCode{ZipFile: code}})
 	if err != nil {
@@ -252,11 +263,14 @@ func (a *Account) Function(ctx context.Context) (string, error) {
 		_, err := client.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &name})
 		return err
 	})
-	if _, err := client.AddPermission(ctx, &lambda.AddPermissionInput{FunctionName: &name, StatementId: aws.String("contract"),
-		Action: aws.String("lambda:InvokeFunction"), Principal: aws.String("secretsmanager.amazonaws.com"), SourceAccount: &a.account}); err != nil {
+	if _, err := client.AddPermission(ctx, &lambda.AddPermissionInput{FunctionName: &name,
+		StatementId: aws.String("contract"),
+		Action:      aws.String("lambda:InvokeFunction"), Principal: aws.String("secretsmanager.amazonaws.com"),
+		SourceAccount: &a.account}); err != nil {
 		return "", missing("AddPermission", err)
 	}
-	if err := lambda.NewFunctionActiveV2Waiter(client).Wait(ctx, &lambda.GetFunctionInput{FunctionName: &name}, 2*time.Minute); err != nil {
+	if err := lambda.NewFunctionActiveV2Waiter(client).Wait(ctx, &lambda.GetFunctionInput{FunctionName: &name},
+		2*time.Minute); err != nil {
 		return "", missing("function", err)
 	}
 	a.function = aws.ToString(out.FunctionArn)
@@ -272,7 +286,8 @@ func echoZip(ctx context.Context, module string) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "bootstrap")
-	build := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", path,
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o",
+		path,
 		"github.com/quarterturn-dev/quarterturn/testutil/cmd/contractecho")
 	build.Dir = module
 	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
@@ -297,8 +312,8 @@ func echoZip(ctx context.Context, module string) ([]byte, error) {
 	return b.Bytes(), z.Close()
 }
 
-// Close removes everything that was made, last first, and every secret whose name begins as this package's do. It goes on
-// after a failure, and names what is left.
+// Close removes everything that was made, last first, and every secret whose name begins as this package's do. It goes
+// on after a failure, and names what is left.
 func (a *Account) Close(ctx context.Context) error {
 	var errs []error
 	for i := len(a.undo) - 1; i >= 0; i-- {
@@ -317,7 +332,8 @@ func (a *Account) Close(ctx context.Context) error {
 func (a *Account) sweep(ctx context.Context) error {
 	client := secretsmanager.NewFromConfig(a.Config)
 	pages := secretsmanager.NewListSecretsPaginator(client, &secretsmanager.ListSecretsInput{
-		Filters: []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{Prefix}}}, IncludePlannedDeletion: aws.Bool(true)})
+		Filters:                []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{Prefix}}},
+		IncludePlannedDeletion: aws.Bool(true)})
 	var errs []error
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)

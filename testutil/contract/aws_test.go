@@ -19,8 +19,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/clients"
 )
 
-// TestAccountLeavesNothing makes everything that a run on AWS makes, on a moto server, which has IAM and Lambda: also when
-// something in between fails, Close removes it all.
+// TestAccountLeavesNothing makes everything that a run on AWS makes, on a moto server, which has IAM and Lambda: also
+// when something in between fails, Close removes it all.
 func TestAccountLeavesNothing(t *testing.T) {
 	url := clients.Moto(t, root)
 	ctx := t.Context()
@@ -90,12 +90,14 @@ func TestAccountLeavesNothing(t *testing.T) {
 func TestPlan(t *testing.T) {
 	a := &Account{Config: aws.Config{Region: "eu-west-1"}}
 	plan := a.Plan(Table())
-	for _, want := range []string{"eu-west-1", Prefix, "secrets", "keys", "function", "roles", "USD", "second account are not tried", "20 minutes"} {
+	for _, want := range []string{"eu-west-1", Prefix, "secrets", "keys", "function", "roles", "USD",
+		"second account are not tried", "20 minutes"} {
 		if !strings.Contains(plan, want) {
 			t.Errorf("the plan does not say %q:\n%s", want, plan)
 		}
 	}
-	if plan := a.Plan(Select(Table(), "SM-")); strings.Contains(plan, "function of") || strings.Contains(plan, "customer keys") {
+	if plan := a.Plan(Select(Table(), "SM-")); strings.Contains(plan, "function of") ||
+		strings.Contains(plan, "customer keys") {
 		t.Errorf("rows about secrets alone need no key and no function:\n%s", plan)
 	}
 }

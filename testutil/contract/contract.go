@@ -1,5 +1,5 @@
-// Package contract holds what Secrets Manager, KMS, STS, Lambda and RDS are known to answer to a rotation, as one table,
-// and tries it on any endpoint through the real SDK clients.
+// Package contract holds what Secrets Manager, KMS, STS, Lambda and RDS are known to answer to a rotation, as one
+// table, and tries it on any endpoint through the real SDK clients.
 //
 // A row says what is done, what must come back and who saw it. Three endpoints are tried: the emulator (every row, in
 // every test run), a moto server (its differences are listed, see testdata/moto.txt) and, by hand, AWS itself:
@@ -70,7 +70,9 @@ type Row struct {
 
 // Want is what must come back. Text, Fields and Labels may name what the row knows in braces, {arn} for instance.
 type Want struct {
-	Code   string // the error's code, or several joined by " or "; "": success; AnyError: a refusal whose code no source names
+	// Code is the error's code, or several joined by " or "; "": success; AnyError: a refusal whose code no source
+	// names.
+	Code   string
 	Status int    // the HTTP status of an error; 0: not compared
 	Text   string // the error's text, whole; "": not compared, NoText: must be empty
 	// Fields are members of the answer, by path ("Versions.0.VersionStages"). Lists of strings are sorted and joined by

@@ -28,7 +28,8 @@ func TestEmulator(t *testing.T) {
 				t.Errorf("not tried: %s", r.NotTried)
 			}
 			if r.Difference != "" {
-				t.Errorf("%s (%s)\nwant %s\ngot  %s\nsource: %s", r.Row.Does, r.Row.State, r.Row.Want, r.Difference, r.Row.Source)
+				t.Errorf("%s (%s)\nwant %s\ngot  %s\nsource: %s", r.Row.Does, r.Row.State, r.Row.Want, r.Difference,
+					r.Row.Source)
 			}
 		})
 	}
@@ -59,8 +60,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestSecretsManagerPermissionsAlone: the rows that need nothing beside secrets hold for a caller who may use Secrets Manager
-// and nothing else, and so they do on AWS; those that need more say why they are not tried.
+// TestSecretsManagerPermissionsAlone: the rows that need nothing beside secrets hold for a caller who may use Secrets
+// Manager and nothing else, and so they do on AWS; those that need more say why they are not tried.
 func TestSecretsManagerPermissionsAlone(t *testing.T) {
 	e, err := OpenEmulator(func(emu *awsemu.Emulator) {
 		emu.Callers[0].Identity = []iam.NamedPolicy{document("secrets", Allow("secretsmanager:*"))}

@@ -22,13 +22,14 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-// TestTheCLIsDryRunSeesAMissingPermission drives aws secretsmanager rotate-secret --no-rotate-immediately by the AWS CLI, of
-// version 1 and of version 2, with both forms of the pending version that a configuration test can have. It is a preflight:
-// the role of the function lacks UpdateSecretVersionStage, and TestRotationFailed says that S8 is denied. With the permission
-// the same test succeeds.
+// TestTheCLIsDryRunSeesAMissingPermission drives aws secretsmanager rotate-secret --no-rotate-immediately by the AWS
+// CLI, of version 1 and of version 2, with both forms of the pending version that a configuration test can have. It is
+// a preflight: the role of the function lacks UpdateSecretVersionStage, and TestRotationFailed says that S8 is denied.
+// With the permission the same test succeeds.
 func TestTheCLIsDryRunSeesAMissingPermission(t *testing.T) {
 	tier.Long(t)
-	for name, cli := range map[string]clients.Client{"version 1": clients.CLI1(t, root), "version 2": clients.CLI2(t, root)} {
+	for name, cli := range map[string]clients.Client{"version 1": clients.CLI1(t, root), "version 2": clients.CLI2(t,
+		root)} {
 		for form, empty := range map[string]bool{"a copy": false, "no value": true} {
 			t.Run(name+", "+form, func(t *testing.T) {
 				dryRunBy(t, cli, empty)
@@ -43,13 +44,14 @@ const (
 	dryRole     = "arn:aws:iam::" + ownAccount + ":role/rotate"
 )
 
-// dryRunBy rotates a secret of an engine without a network, by a function whose role may do everything, and then everything
-// but move labels.
+// dryRunBy rotates a secret of an engine without a network, by a function whose role may do everything, and then
+// everything but move labels.
 func dryRunBy(t *testing.T, cli clients.Client, empty bool) {
 	db := &strategytest.Memory{}
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword("old-password-0123456789")})
 	role := func(actions ...string) awsemu.Caller {
-		return awsemu.Caller{AccessKey: "AKIAFUNCTION", Identity: []iam.NamedPolicy{document("rights", Allow(actions...))},
+		return awsemu.Caller{AccessKey: "AKIAFUNCTION",
+			Identity:  []iam.NamedPolicy{document("rights", Allow(actions...))},
 			Principal: iam.Principal{ARN: strings.Replace(dryRole, ":iam:", ":sts:", 1) + "/f", Role: dryRole}}
 	}
 	emu := &awsemu.Emulator{EmptyTest: empty, Attempts: 1, Functions: []awsemu.Function{{ARN: dryFunction,
@@ -68,13 +70,17 @@ func dryRunBy(t *testing.T, cli clients.Client, empty bool) {
 		answer, _ := json.Marshal(report)
 		return answer, err
 	})
-	arn := emu.Seed(awsemu.Secret{Name: "app", Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(fmt.Sprintf(
-		`{"engine":"memory","host":%q,"username":"app","password":"old-password-0123456789"}`, strategytest.MemoryHost))}}})
+	arn := emu.Seed(awsemu.Secret{Name: "app", Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"},
+		Value: awsemu.Text(fmt.Sprintf(
+			`{"engine":"memory","host":%q,"username":"app","password":"old-password-0123456789"}`,
+			strategytest.MemoryHost))}}})
 
 	rotate := func() awsemu.Rotation {
 		t.Helper()
-		if out, err := cli.Command(t.Context(), server.URL, "AKIAPERSON", "secretsmanager", "rotate-secret", "--secret-id", "app",
-			"--rotation-lambda-arn", dryFunction, "--rotation-rules", "AutomaticallyAfterDays=30", "--no-rotate-immediately").
+		if out, err := cli.Command(t.Context(), server.URL, "AKIAPERSON", "secretsmanager", "rotate-secret",
+			"--secret-id", "app",
+			"--rotation-lambda-arn", dryFunction, "--rotation-rules", "AutomaticallyAfterDays=30",
+			"--no-rotate-immediately").
 			CombinedOutput(); err != nil {
 			t.Fatalf("aws secretsmanager rotate-secret: %v\n%s", err, out)
 		}
@@ -88,15 +94,19 @@ func dryRunBy(t *testing.T, cli clients.Client, empty bool) {
 	if r := rotate(); r.Outcome != "TestRotationSucceeded" || !r.Test {
 		t.Errorf("with every permission: %s %s", r.Outcome, r.Message)
 	}
-	emu.SetCaller(role("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"))
+	emu.SetCaller(role("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
+		"secretsmanager:PutSecretValue"))
 	r := rotate()
-	if r.Outcome != "TestRotationFailed" || !strings.Contains(r.Message, "[S8 denied]") || !strings.Contains(r.Message, moveAction) {
+	if r.Outcome != "TestRotationFailed" || !strings.Contains(r.Message, "[S8 denied]") || !strings.Contains(r.Message,
+		moveAction) {
 		t.Errorf("without UpdateSecretVersionStage: %s %s", r.Outcome, r.Message)
 	}
-	if last := emu.Events()[len(emu.Events())-1]; last.Name != "TestRotationFailed" || !strings.Contains(last.Message, "[S8 denied]") {
+	if last := emu.Events()[len(emu.Events())-1]; last.Name != "TestRotationFailed" || !strings.Contains(last.Message,
+		"[S8 denied]") {
 		t.Errorf("the last event is %s: %s", last.Name, last.Message)
 	}
-	if after := emu.Snapshot(arn); len(after.Versions) != 1 || !after.Holder("AWSCURRENT").Value.Equal(before.Holder("AWSCURRENT").Value) {
+	if after := emu.Snapshot(arn); len(after.Versions) != 1 ||
+		!after.Holder("AWSCURRENT").Value.Equal(before.Holder("AWSCURRENT").Value) {
 		t.Error("the configuration test changed the secret")
 	}
 }

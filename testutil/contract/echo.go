@@ -38,8 +38,8 @@ const (
 	TagUnlabel = "contract-unlabel"
 )
 
-// Echo is a rotation function that writes down what it sees, into another secret (see notebook). It stores a fixed value
-// and moves AWSCURRENT, as short as a rotation can be.
+// Echo is a rotation function that writes down what it sees, into another secret (see notebook). It stores a fixed
+// value and moves AWSCURRENT, as short as a rotation can be.
 type Echo struct {
 	SM *secretsmanager.Client
 }
@@ -101,7 +101,8 @@ func (e Echo) finish(ctx context.Context, labels map[string][]string, secret, to
 	}
 	if current != token {
 		if _, err := e.SM.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{SecretId: &secret,
-			VersionStage: aws.String("AWSCURRENT"), MoveToVersionId: &token, RemoveFromVersionId: &current}); err != nil {
+			VersionStage: aws.String("AWSCURRENT"), MoveToVersionId: &token,
+			RemoveFromVersionId: &current}); err != nil {
 			return err
 		}
 	}
@@ -135,9 +136,11 @@ func (e Echo) note(ctx context.Context, s Seen) error {
 		return err
 	}
 	if all == nil {
-		_, err = e.SM.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &id, SecretString: aws.String(string(b))})
+		_, err = e.SM.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &id,
+			SecretString: aws.String(string(b))})
 	} else {
-		_, err = e.SM.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &id, SecretString: aws.String(string(b))})
+		_, err = e.SM.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &id,
+			SecretString: aws.String(string(b))})
 	}
 	return err
 }

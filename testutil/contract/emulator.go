@@ -41,13 +41,17 @@ const (
 func OpenEmulator(change ...func(*awsemu.Emulator)) (*Emulator, error) {
 	e := &Emulator{keys: map[string]string{}, client: &http.Client{Transport: &http.Transport{}}}
 	everything := []iam.NamedPolicy{document("Administrator", Allow("*"))}
-	e.emu = &awsemu.Emulator{Account: ownAccount, Invoke: awsemu.InvokeHandler(e.invoke), Functions: []awsemu.Function{{ARN: echoARN,
-		Policy: document("echo", Policy(map[string]any{"Effect": "Allow",
-			"Principal": map[string]string{"Service": "secretsmanager.amazonaws.com"}, "Action": "lambda:InvokeFunction",
-			"Resource": echoARN}))}},
+	e.emu = &awsemu.Emulator{Account: ownAccount, Invoke: awsemu.InvokeHandler(e.invoke),
+		Functions: []awsemu.Function{{ARN: echoARN,
+			Policy: document("echo", Policy(map[string]any{"Effect": "Allow",
+				"Principal": map[string]string{"Service": "secretsmanager.amazonaws.com"},
+				"Action":    "lambda:InvokeFunction",
+				"Resource":  echoARN}))}},
 		Callers: []awsemu.Caller{
-			{AccessKey: "AKIACONTRACT", Principal: iam.Principal{ARN: "arn:aws:iam::" + ownAccount + ":user/contract"}, Identity: everything},
-			{AccessKey: "AKIAOTHER", Principal: iam.Principal{ARN: "arn:aws:iam::" + otherAccount + ":user/other"}, Identity: everything},
+			{AccessKey: "AKIACONTRACT", Principal: iam.Principal{ARN: "arn:aws:iam::" + ownAccount + ":user/contract"},
+				Identity: everything},
+			{AccessKey: "AKIAOTHER", Principal: iam.Principal{ARN: "arn:aws:iam::" + otherAccount + ":user/other"},
+				Identity: everything},
 		}}
 	for _, f := range change {
 		f(e.emu)
@@ -65,7 +69,8 @@ func OpenEmulator(change ...func(*awsemu.Emulator)) (*Emulator, error) {
 		RotationEnabled: aws.Bool(true),
 		Tags: map[string]string{"aws:secretsmanager:owningService": "rds",
 			"aws:rds:primaryDBInstanceArn": "arn:aws:rds:us-east-1:" + ownAccount + ":db:contract"},
-		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"username":"u","password":"p"}`)}}})
+		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"},
+			Value: awsemu.Text(`{"username":"u","password":"p"}`)}}})
 	return e, nil
 }
 
@@ -104,7 +109,8 @@ func (e *Emulator) Key(_ context.Context, name string) (string, error) {
 
 // keyPolicy is the default policy of a key, and for "shared" one that lets another account use it.
 func keyPolicy(name, own, other string) string {
-	statements := []map[string]any{{"Effect": "Allow", "Principal": map[string]string{"AWS": own}, "Action": "kms:*", "Resource": "*"}}
+	statements := []map[string]any{{"Effect": "Allow", "Principal": map[string]string{"AWS": own}, "Action": "kms:*",
+		"Resource": "*"}}
 	if name == "shared" && other != "" {
 		statements = append(statements, map[string]any{"Effect": "Allow", "Principal": map[string]string{"AWS": other},
 			"Action": []string{"kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"}, "Resource": "*"})
@@ -145,7 +151,8 @@ func document(name, text string) iam.NamedPolicy {
 
 // trust is a policy that lets a principal assume a role.
 func trust(principal string) string {
-	return Policy(map[string]any{"Effect": "Allow", "Principal": map[string]string{"AWS": principal}, "Action": "sts:AssumeRole"})
+	return Policy(map[string]any{"Effect": "Allow", "Principal": map[string]string{"AWS": principal},
+		"Action": "sts:AssumeRole"})
 }
 
 // assumed are the credentials of a session of a role.
@@ -159,7 +166,8 @@ func assumed(ctx context.Context, cfg aws.Config, role, policy string) (aws.Conf
 		return cfg, wrap("AssumeRole", err)
 	}
 	c := out.Credentials
-	cfg.Credentials = credentials.NewStaticCredentialsProvider(aws.ToString(c.AccessKeyId), aws.ToString(c.SecretAccessKey),
+	cfg.Credentials = credentials.NewStaticCredentialsProvider(aws.ToString(c.AccessKeyId),
+		aws.ToString(c.SecretAccessKey),
 		aws.ToString(c.SessionToken))
 	return cfg, nil
 }

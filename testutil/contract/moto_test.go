@@ -18,14 +18,15 @@ import (
 const motoList = "testdata/moto.txt"
 
 // TestMoto tries every row that a moto server can be asked on one, and holds the outcome to the list of its known
-// differences: one that is not listed fails, and so does one that is listed and gone, so that a new version is noticed. It
-// also shows that the table can tell a server that differs from one that does not.
+// differences: one that is not listed fails, and so does one that is listed and gone, so that a new version is noticed.
+// It also shows that the table can tell a server that differs from one that does not.
 func TestMoto(t *testing.T) {
 	url := clients.Moto(t, root)
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &url, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("AKIACONTRACT", "secret", "")}
 	account := &Account{Config: cfg, Settle: time.Millisecond}
-	results, err := Run(t.Context(), Table(), Endpoint{Name: "moto", Config: cfg, Supply: account, Has: NeedKey | NeedLambda,
+	results, err := Run(t.Context(), Table(), Endpoint{Name: "moto", Config: cfg, Supply: account,
+		Has:      NeedKey | NeedLambda,
 		Patience: 2 * time.Second})
 	if err = errors.Join(err, account.Close(context.WithoutCancel(t.Context()))); err != nil {
 		t.Error(err)

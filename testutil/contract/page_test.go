@@ -11,7 +11,8 @@ import (
 
 //go:generate go test -run TestPage -update .
 
-var rewrite = flag.Bool("update", false, "write docs/aws-facts.md, and the differences of a moto server where one is tried")
+var rewrite = flag.Bool("update", false, "write docs/aws-facts.md, and the differences of a moto server where one "+
+	"is tried")
 
 // TestPage: docs/aws-facts.md is the table, every row is on it, and the README counts the rows as it does.
 func TestPage(t *testing.T) {

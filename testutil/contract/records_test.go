@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestRecords: no committed record of a run on AWS contradicts the table. Where one does, the row is what has to change.
+// TestRecords: no committed record of a run on AWS contradicts the table. Where one does, the row is what has to
+// change.
 func TestRecords(t *testing.T) {
 	records, err := Records()
 	if err != nil {
@@ -22,9 +23,10 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestARecordMakesFactsRecorded runs rows on the emulator as if it were AWS, in this test alone, writes the record as a run on
-// AWS does, reads it back, and looks at what the page then says: a row that held is recorded with the day, the one that AWS
-// answered otherwise is named, and the rows that were not tried, or have changed since, are what they were.
+// TestARecordMakesFactsRecorded runs rows on the emulator as if it were AWS, in this test alone, writes the record as a
+// run on AWS does, reads it back, and looks at what the page then says: a row that held is recorded with the day, the
+// one that AWS answered otherwise is named, and the rows that were not tried, or have changed since, are what they
+// were.
 func TestARecordMakesFactsRecorded(t *testing.T) {
 	e, err := OpenEmulator()
 	if err != nil {
@@ -65,7 +67,8 @@ func TestARecordMakesFactsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	older := strings.Replace(string(made), "2031", "2030", 1)
-	records, err := readRecords(fstest.MapFS{"records/b.json": {Data: made}, "records/a.json": {Data: []byte(older)}, "records/README.md": {}})
+	records, err := readRecords(fstest.MapFS{"records/b.json": {Data: made}, "records/a.json": {Data: []byte(older)},
+		"records/README.md": {}})
 	if err != nil || len(records) != 2 || records[1].Time != day {
 		t.Fatalf("%d records: %v", len(records), err)
 	}
@@ -77,7 +80,8 @@ func TestARecordMakesFactsRecorded(t *testing.T) {
 			t.Errorf("%s is %s, %s; want %s, %s", got.ID, got.State, got.Source, want.State, want.Source)
 		}
 	}
-	if len(contradictions) != 1 || !strings.HasPrefix(contradictions[0], "ZZ-001: AWS answered otherwise on 2031-03-04 in eu-west-1: ") {
+	if len(contradictions) != 1 || !strings.HasPrefix(contradictions[0], "ZZ-001: AWS answered otherwise on "+
+		"2031-03-04 in eu-west-1: ") {
 		t.Errorf("contradictions: %q", contradictions)
 	}
 	page := Page(rows, records)
@@ -87,7 +91,8 @@ func TestARecordMakesFactsRecorded(t *testing.T) {
 			t.Errorf("the page does not say %q", want)
 		}
 	}
-	if strings.Contains(Page(rows, nil), "2031") || !strings.Contains(Page(rows, nil), "No such run has been committed") {
+	if strings.Contains(Page(rows, nil), "2031") || !strings.Contains(Page(rows, nil), "No such run has been "+
+		"committed") {
 		t.Error("without a record the page tells of one")
 	}
 
@@ -100,7 +105,8 @@ func TestARecordMakesFactsRecorded(t *testing.T) {
 
 // TestWrongRecords: what is no record is no proof.
 func TestWrongRecords(t *testing.T) {
-	for _, text := range []string{"", "{", "{}", `{"region":"us-east-1","rows":{"SM-001":{}}}`, `{"time":"2031-01-01T00:00:00Z","region":"us-east-1"}`} {
+	for _, text := range []string{"", "{", "{}", `{"region":"us-east-1","rows":{"SM-001":{}}}`,
+		`{"time":"2031-01-01T00:00:00Z","region":"us-east-1"}`} {
 		if _, err := readRecords(fstest.MapFS{"records/a.json": {Data: []byte(text)}}); err == nil {
 			t.Errorf("%q counts as a record", text)
 		}

@@ -49,7 +49,8 @@ func (d Differences) Unexpected(results []Result) []string {
 		case r.Difference == "":
 			problems = append(problems, fmt.Sprintf("%s no longer differs (listed: %s)", r.Row.ID, listed))
 		default:
-			problems = append(problems, fmt.Sprintf("%s differs otherwise than listed: %s (listed: %s)", r.Row.ID, r.Difference, listed))
+			problems = append(problems, fmt.Sprintf("%s differs otherwise than listed: %s (listed: %s)", r.Row.ID,
+				r.Difference, listed))
 		}
 	}
 	return problems
@@ -73,7 +74,8 @@ func Print(w io.Writer, at string, results []Result, d Differences) {
 		if r.NotTried == "" {
 			tried++
 		}
-		fmt.Fprintf(w, "%s  %-10s  %s\n        %s\n        source: %s\n", r.Row.ID, r.Row.State, r.Row.Does, state, r.Row.Source)
+		fmt.Fprintf(w, "%s  %-10s  %s\n        %s\n        source: %s\n", r.Row.ID, r.Row.State, r.Row.Does, state,
+			r.Row.Source)
 	}
 	fmt.Fprintf(w, "\n%s: %d of %d rows hold", at, held, tried)
 	if n := len(results) - tried; n > 0 {
@@ -90,7 +92,8 @@ func Summary(rows []Row) string {
 
 // sections are the parts of the page, by the beginning of the ids.
 var sections = []struct{ prefix, title string }{
-	{"SM-0", "Secrets and values"}, {"SM-1", "Versions and staging labels"}, {"SM-2", "Deletion, tags, lists, resource policies, passwords"},
+	{"SM-0", "Secrets and values"}, {"SM-1", "Versions and staging labels"},
+	{"SM-2", "Deletion, tags, lists, resource policies, passwords"},
 	{"RO-", "Rotation"}, {"AU-", "Denials"}, {"AC-", "Other accounts"}, {"KM-", "Keys"}, {"ST-", "STS"}, {"RD-", "RDS"},
 	{"WI-", "The wire"},
 }
@@ -115,7 +118,8 @@ In braces: what the row made. {first}, {second}: version ids in order; {arn}, {n
 		fmt.Fprintf(&b, "\n## %s\n\n| id | done | comes back | state | source |\n|---|---|---|---|---|\n", s.title)
 		for _, r := range rows {
 			if strings.HasPrefix(r.ID, s.prefix) {
-				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.ID, cell(r.Does), cell(r.Want.String()), r.State, cell(r.Source))
+				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.ID, cell(r.Does), cell(r.Want.String()), r.State,
+					cell(r.Source))
 			}
 		}
 	}
@@ -139,7 +143,8 @@ func runs(records []Record) string {
 				held++
 			}
 		}
-		all = append(all, fmt.Sprintf("on %s in %s, where %d rows held and %d did not, of %d", rec.day(), rec.Region, held, differed, len(rec.Rows)))
+		all = append(all, fmt.Sprintf("on %s in %s, where %d rows held and %d did not, of %d", rec.day(), rec.Region,
+			held, differed, len(rec.Rows)))
 	}
 	return "That was done " + strings.Join(all, "; ") + "."
 }
@@ -224,9 +229,10 @@ func readRecords(files fs.FS) ([]Record, error) {
 	return records, nil
 }
 
-// Confirm applies records to rows. A row that held on AWS is recorded, with the day and the Region of the last time. What AWS
-// answered otherwise in a row's last record is a contradiction, and the row's source still decides its state. A row that was
-// changed after it was recorded expects something that AWS was not asked about, so that such a record says nothing of it.
+// Confirm applies records to rows. A row that held on AWS is recorded, with the day and the Region of the last time.
+// What AWS answered otherwise in a row's last record is a contradiction, and the row's source still decides its state.
+// A row that was changed after it was recorded expects something that AWS was not asked about, so that such a record
+// says nothing of it.
 func Confirm(rows []Row, records []Record) (confirmed []Row, contradictions []string) {
 	confirmed = slices.Clone(rows)
 	for i, row := range confirmed {
@@ -236,7 +242,8 @@ func Confirm(rows []Row, records []Record) (confirmed []Row, contradictions []st
 				continue
 			}
 			if seen.Difference != "" {
-				contradictions = append(contradictions, fmt.Sprintf("%s: AWS answered otherwise on %s in %s: %s", row.ID, rec.day(), rec.Region, seen.Difference))
+				contradictions = append(contradictions, fmt.Sprintf("%s: AWS answered otherwise on %s in %s: %s",
+					row.ID, rec.day(), rec.Region, seen.Difference))
 				break
 			}
 			by := fmt.Sprintf("make contract AWS=1 on %s in %s", rec.day(), rec.Region)

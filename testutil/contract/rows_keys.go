@@ -17,12 +17,15 @@ func keyRows() []Row {
 		crossKey      = repost + "secrets-manager-cross-account-key"
 	)
 	return []Row{
-		{ID: "KM-001", Does: "DescribeKey", State: Recorded, Needs: NeedKey, Source: localstackKMS + "test_create_key, 2025-11-10",
+		{ID: "KM-001", Does: "DescribeKey", State: Recorded, Needs: NeedKey, Source: localstackKMS +
+			"test_create_key, 2025-11-10",
 			Want: Want{Fields: map[string]string{"KeyMetadata.Arn": "{main}", "KeyMetadata.AWSAccountId": "{account}",
 				"KeyMetadata.CurrentKeyMaterialId": "*", "KeyMetadata.CustomerMasterKeySpec": "SYMMETRIC_DEFAULT",
-				"KeyMetadata.KeySpec": "SYMMETRIC_DEFAULT", "KeyMetadata.KeyState": "Enabled", "KeyMetadata.Enabled": "true",
-				"KeyMetadata.KeyManager": "CUSTOMER", "KeyMetadata.KeyUsage": "ENCRYPT_DECRYPT", "KeyMetadata.MultiRegion": "false",
-				"KeyMetadata.Origin": "AWS_KMS", "KeyMetadata.EncryptionAlgorithms": "SYMMETRIC_DEFAULT"}},
+				"KeyMetadata.KeySpec": "SYMMETRIC_DEFAULT", "KeyMetadata.KeyState": "Enabled",
+				"KeyMetadata.Enabled":    "true",
+				"KeyMetadata.KeyManager": "CUSTOMER", "KeyMetadata.KeyUsage": "ENCRYPT_DECRYPT",
+				"KeyMetadata.MultiRegion": "false",
+				"KeyMetadata.Origin":      "AWS_KMS", "KeyMetadata.EncryptionAlgorithms": "SYMMETRIC_DEFAULT"}},
 			Do: func(t *T) (any, error) { return describeKey(t, t.Key("main")) }},
 		{ID: "KM-002", Does: "DescribeKey of an id that is not there", State: Recorded, Needs: NeedKey,
 			Source: localstackKMS + "test_get_key_does_not_exist, 2025-09-08",
@@ -48,7 +51,8 @@ func keyRows() []Row {
 			Source: localstackKMS + "test_get_key_in_different_region, 2025-11-10",
 			Want:   Want{Code: "NotFoundException", Status: 400, Text: "Invalid arn xx-nowhere-1"},
 			Do: func(t *T) (any, error) {
-				return describeKey(t, strings.Replace(t.Key("main"), ":"+t.run.at.Config.Region+":", ":xx-nowhere-1:", 1))
+				return describeKey(t, strings.Replace(t.Key("main"), ":"+t.run.at.Config.Region+":", ":xx-nowhere-1:",
+					1))
 			}},
 		{ID: "KM-006", Does: "DescribeKey of an alias that is not there", State: Recorded, Needs: NeedKey,
 			Source: github + "cloudposse/docs/issues/152",
@@ -59,14 +63,17 @@ func keyRows() []Row {
 				t.Let("alias", arn[:strings.LastIndex(arn, ":")+1]+name)
 				return describeKey(t, name)
 			}},
-		{ID: "KM-010", Does: "GenerateDataKey", State: Recorded, Needs: NeedKey, Source: localstackKMS + "test_generate_data_key, 2023-05-11",
+		{ID: "KM-010", Does: "GenerateDataKey", State: Recorded, Needs: NeedKey, Source: localstackKMS +
+			"test_generate_data_key, 2023-05-11",
 			Want: Want{Fields: map[string]string{"CiphertextBlob": "*", "Plaintext": "*", "KeyId": "{main}"}},
 			Do:   func(t *T) (any, error) { return dataKey(t, t.Key("main"), false) }},
 		{ID: "KM-011", Does: "GenerateDataKey with DryRun", State: Documented, Needs: NeedKey,
-			Source: apiKMS + "GenerateDataKey.html (DryRun); " + localstackKMS + "test_generate_data_key_pair_dry_run, 2025-04-06 (of the pair)",
-			Want:   Want{Code: "DryRunOperationException", Status: 400, Text: textDryRun},
-			Do:     func(t *T) (any, error) { return dataKey(t, t.Key("main"), true) }},
-		{ID: "KM-012", Does: "GenerateDataKey with DryRun, by a role without the permission", State: Documented, Needs: NeedKey | NeedRole,
+			Source: apiKMS + "GenerateDataKey.html (DryRun); " + localstackKMS +
+				"test_generate_data_key_pair_dry_run, 2025-04-06 (of the pair)",
+			Want: Want{Code: "DryRunOperationException", Status: 400, Text: textDryRun},
+			Do:   func(t *T) (any, error) { return dataKey(t, t.Key("main"), true) }},
+		{ID: "KM-012", Does: "GenerateDataKey with DryRun, by a role without the permission", State: Documented,
+			Needs:  NeedKey | NeedRole,
 			Source: apiKMS + "GenerateDataKey.html; " + guideKMS + "testing-permissions.html",
 			Want:   Want{Code: denied, Status: 400},
 			Do: func(t *T) (any, error) {
@@ -77,9 +84,12 @@ func keyRows() []Row {
 			}},
 		{ID: "KM-013", Does: "Decrypt", State: Recorded, Needs: NeedKey,
 			Source: localstackKMS + "test_encrypt_decrypt_encryption_context, 2025-09-22",
-			Want: Want{Fields: map[string]string{"EncryptionAlgorithm": "SYMMETRIC_DEFAULT", "KeyId": "{main}", "KeyMaterialId": "*",
-				"Plaintext": "*"}},
-			Do: func(t *T) (any, error) { return decrypt(t, map[string]string{"a": "b"}, map[string]string{"a": "b"}) }},
+			Want: Want{Fields: map[string]string{"EncryptionAlgorithm": "SYMMETRIC_DEFAULT", "KeyId": "{main}",
+				"KeyMaterialId": "*",
+				"Plaintext":     "*"}},
+			Do: func(t *T) (any, error) {
+				return decrypt(t, map[string]string{"a": "b"}, map[string]string{"a": "b"})
+			}},
 		{ID: "KM-014", Does: "Decrypt with another encryption context", State: Recorded, Needs: NeedKey,
 			Source: localstackKMS + "test_encrypt_decrypt_encryption_context, 2025-09-22",
 			Want:   Want{Code: "InvalidCiphertextException", Status: 400, Text: NoText},
@@ -88,7 +98,8 @@ func keyRows() []Row {
 			Source: localstackKMS + "test_encrypt_decrypt_encryption_context, 2025-09-22",
 			Want:   Want{Code: "InvalidCiphertextException", Status: 400, Text: NoText},
 			Do: func(t *T) (any, error) {
-				return ret(t.KMS.Decrypt(t.Ctx, &kms.DecryptInput{KeyId: aws.String(t.Key("main")), CiphertextBlob: []byte("nonsense")}))
+				return ret(t.KMS.Decrypt(t.Ctx, &kms.DecryptInput{KeyId: aws.String(t.Key("main")),
+					CiphertextBlob: []byte("nonsense")}))
 			}},
 		{ID: "KM-016", Does: "Decrypt with the id of another key", State: Recorded, Needs: NeedKey,
 			Source: localstackKMS + "test_error_messaging_for_invalid_keys, 2023-04-13",
@@ -97,18 +108,22 @@ func keyRows() []Row {
 				out, err := t.KMS.GenerateDataKey(t.Ctx, &kms.GenerateDataKeyInput{KeyId: aws.String(t.Key("main")),
 					KeySpec: kmstypes.DataKeySpecAes256})
 				t.Must(wrap("GenerateDataKey", err))
-				return ret(t.KMS.Decrypt(t.Ctx, &kms.DecryptInput{KeyId: aws.String(t.Key("second")), CiphertextBlob: out.CiphertextBlob}))
+				return ret(t.KMS.Decrypt(t.Ctx, &kms.DecryptInput{KeyId: aws.String(t.Key("second")),
+					CiphertextBlob: out.CiphertextBlob}))
 			}},
-		{ID: "KM-017", Does: "Decrypt with DryRun and IGNORE_CIPHERTEXT, without a ciphertext", State: Documented, Needs: NeedKey,
+		{ID: "KM-017", Does: "Decrypt with DryRun and IGNORE_CIPHERTEXT, without a ciphertext", State: Documented,
+			Needs:  NeedKey,
 			Source: apiKMS + "Decrypt.html (DryRunModifiers)",
 			Want:   Want{Code: "DryRunOperationException", Status: 400, Text: textDryRun},
 			Do: func(t *T) (any, error) {
-				return ret(t.KMS.Decrypt(t.Ctx, &kms.DecryptInput{KeyId: aws.String(t.Key("main")), DryRun: aws.Bool(true),
+				return ret(t.KMS.Decrypt(t.Ctx, &kms.DecryptInput{KeyId: aws.String(t.Key("main")),
+					DryRun:          aws.Bool(true),
 					DryRunModifiers: []kmstypes.DryRunModifierType{kmstypes.DryRunModifierTypeIgnoreCiphertext}}))
 			}},
 		{ID: "KM-018", Does: "GenerateDataKey with a key that is disabled", State: Documented, Needs: NeedKey,
-			Source: apiKMS + "GenerateDataKey.html#API_GenerateDataKey_Errors; " + localstackKMS + "test_rotate_key_on_demand_raises_error_given_key_is_disabled, 2025-03-08 (of RotateKeyOnDemand)",
-			Want:   Want{Code: "DisabledException", Status: 400, Text: "{main} is disabled."},
+			Source: apiKMS + "GenerateDataKey.html#API_GenerateDataKey_Errors; " + localstackKMS +
+				"test_rotate_key_on_demand_raises_error_given_key_is_disabled, 2025-03-08 (of RotateKeyOnDemand)",
+			Want: Want{Code: "DisabledException", Status: 400, Text: "{main} is disabled."},
 			Do: func(t *T) (any, error) {
 				key := t.Key("main")
 				t.disable(key)
@@ -131,10 +146,13 @@ func keyRows() []Row {
 			Source: disabledFacts,
 			Want:   Want{Code: "DecryptionFailure", Status: 400},
 			Do:     disabled(func(t *T) (any, error) { return t.Get(t.secret.ARN, "", "") })},
-		{ID: "KM-032", Does: "the text of that refusal, put together from recorded parts", State: Believed, Needs: NeedKey,
-			Source: localstackKMS + "test_rotate_key_on_demand_raises_error_given_key_is_disabled (KMS's own sentence); " +
+		{ID: "KM-032", Does: "the text of that refusal, put together from recorded parts", State: Believed,
+			Needs: NeedKey,
+			Source: localstackKMS + "test_rotate_key_on_demand_raises_error_given_key_is_disabled (KMS's own " +
+				"sentence); " +
 				github + "hashicorp/terraform-provider-aws/pull/30273 (the frame)",
-			Want: Want{Code: "DecryptionFailure", Text: "Secrets Manager can't decrypt the secret value: {main} is disabled. (Service: AWSKMS; " +
+			Want: Want{Code: "DecryptionFailure", Text: "Secrets Manager can't decrypt the secret value: {main} is " +
+				"disabled. (Service: AWSKMS; " +
 				"Status Code: 400; Error Code: DisabledException; Request ID: x; Proxy: null)"},
 			Do: disabled(func(t *T) (any, error) { return t.Get(t.secret.ARN, "", "") })},
 		{ID: "KM-033", Does: "PutSecretValue while the secret's key is disabled", State: Documented, Needs: NeedKey,
@@ -145,11 +163,13 @@ func keyRows() []Row {
 			Source: guideSM + "security-encryption.html",
 			Want:   Want{Fields: map[string]string{"ARN": "{arn}", "KmsKeyId": "{main}"}},
 			Do:     disabled(func(t *T) (any, error) { return t.Describe(t.secret.ARN) })},
-		{ID: "KM-035", Does: "UpdateSecretVersionStage while the secret's key is disabled", State: Documented, Needs: NeedKey,
+		{ID: "KM-035", Does: "UpdateSecretVersionStage while the secret's key is disabled", State: Documented,
+			Needs:  NeedKey,
 			Source: guideSM + "security-encryption.html",
 			Want:   Want{Labels: "first:AWSCURRENT+mine"},
 			Do:     disabled(func(t *T) (any, error) { return t.Move(t.secret, "mine", "", t.secret.Version) })},
-		{ID: "KM-036", Does: "GetSecretValue while the secret's key is pending deletion", State: Documented, Needs: NeedKey,
+		{ID: "KM-036", Does: "GetSecretValue while the secret's key is pending deletion", State: Documented,
+			Needs:  NeedKey,
 			Source: disabledFacts,
 			Want:   Want{Code: "DecryptionFailure", Status: 400},
 			Do: func(t *T) (any, error) {
@@ -157,19 +177,22 @@ func keyRows() []Row {
 				t.condemn(t.names["main"])
 				return t.Get(s.ARN, "", "")
 			}},
-		{ID: "KM-037", Does: "GetSecretValue by a role that may read the secret and not use its key", State: Recorded, Needs: NeedKey | NeedRole,
+		{ID: "KM-037", Does: "GetSecretValue by a role that may read the secret and not use its key", State: Recorded,
+			Needs:  NeedKey | NeedRole,
 			Source: crossKey + "; " + github + "aws-samples/aws-secrets-manager-rotation-lambdas/issues/53",
 			Want:   Want{Code: denied, Status: 400, Text: textKMS},
 			Do: func(t *T) (any, error) {
 				return call(t, t.Role(Rights{Identity: Allow("secretsmanager:*")}), getAction, t.keyed().ARN)
 			}},
-		{ID: "KM-038", Does: "PutSecretValue by a role that may write the secret and not use its key", State: Documented, Needs: NeedKey | NeedRole,
+		{ID: "KM-038", Does: "PutSecretValue by a role that may write the secret and not use its key",
+			State: Documented, Needs: NeedKey | NeedRole,
 			Source: crossKey + "; " + github + "aws/aws-cdk/issues/7677 (of CreateSecret)",
 			Want:   Want{Code: denied, Status: 400, Text: textKMS, Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				return call(t, t.Role(Rights{Identity: Allow("secretsmanager:*")}), putAction, t.keyed().ARN)
 			}},
-		{ID: "KM-039", Does: "GetSecretValue of a version under an older key that the role may not use", State: Recorded,
+		{ID: "KM-039", Does: "GetSecretValue of a version under an older key that the role may not use",
+			State: Recorded,
 			Needs: NeedKey | NeedRole, Source: crossKey,
 			Want: Want{Code: denied, Status: 400, Text: textOldKey},
 			Do: func(t *T) (any, error) {
@@ -178,13 +201,16 @@ func keyRows() []Row {
 				t.Put(s, "second", "v2")
 				t.Put(s, "third", "v3")
 				second := t.Key("second")
-				_, err := t.SM.UpdateSecret(t.Ctx, &secretsmanager.UpdateSecretInput{SecretId: &s.ARN, KmsKeyId: &second})
+				_, err := t.SM.UpdateSecret(t.Ctx, &secretsmanager.UpdateSecretInput{SecretId: &s.ARN,
+					KmsKeyId: &second})
 				t.Must(wrap("UpdateSecret", err))
-				cfg := t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"},
+				cfg := t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": "secretsmanager:*",
+					"Resource": "*"},
 					map[string]any{"Effect": "Allow", "Action": "kms:*", "Resource": second})})
 				return getValue(t.Ctx, t.As(cfg), s.ARN, s.Version, "")
 			}},
-		{ID: "KM-040", Does: "GetSecretValue by a role that may use the key with the secret's ARN as context, through Secrets Manager", State: Documented,
+		{ID: "KM-040", Does: "GetSecretValue by a role that may use the key with the secret's ARN as context, " +
+			"through Secrets Manager", State: Documented,
 			Needs: NeedKey | NeedRole, Source: guideSM + "security-encryption.html; " + guideKMS +
 				"conditions-kms.html (kms:ViaService)",
 			Want: Want{Fields: map[string]string{"SecretString": "v1"}},
@@ -199,7 +225,8 @@ func keyRows() []Row {
 				s := t.keyed()
 				return call(t, t.via(s.ARN+"x", "amazonaws.com"), getAction, s.ARN)
 			}},
-		{ID: "KM-042", Does: "the same with kms:ViaService of another domain than amazonaws.com", State: Documented, Needs: NeedKey | NeedRole,
+		{ID: "KM-042", Does: "the same with kms:ViaService of another domain than amazonaws.com", State: Documented,
+			Needs:  NeedKey | NeedRole,
 			Source: guideKMS + "conditions-kms.html (kms:ViaService); " + github + "kubernetes/kops/issues/18372",
 			Want:   Want{Code: denied, Status: 400, Text: textKMS},
 			Do: func(t *T) (any, error) {
@@ -211,20 +238,24 @@ func keyRows() []Row {
 			Want:   Want{Code: denied, Status: 400, Text: textKMS},
 			Do: func(t *T) (any, error) {
 				s := t.keyed()
-				return call(t, t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"},
+				return call(t, t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow",
+					"Action": "secretsmanager:*", "Resource": "*"},
 					map[string]any{"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Condition": map[string]any{
-						"ForAnyValue:StringEquals": map[string]string{"aws:CalledVia": "secretsmanager.amazonaws.com"}}})}), getAction, s.ARN)
+						"ForAnyValue:StringEquals": map[string]string{"aws:CalledVia": "secretsmanager.amazonaws.com"}}})}),
+					getAction, s.ARN)
 			}},
 		{ID: "KM-044", Does: "ListSecretVersionIds under a customer key", State: Documented, Needs: NeedKey,
 			Source: apiSM + "SecretVersionsListEntry.html (KmsKeyIds)",
 			Want:   Want{Fields: map[string]string{"Versions.0.KmsKeyIds": "{main}"}},
 			Do:     func(t *T) (any, error) { return listVersions(t, t.keyed().ARN, false) }},
-		{ID: "KM-045", Does: "CreateSecret under a key that is not there", State: Believed, Needs: NeedKey, Source: noSource,
-			Want: Want{Code: "EncryptionFailure", Status: 400},
+		{ID: "KM-045", Does: "CreateSecret under a key that is not there", State: Believed, Needs: NeedKey,
+			Source: noSource,
+			Want:   Want{Code: "EncryptionFailure", Status: 400},
 			Do: func(t *T) (any, error) {
 				arn := t.Key("main")
-				return ret(t.SM.CreateSecret(t.Ctx, &secretsmanager.CreateSecretInput{Name: aws.String(t.Name()), SecretString: aws.String("v"),
-					KmsKeyId: aws.String(arn[:strings.LastIndex(arn, "/")+1] + Token())}))
+				return ret(t.SM.CreateSecret(t.Ctx, &secretsmanager.CreateSecretInput{Name: aws.String(t.Name()),
+					SecretString: aws.String("v"),
+					KmsKeyId:     aws.String(arn[:strings.LastIndex(arn, "/")+1] + Token())}))
 			}},
 	}
 }
@@ -247,7 +278,8 @@ func decrypt(t *T, made, asked map[string]string) (any, error) {
 	out, err := t.KMS.GenerateDataKey(t.Ctx, &kms.GenerateDataKeyInput{KeyId: &key, KeySpec: kmstypes.DataKeySpecAes256,
 		EncryptionContext: made})
 	t.Must(wrap("GenerateDataKey", err))
-	return ret(t.KMS.Decrypt(t.Ctx, &kms.DecryptInput{KeyId: &key, CiphertextBlob: out.CiphertextBlob, EncryptionContext: asked}))
+	return ret(t.KMS.Decrypt(t.Ctx, &kms.DecryptInput{KeyId: &key, CiphertextBlob: out.CiphertextBlob,
+		EncryptionContext: asked}))
 }
 
 // keyed is a secret under the main key.
@@ -280,7 +312,8 @@ func (t *T) condemn(key string) {
 		_, err := t.KMS.EnableKey(ctx, &kms.EnableKeyInput{KeyId: &key})
 		return err
 	})
-	_, err := t.KMS.ScheduleKeyDeletion(t.Ctx, &kms.ScheduleKeyDeletionInput{KeyId: &key, PendingWindowInDays: aws.Int32(7)})
+	_, err := t.KMS.ScheduleKeyDeletion(t.Ctx, &kms.ScheduleKeyDeletionInput{KeyId: &key,
+		PendingWindowInDays: aws.Int32(7)})
 	t.Must(wrap("ScheduleKeyDeletion", err))
 }
 
@@ -295,7 +328,8 @@ func disabled(do func(*T) (any, error)) func(*T) (any, error) {
 
 // via is a role that may use keys through Secrets Manager alone, for one secret.
 func (t *T) via(arn, suffix string) aws.Config {
-	return t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"},
+	return t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": "secretsmanager:*",
+		"Resource": "*"},
 		map[string]any{"Effect": "Allow", "Action": []string{"kms:Decrypt", "kms:GenerateDataKey"}, "Resource": "*",
 			"Condition": map[string]any{"StringEquals": map[string]string{"kms:EncryptionContext:SecretARN": arn,
 				"kms:ViaService": "secretsmanager." + t.run.at.Config.Region + "." + suffix}}})})

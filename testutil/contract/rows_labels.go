@@ -41,8 +41,11 @@ func labelRows() []Row {
 			}},
 		{ID: "SM-104", Does: "PutSecretValue as AWSPENDING", State: Recorded,
 			Source: localstackSM + "test_put_secret_value_with_version_stages, 2022-09-28",
-			Want:   Want{Fields: map[string]string{"VersionStages": "AWSPENDING"}, Labels: "first:AWSCURRENT second:AWSPENDING"},
-			Do:     func(t *T) (any, error) { return put(t, t.Secret().ARN, "v2", t.Let("second", Token()), "AWSPENDING") }},
+			Want: Want{Fields: map[string]string{"VersionStages": "AWSPENDING"}, Labels: "first:AWSCURRENT " +
+				"second:AWSPENDING"},
+			Do: func(t *T) (any, error) {
+				return put(t, t.Secret().ARN, "v2", t.Let("second", Token()), "AWSPENDING")
+			}},
 		{ID: "SM-105", Does: "UpdateSecretVersionStage moves AWSCURRENT to the pending version", State: Recorded,
 			Source: localstackSM + "test_update_secret_version_stages_current_pending, 2022-09-28; " + motoSM +
 				"test_update_secret_version_stage_manually, verified on AWS",
@@ -81,8 +84,9 @@ func labelRows() []Row {
 				return t.Move(s, "AWSCURRENT", second, t.Put(s, "third", "v3", "AWSPENDING"))
 			}},
 		{ID: "SM-109", Does: "moves of AWSCURRENT leave other labels where they are", State: Recorded,
-			Source: localstackSM + "test_update_secret_version_stages_current_pending_cycle_custom_stages_2, 2022-09-28",
-			Want:   Want{Labels: "first:PUT0 second:AWSPREVIOUS+PUT1 third:AWSCURRENT+AWSPENDING+PUT2"},
+			Source: localstackSM + "test_update_secret_version_stages_current_pending_cycle_custom_stages_2, " +
+				"2022-09-28",
+			Want: Want{Labels: "first:PUT0 second:AWSPREVIOUS+PUT1 third:AWSCURRENT+AWSPENDING+PUT2"},
 			Do: func(t *T) (any, error) {
 				s := t.Secret(empty)
 				first := t.Put(s, "first", "v1", "AWSCURRENT", "PUT0")
@@ -92,8 +96,10 @@ func labelRows() []Row {
 				return t.Move(s, "AWSCURRENT", second, t.Put(s, "third", "v3", "AWSPENDING", "PUT2"))
 			}},
 		{ID: "SM-110", Does: "UpdateSecretVersionStage removes a label of one's own", State: Recorded,
-			Source: localstackSM + "test_update_secret_version_stages_current_pending_cycle_custom_stages_3, 2024-01-18",
-			Want:   Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}"}, Labels: "first:AWSPREVIOUS second:AWSCURRENT"},
+			Source: localstackSM + "test_update_secret_version_stages_current_pending_cycle_custom_stages_3, " +
+				"2024-01-18",
+			Want: Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}"}, Labels: "first:AWSPREVIOUS " +
+				"second:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				second := t.Put(s, "second", "v2", "PENDING")
@@ -108,7 +114,8 @@ func labelRows() []Row {
 				s := t.Secret()
 				return t.Move(s, "AWSCURRENT", "", t.Put(s, "second", "v2", "AWSPENDING"))
 			}},
-		{ID: "SM-112", Does: "UpdateSecretVersionStage moves AWSCURRENT and names a version that does not have it", State: Documented,
+		{ID: "SM-112", Does: "UpdateSecretVersionStage moves AWSCURRENT and names a version that does not have it",
+			State:  Documented,
 			Source: apiSM + "UpdateSecretVersionStage.html (RemoveFromVersionId)",
 			Want:   Want{Code: AnyError, Labels: "first:AWSPREVIOUS second:AWSCURRENT third:AWSPENDING"},
 			Do: func(t *T) (any, error) {
@@ -123,13 +130,15 @@ func labelRows() []Row {
 				t.Put(s, "second", "v2")
 				return t.Move(s, "AWSCURRENT", s.Version, t.Put(s, "third", "v3", "AWSPENDING"))
 			}},
-		{ID: "SM-114", Does: "UpdateSecretVersionStage moves AWSCURRENT between two version ids that are not there, by a caller who " +
+		{ID: "SM-114", Does: "UpdateSecretVersionStage moves AWSCURRENT between two version ids that are not there, " +
+			"by a caller who " +
 			"may (the probe of the preflight, S8)", State: Documented,
 			Source: apiSM + "UpdateSecretVersionStage.html (RemoveFromVersionId)",
 			Want:   Want{Code: AnyError, Labels: "first:AWSCURRENT"},
 			Do:     func(t *T) (any, error) { return t.Move(t.Secret(), "AWSCURRENT", Token(), Token()) }},
-		{ID: "SM-115", Does: "the probe's refusal is no AccessDeniedException for a caller who may", State: Believed, Source: noSource,
-			Want: Want{Fields: map[string]string{"Denied": "false"}},
+		{ID: "SM-115", Does: "the probe's refusal is no AccessDeniedException for a caller who may", State: Believed,
+			Source: noSource,
+			Want:   Want{Fields: map[string]string{"Denied": "false"}},
 			Do: func(t *T) (any, error) {
 				_, err := t.Move(t.Secret(), "AWSCURRENT", Token(), Token())
 				code, _, _ := codeOf(err)
@@ -138,15 +147,17 @@ func labelRows() []Row {
 		{ID: "SM-116", Does: "the code of the probe's refusal", State: Believed, Source: noSource,
 			Want: Want{Code: invalidParameter + " or " + notFound, Status: 400},
 			Do:   func(t *T) (any, error) { return t.Move(t.Secret(), "AWSCURRENT", Token(), Token()) }},
-		{ID: "SM-117", Does: "UpdateSecretVersionStage takes AWSCURRENT off its version without a new one", State: Believed,
+		{ID: "SM-117", Does: "UpdateSecretVersionStage takes AWSCURRENT off its version without a new one",
+			State:  Believed,
 			Source: noSource,
 			Want:   Want{Code: invalidParameter, Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				return t.Move(s, "AWSCURRENT", s.Version, "")
 			}},
-		{ID: "SM-118", Does: "UpdateSecretVersionStage moves AWSCURRENT to the version that has it", State: Believed, Source: noSource,
-			Want: Want{Labels: "first:AWSCURRENT"},
+		{ID: "SM-118", Does: "UpdateSecretVersionStage moves AWSCURRENT to the version that has it", State: Believed,
+			Source: noSource,
+			Want:   Want{Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				return t.Move(s, "AWSCURRENT", s.Version, s.Version)
@@ -158,7 +169,8 @@ func labelRows() []Row {
 				s := t.Secret()
 				return t.Move(s, "mine", "", s.Version)
 			}},
-		{ID: "SM-120", Does: "UpdateSecretVersionStage moves a label of one's own without RemoveFromVersionId", State: Documented,
+		{ID: "SM-120", Does: "UpdateSecretVersionStage moves a label of one's own without RemoveFromVersionId",
+			State:  Documented,
 			Source: apiSM + "UpdateSecretVersionStage.html (RemoveFromVersionId)",
 			Want:   Want{Code: AnyError, Labels: "first:AWSPREVIOUS+mine second:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
@@ -174,7 +186,8 @@ func labelRows() []Row {
 				s := t.Secret()
 				return t.Move(s, "AWSPENDING", t.Put(s, "second", "v2", "AWSPENDING"), "")
 			}},
-		{ID: "SM-122", Does: "UpdateSecretVersionStage moves AWSCURRENT back to the previous version", State: Documented,
+		{ID: "SM-122", Does: "UpdateSecretVersionStage moves AWSCURRENT back to the previous version",
+			State:  Documented,
 			Source: apiSM + "UpdateSecretVersionStage.html",
 			Want:   Want{Labels: "first:AWSCURRENT second:AWSPREVIOUS"},
 			Do: func(t *T) (any, error) {
@@ -183,14 +196,16 @@ func labelRows() []Row {
 			}},
 		{ID: "SM-130", Does: "ListSecretVersionIds of a fresh secret", State: Recorded,
 			Source: localstackSM + "test_deprecated_secret_version_stage, 2024-03-29",
-			Want: Want{Fields: map[string]string{"Versions.0.VersionId": "{first}", "Versions.0.VersionStages": "AWSCURRENT",
-				"Versions.0.KmsKeyIds": "DefaultEncryptionKey", "Versions.0.CreatedDate": "*", "Versions.1": "-"}},
+			Want: Want{Fields: map[string]string{"Versions.0.VersionId": "{first}",
+				"Versions.0.VersionStages": "AWSCURRENT",
+				"Versions.0.KmsKeyIds":     "DefaultEncryptionKey", "Versions.0.CreatedDate": "*", "Versions.1": "-"}},
 			Do: func(t *T) (any, error) { return listVersions(t, t.Secret().ARN, false) }},
 		{ID: "SM-131", Does: "ListSecretVersionIds leaves out a version without labels", State: Recorded,
 			Source: localstackSM + "test_deprecated_secret_version_stage, 2024-03-29",
 			Want:   Want{Fields: map[string]string{"Count": "2", "HasFirst": "false"}},
 			Do:     func(t *T) (any, error) { return countVersions(t, false) }},
-		{ID: "SM-132", Does: "ListSecretVersionIds with IncludeDeprecated shows a version without labels", State: Recorded,
+		{ID: "SM-132", Does: "ListSecretVersionIds with IncludeDeprecated shows a version without labels",
+			State:  Recorded,
 			Source: localstackSM + "test_deprecated_secret_version_stage, 2024-03-29",
 			Want:   Want{Fields: map[string]string{"Count": "3", "HasFirst": "true"}},
 			Do:     func(t *T) (any, error) { return countVersions(t, true) }},
@@ -203,7 +218,8 @@ func labelRows() []Row {
 				t.Put(s, "third", "v3")
 				return t.Get(s.ARN, s.Version, "")
 			}},
-		{ID: "SM-134", Does: "the twenty-first label of a secret", State: Documented, Source: guideSM + "reference_limits.html",
+		{ID: "SM-134", Does: "the twenty-first label of a secret", State: Documented, Source: guideSM +
+			"reference_limits.html",
 			Want: Want{Code: "LimitExceededException", Status: 400},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()

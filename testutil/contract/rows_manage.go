@@ -34,7 +34,8 @@ func manageRows() []Row {
 		{ID: "SM-204", Does: "CreateSecret of a name that is marked for deletion", State: Recorded,
 			Source: localstackSM + "test_exp_raised_on_creation_of_secret_scheduled_for_deletion, 2022-09-28",
 			Want: Want{Code: invalidRequest, Status: 400,
-				Text: "You can't create this secret because a secret with this name is already scheduled for deletion."},
+				Text: "You can't create this secret because a secret with this name is already scheduled for " +
+					"deletion."},
 			Do: func(t *T) (any, error) { return create(t, deleted(t).Name, "v", Token()) }},
 		{ID: "SM-205", Does: "CreateSecret of a name that was deleted by force", State: Recorded,
 			Source: localstackSM + "test_can_recreate_delete_secret, 2022-09-28",
@@ -65,7 +66,8 @@ func manageRows() []Row {
 			Source: localstackSM + "test_tag_untag_resource_on_deleted_secret, 2026-01-29",
 			Want:   Want{Code: invalidRequest, Status: 400, Text: textDeleted},
 			Do: func(t *T) (any, error) {
-				return ret(t.SM.TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: &deleted(t).ARN, Tags: tags("a", "b")}))
+				return ret(t.SM.TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: &deleted(t).ARN,
+					Tags: tags("a", "b")}))
 			}},
 		{ID: "SM-208", Does: "UntagResource of a secret that is marked for deletion", State: Recorded,
 			Source: localstackSM + "test_tag_untag_resource_on_deleted_secret, 2026-01-29",
@@ -114,7 +116,8 @@ func manageRows() []Row {
 			Want:   Want{Fields: map[string]string{"Tags": "[]"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret(func(in *secretsmanager.CreateSecretInput) { in.Tags = tags("tag1", "value1") })
-				_, err := t.SM.UntagResource(t.Ctx, &secretsmanager.UntagResourceInput{SecretId: &s.ARN, TagKeys: []string{"tag1"}})
+				_, err := t.SM.UntagResource(t.Ctx, &secretsmanager.UntagResourceInput{SecretId: &s.ARN,
+					TagKeys: []string{"tag1"}})
 				t.Must(err)
 				return t.Describe(s.ARN)
 			}},
@@ -124,15 +127,18 @@ func manageRows() []Row {
 				"Tags.1.Value": "value2"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret(func(in *secretsmanager.CreateSecretInput) { in.Tags = tags("tag1", "value1") })
-				_, err := t.SM.TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: &s.ARN, Tags: tags("tag2", "value2")})
+				_, err := t.SM.TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: &s.ARN,
+					Tags: tags("tag2", "value2")})
 				t.Must(err)
 				return t.Describe(s.ARN)
 			}},
-		{ID: "SM-222", Does: "TagResource of a key that is there", State: Documented, Source: apiSM + "TagResource.html",
+		{ID: "SM-222", Does: "TagResource of a key that is there", State: Documented, Source: apiSM +
+			"TagResource.html",
 			Want: Want{Fields: map[string]string{"Tags.0.Value": "value2", "Tags.1": "-"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret(func(in *secretsmanager.CreateSecretInput) { in.Tags = tags("tag1", "value1") })
-				_, err := t.SM.TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: &s.ARN, Tags: tags("tag1", "value2")})
+				_, err := t.SM.TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: &s.ARN,
+					Tags: tags("tag1", "value2")})
 				t.Must(err)
 				return t.Describe(s.ARN)
 			}},
@@ -148,32 +154,40 @@ func manageRows() []Row {
 			Want:   Want{Fields: map[string]string{"Names": "one+two"}},
 			Do:     named("one", "two"),
 			Ask:    func(t *T) (any, error) { return listed(t, "name", t.names["common"]) }},
-		{ID: "SM-232", Does: "ListSecrets by two words that the name has, with something else between them", State: Recorded,
+		{ID: "SM-232", Does: "ListSecrets by two words that the name has, with something else between them",
+			State:  Recorded,
 			Source: localstackSM + "test_list_secrets_filtering, validated on AWS",
 			Want:   Want{Fields: map[string]string{"Names": "-"}},
 			Do:     named("one", "two"),
 			Ask: func(t *T) (any, error) {
 				return listed(t, "name", strings.ReplaceAll(t.names["common"], "/", " "))
 			}},
-		{ID: "SM-233", Does: "ListSecrets by the beginning of a word of the description, and by the beginning of the name", State: Recorded,
+		{ID: "SM-233", Does: "ListSecrets by the beginning of a word of the description, and by the beginning of " +
+			"the name", State: Recorded,
 			Source: localstackSM + "test_list_secrets_filtering, validated on AWS",
 			Want:   Want{Fields: map[string]string{"Names": "described"}},
 			Do:     described,
 			Ask:    func(t *T) (any, error) { return listed(t, "name", t.names["common"], "description", "qt-contr") }},
-		{ID: "SM-234", Does: "ListSecrets by the beginning of the name, without the descriptions that begin so", State: Recorded,
+		{ID: "SM-234", Does: "ListSecrets by the beginning of the name, without the descriptions that begin so",
+			State:  Recorded,
 			Source: localstackSM + "test_list_secrets_filtering, validated on AWS",
 			Want:   Want{Fields: map[string]string{"Names": "plain"}},
 			Do:     described,
-			Ask:    func(t *T) (any, error) { return listed(t, "name", t.names["common"], "description", "!qt-contr") }},
+			Ask: func(t *T) (any, error) {
+				return listed(t, "name", t.names["common"], "description", "!qt-contr")
+			}},
 		{ID: "SM-235", Does: "ListSecrets by two filters of which one matches nothing", State: Recorded,
 			Source: localstackSM + "test_list_secrets_filtering, validated on AWS",
 			Want:   Want{Fields: map[string]string{"Names": "-"}},
 			Do:     described,
 			Ask:    func(t *T) (any, error) { return listed(t, "name", t.names["common"], "description", "zebra") }},
 		{ID: "SM-236", Does: "ListSecrets by a tag's key", State: Documented, Source: apiSM + "Filter.html",
-			Want: Want{Fields: map[string]string{"SecretList.0.ARN": "{arn}", "SecretList.0.Tags.0.Value": "v", "SecretList.1": "-"}},
+			Want: Want{Fields: map[string]string{"SecretList.0.ARN": "{arn}", "SecretList.0.Tags.0.Value": "v",
+				"SecretList.1": "-"}},
 			Do: func(t *T) (any, error) {
-				t.Secret(func(in *secretsmanager.CreateSecretInput) { in.Tags = tags(t.Let("tag", "Qt"+random(6)), "v") })
+				t.Secret(func(in *secretsmanager.CreateSecretInput) {
+					in.Tags = tags(t.Let("tag", "Qt"+random(6)), "v")
+				})
 				return nil, nil
 			},
 			Ask: func(t *T) (any, error) { return list(t, "tag-key", t.names["tag"]) }},
@@ -186,13 +200,16 @@ func manageRows() []Row {
 			Source: github + "aws/aws-cdk/issues/31566",
 			Want:   Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}", "ResourcePolicy": "-"}},
 			Do: func(t *T) (any, error) {
-				return ret(t.SM.GetResourcePolicy(t.Ctx, &secretsmanager.GetResourcePolicyInput{SecretId: &t.Secret().ARN}))
+				return ret(t.SM.GetResourcePolicy(t.Ctx,
+					&secretsmanager.GetResourcePolicyInput{SecretId: &t.Secret().ARN}))
 			}},
-		{ID: "SM-241", Does: "PutResourcePolicy", State: Recorded, Source: localstackSM + "test_resource_policy, 2024-03-19",
+		{ID: "SM-241", Does: "PutResourcePolicy", State: Recorded, Source: localstackSM + "test_resource_policy, " +
+			"2024-03-19",
 			Want: Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}"}},
 			Do: func(t *T) (any, error) {
-				return ret(t.SM.PutResourcePolicy(t.Ctx, &secretsmanager.PutResourcePolicyInput{SecretId: &t.Secret().ARN,
-					ResourcePolicy: aws.String(t.mine("secretsmanager:GetSecretValue"))}))
+				return ret(t.SM.PutResourcePolicy(t.Ctx,
+					&secretsmanager.PutResourcePolicyInput{SecretId: &t.Secret().ARN,
+						ResourcePolicy: aws.String(t.mine("secretsmanager:GetSecretValue"))}))
 			}},
 		{ID: "SM-242", Does: "GetResourcePolicy of a secret with one", State: Recorded,
 			Source: localstackSM + "test_resource_policy, 2024-03-19",
@@ -216,23 +233,27 @@ func manageRows() []Row {
 			Source: apiSM + "PutResourcePolicy.html#API_PutResourcePolicy_Errors",
 			Want:   Want{Code: "MalformedPolicyDocumentException", Status: 400},
 			Do: func(t *T) (any, error) {
-				return ret(t.SM.PutResourcePolicy(t.Ctx, &secretsmanager.PutResourcePolicyInput{SecretId: &t.Secret().ARN,
-					ResourcePolicy: aws.String("{")}))
+				return ret(t.SM.PutResourcePolicy(t.Ctx,
+					&secretsmanager.PutResourcePolicyInput{SecretId: &t.Secret().ARN,
+						ResourcePolicy: aws.String("{")}))
 			}},
-		{ID: "SM-244", Does: "PutResourcePolicy of access for every principal, with BlockPublicPolicy", State: Documented,
+		{ID: "SM-244", Does: "PutResourcePolicy of access for every principal, with BlockPublicPolicy",
+			State:  Documented,
 			Source: apiSM + "PutResourcePolicy.html#API_PutResourcePolicy_Errors",
 			Want:   Want{Code: "PublicPolicyException", Status: 400},
 			Do: func(t *T) (any, error) {
-				return ret(t.SM.PutResourcePolicy(t.Ctx, &secretsmanager.PutResourcePolicyInput{SecretId: &t.Secret().ARN,
-					BlockPublicPolicy: aws.Bool(true), ResourcePolicy: aws.String(Policy(map[string]any{"Effect": "Allow",
-						"Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}))}))
+				return ret(t.SM.PutResourcePolicy(t.Ctx,
+					&secretsmanager.PutResourcePolicyInput{SecretId: &t.Secret().ARN,
+						BlockPublicPolicy: aws.Bool(true), ResourcePolicy: aws.String(Policy(map[string]any{"Effect": "Allow",
+							"Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}))}))
 			}},
 		{ID: "SM-245", Does: "DeleteResourcePolicy", State: Documented, Source: apiSM + "DeleteResourcePolicy.html",
 			Want: Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				t.Attach(s, t.mine("secretsmanager:GetSecretValue"))
-				return ret(t.SM.DeleteResourcePolicy(t.Ctx, &secretsmanager.DeleteResourcePolicyInput{SecretId: &s.ARN}))
+				return ret(t.SM.DeleteResourcePolicy(t.Ctx,
+					&secretsmanager.DeleteResourcePolicyInput{SecretId: &s.ARN}))
 			}},
 		{ID: "SM-250", Does: "GetRandomPassword without parameters: 32 characters", State: Documented,
 			Source: apiSM + "GetRandomPassword.html (PasswordLength)",
@@ -246,8 +267,9 @@ func manageRows() []Row {
 					ExcludeCharacters: aws.String("xyzDje@?!."), ExcludePunctuation: aws.Bool(true)},
 					"xyzDje"+`!"#$%&'()*+,-./:;<=>?@[\]^_`+"`{|}~")
 			}},
-		{ID: "SM-252", Does: "GetRandomPassword shorter than the classes that must be in it", State: Believed, Source: noSource,
-			Want: Want{Code: invalidParameter, Text: "Password length is too short based on the required types."},
+		{ID: "SM-252", Does: "GetRandomPassword shorter than the classes that must be in it", State: Believed,
+			Source: noSource,
+			Want:   Want{Code: invalidParameter, Text: "Password length is too short based on the required types."},
 			Do: func(t *T) (any, error) {
 				return password(t, &secretsmanager.GetRandomPasswordInput{PasswordLength: aws.Int64(3)}, "")
 			}},
@@ -281,7 +303,8 @@ func manageRows() []Row {
 // deleted is a secret that is marked for deletion.
 func deleted(t *T) *Secret {
 	s := t.Secret()
-	_, err := t.SM.DeleteSecret(t.Ctx, &secretsmanager.DeleteSecretInput{SecretId: &s.ARN, RecoveryWindowInDays: aws.Int64(7)})
+	_, err := t.SM.DeleteSecret(t.Ctx, &secretsmanager.DeleteSecretInput{SecretId: &s.ARN,
+		RecoveryWindowInDays: aws.Int64(7)})
 	t.Must(wrap("DeleteSecret", err))
 	return s
 }
@@ -309,7 +332,8 @@ func (r *run) partition() string {
 func list(t *T, pairs ...string) (*secretsmanager.ListSecretsOutput, error) {
 	in := &secretsmanager.ListSecretsInput{}
 	for i := 0; i+1 < len(pairs); i += 2 {
-		in.Filters = append(in.Filters, types.Filter{Key: types.FilterNameStringType(pairs[i]), Values: []string{pairs[i+1]}})
+		in.Filters = append(in.Filters, types.Filter{Key: types.FilterNameStringType(pairs[i]),
+			Values: []string{pairs[i+1]}})
 	}
 	return t.SM.ListSecrets(t.Ctx, in)
 }

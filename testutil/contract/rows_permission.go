@@ -25,109 +25,136 @@ func permissionRows() []Row {
 		forms  = guideIAM + "troubleshoot_access-denied.html"
 	)
 	rows := []Row{
-		{ID: "AU-001", Does: "GetSecretValue by name, by a role without the permission", State: Recorded, Needs: NeedRole,
+		{ID: "AU-001", Does: "GetSecretValue by name, by a role without the permission", State: Recorded,
+			Needs:  NeedRole,
 			Source: byName + "; " + github + "amzn/selling-partner-api-samples/issues/76",
 			Want:   Want{Code: denied, Status: 400, Text: textNoIdentity},
 			Do: func(t *T) (any, error) {
 				return refused(t, nothing, getAction, t.Let("resource", t.Secret().Name))
 			}},
-		{ID: "AU-002", Does: "GetSecretValue by ARN, by a role without the permission", State: Recorded, Needs: NeedRole, Source: byARN,
+		{ID: "AU-002", Does: "GetSecretValue by ARN, by a role without the permission", State: Recorded,
+			Needs: NeedRole, Source: byARN,
 			Want: Want{Code: denied, Status: 400, Text: textNoIdentity},
 			Do: func(t *T) (any, error) {
 				return refused(t, nothing, getAction, t.Let("resource", t.Secret().ARN))
 			}},
-		{ID: "AU-003", Does: "GetSecretValue by partial ARN, by a role without the permission", State: Recorded, Needs: NeedRole,
+		{ID: "AU-003", Does: "GetSecretValue by partial ARN, by a role without the permission", State: Recorded,
+			Needs:  NeedRole,
 			Source: byName,
 			Want:   Want{Code: denied, Status: 400, Text: textNoIdentity},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				return refused(t, nothing, getAction, t.Let("resource", s.ARN[:len(s.ARN)-7]))
 			}},
-		{ID: "AU-004", Does: "GetSecretValue of a secret that is not there, by a role without the permission", State: Recorded,
+		{ID: "AU-004", Does: "GetSecretValue of a secret that is not there, by a role without the permission",
+			State: Recorded,
 			Needs: NeedRole, Source: github + "aws-samples/aws-health-aware/issues/19",
 			Want: Want{Code: denied, Status: 400, Text: textNoIdentity},
 			Do: func(t *T) (any, error) {
 				return refused(t, nothing, getAction, t.Let("resource", t.Name()))
 			}},
-		{ID: "AU-005", Does: "DescribeSecret by name, with an explicit deny in the secret's policy", State: Recorded, Needs: NeedRole,
+		{ID: "AU-005", Does: "DescribeSecret by name, with an explicit deny in the secret's policy", State: Recorded,
+			Needs:  NeedRole,
 			Source: github + "cloud-custodian/cloud-custodian/pull/10055",
-			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: {action} on resource: {name} " +
+			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: {action} on " +
+				"resource: {name} " +
 				"with an explicit deny in a resource-based policy"},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				cfg := t.Role(all)
-				t.Attach(s, Policy(map[string]any{"Effect": "Deny", "Principal": "*", "Action": describeAction, "Resource": "*",
+				t.Attach(s, Policy(map[string]any{"Effect": "Deny", "Principal": "*", "Action": describeAction,
+					"Resource":  "*",
 					"Condition": map[string]any{"ArnLike": map[string]string{"aws:PrincipalArn": t.roleARN()}}}))
 				return call(t, cfg, describeAction, s.Name)
 			}},
-		{ID: "AU-006", Does: "GetSecretValue with an explicit deny in an identity policy", State: Documented, Needs: NeedRole, Source: forms,
-			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: {action} on resource: {arn} " +
+		{ID: "AU-006", Does: "GetSecretValue with an explicit deny in an identity policy", State: Documented,
+			Needs: NeedRole, Source: forms,
+			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: {action} on " +
+				"resource: {arn} " +
 				"with an explicit deny in an identity-based policy"},
 			Do: func(t *T) (any, error) {
 				return refused(t, Rights{Identity: Policy(
 					map[string]any{"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"},
 					map[string]any{"Effect": "Deny", "Action": getAction, "Resource": "*"})}, getAction, t.Secret().ARN)
 			}},
-		{ID: "AU-007", Does: "GetSecretValue without the permission in the permissions boundary", State: Documented, Needs: NeedRole,
-			Source: forms + "; " + github + "Kralizek/AWSSecretsManagerConfigurationExtensions/issues/76 (of ListSecrets)",
-			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: {action} on resource: {arn} " +
+		{ID: "AU-007", Does: "GetSecretValue without the permission in the permissions boundary", State: Documented,
+			Needs: NeedRole,
+			Source: forms + "; " + github + "Kralizek/AWSSecretsManagerConfigurationExtensions/issues/76 (of " +
+				"ListSecrets)",
+			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: {action} on " +
+				"resource: {arn} " +
 				"because no permissions boundary allows the {action} action"},
 			Do: func(t *T) (any, error) {
-				return refused(t, Rights{Identity: Allow("secretsmanager:*"), Boundary: Allow(describeAction)}, getAction, t.Secret().ARN)
+				return refused(t, Rights{Identity: Allow("secretsmanager:*"), Boundary: Allow(describeAction)},
+					getAction, t.Secret().ARN)
 			}},
-		{ID: "AU-008", Does: "GetSecretValue without the permission in the session policy", State: Documented, Needs: NeedRole, Source: forms,
-			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: {action} on resource: {arn} " +
+		{ID: "AU-008", Does: "GetSecretValue without the permission in the session policy", State: Documented,
+			Needs: NeedRole, Source: forms,
+			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: {action} on " +
+				"resource: {arn} " +
 				"because no session policy allows the {action} action"},
 			Do: func(t *T) (any, error) {
-				return refused(t, Rights{Identity: Allow("secretsmanager:*"), Session: Allow(describeAction)}, getAction, t.Secret().ARN)
+				return refused(t, Rights{Identity: Allow("secretsmanager:*"), Session: Allow(describeAction)},
+					getAction, t.Secret().ARN)
 			}},
 		{ID: "AU-009", Does: "ListSecrets without the permission", State: Recorded, Needs: NeedRole,
 			Source: github + "terraform-aws-modules/terraform-aws-iam/pull/305",
-			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: secretsmanager:ListSecrets " +
+			Want: Want{Code: denied, Status: 400, Text: "User: {principal} is not authorized to perform: " +
+				"secretsmanager:ListSecrets " +
 				"because no identity-based policy allows the secretsmanager:ListSecrets action"},
 			Do: func(t *T) (any, error) {
 				return ret(t.As(t.Role(nothing)).ListSecrets(t.Ctx, &secretsmanager.ListSecretsInput{}))
 			}},
-		{ID: "AU-010", Does: "BatchGetSecretValue without the permission", State: Documented, Needs: NeedRole, Source: authorization,
-			Want: Want{Code: denied, Status: 400},
+		{ID: "AU-010", Does: "BatchGetSecretValue without the permission", State: Documented, Needs: NeedRole,
+			Source: authorization,
+			Want:   Want{Code: denied, Status: 400},
 			Do: func(t *T) (any, error) {
 				return ret(t.As(t.Role(nothing)).BatchGetSecretValue(t.Ctx, &secretsmanager.BatchGetSecretValueInput{
 					SecretIdList: []string{t.Secret().ARN}}))
 			}},
-		{ID: "AU-011", Does: "BatchGetSecretValue without GetSecretValue on the secret", State: Documented, Needs: NeedRole,
+		{ID: "AU-011", Does: "BatchGetSecretValue without GetSecretValue on the secret", State: Documented,
+			Needs:  NeedRole,
 			Source: apiSM + "BatchGetSecretValue.html",
 			Want:   Want{Fields: map[string]string{"Errors.0.ErrorCode": denied, "SecretValues.0": "-"}},
 			Do: func(t *T) (any, error) {
 				return ret(t.As(t.Role(Rights{Identity: Allow("secretsmanager:BatchGetSecretValue")})).BatchGetSecretValue(t.Ctx,
 					&secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{t.Secret().ARN}}))
 			}},
-		{ID: "AU-012", Does: "GetSecretValue by AWSCURRENT where the policy wants secretsmanager:VersionStage to be that", State: Documented,
+		{ID: "AU-012", Does: "GetSecretValue by AWSCURRENT where the policy wants secretsmanager:VersionStage to " +
+			"be that", State: Documented,
 			Needs: NeedRole, Source: authorization,
 			Want: Want{Fields: map[string]string{"SecretString": "v1"}},
 			Do:   staged("AWSCURRENT")},
-		{ID: "AU-013", Does: "GetSecretValue without a label where the policy wants secretsmanager:VersionStage to be AWSCURRENT: " +
+		{ID: "AU-013", Does: "GetSecretValue without a label where the policy wants secretsmanager:VersionStage to " +
+			"be AWSCURRENT: " +
 			"the key exists only if a label was sent", State: Recorded,
 			Needs: NeedRole, Source: github + "aws/aws-cli/issues/5031",
 			Want: Want{Code: denied, Status: 400},
 			Do:   staged("")},
-		{ID: "AU-014", Does: "UpdateSecretVersionStage between two version ids that are not there, by a role without the permission " +
+		{ID: "AU-014", Does: "UpdateSecretVersionStage between two version ids that are not there, by a role without " +
+			"the permission " +
 			"(the probe of the preflight, S8)", State: Believed, Needs: NeedRole, Source: noSource,
 			Want: Want{Code: denied, Status: 400, Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
-				return ret(t.As(t.Role(Rights{Identity: Allow(describeAction, getAction, putAction)})).UpdateSecretVersionStage(t.Ctx,
-					&secretsmanager.UpdateSecretVersionStageInput{SecretId: &s.ARN, VersionStage: aws.String("AWSCURRENT"),
+				return ret(t.As(t.Role(Rights{Identity: Allow(describeAction, getAction,
+					putAction)})).UpdateSecretVersionStage(t.Ctx,
+					&secretsmanager.UpdateSecretVersionStageInput{SecretId: &s.ARN,
+						VersionStage:        aws.String("AWSCURRENT"),
 						RemoveFromVersionId: aws.String(Token()), MoveToVersionId: aws.String(Token())}))
 			}},
-		{ID: "AU-015", Does: "PutSecretValue with the token and another value of AWSCURRENT, by a role without the permission", State: Believed,
+		{ID: "AU-015", Does: "PutSecretValue with the token and another value of AWSCURRENT, by a role without the " +
+			"permission", State: Believed,
 			Needs: NeedRole, Source: noSource,
 			Want: Want{Code: denied, Status: 400, Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				return ret(t.As(t.Role(Rights{Identity: Allow(describeAction, getAction)})).PutSecretValue(t.Ctx,
-					&secretsmanager.PutSecretValueInput{SecretId: &s.ARN, SecretString: aws.String("other"), ClientRequestToken: &s.Version}))
+					&secretsmanager.PutSecretValueInput{SecretId: &s.ARN, SecretString: aws.String("other"),
+						ClientRequestToken: &s.Version}))
 			}},
-		{ID: "AU-016", Does: "GetSecretValue allowed by the secret's policy alone, to a role of the same account", State: Documented,
+		{ID: "AU-016", Does: "GetSecretValue allowed by the secret's policy alone, to a role of the same account",
+			State: Documented,
 			Needs: NeedRole, Source: guideIAM + "reference_policies_evaluation-logic.html#policy-eval-basics-id-rdp",
 			Want: Want{Fields: map[string]string{"SecretString": "v1"}},
 			Do: func(t *T) (any, error) {
@@ -137,7 +164,8 @@ func permissionRows() []Row {
 					"Action": getAction, "Resource": "*"}))
 				return call(t, cfg, getAction, s.ARN)
 			}},
-		{ID: "AU-017", Does: "GetSecretValue allowed on the ARN with six question marks", State: Documented, Needs: NeedRole,
+		{ID: "AU-017", Does: "GetSecretValue allowed on the ARN with six question marks", State: Documented,
+			Needs:  NeedRole,
 			Source: guideSM + "auth-and-access_iam-policies.html",
 			Want:   Want{Fields: map[string]string{"SecretString": "v1"}},
 			Do: func(t *T) (any, error) {
@@ -145,7 +173,8 @@ func permissionRows() []Row {
 				return call(t, t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": getAction,
 					"Resource": s.ARN[:len(s.ARN)-6] + "??????"})}), getAction, s.Name)
 			}},
-		{ID: "AU-018", Does: "GetSecretValue allowed where secretsmanager:resource/AllowRotationLambdaArn is the function", State: Documented,
+		{ID: "AU-018", Does: "GetSecretValue allowed where secretsmanager:resource/AllowRotationLambdaArn is the " +
+			"function", State: Documented,
 			Needs: NeedRole | NeedFunction, Source: authorization,
 			Want: Want{Fields: map[string]string{"SecretString": "rotated"}},
 			Do: func(t *T) (any, error) {
@@ -153,18 +182,21 @@ func permissionRows() []Row {
 				t.Rotate(s)
 				return call(t, t.Role(Rights{Identity: rotatedBy(t.Function())}), getAction, s.ARN)
 			}},
-		{ID: "AU-019", Does: "the same of a secret that never had a function", State: Documented, Needs: NeedRole | NeedFunction,
+		{ID: "AU-019", Does: "the same of a secret that never had a function", State: Documented,
+			Needs:  NeedRole | NeedFunction,
 			Source: authorization,
 			Want:   Want{Code: denied, Status: 400},
 			Do: func(t *T) (any, error) {
 				return call(t, t.Role(Rights{Identity: rotatedBy(t.Function())}), getAction, t.Secret().ARN)
 			}},
-		{ID: "AU-020", Does: "GetRandomPassword allowed on a secret's ARN instead of *", State: Documented, Needs: NeedRole,
+		{ID: "AU-020", Does: "GetRandomPassword allowed on a secret's ARN instead of *", State: Documented,
+			Needs:  NeedRole,
 			Source: authorization,
 			Want:   Want{Code: denied, Status: 400},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
-				return ret(t.As(t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": "secretsmanager:GetRandomPassword",
+				return ret(t.As(t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow",
+					"Action":   "secretsmanager:GetRandomPassword",
 					"Resource": s.ARN})})).GetRandomPassword(t.Ctx, &secretsmanager.GetRandomPasswordInput{}))
 			}},
 		{ID: "AU-021", Does: "AssumeRole of a role that is not there", State: Documented, Needs: NeedRole,
@@ -172,8 +204,10 @@ func permissionRows() []Row {
 			Want:   Want{Code: "AccessDenied", Status: 403},
 			Do: func(t *T) (any, error) {
 				cfg := t.Role(nothing)
-				return ret(sts.NewFromConfig(cfg).AssumeRole(t.Ctx, &sts.AssumeRoleInput{RoleSessionName: aws.String("contract"),
-					RoleArn: aws.String(t.Let("missing", t.run.partition()+":iam::"+t.run.account+":role/"+Prefix+"missing"))}))
+				return ret(sts.NewFromConfig(cfg).AssumeRole(t.Ctx,
+					&sts.AssumeRoleInput{RoleSessionName: aws.String("contract"),
+						RoleArn: aws.String(t.Let("missing", t.run.partition()+":iam::"+t.run.account+":role/"+Prefix+
+							"missing"))}))
 			}},
 	}
 	for _, r := range []struct{ id, action string }{
@@ -181,7 +215,8 @@ func permissionRows() []Row {
 		{"AU-033", "secretsmanager:GetResourcePolicy"}, {"AU-034", "secretsmanager:RotateSecret"},
 	} {
 		_, op, _ := strings.Cut(r.action, ":")
-		rows = append(rows, Row{ID: r.id, Does: op + " by name, by a role without the permission", State: Documented, Needs: NeedRole,
+		rows = append(rows, Row{ID: r.id, Does: op + " by name, by a role without the permission", State: Documented,
+			Needs:  NeedRole,
 			Source: forms + "; recorded of GetSecretValue",
 			Want:   Want{Code: denied, Status: 400, Text: textNoIdentity},
 			Do: func(t *T) (any, error) {
@@ -194,7 +229,8 @@ func permissionRows() []Row {
 // roleARN is the ARN of the role that {principal} is a session of.
 func (t *T) roleARN() string {
 	parts := strings.Split(t.names["principal"], "/")
-	return strings.NewReplacer(":sts:", ":iam:", ":assumed-role", ":role").Replace(strings.Join(parts[:len(parts)-1], "/"))
+	return strings.NewReplacer(":sts:", ":iam:", ":assumed-role", ":role").
+		Replace(strings.Join(parts[:len(parts)-1], "/"))
 }
 
 func rotatedBy(function string) string {
@@ -207,7 +243,8 @@ func staged(label string) func(*T) (any, error) {
 	return func(t *T) (any, error) {
 		s := t.Secret()
 		cfg := t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow", "Action": getAction, "Resource": "*",
-			"Condition": map[string]any{"StringEquals": map[string]string{"secretsmanager:VersionStage": "AWSCURRENT"}}})})
+			"Condition": map[string]any{
+				"StringEquals": map[string]string{"secretsmanager:VersionStage": "AWSCURRENT"}}})})
 		return getValue(t.Ctx, t.As(cfg), s.ARN, "", label)
 	}
 }
@@ -224,7 +261,8 @@ func call(t *T, cfg aws.Config, action, id string) (any, error) {
 	case describeAction:
 		return ret(sm.DescribeSecret(t.Ctx, &secretsmanager.DescribeSecretInput{SecretId: &id}))
 	case putAction:
-		return ret(sm.PutSecretValue(t.Ctx, &secretsmanager.PutSecretValueInput{SecretId: &id, SecretString: aws.String("v")}))
+		return ret(sm.PutSecretValue(t.Ctx, &secretsmanager.PutSecretValueInput{SecretId: &id,
+			SecretString: aws.String("v")}))
 	case moveAction:
 		return ret(sm.UpdateSecretVersionStage(t.Ctx, &secretsmanager.UpdateSecretVersionStageInput{SecretId: &id,
 			VersionStage: aws.String("mine"), MoveToVersionId: aws.String(t.secret.Version)}))
@@ -244,32 +282,39 @@ func accountRows() []Row {
 		own   = localstackSM + "test_cross_account_access_non_default_key, validated on AWS"
 	)
 	return []Row{
-		{ID: "AC-001", Does: "DescribeSecret from another account that the secret's policy allows", State: Recorded, Source: cross,
-			Needs: NeedAccount, Want: Want{Fields: map[string]string{"ARN": "{arn}"}},
+		{ID: "AC-001", Does: "DescribeSecret from another account that the secret's policy allows", State: Recorded,
+			Source: cross,
+			Needs:  NeedAccount, Want: Want{Fields: map[string]string{"ARN": "{arn}"}},
 			Do: func(t *T) (any, error) {
 				s, cfg := shared(t, "")
 				return call(t, cfg, describeAction, s.ARN)
 			}},
-		{ID: "AC-002", Does: "GetSecretValue from another account, under aws/secretsmanager", State: Recorded, Source: cross,
-			Needs: NeedAccount, Want: Want{Code: invalidRequest, Status: 400, Text: textDefaultKey},
+		{ID: "AC-002", Does: "GetSecretValue from another account, under aws/secretsmanager", State: Recorded,
+			Source: cross,
+			Needs:  NeedAccount, Want: Want{Code: invalidRequest, Status: 400, Text: textDefaultKey},
 			Do: func(t *T) (any, error) {
 				s, cfg := shared(t, "")
 				return call(t, cfg, getAction, s.ARN)
 			}},
-		{ID: "AC-003", Does: "PutSecretValue from another account, under aws/secretsmanager", State: Recorded, Source: cross,
-			Needs: NeedAccount, Want: Want{Code: invalidRequest, Status: 400, Text: textDefaultKey, Labels: "first:AWSCURRENT"},
+		{ID: "AC-003", Does: "PutSecretValue from another account, under aws/secretsmanager", State: Recorded,
+			Source: cross,
+			Needs:  NeedAccount, Want: Want{Code: invalidRequest, Status: 400, Text: textDefaultKey,
+				Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				s, cfg := shared(t, "")
 				return call(t, cfg, putAction, s.ARN)
 			}},
-		{ID: "AC-004", Does: "ListSecretVersionIds from another account", State: Recorded, Source: cross, Needs: NeedAccount,
-			Want: Want{Fields: map[string]string{"Versions.0.VersionId": "{first}", "Versions.1": "-"}},
+		{ID: "AC-004", Does: "ListSecretVersionIds from another account", State: Recorded, Source: cross,
+			Needs: NeedAccount,
+			Want:  Want{Fields: map[string]string{"Versions.0.VersionId": "{first}", "Versions.1": "-"}},
 			Do: func(t *T) (any, error) {
 				s, cfg := shared(t, "")
-				return ret(t.As(cfg).ListSecretVersionIds(t.Ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: &s.ARN}))
+				return ret(t.As(cfg).ListSecretVersionIds(t.Ctx,
+					&secretsmanager.ListSecretVersionIdsInput{SecretId: &s.ARN}))
 			}},
-		{ID: "AC-005", Does: "ListSecrets from another account does not list it", State: Recorded, Source: cross, Needs: NeedAccount,
-			Want: Want{Fields: map[string]string{"Listed": "false"}},
+		{ID: "AC-005", Does: "ListSecrets from another account does not list it", State: Recorded, Source: cross,
+			Needs: NeedAccount,
+			Want:  Want{Fields: map[string]string{"Listed": "false"}},
 			Do: func(t *T) (any, error) {
 				s, cfg := shared(t, "")
 				out, err := t.As(cfg).ListSecrets(t.Ctx, &secretsmanager.ListSecretsInput{})
@@ -286,27 +331,32 @@ func accountRows() []Row {
 			Want: Want{Fields: map[string]string{"Tags.0.Key": "tag1", "Tags.0.Value": "value1"}},
 			Do: func(t *T) (any, error) {
 				s, cfg := shared(t, "")
-				_, err := t.As(cfg).TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: &s.ARN, Tags: tags("tag1", "value1")})
+				_, err := t.As(cfg).TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: &s.ARN,
+					Tags: tags("tag1", "value1")})
 				t.Must(err)
 				return t.Describe(s.ARN)
 			}},
-		{ID: "AC-007", Does: "GetSecretValue from another account, under a customer key that allows it", State: Recorded, Source: own,
+		{ID: "AC-007", Does: "GetSecretValue from another account, under a customer key that allows it",
+			State: Recorded, Source: own,
 			Needs: NeedAccount | NeedKey, Want: Want{Fields: map[string]string{"SecretString": "v1"}},
 			Do: func(t *T) (any, error) {
 				s, cfg := shared(t, t.Key("shared"))
 				return call(t, cfg, getAction, s.ARN)
 			}},
-		{ID: "AC-008", Does: "PutSecretValue from another account, under a customer key that allows it", State: Recorded, Source: own,
+		{ID: "AC-008", Does: "PutSecretValue from another account, under a customer key that allows it",
+			State: Recorded, Source: own,
 			Needs: NeedAccount | NeedKey, Want: Want{Fields: map[string]string{"VersionId": "*"}},
 			Do: func(t *T) (any, error) {
 				s, cfg := shared(t, t.Key("shared"))
 				return call(t, cfg, putAction, s.ARN)
 			}},
-		{ID: "AC-009", Does: "DeleteSecret with a recovery window and RestoreSecret from another account", State: Recorded, Source: own,
+		{ID: "AC-009", Does: "DeleteSecret with a recovery window and RestoreSecret from another account",
+			State: Recorded, Source: own,
 			Needs: NeedAccount, Want: Want{Fields: map[string]string{"ARN": "{arn}", "DeletedDate": "-"}},
 			Do: func(t *T) (any, error) {
 				s, cfg := shared(t, "")
-				_, err := t.As(cfg).DeleteSecret(t.Ctx, &secretsmanager.DeleteSecretInput{SecretId: &s.ARN, RecoveryWindowInDays: aws.Int64(7)})
+				_, err := t.As(cfg).DeleteSecret(t.Ctx, &secretsmanager.DeleteSecretInput{SecretId: &s.ARN,
+					RecoveryWindowInDays: aws.Int64(7)})
 				t.Must(err)
 				_, err = t.As(cfg).RestoreSecret(t.Ctx, &secretsmanager.RestoreSecretInput{SecretId: &s.ARN})
 				t.Must(err)
@@ -320,14 +370,17 @@ func accountRows() []Row {
 				s, cfg := shared(t, "")
 				return call(t, cfg, getAction, s.Name)
 			}},
-		{ID: "AC-011", Does: "GetSecretValue from another account that the secret's policy does not allow", State: Documented,
+		{ID: "AC-011", Does: "GetSecretValue from another account that the secret's policy does not allow",
+			State: Documented,
 			Needs: NeedAccount, Source: guideSM + "auth-and-access_examples_cross.html",
 			Want: Want{Code: denied, Status: 400},
 			Do:   func(t *T) (any, error) { return call(t, t.Other(), getAction, t.Secret().ARN) }},
-		{ID: "AC-012", Does: "PutSecretValue from another account, of a secret whose key was given by bare id", State: Recorded,
+		{ID: "AC-012", Does: "PutSecretValue from another account, of a secret whose key was given by bare id",
+			State: Recorded,
 			Needs: NeedAccount | NeedKey, Source: github + "hashicorp/terraform-provider-aws/pull/30273",
 			Want: Want{Code: "EncryptionFailure", Status: 400, Labels: "first:AWSCURRENT",
-				Text: "Secrets Manager can't encrypt the secret value: Key '{elsewhere}' does not exist (Service: AWSKMS; " +
+				Text: "Secrets Manager can't encrypt the secret value: Key '{elsewhere}' does not exist (Service: " +
+					"AWSKMS; " +
 					"Status Code: 400; Error Code: NotFoundException; Request ID: x; Proxy: null)"},
 			Do: func(t *T) (any, error) {
 				arn := t.Key("shared")
@@ -348,7 +401,8 @@ func shared(t *T, key string) (*Secret, aws.Config) {
 		}
 	})
 	t.Attach(s, Policy(map[string]any{"Effect": "Allow", "Principal": map[string]string{
-		"AWS": t.run.partition() + ":iam::" + t.otherAccount(cfg) + ":root"}, "Action": "secretsmanager:*", "Resource": "*"}))
+		"AWS": t.run.partition() + ":iam::" + t.otherAccount(cfg) + ":root"}, "Action": "secretsmanager:*",
+		"Resource": "*"}))
 	return s, cfg
 }
 

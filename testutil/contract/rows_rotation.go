@@ -19,28 +19,33 @@ func rotationRows() []Row {
 	const (
 		success  = localstackSM + "test_rotate_secret_with_lambda_success, 2025-03-30"
 		verified = motoSM + "test_rotate_secret_using_lambda, verified on AWS"
-		dry      = motoSM + "test_rotate_secret_using_lambda_dont_rotate_immediately, verified on AWS; getmoto/moto pull 8547"
+		dry      = motoSM + "test_rotate_secret_using_lambda_dont_rotate_immediately, verified on AWS; getmoto/moto " +
+			"pull 8547"
 	)
 	return []Row{
 		{ID: "RO-001", Does: "RotateSecret of a secret that never had a function", State: Recorded,
 			Source: localstackSM + "test_first_rotate_secret_with_missing_lambda_arn, 2025-03-27",
 			Want:   Want{Code: invalidRequest, Status: 400, Text: textNoLambda, Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
-				return ret(t.SM.RotateSecret(t.Ctx, &secretsmanager.RotateSecretInput{SecretId: &t.Secret().ARN, RotationRules: rules(1)}))
+				return ret(t.SM.RotateSecret(t.Ctx, &secretsmanager.RotateSecretInput{SecretId: &t.Secret().ARN,
+					RotationRules: rules(1)}))
 			}},
 		{ID: "RO-002", Does: "RotateSecret with a function that is not there", State: Recorded,
 			Source: localstackSM + "test_rotate_secret_invalid_lambda_arn, 2024-03-15",
 			Want:   Want{Code: denied, Status: 400, Text: textInvoke, Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
-				return ret(t.SM.RotateSecret(t.Ctx, &secretsmanager.RotateSecretInput{SecretId: &t.Secret().ARN, RotationRules: rules(1),
+				return ret(t.SM.RotateSecret(t.Ctx, &secretsmanager.RotateSecretInput{SecretId: &t.Secret().ARN,
+					RotationRules:     rules(1),
 					RotationLambdaARN: aws.String(t.noFunction())}))
 			}},
 		{ID: "RO-003", Does: "RotateSecret with a function that is not there stores nothing", State: Recorded,
 			Source: localstackSM + "test_rotate_secret_invalid_lambda_arn, 2024-03-15",
-			Want:   Want{Fields: map[string]string{"RotationEnabled": "-", "RotationRules": "-", "RotationLambdaARN": "-"}},
+			Want: Want{Fields: map[string]string{"RotationEnabled": "-", "RotationRules": "-",
+				"RotationLambdaARN": "-"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
-				if _, err := t.SM.RotateSecret(t.Ctx, &secretsmanager.RotateSecretInput{SecretId: &s.ARN, RotationRules: rules(1),
+				if _, err := t.SM.RotateSecret(t.Ctx, &secretsmanager.RotateSecretInput{SecretId: &s.ARN,
+					RotationRules:     rules(1),
 					RotationLambdaARN: aws.String(t.noFunction())}); err == nil {
 					t.Must(errors.New("RotateSecret was accepted"))
 				}
@@ -58,11 +63,13 @@ func rotationRows() []Row {
 				}
 				return ret(out, err)
 			}},
-		{ID: "RO-011", Does: "RotateSecret: the labels at its end", State: Recorded, Source: success, Needs: NeedFunction,
-			Want: Want{Labels: "first:AWSPREVIOUS pending:AWSCURRENT"},
-			Do:   func(t *T) (any, error) { t.Rotate(t.Secret()); return nil, nil },
-			Ask:  func(t *T) (any, error) { return nil, nil }},
-		{ID: "RO-012", Does: "RotateSecret: DescribeSecret at its end", State: Recorded, Source: success, Needs: NeedFunction,
+		{ID: "RO-011", Does: "RotateSecret: the labels at its end", State: Recorded, Source: success,
+			Needs: NeedFunction,
+			Want:  Want{Labels: "first:AWSPREVIOUS pending:AWSCURRENT"},
+			Do:    func(t *T) (any, error) { t.Rotate(t.Secret()); return nil, nil },
+			Ask:   func(t *T) (any, error) { return nil, nil }},
+		{ID: "RO-012", Does: "RotateSecret: DescribeSecret at its end", State: Recorded, Source: success,
+			Needs: NeedFunction,
 			Want: Want{Fields: map[string]string{"RotationEnabled": "true", "RotationLambdaARN": "{function}",
 				"RotationRules.AutomaticallyAfterDays": "30", "LastRotatedDate": "*", "NextRotationDate": "*"}},
 			Do:  func(t *T) (any, error) { t.Rotate(t.Secret()); return nil, nil },
@@ -73,7 +80,9 @@ func rotationRows() []Row {
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				t.Let("second", t.Rotate(s))
-				t.Rotate(s, func(in *secretsmanager.RotateSecretInput) { in.RotationLambdaARN, in.RotationRules = nil, nil })
+				t.Rotate(s, func(in *secretsmanager.RotateSecretInput) {
+					in.RotationLambdaARN, in.RotationRules = nil, nil
+				})
 				return nil, nil
 			},
 			Ask: func(t *T) (any, error) { return nil, nil }},
@@ -89,39 +98,49 @@ func rotationRows() []Row {
 			Source: github + "aws/aws-lambda-go/pull/583",
 			Want:   Want{Fields: map[string]string{"Members": "ClientRequestToken+RotationToken+SecretId+Step"}},
 			Do:     event("createSecret")},
-		{ID: "RO-016", Does: "SecretId and ClientRequestToken of a rotation event", State: Recorded, Needs: NeedFunction,
+		{ID: "RO-016", Does: "SecretId and ClientRequestToken of a rotation event", State: Recorded,
+			Needs:  NeedFunction,
 			Source: github + "aws-samples/aws-secrets-manager-rotation-lambdas/issues/16",
 			Want:   Want{Fields: map[string]string{"SecretId": "{arn}", "ClientRequestToken": "{pending}"}},
 			Do:     event("createSecret")},
-		{ID: "RO-017", Does: "the pending version at createSecret is labelled and not listed as current", State: Documented,
+		{ID: "RO-017", Does: "the pending version at createSecret is labelled and not listed as current",
+			State: Documented,
 			Needs: NeedFunction, Source: guideSM + "rotate-secrets_lambda-functions.html",
 			Want: Want{Fields: map[string]string{"Labels.{pending}": "AWSPENDING", "Labels.{first}": "AWSCURRENT"}},
 			Do:   event("createSecret")},
-		{ID: "RO-018", Does: "GetSecretValue at createSecret, by the token and AWSPENDING", State: Recorded, Needs: NeedFunction,
+		{ID: "RO-018", Does: "GetSecretValue at createSecret, by the token and AWSPENDING", State: Recorded,
+			Needs:  NeedFunction,
 			Source: verified + "; " + github + "aws/aws-sdk-js-v3/issues/7701",
 			Want:   Want{Fields: map[string]string{"Pending.Code": notFound}},
 			Do:     event("createSecret")},
-		{ID: "RO-019", Does: "GetSecretValue at createSecret, by AWSPENDING alone", State: Recorded, Needs: NeedFunction,
+		{ID: "RO-019", Does: "GetSecretValue at createSecret, by AWSPENDING alone", State: Recorded,
+			Needs:  NeedFunction,
 			Source: github + "aws/aws-sdk-js-v3/issues/7701",
-			Want:   Want{Fields: map[string]string{"ByLabel.Code": notFound, "ByLabel.Text": textNoLabel + "AWSPENDING"}},
-			Do:     event("createSecret")},
+			Want: Want{Fields: map[string]string{"ByLabel.Code": notFound, "ByLabel.Text": textNoLabel +
+				"AWSPENDING"}},
+			Do: event("createSecret")},
 		{ID: "RO-020", Does: "GetSecretValue at createSecret, by the token alone", State: Recorded, Needs: NeedFunction,
 			Source: github + "aws/aws-sdk-js-v3/issues/7701",
 			Want:   Want{Fields: map[string]string{"ByID.Code": notFound, "ByID.Text": textNoVersion + "{pending}"}},
 			Do:     event("createSecret")},
-		{ID: "RO-021", Does: "GetSecretValue at finishSecret, by the token and AWSPENDING", State: Recorded, Needs: NeedFunction,
+		{ID: "RO-021", Does: "GetSecretValue at finishSecret, by the token and AWSPENDING", State: Recorded,
+			Needs:  NeedFunction,
 			Source: verified,
-			Want:   Want{Fields: map[string]string{"Pending.Value": "rotated", "Pending.Labels": "AWSPENDING", "Pending.Version": "{pending}"}},
-			Do:     event("finishSecret")},
-		{ID: "RO-022", Does: "a function that removes AWSPENDING itself, after it moved AWSCURRENT", State: Recorded, Needs: NeedFunction,
-			Source: localstackSM + "functions/lambda_rotate_secret.py with test_rotate_secret_with_lambda_success, 2025-03-30",
-			Want:   Want{Labels: "first:AWSPREVIOUS pending:AWSCURRENT"},
+			Want: Want{Fields: map[string]string{"Pending.Value": "rotated", "Pending.Labels": "AWSPENDING",
+				"Pending.Version": "{pending}"}},
+			Do: event("finishSecret")},
+		{ID: "RO-022", Does: "a function that removes AWSPENDING itself, after it moved AWSCURRENT", State: Recorded,
+			Needs: NeedFunction,
+			Source: localstackSM + "functions/lambda_rotate_secret.py with test_rotate_secret_with_lambda_success, " +
+				"2025-03-30",
+			Want: Want{Labels: "first:AWSPREVIOUS pending:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				t.Rotate(t.Secret(func(in *secretsmanager.CreateSecretInput) { in.Tags = tags(TagUnlabel, "yes") }))
 				return nil, nil
 			},
 			Ask: func(t *T) (any, error) { return nil, nil }},
-		{ID: "RO-030", Does: "RotateSecret with RotateImmediately=false runs one step", State: Documented, Needs: NeedFunction,
+		{ID: "RO-030", Does: "RotateSecret with RotateImmediately=false runs one step", State: Documented,
+			Needs:  NeedFunction,
 			Source: apiSM + "RotateSecret.html (RotateImmediately)",
 			Want:   Want{Fields: map[string]string{"Steps": "testSecret"}},
 			Do: func(t *T) (any, error) {
@@ -130,7 +149,8 @@ func rotationRows() []Row {
 				return nil, nil
 			},
 			Ask: func(t *T) (any, error) { return steps(t.Events(t.secret)), nil }},
-		{ID: "RO-031", Does: "the pending version of a configuration test holds the value of AWSCURRENT", State: Recorded,
+		{ID: "RO-031", Does: "the pending version of a configuration test holds the value of AWSCURRENT",
+			State: Recorded,
 			Needs: NeedFunction, Source: dry,
 			Want: Want{Fields: map[string]string{"ByLabel.Value": "v1", "ByLabel.Labels": "AWSPENDING"}},
 			Do:   func(t *T) (any, error) { return nil, configurationTest(t, t.Secret()) },
@@ -166,7 +186,8 @@ func rotationRows() []Row {
 				}
 				return nil, nil
 			}},
-		{ID: "RO-040", Does: "RotateSecret while AWSPENDING is on a version that is not current", State: Documented, Needs: NeedFunction,
+		{ID: "RO-040", Does: "RotateSecret while AWSPENDING is on a version that is not current", State: Documented,
+			Needs:  NeedFunction,
 			Source: apiSM + "RotateSecret.html",
 			Want:   Want{Code: invalidRequest, Status: 400, Text: textUnfinished},
 			Do: func(t *T) (any, error) {
@@ -174,7 +195,8 @@ func rotationRows() []Row {
 				t.Put(s, "second", "v2", "AWSPENDING")
 				return ret(t.StartRotation(s))
 			}},
-		{ID: "RO-041", Does: "RotateSecret while AWSPENDING is on the current version", State: Documented, Needs: NeedFunction,
+		{ID: "RO-041", Does: "RotateSecret while AWSPENDING is on the current version", State: Documented,
+			Needs:  NeedFunction,
 			Source: apiSM + "RotateSecret.html",
 			Want:   Want{Labels: "pending:AWSCURRENT second:AWSPREVIOUS"},
 			Do: func(t *T) (any, error) {
@@ -185,7 +207,8 @@ func rotationRows() []Row {
 				return nil, nil
 			},
 			Ask: func(t *T) (any, error) { return nil, nil }},
-		{ID: "RO-042", Does: "CancelRotateSecret", State: Documented, Needs: NeedFunction, Source: apiSM + "CancelRotateSecret.html",
+		{ID: "RO-042", Does: "CancelRotateSecret", State: Documented, Needs: NeedFunction, Source: apiSM +
+			"CancelRotateSecret.html",
 			Want: Want{Fields: map[string]string{"RotationEnabled": "false", "RotationLambdaARN": "{function}"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
@@ -194,24 +217,33 @@ func rotationRows() []Row {
 				t.Must(err)
 				return t.Describe(s.ARN)
 			}},
-		{ID: "RO-043", Does: "CancelRotateSecret of a secret that never had a function", State: Believed, Source: noSource,
-			Want: Want{Code: invalidRequest, Status: 400},
+		{ID: "RO-043", Does: "CancelRotateSecret of a secret that never had a function", State: Believed,
+			Source: noSource,
+			Want:   Want{Code: invalidRequest, Status: 400},
 			Do: func(t *T) (any, error) {
-				return ret(t.SM.CancelRotateSecret(t.Ctx, &secretsmanager.CancelRotateSecretInput{SecretId: &t.Secret().ARN}))
+				return ret(t.SM.CancelRotateSecret(t.Ctx,
+					&secretsmanager.CancelRotateSecretInput{SecretId: &t.Secret().ARN}))
 			}},
-		{ID: "RO-044", Does: "RotateSecret with AutomaticallyAfterDays of 1,001", State: Documented, Needs: NeedFunction,
+		{ID: "RO-044", Does: "RotateSecret with AutomaticallyAfterDays of 1,001", State: Documented,
+			Needs:  NeedFunction,
 			Source: apiSM + "RotationRulesType.html",
 			Want:   Want{Code: AnyError, Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
-				return ret(t.StartRotation(t.Secret(), func(in *secretsmanager.RotateSecretInput) { in.RotationRules = rules(1001) }))
+				return ret(t.StartRotation(t.Secret(), func(in *secretsmanager.RotateSecretInput) {
+					in.RotationRules = rules(1001)
+				}))
 			}},
-		{ID: "RO-045", Does: "RotateSecret with a token of fewer than 32 characters", State: Documented, Needs: NeedFunction,
+		{ID: "RO-045", Does: "RotateSecret with a token of fewer than 32 characters", State: Documented,
+			Needs:  NeedFunction,
 			Source: apiSM + "RotateSecret.html (ClientRequestToken)",
 			Want:   Want{Code: AnyError, Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
-				return ret(t.StartRotation(t.Secret(), func(in *secretsmanager.RotateSecretInput) { in.ClientRequestToken = aws.String("short") }))
+				return ret(t.StartRotation(t.Secret(), func(in *secretsmanager.RotateSecretInput) {
+					in.ClientRequestToken = aws.String("short")
+				}))
 			}},
-		{ID: "RO-046", Does: "a rotation whose testSecret fails leaves AWSCURRENT, and AWSPENDING on its version", State: Documented,
+		{ID: "RO-046", Does: "a rotation whose testSecret fails leaves AWSCURRENT, and AWSPENDING on its version",
+			State: Documented,
 			Needs: NeedFunction, Source: guideSM + "troubleshoot_rotation.html; " + apiSM + "CancelRotateSecret.html",
 			Want: Want{Labels: "first:AWSCURRENT pending:AWSPENDING"},
 			Do: func(t *T) (any, error) {
@@ -227,9 +259,11 @@ func rotationRows() []Row {
 				}
 				return nil, nil
 			}},
-		{ID: "RO-047", Does: "a failed step is answered by the whole rotation again, with the same token", State: Believed,
+		{ID: "RO-047", Does: "a failed step is answered by the whole rotation again, with the same token",
+			State: Believed,
 			Needs: NeedFunction, Source: noSource,
-			Want: Want{Fields: map[string]string{"Begins": "createSecret setSecret testSecret createSecret setSecret testSecret",
+			Want: Want{Fields: map[string]string{"Begins": "createSecret setSecret testSecret createSecret setSecret " +
+				"testSecret",
 				"Tokens": "{pending}"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret(func(in *secretsmanager.CreateSecretInput) { in.Tags = tags(TagFail, "testSecret") })
@@ -253,8 +287,10 @@ func rotationRows() []Row {
 				}
 				return map[string]any{"Begins": steps(events[:6])["Steps"], "Tokens": all}, nil
 			}},
-		{ID: "RO-048", Does: "RotateSecret after CancelRotateSecret, while AWSPENDING is on another version, is refused and enables nothing",
-			State: Believed, Needs: NeedFunction, Source: noSource, Want: Want{Fields: map[string]string{"RotationEnabled": "false"}},
+		{ID: "RO-048", Does: "RotateSecret after CancelRotateSecret, while AWSPENDING is on another version, " +
+			"is refused and enables nothing",
+			State: Believed, Needs: NeedFunction, Source: noSource,
+			Want: Want{Fields: map[string]string{"RotationEnabled": "false"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				t.Rotate(s)
@@ -271,7 +307,8 @@ func rotationRows() []Row {
 
 // noFunction is the ARN of a function that is not there.
 func (t *T) noFunction() string {
-	return t.run.partition() + ":lambda:" + t.run.at.Config.Region + ":" + t.run.account + ":function:" + Prefix + "missing"
+	return t.run.partition() + ":lambda:" + t.run.at.Config.Region + ":" + t.run.account + ":function:" + Prefix +
+		"missing"
 }
 
 func steps(seen []Seen) map[string]any {
@@ -301,7 +338,9 @@ func stepSeen(t *T, step string) (any, error) {
 
 // configurationTest asks for a configuration test and waits until its pending version is gone.
 func configurationTest(t *T, s *Secret) error {
-	out, err := t.StartRotation(s, func(in *secretsmanager.RotateSecretInput) { in.RotateImmediately = aws.Bool(false) })
+	out, err := t.StartRotation(s, func(in *secretsmanager.RotateSecretInput) {
+		in.RotateImmediately = aws.Bool(false)
+	})
 	if err != nil {
 		return wrap("RotateSecret", err)
 	}

@@ -17,23 +17,28 @@ func stsRows() []Row {
 	rows := []Row{
 		{ID: "ST-001", Does: "GetCallerIdentity", State: Documented, Source: apiSTS + "GetCallerIdentity.html",
 			Want: Want{Fields: map[string]string{"Account": "{account}", "Arn": "{caller}", "UserId": "*"}},
-			Do:   func(t *T) (any, error) { return ret(t.STS.GetCallerIdentity(t.Ctx, &sts.GetCallerIdentityInput{})) }},
+			Do: func(t *T) (any, error) {
+				return ret(t.STS.GetCallerIdentity(t.Ctx, &sts.GetCallerIdentityInput{}))
+			}},
 		{ID: "ST-002", Does: "GetCallerIdentity by a role that is denied it", State: Documented, Needs: NeedRole,
 			Source: apiSTS + "GetCallerIdentity.html",
 			Want:   Want{Fields: map[string]string{"Account": "{account}", "Arn": "{principal}"}},
 			Do: func(t *T) (any, error) {
-				cfg := t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Deny", "Action": "*", "Resource": "*"})})
+				cfg := t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Deny", "Action": "*",
+					"Resource": "*"})})
 				return ret(sts.NewFromConfig(cfg).GetCallerIdentity(t.Ctx, &sts.GetCallerIdentityInput{}))
 			}},
 		{ID: "ST-010", Does: "AssumeRole with a session name that has a colon", State: Recorded,
 			Source: localstackSTS + "test_sts_invalid_parameters, validated on AWS",
-			Want: Want{Code: "ValidationError", Status: 400, Text: "1 validation error detected: Value 'Session1:2' at 'roleSessionName' " +
+			Want: Want{Code: "ValidationError", Status: 400, Text: "1 validation error detected: Value 'Session1:2' " +
+				"at 'roleSessionName' " +
 				`failed to satisfy constraint: Member must satisfy regular expression pattern: [\w+=,.@-]*`},
 			Do: func(t *T) (any, error) {
 				return assume(t, t.run.partition()+":iam::"+t.run.account+":role/"+Prefix+"missing", "Session1:2")
 			}},
 	}
-	for i, arn := range []string{"nothing-valid-in-here", "arn::b:::something/test-role", "arn:a::::something/test-role",
+	for i, arn := range []string{"nothing-valid-in-here", "arn::b:::something/test-role",
+		"arn:a::::something/test-role",
 		"arn:a:::something/test-role", "arn:a:a::aaaaaaaaaa:"} {
 		rows = append(rows, Row{ID: fmt.Sprintf("ST-%03d", 11+i), Does: "AssumeRole of " + arn, State: Recorded,
 			Source: localstackSTS + "test_sts_invalid_parameters, validated on AWS",
@@ -66,10 +71,12 @@ func rdsRows() []Row {
 			}},
 		{ID: "RD-010", Does: "DescribeSecret of a secret that RDS manages", State: Recorded, Needs: NeedManaged,
 			Source: github + "floci-io/floci/issues/2378; " + guideSM + "service-linked-secrets.html",
-			Want: Want{Fields: map[string]string{"OwningService": "rds", "RotationLambdaARN": "-", "RotationEnabled": "true",
-				"NameBegins": "rds!", "OwnerTag": "rds", "DatabaseTag": "true"}},
+			Want: Want{Fields: map[string]string{"OwningService": "rds", "RotationLambdaARN": "-",
+				"RotationEnabled": "true",
+				"NameBegins":      "rds!", "OwnerTag": "rds", "DatabaseTag": "true"}},
 			Do: func(t *T) (any, error) {
-				out, err := t.SM.DescribeSecret(t.Ctx, &secretsmanager.DescribeSecretInput{SecretId: aws.String(t.managed())})
+				out, err := t.SM.DescribeSecret(t.Ctx,
+					&secretsmanager.DescribeSecretInput{SecretId: aws.String(t.managed())})
 				if err != nil {
 					return nil, err
 				}
@@ -93,7 +100,8 @@ func rdsRows() []Row {
 			Source: github + "floci-io/floci/issues/2378",
 			Want:   Want{Fields: map[string]string{"Members": "password+username"}},
 			Do: func(t *T) (any, error) {
-				out, err := t.SM.GetSecretValue(t.Ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(t.managed())})
+				out, err := t.SM.GetSecretValue(t.Ctx,
+					&secretsmanager.GetSecretValueInput{SecretId: aws.String(t.managed())})
 				if err != nil {
 					return nil, err
 				}
@@ -129,12 +137,14 @@ func wireRows() []Row {
 	return []Row{
 		{ID: "WI-001", Does: "an error's body has __type without a prefix and Message", State: Recorded,
 			Source: localstackSM + "test_no_client_request_token, 2023-05-12",
-			Want:   Want{Code: notFound, Status: 400, Text: textNoSecret, Fields: map[string]string{"__type": notFound, "Message": textNoSecret}},
+			Want: Want{Code: notFound, Status: 400, Text: textNoSecret, Fields: map[string]string{"__type": notFound,
+				"Message": textNoSecret}},
 			Do: func(t *T) (any, error) {
 				return t.JSON("GetSecretValue", fmt.Sprintf(`{"SecretId":%q}`, t.Name()))
 			}},
-		{ID: "WI-002", Does: "an answer is application/x-amz-json-1.1 and has a request id", State: Documented, Source: awsJSON,
-			Want: Want{Fields: map[string]string{"ContentType": json11, "RequestId": "*", "Status": "200"}},
+		{ID: "WI-002", Does: "an answer is application/x-amz-json-1.1 and has a request id", State: Documented,
+			Source: awsJSON,
+			Want:   Want{Fields: map[string]string{"ContentType": json11, "RequestId": "*", "Status": "200"}},
 			Do: func(t *T) (any, error) {
 				return t.JSON("GetSecretValue", fmt.Sprintf(`{"SecretId":%q}`, t.Secret().ARN))
 			}},
@@ -159,9 +169,10 @@ func wireRows() []Row {
 				return t.Raw("secretsmanager", true, h, "{}")
 			}},
 		{ID: "WI-006", Does: "an operation that is not there", State: Believed,
-			Source: github + "floci-io/floci/pull/3925 (says that AWS's pages of common errors give this status; the copies that we read do not)",
-			Want:   Want{Code: "UnknownOperationException", Status: 404},
-			Do:     func(t *T) (any, error) { return t.JSON("TurnSecret", "{}") }},
+			Source: github + "floci-io/floci/pull/3925 (says that AWS's pages of common errors give this status; " +
+				"the copies that we read do not)",
+			Want: Want{Code: "UnknownOperationException", Status: 404},
+			Do:   func(t *T) (any, error) { return t.JSON("TurnSecret", "{}") }},
 		{ID: "WI-007", Does: "a request without X-Amz-Target", State: Believed, Source: noSource,
 			Want: Want{Code: "UnknownOperationException", Status: 404},
 			Do: func(t *T) (any, error) {
@@ -185,20 +196,23 @@ func wireRows() []Row {
 		{ID: "WI-012", Does: "members that are null", State: Documented, Source: awsJSON,
 			Want: Want{Fields: map[string]string{"SecretString": "v1"}},
 			Do: func(t *T) (any, error) {
-				return t.JSON("GetSecretValue", fmt.Sprintf(`{"SecretId":%q,"VersionId":null,"VersionStage":null}`, t.Secret().ARN))
+				return t.JSON("GetSecretValue", fmt.Sprintf(`{"SecretId":%q,"VersionId":null,"VersionStage":null}`,
+					t.Secret().ARN))
 			}},
 		{ID: "WI-013", Does: "an error of STS is XML with Type Sender", State: Recorded,
 			Source: localstackSTS + "test_sts_invalid_parameters, validated on AWS",
 			Want:   Want{Code: "ValidationError", Status: 400, Fields: map[string]string{"Type": "Sender"}},
 			Do: func(t *T) (any, error) {
-				return t.Raw("sts", false, map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+				return t.Raw("sts", false, map[string]string{"Content-Type": "application/x-www-form-urlencoded; " +
+					"charset=utf-8"},
 					"Action=AssumeRole&Version=2011-06-15&RoleArn=nothing-valid-in-here&RoleSessionName=session")
 			}},
 		{ID: "WI-014", Does: "an action of STS that is not there", State: Documented,
 			Source: "https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html",
 			Want:   Want{Code: "InvalidAction", Status: 400},
 			Do: func(t *T) (any, error) {
-				return t.Raw("sts", false, map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+				return t.Raw("sts", false, map[string]string{"Content-Type": "application/x-www-form-urlencoded; " +
+					"charset=utf-8"},
 					"Action=Turn&Version=2011-06-15")
 			}},
 		{ID: "WI-015", Does: "a body of a megabyte", State: Believed, Source: noSource,

@@ -14,20 +14,23 @@ func valueRows() []Row {
 	rows := []Row{
 		{ID: "SM-001", Does: "CreateSecret with a value", State: Recorded,
 			Source: localstackSM + "test_create_and_update_secret, 2022-09-28",
-			Want:   Want{Fields: map[string]string{"Name": "{name}", "ARN": "{arn}", "VersionId": "{first}"}, Labels: "first:AWSCURRENT"},
+			Want: Want{Fields: map[string]string{"Name": "{name}", "ARN": "{arn}", "VersionId": "{first}"},
+				Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				out, err := t.SM.CreateSecret(t.Ctx, &secretsmanager.CreateSecretInput{Name: aws.String(t.Name()),
 					SecretString: aws.String("v1"), ClientRequestToken: aws.String(t.Let("first", Token()))})
 				t.Must(err)
 				t.Own(&Secret{Name: *out.Name, ARN: *out.ARN})
-				if i := len(*out.ARN) - 7; (*out.ARN)[i] != '-' || !strings.HasSuffix((*out.ARN)[:i], ":secret:"+*out.Name) {
+				if i := len(*out.ARN) - 7; (*out.ARN)[i] != '-' || !strings.HasSuffix((*out.ARN)[:i], ":secret:"+
+					*out.Name) {
 					t.Must(fmt.Errorf("the ARN %s is not the name, a hyphen and six characters", *out.ARN))
 				}
 				return out, err
 			}},
 		{ID: "SM-002", Does: "CreateSecret without a value, then DescribeSecret", State: Recorded,
 			Source: localstackSM + "test_create_secret_version_from_empty_secret, 2023-09-05",
-			Want:   Want{Fields: map[string]string{"Name": "{name}", "VersionIdsToStages": "-", "LastChangedDate": "*"}},
+			Want: Want{Fields: map[string]string{"Name": "{name}", "VersionIdsToStages": "-",
+				"LastChangedDate": "*"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret(empty)
 				if s.Version != "" {
@@ -37,7 +40,8 @@ func valueRows() []Row {
 			}},
 		{ID: "SM-003", Does: "PutSecretValue into a secret without a value", State: Recorded,
 			Source: localstackSM + "test_create_secret_version_from_empty_secret, 2023-09-05",
-			Want: Want{Fields: map[string]string{"Name": "{name}", "VersionId": "{token}", "VersionStages": "AWSCURRENT"},
+			Want: Want{Fields: map[string]string{"Name": "{name}", "VersionId": "{token}",
+				"VersionStages": "AWSCURRENT"},
 				Labels: "token:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				s := t.Secret(empty)
@@ -45,7 +49,8 @@ func valueRows() []Row {
 			}},
 		{ID: "SM-004", Does: "GetSecretValue by name", State: Recorded,
 			Source: localstackSM + "test_create_and_update_secret, 2022-09-28",
-			Want: Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}", "SecretString": "v1", "VersionId": "{first}",
+			Want: Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}", "SecretString": "v1",
+				"VersionId":     "{first}",
 				"VersionStages": "AWSCURRENT", "CreatedDate": "*", "SecretBinary": "-"}},
 			Do: func(t *T) (any, error) { return t.Get(t.Secret().Name, "", "") }},
 		{ID: "SM-005", Does: "GetSecretValue by ARN", State: Recorded,
@@ -59,7 +64,8 @@ func valueRows() []Row {
 				s := t.Secret()
 				return t.Get(s.ARN[:len(s.ARN)-7], "", "")
 			}},
-		{ID: "SM-007", Does: "GetSecretValue by partial ARN, of a secret whose name ends in a hyphen and six characters", State: Recorded,
+		{ID: "SM-007", Does: "GetSecretValue by partial ARN, of a secret whose name ends in a hyphen and six " +
+			"characters", State: Recorded,
 			Source: localstackSM + "test_create_and_update_secret[Invalid], 2022-09-28",
 			Want:   Want{Code: notFound, Status: 400, Text: textNoSecret},
 			Do: func(t *T) (any, error) {
@@ -105,7 +111,8 @@ func valueRows() []Row {
 			Source: localstackSM + "test_secret_not_found, 2022-09-28",
 			Want:   Want{Code: notFound, Status: 400, Text: textNoSecret},
 			Do: func(t *T) (any, error) {
-				return ret(t.SM.ListSecretVersionIds(t.Ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: aws.String(t.Name())}))
+				return ret(t.SM.ListSecretVersionIds(t.Ctx,
+					&secretsmanager.ListSecretVersionIdsInput{SecretId: aws.String(t.Name())}))
 			}},
 		{ID: "SM-016", Does: "PutSecretValue, DescribeSecret of a secret that is not there", State: Documented,
 			Source: apiSM + "PutSecretValue.html#API_PutSecretValue_Errors",
@@ -113,7 +120,8 @@ func valueRows() []Row {
 			Do:     func(t *T) (any, error) { return put(t, t.Name(), "v", Token()) }},
 		{ID: "SM-017", Does: "PutSecretValue of bytes, then GetSecretValue", State: Recorded,
 			Source: localstackSM + "test_change_secret_value_after_creation, 2026-02-07",
-			Want:   Want{Fields: map[string]string{"SecretString": "-", "SecretBinary": "AAEC/w==", "VersionId": "{token}"}},
+			Want: Want{Fields: map[string]string{"SecretString": "-", "SecretBinary": "AAEC/w==",
+				"VersionId": "{token}"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				_, err := t.SM.PutSecretValue(t.Ctx, &secretsmanager.PutSecretValueInput{SecretId: &s.ARN,
@@ -123,8 +131,9 @@ func valueRows() []Row {
 			}},
 		{ID: "SM-020", Does: "CreateSecret of a name that is there, with another token", State: Recorded,
 			Source: motoSM + "test_create_duplicate_secret_without_specifying_token, verified on AWS",
-			Want:   Want{Code: exists, Status: 400, Text: "The operation failed because the secret {name} already exists."},
-			Do:     func(t *T) (any, error) { return create(t, t.Secret().Name, "v1", Token()) }},
+			Want: Want{Code: exists, Status: 400, Text: "The operation failed because the secret {name} already " +
+				"exists."},
+			Do: func(t *T) (any, error) { return create(t, t.Secret().Name, "v1", Token()) }},
 		{ID: "SM-021", Does: "CreateSecret again with the same token and value", State: Recorded,
 			Source: motoSM + "test_create_duplicate_secret_with_same_token, verified on AWS",
 			Want:   Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}", "VersionId": "{first}"}},
@@ -189,20 +198,23 @@ func valueRows() []Row {
 			}},
 		{ID: "SM-040", Does: "UpdateSecret of the description alone", State: Recorded,
 			Source: localstackSM + "test_update_secret_description, 2022-09-28",
-			Want:   Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}", "VersionId": "-"}, Labels: "first:AWSCURRENT"},
+			Want: Want{Fields: map[string]string{"ARN": "{arn}", "Name": "{name}", "VersionId": "-"},
+				Labels: "first:AWSCURRENT"},
 			Do: func(t *T) (any, error) {
 				return ret(t.SM.UpdateSecret(t.Ctx, &secretsmanager.UpdateSecretInput{SecretId: &t.Secret().ARN,
 					Description: aws.String("new")}))
 			}},
 		{ID: "SM-041", Does: "UpdateSecret of the value", State: Recorded,
 			Source: localstackSM + "test_update_secret_version_stages_current_previous, 2022-09-28",
-			Want:   Want{Fields: map[string]string{"VersionId": "{second}"}, Labels: "first:AWSPREVIOUS second:AWSCURRENT"},
-			Do:     func(t *T) (any, error) { return update(t, t.Secret().Name, "v2", t.Let("second", Token())) }},
+			Want: Want{Fields: map[string]string{"VersionId": "{second}"}, Labels: "first:AWSPREVIOUS " +
+				"second:AWSCURRENT"},
+			Do: func(t *T) (any, error) { return update(t, t.Secret().Name, "v2", t.Let("second", Token())) }},
 		{ID: "SM-042", Does: "DescribeSecret of a secret that was never read", State: Recorded,
 			Source: localstackSM + "test_last_accessed_date, validated on AWS",
 			Want: Want{Fields: map[string]string{"LastAccessedDate": "-", "LastChangedDate": "*", "CreatedDate": "*",
-				"RotationEnabled": "-", "RotationLambdaARN": "-", "RotationRules": "-", "KmsKeyId": "-", "OwningService": "-",
-				"DeletedDate": "-", "Tags": "-"}},
+				"RotationEnabled": "-", "RotationLambdaARN": "-", "RotationRules": "-", "KmsKeyId": "-",
+				"OwningService": "-",
+				"DeletedDate":   "-", "Tags": "-"}},
 			Do: func(t *T) (any, error) { return t.Describe(t.Secret().ARN) }},
 		{ID: "SM-043", Does: "DescribeSecret after a read", State: Recorded,
 			Source: localstackSM + "test_last_accessed_date, validated on AWS",
@@ -220,11 +232,14 @@ func valueRows() []Row {
 					SecretString: aws.String("v"), SecretBinary: []byte("v")}))
 			}},
 		{ID: "SM-045", Does: "PutSecretValue of more than 65,536 bytes", State: Documented,
-			Source: guideSM + "reference_limits.html; " + github + "kubernetes-sigs/cluster-api-provider-aws/issues/1531 (with the limit of then, 10240, on bytes)",
-			Want: Want{Code: validation, Status: 400, Text: "1 validation error detected: Value at 'secretString' failed to satisfy " +
+			Source: guideSM + "reference_limits.html; " + github +
+				"kubernetes-sigs/cluster-api-provider-aws/issues/1531 (with the limit of then, 10240, on bytes)",
+			Want: Want{Code: validation, Status: 400, Text: "1 validation error detected: Value at 'secretString' " +
+				"failed to satisfy " +
 				"constraint: Member must have length less than or equal to 65536"},
 			Do: func(t *T) (any, error) { return put(t, t.Secret().ARN, strings.Repeat("x", 65537), Token()) }},
-		{ID: "SM-046", Does: "PutSecretValue of exactly 65,536 bytes", State: Documented, Source: guideSM + "reference_limits.html",
+		{ID: "SM-046", Does: "PutSecretValue of exactly 65,536 bytes", State: Documented, Source: guideSM +
+			"reference_limits.html",
 			Want: Want{Fields: map[string]string{"VersionId": "*"}},
 			Do:   func(t *T) (any, error) { return put(t, t.Secret().ARN, strings.Repeat("x", 65536), Token()) }},
 	}
@@ -235,7 +250,8 @@ func valueRows() []Row {
 		{"SM-032", "PutSecretValue", invalidRequest, "SecretId"},
 		{"SM-033", "RotateSecret", invalidParameter, "SecretId"},
 	} {
-		rows = append(rows, Row{ID: r.id, Does: r.op + " without a ClientRequestToken, for a secret that is not there", State: Recorded,
+		rows = append(rows, Row{ID: r.id, Does: r.op + " without a ClientRequestToken, for a secret that is not there",
+			State:  Recorded,
 			Source: localstackSM + "test_no_client_request_token, 2023-05-12",
 			Want:   Want{Code: r.code, Status: 400, Text: textToken},
 			Do: func(t *T) (any, error) {
@@ -256,26 +272,31 @@ func valueRows() []Row {
 		{"DescribeSecret", func(t *T) (any, error) { return t.Describe(bad) }},
 		{"GetSecretValue", func(t *T) (any, error) { return t.Get(bad, "", "") }},
 		{"ListSecretVersionIds", func(t *T) (any, error) {
-			return ret(t.SM.ListSecretVersionIds(t.Ctx, &secretsmanager.ListSecretVersionIdsInput{SecretId: aws.String(bad),
-				IncludeDeprecated: aws.Bool(true)}))
+			return ret(t.SM.ListSecretVersionIds(t.Ctx,
+				&secretsmanager.ListSecretVersionIdsInput{SecretId: aws.String(bad),
+					IncludeDeprecated: aws.Bool(true)}))
 		}},
 		{"PutSecretValue", func(t *T) (any, error) { return put(t, bad, "v", Token()) }},
 		{"TagResource", func(t *T) (any, error) {
-			return ret(t.SM.TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: aws.String(bad), Tags: tags("a", "b")}))
+			return ret(t.SM.TagResource(t.Ctx, &secretsmanager.TagResourceInput{SecretId: aws.String(bad),
+				Tags: tags("a", "b")}))
 		}},
 		{"UntagResource", func(t *T) (any, error) {
-			return ret(t.SM.UntagResource(t.Ctx, &secretsmanager.UntagResourceInput{SecretId: aws.String(bad), TagKeys: []string{"a"}}))
+			return ret(t.SM.UntagResource(t.Ctx, &secretsmanager.UntagResourceInput{SecretId: aws.String(bad),
+				TagKeys: []string{"a"}}))
 		}},
 		{"UpdateSecret", func(t *T) (any, error) {
 			return ret(t.SM.UpdateSecret(t.Ctx, &secretsmanager.UpdateSecretInput{SecretId: aws.String(bad),
 				Description: aws.String("d")}))
 		}},
 		{"ValidateResourcePolicy", func(t *T) (any, error) {
-			return ret(t.SM.ValidateResourcePolicy(t.Ctx, &secretsmanager.ValidateResourcePolicyInput{SecretId: aws.String(bad),
-				ResourcePolicy: aws.String(Allow("secretsmanager:GetSecretValue"))}))
+			return ret(t.SM.ValidateResourcePolicy(t.Ctx,
+				&secretsmanager.ValidateResourcePolicyInput{SecretId: aws.String(bad),
+					ResourcePolicy: aws.String(Allow("secretsmanager:GetSecretValue"))}))
 		}},
 	} {
-		rows = append(rows, Row{ID: fmt.Sprintf("SM-%03d", 50+i), Does: r.op + " with a name that has blanks, * and ?", State: Recorded,
+		rows = append(rows, Row{ID: fmt.Sprintf("SM-%03d", 50+i), Does: r.op + " with a name that has blanks, * and ?",
+			State:  Recorded,
 			Source: localstackSM + "test_invalid_secret_name, 2022-09-28",
 			Want:   Want{Code: validation, Status: 400, Text: textName}, Do: r.do})
 	}

@@ -72,7 +72,8 @@ func Run(ctx context.Context, rows []Row, at Endpoint) ([]Result, error) {
 	if at.Patience == 0 {
 		at.Patience = 10 * time.Second
 	}
-	r := &run{at: at, prefix: Prefix + random(3) + "/", roles: map[string]aws.Config{}, sm: secretsmanager.NewFromConfig(at.Config),
+	r := &run{at: at, prefix: Prefix + random(3) + "/", roles: map[string]aws.Config{},
+		sm:  secretsmanager.NewFromConfig(at.Config),
 		kms: kms.NewFromConfig(at.Config), sts: sts.NewFromConfig(at.Config), rds: rds.NewFromConfig(at.Config)}
 	id, err := r.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
@@ -180,7 +181,8 @@ func (t *T) judge(w Want, out any, err error) (Got, string) {
 		if w.Status != 0 && status != w.Status {
 			say("status %d", status)
 		}
-		if w.Text == NoText && text != "" || w.Text != "" && w.Text != NoText && t.named(text) != t.named(t.expand(w.Text)) {
+		if w.Text == NoText && text != "" || w.Text != "" && w.Text != NoText &&
+			t.named(text) != t.named(t.expand(w.Text)) {
 			say("text %q", text)
 		}
 	}

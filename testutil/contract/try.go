@@ -74,7 +74,8 @@ func (t *T) Secret(change ...func(*secretsmanager.CreateSecretInput)) *Secret {
 	}
 	out, err := t.SM.CreateSecret(t.Ctx, in)
 	t.Must(wrap("CreateSecret", err))
-	return t.Own(&Secret{Name: aws.ToString(out.Name), ARN: aws.ToString(out.ARN), Version: aws.ToString(out.VersionId)})
+	return t.Own(&Secret{Name: aws.ToString(out.Name), ARN: aws.ToString(out.ARN),
+		Version: aws.ToString(out.VersionId)})
 }
 
 // Own makes s the row's secret: it is named in the expectation, and removed afterwards.
@@ -225,7 +226,8 @@ func (t *T) Rotate(s *Secret, change ...func(*secretsmanager.RotateSecretInput))
 }
 
 // StartRotation calls RotateSecret with the echo function.
-func (t *T) StartRotation(s *Secret, change ...func(*secretsmanager.RotateSecretInput)) (*secretsmanager.RotateSecretOutput,
+func (t *T) StartRotation(s *Secret,
+	change ...func(*secretsmanager.RotateSecretInput)) (*secretsmanager.RotateSecretOutput,
 	error) {
 	in := &secretsmanager.RotateSecretInput{SecretId: &s.ARN, RotationLambdaARN: aws.String(t.Function()),
 		RotationRules: rules(30)}
@@ -254,7 +256,8 @@ func (t *T) JSON(operation, body string) (any, error) {
 		"Content-Type": "application/x-amz-json-1.1"}, body)
 }
 
-func (r *run) raw(ctx context.Context, service string, unsigned bool, headers map[string]string, body string) (any, error) {
+func (r *run) raw(ctx context.Context, service string, unsigned bool, headers map[string]string, body string) (any,
+	error) {
 	endpoint := "https://" + service + "." + r.at.Config.Region + ".amazonaws.com/"
 	if r.at.Config.BaseEndpoint != nil {
 		endpoint = strings.TrimRight(*r.at.Config.BaseEndpoint, "/") + "/"
@@ -314,7 +317,8 @@ func readRaw(resp *http.Response, body []byte) (any, error) {
 	if resp.StatusCode < 300 {
 		return members, nil
 	}
-	return members, &rawError{status: resp.StatusCode, GenericAPIError: smithy.GenericAPIError{Code: code, Message: text}}
+	return members, &rawError{status: resp.StatusCode, GenericAPIError: smithy.GenericAPIError{Code: code,
+		Message: text}}
 }
 
 type rawError struct {

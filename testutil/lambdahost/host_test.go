@@ -20,7 +20,8 @@ import (
 
 func TestColdAndWarm(t *testing.T) {
 	t.Parallel()
-	h := start(t, lambdahost.Function{Name: "turn", Region: "eu-central-1", Account: "111122223333", Timeout: time.Hour / 4})
+	h := start(t, lambdahost.Function{Name: "turn", Region: "eu-central-1", Account: "111122223333",
+		Timeout: time.Hour / 4})
 	begin := time.Now()
 	first, cold := succeed(t, h, event{Text: "hello"})
 	end := time.Now()
@@ -202,7 +203,8 @@ func TestFailures(t *testing.T) {
 			h := start(t, tt.fn)
 			result := invoke(t, h, tt.event)
 			withID := func(s string) string { return strings.ReplaceAll(s, "%s", result.RequestID) }
-			if result.FunctionError != "Unhandled" || result.ErrorType != tt.errorType || result.ErrorMessage != withID(tt.message) {
+			if result.FunctionError != "Unhandled" || result.ErrorType != tt.errorType ||
+				result.ErrorMessage != withID(tt.message) {
 				t.Errorf("%q, %q, %q", result.FunctionError, result.ErrorType, result.ErrorMessage)
 			}
 			if !result.Cold {
@@ -273,7 +275,8 @@ func TestKill(t *testing.T) {
 	h.Kill()
 	r := <-inFlight.ended
 	want := "RequestId: " + r.RequestID + " Error: Runtime exited with error: signal: killed"
-	if inFlight.err != nil || r.FunctionError != "Unhandled" || r.ErrorType != "Runtime.ExitError" || r.ErrorMessage != want {
+	if inFlight.err != nil || r.FunctionError != "Unhandled" || r.ErrorType != "Runtime.ExitError" ||
+		r.ErrorMessage != want {
 		t.Errorf("killed: %v, %q, %q, %q", inFlight.err, r.FunctionError, r.ErrorType, r.ErrorMessage)
 	}
 
@@ -420,7 +423,8 @@ func TestLog(t *testing.T) {
 		t.Errorf("log of the cold start:\n%s", cold.Log)
 	}
 	_, warm := succeed(t, h, event{})
-	if !bytes.HasPrefix(warm.Log, []byte("START RequestId: "+warm.RequestID)) || bytes.Contains(warm.Log, []byte("Init Duration")) {
+	if !bytes.HasPrefix(warm.Log, []byte("START RequestId: "+warm.RequestID)) || bytes.Contains(warm.Log,
+		[]byte("Init Duration")) {
 		t.Errorf("log of the warm invocation:\n%s", warm.Log)
 	}
 	if out.String() != string(cold.Log)+string(warm.Log) {
@@ -525,7 +529,8 @@ func TestNothingLeft(t *testing.T) {
 	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)
-			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before,
+				stacks[:runtime.Stack(stacks, true)])
 		}
 	}
 }
@@ -586,7 +591,8 @@ func TestPartitions(t *testing.T) {
 func TestBuild(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "bootstrap")
-	if err := lambdahost.Build(t.Context(), "./testdata/nothing", out); err == nil || !strings.Contains(err.Error(), "testdata/nothing") {
+	if err := lambdahost.Build(t.Context(), "./testdata/nothing", out); err == nil || !strings.Contains(err.Error(),
+		"testdata/nothing") {
 		t.Errorf("no such package: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

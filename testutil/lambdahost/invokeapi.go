@@ -53,7 +53,8 @@ func (h *Host) serveInvoke(w http.ResponseWriter, r *http.Request) {
 	tooLarge := fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", maxPayload)
 	if invocationType == "Event" {
 		limit = maxEventPayload
-		tooLarge = fmt.Sprintf("The payload is too large for the Event invocation type (limit %d bytes)", maxEventPayload)
+		tooLarge = fmt.Sprintf("The payload is too large for the Event invocation type (limit %d bytes)",
+			maxEventPayload)
 	}
 	payload, fits, err := readBody(r, limit)
 	switch {

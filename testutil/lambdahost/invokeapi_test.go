@@ -129,7 +129,8 @@ func TestInvokeLogAndRequestID(t *testing.T) {
 	response, _ := call(t, base, "function", []byte(`{"Do":"print","Text":"three"}`), "X-Amz-Log-Type", "Tail")
 	log, err := base64.StdEncoding.DecodeString(response.Header.Get("X-Amz-Log-Result"))
 	id := response.Header.Get("X-Amzn-Requestid")
-	if err != nil || !strings.HasPrefix(string(log), "START RequestId: "+id) || !strings.Contains(string(log), "one\ntwo\nthree\nEND") {
+	if err != nil || !strings.HasPrefix(string(log), "START RequestId: "+id) || !strings.Contains(string(log),
+		"one\ntwo\nthree\nEND") {
 		t.Errorf("%v, log:\n%s", err, log)
 	}
 	response, _ = call(t, base, "function", nil)
@@ -147,7 +148,8 @@ func TestInvokeEventAndDryRun(t *testing.T) {
 	if out.String() != "" {
 		t.Errorf("the dry run ran:\n%s", out)
 	}
-	response, body := call(t, base, "function", []byte(`{"Do":"print","Text":"three"}`), "X-Amz-Invocation-Type", "Event")
+	response, body := call(t, base, "function", []byte(`{"Do":"print","Text":"three"}`), "X-Amz-Invocation-Type",
+		"Event")
 	if response.StatusCode != http.StatusAccepted || body != "" {
 		t.Errorf("%s %q", response.Status, body)
 	}
@@ -213,7 +215,8 @@ func TestAWSCLI(t *testing.T) {
 	}
 
 	answer, payload, text := aws(h.ARN(), `{"Text":"hello"}`)
-	if answer["StatusCode"] != 200.0 || answer["ExecutedVersion"] != "$LATEST" || answer["FunctionError"] != nil || !strings.Contains(payload, `"hello"`) {
+	if answer["StatusCode"] != 200.0 || answer["ExecutedVersion"] != "$LATEST" || answer["FunctionError"] != nil ||
+		!strings.Contains(payload, `"hello"`) {
 		t.Errorf("success: %v %s %s", answer, payload, text)
 	}
 	log, err := base64.StdEncoding.DecodeString(answer["LogResult"].(string))

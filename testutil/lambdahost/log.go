@@ -93,7 +93,8 @@ func (l *logbook) end(r Result, memoryMB int, failed *failure) {
 	}
 	l.printf("END RequestId: %s\n", r.RequestID)
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %.0f ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
+	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %.0f ms\tMemory Size: %d MB\tMax "+
+		"Memory Used: %d MB\t",
 		r.RequestID, milliseconds(r.Duration), math.Ceil(milliseconds(r.Duration+r.Init)), memoryMB, r.MaxMemoryMB)
 	if r.Cold {
 		fmt.Fprintf(&b, "Init Duration: %.2f ms\t", milliseconds(r.Init))

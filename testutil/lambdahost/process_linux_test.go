@@ -41,7 +41,8 @@ func TestChildrenDieToo(t *testing.T) {
 		t.Fatal("the child does not run")
 	}
 	h.Close()
-	for deadline := time.Now().Add(time.Minute); running(s.Child); runtime.Gosched() { // the kernel takes its time over a SIGKILL
+	// the kernel takes its time over a SIGKILL
+	for deadline := time.Now().Add(time.Minute); running(s.Child); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("the child runs on")
 		}
@@ -64,7 +65,8 @@ func TestNoOrphan(t *testing.T) {
 	}
 	defer listener.Close()
 	host := exec.CommandContext(t.Context(), os.Args[0])
-	host.Env = append(os.Environ(), "LAMBDAHOST_TEST_HOLD="+listener.Addr().String(), "LAMBDAHOST_TEST_BOOTSTRAP="+bootstrap)
+	host.Env = append(os.Environ(), "LAMBDAHOST_TEST_HOLD="+listener.Addr().String(), "LAMBDAHOST_TEST_BOOTSTRAP="+
+		bootstrap)
 	host.Stderr = os.Stderr
 	if err := host.Start(); err != nil {
 		t.Fatal(err)

@@ -169,7 +169,8 @@ func TestThePreflightIsDocumented(t *testing.T) {
 		seen[c.ID] = true
 		fmt.Fprintf(&table, "| %s | %s | %s |\n", c.ID, c.Proves, strings.Join(c.Needs, ", "))
 	}
-	const path, begin, end = "docs/preflight.md", "<!-- checks: written by make api, from the tables in rotator and strategies -->\n", "<!-- end -->\n"
+	const path, begin, end = "docs/preflight.md", "<!-- checks: written by make api, from the tables in rotator and " +
+		"strategies -->\n", "<!-- end -->\n"
 	page := read(t, path)
 	before, rest, begins := strings.Cut(page, begin)
 	listed, after, ends := strings.Cut(rest, end)
@@ -178,7 +179,8 @@ func TestThePreflightIsDocumented(t *testing.T) {
 		t.Errorf("%s has no place for the table", path)
 	case listed == table.String():
 	case *update:
-		if err := os.WriteFile(filepath.Join(root, path), []byte(before+begin+table.String()+end+after), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(root, path), []byte(before+begin+table.String()+end+after),
+			0o644); err != nil {
 			t.Fatal(err)
 		}
 	default:

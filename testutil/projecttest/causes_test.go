@@ -20,7 +20,8 @@ var update = flag.Bool("update", false, "write the generated parts of the docume
 func TestTheRunbookShowsEveryCause(t *testing.T) {
 	const path, end = "docs/runbook.md", "<!-- end -->\n"
 	page := read(t, path)
-	for engine, causes := range map[string][]dial.Cause{"mysql": mysql.Causes(), "postgres": postgres.Causes(), "valkey": valkey.Causes()} {
+	for engine, causes := range map[string][]dial.Cause{"mysql": mysql.Causes(), "postgres": postgres.Causes(),
+		"valkey": valkey.Causes()} {
 		before, rest, begins := strings.Cut(page, "<!-- causes of "+engine+":")
 		note, rest, closes := strings.Cut(rest, "-->\n")
 		table, after, ends := strings.Cut(rest, end)
@@ -32,7 +33,8 @@ func TestTheRunbookShowsEveryCause(t *testing.T) {
 			continue
 		}
 		if !*update {
-			t.Errorf("%s does not show what the answers of %s mean as the code has it. To write it: go test ./testutil/projecttest -run TestTheRunbookShowsEveryCause -update", path, engine)
+			t.Errorf("%s does not show what the answers of %s mean as the code has it. To write it: "+
+				"go test ./testutil/projecttest -run TestTheRunbookShowsEveryCause -update", path, engine)
 		}
 		page = before + "<!-- causes of " + engine + ":" + note + "-->\n" + want + end + after
 	}

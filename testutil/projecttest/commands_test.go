@@ -172,8 +172,9 @@ func TestCommandsWork(t *testing.T) {
 		"make demo FAIL=killed":                "accepted",
 		"make demo FAIL=policy":                "accepted",
 		"make emulator":                        "--secret-id app",
-		`make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage"`: "is denied secretsmanager:UpdateSecretVersionStage",
-		"make invoke EVENT=createSecret":                                     "passed",
+		`make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage"`: "is denied " +
+			"secretsmanager:UpdateSecretVersionStage",
+		"make invoke EVENT=createSecret": "passed",
 	}
 	documented := documented(t)
 	for _, command := range slices.Sorted(maps.Keys(commands)) { // one after another: some build into the same folder

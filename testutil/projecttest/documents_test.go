@@ -96,7 +96,8 @@ func TestTheRunbookIsComplete(t *testing.T) {
 	rows := func(heading string) []string {
 		var names []string
 		for _, name := range sorted(section(t, page, heading), firstColumn) {
-			if !regexp.MustCompile(`^(-+|status|id|alarm|recommended action|event|cause|remedy|elsewhere)$`).MatchString(name) {
+			if !regexp.MustCompile(`^(-+|status|id|alarm|recommended action|event|cause|remedy|elsewhere)$`).
+				MatchString(name) {
 				names = append(names, name)
 			}
 		}
@@ -148,7 +149,8 @@ func TestTheRunbookIsComplete(t *testing.T) {
 	// What each finding says.
 	var code strings.Builder
 	sources(t, func(path, text string) {
-		if strings.HasPrefix(path, "rotator/") || strings.HasPrefix(path, "strategies/") || strings.HasPrefix(path, "testutil/awsemu/") {
+		if strings.HasPrefix(path, "rotator/") || strings.HasPrefix(path, "strategies/") ||
+			strings.HasPrefix(path, "testutil/awsemu/") {
 			code.WriteString(strings.ReplaceAll(text, `\"`, `"`))
 		}
 	})
@@ -188,9 +190,11 @@ func TestTheEnvironmentIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := []string{ // of the source of all 22
-		"SECRETS_MANAGER_ENDPOINT", "EXCLUDE_CHARACTERS", "PASSWORD_LENGTH", "EXCLUDE_NUMBERS", "EXCLUDE_PUNCTUATION", "EXCLUDE_UPPERCASE",
+		"SECRETS_MANAGER_ENDPOINT", "EXCLUDE_CHARACTERS", "PASSWORD_LENGTH", "EXCLUDE_NUMBERS", "EXCLUDE_PUNCTUATION",
+		"EXCLUDE_UPPERCASE",
 		"EXCLUDE_LOWERCASE", "REQUIRE_EACH_INCLUDED_TYPE", "USERNAME_CHARACTER_LIMIT", "SECRET_ARN", "USER_NAME",
-		"MAX_WAITING_TIME_FOR_ACTIVE_IN_SECONDS", "WAITING_RETRY_INTERVAL_IN_SECONDS", "AUTHENTICATION_CREATION_ENABLED",
+		"MAX_WAITING_TIME_FOR_ACTIVE_IN_SECONDS", "WAITING_RETRY_INTERVAL_IN_SECONDS",
+		"AUTHENTICATION_CREATION_ENABLED",
 		"DICT_KEY_DIRECTORY", "DICT_KEY_USERNAME", "DICT_KEY_PASSWORD",
 	}
 	settings, page := read(t, "docs/settings.md"), section(t, read(t, "docs/migrating.md"), "Environment")
@@ -213,12 +217,14 @@ func TestTheEnvironmentIsDocumented(t *testing.T) {
 		functions[i] = filepath.Base(f)
 	}
 	table := section(t, read(t, "docs/migrating.md"), "Which function")
-	functions = slices.DeleteFunc(functions, func(name string) bool { return strings.HasPrefix(name, "valkey-") }) // AWS has no template for servers of one's own
+	// AWS has no template for servers of one's own
+	functions = slices.DeleteFunc(functions, func(name string) bool { return strings.HasPrefix(name, "valkey-") })
 	same(t, "functions", sorted(table, regexp.MustCompile("(?m)^\\| [^|]+ \\| `([a-z-]+)` \\|")), functions)
 	// Both templates of a row count, to 22.
 	n := 0
 	for line := range strings.Lines(table) {
-		if cells := strings.Split(line, "|"); len(cells) > 3 && !strings.Contains(line, "---") && !strings.Contains(line, "AWS's template") {
+		if cells := strings.Split(line, "|"); len(cells) > 3 && !strings.Contains(line, "---") &&
+			!strings.Contains(line, "AWS's template") {
 			n += 1 + strings.Count(cells[1], ",")
 		}
 	}
@@ -304,10 +310,12 @@ func TestPicturesAreWellMade(t *testing.T) {
 		_, group, _ := strings.Cut(turns, `<g id="`+step+`">`)
 		group, _, _ = strings.Cut(group, "</g>")
 		var calls []string
-		for _, m := range regexp.MustCompile(`<text class="call"[^>]*>([^<]+)</text>`).FindAllStringSubmatch(group, -1) {
+		for _, m := range regexp.MustCompile(`<text class="call"[^>]*>([^<]+)</text>`).FindAllStringSubmatch(group,
+			-1) {
 			calls = append(calls, m[1])
 		}
-		if row := "| " + step + " | " + strings.Join(calls, ", ") + " |"; len(calls) == 0 || !strings.Contains(architecture, row) {
+		if row := "| " + step + " | " + strings.Join(calls, ", ") + " |"; len(calls) == 0 ||
+			!strings.Contains(architecture, row) {
 			t.Errorf("turns.svg: ARCHITECTURE.md has no row %s", row)
 		}
 	}
@@ -320,7 +328,8 @@ func TestTheREADMEIsRead(t *testing.T) {
 	}
 }
 
-// TestTheFleetPageIsComplete: every condition of a fleet report has its row, and no row is of a condition that does not exist.
+// TestTheFleetPageIsComplete: every condition of a fleet report has its row, and no row is of a condition that does not
+// exist.
 func TestTheFleetPageIsComplete(t *testing.T) {
 	id := regexp.MustCompile(`"(F[0-9]{2})"`)
 	code := sorted(read(t, "rotator/fleet/conditions.go")+read(t, "rotator/fleet/scan.go"), id)

@@ -12,8 +12,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-// TestGoInstallGivesTheProgram: `go install .../cmd/quarterturn@latest`, from a module proxy that has this tree as its newest
-// version, gives a program that knows that version. A replace in go.mod would make it fail.
+// TestGoInstallGivesTheProgram: `go install .../cmd/quarterturn@latest`, from a module proxy that has this tree as its
+// newest version, gives a program that knows that version. A replace in go.mod would make it fail.
 func TestGoInstallGivesTheProgram(t *testing.T) {
 	tier.Long(t)
 	const version = "v0.0.1"
@@ -39,7 +39,8 @@ func TestGoInstallGivesTheProgram(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "install", module+"cmd/quarterturn@latest")
 	cmd.Dir = bin // outside of the module
 	cmd.Env = append(os.Environ(), "GOPROXY=file://"+proxy+",file://"+machine[1]+"/cache/download,"+machine[0],
-		"GONOSUMDB="+strings.TrimSuffix(module, "/"), "GOFLAGS=-modcacherw -trimpath", "GOBIN="+bin, "GOMODCACHE="+filepath.Join(bin, "modules"))
+		"GONOSUMDB="+strings.TrimSuffix(module, "/"), "GOFLAGS=-modcacherw -trimpath", "GOBIN="+bin, "GOMODCACHE="+
+			filepath.Join(bin, "modules"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go install: %v\n%s", err, out)
 	}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 const module = "github.com/quarterturn-dev/quarterturn/"
@@ -98,13 +99,15 @@ func TestImportsRunOneWay(t *testing.T) {
 	for name, p := range packages(t) {
 		ruled := false
 		for _, rule := range rules {
-			if name != rule.folder && !strings.HasPrefix(name, rule.folder+"/") && !(strings.HasSuffix(rule.folder, "-") && strings.HasPrefix(name, rule.folder)) {
+			if name != rule.folder && !strings.HasPrefix(name, rule.folder+"/") &&
+				!(strings.HasSuffix(rule.folder, "-") && strings.HasPrefix(name, rule.folder)) {
 				continue
 			}
 			ruled = true
 			for _, imported := range p.Imports {
 				if strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") && !anyPrefix(imported, rule.may) {
-					t.Errorf("%s imports %s; packages of %s may import, beside the standard library, %q", name, imported, rule.folder, rule.may)
+					t.Errorf("%s imports %s; packages of %s may import, beside the standard library, %q", name,
+						imported, rule.folder, rule.may)
 				}
 			}
 			break
@@ -114,7 +117,8 @@ func TestImportsRunOneWay(t *testing.T) {
 		}
 		if !strings.HasPrefix(name, "testutil") {
 			for _, imported := range p.Imports {
-				if strings.HasPrefix(imported, module+"testutil") || imported == "testing" && name != "strategies/strategytest" && name != "strategies/internal/enginetest" {
+				if strings.HasPrefix(imported, module+"testutil") || imported == "testing" &&
+					name != "strategies/strategytest" && name != "strategies/internal/enginetest" {
 					t.Errorf("%s imports %s: what is shipped never contains what is for tests", name, imported)
 				}
 			}
@@ -126,7 +130,8 @@ func TestImportsRunOneWay(t *testing.T) {
 // programs that people run, and in no function.
 func TestTheFunctionReadsNoPolicies(t *testing.T) {
 	reads := func(path string) bool {
-		return strings.HasPrefix(path+"/", module+"rotator/iam/") || strings.HasPrefix(path+"/", "github.com/aws/aws-sdk-go-v2/service/iam/")
+		return strings.HasPrefix(path+"/", module+"rotator/iam/") || strings.HasPrefix(path+"/",
+			"github.com/aws/aws-sdk-go-v2/service/iam/")
 	}
 	for name, p := range packages(t) {
 		folder, _, _ := strings.Cut(name, "/")
@@ -186,6 +191,28 @@ func sources(t *testing.T, visit func(path, text string)) {
 	}
 }
 
+// TestLinesAreShort: a line has 120 characters at the most, tabs counted as four, but for texts in back quotes, which
+// are as they are. Tests may have tables with longer rows, and so may testutil/contract, which is one.
+func TestLinesAreShort(t *testing.T) {
+	const most = 120
+	unwrapped := []string{"strategies/", "rotator/fleet/", "handlers/", "deploy/", "testutil/awsemu/", "testutil/contract/",
+		"testutil/dbserver/", "testutil/localaws/", "testutil/prove/", "testutil/internal/bench/",
+		"testutil/internal/mutation/", "testutil/cmd/"}
+	sources(t, func(path, text string) {
+		if slices.ContainsFunc(unwrapped, func(folder string) bool { return strings.HasPrefix(path, folder) }) {
+			return
+		}
+		quoted := false
+		for i, line := range strings.Split(text, "\n") {
+			inText := quoted || strings.Contains(line, "`")
+			quoted = quoted != (strings.Count(line, "`")%2 == 1)
+			if n := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")); n > most && !inText {
+				t.Errorf("%s:%d has %d characters", path, i+1, n)
+			}
+		}
+	})
+}
+
 // TestSecretsAreRevealedAtTheWireOnly: a Password gives its value in the last step
 // before a wire, and where the value is made or judged.
 func TestSecretsAreRevealedAtTheWireOnly(t *testing.T) {
@@ -214,7 +241,8 @@ func TestNoHiddenMachinery(t *testing.T) {
 		"rotator/fleet/html.go a blank import",           // of embed
 	}
 	sources(t, func(path, text string) {
-		forTests := strings.HasPrefix(path, "strategies/strategytest/") || strings.HasPrefix(path, "strategies/internal/enginetest/")
+		forTests := strings.HasPrefix(path, "strategies/strategytest/") ||
+			strings.HasPrefix(path, "strategies/internal/enginetest/")
 		if forTests || !regexp.MustCompile(`^(rotator|strategies|handlers)/`).MatchString(path) {
 			return
 		}
@@ -243,7 +271,8 @@ func TestHandlersAreSmall(t *testing.T) {
 			most = 28
 		}
 		if n := strings.Count(string(text), "\n"); n > most {
-			t.Errorf("%s has %d lines: a main is a dozen, or two where it has settings, and a little more for several engines", main, n)
+			t.Errorf("%s has %d lines: a main is a dozen, or two where it has settings, and a little more for "+
+				"several engines", main, n)
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), main, text, parser.ParseComments)
 		if err != nil {

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestEveryTestHasItsTier: each of the three make targets tests every package, CI runs those that make check does not stand
-// in for, and package tier alone decides which test is in which. That each test has then run in one of them is what
-// testutil/cmd/tiers sees, at the end of .ci/run.
+// TestEveryTestHasItsTier: each of the three make targets tests every package, CI runs those that make check does not
+// stand in for, and package tier alone decides which test is in which. That each test has then run in one of them is
+// what testutil/cmd/tiers sees, at the end of .ci/run.
 func TestEveryTestHasItsTier(t *testing.T) {
 	makefile := read(t, "Makefile")
 	for target, asks := range map[string]string{
@@ -25,7 +25,8 @@ func TestEveryTestHasItsTier(t *testing.T) {
 		if recipe == nil {
 			t.Fatalf("Makefile: there is no target %s", target)
 		}
-		if runs := regexp.MustCompile(asks+`.*-timeout \d+m \$\(ARGS\) \./\.\.\.\n`).FindAllString(recipe[1], -1); len(runs) != 1 {
+		if runs := regexp.MustCompile(asks+`.*-timeout \d+m \$\(ARGS\) \./\.\.\.\n`).
+			FindAllString(recipe[1], -1); len(runs) != 1 {
 			t.Errorf("make %s does not run all packages once, with a limit:\n%s", target, recipe[1])
 		}
 		if strings.Contains(recipe[1], "-run") || strings.Contains(recipe[1], "-skip") {
@@ -64,7 +65,8 @@ func TestMakeKnowsItsVariables(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	if out, err := make("demo", "engine=mysql"); err == nil || !strings.Contains(out, "no variable engine: ") || !strings.Contains(out, " ENGINE ") {
+	if out, err := make("demo", "engine=mysql"); err == nil || !strings.Contains(out, "no variable engine: ") ||
+		!strings.Contains(out, " ENGINE ") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	used := regexp.MustCompile(`\$\(([A-Z]+)\)`)

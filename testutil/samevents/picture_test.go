@@ -26,7 +26,8 @@ func drawn(t *testing.T, picture, answer string) {
 		}
 	}
 	if read(t, "sam", "pictures", picture) != want {
-		t.Errorf("%s shows another answer than this, or in another way: make pictures draws it again\n%s", picture, answer)
+		t.Errorf("%s shows another answer than this, or in another way: make pictures draws it again\n%s", picture,
+			answer)
 	}
 	_, title, _ := strings.Cut(want, `<title id="title">`)
 	title, _, _ = strings.Cut(title, "</title>")
@@ -59,7 +60,8 @@ func draw(answer string) string {
 	}
 	end := func() {
 		if denied {
-			fmt.Fprintf(&marks, "  <rect class=\"mark\" x=\"12\" y=\"%d\" width=\"836\" height=\"%d\" rx=\"4\"/>\n", from-15, y-from+21)
+			fmt.Fprintf(&marks, "  <rect class=\"mark\" x=\"12\" y=\"%d\" width=\"836\" height=\"%d\" rx=\"4\"/>\n",
+				from-15, y-from+21)
 		}
 		denied = false
 	}
@@ -71,7 +73,8 @@ func draw(answer string) string {
 		f := strings.Fields(l)
 		if !strings.HasPrefix(l, "    ") { // a finding
 			end()
-			class := map[string]string{"passed": "passed", "inferred": "passed", "denied": "denied", "failed": "denied"}[f[1]]
+			class := map[string]string{"passed": "passed", "inferred": "passed", "denied": "denied",
+				"failed": "denied"}[f[1]]
 			if class == "denied" {
 				denied, from, what = true, y+step, f[2]
 			}

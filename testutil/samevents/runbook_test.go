@@ -58,7 +58,8 @@ func misfortunes() []misfortune {
 		{kind: "throttled", fault: on("DescribeSecret", awsemu.Fault{Throttle: true})},
 		{kind: "deadline exceeded", function: "hasty", step: "setSecret"},
 		{kind: "internal", step: "setSecret", run: []string{
-			"CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF session_user = '%[1]s' THEN RAISE 'not today'; END IF; END $$",
+			"CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF session_user = '%[1]s' " +
+				"THEN RAISE 'not today'; END IF; END $$",
 			"CREATE EVENT TRIGGER refuse_%[1]s ON login EXECUTE FUNCTION refuse()",
 		}},
 	}
@@ -72,7 +73,8 @@ func misfortunes() []misfortune {
 func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 	tier.Test(t)
 	page := read(t, "docs", "runbook.md")
-	built, err := localaws.Build(t.Context(), t.TempDir(), "postgres-single-user", "postgres-alternating-users", "mysql-single-user")
+	built, err := localaws.Build(t.Context(), t.TempDir(), "postgres-single-user", "postgres-alternating-users",
+		"mysql-single-user")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,17 +141,22 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 	for i, m := range misfortunes() {
 		t.Run(m.kind, func(t *testing.T) {
 			name, password := fmt.Sprintf("app_%d", i), rand.Text()
-			members := []any{"engine", "postgres", "host", db.Host, "port", db.Port, "ssl", false, "username", name, "password", password}
+			members := []any{"engine", "postgres", "host", db.Host, "port", db.Port, "ssl", false, "username", name,
+				"password", password}
 			switch m.kind {
 			case "password policy":
 				my := dbserver.NewMySQL(t, dbserver.MySQLOptions{})
 				ports[my.Port] = "3306"
-				exec(t, my, "INSTALL COMPONENT 'file://component_validate_password'", "SET GLOBAL validate_password.length = 60",
-					fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s-aA1%s'", name, password, strings.Repeat("x", 60)))
-				members = append(members, "engine", "mysql", "port", my.Port, "password", password+"-aA1"+strings.Repeat("x", 60), "ssl", false)
+				exec(t, my, "INSTALL COMPONENT 'file://component_validate_password'",
+					"SET GLOBAL validate_password.length = 60",
+					fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s-aA1%s'", name, password,
+						strings.Repeat("x", 60)))
+				members = append(members, "engine", "mysql", "port", my.Port, "password", password+"-aA1"+
+					strings.Repeat("x", 60), "ssl", false)
 			case "not entitled":
-				superuser := s.AWS.Seed(awsemu.Secret{Name: "superuser", Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"},
-					Value: document(t, append(members, "username", db.Superuser, "password", db.Password))}}})
+				superuser := s.AWS.Seed(awsemu.Secret{Name: "superuser",
+					Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"},
+						Value: document(t, append(members, "username", db.Superuser, "password", db.Password))}}})
 				members = append(members, "masterarn", superuser)
 				exec(t, db, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", name, password))
 			case "read only":
@@ -171,7 +178,8 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 			secret := awsemu.Secret{
 				Name: name, ARN: "arn:aws:secretsmanager:us-east-1:123456789012:secret:" + name + "-AbCdEf",
 				RotationEnabled: new(!m.off), RotationLambdaARN: s.Functions["postgres-single-user"].ARN(),
-				Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(t, members)}, {Labels: []string{"AWSPENDING"}}},
+				Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(t, members)},
+					{Labels: []string{"AWSPENDING"}}},
 			}
 			step, function := "createSecret", "postgres-single-user"
 			if m.step != "" {
@@ -185,7 +193,8 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 				s.AWS.Seed(secret)
 			}
 			faults[name] = m.fault
-			event := fmt.Sprintf(`{"Step":%q,"SecretId":%q,"ClientRequestToken":%q}`, step, secret.ARN, awsemu.VersionID(2))
+			event := fmt.Sprintf(`{"Step":%q,"SecretId":%q,"ClientRequestToken":%q}`, step, secret.ARN,
+				awsemu.VersionID(2))
 			_, failed, line := invoke(t, function, event)
 			if failed["kind"] != m.kind {
 				t.Fatalf("the kind is %v: %v", failed["kind"], failed["error"])
@@ -202,13 +211,15 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 					t.Errorf("docs/runbook.md does not show\n    %s", asInThePage(line))
 				}
 			case "access denied":
-				answer, _, _ := invoke(t, function, fmt.Sprintf(`{"Step":"preflight","SecretId":%q,"Format":"text"}`, secret.ARN))
+				answer, _, _ := invoke(t, function, fmt.Sprintf(`{"Step":"preflight","SecretId":%q,"Format":"text"}`,
+					secret.ARN))
 				drawn(t, "preflight.svg", asInThePage(answer))
 			}
 		})
 	}
 	t.Run("status", func(t *testing.T) {
-		if err := samevents.Set(t.Context(), s.AWS, db, db.Host, s.Functions["postgres-single-user"].ARN()); err != nil {
+		if err := samevents.Set(t.Context(), s.AWS, db, db.Host,
+			s.Functions["postgres-single-user"].ARN()); err != nil {
 			t.Fatal(err)
 		}
 		answer, _, _ := invoke(t, "postgres-single-user", read(t, "sam", "events", "status.json"))

@@ -42,22 +42,34 @@ const (
 // Where the event names another secret than its own (Secret), that is said there.
 func Scenes() []Fixture {
 	return []Fixture{
-		{Event: "createSecret", Shows: "the preflight passes, and the empty pending version gets a value", Says: `"Findings"`, pending: empty},
+		{Event: "createSecret", Shows: "the preflight passes, and the empty pending version gets a value",
+			Says: `"Findings"`, pending: empty},
 		{Event: "setSecret", Shows: "the database takes the pending password", Says: "null", pending: filled},
-		{Event: "testSecret", Shows: "the pending password is proved by a login", Says: "null", pending: filled, set: true},
-		{Event: "finishSecret", Shows: "AWSCURRENT moves to the pending version", Says: "null", pending: filled, set: true},
+		{Event: "testSecret", Shows: "the pending password is proved by a login", Says: "null", pending: filled,
+			set: true},
+		{Event: "finishSecret", Shows: "AWSCURRENT moves to the pending version", Says: "null", pending: filled,
+			set: true},
 		{Event: "preflight", Shows: "a report as JSON; nothing is changed", Says: `"Status":"passed"`},
 		{Event: "preflight-text", Shows: "the same for a terminal", Says: "preflight of"},
 		{Event: "preflight-markdown", Shows: "the same for a ticket", Says: "| "},
-		{Event: "preflight-wrong-password", Shows: "a report that names what blocks a rotation", Says: "did not accept the password", wrong: true},
-		{Event: "configuration-test", Shows: "testSecret alone, on an empty version, as rotate-secret --no-rotate-immediately sends it: a dry run", Says: `"Findings"`, pending: empty},
-		{Event: "rotation-token", Shows: "createSecret with a RotationToken, which is handed on and never logged", Says: `"Findings"`, pending: empty},
-		{Event: "late-duplicate", Shows: "setSecret once more, when the rotation is over: nothing is done", Says: "null", pending: filled, set: true, promoted: true},
-		{Event: "unknown-version", Shows: "a version that the secret does not have is refused", Says: "no such version", Fails: true},
-		{Event: "cancelled-rotation", Shows: "setSecret after cancel-rotate-secret: the database is left alone", Says: "rotation is disabled", Fails: true, pending: filled, off: true},
-		{Event: "status", Shows: "after a rotation that was killed and cancelled: which version works, and what to do", Says: "recommended action: finish", pending: filled, set: true, off: true},
-		{Event: "recover", Shows: "the same, and it is done, for the event names it: AWSCURRENT moves", Says: "AWSCURRENT", pending: filled, set: true, off: true},
-		{Event: "wrong-step", Shows: "a step that there is not is refused before anything is read", Says: "Step is", Fails: true},
+		{Event: "preflight-wrong-password", Shows: "a report that names what blocks a rotation",
+			Says: "did not accept the password", wrong: true},
+		{Event: "configuration-test", Shows: "testSecret alone, on an empty version, as rotate-secret " +
+			"--no-rotate-immediately sends it: a dry run", Says: `"Findings"`, pending: empty},
+		{Event: "rotation-token", Shows: "createSecret with a RotationToken, which is handed on and never logged",
+			Says: `"Findings"`, pending: empty},
+		{Event: "late-duplicate", Shows: "setSecret once more, when the rotation is over: nothing is done",
+			Says: "null", pending: filled, set: true, promoted: true},
+		{Event: "unknown-version", Shows: "a version that the secret does not have is refused", Says: "no such version",
+			Fails: true},
+		{Event: "cancelled-rotation", Shows: "setSecret after cancel-rotate-secret: the database is left alone",
+			Says: "rotation is disabled", Fails: true, pending: filled, off: true},
+		{Event: "status", Shows: "after a rotation that was killed and cancelled: which version works, and what to do",
+			Says: "recommended action: finish", pending: filled, set: true, off: true},
+		{Event: "recover", Shows: "the same, and it is done, for the event names it: AWSCURRENT moves",
+			Says: "AWSCURRENT", pending: filled, set: true, off: true},
+		{Event: "wrong-step", Shows: "a step that there is not is refused before anything is read", Says: "Step is",
+			Fails: true},
 	}
 }
 
@@ -74,7 +86,8 @@ func arn(name string) string {
 func Set(ctx context.Context, emulator *awsemu.Emulator, db *dbserver.Server, host, function string) error {
 	document := func(user, password string) awsemu.Value {
 		text, _ := json.Marshal(map[string]any{ // text, a number and a boolean cannot fail
-			"engine": "postgres", "host": host, "port": db.Port, "ssl": false, // the server has no TLS, which has to be said
+			"engine": "postgres", "host": host, "port": db.Port,
+			"ssl":      false, // the server has no TLS, which has to be said
 			"username": user, "password": password, "masterarn": arn("superuser"),
 		})
 		return awsemu.Text(string(text))
@@ -92,7 +105,8 @@ func Set(ctx context.Context, emulator *awsemu.Emulator, db *dbserver.Server, ho
 	}}, "superuser")
 	for _, scene := range Scenes() {
 		versions, password := scene.versions(document)
-		seed(awsemu.Secret{RotationEnabled: new(!scene.off), RotationLambdaARN: function, Versions: versions}, scene.Event)
+		seed(awsemu.Secret{RotationEnabled: new(!scene.off), RotationLambdaARN: function, Versions: versions},
+			scene.Event)
 		err := db.Exec(ctx,
 			`CREATE ROLE "`+scene.Event+`" LOGIN PASSWORD '`+password+`'`,
 			`GRANT "`+scene.Event+`" TO superuser WITH ADMIN OPTION`,
@@ -105,7 +119,8 @@ func Set(ctx context.Context, emulator *awsemu.Emulator, db *dbserver.Server, ho
 }
 
 // versions are those of the secret, and the password that the database has.
-func (s Fixture) versions(document func(user, password string) awsemu.Value) (versions []awsemu.Version, password string) {
+func (s Fixture) versions(document func(user, password string) awsemu.Value) (versions []awsemu.Version,
+	password string) {
 	old, new := rand.Text(), rand.Text()
 	versions = []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(s.Event, old)}}
 	if s.pending != absent {

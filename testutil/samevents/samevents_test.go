@@ -28,7 +28,8 @@ func TestEachEventShowsWhatItSays(t *testing.T) {
 	}
 	db := dbserver.NewPostgres(t, dbserver.Options{})
 	var out lambdahost.Output
-	s, err := localaws.Start(localaws.Config{Functions: []localaws.Function{{Name: function, Bootstrap: built[function]}}, Output: &out})
+	s, err := localaws.Start(localaws.Config{Functions: []localaws.Function{{Name: function,
+		Bootstrap: built[function]}}, Output: &out})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,8 @@ func TestEachEventShowsWhatItSays(t *testing.T) {
 				said = r.ErrorMessage
 			}
 			if scene.Fails != (r.FunctionError != "") || !strings.Contains(said, scene.Says) {
-				t.Errorf("failed is %t, and it says %s; want %t and %q", r.FunctionError != "", said, scene.Fails, scene.Says)
+				t.Errorf("failed is %t, and it says %s; want %t and %q", r.FunctionError != "", said, scene.Fails,
+					scene.Says)
 			}
 			after := s.AWS.Snapshot(e.SecretID)
 			changed := !before.Equal(after)
@@ -84,7 +86,8 @@ func TestEachEventShowsWhatItSays(t *testing.T) {
 			}
 			// Whoever is AWSCURRENT can log in, but from setSecret to finishSecret, where it cannot.
 			current := after.Holder("AWSCURRENT")
-			if e.Step == "status" || e.Step == "setSecret" && !scene.Fails || e.Step == "testSecret" && !after.Holder("AWSPENDING").Value.Empty() {
+			if e.Step == "status" || e.Step == "setSecret" && !scene.Fails || e.Step == "testSecret" &&
+				!after.Holder("AWSPENDING").Value.Empty() {
 				if pending := after.Holder("AWSPENDING"); !pending.Value.Empty() {
 					current = pending
 				}

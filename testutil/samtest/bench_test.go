@@ -66,7 +66,8 @@ func start(b *testing.B, bootstrap string, env ...string) (cpu time.Duration, st
 	var text bytes.Buffer
 	cmd := exec.CommandContext(b.Context(), bootstrap)
 	cmd.Env = append([]string{
-		"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(api.URL, "http://"), "AWS_REGION=us-east-1", "AWS_LAMBDA_FUNCTION_NAME=f",
+		"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(api.URL, "http://"), "AWS_REGION=us-east-1",
+		"AWS_LAMBDA_FUNCTION_NAME=f",
 		"AWS_ACCESS_KEY_ID=ASIA", "AWS_SECRET_ACCESS_KEY=x", "AWS_SESSION_TOKEN=x",
 	}, env...)
 	cmd.Stderr = &text

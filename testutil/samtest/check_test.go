@@ -122,10 +122,12 @@ func faultsOfFunctions(t Template, handlers []string) (f []string) {
 		case strings.HasSuffix(handler, "-alternating-users"):
 			role = map[string]any{"Fn::GetAtt": []any{alternating, "Arn"}}
 		case handler == "database": // for whichever strategy it is deployed
-			role = map[string]any{"Fn::If": []any{"Alternates", map[string]any{"Fn::GetAtt": []any{alternating, "Arn"}}, role}}
+			role = map[string]any{"Fn::If": []any{"Alternates", map[string]any{"Fn::GetAtt": []any{alternating, "Arn"}},
+				role}}
 		}
 		if len(handler) > maxHandler {
-			f = append(f, fmt.Sprintf("handlers/%s: docs/deploy.md says how long a stack's name may be, and this leaves less", handler))
+			f = append(f, fmt.Sprintf("handlers/%s: docs/deploy.md says how long a stack's name may be, "+
+				"and this leaves less", handler))
 		}
 		want("Condition", Get(resources[id], "Condition"), id)
 		want("BuildMethod", Get(resources[id], "Metadata", "BuildMethod"), "makefile")
@@ -143,7 +145,9 @@ func faultsOfFunctions(t Template, handlers []string) (f []string) {
 		want("the output's Condition", Get(outputs[id+"Arn"], "Condition"), id)
 		want("the output", Get(outputs[id+"Arn"], "Value", "Fn::GetAtt"), []any{id, "Arn"})
 		for _, with := range append(slices.Clone(handlers), "all", strings.Join(handlers, ",")) {
-			is, should := alone(with).Resource(id) != nil, slices.Contains(strings.Split(with, ","), handler) || with == "all" && handler != "database" // which is in place of the others
+			// which is in place of the others
+			is, should := alone(with).Resource(id) != nil, slices.Contains(strings.Split(with, ","), handler) ||
+				with == "all" && handler != "database"
 			if is != should {
 				f = append(f, fmt.Sprintf("Functions=%s: %s is deployed: %t", with, id, is))
 			}
@@ -165,7 +169,8 @@ func faultsOfFunctions(t Template, handlers []string) (f []string) {
 func faultsOfParameters(t Template) (f []string) {
 	parameters := t.Section("Parameters")
 	asked := map[string]int{}
-	for _, group := range Get(map[string]any(t), "Metadata", "AWS::CloudFormation::Interface", "ParameterGroups").([]any) {
+	for _, group := range Get(map[string]any(t), "Metadata", "AWS::CloudFormation::Interface",
+		"ParameterGroups").([]any) {
 		for _, name := range Get(group, "Parameters").([]any) {
 			asked[name.(string)]++
 			if parameters[name.(string)] == nil {
@@ -173,7 +178,8 @@ func faultsOfParameters(t Template) (f []string) {
 			}
 		}
 	}
-	used := References([]any{t.Section("Rules"), t.Section("Conditions"), t.Section("Globals"), t.Section("Resources"), t.Section("Outputs")})
+	used := References([]any{t.Section("Rules"), t.Section("Conditions"), t.Section("Globals"), t.Section("Resources"),
+		t.Section("Outputs")})
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		if asked[name] != 1 {
 			f = append(f, fmt.Sprintf("parameter %s is in %d groups of the console's form", name, asked[name]))
@@ -223,7 +229,8 @@ func faultsOfParameters(t Template) (f []string) {
 
 // byLambda are settings that come from Lambda itself, by LoggingConfig and the
 // function's name, or that a stack has no use for.
-var byLambda = []string{"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_LEVEL", "LOG_LEVEL", "POWERTOOLS_LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE"}
+var byLambda = []string{"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_LEVEL", "LOG_LEVEL", "POWERTOOLS_LOG_LEVEL",
+	"POWERTOOLS_METRICS_NAMESPACE"}
 
 // faultsOfSettings: the template sets what the functions read and nothing else, and
 // each value that a parameter may have is one that the functions take.
@@ -239,7 +246,8 @@ func faultsOfSettings(t Template) (f []string) {
 		}
 	}
 	for name := range read {
-		if variables[name] == nil && !slices.Contains(byLambda, name) && !strings.HasPrefix(name, "AWS_ENDPOINT_URL") { // the SDK's own
+		// the SDK's own
+		if variables[name] == nil && !slices.Contains(byLambda, name) && !strings.HasPrefix(name, "AWS_ENDPOINT_URL") {
 			f = append(f, fmt.Sprintf("the functions read %s, which the template does not set", name))
 		}
 	}
@@ -248,16 +256,22 @@ func faultsOfSettings(t Template) (f []string) {
 		s, err := t.Deploy(with)
 		if err == nil {
 			environment, _ := s.Resolve(variables).(map[string]any)
-			err = allsettings.Read(func(name string) (string, bool) { v, ok := environment[name].(string); return v, ok })
+			err = allsettings.Read(func(name string) (string, bool) {
+				v, ok := environment[name].(string)
+				return v, ok
+			})
 		}
 		if err != nil {
 			f = append(f, fmt.Sprintf("with %v: %v", with, err))
 		}
 	}
 	check(map[string]string{})
-	check(map[string]string{"Engines": "postgres,aurora-postgresql,mysql,aurora-mysql,mariadb,valkey,redis", "Strategy": "alternating-users"})
-	check(map[string]string{"ExcludeCharacters": `:/@"'\`, "SecretsManagerEndpoint": "https://vpce-1.secretsmanager.us-east-1.vpce.amazonaws.com"})
-	for _, url := range []string{"http://secretsmanager.us-east-1.amazonaws.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://localhost.example.com", "ftp://localhost"} {
+	check(map[string]string{"Engines": "postgres,aurora-postgresql,mysql,aurora-mysql,mariadb,valkey,redis",
+		"Strategy": "alternating-users"})
+	check(map[string]string{"ExcludeCharacters": `:/@"'\`,
+		"SecretsManagerEndpoint": "https://vpce-1.secretsmanager.us-east-1.vpce.amazonaws.com"})
+	for _, url := range []string{"http://secretsmanager.us-east-1.amazonaws.com", "http://10.0.0.1",
+		"http://127.0.0.1.example.com", "http://localhost.example.com", "ftp://localhost"} {
 		if _, err := t.Deploy(map[string]string{"SecretArns": secretPattern, "SecretsManagerEndpoint": url}); err == nil {
 			f = append(f, "SecretsManagerEndpoint takes "+url+", by which passwords would be readable on their way")
 		}
@@ -293,7 +307,8 @@ func faultsOfAlarms(t Template) (f []string) {
 			continue
 		}
 		metric, dimension := fmt.Sprint(Get(properties, "MetricName")), Get(properties, "Dimensions").([]any)[0]
-		if Get(properties, "Namespace") != emf.Namespace || metrics[metric] == nil || metrics[fmt.Sprint(Get(dimension, "Name"))] != Get(dimension, "Value") {
+		if Get(properties, "Namespace") != emf.Namespace || metrics[metric] == nil ||
+			metrics[fmt.Sprint(Get(dimension, "Name"))] != Get(dimension, "Value") {
 			f = append(f, fmt.Sprintf("alarm %s watches %s by %v, which no function writes", name, metric, dimension))
 		}
 	}
@@ -306,7 +321,8 @@ func faultsOfAlarms(t Template) (f []string) {
 	}
 	watched := fmt.Sprint(Get(s.Resource("FunctionErrors"), "Properties", "Metrics"))
 	for name := range t.Section("Resources") {
-		if function, ok := Get(s.Resource(name), "Properties", "FunctionName").(string); ok && strings.HasPrefix(function, "quarterturn-") && !strings.Contains(watched, "'"+function+"'") {
+		if function, ok := Get(s.Resource(name), "Properties", "FunctionName").(string); ok &&
+			strings.HasPrefix(function, "quarterturn-") && !strings.Contains(watched, "'"+function+"'") {
 			f = append(f, fmt.Sprintf("alarm FunctionErrors does not watch %s", name))
 		}
 	}
@@ -314,7 +330,9 @@ func faultsOfAlarms(t Template) (f []string) {
 		f = append(f, fmt.Sprintf("alarm NearTimeout at %v ms, want 45000", slow))
 	}
 	if names := fmt.Sprint(Get(s.Resource("FailedRotations"), "Properties", "EventPattern")); names !=
-		"map[detail:map[eventName:[RotationFailed RotationAbandoned TestRotationFailed] eventSource:[secretsmanager.amazonaws.com]] detail-type:[AWS Service Event via CloudTrail] source:[aws.secretsmanager]]" {
+		"map[detail:map[eventName:[RotationFailed RotationAbandoned TestRotationFailed] "+
+			"eventSource:[secretsmanager.amazonaws.com]] detail-type:[AWS Service Event via CloudTrail] "+
+			"source:[aws.secretsmanager]]" {
 		f = append(f, "FailedRotations listens to "+names)
 	}
 	if fmt.Sprint(Get(s.Resource("AlarmTopicPolicy"), "Properties", "PolicyDocument", "Statement")) == fmt.Sprint(nil) {
@@ -353,7 +371,8 @@ func TestGuidedAsksForWhatMattersFirst(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^  ([A-Z]\w+):$`).FindAllStringSubmatch(parameters, 7) {
 		order = append(order, m[1])
 	}
-	if want := "Functions SecretArns SecretTag SuperuserSecretArns SubnetIds SecurityGroupIds AlarmEmail"; strings.Join(order, " ") != want {
+	if want := "Functions SecretArns SecretTag SuperuserSecretArns SubnetIds SecurityGroupIds " +
+		"AlarmEmail"; strings.Join(order, " ") != want {
 		t.Errorf("it asks for %v first, want %s", order, want)
 	}
 	config, err := os.ReadFile(filepath.Join(root, "samconfig.toml"))
@@ -413,7 +432,8 @@ func TestTheExampleFitsTheTemplate(t *testing.T) {
 	}
 	function := Get(example.Section("Resources")["Schedule"], "Properties", "RotationLambdaARN", "Fn::GetAtt").([]any)
 	output := strings.TrimPrefix(function[1].(string), "Outputs.")
-	if condition, ok := Get(whole.Section("Outputs")[output], "Condition").(string); function[0] != "Rotation" || !ok || !s.condition(condition) {
+	if condition, ok := Get(whole.Section("Outputs")[output], "Condition").(string); function[0] != "Rotation" || !ok ||
+		!s.condition(condition) {
 		t.Errorf("the schedule wants %v, which this stack does not give", function)
 	}
 }

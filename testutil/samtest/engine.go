@@ -106,7 +106,8 @@ func (e Engine) Start(dir string) (*Daemon, error) {
 func (d *Daemon) start() error {
 	e, dir := d.engine, d.dir
 	d.cmd = exec.Command(filepath.Join(e.Dir, "root/usr/sbin/dockerd"), "--host", d.Host(),
-		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"),
+		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile",
+		filepath.Join(dir, "pid"),
 		"--storage-driver", "vfs", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
 	d.cmd.Env = append(os.Environ(), e.path())
 	endWithUs(d.cmd)
@@ -132,7 +133,8 @@ func (d *Daemon) start() error {
 }
 
 func (e Engine) path() string {
-	return "PATH=" + filepath.Join(e.Dir, "root/usr/bin") + ":" + filepath.Join(e.Dir, "root/usr/sbin") + ":" + os.Getenv("PATH")
+	return "PATH=" + filepath.Join(e.Dir, "root/usr/bin") + ":" + filepath.Join(e.Dir, "root/usr/sbin") + ":" +
+		os.Getenv("PATH")
 }
 
 // Host is what DOCKER_HOST says to reach it.
@@ -165,7 +167,8 @@ func (d *Daemon) Stop() error {
 // SAM's words (x86_64, arm64). Of AWS's it has what our static binaries need: the SAM
 // CLI's own Runtime API, and nothing else.
 func (d *Daemon) RuntimeImage(ctx context.Context, tools Tools, architecture, dir string) error {
-	found, err := filepath.Glob(filepath.Join(tools.Dir, "lib", "python*", "site-packages", "samcli", "local", "rapid", "aws-lambda-rie-"+architecture))
+	found, err := filepath.Glob(filepath.Join(tools.Dir, "lib", "python*", "site-packages", "samcli", "local", "rapid",
+		"aws-lambda-rie-"+architecture))
 	if err != nil || len(found) != 1 {
 		return fmt.Errorf("the SAM CLI in %s has no aws-lambda-rie-%s", tools.Dir, architecture)
 	}
@@ -177,7 +180,8 @@ func (d *Daemon) RuntimeImage(ctx context.Context, tools Tools, architecture, di
 		"aws-lambda-rie": rie,
 		"tmp/.keep":      nil,
 		"Dockerfile": []byte("FROM scratch\nCOPY aws-lambda-rie /var/rapid/aws-lambda-rie\nCOPY tmp /tmp\n" +
-			"ENV PATH=/usr/local/bin:/usr/bin:/bin LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime\nWORKDIR /var/task\n"),
+			"ENV PATH=/usr/local/bin:/usr/bin:/bin LAMBDA_TASK_ROOT=/var/task " +
+			"LAMBDA_RUNTIME_DIR=/var/runtime\nWORKDIR /var/task\n"),
 	}
 	for name, content := range files {
 		path := filepath.Join(dir, name)

@@ -46,11 +46,13 @@ func faultsOfFleet(t Template) (f []string) {
 	want("its schedule", Get(function, "Events", "Run", "Properties", "Schedule"), "rate(6 hours)")
 	want("its timeout", Get(function, "Timeout"), "900")
 	want("how it is built", Get(t.Section("Resources")["Fleet"], "Metadata", "BuildMethod"), "makefile")
-	want("its network", fmt.Sprint(Get(t.Section("Resources")["Fleet"], "Properties", "VpcConfig")), "map[Ref:AWS::NoValue]")
+	want("its network", fmt.Sprint(Get(t.Section("Resources")["Fleet"], "Properties", "VpcConfig")),
+		"map[Ref:AWS::NoValue]")
 	for _, name := range []string{"FleetRole", "FleetPolicy"} {
 		want("the path of "+name, Get(on.Resource(name), "Properties", "Path"), "/service/")
 	}
-	want("the boundary", Get(on.Resource("FleetRole"), "Properties", "PermissionsBoundary"), full["PermissionsBoundaryArn"])
+	want("the boundary", Get(on.Resource("FleetRole"), "Properties", "PermissionsBoundary"),
+		full["PermissionsBoundaryArn"])
 	want("the output", fmt.Sprint(Get(t.Section("Outputs")["FleetRoleArn"], "Value", "Fn::GetAtt")), "[FleetRole Arn]")
 
 	// What it is told.
@@ -61,7 +63,8 @@ func faultsOfFleet(t Template) (f []string) {
 		value, ok := variables[name].(string)
 		return value, ok
 	})
-	if err != nil || !settings.Organization || len(settings.Regions) != 2 || !slices.Equal(settings.Policy.Functions, []string{"quarterturn-*", "quarterturn-*"}) || settings.Policy.MaxAge.Hours() != 90*24 {
+	if err != nil || !settings.Organization || len(settings.Regions) != 2 || !slices.Equal(settings.Policy.Functions,
+		[]string{"quarterturn-*", "quarterturn-*"}) || settings.Policy.MaxAge.Hours() != 90*24 {
 		f = append(f, fmt.Sprintf("fleet: the settings are %+v: %v", settings, err))
 	}
 	for name := range variables {
@@ -97,7 +100,8 @@ func faultsOfFleetRole(t Template, on Stack) (f []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	generous := append(slices.Clone(policies), iam.NamedPolicy{Name: "whatever else somebody attaches", Policy: everything})
+	generous := append(slices.Clone(policies), iam.NamedPolicy{Name: "whatever else somebody attaches",
+		Policy: everything})
 	for _, q := range fleetNeeds {
 		if !allowed(policies, q) {
 			f = append(f, fmt.Sprintf("FleetRole: %s on %s is needed", q.action, q.resource))
@@ -123,12 +127,15 @@ func faultsOfFleetRole(t Template, on Stack) (f []string) {
 		{action: "sts:AssumeRole", resource: "arn:aws:iam::210987654321:role/Admin"},
 	} {
 		if allowed(policies, q) {
-			f = append(f, fmt.Sprintf("FleetRole: %s on %s is allowed, and the report does not need it", q.action, q.resource))
+			f = append(f, fmt.Sprintf("FleetRole: %s on %s is allowed, and the report does not need it", q.action,
+				q.resource))
 		}
 	}
 	// Other accounts, only where they are asked for.
-	for accounts, may := range map[string][2]bool{"": {false, false}, "210987654321": {true, false}, "organization": {true, true}} {
-		s, err := t.Deploy(map[string]string{"SecretArns": secretPattern, "FleetSchedule": "hourly", "FleetAccounts": accounts})
+	for accounts, may := range map[string][2]bool{"": {false, false}, "210987654321": {true, false},
+		"organization": {true, true}} {
+		s, err := t.Deploy(map[string]string{"SecretArns": secretPattern, "FleetSchedule": "hourly",
+			"FleetAccounts": accounts})
 		if err != nil {
 			return append(f, err.Error())
 		}
@@ -136,9 +143,11 @@ func faultsOfFleetRole(t Template, on Stack) (f []string) {
 		if err != nil {
 			return append(f, err.Error())
 		}
-		for i, q := range []request{{action: "sts:AssumeRole", resource: "arn:aws:iam::123456789012:role/" + fleet.ReaderRole}, {action: "organizations:ListAccounts", resource: "*"}} {
+		for i, q := range []request{{action: "sts:AssumeRole", resource: "arn:aws:iam::123456789012:role/" +
+			fleet.ReaderRole}, {action: "organizations:ListAccounts", resource: "*"}} {
 			if allowed(policies, q) != may[i] {
-				f = append(f, fmt.Sprintf("FleetRole with FleetAccounts=%s: %s is allowed: %t", accounts, q.action, !may[i]))
+				f = append(f, fmt.Sprintf("FleetRole with FleetAccounts=%s: %s is allowed: %t", accounts, q.action,
+					!may[i]))
 			}
 		}
 	}
@@ -150,7 +159,8 @@ func faultsOfFleetRole(t Template, on Stack) (f []string) {
 func faultsOfFleetAlarms(t Template, on Stack) (f []string) {
 	var line bytes.Buffer
 	var metrics map[string]any
-	if err := (&fleet.Report{}).Metrics(&line, "Quarterturn", "quarterturn"); err != nil || json.Unmarshal(line.Bytes(), &metrics) != nil {
+	if err := (&fleet.Report{}).Metrics(&line, "Quarterturn", "quarterturn"); err != nil || json.Unmarshal(line.Bytes(),
+		&metrics) != nil {
 		return []string{"fleet: no metric line"}
 	}
 	for name, c := range map[string]struct{ metric, period, runs, missing, operator string }{
@@ -160,8 +170,10 @@ func faultsOfFleetAlarms(t Template, on Stack) (f []string) {
 		"FleetSilent":     {"FleetFinished", "86400", "1", "breaching", "LessThanThreshold"},
 	} {
 		p := Get(on.Resource(name), "Properties")
-		got := []any{Get(p, "MetricName"), Get(p, "Period"), Get(p, "EvaluationPeriods"), Get(p, "TreatMissingData"), Get(p, "ComparisonOperator"), Get(p, "AlarmActions"), Get(p, "Namespace"), Get(p, "Dimensions")}
-		if want := []any{c.metric, c.period, c.runs, c.missing, c.operator, []any{"AlarmTopic"}, "Quarterturn", []any{map[string]any{"Name": "Service", "Value": "quarterturn"}}}; fmt.Sprint(got) != fmt.Sprint(want) {
+		got := []any{Get(p, "MetricName"), Get(p, "Period"), Get(p, "EvaluationPeriods"), Get(p, "TreatMissingData"),
+			Get(p, "ComparisonOperator"), Get(p, "AlarmActions"), Get(p, "Namespace"), Get(p, "Dimensions")}
+		if want := []any{c.metric, c.period, c.runs, c.missing, c.operator, []any{"AlarmTopic"}, "Quarterturn",
+			[]any{map[string]any{"Name": "Service", "Value": "quarterturn"}}}; fmt.Sprint(got) != fmt.Sprint(want) {
 			f = append(f, fmt.Sprintf("alarm %s is %v, want %v", name, got, want))
 		}
 		if metrics[c.metric] == nil {

@@ -68,11 +68,14 @@ func TestSAMLocalInvoke(t *testing.T) {
 		{"PostgresSingleUser", "unknown-version", `"errorType": "StepError"`},
 	} {
 		t.Run(c.function+" "+c.event, func(t *testing.T) {
-			env := []string{"DOCKER_HOST=" + daemon.Host(), "AWS_ENDPOINT_URL=" + url, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
+			env := []string{"DOCKER_HOST=" + daemon.Host(), "AWS_ENDPOINT_URL=" + url, "AWS_ACCESS_KEY_ID=test",
+				"AWS_SECRET_ACCESS_KEY=test",
 				"SAM_CLI_CONTAINER_CONNECTION_TIMEOUT=300"} // a slow machine is no failure
-			out, err := tools.Command(ctx, root, env, "sam", "local", "invoke", c.function, "--event", "sam/events/"+c.event+".json",
+			out, err := tools.Command(ctx, root, env, "sam", "local", "invoke", c.function, "--event", "sam/events/"+
+				c.event+".json",
 				"--template", filepath.Join(samBuild(t, runtime.GOARCH), "template.yaml"), "--env-vars", variables,
-				"--parameter-overrides", "Architecture="+architecture, "--skip-pull-image", "--add-host", "host.docker.internal:host-gateway").CombinedOutput()
+				"--parameter-overrides", "Architecture="+architecture, "--skip-pull-image", "--add-host",
+				"host.docker.internal:host-gateway").CombinedOutput()
 			if err != nil || !strings.Contains(strings.ReplaceAll(string(out), `":"`, `": "`), c.says) {
 				t.Errorf("%v, and %q is not in\n%s", err, c.says, out)
 			}

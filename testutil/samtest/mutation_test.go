@@ -52,7 +52,8 @@ func TestWhatIsTakenAwayIsMissed(t *testing.T) {
 	}
 
 	// Statements, and each action of each.
-	for _, policy := range []string{"RotationPolicy", "KeyPolicy", "SuperuserPolicy", "SuperuserKeyPolicy", "DatabasePolicy", "RuntimePolicy", "FleetPolicy"} {
+	for _, policy := range []string{"RotationPolicy", "KeyPolicy", "SuperuserPolicy", "SuperuserKeyPolicy",
+		"DatabasePolicy", "RuntimePolicy", "FleetPolicy"} {
 		for i := range statements(whole, policy) {
 			mutant := whole.Clone()
 			document := Get(mutant.Section("Resources")[policy], "Properties", "PolicyDocument").(map[string]any)

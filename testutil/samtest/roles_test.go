@@ -43,7 +43,8 @@ type request struct {
 }
 
 func through(secret string) iam.Context {
-	return iam.Context{"kms:ViaService": {"secretsmanager.us-east-1.amazonaws.com"}, "kms:EncryptionContext:SecretARN": {secret}}
+	return iam.Context{"kms:ViaService": {"secretsmanager.us-east-1.amazonaws.com"},
+		"kms:EncryptionContext:SecretARN": {secret}}
 }
 
 // needed is what a rotation does, as the User Guide has it ("Lambda rotation function
@@ -153,7 +154,8 @@ func faultsOfStatements(t Template) (f []string) {
 }
 
 func faultsOfStatementsIn(t Template, where map[string]string, secret, superuser string) (f []string) {
-	there := strings.NewReplacer("arn:aws:", "arn:"+where["AWS::Partition"]+":", "us-east-1", where["AWS::Region"]).Replace
+	there := strings.NewReplacer("arn:aws:", "arn:"+where["AWS::Partition"]+":", "us-east-1",
+		where["AWS::Region"]).Replace
 	rotation := permissions.Rotation{
 		Secret: permissions.Secret{ARN: there(secret), Key: there(keyARN)}, Superuser: permissions.Secret{ARN: there(superuser), Key: there(superuserKeyARN)},
 		Database: there(instanceARN), Function: there(functionARN),
@@ -190,7 +192,8 @@ func faultsOfStatementsIn(t Template, where map[string]string, secret, superuser
 			want.Resource = written[sid].Resource
 		}
 		if got := written[sid]; normal(got) != normal(want) {
-			f = append(f, fmt.Sprintf("in %s, statement %s is %s, and rotator/permissions prints %s", where["AWS::Partition"], sid, normal(got), normal(want)))
+			f = append(f, fmt.Sprintf("in %s, statement %s is %s, and rotator/permissions prints %s",
+				where["AWS::Partition"], sid, normal(got), normal(want)))
 		}
 		delete(written, sid)
 	}
@@ -249,7 +252,8 @@ func faultsOfSizes(t Template) (f []string) {
 			}
 			for name, text := range policies { // encoding/json writes no white space outside of strings
 				if len(text) > maxPolicy {
-					f = append(f, fmt.Sprintf("%s has %d characters with %.60s..., and IAM takes %d", name, len(text), forms[0], maxPolicy))
+					f = append(f, fmt.Sprintf("%s has %d characters with %.60s..., and IAM takes %d", name, len(text),
+						forms[0], maxPolicy))
 				}
 			}
 		}
@@ -368,7 +372,8 @@ func faultsOfRoles(t Template) (f []string) {
 	}
 	judge := func(policies []iam.NamedPolicy, role string, q request, want bool, why string) {
 		if is := allowed(policies, q); is != want {
-			f = append(f, fmt.Sprintf("%s: %s on %s (%v) is allowed: %t; %s", role, q.action, q.resource, q.context, is, why))
+			f = append(f, fmt.Sprintf("%s: %s on %s (%v) is allowed: %t; %s", role, q.action, q.resource, q.context, is,
+				why))
 		}
 	}
 	whole, err := t.Deploy(full)
@@ -384,7 +389,8 @@ func faultsOfRoles(t Template) (f []string) {
 			judge(policies, role, q, false, q.why)
 		}
 		properties := Get(whole.Resource(role), "Properties")
-		if Get(properties, "PermissionsBoundary") != full["PermissionsBoundaryArn"] || Get(properties, "Path") != full["RolePath"] {
+		if Get(properties, "PermissionsBoundary") != full["PermissionsBoundaryArn"] ||
+			Get(properties, "Path") != full["RolePath"] {
 			f = append(f, role+" does not have the boundary and the path that were asked for")
 		}
 		for policy := range whole.Policies(role) {
@@ -414,17 +420,24 @@ func faultsOfRoles(t Template) (f []string) {
 	judge(byTag, "SingleUserRole", get(tag, "yes"), true, "it has the tag")
 	judge(byTag, "SingleUserRole", get(tag, "no"), false, "it has another tag")
 	judge(byTag, "SingleUserRole", get("aws:ResourceTag/other", "yes"), false, "it has no such tag")
-	configured := deployed(map[string]string{"SecretArns": secretPattern, "OnlyConfiguredSecrets": "true"}, "SingleUserRole")
+	configured := deployed(map[string]string{"SecretArns": secretPattern, "OnlyConfiguredSecrets": "true"},
+		"SingleUserRole")
 	judge(configured, "SingleUserRole", get(function, functionARN), true, "its rotation is set to the stack")
-	judge(configured, "SingleUserRole", get(function, "arn:aws:lambda:us-east-1:123456789012:function:other"), false, "another function rotates it")
+	judge(configured, "SingleUserRole", get(function, "arn:aws:lambda:us-east-1:123456789012:function:other"), false,
+		"another function rotates it")
 	judge(configured, "SingleUserRole", get(tag, "yes"), false, "no function rotates it")
 
 	// Several secrets, of one list: of keys it is said that they serve secrets, and of
 	// secrets, which.
-	several := deployed(map[string]string{"SecretArns": secretPattern + "," + otherARN, "KmsKeyArns": keyARN}, "SingleUserRole")
-	judge(several, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: otherARN}, true, "it is in the list")
-	judge(several, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: superuserARN}, false, "it is not in the list")
-	judge(several, "SingleUserRole", request{action: "kms:Decrypt", resource: keyARN, context: through(otherARN)}, true, "it is in the list")
-	judge(several, "SingleUserRole", request{action: "kms:Decrypt", resource: keyARN}, false, "not through Secrets Manager")
+	several := deployed(map[string]string{"SecretArns": secretPattern + "," + otherARN, "KmsKeyArns": keyARN},
+		"SingleUserRole")
+	judge(several, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: otherARN}, true,
+		"it is in the list")
+	judge(several, "SingleUserRole", request{action: "secretsmanager:GetSecretValue", resource: superuserARN}, false,
+		"it is not in the list")
+	judge(several, "SingleUserRole", request{action: "kms:Decrypt", resource: keyARN, context: through(otherARN)}, true,
+		"it is in the list")
+	judge(several, "SingleUserRole", request{action: "kms:Decrypt", resource: keyARN}, false,
+		"not through Secrets Manager")
 	return f
 }

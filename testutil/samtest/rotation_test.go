@@ -62,7 +62,8 @@ func TestWhatIsDeployedRotates(t *testing.T) {
 			w := deploy(t, c.handler, c.deploy)
 			for n := range 2 { // alternating users: one of each
 				if r := w.rotate(); r.Outcome != "RotationSucceeded" || len(r.Attempts) != 1 {
-					t.Fatalf("rotation %d: %s after %d attempts: %s\n%s", n, r.Outcome, len(r.Attempts), r.Message, w.out.String())
+					t.Fatalf("rotation %d: %s after %d attempts: %s\n%s", n, r.Outcome, len(r.Attempts), r.Message,
+						w.out.String())
 				}
 			}
 			if used := w.statements(); !slices.Equal(used, c.uses) {
@@ -116,7 +117,8 @@ func TestWithoutAStatementNothingTurns(t *testing.T) {
 					t.Errorf("%s: %s", r.Outcome, r.Message)
 				}
 				after := w.stage.AWS.Snapshot(w.secret)
-				if !after.Holder("AWSCURRENT").Value.Equal(before.Holder("AWSCURRENT").Value) || !after.Holder("AWSPENDING").Value.Empty() {
+				if !after.Holder("AWSCURRENT").Value.Equal(before.Holder("AWSCURRENT").Value) ||
+					!after.Holder("AWSPENDING").Value.Empty() {
 					t.Error("the secret has changed")
 				}
 			})
@@ -150,9 +152,11 @@ func deploy(t *testing.T, handler string, parameters map[string]string) *world {
 	id := logicalID(handler)
 	role := regexp.MustCompile(`-(\w+Role)-`).FindStringSubmatch(Get(s.Resource(id), "Properties", "Role").(string))[1]
 	name := Get(s.Resource(id), "Properties", "FunctionName").(string)
-	db := dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
+	db := dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{},
+		HBA: []string{"hostssl all all all scram-sha-256"}})
 
-	w := &world{t: t, documents: s.Policies(role), out: &lambdahost.Output{}, function: "arn:aws:lambda:us-east-1:123456789012:function:" + name}
+	w := &world{t: t, documents: s.Policies(role), out: &lambdahost.Output{},
+		function: "arn:aws:lambda:us-east-1:123456789012:function:" + name}
 	w.caller = awsemu.Caller{
 		AccessKey: roleKey,
 		Principal: iam.Principal{ARN: "arn:aws:sts::123456789012:assumed-role/" + role + "/" + name, Role: "arn:aws:iam::123456789012:role/" + role},
@@ -163,7 +167,8 @@ func deploy(t *testing.T, handler string, parameters map[string]string) *world {
 		Identity: named(t, map[string]string{"everything": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`}),
 	}
 	env := []string{"DATABASE_CA_FILE=" + db.CAFile}
-	variables := s.Resolve(Get(map[string]any(template), "Globals", "Function", "Environment", "Variables")).(map[string]any)
+	variables := s.Resolve(Get(map[string]any(template), "Globals", "Function", "Environment",
+		"Variables")).(map[string]any)
 	for variable, value := range variables {
 		env = append(env, variable+"="+value.(string))
 	}
@@ -173,7 +178,8 @@ func deploy(t *testing.T, handler string, parameters map[string]string) *world {
 		Prepare: func(e *awsemu.Emulator) {
 			e.Attempts = 1
 			e.Callers = []awsemu.Caller{w.caller, operator}
-			e.Functions = []awsemu.Function{{ARN: w.function, Policy: named(t, map[string]string{"permission": permission(s, id, w.function)})[0]}}
+			e.Functions = []awsemu.Function{{ARN: w.function,
+				Policy: named(t, map[string]string{"permission": permission(s, id, w.function)})[0]}}
 		},
 	})
 	if err != nil {
@@ -185,12 +191,14 @@ func deploy(t *testing.T, handler string, parameters map[string]string) *world {
 		}
 	})
 	w.sdk = secretsmanager.New(secretsmanager.Options{
-		BaseEndpoint: &w.stage.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("OPERATOR", "x", ""),
+		BaseEndpoint: &w.stage.URL, Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider("OPERATOR", "x", ""),
 	})
 
 	app, boss := "app-"+rand.Text(), "boss-"+rand.Text()
 	if err := db.Exec(t.Context(),
-		"CREATE ROLE app LOGIN PASSWORD '"+app+"'", "CREATE ROLE boss LOGIN CREATEROLE PASSWORD '"+boss+"'", "GRANT app TO boss WITH ADMIN OPTION",
+		"CREATE ROLE app LOGIN PASSWORD '"+app+"'", "CREATE ROLE boss LOGIN CREATEROLE PASSWORD '"+boss+"'",
+		"GRANT app TO boss WITH ADMIN OPTION",
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -203,12 +211,14 @@ func deploy(t *testing.T, handler string, parameters map[string]string) *world {
 	key := func(arn string) string {
 		return w.stage.AWS.SeedKey(awsemu.Key{ID: arn[strings.LastIndex(arn, "/")+1:]})
 	}
-	superuser := w.stage.AWS.Seed(awsemu.Secret{Name: "prod/superuser", KMSKeyID: key(superuserKeyARN), Versions: []awsemu.Version{
-		{Labels: []string{"AWSCURRENT"}, Value: document("boss", boss, "")},
-	}})
-	w.secret = w.stage.AWS.Seed(awsemu.Secret{Name: "prod/app", KMSKeyID: key(keyARN), Tags: map[string]string{"quarterturn": "yes"}, Versions: []awsemu.Version{
-		{Labels: []string{"AWSCURRENT"}, Value: document("app", app, superuser)},
-	}})
+	superuser := w.stage.AWS.Seed(awsemu.Secret{Name: "prod/superuser", KMSKeyID: key(superuserKeyARN),
+		Versions: []awsemu.Version{
+			{Labels: []string{"AWSCURRENT"}, Value: document("boss", boss, "")},
+		}})
+	w.secret = w.stage.AWS.Seed(awsemu.Secret{Name: "prod/app", KMSKeyID: key(keyARN),
+		Tags: map[string]string{"quarterturn": "yes"}, Versions: []awsemu.Version{
+			{Labels: []string{"AWSCURRENT"}, Value: document("app", app, superuser)},
+		}})
 	return w
 }
 
@@ -219,7 +229,8 @@ func permission(s Stack, id, function string) string {
 	if account == "AWS::AccountId" {
 		account = "123456789012"
 	}
-	text, _ := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{ // text cannot fail
+	// text cannot fail
+	text, _ := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
 		"Effect": "Allow", "Principal": map[string]any{"Service": Get(p, "Principal")}, "Action": Get(p, "Action"), "Resource": function,
 		"Condition": map[string]any{"StringEquals": map[string]any{"AWS:SourceAccount": account}},
 	}}})
@@ -242,7 +253,8 @@ func named(t *testing.T, documents map[string]string) []iam.NamedPolicy {
 func (w *world) rotate() awsemu.Rotation {
 	w.t.Helper()
 	// A rotation that failed is taken up again, which answers an error: the outcome counts.
-	_, err := w.sdk.RotateSecret(w.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &w.secret, RotationLambdaARN: aws.String(w.function)})
+	_, err := w.sdk.RotateSecret(w.t.Context(), &secretsmanager.RotateSecretInput{SecretId: &w.secret,
+		RotationLambdaARN: aws.String(w.function)})
 	if err != nil && !strings.Contains(err.Error(), "previous rotation") {
 		w.t.Fatal(err)
 	}

@@ -176,7 +176,8 @@ type Stack struct {
 // AWS::URLSuffix put the stack elsewhere.
 func (t Template) Deploy(parameters map[string]string) (Stack, error) {
 	s := Stack{t, map[string]string{
-		"AWS::AccountId": "123456789012", "AWS::Region": "us-east-1", "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",
+		"AWS::AccountId": "123456789012", "AWS::Region": "us-east-1", "AWS::Partition": "aws",
+		"AWS::URLSuffix": "amazonaws.com",
 		"AWS::StackName": "quarterturn",
 	}}
 	for name, declared := range t.Section("Parameters") {
@@ -201,7 +202,8 @@ func (t Template) Deploy(parameters map[string]string) (Stack, error) {
 		if allowed, ok := Get(declared, "AllowedValues").([]any); ok && !slices.Contains(allowed, any(value)) {
 			return s, fmt.Errorf("parameter %s: %q is none of %v", name, value, allowed)
 		}
-		if pattern, ok := Get(declared, "AllowedPattern").(string); ok && !regexp.MustCompile(`^(?:`+pattern+`)$`).MatchString(value) {
+		if pattern, ok := Get(declared, "AllowedPattern").(string); ok && !regexp.MustCompile(`^(?:`+pattern+`)$`).
+			MatchString(value) {
 			return s, fmt.Errorf("parameter %s: %q does not match %s", name, value, pattern)
 		}
 	}
@@ -233,7 +235,8 @@ func (s Stack) Resource(name string) map[string]any {
 func (s Stack) Policies(role string) map[string]string {
 	documents := map[string]string{}
 	add := func(name string) {
-		text, _ := json.Marshal(Get(s.Resource(name), "Properties", "PolicyDocument")) // maps, lists and text cannot fail
+		// maps, lists and text cannot fail
+		text, _ := json.Marshal(Get(s.Resource(name), "Properties", "PolicyDocument"))
 		documents[name] = string(text)
 	}
 	arns, _ := Get(s.Resource(role), "Properties", "ManagedPolicyArns").([]any)
@@ -305,7 +308,8 @@ func (s Stack) call(function string, argument any) any {
 		}
 		return parts
 	case "Fn::FindInMap":
-		return Get(s.template.Section("Mappings"), s.Resolve(list[0]).(string), s.Resolve(list[1]).(string), s.Resolve(list[2]).(string))
+		return Get(s.template.Section("Mappings"), s.Resolve(list[0]).(string), s.Resolve(list[1]).(string),
+			s.Resolve(list[2]).(string))
 	case "Fn::Select":
 		return s.Resolve(list[1]).([]any)[0]
 	}

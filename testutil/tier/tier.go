@@ -1,13 +1,14 @@
-// Package tier says which tests a run is to run. There are three tiers, each a make target, and each of them tests every package:
+// Package tier says which tests a run is to run. There are three tiers, each a make target, and each of them tests
+// every package:
 //
 //	make check      go test -short ./...                          no server, no program to build, under a minute
 //	make test       go test ./...                                 real servers, the race detector
 //	make test-long  QUARTERTURN_TEST_TIER=long go test ./...      what the other two leave out
 //
-// A test that says nothing runs in every tier, so it has to be quick. One that starts a database server (package dbserver), or
-// builds a program, or takes seconds, says so in its first line: Test, Long or NotInCheck. One that does the same on many
-// versions divides them by Share. Nothing can fall between the tiers: what Test and Share leave out of make test-long, make
-// test has run, and the other way round.
+// A test that says nothing runs in every tier, so it has to be quick. One that starts a database server (package
+// dbserver), or builds a program, or takes seconds, says so in its first line: Test, Long or NotInCheck. One that does
+// the same on many versions divides them by Share. Nothing can fall between the tiers: what Test and Share leave out of
+// make test-long, make test has run, and the other way round.
 package tier
 
 import (
@@ -79,8 +80,8 @@ func Long(t testing.TB) {
 	}
 }
 
-// Share divides what a test repeats, such as versions of a server: those of inTest are for make test, the rest of all for
-// make test-long. In make check it skips the test.
+// Share divides what a test repeats, such as versions of a server: those of inTest are for make test, the rest of all
+// for make test-long. In make check it skips the test.
 func Share[T comparable](t testing.TB, all []T, inTest ...T) []T {
 	t.Helper()
 	NotInCheck(t)
@@ -94,11 +95,13 @@ func Share[T comparable](t testing.TB, all []T, inTest ...T) []T {
 
 // share is the decision of Share.
 func share[T comparable](of tier, all, inTest []T) []T {
-	return slices.DeleteFunc(slices.Clone(all), func(one T) bool { return slices.Contains(inTest, one) != (of == test) })
+	return slices.DeleteFunc(slices.Clone(all), func(one T) bool {
+		return slices.Contains(inTest, one) != (of == test)
+	})
 }
 
-// Stride is for thousands of inputs: which part of them a test is to try. 1 is all of them, in make test-long; 10 is every
-// tenth.
+// Stride is for thousands of inputs: which part of them a test is to try. 1 is all of them, in make test-long; 10 is
+// every tenth.
 func Stride(t testing.TB, inCheck, inTest int) int {
 	t.Helper()
 	switch running(t) {
@@ -110,9 +113,9 @@ func Stride(t testing.TB, inCheck, inTest int) int {
 	return 1
 }
 
-// Patiently is for a test that brings something about within a limit of time and sees what the limit then does. How long
-// that takes is not for a test to know: try gets a short limit, and longer ones as long as it gives an error, up to minutes.
-// What is wrong stays wrong; what was only slow does not.
+// Patiently is for a test that brings something about within a limit of time and sees what the limit then does. How
+// long that takes is not for a test to know: try gets a short limit, and longer ones as long as it gives an error, up
+// to minutes. What is wrong stays wrong; what was only slow does not.
 func Patiently(t testing.TB, try func(limit time.Duration) error) {
 	t.Helper()
 	var err error
@@ -124,8 +127,8 @@ func Patiently(t testing.TB, try func(limit time.Duration) error) {
 	t.Error(err)
 }
 
-// Program is the path of a program that a test of make test-long runs, such as aws. Where it is not on this machine the test
-// is skipped, with the command that installs it; where Required says so it fails.
+// Program is the path of a program that a test of make test-long runs, such as aws. Where it is not on this machine the
+// test is skipped, with the command that installs it; where Required says so it fails.
 func Program(t testing.TB, name, install string) string {
 	t.Helper()
 	Long(t)

@@ -131,7 +131,8 @@ func (r *reading) notRead(what string, err error) {
 
 // layerOf is the layer of AWS's words.
 func (r *reading) layerOf(name string) iam.Layer {
-	for _, l := range []iam.Layer{iam.LayerRCP, iam.LayerSCP, iam.LayerVPCEndpoint, iam.LayerIdentity, iam.LayerSession} {
+	for _, l := range []iam.Layer{iam.LayerRCP, iam.LayerSCP, iam.LayerVPCEndpoint, iam.LayerIdentity,
+		iam.LayerSession} {
 		if name == string(l)+" policy" {
 			return l
 		}
@@ -161,7 +162,8 @@ func (r *reading) judge() {
 	layer := r.layerOf(d.Layer)
 	switch {
 	case d.Key:
-		r.say("AWS's verdict: the secret is accessible to %s, but KMS denied %s. AWS does not say which policy decided.", who, on)
+		r.say("AWS's verdict: the secret is accessible to %s, but KMS denied %s. AWS does not say which policy "+
+			"decided.", who, on)
 		r.unsaid(decision)
 	case d.Layer == "" && d.Explicit:
 		r.say("AWS's verdict: a statement explicitly denies %s to %s. AWS does not say in which policy.", on, who)
@@ -205,7 +207,8 @@ func (r *reading) add(s iam.StatementResult) {
 	if r.pathless && (s.Layer == iam.LayerResource || s.Layer == iam.LayerKey) {
 		c.Depends = append(c.Depends, "the path of the role")
 	}
-	if slices.ContainsFunc(r.x.Causes, func(o Cause) bool { return o.Layer == c.Layer && o.Policy == c.Policy && o.Statement == c.Statement }) {
+	same := func(o Cause) bool { return o.Layer == c.Layer && o.Policy == c.Policy && o.Statement == c.Statement }
+	if slices.ContainsFunc(r.x.Causes, same) {
 		return
 	}
 	r.x.Causes = append(r.x.Causes, c)
@@ -219,7 +222,8 @@ func (r *reading) denials(d iam.Decision, layer iam.Layer) {
 	found := false
 	for _, certain := range []bool{true, false} {
 		for _, s := range d.Trace {
-			if s.Effect == "Deny" && (layer == "" || s.Layer == layer) && s.Matched == certain && (certain || len(s.Depends) > 0) && r.named(s) {
+			if s.Effect == "Deny" && (layer == "" || s.Layer == layer) && s.Matched == certain &&
+				(certain || len(s.Depends) > 0) && r.named(s) {
 				if certain || !found {
 					r.add(s)
 					found = found || certain
@@ -232,11 +236,13 @@ func (r *reading) denials(d iam.Decision, layer iam.Layer) {
 	}
 	switch read := r.readable(layer); {
 	case layer == "":
-		r.say("No statement of the policies that were read denies it: it is in one that was not read, or was changed since.")
+		r.say("No statement of the policies that were read denies it: it is in one that was not read, " +
+			"or was changed since.")
 	case !read:
 		r.say("No %s could be read here.", r.x.Denial.Layer)
 	default:
-		r.say("No statement of the %s that was read denies it now: the statement was changed since, or is in another policy of this kind.", r.x.Denial.Layer)
+		r.say("No statement of the %s that was read denies it now: the statement was changed since, or is in another "+
+			"policy of this kind.", r.x.Denial.Layer)
 	}
 }
 
@@ -255,7 +261,8 @@ func (r *reading) allows(d iam.Decision, layer iam.Layer) {
 		switch {
 		case s.Layer != layer || s.Effect != "Allow" || s.Statement == "":
 		case s.Matched:
-			r.say("%s, as it stands now: it was added after the denial, or has not taken effect everywhere yet. Try again.", capital(s.Sentence()))
+			r.say("%s, as it stands now: it was added after the denial, or has not taken effect everywhere yet. "+
+				"Try again.", capital(s.Sentence()))
 			return
 		case len(s.Depends) > 0:
 			r.add(s)
@@ -278,7 +285,9 @@ func (r *reading) unsaid(d iam.Decision) {
 	}
 	switch {
 	case r.managedKey() && account(r.x.Role) != account(r.x.Secret):
-		r.say("The secret is encrypted with aws/secretsmanager, which only account %s can use. Give the secret a customer managed key: aws secretsmanager update-secret --secret-id %s --kms-key-id KEY-ARN.", account(r.x.Secret), r.x.Secret)
+		r.say("The secret is encrypted with aws/secretsmanager, which only account %s can use. Give the secret a "+
+			"customer managed key: aws secretsmanager update-secret --secret-id %s --kms-key-id KEY-ARN.",
+			account(r.x.Secret), r.x.Secret)
 	case d.Allowed:
 		r.say("The policies that were read allow it: what denies it is one that was not read, or was changed since.")
 	case len(depends) > 0:
@@ -295,7 +304,8 @@ func (r *reading) unsaid(d iam.Decision) {
 		r.denials(d, "")
 	default:
 		r.say("Of the policies that were read: %s.", d.Reason())
-		lacks := permissions.Denial{Principal: r.request.Principal.ARN, Action: r.request.Action, Layer: layerName(d.Layer)}
+		lacks := permissions.Denial{Principal: r.request.Principal.ARN, Action: r.request.Action,
+			Layer: layerName(d.Layer)}
 		r.say("To fix it: %s.", lacks.Remedy(r.place()))
 	}
 }

@@ -199,8 +199,12 @@ func situations() []situation {
 		{name: "the simulator may not be asked", identity: lacking, operator: "iam:SimulatePrincipalPolicy", call: put, says: []string{"IAM's simulator (AccessDenied"}, not: []string{"agrees"}},
 		{name: "nothing may be read", identity: lacking, operator: "*", call: put, says: []string{"no identity-based policy allows it"}},
 	}
-	for _, c := range []struct{ key, value string }{{"aws:UserAgent", "x"}, {"aws:referer", "x"}, {"aws:SourceIdentity", "x"}, {"aws:PrincipalOrgPaths", "o-1/*"}, {"aws:Ec2InstanceSourceVpc", "vpc-1"}, {"aws:FederatedProvider", "x"}} {
-		list = append(list, situation{name: "a perimeter by " + c.key, secret: doc(deny("Perimeter", "secretsmanager:Put*", to("*"), when("StringNotLike", c.key, c.value))), call: put, cause: "resource-based Perimeter", depends: c.key})
+	for _, c := range []struct{ key, value string }{{"aws:UserAgent", "x"}, {"aws:referer", "x"},
+		{"aws:SourceIdentity", "x"}, {"aws:PrincipalOrgPaths", "o-1/*"}, {"aws:Ec2InstanceSourceVpc", "vpc-1"},
+		{"aws:FederatedProvider", "x"}} {
+		list = append(list, situation{name: "a perimeter by " + c.key,
+			secret: doc(deny("Perimeter", "secretsmanager:Put*", to("*"), when("StringNotLike", c.key, c.value))),
+			call:   put, cause: "resource-based Perimeter", depends: c.key})
 	}
 	return list
 }
@@ -220,10 +224,13 @@ func (s situation) world(t *testing.T) (aws.Config, string, iam.Decision, string
 	}
 	account, roleARN, sessionARN := home, role, session
 	if s.abroad {
-		account, roleARN, sessionARN = abroad, strings.Replace(role, home, abroad, 1), strings.Replace(session, home, abroad, 1)
+		account, roleARN, sessionARN = abroad, strings.Replace(role, home, abroad, 1), strings.Replace(session, home,
+			abroad, 1)
 	}
 	everything := named("Everything", doc(allow("All", "*")), iam.ParseIdentity)
-	caller := awsemu.Caller{AccessKey: "FUNCTION", Principal: iam.Principal{ARN: sessionARN, Role: roleARN, Tags: s.roleTags}, Identity: []iam.NamedPolicy{*everything}, Boundary: named("arn:aws:iam::"+account+":policy/boundary", s.boundary, iam.ParseIdentity)}
+	caller := awsemu.Caller{AccessKey: "FUNCTION", Principal: iam.Principal{ARN: sessionARN, Role: roleARN,
+		Tags: s.roleTags}, Identity: []iam.NamedPolicy{*everything}, Boundary: named("arn:aws:iam::"+account+
+		":policy/boundary", s.boundary, iam.ParseIdentity)}
 	if s.identity != nil {
 		caller.Identity = nil
 		for i := 0; i < len(s.identity); i += 2 {
@@ -234,9 +241,11 @@ func (s situation) world(t *testing.T) (aws.Config, string, iam.Decision, string
 		caller.Session = []iam.NamedPolicy{*p}
 	}
 	if s.vpce != "" {
-		caller.Endpoints = map[string]awsemu.Endpoint{"secretsmanager": {ID: s.vpce, VPC: "vpc-1", Policy: named("endpoint", s.endpoint, iam.ParseResource)}}
+		caller.Endpoints = map[string]awsemu.Endpoint{"secretsmanager": {ID: s.vpce, VPC: "vpc-1",
+			Policy: named("endpoint", s.endpoint, iam.ParseResource)}}
 	}
-	operator := awsemu.Caller{AccessKey: "PERSON", Principal: iam.Principal{ARN: "arn:aws:iam::" + account + ":user/person"}, Identity: []iam.NamedPolicy{*everything}}
+	operator := awsemu.Caller{AccessKey: "PERSON", Principal: iam.Principal{ARN: "arn:aws:iam::" + account +
+		":user/person"}, Identity: []iam.NamedPolicy{*everything}}
 	if s.operator != "" {
 		operator.Identity = append(operator.Identity, *named("limits", doc(deny("Not", s.operator)), iam.ParseIdentity))
 	}
@@ -252,7 +261,8 @@ func (s situation) world(t *testing.T) (aws.Config, string, iam.Decision, string
 	t.Cleanup(func() { emu.Close(); server.Close() })
 	key := awsemu.Key{Policy: s.key}
 	if s.key != "" { // the person may read it all the same
-		key.Policy = strings.TrimSuffix(s.key, "]}") + "," + allow("Person", "kms:*", to("arn:aws:iam::"+home+":user/person")) + "]}"
+		key.Policy = strings.TrimSuffix(s.key, "]}") + "," + allow("Person", "kms:*", to("arn:aws:iam::"+home+
+			":user/person")) + "]}"
 	}
 	for _, g := range s.grants {
 		key.Grants = append(key.Grants, awsemu.Grant{Grant: g})
@@ -261,8 +271,11 @@ func (s situation) world(t *testing.T) (aws.Config, string, iam.Decision, string
 	if s.managedKey {
 		id = ""
 	}
-	arn := emu.Seed(awsemu.Secret{Name: "app", KMSKeyID: id, Policy: s.secret, Tags: s.tags, Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text("{}")}, {Labels: []string{"AWSPENDING"}, Value: awsemu.Text("{}")}}})
-	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("FUNCTION", "x", "")}
+	arn := emu.Seed(awsemu.Secret{Name: "app", KMSKeyID: id, Policy: s.secret, Tags: s.tags,
+		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text("{}")},
+			{Labels: []string{"AWSPENDING"}, Value: awsemu.Text("{}")}}})
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("FUNCTION", "x", "")}
 	client := secretsmanager.NewFromConfig(cfg)
 	var err error
 	switch label := "AWSCURRENT"; s.call {
@@ -270,11 +283,15 @@ func (s situation) world(t *testing.T) (aws.Config, string, iam.Decision, string
 		if s.label != "" {
 			label = s.label
 		}
-		_, err = client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &arn, VersionStage: &label})
+		_, err = client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &arn,
+			VersionStage: &label})
 	case put:
-		_, err = client.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: aws.String("x")})
+		_, err = client.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn,
+			SecretString: aws.String("x")})
 	case move:
-		_, err = client.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{SecretId: &arn, VersionStage: &label, MoveToVersionId: aws.String(awsemu.VersionID(2)), RemoveFromVersionId: aws.String(awsemu.VersionID(1))})
+		_, err = client.UpdateSecretVersionStage(t.Context(),
+			&secretsmanager.UpdateSecretVersionStageInput{SecretId: &arn, VersionStage: &label,
+				MoveToVersionId: aws.String(awsemu.VersionID(2)), RemoveFromVersionId: aws.String(awsemu.VersionID(1))})
 	}
 	if err == nil {
 		t.Fatal("AWS does not deny it")
@@ -303,20 +320,26 @@ func TestNoContradiction(t *testing.T) {
 			t.Parallel()
 			cfg, denial, truth, arn, roleARN := s.world(t)
 			x, err := explain.Explainer{Config: cfg}.Explain(t.Context(), explain.Call{
-				Denial: strings.Replace(denial, "operation error Secrets Manager: ", "", 1), Operation: strings.TrimPrefix(s.call, "secretsmanager:"), SecretID: arn, Label: s.label, Role: roleARN[strings.LastIndex(roleARN, "/")+1:], Function: strings.Replace(function, home, strings.Split(roleARN, ":")[4], 1), At: s.at,
+				Denial:    strings.Replace(denial, "operation error Secrets Manager: ", "", 1),
+				Operation: strings.TrimPrefix(s.call, "secretsmanager:"), SecretID: arn, Label: s.label,
+				Role: roleARN[strings.LastIndex(roleARN, "/")+1:], Function: strings.Replace(function, home,
+					strings.Split(roleARN, ":")[4], 1), At: s.at,
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			text := x.Text()
-			if !x.Denial.Key && (x.Denial.Explicit != truth.Explicit || !strings.Contains(truth.Message(iam.Request{}), x.Denial.Layer)) {
+			if !x.Denial.Key && (x.Denial.Explicit != truth.Explicit || !strings.Contains(truth.Message(iam.Request{}),
+				x.Denial.Layer)) {
 				t.Errorf("the verdict is not AWS's: %+v, and AWS decided %+v", x.Denial, truth)
 			}
 			var causes, depends []string
 			for _, c := range x.Causes {
 				causes = append(causes, string(c.Layer)+" "+c.Statement)
 				depends = append(depends, c.Depends...)
-				i := slices.IndexFunc(truth.Trace, func(step iam.StatementResult) bool { return step.Layer == c.Layer && step.Statement == c.Statement })
+				i := slices.IndexFunc(truth.Trace, func(step iam.StatementResult) bool {
+					return step.Layer == c.Layer && step.Statement == c.Statement
+				})
 				if i < 0 {
 					t.Errorf("no such statement counted: %+v", c)
 				} else if len(c.Depends) == 0 && (!truth.Trace[i].Matched || truth.Trace[i].Effect != "Deny") {
@@ -324,7 +347,9 @@ func TestNoContradiction(t *testing.T) {
 				}
 			}
 			for _, step := range truth.Trace { // what did not deny is not said to have
-				if step.Effect == "Deny" && !step.Matched && step.Statement != "" && strings.Contains(text, fmt.Sprintf("%q of", step.Statement)) && strings.Contains(text, fmt.Sprintf("Statement %q", step.Statement)) && strings.Contains(text, " denies it:") {
+				if step.Effect == "Deny" && !step.Matched && step.Statement != "" && strings.Contains(text,
+					fmt.Sprintf("%q of", step.Statement)) && strings.Contains(text, fmt.Sprintf("Statement %q",
+					step.Statement)) && strings.Contains(text, " denies it:") {
 					t.Errorf("statement %q did not deny: %s", step.Statement, text)
 				}
 			}
@@ -349,7 +374,8 @@ func TestNoContradiction(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (explain.Explainer{}).Explain(t.Context(), explain.Call{Denial: "Rate exceeded"}); !errors.Is(err, explain.ErrNoDenial) {
+	if _, err := (explain.Explainer{}).Explain(t.Context(), explain.Call{Denial: "Rate exceeded"}); !errors.Is(err,
+		explain.ErrNoDenial) {
 		t.Errorf("of no denial: %v", err)
 	}
 }

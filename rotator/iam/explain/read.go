@@ -77,7 +77,8 @@ func (r *reading) describe(ctx context.Context, id string, c iam.Context) {
 	if id == "" {
 		return
 	}
-	out, err := secretsmanager.NewFromConfig(r.e.Config).DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
+	out, err := secretsmanager.NewFromConfig(r.e.Config).
+		DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &id})
 	if err != nil {
 		r.notRead("the description of the secret", err)
 		if arns, _ := permissions.SecretARN(id, r.x.Denial.Principal, r.e.Config.Region); len(arns) > 0 {
@@ -129,7 +130,8 @@ func (r *reading) ofKey(ctx context.Context, c iam.Context) {
 	c["kms:EncryptionContextKeys"] = []string{"SecretARN", "SecretVersionId"}
 	if r.key == "" || r.managedKey() {
 		if r.managedKey() {
-			r.request.Resource = "arn:aws:kms:" + r.e.Config.Region + ":" + account(r.x.Secret) + ":alias/aws/secretsmanager"
+			r.request.Resource = "arn:aws:kms:" + r.e.Config.Region + ":" + account(r.x.Secret) +
+				":alias/aws/secretsmanager"
 		}
 		return
 	}
@@ -138,7 +140,8 @@ func (r *reading) ofKey(ctx context.Context, c iam.Context) {
 	case err == nil:
 		r.key = aws.ToString(out.KeyMetadata.Arn)
 	case !strings.HasPrefix(r.key, "arn:") && !strings.HasPrefix(r.key, "alias/") && r.x.Secret != "":
-		r.key = strings.Replace(strings.SplitN(r.x.Secret, ":secret:", 2)[0], ":secretsmanager:", ":kms:", 1) + ":key/" + r.key
+		r.key = strings.Replace(strings.SplitN(r.x.Secret, ":secret:", 2)[0], ":secretsmanager:", ":kms:", 1) +
+			":key/" + r.key
 	}
 	r.request.Resource = r.key
 }
@@ -197,7 +200,8 @@ func (r *reading) role(ctx context.Context) {
 		if i := strings.LastIndex(r.call.Function, ":function:"); i >= 0 {
 			session, _, _ = strings.Cut(r.call.Function[i+len(":function:"):], ":")
 		}
-		r.request.Principal.ARN = strings.Replace(strings.SplitN(r.x.Role, ":role/", 2)[0], ":iam:", ":sts:", 1) + ":assumed-role/" + name + "/" + session
+		r.request.Principal.ARN = strings.Replace(strings.SplitN(r.x.Role, ":role/", 2)[0], ":iam:", ":sts:", 1) +
+			":assumed-role/" + name + "/" + session
 	}
 	r.identity(ctx, client, name)
 }
@@ -229,10 +233,12 @@ func (r *reading) identity(ctx context.Context, client *iamapi.Client, name stri
 				unread("inline policy "+policy, err)
 				continue
 			}
-			r.layers.Identity = append(r.layers.Identity, r.parse(policy, aws.ToString(out.PolicyDocument), "inline policy "+policy, iam.ParseIdentity))
+			r.layers.Identity = append(r.layers.Identity, r.parse(policy, aws.ToString(out.PolicyDocument),
+				"inline policy "+policy, iam.ParseIdentity))
 		}
 	}
-	attached := iamapi.NewListAttachedRolePoliciesPaginator(client, &iamapi.ListAttachedRolePoliciesInput{RoleName: &name})
+	attached := iamapi.NewListAttachedRolePoliciesPaginator(client,
+		&iamapi.ListAttachedRolePoliciesInput{RoleName: &name})
 	for attached.HasMorePages() {
 		page, err := attached.NextPage(ctx)
 		if err != nil {
@@ -240,7 +246,8 @@ func (r *reading) identity(ctx context.Context, client *iamapi.Client, name stri
 			break
 		}
 		for _, policy := range page.AttachedPolicies {
-			r.layers.Identity = append(r.layers.Identity, r.managed(ctx, client, aws.ToString(policy.PolicyArn), "policy "+aws.ToString(policy.PolicyArn)))
+			r.layers.Identity = append(r.layers.Identity, r.managed(ctx, client, aws.ToString(policy.PolicyArn),
+				"policy "+aws.ToString(policy.PolicyArn)))
 		}
 	}
 }
@@ -252,7 +259,8 @@ func (r *reading) managed(ctx context.Context, client *iamapi.Client, arn, what 
 		r.notRead(what, err)
 		return iam.NamedPolicy{Name: arn, Unread: true}
 	}
-	version, err := client.GetPolicyVersion(ctx, &iamapi.GetPolicyVersionInput{PolicyArn: &arn, VersionId: policy.Policy.DefaultVersionId})
+	version, err := client.GetPolicyVersion(ctx, &iamapi.GetPolicyVersionInput{PolicyArn: &arn,
+		VersionId: policy.Policy.DefaultVersionId})
 	if err != nil {
 		r.notRead(what, err)
 		return iam.NamedPolicy{Name: arn, Unread: true}
@@ -275,7 +283,8 @@ func (r *reading) parse(name, text, what string, read func(string) (iam.Policy, 
 
 func (r *reading) resourcePolicy(ctx context.Context) {
 	name := "the resource policy of " + r.x.Secret
-	out, err := secretsmanager.NewFromConfig(r.e.Config).GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: &r.x.Secret})
+	out, err := secretsmanager.NewFromConfig(r.e.Config).
+		GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: &r.x.Secret})
 	switch {
 	case err != nil:
 		r.notRead(name, err)
@@ -319,7 +328,8 @@ func (r *reading) keyPolicy(ctx context.Context) {
 				grant.Operations = append(grant.Operations, string(o))
 			}
 			if c := g.Constraints; c != nil {
-				grant.EncryptionContextEquals, grant.EncryptionContextSubset = c.EncryptionContextEquals, c.EncryptionContextSubset
+				grant.EncryptionContextEquals, grant.EncryptionContextSubset = c.EncryptionContextEquals,
+					c.EncryptionContextSubset
 			}
 			r.layers.Key.Grants = append(r.layers.Key.Grants, grant)
 		}
@@ -346,9 +356,11 @@ func account(arn string) string {
 // told are the keys that a call of a rotation function does not carry, by the pages on
 // global condition keys and on those of the services, and those that follow from who calls.
 var told = []string{
-	"aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:principalservicename", "aws:principalservicenameslist",
+	"aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:principalservicename",
+	"aws:principalservicenameslist",
 	"aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths", "aws:username", "aws:tagkeys",
-	"aws:principaltype", "aws:principalisawsservice", "aws:principalaccount", "aws:resourceaccount", "kms:calleraccount",
+	"aws:principaltype", "aws:principalisawsservice", "aws:principalaccount", "aws:resourceaccount",
+	"kms:calleraccount",
 }
 
 // unknown says of a key whether the request may have carried it. What is said to be known
@@ -363,10 +375,12 @@ func (r *reading) unknown(key string) bool {
 		return r.pathless
 	case strings.HasPrefix(key, "aws:resourcetag/"):
 		return r.keyed() || !r.described
-	case strings.HasPrefix(key, "secretsmanager:resourcetag/"), strings.HasPrefix(key, "secretsmanager:resource/"), key == "secretsmanager:secretprimaryregion":
+	case strings.HasPrefix(key, "secretsmanager:resourcetag/"), strings.HasPrefix(key, "secretsmanager:resource/"),
+		key == "secretsmanager:secretprimaryregion":
 		return !r.keyed() && !r.described
 	case key == "secretsmanager:versionstage":
-		return strings.HasSuffix(r.request.Action, ":GetSecretValue") || strings.HasSuffix(r.request.Action, ":UpdateSecretVersionStage")
+		return strings.HasSuffix(r.request.Action, ":GetSecretValue") || strings.HasSuffix(r.request.Action,
+			":UpdateSecretVersionStage")
 	case key == "secretsmanager:versionid":
 		return strings.HasSuffix(r.request.Action, ":GetSecretValue")
 	case strings.HasPrefix(key, "secretsmanager:"):
@@ -374,7 +388,8 @@ func (r *reading) unknown(key string) bool {
 	case key == "kms:viaservice", key == "kms:encryptioncontextkeys":
 		return false
 	case strings.HasPrefix(key, "kms:encryptioncontext:"):
-		return r.keyed() && strings.EqualFold(key, "kms:EncryptionContext:SecretVersionId") || r.keyed() && r.x.Secret == ""
+		return r.keyed() && strings.EqualFold(key, "kms:EncryptionContext:SecretVersionId") || r.keyed() &&
+			r.x.Secret == ""
 	}
 	return !slices.Contains(told, key)
 }
@@ -387,13 +402,15 @@ func (r *reading) simulate(ctx context.Context) {
 	if r.pathless || !strings.Contains(r.x.Role, ":role/") || !strings.HasPrefix(r.request.Resource, "arn:") {
 		return
 	}
-	in := iamapi.SimulatePrincipalPolicyInput{PolicySourceArn: &r.x.Role, ActionNames: []string{r.request.Action}, ResourceArns: []string{r.request.Resource}}
+	in := iamapi.SimulatePrincipalPolicyInput{PolicySourceArn: &r.x.Role, ActionNames: []string{r.request.Action},
+		ResourceArns: []string{r.request.Resource}}
 	for key, values := range r.request.Context {
 		kind := iamtypes.ContextKeyTypeEnumString
 		if len(values) > 1 {
 			kind = iamtypes.ContextKeyTypeEnumStringList
 		}
-		in.ContextEntries = append(in.ContextEntries, iamtypes.ContextEntry{ContextKeyName: aws.String(key), ContextKeyType: kind, ContextKeyValues: values})
+		in.ContextEntries = append(in.ContextEntries, iamtypes.ContextEntry{ContextKeyName: aws.String(key),
+			ContextKeyType: kind, ContextKeyValues: values})
 	}
 	out, err := iamapi.NewFromConfig(r.e.Config).SimulatePrincipalPolicy(ctx, &in)
 	if err != nil {
@@ -411,7 +428,8 @@ func (r *reading) simulated(result iamtypes.EvaluationResult) {
 	denies := result.EvalDecision == iamtypes.PolicyEvaluationDecisionTypeExplicitDeny
 	nothing := result.EvalDecision == iamtypes.PolicyEvaluationDecisionTypeImplicitDeny
 	scp := result.OrganizationsDecisionDetail != nil && !result.OrganizationsDecisionDetail.AllowedByOrganizations
-	boundary := result.PermissionsBoundaryDecisionDetail != nil && !result.PermissionsBoundaryDecisionDetail.AllowedByPermissionsBoundary
+	boundary := result.PermissionsBoundaryDecisionDetail != nil &&
+		!result.PermissionsBoundaryDecisionDetail.AllowedByPermissionsBoundary
 	agrees := false
 	switch layer {
 	case iam.LayerIdentity:

@@ -60,7 +60,8 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	if slices.Equal(s.Accounts, []string{"organization"}) {
 		s.Accounts, s.Organization = nil, true
 	}
-	for name, to := range map[string]*time.Duration{"FLEET_MAX_AGE_DAYS": &s.Policy.MaxAge, "FLEET_MAX_INTERVAL_DAYS": &s.Policy.MaxInterval} {
+	for name, to := range map[string]*time.Duration{"FLEET_MAX_AGE_DAYS": &s.Policy.MaxAge,
+		"FLEET_MAX_INTERVAL_DAYS": &s.Policy.MaxInterval} {
 		if text(name) == "" {
 			continue
 		}
@@ -88,7 +89,8 @@ func run(ctx context.Context, lookup func(string) (string, bool), out io.Writer)
 	if err != nil {
 		return fleet.Totals{}, err
 	}
-	log := serve.Logger(out, slog.LevelInfo).With("service", s.ServiceName, "function", lambdacontext.FunctionName, "build", rotator.Release)
+	log := serve.Logger(out, slog.LevelInfo).With("service", s.ServiceName, "function", lambdacontext.FunctionName,
+		"build", rotator.Release)
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		log = log.With("function_request_id", lc.AwsRequestID)
 	}
@@ -96,7 +98,8 @@ func run(ctx context.Context, lookup func(string) (string, bool), out io.Writer)
 	if err != nil {
 		return fleet.Totals{}, fmt.Errorf("AWS configuration: %w", err)
 	}
-	places, err := fleet.Accounts{Config: cfg, IDs: s.Accounts, All: s.Organization, Role: s.Role, Regions: s.Regions}.Places(ctx)
+	places, err := fleet.Accounts{Config: cfg, IDs: s.Accounts, All: s.Organization, Role: s.Role,
+		Regions: s.Regions}.Places(ctx)
 	if err != nil {
 		return fleet.Totals{}, err
 	}

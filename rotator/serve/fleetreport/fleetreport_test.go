@@ -49,7 +49,8 @@ func TestTheReport(t *testing.T) {
 			}
 			continue
 		}
-		if entry.Service != "stack" || (entry.Level == "ERROR") != (entry.Severity == "critical" || entry.Severity == "high") {
+		if entry.Service != "stack" || (entry.Level == "ERROR") != (entry.Severity == "critical" ||
+			entry.Severity == "high") {
 			t.Errorf("%s", line)
 		}
 		if entry.Finding != "" {
@@ -68,7 +69,8 @@ func TestTheReport(t *testing.T) {
 	if !strings.HasPrefix(last, "fleet report: 1 account") {
 		t.Errorf("the last line is %q", last)
 	}
-	if metrics["FleetFinished"] != 1.0 || metrics["FleetSecrets"] != float64(totals.Secrets) || metrics["FleetCritical"].(float64) < 5 || metrics["Service"] != "stack" {
+	if metrics["FleetFinished"] != 1.0 || metrics["FleetSecrets"] != float64(totals.Secrets) ||
+		metrics["FleetCritical"].(float64) < 5 || metrics["Service"] != "stack" {
 		t.Errorf("metrics: %v", metrics)
 	}
 	for _, c := range emu.Calls() {
@@ -82,13 +84,15 @@ func TestTheReport(t *testing.T) {
 func TestALongReportIsCut(t *testing.T) {
 	emu := &awsemu.Emulator{}
 	for i := range 600 {
-		emu.Seed(awsemu.Secret{Name: "never-" + string(rune('a'+i%26)) + "-" + strings.Repeat("x", i/26), Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text("{}")}}})
+		emu.Seed(awsemu.Secret{Name: "never-" + string(rune('a'+i%26)) + "-" + strings.Repeat("x", i/26),
+			Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text("{}")}}})
 	}
 	var out bytes.Buffer
 	if _, err := run(t.Context(), environment(t, emu, nil), &out); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(out.String(), "\n"); n != maxLines+3 || !strings.Contains(out.String(), "more findings: quarterturn fleet lists them") {
+	if n := strings.Count(out.String(), "\n"); n != maxLines+3 || !strings.Contains(out.String(), "more findings: "+
+		"quarterturn fleet lists them") {
 		t.Errorf("%d lines", n)
 	}
 }
@@ -101,10 +105,12 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	s, err := FromEnvironment(func(n string) (string, bool) {
-		v, ok := map[string]string{"FLEET_ACCOUNTS": "organization", "FLEET_REGIONS": "eu-west-1, us-east-1", "FLEET_MAX_INTERVAL_DAYS": "31"}[n]
+		v, ok := map[string]string{"FLEET_ACCOUNTS": "organization", "FLEET_REGIONS": "eu-west-1, us-east-1",
+			"FLEET_MAX_INTERVAL_DAYS": "31"}[n]
 		return v, ok
 	})
-	if err != nil || !s.Organization || s.Accounts != nil || len(s.Regions) != 2 || s.Policy.MaxInterval != 31*24*time.Hour {
+	if err != nil || !s.Organization || s.Accounts != nil || len(s.Regions) != 2 ||
+		s.Policy.MaxInterval != 31*24*time.Hour {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

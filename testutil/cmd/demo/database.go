@@ -56,7 +56,8 @@ func startPostgres(ctx context.Context, release string) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres-%s is not a major version: postgres-17", release)
 	}
-	s, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
+	s, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, TLS: &dbserver.TLS{},
+		HBA: []string{"hostssl all all all scram-sha-256"}})
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,8 @@ func startPostgres(ctx context.Context, release string) (*database, error) {
 }
 
 func startMySQL(ctx context.Context, family, name string, dual bool) (*database, error) {
-	s, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: map[string]string{"require-secure-transport": "ON"}})
+	s, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name,
+		TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: map[string]string{"require-secure-transport": "ON"}})
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +98,8 @@ func startMySQL(ctx context.Context, family, name string, dual bool) (*database,
 		return text
 	}
 	db := &database{
-		title: map[string]string{"mysql": "MySQL ", "mariadb": "MariaDB "}[family] + s.Version, engine: family, host: s.Host, port: s.Port, caFile: s.CAFile,
+		title: map[string]string{"mysql": "MySQL ", "mariadb": "MariaDB "}[family] + s.Version, engine: family,
+		host: s.Host, port: s.Port, caFile: s.CAFile,
 		exec: s.Exec, Close: s.Close,
 		log: func() string {
 			binary, err := s.BinaryLog(ctx)
@@ -119,7 +122,8 @@ func startMySQL(ctx context.Context, family, name string, dual bool) (*database,
 			"CREATE DATABASE shop", "CREATE TABLE shop.orders (id int)",
 			"CREATE USER 'app'@'%' IDENTIFIED BY '" + app + "'", "GRANT SELECT, INSERT ON shop.* TO 'app'@'%'",
 			"CREATE USER 'boss'@'%' IDENTIFIED BY '" + boss + "'", "GRANT CREATE USER ON *.* TO 'boss'@'%'",
-			"GRANT SELECT, UPDATE ON mysql.* TO 'boss'@'%'", "GRANT SELECT, INSERT ON shop.* TO 'boss'@'%' WITH GRANT OPTION",
+			"GRANT SELECT, UPDATE ON mysql.* TO 'boss'@'%'", "GRANT SELECT, INSERT ON shop.* TO 'boss'@'%' WITH " +
+				"GRANT OPTION",
 		}
 		if dual {
 			sql = append(sql, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO 'app'@'%'")
@@ -131,7 +135,8 @@ func startMySQL(ctx context.Context, family, name string, dual bool) (*database,
 // startValkey gives the superuser what it needs to change users, and the user that too, for the
 // one strategy by which it changes itself.
 func startValkey(ctx context.Context, engine string) (*database, error) {
-	s, err := dbserver.StartValkey(ctx, dbserver.ValkeyOptions{Name: engine, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})
+	s, err := dbserver.StartValkey(ctx, dbserver.ValkeyOptions{Name: engine,
+		TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +239,8 @@ func prove(ctx context.Context, db *database, dual bool, before, after awsemu.Se
 	for _, password := range []string{old.Password, current.Password, db.passwords["boss"]} {
 		leaked += bytes.Count(log, []byte(password))
 	}
-	check(fmt.Sprintf("passwords in the server's logs (%d lines)", bytes.Count(log, []byte("\n"))), leaked == 0, "none", fmt.Sprint(leaked))
+	check(fmt.Sprintf("passwords in the server's logs (%d lines)", bytes.Count(log, []byte("\n"))), leaked == 0, "none",
+		fmt.Sprint(leaked))
 	if wrong > 0 {
 		return fmt.Errorf("%d of these are not as they must be", wrong)
 	}

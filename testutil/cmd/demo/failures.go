@@ -63,8 +63,9 @@ var failures = map[string]failure{
 		},
 	},
 	"killed": {
-		what: "the function is killed after setSecret, when the database has the new password and AWSCURRENT the old one",
-		ask:  "status",
+		what: "the function is killed after setSecret, when the database has the new password and AWSCURRENT the " +
+			"old one",
+		ask: "status",
 		arrange: func(_ context.Context, s *scene) error {
 			var once sync.Once
 			s.AWS.Fault = func(c awsemu.Call) awsemu.Fault {
@@ -93,7 +94,8 @@ var failures = map[string]failure{
 		ask:  "preflight",
 		only: "mysql", // PostgreSQL and MariaDB get what a policy cannot look into: a verifier, a hash
 		arrange: func(ctx context.Context, s *scene) error {
-			return s.db.exec(ctx, "INSTALL COMPONENT 'file://component_validate_password'", "SET GLOBAL validate_password.length = 40")
+			return s.db.exec(ctx, "INSTALL COMPONENT 'file://component_validate_password'",
+				"SET GLOBAL validate_password.length = 40")
 		},
 		fix: func(_ context.Context, s *scene) error {
 			fmt.Println("  configure the function with PASSWORD_LENGTH=40: done")
@@ -171,7 +173,8 @@ func notable(text string) string {
 	quiet, skipping := []string{"passed", "inferred", "skipped"}, false
 	kept := lines[:1]
 	for _, line := range lines[1:] {
-		if strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "    ") { // a finding or a version, not its details
+		// a finding or a version, not its details
+		if strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "    ") {
 			f := strings.Fields(line)
 			skipping = len(f) > 1 && slices.Contains(quiet, f[1])
 		}

@@ -23,10 +23,13 @@ import (
 )
 
 func main() {
-	engine := flag.String("engine", "postgres", "postgres, mysql, mariadb, valkey or redis; or one release of it: postgres-16, mariadb-10.5")
-	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser secret), alternating (users) or, on MySQL, dual (passwords)")
+	engine := flag.String("engine", "postgres", "postgres, mysql, mariadb, valkey or redis; or one release of it: "+
+		"postgres-16, mariadb-10.5")
+	strategy := flag.String("strategy", "single", "single (user), superuser (single user, through the superuser "+
+		"secret), alternating (users) or, on MySQL, dual (passwords)")
 	several := flag.Bool("database", false, "by the function for several engines, in place of the engine's own")
-	fail := flag.String("fail", "", "have the rotation fail by a missing permission, a wrong password, a function that is killed, or a password policy of the server: permission, password, killed or policy")
+	fail := flag.String("fail", "", "have the rotation fail by a missing permission, a wrong password, a function "+
+		"that is killed, or a password policy of the server: permission, password, killed or policy")
 	verbose := flag.Bool("v", false, "print what the function logs too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -45,8 +48,9 @@ type play struct {
 }
 
 var plays = map[string]play{
-	"single":      {"single user", "single-user", nil},
-	"superuser":   {"single user, through the superuser secret", "single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}},
+	"single": {"single user", "single-user", nil},
+	"superuser": {"single user, through the superuser secret", "single-user",
+		[]string{"SINGLE_USER_THROUGH_SUPERUSER=true"}},
 	"alternating": {"alternating users", "alternating-users", nil},
 	"dual":        {"single user with dual passwords", "single-user", []string{"MYSQL_DUAL_PASSWORDS=true"}},
 }
@@ -78,7 +82,8 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	case ok && strategy != "single":
 		return fmt.Errorf("failures are shown with the strategy single")
 	case failing.only != "" && failing.only != family:
-		return fmt.Errorf("the failure %s is shown on %s: the other engines are given what no policy can look into", fail, failing.only)
+		return fmt.Errorf("the failure %s is shown on %s: the other engines are given what no policy can look into",
+			fail, failing.only)
 	}
 	if several {
 		p.handler, p.env = "database", append(p.env, "ENGINES=postgres,mysql,mariadb,valkey", "STRATEGY="+p.handler)
@@ -134,7 +139,8 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	fmt.Printf("%s on %s\n\n", title(p.title), db.title)
 	fmt.Printf("  database   %s:%d, TLS verified, user app\n", db.host, db.port)
 	fmt.Printf("  secret     demo/app, in an emulator of Secrets Manager at %s\n", s.URL)
-	fmt.Printf("  function   %s, as it is deployed (%.1f MB), on a host of the Lambda Runtime API\n", p.handler, float64(size.Size())/1e6)
+	fmt.Printf("  function   %s, as it is deployed (%.1f MB), on a host of the Lambda Runtime API\n", p.handler,
+		float64(size.Size())/1e6)
 	fmt.Printf("  labels     %s\n", labels(before))
 	if fail != "" {
 		fmt.Printf("  wrong      %s\n", failing.what)
@@ -170,7 +176,8 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	}
 	after := s.AWS.Snapshot(app)
 	fmt.Printf("  labels     %s\n\n", labels(after))
-	fmt.Printf("%d API calls, %d logins, %v from rotate-secret to the end\n\n", len(show.calls()), db.logins(), elapsed.Round(time.Millisecond))
+	fmt.Printf("%d API calls, %d logins, %v from rotate-secret to the end\n\n", len(show.calls()), db.logins(),
+		elapsed.Round(time.Millisecond))
 	return prove(ctx, db, strategy == "dual", before, after)
 }
 

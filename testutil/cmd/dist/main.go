@@ -1,7 +1,7 @@
 // Dist packs what `make build` built into what is shipped: for each processor and
 // function a zip with the bootstrap alone and a CycloneDX list of the modules in it,
-// the template as plain CloudFormation, the Terraform module, and SHA256SUMS over them all. The same binaries give the same bytes, wherever and
-// whenever it runs.
+// the template as plain CloudFormation, the Terraform module, and SHA256SUMS over them all. The same binaries give the
+// same bytes, wherever and whenever it runs.
 //
 //	go run ./testutil/cmd/dist -from build/dist -to dist    # build/dist/<processor>/<function>/bootstrap
 package main
@@ -65,7 +65,8 @@ func pack(root, from, to string, out io.Writer) error {
 		if files[name+".cdx.json"], err = bom(function, binary, info); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%-45s %5.2f MB, %5.2f MB unpacked\n", name+".zip", float64(len(files[name+".zip"]))/1e6, float64(len(binary))/1e6)
+		fmt.Fprintf(out, "%-45s %5.2f MB, %5.2f MB unpacked\n", name+".zip", float64(len(files[name+".zip"]))/1e6,
+			float64(len(binary))/1e6)
 	}
 	template, err := samtest.Read(filepath.Join(root, "template.yaml"))
 	if err != nil {

@@ -77,12 +77,14 @@ func checkBOM(t *testing.T, name string, content []byte) {
 		}
 		names[c.Name], refs[c.Ref] = true, true
 	}
-	for _, must := range []string{"std", "github.com/aws/aws-lambda-go", "github.com/aws/aws-sdk-go-v2/service/secretsmanager"} {
+	for _, must := range []string{"std", "github.com/aws/aws-lambda-go",
+		"github.com/aws/aws-sdk-go-v2/service/secretsmanager"} {
 		if !names[must] {
 			t.Errorf("%s does not list %s", name, must)
 		}
 	}
-	if d.Format != "CycloneDX" || len(d.Dependencies) != 1 || len(d.Dependencies[0].DependsOn) != len(d.Components) || len(d.Metadata.Component.Hashes[0].Content) != 64 {
+	if d.Format != "CycloneDX" || len(d.Dependencies) != 1 || len(d.Dependencies[0].DependsOn) != len(d.Components) ||
+		len(d.Metadata.Component.Hashes[0].Content) != 64 {
 		t.Errorf("%s: not a CycloneDX list of a binary", name)
 	}
 }
@@ -106,7 +108,8 @@ func copyProject(t *testing.T, git bool) string {
 		}
 	}
 	if git {
-		for _, args := range [][]string{{"init", "-q"}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "--allow-empty", "-m", "release"}} {
+		for _, args := range [][]string{{"init", "-q"}, {"-c", "user.name=t", "-c", "user.email=t@example.com",
+			"commit", "-q", "--allow-empty", "-m", "release"}} {
 			cmd := exec.Command("git", args...)
 			cmd.Dir = dir
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -147,7 +150,8 @@ func without(files map[string][]byte, name string) map[string][]byte {
 // TestPackRefuses what is not what its folder says.
 func TestPackRefuses(t *testing.T) {
 	from := t.TempDir()
-	if err := pack(root, from, t.TempDir(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "make build") {
+	if err := pack(root, from, t.TempDir(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(),
+		"make build") {
 		t.Errorf("an empty folder: %v", err)
 	}
 	self, err := os.Executable()

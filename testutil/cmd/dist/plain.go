@@ -23,17 +23,21 @@ func plainTemplate(t samtest.Template) ([]byte, error) {
 	delete(metadata, "AWS::ServerlessRepo::Application")
 	form := metadata["AWS::CloudFormation::Interface"].(map[string]any)
 	form["ParameterGroups"] = append([]any{map[string]any{
-		"Label": map[string]any{"default": "Where the code is"}, "Parameters": []any{"CodeBucketPrefix", "CodeKeyPrefix"},
+		"Label": map[string]any{"default": "Where the code is"}, "Parameters": []any{"CodeBucketPrefix",
+			"CodeKeyPrefix"},
 	}}, form["ParameterGroups"].([]any)...)
 	parameters := t.Section("Parameters")
 	parameters["CodeBucketPrefix"] = map[string]any{
 		"Type": "String", "AllowedPattern": "^[a-z0-9][a-z0-9.-]{1,40}$",
-		"Description": "Buckets with the zips are called this, a dash and the Region: Lambda takes code from its own Region alone",
+		"Description": "Buckets with the zips are called this, a dash and the Region: Lambda takes code from its own " +
+			"Region alone",
 	}
 	parameters["CodeKeyPrefix"] = map[string]any{
-		"Type": "String", "Default": "", "AllowedPattern": "^$|^[A-Za-z0-9!_.*'()/-]+/$", "Description": "Folder of the zips in the bucket, with the slash at its end",
+		"Type": "String", "Default": "", "AllowedPattern": "^$|^[A-Za-z0-9!_.*'()/-]+/$", "Description": "Folder of " +
+			"the zips in the bucket, with the slash at its end",
 	}
-	t.Section("Conditions")["IsARM"] = map[string]any{"Fn::Equals": []any{map[string]any{"Ref": "Architecture"}, "arm64"}}
+	t.Section("Conditions")["IsARM"] = map[string]any{"Fn::Equals": []any{map[string]any{"Ref": "Architecture"},
+		"arm64"}}
 
 	resources := t.Section("Resources")
 	for _, name := range sortedKeys(resources) {
@@ -54,8 +58,11 @@ func plainTemplate(t samtest.Template) ([]byte, error) {
 
 // same are properties that SAM hands through.
 var same = map[string]bool{
-	"Runtime": true, "Handler": true, "Architectures": true, "Timeout": true, "MemorySize": true, "ReservedConcurrentExecutions": true,
-	"LoggingConfig": true, "VpcConfig": true, "Environment": true, "FunctionName": true, "Description": true, "Role": true,
+	"Runtime": true, "Handler": true, "Architectures": true, "Timeout": true, "MemorySize": true,
+	"ReservedConcurrentExecutions": true,
+	"LoggingConfig":                true, "VpcConfig": true, "Environment": true, "FunctionName": true,
+	"Description": true,
+	"Role":        true,
 }
 
 func plainFunction(name string, resource map[string]any, globals any, resources map[string]any) error {
@@ -101,13 +108,17 @@ func plainSchedules(function string, condition any, events map[string]any, resou
 			return fmt.Errorf("events of type %v are not translated", samtest.Get(event, "Type"))
 		}
 		arn := map[string]any{"Fn::GetAtt": []any{function, "Arn"}}
-		resources[function+name] = map[string]any{"Type": "AWS::Events::Rule", "Condition": condition, "Properties": map[string]any{
-			"ScheduleExpression": samtest.Get(event, "Properties", "Schedule"), "Targets": []any{map[string]any{"Id": "function", "Arn": arn}},
-		}}
-		resources[function+name+"Permission"] = map[string]any{"Type": "AWS::Lambda::Permission", "Condition": condition, "Properties": map[string]any{
-			"FunctionName": map[string]any{"Ref": function}, "Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com",
-			"SourceArn": map[string]any{"Fn::GetAtt": []any{function + name, "Arn"}},
-		}}
+		resources[function+name] = map[string]any{"Type": "AWS::Events::Rule", "Condition": condition,
+			"Properties": map[string]any{
+				"ScheduleExpression": samtest.Get(event, "Properties", "Schedule"),
+				"Targets":            []any{map[string]any{"Id": "function", "Arn": arn}},
+			}}
+		resources[function+name+"Permission"] = map[string]any{"Type": "AWS::Lambda::Permission",
+			"Condition": condition, "Properties": map[string]any{
+				"FunctionName": map[string]any{"Ref": function}, "Action": "lambda:InvokeFunction",
+				"Principal": "events.amazonaws.com",
+				"SourceArn": map[string]any{"Fn::GetAtt": []any{function + name, "Arn"}},
+			}}
 	}
 	return nil
 }

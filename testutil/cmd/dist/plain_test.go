@@ -40,7 +40,8 @@ func plainOf(t *testing.T) (map[string]any, []byte) {
 // told is what template.yaml tells them.
 func TestThePlainTemplate(t *testing.T) {
 	plain, text := plainOf(t)
-	if len(text) > maxObject || strings.Contains(string(text), "Serverless") || plain["Transform"] != nil || plain["Globals"] != nil {
+	if len(text) > maxObject || strings.Contains(string(text), "Serverless") || plain["Transform"] != nil ||
+		plain["Globals"] != nil {
 		t.Errorf("%d bytes, or a macro in it", len(text))
 	}
 	handlers, _ := filepath.Glob(root + "/handlers/*")
@@ -64,7 +65,8 @@ func TestThePlainTemplate(t *testing.T) {
 			t.Errorf("%s lost the settings of all functions", name)
 		}
 	}
-	if samtest.Get(resources["Fleet"], "Properties", "Environment", "Variables", "FLEET_ACCOUNTS") == nil || resources["FleetRun"] == nil || resources["FleetRunPermission"] == nil {
+	if samtest.Get(resources["Fleet"], "Properties", "Environment", "Variables", "FLEET_ACCOUNTS") == nil ||
+		resources["FleetRun"] == nil || resources["FleetRunPermission"] == nil {
 		t.Error("the report has no settings of its own, or no schedule")
 	}
 	for name := range plain["Parameters"].(map[string]any) {

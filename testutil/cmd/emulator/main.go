@@ -32,31 +32,38 @@ func main() {
 	var denied []string
 	var env []string
 	flag.StringVar(&plan.Address, "address", "127.0.0.1:4566", "loopback `address` to listen on")
-	flag.Func("function", "`name=bootstrap` of a Lambda function; may be given more than once (default: every build/*/bootstrap)", func(s string) error {
+	flag.Func("function", "`name=bootstrap` of a Lambda function; may be given more than once (default: "+
+		"every build/*/bootstrap)", func(s string) error {
 		f, err := localaws.ParseFunction(s)
 		plan.Functions = append(plan.Functions, f)
 		return err
 	})
-	flag.Func("env", "`K=V` for every function, such as DATABASE_CA_FILE=ca.pem, or NAME:K=V for the function of that name; may be given more than once", func(s string) error {
+	flag.Func("env", "`K=V` for every function, such as DATABASE_CA_FILE=ca.pem, or NAME:K=V for the function of "+
+		"that name; may be given more than once", func(s string) error {
 		env = append(env, s)
 		return nil
 	})
-	flag.Func("deny", "`action` that the role of the functions is denied, such as secretsmanager:UpdateSecretVersionStage; may be given more than once", func(s string) error {
+	flag.Func("deny", "`action` that the role of the functions is denied, "+
+		"such as secretsmanager:UpdateSecretVersionStage; may be given more than once", func(s string) error {
 		if service, name, ok := strings.Cut(s, ":"); !ok || service == "" || name == "" {
 			return fmt.Errorf("%q is not an action: secretsmanager:PutSecretValue", s)
 		}
 		denied = append(denied, s)
 		return nil
 	})
-	sample := flag.Bool("sample", true, "start a PostgreSQL server with a user and a superuser, and make their secrets, app and superuser")
+	sample := flag.Bool("sample", true, "start a PostgreSQL server with a user and a superuser, and make their "+
+		"secrets, app and superuser")
 	verbose := flag.Bool("v", false, "print what the functions log as it is, in JSON")
-	events := flag.Bool("events", false, "set the scenes of sam/events: a PostgreSQL server with their users, and their secrets")
-	docker := flag.Bool("docker", false, "let Docker's containers in, as sam local invoke has them; the scenes' database is then "+dockerHost)
+	events := flag.Bool("events", false, "set the scenes of sam/events: a PostgreSQL server with their users, "+
+		"and their secrets")
+	docker := flag.Bool("docker", false, "let Docker's containers in, as sam local invoke has them; the scenes' "+
+		"database is then "+dockerHost)
 	flag.Parse()
 	if plan.Functions == nil {
 		built, _ := filepath.Glob("build/*/bootstrap")
 		for _, path := range built {
-			plan.Functions = append(plan.Functions, localaws.Function{Name: prefix + filepath.Base(filepath.Dir(path)), Bootstrap: path})
+			plan.Functions = append(plan.Functions, localaws.Function{Name: prefix + filepath.Base(filepath.Dir(path)),
+				Bootstrap: path})
 		}
 	}
 	for i, f := range plan.Functions {
@@ -113,7 +120,8 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 	}
 	s, err := localaws.Start(plan)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w (does an emulator run already?). To choose another: make emulator ARGS=\"-address 127.0.0.1:4567\"", err)
+		return fmt.Errorf("%w (does an emulator run already?). To choose another: make emulator ARGS=\"-address "+
+			"127.0.0.1:4567\"", err)
 	}
 	if err != nil {
 		return err
@@ -133,7 +141,8 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 			return errors.Join(err, s.Close())
 		}
 		defer db.Close()
-		fmt.Printf("PostgreSQL %d listens on %s:%d, with a user for each event of sam/events\n", db.Major, db.Host, db.Port)
+		fmt.Printf("PostgreSQL %d listens on %s:%d, with a user for each event of sam/events\n", db.Major, db.Host,
+			db.Port)
 		open = append(open, net.JoinHostPort(db.Host, strconv.Itoa(db.Port)))
 		host := db.Host
 		if with.docker {
@@ -156,7 +165,8 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 // announce says what runs, and what to type. db is the sample's.
 func announce(out io.Writer, plan localaws.Config, with scene, s *localaws.Env, db *dbserver.Server) {
 	fmt.Fprintf(out, "Secrets Manager and Lambda listen on %s until you press Ctrl-C. In another terminal:\n\n", s.URL)
-	fmt.Fprintf(out, "    export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n", s.URL)
+	fmt.Fprintf(out, "    export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test "+
+		"AWS_SECRET_ACCESS_KEY=test\n", s.URL)
 	if with.sample {
 		function := "ARN"
 		if f := s.Functions[prefix+"postgres-single-user"]; f != nil {

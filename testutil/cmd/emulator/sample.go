@@ -25,7 +25,8 @@ func startSample(ctx context.Context) (*dbserver.Server, map[string]string, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}})
+	db, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, TLS: &dbserver.TLS{},
+		HBA: []string{"hostssl all all all scram-sha-256"}})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,7 +92,8 @@ func (w *watch) Write(p []byte) (int, error) {
 func (w *watch) line(text string) {
 	var entry struct{ Level, Message, Step, Error string }
 	switch {
-	case strings.HasPrefix(text, "INIT_START"), strings.HasPrefix(text, "START "), strings.HasPrefix(text, "END "), strings.HasPrefix(text, "REPORT "):
+	case strings.HasPrefix(text, "INIT_START"), strings.HasPrefix(text, "START "), strings.HasPrefix(text, "END "),
+		strings.HasPrefix(text, "REPORT "):
 	case json.Unmarshal([]byte(text), &entry) != nil:
 		fmt.Fprintf(w.out, "function: %s\n", text)
 	case entry.Error != "":

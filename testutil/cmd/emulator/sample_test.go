@@ -13,14 +13,16 @@ import (
 // TestAnnounceSaysWhatToType: the endpoint, the CA file that --here needs, and the function's ARN.
 func TestAnnounceSaysWhatToType(t *testing.T) {
 	t.Parallel()
-	plan := localaws.Config{Functions: []localaws.Function{{Name: prefix + "postgres-single-user", Bootstrap: "/bin/true"}}}
+	plan := localaws.Config{Functions: []localaws.Function{{Name: prefix + "postgres-single-user",
+		Bootstrap: "/bin/true"}}}
 	s, err := localaws.Start(plan)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	var out strings.Builder
-	announce(&out, plan, scene{sample: true, denied: []string{"kms:Decrypt"}}, s, &dbserver.Server{Identity: dbserver.Identity{CAFile: "/run/ca.pem"}})
+	announce(&out, plan, scene{sample: true, denied: []string{"kms:Decrypt"}}, s,
+		&dbserver.Server{Identity: dbserver.Identity{CAFile: "/run/ca.pem"}})
 	for _, want := range []string{
 		"AWS_ENDPOINT_URL=" + s.URL, "export DATABASE_CA_FILE=/run/ca.pem", "is denied kms:Decrypt",
 		"--rotation-lambda-arn " + s.Functions["quarterturn-postgres-single-user"].ARN(),
@@ -52,7 +54,8 @@ func TestWatchPrintsALine(t *testing.T) {
 	var out strings.Builder
 	w := &watch{out: &out}
 	w.call(awsemu.Call{Service: "secretsmanager", Operation: "DescribeSecret", Name: "app", Phase: "createSecret"})
-	w.call(awsemu.Call{Service: "secretsmanager", Operation: "PutSecretValue", Name: "app", Err: "AccessDeniedException"})
+	w.call(awsemu.Call{Service: "secretsmanager", Operation: "PutSecretValue", Name: "app",
+		Err: "AccessDeniedException"})
 	for _, piece := range []string{
 		"START RequestId: 1\n{\"level\":\"INFO\",\"mess", "age\":\"createSecret done\"}\n",
 		`{"_aws":{"Timestamp":1},"Duration":3}` + "\n",

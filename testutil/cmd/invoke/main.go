@@ -28,10 +28,11 @@ func main() {
 	function := flag.String("function", "postgres-single-user", "`folder` below handlers")
 	event := flag.String("event", "preflight", "`name` of an event: a file of sam/events without .json")
 	var env []string
-	flag.Func("env", "`K=V` for the function, such as PREFLIGHT=report; may be given more than once", func(s string) error {
-		env = append(env, s)
-		return nil
-	})
+	flag.Func("env", "`K=V` for the function, such as PREFLIGHT=report; may be given more than once",
+		func(s string) error {
+			env = append(env, s)
+			return nil
+		})
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -82,7 +83,8 @@ func named(what, name, pattern, suffix string) error {
 }
 
 // invoke says whether the function failed. Its error is one of our own.
-func invoke(ctx context.Context, bootstrap, function, file string, env []string, out io.Writer) (failed bool, err error) {
+func invoke(ctx context.Context, bootstrap, function, file string, env []string, out io.Writer) (failed bool,
+	err error) {
 	event, err := os.ReadFile(file)
 	if err != nil {
 		return false, err

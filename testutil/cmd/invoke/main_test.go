@@ -33,7 +33,8 @@ func TestInvoke(t *testing.T) {
 		t.Run(c.function+" "+c.event, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			failed, err := invoke(t.Context(), built[c.function], c.function, filepath.Join("../../../sam/events", c.event+".json"), c.env, &out)
+			failed, err := invoke(t.Context(), built[c.function], c.function, filepath.Join("../../../sam/events",
+				c.event+".json"), c.env, &out)
 			if errors.Is(err, dbserver.ErrMissing) && !tier.Required(os.Getenv) {
 				t.Skip(err)
 			}
@@ -54,7 +55,8 @@ func TestNamesWhatThereIs(t *testing.T) {
 		{"oracle", "preflight", `no function "oracle": database, fleet, mariadb-alternating-users, `},
 		{"postgres-single-user", "preflihgt", `no event "preflihgt": cancelled-rotation, `},
 	} {
-		if _, err := run(t.Context(), c.function, c.event, nil, t.Output()); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, err := run(t.Context(), c.function, c.event, nil, t.Output()); err == nil ||
+			!strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s, %s: %v", c.function, c.event, err)
 		}
 	}

@@ -62,7 +62,8 @@ func ready(root, version, source string) (commit string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if is := samtest.Get(map[string]any(template), "Metadata", "AWS::ServerlessRepo::Application", "SemanticVersion"); is != version {
+	if is := samtest.Get(map[string]any(template), "Metadata", "AWS::ServerlessRepo::Application",
+		"SemanticVersion"); is != version {
 		miss("template.yaml: SemanticVersion is %v: set it to %s", is, version)
 	}
 	changelog, err := os.ReadFile(filepath.Join(root, "CHANGELOG.md"))
@@ -97,10 +98,12 @@ func notes(changelog, version string) (string, error) {
 		case heading == "Unreleased" && text != "":
 			return "", fmt.Errorf("CHANGELOG.md: what is under Unreleased belongs under ## %s - YYYY-MM-DD", version)
 		case heading == "Unreleased":
-		case regexp.MustCompile(`^`+regexp.QuoteMeta(version)+` - \d{4}-\d{2}-\d{2}$`).MatchString(heading) && text != "":
+		case regexp.MustCompile(`^`+regexp.QuoteMeta(version)+` - \d{4}-\d{2}-\d{2}$`).MatchString(heading) &&
+			text != "":
 			return text + "\n", nil
 		default:
-			return "", fmt.Errorf("CHANGELOG.md begins with %q: want ## %s - YYYY-MM-DD, and what changed", heading, version)
+			return "", fmt.Errorf("CHANGELOG.md begins with %q: want ## %s - YYYY-MM-DD, and what changed", heading,
+				version)
 		}
 	}
 	return "", fmt.Errorf("CHANGELOG.md says nothing of %s", version)
@@ -173,13 +176,16 @@ func provenance(files map[string]string, version, commit, toolchain string) ([]b
 		subjects = append(subjects, resource{Name: name, Digest: digest{"sha256": files[name]}})
 	}
 	text, err := json.MarshalIndent(map[string]any{
-		"_type": "https://in-toto.io/Statement/v1", "subject": subjects, "predicateType": "https://slsa.dev/provenance/v1",
+		"_type": "https://in-toto.io/Statement/v1", "subject": subjects,
+		"predicateType": "https://slsa.dev/provenance/v1",
 		"predicate": map[string]any{
 			"buildDefinition": map[string]any{
-				"buildType":            repository + "/blob/main/docs/releases.md#how-it-is-built",
-				"externalParameters":   map[string]any{"version": version, "command": "make release VERSION=" + version},
-				"internalParameters":   map[string]any{"go": toolchain},
-				"resolvedDependencies": []resource{{URI: "git+" + repository + "@refs/tags/v" + version, Digest: digest{"gitCommit": commit}}},
+				"buildType": repository + "/blob/main/docs/releases.md#how-it-is-built",
+				"externalParameters": map[string]any{"version": version, "command": "make release VERSION=" +
+					version},
+				"internalParameters": map[string]any{"go": toolchain},
+				"resolvedDependencies": []resource{{URI: "git+" + repository + "@refs/tags/v" + version,
+					Digest: digest{"gitCommit": commit}}},
 			},
 			"runDetails": map[string]any{"builder": map[string]any{"id": repository + "/blob/main/Makefile"}},
 		},

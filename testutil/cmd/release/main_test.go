@@ -20,7 +20,8 @@ func project(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir, "template.yaml", "Metadata: {AWS::ServerlessRepo::Application: {SemanticVersion: 1.2.3}}\n")
-	write(t, dir, "CHANGELOG.md", "# Changelog\n\n## Unreleased\n\n## 1.2.3 - 2026-12-01\n\n- It works.\n\n## 1.2.2 - 2026-11-01\n\n- It worked.\n")
+	write(t, dir, "CHANGELOG.md", "# Changelog\n\n## Unreleased\n\n## 1.2.3 - 2026-12-01\n\n- It works.\n\n## 1.2.2 "+
+		"- 2026-11-01\n\n- It worked.\n")
 	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"commit", "-q", "-m", "one"}, {"tag", "v1.2.3"}} {
 		command(t, dir, args...)
 	}
@@ -98,8 +99,10 @@ func TestProvenance(t *testing.T) {
 	if err != nil || json.Unmarshal(text, &s) != nil || string(text) != string(again) {
 		t.Fatalf("%v: %s", err, text)
 	}
-	if s.Type != "https://in-toto.io/Statement/v1" || s.PredicateType != "https://slsa.dev/provenance/v1" || len(s.Subject) != 2 || s.Subject[0].Name != "a.zip" ||
-		s.Subject[0].Digest["sha256"] != files["a.zip"] || s.Predicate.BuildDefinition.ResolvedDependencies[0].Digest["gitCommit"] != strings.Repeat("c", 40) {
+	if s.Type != "https://in-toto.io/Statement/v1" || s.PredicateType != "https://slsa.dev/provenance/v1" ||
+		len(s.Subject) != 2 || s.Subject[0].Name != "a.zip" ||
+		s.Subject[0].Digest["sha256"] != files["a.zip"] ||
+		s.Predicate.BuildDefinition.ResolvedDependencies[0].Digest["gitCommit"] != strings.Repeat("c", 40) {
 		t.Errorf("%s", text)
 	}
 }
@@ -111,7 +114,8 @@ func TestTheRepositoryTakesTheTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metadata, _ := samtest.Get(map[string]any(template), "Metadata", "AWS::ServerlessRepo::Application").(map[string]any)
+	metadata, _ := samtest.Get(map[string]any(template), "Metadata",
+		"AWS::ServerlessRepo::Application").(map[string]any)
 	for name, pattern := range map[string]string{
 		"Name": `[a-zA-Z0-9-]{1,140}`, "Author": `[a-z0-9](([a-z0-9]|-[a-z0-9])*)?`, "Description": `.{1,256}`, "SpdxLicenseId": `[A-Za-z0-9.-]+`,
 		"SemanticVersion": `\d+\.\d+\.\d+`, "HomePageUrl": `https://.+`, "SourceCodeUrl": `https://.+`,

@@ -39,7 +39,8 @@ func main() {
 	}
 	fmt.Fprintln(os.Stderr, "samtools:", err)
 	if errors.Is(err, fetched.ErrNoPython) {
-		fmt.Fprintln(os.Stderr, "samtools: install Python 3.10 or newer with venv (Debian: apt-get install python3-venv) and run this again")
+		fmt.Fprintln(os.Stderr, "samtools: install Python 3.10 or newer with venv (Debian: apt-get install "+
+			"python3-venv) and run this again")
 	}
 	if tier.Required(os.Getenv) {
 		os.Exit(1)

@@ -1,5 +1,5 @@
-// Tiers runs make targets that run `go test`, one after the other, and says how long each package took and whether any test
-// ran in none of them. .ci/run runs it with the tiers of package tier:
+// Tiers runs make targets that run `go test`, one after the other, and says how long each package took and whether any
+// test ran in none of them. .ci/run runs it with the tiers of package tier:
 //
 //	go run ./testutil/cmd/tiers test test-long
 //
@@ -171,8 +171,8 @@ func (r *report) write(out io.Writer) {
 // leftTo is how package tier ends what it says of a test that another tier runs.
 const leftTo = " runs it"
 
-// neverRun is the tests that each tier left to another one. A test that was skipped for a reason of its own, such as not being
-// root, is none of them: what must not be missing on a machine of CI fails there by itself (tier.Missing).
+// neverRun is the tests that each tier left to another one. A test that was skipped for a reason of its own, such as
+// not being root, is none of them: what must not be missing on a machine of CI fails there by itself (tier.Missing).
 func neverRun(reports []*report) (left []string) {
 	all := map[string]bool{}
 	for _, r := range reports {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestReport: what fails is shown whole, what passes in a line; what make prints in between stays; and the end is sorted.
+// TestReport: what fails is shown whole, what passes in a line; what make prints in between stays; and the end is
+// sorted.
 func TestReport(t *testing.T) {
 	var out strings.Builder
 	r := newReport("make test", &out)
@@ -30,7 +31,8 @@ func TestReport(t *testing.T) {
 	}, "\n"))); err != nil {
 		t.Fatal(err)
 	}
-	for _, shown := range []string{"go vet ./...\n", "ok  \tp/quick\t0.2s\n", "b.go:1: undefined: x\n", "what was wrong\n", "FAIL\tp/slow\t8.1s\n"} {
+	for _, shown := range []string{"go vet ./...\n", "ok  \tp/quick\t0.2s\n", "b.go:1: undefined: x\n",
+		"what was wrong\n", "FAIL\tp/slow\t8.1s\n"} {
 		if !strings.Contains(out.String(), shown) {
 			t.Errorf("%q is not in\n%s", shown, out.String())
 		}
@@ -40,7 +42,8 @@ func TestReport(t *testing.T) {
 	}
 	out.Reset()
 	r.write(&out)
-	if want := "\nmake test took 1m30s; its packages, slowest first:\nFAIL\tp/slow\t8.1s\nok  \tp/quick\t0.2s\n"; out.String() != want {
+	if want := "\nmake test took 1m30s; its packages, slowest first:\nFAIL\tp/slow\t8.1s\nok  " +
+		"\tp/quick\t0.2s\n"; out.String() != want {
 		t.Errorf("the end is %q", out.String())
 	}
 }
@@ -48,7 +51,8 @@ func TestReport(t *testing.T) {
 // TestNeverRun: a test that is skipped in one tier is run by another; one that every tier leaves to another is named.
 func TestNeverRun(t *testing.T) {
 	skipped := func(test, why string) string {
-		return `{"Action":"output","Package":"p","Test":"` + test + `","Output":"    a_test.go:1: ` + why + `\n"}` + "\n" +
+		return `{"Action":"output","Package":"p","Test":"` + test + `","Output":"    a_test.go:1: ` + why + `\n"}` +
+			"\n" +
 			`{"Action":"skip","Package":"p","Test":"` + test + `"}` + "\n"
 	}
 	first, second := newReport("make test", t.Output()), newReport("make test-long", t.Output())

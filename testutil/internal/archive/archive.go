@@ -25,7 +25,8 @@ func Zip(files map[string][]byte, mode os.FileMode) ([]byte, error) {
 		return flate.NewWriter(out, flate.BestCompression)
 	})
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		header := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+		header := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0,
+			time.UTC)}
 		header.SetMode(mode)
 		entry, err := w.CreateHeader(header)
 		if err != nil {

@@ -1,6 +1,6 @@
-// Package clients fetches the programs of others that tests point at the emulator, or compare with it: the AWS CLI in both
-// versions, boto3, a moto server, Terraform. Nothing of them is taken from PATH but Terraform, which comes with no registry
-// that we use.
+// Package clients fetches the programs of others that tests point at the emulator, or compare with it: the AWS CLI in
+// both versions, boto3, a moto server, Terraform. Nothing of them is taken from PATH but Terraform, which comes with no
+// registry that we use.
 package clients
 
 import (
@@ -35,16 +35,19 @@ type Client struct {
 	flag    bool // the address is given by a flag: older releases do not read AWS_ENDPOINT_URL
 }
 
-// Command is the program with further arguments, as the caller with an access key, in us-east-1. It knows no address but
-// url, and none of the settings and credentials of this machine.
+// Command is the program with further arguments, as the caller with an access key, in us-east-1. It knows no address
+// but url, and none of the settings and credentials of this machine.
 func (c Client) Command(ctx context.Context, url, accessKey string, args ...string) *exec.Cmd {
 	if c.flag && url != "" {
 		args = append([]string{"--endpoint-url", url}, args...)
 	}
 	cmd := exec.CommandContext(ctx, c.command[0], append(slices.Clone(c.command[1:]), args...)...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "AWS_") || strings.HasPrefix(s, "TF_") })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(s string) bool {
+		return strings.HasPrefix(s, "AWS_") || strings.HasPrefix(s, "TF_")
+	})
 	cmd.Env = append(cmd.Env, "AWS_ENDPOINT_URL="+url, "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY=none",
-		"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=", "AWS_MAX_ATTEMPTS=1", "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=", "AWS_MAX_ATTEMPTS=1",
+		"AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull)
 	cmd.Env = append(cmd.Env, c.env...)
 	return cmd
@@ -70,8 +73,8 @@ func CLI1(t testing.TB, root string) Client {
 	return version(t, "aws-cli/1.", Client{command: []string{python(t, root).Path("aws")}, flag: true})
 }
 
-// CLI2 is version 2 of the AWS CLI, of Debian's package awscli: unpacked, and run from there by the python3 of Debian, whose
-// libraries it uses.
+// CLI2 is version 2 of the AWS CLI, of Debian's package awscli: unpacked, and run from there by the python3 of Debian,
+// whose libraries it uses.
 func CLI2(t testing.TB, root string) Client {
 	t.Helper()
 	tier.Long(t)
@@ -88,7 +91,8 @@ func CLI2(t testing.TB, root string) Client {
 	}); err != nil {
 		tier.Missing(t, fmt.Errorf("version 2 of the AWS CLI: %w", err))
 	}
-	return version(t, "aws-cli/2.", Client{flag: true, command: []string{"/usr/bin/python3", filepath.Join(dir, "usr/bin/aws")},
+	return version(t, "aws-cli/2.", Client{flag: true, command: []string{"/usr/bin/python3",
+		filepath.Join(dir, "usr/bin/aws")},
 		env: []string{"PYTHONPATH=" + filepath.Join(dir, "usr/lib/python3/dist-packages")}})
 }
 
@@ -139,11 +143,12 @@ func Moto(t testing.TB, root string) string {
 	return ""
 }
 
-// Terraform is a terraform in a folder whose files name the provider hashicorp/aws, initialized. The provider is one of this
-// machine, where a folder of providers is found, and of Terraform's own registry otherwise.
+// Terraform is a terraform in a folder whose files name the provider hashicorp/aws, initialized. The provider is one of
+// this machine, where a folder of providers is found, and of Terraform's own registry otherwise.
 func Terraform(t testing.TB, dir string) Client {
 	t.Helper()
-	c := Client{command: []string{tier.Program(t, "terraform", "https://developer.hashicorp.com/terraform/install"), "-chdir=" + dir},
+	c := Client{command: []string{tier.Program(t, "terraform", "https://developer.hashicorp.com/terraform/install"),
+		"-chdir=" + dir},
 		env: []string{"CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1", "TF_CLI_ARGS=-no-color"}}
 	args := []string{"init", "-input=false"}
 	if plugins := providers(); plugins != "" {
@@ -155,7 +160,8 @@ func Terraform(t testing.TB, dir string) Client {
 	return c
 }
 
-// providers is a folder with Terraform's provider for AWS, "" where none is found. Terraform itself looks into some of them.
+// providers is a folder with Terraform's provider for AWS, "" where none is found. Terraform itself looks into some of
+// them.
 func providers() string {
 	home, _ := os.UserHomeDir()
 	for _, pattern := range []string{filepath.Join(home, ".terraform.d/plugins"), "/usr/local/share/terraform/plugins",

@@ -50,7 +50,8 @@ func TestTheCDKExample(t *testing.T) {
 	node, npm := tier.Program(t, "node", "https://nodejs.org"), tier.Program(t, "npm", "https://nodejs.org")
 	dir := t.TempDir()
 	for _, name := range []string{"app.js", "package.json", "package-lock.json"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(readFile(t, filepath.Join(root, "deploy", "cdk", name))), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name),
+			[]byte(readFile(t, filepath.Join(root, "deploy", "cdk", name))), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,14 +82,17 @@ func TestTheCDKExample(t *testing.T) {
 	before, _ := schedule(t, stacks["OrdersBefore"])
 	after, properties := schedule(t, stacks["Orders"])
 	if before == "" || before != after {
-		t.Errorf("the schedule is %q, and was %q: CloudFormation would make a new one and then delete the old", after, before)
+		t.Errorf("the schedule is %q, and was %q: CloudFormation would make a new one and then delete the old", after,
+			before)
 	}
-	if samtest.Get(properties, "RotateImmediatelyOnUpdate") != false || samtest.Get(properties, "RotationRules", "ScheduleExpression") != "cron(0 3 ? * SUN *)" ||
+	if samtest.Get(properties, "RotateImmediatelyOnUpdate") != false || samtest.Get(properties, "RotationRules",
+		"ScheduleExpression") != "cron(0 3 ? * SUN *)" ||
 		samtest.Get(properties, "RotationLambdaARN", "Fn::ImportValue") != "quarterturn-PostgresSingleUserArn" {
 		t.Errorf("the schedule is %v", properties)
 	}
 	for name, r := range stacks["Orders"] {
-		if kind := fmt.Sprint(samtest.Get(r, "Type")); strings.HasPrefix(kind, "AWS::Lambda") || strings.HasPrefix(kind, "AWS::Serverless") {
+		if kind := fmt.Sprint(samtest.Get(r, "Type")); strings.HasPrefix(kind, "AWS::Lambda") ||
+			strings.HasPrefix(kind, "AWS::Serverless") {
 			t.Errorf("%s is a %s: the function and its permission are those of Quarterturn's stack", name, kind)
 		}
 	}
@@ -106,7 +110,8 @@ func TestTheCloudFormationExamples(t *testing.T) {
 	before, after := read("before.yaml"), read("after.yaml")
 	id, _ := schedule(t, before)
 	newID, properties := schedule(t, after)
-	if id == "" || id != newID || samtest.Get(properties, "RotateImmediatelyOnUpdate") != "false" || samtest.Get(properties, "HostedRotationLambda") != nil {
+	if id == "" || id != newID || samtest.Get(properties, "RotateImmediatelyOnUpdate") != "false" ||
+		samtest.Get(properties, "HostedRotationLambda") != nil {
 		t.Errorf("%s, %s: %v", id, newID, properties)
 	}
 	for name := range before {
@@ -118,7 +123,8 @@ func TestTheCloudFormationExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if output := strings.TrimPrefix(fmt.Sprint(samtest.Get(properties, "RotationLambdaARN", "Fn::ImportValue")), "quarterturn-"); exported.Section("Outputs")[output] == nil {
+	if output := strings.TrimPrefix(fmt.Sprint(samtest.Get(properties, "RotationLambdaARN", "Fn::ImportValue")),
+		"quarterturn-"); exported.Section("Outputs")[output] == nil {
 		t.Errorf("template.yaml exports no %s", output)
 	}
 }
@@ -144,7 +150,8 @@ func TestTheReadersRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := template.Deploy(map[string]string{"ReaderArn": "arn:aws:iam::123456789012:role/fleet", "OrganizationId": "o-abcdefghij"})
+	s, err := template.Deploy(map[string]string{"ReaderArn": "arn:aws:iam::123456789012:role/fleet",
+		"OrganizationId": "o-abcdefghij"})
 	if err != nil {
 		t.Fatal(err)
 	}

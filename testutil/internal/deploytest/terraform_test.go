@@ -40,14 +40,16 @@ func provider(t *testing.T) (config string) {
 			return
 		}
 		const version = "6.99.0"
-		out := filepath.Join(stub.dir, "registry.terraform.io", "hashicorp", "aws", version, runtime.GOOS+"_"+runtime.GOARCH, "terraform-provider-aws_v"+version)
+		out := filepath.Join(stub.dir, "registry.terraform.io", "hashicorp", "aws", version, runtime.GOOS+"_"+
+			runtime.GOARCH, "terraform-provider-aws_v"+version)
 		cmd := exec.Command("go", "build", "-o", out, ".")
 		cmd.Dir = filepath.Join(root, "deploy", "terraform", "stubprovider")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			stub.err = fmt.Errorf("the stub provider: %w\n%s", err, text)
 			return
 		}
-		text := fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\ndisable_checkpoint = true\n", stub.dir)
+		text := fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  "+
+			"}\n}\ndisable_checkpoint = true\n", stub.dir)
 		stub.err = os.WriteFile(filepath.Join(stub.dir, "terraform.rc"), []byte(text), 0o644)
 	})
 	if stub.err != nil {
@@ -66,7 +68,8 @@ type workspace struct {
 func newWorkspace(t *testing.T, folder string) workspace {
 	t.Helper()
 	tier.Long(t)
-	w := workspace{t: t, program: tier.Program(t, "terraform", "https://developer.hashicorp.com/terraform/install"), config: provider(t)}
+	w := workspace{t: t, program: tier.Program(t, "terraform", "https://developer.hashicorp.com/terraform/install"),
+		config: provider(t)}
 	module := filepath.Join(t.TempDir(), "terraform")
 	for _, part := range []string{".", "tests", "examples/single-user", "examples/fleet"} {
 		files, err := filepath.Glob(filepath.Join(root, "deploy", "terraform", part, "*.*"))
@@ -174,9 +177,12 @@ func TestTheModuleAllowsWhatThePrinterPrints(t *testing.T) {
 	}
 	list := func(values ...string) string { text, _ := json.Marshal(values); return string(text) }
 	w := newWorkspace(t, ".")
-	p := w.plan("-var", "artifacts=dist", "-var", "functions="+list("postgres-alternating-users"), "-var", "secret_arns="+list(rotation.Secret.ARN),
-		"-var", "kms_key_arns="+list(rotation.Secret.Key), "-var", "superuser_secret_arns="+list(rotation.Superuser.ARN),
-		"-var", "superuser_kms_key_arns="+list(rotation.Superuser.Key), "-var", "superuser_database_arns="+list(rotation.Database),
+	p := w.plan("-var", "artifacts=dist", "-var", "functions="+list("postgres-alternating-users"), "-var",
+		"secret_arns="+list(rotation.Secret.ARN),
+		"-var", "kms_key_arns="+list(rotation.Secret.Key), "-var", "superuser_secret_arns="+
+			list(rotation.Superuser.ARN),
+		"-var", "superuser_kms_key_arns="+list(rotation.Superuser.Key), "-var", "superuser_database_arns="+
+			list(rotation.Database),
 		"-var", "subnet_ids="+list("subnet-1"), "-var", "security_group_ids="+list("sg-1"))
 	written := map[string]map[string]any{}
 	for _, c := range p.ResourceChanges {
@@ -278,19 +284,25 @@ resource "aws_secretsmanager_secret_rotation" %q {
 	w.must("apply", "-input=false", "plan")
 
 	w.write(main, rotation("orders", "quarterturn-postgres-single-user"))
-	if p := w.plan(); p.does("aws_secretsmanager_secret_rotation.app") != "delete" || p.does("aws_secretsmanager_secret_rotation.orders") != "create" {
-		t.Error("a new address without moved is not destroyed and created: docs/migrating.md warns of something that does not happen")
+	if p := w.plan(); p.does("aws_secretsmanager_secret_rotation.app") != "delete" ||
+		p.does("aws_secretsmanager_secret_rotation.orders") != "create" {
+		t.Error("a new address without moved is not destroyed and created: docs/migrating.md warns of something that " +
+			"does not happen")
 	}
-	w.write(main, rotation("orders", "quarterturn-postgres-single-user")+"moved {\n  from = aws_secretsmanager_secret_rotation.app\n  to   = aws_secretsmanager_secret_rotation.orders\n}\n")
+	w.write(main, rotation("orders", "quarterturn-postgres-single-user")+
+		"moved {\n  from = aws_secretsmanager_secret_rotation.app\n  to   = "+
+		"aws_secretsmanager_secret_rotation.orders\n}\n")
 	if p := w.plan(); p.does("aws_secretsmanager_secret_rotation.orders") != "no-op" {
 		t.Errorf("a new address with moved: %s", p.does("aws_secretsmanager_secret_rotation.orders"))
 	}
 
 	// Rotation that was set up by hand.
 	w.dir = t.TempDir()
-	w.write(filepath.Join(w.dir, "main.tf"), rotation("app", "quarterturn-postgres-single-user")+fmt.Sprintf("import {\n  to = aws_secretsmanager_secret_rotation.app\n  id = %q\n}\n", secret))
+	w.write(filepath.Join(w.dir, "main.tf"), rotation("app", "quarterturn-postgres-single-user")+
+		fmt.Sprintf("import {\n  to = aws_secretsmanager_secret_rotation.app\n  id = %q\n}\n", secret))
 	w.must("init", "-input=false")
-	if out := w.must("plan", "-input=false"); !strings.Contains(out, "1 to import, 0 to add, 1 to change, 0 to destroy") {
+	if out := w.must("plan", "-input=false"); !strings.Contains(out, "1 to import, 0 to add, 1 to change, "+
+		"0 to destroy") {
 		t.Errorf("an import block:\n%s", out)
 	}
 }

@@ -1,5 +1,5 @@
-// Package fetched makes the folders below .cache that hold tools of tests: each is named by what is in it, made once, and
-// complete or not there.
+// Package fetched makes the folders below .cache that hold tools of tests: each is named by what is in it, made once,
+// and complete or not there.
 package fetched
 
 import (
@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-// Folder is where the tools called name are, or would be, in the project at root. What they are made of is in the folder's
-// name, and so is where it is: another list is another folder, and one that was moved, whose scripts name the old place, is
-// not believed.
+// Folder is where the tools called name are, or would be, in the project at root. What they are made of is in the
+// folder's name, and so is where it is: another list is another folder, and one that was moved, whose scripts name the
+// old place, is not believed.
 func Folder(root, name string, madeOf ...[]byte) (string, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -35,8 +35,8 @@ func Complete(dir string) bool {
 // complete is the file that is written last.
 const complete = "complete"
 
-// Once fills dir by install, unless it is complete. It begins with an empty folder, and one process at a time does it: the
-// others wait and find it complete.
+// Once fills dir by install, unless it is complete. It begins with an empty folder, and one process at a time does it:
+// the others wait and find it complete.
 func Once(dir string, install func() error) error {
 	if Complete(dir) {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestInstallWithoutPython: without Python, or with Debian's without venv, the error says so, and what is half there does
-// not count.
+// TestInstallWithoutPython: without Python, or with Debian's without venv, the error says so, and what is half there
+// does not count.
 func TestInstallWithoutPython(t *testing.T) {
 	for name, script := range map[string]string{
 		"none":         "",

@@ -16,8 +16,8 @@ import (
 // ErrNoPython says that there is no Python that can make an environment.
 var ErrNoPython = errors.New("no python3 with venv on this machine")
 
-// Python is a Python environment of the project's own, with the packages of a pip requirements file that names every one of
-// them: none that is not named is installed, and where the file has hashes, pip holds all packages to them.
+// Python is a Python environment of the project's own, with the packages of a pip requirements file that names every
+// one of them: none that is not named is installed, and where the file has hashes, pip holds all packages to them.
 type Python struct {
 	Dir          string
 	Requirements []byte
@@ -50,7 +50,8 @@ func (p Python) Install(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		fmt.Fprintf(out, "installing Python packages into %s\n", p.Dir)
-		text, err := run(ctx, p.Path("pip"), "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", list)
+		text, err := run(ctx, p.Path("pip"), "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r",
+			list)
 		if err != nil {
 			return fmt.Errorf("pip install: %w\n%s", err, text)
 		}

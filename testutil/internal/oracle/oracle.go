@@ -82,7 +82,8 @@ func Parliament(ctx context.Context, root string) (Tool, error) {
 	if err != nil {
 		return Tool{}, err
 	}
-	return Tool{[]string{python.Path("python"), "-c", string(embedded("python/lint.py"))}}, python.Install(ctx, io.Discard)
+	return Tool{[]string{python.Path("python"), "-c", string(embedded("python/lint.py"))}},
+		python.Install(ctx, io.Discard)
 }
 
 // embedded is one of files.

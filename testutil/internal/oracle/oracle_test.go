@@ -71,7 +71,8 @@ func TestTheOracleAgrees(t *testing.T) {
 				}
 				if faults++; faults <= 3 {
 					text, _ := json.Marshal(tuples[i].question)
-					t.Errorf("ours %s (%s), the oracle's %s %s %v\n%s", ours, d.Reason(), a.Decision, a.Error, a.Ignored, text)
+					t.Errorf("ours %s (%s), the oracle's %s %s %v\n%s", ours, d.Reason(), a.Decision, a.Error,
+						a.Ignored, text)
 				}
 			}
 			t.Logf("%d tuples, %d unlisted disagreements: %v", len(tuples), faults, counts)
@@ -99,12 +100,14 @@ var differences = []struct {
 	// its ARN is not limited by an implicit deny in a boundary or session policy. The oracle has
 	// session policies limit it where the resource trusts nobody by itself.
 	{"a session that is named itself needs no session policy", func(t tuple, d iam.Decision, a Answer) bool {
-		return d.Allowed && a.Decision == "ImplicitlyDenied" && t.question.Session != nil && strings.Contains(string(t.question.ResourcePolicy), ":assumed-role/")
+		return d.Allowed && a.Decision == "ImplicitlyDenied" && t.question.Session != nil &&
+			strings.Contains(string(t.question.ResourcePolicy), ":assumed-role/")
 	}},
 	// No page says that "*" in a policy of a resource is more than to name the role or user, whose
 	// boundary and session policy must allow. The oracle takes a boundary for settled by it.
 	{"a boundary counts where everybody is named", func(t tuple, d iam.Decision, a Answer) bool {
-		return d.Layer == iam.LayerBoundary && a.Decision == "Allowed" && strings.Contains(string(t.question.ResourcePolicy), `"*"`)
+		return d.Layer == iam.LayerBoundary && a.Decision == "Allowed" &&
+			strings.Contains(string(t.question.ResourcePolicy), `"*"`)
 	}},
 	// No page says what a negation makes of a variable that has no value. Ours: a Deny holds, an
 	// Allow does not. The oracle's: neither holds.

@@ -71,7 +71,8 @@ var values = map[string][]string{
 	"aws:PrincipalAccount":            {ourAccount, otherAccount},
 }
 
-var always = []string{"aws:SourceVpce", "aws:SourceIp", "aws:SecureTransport", "aws:CurrentTime", "aws:PrincipalOrgID", "aws:PrincipalTag/team", "aws:PrincipalArn", "aws:PrincipalAccount"}
+var always = []string{"aws:SourceVpce", "aws:SourceIp", "aws:SecureTransport", "aws:CurrentTime", "aws:PrincipalOrgID",
+	"aws:PrincipalTag/team", "aws:PrincipalArn", "aws:PrincipalAccount"}
 
 type generator struct{ *rand.Rand }
 
@@ -98,8 +99,10 @@ func (g generator) tuple() tuple {
 			context[key] = []string{pick(g, values[key])}
 		}
 	}
-	t := tuple{request: iam.Request{Principal: p, Action: c.action, Resource: c.resource, ResourceAccount: ourAccount, Context: context}}
-	t.question = Question{Principal: p.ARN, Action: c.action, Resource: c.resource, Account: ourAccount, Context: context}
+	t := tuple{request: iam.Request{Principal: p, Action: c.action, Resource: c.resource, ResourceAccount: ourAccount,
+		Context: context}}
+	t.question = Question{Principal: p.ARN, Action: c.action, Resource: c.resource, Account: ourAccount,
+		Context: context}
 	document := func(named bool, lean int) string { return g.document(c.action, c.resource, keys, named, lean) }
 	one := func(name, text string) *iam.NamedPolicy {
 		read := iam.ParseIdentity
@@ -144,7 +147,8 @@ func (g generator) tuple() tuple {
 	}
 	if c.controlled && g.chance(20) { // RCPs of one's own deny only; AWS's allows, and cannot be taken away
 		text := g.documentOf(1, func() string {
-			s := notAction.ReplaceAllString(g.statement("Deny", c.action, c.resource, keys, `"Principal":"*"`), `"Action"`)
+			s := notAction.ReplaceAllString(g.statement("Deny", c.action, c.resource, keys, `"Principal":"*"`),
+				`"Action"`)
 			return strings.Replace(s, `"Action":"*"`, `"Action":"`+c.action+`"`, 1) // RCPs name their services
 		})
 		t.layers.RCPs = [][]iam.NamedPolicy{{*one("rcp", everythingToAll), *one("rcp", text)}}
@@ -188,8 +192,10 @@ func (g generator) documentOf(n int, statement func() string) string {
 }
 
 func (g generator) principal(effect string) string {
-	names := []string{"*", "arn:aws:iam::111122223333:root", otherAccount, "arn:aws:iam::111122223333:role/rotate", "arn:aws:sts::111122223333:assumed-role/rotate/function",
-		"arn:aws:iam::444455556666:role/rotate", "arn:aws:iam::111122223333:user/ann", "arn:aws:iam::111122223333:role/admin"}
+	names := []string{"*", "arn:aws:iam::111122223333:root", otherAccount, "arn:aws:iam::111122223333:role/rotate",
+		"arn:aws:sts::111122223333:assumed-role/rotate/function",
+		"arn:aws:iam::444455556666:role/rotate", "arn:aws:iam::111122223333:user/ann",
+		"arn:aws:iam::111122223333:role/admin"}
 	if effect == "Deny" && g.chance(15) {
 		return `"NotPrincipal":{"AWS":` + quote(pick(g, [][]string{
 			{"arn:aws:iam::111122223333:root", "arn:aws:iam::111122223333:role/rotate", "arn:aws:sts::111122223333:assumed-role/rotate/function"},
@@ -214,8 +220,10 @@ func quote(list []string) string {
 
 func (g generator) statement(effect, action, resource string, keys []string, principal string) string {
 	service, name, _ := strings.Cut(action, ":")
-	actions := []string{action, service + ":*", "*", service + ":" + name[:3] + "*", strings.ToUpper(service[:1]) + service[1:] + ":" + strings.ToLower(name)}
-	resources := []string{resource, "*", resource[:len(resource)-4] + "*", resource[:len(resource)-2] + "??", "arn:aws:*:*:" + ourAccount + ":*"}
+	actions := []string{action, service + ":*", "*", service + ":" + name[:3] + "*", strings.ToUpper(service[:1]) +
+		service[1:] + ":" + strings.ToLower(name)}
+	resources := []string{resource, "*", resource[:len(resource)-4] + "*", resource[:len(resource)-2] + "??",
+		"arn:aws:*:*:" + ourAccount + ":*"}
 	if g.chance(20) {
 		actions = []string{"s3:GetObject", service + ":List*"}
 	}
@@ -245,7 +253,8 @@ func (g generator) condition(keys []string) string {
 	all := map[string]map[string]any{}
 	for range 1 + g.IntN(2) {
 		key := pick(g, keys)
-		operators := []string{"StringEquals", "StringNotEquals", "StringLike", "StringNotLike", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase", "Null"}
+		operators := []string{"StringEquals", "StringNotEquals", "StringLike", "StringNotLike",
+			"StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase", "Null"}
 		value := any(pick(g, values[key]))
 		switch key {
 		case "aws:SourceIp":
@@ -253,11 +262,13 @@ func (g generator) condition(keys []string) string {
 		case "aws:SecureTransport":
 			operators = []string{"Bool", "Null"}
 		case "aws:CurrentTime":
-			operators, value = []string{"DateGreaterThan", "DateLessThan", "DateGreaterThanEquals", "Null"}, "2026-01-01T00:00:00Z"
+			operators, value = []string{"DateGreaterThan", "DateLessThan", "DateGreaterThanEquals", "Null"},
+				"2026-01-01T00:00:00Z"
 		case "kms:EncryptionContext:SecretARN":
 			operators = append(operators, "StringLike")
 		case "aws:PrincipalArn":
-			operators = []string{"ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike", "StringEquals", "StringLike", "Null"}
+			operators = []string{"ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike", "StringEquals", "StringLike",
+				"Null"}
 		}
 		operator := pick(g, operators)
 		switch {

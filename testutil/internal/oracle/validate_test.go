@@ -24,10 +24,12 @@ func TestPrintedPoliciesPassTheValidators(t *testing.T) {
 	}
 	var questions []Question
 	var names []string
-	for partition, region := range map[string]string{"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1", "aws-iso": "us-iso-east-1"} {
+	for partition, region := range map[string]string{"aws": "us-east-1", "aws-cn": "cn-north-1",
+		"aws-us-gov": "us-gov-west-1", "aws-iso": "us-iso-east-1"} {
 		there := strings.NewReplacer("PARTITION", partition, "REGION", region).Replace
 		small := permissions.Input{
-			Secret: there("arn:PARTITION:secretsmanager:REGION:111122223333:secret:prod/app-??????"), Role: there("arn:PARTITION:iam::111122223333:role/service-role/rotate"),
+			Secret:   there("arn:PARTITION:secretsmanager:REGION:111122223333:secret:prod/app-??????"),
+			Role:     there("arn:PARTITION:iam::111122223333:role/service-role/rotate"),
 			Function: there("arn:PARTITION:lambda:REGION:111122223333:function:rotate"),
 		}
 		large := small
@@ -46,7 +48,8 @@ func TestPrintedPoliciesPassTheValidators(t *testing.T) {
 				if a.Policy[0].Principal != nil {
 					kind = "resource"
 				}
-				questions, names = append(questions, Question{Policy: text, Kind: kind}), append(names, partition+", "+a.To)
+				questions, names = append(questions, Question{Policy: text, Kind: kind}), append(names, partition+", "+
+					a.To)
 			}
 		}
 	}
@@ -70,5 +73,6 @@ func TestPrintedPoliciesPassTheValidators(t *testing.T) {
 // resource than "*", the account of AWS's own policies, and Regions that it does not know.
 func mistaken(fault string) bool {
 	return strings.HasPrefix(fault, "RESOURCE_STAR") ||
-		strings.HasPrefix(fault, "INVALID_ARN") && (strings.Contains(fault, ":iam::aws:policy/") || strings.Contains(fault, ":us-iso-"))
+		strings.HasPrefix(fault, "INVALID_ARN") && (strings.Contains(fault, ":iam::aws:policy/") ||
+			strings.Contains(fault, ":us-iso-"))
 }
