@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -220,5 +221,55 @@ func TestThrottlingIsNotAmplified(t *testing.T) {
 	}
 	if len(r.Scope.Unreadable) != 1 || r.Scope.Unreadable[0].Call != "DescribeSecret" || !has(entry(r, names["F02"]), "F02") {
 		t.Errorf("unreadable: %+v", r.Scope.Unreadable)
+	}
+}
+
+// TestFindingsOfAnAccount: a crowd and what could not be read are in every form of the report; the statement that is printed makes
+// it readable.
+func TestFindingsOfAnAccount(t *testing.T) {
+	t.Parallel()
+	policy := func(text string) iam.NamedPolicy {
+		parsed, err := iam.ParseIdentity(`{"Version":"2012-10-17","Statement":[` + text + `]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return iam.NamedPolicy{Name: "p", Policy: parsed}
+	}
+	caller := awsemu.Caller{
+		AccessKey: "AKID", Principal: iam.Principal{ARN: "arn:aws:iam::123456789012:user/reader"},
+		Identity: []iam.NamedPolicy{policy(`{"Effect":"Allow","NotAction":"lambda:GetPolicy","Resource":"*"}`)},
+	}
+	one := 1
+	function := "arn:aws:lambda:us-east-1:123456789012:function:quarterturn-crowded"
+	emu := &awsemu.Emulator{Callers: []awsemu.Caller{caller}, Functions: []awsemu.Function{{ARN: function, Reserved: &one}}}
+	s := account(t, emu)
+	emu.SeedFleet(now)
+	in := emu.Snapshot("fleet/in-order-1")
+	for i := range 361 {
+		in.Name, in.ARN, in.RotationLambdaARN = fmt.Sprintf("crowd/%03d", i), "", function
+		emu.Seed(in)
+	}
+	r := scan(t, s)
+	var text, whole, lines, html bytes.Buffer
+	for _, err := range []error{r.Text(&text), r.JSON(&whole), r.JSONLines(&lines), r.HTML(&html, "test", "v0")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for form, page := range map[string]string{"text": text.String(), "json": whole.String(), "jsonl": lines.String(), "html": html.String()} {
+		for _, id := range []string{"F32", "F34"} {
+			if !strings.Contains(page, id) || !strings.Contains(page, "lambda:GetPolicy") || !strings.Contains(page, "delete-function-concurrency") {
+				t.Errorf("%s or its remedy is not in the %s", id, form)
+			}
+		}
+	}
+	for _, f := range r.Findings {
+		if f.ID == "F34" {
+			caller.Identity = append(caller.Identity, policy(f.Remedy))
+		}
+	}
+	emu.SetCaller(caller)
+	if after := scan(t, s); len(after.Scope.Unreadable) != 0 {
+		t.Errorf("with the statements of the remedies: %+v", after.Scope.Unreadable)
 	}
 }

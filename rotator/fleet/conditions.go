@@ -139,7 +139,7 @@ func overdue(f *facts) (Finding, bool) {
 	if !f.late() || f.pending() != "" {
 		return no()
 	}
-	got, _ := found(list, "NextRotationDate", stamp(f.NextRotation), f.invoke("status"),
+	got, _ := found(list, "NextRotationDate", stamp(f.NextRotation), f.invoke("status")+" && "+f.cli("rotate-secret", ""),
 		"overdue by %s: last rotated %s, %s", age(f.now.Sub(f.NextRotation)), dateOr(f.LastRotated, "never"), f.Rules)
 	got.Since = f.NextRotation
 	return got, true
@@ -196,7 +196,7 @@ func neverRotated(f *facts) (Finding, bool) {
 	if !f.rotated() || !f.LastRotated.IsZero() || i.err != nil || f.Created.Add(i.longest).After(f.now) || !f.judged() {
 		return no()
 	}
-	return found(list, "LastRotatedDate", "", f.invoke("preflight"), "rotation is enabled since some time, and it was never rotated (created %s, %s)", dateOr(f.Created, ""), f.Rules)
+	return found(list, "LastRotatedDate", "", f.invoke("preflight")+" && "+f.cli("rotate-secret", ""), "rotation is enabled since some time, and it was never rotated (created %s, %s)", dateOr(f.Created, ""), f.Rules)
 }
 
 func neverConfigured(f *facts) (Finding, bool) {
@@ -334,8 +334,7 @@ func permissionMissing(f *facts) (Finding, bool) {
 	if allowed, _ := invokers(f.function.Policy, f.Account, f.ARN); allowed {
 		return no()
 	}
-	return found("GetPolicy", "Policy", "", "aws lambda add-permission --region "+f.Region+" --function-name "+functionName(f.FunctionARN)+
-		" --statement-id SecretsManager --action lambda:InvokeFunction --principal secretsmanager.amazonaws.com --source-account "+f.Account,
+	return found("GetPolicy", "Policy", "", f.admit(),
 		"the policy of its rotation function %s does not let Secrets Manager of account %s invoke it", functionName(f.FunctionARN), f.Account)
 }
 
@@ -343,12 +342,23 @@ func permissionWide(f *facts) (Finding, bool) {
 	if f.function == nil || !f.function.PolicyRead || f.function.Gone {
 		return no()
 	}
-	if _, wide := invokers(f.function.Policy, f.Account, f.ARN); !wide {
+	_, wide := invokers(f.function.Policy, f.Account, f.ARN)
+	if wide == nil {
 		return no()
 	}
-	return found("GetPolicy", "Condition", "", "aws lambda add-permission --region "+f.Region+" --function-name "+functionName(f.FunctionARN)+
-		" --statement-id SecretsManager --action lambda:InvokeFunction --principal secretsmanager.amazonaws.com --source-account "+f.Account,
+	remedy := f.admit()
+	for _, sid := range wide {
+		remedy += " && aws lambda remove-permission --region " + f.Region + " --function-name " + functionName(f.FunctionARN) + " --statement-id " + sid
+	}
+	return found("GetPolicy", "Condition", "", remedy,
 		"the policy of its rotation function %s lets Secrets Manager invoke it for every account: add a source account, then remove the old statement", functionName(f.FunctionARN))
+}
+
+// admit is the command that lets Secrets Manager of the account invoke the function, under an id
+// that no other tool gives its statements.
+func (f *facts) admit() string {
+	return "aws lambda add-permission --region " + f.Region + " --function-name " + functionName(f.FunctionARN) +
+		" --statement-id QuarterturnSecretsManager --action lambda:InvokeFunction --principal secretsmanager.amazonaws.com --source-account " + f.Account
 }
 
 func functionElsewhere(f *facts) (Finding, bool) {
@@ -370,7 +380,11 @@ func keyDisabled(f *facts) (Finding, bool) {
 	if f.key == nil || !slices.Contains([]string{"Disabled", "Unavailable", "PendingImport"}, f.key.State) {
 		return no()
 	}
-	return found("DescribeKey", "KeyState", f.key.State, "aws kms enable-key --region "+f.Region+" --key-id "+f.key.ID,
+	remedy := ""
+	if f.key.State == "Disabled" {
+		remedy = "aws kms enable-key --region " + f.Region + " --key-id " + f.key.ID
+	}
+	return found("DescribeKey", "KeyState", f.key.State, remedy,
 		"its KMS key is %s: the secret can be neither read nor rotated", f.key.State)
 }
 
@@ -378,7 +392,7 @@ func keyDeletion(f *facts) (Finding, bool) {
 	if f.key == nil || f.key.State != "PendingDeletion" {
 		return no()
 	}
-	got, _ := found("DescribeKey", "DeletionDate", stamp(f.key.Deletion), "aws kms cancel-key-deletion --region "+f.Region+" --key-id "+f.key.ID,
+	got, _ := found("DescribeKey", "DeletionDate", stamp(f.key.Deletion), "aws kms cancel-key-deletion --region "+f.Region+" --key-id "+f.key.ID+" && aws kms enable-key --region "+f.Region+" --key-id "+f.key.ID,
 		"its KMS key is deleted %s: the value is lost with it", dateOr(f.key.Deletion, "soon"))
 	return got, true
 }
@@ -595,6 +609,7 @@ func statements(document string) []statement {
 }
 
 type statement struct {
+	Sid       string
 	Effect    string
 	Principal json.RawMessage
 	Action    words
@@ -640,9 +655,9 @@ func principals(document string) []string {
 	return all
 }
 
-// invokers says whether Secrets Manager may invoke a function for a secret, and whether it
-// may for every account's.
-func invokers(document, account, arn string) (allowed, wide bool) {
+// invokers says whether Secrets Manager may invoke a function for a secret, and by which
+// statements it may for every account's.
+func invokers(document, account, arn string) (allowed bool, wide []string) {
 	for _, s := range statements(document) {
 		services := s.named("Service")
 		invokes := slices.ContainsFunc(s.Action, func(a string) bool {
@@ -655,7 +670,7 @@ func invokers(document, account, arn string) (allowed, wide bool) {
 		accounts, arns := s.condition("aws:SourceAccount"), s.condition("aws:SourceArn")
 		switch {
 		case accounts == nil && arns == nil:
-			allowed, wide = true, true
+			allowed, wide = true, append(wide, s.Sid)
 		case accounts != nil && !matchesAny(accounts, account), arns != nil && !matchesAny(arns, arn):
 		default:
 			allowed = true

@@ -160,7 +160,7 @@ func (v *visit) judge(ctx context.Context, s *Secret) {
 	if v.Deep || len(findings) > 0 && findings[0].Severity.AtLeast(High) {
 		findings = v.confirm(ctx, f, findings)
 	}
-	if v.Deep && !v.gaveUp["GetResourcePolicy"] {
+	if v.Deep && !v.gaveUp["GetResourcePolicy"] && s.Deleted.IsZero() { // of a deleted secret nothing is said
 		if document, err := v.client.resourcePolicy(ctx, s.ARN); err != nil {
 			v.cannotRead("GetResourcePolicy", err)
 		} else {

@@ -18,7 +18,7 @@ func (r *Report) Text(out io.Writer) error {
 		e.text(&b)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "  %-11s  %s %s: %s\n", strings.ToUpper(string(f.Severity)), f.Account, f.Region, f.Sentence)
+		fmt.Fprintf(&b, "  %-11s  %s %s  %s %s\n", strings.ToUpper(string(f.Severity)), f.Account, f.Region, f.ID, f.Sentence)
 		if f.Remedy != "" {
 			fmt.Fprintf(&b, "        %s\n", f.Remedy)
 		}
@@ -110,12 +110,18 @@ func (r *Report) JSON(out io.Writer) error {
 	return e.Encode(r)
 }
 
-// JSONLines writes a secret a line.
+// JSONLines writes a secret a line, and a line for each finding of an account and Region as a
+// whole, which has no arn.
 func (r *Report) JSONLines(out io.Writer) error {
 	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
 	for _, s := range r.Secrets {
 		if err := e.Encode(s); err != nil {
+			return err
+		}
+	}
+	for _, f := range r.Findings {
+		if err := e.Encode(f); err != nil {
 			return err
 		}
 	}

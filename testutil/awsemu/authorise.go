@@ -251,13 +251,29 @@ func network(key string) bool {
 	return slices.Contains([]string{"aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip"}, strings.ToLower(key))
 }
 
+// policy is the function's resource policy, in whichever form it was given.
+func (f Function) policy() (iam.NamedPolicy, error) {
+	if f.Document == "" {
+		return f.Policy, nil
+	}
+	policy, err := iam.Parse(f.Document)
+	if err != nil {
+		return iam.NamedPolicy{}, refuse(codeInternal, "The function has a policy that does not parse: %s", err)
+	}
+	return iam.NamedPolicy{Name: f.ARN, Policy: policy}, nil
+}
+
 // mayInvoke asks whether the caller of RotateSecret may invoke the function, and
 // whether the function's policy lets Secrets Manager in.
 func (e *Emulator) mayInvoke(r *request, s *Secret, arn string) error {
 	q := query{action: "lambda:InvokeFunction", resource: arn, account: arnAccount(arn), via: true}
 	i := slices.IndexFunc(e.Functions, func(f Function) bool { return f.ARN == arn })
 	if i >= 0 {
-		q.policy = &e.Functions[i].Policy
+		policy, err := e.Functions[i].policy()
+		if err != nil {
+			return err
+		}
+		q.policy = &policy
 	}
 	if err := e.allow(r, q); err != nil || i < 0 {
 		return err

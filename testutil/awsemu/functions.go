@@ -2,17 +2,21 @@ package awsemu
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
 )
 
-// lambdaService is the describing part of Lambda: whether a function exists, whether it can run, and who may invoke it.
-// Functions are invoked elsewhere: see Emulator.Invoke.
+// lambdaService is the part of Lambda that reports look at, and what they advise: whether a function exists, whether it can run,
+// and who may invoke it. Functions are invoked elsewhere: see Emulator.Invoke.
 var lambdaService = service{name: "lambda", rest: lambdaOperation, operations: map[string]operation{
-	"GetFunctionConcurrency":   op((*Emulator).getFunctionConcurrency),
-	"GetFunctionConfiguration": op((*Emulator).getFunctionConfiguration),
-	"GetPolicy":                op((*Emulator).getFunctionPolicy),
+	"AddPermission":             op((*Emulator).addPermission),
+	"RemovePermission":          op((*Emulator).removePermission),
+	"DeleteFunctionConcurrency": op((*Emulator).deleteFunctionConcurrency),
+	"GetFunctionConcurrency":    op((*Emulator).getFunctionConcurrency),
+	"GetFunctionConfiguration":  op((*Emulator).getFunctionConfiguration),
+	"GetPolicy":                 op((*Emulator).getFunctionPolicy),
 }}
 
 // organization is the listing part of Organizations.
@@ -22,21 +26,27 @@ var organization = service{name: "organizations", target: "AWSOrganizationsV2016
 
 // lambdaPaths are where the API's operations are.
 // https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html
-var lambdaPaths = []struct{ version, end, operation string }{
-	{"/2019-09-30/functions/", "/concurrency", "GetFunctionConcurrency"},
-	{"/2015-03-31/functions/", "/configuration", "GetFunctionConfiguration"},
-	{"/2015-03-31/functions/", "/policy", "GetPolicy"},
+var lambdaPaths = []struct{ method, version, end, operation string }{
+	{http.MethodGet, "/2019-09-30/functions/", "/concurrency", "GetFunctionConcurrency"},
+	{http.MethodDelete, "/2017-10-31/functions/", "/concurrency", "DeleteFunctionConcurrency"},
+	{http.MethodGet, "/2015-03-31/functions/", "/configuration", "GetFunctionConfiguration"},
+	{http.MethodGet, "/2015-03-31/functions/", "/policy", "GetPolicy"},
+	{http.MethodPost, "/2015-03-31/functions/", "/policy", "AddPermission"},
 }
 
-// lambdaOperation reads an operation and its input from the path.
-func lambdaOperation(hr *http.Request) (operation string, input string) {
+// lambdaOperation reads an operation from method and path, and what the path says of its input.
+func lambdaOperation(hr *http.Request) (operation string, input map[string]string) {
 	for _, p := range lambdaPaths {
 		name, ok := strings.CutPrefix(hr.URL.Path, p.version)
-		if name, end := strings.CutSuffix(name, p.end); ok && end && hr.Method == http.MethodGet {
-			return p.operation, name
+		if name, end := strings.CutSuffix(name, p.end); ok && end && hr.Method == p.method {
+			return p.operation, map[string]string{"FunctionName": name}
 		}
 	}
-	return "", ""
+	rest, ok := strings.CutPrefix(hr.URL.Path, "/2015-03-31/functions/")
+	if name, sid, policy := strings.Cut(rest, "/policy/"); ok && policy && hr.Method == http.MethodDelete {
+		return "RemovePermission", map[string]string{"FunctionName": name, "StatementId": sid}
+	}
+	return "", nil
 }
 
 type functionInput struct {
@@ -87,6 +97,103 @@ func (e *Emulator) getFunctionPolicy(r *request, in *functionInput) (any, error)
 		return nil, &apiError{codeNotFound, "The resource you requested does not exist.", http.StatusNotFound}
 	}
 	return struct{ Policy, RevisionId string }{f.Document, newUUID()}, nil
+}
+
+// permission is a statement of a function's policy.
+type permission struct {
+	Sid, Effect      string
+	Principal        map[string]string
+	Action, Resource string
+	Condition        map[string]map[string]string `json:",omitempty"`
+}
+
+type functionPolicy struct {
+	Version   string
+	Statement []permission
+}
+
+// changeFunction changes a function, in a list of the emulator's own.
+func (e *Emulator) changeFunction(f Function, policy functionPolicy) error {
+	if f.Document = ""; len(policy.Statement) > 0 {
+		text, err := json.Marshal(policy)
+		if err != nil {
+			return err
+		}
+		f.Document = string(text)
+	}
+	e.Functions = replace(e.Functions, f, func(old Function) bool { return old.ARN == f.ARN })
+	return nil
+}
+
+// functionPolicy is the function that a request is about, and its policy.
+func (e *Emulator) functionPolicy(r *request, name string) (f Function, policy functionPolicy, err error) {
+	if f, err = e.function(r, &functionInput{name}); err == nil && f.Document != "" {
+		err = json.Unmarshal([]byte(f.Document), &policy)
+	}
+	policy.Version = "2012-10-17"
+	return f, policy, err
+}
+
+type addPermissionInput struct {
+	FunctionName  string `check:"required len=1-256"`
+	StatementId   string `check:"required len=1-100"`
+	Action        string `check:"required"`
+	Principal     string `check:"required"`
+	SourceAccount string
+	SourceArn     string
+}
+
+func (e *Emulator) addPermission(r *request, in *addPermissionInput) (any, error) {
+	f, policy, err := e.functionPolicy(r, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(policy.Statement, func(s permission) bool { return s.Sid == in.StatementId }) {
+		return nil, &apiError{"ResourceConflictException", "The statement id (" + in.StatementId + ") provided already exists. Please provide a new statement id, or remove the existing statement.", http.StatusConflict}
+	}
+	added := permission{Sid: in.StatementId, Effect: "Allow", Principal: map[string]string{"Service": in.Principal}, Action: in.Action, Resource: f.ARN}
+	conditions := map[string]map[string]string{}
+	if in.SourceAccount != "" {
+		conditions["StringEquals"] = map[string]string{"AWS:SourceAccount": in.SourceAccount}
+	}
+	if in.SourceArn != "" {
+		conditions["ArnLike"] = map[string]string{"AWS:SourceArn": in.SourceArn}
+	}
+	added.Condition = conditions
+	policy.Statement = append(policy.Statement, added)
+	text, err := json.Marshal(added)
+	if err != nil {
+		return nil, err
+	}
+	return struct{ Statement string }{string(text)}, e.changeFunction(f, policy)
+}
+
+type removePermissionInput struct {
+	FunctionName string `check:"required len=1-256"`
+	StatementId  string `check:"required len=1-100"`
+}
+
+func (e *Emulator) removePermission(r *request, in *removePermissionInput) (any, error) {
+	f, policy, err := e.functionPolicy(r, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	left := slices.DeleteFunc(slices.Clone(policy.Statement), func(s permission) bool { return s.Sid == in.StatementId })
+	if len(left) == len(policy.Statement) {
+		return nil, &apiError{codeNotFound, "Statement " + in.StatementId + " is not found in resource policy.", http.StatusNotFound}
+	}
+	policy.Statement = left
+	return struct{}{}, e.changeFunction(f, policy)
+}
+
+func (e *Emulator) deleteFunctionConcurrency(r *request, in *functionInput) (any, error) {
+	f, err := e.function(r, in)
+	if err != nil {
+		return nil, err
+	}
+	f.Reserved = nil
+	e.Functions = replace(e.Functions, f, func(old Function) bool { return old.ARN == f.ARN })
+	return struct{}{}, nil
 }
 
 type listAccountsInput struct {

@@ -84,6 +84,9 @@ func (e *Emulator) mayRotate(r *request, s *Secret, in *rotateSecretInput, funct
 	case e.closed:
 		return refuse(codeInternal, "The emulator is closed.")
 	}
+	if in.RotationRules == nil && rules.ScheduleExpression != "" { // beside it the service shows the days that it makes of it
+		rules.AutomaticallyAfterDays = 0
+	}
 	if err := rules.valid(); err != nil {
 		return err
 	}

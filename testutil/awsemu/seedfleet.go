@@ -15,7 +15,7 @@ func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 	arn := func(name string) string {
 		return "arn:aws:lambda:" + e.region() + ":" + e.account() + ":function:" + name
 	}
-	allow := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"secretsmanager.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":"*"%s}]}`
+	allow := `{"Version":"2012-10-17","Statement":[{"Sid":"SecretsManager","Effect":"Allow","Principal":{"Service":"secretsmanager.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":"*"%s}]}`
 	narrow := fmt.Sprintf(allow, `,"Condition":{"StringEquals":{"AWS:SourceAccount":"`+e.account()+`"}}`)
 	none := 0
 	e.mu.Lock()

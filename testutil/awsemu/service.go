@@ -15,9 +15,9 @@ type service struct {
 	space      string // of the query protocol's XML
 	operations map[string]operation
 	codes      map[string]string // its own names of errors that every service has
-	// rest reads the operation, and the function that it is about, from method and path; nil: the
+	// rest reads the operation, and what the path says of its input, from method and path; nil: the
 	// service has no such protocol.
-	rest func(*http.Request) (operation, function string)
+	rest func(*http.Request) (operation string, input map[string]string)
 }
 
 // serviceOf tells the services apart as an SDK does: by protocol and target, or the
@@ -51,11 +51,18 @@ func (s service) read(hr *http.Request) (operation string, body []byte, err erro
 		return "", nil, err
 	}
 	if s.rest != nil {
-		operation, function := s.rest(hr)
+		operation, named := s.rest(hr)
 		if operation == "" {
 			return "", nil, refuse(codeUnknown, "The requested operation is not known to this service.")
 		}
-		body, err := json.Marshal(functionInput{function})
+		input := map[string]any{}
+		if len(body) > 0 && json.Unmarshal(body, &input) != nil {
+			return "", nil, refuse(codeSerialization, "The request body is not an object.")
+		}
+		for name, value := range named {
+			input[name] = value
+		}
+		body, err := json.Marshal(input)
 		return operation, body, err
 	}
 	ok := true

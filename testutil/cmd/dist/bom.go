@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
 // document is as much of CycloneDX 1.6 as a Go binary needs. A tool of the trade
@@ -55,8 +57,8 @@ type dependency struct {
 // them down: what is in there, rather than what go.mod would allow.
 func bom(function string, binary []byte, info *debug.BuildInfo) ([]byte, error) {
 	main := component{
-		Type: "application", Name: function,
-		PURL:   purl(info.Main.Path, "", "handlers/"+function),
+		Type: "application", Name: function, Version: rotator.Release, // the linker knows none: see make bootstrap
+		PURL:   purl(info.Main.Path, "v"+rotator.Release, "handlers/"+function),
 		Hashes: []hash{{"SHA-256", fmt.Sprintf("%x", sha256.Sum256(binary))}},
 	}
 	for _, key := range []string{"GOOS", "GOARCH", "CGO_ENABLED", "-tags", "-ldflags"} {
