@@ -110,24 +110,29 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 	} else {
 		all = append(all, statement{operation{action: "looking up role settings"}, settingsOfBoth, []string{pair.Clone, pair.Original}})
 	}
-	all = append(all, s.lookUpHolders(pair))
 	if pair.Target == pair.Clone {
 		all = append(all, lookUpPrivileges(pair))
 	}
 	return all
 }
 
-func (s *session) readPair(pair strategies.Pair, answers []answer) {
+func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []answer) error {
 	all, second := readEdges(answers[0].rows), answers[1].rows
 	var privileges [][]string
-	if len(answers) > 3 {
-		privileges = answers[3].rows
+	if len(answers) > 2 {
+		privileges = answers[2].rows
 	}
 	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone), member: s.hasRights(all, pair.Clone, pair.Original),
 		clone: map[setting]string{}, original: map[setting]string{}}
 	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, privileges)
-	if !pair.PasswordOnly && !s.seen.member && !s.seen.reversed.is { // otherwise the clone has it already, or is not given it
-		for _, row := range answers[2].rows {
+	_, exists := s.roles[pair.Clone]
+	if exists && !pair.PasswordOnly && !s.seen.member && !s.seen.reversed.is { // otherwise the clone has it already, or is not given it
+		holders := s.lookUpHolders(pair)
+		rows, err := s.query(ctx, holders.operation, holders.sql, holders.args...)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
 			s.seen.evidence.Gains = append(s.seen.evidence.Gains, fmt.Sprintf("role %q, which can act as role %q", row[0], pair.Clone))
 		}
 	}
@@ -135,7 +140,7 @@ func (s *session) readPair(pair strategies.Pair, answers []answer) {
 		if len(second) == 1 {
 			s.seen.connects, s.seen.database = second[0][0] == "t", second[0][1]
 		}
-		return
+		return nil
 	}
 	for _, row := range second {
 		into := s.seen.clone
@@ -145,6 +150,7 @@ func (s *session) readPair(pair strategies.Pair, answers []answer) {
 		name, value, _ := strings.Cut(row[2], "=")
 		into[setting{row[1], name}] = value
 	}
+	return nil
 }
 
 // planClone gives the statements that make a pair what EnsureClone promises, and the role

@@ -97,7 +97,9 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		return err
 	}
 	if pair != nil {
-		s.readPair(*pair, found[1:])
+		if err := s.readPair(ctx, *pair, found[1:]); err != nil {
+			return err
+		}
 	}
 	return s.lookUpStored(ctx, users)
 }
