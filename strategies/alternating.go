@@ -63,11 +63,12 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
 	}
 	next := func(user string) bool { return user == pair.Target }
+	seen := map[string]string{}
 	return rehearsal{
-		engine: a.Engine, rotation: r, current: current, clones: !a.rotateOnly(r.Current),
+		engine: a.Engine, rotation: r, current: current, seen: seen, clones: !a.rotateOnly(r.Current),
 		isManagedUser: func(user string) bool { return user == pair.Original || user == pair.Clone },
 		superuser: func(accepted Login) (superuser Login, err error) {
-			superuser, pair, err = a.superuser(ctx, t, r, current, accepted, pair, stored(ctx, t, r, current, next))
+			superuser, pair, err = a.superuser(ctx, t, r, current, accepted, pair, seen, stored(ctx, t, r, current, next))
 			return superuser, err
 		},
 		dryRun: func(superuser, _ Login) ([]Warning, error) {
@@ -84,7 +85,8 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 	if err != nil {
 		return err
 	}
-	ping := func(login Login) error { return a.Engine.Ping(ctx, login) }
+	seen := map[string]string{}
+	ping := pinging(ctx, a.Engine, seen)
 	isManagedUser := func(user string) bool { return user == pair.Original || user == pair.Clone }
 	login, label, err := firstWorking(
 		candidate{rotator.LabelCurrent, fixedLogin(current), ping},
@@ -100,7 +102,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 		r.Logf("user %q has the pending password already", pending.User)
 		return nil
 	}
-	superuser, pair, err := a.superuser(ctx, t, r, current, login, pair, fixedLogin(pending))
+	superuser, pair, err := a.superuser(ctx, t, r, current, login, pair, seen, fixedLogin(pending))
 	if err != nil {
 		return err
 	}
@@ -118,8 +120,8 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 }
 
 // superuser gives the superuser's login, and the pair with what is known of it then.
-// as is the login that worked, pending what may be stored under AWSPENDING.
-func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rotation, current, login Login, pair Pair, pending func() (Login, error)) (Login, Pair, error) {
+// as is the login that worked, seen what logins showed, pending what may be stored under AWSPENDING.
+func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rotation, current, login Login, pair Pair, seen map[string]string, pending func() (Login, error)) (Login, Pair, error) {
 	superuser, d, err := superuserLogin(ctx, t, r, a.SuperuserSecretARN, login, pair.Original, pair.Clone)
 	// What the user in use may do goes to the other one only if the secret has shown that it is
 	// in its hands: AWSPREVIOUS may be of the other, whose password alone is the secret's then.
@@ -127,7 +129,7 @@ func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rot
 	pair.Named, pair.NoTLS = r.Current.Text(keyAlternate) != "", current.TLS.Disabled
 	pair.Consent = consents(d, pair.Original, pair.Clone)
 	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, pending)
-	superuser.For = &Holding{Users: []string{pair.Original, pair.Clone}, Consent: pair.Consent, Passwords: passwordsOf(fixedLogin(login))}
+	superuser.For = &Holding{Users: []string{pair.Original, pair.Clone}, Consent: pair.Consent, Passwords: passwordsOf(fixedLogin(login)), Seen: seen}
 	return superuser, pair, err
 }
 

@@ -67,6 +67,29 @@ type Persister interface {
 	Persist(ctx context.Context, login Login, user string, p secret.Password) error
 }
 
+// Observer is an optional ability of an Engine: a Ping that says what the login showed of the
+// account, in words of the engine's own. A superuser that then acts for the login may not be
+// allowed to see that otherwise, and has it in Login.For.Seen.
+type Observer interface {
+	Engine
+	Observe(ctx context.Context, login Login) (seen string, err error)
+}
+
+// pinging is Ping, and keeps what an Observer says in seen, by user.
+func pinging(ctx context.Context, e Engine, seen map[string]string) func(Login) error {
+	return func(login Login) (err error) {
+		o, ok := e.(Observer)
+		if !ok {
+			return e.Ping(ctx, login)
+		}
+		said, err := o.Observe(ctx, login)
+		if err == nil {
+			seen[login.User] = said
+		}
+		return err
+	}
+}
+
 // Warning is what a dry run found that does not stop the change.
 type Warning struct {
 	Text string

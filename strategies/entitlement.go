@@ -143,6 +143,8 @@ type Holding struct {
 	// Passwords gives those of a user that the secret holds. The first is the one that has
 	// just logged in; what has to be read for the others is read when they are asked for.
 	Passwords func(ctx context.Context, user string) iter.Seq2[secret.Password, error]
+	// Seen is what an Observer said of logins, by user.
+	Seen map[string]string
 }
 
 // CheckHeld says whether a superuser may change all accounts that a name stands for, or give

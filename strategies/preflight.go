@@ -64,7 +64,8 @@ type rehearsal struct {
 	superuser func(accepted Login) (Login, error)
 	// dryRun is that of the change, as acting.
 	dryRun func(acting, accepted Login) ([]Warning, error)
-	clones bool // the change creates or syncs a clone too
+	clones bool              // the change creates or syncs a clone too
+	seen   map[string]string // what logins of users show
 }
 
 // loginResult is one login of a rehearsal. Its error tells how far the login got.
@@ -98,7 +99,7 @@ func (x rehearsal) findings(ctx context.Context) []rotator.Finding {
 
 func (x rehearsal) logIn(ctx context.Context, a *loginResult, login, accepted Login) ([]Warning, error) {
 	if !a.acts || x.rotation.ReadOnlyProbes {
-		return nil, x.engine.Ping(ctx, login)
+		return nil, pinging(ctx, x.engine, x.seen)(login)
 	}
 	return x.dryRun(login, accepted)
 }

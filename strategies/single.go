@@ -47,8 +47,9 @@ func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
 	if err != nil {
 		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
 	}
+	seen := map[string]string{}
 	return rehearsal{
-		engine: s.Engine, rotation: r, current: current, superuser: s.superuser(ctx, r, true),
+		engine: s.Engine, rotation: r, current: current, superuser: s.superuser(ctx, r, seen, true), seen: seen,
 		isManagedUser: func(user string) bool { return user == current.User },
 		dryRun: func(acting, accepted Login) ([]Warning, error) {
 			return dryRun(acting, current.User, accepted.Password, r.Pending.Password())
@@ -56,9 +57,10 @@ func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
 	}.findings(ctx)
 }
 
-// superuser finds the superuser who acts for a login that works. nil: none does. preflight
+// superuser finds the superuser who acts for a login that works. nil: none does. seen is what
+// logins show until then. preflight
 // says that the pending value of r is a proposal, and another may be stored.
-func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, preflight bool) func(Login) (Login, error) {
+func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, seen map[string]string, preflight bool) func(Login) (Login, error) {
 	if !s.ThroughSuperuser {
 		return nil
 	}
@@ -76,7 +78,7 @@ func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, preflight
 		if preflight {
 			pending = stored(ctx, t, r, login, isManagedUser)
 		}
-		superuser.For = &Holding{Users: []string{login.User}, Consent: consents(d, login.User),
+		superuser.For = &Holding{Users: []string{login.User}, Consent: consents(d, login.User), Seen: seen,
 			Passwords: passwordsOf(fixedLogin(login), value(r.Current), pending, previousLogin(ctx, t, r, login, isManagedUser))}
 		return superuser, nil
 	}
@@ -102,7 +104,8 @@ func (s SingleUser) apply(ctx context.Context, r rotator.Rotation, what string, 
 	if err != nil {
 		return err
 	}
-	ping := func(login Login) error { return s.Engine.Ping(ctx, login) }
+	seen := map[string]string{}
+	ping := pinging(ctx, s.Engine, seen)
 	try := ping
 	if !s.ThroughSuperuser {
 		try = func(login Login) error { return set(login, current.User, login.Password, pending.Password) }
@@ -130,7 +133,7 @@ func (s SingleUser) apply(ctx context.Context, r rotator.Rotation, what string, 
 	// too: an earlier attempt may have been cut off between two accounts.
 	acting := login
 	if s.ThroughSuperuser {
-		if acting, err = s.superuser(ctx, r, false)(login); err != nil {
+		if acting, err = s.superuser(ctx, r, seen, false)(login); err != nil {
 			return err
 		}
 	}

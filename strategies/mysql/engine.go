@@ -236,6 +236,9 @@ func looksOf(login strategies.Login, user string, dryRun bool) func(*session) []
 		if own && (dryRun || s.mariadb) {
 			looks = append(looks, howTheUserLogsIn)
 		}
+		if dryRun && own && !s.mariadb {
+			looks = append(looks, ownGrants)
+		}
 		if dryRun || !own {
 			looks = append(looks, s.accountsOf(user))
 		}

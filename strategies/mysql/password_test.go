@@ -160,6 +160,35 @@ func TestSeveralPasswords(t *testing.T) {
 	}
 }
 
+// TestWithoutTLS: what a listener on the line can have is said of each way to make the change.
+func TestWithoutTLS(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		pair := pairOf(app.User)
+		for _, disabled := range []bool{true, false} {
+			if !disabled && s.CAs == nil {
+				continue
+			}
+			e := engine()
+			e.Roots = s.CAs
+			tls := func(l strategies.Login) strategies.Login {
+				return with(l, func(l *strategies.Login) { l.TLS.Disabled = disabled })
+			}
+			own, err := e.DryRunSetPassword(t.Context(), tls(app), app.User, password())
+			ok(t, err)
+			through, err := e.DryRunSetPassword(t.Context(), tls(s.superuser()), app.User, password())
+			ok(t, err)
+			clone, err := e.DryRunEnsureClone(t.Context(), tls(s.superuser()), pair, password())
+			ok(t, err)
+			for _, warnings := range [][]strategies.Warning{own, through, clone} {
+				if got := strings.Contains(texts(warnings), `"ssl": false`); got != disabled {
+					t.Errorf("TLS disabled is %t: %s", disabled, texts(warnings))
+				}
+			}
+		}
+	})
+}
+
 // TestClearPasswordsAreNotLogged: where a server would log the password itself, it is not sent.
 func TestClearPasswordsAreNotLogged(t *testing.T) {
 	t.Parallel()
@@ -538,6 +567,24 @@ func TestDualPasswordsLost(t *testing.T) {
 	ok(t, engine().Ping(t.Context(), app))
 	ok(t, engine().Ping(t.Context(), withPassword(app, p)))
 	wants(t, engine().Ping(t.Context(), withPassword(app, lost)), rotator.KindLoginRejected)
+	own := func(dryRun func() ([]strategies.Warning, error), says bool) {
+		t.Helper()
+		warnings, err := dryRun()
+		ok(t, err)
+		if got := strings.Contains(texts(warnings), "may keep a second password") && strings.Contains(texts(warnings), "DISCARD OLD PASSWORD"); got != says {
+			t.Errorf("caveats: %s", texts(warnings))
+		}
+	}
+	plain, dual := s.user(t), withPassword(app, p)
+	own(func() ([]strategies.Warning, error) {
+		return engine().DryRunSetPassword(t.Context(), dual, dual.User, password())
+	}, true)
+	own(func() ([]strategies.Warning, error) {
+		return engine().DryRunKeeping(t.Context(), dual, dual.User, dual.Password, password())
+	}, false)
+	own(func() ([]strategies.Warning, error) {
+		return engine().DryRunSetPassword(t.Context(), plain, plain.User, password())
+	}, false)
 	// By the retained password, plain single user rotation works too.
 	q := password()
 	ok(t, engine().SetPassword(t.Context(), app, app.User, q))

@@ -29,6 +29,9 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 	rows, err := s.accounts(ctx, s.login.User)
 	if rotator.KindOf(err) == rotator.KindPrivilege {
 		unseen, err := s.guessTwins(ctx)
+		if err == nil && !keeping && !s.mariadb {
+			all, err = s.guessRetained(ctx, all)
+		}
 		return append(all, unseen), err
 	}
 	if err != nil {
@@ -75,6 +78,19 @@ func (s *session) guessTwins(ctx context.Context) (strategies.Warning, error) {
 	}
 	return strategies.Warning{Unknown: true, Text: fmt.Sprintf("whether user %q has accounts for other hosts than %s is not known%s: clients on those hosts would be refused, for their password stays the old one. As an administrator, SELECT Host FROM mysql.user WHERE User = %s; if there is one, set SINGLE_USER_THROUGH_SUPERUSER=true. To let the preflight look, GRANT SELECT ON `mysql`.* TO %s",
 		s.login.User, s.actingAccount, asked, quoteText(s.login.User), s.actingAccount)}, nil
+}
+
+// ownGrants are those of the account that asks, with its active roles.
+const ownGrants = "SHOW GRANTS"
+
+// guessRetained adds that a second password may be there, of an account that may keep one and
+// may not see mysql.user.
+func (s *session) guessRetained(ctx context.Context, all []strategies.Warning) ([]strategies.Warning, error) {
+	lines, err := s.query(ctx, operation{action: "looking up whether the user may keep a second password", sensitive: true}, ownGrants)
+	if err != nil || !slices.ContainsFunc(lines, func(line []string) bool { return strings.Contains(line[0], "APPLICATION_PASSWORD_ADMIN") }) {
+		return all, err
+	}
+	return append(all, strategies.Warn("account %s may keep a second password (APPLICATION_PASSWORD_ADMIN). If dual passwords rotated it before, the old one goes on letting clients in, and a rotation without them leaves it. To discard it: ALTER USER %s DISCARD OLD PASSWORD", s.actingAccount, s.actingAccount)), nil
 }
 
 // refuseTwins stops a change that reaches one account of a name where clients may be
@@ -139,14 +155,21 @@ FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PL
 // be seen to be against it: MariaDB lets its plugins judge a password only when it
 // is really set.
 func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]strategies.Warning, error) {
+	var all []strategies.Warning
+	switch {
+	case !s.login.TLS.Disabled:
+	case s.mariadb:
+		all = append(all, strategies.Warn(`"ssl": false: a listener on the line reads the hash of the new password, and with the next login can make from it what lets in as well as the password. Use TLS`))
+	default:
+		all = append(all, strategies.Warn(`"ssl": false: a listener on the line reads the new password in the statement that sets it, and a host that answers in the server's place can have the password of each login. Use TLS`))
+	}
 	if !s.mariadb {
-		return nil, nil
+		return all, nil
 	}
 	row, err := s.row(ctx, operation{action: "looking up what judges passwords"}, passwordJudges)
 	if err != nil {
 		return nil, err
 	}
-	var all []strategies.Warning
 	if n, err := strconv.ParseUint(row[2], 10, 64); err == nil && n < math.MaxUint32 {
 		w := strategies.Warn("this server blocks a user after %d wrong passwords in a row (max_password_errors), until FLUSH PRIVILEGES. To lift that: SET GLOBAL max_password_errors = 4294967295", n)
 		w.Attempts = int(n)

@@ -229,7 +229,7 @@ func (s *session) create(pair strategies.Pair, p secret.Password) (statement, er
 	}
 	me := acting(s.roles)
 	st := operation{action: fmt.Sprintf("creating role %q", pair.Clone), setsPassword: true,
-		remedy: fmt.Sprintf("role %q is not allowed to: ALTER ROLE %s CREATEROLE", me.name, quoteIdent(me.name))}
+		remedy: s.createRoleRemedy(me, pair.Original, original.admin)}
 	return statement{st, fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone), quoteLiteral(stored)), nil}, nil
 }
 

@@ -272,6 +272,25 @@ func TestMethods(t *testing.T) {
 		ok(t, e.Ping(t.Context(), login))
 		ok(t, e.SetPassword(t.Context(), login, login.User, login.Password))
 		ok(t, e.Ping(t.Context(), login))
+		// The preflight says it of both logins.
+		value := func(l strategies.Login, more string) secret.Document {
+			d, err := secret.ParseDocument(fmt.Sprintf(`{"engine":"postgres","host":%q,"port":%d,"username":%q,"password":%q%s}`, l.Host, l.Port, l.User, l.Password.Reveal(), more))
+			ok(t, err)
+			return d
+		}
+		boss := with(s.superuser(), func(l *strategies.Login) { l.TLS.Disabled = false })
+		r := rotator.Rotation{Current: value(login, `,"masterarn":"super"`),
+			ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
+			ReadSecret:   func(context.Context, string) (secret.Document, error) { return value(boss, ""), nil }}
+		for what, strategy := range map[string]rotator.Preflighter{"single user": strategies.SingleUser{Engine: e, ThroughSuperuser: true}, "alternating users": strategies.AlternatingUsers{Engine: e}} {
+			said := false
+			for _, f := range strategy.Preflight(t.Context(), r) {
+				said = said || strings.Contains(f.Detail, fmt.Sprintf("password of user %q and %q sent to it in clear", login.User, boss.User))
+			}
+			if !said {
+				t.Errorf("%s: the preflight does not say that passwords were sent in clear", what)
+			}
+		}
 	})
 	t.Run("md5 hash under scram-sha-256", func(t *testing.T) {
 		t.Parallel()

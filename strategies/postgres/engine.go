@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,18 +75,40 @@ func (Engine) Traits() strategies.Traits {
 // Ping implements strategies.Engine. It logs in, asks the server whom it let in,
 // and logs out.
 func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
+	_, err := e.Observe(ctx, login)
+	return err
+}
+
+// What a login shows of how the server keeps the password, and has it proved. After the
+// first stand the iterations.
+const (
+	seenScram = "SCRAM-SHA-256 "
+	seenMD5   = "md5"
+	seenClear = "password"
+)
+
+// Observe implements strategies.Observer.
+func (e Engine) Observe(ctx context.Context, login strategies.Login) (seen string, err error) {
 	s, err := e.connect(ctx, login)
 	if err != nil {
-		return err
+		return "", err
+	}
+	switch {
+	case s.method == authMD5:
+		seen = seenMD5
+	case s.method == authCleartext:
+		seen = seenClear
+	case s.shown > 0:
+		seen = seenScram + strconv.Itoa(s.shown)
 	}
 	defer s.close()
 	// With its schema: the owner of the database may have put functions of its own first,
 	// and this session, of the user, has no search_path of ours.
 	row, err := s.row(ctx, operation{action: "asking who is logged in"}, "SELECT session_user, pg_catalog.pg_backend_pid()")
 	if err != nil {
-		return err
+		return "", err
 	}
-	return s.checkSession(row[0], row[1])
+	return seen, s.checkSession(row[0], row[1])
 }
 
 // SetPassword implements strategies.Engine. An account changes its own password

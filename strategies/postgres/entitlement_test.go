@@ -185,6 +185,23 @@ func TestOwnSuperuser(t *testing.T) {
 	})
 }
 
+// TestSuperuserThatActsAsAnother: what a superuser lacks is said of the role that it acts as, and why that one counts.
+func TestSuperuserThatActsAsAnother(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		acts, _ := s.NewRole(t, "LOGIN")
+		boss := s.master(t, r.pair.Original) // who may all that is needed
+		s.run(t, fmt.Sprintf("GRANT %s TO %s", acts, boss.User), fmt.Sprintf("ALTER ROLE %s SET role = '%s'", boss.User, acts))
+		pair := r.pair
+		pair.Target = pair.Clone
+		_, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+		wants(t, err, rotator.KindPrivilege, "by the setting role", "ALTER ROLE "+quoteIdent(boss.User)+" RESET role")
+		s.run(t, fmt.Sprintf("ALTER ROLE %s RESET role", boss.User))
+		_, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+		ok(t, err)
+	})
+}
+
 // TestCreatedByItsOriginal: as of PostgreSQL 16, an original that creates its clone by
 // itself holds ADMIN OPTION on it, and the clone cannot become its member. The REVOKE
 // that the error names mends that.

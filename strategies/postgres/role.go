@@ -227,8 +227,8 @@ type role struct {
 	limit         int
 	validUntil    string // when VALID UNTIL ends, if that is within 30 days
 
-	// What the server stores for the password, where that is known: the login shows
-	// it of the account itself, and pg_authid of others to those who may read it.
+	// What the server stores for the password, where that is known: a login shows
+	// it of its own account, and pg_authid of others to those who may read it.
 	md5        bool
 	iterations int // of SCRAM
 }
@@ -270,6 +270,10 @@ func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 		}
 		if r.name == s.login.User {
 			r.md5, r.iterations = s.method == authMD5, s.shown
+		} else if s.login.For != nil {
+			seen := s.login.For.Seen[r.name]
+			r.md5 = seen == seenMD5
+			r.iterations, _ = strconv.Atoi(strings.TrimPrefix(seen, seenScram)) // another method shows none
 		}
 		found[r.name] = r
 	}
@@ -398,6 +402,9 @@ func (s *session) createRoleRemedy(me role, other string, admin bool) string {
 	}
 	if missing == "" {
 		missing = "it needs more than CREATEROLE"
+	}
+	if login := s.login.User; login != me.name {
+		return fmt.Sprintf("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the setting role, so that what %[3]q itself may do does not count. To have it count: ALTER ROLE %[4]s RESET role)", me.name, missing, login, quoteIdent(login))
 	}
 	return fmt.Sprintf("role %q is not allowed to: %s", me.name, missing)
 }

@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
@@ -24,25 +26,43 @@ func (s *session) warnings(r role) []strategies.Warning {
 	if s.guessed {
 		all = append(all, strategies.Warning{Unknown: true, Text: fmt.Sprintf("user %q may not see how the password of %q is stored (pg_authid), and it is to be stored for SCRAM-SHA-256: clients that know md5 only, for which POSTGRES_ALLOW_MD5 is set, would be refused if it is an md5 hash now. Let the user change its own password, or the superuser be one that may read pg_authid", s.login.User, r.name)})
 	}
-	if s.method == authCleartext {
-		all = append(all, strategies.Warn("the server has the password of user %q sent to it in clear, inside TLS (password, ldap, pam or radius in pg_hba.conf), and so may log it: ask for scram-sha-256 there", s.login.User))
-	}
+	all = append(all, s.clearWarnings()...)
 	if s.port != "" && s.port != strconv.Itoa(s.login.Port) && !s.login.PoolerForwardsLogins {
 		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d. What only carries bytes is fine, but a pooler in between that keeps passwords of its own and cannot be told from the server (Pgpool-II with pool_passwd) would refuse the new one: then use the database's own endpoint as host", s.port, s.login.Port))
 	}
 	return all
 }
 
+// clearWarnings says of which users the server has been sent the password itself.
+func (s *session) clearWarnings() []strategies.Warning {
+	var users []string
+	if s.login.For != nil {
+		for user, seen := range s.login.For.Seen {
+			if seen == seenClear {
+				users = append(users, strconv.Quote(user))
+			}
+		}
+	}
+	slices.Sort(users)
+	if s.method == authCleartext {
+		users = append(users, strconv.Quote(s.login.User))
+	}
+	if users == nil {
+		return nil
+	}
+	return []strategies.Warning{strategies.Warn("the server has the password of user %s sent to it in clear, inside TLS (password, ldap, pam or radius in pg_hba.conf), and so may log it: ask for scram-sha-256 there", strings.Join(users, " and "))}
+}
+
 // pairWarnings says in what the two users of a pair will differ. act is the role that the
 // clone's sessions will act as.
 func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Warning {
-	reversed := s.seen.reversed
+	all, reversed := s.clearWarnings(), s.seen.reversed
 	switch {
 	case act != "" && act != "none", reversed.is && reversed.gives:
-		return nil
+		return all
 	case reversed.is:
-		return []strategies.Warning{{Text: adminOnly(pair, reversed.revoke)}}
+		return append(all, strategies.Warning{Text: adminOnly(pair, reversed.revoke)})
 	}
-	return []strategies.Warning{strategies.Warn("role %q owns objects or has its own grants, so it does not act as role %q, which cannot use what it creates. While %q is in AWSCURRENT, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database; the next rotation does the rest",
-		pair.Clone, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone))}
+	return append(all, strategies.Warn("role %q owns objects or has its own grants, so it does not act as role %q, which cannot use what it creates. While %q is in AWSCURRENT, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database; the next rotation does the rest",
+		pair.Clone, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone)))
 }
