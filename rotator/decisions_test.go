@@ -72,7 +72,7 @@ func TestDecisions(t *testing.T) {
 				wrong("AWSCURRENT would move to a version that was not seen to log in")
 			}
 			if s.current == CredentialWorks && s.stale {
-				wrong("what somebody changed in the meantime would be lost")
+				wrong("what was changed in the meantime would be lost")
 			}
 		case ActionRollBack:
 			if s.previous != CredentialWorks || s.current == CredentialWorks {
@@ -130,7 +130,7 @@ func TestDecisions(t *testing.T) {
 				wrong("there is a value")
 			}
 		default:
-			wrong("is for nobody here to decide")
+			wrong("is not for status to decide")
 		}
 	}
 }

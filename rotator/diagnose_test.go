@@ -319,7 +319,7 @@ func TestRecoverOnlyActsAsAsked(t *testing.T) {
 	if diff := before.Diff(s.aws.Snapshot(s.arn)); len(diff) > 0 {
 		t.Errorf("it changed: %v", diff)
 	}
-	// Somebody moves the label between the look and the move.
+	// Another process moves the label between the look and the move.
 	s.aws.Observe = func(c awsemu.Call) {
 		if c.Operation == "GetSecretValue" {
 			s.aws.Observe = nil

@@ -19,7 +19,7 @@ func (c *clock) Describe(ctx context.Context, _ string) (rotator.Metadata, error
 	return rotator.Metadata{}, rotator.KindAccessDenied
 }
 
-// TestAStepEndsBeforeLambdaDoes: whoever is cut off by Lambda cannot say why.
+// TestAStepEndsBeforeLambdaDoes: a step that Lambda ends cannot say why.
 func TestAStepEndsBeforeLambdaDoes(t *testing.T) {
 	for margin, want := range map[time.Duration]time.Duration{0: 500 * time.Millisecond,
 		2 * time.Second: 2 * time.Second} {

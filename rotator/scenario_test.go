@@ -640,8 +640,8 @@ func (s *story) nobodyLockedOut() {
 	}
 }
 
-// works says whether the database would let the holder of a label in. It asks
-// nobody, so that it leaves no trace in the log.
+// works says whether the database would let the holder of a label in. It does not log
+// in, so that it leaves no trace in the log.
 func (s *story) works(label string) bool {
 	d, err := secret.ParseDocument(string(s.aws.Snapshot(s.arn).Holder(label).Value.Reveal()))
 	if err != nil {

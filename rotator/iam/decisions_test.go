@@ -326,7 +326,7 @@ func decisions() []row {
 			everything),
 		{Why: "GetCallerIdentity answers even whom a policy denies it", Action: "sts:GetCallerIdentity", Resource: "*", Identity: doc(cannot("*")), Want: "allowed"},
 
-		// The anonymous caller is nobody's.
+		// The anonymous caller has no account.
 		{Why: "an anonymous caller stays out", Principal: iam.Principal{ARN: "anonymous"}, Resources: doc(can(read, to(root))), Want: "no resource-based"},
 	}
 }

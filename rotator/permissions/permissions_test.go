@@ -38,14 +38,14 @@ const (
 	password  = "canary-password-0123456789"
 )
 
-// world is an account in which everybody's policies decide: the function's, as the
-// caller FUNCTION, and those of whoever else a test adds.
+// world is an account in which all policies decide: the function's, as the
+// caller FUNCTION, and those of the callers that a test adds.
 type world struct {
 	t        *testing.T
 	emu      *awsemu.Emulator
 	url      string
 	rotation permissions.Rotation
-	other    string // a secret that nobody has been let near
+	other    string // a secret to which no policy gives access
 }
 
 // newWorld seeds a secret and, where asked for, a superuser's, both under keys of
@@ -109,7 +109,7 @@ func (w *world) seed(name string, value map[string]any, tag ...string) permissio
 	return permissions.Secret{ARN: arn, Key: key}
 }
 
-// caller lets somebody in under a policy.
+// caller adds a caller with a policy.
 func (w *world) caller(key, arn string, p permissions.Policy) *secretsmanager.Client {
 	w.t.Helper()
 	parsed, err := iam.ParseIdentity(p.String())
@@ -134,7 +134,7 @@ func (w *world) config(key string) aws.Config {
 	}
 }
 
-// rotate starts a rotation as somebody who may, with the function under its
+// rotate starts a rotation as a caller who may, with the function under its
 // policies, and gives how it ended.
 func (w *world) rotate(strategy func(*strategytest.Memory) rotator.Strategy) string {
 	w.t.Helper()

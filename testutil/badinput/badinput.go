@@ -1,5 +1,5 @@
 // Package hostile is bad input for a rotation function: events, values of secrets,
-// environments and names that somebody wrote by mistake or on purpose, and a Tally
+// environments and names that were written by mistake or on purpose, and a Tally
 // that holds a function to what it owes each of them: a sentence with a kind, nothing
 // changed, nothing leaked, no panic, in time.
 //
@@ -19,7 +19,7 @@ type Input struct {
 // Large is as long as the value of a secret may be, in bytes.
 const Large = 65536
 
-// text is a string that nobody means, of which every reader must take care.
+// text is a string that is never meant, and of which every reader must take care.
 type text struct {
 	name, s string
 }

@@ -14,7 +14,7 @@ func Names() []string {
 	}
 }
 
-// Passwords are passwords that somebody has chosen, and that every server takes.
+// Passwords are passwords that people choose, and that every server takes.
 func Passwords() []string {
 	printable := ""
 	for c := ' '; c <= '~'; c++ {

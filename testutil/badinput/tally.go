@@ -22,7 +22,7 @@ type Trial struct {
 	Printed func() string
 	// Changed says in sentences what is otherwise than before. nil: nothing is.
 	Changed func() []string
-	// Hidden are the values that nobody may see, of 8 bytes or more each.
+	// Hidden are the values that may not be seen, of 8 bytes or more each.
 	Hidden []string
 	// Within is how long it may take. 0: 30 s, which a slow machine does not need either.
 	Within time.Duration
@@ -163,7 +163,7 @@ func fit(text string) bool {
 	})
 }
 
-// shown is every way in which somebody may print an answer and an error.
+// shown is every way to print an answer and an error.
 func shown(answer rotator.Response, err error) string {
 	text := fmt.Sprintf("%v\n%+v\n%#v\n%q", err, err, err, fmt.Sprint(err))
 	if answer != nil {

@@ -27,7 +27,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-// What nobody may see. Everything that is secret has "canary" in it.
+// What may not be seen. Everything that is secret has "canary" in it.
 const (
 	password  = "canary-current-0123456789"
 	proposed  = "canary-pending-0123456789"

@@ -99,7 +99,7 @@ func (h *Host) answer(w http.ResponseWriter, r *http.Request, payload []byte) {
 	writeJSON(w, http.StatusOK, result.Payload)
 }
 
-// enqueue is an asynchronous invocation: nobody learns how it ended but the log.
+// enqueue is an asynchronous invocation: only the log says how it ended.
 func (h *Host) enqueue(w http.ResponseWriter, payload []byte) {
 	if !h.background(func() { _, _ = h.Invoke(h.ctx, payload) }) {
 		apiError(w, http.StatusInternalServerError, "ServiceException", ErrClosed.Error())

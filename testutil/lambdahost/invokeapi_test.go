@@ -135,7 +135,7 @@ func TestInvokeLogAndRequestID(t *testing.T) {
 	}
 	response, _ = call(t, base, "function", nil)
 	if response.Header.Get("X-Amz-Log-Result") != "" {
-		t.Error("a log that nobody asked for")
+		t.Error("a log that was not asked for")
 	}
 }
 

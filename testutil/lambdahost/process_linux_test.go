@@ -49,7 +49,7 @@ func TestChildrenDieToo(t *testing.T) {
 	}
 }
 
-// running tells a process from a zombie, which nobody here can reap.
+// running tells a process from a zombie, which cannot be reaped here.
 func running(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, state, _ := bytes.Cut(stat, []byte(") "))

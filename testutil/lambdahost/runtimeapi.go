@@ -216,5 +216,5 @@ func refuse(w http.ResponseWriter, status int, kind, message string) {
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the caller hung up: nobody to tell
+	_, _ = w.Write(body) // the caller has closed the connection
 }

@@ -32,7 +32,7 @@ type sandbox struct {
 	begun bool        // next was called at least once: the init is over
 	inv   *invocation // in the process's hands, or nil
 
-	peakMB int // of whoever holds the host's turn
+	peakMB int // of the invocation that holds the host's turn
 }
 
 // failure is an end that Lambda reports for the function.

@@ -130,7 +130,7 @@ func entry(command string) string {
 	return ""
 }
 
-// TestEachCommandIsRunOrNeedsAWS: no command stands in a document that nobody runs.
+// TestEachCommandIsRunOrNeedsAWS: no command stands in a document that is never run.
 func TestEachCommandIsRunOrNeedsAWS(t *testing.T) {
 	used := map[string]bool{}
 	for command, page := range documented(t) {
@@ -164,7 +164,7 @@ func TestCommandsWork(t *testing.T) {
 		"make emulator": `make emulator ARGS="-address 127.0.0.1:0"`,
 		`make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage"`: `make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage -address 127.0.0.1:0"`,
 	}
-	shows := map[string]string{ // what somebody who runs it wants to see
+	shows := map[string]string{ // what a reader wants to see
 		"make demo":                            "accepted",
 		"make demo ENGINE=mysql STRATEGY=dual": "accepted",
 		"make demo FAIL=permission":            "accepted",

@@ -265,7 +265,7 @@ func TestLinksResolve(t *testing.T) {
 	}
 }
 
-// TestPicturesAreWellMade: they are XML, they name themselves, they ask nobody for
+// TestPicturesAreWellMade: they are XML, they name themselves, they ask no server for
 // anything, they suit a dark page, and the one of the four turns has the calls of
 // ARCHITECTURE.md.
 func TestPicturesAreWellMade(t *testing.T) {
@@ -321,7 +321,7 @@ func TestPicturesAreWellMade(t *testing.T) {
 	}
 }
 
-// TestTheREADMEIsRead: what it is, what it looks like and how to install it, in the time that somebody gives to it.
+// TestTheREADMEIsRead: what it is, what it looks like and how to install it, in a few minutes.
 func TestTheREADMEIsRead(t *testing.T) {
 	if n := len(strings.Fields(read(t, "README.md"))); n > 1200 {
 		t.Errorf("README.md has %d words; at most 1,200: the guides are in docs", n)

@@ -286,7 +286,7 @@ func faultsOfSettings(t Template) (f []string) {
 	return f
 }
 
-// faultsOfAlarms: each watches a metric that is there, and tells whoever wants to know.
+// faultsOfAlarms: each watches a metric that is there, and has an action.
 func faultsOfAlarms(t Template) (f []string) {
 	var line bytes.Buffer
 	err := emf.Writer{W: &line, Function: "f", Service: "quarterturn"}.Write(rotator.Record{Report: &rotator.Report{}})
@@ -301,7 +301,7 @@ func faultsOfAlarms(t Template) (f []string) {
 	for _, name := range []string{"FunctionErrors", "PreflightBlocked", "NearTimeout"} {
 		properties := Get(s.Resource(name), "Properties")
 		if fmt.Sprint(Get(properties, "AlarmActions")) != "[AlarmTopic]" {
-			f = append(f, fmt.Sprintf("alarm %s tells nobody", name))
+			f = append(f, fmt.Sprintf("alarm %s has no action", name))
 		}
 		if Get(properties, "Namespace") == nil {
 			continue

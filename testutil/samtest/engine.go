@@ -32,7 +32,7 @@ func EngineIn(root string) (Engine, error) {
 }
 
 // Possible says why there can be none: a daemon needs root and Linux, and where
-// somebody else's is running, ours keeps away.
+// another engine is running, ours keeps away.
 func (e Engine) Possible() error {
 	_, err := os.Stat("/var/run/docker.sock")
 	switch {
@@ -158,7 +158,7 @@ func (d *Daemon) Stop() error {
 	d.cmd.Wait() // its exit code says nothing
 	defer d.alone.Close()
 	if !d.bridge {
-		exec.Command("ip", "link", "delete", "docker0").Run() // where there is no ip, it stays, and harms nobody
+		exec.Command("ip", "link", "delete", "docker0").Run() // where there is no ip, it stays, and does no harm
 	}
 	return err
 }

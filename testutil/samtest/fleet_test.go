@@ -100,7 +100,7 @@ func faultsOfFleetRole(t Template, on Stack) (f []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	generous := append(slices.Clone(policies), iam.NamedPolicy{Name: "whatever else somebody attaches",
+	generous := append(slices.Clone(policies), iam.NamedPolicy{Name: "whatever else is attached",
 		Policy: everything})
 	for _, q := range fleetNeeds {
 		if !allowed(policies, q) {

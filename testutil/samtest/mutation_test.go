@@ -19,7 +19,7 @@ func TestWhatIsTakenAwayIsMissed(t *testing.T) {
 	missed := func(what string, mutant Template, handlers []string) {
 		tried++
 		if len(faults(mutant, handlers)) == 0 {
-			t.Errorf("nobody misses %s", what)
+			t.Errorf("no check misses %s", what)
 		}
 	}
 	without := func(what string, path ...string) {

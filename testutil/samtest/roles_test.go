@@ -73,7 +73,7 @@ var needed = []request{
 	{action: "xray:PutTelemetryRecords", resource: "*"},
 }
 
-// refused is what somebody who has taken over a function would like.
+// refused is what an attacker who has taken over a function would try.
 func refused() []request {
 	byTheFunction := iam.Context{"lambda:SourceFunctionArn": {functionARN}}
 	r := []request{
@@ -210,7 +210,7 @@ func faultsOfStatementsIn(t Template, where map[string]string, secret, superuser
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 const (
 	maxPolicy    = 6144  // characters of a managed policy, white space not counted
-	maxPolicies  = 10    // managed policies of a role, where nobody has asked for more
+	maxPolicies  = 10    // managed policies of a role, without a raised quota
 	maxParameter = 4096  // characters of a parameter's value
 	maxBody      = 51200 // bytes of a template that is not in a bucket
 )
@@ -409,7 +409,7 @@ func faultsOfRoles(t Template) (f []string) {
 	for _, u := range unneeded {
 		with := map[string]string{"SecretArns": secretPattern}
 		maps.Copy(with, u.what)
-		judge(deployed(with, u.role), u.role, u.request, false, "without "+u.without+" nobody needs it")
+		judge(deployed(with, u.role), u.role, u.request, false, "without "+u.without+" no call needs it")
 	}
 	// By tag, and only where rotation is set to the stack.
 	const tag, function = "aws:ResourceTag/quarterturn", "secretsmanager:resource/AllowRotationLambdaArn"

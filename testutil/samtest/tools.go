@@ -28,7 +28,7 @@ func ToolsIn(root string) (Tools, error) {
 }
 
 // Command is one of the tools, ready to run in the folder dir: without telemetry,
-// without the settings and credentials of whoever runs it, without a way to AWS, and
+// without the settings and credentials of the user who runs it, without a way to AWS, and
 // with env over that.
 func (t Tools) Command(ctx context.Context, dir string, env []string, tool string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, t.Path(tool), args...)

@@ -80,7 +80,7 @@ func TestTheReport(t *testing.T) {
 	}
 }
 
-// TestALongReportIsCut: the log of a fleet that nobody rotates stays readable.
+// TestALongReportIsCut: the log of a fleet without rotation stays readable.
 func TestALongReportIsCut(t *testing.T) {
 	emu := &awsemu.Emulator{}
 	for i := range 600 {

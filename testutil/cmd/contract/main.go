@@ -121,7 +121,8 @@ func onAWS(ctx context.Context, in io.Reader, out io.Writer, o options, rows []c
 	if cfg.Region == "" {
 		return nil, errors.New("no Region is configured: set AWS_REGION")
 	}
-	account := &contract.Account{Config: cfg, Say: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }}
+	say := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+	account := &contract.Account{Config: cfg, Say: say}
 	if o.second != "" {
 		second, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(o.second),
 			config.WithRegion(cfg.Region))

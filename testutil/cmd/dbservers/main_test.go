@@ -32,7 +32,7 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// TestMissing: somebody who needs one server gets none fetched that is there, and one that is not known is refused.
+// TestMissing: a server that is there is not fetched again, and one that is not known is refused.
 func TestMissing(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"postgres", "mariadb-11.8", "valkey", "redis", "redis-6", "haproxy"} {

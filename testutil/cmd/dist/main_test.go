@@ -21,7 +21,7 @@ const root = "../../.."
 const maxZip = 8 << 20
 
 // TestTheSameSourceGivesTheSameBytes builds copies of the project in two folders, one
-// of them under git, as a release and somebody who checks it would.
+// of them under git, as a release and a check of it do.
 // It takes minutes: every function is compiled for two processors, with -trimpath, in folders of which no cache knows.
 func TestTheSameSourceGivesTheSameBytes(t *testing.T) {
 	tier.Long(t)

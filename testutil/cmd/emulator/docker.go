@@ -14,7 +14,7 @@ import (
 const dockerHost = "host.docker.internal"
 
 // openToContainers lets Docker's containers reach what listens on loopback
-// addresses of this machine, and nobody else. Docker Desktop forwards there itself. On
+// addresses of this machine, and nothing else. Docker Desktop forwards there itself. On
 // Linux a container can only reach the address of Docker's bridge, which no other
 // machine is given a way to.
 func openToContainers(ctx context.Context, addresses ...string) error {

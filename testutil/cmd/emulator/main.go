@@ -68,7 +68,9 @@ func main() {
 	}
 	for i, f := range plan.Functions {
 		if f.Name == prefix+"database" { // which rotates nothing without; -env ENGINES=... comes last, and wins
-			plan.Functions[i].Env = []string{"ENGINES=postgres,aurora-postgresql,mysql,aurora-mysql,mariadb,valkey,redis"}
+			plan.Functions[i].Env = []string{
+				"ENGINES=postgres,aurora-postgresql,mysql,aurora-mysql,mariadb,valkey,redis",
+			}
 		}
 		for _, setting := range env {
 			name, mine, named := strings.Cut(setting, ":")
@@ -82,7 +84,8 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, plan, scene{sample: *sample && !*events, events: *events, docker: *docker, verbose: *verbose, denied: denied}); err != nil {
+	what := scene{sample: *sample && !*events, events: *events, docker: *docker, verbose: *verbose, denied: denied}
+	if err := run(ctx, plan, what); err != nil {
 		fmt.Fprintln(os.Stderr, "emulator:", err)
 		stop()
 		os.Exit(1)

@@ -49,7 +49,9 @@ func run(ctx context.Context, seed uint64, n int, only string, atLeast float64) 
 		return err
 	}
 	every := b.Mutants
-	b.Mutants = slices.DeleteFunc(slices.Clone(every), func(m mutation.Mutant) bool { return !strings.HasPrefix(m.File, only) })
+	b.Mutants = slices.DeleteFunc(slices.Clone(every), func(m mutation.Mutant) bool {
+		return !strings.HasPrefix(m.File, only)
+	})
 	sample := b.Sample(n, seed)
 	fmt.Printf("%d of %d mutants, seed %d\n", len(sample), len(b.Mutants), seed)
 	reached, err := b.Reached(ctx)

@@ -99,7 +99,8 @@ func (p plan) check() error {
 }
 
 // targets starts the servers of the engines asked for. closeAll ends those that have started, also after an error.
-func (p plan) targets(ctx context.Context, built map[string]string) (targets []prove.Target, closeAll func(), err error) {
+func (p plan) targets(ctx context.Context, built map[string]string) (targets []prove.Target, closeAll func(),
+	err error) {
 	var started []io.Closer
 	closeAll = func() {
 		for _, s := range slices.Backward(started) {
@@ -163,7 +164,9 @@ func (p plan) tryStates(ctx context.Context) error {
 	var all []prove.State
 	var errs []error
 	try := func(engine string, states []prove.State) {
-		r := prove.TryStates(ctx, engine, prove.SampleStates(states, p.states, p.seed), func(f string) { fmt.Fprintln(p.out, "FAILED:", f) })
+		r := prove.TryStates(ctx, engine, prove.SampleStates(states, p.states, p.seed), func(f string) {
+			fmt.Fprintln(p.out, "FAILED:", f)
+		})
 		results, all = append(results, r), append(all, states...)
 		if r.Failed() {
 			errs = append(errs, fmt.Errorf("%s: %d states, %d wrong", engine, r.States, r.Wrong))
@@ -196,9 +199,11 @@ func (p plan) tryStates(ctx context.Context) error {
 		return nil
 	}
 	if mended := prove.Mended(all, results...); p.states == 0 && mended != nil {
-		errs = append(errs, fmt.Errorf("faults that no state comes to any more (delete their marks in testutil/prove): %q", mended))
+		errs = append(errs, fmt.Errorf("faults that no state comes to any more (delete their marks in "+
+			"testutil/prove): %q", mended))
 	}
-	fmt.Fprintln(p.out, "\nStates of accounts, each rotated or refused (sample by -seed", p.seed, "if -states is given):")
+	fmt.Fprintln(p.out, "\nStates of accounts, each rotated or refused (sample by -seed", p.seed,
+		"if -states is given):")
 	return errors.Join(append(errs, prove.WriteStates(p.out, results))...)
 }
 
@@ -210,7 +215,8 @@ func (p plan) tryAll(ctx context.Context, targets []prove.Target) error {
 	slots := make(chan struct{}, runtime.NumCPU())
 	lanes := map[string]*sync.Mutex{}
 	for i, t := range targets {
-		if lanes[t.Engine] == nil || strings.HasPrefix(t.Engine, "PostgreSQL") || strings.HasPrefix(t.Engine, "valkey") {
+		if lanes[t.Engine] == nil || strings.HasPrefix(t.Engine, "PostgreSQL") || strings.HasPrefix(t.Engine,
+			"valkey") {
 			lanes[t.Engine] = &sync.Mutex{} // each of PostgreSQL's and Valkey's has a server of its own
 		}
 		lane := lanes[t.Engine]
@@ -227,14 +233,16 @@ func (p plan) tryAll(ctx context.Context, targets []prove.Target) error {
 			mu.Lock()
 			defer mu.Unlock()
 			r := rows[i]
-			fmt.Fprintf(p.out, "%s, %s (%s): %d trials in %s\n", r.Engine, r.Strategy, r.How, r.Sum(), r.Took.Round(time.Second))
+			fmt.Fprintf(p.out, "%s, %s (%s): %d trials in %s\n", r.Engine, r.Strategy, r.How, r.Sum(),
+				r.Took.Round(time.Second))
 		})
 	}
 	running.Wait()
 	var errs []error
 	for _, r := range rows {
 		if r.Failed() {
-			errs = append(errs, fmt.Errorf("%s, %s (%s): %d trials, breaches: %v, other failures: %d", r.Engine, r.Strategy, r.How, r.Sum(), r.Broken, r.Other))
+			errs = append(errs, fmt.Errorf("%s, %s (%s): %d trials, breaches: %v, other failures: %d", r.Engine,
+				r.Strategy, r.How, r.Sum(), r.Broken, r.Other))
 		}
 	}
 	fmt.Fprintln(p.out, "\nRotations with something going wrong in each:")
@@ -247,7 +255,8 @@ func (p plan) loadAll(ctx context.Context, targets []prove.Target) error {
 	var loads []prove.LoadResult
 	var errs []error
 	for _, t := range targets {
-		load, err := strategytest.LoadTest{Rotations: p.rotations, Clients: 2, MaxDuration: p.patience}.Run(ctx, t.Rotation)
+		load, err := strategytest.LoadTest{Rotations: p.rotations, Clients: 2, MaxDuration: p.patience}.Run(ctx,
+			t.Rotation)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s, %s (%s), under load: %w", t.Engine, t.Strategy, t.How, err))
 		}
@@ -273,7 +282,8 @@ func (p plan) sail(ctx context.Context) error {
 		s, err := f.Run(ctx)
 		fleets, errs = append(fleets, s), append(errs, err)
 		if s.Goroutines > 0 || s.Failed > 0 {
-			errs = append(errs, fmt.Errorf("fleet of %d: %d rotations failed, %d goroutines left", s.Secrets, s.Failed, s.Goroutines))
+			errs = append(errs, fmt.Errorf("fleet of %d: %d rotations failed, %d goroutines left", s.Secrets, s.Failed,
+				s.Goroutines))
 		}
 	}
 	fmt.Fprintln(p.out, "\nA fleet:")

@@ -115,7 +115,7 @@ func git(root string, args ...string) (string, error) {
 }
 
 // finish adds the notes and the statement to what was packed. Checksums and statement are of
-// everything else; the statement is signed by whoever has a key (docs/releases.md).
+// everything else; the statement is signed with a key of the releaser (docs/releases.md).
 func finish(dist, version, commit string) error {
 	changelog, err := os.ReadFile("CHANGELOG.md")
 	if err != nil {
@@ -160,7 +160,7 @@ func finish(dist, version, commit string) error {
 const repository = "https://github.com/quarterturn-dev/quarterturn"
 
 // provenance is an in-toto statement with SLSA's predicate: which files, from which commit,
-// built how. It has no time and no machine in it, so that whoever builds the same commit
+// built how. It has no time and no machine in it, so that a build of the same commit
 // gets the same statement.
 // https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 // https://slsa.dev/spec/v1.0/provenance
