@@ -18,7 +18,8 @@ import (
 // Provenance is a membership of the clone in the original, with INHERIT or SET: ADMIN
 // OPTION alone is what PostgreSQL 16 gives to the creator of a role. It counts if
 // the grantor could have set the password just as well, since to grant a role
-// to another role takes a right on the former alone. (A superuser is a member of every
+// to another role takes a right on the former alone. Until PostgreSQL 15 CREATEROLE could, but not that of a role with
+// REPLICATION. (A superuser is a member of every
 // role, so that its membership in the one that granted says nothing.) And the clone may hold nothing
 // that the original lacks: attributes, memberships, privileges on objects. What it owns
 // does not count, for clones that AWS's templates made own what they created.
@@ -104,7 +105,7 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	}
 	clone, grantors := false, []string(nil)
 	for _, e := range all.between(pair.Clone, pair.Original) {
-		couldSet := e.grantorSuper || !acting(s.roles).superuser && e.grantorIsOurs || e.grantorCreatesRoles && (e.grantorIsAdmin || s.version < 160000)
+		couldSet := e.grantorSuper || !acting(s.roles).superuser && e.grantorIsOurs || e.grantorCreatesRoles && (e.grantorIsAdmin || s.version < 160000 && !original.repl)
 		switch {
 		case !e.gives():
 		case couldSet && e.grantor != pair.Original && e.grantor != pair.Clone:

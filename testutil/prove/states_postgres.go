@@ -88,6 +88,7 @@ func postgresRoles() []role {
 		{name: "a stranger of which the original is a member", made: alone(), after: then("GRANT <clone> TO <app>")},
 		{name: "a stranger that the original has ADMIN on", made: alone(), after: then("GRANT <clone> TO <app> WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"), from: 16},
 		{name: "a stranger to whom a third role granted the original", made: alone(), after: then("GRANT <app> TO <other> WITH ADMIN OPTION", "SET ROLE <other>; GRANT <app> TO <clone>; RESET ROLE"), byOther: true},
+		{name: "a stranger to whom a role with CREATEROLE granted the original, which has REPLICATION", made: alone(), after: then("ALTER ROLE <app> REPLICATION", "ALTER ROLE <other> CREATEROLE", "SET ROLE <other>; GRANT <app> TO <clone>; RESET ROLE"), byOther: true, until: 15},
 	}
 }
 
