@@ -212,7 +212,7 @@ func decisionTable() []rule {
 				"then run status again"},
 		{previous: is(CredentialWorks), action: ActionRollBack,
 			reason: "AWSPREVIOUS works, AWSCURRENT does not: the database has an older password (restored backup, " +
-				"or a value stored but never set), or the user of AWSCURRENT is locked"},
+				"or a value stored but never set), or the user of AWSCURRENT is locked, or gone"},
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
 			reason: "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: fix the error above, " +
 				"then run status again"},

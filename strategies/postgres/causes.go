@@ -23,7 +23,7 @@ func Causes() []dial.Cause {
 		{Codes: []string{"28000"}, During: withoutTLS, From: []string{"ClientAuthentication"}, Kind: rotator.KindTLS,
 			Text: `the server takes connections with TLS only, or none from here at all: remove "ssl": false from the secret`},
 		{Codes: []string{"28000"}, During: login, From: []string{"ClientAuthentication"}, Kind: rotator.KindMisconfigured, Retry: dial.RetryPerhaps,
-			Text: "pg_hba.conf does not let this user in from here: it needs an entry for this user, database and address. An Aurora cluster that is resuming after a pause answers so too: then try again"},
+			Text: "pg_hba.conf does not let this user in from here: it needs an entry for this user, database and address, before any that rejects them. An Aurora cluster that is resuming after a pause answers so too: then try again"},
 		{Codes: []string{"28000"}, During: login, From: []string{"auth_failed"}, Kind: rotator.KindPrivilege,
 			Text: "the server asks another system than its own passwords (PAM, as RDS does for IAM users; LDAP, RADIUS), so that no password of ours will do: REVOKE rds_iam FROM {user}, or stop rotating this secret"},
 		{Codes: []string{"28000"}, During: login, Kind: rotator.KindMisconfigured,
