@@ -16,14 +16,14 @@ import (
 type Chaos struct {
 	// Standby starts a copy of the server that follows it.
 	Standby func(ctx context.Context) (Standby, error)
-	// NewCertificate has the server show another certificate to clients that come from now on: of an authority that the strategy
-	// trusts, or of another.
+	// NewCertificate has the server show another certificate to clients that come from now on: of an authority that the
+	// strategy trusts, or of another.
 	NewCertificate func(ctx context.Context, trusted bool) error
-	// Name gives a host whose last address is 127.0.0.1; before that come addresses that are dead at a port: so many refuse a
-	// connection there, and so many never answer one.
+	// Name gives a host whose last address is 127.0.0.1; before that come addresses that are dead at a port: so many
+	// refuse a connection there, and so many never answer one.
 	Name func(port, refused, silent int) (host string, end func() error, err error)
-	// Starved opens a service whose function has 7 % of a processor and 128 MB of memory, which is what the smallest function of
-	// Lambda has.
+	// Starved opens a service whose function has 7 % of a processor and 128 MB of memory, which is what the smallest
+	// function of Lambda has.
 	Starved func(ServiceConfig) (Service, error)
 }
 
@@ -31,24 +31,28 @@ type Chaos struct {
 type Standby struct {
 	// Cut has it catch up, and follow no longer.
 	Cut func(ctx context.Context) error
-	// Promote makes it a server of its own, in place of the one that it followed: what the fixture does from now on, it does there.
+	// Promote makes it a server of its own, in place of the one that it followed: what the fixture does from now on, it
+	// does there.
 	Promote func(ctx context.Context) error
 	Close   func() error
 }
 
-// ChaosTrials are rotations in the weather of networks and data centers, in place of a fault at a moment: failovers between
-// steps, names with dead addresses, great distances, little bandwidth, little processor, other certificates.
+// ChaosTrials are rotations in the weather of networks and data centers, in place of a fault at a moment: failovers
+// between steps, names with dead addresses, great distances, little bandwidth, little processor, other certificates.
 func ChaosTrials(fresh NewRotation) []Trial {
 	var trials []Trial
 	add := func(group, name string, run func(ctx context.Context, r *trialRun) error) {
 		trials = append(trials, Trial{group, name, func(ctx context.Context) error { return within(ctx, fresh, run) }})
 	}
 	with := func(group, name string, fresh NewRotation) {
-		rotate := func(ctx context.Context, r *trialRun) error { return r.rotate(ctx) }
-		trials = append(trials, Trial{group, name, func(ctx context.Context) error { return within(ctx, fresh, rotate) }})
+		trials = append(trials, Trial{group, name, func(ctx context.Context) error {
+			return within(ctx, fresh, func(ctx context.Context, r *trialRun) error { return r.rotate(ctx) })
+		}})
 	}
 	for _, step := range rotationSteps() {
-		add("failover", "after "+string(step), func(ctx context.Context, r *trialRun) error { return r.failover(ctx, step, false) })
+		add("failover", "after "+string(step), func(ctx context.Context, r *trialRun) error {
+			return r.failover(ctx, step, false)
+		})
 		add("order", "a duplicate of "+string(step)+" at once, 100 ms away", func(ctx context.Context, r *trialRun) error {
 			if r.proxy == nil {
 				return notOffered("Dial")
@@ -61,8 +65,12 @@ func ChaosTrials(fresh NewRotation) []Trial {
 		if step == rotator.StepCreateSecret {
 			continue // there is nothing yet to lose
 		}
-		add("failover", "after "+string(step)+", without the change", func(ctx context.Context, r *trialRun) error { return r.failover(ctx, step, true) })
-		add("certificate", "another before "+string(step), func(ctx context.Context, r *trialRun) error { return r.certificate(ctx, step, true) })
+		add("failover", "after "+string(step)+", without the change", func(ctx context.Context, r *trialRun) error {
+			return r.failover(ctx, step, true)
+		})
+		add("certificate", "another before "+string(step), func(ctx context.Context, r *trialRun) error {
+			return r.certificate(ctx, step, true)
+		})
 		add("certificate", "one of an unknown authority before "+string(step), func(ctx context.Context, r *trialRun) error {
 			return r.certificate(ctx, step, false)
 		})
@@ -86,8 +94,8 @@ func ChaosTrials(fresh NewRotation) []Trial {
 	return trials
 }
 
-// TestChaos runs the trials as subtests. They wait more than they work: so many run at once as there are fixtures given, which must
-// not share a server.
+// TestChaos runs the trials as subtests. They wait more than they work: so many run at once as there are fixtures
+// given, which must not share a server.
 func TestChaos(t *testing.T, fresh ...NewRotation) {
 	results := make([]error, len(ChaosTrials(nil)))
 	next := make(chan int)
@@ -123,7 +131,8 @@ func (trial Trial) test(t *testing.T) {
 	})
 }
 
-// roundTrip delays what is said by half of the time, and a new connection, which takes a round trip of its own, by all of it.
+// roundTrip delays what is said by half of the time, and a new connection, which takes a round trip of its own, by all
+// of it.
 func roundTrip(d time.Duration) func(Chunk) time.Duration {
 	return func(c Chunk) time.Duration {
 		if c.Opening {
@@ -233,8 +242,8 @@ func (r *trialRun) failover(ctx context.Context, after rotator.Step, lost bool) 
 	return r.finish(ctx, failed)
 }
 
-// afterLoss is the next rotation where the database has lost what AWSCURRENT names. It completes, or says that the way back is a
-// rollback, which is then made: the previous value is stored, and rotates.
+// afterLoss is the next rotation where the database has lost what AWSCURRENT names. It completes, or says that the way
+// back is a rollback, which is then made: the previous value is stored, and rotates.
 func (r *trialRun) afterLoss(ctx context.Context) error {
 	failed := r.service.Rotate(ctx, 1)
 	if failed == nil {
@@ -253,8 +262,8 @@ func (r *trialRun) afterLoss(ctx context.Context) error {
 	return nil
 }
 
-// certificate has the server show another one when a step is about to be called. One that no client can trust may stop the
-// rotation, until the server shows the first again.
+// certificate has the server show another one when a step is about to be called. One that no client can trust may stop
+// the rotation, until the server shows the first again.
 func (r *trialRun) certificate(ctx context.Context, before rotator.Step, trusted bool) error {
 	if r.Chaos.NewCertificate == nil {
 		return notOffered("Chaos.NewCertificate")
@@ -271,15 +280,17 @@ func (r *trialRun) certificate(ctx context.Context, before rotator.Step, trusted
 		r.see(true)
 		// finishSecret moves AWSCURRENT by what testSecret has found, unless a login is rejected.
 		if failed == nil && !trusted && step != rotator.StepFinishSecret {
-			broken = errors.Join(broken, fmt.Errorf("%w: %s trusted a certificate of an unknown authority", ViolationLeaked, step))
+			broken = errors.Join(broken,
+				fmt.Errorf("%w: %s trusted a certificate of an unknown authority", ViolationLeaked, step))
 		}
 		return failed
 	})
 	return errors.Join(broken, err)
 }
 
-// Crowd rotates so many secrets at once, on a server that has fewer connections than they need. Each attempt may fail, and the
-// service tries again; at the end every secret has rotated, and none was locked out on the way. Fixtures share the server.
+// Crowd rotates so many secrets at once, on a server that has fewer connections than they need. Each attempt may fail,
+// and the service tries again; at the end every secret has rotated, and none was locked out on the way. Fixtures share
+// the server.
 func Crowd(ctx context.Context, fresh NewRotation, secrets, attempts int) (retries int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, trialTime)
 	defer cancel()
@@ -323,7 +334,8 @@ func Crowd(ctx context.Context, fresh NewRotation, secrets, attempts int) (retri
 		// It is quiet now: whatever was left by the crowd, one more attempt completes.
 		if failed[i] != nil {
 			if err := r.service.Rotate(ctx, 1); err != nil {
-				found = append(found, r.redact(fmt.Errorf("%w: after %q, when it was quiet: %w", ViolationNotRecovered, failed[i], err)))
+				err = fmt.Errorf("%w: after %q, when it was quiet: %w", ViolationNotRecovered, failed[i], err)
+				found = append(found, r.redact(err))
 			}
 		}
 		found = append(found, r.redact(r.verdict(ctx, true)))

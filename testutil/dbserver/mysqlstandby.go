@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Standby starts a server that repeats what is in the binary log of s: what others than Admin and Exec have done since s began. It
-// has a superuser of its own, and the TLS of s. The caller closes it, before or after s.
+// Standby starts a server that repeats what is in the binary log of s: what others than Admin and Exec have done since
+// s began. It has a superuser of its own, and the TLS of s. The caller closes it, before or after s.
 func (s *MySQLServer) Standby(ctx context.Context) (*MySQLServer, error) {
 	b, err := StartMySQL(ctx, MySQLOptions{Name: s.Name, Conf: map[string]string{"server-id": "2"}, like: s.Identity})
 	if err != nil {
@@ -91,8 +91,8 @@ func (s *MySQLServer) row(ctx context.Context, sql string) (row map[string]strin
 	return rows[0], nil
 }
 
-// NewCertificate has the server show another certificate to clients that come from now on: of the authority that they know, or,
-// not trusted, of another.
+// NewCertificate has the server show another certificate to clients that come from now on: of the authority that they
+// know, or, not trusted, of another.
 func (s *MySQLServer) NewCertificate(ctx context.Context, trusted bool) error {
 	if err := s.renew(s.dir, trusted); err != nil {
 		return err

@@ -11,8 +11,9 @@ import (
 	"sync"
 )
 
-// NameServer is a name server for tests, on 127.0.0.1: hosts that have several addresses, of which some are dead. A test has its process
-// ask it by net.DefaultResolver = names.Resolver(), in TestMain; no other name resolves then but those of /etc/hosts.
+// NameServer is a name server for tests, on 127.0.0.1: hosts that have several addresses, of which some are dead. A
+// test has its process ask it by net.DefaultResolver = names.Resolver(), in TestMain; no other name resolves then but
+// those of /etc/hosts.
 type NameServer struct {
 	socket net.PacketConn
 
@@ -38,8 +39,8 @@ func (n *NameServer) Resolver() *net.Resolver {
 	}}
 }
 
-// Name gives a host whose first addresses are dead, at a port: so many refuse a connection, and so many never answer one. Its last
-// address is 127.0.0.1.
+// Name gives a host whose first addresses are dead, at a port: so many refuse a connection, and so many never answer
+// one. Its last address is 127.0.0.1.
 func (n *NameServer) Name(port, refused, silent int) (host string, end func() error, err error) {
 	var addresses []net.IP
 	var ends []func() error

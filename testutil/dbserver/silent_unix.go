@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// keepSilent has an address of this machine answer no connection to a port, as one does behind a firewall that drops: its queue of
-// connections is full.
+// keepSilent has an address of this machine answer no connection to a port, as one does behind a firewall that drops:
+// its queue of connections is full.
 func keepSilent(ip net.IP, port int) (end func() error, err error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Standby starts a read-only copy of s that follows it: pg_is_in_recovery() is true there, and what is written to s soon
-// shows. It has the users, the passwords, the certificate and the pg_hba.conf of s, on a port of its own. The caller closes
-// it, before or after s.
+// Standby starts a read-only copy of s that follows it: pg_is_in_recovery() is true there, and what is written to s
+// soon shows. It has the users, the passwords, the certificate and the pg_hba.conf of s, on a port of its own. The
+// caller closes it, before or after s.
 func (s *Server) Standby(ctx context.Context) (*Server, error) {
 	b, err := newPostgres(s.bin, s.Major)
 	if err != nil {
@@ -27,7 +27,8 @@ func (s *Server) Standby(ctx context.Context) (*Server, error) {
 	return b, nil
 }
 
-// follow copies the data folder of the running server s, as pg_basebackup would (the npm packages have none), and starts.
+// follow copies the data folder of the running server s, as pg_basebackup would (the npm packages have none), and
+// starts.
 func (b *Server) follow(ctx context.Context, s *Server) error {
 	if err := b.copyOf(ctx, s); err != nil {
 		return err
@@ -77,7 +78,8 @@ func (b *Server) copyOf(ctx context.Context, s *Server) (err error) {
 
 // CatchUp waits until the standby b knows what s knows.
 func (b *Server) CatchUp(ctx context.Context, s *Server) error {
-	// What others have committed may not be written yet (synchronous_commit is off); a commit that is waited for comes after it.
+	// What others have committed may not be written yet (synchronous_commit is off); a commit that is waited for comes
+	// after it.
 	if err := s.Exec(ctx, "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'standby', '')"); err != nil {
 		return err
 	}
@@ -141,8 +143,8 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// NewCertificate has the server show another certificate to clients that come from now on: of the authority that they know, or,
-// not trusted, of another.
+// NewCertificate has the server show another certificate to clients that come from now on: of the authority that they
+// know, or, not trusted, of another.
 func (s *Server) NewCertificate(ctx context.Context, trusted bool) error {
 	loaded, err := s.ask(ctx, "SELECT pg_conf_load_time()::text")
 	if err != nil {

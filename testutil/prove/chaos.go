@@ -59,8 +59,8 @@ const (
 	starvedMemory = 128 << 20
 )
 
-// starve gives a program that runs the function in control groups of its own. Where this machine does not let us make any, it is an
-// error that wraps ErrNotOffered.
+// starve gives a program that runs the function in control groups of its own. Where this machine does not let us make
+// any, it is an error that wraps ErrNotOffered.
 func starve(bootstrap string) (wrapped string, end func() error, err error) {
 	const root = "/sys/fs/cgroup"
 	name := "quarterturn-" + strings.ToLower(rand.Text()[:10])

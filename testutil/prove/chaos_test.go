@@ -13,8 +13,8 @@ import (
 // atOnce is how many trials of a strategy run at once, each on a server of its own.
 const atOnce = 5
 
-// TestChaosOnPostgres, and the next, rotate in the weather of networks and data centers. Each takes more than twenty seconds: what is
-// far away is waited for, and each failover starts a server.
+// TestChaosOnPostgres, and the next, rotate in the weather of networks and data centers. Each takes more than twenty
+// seconds: what is far away is waited for, and each failover starts a server.
 func TestChaosOnPostgres(t *testing.T) {
 	tier.Long(t)
 	for _, m := range Modes() {
