@@ -1,6 +1,7 @@
 package rotator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,9 +27,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 	} else {
 		if c.other = v.functionMismatch(ctx, m); c.other == "" {
 			c.probeVersions(ctx)
-			if decide(c.situation(ctx)).action == ActionRetry {
-				c.rehearse(ctx)
-			}
+			c.tryAction(ctx, decide(c.situation(ctx)).action)
 		}
 		v.record.Diagnosis = c.diagnosis(decide(c.situation(ctx)))
 	}
@@ -79,6 +78,8 @@ type diagnoser struct {
 	last map[string]CredentialState
 	// attempt is what the next attempt of the rotation would come to.
 	attempt attempt
+	// cannotMove: the function is denied what recover needs.
+	cannotMove bool
 }
 
 // probe is what was found out about a version.
@@ -137,7 +138,11 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 	c.tryLogin(ctx, pending, place)
 	switch {
 	case c.probes[current].state == CredentialWorks || c.probes[pending].state == CredentialWorks:
-		c.markNotTested("a later version works", previous)
+		works := LabelCurrent
+		if c.probes[current].state != CredentialWorks {
+			works = LabelPending
+		}
+		c.markNotTested("not needed: "+works+" works", previous)
 	case !c.unclear(pending, previous):
 		c.tryLogin(ctx, previous, place)
 	}
@@ -250,9 +255,74 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	c.probes[id] = l
 }
 
+// tryAction tries what an action needs, so that nothing is recommended which must fail.
+func (c *diagnoser) tryAction(ctx context.Context, a Action) {
+	_, pending, _ := c.labeledVersions()
+	onLambda := c.FunctionARN != nil && c.FunctionARN(ctx) != ""
+	switch {
+	case a == ActionRetry:
+		c.rehearse(ctx)
+		var rows []string
+		if c.probes[pending].value.IsZero() {
+			rows = append(rows, "S13")
+		}
+		if c.PreflightMode != PreflightOff && c.PreflightMode != PreflightReport {
+			rows = append(rows, "S11")
+		}
+		if onLambda {
+			rows = append(rows, "S7", "S8")
+			if errors.Is(c.probes[pending].err, KindAccessDenied) { // testSecret reads it
+				c.attempt = cmp.Or(c.attempt, attemptFails)
+			}
+		}
+		for _, f := range c.check(ctx, rows...) {
+			if f.Status == StatusUnknown {
+				c.note(pending, "the next attempt needs "+f.Check+": "+f.Detail)
+				continue
+			}
+			c.attempt = cmp.Or(c.attempt, attemptFails)
+			c.note(pending, nextFails(f))
+		}
+		if !onLambda && c.attempt == attemptOpen { // a person's permissions are not the function's
+			c.note(pending, "the permissions of the function were not tested: its preflight tests them")
+		}
+	case a.movesLabel() && c.event.Action == "" && onLambda:
+		for _, f := range c.check(ctx, "S8") {
+			if f.Status == StatusDenied {
+				m := c.labelMove(a)
+				c.cannotMove = true
+				c.note(cmp.Or(m.To, m.From), "the function may not move the label, so run the command below yourself: "+f.line())
+			}
+		}
+	}
+}
+
+// check runs rows of a preflight, and gives what does not pass.
+func (c *diagnoser) check(ctx context.Context, rows ...string) []Finding {
+	current := c.meta.VersionWithLabel(LabelCurrent)
+	x := &examination{invocation: c.invocation, observed: &observed{
+		meta: c.meta, value: SecretValue{VersionID: current, Document: c.probes[current].value},
+	}}
+	table := slices.DeleteFunc(x.table(), func(r Check) bool {
+		return !slices.Contains(rows, r.ID) || r.ID == "S13" && c.TagChoices.IsZero()
+	})
+	return slices.DeleteFunc(RunChecks(ctx, table), func(f Finding) bool {
+		return f.Status == StatusPassed || f.Status == StatusInferred
+	})
+}
+
+// note adds a sentence to what is said of a version.
+func (c *diagnoser) note(id, sentence string) {
+	l := c.probes[id]
+	l.next = strings.TrimPrefix(l.next+"; "+sentence, "; ")
+	c.probes[id] = l
+}
+
+func nextFails(f Finding) string { return "the next attempt would fail: " + f.line() }
+
 // rehearse has the strategy try what setSecret would do next, or createSecret where
-// nothing was stored, so that nothing is recommended which cannot succeed. It is the rehearsal of a preflight: nothing
-// is changed, and AWSCURRENT, which works, is what logs in.
+// nothing was stored. It is the rehearsal of a preflight: nothing is changed, and AWSCURRENT, which works, is what
+// logs in.
 func (c *diagnoser) rehearse(ctx context.Context) {
 	current, pending, _ := c.labeledVersions()
 	l := c.probes[pending]
@@ -271,8 +341,7 @@ func (c *diagnoser) rehearse(ctx context.Context) {
 		default:
 			continue
 		}
-		l.next = fmt.Sprintf("the next attempt would fail: [%s %s] %s: %s", f.ID, f.Status, f.Check, f.Detail)
-		c.probes[pending] = l
+		c.note(pending, nextFails(f))
 		return
 	}
 }
@@ -399,6 +468,9 @@ func (c *diagnoser) nextEvent(a Action) string {
 		ClientRequestToken string `json:",omitempty"`
 		Action             Action `json:",omitempty"`
 	}{Step: StepRecover, SecretID: c.meta.ARN, Action: a}
+	if c.cannotMove {
+		return ""
+	}
 	if !a.movesLabel() {
 		next.Step, next.Action = StepStatus, ""
 		_, pending, previous := c.labeledVersions()

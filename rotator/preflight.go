@@ -120,7 +120,7 @@ func (x *examination) table() []Check {
 		return noAnswer(f) && f.Kind != KindMisconfigured && f.Kind != KindNotFound
 	}
 	return []Check{
-		{ID: "S0", Proves: "the secret names this function", Run: x.checkFunctionARN},
+		{ID: "S0", Proves: "which function the secret names", Run: x.checkFunctionARN},
 		{ID: "S1", Proves: "secretsmanager:DescribeSecret", Run: x.checkDescribe, ends: noAnswer},
 		{ID: "S2", Proves: "this function may rotate the secret", Needs: []string{"S1"}, Run: x.checkState,
 			ends: func(f Finding) bool { return notPassed(f) && x.metaErr == nil }},

@@ -63,6 +63,11 @@ func NewFinding(id, check string, err error) Finding {
 	return f
 }
 
+// line is the finding within a sentence.
+func (f Finding) line() string {
+	return fmt.Sprintf("[%s %s] %s: %s", f.ID, f.Status, f.Check, f.Detail)
+}
+
 // Report is what a preflight found. Its JSON begins with Verdict and Counts, and has the
 // fields as they are named here. Where the event asked for text or Markdown, it is one string.
 type Report struct {
@@ -97,7 +102,7 @@ func (r Report) Err() error {
 	}
 	lines := make([]string, len(blocking))
 	for i, f := range blocking {
-		lines[i] = fmt.Sprintf("[%s %s] %s: %s", f.ID, f.Status, f.Check, f.Detail)
+		lines[i] = f.line()
 	}
 	kind := blocking[0].Kind
 	if kind == "" {
@@ -167,7 +172,16 @@ func (r Report) Text() string {
 			fmt.Fprintf(&b, "       %s\n", line)
 		}
 	}
+	b.WriteString(r.legend("  %s\n"))
 	return b.String()
+}
+
+// legend explains the status that does not speak for itself, where a finding has it.
+func (r Report) legend(format string) string {
+	if r.Counts()[StatusInferred] == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, "inferred: AWS answered a call designed to fail as it answers only those who have the permission")
 }
 
 // Markdown is the report for a ticket.
@@ -179,6 +193,7 @@ func (r Report) Markdown() string {
 		found := escapeCell(strings.Join(append(f.details(), f.PolicyAnalysis...), " "))
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.ID, f.Status, escapeCell(f.Check), found)
 	}
+	b.WriteString(r.legend("\n%s\n"))
 	return b.String()
 }
 

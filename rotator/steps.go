@@ -51,7 +51,7 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 		return OutcomeFailed, fmt.Errorf("new value: %w; nothing was changed", err)
 	}
 	if err := v.propose(ctx, &seen); err != nil {
-		return OutcomeFailed, fmt.Errorf("new value: %w", err)
+		return OutcomeFailed, fmt.Errorf("new value: %w; nothing was changed", err)
 	}
 	seen.willPut = true
 	if err := v.runPreflight(ctx, &seen); err != nil {
@@ -82,7 +82,10 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 	if errors.Is(err, KindConflict) {
 		return v.keep(ctx, seen)
 	}
-	if err != nil {
+	switch kind := KindOf(err); {
+	case err != nil && !mints && (kind == KindAccessDenied || kind == KindMisconfigured): // an answer, and a no
+		return OutcomeFailed, fmt.Errorf("AWSPENDING: nothing was changed: %w", err)
+	case err != nil:
 		return OutcomeFailed, fmt.Errorf("AWSPENDING: %w", err)
 	}
 	v.logf("stored a new pending value; nothing else has changed")

@@ -54,6 +54,7 @@ func (q *question) askHere(ctx context.Context, cfg aws.Config, payload []byte) 
 		PasswordPolicy: settings.PasswordPolicy,
 		TagChoices:     settings.TagChoices,
 		PreflightMode:  settings.PreflightMode,
+		Copies:         settings.Copies,
 		ReadOnlyProbes: settings.ReadOnlyProbes,
 	}
 	answer, err := r.HandleJSON(ctx, payload)
