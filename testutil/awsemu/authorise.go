@@ -282,7 +282,7 @@ func (e *Emulator) mayInvoke(r *request, s *Secret, arn string) error {
 		Principal: iam.Principal{Service: secretsManagerName + ".amazonaws.com"},
 		Action:    q.action, Resource: arn, ResourceAccount: q.account,
 		Context: iam.Context{"aws:SourceAccount": {s.Account}, "aws:SourceArn": {s.ARN}},
-	}, iam.Layers{Resource: q.policy, RCPs: e.accountOf(q.account).RCPs})
+	}, iam.Layers{Resource: q.policy}) // resource control policies are not for Lambda
 	if !d.Allowed {
 		return errNotInvocable()
 	}
