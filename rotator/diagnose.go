@@ -291,7 +291,8 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 			if f.Status == StatusDenied {
 				m := c.labelMove(a)
 				c.cannotMove = true
-				c.note(cmp.Or(m.To, m.From), "the function may not move the label, so run the command below yourself: "+f.line())
+				c.note(cmp.Or(m.To, m.From), "the function may not move the label, so run the command below "+
+					"yourself: "+f.line())
 			}
 		}
 	}

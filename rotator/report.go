@@ -181,7 +181,8 @@ func (r Report) legend(format string) string {
 	if r.Counts()[StatusInferred] == 0 {
 		return ""
 	}
-	return fmt.Sprintf(format, "inferred: AWS answered a call designed to fail as it answers only those who have the permission")
+	return fmt.Sprintf(format, "inferred: AWS answered a call designed to fail as it answers only those who have the "+
+		"permission")
 }
 
 // Markdown is the report for a ticket.

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -33,12 +34,11 @@ type question struct {
 }
 
 func (q *question) flags(f *pflag.FlagSet) {
-	f.StringVar(&q.function, "function", "", "name or ARN of the rotation function (default: the one that the "+
-		"secret names)")
+	f.StringVar(&q.function, "function", "", "name or ARN of the rotation function (default: the one that the secret "+
+		"names)")
 	f.BoolVar(&q.here, "here", false, "run on this machine instead of asking the function: this machine must reach "+
 		"the database")
-	f.StringVar(&q.strategy, "strategy", "single", "with --here, how the secret is rotated: single, superuser, "+
-		"alternating or dual")
+	f.StringVar(&q.strategy, "strategy", "single-user", "with --here, how the secret is rotated: "+strategyNames)
 }
 
 // versionFlag is for the commands that log in with several versions: a rejected login may
@@ -59,6 +59,10 @@ func (q *question) begin(cmd *cobra.Command, secret string, o *output) error {
 // check refuses flags that do not go together.
 func (q *question) check(cmd *cobra.Command) error {
 	switch {
+	case strings.TrimSpace(q.secret) == "":
+		return usage("SECRET is empty: give the name or the ARN of the secret")
+	case cmd.Flags().Changed("version-id") && (len(q.version) < 32 || len(q.version) > 64):
+		return usage("--version-id is %q: give a version id of 32 to 64 characters, as status prints it", q.version)
 	case q.here && q.function != "":
 		return usage("--here and --function exclude each other: choose who answers")
 	case !q.here && cmd.Flags().Changed("strategy"):
@@ -83,9 +87,9 @@ type event struct {
 func (q *question) ask(ctx context.Context, step rotator.Step, action rotator.Action, answer rotator.Response) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := awsConfig(ctx, q.secret, true)
 	if err != nil {
-		return fmt.Errorf("AWS configuration: %w", err)
+		return err
 	}
 	payload, err := json.Marshal(event{step, q.secret, q.version, action})
 	if err != nil {
@@ -119,21 +123,30 @@ func (q *question) askFunction(ctx context.Context, cfg aws.Config, payload []by
 	client := lambda.NewFromConfig(cfg, func(o *lambda.Options) { o.RetryMaxAttempts = 1 })
 	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
 	if err != nil {
-		return nil, fmt.Errorf("function %s: %w", name, err)
+		return nil, plain("function "+name, err)
 	}
 	if out.FunctionError != nil {
 		var failure struct{ ErrorMessage string }
 		if json.Unmarshal(out.Payload, &failure) != nil || failure.ErrorMessage == "" {
 			failure.ErrorMessage = "it failed without a message: see its log"
 		}
-		return nil, fmt.Errorf("function %s: %s", name, failure.ErrorMessage)
+		return nil, fmt.Errorf("function %s: %s", name, q.inCommands(failure.ErrorMessage))
 	}
 	return out.Payload, nil
 }
 
+// settings are those of the environment.
+func (q *question) settings() (serve.Settings, error) {
+	s, err := serve.FromEnvironment(q.around.lookup)
+	if err != nil {
+		return s, exitError{exitUsage, err}
+	}
+	return s, nil
+}
+
 // functionOf reads which function rotates a secret.
 func (q *question) functionOf(ctx context.Context, cfg aws.Config) (string, error) {
-	settings, err := serve.FromEnvironment(q.around.lookup)
+	settings, err := q.settings()
 	if err != nil {
 		return "", err
 	}
@@ -144,8 +157,12 @@ func (q *question) functionOf(ctx context.Context, cfg aws.Config) (string, erro
 		}
 	})
 	out, err := client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &secret})
-	if err != nil {
-		return "", fmt.Errorf("secret %s: %w", secret, err)
+	var none *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &none):
+		return "", q.noSecret(ctx, cfg)
+	case err != nil:
+		return "", plain("secret "+secret, err)
 	}
 	if aws.ToString(out.RotationLambdaARN) == "" {
 		return "", exitError{exitToDo, fmt.Errorf("secret %s names no rotation function: name one with --function, "+

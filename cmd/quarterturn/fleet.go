@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -50,7 +49,7 @@ Exit codes: 0 nothing is as bad as --fail-on, 1 something is, 2 wrong use, 3 som
 		Example: `  quarterturn fleet
   quarterturn fleet --organization --regions eu-west-1,eu-central-1 --format html > fleet.html
   quarterturn fleet --format json --since last-week.json > today.json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, &o) },
 	}
 	flags := cmd.Flags()
@@ -127,13 +126,24 @@ func (f *fleetFlags) run(cmd *cobra.Command, o *output) error {
 			return usage("--since: %v", err)
 		}
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	for _, id := range accounts {
+		if len(id) != 12 || strings.Trim(id, "0123456789") != "" {
+			return usage("account %q: an account id has twelve digits", id)
+		}
+	}
+	cfg, err := awsConfig(ctx, "", len(f.regions) == 0)
 	if err != nil {
-		return fmt.Errorf("AWS configuration: %w", err)
+		return err
+	}
+	if cfg.Region == "" { // in which the account is asked for
+		cfg.Region = f.regions[0]
 	}
 	scanner.Places, err = fleet.Accounts{Config: cfg, IDs: accounts, All: f.organization, Role: f.role,
 		Regions: f.regions}.Places(ctx)
 	if err != nil {
+		if what, _, sdk := strings.Cut(err.Error(), ": operation error"); sdk {
+			return plain(what, err)
+		}
 		return err
 	}
 	if progress, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(progress.Fd())) {

@@ -35,7 +35,7 @@ func realSurroundings() *surroundings { return &surroundings{os.LookupEnv, allEn
 // decisions and store. It needs what the function needs: the permissions, and a way to
 // the database.
 func (q *question) askHere(ctx context.Context, cfg aws.Config, payload []byte) ([]byte, error) {
-	settings, err := serve.FromEnvironment(q.around.lookup)
+	settings, err := q.settings()
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,20 @@ func (q *question) askHere(ctx context.Context, cfg aws.Config, payload []byte) 
 	}
 	store := awsstore.New(cfg, settings.SecretsManagerURL)
 	strategy, err := q.strategyFor(ctx, store, build, settings)
-	if err != nil {
+	switch rotator.KindOf(err) {
+	case "":
+	case rotator.KindNotFound:
+		if _, bad := store.Describe(ctx, q.secret); rotator.KindOf(bad) == rotator.KindNotFound {
+			return nil, q.noSecret(ctx, cfg)
+		}
+		strategy = noStrategy{err}
+	case rotator.KindMisconfigured, rotator.KindAccessDenied: // which the answer says
+		var refused apiError
+		if errors.As(err, &refused) && notAccepted(refused.ErrorCode()) {
+			return nil, plain("secret "+q.secret, err)
+		}
+		strategy = noStrategy{err}
+	default:
 		return nil, err
 	}
 	r := rotator.Rotator{
@@ -80,30 +93,45 @@ func allEngines(s serve.Settings) ([]strategies.CloningEngine, error) {
 // builder makes the strategy of --strategy for one engine.
 type builder func(strategies.CloningEngine, serve.Settings) (rotator.Strategy, error)
 
+// strategyNames are the values of --strategy. Each may be cut short: single, alternating, dual.
+const strategyNames = "single-user, superuser, alternating-users or dual-passwords"
+
 func strategyOf(name string) (builder, error) {
 	switch name {
-	case "single", "superuser":
+	case "single-user", "single", "superuser":
 		return func(e strategies.CloningEngine, s serve.Settings) (rotator.Strategy, error) {
 			return strategies.SingleUser{Engine: e, ThroughSuperuser: name == "superuser" || s.ThroughSuperuser,
 				SuperuserSecretARN: s.SuperuserSecretARN}, nil
 		}, nil
-	case "alternating":
+	case "alternating-users", "alternating":
 		return func(e strategies.CloningEngine, s serve.Settings) (rotator.Strategy, error) {
 			return strategies.AlternatingUsers{Engine: e, RotateOnly: s.RotateOnly,
 				SuperuserSecretARN: s.SuperuserSecretARN}, nil
 		}, nil
-	case "dual":
+	case "dual-passwords", "dual":
 		return func(e strategies.CloningEngine, s serve.Settings) (rotator.Strategy, error) {
 			d, ok := e.(strategies.DualPasswordEngine)
 			if !ok {
-				return nil, fmt.Errorf("strategy: %w: %s has no dual passwords: choose single, superuser or "+
-					"alternating", rotator.KindMisconfigured, e.Traits().Name)
+				return nil, usage("--strategy is %q, and %s has no dual passwords: choose single-user, superuser or "+
+					"alternating-users", name, e.Traits().Name)
 			}
 			return strategies.DualPasswords{Engine: d, ThroughSuperuser: s.ThroughSuperuser,
 				SuperuserSecretARN: s.SuperuserSecretARN}, nil
 		}, nil
 	}
-	return nil, usage("--strategy is %q: choose single, superuser, alternating or dual", name)
+	return nil, usage("--strategy is %q: choose "+strategyNames, name)
+}
+
+// noStrategy is that of a secret of which no value says how it is rotated. It gives the reason wherever it is asked.
+type noStrategy struct{ why error }
+
+func (n noStrategy) Propose(context.Context, rotator.Rotation) (secret.Document, error) {
+	return secret.Document{}, n.why
+}
+func (n noStrategy) Apply(context.Context, rotator.Rotation) error  { return n.why }
+func (n noStrategy) Verify(context.Context, rotator.Rotation) error { return n.why }
+func (n noStrategy) Preflight(context.Context, rotator.Rotation) []rotator.Finding {
+	return []rotator.Finding{rotator.NewFinding("S9", "the keys of the secret", n.why)}
 }
 
 // strategyFor reads which engine a secret is for, and makes its strategy. A secret whose
@@ -131,7 +159,7 @@ func (q *question) engineOf(d secret.Document, settings serve.Settings) (strateg
 	var known []string
 	engines, err := q.around.engines(settings)
 	if err != nil {
-		return nil, err
+		return nil, exitError{exitUsage, err}
 	}
 	for _, e := range engines {
 		names := e.Traits().Engines

@@ -51,5 +51,11 @@ func (p page) html(out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	switch read := p.toRead.(type) {
+	case *rotator.Report:
+		p.Report = read
+	case *rotator.Diagnosis:
+		p.Diagnosis = read
+	}
 	return t.Execute(out, p)
 }

@@ -74,6 +74,9 @@ func newStage(t *testing.T) *stage {
 	seed("stuck", "stuck", function, &on, canary+"-old", canary+"-new")
 	seed("wrong", "fine", function, &on, canary+"-2")
 	seed("alone", "fine", "", nil, canary+"-1")
+	s.emu.Seed(awsemu.Secret{Name: "text", RotationEnabled: &on, RotationLambdaARN: function,
+		Versions: []awsemu.Version{
+			{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(canary)}}})
 	s.db.Add(strategytest.Account{Name: "fine", Password: secret.NewPassword(canary + "-1")})
 	s.db.Add(strategytest.Account{Name: "stuck", Password: secret.NewPassword(canary + "-new")})
 	return s
@@ -134,35 +137,153 @@ func TestExitCodes(t *testing.T) {
 		{"preflight wrong", 1, "P2"},
 		{"preflight wrong --here", 1, "P2"},
 		{"status alone", 1, "names no rotation function"},
-		{"status missing", 3, "missing"},
-		{"status fine --function other", 3, "other"},
+		{"status missing", 3, "no secret missing in us-east-1 of account 123456789012: check the name, the Region " +
+			"(AWS_REGION)"},
+		{"status missing --here", 3, "no secret missing in us-east-1 of account 123456789012: check the name, the " +
+			"Region (AWS_REGION)"},
+		{"recover missing finish", 3, "no secret missing in us-east-1"},
+		{"status arn:aws:secretsmanager:eu-west-1:123456789012:secret:missing-AbCdEf", 3, "in eu-west-1 of account"},
+		{"status fine --function other", 3, "function other: ResourceNotFoundException"},
+		{"status text --here", 1, "recommended action: store-credentials"},
+		{"status text", 1, "recommended action: store-credentials"},
+		{"preflight text --here", 1, "S5   failed"},
+		{"preflight text", 1, "S5   failed"},
 		{"recover stuck discard --version-id " + pendingID, 1, "finish"},
 		{"recover stuck discard --here --version-id " + pendingID, 1, "finish"},
 		{"version", 0, "quarterturn"},
 		{"--help", 0, "Exit codes"},
 		{"", 0, "Exit codes"},
 		{"help status", 0, "staging labels"},
-		{"status", 2, "accepts 1 arg"},
-		{"status a b", 2, "accepts 1 arg"},
-		{"statsu fine", 2, "unknown command"},
+		{"status", 2, "SECRET is missing"},
+		{"status a b", 2, `one SECRET, got "a" and "b"`},
+		{"statsu fine", 2, "did you mean status?"},
+		{"rotate fine", 2, "fleet, policies, preflight, recover, status, version"},
+		{"fleet fine", 2, "fleet takes flags alone"},
+		{"version fine", 2, "version takes flags alone"},
+		{"status _", 2, "SECRET is empty"},
 		{"status fine --nope", 2, "unknown flag"},
 		{"status fine --format xml", 2, "--format is"},
 		{"status fine --color red", 2, "--color is"},
 		{"status fine --width -1", 2, "--width is"},
+		{"status fine --width abc", 2, `--width is "abc": give a whole number`},
+		{"status fine --here=maybe", 2, `--here is "maybe": give true or false`},
+		{"fleet --grace soon", 2, `--grace is "soon": give a duration`},
+		{"fleet --max-age 9z", 2, `--max-age is "9z": give a whole number`},
+		{"status fine --version-id nope", 2, "--version-id is"},
+		{"recover stuck finish --version-id nope", 2, "--version-id is"},
 		{"status fine --here --function rotate", 2, "exclude each other"},
 		{"status fine --strategy single", 2, "needs --here"},
-		{"status fine --here --strategy both", 2, "choose single"},
+		{"status fine --here --strategy both", 2, "choose single-user, superuser, alternating-users or dual-passwords"},
+		{"status fine --here --strategy single-user", 0, ""},
+		{"status fine --here --strategy dual", 0, ""},
+		{"status fine --here --strategy dual-passwords", 0, ""},
 		{"recover stuck retry", 2, "choose finish"},
-		{"recover stuck", 2, "accepts 2 arg"},
+		{"recover stuck", 2, "name the action, finish, discard, rollback, as quarterturn status stuck recommends"},
+		{"recover", 2, "SECRET is missing"},
+		{"recover stuck finish now", 2, "one SECRET and one action"},
 		{"policies", 2, "--secret"},
 		{"fleet --format markdown", 2, "html"},
 		{"fleet --fail-on worst", 2, "critical"},
 		{"fleet --accounts 1 --organization", 2, "choose one"},
+		{"fleet --accounts 1", 2, "an account id has twelve digits"},
 		{"fleet --since /nowhere", 2, "--since"},
 	} {
-		out, errOut, code := s.run(strings.Fields(c.args)...)
+		args := strings.Fields(c.args)
+		for i, arg := range args {
+			args[i] = strings.TrimPrefix(arg, "_") // an empty argument
+		}
+		out, errOut, code := s.run(args...)
+		if text := out + errOut; strings.Contains(text, "RequestID") || strings.Contains(text,
+			"strconv") || strings.Contains(text, "operation error") {
+			t.Errorf("%q: what the SDK and Go say is printed as it is:\n%s", c.args, text)
+		}
 		if code != c.code || !strings.Contains(out+errOut, c.says) {
 			t.Errorf("%q: exit %d, want %d, and %q in\n%s%s", c.args, code, c.code, c.says, out, errOut)
+		}
+	}
+}
+
+// TestTheMachineCannotAsk: what this machine lacks is said, with what to do, by each command that asks AWS; and nobody is
+// told to run another command, which would fail likewise.
+func TestTheMachineCannotAsk(t *testing.T) {
+	commands := []string{"status fine", "status fine --here", "preflight fine", "preflight fine --here", "recover " +
+		"stuck finish", "recover stuck finish --here", "fleet"}
+	for _, c := range []struct {
+		name string
+		env  map[string]string
+		deny bool
+		code int
+		says string
+	}{
+		{"no credentials", map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+			"AWS_EC2_METADATA_DISABLED": "true"}, false, 3, "no AWS credentials: sign in (aws sso login)"},
+		{"no Region", map[string]string{"AWS_REGION": ""}, false, 2, "no AWS Region: set AWS_REGION"},
+		{"no such profile", map[string]string{"AWS_PROFILE": "nosuch"}, false, 3, "AWS configuration: failed to get " +
+			"shared config profile, nosuch"},
+		{"closed endpoint", map[string]string{"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"},
+			false, 3, "no connection to 127.0.0.1:1: "},
+		{"expired", nil, true, 3, "does not accept these credentials: sign in"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t)
+			for name, value := range c.env {
+				t.Setenv(name, value)
+			}
+			if c.deny {
+				s.emu.Fault = func(awsemu.Call) awsemu.Fault { return awsemu.Fault{ExpiredToken: true} }
+			}
+			for _, command := range commands {
+				out, errOut, code := s.run(strings.Fields(command)...)
+				if text := out + errOut; code != c.code || !strings.Contains(text, c.says) || strings.Contains(text,
+					"RequestID") ||
+					strings.Contains(text, "operation error") || strings.Contains(text, "run quarterturn") {
+					t.Errorf("%s: exit %d, want %d and %q in\n%s", command, code, c.code, c.says, text)
+				}
+			}
+		})
+	}
+}
+
+// TestBadSettingIsWrongUse: a value of the environment that cannot be is named, and is wrong use.
+func TestBadSettingIsWrongUse(t *testing.T) {
+	s := newStage(t)
+	t.Setenv("PASSWORD_LENGTH", "3")
+	for _, command := range []string{"status fine --here", "preflight fine --here"} {
+		if _, errOut, code := s.run(strings.Fields(command)...); code != exitUsage || !strings.Contains(errOut,
+			"PASSWORD_LENGTH") {
+			t.Errorf("%s: exit %d\n%s", command, code, errOut)
+		}
+	}
+}
+
+// TestDeniedRecovery: it ends in what to do about the denial, and not in a status alone.
+func TestDeniedRecovery(t *testing.T) {
+	s := newStage(t)
+	s.emu.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Deny: c.Operation == "UpdateSecretVersionStage"} }
+	_, errOut, code := s.run("recover", "stuck", "finish", "--version-id", pendingID)
+	if code != exitToDo || !strings.Contains(errOut, `"Action":"secretsmanager:UpdateSecretVersionStage"`) || !strings.Contains(errOut, "Add that statement") {
+		t.Errorf("exit %d\n%s", code, errOut)
+	}
+}
+
+// TestAnswersSpeakToTheirReader: whoever runs this program is told its commands, where the function tells events; a
+// program that reads JSON gets the event.
+func TestAnswersSpeakToTheirReader(t *testing.T) {
+	s := newStage(t)
+	for command, says := range map[string]string{
+		"preflight stuck":                        "quarterturn status stuck",
+		"status stuck --version-id " + pendingID: "quarterturn recover stuck finish",
+		"status stuck --here --version-id " + pendingID: "quarterturn recover stuck finish --here --strategy " +
+			"single-user",
+	} {
+		for _, format := range []string{"text", "markdown", "html"} {
+			out, _, _ := s.run(append(strings.Fields(command), "--format", format)...)
+			if !strings.Contains(out, says) || strings.Contains(out, `"Step"`) || strings.Contains(out, "&#34;Step") {
+				t.Errorf("%s as %s: no %q, or an event, in\n%s", command, format, says, out)
+			}
+		}
+		if out, _, _ := s.run(append(strings.Fields(command), "--format", "json")...); !strings.Contains(out, `\"Step\"`) {
+			t.Errorf("%s as json: no event\n%s", command, out)
 		}
 	}
 }

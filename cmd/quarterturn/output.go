@@ -46,10 +46,11 @@ func (o *output) check() error {
 	return nil
 }
 
-// page is an answer to show: one of the two.
+// page is an answer to show: one of the two, and the same for people to read.
 type page struct {
 	Report    *rotator.Report
 	Diagnosis *rotator.Diagnosis
+	toRead    rotator.Response
 }
 
 func (p page) answer() rotator.Response {
@@ -86,13 +87,13 @@ func (o *output) print(out io.Writer, p page) error {
 			}
 		}
 	case "markdown":
-		b.WriteString(p.answer().Markdown())
+		b.WriteString(p.toRead.Markdown())
 	case "html":
 		if err := p.html(&b); err != nil {
 			return err
 		}
 	default:
-		return o.text(out, p.answer().Text())
+		return o.text(out, p.toRead.Text())
 	}
 	if _, err := out.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("output: %w", err)

@@ -18,7 +18,7 @@ accounts too; for the role that sets rotation up; for an application that reads 
 from being replicated. It makes no call and changes nothing.`,
 		Example: "  quarterturn policies --secret ARN --key ARN --role ARN --function ARN\n" +
 			"  quarterturn policies --secret ARN --role ARN --function ARN --superuser ARN --superuser-key ARN",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all, err := in.Policies()
 			if err != nil {

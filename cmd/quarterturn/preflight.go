@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -26,7 +25,7 @@ anything, and prints what would block a rotation and how to fix it.
 SECRET is the name or the ARN of the secret.`,
 		Example: "  quarterturn preflight prod/orders/app\n  quarterturn preflight prod/orders/app --format html > " +
 			"preflight.html",
-		Args: cobra.ExactArgs(1),
+		Args: oneSecret,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := q.begin(cmd, args[0], &o); err != nil {
 				return err
@@ -39,7 +38,7 @@ SECRET is the name or the ARN of the secret.`,
 			if why {
 				q.explain(cmd.Context(), &report)
 			}
-			if err := o.print(cmd.OutOrStdout(), page{Report: &report}); err != nil {
+			if err := o.print(cmd.OutOrStdout(), q.page(&report, nil)); err != nil {
 				return err
 			}
 			if len(report.Blocking()) > 0 {
@@ -58,7 +57,7 @@ SECRET is the name or the ARN of the secret.`,
 // explain adds to each denial by AWS what the policies say that this person may read. What
 // AWS says stays the verdict: a reading that fails is said, and changes nothing.
 func (q *question) explain(ctx context.Context, report *rotator.Report) {
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := awsConfig(ctx, q.secret, true)
 	for i := range report.Findings {
 		f := &report.Findings[i]
 		if _, denied := permissions.ParseDenial(f.Detail); !denied {

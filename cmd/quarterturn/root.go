@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // The exit codes. They are part of the interface: scripts and alarms count on them.
@@ -74,10 +77,11 @@ machine, with this machine's AWS credentials; then this machine must reach the d
 Exit codes: 0 all is well, 1 there is something to do, 2 wrong use, 3 it could not be found out.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{exitUsage, err} })
+	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitError{exitUsage, flagError(err)} })
 	root.AddCommand(newPreflight(around), newStatus(around), newRecover(around), newPolicies(), newFleet(),
 		newVersion())
 	for _, cmd := range append(root.Commands(), root) {
@@ -91,4 +95,62 @@ Exit codes: 0 all is well, 1 there is something to do, 2 wrong use, 3 it could n
 		}
 	}
 	return root
+}
+
+// flagError says what a flag takes, not how it was parsed.
+func flagError(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	wants, known := map[string]string{"int": "a whole number", "duration": "a duration, such as 90m", "bool": "true " +
+		"or false"}[bad.GetFlag().Value.Type()]
+	if !known {
+		return err
+	}
+	return fmt.Errorf("--%s is %q: give %s", bad.GetFlag().Name, bad.GetValue(), wants)
+}
+
+// knownCommand refuses what is no command, with the one that is spelled nearly so.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("there is no command %q: did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	var all []string
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() {
+			all = append(all, cmd.Name())
+		}
+	}
+	return fmt.Errorf("there is no command %q: %s", args[0], strings.Join(all, ", "))
+}
+
+// noArguments is for commands that take flags alone.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes flags alone, got %s", cmd.Name(), quoted(args))
+	}
+	return nil
+}
+
+// oneSecret is for commands that are about one.
+func oneSecret(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return errors.New("SECRET is missing: give the name or the ARN of the secret")
+	case 1:
+		return nil
+	}
+	return fmt.Errorf("one SECRET, got %s", quoted(args))
+}
+
+func quoted(args []string) string {
+	all := make([]string, len(args))
+	for i, arg := range args {
+		all[i] = strconv.Quote(arg)
+	}
+	return strings.Join(all, " and ")
 }

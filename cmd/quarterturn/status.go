@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -23,8 +24,8 @@ with the command that does it. It changes nothing.
 
 SECRET is the name or the ARN of the secret.`,
 		Example: "  quarterturn status prod/orders/app\n  quarterturn status prod/orders/app --here --strategy " +
-			"alternating",
-		Args: cobra.ExactArgs(1),
+			"alternating-users",
+		Args: oneSecret,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := q.begin(cmd, args[0], &o); err != nil {
 				return err
@@ -55,7 +56,16 @@ func newRecover(around *surroundings) *cobra.Command {
 
 It checks again before it acts, prints the command that undoes the move, and does nothing else.`,
 		Example: "  quarterturn recover prod/orders/app finish",
-		Args:    cobra.ExactArgs(2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return fmt.Errorf("name the action, %s, as quarterturn status %s recommends", strings.Join(actions,
+					", "), args[0])
+			}
+			if len(args) > 2 {
+				return fmt.Errorf("one SECRET and one action, got %s", quoted(args))
+			}
+			return oneSecret(nil, args[:min(len(args), 1)])
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := q.begin(cmd, args[0], &o); err != nil {
 				return err
@@ -78,13 +88,9 @@ func (q *question) diagnose(ctx context.Context, out io.Writer, o output, step r
 	var d rotator.Diagnosis
 	err := q.ask(ctx, step, action, &d)
 	if d.Versions == nil && d.Action == "" {
-		if err != nil && step == rotator.StepRecover {
-			return exitError{exitToDo, fmt.Errorf("%w\nThe action was not carried out: run quarterturn status %s", err,
-				q.secret)}
-		}
-		return err
+		return q.notRecovered(step, err)
 	}
-	if bad := o.print(out, page{Diagnosis: &d}); bad != nil {
+	if bad := o.print(out, q.page(nil, &d)); bad != nil {
 		return bad
 	}
 	switch verdict := d.Verdict(); {
@@ -96,4 +102,22 @@ func (q *question) diagnose(ctx context.Context, out io.Writer, o output, step r
 		return exitError{code: exitUnknown}
 	}
 	return exitError{code: exitToDo}
+}
+
+// notRecovered says what to do where a function did not carry out an action.
+func (q *question) notRecovered(step rotator.Step, err error) error {
+	var exit exitError
+	var local errCaller
+	if err == nil || step != rotator.StepRecover || errors.As(err, &exit) || errors.As(err,
+		&local) || rotator.KindOf(err) == rotator.KindUnreachable {
+		return err
+	}
+	const denied = string(rotator.KindAccessDenied)
+	if strings.Contains(err.Error(), ": "+denied+": ") { // the function gives its error as text
+		return exitError{exitToDo, fmt.Errorf("%w\nThe action was not carried out. Add that statement and run this "+
+			"again, or run the command of the AWS CLI "+
+			"that %s prints", err, q.command(rotator.StepStatus, "", ""))}
+	}
+	return exitError{exitToDo, fmt.Errorf("%w\nThe action was not carried out: run %s", err,
+		q.command(rotator.StepStatus, "", ""))}
 }

@@ -51,7 +51,7 @@ func writeLine(b *bytes.Buffer, line string, width int, color bool) {
 // isCommand says whether a line is one to copy: a command of the AWS CLI, or an event.
 func isCommand(line string) bool {
 	text := strings.TrimSpace(line)
-	return strings.HasPrefix(text, "aws ") || strings.HasPrefix(text, "{")
+	return strings.HasPrefix(text, "aws ") || strings.HasPrefix(text, "quarterturn ") || strings.HasPrefix(text, "{")
 }
 
 // wrap breaks text at spaces into lines of at most width runes. Runs of spaces, which

@@ -47,7 +47,7 @@ func (a Accounts) Places(ctx context.Context) ([]Place, error) {
 	regions := slices.Compact(slices.Sorted(slices.Values(a.Regions)))
 	if len(regions) == 0 {
 		if a.Config.Region == "" {
-			return nil, fmt.Errorf("no Region: name it with --region, or set AWS_REGION")
+			return nil, fmt.Errorf("no Region: name it with --regions, or set AWS_REGION")
 		}
 		regions = []string{a.Config.Region}
 	}

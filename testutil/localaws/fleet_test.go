@@ -18,7 +18,8 @@ import (
 func TestFleetFindsTheFunctions(t *testing.T) {
 	t.Parallel()
 	s, err := localaws.Start(localaws.Config{Functions: []localaws.Function{
-		{Name: "quarterturn-postgres-single-user", Bootstrap: "/bin/true", Env: []string{"SECRET_TAGS=password-length=16-64"}},
+		{Name: "quarterturn-postgres-single-user", Bootstrap: "/bin/true",
+			Env: []string{"SECRET_TAGS=password-length=16-64"}},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -27,14 +28,17 @@ func TestFleetFindsTheFunctions(t *testing.T) {
 	on, here := true, s.Functions["quarterturn-postgres-single-user"].ARN()
 	for name, function := range map[string]string{"app": here, "lost": here + "-gone"} {
 		s.AWS.Seed(awsemu.Secret{
-			Name: name, RotationEnabled: &on, RotationLambdaARN: function, Rules: awsemu.RotationRules{AutomaticallyAfterDays: 30},
+			Name: name, RotationEnabled: &on, RotationLambdaARN: function,
+			Rules:       awsemu.RotationRules{AutomaticallyAfterDays: 30},
 			LastRotated: time.Now(), NextRotation: time.Now().Add(24 * time.Hour),
 			Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"engine":"postgres"}`)}},
 		})
 	}
-	report, err := fleet.Scanner{All: true, Places: []fleet.Place{{Account: "123456789012", Region: "us-east-1", Config: aws.Config{
-		Region: "us-east-1", BaseEndpoint: &s.URL, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
-	}}}}.Scan(t.Context())
+	report, err := fleet.Scanner{All: true, Places: []fleet.Place{{Account: "123456789012", Region: "us-east-1",
+		Config: aws.Config{
+			Region: "us-east-1", BaseEndpoint: &s.URL, Credentials: credentials.NewStaticCredentialsProvider("AKID",
+				"x", ""),
+		}}}}.Scan(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,8 @@ func Start(p Config) (*Env, error) {
 	}
 	if !listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
 		listener.Close()
-		return nil, fmt.Errorf("address: %s is not a loopback address: the emulator checks no signature and must not be reached from elsewhere", address)
+		return nil, fmt.Errorf("address: %s is not a loopback address: the emulator checks no signature and must not "+
+			"be reached from elsewhere", address)
 	}
 	s := &Env{
 		URL:       "http://" + listener.Addr().String(),
@@ -118,7 +119,8 @@ func describe(host *lambdahost.Host, env []string) (awsemu.Function, error) {
 		settings[name] = value
 	}
 	return awsemu.Function{
-		ARN: host.ARN(), Document: document, Policy: iam.NamedPolicy{Name: "function", Policy: policy}, Environment: settings,
+		ARN: host.ARN(), Document: document, Policy: iam.NamedPolicy{Name: "function", Policy: policy},
+		Environment: settings,
 	}, err
 }
 
@@ -148,7 +150,8 @@ func (s *Env) Deny(actions ...string) error {
 	}
 	s.AWS.SetOthers(awsemu.Caller{Principal: iam.Principal{ARN: "arn:aws:iam::123456789012:user/you"}, Identity: all})
 	s.AWS.SetCaller(awsemu.Caller{AccessKey: lambdahost.AccessKey, Identity: role, Principal: iam.Principal{
-		ARN: "arn:aws:sts::123456789012:assumed-role/rotation/function", Role: "arn:aws:iam::123456789012:role/rotation"}})
+		ARN:  "arn:aws:sts::123456789012:assumed-role/rotation/function",
+		Role: "arn:aws:iam::123456789012:role/rotation"}})
 	return nil
 }
 
