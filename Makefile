@@ -16,6 +16,9 @@ compile = @echo "compiling (the first time takes a minute or two) ..."; set -o p
   $(GO) build -v -o $(BUILD)/$(1) ./testutil/cmd/$(1) 2>&1 | \
   awk '/^[^ :]+$$/ { if (++n % 50 == 0) print "  " n " packages"; next } { print }'
 
+# one_of stops before anything is compiled where a variable has a value that it cannot have.
+one_of = $(if $(filter $(2),$(3)),,$(error $(1)=$($(1)): choose $(3)))
+
 HANDLERS := $(notdir $(wildcard handlers/*))
 GOARCH ?= $(shell $(GO) env GOARCH)
 BUILD ?= build
@@ -41,6 +44,9 @@ test-long: servers sam ## test what the two above leave out: every version of ev
 	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -states -1
 
 demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb|valkey|redis STRATEGY=single|superuser|alternating|dual FAIL=permission|password|killed|policy
+	$(call one_of,ENGINE,$(firstword $(subst -, ,$(ENGINE))),postgres mysql mariadb valkey redis)
+	$(call one_of,STRATEGY,$(STRATEGY),single superuser alternating dual single-user alternating-users dual-passwords)
+	$(if $(FAIL),$(call one_of,FAIL,$(FAIL),permission password killed policy))
 	$(call compile,demo)
 	@$(GO) run ./testutil/cmd/dbservers -one $(ENGINE)
 	@$(BUILD)/demo -engine $(ENGINE) -strategy $(STRATEGY) $(if $(FAIL),-fail $(FAIL)) $(ARGS)
@@ -63,8 +69,10 @@ lint: ## formatting, vet, staticcheck
 api: ## write docs/api.txt, the list of the public interface, and the table of checks in docs/preflight.md
 	$(GO) test -short ./testutil/projecttest -run 'TestThePublicInterfaceIsListed|TestThePreflightIsDocumented' -update
 
-build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64 for Graviton)
-	@for h in $(HANDLERS); do \
+build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64 for Graviton, HANDLER=postgres-single-user for one)
+	$(if $(HANDLER),$(call one_of,HANDLER,$(HANDLER),$(HANDLERS)))
+	@echo "compiling the functions as they are deployed (the first time takes a minute or two) ..."
+	@for h in $(or $(HANDLER),$(HANDLERS)); do \
 	  $(MAKE) --no-print-directory bootstrap HANDLER=$$h GOARCH=$(GOARCH) OUT=$(BUILD)/$$h/bootstrap && \
 	  ls -l $(BUILD)/$$h/bootstrap | awk '{printf "%-50s %5.1f MB\n", $$NF, $$5/1e6}' || exit 1; done
 

@@ -1,7 +1,12 @@
-// A database whose secret is rotated by a function of Quarterturn's own stack (template.yaml, template.json or the Terraform module),
-// imported by its ARN. CDK adds no permission to an imported function: the stack has one already, for this account alone.
+// A database whose secret is rotated by a function of Quarterturn's own stack (template.yaml or template.json), imported by
+// its ARN from that stack's export. Terraform's module exports nothing to CloudFormation: there, put the ARN of its output
+// function_arns in place of Fn.importValue. CDK adds no permission to an imported function: the stack has one already, for
+// this account alone.
 //
-//   npm ci && npm run synth      # writes cdk.out; needs no network and no account
+//   npm ci           # from the network
+//   npm run synth    # writes cdk.out; needs neither network nor account
+//
+// README.md says how to deploy it.
 const cdk = require('aws-cdk-lib');
 const ec2 = require('aws-cdk-lib/aws-ec2');
 const lambda = require('aws-cdk-lib/aws-lambda');
@@ -31,6 +36,8 @@ class Orders extends cdk.Stack {
 }
 
 const app = new cdk.App({ outdir: process.env.CDK_OUTDIR ?? 'cdk.out', analyticsReporting: false });
-new Orders(app, 'OrdersBefore', { before: true });
+if (app.node.tryGetContext('before')) { // the same database as AWS's application rotates it, to compare with: one more database
+  new Orders(app, 'OrdersBefore', { before: true });
+}
 new Orders(app, 'Orders', { before: false });
 app.synth();

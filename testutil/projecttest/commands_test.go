@@ -198,6 +198,23 @@ func TestCommandsWork(t *testing.T) {
 	}
 }
 
+// TestMakeRefusesWrongValues before anything is compiled, and says which there are; a handler that is named is the only
+// one that is built.
+func TestMakeRefusesWrongValues(t *testing.T) {
+	for command, says := range map[string]string{
+		"make -n demo ENGINE=oracle":                       "ENGINE=oracle: choose postgres mysql mariadb valkey redis",
+		"make -n demo STRATEGY=both":                       "STRATEGY=both: choose single",
+		"make -n demo FAIL=no":                             "FAIL=no: choose permission",
+		"make -n build HANDLER=nope":                       "HANDLER=nope: choose database",
+		"make -n demo STRATEGY=alternating-users":          "-strategy alternating-users",
+		"make -n --no-print-directory build HANDLER=fleet": "for h in fleet; do",
+	} {
+		if out, _ := run(t, command, false, ""); !strings.Contains(out, says) {
+			t.Errorf("%s: no %q in\n%s", command, says, out)
+		}
+	}
+}
+
 func needsServers(t *testing.T, command string) {
 	if tier.Required(os.Getenv) {
 		return

@@ -58,6 +58,7 @@ var plays = map[string]play{
 var families = []string{"postgres", "mysql", "mariadb", "valkey", "redis"}
 
 func demo(ctx context.Context, engine, strategy, fail string, several, verbose bool) error {
+	strategy = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(strategy, "-users"), "-user"), "-passwords")
 	p, ok := plays[strategy]
 	if !ok {
 		return fmt.Errorf("there is no strategy %q: single, superuser, alternating or dual", strategy)
@@ -103,7 +104,8 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 		return err
 	}
 	defer db.Close()
-	fmt.Println("compiling the function, as it is deployed ...")
+	fmt.Println("compiling the function, as it is deployed (the first time, its packages are compiled again: a " +
+		"minute or two) ...")
 	built, err := localaws.Build(ctx, dir, p.handler)
 	if err != nil {
 		return err
