@@ -347,10 +347,12 @@ func (s *session) checkUsable(r role) error {
 // server would make md5 hashes itself, the account's clients may know nothing else.
 func (s *session) storedForm(user string, p secret.Password, likes ...role) (string, error) {
 	isMD5, isScram, iterations := false, user == s.login.User && s.method == authCleartext, s.iterations
+	known := len(likes) > 0
 	for _, r := range likes {
 		isMD5, isScram, iterations = isMD5 || r.md5, isScram || r.iterations > 0, max(iterations, r.iterations)
+		known = known && r.iterations > 0
 	}
-	if !isScram { // how many there are is not known
+	if !known { // how many there are of each
 		iterations = max(iterations, scramIterations)
 	}
 	switch {
