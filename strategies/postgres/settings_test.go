@@ -22,7 +22,11 @@ func TestEverySettingOfARole(t *testing.T) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.Postgres(t, major)}
-			tried, refused := 0, 0
+			tried, refused, wrong := 0, 0, 0
+			bad := func(format string, args ...any) {
+				wrong++
+				t.Errorf(format, args...)
+			}
 			for _, line := range strings.Split(s.ask(t, `SELECT string_agg(name || '=' || v, E'\n' ORDER BY name, v) FROM pg_settings,
   LATERAL (SELECT DISTINCT v FROM unnest(CASE vartype WHEN 'bool' THEN ARRAY['on', 'off'] WHEN 'enum' THEN enumvals
     WHEN 'string' THEN ARRAY['', 'x', '-1', boot_val] ELSE ARRAY[min_val, max_val, '0', '1'] END) v WHERE v IS NOT NULL) extremes
@@ -42,21 +46,21 @@ WHERE context = 'user' AND name !~ '^(session_authorization|role|transaction_(is
 				}
 				ok(t, s.Exec(t.Context(), "ALTER ROLE "+app+" RESET ALL")) // what the setting does to clients is not ours
 				if e := engine().Ping(t.Context(), now); e != nil {
-					t.Errorf("%s: no client gets in: %v", line, e)
+					bad("%s: no client gets in: %v", line, e)
 				}
 				if (err == nil) != (change == nil) && !strings.HasSuffix(line, "_timeout=1") { // a millisecond is sometimes enough
-					t.Errorf("%s: the preflight says %v, and the change %v", line, err, change)
+					bad("%s: the preflight says %v, and the change %v", line, err, change)
 				}
 				for _, err := range []error{err, change} {
 					if err != nil && !strings.Contains(err.Error(), setting) {
-						t.Errorf("%s is not named: %v", line, err)
+						bad("%s is not named: %v", line, err)
 					}
 				}
 				if err != nil {
 					refused++
 				}
 			}
-			t.Logf("%d settings, %d refused by name", tried, refused)
+			t.Logf("%d settings, %d refused by name, %d faults", tried, refused, wrong)
 			if tried < 150 {
 				t.Errorf("%d settings were tried", tried)
 			}
