@@ -81,7 +81,7 @@ const (
 	ViolationPrivileges   Violation = "privileges" // who holds the secret may do more by it than before, or less
 )
 
-// Error makes a Breach usable with %w.
+// Error makes a Violation usable with %w.
 func (b Violation) Error() string { return string(b) }
 
 // Violations is all of them, in the order in which they are told.
@@ -94,7 +94,7 @@ type Trial struct {
 	Group string // "crash", "API", "line", "trouble", "order"; of ChaosTrials "failover", "certificate", "distance", "name", "processor"
 	Name  string
 	// Run is nil if every promise was kept, wraps ErrNotOffered where the thing did
-	// not come to pass, and else wraps each Breach.
+	// not come to pass, and else wraps each Violation.
 	Run func(ctx context.Context) error
 }
 

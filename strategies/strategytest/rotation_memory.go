@@ -10,8 +10,8 @@ import (
 )
 
 // MemoryRotation makes fixtures for a strategy on a Memory, each with a Memory of
-// its own: the fixture to read before writing one. keeps: KeepsCurrent. The Region is the one of
-// the emulator that a deployed function reads from.
+// its own: the fixture to read before writing one. keeps: KeepsCurrent. Its masterarn is in us-east-1,
+// the Region of the emulator that a deployed function reads from.
 func MemoryRotation(strategy func(e strategies.CloningEngine) rotator.Strategy, keeps bool) NewRotation {
 	return func(context.Context) (RotationFixture, error) {
 		const superuserARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:root-a1b2c3"

@@ -116,7 +116,7 @@ func (e Engine) ask(ctx context.Context, login strategies.Login, path string, r 
 }
 
 // explain gives every failure its kind and a sentence that says what to do (4). What
-// happened before the server had let the user in is marked by AtLogin. The texts are
+// happened before the server had let the user in is marked by strategies.MarkLoginError. The texts are
 // ours: the client's may repeat what it was given (5).
 func explain(ctx context.Context, who string, answer *http.Response, err error) error {
 	wrong := func(kind rotator.Kind, says string) error { return fmt.Errorf("%s: %w: %s", who, kind, says) }
