@@ -304,9 +304,7 @@ func (c *diagnoser) check(ctx context.Context, rows ...string) []Finding {
 	x := &examination{invocation: c.invocation, observed: &observed{
 		meta: c.meta, value: SecretValue{VersionID: current, Document: c.probes[current].value},
 	}}
-	table := slices.DeleteFunc(x.table(), func(r Check) bool {
-		return !slices.Contains(rows, r.ID) || r.ID == "S13" && c.TagChoices.IsZero()
-	})
+	table := slices.DeleteFunc(x.rows(), func(r Check) bool { return !slices.Contains(rows, r.ID) })
 	return slices.DeleteFunc(RunChecks(ctx, table), func(f Finding) bool {
 		return f.Status == StatusPassed || f.Status == StatusInferred
 	})

@@ -150,6 +150,11 @@ func (x *examination) table() []Check {
 // permissions of the function, in the order of the report.
 func AWSChecks() []Check { return (&examination{observed: &observed{}}).table() }
 
+// rows are those of the table that apply to this function: without choices it reads no tags.
+func (x *examination) rows() []Check {
+	return slices.DeleteFunc(x.table(), func(c Check) bool { return c.ID == "S13" && x.TagChoices.IsZero() })
+}
+
 // preflight proves, before anything is written, what the rotation is going to
 // need. The reads that led here are part of the proof. The permission that counts
 // most is the one that is used last: without UpdateSecretVersionStage, AWSCURRENT
@@ -157,8 +162,8 @@ func AWSChecks() []Check { return (&examination{observed: &observed{}}).table() 
 func (v *invocation) preflight(ctx context.Context, seen *observed) Report {
 	x := &examination{invocation: v, observed: seen}
 	report := Report{SecretID: v.event.SecretID, Strict: v.PreflightMode == PreflightStrict, format: v.event.Format}
-	table := slices.DeleteFunc(x.table(), func(c Check) bool { return c.ID == "S13" && x.TagChoices.IsZero() })
-	report.Findings = append(RunChecks(ctx, table), x.strategy...)
+	report.Findings = RunChecks(ctx, x.rows())
+	report.Findings = append(report.Findings, x.strategy...) // which running P0 has filled
 	report.OtherFunction = v.functionMismatch(ctx, seen.meta)
 	for _, f := range report.Findings {
 		if f.otherEngine {
