@@ -112,19 +112,38 @@ func starve(bootstrap string) (wrapped string, end func() error, err error) {
 	return wrapped, end, nil
 }
 
-// standbyOf is a standby of package dbserver. lead has the fixture go to it, or back to its first server.
-func standbyOf(end func() error, cut, promote func(context.Context) error, lead func(over bool)) strategytest.Standby {
-	return strategytest.Standby{
-		Cut: cut,
-		Promote: func(ctx context.Context) error {
-			if err := promote(ctx); err != nil {
-				return err
-			}
-			lead(true)
-			return nil
-		},
-		Close: func() error { lead(false); return end() },
+// replicated is a server of package dbserver, which can have a standby of its own kind.
+type replicated[S any] interface {
+	Standby(ctx context.Context) (S, error)
+	Cut(ctx context.Context, leader S) error
+	Promote(ctx context.Context) error
+	Close() error
+	NewCertificate(ctx context.Context, trusted bool) error
+}
+
+// chaosOf is what can be done to a server. lead has the fixture go to another, and back; tls: it has certificates.
+func chaosOf[S replicated[S]](server S, tls bool, lead func(S)) strategytest.Chaos {
+	c := strategytest.Chaos{Standby: func(ctx context.Context) (strategytest.Standby, error) {
+		b, err := server.Standby(ctx)
+		if err != nil {
+			return strategytest.Standby{}, err
+		}
+		return strategytest.Standby{
+			Cut: func(ctx context.Context) error { return b.Cut(ctx, server) },
+			Promote: func(ctx context.Context) error {
+				if err := b.Promote(ctx); err != nil {
+					return err
+				}
+				lead(b)
+				return nil
+			},
+			Close: func() error { lead(server); return b.Close() },
+		}, nil
+	}}
+	if tls {
+		c.NewCertificate = server.NewCertificate
 	}
+	return c
 }
 
 // withCA has a function trust the authority of a server; "": the server has none.

@@ -142,23 +142,7 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 			"a backup has its lock on it": p.locked,
 		},
 	}
-	f.Chaos = strategytest.Chaos{
-		Standby: func(ctx context.Context) (strategytest.Standby, error) {
-			b, err := p.Server.Standby(ctx)
-			if err != nil {
-				return strategytest.Standby{}, err
-			}
-			return standbyOf(b.Close, func(ctx context.Context) error { return b.Cut(ctx, p.Server) }, b.Promote, func(over bool) {
-				target.Store(p.Server)
-				if over {
-					target.Store(b)
-				}
-			}), nil
-		},
-	}
-	if p.Server.CAs != nil {
-		f.Chaos.NewCertificate = p.Server.NewCertificate
-	}
+	f.Chaos = chaosOf(p.Server, p.Server.CAs != nil, target.Store)
 	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: functionTimeout})
 	if p.Bootstrap != "" {
 		f.Open = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute, Peak: p.Peak}.Open

@@ -150,23 +150,7 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 			"the accounts are being edited": p.locked(app, boss),
 		},
 	}
-	f.Chaos = strategytest.Chaos{
-		Standby: func(ctx context.Context) (strategytest.Standby, error) {
-			b, err := p.Server.Standby(ctx)
-			if err != nil {
-				return strategytest.Standby{}, err
-			}
-			return standbyOf(b.Close, func(ctx context.Context) error { return b.Cut(ctx, p.Server) }, b.Promote, func(over bool) {
-				target.Store(p.Server)
-				if over {
-					target.Store(b)
-				}
-			}), nil
-		},
-	}
-	if p.Server.CAs != nil {
-		f.Chaos.NewCertificate = p.Server.NewCertificate
-	}
+	f.Chaos = chaosOf(p.Server, p.Server.CAs != nil, target.Store)
 	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: functionTimeout})
 	if p.Standby != nil {
 		f.Troubles["failed over to a reader"] = p.failedOver(&target)
