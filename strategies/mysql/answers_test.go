@@ -23,7 +23,7 @@ func TestWhatAServerAnswers(t *testing.T) {
 	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, name, map[string]string{"max-connections": "12", "max-user-connections": "50"})
+			s := newServer(t, name, map[string]string{"max-connections": "40", "max-user-connections": "50"})
 			// 127.0.0.1 is always localhost, for which there are accounts.
 			elsewhere := &strategytest.Proxy{Dial: func(ctx context.Context) (net.Conn, error) {
 				d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
@@ -99,6 +99,7 @@ func TestWhatAServerAnswers(t *testing.T) {
 			for _, db := range all {
 				db.Close()
 			}
+			free(t, s)
 			ended(t, s, app, "KILL QUERY", rotator.KindDeadline)
 			ended(t, s, app, "KILL", rotator.KindUnreachable, rotator.KindDeadline)
 		})
@@ -116,6 +117,25 @@ func use(t *testing.T, s server, app strategies.Login) {
 		db.Close()
 		if err != nil {
 			return
+		}
+	}
+}
+
+// free waits until the server has ended the sessions that clients have closed: it does so after the client is gone.
+func free(t *testing.T, s server) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for sessions := 0; ; time.Sleep(20 * time.Millisecond) {
+		db, err := s.Admin(ctx)
+		if err == nil {
+			err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.processlist WHERE user LIKE 'qtu%'").Scan(&sessions)
+			db.Close()
+		}
+		if err == nil && sessions == 0 {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("the server still has %d sessions of clients that are gone: %v", sessions, err)
 		}
 	}
 }
