@@ -41,7 +41,7 @@ test-long: servers sam ## test what the two above leave out: every version of ev
 	@$(GO) run ./testutil/cmd/dbservers -only valkey-8,redis-6,redis-7,redis-8,chromium-headless-shell
 	QUARTERTURN_TEST_TIER=long $(GO) test -count=1 -timeout 90m $(ARGS) ./...
 	$(call compile,prove)
-	@$(BUILD)/prove -trials 20 -rotations 10 -fleet 500 -states -1
+	@$(BUILD)/prove -newest -trials 20 -rotations 10 -fleet 500 -states -1
 
 demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb|valkey|redis STRATEGY=single|superuser|alternating|dual FAIL=permission|password|killed|policy
 	$(call one_of,ENGINE,$(firstword $(subst -, ,$(ENGINE))),postgres mysql mariadb valkey redis)
@@ -54,6 +54,7 @@ ENGINE ?= $(if $(filter policy,$(FAIL)),mysql,postgres)
 STRATEGY ?= single
 
 prove: servers ## try to lock clients out, in every way that we know, and print how often it worked (ARGS="-trials 50" for a quick form)
+	@$(GO) run ./testutil/cmd/dbservers -only redis-6
 	$(call compile,prove)
 	@$(BUILD)/prove $(ARGS)
 

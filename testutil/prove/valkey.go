@@ -33,9 +33,13 @@ func (p Valkey) Rotation(ctx context.Context) (strategytest.RotationFixture, err
 	id := strings.ToLower(rand.Text()[:10])
 	app, boss, other := "app_"+id, "boss_"+id, "other_"+id
 	values := map[string]secret.Document{}
+	appRules := []string{"~" + id + ":*", "+@read", "+@write", "+ping"}
+	if p.Server.Name != "redis-6" { // 6.0 knows neither channels nor selectors
+		appRules = append(appRules, "&"+id, "(~log:* +append)")
+	}
 	superusers := []string{"+acl", "+config|get", "+config|rewrite", "+info", "+multi", "+exec", "+discard"}
 	rules := map[string][]string{
-		app:   {"~" + id + ":*", "&" + id, "+@read", "+@write", "+ping", "(~log:* +append)"},
+		app:   appRules,
 		boss:  superusers,
 		other: {"~" + id + ":*", "+get"},
 	}

@@ -36,6 +36,7 @@ type plan struct {
 	seed      uint64
 	patience  time.Duration // for each load
 	engine    string
+	newest    bool // no older server than the newest of each engine
 	out       io.Writer
 }
 
@@ -48,6 +49,7 @@ func main() {
 	flag.IntVar(&p.states, "states", 0, "at most so many `states` of accounts for each server; 0: all; -1: none")
 	flag.Uint64Var(&p.seed, "seed", 1, "`seed` of the sample of states")
 	flag.StringVar(&p.engine, "engine", "", "only this `engine`: "+strings.Join(engines, ", "))
+	flag.BoolVar(&p.newest, "newest", false, "the newest server of each engine alone, not the oldest too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -112,27 +114,26 @@ func (p plan) targets(ctx context.Context, built map[string]string) (targets []p
 		targets = prove.MemoryTargets()
 	}
 	// A server for each target: a restart of one must not be seen in another's trial.
-	for i := range len(prove.Modes()) * 2 {
-		if !wanted("postgres") {
-			break
+	for _, major := range ends(dbserver.Majors(), p.newest) {
+		for i := range len(prove.Modes()) * 2 {
+			if !wanted("postgres") {
+				break
+			}
+			db, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major})
+			if err != nil {
+				return nil, closeAll, err
+			}
+			started = append(started, db)
+			standby, err := db.Standby(ctx)
+			if err != nil {
+				return nil, closeAll, err
+			}
+			started = append(started, standby)
+			targets = append(targets, prove.Postgres{Server: db, Standby: standby}.Targets(built)[i])
 		}
-		db, err := dbserver.StartPostgres(ctx, dbserver.Options{})
-		if err != nil {
-			return nil, closeAll, err
-		}
-		started = append(started, db)
-		standby, err := db.Standby(ctx)
-		if err != nil {
-			return nil, closeAll, err
-		}
-		started = append(started, standby)
-		targets = append(targets, prove.Postgres{Server: db, Standby: standby}.Targets(built)[i])
 	}
 	// A server of MySQL's is shared by its targets, which run one after another.
-	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
-		if engine, _, _ := strings.Cut(name, "-"); !wanted(engine) {
-			continue
-		}
+	for _, name := range p.mysqls() {
 		db, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name})
 		if err != nil {
 			return nil, closeAll, err
@@ -141,21 +142,45 @@ func (p plan) targets(ctx context.Context, built map[string]string) (targets []p
 		targets = append(targets, prove.MySQL{Server: db}.Targets(built)...)
 	}
 	// A server for each target, for each trial ends in a restart.
-	for i := range (len(prove.Modes()) + 1) * 2 {
-		if !wanted("valkey") {
-			break
+	newestLast := slices.Clone(dbserver.Valkeys())
+	slices.Reverse(newestLast)
+	for _, name := range ends(newestLast, p.newest) {
+		for i := range (len(prove.Modes()) + 1) * 2 {
+			if !wanted("valkey") {
+				break
+			}
+			db, err := dbserver.StartValkey(ctx, dbserver.ValkeyOptions{Name: name})
+			if err != nil {
+				return nil, closeAll, err
+			}
+			started = append(started, db)
+			targets = append(targets, prove.Valkey{Server: db}.Targets(built)[i])
 		}
-		db, err := dbserver.StartValkey(ctx, dbserver.ValkeyOptions{})
-		if err != nil {
-			return nil, closeAll, err
-		}
-		started = append(started, db)
-		targets = append(targets, prove.Valkey{Server: db}.Targets(built)[i])
 	}
 	return targets, closeAll, nil
 }
 
-// tryStates rotates from each state in which accounts can be, on the oldest and the newest server of each kind.
+// ends are the oldest and the newest of servers that are listed oldest first.
+func ends[T comparable](all []T, newest bool) []T {
+	if newest {
+		return all[len(all)-1:]
+	}
+	return slices.Compact([]T{all[0], all[len(all)-1]})
+}
+
+// mysqls are the servers of MySQL and of MariaDB that are asked for.
+func (p plan) mysqls() (names []string) {
+	for _, engine := range []string{"mysql", "mariadb"} {
+		if p.engine == "" || p.engine == engine {
+			names = append(names, ends(slices.DeleteFunc(dbserver.MySQLs(), func(name string) bool {
+				return !strings.HasPrefix(name, engine+"-")
+			}), p.newest)...)
+		}
+	}
+	return names
+}
+
+// tryStates rotates from each state in which accounts can be.
 func (p plan) tryStates(ctx context.Context) error {
 	if p.states < 0 {
 		return nil
@@ -172,8 +197,7 @@ func (p plan) tryStates(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %d states, %d wrong", engine, r.States, r.Wrong))
 		}
 	}
-	majors := dbserver.Majors()
-	for _, major := range []int{majors[0], majors[len(majors)-1]} {
+	for _, major := range ends(dbserver.Majors(), p.newest) {
 		if p.engine != "" && p.engine != "postgres" {
 			break
 		}
@@ -184,10 +208,7 @@ func (p plan) tryStates(ctx context.Context) error {
 		defer db.Close()
 		try(fmt.Sprint("PostgreSQL ", major), prove.Postgres{Server: db}.States())
 	}
-	for _, name := range []string{"mysql-9.7", "mariadb-10.5", "mariadb-11.8"} {
-		if engine, _, _ := strings.Cut(name, "-"); p.engine != "" && p.engine != engine {
-			continue
-		}
+	for _, name := range p.mysqls() {
 		db, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name})
 		if err != nil {
 			return err
@@ -255,6 +276,9 @@ func (p plan) loadAll(ctx context.Context, targets []prove.Target) error {
 	var loads []prove.LoadResult
 	var errs []error
 	for _, t := range targets {
+		if t.How != "process" && t.Engine != "Memory" {
+			continue // the function as it is deployed is what clients meet
+		}
 		load, err := strategytest.LoadTest{Rotations: p.rotations, Clients: 2, MaxDuration: p.patience}.Run(ctx,
 			t.Rotation)
 		if err != nil {
