@@ -76,10 +76,15 @@ func (e Engine) connect(ctx context.Context, login strategies.Login, many bool) 
 			return s, nil
 		}
 		tcp.Close()
-		// Version 1.10.1 of the driver drops the last byte of an ed25519 challenge that
-		// is zero, once in 256 logins, and stops before it has answered.
-		if s.mariadb && tries > 1 && errors.Is(err, mysql.ErrMalformPkt) {
-			continue
+		if s.mariadb && errors.Is(err, mysql.ErrMalformPkt) {
+			switch {
+			case s.wire.switched():
+				err = errNextMethod
+			case tries > 1:
+				// Version 1.10.1 of the driver drops the last byte of an ed25519 challenge that
+				// is zero, once in 256 logins, and stops before it has answered.
+				continue
+			}
 		}
 		st := operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout)}
 		if st.phase == loggingIn {
@@ -166,6 +171,10 @@ func (e Engine) tls(login strategies.Login, w *wire) *tls.Config {
 // errNotMySQL is something else that listens on the port.
 var errNotMySQL = errors.New("the answer is not MySQL's")
 
+// errNextMethod is an account of MariaDB with several methods, of which one has refused the
+// password, and the server asks for the next. The driver answers one request for another method.
+var errNextMethod = errors.New("the driver answers one request for another method")
+
 // wire is the connection under the driver. It reads the server's greeting for the
 // version, which an account in the sandbox cannot ask for, and for the number of the
 // connection, which tells a pooler from the server; and it announces in the
@@ -179,6 +188,7 @@ type wire struct {
 	answer  bool   // the client's first packet has been sent
 	secured bool   // TLS holds
 	odd     error  // why this is no server of ours
+	sent    int    // how often the client wrote since the credentials may go out
 
 	plain     bool          // without TLS
 	ready     func()        // called when the credentials may go out
@@ -231,8 +241,15 @@ func (w *wire) Write(p []byte) (int, error) {
 		flags := binary.LittleEndian.Uint32(p[4:])
 		binary.LittleEndian.PutUint32(p[4:], flags&^localFiles|handlesExpiredLogins)
 	}
+	if w.plain || w.secured {
+		w.sent++
+	}
 	return w.Conn.Write(p)
 }
+
+// switched says whether the driver has answered a request for another method than it had begun
+// with: by the write after that of the credentials. Before them is the end of TLS's handshake.
+func (w *wire) switched() bool { return w.plain && w.sent > 1 || w.sent > 2 }
 
 // phase tells from the bytes seen how far the login had come.
 func (w *wire) phase(login strategies.Login) phase {

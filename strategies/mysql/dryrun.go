@@ -71,12 +71,32 @@ func (s *session) checkFirstMethod(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, plugin := range methodsOf(row[0]) {
+	methods := methodsOf(row[0])
+	for _, plugin := range methods {
 		switch {
 		case slices.Contains(passwordPlugins, plugin):
-			return nil
+			return s.checkTold(s.actingAccount, methods)
 		case !slices.Contains(passwordless, plugin):
 			return s.errorf(rotator.KindMisconfigured, "account %s logs in by %s first, and what it changes of itself is the password of that. This function changes and proves passwords of %s: ALTER USER it to begin with one of these, or to have no other", s.actingAccount, plugin, strings.Join(passwordPlugins, ", "))
+		}
+	}
+	return nil
+}
+
+// checkTold refuses an account of MariaDB by whose logins a wrong password could not be told from an account without a
+// password: the driver proves mysql_native_password unasked, and where the server asks for a proof of another kind next,
+// it may have refused that one or never have looked at it. A retry would not know that the password has been changed.
+func (s *session) checkTold(a account, methods []string) error {
+	if methods[0] != "mysql_native_password" {
+		return nil
+	}
+	for _, plugin := range methods[1:] {
+		switch {
+		case plugin == "unix_socket", plugin == "named_pipe": // ask for nothing
+		case slices.Contains(passwordPlugins, plugin):
+			return nil
+		default:
+			return s.errorf(rotator.KindMisconfigured, "account %s logs in by mysql_native_password or %s, and a wrong password could not be told from an account that has none, because this function does not have %s: ALTER USER it to log in by mysql_native_password or ed25519 without that, or stop rotating this secret", a, plugin, plugin)
 		}
 	}
 	return nil
@@ -93,6 +113,9 @@ func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample
 		st := operation{action: "dry run of a new password of " + t.String(), sensitive: true, setsPassword: true, limit: s.limit}
 		if s.mariadb {
 			st.remedy = s.setPasswordRemedy()
+			if err := s.checkTold(t.account, t.plugins); err != nil {
+				return err
+			}
 			if err := s.dryRunHash(ctx, st, " FOR "+t.String()); err != nil {
 				return err
 			}

@@ -60,7 +60,9 @@
 // # What works of MariaDB's authentication
 //
 // mysql_native_password and ed25519. The driver knows no parsec, gssapi or pam: such
-// accounts cannot log in here, and a superuser is told so before it changes one.
+// accounts cannot log in here, and a superuser is told so before it changes one. Of an
+// account with several methods the driver tries mysql_native_password, where that is the
+// first, and one more: what a later method alone would accept is a refused login here.
 package mysql
 
 import (

@@ -65,6 +65,9 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		kind, sentence, cause = rotator.KindMisconfigured, fmt.Sprintf("%s does not speak MySQL's protocol: check host and port in the secret", dial.Address(login)), errNotMySQL
 	case errors.Is(err, mysql.ErrNoTLS):
 		kind, sentence = rotator.KindTLS, `the server does not offer TLS: turn it on there. Only "ssl": false in the secret makes a connection without TLS`
+	case errors.Is(err, errNextMethod):
+		kind = rotator.KindLoginRejected
+		sentence = fmt.Sprintf("the account %s has several methods (IDENTIFIED VIA ... OR ...), and the server did not accept the password by the first of them: the password is wrong, or it is that of a later method, which this function cannot answer: ALTER USER it to have one method, or the same password by all", quoteIdent(login.User))
 	case isHangup(err):
 		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing over, or a proxy in between has no database behind it"
 	case st.phase != querying:

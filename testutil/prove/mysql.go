@@ -186,7 +186,8 @@ func (p MySQL) logIn(ctx context.Context, host string, d secret.Document) error 
 	db, err := p.Server.ConnectFrom(ctx, host, d.Text("username"), d.Password().Reveal(), "")
 	var refused *driver.MySQLError
 	switch {
-	case errors.As(err, &refused) && refused.Number == accessDenied:
+	case errors.As(err, &refused) && refused.Number == accessDenied,
+		errors.Is(err, driver.ErrMalformPkt): // after several tries: the first of several methods has refused the password
 		return fmt.Errorf("user %q: %w", d.Text("username"), rotator.KindLoginRejected)
 	case err != nil:
 		return err
