@@ -76,6 +76,8 @@ type Fault struct {
 	Before func()        // runs first, before anything is looked at
 	Delay  time.Duration // then this passes
 	Hang   bool          // never carried out and never answered: ends when the client gives up, or with Close
+	// LoseRequest closes the connection without an answer, and carries nothing out.
+	LoseRequest bool
 
 	ExpiredToken bool // ExpiredTokenException
 	Throttle     bool // ThrottlingException

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
@@ -85,6 +86,50 @@ func TestLoseResponse(t *testing.T) {
 	w.wantShape("app/db", "v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
 	if got := w.emu.Calls()[0].String(); got != "PutSecretValue v3 (no answer)" {
 		t.Errorf("call %s", got)
+	}
+}
+
+func TestLoseRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, &awsemu.Emulator{Fault: always(awsemu.Fault{LoseRequest: true})})
+	w.emu.Seed(rotated())
+	if err := put(id(3), "three")(w); !errors.Is(err, io.EOF) {
+		t.Errorf("error %v, want the connection's end", err)
+	}
+	w.wantShape("app/db", "v1[AWSPREVIOUS] v2[AWSCURRENT]")
+	if got := w.emu.Calls()[0].String(); got != "PutSecretValue v?: NoAnswer (no answer)" {
+		t.Errorf("call %s", got)
+	}
+}
+
+// TestClient: the way without a network is as the one with it.
+func TestClient(t *testing.T) {
+	t.Parallel()
+	var fault awsemu.Fault
+	emu := &awsemu.Emulator{Fault: func(awsemu.Call) awsemu.Fault { return fault }}
+	defer emu.Close()
+	emu.Seed(rotated())
+	w := &world{t: t, emu: emu, ctx: t.Context(), Client: secretsmanager.New(secretsmanager.Options{
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
+		HTTPClient: emu.Client(), Retryer: aws.NopRetryer{},
+	})}
+	want(t, get("", "")(w), "", "")
+	want(t, get(id(9), "")(w), "ResourceNotFoundException", "")
+	for _, fault = range []awsemu.Fault{{LoseRequest: true}, {LoseResponse: true}} {
+		if err := put(id(3), "three")(w); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%+v: error %v, want the connection's end", fault, err)
+		}
+	}
+	w.wantShape("app/db", "v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
+	ctx, cancel := context.WithCancel(t.Context())
+	w.ctx, fault = ctx, awsemu.Fault{After: cancel}
+	if err := get("", "")(w); !errors.Is(err, context.Canceled) {
+		t.Errorf("a client that has given up: error %v", err)
+	}
+	w.ctx, cancel = context.WithCancel(t.Context())
+	fault = awsemu.Fault{Hang: true, Before: cancel}
+	if err := get("", "")(w); !errors.Is(err, context.Canceled) {
+		t.Errorf("a call that hangs: error %v", err)
 	}
 }
 

@@ -135,6 +135,9 @@ func (e *Emulator) disturb(r *request, hr *http.Request) error {
 		return err
 	}
 	switch {
+	case f.LoseRequest:
+		r.call.Lost = true
+		return errors.New("the connection broke")
 	case f.ExpiredToken:
 		return refuse(codeExpired, "The security token included in the request is expired")
 	case f.Throttle, e.overQuota(r):

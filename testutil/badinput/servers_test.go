@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"testing"
 	"unicode"
@@ -139,7 +138,7 @@ func (s server) rotate(t *testing.T, user, password string, alternating bool) bo
 	endpoint := "http://secretsmanager.invalid"
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint,
 		Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
-		HTTPClient:  &http.Client{Transport: direct{&emu}}}
+		HTTPClient:  emu.Client()}
 	var out bytes.Buffer
 	handler := serve.NewHandler(rotator.Rotator{
 		Store: awsstore.New(cfg, endpoint), Strategy: strategy, PasswordPolicy: secret.PasswordPolicy{Length: 64,

@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -56,15 +54,6 @@ type world struct {
 	before  []awsemu.Secret
 }
 
-// direct takes the network out of the way of thousands of calls.
-type direct struct{ aws http.Handler }
-
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	rec := httptest.NewRecorder()
-	d.aws.ServeHTTP(rec, r)
-	return rec.Result(), nil
-}
-
 var ways = []struct {
 	name    string
 	next    string // the user of a pending value
@@ -96,7 +85,7 @@ func newWorld(strategy func(*strategytest.Memory) rotator.Strategy, s scene) *wo
 	endpoint := "http://secretsmanager.invalid"
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint,
 		Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
-		HTTPClient:  &http.Client{Transport: direct{&w.aws}}, Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
+		HTTPClient:  w.aws.Client(), Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
 	w.handler = serve.NewHandler(rotator.Rotator{
 		Store: awsstore.New(cfg, endpoint), Strategy: strategy(&w.db), ReadBackoff: []time.Duration{time.Nanosecond},
 	}, serve.Logger(&w.out, slog.LevelDebug), emf.Writer{W: &w.out, Function: "rotate"})
