@@ -17,6 +17,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
@@ -498,7 +499,7 @@ func TestPR152(t *testing.T) {
 			}
 			t.Run(name+", "+what, func(t *testing.T) {
 				t.Parallel()
-				s.hundred(t, s.strategy(t, c, new(strategytest.Neighbors)))
+				s.hundred(t, s.strategy(t, c, new(census.Neighbors)))
 			})
 		}
 	}
@@ -666,7 +667,7 @@ func TestStrategies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, name, map[string]string{"max-connections": "300"})
-			var fixtures strategytest.Neighbors
+			var fixtures census.Neighbors
 			for what, c := range s.strategies() {
 				t.Run(what, func(t *testing.T) {
 					strategytest.TestStrategy(t, func(t *testing.T) strategytest.StrategyFixture { return s.strategy(t, c, &fixtures) })
@@ -698,7 +699,7 @@ func (s server) strategies() map[string]strategyCase {
 	return all
 }
 
-func (s server) strategy(t *testing.T, c strategyCase, fixtures *strategytest.Neighbors) strategytest.StrategyFixture {
+func (s server) strategy(t *testing.T, c strategyCase, fixtures *census.Neighbors) strategytest.StrategyFixture {
 	e := engine()
 	var of strategies.CloningEngine = e
 	kind := "mysql"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
@@ -23,7 +24,7 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: map[string]string{"max-connections": "300"}})}
 			plain := server{dbserver.MySQL(t, name)}
-			var fixtures strategytest.Neighbors
+			var fixtures census.Neighbors
 			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting, &fixtures) })
 		})
 	}
@@ -36,7 +37,7 @@ func TestDurability(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})}
-			var fixtures strategytest.Neighbors
+			var fixtures census.Neighbors
 			strategytest.TestDurability(t, func(t *testing.T) strategytest.EngineFixture {
 				f := fixture(t, s, s, s, &fixtures)
 				f.TLS, f.Restart = false, s.Restart
@@ -48,7 +49,7 @@ func TestDurability(t *testing.T) {
 
 // fixture gives a user a database of its own, so that what cases revoke and own
 // there is nobody else's.
-func fixture(t *testing.T, s, plain, trusting server, others *strategytest.Neighbors) strategytest.EngineFixture {
+func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) strategytest.EngineFixture {
 	e := engine()
 	e.Roots = s.CAs
 	var of strategies.Engine = e

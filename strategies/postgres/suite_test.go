@@ -10,6 +10,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
@@ -22,7 +23,7 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
 			plain := server{dbserver.Postgres(t, major)}
-			var fixtures strategytest.Neighbors
+			var fixtures census.Neighbors
 			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting, &fixtures) })
 		})
 	}
@@ -33,7 +34,7 @@ func TestDurability(t *testing.T) {
 	t.Parallel()
 	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
 	trusting := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all trust"}})}
-	var fixtures strategytest.Neighbors
+	var fixtures census.Neighbors
 	strategytest.TestDurability(t, func(t *testing.T) strategytest.EngineFixture {
 		f := fixture(t, s, s, trusting, &fixtures)
 		f.TLS, f.Restart = false, s.Restart
@@ -43,7 +44,7 @@ func TestDurability(t *testing.T) {
 
 // fixture gives a user a database of its own, so that what cases revoke and own
 // there is nobody else's.
-func fixture(t *testing.T, s, plain, trusting server, others *strategytest.Neighbors) strategytest.EngineFixture {
+func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) strategytest.EngineFixture {
 	e := engine()
 	e.Roots = s.CAs
 	in := func(s server, user, password, database string) strategies.Login {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
 // Chaos is what ChaosTrials need of a fixture beside what Trials do. What is nil makes trials skip.
@@ -326,7 +327,7 @@ func Crowd(ctx context.Context, fresh NewRotation, secrets, attempts int) (retri
 	}
 	running.Wait()
 	var found []error
-	var may []Change
+	var may []census.Change
 	for i, r := range rounds {
 		retries += tries[i] - 1
 		r.skipChecks, r.noFaultYet = false, false
@@ -345,7 +346,7 @@ func Crowd(ctx context.Context, fresh NewRotation, secrets, attempts int) (retri
 	if err != nil {
 		return retries, err
 	}
-	if err := checkAll(may, before, after); err != nil {
+	if err := census.CheckAll(may, before, after); err != nil {
 		found = append(found, fmt.Errorf("%w: %w", ViolationBystander, err))
 	}
 	return retries, errors.Join(found...)

@@ -53,7 +53,7 @@ func (e LoadTest) Run(ctx context.Context, fresh NewRotation) (load LoadStats, e
 	if f.Close != nil {
 		defer f.Close()
 	}
-	related, err := f.related(ctx)
+	related, err := f.RelatedSecrets(ctx)
 	if err != nil {
 		return load, fmt.Errorf("fixture: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
 // Memory is a database server in memory and, at the same time, the engine that
@@ -450,7 +451,7 @@ func (m *Memory) LogInFrom(host, user string, p secret.Password) error {
 		right = there
 	}
 	if !ok || a.Locked || !right.Equal(p) {
-		return fmt.Errorf("user %q%s: %w", user, fromHost(host), rotator.KindLoginRejected)
+		return fmt.Errorf("user %q%s: %w", user, census.FromHost(host), rotator.KindLoginRejected)
 	}
 	return nil
 }
@@ -472,13 +473,13 @@ func (m *Memory) Rights(user string, p secret.Password) ([]string, error) {
 	return all, nil
 }
 
-// Census gives everything that the server stores of all accounts, by Fact.
+// Census gives everything that the server stores of all accounts, by census.Fact.
 func (m *Memory) Census(context.Context) (map[string]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := map[string]string{}
 	for name, a := range m.accounts {
-		put := func(what, value string) { all[Fact(name, what)] = value }
+		put := func(what, value string) { all[census.Fact(name, what)] = value }
 		put("account", "yes")
 		put("verifier", digest(a.Password))
 		for host, p := range a.Hosts {
@@ -499,7 +500,7 @@ func (m *Memory) Census(context.Context) (map[string]string, error) {
 			put("table "+table, "yes")
 		}
 		if a.SetRole != "" {
-			put(MemberOf(a.SetRole), "yes")
+			put(census.MemberOf(a.SetRole), "yes")
 		}
 	}
 	return all, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
 // othersRules are about accounts that a call was not asked to change. The censuses
@@ -198,7 +199,7 @@ func bystanderRules() []strategyRule {
 				if err != nil {
 					return fmt.Errorf("fixture: rights: %w", err)
 				}
-				return sameRights(held, now, true)
+				return census.SameRights(held, now, true)
 			})
 		}},
 		{"hosts/every", "Clients of the name on every host read the same secret.", func(ctx context.Context, w *caseEnv) error {
@@ -221,21 +222,8 @@ func bystanderRules() []strategyRule {
 				func() error {
 					return wantKind("Apply with a current password that is not valid", w.apply(ctx, current, pending), rotator.KindLoginRejected)
 				},
-				func() error { return wrapf(Change{}.Check(before, w.watcher.census(ctx)), "after a refusal") },
+				func() error { return wrapf(census.Change{}.Check(before, w.watcher.census(ctx)), "after a refusal") },
 			)
 		}},
 	}
-}
-
-// sameRights says what the holder of a secret has gained and, unless the account in use
-// now may do less by nature, what it has lost.
-func sameRights(before, after []string, alsoLost bool) error {
-	var found []error
-	if gained := without(after, before); gained != nil {
-		found = append(found, fmt.Errorf("who holds the secret may do by it now, and could not before: %q", gained))
-	}
-	if lost := without(before, after); lost != nil && alsoLost {
-		found = append(found, fmt.Errorf("who holds the secret could do by it before, and cannot now: %q", lost))
-	}
-	return errors.Join(found...)
 }

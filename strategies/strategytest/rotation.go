@@ -15,6 +15,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
 // RotationFixture is a strategy, a secret and a server, for whole rotations with
@@ -261,9 +262,9 @@ type trialRun struct {
 	refused bool // the rotation, and that is an end that may be
 
 	// What there was before the rotation.
-	own    []stored // the values of the secret
+	own    []census.Admitted // the values of the secret
 	census map[string]string
-	others []stored
+	others []census.Admitted
 	rights map[string][]string // by label
 	mayDo  map[string][]string // by the name of another's secret
 }
@@ -310,7 +311,7 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 		r.Changes = []string{"username", r.member(), "alternateUsername"}
 	}
 	current := f.Current
-	related, err := f.related(ctx)
+	related, err := f.RelatedSecrets(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -352,14 +353,14 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 			return r, fmt.Errorf("census: %w", err)
 		}
 	}
-	r.others = loggingIn(ctx, r.RotationFixture.others(related), hostsOr(f.Hosts), r.logInFrom)
+	r.others = r.clients().Admitted(ctx, r.RotationFixture.others(related))
 	// Where the name has no account for clients of a host, none is locked out there.
-	if came := loggingIn(ctx, map[string]secret.Document{"": current}, hostsOr(f.Hosts), r.logInFrom); f.Hosts != nil && came != nil {
-		r.Hosts, f.Hosts = came[0].from, came[0].from
+	if came := r.clients().Admitted(ctx, map[string]secret.Document{"": current}); f.Hosts != nil && came != nil {
+		r.Hosts = came[0].Hosts
 	}
 	r.remember(f.Pending)
 	r.remember(f.Previous)
-	r.own = loggingIn(ctx, map[string]secret.Document{"itself": current}, hostsOr(f.Hosts), r.logInFrom)
+	r.own = r.clients().Admitted(ctx, map[string]secret.Document{"itself": current})
 	r.service, err = open(ServiceConfig{
 		Strategy: f.Strategy, Current: current, Previous: f.Previous, Pending: f.Pending, Related: related,
 		BeforeCall: func(op string) Fault { return r.moment(injectionPoint{api: true, what: op}).fault },
@@ -377,7 +378,7 @@ func newRound(ctx context.Context, fresh NewRotation) (r *trialRun, err error) {
 	if r.own == nil {
 		rest := map[string]secret.Document{"previous": f.Previous, "pending": f.Pending}
 		maps.DeleteFunc(rest, func(_ string, d secret.Document) bool { return d.IsZero() })
-		r.skipChecks = loggingIn(ctx, rest, hostsOr(f.Hosts), r.logInFrom) == nil
+		r.skipChecks = r.clients().Admitted(ctx, rest) == nil
 	}
 	return r, err
 }
@@ -390,7 +391,7 @@ func (r *trialRun) allRights(ctx context.Context) (map[string][]string, error) {
 	}
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
 		d := r.service.ValueAt(label)
-		if d.IsZero() || loggingIn(ctx, map[string]secret.Document{label: d}, hostsOr(r.Hosts), r.logInFrom) == nil {
+		if d.IsZero() || r.clients().Admitted(ctx, map[string]secret.Document{label: d}) == nil {
 			continue
 		}
 		d, err := r.direct(d)
@@ -437,9 +438,9 @@ func (r *trialRun) aftermath(ctx context.Context, complete bool) error {
 		}
 		breach(ViolationBystander, r.may(complete).Check(r.census, after))
 	}
-	breach(ViolationBystander, stillLoggingIn(ctx, r.others, r.logInFrom))
+	breach(ViolationBystander, r.clients().StillAdmitted(ctx, r.others))
 	if r.refused {
-		breach(ViolationLockedOut, stillLoggingIn(ctx, r.own, r.logInFrom))
+		breach(ViolationLockedOut, r.clients().StillAdmitted(ctx, r.own))
 	}
 	rights, err := r.allRights(ctx)
 	if err != nil {
@@ -452,10 +453,10 @@ func (r *trialRun) aftermath(ctx context.Context, complete bool) error {
 	for _, some := range rights {
 		holds = append(holds, some...)
 	}
-	breach(ViolationPrivileges, sameRights(held, holds, false))
+	breach(ViolationPrivileges, census.SameRights(held, holds, false))
 	for name, may := range r.rightsOfOthers(ctx) {
 		if before, ok := r.mayDo[name]; ok {
-			if more := without(may, before); more != nil {
+			if more := census.Without(may, before); more != nil {
 				breach(ViolationPrivileges, fmt.Errorf("by the secret %s, clients can do what they could not before: %q", name, more))
 			}
 		}
@@ -463,8 +464,8 @@ func (r *trialRun) aftermath(ctx context.Context, complete bool) error {
 	// The clone may do all that its original may. (The original need not be able to do
 	// what a clone could that others had made.)
 	now, works := rights[rotator.LabelCurrent]
-	if c := changeOf(r.original, current); works && c.Clone != "" && c.Clone == current.Text("username") {
-		if lost := without(r.rights[rotator.LabelCurrent], now); lost != nil {
+	if c := census.OfRotation(r.original, current); works && c.Clone != "" && c.Clone == current.Text("username") {
+		if lost := census.Without(r.rights[rotator.LabelCurrent], now); lost != nil {
 			breach(ViolationPrivileges, fmt.Errorf("by AWSCURRENT, clients cannot do what they could before: %q", lost))
 		}
 	}
@@ -484,31 +485,31 @@ func (r *trialRun) restarted(ctx context.Context) error {
 			stored[label] = d
 		}
 	}
-	own := loggingIn(ctx, stored, hostsOr(r.Hosts), r.logInFrom)
+	own := r.clients().Admitted(ctx, stored)
 	if err := r.Restart(ctx); err != nil {
 		return fmt.Errorf("fixture: restart: %w", err)
 	}
-	if err := errors.Join(stillLoggingIn(ctx, own, r.logInFrom), stillLoggingIn(ctx, r.others, r.logInFrom)); err != nil {
+	if err := errors.Join(r.clients().StillAdmitted(ctx, own), r.clients().StillAdmitted(ctx, r.others)); err != nil {
 		return fmt.Errorf("after a restart: %w: %w", ViolationNotSaved, err)
 	}
 	return nil
 }
 
 // may is what the rotations of a trial may have changed.
-func (r *trialRun) may(complete bool) Change {
+func (r *trialRun) may(complete bool) census.Change {
 	if r.refused {
-		return Change{}
+		return census.Change{}
 	}
 	first := r.Current
-	c := Change{Passwords: []string{first.Text("username")}}
+	c := census.Change{Passwords: []string{first.Text("username")}}
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
 		if d := r.service.ValueAt(label); !d.IsZero() {
-			c = c.and(changeOf(first, d))
+			c = c.And(census.OfRotation(first, d))
 		}
 	}
 	for _, s := range r.others {
-		if s.name == first.Text(keySuperuser) {
-			c.Superuser = s.d.Text("username")
+		if s.Name == first.Text(keySuperuser) {
+			c.Superuser = s.Value.Text("username")
 		}
 	}
 	c.Cut = !complete
@@ -642,8 +643,8 @@ func (r *trialRun) judge(when string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), trialTime)
 	defer cancel()
-	for _, host := range hostsOr(r.Hosts) {
-		r.judgeFrom(ctx, host, when+fromHost(host))
+	for _, host := range r.clients().Origins() {
+		r.judgeFrom(ctx, host, when+census.FromHost(host))
 	}
 }
 
@@ -654,7 +655,7 @@ func (r *trialRun) judgeFrom(ctx context.Context, host, when string) {
 			continue
 		}
 		r.remember(d)
-		switch err := r.logInFrom(ctx, host, d); {
+		switch err := r.clients().From(ctx, host, d); {
 		case err == nil:
 			return
 		case rotator.KindOf(err) != rotator.KindLoginRejected:
@@ -668,21 +669,25 @@ func (r *trialRun) judgeFrom(ctx context.Context, host, when string) {
 	r.breaches = append(r.breaches, fmt.Errorf("%s: %w: no labelled value logs in", when, ViolationLockedOut))
 }
 
-// logInFrom, and logIn from everywhere, are by the way that clients take.
-func (r *trialRun) logInFrom(ctx context.Context, host string, d secret.Document) error {
-	d, err := r.direct(d)
-	if err != nil {
-		return err
+// clients are those of the fixture, by the way that they take: not through the proxy.
+func (r *trialRun) clients() census.Clients {
+	c := r.Clients()
+	direct := func(d secret.Document, logIn func(secret.Document) error) error {
+		d, err := r.direct(d)
+		if err != nil {
+			return err
+		}
+		return logIn(d)
 	}
-	return r.RotationFixture.logInFrom(ctx, host, d)
-}
-
-func (r *trialRun) logIn(ctx context.Context, d secret.Document) error {
-	d, err := r.direct(d)
-	if err != nil {
-		return err
+	return census.Clients{
+		Hosts: c.Hosts,
+		LogIn: func(ctx context.Context, d secret.Document) error {
+			return direct(d, func(d secret.Document) error { return c.LogIn(ctx, d) })
+		},
+		LogInFrom: func(ctx context.Context, host string, d secret.Document) error {
+			return direct(d, func(d secret.Document) error { return c.LogInFrom(ctx, host, d) })
+		},
 	}
-	return r.logInEverywhere(ctx, d)
 }
 
 // runTrial rotates with something happening, then without, and looks at what has
@@ -729,7 +734,7 @@ func (r *trialRun) verdict(ctx context.Context, complete bool) error {
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending, rotator.LabelPrevious} {
 		r.remember(r.service.ValueAt(label))
 	}
-	if err := r.logIn(ctx, current); complete && err != nil {
+	if err := r.clients().Everywhere(ctx, current); complete && err != nil {
 		found = append(found, fmt.Errorf("at the end: %w: AWSCURRENT: %w", ViolationLockedOut, err))
 	}
 	if complete && current.Text(r.member()) == r.original.Text(r.member()) {
@@ -887,7 +892,7 @@ func orders() map[string]order {
 func edited(ctx context.Context, r *trialRun, step rotator.Step, invoke Invoke) error {
 	for _, label := range []string{rotator.LabelCurrent, rotator.LabelPending} {
 		d := r.service.ValueAt(label)
-		if d.IsZero() || r.logIn(ctx, d) != nil {
+		if d.IsZero() || r.clients().Everywhere(ctx, d) != nil {
 			continue
 		}
 		d = d.Set("editedByHand", "yes")

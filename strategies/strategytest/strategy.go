@@ -15,6 +15,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
 // StrategyFixture is a strategy and a secret to rotate. Strategy, Current and
@@ -26,7 +27,7 @@ type StrategyFixture struct {
 	// It is KindLoginRejected if they were judged and not accepted.
 	LogIn func(ctx context.Context, d secret.Document) error
 
-	// Census is everything that the server stores of all its accounts, by Fact. It is
+	// Census is everything that the server stores of all its accounts, by census.Fact. It is
 	// taken before and after each call, or each rotation.
 	Census func(ctx context.Context) (map[string]string, error)
 	// Others are the secrets of others at the same server, by a name for reports. Those
@@ -85,15 +86,16 @@ func StrategyCases() []Case[StrategyFixture] {
 					return errors.New("fixture: Strategy, Current and LogIn are required")
 				}
 				w := newTurn(f)
-				related, err := f.related(ctx)
+				related, err := f.RelatedSecrets(ctx)
 				if err != nil {
 					return w.redact(fmt.Errorf("fixture: %w", err))
 				}
-				others := loggingIn(ctx, f.others(related), hostsOr(f.Hosts), f.logInFrom)
+				clients := f.Clients()
+				others := clients.Admitted(ctx, f.others(related))
 				err, deaf := respectsContext(ctx, f.Patience, "the whole case", func(ctx context.Context) error { return r.check(ctx, w) })
 				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), censusTime)
 				defer cancel()
-				return w.redact(found(err, deaf, w.watcher.verdict(), stillLoggingIn(ctx, others, f.logInFrom)))
+				return w.redact(found(err, deaf, w.watcher.verdict(), clients.StillAdmitted(ctx, others)))
 			}})
 		}
 	}
@@ -119,30 +121,13 @@ type caseEnv struct {
 
 func (f StrategyFixture) member() string { return cmp.Or(f.Member, "password") }
 
-// logInFrom is a client's login from one of Hosts.
-func (f StrategyFixture) logInFrom(ctx context.Context, host string, d secret.Document) error {
-	if f.Hosts == nil {
-		return f.LogIn(ctx, d)
-	}
-	return f.LogInFrom(ctx, host, d)
+// Clients are those who log in by Current.
+func (f StrategyFixture) Clients() census.Clients {
+	return census.Clients{LogIn: f.LogIn, Hosts: f.Hosts, LogInFrom: f.LogInFrom}
 }
 
-// logInEverywhere is a login from each of Hosts. It is rejected only if it is from all.
-func (f StrategyFixture) logInEverywhere(ctx context.Context, d secret.Document) error {
-	var failed []error
-	for _, host := range hostsOr(f.Hosts) {
-		if err := f.logInFrom(ctx, host, d); err != nil {
-			failed = append(failed, fmt.Errorf("login%s: %w", fromHost(host), err))
-		}
-	}
-	if n := len(hostsOr(f.Hosts)); len(failed) > 0 && len(failed) < n {
-		return fmt.Errorf("from %d of %d hosts: %v", n-len(failed), n, errors.Join(failed...))
-	}
-	return errors.Join(failed...)
-}
-
-// related reads the secrets that Current names.
-func (f StrategyFixture) related(ctx context.Context) (map[string]secret.Document, error) {
+// RelatedSecrets reads the secrets that Current names.
+func (f StrategyFixture) RelatedSecrets(ctx context.Context) (map[string]secret.Document, error) {
 	all := map[string]secret.Document{}
 	if id := f.Current.Text(keySuperuser); id != "" && f.Related != nil {
 		switch d, err := f.Related(ctx, id); {
@@ -166,12 +151,12 @@ func (f StrategyFixture) others(related map[string]secret.Document) map[string]s
 func newTurn(f StrategyFixture) *caseEnv {
 	w := &caseEnv{StrategyFixture: f, raw: f.Strategy}
 	if f.Hosts != nil {
-		w.LogIn = f.logInEverywhere
+		w.LogIn = f.Clients().Everywhere
 	}
 	if f.Census != nil {
 		w.watcher = &watcher{take: f.Census}
 		s := watchedStrategy{Strategy: f.Strategy, watcher: w.watcher}
-		if related, err := f.related(context.Background()); err == nil {
+		if related, err := f.RelatedSecrets(context.Background()); err == nil {
 			s.superuser = related[f.Current.Text(keySuperuser)].Text("username")
 		}
 		w.Strategy = s
@@ -531,13 +516,13 @@ func applyRules() []strategyRule {
 			go func() {
 				// Each host by itself: the change may fall between the logins of two of them.
 				seen <- watch(watching, began, func(ctx context.Context) error {
-					for _, host := range hostsOr(w.Hosts) {
-						err := w.logInFrom(ctx, host, w.Current)
+					for _, host := range w.Clients().Origins() {
+						err := w.Clients().From(ctx, host, w.Current)
 						if errors.Is(err, rotator.KindLoginRejected) && !w.KeepsCurrent {
-							err = w.logInFrom(ctx, host, pending)
+							err = w.Clients().From(ctx, host, pending)
 						}
 						if err != nil {
-							return wrapf(err, "login%s", fromHost(host))
+							return wrapf(err, "login%s", census.FromHost(host))
 						}
 					}
 					return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
@@ -344,7 +345,7 @@ func TestStrategies(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			var fixtures strategytest.Neighbors
+			var fixtures census.Neighbors
 			strategytest.TestStrategy(t, func(t *testing.T) strategytest.StrategyFixture {
 				boss, app := s.pair(t)
 				mine := fixtures.Join(boss.User, app.User)

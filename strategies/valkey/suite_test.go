@@ -13,6 +13,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
@@ -55,7 +56,7 @@ func (s server) logIn(ctx context.Context, login strategies.Login) error {
 }
 
 // fixture has users of its own on a server.
-func fixture(t *testing.T, s, plain server, others *strategytest.Neighbors) strategytest.EngineFixture {
+func fixture(t *testing.T, s, plain server, others *census.Neighbors) strategytest.EngineFixture {
 	t.Helper()
 	ctx := t.Context()
 	must := func(login strategies.Login, err error) strategies.Login {
@@ -140,7 +141,7 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
 			plain := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
-			var fixtures strategytest.Neighbors
+			var fixtures census.Neighbors
 			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, &fixtures) })
 		})
 	}
@@ -153,7 +154,7 @@ func TestDurability(t *testing.T) {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
-			var fixtures strategytest.Neighbors
+			var fixtures census.Neighbors
 			strategytest.TestDurability(t, func(t *testing.T) strategytest.EngineFixture {
 				f := fixture(t, s, s, &fixtures)
 				f.Restart = s.Restart
@@ -167,7 +168,7 @@ func TestDurability(t *testing.T) {
 func TestNodes(t *testing.T) {
 	t.Parallel()
 	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}, server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
-	var fixtures strategytest.Neighbors
+	var fixtures census.Neighbors
 	for _, c := range strategytest.EngineCases() {
 		if !strings.HasPrefix(c.Name, "nodes/") && c.Name != "set/self" && c.Name != "set/twice" {
 			continue

@@ -12,6 +12,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
@@ -93,7 +94,7 @@ func wrongEngines() []wrongEngine {
 // wrongServers are one for the cases that share a server, one for those that restart it, and a second node.
 type wrongServers struct {
 	shared, own, second server
-	all, alone          strategytest.Neighbors
+	all, alone          census.Neighbors
 }
 
 func newWrongServers(t *testing.T) *wrongServers {

@@ -16,7 +16,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
 // A census is everything that a server stores of all its accounts, as facts that
@@ -76,9 +76,9 @@ func (s *Server) Census(ctx context.Context) (facts map[string]string, err error
 	var user, of, what, value string
 	_, err = pgx.ForEachRow(rows, []any{&user, &of, &what, &value}, func() error {
 		if of != "" {
-			what = strategytest.MemberOf(of) + what
+			what = census.MemberOf(of) + what
 		}
-		facts[strategytest.Fact(user, what)] = value
+		facts[census.Fact(user, what)] = value
 		return nil
 	})
 	return facts, err
@@ -127,7 +127,7 @@ func (s *MySQLServer) Census(ctx context.Context) (facts map[string]string, err 
 		}
 		for _, row := range rows {
 			user, at := row[t.user], " at "+row[t.host]
-			put := func(what, value string) { facts[strategytest.Fact(user, what+at)] = value }
+			put := func(what, value string) { facts[census.Fact(user, what+at)] = value }
 			switch t.name {
 			case "user":
 				mysqlAccount(row, put)
@@ -138,10 +138,10 @@ func (s *MySQLServer) Census(ctx context.Context) (facts map[string]string, err 
 				}
 				continue
 			case "role_edges":
-				put(strategytest.MemberOf(row["FROM_USER"])+"@"+row["FROM_HOST"], adminOption(row["WITH_ADMIN_OPTION"]))
+				put(census.MemberOf(row["FROM_USER"])+"@"+row["FROM_HOST"], adminOption(row["WITH_ADMIN_OPTION"]))
 				continue
 			case "roles_mapping":
-				put(strategytest.MemberOf(row["Role"]), adminOption(row["Admin_option"]))
+				put(census.MemberOf(row["Role"]), adminOption(row["Admin_option"]))
 				continue
 			}
 			var key, privileges []string
@@ -196,7 +196,7 @@ func mysqlAccount(row map[string]string, put func(what, value string)) {
 				case name == "additional_password":
 					put("verifier kept", mysqlDigest(string(value)))
 				case name == "metadata" && json.Unmarshal(value, &mark) == nil && mark.Quarterturn.Clone_of != "":
-					put(strategytest.MemberOf(mark.Quarterturn.Clone_of)+", by its mark,", "yes")
+					put(census.MemberOf(mark.Quarterturn.Clone_of)+", by its mark,", "yes")
 				default:
 					put("attribute "+name, string(value))
 				}

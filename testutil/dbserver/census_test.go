@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
 // differences are the lines that a census has for some statements.
@@ -44,22 +44,22 @@ func TestPostgresCensus(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range []struct{ sql, key string }{
-				{"ALTER ROLE a PASSWORD 'two'", strategytest.Fact("a", "verifier")},
-				{"ALTER ROLE a CREATEDB", strategytest.Fact("a", "createdb")},
-				{"ALTER ROLE a CREATEROLE", strategytest.Fact("a", "createrole")},
-				{"ALTER ROLE a NOLOGIN", strategytest.Fact("a", "login")},
-				{"ALTER ROLE a CONNECTION LIMIT 3", strategytest.Fact("a", "connection limit")},
-				{"ALTER ROLE a VALID UNTIL '2040-01-01'", strategytest.Fact("a", "valid until")},
-				{"ALTER ROLE a SET work_mem = '1MB'", strategytest.Fact("a", "setting work_mem")},
-				{"ALTER ROLE a IN DATABASE postgres SET work_mem = '2MB'", strategytest.Fact("a", "setting work_mem in postgres")},
-				{"ALTER ROLE ALL SET work_mem = '3MB'", strategytest.Fact("", "setting work_mem")},
-				{"ALTER ROLE a SET role = 'b'", strategytest.Fact("a", strategytest.MemberOf("b")+" and acts as it")},
-				{"GRANT b TO a", strategytest.Fact("a", strategytest.MemberOf("b"))},
-				{"GRANT b TO a WITH ADMIN OPTION", strategytest.Fact("a", strategytest.MemberOf("b"))},
-				{"ALTER TABLE t OWNER TO a", strategytest.Fact("a", "has owned objects in pg_class of postgres")},
-				{"GRANT SELECT ON t TO b", strategytest.Fact("b", "has privileges in pg_class of postgres")},
-				{"CREATE ROLE c", strategytest.Fact("c", "account")},
-				{"SET password_encryption = 'md5'; ALTER ROLE a PASSWORD 'three'", strategytest.Fact("a", "strength")},
+				{"ALTER ROLE a PASSWORD 'two'", census.Fact("a", "verifier")},
+				{"ALTER ROLE a CREATEDB", census.Fact("a", "createdb")},
+				{"ALTER ROLE a CREATEROLE", census.Fact("a", "createrole")},
+				{"ALTER ROLE a NOLOGIN", census.Fact("a", "login")},
+				{"ALTER ROLE a CONNECTION LIMIT 3", census.Fact("a", "connection limit")},
+				{"ALTER ROLE a VALID UNTIL '2040-01-01'", census.Fact("a", "valid until")},
+				{"ALTER ROLE a SET work_mem = '1MB'", census.Fact("a", "setting work_mem")},
+				{"ALTER ROLE a IN DATABASE postgres SET work_mem = '2MB'", census.Fact("a", "setting work_mem in postgres")},
+				{"ALTER ROLE ALL SET work_mem = '3MB'", census.Fact("", "setting work_mem")},
+				{"ALTER ROLE a SET role = 'b'", census.Fact("a", census.MemberOf("b")+" and acts as it")},
+				{"GRANT b TO a", census.Fact("a", census.MemberOf("b"))},
+				{"GRANT b TO a WITH ADMIN OPTION", census.Fact("a", census.MemberOf("b"))},
+				{"ALTER TABLE t OWNER TO a", census.Fact("a", "has owned objects in pg_class of postgres")},
+				{"GRANT SELECT ON t TO b", census.Fact("b", "has privileges in pg_class of postgres")},
+				{"CREATE ROLE c", census.Fact("c", "account")},
+				{"SET password_encryption = 'md5'; ALTER ROLE a PASSWORD 'three'", census.Fact("a", "strength")},
 			} {
 				before := take()
 				if err := s.Exec(t.Context(), c.sql); err != nil {
@@ -87,13 +87,13 @@ func TestMySQLCensus(t *testing.T) {
 				}
 				return all
 			}
-			at := func(what string) string { return strategytest.Fact("a", what+" at %") }
-			role := at(strategytest.MemberOf("r"))
+			at := func(what string) string { return census.Fact("a", what+" at %") }
+			role := at(census.MemberOf("r"))
 			setDefault := "SET DEFAULT ROLE r FOR a@'%'"
 			byDefault := at("default_role")
 			locked := at("account_locked")
 			if !s.MariaDB {
-				role, setDefault, byDefault = at(strategytest.MemberOf("r")+"@%"), "SET DEFAULT ROLE r TO a@'%'", at("default_roles %.r")
+				role, setDefault, byDefault = at(census.MemberOf("r")+"@%"), "SET DEFAULT ROLE r TO a@'%'", at("default_roles %.r")
 			}
 			if err := s.Exec(t.Context(), "CREATE USER a@'%' IDENTIFIED BY 'Old-Password-1'", "CREATE ROLE r", "CREATE DATABASE d", "CREATE TABLE d.t (n int, m int)"); err != nil {
 				t.Fatal(err)
@@ -109,7 +109,7 @@ func TestMySQLCensus(t *testing.T) {
 				{"GRANT PROXY ON r TO a@'%'", at("proxies_priv %.r")},
 				{"ALTER USER a@'%' WITH MAX_USER_CONNECTIONS 3", at("max_user_connections")},
 				{"ALTER USER a@'%' ACCOUNT LOCK", locked},
-				{"CREATE USER a@'127.0.0.2' IDENTIFIED BY 'Old-Password-1'", strategytest.Fact("a", "account at 127.0.0.2")},
+				{"CREATE USER a@'127.0.0.2' IDENTIFIED BY 'Old-Password-1'", census.Fact("a", "account at 127.0.0.2")},
 			}
 			if s.MariaDB {
 				cases[1].key = at("access, bit 25")

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -345,7 +345,7 @@ func commandsInOrder(rules string) string {
 	return strings.Join(words, " ")
 }
 
-// Census is everything that the server has of its users, by strategytest.Fact.
+// Census is everything that the server has of its users, by census.Fact.
 func (s *ValkeyServer) Census(ctx context.Context) (map[string]string, error) {
 	users, err := s.Users(ctx)
 	if err != nil {
@@ -353,16 +353,16 @@ func (s *ValkeyServer) Census(ctx context.Context) (map[string]string, error) {
 	}
 	all := map[string]string{}
 	for name, line := range users {
-		all[strategytest.Fact(name, "account")] = "yes"
+		all[census.Fact(name, "account")] = "yes"
 		var rules []string
 		for _, word := range strings.Split(line, " ") {
 			if hash, ok := strings.CutPrefix(word, "#"); ok {
-				all[strategytest.Fact(name, "verifier "+sha(hash)[:16])] = "yes"
+				all[census.Fact(name, "verifier "+sha(hash)[:16])] = "yes"
 				continue
 			}
 			rules = append(rules, word)
 		}
-		all[strategytest.Fact(name, "rules")] = strings.Join(rules, " ")
+		all[census.Fact(name, "rules")] = strings.Join(rules, " ")
 	}
 	return all, nil
 }

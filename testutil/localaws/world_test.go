@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
@@ -294,7 +294,7 @@ func (w *world) knocks(a account) bool {
 func (w *world) harms(arn string, b before, complete bool) {
 	w.t.Helper()
 	names := append(b.names, w.names(arn)...)
-	may := strategytest.Change{Passwords: names, Superuser: "boss", Cut: !complete}
+	may := census.Change{Passwords: names, Superuser: "boss", Cut: !complete}
 	for _, clone := range names {
 		if original, ok := strings.CutSuffix(clone, "_clone"); ok && slices.Contains(names, original) {
 			may.Original, may.Clone = original, clone
@@ -304,7 +304,7 @@ func (w *world) harms(arn string, b before, complete bool) {
 	if w.shared {
 		for _, c := range []map[string]string{b.census, after} {
 			maps.DeleteFunc(c, func(key, _ string) bool {
-				return !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(key, strategytest.Fact(n, "")) })
+				return !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(key, census.Fact(n, "")) })
 			})
 		}
 	}

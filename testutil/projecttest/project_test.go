@@ -72,6 +72,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"rotator", []string{module + "rotator/secret"}},
 		{"strategies/rdsca", nil},
 		{"strategies/dial", []string{module + "rotator", module + "strategies"}},
+		{"strategies/strategytest/census", []string{module + "rotator/secret"}},
 		{"strategies/strategytest", []string{module + "rotator", module + "strategies"}},
 		{"strategies/internal/enginetest", []string{module + "rotator", module + "strategies"}},
 		{"strategies/postgres", []string{module + "rotator", module + "strategies", "github.com/jackc/pgx/v5", "github.com/xdg-go/stringprep", "golang.org/x/text"}},

@@ -19,6 +19,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
@@ -173,7 +174,7 @@ func (p MySQL) exec(ctx context.Context, statements ...string) (err error) {
 func (p MySQL) census(ctx context.Context) (map[string]string, error) {
 	all, err := p.Server.Census(ctx)
 	maps.DeleteFunc(all, func(key, _ string) bool {
-		user, _ := strategytest.OfFact(key)
+		user, _ := census.OfFact(key)
 		name, _, _ := strings.Cut(user, "@")
 		return name == p.Server.Superuser || name == "root"
 	})

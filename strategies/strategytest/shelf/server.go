@@ -11,7 +11,7 @@ import (
 	"sync"
 	"unicode"
 
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
 // Server is the database, as far as accounts go: an http.Handler that keeps digests, and
@@ -46,8 +46,8 @@ func (s *Server) Census(context.Context) (map[string]string, error) {
 	defer s.mu.Unlock()
 	all := map[string]string{}
 	for name, a := range s.accounts {
-		all[strategytest.Fact(name, "account")] = fmt.Sprintf("admin %t, locked %t", a.Admin, a.Locked)
-		all[strategytest.Fact(name, "verifier")] = fmt.Sprintf("%x", a.digest)
+		all[census.Fact(name, "account")] = fmt.Sprintf("admin %t, locked %t", a.Admin, a.Locked)
+		all[census.Fact(name, "verifier")] = fmt.Sprintf("%x", a.digest)
 	}
 	return all, nil
 }
