@@ -87,9 +87,9 @@ func Causes() []dial.Cause {
 
 		// Accounts.
 		{Codes: []string{"1396"}, Kind: rotator.KindNotFound, Public: true,
-			Text: "the server knows no such account, or another session made or dropped it just now"},
+			Text: "the server knows no such account, or another session made or dropped it just now. Where mysql.user has it: " + notInMemory},
 		{Codes: []string{"1133", "3523"}, Kind: rotator.KindNotFound,
-			Text: "the server knows no such account or role, or another session dropped it just now"},
+			Text: "the server knows no such account or role, or another session dropped it just now. Where mysql.user has it: " + notInMemory},
 		{Codes: []string{"1141", "1147"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: "a privilege that was to be revoked is gone already: another session changes the same accounts. Try again"},
 		{Codes: []string{"1699", "3894"}, Kind: rotator.KindMisconfigured, Public: true, Text: noPassword},
@@ -145,7 +145,8 @@ func Causes() []dial.Cause {
 }
 
 const (
-	noPassword = "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that there is none to change: stop rotating this secret, or give the account a password plugin"
-	policy     = "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or REUSE, or a plugin that the message names): adapt the function's password settings to it"
-	locks      = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH TABLES. Try again"
+	notInMemory = "on MariaDB its name was given a space at its end, which the tables do not keep, or the tables were changed by hand. FLUSH PRIVILEGES has the server read them, and makes it the account; or DROP USER it"
+	noPassword  = "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that there is none to change: stop rotating this secret, or give the account a password plugin"
+	policy      = "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or REUSE, or a plugin that the message names): adapt the function's password settings to it"
+	locks       = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH TABLES. Try again"
 )

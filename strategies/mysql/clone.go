@@ -334,6 +334,9 @@ func (s *session) readGrants(ctx context.Context, of account) (rights, string, e
 	st := operation{action: "looking up the privileges of " + of.String(), sensitive: true,
 		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", s.actingAccount)}
 	table, err := s.query(ctx, st, grantsOf(of))
+	if errorNumber(err) == 1141 && !of.role {
+		return nil, "", s.errorf(rotator.KindMisconfigured, "the tables of mysql have an account %s, and the server knows none: %s", of, notInMemory)
+	}
 	if err != nil {
 		return nil, "", err
 	}

@@ -65,6 +65,8 @@ func mysqlUsers() []user {
 		{name: "a stranger without a secret, with ALL PRIVILEGES", made: alone("GRANT ALL ON *.*" + to + " WITH GRANT OPTION"), spare: true},
 		{name: "a stranger without a secret, as which another account may act", made: alone("GRANT PROXY ON '<clone>'@'%' TO '<other>'@'%'"), spare: true},
 		{name: "a stranger that is marked as another's clone", made: alone(`ALTER USER '<clone>'@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "<other>"}, "clone_of": "<app>"}'`), only: "mysql"},
+		{name: "a stranger whose name ends in a space", made: []string{"CREATE USER '<clone> '@'%' IDENTIFIED BY '<password>'"}, spare: true, noLogin: true, only: "mariadb"},
+		{name: "strangers whose names look like it", made: []string{"CREATE USER '<clone>\u00a0'@'%' IDENTIFIED BY '<password>', '<clone>\u200b'@'%' IDENTIFIED BY '<password>'"}, spare: true, noLogin: true},
 		{name: "a role of that name", made: []string{"CREATE ROLE '<clone>'"}, spare: true, noLogin: true},
 	}
 }
