@@ -12,9 +12,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
-	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // pooler stands in for ProxySQL, which has connections and numbers of its own: a relay
@@ -48,7 +47,7 @@ func pooler(t *testing.T, s server) int {
 }
 
 // rotate is a whole rotation, of the secret of app and through that of boss.
-func (s server) rotate(t *testing.T, strategy rotator.Strategy, app, boss strategies.Login, more ...string) (strategytest.Service, error) {
+func (s server) rotate(t *testing.T, strategy rotator.Strategy, app, boss strategies.Login, more ...string) (rotationtest.Service, error) {
 	t.Helper()
 	const bossARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:boss-a1b2c3"
 	document := func(l strategies.Login) secret.Document {
@@ -63,7 +62,7 @@ func (s server) rotate(t *testing.T, strategy rotator.Strategy, app, boss strate
 	for i := 0; i+1 < len(more); i += 2 {
 		current = current.Set(more[i], more[i+1])
 	}
-	return enginetest.Rotate(t, strategy, current, document(boss))
+	return rotationtest.Rotate(t, strategy, current, document(boss))
 }
 
 // all are the strategies of a server.

@@ -10,9 +10,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // pooled is PgBouncer before a server with app, which owns nothing, and a superuser.
@@ -51,9 +50,9 @@ func document(login strategies.Login, more ...string) secret.Document {
 const bossARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:boss-a1b2c3"
 
 // rotate is a whole rotation of app's secret, by a strategy. It gives the service too.
-func (p pooled) rotate(t *testing.T, strategy rotator.Strategy, more ...string) (strategytest.Service, error) {
+func (p pooled) rotate(t *testing.T, strategy rotator.Strategy, more ...string) (rotationtest.Service, error) {
 	t.Helper()
-	return enginetest.Rotate(t, strategy, document(p.app, append(more, "masterarn", bossARN)...), document(p.boss))
+	return rotationtest.Rotate(t, strategy, document(p.app, append(more, "masterarn", bossARN)...), document(p.boss))
 }
 
 func poolModes() []string { return []string{"session", "transaction", "statement"} }

@@ -806,6 +806,16 @@ func (w *caseEnv) allRejected(ctx context.Context) error {
 	return w.apply(ctx, current, pending)
 }
 
+// secretARN names the secret of a fixture: in the Region of the superuser secret that it names, for a
+// function reads no other.
+func secretARN(current secret.Document) string {
+	partition, region := "aws", "eu-central-1"
+	if parts := strings.Split(current.Text(keySuperuser), ":"); len(parts) > 4 && parts[0] == "arn" {
+		partition, region = parts[1], parts[3]
+	}
+	return "arn:" + partition + ":secretsmanager:" + region + ":123456789012:secret:suite-a1b2c3"
+}
+
 // keySuperuser names the superuser secret.
 const keySuperuser = "masterarn"
 

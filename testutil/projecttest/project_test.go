@@ -91,6 +91,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"testutil/lambdahost", nil},
 		{"testutil/tier", nil},
 		{"testutil/dbserver", []string{module + "strategies/strategytest", module + "testutil/tier", "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql"}},
+		{"testutil/rotationtest", []string{module + "rotator", module + "strategies", module + "testutil/awsemu", sdk}},
 		{"testutil/samtest", []string{"go.yaml.in/yaml/v3", module + "testutil/internal/fetched"}},
 		{"testutil/prove", []string{module, "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "github.com/aws/"}},
 		{"testutil/internal/bench", []string{module, "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "github.com/aws/"}},
@@ -198,7 +199,7 @@ func TestLinesAreShort(t *testing.T) {
 	const most = 120
 	unwrapped := []string{"strategies/", "rotator/fleet/", "handlers/", "deploy/", "testutil/awsemu/", "testutil/contract/",
 		"testutil/dbserver/", "testutil/localaws/", "testutil/prove/", "testutil/internal/bench/",
-		"testutil/internal/mutation/"}
+		"testutil/internal/mutation/", "testutil/rotationtest/service.go"}
 	sources(t, func(path, text string) {
 		if slices.ContainsFunc(unwrapped, func(folder string) bool { return strings.HasPrefix(path, folder) }) {
 			return

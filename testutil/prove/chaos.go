@@ -12,9 +12,10 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
-// Chaos is what fixtures need for trials of strategytest.ChaosTrials, beside a server with TLS.
+// Chaos is what fixtures need for trials of rotationtest.ChaosTrials, beside a server with TLS.
 type Chaos struct {
 	Bootstrap string               // the function that is starved; "": none is
 	Names     *dbserver.NameServer // that this process asks; nil: no name has dead addresses
@@ -23,14 +24,14 @@ type Chaos struct {
 // functionTimeout is the default of template.yaml.
 const functionTimeout = time.Minute
 
-func (c Chaos) into(f *strategytest.RotationFixture, function Function) {
+func (c Chaos) into(f *rotationtest.Fixture, function Function) {
 	if c.Names != nil {
 		f.Chaos.Name = c.Names.Name
 	}
 	if c.Bootstrap == "" {
 		return
 	}
-	f.Chaos.Starved = func(s strategytest.ServiceConfig) (strategytest.Service, error) {
+	f.Chaos.Starved = func(s rotationtest.ServiceConfig) (rotationtest.Service, error) {
 		bootstrap, end, err := starve(c.Bootstrap)
 		if err != nil {
 			return nil, err
@@ -46,7 +47,7 @@ func (c Chaos) into(f *strategytest.RotationFixture, function Function) {
 
 // starved is a service that ends with the limits of its function.
 type starved struct {
-	strategytest.Service
+	rotationtest.Service
 	end func() error
 }
 
@@ -122,13 +123,13 @@ type replicated[S any] interface {
 }
 
 // chaosOf is what can be done to a server. lead has the fixture go to another, and back; tls: it has certificates.
-func chaosOf[S replicated[S]](server S, tls bool, lead func(S)) strategytest.Chaos {
-	c := strategytest.Chaos{Standby: func(ctx context.Context) (strategytest.Standby, error) {
+func chaosOf[S replicated[S]](server S, tls bool, lead func(S)) rotationtest.Chaos {
+	c := rotationtest.Chaos{Standby: func(ctx context.Context) (rotationtest.Standby, error) {
 		b, err := server.Standby(ctx)
 		if err != nil {
-			return strategytest.Standby{}, err
+			return rotationtest.Standby{}, err
 		}
-		return strategytest.Standby{
+		return rotationtest.Standby{
 			Cut: func(ctx context.Context) error { return b.Cut(ctx, server) },
 			Promote: func(ctx context.Context) error {
 				if err := b.Promote(ctx); err != nil {

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -20,13 +20,13 @@ func TestChaosOnPostgres(t *testing.T) {
 	for _, m := range Modes() {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			var lanes []strategytest.NewRotation
+			var lanes []rotationtest.NewFixture
 			for range atOnce {
 				p := Postgres{Server: dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}}), Mode: m}
 				p.Chaos = Chaos{Bootstrap: built(t)["postgres-"+m.Handler], Names: names}
 				lanes = append(lanes, p.Rotation)
 			}
-			strategytest.TestChaos(t, lanes...)
+			rotationtest.TestChaos(t, lanes...)
 		})
 	}
 }
@@ -38,14 +38,14 @@ func TestChaosOnMySQL(t *testing.T) {
 		for _, m := range chosen(MySQL{Server: server}.modes(), strategies...) {
 			t.Run(name+"/"+m.Name, func(t *testing.T) {
 				t.Parallel()
-				var lanes []strategytest.NewRotation
+				var lanes []rotationtest.NewFixture
 				for range atOnce {
 					server := dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})
 					p := MySQL{Server: server, Mode: m}
 					p.Chaos = Chaos{Bootstrap: built(t)[p.family()+"-"+m.Handler], Names: names}
 					lanes = append(lanes, p.Rotation)
 				}
-				strategytest.TestChaos(t, lanes...)
+				rotationtest.TestChaos(t, lanes...)
 			})
 		}
 	}
@@ -57,9 +57,9 @@ const crowd, connections, attempts = 50, "20", 5
 // TestCrowd rotates fifty secrets at once on a server that takes twenty connections, some of which are for superusers.
 func TestCrowd(t *testing.T) {
 	tier.Long(t)
-	run := func(t *testing.T, name string, fresh strategytest.NewRotation) {
+	run := func(t *testing.T, name string, fresh rotationtest.NewFixture) {
 		t.Run(name, func(t *testing.T) {
-			retries, err := strategytest.Crowd(t.Context(), fresh, crowd, attempts)
+			retries, err := rotationtest.Crowd(t.Context(), fresh, crowd, attempts)
 			if err != nil {
 				t.Error(err)
 			}

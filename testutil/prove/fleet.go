@@ -24,6 +24,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // Fleet is many secrets that rotate at the same time: the emulator over HTTP, the
@@ -156,7 +157,7 @@ func (f Fleet) Run(ctx context.Context) (s FleetResult, err error) {
 			return s, err
 		}
 		if a, _ := databases[arn].Account("app"); !a.Password.Equal(doc.Password()) {
-			errs = append(errs, fmt.Errorf("secret %d: %w: AWSCURRENT does not log in", i, strategytest.ViolationLockedOut))
+			errs = append(errs, fmt.Errorf("secret %d: %w: AWSCURRENT does not log in", i, rotationtest.ViolationLockedOut))
 		}
 	}
 	return s, errors.Join(errs...)

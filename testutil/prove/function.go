@@ -15,10 +15,10 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // Function is a rotation function as it is deployed: the binary that the Lambda
@@ -32,9 +32,9 @@ type Function struct {
 	Peak *atomic.Int64
 }
 
-// Open is for strategytest.RotationFixture: the secret is in an emulator of Secrets
+// Open is for rotationtest.Fixture: the secret is in an emulator of Secrets
 // Manager and the function a process, which Kill ends with SIGKILL.
-func (f Function) Open(s strategytest.ServiceConfig) (strategytest.Service, error) {
+func (f Function) Open(s rotationtest.ServiceConfig) (rotationtest.Service, error) {
 	d := &deployed{setting: s, function: f}
 	opened, err := localaws.Start(localaws.Config{
 		Functions: []localaws.Function{{Name: "rotate", Bootstrap: f.Bootstrap, Env: f.Env, Timeout: f.Timeout}},
@@ -77,7 +77,7 @@ func (f Function) Open(s strategytest.ServiceConfig) (strategytest.Service, erro
 const operator = "OPERATOR"
 
 type deployed struct {
-	setting  strategytest.ServiceConfig
+	setting  rotationtest.ServiceConfig
 	function Function
 	stage    *localaws.Env
 	sdk      *secretsmanager.Client
@@ -98,23 +98,23 @@ func (d *deployed) fault(c awsemu.Call) awsemu.Fault {
 	}
 	f := awsemu.Fault{After: func() { d.setting.AfterCall(c.Operation) }}
 	switch d.setting.BeforeCall(c.Operation) {
-	case strategytest.FaultThrottled:
+	case rotationtest.FaultThrottled:
 		f.Throttle = true
-	case strategytest.FaultServerError:
+	case rotationtest.FaultServerError:
 		f.ServerError = true
-	case strategytest.FaultExpired:
+	case rotationtest.FaultExpired:
 		f.ExpiredToken = true
-	case strategytest.FaultDenied:
+	case rotationtest.FaultDenied:
 		f.Deny = true
-	case strategytest.FaultKeyDisabled:
+	case rotationtest.FaultKeyDisabled:
 		f.DecryptionFailure, f.EncryptionFailure = true, true
-	case strategytest.FaultStale:
+	case rotationtest.FaultStale:
 		f.Stale = true
-	case strategytest.FaultSlow:
+	case rotationtest.FaultSlow:
 		f.Delay = 30 * time.Millisecond
-	case strategytest.FaultLostAnswer:
+	case rotationtest.FaultLostAnswer:
 		f.LoseResponse = true
-	case strategytest.FaultLostCall:
+	case rotationtest.FaultLostCall:
 		f.Hang = true
 	}
 	return f

@@ -21,6 +21,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // MySQL is MySQL or MariaDB for rotations, as Postgres is PostgreSQL.
@@ -40,7 +41,7 @@ func (p MySQL) family() string {
 }
 
 // Rotation makes a fixture with a pair of users of its own.
-func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, error) {
+func (p MySQL) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 	id := strings.ToLower(rand.Text()[:10])
 	app, boss, other := "app_"+id, "boss_"+id, "other_"+id
 	users := map[string]string{app: "Canary-1" + rand.Text(), boss: "Canary-1" + rand.Text(), other: "Canary-1" + rand.Text()}
@@ -74,7 +75,7 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 		statements = append(statements, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO '"+app+"'@'%'")
 	}
 	if err := p.exec(ctx, statements...); err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
 	var target atomic.Pointer[dbserver.MySQLServer]
 	target.Store(p.Server)
@@ -86,11 +87,11 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 	}
 	current, err := p.document(app, users[app], "colour", "blue")
 	if err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
 	superuser, err := p.document(boss, users[boss])
 	if err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
 	if p.Server.MariaDB {
 		// Without it, a first rotation that was abandoned would leave a clone that nothing proves to be one.
@@ -98,13 +99,13 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 	}
 	another, err := p.document(other, users[other])
 	if err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
 	logged, err := p.Server.GeneralLog(ctx)
 	if err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
-	f := strategytest.RotationFixture{
+	f := rotationtest.Fixture{
 		StrategyFixture: strategytest.StrategyFixture{
 			Strategy: p.Mode.Strategy(engine),
 			Current:  current,
@@ -138,7 +139,7 @@ func (p MySQL) Rotation(ctx context.Context) (strategytest.RotationFixture, erro
 			}
 			return log[len(logged):]
 		},
-		Troubles: map[string]strategytest.Disruption{
+		Troubles: map[string]rotationtest.Disruption{
 			"read only":                   p.readOnly,
 			"a backup has its lock on it": p.locked,
 		},

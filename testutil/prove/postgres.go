@@ -24,6 +24,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // Mode is one of the strategies, as the engines of this project offer it.
@@ -81,7 +82,7 @@ type Postgres struct {
 }
 
 // Rotation makes a fixture with a pair of roles of its own.
-func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, error) {
+func (p Postgres) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 	id := strings.ToLower(rand.Text()[:10])
 	app, boss, other := "app_"+id, "boss_"+id, "other_"+id
 	users := map[string]string{app: "canary-" + rand.Text(), boss: "canary-" + rand.Text(), other: "canary-" + rand.Text()}
@@ -94,19 +95,19 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 		"ALTER ROLE "+other+" SET work_mem = '6MB'", "GRANT pg_monitor, "+app+" TO "+other,
 		"CREATE TABLE table_"+id+" (n int)", "ALTER TABLE table_"+id+" OWNER TO "+app, "GRANT SELECT ON table_"+id+" TO "+other)
 	if err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
 	current, err := p.document(app, users[app], "colour", "blue")
 	if err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
 	superuser, err := p.document(boss, users[boss])
 	if err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
 	another, err := p.document(other, users[other])
 	if err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
 	var target atomic.Pointer[dbserver.Server]
 	target.Store(p.Server)
@@ -118,9 +119,9 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 	}
 	log, err := os.Stat(p.Server.LogFile)
 	if err != nil {
-		return strategytest.RotationFixture{}, err
+		return rotationtest.Fixture{}, err
 	}
-	f := strategytest.RotationFixture{
+	f := rotationtest.Fixture{
 		StrategyFixture: strategytest.StrategyFixture{
 			Strategy: p.Mode.Strategy(postgres.Engine{Roots: p.Server.CAs}),
 			Current:  current,
@@ -145,7 +146,7 @@ func (p Postgres) Rotation(ctx context.Context) (strategytest.RotationFixture, e
 		ContextReachesStrategy: p.Bootstrap == "",
 		Restart:                func(ctx context.Context) error { return now().Server.Restart(ctx) },
 		ServerLog:              func() string { return tail(p.Server.LogFile, log.Size()) },
-		Troubles: map[string]strategytest.Disruption{
+		Troubles: map[string]rotationtest.Disruption{
 			"no free connection":            p.full(app, boss),
 			"the accounts are being edited": p.locked(app, boss),
 		},
@@ -190,7 +191,7 @@ func (p Postgres) logIn(ctx context.Context, d secret.Document) error {
 }
 
 // full leaves the roles no connection.
-func (p Postgres) full(roles ...string) strategytest.Disruption {
+func (p Postgres) full(roles ...string) rotationtest.Disruption {
 	limit := func(ctx context.Context, n int) error {
 		for _, r := range roles {
 			for _, user := range []string{r, r + "_clone"} {
@@ -212,7 +213,7 @@ func missing(err error) bool {
 }
 
 // locked has a transaction of somebody's hold what a change of the roles needs.
-func (p Postgres) locked(roles ...string) strategytest.Disruption {
+func (p Postgres) locked(roles ...string) rotationtest.Disruption {
 	return func(ctx context.Context) (func() error, error) {
 		conn, err := p.Server.Admin(ctx, "postgres")
 		if err != nil {
@@ -232,7 +233,7 @@ func (p Postgres) locked(roles ...string) strategytest.Disruption {
 }
 
 // failedOver leads to a copy of the server that takes no changes, and back.
-func (p Postgres) failedOver(target *atomic.Pointer[dbserver.Server]) strategytest.Disruption {
+func (p Postgres) failedOver(target *atomic.Pointer[dbserver.Server]) rotationtest.Disruption {
 	return func(ctx context.Context) (func() error, error) {
 		if err := p.Standby.CatchUp(ctx, p.Server); err != nil {
 			return nil, err

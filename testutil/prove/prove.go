@@ -1,9 +1,9 @@
-// Package prove tries to lock clients out, and counts. It puts the rotation suite of
-// package strategytest around what is deployed: the Lambda binaries, on a host of
+// Package prove tries to lock clients out, and counts. It puts the trials of
+// package rotationtest around what is deployed: the Lambda binaries, on a host of
 // the Lambda Runtime API, before an emulator of Secrets Manager and real database
 // servers. The command testutil/cmd/prove prints what came of it.
 //
-// An engine is proved by a function that makes a strategytest.RotationFixture for it,
+// An engine is proved by a function that makes a rotationtest.Fixture for it,
 // as Postgres.Rotation does; Function.Open is what makes the fixture's rotations run
 // in a process that can be killed.
 package prove
@@ -21,13 +21,14 @@ import (
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // Target is a strategy on an engine, to be tried.
 type Target struct {
 	Engine, Strategy string
 	How              string // "process": the deployed binary; "in process"
-	Rotation         strategytest.NewRotation
+	Rotation         rotationtest.NewFixture
 	Peak             *atomic.Int64 // MB of memory that a process of it had at most; nil: there is none
 }
 
@@ -36,23 +37,23 @@ type TargetResult struct {
 	Target
 	Tried  map[string]int // by group of trials
 	Missed int            // trials in which the thing did not come to pass: "moot"
-	Broken map[strategytest.Violation]int
+	Broken map[rotationtest.Violation]int
 	Other  int // failures that are no breach: of a fixture, of the machine
 	Took   time.Duration
 }
 
 // Try runs the trials of a target, at most limit (0: all), and tells each failure.
 func Try(ctx context.Context, t Target, limit int, tell func(failure string)) TargetResult {
-	row := TargetResult{Target: t, Tried: map[string]int{}, Broken: map[strategytest.Violation]int{}}
+	row := TargetResult{Target: t, Tried: map[string]int{}, Broken: map[rotationtest.Violation]int{}}
 	begin := time.Now()
 	defer func() { row.Took = time.Since(begin) }()
-	trials, err := strategytest.Trials(ctx, t.Rotation)
+	trials, err := rotationtest.Trials(ctx, t.Rotation)
 	if err != nil {
 		row.blame(err)
 		tell(err.Error())
 		return row
 	}
-	for _, trial := range strategytest.Sample(trials, limit) {
+	for _, trial := range rotationtest.Sample(trials, limit) {
 		if ctx.Err() != nil {
 			break
 		}
@@ -74,7 +75,7 @@ func Try(ctx context.Context, t Target, limit int, tell func(failure string)) Ta
 
 func (r *TargetResult) blame(err error) {
 	known := false
-	for _, b := range strategytest.Violations() {
+	for _, b := range rotationtest.Violations() {
 		if errors.Is(err, b) {
 			r.Broken[b]++
 			known = true
@@ -105,7 +106,7 @@ func WriteRows(w io.Writer, rows []TargetResult) error {
 	head := []string{"engine", "strategy", "function"}
 	head = append(head, groups...)
 	head = append(head, "tried")
-	for _, b := range strategytest.Violations() {
+	for _, b := range rotationtest.Violations() {
 		head = append(head, string(b))
 	}
 	fmt.Fprintln(t, strings.Join(append(head, "other", "moot", "took"), "\t")+"\t")
@@ -115,7 +116,7 @@ func WriteRows(w io.Writer, rows []TargetResult) error {
 			fmt.Fprintf(t, "%d\t", r.Tried[g])
 		}
 		fmt.Fprintf(t, "%d\t", r.Sum())
-		for _, b := range strategytest.Violations() {
+		for _, b := range rotationtest.Violations() {
 			fmt.Fprintf(t, "%d\t", r.Broken[b])
 		}
 		fmt.Fprintf(t, "%d\t%d\t%s\t\n", r.Other, r.Missed, r.Took.Round(100*time.Millisecond))
@@ -126,7 +127,7 @@ func WriteRows(w io.Writer, rows []TargetResult) error {
 // LoadResult is what clients of a target met under load.
 type LoadResult struct {
 	Target
-	strategytest.LoadStats
+	rotationtest.LoadStats
 }
 
 // WriteLoads prints the table of loads.
@@ -185,7 +186,7 @@ func WriteFleets(w io.Writer, fleets []FleetResult) error {
 func MemoryTargets() []Target {
 	var all []Target
 	for _, m := range Modes() {
-		all = append(all, Target{"Memory", m.Name, "in process", strategytest.MemoryRotation(m.Strategy, m.KeepsCurrent), nil})
+		all = append(all, Target{"Memory", m.Name, "in process", rotationtest.MemoryFixture(m.Strategy, m.KeepsCurrent), nil})
 	}
 	return all
 }

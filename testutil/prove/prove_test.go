@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -68,15 +68,15 @@ func TestPostgres(t *testing.T) {
 			defer standby.Close()
 			p := Postgres{Server: server, Standby: standby, Mode: m}
 			t.Run("in process", func(t *testing.T) {
-				strategytest.TestRotation(t, p.Rotation, strategytest.RotationOptions{MaxTrials: 18})
+				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 18})
 			})
 			p.Bootstrap, p.Peak = built(t)["postgres-"+m.Handler], new(atomic.Int64)
 			t.Run("process", func(t *testing.T) {
-				strategytest.TestRotation(t, p.Rotation, strategytest.RotationOptions{MaxTrials: 9})
+				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 9})
 			})
 			t.Run("under load", func(t *testing.T) {
 				const rotations = 6
-				load, err := strategytest.LoadTest{Rotations: rotations, Clients: 1}.Run(t.Context(), p.Rotation)
+				load, err := rotationtest.LoadTest{Rotations: rotations, Clients: 1}.Run(t.Context(), p.Rotation)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -97,7 +97,7 @@ func TestValkey(t *testing.T) {
 		target := Valkey{Server: server}.Targets(built(t))[i]
 		t.Run(target.Strategy+", "+target.How, func(t *testing.T) {
 			t.Parallel()
-			strategytest.TestRotation(t, target.Rotation, strategytest.RotationOptions{MaxTrials: 12})
+			rotationtest.TestRotation(t, target.Rotation, rotationtest.Options{MaxTrials: 12})
 		})
 	}
 }
@@ -112,7 +112,7 @@ func TestMySQL(t *testing.T) {
 			server := dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})
 			for _, target := range (MySQL{Server: server}).Targets(built(t)) {
 				t.Run(target.Strategy+", "+target.How, func(t *testing.T) {
-					strategytest.TestRotation(t, target.Rotation, strategytest.RotationOptions{MaxTrials: 6})
+					rotationtest.TestRotation(t, target.Rotation, rotationtest.Options{MaxTrials: 6})
 				})
 			}
 		})

@@ -15,17 +15,17 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // State is how the accounts of a server, and the values of a secret, can stand when a
 // rotation begins. From each, the rotation is refused before anything is written, or it
 // keeps every promise: which of the two is for the server to say, by the census and the
-// logins that strategytest.Attempt makes.
+// logins that rotationtest.Attempt makes.
 type State struct {
 	Name     string
 	Strategy string
-	Rotation strategytest.NewRotation
+	Rotation rotationtest.NewFixture
 	// GoesOn says that the rotation must not be refused: nothing is wrong with the state.
 	GoesOn bool
 	// Fault names a promise that is known to be broken from here, or from states like it.
@@ -34,7 +34,7 @@ type State struct {
 
 // Try says what is wrong with what comes of a state.
 func (s State) Try(ctx context.Context) (refused, wrong error) {
-	refused, wrong = strategytest.Attempt(ctx, s.Rotation)
+	refused, wrong = rotationtest.Attempt(ctx, s.Rotation)
 	switch {
 	case wrong == nil && refused != nil && s.GoesOn:
 		wrong = fmt.Errorf("refused, though nothing is wrong: %w", refused)
@@ -283,7 +283,7 @@ func soloStates(modes []Mode, solos []solo, actors []string, without string) []s
 	return all
 }
 
-func (s soloState) state(e strategies.CloningEngine, fixture func(ctx context.Context, c cast) (strategytest.RotationFixture, error)) State {
+func (s soloState) state(e strategies.CloningEngine, fixture func(ctx context.Context, c cast) (rotationtest.Fixture, error)) State {
 	name := s.solo.name + "; " + s.values.name
 	if s.actor != "" {
 		name += "; through " + s.actor
@@ -293,7 +293,7 @@ func (s soloState) state(e strategies.CloningEngine, fixture func(ctx context.Co
 	if able && s.actor != "" && s.actor != "a superuser" {
 		fault = s.fault
 	}
-	return State{Name: name, Strategy: s.mode.Name, Fault: fault, GoesOn: s.goesOn && able && s.values.name != "nothing works", Rotation: func(ctx context.Context) (strategytest.RotationFixture, error) {
+	return State{Name: name, Strategy: s.mode.Name, Fault: fault, GoesOn: s.goesOn && able && s.values.name != "nothing works", Rotation: func(ctx context.Context) (rotationtest.Fixture, error) {
 		f, err := fixture(ctx, newCast(false, false))
 		if err != nil {
 			return f, fmt.Errorf("%s: %w", name, err)
@@ -303,9 +303,9 @@ func (s soloState) state(e strategies.CloningEngine, fixture func(ctx context.Co
 			f.Rights = nil
 		}
 		if s.strict {
-			f.Open = func(c strategytest.ServiceConfig) (strategytest.Service, error) {
+			f.Open = func(c rotationtest.ServiceConfig) (rotationtest.Service, error) {
 				c.Strict = true
-				return strategytest.Local(c)
+				return rotationtest.Local(c)
 			}
 		}
 		return f, nil
@@ -341,7 +341,7 @@ type scene struct {
 	base             map[string]any // which server it is
 }
 
-func (s scene) fixture() (f strategytest.RotationFixture, err error) {
+func (s scene) fixture() (f rotationtest.Fixture, err error) {
 	value := func(user, password string, more map[string]any) secret.Document {
 		m := map[string]any{"username": user, "password": password}
 		for _, from := range []map[string]any{s.base, more} {

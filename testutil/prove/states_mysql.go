@@ -8,7 +8,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // user is what an account of MySQL or MariaDB can be that bears the clone's name.
@@ -151,7 +151,7 @@ func (p MySQL) accounts(ctx context.Context, c cast, actor string, hosts ...stri
 	return p.Server.Exec(ctx, c.fill(statements)...)
 }
 
-func (s mysqlState) rotation(ctx context.Context) (f strategytest.RotationFixture, err error) {
+func (s mysqlState) rotation(ctx context.Context) (f rotationtest.Fixture, err error) {
 	c := s.cast()
 	hosts := []string{"%"}
 	if s.hosts {
@@ -177,14 +177,14 @@ func (s mysqlState) rotation(ctx context.Context) (f strategytest.RotationFixtur
 	return s.fixture(c)
 }
 
-func (s mysqlState) fixture(c cast) (strategytest.RotationFixture, error) {
+func (s mysqlState) fixture(c cast) (rotationtest.Fixture, error) {
 	stranger := s.user.made != nil && !s.user.pair && !s.user.spare
 	f, err := s.stateFixture(scene{cast: c, evidence: s.evidence, back: s.back, named: s.named, victim: s.victim, stranger: stranger})
 	f.Strategy = strategies.AlternatingUsers{Engine: s.engine()}
 	return f, err
 }
 
-func (p MySQL) stateFixture(s scene) (strategytest.RotationFixture, error) {
+func (p MySQL) stateFixture(s scene) (rotationtest.Fixture, error) {
 	s.base = map[string]any{"engine": p.family(), "host": p.Server.Host, "port": p.Server.Port, "dbname": "shop", "ssl": false}
 	f, err := s.fixture()
 	f.LogIn = func(ctx context.Context, d secret.Document) error { return p.logIn(ctx, "127.0.0.1", d) }
@@ -235,7 +235,7 @@ func (p MySQL) soloStates() []State {
 	var all []State
 	solos := slices.DeleteFunc(mysqlSolos(), func(a solo) bool { return a.only != "" && a.only != p.family() })
 	for _, s := range soloStates(p.modes(), solos, []string{"an account as told to", "a superuser", "an RDS-like master"}, "an account without more") {
-		all = append(all, s.state(p.engine(), func(ctx context.Context, c cast) (strategytest.RotationFixture, error) {
+		all = append(all, s.state(p.engine(), func(ctx context.Context, c cast) (rotationtest.Fixture, error) {
 			err := p.accounts(ctx, c, s.actor, append([]string{"%"}, s.hosts...)...)
 			if err == nil && s.mode.Name == dual {
 				err = p.Server.Exec(ctx, c.fill([]string{"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO '<app>'@'%'"})...)
@@ -244,7 +244,7 @@ func (p MySQL) soloStates() []State {
 				err = p.Server.Exec(ctx, c.fill(s.made)...)
 			}
 			if err != nil {
-				return strategytest.RotationFixture{}, err
+				return rotationtest.Fixture{}, err
 			}
 			return p.stateFixture(s.scene(c))
 		}))

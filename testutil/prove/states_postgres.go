@@ -9,7 +9,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // role is what a role of PostgreSQL can be that bears the clone's name.
@@ -188,7 +188,7 @@ func (p Postgres) accounts(ctx context.Context, c cast, actor, original string) 
 	return p.Server.Exec(ctx, c.fill(statements)...)
 }
 
-func (s postgresState) rotation(ctx context.Context) (f strategytest.RotationFixture, err error) {
+func (s postgresState) rotation(ctx context.Context) (f rotationtest.Fixture, err error) {
 	c := s.cast()
 	original := s.original
 	if original == itself {
@@ -240,7 +240,7 @@ func (s postgresState) make(ctx context.Context, c cast) error {
 	return s.Server.Exec(ctx, made...)
 }
 
-func (s postgresState) fixture(c cast, database string) (strategytest.RotationFixture, error) {
+func (s postgresState) fixture(c cast, database string) (rotationtest.Fixture, error) {
 	stranger := s.role.made != nil && !s.role.pair && !s.role.spare
 	f, err := s.stateFixture(scene{cast: c, evidence: s.evidence, back: s.back, named: s.named, victim: s.victim, stranger: stranger}, database, s.role.pair)
 	f.Strategy = strategies.AlternatingUsers{Engine: postgres.Engine{}}
@@ -248,7 +248,7 @@ func (s postgresState) fixture(c cast, database string) (strategytest.RotationFi
 }
 
 // stateFixture: pair says that what the clone owns, its sessions made.
-func (p Postgres) stateFixture(s scene, database string, pair bool) (strategytest.RotationFixture, error) {
+func (p Postgres) stateFixture(s scene, database string, pair bool) (rotationtest.Fixture, error) {
 	s.base = map[string]any{"engine": "postgres", "host": p.Server.Host, "port": p.Server.Port, "dbname": database, "ssl": false}
 	f, err := s.fixture()
 	f.LogIn, f.Census = p.logIn, p.Server.Census
@@ -305,13 +305,13 @@ func (p Postgres) soloStates() []State {
 			if md5 {
 				s.values.name += ", POSTGRES_ALLOW_MD5"
 			}
-			all = append(all, s.state(postgres.Engine{AllowMD5: md5}, func(ctx context.Context, c cast) (strategytest.RotationFixture, error) {
+			all = append(all, s.state(postgres.Engine{AllowMD5: md5}, func(ctx context.Context, c cast) (rotationtest.Fixture, error) {
 				err := p.accounts(ctx, c, s.actor, "")
 				if err == nil {
 					err = p.Server.Exec(ctx, c.fill(s.made)...)
 				}
 				if err != nil {
-					return strategytest.RotationFixture{}, err
+					return rotationtest.Fixture{}, err
 				}
 				return p.stateFixture(s.scene(c), "postgres", false)
 			}))

@@ -18,6 +18,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // Valkey is Valkey or Redis for rotations, as Postgres is PostgreSQL.
@@ -29,7 +30,7 @@ type Valkey struct {
 }
 
 // Rotation makes a fixture with a pair of users of its own.
-func (p Valkey) Rotation(ctx context.Context) (strategytest.RotationFixture, error) {
+func (p Valkey) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 	id := strings.ToLower(rand.Text()[:10])
 	app, boss, other := "app_"+id, "boss_"+id, "other_"+id
 	values := map[string]secret.Document{}
@@ -49,16 +50,16 @@ func (p Valkey) Rotation(ctx context.Context) (strategytest.RotationFixture, err
 	for user, words := range rules {
 		password := "Canary-1" + rand.Text()
 		if err := p.Server.Exec(ctx, append([]string{"ACL", "SETUSER", user, "on", ">" + password}, words...), []string{"ACL", "SAVE"}); err != nil {
-			return strategytest.RotationFixture{}, err
+			return rotationtest.Fixture{}, err
 		}
 		var err error
 		if values[user], err = document("valkey", p.Server.Host, p.Server.Port, "", false, user, password, []string{"colour", "blue"}); err != nil {
-			return strategytest.RotationFixture{}, err
+			return rotationtest.Fixture{}, err
 		}
 	}
 	// Without it, a first rotation that was abandoned would leave a clone that nothing proves to be one.
 	values[boss] = values[boss].Set("rotates", app+"/"+app+"_clone")
-	f := strategytest.RotationFixture{
+	f := rotationtest.Fixture{
 		StrategyFixture: strategytest.StrategyFixture{
 			Strategy:     p.Mode.Strategy(valkey.Engine{AllowSelfChange: true}),
 			Current:      values[app],

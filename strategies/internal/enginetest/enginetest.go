@@ -2,7 +2,6 @@
 package enginetest
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 )
 
 // OK ends the test on an error.
@@ -100,22 +98,4 @@ func Entitled(t *testing.T, e strategies.CloningEngine, login strategies.Login, 
 	if census() != before {
 		t.Error("a refused call changed something")
 	}
-}
-
-// Rotate is a whole rotation of a secret, in this process. The superuser secret is the one
-// that current names. It gives the service too.
-func Rotate(t *testing.T, strategy rotator.Strategy, current, superuser secret.Document) (strategytest.Service, error) {
-	t.Helper()
-	service, err := strategytest.Local(strategytest.ServiceConfig{
-		Strategy: strategy, Current: current,
-		Related:    map[string]secret.Document{current.Text("masterarn"): superuser},
-		BeforeCall: func(string) strategytest.Fault { return strategytest.FaultNone },
-		AfterCall:  func(string) {},
-		Step: func(ctx context.Context, step rotator.Step, invoke strategytest.Invoke) error {
-			return invoke(ctx, step)
-		},
-	})
-	OK(t, err)
-	t.Cleanup(func() { service.Close() })
-	return service, service.Rotate(t.Context(), 1)
 }

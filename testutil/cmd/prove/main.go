@@ -21,10 +21,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/prove"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
 // plan is how much to try.
@@ -279,7 +279,7 @@ func (p plan) loadAll(ctx context.Context, targets []prove.Target) error {
 		if t.How != "process" && t.Engine != "Memory" {
 			continue // the function as it is deployed is what clients meet
 		}
-		load, err := strategytest.LoadTest{Rotations: p.rotations, Clients: 2, MaxDuration: p.patience}.Run(ctx,
+		load, err := rotationtest.LoadTest{Rotations: p.rotations, Clients: 2, MaxDuration: p.patience}.Run(ctx,
 			t.Rotation)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s, %s (%s), under load: %w", t.Engine, t.Strategy, t.How, err))

@@ -1,4 +1,4 @@
-package strategytest
+package rotationtest
 
 import (
 	"testing"
@@ -22,7 +22,7 @@ const alternating = "alternating users"
 
 func TestRotationOnMemory(t *testing.T) {
 	for name, strategy := range modes() {
-		t.Run(name, func(t *testing.T) { TestRotation(t, MemoryRotation(strategy, name == alternating), RotationOptions{}) })
+		t.Run(name, func(t *testing.T) { TestRotation(t, MemoryFixture(strategy, name == alternating), Options{}) })
 	}
 }
 
@@ -30,7 +30,7 @@ func TestEnduranceOnMemory(t *testing.T) {
 	for name, strategy := range modes() {
 		t.Run(name, func(t *testing.T) {
 			const rotations = 100
-			load, err := LoadTest{Rotations: rotations, Clients: 2}.Run(t.Context(), MemoryRotation(strategy, name == alternating))
+			load, err := LoadTest{Rotations: rotations, Clients: 2}.Run(t.Context(), MemoryFixture(strategy, name == alternating))
 			if err != nil {
 				t.Fatal(err)
 			}

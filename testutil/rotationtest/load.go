@@ -1,4 +1,4 @@
-package strategytest
+package rotationtest
 
 import (
 	"context"
@@ -45,7 +45,7 @@ type LoadTest struct {
 // A client's reading and logging in counts as one act: a rotation does not begin
 // in the midst of it, because what alternating users promise is that a value stays
 // good for one whole rotation.
-func (e LoadTest) Run(ctx context.Context, fresh NewRotation) (load LoadStats, err error) {
+func (e LoadTest) Run(ctx context.Context, fresh NewFixture) (load LoadStats, err error) {
 	f, err := fresh(ctx)
 	if err != nil {
 		return load, fmt.Errorf("fixture: %w", err)
@@ -72,7 +72,7 @@ func (e LoadTest) Run(ctx context.Context, fresh NewRotation) (load LoadStats, e
 	}
 	defer func() { err = errors.Join(err, service.Close()) }()
 
-	c := clientPool{RotationFixture: f, service: service}
+	c := clientPool{Fixture: f, service: service}
 	living, leave := context.WithCancel(ctx)
 	defer leave()
 	var met sync.WaitGroup
@@ -101,7 +101,7 @@ func (e LoadTest) Run(ctx context.Context, fresh NewRotation) (load LoadStats, e
 
 // clientPool is the clients of one secret.
 type clientPool struct {
-	RotationFixture
+	Fixture
 	service Service
 	turning sync.RWMutex
 	epoch   atomic.Int64 // rotations that have begun

@@ -1,4 +1,4 @@
-package strategytest
+package rotationtest
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
@@ -40,12 +41,12 @@ type Standby struct {
 
 // ChaosTrials are rotations in the weather of networks and data centers, in place of a fault at a moment: failovers
 // between steps, names with dead addresses, great distances, little bandwidth, little processor, other certificates.
-func ChaosTrials(fresh NewRotation) []Trial {
+func ChaosTrials(fresh NewFixture) []Trial {
 	var trials []Trial
 	add := func(group, name string, run func(ctx context.Context, r *trialRun) error) {
 		trials = append(trials, Trial{group, name, func(ctx context.Context) error { return within(ctx, fresh, run) }})
 	}
-	with := func(group, name string, fresh NewRotation) {
+	with := func(group, name string, fresh NewFixture) {
 		trials = append(trials, Trial{group, name, func(ctx context.Context) error {
 			return within(ctx, fresh, func(ctx context.Context, r *trialRun) error { return r.rotate(ctx) })
 		}})
@@ -54,7 +55,8 @@ func ChaosTrials(fresh NewRotation) []Trial {
 		add("failover", "after "+string(step), func(ctx context.Context, r *trialRun) error {
 			return r.failover(ctx, step, false)
 		})
-		add("order", "a duplicate of "+string(step)+" at once, 100 ms away", func(ctx context.Context, r *trialRun) error {
+		twice := "a duplicate of " + string(step) + " at once, 100 ms away"
+		add("order", twice, func(ctx context.Context, r *trialRun) error {
 			if r.proxy == nil {
 				return notOffered("Dial")
 			}
@@ -72,11 +74,12 @@ func ChaosTrials(fresh NewRotation) []Trial {
 		add("certificate", "another before "+string(step), func(ctx context.Context, r *trialRun) error {
 			return r.certificate(ctx, step, true)
 		})
-		add("certificate", "one of an unknown authority before "+string(step), func(ctx context.Context, r *trialRun) error {
+		unknown := "one of an unknown authority before " + string(step)
+		add("certificate", unknown, func(ctx context.Context, r *trialRun) error {
 			return r.certificate(ctx, step, false)
 		})
 	}
-	far := func(name string, delay func(Chunk) time.Duration) {
+	far := func(name string, delay func(strategytest.Chunk) time.Duration) {
 		add("distance", name, func(ctx context.Context, r *trialRun) error {
 			if r.proxy == nil {
 				return notOffered("Dial")
@@ -87,7 +90,7 @@ func ChaosTrials(fresh NewRotation) []Trial {
 	}
 	far("600 ms", roundTrip(600*time.Millisecond))
 	far("300 ms", roundTrip(300*time.Millisecond))
-	far("20 kB/s", func(c Chunk) time.Duration { return time.Duration(c.Size) * time.Second / 20_000 })
+	far("20 kB/s", func(c strategytest.Chunk) time.Duration { return time.Duration(c.Size) * time.Second / 20_000 })
 	with("name", "the first two of its addresses refuse", named(fresh, 2, 0))
 	with("name", "the first of its addresses refuses, the second is silent", named(fresh, 1, 1))
 	with("name", "the first two of its addresses are silent", named(fresh, 0, 2))
@@ -97,7 +100,7 @@ func ChaosTrials(fresh NewRotation) []Trial {
 
 // TestChaos runs the trials as subtests. They wait more than they work: so many run at once as there are fixtures
 // given, which must not share a server.
-func TestChaos(t *testing.T, fresh ...NewRotation) {
+func TestChaos(t *testing.T, fresh ...NewFixture) {
 	results := make([]error, len(ChaosTrials(nil)))
 	next := make(chan int)
 	var running sync.WaitGroup
@@ -124,7 +127,7 @@ func TestChaos(t *testing.T, fresh ...NewRotation) {
 func (trial Trial) test(t *testing.T) {
 	t.Run(trial.Group+"/"+trial.Name, func(t *testing.T) {
 		switch err := trial.Run(t.Context()); {
-		case errors.Is(err, ErrNotOffered):
+		case errors.Is(err, strategytest.ErrNotOffered):
 			t.Skip(err)
 		case err != nil:
 			t.Error(err)
@@ -134,8 +137,8 @@ func (trial Trial) test(t *testing.T) {
 
 // roundTrip delays what is said by half of the time, and a new connection, which takes a round trip of its own, by all
 // of it.
-func roundTrip(d time.Duration) func(Chunk) time.Duration {
-	return func(c Chunk) time.Duration {
+func roundTrip(d time.Duration) func(strategytest.Chunk) time.Duration {
+	return func(c strategytest.Chunk) time.Duration {
 		if c.Opening {
 			return d
 		}
@@ -144,7 +147,7 @@ func roundTrip(d time.Duration) func(Chunk) time.Duration {
 }
 
 // slow makes the line slow from now on. Clients, who are judged, are not on that line.
-func (r *trialRun) slow(delay func(Chunk) time.Duration) {
+func (r *trialRun) slow(delay func(strategytest.Chunk) time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.delay, r.noFaultYet = delay, false
@@ -159,8 +162,8 @@ func (r *trialRun) rotate(ctx context.Context) error {
 }
 
 // named has the secrets name their server by a host of which not all addresses are alive.
-func named(fresh NewRotation, refused, silent int) NewRotation {
-	return func(ctx context.Context) (RotationFixture, error) {
+func named(fresh NewFixture, refused, silent int) NewFixture {
+	return func(ctx context.Context) (Fixture, error) {
 		f, err := fresh(ctx)
 		if err != nil {
 			return f, err
@@ -174,15 +177,15 @@ func named(fresh NewRotation, refused, silent int) NewRotation {
 }
 
 // lacking ends a fixture that has not what a trial needs.
-func lacking(f RotationFixture, what string) error {
+func lacking(f Fixture, what string) error {
 	if f.Close != nil {
 		f.Close()
 	}
 	return notOffered(what)
 }
 
-func starved(fresh NewRotation) NewRotation {
-	return func(ctx context.Context) (RotationFixture, error) {
+func starved(fresh NewFixture) NewFixture {
+	return func(ctx context.Context) (Fixture, error) {
 		f, err := fresh(ctx)
 		if err != nil {
 			return f, err
@@ -206,7 +209,7 @@ func (r *trialRun) failover(ctx context.Context, after rotator.Step, lost bool) 
 	r.ends = append(r.ends, standby.Close)
 	over, broken := false, error(nil)
 	do := func(what string, err error) bool {
-		broken = errors.Join(broken, wrapf(err, "fixture: %s", what))
+		broken = errors.Join(broken, wrap(err, "fixture: "+what))
 		return err == nil
 	}
 	r.around = func(ctx context.Context, step rotator.Step, invoke Invoke) error {
@@ -271,7 +274,7 @@ func (r *trialRun) certificate(ctx context.Context, before rotator.Step, trusted
 	}
 	var broken error
 	show := func(trusted bool) {
-		broken = errors.Join(broken, wrapf(r.Chaos.NewCertificate(ctx, trusted), "fixture: certificate"))
+		broken = errors.Join(broken, wrap(r.Chaos.NewCertificate(ctx, trusted), "fixture: certificate"))
 	}
 	err := r.at(ctx, before, func(ctx context.Context, step rotator.Step, invoke Invoke) error {
 		r.see(false) // clients do not trust every certificate either
@@ -292,7 +295,7 @@ func (r *trialRun) certificate(ctx context.Context, before rotator.Step, trusted
 // Crowd rotates so many secrets at once, on a server that has fewer connections than they need. Each attempt may fail,
 // and the service tries again; at the end every secret has rotated, and none was locked out on the way. Fixtures share
 // the server.
-func Crowd(ctx context.Context, fresh NewRotation, secrets, attempts int) (retries int, err error) {
+func Crowd(ctx context.Context, fresh NewFixture, secrets, attempts int) (retries int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, trialTime)
 	defer cancel()
 	rounds := make([]*trialRun, secrets)
@@ -357,5 +360,5 @@ func (r *trialRun) censusOrNone(ctx context.Context) (map[string]string, error) 
 		return nil, nil
 	}
 	all, err := r.Census(ctx)
-	return all, wrapf(err, "fixture: census")
+	return all, wrap(err, "fixture: census")
 }

@@ -1,7 +1,8 @@
-package strategytest
+package rotationtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -47,8 +48,11 @@ type ServiceConfig struct {
 	BeforeCall func(operation string) Fault
 	AfterCall  func(operation string)
 	// Step runs in place of each step; invoke calls the function.
-	Step func(ctx context.Context, step rotator.Step, invoke Invoke) error
+	Step StepFunc
 }
+
+// StepFunc runs one step, by invoke or otherwise.
+type StepFunc func(ctx context.Context, step rotator.Step, invoke Invoke) error
 
 // Invoke calls the function once, for the version that is being rotated.
 type Invoke func(ctx context.Context, step rotator.Step) error
@@ -101,7 +105,7 @@ func Local(s ServiceConfig) (Service, error) {
 	l := &local{ServiceConfig: s, state: state{map[string]secret.Document{"v1": s.Current}, map[string]string{rotator.LabelCurrent: "v1"}}}
 	for label, d := range map[string]secret.Document{rotator.LabelPrevious: s.Previous, rotator.LabelPending: s.Pending} {
 		if !d.IsZero() {
-			id := "version-" + unique() + unique() + unique()
+			id := "version-" + rand.Text() + rand.Text()
 			l.values[id], l.labels[label] = d, id
 		}
 	}
@@ -112,7 +116,7 @@ func Local(s ServiceConfig) (Service, error) {
 // secretARN names the secret of a fixture: in the Region of the superuser secret that it names, for a function reads no other.
 func secretARN(current secret.Document) string {
 	partition, region := "aws", "eu-central-1"
-	if parts := strings.Split(current.Text(keySuperuser), ":"); len(parts) > 4 && parts[0] == "arn" {
+	if parts := strings.Split(current.Text("masterarn"), ":"); len(parts) > 4 && parts[0] == "arn" {
 		partition, region = parts[1], parts[3]
 	}
 	return "arn:" + partition + ":secretsmanager:" + region + ":123456789012:secret:suite-a1b2c3"
@@ -162,7 +166,7 @@ func (l *local) begin() string {
 		return pending
 	}
 	l.made++
-	id := fmt.Sprintf("version-%s-%012d", unique()+unique(), l.made)
+	id := fmt.Sprintf("version-%s-%012d", rand.Text(), l.made)
 	l.before = l.snapshot()
 	l.labels[rotator.LabelPending] = id
 	return id
@@ -212,7 +216,7 @@ func (l *local) invoke(ctx context.Context, step rotator.Step, version string) e
 	}
 	err := rotator.Rotator{
 		Store: p, Strategy: l.Strategy, ReadBackoff: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print, PreflightMode: mode,
-	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: secretARN(l.Current), VersionID: version, RotationToken: secret.NewPassword("token-" + unique())})
+	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: secretARN(l.Current), VersionID: version, RotationToken: secret.NewPassword("token-" + rand.Text())})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.kill, p)

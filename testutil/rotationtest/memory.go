@@ -1,41 +1,44 @@
-package strategytest
+package rotationtest
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 )
 
-// MemoryRotation makes fixtures for a strategy on a Memory, each with a Memory of
+// MemoryFixture makes fixtures for a strategy on a Memory, each with a Memory of
 // its own: the fixture to read before writing one. keeps: KeepsCurrent. Its masterarn is in us-east-1,
 // the Region of the emulator that a deployed function reads from.
-func MemoryRotation(strategy func(e strategies.CloningEngine) rotator.Strategy, keeps bool) NewRotation {
-	return func(context.Context) (RotationFixture, error) {
+func MemoryFixture(strategy func(e strategies.CloningEngine) rotator.Strategy, keeps bool) NewFixture {
+	return func(context.Context) (Fixture, error) {
 		const superuserARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:root-a1b2c3"
-		db := &Memory{}
+		db := &strategytest.Memory{}
 		value := func(user string, superuser bool) (secret.Document, error) {
-			p := secret.NewPassword("Fresh-" + unique() + unique())
-			db.Add(Account{Name: user, Password: p, Superuser: superuser, Tables: []string{user + "'s"}, Hosts: map[string]secret.Password{"10.0.0.2": p}})
+			p := secret.NewPassword("Fresh-" + rand.Text())
+			db.Add(strategytest.Account{Name: user, Password: p, Superuser: superuser, Tables: []string{user + "'s"},
+				Hosts: map[string]secret.Password{"10.0.0.2": p}})
 			return secret.ParseDocument(fmt.Sprintf(`{"engine": "memory", "host": %q, "port": %d, "username": %q, "password": %q, "masterarn": %q, "colour": "blue"}`,
-				MemoryHost, MemoryPort, user, p.Reveal(), superuserARN))
+				strategytest.MemoryHost, strategytest.MemoryPort, user, p.Reveal(), superuserARN))
 		}
 		root, err := value("root", true)
 		if err != nil {
-			return RotationFixture{}, err
+			return Fixture{}, err
 		}
 		other, err := value("other", false)
 		if err != nil {
-			return RotationFixture{}, err
+			return Fixture{}, err
 		}
 		app, err := value("app", false)
 		if err != nil {
-			return RotationFixture{}, err
+			return Fixture{}, err
 		}
-		return RotationFixture{
-			StrategyFixture: StrategyFixture{
+		return Fixture{
+			StrategyFixture: strategytest.StrategyFixture{
 				Strategy:     strategy(db),
 				Current:      app,
 				KeepsCurrent: keeps,

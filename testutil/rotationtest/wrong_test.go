@@ -1,19 +1,15 @@
-package strategytest
+package rotationtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"io"
-	"net"
-	"os"
-	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 )
 
 // TestRotationNoticesWrongStrategies: each breach is found, by its name, where a
@@ -22,12 +18,12 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 	single := func(e strategies.CloningEngine) rotator.Strategy { return strategies.SingleUser{Engine: e} }
 	turns := func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} }
 	login := func(db strategies.CloningEngine, d secret.Document) strategies.Login {
-		return db.(*Memory).Login(d.Text("username"), d.Password())
+		return db.(*strategytest.Memory).Login(d.Text("username"), d.Password())
 	}
 	for name, c := range map[string]struct {
 		right func(e strategies.CloningEngine) rotator.Strategy
 		bend  func(e strategies.CloningEngine, s *bentStrategy)
-		spoil func(f *RotationFixture)
+		spoil func(f *Fixture)
 		want  Violation
 	}{
 		"sets another password than the pending one": {single, func(e strategies.CloningEngine, s *bentStrategy) {
@@ -54,50 +50,51 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 				return d.Set("colour", "red"), err
 			}
 		}, nil, ViolationCorrupted},
-		"changes another account's password": {single, alongside(func(db *Memory, _ rotator.Rotation) {
-			edit(db, "other", func(a *Account) { a.Password = fresh() })
+		"changes another account's password": {single, alongside(func(db *strategytest.Memory, _ rotator.Rotation) {
+			edit(db, "other", func(a *strategytest.Account) { a.Password = fresh() })
 		}), nil, ViolationBystander},
-		"alters a bystander": {turns, alongside(func(db *Memory, _ rotator.Rotation) {
-			edit(db, "other", func(a *Account) { a.Tables = nil })
+		"alters a bystander": {turns, alongside(func(db *strategytest.Memory, _ rotator.Rotation) {
+			edit(db, "other", func(a *strategytest.Account) { a.Tables = nil })
 		}), nil, ViolationBystander},
 		"alters a bystander when a retry finds its work done": {turns, func(e strategies.CloningEngine, s *bentStrategy) {
 			right := s.Strategy.Apply
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				if e.Ping(ctx, login(e, r.Pending)) == nil {
-					edit(e.(*Memory), "other", func(a *Account) { a.Tables = nil })
+					edit(e.(*strategytest.Memory), "other", func(a *strategytest.Account) { a.Tables = nil })
 				}
 				return right(ctx, r)
 			}
 		}, nil, ViolationBystander},
-		"gives the clone more": {turns, alongside(func(db *Memory, r rotator.Rotation) {
-			edit(db, r.Pending.Text("username"), func(a *Account) { a.Superuser = true })
+		"gives the clone more": {turns, alongside(func(db *strategytest.Memory, r rotator.Rotation) {
+			edit(db, r.Pending.Text("username"), func(a *strategytest.Account) { a.Superuser = true })
 		}), nil, ViolationPrivileges},
-		"leaves the clone without privileges": {turns, alongside(func(db *Memory, r rotator.Rotation) {
-			edit(db, r.Pending.Text("username"), func(a *Account) { a.SetRole = "" })
+		"leaves the clone without privileges": {turns, alongside(func(db *strategytest.Memory, r rotator.Rotation) {
+			edit(db, r.Pending.Text("username"), func(a *strategytest.Account) { a.SetRole = "" })
 		}), nil, ViolationPrivileges},
-		"changes one host of three": {single, alongside(func(db *Memory, r rotator.Rotation) {
-			edit(db, "app", func(a *Account) { a.Hosts = onHosts(a.Hosts, fresh()) })
+		"changes one host of three": {single, alongside(func(db *strategytest.Memory, r rotator.Rotation) {
+			edit(db, "app", func(a *strategytest.Account) { a.Hosts = map[string]secret.Password{"10.0.0.2": fresh()} })
 		}), nil, ViolationLockedOut},
 		"never saves": {single, func(e strategies.CloningEngine, s *bentStrategy) {
 			right := s.Strategy.Apply
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
-				return world{Memory: e.(*Memory)}.unsaved(func() error { return right(ctx, r) })
+				s.unsaved, _ = e.(*strategytest.Memory).Account("app")
+				return right(ctx, r)
 			}
 		}, nil, ViolationNotSaved},
 		"saves in a second step, unless a retry finds its work done": {single, func(e strategies.CloningEngine, s *bentStrategy) {
-			db := e.(*Memory)
 			right := s.Strategy.Apply
 			s.apply = func(ctx context.Context, r rotator.Rotation) error {
 				if e.Ping(ctx, login(e, r.Pending)) == nil {
 					return nil
 				}
-				if err := (world{Memory: db}).unsaved(func() error { return right(ctx, r) }); err != nil {
+				s.unsaved, _ = e.(*strategytest.Memory).Account("app")
+				if err := right(ctx, r); err != nil {
 					return err
 				}
 				if err := e.Ping(ctx, login(e, r.Pending)); err != nil { // the line is cut here
 					return err
 				}
-				world{Memory: db}.save()
+				s.unsaved = strategytest.Account{}
 				return nil
 			}
 		}, nil, ViolationNotSaved},
@@ -112,17 +109,25 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 				return right(ctx, r)
 			}
 		}, nil, ViolationPanicked},
-		"shows a password to the server's log": {single, func(strategies.CloningEngine, *bentStrategy) {}, func(f *RotationFixture) {
+		"shows a password to the server's log": {single, func(strategies.CloningEngine, *bentStrategy) {}, func(f *Fixture) {
 			f.ServerLog = func() string { return "ALTER USER app PASSWORD '" + f.Current.Password().Reveal() + "'" }
 		}, ViolationLeaked},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fresh := func(ctx context.Context) (RotationFixture, error) {
-				f, err := MemoryRotation(func(e strategies.CloningEngine) rotator.Strategy {
-					s := &bentStrategy{Strategy: c.right(e)}
+			fresh := func(ctx context.Context) (Fixture, error) {
+				var db *strategytest.Memory
+				var s *bentStrategy
+				f, err := MemoryFixture(func(e strategies.CloningEngine) rotator.Strategy {
+					db, s = e.(*strategytest.Memory), &bentStrategy{Strategy: c.right(e)}
 					c.bend(e, s)
 					return s
 				}, name == "sets the password of the user in use")(ctx)
+				f.Restart = func(ctx context.Context) error {
+					if s.unsaved.Name != "" {
+						db.Add(s.unsaved)
+					}
+					return db.Restart(ctx)
+				}
 				if c.spoil != nil {
 					c.spoil(&f)
 				}
@@ -131,7 +136,7 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 			// Either the rotation without trouble is a breach already, or some trial is.
 			trials, err := Trials(t.Context(), fresh)
 			for _, trial := range trials {
-				if err = trial.Run(t.Context()); err != nil && !errors.Is(err, ErrNotOffered) {
+				if err = trial.Run(t.Context()); err != nil && !errors.Is(err, strategytest.ErrNotOffered) {
 					break
 				}
 			}
@@ -143,88 +148,57 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 }
 
 // alongside does something more when the right strategy has applied a value.
-func alongside(more func(db *Memory, r rotator.Rotation)) func(e strategies.CloningEngine, s *bentStrategy) {
+func alongside(more func(db *strategytest.Memory, r rotator.Rotation)) func(e strategies.CloningEngine, s *bentStrategy) {
 	return func(e strategies.CloningEngine, s *bentStrategy) {
 		right := s.Strategy.Apply
 		s.apply = func(ctx context.Context, r rotator.Rotation) error {
 			err := right(ctx, r)
 			if err == nil {
-				more(e.(*Memory), r)
+				more(e.(*strategytest.Memory), r)
 			}
 			return err
 		}
 	}
 }
 
-func edit(db *Memory, user string, change func(a *Account)) { world{Memory: db}.edit(user, change) }
+func fresh() secret.Password { return secret.NewPassword("Fresh-" + rand.Text()) }
 
-// TestProxy does to a line each thing that it can do.
-func TestProxy(t *testing.T) {
-	echo, err := listen(func(_ *fakeServer, c net.Conn) { io.Copy(c, c); c.Close() })
-	if err != nil {
-		t.Fatal(err)
+// edit changes an account behind the server's back.
+func edit(db *strategytest.Memory, user string, change func(a *strategytest.Account)) {
+	if a, ok := db.Account(user); ok {
+		change(&a)
+		db.Add(a)
 	}
-	defer echo.close()
-	var verdict atomic.Int32
-	p := Proxy{
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", echo.listener.Addr().String())
-		},
-		OnChunk: func(piece Chunk) ChunkAction {
-			if piece.FromServer {
-				return ChunkAction(verdict.Load())
-			}
-			return ChunkForward
-		},
+}
+
+// bentStrategy is a right strategy, bent at one place.
+type bentStrategy struct {
+	rotator.Strategy
+	next   func(ctx context.Context, r rotator.Rotation) (secret.Document, error)
+	apply  func(ctx context.Context, r rotator.Rotation) error
+	verify func(ctx context.Context, r rotator.Rotation) error
+
+	// unsaved is the account as a restart brings it back, if what was changed is not saved.
+	unsaved strategytest.Account
+}
+
+func (s *bentStrategy) Propose(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
+	if s.next != nil {
+		return s.next(ctx, r)
 	}
-	if err := p.Listen(); err != nil {
-		t.Fatal(err)
+	return s.Strategy.Propose(ctx, r)
+}
+
+func (s *bentStrategy) Apply(ctx context.Context, r rotator.Rotation) error {
+	if s.apply != nil {
+		return s.apply(ctx, r)
 	}
-	defer p.Close()
-	say := func(v ChunkAction, wait time.Duration) (string, error) {
-		verdict.Store(int32(v))
-		c, err := net.Dial("tcp", p.listener.Addr().String())
-		if err != nil {
-			return "", err
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(wait))
-		io.WriteString(c, "hello")
-		heard := make([]byte, 5)
-		n, err := io.ReadFull(c, heard)
-		return string(heard[:n]), err
+	return s.Strategy.Apply(ctx, r)
+}
+
+func (s *bentStrategy) Verify(ctx context.Context, r rotator.Rotation) error {
+	if s.verify != nil {
+		return s.verify(ctx, r)
 	}
-	for v, want := range map[ChunkAction]string{ChunkForward: "hello", ChunkSlow: "hello", ChunkReset: "", ChunkDrop: ""} {
-		wait := time.Minute
-		if v == ChunkDrop {
-			wait = 50 * time.Millisecond
-		}
-		heard, err := say(v, wait)
-		if heard != want || (err == nil) != (want != "") || errors.Is(err, os.ErrDeadlineExceeded) != (v == ChunkDrop) {
-			t.Errorf("verdict %d: heard %q, %v", v, heard, err)
-		}
-		if err := p.Idle(t.Context()); err != nil {
-			t.Errorf("verdict %d: %v", v, err)
-		}
-	}
-	p.ResetAll(true)
-	if heard, err := say(ChunkForward, time.Minute); err == nil {
-		t.Errorf("down: heard %q", heard)
-	}
-	p.ResetAll(false)
-	if heard, err := say(ChunkForward, time.Minute); heard != "hello" {
-		t.Errorf("up again: heard %q, %v", heard, err)
-	}
-	held, err := net.Dial("tcp", p.listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.Close()
-	io.WriteString(held, "hello")
-	io.ReadFull(held, make([]byte, 5)) // now it is through
-	over, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := p.Idle(over); err == nil || !strings.Contains(err.Error(), "left open") {
-		t.Errorf("a connection that is held: %v", err)
-	}
+	return s.Strategy.Verify(ctx, r)
 }
