@@ -2,7 +2,6 @@ package rotator
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,21 +72,19 @@ func (r RotationRules) Window(begin time.Time) time.Duration {
 	return midnight.Sub(begin)
 }
 
-var rate = regexp.MustCompile(`^rate\((\d{1,5}) (hours?|days?)\)$`)
-
 func parseRate(expression string) (time.Duration, error) {
-	m := rate.FindStringSubmatch(expression)
-	if m == nil {
+	text, opened := strings.CutPrefix(expression, "rate(")
+	text, closed := strings.CutSuffix(text, ")")
+	number, unit, _ := strings.Cut(text, " ")
+	one := map[string]time.Duration{"hour": time.Hour, "hours": time.Hour, "day": day, "days": day}[unit]
+	n, err := strconv.ParseUint(number, 10, 16) // 179 years of days, which a Duration holds
+	if !opened || !closed || one == 0 || err != nil {
 		return 0, fmt.Errorf("schedule %q is not a rate: rate(N hours) or rate(N days)", expression)
 	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil || n < 1 {
+	if n == 0 {
 		return 0, fmt.Errorf("schedule %q: the number must be at least 1", expression)
 	}
-	if strings.HasPrefix(m[2], "hour") {
-		return time.Duration(n) * time.Hour, nil
-	}
-	return time.Duration(n) * day, nil
+	return time.Duration(n) * one, nil
 }
 
 // cron is a parsed cron expression: the days and hours on which a window begins.

@@ -78,7 +78,7 @@ func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 
 // keyAdvice says what to do about a key that cannot be used, by what KMS said of it.
 func keyAdvice(secretID, text string) string {
-	key := keyInText.FindString(text)
+	key := regexp.MustCompile(`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+`).FindString(text)
 	if key == "" {
 		key = "KEY-ARN"
 	}
@@ -96,8 +96,6 @@ func keyAdvice(secretID, text string) string {
 	}
 	return "the KMS key of the secret cannot be used: see that it is enabled and not pending deletion"
 }
-
-var keyInText = regexp.MustCompile(`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+`)
 
 // apiError prints what the service said, without the SDK's wrapping around it.
 type apiError struct {

@@ -5,7 +5,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
+
+// pattern is a regular expression that is compiled when it is first needed: no function should pay for it at its start,
+// since most never see a denial.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // The layers of policies, in the words that AWS's denials use. To AWS a key policy
 // is a resource-based policy as well.
@@ -47,16 +54,16 @@ type Denial struct {
 // each be missing; a layer may be one that is not known here.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 var (
-	deniedCall = regexp.MustCompile(`(?i)is not authorized to perform:? ["']?([\w-]+:[\w*]+)["']?` +
+	deniedCall = pattern(`(?i)is not authorized to perform:? ["']?([\w-]+:[\w*]+)["']?` +
 		`(?: on (?:this resource|resource:? ("[^"]+"|'[^']+'|\S+)))?` +
 		`(?: because no ([a-z -]+?) allows the |( with an explicit deny)(?: in an? ([a-z -]+?(?:policy|boundary))(?: transitively through an? ([a-z -]+?(?:policy|boundary)))?(?:: ?(arn:[^\s,;)"]+))?)?)?`)
-	deniedTo     = regexp.MustCompile(`(?i)(?:user|principal): ?"?([^\s"]+)"? is not authorized`)
-	keyDenied    = regexp.MustCompile(`(?i)access to kms is not allowed`)
-	oldKey       = regexp.MustCompile(`(?i)not encrypted with the current kms key`)
-	keyOrPolicy  = regexp.MustCompile(`(?i)because the resource does not exist in this region, no resource-based policies allow access`)
-	noSuchKey    = regexp.MustCompile(`(?i)the ciphertext refers to a customer master key that does not exist`)
-	notInvocable = regexp.MustCompile(`(?i)secrets manager cannot invoke the specified lambda function`)
-	assumedRole  = regexp.MustCompile(`^(arn:[a-z-]+):sts::([0-9]+):assumed-role/([^/]+)/`)
+	deniedTo     = pattern(`(?i)(?:user|principal): ?"?([^\s"]+)"? is not authorized`)
+	keyDenied    = pattern(`(?i)access to kms is not allowed`)
+	oldKey       = pattern(`(?i)not encrypted with the current kms key`)
+	keyOrPolicy  = pattern(`(?i)because the resource does not exist in this region, no resource-based policies allow access`)
+	noSuchKey    = pattern(`(?i)the ciphertext refers to a customer master key that does not exist`)
+	notInvocable = pattern(`(?i)secrets manager cannot invoke the specified lambda function`)
+	assumedRole  = pattern(`^(arn:[a-z-]+):sts::([0-9]+):assumed-role/([^/]+)/`)
 )
 
 // ParseDenial reads what AWS says of a denied call, with whatever stands before and
@@ -64,19 +71,19 @@ var (
 func ParseDenial(text string) (Denial, bool) {
 	// as a program shows it that quotes JSON
 	text = strings.ReplaceAll(strings.Join(strings.Fields(text), " "), `\"`, `"`)
-	if m := deniedCall.FindStringSubmatch(text); m != nil {
+	if m := deniedCall().FindStringSubmatch(text); m != nil {
 		d := Denial{Action: m[1], Resource: strings.TrimRight(strings.Trim(m[2], `"'`), ",;)"), Explicit: m[4] != "",
-			Policy: strings.TrimRight(m[7], "."), NoKey: keyOrPolicy.MatchString(text)}
+			Policy: strings.TrimRight(m[7], "."), NoKey: keyOrPolicy().MatchString(text)}
 		d.Layer, d.Through = layer(m[3]+m[5]), layer(m[6])
-		if who := deniedTo.FindStringSubmatch(text); who != nil {
+		if who := deniedTo().FindStringSubmatch(text); who != nil {
 			d.Principal = who[1]
 		}
 		return d, true
 	}
 	switch {
-	case keyDenied.MatchString(text), noSuchKey.MatchString(text):
-		return Denial{Key: true, OldKey: oldKey.MatchString(text), NoKey: noSuchKey.MatchString(text)}, true
-	case notInvocable.MatchString(text):
+	case keyDenied().MatchString(text), noSuchKey().MatchString(text):
+		return Denial{Key: true, OldKey: oldKey().MatchString(text), NoKey: noSuchKey().MatchString(text)}, true
+	case notInvocable().MatchString(text):
 		return Denial{Principal: "secretsmanager.amazonaws.com", Action: "lambda:InvokeFunction", Layer: resourceBased},
 			true
 	}
@@ -262,7 +269,7 @@ func (d Denial) naming(s Statement, role string) Statement {
 
 // beware says that a role's path cannot be read from its session.
 func (d Denial) beware(role string) string {
-	m := assumedRole.FindStringSubmatch(d.Principal)
+	m := assumedRole().FindStringSubmatch(d.Principal)
 	if role != "" || m == nil {
 		return ""
 	}
@@ -284,17 +291,17 @@ func InKeyPolicy(s Statement, session string) string {
 // RoleOf is the role of a session, as far as the session's ARN tells: without the path
 // of the role. Any other ARN is itself.
 func RoleOf(arn string) string {
-	if m := assumedRole.FindStringSubmatch(arn); m != nil {
+	if m := assumedRole().FindStringSubmatch(arn); m != nil {
 		return m[1] + ":iam::" + m[2] + ":role/" + m[3]
 	}
 	return arn
 }
 
 // secretSuffix ends the ARN of a secret: six random characters. A name may end alike.
-var secretSuffix = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+var secretSuffix = pattern(`-[A-Za-z0-9]{6}$`)
 
 // word is a suffix that is more likely the end of a name ("db-secret", "app-202611").
-var word = regexp.MustCompile(`-([A-Z]?[a-z]+|[A-Z]+|[0-9]+)$`)
+var word = pattern(`-([A-Z]?[a-z]+|[A-Z]+|[0-9]+)$`)
 
 // SecretARN is the whole ARN of a secret by what a caller sent for it: an ARN, an ARN
 // without its last six characters, or a name, which is one of the caller's account and
@@ -311,9 +318,9 @@ func SecretARN(id, caller, region string) (arns StringList, sure bool) {
 			"-??????"}, false
 	}
 	switch {
-	case !secretSuffix.MatchString(id):
+	case !secretSuffix().MatchString(id):
 		return StringList{id + "-??????"}, false
-	case word.MatchString(id):
+	case word().MatchString(id):
 		return StringList{id + "-??????", id}, false
 	}
 	return StringList{id}, true

@@ -125,9 +125,9 @@ func (c *checker) read(in Input) (r Rotation, reader SecretReader, regions []str
 }
 
 var (
-	partitionForm = regexp.MustCompile(`^aws(-[a-z]+)*$`)
-	regionForm    = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
-	accountForm   = regexp.MustCompile(`^[0-9]{12}$`)
+	partitionForm = pattern(`^aws(-[a-z]+)*$`)
+	regionForm    = pattern(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
+	accountForm   = pattern(`^[0-9]{12}$`)
 )
 
 // parse reads an ARN, and says of what is none of that service how to find one.
@@ -143,13 +143,13 @@ func (c *checker) parse(flag, text, service, find string) (a arn) {
 		c.fail(flag, "%q: one ARN is wanted, without spaces, commas or quotes", text)
 	case a.service != service:
 		c.fail(flag, "%s is %s%s", text, nameOf(a), meant(a, flag))
-	case !partitionForm.MatchString(a.partition):
+	case !partitionForm().MatchString(a.partition):
 		c.fail(flag, "%s: %q is not a partition of AWS", text, a.partition)
-	case !accountForm.MatchString(a.account):
+	case !accountForm().MatchString(a.account):
 		c.fail(flag, "%s: %q is not an account: twelve digits are wanted", text, a.account)
 	case service == "iam" && a.region != "":
 		c.fail(flag, "%s: ARNs of IAM have no Region", text)
-	case service != "iam" && !regionForm.MatchString(a.region):
+	case service != "iam" && !regionForm().MatchString(a.region):
 		c.fail(flag, "%s: %q is not a Region", text, a.region)
 	case service != "iam" && !inPartition(a.region, a.partition):
 		c.fail(flag, "%s: Region %s is not one of partition %s", text, a.region, a.partition)
@@ -221,7 +221,7 @@ func sessionRole(a arn) string {
 	return name
 }
 
-var secretName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!?*-]+$`)
+var secretName = pattern(`^[A-Za-z0-9/_+=.@!?*-]+$`)
 
 func (c *checker) secret(flag, text string) arn {
 	a := c.parse(flag, text, "secretsmanager", "Its ARN: aws secretsmanager describe-secret --secret-id NAME --query "+
@@ -233,7 +233,7 @@ func (c *checker) secret(flag, text string) arn {
 	switch {
 	case !ok || name == "":
 		c.fail(flag, "%s is not the ARN of a secret", a.text)
-	case !secretName.MatchString(name):
+	case !secretName().MatchString(name):
 		c.fail(flag, "%s: a secret's name has letters, digits and /_+=.@- alone", a.text)
 	case strings.HasPrefix(name, "*"), strings.HasPrefix(name, "?"):
 		c.fail(flag, "%s: the pattern would be of every secret of the account: name at least its beginning", a.text)
@@ -241,7 +241,7 @@ func (c *checker) secret(flag, text string) arn {
 	case !regexp.MustCompile(`-[A-Za-z0-9?]{6}$`).MatchString(name):
 		c.fail(flag, "%s lacks the six characters at the end of a secret's ARN: give them, or %s-??????", a.text,
 			a.text)
-	case word.MatchString(name):
+	case word().MatchString(name):
 		c.fail(flag, "%s seems to lack the six random characters at the end of a secret's ARN, for %q reads like a "+
 			"part of the name: give the whole ARN, or %s-??????", a.text, name[len(name)-6:], a.text)
 	case flag == "secret" && strings.HasPrefix(name, "rds!"):
@@ -251,13 +251,13 @@ func (c *checker) secret(flag, text string) arn {
 }
 
 var (
-	roleForm = regexp.MustCompile(`^role/([!-~]+/)?[A-Za-z0-9+=,.@_-]{1,64}$`)
-	userForm = regexp.MustCompile(`^user/([!-~]+/)?[A-Za-z0-9+=,.@_-]{1,64}$`)
+	roleForm = pattern(`^role/([!-~]+/)?[A-Za-z0-9+=,.@_-]{1,64}$`)
+	userForm = pattern(`^user/([!-~]+/)?[A-Za-z0-9+=,.@_-]{1,64}$`)
 )
 
 func (c *checker) role(flag, text string) arn {
 	a := c.parse(flag, text, "iam", "Its ARN: aws iam get-role --role-name NAME --query Role.Arn --output text")
-	if a.text != "" && !(roleForm.MatchString(a.resource) || flag == "reader" && userForm.MatchString(a.resource)) {
+	if a.text != "" && !(roleForm().MatchString(a.resource) || flag == "reader" && userForm().MatchString(a.resource)) {
 		c.fail(flag, "%s is not the ARN of one role%s", a.text, notRole(a))
 	}
 	return a
@@ -273,13 +273,13 @@ func notRole(a arn) string {
 	return ", but " + nameOf(a)
 }
 
-var functionForm = regexp.MustCompile(`^function:([A-Za-z0-9_-]{1,140})(:[A-Za-z0-9_-]+)?$`)
+var functionForm = pattern(`^function:([A-Za-z0-9_-]{1,140})(:[A-Za-z0-9_-]+)?$`)
 
 func (c *checker) function(flag, text string) arn {
 	a := c.parse(flag, text, "lambda", "Its ARN: aws lambda get-function-configuration --function-name NAME --query "+
 		"FunctionArn --output text")
 	switch {
-	case a.text == "", functionForm.MatchString(a.resource):
+	case a.text == "", functionForm().MatchString(a.resource):
 	case strings.ContainsAny(a.resource, "*?"):
 		c.fail(flag, "%s: one function is wanted, without wildcards", a.text)
 	case strings.HasSuffix(a.resource, ":$LATEST"):
@@ -301,7 +301,7 @@ func (c *checker) together(flag string, a arn, other string, b arn, region bool)
 	}
 }
 
-var keyID = regexp.MustCompile(`^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
+var keyID = pattern(`^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
 
 // key is the ARN of a secret's key. user is who uses it: from another account than the
 // secret's, there must be one.
@@ -322,7 +322,7 @@ func (c *checker) key(flag, text, of string, secret, user arn) string {
 	case strings.HasPrefix(text, "alias/"):
 		c.fail(flag, "%s is an alias, and a policy needs the ARN of the key: "+find, text, text, secret.region)
 		return ""
-	case keyID.MatchString(text):
+	case keyID().MatchString(text):
 		c.fail(flag, "%s is the id of a key, and a policy needs its ARN: "+find, text, text, secret.region)
 		return ""
 	}
@@ -391,8 +391,8 @@ func (c *checker) superuser(in Input, r *Rotation, secret, role arn) {
 var ofRDS = map[string]string{"db": "an instance", "cluster": "a cluster"}
 
 // covers says whether a pattern of ARNs is of this one too.
-func covers(pattern, arn string) bool {
-	form := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
+func covers(wildcards, arn string) bool {
+	form := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(wildcards))
 	return regexp.MustCompile("^" + form + "$").MatchString(arn)
 }
 
@@ -438,7 +438,7 @@ func (c *checker) regions(text string, secret arn) []string {
 	all := c.list("regions", text)
 	for _, region := range all {
 		switch {
-		case !regionForm.MatchString(region):
+		case !regionForm().MatchString(region):
 			c.fail("regions", "%q is not a Region", region)
 		case secret.text != "" && !inPartition(region, secret.partition):
 			c.fail("regions", "%s is not a Region of partition %s", region, secret.partition)
