@@ -15,14 +15,9 @@ import (
 	stdlog "log"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
@@ -70,21 +65,14 @@ func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), 
 	if settings.ServiceName != "" {
 		log = log.With("service", settings.ServiceName)
 	}
-	cfg, err := config.LoadDefaultConfig(ctx,
-		// Its own words would be lines that are not JSON.
-		config.WithLogger(logging.LoggerFunc(func(_ logging.Classification, format string, args ...any) {
-			log.Warn("AWS SDK", "detail", fmt.Sprintf(format, args...))
-		})),
-		// One attempt that hangs must leave time for another within a step.
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(3*time.Second)),
-		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Second })
-		}),
-	)
+	cfg, err := awsConfig(lookup)
 	if err != nil {
-		err = fmt.Errorf("AWS configuration: %w: %w", rotator.KindMisconfigured, err)
-		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindMisconfigured, Err: err}
+		return nil, &rotator.StepError{Step: "start", Kind: rotator.KindOf(err), Err: err}
 	}
+	// Its own words would be lines that are not JSON.
+	cfg.Logger = logging.LoggerFunc(func(_ logging.Classification, format string, args ...any) {
+		log.Warn("AWS SDK", "detail", fmt.Sprintf(format, args...))
+	})
 	return NewHandler(rotator.Rotator{
 		Store:          awsstore.New(cfg, settings.SecretsManagerURL),
 		Strategy:       strategy,

@@ -38,18 +38,8 @@ func function(t *testing.T, variable string, settings ...string) (out *bytes.Buf
 		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` + canary + `"}`)},
 		{Labels: []string{"AWSPENDING"}},
 	}})
-	for name, value := range map[string]string{
-		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "x",
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
-	} {
-		t.Setenv(name, value)
-	}
-	settings = append(settings, "AWS_LAMBDA_FUNCTION_NAME", "rotate")
-	if variable == "SECRETS_MANAGER_ENDPOINT" {
-		settings = append(settings, variable, server.URL)
-	} else {
-		t.Setenv(variable, server.URL)
-	}
+	settings = append(settings, variable, server.URL, "AWS_REGION", "us-east-1", "AWS_ACCESS_KEY_ID", "AKID",
+		"AWS_SECRET_ACCESS_KEY", "x", "AWS_LAMBDA_FUNCTION_NAME", "rotate")
 	db := &strategytest.Memory{}
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary)})
 	out = &bytes.Buffer{}
@@ -216,17 +206,12 @@ func TestTheSDKSpeaksJSONToo(t *testing.T) {
 		conn.Close()
 	}))
 	t.Cleanup(server.Close)
-	for name, value := range map[string]string{
-		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "x", "AWS_MAX_ATTEMPTS": "1",
-		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
-	} {
-		t.Setenv(name, value)
-	}
 	var out bytes.Buffer
 	handler, err := start(t.Context(), func(Settings) (rotator.Strategy, error) {
 		return strategies.SingleUser{Engine: &strategytest.Memory{}}, nil
 	},
-		environment("SECRETS_MANAGER_ENDPOINT", server.URL), &out)
+		environment("SECRETS_MANAGER_ENDPOINT", server.URL, "AWS_REGION", "us-east-1", "AWS_ACCESS_KEY_ID", "AKID",
+			"AWS_SECRET_ACCESS_KEY", "x"), &out)
 	if err != nil {
 		t.Fatal(err)
 	}

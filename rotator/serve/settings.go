@@ -74,9 +74,9 @@ type Settings struct {
 }
 
 // FromEnvironment reads Settings; lookup is os.LookupEnv. An error names the
-// variable and what it may say. It, and what is given Settings.Lookup, are the readers of
-// the environment: nothing else in this project looks there, the SDK's own AWS_ variables
-// apart.
+// variable and what it may say. It, what is given Settings.Lookup, and what is made of the
+// SDK's own AWS_ variables are the readers of the environment: nothing else in this project
+// looks there.
 func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	s := Settings{
 		SecretsManagerURL:  text(lookup, "SECRETS_MANAGER_ENDPOINT"),
@@ -119,13 +119,13 @@ func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	if s.LogLevel, err = level(lookup); err != nil {
 		return s, err
 	}
-	s.RootCAs, err = roots(text(lookup, "DATABASE_CA_FILE"))
+	s.RootCAs, err = roots(lookup, "DATABASE_CA_FILE")
 	return s, err
 }
 
 // checkEndpoints refuses addresses of AWS's services that cannot be called, and those
 // without TLS that are not on this machine: everything that is secret goes there. The
-// SDK reads the variables that begin with AWS_ by itself, and checks none.
+// SDK checks none.
 func checkEndpoints(lookup func(string) (string, bool)) error {
 	for _, name := range []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 		"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_RDS", "AWS_ENDPOINT_URL_IAM"} {
@@ -234,19 +234,20 @@ func level(lookup func(string) (string, bool)) (l slog.Level, err error) {
 	return slog.LevelInfo, nil
 }
 
-func roots(file string) (*x509.CertPool, error) {
+// roots reads the PEM file that a variable names. It is nil where there is none.
+func roots(lookup func(string) (string, bool), name string) (*x509.CertPool, error) {
+	file := text(lookup, name)
 	if file == "" {
 		return nil, nil
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q: %w", rotator.KindMisconfigured, file,
-			unnamed(err))
+		return nil, fmt.Errorf("environment: %w: %s %.200q: %w", rotator.KindMisconfigured, name, file, unnamed(err))
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("environment: %w: DATABASE_CA_FILE %.200q holds no certificate in PEM form",
-			rotator.KindMisconfigured, file)
+		return nil, fmt.Errorf("environment: %w: %s %.200q holds no certificate in PEM form", rotator.KindMisconfigured,
+			name, file)
 	}
 	return pool, nil
 }

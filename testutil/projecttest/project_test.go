@@ -159,6 +159,31 @@ func TestTheFunctionReadsNoPolicies(t *testing.T) {
 	}
 }
 
+// TestRotatingFunctionsHaveNoPackageForPeople: the SDK's package config brings the clients of single sign-on and of
+// instances' metadata, which is a tenth of an archive; what a function needs of it is in rotator/serve.
+func TestRotatingFunctionsHaveNoPackageForPeople(t *testing.T) {
+	mains, err := filepath.Glob(root + "/handlers/*")
+	if err != nil || len(mains) < 2 {
+		t.Fatalf("%d functions: %v", len(mains), err)
+	}
+	args := []string{"list", "-deps"}
+	for _, folder := range mains {
+		if name := filepath.Base(folder); name != "fleet" { // which rotates nothing
+			args = append(args, "./handlers/"+name)
+		}
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	if paths := strings.Fields(string(out)); slices.Contains(paths, "github.com/aws/aws-sdk-go-v2/config") ||
+		!slices.Contains(paths, "github.com/aws/aws-sdk-go-v2/service/secretsmanager") {
+		t.Error("the functions contain github.com/aws/aws-sdk-go-v2/config, or not even Secrets Manager's client")
+	}
+}
+
 func anyPrefix(s string, prefixes []string) bool {
 	for _, p := range prefixes {
 		if s == p || strings.HasPrefix(s, strings.TrimSuffix(p, "/")+"/") && p != module+"rotator/secret" {
