@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// TooLarge is more bytes than the archive of a function may have: it is fetched at every cold start.
+const TooLarge = 5_200_000
+
 // Bootstrap is the archive of a function: its binary alone, which Lambda must be able to run.
 func Bootstrap(binary []byte) ([]byte, error) {
 	return Zip(map[string][]byte{"bootstrap": binary}, 0o755)
