@@ -95,7 +95,10 @@ func (r Report) Blocking() []Finding {
 
 // Err is nil if nothing blocks the rotation. Otherwise it names every blocking finding,
 // and its kind is that of the first.
-func (r Report) Err() error {
+func (r Report) Err() error { return r.err(nothingChanged) }
+
+// err is Err, with what became of secret and database.
+func (r Report) err(unchanged string) error {
 	blocking := r.Blocking()
 	if len(blocking) == 0 {
 		return nil
@@ -108,8 +111,8 @@ func (r Report) Err() error {
 	if kind == "" {
 		kind = KindMisconfigured // unknown for want of trying, in a strict report
 	}
-	return blockedError{fmt.Errorf("preflight: %w: %s; nothing was changed: %s",
-		kind, r.blocked(len(blocking)), strings.Join(lines, "; ")), blocking[0].Hint}
+	return blockedError{fmt.Errorf("preflight: %w: %s; %s: %s", kind, r.blocked(len(blocking)),
+		unchanged, strings.Join(lines, "; ")), blocking[0].Hint}
 }
 
 // blockedError is that of a report. Its text has the hint of each finding already.

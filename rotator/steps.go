@@ -48,10 +48,10 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 			VersionRef{ID: v.event.VersionID, Label: LabelPending}); missing == nil {
 			return v.keep(ctx, seen) // it may be set already: a tag must not stop that rotation
 		}
-		return OutcomeFailed, fmt.Errorf("new value: %w; nothing was changed", err)
+		return OutcomeFailed, fmt.Errorf("new value: %w; %s", err, v.unchanged(ctx))
 	}
 	if err := v.propose(ctx, &seen); err != nil {
-		return OutcomeFailed, fmt.Errorf("new value: %w; nothing was changed", err)
+		return OutcomeFailed, fmt.Errorf("new value: %w; %s", err, v.unchanged(ctx))
 	}
 	seen.willPut = true
 	if err := v.runPreflight(ctx, &seen); err != nil {
@@ -84,7 +84,7 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 	}
 	switch kind := KindOf(err); {
 	case err != nil && !mints && (kind == KindAccessDenied || kind == KindMisconfigured): // an answer, and a no
-		return OutcomeFailed, fmt.Errorf("AWSPENDING: nothing was changed: %w", err)
+		return OutcomeFailed, fmt.Errorf("AWSPENDING: %s: %w", v.unchanged(ctx), err)
 	case err != nil:
 		return OutcomeFailed, fmt.Errorf("AWSPENDING: %w", err)
 	}
@@ -161,6 +161,22 @@ func (v *invocation) discard(ctx context.Context, minter Minter, seen observed) 
 		"be discarded: remove it at the provider if no version holds it: %v", v.event.VersionID, err)
 }
 
+const nothingChanged = "nothing was changed"
+
+// unchanged is what createSecret says of the secret and the database where it stores
+// nothing. An earlier attempt of the same rotation may have stored a value, and set it.
+func (v *invocation) unchanged(ctx context.Context) string {
+	_, err := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
+	switch {
+	case errors.Is(err, KindNotFound):
+		return nothingChanged
+	case err != nil:
+		return "this attempt changed nothing"
+	}
+	return "this attempt changed nothing, but an earlier one stored AWSPENDING and may have set it (status says " +
+		"which version logs in)"
+}
+
 // keep resumes with the value that an earlier attempt stored.
 func (v *invocation) keep(ctx context.Context, seen observed) (Outcome, error) {
 	pending, err := v.readPending(ctx)
@@ -235,8 +251,8 @@ func (v *invocation) checkTimeLeft(ctx context.Context) error {
 	}
 	need, left := cmp.Or(v.MinApplyTime, 10*time.Second), time.Until(deadline)
 	if left < need {
-		return fmt.Errorf("%w: %s left, but changing the database may take %s. Nothing was changed; increase the "+
-			"function timeout", KindDeadline, left.Round(100*time.Millisecond), need)
+		return fmt.Errorf("%w: %s left, but changing the database may take %s. This attempt changed nothing; "+
+			"increase the function timeout", KindDeadline, left.Round(100*time.Millisecond), need)
 	}
 	return nil
 }
@@ -291,7 +307,7 @@ func (v *invocation) testConfiguration(ctx context.Context, pending error) (Outc
 	if err != nil {
 		return OutcomeFailed, fmt.Errorf("AWSCURRENT: %w", err)
 	}
-	v.logf("configuration test passed; nothing was changed")
+	v.logf("configuration test passed; " + nothingChanged)
 	return OutcomeChecked, nil
 }
 
@@ -318,6 +334,9 @@ func (v *invocation) runPreflight(ctx context.Context, seen *observed) error {
 	v.logf("preflight: %s", report.summary())
 	if v.PreflightMode == PreflightReport {
 		return nil
+	}
+	if seen.willPut && len(report.Blocking()) > 0 {
+		return report.err(v.unchanged(ctx))
 	}
 	return report.Err()
 }

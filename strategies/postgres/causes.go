@@ -52,21 +52,21 @@ func Causes() []dial.Cause {
 		{Codes: []string{"25006"}, Kind: rotator.KindReadOnly, Text: readOnly},
 		{Codes: []string{"0A000"}, During: begin, Kind: rotator.KindReadOnly, Text: readOnly},
 		{Codes: []string{"55P03"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
-			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the same role. Nothing was changed. Try again"},
+			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the same role. This attempt changed nothing. Try again"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
 		{Codes: []string{"XX000"}, From: []string{"simple_heap_update", "simple_heap_delete"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent}, // tuple concurrently updated
 		{Codes: []string{"57014"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes,
-			Text: "the server cancelled the statement, which took too long (statement_timeout), or an administrator did. Nothing was changed. Try again"},
+			Text: "the server cancelled the statement, which took too long (statement_timeout), or an administrator did. This attempt changed nothing. Try again"},
 		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes,
-			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the function or the network stood still. Nothing was changed. Try again"},
+			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the function or the network stood still. This attempt changed nothing. Try again"},
 		{Codes: []string{"57P05"}, Kind: rotator.KindMisconfigured,
 			Text: "idle_session_timeout ends sessions of this role or database before a statement can follow another: ALTER ROLE {user} RESET idle_session_timeout, or set seconds where it is set"},
 		{Codes: []string{"22023", "28P01", "28000", "P0001", "23514"}, During: newPassword, Kind: rotator.KindPasswordPolicy, // passwordcheck, credcheck (2), pg_tle on RDS (2)
 			Text: "a password policy of the server refused the new password: adapt the function's password settings to it, or let it take SCRAM verifiers"},
 
 		// Outages.
-		{Codes: []string{"53100"}, Kind: rotator.KindInternal, Text: "the server's disk is full: free space there. Nothing was changed"},
-		{Codes: []string{"58*"}, Kind: rotator.KindInternal, Text: "the server cannot read or write a file of its own: see its log. Nothing was changed"},
+		{Codes: []string{"53100"}, Kind: rotator.KindInternal, Text: "the server's disk is full: free space there. This attempt changed nothing"},
+		{Codes: []string{"58*"}, Kind: rotator.KindInternal, Text: "the server cannot read or write a file of its own: see its log. This attempt changed nothing"},
 		{Codes: []string{"53*"}, Kind: rotator.KindUnreachable, Retry: dial.RetryPerhaps,
 			Text: "the server is out of memory or of another resource. Try again; if it lasts, see its log"},
 		{Codes: []string{"57P03"}, Kind: rotator.KindUnreachable, Retry: dial.RetryYes,
