@@ -32,6 +32,7 @@ type fleetFlags struct {
 	tags         []string
 	customerKey  bool
 	functions    []string
+	jsonFile     string
 }
 
 func newFleet() *cobra.Command {
@@ -72,7 +73,10 @@ Exit codes: 0 nothing is as bad as --fail-on, 1 something is, 2 wrong use, 3 som
 	flags.BoolVar(&f.customerKey, "customer-key", false, "every secret must have a customer managed key")
 	flags.StringSliceVar(&f.functions, "functions", nil, "names or ARNs of Quarterturn's functions (default: "+
 		"quarterturn-*)")
+	flags.StringVar(&f.jsonFile, "json-file", "", "write the report as JSON to this file, too: "+
+		"the page names its SHA-256")
 	o.flags(flags)
+	flags.Lookup("format").Usage = "text, json, jsonl (a secret a line) or html (one page, to keep or to send)"
 	return cmd
 }
 
@@ -156,14 +160,32 @@ func (f *fleetFlags) run(cmd *cobra.Command, o *output) error {
 	if err != nil {
 		return err
 	}
+	if err := f.save(report); err != nil {
+		return err
+	}
 	if err := f.print(cmd, o, report); err != nil {
 		return err
 	}
-	switch worst := report.Worst(); {
-	case worst != "" && worst != fleet.Unknown && worst.AtLeast(fleet.Severity(f.failOn)):
+	switch {
+	case report.Reaches(fleet.Severity(f.failOn)):
 		return exitError{code: exitToDo}
 	case len(report.Scope.Unreadable) > 0:
 		return exitError{code: exitUnknown}
+	}
+	return nil
+}
+
+// save writes the report to the file that was asked for.
+func (f *fleetFlags) save(r *fleet.Report) error {
+	if f.jsonFile == "" {
+		return nil
+	}
+	var text bytes.Buffer
+	if err := r.JSON(&text); err != nil {
+		return err
+	}
+	if err := os.WriteFile(f.jsonFile, text.Bytes(), 0o600); err != nil {
+		return usage("--json-file: %v", err)
 	}
 	return nil
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -409,9 +411,16 @@ func TestFleet(t *testing.T) {
 	if _, _, code := s.run("fleet", "--fail-on", "critical", "--format", "jsonl"); code != exitToDo {
 		t.Errorf("--fail-on critical: exit %d", code)
 	}
-	page, _, _ := s.run("fleet", "--format", "html")
+	kept := filepath.Join(t.TempDir(), "kept.json")
+	page, _, _ := s.run("fleet", "--format", "html", "--json-file", kept)
 	if !strings.HasPrefix(page, "<!DOCTYPE html>") {
 		t.Error("not a page")
+	}
+	if data, err := os.ReadFile(kept); err != nil || !strings.Contains(page, fmt.Sprintf("%x", sha256.Sum256(data))) {
+		t.Errorf("the page does not name the SHA-256 of the JSON beside it (%v)", err)
+	}
+	if help, _, _ := s.run("fleet", "--help"); strings.Contains(help, "markdown") {
+		t.Errorf("the help offers a format that is refused:\n%s", help)
 	}
 	report, _, _ := s.run("fleet", "--format", "json")
 	file := filepath.Join(t.TempDir(), "report.json")

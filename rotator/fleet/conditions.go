@@ -1,9 +1,11 @@
 package fleet
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -22,6 +24,7 @@ type facts struct {
 	key      *Key      // nil: AWS's key, or it was not asked
 	resource *string   // resource policy of the secret; nil: not read
 	before   *Entry    // of the former report; nil: none
+	beforeAt time.Time // when the former report was made
 
 	schedules schedules // of the visit
 }
@@ -122,6 +125,40 @@ func (f *facts) cli(operation, rest string) string {
 	return strings.TrimSpace("aws secretsmanager " + operation + " --region " + f.Region + " --secret-id " + f.ARN + " " + rest)
 }
 
+// handOver gives the secret to another function, which is asked first whether it can rotate it. The schedule stays.
+func (f *facts) handOver() string {
+	return "quarterturn preflight " + f.ARN + " --function FUNCTION && " +
+		f.cli("rotate-secret", "--rotation-lambda-arn FUNCTION --no-rotate-immediately")
+}
+
+// configure sets up rotation of a secret that has none.
+func (f *facts) configure() string {
+	return "quarterturn preflight " + f.ARN + " --function FUNCTION && " +
+		f.cli("rotate-secret", "--rotation-lambda-arn FUNCTION --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately")
+}
+
+// status asks what to do about a rotation that was not completed. Of a secret of RDS's, only RDS can make another.
+func (f *facts) status() string {
+	return cmp.Or(f.rds("--rotate-master-user-password"), f.invoke("status"))
+}
+
+// rotate rotates the secret when a step has found no objection.
+func (f *facts) rotate(step string) string {
+	return cmp.Or(f.rds("--rotate-master-user-password"), f.invoke(step)+" && "+f.cli("rotate-secret", ""))
+}
+
+// rds changes the database whose secret RDS manages; "": it is no such secret, or no tag says which database it is.
+func (f *facts) rds(change string) string {
+	for _, kind := range []struct{ tag, name string }{{"Instance", "instance"}, {"Cluster", "cluster"}} {
+		parts := strings.Split(f.Tags["aws:rds:primaryDB"+kind.tag+"Arn"], ":")
+		if f.OwningService == "rds" && len(parts) == 7 {
+			return "aws rds modify-db-" + kind.name + " --region " + f.Region + " --db-" + kind.name + "-identifier " + parts[6] +
+				" " + change + " --apply-immediately"
+		}
+	}
+	return ""
+}
+
 // judged says whether rotation of the secret is this account's own business.
 func (f *facts) judged() bool { return !f.replica() && f.Deleted.IsZero() && f.Type == "" }
 
@@ -139,7 +176,7 @@ func overdue(f *facts) (Finding, bool) {
 	if !f.late() || f.pending() != "" {
 		return no()
 	}
-	got, _ := found(list, "NextRotationDate", stamp(f.NextRotation), f.invoke("status")+" && "+f.cli("rotate-secret", ""),
+	got, _ := found(list, "NextRotationDate", stamp(f.NextRotation), f.rotate("status"),
 		"overdue by %s: last rotated %s, %s", age(f.now.Sub(f.NextRotation)), dateOr(f.LastRotated, "never"), f.Rules)
 	got.Since = f.NextRotation
 	return got, true
@@ -149,7 +186,7 @@ func failing(f *facts) (Finding, bool) {
 	if !f.late() || f.pending() == "" {
 		return no()
 	}
-	got, _ := found(list, "NextRotationDate, SecretVersionsToStages", stamp(f.NextRotation)+", "+f.pending(), f.invoke("status"),
+	got, _ := found(list, "NextRotationDate, SecretVersionsToStages", stamp(f.NextRotation)+", "+f.pending(), f.status(),
 		"its rotation was due %s and is not completed: version %s has AWSPENDING", dateOr(f.NextRotation, ""), f.pending())
 	got.Since = f.NextRotation
 	return got, true
@@ -163,7 +200,7 @@ func stuck(f *facts) (Finding, bool) {
 	if f.pending() == "" || !f.rotated() || since.IsZero() || f.now.Sub(since) < aWhile || !f.judged() {
 		return no()
 	}
-	got, _ := found(versions, "CreatedDate of AWSPENDING", stamp(since), f.invoke("status"),
+	got, _ := found(versions, "CreatedDate of AWSPENDING", stamp(since), f.status(),
 		"stuck since %s (%s): version %s has AWSPENDING", stamp(since), age(f.now.Sub(since)), f.pending())
 	got.Since = since
 	if f.singleUser() { // its clients may be reading a password that is gone
@@ -185,7 +222,7 @@ func offPending(f *facts) (Finding, bool) {
 	if f.RotationEnabled == nil || f.rotated() || f.pending() == "" || !since.IsZero() && f.now.Sub(since) < aWhile || !f.judged() {
 		return no()
 	}
-	got, _ := found(list, "RotationEnabled, SecretVersionsToStages", "false, "+f.pending(), f.invoke("status"),
+	got, _ := found(list, "RotationEnabled, SecretVersionsToStages", "false, "+f.pending(), f.status(),
 		"rotation is disabled, and version %s of an incomplete rotation has AWSPENDING: the next rotation would resume it", f.pending())
 	got.Since = since
 	return got, true
@@ -196,16 +233,14 @@ func neverRotated(f *facts) (Finding, bool) {
 	if !f.rotated() || !f.LastRotated.IsZero() || i.err != nil || f.Created.Add(i.longest).After(f.now) || !f.judged() {
 		return no()
 	}
-	return found(list, "LastRotatedDate", "", f.invoke("preflight")+" && "+f.cli("rotate-secret", ""), "rotation is enabled since some time, and it was never rotated (created %s, %s)", dateOr(f.Created, ""), f.Rules)
+	return found(list, "LastRotatedDate", "", f.rotate("preflight"), "rotation is enabled since some time, and it was never rotated (created %s, %s)", dateOr(f.Created, ""), f.Rules)
 }
 
 func neverConfigured(f *facts) (Finding, bool) {
 	if f.RotationEnabled != nil || !f.Rules.IsZero() || f.FunctionARN != "" || f.OwningService != "" || !f.judged() {
 		return no()
 	}
-	return found(list, "RotationEnabled", "",
-		f.cli("rotate-secret", "--rotation-lambda-arn FUNCTION --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"),
-		"rotation was never configured")
+	return found(list, "RotationEnabled", "", f.configure(), "rotation was never configured")
 }
 
 func turnedOff(f *facts) (Finding, bool) {
@@ -229,8 +264,11 @@ func tooOld(f *facts) (Finding, bool) {
 		return no()
 	}
 	remedy := f.cli("rotate-secret", "")
-	if f.FunctionARN == "" {
-		remedy = ""
+	switch {
+	case f.OwningService != "":
+		remedy = f.rds("--rotate-master-user-password")
+	case f.FunctionARN == "":
+		remedy = f.configure() + " && " + remedy
 	}
 	got, _ := found(call, "age", age(f.now.Sub(since)), remedy, "its value is %s old; at most %s are allowed", age(f.now.Sub(since)), age(limit))
 	got.Since = since.Add(limit)
@@ -259,7 +297,8 @@ func scheduleTooShort(f *facts) (Finding, bool) {
 
 func scheduleUnknown(f *facts) (Finding, bool) {
 	if err := f.intervals().err; err != nil && f.rotated() && f.Rules.Expression != "" {
-		return found(list, "RotationRules.ScheduleExpression", f.Rules.Expression, "", "%v", err)
+		return found(list, "RotationRules.ScheduleExpression", f.Rules.Expression,
+			f.cli("rotate-secret", "--rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"), "%v", err)
 	}
 	return no()
 }
@@ -272,7 +311,7 @@ func otherFunction(f *facts) (Finding, bool) {
 	if f.kind() == "other" { // which a name alone does not rule out
 		why += ". If that function is Quarterturn's, name it with --functions (FLEET_FUNCTIONS)"
 	}
-	return found(list, "RotationLambdaARN", f.FunctionARN, "", why, functionName(f.FunctionARN))
+	return found(list, "RotationLambdaARN", f.FunctionARN, f.handOver(), why, functionName(f.FunctionARN))
 }
 
 // ours says whether a function is one of Quarterturn's.
@@ -291,7 +330,7 @@ func functionGone(f *facts) (Finding, bool) {
 	if f.function == nil || !f.function.Gone {
 		return no()
 	}
-	return found("GetFunctionConcurrency", "error", "ResourceNotFoundException", f.cli("rotate-secret", "--rotation-lambda-arn FUNCTION --no-rotate-immediately"),
+	return found("GetFunctionConcurrency", "error", "ResourceNotFoundException", f.handOver(),
 		"its rotation function %s does not exist: deploy it again, or name another", functionName(f.FunctionARN))
 }
 
@@ -323,7 +362,7 @@ func oldRuntime(f *facts) (Finding, bool) {
 	if f.function == nil || !slices.Contains(endedRuntimes[:], f.function.Runtime) {
 		return no()
 	}
-	return found("GetFunctionConfiguration", "Runtime", f.function.Runtime, "",
+	return found("GetFunctionConfiguration", "Runtime", f.function.Runtime, f.handOver(),
 		"its rotation function %s runs on %s, which Lambda no longer updates: docs/migrating.md says how to move the secret", functionName(f.FunctionARN), f.function.Runtime)
 }
 
@@ -366,7 +405,7 @@ func functionElsewhere(f *facts) (Finding, bool) {
 	if len(parts) < 7 || parts[3] == f.Region && parts[4] == f.Account {
 		return no()
 	}
-	got, _ := found(list, "RotationLambdaARN", f.FunctionARN, "", "its rotation function is in account %s, Region %s", parts[4], parts[3])
+	got, _ := found(list, "RotationLambdaARN", f.FunctionARN, f.handOver(), "its rotation function is in account %s, Region %s", parts[4], parts[3])
 	if f.function == nil {
 		got.Sentence += ", which this report does not look at: whether it can run is not known"
 	}
@@ -401,7 +440,11 @@ func awsKey(f *facts) (Finding, bool) {
 	if !f.policy.CustomerKey || f.KMSKeyID != "" && !strings.HasSuffix(f.KMSKeyID, "alias/aws/secretsmanager") || !f.judged() {
 		return no()
 	}
-	return found(list, "KmsKeyId", f.KMSKeyID, f.cli("update-secret", "--kms-key-id KEY"), "it is encrypted with AWS's key, not with one of the account's own")
+	remedy := f.cli("update-secret", "--kms-key-id KEY")
+	if f.OwningService != "" { // which chose the key
+		remedy = ""
+	}
+	return found(list, "KmsKeyId", f.KMSKeyID, remedy, "it is encrypted with AWS's key, not with one of the account's own")
 }
 
 func replicaBehind(f *facts) (Finding, bool) {
@@ -419,7 +462,8 @@ func isReplica(f *facts) (Finding, bool) {
 	if !f.replica() {
 		return no()
 	}
-	return found(list, "PrimaryRegion", f.PrimaryRegion, "", "it is a replica of the secret in %s, where it is rotated", f.PrimaryRegion)
+	return found(list, "PrimaryRegion", f.PrimaryRegion, f.cli("stop-replication-to-replica", ""),
+		"it is a replica of the secret in %s, where it is rotated. Only to make it a secret of its own, stop the replication", f.PrimaryRegion)
 }
 
 func deletedSoon(f *facts) (Finding, bool) {
@@ -438,14 +482,20 @@ func owned(f *facts) (Finding, bool) {
 	if f.OwningService == "" {
 		return no()
 	}
-	return found(list, "OwningService", f.OwningService, "", "it is managed and rotated by %s", f.OwningService)
+	sentence := "it is managed and rotated by %s"
+	remedy := f.rds("--no-manage-master-user-password --master-user-password PASSWORD")
+	if remedy != "" {
+		sentence += ". Only to rotate it by a function of yours, give the database a password and make a secret with it: RDS deletes this one"
+	}
+	return found(list, "OwningService", f.OwningService, remedy, sentence, f.OwningService)
 }
 
 func external(f *facts) (Finding, bool) {
-	if f.Type == "" {
+	if f.Type == "" || !f.Deleted.IsZero() {
 		return no()
 	}
-	return found(list, "Type", f.Type, "", "it is a managed external secret, rotated without a function")
+	return found(list, "Type", f.Type, f.cli("delete-secret", "--recovery-window-in-days 30"), "it is a managed external secret, "+
+		"rotated without a function. Only to rotate it by a function of yours, store its value in a secret without a type, then delete this one")
 }
 
 func unused(f *facts) (Finding, bool) {
@@ -460,24 +510,25 @@ func unused(f *facts) (Finding, bool) {
 		"it was last read %s", dateOr(f.LastAccessed, "never"))
 }
 
-// readByRotation needs the former report: once is a coincidence.
+// readByRotation needs the former report: once is a coincidence. LastAccessedDate is a day, so that reads by clients
+// on the day of a rotation do not show: each report has to come after a whole day without a read.
 func readByRotation(f *facts) (Finding, bool) {
-	near := func(access, rotation time.Time) bool {
-		return !rotation.IsZero() && !access.IsZero() && access.Sub(rotation).Abs() <= day
+	only := func(access, rotation, at time.Time) bool {
+		return !rotation.IsZero() && !access.IsZero() && access.Sub(rotation).Abs() <= day && at.Sub(access) >= 2*day
 	}
-	if f.before == nil || !near(f.LastAccessed, f.LastRotated) || !near(f.before.LastAccessed, f.before.Rotation.Last) ||
-		f.before.Rotation.Last.Equal(f.LastRotated) {
+	if f.before == nil || f.before.Rotation.Last.Equal(f.LastRotated) || !f.judged() ||
+		!only(f.LastAccessed, f.LastRotated, f.now) || !only(f.before.LastAccessed, f.before.Rotation.Last, f.beforeAt) {
 		return no()
 	}
-	return found(list, "LastAccessedDate", stamp(f.LastAccessed), "", "it seems to be read by its own rotation only: ask its owner whether it is needed")
+	return found(list, "LastAccessedDate", stamp(f.LastAccessed), f.cli("delete-secret", "--recovery-window-in-days 30"),
+		"it seems to be read by its own rotation only: ask its owner whether it is needed, and delete it if not")
 }
 
-// The bounds of F28. A secret holds about 100 versions, and none that is younger than a day
-// is removed.
+// manyInADay is the bound of F28. A secret has about 100 versions at most, and versions without a label make room when
+// they are a day old: what is older is no sign of anything.
 const (
-	manyInAll   = 80
-	manyInADay  = 20
-	quotaOfThem = 100
+	manyInADay      = 20
+	quotaOfVersions = 100
 )
 
 func manyVersions(f *facts) (Finding, bool) {
@@ -487,18 +538,29 @@ func manyVersions(f *facts) (Finding, bool) {
 			today++
 		}
 	}
-	if len(f.Versions) <= manyInAll && today <= manyInADay {
+	if today <= manyInADay {
 		return no()
 	}
-	return found(versions, "versions", fmt.Sprint(len(f.Versions)), f.cli("list-secret-version-ids", "--include-deprecated"),
-		"it has %d versions, %d of the last day, of about %d that are possible: something stores values in a loop", len(f.Versions), today, quotaOfThem)
+	return found(versions, "CreatedDate", fmt.Sprint(today), f.cli("list-secret-version-ids", "--include-deprecated"),
+		"%d of its %d versions were stored in the last day, and about %d are possible: stop what stores values in a loop (CloudTrail's PutSecretValue says by whom). "+
+			"Versions make room a day later", today, len(f.Versions), quotaOfVersions)
+}
+
+// candidate is the version that can become current: the only one with a label, or the word VERSION for what nothing here tells.
+func (f *facts) candidate() string {
+	if ids := slices.Collect(maps.Keys(f.Labels)); len(ids) == 1 {
+		return ids[0]
+	}
+	return "VERSION"
 }
 
 func noCurrent(f *facts) (Finding, bool) {
 	if f.holder("AWSCURRENT") != "" || len(f.Labels) == 0 || !f.Deleted.IsZero() {
 		return no()
 	}
-	return found(list, "SecretVersionsToStages", "no AWSCURRENT", f.invoke("status"), "no version has AWSCURRENT: clients cannot read it")
+	return found(list, "SecretVersionsToStages", "no AWSCURRENT",
+		f.cli("update-secret-version-stage", "--version-stage AWSCURRENT --move-to-version-id "+f.candidate()),
+		"no version has AWSCURRENT: clients cannot read it. Move the label to the version with the credentials in use")
 }
 
 func noOwner(f *facts) (Finding, bool) {
@@ -586,13 +648,13 @@ func accepted(f *facts) (Finding, bool) {
 	e, err := exception(f.Tags)
 	switch {
 	case err != nil:
-		got, _ := found(list, "Tags", f.Tags["quarterturn:accept"], "", "%v", err)
+		got, _ := found(list, "Tags", f.Tags["quarterturn:accept"], f.cli("untag-resource", "--tag-keys quarterturn:accept"), "%v", err)
 		got.Severity = Unknown
 		return got, true
 	case e.Finding == "" || !f.now.Before(e.Until):
 		return no()
 	}
-	return found(list, "Tags", f.Tags["quarterturn:accept"], "", "%s is accepted until %s", e.Finding, e.Until.Add(-day).Format(time.DateOnly))
+	return found(list, "Tags", f.Tags["quarterturn:accept"], f.cli("untag-resource", "--tag-keys quarterturn:accept"), "%s is accepted until %s", e.Finding, e.Until.Add(-day).Format(time.DateOnly))
 }
 
 // statements are those of a policy document; a document that cannot be read has none.

@@ -3,7 +3,9 @@ package fleet_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"html/template"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -89,6 +91,11 @@ func TestEveryConditionIsFound(t *testing.T) {
 				t.Errorf("%s is not in the %s", id, form)
 			}
 		}
+		for _, f := range e.Findings {
+			if f.ID == id && !strings.Contains(html.String(), template.HTMLEscapeString(f.Sentence)) {
+				t.Errorf("the page does not say what %s is: %s", id, f.Sentence)
+			}
+		}
 	}
 	for i := range 3 {
 		if e := entry(r, fmt.Sprintf("fleet/in-order-%d", i+1)); e.State != "" || len(e.Findings) > 0 {
@@ -128,8 +135,8 @@ func TestSeverities(t *testing.T) {
 			t.Errorf("%s: %q, want %q (%+v)", id, e.State, want, e.Findings)
 		}
 	}
-	if r.Worst() != fleet.Critical {
-		t.Errorf("worst: %s", r.Worst())
+	if !r.Reaches(fleet.Critical) {
+		t.Error("nothing is critical")
 	}
 	sum := r.Totals.InOrder
 	for _, n := range r.Totals.Severity {
@@ -156,8 +163,8 @@ func TestUnreadableIsNotInOrder(t *testing.T) {
 		if len(r.Findings) != 1 || r.Findings[0].ID != "F34" || !strings.Contains(r.Findings[0].Remedy, call) {
 			t.Errorf("%s: %+v", operation, r.Findings)
 		}
-		if operation == "ListSecrets" && (r.Totals.InOrder != 0 || r.Worst() != fleet.Unknown) {
-			t.Errorf("%d in order, worst %q", r.Totals.InOrder, r.Worst())
+		if operation == "ListSecrets" && (r.Totals.InOrder != 0 || r.Reaches(fleet.Information)) {
+			t.Errorf("%d in order, and what is unknown has a severity: %+v", r.Totals.InOrder, r.Findings)
 		}
 	}
 }
@@ -198,6 +205,129 @@ func TestCallsAreFew(t *testing.T) {
 	}
 	if len(r.Secrets) > 40 {
 		t.Errorf("%d entries are kept", len(r.Secrets))
+	}
+}
+
+// TestLowFindingsCount: a limit of low is reached by what is low, whatever else is unknown or in order.
+func TestLowFindingsCount(t *testing.T) {
+	t.Parallel()
+	emu := &awsemu.Emulator{}
+	s := account(t, emu)
+	names := emu.SeedFleet(now)
+	all := scan(t, s)
+	for ids, want := range map[string]bool{"F26": true, "F26 F10": true, "F10": false, "F22": false} {
+		r := &fleet.Report{}
+		for id := range strings.FieldsSeq(ids) {
+			r.Secrets = append(r.Secrets, entry(all, names[id]))
+		}
+		if got := r.Reaches(fleet.Low); got != want {
+			t.Errorf("%s: %v", ids, got)
+		}
+	}
+}
+
+// TestChanges: what is new and what is fixed, of any severity; and what was not looked for again, or could not be read, is
+// not fixed.
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	emu := &awsemu.Emulator{}
+	s := account(t, emu)
+	names := emu.SeedFleet(now)
+	arn := func(id string) string { return emu.Snapshot(names[id]).ARN }
+	s.Deep = true
+	s.Since = scan(t, s)
+	change := func(id string, to func(*awsemu.Secret)) {
+		in := emu.Snapshot(names[id])
+		to(&in)
+		emu.Seed(in)
+	}
+	change("F11", func(in *awsemu.Secret) { in.RotationLambdaARN = emu.Snapshot("fleet/in-order-1").RotationLambdaARN })
+	change("F26", func(in *awsemu.Secret) { in.Tags["quarterturn:accept"] = "F26.until-2027-01-31" })
+	change("F22", func(in *awsemu.Secret) { in.LastAccessed = now.Add(-200 * 24 * time.Hour); in.PrimaryRegion = "" })
+	s.Deep = false
+	emu.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Deny: c.Operation == "DescribeKey"} }
+	r := scan(t, s)
+	if want := []string{"123456789012 us-east-1 F34 DescribeKey", arn("F22") + " F26", arn("F26") + " F35"}; !slices.Equal(r.Changes.New, want) {
+		t.Errorf("new: %q, want %q", r.Changes.New, want)
+	}
+	if want := []string{arn("F11") + " F11", arn("F22") + " F22"}; !slices.Equal(r.Changes.Fixed, want) {
+		t.Errorf("fixed: %q, want %q", r.Changes.Fixed, want)
+	}
+	if want := []string{arn("F18") + " F18", arn("F19") + " F19", arn("F21") + " F21", arn("F28") + " F28", arn("F33") + " F33"}; !slices.Equal(r.Changes.NotRead, want) {
+		t.Errorf("not read: %q, want %q", r.Changes.NotRead, want)
+	}
+	var text, page bytes.Buffer
+	if err := errors.Join(r.Text(&text), r.HTML(&page, "test", "v0")); err != nil {
+		t.Fatal(err)
+	}
+	line := fmt.Sprintf("3 new, 2 fixed, %d still there, 5 not looked for, or not readable", len(r.Changes.Still))
+	if !strings.Contains(text.String(), line) || !strings.Contains(page.String(), line) || !strings.Contains(text.String(), "fixed  "+arn("F11")+" F11") {
+		t.Errorf("the changes are not told: %s", text.String())
+	}
+	s.Places[0].Region = "eu-west-1" // of which the former report says nothing
+	if c := scan(t, s).Changes; len(c.Fixed) > 0 {
+		t.Errorf("fixed elsewhere: %q", c.Fixed)
+	}
+}
+
+// TestReadByItsRotationOnly: LastAccessedDate is a day. Only a day without a read shows that no client reads.
+func TestReadByItsRotationOnly(t *testing.T) {
+	t.Parallel()
+	day := 24 * time.Hour
+	rotated := now.Add(-3 * day)
+	for name, c := range map[string]struct {
+		rotated, accessed, reported, before time.Time
+		want                                bool
+	}{
+		"twice, and no read in between":       {rotated, rotated.Truncate(day), rotated.Add(-2 * day), rotated.Add(-7 * day), true},
+		"read since":                          {rotated, now.Truncate(day), rotated.Add(-2 * day), rotated.Add(-7 * day), false},
+		"rotated today":                       {now.Add(-time.Hour), now.Truncate(day), rotated.Add(-2 * day), rotated.Add(-7 * day), false},
+		"the former report on the day itself": {rotated, rotated.Truncate(day), rotated.Add(-7 * day), rotated.Add(-7 * day), false},
+		"read by a client before that report": {rotated, rotated.Truncate(day), rotated.Add(-2 * day), rotated.Add(-10 * day), false},
+		"not rotated since the former report": {rotated, rotated.Truncate(day), now.Add(-day), rotated, false},
+	} {
+		emu := &awsemu.Emulator{}
+		s := account(t, emu)
+		emu.SeedFleet(now)
+		in := emu.Snapshot("fleet/in-order-1")
+		in.LastRotated, in.LastAccessed = c.rotated, c.accessed
+		emu.Seed(in)
+		former := scan(t, s)
+		former.Generated = c.reported
+		for i := range former.Secrets {
+			former.Secrets[i].Rotation.Last, former.Secrets[i].LastAccessed = c.before, c.before.Truncate(day)
+			if name == "read by a client before that report" {
+				former.Secrets[i].LastAccessed = c.before.Add(3 * day).Truncate(day)
+			}
+		}
+		s.Since = former
+		if got := has(entry(scan(t, s), "fleet/in-order-1"), "F27"); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestRemediesOfRDS: a secret that RDS manages can be rotated by RDS alone; the tag says which database it is.
+func TestRemediesOfRDS(t *testing.T) {
+	t.Parallel()
+	emu := &awsemu.Emulator{}
+	s := account(t, emu)
+	names := emu.SeedFleet(now)
+	for _, id := range []string{"F01", "F02", "F03", "F05", "F08"} {
+		for tag, want := range map[string]string{
+			"aws:rds:primaryDBInstanceArn": "aws rds modify-db-instance --region us-east-1 --db-instance-identifier orders --rotate-master-user-password --apply-immediately",
+			"aws:rds:primaryDBClusterArn":  "aws rds modify-db-cluster --region us-east-1 --db-cluster-identifier orders --rotate-master-user-password --apply-immediately",
+		} {
+			in := emu.Snapshot(names[id])
+			in.OwningService, in.RotationLambdaARN = "rds", ""
+			in.Tags = map[string]string{tag: "arn:aws:rds:us-east-1:123456789012:db:orders"}
+			emu.Seed(in)
+			e := entry(scan(t, s), names[id])
+			i := slices.IndexFunc(e.Findings, func(f fleet.Finding) bool { return f.ID == id })
+			if i < 0 || e.Findings[i].Remedy != want {
+				t.Errorf("%s: %+v", id, e.Findings)
+			}
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ func (r *Report) HTML(out io.Writer, by, version string) error {
 	}
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"stamp": stamp, "date": func(t time.Time) string { return dateOr(t, "never") }, "join": strings.Join,
-		"upper": strings.ToUpper, "days": func(h int) int { return h / 24 },
+		"count": count, "changes": (*Changes).summary,
 	}).Parse(reportHTML)
 	if err != nil {
 		return err
@@ -64,13 +64,13 @@ type bySeverity struct {
 	Beyond   int
 }
 
-// BySeverity groups what is not in order.
+// BySeverity groups the secrets that have findings by the worst of them.
 func (p reportPage) BySeverity() []bySeverity {
 	var groups []bySeverity
-	for _, s := range p.Tiles() {
+	for _, s := range severities {
 		var entries []Entry
 		for _, e := range p.Secrets {
-			if e.State == s {
+			if len(e.Findings) > 0 && e.Findings[0].Severity == s {
 				entries = append(entries, e)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,13 +54,14 @@ type PolicyUsed struct {
 	GraceHours       int      `json:"graceHours"`
 	UnusedDays       int      `json:"unusedDays"`
 	CustomerKey      bool     `json:"customerKey"`
+	Deep             bool     `json:"deep,omitempty"` // versions, replicas and resource policies of every secret were read
 	RequiredTags     []string `json:"requiredTags,omitempty"`
 }
 
-func (p Policy) used() PolicyUsed {
+func (p Policy) used(deep bool) PolicyUsed {
 	return PolicyUsed{
 		int(p.maxAge() / day), int(p.maxInterval() / day), int(p.minInterval() / time.Hour), int(p.grace() / time.Hour),
-		int(p.unused() / day), p.CustomerKey, p.Tags,
+		int(p.unused() / day), p.CustomerKey, deep, p.Tags,
 	}
 }
 
@@ -132,12 +134,15 @@ type FunctionReport struct {
 	Secrets int    `json:"secrets"`
 }
 
-// Changes is what is different from a former report: secrets by ARN and finding.
+// Changes is what is different from a former report: secrets by ARN and finding, and findings of an account and Region.
 type Changes struct {
 	Since time.Time `json:"since"`
 	New   []string  `json:"new,omitempty"`
 	Fixed []string  `json:"fixed,omitempty"`
 	Still []string  `json:"still,omitempty"`
+	// NotRead are findings of the former report that this one did not look for, or could not: nothing says
+	// that they are fixed.
+	NotRead []string `json:"notRead,omitempty"`
 }
 
 // Read reads a former report.
@@ -245,55 +250,60 @@ func rankOf(state Severity) int {
 	return state.rank()
 }
 
-// Worst is the worst severity of all secrets and scopes; "": all is in order.
-func (r *Report) Worst() Severity {
-	worst := Severity("")
-	consider := func(s Severity) {
-		if s != "" && (worst == "" || s.rank() < worst.rank()) {
-			worst = s
+// Reaches says whether a finding is at least as severe as a limit. What is unknown is not: it has no severity yet.
+func (r *Report) Reaches(limit Severity) bool {
+	reaches := func(f Finding) bool { return f.Severity != Unknown && f.Severity.AtLeast(limit) }
+	return slices.ContainsFunc(r.Findings, func(f ScopeFinding) bool { return reaches(f.Finding) }) ||
+		slices.ContainsFunc(r.Secrets, func(e Entry) bool { return slices.ContainsFunc(e.Findings, reaches) })
+}
+
+// keyed are the findings of a report, each under a name that is the same in the next one.
+func (r *Report) keyed() map[string]ScopeFinding {
+	all := map[string]ScopeFinding{}
+	for _, e := range r.Secrets {
+		for _, f := range e.Findings {
+			all[e.ARN+" "+f.ID] = ScopeFinding{e.Account, e.Region, f}
 		}
 	}
-	for _, e := range r.Secrets {
-		consider(e.State)
-	}
 	for _, f := range r.Findings {
-		consider(f.Severity)
+		all[f.Account+" "+f.Region+" "+f.ID+" "+f.Evidence.Call] = f
 	}
-	if len(r.Scope.Unreadable) > 0 {
-		consider(Unknown)
+	return all
+}
+
+// lookedFor says whether a finding of the former report would be in this one if it still held.
+func (r *Report) lookedFor(f ScopeFinding, former *Report) bool {
+	if !slices.Contains(r.Scope.Accounts, f.Account) || !slices.Contains(r.Scope.Regions, f.Region) ||
+		former.Policy.Deep && !r.Policy.Deep && slices.Contains([]string{"F21", "F28", "F33"}, f.ID) {
+		return false
 	}
-	return worst
+	return !slices.ContainsFunc(r.Scope.Unreadable, func(u Unreadable) bool {
+		return u.Account == f.Account && u.Region == f.Region && slices.Contains([]string{list, assumeRole, f.Evidence.Call}, u.Call)
+	})
 }
 
 // compare says what is new, fixed and still there since a former report.
 func (r *Report) compare(former *Report) {
-	keys := func(report *Report) map[string]bool {
-		all := map[string]bool{}
-		for _, e := range report.Secrets {
-			for _, f := range e.Findings {
-				if f.Severity.AtLeast(Unknown) {
-					all[e.ARN+" "+f.ID] = true
-				}
-			}
-		}
-		return all
+	now, before := r.keyed(), former.keyed()
+	for _, e := range r.Exceptions { // it holds, and is accepted
+		delete(before, e.ARN+" "+e.Finding)
 	}
-	now, before := keys(r), keys(former)
 	c := &Changes{Since: former.Generated}
-	for key := range now {
-		if before[key] {
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if _, known := before[key]; known {
 			c.Still = append(c.Still, key)
 		} else {
 			c.New = append(c.New, key)
 		}
 	}
-	for key := range before {
-		if !now[key] {
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		switch _, there := now[key]; {
+		case there:
+		case r.lookedFor(before[key], former):
 			c.Fixed = append(c.Fixed, key)
+		default:
+			c.NotRead = append(c.NotRead, key)
 		}
 	}
-	slices.Sort(c.New)
-	slices.Sort(c.Fixed)
-	slices.Sort(c.Still)
 	r.Changes = c
 }

@@ -51,7 +51,7 @@ func (s Scanner) Scan(ctx context.Context) (*Report, error) {
 	if s.Now != nil {
 		now = s.Now
 	}
-	r := &Report{Schema: Schema, Generated: now().UTC(), Policy: s.Policy.used(), Calls: map[string]int{}}
+	r := &Report{Schema: Schema, Generated: now().UTC(), Policy: s.Policy.used(s.Deep), Calls: map[string]int{}}
 	for _, p := range s.Places {
 		r.Scope.Accounts = append(r.Scope.Accounts, p.Account)
 		r.Scope.Regions = append(r.Scope.Regions, p.Region)
@@ -146,6 +146,9 @@ func (v *visit) cannotRead(call string, err error) {
 // suspects, by what further calls say.
 func (v *visit) judge(ctx context.Context, s *Secret) {
 	f := &facts{Secret: s, now: v.now, policy: v.Policy, before: v.former[s.ARN], schedules: v.schedules}
+	if v.Since != nil {
+		f.beforeAt = v.Since.Generated
+	}
 	f.function = v.function(ctx, s)
 	f.key = v.key(ctx, s)
 	findings := decide(f)

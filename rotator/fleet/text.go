@@ -28,12 +28,15 @@ func (r *Report) Text(out io.Writer) error {
 	}
 	fmt.Fprintf(&b, "functions  %s\n", r.functions())
 	if c := r.Changes; c != nil {
-		fmt.Fprintf(&b, "since %s  %d new, %d fixed, %d still there\n", stamp(c.Since), len(c.New), len(c.Fixed), len(c.Still))
+		fmt.Fprintf(&b, "since %s  %s\n", stamp(c.Since), c.summary())
 		for _, key := range c.New {
 			fmt.Fprintf(&b, "  new    %s\n", key)
 		}
 		for _, key := range c.Fixed {
 			fmt.Fprintf(&b, "  fixed  %s\n", key)
+		}
+		for _, key := range c.NotRead {
+			fmt.Fprintf(&b, "  not looked for  %s\n", key)
 		}
 	}
 	_, err := io.WriteString(out, b.String())
@@ -57,6 +60,15 @@ func (e Entry) text(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "        also: %s\n", strings.Join(others, ", "))
 	}
+}
+
+// summary counts the changes.
+func (c *Changes) summary() string {
+	text := fmt.Sprintf("%d new, %d fixed, %d still there", len(c.New), len(c.Fixed), len(c.Still))
+	if n := len(c.NotRead); n > 0 {
+		text += fmt.Sprintf(", %d not looked for, or not readable", n)
+	}
+	return text
 }
 
 // Summary is the report in one line.

@@ -2,14 +2,16 @@ package awsemu
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 )
 
-// databases is RDS, as much of it as somebody needs who looks for the place that a
-// secret is for: what it says of the instances and clusters that are there.
+// databases is RDS, as much of it as is needed to find the place that a secret is for, and to
+// change who manages the password of a database: what it says of the instances and clusters that
+// are there, and the secrets that it manages for them.
 // https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBInstances.html
 var databases = service{
 	name:  rdsName,
@@ -22,6 +24,9 @@ var databases = service{
 	operations: map[string]operation{
 		opInstances: op((*Emulator).describeDBInstances),
 		opClusters:  op((*Emulator).describeDBClusters),
+
+		"ModifyDBInstance": op((*Emulator).modifyDBInstance),
+		opModifyCluster:    op((*Emulator).modifyDBCluster),
 	},
 }
 
@@ -29,6 +34,8 @@ const (
 	rdsName     = "rds"
 	opInstances = "DescribeDBInstances"
 	opClusters  = "DescribeDBClusters"
+
+	opModifyCluster = "ModifyDBCluster"
 
 	codeNoInstance = "DBInstanceNotFound"
 	codeNoCluster  = "DBClusterNotFoundFault"
@@ -117,7 +124,7 @@ func rdsARN(at home, kind, id string) string {
 // databaseARN is what policies are asked about: one database, or all of its kind.
 func databaseARN(c Call) string {
 	kind := kindInstance
-	if c.Operation == opClusters {
+	if c.Operation == opClusters || c.Operation == opModifyCluster {
 		kind = kindCluster
 	}
 	if strings.HasPrefix(c.Target, "arn:") {
@@ -242,4 +249,99 @@ func (e *Emulator) describeDBClusters(r *request, in *struct{ DBClusterIdentifie
 		out.DBClusters = append(out.DBClusters, d)
 	}
 	return out, err
+}
+
+// modifyInput is what of a database can be changed here: who manages its master user's password.
+// The query protocol sends everything as text.
+type modifyInput struct {
+	DBInstanceIdentifier     string
+	DBClusterIdentifier      string
+	ManageMasterUserPassword string
+	RotateMasterUserPassword string
+	MasterUserPassword       string
+	ApplyImmediately         string
+}
+
+// modifyDBInstance ends the management of a password, or rotates it.
+// https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
+func (e *Emulator) modifyDBInstance(r *request, in *modifyInput) (any, error) {
+	if in.DBInstanceIdentifier == "" {
+		return nil, refuse(codeInvalidParameter, "The parameter DBInstanceIdentifier must be provided and must not be blank.")
+	}
+	found, err := asked(e, r, in.DBInstanceIdentifier, kindInstance, e.fleet(r.call.home()).instances,
+		func(i Instance) (string, map[string]string) { return i.ID, i.Tags })
+	if err != nil {
+		return nil, err
+	}
+	if err := e.managePassword(r, "aws:rds:primaryDBInstanceArn", rdsARN(r.call.home(), kindInstance, found[0].ID), in); err != nil {
+		return nil, err
+	}
+	return struct{ DBInstance dbInstance }{dbInstance{
+		DBInstanceIdentifier: found[0].ID, DBInstanceArn: rdsARN(r.call.home(), kindInstance, found[0].ID),
+		DBInstanceStatus: status(found[0].Status, found[0].Host), Engine: found[0].Engine,
+	}}, nil
+}
+
+// modifyDBCluster does the same for a cluster.
+// https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBCluster.html
+func (e *Emulator) modifyDBCluster(r *request, in *modifyInput) (any, error) {
+	if in.DBClusterIdentifier == "" {
+		return nil, refuse(codeInvalidParameter, "The parameter DBClusterIdentifier must be provided and must not be blank.")
+	}
+	found, err := asked(e, r, in.DBClusterIdentifier, kindCluster, e.fleet(r.call.home()).clusters,
+		func(c Cluster) (string, map[string]string) { return c.ID, c.Tags })
+	if err != nil {
+		return nil, err
+	}
+	if err := e.managePassword(r, "aws:rds:primaryDBClusterArn", rdsARN(r.call.home(), kindCluster, found[0].ID), in); err != nil {
+		return nil, err
+	}
+	return struct{ DBCluster dbCluster }{dbCluster{
+		DBClusterIdentifier: found[0].ID, DBClusterArn: rdsARN(r.call.home(), kindCluster, found[0].ID),
+		Status: status(found[0].Status, found[0].Host), Engine: found[0].Engine,
+	}}, nil
+}
+
+// managePassword changes the secret that RDS manages for a database, which its tag names.
+func (e *Emulator) managePassword(r *request, tag, arn string, in *modifyInput) error {
+	var managed *record
+	for _, rec := range e.secrets[r.call.home()] {
+		if rec.secret.OwningService == rdsName && rec.secret.Tags[tag] == arn {
+			managed = rec
+		}
+	}
+	const combination = "InvalidParameterCombination"
+	switch {
+	case in.ManageMasterUserPassword == "true":
+		return refuse(codeInvalidParameter, "This emulator does not begin to manage passwords.")
+	case in.ManageMasterUserPassword == "false" && managed != nil:
+		if in.MasterUserPassword == "" {
+			return refuse(combination, "You must specify MasterUserPassword when you disable ManageMasterUserPassword.")
+		}
+		e.stop(managed, cancelled)
+		delete(e.secrets[managed.secret.home()], managed.secret.Name)
+		e.listed = nil
+	case in.RotateMasterUserPassword == "true" && managed == nil:
+		return refuse(combination, "You can't rotate the master user password: it is not managed in Secrets Manager.")
+	case in.RotateMasterUserPassword == "true" && in.ApplyImmediately != "true":
+		return refuse(combination, "You must apply the rotation of the master user password immediately.")
+	case in.RotateMasterUserPassword == "true":
+		return e.change(managed, r.now, func(s *Secret) error {
+			var login map[string]any
+			if json.Unmarshal(s.Holder(current).Value.Reveal(), &login) != nil || login == nil {
+				login = map[string]any{}
+			}
+			login["password"] = newUUID()
+			v, err := s.newVersion(newUUID(), r.now)
+			if err != nil {
+				return err
+			}
+			text, _ := json.Marshal(login) // of JSON
+			v.Value = Text(string(text))
+			s.unlabel(pending)
+			s.LastRotated, s.NextRotation = r.now, s.Rules.next(r.now)
+			return s.move(current, s.version(v.ID))
+		})
+	}
+	return nil
 }

@@ -113,6 +113,47 @@ func TestSecretsOfRDSAreNotOursToChange(t *testing.T) {
 	want(t, err, "InvalidRequestException", "managed by another service (rds)")
 }
 
+// TestPasswordsThatRDSManages: RDS rotates the secret of a database at once or not at all, and deletes it when it no longer
+// manages the password, for which it wants another.
+func TestPasswordsThatRDSManages(t *testing.T) {
+	t.Parallel()
+	w, sdk := withDatabases(t, &awsemu.Emulator{})
+	const cluster = "arn:aws:rds:us-east-1:123456789012:cluster:shop"
+	one, two := w.emu.Seed(managed("rds!db-1", "aws:rds:primaryDBInstanceArn", "arn:aws:rds:us-east-1:123456789012:db:db1")),
+		w.emu.Seed(managed("rds!cluster-1", "aws:rds:primaryDBClusterArn", cluster))
+	_, err := sdk.ModifyDBInstance(w.ctx, &rds.ModifyDBInstanceInput{DBInstanceIdentifier: aws.String("none"), RotateMasterUserPassword: aws.Bool(true)})
+	want(t, err, "DBInstanceNotFound", "none")
+	_, err = sdk.ModifyDBInstance(w.ctx, &rds.ModifyDBInstanceInput{DBInstanceIdentifier: aws.String("copy"), RotateMasterUserPassword: aws.Bool(true), ApplyImmediately: aws.Bool(true)})
+	want(t, err, "InvalidParameterCombination", "not managed")
+	_, err = sdk.ModifyDBInstance(w.ctx, &rds.ModifyDBInstanceInput{DBInstanceIdentifier: aws.String("db1"), RotateMasterUserPassword: aws.Bool(true)})
+	want(t, err, "InvalidParameterCombination", "immediately")
+	before := w.emu.Snapshot(one)
+	_, err = sdk.ModifyDBInstance(w.ctx, &rds.ModifyDBInstanceInput{DBInstanceIdentifier: aws.String("db1"), RotateMasterUserPassword: aws.Bool(true), ApplyImmediately: aws.Bool(true)})
+	want(t, err, "", "")
+	after := w.emu.Snapshot(one)
+	if after.LastRotated.IsZero() || !after.NextRotation.After(after.LastRotated) || after.Holder("AWSCURRENT").ID == before.Holder("AWSCURRENT").ID ||
+		after.Holder("AWSPREVIOUS").ID != before.Holder("AWSCURRENT").ID || !strings.Contains(string(after.Holder("AWSCURRENT").Value.Reveal()), `"username":"admin"`) {
+		t.Errorf("%+v", after)
+	}
+	_, err = sdk.ModifyDBInstance(w.ctx, &rds.ModifyDBInstanceInput{DBInstanceIdentifier: aws.String("db1"), ManageMasterUserPassword: aws.Bool(false)})
+	want(t, err, "InvalidParameterCombination", "MasterUserPassword")
+	_, err = sdk.ModifyDBInstance(w.ctx, &rds.ModifyDBInstanceInput{DBInstanceIdentifier: aws.String("db1"), ManageMasterUserPassword: aws.Bool(false), MasterUserPassword: aws.String("x")})
+	want(t, err, "", "")
+	_, err = sdk.ModifyDBCluster(w.ctx, &rds.ModifyDBClusterInput{DBClusterIdentifier: aws.String("shop"), ManageMasterUserPassword: aws.Bool(false), MasterUserPassword: aws.String("x")})
+	want(t, err, "", "")
+	for _, arn := range []string{one, two} {
+		_, err = w.DescribeSecret(w.ctx, &secretsmanager.DescribeSecretInput{SecretId: &arn})
+		want(t, err, "ResourceNotFoundException", "")
+	}
+}
+
+// managed is a secret that RDS manages.
+func managed(name, tag, database string) awsemu.Secret {
+	on := true
+	return awsemu.Secret{Name: name, OwningService: "rds", RotationEnabled: &on, Rules: awsemu.RotationRules{AutomaticallyAfterDays: 7}, Tags: map[string]string{tag: database},
+		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(`{"username":"admin","password":"one"}`)}}}
+}
+
 // TestCLIOfRDS: botocore reads the answers by the service model.
 func TestCLIOfRDS(t *testing.T) {
 	t.Parallel()

@@ -32,6 +32,8 @@ func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 	disabled := e.SeedKey(Key{State: keyDisabled})
 	ending := e.SeedKey(Key{State: keyPendingDeletion, Deletion: now.Add(7 * day)})
 
+	instance := e.SeedInstance(Instance{ID: "fleet-f24", Engine: "postgres", Host: "db.example", Port: 5432})
+
 	value := Text(`{"engine":"postgres","host":"db.example","username":"app","password":"emulator-only"}`)
 	current := func(age time.Duration) []Version {
 		return []Version{{Labels: []string{current}, Value: value, Created: at(age)}}
@@ -49,8 +51,8 @@ func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 		}
 	}
 	var many []Version
-	for i := range 85 {
-		many = append(many, Version{Value: value, Created: at(time.Duration(i+3) * day)})
+	for i := range 25 {
+		many = append(many, Version{Value: value, Created: at(time.Duration(i) * 10 * time.Minute)})
 	}
 	seeds := map[string]func(*Secret){
 		"F01": func(s *Secret) { s.NextRotation = at(3 * day); s.LastRotated = at(10 * day) },
@@ -85,7 +87,9 @@ func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 		},
 		"F22": func(s *Secret) { s.PrimaryRegion = "eu-central-1" },
 		"F23": func(s *Secret) { s.Deleted = now.Add(6 * day); s.LastAccessed = at(60 * day); s.RotationEnabled = &off },
-		"F24": func(s *Secret) { s.OwningService, s.RotationLambdaARN = "rds", "" },
+		"F24": func(s *Secret) {
+			s.OwningService, s.RotationLambdaARN, s.Tags["aws:rds:primaryDBInstanceArn"] = "rds", "", instance
+		},
 		"F25": func(s *Secret) { s.Type, s.RotationLambdaARN = "DatadogApiKey", "" },
 		"F26": func(s *Secret) { s.LastAccessed = at(150 * day) },
 		"F27": func(s *Secret) { s.LastAccessed = s.LastRotated },
