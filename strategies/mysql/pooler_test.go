@@ -47,7 +47,7 @@ func pooler(t *testing.T, s server) int {
 }
 
 // rotate is a whole rotation, of the secret of app and through that of boss.
-func (s server) rotate(t *testing.T, strategy rotator.Strategy, app, boss strategies.Login, more ...string) (rotationtest.Service, error) {
+func (s server) rotate(t *testing.T, strategy rotator.Strategy, app, boss strategies.Login, more ...string) (*rotationtest.Service, error) {
 	t.Helper()
 	const bossARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:boss-a1b2c3"
 	document := func(l strategies.Login) secret.Document {

@@ -50,7 +50,7 @@ func document(login strategies.Login, more ...string) secret.Document {
 const bossARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:boss-a1b2c3"
 
 // rotate is a whole rotation of app's secret, by a strategy. It gives the service too.
-func (p pooled) rotate(t *testing.T, strategy rotator.Strategy, more ...string) (rotationtest.Service, error) {
+func (p pooled) rotate(t *testing.T, strategy rotator.Strategy, more ...string) (*rotationtest.Service, error) {
 	t.Helper()
 	return rotationtest.Rotate(t, strategy, document(p.app, append(more, "masterarn", bossARN)...), document(p.boss))
 }

@@ -5,6 +5,7 @@
 package localaws
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,8 @@ type Config struct {
 	Address   string     // "": 127.0.0.1 and a free port
 	Functions []Function //
 	Output    io.Writer  // takes what the functions print; nil: discarded
+	// AWS is the emulator to put there. nil: a new one.
+	AWS *awsemu.Emulator
 	// Prepare may set fields of the emulator before its first request.
 	Prepare func(*awsemu.Emulator)
 }
@@ -64,7 +67,7 @@ func Start(p Config) (*Env, error) {
 	}
 	s := &Env{
 		URL:       "http://" + listener.Addr().String(),
-		AWS:       &awsemu.Emulator{},
+		AWS:       cmp.Or(p.AWS, &awsemu.Emulator{}),
 		Functions: map[string]*lambdahost.Host{},
 	}
 	s.AWS.Invoke = awsemu.InvokeURL(s.URL)

@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
@@ -31,27 +33,27 @@ func (c Chaos) into(f *rotationtest.Fixture, function Function) {
 	if c.Bootstrap == "" {
 		return
 	}
-	f.Chaos.Starved = func(s rotationtest.ServiceConfig) (rotationtest.Service, error) {
+	f.Chaos.Starved = func(emulator *awsemu.Emulator, out io.Writer) (rotationtest.Function, error) {
 		bootstrap, end, err := starve(c.Bootstrap)
 		if err != nil {
 			return nil, err
 		}
 		function.Bootstrap = bootstrap
-		service, err := function.Open(s)
+		deployed, err := function.Deploy(emulator, out)
 		if err != nil {
 			return nil, errors.Join(err, end())
 		}
-		return starved{service, end}, nil
+		return starved{deployed, end}, nil
 	}
 }
 
-// starved is a service that ends with the limits of its function.
+// starved is a function that ends with its limits.
 type starved struct {
-	rotationtest.Service
+	rotationtest.Function
 	end func() error
 }
 
-func (s starved) Close() error { return errors.Join(s.Service.Close(), s.end()) }
+func (s starved) Close() error { return errors.Join(s.Function.Close(), s.end()) }
 
 // What the smallest function has, of a processor and in bytes.
 const (

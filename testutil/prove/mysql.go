@@ -147,7 +147,7 @@ func (p MySQL) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 	f.Chaos = chaosOf(p.Server, p.Server.CAs != nil, target.Store)
 	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: functionTimeout})
 	if p.Bootstrap != "" {
-		f.Open = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute, Peak: p.Peak}.Open
+		f.Deploy = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute, Peak: p.Peak}.Deploy
 	}
 	return f, nil
 }

@@ -157,7 +157,7 @@ func (p Postgres) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 		f.Troubles["failed over to a reader"] = p.failedOver(&target)
 	}
 	if p.Bootstrap != "" {
-		f.Open = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute, Peak: p.Peak}.Open
+		f.Deploy = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute, Peak: p.Peak}.Deploy
 	}
 	return f, nil
 }

@@ -4,7 +4,7 @@
 // servers. The command testutil/cmd/prove prints what came of it.
 //
 // An engine is proved by a function that makes a rotationtest.Fixture for it,
-// as Postgres.Rotation does; Function.Open is what makes the fixture's rotations run
+// as Postgres.Rotation does; Function.Deploy is what makes the fixture's rotations run
 // in a process that can be killed.
 package prove
 

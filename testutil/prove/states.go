@@ -303,10 +303,7 @@ func (s soloState) state(e strategies.CloningEngine, fixture func(ctx context.Co
 			f.Rights = nil
 		}
 		if s.strict {
-			f.Open = func(c rotationtest.ServiceConfig) (rotationtest.Service, error) {
-				c.Strict = true
-				return rotationtest.Local(c)
-			}
+			f.Preflight = rotator.PreflightStrict
 		}
 		return f, nil
 	}}

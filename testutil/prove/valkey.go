@@ -83,7 +83,7 @@ func (p Valkey) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 		ServerLog:              p.Server.Log,
 	}
 	if p.Bootstrap != "" {
-		f.Open = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 2 * time.Minute, Peak: p.Peak}.Open
+		f.Deploy = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 2 * time.Minute, Peak: p.Peak}.Deploy
 	}
 	return f, nil
 }

@@ -24,9 +24,9 @@ type Chaos struct {
 	// Name gives a host whose last address is 127.0.0.1; before that come addresses that are dead at a port: so many
 	// refuse a connection there, and so many never answer one.
 	Name func(port, refused, silent int) (host string, end func() error, err error)
-	// Starved opens a service whose function has 7 % of a processor and 128 MB of memory, which is what the smallest
-	// function of Lambda has.
-	Starved func(ServiceConfig) (Service, error)
+	// Starved makes a function that has 7 % of a processor and 128 MB of memory, which is what the smallest function of
+	// Lambda has.
+	Starved Deploy
 }
 
 // Standby is a server that follows the one of a fixture.
@@ -153,7 +153,7 @@ func (r *trialRun) slow(delay func(strategytest.Chunk) time.Duration) {
 	r.delay, r.noFaultYet = delay, false
 }
 
-// rotate is a rotation in which nothing is to go wrong: the fixture's service is wrong enough.
+// rotate is a rotation in which nothing is to go wrong: the fixture's function or line is wrong enough.
 func (r *trialRun) rotate(ctx context.Context) error {
 	r.mu.Lock()
 	r.noFaultYet = false
@@ -190,7 +190,7 @@ func starved(fresh NewFixture) NewFixture {
 		if err != nil {
 			return f, err
 		}
-		if f.Open = f.Chaos.Starved; f.Open == nil {
+		if f.Deploy = f.Chaos.Starved; f.Deploy == nil {
 			return f, lacking(f, "Chaos.Starved")
 		}
 		return f, nil

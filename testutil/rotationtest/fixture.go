@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 )
@@ -41,8 +42,9 @@ type Fixture struct {
 
 	// ServerLog gives everything the server has logged, at its most talkative.
 	ServerLog func() string
-	// Open opens the service that runs the rotation. nil: Local.
-	Open func(ServiceConfig) (Service, error)
+	// Deploy makes the function. nil: Strategy runs in this process, with the preflight as Preflight says.
+	Deploy    Deploy
+	Preflight rotator.PreflightMode
 	// Close ends what is the fixture's alone. nil: there is nothing to end.
 	Close func()
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,15 +58,8 @@ func (e LoadTest) Run(ctx context.Context, fresh NewFixture) (load LoadStats, er
 	if err != nil {
 		return load, fmt.Errorf("fixture: %w", err)
 	}
-	open := f.Open
-	if open == nil {
-		open = Local
-	}
-	service, err := open(ServiceConfig{
-		Strategy: f.Strategy, Current: f.Current, Related: related,
-		BeforeCall: func(string) Fault { return FaultNone },
-		AfterCall:  func(string) {},
-		Step:       func(ctx context.Context, step rotator.Step, invoke Invoke) error { return invoke(ctx, step) },
+	service, err := Open(ServiceConfig{
+		Strategy: f.Strategy, Preflight: f.Preflight, Deploy: f.Deploy, Current: f.Current, Related: related,
 	})
 	if err != nil {
 		return load, fmt.Errorf("service: %w", err)
@@ -102,7 +96,7 @@ func (e LoadTest) Run(ctx context.Context, fresh NewFixture) (load LoadStats, er
 // clientPool is the clients of one secret.
 type clientPool struct {
 	Fixture
-	service Service
+	service *Service
 	turning sync.RWMutex
 	epoch   atomic.Int64 // rotations that have begun
 
@@ -122,6 +116,7 @@ func (c *clientPool) runClient(ctx context.Context, caches bool, sum *ClientStat
 	var read int64
 	var since time.Time // of a refusal; zero: the latest login was accepted
 	for ctx.Err() == nil {
+		runtime.Gosched() // where a login takes no time, the rotation goes on all the same
 		err := func() error {
 			c.turning.RLock()
 			defer c.turning.RUnlock()

@@ -11,9 +11,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 )
 
-// MemoryFixture makes fixtures for a strategy on a Memory, each with a Memory of
-// its own: the fixture to read before writing one. keeps: KeepsCurrent. Its masterarn is in us-east-1,
-// the Region of the emulator that a deployed function reads from.
+// MemoryFixture makes fixtures for a strategy on a Memory, each with a Memory of its own: the fixture to read before
+// writing one. keeps: KeepsCurrent. Its masterarn is in us-east-1, the Region of a deployed function.
 func MemoryFixture(strategy func(e strategies.CloningEngine) rotator.Strategy, keeps bool) NewFixture {
 	return func(context.Context) (Fixture, error) {
 		const superuserARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:root-a1b2c3"

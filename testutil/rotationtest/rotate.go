@@ -1,7 +1,6 @@
 package rotationtest
 
 import (
-	"context"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -10,14 +9,11 @@ import (
 
 // Rotate is one rotation of a secret, in this process. superuser is the secret that current names in masterarn. It
 // gives the service too, which the test's end closes.
-func Rotate(t *testing.T, strategy rotator.Strategy, current, superuser secret.Document) (Service, error) {
+func Rotate(t *testing.T, strategy rotator.Strategy, current, superuser secret.Document) (*Service, error) {
 	t.Helper()
-	service, err := Local(ServiceConfig{
+	service, err := Open(ServiceConfig{
 		Strategy: strategy, Current: current,
-		Related:    map[string]secret.Document{current.Text("masterarn"): superuser},
-		BeforeCall: func(string) Fault { return FaultNone },
-		AfterCall:  func(string) {},
-		Step:       func(ctx context.Context, step rotator.Step, invoke Invoke) error { return invoke(ctx, step) },
+		Related: map[string]secret.Document{current.Text("masterarn"): superuser},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -19,7 +20,7 @@ import (
 // trialRun is a fixture in use.
 type trialRun struct {
 	Fixture
-	service Service
+	service *Service
 	proxy   *strategytest.Proxy
 	around  StepFunc // nil: just invoke
 
@@ -30,7 +31,8 @@ type trialRun struct {
 	act        func(injectionPoint) action            // nil: nothing happens
 	noFaultYet bool                                   // nothing has happened yet, as in the rotation without trouble
 	skipChecks bool                                   // a trouble keeps clients out too: no login is tried
-	seen       secret.Scrubber                        // every value of a secret, to be found in what is printed
+	values     []secret.Document                      // every value of a secret
+	seen       secret.Scrubber                        // with what is secret in them, to be found in what is printed
 	original   secret.Document                        // what may not change but for the password
 	delay      func(strategytest.Chunk) time.Duration // of each piece; nil: none
 	host       string                                 // by which the proxy is reached; "": 127.0.0.1
@@ -58,7 +60,14 @@ func within(parent context.Context, fresh NewFixture, run func(ctx context.Conte
 	if err != nil {
 		return fmt.Errorf("fixture: %w", err)
 	}
-	defer r.close()
+	hung := false
+	defer func() {
+		if hung {
+			go r.close() // it waits for what hangs
+			return
+		}
+		r.close()
+	}()
 	done := make(chan error, 1)
 	go func() { done <- run(ctx, r) }()
 	select {
@@ -67,7 +76,7 @@ func within(parent context.Context, fresh NewFixture, run func(ctx context.Conte
 		select {
 		case err = <-done:
 		case <-time.After(time.Minute):
-			err = errors.New("it ignores the end of its context, too")
+			hung, err = true, errors.New("it ignores the end of its context, too")
 		}
 	}
 	switch {
@@ -129,10 +138,6 @@ func newRound(ctx context.Context, fresh NewFixture) (r *trialRun, err error) {
 	for _, d := range related {
 		r.remember(d)
 	}
-	open := f.Open
-	if open == nil {
-		open = Local
-	}
 	if f.Census != nil {
 		if r.census, err = f.Census(ctx); err != nil {
 			return r, fmt.Errorf("census: %w", err)
@@ -148,8 +153,9 @@ func newRound(ctx context.Context, fresh NewFixture) (r *trialRun, err error) {
 	r.remember(f.Pending)
 	r.remember(f.Previous)
 	r.own = r.clients().Admitted(ctx, map[string]secret.Document{"itself": current})
-	r.service, err = open(ServiceConfig{
-		Strategy: f.Strategy, Current: current, Previous: f.Previous, Pending: f.Pending, Related: related,
+	r.service, err = Open(ServiceConfig{
+		Strategy: f.Strategy, Preflight: f.Preflight, Deploy: f.Deploy,
+		Current: current, Previous: f.Previous, Pending: f.Pending, Related: related,
 		BeforeCall: func(op string) Fault { return r.moment(injectionPoint{api: true, what: op}).fault },
 		AfterCall:  func(op string) { r.moment(injectionPoint{api: true, after: true, what: op}) },
 		Step:       r.run,
@@ -206,7 +212,12 @@ func (r *trialRun) direct(d secret.Document) (secret.Document, error) {
 }
 
 // remember has a value be found wherever it is printed. The caller holds the lock, or is alone.
-func (r *trialRun) remember(d secret.Document) { r.seen.Add(d.SecretValues()...) }
+func (r *trialRun) remember(d secret.Document) {
+	if !slices.ContainsFunc(r.values, d.Equal) {
+		r.values = append(r.values, d)
+		r.seen.Add(d.SecretValues()...)
+	}
+}
 
 func (r *trialRun) leaks(text string) bool { return r.seen.String(text) != text }
 

@@ -1,53 +1,45 @@
 package rotationtest
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 )
 
-// A Service is one secret in Secrets Manager and the function that rotates it. The
-// suite for rotations has one of its own, in this process (see Local). Package
-// testutil/prove has another, with a real function that can really be killed.
-type Service interface {
-	// Rotate begins a rotation, or goes on with the one that is not complete, and
-	// tries it so many times. nil: it is complete.
-	Rotate(ctx context.Context, attempts int) error
-	// PutByHand stores a value by hand, which becomes AWSCURRENT.
-	PutByHand(ctx context.Context, d secret.Document) error
-	// ValueAt gives the value under a label; zero: there is none.
-	ValueAt(label string) secret.Document
-	// Kill ends the process that runs the function, whatever it is doing, and
-	// returns when it can do nothing more. The next step runs in another.
-	Kill()
-	// Output is everything that the function has printed and answered.
-	Output() string
-	Close() error
-}
-
-// ServiceConfig is what a Service is opened with. Its functions may be called by many
-// goroutines at once.
+// ServiceConfig is what a Service is opened with. Current is required, and so is Strategy or Deploy. Its functions may
+// be called by many goroutines at once.
 type ServiceConfig struct {
-	Strategy rotator.Strategy // for a service that runs it in this process
+	Strategy  rotator.Strategy // for a function in this process
+	Preflight rotator.PreflightMode
+	Deploy    Deploy // nil: the function is in this process
+
 	Current  secret.Document
 	Previous secret.Document            // zero: there is none
 	Pending  secret.Document            // of a rotation that is not complete; zero: there is none
-	Related  map[string]secret.Document // other secrets that Current names, by id
-	Strict   bool                       // PREFLIGHT=strict, for a service that runs it in this process
+	Related  map[string]secret.Document // other secrets that Current names, by ARN
 
-	// BeforeCall is asked before each API call of the function, and Called told when it
-	// was carried out and not yet answered.
+	// BeforeCall is asked before each API call of the function, and AfterCall told when it was carried out and not yet
+	// answered. nil: nothing goes wrong.
 	BeforeCall func(operation string) Fault
 	AfterCall  func(operation string)
-	// Step runs in place of each step; invoke calls the function.
+	// Step runs in place of each step. nil: just invoke.
 	Step StepFunc
 }
 
@@ -56,6 +48,21 @@ type StepFunc func(ctx context.Context, step rotator.Step, invoke Invoke) error
 
 // Invoke calls the function once, for the version that is being rotated.
 type Invoke func(ctx context.Context, step rotator.Step) error
+
+// Deploy makes a function that finds its secrets in an emulator, which it may put on an address. What the function
+// prints goes to out.
+type Deploy func(emulator *awsemu.Emulator, out io.Writer) (Function, error)
+
+// A Function is what a Service rotates by.
+type Function interface {
+	ARN() string
+	// Invoke calls it once, with an event. Many goroutines may.
+	Invoke(ctx context.Context, event []byte) error
+	// Kill ends each process of it, whatever it is doing, and returns when it can do nothing more. The next call runs
+	// in another.
+	Kill()
+	Close() error
+}
 
 // Fault is what goes wrong with one API call.
 type Fault string
@@ -75,7 +82,8 @@ const (
 
 // faults is all of them.
 func faults() []Fault {
-	return []Fault{FaultThrottled, FaultServerError, FaultExpired, FaultDenied, FaultKeyDisabled, FaultStale, FaultSlow, FaultLostAnswer, FaultLostCall}
+	return []Fault{FaultThrottled, FaultServerError, FaultExpired, FaultDenied, FaultKeyDisabled, FaultStale, FaultSlow,
+		FaultLostAnswer, FaultLostCall}
 }
 
 // appliesTo says whether a fault makes a difference to an operation.
@@ -89,343 +97,237 @@ func (f Fault) appliesTo(operation string) bool {
 	return true
 }
 
-// slowness is how late a slow call is.
-const slowness = 30 * time.Millisecond
-
 // rotationSteps are the steps of a rotation, in order.
 func rotationSteps() []rotator.Step {
-	return []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret, rotator.StepFinishSecret}
+	return []rotator.Step{rotator.StepCreateSecret, rotator.StepSetSecret, rotator.StepTestSecret,
+		rotator.StepFinishSecret}
 }
 
-// Local is a Service in this process. It keeps the service's rules of versions and
-// labels, as far as rotations come across them. A process that was killed is one
-// whose calls are no longer carried out; its database sees the same as of a real
-// one if the lines to it are cut.
-func Local(s ServiceConfig) (Service, error) {
-	l := &local{ServiceConfig: s, state: state{map[string]secret.Document{"v1": s.Current}, map[string]string{rotator.LabelCurrent: "v1"}}}
-	for label, d := range map[string]secret.Document{rotator.LabelPrevious: s.Previous, rotator.LabelPending: s.Pending} {
-		if !d.IsZero() {
-			id := "version-" + rand.Text() + rand.Text()
-			l.values[id], l.labels[label] = d, id
+// Service is one secret in an emulator of Secrets Manager, and the function that rotates it.
+type Service struct {
+	config   ServiceConfig
+	emulator *awsemu.Emulator
+	function Function
+	sdk      *secretsmanager.Client // of a person: what happens to the function's calls does not happen to theirs
+	arn      string
+	output   output
+	days     atomic.Int64
+
+	changes atomic.Int64 // how often a call may have changed the secret
+	seen    atomic.Pointer[snapshot]
+
+	mu     sync.Mutex
+	failed error // of the latest step
+}
+
+// snapshot is the secret after so many changes. It is read far more often than it changes.
+type snapshot struct {
+	changes int64
+	secret  awsemu.Secret
+}
+
+// operator is the access key of a person.
+const operator = "OPERATOR"
+
+// Open starts a Service. It closes what it has begun if it fails.
+func Open(c ServiceConfig) (*Service, error) {
+	region := "us-east-1"
+	if parts := strings.Split(c.Current.Text("masterarn"), ":"); len(parts) > 4 && parts[0] == "arn" {
+		region = parts[3] // a function reads secrets of its own Region alone
+	}
+	s := &Service{config: c, emulator: &awsemu.Emulator{Region: region, Attempts: 1}}
+	// A rotation a day: the service lets nobody make a hundred versions in one.
+	s.emulator.Now = func() time.Time { return time.Now().Add(time.Duration(s.days.Load()) * 25 * time.Hour) }
+	deploy := c.Deploy
+	if deploy == nil {
+		deploy = inProcess(region, c.Strategy, c.Preflight)
+	}
+	var err error
+	if s.function, err = deploy(s.emulator, &s.output); err != nil {
+		return nil, errors.Join(err, s.emulator.Close())
+	}
+	s.emulator.Fault = s.fault
+	s.emulator.Invoke = awsemu.InvokeHandler(s.invoke)
+	s.sdk = secretsmanager.NewFromConfig(configOf(region, operator, s.emulator.Client()))
+	for id, d := range c.Related {
+		current := map[string]secret.Document{rotator.LabelCurrent: d}
+		s.emulator.Seed(awsemu.Secret{Name: "related", ARN: id, Versions: versions(current)})
+	}
+	s.arn = s.emulator.Seed(awsemu.Secret{
+		Name: "app", RotationEnabled: new(true), RotationLambdaARN: s.function.ARN(),
+		Versions: versions(map[string]secret.Document{
+			rotator.LabelPrevious: c.Previous, rotator.LabelCurrent: c.Current, rotator.LabelPending: c.Pending,
+		}),
+	})
+	return s, nil
+}
+
+// versions are the values that there are, the oldest first.
+func versions(values map[string]secret.Document) (all []awsemu.Version) {
+	for _, label := range []string{rotator.LabelPrevious, rotator.LabelCurrent, rotator.LabelPending} {
+		if d := values[label]; !d.IsZero() {
+			all = append(all, awsemu.Version{Labels: []string{label}, Value: awsemu.Text(d.Encode().Reveal())})
 		}
 	}
-	l.before = l.snapshot()
-	return l, nil
+	return all
 }
 
-// secretARN names the secret of a fixture: in the Region of the superuser secret that it names, for a function reads no other.
-func secretARN(current secret.Document) string {
-	partition, region := "aws", "eu-central-1"
-	if parts := strings.Split(current.Text("masterarn"), ":"); len(parts) > 4 && parts[0] == "arn" {
-		partition, region = parts[1], parts[3]
+func configOf(region, accessKey string, client aws.HTTPClient) aws.Config {
+	return aws.Config{
+		Region: region, Credentials: credentials.NewStaticCredentialsProvider(accessKey, "x", ""), HTTPClient: client,
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 	}
-	return "arn:" + partition + ":secretsmanager:" + region + ":123456789012:secret:suite-a1b2c3"
 }
 
-type local struct {
-	ServiceConfig
-
-	mu sync.Mutex
-	state
-	before state // as it was until the latest write
-	made   int   // versions so far
-	kill   map[*process]bool
-	output strings.Builder
-}
-
-type state struct {
-	values map[string]secret.Document // by version
-	labels map[string]string          // the version that has it
-}
-
-func (s state) snapshot() state { return state{maps.Clone(s.values), maps.Clone(s.labels)} }
-
-// process is that of one process, from an invocation to its end.
-type process struct {
-	*local
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-}
-
-func (l *local) Rotate(ctx context.Context, attempts int) (err error) {
-	version := l.begin()
-	for range attempts {
-		if err = l.attempt(ctx, version); err == nil {
-			return nil
+// fault puts what was asked for into the emulator's words.
+func (s *Service) fault(c awsemu.Call) (f awsemu.Fault) {
+	f.After = func() {
+		s.changes.Add(1)
+		if c.AccessKey != operator && s.config.AfterCall != nil {
+			s.config.AfterCall(c.Operation)
 		}
 	}
-	return err
-}
-
-// begin gives the version that is pending, or makes an empty one.
-func (l *local) begin() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	pending, ok := l.labels[rotator.LabelPending]
-	if ok && pending != l.labels[rotator.LabelCurrent] {
-		return pending
+	if c.AccessKey == operator || s.config.BeforeCall == nil {
+		return f
 	}
-	l.made++
-	id := fmt.Sprintf("version-%s-%012d", rand.Text(), l.made)
-	l.before = l.snapshot()
-	l.labels[rotator.LabelPending] = id
-	return id
-}
-
-func (l *local) attempt(ctx context.Context, version string) error {
-	for _, step := range rotationSteps() {
-		if l.holder(rotator.LabelPending) != version && l.holder(rotator.LabelCurrent) != version {
-			return errors.New("service: the rotation was abandoned")
-		}
-		err := l.Step(ctx, step, func(ctx context.Context, step rotator.Step) error { return l.invoke(ctx, step, version) })
-		if err != nil {
-			return fmt.Errorf("%s: %w", step, err)
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.labels[rotator.LabelCurrent] != version {
-		return errors.New("service: every step has succeeded, and AWSCURRENT has not moved")
-	}
-	delete(l.labels, rotator.LabelPending)
-	return nil
-}
-
-func (l *local) holder(label string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.labels[label]
-}
-
-// errKilled is how the service learns of a process that was killed.
-var errKilled = errors.New("service: the process was killed")
-
-func (l *local) invoke(ctx context.Context, step rotator.Step, version string) error {
-	p := &process{local: l}
-	p.ctx, p.cancel = context.WithCancelCause(ctx)
-	defer p.cancel(nil)
-	l.mu.Lock()
-	if l.kill == nil {
-		l.kill = map[*process]bool{}
-	}
-	l.kill[p] = true
-	l.mu.Unlock()
-	mode := rotator.PreflightEnforce
-	if l.Strict {
-		mode = rotator.PreflightStrict
-	}
-	err := rotator.Rotator{
-		Store: p, Strategy: l.Strategy, ReadBackoff: []time.Duration{time.Millisecond, time.Millisecond}, Observe: l.print, PreflightMode: mode,
-	}.Handle(p.ctx, rotator.Event{Step: step, SecretID: secretARN(l.Current), VersionID: version, RotationToken: secret.NewPassword("token-" + rand.Text())})
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.kill, p)
-	if p.dead() {
-		return errKilled
-	}
-	return err
-}
-
-func (l *local) print(_ context.Context, r rotator.Record) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintf(&l.output, "%s %s %s %v\n", r.Step, r.Outcome, r.Kind, r.Notes)
-	if r.Err != nil {
-		fmt.Fprintf(&l.output, "%v\n", r.Err)
-	}
-	if r.Report != nil {
-		for _, f := range r.Report.Findings {
-			fmt.Fprintf(&l.output, "%s %s %v\n", f.ID, f.Detail, f.PolicyAnalysis)
-		}
-	}
-	if r.PanicStack != "" {
-		fmt.Fprintf(&l.output, "panic\n%s\n", r.PanicStack)
-	}
-}
-
-func (l *local) Output() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.output.String()
-}
-
-func (l *local) Kill() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for p := range l.kill {
-		p.cancel(errKilled)
-	}
-}
-
-func (l *local) Close() error { return nil }
-
-func (l *local) ValueAt(label string) secret.Document {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.values[l.labels[label]]
-}
-
-func (l *local) PutByHand(_ context.Context, d secret.Document) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.made++
-	id := fmt.Sprintf("edited-%d", l.made)
-	l.before = l.snapshot()
-	l.values[id] = d
-	l.promote(id)
-	delete(l.labels, rotator.LabelPending) // a rotation that was under way is abandoned
-	return nil
-}
-
-// promote moves AWSCURRENT; the caller holds the lock.
-func (l *local) promote(id string) {
-	l.labels[rotator.LabelPrevious] = l.labels[rotator.LabelCurrent]
-	l.labels[rotator.LabelCurrent] = id
-}
-
-func (p *process) dead() bool { return context.Cause(p.ctx) == errKilled }
-
-// call does to one call what Call says, and carries it out. work holds the lock and
-// is given the state to answer from.
-func (p *process) call(ctx context.Context, operation string, write, key bool, work func(state) error) error {
-	if p.dead() {
-		return fmt.Errorf("%w: %w", rotator.KindUnreachable, errKilled)
-	}
-	fault := p.BeforeCall(operation)
-	switch err := p.refusal(ctx, fault, key); {
-	case err != nil:
-		return err
-	case p.ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", rotator.KindDeadline, context.Cause(p.ctx))
-	}
-	p.mu.Lock()
-	from := p.state
-	if fault == FaultStale && !write {
-		from = p.before
-	}
-	was := p.snapshot()
-	err := work(from)
-	if write && err == nil {
-		p.before = was
-	}
-	p.mu.Unlock()
-	p.AfterCall(operation)
-	switch {
-	case p.dead():
-		return fmt.Errorf("%w: %w", rotator.KindUnreachable, errKilled)
-	case fault == FaultLostAnswer:
-		return fmt.Errorf("%s: %w: no answer", operation, rotator.KindUnreachable)
-	}
-	return err
-}
-
-func (p *process) refusal(ctx context.Context, f Fault, key bool) error {
-	switch f {
-	case FaultThrottled, FaultServerError:
-		return fmt.Errorf("%w: %s", rotator.KindThrottled, f)
-	case FaultExpired, FaultDenied:
-		return fmt.Errorf("%w: %s", rotator.KindAccessDenied, f)
-	case FaultLostCall:
-		return fmt.Errorf("%w: %s", rotator.KindUnreachable, f)
+	switch s.config.BeforeCall(c.Operation) {
+	case FaultThrottled:
+		f.Throttle = true
+	case FaultServerError:
+		f.ServerError = true
+	case FaultExpired:
+		f.ExpiredToken = true
+	case FaultDenied:
+		f.Deny = true
 	case FaultKeyDisabled:
-		if key {
-			return fmt.Errorf("%w: %s", rotator.KindAccessDenied, f)
-		}
+		f.DecryptionFailure, f.EncryptionFailure = true, true
+	case FaultStale:
+		f.Stale = true
 	case FaultSlow:
-		timer := time.NewTimer(slowness)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", rotator.KindDeadline, ctx.Err())
-		}
+		f.Delay = 30 * time.Millisecond
+	case FaultLostAnswer:
+		f.LoseResponse = true
+	case FaultLostCall:
+		// A call that hangs takes the function seconds. They are waited for where it is deployed.
+		_, here := s.function.(*local)
+		f.LoseRequest, f.Hang = here, !here
 	}
-	return nil
+	return f
 }
 
-// Describe implements rotator.Store, as do the next three.
-func (p *process) Describe(ctx context.Context, id string) (m rotator.Metadata, err error) {
-	err = p.call(ctx, "DescribeSecret", false, false, func(s state) error {
-		on := true
-		m = rotator.Metadata{ARN: id, Name: "suite", RotationEnabled: &on, Labels: map[string][]string{}}
-		for label, version := range s.labels {
-			m.Labels[version] = append(m.Labels[version], label)
+// invoke is how the emulator reaches the function: by way of Step.
+func (s *Service) invoke(ctx context.Context, event []byte) ([]byte, error) {
+	var members map[string]string
+	if err := json.Unmarshal(event, &members); err != nil {
+		return nil, err
+	}
+	call := func(ctx context.Context, step rotator.Step) error {
+		mine := maps.Clone(members)
+		mine["Step"] = string(step)
+		body, err := json.Marshal(mine)
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	return m, err
+		return s.function.Invoke(ctx, body)
+	}
+	run, step := s.config.Step, rotator.Step(members["Step"])
+	if run == nil {
+		run = func(ctx context.Context, step rotator.Step, invoke Invoke) error { return invoke(ctx, step) }
+	}
+	err := run(ctx, step, call)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", step, err)
+	}
+	s.fail(err)
+	return []byte("null"), err
 }
 
-func (p *process) Value(ctx context.Context, id string, v rotator.VersionRef) (val rotator.SecretValue, err error) {
-	err = p.call(ctx, "GetSecretValue", false, true, func(s state) error {
-		if id != secretARN(p.Current) {
-			d, ok := p.Related[id]
-			if !ok {
-				return fmt.Errorf("secret %s: %w", id, rotator.KindNotFound)
-			}
-			val = rotator.SecretValue{VersionID: "v1", Document: d}
+func (s *Service) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = err
+}
+
+func (s *Service) lastFailure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// Rotate begins a rotation, or goes on with the one that is not complete, and tries it so many times. nil: it is
+// complete. Otherwise the error wraps that of the step that failed.
+func (s *Service) Rotate(ctx context.Context, attempts int) (err error) {
+	for range attempts {
+		s.days.Add(1)
+		s.fail(nil)
+		_, refused := s.sdk.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &s.arn})
+		// This one error says that the rotation before it is tried again.
+		if incomplete := new(types.InvalidRequestException); refused != nil && !errors.As(refused, &incomplete) {
+			return refused
+		}
+		r, waiting := s.emulator.WaitRotation(ctx, s.arn)
+		s.changes.Add(1) // AWSPENDING goes with the end of a rotation
+		switch {
+		case waiting != nil:
+			return waiting
+		case r.Outcome == "RotationSucceeded":
 			return nil
 		}
-		label := v.Label
-		if label == "" && v.ID == "" {
-			label = rotator.LabelCurrent
-		}
-		version := v.ID
-		if version == "" {
-			version = s.labels[label]
-		}
-		d, filled := s.values[version]
-		labelled := s.labelled(version)
-		switch {
-		case !filled && !labelled, !filled:
-			return fmt.Errorf("version %q: %w", version, rotator.KindNotFound)
-		case label != "" && s.labels[label] != version:
-			return fmt.Errorf("version %q: %w: it is not labelled %s", version, rotator.KindConflict, label)
-		}
-		val = rotator.SecretValue{VersionID: version, Document: d}
-		return nil
-	})
-	return val, err
-}
-
-func (s state) labelled(version string) bool {
-	for _, v := range s.labels {
-		if v == version {
-			return true
+		if err = s.lastFailure(); err == nil {
+			err = fmt.Errorf("%s: %s", r.Outcome, r.Message)
 		}
 	}
-	return false
+	return err
 }
 
-func (p *process) Put(ctx context.Context, put rotator.PutInput) error {
-	return p.call(ctx, "PutSecretValue", true, true, func(s state) error {
-		if old, ok := s.values[put.VersionID]; ok {
-			if old.Equal(put.Document) {
-				return nil
-			}
-			return fmt.Errorf("%w: the version has another value already", rotator.KindConflict)
-		}
-		s.values[put.VersionID] = put.Document
-		s.labels[rotator.LabelPending] = put.VersionID
-		return nil
-	})
+// PutByHand stores a value by hand, which becomes AWSCURRENT.
+func (s *Service) PutByHand(ctx context.Context, d secret.Document) error {
+	text := d.Encode().Reveal()
+	_, err := s.sdk.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &s.arn, SecretString: &text})
+	return err
 }
 
-func (p *process) MoveLabel(ctx context.Context, _ string, m rotator.LabelMove) error {
-	return p.call(ctx, "UpdateSecretVersionStage", true, false, func(s state) error {
-		known := s.labelled(m.To)
-		switch _, filled := s.values[m.To]; {
-		case m.To != "" && !known && !filled:
-			return fmt.Errorf("version %q: %w", m.To, rotator.KindNotFound)
-		case s.labels[m.Label] != m.From:
-			return fmt.Errorf("%w: %s is not on version %q", rotator.KindConflict, m.Label, m.From)
-		case m.Label == rotator.LabelCurrent:
-			p.promote(m.To)
-		case m.To == "":
-			delete(s.labels, m.Label)
-		default:
-			s.labels[m.Label] = m.To
-		}
-		return nil
-	})
+// ValueAt gives the value under a label; zero: there is none.
+func (s *Service) ValueAt(label string) secret.Document {
+	changes := s.changes.Load()
+	seen := s.seen.Load()
+	if seen == nil || seen.changes != changes {
+		seen = &snapshot{changes, s.emulator.Snapshot(s.arn)}
+		s.seen.Store(seen)
+	}
+	d, err := secret.ParseDocument(string(seen.secret.Holder(label).Value.Reveal()))
+	if err != nil {
+		return secret.Document{} // an empty version
+	}
+	return d
+}
+
+// Kill ends each process of the function.
+func (s *Service) Kill() { s.function.Kill() }
+
+// Output is everything that the function has printed and answered, and what the emulator says of its calls.
+func (s *Service) Output() string {
+	last, _ := s.emulator.WaitRotation(context.Background(), s.arn)
+	return fmt.Sprintf("%s\n%+v\n%+v\n%+v", s.output.String(), s.emulator.Calls(), s.emulator.Events(), last.Message)
+}
+
+// Close ends a rotation that is running, and the function.
+func (s *Service) Close() error { return errors.Join(s.emulator.Close(), s.function.Close()) }
+
+// output keeps what is written by many.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
