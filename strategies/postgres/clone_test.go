@@ -339,7 +339,8 @@ func TestCloneRefused(t *testing.T) {
 		r := newRotation(t, s, "")
 		weak := s.master(t) // as of 16, without ADMIN OPTION
 		iam, _ := s.NewRole(t, "LOGIN")
-		s.run(t, `DO $$ BEGIN CREATE ROLE rds_iam; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$`, "GRANT rds_iam TO "+iam)
+		s.rds(t)
+		s.run(t, "GRANT rds_iam TO "+iam)
 		locked := newRotation(t, s, "")
 		s.run(t, fmt.Sprintf("CREATE ROLE %s NOLOGIN", locked.pair.Clone))
 		o, c := r.pair.Original, r.pair.Clone

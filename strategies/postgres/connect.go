@@ -219,6 +219,8 @@ const (
 	authNone      authMethod = 0 // let in unasked
 	authCleartext authMethod = 3
 	authMD5       authMethod = 5
+	authGSS       authMethod = 7
+	authSSPI      authMethod = 9
 	authSASL      authMethod = 10
 	authContinue  authMethod = 11 // SASL goes on: salt and iterations
 )

@@ -254,6 +254,50 @@ func TestMethods(t *testing.T) {
 		login := with(role(t, s), func(l *strategies.Login) { l.TLS.Disabled = false })
 		wants(t, e.Ping(t.Context(), login), rotator.KindMisconfigured, "trust")
 	})
+	// A login for which the server wants something else than a password is no refused one, and the sentence says what.
+	for name, c := range map[string]struct {
+		hba   string
+		ca    bool // the server can check client certificates
+		kind  rotator.Kind
+		words []string
+	}{
+		"cert, no authority":     {"hostssl all all all cert", false, rotator.KindMisconfigured, []string{"client certificate", "F0000"}},
+		"cert":                   {"hostssl all all all cert", true, rotator.KindMisconfigured, []string{"client certificate", "28000"}},
+		"SCRAM and certificate":  {"hostssl all all all scram-sha-256 clientcert=verify-full", true, rotator.KindMisconfigured, []string{"client certificate", "28000"}},
+		"trust with certificate": {"hostssl all all all trust clientcert=verify-full", true, rotator.KindMisconfigured, []string{"client certificate", "28000"}},
+		"ident":                  {"host all all all ident", false, rotator.KindPrivilege, []string{"another system", "Ident authentication failed"}},
+		"RADIUS":                 {"host all all all radius radiusservers=127.0.0.1 radiussecrets=x", false, rotator.KindPrivilege, []string{"another system", "RADIUS authentication failed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, major := range []int{13, 18} {
+				o := dbserver.Options{Major: major, HBA: []string{c.hba}, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}}
+				if c.ca {
+					o.Conf = map[string]string{"ssl_ca_file": "ca.crt"} // in the data folder
+				}
+				s := server{dbserver.NewPostgres(t, o)}
+				e := engine()
+				e.Roots = s.CAs
+				login := with(role(t, s), func(l *strategies.Login) { l.TLS.Disabled = false })
+				_, dryRun := e.DryRunSetPassword(t.Context(), login, login.User, password())
+				for _, err := range []error{e.SetPassword(t.Context(), login, login.User, password()), dryRun} {
+					wants(t, err, c.kind, append(c.words, "scram-sha-256")...)
+				}
+			}
+		})
+	}
+	for name, method := range map[string]byte{"gss": 7, "sspi": 9} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			login := listen(t, func(c net.Conn) {
+				c.Read(make([]byte, 1024))
+				c.Write([]byte{'R', 0, 0, 0, 8, 0, 0, 0, method})
+				io.Copy(io.Discard, c)
+			})
+			login.TLS.Disabled = true
+			wants(t, engine().Ping(t.Context(), login), rotator.KindMisconfigured, "Kerberos", "scram-sha-256")
+		})
+	}
 	t.Run("md5 with a SCRAM verifier", func(t *testing.T) {
 		t.Parallel()
 		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all md5"}})}

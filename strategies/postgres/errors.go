@@ -130,8 +130,9 @@ func classifyLogin(login strategies.Login, m authMethod) string {
 		return "pg_hba.conf (trust or similar) accepts this user without a password, so a login verifies nothing: require scram-sha-256"
 	case m == authCleartext && login.TLS.Disabled:
 		return `the server asks for the password in clear, and "ssl": false in the secret turns TLS off: the password is not sent. Ask for scram-sha-256 in pg_hba.conf, or use TLS`
-	}
-	if m == authUnknown {
+	case m == authGSS, m == authSSPI:
+		return "pg_hba.conf has this user prove itself by Kerberos (gss or sspi), so that no password of ours will do: it needs an entry with scram-sha-256 before that one, or stop rotating this secret"
+	case m == authUnknown:
 		return fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", dial.Address(login))
 	}
 	return "no common authentication method: the server offers neither SCRAM-SHA-256 nor md5, or failed SCRAM's check of the server"

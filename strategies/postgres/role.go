@@ -236,7 +236,10 @@ type role struct {
 // lookUp asks for the named roles, and for the one that we act as. A new session plans each
 // statement with nothing in its caches, so that what is asked for in vain costs more than
 // what is found: what only warnings need is asked for in a dry run alone. Only Amazon RDS
-// has rds_iam, and there no customer's role is a superuser, which is a member of all.
+// has rds_iam, and there no customer's role is a superuser, which is a member of all. A role
+// of that name elsewhere, which CREATEROLE can make and grant, means nothing: RDS is told by
+// its superuser, rdsadmin, which no CREATEROLE can make.
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
 func (s *session) lookUp(names []string) statement {
 	near, until := "false", "''"
 	if s.rehearsal {
@@ -246,7 +249,8 @@ func (s *session) lookUp(names []string) statement {
 	}
 	sql := `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
   coalesce(rolvaliduntil <= now(), false),
-  NOT rolsuper AND coalesce(pg_has_role(oid, to_regrole('rds_iam'), 'MEMBER'), false),
+  NOT rolsuper AND coalesce(pg_has_role(oid, to_regrole('rds_iam'), 'MEMBER'), false)
+    AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'rdsadmin' AND rolsuper),
   pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION'),
   rolname = current_user, ` + near + `,
   rolconnlimit, ` + until + `

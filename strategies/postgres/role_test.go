@@ -62,8 +62,8 @@ func TestSetPasswordRefused(t *testing.T) {
 		expired, _ := s.NewRole(t, "LOGIN VALID UNTIL '2020-01-01'")
 		iam, _ := s.NewRole(t, "LOGIN")
 		group, _ := s.NewRole(t, "NOLOGIN")
-		s.run(t, `DO $$ BEGIN CREATE ROLE rds_iam; EXCEPTION WHEN duplicate_object THEN END $$`,
-			"GRANT rds_iam TO "+group, "GRANT "+group+" TO "+iam)
+		s.rds(t)
+		s.run(t, "GRANT rds_iam TO "+group, "GRANT "+group+" TO "+iam)
 		master := s.master(t)
 		master2 := s.master(t, boss, repl, locked, expired, iam)
 		self := s.login(app, appPw)
@@ -339,4 +339,45 @@ func TestNoPasswordInTheLog(t *testing.T) {
 			}
 		}
 	})
+}
+
+// rds gives a server what RDS has: its superuser, and the role of IAM users.
+func (s server) rds(t *testing.T) {
+	t.Helper()
+	for _, role := range []string{"rdsadmin SUPERUSER", "rds_iam"} {
+		s.run(t, "DO $$ BEGIN CREATE ROLE "+role+"; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$")
+	}
+}
+
+// TestARoleCalledAsOneOfRDSStopsNothingElsewhere: with CREATEROLE a role rds_iam can be made and granted, and rdsadmin can
+// be made, but not with SUPERUSER. Neither stops a rotation of a server that is not RDS.
+func TestARoleCalledAsOneOfRDSStopsNothingElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, major := range dbserver.MajorsInTier(t) {
+		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major})}
+			app, pw := s.NewRole(t, "LOGIN")
+			mallory, malloryPw := s.NewRole(t, "LOGIN CREATEROLE")
+			forger := s.login(mallory, malloryPw)
+			ok(t, s.as(t, forger, "CREATE ROLE rds_iam", "CREATE ROLE rdsadmin", "GRANT rds_iam TO "+app))
+			for _, sql := range []string{"ALTER ROLE rdsadmin SUPERUSER", "CREATE ROLE rdsadmin2 SUPERUSER", "ALTER ROLE postgres RENAME TO rdsadmin"} {
+				if s.as(t, forger, sql) == nil {
+					t.Fatalf("%s: a role with CREATEROLE may", sql)
+				}
+			}
+			login := s.login(app, pw)
+			_, err := engine().DryRunSetPassword(t.Context(), login, app, password())
+			ok(t, err)
+			_, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app, password())
+			ok(t, err)
+			p := password()
+			ok(t, engine().SetPassword(t.Context(), login, app, p))
+			ok(t, engine().EnsureClone(t.Context(), s.superuser(), strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}, password()))
+
+			s.run(t, "ALTER ROLE rdsadmin SUPERUSER") // what RDS has
+			_, err = engine().DryRunSetPassword(t.Context(), withPassword(login, p), app, password())
+			wants(t, err, rotator.KindMisconfigured, "rds_iam")
+		})
+	}
 }

@@ -80,7 +80,7 @@ func (p postgres) as(ctx context.Context, a account, sql ...string) error {
 
 func (postgres) app(password string) []string {
 	return []string{
-		"CREATE ROLE rds_iam", // of RDS
+		"CREATE ROLE rds_iam", "CREATE ROLE rdsadmin SUPERUSER", // of RDS
 		"CREATE ROLE app LOGIN CONNECTION LIMIT 20 PASSWORD '" + password + "'",
 		"GRANT CREATE ON SCHEMA public TO app", "CREATE TABLE orders (id int)", "ALTER TABLE orders OWNER TO app",
 	}

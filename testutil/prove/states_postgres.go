@@ -289,8 +289,16 @@ func postgresSolos() []solo {
 		{name: "a role with CREATEROLE", made: []string{alter + "CREATEROLE"}},
 		{name: "a role with REPLICATION", made: []string{alter + "REPLICATION"}},
 		{name: "a role with BYPASSRLS", made: []string{alter + "BYPASSRLS"}},
+		{name: "a role in a group that is called as RDS's", made: grouped("rds_iam"), goesOn: true},
+		{name: "a role that trust lets in", made: grouped("trusted"), once: true},
+		{name: "a role that ident is asked for", made: grouped("outsiders"), once: true},
 		{name: "a role that another has ADMIN OPTION on", made: []string{"GRANT <app> TO <other> WITH ADMIN OPTION"}, goesOn: true},
 	}
+}
+
+// grouped makes the role a member of a group that every state may make.
+func grouped(group string) []string {
+	return []string{"DO $$ BEGIN CREATE ROLE " + group + "; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$", "GRANT " + group + " TO <app>"}
 }
 
 // soloStates rotate one role, by itself and through a superuser.
@@ -320,5 +328,8 @@ func (p Postgres) soloStates() []State {
 	return all
 }
 
-// StatesHBA is the pg_hba.conf that the states need: md5 lets in those with an md5 verifier, and others by SCRAM.
-func StatesHBA() []string { return []string{"host all all all md5"} }
+// StatesHBA is the pg_hba.conf that the states need: md5 lets in those with an md5 verifier, and others by SCRAM. Members
+// of two groups are let in otherwise.
+func StatesHBA() []string {
+	return []string{"host all +trusted all trust", "host all +outsiders all ident", "host all all all md5"}
+}
