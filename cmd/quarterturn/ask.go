@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,13 +127,32 @@ func (q *question) askFunction(ctx context.Context, cfg aws.Config, payload []by
 		return nil, plain("function "+name, err)
 	}
 	if out.FunctionError != nil {
-		var failure struct{ ErrorMessage string }
+		var failure struct{ ErrorMessage, ErrorType string }
 		if json.Unmarshal(out.Payload, &failure) != nil || failure.ErrorMessage == "" {
 			failure.ErrorMessage = "it failed without a message: see its log"
 		}
-		return nil, fmt.Errorf("function %s: %s", name, q.inCommands(failure.ErrorMessage))
+		err := fmt.Errorf("function %s: %s", name, q.inCommands(failure.ErrorMessage))
+		ours := slices.ContainsFunc([]string{"StepError", "Runtime.", "Sandbox."}, func(prefix string) bool {
+			return strings.HasPrefix(failure.ErrorType, prefix) // the last two are Lambda's
+		})
+		if !ours { // one of AWS's templates, perhaps, which know rotations alone
+			err = fmt.Errorf("%w (%s). Quarterturn's functions do not answer so. Name one with --function, or, "+
+				"on a machine that reaches the database: %s", err, failure.ErrorType, q.hereInstead(name, payload))
+		}
+		return nil, err
 	}
 	return out.Payload, nil
+}
+
+// hereInstead is the command that asks this machine in place of a function. The names of AWS's templates tell their
+// strategy.
+func (q *question) hereInstead(function string, event []byte) string {
+	about := *q
+	about.here, about.function, about.strategy = true, "", "single-user"
+	if strings.Contains(function, "MultiUser") {
+		about.strategy = "alternating-users"
+	}
+	return about.commandFor(string(event))
 }
 
 // settings are those of the environment.

@@ -400,6 +400,29 @@ func TestColorIsAskedFor(t *testing.T) {
 	}
 }
 
+// TestAFunctionOfATemplateIsNotOurs: AWS's templates know rotations alone, and end on a status with a KeyError; so does any
+// other function, in its own way. What to run instead is said. A function of ours that Lambda ended is ours all the same.
+func TestAFunctionOfATemplateIsNotOurs(t *testing.T) {
+	s := newStage(t)
+	for function, want := range map[string]string{
+		"SecretsManagerRDSMySQLRotationSingleUser": "quarterturn status app --here --strategy single-user",
+		"SecretsManagerRDSMySQLRotationMultiUser":  "quarterturn status app --here --strategy alternating-users",
+	} {
+		for kind, hint := range map[string]bool{"KeyError": true, "ValueError": true, "StepError": false, "Sandbox.Timedout": false, "Runtime.ExitError": false} {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Amz-Function-Error", "Unhandled")
+				json.NewEncoder(w).Encode(map[string]string{"errorMessage": "'ClientRequestToken'", "errorType": kind})
+			}))
+			t.Setenv("AWS_ENDPOINT_URL", server.URL)
+			_, errOut, code := s.run("status", "app", "--function", function)
+			server.Close()
+			if code != exitUnknown || strings.Contains(errOut, want) != hint || !strings.Contains(errOut, "'ClientRequestToken'") {
+				t.Errorf("%s, %s: exit %d: %s", function, kind, code, errOut)
+			}
+		}
+	}
+}
+
 // TestFleet: the report of an account, in each format, and what is new since the last.
 func TestFleet(t *testing.T) {
 	s := newStage(t)

@@ -302,6 +302,33 @@ func rotationRows() []Row {
 				}
 				return t.Describe(s.ARN)
 			}},
+		{ID: "RO-049", Does: "RotateSecret without RotationRules leaves those that the secret has", State: Believed,
+			Needs: NeedFunction, Source: noSource,
+			Want: Want{Fields: map[string]string{"RotationRules.AutomaticallyAfterDays": "30", "RotationEnabled": "true"}},
+			Do: func(t *T) (any, error) {
+				s := t.Secret()
+				t.Rotate(s)
+				_, err := t.StartRotation(s, func(in *secretsmanager.RotateSecretInput) {
+					in.RotationRules, in.RotateImmediately = nil, aws.Bool(false)
+				})
+				t.Must(err)
+				return t.Describe(s.ARN)
+			}},
+		{ID: "RO-050", Does: "RotateSecret with another function, while AWSPENDING is on a version that is not current, " +
+			"leaves the former function",
+			State: Believed, Needs: NeedFunction, Source: noSource,
+			Want: Want{Fields: map[string]string{"RotationLambdaARN": "{function}"}},
+			Do: func(t *T) (any, error) {
+				s := t.Secret()
+				t.Rotate(s)
+				t.Put(s, "left", "v3", "AWSPENDING")
+				if _, err := t.StartRotation(s, func(in *secretsmanager.RotateSecretInput) {
+					in.RotationLambdaARN = aws.String(t.noFunction())
+				}); err == nil {
+					t.Must(errors.New("RotateSecret was accepted"))
+				}
+				return t.Describe(s.ARN)
+			}},
 	}
 }
 

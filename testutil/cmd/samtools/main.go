@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/fetched"
@@ -33,8 +34,9 @@ func main() {
 			fmt.Println("sam local invoke will not be tested:", err)
 		}
 	}
-	err := install(ctx, ".")
+	tools, err := install(ctx, ".")
 	if err == nil {
+		fmt.Printf("to use them: export PATH=%s:$PATH\n", filepath.Dir(tools.Path("sam")))
 		return
 	}
 	fmt.Fprintln(os.Stderr, "samtools:", err)
@@ -49,18 +51,18 @@ func main() {
 }
 
 // install does it, after installing Python where that is ours to do.
-func install(ctx context.Context, root string) error {
+func install(ctx context.Context, root string) (samtest.Tools, error) {
 	tools, err := samtest.ToolsIn(root)
 	if err != nil {
-		return err
+		return tools, err
 	}
 	if tools.Installed() {
 		fmt.Printf("SAM CLI and cfn-lint are already there: %s\n", tools.Dir)
-		return nil
+		return tools, nil
 	}
 	err = tools.Install(ctx, os.Stdout)
 	if errors.Is(err, fetched.ErrNoPython) && fetched.InstallPackage(ctx, os.Stdout, "python3-venv") == nil {
-		return tools.Install(ctx, os.Stdout)
+		err = tools.Install(ctx, os.Stdout)
 	}
-	return err
+	return tools, err
 }
