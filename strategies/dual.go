@@ -30,8 +30,9 @@ type DualPasswordEngine interface {
 	// working; any other that worked does so no longer. user is login.User for a
 	// self-change, and keep login.Password then; otherwise login is a superuser's, and
 	// an engine that needs the account itself is KindMisconfigured. A keep that does not
-	// work is not made to. Where keep is p, no password changes. It may be repeated, and
-	// cut off anywhere: keep works at every moment. nil means what it means for SetPassword.
+	// work is no error, and does not begin to work. Where keep is p, no password changes, what
+	// works beside it works on, and all of it is saved: the Persist of two passwords. It may be repeated, and cut off anywhere: keep works at every
+	// moment. nil means what it means for SetPassword.
 	SetPasswordKeeping(ctx context.Context, login Login, user string, keep, p secret.Password) error
 	// DryRunKeeping is to SetPasswordKeeping what DryRunSetPassword is to SetPassword.
 	DryRunKeeping(ctx context.Context, login Login, user string, keep, p secret.Password) (warnings []Warning, err error)

@@ -116,6 +116,13 @@ func durableCut(ctx context.Context, b *engineEnv) error {
 				return err
 			}
 			if !cut {
+				// The call says that it is done. What was lost may have been a goodbye, and not the answer to a saving.
+				if err := b.restart(ctx); err != nil {
+					return err
+				}
+				if err := b.mustLogIn(ctx, with(c.of, p), fmt.Sprintf("%s, cut at piece %d: no error, but after a restart", c.name, n)); err != nil {
+					return err
+				}
 				if c.of.User == b.User.User {
 					b.User = with(b.User, p)
 				}
@@ -143,6 +150,9 @@ func durableCut(ctx context.Context, b *engineEnv) error {
 				err = persister.Persist(ctx, acting, c.of.User, p)
 			}
 			what := fmt.Sprintf("%s, cut at piece %d, retried", c.name, n)
+			if !persists {
+				what += " (the engine has no Persist)"
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", what, err)
 			}

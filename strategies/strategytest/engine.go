@@ -61,7 +61,9 @@ type EngineFixture struct {
 	// ready. It is for a fixture whose server no other test uses: see TestDurability.
 	Restart func(ctx context.Context) error
 	// Nodes are the nodes of the server, each with accounts of its own, that User's login
-	// leads to. LogInAt is a client's login at one of them.
+	// leads to. LogInAt is a client's login at one of them, and LogIn then one at each. Where
+	// there are some, a change that was cut may leave both passwords valid, and what comes at once
+	// sets one password, as the duplicates of one rotation do.
 	Nodes   []string
 	LogInAt func(ctx context.Context, node string, login strategies.Login) error
 
@@ -236,8 +238,8 @@ func (b *engineEnv) oneOf(ctx context.Context, login strategies.Login, passwords
 				return secret.Password{}, fmt.Errorf("login as %q: %w", login.User, err)
 			}
 		}
-		if len(right) == 1 {
-			return right[0], nil
+		if len(right) == 1 || len(right) > 1 && b.Nodes != nil {
+			return right[len(right)-1], nil
 		}
 	}
 	return secret.Password{}, fmt.Errorf("%d of the %d passwords that user %q may have let it in; want exactly one", len(right), len(passwords), login.User)

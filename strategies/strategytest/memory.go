@@ -21,8 +21,8 @@ import (
 
 // Memory is a database server in memory and, at the same time, the engine that
 // speaks to it. It is correct by the contract of strategies.CloningEngine and
-// small enough to be read first by the author of an engine: checks that need no
-// server, a login, one statement. Its zero value is a server without accounts.
+// small enough to be read, after package shelf, by the author of an engine with clones or
+// two passwords. Its zero value is a server without accounts.
 // It must not be copied, and serves any number of goroutines.
 //
 // It answers at MemoryHost and MemoryPort, with TLS for that name. At MemoryReader a

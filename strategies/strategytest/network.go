@@ -192,13 +192,22 @@ func (b *engineEnv) cutEverywhere(ctx context.Context, hangUp bool) error {
 			p := b.password()
 			sent, err := b.through(ctx, call, login, p, total*i/cuts, hangUp)
 			what := fmt.Sprintf("%s, with the line cut after %d of some %d bytes of the answers", call.name, sent, total)
-			if err != nil && !errors.Is(err, errIgnoresContext) {
+			done := err == nil // what was lost may have been a goodbye
+			if !done && !errors.Is(err, errIgnoresContext) {
 				err = wantFailure(what, err)
 			}
 			if err != nil {
 				return err
 			}
-			if right, err = b.oneOf(ctx, call.of, right, p); err != nil {
+			switch {
+			case b.Nodes == nil || call.of.User == b.User.User:
+				if right, err = b.oneOf(ctx, call.of, right, p); err == nil && done && !right.Equal(p) {
+					err = fmt.Errorf("no error, and user %q still has the password from before", call.of.User)
+				}
+			case done: // it is not in use; what is done at some nodes is done again
+				err = b.mustLogIn(ctx, with(call.of, p), "no error")
+			}
+			if err != nil {
 				return fmt.Errorf("%s: %w", what, err)
 			}
 			if call.of.User != b.User.User {

@@ -154,9 +154,10 @@ func closedPort() (int, error) {
 	return s.port(), nil
 }
 
-// forward passes connections on to a server, and stops after so many bytes of its
-// answers: by hanging up, or by saying no more. limit < 0: it never stops.
+// forward passes connections on to a server, and stops after so many bytes of its answers, on
+// all connections together: by hanging up, or by saying no more. limit < 0: it never stops.
 func forward(ctx context.Context, dial func(ctx context.Context) (net.Conn, error), limit int64, hangUp bool) (*fakeServer, error) {
+	left := &allowance{bytes: limit}
 	return listen(func(s *fakeServer, c net.Conn) {
 		server, err := dial(ctx)
 		if err != nil {
@@ -170,10 +171,54 @@ func forward(ctx context.Context, dial func(ctx context.Context) (net.Conn, erro
 		}()
 		answers := io.Reader(io.TeeReader(server, s))
 		if limit >= 0 {
-			answers = io.LimitReader(answers, limit)
+			answers = &limited{answers, left}
 		}
-		if n, _ := io.Copy(c, answers); n != limit || hangUp {
+		io.Copy(c, answers)
+		if hangUp || limit < 0 || !left.spent() {
 			c.Close()
 		}
 	})
+}
+
+// allowance is how many bytes some readers together may still read.
+type allowance struct {
+	mu    sync.Mutex
+	bytes int64
+}
+
+// take gives at most n of them.
+func (a *allowance) take(n int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	taken := min(int64(n), a.bytes)
+	a.bytes -= taken
+	return int(taken)
+}
+
+func (a *allowance) giveBack(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.bytes += int64(n)
+}
+
+func (a *allowance) spent() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.bytes == 0
+}
+
+// limited ends where the allowance does.
+type limited struct {
+	from io.Reader
+	left *allowance
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	may := l.left.take(len(p))
+	if may == 0 {
+		return 0, io.EOF
+	}
+	n, err := l.from.Read(p[:may])
+	l.left.giveBack(may - n)
+	return n, err
 }

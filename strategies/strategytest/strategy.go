@@ -314,10 +314,10 @@ func nextRules() []strategyRule {
 				return err
 			}
 			if pending.Equal(current) {
-				return errors.New("strategy: Next changed nothing at all")
+				return errors.New("strategy: Propose changed nothing at all")
 			}
 			if !sameBytes(w.Changes, current, pending) {
-				return fmt.Errorf("strategy: Next changed more than the values of %s: the order of members, white space or spelling", strings.Join(w.Changes, ", "))
+				return fmt.Errorf("strategy: Propose changed more than the values of %s (Changes): the order of members, white space or spelling", strings.Join(w.Changes, ", "))
 			}
 			return nil
 		}},
@@ -331,7 +331,7 @@ func nextRules() []strategyRule {
 			case err != nil:
 				return err
 			case first.Equal(second):
-				return errors.New("strategy: Next gave the same value twice")
+				return errors.New("strategy: Propose gave the same value twice")
 			case first.Text(w.member()) == w.Current.Text(w.member()), first.Text(w.member()) == "":
 				return fmt.Errorf("strategy: the new value has the old %s, or none", w.member())
 			}
@@ -346,11 +346,11 @@ func nextRules() []strategyRule {
 			d, err := w.Strategy.Propose(ctx, r)
 			w.remember(d)
 			if err != nil {
-				return fmt.Errorf("strategy: Next: %w", err)
+				return fmt.Errorf("strategy: Propose: %w", err)
 			}
 			p := d.Text(w.member())
 			if len(p) != 41 || strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
-				return errors.New("strategy: Next made a password of another length, or of other characters, than the policy says")
+				return errors.New("strategy: Propose made a password of another length, or of other characters, than the policy says")
 			}
 			return nil
 		}},
@@ -373,7 +373,7 @@ func nextRules() []strategyRule {
 				}
 				_, atNext := w.Strategy.Propose(ctx, w.rotation(less, secret.Document{}))
 				for what, err := range map[string]error{
-					"Next":                              atNext,
+					"Propose":                           atNext,
 					"Apply, the current value lacks it": w.apply(ctx, less, pending),
 					"Apply, the pending value lacks it": w.apply(ctx, w.Current, lessPending),
 					"Verify":                            w.verify(ctx, lessPending),
@@ -397,7 +397,7 @@ func nextRules() []strategyRule {
 				return err
 			}
 			return steps(
-				func() error { return wantKind("Next of no document", atNext, rotator.KindMisconfigured) },
+				func() error { return wantKind("Propose of no document", atNext, rotator.KindMisconfigured) },
 				func() error {
 					return wantKind("Apply to no document", w.apply(ctx, none, pending), rotator.KindMisconfigured)
 				},
@@ -426,14 +426,14 @@ func sameBut(changes []string, before, after secret.Document) error {
 		got, ok := is[key]
 		switch {
 		case !ok:
-			return fmt.Errorf("strategy: Next dropped the member %q", key)
+			return fmt.Errorf("strategy: Propose dropped the member %q", key)
 		case !slices.Contains(changes, key) && string(got) != string(value):
-			return fmt.Errorf("strategy: Next changed the member %q", key)
+			return fmt.Errorf("strategy: Propose changed the member %q: if it is meant to, name it in Changes", key)
 		}
 	}
 	for key := range is {
 		if _, ok := was[key]; !ok {
-			return fmt.Errorf("strategy: Next added the member %q", key)
+			return fmt.Errorf("strategy: Propose added the member %q", key)
 		}
 	}
 	return nil
@@ -955,7 +955,7 @@ func noSecretShown(ctx context.Context, w *caseEnv) error {
 			return err
 		}
 		_, err = w.Strategy.Propose(ctx, w.rotation(less, secret.Document{}))
-		failures["Next without "+key] = err
+		failures["Propose without "+key] = err
 		failures["Apply without "+key] = w.apply(ctx, less, pending)
 	}
 	for what, err := range failures {

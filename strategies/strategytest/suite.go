@@ -1,5 +1,6 @@
 // Package strategytest holds the acceptance suites for engines and strategies, and
-// Memory, a small engine to read before writing one.
+// Memory, an engine and its server in one, without a network. The engine to copy is package
+// shelf, below this one.
 //
 // Each suite is a list of cases. A case gets a fresh fixture, checks one rule, and
 // says why the rule is there. Passing cannot prove an engine right, but no case
@@ -140,7 +141,7 @@ func wantKind(what string, err error, kinds ...rotator.Kind) error {
 func wantFailure(what string, err error) error {
 	switch got := rotator.KindOf(err); {
 	case err == nil:
-		return fmt.Errorf("%s: no error", what)
+		return fmt.Errorf("%s: no error; it must fail", what)
 	case got == rotator.KindInternal:
 		return fmt.Errorf("%s: the error wraps no rotator.Kind: %w", what, err)
 	case errors.Is(err, rotator.KindLoginRejected):

@@ -179,7 +179,7 @@ type watchedStrategy struct {
 }
 
 func (s watchedStrategy) Propose(ctx context.Context, r rotator.Rotation) (d secret.Document, err error) {
-	err = s.watcher.watch(ctx, "Next", census.Change{}, func() (err error) {
+	err = s.watcher.watch(ctx, "Propose", census.Change{}, func() (err error) {
 		d, err = s.Strategy.Propose(ctx, r)
 		return err
 	})

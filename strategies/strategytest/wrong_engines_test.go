@@ -922,7 +922,7 @@ func TestSuiteCatchesWrongEngines(t *testing.T) {
 	}
 	for fault, wrong := range map[string]struct {
 		caughtBy string
-		engine   remote
+		engine   strategies.Engine
 	}{
 		"goes on without TLS":                        {"ping/plaintext-server", remote{fallsBack: true}},
 		"takes a hang-up for a rejected login":       {"network/hang-up", remote{rejectsCuts: true}},
@@ -934,6 +934,9 @@ func TestSuiteCatchesWrongEngines(t *testing.T) {
 		"sets passwords in two steps":                {"network/cut-anywhere", remote{twice: true}},
 		"keeps the old password in two steps":        {"dual/cut-anywhere", remote{twice: true}},
 		"saves in a second command":                  {"durable/cut", remote{savesApart: true}},
+		"does not say that it could not save":        {"durable/cut", persisting{remote{savesApart: true, hidesUnsaved: true}}},
+		"takes a lost answer for a yes":              {"network/cut-anywhere", remote{optimist: true}},
+		"takes a lost answer for a yes, keeping":     {"dual/cut-anywhere", remote{optimist: true}},
 		"is deaf as soon as the server has answered": {"network/silent-anywhere", remote{deafLate: true}},
 	} {
 		caught[wrong.caughtBy] = true

@@ -164,13 +164,15 @@ func TestDurability(t *testing.T) {
 	}
 }
 
-// TestNodes is the part that several nodes need.
+// TestNodes is the part that several nodes need: of the suite the cases whose accounts withNodes copies.
 func TestNodes(t *testing.T) {
 	t.Parallel()
 	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}, server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
 	var fixtures census.Neighbors
 	for _, c := range strategytest.EngineCases() {
-		if !strings.HasPrefix(c.Name, "nodes/") && c.Name != "set/self" && c.Name != "set/twice" {
+		switch c.Name {
+		case "nodes/set", "set/self", "set/twice", "set/superuser", "set/concurrent":
+		default:
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
@@ -194,5 +196,8 @@ func withNodes(t *testing.T, f *strategytest.EngineFixture, first, second server
 			return first.logIn(ctx, login)
 		}
 		return second.logIn(ctx, login)
+	}
+	f.LogIn = func(ctx context.Context, login strategies.Login) error {
+		return errors.Join(first.logIn(ctx, login), second.logIn(ctx, login))
 	}
 }

@@ -22,7 +22,9 @@ import (
 // itself. "strength" is the method of the verifier and its parameters, spelled so that
 // the stronger of two is later in the order of strings. MemberOf is a membership. The
 // words of its value say what it is good for: "inherit" for the privileges, "set" for
-// becoming the other account, and "admin" for granting it on.
+// becoming the other account, and "admin" for granting it on. What marks an account as the
+// clone of another, such as a comment, is a MemberOf too, of the value "": a clone may have
+// nothing else that its original has not.
 func Fact(user, what string) string { return strconv.Quote(user) + " " + what }
 
 // MemberOf is for a Fact: that an account has the privileges of another.
@@ -74,6 +76,9 @@ func CheckAll(may []Change, before, after map[string]string) error {
 		switch {
 		case strings.HasPrefix(what, "verifier"):
 			found = append(found, fmt.Errorf("user %q: %s: changed", user, what))
+		case !had && slices.ContainsFunc(may, func(c Change) bool { return c.Clone == user }):
+			found = append(found, fmt.Errorf("user %q: %s: new: %q, which its original has not (what marks it as the clone is a MemberOf)",
+				user, what, is))
 		case !had:
 			found = append(found, fmt.Errorf("user %q: %s: new: %q", user, what, is))
 		case !has:
