@@ -49,6 +49,7 @@ type CloningEngine interface {
 	// EnsureClone makes both accounts of a pair able to do the same, creates the
 	// clone if it is missing, and gives pair.Target the password p.
 	// login is a superuser's. It runs at every rotation and comes to the same end each time.
+	// A pair of one account, or a Target that is neither of the two, is KindMisconfigured.
 	// Before it touches an account that exists, it looks whose that is and asks
 	// pair.CheckEntitled, in the session, and where there is one in the transaction, of
 	// the change. With pair.PasswordOnly it sets the password and does nothing else.
@@ -62,6 +63,7 @@ type CloningEngine interface {
 // engine needs it if its server does not change and save in one. A strategy calls
 // Persist where it finds that the pending value works, as login: the user itself with p,
 // or a superuser. It may be repeated, and changes nothing where nothing is left to do.
+// DualPasswords calls SetPasswordKeeping in its place, with a keep that is p.
 type Persister interface {
 	Engine
 	Persist(ctx context.Context, login Login, user string, p secret.Password) error

@@ -6,7 +6,7 @@
 // you are told, do one thing, log out; map every error of the driver to a kind in
 // one function; put no password into a statement where the server takes anything
 // better. Then run strategytest.TestEngine on it: each of its cases says why it is
-// there. strategytest.Memory is a small engine to read first.
+// there. The engine to copy is strategytest/shelf, and docs/writing-an-engine.md the way.
 package strategies
 
 import (

@@ -32,8 +32,9 @@ type Strategy struct {
 }
 
 var (
-	_ rotator.Strategy = Strategy{}
-	_ rotator.Minter   = Strategy{}
+	_ rotator.Strategy    = Strategy{}
+	_ rotator.Minter      = Strategy{}
+	_ rotator.Preflighter = Strategy{}
 )
 
 // The members of the secret.
@@ -115,6 +116,16 @@ func (s Strategy) Verify(ctx context.Context, r rotator.Rotation) error {
 		}
 	}
 	return s.call(ctx, r.Pending, http.MethodGet, "/me", nil, new(Key))
+}
+
+// Preflight implements rotator.Preflighter. A provider without a call that changes nothing can say
+// no more than that the key in use works.
+func (s Strategy) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
+	return rotator.RunChecks(ctx, []rotator.Check{
+		{ID: "K1", Proves: "the API key in use", Run: func(ctx context.Context) rotator.Finding {
+			return rotator.NewFinding("", "", s.call(ctx, r.Current, http.MethodGet, "/me", nil, new(Key)))
+		}},
+	})
 }
 
 // check names what is missing, and refuses to send a key in clear.

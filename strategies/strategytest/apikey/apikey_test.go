@@ -43,6 +43,22 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+func TestPreflight(t *testing.T) {
+	provider := &apikey.Provider{Account: "acme"}
+	server := httptest.NewTLSServer(provider)
+	defer server.Close()
+	for key, want := range map[string]rotator.Kind{provider.Add("quarterturn-first").Secret: "", "unknown": rotator.KindLoginRejected} {
+		current, err := secret.ParseDocument(fmt.Sprintf(`{"provider": %q, "account": "acme", "api_key": %q}`, server.URL, key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := apikey.Strategy{Client: server.Client()}.Preflight(t.Context(), rotator.Rotation{Current: current})
+		if len(found) != 1 || found[0].Kind != want {
+			t.Errorf("want one finding of kind %q: %+v", want, found)
+		}
+	}
+}
+
 // A key is rotated twice. After the second rotation the first key is gone, and the one before the
 // newest still works.
 func Example() {

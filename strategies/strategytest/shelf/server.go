@@ -6,19 +6,23 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
 	"unicode"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 )
 
 // Server is the database, as far as accounts go: an http.Handler that keeps digests, and
-// logs who asked for what. Its zero value has no accounts.
+// logs who asked for what. A restart brings back what was saved last. Its zero value has no
+// accounts.
 type Server struct {
 	mu       sync.Mutex
 	accounts map[string]Account
+	saved    map[string]Account
 	log      logText
 }
 
@@ -28,7 +32,7 @@ type Account struct {
 	digest        [sha256.Size]byte
 }
 
-// Add creates an account, or replaces it.
+// Add creates an account, or replaces it, and saves it.
 func (s *Server) Add(name, password string, a Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,6 +41,15 @@ func (s *Server) Add(name, password string, a Account) {
 	}
 	a.digest = sha256.Sum256([]byte(password))
 	s.accounts[name] = a
+	s.saved = maps.Clone(s.accounts)
+}
+
+// Restart loses what was not saved.
+func (s *Server) Restart(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accounts = maps.Clone(s.saved)
+	return nil
 }
 
 // Census is what the suite compares before and after each call: everything that the
@@ -78,6 +91,9 @@ func (s *Server) serve(path string, q request) int {
 		return http.StatusLocked
 	case path == "/login":
 		return http.StatusNoContent
+	case path == "/save":
+		s.saved = maps.Clone(s.accounts)
+		return http.StatusNoContent
 	case path != "/password":
 		return http.StatusBadRequest
 	case q.Target != q.User && !me.Admin:
@@ -92,6 +108,14 @@ func (s *Server) serve(path string, q request) int {
 		s.accounts[q.Target] = target
 	}
 	return http.StatusNoContent
+}
+
+// LogIn is a client's login, without a network: nil, or rotator.KindLoginRejected.
+func (s *Server) LogIn(user, password string) error {
+	if status := s.serve("/login", request{User: user, Password: password}); status != http.StatusNoContent {
+		return fmt.Errorf("client: %w: status %d", rotator.KindLoginRejected, status)
+	}
+	return nil
 }
 
 // Log is what the server has logged.

@@ -1,36 +1,35 @@
 // Package shelf is the engine to copy for a database of your own. The database does not
-// exist; it is one of those that are administered over HTTPS, and Server is a small one. The
-// test beside it is the fixture to copy: it runs the acceptance suite of package strategytest.
+// exist; it is one of those that are administered over HTTPS and save by a second command, and
+// Server is a small one. The test beside it has the fixtures to copy: it runs the acceptance
+// suite of package strategytest, and whole rotations over TCP.
 package shelf
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
-// Engine is an engine, whole. Five things to see: nothing is kept between calls (1), the line
+// Engine is an engine, whole. Six things to see: nothing is kept between calls (1), the line
 // is verified or there is none (2), the context reaches every byte (3), each failure gets its
-// kind in one place, a rejected login strictly (4), and no text holds a password (5).
+// kind in one place, a rejected login strictly (4), no text holds a password (5), and a change
+// is not done before it is saved (6).
 type Engine struct {
 	Roots *x509.CertPool // nil: the machine's
 }
 
-var _ strategies.Engine = Engine{}
+var _ strategies.Persister = Engine{} // strategies.Engine, where a server saves what it changes
 
 // Traits implements strategies.Engine.
 func (Engine) Traits() strategies.Traits {
@@ -50,9 +49,21 @@ func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
 	return e.ask(ctx, login, "/login", request{})
 }
 
-// SetPassword implements strategies.Engine.
+// SetPassword implements strategies.Engine. This server forgets at its next restart what was not
+// saved (6).
 func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
-	return e.set(ctx, login, user, p, false)
+	if err := e.set(ctx, login, user, p, false); err != nil {
+		return err
+	}
+	if user == login.User {
+		login.Password = p // the old one is no longer accepted
+	}
+	return e.Persist(ctx, login, user, p)
+}
+
+// Persist implements strategies.Persister: a function can end between the two commands above.
+func (e Engine) Persist(ctx context.Context, login strategies.Login, _ string, _ secret.Password) error {
+	return e.ask(ctx, login, "/save", request{})
 }
 
 // DryRunSetPassword implements strategies.Engine. This server can be asked what it would say.
@@ -91,19 +102,20 @@ func (e Engine) ask(ctx context.Context, login strategies.Login, path string, r 
 	if err != nil {
 		return fmt.Errorf("request: %w: %w", rotator.KindInternal, err)
 	}
-	scheme := "https"
-	if login.TLS.Disabled { // the secret says so, and nothing else may (2)
-		scheme = "http"
-	}
-	address := net.JoinHostPort(login.Host, strconv.Itoa(login.Port))
-	call, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+"://"+address+path, bytes.NewReader(body)) // (3)
+	// "http", because the line has TLS already.
+	call, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+dial.Address(login)+path, bytes.NewReader(body)) // (3)
 	if err != nil {
-		return fmt.Errorf("host %q: %w", login.Host, rotator.KindMisconfigured)
+		return strategies.MarkLoginError(fmt.Errorf("host %q: %w", login.Host, rotator.KindMisconfigured))
 	}
+	line, err := e.connect(ctx, login)
+	if err != nil {
+		return err
+	}
+	defer line.Close()
 	client := http.Client{
 		Transport: &http.Transport{ // no proxy, no connection that is kept
 			DisableKeepAlives: true,
-			TLSClientConfig:   &tls.Config{RootCAs: e.Roots, ServerName: cmp.Or(login.TLS.ServerName, login.Host), MinVersion: tls.VersionTLS12},
+			DialContext:       func(context.Context, string, string) (net.Conn, error) { return line, nil },
 		},
 		// A redirection would take the password somewhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -112,46 +124,63 @@ func (e Engine) ask(ctx context.Context, login strategies.Login, path string, r 
 	if err == nil {
 		answer.Body.Close()
 	}
-	return explain(ctx, fmt.Sprintf("user %q at %s", login.User, address), answer, err)
+	return explain(ctx, login, answer, err)
 }
 
-// explain gives every failure its kind and a sentence that says what to do (4). What
-// happened before the server had let the user in is marked by strategies.MarkLoginError. The texts are
-// ours: the client's may repeat what it was given (5).
-func explain(ctx context.Context, who string, answer *http.Response, err error) error {
-	wrong := func(kind rotator.Kind, says string) error { return fmt.Errorf("%s: %w: %s", who, kind, says) }
+// connect is the way to the server, which package dial has ready, with the kind and the sentence of
+// whatever goes wrong on it. Only a login whose secret turns TLS off comes without (2).
+func (e Engine) connect(ctx context.Context, login strategies.Login) (net.Conn, error) {
+	conn, err := dial.Connect(ctx, login, 0)
 	if err != nil {
-		var certificate *tls.CertificateVerificationError
-		var record tls.RecordHeaderError
-		switch {
-		case ctx.Err() != nil:
-			return strategies.MarkLoginError(fmt.Errorf("%s: %w: %w", who, rotator.KindDeadline, ctx.Err()))
-		case errors.As(err, &certificate):
-			return strategies.MarkLoginError(wrong(rotator.KindTLS, "the server's certificate does not hold: give tlsServerName, or the authority that signed it"))
-		case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
-			return strategies.MarkLoginError(wrong(rotator.KindTLS, "the server speaks no TLS: turn it on there"))
-		}
-		return strategies.MarkLoginError(wrong(rotator.KindUnreachable, "no answer: see that host, port and security groups are right"))
+		kind, says := dial.ClassifyDial(ctx, login, 0, err)
+		return nil, failedLogin(login, kind, says)
 	}
-	// Only the database itself judges a password. A gateway in between says 401 too.
-	if answer.Header.Get("Server") != "shelf" {
-		return strategies.MarkLoginError(wrong(rotator.KindUnreachable, "something that is not Shelf answers there: correct host and port in the secret"))
+	line, err := dial.Secure(ctx, conn, login, e.Roots, 0)
+	if err != nil {
+		conn.Close()
+		kind, says := dial.ClassifyTLS(login, err)
+		return nil, failedLogin(login, kind, says)
+	}
+	return line, nil
+}
+
+// failed is an error that says what happened, to whom, and what to do.
+func failed(login strategies.Login, kind rotator.Kind, says string) error {
+	return fmt.Errorf("%s: %w: %s", dial.Describe(login), kind, says)
+}
+
+// failedLogin is one from before the server had let the user in: a preflight says so then, and
+// not that the change failed.
+func failedLogin(login strategies.Login, kind rotator.Kind, says string) error {
+	return strategies.MarkLoginError(failed(login, kind, says))
+}
+
+// explain gives every failure its kind and a sentence that says what to do (4). The texts are
+// ours: the client's may repeat what it was given (5).
+func explain(ctx context.Context, login strategies.Login, answer *http.Response, err error) error {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return failedLogin(login, rotator.KindDeadline, "no answer before the deadline")
+	case err != nil:
+		return failedLogin(login, rotator.KindUnreachable, "the server closed the connection before it answered: try again when it is up")
+	case answer.Header.Get("Server") != "shelf": // only the database itself judges a password, and a gateway says 401 too
+		return failedLogin(login, rotator.KindUnreachable, "something that is not Shelf answers there: correct host and port in the secret")
 	}
 	switch answer.StatusCode {
 	case http.StatusNoContent:
 		return nil
 	case http.StatusUnauthorized:
-		return strategies.MarkLoginError(wrong(rotator.KindLoginRejected, "the password is wrong, or there is no such user"))
+		return failedLogin(login, rotator.KindLoginRejected, "the password is wrong, or there is no such user")
 	case http.StatusLocked:
-		return strategies.MarkLoginError(wrong(rotator.KindPrivilege, "the account is locked: have an administrator open it"))
-	case http.StatusForbidden:
-		return wrong(rotator.KindPrivilege, "only an administrator may change another's password: rotate as the user itself, or make it one")
-	case http.StatusNotFound:
-		return wrong(rotator.KindNotFound, "there is no such user: correct username in the secret")
-	case http.StatusUnprocessableEntity:
-		return wrong(rotator.KindPasswordPolicy, "the server's policy refused the new password: adapt the function's password settings")
+		return failedLogin(login, rotator.KindPrivilege, "the account is locked: have an administrator open it")
 	case http.StatusServiceUnavailable:
-		return wrong(rotator.KindUnreachable, "the server is starting or stopping: try again when it is up")
+		return failedLogin(login, rotator.KindUnreachable, "the server is starting or stopping: try again when it is up")
+	case http.StatusForbidden:
+		return failed(login, rotator.KindPrivilege, "only an administrator may change another's password: rotate as the user itself, or make it one")
+	case http.StatusNotFound:
+		return failed(login, rotator.KindNotFound, "there is no such user: correct username in the secret")
+	case http.StatusUnprocessableEntity:
+		return failed(login, rotator.KindPasswordPolicy, "the server's policy refused the new password: adapt the function's password settings")
 	}
-	return wrong(rotator.KindInternal, "the server answered "+answer.Status)
+	return failed(login, rotator.KindInternal, "the server answered "+answer.Status)
 }
