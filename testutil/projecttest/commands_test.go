@@ -79,10 +79,13 @@ var commands = map[string]string{
 	"sam deploy":                            needsAWS,
 	"aws cloudformation create-stack-set …": needsAWS,
 
-	"go test ./rotator -update":                           tested,
-	"go test ./strategies/strategytest/shelf -v":          here,
-	"go test ./strategies/strategytest/apikey -v":         here,
-	"go test -run '^$' -bench Init -v ./testutil/samtest": tested,
+	"go test ./rotator -update": tested,
+	"go mod init":               tested,
+	"go mod tidy":               tested,
+	"go get github.com/quarterturn-dev/quarterturn@latest": tested,
+	"go test ./strategies/strategytest/shelf -v":           here,
+	"go test ./strategies/strategytest/apikey -v":          here,
+	"go test -run '^$' -bench Init -v ./testutil/samtest":  tested,
 
 	"aws secretsmanager rotate-secret …":               tested,
 	"aws secretsmanager describe-secret …":             tested,

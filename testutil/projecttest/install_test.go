@@ -16,8 +16,26 @@ import (
 // newest version, gives a program that knows that version. A replace in go.mod would make it fail.
 func TestGoInstallGivesTheProgram(t *testing.T) {
 	tier.Long(t)
-	const version = "v0.0.1"
-	proxy, bin := t.TempDir(), t.TempDir()
+	bin := t.TempDir()
+	version, env := published(t, bin)
+	cmd := exec.CommandContext(t.Context(), "go", "install", module+"cmd/quarterturn@latest")
+	cmd.Dir = bin // outside of the module
+	cmd.Env = append(env, "GOBIN="+bin)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go install: %v\n%s", err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "quarterturn"), "version").Output()
+	if err != nil || !strings.Contains(string(out), "quarterturn "+version) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// published has a module proxy offer this tree as its newest version. env is for go commands that ask it, and keep
+// below dir what they download.
+func published(t *testing.T, dir string) (version string, env []string) {
+	t.Helper()
+	version = "v0.0.1"
+	proxy := t.TempDir()
 	files := filepath.Join(proxy, strings.TrimSuffix(module, "/"), "@v")
 	if err := os.MkdirAll(files, 0o755); err != nil {
 		t.Fatal(err)
@@ -31,23 +49,13 @@ func TestGoInstallGivesTheProgram(t *testing.T) {
 	}
 	pack(t, filepath.Join(files, version+".zip"), strings.TrimSuffix(module, "/")+"@"+version+"/")
 
-	env, err := exec.CommandContext(t.Context(), "go", "env", "GOPROXY", "GOMODCACHE").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOPROXY", "GOMODCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	machine := strings.Fields(string(env)) // what it has downloaded already is not downloaded again
-	cmd := exec.CommandContext(t.Context(), "go", "install", module+"cmd/quarterturn@latest")
-	cmd.Dir = bin // outside of the module
-	cmd.Env = append(os.Environ(), "GOPROXY=file://"+proxy+",file://"+machine[1]+"/cache/download,"+machine[0],
-		"GONOSUMDB="+strings.TrimSuffix(module, "/"), "GOFLAGS=-modcacherw -trimpath", "GOBIN="+bin, "GOMODCACHE="+
-			filepath.Join(bin, "modules"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go install: %v\n%s", err, out)
-	}
-	out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "quarterturn"), "version").Output()
-	if err != nil || !strings.Contains(string(out), "quarterturn "+version) {
-		t.Errorf("%v: %s", err, out)
-	}
+	machine := strings.Fields(string(out)) // what it has downloaded already is not downloaded again
+	return version, append(os.Environ(), "GOPROXY=file://"+proxy+",file://"+machine[1]+"/cache/download,"+machine[0],
+		"GONOSUMDB="+strings.TrimSuffix(module, "/"), "GOFLAGS=-modcacherw -trimpath", "GOMODCACHE="+filepath.Join(dir, "modules"))
 }
 
 // pack puts the module's files into a zip, as the go command wants it.
