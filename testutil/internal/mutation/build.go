@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 const module = "github.com/quarterturn-dev/quarterturn/"
@@ -27,7 +26,6 @@ type Build struct {
 	Tests   []string // packages
 	root    string
 	dir     string
-	took    map[string]time.Duration // by the tests of a package, without any mutant
 }
 
 type listed struct {
@@ -50,7 +48,7 @@ func New(ctx context.Context, root, dir string, packages, tests []string) (*Buil
 	for _, p := range all {
 		exports[p.ImportPath] = p.Export
 	}
-	b := &Build{Tests: tests, root: root, dir: dir, took: map[string]time.Duration{}}
+	b := &Build{Tests: tests, root: root, dir: dir}
 	overlay := map[string]string{}
 	next := 0
 	for _, name := range packages {
