@@ -24,6 +24,35 @@ func TestTheFunctionOfThePageIsTheOneThatRuns(t *testing.T) {
 	}
 }
 
+// TestThePagesForAuthorsNameWhatIsThere: each pkg.Name, pkg.Type.Member and pkg.Type{...}.Member.
+func TestThePagesForAuthorsNameWhatIsThere(t *testing.T) {
+	name := regexp.MustCompile(`\b([a-z]+)\.([A-Z]\w*)(?:\{[^}\n]*\})?(?:\.([A-Z]\w*))?`)
+	packages, seen := map[string]map[string]bool{}, 0
+	for _, folder := range []string{
+		"rotator", "rotator/serve", "strategies", "strategies/dial", "strategies/strategytest", "strategies/strategytest/census",
+		"strategies/strategytest/shelf", "testutil/lambdahost", "testutil/localaws", "testutil/prove", "testutil/rotationtest",
+	} {
+		packages[filepath.Base(folder)] = declarations(t, folder)
+	}
+	for _, page := range []string{"docs/writing-an-engine.md", "docs/writing-a-strategy.md"} {
+		for _, m := range name.FindAllStringSubmatch(read(t, page), -1) {
+			declared, ours := packages[m[1]]
+			if !ours {
+				continue
+			}
+			seen++
+			if !declared[m[2]] {
+				t.Errorf("%s: there is no %s.%s", page, m[1], m[2])
+			} else if m[3] != "" && !declared[m[2]+"."+m[3]] {
+				t.Errorf("%s: there is no %s in %s.%s", page, m[3], m[1], m[2])
+			}
+		}
+	}
+	if seen < 30 {
+		t.Errorf("only %d names", seen)
+	}
+}
+
 // TestAnEngineIsWrittenOutside: the example, copied into a module of its own, is built and passes its suite by the
 // commands of docs/writing-an-engine.md, with this tree published and as a checkout.
 func TestAnEngineIsWrittenOutside(t *testing.T) {
