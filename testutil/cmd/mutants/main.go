@@ -19,7 +19,8 @@ import (
 // core is what is mutated, and by is whose tests are asked: those of make check.
 var (
 	core = []string{"rotator", "rotator/secret", "rotator/awsstore", "strategies", "strategies/dial"}
-	by   = append(slices.Clone(core), "rotator/serve", "strategies/strategytest", "testutil/badinput")
+	by   = append(slices.Clone(core), "rotator/serve", "strategies/strategytest", "testutil/badinput",
+		"testutil/rotationtest")
 )
 
 func main() {
