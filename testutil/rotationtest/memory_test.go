@@ -20,9 +20,13 @@ func modes() map[string]func(e strategies.CloningEngine) rotator.Strategy {
 
 const alternating = "alternating users"
 
+// TestRotationOnMemory takes more than twenty seconds under the race detector: 564 trials of two whole rotations each.
 func TestRotationOnMemory(t *testing.T) {
 	for name, strategy := range modes() {
-		t.Run(name, func(t *testing.T) { TestRotation(t, MemoryFixture(strategy, name == alternating), Options{}) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			TestRotation(t, MemoryFixture(strategy, name == alternating), Options{})
+		})
 	}
 }
 

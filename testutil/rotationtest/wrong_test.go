@@ -114,6 +114,7 @@ func TestRotationNoticesWrongStrategies(t *testing.T) {
 		}, ViolationLeaked},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			fresh := func(ctx context.Context) (Fixture, error) {
 				var db *strategytest.Memory
 				var s *bentStrategy
