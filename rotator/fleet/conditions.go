@@ -25,6 +25,7 @@ type facts struct {
 	resource *string   // resource policy of the secret; nil: not read
 	before   *Entry    // of the former report; nil: none
 	beforeAt time.Time // when the former report was made
+	unread   bool      // a call that could have found something failed
 
 	schedules schedules // of the visit
 }

@@ -154,7 +154,7 @@ func TestUnreadableIsNotInOrder(t *testing.T) {
 	for operation, call := range map[string]string{"ListSecrets": "ListSecrets", "ListSecretVersionIds": "ListSecretVersionIds", "GetPolicy": "GetPolicy", "DescribeKey": "DescribeKey"} {
 		emu := &awsemu.Emulator{Fault: func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Deny: c.Operation == operation} }}
 		s := account(t, emu)
-		emu.SeedFleet(now)
+		names := emu.SeedFleet(now)
 		r := scan(t, s)
 		if len(r.Scope.Unreadable) != 1 || r.Scope.Unreadable[0].Call != call {
 			t.Errorf("%s: %+v", operation, r.Scope.Unreadable)
@@ -162,6 +162,14 @@ func TestUnreadableIsNotInOrder(t *testing.T) {
 		}
 		if len(r.Findings) != 1 || r.Findings[0].ID != "F34" || !strings.Contains(r.Findings[0].Remedy, call) {
 			t.Errorf("%s: %+v", operation, r.Findings)
+		}
+		for id, by := range map[string]string{"F18": "DescribeKey", "F16": "GetPolicy"} {
+			if e := entry(r, names[id]); by == operation && e.State != fleet.Unknown {
+				t.Errorf("%s: %s is %q", operation, e.Name, e.State)
+			}
+		}
+		if operation == "GetPolicy" && r.Totals.InOrder > 4 { // those without a function of this account
+			t.Errorf("%d in order, and GetPolicy was denied", r.Totals.InOrder)
 		}
 		if operation == "ListSecrets" && (r.Totals.InOrder != 0 || r.Reaches(fleet.Information)) {
 			t.Errorf("%d in order, and what is unknown has a severity: %+v", r.Totals.InOrder, r.Findings)

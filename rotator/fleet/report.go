@@ -180,6 +180,9 @@ func (f *facts) entry(findings []Finding) Entry {
 	if len(findings) > 0 && findings[0].Severity.AtLeast(Unknown) {
 		e.State = findings[0].Severity
 	}
+	if e.State == "" && f.unread { // F34 says of which call, once for all secrets
+		e.State = Unknown
+	}
 	return e
 }
 

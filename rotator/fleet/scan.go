@@ -103,6 +103,7 @@ type visit struct {
 	findings   []ScopeFinding
 	exceptions []ExceptionUsed
 	unreadable map[string]Unreadable // by call
+	lost       map[string]bool       // functions and keys of which something could not be read
 	gaveUp     map[string]bool       // calls that were throttled to the end: asking for every secret would add to the load
 	schedules  schedules
 	functions  map[string]*Function
@@ -112,7 +113,7 @@ type visit struct {
 }
 
 func (v *visit) run(ctx context.Context) {
-	v.gaveUp, v.schedules = map[string]bool{}, schedules{}
+	v.gaveUp, v.lost, v.schedules = map[string]bool{}, map[string]bool{}, schedules{}
 	v.unreadable, v.functions, v.keys, v.rotates = map[string]Unreadable{}, map[string]*Function{}, map[string]*Key{}, map[string]int{}
 	err := v.client.list(ctx, v.place, func(page []Secret) {
 		for i := range page {
@@ -151,10 +152,15 @@ func (v *visit) judge(ctx context.Context, s *Secret) {
 	}
 	f.function = v.function(ctx, s)
 	f.key = v.key(ctx, s)
+	f.unread = v.lost[unqualified(s.FunctionARN)] || v.lost[s.KMSKeyID]
 	findings := decide(f)
-	if !v.gaveUp[versions] && v.wantsVersions(f) {
+	switch wanted := v.wantsVersions(f); {
+	case wanted && v.gaveUp[versions]:
+		f.unread = true
+	case wanted:
 		if list, err := v.client.versions(ctx, s.ARN); err != nil {
 			v.cannotRead(versions, err)
+			f.unread = true
 		} else {
 			s.Versions = list
 		}
@@ -163,9 +169,13 @@ func (v *visit) judge(ctx context.Context, s *Secret) {
 	if v.Deep || len(findings) > 0 && findings[0].Severity.AtLeast(High) {
 		findings = v.confirm(ctx, f, findings)
 	}
-	if v.Deep && !v.gaveUp["GetResourcePolicy"] && s.Deleted.IsZero() { // of a deleted secret nothing is said
+	switch wanted := v.Deep && s.Deleted.IsZero(); { // of a deleted secret nothing is said
+	case wanted && v.gaveUp["GetResourcePolicy"]:
+		f.unread = true
+	case wanted:
 		if document, err := v.client.resourcePolicy(ctx, s.ARN); err != nil {
 			v.cannotRead("GetResourcePolicy", err)
+			f.unread = true
 		} else {
 			f.resource = &document
 			findings = decide(f)
@@ -196,11 +206,13 @@ func (v *visit) wantsVersions(f *facts) bool {
 // confirm asks DescribeSecret, which is fresher than ListSecrets, and decides again.
 func (v *visit) confirm(ctx context.Context, f *facts, findings []Finding) []Finding {
 	if v.gaveUp[describe] {
+		f.unread = true
 		return findings
 	}
 	fresh, err := v.client.describe(ctx, v.place, f.ARN)
 	if err != nil {
 		v.cannotRead(describe, err)
+		f.unread = true
 		return findings
 	}
 	fresh.Versions, fresh.LastAccessed = f.Versions, later(fresh.LastAccessed, f.LastAccessed)
@@ -246,12 +258,14 @@ func (v *visit) function(ctx context.Context, s *Secret) *Function {
 	}
 	id := unqualified(s.FunctionARN)
 	if known, ok := v.functions[id]; ok || v.gaveUp["GetFunctionConcurrency"] || v.gaveUp["GetPolicy"] {
+		v.lost[id] = v.lost[id] || !ok
 		return known
 	}
 	var fn *Function
 	if c := v.clientFor(id); c != nil {
 		fn = &Function{ARN: id, Ours: v.Policy.ours(id)}
 		for call, err := range c.function(ctx, fn) {
+			v.lost[id] = true
 			v.cannotRead(call, err)
 		}
 	}
@@ -281,10 +295,12 @@ func (v *visit) key(ctx context.Context, s *Secret) *Key {
 		return nil
 	}
 	if known, ok := v.keys[s.KMSKeyID]; ok || v.gaveUp["DescribeKey"] {
+		v.lost[s.KMSKeyID] = v.lost[s.KMSKeyID] || !ok
 		return known
 	}
 	k, err := v.client.key(ctx, s.KMSKeyID)
 	if err != nil {
+		v.lost[s.KMSKeyID] = true
 		v.cannotRead("DescribeKey", err)
 	}
 	v.keys[s.KMSKeyID] = k

@@ -44,7 +44,12 @@ func (r *Report) Text(out io.Writer) error {
 }
 
 func (e Entry) text(b *strings.Builder) {
-	if len(e.Findings) == 0 {
+	switch {
+	case len(e.Findings) > 0:
+	case e.State == Unknown:
+		fmt.Fprintf(b, "  %-11s  %s  %s %s  not everything could be read: F34, below\n", "UNKNOWN", e.Name, e.Account, e.Region)
+		return
+	default:
 		fmt.Fprintf(b, "  %-11s  %s  %s %s\n", "in order", e.Name, e.Account, e.Region)
 		return
 	}
