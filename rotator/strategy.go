@@ -34,7 +34,8 @@ type Minter interface {
 	// Mint has the provider make a credential, and gives r.Pending, which Propose made,
 	// with it. It is called in createSecret alone, after the preflight and immediately
 	// before the value is stored. A credential that is made need not be usable before
-	// Apply. Nothing stored may stop working.
+	// Apply. No value that is stored may stop working, but for AWSPREVIOUS where the provider has
+	// two places for credentials and no third.
 	//
 	// A function can end between Mint and the storing. createSecret is then called again
 	// for the same r.VersionID: name the credential after it at the provider, so that
