@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-long demo prove mutants lint api build bootstrap dist release servers sam invoke fuzz bench bench-raw emulator policies recover contract pictures clean
+.PHONY: engine help check test test-long demo prove mutants lint api build bootstrap dist release servers sam invoke fuzz bench bench-raw emulator policies recover contract pictures clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
@@ -43,8 +43,7 @@ test-long: servers sam ## test what the two above leave out: every version of ev
 	$(call compile,prove)
 	@$(BUILD)/prove -newest -trials 20 -rotations 10 -fleet 500 -states -1
 
-demo: ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb|valkey|redis STRATEGY=single|superuser|alternating|dual FAIL=permission|password|killed|policy
-	$(call one_of,ENGINE,$(firstword $(subst -, ,$(ENGINE))),postgres mysql mariadb valkey redis)
+demo: engine ## rotate a real password by the real Lambda binary: ENGINE=postgres|mysql|mariadb|valkey|redis STRATEGY=single|superuser|alternating|dual FAIL=permission|password|killed|policy
 	$(call one_of,STRATEGY,$(STRATEGY),single superuser alternating dual single-user alternating-users dual-passwords)
 	$(if $(FAIL),$(call one_of,FAIL,$(FAIL),permission password killed policy))
 	$(call compile,demo)
@@ -103,10 +102,14 @@ servers: ## fetch the database servers that tests and demo use, where they are m
 	@$(GO) run ./testutil/cmd/dbservers
 	@$(GO) run ./testutil/cmd/dbservers -only pgbouncer,haproxy,valkey-9
 
-emulator: build ## run Secrets Manager's emulator with the functions, a database and a secret (ARGS="-deny secretsmanager:PutSecretValue")
+emulator: engine build ## run Secrets Manager's emulator with the functions, a database and a secret: ENGINE as for demo (ARGS="-deny secretsmanager:PutSecretValue")
 	$(call compile,emulator)
-	@$(GO) run ./testutil/cmd/dbservers -one postgres
-	@$(BUILD)/emulator $(ARGS)
+	@$(GO) run ./testutil/cmd/dbservers -one $(ENGINE)
+	@$(BUILD)/emulator -engine $(ENGINE) $(ARGS)
+
+# engine stops before anything is compiled where ENGINE is none.
+engine:
+	$(call one_of,ENGINE,$(firstword $(subst -, ,$(ENGINE))),postgres mysql mariadb valkey redis)
 
 policies: ## print the IAM policies for a rotation, ready to paste (ARGS="--secret ARN --role ARN --function ARN ...")
 	@$(GO) run ./cmd/quarterturn policies $(ARGS)

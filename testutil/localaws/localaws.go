@@ -113,8 +113,9 @@ func Start(p Config) (*Env, error) {
 // describe is what Lambda says of a function, whose policy is the one that the templates of deploy give it.
 func describe(host *lambdahost.Host, env []string) (awsemu.Function, error) {
 	account := strings.Split(host.ARN(), ":")[4]
-	document := fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"secretsmanager.amazonaws.com"},`+
-		`"Action":"lambda:InvokeFunction","Resource":%q,"Condition":{"StringEquals":{"AWS:SourceAccount":%q}}}}`, host.ARN(), account)
+	document := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Sid":"SecretsManager","Effect":"Allow",`+
+		`"Principal":{"Service":"secretsmanager.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":%q,`+
+		`"Condition":{"StringEquals":{"AWS:SourceAccount":%q}}}]}`, host.ARN(), account)
 	policy, err := iam.ParseResource(document)
 	settings := map[string]string{}
 	for _, setting := range env {

@@ -93,6 +93,7 @@ var commands = map[string]string{
 	"aws secretsmanager tag-resource …":                tested,
 	"aws secretsmanager get-secret-value …":            needsAWS,
 	"aws lambda invoke …":                              needsAWS,
+	"aws lambda remove-permission …":                   tested,
 	"aws logs …":                                       needsAWS,
 	"jq -r . status.json":                              needsAWS,
 	"jq -r . preflight.json":                           needsAWS,

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/sampledb"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
 
@@ -30,7 +31,7 @@ type failure struct {
 // scene is what a failure is shown on.
 type scene struct {
 	*localaws.Env
-	db       *database
+	db       *sampledb.Database
 	function string // its name
 	secret   string // its ARN
 	answer   answer // of the step that was asked
@@ -55,11 +56,11 @@ var failures = map[string]failure{
 		what: "the password was changed in the database, and the secret does not know the new one",
 		ask:  "status",
 		arrange: func(ctx context.Context, s *scene) error {
-			return s.db.setPassword(ctx, "app", s.db.passwords["boss"])
+			return s.db.SetPassword(ctx, "app", s.db.Passwords["boss"])
 		},
 		fix: func(ctx context.Context, s *scene) error {
 			fmt.Println("  as a superuser, set the user's password to AWSCURRENT's value: done")
-			return s.db.setPassword(ctx, "app", s.db.passwords["app"])
+			return s.db.SetPassword(ctx, "app", s.db.Passwords["app"])
 		},
 	},
 	"killed": {
@@ -94,7 +95,7 @@ var failures = map[string]failure{
 		ask:  "preflight",
 		only: "mysql", // PostgreSQL and MariaDB get what a policy cannot look into: a verifier, a hash
 		arrange: func(ctx context.Context, s *scene) error {
-			return s.db.exec(ctx, "INSTALL COMPONENT 'file://component_validate_password'",
+			return s.db.Exec(ctx, "INSTALL COMPONENT 'file://component_validate_password'",
 				"SET GLOBAL validate_password.length = 40")
 		},
 		fix: func(_ context.Context, s *scene) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/sampledb"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
 
@@ -55,8 +56,6 @@ var plays = map[string]play{
 	"dual":        {"single user with dual passwords", "single-user", []string{"MYSQL_DUAL_PASSWORDS=true"}},
 }
 
-var families = []string{"postgres", "mysql", "mariadb", "valkey", "redis"}
-
 func demo(ctx context.Context, engine, strategy, fail string, several, verbose bool) error {
 	strategy = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(strategy, "-users"), "-user"), "-passwords")
 	p, ok := plays[strategy]
@@ -64,8 +63,8 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 		return fmt.Errorf("there is no strategy %q: single, superuser, alternating or dual", strategy)
 	}
 	family, _, _ := strings.Cut(engine, "-")
-	if !slices.Contains(families, family) {
-		return fmt.Errorf("there is no engine %q: %s", engine, strings.Join(families, ", "))
+	if !slices.Contains(sampledb.Engines(), family) {
+		return fmt.Errorf("there is no engine %q: %s", engine, strings.Join(sampledb.Engines(), ", "))
 	}
 	valkeys := family == "valkey" || family == "redis"
 	switch {
@@ -99,7 +98,7 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	}
 	defer os.RemoveAll(dir)
 
-	db, err := startDatabase(ctx, engine, strategy == "dual")
+	db, err := sampledb.Start(ctx, engine, strategy == "dual")
 	if err != nil {
 		return err
 	}
@@ -114,7 +113,7 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	s, err := localaws.Start(localaws.Config{
 		Functions: []localaws.Function{{
 			Name: p.handler, Bootstrap: built[p.handler],
-			Env: append([]string{"DATABASE_CA_FILE=" + db.caFile}, p.env...),
+			Env: append([]string{"DATABASE_CA_FILE=" + db.CAFile}, p.env...),
 		}},
 		Output: show,
 		// The service tries several times, over hours.
@@ -127,10 +126,10 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	show.aws = s.AWS
 
 	superuser := s.AWS.Seed(awsemu.Secret{Name: "demo/superuser", Versions: []awsemu.Version{
-		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(db.secret("boss", ""))},
+		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(db.Secret("boss", ""))},
 	}})
 	app := s.AWS.Seed(awsemu.Secret{Name: "demo/app", Versions: []awsemu.Version{
-		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(db.secret("app", superuser))},
+		{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(db.Secret("app", superuser))},
 	}})
 	before := s.AWS.Snapshot(app)
 
@@ -138,8 +137,8 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s on %s\n\n", title(p.title), db.title)
-	fmt.Printf("  database   %s:%d, TLS verified, user app\n", db.host, db.port)
+	fmt.Printf("%s on %s\n\n", title(p.title), db.Title)
+	fmt.Printf("  database   %s:%d, TLS verified, user app\n", db.Host, db.Port)
 	fmt.Printf("  secret     demo/app, in an emulator of Secrets Manager at %s\n", s.URL)
 	fmt.Printf("  function   %s, as it is deployed (%.1f MB), on a host of the Lambda Runtime API\n", p.handler,
 		float64(size.Size())/1e6)
@@ -178,7 +177,7 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	}
 	after := s.AWS.Snapshot(app)
 	fmt.Printf("  labels     %s\n\n", labels(after))
-	fmt.Printf("%d API calls, %d logins, %v from rotate-secret to the end\n\n", len(show.calls()), db.logins(),
+	fmt.Printf("%d API calls, %d logins, %v from rotate-secret to the end\n\n", len(show.calls()), db.Logins(),
 		elapsed.Round(time.Millisecond))
 	return prove(ctx, db, strategy == "dual", before, after)
 }

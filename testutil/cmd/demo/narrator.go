@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/sampledb"
 )
 
 // narrator reads what the function prints, as CloudWatch would, and tells each step
 // in a few lines.
 type narrator struct {
 	aws     *awsemu.Emulator
-	db      *database
+	db      *sampledb.Database
 	verbose bool
 	quiet   bool // tells no steps
 
@@ -79,7 +80,7 @@ func (n *narrator) tell(text string) {
 	if n.quiet {
 		return
 	}
-	calls, logins := n.calls(), n.db.logins()
+	calls, logins := n.calls(), n.db.Logins()
 	fmt.Printf("%s: %s ms%s%s\n", n.step, took, init, memory)
 	for _, c := range calls[n.called:] {
 		fmt.Printf("  calls      %s\n", c)

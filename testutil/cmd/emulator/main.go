@@ -13,12 +13,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/sampledb"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 )
@@ -51,8 +53,10 @@ func main() {
 		denied = append(denied, s)
 		return nil
 	})
-	sample := flag.Bool("sample", true, "start a PostgreSQL server with a user and a superuser, and make their "+
+	sample := flag.Bool("sample", true, "start a database server with a user and a superuser, and make their "+
 		"secrets, app and superuser")
+	engine := flag.String("engine", "postgres", "`engine` of that server: "+strings.Join(sampledb.Engines(), ", ")+
+		"; or one release of it, such as mariadb-10.5")
 	verbose := flag.Bool("v", false, "print what the functions log as it is, in JSON")
 	events := flag.Bool("events", false, "set the scenes of sam/events: a PostgreSQL server with their users, "+
 		"and their secrets")
@@ -84,7 +88,10 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	what := scene{sample: *sample && !*events, events: *events, docker: *docker, verbose: *verbose, denied: denied}
+	what := scene{events: *events, docker: *docker, verbose: *verbose, denied: denied}
+	if *sample && !*events {
+		what.engine = *engine
+	}
 	if err := run(ctx, plan, what); err != nil {
 		fmt.Fprintln(os.Stderr, "emulator:", err)
 		stop()
@@ -94,8 +101,9 @@ func main() {
 
 // scene is what there is beside the functions.
 type scene struct {
-	sample, events, docker, verbose bool
-	denied                          []string
+	engine                  string // of the sample; "": there is none
+	events, docker, verbose bool
+	denied                  []string
 }
 
 // run serves until ctx ends.
@@ -109,16 +117,15 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 		e.Observe = lines.call
 		e.Attempts = 2 // the service makes more, over hours: they would say the same
 	}
-	var db *dbserver.Server // of the sample
-	var passwords map[string]string
-	if with.sample {
+	var db *sampledb.Database
+	if with.engine != "" {
 		var err error
-		if db, passwords, err = startSample(ctx); err != nil {
+		if db, err = sampledb.Start(ctx, with.engine, false); err != nil {
 			return err
 		}
 		defer db.Close()
 		for i, f := range plan.Functions { // before what -env says, which wins
-			plan.Functions[i].Env = append([]string{"DATABASE_CA_FILE=" + db.CAFile}, f.Env...)
+			plan.Functions[i].Env = slices.Concat([]string{"DATABASE_CA_FILE=" + db.CAFile}, db.SelfChangeEnv(), f.Env)
 		}
 	}
 	s, err := localaws.Start(plan)
@@ -129,8 +136,8 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 	if err != nil {
 		return err
 	}
-	if with.sample {
-		seedSample(s, db, passwords)
+	if db != nil {
+		seedSample(s, db)
 	}
 	if with.denied != nil {
 		if err := s.Deny(with.denied...); err != nil {
@@ -165,20 +172,27 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 	return s.Close()
 }
 
-// announce says what runs, and what to type. db is the sample's.
-func announce(out io.Writer, plan localaws.Config, with scene, s *localaws.Env, db *dbserver.Server) {
+// announce says what runs, and what to type. db is the sample's, or nil.
+func announce(out io.Writer, plan localaws.Config, with scene, s *localaws.Env, db *sampledb.Database) {
 	fmt.Fprintf(out, "Secrets Manager and Lambda listen on %s until you press Ctrl-C. In another terminal:\n\n", s.URL)
 	fmt.Fprintf(out, "    export AWS_ENDPOINT_URL=%s AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test "+
 		"AWS_SECRET_ACCESS_KEY=test\n", s.URL)
-	if with.sample {
-		function := "ARN"
-		if f := s.Functions[prefix+"postgres-single-user"]; f != nil {
-			function = f.ARN()
+	if db != nil {
+		name := prefix + db.Engine + "-single-user"
+		arn := "ARN"
+		if f := s.Functions[name]; f != nil {
+			arn = f.ARN()
 		}
 		fmt.Fprintf(out, "    export DATABASE_CA_FILE=%s  # for quarterturn with --here\n", db.CAFile)
-		fmt.Fprintf(out, "    aws secretsmanager rotate-secret --secret-id app --rotation-lambda-arn %s\n", function)
-		fmt.Fprintf(out, "    aws secretsmanager get-secret-value --secret-id app\n\n")
-		fmt.Fprintf(out, "secrets app and superuser, for users of PostgreSQL %d on %s:%d\n", db.Major, db.Host, db.Port)
+		fmt.Fprintf(out, "    aws secretsmanager rotate-secret --secret-id app --rotation-lambda-arn %s\n", arn)
+		fmt.Fprintf(out, "    aws secretsmanager get-secret-value --secret-id app\n")
+		fmt.Fprintf(out, "    aws lambda invoke --function-name %s --cli-binary-format raw-in-base64-out \\\n"+
+			"        --payload '{\"Step\":\"status\",\"SecretId\":\"app\",\"Format\":\"text\"}' status.json; "+
+			"jq -r . status.json\n\n", name)
+		fmt.Fprintf(out, "secrets app and superuser, for users of %s on %s:%d. To log in as the superuser, boss:\n\n",
+			db.Title, db.Host, db.Port)
+		fmt.Fprintf(out, "    PASSWORD=$(aws secretsmanager get-secret-value --secret-id superuser \\\n"+
+			"        --query SecretString --output text | jq -r .password)\n    %s\n\n", db.LoginCommand("boss"))
 	} else {
 		fmt.Fprintf(out, "    aws secretsmanager list-secrets\n\n")
 	}

@@ -1,55 +1,21 @@
 package main
 
 import (
-	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
-	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/sampledb"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
 
-// startSample starts a PostgreSQL server with a user, app, and a superuser, boss.
-func startSample(ctx context.Context) (*dbserver.Server, map[string]string, error) {
-	newest, err := dbserver.Newest(ctx, "postgres")
-	if err != nil {
-		return nil, nil, err
-	}
-	major, err := strconv.Atoi(strings.TrimPrefix(newest, "postgres-"))
-	if err != nil {
-		return nil, nil, err
-	}
-	db, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, TLS: &dbserver.TLS{},
-		HBA: []string{"hostssl all all all scram-sha-256"}})
-	if err != nil {
-		return nil, nil, err
-	}
-	passwords := map[string]string{"app": rand.Text(), "boss": rand.Text()}
-	err = db.Exec(ctx,
-		"CREATE ROLE boss LOGIN CREATEROLE PASSWORD '"+passwords["boss"]+"'",
-		"CREATE ROLE app LOGIN PASSWORD '"+passwords["app"]+"'",
-		"GRANT app TO boss WITH ADMIN OPTION")
-	if err != nil {
-		db.Close()
-		return nil, nil, err
-	}
-	return db, passwords, nil
-}
-
-// seedSample makes the secrets of the two: app and superuser.
-func seedSample(s *localaws.Env, db *dbserver.Server, passwords map[string]string) {
+// seedSample makes the secrets of the database's two users: app and superuser.
+func seedSample(s *localaws.Env, db *sampledb.Database) {
 	value := func(user, masterARN string) []awsemu.Version {
-		text, _ := json.Marshal(map[string]any{ // strings and a number cannot fail
-			"engine": "postgres", "host": db.Host, "port": db.Port, "dbname": "postgres",
-			"username": user, "password": passwords[user], "masterarn": masterARN,
-		})
-		return []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(string(text))}}
+		return []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(db.Secret(user, masterARN))}}
 	}
 	superuser := s.AWS.Seed(awsemu.Secret{Name: "superuser", Versions: value("boss", "")})
 	s.AWS.Seed(awsemu.Secret{Name: "app", Versions: value("app", superuser)})
@@ -90,7 +56,7 @@ func (w *watch) Write(p []byte) (int, error) {
 }
 
 func (w *watch) line(text string) {
-	var entry struct{ Level, Message, Step, Error string }
+	var entry struct{ Level, Message, Error, Check, Status, State, Detail, Reason string }
 	switch {
 	case strings.HasPrefix(text, "INIT_START"), strings.HasPrefix(text, "START "), strings.HasPrefix(text, "END "),
 		strings.HasPrefix(text, "REPORT "):
@@ -99,6 +65,12 @@ func (w *watch) line(text string) {
 	case entry.Error != "":
 		fmt.Fprintf(w.out, "function: %s %s\n", entry.Level, entry.Error)
 	case entry.Message != "": // metrics have none
-		fmt.Fprintf(w.out, "function: %s\n", entry.Message)
+		about := []string{entry.Message}
+		for _, text := range []string{entry.Check, entry.Status, entry.State, entry.Detail, entry.Reason} {
+			if text != "" { // of a finding, of a stored version, of a recommended action
+				about = append(about, text)
+			}
+		}
+		fmt.Fprintf(w.out, "function: %s\n", strings.Join(about, ": "))
 	}
 }

@@ -1,13 +1,22 @@
 package main
 
 import (
+	"errors"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/sampledb"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // TestAnnounceSaysWhatToType: the endpoint, the CA file that --here needs, and the function's ARN.
@@ -21,9 +30,10 @@ func TestAnnounceSaysWhatToType(t *testing.T) {
 	}
 	defer s.Close()
 	var out strings.Builder
-	announce(&out, plan, scene{sample: true, denied: []string{"kms:Decrypt"}}, s,
-		&dbserver.Server{Identity: dbserver.Identity{CAFile: "/run/ca.pem"}})
+	announce(&out, plan, scene{denied: []string{"kms:Decrypt"}}, s,
+		&sampledb.Database{Engine: "postgres", CAFile: "/run/ca.pem"})
 	for _, want := range []string{
+		"--function-name quarterturn-postgres-single-user", "psql", "user=boss",
 		"AWS_ENDPOINT_URL=" + s.URL, "export DATABASE_CA_FILE=/run/ca.pem", "is denied kms:Decrypt",
 		"--rotation-lambda-arn " + s.Functions["quarterturn-postgres-single-user"].ARN(),
 	} {
@@ -59,6 +69,9 @@ func TestWatchPrintsALine(t *testing.T) {
 	for _, piece := range []string{
 		"START RequestId: 1\n{\"level\":\"INFO\",\"mess", "age\":\"createSecret done\"}\n",
 		`{"_aws":{"Timestamp":1},"Duration":3}` + "\n",
+		`{"level":"WARN","message":"preflight P2","check":"the password","status":"failed","detail":"wrong"}` + "\n",
+		`{"level":"INFO","message":"status: the value clients read","state":"works"}` + "\n",
+		`{"level":"INFO","message":"recommended action: none","reason":"AWSCURRENT works"}` + "\n",
 		`{"level":"ERROR","message":"setSecret failed","error":"setSecret of app: conflict"}` + "\n",
 		"panic: no JSON\nEND RequestId: 1\nREPORT RequestId: 1\tDuration: 3.10 ms\n",
 	} {
@@ -69,10 +82,73 @@ func TestWatchPrintsALine(t *testing.T) {
 	const want = `createSecret: app DescribeSecret
 app PutSecretValue: AccessDeniedException
 function: createSecret done
+function: preflight P2: the password: failed: wrong
+function: status: the value clients read: works
+function: recommended action: none: AWSCURRENT works
 function: ERROR setSecret of app: conflict
 function: panic: no JSON
 `
 	if out.String() != want {
 		t.Errorf("got\n%s", out.String())
+	}
+}
+
+// TestThePermissionOfSecretsManagerCanBeRemoved: its statement has an id, by which the CLI removes it.
+func TestThePermissionOfSecretsManagerCanBeRemoved(t *testing.T) {
+	t.Parallel()
+	s, err := localaws.Start(localaws.Config{Functions: []localaws.Function{{Name: "f", Bootstrap: "/bin/true"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	client := lambda.New(lambda.Options{BaseEndpoint: &s.URL, Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
+	_, err = client.RemovePermission(t.Context(), &lambda.RemovePermissionInput{FunctionName: aws.String("f"),
+		StatementId: aws.String("SecretsManager")})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTheSampleOfEveryEngineRotates (25 s, busy: it compiles a function and starts five servers): ENGINE=mysql once started PostgreSQL, and said nothing.
+func TestTheSampleOfEveryEngineRotates(t *testing.T) {
+	tier.NotInCheck(t)
+	built, err := localaws.Build(t.Context(), t.TempDir(), "database")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, engine := range sampledb.Engines() {
+		t.Run(engine, func(t *testing.T) {
+			db, err := sampledb.Start(t.Context(), engine, false)
+			if errors.Is(err, dbserver.ErrMissing) && !tier.Required(os.Getenv) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			s, err := localaws.Start(localaws.Config{Output: t.Output(), Functions: []localaws.Function{{
+				Name: "database", Bootstrap: built["database"],
+				Env: append(db.SelfChangeEnv(), "DATABASE_CA_FILE="+db.CAFile, "ENGINES="+db.Engine, "STRATEGY=single-user"),
+			}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			seedSample(s, db)
+			client := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &s.URL, Region: "us-east-1",
+				Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
+			_, err = client.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("app"),
+				RotationLambdaARN: aws.String(s.Functions["database"].ARN())})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, err := s.AWS.WaitRotation(t.Context(), "app"); err != nil || r.Outcome != "RotationSucceeded" {
+				t.Errorf("%+v %v", r, err)
+			}
+			if err := db.Login(t.Context(), "boss", db.Passwords["boss"]); err != nil {
+				t.Errorf("boss: %v", err)
+			}
+		})
 	}
 }
