@@ -237,7 +237,8 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials " +
 				"now in use, in the form that this function rotates"},
 		{action: ActionResetPassword, resets: true,
-			reason: "no labeled version works: the password was changed in the database, or the user dropped. " +
+			reason: "no labeled version works: the password was changed in the database, or the user is dropped, " +
+				"expired, off or hidden by another account. " +
 				"First check unlabeled versions: aws secretsmanager list-secret-version-ids --include-deprecated. " +
 				"Then, as a superuser of the database, set the user's password to the one in AWSCURRENT (create the " +
 				"user if it is gone), and run status again. (A version for another user or target was not tried: " +

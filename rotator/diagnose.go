@@ -466,7 +466,8 @@ func (c *diagnoser) nextEvent(a Action) string {
 		SecretID           string `json:"SecretId"`
 		ClientRequestToken string `json:",omitempty"`
 		Action             Action `json:",omitempty"`
-	}{Step: StepRecover, SecretID: c.meta.ARN, Action: a}
+		Format             string `json:",omitempty"`
+	}{Step: StepRecover, SecretID: c.meta.ARN, Action: a, Format: c.event.Format}
 	if c.cannotMove {
 		return ""
 	}

@@ -112,7 +112,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 		err = a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)
 	}
 	if err != nil {
-		return fmt.Errorf("superuser %q: %w", superuser.User, lostUser(r, label, err))
+		return fmt.Errorf("superuser %q: %w", superuser.User, staleSuperuser(superuser, lostUser(r, label, err)))
 	}
 	waitForReplica(ctx, a.Engine, r, superuser, pending)
 	r.Logf("superuser %q changed the password of user %q; user %q (verified with %s) is unchanged", superuser.User, pair.Target, pair.InUse(), label)
@@ -129,8 +129,12 @@ func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rot
 	pair.Named, pair.NoTLS = r.Current.Text(keyAlternate) != "", current.TLS.Disabled
 	pair.Consent = consents(d, pair.Original, pair.Clone)
 	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, pending)
-	superuser.For = &Holding{Users: []string{pair.Original, pair.Clone}, Consent: pair.Consent, Passwords: passwordsOf(fixedLogin(login)), Seen: seen}
-	return superuser, pair, err
+	if err != nil {
+		return superuser, pair, err
+	}
+	h := superuser.For
+	h.Users, h.Consent, h.Passwords, h.Seen = []string{pair.Original, pair.Clone}, pair.Consent, passwordsOf(fixedLogin(login)), seen
+	return superuser, pair, nil
 }
 
 func (a AlternatingUsers) rotateOnly(d secret.Document) bool {

@@ -145,6 +145,8 @@ type Holding struct {
 	Passwords func(ctx context.Context, user string) iter.Seq2[secret.Password, error]
 	// Seen is what an Observer said of logins, by user.
 	Seen map[string]string
+
+	secretARN string // of the superuser secret
 }
 
 // CheckHeld says whether a superuser may change all accounts that a name stands for, or give

@@ -50,4 +50,49 @@ func TestAUserThatAFailoverLostIsRolledBack(t *testing.T) {
 	}
 }
 
+// TestARejectedSuperuserNamesItsSecret: status of the secret that rotates says nothing of the superuser's password.
+func TestARejectedSuperuserNamesItsSecret(t *testing.T) {
+	t.Parallel()
+	db := &strategytest.Memory{}
+	app := secret.NewPassword("canary-app")
+	db.Add(strategytest.Account{Name: "app", Password: app})
+	db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("canary-boss"), Superuser: true})
+	document := func(user, superuser string, p secret.Password) secret.Document {
+		return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", user).
+			SetPassword(p).Set("masterarn", superuser)
+	}
+	for name, c := range map[string]struct {
+		strategy interface {
+			rotator.Strategy
+			rotator.Preflighter
+		}
+		target, masterarn string
+	}{
+		"alternating":  {strategies.AlternatingUsers{Engine: db}, "app_clone", bossARN},
+		"single":       {strategies.SingleUser{Engine: db, ThroughSuperuser: true}, "app", bossARN},
+		"from setting": {strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: bossARN}, "app_clone", ""},
+	} {
+		none := func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound }
+		r := rotator.Rotation{
+			Current:      document("app", c.masterarn, app),
+			Pending:      document(c.target, c.masterarn, secret.NewPassword("canary-next")),
+			ReadPrevious: none, ReadPending: none,
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return document("boss", "", secret.NewPassword("canary-stale")), nil
+			},
+		}
+		const want = "this is the user of the superuser secret " + bossARN
+		if err := c.strategy.Apply(t.Context(), r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		var text string
+		for _, f := range c.strategy.Preflight(t.Context(), r) {
+			text += f.Detail + "\n"
+		}
+		if !strings.Contains(text, want) {
+			t.Errorf("%s, preflight: %s", name, text)
+		}
+	}
+}
+
 const bossARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:boss-a1b2c3"

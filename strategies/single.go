@@ -78,8 +78,9 @@ func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, seen map[
 		if preflight {
 			pending = stored(ctx, t, r, login, isManagedUser)
 		}
-		superuser.For = &Holding{Users: []string{login.User}, Consent: consents(d, login.User), Seen: seen,
-			Passwords: passwordsOf(fixedLogin(login), value(r.Current), pending, previousLogin(ctx, t, r, login, isManagedUser))}
+		h := superuser.For
+		h.Users, h.Consent, h.Seen = []string{login.User}, consents(d, login.User), seen
+		h.Passwords = passwordsOf(fixedLogin(login), value(r.Current), pending, previousLogin(ctx, t, r, login, isManagedUser))
 		return superuser, nil
 	}
 }
@@ -143,7 +144,7 @@ func (s SingleUser) apply(ctx context.Context, r rotator.Rotation, what string, 
 		err = set(acting, current.User, login.Password, pending.Password)
 	}
 	if err != nil && s.ThroughSuperuser {
-		err = fmt.Errorf("superuser %q: %w", acting.User, err)
+		err = fmt.Errorf("superuser %q: %w", acting.User, staleSuperuser(acting, err))
 	}
 	if err != nil {
 		return err

@@ -47,9 +47,10 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 		}
 	}
 	if keys := differing(t.serverKeys(login), t.serverKeys(current)); keys != nil {
-		return Login{}, secret.Document{}, fmt.Errorf("superuser's secret %s: %w: it and the secret to rotate differ in %s, which names servers: both must say the same", arn, rotator.KindConflict, strings.Join(keys, ", "))
+		return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s: %w: it and the secret to rotate differ in %s, which names servers: both must say the same", arn, rotator.KindConflict, strings.Join(keys, ", "))
 	}
 	login.Database = current.Database
+	login.For = &Holding{secretARN: arn}
 	// What the rotated secret says of this place is enough: whether a pooler there knows
 	// the superuser's password does not matter to the secret's clients.
 	login.PoolerForwardsLogins = login.PoolerForwardsLogins || current.PoolerForwardsLogins
@@ -119,6 +120,15 @@ func checkIsEndpoint(ctx context.Context, r rotator.Rotation, superuser secret.D
 		return fmt.Errorf("host: %w: this Store cannot look up replicas", rotator.KindConflict)
 	}
 	return r.IsEndpointOf(ctx, superuser, login.Host, login.Port)
+}
+
+// staleSuperuser adds to a rejected login of the superuser which secret holds its password: status of the secret that
+// rotates says nothing of that one.
+func staleSuperuser(superuser Login, err error) error {
+	if superuser.For == nil || !errors.Is(err, rotator.KindLoginRejected) {
+		return err
+	}
+	return fmt.Errorf("%w (this is the user of the superuser secret %s, not of the secret that rotates: store the password that logs in there (put-secret-value), or set the one there in the database)", err, superuser.For.secretARN)
 }
 
 // lostUser adds to an error of a superuser what to do where the user of AWSCURRENT is

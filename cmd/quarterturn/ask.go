@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
@@ -123,7 +124,12 @@ func (q *question) askFunction(ctx context.Context, cfg aws.Config, payload []by
 	// retry.
 	client := lambda.NewFromConfig(cfg, func(o *lambda.Options) { o.RetryMaxAttempts = 1 })
 	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
-	if err != nil {
+	var gone *lambdatypes.ResourceNotFoundException
+	switch {
+	case errors.As(err, &gone):
+		return nil, fmt.Errorf("%w. Without the function, from a machine that reaches the database: --here",
+			plain("function "+name, err))
+	case err != nil:
 		return nil, plain("function "+name, err)
 	}
 	if out.FunctionError != nil {

@@ -145,7 +145,7 @@ func TestExitCodes(t *testing.T) {
 			"Region (AWS_REGION)"},
 		{"recover missing finish", 3, "no secret missing in us-east-1"},
 		{"status arn:aws:secretsmanager:eu-west-1:123456789012:secret:missing-AbCdEf", 3, "in eu-west-1 of account"},
-		{"status fine --function other", 3, "function other: ResourceNotFoundException"},
+		{"status fine --function other", 3, "from a machine that reaches the database: --here"},
 		{"status text --here", 1, "recommended action: store-credentials"},
 		{"status text", 1, "recommended action: store-credentials"},
 		{"preflight text --here", 1, "S5   failed"},

@@ -148,7 +148,11 @@ func ClassifyTLS(as strategies.Login, err error) (rotator.Kind, string) {
 	case IsTimeout(err):
 		return rotator.KindUnreachable, fmt.Sprintf("%s accepted the connection and did not answer the TLS handshake in time: a server whose port %d is one without TLS waits like this, and so does a load balancer without a target. Give the port that has TLS; only \"ssl\": false in the secret makes a connection without", Address(as), as.Port)
 	case errors.As(err, &unknown):
-		return rotator.KindTLS, "the certificate's CA is not trusted: trusted are the Amazon RDS CAs (for servers that are not on RDS, those of the machine), or those in DATABASE_CA_FILE"
+		issuer := ""
+		if unknown.Cert != nil {
+			issuer = fmt.Sprintf(", issued by %.100q,", unknown.Cert.Issuer.String())
+		}
+		return rotator.KindTLS, "the certificate's CA is not trusted: the server shows a certificate" + issuer + " and trusted are the Amazon RDS CAs (for servers that are not on RDS, those of the machine), or those in DATABASE_CA_FILE"
 	case errors.As(err, &hostname):
 		return rotator.KindTLS, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

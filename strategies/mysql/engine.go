@@ -323,7 +323,8 @@ func checkName(what, name string) error {
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
-	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK -- with the account's own host, if that is another. If no host of it matches the address of the function: CREATE USER for one that does"
+	name := quoteIdent(user)
+	return "SELECT User, Host, plugin, ssl_type FROM mysql.user WHERE User IN (" + quoteText(user) + ", ''); ALTER USER " + name + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK -- by the account that the first statement shows. Of several whose host matches an address, the server takes the most specific host: if that account is another's, or has no name, it hides the right one, so RENAME or DROP it and set no password. With an ssl_type of X509 or SPECIFIED no password will do: add REQUIRE SSL. If no host matches, CREATE USER for one that does, and GRANT what it had"
 }
 
 // ResetStatement implements strategies.Resetter.

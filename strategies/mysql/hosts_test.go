@@ -288,3 +288,20 @@ func TestSelfChangeOfANameWithSeveralHosts(t *testing.T) {
 		}
 	})
 }
+
+// TestTheResetStatementShowsWhatHidesAnAccount: the password of `app`@`%` helps no client that meets another account of
+// the name, or an anonymous one.
+func TestTheResetStatementShowsWhatHidesAnAccount(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		s.run(t, "CREATE USER "+quoteIdent(app.User)+"@'10.0.0.1' IDENTIFIED BY 'Another-1-"+name()+"'")
+		text, _, _ := strings.Cut(Engine{}.ResetStatement(app.User), " -- ")
+		query, change, _ := strings.Cut(text, "; ")
+		if found := s.ask(t, "SELECT Host FROM ("+query+") AS shown"); !strings.Contains(found, "10.0.0.1") {
+			t.Errorf("%s: found %s", query, found)
+		}
+		s.run(t, "ALTER USER "+quoteIdent(app.User)+"@'%' IDENTIFIED BY 'Lost-1-"+name()+"' ACCOUNT LOCK")
+		s.run(t, strings.Replace(change, "PASSWORD", app.Password.Reveal(), 1))
+		ok(t, Engine{}.Ping(t.Context(), app))
+	})
+}

@@ -187,5 +187,5 @@ func checkName(what, name string) error {
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
-	return "ALTER ROLE " + quoteIdent(user) + " PASSWORD 'PASSWORD' VALID UNTIL 'infinity'"
+	return "ALTER ROLE " + quoteIdent(user) + " PASSWORD 'PASSWORD' VALID UNTIL 'infinity' -- if there is no such role: CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT what it had"
 }

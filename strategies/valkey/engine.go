@@ -251,3 +251,9 @@ func digest(p secret.Password) string {
 	sum := sha256.Sum256([]byte(p.Reveal()))
 	return hex.EncodeToString(sum[:])
 }
+
+// ResetStatement implements strategies.Resetter. It has no resetpass: a password that clients may use still works until
+// the next rotation.
+func (Engine) ResetStatement(user string) string {
+	return "ACL SETUSER " + user + " on >PASSWORD, then ACL SAVE (CONFIG REWRITE, where users are in the configuration file), on every node -- if ACL GETUSER " + user + " gives nothing, the user is gone: give it the rules that it had, too (ACL LIST of another node, or a copy of the ACL file), for without them it may log in and do nothing"
+}

@@ -405,3 +405,16 @@ func TestNamesAreWhole(t *testing.T) {
 		t.Errorf("the clone has the rules of a user with a similar name: %q", after[app.User+"_clone"])
 	}
 }
+
+// TestTheResetStatementLetsTheUserIn, also one that is off: by a password alone it would be rejected still.
+func TestTheResetStatementLetsTheUserIn(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	_, app := s.pair(t)
+	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", "off"}))
+	wants(t, s.logIn(t.Context(), app), rotator.KindLoginRejected, "")
+	statement, _, _ := strings.Cut(valkey.Engine{}.ResetStatement(app.User), ", then ACL SAVE")
+	statement = strings.ReplaceAll(statement, "PASSWORD", app.Password.Reveal())
+	ok(t, s.Exec(t.Context(), strings.Fields(statement), []string{"ACL", "SAVE"}))
+	ok(t, s.logIn(t.Context(), app))
+}

@@ -50,6 +50,7 @@ var commands = map[string]string{
 	"go generate ./testutil/contract":      tested,
 	`make policies ARGS="--secret ARN --key ARN --role ARN --function ARN"`: here,
 	"make emulator":                        here,
+	"make emulator ENGINE=mysql":           tested,
 	`make emulator ARGS="-events -docker"`: tested,
 	`make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage"`:       here,
 	"make invoke EVENT=createSecret":                                           here,
@@ -207,6 +208,8 @@ func TestCommandsWork(t *testing.T) {
 func TestMakeRefusesWrongValues(t *testing.T) {
 	for command, says := range map[string]string{
 		"make -n demo ENGINE=oracle":                       "ENGINE=oracle: choose postgres mysql mariadb valkey redis",
+		"make -n emulator ENGINE=oracle":                   "ENGINE=oracle: choose postgres mysql mariadb valkey redis",
+		"make -n emulator ENGINE=mysql":                    "emulator -engine mysql",
 		"make -n demo STRATEGY=both":                       "STRATEGY=both: choose single",
 		"make -n demo FAIL=no":                             "FAIL=no: choose permission",
 		"make -n build HANDLER=nope":                       "HANDLER=nope: choose database",
