@@ -295,8 +295,8 @@ func TestTheResetStatementShowsWhatHidesAnAccount(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		app := s.user(t)
 		s.run(t, "CREATE USER "+quoteIdent(app.User)+"@'10.0.0.1' IDENTIFIED BY 'Another-1-"+name()+"'")
-		text, _, _ := strings.Cut(Engine{}.ResetStatement(app.User), " -- ")
-		query, change, _ := strings.Cut(text, "; ")
+		change, text, _ := strings.Cut(Engine{}.ResetStatement(app.User), " -- but first ")
+		query, _, _ := strings.Cut(text, ": ")
 		if found := s.ask(t, "SELECT Host FROM ("+query+") AS shown"); !strings.Contains(found, "10.0.0.1") {
 			t.Errorf("%s: found %s", query, found)
 		}
