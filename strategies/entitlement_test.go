@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 
@@ -27,6 +28,12 @@ func TestCheckEntitled(t *testing.T) {
 		"provenance":                             {Pair{}, Evidence{}, "", ""},
 		"nothing":                                {Pair{}, Evidence{NoProvenance: foreign}, rotator.KindNotEntitled, foreign},
 		"consent":                                {Pair{Consent: true}, Evidence{NoProvenance: foreign}, "", ""},
+		"gains":                                  {Pair{Possession: holds}, Evidence{Gains: []string{"role staff"}}, rotator.KindNotEntitled, `staff. Take that away; or, if it may be so, add this to the superuser secret: "rotates": ["app/app_clone"]`},
+		"gains with consent":                     {Pair{Consent: true}, Evidence{Gains: []string{"role staff"}}, "", ""},
+		"eight gains":                            {Pair{}, Evidence{Gains: strings.Split("abcdefgh", "")}, rotator.KindNotEntitled, "g, h. Take"},
+		"nine gains":                             {Pair{}, Evidence{Gains: strings.Split("abcdefghi", "")}, rotator.KindNotEntitled, "g, h and 1 more"},
+		"possession without provenance":          {Pair{Possession: possession(rotator.KindNotEntitled)}, Evidence{NoProvenance: foreign}, rotator.KindNotEntitled, foreign},
+		"a privilege is missing":                 {Pair{Possession: possession(rotator.KindPrivilege)}, Evidence{NoProvenance: foreign}, rotator.KindPrivilege, "whether the secret holds"},
 		"possession":                             {Pair{Possession: holds}, Evidence{NoProvenance: foreign}, "", ""},
 		"possession refuted":                     {Pair{Possession: rejected}, Evidence{NoProvenance: foreign}, rotator.KindNotEntitled, `"rotates": ["app/app_clone"]`},
 		"possession unclear":                     {Pair{Possession: possession(rotator.KindUnreachable)}, Evidence{NoProvenance: foreign}, rotator.KindUnreachable, "whether the secret holds"},
@@ -77,6 +84,9 @@ func TestConsent(t *testing.T) {
 		{`["app/app_clone "]`, "app", "app_clone", false},
 		{`["app*"]`, "app", "boss", false},
 		{`["app*"]`, "boss", "app", false},
+		{`["a*x*"]`, "app", "app_clone", false},
+		{`["a*x*e"]`, "ape", "axe", false},
+		{`["a*x*e"]`, "a-x-e", "axe", true},
 		{`["ap*p"]`, "ap", "app", false}, // what is before * and what is after do not overlap
 		{`["app.*"]`, "app", "app_clone", false},
 		{`["*clone*clone"]`, "app_clone", "b_clone", false},
@@ -106,4 +116,117 @@ func TestConsentMember(t *testing.T) {
 			t.Errorf("%s does not speak for %q", consentMember(p.Original, p.Clone), name)
 		}
 	}
+}
+
+// TestCheckHeld: a superuser may change all accounts of one name only where the secret has a
+// password of each, or the superuser secret says so.
+func TestCheckHeld(t *testing.T) {
+	logins := func(more ...func() (Login, error)) func(context.Context, string) iter.Seq2[secret.Password, error] {
+		return passwordsOf(append([]func() (Login, error){fixedLogin(Login{User: "app", Password: secret.NewPassword("current")})}, more...)...)
+	}
+	fails := func(err error) func() (Login, error) { return func() (Login, error) { return Login{}, err } }
+	stranger := fixedLogin(Login{User: "stranger", Password: secret.NewPassword("stranger's")})
+	previous := fixedLogin(Login{User: "app", Password: secret.NewPassword("previous")})
+	for name, c := range map[string]struct {
+		held  *Holding
+		last  string // the password by which all accounts are held
+		asked string
+		want  rotator.Kind
+	}{
+		"nothing is known":            {nil, "none", "", ""},
+		"consent":                     {&Holding{Users: []string{"app"}, Consent: true, Passwords: logins()}, "none", "", ""},
+		"the first":                   {&Holding{Users: []string{"app"}, Passwords: logins(fails(rotator.KindUnreachable))}, "current", "current", ""},
+		"a later one":                 {&Holding{Users: []string{"app"}, Passwords: logins(fails(errNoCandidate), stranger, previous)}, "previous", "current,previous", ""},
+		"none":                        {&Holding{Users: []string{"app"}, Passwords: logins(previous)}, "none", "current,previous", rotator.KindNotEntitled},
+		"another user's":              {&Holding{Users: []string{"app"}, Passwords: logins(stranger)}, "stranger's", "current", rotator.KindNotEntitled},
+		"one that cannot be read":     {&Holding{Users: []string{"app"}, Passwords: logins(fails(rotator.KindThrottled), previous)}, "previous", "current", rotator.KindThrottled},
+		"no value for it can be read": {&Holding{Users: []string{"app"}, Passwords: logins(fails(errNoCandidate))}, "none", "current", rotator.KindNotEntitled},
+	} {
+		var asked []string
+		err := Login{For: c.held}.CheckHeld(t.Context(), "app", func(p secret.Password) string {
+			asked = append(asked, p.Reveal())
+			if p.Reveal() == c.last {
+				return ""
+			}
+			return "'app'@'10.%'"
+		})
+		if rotator.KindOf(err) != c.want || strings.Join(asked, ",") != c.asked {
+			t.Errorf("%s: asked for %q: %v", name, asked, err)
+		}
+		if err != nil && !errors.As(err, new(entitlementError)) {
+			t.Errorf("%s: a preflight would not know it: %v", name, err)
+		}
+		if c.want == rotator.KindNotEntitled && (!strings.Contains(err.Error(), "'app'@'10.%'") || !strings.Contains(err.Error(), consentMember("app"))) {
+			t.Errorf("%s: neither what it is nor what to do: %v", name, err)
+		}
+	}
+}
+
+// TestPossession: an account is the secret's where a password of it that is, or was, in the
+// secret works. AWSPENDING counts, for setSecret may have been here before.
+func TestPossession(t *testing.T) {
+	value := func(user, password string) secret.Document {
+		return document(t, `{"engine":"sample","host":"h","username":"`+user+`","password":"`+password+`"}`)
+	}
+	current := Login{Host: "h", Port: 7, Database: "db", User: "app", Password: secret.NewPassword("current")}
+	clone := func(password string) func() (Login, error) {
+		return fixedLogin(Login{Host: "h", Port: 7, Database: "db", User: "app_clone", Password: secret.NewPassword(password)})
+	}
+	for name, c := range map[string]struct {
+		login    Login
+		previous secret.Document
+		pending  func() (Login, error)
+		works    string
+		tried    string
+		want     rotator.Kind
+	}{
+		"it has just logged in":            {Login{User: "app_clone"}, secret.Document{}, nil, "", "", ""},
+		"the previous password works":      {current, value("app_clone", "previous"), clone("pending"), "previous", "previous", ""},
+		"the pending password works":       {current, value("app_clone", "previous"), clone("pending"), "pending", "previous,pending", ""},
+		"neither works":                    {current, value("app_clone", "previous"), clone("pending"), "", "previous,pending", rotator.KindLoginRejected},
+		"AWSPREVIOUS is another user's":    {current, value("app", "previous"), clone("pending"), "previous", "pending", rotator.KindLoginRejected},
+		"there is no password to try":      {current, secret.Document{}, func() (Login, error) { return Login{}, errNoCandidate }, "", "", rotator.KindNotEntitled},
+		"there is only that of AWSPENDING": {current, secret.Document{}, clone("pending"), "pending", "pending", ""},
+	} {
+		r := rotator.Rotation{ReadPrevious: func(context.Context) (secret.Document, error) {
+			if c.previous.IsZero() {
+				return c.previous, rotator.KindNotFound
+			}
+			return c.previous, nil
+		}}
+		for _, stored := range []bool{false, true} { // the superuser can read what the server stores
+			e := &only{password: c.works}
+			var holds func(secret.Password) bool
+			if stored {
+				holds = func(p secret.Password) bool { return e.accepts(p) == nil }
+			}
+			err := possession(sample(), e, r, current, c.login, "app_clone", c.pending)(t.Context(), holds)
+			if rotator.KindOf(err) != c.want || strings.Join(e.tried, ",") != c.tried {
+				t.Errorf("%s (%t): tried %q: %v", name, stored, e.tried, err)
+			}
+			if stored && e.logins > 0 {
+				t.Errorf("%s: %d logins, each of which may count against the account", name, e.logins)
+			}
+		}
+	}
+}
+
+// only lets one password in.
+type only struct {
+	Engine
+	password string
+	tried    []string
+	logins   int
+}
+
+func (e *only) accepts(p secret.Password) error {
+	if e.tried = append(e.tried, p.Reveal()); p.Reveal() != e.password {
+		return rotator.KindLoginRejected
+	}
+	return nil
+}
+
+func (e *only) Ping(_ context.Context, login Login) error {
+	e.logins++
+	return e.accepts(login.Password)
 }
