@@ -1,0 +1,102 @@
+package strategies
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// single is an engine with neither clones nor two passwords.
+type single struct{ Engine }
+
+func (single) Traits() Traits { return Traits{Name: "Single", Engines: []string{"single"}, Port: 1} }
+
+func (single) ResetStatement(user string) string { return "RESET " + user }
+
+// TestTheStrategyOfAnEngine: what a function is set to is what the strategy of each
+// secret is set to.
+func TestTheStrategyOfAnEngine(t *testing.T) {
+	both := &listener{}
+	for name, c := range map[string]struct {
+		by     ByEngine
+		engine string
+		want   ability
+	}{
+		"single user": {ByEngine{}, "single", SingleUser{Engine: single{}}},
+		"single user, all set": {ByEngine{ThroughSuperuser: true, SuperuserSecretARN: "boss", RotateOnly: true}, "single",
+			SingleUser{Engine: single{}, ThroughSuperuser: true, SuperuserSecretARN: "boss"}},
+		"alternating users":          {ByEngine{Alternating: true}, "test", AlternatingUsers{Engine: both}},
+		"alternating users, all set": {ByEngine{Alternating: true, SuperuserSecretARN: "boss", RotateOnly: true}, "test", AlternatingUsers{Engine: both, SuperuserSecretARN: "boss", RotateOnly: true}},
+		"two passwords, not wanted":  {ByEngine{}, "test", SingleUser{Engine: both}},
+		"of another engine":          {ByEngine{DualPasswords: map[string]bool{"Single": true}}, "test", SingleUser{Engine: both}},
+		"it has none":                {ByEngine{DualPasswords: map[string]bool{"Single": true}}, "single", SingleUser{Engine: single{}}},
+		"two passwords":              {ByEngine{DualPasswords: map[string]bool{"test": true}}, "test", DualPasswords{Engine: both}},
+		"two passwords, all set": {ByEngine{DualPasswords: map[string]bool{"test": true}, ThroughSuperuser: true, SuperuserSecretARN: "boss"}, "test",
+			DualPasswords{Engine: both, ThroughSuperuser: true, SuperuserSecretARN: "boss"}},
+	} {
+		c.by.Engines, c.by.Allowed = []Engine{both, single{}}, []string{"test", "single"}
+		got, err := c.by.strategy(rotator.Rotation{Current: document(t, `{"engine":"`+c.engine+`"}`)})
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %#v, want %#v: %v", name, got, c.want, err)
+		}
+	}
+	two := DualPasswords{Engine: both, ThroughSuperuser: true, SuperuserSecretARN: "boss"}
+	if got, want := two.single(), (SingleUser{Engine: both, ThroughSuperuser: true, SuperuserSecretARN: "boss"}); got != want {
+		t.Errorf("two passwords: %#v, want %#v", got, want)
+	}
+}
+
+// TestWhatASecretIsFor: what a diagnosis names, and the statement that it gives an
+// administrator, are those of the strategy that rotates.
+func TestWhatASecretIsFor(t *testing.T) {
+	d := document(t, `{"engine":"test","host":"db","username":"app","password":"p","poolerForwardsLogins":true}`)
+	of := d.Set("engine", "single")
+	by := ByEngine{Engines: []Engine{&listener{}, single{}}, Allowed: []string{"test", "single"}}
+	for name, c := range map[string]struct {
+		strategy ability
+		value    secret.Document
+		target   rotator.Target
+		reset    string
+	}{
+		"single user":       {SingleUser{Engine: single{}}, of, rotator.Target{Strategy: "single-user", Engine: "single", Host: "db", Port: 1, User: "app"}, "RESET app"},
+		"through superuser": {SingleUser{Engine: single{}, ThroughSuperuser: true}, of, rotator.Target{Strategy: "single-user-through-superuser", Engine: "single", Host: "db", Port: 1, User: "app"}, "RESET app"},
+		"alternating users": {AlternatingUsers{Engine: &listener{}}, d.Set("dbname", "shop"), rotator.Target{Strategy: "alternating-users", Engine: "test", Host: "db", Port: 1, Database: "shop", User: "app"}, ""},
+		"two passwords":     {DualPasswords{Engine: &listener{}}, d.Set("port", "7"), rotator.Target{Strategy: "dual-passwords", Engine: "test", Host: "db", Port: 7, User: "app"}, ""},
+		"by engine":         {by, of, rotator.Target{Strategy: "single-user", Engine: "single", Host: "db", Port: 1, User: "app"}, "RESET app"},
+		"no engine of ours": {by, d.Set("engine", "oracle"), rotator.Target{}, ""},
+		"no login":          {SingleUser{Engine: single{}}, of.Set("password", ""), rotator.Target{Strategy: "single-user"}, "RESET app"},
+		"no user":           {SingleUser{Engine: single{}}, of.Set("username", ""), rotator.Target{Strategy: "single-user"}, ""},
+	} {
+		if got := c.strategy.Target(c.value); got != c.target {
+			t.Errorf("%s: %+v, want %+v", name, got, c.target)
+		}
+		if got := c.strategy.ResetStatement(c.value); got != c.reset {
+			t.Errorf("%s: %q, want %q", name, got, c.reset)
+		}
+		pooled := c.strategy.(rotator.PooledLogins)
+		if !pooled.LoginsArePooled(c.value) || pooled.LoginsArePooled(c.value.Set("poolerForwardsLogins", "false")) || pooled.LoginsArePooled(c.value.Set("poolerForwardsLogins", "perhaps")) {
+			t.Errorf("%s: whether a pooler has the database judge logins", name)
+		}
+	}
+	for name, s := range map[string]ability{"single user": SingleUser{Engine: single{}}, "alternating users": AlternatingUsers{Engine: &listener{}}, "two passwords": DualPasswords{Engine: &listener{}}} {
+		if !s.LimitsFailedLogins() {
+			t.Errorf("%s: an engine that says nothing may lock an account", name)
+		}
+	}
+}
+
+// TestNoError: an engine may pass on what it has met, also where that is nothing.
+func TestNoError(t *testing.T) {
+	if MarkPoolerError(nil) != nil || MarkLoginError(nil) != nil {
+		t.Error("an error of nothing")
+	}
+	for name, err := range map[string]error{"pooler": MarkPoolerError(rotator.KindLoginRejected), "login": MarkLoginError(rotator.KindLoginRejected)} {
+		var at rotator.LoginError
+		if !errors.Is(err, rotator.KindLoginRejected) || !errors.As(err, &at) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
