@@ -3,6 +3,7 @@ package strategies
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -45,6 +46,11 @@ func TestLogin(t *testing.T) {
 		"ssl FALSE, as text":   {`,"ssl":"FALSE"`, func(l *Login) { l.TLS.Disabled = true }},
 		"ssl is something":     {`,"ssl":"no"`, func(*Login) {}}, // AWS: plaintext on failure; here: verified TLS
 		"ssl is null":          {`,"ssl":null`, func(*Login) {}},
+		"port 1":               {`,"port":1`, func(l *Login) { l.Port = 1 }},
+		"port 65535":           {`,"port":"65535"`, func(l *Login) { l.Port = 65535 }},
+		"a pooler that asks":   {`,"poolerForwardsLogins":true`, func(l *Login) { l.PoolerForwardsLogins = true }},
+		"a pooler, perhaps":    {`,"poolerForwardsLogins":"perhaps"`, func(*Login) {}},
+		"a database of 255":    {`,"dbname":"` + strings.Repeat("d", 255) + `"`, func(l *Login) { l.Database = strings.Repeat("d", 255) }},
 		"a name for the CNAME": {`,"tlsServerName":"real"`, func(l *Login) { l.TLS.ServerName = "real" }},
 	} {
 		expect := want
@@ -54,7 +60,7 @@ func TestLogin(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		got.Password, expect.Password = secret.Password{}, secret.Password{}
-		if got.Host != expect.Host || got.Port != expect.Port || got.Database != expect.Database || got.User != expect.User || got.TLS != expect.TLS {
+		if got.Host != expect.Host || got.Port != expect.Port || got.Database != expect.Database || got.User != expect.User || got.TLS != expect.TLS || got.PoolerForwardsLogins != expect.PoolerForwardsLogins {
 			t.Errorf("%s: %+v, want %+v", name, got, expect)
 		}
 	}
@@ -82,6 +88,8 @@ func TestLoginRefuses(t *testing.T) {
 		"another engine":          {full("engine", `"mysql"`), `"mysql"`},
 		"port 0":                  {full("port", `0`), "port"},
 		"port 65536":              {full("port", `65536`), "port"},
+		"port -1":                 {full("port", `-1`), "port"},
+		"a port of true":          {full("port", `true`), "port"},
 		"port of a fraction":      {full("port", `1.5`), "port"},
 		"port as words":           {full("port", `"many"`), "port"},
 		"a socket for a host":     {full("host", `"/tmp/.s"`), "host"},
@@ -141,6 +149,8 @@ func TestAMasterARNOfAnotherKind(t *testing.T) {
 		"an object":      {`{"secret_arn":"` + own + `"}`, "masterarn is an object"},
 		"a number":       {`5`, "masterarn is a number"},
 		"a space after":  {`"` + own + ` "`, "with white space around it"},
+		"another kind":   {`"arn:aws:ssm:us-east-1:123456789012:secret:boss"`, "not the ARN of a secret"},
+		"a policy":       {`"arn:aws:secretsmanager:us-east-1:123456789012:policy:boss"`, "not the ARN of a secret"},
 		"an instance":    {`"arn:aws:rds:us-east-1:123456789012:db:db-1"`, "not the ARN of a secret"},
 		"cut short":      {`"arn:aws:secretsmanager:us-east-1:123456789012"`, "not the ARN of a secret"},
 		"another Region": {`"arn:aws:secretsmanager:eu-west-1:123456789012:secret:boss-AbCdEf"`, "in Region eu-west-1, and this function reads secrets in us-east-1"},
@@ -152,6 +162,111 @@ func TestAMasterARNOfAnotherKind(t *testing.T) {
 		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: want an error that says %q: %v", name, c.says, err)
 		}
+	}
+}
+
+// TestASuperuserOfTheSameServer: a superuser acts where its own secret says, which must be
+// where the rotated secret's clients are, and it is no account that the rotation is of.
+func TestASuperuserOfTheSameServer(t *testing.T) {
+	const own = "arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf"
+	const boss = "arn:aws:secretsmanager:us-east-1:123456789012:secret:boss-AbCdEf"
+	base := document(t, `{"engine":"sample","host":"h","username":"boss","password":"p","dbname":"admin"}`)
+	app := Login{Host: "h", Port: 7, Database: "shop", User: "app"}
+	replica, forwarded := app, app
+	replica.Host, forwarded.PoolerForwardsLogins = "reader", true
+	lookUp := func(err error) func(context.Context, secret.Document, string, int) error {
+		return func(_ context.Context, d secret.Document, host string, port int) error {
+			if d.Text("username") != "boss" || host != "reader" || port != 7 {
+				t.Errorf("asked for %s:%d of the database of %s", host, port, d.Text("username"))
+			}
+			return err
+		}
+	}
+	for name, c := range map[string]struct {
+		named, fallback string // masterarn, SUPERUSER_SECRET_ARN
+		superuser       secret.Document
+		current         Login
+		endpoint        func(context.Context, secret.Document, string, int) error
+		asked           string
+		want            Login // without its password
+		kind            rotator.Kind
+	}{
+		"named":                         {boss, "other", base, app, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
+		"a name":                        {"boss", "", base, app, nil, "boss", Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
+		"the function's":                {"", boss, base, app, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
+		"none":                          {"", "", base, app, nil, "", Login{}, rotator.KindMisconfigured},
+		"it cannot be read":             {boss, "", secret.Document{}, app, nil, boss, Login{}, rotator.KindAccessDenied},
+		"it is no login":                {boss, "", base.Set("engine", "mysql"), app, nil, boss, Login{}, rotator.KindMisconfigured},
+		"another port":                  {boss, "", base.Set("port", "8"), app, nil, boss, Login{}, rotator.KindConflict},
+		"a reader":                      {boss, "", base, replica, lookUp(nil), boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
+		"a stranger":                    {boss, "", base, replica, lookUp(rotator.KindConflict), boss, Login{}, rotator.KindConflict},
+		"a reader that is not known":    {boss, "", base, replica, nil, boss, Login{}, rotator.KindConflict},
+		"its own user":                  {boss, "", base.Set("username", "app"), app, nil, boss, Login{}, rotator.KindNotEntitled},
+		"a pair with its own user":      {boss, "", base.Set("alternateUsername", "app"), app, nil, boss, Login{}, rotator.KindNotEntitled},
+		"a pooler, by the secret":       {boss, "", base, forwarded, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss", PoolerForwardsLogins: true}, ""},
+		"a pooler, by the superuser's":  {boss, "", base.Set("poolerForwardsLogins", "true"), app, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss", PoolerForwardsLogins: true}, ""},
+		"TLS is the superuser secret's": {boss, "", base.Set("tlsServerName", "real"), app, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss", TLS: TLS{ServerName: "real"}}, ""},
+	} {
+		asked := ""
+		r := rotator.Rotation{SecretARN: own, Current: document(t, `{"masterarn":"`+c.named+`"}`), IsEndpointOf: c.endpoint, ReadSecret: func(_ context.Context, id string) (secret.Document, error) {
+			if asked = id; c.superuser.IsZero() {
+				return secret.Document{}, rotator.KindAccessDenied
+			}
+			return c.superuser, nil
+		}}
+		got, d, err := superuserLogin(t.Context(), sample(), r, c.fallback, c.current, "app", "app_clone")
+		if rotator.KindOf(err) != c.kind || asked != c.asked {
+			t.Errorf("%s: asked for %q: %v", name, asked, err)
+		}
+		if err != nil {
+			if c.kind == rotator.KindNotEntitled != errors.As(err, new(entitlementError)) {
+				t.Errorf("%s: not as a preflight tells it: %v", name, err)
+			}
+			continue
+		}
+		password := got.Password.Reveal()
+		got.Password = secret.Password{}
+		if !reflect.DeepEqual(got, c.want) || password != "p" || !d.Equal(c.superuser) {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+// TestHostName: which names may be dialled, at the edges of each range of letters.
+func TestHostName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"db-1.Test_0.AZ.az.09": true, "10.0.0.1": true, "::1": true, "fe80::1%eth0": true, "": true, strings.Repeat("a", 255): true,
+		strings.Repeat("a", 256): false, "a:b": false, "a/b": false, "a@b": false, "a[b": false, "a`b": false, "a{b": false, "a;b": false, "a b": false, "\u00e4": false,
+	} {
+		if hostName(name) != want {
+			t.Errorf("%.20q: %t", name, !want)
+		}
+	}
+}
+
+// TestCheckSameDatabase: a pending value that leads anywhere else is refused, and each
+// difference is named.
+func TestCheckSameDatabase(t *testing.T) {
+	current := Login{Host: "h", Port: 7, Database: "db", User: "app", Extra: map[string]string{"nodes": "n1", "realm": "r"}}
+	for differs, change := range map[string]func(*Login){
+		"":                             func(l *Login) { l.User, l.Password, l.Host = "app_clone", secret.NewPassword("other"), "H." },
+		`host "other"`:                 func(l *Login) { l.Host = "other" },
+		"port 8":                       func(l *Login) { l.Port = 8 },
+		`dbname "x"`:                   func(l *Login) { l.Database = "x" },
+		"TLS settings":                 func(l *Login) { l.TLS.Disabled = true },
+		"another nodes, another realm": func(l *Login) { l.Extra = nil },
+		"another nodes":                func(l *Login) { l.Extra = map[string]string{"nodes": "n2", "realm": "r"} },
+		"another proxy":                func(l *Login) { l.Extra = map[string]string{"nodes": "n1", "realm": "r", "proxy": "p"} },
+	} {
+		other := current
+		change(&other)
+		err := checkSameDatabase(current, other)
+		if differs == "" && err != nil || differs != "" && (rotator.KindOf(err) != rotator.KindConflict || !strings.Contains(err.Error(), differs)) {
+			t.Errorf("%q: %v", differs, err)
+		}
+	}
+	if got := differing(nil, map[string]string{"a": "1"}); len(got) != 1 || got[0] != "a" {
+		t.Errorf("a key where there was none: %q", got)
 	}
 }
 
@@ -195,6 +310,7 @@ func TestPair(t *testing.T) {
 		{user: "fifteen_chars__", alternate: "other", want: [3]string{"fifteen_chars__", "other", "other"}},
 		{user: "_clone", fails: "alternateUsername"},
 		{user: "app", alternate: "app", fails: "alternateUsername"},
+		{user: "app", alternate: "alternate_of_21_bytes", fails: "takes 20"},
 	} {
 		text := `{"a":1}`
 		if c.alternate != "" {
