@@ -1,0 +1,198 @@
+package strategies_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+)
+
+// watched is a Memory on which a name may stand for several accounts, and which keeps what it
+// is told when a password is set.
+type watched struct {
+	*strategytest.Memory
+	told *told
+}
+
+type told struct {
+	done  []string // "set app", and who did it
+	login strategies.Login
+	pair  strategies.Pair
+}
+
+func (w watched) Traits() strategies.Traits {
+	t := w.Memory.Traits()
+	t.SeveralAccounts = true
+	return t
+}
+
+func (w watched) Observe(ctx context.Context, login strategies.Login) (string, error) {
+	return "seen " + login.User, w.Ping(ctx, login)
+}
+
+func (w watched) note(what, user string, login strategies.Login) {
+	w.told.done, w.told.login = append(w.told.done, login.User+" "+what+" "+user), login
+}
+
+func (w watched) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
+	w.note("sets", user, login)
+	return w.Memory.SetPassword(ctx, login, user, p)
+}
+
+func (w watched) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) ([]strategies.Warning, error) {
+	w.note("sets", user, login)
+	return w.Memory.DryRunSetPassword(ctx, login, user, p)
+}
+
+func (w watched) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+	w.note("clones", pair.Target, login)
+	w.told.pair = pair
+	return w.Memory.EnsureClone(ctx, login, pair, p)
+}
+
+func (w watched) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) ([]strategies.Warning, error) {
+	w.note("clones", pair.Target, login)
+	w.told.pair = pair
+	return w.Memory.DryRunEnsureClone(ctx, login, pair, p)
+}
+
+func (w watched) Persist(_ context.Context, login strategies.Login, user string, _ secret.Password) error {
+	w.note("saves", user, login)
+	return nil
+}
+
+// TestWhatTheSuperuserIsTold: an engine judges by it whether the superuser may act, in setSecret
+// and in the preflight.
+func TestWhatTheSuperuserIsTold(t *testing.T) {
+	const boss = "boss's own"
+	for name, c := range map[string]struct {
+		alternating, rotateOnly bool
+		account                 string // the password of app
+		more                    func(secret.Document) secret.Document
+		rotates                 string // in the superuser secret
+		done                    []string
+		users, passwords        []string // of whom, and which the secret has for app
+		seen                    string
+		pair                    strategies.Pair // as far as it is told
+	}{
+		"single user": {account: "current one", done: []string{"boss sets app"}, users: []string{"app"},
+			passwords: []string{"current one", "current one", "pending one", "previous one"}, seen: "app: seen app"},
+		"single user, where the pending password works": {account: "pending one", rotates: "app", done: []string{"boss sets app"}, users: []string{"app"},
+			passwords: []string{"pending one", "current one", "pending one", "previous one"}, seen: "app: seen app"},
+		"alternating users": {alternating: true, account: "current one", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+			passwords: []string{"current one"}, seen: "app: seen app"},
+		"alternating users, with consent": {alternating: true, account: "current one", rotates: "app/app_clone", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+			passwords: []string{"current one"}, seen: "app: seen app"},
+		"alternating users, passwords only": {alternating: true, rotateOnly: true, account: "current one", rotates: "app*", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+			passwords: []string{"current one"}, seen: "app: seen app", pair: strategies.Pair{PasswordOnly: true}},
+		"alternating users, without TLS": {alternating: true, account: "current one", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+			more:      func(d secret.Document) secret.Document { return d.Set("ssl", "false") },
+			passwords: []string{"current one"}, seen: "app: seen app", pair: strategies.Pair{NoTLS: true}},
+	} {
+		for _, preflight := range []bool{false, true} {
+			db := watched{&strategytest.Memory{}, new(told)}
+			db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(c.account)})
+			db.Add(strategytest.Account{Name: "app_clone", Password: secret.NewPassword("unknown"), SetRole: "app"})
+			db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword(boss), Superuser: true})
+			of := func(user, password string) secret.Document {
+				d := value(user, password)
+				if c.more != nil {
+					d = c.more(d)
+				}
+				return d
+			}
+			next := "app"
+			if c.alternating {
+				next = "app_clone"
+			}
+			r := rotator.Rotation{Current: of("app", "current one"), Pending: of(next, "pending one"),
+				ReadPrevious: func(context.Context) (secret.Document, error) { return of(next, "previous one"), nil },
+				ReadPending:  func(context.Context) (secret.Document, error) { return of(next, "pending one"), nil },
+				ReadSecret: func(_ context.Context, id string) (secret.Document, error) {
+					if id != "superuser" {
+						t.Errorf("%s: %s was read", name, id)
+					}
+					return value("boss", boss).Set("rotates", c.rotates), nil
+				},
+			}
+			var s rotator.Strategy = strategies.SingleUser{Engine: db, ThroughSuperuser: true, SuperuserSecretARN: "superuser"}
+			if c.alternating {
+				s = strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: "superuser", RotateOnly: c.rotateOnly}
+			}
+			if preflight {
+				r.Pending = secret.Document{}
+				s.(rotator.Preflighter).Preflight(t.Context(), r)
+			} else if err := s.Apply(t.Context(), r); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if !slices.Equal(db.told.done, c.done) || db.told.login.For == nil {
+				t.Errorf("%s (%t): %q, want %q", name, preflight, db.told.done, c.done)
+				continue
+			}
+			held := db.told.login.For
+			var passwords []string
+			for p, err := range held.Passwords(t.Context(), "app") {
+				if err != nil {
+					t.Errorf("%s (%t): %v", name, preflight, err)
+				}
+				passwords = append(passwords, p.Reveal())
+			}
+			seen := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprint(held.Seen), "map["), "]")
+			if !slices.Equal(held.Users, c.users) || held.Consent != (c.rotates != "") || !slices.Equal(passwords, c.passwords) || strings.ReplaceAll(seen, ":", ": ") != c.seen {
+				t.Errorf("%s (%t): for %q, consent %t, passwords %q, seen %s", name, preflight, held.Users, held.Consent, passwords, seen)
+			}
+			if !c.alternating {
+				continue
+			}
+			// setSecret has given the clone the pending password.
+			if err := db.told.pair.Possession(t.Context(), nil); preflight != errors.Is(err, rotator.KindLoginRejected) {
+				t.Errorf("%s (%t): possession: %v", name, preflight, err)
+			}
+			got := db.told.pair
+			got.Possession = nil
+			c.pair.Original, c.pair.Clone, c.pair.Target, c.pair.Consent = "app", "app_clone", "app_clone", c.rotates != ""
+			if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c.pair) {
+				t.Errorf("%s (%t): %+v, want %+v", name, preflight, got, c.pair)
+			}
+		}
+	}
+}
+
+// TestWhatThePendingPasswordLeavesToDo: where it works already, an account of several is not
+// done by its login, unless it changes itself.
+func TestWhatThePendingPasswordLeavesToDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		through, alternating bool
+		want                 string
+	}{
+		"by itself":           {false, false, "app saves app"},
+		"through a superuser": {true, false, "boss sets app"},
+		"alternating":         {false, true, "boss clones app_clone"},
+	} {
+		db := watched{&strategytest.Memory{}, new(told)}
+		db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword("pending one")})
+		db.Add(strategytest.Account{Name: "app_clone", Password: secret.NewPassword("pending one"), SetRole: "app"})
+		db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("boss's own"), Superuser: true})
+		r := rotator.Rotation{Current: value("app", "current one"), Pending: value("app", "pending one"),
+			ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
+			ReadSecret:   func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil },
+		}
+		var s rotator.Strategy = strategies.SingleUser{Engine: db, ThroughSuperuser: c.through, SuperuserSecretARN: "superuser"}
+		if c.alternating {
+			s, r.Pending = strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: "superuser"}, value("app_clone", "pending one")
+		}
+		if err := s.Apply(t.Context(), r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if done := db.told.done; len(done) == 0 || done[len(done)-1] != c.want {
+			t.Errorf("%s: %q, want %q last", name, done, c.want)
+		}
+	}
+}
