@@ -126,6 +126,9 @@ func TestWhatTheSuperuserIsTold(t *testing.T) {
 			if c.alternating {
 				s = strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: "superuser", RotateOnly: c.rotateOnly}
 			}
+			if !preflight {
+				r.ReadPending = nil
+			}
 			if preflight {
 				r.Pending = secret.Document{}
 				s.(rotator.Preflighter).Preflight(t.Context(), r)
@@ -193,6 +196,105 @@ func TestWhatThePendingPasswordLeavesToDo(t *testing.T) {
 		}
 		if done := db.told.done; len(done) == 0 || done[len(done)-1] != c.want {
 			t.Errorf("%s: %q, want %q last", name, done, c.want)
+		}
+	}
+}
+
+// TestWhatTheLogSays: who changed whose password, and with which version it was verified; an
+// error of a change names the superuser who made it, and only that one.
+func TestWhatTheLogSays(t *testing.T) {
+	single := func(e saving) rotator.Strategy { return strategies.SingleUser{Engine: e} }
+	plain := func(e saving) rotator.Strategy { return strategies.SingleUser{Engine: e.Memory} }
+	through := func(e saving) rotator.Strategy { return strategies.SingleUser{Engine: e, ThroughSuperuser: true} }
+	dual := func(e saving) rotator.Strategy { return strategies.DualPasswords{Engine: e.Memory} }
+	pair := func(e saving) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} }
+	plainPair := func(e saving) rotator.Strategy { return strategies.AlternatingUsers{Engine: e.Memory} }
+	for name, c := range map[string]struct {
+		strategy       func(saving) rotator.Strategy
+		app            string // its password
+		previous, fail string // a password of AWSPREVIOUS; what fails
+		log, err       string
+		works          string // the user whose pending password works then
+	}{
+		"itself":                           {single, "app-1", "", "", `user "app", logged in with AWSCURRENT, changed its password`, "", "app"},
+		"itself, again":                    {plain, "app-2", "", "", `user "app" has the pending password already`, "", "app"},
+		"itself, again, and saved":         {single, "app-2", "", "", `user "app" has the pending password already, and the server has saved it`, "", "app"},
+		"itself, with an older password":   {single, "app-0", "app-0", "", `user "app", logged in with AWSPREVIOUS, changed its password`, "", "app"},
+		"itself, not saved":                {single, "app-2", "", "saved", "", "no disk", "app"},
+		"itself, in vain":                  {single, "app-1", "", "set app", "", "no disk", ""},
+		"two passwords":                    {dual, "app-1", "", "", `user "app", logged in with AWSCURRENT, now has both passwords`, "", "app"},
+		"a superuser":                      {through, "app-1", "", "", `superuser "boss" changed the password of user "app" (verified with AWSCURRENT)`, "", "app"},
+		"a superuser, an older password":   {through, "app-0", "app-0", "", `superuser "boss" changed the password of user "app" (verified with AWSPREVIOUS)`, "", "app"},
+		"a superuser, in vain":             {through, "app-1", "", "set app", "", `superuser "boss": `, ""},
+		"a superuser, not saved":           {through, "app-2", "", "saved", "", `superuser "boss": `, "app"},
+		"a superuser cannot be found":      {through, "app-1", "", "read", "", "boss", ""},
+		"a pair":                           {pair, "app-1", "", "", `superuser "boss" changed the password of user "app_clone"; user "app" (verified with AWSCURRENT) is unchanged`, "", "app_clone"},
+		"a pair, again":                    {plainPair, "app-2", "", "", `user "app_clone" has the pending password already`, "", "app_clone"},
+		"a pair, in vain":                  {pair, "app-1", "", "clone app_clone", "", `superuser "boss": `, ""},
+		"a pair, no superuser to be found": {pair, "app-1", "", "read", "", "boss", ""},
+		"a pair, of which none logs in":    {pair, "app-0", "", "", "", "AWSCURRENT", ""},
+	} {
+		db, r := rotation(t, c.app, `"nodes": ["n1","n2"]`)
+		s := c.strategy(db)
+		if _, alternating := s.(strategies.AlternatingUsers); alternating {
+			r.Pending = r.Pending.Set("username", "app_clone")
+			if c.app != "app-2" {
+				db.Add(strategytest.Account{Name: "app_clone", Password: secret.NewPassword("unknown"), SetRole: "app"})
+			}
+		}
+		if c.previous != "" {
+			r.ReadPrevious = func(context.Context) (secret.Document, error) {
+				return r.Current.SetPassword(secret.NewPassword(c.previous)), nil
+			}
+		}
+		if c.fail == "read" {
+			r.ReadSecret = func(context.Context, string) (secret.Document, error) {
+				return secret.Document{}, rotator.KindThrottled
+			}
+		}
+		if s, ok := s.(strategies.SingleUser); ok && !s.ThroughSuperuser || strings.HasPrefix(name, "two") || strings.HasSuffix(name, "again") {
+			r.Current, r.Pending = r.Current.Set("masterarn", ""), r.Pending.Set("masterarn", "")
+		}
+		var notes []string
+		r.Log = func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
+		db.Before = func(_ context.Context, op, user string) error {
+			if op+" "+user == c.fail || c.fail == "saved" && len(*db.saved) > 0 {
+				return fmt.Errorf("no disk: %w", rotator.KindInternal)
+			}
+			return nil
+		}
+		err := s.Apply(t.Context(), r)
+		db.Before = nil
+		if c.err == "" && (err != nil || len(notes) != 1 || notes[0] != c.log) {
+			t.Errorf("%s: the log says %q, want %q: %v", name, notes, c.log, err)
+		}
+		if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "superuser") != strings.Contains(c.err+c.fail, "superuser") && c.fail != "read" || len(notes) > 0) {
+			t.Errorf("%s: an error that says %q is wanted, and a log that says nothing: %v, %q", name, c.err, err, notes)
+		}
+		if c.works == "" {
+			continue
+		}
+		notes = nil
+		if err := s.Verify(t.Context(), r); err != nil || r.Pending.Text("username") != c.works || len(notes) != 1 || !strings.Contains(notes[0], "logged in with the value under test") {
+			t.Errorf("%s: Verify: %v, and the log says %q", name, err, notes)
+		}
+	}
+}
+
+// TestTheValueOfAPreflightIsRehearsed: where createSecret has a value to store, that one is judged.
+func TestTheValueOfAPreflightIsRehearsed(t *testing.T) {
+	var db strategytest.Memory
+	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword("current one")})
+	db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("boss's own"), Superuser: true})
+	long := strings.Repeat("p", db.Traits().MaxPasswordSize+1)
+	for name, s := range map[string]rotator.Preflighter{
+		"app":       strategies.SingleUser{Engine: &db},
+		"app_clone": strategies.AlternatingUsers{Engine: &db, SuperuserSecretARN: "superuser"},
+	} {
+		findings := s.Preflight(t.Context(), rotator.Rotation{Current: value("app", "current one"), Pending: value(name, long),
+			ReadSecret: func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil }})
+		if !slices.ContainsFunc(findings, func(f rotator.Finding) bool { return f.ID == "P5" && f.Status == rotator.StatusFailed }) {
+			t.Errorf("%s: a password that is too long is not judged: %+v", name, findings)
 		}
 	}
 }

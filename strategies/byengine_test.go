@@ -62,7 +62,7 @@ func TestByEngine(t *testing.T) {
 		"not in the list":        {strategies.ByEngine{Engines: engines, Allowed: []string{"memory"}}, "other", rotator.ErrOtherEngine, `engine is "other", and this function rotates memory (ENGINES)`},
 		"an engine of nobody's":  {both, "oracle", rotator.ErrOtherEngine, "ENGINES"},
 		"no engine":              {both, "", rotator.KindMisconfigured, "the key engine is missing"},
-		"no list":                {strategies.ByEngine{Engines: engines}, "memory", rotator.KindMisconfigured, "ENGINES is missing"},
+		"no list":                {strategies.ByEngine{Engines: engines}, "memory", rotator.KindMisconfigured, "by comma: memory,other,aurora-other,plain"},
 		"a list with a misspelt": {strategies.ByEngine{Engines: engines, Allowed: []string{"memory", "othr"}}, "memory", rotator.KindMisconfigured, `ENGINES names "othr"`},
 		"no clones":              {strategies.ByEngine{Engines: engines, Allowed: []string{"plain"}, Alternating: true}, "plain", rotator.KindMisconfigured, "STRATEGY=single-user"},
 	} {
@@ -84,6 +84,13 @@ func TestByEngine(t *testing.T) {
 		if len(findings) != 1 || findings[0].Status != rotator.StatusFailed || !strings.Contains(findings[0].Detail, c.says) {
 			t.Errorf("%s: Preflight: %+v", name, findings)
 		}
+	}
+	d := document(t, "memory")
+	if next, err := both.Propose(t.Context(), rotator.Rotation{Current: d}); err != nil || next.SameCredentials(d) {
+		t.Errorf("Propose: %v", err)
+	}
+	if findings := both.Preflight(t.Context(), rotator.Rotation{Current: d}); len(findings) < 10 {
+		t.Errorf("Preflight: %+v", findings)
 	}
 	// AWSCURRENT decides. A pending value for another engine is sent nowhere.
 	mixed := rotator.Rotation{Current: document(t, "memory"), Pending: document(t, "other")}

@@ -99,11 +99,8 @@ func list(all []string) string {
 
 // consentMember is what to paste into the superuser secret.
 func consentMember(names ...string) string {
-	var name strings.Builder
-	enc := json.NewEncoder(&name)
-	enc.SetEscapeHTML(false)
-	enc.Encode(strings.Join(names, "/")) //nolint:errcheck // a string can be encoded
-	return fmt.Sprintf("%q: [%s]", keyRotates, strings.TrimSpace(name.String()))
+	name, _ := json.Marshal(strings.Join(names, "/")) // a string can be encoded
+	return fmt.Sprintf("%q: [%s]", keyRotates, name)
 }
 
 // entitlementError marks an error of the check, so that a preflight shows it as that.
@@ -128,7 +125,7 @@ func consents(superuser secret.Document, names ...string) bool {
 		if entry == strings.Join(names, "/") || entry == strings.Join(turned, "/") {
 			return true
 		}
-		if strings.Contains(entry, "*") && !slices.ContainsFunc(names, func(name string) bool { return !matches(entry, name) }) {
+		if !slices.ContainsFunc(names, func(name string) bool { return !matches(entry, name) }) {
 			return true
 		}
 	}

@@ -84,6 +84,7 @@ func TestConsent(t *testing.T) {
 		{`["app/app_clone "]`, "app", "app_clone", false},
 		{`["app*"]`, "app", "boss", false},
 		{`["app*"]`, "boss", "app", false},
+		{`["a"]`, "app", "app_clone", false},
 		{`["a*x*"]`, "app", "app_clone", false},
 		{`["a*x*e"]`, "ape", "axe", false},
 		{`["a*x*e"]`, "a-x-e", "axe", true},
@@ -188,7 +189,8 @@ func TestPossession(t *testing.T) {
 		"there is no password to try":      {current, secret.Document{}, func() (Login, error) { return Login{}, errNoCandidate }, "", "", rotator.KindNotEntitled},
 		"there is only that of AWSPENDING": {current, secret.Document{}, clone("pending"), "pending", "pending", ""},
 	} {
-		r := rotator.Rotation{ReadPrevious: func(context.Context) (secret.Document, error) {
+		var notes []string
+		r := rotator.Rotation{Log: func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }, ReadPrevious: func(context.Context) (secret.Document, error) {
 			if c.previous.IsZero() {
 				return c.previous, rotator.KindNotFound
 			}
@@ -196,6 +198,7 @@ func TestPossession(t *testing.T) {
 		}}
 		for _, stored := range []bool{false, true} { // the superuser can read what the server stores
 			e := &only{password: c.works}
+			notes = nil
 			var holds func(secret.Password) bool
 			if stored {
 				holds = func(p secret.Password) bool { return e.accepts(p) == nil }
@@ -203,6 +206,10 @@ func TestPossession(t *testing.T) {
 			err := possession(sample(), e, r, current, c.login, "app_clone", c.pending)(t.Context(), holds)
 			if rotator.KindOf(err) != c.want || strings.Join(e.tried, ",") != c.tried {
 				t.Errorf("%s (%t): tried %q: %v", name, stored, e.tried, err)
+			}
+			label := map[string]string{"previous": "AWSPREVIOUS holds", "pending": "AWSPENDING holds"}[c.works]
+			if noted := err == nil && c.tried != ""; noted != (len(notes) == 1) || noted && !strings.Contains(notes[0], label) {
+				t.Errorf("%s (%t): the log says %q", name, stored, notes)
 			}
 			if stored && e.logins > 0 {
 				t.Errorf("%s: %d logins, each of which may count against the account", name, e.logins)

@@ -224,8 +224,11 @@ func TestASuperuserOfTheSameServer(t *testing.T) {
 			}
 			continue
 		}
+		if got.For == nil || got.For.secretARN != c.asked {
+			t.Errorf("%s: an error of it would not name its secret: %+v", name, got.For)
+		}
 		password := got.Password.Reveal()
-		got.Password = secret.Password{}
+		got.Password, got.For = secret.Password{}, nil
 		if !reflect.DeepEqual(got, c.want) || password != "p" || !d.Equal(c.superuser) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}

@@ -172,7 +172,7 @@ type failure struct {
 func failureOf(err error) failure {
 	f := failure{any: err != nil, atLogin: errors.As(err, new(atLogin)),
 		pooler: errors.As(err, new(poolerError)), denied: errors.As(err, new(entitlementError))}
-	if f.any && !f.pooler && !f.denied {
+	if !f.pooler && !f.denied {
 		f.kind = rotator.KindOf(err)
 	}
 	return f
@@ -223,7 +223,7 @@ func (x rehearsal) checks(a *loginResult) []rotator.Check {
 		needs = []string{"S9"}
 	}
 	for _, r := range x.rows(a) {
-		if a.prefix != "" && (r.id == "P6" || r.id == "P7") {
+		if r.id == "P6" || r.id == "P7" {
 			needs = append(needs, "S10")
 		}
 		run := func(context.Context) rotator.Finding { return x.finding(a, r) }

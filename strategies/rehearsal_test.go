@@ -76,38 +76,44 @@ func TestTheRowOfAFailure(t *testing.T) {
 		"may not":                        {answers: map[string]error{"change app": rotator.KindPrivilege}, want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6d"},
 		"another session is at work":     {answers: map[string]error{"change app": rotator.KindConflict}, want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6u"},
 		"another session is at work at the login": {answers: map[string]error{"login app": early(rotator.KindConflict)}, want: "S9p T1p T2p T3s P1p P2p P3f P4s P5s P6s"},
-		"not entitled":                                       {answers: map[string]error{"change app": NotEntitled("no")}, want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6d"},
-		"without TLS":                                        {more: `,"ssl":false`, want: "S9p T1p T2s T3p P1p P2p P3p P4p P5p P6p P8p", says: `"ssl": false`},
-		"a pooler that asks":                                 {more: `,"poolerForwardsLogins":true`, want: "S9p T1p T2p T3s P1p P2p P3p P4p P5p P6p P8p", says: `"poolerForwardsLogins": true`},
-		"poolers are not seen":                               {blind: true, want: "S9p T1p T2p T3s P1p P2p P3p P4p P5p P6p P8p", says: `cannot tell a pooler`},
-		"poolers are not seen, nor is the login":             {answers: map[string]error{"login app": early(rotator.KindLoginRejected)}, blind: true, want: "S9p T1p T2p T3s P1p P2f P3s P4s P5s P6s", says: `seen only after a login`},
-		"nothing is rehearsed":                               {readOnly: true, want: "S9p T1p T2p T3p P1p P2p P3p P4u P5u P6u", says: `PREFLIGHT_PROBES=read-only`},
-		"nothing is rehearsed, unreachable":                  {answers: map[string]error{"login app": early(rotator.KindUnreachable)}, readOnly: true, want: "S9p T1f T2s T3s P1s P2s P3s P4s P5s P6s"},
-		"through a superuser":                                {strategy: "through superuser", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P6p *P8p"},
-		"through a superuser, rejected":                      {strategy: "through superuser", answers: map[string]error{"login app": early(rotator.KindLoginRejected)}, want: "S9p T1p T2p T3s P1p P2f P3s S10s *P6s"},
-		"through a superuser, an error without its place":    {strategy: "through superuser", answers: map[string]error{"login app": rotator.KindPrivilege}, want: "S9p T1p T2p T3s P1p P2p P3d S10s *P6s", says: `seen only after a login`},
-		"through a superuser, its secret is not readable":    {strategy: "through superuser", answers: map[string]error{"read boss": rotator.KindAccessDenied}, want: "S9p T1p T2p T3p P1p P2p P3p S10d *P6s"},
-		"through a superuser, who is rejected":               {strategy: "through superuser", answers: map[string]error{"login boss": early(rotator.KindLoginRejected)}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3s *P1p *P2f *P3s *P4s *P10s *P5s *P6s"},
-		"through a superuser, who is not entitled":           {strategy: "through superuser", answers: map[string]error{"change boss": NotEntitled("no")}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10d *P5s *P6s"},
-		"through a superuser, to a reader":                   {strategy: "through superuser", answers: map[string]error{"change boss": rotator.KindReadOnly}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4f *P10s *P5s *P6s"},
-		"through a superuser, against a policy":              {strategy: "through superuser", answers: map[string]error{"change boss": rotator.KindPasswordPolicy}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5f *P6s"},
-		"through a superuser, in the way of another session": {strategy: "through superuser", answers: map[string]error{"change boss": rotator.KindConflict}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P6u"},
-		"through a superuser, without rehearsal":             {strategy: "through superuser", readOnly: true, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4u *P10u *P5u *P6u"},
-		"alternating":                                        {strategy: "alternating users", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P7p *P9p"},
-		"alternating, the clone is not the pair's":           {strategy: "alternating users", answers: map[string]error{"change boss": NotEntitled("no")}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10d *P5s *P7s"},
-		"alternating, may not":                               {strategy: "alternating users", answers: map[string]error{"change boss": rotator.KindPrivilege}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P7d"},
-		"alternating, in the way of another session":         {strategy: "alternating users", answers: map[string]error{"change boss": rotator.KindConflict}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P7u"},
-		"alternating, without rehearsal":                     {strategy: "alternating users", readOnly: true, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4u *P10u *P5u *P7u"},
-		"alternating, passwords only":                        {strategy: "rotate only", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P6p *P8p"},
-		"AWSPENDING works":                                   {answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, pending: "pending", says: "AWSPENDING works", want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6p P8p"},
-		"AWSPREVIOUS works":                                  {answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, previous: "previous", says: "AWSPREVIOUS logs in", want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6p P8p"},
-		"AWSPENDING works, through a superuser":              {strategy: "through superuser", answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, pending: "pending", says: "AWSPENDING works", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P6p *P8p"},
-		"AWSPREVIOUS works, of the clone":                    {strategy: "alternating users", answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, previousUser: "app_clone", previous: "previous", says: "AWSPREVIOUS logs in", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P7p *P9p"},
-		"the superuser is the user":                          {strategy: "through superuser", boss: "app", want: "S9p T1p T2p T3p P1p P2p P3p S10p *P10d *P5s *P6s"},
-		"the superuser is the clone":                         {strategy: "alternating users", boss: "app_clone", want: "S9p T1p T2p T3p P1p P2p P3p S10p *P10d *P5s *P7s"},
-		"RDS Proxy":                                          {host: "p.proxy-abc.us-east-1.rds.amazonaws.com", says: "RDS Proxy", want: "S9p T3f"},
-		"no login":                                           {more: `,"port":0`, want: "S9f"},
-		"no pair":                                            {strategy: "alternating users", more: `,"alternateUsername":"app"`, want: "S9f"},
+		"not entitled":                                        {answers: map[string]error{"change app": NotEntitled("no")}, want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6d"},
+		"without TLS":                                         {more: `,"ssl":false`, want: "S9p T1p T2s T3p P1p P2p P3p P4p P5p P6p P8p", says: `"ssl": false`},
+		"a pooler that asks":                                  {more: `,"poolerForwardsLogins":true`, want: "S9p T1p T2p T3s P1p P2p P3p P4p P5p P6p P8p", says: `"poolerForwardsLogins": true`},
+		"poolers are not seen":                                {blind: true, want: "S9p T1p T2p T3s P1p P2p P3p P4p P5p P6p P8p", says: `cannot tell a pooler`},
+		"poolers are not seen, nor is the login":              {answers: map[string]error{"login app": early(rotator.KindLoginRejected)}, blind: true, want: "S9p T1p T2p T3s P1p P2f P3s P4s P5s P6s", says: `seen only after a login`},
+		"nothing is rehearsed":                                {answers: map[string]error{"change app": rotator.KindPrivilege}, readOnly: true, want: "S9p T1p T2p T3p P1p P2p P3p P4u P5u P6u", says: `PREFLIGHT_PROBES=read-only`},
+		"nothing is rehearsed, unreachable":                   {answers: map[string]error{"login app": early(rotator.KindUnreachable)}, readOnly: true, want: "S9p T1f T2s T3s P1s P2s P3s P4s P5s P6s"},
+		"through a superuser":                                 {strategy: "through superuser", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P6p *P8p"},
+		"through a superuser, rejected":                       {strategy: "through superuser", answers: map[string]error{"login app": early(rotator.KindLoginRejected)}, want: "S9p T1p T2p T3s P1p P2f P3s S10s *P6s"},
+		"through a superuser, an error without its place":     {strategy: "through superuser", answers: map[string]error{"login app": rotator.KindPrivilege}, want: "S9p T1p T2p T3s P1p P2p P3d S10s *P6s", says: `seen only after a login`},
+		"through a superuser, its secret is not readable":     {strategy: "through superuser", answers: map[string]error{"read boss": rotator.KindAccessDenied}, want: "S9p T1p T2p T3p P1p P2p P3p S10d *P6s"},
+		"through a superuser, who is rejected":                {strategy: "through superuser", answers: map[string]error{"login boss": early(rotator.KindLoginRejected)}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3s *P1p *P2f *P3s *P4s *P10s *P5s *P6s"},
+		"through a superuser, who is not entitled":            {strategy: "through superuser", answers: map[string]error{"change boss": NotEntitled("no")}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10d *P5s *P6s"},
+		"through a superuser, to a reader":                    {strategy: "through superuser", answers: map[string]error{"change boss": rotator.KindReadOnly}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4f *P10s *P5s *P6s"},
+		"through a superuser, against a policy":               {strategy: "through superuser", answers: map[string]error{"change boss": rotator.KindPasswordPolicy}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5f *P6s"},
+		"through a superuser, in the way of another session":  {strategy: "through superuser", answers: map[string]error{"change boss": rotator.KindConflict}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P6u"},
+		"through a superuser, without rehearsal":              {answers: map[string]error{"change boss": rotator.KindPrivilege}, strategy: "through superuser", readOnly: true, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4u *P10u *P5u *P6u"},
+		"alternating":                                         {strategy: "alternating users", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P7p *P9p", says: "noticed"},
+		"alternating, the clone is not the pair's":            {strategy: "alternating users", answers: map[string]error{"change boss": NotEntitled("no")}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10d *P5s *P7s"},
+		"alternating, may not":                                {strategy: "alternating users", answers: map[string]error{"change boss": rotator.KindPrivilege}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P7d"},
+		"alternating, in the way of another session":          {strategy: "alternating users", answers: map[string]error{"change boss": rotator.KindConflict}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P7u"},
+		"alternating, without rehearsal":                      {answers: map[string]error{"change boss": rotator.KindPrivilege}, strategy: "alternating users", readOnly: true, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4u *P10u *P5u *P7u"},
+		"alternating, passwords only":                         {strategy: "rotate only", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P6p *P8p"},
+		"AWSPENDING works":                                    {answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, pending: "pending", says: "AWSPENDING works", want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6p P8p"},
+		"AWSPREVIOUS works":                                   {answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, previous: "previous", says: "AWSPREVIOUS logs in", want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6p P8p"},
+		"AWSPENDING works, through a superuser":               {strategy: "through superuser", answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, pending: "pending", says: "AWSPENDING works", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P6p *P8p"},
+		"AWSPREVIOUS works, of the clone":                     {strategy: "alternating users", answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, previousUser: "app_clone", previous: "previous", says: "AWSPREVIOUS logs in", want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P7p *P9p"},
+		"the superuser is the user":                           {strategy: "through superuser", boss: "app", want: "S9p T1p T2p T3p P1p P2p P3p S10p *P10d *P5s *P6s"},
+		"the superuser is the clone":                          {strategy: "alternating users", boss: "app_clone", want: "S9p T1p T2p T3p P1p P2p P3p S10p *P10d *P5s *P7s"},
+		"RDS Proxy":                                           {host: "p.proxy-abc.us-east-1.rds.amazonaws.com", says: "RDS Proxy", want: "S9p T3f"},
+		"no login":                                            {more: `,"port":0`, want: "S9f"},
+		"no pair":                                             {strategy: "alternating users", more: `,"alternateUsername":"app"`, want: "S9f"},
+		"a pooler, out of reach of its database":              {answers: map[string]error{"login app": MarkPoolerError(early(rotator.KindUnreachable))}, want: "S9p T1p T2p T3f P1s P2s P3s P4s P5s P6s"},
+		"a pooler, which rejects":                             {answers: map[string]error{"login app": MarkPoolerError(early(rotator.KindTLS))}, want: "S9p T1p T2p T3f P1s P2s P3s P4s P5s P6s"},
+		"through a superuser, possession is not clear":        {strategy: "through superuser", answers: map[string]error{"change boss": entitlementError{rotator.KindUnreachable}}, want: "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10f *P5s *P6s"},
+		"alternating, the superuser's secret is not readable": {strategy: "alternating users", answers: map[string]error{"read boss": rotator.KindAccessDenied}, want: "S9p T1p T2p T3p P1p P2p P3p S10d *P7s"},
+		"AWSPENDING works, and nothing is rehearsed":          {answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, pending: "pending", readOnly: true, want: "S9p T1p T2p T3p P1p P2p P3p P4u P5u P6u"},
+		"AWSPREVIOUS works, and nothing is rehearsed":         {answers: map[string]error{"login app p": early(rotator.KindLoginRejected)}, previous: "previous", readOnly: true, want: "S9p T1p T2p T3p P1p P2p P3p P4u P5u P6u"},
 	} {
 		traits := sample()
 		traits.DetectsPoolers = !c.blind
@@ -149,6 +155,9 @@ func TestTheRowOfAFailure(t *testing.T) {
 			said += f.Detail + "\n"
 			got = append(got, mark+f.ID+string(f.Status[0]))
 		}
+		if another := c.pending+c.previous != ""; another != strings.Contains(said, "AWSCURRENT is rejected") {
+			t.Errorf("%q: whether AWSCURRENT is rejected: %s", name, said)
+		}
 		if row := strings.Join(got, " "); row != c.want || !strings.Contains(said, c.says) {
 			t.Errorf("%q: %s\nwant %s, and %q in %s", name, row, c.want, c.says, said)
 		}
@@ -160,11 +169,11 @@ func TestTheRowOfAFailure(t *testing.T) {
 func TestTheRowsOfADatabase(t *testing.T) {
 	var ids []string
 	for _, c := range DatabaseChecks() {
-		if ids = append(ids, c.ID); c.Proves == "" || strings.HasPrefix(c.Proves, superuserPrefix) {
+		if ids = append(ids, strings.Join(append([]string{c.ID}, c.Needs...), "<")); c.Proves == "" || strings.HasPrefix(c.Proves, superuserPrefix) {
 			t.Errorf("%s is said to be %q", c.ID, c.Proves)
 		}
 	}
-	if got := strings.Join(ids, " "); got != "S9 T1 T2 T3 P1 P2 P3 S10 P4 P10 P5 P6 P8 P7 P9" {
+	if got := strings.Join(ids, " "); got != "S9 T1<S9 T2<T1 T3<T2 P1<T3 P2<P1 P3<P2 S10<P3 P4<P3 P10<P4 P5<P10 P6<P5<S10 P8 P7<P5<S10 P9" {
 		t.Error(got)
 	}
 }

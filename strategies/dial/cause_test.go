@@ -1,6 +1,8 @@
 package dial_test
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -89,5 +91,80 @@ func TestWhatLastsIsToldFromWhatPasses(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestARowIsForItsAnswerAlone: each part of a row has to fit.
+func TestARowIsForItsAnswerAlone(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		row                    dial.Cause
+		work                   dial.Work
+		routine, message, code string
+		want                   bool
+	}{
+		"a code":                         {dial.Cause{Codes: []string{"28P01"}}, dial.Login, "", "", "28P01", true},
+		"another code":                   {dial.Cause{Codes: []string{"28P01"}}, dial.Login, "", "", "28P02", false},
+		"a code that begins so":          {dial.Cause{Codes: []string{"28"}}, dial.Login, "", "", "28P01", false},
+		"a class":                        {dial.Cause{Codes: []string{"08*"}}, dial.Login, "", "", "08006", true},
+		"another class":                  {dial.Cause{Codes: []string{"08*"}}, dial.Login, "", "", "18006", false},
+		"one of the works":               {dial.Cause{Codes: []string{"1"}, During: dial.Begin | dial.Login}, dial.Statement | dial.Begin, "", "", "1", true},
+		"another work":                   {dial.Cause{Codes: []string{"1"}, During: dial.SetsPassword}, dial.Login, "", "", "1", false},
+		"another routine":                {dial.Cause{Codes: []string{"1"}, From: []string{"f"}}, dial.Login, "g", "", "1", false},
+		"a message without one of words": {dial.Cause{Codes: []string{"1"}, Says: []string{"--a"}}, dial.Login, "", "--b", "1", false},
+	} {
+		c.row.Kind = rotator.KindPrivilege
+		if got := dial.Find([]dial.Cause{c.row}, c.work, c.routine, c.message, c.code); (got.Kind == rotator.KindPrivilege) != c.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	two := []dial.Cause{{Codes: []string{"2"}, Text: "of the second"}, {Codes: []string{"1"}, Text: "of the first"}}
+	if got := dial.Find(two, dial.Login, "", "", "1", "2"); got.Text != "of the first" {
+		t.Errorf("the first code that has a row counts: %q", got.Text)
+	}
+}
+
+// TestWhatAnErrorSaysOfItself: whether trying again helps, and what to do.
+func TestWhatAnErrorSaysOfItself(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		row      dial.Cause
+		sentence string
+		again    bool
+		hint     string
+	}{
+		"it lasts":                           {dial.Cause{Kind: rotator.KindPrivilege}, "it may not: GRANT it: now", false, "GRANT it: now"},
+		"it passes":                          {dial.Cause{Kind: rotator.KindConflict, Retry: dial.RetryYes}, "another session is at work", true, ""},
+		"it may pass":                        {dial.Cause{Kind: rotator.KindPrivilege, Retry: dial.RetryPerhaps}, "full: wait", true, "wait"},
+		"a status knows more of a rejection": {dial.Cause{Kind: rotator.KindLoginRejected}, "rejected: mend it", false, ""},
+	} {
+		err := c.row.Mark(fmt.Errorf("server: %w", c.row.Kind), c.sentence)
+		var again interface{ Retryable() bool }
+		var hint interface{ Hint() string }
+		if !errors.As(err, &again) || !errors.As(err, &hint) || again.Retryable() != c.again || hint.Hint() != c.hint || !errors.Is(err, c.row.Kind) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestTheTableOfCauses is that of docs/runbook.md.
+func TestTheTableOfCauses(t *testing.T) {
+	t.Parallel()
+	got := dial.Markdown([]dial.Cause{
+		{Codes: []string{"1", "2*"}, Kind: rotator.KindPrivilege, Text: "{user} a|b: {remedy}"},
+		{Codes: []string{"3"}, During: dial.Login, Says: []string{"--a", "--b"}, From: []string{"f", "g"}, Kind: rotator.KindConflict, Retry: dial.RetryPerhaps, Text: "{database} at {address}"},
+	})
+	const want = "| answer | during | kind | try again | says |\n|---|---|---|---|---|\n" +
+		"| 1, 2* | anything | insufficient privilege | no | `USER` a\\|b: (the privilege that was missing) |\n" +
+		"| 3 with `--a` or `--b` of f, g | login | conflict | perhaps | `DATABASE` at `HOST:PORT` |\n"
+	if got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	words := map[string]bool{}
+	for _, w := range []dial.Work{0, dial.Login, dial.LoginWithoutTLS, dial.Statement, dial.Begin, dial.SetsPassword} {
+		if words[w.String()] {
+			t.Errorf("%d is %q, as another is", w, w)
+		}
+		words[w.String()] = true
 	}
 }

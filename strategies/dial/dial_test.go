@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,12 +60,14 @@ func TestUnreached(t *testing.T) {
 		err  error // nil: what really happens
 		says string
 	}{
-		"a closed port":  {closed, nil, "refused the connection"},
-		"no such name":   {nowhere, &net.DNSError{IsNotFound: true}, "does not resolve"},
-		"no name server": {nowhere, &net.DNSError{IsTimeout: true}, "could not be looked up"},
-		"nobody answers": {closed, context.DeadlineExceeded, "usually a security group"},
-		"no route":       {closed, fmt.Errorf("dial: %w", syscall.EHOSTUNREACH), "no route"},
-		"something else": {closed, syscall.EPERM, "could not be reached"},
+		"a closed port":         {closed, nil, "refused the connection"},
+		"no such name":          {nowhere, &net.DNSError{IsNotFound: true}, "does not resolve"},
+		"no name server":        {nowhere, &net.DNSError{IsTimeout: true}, "could not be looked up"},
+		"nobody answers":        {closed, context.DeadlineExceeded, "usually a security group"},
+		"no route":              {closed, fmt.Errorf("dial: %w", syscall.EHOSTUNREACH), "no route"},
+		"no network":            {closed, fmt.Errorf("dial: %w", syscall.ENETUNREACH), "no route"},
+		"a network's own limit": {closed, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, "within 5s"},
+		"something else":        {closed, syscall.EPERM, "could not be reached"},
 	} {
 		if c.err == nil {
 			_, c.err = dial.Connect(t.Context(), c.as, time.Minute)
@@ -115,6 +119,53 @@ func TestUntrusted(t *testing.T) {
 	}
 }
 
+// TestWhyTLSDoesNotHold: those reasons that take a server of a certain age.
+func TestWhyTLSDoesNotHold(t *testing.T) {
+	t.Parallel()
+	as := strategies.Login{Host: "db.example.com", Port: 5432}
+	named := as
+	named.TLS.ServerName = "real.example.com"
+	for what, c := range map[string]struct {
+		as   strategies.Login
+		err  error
+		want rotator.Kind
+		says string
+	}{
+		"expired":               {as, x509.CertificateInvalidError{Reason: x509.Expired}, rotator.KindTLS, "has expired"},
+		"invalid":               {as, x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, rotator.KindTLS, "the TLS handshake failed"},
+		"not for the host":      {as, x509.HostnameError{}, rotator.KindTLS, "not for db.example.com"},
+		"not for the name":      {named, x509.HostnameError{}, rotator.KindTLS, "not for real.example.com"},
+		"reset":                 {as, &net.OpError{Op: "read", Err: syscall.ECONNRESET}, rotator.KindUnreachable, "closed the connection"},
+		"broken":                {as, &net.OpError{Op: "write", Err: syscall.EPIPE}, rotator.KindUnreachable, "closed the connection"},
+		"the end":               {as, io.EOF, rotator.KindUnreachable, "closed the connection"},
+		"the end of a record":   {as, io.ErrUnexpectedEOF, rotator.KindUnreachable, "closed the connection"},
+		"closed from this side": {as, net.ErrClosed, rotator.KindUnreachable, "closed the connection"},
+		"no answer":             {as, context.DeadlineExceeded, rotator.KindUnreachable, "db.example.com:5432 accepted the connection"},
+		"something else":        {as, syscall.EPERM, rotator.KindTLS, "the TLS handshake failed"},
+	} {
+		kind, sentence := dial.ClassifyTLS(c.as, fmt.Errorf("handshake: %w", c.err))
+		check(t, what, kind, sentence, c.want, c.says)
+	}
+}
+
+// TestHowAServerIsVerified: by the secret's name or else by the host, under TLS 1.2 and
+// later, and by Amazon's authorities where none are given.
+func TestHowAServerIsVerified(t *testing.T) {
+	t.Parallel()
+	own := x509.NewCertPool()
+	as := strategies.Login{Host: "db.example.com"}
+	if c := dial.TLSConfig(as, own); c.ServerName != as.Host || c.RootCAs != own || c.MinVersion != tls.VersionTLS12 || c.InsecureSkipVerify {
+		t.Errorf("%+v", c)
+	}
+	as.TLS.ServerName = "real.example.com"
+	if c := dial.TLSConfig(as, nil); c.ServerName != "real.example.com" || c.RootCAs != nil {
+		t.Errorf("%+v", c)
+	}
+	if dial.RDS(own) != own || dial.RDS(nil) == nil {
+		t.Error("the authorities of a server on RDS")
+	}
+}
+
 // TestTLSFirst: where a protocol begins with TLS, a port without it may just wait for more,
 // and a secret that turns TLS off goes on with the line as it is.
 func TestTLSFirst(t *testing.T) {
@@ -147,6 +198,10 @@ func TestTLSFirst(t *testing.T) {
 func TestPlace(t *testing.T) {
 	as := strategies.Login{Host: "::1", Port: 5432, User: "app", Database: "shop"}
 	if got := dial.Describe(as); got != `user "app" at [::1]:5432, database "shop"` {
+		t.Error(got)
+	}
+	as.Database = ""
+	if got := dial.Describe(as); got != `user "app" at [::1]:5432` {
 		t.Error(got)
 	}
 	if dial.TimeoutOrDefault(0) != 5*time.Second || dial.TimeoutOrDefault(time.Second) != time.Second {
