@@ -56,6 +56,9 @@ func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair st
 		return err
 	}
 	defer c.close()
+	if err := c.checkMasked(ctx); err != nil {
+		return err
+	}
 	for i := range c.originals {
 		if pair.PasswordOnly {
 			break
@@ -117,8 +120,8 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 	}
 	looks := func(s *session) []string {
 		all := []string{s.accountsOf(pair.Original), s.accountsOf(pair.Clone)}
-		if dryRun {
-			all = append(all, s.whatADryRunAsks())
+		if dryRun || !s.mariadb {
+			all = append(all, s.whatAChangeAsks())
 		}
 		if !s.mariadb && pair.Target == pair.Clone {
 			all = append(all, marksOf(pair.Clone))

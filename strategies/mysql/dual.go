@@ -30,12 +30,15 @@ func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, 
 	if err := checkSelf(login, user); err != nil {
 		return err
 	}
-	s, err := e.openForChange(ctx, login, nil, login.User)
+	s, err := e.openForChange(ctx, login, func(*session) []string { return []string{whatIsLogged} }, login.User)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	if err := s.checkKeeping(); err != nil {
+		return err
+	}
+	if err := s.checkMasked(ctx); err != nil {
 		return err
 	}
 	if p.Equal(login.Password) {

@@ -160,6 +160,9 @@ func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user st
 		return err
 	}
 	defer s.close()
+	if err := s.checkMasked(ctx); err != nil {
+		return err
+	}
 	if user == login.User {
 		return s.changeOwn(ctx, p)
 	}
@@ -232,8 +235,8 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 func looksOf(login strategies.Login, user string, dryRun bool) func(*session) []string {
 	return func(s *session) (looks []string) {
 		own := user == login.User
-		if dryRun {
-			looks = append(looks, s.whatADryRunAsks())
+		if dryRun || !s.mariadb {
+			looks = append(looks, s.whatAChangeAsks())
 		}
 		if own && (dryRun || s.mariadb) {
 			looks = append(looks, howTheUserLogsIn)
@@ -248,8 +251,8 @@ func looksOf(login strategies.Login, user string, dryRun bool) func(*session) []
 	}
 }
 
-// whatADryRunAsks is of the server: what judges passwords, or would log them.
-func (s *session) whatADryRunAsks() string {
+// whatAChangeAsks is of the server: what judges passwords, or would log them.
+func (s *session) whatAChangeAsks() string {
 	if s.mariadb {
 		return passwordJudges
 	}

@@ -215,11 +215,15 @@ func TestClearPasswordsAreNotLogged(t *testing.T) {
 			wants(t, err, rotator.KindMisconfigured, says)
 			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, fresh())
 			wants(t, err, rotator.KindMisconfigured, says)
+			wants(t, engine().SetPassword(t.Context(), app, app.User, fresh()), rotator.KindMisconfigured, says)
+			wants(t, engine().SetPassword(t.Context(), s.superuser(), app.User, fresh()), rotator.KindMisconfigured, says)
+			wants(t, engine().EnsureClone(t.Context(), s.superuser(), pair, fresh()), rotator.KindMisconfigured, says)
+			if !s.MariaDB {
+				s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+at(app.User).String())
+				wants(t, engine().SetPasswordKeeping(t.Context(), app, app.User, app.Password, fresh()), rotator.KindMisconfigured, says)
+			}
+			ok(t, engine().Ping(t.Context(), app))
 			if s.MariaDB {
-				wants(t, engine().SetPassword(t.Context(), app, app.User, fresh()), rotator.KindMisconfigured, says)
-				wants(t, engine().SetPassword(t.Context(), s.superuser(), app.User, fresh()), rotator.KindMisconfigured, says)
-				wants(t, engine().EnsureClone(t.Context(), s.superuser(), pair, fresh()), rotator.KindMisconfigured, says)
-				ok(t, engine().Ping(t.Context(), app))
 				s.run(t, "SET GLOBAL log_output = 'TABLE', GLOBAL long_query_time = 0, GLOBAL slow_query_log = 1")
 			}
 			s.run(t, off)
