@@ -121,8 +121,9 @@ func (s *session) checkIdentity(ctx context.Context) (account, error) {
 }
 
 // whoIsLoggedIn has a LIMIT of its own: sql_select_limit may be 0. The number of the connection
-// is asked for beside something else: ProxySQL answers SELECT CONNECTION_ID() itself.
-const whoIsLoggedIn = "SELECT CURRENT_USER(), CONNECTION_ID() LIMIT 1"
+// is asked for beside something else: ProxySQL answers SELECT CONNECTION_ID() itself. Both come
+// as bytes of UTF-8, whatever init_connect has made of the character sets.
+const whoIsLoggedIn = "SELECT CAST(CURRENT_USER() AS BINARY), CAST(CONVERT(CONNECTION_ID() USING utf8mb4) AS BINARY) LIMIT 1"
 
 // checkDirect refuses a connection that ends at a pooler: the greeting had the number of
 // the pooler's connection, and the statement was answered on one of the server's.
