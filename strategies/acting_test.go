@@ -207,6 +207,7 @@ func TestWhatTheLogSays(t *testing.T) {
 	plain := func(e saving) rotator.Strategy { return strategies.SingleUser{Engine: e.Memory} }
 	through := func(e saving) rotator.Strategy { return strategies.SingleUser{Engine: e, ThroughSuperuser: true} }
 	dual := func(e saving) rotator.Strategy { return strategies.DualPasswords{Engine: e.Memory} }
+	twoSaved := func(e saving) rotator.Strategy { return strategies.DualPasswords{Engine: e} }
 	pair := func(e saving) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} }
 	plainPair := func(e saving) rotator.Strategy { return strategies.AlternatingUsers{Engine: e.Memory} }
 	for name, c := range map[string]struct {
@@ -223,6 +224,7 @@ func TestWhatTheLogSays(t *testing.T) {
 		"itself, not saved":                {single, "app-2", "", "saved", "", "no disk", "app"},
 		"itself, in vain":                  {single, "app-1", "", "set app", "", "no disk", ""},
 		"two passwords":                    {dual, "app-1", "", "", `user "app", logged in with AWSCURRENT, now has both passwords`, "", "app"},
+		"two passwords, not saved":         {twoSaved, "app-2", "", "set app", "", "no disk", ""},
 		"a superuser":                      {through, "app-1", "", "", `superuser "boss" changed the password of user "app" (verified with AWSCURRENT)`, "", "app"},
 		"a superuser, an older password":   {through, "app-0", "app-0", "", `superuser "boss" changed the password of user "app" (verified with AWSPREVIOUS)`, "", "app"},
 		"a superuser, in vain":             {through, "app-1", "", "set app", "", `superuser "boss": `, ""},

@@ -86,7 +86,7 @@ func TestByEngine(t *testing.T) {
 		}
 	}
 	d := document(t, "memory")
-	if next, err := both.Propose(t.Context(), rotator.Rotation{Current: d}); err != nil || next.SameCredentials(d) {
+	if next, err := both.Propose(t.Context(), rotator.Rotation{Current: d}); err != nil || next.Text("username") != "app" || next.SameCredentials(d) {
 		t.Errorf("Propose: %v", err)
 	}
 	if findings := both.Preflight(t.Context(), rotator.Rotation{Current: d}); len(findings) < 10 {

@@ -86,6 +86,9 @@ func TestThePasswordPolicyIsHeldToTheEngine(t *testing.T) {
 	if _, err := (strategies.SingleUser{Engine: &db}).Propose(t.Context(), rotator.Rotation{Current: value("app", "current one"), PasswordPolicy: none}); !errors.Is(err, rotator.KindMisconfigured) {
 		t.Errorf("a policy that no password meets: %v", err)
 	}
+	if _, err := (strategies.AlternatingUsers{Engine: &db}).Propose(t.Context(), rotator.Rotation{Current: value("app", "current one"), PasswordPolicy: none}); !errors.Is(err, rotator.KindMisconfigured) {
+		t.Errorf("a policy that no password meets, of a pair: %v", err)
+	}
 }
 
 // cannotClone is an engine whose EnsureClone fails.

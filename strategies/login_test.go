@@ -101,6 +101,8 @@ func TestLoginRefuses(t *testing.T) {
 		"a name and a port":       {full("host", `"db.test:5432"`), `store "db.test" as host and 5432 as port`},
 		"an address and a port":   {full("host", `"10.0.0.1:5432"`), `store "10.0.0.1" as host and 5432 as port`},
 		"IPv6 and a port":         {full("host", `"[::1]:5"`), `store "::1" as host and 5 as port`},
+		"a host and a colon":      {full("host", `"db:"`), "not one host name"},
+		"a path and a port":       {full("host", `"a/b:5"`), "not one host name"},
 		"a host and a password":   {full("host", `"u:canary"`), "not one host name"},
 		"dbname as a number":      {full("dbname", `0`), "dbname is a number: it must be a string"},
 		"a server name of false":  {full("tlsServerName", `false`), "tlsServerName is a boolean"},
@@ -146,7 +148,7 @@ func TestAMasterARNOfAnotherKind(t *testing.T) {
 		"absent":         {`""`, "key masterarn is missing"},
 		"null":           {`null`, "key masterarn is missing"},
 		"a list":         {`[{"secret_arn":"` + own + `"}]`, "masterarn is an array: it must be the ARN alone"},
-		"an object":      {`{"secret_arn":"` + own + `"}`, "masterarn is an object"},
+		"an object":      {`{"secret_arn":"` + own + `"}`, "masterarn is an object: it must be the ARN alone"},
 		"a number":       {`5`, "masterarn is a number"},
 		"a space after":  {`"` + own + ` "`, "with white space around it"},
 		"another kind":   {`"arn:aws:ssm:us-east-1:123456789012:secret:boss"`, "not the ARN of a secret"},
@@ -268,8 +270,8 @@ func TestCheckSameDatabase(t *testing.T) {
 			t.Errorf("%q: %v", differs, err)
 		}
 	}
-	if got := differing(nil, map[string]string{"a": "1"}); len(got) != 1 || got[0] != "a" {
-		t.Errorf("a key where there was none: %q", got)
+	if got := differing(nil, map[string]string{"a": "1", "b": ""}); len(got) != 2 {
+		t.Errorf("keys where there were none: %q", got)
 	}
 }
 

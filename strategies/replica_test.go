@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -37,6 +38,7 @@ func replicaIsBehind(t *testing.T) {
 			return d.SetPassword(password(user))
 		}
 		var notes []string
+		begin := time.Now()
 		err := strategies.AlternatingUsers{Engine: &db}.Apply(t.Context(), rotator.Rotation{
 			Current: document("app", strategytest.MemoryReader), Pending: document("app_clone", strategytest.MemoryReader),
 			ReadSecret: func(context.Context, string) (secret.Document, error) {
@@ -52,6 +54,9 @@ func replicaIsBehind(t *testing.T) {
 		})
 		if err != nil {
 			t.Fatalf("%d behind: %v", behind, err)
+		}
+		if took := time.Since(begin); took < 500*time.Millisecond || (took >= 2500*time.Millisecond) != (behind > 0) {
+			t.Errorf("%d behind: the change was given %s", behind, took)
 		}
 		seen := 0
 		for _, entry := range db.Journal() {

@@ -25,19 +25,20 @@ func TestWhichOtherVersionIsTried(t *testing.T) {
 		err               error
 		previous, pending string // the user who is tried, or the error
 	}{
-		"the same account":        {d, nil, "app", "app"},
-		"the other one":           {d.Set("username", "app_clone"), nil, "app_clone", "app_clone"},
-		"none":                    {d, rotator.KindNotFound, errNoCandidate.Error(), errNoCandidate.Error()},
-		"not readable":            {d, rotator.KindAccessDenied, string(rotator.KindAccessDenied), string(rotator.KindAccessDenied)},
-		"no login":                {d.Set("password", ""), nil, errNoCandidate.Error(), errNoCandidate.Error()},
-		"a database of no server": {d.Set("dbname", strings.Repeat("d", 256)), nil, errNoCandidate.Error(), errNoCandidate.Error()},
-		"another account":         {d.Set("username", "stranger"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
-		"another host":            {d.Set("host", "other"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
-		"another port":            {d.Set("port", "8"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
-		"another name under TLS":  {d.Set("tlsServerName", "other"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
-		"another key of its own":  {d.Set("realm", "r"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
-		"another database":        {d.Set("dbname", "old"), nil, "app", errNoCandidate.Error()}, // AWSPREVIOUS is tried at AWSCURRENT's
-		"one that was not for it": {d.Set("ssl", "false"), nil, "app", errNoCandidate.Error()},
+		"the same account":          {d, nil, "app", "app"},
+		"the other one":             {d.Set("username", "app_clone"), nil, "app_clone", "app_clone"},
+		"none":                      {d, rotator.KindNotFound, errNoCandidate.Error(), errNoCandidate.Error()},
+		"not readable":              {d, rotator.KindAccessDenied, string(rotator.KindAccessDenied), string(rotator.KindAccessDenied)},
+		"no login":                  {d.Set("password", ""), nil, errNoCandidate.Error(), errNoCandidate.Error()},
+		"a database of no server":   {d.Set("dbname", strings.Repeat("d", 256)), nil, errNoCandidate.Error(), errNoCandidate.Error()},
+		"another account":           {d.Set("username", "stranger"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
+		"another host":              {d.Set("host", "other"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
+		"another port":              {d.Set("port", "8"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
+		"another name under TLS":    {d.Set("tlsServerName", "other"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
+		"another key of its own":    {d.Set("realm", "r"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
+		"without TLS, another name": {d.Set("ssl", "false").Set("tlsServerName", "other"), nil, "app", errNoCandidate.Error()},
+		"another database":          {d.Set("dbname", "old"), nil, "app", errNoCandidate.Error()}, // AWSPREVIOUS is tried at AWSCURRENT's
+		"one that was not for it":   {d.Set("ssl", "false"), nil, "app", errNoCandidate.Error()},
 	} {
 		read := func(context.Context) (secret.Document, error) { return c.value, c.err }
 		r := rotator.Rotation{ReadPrevious: read, ReadPending: read}
@@ -139,6 +140,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		"no pending login":                  {SingleUser{Engine: l}, d, d.Set("host", ""), rotator.KindMisconfigured, "AWSPENDING: ", "value under test: "},
 		"another user":                      {SingleUser{Engine: l}, d, clone, rotator.KindConflict, "AWSPENDING: ", "value under test: "},
 		"another place":                     {SingleUser{Engine: l}, d, d.Set("host", "x"), rotator.KindConflict, "AWSPENDING: ", "value under test: "},
+		"two passwords, another user":       {DualPasswords{Engine: l}, d, clone, rotator.KindConflict, "AWSPENDING: ", "value under test: "},
 		"of a pair: no login":               {AlternatingUsers{Engine: l}, d.Set("host", ""), clone, rotator.KindMisconfigured, "AWSCURRENT: ", "AWSCURRENT: "},
 		"of a pair: no pending login":       {AlternatingUsers{Engine: l}, d, clone.Set("host", ""), rotator.KindMisconfigured, "AWSPENDING: ", "value under test: "},
 		"of a pair: no pair":                {AlternatingUsers{Engine: l}, d.Set("username", "_clone"), d.Set("username", "_clone"), rotator.KindMisconfigured, "AWSCURRENT: ", "value under test: "},
@@ -160,6 +162,12 @@ func TestValuesThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %d passwords were sent", name, len(l.heard))
 		}
 		l.heard = nil
+	}
+	// Either of a pair may be tested, and has to log in.
+	for _, r := range []rotator.Rotation{{Current: d, Pending: clone}, {Current: clone, Pending: d}} {
+		if err := (AlternatingUsers{Engine: l}).Verify(t.Context(), r); !errors.Is(err, rotator.KindLoginRejected) {
+			t.Errorf("%s of a pair: %v", r.Pending.Text("username"), err)
+		}
 	}
 	// Where AWSCURRENT is not known, the value alone is judged.
 	if err := (SingleUser{Engine: l}).Verify(t.Context(), rotator.Rotation{Pending: d.Set("host", "")}); rotator.KindOf(err) != rotator.KindMisconfigured {
