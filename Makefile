@@ -67,7 +67,7 @@ lint: ## formatting, vet, staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 api: ## write docs/api.txt, the list of the public interface, and the table of checks in docs/preflight.md
-	$(GO) test -short ./testutil/projecttest -run 'TestThePublicInterfaceIsListed|TestThePreflightIsDocumented' -update
+	$(GO) test -short ./testutil/internal/projecttest -run 'TestThePublicInterfaceIsListed|TestThePreflightIsDocumented' -update
 
 build: ## build the Lambda binaries into build/<handler>/bootstrap (GOARCH=arm64 for Graviton, HANDLER=postgres-single-user for one)
 	$(if $(HANDLER),$(call one_of,HANDLER,$(HANDLER),$(HANDLERS)))
@@ -121,7 +121,7 @@ contract: ## hold the emulator to what AWS is known to answer, with sources; AWS
 	@$(GO) run ./testutil/cmd/contract $(if $(AWS),-aws) $(if $(YES),-yes) $(ARGS)
 
 pictures: ## draw the picture of a preflight again, and take that of the page on all secrets
-	$(GO) test ./testutil/samevents -run TestTheRunbookShows -update
+	$(GO) test ./testutil/internal/samevents -run TestTheRunbookShows -update
 	QUARTERTURN_TEST_TIER=long $(GO) test ./cmd/quarterturn -run TestPagesInABrowser -update
 
 fuzz: ## run every fuzz target for FUZZTIME each

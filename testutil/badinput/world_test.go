@@ -19,9 +19,9 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/serve"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
-	"github.com/quarterturn-dev/quarterturn/testutil/allsettings"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/badinput"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/allsettings"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/emf"
-	"github.com/quarterturn-dev/quarterturn/testutil/allsettings"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/allsettings"
 )
 
 // root is the module's folder, seen from this package.

@@ -20,9 +20,9 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/sampledb"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
-	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 )
 
 // prefix begins the names of the functions that are built here, as it does where the stack is named quarterturn: by it,

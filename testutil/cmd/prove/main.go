@@ -22,8 +22,8 @@ import (
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/prove"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
-	"github.com/quarterturn-dev/quarterturn/testutil/prove"
 	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
@@ -221,7 +221,7 @@ func (p plan) tryStates(ctx context.Context) error {
 	}
 	if mended := prove.Mended(all, results...); p.states == 0 && mended != nil {
 		errs = append(errs, fmt.Errorf("faults that no state comes to any more (delete their marks in "+
-			"testutil/prove): %q", mended))
+			"testutil/internal/prove): %q", mended))
 	}
 	fmt.Fprintln(p.out, "\nStates of accounts, each rotated or refused (sample by -seed", p.seed,
 		"if -states is given):")

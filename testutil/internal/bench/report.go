@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/prove"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
-	"github.com/quarterturn-dev/quarterturn/testutil/prove"
 )
 
 // Options is how much to measure.

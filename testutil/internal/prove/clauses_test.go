@@ -114,7 +114,7 @@ func (c clause) overlay(t *testing.T, root string) string {
 // TestClausesFit: every clause is still there to be removed.
 func TestClausesFit(t *testing.T) {
 	for _, c := range clauses() {
-		t.Run(c.Rule, func(t *testing.T) { c.overlay(t, "../..") })
+		t.Run(c.Rule, func(t *testing.T) { c.overlay(t, "../../..") })
 	}
 }
 
@@ -125,8 +125,8 @@ func TestStatesHoldTheClauses(t *testing.T) {
 	for _, c := range clauses() {
 		t.Run(c.Rule, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "go", "test", "-failfast", "-count=1", "-vet=off", "-timeout=5m",
-				"-overlay", c.overlay(t, "../.."), "-run", "TestStates$/"+c.Server, "./testutil/prove", "-state", c.State)
-			cmd.Dir = "../.."
+				"-overlay", c.overlay(t, "../../.."), "-run", "TestStates$/"+c.Server, "./testutil/internal/prove", "-state", c.State)
+			cmd.Dir = "../../.."
 			out, err := cmd.CombinedOutput()
 			if bytes.Contains(out, []byte("[build failed]")) {
 				t.Fatalf("it does not compile without the clause:\n%s", out)

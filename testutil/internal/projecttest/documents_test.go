@@ -16,7 +16,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/testutil/allsettings"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/allsettings"
 )
 
 // documents are the pages that people read, by path from the root.

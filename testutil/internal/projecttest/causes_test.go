@@ -34,7 +34,7 @@ func TestTheRunbookShowsEveryCause(t *testing.T) {
 		}
 		if !*update {
 			t.Errorf("%s does not show what the answers of %s mean as the code has it. To write it: "+
-				"go test ./testutil/projecttest -run TestTheRunbookShowsEveryCause -update", path, engine)
+				"go test ./testutil/internal/projecttest -run TestTheRunbookShowsEveryCause -update", path, engine)
 		}
 		page = before + "<!-- causes of " + engine + ":" + note + "-->\n" + want + end + after
 	}

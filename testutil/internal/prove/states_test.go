@@ -31,7 +31,7 @@ func TestStates(t *testing.T) {
 			n, from = inTheLong, max(from, uint64(time.Now().UnixNano()))
 		}
 	}
-	t.Logf("go test ./testutil/prove -run TestStates -seed %d -states %d", from, n)
+	t.Logf("go test ./testutil/internal/prove -run TestStates -seed %d -states %d", from, n)
 	try := func(name string, states []State) {
 		if *only != "" {
 			states, n = slices.DeleteFunc(states, func(s State) bool { return !strings.Contains(s.Name, *only) }), 0

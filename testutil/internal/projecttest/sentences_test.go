@@ -11,7 +11,7 @@ import (
 // TestReplacedSentencesAreGone: none of the sentences that were replaced by plainer ones has come back.
 // testdata/sentences.txt has a part of each. Line ends, comment marks and joined literals do not hide one.
 func TestReplacedSentencesAreGone(t *testing.T) {
-	const table = "testutil/projecttest/testdata/sentences.txt"
+	const table = "testutil/internal/projecttest/testdata/sentences.txt"
 	var parts []string
 	for line := range strings.Lines(read(t, table)) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {

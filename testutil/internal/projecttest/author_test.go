@@ -30,7 +30,7 @@ func TestThePagesForAuthorsNameWhatIsThere(t *testing.T) {
 	packages, seen := map[string]map[string]bool{}, 0
 	for _, folder := range []string{
 		"rotator", "rotator/serve", "strategies", "strategies/dial", "strategies/strategytest", "strategies/strategytest/census",
-		"strategies/strategytest/shelf", "testutil/lambdahost", "testutil/localaws", "testutil/prove", "testutil/rotationtest",
+		"strategies/strategytest/shelf", "testutil/lambdahost", "testutil/localaws", "testutil/internal/prove", "testutil/rotationtest",
 	} {
 		packages[filepath.Base(folder)] = declarations(t, folder)
 	}

@@ -21,7 +21,7 @@ import (
 const module = "github.com/quarterturn-dev/quarterturn/"
 
 // root is the module's folder, seen from this package.
-const root = "../.."
+const root = "../../.."
 
 type pkg struct {
 	ImportPath string
@@ -93,7 +93,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		{"testutil/dbserver", []string{module + "strategies/strategytest", module + "testutil/tier", "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql"}},
 		{"testutil/rotationtest", []string{module + "rotator", module + "strategies", module + "testutil/awsemu", sdk}},
 		{"testutil/samtest", []string{"go.yaml.in/yaml/v3", module + "testutil/internal/fetched"}},
-		{"testutil/prove", []string{module, "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "github.com/aws/"}},
+		{"testutil/internal/prove", []string{module, "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "github.com/aws/"}},
 		{"testutil/internal/bench", []string{module, "github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "github.com/aws/"}},
 		{"testutil/cmd", []string{module, "github.com/jackc/pgx/v5", "github.com/aws/"}},
 		{"testutil", []string{module}},
@@ -223,7 +223,7 @@ func sources(t *testing.T, visit func(path, text string)) {
 func TestLinesAreShort(t *testing.T) {
 	const most = 120
 	unwrapped := []string{"strategies/", "rotator/fleet/", "handlers/", "deploy/", "testutil/awsemu/", "testutil/contract/",
-		"testutil/dbserver/", "testutil/localaws/", "testutil/prove/", "testutil/internal/bench/",
+		"testutil/dbserver/", "testutil/localaws/", "testutil/internal/prove/", "testutil/internal/bench/",
 		"testutil/internal/mutation/"}
 	sources(t, func(path, text string) {
 		if slices.ContainsFunc(unwrapped, func(folder string) bool { return strings.HasPrefix(path, folder) }) {

@@ -9,13 +9,13 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
-	"github.com/quarterturn-dev/quarterturn/testutil/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-const root = "../.."
+const root = "../../.."
 
 // TestEachEventShowsWhatItSays, by the real binary on a real server; and what must
 // not change does not.

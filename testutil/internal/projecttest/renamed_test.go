@@ -13,7 +13,7 @@ import (
 func TestRenamedIsGone(t *testing.T) {
 	table := map[string][][2]string{} // by package
 	now := map[string]string{}        // a type's name of now, by package and name of before
-	for line := range strings.Lines(read(t, "testutil/projecttest/testdata/renamed.txt")) {
+	for line := range strings.Lines(read(t, "testutil/internal/projecttest/testdata/renamed.txt")) {
 		if f := strings.Fields(line); len(f) == 3 && f[0] != "#" {
 			table[f[0]] = append(table[f[0]], [2]string{f[1], f[2]})
 			now[f[0]+" "+f[1]] = f[2]
