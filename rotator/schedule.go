@@ -2,6 +2,7 @@ package rotator
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,7 +96,6 @@ type cron struct {
 	nthWeekday                    int   // SUN#2: 2
 	lastWeekday                   bool  // SUNL or 1L
 	nearest                       int   // 15W: 15
-	years                         []int
 }
 
 var (
@@ -112,12 +112,8 @@ func cronIntervals(expression string) (shortest, longest time.Duration, err erro
 	}
 	begin := time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC) // a leap year: 29 February is in it
 	var first, last time.Time
-	gap := func(d time.Duration) {
-		longest = max(longest, d)
-		if shortest == 0 || d < shortest {
-			shortest = d
-		}
-	}
+	shortest = math.MaxInt64
+	gap := func(d time.Duration) { shortest, longest = min(shortest, d), max(longest, d) }
 	for d := range 4*365 + 1 {
 		date := begin.AddDate(0, 0, d)
 		if !c.matches(date) {
@@ -162,7 +158,8 @@ func parseCron(expression string) (c cron, err error) {
 	if c.months, err = parseField(fields[3], 1, 12, monthNames); err != nil {
 		return wrong("month", err)
 	}
-	if c.years, err = parseField(fields[5], 1970, 2199, nil); err != nil {
+	// Rare years lengthen no shortest interval: they are only checked.
+	if _, err = parseField(fields[5], 1970, 2199, nil); err != nil {
 		return wrong("year", err)
 	}
 	if err := c.parseDay(fields[2]); err != nil {
@@ -179,8 +176,6 @@ func parseCron(expression string) (c cron, err error) {
 
 func (c *cron) parseDay(field string) (err error) {
 	switch w, nearest := strings.CutSuffix(field, "W"); {
-	case field == "?":
-		return nil
 	case field == "L":
 		c.last = true
 		return nil
@@ -196,9 +191,6 @@ func (c *cron) parseDay(field string) (err error) {
 }
 
 func (c *cron) parseWeekday(field string) (err error) {
-	if field == "?" {
-		return nil
-	}
 	if name, nth, ok := strings.Cut(field, "#"); ok {
 		if c.nthWeekday, err = strconv.Atoi(nth); err != nil || c.nthWeekday < 1 || c.nthWeekday > 5 {
 			return fmt.Errorf("%q is not the first to fifth of a weekday", field)

@@ -1,6 +1,7 @@
 package rotator
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -42,6 +43,30 @@ func TestIntervals(t *testing.T) {
 		{RotationRules{Expression: "cron(0 2 1 * MON *)"}, 0},
 		{RotationRules{Expression: "cron(0 2 1 *)"}, 0},
 		{RotationRules{Expression: "cron(0 5-3 * * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 1W * ? *)"}, 33 * day}, // not back into the month before
+		{RotationRules{Expression: "cron(0 2 1 * ? *"}, 0},
+		{RotationRules{Expression: "cron(0 2 1 * ? * *)"}, 0},
+		{RotationRules{Expression: "cron(0 5-24 * * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 */0 * * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 */x * * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 0 * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 32 * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 0W * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 32W * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 xW * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 1 0 ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 1 13 ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 ? * MON, *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 ? * 0 *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 ? * 8 *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 ? * MON#0 *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 ? * MON#6 *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 ? * MON#x *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 ? * 8#1 *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 ? * 8L *)"}, 0},
+		{RotationRules{Expression: "cron(0 2 1 * ? 1969)"}, 0},
+		{RotationRules{Expression: "cron(0 2 1 * ? 2200)"}, 0},
+		{RotationRules{Expression: "cron(0 0,23 ? * sat,1 *)"}, 5*day + time.Hour}, // 1 is SUN
 		{RotationRules{Expression: "every day"}, 0},
 		{RotationRules{}, 0},
 	} {
@@ -75,9 +100,49 @@ func TestSchedulesThatAreTooShort(t *testing.T) {
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 26, 15, 0, 0, 0, time.UTC)
-	for duration, want := range map[string]time.Duration{"3h": 3 * time.Hour, "": 9 * time.Hour, "x": 9 * time.Hour} {
+	for duration, want := range map[string]time.Duration{"3h": 3 * time.Hour, "1h": time.Hour, "": 9 * time.Hour, "x": 9 * time.Hour,
+		"0h": 9 * time.Hour} {
 		if got := (RotationRules{Duration: duration}).Window(at); got != want {
 			t.Errorf("%q: %s, want %s", duration, got, want)
+		}
+	}
+}
+
+// TestMatches: the days of the schedules that name no fixed ones. 2028-01-01 is a Saturday.
+func TestMatches(t *testing.T) {
+	t.Parallel()
+	for expression, want := range map[string]string{
+		"cron(0 2 1W 1 ? *)":       "01-03", // not back into December
+		"cron(0 2 30W 4 ? *)":      "04-28", // a Sunday: not on into May
+		"cron(0 2 2W 1 ? *)":       "01-03", // a Sunday
+		"cron(0 2 8W 1 ? *)":       "01-07", // a Saturday
+		"cron(0 2 5W 1 ? *)":       "01-05", // a Wednesday
+		"cron(0 2 31W 2 ? *)":      "02-29",
+		"cron(0 2 L 2 ? *)":        "02-29",
+		"cron(0 2 ? 1 SUNL *)":     "01-30",
+		"cron(0 2 ? 1 MONL *)":     "01-31",
+		"cron(0 2 ? 1 TUEL *)":     "01-25",
+		"cron(0 2 ? 1 FRI#1 *)":    "01-07",
+		"cron(0 2 ? 1 SAT#1 *)":    "01-01",
+		"cron(0 2 ? 1 SAT#5 *)":    "01-29",
+		"cron(0 2 ? 1 FRI#5 *)":    "",
+		"cron(0 2 1/10 1 ? *)":     "01-01 01-11 01-21 01-31",
+		"cron(0 2 1-9/4 1 ? *)":    "01-01 01-05 01-09",
+		"cron(0 2 9,1,9 1 ? *)":    "01-01 01-09",
+		"cron(0 2 ? FEB-mar 1L *)": "02-27 03-26",
+	} {
+		c, err := parseCron(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var days []string
+		for date := time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC); date.Year() == 2028; date = date.AddDate(0, 0, 1) {
+			if c.matches(date) {
+				days = append(days, date.Format("01-02"))
+			}
+		}
+		if got := strings.Join(days, " "); got != want {
+			t.Errorf("%s: %s, want %s", expression, got, want)
 		}
 	}
 }
