@@ -2,6 +2,7 @@ package rotator_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -153,6 +154,150 @@ func TestRetryable(t *testing.T) {
 		errors.New("unheard of")} {
 		if rotator.Retryable(err) {
 			t.Errorf("%v does not pass by itself", err)
+		}
+	}
+}
+
+// scripted is a Store that gives an error where there is one for a row of the preflight.
+type scripted struct {
+	rotator.Store
+	key    string // of the secret
+	errors map[string]error
+}
+
+func (s scripted) Describe(ctx context.Context, id string) (rotator.Metadata, error) {
+	m, err := s.Store.Describe(ctx, id)
+	m.KMSKeyID = s.key
+	return m, err
+}
+
+func (s scripted) Value(ctx context.Context, id string, v rotator.VersionRef) (rotator.SecretValue, error) {
+	if err, ok := s.errors["S6"]; ok && v.Label == rotator.LabelPending {
+		return rotator.SecretValue{}, err
+	}
+	return s.Store.Value(ctx, id, v)
+}
+
+func (s scripted) Put(context.Context, rotator.PutInput) error { return s.errors["S7"] }
+
+func (s scripted) MoveLabel(context.Context, string, rotator.LabelMove) error { return s.errors["S8"] }
+
+// scriptedKeys is one that can ask KMS.
+type scriptedKeys struct{ scripted }
+
+func (s scriptedKeys) CheckKeyAccess(context.Context, rotator.Metadata) error { return s.errors["K3"] }
+
+// TestWhatAnAnswerProves: of the calls that a preflight makes to learn of a permission, only a denial is a no, and
+// only what the service says behind its look at the permission is a yes. Nothing that createSecret itself is going to
+// try blocks a rotation in a strict preflight.
+func TestWhatAnAnswerProves(t *testing.T) {
+	const inferred, denied, unknown, failed = rotator.StatusInferred, rotator.StatusDenied, rotator.StatusUnknown,
+		rotator.StatusFailed
+	for _, c := range []struct {
+		row    string
+		err    error
+		want   rotator.Status
+		blocks bool
+		says   string
+	}{
+		{"S6", rotator.KindNotFound, inferred, false, ""},
+		{"S6", rotator.KindConflict, inferred, false, ""},
+		{"S6", rotator.KindAccessDenied, denied, true, ""},
+		{"S6", rotator.KindThrottled, unknown, false, ""},
+		{"S6", rotator.KindMisconfigured, unknown, false, ""},
+		{"S6", rotator.KindUnreachable, unknown, false, ""},
+		{"S7", rotator.KindNotFound, inferred, false, ""},
+		{"S7", rotator.KindConflict, inferred, false, ""},
+		{"S7", rotator.KindAccessDenied, denied, true, ""},
+		{"S7", rotator.KindMisconfigured, unknown, false, ""},
+		{"S7", nil, unknown, false, ""}, // a call designed to fail
+		{"S8", rotator.KindNotFound, inferred, false, ""},
+		{"S8", rotator.KindConflict, inferred, false, ""},
+		{"S8", rotator.KindAccessDenied, denied, true, ""},
+		{"S8", rotator.KindUnreachable, unknown, true, ""}, // the last call of all: nothing tries it before
+		{"K3", nil, inferred, false, ""},
+		{"K3", rotator.KindMisconfigured, failed, true, ""}, // a key that is disabled
+		{"K3", rotator.KindAccessDenied, unknown, false, "kms:ViaService"},
+		{"K3", rotator.KindUnreachable, unknown, false, "could not be reached"},
+		{"K3", rotator.KindThrottled, unknown, false, ""},
+	} {
+		s := newStory(t)
+		s.run("mode strict\naccount app/p1\nversion AWSCURRENT app/p1\nstate")
+		answers := map[string]error{"S6": rotator.KindNotFound, "S7": rotator.KindConflict, "S8": rotator.KindNotFound}
+		answers[c.row] = c.err
+		s.rotator.Store = scriptedKeys{scripted{s.rotator.Store, "alias/app", answers}}
+		report, err := s.rotator.Preflight(t.Context(), s.arn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := finding(report, c.row)
+		if blocks := len(report.Blocking()) > 0; f.Status != c.want || blocks != c.blocks ||
+			!strings.Contains(f.Detail, c.says) {
+			t.Errorf("%s, answered %v: %+v, and that blocks: %v; want %s, and %v", c.row, c.err, f, blocks, c.want,
+				c.blocks)
+		}
+		if legend := strings.Contains(report.Markdown(), "inferred: AWS answered"); !legend {
+			t.Errorf("%s: the report does not explain what is inferred", c.row)
+		}
+	}
+}
+
+// TestTheKeyThatIsProbed: a customer managed one alone; and a Store that cannot, or is not to, blocks nothing.
+func TestTheKeyThatIsProbed(t *testing.T) {
+	for name, c := range map[string]struct {
+		key        string
+		asks, look bool
+		want       rotator.Status
+		says       string
+	}{
+		"a customer's key":            {"alias/app", true, false, rotator.StatusInferred, ""},
+		"that of Secrets Manager":     {"arn:aws:kms:eu-west-1:123456789012:alias/aws/secretsmanager", true, false, "", ""},
+		"none":                        {"", true, false, "", ""},
+		"a Store that cannot call it": {"alias/app", false, false, rotator.StatusUnknown, "cannot call KMS"},
+		"no calls that fail":          {"alias/app", true, true, rotator.StatusUnknown, "PREFLIGHT_PROBES=read-only"},
+	} {
+		s := newStory(t)
+		s.run("account app/p1\nversion AWSCURRENT app/p1\nstate")
+		store := scripted{s.rotator.Store, c.key, map[string]error{"S7": rotator.KindConflict, "S8": rotator.KindNotFound}}
+		s.rotator.ReadOnlyProbes, s.rotator.Store = c.look, store
+		if c.asks {
+			s.rotator.Store = scriptedKeys{store}
+		}
+		report, err := s.rotator.Preflight(t.Context(), s.arn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := finding(report, "K3")
+		if f.Status != c.want || !strings.Contains(f.Detail, c.says) || f.Status == rotator.StatusUnknown && !f.Deferred {
+			t.Errorf("%s: %+v, want %q", name, f, c.want)
+		}
+	}
+}
+
+// finding is that of a row; the zero one: there is none.
+func finding(r *rotator.Report, id string) rotator.Finding {
+	for _, f := range r.Findings {
+		if f.ID == id {
+			return f
+		}
+	}
+	return rotator.Finding{}
+}
+
+// TestVerdictOfADiagnosis: what monitoring reads.
+func TestVerdictOfADiagnosis(t *testing.T) {
+	for _, c := range []struct {
+		d    rotator.Diagnosis
+		want rotator.Verdict
+	}{
+		{rotator.Diagnosis{Action: rotator.ActionNone}, rotator.VerdictOK},
+		{rotator.Diagnosis{Action: rotator.ActionRetry, MovedLabel: "moved"}, rotator.VerdictOK},
+		{rotator.Diagnosis{Action: rotator.ActionFinish}, rotator.VerdictActionNeeded},
+		{rotator.Diagnosis{Action: rotator.ActionInvestigate}, rotator.VerdictUnknown},
+		{rotator.Diagnosis{Action: rotator.ActionNotManaged, OtherFunction: "another"}, rotator.VerdictUnknown},
+	} {
+		if got := c.d.Verdict(); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.d, got, c.want)
 		}
 	}
 }

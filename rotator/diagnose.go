@@ -206,8 +206,8 @@ func (c *diagnoser) readVersion(ctx context.Context, id, label string) {
 // same credentials or under another label. place is AWSCURRENT's value; zero: this
 // is it.
 func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Document) {
-	l, known := c.probes[id]
-	if !known || l.tried || l.state != CredentialNotTested {
+	l := c.probes[id]
+	if l.tried || l.state != CredentialNotTested {
 		return
 	}
 	for _, other := range c.probes {

@@ -80,6 +80,7 @@ func TestPeopleNeedNoToken(t *testing.T) {
 	for payload, want := range map[string]Event{
 		`{"Step":"preflight","SecretId":"app"}`:                                    {Step: StepPreflight, SecretID: "app"},
 		`{"Step":"status","SecretId":"app","Format":"markdown"}`:                   {Step: StepStatus, SecretID: "app", Format: "markdown"},
+		`{"Step":"preflight","SecretId":"app","Format":"json"}`:                    {Step: StepPreflight, SecretID: "app", Format: "json"},
 		`{"Step":"recover","SecretId":"app","Action":"finish"}`:                    {Step: StepRecover, SecretID: "app", Action: ActionFinish},
 		`{"Step":"recover","SecretId":"app","Action":"discard","Format":"text"}`:   {Step: StepRecover, SecretID: "app", Action: ActionDiscard, Format: "text"},
 		`{"Step":"recover","SecretId":"app","Action":"rollback","Unknown":[null]}`: {Step: StepRecover, SecretID: "app", Action: ActionRollBack},

@@ -15,6 +15,7 @@ import (
 // mints is a strategy whose provider makes the credential.
 type mints struct {
 	finding error // of its preflight
+	refusal error // of Mint, behind what it made
 	made    []string
 	left    []string // what was made and not discarded
 }
@@ -32,7 +33,7 @@ func (m *mints) Preflight(context.Context, rotator.Rotation) []rotator.Finding {
 func (m *mints) Mint(_ context.Context, r rotator.Rotation) (secret.Document, error) {
 	key := fmt.Sprintf("key-of-the-provider-%d", len(m.made)+1)
 	m.made, m.left = append(m.made, key), append(m.left, key)
-	return r.Pending.SetPassword(secret.NewPassword(key)), nil
+	return r.Pending.SetPassword(secret.NewPassword(key)), m.refusal
 }
 
 func (m *mints) Discard(_ context.Context, r rotator.Rotation) error {
@@ -94,5 +95,44 @@ func TestMint(t *testing.T) {
 				t.Errorf("stored: %q, %v; want %q", got, err, c.stored)
 			}
 		})
+	}
+}
+
+// unread is a Store that does not give the pending value.
+type unread struct {
+	rotator.Store
+	err error
+}
+
+func (u unread) Value(ctx context.Context, id string, v rotator.VersionRef) (rotator.SecretValue, error) {
+	if v.Label == rotator.LabelPending {
+		return rotator.SecretValue{}, u.err
+	}
+	return u.Store.Value(ctx, id, v)
+}
+
+// TestMintOnlyWhereNothingIsStored: where it is not known, or the provider refuses, no value is stored. What was stored
+// stays at the provider, although it cannot be read yet.
+func TestMintOnlyWhereNothingIsStored(t *testing.T) {
+	for name, c := range map[string]struct {
+		read, refusal, want error
+		made                int
+		stored              bool
+	}{
+		"a read that comes late":         {rotator.KindNotFound, nil, nil, 1, true},
+		"a read that fails":              {rotator.KindThrottled, nil, rotator.KindThrottled, 0, false},
+		"a provider that refuses":        {rotator.KindNotFound, rotator.KindAccessDenied, rotator.KindAccessDenied, 1, false},
+		"a read that fails, and refuses": {rotator.KindThrottled, rotator.KindAccessDenied, rotator.KindThrottled, 0, false},
+	} {
+		s := newStory(t)
+		s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+		m := &mints{refusal: c.refusal}
+		s.rotator.Strategy, s.rotator.Store = m, unread{s.rotator.Store, c.read}
+		err := s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn,
+			VersionID: awsemu.VersionID(2)})
+		stored := !s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value.Empty()
+		if !errors.Is(err, c.want) || len(m.made) != c.made || len(m.left) != c.made || stored != c.stored {
+			t.Errorf("%s: %v; made %v, left %v, stored: %v", name, err, m.made, m.left, stored)
+		}
 	}
 }

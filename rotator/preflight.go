@@ -148,7 +148,7 @@ func (x *examination) table() []Check {
 
 // AWSChecks lists the rows of a preflight that are about the secret, its key and the
 // permissions of the function, in the order of the report.
-func AWSChecks() []Check { return (&examination{observed: &observed{}}).table() }
+func AWSChecks() []Check { return (&examination{}).table() }
 
 // rows are those of the table that apply to this function: without choices it reads no tags.
 func (x *examination) rows() []Check {

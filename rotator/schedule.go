@@ -91,7 +91,7 @@ func parseRate(expression string) (time.Duration, error) {
 // cron is a parsed cron expression: the days and hours on which a window begins.
 // Secrets Manager allows minute 0 alone, and neither fields of seconds.
 type cron struct {
-	hours, days, months, weekdays []int // nil: every
+	hours, days, months, weekdays []int // days is nil where last or nearest says which
 	last                          bool  // L in the day of the month
 	nthWeekday                    int   // SUN#2: 2
 	lastWeekday                   bool  // SUNL or 1L
@@ -120,7 +120,7 @@ func cronIntervals(expression string) (shortest, longest time.Duration, err erro
 			continue
 		}
 		for hour := range 24 {
-			if c.hours != nil && !slices.Contains(c.hours, hour) {
+			if !slices.Contains(c.hours, hour) {
 				continue
 			}
 			at := date.Add(time.Duration(hour) * time.Hour)
@@ -206,10 +206,10 @@ func (c *cron) parseWeekday(field string) (err error) {
 	return err
 }
 
-// parseField reads lists, ranges and steps of numbers or names; nil: every.
+// parseField reads lists, ranges and steps of numbers or names.
 func parseField(field string, low, high int, names []string) ([]int, error) {
-	if field == "*" || field == "?" {
-		return nil, nil
+	if field == "?" {
+		field = "*"
 	}
 	number := func(s string) (int, error) {
 		if at := slices.Index(names, strings.ToUpper(s)); at > 0 {
@@ -257,11 +257,11 @@ func parseField(field string, low, high int, names []string) ([]int, error) {
 
 // matches says whether a window begins on a day.
 func (c cron) matches(date time.Time) bool {
-	in := func(list []int, n int) bool { return list == nil || slices.Contains(list, n) }
 	weekday := int(date.Weekday()) + 1
 	lastDay := time.Date(date.Year(), date.Month()+1, 0, 0, 0, 0, 0, time.UTC).Day()
 	switch {
-	case !in(c.months, int(date.Month())) || !in(c.days, date.Day()) || !in(c.weekdays, weekday):
+	case !slices.Contains(c.months, int(date.Month())) || !slices.Contains(c.weekdays, weekday) ||
+		c.days != nil && !slices.Contains(c.days, date.Day()):
 		return false
 	case c.last && date.Day() != lastDay:
 		return false

@@ -39,6 +39,7 @@ func TestIntervals(t *testing.T) {
 		{RotationRules{Expression: "cron(0 2 15W * ? *)"}, 32 * day},
 		{RotationRules{Expression: "cron(0 2 30 2 ? *)"}, 0}, // no such day
 		{RotationRules{Expression: "cron(5 2 1 * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 * * * ? *)"}, time.Hour},
 		{RotationRules{Expression: "cron(0 24 1 * ? *)"}, 0},
 		{RotationRules{Expression: "cron(0 2 1 * MON *)"}, 0},
 		{RotationRules{Expression: "cron(0 2 1 *)"}, 0},
@@ -97,13 +98,28 @@ func TestSchedulesThatAreTooShort(t *testing.T) {
 	}
 }
 
+func TestSchedulesInWords(t *testing.T) {
+	t.Parallel()
+	for rules, want := range map[RotationRules]string{
+		{}:                                    "no schedule",
+		{Days: 30}:                            "every 30 d",
+		{Days: 7, Expression: "rate(7 days)"}: "rate(7 days)",
+	} {
+		if got := rules.String(); got != want {
+			t.Errorf("%+v: %s, want %s", rules, got, want)
+		}
+	}
+}
+
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 26, 15, 0, 0, 0, time.UTC)
 	for duration, want := range map[string]time.Duration{"3h": 3 * time.Hour, "1h": time.Hour, "": 9 * time.Hour, "x": 9 * time.Hour,
-		"0h": 9 * time.Hour} {
-		if got := (RotationRules{Duration: duration}).Window(at); got != want {
-			t.Errorf("%q: %s, want %s", duration, got, want)
+		"0h": 9 * time.Hour, "99999999999999999999h": 9 * time.Hour} {
+		for _, begin := range []time.Time{at, at.In(time.FixedZone("", 10*3600))} {
+			if got := (RotationRules{Duration: duration}).Window(begin); got != want {
+				t.Errorf("%q from %s: %s, want %s", duration, begin, got, want)
+			}
 		}
 	}
 }

@@ -59,11 +59,11 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 	}
 	minter, mints := v.Strategy.(Minter)
 	if mints {
-		pending, err := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
+		_, err := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
 		switch {
-		case err == nil && !pending.Document.IsZero():
+		case err == nil:
 			return v.keep(ctx, seen)
-		case err != nil && !errors.Is(err, KindNotFound):
+		case !errors.Is(err, KindNotFound):
 			return OutcomeFailed, fmt.Errorf("AWSPENDING: %w", err)
 		}
 		if err := v.mint(ctx, minter, &seen); err != nil {

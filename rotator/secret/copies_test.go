@@ -41,6 +41,7 @@ func TestCopiesAreFollowed(t *testing.T) {
 		`"schema":"app"`:                 {`"schema":"app"`, `"schema":"app"`, ""},
 		`"dbname":"p@ss/w0rd"`:           {`"dbname":"p@ss/w0rd"`, `"dbname":"p@ss/w0rd"`, ""}, // says which place it is for
 		`"p@ss/w0rd":1`:                  {`"p@ss/w0rd":1`, `"p@ss/w0rd":1`, ""},
+		`"u":"https://app"`:              {`"u":"https://app"`, `"u":"https://app"`, ""}, // a host
 		`"note":"user=apple"`:            {`"note":"user=apple"`, `"note":"user=apple"`, ""},
 		`"u":"postgres://apple:x@h/app"`: {`"u":"postgres://apple:x@h/app"`, `"u":"postgres://apple:x@h/app"`, ""},
 	} {
@@ -86,6 +87,11 @@ func TestWhatIsNoCopy(t *testing.T) {
 	}
 	if _, copies := follow(`{"username":"app","password":"longer","DB_USER":"app"}`, "other1"); copies != nil {
 		t.Errorf("the user name has not changed: %+v", copies)
+	}
+	// A value of which only the spelling changes keeps its copies as they are.
+	d := mustParse(`{"password":"l\u006fnger","a":"x longer"}`)
+	if got, copies := d.Follow(mustParse(`{"password":"longer","a":"x longer"}`)); got.Text("a") != "x longer" || len(copies) != 1 || copies[0].Fixed {
+		t.Errorf("another spelling: %+v", copies)
 	}
 	if d, copies := (Document{}).Follow(Document{}); !d.IsZero() || copies != nil {
 		t.Error("no document")

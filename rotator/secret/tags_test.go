@@ -18,6 +18,9 @@ func TestTagChoices(t *testing.T) {
 	}{
 		"no tags":            {allowed, nil, PasswordPolicy{Length: 32}, ""},
 		"a length":           {allowed, map[string]string{TagLength: "16"}, PasswordPolicy{Length: 16}, ""},
+		"the longest":        {allowed, map[string]string{TagLength: "64"}, PasswordPolicy{Length: 64}, ""},
+		"the only one":       {"password-length=16-16", map[string]string{TagLength: "16"}, PasswordPolicy{Length: 16}, ""},
+		"the bounds":         {"password-length=8-256", map[string]string{TagLength: "256"}, PasswordPolicy{Length: 256}, ""},
 		"a preset":           {allowed, map[string]string{TagPreset: "alphanumeric"}, PasswordPolicy{Length: 32, ExcludePunctuation: true}, ""},
 		"others are others'": {allowed, map[string]string{"team": "x", "quarterturn": "prod", "quarterturn:accept": "F26"}, PasswordPolicy{Length: 32}, ""},
 		"below":              {allowed, map[string]string{TagLength: "15"}, PasswordPolicy{}, TagLength},
