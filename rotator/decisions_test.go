@@ -2,7 +2,10 @@ package rotator
 
 import (
 	"slices"
+	"strconv"
 	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 var standings = []CredentialState{CredentialWorks, CredentialRejected, CredentialBlocked, CredentialInvalid,
@@ -201,4 +204,50 @@ func after(s situation, a Action) situation {
 		s.rotationOn = false
 	}
 	return s
+}
+
+// TestIsCopy: a configuration test copies AWSCURRENT; credentials may be in a member that only the strategy knows.
+func TestIsCopy(t *testing.T) {
+	parse := func(text string) secret.Document {
+		if text == "" {
+			return secret.Document{}
+		}
+		d, err := secret.ParseDocument(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{`{"username":"app","password":"longer"}`, `{"username":"app","password":"longer","colour":"red"}`, true},
+		{`{"username":"app","password":"longer"}`, `{"username":"app","password":"other1"}`, false},
+		{`{"key":"longer"}`, `{"key":"longer"}`, true},
+		{`{"key":"longer"}`, `{"key":"other1"}`, false},
+		{"", "", false},
+		{"", `{"key":"longer"}`, false},
+	} {
+		if got := isCopy(parse(c.a), parse(c.b)); got != c.want {
+			t.Errorf("%s and %s: %v", c.a, c.b, got)
+		}
+	}
+}
+
+// TestPathsOf: a list of places stays short enough for a sentence.
+func TestPathsOf(t *testing.T) {
+	copies := []secret.Copy{{Path: "f", Fixed: true}}
+	for i := range 11 {
+		copies = append(copies, secret.Copy{Path: strconv.Itoa(i)})
+	}
+	for want, got := range map[string]string{
+		"f":                            pathsOf(copies, isFixed),
+		"f, 0, 1, 2, 3, 4, 5, 6, 7, 8": pathsOf(copies[:10], nil),
+		"f, 0, 1, 2, 3, 4, 5, 6, 7, 8, and 2 more": pathsOf(copies, nil),
+	} {
+		if got != want {
+			t.Errorf("%s; want %s", got, want)
+		}
+	}
 }

@@ -24,6 +24,14 @@ func TestThePasswordPolicyReachesTheStrategy(t *testing.T) {
 		strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 		t.Errorf("a password of %d bytes, or of other characters: %v", len(p), err)
 	}
+	// A tag of the secret, where the function allows it, comes before.
+	s = newStory(t)
+	s.run("choices password-length=16-64\ntag quarterturn:password-length 23\naccount app/p1\nversion AWSCURRENT app/p1\n" +
+		"version AWSPENDING empty\nstep createSecret v2")
+	d, err = secret.ParseDocument(string(s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value.Reveal()))
+	if p := d.Password().Reveal(); err != nil || len(p) != 23 {
+		t.Errorf("a password of %d bytes, and the tag says 23: %v", len(p), err)
+	}
 }
 
 // TestARecordSaysHowAStepEnded, also one that failed.
@@ -39,6 +47,59 @@ func TestARecordSaysHowAStepEnded(t *testing.T) {
 	s.step("testSecret", "v2")
 	if got.Outcome != rotator.OutcomeFailed || got.Kind != rotator.KindLoginRejected ||
 		!errors.Is(got.Err, rotator.KindLoginRejected) || got.Elapsed < time.Millisecond || got.Start.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
+
+// lagging is a store whose secret has a replica that is not in step, and which does not say when versions were made.
+type lagging struct{ rotator.Store }
+
+func (l lagging) Describe(ctx context.Context, id string) (rotator.Metadata, error) {
+	m, err := l.Store.Describe(ctx, id)
+	m.Replicas = []rotator.Replica{{Region: "eu-west-1", Status: "Failed"}, {Region: "eu-west-2", Status: "InSync"}}
+	return m, err
+}
+
+func (l lagging) Value(ctx context.Context, id string, v rotator.VersionRef) (rotator.SecretValue, error) {
+	val, err := l.Store.Value(ctx, id, v)
+	val.Created = time.Time{}
+	return val, err
+}
+
+// TestWhatTheRecordOfAMoveHas: for the inventory of a fleet, the version it came from, the target and the policy of the
+// password; for the operator, the replica that clients should not read yet.
+func TestWhatTheRecordOfAMoveHas(t *testing.T) {
+	for tag, known := range map[string]bool{"23": true, "7": false} { // by now refused: what made the value is not known
+		s := newStory(t)
+		s.run("choices password-length=16-64\ntag quarterturn:password-length " + tag + "\naccount app/p2\nversion AWSCURRENT " +
+			"app/p1\nversion AWSPENDING app/p2\nstate")
+		s.rotator.Store = lagging{s.rotator.Store}
+		var got rotator.Record
+		s.rotator.Observe = func(_ context.Context, r rotator.Record) { got = r }
+		s.step("finishSecret", "v2")
+		want := ""
+		if known {
+			want = secret.PasswordPolicy{Length: 23}.Fingerprint()
+		}
+		if got.Err != nil || got.MovedFrom != awsemu.VersionID(1) || got.Target == (rotator.Target{}) || got.PasswordPolicy != want ||
+			got.RotationTime != 0 {
+			t.Errorf("length %s: %+v", tag, got)
+		}
+		if notes := strings.Join(got.Notes, "; "); !strings.Contains(notes, "eu-west-1") || strings.Contains(notes, "eu-west-2") {
+			t.Errorf("the replica that lags is not named, or another is: %s", notes)
+		}
+	}
+}
+
+// TestARotationsPreflightIsRecorded, and what a stored value was made by.
+func TestARotationsPreflightIsRecorded(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+	var got rotator.Record
+	s.rotator.Observe = func(_ context.Context, r rotator.Record) { got = r }
+	s.step("createSecret", "v2")
+	if got.Err != nil || got.Report == nil || len(got.Report.Findings) == 0 || got.PasswordPolicy !=
+		s.rotator.PasswordPolicy.Fingerprint() {
 		t.Errorf("%+v", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -18,6 +19,7 @@ type mints struct {
 	refusal error // of Mint, behind what it made
 	made    []string
 	left    []string // what was made and not discarded
+	kept    error    // of Discard
 }
 
 func (m *mints) Propose(_ context.Context, r rotator.Rotation) (secret.Document, error) {
@@ -33,10 +35,16 @@ func (m *mints) Preflight(context.Context, rotator.Rotation) []rotator.Finding {
 func (m *mints) Mint(_ context.Context, r rotator.Rotation) (secret.Document, error) {
 	key := fmt.Sprintf("key-of-the-provider-%d", len(m.made)+1)
 	m.made, m.left = append(m.made, key), append(m.left, key)
-	return r.Pending.SetPassword(secret.NewPassword(key)), m.refusal
+	if m.refusal != nil {
+		return r.Pending.SetPassword(secret.NewPassword(key)), fmt.Errorf("%w: behind %s", m.refusal, key)
+	}
+	return r.Pending.SetPassword(secret.NewPassword(key)), nil
 }
 
 func (m *mints) Discard(_ context.Context, r rotator.Rotation) error {
+	if m.kept != nil {
+		return m.kept
+	}
 	m.left = slices.DeleteFunc(m.left, func(key string) bool { return key == r.Pending.Password().Reveal() })
 	return nil
 }
@@ -130,9 +138,61 @@ func TestMintOnlyWhereNothingIsStored(t *testing.T) {
 		s.rotator.Strategy, s.rotator.Store = m, unread{s.rotator.Store, c.read}
 		err := s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn,
 			VersionID: awsemu.VersionID(2)})
+		if err != nil && strings.Contains(err.Error(), "key-of-the-provider") {
+			t.Errorf("%s: a minted key is in the error: %v", name, err)
+		}
 		stored := !s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value.Empty()
 		if !errors.Is(err, c.want) || len(m.made) != c.made || len(m.left) != c.made || stored != c.stored {
 			t.Errorf("%s: %v; made %v, left %v, stored: %v", name, err, m.made, m.left, stored)
 		}
 	}
 }
+
+// TestWhatWasMadeAndNotStored: it is discarded, or a person is told where it is left; and it is left where it may be
+// stored after all.
+func TestWhatWasMadeAndNotStored(t *testing.T) {
+	for name, c := range map[string]struct {
+		read, kept error // of the read behind the Put, and of Discard
+		left       int
+		says       string
+	}{
+		"discarded":           {rotator.KindNotFound, nil, 0, "it was discarded"},
+		"cannot be discarded": {rotator.KindNotFound, rotator.KindUnreachable, 1, "remove it at the provider"},
+		"not known":           {rotator.KindThrottled, nil, 1, "remove it at the provider"},
+	} {
+		s := newStory(t)
+		s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+		m := &mints{kept: c.kept}
+		store := &unread{s.rotator.Store, rotator.KindNotFound}
+		s.rotator.Strategy, s.rotator.Store = m, puts{store, func(context.Context, rotator.Store, rotator.PutInput) error {
+			store.err = c.read
+			return rotator.KindAccessDenied
+		}}
+		var got rotator.Record
+		s.rotator.Observe = func(_ context.Context, r rotator.Record) { got = r }
+		s.step("createSecret", "v2")
+		if notes := strings.Join(got.Notes, "; "); len(m.left) != c.left || strings.Count(notes, c.says) != 1 {
+			t.Errorf("%s: left %v; %s", name, m.left, notes)
+		}
+		if got.Err == nil || strings.Contains(got.Err.Error(), nothingChanged) {
+			t.Errorf("%s: a credential was made, and the error says otherwise: %v", name, got.Err)
+		}
+	}
+}
+
+// TestWhatIsMintedIsFollowed by the copies in other members, as a proposal is.
+func TestWhatIsMintedIsFollowed(t *testing.T) {
+	for mode, want := range map[string]string{"follow": "key-of-the-provider-1", "ignore": "canary-p1-0123456789"} {
+		s := newStory(t)
+		s.run("copies " + mode + "\naccount app/p1\nversion AWSCURRENT app/p1 copy=canary-p1-0123456789\nversion AWSPENDING " +
+			"empty\nstate")
+		s.rotator.Strategy = &mints{}
+		s.step("createSecret", "v2")
+		d, err := secret.ParseDocument(string(s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value.Reveal()))
+		if err != nil || d.Text("copy") != want {
+			t.Errorf("%s: the copy is %q, %v; want %q", mode, d.Text("copy"), err, want)
+		}
+	}
+}
+
+const nothingChanged = "nothing was changed"

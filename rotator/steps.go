@@ -83,7 +83,7 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 		return v.keep(ctx, seen)
 	}
 	switch kind := KindOf(err); {
-	case err != nil && !mints && (kind == KindAccessDenied || kind == KindMisconfigured): // an answer, and a no
+	case !mints && (kind == KindAccessDenied || kind == KindMisconfigured): // an answer, and a no
 		return OutcomeFailed, fmt.Errorf("AWSPENDING: %s: %w", v.unchanged(ctx), err)
 	case err != nil:
 		return OutcomeFailed, fmt.Errorf("AWSPENDING: %w", err)
@@ -136,7 +136,9 @@ func (v *invocation) mint(ctx context.Context, minter Minter, seen *observed) er
 		return err
 	}
 	if v.Copies == CopiesFollow {
+		// A copy holds what the strategy began with: the value in use, or the proposal's stand-in.
 		minted, _ = current.Follow(minted)
+		minted, _ = seen.proposal.Follow(minted)
 	}
 	seen.proposal = minted
 	return nil
@@ -149,7 +151,7 @@ func (v *invocation) discard(ctx context.Context, minter Minter, seen observed) 
 	defer cancel()
 	stored, err := v.readPending(ctx)
 	switch {
-	case err == nil && stored.Document.Equal(seen.proposal):
+	case stored.Document.Equal(seen.proposal):
 		return
 	case err == nil, errors.Is(err, KindNotFound):
 		if err = minter.Discard(ctx, v.newRotation(seen.value.Document, seen.proposal)); err == nil {
