@@ -166,7 +166,7 @@ func forward(ctx context.Context, dial func(ctx context.Context) (net.Conn, erro
 		}
 		s.hold(server)
 		go func() {
-			io.Copy(server, c)
+			io.Copy(sender{server, left, hangUp}, c)
 			server.Close()
 		}()
 		answers := io.Reader(io.TeeReader(server, s))
@@ -180,10 +180,11 @@ func forward(ctx context.Context, dial func(ctx context.Context) (net.Conn, erro
 	})
 }
 
-// allowance is how many bytes some readers together may still read.
+// allowance is how many bytes some readers together may still read. Below 0: any number.
 type allowance struct {
 	mu    sync.Mutex
 	bytes int64
+	held  int64 // of those that wait for them
 }
 
 // take gives at most n of them.
@@ -192,19 +193,37 @@ func (a *allowance) take(n int) int {
 	defer a.mu.Unlock()
 	taken := min(int64(n), a.bytes)
 	a.bytes -= taken
+	a.held += taken
 	return int(taken)
 }
 
-func (a *allowance) giveBack(n int) {
+// used says how many of the bytes taken were read.
+func (a *allowance) used(n, taken int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.bytes += int64(n)
+	a.bytes += int64(taken - n)
+	a.held -= int64(taken)
 }
 
 func (a *allowance) spent() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.bytes == 0
+	return a.bytes == 0 && a.held == 0
+}
+
+// sender is the way to the server. What a client says to the last bytes of a cut line is lost with it, however quick it is:
+// the allowance is spent before they reach it.
+type sender struct {
+	net.Conn
+	left   *allowance
+	hangUp bool
+}
+
+func (s sender) Write(p []byte) (int, error) {
+	if s.hangUp && s.left.spent() {
+		return 0, io.ErrClosedPipe
+	}
+	return s.Conn.Write(p)
 }
 
 // limited ends where the allowance does.
@@ -219,6 +238,6 @@ func (l *limited) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := l.from.Read(p[:may])
-	l.left.giveBack(may - n)
+	l.left.used(n, may)
 	return n, err
 }
