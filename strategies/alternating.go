@@ -29,11 +29,7 @@ type AlternatingUsers struct {
 // Propose implements rotator.Strategy.
 func (a AlternatingUsers) Propose(_ context.Context, r rotator.Rotation) (secret.Document, error) {
 	t := a.Engine.Traits()
-	current, err := t.parseLogin(r.Current)
-	if err != nil {
-		return secret.Document{}, err
-	}
-	pair, err := t.parsePair(r.Current, current.User)
+	current, pair, err := t.parseCurrent(r)
 	if err != nil {
 		return secret.Document{}, err
 	}
@@ -51,14 +47,13 @@ func (a AlternatingUsers) Propose(_ context.Context, r rotator.Rotation) (secret
 // Preflight implements rotator.Preflighter: two logins.
 func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
 	t := a.Engine.Traits()
-	current, err := t.parseLogin(r.Current)
-	var pair Pair
-	if err == nil {
-		pair, err = t.parsePair(r.Current, current.User)
+	if r.Pending.IsZero() {
+		var err error
+		if r.Pending, err = a.Propose(ctx, r); err != nil {
+			return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
+		}
 	}
-	if err == nil && r.Pending.IsZero() {
-		r.Pending, err = a.Propose(ctx, r)
-	}
+	current, pair, err := t.parseCurrent(r)
 	if err != nil {
 		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
 	}
@@ -66,7 +61,7 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 	seen := map[string]string{}
 	return rehearsal{
 		engine: a.Engine, rotation: r, current: current, seen: seen, clones: !a.rotateOnly(r.Current),
-		isManagedUser: func(user string) bool { return user == pair.Original || user == pair.Clone },
+		isManagedUser: pair.has,
 		superuser: func(accepted Login) (superuser Login, err error) {
 			superuser, pair, err = a.superuser(ctx, t, r, current, accepted, pair, seen, stored(ctx, t, r, current, next))
 			return superuser, err
@@ -87,11 +82,10 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 	}
 	seen := map[string]string{}
 	ping := pinging(ctx, a.Engine, seen)
-	isManagedUser := func(user string) bool { return user == pair.Original || user == pair.Clone }
 	login, label, err := firstWorking(
 		candidate{rotator.LabelCurrent, fixedLogin(current), ping},
 		candidate{rotator.LabelPending, fixedLogin(pending), ping},
-		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, isManagedUser), ping},
+		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, current, pair.has), ping},
 	)
 	if err != nil {
 		return err
@@ -159,6 +153,14 @@ func (a AlternatingUsers) parseLogins(t Traits, r rotator.Rotation) (current, pe
 	return current, pending, pair, err
 }
 
+// parseCurrent reads AWSCURRENT and its pair.
+func (t Traits) parseCurrent(r rotator.Rotation) (current Login, pair Pair, err error) {
+	if current, err = t.parseLogin(r.Current); err == nil {
+		pair, err = t.parsePair(r.Current, current.User)
+	}
+	return current, pair, err
+}
+
 // parsePair gives the pair that user is of: the account that the secret names, or
 // AWS's rule, by which a name with the suffix is a clone and any other is not.
 func (t Traits) parsePair(d secret.Document, user string) (Pair, error) {
@@ -203,7 +205,7 @@ func checkSamePair(t Traits, r rotator.Rotation, current, other Login) error {
 	if err != nil {
 		return err
 	}
-	if other.User != pair.Original && other.User != pair.Clone {
+	if !pair.has(other.User) {
 		return fmt.Errorf("%w: it is for user %q, and the pair is %q and %q", rotator.KindConflict, other.User, pair.Original, pair.Clone)
 	}
 	return checkSameDatabase(current, other)

@@ -32,11 +32,11 @@ func firstWorking(candidates ...candidate) (Login, string, error) {
 	for _, c := range candidates {
 		login, err := c.login()
 		again := func(l Login) bool { return l.User == login.User && l.Password.Equal(login.Password) }
-		if errors.Is(err, errNoCandidate) || err == nil && slices.ContainsFunc(logins, again) {
+		if errors.Is(err, errNoCandidate) || slices.ContainsFunc(logins, again) {
 			continue
 		}
-		logins = append(logins, login)
 		if err == nil {
+			logins = append(logins, login)
 			err = c.try(login)
 		}
 		if err == nil {

@@ -92,22 +92,27 @@ func TestThePasswordPolicyIsHeldToTheEngine(t *testing.T) {
 }
 
 // cannotClone is an engine whose EnsureClone fails.
-type cannotClone struct{ *strategytest.Memory }
-
-func (cannotClone) EnsureClone(context.Context, strategies.Login, strategies.Pair, secret.Password) error {
-	return rotator.KindPrivilege
+type cannotClone struct {
+	*strategytest.Memory
+	err error
 }
 
-// TestAFailedChangeIsAFailure and not a rotation.
+func (c cannotClone) EnsureClone(context.Context, strategies.Login, strategies.Pair, secret.Password) error {
+	return c.err
+}
+
+// TestAFailedChangeIsAFailure and not a rotation; where AWSCURRENT works there is nothing to roll back.
 func TestAFailedChangeIsAFailure(t *testing.T) {
 	var db strategytest.Memory
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword("current one")})
 	db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("boss's own"), Superuser: true})
-	err := strategies.AlternatingUsers{Engine: cannotClone{&db}, SuperuserSecretARN: "superuser"}.Apply(t.Context(), rotator.Rotation{
-		Current: value("app", "current one"), Pending: value("app_clone", "pending one"),
-		ReadSecret: func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil },
-	})
-	if !errors.Is(err, rotator.KindPrivilege) {
-		t.Errorf("Apply: %v", err)
+	for _, kind := range []rotator.Kind{rotator.KindPrivilege, rotator.KindNotFound} {
+		err := strategies.AlternatingUsers{Engine: cannotClone{&db, kind}, SuperuserSecretARN: "superuser"}.Apply(t.Context(), rotator.Rotation{
+			Current: value("app", "current one"), Pending: value("app_clone", "pending one"),
+			ReadSecret: func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil },
+		})
+		if !errors.Is(err, kind) || strings.Contains(err.Error(), "rollback") {
+			t.Errorf("Apply: %v", err)
+		}
 	}
 }

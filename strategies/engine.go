@@ -143,6 +143,9 @@ func (p Pair) InUse() string {
 	return p.Original
 }
 
+// has says whether user is an account of the pair.
+func (p Pair) has(user string) bool { return user == p.Original || user == p.Clone }
+
 // Traits are an engine's names and limits.
 type Traits struct {
 	Name              string   // for people: "PostgreSQL"

@@ -1,6 +1,7 @@
 package strategies
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -113,8 +114,8 @@ func (t Traits) port(d secret.Document) (int, error) {
 	if shape := d.Shape(keyPort); shape == "" || shape == "null" || shape == "a string" && d.Text(keyPort) == "" {
 		return t.Port, nil
 	}
-	n, ok := d.Int(keyPort)
-	if !ok || n < 1 || n > 65535 {
+	n, _ := d.Int(keyPort) // 0 where it is no number
+	if n < 1 || n > 65535 {
 		return 0, fmt.Errorf("secret: %w: port is not a number from 1 to 65535", rotator.KindMisconfigured)
 	}
 	return n, nil
@@ -123,7 +124,7 @@ func (t Traits) port(d secret.Document) (int, error) {
 // check refuses what no server could mean. Control characters would forge log
 // lines, and a socket path or a list of hosts would lead the driver elsewhere.
 func (t Traits) check(login Login) error {
-	if host, port, err := net.SplitHostPort(login.Host); err == nil && hostName(host) && port != "" && strings.Trim(port, "0123456789") == "" {
+	if host, port, _ := net.SplitHostPort(login.Host); hostName(host) && port != "" && strings.Trim(port, "0123456789") == "" {
 		return fmt.Errorf("secret: %w: host is %.80q, with a port in it: store %q as host and %s as port (Terraform: address of aws_db_instance, not endpoint)", rotator.KindMisconfigured, login.Host, host, port)
 	}
 	if !hostName(login.Host) {
@@ -233,8 +234,5 @@ func asStrict(there, own Login) bool {
 
 // serverName is the name that the server's certificate has to bear.
 func (l Login) serverName() string {
-	if l.TLS.ServerName != "" {
-		return l.TLS.ServerName
-	}
-	return l.Host
+	return cmp.Or(l.TLS.ServerName, l.Host)
 }

@@ -167,6 +167,17 @@ func TestAMasterARNOfAnotherKind(t *testing.T) {
 	}
 }
 
+// TestTheRegionOfASuperuserSecret is compared where an ARN says the secret's own.
+func TestTheRegionOfASuperuserSecret(t *testing.T) {
+	const boss = "arn:aws:secretsmanager:us-east-1:123456789012:secret:boss-AbCdEf"
+	for _, own := range []string{"", "app", "a:b:c", strings.Replace(boss, "boss", "app", 1)} {
+		got, err := superuserARN(rotator.Rotation{SecretARN: own, Current: document(t, `{"masterarn":"`+boss+`"}`)})
+		if got != boss || err != nil {
+			t.Errorf("%q: %q, %v", own, got, err)
+		}
+	}
+}
+
 // TestASuperuserOfTheSameServer: a superuser acts where its own secret says, which must be
 // where the rotated secret's clients are, and it is no account that the rotation is of.
 func TestASuperuserOfTheSameServer(t *testing.T) {

@@ -33,8 +33,8 @@ func (a AlternatingUsers) LoginsArePooled(d secret.Document) bool { return vouch
 func (d DualPasswords) LoginsArePooled(value secret.Document) bool { return vouched(value) }
 
 func vouched(d secret.Document) bool {
-	forwards, ok := d.Bool(keyPooler)
-	return ok && forwards
+	forwards, _ := d.Bool(keyPooler)
+	return forwards
 }
 
 // LoginsArePooled implements rotator.PooledLogins.

@@ -197,7 +197,7 @@ func (x rehearsal) rows(a *loginResult) []row {
 		{"T3", descDirect, func(f failure) bool { return f.pooler }},
 		{"P1", descSlot, func(f failure) bool { return f.with(rotator.KindTooManyConnections) }},
 		{"P2", descLogin, func(f failure) bool { return f.with(rotator.KindLoginRejected) }},
-		{"P3", descAdmitted, func(f failure) bool { return f.atLogin || f.any && !a.acts }},
+		{"P3", descAdmitted, func(f failure) bool { return f.atLogin || !a.acts }},
 	}
 	if !a.acts {
 		return rows
@@ -207,7 +207,7 @@ func (x rehearsal) rows(a *loginResult) []row {
 		rows = append(rows, row{"P10", descEntitled, func(f failure) bool { return f.denied }})
 	}
 	rows = append(rows, row{"P5", descPolicy, func(f failure) bool { return f.with(rotator.KindPasswordPolicy) }})
-	change := row{"P6", descChange, func(f failure) bool { return f.any }}
+	change := row{"P6", descChange, func(failure) bool { return true }}
 	if x.clones {
 		change.id, change.proves = "P7", descClone
 	}
@@ -218,10 +218,7 @@ func (x rehearsal) rows(a *loginResult) []row {
 // one finding.
 func (x rehearsal) checks(a *loginResult) []rotator.Check {
 	var table []rotator.Check
-	var needs []string
-	if a.prefix == "" {
-		needs = []string{"S9"}
-	}
+	needs := []string{"S9"}
 	for _, r := range x.rows(a) {
 		if r.id == "P6" || r.id == "P7" {
 			needs = append(needs, "S10")
@@ -246,7 +243,7 @@ func (x rehearsal) finding(a *loginResult, r row) rotator.Finding {
 	of := failureOf(a.err)
 	skipped := rotator.Finding{Status: rotator.StatusSkipped}
 	switch {
-	case r.fails(of):
+	case of.any && r.fails(of):
 		f := judge(a.err)
 		if of.with(rotator.KindConflict) && (r.id == "P6" || r.id == "P7") { // a lock, another session: it says nothing of the next time
 			f.Status = rotator.StatusUnknown

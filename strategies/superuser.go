@@ -73,7 +73,7 @@ func superuserARN(r rotator.Rotation) (string, error) {
 		return wrong("%s: it must be the ARN alone, a string (Terraform: master_user_secret[0].secret_arn)", shape)
 	}
 	arn, err := optionalText(r.Current, keySuperuser)
-	if err != nil || arn == "" {
+	if arn == "" {
 		return "", err
 	}
 	parts := strings.Split(arn, ":")
@@ -125,7 +125,7 @@ func checkIsEndpoint(ctx context.Context, r rotator.Rotation, superuser secret.D
 // staleSuperuser adds to a rejected login of the superuser which secret holds its password: status of the secret that
 // rotates says nothing of that one.
 func staleSuperuser(superuser Login, err error) error {
-	if superuser.For == nil || !errors.Is(err, rotator.KindLoginRejected) {
+	if !errors.Is(err, rotator.KindLoginRejected) {
 		return err
 	}
 	return fmt.Errorf("%w (this is the user of the superuser secret %s, not of the secret that rotates: store the password that logs in there (put-secret-value), or set the one there in the database)", err, superuser.For.secretARN)

@@ -17,8 +17,8 @@ func TestWhichOtherVersionIsTried(t *testing.T) {
 	ctx := t.Context()
 	traits := sample()
 	traits.Keys = []Key{{Name: "realm"}}
-	d := document(t, `{"engine":"sample","host":"h","username":"app","password":"earlier"}`)
-	current := Login{Host: "h", Port: 7, Database: "db", User: "app", Password: secret.NewPassword("current")}
+	d := document(t, `{"engine":"sample","host":"k","username":"app","password":"earlier"}`)
+	current := Login{Host: "k", Port: 7, Database: "db", User: "app", Password: secret.NewPassword("current")}
 	managed := func(user string) bool { return user == "app" || user == "app_clone" }
 	for name, c := range map[string]struct {
 		value             secret.Document
@@ -33,6 +33,8 @@ func TestWhichOtherVersionIsTried(t *testing.T) {
 		"a database of no server":   {d.Set("dbname", strings.Repeat("d", 256)), nil, errNoCandidate.Error(), errNoCandidate.Error()},
 		"another account":           {d.Set("username", "stranger"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
 		"another host":              {d.Set("host", "other"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
+		"a host that looks alike":   {d.Set("host", "\u212a"), nil, errNoCandidate.Error(), errNoCandidate.Error()}, // the sign of Kelvin, a K to strings.EqualFold
+		"its name, written out":     {d.Set("tlsServerName", "k"), nil, "app", errNoCandidate.Error()},
 		"another port":              {d.Set("port", "8"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
 		"another name under TLS":    {d.Set("tlsServerName", "other"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
 		"another key of its own":    {d.Set("realm", "r"), nil, errNoCandidate.Error(), errNoCandidate.Error()},
@@ -57,7 +59,7 @@ func TestWhichOtherVersionIsTried(t *testing.T) {
 			if got != found.want {
 				t.Errorf("%s, %s: %s, want %s", name, label, got, found.want)
 			}
-			if err == nil && (login.Host != "h" || login.Port != 7 || login.Database != "db" || login.TLS != current.TLS || login.Password.Reveal() != "earlier") {
+			if err == nil && (login.Host != "k" || login.Port != 7 || login.Database != "db" || login.TLS != current.TLS || login.Password.Reveal() != "earlier") {
 				t.Errorf("%s, %s: %+v", name, label, login)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -131,17 +132,19 @@ func TestWhyTLSDoesNotHold(t *testing.T) {
 		want rotator.Kind
 		says string
 	}{
-		"expired":               {as, x509.CertificateInvalidError{Reason: x509.Expired}, rotator.KindTLS, "has expired"},
-		"invalid":               {as, x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, rotator.KindTLS, "the TLS handshake failed"},
-		"not for the host":      {as, x509.HostnameError{}, rotator.KindTLS, "not for db.example.com"},
-		"not for the name":      {named, x509.HostnameError{}, rotator.KindTLS, "not for real.example.com"},
-		"reset":                 {as, &net.OpError{Op: "read", Err: syscall.ECONNRESET}, rotator.KindUnreachable, "closed the connection"},
-		"broken":                {as, &net.OpError{Op: "write", Err: syscall.EPIPE}, rotator.KindUnreachable, "closed the connection"},
-		"the end":               {as, io.EOF, rotator.KindUnreachable, "closed the connection"},
-		"the end of a record":   {as, io.ErrUnexpectedEOF, rotator.KindUnreachable, "closed the connection"},
-		"closed from this side": {as, net.ErrClosed, rotator.KindUnreachable, "closed the connection"},
-		"no answer":             {as, context.DeadlineExceeded, rotator.KindUnreachable, "db.example.com:5432 accepted the connection"},
-		"something else":        {as, syscall.EPERM, rotator.KindTLS, "the TLS handshake failed"},
+		"expired":                {as, x509.CertificateInvalidError{Reason: x509.Expired}, rotator.KindTLS, "has expired"},
+		"invalid":                {as, x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, rotator.KindTLS, "the TLS handshake failed"},
+		"not for the host":       {as, x509.HostnameError{}, rotator.KindTLS, "not for db.example.com"},
+		"not for the name":       {named, x509.HostnameError{}, rotator.KindTLS, "not for real.example.com"},
+		"reset":                  {as, &net.OpError{Op: "read", Err: syscall.ECONNRESET}, rotator.KindUnreachable, "closed the connection"},
+		"broken":                 {as, &net.OpError{Op: "write", Err: syscall.EPIPE}, rotator.KindUnreachable, "closed the connection"},
+		"the end":                {as, io.EOF, rotator.KindUnreachable, "closed the connection"},
+		"the end of a record":    {as, io.ErrUnexpectedEOF, rotator.KindUnreachable, "closed the connection"},
+		"closed from this side":  {as, net.ErrClosed, rotator.KindUnreachable, "closed the connection"},
+		"no answer":              {as, context.DeadlineExceeded, rotator.KindUnreachable, "db.example.com:5432 accepted the connection"},
+		"no answer at last":      {as, errors.Join(&net.OpError{Op: "read", Err: syscall.ECONNRESET}, context.DeadlineExceeded), rotator.KindUnreachable, "did not answer the TLS handshake in time"},
+		"a CA that is not shown": {as, x509.UnknownAuthorityError{}, rotator.KindTLS, "the server shows a certificate and trusted are"},
+		"something else":         {as, syscall.EPERM, rotator.KindTLS, "the TLS handshake failed"},
 	} {
 		kind, sentence := dial.ClassifyTLS(c.as, fmt.Errorf("handshake: %w", c.err))
 		check(t, what, kind, sentence, c.want, c.says)
