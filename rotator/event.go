@@ -84,7 +84,7 @@ func parseEvent(payload []byte) (Event, error) {
 // in any case, and the last of two.
 func readMembers(payload []byte, members map[string]*string) (twice string, err error) {
 	dec := json.NewDecoder(bytes.NewReader(payload))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	if t, _ := dec.Token(); t != json.Delim('{') {
 		return "", errNoObject
 	}
 	seen := map[string]bool{}

@@ -1,10 +1,13 @@
 package rotator
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 const (
@@ -56,6 +59,15 @@ func TestParseEventRefuses(t *testing.T) {
 		"a secret in two cases":   {`{"Step":"setSecret","SecretId":"` + testARN + `","secretid":"other","ClientRequestToken":"` + testVersion + `"}`, "key SecretId appears more than once"},
 		"a step, and then null":   {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","\u017ftep":null}`, "key Step appears more than once"},
 		"a byte order mark":       {"\ufeff" + ok("setSecret", testARN, testVersion), "not a rotation event"},
+		"a secret of 2049 bytes":  {ok("setSecret", strings.Repeat("a", 2049), testVersion), "SecretId is not"},
+		"a token of 31 bytes":     {ok("setSecret", testARN, strings.Repeat("a", 31)), "ClientRequestToken"},
+		"a token with a DEL":      {ok("setSecret", testARN, strings.Repeat("a", 32)+"\x7f"), "ClientRequestToken"},
+		"a token beyond ASCII":    {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","RotationToken":"ö"}`, "RotationToken is not valid"},
+		"a short token of people": {ok("status", testARN, "short"), "ClientRequestToken"},
+		"one that is cut":         {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `"`, "not a rotation event"},
+		"one cut within":          {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientReq`, "not a rotation event"},
+		"two at once":             {ok("setSecret", testARN, testVersion) + ok("setSecret", testARN, testVersion), "not a rotation event"},
+		"a name that is none":     {`{1:"setSecret"}`, "not a rotation event"},
 		"an action of a status":   {`{"Step":"status","SecretId":"` + testARN + `","Action":"finish"}`, `"finish"`},
 		"an action of a step":     {`{"Step":"setSecret","SecretId":"` + testARN + `","ClientRequestToken":"` + testVersion + `","Action":"finish"}`, `"finish"`},
 		"another action":          {`{"Step":"recover","SecretId":"` + testARN + `","Action":"reset\n"}`, `"reset\n"`},
@@ -71,6 +83,34 @@ func TestParseEventRefuses(t *testing.T) {
 			t.Errorf("%s: want a Misconfigured error that says %q, got: %v", name, c.says, err)
 		case len(err.Error()) > 400 || strings.ContainsAny(err.Error(), "\n\x1b\t"):
 			t.Errorf("%s: the error is not fit for a log: %d bytes", name, len(err.Error()))
+		}
+	}
+}
+
+// TestTheBoundsOfAnEvent: what is as long, or as short, as the service's model allows is accepted, with any printable
+// character; and what a step has no use for does not stop a rotation.
+func TestTheBoundsOfAnEvent(t *testing.T) {
+	printable := ""
+	for c := ' '; c <= '~'; c++ {
+		printable += string(c)
+	}
+	for name, want := range map[string]Event{
+		"the longest": {Step: StepSetSecret, SecretID: strings.Repeat("a", 2048), VersionID: strings.Repeat("a", 64),
+			RotationToken: secret.NewPassword(strings.Repeat("a", 256))},
+		"the shortest":        {Step: StepSetSecret, SecretID: "a", VersionID: strings.Repeat("a", 32)},
+		"every character":     {Step: StepSetSecret, SecretID: printable, VersionID: printable[:64]},
+		"the other 64":        {Step: StepSetSecret, SecretID: "a", VersionID: printable[len(printable)-64:]},
+		"a format for a step": {Step: StepSetSecret, SecretID: "a", VersionID: testVersion, Format: "xml"},
+		"a version of people": {Step: StepStatus, SecretID: "a", VersionID: testVersion, Format: "text"},
+	} {
+		payload, err := json.Marshal(map[string]string{"Step": string(want.Step), "SecretId": want.SecretID,
+			"ClientRequestToken": want.VersionID, "RotationToken": want.RotationToken.Reveal(), "Format": want.Format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := parseEvent(payload); err != nil || fmt.Sprint(got) != fmt.Sprint(want) ||
+			got.RotationToken.Reveal() != want.RotationToken.Reveal() {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
 		}
 	}
 }

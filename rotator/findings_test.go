@@ -1,0 +1,310 @@
+package rotator_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+)
+
+// described is a Store whose secret is otherwise than that of the emulator, and which keeps what is put.
+type described struct {
+	rotator.Store
+	as  func(*rotator.Metadata)
+	put []rotator.PutInput
+}
+
+func (d *described) Describe(ctx context.Context, id string) (rotator.Metadata, error) {
+	m, err := d.Store.Describe(ctx, id)
+	if err == nil {
+		d.as(&m)
+	}
+	return m, err
+}
+
+func (d *described) Put(ctx context.Context, p rotator.PutInput) error {
+	d.put = append(d.put, p)
+	return d.Store.Put(ctx, p)
+}
+
+// TestWhatASecretShows: what DescribeSecret says of a secret becomes a finding where there is something to know, and
+// blocks nothing.
+func TestWhatASecretShows(t *testing.T) {
+	const rotate = "arn:aws:lambda:us-east-1:123456789012:function:rotate"
+	named := func(arn string) func(*rotator.Metadata) {
+		return func(m *rotator.Metadata) { m.RotationLambdaARN = arn }
+	}
+	replicas := func(r ...rotator.Replica) func(*rotator.Metadata) {
+		return func(m *rotator.Metadata) { m.Replicas = r }
+	}
+	versions := func(n int) func(*rotator.Metadata) {
+		return func(m *rotator.Metadata) {
+			for i := len(m.Labels); i < n; i++ {
+				m.Labels[fmt.Sprint("mine", i)] = []string{fmt.Sprint("mine", i)}
+			}
+		}
+	}
+	hourly := func(on *bool) func(*rotator.Metadata) {
+		return func(m *rotator.Metadata) {
+			m.RotationEnabled, m.Schedule = on, rotator.RotationRules{Expression: "rate(4 hours)"}
+		}
+	}
+	const passed = rotator.StatusPassed
+	inSync := rotator.Replica{Region: "eu-west-1", Status: "InSync"}
+	late := rotator.Replica{Region: "eu-west-2", Status: "Failed", Message: "a secret of that name is there"}
+	waits := rotator.Replica{Region: "eu-west-3", Status: "InProgress"}
+	for name, c := range map[string]struct {
+		row     string
+		want    rotator.Status // "": there is no such row
+		says    string         // parts of the detail, by "|"; "": there is none
+		never   string
+		other   bool   // it is another function's
+		version string // of the event
+		invoked string // the function's ARN; "-": there is none
+		as      func(*rotator.Metadata)
+	}{
+		"on a person's machine":      {row: "S0", invoked: "-"},
+		"outside Lambda":             {row: "S0", invoked: ""},
+		"the function that it names": {row: "S0", want: passed, invoked: rotate},
+		"no function yet":            {row: "S0", want: passed, invoked: rotate, as: named(""), says: "not set up|--rotation-lambda-arn " + rotate},
+		"an alias":                   {row: "S0", want: passed, invoked: rotate + ":live", says: rotate + ";|" + rotate + ":live|exact match"},
+		"the function of an alias":   {row: "S0", want: passed, invoked: rotate, as: named(rotate + ":7"), says: rotate + ":7;|exact match"},
+		"another function":           {row: "S0", want: passed, invoked: rotate + "2", other: true, says: rotate + ";|" + rotate + "2|exact match"},
+
+		"no replica":               {row: "S3"},
+		"a replica in sync":        {row: "S3", want: passed, as: replicas(inSync)},
+		"replicas that are behind": {row: "S3", want: passed, as: replicas(inSync, late, waits), says: "eu-west-2 has status Failed (a secret of that name is there)|Region=eu-west-2|eu-west-3|InProgress|; ", never: "eu-west-1"},
+
+		"no rotation":               {row: "S4", want: passed},
+		"one that is incomplete":    {row: "S4", want: passed, as: func(m *rotator.Metadata) { m.Labels["p"] = []string{"AWSPENDING"} }, says: "version p still has AWSPENDING"},
+		"this one":                  {row: "S4", want: passed, as: func(m *rotator.Metadata) { m.Labels[awsemu.VersionID(2)] = []string{"AWSPENDING"} }, version: awsemu.VersionID(2)},
+		"one that is complete":      {row: "S4", want: passed, as: func(m *rotator.Metadata) { m.Labels[awsemu.VersionID(1)] = []string{"AWSCURRENT", "AWSPENDING"} }},
+		"fewer versions than many":  {row: "S4", want: passed, as: versions(89)},
+		"as many versions as many":  {row: "S4", want: passed, as: versions(90), says: "90 versions have labels"},
+		"both, on one line":         {row: "S4", want: passed, as: func(m *rotator.Metadata) { versions(95)(m); m.Labels["mine7"] = []string{"AWSPENDING"} }, says: "version mine7 still|; 95 versions"},
+		"a schedule that is short":  {row: "S12", want: passed, as: hourly(aws.Bool(true)), says: "rate(4 hours)|AutomaticallyAfterDays=30"},
+		"a schedule that is off":    {row: "S12", as: hourly(aws.Bool(false))},
+		"a schedule not set up yet": {row: "S12", as: hourly(nil)},
+		"a schedule that is long":   {row: "S12"},
+		"no tags are read":          {row: "S13"},
+	} {
+		s := newStory(t)
+		s.run("account app/p1\nversion AWSCURRENT app/p1\nstate")
+		as := c.as
+		if as == nil {
+			as = func(*rotator.Metadata) {}
+		}
+		s.rotator.Store = &described{Store: s.rotator.Store, as: as}
+		if c.invoked != "-" {
+			s.rotator.FunctionARN = func(context.Context) string { return c.invoked }
+		}
+		report := s.preflight(c.version)
+		f := finding(report, c.row)
+		if f.Status != c.want || f.Detail != "" && c.says == "" || (report.OtherFunction != "") != c.other ||
+			report.Verdict() != rotator.VerdictReady || c.never != "" && strings.Contains(f.Detail, c.never) {
+			t.Errorf("%s: %+v, of another function: %q, and %s; want %s %q", name, f, report.OtherFunction, report.Verdict(), c.want, c.says)
+		}
+		for part := range strings.SplitSeq(c.says, "|") {
+			if !strings.Contains(f.Detail, part) {
+				t.Errorf("%s: %q does not say %q", name, f.Detail, part)
+			}
+		}
+	}
+}
+
+// preflight is that of a person, or of a version.
+func (s *story) preflight(version string) *rotator.Report {
+	s.t.Helper()
+	event := map[string]string{"Step": "preflight", "SecretId": s.arn}
+	if version != "" {
+		event["ClientRequestToken"] = version
+	}
+	payload, _ := json.Marshal(event)
+	answer, err := s.rotator.HandleJSON(s.t.Context(), payload)
+	report, ok := answer.(*rotator.Report)
+	if err != nil || !ok {
+		s.t.Fatalf("preflight: %T, %v", answer, err)
+	}
+	return report
+}
+
+// TestNoDescribe: what rests on DescribeSecret is not tested without it, and the rest is.
+func TestNoDescribe(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nfault DescribeSecret 1 denied")
+	s.rotator.FunctionARN = func(context.Context) string { return "arn:aws:lambda:us-east-1:123456789012:function:rotate" }
+	report := s.preflight("")
+	for row, want := range map[string]rotator.Status{"S0": rotator.StatusSkipped, "S1": rotator.StatusDenied, "S2": rotator.StatusSkipped,
+		"K3": rotator.StatusSkipped, "S5": rotator.StatusPassed, "S7": rotator.StatusInferred, "S8": rotator.StatusInferred, "P6": rotator.StatusPassed} {
+		if f := finding(report, row); f.Status != want || want == rotator.StatusSkipped && f.Detail != "not tested: S1 did not pass" {
+			t.Errorf("%s: %+v; want %s", row, f, want)
+		}
+	}
+	if report.OtherFunction != "" {
+		t.Errorf("of another function, which is not known: %s", report.OtherFunction)
+	}
+}
+
+// TestWhatThePutProbeOffers: to the version in use, as this rotation function does, another value than any that counts. A role that is
+// assumed needs the token of the event for it. Nothing is stored.
+func TestWhatThePutProbeOffers(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+	store := &described{Store: s.rotator.Store, as: func(*rotator.Metadata) {}}
+	s.rotator.Store = store
+	before := s.aws.Snapshot(s.arn)
+	if err := s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepTestSecret, SecretID: s.arn,
+		VersionID: awsemu.VersionID(2), RotationToken: secret.NewPassword(token)}); err != nil {
+		t.Fatal(err)
+	}
+	if len(store.put) != 1 {
+		t.Fatalf("%d values were offered, want 1", len(store.put))
+	}
+	p := store.put[0]
+	if p.SecretID != s.arn || p.VersionID != awsemu.VersionID(1) || p.RotationToken.Reveal() != token ||
+		slices.Contains(p.Document.Keys(), "password") || len(p.Document.Keys()) == 0 {
+		t.Errorf("offered to %s, version %s, with the event's token: %v, and members %v", p.SecretID, p.VersionID,
+			p.RotationToken.Reveal() == token, p.Document.Keys())
+	}
+	if diff := before.Diff(s.aws.Snapshot(s.arn)); len(diff) > 0 {
+		t.Errorf("the probe changed the secret: %v", diff)
+	}
+}
+
+// TestWhatCreateSecretDefers: what its own call is about to test is not probed, and blocks nothing even in a strict preflight.
+func TestWhatCreateSecretDefers(t *testing.T) {
+	s := newStory(t)
+	s.run("mode strict\naccount app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+	store := &described{Store: s.rotator.Store, as: func(m *rotator.Metadata) { m.KMSKeyID = "alias/app" }}
+	var report *rotator.Report
+	s.rotator.Store = store
+	s.rotator.Observe = func(_ context.Context, r rotator.Record) { report = r.Report }
+	s.step("createSecret", "v2")
+	for _, row := range []string{"S6", "S7", "K3"} {
+		if f := finding(report, row); f.Status != rotator.StatusSkipped || !f.Deferred {
+			t.Errorf("%s: %+v; want it left to createSecret", row, f)
+		}
+	}
+	if len(store.put) != 1 || store.put[0].RotationToken.Reveal() != token || report.Verdict() != rotator.VerdictReady {
+		t.Errorf("%d values put, and the preflight is %s: %+v", len(store.put), report.Verdict(), report.Blocking())
+	}
+}
+
+// TestOnlyLooking: each probe that is left out says so. Those that createSecret makes up for block no strict rotation.
+func TestOnlyLooking(t *testing.T) {
+	s := newStory(t)
+	s.run("mode strict\nlook\naccount app/p1\nversion AWSCURRENT app/p1\nstate")
+	store := &described{Store: s.rotator.Store, as: func(m *rotator.Metadata) { m.KMSKeyID = "alias/app" }}
+	s.rotator.Store = store
+	report := s.preflight("")
+	for row, deferred := range map[string]bool{"S7": true, "K3": true, "S8": false} {
+		if f := finding(report, row); f.Status != rotator.StatusUnknown || f.Deferred != deferred ||
+			!strings.Contains(f.Detail, "PREFLIGHT_PROBES") {
+			t.Errorf("%s: %+v", row, f)
+		}
+	}
+	if len(store.put) != 0 {
+		t.Errorf("%d values offered", len(store.put))
+	}
+	for _, row := range []string{"S7", "S8", "K3"} {
+		if blocks := slices.ContainsFunc(report.Blocking(), func(f rotator.Finding) bool { return f.ID == row }); blocks != (row == "S8") {
+			t.Errorf("%s blocks: %v", row, blocks)
+		}
+	}
+}
+
+// TestAStrategyWithoutAPreflight: that nothing was tried is said, and a strict rotation does not begin.
+func TestAStrategyWithoutAPreflight(t *testing.T) {
+	s := newStory(t)
+	s.run("mode strict\naccount app/p1\nversion AWSCURRENT app/p1\nstate")
+	s.rotator.Strategy = canary{func(rotator.Rotation) error { return nil }}
+	report := s.preflight("")
+	if f := finding(report, "P0"); f.Status != rotator.StatusUnknown || !strings.Contains(f.Detail, "Preflight") ||
+		len(report.Blocking()) != 1 {
+		t.Errorf("%+v", report.Findings)
+	}
+}
+
+// TestCopiesInAReport: the places are named, whatever becomes of them, and what is to be done where they are in the way.
+func TestCopiesInAReport(t *testing.T) {
+	const plain, within = `"url":"postgres://app:<p1>@db/orders"`, `"note":"it is <p1>, or was"`
+	for name, c := range map[string]struct {
+		mode    rotator.CopiesMode
+		members string
+		want    rotator.Status
+		says    []string
+	}{
+		"none":          {"", `"x":"y"`, "", nil},
+		"refused":       {"", plain, rotator.StatusFailed, []string{"url", "ROTATE_COPIES=follow"}},
+		"ignored":       {rotator.CopiesIgnore, plain + "," + within, rotator.StatusPassed, []string{"left as they are", "url", "note"}},
+		"followed":      {rotator.CopiesFollow, plain, rotator.StatusPassed, []string{"in step", "url"}},
+		"not followed":  {rotator.CopiesFollow, within, rotator.StatusFailed, []string{"cannot keep the copies in note in step"}},
+		"one is not":    {rotator.CopiesFollow, plain + "," + within, rotator.StatusFailed, []string{"cannot keep the copies in note in step"}},
+		"refused, both": {rotator.CopiesRefuse, plain + "," + within, rotator.StatusFailed, []string{"url", "note"}},
+	} {
+		s := newStory(t)
+		s.run("account app/p1\nversion AWSCURRENT text " +
+			`{"engine":"memory","host":"db.example.com","username":"app","password":"<p1>",` + c.members + "}\nstate")
+		s.rotator.Copies = c.mode
+		f := finding(s.preflight(""), "S11")
+		if f.Status != c.want {
+			t.Errorf("%s: %+v, want %s", name, f, c.want)
+		}
+		for _, part := range c.says {
+			if !strings.Contains(f.Detail, part) {
+				t.Errorf("%s: %q does not say %q", name, f.Detail, part)
+			}
+		}
+	}
+}
+
+// TestAPasswordThatIsRefused: another is proposed, at most three in all, each of them a new one; and what is stored is the one
+// that the server accepted.
+func TestAPasswordThatIsRefused(t *testing.T) {
+	for refusals := range 5 {
+		s := newStory(t)
+		engine := &choosy{Engine: &s.db, refusals: refusals}
+		s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+		s.rotator.Strategy = strategies.SingleUser{Engine: engine}
+		var got rotator.Record
+		s.rotator.Observe = func(_ context.Context, r rotator.Record) { got = r }
+		s.step("createSecret", "v2")
+		stored := s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value
+		if tries := min(refusals+1, 3); len(engine.offered) != tries || len(slices.Compact(slices.Sorted(slices.Values(engine.offered)))) != tries {
+			t.Errorf("%d refusals: %d passwords were tried, or one twice; want %d", refusals, len(engine.offered), tries)
+		}
+		if refused := refusals > 2; refused != errors.Is(got.Err, rotator.KindPasswordPolicy) || refused != stored.Empty() {
+			t.Errorf("%d refusals: %v; a value is stored: %v", refusals, got.Err, !stored.Empty())
+		}
+		if !stored.Empty() && !strings.Contains(string(stored.Reveal()), engine.offered[refusals]) {
+			t.Errorf("%d refusals: another password is stored than the one that was tried", refusals)
+		}
+		if said := strings.Contains(strings.Join(got.Notes, "\n"), fmt.Sprintf("refused %d proposed", min(refusals, 2))); said != (refusals > 0) {
+			t.Errorf("%d refusals: %v", refusals, got.Notes)
+		}
+	}
+}
+
+// choosy is an engine whose password policy refuses the first passwords, whatever they are.
+type choosy struct {
+	strategies.Engine
+	refusals int
+	offered  []string
+}
+
+func (e *choosy) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) ([]strategies.Warning, error) {
+	if e.offered = append(e.offered, p.Reveal()); len(e.offered) <= e.refusals {
+		return nil, fmt.Errorf("%w: not that one", rotator.KindPasswordPolicy)
+	}
+	return e.Engine.DryRunSetPassword(ctx, login, user, p)
+}
