@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"database/sql"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/dial"
-	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
@@ -25,12 +22,7 @@ func TestWhatAServerAnswers(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, name, map[string]string{"max-connections": "40", "max-user-connections": "50"})
 			// 127.0.0.1 is always localhost, for which there are accounts.
-			elsewhere := &strategytest.Proxy{Dial: func(ctx context.Context) (net.Conn, error) {
-				d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-				return d.DialContext(ctx, "tcp", dial.Address(s.superuser()))
-			}}
-			ok(t, elsewhere.Listen())
-			t.Cleanup(elsewhere.Close)
+			elsewhere := s.proxy(t, "127.0.0.2", nil)
 			far := func(as strategies.Login) strategies.Login {
 				return with(as, func(l *strategies.Login) { l.Port = elsewhere.Port() })
 			}

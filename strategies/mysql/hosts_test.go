@@ -12,7 +12,6 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 )
 
@@ -41,7 +40,7 @@ func (s server) proxy(t *testing.T, from string, tap func(strategytest.Chunk) st
 	t.Helper()
 	p := &strategytest.Proxy{OnChunk: tap, Dial: func(ctx context.Context) (net.Conn, error) {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-		return d.DialContext(ctx, "tcp", dial.Address(s.superuser()))
+		return d.DialContext(ctx, "tcp", s.Address())
 	}}
 	ok(t, p.Listen())
 	t.Cleanup(p.Close)

@@ -15,7 +15,6 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
@@ -755,21 +754,14 @@ func TestOneConnection(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		app := s.user(t)
 		var connections atomic.Int64
-		proxy := listen(t, func(c net.Conn) {
+		proxy := &strategytest.Proxy{Dial: func(ctx context.Context) (net.Conn, error) {
 			connections.Add(1)
-			server, err := net.Dial("tcp", dial.Address(s.superuser()))
-			if err != nil {
-				return
-			}
-			defer server.Close()
-			go func() {
-				defer c.Close()
-				copyAll(c, server)
-			}()
-			copyAll(server, c)
-		})
+			return s.Dial(ctx)
+		}}
+		ok(t, proxy.Listen())
+		t.Cleanup(proxy.Close)
 		through := func(login strategies.Login) strategies.Login {
-			return with(login, func(l *strategies.Login) { l.Port = proxy.Port })
+			return with(login, func(l *strategies.Login) { l.Port = proxy.Port() })
 		}
 		ok(t, engine().Ping(t.Context(), through(app)))
 		ok(t, engine().SetPassword(t.Context(), through(app), app.User, app.Password))
@@ -778,14 +770,4 @@ func TestOneConnection(t *testing.T) {
 			t.Errorf("3 calls made %d connections", n)
 		}
 	})
-}
-
-func copyAll(to, from net.Conn) {
-	buffer := make([]byte, 4096)
-	for {
-		n, err := from.Read(buffer)
-		if _, e := to.Write(buffer[:n]); err != nil || e != nil {
-			return
-		}
-	}
 }

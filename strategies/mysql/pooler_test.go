@@ -21,7 +21,7 @@ import (
 func pooler(t *testing.T, s server) int {
 	t.Helper()
 	return listen(t, func(c net.Conn) {
-		to, err := net.Dial("tcp", dial.Address(s.superuser()))
+		to, err := s.Dial(t.Context())
 		if err != nil {
 			return
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -104,9 +103,7 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 			}
 			return conn.Close()
 		},
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", s.Host, s.Port))
-		},
+		Dial: s.Dial,
 	}
 	f.NewUser = func(ctx context.Context, name string) (strategies.Login, error) {
 		p := "Pw1-" + password().Reveal()

@@ -12,7 +12,6 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
@@ -67,7 +66,7 @@ func TestRejectedIsAnAnswerToAPassword(t *testing.T) {
 func translated(t *testing.T, s server, login strategies.Login) strategies.Login {
 	t.Helper()
 	relay := listen(t, func(c net.Conn) {
-		to, err := net.Dial("tcp", dial.Address(s.superuser()))
+		to, err := s.Dial(t.Context())
 		if err != nil {
 			return
 		}

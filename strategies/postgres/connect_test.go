@@ -187,7 +187,7 @@ func TestSilentStatement(t *testing.T) {
 	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
 	app, pw := s.NewRole(t, "LOGIN")
 	login := listen(t, func(client net.Conn) {
-		up, err := net.Dial("tcp", net.JoinHostPort(s.Host, fmt.Sprint(s.Port)))
+		up, err := s.Dial(t.Context())
 		if err != nil {
 			return
 		}
@@ -533,7 +533,7 @@ func TestASlowLoginIsWaitedFor(t *testing.T) {
 	app, pw := s.NewRole(t, "LOGIN")
 	const handshake = 2 * time.Second
 	login := listen(t, func(client net.Conn) {
-		up, err := net.Dial("tcp", net.JoinHostPort(s.Host, fmt.Sprint(s.Port)))
+		up, err := s.Dial(t.Context())
 		if err != nil {
 			return
 		}

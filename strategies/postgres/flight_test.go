@@ -10,7 +10,7 @@ import (
 // roundTrips counts how often the server answers while call runs: what distance costs.
 func (s server) roundTrips(t *testing.T, login strategies.Login, call func(strategies.Login) error) int {
 	t.Helper()
-	return dbserver.RoundTrips(t, s.Host, s.Port, func(port int) error {
+	return dbserver.RoundTrips(t, s.Dial, func(port int) error {
 		return call(with(login, func(l *strategies.Login) { l.Host, l.Port = "127.0.0.1", port }))
 	})
 }

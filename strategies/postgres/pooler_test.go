@@ -3,7 +3,6 @@ package postgres
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -146,7 +145,7 @@ func TestAProxyThatCarriesBytesIsNoPooler(t *testing.T) {
 	t.Parallel()
 	s := server{dbserver.Postgres(t, dbserver.Majors()[0])}
 	app, pw := s.NewRole(t, "LOGIN")
-	h := dbserver.NewHAProxy(t, net.JoinHostPort(s.Host, fmt.Sprint(s.Port)))
+	h := dbserver.NewHAProxy(t, s.Address())
 	login, boss := s.login(app, pw), s.superuser()
 	login.Port, boss.Port = h.Port, h.Port
 	p := pooled{s, login, boss}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -73,9 +72,7 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 			all, err := s.Census(ctx)
 			return mine.Census(all, "_clone"), err
 		},
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", s.Host, s.Port))
-		},
+		Dial: s.Dial,
 	}
 	admin := func(ctx context.Context, sql string) error {
 		conn, err := s.Admin(ctx, db)

@@ -17,32 +17,28 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wants(t *testing.T, err error, kind rotator.Kind, says string) {
-	t.Helper()
-	if rotator.KindOf(err) != kind || !strings.Contains(fmt.Sprint(err), says) {
-		t.Errorf("want %s and %q, got: %v", kind, says, err)
-	}
-}
-
-func with(login strategies.Login, p secret.Password) strategies.Login {
-	login.Password = p
-	return login
-}
+// The helpers that the tests of the engines share, under the names that they have here.
+var (
+	ok    = enginetest.OK
+	wants = enginetest.Wants
+	with  = enginetest.WithPassword
+)
 
 func password() secret.Password { return secret.NewPassword("New-1" + name("")) }
+
+// listen is a server of the test's own.
+func listen(t *testing.T, serve func(net.Conn)) strategies.Login {
+	t.Helper()
+	return strategies.Login{Host: "127.0.0.1", Port: enginetest.Listen(t, serve), User: "app", Password: password(),
+		TLS: strategies.TLS{Disabled: true}}
+}
 
 // pair makes a superuser and a user of a server.
 func (s server) pair(t *testing.T) (boss, app strategies.Login) {
@@ -87,9 +83,7 @@ func TestSavingFails(t *testing.T) {
 	// Cut off when the change is to be taken back.
 	var said, cut atomic.Int64
 	proxy := &strategytest.Proxy{
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, fmt.Sprint(s.Port)))
-		},
+		Dial: s.Dial,
 		OnChunk: func(c strategytest.Chunk) strategytest.ChunkAction {
 			if !c.FromServer && !c.Opening && said.Add(1) == cut.Load() {
 				return strategytest.ChunkReset
@@ -189,27 +183,17 @@ func TestRefused(t *testing.T) {
 func TestWhatPasses(t *testing.T) {
 	t.Parallel()
 	for answer, retry := range map[string]bool{"-LOADING the dataset": true, "-ERR max number of clients reached": true, "-DENIED protected mode": false, "-NOAUTH no users": false} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ok(t, err)
-		defer l.Close()
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				c.Read(make([]byte, 1))                             //nolint:errcheck // whatever was said
-				io.WriteString(c, strings.Repeat(answer+"\r\n", 3)) //nolint:errcheck
-				c.Close()
-			}
-		}()
-		login := strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "app", Password: password(), TLS: strategies.TLS{Disabled: true}}
-		err = valkey.Engine{}.Ping(t.Context(), login)
+		login := listen(t, func(c net.Conn) {
+			c.Read(make([]byte, 1))                             //nolint:errcheck // whatever was said
+			io.WriteString(c, strings.Repeat(answer+"\r\n", 3)) //nolint:errcheck
+		})
+		err := valkey.Engine{}.Ping(t.Context(), login)
 		if err == nil || errors.Is(err, rotator.KindLoginRejected) || rotator.Retryable(err) != retry {
 			t.Errorf("%s: trying again helps: %t, %v", answer, rotator.Retryable(err), err)
 		}
 	}
-	login := strategies.Login{Host: "127.0.0.1", Port: dbserver.ClosedPort(t), User: "app", Password: password(), TLS: strategies.TLS{Disabled: true}}
+	login := listen(t, func(net.Conn) {})
+	login.Port = dbserver.ClosedPort(t)
 	if err := (valkey.Engine{}).Ping(t.Context(), login); !rotator.Retryable(err) {
 		t.Errorf("a closed port: %v", err)
 	}
@@ -218,29 +202,17 @@ func TestWhatPasses(t *testing.T) {
 // TestSentinel: it speaks the same protocol, and has users of its own.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
-	defer l.Close()
-	go func() {
-		for {
-			c, err := l.Accept()
+	login := listen(t, func(c net.Conn) {
+		for in := bufio.NewReader(c); ; {
+			line, err := in.ReadString('\n')
 			if err != nil {
 				return
 			}
-			in := bufio.NewReader(c)
-			for {
-				line, err := in.ReadString('\n')
-				if err != nil {
-					break
-				}
-				if strings.TrimSpace(line) == "AUTH" {
-					io.WriteString(c, "*4\r\n$5\r\nproto\r\n:2\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n") //nolint:errcheck // the next read will tell
-				}
+			if strings.TrimSpace(line) == "AUTH" {
+				io.WriteString(c, "*4\r\n$5\r\nproto\r\n:2\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n") //nolint:errcheck // the next read will tell
 			}
-			c.Close()
 		}
-	}()
-	login := strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "app", Password: password(), TLS: strategies.TLS{Disabled: true}}
+	})
 	wants(t, valkey.Engine{}.Ping(t.Context(), login), rotator.KindMisconfigured, "Sentinel")
 }
 
@@ -291,9 +263,7 @@ func TestANodeIsCut(t *testing.T) {
 	}
 	var said, cut atomic.Int64
 	proxy := &strategytest.Proxy{
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(second.Host, fmt.Sprint(second.Port)))
-		},
+		Dial: second.Dial,
 		OnChunk: func(strategytest.Chunk) strategytest.ChunkAction {
 			if said.Add(1) == cut.Load() {
 				return strategytest.ChunkReset

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -117,9 +116,7 @@ func fixture(t *testing.T, s, plain server, others *census.Neighbors) strategyte
 			}
 			return sent + s.Log()
 		},
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", s.Host, s.Port))
-		},
+		Dial: s.Dial,
 		Census: func(ctx context.Context) (map[string]string, error) {
 			all, err := s.Census(ctx)
 			return mine.Census(all, "_clone"), err

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -32,7 +31,7 @@ func (s server) copyTo(t *testing.T, other server, logins ...strategies.Login) {
 
 // and adds a server to what a login covers.
 func and(login strategies.Login, other server) strategies.Login {
-	login.Extra = map[string]string{"nodes": fmt.Sprintf("[%q]", net.JoinHostPort(other.Host, strconv.Itoa(other.Port)))}
+	login.Extra = map[string]string{"nodes": fmt.Sprintf("[%q]", other.Address())}
 	return login
 }
 
@@ -132,7 +131,7 @@ func TestARealSentinel(t *testing.T) {
 // resp3 logs in as clients of RESP3 do, and gives the connection.
 func (s server) resp3(t *testing.T, login strategies.Login) (conn net.Conn, in *bufio.Reader, answer string) {
 	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+	conn, err := s.Dial(t.Context())
 	ok(t, err)
 	t.Cleanup(func() { conn.Close() })
 	p := login.Password.Reveal()

@@ -264,31 +264,43 @@ func mysqlDigest(verifier string) string {
 
 // mysqlRows is what a query answers, by column.
 func mysqlRows(ctx context.Context, db *sql.DB, query string) (all []map[string]string, err error) {
+	columns, rows, err := mysqlTable(ctx, db, query)
+	for _, values := range rows {
+		row := map[string]string{}
+		for i, c := range columns {
+			row[c] = values[i]
+		}
+		all = append(all, row)
+	}
+	return all, err
+}
+
+// mysqlTable is what a query answers; NULL is "".
+func mysqlTable(ctx context.Context, db *sql.DB, query string) (columns []string, all [][]string, err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	columns, err := rows.Columns()
+	columns, err = rows.Columns()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for rows.Next() {
-		values := make([]sql.RawBytes, len(columns))
-		into := make([]any, len(columns))
+		values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
 		for i := range values {
 			into[i] = &values[i]
 		}
 		if err := rows.Scan(into...); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		row := map[string]string{}
-		for i, c := range columns {
-			row[c] = string(values[i])
+		row := make([]string, len(columns))
+		for i, v := range values {
+			row[i] = v.String
 		}
 		all = append(all, row)
 	}
-	return all, rows.Err()
+	return columns, all, rows.Err()
 }
 
 // Rights lists what a role may do, asked by itself: its attributes and those of roles

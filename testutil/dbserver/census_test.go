@@ -1,6 +1,8 @@
 package dbserver
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,19 +29,30 @@ func differences(t *testing.T, before, after map[string]string) string {
 	return strings.Join(all, "\n")
 }
 
+// seesChange runs a statement, of which the census has to show the fact.
+func seesChange(t *testing.T, s censused, sql, fact string) {
+	t.Helper()
+	before, err := s.Census(t.Context())
+	done := s.Exec(t.Context(), sql)
+	after, err2 := s.Census(t.Context())
+	if err := errors.Join(err, done, err2); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	if differs := differences(t, before, after); !strings.Contains(differs, fact) {
+		t.Errorf("%s: want %s in:\n%s", sql, fact, differs)
+	}
+}
+
+type censused interface {
+	Exec(ctx context.Context, statements ...string) error
+	Census(ctx context.Context) (map[string]string, error)
+}
+
 // TestPostgresCensus: each kind of thing that a server stores of a role is seen.
 func TestPostgresCensus(t *testing.T) {
 	for _, major := range []int{Majors()[0], Majors()[len(Majors())-1]} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
 			s := NewPostgres(t, Options{Major: major})
-			take := func() map[string]string {
-				t.Helper()
-				all, err := s.Census(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				return all
-			}
 			if err := s.Exec(t.Context(), "CREATE ROLE a LOGIN PASSWORD 'one'", "CREATE ROLE b", "CREATE TABLE t (n int)"); err != nil {
 				t.Fatal(err)
 			}
@@ -61,14 +74,7 @@ func TestPostgresCensus(t *testing.T) {
 				{"CREATE ROLE c", census.Fact("c", "account")},
 				{"SET password_encryption = 'md5'; ALTER ROLE a PASSWORD 'three'", census.Fact("a", "strength")},
 			} {
-				before := take()
-				if err := s.Exec(t.Context(), c.sql); err != nil {
-					t.Fatalf("%s: %v", c.sql, err)
-				}
-				after := take()
-				if differs := differences(t, before, after); !strings.Contains(differs, c.key+": ") {
-					t.Errorf("%s: want %s in:\n%s", c.sql, c.key, differs)
-				}
+				seesChange(t, s, c.sql, c.key+": ")
 			}
 		})
 	}
@@ -79,14 +85,6 @@ func TestMySQLCensus(t *testing.T) {
 	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
 		t.Run(name, func(t *testing.T) {
 			s := NewMySQL(t, MySQLOptions{Name: name})
-			take := func() map[string]string {
-				t.Helper()
-				all, err := s.Census(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				return all
-			}
 			at := func(what string) string { return census.Fact("a", what+" at %") }
 			role := at(census.MemberOf("r"))
 			setDefault := "SET DEFAULT ROLE r FOR a@'%'"
@@ -119,15 +117,13 @@ func TestMySQLCensus(t *testing.T) {
 					struct{ sql, key string }{"ALTER USER a@'%' FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2", at("attribute Password_locking")})
 			}
 			for _, c := range cases {
-				before := take()
-				if err := s.Exec(t.Context(), c.sql); err != nil {
-					t.Fatalf("%s: %v", c.sql, err)
-				}
-				if differs := differences(t, before, take()); !strings.Contains(differs, c.key) {
-					t.Errorf("%s: want %s in:\n%s", c.sql, c.key, differs)
-				}
+				seesChange(t, s, c.sql, c.key)
 			}
-			for key, value := range take() {
+			all, err := s.Census(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key, value := range all {
 				if strings.Contains(value, "$A$") || strings.Contains(value, "*") && len(value) > 40 {
 					t.Errorf("%s is no digest", key)
 				}

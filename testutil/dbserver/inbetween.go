@@ -16,8 +16,7 @@ import (
 
 // InBetween is a program that runs before a database server, at an address of its own.
 type InBetween struct {
-	Host string // 127.0.0.1
-	Port int
+	Endpoint
 	*process
 }
 
@@ -82,7 +81,7 @@ func startInBetween(ctx context.Context, name string, files map[string]string, c
 	if err != nil {
 		return nil, err
 	}
-	b := &InBetween{Host: "127.0.0.1", process: p}
+	b := &InBetween{Endpoint: Endpoint{Host: "127.0.0.1"}, process: p}
 	fail := func(err error) error {
 		closing := p.Close()
 		return errors.Join(fmt.Errorf("%s: %w\n%s", name, err, logTail([]byte(p.Log()))), closing)

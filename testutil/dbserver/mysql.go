@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -45,11 +44,10 @@ type MySQLOptions struct {
 // Host names are not resolved (skip-name-resolve): an account that is to log in over TCP is at '127.0.0.1' or '%', and
 // 'localhost' is the socket.
 type MySQLServer struct {
-	Name      string // mysql-9.7
-	Version   string // as the server says it: 10.11.18-MariaDB-0+deb12u1-log
-	MariaDB   bool
-	Host      string // 127.0.0.1
-	Port      int
+	Name    string // mysql-9.7
+	Version string // as the server says it: 10.11.18-MariaDB-0+deb12u1-log
+	MariaDB bool
+	Endpoint
 	Socket    string
 	Superuser string // admin, at any host, with all privileges; root@localhost is for Admin
 	Password  string // of Superuser
@@ -152,7 +150,7 @@ func newMySQL(b mysqlBinaries, name string) (*MySQLServer, error) {
 	}
 	return &MySQLServer{
 		Name: name, Version: b.version, MariaDB: mariaDB(name),
-		Host: "127.0.0.1", Socket: filepath.Join(p.dir, "socket"), Superuser: "admin",
+		Endpoint: Endpoint{Host: "127.0.0.1"}, Socket: filepath.Join(p.dir, "socket"), Superuser: "admin",
 		process: p, binaries: b,
 	}, nil
 }
@@ -325,7 +323,7 @@ func (s *MySQLServer) Admin(ctx context.Context) (*sql.DB, error) {
 
 func (s *MySQLServer) config(user, password, database string) *mysql.Config {
 	config := mysql.NewConfig()
-	config.Net, config.Addr = "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
+	config.Net, config.Addr = "tcp", s.Address()
 	config.User, config.Passwd, config.DBName = user, password, database
 	config.Logger = quiet{} // what matters is in the error
 	return config
@@ -439,27 +437,15 @@ func (s *MySQLServer) BinaryLog(ctx context.Context) (log string, err error) {
 
 // texts is one column of what a query answers.
 func texts(ctx context.Context, db *sql.DB, query string, column int) (values []string, err error) {
-	rows, err := db.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	columns, err := rows.Columns()
+	columns, rows, err := mysqlTable(ctx, db, query)
 	if err != nil {
 		return nil, err
 	}
 	if column >= len(columns) {
 		return nil, fmt.Errorf("%d columns", len(columns))
 	}
-	for rows.Next() {
-		row := make([]any, len(columns))
-		for i := range row {
-			row[i] = new(sql.RawBytes)
-		}
-		if err := rows.Scan(row...); err != nil {
-			return nil, err
-		}
-		values = append(values, string(*row[column].(*sql.RawBytes)))
+	for _, row := range rows {
+		values = append(values, row[column])
 	}
-	return values, rows.Err()
+	return values, nil
 }

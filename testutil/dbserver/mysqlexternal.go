@@ -43,7 +43,7 @@ func (e external) reach(ctx context.Context) (*MySQLServer, error) {
 	if err = errors.Join(err, notNumber); err != nil || e.user == "" {
 		return nil, fmt.Errorf("%s: %s is not name=user:password@host:port: %w", e.name, externalVariable, err)
 	}
-	s := &MySQLServer{Name: e.name, MariaDB: mariaDB(e.name), Host: host, Port: port, Superuser: e.user, Password: e.password}
+	s := &MySQLServer{Name: e.name, MariaDB: mariaDB(e.name), Endpoint: Endpoint{host, port}, Superuser: e.user, Password: e.password}
 	db, err := s.Admin(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s of %s at %s: %w", e.name, externalVariable, e.address, err)

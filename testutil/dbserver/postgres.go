@@ -44,8 +44,7 @@ type Options struct {
 // parameters and errors in full: what a test has to search for secrets. Only what is sent through Admin, Exec, NewRole and
 // NewDatabase is not logged.
 type Server struct {
-	Host      string // 127.0.0.1
-	Port      int
+	Endpoint
 	Superuser string // postgres
 	Password  string // of Superuser
 	Major     int
@@ -121,7 +120,7 @@ func newPostgres(bin string, major int) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		Host: "127.0.0.1", Superuser: "postgres", Major: major,
+		Endpoint: Endpoint{Host: "127.0.0.1"}, Superuser: "postgres", Major: major,
 		DataDir: filepath.Join(p.dir, "data"), SocketDir: filepath.Join(p.dir, "run"), LogFile: p.logFile,
 		process: p, bin: bin,
 	}

@@ -3,7 +3,6 @@ package dbserver
 import (
 	"context"
 	"net"
-	"strconv"
 	"sync"
 	"testing"
 
@@ -12,15 +11,12 @@ import (
 
 // RoundTrips counts how often a server answers while call runs by way of a port of this
 // machine: what distance costs. What a server says unasked is no answer.
-func RoundTrips(t testing.TB, host string, port int, call func(port int) error) int {
+func RoundTrips(t testing.TB, dial func(context.Context) (net.Conn, error), call func(port int) error) int {
 	t.Helper()
 	var mu sync.Mutex
 	asked, answers := false, 0
 	p := strategytest.Proxy{
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		},
+		Dial: dial,
 		OnChunk: func(c strategytest.Chunk) strategytest.ChunkAction {
 			mu.Lock()
 			defer mu.Unlock()

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,10 +24,9 @@ import (
 
 // ValkeyServer is a Valkey or Redis of one's own, with the superuser Superuser, whose rights are everything.
 type ValkeyServer struct {
-	Name      string // of Programs: "valkey-9"
-	Version   string
-	Host      string
-	Port      int
+	Name    string // of Programs: "valkey-9"
+	Version string
+	Endpoint
 	Superuser string
 	Password  string
 	Identity
@@ -77,7 +75,7 @@ func StartValkey(ctx context.Context, o ValkeyOptions) (*ValkeyServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Name, err)
 	}
-	s := &ValkeyServer{Name: o.Name, Version: program.Version, Host: "127.0.0.1", Superuser: "admin", Password: goodPassword(), process: p, program: program, options: o}
+	s := &ValkeyServer{Name: o.Name, Version: program.Version, Endpoint: Endpoint{Host: "127.0.0.1"}, Superuser: "admin", Password: goodPassword(), process: p, program: program, options: o}
 	if err := s.setUp(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w\n%s", o.Name, err, logTail([]byte(s.Log()))), s.Close())
 	}
@@ -249,7 +247,7 @@ func (e ValkeyError) Error() string { return string(e) }
 
 // Ask logs in, sends commands and gives the answer to the last: nil, a string or a list of answers.
 func (s *ValkeyServer) Ask(ctx context.Context, user, password string, commands ...[]string) (answer any, err error) {
-	tcp, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
+	tcp, err := s.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,14 +1,13 @@
 package localaws_test
 
 import (
-	"io"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
@@ -118,27 +117,12 @@ func readerEndpoint(t *testing.T, w *world) []any {
 
 // forward is a port from which everything goes on to a server, as through a pooler.
 func forward(t *testing.T, db *dbserver.Server) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	p := &strategytest.Proxy{Dial: db.Dial}
+	if err := p.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", net.JoinHostPort(db.Host, strconv.Itoa(db.Port)))
-			if err != nil {
-				in.Close()
-				continue
-			}
-			go func() { io.Copy(out, in); out.Close() }()
-			go func() { io.Copy(in, out); in.Close() }()
-		}
-	}()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Cleanup(p.Close)
+	return p.Port()
 }
 
 // remarkable is what a report says beside that all is well.

@@ -344,7 +344,7 @@ func valkeyValues() map[string]func(g *valkeySiege, p valkeyPeople, v map[string
 		"nodes: the attacker's server": func(g *valkeySiege, _ valkeyPeople, v map[string]any) { v["nodes"] = []string{evil(g)} },
 		"nodes: as text":               func(g *valkeySiege, _ valkeyPeople, v map[string]any) { v["nodes"] = evil(g) },
 		"nodes: among many": func(g *valkeySiege, _ valkeyPeople, v map[string]any) {
-			v["nodes"] = []string{fmt.Sprintf("%s:%d", g.s.Host, g.s.Port), evil(g)}
+			v["nodes"] = []string{g.s.Address(), evil(g)}
 		},
 		"nodes: with a name in it":  func(g *valkeySiege, _ valkeyPeople, v map[string]any) { v["nodes"] = []string{"user@" + evil(g)} },
 		"nodes: none of it a node":  text("nodes", "[[1],{}]"),
@@ -534,7 +534,7 @@ func valkeyLogins() map[string]func(ctx context.Context, g *valkeySiege, p valke
 		return func(ctx context.Context, g *valkeySiege, p valkeyPeople) {
 			text := strings.ReplaceAll(text, "{login}", fmt.Sprintf("AUTH %s %s\r\n", p.app, p.pass[p.app]))
 			for range many {
-				c, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", g.s.Host, g.s.Port))
+				c, err := g.s.Dial(ctx)
 				if err != nil {
 					break
 				}

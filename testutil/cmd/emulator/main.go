@@ -9,12 +9,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -153,7 +151,7 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 		defer db.Close()
 		fmt.Printf("PostgreSQL %d listens on %s:%d, with a user for each event of sam/events\n", db.Major, db.Host,
 			db.Port)
-		open = append(open, net.JoinHostPort(db.Host, strconv.Itoa(db.Port)))
+		open = append(open, db.Address())
 		host := db.Host
 		if with.docker {
 			host = dockerHost

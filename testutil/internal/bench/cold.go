@@ -47,8 +47,8 @@ func measureStart(ctx context.Context, s *server, bootstrap string, id, n int) (
 		return env.AWS.Seed(awsemu.Secret{Name: name, RotationEnabled: new(true), RotationLambdaARN: env.Functions[r.Function].ARN(),
 			Versions: []awsemu.Version{{Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(text)}}})
 	}
-	superuser := seed("superuser", s.secret(s.port, subject.boss, passwords[subject.boss], ""))
-	arn := seed("app", s.secret(s.port, subject.app, passwords[subject.app], superuser))
+	superuser := seed("superuser", s.secret(s.Port, subject.boss, passwords[subject.boss], ""))
+	arn := seed("app", s.secret(s.Port, subject.app, passwords[subject.app], superuser))
 	event := []byte(`{"Step":"preflight","SecretId":"` + arn + `"}`)
 	var all [5][]time.Duration
 	host := env.Functions[r.Function]

@@ -93,7 +93,7 @@ func (c Case) Measure(ctx context.Context, s *server, id, pairs int) (r Result, 
 	defer service.Close()
 	defer emu.Close()
 
-	ours, theirs, err := c.lines(s.address, listener.Addr().String())
+	ours, theirs, err := c.lines(s.Address(), listener.Addr().String())
 	if err != nil {
 		return r, err
 	}

@@ -8,7 +8,6 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 
@@ -24,13 +23,12 @@ import (
 // server is a throwaway database with TLS, and what a plain driver does to it.
 type server struct {
 	kind, title string // of secrets; for people
-	address     string
-	port        int
-	caFile      string
-	roots       *x509.CertPool
-	engine      strategies.CloningEngine
-	exec        func(ctx context.Context, sql ...string) error
-	stop        func() error
+	dbserver.Endpoint
+	caFile string
+	roots  *x509.CertPool
+	engine strategies.CloningEngine
+	exec   func(ctx context.Context, sql ...string) error
+	stop   func() error
 
 	// The bare side: a plain login, the statement that changes a password, and the one
 	// that ours rehearses it by, which may end in an error.
@@ -67,7 +65,7 @@ func startPostgres(ctx context.Context, release string, conf map[string]string) 
 		return nil, err
 	}
 	return &server{
-		kind: "postgres", title: fmt.Sprintf("PostgreSQL %d", s.Major), address: net.JoinHostPort(s.Host, strconv.Itoa(s.Port)), port: s.Port, caFile: s.CAFile, roots: s.CAs,
+		kind: "postgres", title: fmt.Sprintf("PostgreSQL %d", s.Major), Endpoint: s.Endpoint, caFile: s.CAFile, roots: s.CAs,
 		engine: postgres.Engine{Roots: s.CAs}, exec: s.Exec, stop: s.Close,
 		open: func(ctx context.Context, port int, user, password string) (conn, error) {
 			config, err := pgconn.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d dbname=postgres sslmode=disable", port))
@@ -118,7 +116,7 @@ func startMySQL(ctx context.Context, kind, name string, conf map[string]string) 
 		return nil, err
 	}
 	db := &server{
-		kind: kind, address: net.JoinHostPort(s.Host, strconv.Itoa(s.Port)), port: s.Port, caFile: s.CAFile, roots: s.CAs, exec: s.Exec, stop: s.Close,
+		kind: kind, Endpoint: s.Endpoint, caFile: s.CAFile, roots: s.CAs, exec: s.Exec, stop: s.Close,
 		open: func(ctx context.Context, port int, user, password string) (conn, error) {
 			config := mysql.NewConfig()
 			config.Net, config.Addr, config.User, config.Passwd = "tcp", fmt.Sprintf("127.0.0.1:%d", port), user, password

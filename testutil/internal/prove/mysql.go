@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -120,17 +119,9 @@ func (p MySQL) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 				return now().logIn(ctx, host, d)
 			},
 			KeepsCurrent: p.Mode.KeepsCurrent,
-			Related: func(_ context.Context, id string) (secret.Document, error) {
-				if id != superuserARN {
-					return secret.Document{}, rotator.KindNotFound
-				}
-				return superuser, nil
-			},
+			Related:      related(superuser),
 		},
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			s := now().Server
-			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
-		},
+		Dial:                   func(ctx context.Context) (net.Conn, error) { return now().Server.Dial(ctx) },
 		ContextReachesStrategy: p.Bootstrap == "",
 		ServerLog: func() string {
 			log, err := p.Server.GeneralLog(context.Background())

@@ -10,7 +10,6 @@ import (
 	"math"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -52,6 +51,16 @@ func Modes() []Mode {
 
 // superuserARN names the superuser secret in every fixture.
 const superuserARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:superuser-a1b2c3"
+
+// related is the Related of a fixture: there is one superuser secret, and this is its value.
+func related(superuser secret.Document) func(context.Context, string) (secret.Document, error) {
+	return func(_ context.Context, id string) (secret.Document, error) {
+		if id != superuserARN {
+			return secret.Document{}, rotator.KindNotFound
+		}
+		return superuser, nil
+	}
+}
 
 // document is the secret's value in every fixture; more is keys and values in turn.
 func document(engine, host string, port int, dbname string, tls bool, user, password string, more []string) (secret.Document, error) {
@@ -132,17 +141,9 @@ func (p Postgres) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 				return now().Server.Rights(ctx, d.Text("username"), d.Password().Reveal(), app, app+"_clone")
 			},
 			KeepsCurrent: p.Mode.KeepsCurrent,
-			Related: func(_ context.Context, id string) (secret.Document, error) {
-				if id != superuserARN {
-					return secret.Document{}, rotator.KindNotFound
-				}
-				return superuser, nil
-			},
+			Related:      related(superuser),
 		},
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			s := now().Server
-			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
-		},
+		Dial:                   func(ctx context.Context) (net.Conn, error) { return now().Server.Dial(ctx) },
 		ContextReachesStrategy: p.Bootstrap == "",
 		Restart:                func(ctx context.Context) error { return now().Server.Restart(ctx) },
 		ServerLog:              func() string { return tail(p.Server.LogFile, log.Size()) },

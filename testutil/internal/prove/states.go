@@ -404,11 +404,6 @@ func (s scene) fixture() (f rotationtest.Fixture, err error) {
 	if s.stale {
 		f.Current = labelled("stale")
 	}
-	f.Related = func(_ context.Context, id string) (secret.Document, error) {
-		if id != superuserARN {
-			return secret.Document{}, rotator.KindNotFound
-		}
-		return superuser, nil
-	}
+	f.Related = related(superuser)
 	return f, err
 }

@@ -5,9 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -68,16 +66,9 @@ func (p Valkey) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 			Others:       map[string]secret.Document{other: values[other]},
 			Rights:       p.rights,
 			KeepsCurrent: p.Mode.KeepsCurrent,
-			Related: func(_ context.Context, id string) (secret.Document, error) {
-				if id != superuserARN {
-					return secret.Document{}, rotator.KindNotFound
-				}
-				return values[boss], nil
-			},
+			Related:      related(values[boss]),
 		},
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(p.Server.Host, strconv.Itoa(p.Server.Port)))
-		},
+		Dial:                   p.Server.Dial,
 		ContextReachesStrategy: p.Bootstrap == "",
 		Restart:                p.Server.Restart,
 		ServerLog:              p.Server.Log,

@@ -19,10 +19,9 @@ import (
 // sense of RDS: one who may manage accounts and nothing more.
 type Database struct {
 	Title, Engine string
-	Host          string
-	Port          int
-	CAFile        string
-	Passwords     map[string]string // of app and boss
+	dbserver.Endpoint
+	CAFile    string
+	Passwords map[string]string // of app and boss
 
 	Login  func(ctx context.Context, user, password string) error
 	Exec   func(ctx context.Context, sql ...string) error // as the server's own superuser
@@ -68,7 +67,7 @@ func startPostgres(ctx context.Context, release string) (*Database, error) {
 		return nil, err
 	}
 	db := &Database{
-		Title: fmt.Sprintf("PostgreSQL %d", s.Major), Engine: "postgres", Host: s.Host, Port: s.Port, CAFile: s.CAFile,
+		Title: fmt.Sprintf("PostgreSQL %d", s.Major), Engine: "postgres", Endpoint: s.Endpoint, CAFile: s.CAFile,
 		Exec: s.Exec, Log: s.Log, Close: s.Close,
 		Logins: func() int { return strings.Count(s.Log(), "application_name=quarterturn") },
 		Login: func(ctx context.Context, user, password string) error {
@@ -105,7 +104,7 @@ func startMySQL(ctx context.Context, family, name string, dual bool) (*Database,
 	}
 	db := &Database{
 		Title: map[string]string{"mysql": "MySQL ", "mariadb": "MariaDB "}[family] + s.Version, Engine: family,
-		Host: s.Host, Port: s.Port, CAFile: s.CAFile,
+		Endpoint: s.Endpoint, CAFile: s.CAFile,
 		Exec: s.Exec, Close: s.Close,
 		Log: func() string {
 			binary, err := s.BinaryLog(ctx)
@@ -154,7 +153,7 @@ func startValkey(ctx context.Context, engine string) (*Database, error) {
 		return text
 	}
 	db := &Database{
-		Title: engine, Engine: "valkey", Host: s.Host, Port: s.Port, CAFile: s.CAFile, Close: s.Close,
+		Title: engine, Engine: "valkey", Endpoint: s.Endpoint, CAFile: s.CAFile, Close: s.Close,
 		Log:    func() string { return sent() + s.Log() },
 		Logins: func() int { return strings.Count(sent(), "HELLO 2 AUTH") },
 		Login:  func(ctx context.Context, user, password string) error { return s.As(ctx, user, password) },
