@@ -177,9 +177,7 @@ func TestAccountsByList(t *testing.T) {
 // TestPlacesAreBounded: no more are looked at together than asked for.
 func TestPlacesAreBounded(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	emu.SeedFleet(now)
+	emu, s, _ := seeded(t)
 	var under, most atomic.Int64
 	emu.Fault = func(awsemu.Call) awsemu.Fault {
 		n := under.Add(1)

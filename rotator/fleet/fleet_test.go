@@ -35,6 +35,14 @@ func account(t *testing.T, emu *awsemu.Emulator) fleet.Scanner {
 	}
 }
 
+// seeded is an account with a secret for each finding: names is by the id of the finding.
+func seeded(t *testing.T) (emu *awsemu.Emulator, s fleet.Scanner, names map[string]string) {
+	t.Helper()
+	emu = &awsemu.Emulator{}
+	s = account(t, emu)
+	return emu, s, emu.SeedFleet(now)
+}
+
 func scan(t *testing.T, s fleet.Scanner) *fleet.Report {
 	t.Helper()
 	r, err := s.Scan(t.Context())
@@ -60,9 +68,7 @@ func has(e fleet.Entry, id string) bool {
 // in order have none; and no value was read.
 func TestEveryConditionIsFound(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	names := emu.SeedFleet(now)
+	emu, s, names := seeded(t)
 	s.Policy = fleet.Policy{CustomerKey: false, Tags: []string{"team"}}
 	s.Deep = true
 	former := scan(t, s)
@@ -122,9 +128,7 @@ func TestEveryConditionIsFound(t *testing.T) {
 // TestSeverities: what locks clients out, or stops every rotation, is critical.
 func TestSeverities(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	names := emu.SeedFleet(now)
+	_, s, names := seeded(t)
 	r := scan(t, s)
 	for id, want := range map[string]fleet.Severity{
 		"F01": fleet.High, "F02": fleet.Critical, "F03": fleet.Critical, "F04": fleet.High, "F05": fleet.High, "F06": fleet.Medium,
@@ -180,9 +184,7 @@ func TestUnreadableIsNotInOrder(t *testing.T) {
 // TestOldNewsIsConfirmed: ListSecrets may be five minutes behind, so that what DescribeSecret no longer shows is no finding.
 func TestOldNewsIsConfirmed(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	names := emu.SeedFleet(now)
+	emu, s, names := seeded(t)
 	emu.Observe = func(c awsemu.Call) {
 		if c.Operation == "ListSecrets" { // the rotation ends in this moment
 			late := emu.Snapshot(names["F01"])
@@ -198,9 +200,7 @@ func TestOldNewsIsConfirmed(t *testing.T) {
 // TestCallsAreFew: a page for a hundred secrets, and one call a function, a key and a suspect.
 func TestCallsAreFew(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	emu.SeedFleet(now)
+	emu, s, _ := seeded(t)
 	in := emu.Snapshot("fleet/in-order-1")
 	for i := range 960 {
 		in.Name, in.ARN = fmt.Sprintf("more/%03d", i), ""
@@ -219,9 +219,7 @@ func TestCallsAreFew(t *testing.T) {
 // TestLowFindingsCount: a limit of low is reached by what is low, whatever else is unknown or in order.
 func TestLowFindingsCount(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	names := emu.SeedFleet(now)
+	_, s, names := seeded(t)
 	all := scan(t, s)
 	for ids, want := range map[string]bool{"F26": true, "F26 F10": true, "F10": false, "F22": false} {
 		r := &fleet.Report{}
@@ -238,9 +236,7 @@ func TestLowFindingsCount(t *testing.T) {
 // not fixed.
 func TestChanges(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	names := emu.SeedFleet(now)
+	emu, s, names := seeded(t)
 	arn := func(id string) string { return emu.Snapshot(names[id]).ARN }
 	s.Deep = true
 	s.Since = scan(t, s)
@@ -294,9 +290,7 @@ func TestReadByItsRotationOnly(t *testing.T) {
 		"read by a client before that report": {rotated, rotated.Truncate(day), rotated.Add(-2 * day), rotated.Add(-10 * day), false},
 		"not rotated since the former report": {rotated, rotated.Truncate(day), now.Add(-day), rotated, false},
 	} {
-		emu := &awsemu.Emulator{}
-		s := account(t, emu)
-		emu.SeedFleet(now)
+		emu, s, _ := seeded(t)
 		in := emu.Snapshot("fleet/in-order-1")
 		in.LastRotated, in.LastAccessed = c.rotated, c.accessed
 		emu.Seed(in)
@@ -318,9 +312,7 @@ func TestReadByItsRotationOnly(t *testing.T) {
 // TestRemediesOfRDS: a secret that RDS manages can be rotated by RDS alone; the tag says which database it is.
 func TestRemediesOfRDS(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	names := emu.SeedFleet(now)
+	emu, s, names := seeded(t)
 	for _, id := range []string{"F01", "F02", "F03", "F05", "F08"} {
 		for tag, want := range map[string]string{
 			"aws:rds:primaryDBInstanceArn": "aws rds modify-db-instance --region us-east-1 --db-instance-identifier orders --rotate-master-user-password --apply-immediately",
@@ -342,9 +334,7 @@ func TestRemediesOfRDS(t *testing.T) {
 // TestTheJSONIsStable pins the names that others read, and that a former report can be read back.
 func TestTheJSONIsStable(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	emu.SeedFleet(now)
+	_, s, _ := seeded(t)
 	r := scan(t, s)
 	var first, second bytes.Buffer
 	if err := r.JSON(&first); err != nil {
@@ -381,9 +371,7 @@ func TestTheJSONIsStable(t *testing.T) {
 // TestOthersInputIsEscaped: names and tags are written by others.
 func TestOthersInputIsEscaped(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	emu.SeedFleet(now)
+	emu, s, _ := seeded(t)
 	in := emu.Snapshot("fleet/F01")
 	in.Name, in.ARN, in.Tags = "evil", "", map[string]string{"quarterturn:accept": "<script>alert(1)</script>"}
 	emu.Seed(in)
@@ -399,9 +387,7 @@ func TestOthersInputIsEscaped(t *testing.T) {
 // TestTagsAreJudgedBySettings: by those of the function that rotates the secret, which alone knows what it allows.
 func TestTagsAreJudgedBySettings(t *testing.T) {
 	t.Parallel()
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	names := emu.SeedFleet(now)
+	emu, s, names := seeded(t)
 	in := emu.Snapshot(names["F31"])
 	seed := func(name, function string, tags map[string]string) {
 		in.Name, in.ARN, in.Tags = name, "", tags

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/fleet"
-	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -17,9 +16,7 @@ import (
 func TestAHundredThousandSecrets(t *testing.T) {
 	tier.Long(t)
 	const secrets, overdue = 100_000, 100
-	emu := &awsemu.Emulator{}
-	s := account(t, emu)
-	names := emu.SeedFleet(now)
+	emu, s, names := seeded(t)
 	seeded := len(names) + 3
 	in, late := emu.Snapshot("fleet/in-order-1"), emu.Snapshot(names["F01"])
 	for i := range secrets - seeded {

@@ -130,9 +130,9 @@ func TestPowertoolsNamesAreHonoured(t *testing.T) {
 	}
 }
 
-// TestADiagnosisIsAnsweredAndLogged: a line for each version, one that says what to
-// do, and nothing secret; the answer is JSON, or the text that was asked for.
-func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
+// onceSet is a handler and its log where setSecret is done: the database accepts AWSPENDING of the secret app.
+func onceSet(t *testing.T, app awsemu.Secret) (Handler, *bytes.Buffer) {
+	t.Helper()
 	emu := &awsemu.Emulator{}
 	server := httptest.NewServer(emu)
 	t.Cleanup(func() { emu.Close(); server.Close() })
@@ -140,15 +140,22 @@ func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
 		return awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` +
 			password + `"}`)
 	}
-	emu.Seed(awsemu.Secret{Name: "app", Versions: []awsemu.Version{
+	app.Name, app.Versions = "app", []awsemu.Version{
 		{Labels: []string{"AWSCURRENT"}, Value: value(canary)}, {Labels: []string{"AWSPENDING"}, Value: value(canary + "-new")},
-	}})
+	}
+	emu.Seed(app)
 	db := &strategytest.Memory{}
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary + "-new")})
 	var out bytes.Buffer
 	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
-	handler := NewHandler(rotator.Rotator{Store: awsstore.New(cfg, server.URL),
-		Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
+	return NewHandler(rotator.Rotator{Store: awsstore.New(cfg, server.URL),
+		Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out}), &out
+}
+
+// TestADiagnosisIsAnsweredAndLogged: a line for each version, one that says what to
+// do, and nothing secret; the answer is JSON, or the text that was asked for.
+func TestADiagnosisIsAnsweredAndLogged(t *testing.T) {
+	handler, out := onceSet(t, awsemu.Secret{})
 	for event, says := range map[string]string{
 		`{"Step":"status","SecretId":"app"}`:                  `"Action":"finish"`,
 		`{"Step":"status","SecretId":"app","Format":"text"}`:  `"status of app: AWSCURRENT is rejected, AWSPENDING works`,
@@ -331,25 +338,11 @@ func TestARotationLeavesOneAuditLine(t *testing.T) {
 
 // TestReplicasNotInStepAreNamed when AWSCURRENT has moved.
 func TestReplicasNotInStepAreNamed(t *testing.T) {
-	emu := &awsemu.Emulator{}
-	server := httptest.NewServer(emu)
-	t.Cleanup(func() { emu.Close(); server.Close() })
-	document := func(password string) awsemu.Value {
-		return awsemu.Text(`{"engine":"memory","host":"` + strategytest.MemoryHost + `","username":"app","password":"` +
-			password + `"}`)
-	}
 	on := true
-	arn := emu.Seed(awsemu.Secret{Name: "app", RotationEnabled: &on, Replicas: []awsemu.Replica{{Region: "eu-central-1",
-		Status: "Failed", StatusMessage: "a name that is taken"}},
-		Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: document(canary)},
-			{Labels: []string{"AWSPENDING"}, Value: document(canary + "-new")}}})
-	db := &strategytest.Memory{}
-	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary + "-new")})
-	var out bytes.Buffer
-	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
-	handler := NewHandler(rotator.Rotator{Store: awsstore.New(cfg, server.URL),
-		Strategy: strategies.SingleUser{Engine: db}}, Logger(&out, slog.LevelInfo), emf.Writer{W: &out})
-	if _, err := handler(t.Context(), json.RawMessage(`{"Step":"finishSecret","SecretId":"`+arn+`","ClientRequestToken":"`+awsemu.VersionID(2)+`"}`)); err != nil {
+	handler, out := onceSet(t, awsemu.Secret{RotationEnabled: &on, Replicas: []awsemu.Replica{{Region: "eu-central-1",
+		Status: "Failed", StatusMessage: "a name that is taken"}}})
+	if _, err := handler(t.Context(), json.RawMessage(`{"Step":"finishSecret","SecretId":"app",`+
+		`"ClientRequestToken":"`+awsemu.VersionID(2)+`"}`)); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "replica eu-central-1 has status Failed") || !strings.Contains(out.String(),

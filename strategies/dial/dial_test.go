@@ -19,27 +19,14 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
+	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 // listen is a port of this machine, and what happens to whoever connects to it.
 func listen(t *testing.T, serve func(net.Conn)) strategies.Login {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serve(conn)
-		}
-	}()
-	return strategies.Login{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "app"}
+	return strategies.Login{Host: "127.0.0.1", Port: enginetest.Listen(t, serve), User: "app"}
 }
 
 func check(t *testing.T, what string, kind rotator.Kind, sentence string, want rotator.Kind, says string) {
@@ -52,7 +39,7 @@ func check(t *testing.T, what string, kind rotator.Kind, sentence string, want r
 // TestUnreached: each reason why there is no connection has its sentence.
 func TestUnreached(t *testing.T) {
 	t.Parallel()
-	closed := listen(t, func(c net.Conn) { c.Close() })
+	closed := listen(t, func(net.Conn) {})
 	closed.Port = dbserver.ClosedPort(t)
 	nowhere := closed
 	nowhere.Host = "db.invalid"
@@ -102,8 +89,8 @@ func TestUntrusted(t *testing.T) {
 		"known and verified":       {trusted, known, "", ""},
 		"an authority of its own":  {trusted, nil, rotator.KindTLS, `issued by "`},
 		"another name":             {other, known, rotator.KindTLS, "not for db.example.org"},
-		"no TLS at all":            {listen(t, func(c net.Conn) { c.Write([]byte("hello, who is there?")); c.Close() }), known, rotator.KindTLS, "does not answer in TLS"},
-		"gone in the middle of it": {listen(t, func(c net.Conn) { c.(*net.TCPConn).CloseWrite(); c.Read(make([]byte, 4096)); c.Close() }), known, rotator.KindUnreachable, "closed the connection"},
+		"no TLS at all":            {listen(t, func(c net.Conn) { c.Write([]byte("hello, who is there?")) }), known, rotator.KindTLS, "does not answer in TLS"},
+		"gone in the middle of it": {listen(t, func(c net.Conn) { c.(*net.TCPConn).CloseWrite(); c.Read(make([]byte, 4096)) }), known, rotator.KindUnreachable, "closed the connection"},
 	} {
 		conn, err := dial.Connect(t.Context(), c.as, time.Minute)
 		if err != nil {
@@ -175,7 +162,7 @@ func TestTLSFirst(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
-	waits := listen(t, func(c net.Conn) { go func() { <-release; c.Close() }() })
+	waits := listen(t, func(net.Conn) { <-release })
 	conn, err := dial.Connect(t.Context(), waits, time.Minute)
 	if err != nil {
 		t.Fatal(err)

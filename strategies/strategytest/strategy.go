@@ -119,6 +119,17 @@ type caseEnv struct {
 	notes   []string
 }
 
+// proposed is a check that begins with a value from Propose.
+func proposed(check func(ctx context.Context, w *caseEnv, pending secret.Document) error) func(context.Context, *caseEnv) error {
+	return func(ctx context.Context, w *caseEnv) error {
+		pending, err := w.next(ctx, w.Current)
+		if err != nil {
+			return err
+		}
+		return check(ctx, w, pending)
+	}
+}
+
 func (f StrategyFixture) member() string { return cmp.Or(f.Member, "password") }
 
 // Clients are those who log in by Current.
@@ -286,13 +297,9 @@ func member(d secret.Document, key string, value any) (secret.Document, error) {
 
 func nextRules() []strategyRule {
 	return []strategyRule{
-		{"propose/changes-nothing", "createSecret is retried, and its value thrown away if another won: it must not have touched the database.", func(ctx context.Context, w *caseEnv) error {
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
+		{"propose/changes-nothing", "createSecret is retried, and its value thrown away if another won: it must not have touched the database.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
 			return w.mustBeUnchanged(ctx, pending)
-		}},
+		})},
 		{"propose/keeps-unknown-members", "Applications keep settings of their own in a secret; a rotation that drops one breaks them.", func(ctx context.Context, w *caseEnv) error {
 			current, err := raw(w.Current, `"kept by quarterturn's suite":"kept","suite n":1.50,"suite big":12345678901234567890,"suite nested":{"b":[1, 2 ,3],"a":null},"suite yes":true,`)
 			if err != nil {
@@ -354,11 +361,7 @@ func nextRules() []strategyRule {
 			}
 			return nil
 		}},
-		{"propose/missing-keys", "A secret that cannot work must be named as the cause, with the key to add, before anything is changed.", func(ctx context.Context, w *caseEnv) error {
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
+		{"propose/missing-keys", "A secret that cannot work must be named as the cause, with the key to add, before anything is changed.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
 			for _, key := range w.Required {
 				if !w.Current.Has(key) {
 					return fmt.Errorf("fixture: Current has no %s, which is Required", key)
@@ -388,7 +391,7 @@ func nextRules() []strategyRule {
 				}
 			}
 			return w.mustBeUnchanged(ctx, pending)
-		}},
+		})},
 		{"propose/no-document", "An empty version or a slip in the core must end in a sentence and not in a panic.", func(ctx context.Context, w *caseEnv) error {
 			var none secret.Document
 			_, atNext := w.Strategy.Propose(ctx, w.rotation(none, none))
@@ -452,17 +455,13 @@ func sameBytes(changes []string, before, after secret.Document) bool {
 
 func applyRules() []strategyRule {
 	return []strategyRule{
-		{"apply/then-verify", "This is a rotation.", func(ctx context.Context, w *caseEnv) error {
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
+		{"apply/then-verify", "This is a rotation.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
 			return steps(
 				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
 				func() error { return wrapf(w.verify(ctx, pending), "Verify") },
 				func() error { return w.mustLogIn(ctx, pending, "the pending value, after Apply") },
 			)
-		}},
+		})},
 		{"apply/keeps-current", "With alternating users clients go on with the current value until they have read the new one.", func(ctx context.Context, w *caseEnv) error {
 			if !w.KeepsCurrent {
 				return notOffered("KeepsCurrent")
@@ -476,23 +475,15 @@ func applyRules() []strategyRule {
 				func() error { return w.mustLogIn(ctx, w.Current, "the current value, after Apply") },
 			)
 		}},
-		{"apply/twice", "setSecret is retried after it succeeded, and when its answer was lost.", func(ctx context.Context, w *caseEnv) error {
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
+		{"apply/twice", "setSecret is retried after it succeeded, and when its answer was lost.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
 			return steps(
 				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
 				func() error { return wrapf(w.apply(ctx, w.Current, pending), "the same Apply again") },
 				func() error { return w.mustLogIn(ctx, pending, "the pending value, after both") },
 			)
-		}},
-		{"apply/duplicates-at-once", "Lambda delivers events twice, and both run.", func(ctx context.Context, w *caseEnv) error {
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
-			err = together(4, func(int) error {
+		})},
+		{"apply/duplicates-at-once", "Lambda delivers events twice, and both run.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
+			err := together(4, func(int) error {
 				err := w.apply(ctx, w.Current, pending)
 				if errors.Is(err, rotator.KindConflict) {
 					return nil // it will be retried
@@ -504,12 +495,8 @@ func applyRules() []strategyRule {
 				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply, once more after that") },
 				func() error { return w.mustLogIn(ctx, pending, "the pending value, after all of them") },
 			)
-		}},
-		{"apply/always-a-way-in", "At every moment a stored value must be valid, or a crash leaves a database that no client can enter.", func(ctx context.Context, w *caseEnv) error {
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
+		})},
+		{"apply/always-a-way-in", "At every moment a stored value must be valid, or a crash leaves a database that no client can enter.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
 			watching, stop := context.WithCancel(ctx)
 			defer stop()
 			seen, began := make(chan error, 1), make(chan struct{})
@@ -536,13 +523,9 @@ func applyRules() []strategyRule {
 			}
 			stop()
 			return wrapf(<-seen, "while Apply ran, a client with the stored values")
-		}},
+		})},
 		{"apply/identity", "A principal that may write AWSPENDING could send the password to a host of their own, or have another account changed.", identity("Apply", (*caseEnv).apply)},
-		{"apply/cancelled", "Lambda's time is over: nothing may begin now, and no credentials may be blamed.", func(ctx context.Context, w *caseEnv) error {
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
+		{"apply/cancelled", "Lambda's time is over: nothing may begin now, and no credentials may be blamed.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
 			over, cancel := context.WithCancel(ctx)
 			cancel()
 			for what, call := range map[string]func(ctx context.Context) error{
@@ -558,7 +541,7 @@ func applyRules() []strategyRule {
 				}
 			}
 			return w.mustBeUnchanged(ctx, pending)
-		}},
+		})},
 		{"verify/before-apply", "testSecret is the last look before a value is promoted: it has to be able to fail.", func(ctx context.Context, w *caseEnv) error {
 			if w.ValidAtOnce {
 				err := w.verify(ctx, w.wrong(w.Current))

@@ -405,6 +405,15 @@ func kindFor(text string, kind rotator.Kind) func(err error) error {
 	}
 }
 
+func kindInstead(was, is rotator.Kind) func(err error) error {
+	return func(err error) error {
+		if errors.Is(err, was) {
+			return fmt.Errorf("%w: %v", is, err)
+		}
+		return err
+	}
+}
+
 func mapPassword(change func(s string) string) func(p secret.Password) secret.Password {
 	return func(p secret.Password) secret.Password { return secret.NewPassword(change(p.Reveal())) }
 }
@@ -441,12 +450,7 @@ func wrongEngines() []wrongEngine {
 			e.password = mapPassword(cutAt(len(w.user.Password.Reveal())))
 		}},
 		{"calls a wrong password a lack of privilege", "ping/wrong-password", func(w world, e *bent) {
-			e.fail = func(err error) error {
-				if errors.Is(err, rotator.KindLoginRejected) {
-					return fmt.Errorf("%w: %v", rotator.KindPrivilege, err)
-				}
-				return err
-			}
+			e.fail = kindInstead(rotator.KindLoginRejected, rotator.KindPrivilege)
 		}},
 		{"calls an unknown user not found", "ping/unknown-user", func(w world, e *bent) {
 			e.ping = func(ctx context.Context, login strategies.Login) error {

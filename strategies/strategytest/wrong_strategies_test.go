@@ -403,12 +403,7 @@ func faultsOfAny() []wrongStrategy {
 			}
 		}},
 		{"takes an outage for a rejected login", "apply/network-is-no-rejection", func(w world, s *bentStrategy) {
-			s.fail = func(err error) error {
-				if errors.Is(err, rotator.KindUnreachable) {
-					return fmt.Errorf("%w: %v", rotator.KindLoginRejected, err)
-				}
-				return err
-			}
+			s.fail = kindInstead(rotator.KindUnreachable, rotator.KindLoginRejected)
 		}},
 		{"tries everything in an outage", "apply/network-is-no-rejection", func(w world, s *bentStrategy) {
 			right := s.Strategy.Apply

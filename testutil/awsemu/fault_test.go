@@ -269,8 +269,7 @@ GetSecretValue v?: ResourceNotFoundException
 
 func TestPhase(t *testing.T) {
 	t.Parallel()
-	f := &function{}
-	w := rotating(t, &awsemu.Emulator{}, f)
+	w := rotating(t, &awsemu.Emulator{}, &function{})
 	w.emu.Seed(rotated())
 	want(t, w.rotate(id(3)), "", "")
 	w.wait()

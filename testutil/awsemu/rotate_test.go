@@ -225,8 +225,7 @@ func TestRotateRetries(t *testing.T) {
 	})
 	t.Run("finishSecret that moves nothing has failed", func(t *testing.T) {
 		t.Parallel()
-		f := &function{}
-		w := rotating(t, &awsemu.Emulator{}, f)
+		w := rotating(t, &awsemu.Emulator{}, &function{})
 		w.emu.Invoke = awsemu.InvokeHandler(func(context.Context, []byte) ([]byte, error) { return nil, nil })
 		w.emu.Seed(rotated())
 		want(t, w.rotate(id(3)), "", "")
@@ -238,8 +237,7 @@ func TestRotateRetries(t *testing.T) {
 
 func TestPreviousRotationIncomplete(t *testing.T) {
 	t.Parallel()
-	f := &function{}
-	w := rotating(t, &awsemu.Emulator{}, f)
+	w := rotating(t, &awsemu.Emulator{}, &function{})
 	w.emu.Seed(pendingEmpty())
 	want(t, w.rotate(id(4)), "InvalidRequestException", "A previous rotation isn't complete. That rotation will be reattempted.")
 	if r := w.wait(); r.Version != id(3) || r.Outcome != "RotationSucceeded" {
