@@ -70,6 +70,8 @@ type situation struct {
 	stale bool
 	// copied: AWSPENDING holds AWSCURRENT's credentials.
 	copied bool
+	// unusable: AWSCURRENT logs in, and clients cannot work with it, or any password would log in.
+	unusable bool
 	// foreign: the secret is configured for another function, or its engine is not the
 	// one that this function rotates.
 	foreign bool
@@ -108,7 +110,7 @@ func decide(s situation) rule {
 type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
-	setUp                              []bool
+	setUp, unusable                    []bool
 	attempt                            []attempt
 
 	action Action
@@ -121,7 +123,8 @@ func (r rule) matches(s situation) bool {
 	return matchesAny(r.current, s.current) && matchesAny(r.pending, s.pending) && matchesAny(r.previous, s.previous) &&
 		matchesAny(r.stale, s.stale) && matchesAny(r.copied, s.copied) && matchesAny(r.foreign, s.foreign) &&
 		matchesAny(r.rotationOn, s.rotationOn) &&
-		matchesAny(r.setUp, s.setUp) && matchesAny(r.attempt, s.attempt)
+		matchesAny(r.setUp, s.setUp) && matchesAny(r.unusable, s.unusable) &&
+		matchesAny(r.attempt, s.attempt)
 }
 
 func matchesAny[T comparable](column []T, v T) bool {
@@ -162,6 +165,9 @@ func decisionTable() []rule {
 				"as a superuser of the database, set the user's password to the one in AWSCURRENT"},
 
 		// AWSCURRENT works.
+		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,
+			reason: "AWSCURRENT logs in, which is not enough, for the reason above: fix that, then run status again. " +
+				"No rotation is in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), rotationOn: yes, action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), setUp: no, action: ActionNone,

@@ -40,6 +40,11 @@ func asStored() []situation {
 						foreign, copied := s, s
 						foreign.foreign, copied.copied = true, true
 						all = append(all, s, foreign)
+						if current == CredentialWorks { // it is tested further
+							unusable := s
+							unusable.unusable = true
+							all = append(all, unusable)
+						}
 						if current == pending { // the same credentials
 							all = append(all, copied)
 						}
@@ -105,7 +110,7 @@ func TestDecisions(t *testing.T) {
 				wrong("it cannot succeed")
 			}
 		case ActionNone:
-			if s.current != CredentialWorks || s.pending != credentialNone {
+			if s.current != CredentialWorks || s.pending != credentialNone || s.unusable {
 				wrong("all is not well")
 			}
 		case ActionResetPassword:
@@ -124,7 +129,7 @@ func TestDecisions(t *testing.T) {
 			}
 			direct := s
 			direct.pooled = false
-			if !open(s.current) && !open(s.pending) && !open(s.previous) && !s.foreign && s.attempt != attemptFails &&
+			if !open(s.current) && !open(s.pending) && !open(s.previous) && !s.foreign && s.attempt != attemptFails && !s.unusable &&
 				!(s.pooled && decide(direct).action == ActionDiscard) {
 				wrong("there is nothing to wait for")
 			}
@@ -170,7 +175,7 @@ func TestEveryWayLeadsOut(t *testing.T) {
 			if a == ActionNone || a == ActionRetry { // the service goes on from here
 				break
 			}
-			if a == ActionInvestigate && s.pooled { // a person has to look at the database itself
+			if a == ActionInvestigate && (s.pooled || s.unusable) { // a person has to look at the database itself
 				break
 			}
 			if step == 3 {

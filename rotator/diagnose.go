@@ -27,6 +27,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 	} else {
 		if c.other = v.functionMismatch(ctx, m); c.other == "" {
 			c.probeVersions(ctx)
+			c.testUse(ctx)
 			c.tryAction(ctx, decide(c.situation(ctx)).action)
 		}
 		v.record.Diagnosis = c.diagnosis(decide(c.situation(ctx)))
@@ -78,6 +79,8 @@ type diagnoser struct {
 	last map[string]CredentialState
 	// attempt is what the next attempt of the rotation would come to.
 	attempt attempt
+	// unusable: AWSCURRENT logs in, and clients cannot work with it, or anything would log in.
+	unusable bool
 	// cannotMove: the function is denied what recover needs.
 	cannotMove bool
 }
@@ -145,6 +148,19 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 		c.markNotTested("not needed: "+works+" works", previous)
 	case !c.unclear(pending, previous):
 		c.tryLogin(ctx, previous, place)
+	}
+}
+
+// testUse looks behind the login of AWSCURRENT where a person asks how things are.
+func (c *diagnoser) testUse(ctx context.Context) {
+	current, _, _ := c.labeledVersions()
+	tester, ok := c.Strategy.(UseTester)
+	if !ok || c.event.Action != "" || c.probes[current].state != CredentialWorks {
+		return
+	}
+	err := tester.TestUse(ctx, c.probes[current].value)
+	if c.unusable = errors.Is(err, KindPrivilege) || errors.Is(err, KindMisconfigured); c.unusable {
+		c.note(current, err.Error())
 	}
 }
 
@@ -262,6 +278,11 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 	switch {
 	case a == ActionRetry:
 		c.rehearse(ctx)
+		if p, ok := c.Strategy.(PartialDryRun); ok && c.attempt == attemptOpen {
+			if sentence := p.NotInDryRun(c.probes[c.meta.VersionWithLabel(LabelCurrent)].value); sentence != "" {
+				c.note(pending, sentence)
+			}
+		}
 		var rows []string
 		if c.probes[pending].value.IsZero() {
 			rows = append(rows, "S13")
@@ -374,6 +395,7 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 		rotationOn: c.meta.RotationEnabled != nil && *c.meta.RotationEnabled,
 		attempt:    c.attempt,
 		foreign:    c.other != "",
+		unusable:   c.unusable,
 	}
 	if p, ok := c.Strategy.(PooledLogins); ok {
 		s.pooled = p.LoginsArePooled(c.probes[current].value)

@@ -60,6 +60,19 @@ type PasswordResetter interface {
 	ResetStatement(d secret.Document) string
 }
 
+// PartialDryRun is an optional ability of a Strategy: to say which lasting failure its Preflight cannot find,
+// as a sentence. A diagnosis says so where it recommends a retry.
+type PartialDryRun interface {
+	NotInDryRun(d secret.Document) string
+}
+
+// UseTester is an optional ability of a Strategy: to find what keeps clients from working with a value that logs in, or
+// why such a login proves nothing. A diagnosis asks it of AWSCURRENT. KindPrivilege and KindMisconfigured are
+// such findings; any other error says that it could not be found out.
+type UseTester interface {
+	TestUse(ctx context.Context, d secret.Document) error
+}
+
 // PooledLogins is an optional ability of a Strategy: to say whether what logs in with a
 // value may be a pooler, for which the secret vouches. A diagnosis then discards nothing.
 type PooledLogins interface {

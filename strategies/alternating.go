@@ -218,3 +218,11 @@ func (a AlternatingUsers) LimitsFailedLogins() bool { return !a.Engine.Traits().
 func (a AlternatingUsers) ResetStatement(d secret.Document) string {
 	return resetStatement(a.Engine, d)
 }
+
+// NotInDryRun implements rotator.PartialDryRun.
+func (a AlternatingUsers) NotInDryRun(secret.Document) string { return notInDryRun(a.Engine) }
+
+// TestUse implements rotator.UseTester.
+func (a AlternatingUsers) TestUse(ctx context.Context, value secret.Document) error {
+	return testUse(ctx, a.Engine, value)
+}

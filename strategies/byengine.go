@@ -31,6 +31,8 @@ type ability interface {
 	rotator.Preflighter
 	rotator.FailedLoginLimiter
 	rotator.PasswordResetter
+	rotator.PartialDryRun
+	rotator.UseTester
 	rotator.TargetNamer
 }
 
@@ -83,6 +85,24 @@ func (b ByEngine) ResetStatement(d secret.Document) string {
 		return ""
 	}
 	return s.ResetStatement(d)
+}
+
+// NotInDryRun implements rotator.PartialDryRun.
+func (b ByEngine) NotInDryRun(d secret.Document) string {
+	s, err := b.strategy(rotator.Rotation{Current: d})
+	if err != nil {
+		return ""
+	}
+	return s.NotInDryRun(d)
+}
+
+// TestUse implements rotator.UseTester.
+func (b ByEngine) TestUse(ctx context.Context, d secret.Document) error {
+	s, err := b.strategy(rotator.Rotation{Current: d})
+	if err != nil {
+		return err
+	}
+	return s.TestUse(ctx, d)
 }
 
 // strategy is the one for a secret.

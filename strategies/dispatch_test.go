@@ -1,8 +1,11 @@
 package strategies
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -15,6 +18,12 @@ type single struct{ Engine }
 func (single) Traits() Traits { return Traits{Name: "Single", Engines: []string{"single"}, Port: 1} }
 
 func (single) ResetStatement(user string) string { return "RESET " + user }
+
+func (single) NotInDryRun() string { return "saving" }
+
+func (single) TestUse(_ context.Context, login Login) error {
+	return fmt.Errorf("%w: %s", rotator.KindPrivilege, login.User)
+}
 
 // TestTheStrategyOfAnEngine: what a function is set to is what the strategy of each
 // secret is set to.
@@ -75,6 +84,13 @@ func TestWhatASecretIsFor(t *testing.T) {
 		}
 		if got := c.strategy.ResetStatement(c.value); got != c.reset {
 			t.Errorf("%s: %q, want %q", name, got, c.reset)
+		}
+		said, err := c.strategy.NotInDryRun(c.value), c.strategy.TestUse(t.Context(), c.value)
+		if partial := c.target.Engine == "single" || name == "no login" || name == "no user"; partial != (said == "saving") {
+			t.Errorf("%s: what no dry run tries: %q", name, said)
+		}
+		if found := c.target.Engine == "single"; found != errors.Is(err, rotator.KindPrivilege) || found && !strings.Contains(err.Error(), c.target.User) {
+			t.Errorf("%s: what a login does not show: %v", name, err)
 		}
 		pooled := c.strategy.(rotator.PooledLogins)
 		if !pooled.LoginsArePooled(c.value) || pooled.LoginsArePooled(c.value.Set("poolerForwardsLogins", "false")) || pooled.LoginsArePooled(c.value.Set("poolerForwardsLogins", "perhaps")) {

@@ -77,3 +77,11 @@ func (d DualPasswords) LimitsFailedLogins() bool { return !d.Engine.Traits().NoF
 func (d DualPasswords) ResetStatement(value secret.Document) string {
 	return resetStatement(d.Engine, value)
 }
+
+// NotInDryRun implements rotator.PartialDryRun.
+func (d DualPasswords) NotInDryRun(secret.Document) string { return notInDryRun(d.Engine) }
+
+// TestUse implements rotator.UseTester.
+func (d DualPasswords) TestUse(ctx context.Context, value secret.Document) error {
+	return testUse(ctx, d.Engine, value)
+}

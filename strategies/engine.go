@@ -111,6 +111,21 @@ type Resetter interface {
 	ResetStatement(user string) string
 }
 
+// PartialDryRun is an optional ability of an engine: to say what its dry runs cannot try, and would
+// fail again if it failed. status says so where it recommends a retry.
+type PartialDryRun interface {
+	NotInDryRun() string
+}
+
+// UseTester is an optional ability of an Engine: to find what keeps clients from working by a login that the
+// server accepts, and what makes such a login prove nothing. It changes nothing, and is for
+// people who ask for status: a server may note what it denies. The error is KindPrivilege or KindMisconfigured; any
+// other says that it could not be found out.
+type UseTester interface {
+	Engine
+	TestUse(ctx context.Context, login Login) error
+}
+
 // Warn makes a Warning as fmt.Sprintf makes a string.
 func Warn(format string, args ...any) Warning { return Warning{Text: fmt.Sprintf(format, args...)} }
 

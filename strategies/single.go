@@ -195,3 +195,11 @@ func (s SingleUser) LimitsFailedLogins() bool { return !s.Engine.Traits().NoFail
 
 // ResetStatement implements rotator.PasswordResetter.
 func (s SingleUser) ResetStatement(d secret.Document) string { return resetStatement(s.Engine, d) }
+
+// NotInDryRun implements rotator.PartialDryRun.
+func (s SingleUser) NotInDryRun(secret.Document) string { return notInDryRun(s.Engine) }
+
+// TestUse implements rotator.UseTester.
+func (s SingleUser) TestUse(ctx context.Context, value secret.Document) error {
+	return testUse(ctx, s.Engine, value)
+}

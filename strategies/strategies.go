@@ -64,3 +64,24 @@ func resetStatement(e Engine, d secret.Document) string {
 	}
 	return ""
 }
+
+// notInDryRun implements rotator.PartialDryRun for the strategies.
+func notInDryRun(e Engine) string {
+	if p, ok := e.(PartialDryRun); ok {
+		return p.NotInDryRun()
+	}
+	return ""
+}
+
+// testUse implements rotator.UseTester for the strategies.
+func testUse(ctx context.Context, e Engine, d secret.Document) error {
+	tester, ok := e.(UseTester)
+	if !ok {
+		return nil
+	}
+	login, err := e.Traits().parseLogin(d)
+	if err != nil {
+		return err
+	}
+	return tester.TestUse(ctx, login)
+}

@@ -55,7 +55,7 @@ func (a account) restore() []string {
 
 // aclRemedy says what a user lacks that may not do what a rotation needs.
 func (s *session) aclRemedy() string {
-	return fmt.Sprintf("user %q may not change users. It needs: +acl +config|get +config|rewrite +info +multi +exec +discard", s.login.User)
+	return fmt.Sprintf("user %q may not change users. It needs: +acl +config|get +config|rewrite +info +multi +exec +discard (ACL SETUSER with these, then ACL SAVE)", s.login.User)
 }
 
 // accounts reads users.
@@ -73,18 +73,39 @@ func (s *session) accounts(ctx context.Context) (map[string]account, error) {
 	return all, nil
 }
 
-// find is one of some users, fit to have its password set.
-func (s *session) find(all map[string]account, user string) (account, error) {
+// find is one of some users, fit to have its password set. label is that of the version which has its password.
+func (s *session) find(all map[string]account, user, label string) (account, error) {
 	a, ok := all[user]
 	switch {
 	case !ok:
-		return a, s.errorf(rotator.KindNotFound, "there is no user %q: create it (ACL SETUSER), or correct username in the secret", user)
+		return a, s.errorf(rotator.KindNotFound, "there is no user %q: correct username in the secret, or, if it was deleted, %s", user, restoreRules(user))
 	case a.noPass:
-		return a, s.errorf(rotator.KindMisconfigured, "user %q is let in with any password (nopass), so a login proves nothing: ACL SETUSER %s resetpass >PASSWORD", user, user)
+		return a, s.errorf(rotator.KindMisconfigured, "%s", anyPassword(user, label))
 	case !a.on:
-		return a, s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not open it: ACL SETUSER %s on", user, user)
+		return a, s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not open it: ACL SETUSER %s on, then %s", user, user, s.saving())
 	}
 	return a, nil
+}
+
+// saving is the command that saves users.
+func (s *session) saving() string {
+	if s.save == nil {
+		return "ACL SAVE"
+	}
+	return strings.Join(s.save, " ")
+}
+
+// anyPassword says that a user has nopass, and whose password it is to be given.
+func anyPassword(user, label string) string {
+	return fmt.Sprintf("user %q is let in with any password (nopass), so a login proves nothing: ACL SETUSER %s resetpass >PASSWORD, with the password in %s in place of PASSWORD, then ACL SAVE (%s)", user, user, label, inConfigFile)
+}
+
+const inConfigFile = "CONFIG REWRITE, where users are in the configuration file"
+
+// restoreRules says how a user that was deleted gets back what it was allowed.
+func restoreRules(user string) string {
+	return "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names, which may have the only copy of its rules (where that names none, users are in the configuration file, by INFO server, and CONFIG REWRITE overwrites them). " +
+		"ACL SETUSER " + user + " with the words of its line in that file, or of its line, or its clone's, in ACL LIST of any node (ACL LOAD would also undo what others have not saved)"
 }
 
 // set changes the passwords of a user by rules that are made of what it has, and saves.
@@ -93,7 +114,7 @@ func (s *session) set(ctx context.Context, user string, dry bool, rules func(acc
 	if err != nil {
 		return err
 	}
-	a, err := s.find(all, user)
+	a, err := s.find(all, user, rotator.LabelCurrent)
 	if err != nil {
 		return err
 	}
@@ -154,7 +175,7 @@ func (s *session) takeBack(ctx context.Context, changes []change, saving bool) e
 		undone = "The change is in memory and could not be taken back; a retry goes on from there"
 	}
 	if saving {
-		return s.errorf(rotator.KindMisconfigured, "%s failed, so that the change would be lost at the next restart: see the server's log (the file or its folder is not writable, or the disk is full). %s", strings.Join(s.save, " "), undone)
+		return s.errorf(rotator.KindMisconfigured, "%s failed, so that the change would be lost at the next restart: the server cannot replace %s. Its folder is read-only or not the server's, the file is a mount of its own, or the disk is full: see the server's log, and try %s there once it is fixed. %s", s.saving(), s.file, s.saving(), undone)
 	}
 	return s.errorf(rotator.KindInternal, "the server refused a rule of a user. %s", undone)
 }
@@ -202,19 +223,19 @@ func (s *session) align(ctx context.Context, login strategies.Login, pair strate
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.find(all, pair.InUse()); err != nil {
+	if _, err := s.find(all, pair.InUse(), rotator.LabelCurrent); err != nil {
 		return nil, err
 	}
 	target, exists := all[pair.Target]
 	if !exists && (pair.Target == pair.Original || pair.PasswordOnly) {
-		_, err := s.find(all, pair.Target)
+		_, err := s.find(all, pair.Target, rotator.LabelPrevious)
 		return nil, err
 	}
 	if exists {
 		if err := s.checkEntitled(ctx, login, pair, target, all[pair.InUse()]); err != nil {
 			return nil, err
 		}
-		if _, err := s.find(all, pair.Target); err != nil {
+		if _, err := s.find(all, pair.Target, rotator.LabelPrevious); err != nil {
 			return nil, err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 func Causes() []dial.Cause {
 	return []dial.Cause{
 		{Codes: []string{"WRONGPASS"}, Kind: rotator.KindLoginRejected,
-			Text: "the server did not accept the password. It says the same of a user that does not exist, or is off"},
+			Text: "the server did not accept the password. It says the same of a user that does not exist, or is off (ACL GETUSER {user} shows which)"},
 		{Codes: []string{"NOAUTH"}, Kind: rotator.KindMisconfigured,
 			Text: "the server takes no login of users: it is older than Redis 6"},
 		{Codes: []string{"NOPERM"}, Kind: rotator.KindPrivilege,

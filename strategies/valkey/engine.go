@@ -84,6 +84,8 @@ var (
 	_ strategies.CloningEngine      = Engine{}
 	_ strategies.DualPasswordEngine = Engine{}
 	_ strategies.Persister          = Engine{}
+	_ strategies.PartialDryRun      = Engine{}
+	_ strategies.UseTester          = Engine{}
 )
 
 // keyNodes names the other nodes.
@@ -255,5 +257,14 @@ func digest(p secret.Password) string {
 // ResetStatement implements strategies.Resetter. It has no resetpass: a password that clients may use still works until
 // the next rotation.
 func (Engine) ResetStatement(user string) string {
-	return "ACL SETUSER " + user + " on >PASSWORD, then ACL SAVE (CONFIG REWRITE, where users are in the configuration file), on every node -- if ACL GETUSER " + user + " gives nothing, the user is gone: give it the rules that it had, too (ACL LIST of another node, or a copy of the ACL file), for without them it may log in and do nothing"
+	return "first, on every node: ACL GETUSER " + user + ". If that gives nothing, the user is gone: " + restoreRules(user) + ". " +
+		"Without rules it may log in and do nothing. " +
+		"Then, on every node: ACL SETUSER " + user + " on >PASSWORD, then ACL SAVE (" + inConfigFile + ")"
+}
+
+// NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file.
+func (Engine) NotInDryRun() string {
+	return "no dry run saves users. If the last ERROR line of the function says that ACL SAVE or CONFIG REWRITE failed, a retry fails too " +
+		"until the server can replace the file that CONFIG GET aclfile names (INFO server: config_file, where that names none): " +
+		"make its folder writable for the server, and try ACL SAVE there"
 }

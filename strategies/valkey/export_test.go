@@ -26,3 +26,9 @@ func (e Engine) SetUnsaved(ctx context.Context, login strategies.Login, user str
 		return nil
 	})
 }
+
+// HarmlessCommands are those by which TestUse finds out what a user may do.
+func HarmlessCommands() [][]string {
+	usual, others := harmless("quarterturn:key")
+	return append(usual, others...)
+}

@@ -72,7 +72,7 @@ func TestSavingFails(t *testing.T) {
 	if err == nil {
 		t.Skip("the server writes into a folder that is not writable: it runs as root")
 	}
-	wants(t, err, rotator.KindMisconfigured, "ACL SAVE failed")
+	wants(t, err, rotator.KindMisconfigured, "ACL SAVE failed, so that the change would be lost at the next restart: the server cannot replace "+folder)
 	ok(t, s.logIn(t.Context(), app))
 	wants(t, s.logIn(t.Context(), with(app, p)), rotator.KindLoginRejected, "")
 	wants(t, valkey.Engine{}.EnsureClone(t.Context(), boss, strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone"}, p), rotator.KindMisconfigured, "ACL SAVE failed")
@@ -157,7 +157,8 @@ func TestRefused(t *testing.T) {
 	ok(t, dry(valkey.Engine{AllowSelfChange: true}, self, self.User))
 	wants(t, dry(valkey.Engine{}, app, self.User), rotator.KindPrivilege, "+acl")
 	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "nopass"}))
-	wants(t, dry(valkey.Engine{}, boss, app.User), rotator.KindMisconfigured, "nopass")
+	wants(t, dry(valkey.Engine{}, boss, app.User), rotator.KindMisconfigured, "resetpass >PASSWORD, with the password in AWSCURRENT in place of PASSWORD, then ACL SAVE")
+	wants(t, dry(valkey.Engine{}, boss, "gone"), rotator.KindNotFound, "do not ACL SAVE yet")
 	wants(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, password()), rotator.KindMisconfigured, "nopass")
 	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", ">" + app.Password.Reveal(), "off"}))
 	wants(t, dry(valkey.Engine{}, boss, app.User), rotator.KindPrivilege, "is off")
@@ -376,15 +377,91 @@ func TestNamesAreWhole(t *testing.T) {
 	}
 }
 
-// TestTheResetStatementLetsTheUserIn, also one that is off: by a password alone it would be rejected still.
+// TestTheResetStatementLetsTheUserIn, also one that is off: by a password alone it would be rejected still. One that was
+// deleted gets its rules back from the file before anything overwrites that.
 func TestTheResetStatementLetsTheUserIn(t *testing.T) {
 	t.Parallel()
-	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
-	_, app := s.pair(t)
-	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", "off"}))
-	wants(t, s.logIn(t.Context(), app), rotator.KindLoginRejected, "")
-	statement, _, _ := strings.Cut(valkey.Engine{}.ResetStatement(app.User), ", then ACL SAVE")
-	statement = strings.ReplaceAll(statement, "PASSWORD", app.Password.Reveal())
-	ok(t, s.Exec(t.Context(), strings.Fields(statement), []string{"ACL", "SAVE"}))
-	ok(t, s.logIn(t.Context(), app))
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		_, app := s.pair(t)
+		look, change, ordered := strings.Cut(valkey.Engine{}.ResetStatement(app.User), "Then, on every node: ")
+		if save := strings.Index(look, "ACL SAVE"); !ordered || save < strings.Index(look, "do not ACL SAVE yet") || strings.Count(look, "ACL SAVE") != 1 {
+			t.Fatalf("it saves before it looks: %s", look)
+		}
+		set, save, _ := strings.Cut(change, ", then ")
+		set = strings.ReplaceAll(set, "PASSWORD", app.Password.Reveal())
+		follow := func() {
+			t.Helper()
+			ok(t, s.Exec(t.Context(), strings.Fields(set), strings.Fields(save)[:2]))
+			ok(t, s.As(t.Context(), app.User, app.Password.Reveal(), []string{"GET", "1"}))
+		}
+		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", "off"}))
+		wants(t, s.logIn(t.Context(), app), rotator.KindLoginRejected, "")
+		follow()
+
+		ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", app.User}))
+		answer, err := s.Ask(t.Context(), s.Superuser, s.Password, []string{"CONFIG", "GET", "aclfile"})
+		ok(t, err)
+		file, err := os.ReadFile(answer.([]any)[1].(string))
+		ok(t, err)
+		_, line, there := strings.Cut(string(file), "user "+app.User+" ")
+		if !there {
+			t.Fatalf("%s: the file has the user no longer", release)
+		}
+		line, _, _ = strings.Cut(line, "\n")
+		ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", app.User}, strings.Fields(line)...)))
+		follow()
+		ok(t, s.Restart(t.Context()))
+		ok(t, s.As(t.Context(), app.User, app.Password.Reveal(), []string{"GET", "1"}))
+	}
+}
+
+// TestWhatALoginDoesNotShow: a user that may do nothing, and one with nopass, are told from those that may do something, be
+// it one command, or no key that is tried; and nothing is changed by looking.
+func TestWhatALoginDoesNotShow(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		commands := valkey.HarmlessCommands()
+		answers := map[string]string{}
+		for _, words := range commands {
+			answer, err := s.Ask(t.Context(), s.Superuser, s.Password, words)
+			answers[words[0]] = fmt.Sprint(answer, err)
+			if strings.Contains(answers[words[0]], "wrong number") { // is said before rules are looked at
+				t.Errorf("%s: %v: %v", release, words, err)
+			}
+		}
+		size, err := s.Ask(t.Context(), s.Superuser, s.Password, []string{"DBSIZE"})
+		ok(t, err)
+		if size != "0" {
+			t.Errorf("%s: keys after all commands: %v", release, size)
+		}
+		use := func(rules ...string) error {
+			t.Helper()
+			app, err := s.user(t.Context(), name("app"), rules)
+			ok(t, err)
+			return valkey.Engine{}.TestUse(t.Context(), app)
+		}
+		wants(t, use(), rotator.KindPrivilege, "CONFIG GET aclfile")
+		wants(t, use("~*"), rotator.KindPrivilege, "clients get NOPERM")
+		wants(t, use("~*", "+@all", "nopass"), rotator.KindMisconfigured, "the password in AWSCURRENT")
+		ok(t, use("+@all"))             // no key
+		ok(t, use("~app:*", "+xrange")) // no key that is tried
+		ok(t, use("~app:*", "+@sortedset"))
+		for _, words := range commands {
+			if rule := "+" + strings.ToLower(words[0]); !strings.Contains(answers[words[0]], "unknown command") {
+				if err := use(rule); err != nil {
+					t.Errorf("%s: a user with %s: %v", release, rule, err)
+				}
+			}
+		}
+		// Every node of a secret is looked at.
+		second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		app, err := s.user(t.Context(), name("app"), ordinary)
+		ok(t, err)
+		s.copyTo(t, second, app)
+		ok(t, valkey.Engine{}.TestUse(t.Context(), and(app, second)))
+		ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "-@all"}))
+		wants(t, valkey.Engine{}.TestUse(t.Context(), and(app, second)), rotator.KindPrivilege, fmt.Sprint(second.Port))
+	}
 }

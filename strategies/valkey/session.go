@@ -25,6 +25,7 @@ type session struct {
 	limit  time.Duration
 	mode   string   // standalone, cluster, sentinel; "": not known yet
 	save   []string // the command that saves users; nil: there is no file
+	file   string   // where it saves them
 	others []*session
 }
 
@@ -199,6 +200,19 @@ func (s *session) do(ctx context.Context, op operation, commands ...[]string) ([
 	return answers, nil
 }
 
+// ask is do where the server may refuse: what it says is among the answers.
+func (s *session) ask(ctx context.Context, op operation, commands ...[]string) (answers []any, err error) {
+	op.limit = s.limit
+	err = s.within(ctx, s.limit, func(context.Context) (err error) {
+		answers, err = s.exchange(commands...)
+		return err
+	})
+	if _, refused := err.(serverError); err != nil && !refused {
+		return nil, s.wrap(ctx, op, err)
+	}
+	return answers, nil
+}
+
 // findFile finds out where users are saved.
 func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 	op := operation{action: "finding out where users are saved", remedy: s.aclRemedy()}
@@ -210,11 +224,12 @@ func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 	if s.mode == "" {
 		s.mode = field(info, "redis_mode")
 	}
+	aclFile, configFile := pairs(answers[0])["aclfile"], field(info, "config_file")
 	switch {
-	case pairs(answers[0])["aclfile"] != "":
-		s.save = []string{"ACL", "SAVE"}
-	case field(info, "config_file") != "":
-		s.save = []string{"CONFIG", "REWRITE"}
+	case aclFile != "":
+		s.save, s.file = []string{"ACL", "SAVE"}, aclFile
+	case configFile != "":
+		s.save, s.file = []string{"CONFIG", "REWRITE"}, configFile
 	case !allowUnsaved:
 		return s.errorf(rotator.KindMisconfigured, "the server has neither an aclfile nor a configuration file: the new password would be lost at its next restart. Start it with one (aclfile is the better), or accept that with VALKEY_ALLOW_UNSAVED=true")
 	}

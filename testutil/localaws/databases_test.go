@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -211,4 +212,98 @@ func (m mysql) binary() string {
 		panic(err)
 	}
 	return text
+}
+
+// valkey is a server of Valkey. A statement is a command, by words.
+type valkey struct{ *dbserver.ValkeyServer }
+
+func newValkey(t testing.TB) database {
+	t.Helper()
+	return valkey{dbserver.NewValkey(t, dbserver.ValkeyOptions{TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
+}
+
+// selfChange is what the functions for single users need where that is no matter of course.
+func selfChange(db database) []string {
+	if db.family() == "valkey" {
+		return []string{"VALKEY_SELF_CHANGE=true"}
+	}
+	return nil
+}
+
+func (valkey) family() string { return "valkey" }
+
+func (v valkey) where() map[string]any {
+	return map[string]any{"engine": "valkey", "host": v.Host, "port": v.Port}
+}
+
+func (v valkey) caFile() string { return v.CAFile }
+
+func (v valkey) Exec(ctx context.Context, commands ...string) error {
+	return v.ValkeyServer.Exec(ctx, words(commands)...)
+}
+
+// as runs one command more, for the server lets in who may do nothing.
+func (v valkey) as(ctx context.Context, a account, commands ...string) error {
+	return v.As(ctx, a.Username, a.Password, append(words(commands), []string{"GET", "orders"})...)
+}
+
+func words(commands []string) (all [][]string) {
+	for _, c := range commands {
+		all = append(all, strings.Fields(c))
+	}
+	return all
+}
+
+func (valkey) app(password string) []string {
+	return []string{"ACL SETUSER app on >" + password + " ~orders* +@read +@write", "ACL SAVE"}
+}
+
+func (valkey) boss(password string) []string {
+	return []string{"ACL SETUSER boss on >" + password + " +acl +config|get +config|rewrite +info +multi +exec +discard", "ACL SAVE"}
+}
+
+func (valkey) hold(t *testing.T, _ account, admin, own string) (release func()) {
+	t.Helper()
+	if admin+own != "" {
+		t.Fatal("not here")
+	}
+	return func() {}
+}
+
+func (v valkey) logs() string { return v.sent() + v.Log() }
+func (v valkey) logins() int  { return strings.Count(v.sent(), "HELLO 2 AUTH") }
+func (v valkey) written() int { return strings.Count(v.sent(), "EXEC") }
+
+func (v valkey) sent() string {
+	text, err := v.Commands(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// aclFile is where the server says that it saves users.
+func (v valkey) aclFile(t testing.TB) string {
+	t.Helper()
+	answer, err := v.Ask(t.Context(), v.Superuser, v.Password, []string{"CONFIG", "GET", "aclfile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.([]any)[1].(string)
+}
+
+// savedLine is what that file has of a user.
+func (v valkey) savedLine(t testing.TB, user string) string {
+	t.Helper()
+	file, err := os.ReadFile(v.aclFile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(file)) {
+		if rules, ok := strings.CutPrefix(line, "user "+user+" "); ok {
+			return strings.TrimSpace(rules)
+		}
+	}
+	t.Fatalf("%s is in the file no longer", user)
+	return ""
 }

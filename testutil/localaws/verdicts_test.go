@@ -3,8 +3,11 @@ package localaws_test
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -33,8 +36,9 @@ type scene struct {
 	// have: the text of the diagnosis is in it.
 	names string
 	fix   func()
-	file  string // value.json, where the advice asks for one
-	last  string // what works at the end without a fix: "not here" for a secret that is not to be rotated here
+	file  string    // value.json, where the advice asks for one
+	wrong []account // what must not log in at the end
+	last  string    // what works at the end without a fix: "not here" for a secret that is not to be rotated here
 }
 
 // statements are what the engines call things.
@@ -43,12 +47,14 @@ type dialect struct{ create, set, lock, noSlot string }
 var dialects = map[string]dialect{
 	"postgres": {"CREATE ROLE %u LOGIN PASSWORD '%p'", "ALTER ROLE %u PASSWORD '%p'", "ALTER ROLE %u NOLOGIN", "ALTER ROLE %u CONNECTION LIMIT 0"},
 	"mysql":    {"CREATE USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' ACCOUNT LOCK", ""},
-	"mariadb":  {"CREATE USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' ACCOUNT LOCK", ""},
+	// A password is sent as its hash, for this test looks for it in what the server was sent.
+	"valkey":  {"ACL SETUSER %u reset on %h ~* +@all", "ACL SETUSER %u resetpass %h", "ACL SETUSER %u off", ""},
+	"mariadb": {"CREATE USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' ACCOUNT LOCK", ""},
 }
 
 func (s *scene) say(statement, user, password string) {
 	s.t.Helper()
-	s.exec(strings.NewReplacer("%u", user, "%p", password).Replace(statement))
+	s.exec(strings.NewReplacer("%u", user, "%p", password, "%h", fmt.Sprintf("#%x", sha256.Sum256([]byte(password)))).Replace(statement))
 }
 
 func (s *scene) dialect() dialect { return dialects[s.db.family()] }
@@ -58,17 +64,19 @@ func (s *scene) has(user string) (password string) {
 	s.t.Helper()
 	password = s.canary()
 	s.say(s.dialect().create, user, password)
-	if s.db.family() != "postgres" { // where a test's own login goes
+	if s.isMySQL() { // where a test's own login goes
 		s.exec("CREATE DATABASE IF NOT EXISTS shop", "GRANT SELECT ON shop.* TO "+user+"@'%'")
 	}
 	return password
 }
 
+func (s *scene) isMySQL() bool { return s.db.family() == "mysql" || s.db.family() == "mariadb" }
+
 // value is what a version holds; more are further members.
 func (s *scene) value(user, password string, more ...any) awsemu.Value {
 	s.t.Helper()
 	pairs := append([]any{"username", user, "password", password}, more...)
-	if s.db.family() != "postgres" {
+	if s.isMySQL() {
 		pairs = append([]any{"dbname", ""}, pairs...)
 	}
 	return awsemu.Text(s.document(pairs...))
@@ -172,6 +180,8 @@ func (s *scene) follow() (reasons []string) {
 			}
 		case d.Action == rotator.ActionInvestigate && d.RecoverEvent != "":
 			event = d.RecoverEvent
+		case d.Statement != "" && s.db.family() == "valkey":
+			s.valkeyStatement(d.Statement)
 		case d.Statement != "":
 			s.exec(strings.Replace(d.Statement, "'PASSWORD'", "'"+s.holder(s.arn, "AWSCURRENT").Password+"'", 1))
 		case d.Action == rotator.ActionInvestigate && detail != "":
@@ -182,6 +192,22 @@ func (s *scene) follow() (reasons []string) {
 	}
 	s.t.Fatalf("no end after twelve actions: %s", strings.Join(reasons, "\n"))
 	return nil
+}
+
+// valkeyStatement does what the statement for Valkey says, in its order: a user that is gone gets its rules back from the file
+// that CONFIG GET names, and nothing is saved before that.
+func (s *scene) valkeyStatement(statement string) {
+	s.t.Helper()
+	look, change, ok := strings.Cut(statement, "Then, on every node: ")
+	set, save, both := strings.Cut(change, ", then ")
+	if !ok || !both || !strings.Contains(look, "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names") {
+		s.t.Fatalf("the advice cannot be followed: %s", statement)
+	}
+	server := s.db.(valkey)
+	if there, err := server.Users(s.t.Context()); err != nil || there[s.user] == "" {
+		s.exec("ACL SETUSER " + s.user + " " + server.savedLine(s.t, s.user))
+	}
+	s.exec(strings.ReplaceAll(set, ">PASSWORD", fmt.Sprintf("#%x", sha256.Sum256([]byte(s.holder(s.arn, "AWSCURRENT").Password)))), strings.Join(strings.Fields(save)[:2], " "))
 }
 
 // scenes arrange what each row of the table of decisions is for. Which row a scene meets is
@@ -196,6 +222,7 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, awsemu.Value{}, awsemu.Value{})
 	},
 	"a dbname that is none": func(s *scene) {
+		s.not("valkey")
 		right := s.has(s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "dbname", "nowhere"), awsemu.Value{})
 		s.names, s.fix = "correct dbname in the secret", func() { s.put(s.value(s.user, right)) }
@@ -251,7 +278,13 @@ var scenes = map[string]func(*scene){
 	},
 	"the clone is locked": func(s *scene) {
 		s.alternating()
-		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user+"_clone", s.has(s.user+"_clone")))
+		var more []any
+		if s.db.family() == "valkey" { // where a user that is off is rejected, as by a password
+			more = []any{"masterarn", s.superuser()}
+			s.names = "is off, and a new password does not open it: ACL SETUSER " + s.user + "_clone on"
+			s.fix = func() { s.say("ACL SETUSER %u on", s.user+"_clone", "") }
+		}
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), more...), s.value(s.user+"_clone", s.has(s.user+"_clone"), more...))
 		s.say(s.dialect().lock, s.user+"_clone", "")
 	},
 	"a policy refuses AWSPENDING": func(s *scene) {
@@ -303,6 +336,10 @@ var scenes = map[string]func(*scene){
 	// What follows was found by playing an operator who has not seen the code.
 	"the superuser is locked": func(s *scene) {
 		s.superuserOf(s.dialect().lock)
+		if s.db.family() == "valkey" {
+			s.names = `or is off (ACL GETUSER "` + s.user + `boss" shows which)`
+			s.fix = func() { s.say("ACL SETUSER %u on", s.user+"boss", "") }
+		}
 	},
 	"the superuser has another password": func(s *scene) {
 		s.superuserOf(s.dialect().set)
@@ -357,6 +394,47 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "host", "127.0.0.1:5432"), awsemu.Value{})
 		s.names, s.fix = `store "127.0.0.1" as host and 5432 as port`, func() { s.put(s.value(s.user, right)) }
 	},
+	"the user was deleted": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("ACL SAVE", "ACL DELUSER "+s.user)
+	},
+	"the user was made again without rules": func(s *scene) {
+		s.only("valkey")
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
+		s.exec("ACL SAVE", "ACL DELUSER "+s.user, fmt.Sprintf("ACL SETUSER %s on #%x", s.user, sha256.Sum256([]byte(right))))
+		s.names = "clients get NOPERM, and its rules are lost: do not ACL SAVE yet"
+		s.fix = func() { s.exec("ACL SETUSER "+s.user+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE") }
+	},
+	"any password is let in": func(s *scene) {
+		s.only("valkey")
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), awsemu.Value{})
+		s.exec("ACL SETUSER " + s.user + " nopass")
+		s.names = "resetpass >PASSWORD, with the password in AWSCURRENT in place of PASSWORD"
+		s.fix = func() { s.say(s.dialect().set, s.user, s.holder(s.arn, "AWSCURRENT").Password) }
+		s.wrong = []account{{Username: s.user, Password: right}, {Username: s.user, Password: "any"}}
+	},
+	"users cannot be saved": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("ACL SAVE")
+		folder := filepath.Dir(s.db.(valkey).aclFile(s.t))
+		writable := func(mode os.FileMode) {
+			if err := os.Chmod(folder, mode); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		writable(0o555)
+		s.t.Cleanup(func() { os.Chmod(folder, 0o755) }) //nolint:errcheck // done already where the test has not failed
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		if _, said := s.world.last(); !strings.Contains(said, "ACL SAVE failed") || !strings.Contains(said, folder) {
+			s.t.Fatalf("the rotation did not fail for the folder %s: %s", folder, said)
+		}
+		s.names = "make its folder writable for the server, and try ACL SAVE there"
+		s.fix = func() { writable(0o755); s.exec("ACL SAVE") }
+	},
 	"about to be deleted": func(s *scene) {
 		s.but = func(secret *awsemu.Secret) { secret.Deleted = time.Now().Add(24 * time.Hour) }
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
@@ -390,6 +468,13 @@ func (s *scene) only(family string) {
 	}
 }
 
+// not leaves an engine out, which has no such thing.
+func (s *scene) not(family string) {
+	if s.db.family() == family {
+		s.t.Skip("no such thing on " + family)
+	}
+}
+
 // alternating takes the function of that strategy.
 func (s *scene) alternating() { s.name = s.db.family() + "-alternating-users" }
 
@@ -400,6 +485,7 @@ func (s *scene) superuser() (arn string) {
 	switch s.db.family() {
 	case "postgres":
 		s.exec("ALTER ROLE " + boss + " SUPERUSER")
+	case "valkey": // it may do everything
 	default:
 		s.exec("GRANT ALL ON *.* TO " + boss + "@'%' WITH GRANT OPTION")
 	}
@@ -429,8 +515,10 @@ func TestEachVerdictEndsWell(t *testing.T) {
 	verdicts, ended := len(missing), 0
 	var seen sync.Mutex
 	var engines atomic.Int32
+	servers := maps.Clone(newestServers)
+	servers["Valkey"] = newValkey
 	t.Run("on", func(t *testing.T) {
-		for engine, open := range newestServers {
+		for engine, open := range servers {
 			t.Run(engine, func(t *testing.T) {
 				t.Parallel()
 				db := open(t)
@@ -440,12 +528,17 @@ func TestEachVerdictEndsWell(t *testing.T) {
 					i++
 					t.Run(name, func(t *testing.T) {
 						s := &scene{user: "v" + strconv.Itoa(i)}
-						s.world = newWorld(t, plan{db: db, shared: true, handler: db.family() + "-single-user", attempts: 1,
+						s.world = newWorld(t, plan{db: db, shared: true, handler: db.family() + "-single-user", attempts: 1, env: selfChange(db),
 							more: []string{db.family() + "-alternating-users"}, also: "other"})
 						arrange(s)
 						reasons := s.follow()
 						if s.last == "" && !s.accepts(s.holder(s.arn, "AWSCURRENT")) {
 							t.Fatalf("AWSCURRENT does not log in after: %s", strings.Join(reasons, "\n"))
+						}
+						for _, a := range s.wrong {
+							if s.accepts(a) {
+								t.Errorf("user %s is let in with a password that no version has", a.Username)
+							}
 						}
 						seen.Lock()
 						defer seen.Unlock()
@@ -458,7 +551,7 @@ func TestEachVerdictEndsWell(t *testing.T) {
 			})
 		}
 	})
-	if int(engines.Load()) < len(newestServers) { // -run, or a server that is not there
+	if int(engines.Load()) < len(servers) { // -run, or a server that is not there
 		return
 	}
 	for reason := range missing {

@@ -1,0 +1,69 @@
+package rotator_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// tester is a strategy that finds something behind a login, and whose dry runs do not try everything.
+type tester struct {
+	rotator.Strategy
+	found  error
+	tested *int
+}
+
+func (s tester) TestUse(_ context.Context, d secret.Document) error {
+	*s.tested++
+	if s.found == nil {
+		return nil
+	}
+	return fmt.Errorf("user %q: %w", d.Text("username"), s.found)
+}
+
+func (tester) NotInDryRun(secret.Document) string { return "saving is not tried" }
+
+// TestALoginIsNotAll: what a strategy finds behind the login of AWSCURRENT makes "none" an "investigate"; an outage does not.
+// It is asked for a status alone, and once. Where a retry is recommended, what no dry run tries stands beside it.
+func TestALoginIsNotAll(t *testing.T) {
+	const alone, incomplete = "account app/p1\nversion AWSCURRENT app/p1\nstate", "account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate"
+	for _, c := range []struct {
+		story  string
+		found  error
+		want   rotator.Action
+		says   string
+		tested int
+	}{
+		{alone, nil, rotator.ActionNone, "", 1},
+		{alone, rotator.KindPrivilege, rotator.ActionInvestigate, `user "app": insufficient privilege`, 1},
+		{alone, rotator.KindMisconfigured, rotator.ActionInvestigate, `user "app": misconfigured`, 1},
+		{alone, rotator.KindUnreachable, rotator.ActionNone, "", 1},
+		{incomplete, nil, rotator.ActionRetry, "saving is not tried", 1},
+		{incomplete, rotator.KindPrivilege, rotator.ActionRetry, `user "app": insufficient privilege`, 1},
+		{"account app/p2\nversion AWSCURRENT app/p1\nstate", rotator.KindPrivilege, rotator.ActionResetPassword, "", 0},
+	} {
+		s := newStory(t)
+		s.run(c.story)
+		tested := 0
+		s.rotator.Strategy = tester{s.rotator.Strategy, c.found, &tested}
+		d, err := s.ask("status", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Action != c.want || !strings.Contains(d.Text(), c.says) || tested != c.tested ||
+			strings.Contains(d.Text(), "saving") != (c.want == rotator.ActionRetry) {
+			t.Errorf("found %v, tested %d times: %s", c.found, tested, d.Text())
+		}
+	}
+	s := newStory(t)
+	s.run("account app/p1\naccount app_clone/p2\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p1\nstate")
+	tested := 0
+	s.rotator.Strategy = tester{s.rotator.Strategy, rotator.KindPrivilege, &tested}
+	if _, err := s.ask("recover", "discard"); err != nil || tested != 0 {
+		t.Errorf("a recover: %v, tested %d times", err, tested)
+	}
+}

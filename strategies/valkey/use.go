@@ -1,0 +1,138 @@
+package valkey
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// TestUse implements strategies.UseTester. A login alone shows neither a user without rules, which the server
+// lets in and then denies everything, nor one with nopass, whom any password lets in.
+//
+// What a user may do is not shown to it, so commands are tried: each reads a key that is not there, or cannot be carried
+// out, and servers look at rules before anything else. That the server denies a user all of them does not prove that there
+// are no others; the sentence says so.
+func (e Engine) TestUse(ctx context.Context, login strategies.Login) error {
+	s, err := e.connect(ctx, login)
+	defer s.close()
+	if err != nil {
+		return err
+	}
+	for _, node := range s.all() {
+		if err := node.testUse(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) testUse(ctx context.Context) error {
+	op := operation{action: "trying what the user may do"}
+	answers, err := s.ask(ctx, op, []string{"AUTH", s.login.User, rand.Text()})
+	if err != nil {
+		return err
+	}
+	if _, refused := answers[0].(serverError); !refused {
+		return s.errorf(rotator.KindMisconfigured, "%s", anyPassword(s.login.User, rotator.LabelCurrent))
+	}
+	usual, others := harmless("quarterturn:" + rand.Text())
+	for _, commands := range [][][]string{usual, others} { // so that few users leave many lines in ACL LOG
+		if answers, err = s.ask(ctx, op, commands...); err != nil {
+			return err
+		}
+		for _, answer := range answers {
+			if !denied(answer) {
+				return nil
+			}
+		}
+	}
+	return s.errorf(rotator.KindPrivilege, "user %q logs in, and the server denied it all of %d commands that were tried, from PING to XADD: unless its rules name others alone, clients get NOPERM, and its rules are lost: %s, then ACL SAVE (%s)",
+		s.login.User, len(usual)+len(others), restoreRules(s.login.User), inConfigFile)
+}
+
+// denied says whether an answer is that the user may not run the command, or that there is none. That it may not
+// touch a key comes after the command was permitted.
+func denied(answer any) bool {
+	said, refused := answer.(serverError)
+	return refused && (strings.HasPrefix(string(said), "NOPERM") && strings.Contains(string(said), "permissions to run") ||
+		strings.Contains(string(said), "unknown command"))
+}
+
+// harmless are commands that change nothing, whether they are permitted or not: they are about a key that
+// is not there, or an argument of theirs is none.
+func harmless(key string) (usual, others [][]string) {
+	split := func(lines string) (commands [][]string) {
+		for line := range strings.Lines(lines) {
+			if words := strings.Fields(line); len(words) > 0 {
+				commands = append(commands, strings.Split(strings.ReplaceAll(strings.Join(words, " "), "KEY", key), " "))
+			}
+		}
+		return commands
+	}
+	return split(`
+		PING
+		GET KEY
+		SET KEY 1 NX XX`), split(`
+		EXISTS KEY
+		TYPE KEY
+		TTL KEY
+		EXPIRE KEY none
+		DEL KEY
+		UNLINK KEY
+		RENAME KEY KEY
+		DUMP KEY
+		SORT KEY
+		SCAN none
+		MGET KEY
+		GETDEL KEY
+		GETRANGE KEY 0 0
+		STRLEN KEY
+		SETEX KEY 0 1
+		INCRBY KEY none
+		DECRBY KEY none
+		GETBIT KEY 0
+		SETBIT KEY none 1
+		BITCOUNT KEY
+		HGET KEY 1
+		HGETALL KEY
+		HDEL KEY 1
+		HINCRBY KEY 1 none
+		LLEN KEY
+		LRANGE KEY 0 0
+		LPOP KEY
+		RPOP KEY
+		LPUSHX KEY 1
+		RPUSHX KEY 1
+		BLPOP KEY none
+		SCARD KEY
+		SISMEMBER KEY 1
+		SMEMBERS KEY
+		SREM KEY 1
+		ZADD KEY none 1
+		ZRANGE KEY 0 0
+		ZREM KEY 1
+		ZSCORE KEY 1
+		PFCOUNT KEY
+		GEOPOS KEY 1
+		XLEN KEY
+		XRANGE KEY - +
+		XREAD COUNT none STREAMS KEY 0
+		PUBLISH KEY 1
+		EVAL 0 none
+		EVALSHA 0 none
+		FCALL 0 none
+		ECHO 1
+		INFO server
+		DBSIZE
+		ROLE
+		DISCARD
+		SELECT none
+		CLIENT GETNAME
+		COMMAND COUNT
+		ACL WHOAMI
+		CONFIG GET KEY
+		XADD KEY none 1 1`)
+}
