@@ -114,7 +114,7 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 		if c.unclear(first, current, pending, previous) {
 			return
 		}
-		if l := c.probes[first]; l.state == CredentialInvalid || l.state == CredentialOtherTarget {
+		if l := c.probes[first]; !l.value.IsZero() && (l.state == CredentialInvalid || l.state == CredentialOtherTarget) {
 			// It was not sent, and AWSCURRENT may be what is wrong.
 			l.state, l.tried, l.err = CredentialNotTested, false, nil
 			c.probes[first] = l
@@ -223,7 +223,7 @@ func (c *diagnoser) readVersion(ctx context.Context, id, label string) {
 // is it.
 func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Document) {
 	l := c.probes[id]
-	if l.tried || l.state != CredentialNotTested {
+	if l.state != CredentialNotTested {
 		return
 	}
 	for _, other := range c.probes {
@@ -265,10 +265,7 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	default:
 		l.state = CredentialUnknown
 	}
-	if l.tried && l.state != CredentialInvalid {
-		c.last[user] = l.state
-	}
-	c.probes[id] = l
+	c.probes[id], c.last[user] = l, l.state
 }
 
 // tryAction tries what an action needs, so that nothing is recommended which must fail.
@@ -377,7 +374,7 @@ func (c *diagnoser) rotationWithoutLog(current, pending secret.Document) Rotatio
 func (c *diagnoser) markNotTested(why string, ids ...string) {
 	for _, id := range ids {
 		l, known := c.probes[id]
-		if id == "" || known && (l.tried || l.state != CredentialNotTested) {
+		if id == "" || known && l.state != CredentialNotTested {
 			continue
 		}
 		l.state, l.detail = CredentialNotTested, why
@@ -411,7 +408,7 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 // stale says whether AWSPENDING cannot have been made from AWSCURRENT: whether it
 // differs from it in other members than the strategy's own proposal does.
 func (c *diagnoser) stale(ctx context.Context, current, pending probe) bool {
-	if current.state != CredentialWorks || pending.value.IsZero() {
+	if pending.value.IsZero() {
 		return false
 	}
 	next, err := c.Strategy.Propose(ctx, c.rotationWithoutLog(current.value, secret.Document{}))
@@ -420,7 +417,6 @@ func (c *diagnoser) stale(ctx context.Context, current, pending probe) bool {
 	}
 	followed, _ := current.value.Follow(next) // whatever ROTATE_COPIES was when AWSPENDING was made
 	c.scrub.AddDocument(next)
-	c.scrub.AddDocument(followed)
 	differing := func(d secret.Document) []string { return slices.Sorted(slices.Values(current.value.ChangedKeys(d))) }
 	found := differing(pending.value)
 	return !slices.Equal(differing(next), found) && !slices.Equal(differing(followed), found)
@@ -559,8 +555,8 @@ func (m LabelMove) labelsAfter(before Metadata) map[string][]string {
 	if m.Label == LabelCurrent {
 		put(LabelPrevious, before.VersionWithLabel(LabelPrevious), m.From)
 	}
-	for id := range labels {
-		slices.Sort(labels[id])
+	for id, all := range labels {
+		labels[id] = slices.Sorted(slices.Values(all))
 	}
 	return labels
 }

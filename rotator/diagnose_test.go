@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
@@ -365,5 +366,137 @@ func TestNoSecretInAnyDiagnosis(t *testing.T) {
 		if strings.Contains(seen, "canary-") || !strings.Contains(seen, "not tested") {
 			t.Errorf("a secret, or no diagnosis, is in %q", seen)
 		}
+	}
+}
+
+// atLogin is an error met on the way into the database.
+type atLogin struct{ error }
+
+func (atLogin) AtLogin()        {}
+func (e atLogin) Unwrap() error { return e.error }
+
+// TestWhatALoginMeans: each answer of a strategy, for AWSCURRENT and for a version that AWSCURRENT says the target of. Only what
+// judges the value says anything about it.
+func TestWhatALoginMeans(t *testing.T) {
+	const works, rejected, blocked, invalid, unknown = rotator.CredentialWorks, rotator.CredentialRejected, rotator.CredentialBlocked,
+		rotator.CredentialInvalid, rotator.CredentialUnknown
+	for _, c := range []struct {
+		err              error
+		current, pending rotator.CredentialState
+	}{
+		{nil, works, works},
+		{rotator.KindLoginRejected, rejected, rejected},
+		{rotator.KindPrivilege, blocked, blocked},
+		{rotator.KindMisconfigured, invalid, invalid},
+		{atLogin{rotator.KindMisconfigured}, unknown, unknown},
+		{rotator.KindConflict, unknown, rotator.CredentialOtherTarget}, // AWSCURRENT is what others are compared with
+		{rotator.KindUnreachable, unknown, unknown},
+		{rotator.KindTooManyConnections, unknown, unknown},
+		{rotator.KindInternal, unknown, unknown},
+	} {
+		for label, want := range map[string]rotator.CredentialState{"AWSCURRENT": c.current, "AWSPENDING": c.pending} {
+			s := newStory(t)
+			s.run("version AWSCURRENT app/p1\nversion AWSPENDING other/p2\nstate")
+			s.rotator.Strategy = canary{func(r rotator.Rotation) error {
+				if (r.Pending.Text("username") == "app") == (label == "AWSCURRENT") {
+					return c.err
+				}
+				return nil
+			}}
+			d, err := s.ask("status", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := map[string]int{"AWSCURRENT": 0, "AWSPENDING": 1}[label]
+			if got := d.Versions[i]; got.State != want || got.Kind != rotator.KindOf(c.err) {
+				t.Errorf("%s, answered %v: %+v; want %s", label, c.err, got, want)
+			}
+		}
+	}
+}
+
+// TestWhatAStrategyNeedNotDo: without the optional abilities a diagnosis still ends, and recommends what is left.
+func TestWhatAStrategyNeedNotDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		versions string
+		fail     func(rotator.Rotation) error
+		want     rotator.Action
+	}{
+		"no rehearsal": {"version AWSCURRENT app/p1\nversion AWSPENDING empty", func(rotator.Rotation) error { return nil }, rotator.ActionRetry},
+		"no statement": {"version AWSCURRENT app/p1", func(rotator.Rotation) error { return rotator.KindLoginRejected }, rotator.ActionResetPassword},
+		"no proposal": {"version AWSCURRENT app/p1\nversion AWSPENDING other/p2 colour=blue", func(r rotator.Rotation) error {
+			switch r.Pending.Text("username") {
+			case "app":
+				return nil
+			case "other":
+				return rotator.KindLoginRejected
+			}
+			return rotator.KindMisconfigured
+		}, rotator.ActionRetry},
+	} {
+		s := newStory(t)
+		s.run(c.versions + "\nstate")
+		s.rotator.Strategy = canary{c.fail}
+		if d, err := s.ask("status", ""); err != nil || d.Action != c.want || d.Statement != "" {
+			t.Errorf("%s: %+v, %v; want %s", name, d, err, c.want)
+		}
+	}
+}
+
+// telling is a strategy that tells what it can.
+type telling struct {
+	canary
+	made *[]string // what it proposed
+}
+
+func (s telling) Propose(_ context.Context, r rotator.Rotation) (secret.Document, error) {
+	*s.made = append(*s.made, fmt.Sprintf("canary-proposed-%d", len(*s.made)))
+	return r.Current.SetPassword(secret.NewPassword((*s.made)[len(*s.made)-1])), nil
+}
+
+func (s telling) Preflight(context.Context, rotator.Rotation) []rotator.Finding {
+	return []rotator.Finding{{Status: rotator.StatusFailed, Detail: "it would not take " + strings.Join(*s.made, " or ")}}
+}
+
+func (s telling) ResetStatement(d secret.Document) string {
+	return "RESET " + d.Text("username") + " " + d.Text("colour")
+}
+
+// TestTheStatementForASuperuser is about AWSCURRENT, whose password clients have, and stands only where it is needed.
+func TestTheStatementForASuperuser(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"nothing works":    {rotator.KindLoginRejected, "RESET app red"},
+		"AWSCURRENT works": {nil, ""},
+	} {
+		s := newStory(t)
+		s.run("version AWSPREVIOUS app/p0 colour=grey\nversion AWSCURRENT app/p1 colour=red\nversion AWSPENDING app/p1 colour=blue\nstate")
+		s.rotator.Strategy = telling{canary{func(rotator.Rotation) error { return c.err }}, new([]string)}
+		d, err := s.ask("status", "")
+		if c.want != "" { // each may lock the account
+			d, err = s.send([]byte(`{"Step":"status","SecretId":"app","ClientRequestToken":"` + awsemu.VersionID(1) + `"}`))
+		}
+		if err != nil || d.Statement != c.want {
+			t.Errorf("%s: %+v, %v; want the statement %q", name, d, err, c.want)
+		}
+	}
+}
+
+// TestNoProposalInAnyDiagnosis: what is proposed for a comparison only is a secret, too.
+func TestNoProposalInAnyDiagnosis(t *testing.T) {
+	s := newStory(t)
+	s.run("version AWSCURRENT app/p1 colour=red\nversion AWSPENDING app/p2 colour=red\nstate")
+	made, works := new([]string), secret.NewPassword(s.clear("p1"))
+	s.rotator.Strategy = telling{canary{func(r rotator.Rotation) error {
+		if r.Pending.Password().Equal(works) {
+			return nil
+		}
+		return rotator.KindLoginRejected
+	}}, made}
+	d, err := s.ask("status", "")
+	if err != nil || len(*made) == 0 || !strings.Contains(d.Text(), "it would not take ") || strings.Contains(d.Text(), "canary-") {
+		t.Errorf("%d proposals, %v:\n%s", len(*made), err, d.Text())
 	}
 }

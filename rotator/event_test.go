@@ -115,6 +115,16 @@ func TestTheBoundsOfAnEvent(t *testing.T) {
 	}
 }
 
+// TestValidSecretID: what a program asks before it sends an event.
+func TestValidSecretID(t *testing.T) {
+	for id, want := range map[string]bool{"": false, "app": true, testARN: true, "a\nb": false, strings.Repeat("a", 2048): true,
+		strings.Repeat("a", 2049): false} {
+		if ValidSecretID(id) != want {
+			t.Errorf("%.20q of %d bytes: want %v", id, len(id), want)
+		}
+	}
+}
+
 // TestPeopleNeedNoToken: their events name a secret, and what to do with it.
 func TestPeopleNeedNoToken(t *testing.T) {
 	for payload, want := range map[string]Event{

@@ -86,6 +86,7 @@ func TestWhatASecretShows(t *testing.T) {
 		"replicas that are behind": {row: "S3", want: passed, as: replicas(inSync, late, waits), says: "eu-west-2 has status Failed (a secret of that name is there)|Region=eu-west-2|eu-west-3|InProgress|; ", never: "eu-west-1"},
 
 		"no rotation":               {row: "S4", want: passed},
+		"none, and one is asked of": {row: "S4", want: passed, version: awsemu.VersionID(2)},
 		"one that is incomplete":    {row: "S4", want: passed, as: func(m *rotator.Metadata) { m.Labels["p"] = []string{"AWSPENDING"} }, says: "version p still has AWSPENDING"},
 		"this one":                  {row: "S4", want: passed, as: func(m *rotator.Metadata) { m.Labels[awsemu.VersionID(2)] = []string{"AWSPENDING"} }, version: awsemu.VersionID(2)},
 		"one that is complete":      {row: "S4", want: passed, as: func(m *rotator.Metadata) { m.Labels[awsemu.VersionID(1)] = []string{"AWSCURRENT", "AWSPENDING"} }},
@@ -138,20 +139,51 @@ func (s *story) preflight(version string) *rotator.Report {
 	return report
 }
 
-// TestNoDescribe: what rests on DescribeSecret is not tested without it, and the rest is.
-func TestNoDescribe(t *testing.T) {
-	s := newStory(t)
-	s.run("account app/p1\nversion AWSCURRENT app/p1\nfault DescribeSecret 1 denied")
-	s.rotator.FunctionARN = func(context.Context) string { return "arn:aws:lambda:us-east-1:123456789012:function:rotate" }
-	report := s.preflight("")
-	for row, want := range map[string]rotator.Status{"S0": rotator.StatusSkipped, "S1": rotator.StatusDenied, "S2": rotator.StatusSkipped,
-		"K3": rotator.StatusSkipped, "S5": rotator.StatusPassed, "S7": rotator.StatusInferred, "S8": rotator.StatusInferred, "P6": rotator.StatusPassed} {
-		if f := finding(report, row); f.Status != want || want == rotator.StatusSkipped && f.Detail != "not tested: S1 did not pass" {
-			t.Errorf("%s: %+v; want %s", row, f, want)
+// TestWhatCannotBeRead: what rests on an answer that did not come is not tested, and names what it rests on; the rest is
+// tried, so that two missing permissions are two findings.
+func TestWhatCannotBeRead(t *testing.T) {
+	const passed, inferred, denied, failed, unknown = rotator.StatusPassed, rotator.StatusInferred, rotator.StatusDenied,
+		rotator.StatusFailed, rotator.StatusUnknown
+	const s1, s5 = "not tested: S1 did not pass", "not tested: S5 did not pass"
+	for name, c := range map[string]struct {
+		value   string
+		faults  string
+		want    map[string]rotator.Status
+		skipped map[string]string // what each names
+	}{
+		"DescribeSecret denied": {"app/p1", "fault DescribeSecret 1 denied\n",
+			map[string]rotator.Status{"S1": denied, "S5": passed, "S6": inferred, "S7": inferred, "S8": inferred, "P6": passed},
+			map[string]string{"S0": s1, "S2": s1, "S3": s1, "S4": s1, "S12": s1, "S13": s1, "K3": s1}},
+		"GetSecretValue denied": {"app/p1", "fault GetSecretValue 1 denied\n",
+			map[string]rotator.Status{"S1": passed, "S5": denied, "S8": inferred},
+			map[string]string{"S6": s5, "S7": s5, "S11": s5, "P0": s5}},
+		"GetSecretValue throttled": {"app/p1", "fault GetSecretValue 1 throttled\nfault GetSecretValue 1 throttled\n",
+			map[string]rotator.Status{"S1": passed, "S2": passed, "S5": unknown},
+			map[string]string{"S6": s5, "S7": s5, "K3": s5, "S8": s5, "S11": s5, "P0": s5}},
+		"no value": {"empty", "",
+			map[string]rotator.Status{"S5": failed, "S6": inferred, "S8": inferred},
+			map[string]string{"S7": s5, "S11": s5, "P0": s5}},
+		"no document": {"text not JSON", "",
+			map[string]rotator.Status{"S5": failed, "S6": inferred, "S8": inferred},
+			map[string]string{"S7": s5, "S11": s5, "P0": s5}},
+	} {
+		s := newStory(t)
+		s.run("choices password-length=16-64\naccount app/p1\nversion AWSCURRENT " + c.value + "\n" + c.faults + "state")
+		s.rotator.FunctionARN = func(context.Context) string { return s.seed.RotationLambdaARN }
+		report := s.preflight("")
+		for row, want := range c.want {
+			if f := finding(report, row); f.Status != want {
+				t.Errorf("%s: %s: %+v; want %s", name, row, f, want)
+			}
 		}
-	}
-	if report.OtherFunction != "" {
-		t.Errorf("of another function, which is not known: %s", report.OtherFunction)
+		for row, want := range c.skipped {
+			if f := finding(report, row); f.Status != rotator.StatusSkipped || f.Detail != want {
+				t.Errorf("%s: %s: %+v; want it skipped: %s", name, row, f, want)
+			}
+		}
+		if report.OtherFunction != "" {
+			t.Errorf("%s: of another function: %s", name, report.OtherFunction)
+		}
 	}
 }
 
@@ -275,13 +307,17 @@ func TestAPasswordThatIsRefused(t *testing.T) {
 		s := newStory(t)
 		engine := &choosy{Engine: &s.db, refusals: refusals}
 		s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
-		s.rotator.Strategy = strategies.SingleUser{Engine: engine}
+		strategy := &counting{SingleUser: strategies.SingleUser{Engine: engine}}
+		s.rotator.Strategy = strategy
 		var got rotator.Record
 		s.rotator.Observe = func(_ context.Context, r rotator.Record) { got = r }
 		s.step("createSecret", "v2")
 		stored := s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value
 		if tries := min(refusals+1, 3); len(engine.offered) != tries || len(slices.Compact(slices.Sorted(slices.Values(engine.offered)))) != tries {
 			t.Errorf("%d refusals: %d passwords were tried, or one twice; want %d", refusals, len(engine.offered), tries)
+		}
+		if strategy.proposed != len(engine.offered) {
+			t.Errorf("%d refusals: %d values were proposed, and %d tried", refusals, strategy.proposed, len(engine.offered))
 		}
 		if refused := refusals > 2; refused != errors.Is(got.Err, rotator.KindPasswordPolicy) || refused != stored.Empty() {
 			t.Errorf("%d refusals: %v; a value is stored: %v", refusals, got.Err, !stored.Empty())
@@ -307,4 +343,31 @@ func (e *choosy) DryRunSetPassword(ctx context.Context, login strategies.Login, 
 		return nil, fmt.Errorf("%w: not that one", rotator.KindPasswordPolicy)
 	}
 	return e.Engine.DryRunSetPassword(ctx, login, user, p)
+}
+
+// counting counts what is proposed.
+type counting struct {
+	strategies.SingleUser
+	proposed int
+}
+
+func (c *counting) Propose(ctx context.Context, r rotator.Rotation) (secret.Document, error) {
+	c.proposed++
+	return c.SingleUser.Propose(ctx, r)
+}
+
+// TestTheFormatOfAnEvent: what was asked for as text or Markdown is one string, in every answer.
+func TestTheFormatOfAnEvent(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nstate")
+	for _, step := range []string{"preflight", "status"} {
+		for format, begins := range map[string]string{"": `{"Verdict"`, "json": `{"Verdict"`, "text": `"` + step + ` of `,
+			"markdown": `"` + strings.ToUpper(step[:1]) + step[1:] + " of `"} {
+			answer, err := s.rotator.HandleJSON(t.Context(), []byte(`{"Step":"`+step+`","SecretId":"app","Format":"`+format+`"}`))
+			text, _ := json.Marshal(answer)
+			if err != nil || !strings.HasPrefix(string(text), begins) {
+				t.Errorf("%s as %q begins with %.40s, %v; want %s", step, format, text, err, begins)
+			}
+		}
+	}
 }

@@ -134,8 +134,7 @@ func (x *examination) table() []Check {
 			Needs: []string{"S5"}, Run: x.checkReadPending,
 			enough: func() bool { return !errors.Is(x.valueErr, KindAccessDenied) }},
 		{ID: "S7", Proves: "secretsmanager:PutSecretValue (probed with a call designed to fail)",
-			Needs: []string{"S5"}, Run: x.probePut,
-			enough: func() bool { return x.value.VersionID != "" }},
+			Needs: []string{"S5"}, Run: x.probePut},
 		{ID: "K3", Proves: "kms:GenerateDataKey with the key of the secret (a dry run)",
 			Needs: []string{"S1"}, Run: x.probeKey},
 		{ID: "S8", Proves: "secretsmanager:UpdateSecretVersionStage (probed with a call designed to fail)",
@@ -433,7 +432,8 @@ const (
 // checkCopies names the places in the secret where what the rotation changes would go
 // on being read. There is no finding where there is no such place.
 func (x *examination) checkCopies(ctx context.Context) Finding {
-	if x.proposal.IsZero() && x.propose(ctx, x.observed) != nil || len(x.copies) == 0 {
+	x.proposeOnce(ctx)
+	if len(x.copies) == 0 {
 		return Finding{}
 	}
 	fixed := pathsOf(x.copies, isFixed)
@@ -476,13 +476,10 @@ func pathsOf(copies []secret.Copy, wanted func(secret.Copy) bool) string {
 const proposals = 3
 
 // rehearse has the strategy try the very value that createSecret is about to store, so
-// that a password which the server refuses is never stored. What Propose cannot propose,
-// the strategy's Preflight explains.
+// that a password which the server refuses is never stored.
 func (x *examination) rehearse(ctx context.Context, p Preflighter) []Finding {
 	for refused := 0; ; refused++ {
-		if x.proposal.IsZero() {
-			x.propose(ctx, x.observed) //nolint:errcheck // the strategy's Preflight says why there is none
-		}
+		x.proposeOnce(ctx)
 		r := x.newRotation(x.value.Document, x.proposal)
 		r.ReadOnlyProbes = x.ReadOnlyProbes
 		findings := p.Preflight(ctx, r)
@@ -494,6 +491,13 @@ func (x *examination) rehearse(ctx context.Context, p Preflighter) []Finding {
 			return findings
 		}
 		x.proposal = secret.Document{}
+	}
+}
+
+// proposeOnce has a value proposed, unless there is one. What cannot be proposed the strategy's Preflight explains.
+func (x *examination) proposeOnce(ctx context.Context) {
+	if x.proposal.IsZero() {
+		x.propose(ctx, x.observed) //nolint:errcheck // see above
 	}
 }
 

@@ -29,6 +29,7 @@ func TestRunChecks(t *testing.T) {
 		"denied":                  {[]Check{row("A", Finding{Status: StatusDenied}), row("B", passed, "A"), row("C", passed)}, "A denied, B skipped by A, C passed"},
 		"failed":                  {[]Check{row("A", Finding{Status: StatusFailed}), row("B", passed, "A")}, "A failed, B skipped by A"},
 		"inferred":                {[]Check{row("A", Finding{Status: StatusInferred}), row("B", passed, "A")}, "A inferred, B passed"},
+		"a warning of a kind":     {[]Check{row("A", Finding{Status: StatusPassed, Kind: KindMisconfigured}), row("B", passed, "A")}, "A passed, B passed"},
 		"not tried":               {[]Check{row("A", Finding{Status: StatusUnknown}), row("B", passed, "A")}, "A unknown, B passed"},
 		"no answer":               {[]Check{row("A", unanswered), row("B", passed, "A")}, "A unknown, B skipped by A"},
 		"no answer yet":           {[]Check{row("A", deferredYet), row("B", passed, "A")}, "A unknown, B passed"},

@@ -231,8 +231,8 @@ func (s *story) sets() map[string]func([]string) {
 		},
 		"mode": func(w []string) { s.rotator.PreflightMode = rotator.PreflightMode(w[0]) },
 		"look": func([]string) { s.rotator.ReadOnlyProbes = true },
-		"invoked": func(w []string) { // by which ARN
-			s.rotator.FunctionARN = func(context.Context) string { return w[0] }
+		"invoked": func(w []string) { // by which ARN; none: not on Lambda
+			s.rotator.FunctionARN = func(context.Context) string { return strings.Join(w, "") }
 		},
 	}
 }

@@ -1,0 +1,51 @@
+package rotator
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestLabelMeaning: a version under two labels means another thing than under either.
+func TestLabelMeaning(t *testing.T) {
+	seen := map[string]string{}
+	for _, labels := range []string{"AWSCURRENT AWSPENDING", "AWSCURRENT", "AWSPENDING AWSPREVIOUS", "AWSPENDING", "AWSPREVIOUS"} {
+		meaning := labelMeaning(strings.Fields(labels))
+		if other, ok := seen[meaning]; ok || meaning == "" {
+			t.Errorf("%s and %s: %q", labels, other, meaning)
+		}
+		if current := strings.Contains(meaning, "the value clients read") && !strings.Contains(meaning, "before"); current !=
+			strings.Contains(labels, LabelCurrent) {
+			t.Errorf("%s: %q", labels, meaning)
+		}
+		if left := strings.Contains(meaning, "next rotation"); left != strings.Contains(labels, " ") {
+			t.Errorf("%s: %q", labels, meaning)
+		}
+		if incomplete := strings.Contains(meaning, "incomplete"); incomplete != strings.HasPrefix(labels, LabelPending) {
+			t.Errorf("%s: %q", labels, meaning)
+		}
+		seen[meaning] = labels
+	}
+}
+
+// TestLabelsAfter: what a diagnosis says behind a move is how the service leaves the labels: AWSPREVIOUS follows AWSCURRENT, and
+// others stay. What was read before the move is not changed.
+func TestLabelsAfter(t *testing.T) {
+	before := func() map[string][]string {
+		return map[string][]string{"v1": {"mine", LabelPrevious}, "v2": {LabelCurrent, "mine2"}, "v3": {LabelPending}}
+	}
+	for move, want := range map[LabelMove]map[string][]string{
+		{LabelCurrent, "v2", "v3"}:  {"v1": {"mine"}, "v2": {LabelPrevious, "mine2"}, "v3": {LabelCurrent, LabelPending}},
+		{LabelCurrent, "v2", "v1"}:  {"v1": {LabelCurrent, "mine"}, "v2": {LabelPrevious, "mine2"}, "v3": {LabelPending}},
+		{LabelPending, "v3", ""}:    {"v1": {LabelPrevious, "mine"}, "v2": {LabelCurrent, "mine2"}, "v3": {}},
+		{LabelPending, "v3", "new"}: {"v1": {LabelPrevious, "mine"}, "v2": {LabelCurrent, "mine2"}, "v3": {}, "new": {LabelPending}},
+	} {
+		m := Metadata{Labels: before()}
+		if got := move.labelsAfter(m); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%+v: %v; want %v", move, got, want)
+		}
+		if fmt.Sprint(m.Labels) != fmt.Sprint(before()) {
+			t.Errorf("%+v changed what was read before: %v", move, m.Labels)
+		}
+	}
+}
