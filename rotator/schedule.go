@@ -74,12 +74,11 @@ func (r RotationRules) Window(begin time.Time) time.Duration {
 }
 
 func parseRate(expression string) (time.Duration, error) {
-	text, opened := strings.CutPrefix(expression, "rate(")
-	text, closed := strings.CutSuffix(text, ")")
+	text, closed := strings.CutSuffix(strings.TrimPrefix(expression, "rate("), ")")
 	number, unit, _ := strings.Cut(text, " ")
 	one := map[string]time.Duration{"hour": time.Hour, "hours": time.Hour, "day": day, "days": day}[unit]
 	n, err := strconv.ParseUint(number, 10, 16) // 179 years of days, which a Duration holds
-	if !opened || !closed || one == 0 || err != nil {
+	if !closed || one == 0 || err != nil {
 		return 0, fmt.Errorf("schedule %q is not a rate: rate(N hours) or rate(N days)", expression)
 	}
 	if n == 0 {
@@ -180,8 +179,7 @@ func (c *cron) parseDay(field string) (err error) {
 		c.last = true
 		return nil
 	case nearest:
-		c.nearest, err = strconv.Atoi(w)
-		if err != nil || c.nearest < 1 || c.nearest > 31 {
+		if c.nearest, _ = strconv.Atoi(w); c.nearest < 1 || c.nearest > 31 {
 			return fmt.Errorf("%q is not a day", field)
 		}
 		return nil
@@ -192,7 +190,7 @@ func (c *cron) parseDay(field string) (err error) {
 
 func (c *cron) parseWeekday(field string) (err error) {
 	if name, nth, ok := strings.Cut(field, "#"); ok {
-		if c.nthWeekday, err = strconv.Atoi(nth); err != nil || c.nthWeekday < 1 || c.nthWeekday > 5 {
+		if c.nthWeekday, _ = strconv.Atoi(nth); c.nthWeekday < 1 || c.nthWeekday > 5 {
 			return fmt.Errorf("%q is not the first to fifth of a weekday", field)
 		}
 		c.weekdays, err = parseField(name, 1, 7, weekdayNames)
@@ -226,8 +224,8 @@ func parseField(field string, low, high int, names []string) ([]int, error) {
 		span, stepText, stepped := strings.Cut(part, "/")
 		from, to, ranged := strings.Cut(span, "-")
 		begin, end, step := low, high, 1
-		var err error
 		if span != "*" {
+			var err error
 			if begin, err = number(from); err != nil {
 				return nil, err
 			}
@@ -240,7 +238,7 @@ func parseField(field string, low, high int, names []string) ([]int, error) {
 			}
 		}
 		if stepped {
-			if step, err = strconv.Atoi(stepText); err != nil || step < 1 {
+			if step, _ = strconv.Atoi(stepText); step < 1 {
 				return nil, fmt.Errorf("%q is not a step", part)
 			}
 		}
@@ -251,8 +249,7 @@ func parseField(field string, low, high int, names []string) ([]int, error) {
 			all = append(all, n)
 		}
 	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
+	return all, nil
 }
 
 // matches says whether a window begins on a day.

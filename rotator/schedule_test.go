@@ -68,12 +68,49 @@ func TestIntervals(t *testing.T) {
 		{RotationRules{Expression: "cron(0 2 1 * ? 1969)"}, 0},
 		{RotationRules{Expression: "cron(0 2 1 * ? 2200)"}, 0},
 		{RotationRules{Expression: "cron(0 0,23 ? * sat,1 *)"}, 5*day + time.Hour}, // 1 is SUN
-		{RotationRules{Expression: "every day"}, 0},
+		{RotationRules{Expression: "cron(0 */1 * * ? *)"}, time.Hour},
+		{RotationRules{Expression: "cron(0 2 * * MON *)"}, 7 * day},
+		{RotationRules{Expression: "cron(0 2 1 * * *)"}, 31 * day},
+		{RotationRules{Expression: "cron(0 x * * ? *)"}, 0},
+		{RotationRules{Expression: "cron(0 5-3,4 * * ? *)"}, 0},
+		{RotationRules{Days: 1, Expression: "every day"}, 0},
 		{RotationRules{}, 0},
 	} {
 		_, got, err := c.rules.Intervals()
 		if (err != nil) != (c.want == 0) || err == nil && got != c.want {
 			t.Errorf("%+v: %s, %v; want %s", c.rules, got, err, c.want)
+		}
+	}
+}
+
+// TestWhatIsWrongWithASchedule: the error names the field, and what is written there.
+func TestWhatIsWrongWithASchedule(t *testing.T) {
+	t.Parallel()
+	for expression, want := range map[string]string{
+		"rate(1 day":            "is not a rate",
+		"rate(0 days)":          "must be at least 1",
+		"cron(0 2 1 *)":         "six fields",
+		"cron(0 2 1 * ? *":      "six fields",
+		"cron(5 2 1 * ? *)":     "minutes: only 0",
+		"cron(0 24 1 * ? *)":    `hours: "24" is not between 0 and 23`,
+		"cron(0 5-24 * * ? *)":  `hours: "24" is not between`,
+		"cron(0 5-3 * * ? *)":   `hours: "5-3" runs backwards`,
+		"cron(0 */x * * ? *)":   `hours: "*/x" is not a step`,
+		"cron(0 2 1 13 ? *)":    `month: "13" is not between 1 and 12`,
+		"cron(0 2 1 * ? 1969)":  `year: "1969" is not between`,
+		"cron(0 2 32 * ? *)":    `day of month: "32" is not between 1 and 31`,
+		"cron(0 2 32W * ? *)":   `day of month: "32W" is not a day`,
+		"cron(0 2 ? * 8 *)":     `day of week: "8" is not between 1 and 7`,
+		"cron(0 2 ? * 8#1 *)":   `day of week: "8" is not between 1 and 7`,
+		"cron(0 2 ? * L *)":     `day of week: "L" is not between 1 and 7`,
+		"cron(0 2 ? * MON#6 *)": `day of week: "MON#6" is not the first to fifth`,
+		"cron(0 2 1 * MON *)":   "exclude each other",
+		"cron(0 2 30 2 ? *)":    "no day that exists",
+		"every day":             "neither rate() nor cron()",
+		"":                      "no schedule",
+	} {
+		if _, _, err := (RotationRules{Expression: expression}).Intervals(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", expression, err, want)
 		}
 	}
 }

@@ -29,10 +29,10 @@ type Copy struct {
 func (d Document) Follow(next Document) (Document, []Copy) {
 	var changes []change
 	for _, key := range d.ChangedKeys(next) {
-		before, had := d.text(key)
+		before := d.Text(key)
 		after, has := next.text(key)
 		switch {
-		case !had || !has || before == "":
+		case before == "" || !has:
 		case key == keyUser:
 			changes = append(changes, newUserChange(before, after))
 		case !isPublicKey(key) && len(before) >= minSecretLen:
@@ -68,9 +68,6 @@ func (d Document) Follow(next Document) (Document, []Copy) {
 				written = m.start + s.end
 			}
 		}
-	}
-	if written == 0 {
-		return next, copies
 	}
 	text.WriteString(c.text[written:])
 	return newDocument(text.String()), copies
@@ -127,8 +124,8 @@ func respell(text, before, after string, inURL bool) (string, bool) {
 }
 
 func unescapes(unescape func(string) (string, error), text, want string) bool {
-	got, err := unescape(text)
-	return err == nil && got == want
+	got, _ := unescape(text) // "" is no credential
+	return got == want
 }
 
 const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -160,6 +157,7 @@ func newUserChange(before, after string) change {
 			spelled + `)($|[^A-Za-z0-9_%.@-])`)
 	}
 	encoded := regexp.QuoteMeta(percentEncode(before))
+	beforeHost := regexp.MustCompile(`(?s)^(.*?://)([^:@/?#]+)((?::.*)?@.*)$`)
 	raw, inURL := parameter(regexp.QuoteMeta(before)), parameter(regexp.QuoteMeta(before)+"|"+encoded)
 	return func(at scalar, value string) (string, bool, bool) {
 		switch {
@@ -178,28 +176,19 @@ func newUserChange(before, after string) change {
 			return raw.ReplaceAllString(value, "${1}${2}${3}"+strings.ReplaceAll(after, "$", "$$")+"${5}"), true, ok
 		}
 		followed := inURL.ReplaceAllString(value, "${1}${2}${3}"+percentEncode(after)+"${5}")
-		scheme, rest, _ := strings.Cut(followed, "://")
-		if user, tail, ok := cutUser(rest); ok && (user == before || unescapes(url.PathUnescape, user, before)) {
-			followed = scheme + "://" + percentEncode(after) + tail
+		if at := beforeHost.FindStringSubmatch(followed); at != nil &&
+			(at[2] == before || unescapes(url.PathUnescape, at[2], before)) {
+			followed = at[1] + percentEncode(after) + at[3]
 		}
 		return followed, followed != value, true
 	}
-}
-
-// cutUser gives the user of a URL, of which rest is what follows the scheme.
-func cutUser(rest string) (user, tail string, ok bool) {
-	end := strings.IndexAny(rest, ":@/?#")
-	if end < 0 || strings.IndexByte(":@", rest[end]) < 0 || !strings.Contains(rest[end:], "@") {
-		return "", "", false
-	}
-	return rest[:end], rest[end:], true
 }
 
 // scalar is a string or a number within a JSON value.
 type scalar struct {
 	value      string
 	path       string
-	start, end int // in the text of the value
+	start, end int // in the text of the value; of strings alone
 	number     bool
 	ofUser     bool // the nearest name above it says that it is a user
 }
@@ -225,14 +214,14 @@ func scalarsOf(raw, path string) []scalar {
 		}
 		end := int(dec.InputOffset())
 		top := &levels[len(levels)-1]
-		if d, is := token.(json.Delim); is && (d == '}' || d == ']') {
+		if token == json.Delim('}') || token == json.Delim(']') {
 			levels = levels[:len(levels)-1]
 			top, before = &levels[len(levels)-1], end
 			top.named = false
 			continue
 		}
-		if s, is := token.(string); is && top.index < 0 && !top.named {
-			top.name, top.named, before = s, true, end
+		if top.index < 0 && !top.named {
+			top.name, top.named, before = token.(string), true, end
 			continue
 		}
 		place, name := top.path, top.name
@@ -257,8 +246,7 @@ func scalarsOf(raw, path string) []scalar {
 			start := before + strings.IndexByte(raw[before:], '"')
 			found = append(found, scalar{value: v, path: place, start: start, end: end, ofUser: namesUser(name)})
 		case json.Number:
-			found = append(found, scalar{value: v.String(), path: place, start: end - len(v.String()), end: end,
-				number: true})
+			found = append(found, scalar{value: v.String(), path: place, number: true})
 		}
 		before = end
 	}

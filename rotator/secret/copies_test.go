@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -10,38 +11,48 @@ import (
 
 // TestCopiesAreFollowed: each row is a member beside username and password, and what
 // becomes of it when the user is changed from app to app_clone, and the password from
-// p@ss/w0rd to n%w+p@ss or to n3wpass.
+// p@ss/w0rd to n%w+p@ss or to n3wPAss.
 func TestCopiesAreFollowed(t *testing.T) {
-	const special, plain = "n%w+p@ss", "n3wpass"
+	const special, plain = "n%w+p@ss", "n3wPAss"
 	for member, want := range map[string]struct{ special, plain, path string }{
 		// Whole values.
-		`"DB_PASSWORD":"p@ss/w0rd"`:                     {`"DB_PASSWORD":"n%w+p@ss"`, `"DB_PASSWORD":"n3wpass"`, "DB_PASSWORD"},
-		`"a" : { "b":[ 1, {"c":"p@ss\/w0rd"} ] }`:       {`"a" : { "b":[ 1, {"c":"n%w+p@ss"} ] }`, `"a" : { "b":[ 1, {"c":"n3wpass"} ] }`, "a.b[1].c"},
-		`"odd key":{"a.b":"p@ss/w0rd"}`:                 {`"odd key":{"a.b":"n%w+p@ss"}`, `"odd key":{"a.b":"n3wpass"}`, `["odd key"]["a.b"]`},
+		`"DB_PASSWORD":"p@ss/w0rd"`:                     {`"DB_PASSWORD":"n%w+p@ss"`, `"DB_PASSWORD":"n3wPAss"`, "DB_PASSWORD"},
+		`"a" : { "b":[ 1, {"c":"p@ss\/w0rd"} ] }`:       {`"a" : { "b":[ 1, {"c":"n%w+p@ss"} ] }`, `"a" : { "b":[ 1, {"c":"n3wPAss"} ] }`, "a.b[1].c"},
+		`"odd key":{"a.b":"p@ss/w0rd"}`:                 {`"odd key":{"a.b":"n%w+p@ss"}`, `"odd key":{"a.b":"n3wPAss"}`, `["odd key"]["a.b"]`},
 		`"DB_USER":"app"`:                               {`"DB_USER":"app_clone"`, `"DB_USER":"app_clone"`, "DB_USER"},
 		`"x":{"login":"app"}`:                           {`"x":{"login":"app_clone"}`, `"x":{"login":"app_clone"}`, "x.login"},
-		`"0-_z":{"{}":[{}, [] ,{"x":"a"},"p@ss/w0rd"]}`: {`"0-_z":{"{}":[{}, [] ,{"x":"a"},"n%w+p@ss"]}`, `"0-_z":{"{}":[{}, [] ,{"x":"a"},"n3wpass"]}`, `0-_z["{}"][3]`},
+		`"0-_z":{"{}":[{}, [] ,{"x":"a"},"p@ss/w0rd"]}`: {`"0-_z":{"{}":[{}, [] ,{"x":"a"},"n%w+p@ss"]}`, `"0-_z":{"{}":[{}, [] ,{"x":"a"},"n3wPAss"]}`, `0-_z["{}"][3]`},
+		`"":"p@ss/w0rd"`:                                {`"":"n%w+p@ss"`, `"":"n3wPAss"`, `[""]`},
+		`"l":["p@ss/w0rd"]`:                             {`"l":["n%w+p@ss"]`, `"l":["n3wPAss"]`, "l[0]"},
+		`"l":["a","p@ss/w0rd"]`:                         {`"l":["a","n%w+p@ss"]`, `"l":["a","n3wPAss"]`, "l[1]"},
+		`"x":{"a":"1","b":"p@ss/w0rd"}`:                 {`"x":{"a":"1","b":"n%w+p@ss"}`, `"x":{"a":"1","b":"n3wPAss"}`, "x.b"},
+		`"x":{"a":{"c":"1"},"b":["p@ss/w0rd"]}`:         {`"x":{"a":{"c":"1"},"b":["n%w+p@ss"]}`, `"x":{"a":{"c":"1"},"b":["n3wPAss"]}`, "x.b[0]"},
+		`"users":["app"]`:                               {`"users":["app_clone"]`, `"users":["app_clone"]`, "users[0]"},
 		// URLs.
-		`"u":"postgres://app:p%40ss%2fw0rd@h:5/db?sslmode=require"`:    {`"u":"postgres://app_clone:n%25w%2Bp%40ss@h:5/db?sslmode=require"`, `"u":"postgres://app_clone:n3wpass@h:5/db?sslmode=require"`, "u"},
-		`"u":"mysql://app:p%40ss%2Fw0rd@h"`:                            {`"u":"mysql://app_clone:n%25w%2Bp%40ss@h"`, `"u":"mysql://app_clone:n3wpass@h"`, "u"},
-		`"u":"postgres://app:p@ss/w0rd@h/db"`:                          {`"u":"postgres://app_clone:n%25w%2Bp%40ss@h/db"`, `"u":"postgres://app_clone:n3wpass@h/db"`, "u"},
-		`"u":"jdbc:postgresql://h/db?user=app&password=p%40ss%2Fw0rd"`: {`"u":"jdbc:postgresql://h/db?user=app_clone&password=n%25w%2Bp%40ss"`, `"u":"jdbc:postgresql://h/db?user=app_clone&password=n3wpass"`, "u"},
+		`"u":"redis://%61pp@h/0"`:                                      {`"u":"redis://app_clone@h/0"`, `"u":"redis://app_clone@h/0"`, "u"},
+		`"u":"postgres://app:p%40ss%2fw0rd@h:5/db?sslmode=require"`:    {`"u":"postgres://app_clone:n%25w%2Bp%40ss@h:5/db?sslmode=require"`, `"u":"postgres://app_clone:n3wPAss@h:5/db?sslmode=require"`, "u"},
+		`"u":"mysql://app:p%40ss%2Fw0rd@h"`:                            {`"u":"mysql://app_clone:n%25w%2Bp%40ss@h"`, `"u":"mysql://app_clone:n3wPAss@h"`, "u"},
+		`"u":"postgres://app:p@ss/w0rd@h/db"`:                          {`"u":"postgres://app_clone:n%25w%2Bp%40ss@h/db"`, `"u":"postgres://app_clone:n3wPAss@h/db"`, "u"},
+		`"u":"jdbc:postgresql://h/db?user=app&password=p%40ss%2Fw0rd"`: {`"u":"jdbc:postgresql://h/db?user=app_clone&password=n%25w%2Bp%40ss"`, `"u":"jdbc:postgresql://h/db?user=app_clone&password=n3wPAss"`, "u"},
 		`"u":"redis://app@h/0"`:                                        {`"u":"redis://app_clone@h/0"`, `"u":"redis://app_clone@h/0"`, "u"},
-		`"u":"Az+9.x-0:tls://app:p%40ss%2Fw0rd@h"`:                     {`"u":"Az+9.x-0:tls://app_clone:n%25w%2Bp%40ss@h"`, `"u":"Az+9.x-0:tls://app_clone:n3wpass@h"`, "u"},
+		`"u":"Az+9.x-0:tls://app:p%40ss%2Fw0rd@h"`:                     {`"u":"Az+9.x-0:tls://app_clone:n%25w%2Bp%40ss@h"`, `"u":"Az+9.x-0:tls://app_clone:n3wPAss@h"`, "u"},
 		// Other texts.
-		`"d":"a b://p@ss/w0rd"`:                    {"", `"d":"a b://n3wpass"`, "d"},
-		`"d":"://p@ss/w0rd"`:                       {"", `"d":"://n3wpass"`, "d"},
-		`"d":"host=h user=app password=p@ss/w0rd"`: {"", `"d":"host=h user=app_clone password=n3wpass"`, "d"},
-		`"d":"Server=h;Uid=app;Pwd=p%40ss%2Fw0rd"`: {`"d":"Server=h;Uid=app_clone;Pwd=n%25w%2Bp%40ss"`, `"d":"Server=h;Uid=app_clone;Pwd=n3wpass"`, "d"},
+		`"d":"a b://p@ss/w0rd"`:                    {"", `"d":"a b://n3wPAss"`, "d"},
+		`"d":"://p@ss/w0rd"`:                       {"", `"d":"://n3wPAss"`, "d"},
+		`"d":"host=h user=app password=p@ss/w0rd"`: {"", `"d":"host=h user=app_clone password=n3wPAss"`, "d"},
+		`"d":"Server=h;Uid=app;Pwd=p%40ss%2Fw0rd"`: {`"d":"Server=h;Uid=app_clone;Pwd=n%25w%2Bp%40ss"`, `"d":"Server=h;Uid=app_clone;Pwd=n3wPAss"`, "d"},
 		`"b":"cEBzcy93MHJk"`:                       {"", "", "b"},                                 // base64
 		`"b":"Basic YXBwOnBAc3MvdzByZA=="`:         {"", "", "b"},                                 // of app:p@ss/w0rd
 		`"j":"{\"password\":\"p@ss\\\/w0rd\"}"`:    {"", "", "j"},                                 // escaped twice
-		`"j":"{\"password\":\"p@ss/w0rd\"}"`:       {"", `"j":"{\"password\":\"n3wpass\"}"`, "j"}, // a quote would end it
+		`"j":"{\"password\":\"p@ss/w0rd\"}"`:       {"", `"j":"{\"password\":\"n3wPAss\"}"`, "j"}, // a quote would end it
 		// No copies.
 		`"schema":"app"`:                 {`"schema":"app"`, `"schema":"app"`, ""},
 		`"dbname":"p@ss/w0rd"`:           {`"dbname":"p@ss/w0rd"`, `"dbname":"p@ss/w0rd"`, ""}, // says which place it is for
 		`"p@ss/w0rd":1`:                  {`"p@ss/w0rd":1`, `"p@ss/w0rd":1`, ""},
 		`"u":"https://app"`:              {`"u":"https://app"`, `"u":"https://app"`, ""}, // a host
+		`"u":"https://app/x@y"`:          {`"u":"https://app/x@y"`, `"u":"https://app/x@y"`, ""},
+		`"u":"https://app:80/x"`:         {`"u":"https://app:80/x"`, `"u":"https://app:80/x"`, ""},
+		`"x":{"a":"1","p@ss/w0rd":"2"}`:  {`"x":{"a":"1","p@ss/w0rd":"2"}`, `"x":{"a":"1","p@ss/w0rd":"2"}`, ""},
 		`"note":"user=apple"`:            {`"note":"user=apple"`, `"note":"user=apple"`, ""},
 		`"u":"postgres://apple:x@h/app"`: {`"u":"postgres://apple:x@h/app"`, `"u":"postgres://apple:x@h/app"`, ""},
 	} {
@@ -82,19 +93,53 @@ func TestWhatIsNoCopy(t *testing.T) {
 		t.Errorf("6 bytes: %+v", copies)
 	}
 	if _, copies := follow(`{"password":"123456","pin":123456,"n":1234567}`, "other1"); len(copies) != 2 ||
-		!copies[0].Fixed {
+		!copies[0].Fixed || copies[0].Path != "pin" || copies[1].Path != "n" {
 		t.Errorf("numbers: %+v", copies)
 	}
 	if _, copies := follow(`{"username":"app","password":"longer","DB_USER":"app"}`, "other1"); copies != nil {
 		t.Errorf("the user name has not changed: %+v", copies)
 	}
 	// A value of which only the spelling changes keeps its copies as they are.
-	d := mustParse(`{"password":"l\u006fnger","a":"x longer"}`)
-	if got, copies := d.Follow(mustParse(`{"password":"longer","a":"x longer"}`)); got.Text("a") != "x longer" || len(copies) != 1 || copies[0].Fixed {
+	d := mustParse(`{"password":"l\u006fnger","a":"x l\u006fnger"}`)
+	if got, copies := d.Follow(mustParse(`{"password":"longer","a":"x l\u006fnger"}`)); got.raw("a") != d.raw("a") || len(copies) != 1 || copies[0].Fixed {
 		t.Errorf("another spelling: %+v", copies)
 	}
 	if d, copies := (Document{}).Follow(Document{}); !d.IsZero() || copies != nil {
 		t.Error("no document")
+	}
+}
+
+// TestCopiesOfOtherCredentials: those that are written in another way than most, or that are not
+// in both values.
+func TestCopiesOfOtherCredentials(t *testing.T) {
+	for name, c := range map[string]struct{ before, next, want, path string }{ // want "": the value is not changed; path "!": it cannot be
+		"a password with a space, in a query":  {`{"password":"my pass","u":"x://h?p=my+pass"}`, `{"password":"other1"}`, "x://h?p=other1", "u"},
+		"a password with a plus, in a URL":     {`{"password":"p@ss+w","u":"x://u:p%40ss+w@h"}`, `{"password":"other1"}`, "x://u:other1@h", "u"},
+		"a password with a percent, as it is":  {`{"password":"50%off","u":"x://u:50%off@h"}`, `{"password":"o%er 1"}`, "x://u:o%25er%201@h", "u"},
+		"a user with a percent, as it is":      {`{"username":"a%b","u":"x://a%b:p@h"}`, `{"username":"other"}`, "x://other:p@h", "u"},
+		"a text like the scheme of a URL":      {`{"password":"longer","u":"x-longer"}`, `{"password":"o%er 1"}`, "", "!u"},
+		"a user that a text might misread":     {`{"username":"app","u":"user=app"}`, `{"username":"a b"}`, "", "!u"},
+		"a user in a query":                    {`{"username":"app","u":"x://h?user=app"}`, `{"username":"a b"}`, "x://h?user=a%20b", "u"},
+		"a password that cannot, a user could": {`{"password":"longer","username":"app","u":"user=app pw=longer"}`, `{"password":"o%er 1","username":"other"}`, "", "!u"},
+		"a number like the user":               {`{"username":"12345","DB_USER":12345}`, `{"username":"other"}`, "", ""},
+		"no user before":                       {`{"password":"longer","DB_USER":""}`, `{"password":"longer","username":"app"}`, "", ""},
+		"an empty user before":                 {`{"username":"","DB_USER":""}`, `{"username":"app"}`, "", ""},
+		"no password afterwards":               {`{"password":"longer","u":"longer"}`, `{"password":null}`, "", ""},
+		"where the secret is for":              {`{"host":"db.example.com","u":"at db.example.com"}`, `{"host":"elsewhere"}`, "", ""},
+	} {
+		d, given := mustParse(c.before), mustParse(c.next)
+		copied := d.Keys()[len(d.Keys())-1]
+		next := mustParse(strings.TrimSuffix(given.Encode().Reveal(), "}") + fmt.Sprintf(",%q:%s}", copied, d.raw(copied)))
+		got, copies := d.Follow(next)
+		path := ""
+		for _, at := range copies {
+			if path += at.Path; at.Fixed {
+				path = "!" + path
+			}
+		}
+		if want := cmp.Or(c.want, d.Text(copied)); got.Text(copied) != want || path != c.path {
+			t.Errorf("%s: %q at %q, want %q at %q", name, got.Text(copied), path, want, c.path)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,10 +89,8 @@ func syntaxError(err error) error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("secret value is not JSON at byte offset %d"+storeHint, max(0, syntax.Offset-1))
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("secret value ends before its JSON does" + storeHint)
-	}
-	return errors.New("secret value is not JSON" + storeHint)
+	// io.ErrUnexpectedEOF: from a text, a decoder has no other.
+	return errors.New("secret value ends before its JSON does" + storeHint)
 }
 
 // shapeOf names a JSON value by its first byte.
@@ -223,9 +220,7 @@ func (d Document) Compact(key string) string {
 		return s
 	}
 	var b bytes.Buffer
-	if json.Compact(&b, []byte(d.raw(key))) != nil {
-		return ""
-	}
+	json.Compact(&b, []byte(d.raw(key))) // which writes nothing where there is none
 	return b.String()
 }
 
@@ -345,7 +340,7 @@ func (d Document) Equal(e Document) bool {
 func (d Document) ChangedKeys(e Document) []string {
 	var keys []string
 	for _, key := range d.Keys() {
-		if !e.Has(key) || d.raw(key) != e.raw(key) {
+		if d.raw(key) != e.raw(key) {
 			keys = append(keys, key)
 		}
 	}

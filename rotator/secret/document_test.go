@@ -137,6 +137,9 @@ func TestDocumentSet(t *testing.T) {
 		"others keep bytes": {`{"z":1.0e0,"h":"\u003c\/","a":"1","big":12345678901234567890}`, "a", "x", `{"z":1.0e0,"h":"\u003c\/","a":"x","big":12345678901234567890}`},
 		"no HTML escaping":  {`{}`, "a", `<&>"'\/é`, `{"a":"<&>\"'\\/é"}`},
 		"into nothing":      {`{}`, "a", "1", `{"a":"1"}`},
+		"nothing, new":      {`{}`, "a", "", `{"a":""}`},
+		"nothing, replaced": {`{"a":1}`, "a", "", `{"a":""}`},
+		"nothing for null":  {`{"a":null}`, "a", "", `{"a":""}`},
 		"into white space":  {"{ }", "a", "1", `{"a":"1" }`},
 		"new, dense":        {`{"a":1}`, "b", "2", `{"a":1,"b":"2"}`},
 		"new, spaced":       {`{"a": 1}`, "b", "2", `{"a": 1, "b": "2"}`},
@@ -245,6 +248,8 @@ func TestDocumentSecrets(t *testing.T) {
 		"nested twice":        {`{"o":{"x":"nested-1","x" : "nested-2"}}`, []string{"nested-1", "nested-2"}},
 		"below a public name": {`{"host":{"token":"nested-1"}}`, []string{"nested-1"}},
 		"public name below":   {`{"o":{"host":"nested-1"}}`, []string{"nested-1"}},
+		"below a list":        {`{"rotates":{"x":"nested-1"},"other":["nested-2"]}`, []string{"nested-1", "nested-2"}},
+		"public lists":        {`{"rotates":["app_user/app_clone"],"nodes":["node-1.test"],"a":["app_user/app_clone"],"b":"node-1.test"}`, nil},
 		"public value again":  {`{"username":"app_user","owner":"app_user"}`, nil},
 		"password is public":  {`{"username":"app_user","password":"app_user"}`, []string{"app_user"}},
 		"case matters":        {`{"Host":"db.example.com"}`, []string{"db.example.com"}},
@@ -356,6 +361,18 @@ func BenchmarkParseDocument(b *testing.B) {
 	for b.Loop() {
 		if _, err := ParseDocument(text); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestValuesOfOtherShapes: an engine's own keys may be strings, lists or anything else.
+func TestValuesOfOtherShapes(t *testing.T) {
+	d := mustParse(`{"object": { "a" : 1 }, "list": ["x", "y"], "mixed": ["x", 1], "string": " s ", "true": true}`)
+	for key, want := range map[string]string{
+		"object": `{"a":1} []`, "list": `["x","y"] [x y]`, "mixed": `["x",1] []`, "string": " s  [ s ]", "true": "true []", "absent": " []",
+	} {
+		if got := fmt.Sprintf("%s %s", d.Compact(key), d.Texts(key)); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
 		}
 	}
 }

@@ -16,9 +16,6 @@ type Password struct {
 
 // NewPassword hides s.
 func NewPassword(s string) Password {
-	if s == "" {
-		return Password{}
-	}
 	return Password{reveal: func() string { return s }}
 }
 

@@ -34,6 +34,9 @@ func TestPolicyValidate(t *testing.T) {
 		"type not included":    {PasswordPolicy{ExcludeCharacters: new(numbers), ExcludeNumbers: true}, ""},
 		"type not required":    {PasswordPolicy{ExcludeCharacters: new(numbers), AllowMissingTypes: true}, ""},
 		"shorter than types":   {PasswordPolicy{Length: 3}, "PASSWORD_LENGTH is 3 and REQUIRE_EACH_INCLUDED_TYPE asks for 4 types"},
+		"of one character":     {PasswordPolicy{Length: 1}, "PASSWORD_LENGTH is 1 and REQUIRE_EACH_INCLUDED_TYPE asks for 4 types"},
+		"of a type each":       {PasswordPolicy{Length: 4}, "4 characters out of 94"},
+		"64 bits":              {PasswordPolicy{Length: 16, ExcludeCharacters: new(lowercase[6:] + uppercase + punctuation), AllowMissingTypes: true}, ""},
 		"weak":                 {PasswordPolicy{Length: 9}, "9 characters out of 94 make 58.0 bits and 64 are needed"},
 		"just strong enough":   {PasswordPolicy{Length: 10}, ""}, // 65.5 bits, 64.6 of them with each type
 		"digits, 63.1 bits":    {PasswordPolicy{Length: 19, ExcludeCharacters: new(notNumbers), AllowMissingTypes: true}, "19 characters out of 10 make 63.1 bits and 64 are needed; raise PASSWORD_LENGTH or exclude less"},

@@ -47,9 +47,9 @@ func ParseTagChoices(text string) (TagChoices, error) {
 		ok := false
 		switch TagPrefix + name {
 		case TagLength:
-			low, high, ranged := strings.Cut(values, "-")
+			low, high, _ := strings.Cut(values, "-")
 			c.MinLength, c.MaxLength = number(low), number(high)
-			ok = ranged && c.MinLength >= shortestByTag && c.MaxLength >= c.MinLength && c.MaxLength <= longestByTag
+			ok = c.MinLength >= shortestByTag && c.MaxLength >= c.MinLength && c.MaxLength <= longestByTag
 		case TagPreset:
 			c.Presets = strings.Split(values, "|")
 			ok = !slices.ContainsFunc(c.Presets, func(p string) bool {
@@ -66,11 +66,9 @@ func ParseTagChoices(text string) (TagChoices, error) {
 	return c, nil
 }
 
+// number is 0 for what is none; one that no int holds stays too far from all that is allowed.
 func number(text string) int {
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0
-	}
+	n, _ := strconv.Atoi(text)
 	return n
 }
 
