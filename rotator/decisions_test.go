@@ -3,6 +3,7 @@ package rotator
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -67,6 +68,9 @@ func TestDecisions(t *testing.T) {
 		wrong := func(why string) { t.Errorf("%+v: %s: %s", s, r.action, why) }
 		if r.reason == "" {
 			wrong("says nothing")
+		}
+		if strings.HasPrefix(r.reason, "AWSCURRENT works") && s.current != CredentialWorks {
+			wrong("it does not: " + r.reason)
 		}
 		if s.foreign && r.action != ActionInvestigate {
 			wrong("it is another function's secret")

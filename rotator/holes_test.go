@@ -49,6 +49,11 @@ func TestARecordSaysHowAStepEnded(t *testing.T) {
 		!errors.Is(got.Err, rotator.KindLoginRejected) || got.Elapsed < time.Millisecond || got.Start.IsZero() {
 		t.Errorf("%+v", got)
 	}
+	var failed *rotator.StepError
+	if !errors.As(got.Err, &failed) || failed.Step != rotator.StepTestSecret || failed.SecretID != s.arn ||
+		failed.VersionID != awsemu.VersionID(2) || failed.Hint == "" {
+		t.Errorf("%+v", failed)
+	}
 }
 
 // lagging is a store whose secret has a replica that is not in step, and which does not say when versions were made.

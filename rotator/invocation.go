@@ -69,12 +69,17 @@ func (v *invocation) readCurrent(ctx context.Context) (SecretValue, error) {
 	return val, nil
 }
 
-// readPending reads the version of the event under its label. The version may have
+// readPendingOnce reads the version of the event under its label.
+func (v *invocation) readPendingOnce(ctx context.Context) (SecretValue, error) {
+	return v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
+}
+
+// readPending is readPendingOnce until there is a value. The version may have
 // been given its value only a moment ago, elsewhere, so that its absence is
 // believed only after looking again.
 func (v *invocation) readPending(ctx context.Context) (val SecretValue, err error) {
 	err = v.retryRead(ctx, KindNotFound, func() (err error) {
-		val, err = v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
+		val, err = v.readPendingOnce(ctx)
 		return err
 	})
 	if err != nil {
@@ -155,7 +160,7 @@ func (v *invocation) newRotation(current, pending secret.Document) Rotation {
 			return val.Document, err
 		},
 		ReadPending: func(ctx context.Context) (secret.Document, error) {
-			val, err := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
+			val, err := v.readPendingOnce(ctx)
 			if errors.Is(err, KindConflict) || errors.Is(err, KindMisconfigured) { // not its label, or no document
 				err = fmt.Errorf("AWSPENDING: %w: %w", KindNotFound, err)
 			}

@@ -1,10 +1,13 @@
 package rotator
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
@@ -27,6 +30,23 @@ func TestNothingForgesALine(t *testing.T) {
 			t.Errorf("%q as an error: %q", text, err)
 		}
 	}
+}
+
+// TestTheTimeThatAChangeTakes: exactly as much is enough.
+func TestTheTimeThatAChangeTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			set, left time.Duration
+			enough    bool
+		}{{0, 10 * time.Second, true}, {0, 10*time.Second - 1, false}, {time.Second, time.Second, true}, {time.Second, time.Second - 1, false}} {
+			ctx, cancel := context.WithTimeout(t.Context(), c.left)
+			v := invocation{Rotator: Rotator{MinApplyTime: c.set}}
+			if err := v.checkTimeLeft(ctx); (err == nil) != c.enough || err != nil && !errors.Is(err, KindDeadline) {
+				t.Errorf("%s left of %s: %v", c.left, c.set, err)
+			}
+			cancel()
+		}
+	})
 }
 
 // FuzzFit: whatever a secret and a text hold, what is shown is printable and is without

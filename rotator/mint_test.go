@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -20,6 +21,7 @@ type mints struct {
 	made    []string
 	left    []string // what was made and not discarded
 	kept    error    // of Discard
+	afresh  bool     // Mint begins with the value in use, not with the proposal
 }
 
 func (m *mints) Propose(_ context.Context, r rotator.Rotation) (secret.Document, error) {
@@ -37,6 +39,9 @@ func (m *mints) Mint(_ context.Context, r rotator.Rotation) (secret.Document, er
 	m.made, m.left = append(m.made, key), append(m.left, key)
 	if m.refusal != nil {
 		return r.Pending.SetPassword(secret.NewPassword(key)), fmt.Errorf("%w: behind %s", m.refusal, key)
+	}
+	if m.afresh {
+		return r.Current.SetPassword(secret.NewPassword(key)), nil
 	}
 	return r.Pending.SetPassword(secret.NewPassword(key)), nil
 }
@@ -183,15 +188,69 @@ func TestWhatWasMadeAndNotStored(t *testing.T) {
 // TestWhatIsMintedIsFollowed by the copies in other members, as a proposal is.
 func TestWhatIsMintedIsFollowed(t *testing.T) {
 	for mode, want := range map[string]string{"follow": "key-of-the-provider-1", "ignore": "canary-p1-0123456789"} {
-		s := newStory(t)
-		s.run("copies " + mode + "\naccount app/p1\nversion AWSCURRENT app/p1 copy=canary-p1-0123456789\nversion AWSPENDING " +
-			"empty\nstate")
-		s.rotator.Strategy = &mints{}
-		s.step("createSecret", "v2")
-		d, err := secret.ParseDocument(string(s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value.Reveal()))
-		if err != nil || d.Text("copy") != want {
-			t.Errorf("%s: the copy is %q, %v; want %q", mode, d.Text("copy"), err, want)
+		for _, afresh := range []bool{false, true} {
+			s := newStory(t)
+			s.run("copies " + mode + "\naccount app/p1\nversion AWSCURRENT app/p1 copy=canary-p1-0123456789\nversion " +
+				"AWSPENDING empty\nstate")
+			s.rotator.Strategy = &mints{afresh: afresh}
+			s.step("createSecret", "v2")
+			d, err := secret.ParseDocument(string(s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value.Reveal()))
+			if err != nil || d.Text("copy") != want {
+				t.Errorf("%s, afresh %t: the copy is %q, %v; want %q", mode, afresh, d.Text("copy"), err, want)
+			}
 		}
+	}
+}
+
+// TestNothingIsMintedWithoutTimeToStoreIt, nor stored in its place.
+func TestNothingIsMintedWithoutTimeToStoreIt(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+	m := &mints{}
+	s.rotator.Strategy, s.rotator.MinApplyTime = m, 10*time.Hour
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	err := s.rotator.Handle(ctx, rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2)})
+	if !errors.Is(err, rotator.KindDeadline) || len(m.made) > 0 || !s.aws.Snapshot(s.arn).Holder("AWSPENDING").Value.Empty() {
+		t.Errorf("%v; made %v", err, m.made)
+	}
+}
+
+// TestWhatAnEarlierAttemptDidIsNotKnown: a finding that blocks says no more than it knows.
+func TestWhatAnEarlierAttemptDidIsNotKnown(t *testing.T) {
+	for read, want := range map[rotator.Kind]string{rotator.KindThrottled: "this attempt changed nothing", rotator.KindNotFound: nothingChanged} {
+		s := newStory(t)
+		s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+		s.rotator.Strategy, s.rotator.Store = &mints{finding: rotator.KindUnreachable}, unread{s.rotator.Store, read}
+		err := s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepCreateSecret, SecretID: s.arn,
+			VersionID: awsemu.VersionID(2)})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "an earlier one stored") {
+			t.Errorf("%s: %v; want %q", read, err, want)
+		}
+	}
+}
+
+// TestATestOfWhatIsInUse: the read of AWSPENDING may come late, when the version is AWSCURRENT already. Nothing is tested.
+func TestATestOfWhatIsInUse(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p2\nversion AWSPREVIOUS app/p1\nversion AWSCURRENT app/p2\nstate")
+	s.rotator.Store = unread{s.rotator.Store, rotator.KindNotFound}
+	var got rotator.Record
+	s.rotator.Observe = func(_ context.Context, r rotator.Record) { got = r }
+	s.step("testSecret", "v2")
+	if got.Outcome != rotator.OutcomeAlreadyDone || got.Err != nil || got.Report != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestAStrategyNeedNotNameItsTarget to end a rotation.
+func TestAStrategyNeedNotNameItsTarget(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p2\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate")
+	s.rotator.Strategy = &mints{}
+	err := s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepFinishSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2)})
+	if got := s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID; err != nil || got != awsemu.VersionID(2) {
+		t.Errorf("AWSCURRENT is %s: %v", got, err)
 	}
 }
 

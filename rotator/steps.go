@@ -44,8 +44,7 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 		return OutcomeAlreadyDone, err
 	}
 	if err := v.shapePasswords(seen.meta); err != nil { // whatever the mode of the preflight
-		if _, missing := v.readValue(ctx, v.event.SecretID,
-			VersionRef{ID: v.event.VersionID, Label: LabelPending}); missing == nil {
+		if _, missing := v.readPendingOnce(ctx); missing == nil {
 			return v.keep(ctx, seen) // it may be set already: a tag must not stop that rotation
 		}
 		return OutcomeFailed, fmt.Errorf("new value: %w; %s", err, v.unchanged(ctx))
@@ -59,7 +58,7 @@ func (v *invocation) create(ctx context.Context) (Outcome, error) {
 	}
 	minter, mints := v.Strategy.(Minter)
 	if mints {
-		_, err := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
+		_, err := v.readPendingOnce(ctx)
 		switch {
 		case err == nil:
 			return v.keep(ctx, seen)
@@ -168,7 +167,7 @@ const nothingChanged = "nothing was changed"
 // unchanged is what createSecret says of the secret and the database where it stores
 // nothing. An earlier attempt of the same rotation may have stored a value, and set it.
 func (v *invocation) unchanged(ctx context.Context) string {
-	_, err := v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
+	_, err := v.readPendingOnce(ctx)
 	switch {
 	case errors.Is(err, KindNotFound):
 		return nothingChanged

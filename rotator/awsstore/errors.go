@@ -42,8 +42,8 @@ func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 		return rotator.KindNotFound, ""
 	case name == "ResourceExists":
 		return rotator.KindConflict, ""
-	// RemoveFromVersionId that no longer holds the label, as either of two codes.
-	case operation == "UpdateSecretVersionStage" && (name == "InvalidParameter" || name == "InvalidRequest"):
+	// RemoveFromVersionId that no longer holds the label, as this code or as InvalidRequest.
+	case operation == "UpdateSecretVersionStage" && name == "InvalidParameter":
 		return rotator.KindConflict, ""
 	case name == "InvalidRequest" && strings.Contains(text, "default KMS service key"):
 		return rotator.KindMisconfigured, "the secret is encrypted with aws/secretsmanager, which only its own " +

@@ -1,8 +1,16 @@
 package awsstore
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/aws/smithy-go"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 )
@@ -50,6 +58,27 @@ func TestErrorsOfAWSOnRecord(t *testing.T) {
 		"the same where none is":                    {"DescribeSecret", "InternalFailure", "An unknown error occurred", rotator.KindThrottled, "more than once"},
 		"SM-013 mismatch":                           {"GetSecretValue", "InvalidRequestException", "You provided a VersionStage that is not associated to the provided VersionId.", rotator.KindConflict, ""},
 		"SM-111 no RemoveFromVersionId":             {"UpdateSecretVersionStage", "InvalidParameterException", "The parameter RemoveFromVersionId can't be empty.", rotator.KindConflict, ""},
+		"a label that has moved, as the other code": {"UpdateSecretVersionStage", "InvalidRequestException", "x", rotator.KindConflict, ""},
+		"the words of another code":                 {"GetSecretValue", "AccessDeniedException", "the default KMS service key", rotator.KindAccessDenied, ""},
+		"a key without its ARN":                     {"GetSecretValue", "DecryptionFailure", "the key is disabled", rotator.KindMisconfigured, "--key-id KEY-ARN"},
+		"a key that is not there":                   {"GetSecretValue", "DecryptionFailure", "the key does not exist", rotator.KindMisconfigured, "whole ARN"},
+		"an unknown failure, in words alone":        {"PutSecretValue", "Weird", "an unknown error occurred", rotator.KindInternal, "key policy"},
+		"an unknown failure, by its code":           {"PutSecretValue", "InternalFailure", "x", rotator.KindInternal, "key policy"},
+		"an unknown code":                           {"GetSecretValue", "Weird", "x", rotator.KindInternal, ""},
+		"a parameter":                               {"PutSecretValue", "InvalidParameterException", "x", rotator.KindMisconfigured, ""},
+		"a check of the request":                    {"PutSecretValue", "ValidationException", "x", rotator.KindMisconfigured, ""},
+		"another value":                             {"PutSecretValue", "ResourceExistsException", "x", rotator.KindConflict, ""},
+		"throttled, 1":                              {"DescribeSecret", "ThrottlingException", "x", rotator.KindThrottled, "more than once"},
+		"throttled, 2":                              {"DescribeSecret", "TooManyRequestsException", "x", rotator.KindThrottled, "more than once"},
+		"throttled, 3":                              {"DescribeSecret", "RequestLimitExceeded", "x", rotator.KindThrottled, "more than once"},
+		"throttled, 4":                              {"DescribeSecret", "LimitExceededException", "x", rotator.KindThrottled, "more than once"},
+		"unavailable":                               {"DescribeSecret", "ServiceUnavailable", "x", rotator.KindThrottled, "more than once"},
+		"no client":                                 {"DescribeSecret", "UnrecognizedClientException", "x", rotator.KindMisconfigured, "rejected the function's credentials"},
+		"expired":                                   {"DescribeSecret", "ExpiredTokenException", "x", rotator.KindMisconfigured, "rejected the function's credentials"},
+		"no such key":                               {"DescribeSecret", "InvalidClientTokenId", "x", rotator.KindMisconfigured, "rejected the function's credentials"},
+		"a wrong signature":                         {"DescribeSecret", "InvalidSignatureException", "x", rotator.KindMisconfigured, "rejected the function's credentials"},
+		"half a signature":                          {"DescribeSecret", "IncompleteSignatureException", "x", rotator.KindMisconfigured, "rejected the function's credentials"},
+		"no signature":                              {"DescribeSecret", "MissingAuthenticationTokenException", "x", rotator.KindMisconfigured, "rejected the function's credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kind, advice := classify(c.operation, "app", c.code, c.text)
@@ -57,5 +86,43 @@ func TestErrorsOfAWSOnRecord(t *testing.T) {
 				t.Errorf("%q, %q; want %q and advice with %q", kind, advice, c.want, c.says)
 			}
 		})
+	}
+}
+
+// TestCallsWithoutAnAnswer: each is told from the others, and its cause is still there.
+func TestCallsWithoutAnAnswer(t *testing.T) {
+	op := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	for want, cause := range map[string]error{
+		"the name of the endpoint h does not resolve (a function in a VPC reaches": &net.DNSError{},
+		"the call to h was cancelled":                      context.Canceled,
+		"no answer from h (a function in a VPC":            context.DeadlineExceeded,
+		"no answer from h (a function":                     os.ErrDeadlineExceeded,
+		"no connection to h: connection refused":           op,
+		"no usable answer from h: wrapped: unexpected EOF": io.ErrUnexpectedEOF,
+	} {
+		err := fmt.Errorf("call: %w", noResponse{fmt.Errorf("wrapped: %w", cause), "h", "Secrets Manager", "secretsmanager"})
+		if !strings.Contains(err.Error(), want) || !errors.Is(err, cause) {
+			t.Errorf("%v; want %q in it", err, want)
+		}
+	}
+	api := apiError{fmt.Errorf("wrapped: %w", io.EOF), &smithy.GenericAPIError{Code: "Code", Message: "text"}}
+	if !errors.Is(api, io.EOF) || api.Error() != "Code: text" {
+		t.Errorf("an answer: %v", api)
+	}
+}
+
+// TestWhereCallsGo: to the endpoint that is set, or to AWS's own.
+func TestWhereCallsGo(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"https://vpce.example.com:8443/x": "vpce.example.com:8443",
+		"":                                "rds.eu-west-1.amazonaws.com",
+		"://":                             "rds.eu-west-1.amazonaws.com",
+	} {
+		if got := hostOf(&endpoint, "rds", "eu-west-1"); got != want {
+			t.Errorf("%q: %s, want %s", endpoint, got, want)
+		}
+	}
+	if got := hostOf(nil, "rds", "eu-west-1"); got != "rds.eu-west-1.amazonaws.com" {
+		t.Error(got)
 	}
 }

@@ -283,7 +283,7 @@ func explainRDS(client *rds.Client, operation, what string, err error) error {
 		return fmt.Errorf("rds:%s: %w: %w (of the %s)", operation, rotator.KindMisconfigured, apiError{err, api}, what)
 	}
 	kind, advice := classify(operation, "", api.ErrorCode(), api.ErrorMessage())
-	if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok && kind == rotator.KindAccessDenied {
+	if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok {
 		advice = d.Remedy(permissions.Place{})
 	}
 	return rotator.WithHint(fmt.Errorf("rds:%s: %w: %w", operation, kind, apiError{err, api}), advice)

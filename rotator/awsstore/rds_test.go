@@ -3,7 +3,9 @@ package awsstore_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -87,7 +89,7 @@ func TestComplete(t *testing.T) {
 	emu.ResetCalls()
 	for _, text := range []string{
 		`{"username":"boss","password":"x","host":"db.example.com"}`, `{"username":"boss"}`,
-		`{"username":"boss","token":"x"}`, `{}`,
+		`{"username":"boss","token":"x"}`, `{"password":"x","token":"x"}`, `{}`,
 	} {
 		full := parse(t, text)
 		if d, err := store.Resolve(t.Context(), "rds!db-1", full); err != nil || !d.Equal(full) {
@@ -123,6 +125,10 @@ func TestServes(t *testing.T) {
 		"reader endpoint, from the writer":   {full(at("member1")), reader, 5432, 2, "", ""},
 		"writer endpoint, from the writer":   {full(at("member1")), writer, 5432, 2, "", ""},
 		"the console's key":                  {`{"host":"` + writer + `","port":5432,"dbClusterIdentifier":"shop"}`, reader, 5432, 1, "", ""},
+		"the console's key, and a CNAME":     {`{"host":"db.example.com","port":5432,"dbClusterIdentifier":"shop"}`, reader, 5432, 1, rotator.KindConflict, "RDS writer is " + writer},
+		"an instance's key, and a CNAME":     {`{"host":"db.example.com","port":5432,"dbInstanceIdentifier":"db1"}`, at("copy"), 5432, 1, rotator.KindConflict, "RDS writer is " + at("db1")},
+		"no host at all":                     {full(at("db1")), "", 5432, 1, rotator.KindConflict, "this account and Region"},
+		"the superuser's on another port":    {`{"host":"` + at("db1") + `","port":5433}`, at("copy"), 5432, 1, rotator.KindConflict, "RDS writer is " + at("db1") + ":5432, but the superuser secret names " + at("db1") + ":5433"},
 		"another port":                       {full(at("db1")), at("copy"), 5433, 2, rotator.KindConflict, "this account and Region"},
 		"another instance":                   {full(at("db1")), at("db2"), 5432, 1, rotator.KindConflict, "not " + at("db2") + ":5432"},
 		"another's replica":                  {full(at("db1")), at("copy2"), 5432, 1, rotator.KindConflict, "this account and Region"},
@@ -213,8 +219,77 @@ func TestRDSIsSilent(t *testing.T) {
 		emu, store := fleet(t)
 		emu.Fault = func(awsemu.Call) awsemu.Fault { return c.fault }
 		err := store.IsEndpointOf(t.Context(), parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432)
-		if rotator.KindOf(err) != c.want {
+		if rotator.KindOf(err) != c.want || c.want == rotator.KindThrottled && !strings.Contains(err.Error(), "more than once") {
 			t.Errorf("%s: want %q, got %q: %v", name, c.want, rotator.KindOf(err), err)
 		}
+	}
+}
+
+// TestWhatRDSDoesNotKnow of a database is an error, and never a yes.
+func TestWhatRDSDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	const writer = "shop.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com"
+	inside := func(operation, list, item string) string {
+		return "<" + operation + "Response><" + operation + "Result><" + list + ">" + item + "</" + list + "></" + operation + "Result></" +
+			operation + "Response>"
+	}
+	instance := func(item string) string { return inside("DescribeDBInstances", "DBInstances", item) }
+	cluster := func(item string) string { return inside("DescribeDBClusters", "DBClusters", item) }
+	for name, c := range map[string]struct {
+		answer, superuser, host string
+		want                    rotator.Kind
+		says                    string
+	}{
+		"no instance":         {instance(""), at("db1"), at("copy"), rotator.KindNotFound, "no instance db1 in this account"},
+		"being created":       {instance("<DBInstance><DBInstanceStatus>creating</DBInstanceStatus></DBInstance>"), at("db1"), at("copy"), rotator.KindUnreachable, `no endpoint: its status is "creating"`},
+		"no cluster":          {cluster(""), writer, at("copy"), rotator.KindNotFound, "no cluster shop in this account"},
+		"a cluster, creating": {cluster("<DBCluster><Status>creating</Status></DBCluster>"), writer, at("copy"), rotator.KindUnreachable, `no endpoint: its status is "creating"`},
+		"a name that is none": {"<ErrorResponse><Error><Code>InvalidParameterValue</Code><Message>x</Message></Error></ErrorResponse>", at("db1"), at("copy"), rotator.KindMisconfigured, "of the instance db1"},
+		"a cluster with a replica": {cluster("<DBCluster><Endpoint>" + writer + "</Endpoint><Port>5432</Port><ReadReplicaIdentifiers><ReadReplicaIdentifier>other</ReadReplicaIdentifier></ReadReplicaIdentifiers></DBCluster>"), writer, at("copy"), rotator.KindConflict,
+			"instances other"},
+		"a cluster without a reader": {cluster("<DBCluster><Endpoint>" + writer + "</Endpoint><Port>5432</Port></DBCluster>"), writer, "", rotator.KindConflict,
+			"at " + writer + ":5432, instances none"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if strings.HasPrefix(c.answer, "<ErrorResponse>") {
+				w.WriteHeader(http.StatusBadRequest)
+			}
+			io.WriteString(w, c.answer)
+		}))
+		t.Cleanup(server.Close)
+		cfg := config()
+		cfg.BaseEndpoint = &server.URL
+		err := awsstore.New(cfg, "").IsEndpointOf(t.Context(), parse(t, `{"host":"`+c.superuser+`","port":5432}`), c.host, 5432)
+		if rotator.KindOf(err) != c.want || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: want %q and %q, got %v", name, c.want, c.says, err)
+		}
+	}
+	// The database is found, and its replica cannot be looked up.
+	emu, store := fleet(t)
+	calls := 0
+	emu.Fault = func(awsemu.Call) awsemu.Fault { calls++; return awsemu.Fault{Throttle: calls > 1} }
+	if err := store.IsEndpointOf(t.Context(), parse(t, `{"host":"`+at("db1")+`","port":5432}`), at("copy"), 5432); rotator.KindOf(err) != rotator.KindThrottled {
+		t.Errorf("a replica that cannot be looked up: %v", err)
+	}
+}
+
+// TestTagsOfADatabase: an ARN of the longest that there are is asked for, and a longer one, or none, is not; nor is any
+// database where the tags cannot be read.
+func TestTagsOfADatabase(t *testing.T) {
+	t.Parallel()
+	emu, store := fleet(t)
+	bare := parse(t, `{"username":"boss","password":"`+clear+`"}`)
+	arn := "arn:aws:rds:us-east-1:123456789012:db:"
+	arn += strings.Repeat("x", 256-len(arn))
+	for tag, want := range map[string]rotator.Kind{arn: rotator.KindNotFound, arn + "x": rotator.KindMisconfigured, "": rotator.KindMisconfigured} {
+		if _, err := store.Resolve(t.Context(), managed(emu, "aws:rds:primaryDBInstanceArn", tag), bare); rotator.KindOf(err) != want {
+			t.Errorf("%d characters: want %q, got %v", len(tag), want, err)
+		}
+	}
+	if _, err := store.Resolve(t.Context(), managed(emu, "team", "db1"), bare); rotator.KindOf(err) != rotator.KindMisconfigured {
+		t.Errorf("a tag of another kind: %v", err)
+	}
+	if _, err := store.Resolve(t.Context(), "none", bare); rotator.KindOf(err) != rotator.KindNotFound || !strings.Contains(err.Error(), "the tags of a secret") {
+		t.Errorf("tags that cannot be read: %v", err)
 	}
 }

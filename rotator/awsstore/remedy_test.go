@@ -2,11 +2,20 @@ package awsstore_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/awsstore"
@@ -19,6 +28,15 @@ type script map[string]string
 
 func (s script) store(t *testing.T) *awsstore.Store {
 	t.Helper()
+	store, _ := s.recorded(t, config())
+	return store
+}
+
+// recorded gives also what was asked: operations, each with its body.
+func (s script) recorded(t *testing.T, cfg aws.Config) (*awsstore.Store, func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var asked []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		if operation == "" { // STS speaks another protocol
@@ -26,6 +44,10 @@ func (s script) store(t *testing.T) *awsstore.Store {
 				`</Arn><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
 			return
 		}
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		asked = append(asked, operation+" "+string(body))
+		mu.Unlock()
 		answer, ok := s[operation]
 		if !ok {
 			answer = "AccessDeniedException: User: " + scriptCaller + " is not authorized to perform: x:" + operation
@@ -40,9 +62,12 @@ func (s script) store(t *testing.T) *awsstore.Store {
 		io.WriteString(w, answer)
 	}))
 	t.Cleanup(server.Close)
-	cfg := config()
 	cfg.BaseEndpoint = &server.URL
-	return awsstore.New(cfg, "")
+	return awsstore.New(cfg, ""), func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(asked)
+	}
 }
 
 const (
@@ -74,6 +99,7 @@ func TestARemedyNamesTheWholeARN(t *testing.T) {
 		{"a partial ARN", strings.TrimSuffix(scriptARN, "-AbCd12"), described, whole},
 		{"an ARN", scriptARN, described, whole},
 		{"a name, and DescribeSecret is denied", "prod/db-secret", "", `"arn:aws:secretsmanager:us-east-1:111122223333:secret:prod/db-secret-??????"`},
+		{"an ARN, which needs no call", scriptARN, `{"ARN":"another"}`, whole},
 		{"a partial ARN, and DescribeSecret is denied", "arn:aws:secretsmanager:us-east-1:111122223333:secret:app", "", `"arn:aws:secretsmanager:us-east-1:111122223333:secret:app-??????"`},
 		{"an ARN, and DescribeSecret is denied", scriptARN, "", whole},
 	} {
@@ -101,12 +127,24 @@ func TestARemedyNamesTheWholeARN(t *testing.T) {
 	}
 	t.Run("DescribeSecret itself", func(t *testing.T) {
 		t.Parallel()
-		store := script{"DescribeSecret": deniedAs("DescribeSecret", "app", noIdentity)}.store(t)
+		store, asked := script{"DescribeSecret": deniedAs("DescribeSecret", "app", noIdentity)}.recorded(t, config())
 		_, err := store.Describe(t.Context(), "app")
 		if want := paste("DescribeSecret", `"arn:aws:secretsmanager:us-east-1:111122223333:secret:app-??????"`); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %s, got %v", want, err)
 		}
+		if calls := asked(); len(calls) != 1 {
+			t.Errorf("asked %q", calls)
+		}
 	})
+}
+
+// TestARefusalThatIsNoDenial says what AWS said, and no more.
+func TestARefusalThatIsNoDenial(t *testing.T) {
+	t.Parallel()
+	err := read(t, script{"GetSecretValue": "AccessDeniedException: not today"}.store(t), "app")
+	if !errors.Is(err, rotator.KindAccessDenied) || !strings.HasSuffix(err.Error(), "not today") {
+		t.Error(err)
+	}
 }
 
 func read(t *testing.T, store *awsstore.Store, id string) error {
@@ -147,8 +185,12 @@ func TestARemedyForAKey(t *testing.T) {
 	}{
 		{"a key by ARN", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": denied},
 			[]string{"for kms:Decrypt", `"Resource":"` + scriptKey + `"`, `"kms:EncryptionContext:SecretARN":"` +
-				scriptARN + `"`, "aws iam get-role --role-name rotate"}, ""},
+				scriptARN + `"`, "aws iam get-role --role-name rotate"}, "is in another Region"},
 		{"a key by id", script{"DescribeSecret": describedWith("10000000-0000-4000-8000-000000000001"), "GetSecretValue": denied}, []string{`"Resource":"` + scriptKey + `"`}, ""},
+		{"a key by ARN, which needs no call", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": denied, "DescribeKey": `{"KeyMetadata":{"KeyId":"1","Arn":"another"}}`},
+			[]string{`"Resource":"` + scriptKey + `"`}, "another\""},
+		{"a key by the ARN of an alias", script{"DescribeSecret": describedWith("arn:aws:kms:us-east-1:111122223333:alias/app"), "GetSecretValue": denied},
+			[]string{`"kms:ResourceAliases":"alias/app"`}, ""},
 		{"a key by alias", script{"DescribeSecret": describedWith("alias/app"), "GetSecretValue": denied},
 			[]string{`"kms:ResourceAliases":"alias/app"`}, ""},
 		{"a key by alias that KMS tells", script{"DescribeSecret": describedWith("alias/app"), "GetSecretValue": denied, "DescribeKey": `{"KeyMetadata":{"KeyId":"1","Arn":"` + scriptKey + `"}}`},
@@ -175,5 +217,129 @@ func TestARemedyForAKey(t *testing.T) {
 				t.Errorf("has %q: %v", c.not, err)
 			}
 		})
+	}
+}
+
+// TestARemedyForAKeyOfANamedSecret: where not even the account is known, it says how to find the key; and writing takes
+// another permission than reading.
+func TestARemedyForAKeyOfANamedSecret(t *testing.T) {
+	t.Parallel()
+	const denied = "AccessDeniedException: Access to KMS is not allowed"
+	store := script{"GetSecretValue": denied, "PutSecretValue": denied}.store(t)
+	for want, err := range map[string]error{
+		"must be allowed kms:Decrypt with that key":         read(t, store, "app"),
+		"must be allowed kms:GenerateDataKey with that key": store.Put(t.Context(), rotator.PutInput{SecretID: "app", VersionID: "v", Document: secret.Document{}.Set("a", "b")}),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "describe-secret --secret-id app ") {
+			t.Errorf("%v; want %q in it", err, want)
+		}
+	}
+}
+
+// TestTheKeyIsAskedForOnce, as Secrets Manager itself would use it.
+func TestTheKeyIsAskedForOnce(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]rotator.Kind{
+		"{}": "", "DryRunOperationException: x": "", "ThrottlingException: x": rotator.KindThrottled,
+		"AccessDeniedException: x": rotator.KindAccessDenied, "DisabledException: x": rotator.KindMisconfigured,
+		"KMSInvalidStateException: x": rotator.KindMisconfigured, "NotFoundException: x": rotator.KindMisconfigured,
+		"InvalidKeyUsageException: x": rotator.KindMisconfigured,
+	} {
+		cfg := config()
+		cfg.RetryMaxAttempts = 3
+		store, asked := script{"GenerateDataKey": answer}.recorded(t, cfg)
+		err := store.CheckKeyAccess(t.Context(), rotator.Metadata{ARN: scriptARN, KMSKeyID: scriptKey})
+		if rotator.KindOf(err) != want {
+			t.Errorf("%s: want %q, got %v", answer, want, err)
+		}
+		calls := asked()
+		if len(calls) != 1 {
+			t.Fatalf("%s: %q", answer, calls)
+		}
+		for _, says := range []string{`"DryRun":true`, `"KeyId":"` + scriptKey + `"`, `"KeySpec":"AES_256"`,
+			`"SecretARN":"` + scriptARN + `"`, `"SecretVersionId":"RequestToValidateKeyAccess"`} {
+			if !strings.Contains(calls[0], says) {
+				t.Errorf("%s: %s; want %s in it", answer, calls[0], says)
+			}
+		}
+	}
+}
+
+// TestAllThatASecretSays of itself is read.
+func TestAllThatASecretSays(t *testing.T) {
+	t.Parallel()
+	on := true
+	for text, want := range map[string]rotator.Metadata{
+		`{"ARN":"` + scriptARN + `","Name":"prod/db-secret","KmsKeyId":"k","RotationEnabled":true,"RotationLambdaARN":"f",` +
+			`"OwningService":"rds","Type":"Partner","PrimaryRegion":"eu-west-1","DeletedDate":1000,` +
+			`"RotationRules":{"AutomaticallyAfterDays":30,"ScheduleExpression":"rate(30 days)","Duration":"3h"},` +
+			`"Tags":[{"Key":"team","Value":"a"}],"VersionIdsToStages":{"v1":["AWSCURRENT"]},` +
+			`"ReplicationStatus":[{"Region":"eu-west-2","Status":"Failed","StatusMessage":"no"}]}`: {
+			ARN: scriptARN, Name: "prod/db-secret", Region: "us-east-1", KMSKeyID: "k", RotationEnabled: &on, RotationLambdaARN: "f",
+			OwningService: "rds", Type: "Partner", PrimaryRegion: "eu-west-1", DeletionDate: time.Unix(1000, 0).UTC(),
+			Schedule: rotator.RotationRules{Days: 30, Expression: "rate(30 days)", Duration: "3h"},
+			Tags:     map[string]string{"team": "a"}, Labels: map[string][]string{"v1": {"AWSCURRENT"}},
+			Replicas: []rotator.Replica{{Region: "eu-west-2", Status: "Failed", Message: "no"}},
+		},
+		`{"ARN":"short:arn"}`: {ARN: "short:arn", Tags: map[string]string{}},
+	} {
+		got, err := script{"DescribeSecret": text}.store(t).Describe(t.Context(), "app")
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+	}
+}
+
+// TestWhenAVersionWasMade is read with its value.
+func TestWhenAVersionWasMade(t *testing.T) {
+	t.Parallel()
+	got, err := script{"GetSecretValue": `{"VersionId":"v","CreatedDate":1000,"SecretString":"{}"}`}.store(t).Value(t.Context(), "app", rotator.VersionRef{})
+	if err != nil || got.VersionID != "v" || !got.Created.Equal(time.Unix(1000, 0)) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestValuesThatAreNoDocument are misconfigured, and whose they are is still known.
+func TestValuesThatAreNoDocument(t *testing.T) {
+	t.Parallel()
+	for answer, says := range map[string]string{
+		`{"VersionId":"v","SecretBinary":"e30="}`:          "it is binary",
+		`{"VersionId":"v","SecretString":"` + clear + `"}`: "not JSON",
+	} {
+		got, err := script{"GetSecretValue": answer}.store(t).Value(t.Context(), "app", rotator.VersionRef{})
+		if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), says) || got.VersionID != "v" || strings.Contains(err.Error(), clear) {
+			t.Errorf("%q: %v; want %q in it", got.VersionID, err, says)
+		}
+	}
+}
+
+// TestWhatIsAskedOfSecretsManager: each field where AWS has it, and none that is not set. No body is logged.
+func TestWhatIsAskedOfSecretsManager(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	cfg := config()
+	cfg.Logger = logging.LoggerFunc(func(_ logging.Classification, format string, v ...any) { fmt.Fprintf(&log, format, v...) })
+	store, asked := script{"PutSecretValue": "{}", "UpdateSecretVersionStage": "{}", "GetSecretValue": `{"SecretString":"{}"}`}.recorded(t, cfg)
+	for _, err := range []error{
+		store.Put(t.Context(), rotator.PutInput{SecretID: "app", VersionID: "v2", RotationToken: secret.NewPassword("token"), Document: secret.Document{}.Set("password", clear)}),
+		store.MoveLabel(t.Context(), "app", rotator.LabelMove{Label: rotator.LabelCurrent, From: "v1", To: "v2"}),
+		store.MoveLabel(t.Context(), "app", rotator.LabelMove{Label: rotator.LabelPending, From: "v2"}),
+		read(t, store, "app"),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	want := []string{
+		`PutSecretValue {"ClientRequestToken":"v2","RotationToken":"token","SecretId":"app","SecretString":"{\"password\":\"` + clear + `\"}","VersionStages":["AWSPENDING"]}`,
+		`UpdateSecretVersionStage {"MoveToVersionId":"v2","RemoveFromVersionId":"v1","SecretId":"app","VersionStage":"AWSCURRENT"}`,
+		`UpdateSecretVersionStage {"RemoveFromVersionId":"v2","SecretId":"app","VersionStage":"AWSPENDING"}`,
+		`GetSecretValue {"SecretId":"app","VersionStage":"AWSCURRENT"}`,
+	}
+	if got := asked(); !slices.Equal(got, want) {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	if strings.Contains(log.String(), clear) {
+		t.Error("a body is in the log")
 	}
 }
