@@ -19,8 +19,9 @@ func main() {
 		my := mysql.Engine{Roots: s.RootCAs}
 		dualMySQL, badMySQL := mysql.DualPasswords(s.Lookup, s.ThroughSuperuser)
 		dualValkey, badDual := valkey.DualPasswords(s.Lookup)
-		byEngine := strategies.ByEngine{Engines: []strategies.Engine{pg, my, mysql.MariaDB{Roots: s.RootCAs}, vk}, Allowed: s.Engines,
-			Alternating: s.Alternating, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly,
+		byEngine := strategies.ByEngine{Engines: []strategies.Engine{pg, my, mysql.MariaDB{Roots: s.RootCAs}, vk},
+			Allowed: s.Engines, Alternating: s.Alternating, ThroughSuperuser: s.ThroughSuperuser,
+			SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly,
 			DualPasswords: map[string]bool{my.Traits().Name: dualMySQL, vk.Traits().Name: dualValkey}}
 		return byEngine, errors.Join(badPostgres, badValkey, badMySQL, badDual, byEngine.Validate())
 	})

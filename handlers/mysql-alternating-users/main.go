@@ -11,6 +11,7 @@ import (
 func main() {
 	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
 		engine := mysql.Engine{Roots: s.RootCAs}
-		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly, SuperuserSecretARN: s.SuperuserSecretARN}, nil
+		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly,
+			SuperuserSecretARN: s.SuperuserSecretARN}, nil
 	})
 }

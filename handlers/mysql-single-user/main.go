@@ -15,6 +15,7 @@ func main() {
 		if dual {
 			return strategies.DualPasswords{Engine: engine}, err
 		}
-		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, err
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser,
+			SuperuserSecretARN: s.SuperuserSecretARN}, err
 	})
 }

@@ -11,6 +11,7 @@ import (
 func main() {
 	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
 		engine, err := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
-		return strategies.AlternatingUsers{Engine: engine, SuperuserSecretARN: s.SuperuserSecretARN, RotateOnly: s.RotateOnly}, err
+		return strategies.AlternatingUsers{Engine: engine, SuperuserSecretARN: s.SuperuserSecretARN,
+			RotateOnly: s.RotateOnly}, err
 	})
 }

@@ -11,6 +11,7 @@ import (
 func main() {
 	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
 		engine, err := postgres.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
-		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, err
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser,
+			SuperuserSecretARN: s.SuperuserSecretARN}, err
 	})
 }

@@ -11,6 +11,7 @@ import (
 func main() {
 	serve.Lambda(func(s serve.Settings) (rotator.Strategy, error) {
 		engine, err := valkey.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
-		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly, SuperuserSecretARN: s.SuperuserSecretARN}, err
+		return strategies.AlternatingUsers{Engine: engine, RotateOnly: s.RotateOnly,
+			SuperuserSecretARN: s.SuperuserSecretARN}, err
 	})
 }

@@ -15,8 +15,10 @@ func main() {
 		engine, bad := valkey.Engine{Roots: s.RootCAs}.Configure(s.Lookup)
 		dual, err := valkey.DualPasswords(s.Lookup)
 		if dual {
-			return strategies.DualPasswords{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, errors.Join(bad, err)
+			return strategies.DualPasswords{Engine: engine, ThroughSuperuser: s.ThroughSuperuser,
+				SuperuserSecretARN: s.SuperuserSecretARN}, errors.Join(bad, err)
 		}
-		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser, SuperuserSecretARN: s.SuperuserSecretARN}, errors.Join(bad, err)
+		return strategies.SingleUser{Engine: engine, ThroughSuperuser: s.ThroughSuperuser,
+			SuperuserSecretARN: s.SuperuserSecretARN}, errors.Join(bad, err)
 	})
 }

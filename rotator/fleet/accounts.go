@@ -77,12 +77,14 @@ func (a Accounts) Places(ctx context.Context) ([]Place, error) {
 // organization lists the active accounts: only the management account and delegated
 // administrators may.
 func (a Accounts) organization(ctx context.Context) ([]string, error) {
-	pages := organizations.NewListAccountsPaginator(organizations.NewFromConfig(a.Config), &organizations.ListAccountsInput{})
+	pages := organizations.NewListAccountsPaginator(organizations.NewFromConfig(a.Config),
+		&organizations.ListAccountsInput{})
 	var ids []string
 	for pages.HasMorePages() {
 		out, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("organizations:ListAccounts (possible in the management account or a delegated administrator's): %w", err)
+			return nil, fmt.Errorf("organizations:ListAccounts (possible in the management account or a delegated "+
+				"administrator's): %w", err)
 		}
 		for _, account := range out.Accounts {
 			if account.Status == types.AccountStatusActive {

@@ -37,7 +37,9 @@ func newClient(cfg aws.Config) *client {
 	// become the load.
 	cfg.Retryer = func() aws.Retryer {
 		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
-			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, 5*time.Second })
+			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) {
+				o.MaxAttempts, o.MaxBackoff = attempts, 5*time.Second
+			})
 		})
 	}
 	return &client{
@@ -70,11 +72,12 @@ func (c *client) list(ctx context.Context, p Place, page func([]Secret)) error {
 func (p Place) secret(e types.SecretListEntry) Secret {
 	return Secret{
 		ARN: aws.ToString(e.ARN), Name: aws.ToString(e.Name), Account: p.Account, Region: p.Region, Tags: tags(e.Tags),
-		RotationEnabled: e.RotationEnabled, FunctionARN: aws.ToString(e.RotationLambdaARN), Rules: awsstore.RotationRules(e.RotationRules),
-		Created: date(e.CreatedDate), LastRotated: date(e.LastRotatedDate), LastChanged: date(e.LastChangedDate),
-		LastAccessed: date(e.LastAccessedDate), NextRotation: date(e.NextRotationDate), Deleted: date(e.DeletedDate),
-		KMSKeyID: aws.ToString(e.KmsKeyId), OwningService: aws.ToString(e.OwningService), Type: aws.ToString(e.Type),
-		PrimaryRegion: aws.ToString(e.PrimaryRegion), Labels: e.SecretVersionsToStages,
+		RotationEnabled: e.RotationEnabled, FunctionARN: aws.ToString(e.RotationLambdaARN),
+		Rules: awsstore.RotationRules(e.RotationRules), Created: date(e.CreatedDate),
+		LastRotated: date(e.LastRotatedDate), LastChanged: date(e.LastChangedDate),
+		LastAccessed: date(e.LastAccessedDate), NextRotation: date(e.NextRotationDate),
+		Deleted: date(e.DeletedDate), KMSKeyID: aws.ToString(e.KmsKeyId), OwningService: aws.ToString(e.OwningService),
+		Type: aws.ToString(e.Type), PrimaryRegion: aws.ToString(e.PrimaryRegion), Labels: e.SecretVersionsToStages,
 	}
 }
 
@@ -85,13 +88,16 @@ func (c *client) describe(ctx context.Context, p Place, arn string) (Secret, err
 		return Secret{}, err
 	}
 	s := p.secret(types.SecretListEntry{ // the same members, but for the name of one
-		ARN: e.ARN, Name: e.Name, Tags: e.Tags, RotationEnabled: e.RotationEnabled, RotationLambdaARN: e.RotationLambdaARN,
-		RotationRules: e.RotationRules, CreatedDate: e.CreatedDate, LastRotatedDate: e.LastRotatedDate, LastChangedDate: e.LastChangedDate,
-		LastAccessedDate: e.LastAccessedDate, NextRotationDate: e.NextRotationDate, DeletedDate: e.DeletedDate, KmsKeyId: e.KmsKeyId,
-		OwningService: e.OwningService, Type: e.Type, PrimaryRegion: e.PrimaryRegion, SecretVersionsToStages: e.VersionIdsToStages,
+		ARN: e.ARN, Name: e.Name, Tags: e.Tags, RotationEnabled: e.RotationEnabled,
+		RotationLambdaARN: e.RotationLambdaARN, RotationRules: e.RotationRules, CreatedDate: e.CreatedDate,
+		LastRotatedDate: e.LastRotatedDate, LastChangedDate: e.LastChangedDate, LastAccessedDate: e.LastAccessedDate,
+		NextRotationDate: e.NextRotationDate, DeletedDate: e.DeletedDate, KmsKeyId: e.KmsKeyId,
+		OwningService: e.OwningService, Type: e.Type, PrimaryRegion: e.PrimaryRegion,
+		SecretVersionsToStages: e.VersionIdsToStages,
 	})
 	for _, r := range e.ReplicationStatus {
-		s.Replicas = append(s.Replicas, Replica{aws.ToString(r.Region), string(r.Status), aws.ToString(r.StatusMessage)})
+		s.Replicas = append(s.Replicas,
+			Replica{aws.ToString(r.Region), string(r.Status), aws.ToString(r.StatusMessage)})
 	}
 	return s, nil
 }
@@ -158,9 +164,11 @@ func (c *client) function(ctx context.Context, fn *Function) map[string]error {
 	}
 	if fn.Ours || strings.HasPrefix(functionName(fn.ARN), "SecretsManager") {
 		try("GetFunctionConfiguration", func() error {
-			out, err := c.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &fn.ARN})
+			out, err := c.lambda.GetFunctionConfiguration(ctx,
+				&lambda.GetFunctionConfigurationInput{FunctionName: &fn.ARN})
 			if err == nil {
-				fn.State, fn.LastUpdate, fn.Runtime = string(out.State), string(out.LastUpdateStatus), string(out.Runtime)
+				fn.State, fn.LastUpdate, fn.Runtime = string(out.State), string(out.LastUpdateStatus),
+					string(out.Runtime)
 				if e := out.Environment; fn.Ours && (e == nil || e.Error == nil) {
 					fn.settingsRead = true
 					if e != nil {
@@ -194,10 +202,12 @@ const assumeRole = "AssumeRole"
 
 // permissions are the actions behind the calls, as IAM names them.
 var permissions = map[string]string{
-	list: "secretsmanager:ListSecrets", describe: "secretsmanager:DescribeSecret", versions: "secretsmanager:ListSecretVersionIds",
+	list: "secretsmanager:ListSecrets", describe: "secretsmanager:DescribeSecret",
+	versions:            "secretsmanager:ListSecretVersionIds",
 	"GetResourcePolicy": "secretsmanager:GetResourcePolicy", "GetFunctionConcurrency": "lambda:GetFunctionConcurrency",
-	"GetFunctionConfiguration": "lambda:GetFunctionConfiguration", "GetPolicy": "lambda:GetPolicy", "DescribeKey": "kms:DescribeKey",
-	assumeRole: "sts:AssumeRole", "ListAccounts": "organizations:ListAccounts",
+	"GetFunctionConfiguration": "lambda:GetFunctionConfiguration", "GetPolicy": "lambda:GetPolicy",
+	"DescribeKey": "kms:DescribeKey",
+	assumeRole:    "sts:AssumeRole", "ListAccounts": "organizations:ListAccounts",
 }
 
 // assumed says whether a call failed before it was made: its credentials are those of a role
@@ -236,7 +246,8 @@ func grant(u Unreadable) string {
 	case !strings.Contains(u.Reason, "AccessDenied") || permissions[u.Call] == "":
 		return ""
 	case u.Call == assumeRole:
-		return "deploy the role in account " + u.Account + ", with this identity as ReaderArn: deploy/cloudformation/fleet-reader.yaml"
+		return "deploy the role in account " + u.Account +
+			", with this identity as ReaderArn: deploy/cloudformation/fleet-reader.yaml"
 	}
 	return `{"Effect":"Allow","Action":"` + permissions[u.Call] + `","Resource":"*"}`
 }

@@ -123,7 +123,8 @@ func (f *facts) invoke(step string) string {
 }
 
 func (f *facts) cli(operation, rest string) string {
-	return strings.TrimSpace("aws secretsmanager " + operation + " --region " + f.Region + " --secret-id " + f.ARN + " " + rest)
+	return strings.TrimSpace("aws secretsmanager " + operation + " --region " + f.Region + " --secret-id " + f.ARN +
+		" " + rest)
 }
 
 // handOver gives the secret to another function, which is asked first whether it can rotate it. The schedule stays.
@@ -135,7 +136,8 @@ func (f *facts) handOver() string {
 // configure sets up rotation of a secret that has none.
 func (f *facts) configure() string {
 	return "quarterturn preflight " + f.ARN + " --function FUNCTION && " +
-		f.cli("rotate-secret", "--rotation-lambda-arn FUNCTION --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately")
+		f.cli("rotate-secret", "--rotation-lambda-arn FUNCTION --rotation-rules AutomaticallyAfterDays=30 "+
+			"--no-rotate-immediately")
 }
 
 // status asks what to do about a rotation that was not completed. Of a secret of RDS's, only RDS can make another.
@@ -153,7 +155,8 @@ func (f *facts) rds(change string) string {
 	for _, kind := range []struct{ tag, name string }{{"Instance", "instance"}, {"Cluster", "cluster"}} {
 		parts := strings.Split(f.Tags["aws:rds:primaryDB"+kind.tag+"Arn"], ":")
 		if f.OwningService == "rds" && len(parts) == 7 {
-			return "aws rds modify-db-" + kind.name + " --region " + f.Region + " --db-" + kind.name + "-identifier " + parts[6] +
+			return "aws rds modify-db-" + kind.name + " --region " + f.Region + " --db-" + kind.name + "-identifier " +
+				parts[6] +
 				" " + change + " --apply-immediately"
 		}
 	}
@@ -187,8 +190,10 @@ func failing(f *facts) (Finding, bool) {
 	if !f.late() || f.pending() == "" {
 		return no()
 	}
-	got, _ := found(list, "NextRotationDate, SecretVersionsToStages", stamp(f.NextRotation)+", "+f.pending(), f.status(),
-		"its rotation was due %s and is not completed: version %s has AWSPENDING", dateOr(f.NextRotation, ""), f.pending())
+	got, _ := found(list, "NextRotationDate, SecretVersionsToStages", stamp(f.NextRotation)+", "+f.pending(),
+		f.status(),
+		"its rotation was due %s and is not completed: version %s has AWSPENDING", dateOr(f.NextRotation, ""),
+		f.pending())
 	got.Since = f.NextRotation
 	return got, true
 }
@@ -213,18 +218,21 @@ func stuck(f *facts) (Finding, bool) {
 // singleUser says whether the function is one for single user rotation, as far as its name
 // or the secret's tag tells.
 func (f *facts) singleUser() bool {
-	return strings.Contains(f.FunctionARN, "single-user") || strings.Contains(strings.ToLower(f.FunctionARN), "singleuser") ||
+	return strings.Contains(f.FunctionARN, "single-user") ||
+		strings.Contains(strings.ToLower(f.FunctionARN), "singleuser") ||
 		f.Tags["quarterturn:strategy"] == "single-user"
 }
 
 func offPending(f *facts) (Finding, bool) {
 	since := f.created(f.pending())
 	// A rotation that was cancelled a moment ago may still have a step under way.
-	if f.RotationEnabled == nil || f.rotated() || f.pending() == "" || !since.IsZero() && f.now.Sub(since) < aWhile || !f.judged() {
+	if f.RotationEnabled == nil || f.rotated() || f.pending() == "" || !since.IsZero() && f.now.Sub(since) < aWhile ||
+		!f.judged() {
 		return no()
 	}
 	got, _ := found(list, "RotationEnabled, SecretVersionsToStages", "false, "+f.pending(), f.status(),
-		"rotation is disabled, and version %s of an incomplete rotation has AWSPENDING: the next rotation would resume it", f.pending())
+		"rotation is disabled, and version %s of an incomplete rotation has AWSPENDING: the next rotation would "+
+			"resume it", f.pending())
 	got.Since = since
 	return got, true
 }
@@ -234,7 +242,9 @@ func neverRotated(f *facts) (Finding, bool) {
 	if !f.rotated() || !f.LastRotated.IsZero() || i.err != nil || f.Created.Add(i.longest).After(f.now) || !f.judged() {
 		return no()
 	}
-	return found(list, "LastRotatedDate", "", f.rotate("preflight"), "rotation is enabled since some time, and it was never rotated (created %s, %s)", dateOr(f.Created, ""), f.Rules)
+	return found(list, "LastRotatedDate", "", f.rotate("preflight"),
+		"rotation is enabled since some time, and it was never rotated (created %s, %s)", dateOr(f.Created, ""),
+		f.Rules)
 }
 
 func neverConfigured(f *facts) (Finding, bool) {
@@ -271,7 +281,8 @@ func tooOld(f *facts) (Finding, bool) {
 	case f.FunctionARN == "":
 		remedy = f.configure() + " && " + remedy
 	}
-	got, _ := found(call, "age", age(f.now.Sub(since)), remedy, "its value is %s old; at most %s are allowed", age(f.now.Sub(since)), age(limit))
+	got, _ := found(call, "age", age(f.now.Sub(since)), remedy, "its value is %s old; at most %s are allowed",
+		age(f.now.Sub(since)), age(limit))
 	got.Since = since.Add(limit)
 	return got, true
 }
@@ -281,7 +292,9 @@ func scheduleTooLong(f *facts) (Finding, bool) {
 	if i.err != nil || !f.rotated() || i.longest <= f.policy.maxInterval() || !f.judged() {
 		return no()
 	}
-	return found(list, "RotationRules", f.Rules.String(), f.cli("rotate-secret", "--rotation-rules AutomaticallyAfterDays="+days(f.policy.maxInterval())+" --no-rotate-immediately"),
+	return found(list, "RotationRules", f.Rules.String(),
+		f.cli("rotate-secret", "--rotation-rules AutomaticallyAfterDays="+days(f.policy.maxInterval())+
+			" --no-rotate-immediately"),
 		"its schedule, %s, is longer than %s", f.Rules, age(f.policy.maxInterval()))
 }
 
@@ -293,7 +306,8 @@ func scheduleTooShort(f *facts) (Finding, bool) {
 	if why == "" || !f.rotated() || !f.judged() {
 		return no()
 	}
-	return found(list, "RotationRules", f.Rules.String(), f.cli("rotate-secret", "--rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"), "%s", why)
+	return found(list, "RotationRules", f.Rules.String(),
+		f.cli("rotate-secret", "--rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"), "%s", why)
 }
 
 func scheduleUnknown(f *facts) (Finding, bool) {
@@ -346,10 +360,12 @@ func functionStopped(f *facts) (Finding, bool) {
 			"aws lambda delete-function-concurrency --region "+f.Region+" --function-name "+name,
 			"its rotation function %s has a reserved concurrency of 0: nothing can run", name)
 	case slices.Contains([]string{"Failed", "Inactive", "Deactivated", "ActiveNonInvocable"}, fn.State):
-		return found("GetFunctionConfiguration", "State", fn.State, "aws lambda get-function-configuration --region "+f.Region+" --function-name "+name,
+		return found("GetFunctionConfiguration", "State", fn.State, "aws lambda get-function-configuration --region "+
+			f.Region+" --function-name "+name,
 			"its rotation function %s is %s: deploy it again", name, fn.State)
 	case fn.LastUpdate == "Failed":
-		return found("GetFunctionConfiguration", "LastUpdateStatus", fn.LastUpdate, "aws lambda get-function-configuration --region "+f.Region+" --function-name "+name,
+		return found("GetFunctionConfiguration", "LastUpdateStatus", fn.LastUpdate,
+			"aws lambda get-function-configuration --region "+f.Region+" --function-name "+name,
 			"the last update of its rotation function %s failed: deploy it again", name)
 	}
 	return no()
@@ -364,7 +380,8 @@ func oldRuntime(f *facts) (Finding, bool) {
 		return no()
 	}
 	return found("GetFunctionConfiguration", "Runtime", f.function.Runtime, f.handOver(),
-		"its rotation function %s runs on %s, which Lambda no longer updates: docs/migrating.md says how to move the secret", functionName(f.FunctionARN), f.function.Runtime)
+		"its rotation function %s runs on %s, which Lambda no longer updates: docs/migrating.md says how to move the "+
+			"secret", functionName(f.FunctionARN), f.function.Runtime)
 }
 
 func permissionMissing(f *facts) (Finding, bool) {
@@ -375,7 +392,8 @@ func permissionMissing(f *facts) (Finding, bool) {
 		return no()
 	}
 	return found("GetPolicy", "Policy", "", f.admit(),
-		"the policy of its rotation function %s does not let Secrets Manager of account %s invoke it", functionName(f.FunctionARN), f.Account)
+		"the policy of its rotation function %s does not let Secrets Manager of account %s invoke it",
+		functionName(f.FunctionARN), f.Account)
 }
 
 func permissionWide(f *facts) (Finding, bool) {
@@ -388,17 +406,20 @@ func permissionWide(f *facts) (Finding, bool) {
 	}
 	remedy := f.admit()
 	for _, sid := range wide {
-		remedy += " && aws lambda remove-permission --region " + f.Region + " --function-name " + functionName(f.FunctionARN) + " --statement-id " + sid
+		remedy += " && aws lambda remove-permission --region " + f.Region + " --function-name " +
+			functionName(f.FunctionARN) + " --statement-id " + sid
 	}
 	return found("GetPolicy", "Condition", "", remedy,
-		"the policy of its rotation function %s lets Secrets Manager invoke it for every account: add a source account, then remove the old statement", functionName(f.FunctionARN))
+		"the policy of its rotation function %s lets Secrets Manager invoke it for every account: add a source "+
+			"account, then remove the old statement", functionName(f.FunctionARN))
 }
 
 // admit is the command that lets Secrets Manager of the account invoke the function, under an id
 // that no other tool gives its statements.
 func (f *facts) admit() string {
 	return "aws lambda add-permission --region " + f.Region + " --function-name " + functionName(f.FunctionARN) +
-		" --statement-id QuarterturnSecretsManager --action lambda:InvokeFunction --principal secretsmanager.amazonaws.com --source-account " + f.Account
+		" --statement-id QuarterturnSecretsManager --action lambda:InvokeFunction --principal " +
+		"secretsmanager.amazonaws.com --source-account " + f.Account
 }
 
 func functionElsewhere(f *facts) (Finding, bool) {
@@ -406,7 +427,8 @@ func functionElsewhere(f *facts) (Finding, bool) {
 	if len(parts) < 7 || parts[3] == f.Region && parts[4] == f.Account {
 		return no()
 	}
-	got, _ := found(list, "RotationLambdaARN", f.FunctionARN, f.handOver(), "its rotation function is in account %s, Region %s", parts[4], parts[3])
+	got, _ := found(list, "RotationLambdaARN", f.FunctionARN, f.handOver(),
+		"its rotation function is in account %s, Region %s", parts[4], parts[3])
 	if f.function == nil {
 		got.Sentence += ", which this report does not look at: whether it can run is not known"
 	}
@@ -432,27 +454,31 @@ func keyDeletion(f *facts) (Finding, bool) {
 	if f.key == nil || f.key.State != "PendingDeletion" {
 		return no()
 	}
-	got, _ := found("DescribeKey", "DeletionDate", stamp(f.key.Deletion), "aws kms cancel-key-deletion --region "+f.Region+" --key-id "+f.key.ID+" && aws kms enable-key --region "+f.Region+" --key-id "+f.key.ID,
+	got, _ := found("DescribeKey", "DeletionDate", stamp(f.key.Deletion), "aws kms cancel-key-deletion --region "+
+		f.Region+" --key-id "+f.key.ID+" && aws kms enable-key --region "+f.Region+" --key-id "+f.key.ID,
 		"its KMS key is deleted %s: the value is lost with it", dateOr(f.key.Deletion, "soon"))
 	return got, true
 }
 
 func awsKey(f *facts) (Finding, bool) {
-	if !f.policy.CustomerKey || f.KMSKeyID != "" && !strings.HasSuffix(f.KMSKeyID, "alias/aws/secretsmanager") || !f.judged() {
+	if !f.policy.CustomerKey || f.KMSKeyID != "" && !strings.HasSuffix(f.KMSKeyID, "alias/aws/secretsmanager") ||
+		!f.judged() {
 		return no()
 	}
 	remedy := f.cli("update-secret", "--kms-key-id KEY")
 	if f.OwningService != "" { // which chose the key
 		remedy = ""
 	}
-	return found(list, "KmsKeyId", f.KMSKeyID, remedy, "it is encrypted with AWS's key, not with one of the account's own")
+	return found(list, "KmsKeyId", f.KMSKeyID, remedy,
+		"it is encrypted with AWS's key, not with one of the account's own")
 }
 
 func replicaBehind(f *facts) (Finding, bool) {
 	for _, r := range f.Replicas {
 		if r.Status == "Failed" || r.Status == "InProgress" && f.now.Sub(f.LastChanged) > aWhile {
 			return found(describe, "ReplicationStatus", r.Region+" "+r.Status,
-				f.cli("replicate-secret-to-regions", "--add-replica-regions Region="+r.Region+" --force-overwrite-replica-secret"),
+				f.cli("replicate-secret-to-regions", "--add-replica-regions Region="+r.Region+
+					" --force-overwrite-replica-secret"),
 				"its replica in %s is %s: %s", r.Region, r.Status, r.Message)
 		}
 	}
@@ -464,14 +490,16 @@ func isReplica(f *facts) (Finding, bool) {
 		return no()
 	}
 	return found(list, "PrimaryRegion", f.PrimaryRegion, f.cli("stop-replication-to-replica", ""),
-		"it is a replica of the secret in %s, where it is rotated. Only to make it a secret of its own, stop the replication", f.PrimaryRegion)
+		"it is a replica of the secret in %s, where it is rotated. Only to make it a secret of its own, stop the "+
+			"replication", f.PrimaryRegion)
 }
 
 func deletedSoon(f *facts) (Finding, bool) {
 	if f.Deleted.IsZero() {
 		return no()
 	}
-	got, _ := found(list, "DeletedDate", stamp(f.Deleted), f.cli("restore-secret", ""), "it is scheduled for deletion (%s)", dateOr(f.Deleted, ""))
+	got, _ := found(list, "DeletedDate", stamp(f.Deleted), f.cli("restore-secret", ""),
+		"it is scheduled for deletion (%s)", dateOr(f.Deleted, ""))
 	const week = 7 * day
 	if f.rotated() || !f.LastAccessed.IsZero() && f.now.Sub(f.LastAccessed) < week {
 		got.Severity, got.Sentence = High, got.Sentence+", and it is still in use"
@@ -486,7 +514,8 @@ func owned(f *facts) (Finding, bool) {
 	sentence := "it is managed and rotated by %s"
 	remedy := f.rds("--no-manage-master-user-password --master-user-password PASSWORD")
 	if remedy != "" {
-		sentence += ". Only to rotate it by a function of yours, give the database a password and make a secret with it: RDS deletes this one"
+		sentence += ". Only to rotate it by a function of yours, give the database a password and make a secret with " +
+			"it: RDS deletes this one"
 	}
 	return found(list, "OwningService", f.OwningService, remedy, sentence, f.OwningService)
 }
@@ -495,8 +524,9 @@ func external(f *facts) (Finding, bool) {
 	if f.Type == "" || !f.Deleted.IsZero() {
 		return no()
 	}
-	return found(list, "Type", f.Type, f.cli("delete-secret", "--recovery-window-in-days 30"), "it is a managed external secret, "+
-		"rotated without a function. Only to rotate it by a function of yours, store its value in a secret without a type, then delete this one")
+	return found(list, "Type", f.Type, f.cli("delete-secret", "--recovery-window-in-days 30"),
+		"it is a managed external secret, rotated without a function. Only to rotate it by a function of yours, "+
+			"store its value in a secret without a type, then delete this one")
 }
 
 func unused(f *facts) (Finding, bool) {
@@ -507,7 +537,8 @@ func unused(f *facts) (Finding, bool) {
 	if since.IsZero() || f.now.Sub(since) <= f.policy.unused() || !f.judged() || f.OwningService != "" {
 		return no()
 	}
-	return found(list, "LastAccessedDate", stamp(f.LastAccessed), f.cli("delete-secret", "--recovery-window-in-days 30"),
+	return found(list, "LastAccessedDate", stamp(f.LastAccessed),
+		f.cli("delete-secret", "--recovery-window-in-days 30"),
 		"it was last read %s", dateOr(f.LastAccessed, "never"))
 }
 
@@ -518,10 +549,12 @@ func readByRotation(f *facts) (Finding, bool) {
 		return !rotation.IsZero() && !access.IsZero() && access.Sub(rotation).Abs() <= day && at.Sub(access) >= 2*day
 	}
 	if f.before == nil || f.before.Rotation.Last.Equal(f.LastRotated) || !f.judged() ||
-		!only(f.LastAccessed, f.LastRotated, f.now) || !only(f.before.LastAccessed, f.before.Rotation.Last, f.beforeAt) {
+		!only(f.LastAccessed, f.LastRotated, f.now) ||
+		!only(f.before.LastAccessed, f.before.Rotation.Last, f.beforeAt) {
 		return no()
 	}
-	return found(list, "LastAccessedDate", stamp(f.LastAccessed), f.cli("delete-secret", "--recovery-window-in-days 30"),
+	return found(list, "LastAccessedDate", stamp(f.LastAccessed),
+		f.cli("delete-secret", "--recovery-window-in-days 30"),
 		"it seems to be read by its own rotation only: ask its owner whether it is needed, and delete it if not")
 }
 
@@ -543,11 +576,13 @@ func manyVersions(f *facts) (Finding, bool) {
 		return no()
 	}
 	return found(versions, "CreatedDate", fmt.Sprint(today), f.cli("list-secret-version-ids", "--include-deprecated"),
-		"%d of its %d versions were stored in the last day, and about %d are possible: stop what stores values in a loop (CloudTrail's PutSecretValue says by whom). "+
+		"%d of its %d versions were stored in the last day, and about %d are possible: stop what stores values in a "+
+			"loop (CloudTrail's PutSecretValue says by whom). "+
 			"Versions make room a day later", today, len(f.Versions), quotaOfVersions)
 }
 
-// candidate is the version that can become current: the only one with a label, or the word VERSION for what nothing here tells.
+// candidate is the version that can become current: the only one with a label, or the word VERSION for what nothing
+// here tells.
 func (f *facts) candidate() string {
 	if ids := slices.Collect(maps.Keys(f.Labels)); len(ids) == 1 {
 		return ids[0]
@@ -574,7 +609,9 @@ func noOwner(f *facts) (Finding, bool) {
 	if missing == nil || f.OwningService != "" || f.replica() {
 		return no()
 	}
-	return found(list, "Tags", strings.Join(missing, ", "), f.cli("tag-resource", "--tags Key="+missing[0]+",Value=..."), "it lacks the tags %s", strings.Join(missing, ", "))
+	return found(list, "Tags", strings.Join(missing, ", "),
+		f.cli("tag-resource", "--tags Key="+missing[0]+",Value=..."), "it lacks the tags %s",
+		strings.Join(missing, ", "))
 }
 
 // tagRefused asks the settings of the function itself, as a rotation would.
@@ -594,11 +631,13 @@ func tagRefused(f *facts) (Finding, bool) {
 	untag := func(keys ...string) string { return f.cli("untag-resource", "--tag-keys "+strings.Join(keys, " ")) }
 	var refused *secret.TagError
 	if _, err := choices.Apply(policy, f.Tags); errors.As(err, &refused) {
-		return found(list, "Tags", strings.Join(refused.Keys, ", "), untag(refused.Keys...), "its rotation stops before anything changes: %v", refused)
+		return found(list, "Tags", strings.Join(refused.Keys, ", "), untag(refused.Keys...),
+			"its rotation stops before anything changes: %v", refused)
 	}
 	for _, key := range []string{secret.TagLength, secret.TagPreset} {
 		if value, ok := f.Tags[key]; ok && choices.IsZero() {
-			got, _ := found(list, "Tags", key, untag(key), "tag %s=%s has no effect: its rotation function %s reads no tags (%s)", key, value, functionName(f.FunctionARN), secret.EnvTags)
+			got, _ := found(list, "Tags", key, untag(key), "tag %s=%s has no effect: its rotation function %s reads "+
+				"no tags (%s)", key, value, functionName(f.FunctionARN), secret.EnvTags)
 			got.Severity = Low
 			return got, true
 		}
@@ -618,7 +657,8 @@ func policyOpen(f *facts) (Finding, bool) {
 		if account == f.Account || slices.Contains(f.policy.Accounts, account) {
 			continue
 		}
-		return found("GetResourcePolicy", "Principal", principal, f.cli("put-resource-policy", "--block-public-policy --resource-policy file://policy.json"),
+		return found("GetResourcePolicy", "Principal", principal,
+			f.cli("put-resource-policy", "--block-public-policy --resource-policy file://policy.json"),
 			"its resource policy allows %s", principal)
 	}
 	return no()
@@ -649,13 +689,15 @@ func accepted(f *facts) (Finding, bool) {
 	e, err := exception(f.Tags)
 	switch {
 	case err != nil:
-		got, _ := found(list, "Tags", f.Tags["quarterturn:accept"], f.cli("untag-resource", "--tag-keys quarterturn:accept"), "%v", err)
+		got, _ := found(list, "Tags", f.Tags["quarterturn:accept"],
+			f.cli("untag-resource", "--tag-keys quarterturn:accept"), "%v", err)
 		got.Severity = Unknown
 		return got, true
 	case e.Finding == "" || !f.now.Before(e.Until):
 		return no()
 	}
-	return found(list, "Tags", f.Tags["quarterturn:accept"], f.cli("untag-resource", "--tag-keys quarterturn:accept"), "%s is accepted until %s", e.Finding, e.Until.Add(-day).Format(time.DateOnly))
+	return found(list, "Tags", f.Tags["quarterturn:accept"], f.cli("untag-resource", "--tag-keys quarterturn:accept"),
+		"%s is accepted until %s", e.Finding, e.Until.Add(-day).Format(time.DateOnly))
 }
 
 // statements are those of a policy document; a document that cannot be read has none.
@@ -727,7 +769,8 @@ func invokers(document, account, arn string) (allowed bool, wide []string) {
 			ok, _ := path.Match(strings.ToLower(a), "lambda:invokefunction")
 			return ok
 		})
-		if s.Effect != "Allow" || !invokes || !slices.Contains(services, "secretsmanager.amazonaws.com") && !slices.Contains(services, "*") {
+		if s.Effect != "Allow" || !invokes || !slices.Contains(services, "secretsmanager.amazonaws.com") &&
+			!slices.Contains(services, "*") {
 			continue
 		}
 		accounts, arns := s.condition("aws:SourceAccount"), s.condition("aws:SourceArn")

@@ -12,9 +12,11 @@ import (
 func (r *Report) metrics() map[string]int {
 	t := r.Totals
 	return map[string]int{
-		"FleetSecrets": t.Secrets, "FleetInOrder": t.InOrder, "FleetCritical": t.Severity[Critical], "FleetHigh": t.Severity[High],
+		"FleetSecrets": t.Secrets, "FleetInOrder": t.InOrder, "FleetCritical": t.Severity[Critical],
+		"FleetHigh":    t.Severity[High],
 		"FleetOverdue": t.Finding["F01"] + t.Finding["F02"], "FleetStuck": t.Finding["F03"] + t.Finding["F02"],
-		"FleetOff": t.Finding["F04"] + t.Finding["F07"], "FleetNeverRotated": t.Finding["F05"], "FleetUnreadable": len(r.Scope.Unreadable),
+		"FleetOff": t.Finding["F04"] + t.Finding["F07"], "FleetNeverRotated": t.Finding["F05"],
+		"FleetUnreadable": len(r.Scope.Unreadable),
 		"FleetOldestDays": t.Days, "FleetFinished": 1,
 	}
 }
@@ -36,8 +38,9 @@ func (r *Report) Metrics(out io.Writer, namespace, service string) error {
 		return 1
 	})
 	line["_aws"] = map[string]any{
-		"Timestamp":         r.Generated.UnixMilli(),
-		"CloudWatchMetrics": []any{map[string]any{"Namespace": namespace, "Dimensions": [][]string{{"Service"}}, "Metrics": list}},
+		"Timestamp": r.Generated.UnixMilli(),
+		"CloudWatchMetrics": []any{map[string]any{"Namespace": namespace, "Dimensions": [][]string{{"Service"}},
+			"Metrics": list}},
 	}
 	text, err := json.Marshal(line)
 	if err != nil {

@@ -36,7 +36,8 @@ func (r *Report) HTML(out io.Writer, by, version string) error {
 	if err != nil {
 		return err
 	}
-	return t.Execute(out, reportPage{Report: r, By: by, Version: version, Sum: fmt.Sprintf("%x", sha256.Sum256(data.Bytes()))})
+	return t.Execute(out, reportPage{Report: r, By: by, Version: version,
+		Sum: fmt.Sprintf("%x", sha256.Sum256(data.Bytes()))})
 }
 
 // reportPage is what the template sees.
@@ -141,7 +142,8 @@ func bars(labels []string, counts []int) []bar {
 // Ages is how long ago the rotated secrets of the report were rotated.
 func (p reportPage) Ages() []bar {
 	limits := []int{7, 30, 60, 90, 180, 365}
-	labels := []string{"up to 7 days", "8 to 30", "31 to 60", "61 to 90", "91 to 180", "181 to 365", "older", "never rotated"}
+	labels := []string{"up to 7 days", "8 to 30", "31 to 60", "61 to 90", "91 to 180", "181 to 365", "older",
+		"never rotated"}
 	counts := make([]int, len(labels))
 	for _, e := range p.Secrets {
 		if !e.Rotation.Enabled {

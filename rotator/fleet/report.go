@@ -163,13 +163,16 @@ func (f *facts) entry(findings []Finding) Entry {
 	e := Entry{
 		ARN: f.ARN, Name: f.Name, Account: f.Account, Region: f.Region, Tags: f.Tags,
 		Rotation: Rotation{
-			Enabled: f.rotated(), Function: f.FunctionARN, Expression: f.Rules.String(), IntervalHours: int(interval / time.Hour),
-			Duration: f.Rules.Duration, Last: f.LastRotated, Next: f.NextRotation,
+			Enabled: f.rotated(), Function: f.FunctionARN, Expression: f.Rules.String(),
+			IntervalHours: int(interval / time.Hour), Duration: f.Rules.Duration, Last: f.LastRotated,
+			Next: f.NextRotation,
 		},
 		Versions: VersionsReport{
-			Current: f.holder("AWSCURRENT"), Pending: f.pending(), PendingSince: f.created(f.pending()), Count: len(f.Versions),
+			Current: f.holder("AWSCURRENT"), Pending: f.pending(), PendingSince: f.created(f.pending()),
+			Count: len(f.Versions),
 		},
-		Key: f.KMSKeyID, Replicas: f.Replicas, LastAccessed: f.LastAccessed, OwningService: f.OwningService, Findings: findings,
+		Key: f.KMSKeyID, Replicas: f.Replicas, LastAccessed: f.LastAccessed, OwningService: f.OwningService,
+		Findings: findings,
 	}
 	if f.Rules.IsZero() {
 		e.Rotation.Expression = ""
@@ -236,7 +239,8 @@ func (r *Report) sort() {
 		return cmp.Or(rankOf(a.State)-rankOf(b.State), strings.Compare(a.Name, b.Name), strings.Compare(a.ARN, b.ARN))
 	})
 	slices.SortFunc(r.Findings, func(a, b ScopeFinding) int {
-		return cmp.Or(a.Severity.rank()-b.Severity.rank(), strings.Compare(a.Account+a.Region, b.Account+b.Region), strings.Compare(a.ID, b.ID))
+		return cmp.Or(a.Severity.rank()-b.Severity.rank(), strings.Compare(a.Account+a.Region, b.Account+b.Region),
+			strings.Compare(a.ID, b.ID))
 	})
 	slices.SortFunc(r.Exceptions, func(a, b ExceptionUsed) int { return strings.Compare(a.ARN, b.ARN) })
 	slices.SortFunc(r.Functions, func(a, b FunctionReport) int { return strings.Compare(a.ARN, b.ARN) })
@@ -281,7 +285,8 @@ func (r *Report) lookedFor(f ScopeFinding, former *Report) bool {
 		return false
 	}
 	return !slices.ContainsFunc(r.Scope.Unreadable, func(u Unreadable) bool {
-		return u.Account == f.Account && u.Region == f.Region && slices.Contains([]string{list, assumeRole, f.Evidence.Call}, u.Call)
+		return u.Account == f.Account && u.Region == f.Region &&
+			slices.Contains([]string{list, assumeRole, f.Evidence.Call}, u.Call)
 	})
 }
 

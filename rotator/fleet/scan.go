@@ -72,7 +72,8 @@ func (s Scanner) Scan(ctx context.Context) (*Report, error) {
 		all.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			v := visit{Scanner: s, place: p, client: newClient(p.Config), now: r.Generated, former: former, due: map[time.Time]int{}}
+			v := visit{Scanner: s, place: p, client: newClient(p.Config), now: r.Generated, former: former,
+				due: map[time.Time]int{}}
 			v.run(ctx)
 			mu.Lock()
 			defer mu.Unlock()
@@ -104,17 +105,19 @@ type visit struct {
 	exceptions []ExceptionUsed
 	unreadable map[string]Unreadable // by call
 	lost       map[string]bool       // functions and keys of which something could not be read
-	gaveUp     map[string]bool       // calls that were throttled to the end: asking for every secret would add to the load
-	schedules  schedules
-	functions  map[string]*Function
-	keys       map[string]*Key
-	rotates    map[string]int    // secrets by function
-	due        map[time.Time]int // rotations by the hour in which they are due
+	// calls that were throttled to the end: asking for every secret would add to the load
+	gaveUp    map[string]bool
+	schedules schedules
+	functions map[string]*Function
+	keys      map[string]*Key
+	rotates   map[string]int    // secrets by function
+	due       map[time.Time]int // rotations by the hour in which they are due
 }
 
 func (v *visit) run(ctx context.Context) {
 	v.gaveUp, v.lost, v.schedules = map[string]bool{}, map[string]bool{}, schedules{}
-	v.unreadable, v.functions, v.keys, v.rotates = map[string]Unreadable{}, map[string]*Function{}, map[string]*Key{}, map[string]int{}
+	v.unreadable, v.functions, v.keys, v.rotates = map[string]Unreadable{}, map[string]*Function{}, map[string]*Key{},
+		map[string]int{}
 	err := v.client.list(ctx, v.place, func(page []Secret) {
 		for i := range page {
 			v.judge(ctx, &page[i])
@@ -318,7 +321,8 @@ func (v *visit) crowds() {
 		if limit := startsPerSecond * 3600; n > limit {
 			v.findings = append(v.findings, ScopeFinding{v.place.Account, v.place.Region, Finding{
 				ID: "F32", Name: "crowd", Severity: Medium, Since: hour,
-				Sentence: fmt.Sprintf("%d secrets are due in the hour of %s, and about %d can be rotated: spread their schedules", n, stamp(hour), limit),
+				Sentence: fmt.Sprintf("%d secrets are due in the hour of %s, and about %d can be rotated: spread "+
+					"their schedules", n, stamp(hour), limit),
 				Evidence: Evidence{list, "NextRotationDate", stamp(hour)},
 			}})
 		}
@@ -330,8 +334,10 @@ func (v *visit) crowds() {
 		if limit := *fn.Reserved * 3600 / secondsPerRotation; v.rotates[id] > limit {
 			v.findings = append(v.findings, ScopeFinding{v.place.Account, v.place.Region, Finding{
 				ID: "F32", Name: "crowd", Severity: Medium,
-				Sentence: fmt.Sprintf("function %s rotates %d secrets with a reserved concurrency of %d: not all of them can be rotated in an hour", functionName(id), v.rotates[id], *fn.Reserved),
-				Remedy:   "aws lambda delete-function-concurrency --region " + v.place.Region + " --function-name " + functionName(id),
+				Sentence: fmt.Sprintf("function %s rotates %d secrets with a reserved concurrency of %d: not all of "+
+					"them can be rotated in an hour", functionName(id), v.rotates[id], *fn.Reserved),
+				Remedy: "aws lambda delete-function-concurrency --region " + v.place.Region + " --function-name " +
+					functionName(id),
 				Evidence: Evidence{"GetFunctionConcurrency", "ReservedConcurrentExecutions", fmt.Sprint(*fn.Reserved)},
 			}})
 		}
@@ -365,7 +371,8 @@ func (v *visit) addTo(r *Report) {
 		r.Scope.Unreadable = append(r.Scope.Unreadable, u)
 		remedy := grant(u)
 		r.Findings = append(r.Findings, ScopeFinding{u.Account, u.Region, Finding{
-			ID: "F34", Name: "unreadable", Severity: Unknown, Sentence: u.Call + " could not be read: " + u.Reason, Remedy: remedy,
+			ID: "F34", Name: "unreadable", Severity: Unknown, Sentence: u.Call + " could not be read: " + u.Reason,
+			Remedy:   remedy,
 			Evidence: Evidence{u.Call, "error", u.Reason},
 		}})
 	}

@@ -18,7 +18,8 @@ func (r *Report) Text(out io.Writer) error {
 		e.text(&b)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "  %-11s  %s %s  %s %s\n", strings.ToUpper(string(f.Severity)), f.Account, f.Region, f.ID, f.Sentence)
+		fmt.Fprintf(&b, "  %-11s  %s %s  %s %s\n", strings.ToUpper(string(f.Severity)), f.Account, f.Region, f.ID,
+			f.Sentence)
 		if f.Remedy != "" {
 			fmt.Fprintf(&b, "        %s\n", f.Remedy)
 		}
@@ -47,14 +48,16 @@ func (e Entry) text(b *strings.Builder) {
 	switch {
 	case len(e.Findings) > 0:
 	case e.State == Unknown:
-		fmt.Fprintf(b, "  %-11s  %s  %s %s  not everything could be read: F34, below\n", "UNKNOWN", e.Name, e.Account, e.Region)
+		fmt.Fprintf(b, "  %-11s  %s  %s %s  not everything could be read: F34, below\n", "UNKNOWN", e.Name, e.Account,
+			e.Region)
 		return
 	default:
 		fmt.Fprintf(b, "  %-11s  %s  %s %s\n", "in order", e.Name, e.Account, e.Region)
 		return
 	}
 	worst := e.Findings[0]
-	fmt.Fprintf(b, "  %-11s  %s  %s %s  %s %s\n", strings.ToUpper(string(worst.Severity)), e.Name, e.Account, e.Region, worst.ID, worst.Sentence)
+	fmt.Fprintf(b, "  %-11s  %s  %s %s  %s %s\n", strings.ToUpper(string(worst.Severity)), e.Name, e.Account, e.Region,
+		worst.ID, worst.Sentence)
 	if worst.Remedy != "" {
 		fmt.Fprintf(b, "        %s\n", worst.Remedy)
 	}
@@ -84,7 +87,8 @@ func (r *Report) Summary() string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, s))
 		}
 	}
-	text := fmt.Sprintf("%s, %s, %s at %s: %s", count(len(r.Scope.Accounts), "account"), count(len(r.Scope.Regions), "Region"),
+	text := fmt.Sprintf("%s, %s, %s at %s: %s", count(len(r.Scope.Accounts), "account"),
+		count(len(r.Scope.Regions), "Region"),
 		count(r.Totals.Secrets, "secret"), stamp(r.Generated), strings.Join(parts, ", "))
 	if n := len(r.Scope.Unreadable); n > 0 {
 		text += fmt.Sprintf("; %s not readable", count(n, "part"))
@@ -116,7 +120,8 @@ func (r *Report) functions() string {
 		aws += " (" + strings.Join(old, ", ") + ")"
 	}
 	return fmt.Sprintf("Quarterturn's %d secrets; %s; others %d; a service's own %d; none %d",
-		r.Totals.Function["quarterturn"], aws, r.Totals.Function["other"], r.Totals.Function["service"], r.Totals.Function["none"])
+		r.Totals.Function["quarterturn"], aws, r.Totals.Function["other"], r.Totals.Function["service"],
+		r.Totals.Function["none"])
 }
 
 // JSON writes the report as one object.

@@ -29,7 +29,8 @@ func (e *Emulator) authorise(r *request) error {
 			who = r.caller.Principal.ARN
 		}
 		action := r.call.Service + ":" + r.call.Operation
-		return refuse(codeDenied, "User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
+		return refuse(codeDenied, "User: %s is not authorized to perform: %s on resource: %s because no "+
+			"identity-based policy allows the %s action",
 			who, action, cmp.Or(r.call.SecretID, e.resource(r.call)), action)
 	}
 	if r.call.Service != secretsManagerName {
@@ -117,7 +118,8 @@ func (e *Emulator) resource(c Call) string {
 // VersionStage means AWSCURRENT to the operation, and no key to a policy
 // (AU-013 of docs/aws-facts.md, recorded). PutSecretValue has none.
 var requestKeys = map[string][]string{
-	"CreateSecret":             {"Name", "Description", "KmsKeyId", "Type", "AddReplicaRegions", "ForceOverwriteReplicaSecret"},
+	"CreateSecret": {"Name", "Description", "KmsKeyId", "Type", "AddReplicaRegions",
+		"ForceOverwriteReplicaSecret"},
 	"DeleteSecret":             {"ForceDeleteWithoutRecovery", "RecoveryWindowInDays"},
 	"GetSecretValue":           {"VersionId", "VersionStage"},
 	"PutResourcePolicy":        {"BlockPublicPolicy"},
@@ -203,7 +205,8 @@ func (e *Emulator) ask(r *request, q query) Decision {
 		layers.Endpoint = c.Endpoints[r.call.Service].Policy
 	}
 	return r.decide(iam.Request{
-		Principal: c.Principal, Action: q.action, Resource: q.resource, ResourceAccount: q.account, Context: r.context(q),
+		Principal: c.Principal, Action: q.action, Resource: q.resource, ResourceAccount: q.account,
+		Context: r.context(q),
 	}, layers)
 }
 
@@ -248,7 +251,8 @@ func (r *request) context(q query) iam.Context {
 // network says whether a key is about the caller's own connection, which a call
 // that a service makes in the caller's name does not have.
 func network(key string) bool {
-	return slices.Contains([]string{"aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip"}, strings.ToLower(key))
+	return slices.Contains([]string{"aws:sourceip", "aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip"},
+		strings.ToLower(key))
 }
 
 // policy is the function's resource policy, in whichever form it was given.

@@ -46,18 +46,19 @@ import (
 // ready; exported fields are set before the first request. Its methods and its
 // handler may be used from many goroutines. Close ends running rotations.
 type Emulator struct {
-	Region  string           // of Seed and Snapshot when they name none, and of requests whose signature does; "us-east-1"
+	// of Seed and Snapshot when they name none, and of requests whose signature does; "us-east-1"
+	Region  string
 	Account string           // the account of what names none, twelve digits; "123456789012"
 	Now     func() time.Time // nil: time.Now
 
 	// Invoke is how a rotation reaches its function. Without it RotateSecret
 	// answers that the function's policy does not let Secrets Manager in.
 	Invoke InvokeFunc
-	// HasFunction says whether there is a function of that ARN: RotateSecret refuses one that is not there. nil: those of
-	// Functions, or, if it lists none, every one.
+	// HasFunction says whether there is a function of that ARN: RotateSecret refuses one that is not there. nil: those
+	// of Functions, or, if it lists none, every one.
 	HasFunction func(functionARN string) bool
-	// EmptyTest leaves the pending version of a configuration test (RotateImmediately=false) without a value. Otherwise it
-	// holds a copy of AWSCURRENT's value, as the service was seen to do.
+	// EmptyTest leaves the pending version of a configuration test (RotateImmediately=false) without a value. Otherwise
+	// it holds a copy of AWSCURRENT's value, as the service was seen to do.
 	EmptyTest bool
 	// Attempts is how often a whole rotation is tried before it counts as failed;
 	// 0 is 5, for the guide's "several times".

@@ -72,7 +72,8 @@ func errNoToken(code string) error {
 	return refuse(code, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
 }
 func errTokenUsed(token string, s *Secret) error {
-	return refuse(codeExists, "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", token, s.ARN)
+	return refuse(codeExists, "You can't use ClientRequestToken %s because that value is already in use for a "+
+		"version of secret %s.", token, s.ARN)
 }
 func errNoVersion(id string) error {
 	return refuse(codeNotFound, "Secrets Manager can't find the specified secret value for VersionId: %s", id)
@@ -81,11 +82,14 @@ func errNoStage(label string) error {
 	return refuse(codeNotFound, "Secrets Manager can't find the specified secret value for staging label: %s", label)
 }
 func errMarkedDeleted() error {
-	return refuse(codeInvalidRequest, "You can't perform this operation on the secret because it was marked for deletion.")
+	return refuse(codeInvalidRequest, "You can't perform this operation on the secret because it was marked for "+
+		"deletion.")
 }
 func errReplica() error {
-	return refuse(codeInvalidRequest, "Operation not permitted on a replica secret. Call must be made in primary secret's region.")
+	return refuse(codeInvalidRequest, "Operation not permitted on a replica secret. Call must be made in primary "+
+		"secret's region.")
 }
 func errOwned(service string) error {
-	return refuse(codeInvalidRequest, "The secret is managed by another service (%s), and you must use that service to update it.", service)
+	return refuse(codeInvalidRequest, "The secret is managed by another service (%s), and you must use that service "+
+		"to update it.", service)
 }

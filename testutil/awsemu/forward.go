@@ -23,7 +23,8 @@ func (e *Emulator) decrypt(r *request, s *Secret, version string) error {
 	old.KMSKeyID = v.key
 	err := e.forward(r, &old, "Decrypt", version)
 	if code(err) == codeDenied {
-		return refuse(codeDenied, "Access to KMS is not allowed. This version of secret is not encrypted with the current KMS key.")
+		return refuse(codeDenied, "Access to KMS is not allowed. This version of secret is not encrypted with the "+
+			"current KMS key.")
 	}
 	return err
 }
@@ -64,7 +65,8 @@ func (e *Emulator) forward(r *request, s *Secret, operation, version string) err
 	at := s.home()
 	if at.account != r.call.Account {
 		if id == defaultAlias {
-			return refuse(codeInvalidRequest, "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.")
+			return refuse(codeInvalidRequest, "You can't access a secret from a different AWS account if you encrypt "+
+				"the secret with the default KMS service key.")
 		}
 		at.account = r.call.Account // where a bare id or an alias is looked up
 	}
@@ -80,7 +82,8 @@ func (e *Emulator) forward(r *request, s *Secret, operation, version string) err
 	if err == nil || !errors.As(err, &kms) {
 		return err
 	}
-	said := fmt.Sprintf("%s (Service: AWSKMS; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", kms.Message, kms.Status, kms.Code, newUUID())
+	said := fmt.Sprintf("%s (Service: AWSKMS; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)",
+		kms.Message, kms.Status, kms.Code, newUUID())
 	if operation == "Decrypt" {
 		return refuse(codeDecryption, "Secrets Manager can't decrypt the secret value: %s", said)
 	}
@@ -94,5 +97,6 @@ func errDecryption() error {
 }
 
 func errEncryption() error {
-	return refuse(codeEncryption, "Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that the KMS key is available, enabled, and not in an invalid state.")
+	return refuse(codeEncryption, "Secrets Manager can't encrypt the protected secret text using the provided KMS "+
+		"key. Check that the KMS key is available, enabled, and not in an invalid state.")
 }

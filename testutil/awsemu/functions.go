@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// lambdaService is the part of Lambda that reports look at, and what they advise: whether a function exists, whether it can run,
-// and who may invoke it. Functions are invoked elsewhere: see Emulator.Invoke.
+// lambdaService is the part of Lambda that reports look at, and what they advise: whether a function exists, whether it
+// can run, and who may invoke it. Functions are invoked elsewhere: see Emulator.Invoke.
 var lambdaService = service{name: "lambda", rest: lambdaOperation, operations: map[string]operation{
 	"AddPermission":             op((*Emulator).addPermission),
 	"RemovePermission":          op((*Emulator).removePermission),
@@ -20,9 +20,10 @@ var lambdaService = service{name: "lambda", rest: lambdaOperation, operations: m
 }}
 
 // organization is the listing part of Organizations.
-var organization = service{name: "organizations", target: "AWSOrganizationsV20161128.", operations: map[string]operation{
-	"ListAccounts": op((*Emulator).listAccounts),
-}}
+var organization = service{name: "organizations", target: "AWSOrganizationsV20161128.",
+	operations: map[string]operation{
+		"ListAccounts": op((*Emulator).listAccounts),
+	}}
 
 // lambdaPaths are where the API's operations are.
 // https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html
@@ -53,13 +54,15 @@ type functionInput struct {
 	FunctionName string `check:"required len=1-256"`
 }
 
-// function finds a function by its ARN or, in the caller's account and Region, by its name; and asks the caller's policies.
+// function finds a function by its ARN or, in the caller's account and Region, by its name; and asks the caller's
+// policies.
 func (e *Emulator) function(r *request, in *functionInput) (Function, error) {
 	arn := in.FunctionName
 	if !strings.HasPrefix(arn, "arn:") {
 		arn = "arn:aws:lambda:" + r.call.Region + ":" + r.call.Account + ":function:" + arn
 	}
-	if err := e.allow(r, query{action: "lambda:" + r.call.Operation, resource: arn, account: arnAccount(arn)}); err != nil {
+	if err := e.allow(r, query{action: "lambda:" + r.call.Operation, resource: arn,
+		account: arnAccount(arn)}); err != nil {
 		return Function{}, err
 	}
 	i := slices.IndexFunc(e.Functions, func(f Function) bool { return f.ARN == arn })
@@ -83,7 +86,8 @@ func (e *Emulator) getFunctionConfiguration(r *request, in *functionInput) (any,
 		FunctionArn, FunctionName, Runtime, State, LastUpdateStatus string
 		Environment                                                 environment
 	}{
-		f.ARN, strings.TrimPrefix(arnPart(f.ARN, 5), "function:"), cmp.Or(f.Runtime, "provided.al2023"), cmp.Or(f.State, "Active"), cmp.Or(f.LastUpdate, "Successful"),
+		f.ARN, strings.TrimPrefix(arnPart(f.ARN, 5), "function:"), cmp.Or(f.Runtime, "provided.al2023"),
+		cmp.Or(f.State, "Active"), cmp.Or(f.LastUpdate, "Successful"),
 		environment{f.Environment},
 	}, err
 }
@@ -149,9 +153,12 @@ func (e *Emulator) addPermission(r *request, in *addPermissionInput) (any, error
 		return nil, err
 	}
 	if slices.ContainsFunc(policy.Statement, func(s permission) bool { return s.Sid == in.StatementId }) {
-		return nil, &apiError{"ResourceConflictException", "The statement id (" + in.StatementId + ") provided already exists. Please provide a new statement id, or remove the existing statement.", http.StatusConflict}
+		return nil, &apiError{"ResourceConflictException", "The statement id (" + in.StatementId +
+			") provided already exists. Please provide a new statement id, or remove the existing statement.",
+			http.StatusConflict}
 	}
-	added := permission{Sid: in.StatementId, Effect: "Allow", Principal: map[string]string{"Service": in.Principal}, Action: in.Action, Resource: f.ARN}
+	added := permission{Sid: in.StatementId, Effect: "Allow", Principal: map[string]string{"Service": in.Principal},
+		Action: in.Action, Resource: f.ARN}
 	conditions := map[string]map[string]string{}
 	if in.SourceAccount != "" {
 		conditions["StringEquals"] = map[string]string{"AWS:SourceAccount": in.SourceAccount}
@@ -178,9 +185,12 @@ func (e *Emulator) removePermission(r *request, in *removePermissionInput) (any,
 	if err != nil {
 		return nil, err
 	}
-	left := slices.DeleteFunc(slices.Clone(policy.Statement), func(s permission) bool { return s.Sid == in.StatementId })
+	left := slices.DeleteFunc(slices.Clone(policy.Statement), func(s permission) bool {
+		return s.Sid == in.StatementId
+	})
 	if len(left) == len(policy.Statement) {
-		return nil, &apiError{codeNotFound, "Statement " + in.StatementId + " is not found in resource policy.", http.StatusNotFound}
+		return nil, &apiError{codeNotFound, "Statement " + in.StatementId + " is not found in resource policy.",
+			http.StatusNotFound}
 	}
 	policy.Statement = left
 	return struct{}{}, e.changeFunction(f, policy)
@@ -203,13 +213,15 @@ type listAccountsInput struct {
 
 // listAccounts gives the accounts of the organization, which are all that the emulator was told of.
 func (e *Emulator) listAccounts(r *request, in *listAccountsInput) (any, error) {
-	if err := e.allow(r, query{action: "organizations:ListAccounts", resource: "*", account: r.call.Account}); err != nil {
+	if err := e.allow(r, query{action: "organizations:ListAccounts", resource: "*",
+		account: r.call.Account}); err != nil {
 		return nil, err
 	}
 	type account struct{ Id, Arn, Name, Status string }
 	list := []account{}
 	for _, a := range e.Accounts {
-		list = append(list, account{a.ID, "arn:aws:organizations::" + e.account() + ":account/o-emulator/" + a.ID, "account " + a.ID, cmp.Or(a.Status, "ACTIVE")})
+		list = append(list, account{a.ID, "arn:aws:organizations::" + e.account() + ":account/o-emulator/" + a.ID,
+			"account " + a.ID, cmp.Or(a.Status, "ACTIVE")})
 	}
 	list, next, err := page(list, in.NextToken, int(in.MaxResults), 20)
 	return struct {

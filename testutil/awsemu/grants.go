@@ -31,7 +31,8 @@ func (e *Emulator) createGrant(r *request, in *createGrantInput) (any, error) {
 	if err = cmp.Or(err, usable(k), dryRun(in.DryRun)); err != nil {
 		return nil, err
 	}
-	g := Grant{Name: in.Name, Retiring: in.RetiringPrincipal, Grant: iam.Grant{Grantee: in.GranteePrincipal, Operations: in.Operations}}
+	g := Grant{Name: in.Name, Retiring: in.RetiringPrincipal,
+		Grant: iam.Grant{Grantee: in.GranteePrincipal, Operations: in.Operations}}
 	if c := in.Constraints; c != nil {
 		g.EncryptionContextSubset, g.EncryptionContextEquals = c.EncryptionContextSubset, c.EncryptionContextEquals
 	}

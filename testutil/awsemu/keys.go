@@ -142,9 +142,10 @@ var keyID = regexp.MustCompile(`^(mrk-[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4
 func managedKey(at home, now time.Time) Key {
 	const id = "00000000-0000-4000-8000-000000000000"
 	return Key{
-		ID: id, ARN: "arn:aws:kms:" + at.region + ":" + at.account + ":key/" + id, Account: at.account, Region: at.region,
-		Aliases: []string{defaultAlias}, Description: "Protects the secrets that name no key of their own",
-		State: keyEnabled, Usage: "ENCRYPT_DECRYPT", Policy: managedKeyPolicy(at), Created: now, managed: true,
+		ID: id, ARN: "arn:aws:kms:" + at.region + ":" + at.account + ":key/" + id, Account: at.account,
+		Region: at.region, Aliases: []string{defaultAlias},
+		Description: "Protects the secrets that name no key of their own", State: keyEnabled, Usage: "ENCRYPT_DECRYPT",
+		Policy: managedKeyPolicy(at), Created: now, managed: true,
 	}
 }
 

@@ -36,7 +36,8 @@ var keyManagement = service{
 }
 
 // sharedOperations work on a key of another account.
-var sharedOperations = []string{"CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKey", "ListGrants", "RetireGrant", "RevokeGrant"}
+var sharedOperations = []string{"CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKey", "ListGrants", "RetireGrant",
+	"RevokeGrant"}
 
 // key finds the key that a request is about, and asks whether the caller may do
 // what it asks. The key's state comes after.
@@ -99,10 +100,11 @@ func (e *Emulator) describeKey(r *request, in *keyInput) (any, error) {
 		return nil, err
 	}
 	m := keyMetadata{
-		AWSAccountId: k.Account, KeyId: k.ID, Arn: k.ARN, CreationDate: stamp{k.Created}, DeletionDate: stamp{k.Deletion},
-		Enabled: k.State == keyEnabled, Description: k.Description, KeyUsage: k.Usage, KeyState: k.State,
-		Origin: "AWS_KMS", KeyManager: "CUSTOMER", KeySpec: "SYMMETRIC_DEFAULT", EncryptionAlgorithms: []string{"SYMMETRIC_DEFAULT"},
-		MultiRegion: k.MultiRegion, CustomerMasterKeySpec: "SYMMETRIC_DEFAULT", CurrentKeyMaterialId: k.material(),
+		AWSAccountId: k.Account, KeyId: k.ID, Arn: k.ARN, CreationDate: stamp{k.Created},
+		DeletionDate: stamp{k.Deletion}, Enabled: k.State == keyEnabled, Description: k.Description, KeyUsage: k.Usage,
+		KeyState: k.State, Origin: "AWS_KMS", KeyManager: "CUSTOMER", KeySpec: "SYMMETRIC_DEFAULT",
+		EncryptionAlgorithms: []string{"SYMMETRIC_DEFAULT"}, MultiRegion: k.MultiRegion,
+		CustomerMasterKeySpec: "SYMMETRIC_DEFAULT", CurrentKeyMaterialId: k.material(),
 	}
 	if k.managed {
 		m.KeyManager = "AWS"
@@ -285,11 +287,13 @@ func (e *Emulator) decryptDataKey(r *request, in *decryptInput) (any, error) {
 	case !known || !maps.Equal(blob.context, in.EncryptionContext):
 		return nil, refuse(codeCiphertext, "")
 	case blob.arn != k.ARN:
-		return nil, refuse(codeKeyIncorrect, "The key ID in the request does not identify a CMK that can perform this operation.")
+		return nil, refuse(codeKeyIncorrect, "The key ID in the request does not identify a CMK that can perform "+
+			"this operation.")
 	case in.DryRun:
 		return nil, dryRun(true)
 	}
-	return dataKeyOutput{Plaintext: blob.plaintext.Reveal(), KeyId: k.ARN, KeyMaterialId: k.material(), EncryptionAlgorithm: "SYMMETRIC_DEFAULT"}, nil
+	return dataKeyOutput{Plaintext: blob.plaintext.Reveal(), KeyId: k.ARN, KeyMaterialId: k.material(),
+		EncryptionAlgorithm: "SYMMETRIC_DEFAULT"}, nil
 }
 
 // usable is the method for a key that may be nil, after an error.

@@ -37,7 +37,8 @@ func (s *Secret) newVersion(id string, now time.Time) (*Version, error) {
 			return len(v.Labels) == 0 && now.Sub(v.Created) >= keepAtLeast
 		})
 		if i < 0 {
-			return nil, refuse(codeLimit, "You have reached the maximum number of versions (%d) for the secret.", maxVersions)
+			return nil, refuse(codeLimit, "You have reached the maximum number of versions (%d) for the secret.",
+				maxVersions)
 		}
 		s.Versions = slices.Delete(s.Versions, i, i+1)
 	}
@@ -63,7 +64,8 @@ func (s *Secret) move(label string, to *Version) error {
 		return s.move(previous, from)
 	}
 	if s.labels() > maxLabels {
-		return refuse(codeLimit, "You have reached the maximum number of staging labels (%d) for the secret.", maxLabels)
+		return refuse(codeLimit, "You have reached the maximum number of staging labels (%d) for the secret.",
+			maxLabels)
 	}
 	return nil
 }
@@ -123,11 +125,15 @@ func (s *Secret) swap(in *updateSecretVersionStageInput) error {
 	case from == "" && to == "":
 		return refuse(codeInvalidParameter, "You must specify MoveToVersionId, RemoveFromVersionId, or both.")
 	case holder != nil && from == "" && holder.ID != to:
-		return refuse(codeInvalidParameter, "The parameter RemoveFromVersionId can't be empty. Staging label %s is currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.", label, holder.ID)
+		return refuse(codeInvalidParameter, "The parameter RemoveFromVersionId can't be empty. Staging label %s is "+
+			"currently attached to version %s, so you must explicitly reference that version in RemoveFromVersionId.",
+			label, holder.ID)
 	case from != "" && (holder == nil || holder.ID != from):
-		return refuse(codeInvalidParameter, "RemoveFromVersionId must name the version that staging label %s is currently attached to.", label)
+		return refuse(codeInvalidParameter, "RemoveFromVersionId must name the version that staging label %s is "+
+			"currently attached to.", label)
 	case to == "" && label == current:
-		return refuse(codeInvalidParameter, "You can only move staging label %s to a different secret version. It can't be completely removed.", label)
+		return refuse(codeInvalidParameter, "You can only move staging label %s to a different secret version. It "+
+			"can't be completely removed.", label)
 	case to == "":
 		s.unlabel(label)
 		return nil

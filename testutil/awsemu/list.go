@@ -113,7 +113,8 @@ type listing struct {
 }
 
 // describing are the operations that change nothing which a list goes by.
-var describing = map[string]bool{"ListSecrets": true, "DescribeSecret": true, "ListSecretVersionIds": true, "GetResourcePolicy": true}
+var describing = map[string]bool{"ListSecrets": true, "DescribeSecret": true, "ListSecretVersionIds": true,
+	"GetResourcePolicy": true}
 
 // listSecrets answers at once with everything; the service may take five minutes
 // to show a change.
@@ -203,7 +204,8 @@ func (s *Secret) matchesValue(key, value string) bool {
 // mentions is the filter "all": each word of the value occurs in some attribute.
 func (s *Secret) mentions(value string) bool {
 	keys, values := s.tagWords()
-	all := strings.ToLower(strings.Join(slices.Concat([]string{s.Name, s.Description, s.PrimaryRegion, s.OwningService}, keys, values), "\n"))
+	all := strings.ToLower(strings.Join(slices.Concat([]string{s.Name, s.Description, s.PrimaryRegion, s.OwningService},
+		keys, values), "\n"))
 	for _, word := range strings.Fields(strings.ToLower(value)) {
 		if !strings.Contains(all, word) {
 			return false

@@ -52,8 +52,8 @@ func (e *Emulator) createSecret(r *request, in *createSecretInput) (any, error) 
 		return nil, err
 	}
 	s := Secret{
-		Name: in.Name, Account: r.call.Account, Region: r.call.Region, Description: in.Description, KMSKeyID: in.KmsKeyId,
-		Type: in.Type, Created: r.now, Changed: r.now,
+		Name: in.Name, Account: r.call.Account, Region: r.call.Region, Description: in.Description,
+		KMSKeyID: in.KmsKeyId, Type: in.Type, Created: r.now, Changed: r.now,
 	}
 	if err := s.setTags(in.Tags); err != nil {
 		return nil, err
@@ -66,7 +66,8 @@ func (e *Emulator) createSecret(r *request, in *createSecretInput) (any, error) 
 		if err := e.encrypt(r, &s, in.ClientRequestToken); err != nil {
 			return nil, err
 		}
-		if err := s.put(Version{ID: in.ClientRequestToken, Labels: []string{current}, Value: value}, r.now); err != nil {
+		if err := s.put(Version{ID: in.ClientRequestToken, Labels: []string{current}, Value: value},
+			r.now); err != nil {
 			return nil, err
 		}
 	}
@@ -79,7 +80,8 @@ func (e *Emulator) createSecret(r *request, in *createSecretInput) (any, error) 
 // does nothing.
 func (s *Secret) createdBefore(in *createSecretInput, value Value) (any, error) {
 	if !s.Deleted.IsZero() {
-		return nil, refuse(codeInvalidRequest, "You can't create this secret because a secret with this name is already scheduled for deletion.")
+		return nil, refuse(codeInvalidRequest, "You can't create this secret because a secret with this name is "+
+			"already scheduled for deletion.")
 	}
 	if v := s.version(in.ClientRequestToken); v != nil && !value.Empty() {
 		if v.Value.Equal(value) {
@@ -170,15 +172,17 @@ func (e *Emulator) canUpdate(r *request, s Secret, in *updateSecretInput, value 
 	return false, e.encrypt(r, &s, id)
 }
 
-// rekey gives a secret another key. The values under the service's labels are encrypted again if the caller may use both
-// keys; other versions stay under the key that they have.
+// rekey gives a secret another key. The values under the service's labels are encrypted again if the caller may use
+// both keys; other versions stay under the key that they have.
 func (e *Emulator) rekey(r *request, s *Secret, id string) {
 	old := cmp.Or(s.KMSKeyID, defaultAlias)
 	again := *s
 	again.KMSKeyID = id
 	for i := range s.Versions {
 		v := &s.Versions[i]
-		labelled := slices.ContainsFunc(v.Labels, func(l string) bool { return l == current || l == pending || l == previous })
+		labelled := slices.ContainsFunc(v.Labels, func(l string) bool {
+			return l == current || l == pending || l == previous
+		})
 		if labelled && e.decrypt(r, s, v.ID) == nil && e.forward(r, &again, "Encrypt", v.ID) == nil {
 			v.key = ""
 		} else {
@@ -223,9 +227,10 @@ func (s *Secret) describe() description {
 	d := description{
 		ARN: s.ARN, Name: s.Name, Type: s.Type, Description: s.Description, KmsKeyId: s.KMSKeyID,
 		RotationEnabled: s.RotationEnabled, RotationLambdaARN: s.RotationLambdaARN,
-		LastRotatedDate: stamp{s.LastRotated}, LastChangedDate: stamp{s.Changed}, LastAccessedDate: stamp{s.LastAccessed},
-		DeletedDate: stamp{s.Deleted}, NextRotationDate: stamp{s.NextRotation},
-		Tags: s.tagList(), OwningService: s.OwningService, CreatedDate: stamp{s.Created}, PrimaryRegion: s.PrimaryRegion,
+		LastRotatedDate: stamp{s.LastRotated}, LastChangedDate: stamp{s.Changed},
+		LastAccessedDate: stamp{s.LastAccessed}, DeletedDate: stamp{s.Deleted}, NextRotationDate: stamp{s.NextRotation},
+		Tags: s.tagList(), OwningService: s.OwningService, CreatedDate: stamp{s.Created},
+		PrimaryRegion: s.PrimaryRegion,
 	}
 	if s.Rules != (RotationRules{}) {
 		d.RotationRules = new(s.Rules)
@@ -265,7 +270,8 @@ type deleteSecretOutput struct {
 func (e *Emulator) deleteSecret(r *request, in *deleteSecretInput) (any, error) {
 	rec, err := e.find(r.call.home(), in.SecretId)
 	if err != nil && in.ForceDeleteWithoutRecovery && in.RecoveryWindowInDays == nil && arnAccount(in.SecretId) == "" {
-		return deleteSecretOutput{e.newARN(r.call.home(), in.SecretId), in.SecretId, stamp{r.now}}, nil // as if it had been there
+		// as if it had been there
+		return deleteSecretOutput{e.newARN(r.call.home(), in.SecretId), in.SecretId, stamp{r.now}}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -276,17 +282,21 @@ func (e *Emulator) deleteSecret(r *request, in *deleteSecretInput) (any, error) 
 	}
 	switch {
 	case force && in.RecoveryWindowInDays != nil:
-		return nil, refuse(codeInvalidParameter, "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
+		return nil, refuse(codeInvalidParameter, "You can't use ForceDeleteWithoutRecovery in conjunction with "+
+			"RecoveryWindowInDays.")
 	case days < 7 || days > 30:
-		return nil, refuse(codeInvalidParameter, "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
+		return nil, refuse(codeInvalidParameter, "The RecoveryWindowInDays value must be between 7 and 30 days "+
+			"(inclusive).")
 	case s.replica():
 		return nil, errReplica()
 	case s.OwningService != "":
 		return nil, errOwned(s.OwningService)
 	case len(s.Replicas) > 0:
-		return nil, refuse(codeInvalidRequest, "You can't delete secret %s that still has replica regions [%s]", s.Name, strings.Join(s.replicaNames(), ", "))
+		return nil, refuse(codeInvalidRequest, "You can't delete secret %s that still has replica regions [%s]", s.Name,
+			strings.Join(s.replicaNames(), ", "))
 	case !s.Deleted.IsZero() && !force:
-		return nil, refuse(codeInvalidRequest, "You can't perform this operation on the secret because it was already scheduled for deletion.")
+		return nil, refuse(codeInvalidRequest, "You can't perform this operation on the secret because it was "+
+			"already scheduled for deletion.")
 	}
 	out := deleteSecretOutput{s.ARN, s.Name, stamp{r.now}}
 	e.stop(rec, cancelled)

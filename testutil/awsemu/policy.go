@@ -37,7 +37,8 @@ func (e *Emulator) putResourcePolicy(r *request, in *putResourcePolicyInput) (an
 		return nil, err
 	}
 	if in.BlockPublicPolicy && policy.public() {
-		return nil, refuse(codePublicPolicy, "You can't attach a resource policy that grants broad access to the secret.")
+		return nil, refuse(codePublicPolicy, "You can't attach a resource policy that grants broad access to the "+
+			"secret.")
 	}
 	err = e.change(rec, r.now, func(s *Secret) error { s.Policy = in.ResourcePolicy; return nil })
 	return identity(&rec.secret), err
@@ -77,7 +78,8 @@ func (e *Emulator) validateResourcePolicy(r *request, in *validateResourcePolicy
 		return nil, err
 	}
 	if policy.public() {
-		return validateResourcePolicyOutput{ValidationErrors: []validationError{{"PUBLIC_POLICY", "The resource policy grants broad access to the secret."}}}, nil
+		return validateResourcePolicyOutput{ValidationErrors: []validationError{{"PUBLIC_POLICY",
+			"The resource policy grants broad access to the secret."}}}, nil
 	}
 	return validateResourcePolicyOutput{PolicyValidationPassed: true}, nil
 }
@@ -159,6 +161,7 @@ func (s statement) fault() string {
 // public says whether a statement allows everybody without a condition.
 func (p policyDocument) public() bool {
 	return slices.ContainsFunc(p.Statement, func(s statement) bool {
-		return s.Effect == "Allow" && len(s.Condition) == 0 && (len(s.NotPrincipal) > 0 || slices.Contains(s.Principal["AWS"], "*"))
+		return s.Effect == "Allow" && len(s.Condition) == 0 &&
+			(len(s.NotPrincipal) > 0 || slices.Contains(s.Principal["AWS"], "*"))
 	})
 }

@@ -89,10 +89,13 @@ func (s service) errorXML(err *apiError, id string) ([]byte, int) {
 		kind = "Receiver"
 	case slices.Contains([]string{codeNoEntity, codeNoInstance, codeNoCluster}, err.Code):
 		status = http.StatusNotFound
-	case slices.Contains([]string{"AccessDenied", "ExpiredToken", "InvalidClientTokenId", "MissingAuthenticationToken"}, err.Code):
+	case slices.Contains([]string{"AccessDenied", "ExpiredToken", "InvalidClientTokenId", "MissingAuthenticationToken"},
+		err.Code):
 		status = http.StatusForbidden
 	}
 	name := xml.Name{Space: s.space, Local: "ErrorResponse"}
-	body, _ := xml.Marshal(errorResponse{XMLName: name, Type: kind, Code: err.Code, Message: err.Message, RequestId: id}) // strings always encode
+	// strings always encode
+	body, _ := xml.Marshal(errorResponse{XMLName: name, Type: kind, Code: err.Code, Message: err.Message,
+		RequestId: id})
 	return body, status
 }

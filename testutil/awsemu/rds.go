@@ -18,8 +18,9 @@ var databases = service{
 	space: "http://rds.amazonaws.com/doc/2014-10-31/",
 	codes: map[string]string{
 		codeDenied: "AccessDenied", codeValidation: "InvalidParameterValue", codeUnrecognized: "InvalidClientTokenId",
-		codeExpired: "ExpiredToken", codeThrottled: "Throttling", codeInternal: "InternalFailure", codeUnknown: "InvalidAction",
-		codeNoToken: "MissingAuthenticationToken", codeBadSignature: "IncompleteSignature",
+		codeExpired: "ExpiredToken", codeThrottled: "Throttling", codeInternal: "InternalFailure",
+		codeUnknown: "InvalidAction", codeNoToken: "MissingAuthenticationToken",
+		codeBadSignature: "IncompleteSignature",
 	},
 	operations: map[string]operation{
 		opInstances: op((*Emulator).describeDBInstances),
@@ -136,7 +137,8 @@ func databaseARN(c Call) string {
 // asked is the databases that a request is about: all, or the one of an identifier,
 // which is a word in any case or an ARN of the caller's own account and Region.
 // Policies come before the question whether there is such a database.
-func asked[T any](e *Emulator, r *request, id, kind string, all []T, of func(T) (string, map[string]string)) ([]T, error) {
+func asked[T any](e *Emulator, r *request, id, kind string, all []T,
+	of func(T) (string, map[string]string)) ([]T, error) {
 	q := query{action: rdsName + ":" + r.call.Operation, resource: databaseARN(r.call), context: iam.Context{}}
 	q.account = arnAccount(q.resource)
 	found := all
@@ -193,12 +195,15 @@ type (
 
 func (e *Emulator) describeDBInstances(r *request, in *struct{ DBInstanceIdentifier string }) (any, error) {
 	all := e.fleet(r.call.home()).instances
-	found, err := asked(e, r, in.DBInstanceIdentifier, kindInstance, all, func(i Instance) (string, map[string]string) { return i.ID, i.Tags })
+	found, err := asked(e, r, in.DBInstanceIdentifier, kindInstance, all, func(i Instance) (string, map[string]string) {
+		return i.ID, i.Tags
+	})
 	var out dbInstances
 	for _, i := range found {
 		d := dbInstance{
 			DBInstanceIdentifier: i.ID, DBInstanceArn: rdsARN(r.call.home(), kindInstance, i.ID), Engine: i.Engine,
-			DBInstanceStatus: status(i.Status, i.Host), DBClusterIdentifier: i.Cluster, ReadReplicaSourceDBInstanceIdentifier: i.ReplicaOf,
+			DBInstanceStatus: status(i.Status, i.Host), DBClusterIdentifier: i.Cluster,
+			ReadReplicaSourceDBInstanceIdentifier: i.ReplicaOf,
 		}
 		if i.Host != "" {
 			d.Endpoint = &dbEndpoint{i.Host, i.Port}
@@ -234,12 +239,14 @@ type (
 
 func (e *Emulator) describeDBClusters(r *request, in *struct{ DBClusterIdentifier string }) (any, error) {
 	f := e.fleet(r.call.home())
-	found, err := asked(e, r, in.DBClusterIdentifier, kindCluster, f.clusters, func(c Cluster) (string, map[string]string) { return c.ID, c.Tags })
+	found, err := asked(e, r, in.DBClusterIdentifier, kindCluster, f.clusters,
+		func(c Cluster) (string, map[string]string) { return c.ID, c.Tags })
 	var out dbClusters
 	for _, c := range found {
 		d := dbCluster{
-			DBClusterIdentifier: c.ID, DBClusterArn: rdsARN(r.call.home(), kindCluster, c.ID), Engine: c.Engine, Status: status(c.Status, c.Host),
-			Endpoint: c.Host, ReaderEndpoint: c.Reader, CustomEndpoints: c.Custom, Port: c.Port,
+			DBClusterIdentifier: c.ID, DBClusterArn: rdsARN(r.call.home(), kindCluster, c.ID), Engine: c.Engine,
+			Status: status(c.Status, c.Host), Endpoint: c.Host, ReaderEndpoint: c.Reader, CustomEndpoints: c.Custom,
+			Port: c.Port,
 		}
 		for _, i := range f.instances {
 			if i.Cluster == c.ID {
@@ -266,14 +273,16 @@ type modifyInput struct {
 // https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
 func (e *Emulator) modifyDBInstance(r *request, in *modifyInput) (any, error) {
 	if in.DBInstanceIdentifier == "" {
-		return nil, refuse(codeInvalidParameter, "The parameter DBInstanceIdentifier must be provided and must not be blank.")
+		return nil, refuse(codeInvalidParameter, "The parameter DBInstanceIdentifier must be provided and must not "+
+			"be blank.")
 	}
 	found, err := asked(e, r, in.DBInstanceIdentifier, kindInstance, e.fleet(r.call.home()).instances,
 		func(i Instance) (string, map[string]string) { return i.ID, i.Tags })
 	if err != nil {
 		return nil, err
 	}
-	if err := e.managePassword(r, "aws:rds:primaryDBInstanceArn", rdsARN(r.call.home(), kindInstance, found[0].ID), in); err != nil {
+	if err := e.managePassword(r, "aws:rds:primaryDBInstanceArn", rdsARN(r.call.home(), kindInstance, found[0].ID),
+		in); err != nil {
 		return nil, err
 	}
 	return struct{ DBInstance dbInstance }{dbInstance{
@@ -286,14 +295,16 @@ func (e *Emulator) modifyDBInstance(r *request, in *modifyInput) (any, error) {
 // https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBCluster.html
 func (e *Emulator) modifyDBCluster(r *request, in *modifyInput) (any, error) {
 	if in.DBClusterIdentifier == "" {
-		return nil, refuse(codeInvalidParameter, "The parameter DBClusterIdentifier must be provided and must not be blank.")
+		return nil, refuse(codeInvalidParameter, "The parameter DBClusterIdentifier must be provided and must not be "+
+			"blank.")
 	}
 	found, err := asked(e, r, in.DBClusterIdentifier, kindCluster, e.fleet(r.call.home()).clusters,
 		func(c Cluster) (string, map[string]string) { return c.ID, c.Tags })
 	if err != nil {
 		return nil, err
 	}
-	if err := e.managePassword(r, "aws:rds:primaryDBClusterArn", rdsARN(r.call.home(), kindCluster, found[0].ID), in); err != nil {
+	if err := e.managePassword(r, "aws:rds:primaryDBClusterArn", rdsARN(r.call.home(), kindCluster, found[0].ID),
+		in); err != nil {
 		return nil, err
 	}
 	return struct{ DBCluster dbCluster }{dbCluster{

@@ -26,7 +26,8 @@ type replicationStatus struct {
 func (s *Secret) replication() []replicationStatus {
 	var list []replicationStatus
 	for _, r := range s.Replicas {
-		list = append(list, replicationStatus{r.Region, cmp.Or(r.KMSKeyID, "alias/aws/secretsmanager"), r.Status, r.StatusMessage})
+		list = append(list, replicationStatus{r.Region, cmp.Or(r.KMSKeyID, "alias/aws/secretsmanager"), r.Status,
+			r.StatusMessage})
 	}
 	return list
 }
@@ -100,7 +101,8 @@ func (e *Emulator) replicate(rec *record, regions []replicaRegion, force bool) {
 		switch {
 		case taken && there.secret.ARN == replaceRegion(s.ARN, s.Region, to.Region): // is our replica already
 		case taken && !force:
-			status.Status, status.StatusMessage = failed, "Replication failed: Secret name simple already exists in region "+to.Region+"."
+			status.Status, status.StatusMessage = failed, "Replication failed: Secret name simple already exists in "+
+				"region "+to.Region+"."
 		default:
 			e.add(s.replicaIn(to.Region, to.KmsKeyId))
 		}
@@ -140,7 +142,8 @@ func (e *Emulator) removeRegionsFromReplication(r *request, in *removeRegionsInp
 		}
 	}
 	for _, region := range in.RemoveReplicaRegions {
-		if there := e.secrets[rec.secret.homeIn(region)][rec.secret.Name]; there != nil && there.secret.PrimaryRegion == rec.secret.Region {
+		if there := e.secrets[rec.secret.homeIn(region)][rec.secret.Name]; there != nil &&
+			there.secret.PrimaryRegion == rec.secret.Region {
 			delete(e.secrets[rec.secret.homeIn(region)], rec.secret.Name)
 		}
 		rec.secret.forget(region)

@@ -18,7 +18,8 @@ type roleFacts struct {
 
 func (e *Emulator) roleNamed(account, name string) (roleFacts, error) {
 	is := func(arn string) bool {
-		return arnAccount(arn) == account && strings.HasPrefix(arnPart(arn, 5), "role/") && arn[strings.LastIndex(arn, "/")+1:] == name
+		return arnAccount(arn) == account && strings.HasPrefix(arnPart(arn, 5), "role/") &&
+			arn[strings.LastIndex(arn, "/")+1:] == name
 	}
 	for _, r := range e.Roles {
 		if is(r.ARN) {
@@ -37,7 +38,8 @@ func (e *Emulator) roleNamed(account, name string) (roleFacts, error) {
 func (e *Emulator) readRole(r *request, name string) (roleFacts, error) {
 	role, err := e.roleNamed(r.call.Account, name)
 	resource := cmp.Or(role.arn, "arn:aws:iam::"+r.call.Account+":role/"+name)
-	if denied := e.allow(r, query{action: "iam:" + r.call.Operation, resource: resource, account: r.call.Account}); denied != nil {
+	if denied := e.allow(r, query{action: "iam:" + r.call.Operation, resource: resource,
+		account: r.call.Account}); denied != nil {
 		return roleFacts{}, denied
 	}
 	return role, err
@@ -67,7 +69,8 @@ func (e *Emulator) getRole(r *request, in *roleInput) (any, error) {
 	var out roleOutput
 	path := strings.TrimSuffix(strings.TrimPrefix(arnPart(role.arn, 5), "role"), in.RoleName)
 	out.Role.Path, out.Role.RoleName, out.Role.Arn = path, in.RoleName, role.arn
-	out.Role.RoleId, _, _ = strings.Cut(userID(iam.Principal{ARN: "arn:aws:sts::" + r.call.Account + ":assumed-role/" + in.RoleName + "/x", Account: r.call.Account}), ":")
+	out.Role.RoleId, _, _ = strings.Cut(userID(iam.Principal{ARN: "arn:aws:sts::" + r.call.Account + ":assumed-role/" +
+		in.RoleName + "/x", Account: r.call.Account}), ":")
 	out.Role.CreateDate = "2026-01-01T00:00:00Z"
 	if role.boundary != nil {
 		out.Role.PermissionsBoundary = &attachedBoundary{"Policy", managedARN(r.call.Account, role.boundary.Name)}
@@ -133,7 +136,8 @@ func (e *Emulator) listAttachedRolePolicies(r *request, in *roleInput) (any, err
 	var out attachedOutput
 	for _, p := range role.identity {
 		if strings.HasPrefix(p.Name, "arn:") {
-			out.AttachedPolicies = append(out.AttachedPolicies, struct{ PolicyName, PolicyArn string }{p.Name[strings.LastIndex(p.Name, "/")+1:], p.Name})
+			out.AttachedPolicies = append(out.AttachedPolicies,
+				struct{ PolicyName, PolicyArn string }{p.Name[strings.LastIndex(p.Name, "/")+1:], p.Name})
 		}
 	}
 	return out, nil
@@ -179,7 +183,8 @@ func (e *Emulator) getPolicy(r *request, in *managedInput) (any, error) {
 		return nil, err
 	}
 	var out policyOutput
-	out.Policy.PolicyName, out.Policy.Arn, out.Policy.DefaultVersionId = in.PolicyArn[strings.LastIndex(in.PolicyArn, "/")+1:], in.PolicyArn, "v1"
+	out.Policy.PolicyName = in.PolicyArn[strings.LastIndex(in.PolicyArn, "/")+1:]
+	out.Policy.Arn, out.Policy.DefaultVersionId = in.PolicyArn, "v1"
 	return out, nil
 }
 
@@ -196,6 +201,7 @@ func (e *Emulator) getPolicyVersion(r *request, in *managedInput) (any, error) {
 		return nil, err
 	}
 	var out policyVersionOutput
-	out.PolicyVersion.Document, out.PolicyVersion.VersionId, out.PolicyVersion.IsDefaultVersion = url.QueryEscape(policy.String()), in.VersionId, true
+	out.PolicyVersion.Document = url.QueryEscape(policy.String())
+	out.PolicyVersion.VersionId, out.PolicyVersion.IsDefaultVersion = in.VersionId, true
 	return out, nil
 }

@@ -76,7 +76,8 @@ func withVersion(s *Secret, id string) identityOutput {
 func (e *Emulator) mayRotate(r *request, s *Secret, in *rotateSecretInput, function string, rules RotationRules) error {
 	switch {
 	case s.Type != "" || in.ExternalSecretRotationRoleArn != "" || len(in.ExternalSecretRotationMetadata) > 0:
-		return refuse(codeInvalidRequest, "Managed external secrets are rotated by their partner; this emulator does not.")
+		return refuse(codeInvalidRequest, "Managed external secrets are rotated by their partner; this emulator does "+
+			"not.")
 	case function == "":
 		return refuse(codeInvalidRequest, "No Lambda rotation function ARN is associated with this secret.")
 	case e.Invoke == nil, !e.hasFunction(function):
@@ -84,7 +85,8 @@ func (e *Emulator) mayRotate(r *request, s *Secret, in *rotateSecretInput, funct
 	case e.closed:
 		return refuse(codeInternal, "The emulator is closed.")
 	}
-	if in.RotationRules == nil && rules.ScheduleExpression != "" { // beside it the service shows the days that it makes of it
+	// beside it the service shows the days that it makes of it
+	if in.RotationRules == nil && rules.ScheduleExpression != "" {
 		rules.AutomaticallyAfterDays = 0
 	}
 	if err := rules.valid(); err != nil {
@@ -102,7 +104,8 @@ func (e *Emulator) hasFunction(arn string) bool {
 }
 
 func errNotInvocable() error {
-	return refuse(codeDenied, "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
+	return refuse(codeDenied, "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function "+
+		"policy grants access to the principal secretsmanager.amazonaws.com.")
 }
 
 // rotatingAlready refuses a rotation while AWSPENDING sits alone on a version
@@ -122,7 +125,8 @@ func (e *Emulator) rotatingAlready(r *request, rec *record, id string) (answered
 			return true, nil
 		}
 		if s.version(id) != nil {
-			return false, refuse(codeInvalidParameter, "You can't use ClientRequestToken %s because that value is already in use for a version of secret %s.", id, s.ARN)
+			return false, refuse(codeInvalidParameter, "You can't use ClientRequestToken %s because that value is "+
+				"already in use for a version of secret %s.", id, s.ARN)
 		}
 		return false, nil
 	}
@@ -165,7 +169,8 @@ func (e *Emulator) abandon(rec *record, s *Secret, version string, now time.Time
 	if busy {
 		s.unlabel(pending)
 		e.stop(rec, abandoned)
-		e.record(rec, rotationAbandoned, rec.run.history.Version, "The secret value was updated while a rotation was in progress.", now)
+		e.record(rec, rotationAbandoned, rec.run.history.Version,
+			"The secret value was updated while a rotation was in progress.", now)
 	}
 	if s.RotationEnabled != nil && *s.RotationEnabled {
 		s.NextRotation = s.Rules.next(now)

@@ -213,7 +213,8 @@ func (e *Emulator) attempt(ctx context.Context, rec *record, ru *run) error {
 }
 
 // enter makes the event of a step, unless the rotation was stopped.
-func (e *Emulator) enter(ctx context.Context, rec *record, ru *run, step string) (payload []byte, function string, ok bool) {
+func (e *Emulator) enter(ctx context.Context, rec *record, ru *run, step string) (payload []byte, function string,
+	ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !ru.goesOn(ctx, rec) {
@@ -267,7 +268,8 @@ func (e *Emulator) conclude(ctx context.Context, rec *record, ru *run, failure e
 		h.Outcome, h.Message = testRotationFailed, failure.Error()
 	case v != nil && v.foreign:
 		h.Outcome = rotationFailed
-		h.Message = fmt.Sprintf("Pending secret version %s for Secret %s was not created by Lambda %s. Remove the AWSPENDING staging label and restart rotation",
+		h.Message = fmt.Sprintf("Pending secret version %s for Secret %s was not created by Lambda %s. Remove the "+
+			"AWSPENDING staging label and restart rotation",
 			h.Version, rec.secret.ARN, rec.secret.RotationLambdaARN)
 	case failure != nil:
 		h.Outcome, h.Message = rotationFailed, failure.Error()

@@ -23,7 +23,8 @@ func (r RotationRules) valid() error {
 	case r.ScheduleExpression != "" && r.every() == 0 && !cronExpression.MatchString(r.ScheduleExpression):
 		return refuse(codeInvalidParameter, "Invalid ScheduleExpression: it must be a rate() or cron() expression.")
 	case r.every() > 0 && r.every() < minRate*time.Hour:
-		return refuse(codeInvalidParameter, "Invalid ScheduleExpression: a secret can't rotate more often than every %d hours.", minRate)
+		return refuse(codeInvalidParameter, "Invalid ScheduleExpression: a secret can't rotate more often than every "+
+			"%d hours.", minRate)
 	}
 	if hours, _ := strconv.Atoi(strings.TrimSuffix(r.Duration, "h")); r.Duration != "" && (hours < 1 || hours > 24) {
 		return refuse(codeInvalidParameter, "Invalid Duration: the rotation window must be 1 to 24 hours.")
@@ -68,7 +69,8 @@ func (r RotationRules) next(now time.Time) time.Time {
 func nextCron(field []string, now time.Time) time.Time {
 	const years = 2
 	for t := now.Truncate(time.Hour).Add(time.Hour); t.Before(now.AddDate(years, 0, 0)); t = t.Add(time.Hour) {
-		if matches(field[1], t.Hour(), nil) && matches(field[2], t.Day(), nil) && matches(field[3], int(t.Month()), months) &&
+		if matches(field[1], t.Hour(), nil) && matches(field[2], t.Day(), nil) &&
+			matches(field[3], int(t.Month()), months) &&
 			matches(field[4], int(t.Weekday())+1, weekdays) && matches(field[5], t.Year(), nil) {
 			return t
 		}

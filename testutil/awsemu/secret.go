@@ -109,10 +109,12 @@ func (s Secret) Diff(t Secret) []string {
 		old, new any
 	}{
 		{"Name", s.Name, t.Name}, {"ARN", s.ARN, t.ARN}, {"Region", s.Region, t.Region},
-		{"Description", s.Description, t.Description}, {"KMSKeyID", s.KMSKeyID, t.KMSKeyID}, {"Policy", s.Policy, t.Policy},
+		{"Description", s.Description, t.Description}, {"KMSKeyID", s.KMSKeyID, t.KMSKeyID},
+		{"Policy", s.Policy, t.Policy},
 		{"RotationEnabled", enabled(s.RotationEnabled), enabled(t.RotationEnabled)},
 		{"RotationLambdaARN", s.RotationLambdaARN, t.RotationLambdaARN}, {"Rules", s.Rules, t.Rules},
-		{"Type", s.Type, t.Type}, {"OwningService", s.OwningService, t.OwningService}, {"PrimaryRegion", s.PrimaryRegion, t.PrimaryRegion},
+		{"Type", s.Type, t.Type}, {"OwningService", s.OwningService, t.OwningService},
+		{"PrimaryRegion", s.PrimaryRegion, t.PrimaryRegion},
 	} {
 		if f.old != f.new {
 			d = append(d, fmt.Sprintf("%s: %v, then %v", f.name, f.old, f.new))

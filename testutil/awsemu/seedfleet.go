@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// SeedFleet puts secrets there in which every condition of a fleet report (rotator/fleet) stands at least once, beside some
-// that are in order, with the functions and keys that they name. It gives the name of the secret for each condition: "F01"
-// and so on. F32 and F34 are of a whole account and are not among them. Set Functions and Accounts before.
+// SeedFleet puts secrets there in which every condition of a fleet report (rotator/fleet) stands at least once, beside
+// some that are in order, with the functions and keys that they name. It gives the name of the secret for each
+// condition: "F01" and so on. F32 and F34 are of a whole account and are not among them. Set Functions and Accounts
+// before.
 func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 	const day = 24 * time.Hour
 	at := func(d time.Duration) time.Time { return now.Add(-d) }
@@ -20,7 +21,8 @@ func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 	none := 0
 	e.mu.Lock()
 	e.Functions = append(e.Functions,
-		Function{ARN: arn("quarterturn-postgres-single-user"), Document: narrow, Environment: map[string]string{"SECRET_TAGS": "password-length=16-64"}},
+		Function{ARN: arn("quarterturn-postgres-single-user"), Document: narrow,
+			Environment: map[string]string{"SECRET_TAGS": "password-length=16-64"}},
 		Function{ARN: arn("quarterturn-postgres-alternating-users"), Document: narrow},
 		Function{ARN: arn("quarterturn-stopped"), Document: narrow, Reserved: &none},
 		Function{ARN: arn("quarterturn-uninvited")},
@@ -45,9 +47,10 @@ func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 	// good is a secret with which all is well; the others differ from it in one thing.
 	good := func(name string) Secret {
 		return Secret{
-			Name: name, Versions: current(3 * day), RotationEnabled: &on, RotationLambdaARN: arn("quarterturn-postgres-single-user"),
-			Rules: weekly, Created: at(200 * day), Changed: at(3 * day), LastRotated: at(3 * day), NextRotation: now.Add(4 * day),
-			LastAccessed: at(day / 2), Tags: map[string]string{"team": "orders"},
+			Name: name, Versions: current(3 * day), RotationEnabled: &on,
+			RotationLambdaARN: arn("quarterturn-postgres-single-user"), Rules: weekly, Created: at(200 * day),
+			Changed: at(3 * day), LastRotated: at(3 * day), NextRotation: now.Add(4 * day), LastAccessed: at(day / 2),
+			Tags: map[string]string{"team": "orders"},
 		}
 	}
 	var many []Version
@@ -83,10 +86,15 @@ func (e *Emulator) SeedFleet(now time.Time) map[string]string {
 		"F19": func(s *Secret) { s.KMSKeyID = ending },
 		"F20": func(*Secret) {}, // where the policy wants a key
 		"F21": func(s *Secret) {
-			s.Replicas = []Replica{{Region: "eu-central-1", Status: "Failed", StatusMessage: "A secret of that name is there already"}}
+			s.Replicas = []Replica{{Region: "eu-central-1", Status: "Failed",
+				StatusMessage: "A secret of that name is there already"}}
 		},
 		"F22": func(s *Secret) { s.PrimaryRegion = "eu-central-1" },
-		"F23": func(s *Secret) { s.Deleted = now.Add(6 * day); s.LastAccessed = at(60 * day); s.RotationEnabled = &off },
+		"F23": func(s *Secret) {
+			s.Deleted = now.Add(6 * day)
+			s.LastAccessed = at(60 * day)
+			s.RotationEnabled = &off
+		},
 		"F24": func(s *Secret) {
 			s.OwningService, s.RotationLambdaARN, s.Tags["aws:rds:primaryDBInstanceArn"] = "rds", "", instance
 		},

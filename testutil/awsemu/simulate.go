@@ -14,8 +14,9 @@ var identities = service{
 	space: "https://iam.amazonaws.com/doc/2010-05-08/",
 	codes: map[string]string{
 		codeDenied: "AccessDenied", codeValidation: "ValidationError", codeUnrecognized: "InvalidClientTokenId",
-		codeExpired: "ExpiredToken", codeThrottled: "Throttling", codeInternal: "ServiceFailure", codeUnknown: "InvalidAction",
-		codeNoToken: "MissingAuthenticationToken", codeBadSignature: "IncompleteSignature",
+		codeExpired: "ExpiredToken", codeThrottled: "Throttling", codeInternal: "ServiceFailure",
+		codeUnknown: "InvalidAction", codeNoToken: "MissingAuthenticationToken",
+		codeBadSignature: "IncompleteSignature",
 	},
 	operations: map[string]operation{
 		"GetPolicy":                op((*Emulator).getPolicy),
@@ -65,7 +66,8 @@ type (
 // boundary, and its organization's. Resource, session and endpoint policies have no
 // part in it, as in AWS.
 func (e *Emulator) simulatePrincipalPolicy(r *request, in *simulateInput) (any, error) {
-	q := query{action: "iam:SimulatePrincipalPolicy", resource: in.PolicySourceArn, account: arnAccount(in.PolicySourceArn)}
+	q := query{action: "iam:SimulatePrincipalPolicy", resource: in.PolicySourceArn,
+		account: arnAccount(in.PolicySourceArn)}
 	if err := e.allow(r, q); err != nil {
 		return nil, err
 	}
@@ -80,7 +82,8 @@ func (e *Emulator) simulatePrincipalPolicy(r *request, in *simulateInput) (any, 
 	var out simulateOutput
 	for _, action := range in.ActionNames {
 		for _, resource := range in.ResourceArns {
-			request := iam.Request{Principal: principal, Action: action, Resource: resource, Context: c, ResourceAccount: principal.Account}
+			request := iam.Request{Principal: principal, Action: action, Resource: resource, Context: c,
+				ResourceAccount: principal.Account}
 			out.EvaluationResults = append(out.EvaluationResults, simulate(request, layers))
 		}
 	}
@@ -111,7 +114,8 @@ func simulate(request iam.Request, l iam.Layers) evaluationResult {
 		return iam.Evaluate(request, l)
 	}
 	d := decide(l)
-	result := evaluationResult{EvalActionName: request.Action, EvalResourceName: request.Resource, EvalDecision: "implicitDeny"}
+	result := evaluationResult{EvalActionName: request.Action, EvalResourceName: request.Resource,
+		EvalDecision: "implicitDeny"}
 	switch {
 	case d.Allowed:
 		result.EvalDecision = "allowed"
@@ -122,10 +126,12 @@ func simulate(request iam.Request, l iam.Layers) evaluationResult {
 		result.MatchedStatements = []matchedStatement{{d.Policy, "IAM Policy"}}
 	}
 	if l.SCPs != nil {
-		result.OrganizationsDecisionDetail = &organizationsDetail{decide(iam.Layers{Identity: []iam.NamedPolicy{everything}, SCPs: l.SCPs}).Allowed}
+		allowed := decide(iam.Layers{Identity: []iam.NamedPolicy{everything}, SCPs: l.SCPs}).Allowed
+		result.OrganizationsDecisionDetail = &organizationsDetail{allowed}
 	}
 	if l.Boundary != nil {
-		result.PermissionsBoundaryDecisionDetail = &boundaryDetail{decide(iam.Layers{Identity: []iam.NamedPolicy{everything}, Boundary: l.Boundary}).Allowed}
+		allowed := decide(iam.Layers{Identity: []iam.NamedPolicy{everything}, Boundary: l.Boundary}).Allowed
+		result.PermissionsBoundaryDecisionDetail = &boundaryDetail{allowed}
 	}
 	return result
 }

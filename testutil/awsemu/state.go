@@ -41,7 +41,8 @@ func (e *Emulator) find(at home, id string) (*record, error) {
 		return nil, errNotFound()
 	}
 	at.account = cmp.Or(arnAccount(id), at.account)
-	if rec := e.secrets[at][nameIn(id)]; rec != nil && rec.secret.Deleted.IsZero() && (rec.secret.Name == id || rec.secret.ARN == id) {
+	if rec := e.secrets[at][nameIn(id)]; rec != nil && rec.secret.Deleted.IsZero() &&
+		(rec.secret.Name == id || rec.secret.ARN == id) {
 		return rec, nil // what is almost always asked for, however many secrets there are
 	}
 	var found *record

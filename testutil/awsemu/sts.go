@@ -19,8 +19,9 @@ var tokens = service{
 	space: "https://sts.amazonaws.com/doc/2011-06-15/",
 	codes: map[string]string{
 		codeDenied: "AccessDenied", codeValidation: "ValidationError", codeUnrecognized: "InvalidClientTokenId",
-		codeExpired: "ExpiredToken", codeThrottled: "Throttling", codeInternal: "InternalFailure", codeUnknown: "InvalidAction",
-		codeNoToken: "MissingAuthenticationToken", codeBadSignature: "IncompleteSignature", codeMalformedPolicy: "MalformedPolicyDocument",
+		codeExpired: "ExpiredToken", codeThrottled: "Throttling", codeInternal: "InternalFailure",
+		codeUnknown: "InvalidAction", codeNoToken: "MissingAuthenticationToken",
+		codeBadSignature: "IncompleteSignature", codeMalformedPolicy: "MalformedPolicyDocument",
 	},
 	operations: map[string]operation{
 		"AssumeRole":        op((*Emulator).assumeRole),
@@ -84,7 +85,8 @@ type assumeRoleOutput struct {
 // assumeRole makes a session, whose access key is a caller from now on. Without
 // Callers there is nobody to trust, and every role can be assumed.
 func (e *Emulator) assumeRole(r *request, in *assumeRoleInput) (any, error) {
-	if arn := strings.SplitN(in.RoleArn, ":", 6); len(arn) < 6 || arn[0] != "arn" || slices.Contains([]string{arn[1], arn[2], arn[4], arn[5]}, "") {
+	if arn := strings.SplitN(in.RoleArn, ":", 6); len(arn) < 6 || arn[0] != "arn" ||
+		slices.Contains([]string{arn[1], arn[2], arn[4], arn[5]}, "") {
 		return nil, refuse(codeValidation, "%s is invalid", in.RoleArn)
 	}
 	role := e.role(in.RoleArn)
@@ -92,7 +94,8 @@ func (e *Emulator) assumeRole(r *request, in *assumeRoleInput) (any, error) {
 		role = &Role{ARN: in.RoleArn, MaxSession: 12 * time.Hour}
 	}
 	if role == nil || !e.trusted(r, role, in) {
-		return nil, refuse(codeDenied, "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", r.caller.Principal.ARN, in.RoleArn)
+		return nil, refuse(codeDenied, "User: %s is not authorized to perform: sts:AssumeRole on resource: %s",
+			r.caller.Principal.ARN, in.RoleArn)
 	}
 	duration, err := sessionLength(role, r.caller, in.DurationSeconds)
 	if err != nil {
@@ -159,9 +162,11 @@ func sessionLength(role *Role, caller *Caller, asked string) (time.Duration, err
 	case d > 12*time.Hour:
 		return 0, broken("durationSeconds", reflect.Value{}, "Member must have value less than or equal to 43200")
 	case d > time.Hour && caller != nil && !caller.token.Empty():
-		return 0, refuse(codeValidation, "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
+		return 0, refuse(codeValidation, "The requested DurationSeconds exceeds the 1 hour session limit for roles "+
+			"assumed by role chaining")
 	case d > cmp.Or(role.MaxSession, time.Hour):
-		return 0, refuse(codeValidation, "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+		return 0, refuse(codeValidation, "The requested DurationSeconds exceeds the MaxSessionDuration set for this "+
+			"role.")
 	}
 	return d, nil
 }
@@ -179,7 +184,8 @@ func newSession(role *Role, in *assumeRoleInput) (Caller, error) {
 	for _, t := range in.Tags { // a tag of the session overrules the role's
 		p.Tags[t.Key] = t.Value
 	}
-	s := Caller{AccessKey: "ASIA" + strings.ToUpper(strings.ReplaceAll(newUUID(), "-", "")[:16]), Principal: p, token: Text(newUUID())}
+	s := Caller{AccessKey: "ASIA" + strings.ToUpper(strings.ReplaceAll(newUUID(), "-", "")[:16]), Principal: p,
+		token: Text(newUUID())}
 	if len(in.PolicyArns) > 0 {
 		return s, refuse(codeValidation, "This emulator has no managed policies: pass session policies as Policy.")
 	}

@@ -35,9 +35,9 @@ var patterns = map[string]*regexp.Regexp{
 	"token":    regexp.MustCompile(`^[a-zA-Z0-9\-]+$`),
 }
 
-// decode fills a struct from JSON and then holds it to its check tags: as with the service, a value of the wrong type comes
-// before everything else that is wrong. Names are compared exactly, as the service does and encoding/json does not; members
-// that the struct does not know are ignored, as the service does. Errors never quote a secret value.
+// decode fills a struct from JSON and then holds it to its check tags: as with the service, a value of the wrong type
+// comes before everything else that is wrong. Names are compared exactly, as the service does and encoding/json does
+// not; members that the struct does not know are ignored, as the service does. Errors never quote a secret value.
 func decode(body []byte, into any) error {
 	if len(body) == 0 {
 		body = []byte("{}")
@@ -86,7 +86,9 @@ func (d *decoder) structure(raw json.RawMessage, v reflect.Value, path string) e
 		raw, ok := members[field.Name]
 		if !ok || string(raw) == "null" {
 			if len(tag) > 0 && tag[0] == "required" {
-				d.checks = append(d.checks, func() error { return broken(at, reflect.Value{}, "Member must not be null") })
+				d.checks = append(d.checks, func() error {
+					return broken(at, reflect.Value{}, "Member must not be null")
+				})
 			}
 			continue
 		}
@@ -199,7 +201,8 @@ func broken(path string, v reflect.Value, must string) error {
 	case v.CanInt():
 		at = fmt.Sprintf("Value '%d' at", v.Int())
 	}
-	return refuse(codeValidation, "1 validation error detected: %s '%s' failed to satisfy constraint: %s", at, path, must)
+	return refuse(codeValidation, "1 validation error detected: %s '%s' failed to satisfy constraint: %s", at, path,
+		must)
 }
 
 // valueMembers are never quoted.
@@ -212,7 +215,8 @@ func checkName(id string) error {
 	if secretName.MatchString(id) || strings.HasPrefix(id, "arn:") && !strings.ContainsAny(id, " *?\\[]{}<>\"'") {
 		return nil
 	}
-	return refuse(codeValidation, "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
+	return refuse(codeValidation, "Invalid name. Must be a valid name containing alphanumeric characters, or any of "+
+		"the following: -/_+=.@!")
 }
 
 func join(path, name string) string {

@@ -52,7 +52,8 @@ func (s *Secret) choose(id, label string) (*Version, error) {
 	case v == nil:
 		return nil, errNoVersion(id)
 	case label != "" && !slices.Contains(v.Labels, label):
-		return nil, refuse(codeInvalidRequest, "You provided a VersionStage that is not associated to the provided VersionId.")
+		return nil, refuse(codeInvalidRequest, "You provided a VersionStage that is not associated to the provided "+
+			"VersionId.")
 	case v.Value.Empty():
 		return nil, errNoVersion(id)
 	}
@@ -60,7 +61,8 @@ func (s *Secret) choose(id, label string) (*Version, error) {
 }
 
 func (s *Secret) valueOf(v *Version) secretValue {
-	out := secretValue{ARN: s.ARN, Name: s.Name, VersionId: v.ID, VersionStages: v.Labels, CreatedDate: stamp{v.Created}}
+	out := secretValue{ARN: s.ARN, Name: s.Name, VersionId: v.ID, VersionStages: v.Labels,
+		CreatedDate: stamp{v.Created}}
 	if v.Value.binary() {
 		out.SecretBinary = v.Value.Reveal()
 	} else {
@@ -87,7 +89,8 @@ func (e *Emulator) accessed(r *request, name, version string) {
 func newValue(text string, binary []byte) (Value, error) {
 	switch {
 	case text != "" && len(binary) > 0:
-		return Value{}, refuse(codeInvalidParameter, "You can't specify both a binary secret value and a string secret value in the same secret.")
+		return Value{}, refuse(codeInvalidParameter, "You can't specify both a binary secret value and a string "+
+			"secret value in the same secret.")
 	case len(binary) > 0:
 		return Binary(binary), nil
 	}
@@ -213,7 +216,8 @@ func (s *Secret) put(p Version, now time.Time) error {
 		labels = append([]string{current}, labels...)
 	}
 	for _, label := range labels {
-		if from := s.holder(current); label == current && from != nil && from.ID != v.ID && slices.Contains(from.Labels, pending) {
+		if from := s.holder(current); label == current && from != nil && from.ID != v.ID &&
+			slices.Contains(from.Labels, pending) {
 			s.unlabel(pending)
 		}
 		if err := s.move(label, v); err != nil {

@@ -197,8 +197,10 @@ func readSigner(hr *http.Request) (signer, error) {
 	_, rest, ok := strings.Cut(header, "Credential=")
 	scope, _, _ := strings.Cut(rest, ",")
 	part := strings.Split(strings.TrimSpace(scope), "/")
-	if !ok || !strings.HasPrefix(header, "AWS4-HMAC-SHA256 ") || len(part) < 5 || part[0] == "" || part[len(part)-3] == "" {
-		return signer{}, refuse(codeBadSignature, "Authorization header requires a SigV4 'Credential' parameter with access key, date, Region and service.")
+	if !ok || !strings.HasPrefix(header, "AWS4-HMAC-SHA256 ") || len(part) < 5 || part[0] == "" ||
+		part[len(part)-3] == "" {
+		return signer{}, refuse(codeBadSignature, "Authorization header requires a SigV4 'Credential' parameter with "+
+			"access key, date, Region and service.")
 	}
 	return signer{part[0], part[len(part)-3], hr.Header.Get("X-Amz-Security-Token")}, nil
 }
@@ -274,7 +276,9 @@ func describeCall(operation string, in members, s signer) Call {
 		Version:   cmp.Or(cmp.Or(in.text("VersionId"), in.text("MoveToVersionId")), in.text("ClientRequestToken")),
 		From:      in.text("RemoveFromVersionId"),
 		Stage:     cmp.Or(in.text("VersionStage"), in.list("VersionStages")),
-		Target:    cmp.Or(in.text("KeyId"), cmp.Or(cmp.Or(in.text("RoleArn"), in.text("PolicySourceArn")), cmp.Or(in.text("DBInstanceIdentifier"), in.text("DBClusterIdentifier")))),
+		Target: cmp.Or(in.text("KeyId"),
+			cmp.Or(cmp.Or(in.text("RoleArn"), in.text("PolicySourceArn")),
+				cmp.Or(in.text("DBInstanceIdentifier"), in.text("DBClusterIdentifier")))),
 		Region:    s.region,
 		AccessKey: s.accessKey,
 	}

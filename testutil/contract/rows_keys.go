@@ -240,8 +240,9 @@ func keyRows() []Row {
 				s := t.keyed()
 				return call(t, t.Role(Rights{Identity: Policy(map[string]any{"Effect": "Allow",
 					"Action": "secretsmanager:*", "Resource": "*"},
-					map[string]any{"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Condition": map[string]any{
-						"ForAnyValue:StringEquals": map[string]string{"aws:CalledVia": "secretsmanager.amazonaws.com"}}})}),
+					map[string]any{"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+						"Condition": map[string]any{"ForAnyValue:StringEquals": map[string]string{
+							"aws:CalledVia": "secretsmanager.amazonaws.com"}}})}),
 					getAction, s.ARN)
 			}},
 		{ID: "KM-044", Does: "ListSecretVersionIds under a customer key", State: Documented, Needs: NeedKey,

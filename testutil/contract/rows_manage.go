@@ -244,7 +244,8 @@ func manageRows() []Row {
 			Do: func(t *T) (any, error) {
 				return ret(t.SM.PutResourcePolicy(t.Ctx,
 					&secretsmanager.PutResourcePolicyInput{SecretId: &t.Secret().ARN,
-						BlockPublicPolicy: aws.Bool(true), ResourcePolicy: aws.String(Policy(map[string]any{"Effect": "Allow",
+						BlockPublicPolicy: aws.Bool(true),
+						ResourcePolicy: aws.String(Policy(map[string]any{"Effect": "Allow",
 							"Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}))}))
 			}},
 		{ID: "SM-245", Does: "DeleteResourcePolicy", State: Documented, Source: apiSM + "DeleteResourcePolicy.html",

@@ -117,7 +117,8 @@ func permissionRows() []Row {
 			Source: apiSM + "BatchGetSecretValue.html",
 			Want:   Want{Fields: map[string]string{"Errors.0.ErrorCode": denied, "SecretValues.0": "-"}},
 			Do: func(t *T) (any, error) {
-				return ret(t.As(t.Role(Rights{Identity: Allow("secretsmanager:BatchGetSecretValue")})).BatchGetSecretValue(t.Ctx,
+				role := t.Role(Rights{Identity: Allow("secretsmanager:BatchGetSecretValue")})
+				return ret(t.As(role).BatchGetSecretValue(t.Ctx,
 					&secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{t.Secret().ARN}}))
 			}},
 		{ID: "AU-012", Does: "GetSecretValue by AWSCURRENT where the policy wants secretsmanager:VersionStage to " +

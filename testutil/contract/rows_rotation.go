@@ -304,7 +304,8 @@ func rotationRows() []Row {
 			}},
 		{ID: "RO-049", Does: "RotateSecret without RotationRules leaves those that the secret has", State: Believed,
 			Needs: NeedFunction, Source: noSource,
-			Want: Want{Fields: map[string]string{"RotationRules.AutomaticallyAfterDays": "30", "RotationEnabled": "true"}},
+			Want: Want{Fields: map[string]string{"RotationRules.AutomaticallyAfterDays": "30",
+				"RotationEnabled": "true"}},
 			Do: func(t *T) (any, error) {
 				s := t.Secret()
 				t.Rotate(s)
@@ -314,7 +315,8 @@ func rotationRows() []Row {
 				t.Must(err)
 				return t.Describe(s.ARN)
 			}},
-		{ID: "RO-050", Does: "RotateSecret with another function, while AWSPENDING is on a version that is not current, " +
+		{ID: "RO-050", Does: "RotateSecret with another function, while AWSPENDING is on a version that is not " +
+			"current, " +
 			"leaves the former function",
 			State: Believed, Needs: NeedFunction, Source: noSource,
 			Want: Want{Fields: map[string]string{"RotationLambdaARN": "{function}"}},

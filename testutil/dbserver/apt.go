@@ -15,10 +15,12 @@ import (
 )
 
 // errNoApt says that there is something to fetch and no apt to fetch it with.
-var errNoApt = errors.New("it is fetched from Debian's archive, by apt-get and dpkg-deb of Linux on amd64 or arm64, which this machine has not; install it on the machine (macOS: brew install)")
+var errNoApt = errors.New("it is fetched from Debian's archive, by apt-get and dpkg-deb of Linux on amd64 or arm64, " +
+	"which this machine has not; install it on the machine (macOS: brew install)")
 
 // keyrings are where Debian keeps the keys of its archive, newer name first.
-var keyrings = []string{"/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"}
+var keyrings = []string{"/usr/share/keyrings/debian-archive-keyring.pgp",
+	"/usr/share/keyrings/debian-archive-keyring.gpg"}
 
 // archive is a package of Debian's archive, and what is kept of what it and the packages that it needs unpack to.
 type archive struct {
@@ -41,8 +43,8 @@ func (a archive) possible() error {
 }
 
 // bring unpacks the package and the libraries that it needs, of the suite that carries it, into a folder of their own.
-// It needs no root, installs nothing, and leaves apt's lists alone: apt works for it in the folder temp, from which it sees
-// the machine's proxies and credentials, and a single source.
+// It needs no root, installs nothing, and leaves apt's lists alone: apt works for it in the folder temp, from which it
+// sees the machine's proxies and credentials, and a single source.
 func (a archive) bring(ctx context.Context, temp, into string) (megabytes int64, err error) {
 	mirrors, err := debianMirrors(ctx)
 	if err != nil {
@@ -64,8 +66,8 @@ func (a archive) bring(ctx context.Context, temp, into string) (megabytes int64,
 // index is a line of `apt-get --print-uris update` about the index of a suite.
 var index = regexp.MustCompile(`(?m)^'(\S+)/dists/([a-z]+)(-updates)?/InRelease' `)
 
-// debianMirrors are the mirrors of this machine's apt sources that can be Debian's archive, the likeliest first. Apt itself
-// reads the sources, which may have either of two formats.
+// debianMirrors are the mirrors of this machine's apt sources that can be Debian's archive, the likeliest first. Apt
+// itself reads the sources, which may have either of two formats.
 func debianMirrors(ctx context.Context) ([]string, error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "--print-uris", "update").Output()
 	if err != nil {
@@ -73,7 +75,8 @@ func debianMirrors(ctx context.Context) ([]string, error) {
 	}
 	mirrors := likelyMirrors(string(out))
 	if len(mirrors) == 0 {
-		return nil, errors.New("no mirror of Debian's archive among this machine's apt sources; add one, or install it on the machine")
+		return nil, errors.New("no mirror of Debian's archive among this machine's apt sources; add one, or install " +
+			"it on the machine")
 	}
 	return mirrors, nil
 }
@@ -83,7 +86,8 @@ func likelyMirrors(indexes string) []string {
 	var sure, perhaps []string
 	for _, m := range index.FindAllStringSubmatch(indexes, -1) {
 		switch mirror, suite, updates := m[1], m[2], m[3]; {
-		case !slices.Contains([]string{"bullseye", "bookworm", "trixie", "forky", "sid", "oldoldstable", "oldstable", "stable", "testing", "unstable"}, suite):
+		case !slices.Contains([]string{"bullseye", "bookworm", "trixie", "forky", "sid", "oldoldstable", "oldstable",
+			"stable", "testing", "unstable"}, suite):
 		case updates != "" || suite == "sid" || suite == "unstable":
 			sure = append(sure, mirror)
 		default:
@@ -123,8 +127,8 @@ func (a debianApt) download(ctx context.Context, pkg string) (archives []string,
 
 func (a debianApt) file(name string) string { return filepath.Join(a.dir, name) }
 
-// configure writes what apt works with. Signatures are verified against the machine's keys of Debian, which the machine's
-// sources would be, too. Of sid alone an outdated index is accepted: mirrors that are snapshots have one.
+// configure writes what apt works with. Signatures are verified against the machine's keys of Debian, which the
+// machine's sources would be, too. Of sid alone an outdated index is accepted: mirrors that are snapshots have one.
 func (a debianApt) configure() error {
 	options := []string{"arch=" + runtime.GOARCH}
 	for _, keyring := range keyrings {

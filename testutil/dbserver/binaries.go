@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// FindPostgres is the folder of initdb and postgres of a major version: in the cache, then where Debian and Homebrew put
-// them, then in PATH. The error wraps ErrMissing and says where it looked.
+// FindPostgres is the folder of initdb and postgres of a major version: in the cache, then where Debian and Homebrew
+// put them, then in PATH. The error wraps ErrMissing and says where it looked.
 func FindPostgres(ctx context.Context, major int) (string, error) {
 	var looked []string
 	for _, dir := range postgresFolders(major) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// ClosedPort is a port of 127.0.0.1 at which nothing listens, and nothing will until the test ends: it is the near end of a
-// connection. A port that was merely closed again is soon somebody else's.
+// ClosedPort is a port of 127.0.0.1 at which nothing listens, and nothing will until the test ends: it is the near end
+// of a connection. A port that was merely closed again is soon somebody else's.
 func ClosedPort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

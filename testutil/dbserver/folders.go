@@ -16,9 +16,10 @@ const nobody = 65534
 // maxWorkDir leaves room for a socket's name: the path of a Unix socket ends at 103 bytes on some systems.
 const maxWorkDir = 50
 
-// CacheDir is the folder that binaries and templates of data folders are kept in: QUARTERTURN_CACHE (an absolute path), or
-// .cache/servers beside the go.mod of the module that we are in. As root, servers run as another user; where that user
-// cannot enter the folder (a home folder of mode 0700), the folder is one of root's own in the folder for temporary files.
+// CacheDir is the folder that binaries and templates of data folders are kept in: QUARTERTURN_CACHE (an absolute path),
+// or .cache/servers beside the go.mod of the module that we are in. As root, servers run as another user; where that
+// user cannot enter the folder (a home folder of mode 0700), the folder is one of root's own in the folder for
+// temporary files.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("QUARTERTURN_CACHE"); dir != "" {
 		if !filepath.IsAbs(dir) {
@@ -34,8 +35,8 @@ func CacheDir() (string, error) {
 	return privateCache()
 }
 
-// privateCache is a cache of this user's own. Others can write beside it, so it must be ours before it is believed: what
-// is in it gets executed.
+// privateCache is a cache of this user's own. Others can write beside it, so it must be ours before it is believed:
+// what is in it gets executed.
 func privateCache() (string, error) {
 	parent, err := tempDir()
 	if err != nil {
@@ -73,8 +74,8 @@ func moduleRoot() (string, bool) {
 	}
 }
 
-// workDir is where the folders of servers are made: TMPDIR where it is set, else in memory where there is room, else the
-// folder for temporary files.
+// workDir is where the folders of servers are made: TMPDIR where it is set, else in memory where there is room, else
+// the folder for temporary files.
 func workDir() (string, error) {
 	if os.Getenv("TMPDIR") == "" {
 		if dir, ok := memoryDir(); ok {
@@ -84,8 +85,8 @@ func workDir() (string, error) {
 	return tempDir()
 }
 
-// tempDir is the folder for temporary files, or /tmp where that one is too deep for a Unix socket (macOS) or closed to the
-// server's user.
+// tempDir is the folder for temporary files, or /tmp where that one is too deep for a Unix socket (macOS) or closed to
+// the server's user.
 func tempDir() (string, error) {
 	own := os.TempDir()
 	err := enterable(own)
@@ -98,8 +99,8 @@ func tempDir() (string, error) {
 	return "", errors.Join(errors.New("no folder for temporary files that a server can use"), err)
 }
 
-// enterable says which folder on the way to dir, if any, the server's user cannot enter. Folders that do not exist yet will
-// be ours to make.
+// enterable says which folder on the way to dir, if any, the server's user cannot enter. Folders that do not exist yet
+// will be ours to make.
 func enterable(dir string) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -23,8 +23,8 @@ type InBetween struct {
 // PgBouncerOptions are what matters of a PgBouncer.
 type PgBouncerOptions struct {
 	Mode string // session, transaction or statement
-	// AuthFile is the users that it logs in by passwords of its own; nil: it asks the server for what is stored of a user
-	// (auth_query), at each login.
+	// AuthFile is the users that it logs in by passwords of its own; nil: it asks the server for what is stored of a
+	// user (auth_query), at each login.
 	AuthFile map[string]string
 }
 
@@ -40,25 +40,29 @@ func NewPgBouncer(t testing.TB, s *Server, o PgBouncerOptions) *InBetween {
 		for user, password := range users {
 			fmt.Fprintf(&file, "%q %q\n", user, password)
 		}
-		return startInBetween(ctx, "pgbouncer", map[string]string{"users": file.String()}, func(dir string, port int) string {
-			lines := []string{"[databases]", fmt.Sprintf("* = host=%s port=%d", s.Host, s.Port), "[pgbouncer]", "listen_addr = 127.0.0.1",
-				fmt.Sprintf("listen_port = %d", port), "unix_socket_dir =", "pidfile = " + filepath.Join(dir, "pid"), "pool_mode = " + o.Mode,
-				"auth_type = scram-sha-256", "auth_file = " + filepath.Join(dir, "users"), "server_tls_sslmode = disable"}
-			if o.AuthFile == nil {
-				lines = append(lines, "auth_user = "+s.Superuser, "auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename = $1")
-			}
-			return strings.Join(lines, "\n") + "\n"
-		}, func(conf string) []string { return []string{conf} })
+		return startInBetween(ctx, "pgbouncer", map[string]string{"users": file.String()},
+			func(dir string, port int) string {
+				lines := []string{"[databases]", fmt.Sprintf("* = host=%s port=%d", s.Host, s.Port), "[pgbouncer]",
+					"listen_addr = 127.0.0.1", fmt.Sprintf("listen_port = %d", port), "unix_socket_dir =",
+					"pidfile = " + filepath.Join(dir, "pid"), "pool_mode = " + o.Mode, "auth_type = scram-sha-256",
+					"auth_file = " + filepath.Join(dir, "users"), "server_tls_sslmode = disable"}
+				if o.AuthFile == nil {
+					lines = append(lines, "auth_user = "+s.Superuser,
+						"auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename = $1")
+				}
+				return strings.Join(lines, "\n") + "\n"
+			}, func(conf string) []string { return []string{conf} })
 	})
 }
 
-// NewHAProxy runs HAProxy, which carries bytes (TCP mode), before the servers at these addresses until the test ends. The first
-// that takes connections is used.
+// NewHAProxy runs HAProxy, which carries bytes (TCP mode), before the servers at these addresses until the test ends.
+// The first that takes connections is used.
 func NewHAProxy(t testing.TB, addresses ...string) *InBetween {
 	t.Helper()
 	return own(t, func(ctx context.Context) (*InBetween, error) {
 		return startInBetween(ctx, "haproxy", nil, func(_ string, port int) string {
-			lines := []string{"defaults", "  mode tcp", "  timeout connect 10s", "  timeout client 10m", "  timeout server 10m", "listen db", fmt.Sprintf("  bind 127.0.0.1:%d", port)}
+			lines := []string{"defaults", "  mode tcp", "  timeout connect 10s", "  timeout client 10m",
+				"  timeout server 10m", "listen db", fmt.Sprintf("  bind 127.0.0.1:%d", port)}
 			for i, address := range addresses {
 				line := fmt.Sprintf("  server db%d %s check inter 200ms", i, address)
 				if i > 0 {
@@ -72,7 +76,8 @@ func NewHAProxy(t testing.TB, addresses ...string) *InBetween {
 }
 
 // startInBetween runs a program of Programs with a configuration file, and waits until something answers at its port.
-func startInBetween(ctx context.Context, name string, files map[string]string, conf func(dir string, port int) string, args func(conf string) []string) (*InBetween, error) {
+func startInBetween(ctx context.Context, name string, files map[string]string, conf func(dir string, port int) string,
+	args func(conf string) []string) (*InBetween, error) {
 	program, err := FindProgram(ctx, name)
 	if err != nil {
 		return nil, err

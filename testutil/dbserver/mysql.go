@@ -33,13 +33,13 @@ type MySQLOptions struct {
 	like Identity // of another server, whose names and authority it has
 }
 
-// MySQLServer is a running MySQL or MariaDB server. Its general log holds every statement of every client, and its binary
-// log every statement that changes something, as the server writes them (MySQL puts <secret> in the place of a password,
-// unless Conf has "log-raw": "ON"; MariaDB does not): what a test has to search for secrets. Only what is sent through
-// Admin, Exec, NewUser and NewDatabase is in neither, but for their logins.
+// MySQLServer is a running MySQL or MariaDB server. Its general log holds every statement of every client, and its
+// binary log every statement that changes something, as the server writes them (MySQL puts <secret> in the place of a
+// password, unless Conf has "log-raw": "ON"; MariaDB does not): what a test has to search for secrets. Only what is
+// sent through Admin, Exec, NewUser and NewDatabase is in neither, but for their logins.
 //
-// Measured: it starts in 0.1 s (MariaDB) or 0.4 s (MySQL, which takes 1 s to stop); the very first of a release, which makes
-// the template of the data folder, in 0.5 s or 2.8 s.
+// Measured: it starts in 0.1 s (MariaDB) or 0.4 s (MySQL, which takes 1 s to stop); the very first of a release, which
+// makes the template of the data folder, in 0.5 s or 2.8 s.
 //
 // Host names are not resolved (skip-name-resolve): an account that is to log in over TCP is at '127.0.0.1' or '%', and
 // 'localhost' is the socket.
@@ -58,15 +58,15 @@ type MySQLServer struct {
 	binaries mysqlBinaries
 }
 
-// MySQLs is the names of the servers that tests run on: those that Fetch brings, oldest first of each kind, then those that
-// QUARTERTURN_MYSQL_SERVERS gives: servers that somebody else runs, for the releases that cannot be had here (MySQL 8.0 and
-// 8.4), as name=user:password@host:port, separated by spaces:
+// MySQLs is the names of the servers that tests run on: those that Fetch brings, oldest first of each kind, then those
+// that QUARTERTURN_MYSQL_SERVERS gives: servers that somebody else runs, for the releases that cannot be had here
+// (MySQL 8.0 and 8.4), as name=user:password@host:port, separated by spaces:
 //
 //	QUARTERTURN_MYSQL_SERVERS="mysql-8.4=root:password@127.0.0.1:3306 mysql-8.0=root:password@127.0.0.1:3307"
 //
-// The account must be allowed everything, over TCP without TLS; tests make users and databases with random names there and
-// drop them again. Tests that need a server of their own are skipped. GeneralLog needs log_output to include TABLE and
-// general_log to be ON. Unverified: no test of this project has run on MySQL 8.0 or 8.4.
+// The account must be allowed everything, over TCP without TLS; tests make users and databases with random names there
+// and drop them again. Tests that need a server of their own are skipped. GeneralLog needs log_output to include TABLE
+// and general_log to be ON. Unverified: no test of this project has run on MySQL 8.0 or 8.4.
 func MySQLs() []string {
 	var names []string
 	for _, r := range mysqlReleases {
@@ -78,8 +78,8 @@ func MySQLs() []string {
 	return names
 }
 
-// MySQL is the server of that name that all tests of this process share; every test makes users and databases of its own on
-// it (NewUser, NewDatabase). It lives until the process ends.
+// MySQL is the server of that name that all tests of this process share; every test makes users and databases of its
+// own on it (NewUser, NewDatabase). It lives until the process ends.
 func MySQL(t testing.TB, name string) *MySQLServer {
 	t.Helper()
 	e, elsewhere := externalOf(name)
@@ -103,15 +103,16 @@ func NewMySQL(t testing.TB, o MySQLOptions) *MySQLServer {
 }
 
 // StartMySQL starts a server, for whoever has no testing.TB: TestMain, a demo. The context bounds the start only. The
-// caller closes the server; if it dies before, the server ends all the same. The error wraps ErrMissing when there are no
-// binaries; when the server does not start it ends with the server's last words.
+// caller closes the server; if it dies before, the server ends all the same. The error wraps ErrMissing when there are
+// no binaries; when the server does not start it ends with the server's last words.
 func StartMySQL(ctx context.Context, o MySQLOptions) (*MySQLServer, error) {
 	begin := time.Now()
 	if o.Name == "" {
 		o.Name = mysqlReleases[0].name
 	}
 	if _, ok := externalOf(o.Name); ok {
-		return nil, fmt.Errorf("%s of one's own: %w: %s names one that others run", title(o.Name), ErrMissing, externalVariable)
+		return nil, fmt.Errorf("%s of one's own: %w: %s names one that others run", title(o.Name), ErrMissing,
+			externalVariable)
 	}
 	b, err := findMySQL(ctx, o.Name)
 	if err != nil {
@@ -129,7 +130,8 @@ func StartMySQL(ctx context.Context, o MySQLOptions) (*MySQLServer, error) {
 		return nil, s.abandon(err)
 	}
 	if o.Log != nil {
-		fmt.Fprintf(o.Log, "%s (%s) from %s is ready on %s:%d after %v\n", title(s.Name), s.Version, b.daemon, s.Host, s.Port, time.Since(begin).Round(time.Millisecond))
+		fmt.Fprintf(o.Log, "%s (%s) from %s is ready on %s:%d after %v\n", title(s.Name), s.Version, b.daemon, s.Host,
+			s.Port, time.Since(begin).Round(time.Millisecond))
 	}
 	return s, nil
 }
@@ -257,8 +259,8 @@ func (s *MySQLServer) confTLS(conf map[string]string) {
 
 func (s *MySQLServer) confFile() string { return filepath.Join(s.dir, "my.cnf") }
 
-// writeConf writes the option file. Dashes and underscores are the same to the server, so they must be to Conf: the last
-// one of a name would count, but not the one that the caller means.
+// writeConf writes the option file. Dashes and underscores are the same to the server, so they must be to Conf: the
+// last one of a name would count, but not the one that the caller means.
 func (s *MySQLServer) writeConf(conf map[string]string) error {
 	text := "[mysqld]\n"
 	for _, name := range slices.Sorted(maps.Keys(conf)) {
@@ -296,22 +298,24 @@ func (s *MySQLServer) Restart(ctx context.Context) error {
 		return fmt.Errorf("restart: %w", err)
 	}
 	said := strings.Count(s.Log(), readyText)
-	if err := s.start(s.binaries.argv("--defaults-file="+s.confFile(), "--port="+strconv.Itoa(s.Port)), serverEnv()); err != nil {
+	if err := s.start(s.binaries.argv("--defaults-file="+s.confFile(), "--port="+strconv.Itoa(s.Port)),
+		serverEnv()); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
 	return s.await(ctx, func() bool { return strings.Count(s.Log(), readyText) > said })
 }
 
-// Connect logs in over TCP as a test's client would; with TLS fully verified where the server has TLS. What it answers is
-// one session, open already: a DB of one connection. The caller closes it.
+// Connect logs in over TCP as a test's client would; with TLS fully verified where the server has TLS. What it answers
+// is one session, open already: a DB of one connection. The caller closes it.
 func (s *MySQLServer) Connect(ctx context.Context, user, password, database string) (*sql.DB, error) {
 	config := s.config(user, password, database)
 	config.TLS = s.tlsConfig()
 	return session(ctx, config)
 }
 
-// Admin logs in as a superuser over the server's socket. What it sends gets into neither the general nor the binary log, so
-// that these show what the code under test made the server write. What it answers is one session, as by Connect.
+// Admin logs in as a superuser over the server's socket. What it sends gets into neither the general nor the binary
+// log, so that these show what the code under test made the server write. What it answers is one session, as by
+// Connect.
 func (s *MySQLServer) Admin(ctx context.Context) (*sql.DB, error) {
 	config := s.config(s.Superuser, s.Password, "")
 	if s.Socket != "" {

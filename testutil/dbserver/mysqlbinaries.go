@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// mysqlRelease is one release series of MySQL or MariaDB that tests run on, and the Debian suite and package that carry it.
-// Nothing is pinned: what a suite has today is what is tested, and Fetch says what that is.
+// mysqlRelease is one release series of MySQL or MariaDB that tests run on, and the Debian suite and package that carry
+// it. Nothing is pinned: what a suite has today is what is tested, and Fetch says what that is.
 type mysqlRelease struct {
 	name  string
 	suite string
@@ -84,10 +84,12 @@ func (r mysqlRelease) check(ctx context.Context, dir string) (version string, er
 	return b.version, nil
 }
 
-// serverFolders are what a server needs of what its packages unpack to; their clients, documents and tools are four fifths.
+// serverFolders are what a server needs of what its packages unpack to; their clients, documents and tools are four
+// fifths.
 var serverFolders = []string{"usr/sbin", "usr/lib", "lib", "usr/share/mysql", "usr/share/mariadb"}
 
-// wantedArchive reports whether a package holds a server or a library; perl, for one, is there for scripts that nobody runs.
+// wantedArchive reports whether a package holds a server or a library; perl, for one, is there for scripts that nobody
+// runs.
 func wantedArchive(name string) bool {
 	name, _, _ = strings.Cut(name, "_")
 	library := strings.HasPrefix(name, "lib") && !strings.Contains(name, "perl") || strings.HasPrefix(name, "zlib")
@@ -104,8 +106,8 @@ type mysqlBinaries struct {
 	version  string // as the server says it: 10.11.18-MariaDB-0+deb12u1
 }
 
-// FindMySQL is the server program of a release ("mysql-9.7", "mariadb-10.11"): in the cache, then where Debian and Homebrew
-// put it, then in PATH. The error wraps ErrMissing and says where it looked.
+// FindMySQL is the server program of a release ("mysql-9.7", "mariadb-10.11"): in the cache, then where Debian and
+// Homebrew put it, then in PATH. The error wraps ErrMissing and says where it looked.
 func FindMySQL(ctx context.Context, name string) (string, error) {
 	b, err := findMySQL(ctx, name)
 	return b.daemon, err
@@ -156,7 +158,8 @@ func (r mysqlRelease) places() []string {
 	return places
 }
 
-// inspectMySQL looks at a program and at what is around it. An error that is not fs.ErrNotExist says why it cannot be used.
+// inspectMySQL looks at a program and at what is around it. An error that is not fs.ErrNotExist says why it cannot be
+// used.
 func inspectMySQL(ctx context.Context, r mysqlRelease, daemon string) (mysqlBinaries, error) {
 	if _, err := os.Stat(daemon); err != nil {
 		return mysqlBinaries{}, err
@@ -167,9 +170,11 @@ func inspectMySQL(ctx context.Context, r mysqlRelease, daemon string) (mysqlBina
 	b := mysqlBinaries{daemon: daemon, base: filepath.Dir(filepath.Dir(daemon))}
 	b.loader = ownLoader(filepath.Dir(b.base))
 	b.messages = firstFolder(b.base+"/share/mariadb", b.base+"/share/mysql")
-	b.plugins = firstFolder(b.base+"/lib/mysql/plugin", b.base+"/lib64/mysql/plugin", b.base+"/lib64/mariadb/plugin", b.base+"/lib/plugin")
+	b.plugins = firstFolder(b.base+"/lib/mysql/plugin", b.base+"/lib64/mysql/plugin", b.base+"/lib64/mariadb/plugin",
+		b.base+"/lib/plugin")
 	argv := b.argv("--no-defaults", "--version")
-	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output() // mariadbd  Ver 10.11.18-MariaDB-0+deb12u1 for ...
+	// mariadbd  Ver 10.11.18-MariaDB-0+deb12u1 for ...
+	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
 	if err != nil {
 		return mysqlBinaries{}, fmt.Errorf("does not run: %w", err)
 	}
@@ -193,7 +198,8 @@ func ownLoader(root string) []string {
 	if root == "/" {
 		return nil
 	}
-	for _, pattern := range []string{"/usr/lib/*/ld-linux-*.so.*", "/lib/*/ld-linux-*.so.*"} { // x86-64.so.2, aarch64.so.1
+	// x86-64.so.2, aarch64.so.1
+	for _, pattern := range []string{"/usr/lib/*/ld-linux-*.so.*", "/lib/*/ld-linux-*.so.*"} {
 		found, err := filepath.Glob(root + pattern)
 		if err != nil || len(found) == 0 {
 			continue
@@ -224,7 +230,8 @@ func (b mysqlBinaries) argv(args ...string) []string {
 func (b mysqlBinaries) where() []string {
 	options := []string{"--basedir=" + b.base}
 	if b.messages != "" {
-		options = append(options, "--lc-messages-dir="+b.messages, "--character-sets-dir="+filepath.Join(b.messages, "charsets"))
+		options = append(options, "--lc-messages-dir="+b.messages,
+			"--character-sets-dir="+filepath.Join(b.messages, "charsets"))
 	}
 	if b.plugins != "" {
 		options = append(options, "--plugin-dir="+b.plugins)

@@ -43,7 +43,8 @@ func (e external) reach(ctx context.Context) (*MySQLServer, error) {
 	if err = errors.Join(err, notNumber); err != nil || e.user == "" {
 		return nil, fmt.Errorf("%s: %s is not name=user:password@host:port: %w", e.name, externalVariable, err)
 	}
-	s := &MySQLServer{Name: e.name, MariaDB: mariaDB(e.name), Endpoint: Endpoint{host, port}, Superuser: e.user, Password: e.password}
+	s := &MySQLServer{Name: e.name, MariaDB: mariaDB(e.name), Endpoint: Endpoint{host, port}, Superuser: e.user,
+		Password: e.password}
 	db, err := s.Admin(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s of %s at %s: %w", e.name, externalVariable, e.address, err)
@@ -66,11 +67,13 @@ func (s *MySQLServer) generalTable(ctx context.Context) (log string, err error) 
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	var on bool
-	if err := db.QueryRowContext(ctx, "SELECT @@general_log AND FIND_IN_SET('TABLE', @@log_output) > 0").Scan(&on); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT @@general_log AND FIND_IN_SET('TABLE', @@log_output) > "+
+		"0").Scan(&on); err != nil {
 		return "", fmt.Errorf("general log: %w", err)
 	}
 	if !on {
-		return "", errors.New("general log: off, or not in a table; SET GLOBAL log_output = 'FILE,TABLE', general_log = ON")
+		return "", errors.New("general log: off, or not in a table; SET GLOBAL log_output = 'FILE,TABLE', " +
+			"general_log = ON")
 	}
 	lines, err := texts(ctx, db, "SELECT argument FROM mysql.general_log ORDER BY event_time", 0)
 	return strings.Join(lines, "\n") + "\n", err

@@ -56,7 +56,8 @@ func (b *MySQLServer) CatchUp(ctx context.Context, s *MySQLServer) error {
 			return err
 		case got["done"] == "":
 			state, err := b.row(ctx, "SHOW REPLICA STATUS")
-			return errors.Join(fmt.Errorf("the standby does not follow: %q %q", state["Last_IO_Error"], state["Last_SQL_Error"]), err)
+			return errors.Join(fmt.Errorf("the standby does not follow: %q %q", state["Last_IO_Error"],
+				state["Last_SQL_Error"]), err)
 		case got["done"] != "-1":
 			return nil
 		}

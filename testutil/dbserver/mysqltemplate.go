@@ -20,7 +20,8 @@ func smallFiles(mariadb bool) []string {
 	if mariadb {
 		return append(options, "--innodb-log-file-size=4M", "--innodb-undo-tablespaces=0")
 	}
-	return append(options, "--innodb-redo-log-capacity=8M", "--secure-file-priv=NULL", "--mysqlx=OFF", "--performance-schema=OFF")
+	return append(options, "--innodb-redo-log-capacity=8M", "--secure-file-priv=NULL", "--mysqlx=OFF",
+		"--performance-schema=OFF")
 }
 
 func mysqlTemplate(b mysqlBinaries, name string) template {
@@ -36,15 +37,16 @@ func mysqlTemplate(b mysqlBinaries, name string) template {
 
 // initializeMySQL makes a data folder whose only account is root@localhost, without a password.
 func (b mysqlBinaries) initializeMySQL(ctx context.Context, dir string, options []string) error {
-	args := append([]string{"--no-defaults", "--initialize-insecure", "--auto-generate-certs=OFF", "--datadir=" + dir}, options...)
+	args := append([]string{"--no-defaults", "--initialize-insecure", "--auto-generate-certs=OFF", "--datadir=" + dir},
+		options...)
 	if err := b.prepare(ctx, dir, nil, args); err != nil {
 		return err
 	}
 	return os.Remove(filepath.Join(dir, "auto.cnf")) // the server's UUID, which a copy makes for itself
 }
 
-// bootstrapMariaDB does what the script mariadb-install-db does, which is not in every package, and leaves root@localhost,
-// without a password, as the only account.
+// bootstrapMariaDB does what the script mariadb-install-db does, which is not in every package, and leaves
+// root@localhost, without a password, as the only account.
 func (b mysqlBinaries) bootstrapMariaDB(ctx context.Context, dir string, options []string) error {
 	var script bytes.Buffer
 	script.WriteString("CREATE DATABASE mysql;\nUSE mysql;\n")
@@ -58,7 +60,8 @@ func (b mysqlBinaries) bootstrapMariaDB(ctx context.Context, dir string, options
 		}
 		script.Write(text)
 	}
-	script.WriteString("DELETE FROM global_priv WHERE User <> 'mariadb.sys' AND (User <> 'root' OR Host <> 'localhost');\n" +
+	script.WriteString("DELETE FROM global_priv WHERE User <> 'mariadb.sys' AND (User <> 'root' OR Host <> " +
+		"'localhost');\n" +
 		"DELETE FROM proxies_priv WHERE Host <> 'localhost';\n")
 	if err := errors.Join(os.Mkdir(dir, 0o700), give(dir)); err != nil {
 		return err
@@ -72,7 +75,8 @@ func (b mysqlBinaries) bootstrapMariaDB(ctx context.Context, dir string, options
 func (b mysqlBinaries) prepare(ctx context.Context, dir string, input []byte, args []string) error {
 	argv := b.argv(append(args, "--tmpdir="+filepath.Dir(dir))...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr, cmd.Stdin = filepath.Dir(dir), serverEnv(), asServerUser(), bytes.NewReader(input)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr, cmd.Stdin = filepath.Dir(dir), serverEnv(), asServerUser(),
+		bytes.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("data folder: %w\n%s", err, logTail(out))
 	}

@@ -132,8 +132,8 @@ func unpackFile(root *os.Root, name string, content io.Reader) (err error) {
 	return err
 }
 
-// hydrate makes the symbolic links, which npm packages cannot hold, from the list in the package. Without them the server
-// does not find its libraries.
+// hydrate makes the symbolic links, which npm packages cannot hold, from the list in the package. Without them the
+// server does not find its libraries.
 func hydrate(root *os.Root) error {
 	text, err := root.ReadFile("pg-symlinks.json")
 	if err != nil {

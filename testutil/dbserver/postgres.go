@@ -23,8 +23,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Options describe a server of one's own. The zero value is the newest PostgreSQL that can be had, without TLS, where every
-// role logs in over TCP by SCRAM.
+// Options describe a server of one's own. The zero value is the newest PostgreSQL that can be had, without TLS, where
+// every role logs in over TCP by SCRAM.
 type Options struct {
 	// Major is the major version; zero is the newest that can be had.
 	Major int
@@ -41,8 +41,8 @@ type Options struct {
 }
 
 // Server is a running PostgreSQL server. Its log holds every statement of every client (log_statement=all), with its
-// parameters and errors in full: what a test has to search for secrets. Only what is sent through Admin, Exec, NewRole and
-// NewDatabase is not logged.
+// parameters and errors in full: what a test has to search for secrets. Only what is sent through Admin, Exec, NewRole
+// and NewDatabase is not logged.
 type Server struct {
 	Endpoint
 	Superuser string // postgres
@@ -59,8 +59,8 @@ type Server struct {
 	scram bool // what password_encryption says
 }
 
-// Postgres is the server of a major version that all tests of this process share; every test makes roles and databases of
-// its own on it (NewRole, NewDatabase). It lives until the process ends.
+// Postgres is the server of a major version that all tests of this process share; every test makes roles and databases
+// of its own on it (NewRole, NewDatabase). It lives until the process ends.
 func Postgres(t testing.TB, major int) *Server {
 	t.Helper()
 	return sharedPostgres.get(t, major, func(ctx context.Context) (*Server, error) {
@@ -76,9 +76,9 @@ func NewPostgres(t testing.TB, o Options) *Server {
 	return own(t, func(ctx context.Context) (*Server, error) { return StartPostgres(ctx, o) })
 }
 
-// StartPostgres starts a server, for whoever has no testing.TB: TestMain, a demo. The context bounds the start only. The
-// caller closes the server; if it dies before, the server ends all the same. The error wraps ErrMissing when there are no
-// binaries; when the server does not start it ends with the server's last words.
+// StartPostgres starts a server, for whoever has no testing.TB: TestMain, a demo. The context bounds the start only.
+// The caller closes the server; if it dies before, the server ends all the same. The error wraps ErrMissing when there
+// are no binaries; when the server does not start it ends with the server's last words.
 func StartPostgres(ctx context.Context, o Options) (*Server, error) {
 	begin := time.Now()
 	if o.Major == 0 {
@@ -104,7 +104,8 @@ func StartPostgres(ctx context.Context, o Options) (*Server, error) {
 		return nil, s.abandon(err)
 	}
 	if o.Log != nil {
-		fmt.Fprintf(o.Log, "PostgreSQL %d from %s is ready on %s:%d after %v\n", s.Major, bin, s.Host, s.Port, time.Since(begin).Round(time.Millisecond))
+		fmt.Fprintf(o.Log, "PostgreSQL %d from %s is ready on %s:%d after %v\n", s.Major, bin, s.Host, s.Port,
+			time.Since(begin).Round(time.Millisecond))
 	}
 	return s, nil
 }
@@ -188,8 +189,8 @@ func (s *Server) baseConf() map[string]string {
 	return conf
 }
 
-// iterations is how often the passwords of this package's roles are hashed. PostgreSQL's own 4096 are most of what a login
-// costs a test under the race detector, and what a login proves does not depend on their number.
+// iterations is how often the passwords of this package's roles are hashed. PostgreSQL's own 4096 are most of what a
+// login costs a test under the race detector, and what a login proves does not depend on their number.
 const iterations = 16
 
 // stored is what CREATE ROLE and ALTER ROLE are given for a password, in the server's kind of encryption.
@@ -198,7 +199,8 @@ func (s *Server) stored(password string) string {
 		return password
 	}
 	salt := []byte(randomHex(8))
-	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size) // password is ASCII: SASLprep leaves it as it is
+	// password is ASCII: SASLprep leaves it as it is
+	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
 	if err != nil {
 		return password // FIPS mode: the server hashes it
 	}
@@ -209,7 +211,8 @@ func (s *Server) stored(password string) string {
 	}
 	storedKey := sha256.Sum256(sum(salted, "Client Key"))
 	base64 := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, base64(salt), base64(storedKey[:]), base64(sum(salted, "Server Key")))
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, base64(salt), base64(storedKey[:]),
+		base64(sum(salted, "Server Key")))
 }
 
 // appendConf adds settings to postgresql.conf, where the last one counts; ALTER SYSTEM still goes over them.
@@ -228,8 +231,8 @@ func (s *Server) appendConf(conf map[string]string) (err error) {
 	return nil
 }
 
-// writeHBA puts the superuser's socket before the lines asked for. The socket's folder is closed to other users, so trust
-// is as good as a password there.
+// writeHBA puts the superuser's socket before the lines asked for. The socket's folder is closed to other users, so
+// trust is as good as a password there.
 func (s *Server) writeHBA(lines []string) error {
 	if lines == nil {
 		lines = []string{"host all all all scram-sha-256"}
@@ -248,16 +251,16 @@ func (s *Server) serve(ctx context.Context) (err error) {
 	return err
 }
 
-// ready reads the eighth line of postmaster.pid, which is where the server tells pg_ctl: "starting", "stopping", "ready" or
-// "standby" (a recovery that does not yet answer queries).
+// ready reads the eighth line of postmaster.pid, which is where the server tells pg_ctl: "starting", "stopping",
+// "ready" or "standby" (a recovery that does not yet answer queries).
 func (s *Server) ready() bool {
 	text, err := os.ReadFile(filepath.Join(s.dir, s.pidFile))
 	lines := strings.Split(string(text), "\n")
 	return err == nil && len(lines) >= 8 && strings.TrimSpace(lines[7]) == "ready"
 }
 
-// Connect logs in over TCP as a test's client would; with TLS fully verified where the server has TLS. The caller closes
-// the connection.
+// Connect logs in over TCP as a test's client would; with TLS fully verified where the server has TLS. The caller
+// closes the connection.
 func (s *Server) Connect(ctx context.Context, user, password, database string) (*pgx.Conn, error) {
 	config, err := s.config(user, password, database)
 	if err != nil {
@@ -268,8 +271,8 @@ func (s *Server) Connect(ctx context.Context, user, password, database string) (
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// Admin logs in as the superuser over the private socket, whatever pg_hba.conf says. What it sends does not get into the
-// log, so that the log shows what the code under test made the server write. The caller closes the connection.
+// Admin logs in as the superuser over the private socket, whatever pg_hba.conf says. What it sends does not get into
+// the log, so that the log shows what the code under test made the server write. The caller closes the connection.
 func (s *Server) Admin(ctx context.Context, database string) (*pgx.Conn, error) {
 	config, err := s.config(s.Superuser, "", database)
 	if err != nil {
@@ -309,7 +312,8 @@ func (s *Server) Exec(ctx context.Context, statements ...string) (err error) {
 	return nil
 }
 
-// NewRole makes a role with a random name and password. Attributes are those of CREATE ROLE: "LOGIN", "LOGIN CREATEROLE".
+// NewRole makes a role with a random name and password. Attributes are those of CREATE ROLE: "LOGIN", "LOGIN
+// CREATEROLE".
 func (s *Server) NewRole(t testing.TB, attributes string) (name, password string) {
 	t.Helper()
 	name, password = "role_"+randomHex(6), randomHex(12)
@@ -353,7 +357,8 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err := s.end(); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
-	if err := s.start([]string{filepath.Join(s.bin, "postgres"), "-D", s.DataDir, "-p", strconv.Itoa(s.Port)}, serverEnv()); err != nil {
+	if err := s.start([]string{filepath.Join(s.bin, "postgres"), "-D", s.DataDir, "-p", strconv.Itoa(s.Port)},
+		serverEnv()); err != nil {
 		return fmt.Errorf("restart: %w", err)
 	}
 	return s.await(ctx, s.ready)

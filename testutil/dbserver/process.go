@@ -19,9 +19,10 @@ import (
 )
 
 // guardScript outlives the process that started it. It reads process ids (an empty line for none) until its input ends,
-// which is when the starter closes it or dies, by whatever cause; then it stops the last one by signal $3 and removes the folder ($1).
-// PR_SET_PDEATHSIG would do less: it is Linux only, leaves the folder, and fires when the starting *thread* ends. The end of
-// the server is also seen by its pid file ($2), because in a container nobody may reap an orphan.
+// which is when the starter closes it or dies, by whatever cause; then it stops the last one by signal $3 and removes
+// the folder ($1). PR_SET_PDEATHSIG would do less: it is Linux only, leaves the folder, and fires when the starting
+// *thread* ends. The end of the server is also seen by its pid file ($2), because in a container nobody may reap an
+// orphan.
 const guardScript = `
 while read -r line; do pid=$line; done
 if [ -n "$pid" ]; then
@@ -81,7 +82,8 @@ func newProcess(h habits) (*process, error) {
 // watch starts the guard.
 func (p *process) watch() error {
 	signal := p.stop[max(0, len(p.stop)-2)]
-	p.guard = exec.Command("/bin/sh", "-c", guardScript, "guard", p.dir, filepath.Join(p.dir, p.pidFile), strconv.Itoa(int(signal)))
+	p.guard = exec.Command("/bin/sh", "-c", guardScript, "guard", p.dir, filepath.Join(p.dir, p.pidFile),
+		strconv.Itoa(int(signal)))
 	p.guard.SysProcAttr = ownSession()
 	in, err := p.guard.StdinPipe()
 	if err != nil {
@@ -121,9 +123,10 @@ func (p *process) start(argv, env []string) error {
 	return nil
 }
 
-// serve runs the server on a free port until it is ready; on another port if somebody was quicker, which the server's log
-// tells by the words taken.
-func (p *process) serve(ctx context.Context, argv func(port int) []string, ready func() bool, taken string) (int, error) {
+// serve runs the server on a free port until it is ready; on another port if somebody was quicker, which the server's
+// log tells by the words taken.
+func (p *process) serve(ctx context.Context, argv func(port int) []string, ready func() bool,
+	taken string) (int, error) {
 	for tries := 5; ; tries-- {
 		port, err := freePort()
 		if err != nil {
@@ -176,8 +179,8 @@ func (p *process) end() error {
 	return fmt.Errorf("server process %d does not end", p.cmd.Process.Pid)
 }
 
-// Close stops the server and removes its folder. What its logs hold is kept. A second call does nothing, and so does a call
-// for a server that somebody else runs.
+// Close stops the server and removes its folder. What its logs hold is kept. A second call does nothing, and so does a
+// call for a server that somebody else runs.
 func (p *process) Close() error {
 	if p == nil {
 		return nil
@@ -235,8 +238,8 @@ func logTail(text []byte) string {
 	return string(bytes.Join(lines[max(0, len(lines)-12):], []byte("\n")))
 }
 
-// freePort is a TCP port of 127.0.0.1 that was free a moment ago; whoever uses it has to be ready to try again. It is below
-// those that the kernel hands out, so that nobody is given it while its server restarts.
+// freePort is a TCP port of 127.0.0.1 that was free a moment ago; whoever uses it has to be ready to try again. It is
+// below those that the kernel hands out, so that nobody is given it while its server restarts.
 func freePort() (int, error) {
 	const lowest, highest = 10240, 32000
 	for tries := 50; ; tries-- {

@@ -19,19 +19,25 @@ type program struct {
 	archive archive
 	path    string   // below the root of the packages
 	says    []string // the arguments with which it says its version
-	// forks: it starts itself again by way of /proc/self/exe, which would be the loader. It runs with the loader and the C
-	// library of this machine, and finds the other libraries by the environment.
+	// forks: it starts itself again by way of /proc/self/exe, which would be the loader. It runs with the loader and
+	// the C library of this machine, and finds the other libraries by the environment.
 	forks bool
 }
 
 // programs is the one place that names them.
 var programs = []program{
-	{"redis-6", "6.", archive{"bullseye", "redis-server", nil, runtimeFolders}, "usr/bin/redis-server", []string{"--version"}, false},
-	{"redis-7", "7.", archive{"bookworm", "redis-server", nil, runtimeFolders}, "usr/bin/redis-server", []string{"--version"}, false},
-	{"redis-8", "8.", archive{"trixie", "redis-server", nil, runtimeFolders}, "usr/bin/redis-server", []string{"--version"}, false},
-	{"valkey-8", "8.", archive{"trixie", "valkey-server", nil, runtimeFolders}, "usr/bin/valkey-server", []string{"--version"}, false},
-	{"valkey-9", "9.", archive{"sid", "valkey-server", nil, runtimeFolders}, "usr/bin/valkey-server", []string{"--version"}, false},
-	{"pgbouncer", "", archive{"bookworm", "pgbouncer", nil, runtimeFolders}, "usr/sbin/pgbouncer", []string{"--version"}, false},
+	{"redis-6", "6.", archive{"bullseye", "redis-server", nil, runtimeFolders}, "usr/bin/redis-server",
+		[]string{"--version"}, false},
+	{"redis-7", "7.", archive{"bookworm", "redis-server", nil, runtimeFolders}, "usr/bin/redis-server",
+		[]string{"--version"}, false},
+	{"redis-8", "8.", archive{"trixie", "redis-server", nil, runtimeFolders}, "usr/bin/redis-server",
+		[]string{"--version"}, false},
+	{"valkey-8", "8.", archive{"trixie", "valkey-server", nil, runtimeFolders}, "usr/bin/valkey-server",
+		[]string{"--version"}, false},
+	{"valkey-9", "9.", archive{"sid", "valkey-server", nil, runtimeFolders}, "usr/bin/valkey-server",
+		[]string{"--version"}, false},
+	{"pgbouncer", "", archive{"bookworm", "pgbouncer", nil, runtimeFolders}, "usr/sbin/pgbouncer",
+		[]string{"--version"}, false},
 	{"haproxy", "", archive{"bookworm", "haproxy", nil, runtimeFolders}, "usr/sbin/haproxy", []string{"-v"}, false},
 	{"chromium-headless-shell", "", archive{"bookworm", "chromium-headless-shell", notTheCLibrary, runtimeFolders},
 		"usr/lib/chromium/chromium-headless-shell", []string{"--version"}, true},
@@ -58,8 +64,8 @@ type Program struct {
 	libraries string // LD_LIBRARY_PATH; "": the loader in argv knows
 }
 
-// Command is the program's command line with arguments, which may have to begin with the loader of the libraries that it
-// was built for.
+// Command is the program's command line with arguments, which may have to begin with the loader of the libraries that
+// it was built for.
 func (p Program) Command(ctx context.Context, args ...string) *exec.Cmd {
 	argv := append(slices.Clone(p.argv), args...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -69,7 +75,8 @@ func (p Program) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// FindProgram is a program by one of Programs, in the cache or in PATH. The error wraps ErrMissing and says how to get it.
+// FindProgram is a program by one of Programs, in the cache or in PATH. The error wraps ErrMissing and says how to get
+// it.
 func FindProgram(ctx context.Context, name string) (Program, error) {
 	at := slices.IndexFunc(programs, func(p program) bool { return p.name == name })
 	if at < 0 {
@@ -109,7 +116,8 @@ func (p program) inspect(ctx context.Context, path string) (Program, error) {
 	switch root, ok := strings.CutSuffix(path, "/"+p.path); {
 	case ok && p.forks:
 		var folders []string
-		for _, pattern := range []string{"/usr/lib/*-linux-gnu*", "/lib/*-linux-gnu*", "/usr/lib/*-linux-gnu*/pulseaudio"} {
+		for _, pattern := range []string{"/usr/lib/*-linux-gnu*", "/lib/*-linux-gnu*",
+			"/usr/lib/*-linux-gnu*/pulseaudio"} {
 			found, _ := filepath.Glob(root + pattern)
 			folders = append(folders, found...)
 		}

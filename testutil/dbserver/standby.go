@@ -56,7 +56,8 @@ func (b *Server) follow(ctx context.Context, s *Server) error {
 func (b *Server) copyOf(ctx context.Context, s *Server) (err error) {
 	start, stop := "SELECT pg_backup_start('standby', true)", "SELECT labelfile FROM pg_backup_stop(false)"
 	if s.Major < 15 {
-		start, stop = "SELECT pg_start_backup('standby', true, false)", "SELECT labelfile FROM pg_stop_backup(false, false)"
+		start, stop = "SELECT pg_start_backup('standby', true, false)",
+			"SELECT labelfile FROM pg_stop_backup(false, false)"
 	}
 	conn, err := s.Admin(ctx, "postgres")
 	if err != nil {
@@ -80,7 +81,8 @@ func (b *Server) copyOf(ctx context.Context, s *Server) (err error) {
 func (b *Server) CatchUp(ctx context.Context, s *Server) error {
 	// What others have committed may not be written yet (synchronous_commit is off); a commit that is waited for comes
 	// after it.
-	if err := s.Exec(ctx, "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'standby', '')"); err != nil {
+	if err := s.Exec(ctx, "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'standby', "+
+		"'')"); err != nil {
 		return err
 	}
 	at, err := s.ask(ctx, "SELECT pg_current_wal_flush_lsn()::text")
@@ -156,5 +158,6 @@ func (s *Server) NewCertificate(ctx context.Context, trusted bool) error {
 	if err := s.Exec(ctx, "SELECT pg_reload_conf()"); err != nil {
 		return err
 	}
-	return s.awaits(ctx, "SELECT pg_conf_load_time() > '"+loaded+"'") // each question is a new session, and so knows what new clients meet
+	// each question is a new session, and so knows what new clients meet
+	return s.awaits(ctx, "SELECT pg_conf_load_time() > '"+loaded+"'")
 }

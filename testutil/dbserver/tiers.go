@@ -6,9 +6,9 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-// MajorsInTier is those of Majors that a test of all versions runs on in the tier that is running: in make test the oldest,
-// the newest and the two between which PostgreSQL changed what CREATEROLE means, in make test-long the others. In make
-// check it skips the test.
+// MajorsInTier is those of Majors that a test of all versions runs on in the tier that is running: in make test the
+// oldest, the newest and the two between which PostgreSQL changed what CREATEROLE means, in make test-long the others.
+// In make check it skips the test.
 func MajorsInTier(t testing.TB) []int {
 	t.Helper()
 	return tier.Share(t, Majors(), 13, 15, 16, 18)

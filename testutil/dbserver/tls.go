@@ -55,7 +55,8 @@ func (t TLS) install(dir string) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("certificate: %w", err)
 	}
-	id := Identity{ServerName: t.Names[0], CAFile: filepath.Join(dir, "ca.crt"), CAs: x509.NewCertPool(), tls: t, issuer: by}
+	id := Identity{ServerName: t.Names[0], CAFile: filepath.Join(dir, "ca.crt"), CAs: x509.NewCertPool(), tls: t,
+		issuer: by}
 	ca := block("CERTIFICATE", by.certificate.Raw)
 	id.CAs.AppendCertsFromPEM(ca)
 	return id, errors.Join(writeFile(id.CAFile, ca), by.issue(t, dir))

@@ -71,11 +71,13 @@ func StartValkey(ctx context.Context, o ValkeyOptions) (*ValkeyServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := newProcess(habits{name: strings.ReplaceAll(o.Name, ".", ""), pidFile: "pid", stop: []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}})
+	p, err := newProcess(habits{name: strings.ReplaceAll(o.Name, ".", ""), pidFile: "pid",
+		stop: []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Name, err)
 	}
-	s := &ValkeyServer{Name: o.Name, Version: program.Version, Endpoint: Endpoint{Host: "127.0.0.1"}, Superuser: "admin", Password: goodPassword(), process: p, program: program, options: o}
+	s := &ValkeyServer{Name: o.Name, Version: program.Version, Endpoint: Endpoint{Host: "127.0.0.1"},
+		Superuser: "admin", Password: goodPassword(), process: p, program: program, options: o}
 	if err := s.setUp(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w\n%s", o.Name, err, logTail([]byte(s.Log()))), s.Close())
 	}
@@ -93,7 +95,8 @@ func (s *ValkeyServer) setUp(ctx context.Context) error {
 			return err
 		}
 		s.Identity = id
-		conf["tls-cert-file"], conf["tls-key-file"], conf["tls-auth-clients"] = filepath.Join(s.dir, "server.crt"), filepath.Join(s.dir, "server.key"), "no"
+		conf["tls-cert-file"], conf["tls-key-file"], conf["tls-auth-clients"] = filepath.Join(s.dir, "server.crt"),
+			filepath.Join(s.dir, "server.key"), "no"
 	}
 	maps.Copy(conf, s.options.Conf)
 	var text strings.Builder
@@ -113,9 +116,12 @@ func (s *ValkeyServer) setUp(ctx context.Context) error {
 		return err
 	}
 	var err error
-	s.Port, err = s.process.serve(ctx, s.argv, func() bool { return strings.Contains(s.Log(), s.ready()) }, portTakenValkey)
+	s.Port, err = s.process.serve(ctx, s.argv, func() bool {
+		return strings.Contains(s.Log(), s.ready())
+	}, portTakenValkey)
 	if err == nil && s.options.Users == "nowhere" {
-		err = s.do(ctx, "default", "", append([]string{"ACL", "SETUSER", s.Superuser, "on", "#" + sha(s.Password)}, rules...), []string{"ACL", "SETUSER", "default", "off"})
+		err = s.do(ctx, "default", "", append([]string{"ACL", "SETUSER", s.Superuser, "on", "#" + sha(s.Password)},
+			rules...), []string{"ACL", "SETUSER", "default", "off"})
 	}
 	return err
 }
@@ -150,7 +156,8 @@ func (s *ValkeyServer) argv(port int) []string {
 	args := []string{s.confFile()}
 	if s.options.Users == "nowhere" {
 		args = nil
-		for name, value := range map[string]string{"dir": s.dir, "pidfile": filepath.Join(s.dir, "pid"), "bind": s.Host, "save": ""} {
+		for name, value := range map[string]string{"dir": s.dir, "pidfile": filepath.Join(s.dir, "pid"), "bind": s.Host,
+			"save": ""} {
 			args = append(args, "--"+name, value)
 		}
 	}
@@ -198,7 +205,8 @@ func (s *ValkeyServer) Restart(ctx context.Context) error {
 
 // Meet has a node of a cluster know another, and returns when both do.
 func (s *ValkeyServer) Meet(ctx context.Context, other *ValkeyServer) error {
-	if err := s.Exec(ctx, []string{"CLUSTER", "MEET", other.Host, strconv.Itoa(other.Port), strconv.Itoa(other.bus)}); err != nil {
+	if err := s.Exec(ctx, []string{"CLUSTER", "MEET", other.Host, strconv.Itoa(other.Port),
+		strconv.Itoa(other.bus)}); err != nil {
 		return err
 	}
 	for _, node := range []*ValkeyServer{s, other} {
@@ -215,7 +223,8 @@ func (s *ValkeyServer) Meet(ctx context.Context, other *ValkeyServer) error {
 
 // Follow makes the server a replica of another, and returns when it has all that the other has.
 func (s *ValkeyServer) Follow(ctx context.Context, primary *ValkeyServer) error {
-	err := s.Exec(ctx, []string{"CONFIG", "SET", "masteruser", primary.Superuser}, []string{"CONFIG", "SET", "masterauth", primary.Password},
+	err := s.Exec(ctx, []string{"CONFIG", "SET", "masteruser", primary.Superuser},
+		[]string{"CONFIG", "SET", "masterauth", primary.Password},
 		[]string{"REPLICAOF", primary.Host, strconv.Itoa(primary.Port)})
 	if err != nil {
 		return err
@@ -223,8 +232,8 @@ func (s *ValkeyServer) Follow(ctx context.Context, primary *ValkeyServer) error 
 	return primary.Exec(ctx, []string{"SET", "follow", "1"}, []string{"WAIT", "1", "0"})
 }
 
-// Exec sends commands as the superuser, and gives the answer to the last: a string, an error of the server's as an error, or
-// a list.
+// Exec sends commands as the superuser, and gives the answer to the last: a string, an error of the server's as an
+// error, or a list.
 func (s *ValkeyServer) Exec(ctx context.Context, commands ...[]string) error {
 	return s.do(ctx, s.Superuser, s.Password, commands...)
 }
@@ -332,12 +341,14 @@ func (s *ValkeyServer) Users(ctx context.Context) (map[string]string, error) {
 	return all, nil
 }
 
-// commandsInOrder sorts the commands of rules, which 6.0 lists in the order of a table whose seed each start draws anew. Each
-// is there once, after the categories, so that their order says nothing.
+// commandsInOrder sorts the commands of rules, which 6.0 lists in the order of a table whose seed each start draws
+// anew. Each is there once, after the categories, so that their order says nothing.
 func commandsInOrder(rules string) string {
 	words := strings.Split(rules, " ")
 	single := func(word string) bool { return strings.IndexAny(word, "+-") == 0 && !strings.Contains(word, "@") }
-	if first := slices.IndexFunc(words, single); first >= 0 && !slices.ContainsFunc(words[first:], func(w string) bool { return !single(w) }) {
+	if first := slices.IndexFunc(words, single); first >= 0 && !slices.ContainsFunc(words[first:], func(w string) bool {
+		return !single(w)
+	}) {
 		slices.Sort(words[first:])
 	}
 	return strings.Join(words, " ")

@@ -1,6 +1,6 @@
-// Stubprovider is as much of hashicorp/aws as the module here uses: the arguments with their types, and nothing behind them.
-// It lets terraform init, validate, test and plan run offline. What it does not know, the real provider may know and
-// the tests do not judge: each argument is held to the published schema by whoever adds it.
+// Stubprovider is as much of hashicorp/aws as the module here uses: the arguments with their types, and nothing behind
+// them. It lets terraform init, validate, test and plan run offline. What it does not know, the real provider may know
+// and the tests do not judge: each argument is held to the published schema by whoever adds it.
 package main
 
 import (
@@ -24,19 +24,31 @@ func main() {
 				"aws_region":          data("name", region),
 			},
 			ResourcesMap: map[string]*schema.Resource{
-				"aws_lambda_function": resource("lambda", "function:{function_name}", "function_name! role! filename source_code_hash runtime handler description architectures[] timeout# memory_size# reserved_concurrent_executions# tags{}",
-					map[string]string{"environment": "variables{}", "logging_config": "log_format! application_log_level system_log_level log_group", "vpc_config": "subnet_ids[] security_group_ids[]"}),
-				"aws_lambda_permission":          resource("", "", "statement_id function_name! action! principal! source_account source_arn", nil),
-				"aws_cloudwatch_log_group":       resource("logs", "log-group:{name}", "name retention_in_days# kms_key_id tags{}", nil),
-				"aws_cloudwatch_metric_alarm":    resource("cloudwatch", "alarm:{alarm_name}", "alarm_name! alarm_description namespace metric_name dimensions{} statistic period# comparison_operator! threshold# evaluation_periods#! treat_missing_data alarm_actions[] tags{}", nil),
-				"aws_cloudwatch_event_rule":      resource("events", "rule/{name}", "name schedule_expression tags{}", nil),
-				"aws_cloudwatch_event_target":    resource("", "", "rule! arn!", nil),
-				"aws_iam_role":                   resource("iam", "role/{name}", "name path permissions_boundary assume_role_policy! tags{}", nil),
+				"aws_lambda_function": resource("lambda", "function:{function_name}",
+					"function_name! role! filename source_code_hash runtime handler description architectures[] "+
+						"timeout# memory_size# reserved_concurrent_executions# tags{}",
+					map[string]string{"environment": "variables{}",
+						"logging_config": "log_format! application_log_level system_log_level log_group",
+						"vpc_config":     "subnet_ids[] security_group_ids[]"}),
+				"aws_lambda_permission": resource("", "",
+					"statement_id function_name! action! principal! source_account source_arn", nil),
+				"aws_cloudwatch_log_group": resource("logs", "log-group:{name}",
+					"name retention_in_days# kms_key_id tags{}", nil),
+				"aws_cloudwatch_metric_alarm": resource("cloudwatch", "alarm:{alarm_name}",
+					"alarm_name! alarm_description namespace metric_name dimensions{} statistic period# "+
+						"comparison_operator! threshold# evaluation_periods#! treat_missing_data alarm_actions[] "+
+						"tags{}", nil),
+				"aws_cloudwatch_event_rule": resource("events", "rule/{name}", "name schedule_expression tags{}",
+					nil),
+				"aws_cloudwatch_event_target": resource("", "", "rule! arn!", nil),
+				"aws_iam_role": resource("iam", "role/{name}",
+					"name path permissions_boundary assume_role_policy! tags{}", nil),
 				"aws_iam_policy":                 resource("iam", "policy/{name}", "name path policy! tags{}", nil),
 				"aws_iam_role_policy":            resource("", "", "name role! policy!", nil),
 				"aws_iam_role_policy_attachment": resource("", "", "role! policy_arn!", nil),
 				"aws_secretsmanager_secret":      resource("secretsmanager", "secret:{name}", "name tags{}", nil),
-				"aws_secretsmanager_secret_rotation": resource("", "", "secret_id!~ rotation_lambda_arn rotate_immediately?",
+				"aws_secretsmanager_secret_rotation": resource("", "",
+					"secret_id!~ rotation_lambda_arn rotate_immediately?",
 					map[string]string{"rotation_rules": "schedule_expression automatically_after_days# duration"}),
 			},
 		}
@@ -56,18 +68,21 @@ func data(name, value string) *schema.Resource {
 	}
 }
 
-// resource reads arguments as "name! tags{} size# list[]": ! is required, ~ replaces when it changes, {} a map of text, [] a list
-// of text, # a number, ? a boolean, and nothing a text. Blocks have arguments of their own.
+// resource reads arguments as "name! tags{} size# list[]": ! is required, ~ replaces when it changes, {} a map of text,
+// [] a list of text, # a number, ? a boolean, and nothing a text. Blocks have arguments of their own.
 func resource(service, suffix, arguments string, blocks map[string]string) *schema.Resource {
-	r := &schema.Resource{Schema: fields(arguments), Importer: &schema.ResourceImporter{StateContext: schema.ImportStatePassthroughContext}}
+	r := &schema.Resource{Schema: fields(arguments),
+		Importer: &schema.ResourceImporter{StateContext: schema.ImportStatePassthroughContext}}
 	for name, arguments := range blocks {
-		r.Schema[name] = &schema.Schema{Type: schema.TypeList, Optional: true, Elem: &schema.Resource{Schema: fields(arguments)}}
+		r.Schema[name] = &schema.Schema{Type: schema.TypeList, Optional: true,
+			Elem: &schema.Resource{Schema: fields(arguments)}}
 	}
 	if service != "" {
 		r.Schema["arn"] = &schema.Schema{Type: schema.TypeString, Computed: true}
 	}
 	r.CreateContext = func(_ context.Context, d *schema.ResourceData, _ any) diag.Diagnostics {
-		for _, name := range []string{"function_name", "name", "alarm_name", "secret_id", "rule", "role", "policy_arn"} {
+		for _, name := range []string{"function_name", "name", "alarm_name", "secret_id", "rule", "role",
+			"policy_arn"} {
 			if v, ok := d.GetOk(name); ok {
 				d.SetId(v.(string))
 				break

@@ -91,7 +91,8 @@ func (b *bare) call(ctx context.Context, operation string) error {
 		in["SecretString"] = b.server.secret(b.database.port(), b.user, fmt.Sprint("other-", b.at), b.arn)
 		in["VersionStages"] = []string{"AWSPENDING"}
 	case "UpdateSecretVersionStage":
-		in["VersionStage"], in["MoveToVersionId"], in["RemoveFromVersionId"] = "AWSCURRENT", fmt.Sprintf("bare-%032d", 0), fmt.Sprintf("bare-%032d", 0)
+		in["VersionStage"], in["MoveToVersionId"], in["RemoveFromVersionId"] = "AWSCURRENT",
+			fmt.Sprintf("bare-%032d", 0), fmt.Sprintf("bare-%032d", 0)
 	}
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -104,7 +105,8 @@ func (b *bare) call(ctx context.Context, operation string) error {
 	request.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	request.Header.Set("X-Amz-Target", "secretsmanager."+operation)
 	sum := sha256.Sum256(body)
-	err = v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: operator, SecretAccessKey: "x"}, request, hex.EncodeToString(sum[:]), "secretsmanager", "us-east-1", time.Now())
+	err = v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: operator, SecretAccessKey: "x"}, request,
+		hex.EncodeToString(sum[:]), "secretsmanager", "us-east-1", time.Now())
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,8 @@ type Start struct {
 func measureStart(ctx context.Context, s *server, bootstrap string, id, n int) (r Start, err error) {
 	r.Starts = n
 	r.Function = filepath.Base(filepath.Dir(bootstrap))
-	env, err := localaws.Start(localaws.Config{Functions: []localaws.Function{{Name: r.Function, Bootstrap: bootstrap, Env: []string{"DATABASE_CA_FILE=" + s.caFile}}}})
+	env, err := localaws.Start(localaws.Config{Functions: []localaws.Function{{Name: r.Function, Bootstrap: bootstrap,
+		Env: []string{"DATABASE_CA_FILE=" + s.caFile}}}})
 	if err != nil {
 		return r, err
 	}
@@ -44,8 +45,9 @@ func measureStart(ctx context.Context, s *server, bootstrap string, id, n int) (
 		return r, err
 	}
 	seed := func(name, text string) string {
-		return env.AWS.Seed(awsemu.Secret{Name: name, RotationEnabled: new(true), RotationLambdaARN: env.Functions[r.Function].ARN(),
-			Versions: []awsemu.Version{{Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(text)}}})
+		return env.AWS.Seed(awsemu.Secret{Name: name, RotationEnabled: new(true),
+			RotationLambdaARN: env.Functions[r.Function].ARN(),
+			Versions:          []awsemu.Version{{Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(text)}}})
 	}
 	superuser := seed("superuser", s.secret(s.Port, subject.boss, passwords[subject.boss], ""))
 	arn := seed("app", s.secret(s.Port, subject.app, passwords[subject.app], superuser))
@@ -73,7 +75,8 @@ func measureStart(ctx context.Context, s *server, bootstrap string, id, n int) (
 	if err := r.rotate(ctx, env, arn, 10); err != nil {
 		return r, err
 	}
-	r.Init, r.First, r.CPU, r.Warm, r.WarmCPU = median(all[0]), median(all[1]), median(all[2]), median(all[3]), median(all[4])
+	r.Init, r.First, r.CPU, r.Warm, r.WarmCPU = median(all[0]), median(all[1]), median(all[2]), median(all[3]),
+		median(all[4])
 	r.Zip, err = packed(bootstrap)
 	return r, err
 }
@@ -87,7 +90,8 @@ func (r *Start) rotate(ctx context.Context, env *localaws.Env, arn string, n int
 		r.PeakMB = max(r.PeakMB, result.MaxMemoryMB)
 		return awsemu.Response{Payload: result.Payload, FunctionError: result.FunctionError}, err
 	}
-	sdk := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &env.URL, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(operator, "x", "")})
+	sdk := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &env.URL, Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider(operator, "x", "")})
 	for range n {
 		if _, err := sdk.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &arn}); err != nil {
 			return err
@@ -115,8 +119,10 @@ func packed(bootstrap string) (int, error) {
 
 func (r Start) figures() []figure {
 	size := []figure{
-		{name: r.Function + ", most memory", value: fmt.Sprintf("%d MB", r.PeakMB), target: "under 20 MB", missed: r.PeakMB >= 20},
-		{name: r.Function + ", zip", value: fmt.Sprintf("%.2f MB", float64(r.Zip)/1e6), target: fmt.Sprintf("under %.1f MB", archive.TooLarge/1e6), missed: r.Zip >= archive.TooLarge},
+		{name: r.Function + ", most memory", value: fmt.Sprintf("%d MB", r.PeakMB), target: "under 20 MB",
+			missed: r.PeakMB >= 20},
+		{name: r.Function + ", zip", value: fmt.Sprintf("%.2f MB", float64(r.Zip)/1e6),
+			target: fmt.Sprintf("under %.1f MB", archive.TooLarge/1e6), missed: r.Zip >= archive.TooLarge},
 	}
 	if r.Starts < 2 {
 		return size

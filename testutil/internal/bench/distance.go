@@ -55,7 +55,9 @@ func (l *line) serve(client net.Conn) {
 	greeted := false       // a server that speaks first is waited for as well
 	var both sync.WaitGroup
 	both.Go(func() {
-		l.carry(client, server, func() { asked.CompareAndSwap(0, max(1, int64(time.Since(begin)))) }, func() { asked.Store(gone) })
+		l.carry(client, server, func() { asked.CompareAndSwap(0, max(1, int64(time.Since(begin)))) }, func() {
+			asked.Store(gone)
+		})
 	})
 	both.Go(func() {
 		l.carry(server, client, func() {

@@ -42,7 +42,8 @@ func Cases() (all []Case) {
 		single, alternating float64
 	}{{0, 1.3, 1.4}, {vpc, 1.25, 1.25}, {20 * time.Millisecond, 0, 0}} {
 		for _, engine := range []string{"postgres", "mysql", "mariadb"} {
-			all = append(all, Case{engine, false, away.distance, away.single}, Case{engine, true, away.distance, away.alternating})
+			all = append(all, Case{engine, false, away.distance, away.single},
+				Case{engine, true, away.distance, away.alternating})
 		}
 	}
 	return all
@@ -113,10 +114,13 @@ func (c Case) Measure(ctx context.Context, s *server, id, pairs int) (r Result, 
 	version := func(text string) []awsemu.Version {
 		return []awsemu.Version{{Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(text)}}
 	}
-	superuser := emu.Seed(awsemu.Secret{Name: "superuser", Versions: version(s.secret(ours.database.port(), subject.boss, passwords[subject.boss], ""))})
-	arn := emu.Seed(awsemu.Secret{Name: "app", RotationEnabled: new(true), RotationLambdaARN: "arn:aws:lambda:us-east-1:123456789012:function:bench",
-		Versions: version(s.secret(ours.database.port(), subject.app, passwords[subject.app], superuser))})
-	bareARN := emu.Seed(awsemu.Secret{Name: "bare", Versions: version(s.secret(theirs.database.port(), plain.app, "none", superuser))})
+	superuser := emu.Seed(awsemu.Secret{Name: "superuser",
+		Versions: version(s.secret(ours.database.port(), subject.boss, passwords[subject.boss], ""))})
+	arn := emu.Seed(awsemu.Secret{Name: "app", RotationEnabled: new(true),
+		RotationLambdaARN: "arn:aws:lambda:us-east-1:123456789012:function:bench",
+		Versions:          version(s.secret(ours.database.port(), subject.app, passwords[subject.app], superuser))})
+	bareARN := emu.Seed(awsemu.Secret{Name: "bare",
+		Versions: version(s.secret(theirs.database.port(), plain.app, "none", superuser))})
 
 	var strategy rotator.Strategy = strategies.SingleUser{Engine: s.engine}
 	if c.Alternating {
@@ -124,7 +128,8 @@ func (c Case) Measure(ctx context.Context, s *server, id, pairs int) (r Result, 
 	}
 	url := "http://" + ours.api.listener.Addr().String()
 	handler := rotator.Rotator{Strategy: strategy, Store: awsstore.New(aws.Config{
-		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("FUNCTION", "x", ""),
+		Region: "us-east-1", BaseEndpoint: &url,
+		Credentials: credentials.NewStaticCredentialsProvider("FUNCTION", "x", ""),
 	}, "")}
 	var took time.Duration
 	emu.Invoke = awsemu.InvokeHandler(func(ctx context.Context, payload []byte) ([]byte, error) {
@@ -134,7 +139,8 @@ func (c Case) Measure(ctx context.Context, s *server, id, pairs int) (r Result, 
 		return []byte("null"), err
 	})
 	direct := "http://" + listener.Addr().String()
-	sdk := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &direct, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(operator, "x", "")})
+	sdk := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &direct, Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider(operator, "x", "")})
 	rotate := func() (time.Duration, error) {
 		took = 0
 		if _, err := sdk.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &arn}); err != nil {
@@ -154,8 +160,9 @@ func (c Case) Measure(ctx context.Context, s *server, id, pairs int) (r Result, 
 		}
 	}
 	b := &bare{
-		server: s, url: "http://" + theirs.api.listener.Addr().String(), client: &http.Client{Transport: &http.Transport{}}, arn: bareARN, database: theirs.database,
-		user: plain.app, password: barePasswords[plain.app], logins: int(ours.database.opened.Load()),
+		server: s, url: "http://" + theirs.api.listener.Addr().String(),
+		client: &http.Client{Transport: &http.Transport{}}, arn: bareARN, database: theirs.database, user: plain.app,
+		password: barePasswords[plain.app], logins: int(ours.database.opened.Load()),
 	}
 	defer b.client.CloseIdleConnections()
 	for _, call := range emu.Calls() {
@@ -228,7 +235,8 @@ func (w way) reset() {
 }
 
 func (c Case) lines(database, api string) (ours, bare way, err error) {
-	all := []*line{{to: database, away: c.Away}, {to: api, away: c.Away}, {to: database, away: c.Away}, {to: api, away: c.Away}}
+	all := []*line{{to: database, away: c.Away}, {to: api, away: c.Away}, {to: database, away: c.Away},
+		{to: api, away: c.Away}}
 	for _, l := range all {
 		err = errors.Join(err, l.listen())
 	}

@@ -103,10 +103,13 @@ func Run(ctx context.Context, o Options, out, log io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("fleet of %d: %w", n, err)
 		}
-		all = append(all, figure{name: fmt.Sprintf("fleet of %d secrets, 10 at once: one rotation", n), value: ms(f.Elapsed / time.Duration(n)),
-			note: fmt.Sprintf("first tenth %s and %d kB allocated, last tenth %s and %d kB; %d goroutines left", ms(f.EarlyTook), f.EarlyAlloc>>10, ms(f.LateTook), f.LateAlloc>>10, f.Goroutines)})
+		all = append(all, figure{name: fmt.Sprintf("fleet of %d secrets, 10 at once: one rotation", n),
+			value: ms(f.Elapsed / time.Duration(n)),
+			note: fmt.Sprintf("first tenth %s and %d kB allocated, last tenth %s and %d kB; %d goroutines left",
+				ms(f.EarlyTook), f.EarlyAlloc>>10, ms(f.LateTook), f.LateAlloc>>10, f.Goroutines)})
 	}
-	fmt.Fprintf(out, "%s\n%s\n%s\n%s. Ratios are of ours to bare, medians of interleaved pairs; times are medians.\n", table(all), profile(results), cost(results), machine())
+	fmt.Fprintf(out, "%s\n%s\n%s\n%s. Ratios are of ours to bare, medians of interleaved pairs; times are medians.\n",
+		table(all), profile(results), cost(results), machine())
 	return nil
 }
 
@@ -135,7 +138,8 @@ func (r Result) figure() figure {
 	if r.Target > 0 {
 		f.target, f.missed = fmt.Sprintf("%.2f", r.Target), r.Ratio > r.Target
 	}
-	f.note = fmt.Sprintf("%s, bare %s; %d calls, %d logins; round trips to the database %d, bare %d", ms(r.Ours), ms(r.Bare), r.Calls, r.Logins, r.DatabaseOurs, r.DatabaseBare)
+	f.note = fmt.Sprintf("%s, bare %s; %d calls, %d logins; round trips to the database %d, bare %d", ms(r.Ours),
+		ms(r.Bare), r.Calls, r.Logins, r.DatabaseOurs, r.DatabaseBare)
 	return f
 }
 
@@ -143,7 +147,8 @@ func (r Result) name() string { return r.Server + ", " + r.Case.String() }
 
 // profile says where the time of what is near is, beside that of the bare side.
 func profile(results []Result) string {
-	rows := [][]string{{"where the time is", "waiting for the API", "for logins", "for statements", "in the process", "of that, proofs of passwords"}}
+	rows := [][]string{{"where the time is", "waiting for the API", "for logins", "for statements", "in the process",
+		"of that, proofs of passwords"}}
 	proof := proofTime()
 	for _, r := range results {
 		if r.Away > 0 {
@@ -155,7 +160,8 @@ func profile(results []Result) string {
 				n := r.Logins + 1 - i // each login, and of ours the verifier
 				proofs = fmt.Sprintf("%d, %s", n, ms(time.Duration(n)*proof))
 			}
-			rows = append(rows, []string{r.name() + [...]string{"", ", bare"}[i], ms(side.api), ms(side.logins), ms(side.statements), ms(side.process), proofs})
+			rows = append(rows, []string{r.name() + [...]string{"", ", bare"}[i], ms(side.api), ms(side.logins),
+				ms(side.statements), ms(side.process), proofs})
 		}
 	}
 	return align(rows)
@@ -178,7 +184,8 @@ func cost(results []Result) string {
 		}
 		took := (r.Ours - r.SpentOurs.process).Seconds() + r.SpentOurs.process.Seconds()/share
 		calls, requests, time := float64(r.Calls)*perCall, 4*perRequest, took*memory*perGBSecond
-		rows = append(rows, []string{r.name(), dollars(calls), dollars(requests), fmt.Sprintf("%.2f s", took), dollars(time), dollars(calls + requests + time)})
+		rows = append(rows, []string{r.name(), dollars(calls), dollars(requests), fmt.Sprintf("%.2f s", took),
+			dollars(time), dollars(calls + requests + time)})
 	}
 	return align(rows)
 }
@@ -188,7 +195,8 @@ func proofTime() time.Duration {
 	var all []time.Duration
 	for range 11 {
 		begin := time.Now()
-		pbkdf2.Key(sha256.New, "Aa1-"+rand.Text(), []byte(rand.Text()[:16]), 4096, sha256.Size) //nolint:errcheck // the key is long enough
+		//nolint:errcheck // the key is long enough
+		pbkdf2.Key(sha256.New, "Aa1-"+rand.Text(), []byte(rand.Text()[:16]), 4096, sha256.Size)
 		all = append(all, time.Since(begin))
 	}
 	return median(all)
@@ -252,5 +260,6 @@ func machine() string {
 			}
 		}
 	}
-	return fmt.Sprintf("%s, %d processors (%s), %s, %s", runtime.GOOS, runtime.NumCPU(), model, runtime.Version(), time.Now().UTC().Format(time.DateOnly))
+	return fmt.Sprintf("%s, %d processors (%s), %s, %s", runtime.GOOS, runtime.NumCPU(), model, runtime.Version(),
+		time.Now().UTC().Format(time.DateOnly))
 }

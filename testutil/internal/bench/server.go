@@ -60,19 +60,23 @@ func startPostgres(ctx context.Context, release string, conf map[string]string) 
 	if err != nil {
 		return nil, err
 	}
-	s, err := dbserver.StartPostgres(ctx, dbserver.Options{Major: major, TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"}, Conf: conf})
+	s, err := dbserver.StartPostgres(ctx,
+		dbserver.Options{Major: major, TLS: &dbserver.TLS{}, HBA: []string{"hostssl all all all scram-sha-256"},
+			Conf: conf})
 	if err != nil {
 		return nil, err
 	}
 	return &server{
-		kind: "postgres", title: fmt.Sprintf("PostgreSQL %d", s.Major), Endpoint: s.Endpoint, caFile: s.CAFile, roots: s.CAs,
-		engine: postgres.Engine{Roots: s.CAs}, exec: s.Exec, stop: s.Close,
+		kind: "postgres", title: fmt.Sprintf("PostgreSQL %d", s.Major), Endpoint: s.Endpoint, caFile: s.CAFile,
+		roots: s.CAs, engine: postgres.Engine{Roots: s.CAs}, exec: s.Exec, stop: s.Close,
 		open: func(ctx context.Context, port int, user, password string) (conn, error) {
-			config, err := pgconn.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d dbname=postgres sslmode=disable", port))
+			config, err := pgconn.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d dbname=postgres sslmode=disable",
+				port))
 			if err != nil {
 				return nil, err
 			}
-			config.User, config.Password, config.TLSConfig = user, password, &tls.Config{RootCAs: s.CAs, ServerName: "127.0.0.1"}
+			config.User, config.Password, config.TLSConfig = user, password,
+				&tls.Config{RootCAs: s.CAs, ServerName: "127.0.0.1"}
 			c, err := pgconn.ConnectConfig(ctx, config)
 			return postgresConn{c}, err
 		},
@@ -90,7 +94,8 @@ func startPostgres(ctx context.Context, release string, conf map[string]string) 
 			}
 			for user := range names {
 				if !strings.HasPrefix(user, "boss") {
-					sql = append(sql, "GRANT "+user+" TO boss"+strings.TrimLeft(user, "abcdefghijklmnopqrstuvwxyz")+" WITH ADMIN OPTION")
+					sql = append(sql, "GRANT "+user+" TO boss"+strings.TrimLeft(user, "abcdefghijklmnopqrstuvwxyz")+
+						" WITH ADMIN OPTION")
 				}
 			}
 			return sql
@@ -99,7 +104,8 @@ func startPostgres(ctx context.Context, release string, conf map[string]string) 
 }
 
 // sample is the form of a verifier: a rehearsal computes none.
-const sample = "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+const sample = "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$" +
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 type postgresConn struct{ *pgconn.PgConn }
 
@@ -111,7 +117,8 @@ func (c postgresConn) exec(ctx context.Context, sql string) error {
 func (c postgresConn) close(ctx context.Context) { c.Close(ctx) }
 
 func startMySQL(ctx context.Context, kind, name string, conf map[string]string) (*server, error) {
-	s, err := dbserver.StartMySQL(ctx, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: conf})
+	s, err := dbserver.StartMySQL(ctx,
+		dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: conf})
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +126,8 @@ func startMySQL(ctx context.Context, kind, name string, conf map[string]string) 
 		kind: kind, Endpoint: s.Endpoint, caFile: s.CAFile, roots: s.CAs, exec: s.Exec, stop: s.Close,
 		open: func(ctx context.Context, port int, user, password string) (conn, error) {
 			config := mysql.NewConfig()
-			config.Net, config.Addr, config.User, config.Passwd = "tcp", fmt.Sprintf("127.0.0.1:%d", port), user, password
+			config.Net, config.Addr, config.User, config.Passwd = "tcp", fmt.Sprintf("127.0.0.1:%d", port), user,
+				password
 			config.TLS = &tls.Config{RootCAs: s.CAs, ServerName: "127.0.0.1"}
 			config.Logger = new(mysql.NopLogger)
 			connector, err := mysql.NewConnector(config)
@@ -133,7 +141,8 @@ func startMySQL(ctx context.Context, kind, name string, conf map[string]string) 
 			for user, password := range names {
 				sql = append(sql, "CREATE USER '"+user+"'@'%' IDENTIFIED BY '"+password+"'")
 				if strings.HasPrefix(user, "boss") {
-					sql = append(sql, "GRANT CREATE USER ON *.* TO '"+user+"'@'%'", "GRANT SELECT, UPDATE ON mysql.* TO '"+user+"'@'%'")
+					sql = append(sql, "GRANT CREATE USER ON *.* TO '"+user+"'@'%'",
+						"GRANT SELECT, UPDATE ON mysql.* TO '"+user+"'@'%'")
 				}
 			}
 			return sql

@@ -64,7 +64,8 @@ func New(ctx context.Context, root, dir string, packages, tests []string) (*Buil
 		return nil, err
 	}
 	for _, name := range tests {
-		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", b.overlay(), "-o", b.binary(name), "./"+name)
+		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", b.overlay(), "-o", b.binary(name),
+			"./"+name)
 		cmd.Dir = root
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("compile the tests of %s: %w\n%s", name, err, out)
@@ -105,7 +106,8 @@ func list(ctx context.Context, root string, packages []string) ([]listed, error)
 	}
 }
 
-func (b *Build) mutate(all []listed, exports map[string]string, name string, next *int, overlay map[string]string) error {
+func (b *Build) mutate(all []listed, exports map[string]string, name string, next *int,
+	overlay map[string]string) error {
 	for _, p := range all {
 		if p.ImportPath != module+name {
 			continue
@@ -124,14 +126,18 @@ func (b *Build) mutate(all []listed, exports map[string]string, name string, nex
 			}
 			files, sources = append(files, parsed), append(sources, source)
 		}
-		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Defs: map[*ast.Ident]types.Object{}}
-		config := types.Config{Importer: importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })}
+		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{},
+			Defs: map[*ast.Ident]types.Object{}}
+		config := types.Config{Importer: importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) {
+			return os.Open(exports[path])
+		})}
 		if _, err := config.Check(p.ImportPath, fset, files, info); err != nil {
 			return fmt.Errorf("types of %s: %w", name, err)
 		}
 		from := *next + 1
 		for i, file := range files {
-			r := &rewriter{fset: fset, info: info, source: sources[i], pkg: name, file: name + "/" + p.GoFiles[i], next: next}
+			r := &rewriter{fset: fset, info: info, source: sources[i], pkg: name, file: name + "/" + p.GoFiles[i],
+				next: next}
 			for _, d := range file.Decls {
 				f, ok := d.(*ast.FuncDecl)
 				if !ok || f.Body == nil {

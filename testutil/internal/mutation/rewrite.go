@@ -68,7 +68,8 @@ func (r *rewriter) add(operator string, n ast.Node) int {
 	if len(code) > 100 {
 		code = code[:100] + "…"
 	}
-	r.mutants = append(r.mutants, Mutant{ID: *r.next, Package: r.pkg, File: r.file, Line: r.fset.Position(n.Pos()).Line, Func: r.in, Operator: operator, Code: code})
+	r.mutants = append(r.mutants, Mutant{ID: *r.next, Package: r.pkg, File: r.file, Line: r.fset.Position(n.Pos()).Line,
+		Func: r.in, Operator: operator, Code: code})
 	return *r.next
 }
 
@@ -174,7 +175,8 @@ func (r *rewriter) binary(n *ast.BinaryExpr) {
 			}
 		}
 	case token.LSS, token.LEQ, token.GTR, token.GEQ:
-		other := map[token.Token]token.Token{token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR}[n.Op]
+		other := map[token.Token]token.Token{token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ,
+			token.GEQ: token.GTR}[n.Op]
 		if simple(n.X) && simple(n.Y) {
 			id := r.add("boundary is moved", n)
 			r.wrap(n, fmt.Sprintf("(qtMutant(%d) && (%s %s %s) || !qtMutant(%d) && (", id, x, other, y, id), "))")
@@ -229,7 +231,8 @@ func (r *rewriter) returns(n *ast.ReturnStmt) {
 		return
 	}
 	last := n.Results[len(n.Results)-1]
-	if t := r.info.Types[last]; r.result.At(r.result.Len()-1).Type().String() != "error" || t.IsNil() || types.IsInterface(t.Type) && t.Type.String() != "error" {
+	if t := r.info.Types[last]; r.result.At(r.result.Len()-1).Type().String() != "error" || t.IsNil() ||
+		types.IsInterface(t.Type) && t.Type.String() != "error" {
 		return
 	}
 	r.wrap(last, fmt.Sprintf("qtNoError(%d, ", r.add("error is nil", last)), ")")
@@ -276,8 +279,10 @@ func (r *rewriter) constant(whole ast.Expr, n *ast.Ident, qualifier string) {
 	if !ok || c.Pkg() == nil || !strings.HasSuffix(c.Pkg().Path(), "/rotator") {
 		return
 	}
-	other := map[string]string{"LabelCurrent": "LabelPending", "LabelPending": "LabelPrevious", "LabelPrevious": "LabelCurrent",
-		"KindConflict": "KindInternal", "KindNotFound": "KindInternal", "KindLoginRejected": "KindPrivilege", "KindUnreachable": "KindMisconfigured"}[n.Name]
+	other := map[string]string{"LabelCurrent": "LabelPending", "LabelPending": "LabelPrevious",
+		"LabelPrevious": "LabelCurrent",
+		"KindConflict":  "KindInternal", "KindNotFound": "KindInternal", "KindLoginRejected": "KindPrivilege",
+		"KindUnreachable": "KindMisconfigured"}[n.Name]
 	if other == "" {
 		return
 	}

@@ -41,8 +41,8 @@ type Test struct {
 	took          time.Duration // without any mutant
 }
 
-// Reached runs each test alone, and says which of them come to which mutant. Tests that fail without any mutant would kill
-// them all, and are an error.
+// Reached runs each test alone, and says which of them come to which mutant. Tests that fail without any mutant would
+// kill them all, and are an error.
 func (b *Build) Reached(ctx context.Context) (map[int][]Test, error) {
 	reached := map[int][]Test{}
 	for _, pkg := range b.Tests {
@@ -57,7 +57,8 @@ func (b *Build) Reached(ctx context.Context) (map[int][]Test, error) {
 			marks := filepath.Join(b.dir, "reached")
 			os.Remove(marks)
 			begin := time.Now()
-			if out, err := b.command(ctx, pkg, []Test{t}, "QUARTERTURN_MUTANTS_REACHED="+marks).CombinedOutput(); err != nil {
+			if out, err := b.command(ctx, pkg, []Test{t},
+				"QUARTERTURN_MUTANTS_REACHED="+marks).CombinedOutput(); err != nil {
 				return nil, fmt.Errorf("%s of %s fails without any mutant: %w\n%s", name, pkg, err, tail(out))
 			}
 			t.took = time.Since(begin)
@@ -120,7 +121,8 @@ func (b *Build) command(ctx context.Context, pkg string, tests []Test, env ...st
 // Try turns mutants on, one at a time in each of so many processes, and runs the tests that come
 // to them until one fails. A mutant that hangs is noticed, too: with it tests take longer
 // than patience, and five times as long as without.
-func (b *Build) Try(ctx context.Context, sample []Mutant, reached map[int][]Test, atOnce int, patience time.Duration, done func(Fate)) []Fate {
+func (b *Build) Try(ctx context.Context, sample []Mutant, reached map[int][]Test, atOnce int, patience time.Duration,
+	done func(Fate)) []Fate {
 	fates := make([]Fate, len(sample))
 	work := make(chan int)
 	var workers sync.WaitGroup
@@ -135,7 +137,8 @@ func (b *Build) Try(ctx context.Context, sample []Mutant, reached map[int][]Test
 						alone += t.took
 					}
 					limited, cancel := context.WithTimeout(ctx, max(patience, 5*alone))
-					err := b.command(limited, tests[0].Package, tests, "QUARTERTURN_MUTANT="+strconv.Itoa(sample[i].ID)).Run()
+					err := b.command(limited, tests[0].Package, tests,
+						"QUARTERTURN_MUTANT="+strconv.Itoa(sample[i].ID)).Run()
 					cancel()
 					if err != nil && ctx.Err() == nil {
 						fates[i].Killed = tests[0].Package

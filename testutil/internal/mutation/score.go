@@ -84,7 +84,8 @@ func Write(out io.Writer, fates []Fate) (Score, error) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "package\ttried\tkilled\tsurvived\tequivalent\ttext only\tscore")
 	line := func(name string, s Score) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%.1f %%\n", name, s.Tried, s.Killed, s.Survived, s.Equivalent, s.Text, s.Percent())
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%.1f %%\n", name, s.Tried, s.Killed, s.Survived, s.Equivalent, s.Text,
+			s.Percent())
 	}
 	for _, name := range slices.Sorted(maps.Keys(packages)) {
 		line(name, *packages[name])

@@ -104,7 +104,8 @@ func starve(bootstrap string) (wrapped string, end func() error, err error) {
 	}
 	for file, limit := range limits {
 		if err := os.WriteFile(filepath.Join(root, file), []byte(limit), 0); err != nil {
-			return "", nil, errors.Join(fmt.Errorf("%w: a limit of a control group: %w", strategytest.ErrNotOffered, err), end())
+			return "", nil, errors.Join(fmt.Errorf("%w: a limit of a control group: %w", strategytest.ErrNotOffered,
+				err), end())
 		}
 	}
 	wrapped = filepath.Join(dir, "bootstrap")

@@ -38,17 +38,18 @@ type Fleet struct {
 // FleetResult is what became of a Fleet.
 type FleetResult struct {
 	Fleet
-	Elapsed           time.Duration
-	Failed            int // rotations that the service gave up
-	Attempts          int // of whole rotations, all secrets together
-	Needed, Arrived   int // writes to Secrets Manager: three for a rotation, and what came
-	EarlyTook         time.Duration
-	LateTook          time.Duration // of one rotation, in the first and in the last stretch
-	EarlyAlloc        uint64        // bytes, of one rotation
-	LateAlloc         uint64        //
-	Goroutines        int           // that were left
-	Retained          int           // bytes of heap more for each rotation, between the two stretches: the emulator keeps histories
-	EarlyFrom, LateTo int           // the stretches: rotations
+	Elapsed         time.Duration
+	Failed          int // rotations that the service gave up
+	Attempts        int // of whole rotations, all secrets together
+	Needed, Arrived int // writes to Secrets Manager: three for a rotation, and what came
+	EarlyTook       time.Duration
+	LateTook        time.Duration // of one rotation, in the first and in the last stretch
+	EarlyAlloc      uint64        // bytes, of one rotation
+	LateAlloc       uint64        //
+	Goroutines      int           // that were left
+	// bytes of heap more for each rotation, between the two stretches: the emulator keeps histories
+	Retained          int
+	EarlyFrom, LateTo int // the stretches: rotations
 }
 
 // writes of one rotation that share a quota: the probe of createSecret, the value,
@@ -59,7 +60,9 @@ const writes = 3
 func (f Fleet) Run(ctx context.Context) (s FleetResult, err error) {
 	s.Fleet = f
 	before := runtime.NumGoroutine()
-	emu := &awsemu.Emulator{WritesPerSecond: f.WritesPerSecond, Backoff: func(n int) time.Duration { return time.Duration(n) * time.Second }}
+	emu := &awsemu.Emulator{WritesPerSecond: f.WritesPerSecond, Backoff: func(n int) time.Duration {
+		return time.Duration(n) * time.Second
+	}}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return s, err
@@ -80,7 +83,8 @@ func (f Fleet) Run(ctx context.Context) (s FleetResult, err error) {
 		}
 	}
 	cfg := aws.Config{
-		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""), HTTPClient: client,
+		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", ""),
+		HTTPClient: client,
 		Retryer: func() aws.Retryer { // as package serve has it
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Second })
 		},
@@ -92,7 +96,8 @@ func (f Fleet) Run(ctx context.Context) (s FleetResult, err error) {
 		if err := json.Unmarshal(payload, &event); err != nil {
 			return nil, err
 		}
-		_, err := rotator.Rotator{Store: store, Strategy: strategies.SingleUser{Engine: databases[event.SecretId]}}.HandleJSON(ctx, payload)
+		_, err := rotator.Rotator{Store: store,
+			Strategy: strategies.SingleUser{Engine: databases[event.SecretId]}}.HandleJSON(ctx, payload)
 		return []byte("null"), err
 	})
 	arns := make([]string, f.Secrets)
@@ -102,12 +107,14 @@ func (f Fleet) Run(ctx context.Context) (s FleetResult, err error) {
 		db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(password)})
 		text := fmt.Sprintf(`{"engine":"memory","host":%q,"username":"app","password":%q}`, strategytest.MemoryHost, password)
 		arns[i] = emu.Seed(awsemu.Secret{
-			Name: fmt.Sprintf("fleet/%d", i), RotationEnabled: new(true), RotationLambdaARN: "arn:aws:lambda:us-east-1:123456789012:function:fleet",
-			Versions: []awsemu.Version{{Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(text)}},
+			Name: fmt.Sprintf("fleet/%d", i), RotationEnabled: new(true),
+			RotationLambdaARN: "arn:aws:lambda:us-east-1:123456789012:function:fleet",
+			Versions:          []awsemu.Version{{Labels: []string{rotator.LabelCurrent}, Value: awsemu.Text(text)}},
 		})
 		databases[arns[i]] = db
 	}
-	sdk := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &url, Region: "us-east-1", Credentials: cfg.Credentials, HTTPClient: client})
+	sdk := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &url, Region: "us-east-1",
+		Credentials: cfg.Credentials, HTTPClient: client})
 
 	stretch := max(1, f.Secrets/10)
 	s.EarlyFrom, s.LateTo = min(100, stretch), f.Secrets
@@ -157,14 +164,16 @@ func (f Fleet) Run(ctx context.Context) (s FleetResult, err error) {
 			return s, err
 		}
 		if a, _ := databases[arn].Account("app"); !a.Password.Equal(doc.Password()) {
-			errs = append(errs, fmt.Errorf("secret %d: %w: AWSCURRENT does not log in", i, rotationtest.ViolationLockedOut))
+			errs = append(errs, fmt.Errorf("secret %d: %w: AWSCURRENT does not log in", i,
+				rotationtest.ViolationLockedOut))
 		}
 	}
 	return s, errors.Join(errs...)
 }
 
 // rotate rotates some secrets, AtOnce of them at a time.
-func (s *FleetResult) rotate(ctx context.Context, emu *awsemu.Emulator, sdk *secretsmanager.Client, arns []string) error {
+func (s *FleetResult) rotate(ctx context.Context, emu *awsemu.Emulator, sdk *secretsmanager.Client,
+	arns []string) error {
 	work := make(chan string)
 	var mu sync.Mutex
 	var errs []error

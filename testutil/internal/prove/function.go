@@ -80,7 +80,8 @@ func (d *deployed) Invoke(ctx context.Context, event []byte) error {
 		d.busy = false
 	}
 	if peak := d.function.Peak; peak != nil {
-		for old := peak.Load(); int64(result.MaxMemoryMB) > old && !peak.CompareAndSwap(old, int64(result.MaxMemoryMB)); old = peak.Load() {
+		for old := peak.Load(); int64(result.MaxMemoryMB) > old &&
+			!peak.CompareAndSwap(old, int64(result.MaxMemoryMB)); old = peak.Load() {
 		}
 	}
 	if err == nil && result.FunctionError != "" {

@@ -15,7 +15,8 @@ import (
 // for each kind with what became of them. The tables are testutil/badinput, whose own
 // tests hold everything to them.
 func Inputs(ctx context.Context, root string, out io.Writer) error {
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-run", "TestEvents|TestValues|TestSuperusers|TestEnvironments", "./testutil/badinput")
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-run",
+		"TestEvents|TestValues|TestSuperusers|TestEnvironments", "./testutil/badinput")
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "QUARTERTURN_TEST_TIER=long") // which leaves none out
 	text, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {

@@ -43,7 +43,8 @@ func (p MySQL) family() string {
 func (p MySQL) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 	id := strings.ToLower(rand.Text()[:10])
 	app, boss, other := "app_"+id, "boss_"+id, "other_"+id
-	users := map[string]string{app: "Canary-1" + rand.Text(), boss: "Canary-1" + rand.Text(), other: "Canary-1" + rand.Text()}
+	users := map[string]string{app: "Canary-1" + rand.Text(), boss: "Canary-1" + rand.Text(),
+		other: "Canary-1" + rand.Text()}
 	statements := []string{
 		"CREATE DATABASE IF NOT EXISTS shop",
 		"CREATE USER '" + app + "'@'%' IDENTIFIED BY '" + users[app] + "'",
@@ -136,9 +137,11 @@ func (p MySQL) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 		},
 	}
 	f.Chaos = chaosOf(p.Server, p.Server.CAs != nil, target.Store)
-	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: functionTimeout})
+	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile),
+		Timeout: functionTimeout})
 	if p.Bootstrap != "" {
-		f.Deploy = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute, Peak: p.Peak}.Deploy
+		f.Deploy = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute,
+			Peak: p.Peak}.Deploy
 	}
 	return f, nil
 }
@@ -180,7 +183,8 @@ func (p MySQL) logIn(ctx context.Context, host string, d secret.Document) error 
 	var refused *driver.MySQLError
 	switch {
 	case errors.As(err, &refused) && refused.Number == accessDenied,
-		errors.Is(err, driver.ErrMalformPkt): // after several tries: the first of several methods has refused the password
+		// after several tries: the first of several methods has refused the password
+		errors.Is(err, driver.ErrMalformPkt):
 		return fmt.Errorf("user %q: %w", d.Text("username"), rotator.KindLoginRejected)
 	case err != nil:
 		return err
@@ -220,7 +224,8 @@ func (p MySQL) modes() []Mode {
 	if p.Server.MariaDB {
 		return Modes()
 	}
-	return append(Modes(), Mode{Name: dual, Handler: "single-user", Env: []string{"MYSQL_DUAL_PASSWORDS=true"}, KeepsCurrent: true,
+	return append(Modes(), Mode{Name: dual, Handler: "single-user", Env: []string{"MYSQL_DUAL_PASSWORDS=true"},
+		KeepsCurrent: true,
 		Strategy: func(e strategies.CloningEngine) rotator.Strategy {
 			return strategies.DualPasswords{Engine: e.(strategies.DualPasswordEngine)}
 		}})

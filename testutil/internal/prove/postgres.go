@@ -45,7 +45,9 @@ func Modes() []Mode {
 				return strategies.SingleUser{Engine: e, ThroughSuperuser: true}
 			}},
 		{Name: alternating, Handler: "alternating-users", KeepsCurrent: true,
-			Strategy: func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} }},
+			Strategy: func(e strategies.CloningEngine) rotator.Strategy {
+				return strategies.AlternatingUsers{Engine: e}
+			}},
 	}
 }
 
@@ -63,7 +65,8 @@ func related(superuser secret.Document) func(context.Context, string) (secret.Do
 }
 
 // document is the secret's value in every fixture; more is keys and values in turn.
-func document(engine, host string, port int, dbname string, tls bool, user, password string, more []string) (secret.Document, error) {
+func document(engine, host string, port int, dbname string, tls bool, user, password string,
+	more []string) (secret.Document, error) {
 	m := map[string]any{
 		"engine": engine, "host": host, "port": port, "dbname": dbname, "ssl": tls,
 		"username": user, "password": password, "masterarn": superuserARN,
@@ -94,7 +97,8 @@ type Postgres struct {
 func (p Postgres) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 	id := strings.ToLower(rand.Text()[:10])
 	app, boss, other := "app_"+id, "boss_"+id, "other_"+id
-	users := map[string]string{app: "canary-" + rand.Text(), boss: "canary-" + rand.Text(), other: "canary-" + rand.Text()}
+	users := map[string]string{app: "canary-" + rand.Text(), boss: "canary-" + rand.Text(),
+		other: "canary-" + rand.Text()}
 	err := p.Server.Exec(ctx,
 		"CREATE ROLE "+app+" LOGIN PASSWORD '"+users[app]+"'",
 		"CREATE ROLE "+boss+" LOGIN CREATEROLE PASSWORD '"+users[boss]+"'",
@@ -102,7 +106,8 @@ func (p Postgres) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 		// A bystander, with something of each kind to lose.
 		"CREATE ROLE "+other+" LOGIN CONNECTION LIMIT 30 PASSWORD '"+users[other]+"'",
 		"ALTER ROLE "+other+" SET work_mem = '6MB'", "GRANT pg_monitor, "+app+" TO "+other,
-		"CREATE TABLE table_"+id+" (n int)", "ALTER TABLE table_"+id+" OWNER TO "+app, "GRANT SELECT ON table_"+id+" TO "+other)
+		"CREATE TABLE table_"+id+" (n int)", "ALTER TABLE table_"+id+" OWNER TO "+app,
+		"GRANT SELECT ON table_"+id+" TO "+other)
 	if err != nil {
 		return rotationtest.Fixture{}, err
 	}
@@ -153,12 +158,14 @@ func (p Postgres) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 		},
 	}
 	f.Chaos = chaosOf(p.Server, p.Server.CAs != nil, target.Store)
-	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: functionTimeout})
+	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile),
+		Timeout: functionTimeout})
 	if p.Standby != nil {
 		f.Troubles["failed over to a reader"] = p.failedOver(&target)
 	}
 	if p.Bootstrap != "" {
-		f.Deploy = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute, Peak: p.Peak}.Deploy
+		f.Deploy = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile), Timeout: 2 * time.Minute,
+			Peak: p.Peak}.Deploy
 	}
 	return f, nil
 }
@@ -196,7 +203,8 @@ func (p Postgres) full(roles ...string) rotationtest.Disruption {
 	limit := func(ctx context.Context, n int) error {
 		for _, r := range roles {
 			for _, user := range []string{r, r + "_clone"} {
-				if err := p.Server.Exec(ctx, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", user, n)); err != nil && !missing(err) {
+				if err := p.Server.Exec(ctx, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", user, n)); err != nil &&
+					!missing(err) {
 					return err
 				}
 			}

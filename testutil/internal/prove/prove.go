@@ -133,10 +133,13 @@ type LoadResult struct {
 // WriteLoads prints the table of loads.
 func WriteLoads(w io.Writer, loads []LoadResult) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "engine\tstrategy\tfunction\trotations\tin\tlogins\trefused\tlongest gap\tcached logins\trefused\tlongest gap\tpeak memory\t")
+	fmt.Fprintln(t, "engine\tstrategy\tfunction\trotations\tin\tlogins\trefused\tlongest gap\tcached "+
+		"logins\trefused\tlongest gap\tpeak memory\t")
 	for _, l := range loads {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\t%d\t%d\t%s\t%s\t\n", l.Engine, l.Strategy, l.How, l.Rotations, l.Elapsed.Round(10*time.Millisecond),
-			l.Reading.Logins, l.Reading.Refused, gap(l.Reading.Gap), l.Caching.Logins, l.Caching.Refused, gap(l.Caching.Gap), l.peak())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\t%d\t%d\t%s\t%s\t\n", l.Engine, l.Strategy, l.How, l.Rotations,
+			l.Elapsed.Round(10*time.Millisecond),
+			l.Reading.Logins, l.Reading.Refused, gap(l.Reading.Gap), l.Caching.Logins, l.Caching.Refused,
+			gap(l.Caching.Gap), l.peak())
 	}
 	return t.Flush()
 }
@@ -147,7 +150,8 @@ const maxPeak = 30
 // Check is an error where a function needed more memory than it may.
 func (b LoadResult) Check() error {
 	if b.Peak != nil && b.Peak.Load() > maxPeak {
-		return fmt.Errorf("%s, %s: %d MB of memory at the peak; at most %d are allowed", b.Engine, b.Strategy, b.Peak.Load(), maxPeak)
+		return fmt.Errorf("%s, %s: %d MB of memory at the peak; at most %d are allowed", b.Engine, b.Strategy,
+			b.Peak.Load(), maxPeak)
 	}
 	return nil
 }
@@ -169,14 +173,17 @@ func gap(d time.Duration) string {
 // WriteFleets prints the table of fleets.
 func WriteFleets(w io.Writer, fleets []FleetResult) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "secrets\tat once\tquota\tin\tfailed\tattempts\twrites needed\tarrived\ttime each: early\tlate\tallocated each: early\tlate\theap retained each\tgoroutines left\t")
+	fmt.Fprintln(t, "secrets\tat once\tquota\tin\tfailed\tattempts\twrites needed\tarrived\ttime each: "+
+		"early\tlate\tallocated each: early\tlate\theap retained each\tgoroutines left\t")
 	for _, f := range fleets {
 		quota := "none"
 		if f.WritesPerSecond > 0 {
 			quota = fmt.Sprintf("%d/s", f.WritesPerSecond)
 		}
-		fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%d kB\t%d kB\t%.1f kB\t%d\t\n", f.Secrets, f.AtOnce, quota, f.Elapsed.Round(10*time.Millisecond),
-			f.Failed, f.Attempts, f.Needed, f.Arrived, f.EarlyTook.Round(10*time.Microsecond), f.LateTook.Round(10*time.Microsecond),
+		fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%d kB\t%d kB\t%.1f kB\t%d\t\n", f.Secrets, f.AtOnce,
+			quota, f.Elapsed.Round(10*time.Millisecond),
+			f.Failed, f.Attempts, f.Needed, f.Arrived, f.EarlyTook.Round(10*time.Microsecond),
+			f.LateTook.Round(10*time.Microsecond),
 			f.EarlyAlloc/1000, f.LateAlloc/1000, float64(f.Retained)/1000, f.Goroutines)
 	}
 	return t.Flush()
@@ -186,7 +193,8 @@ func WriteFleets(w io.Writer, fleets []FleetResult) error {
 func MemoryTargets() []Target {
 	var all []Target
 	for _, m := range Modes() {
-		all = append(all, Target{"Memory", m.Name, "in process", rotationtest.MemoryFixture(m.Strategy, m.KeepsCurrent), nil})
+		all = append(all, Target{"Memory", m.Name, "in process", rotationtest.MemoryFixture(m.Strategy, m.KeepsCurrent),
+			nil})
 	}
 	return all
 }

@@ -105,7 +105,8 @@ func WriteStates(w io.Writer, results []StatesResult) error {
 		for _, n := range r.Known {
 			known += n
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t\n", r.Engine, r.States, r.Rotated, r.Refused, known, r.Wrong, r.Took.Round(time.Second))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t\n", r.Engine, r.States, r.Rotated, r.Refused, known, r.Wrong,
+			r.Took.Round(time.Second))
 	}
 	return t.Flush()
 }
@@ -169,7 +170,8 @@ const itself = "itself"
 // newCast makes names and passwords. boss: the secret's user is its superuser.
 func newCast(named, boss bool) cast {
 	id := strings.ToLower(crand.Text()[:10])
-	c := cast{id: id, app: "app_" + id, clone: "app_" + id + "_clone", boss: "boss_" + id, other: "other_" + id, group: "group_" + id, table: "table_" + id, password: map[string]string{}}
+	c := cast{id: id, app: "app_" + id, clone: "app_" + id + "_clone", boss: "boss_" + id, other: "other_" + id,
+		group: "group_" + id, table: "table_" + id, password: map[string]string{}}
 	if named {
 		c.clone = "second_" + id
 	}
@@ -184,7 +186,8 @@ func newCast(named, boss bool) cast {
 
 // fill puts the names of a state into statements, and the clone's password.
 func (c cast) fill(statements []string) []string {
-	names := strings.NewReplacer("<clone>", c.clone, "<app>", c.app, "<boss>", c.boss, "<other>", c.other, "<group>", c.group, "<table>", c.table,
+	names := strings.NewReplacer("<clone>", c.clone, "<app>", c.app, "<boss>", c.boss, "<other>", c.other, "<group>",
+		c.group, "<table>", c.table,
 		"<password>", c.password[c.clone], "<app's password>", c.password[c.app])
 	filled := make([]string, len(statements))
 	for i, s := range statements {
@@ -210,10 +213,17 @@ func evidences() []evidence {
 		{name: "nothing"},
 		{name: "AWSPREVIOUS works", previous: "right"},
 		{name: "AWSPREVIOUS is stale", previous: "stale"},
-		{name: "rotates names the pair", rotates: func(c cast) []string { return []string{c.app + "/" + c.clone} }, consents: true},
-		{name: "rotates has a pattern", other: true, rotates: func(c cast) []string { return []string{"nobody/else", c.app + "*"} }, consents: true},
-		{name: "rotates names another pair", other: true, rotates: func(c cast) []string { return []string{c.other + "/" + c.clone, c.other + "*"} }},
-		{name: "AWSPREVIOUS works, and rotates names the pair", other: true, previous: "right", rotates: func(c cast) []string { return []string{c.app + "/" + c.clone} }, consents: true},
+		{name: "rotates names the pair", rotates: func(c cast) []string {
+			return []string{c.app + "/" + c.clone}
+		}, consents: true},
+		{name: "rotates has a pattern", other: true, rotates: func(c cast) []string {
+			return []string{"nobody/else", c.app + "*"}
+		}, consents: true},
+		{name: "rotates names another pair", other: true, rotates: func(c cast) []string {
+			return []string{c.other + "/" + c.clone, c.other + "*"}
+		}},
+		{name: "AWSPREVIOUS works, and rotates names the pair", other: true, previous: "right",
+			rotates: func(c cast) []string { return []string{c.app + "/" + c.clone} }, consents: true},
 		{name: "AWSPENDING is stored and not set", previous: "right", pending: "stale", pairsOnly: true},
 		{name: "AWSPENDING is stored and set", pending: "right", pairsOnly: true},
 	}
@@ -256,8 +266,8 @@ type soloState struct {
 	actor  string // "": the account changes itself
 }
 
-// soloStates are generated: each account, with each set of values, by each mode, and where that needs a superuser, through
-// some in turn, through one with no more rights than anyone, and through the account itself.
+// soloStates are generated: each account, with each set of values, by each mode, and where that needs a superuser,
+// through some in turn, through one with no more rights than anyone, and through the account itself.
 func soloStates(modes []Mode, solos []solo, actors []string, without string) []soloState {
 	var all []soloState
 	for i, a := range solos {
@@ -283,7 +293,8 @@ func soloStates(modes []Mode, solos []solo, actors []string, without string) []s
 	return all
 }
 
-func (s soloState) state(e strategies.CloningEngine, fixture func(ctx context.Context, c cast) (rotationtest.Fixture, error)) State {
+func (s soloState) state(e strategies.CloningEngine,
+	fixture func(ctx context.Context, c cast) (rotationtest.Fixture, error)) State {
 	name := s.solo.name + "; " + s.values.name
 	if s.actor != "" {
 		name += "; through " + s.actor
@@ -293,7 +304,8 @@ func (s soloState) state(e strategies.CloningEngine, fixture func(ctx context.Co
 	if able && s.actor != "" && s.actor != "a superuser" {
 		fault = s.fault
 	}
-	return State{Name: name, Strategy: s.mode.Name, Fault: fault, GoesOn: s.goesOn && able && s.values.name != "nothing works", Rotation: func(ctx context.Context) (rotationtest.Fixture, error) {
+	return State{Name: name, Strategy: s.mode.Name, Fault: fault, GoesOn: s.goesOn && able &&
+		s.values.name != "nothing works", Rotation: func(ctx context.Context) (rotationtest.Fixture, error) {
 		f, err := fixture(ctx, newCast(false, false))
 		if err != nil {
 			return f, fmt.Errorf("%s: %w", name, err)
@@ -314,7 +326,8 @@ func (s soloState) scene(c cast) scene {
 	if s.actor == itself {
 		c.boss = c.app
 	}
-	return scene{cast: c, alone: true, twin: s.twin, stale: s.values.current == "stale", evidence: evidence{previous: s.values.previous, pending: s.values.pending}}
+	return scene{cast: c, alone: true, twin: s.twin, stale: s.values.current == "stale",
+		evidence: evidence{previous: s.values.previous, pending: s.values.pending}}
 }
 
 // administrative are those rights that no superuser secret can give away.
@@ -322,7 +335,8 @@ func administrative(rights []string) []string {
 	return slices.DeleteFunc(slices.Clone(rights), func(s string) bool {
 		what, _, onObject := strings.Cut(s, " ON ")
 		return strings.HasPrefix(s, "object ") || strings.HasPrefix(s, "role ") ||
-			onObject && !slices.Contains([]string{"ALL PRIVILEGES", "CREATE USER", "SUPER", "SYSTEM_USER", "ROLE_ADMIN"}, what)
+			onObject && !slices.Contains([]string{"ALL PRIVILEGES", "CREATE USER", "SUPER", "SYSTEM_USER",
+				"ROLE_ADMIN"}, what)
 	})
 }
 
@@ -399,7 +413,8 @@ func (s scene) fixture() (f rotationtest.Fixture, err error) {
 			f.Others[s.app] = value(s.app, s.password[s.app], nil)
 		}
 	}
-	f.Current, f.Previous, f.Pending = of(inUse, s.password[inUse], next), labelled(s.evidence.previous), labelled(s.evidence.pending)
+	f.Current, f.Previous, f.Pending = of(inUse, s.password[inUse], next), labelled(s.evidence.previous),
+		labelled(s.evidence.pending)
 	f.KeepsCurrent = true
 	if s.stale {
 		f.Current = labelled("stale")

@@ -47,11 +47,13 @@ func (p Valkey) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 	}
 	for user, words := range rules {
 		password := "Canary-1" + rand.Text()
-		if err := p.Server.Exec(ctx, append([]string{"ACL", "SETUSER", user, "on", ">" + password}, words...), []string{"ACL", "SAVE"}); err != nil {
+		if err := p.Server.Exec(ctx, append([]string{"ACL", "SETUSER", user, "on", ">" + password}, words...),
+			[]string{"ACL", "SAVE"}); err != nil {
 			return rotationtest.Fixture{}, err
 		}
 		var err error
-		if values[user], err = document("valkey", p.Server.Host, p.Server.Port, "", false, user, password, []string{"colour", "blue"}); err != nil {
+		if values[user], err = document("valkey", p.Server.Host, p.Server.Port, "", false, user, password,
+			[]string{"colour", "blue"}); err != nil {
 			return rotationtest.Fixture{}, err
 		}
 	}
@@ -95,13 +97,16 @@ func (p Valkey) rights(ctx context.Context, d secret.Document) ([]string, error)
 		return nil, err
 	}
 	users, err := p.Server.Users(ctx)
-	words := slices.DeleteFunc(strings.Fields(users[d.Text("username")]), func(w string) bool { return strings.HasPrefix(w, "#") })
+	words := slices.DeleteFunc(strings.Fields(users[d.Text("username")]), func(w string) bool {
+		return strings.HasPrefix(w, "#")
+	})
 	return words, err
 }
 
 // modes are those that the server has.
 func (p Valkey) modes() []Mode {
-	all := append(Modes(), Mode{Name: dual, Handler: "single-user", Env: []string{"VALKEY_DUAL_PASSWORDS=true", "SINGLE_USER_THROUGH_SUPERUSER=true"}, KeepsCurrent: true,
+	all := append(Modes(), Mode{Name: dual, Handler: "single-user",
+		Env: []string{"VALKEY_DUAL_PASSWORDS=true", "SINGLE_USER_THROUGH_SUPERUSER=true"}, KeepsCurrent: true,
 		Strategy: func(e strategies.CloningEngine) rotator.Strategy {
 			return strategies.DualPasswords{Engine: e.(strategies.DualPasswordEngine), ThroughSuperuser: true}
 		}})
