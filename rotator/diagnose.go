@@ -114,7 +114,8 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 		if c.unclear(first, current, pending, previous) {
 			return
 		}
-		if l := c.probes[first]; !l.value.IsZero() && (l.state == CredentialInvalid || l.state == CredentialOtherTarget) {
+		if l := c.probes[first]; !l.value.IsZero() &&
+			(l.state == CredentialInvalid || l.state == CredentialOtherTarget) {
 			// It was not sent, and AWSCURRENT may be what is wrong.
 			l.state, l.tried, l.err = CredentialNotTested, false, nil
 			c.probes[first] = l
