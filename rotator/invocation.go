@@ -102,11 +102,11 @@ func (v *invocation) readBackoff() []time.Duration {
 }
 
 // retry repeats f after each of the waits, for as long as ctx lasts and the error, of
-// the n-th time, may pass.
+// the n-th time, may pass; none does not.
 func retry(ctx context.Context, waits []time.Duration, passes func(err error, n int) bool, f func() error) error {
 	for n, wait := range waits {
 		err := f()
-		if err == nil || !passes(err, n) {
+		if !passes(err, n) {
 			return err
 		}
 		select {
@@ -130,7 +130,7 @@ func (v *invocation) verifyAgain(ctx context.Context, current, pending secret.Do
 	if limiter, ok := v.Strategy.(FailedLoginLimiter); !ok || limiter.LimitsFailedLogins() {
 		rejections = 0
 	}
-	if n := len(waits); n > 0 && unavailable {
+	if n := len(waits); n > 0 {
 		last := waits[n-1]
 		waits = append(slices.Clone(waits), 3*last, 9*last)
 	}

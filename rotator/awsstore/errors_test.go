@@ -97,6 +97,7 @@ func TestCallsWithoutAnAnswer(t *testing.T) {
 		"the call to h was cancelled":                      context.Canceled,
 		"no answer from h (a function in a VPC":            context.DeadlineExceeded,
 		"no answer from h (a function":                     os.ErrDeadlineExceeded,
+		"no answer from h (a":                              errors.Join(&net.OpError{Op: "read", Err: io.EOF}, context.DeadlineExceeded),
 		"no connection to h: connection refused":           op,
 		"no usable answer from h: wrapped: unexpected EOF": io.ErrUnexpectedEOF,
 	} {

@@ -161,8 +161,6 @@ func newUserChange(before, after string) change {
 	raw, inURL := parameter(regexp.QuoteMeta(before)), parameter(regexp.QuoteMeta(before)+"|"+encoded)
 	return func(at scalar, value string) (string, bool, bool) {
 		switch {
-		case at.number:
-			return value, false, false
 		case value == before:
 			if !at.ofUser {
 				return value, false, false
@@ -190,7 +188,7 @@ type scalar struct {
 	path       string
 	start, end int // in the text of the value; of strings alone
 	number     bool
-	ofUser     bool // the nearest name above it says that it is a user
+	ofUser     bool // the nearest name above a string says that it is a user
 }
 
 // scalarsOf gives the strings and numbers in a JSON value, at every depth, names of
@@ -216,8 +214,6 @@ func scalarsOf(raw, path string) []scalar {
 		top := &levels[len(levels)-1]
 		if token == json.Delim('}') || token == json.Delim(']') {
 			levels = levels[:len(levels)-1]
-			top, before = &levels[len(levels)-1], end
-			top.named = false
 			continue
 		}
 		if top.index < 0 && !top.named {

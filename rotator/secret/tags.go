@@ -106,7 +106,7 @@ func (c TagChoices) Apply(p PasswordPolicy, tags map[string]string) (PasswordPol
 			refused.add(key, "is not known: want %s or %s", TagLength, TagPreset)
 		}
 	}
-	if refused.Keys == nil && used != nil {
+	if refused.Keys == nil {
 		if err := chosen.Validate(); err != nil {
 			refused.add(strings.Join(used, " and tag "), "cannot be followed: %v", err)
 			refused.Keys = used
