@@ -46,7 +46,7 @@ import (
 // ready; exported fields are set before the first request. Its methods and its
 // handler may be used from many goroutines. Close ends running rotations.
 type Emulator struct {
-	// of Seed and Snapshot when they name none, and of requests whose signature does; "us-east-1"
+	// Region is that of Seed and Snapshot when they name none, and of requests whose signature does; "us-east-1".
 	Region  string
 	Account string           // the account of what names none, twelve digits; "123456789012"
 	Now     func() time.Time // nil: time.Now
