@@ -39,8 +39,7 @@ func (s server) from(t *testing.T, host string, login strategies.Login) strategi
 func (s server) proxy(t *testing.T, from string, tap func(strategytest.Chunk) strategytest.ChunkAction) *strategytest.Proxy {
 	t.Helper()
 	p := &strategytest.Proxy{OnChunk: tap, Dial: func(ctx context.Context) (net.Conn, error) {
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-		return d.DialContext(ctx, "tcp", s.Address())
+		return s.DialFrom(ctx, from)
 	}}
 	ok(t, p.Listen())
 	t.Cleanup(p.Close)

@@ -422,12 +422,6 @@ func splitOutside(s string) (parts []string) {
 func (s *MySQLServer) ConnectFrom(ctx context.Context, from, user, password, database string) (*sql.DB, error) {
 	config := s.config(user, password, database)
 	config.TLS = s.tlsConfig()
-	local := net.ParseIP(from)
-	if local == nil {
-		return nil, fmt.Errorf("%q is no address", from)
-	}
-	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: local}}).DialContext(ctx, network, address)
-	}
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return s.DialFrom(ctx, from) }
 	return session(ctx, config)
 }

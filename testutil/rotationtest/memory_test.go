@@ -1,9 +1,12 @@
 package rotationtest
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
@@ -42,5 +45,23 @@ func TestEnduranceOnMemory(t *testing.T) {
 				t.Errorf("the clients were not there, or not to the end: %+v", load)
 			}
 		})
+	}
+}
+
+// TestAFixtureThatFails is an error of its own, and closes what it has opened.
+func TestAFixtureThatFails(t *testing.T) {
+	closed := false
+	_, err := Trials(t.Context(), func(ctx context.Context) (Fixture, error) {
+		f, err := MemoryFixture(func(e strategies.CloningEngine) rotator.Strategy {
+			return strategies.SingleUser{Engine: e}
+		}, false)(ctx)
+		f.Related = func(context.Context, string) (secret.Document, error) {
+			return secret.Document{}, rotator.KindThrottled
+		}
+		f.Close = func() { closed = true }
+		return f, err
+	})
+	if !errors.Is(err, rotator.KindThrottled) || !closed {
+		t.Errorf("%v, closed: %t", err, closed)
 	}
 }

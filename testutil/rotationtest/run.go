@@ -111,17 +111,17 @@ func newRound(ctx context.Context, fresh NewFixture) (r *trialRun, err error) {
 	current := f.Current
 	related, err := f.RelatedSecrets(ctx)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	if f.Dial != nil {
 		r.proxy = &strategytest.Proxy{Dial: f.Dial, OnChunk: r.piece}
 		if err := r.proxy.Listen(); err != nil {
-			return nil, err
+			return r, err
 		}
 		if f.name != nil {
 			host, end, err := f.name(r.proxy.Port())
 			if err != nil {
-				return nil, err
+				return r, err
 			}
 			r.host, r.ends = host, append(r.ends, end)
 		}
@@ -163,10 +163,8 @@ func newRound(ctx context.Context, fresh NewFixture) (r *trialRun, err error) {
 	if err != nil {
 		return r, err
 	}
-	if err == nil {
-		r.rights, err = r.allRights(ctx)
-		r.mayDo = r.rightsOfOthers(ctx)
-	}
+	r.rights, err = r.allRights(ctx)
+	r.mayDo = r.rightsOfOthers(ctx)
 	// Whom the server lets in with nothing of the secret's, no rotation locks out.
 	if r.own == nil {
 		rest := map[string]secret.Document{"previous": f.Previous, "pending": f.Pending}
