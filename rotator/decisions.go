@@ -239,6 +239,10 @@ func decisionTable() []rule {
 				"lock the user: to test it first, run status with its version id. If it is rejected too, no labeled " +
 				"version works: then, as a superuser of the database, set the user's password to the one in " +
 				"AWSCURRENT"},
+		{current: is(CredentialInvalid), previous: is(CredentialNotTested), action: ActionInvestigate,
+			reason: "AWSCURRENT is invalid, for the reason above. AWSPREVIOUS was not tested, for a second rejected " +
+				"login in a row can lock the user: to test it first, run status with its version id. If it works, roll " +
+				"back to it"},
 		{current: is(CredentialInvalid), action: ActionStoreCredentials,
 			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials " +
 				"now in use, in the form that this function rotates"},

@@ -170,7 +170,7 @@ func (c *diagnoser) testUse(ctx context.Context) {
 func (c *diagnoser) first() string {
 	current, pending, previous := c.labeledVersions()
 	switch {
-	case c.event.Action == ActionFinish && pending != "", c.event.VersionID == pending && pending != "":
+	case c.event.Action == ActionFinish, c.event.VersionID == pending && pending != "":
 		return pending
 	case c.event.Action == ActionRollBack && previous != "", c.event.VersionID == previous && previous != "":
 		return previous
@@ -245,9 +245,6 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 		l.limited = true
 		c.probes[id] = l
 		return
-	}
-	if place.Equal(l.value) {
-		place = secret.Document{}
 	}
 	l.tried, l.detail = true, ""
 	l.err = c.Strategy.Verify(ctx, c.rotationWithoutLog(place, l.value))
@@ -494,7 +491,7 @@ func (c *diagnoser) nextEvent(a Action) string {
 		next.Step, next.Action = StepStatus, ""
 		_, pending, previous := c.labeledVersions()
 		switch first := c.first(); {
-		case a != ActionInvestigate || first == previous:
+		case first == previous:
 			return ""
 		case first != pending && c.probes[pending].limited:
 			next.ClientRequestToken = pending
