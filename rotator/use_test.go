@@ -3,6 +3,7 @@ package rotator_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ type tester struct {
 	rotator.Strategy
 	found  error
 	tested *int
+	untold string // what its dry runs do not try of AWSCURRENT's value
 }
 
 func (s tester) TestUse(_ context.Context, d secret.Document) error {
@@ -25,11 +27,17 @@ func (s tester) TestUse(_ context.Context, d secret.Document) error {
 	return fmt.Errorf("user %q: %w", d.Text("username"), s.found)
 }
 
-func (tester) NotInDryRun(secret.Document) string { return "saving is not tried" }
+func (s tester) NotInDryRun(d secret.Document) string {
+	if d.Password().Reveal() != "canary-p1-0123456789" {
+		return "that is another value's"
+	}
+	return s.untold
+}
 
 // TestALoginIsNotAll: what a strategy finds behind the login of AWSCURRENT makes "none" an "investigate"; an outage does not.
 // It is asked for a status alone, and once. Where a retry is recommended, what no dry run tries stands beside it.
 func TestALoginIsNotAll(t *testing.T) {
+	const saving = "saving is not tried"
 	const alone, incomplete = "account app/p1\nversion AWSCURRENT app/p1\nstate", "account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate"
 	for _, c := range []struct {
 		story  string
@@ -37,32 +45,37 @@ func TestALoginIsNotAll(t *testing.T) {
 		want   rotator.Action
 		says   string
 		tested int
+		untold string
 	}{
-		{alone, nil, rotator.ActionNone, "", 1},
-		{alone, rotator.KindPrivilege, rotator.ActionInvestigate, `user "app": insufficient privilege`, 1},
-		{alone, rotator.KindMisconfigured, rotator.ActionInvestigate, `user "app": misconfigured`, 1},
-		{alone, rotator.KindUnreachable, rotator.ActionNone, "", 1},
-		{incomplete, nil, rotator.ActionRetry, "saving is not tried", 1},
-		{incomplete, rotator.KindPrivilege, rotator.ActionRetry, `user "app": insufficient privilege`, 1},
-		{"account app/p2\nversion AWSCURRENT app/p1\nstate", rotator.KindPrivilege, rotator.ActionResetPassword, "", 0},
+		{alone, nil, rotator.ActionNone, "", 1, saving},
+		{alone, rotator.KindPrivilege, rotator.ActionInvestigate, `user "app": insufficient privilege`, 1, saving},
+		{alone, rotator.KindMisconfigured, rotator.ActionInvestigate, `user "app": misconfigured`, 1, saving},
+		{alone, rotator.KindUnreachable, rotator.ActionNone, "", 1, saving},
+		{incomplete, nil, rotator.ActionRetry, saving, 1, saving},
+		{incomplete, nil, rotator.ActionRetry, "", 1, ""},
+		{incomplete, rotator.KindPrivilege, rotator.ActionRetry, `user "app": insufficient privilege`, 1, saving},
+		{"account app/p2\nversion AWSCURRENT app/p1\nstate", rotator.KindPrivilege, rotator.ActionResetPassword, "", 0, saving},
 	} {
 		s := newStory(t)
 		s.run(c.story)
 		tested := 0
-		s.rotator.Strategy = tester{s.rotator.Strategy, c.found, &tested}
+		s.rotator.Strategy = tester{s.rotator.Strategy, c.found, &tested, c.untold}
 		d, err := s.ask("status", "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if d.Action != c.want || !strings.Contains(d.Text(), c.says) || tested != c.tested ||
-			strings.Contains(d.Text(), "saving") != (c.want == rotator.ActionRetry) {
+			strings.Contains(d.Text(), saving) != (c.want == rotator.ActionRetry && c.untold != "") ||
+			strings.Contains(d.Text(), "another value's") || slices.ContainsFunc(d.Versions, func(v rotator.VersionStatus) bool {
+			return strings.HasSuffix(v.Detail, " ") || strings.Contains(v.Detail, "; ;")
+		}) {
 			t.Errorf("found %v, tested %d times: %s", c.found, tested, d.Text())
 		}
 	}
 	s := newStory(t)
 	s.run("account app/p1\naccount app_clone/p2\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p1\nstate")
 	tested := 0
-	s.rotator.Strategy = tester{s.rotator.Strategy, rotator.KindPrivilege, &tested}
+	s.rotator.Strategy = tester{s.rotator.Strategy, rotator.KindPrivilege, &tested, ""}
 	if _, err := s.ask("recover", "discard"); err != nil || tested != 0 {
 		t.Errorf("a recover: %v, tested %d times", err, tested)
 	}
