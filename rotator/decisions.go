@@ -241,8 +241,8 @@ func decisionTable() []rule {
 				"AWSCURRENT"},
 		{current: is(CredentialInvalid), previous: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is invalid, for the reason above. AWSPREVIOUS was not tested, for a second rejected " +
-				"login in a row can lock the user: to test it first, run status with its version id. If it works, roll " +
-				"back to it"},
+				"login in a row can lock the user: to test it first, run status with its version id. If it works, " +
+				"roll back to it"},
 		{current: is(CredentialInvalid), action: ActionStoreCredentials,
 			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials " +
 				"now in use, in the form that this function rotates"},

@@ -17,7 +17,10 @@ type tester struct {
 	found  error
 	tested *int
 	untold string // what its dry runs do not try of AWSCURRENT's value
+	dryRun []rotator.Finding
 }
+
+func (s tester) Preflight(context.Context, rotator.Rotation) []rotator.Finding { return s.dryRun }
 
 func (s tester) TestUse(_ context.Context, d secret.Document) error {
 	*s.tested++
@@ -59,7 +62,7 @@ func TestALoginIsNotAll(t *testing.T) {
 		s := newStory(t)
 		s.run(c.story)
 		tested := 0
-		s.rotator.Strategy = tester{s.rotator.Strategy, c.found, &tested, c.untold}
+		s.rotator.Strategy = tester{s.rotator.Strategy, c.found, &tested, c.untold, nil}
 		d, err := s.ask("status", "")
 		if err != nil {
 			t.Fatal(err)
@@ -73,9 +76,15 @@ func TestALoginIsNotAll(t *testing.T) {
 		}
 	}
 	s := newStory(t)
+	s.run(incomplete)
+	s.rotator.Strategy = tester{s.rotator.Strategy, nil, new(int), saving, []rotator.Finding{{Status: rotator.StatusDenied}}}
+	if d, err := s.ask("status", ""); err != nil || d.Action != rotator.ActionInvestigate || strings.Contains(d.Text(), saving) {
+		t.Errorf("a dry run that fails: %v, %v", d, err)
+	}
+	s = newStory(t)
 	s.run("account app/p1\naccount app_clone/p2\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p1\nstate")
 	tested := 0
-	s.rotator.Strategy = tester{s.rotator.Strategy, rotator.KindPrivilege, &tested, ""}
+	s.rotator.Strategy = tester{s.rotator.Strategy, rotator.KindPrivilege, &tested, "", nil}
 	if _, err := s.ask("recover", "discard"); err != nil || tested != 0 {
 		t.Errorf("a recover: %v, tested %d times", err, tested)
 	}
