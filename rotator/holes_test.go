@@ -49,6 +49,13 @@ func TestARecordSaysHowAStepEnded(t *testing.T) {
 		!errors.Is(got.Err, rotator.KindLoginRejected) || got.Elapsed < time.Millisecond || got.Start.IsZero() {
 		t.Errorf("%+v", got)
 	}
+	if got.Step != rotator.StepTestSecret || got.SecretID != s.arn || got.VersionID != awsemu.VersionID(2) {
+		t.Errorf("not what it is of: %+v", got)
+	}
+	if _, err := s.rotator.Diagnose(t.Context(), s.arn, awsemu.VersionID(1)); err != nil || got.VersionID != awsemu.VersionID(1) {
+		t.Errorf("status of a version: %+v", got)
+	}
+	s.step("testSecret", "v2")
 	var failed *rotator.StepError
 	if !errors.As(got.Err, &failed) || failed.Step != rotator.StepTestSecret || failed.SecretID != s.arn ||
 		failed.VersionID != awsemu.VersionID(2) || failed.Hint == "" {

@@ -141,9 +141,10 @@ func TestARemedyNamesTheWholeARN(t *testing.T) {
 // TestARefusalThatIsNoDenial says what AWS said, and no more.
 func TestARefusalThatIsNoDenial(t *testing.T) {
 	t.Parallel()
-	err := read(t, script{"GetSecretValue": "AccessDeniedException: not today"}.store(t), "app")
-	if !errors.Is(err, rotator.KindAccessDenied) || !strings.HasSuffix(err.Error(), "not today") {
-		t.Error(err)
+	store, asked := script{"GetSecretValue": "AccessDeniedException: not today"}.recorded(t, config())
+	err := read(t, store, "app")
+	if calls := asked(); !errors.Is(err, rotator.KindAccessDenied) || !strings.HasSuffix(err.Error(), "not today") || len(calls) != 1 {
+		t.Errorf("%v, after %q", err, calls)
 	}
 }
 
@@ -190,7 +191,7 @@ func TestARemedyForAKey(t *testing.T) {
 		{"a key by ARN, which needs no call", script{"DescribeSecret": describedWith(scriptKey), "GetSecretValue": denied, "DescribeKey": `{"KeyMetadata":{"KeyId":"1","Arn":"another"}}`},
 			[]string{`"Resource":"` + scriptKey + `"`}, "another\""},
 		{"a key by the ARN of an alias", script{"DescribeSecret": describedWith("arn:aws:kms:us-east-1:111122223333:alias/app"), "GetSecretValue": denied},
-			[]string{`"kms:ResourceAliases":"alias/app"`}, ""},
+			[]string{`"kms:ResourceAliases":"alias/app"`}, "key/arn:"},
 		{"a key by alias", script{"DescribeSecret": describedWith("alias/app"), "GetSecretValue": denied},
 			[]string{`"kms:ResourceAliases":"alias/app"`}, ""},
 		{"a key by alias that KMS tells", script{"DescribeSecret": describedWith("alias/app"), "GetSecretValue": denied, "DescribeKey": `{"KeyMetadata":{"KeyId":"1","Arn":"` + scriptKey + `"}}`},
