@@ -30,9 +30,7 @@ func (v *invocation) sanitizeValue(at reflect.Value) {
 			}
 		}
 	case reflect.Pointer:
-		if !at.IsNil() {
-			v.sanitizeValue(at.Elem())
-		}
+		v.sanitizeValue(at.Elem()) // of nil: of no kind
 	case reflect.Slice:
 		if at.IsNil() {
 			return

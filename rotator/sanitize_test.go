@@ -115,3 +115,16 @@ func TestSanitizeChangesNothingOfOthers(t *testing.T) {
 		t.Errorf("the Store's own labels were changed to %q", labels)
 	}
 }
+
+// TestSanitizeKeepsWhatIsAbsent: a list that is not there does not become an empty one, which JSON tells apart.
+func TestSanitizeKeepsWhatIsAbsent(t *testing.T) {
+	var none struct {
+		List []string
+		Map  map[string]string
+		At   *Report
+	}
+	new(invocation).sanitizeFields(&none)
+	if none.List != nil || none.Map != nil || none.At != nil {
+		t.Errorf("%#v", none)
+	}
+}

@@ -25,6 +25,23 @@ func (single) TestUse(_ context.Context, login Login) error {
 	return fmt.Errorf("%w: %s", rotator.KindPrivilege, login.User)
 }
 
+// used is an engine with all abilities, on which a login is not enough.
+type used struct{ *listener }
+
+func (used) TestUse(ctx context.Context, login Login) error { return single{}.TestUse(ctx, login) }
+
+// TestALoginIsNotEnough: what else an engine tests of a value is tested by every strategy.
+func TestALoginIsNotEnough(t *testing.T) {
+	d := document(t, `{"engine":"test","host":"db","username":"app","password":"p"}`)
+	e := used{&listener{}}
+	for name, s := range map[string]rotator.UseTester{"single user": SingleUser{Engine: e}, "a pair": AlternatingUsers{Engine: e},
+		"two passwords": DualPasswords{Engine: e}} {
+		if err := s.TestUse(t.Context(), d); !errors.Is(err, rotator.KindPrivilege) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestTheStrategyOfAnEngine: what a function is set to is what the strategy of each
 // secret is set to.
 func TestTheStrategyOfAnEngine(t *testing.T) {

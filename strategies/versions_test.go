@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,6 +181,22 @@ func TestValuesThatAreRefused(t *testing.T) {
 			if _, err := s.Propose(t.Context(), rotator.Rotation{Current: current}); rotator.KindOf(err) != rotator.KindMisconfigured && !(name == "single user" && what == "no pair") {
 				t.Errorf("%s: %s: Propose: %v", name, what, err)
 			}
+		}
+	}
+	// A preflight judges AWSCURRENT also where the value to store is given, and a value that cannot be made.
+	none := secret.PasswordPolicy{ExcludeLowercase: true, ExcludeUppercase: true, ExcludeNumbers: true, ExcludePunctuation: true}
+	for what, r := range map[string]rotator.Rotation{
+		string(rotator.KindLoginRejected): {Current: d, Pending: clone},
+		"missing or not a string":         {Current: d.Set("host", ""), Pending: clone},
+		"leaves no character to use":      {Current: d, PasswordPolicy: none},
+		"user \"_clone\" has no second":   {Current: d.Set("username", "_clone"), Pending: clone},
+	} {
+		r.ReadPrevious = func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound }
+		findings := AlternatingUsers{Engine: l}.Preflight(t.Context(), r)
+		if !slices.ContainsFunc(findings, func(f rotator.Finding) bool {
+			return f.Status == rotator.StatusFailed && strings.Contains(f.Detail, what)
+		}) {
+			t.Errorf("no finding says %q: %+v", what, findings)
 		}
 	}
 	// The two of a pair that the secret names change places.
