@@ -117,7 +117,7 @@ func waitForReplica(ctx context.Context, e Engine, r rotator.Rotation, superuser
 // checkIsEndpoint asks whether a login goes to another endpoint of the superuser's database.
 func checkIsEndpoint(ctx context.Context, r rotator.Rotation, superuser secret.Document, login Login) error {
 	if r.IsEndpointOf == nil {
-		return fmt.Errorf("host: %w: this Store cannot look up replicas", rotator.KindConflict)
+		return fmt.Errorf("hosts: %w: store the same host and port in both secrets. They may differ where one is a replica of the other, and this Store cannot look up replicas", rotator.KindConflict)
 	}
 	return r.IsEndpointOf(ctx, superuser, login.Host, login.Port)
 }

@@ -173,8 +173,8 @@ func databaseID(d secret.Document) (instance, cluster string, err error) {
 	case d.Text(keyInstance) != "":
 		return d.Text(keyInstance), "", nil
 	case !rotator.IsRDSHost(host):
-		return "", "", fmt.Errorf("replica: %w: %s is not a name of RDS, which alone could say what is a replica of it",
-			rotator.KindConflict, host)
+		return "", "", fmt.Errorf("hosts: %w: store the same host and port in both secrets. They may differ where "+
+			"RDS lists one as a replica of the other, and %s is not a name of RDS", rotator.KindConflict, host)
 	case strings.HasPrefix(domain, "cluster-"):
 		return "", label, nil
 	}

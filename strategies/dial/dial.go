@@ -134,8 +134,9 @@ func ClassifyDial(ctx context.Context, as strategies.Login, limit time.Duration,
 	return rotator.KindUnreachable, fmt.Sprintf("%s could not be reached", at)
 }
 
-// ClassifyTLS gives the kind of a Secure that failed, and a sentence. Nothing here ever leads to plaintext.
-func ClassifyTLS(as strategies.Login, err error) (rotator.Kind, string) {
+// ClassifyTLS gives the kind of a Secure that failed, and a sentence. roots are those of TLSConfig. Nothing here ever leads to
+// plaintext.
+func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.Kind, string) {
 	name := as.TLS.ServerName
 	if name == "" {
 		name = as.Host
@@ -152,7 +153,7 @@ func ClassifyTLS(as strategies.Login, err error) (rotator.Kind, string) {
 		if unknown.Cert != nil {
 			issuer = fmt.Sprintf(", issued by %.100q,", unknown.Cert.Issuer.String())
 		}
-		return rotator.KindTLS, "the certificate's CA is not trusted: the server shows a certificate" + issuer + " and trusted are the Amazon RDS CAs (for servers that are not on RDS, those of the machine), or those in DATABASE_CA_FILE"
+		return rotator.KindTLS, "the certificate's CA is not trusted: the server shows a certificate" + issuer + " and trusted are " + trusted(roots)
 	case errors.As(err, &hostname):
 		return rotator.KindTLS, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
@@ -163,4 +164,16 @@ func ClassifyTLS(as strategies.Login, err error) (rotator.Kind, string) {
 		return rotator.KindTLS, fmt.Sprintf("%s does not answer in TLS: check host and port in the secret", Address(as))
 	}
 	return rotator.KindTLS, "the TLS handshake failed: TLS 1.2 or later and a certificate that verifies are needed"
+}
+
+// trusted says which CAs a server was verified by, and what to do where the server has another.
+func trusted(roots *x509.CertPool) string {
+	const other = ". For a server with a CA of its own, give that CA's certificate in DATABASE_CA_FILE"
+	switch {
+	case roots == nil:
+		return "the CAs of the machine (the system's pool)" + other
+	case roots.Equal(rdsca.Pool()):
+		return "the CAs of Amazon RDS alone, for there is no DATABASE_CA_FILE" + other
+	}
+	return "the CAs in DATABASE_CA_FILE alone: give the certificate of this server's CA there, beside those of others"
 }

@@ -88,6 +88,9 @@ func TestUntrusted(t *testing.T) {
 	}{
 		"known and verified":       {trusted, known, "", ""},
 		"an authority of its own":  {trusted, nil, rotator.KindTLS, `issued by "`},
+		"no pool but the system's": {trusted, nil, rotator.KindTLS, "trusted are the CAs of the machine"},
+		"none of Amazon's":         {trusted, dial.RDS(nil), rotator.KindTLS, "trusted are the CAs of Amazon RDS alone, for there is no DATABASE_CA_FILE"},
+		"none of those given":      {trusted, x509.NewCertPool(), rotator.KindTLS, "trusted are the CAs in DATABASE_CA_FILE alone"},
 		"another name":             {other, known, rotator.KindTLS, "not for db.example.org"},
 		"no TLS at all":            {listen(t, func(c net.Conn) { c.Write([]byte("hello, who is there?")) }), known, rotator.KindTLS, "does not answer in TLS"},
 		"gone in the middle of it": {listen(t, func(c net.Conn) { c.(*net.TCPConn).CloseWrite(); c.Read(make([]byte, 4096)) }), known, rotator.KindUnreachable, "closed the connection"},
@@ -102,7 +105,7 @@ func TestUntrusted(t *testing.T) {
 			check(t, what, "", "", c.want, c.says)
 			continue
 		}
-		kind, sentence := dial.ClassifyTLS(c.as, err)
+		kind, sentence := dial.ClassifyTLS(c.as, c.roots, err)
 		check(t, what, kind, sentence, c.want, c.says)
 	}
 }
@@ -133,7 +136,7 @@ func TestWhyTLSDoesNotHold(t *testing.T) {
 		"a CA that is not shown": {as, x509.UnknownAuthorityError{}, rotator.KindTLS, "the server shows a certificate and trusted are"},
 		"something else":         {as, syscall.EPERM, rotator.KindTLS, "the TLS handshake failed"},
 	} {
-		kind, sentence := dial.ClassifyTLS(c.as, fmt.Errorf("handshake: %w", c.err))
+		kind, sentence := dial.ClassifyTLS(c.as, nil, fmt.Errorf("handshake: %w", c.err))
 		check(t, what, kind, sentence, c.want, c.says)
 	}
 }
@@ -171,7 +174,7 @@ func TestTLSFirst(t *testing.T) {
 	if _, err = dial.Secure(t.Context(), conn, waits, nil, 50*time.Millisecond); err == nil {
 		t.Fatal("a handshake with nobody")
 	}
-	kind, sentence := dial.ClassifyTLS(waits, err)
+	kind, sentence := dial.ClassifyTLS(waits, nil, err)
 	check(t, "a port without TLS", kind, sentence, rotator.KindUnreachable, "did not answer the TLS handshake")
 	conn2, err := dial.Connect(t.Context(), waits, 0) // as every limit of an engine: zero is 5 seconds
 	if err != nil {

@@ -86,7 +86,7 @@ func (e Engine) connect(ctx context.Context, login strategies.Login, many bool) 
 				continue
 			}
 		}
-		st := operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout)}
+		st := operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout), roots: dial.RDS(e.Roots)}
 		if st.phase == loggingIn {
 			st.limit = s.wire.loginTime
 		}

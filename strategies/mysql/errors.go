@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strconv"
@@ -31,6 +32,7 @@ const (
 type operation struct {
 	phase phase
 	limit time.Duration
+	roots *x509.CertPool // known while securing
 
 	action       string // "changing the password", of a statement
 	remedy       string // what to do if the server does not permit it
@@ -60,7 +62,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case dial.IsTimeout(err):
 		kind, sentence, cause = rotator.KindUnreachable, timeoutText(ctx, login, st), context.DeadlineExceeded
 	case st.phase == securing && !isHangup(err):
-		kind, sentence = dial.ClassifyTLS(login, err)
+		kind, sentence = dial.ClassifyTLS(login, st.roots, err)
 	case errors.Is(err, errNotMySQL), errors.Is(err, mysql.ErrOldProtocol):
 		kind, sentence, cause = rotator.KindMisconfigured, fmt.Sprintf("%s does not speak MySQL's protocol: check host and port in the secret", dial.Address(login)), errNotMySQL
 	case errors.Is(err, mysql.ErrNoTLS):

@@ -63,7 +63,7 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 	conn, err := e.secure(ctx, login, tcp)
 	if err != nil {
 		tcp.Close()
-		return nil, wrapError(ctx, login, operation{phase: securing, limit: dial.TimeoutOrDefault(e.HandshakeTimeout)}, err)
+		return nil, wrapError(ctx, login, operation{phase: securing, limit: dial.TimeoutOrDefault(e.HandshakeTimeout), roots: dial.RDS(e.Roots)}, err)
 	}
 	s := &session{login: login, tcp: tcp, limit: dial.TimeoutOrDefault(e.StatementTimeout), method: authUnknown}
 	limit := dial.LoginTime(ctx, e.LoginTimeout)

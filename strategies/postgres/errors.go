@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,8 +31,9 @@ const (
 type operation struct {
 	phase  phase
 	limit  time.Duration
-	method authMethod // known while logging in
-	proved bool       // a proof of the password has been sent
+	roots  *x509.CertPool // known while securing
+	method authMethod     // known while logging in
+	proved bool           // a proof of the password has been sent
 
 	action       string // "changing the password", of a statement
 	remedy       string // what to do if the server does not permit it
@@ -61,7 +63,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case dial.IsTimeout(err):
 		kind, sentence = rotator.KindUnreachable, timeoutText(ctx, login, st)
 	case st.phase == securing:
-		kind, sentence = classifyTLS(login, err)
+		kind, sentence = classifyTLS(login, st.roots, err)
 	case dial.IsConnClosed(err), errors.Is(err, pgconn.ErrConnClosed):
 		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing over, or a proxy in between has no database behind it"
 	case st.phase == loggingIn:
@@ -111,7 +113,7 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 }
 
 // classifyTLS reads a failed handshake, and what comes before it on PostgreSQL's port.
-func classifyTLS(login strategies.Login, err error) (rotator.Kind, string) {
+func classifyTLS(login strategies.Login, roots *x509.CertPool, err error) (rotator.Kind, string) {
 	switch {
 	case errors.Is(err, errRefusedTLS):
 		return rotator.KindTLS, `the server does not offer TLS: turn it on there (ssl = on). Only "ssl": false in the secret makes a connection without TLS`
@@ -120,7 +122,7 @@ func classifyTLS(login strategies.Login, err error) (rotator.Kind, string) {
 	case errors.Is(err, errNotPostgres):
 		return rotator.KindTLS, fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", dial.Address(login))
 	}
-	return dial.ClassifyTLS(login, err)
+	return dial.ClassifyTLS(login, roots, err)
 }
 
 // classifyLogin reads a login that failed on our side of the wire.

@@ -3,6 +3,7 @@ package valkey
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strconv"
@@ -28,8 +29,9 @@ const (
 type operation struct {
 	phase  phase
 	limit  time.Duration
-	action string // "changing the password"
-	remedy string // what to do if the server does not permit it
+	roots  *x509.CertPool // known while securing
+	action string         // "changing the password"
+	remedy string         // what to do if the server does not permit it
 }
 
 // errorf is an error that the engine itself found.
@@ -64,7 +66,7 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 	case op.phase == dialing:
 		kind, sentence = dial.ClassifyDial(ctx, s.login, op.limit, err)
 	case op.phase == securing:
-		kind, sentence = dial.ClassifyTLS(s.login, err)
+		kind, sentence = dial.ClassifyTLS(s.login, op.roots, err)
 	case ctx.Err() != nil:
 		kind, sentence, cause = rotator.KindDeadline, "there was no time left", ctx.Err()
 	case dial.IsTimeout(err):

@@ -121,7 +121,7 @@ func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, er
 	secured, err := dial.Secure(ctx, tcp, login, e.Roots, limit)
 	if err != nil {
 		s.close()
-		return nil, s.wrap(ctx, operation{phase: securing, limit: limit}, err)
+		return nil, s.wrap(ctx, operation{phase: securing, limit: limit, roots: e.Roots}, err)
 	}
 	s.conn = secured
 	s.in = bufio.NewReaderSize(secured, maxLine)

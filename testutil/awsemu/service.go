@@ -53,7 +53,7 @@ func (s service) read(hr *http.Request) (operation string, body []byte, err erro
 	if s.rest != nil {
 		operation, named := s.rest(hr)
 		if operation == "" {
-			return "", nil, refuse(codeUnknown, "The requested operation is not known to this service.")
+			return "", nil, unknownOperation(s.name, hr.Method+" "+hr.URL.Path)
 		}
 		input := map[string]any{}
 		if len(body) > 0 && json.Unmarshal(body, &input) != nil {
@@ -72,9 +72,18 @@ func (s service) read(hr *http.Request) (operation string, body []byte, err erro
 		operation, ok = strings.CutPrefix(hr.Header.Get("X-Amz-Target"), s.target)
 	}
 	if _, known := s.operations[operation]; !ok || !known || hr.Method != http.MethodPost {
-		return "", nil, refuse(codeUnknown, "The requested operation is not known to this service.")
+		return "", nil, unknownOperation(s.name, operation)
 	}
 	return operation, body, nil
+}
+
+// unknownOperation says that the emulator has no such operation, and which ways there are where one would be looked for.
+func unknownOperation(service, operation string) error {
+	instead := map[string]string{
+		"kms":    ": it makes no keys. Tests give it some by SeedKey, and make emulator ARGS=\"-deny kms:Decrypt\" makes alias/app",
+		"lambda": ": its functions are those that it was started with (make emulator ARGS=\"-function NAME=PATH\")",
+	}
+	return refuse(codeUnknown, "The requested operation is not known to this service. This is the emulator, whose %s has no %.80q%s.", service, operation, instead[service])
 }
 
 // spell gives an error the name that this service has for it.

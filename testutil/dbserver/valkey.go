@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -146,6 +147,17 @@ func (s *ValkeyServer) ready() string {
 		return readySentinel
 	}
 	return readyValkey
+}
+
+// Client is the command line of the client that came with the server; nil: none did.
+func (s *ValkeyServer) Client() []string {
+	argv := slices.Clone(s.program.argv)
+	client, ok := strings.CutSuffix(argv[len(argv)-1], "-server")
+	if _, err := os.Stat(client + "-cli"); !ok || err != nil {
+		return nil
+	}
+	argv[len(argv)-1] = client + "-cli"
+	return argv
 }
 
 func (s *ValkeyServer) confFile() string { return filepath.Join(s.dir, "conf") }

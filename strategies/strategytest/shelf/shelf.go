@@ -138,7 +138,7 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (net.Conn, 
 	line, err := dial.Secure(ctx, conn, login, e.Roots, 0)
 	if err != nil {
 		conn.Close()
-		kind, says := dial.ClassifyTLS(login, err)
+		kind, says := dial.ClassifyTLS(login, e.Roots, err)
 		return nil, failedLogin(login, kind, says)
 	}
 	return line, nil

@@ -104,6 +104,10 @@ type scene struct {
 	denied                  []string
 }
 
+func (s scene) deniesKMS() bool {
+	return slices.ContainsFunc(s.denied, func(action string) bool { return strings.HasPrefix(action, "kms:") })
+}
+
 // run serves until ctx ends.
 func run(ctx context.Context, plan localaws.Config, with scene) error {
 	lines := &watch{out: os.Stdout}
@@ -135,7 +139,7 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 		return err
 	}
 	if db != nil {
-		seedSample(s, db)
+		seedSample(s, db, with.deniesKMS())
 	}
 	if with.denied != nil {
 		if err := s.Deny(with.denied...); err != nil {
@@ -196,6 +200,13 @@ func announce(out io.Writer, plan localaws.Config, with scene, s *localaws.Env, 
 	}
 	if with.denied != nil {
 		fmt.Fprintf(out, "the role of the functions is denied %s\n", strings.Join(with.denied, ", "))
+	}
+	switch {
+	case with.deniesKMS() && db != nil:
+		fmt.Fprintf(out, "secrets app and superuser have the KMS key %s, so that it shows: KMS is asked for a key of a "+
+			"customer's alone\n", sampleKey)
+	case with.deniesKMS():
+		fmt.Fprintln(out, "no secret here has a KMS key of a customer's, so that nothing is denied by kms:")
 	}
 	for _, f := range plan.Functions {
 		fmt.Fprintf(out, "function %s\n", s.Functions[f.Name].ARN())

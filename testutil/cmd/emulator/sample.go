@@ -12,13 +12,20 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
 
-// seedSample makes the secrets of the database's two users: app and superuser.
-func seedSample(s *localaws.Env, db *sampledb.Database) {
+// sampleKey is that of the sample's secrets where the functions are to be denied KMS.
+const sampleKey = "alias/app"
+
+// seedSample makes the secrets of the database's two users: app and superuser; and a key for them, where there is to be one.
+func seedSample(s *localaws.Env, db *sampledb.Database, withKey bool) {
+	key := ""
+	if withKey {
+		key = s.AWS.SeedKey(awsemu.Key{Aliases: []string{sampleKey}, Description: "of the secrets app and superuser"})
+	}
 	value := func(user, masterARN string) []awsemu.Version {
 		return []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(db.Secret(user, masterARN))}}
 	}
-	superuser := s.AWS.Seed(awsemu.Secret{Name: "superuser", Versions: value("boss", "")})
-	s.AWS.Seed(awsemu.Secret{Name: "app", Versions: value("app", superuser)})
+	superuser := s.AWS.Seed(awsemu.Secret{Name: "superuser", KMSKeyID: key, Versions: value("boss", "")})
+	s.AWS.Seed(awsemu.Secret{Name: "app", KMSKeyID: key, Versions: value("app", superuser)})
 }
 
 // watch prints one line for each request and for each thing that a function says.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -35,6 +36,7 @@ func TestAnnounceSaysWhatToType(t *testing.T) {
 	for _, want := range []string{
 		"--function-name quarterturn-postgres-single-user", "psql", "user=boss",
 		"AWS_ENDPOINT_URL=" + s.URL, "export DATABASE_CA_FILE=/run/ca.pem", "is denied kms:Decrypt",
+		"have the KMS key alias/app",
 		"--rotation-lambda-arn " + s.Functions["quarterturn-postgres-single-user"].ARN(),
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -135,7 +137,7 @@ func TestTheSampleOfEveryEngineRotates(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			seedSample(s, db)
+			seedSample(s, db, engine == "valkey")
 			client := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &s.URL, Region: "us-east-1",
 				Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
 			_, err = client.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("app"),
@@ -145,6 +147,22 @@ func TestTheSampleOfEveryEngineRotates(t *testing.T) {
 			}
 			if r, err := s.AWS.WaitRotation(t.Context(), "app"); err != nil || r.Outcome != "RotationSucceeded" {
 				t.Errorf("%+v %v", r, err)
+			}
+			if engine == "valkey" { // by what is there, of a key that shows
+				cmd := exec.CommandContext(t.Context(), "sh", "-c", db.LoginCommand("boss"))
+				cmd.Env, cmd.Stdin = append(os.Environ(), "PASSWORD="+db.Passwords["boss"]), strings.NewReader("ACL WHOAMI\n")
+				if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "boss") {
+					t.Errorf("%s: %v\n%s", db.LoginCommand("boss"), err, out)
+				}
+				if err := s.Deny("kms:*"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := client.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{SecretId: aws.String("app")}); err != nil {
+					t.Fatal(err)
+				}
+				if r, err := s.AWS.WaitRotation(t.Context(), "app"); err != nil || !strings.Contains(r.Message, "kms") {
+					t.Errorf("a rotation without KMS: %+v %v", r, err)
+				}
 			}
 			if err := db.Login(t.Context(), "boss", db.Passwords["boss"]); err != nil {
 				t.Errorf("boss: %v", err)

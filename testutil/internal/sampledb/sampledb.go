@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,8 @@ type Database struct {
 	Log    func() string
 	Logins func() int // of the function
 	Close  func() error
+
+	client []string // that came with the server
 }
 
 // Engines are those that Start knows.
@@ -153,7 +156,7 @@ func startValkey(ctx context.Context, engine string) (*Database, error) {
 		return text
 	}
 	db := &Database{
-		Title: engine, Engine: "valkey", Endpoint: s.Endpoint, CAFile: s.CAFile, Close: s.Close,
+		Title: engine, Engine: "valkey", Endpoint: s.Endpoint, CAFile: s.CAFile, Close: s.Close, client: s.Client(),
 		Log:    func() string { return sent() + s.Log() },
 		Logins: func() int { return strings.Count(sent(), "HELLO 2 AUTH") },
 		Login:  func(ctx context.Context, user, password string) error { return s.As(ctx, user, password) },
@@ -218,15 +221,36 @@ func (db *Database) SelfChangeEnv() []string {
 	return nil
 }
 
-// LoginCommand logs in to the server as a user whose password the shell has in PASSWORD.
+// LoginCommand logs in to the server as a user whose password the shell has in PASSWORD, by a client that is there: of
+// the machine, or one that came with the server. Where none is, it says which package has one.
 func (db *Database) LoginCommand(user string) string {
-	format := "MYSQL_PWD=$PASSWORD mysql --host=%s --port=%d --user=%s --ssl-ca=%s"
+	fill := fmt.Sprintf
 	switch db.Engine {
 	case "valkey":
-		format = "REDISCLI_AUTH=$PASSWORD valkey-cli -h %s -p %d --user %s --tls --cacert %s"
+		client := strings.Join(db.client, " ")
+		for _, name := range []string{"redis-cli", "valkey-cli"} {
+			if _, err := exec.LookPath(name); err == nil {
+				client = name
+			}
+		}
+		if client == "" { // the server takes lines of words, too
+			return fill("(printf 'AUTH %s %%s\\r\\n' \"$PASSWORD\"; cat) | openssl s_client -quiet "+
+				"-verify_return_error -connect %s:%d -CAfile %s", user, db.Host, db.Port, db.CAFile)
+		}
+		return fill("REDISCLI_AUTH=$PASSWORD %s -h %s -p %d --user %s --tls --cacert %s", client, db.Host, db.Port, user,
+			db.CAFile)
 	case "postgres":
-		format = "PGPASSWORD=$PASSWORD psql \"host=%s port=%d user=%s dbname=postgres sslmode=verify-full " +
-			"sslrootcert=%s\""
+		return fill("PGPASSWORD=$PASSWORD psql \"host=%s port=%d user=%s dbname=postgres sslmode=verify-full "+
+			"sslrootcert=%s\"", db.Host, db.Port, user, db.CAFile) + missing("psql", "postgresql-client")
 	}
-	return fmt.Sprintf(format, db.Host, db.Port, user, db.CAFile)
+	return fill("MYSQL_PWD=$PASSWORD mysql --host=%s --port=%d --user=%s --ssl-ca=%s", db.Host, db.Port, user,
+		db.CAFile) + missing("mysql", "mariadb-client")
+}
+
+// missing is a remark on a client that is not there.
+func missing(client, pkg string) string {
+	if _, err := exec.LookPath(client); err == nil {
+		return ""
+	}
+	return fmt.Sprintf("  # %s is not on this machine: Debian has it in %s", client, pkg)
 }
