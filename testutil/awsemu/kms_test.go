@@ -118,6 +118,7 @@ func TestDataKeys(t *testing.T) {
 	w.wantKMS("ANY", "Decrypt", `{"CiphertextBlob":"AAAA"}`, "InvalidCiphertextException", "")
 	w.wantKMS("ANY", "GenerateDataKey", `{`+appKey+`}`, "ValidationException", "")
 	w.wantKMS("ANY", "Encrypt", `{`+appKey+`}`, "UnknownOperationException", "")
+	w.wantKMS("ANY", "CreateKey", `{}`, "UnknownOperationException", `This is the emulator, whose kms has no "CreateKey": it makes no keys`)
 }
 
 // TestKeyLife walks a key through its states and its policy.

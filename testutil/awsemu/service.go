@@ -77,13 +77,16 @@ func (s service) read(hr *http.Request) (operation string, body []byte, err erro
 	return operation, body, nil
 }
 
-// unknownOperation says that the emulator has no such operation, and which ways there are where one would be looked for.
+// unknownOperation says that the emulator has no such operation, and what to do instead.
 func unknownOperation(service, operation string) error {
 	instead := map[string]string{
-		"kms":    ": it makes no keys. Tests give it some by SeedKey, and make emulator ARGS=\"-deny kms:Decrypt\" makes alias/app",
-		"lambda": ": its functions are those that it was started with (make emulator ARGS=\"-function NAME=PATH\")",
+		"kms": ": it makes no keys. Tests give it some by SeedKey, and " +
+			"make emulator ARGS=\"-deny kms:Decrypt\" makes alias/app",
+		"lambda": ": its functions are those that it was started with " +
+			"(make emulator ARGS=\"-function NAME=PATH\")",
 	}
-	return refuse(codeUnknown, "The requested operation is not known to this service. This is the emulator, whose %s has no %.80q%s.", service, operation, instead[service])
+	return refuse(codeUnknown, "The requested operation is not known to this service. This is the emulator, "+
+		"whose %s has no %.80q%s.", service, operation, instead[service])
 }
 
 // spell gives an error the name that this service has for it.

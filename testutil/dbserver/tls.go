@@ -34,8 +34,9 @@ type Identity struct {
 	CAFile string
 	CAs    *x509.CertPool
 
-	tls    TLS
-	issuer *issuer
+	tls        TLS
+	issuer     *issuer
+	unverified bool // its client takes any certificate
 }
 
 // tlsConfig is a client's; nil without TLS.
@@ -43,7 +44,8 @@ func (id Identity) tlsConfig() *tls.Config {
 	if id.CAs == nil {
 		return nil
 	}
-	return &tls.Config{RootCAs: id.CAs, ServerName: id.ServerName, MinVersion: tls.VersionTLS12}
+	return &tls.Config{RootCAs: id.CAs, ServerName: id.ServerName, MinVersion: tls.VersionTLS12,
+		InsecureSkipVerify: id.unverified}
 }
 
 // install writes ca.crt, server.crt and server.key into a folder of the server.

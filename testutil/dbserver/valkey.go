@@ -46,6 +46,8 @@ type ValkeyOptions struct {
 	// Mode is "" (a server of its own), "cluster" (a node, with no slots) or "sentinel".
 	Mode string
 	Conf map[string]string
+
+	like Identity // of another server, whose names and authority it has
 }
 
 // Valkeys are the releases, the one of make test first.
@@ -91,7 +93,12 @@ func (s *ValkeyServer) setUp(ctx context.Context) error {
 	conf := map[string]string{"dir": s.dir, "pidfile": filepath.Join(s.dir, "pid"), "bind": s.Host, "save": `""`, "appendonly": "no",
 		"slowlog-log-slower-than": "0", "slowlog-max-len": "100000"}
 	if t := s.options.TLS; t != nil {
-		id, err := t.install(s.dir)
+		id, err := s.options.like, error(nil)
+		if id.issuer != nil {
+			err = id.renew(s.dir, true)
+		} else {
+			id, err = t.install(s.dir)
+		}
 		if err != nil {
 			return err
 		}

@@ -203,8 +203,8 @@ func announce(out io.Writer, plan localaws.Config, with scene, s *localaws.Env, 
 	}
 	switch {
 	case with.deniesKMS() && db != nil:
-		fmt.Fprintf(out, "secrets app and superuser have the KMS key %s, so that it shows: KMS is asked for a key of a "+
-			"customer's alone\n", sampleKey)
+		fmt.Fprintf(out, "secrets app and superuser have the KMS key %s, so that it shows: KMS is asked for keys of "+
+			"customers alone\n", sampleKey)
 	case with.deniesKMS():
 		fmt.Fprintln(out, "no secret here has a KMS key of a customer's, so that nothing is denied by kms:")
 	}

@@ -15,7 +15,7 @@ import (
 // sampleKey is that of the sample's secrets where the functions are to be denied KMS.
 const sampleKey = "alias/app"
 
-// seedSample makes the secrets of the database's two users: app and superuser; and a key for them, where there is to be one.
+// seedSample makes the secrets of the database's two users, app and superuser, and with a key for them.
 func seedSample(s *localaws.Env, db *sampledb.Database, withKey bool) {
 	key := ""
 	if withKey {

@@ -51,6 +51,23 @@ func TestChaosOnMySQL(t *testing.T) {
 	}
 }
 
+// TestChaosOnValkey (half a minute, as above), where a failover is to a server that has the ACL file.
+func TestChaosOnValkey(t *testing.T) {
+	tier.Long(t)
+	for _, m := range chosen((Valkey{}).modes(), throughSuperuser, alternating) {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			var lanes []rotationtest.NewFixture
+			for range atOnce {
+				p := Valkey{Server: dbserver.NewValkey(t, dbserver.ValkeyOptions{TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}}), Mode: m}
+				p.Chaos = Chaos{Bootstrap: built(t)["valkey-"+m.Handler], Names: names}
+				lanes = append(lanes, p.Rotation)
+			}
+			rotationtest.TestChaos(t, lanes...)
+		})
+	}
+}
+
 // crowd is more secrets than a server has connections: one for each two that rotate at once.
 const crowd, connections, attempts = 50, "20", 5
 
@@ -69,6 +86,11 @@ func TestCrowd(t *testing.T) {
 	postgres := dbserver.NewPostgres(t, dbserver.Options{Conf: map[string]string{"max_connections": connections}})
 	for _, m := range chosen(Modes(), single, alternating) {
 		run(t, "postgres, "+m.Name, Postgres{Server: postgres, Mode: m}.Rotation)
+	}
+	// It keeps no connection for superusers, of whom a fixture's own logins are.
+	cache := dbserver.NewValkey(t, dbserver.ValkeyOptions{Conf: map[string]string{"maxclients": connections}})
+	for _, m := range chosen(Valkey{Server: cache}.modes(), throughSuperuser, alternating) {
+		run(t, "valkey, "+m.Name, Valkey{Server: cache, Mode: m}.Rotation)
 	}
 	for name, strategies := range map[string][]string{"mysql-9.7": {single, alternating}, "mariadb-11.8": {throughSuperuser}} {
 		server := dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, Conf: map[string]string{"max-connections": connections}})

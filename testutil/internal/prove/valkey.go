@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type Valkey struct {
 	Mode      Mode
 	Bootstrap string        // the function; "": the strategy runs in this process
 	Peak      *atomic.Int64 // see Function
+	Chaos     Chaos
 }
 
 // Rotation makes a fixture with a pair of users of its own.
@@ -52,31 +54,45 @@ func (p Valkey) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 			return rotationtest.Fixture{}, err
 		}
 		var err error
-		if values[user], err = document("valkey", p.Server.Host, p.Server.Port, "", false, user, password,
+		if values[user], err = document("valkey", p.Server.Host, p.Server.Port, "", p.Server.CAs != nil, user, password,
 			[]string{"colour", "blue"}); err != nil {
 			return rotationtest.Fixture{}, err
 		}
 	}
 	// Without it, a first rotation that was abandoned would leave a clone that nothing proves to be one.
 	values[boss] = values[boss].Set("rotates", app+"/"+app+"_clone")
+	var target atomic.Pointer[dbserver.ValkeyServer]
+	target.Store(p.Server)
+	// now is the server that the fixture's logins and questions go to, which changes in a failover.
+	now := func() Valkey {
+		q := p
+		q.Server = target.Load()
+		return q
+	}
 	f := rotationtest.Fixture{
 		StrategyFixture: strategytest.StrategyFixture{
-			Strategy:     p.Mode.Strategy(valkey.Engine{AllowSelfChange: true}),
-			Current:      values[app],
-			LogIn:        p.logIn,
-			Census:       p.Server.Census,
-			Others:       map[string]secret.Document{other: values[other]},
-			Rights:       p.rights,
+			Strategy: p.Mode.Strategy(valkey.Engine{AllowSelfChange: true, Roots: p.Server.CAs}),
+			Current:  values[app],
+			LogIn:    func(ctx context.Context, d secret.Document) error { return now().logIn(ctx, d) },
+			Census:   func(ctx context.Context) (map[string]string, error) { return now().Server.Census(ctx) },
+			Others:   map[string]secret.Document{other: values[other]},
+			Rights: func(ctx context.Context, d secret.Document) ([]string, error) {
+				return now().rights(ctx, d)
+			},
 			KeepsCurrent: p.Mode.KeepsCurrent,
 			Related:      related(values[boss]),
 		},
-		Dial:                   p.Server.Dial,
+		Dial:                   func(ctx context.Context) (net.Conn, error) { return now().Server.Dial(ctx) },
 		ContextReachesStrategy: p.Bootstrap == "",
 		Restart:                p.Server.Restart,
 		ServerLog:              p.Server.Log,
 	}
+	f.Chaos = chaosOf(p.Server, p.Server.CAs != nil, target.Store)
+	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile),
+		Timeout: functionTimeout})
 	if p.Bootstrap != "" {
-		f.Deploy = Function{Bootstrap: p.Bootstrap, Env: p.Mode.Env, Timeout: 2 * time.Minute, Peak: p.Peak}.Deploy
+		f.Deploy = Function{Bootstrap: p.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile),
+			Timeout: 2 * time.Minute, Peak: p.Peak}.Deploy
 	}
 	return f, nil
 }

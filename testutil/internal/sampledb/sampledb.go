@@ -237,8 +237,8 @@ func (db *Database) LoginCommand(user string) string {
 			return fill("(printf 'AUTH %s %%s\\r\\n' \"$PASSWORD\"; cat) | openssl s_client -quiet "+
 				"-verify_return_error -connect %s:%d -CAfile %s", user, db.Host, db.Port, db.CAFile)
 		}
-		return fill("REDISCLI_AUTH=$PASSWORD %s -h %s -p %d --user %s --tls --cacert %s", client, db.Host, db.Port, user,
-			db.CAFile)
+		return fill("REDISCLI_AUTH=$PASSWORD %s -h %s -p %d --user %s --tls --cacert %s",
+			client, db.Host, db.Port, user, db.CAFile)
 	case "postgres":
 		return fill("PGPASSWORD=$PASSWORD psql \"host=%s port=%d user=%s dbname=postgres sslmode=verify-full "+
 			"sslrootcert=%s\"", db.Host, db.Port, user, db.CAFile) + missing("psql", "postgresql-client")
