@@ -16,19 +16,25 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/mutation"
 )
 
-// core is what is mutated, and by is whose tests are asked: those of make check.
+// core is what is mutated, and by is whose tests are asked: those of make check. The engines are a group of
+// their own: most of what they do only a server can judge, and those tests are not asked.
 var (
 	core = []string{"rotator", "rotator/secret", "rotator/awsstore", "strategies", "strategies/dial"}
 	by   = append(slices.Clone(core), "rotator/serve", "strategies/strategytest", "testutil/badinput",
 		"testutil/rotationtest")
+	engines = []string{"strategies/postgres", "strategies/mysql", "strategies/valkey"}
 )
 
 func main() {
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "`seed` of the sample")
 	n := flag.Int("n", 300, "`mutants` to try; 0: all")
 	only := flag.String("only", "", "only mutants whose file begins with this `text`")
+	ofEngines := flag.Bool("engines", false, "mutants of the engines in place of the core's; without servers, many survive")
 	atLeast := flag.Float64("at-least", 0, "fail below so many `percent` killed")
 	flag.Parse()
+	if *ofEngines {
+		core, by = engines, engines
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *seed, *n, *only, *atLeast); err != nil {
@@ -55,6 +61,9 @@ func run(ctx context.Context, seed uint64, n int, only string, atLeast float64) 
 	})
 	sample := b.Sample(n, seed)
 	fmt.Printf("%d of %d mutants, seed %d\n", len(sample), len(b.Mutants), seed)
+	if slices.Equal(core, engines) {
+		fmt.Println("No test that starts a server is asked: what only a server shows survives.")
+	}
 	reached, err := b.Reached(ctx)
 	if err != nil {
 		return err

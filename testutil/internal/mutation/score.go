@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -17,7 +18,7 @@ import (
 //go:embed accepted.txt
 var accepted string
 
-// Accept marks the survivors that may survive, and gives the lines that no mutant needs.
+// Accept marks the survivors that may survive, and gives the lines of the packages of all that no mutant needs.
 func Accept(fates []Fate, all []Mutant) (unused []string) {
 	classes, reasons := map[string]string{}, map[string]string{}
 	for line := range strings.Lines(accepted) {
@@ -27,12 +28,13 @@ func Accept(fates []Fate, all []Mutant) (unused []string) {
 			classes[key], reasons[key] = class, reason
 		}
 	}
-	known := map[string]bool{}
+	known, drawnFrom := map[string]bool{}, map[string]bool{}
 	for _, m := range all {
-		known[m.Key()] = true
+		known[m.Key()], drawnFrom[m.Package] = true, true
 	}
 	for key := range classes {
-		if !known[key] {
+		file, _, _ := strings.Cut(key, " ")
+		if !known[key] && drawnFrom[path.Dir(file)] {
 			unused = append(unused, key)
 		}
 	}
