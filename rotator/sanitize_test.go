@@ -128,3 +128,13 @@ func TestSanitizeKeepsWhatIsAbsent(t *testing.T) {
 		t.Errorf("%#v", none)
 	}
 }
+
+// TestSanitizeLeavesOurOwnWords, which a password may be equal to.
+func TestSanitizeLeavesOurOwnWords(t *testing.T) {
+	v := &invocation{}
+	v.scrub.Add(secret.NewPassword(string(ActionFinish)))
+	d := &Diagnosis{Action: ActionFinish, Reason: string(ActionFinish)}
+	if v.sanitizeFields(d); d.Action != ActionFinish || d.Reason != secret.Redacted {
+		t.Errorf("%q because %q", d.Action, d.Reason)
+	}
+}

@@ -29,7 +29,7 @@ func main() {
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "`seed` of the sample")
 	n := flag.Int("n", 300, "`mutants` to try; 0: all")
 	only := flag.String("only", "", "only mutants whose file begins with this `text`")
-	ofEngines := flag.Bool("engines", false, "mutants of the engines in place of the core's; without servers, many survive")
+	ofEngines := flag.Bool("engines", false, "mutants of the engines instead; without servers, many survive")
 	atLeast := flag.Float64("at-least", 0, "fail below so many `percent` killed")
 	flag.Parse()
 	if *ofEngines {
