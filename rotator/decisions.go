@@ -160,9 +160,10 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT could not be tested: fix the error above, then run status again. Until then move no " +
 				"label and set no password"},
 		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
-			reason: "AWSCURRENT was not tested, for the reason above. Change nothing: first run status for each " +
-				"other version that was not tested. If every one is rejected, no labeled version works: then, " +
-				"as a superuser of the database, set the user's password to the one in AWSCURRENT"},
+			reason: "AWSCURRENT was not tested, and its line says why. If an earlier status has found it rejected, " +
+				"and a status of its own each other version, no labeled version works: then, as a superuser of the " +
+				"database, set the user's password to the one in AWSCURRENT. If none has, change nothing, and " +
+				"run status without a version id, which tests AWSCURRENT first"},
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,

@@ -28,6 +28,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 		if c.other = v.functionMismatch(ctx, m); c.other == "" {
 			c.probeVersions(ctx)
 			c.testUse(ctx)
+			c.explain(ctx)
 			c.tryAction(ctx, decide(c.situation(ctx)).action)
 		}
 		v.record.Diagnosis = c.diagnosis(decide(c.situation(ctx)))
@@ -39,6 +40,13 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 		return OutcomeChecked, nil
 	case d.Action:
 		return c.apply(ctx)
+	}
+	current := c.meta.VersionWithLabel(LabelCurrent)
+	if c.probes[c.first()].state == CredentialRejected && c.probes[current].limited {
+		return OutcomeFailed, fmt.Errorf("recovery: %w: action %s was requested, but the version that it moves "+
+			"AWSCURRENT to is rejected, so there is nothing to move. AWSCURRENT was not tested after that, for a "+
+			"second rejected login in a row can lock the user: status tests it first. Nothing was changed",
+			KindConflict, v.event.Action)
 	}
 	return OutcomeFailed, fmt.Errorf("recovery: %w: action %s was requested, but status recommends %s: %s. "+
 		"Nothing was changed", KindConflict, v.event.Action, d.Action, d.Reason)
@@ -83,6 +91,8 @@ type diagnoser struct {
 	unusable bool
 	// cannotMove: the function is denied what recover needs.
 	cannotMove bool
+	// explained: a superuser has said why a version is rejected.
+	explained bool
 }
 
 // probe is what was found out about a version.
@@ -192,6 +202,43 @@ func (c *diagnoser) unclear(id string, others ...string) bool {
 	}
 	c.markNotTested("skipped: "+label+" could not be tested", others...)
 	return true
+}
+
+// explain has a superuser look why AWSCURRENT is rejected, unless AWSPENDING works: after setSecret that is as
+// expected. What no password mends is said so of every version of that user, also of one that was not tested.
+func (c *diagnoser) explain(ctx context.Context) {
+	current, pending, previous := c.labeledVersions()
+	explainer, ok := c.Strategy.(LoginExplainer)
+	var ids []string
+	var values []secret.Document
+	rejected := false
+	for _, id := range slices.Compact([]string{current, pending, previous}) {
+		l := c.probes[id]
+		if l.state == CredentialRejected || l.limited {
+			ids, values = append(ids, id), append(values, l.value)
+			rejected = rejected || l.state == CredentialRejected
+		}
+	}
+	if !ok || !rejected || !slices.Contains(ids, current) || c.probes[pending].state == CredentialWorks {
+		return
+	}
+	r := c.rotationWithoutLog(c.probes[current].value, secret.Document{})
+	causes, err := explainer.ExplainRejected(ctx, r, values...)
+	if err != nil {
+		c.note(current, "the superuser could not be asked why: "+err.Error())
+		return
+	}
+	for i, cause := range causes {
+		if cause.Text == "" || i >= len(ids) {
+			continue
+		}
+		c.explained = true
+		c.note(ids[i], "the superuser sees why: "+cause.Text)
+		if l := c.probes[ids[i]]; cause.Blocked {
+			l.state, l.limited = CredentialBlocked, false
+			c.probes[ids[i]] = l
+		}
+	}
 }
 
 // labeledVersions gives the versions that carry the labels; "" for a label that none carries.
@@ -446,8 +493,8 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 		d.Rotation = "off"
 	}
 	d.RecoverEvent = c.nextEvent(r.action)
-	if reset, ok := c.Strategy.(PasswordResetter); ok && r.resets {
-		d.Statement = reset.ResetStatement(c.probes[c.meta.VersionWithLabel(LabelCurrent)].value)
+	if r.resets {
+		d.Inquiry, d.Statements = c.resets()
 	}
 	current, pending, previous := c.labeledVersions()
 	for i, id := range []string{current, pending, previous} {
@@ -472,6 +519,34 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 		d.Versions = append(d.Versions, s)
 	}
 	return d
+}
+
+// resets are the statements that set the password of AWSCURRENT's user, and that of AWSPREVIOUS's where it is
+// another and rejected too, and the query that comes before them. The original of a pair, whose name the
+// clone's begins with, comes first: a clone that has to be created is made a member of it. AWSPENDING's user may
+// never have been there, and the next attempt sets its password.
+func (c *diagnoser) resets() (inquiry string, all []ResetStatement) {
+	current, _, previous := c.labeledVersions()
+	values := []secret.Document{c.probes[current].value}
+	labels := map[string]string{values[0].Text("username"): LabelCurrent}
+	l := c.probes[previous]
+	if user := l.value.Text("username"); l.state == CredentialRejected && user != "" && labels[user] == "" {
+		values, labels[user] = append(values, l.value), LabelPrevious
+	}
+	slices.SortFunc(values, func(a, b secret.Document) int {
+		return strings.Compare(a.Text("username"), b.Text("username"))
+	})
+	if reset, ok := c.Strategy.(PasswordResetter); ok {
+		for _, d := range values {
+			if statement := reset.ResetStatement(d); statement != "" {
+				all = append(all, ResetStatement{labels[d.Text("username")], statement})
+			}
+		}
+	}
+	if explainer, ok := c.Strategy.(LoginExplainer); ok && !c.explained {
+		inquiry = explainer.Inquiry(values...)
+	}
+	return inquiry, all
 }
 
 // nextEvent is the event that has the function do an action, or that tests first what

@@ -441,7 +441,7 @@ func TestWhatAStrategyNeedNotDo(t *testing.T) {
 		s := newStory(t)
 		s.run(c.versions + "\nstate")
 		s.rotator.Strategy = canary{c.fail}
-		if d, err := s.ask("status", ""); err != nil || d.Action != c.want || d.Statement != "" {
+		if d, err := s.ask("status", ""); err != nil || d.Action != c.want || d.Statements != nil {
 			t.Errorf("%s: %+v, %v; want %s", name, d, err, c.want)
 		}
 	}
@@ -482,7 +482,7 @@ func TestTheStatementForASuperuser(t *testing.T) {
 		if c.want != "" { // each may lock the account
 			d, err = s.send([]byte(`{"Step":"status","SecretId":"app","ClientRequestToken":"` + awsemu.VersionID(1) + `"}`))
 		}
-		if err != nil || d.Statement != c.want {
+		if err != nil || len(d.Statements) != min(1, len(c.want)) || c.want != "" && d.Statements[0].Statement != c.want {
 			t.Errorf("%s: %+v, %v; want the statement %q", name, d, err, c.want)
 		}
 	}

@@ -35,12 +35,22 @@ type Diagnosis struct {
 	Reason string
 	// Commands does it, in the AWS CLI.
 	Commands []string `json:",omitempty"`
-	// Statement is for a superuser of the database, who puts a password into it.
-	Statement string `json:",omitempty"`
-	// RecoverEvent has the function do it: it looks again first.
+	// Inquiry is for a superuser of the database too: a query that shows why logins are rejected.
+	// It comes before Statements.
+	Inquiry string `json:",omitempty"`
+	// Statements are for a superuser of the database, who puts passwords into it, in this order.
+	Statements []ResetStatement `json:",omitempty"`
+	// RecoverEvent has the function do it: it looks again first. Where nothing is to be moved, it has the
+	// function test a version that was not tested, and changes nothing.
 	RecoverEvent string `json:",omitempty"`
 
 	format string // of the event
+}
+
+// ResetStatement sets the password of a user.
+type ResetStatement struct {
+	PasswordOf string // the label of the version whose password goes in place of PASSWORD
+	Statement  string
 }
 
 // VersionStatus is a version of the secret that carries a label which counts.
@@ -70,11 +80,8 @@ func (d Diagnosis) Text() string {
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "       %s\n", c)
 	}
-	if d.Statement != "" {
-		fmt.Fprintf(&b, "       that is: %s\n", d.Statement)
-	}
-	if d.RecoverEvent != "" {
-		fmt.Fprintf(&b, "       or let the function do it (it checks again first): %s\n", d.RecoverEvent)
+	for _, x := range d.more() {
+		fmt.Fprintf(&b, "       %s: %s\n", x[0], x[1])
 	}
 	return b.String()
 }
@@ -95,13 +102,33 @@ func (d Diagnosis) Markdown() string {
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "\n    %s\n", c)
 	}
-	if d.Statement != "" {
-		fmt.Fprintf(&b, "\nThat is:\n\n    %s\n", d.Statement)
-	}
-	if d.RecoverEvent != "" {
-		fmt.Fprintf(&b, "\nOr let the function do it (it checks again first):\n\n    %s\n", d.RecoverEvent)
+	for _, x := range d.more() {
+		fmt.Fprintf(&b, "\n%s:\n\n    %s\n", strings.ToUpper(x[0][:1])+x[0][1:], x[1])
 	}
 	return b.String()
+}
+
+// more is what else there is to run, in order, each with what it is for.
+func (d Diagnosis) more() [][2]string {
+	var all [][2]string
+	if d.Inquiry != "" {
+		all = append(all, [2]string{"to find the cause first, as a superuser of the database", d.Inquiry})
+	}
+	if d.RecoverEvent != "" && !d.Action.movesLabel() {
+		tests := slices.IndexFunc(d.Versions, func(s VersionStatus) bool {
+			return strings.Contains(d.RecoverEvent, s.VersionID)
+		})
+		all = append(all, [2]string{"to have the function test " + strings.Join(d.Versions[max(0, tests)].Labels, "+") +
+			", which changes nothing", d.RecoverEvent})
+	}
+	for _, s := range d.Statements {
+		all = append(all, [2]string{"to set a password, with that of " + s.PasswordOf + " in place of PASSWORD",
+			s.Statement})
+	}
+	if d.RecoverEvent != "" && d.Action.movesLabel() {
+		all = append(all, [2]string{"or let the function do it (it checks again first)", d.RecoverEvent})
+	}
+	return all
 }
 
 // MarshalJSON implements json.Marshaler.

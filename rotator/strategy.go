@@ -73,6 +73,24 @@ type UseTester interface {
 	TestUse(ctx context.Context, d secret.Document) error
 }
 
+// LoginExplainer is an optional ability of a Strategy whose database does not tell the client why
+// it rejects a login.
+type LoginExplainer interface {
+	// Inquiry is a query by which a superuser of the database finds the cause for the users
+	// of values, and "": there is none. A diagnosis shows it before the statement that sets a password.
+	Inquiry(d ...secret.Document) string
+	// ExplainRejected has the superuser of r.Current look why the logins by values are
+	// rejected: one login, which changes nothing. It gives a cause for each; nil where the secret
+	// names no superuser.
+	ExplainRejected(ctx context.Context, r Rotation, rejected ...secret.Document) ([]RejectionCause, error)
+}
+
+// RejectionCause is why a login is rejected, as a superuser sees it.
+type RejectionCause struct {
+	Text    string // what is wrong, to whom, and the statement that mends it; "": nothing was found
+	Blocked bool   // no password will do before that
+}
+
 // PooledLogins is an optional ability of a Strategy: to say whether what logs in with a
 // value may be a pooler, for which the secret vouches. A diagnosis then discards nothing.
 type PooledLogins interface {

@@ -106,7 +106,7 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 		err = a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)
 	}
 	if err != nil {
-		return fmt.Errorf("superuser %q: %w", superuser.User, staleSuperuser(superuser, lostUser(r, label, err)))
+		return fmt.Errorf("superuser %q: %w", superuser.User, staleSuperuser(superuser, lostUser(r, label, current.User == pair.Clone && !a.rotateOnly(r.Current), err)))
 	}
 	waitForReplica(ctx, a.Engine, r, superuser, pending)
 	r.Logf("superuser %q changed the password of user %q; user %q (verified with %s) is unchanged", superuser.User, pair.Target, pair.InUse(), label)

@@ -33,6 +33,7 @@ type ability interface {
 	rotator.PasswordResetter
 	rotator.PartialDryRun
 	rotator.UseTester
+	rotator.LoginExplainer
 	rotator.TargetNamer
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
@@ -124,6 +125,18 @@ type PartialDryRun interface {
 type UseTester interface {
 	Engine
 	TestUse(ctx context.Context, login Login) error
+}
+
+// Explainer is an optional ability of an engine whose server does not tell a client why it
+// rejects a login.
+type Explainer interface {
+	Engine
+	// Inquiry is a query by which a superuser finds the cause for users, with what its answer means
+	// after "--".
+	Inquiry(users ...string) string
+	// Explain looks, as superuser, why logins of other users at the same server are rejected, of one
+	// user or of the two of a pair, and gives a cause for each. It changes nothing.
+	Explain(ctx context.Context, superuser Login, rejected ...Login) ([]rotator.RejectionCause, error)
 }
 
 // Warn makes a Warning as fmt.Sprintf makes a string.

@@ -133,11 +133,15 @@ func staleSuperuser(superuser Login, err error) error {
 
 // lostUser adds to an error of a superuser what to do where the user of AWSCURRENT is
 // gone and AWSPREVIOUS logs in: a failover or a restored backup has lost a clone that a
-// rotation made shortly before. No later rotation mends that; label is the version that
-// logged in.
-func lostUser(r rotator.Rotation, label string, err error) error {
+// rotation made shortly before, or a person has dropped or renamed the user. label is the version that
+// logged in, and clones says that a rotation makes the user again, once AWSCURRENT is that of its original.
+func lostUser(r rotator.Rotation, label string, clones bool, err error) error {
 	if label != rotator.LabelPrevious || !errors.Is(err, rotator.KindNotFound) {
 		return err
 	}
-	return fmt.Errorf("%w (AWSCURRENT is rejected and AWSPREVIOUS works: a failover or a restored backup may have lost the user of AWSCURRENT. Roll back, and the next rotation makes it again: {\"Step\":\"recover\",\"Action\":\"rollback\",\"SecretId\":\"%s\"})", err, r.SecretARN)
+	then := "bring the user back: no rotation makes it"
+	if clones {
+		then = "the next rotation makes it again"
+	}
+	return fmt.Errorf("%w (AWSCURRENT is rejected and AWSPREVIOUS works: a failover or a restored backup may have lost the user of AWSCURRENT. Roll back, and %s: {\"Step\":\"recover\",\"Action\":\"rollback\",\"SecretId\":\"%s\"})", err, then, r.SecretARN)
 }

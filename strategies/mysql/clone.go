@@ -157,10 +157,13 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	if c.allOriginals, err = c.accounts(ctx, c.pair.Original); err != nil {
 		return err
 	}
-	if c.originals, err = c.changeable(c.allOriginals, c.pair.Original); err != nil {
+	if c.clones, err = c.accounts(ctx, c.pair.Clone); err != nil {
 		return err
 	}
-	if c.clones, err = c.accounts(ctx, c.pair.Clone); err != nil {
+	if len(c.allOriginals) == 0 {
+		return c.errorf(rotator.KindNotFound, "%s", gone(c.pair.Original, c.clones))
+	}
+	if c.originals, err = c.changeable(c.allOriginals, c.pair.Original); err != nil {
 		return err
 	}
 	for _, r := range c.clones {

@@ -326,7 +326,7 @@ func checkName(what, name string) error {
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
-	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK -- but first SELECT User, Host, plugin, ssl_type FROM mysql.user WHERE User IN (" + quoteText(user) + ", ''): the account may have another host. Of several whose host matches an address, the server takes the most specific host: if that account is another's, or has no name, it hides the right one, so RENAME or DROP it and set no password. With an ssl_type of X509 or SPECIFIED no password will do: add REQUIRE SSL. If no host matches, CREATE USER for one that does, and GRANT what it had"
+	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK -- with the host that the account has"
 }
 
 // ResetStatement implements strategies.Resetter.

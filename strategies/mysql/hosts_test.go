@@ -287,17 +287,24 @@ func TestSelfChangeOfANameWithSeveralHosts(t *testing.T) {
 	})
 }
 
-// TestTheResetStatementShowsWhatHidesAnAccount: the password of `app`@`%` helps no client that meets another account of
-// the name, or an anonymous one.
-func TestTheResetStatementShowsWhatHidesAnAccount(t *testing.T) {
+// TestTheInquiryShowsWhatHidesAnAccount: the password of `app`@`%` helps no client that meets another account of
+// the name, or an anonymous one. Each statement runs as it is printed, also of an account that keeps REQUIRE SSL.
+func TestTheInquiryShowsWhatHidesAnAccount(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		app := s.user(t)
 		s.run(t, "CREATE USER "+quoteIdent(app.User)+"@'10.0.0.1' IDENTIFIED BY 'Another-1-"+name()+"'")
-		change, text, _ := strings.Cut(Engine{}.ResetStatement(app.User), " -- but first ")
-		query, _, _ := strings.Cut(text, ": ")
+		change := Engine{}.ResetStatement(app.User)
+		asks := Engine{}.Inquiry
+		if s.MariaDB {
+			asks = MariaDB{}.Inquiry
+		}
+		query, remark, _ := strings.Cut(asks(app.User, "another"), " -- ")
 		if found := s.ask(t, "SELECT Host FROM ("+query+") AS shown"); !strings.Contains(found, "10.0.0.1") {
 			t.Errorf("%s: found %s", query, found)
 		}
+		_, demand, _ := strings.Cut(remark, "no password will do: ")
+		demand, _, _ = strings.Cut(demand, ". ")
+		s.run(t, demand, "ALTER USER "+quoteIdent(app.User)+"@'%' REQUIRE NONE") // this server has no TLS
 		s.run(t, "ALTER USER "+quoteIdent(app.User)+"@'%' IDENTIFIED BY 'Lost-1-"+name()+"' ACCOUNT LOCK")
 		s.run(t, strings.Replace(change, "PASSWORD", app.Password.Reveal(), 1))
 		ok(t, Engine{}.Ping(t.Context(), app))

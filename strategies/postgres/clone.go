@@ -177,7 +177,11 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 	}
 	original, ok := s.roles[pair.Original]
 	if !ok {
-		return nil, "", s.errorf(rotator.KindNotFound, "there is no role %q on this server to be cloned; create it, or correct the user name in the secret", pair.Original)
+		candidate, err := s.renamed(ctx, pair.Original)
+		if err != nil {
+			return nil, "", err
+		}
+		return nil, "", s.errorf(rotator.KindNotFound, "%s. No rotation makes an original: the clone has its rights from it", s.gone(pair.Original, candidate))
 	}
 	clone, ok := s.roles[pair.Clone]
 	var password statement

@@ -63,7 +63,7 @@ func (Engine) Traits() strategies.Traits {
 		Engines:           []string{"postgres", "aurora-postgresql"},
 		Port:              5432,
 		Database:          "postgres",
-		CloneSuffix:       "_clone",
+		CloneSuffix:       cloneSuffix,
 		MaxUserBytes:      maxNameBytes,
 		ExcludeCharacters: `:/@"'\`,
 

@@ -38,6 +38,7 @@ type scene struct {
 	fix   func()
 	file  string    // value.json, where the advice asks for one
 	wrong []account // what must not log in at the end
+	says  string    // what the first status must say
 	last  string    // what works at the end without a fix: "not here" for a secret that is not to be rotated here
 }
 
@@ -144,8 +145,8 @@ func (s *scene) cli(command string) {
 	}
 }
 
-// statementOf is the first statement in the line of a version, up to where words go on.
-var statementOf = regexp.MustCompile(`(?:ALTER (?:ROLE|USER|DATABASE)|GRANT|SET GLOBAL|FLUSH PRIVILEGES)[^:;(,.]*`)
+// statementOf is the first statement in the line of a version, up to where words go on. Hosts have dots.
+var statementOf = regexp.MustCompile(`(?:ALTER (?:ROLE|USER|DATABASE)|GRANT|SET GLOBAL|FLUSH PRIVILEGES|RENAME USER|DROP USER)(?:[^:;(,.]|\.[^ ])*`)
 
 // follow does what status says, to the letter, until it says that there is nothing to do,
 // and gives the reasons that it gave.
@@ -156,6 +157,9 @@ func (s *scene) follow() (reasons []string) {
 		d := s.status(event)
 		reasons = append(reasons, d.Reason)
 		text := d.Text()
+		if step == 0 && !strings.Contains(text, s.says) {
+			s.t.Errorf("does not say %q: %s", s.says, text)
+		}
 		event = `{"Step":"status","SecretId":"` + s.arn + `"}`
 		named := s.fix != nil && s.names != "" && strings.Contains(text, s.names)
 		var detail string
@@ -180,10 +184,17 @@ func (s *scene) follow() (reasons []string) {
 			}
 		case d.Action == rotator.ActionInvestigate && d.RecoverEvent != "":
 			event = d.RecoverEvent
-		case d.Statement != "" && s.db.family() == "valkey":
-			s.valkeyStatement(d.Statement)
-		case d.Statement != "":
-			s.exec(strings.Replace(d.Statement, "'PASSWORD'", "'"+s.holder(s.arn, "AWSCURRENT").Password+"'", 1))
+		case len(d.Statements) > 0:
+			if d.Inquiry != "" {
+				s.exec(d.Inquiry)
+			}
+			for _, r := range d.Statements {
+				if s.db.family() == "valkey" {
+					s.valkeyStatement(r.Statement)
+					continue
+				}
+				s.exec(strings.Replace(r.Statement, "'PASSWORD'", "'"+s.holder(s.arn, r.PasswordOf).Password+"'", 1))
+			}
 		case d.Action == rotator.ActionInvestigate && detail != "":
 			s.exec(detail)
 		default:
@@ -435,6 +446,33 @@ var scenes = map[string]func(*scene){
 		s.names = "make its folder writable for the server, and try ACL SAVE there"
 		s.fix = func() { writable(0o755); s.exec("ACL SAVE") }
 	},
+	// A superuser is at hand, and says why.
+	"expired, and a superuser is at hand": func(s *scene) {
+		s.only("postgres")
+		s.pair("ALTER ROLE %u VALID UNTIL '2001-01-01'", "the VALID UNTIL of role")
+	},
+	"locked and rejected, and a superuser is at hand": func(s *scene) {
+		s.pair(s.dialect().lock, "locked: ALTER ")
+	},
+	"the original is renamed": func(s *scene) {
+		s.only("postgres")
+		s.pair("ALTER ROLE %u RENAME TO %uold", "looks like it, renamed. If no client logs in by that name, ALTER ROLE ")
+	},
+	"a client certificate is demanded": func(s *scene) {
+		s.not("postgres")
+		s.pair("ALTER USER %u@'%' REQUIRE X509", "demands a client certificate (REQUIRE X509), of which this function has none: ALTER USER ")
+	},
+	"an account of another owner is met": func(s *scene) {
+		s.not("postgres")
+		s.pair("CREATE USER %u@'127.0.0.1' IDENTIFIED BY '%p'", "which hides ")
+	},
+	"both users of a pair have other passwords": func(s *scene) {
+		s.not("valkey")
+		s.alternating()
+		s.has(s.user)
+		s.has(s.user + "_clone")
+		s.stuck(aws.Bool(true), s.value(s.user+"_clone", s.canary()), s.value(s.user, s.canary()), awsemu.Value{})
+	},
 	"about to be deleted": func(s *scene) {
 		s.but = func(secret *awsemu.Secret) { secret.Deleted = time.Now().Add(24 * time.Hour) }
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
@@ -453,6 +491,23 @@ func (s *scene) superuserOf(breaks string) {
 	s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 }
 
+// pair makes one of which nothing works after a statement about the original, which AWSCURRENT is of. A status must say
+// what is named: the superuser has seen it.
+func (s *scene) pair(breaks, says string) {
+	s.t.Helper()
+	s.not("valkey")
+	s.alternating()
+	right := s.has(s.user)
+	if s.db.family() == "postgres" {
+		s.exec("CREATE ROLE " + s.user + "_clone LOGIN IN ROLE " + s.user)
+	}
+	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", s.superuser()), awsemu.Value{})
+	s.say(breaks, s.user, s.canary())
+	if s.says = says; strings.Contains(breaks, "LOCK") || strings.Contains(breaks, "NOLOGIN") { // with the right password, the server itself says so
+		s.say(s.dialect().set, s.user, s.canary())
+	}
+}
+
 // put is a person's put-secret-value.
 func (s *scene) put(v awsemu.Value) {
 	text := string(v.Reveal())
@@ -461,17 +516,17 @@ func (s *scene) put(v awsemu.Value) {
 	}
 }
 
-// only leaves the other engines out, which have no such thing.
-func (s *scene) only(family string) {
-	if s.db.family() != family {
-		s.t.Skip("no such thing on " + s.db.family())
-	}
-}
-
 // not leaves an engine out, which has no such thing.
 func (s *scene) not(family string) {
 	if s.db.family() == family {
 		s.t.Skip("no such thing on " + family)
+	}
+}
+
+// only leaves the other engines out, which have no such thing.
+func (s *scene) only(family string) {
+	if s.db.family() != family {
+		s.t.Skip("no such thing on " + s.db.family())
 	}
 }
 

@@ -1,0 +1,97 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+)
+
+// Inquiry implements rotator.LoginExplainer.
+func (s SingleUser) Inquiry(values ...secret.Document) string { return inquiry(s.Engine, values) }
+
+// Inquiry implements rotator.LoginExplainer.
+func (a AlternatingUsers) Inquiry(values ...secret.Document) string { return inquiry(a.Engine, values) }
+
+// Inquiry implements rotator.LoginExplainer.
+func (d DualPasswords) Inquiry(values ...secret.Document) string { return inquiry(d.Engine, values) }
+
+// Inquiry implements rotator.LoginExplainer.
+func (b ByEngine) Inquiry(values ...secret.Document) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return inquiry(b.engine(values[0].Text(keyEngine)), values)
+}
+
+func inquiry(e Engine, values []secret.Document) string {
+	var users []string
+	for _, d := range values {
+		if user := d.Text(keyUser); user != "" {
+			users = append(users, user)
+		}
+	}
+	if x, ok := e.(Explainer); ok && users != nil {
+		return x.Inquiry(users...)
+	}
+	return ""
+}
+
+// ExplainRejected implements rotator.LoginExplainer.
+func (s SingleUser) ExplainRejected(ctx context.Context, r rotator.Rotation, rejected ...secret.Document) ([]rotator.RejectionCause, error) {
+	arn := ""
+	if s.ThroughSuperuser {
+		arn = s.SuperuserSecretARN
+	}
+	return explainRejected(ctx, s.Engine, r, arn, rejected)
+}
+
+// ExplainRejected implements rotator.LoginExplainer.
+func (a AlternatingUsers) ExplainRejected(ctx context.Context, r rotator.Rotation, rejected ...secret.Document) ([]rotator.RejectionCause, error) {
+	return explainRejected(ctx, a.Engine, r, a.SuperuserSecretARN, rejected)
+}
+
+// ExplainRejected implements rotator.LoginExplainer.
+func (d DualPasswords) ExplainRejected(ctx context.Context, r rotator.Rotation, rejected ...secret.Document) ([]rotator.RejectionCause, error) {
+	return d.single().ExplainRejected(ctx, r, rejected...)
+}
+
+// ExplainRejected implements rotator.LoginExplainer.
+func (b ByEngine) ExplainRejected(ctx context.Context, r rotator.Rotation, rejected ...secret.Document) ([]rotator.RejectionCause, error) {
+	s, err := b.strategy(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExplainRejected(ctx, r, rejected...)
+}
+
+// explainRejected logs the superuser in, by the rules of a rotation: only where its own secret leads,
+// and never for its own user. The values are of the server of AWSCURRENT, or they would not have been sent there.
+func explainRejected(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN string,
+	rejected []secret.Document) ([]rotator.RejectionCause, error) {
+	x, ok := e.(Explainer)
+	if !ok || fallbackARN == "" && r.Current.Text(keySuperuser) == "" {
+		return nil, nil
+	}
+	t := e.Traits()
+	current, err := t.parseLogin(r.Current)
+	if err != nil {
+		return nil, err
+	}
+	var logins []Login
+	var users []string
+	for _, d := range rejected {
+		login, err := t.parseLogin(d)
+		if err != nil {
+			return nil, fmt.Errorf("rejected value: %w", err)
+		}
+		logins, users = append(logins, login), append(users, login.User)
+	}
+	superuser, _, err := superuserLogin(ctx, t, r, fallbackARN, current, users...)
+	if err != nil {
+		return nil, err
+	}
+	causes, err := x.Explain(ctx, superuser, logins...)
+	return causes, staleSuperuser(superuser, err)
+}

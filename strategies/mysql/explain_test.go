@@ -1,0 +1,88 @@
+package mysql
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// TestASuperuserSeesWhyALoginIsRejected: what it says mends it is run as it stands, and the login is accepted.
+func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for name, c := range map[string]struct {
+			breaks, says string
+			blocked      bool
+		}{
+			"locked":             {"ALTER USER %u@`%` ACCOUNT LOCK", "is locked: ALTER USER", true},
+			"client certificate": {"ALTER USER %u@`%` REQUIRE X509", "demands a client certificate (REQUIRE X509)", true},
+			"another host":       {"RENAME USER %u@`%` TO %u@`10.0.0.1`", "is for the address of this function", true},
+			"another account":    {"CREATE USER %u@`127.0.0.1` IDENTIFIED BY 'Another-1-owner'", "hides", true},
+			"renamed":            {"RENAME USER %u@`%` TO `renamed%u`@`%`", "if it was renamed, RENAME USER it back", false},
+			"another password":   {"ALTER USER %u@`%` IDENTIFIED BY 'Another-1-password'", "its password is another", false},
+			"in order":           {"SELECT 1", "has this very password", false},
+			"netmask":            {"CREATE USER %u@`10.0.0.0/255.0.0.0` IDENTIFIED BY 'Another-1-owner'", "has the accounts", false},
+			"no password":        {"", "logs in by", true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				app := s.user(t)
+				if name == "no password" {
+					c.breaks = "ALTER USER %u@`%` IDENTIFIED WITH auth_socket"
+					if s.MariaDB {
+						c.breaks = "ALTER USER %u@`%` IDENTIFIED VIA unix_socket"
+					} else {
+						s.Exec(t.Context(), "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'") //nolint:errcheck // it may be there
+					}
+				}
+				s.run(t, strings.NewReplacer("`renamed%u`", quoteIdent(app.User+"old"), "%u", quoteIdent(app.User)).Replace(c.breaks))
+				causes, err := Engine{}.Explain(t.Context(), s.superuser(), app)
+				ok(t, err)
+				if len(causes) != 1 || !strings.Contains(causes[0].Text, c.says) || causes[0].Blocked != c.blocked ||
+					strings.Contains(causes[0].Text, app.Password.Reveal()) {
+					t.Fatalf("%+v, want %s", causes, c.says)
+				}
+				if !c.blocked || name == "no password" {
+					return
+				}
+				s.run(t, regexp.MustCompile("(?:ALTER|RENAME|DROP) USER [^;,)]*").FindString(causes[0].Text))
+				if name == "client certificate" && app.TLS.Disabled { // and what it says of the secret
+					s.run(t, "ALTER USER "+quoteIdent(app.User)+"@`%` REQUIRE NONE")
+				}
+				ok(t, Engine{}.Ping(t.Context(), app))
+			})
+		}
+	})
+}
+
+// TestAnAnonymousAccountIsSeen, which comes before the account of the name.
+func TestAnAnonymousAccountIsSeen(t *testing.T) {
+	met := []accountRow{{account: account{user: "", host: "127.0.0.1"}}}
+	own := []accountRow{{account: account{user: "app", host: "%"}, plugins: []string{"ed25519"}, require: "REQUIRE SSL"}}
+	app := strategies.Login{User: "app", TLS: strategies.TLS{Disabled: true}}
+	if c := rejectionCause(app, "127.0.0.1", own, met); !c.Blocked || !strings.Contains(c.Text, "DROP USER ``@`127.0.0.1`") {
+		t.Errorf("%+v", c)
+	}
+	if c := rejectionCause(app, "10.0.0.1", own, met); !c.Blocked || !strings.Contains(c.Text, `demands TLS: remove "ssl": false`) {
+		t.Errorf("%+v", c)
+	}
+	own[0].host = "127.0.0.1"
+	own[0].require = "REQUIRE NONE"
+	if c := rejectionCause(app, "127.0.0.1", own, met); c.Blocked || !strings.Contains(c.Text, "its password is another") {
+		t.Errorf("of two for one host the one with a name is met: %+v", c)
+	}
+}
+
+// TestAnOriginalThatIsGone is brought back by hand, with what its clone may do.
+func TestAnOriginalThatIsGone(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		clone := quoteIdent(app.User+"_clone") + "@`%`"
+		s.run(t, "RENAME USER "+quoteIdent(app.User)+"@`%` TO "+clone)
+		pair := strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User}
+		_, err := Engine{}.DryRunEnsureClone(t.Context(), s.superuser(), pair, app.Password)
+		wants(t, err, rotator.KindNotFound, "if it was renamed, RENAME USER it back", "SHOW GRANTS FOR "+clone)
+		s.run(t, "DROP USER "+clone)
+	})
+}

@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// cloneSuffix is AWS's.
+const cloneSuffix = "_clone"
+
+// Inquiry implements strategies.Explainer.
+func (Engine) Inquiry(users ...string) string {
+	names := make([]string, len(users))
+	for i, user := range users {
+		names[i] = quoteLiteral(user)
+	}
+	return "SELECT rolname, rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname IN (" + strings.Join(names, ", ") +
+		") -- no row: the role is dropped or renamed (ALTER ROLE ... RENAME TO it back). rolcanlogin f: ALTER ROLE ... LOGIN. " +
+		"rolvaliduntil in the past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. Otherwise the password is another"
+}
+
+// Explain implements strategies.Explainer, in a transaction that is rolled back. It reads what any role may read, and
+// no verifier.
+func (e Engine) Explain(ctx context.Context, superuser strategies.Login, rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
+	if len(rejected) == 0 {
+		return nil, nil
+	}
+	s, err := e.open(ctx, superuser, true, nil, usersOf(rejected)...)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	causes := make([]rotator.RejectionCause, len(rejected))
+	for i, login := range rejected {
+		if causes[i], err = s.explain(ctx, login.User); err != nil {
+			return nil, err
+		}
+	}
+	return causes, s.finish(ctx)
+}
+
+// usersOf gives each user once.
+func usersOf(logins []strategies.Login) []string {
+	users := []string{logins[0].User}
+	for _, l := range logins[1:] {
+		if l.User != users[0] {
+			return append(users, l.User) // a pair has two
+		}
+	}
+	return users
+}
+
+func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCause, error) {
+	r, ok := s.roles[user]
+	if !ok {
+		candidate, err := s.renamed(ctx, user)
+		return rotator.RejectionCause{Text: s.gone(user, candidate), Blocked: candidate != ""}, err
+	}
+	row, err := s.row(ctx, operation{action: "looking up who may connect"},
+		"SELECT current_database(), has_database_privilege(oid, current_database(), 'CONNECT') FROM pg_roles WHERE rolname = $1", user)
+	if err != nil {
+		return rotator.RejectionCause{}, err
+	}
+	var found []string
+	name := quoteIdent(user)
+	say := func(is bool, format string, args ...any) {
+		if is {
+			found = append(found, fmt.Sprintf(format, args...))
+		}
+	}
+	say(r.expired, "the VALID UNTIL of role %q has passed: ALTER ROLE %s VALID UNTIL 'infinity'", user, name)
+	say(!r.login, "role %q is locked: ALTER ROLE %s LOGIN", user, name)
+	say(r.iam, "role %q is a member of rds_iam, and RDS takes no passwords from those: REVOKE rds_iam FROM %s", user, name)
+	say(r.limit == 0 && !r.superuser, "role %q has CONNECTION LIMIT 0: ALTER ROLE %s CONNECTION LIMIT -1", user, name)
+	say(row[1] != "t", "role %q may not connect to database %q: GRANT CONNECT ON DATABASE %s TO %s", user, row[0], quoteIdent(row[0]), name)
+	if found != nil {
+		return rotator.RejectionCause{Text: strings.Join(found, "; "), Blocked: true}, nil
+	}
+	text := fmt.Sprintf("role %q is there, not locked and not expired, so its password is another", user)
+	switch {
+	case s.verifiers && r.md5:
+		text = fmt.Sprintf("role %q has an md5 hash stored, which no login by scram-sha-256 passes: set its password", user)
+	case s.verifiers && r.iterations == 0:
+		text = fmt.Sprintf("role %q has no password stored, as after ALTER ROLE ... RENAME of a role with an md5 hash: set its password", user)
+	}
+	return rotator.RejectionCause{Text: text}, nil
+}
+
+// gone says what to do about a role that is not there. What an original owned and was granted is not to be seen once it
+// is dropped: no rotation makes it again.
+func (s *session) gone(user, candidate string) string {
+	there := fmt.Sprintf("there is no role %q on this server: ", user)
+	if candidate != "" {
+		return there + fmt.Sprintf("role %q, which is in its place beside the other user of the pair, looks like it, renamed. If no client logs in by that name, ALTER ROLE %s RENAME TO %s",
+			candidate, quoteIdent(candidate), quoteIdent(user))
+	}
+	return there + fmt.Sprintf("if it was renamed, ALTER ROLE ... RENAME TO %[1]s; if it was dropped, CREATE ROLE %[1]s LOGIN with a password, and GRANT it what it had, which its deployment or a backup says; or correct the user name in the secret",
+		quoteIdent(user))
+}
+
+// renamed gives the role that stands where a missing one of a pair stood: the one that may log in and
+// has the clone as its member, or the one that is a member of the original and acts as it. "": there is none, or more
+// than one.
+func (s *session) renamed(ctx context.Context, user string) (string, error) {
+	sql, other := `SELECT r.rolname FROM pg_roles r JOIN pg_auth_members m ON m.roleid = r.oid
+WHERE m.member = to_regrole(quote_ident($1)) AND r.rolcanlogin AND NOT r.rolsuper`, user+cloneSuffix
+	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
+		sql, other = `SELECT r.rolname FROM pg_roles r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_db_role_setting s ON s.setrole = r.oid
+WHERE m.roleid = to_regrole(quote_ident($1)) AND r.rolcanlogin AND NOT r.rolsuper AND s.setdatabase = 0 AND 'role=' || $1::text = ANY (s.setconfig)`, original
+	}
+	rows, err := s.query(ctx, operation{action: "looking up memberships"}, sql+" GROUP BY 1", other)
+	if err != nil || len(rows) != 1 || rows[0][0] == s.login.User {
+		return "", err
+	}
+	return rows[0][0], nil
+}
