@@ -12,30 +12,40 @@ import (
 )
 
 // TestAUserThatAFailoverLostIsRolledBack: AWSCURRENT names a clone that is gone with the
-// server that it was made on. No rotation mends that, and the error says what does.
+// server that it was made on. The error says what mends that, and promises a user that the next rotation makes again
+// only of a clone: an original, a person brings back.
 func TestAUserThatAFailoverLostIsRolledBack(t *testing.T) {
 	t.Parallel()
-	for name, apply := range map[string]bool{"preflight": false, "apply": true} {
+	for name, c := range map[string]struct {
+		apply       bool
+		lost, there string
+		says        string
+	}{
+		"preflight, the clone":    {false, "app_clone", "app", "Roll back, and the next rotation makes it again"},
+		"apply, the clone":        {true, "app_clone", "app", "Roll back, and the next rotation makes it again"},
+		"preflight, the original": {false, "app", "app_clone", "Roll back, and bring the user back: no rotation makes it"},
+		"apply, the original":     {true, "app", "app_clone", "Roll back, and bring the user back: no rotation makes it"},
+	} {
 		db := &strategytest.Memory{}
 		app, boss := secret.NewPassword("canary-app"), secret.NewPassword("canary-boss")
-		db.Add(strategytest.Account{Name: "app", Password: app})
+		db.Add(strategytest.Account{Name: c.there, Password: app})
 		db.Add(strategytest.Account{Name: "boss", Password: boss, Superuser: true})
 		document := func(user string, p secret.Password) secret.Document {
 			return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", user).SetPassword(p).Set("masterarn", bossARN)
 		}
 		r := rotator.Rotation{
 			SecretARN: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-a1b2c3",
-			Current:   document("app_clone", secret.NewPassword("canary-lost")),
-			Pending:   document("app", secret.NewPassword("canary-next")),
+			Current:   document(c.lost, secret.NewPassword("canary-lost")),
+			Pending:   document(c.there, secret.NewPassword("canary-next")),
 			ReadPrevious: func(context.Context) (secret.Document, error) {
-				return document("app", app), nil
+				return document(c.there, app), nil
 			},
 			ReadPending: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
 			ReadSecret:  func(context.Context, string) (secret.Document, error) { return document("boss", boss), nil },
 		}
 		s := strategies.AlternatingUsers{Engine: db}
 		var text string
-		if apply {
+		if c.apply {
 			if err := s.Apply(t.Context(), r); err != nil {
 				text = err.Error()
 			}
@@ -46,6 +56,9 @@ func TestAUserThatAFailoverLostIsRolledBack(t *testing.T) {
 		}
 		if !strings.Contains(text, `{"Step":"recover","Action":"rollback","SecretId":"`+r.SecretARN+`"}`) {
 			t.Errorf("%s: no way out: %s", name, text)
+		}
+		if !strings.Contains(text, c.says) {
+			t.Errorf("%s does not say %q: %s", name, c.says, text)
 		}
 	}
 }
