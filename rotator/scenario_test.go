@@ -56,6 +56,9 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if len(archive.Files)%2 > 0 {
+				t.Fatalf("%s: the last script has no log", file)
+			}
 			for i := 0; i+1 < len(archive.Files); i += 2 {
 				name, is := strings.CutSuffix(archive.Files[i].Name, " script")
 				if !is || archive.Files[i+1].Name != name+" log" {
