@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: engine help check test test-long demo prove mutants lint api build bootstrap dist release servers sam invoke fuzz bench bench-raw emulator policies recover contract pictures clean
+.PHONY: engine demo-alone help check test test-long demo prove mutants lint api build bootstrap dist release servers sam invoke fuzz bench bench-raw emulator policies recover contract pictures clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
@@ -102,10 +102,14 @@ servers: ## fetch the database servers that tests and demo use, where they are m
 	@$(GO) run ./testutil/cmd/dbservers
 	@$(GO) run ./testutil/cmd/dbservers -only pgbouncer,haproxy,valkey-9
 
-emulator: engine build ## run Secrets Manager's emulator with the functions, a database and a secret: ENGINE as for demo (ARGS="-deny secretsmanager:PutSecretValue")
+emulator: demo-alone engine build ## run Secrets Manager's emulator with the functions, a database and a secret: ENGINE as for demo (ARGS="-deny secretsmanager:PutSecretValue")
 	$(call compile,emulator)
 	@$(GO) run ./testutil/cmd/dbservers -one $(ENGINE)
 	@$(BUILD)/emulator -engine $(ENGINE) $(ARGS)
+
+# demo-alone stops where STRATEGY was typed for a target that has no use for it.
+demo-alone:
+	$(if $(filter command,$(origin STRATEGY)),$(error STRATEGY=$(STRATEGY) is for make demo alone: here the ARN that rotate-secret is given chooses the function, and with it the strategy))
 
 # engine stops before anything is compiled where ENGINE is none.
 engine:

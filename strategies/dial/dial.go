@@ -157,7 +157,7 @@ func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.
 	case errors.As(err, &hostname):
 		return rotator.KindTLS, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return rotator.KindTLS, "the server's certificate has expired or is not valid yet: renew it (on RDS, choose a current certificate authority for the instance)"
+		return rotator.KindTLS, "the server's certificate has expired or is not valid yet: renew it, and have the server read it again, by a reload or a restart: until then it shows the old one (on RDS, choose a current certificate authority for the instance)"
 	case IsConnClosed(err):
 		return rotator.KindUnreachable, "the server closed the connection before or in the TLS handshake: it may be restarting, or a proxy in between has no database behind it"
 	case errors.As(err, &record):

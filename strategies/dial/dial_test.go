@@ -122,7 +122,7 @@ func TestWhyTLSDoesNotHold(t *testing.T) {
 		want rotator.Kind
 		says string
 	}{
-		"expired":                {as, x509.CertificateInvalidError{Reason: x509.Expired}, rotator.KindTLS, "has expired"},
+		"expired":                {as, x509.CertificateInvalidError{Reason: x509.Expired}, rotator.KindTLS, "has expired or is not valid yet: renew it, and have the server read it again"},
 		"invalid":                {as, x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, rotator.KindTLS, "the TLS handshake failed"},
 		"not for the host":       {as, x509.HostnameError{}, rotator.KindTLS, "not for db.example.com"},
 		"not for the name":       {named, x509.HostnameError{}, rotator.KindTLS, "not for real.example.com"},

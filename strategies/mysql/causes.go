@@ -55,6 +55,9 @@ func Causes() []dial.Cause {
 			Text: "the server has blocked the address of this function after too many broken connections: FLUSH HOSTS (MySQL 8.4 and later: TRUNCATE TABLE performance_schema.host_cache), and raise max_connect_errors"},
 		{Codes: []string{"3159"}, Kind: rotator.KindTLS,
 			Text: `the server takes connections with TLS only (require_secure_transport): remove "ssl": false from the secret`},
+		// The answer to a session's first statement, which MySQL writes so to its own log alone for all else.
+		{Codes: []string{"1184"}, Kind: rotator.KindMisconfigured,
+			Text: "the server's init_connect fails, with which it begins every session but a superuser's, and so it ends them all: as a user with CONNECTION_ADMIN or SUPER (MariaDB: CONNECTION ADMIN), SHOW GLOBAL VARIABLES LIKE 'init_connect', and bring back what it names, or SET GLOBAL init_connect = '', and in the server's configuration too (my.cnf, a parameter group). The server's log has its error"},
 		{Codes: []string{"1049"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true,
@@ -127,7 +130,7 @@ func Causes() []dial.Cause {
 		// Outages.
 		{Codes: []string{"1053", "1077", "1079", "3168", "3169"}, Kind: rotator.KindUnreachable, Early: true, Retry: dial.RetryYes,
 			Text: "the server is starting, stopping or failing over, or an administrator ended the connection. Try again when it is up"},
-		{Codes: []string{"1152", "1158", "1159", "1160", "1161", "1184"}, Kind: rotator.KindUnreachable, Early: true, Retry: dial.RetryYes,
+		{Codes: []string{"1152", "1158", "1159", "1160", "1161"}, Kind: rotator.KindUnreachable, Early: true, Retry: dial.RetryYes,
 			Text: "the connection broke on the server's side: it is stopping or overloaded, or the network was cut. Try again"},
 		{Codes: []string{"1927", "4031"}, Kind: rotator.KindUnreachable, Retry: dial.RetryYes,
 			Text: "the server ended the connection: it had been idle, or an administrator did. Try again"},

@@ -1,10 +1,12 @@
 package mysql
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
@@ -125,4 +127,25 @@ func TestASessionLeftBehindEnds(t *testing.T) {
 			t.Errorf("wait_timeout and lock_wait_timeout are %v", row)
 		}
 	})
+}
+
+// TestAnInitConnectThatFails lasts, unlike a connection that broke: the server lets the login in, and answers so to its
+// first statement. The superuser whom it exempts can follow the sentence.
+func TestAnInitConnectThatFails(t *testing.T) {
+	t.Parallel()
+	for _, server := range dbserver.MySQLsInTier(t) {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, server, nil)
+			app := s.user(t)
+			s.run(t, "SET GLOBAL init_connect = 'INSERT INTO none.logins VALUES (1)'")
+			err := engine().Ping(t.Context(), app)
+			if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), "SET GLOBAL init_connect = ''") ||
+				strings.Contains(err.Error(), "Try again") {
+				t.Errorf("Ping gives %v", err)
+			}
+			s.run(t, "SET GLOBAL init_connect = ''")
+			ok(t, engine().Ping(t.Context(), app))
+		})
+	}
 }

@@ -210,6 +210,7 @@ func TestMakeRefusesWrongValues(t *testing.T) {
 		"make -n demo ENGINE=oracle":                       "ENGINE=oracle: choose postgres mysql mariadb valkey redis",
 		"make -n emulator ENGINE=oracle":                   "ENGINE=oracle: choose postgres mysql mariadb valkey redis",
 		"make -n emulator ENGINE=mysql":                    "emulator -engine mysql",
+		"make -n emulator STRATEGY=dual":                   "STRATEGY=dual is for make demo alone",
 		"make -n demo STRATEGY=both":                       "STRATEGY=both: choose single",
 		"make -n demo FAIL=no":                             "FAIL=no: choose permission",
 		"make -n build HANDLER=nope":                       "HANDLER=nope: choose database",
