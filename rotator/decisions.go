@@ -162,7 +162,8 @@ func decisionTable() []rule {
 		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			reason: "AWSCURRENT was not tested, and its line says why. If an earlier status has found it rejected, " +
 				"and a status of its own each other version, no labeled version works: then, as a superuser of the " +
-				"database, set the user's password to the one in AWSCURRENT. If none has, change nothing, and " +
+				"database, find the cause by the query below, if there is one, and set the user's password to the " +
+				"one in AWSCURRENT. If none has, change nothing, and " +
 				"run status without a version id, which tests AWSCURRENT first"},
 
 		// AWSCURRENT works.
@@ -238,8 +239,8 @@ func decisionTable() []rule {
 		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can " +
 				"lock the user: to test it first, run status with its version id. If it is rejected too, no labeled " +
-				"version works: then, as a superuser of the database, set the user's password to the one in " +
-				"AWSCURRENT"},
+				"version works: then, as a superuser of the database, find the cause by the query below, if there is " +
+				"one, and set the user's password to the one in AWSCURRENT"},
 		{current: is(CredentialInvalid), previous: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is invalid, for the reason above. AWSPREVIOUS was not tested, for a second rejected " +
 				"login in a row can lock the user: to test it first, run status with its version id. If it works, " +
@@ -248,9 +249,10 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials " +
 				"now in use, in the form that this function rotates"},
 		{action: ActionResetPassword, resets: true,
-			reason: "no labeled version works: the password was changed in the database, or the user is dropped, " +
-				"expired, off or hidden by another account. " +
-				"First check unlabeled versions: aws secretsmanager list-secret-version-ids --include-deprecated. " +
+			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +
+				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +
+				"hidden by another account. " +
+				"Check unlabeled versions: aws secretsmanager list-secret-version-ids --include-deprecated. " +
 				"Then, as a superuser of the database, set the user's password to the one in AWSCURRENT (create the " +
 				"user if it is gone), and run status again. (A version for another user or target was not tried: " +
 				"if AWSCURRENT names the wrong one, move the label back by hand)"},

@@ -93,6 +93,8 @@ type diagnoser struct {
 	cannotMove bool
 	// explained: a superuser has said why a version is rejected.
 	explained bool
+	// reset are the statements that the superuser gave, by user.
+	reset map[string]string
 }
 
 // probe is what was found out about a version.
@@ -205,21 +207,24 @@ func (c *diagnoser) unclear(id string, others ...string) bool {
 }
 
 // explain has a superuser look why AWSCURRENT is rejected, unless AWSPENDING works: after setSecret that is as
-// expected. What no password mends is said so of every version of that user, also of one that was not tested.
+// expected. What no password mends is said so of every version of that user, also of one that was not tested. That
+// one is rejected where the superuser sees another password, and tested where it sees this one, which locks nothing.
+// Where the server itself has said what blocks a login, only a password that is another is news.
 func (c *diagnoser) explain(ctx context.Context) {
 	current, pending, previous := c.labeledVersions()
 	explainer, ok := c.Strategy.(LoginExplainer)
 	var ids []string
 	var values []secret.Document
-	rejected := false
+	answered := false
 	for _, id := range slices.Compact([]string{current, pending, previous}) {
 		l := c.probes[id]
-		if l.state == CredentialRejected || l.limited {
+		was := l.state == CredentialRejected || l.state == CredentialBlocked
+		if was || l.limited || l.state == CredentialNotTested && c.last[l.value.Text("username")] == CredentialBlocked {
 			ids, values = append(ids, id), append(values, l.value)
-			rejected = rejected || l.state == CredentialRejected
+			answered = answered || was
 		}
 	}
-	if !ok || !rejected || !slices.Contains(ids, current) || c.probes[pending].state == CredentialWorks {
+	if !ok || !answered || !slices.Contains(ids, current) || c.probes[pending].state == CredentialWorks {
 		return
 	}
 	r := c.rotationWithoutLog(c.probes[current].value, secret.Document{})
@@ -228,17 +233,52 @@ func (c *diagnoser) explain(ctx context.Context) {
 		c.note(current, "the superuser could not be asked why: "+err.Error())
 		return
 	}
-	for i, cause := range causes {
-		if cause.Text == "" || i >= len(ids) {
+	c.reset = map[string]string{}
+	for i, cause := range causes[:min(len(causes), len(ids))] {
+		id, l := ids[i], c.probes[ids[i]]
+		if cause.Text == "" || l.state == CredentialBlocked && cause.Reset == "" {
 			continue
 		}
 		c.explained = true
-		c.note(ids[i], "the superuser sees why: "+cause.Text)
-		if l := c.probes[ids[i]]; cause.Blocked {
+		sentence := "the superuser sees why: " + cause.Text
+		switch {
+		case cause.Blocked:
 			l.state, l.limited = CredentialBlocked, false
-			c.probes[ids[i]] = l
+		case cause.Reset != "":
+			if l.state == CredentialNotTested {
+				l.detail = "no login was tried"
+			}
+			l.state, l.limited = CredentialRejected, false
+			c.reset[l.value.Text("username")] = cause.Reset
+		case cause.Right && l.state == CredentialRejected:
+			sentence += ". The server's log says what else is wrong"
+		case cause.Right:
+			sentence = "the superuser sees: " + cause.Text
+			if !l.limited { // the server lets this user in with no password
+				l.state = CredentialBlocked
+			}
+		}
+		c.probes[id] = l
+		c.note(id, sentence)
+		if cause.Right && l.limited {
+			c.testRight(ctx, id, current)
+		}
+		if cause.Right && id != current {
+			c.note(current, "the password of "+strings.Join(c.meta.Labels[id], "+")+" is the one set")
 		}
 	}
+}
+
+// testRight has a version tested after all, of which a superuser has said that its password is right.
+func (c *diagnoser) testRight(ctx context.Context, id, current string) {
+	l, place := c.probes[id], c.probes[current].value
+	if id == current {
+		place = secret.Document{}
+	}
+	delete(c.last, l.value.Text("username"))
+	l.limited, l.detail = false, ""
+	c.probes[id] = l
+	c.tryLogin(ctx, id, place)
 }
 
 // labeledVersions gives the versions that carry the labels; "" for a label that none carries.
@@ -538,7 +578,7 @@ func (c *diagnoser) resets() (inquiry string, all []ResetStatement) {
 	})
 	if reset, ok := c.Strategy.(PasswordResetter); ok {
 		for _, d := range values {
-			if statement := reset.ResetStatement(d); statement != "" {
+			if statement := cmp.Or(c.reset[d.Text("username")], reset.ResetStatement(d)); statement != "" {
 				all = append(all, ResetStatement{labels[d.Text("username")], statement})
 			}
 		}

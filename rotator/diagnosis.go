@@ -41,7 +41,7 @@ type Diagnosis struct {
 	// Statements are for a superuser of the database, who puts passwords into it, in this order.
 	Statements []ResetStatement `json:",omitempty"`
 	// RecoverEvent has the function do it: it looks again first. Where nothing is to be moved, it has the
-	// function test a version that was not tested, and changes nothing.
+	// function test a version that was not tested. If that is rejected, the server may count it against the user.
 	RecoverEvent string `json:",omitempty"`
 
 	format string // of the event
@@ -119,7 +119,7 @@ func (d Diagnosis) more() [][2]string {
 			return strings.Contains(d.RecoverEvent, s.VersionID)
 		})
 		all = append(all, [2]string{"to have the function test " + strings.Join(d.Versions[max(0, tests)].Labels, "+") +
-			", which changes nothing", d.RecoverEvent})
+			", while no client is being rejected (a rejected login counts against the user)", d.RecoverEvent})
 	}
 	for _, s := range d.Statements {
 		all = append(all, [2]string{"to set a password, with that of " + s.PasswordOf + " in place of PASSWORD",

@@ -32,7 +32,7 @@ func (e *explainer) ExplainRejected(_ context.Context, r Rotation, rejected ...s
 
 func explained(t *testing.T, e *explainer, probes map[string]probe) *diagnoser {
 	t.Helper()
-	c := &diagnoser{invocation: &invocation{Rotator: Rotator{Strategy: e}}, probes: map[string]probe{},
+	c := &diagnoser{invocation: &invocation{Rotator: Rotator{Strategy: e}}, probes: map[string]probe{}, last: map[string]CredentialState{},
 		meta: Metadata{Labels: map[string][]string{"v1": {LabelPrevious}, "v2": {LabelCurrent}, "v3": {LabelPending}}}}
 	for id, p := range probes {
 		user := "app"
@@ -53,7 +53,7 @@ func explained(t *testing.T, e *explainer, probes map[string]probe) *diagnoser {
 func TestASuperuserExplainsARejectedAWSCURRENT(t *testing.T) {
 	rejected := probe{state: CredentialRejected, tried: true}
 	limited := probe{state: CredentialNotTested, limited: true}
-	e := &explainer{causes: []RejectionCause{{"it has expired", true}, {"it has expired", true}, {"another password", false}}}
+	e := &explainer{causes: []RejectionCause{{Text: "it has expired", Blocked: true}, {Text: "it has expired", Blocked: true}, {Text: "another password"}}}
 	c := explained(t, e, map[string]probe{"v1": rejected, "v2": rejected, "v3": limited})
 	if !slices.Equal(e.asked, []string{"v2", "v3", "v1"}) || !c.explained {
 		t.Errorf("asked about %v", e.asked)
@@ -83,6 +83,46 @@ func TestASuperuserExplainsARejectedAWSCURRENT(t *testing.T) {
 	}
 }
 
+// TestWhatASuperuserSeesOfAPassword: a version that was not tested is rejected where it is another, and tested where it is
+// right; and an account that the server blocks gets the right password, too.
+func TestWhatASuperuserSeesOfAPassword(t *testing.T) {
+	rejected, blocked := probe{state: CredentialRejected, tried: true}, probe{state: CredentialBlocked, tried: true}
+	limited := probe{state: CredentialNotTested, limited: true, detail: "not tested"}
+	another := RejectionCause{Text: "another", Reset: "SET app TOO"}
+	right := RejectionCause{Text: "this very password", Right: true}
+	for name, c := range map[string]struct {
+		current, pending         probe
+		causes                   []RejectionCause
+		states                   [2]CredentialState
+		currentSays, pendingSays string
+		resets                   string
+	}{
+		"another":           {rejected, limited, []RejectionCause{another, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "sees why: another", "sees why: another", "SET app TOO"},
+		"right":             {rejected, limited, []RejectionCause{another, right}, [2]CredentialState{CredentialRejected, CredentialWorks}, "the password of AWSPENDING is the one set", "the superuser sees: this very password", "SET app TOO"},
+		"right, rejected":   {rejected, rejected, []RejectionCause{right, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "this very password. The server's log says", "another", "SET app TOO"},
+		"blocked, another":  {blocked, probe{}, []RejectionCause{another}, [2]CredentialState{CredentialRejected, ""}, "sees why: another", "", "SET app TOO"},
+		"blocked, right":    {blocked, probe{}, []RejectionCause{right}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app"},
+		"blocked, and why":  {blocked, probe{}, []RejectionCause{{Text: "it has expired", Blocked: true}}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app"},
+		"nothing was found": {rejected, limited, nil, [2]CredentialState{CredentialRejected, CredentialNotTested}, "", "", "SET app"},
+	} {
+		e := &explainer{Strategy: accepting{}, causes: c.causes}
+		d := explained(t, e, map[string]probe{"v2": c.current, "v3": c.pending})
+		current, pending := d.probes["v2"], d.probes["v3"]
+		if got := [2]CredentialState{current.state, pending.state}; got != c.states || !strings.Contains(current.next, c.currentSays) ||
+			!strings.Contains(pending.next, c.pendingSays) || c.currentSays == "" && current.next != "" || pending.limited != (c.causes == nil) && c.pending.limited {
+			t.Errorf("%s: %+v, %+v", name, current, pending)
+		}
+		if _, all := d.resets(); all[0].Statement != c.resets {
+			t.Errorf("%s: %v", name, all)
+		}
+	}
+}
+
+// accepting lets every value in.
+type accepting struct{ Strategy }
+
+func (accepting) Verify(context.Context, Rotation) error { return nil }
+
 // TestBothPasswordsOfAPairAreReset, the original's first: a clone that has to be created is made a member of it.
 func TestBothPasswordsOfAPairAreReset(t *testing.T) {
 	rejected := probe{state: CredentialRejected, tried: true}
@@ -99,7 +139,7 @@ func TestBothPasswordsOfAPairAreReset(t *testing.T) {
 	d := Diagnosis{Action: ActionInvestigate, Inquiry: inquiry, Statements: want, RecoverEvent: `{"ClientRequestToken":"v1"}`,
 		Versions: []VersionStatus{{VersionID: "v2", Labels: []string{LabelCurrent}}, {VersionID: "v1", Labels: []string{LabelPrevious}}}}
 	var at []int
-	for _, line := range []string{"to find the cause first, as a superuser of the database: WHY app", "to have the function test AWSPREVIOUS, which changes nothing: {",
+	for _, line := range []string{"to find the cause first, as a superuser of the database: WHY app", "to have the function test AWSPREVIOUS, while no client is being rejected (a rejected login counts against the user): {",
 		"with that of AWSCURRENT in place of PASSWORD: SET app\n", "with that of AWSPREVIOUS in place of PASSWORD: SET app_clone\n"} {
 		at = append(at, strings.Index(d.Text(), line))
 	}

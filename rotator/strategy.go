@@ -89,6 +89,8 @@ type LoginExplainer interface {
 type RejectionCause struct {
 	Text    string // what is wrong, to whom, and the statement that mends it; "": nothing was found
 	Blocked bool   // no password will do before that
+	Right   bool   // the password is the one that the server has: a login by it counts as no failed one
+	Reset   string // where the server has another: the statement that sets the one in place of PASSWORD
 }
 
 // PooledLogins is an optional ability of a Strategy: to say whether what logs in with a

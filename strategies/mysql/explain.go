@@ -90,7 +90,11 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	case met.user == "":
 		return blocked("the server takes the login for the anonymous account %s, which comes before any account of %q for the address of this function: DROP USER %s", met, login.User, met)
 	case met.locked:
-		return blocked("account %s is locked: ALTER USER %s ACCOUNT UNLOCK", met, met)
+		also := ""
+		if !met.accepts(login.Password) {
+			also = "; its password is another, too"
+		}
+		return blocked("account %s is locked: ALTER USER %s ACCOUNT UNLOCK%s", met, met, also)
 	case met.require == "REQUIRE SSL" && login.TLS.Disabled:
 		return blocked(`account %s demands TLS: remove "ssl": false from the secret`, met)
 	case met.require != "REQUIRE NONE" && met.require != "REQUIRE SSL":
@@ -102,11 +106,13 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	case met.plugin() == "":
 		return blocked("account %s logs in by %s, and not by a password: give it one of %s, or stop rotating this secret", met, strings.Join(met.plugins, " or "), strings.Join(passwordPlugins, ", "))
 	case met.accepts(login.Password):
-		return rotator.RejectionCause{Text: fmt.Sprintf("account %s, which the server takes the login for, has this very password, and is not locked: the server's log says what else is wrong", met)}
+		return rotator.RejectionCause{Right: true, Text: fmt.Sprintf("account %s, which the server takes the login for, has this very password", met)}
 	case right >= 0:
 		return blocked("the server takes the login for account %s, which hides %s, whose password this is: if no client needs the former, DROP USER %s; otherwise give it the same password", met, own[right], met)
 	}
-	return rotator.RejectionCause{Text: fmt.Sprintf("account %s, which the server takes the login for, is not locked, and its password is another: ALTER USER %s IDENTIFIED BY it", met, met)}
+	// It may be locked after failed logins, which no table shows.
+	return rotator.RejectionCause{Reset: "ALTER USER " + met.String() + " IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK",
+		Text: fmt.Sprintf("the server takes the login for account %s, and its password is another", met)}
 }
 
 // gone says what to do about a user without an account. The other user of a pair, if it is there, has the same privileges.

@@ -43,6 +43,13 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 					strings.Contains(causes[0].Text, app.Password.Reveal()) {
 					t.Fatalf("%+v, want %s", causes, c.says)
 				}
+				if causes[0].Right != (name == "in order") || strings.Contains(causes[0].Text, "is another") != (causes[0].Reset != "") {
+					t.Errorf("%+v", causes[0])
+				}
+				if causes[0].Reset != "" {
+					s.run(t, strings.Replace(causes[0].Reset, "PASSWORD'", app.Password.Reveal()+"'", 1))
+					ok(t, Engine{}.Ping(t.Context(), app))
+				}
 				if !c.blocked || name == "no password" {
 					return
 				}

@@ -466,6 +466,27 @@ var scenes = map[string]func(*scene){
 		s.not("postgres")
 		s.pair("CREATE USER %u@'127.0.0.1' IDENTIFIED BY '%p'", "which hides ")
 	},
+	"blocked after failed logins, and the password is another": func(s *scene) {
+		s.only("mysql")
+		s.has(s.user)
+		s.limited(awsemu.Value{}, awsemu.Value{}, "its password is another")
+		for range 2 {
+			s.accepts(account{Username: s.user, Password: "wrong"})
+		}
+	},
+	"rejected logins count, and no password is right": func(s *scene) {
+		s.only("mysql")
+		s.has(s.user)
+		s.limited(s.value(s.user, s.canary()), awsemu.Value{}, "recommended action: reset-password")
+	},
+	"rejected logins count, and AWSPREVIOUS is right": func(s *scene) {
+		s.only("mysql")
+		s.limited(s.value(s.user, s.has(s.user)), awsemu.Value{}, "recommended action: rollback")
+	},
+	"rejected logins count, and AWSPENDING is right": func(s *scene) {
+		s.only("mysql")
+		s.limited(awsemu.Value{}, s.value(s.user, s.has(s.user)), "the password of AWSPENDING is the one set")
+	},
 	"both users of a pair have other passwords": func(s *scene) {
 		s.not("valkey")
 		s.alternating()
@@ -506,6 +527,14 @@ func (s *scene) pair(breaks, says string) {
 	if s.says = says; strings.Contains(breaks, "LOCK") || strings.Contains(breaks, "NOLOGIN") { // with the right password, the server itself says so
 		s.say(s.dialect().set, s.user, s.canary())
 	}
+}
+
+// limited makes a secret whose AWSCURRENT is rejected by an account that two rejected logins lock, with a superuser.
+func (s *scene) limited(previous, pending awsemu.Value, says string) {
+	s.t.Helper()
+	s.stuck(aws.Bool(true), previous, s.value(s.user, s.canary(), "masterarn", s.superuser()), pending)
+	s.say("ALTER USER %u@'%' FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME UNBOUNDED", s.user, "")
+	s.says = says
 }
 
 // put is a person's put-secret-value.
