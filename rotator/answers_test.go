@@ -26,6 +26,9 @@ func TestAnswersForPeople(t *testing.T) {
 		t.Errorf("Preflight of a secret whose password is rejected: %+v, %v; want a report with one failed finding",
 			report, err)
 	}
+	if report, err := s.rotator.Preflight(t.Context(), ""); report != nil || !errors.Is(err, rotator.KindMisconfigured) {
+		t.Errorf("Preflight of no secret: %+v, %v; want an error alone", report, err)
+	}
 	d, err := s.rotator.Diagnose(t.Context(), s.arn, "")
 	if err != nil || d.Action != rotator.ActionResetPassword || d.Verdict() != rotator.VerdictActionNeeded {
 		t.Errorf("Diagnose: %+v, %v; want reset-password", d, err)

@@ -18,6 +18,7 @@ func TestIsRDSHost(t *testing.T) {
 		"db.c1.us-east-1.rds.amazonaws.com.example.com": false,
 		"rds.amazonaws.com":                             false,
 		"s3.cn-north-1.amazonaws.com.cn":                false,
+		"db.c1.rds.cn-north-1.example.com":              false,
 		"":                                              false,
 	} {
 		if got := rotator.IsRDSHost(host); got != want {

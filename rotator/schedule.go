@@ -241,6 +241,7 @@ func parseField(field string, low, high int, names []string) ([]int, error) {
 			if step, _ = strconv.Atoi(stepText); step < 1 {
 				return nil, fmt.Errorf("%q is not a step", part)
 			}
+			step = min(step, high+1) // more is no further, and n would overflow
 		}
 		if end < begin {
 			return nil, fmt.Errorf("%q runs backwards", part)

@@ -29,6 +29,9 @@ func TestIntervals(t *testing.T) {
 		{RotationRules{Expression: "cron(0 3 ? * SUN *)"}, 7 * day},
 		{RotationRules{Expression: "cron(0 8/8 * * ? *)"}, 16 * time.Hour}, // 8 and 16
 		{RotationRules{Expression: "cron(0 */6 * * ? *)"}, 6 * time.Hour},
+		{RotationRules{Expression: "cron(0 5/9223372036854775807 * * ? *)"}, day},
+		{RotationRules{Expression: "cron(0 0/23 * * ? *)"}, 23 * time.Hour},
+		{RotationRules{Expression: "cron(0 0/24 * * ? *)"}, day},
 		{RotationRules{Expression: "cron(0 2 1 * ? *)"}, 31 * day},
 		{RotationRules{Expression: "cron(0 2 L * ? *)"}, 31 * day},
 		{RotationRules{Expression: "cron(0 2 1 1/3 ? *)"}, 92 * day},

@@ -1,0 +1,105 @@
+package strategies_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+)
+
+// explaining is a Memory whose superuser sees why a login is rejected.
+type explaining struct{ *strategytest.Memory }
+
+func (explaining) Inquiry(users ...string) string { return "WHY " + strings.Join(users, " ") }
+
+func (e explaining) Explain(ctx context.Context, superuser strategies.Login, rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
+	var all []rotator.RejectionCause
+	for _, login := range rejected {
+		all = append(all, rotator.RejectionCause{Text: superuser.User + " looked at " + login.User})
+	}
+	return all, e.Ping(ctx, superuser)
+}
+
+// TestWhoExplainsARejectedLogin: the superuser of the secret or of the setting where the strategy acts through it, and
+// never one who is a user that was rejected.
+func TestWhoExplainsARejectedLogin(t *testing.T) {
+	t.Parallel()
+	db := explaining{&strategytest.Memory{}}
+	db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("canary-boss"), Superuser: true})
+	silent := &strategytest.Memory{}
+	document := func(user, masterarn string) secret.Document {
+		d := secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", user).
+			SetPassword(secret.NewPassword("canary-" + user))
+		if masterarn != "" {
+			d = d.Set("masterarn", masterarn)
+		}
+		return d
+	}
+	byEngine := strategies.ByEngine{Engines: []strategies.Engine{db}, Allowed: []string{"memory"}}
+	pair := []string{"boss looked at app", "boss looked at app_clone"}
+	for name, c := range map[string]struct {
+		strategy  rotator.LoginExplainer
+		masterarn string
+		superuser string // in its secret
+		want      []string
+		err       string
+	}{
+		"single user":                      {strategies.SingleUser{Engine: db}, bossARN, "boss", pair, ""},
+		"single user, no superuser":        {strategies.SingleUser{Engine: db}, "", "boss", nil, ""},
+		"single user does not act through": {strategies.SingleUser{Engine: db, SuperuserSecretARN: bossARN}, "", "boss", nil, ""},
+		"through a superuser":              {strategies.SingleUser{Engine: db, ThroughSuperuser: true, SuperuserSecretARN: bossARN}, "", "boss", pair, ""},
+		"alternating users":                {strategies.AlternatingUsers{Engine: db}, bossARN, "boss", pair, ""},
+		"alternating users, by setting":    {strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: bossARN}, "", "boss", pair, ""},
+		"dual passwords":                   {strategies.DualPasswords{Engine: db}, bossARN, "boss", pair, ""},
+		"by engine":                        {byEngine, bossARN, "boss", pair, ""},
+		"an engine that cannot":            {strategies.SingleUser{Engine: silent}, bossARN, "boss", nil, ""},
+		"the superuser is a user of it":    {strategies.AlternatingUsers{Engine: db}, bossARN, "app_clone", nil, "app_clone"},
+		"the superuser is rejected too":    {strategies.AlternatingUsers{Engine: db}, bossARN, "stale", nil, "superuser secret " + bossARN},
+		"a secret of another kind":         {strategies.AlternatingUsers{Engine: db}, "arn:aws:rds:eu-central-1:123456789012:db:app", "boss", nil, "masterarn"},
+	} {
+		r := rotator.Rotation{
+			Current: document("app", c.masterarn),
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return document(c.superuser, ""), nil
+			},
+		}
+		values := []secret.Document{r.Current, document("app_clone", c.masterarn)}
+		causes, err := c.strategy.ExplainRejected(t.Context(), r, values...)
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "canary") {
+				t.Errorf("%s: error %v, want %q", name, err, c.err)
+			}
+			continue
+		}
+		var got []string
+		for _, cause := range causes {
+			got = append(got, cause.Text)
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q: %v", name, got, c.want, err)
+		}
+		want := "WHY app app_clone"
+		if name == "an engine that cannot" {
+			want = ""
+		}
+		if got := c.strategy.Inquiry(append(values, secret.Document{})...); got != want {
+			t.Errorf("%s asks %q, want %q", name, got, want)
+		}
+		if got := c.strategy.Inquiry(); got != "" {
+			t.Errorf("%s asks about no user: %q", name, got)
+		}
+	}
+	r := rotator.Rotation{Current: document("app", bossARN)}
+	if _, err := (strategies.SingleUser{Engine: db}).ExplainRejected(t.Context(), r, secret.Document{}); !errors.Is(err, rotator.KindMisconfigured) {
+		t.Errorf("a value without a user: %v", err)
+	}
+	if _, err := byEngine.ExplainRejected(t.Context(), rotator.Rotation{Current: document("app", "").Set("engine", "other")}); err == nil {
+		t.Error("an engine that is not there is asked")
+	}
+}
