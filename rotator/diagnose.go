@@ -151,6 +151,12 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 		c.markNotTested("no version says which user and target it should be for", pending, previous)
 		return
 	}
+	if c.first() == previous && c.probes[current].state != CredentialWorks {
+		c.tryLogin(ctx, previous, place) // asked for first, and not sent above
+		if c.unclear(previous, pending) {
+			return
+		}
+	}
 	c.tryLogin(ctx, pending, place)
 	switch {
 	case c.probes[current].state == CredentialWorks || c.probes[pending].state == CredentialWorks:

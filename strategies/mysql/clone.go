@@ -487,7 +487,14 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	}
 	for _, r := range c.clones {
 		if !slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host }) {
-			warnings = append(warnings, strategies.Warn("%s has no counterpart of user %q on its host: it gets the new passwords and keeps its privileges. DROP USER %s, if AWS's template left it", r, c.pair.Original, r))
+			text := "%s has no counterpart of user %q on its host: it gets the new passwords and keeps its " +
+				"privileges. DROP USER %s, if AWS's template left it"
+			if c.inUse() {
+				text = "%s, of the user now in use, has no counterpart of user %q on its host: clients that it alone " +
+					"admits cannot log in after the next rotation. Was that account renamed or dropped? Then bring it " +
+					"back (RENAME USER). Otherwise, once the other user is in use, DROP USER %s, if AWS's template left it"
+			}
+			warnings = append(warnings, strategies.Warn(text, r, c.pair.Original, r))
 		}
 	}
 	if err := c.dryRunAccounts(ctx, existing, sample); err != nil {

@@ -140,8 +140,9 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 	}
 	op := operation{action: "changing users", remedy: s.aclRemedy()}
 	if dry {
+		// EXEC cannot be queued: whether the user may send it, an empty transaction shows.
 		op.action = "checking a change of users"
-		_, err := s.do(ctx, op, append(commands, []string{"DISCARD"})...)
+		_, err := s.do(ctx, op, append(commands, []string{"DISCARD"}, []string{"MULTI"}, []string{"EXEC"})...)
 		return err
 	}
 	answers, err := s.do(ctx, op, append(commands, []string{"EXEC"})...)

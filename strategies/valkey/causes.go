@@ -16,6 +16,8 @@ func Causes() []dial.Cause {
 			Text: "the server takes no login of users: it is older than Redis 6"},
 		{Codes: []string{"NOPERM"}, Kind: rotator.KindPrivilege,
 			Text: "{remedy}"},
+		{Codes: []string{"EXECABORT"}, Says: []string{"NOPERM"}, Kind: rotator.KindPrivilege,
+			Text: "{remedy}"},
 		{Codes: []string{"READONLY"}, Kind: rotator.KindReadOnly,
 			Text: "the server is a replica that takes no changes"},
 		{Codes: []string{"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"}, Kind: rotator.KindUnreachable, Retry: dial.RetryYes,

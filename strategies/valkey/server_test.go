@@ -156,6 +156,14 @@ func TestRefused(t *testing.T) {
 	wants(t, dry(valkey.Engine{}, self, self.User), rotator.KindMisconfigured, "SINGLE_USER_THROUGH_SUPERUSER")
 	ok(t, dry(valkey.Engine{AllowSelfChange: true}, self, self.User))
 	wants(t, dry(valkey.Engine{}, app, self.User), rotator.KindPrivilege, "+acl")
+	for _, right := range selfChange {
+		most := slices.DeleteFunc(slices.Clone(selfChange), func(r string) bool { return r == right })
+		// Where ACL SAVE serves, CONFIG REWRITE is not needed.
+		if lacks, err := s.user(t.Context(), name("lacks"), most); right != "+config|rewrite" {
+			ok(t, err)
+			wants(t, dry(valkey.Engine{}, lacks, app.User), rotator.KindPrivilege, right)
+		}
+	}
 	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "nopass"}))
 	wants(t, dry(valkey.Engine{}, boss, app.User), rotator.KindMisconfigured, "resetpass >PASSWORD, with the password in AWSCURRENT in place of PASSWORD, then ACL SAVE")
 	wants(t, dry(valkey.Engine{}, boss, "gone"), rotator.KindNotFound, "do not ACL SAVE yet")

@@ -344,6 +344,10 @@ var scenes = map[string]func(*scene){
 		s.file = string(s.value(s.user, s.has(s.user)).Reveal())
 		s.stuck(aws.Bool(true), awsemu.Value{}, awsemu.Text(s.document("username", s.user)), awsemu.Value{})
 	},
+	"no password in AWSCURRENT, and AWSPENDING is rejected": func(s *scene) {
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), s.value(s.user, right), awsemu.Text(s.document("username", s.user)), s.value(s.user, s.canary()))
+	},
 	// What follows was found by playing an operator who has not seen the code.
 	"the superuser is locked": func(s *scene) {
 		s.superuserOf(s.dialect().lock)
