@@ -85,7 +85,8 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	if server != nil && kind == rotator.KindMisconfigured && saidByProxy(server) {
 		return strategies.MarkPoolerError(err)
 	}
-	if st.phase != querying {
+	// An init_connect that fails ends a session at its first statement, whatever the value.
+	if st.phase != querying || server != nil && server.Number == 1184 {
 		return strategies.MarkLoginError(err)
 	}
 	return err

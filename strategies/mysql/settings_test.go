@@ -140,6 +140,9 @@ func TestAnInitConnectThatFails(t *testing.T) {
 			app := s.user(t)
 			s.run(t, "SET GLOBAL init_connect = 'INSERT INTO none.logins VALUES (1)'")
 			err := engine().Ping(t.Context(), app)
+			if login := rotator.LoginError(nil); !errors.As(err, &login) {
+				t.Errorf("%v reads as an error of the secret's value", err)
+			}
 			if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), "SET GLOBAL init_connect = ''") ||
 				strings.Contains(err.Error(), "Try again") {
 				t.Errorf("Ping gives %v", err)

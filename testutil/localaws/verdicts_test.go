@@ -399,6 +399,14 @@ var scenes = map[string]func(*scene){
 		s.say("ALTER USER %u@'%' WITH MAX_CONNECTIONS_PER_HOUR 1", s.user, "")
 		s.accepts(account{Username: s.user, Password: s.canaries[len(s.canaries)-1]})
 	},
+	"an init_connect that fails": func(s *scene) {
+		s.not("postgres")
+		s.not("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("SET GLOBAL init_connect = 'INSERT INTO none.logins VALUES (1)'")
+		s.names, s.fix = "SET GLOBAL init_connect = ''", func() { s.exec("SET GLOBAL init_connect = ''") }
+		s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL init_connect = ''") })
+	},
 	"offline mode": func(s *scene) {
 		s.only("mysql")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
