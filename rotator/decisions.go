@@ -247,7 +247,11 @@ func decisionTable() []rule {
 				"roll back to it"},
 		{current: is(CredentialInvalid), action: ActionStoreCredentials,
 			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials " +
-				"now in use, in the form that this function rotates"},
+				"now in use, with every member that this function needs: where AWSPREVIOUS is a JSON object " +
+				"(get-secret-value --version-stage AWSPREVIOUS), copy it first, for storing moves that label, and " +
+				"replace what is wrong in it, such as the password. Else write engine, host, username, password, " +
+				"dbname, and masterarn for a superuser. Where the password is not known, have a superuser set the " +
+				"one that you store"},
 		{action: ActionResetPassword, resets: true,
 			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +
 				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +

@@ -34,7 +34,7 @@ type member struct {
 }
 
 // storeHint ends every error: it is what the reader of one has to do.
-const storeHint = `; store one JSON object, such as {"username": "...", "password": "..."}`
+const storeHint = `; store one JSON object, such as {"engine": "...", "host": "...", "username": "...", "password": "..."}`
 
 // ParseDocument reads the value of a secret. Its errors say what is wrong and
 // where, and quote nothing of the text: it may be a bare password. A name that
