@@ -47,18 +47,21 @@ func (w watched) SetPassword(ctx context.Context, login strategies.Login, user s
 	return w.Memory.SetPassword(ctx, login, user, p)
 }
 
-func (w watched) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) ([]strategies.Warning, error) {
+func (w watched) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	p secret.Password) ([]strategies.Warning, error) {
 	w.note("sets", user, login)
 	return w.Memory.DryRunSetPassword(ctx, login, user, p)
 }
 
-func (w watched) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+func (w watched) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) error {
 	w.note("clones", pair.Target, login)
 	w.told.pair = pair
 	return w.Memory.EnsureClone(ctx, login, pair, p)
 }
 
-func (w watched) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) ([]strategies.Warning, error) {
+func (w watched) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) ([]strategies.Warning, error) {
 	w.note("clones", pair.Target, login)
 	w.told.pair = pair
 	return w.Memory.DryRunEnsureClone(ctx, login, pair, p)
@@ -85,28 +88,37 @@ func TestWhatTheSuperuserIsTold(t *testing.T) {
 	}{
 		"single user": {account: "current one", done: []string{"boss sets app"}, users: []string{"app"},
 			passwords: []string{"current one", "current one", "pending one", "previous one"}, seen: "app: seen app"},
-		"single user, where the pending password works": {account: "pending one", rotates: "app", done: []string{"boss sets app"}, users: []string{"app"},
+		"single user, where the pending password works": {account: "pending one", rotates: "app",
+			done: []string{"boss sets app"}, users: []string{"app"},
 			passwords: []string{"pending one", "current one", "pending one", "previous one"}, seen: "app: seen app"},
-		"alternating users": {alternating: true, account: "current one", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+		"alternating users": {alternating: true, account: "current one", done: []string{"boss clones app_clone"},
+			users:     []string{"app", "app_clone"},
 			passwords: []string{"current one"}, seen: "app: seen app"},
-		"alternating users, with consent": {alternating: true, account: "current one", rotates: "app/app_clone", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+		"alternating users, with consent": {alternating: true, account: "current one", rotates: "app/app_clone",
+			done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
 			passwords: []string{"current one"}, seen: "app: seen app"},
-		"alternating users, passwords only": {alternating: true, rotateOnly: true, account: "current one", rotates: "app*", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+		"alternating users, passwords only": {alternating: true, rotateOnly: true, account: "current one",
+			rotates: "app*", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
 			passwords: []string{"current one"}, seen: "app: seen app", pair: strategies.Pair{PasswordOnly: true}},
-		"alternating users, without TLS": {alternating: true, account: "current one", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+		"alternating users, without TLS": {alternating: true, account: "current one",
+			done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
 			more:      func(d secret.Document) secret.Document { return d.Set("ssl", "false") },
 			passwords: []string{"current one"}, seen: "app: seen app", pair: strategies.Pair{NoTLS: true}},
-		"alternating users, by name": {alternating: true, account: "current one", rotates: "app/app_clone", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+		"alternating users, by name": {alternating: true, account: "current one", rotates: "app/app_clone",
+			done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
 			more:      func(d secret.Document) secret.Document { return d.Set("alternateUsername", "app_clone") },
-			passwords: []string{"current one"}, seen: "app: seen app", pair: strategies.Pair{PasswordOnly: true, Named: true}},
+			passwords: []string{"current one"}, seen: "app: seen app", pair: strategies.Pair{PasswordOnly: true,
+				Named: true}},
 		// AWSPREVIOUS shows no password of the user in use, whose privileges are then not the secret's to give.
-		"alternating users, by the other user": {alternating: true, account: "not known", clone: "previous one", done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
+		"alternating users, by the other user": {alternating: true, account: "not known", clone: "previous one",
+			done: []string{"boss clones app_clone"}, users: []string{"app", "app_clone"},
 			seen: "app_clone: seen app_clone", pair: strategies.Pair{PasswordOnly: true}},
 	} {
 		for _, preflight := range []bool{false, true} {
 			db := watched{&strategytest.Memory{}, new(told)}
 			db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(c.account)})
-			db.Add(strategytest.Account{Name: "app_clone", Password: secret.NewPassword(cmp.Or(c.clone, "unknown")), SetRole: "app"})
+			db.Add(strategytest.Account{Name: "app_clone", Password: secret.NewPassword(cmp.Or(c.clone, "unknown")),
+				SetRole: "app"})
 			db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword(boss), Superuser: true})
 			of := func(user, password string) secret.Document {
 				d := value(user, password)
@@ -129,7 +141,8 @@ func TestWhatTheSuperuserIsTold(t *testing.T) {
 					return value("boss", boss).Set("rotates", c.rotates), nil
 				},
 			}
-			var s rotator.Strategy = strategies.SingleUser{Engine: db, ThroughSuperuser: true, SuperuserSecretARN: "superuser"}
+			var s rotator.Strategy = strategies.SingleUser{Engine: db, ThroughSuperuser: true,
+				SuperuserSecretARN: "superuser"}
 			if c.alternating {
 				s = strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: "superuser", RotateOnly: c.rotateOnly}
 			}
@@ -155,19 +168,23 @@ func TestWhatTheSuperuserIsTold(t *testing.T) {
 				passwords = append(passwords, p.Reveal())
 			}
 			seen := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprint(held.Seen), "map["), "]")
-			if !slices.Equal(held.Users, c.users) || held.Consent != (c.rotates != "") || !slices.Equal(passwords, c.passwords) || strings.ReplaceAll(seen, ":", ": ") != c.seen {
-				t.Errorf("%s (%t): for %q, consent %t, passwords %q, seen %s", name, preflight, held.Users, held.Consent, passwords, seen)
+			if !slices.Equal(held.Users, c.users) || held.Consent != (c.rotates != "") ||
+				!slices.Equal(passwords, c.passwords) || strings.ReplaceAll(seen, ":", ": ") != c.seen {
+				t.Errorf("%s (%t): for %q, consent %t, passwords %q, seen %s", name, preflight, held.Users,
+					held.Consent, passwords, seen)
 			}
 			if !c.alternating {
 				continue
 			}
 			// setSecret has given the clone the pending password; before, it may have the previous one.
-			if err := db.told.pair.Possession(t.Context(), nil); (preflight && c.clone == "") != errors.Is(err, rotator.KindLoginRejected) {
+			if err := db.told.pair.Possession(t.Context(), nil); (preflight && c.clone == "") != errors.Is(err,
+				rotator.KindLoginRejected) {
 				t.Errorf("%s (%t): possession: %v", name, preflight, err)
 			}
 			got := db.told.pair
 			got.Possession = nil
-			c.pair.Original, c.pair.Clone, c.pair.Target, c.pair.Consent = "app", "app_clone", "app_clone", c.rotates != ""
+			c.pair.Original, c.pair.Clone, c.pair.Target, c.pair.Consent = "app", "app_clone", "app_clone",
+				c.rotates != ""
 			if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c.pair) {
 				t.Errorf("%s (%t): %+v, want %+v", name, preflight, got, c.pair)
 			}
@@ -191,12 +208,18 @@ func TestWhatThePendingPasswordLeavesToDo(t *testing.T) {
 		db.Add(strategytest.Account{Name: "app_clone", Password: secret.NewPassword("pending one"), SetRole: "app"})
 		db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("boss's own"), Superuser: true})
 		r := rotator.Rotation{Current: value("app", "current one"), Pending: value("app", "pending one"),
-			ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
-			ReadSecret:   func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil },
+			ReadPrevious: func(context.Context) (secret.Document, error) {
+				return secret.Document{}, rotator.KindNotFound
+			},
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return value("boss", "boss's own"), nil
+			},
 		}
-		var s rotator.Strategy = strategies.SingleUser{Engine: db, ThroughSuperuser: c.through, SuperuserSecretARN: "superuser"}
+		var s rotator.Strategy = strategies.SingleUser{Engine: db, ThroughSuperuser: c.through,
+			SuperuserSecretARN: "superuser"}
 		if c.alternating {
-			s, r.Pending = strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: "superuser"}, value("app_clone", "pending one")
+			s, r.Pending = strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: "superuser"},
+				value("app_clone", "pending one")
 		}
 		if err := s.Apply(t.Context(), r); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -261,7 +284,8 @@ func TestWhatTheLogSays(t *testing.T) {
 				return secret.Document{}, rotator.KindThrottled
 			}
 		}
-		if s, ok := s.(strategies.SingleUser); ok && !s.ThroughSuperuser || strings.HasPrefix(name, "two") || strings.HasSuffix(name, "again") {
+		if s, ok := s.(strategies.SingleUser); ok && !s.ThroughSuperuser || strings.HasPrefix(name, "two") ||
+			strings.HasSuffix(name, "again") {
 			r.Current, r.Pending = r.Current.Set("masterarn", ""), r.Pending.Set("masterarn", "")
 		}
 		var notes []string
@@ -277,14 +301,18 @@ func TestWhatTheLogSays(t *testing.T) {
 		if c.err == "" && (err != nil || len(notes) != 1 || notes[0] != c.log) {
 			t.Errorf("%s: the log says %q, want %q: %v", name, notes, c.log, err)
 		}
-		if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "superuser") != strings.Contains(c.err+c.fail, "superuser") && c.fail != "read" || len(notes) > 0) {
-			t.Errorf("%s: an error that says %q is wanted, and a log that says nothing: %v, %q", name, c.err, err, notes)
+		if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) ||
+			strings.Contains(err.Error(), "superuser") != strings.Contains(c.err+c.fail, "superuser") &&
+				c.fail != "read" || len(notes) > 0) {
+			t.Errorf("%s: an error that says %q is wanted, and a log that says nothing: %v, %q", name,
+				c.err, err, notes)
 		}
 		if c.works == "" {
 			continue
 		}
 		notes = nil
-		if err := s.Verify(t.Context(), r); err != nil || r.Pending.Text("username") != c.works || len(notes) != 1 || !strings.Contains(notes[0], "logged in with the value under test") {
+		if err := s.Verify(t.Context(), r); err != nil || r.Pending.Text("username") != c.works || len(notes) != 1 ||
+			!strings.Contains(notes[0], "logged in with the value under test") {
 			t.Errorf("%s: Verify: %v, and the log says %q", name, err, notes)
 		}
 	}
@@ -300,9 +328,14 @@ func TestTheValueOfAPreflightIsRehearsed(t *testing.T) {
 		"app":       strategies.SingleUser{Engine: &db},
 		"app_clone": strategies.AlternatingUsers{Engine: &db, SuperuserSecretARN: "superuser"},
 	} {
-		findings := s.Preflight(t.Context(), rotator.Rotation{Current: value("app", "current one"), Pending: value(name, long),
-			ReadSecret: func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil }})
-		if !slices.ContainsFunc(findings, func(f rotator.Finding) bool { return f.ID == "P5" && f.Status == rotator.StatusFailed }) {
+		findings := s.Preflight(t.Context(), rotator.Rotation{Current: value("app", "current one"),
+			Pending: value(name, long),
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return value("boss", "boss's own"), nil
+			}})
+		if !slices.ContainsFunc(findings, func(f rotator.Finding) bool {
+			return f.ID == "P5" && f.Status == rotator.StatusFailed
+		}) {
 			t.Errorf("%s: a password that is too long is not judged: %+v", name, findings)
 		}
 	}

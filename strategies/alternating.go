@@ -63,7 +63,8 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 		engine: a.Engine, rotation: r, current: current, seen: seen, clones: !a.rotateOnly(r.Current),
 		isManagedUser: pair.has,
 		superuser: func(accepted Login) (superuser Login, err error) {
-			superuser, pair, err = a.superuser(ctx, t, r, current, accepted, pair, seen, stored(ctx, t, r, current, next))
+			superuser, pair, err = a.superuser(ctx, t, r, current, accepted, pair, seen,
+				stored(ctx, t, r, current, next))
 			return superuser, err
 		},
 		dryRun: func(superuser, _ Login) ([]Warning, error) {
@@ -106,16 +107,19 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 		err = a.Engine.EnsureClone(ctx, superuser, pair, pending.Password)
 	}
 	if err != nil {
-		return fmt.Errorf("superuser %q: %w", superuser.User, staleSuperuser(superuser, lostUser(r, label, current.User == pair.Clone && !a.rotateOnly(r.Current), err)))
+		return fmt.Errorf("superuser %q: %w", superuser.User,
+			staleSuperuser(superuser, lostUser(r, label, current.User == pair.Clone && !a.rotateOnly(r.Current), err)))
 	}
 	waitForReplica(ctx, a.Engine, r, superuser, pending)
-	r.Logf("superuser %q changed the password of user %q; user %q (verified with %s) is unchanged", superuser.User, pair.Target, pair.InUse(), label)
+	r.Logf("superuser %q changed the password of user %q; user %q (verified with %s) is unchanged", superuser.User,
+		pair.Target, pair.InUse(), label)
 	return nil
 }
 
 // superuser gives the superuser's login, and the pair with what is known of it then.
 // as is the login that worked, seen what logins showed, pending what may be stored under AWSPENDING.
-func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rotation, current, login Login, pair Pair, seen map[string]string, pending func() (Login, error)) (Login, Pair, error) {
+func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rotation, current, login Login, pair Pair,
+	seen map[string]string, pending func() (Login, error)) (Login, Pair, error) {
 	superuser, d, err := superuserLogin(ctx, t, r, a.SuperuserSecretARN, login, pair.Original, pair.Clone)
 	// What the user in use may do goes to the other one only if the secret has shown that it is
 	// in its hands: AWSPREVIOUS may be of the other, whose password alone is the secret's then.
@@ -127,7 +131,8 @@ func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rot
 		return superuser, pair, err
 	}
 	h := superuser.For
-	h.Users, h.Consent, h.Passwords, h.Seen = []string{pair.Original, pair.Clone}, pair.Consent, passwordsOf(fixedLogin(login)), seen
+	h.Users, h.Consent, h.Passwords, h.Seen = []string{pair.Original, pair.Clone}, pair.Consent,
+		passwordsOf(fixedLogin(login)), seen
 	return superuser, pair, nil
 }
 
@@ -145,7 +150,8 @@ func (a AlternatingUsers) parseLogins(t Traits, r rotator.Rotation) (current, pe
 		return current, pending, pair, fmt.Errorf("AWSCURRENT: %w", err)
 	}
 	if pending.User != pair.Target {
-		return current, pending, pair, fmt.Errorf("AWSPENDING: %w: it is for user %q; the second user of %q is %q", rotator.KindConflict, pending.User, current.User, pair.Target)
+		return current, pending, pair, fmt.Errorf("AWSPENDING: %w: it is for user %q; the second user of %q is %q",
+			rotator.KindConflict, pending.User, current.User, pair.Target)
 	}
 	if err = checkSameDatabase(current, pending); err != nil {
 		err = fmt.Errorf("AWSPENDING: %w", err)
@@ -178,9 +184,11 @@ func (t Traits) parsePair(d secret.Document, user string) (Pair, error) {
 	}
 	switch {
 	case pair.Target == "" || pair.Target == user:
-		return pair, fmt.Errorf("secret: %w: user %q has no second user: set alternateUsername", rotator.KindMisconfigured, user)
+		return pair, fmt.Errorf("secret: %w: user %q has no second user: set alternateUsername",
+			rotator.KindMisconfigured, user)
 	case t.checkUser(pair.Target) != nil:
-		return pair, fmt.Errorf("%w (use a shorter name, or give the other user of a pair that exists in alternateUsername)", t.checkUser(pair.Target))
+		return pair, fmt.Errorf("%w (use a shorter name, or give the other user of a pair that exists in "+
+			"alternateUsername)", t.checkUser(pair.Target))
 	}
 	return pair, nil
 }
@@ -206,7 +214,8 @@ func checkSamePair(t Traits, r rotator.Rotation, current, other Login) error {
 		return err
 	}
 	if !pair.has(other.User) {
-		return fmt.Errorf("%w: it is for user %q, and the pair is %q and %q", rotator.KindConflict, other.User, pair.Original, pair.Clone)
+		return fmt.Errorf("%w: it is for user %q, and the pair is %q and %q", rotator.KindConflict, other.User,
+			pair.Original, pair.Clone)
 	}
 	return checkSameDatabase(current, other)
 }

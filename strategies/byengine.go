@@ -18,11 +18,12 @@ type ByEngine struct {
 	// Allowed are the values of the key engine that may be rotated. None: none.
 	Allowed []string
 
-	Alternating        bool            // AlternatingUsers; otherwise SingleUser
-	ThroughSuperuser   bool            // SingleUser.ThroughSuperuser
-	DualPasswords      map[string]bool // DualPasswords in place of SingleUser, on the engines of these names (Traits.Name)
-	RotateOnly         bool            // AlternatingUsers.RotateOnly
-	SuperuserSecretARN string          // of each strategy
+	Alternating      bool // AlternatingUsers; otherwise SingleUser
+	ThroughSuperuser bool // SingleUser.ThroughSuperuser
+	// DualPasswords in place of SingleUser, on the engines of these names (Traits.Name)
+	DualPasswords      map[string]bool
+	RotateOnly         bool   // AlternatingUsers.RotateOnly
+	SuperuserSecretARN string // of each strategy
 }
 
 // ability is what the strategies of this package can do.
@@ -117,21 +118,26 @@ func (b ByEngine) strategy(r rotator.Rotation) (ability, error) {
 	}
 	name := d.Text(keyEngine)
 	if name == "" {
-		return nil, fmt.Errorf("secret: %w: the key %s is missing: want one of %s", rotator.KindMisconfigured, keyEngine, strings.Join(b.Allowed, ", "))
+		return nil, fmt.Errorf("secret: %w: the key %s is missing: want one of %s", rotator.KindMisconfigured,
+			keyEngine, strings.Join(b.Allowed, ", "))
 	}
 	if !slices.Contains(b.Allowed, name) {
-		return nil, fmt.Errorf("secret: %w: %w: engine is %.80q, and this function rotates %s (ENGINES)", rotator.KindMisconfigured, rotator.ErrOtherEngine, name, strings.Join(b.Allowed, ", "))
+		return nil, fmt.Errorf("secret: %w: %w: engine is %.80q, and this function rotates %s (ENGINES)",
+			rotator.KindMisconfigured, rotator.ErrOtherEngine, name, strings.Join(b.Allowed, ", "))
 	}
 	e := b.engine(name)
 	if b.Alternating {
 		cloning, ok := e.(CloningEngine)
 		if !ok {
-			return nil, fmt.Errorf("environment: %w: %s has no alternating users: set STRATEGY=single-user", rotator.KindMisconfigured, e.Traits().Name)
+			return nil, fmt.Errorf("environment: %w: %s has no alternating users: set STRATEGY=single-user",
+				rotator.KindMisconfigured, e.Traits().Name)
 		}
-		return AlternatingUsers{Engine: cloning, SuperuserSecretARN: b.SuperuserSecretARN, RotateOnly: b.RotateOnly}, nil
+		return AlternatingUsers{Engine: cloning, SuperuserSecretARN: b.SuperuserSecretARN, RotateOnly: b.RotateOnly},
+			nil
 	}
 	if dual, ok := e.(DualPasswordEngine); ok && b.DualPasswords[e.Traits().Name] {
-		return DualPasswords{Engine: dual, ThroughSuperuser: b.ThroughSuperuser, SuperuserSecretARN: b.SuperuserSecretARN}, nil
+		return DualPasswords{Engine: dual, ThroughSuperuser: b.ThroughSuperuser,
+			SuperuserSecretARN: b.SuperuserSecretARN}, nil
 	}
 	return SingleUser{Engine: e, ThroughSuperuser: b.ThroughSuperuser, SuperuserSecretARN: b.SuperuserSecretARN}, nil
 }
@@ -154,11 +160,13 @@ func (b ByEngine) Validate() error {
 		known = append(known, e.Traits().Engines...)
 	}
 	if len(b.Allowed) == 0 {
-		return fmt.Errorf("environment: %w: ENGINES is missing: name the engines whose secrets this function may rotate, by comma: %s", rotator.KindMisconfigured, strings.Join(known, ","))
+		return fmt.Errorf("environment: %w: ENGINES is missing: name the engines whose secrets this function may "+
+			"rotate, by comma: %s", rotator.KindMisconfigured, strings.Join(known, ","))
 	}
 	for _, name := range b.Allowed {
 		if b.engine(name) == nil {
-			return fmt.Errorf("environment: %w: ENGINES names %.80q, which this function cannot rotate: want some of %s", rotator.KindMisconfigured, name, strings.Join(known, ","))
+			return fmt.Errorf("environment: %w: ENGINES names %.80q, which this function cannot rotate: want "+
+				"some of %s", rotator.KindMisconfigured, name, strings.Join(known, ","))
 		}
 	}
 	return nil

@@ -56,15 +56,17 @@ func TestByEngine(t *testing.T) {
 		kind     error  // of Verify
 		says     string // of the error
 	}{
-		"the first":              {both, "memory", nil, ""},
-		"the second":             {both, "other", rotator.KindLoginRejected, ""},
-		"the second, as Aurora":  {both, "aurora-other", rotator.KindLoginRejected, ""},
-		"not in the list":        {strategies.ByEngine{Engines: engines, Allowed: []string{"memory"}}, "other", rotator.ErrOtherEngine, `engine is "other", and this function rotates memory (ENGINES)`},
-		"an engine of nobody's":  {both, "oracle", rotator.ErrOtherEngine, "ENGINES"},
-		"no engine":              {both, "", rotator.KindMisconfigured, "the key engine is missing"},
-		"no list":                {strategies.ByEngine{Engines: engines}, "memory", rotator.KindMisconfigured, "by comma: memory,other,aurora-other,plain"},
+		"the first":             {both, "memory", nil, ""},
+		"the second":            {both, "other", rotator.KindLoginRejected, ""},
+		"the second, as Aurora": {both, "aurora-other", rotator.KindLoginRejected, ""},
+		"not in the list":       {strategies.ByEngine{Engines: engines, Allowed: []string{"memory"}}, "other", rotator.ErrOtherEngine, `engine is "other", and this function rotates memory (ENGINES)`},
+		"an engine of nobody's": {both, "oracle", rotator.ErrOtherEngine, "ENGINES"},
+		"no engine":             {both, "", rotator.KindMisconfigured, "the key engine is missing"},
+		"no list": {strategies.ByEngine{Engines: engines}, "memory", rotator.KindMisconfigured,
+			"by comma: memory,other,aurora-other,plain"},
 		"a list with a misspelt": {strategies.ByEngine{Engines: engines, Allowed: []string{"memory", "othr"}}, "memory", rotator.KindMisconfigured, `ENGINES names "othr"`},
-		"no clones":              {strategies.ByEngine{Engines: engines, Allowed: []string{"plain"}, Alternating: true}, "plain", rotator.KindMisconfigured, "STRATEGY=single-user"},
+		"no clones": {strategies.ByEngine{Engines: engines, Allowed: []string{"plain"}, Alternating: true},
+			"plain", rotator.KindMisconfigured, "STRATEGY=single-user"},
 	} {
 		d := document(t, c.engine)
 		err := c.strategy.Verify(t.Context(), rotator.Rotation{Pending: d})
@@ -76,17 +78,20 @@ func TestByEngine(t *testing.T) {
 		}
 		_, proposed := c.strategy.Propose(t.Context(), rotator.Rotation{Current: d})
 		findings := c.strategy.Preflight(t.Context(), rotator.Rotation{Current: d})
-		for what, err := range map[string]error{"Propose": proposed, "Apply": c.strategy.Apply(t.Context(), rotator.Rotation{Current: d, Pending: d})} {
+		for what, err := range map[string]error{"Propose": proposed,
+			"Apply": c.strategy.Apply(t.Context(), rotator.Rotation{Current: d, Pending: d})} {
 			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%s: %s: %v", name, what, err)
 			}
 		}
-		if len(findings) != 1 || findings[0].Status != rotator.StatusFailed || !strings.Contains(findings[0].Detail, c.says) {
+		if len(findings) != 1 || findings[0].Status != rotator.StatusFailed ||
+			!strings.Contains(findings[0].Detail, c.says) {
 			t.Errorf("%s: Preflight: %+v", name, findings)
 		}
 	}
 	d := document(t, "memory")
-	if next, err := both.Propose(t.Context(), rotator.Rotation{Current: d}); err != nil || next.Text("username") != "app" || next.SameCredentials(d) {
+	if next, err := both.Propose(t.Context(), rotator.Rotation{Current: d}); err != nil ||
+		next.Text("username") != "app" || next.SameCredentials(d) {
 		t.Errorf("Propose: %v", err)
 	}
 	if findings := both.Preflight(t.Context(), rotator.Rotation{Current: d}); len(findings) < 10 {
@@ -94,12 +99,14 @@ func TestByEngine(t *testing.T) {
 	}
 	// AWSCURRENT decides. A pending value for another engine is sent nowhere.
 	mixed := rotator.Rotation{Current: document(t, "memory"), Pending: document(t, "other")}
-	for what, err := range map[string]error{"Apply": both.Apply(t.Context(), mixed), "Verify": both.Verify(t.Context(), mixed)} {
+	for what, err := range map[string]error{"Apply": both.Apply(t.Context(), mixed),
+		"Verify": both.Verify(t.Context(), mixed)} {
 		if !errors.Is(err, rotator.ErrOtherEngine) {
 			t.Errorf("%s with values for two engines: %v", what, err)
 		}
 	}
-	if !(strategies.ByEngine{Engines: []strategies.Engine{plain{}, limited{}}}).LimitsFailedLogins() || (strategies.ByEngine{Engines: []strategies.Engine{plain{}}}).LimitsFailedLogins() {
+	if !(strategies.ByEngine{Engines: []strategies.Engine{plain{}, limited{}}}).LimitsFailedLogins() ||
+		(strategies.ByEngine{Engines: []strategies.Engine{plain{}}}).LimitsFailedLogins() {
 		t.Error("one engine with a limit is enough, and without any there is none")
 	}
 }
@@ -108,7 +115,8 @@ func TestByEngine(t *testing.T) {
 // that the dispatch did not pass on would be missed in silence.
 func TestByEngineHasEveryAbility(t *testing.T) {
 	is := reflect.TypeFor[strategies.ByEngine]()
-	for _, s := range []reflect.Type{reflect.TypeFor[strategies.SingleUser](), reflect.TypeFor[strategies.AlternatingUsers](), reflect.TypeFor[strategies.DualPasswords]()} {
+	for _, s := range []reflect.Type{reflect.TypeFor[strategies.SingleUser](),
+		reflect.TypeFor[strategies.AlternatingUsers](), reflect.TypeFor[strategies.DualPasswords]()} {
 		for i := range s.NumMethod() {
 			if _, ok := is.MethodByName(s.Method(i).Name); !ok {
 				t.Errorf("%s has %s, and ByEngine does not pass it on", s.Name(), s.Method(i).Name)

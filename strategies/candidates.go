@@ -66,7 +66,8 @@ func fixedLogin(login Login) func() (Login, error) {
 // host or an account that this secret does not rotate, or wants TLS where AWSCURRENT
 // has none or of a server of another name, so that its password goes nowhere that
 // its own value does not send it.
-func previousLogin(ctx context.Context, t Traits, r rotator.Rotation, current Login, isManagedUser func(user string) bool) func() (Login, error) {
+func previousLogin(ctx context.Context, t Traits, r rotator.Rotation, current Login,
+	isManagedUser func(user string) bool) func() (Login, error) {
 	return func() (Login, error) {
 		d, err := r.ReadPrevious(ctx)
 		if errors.Is(err, rotator.KindNotFound) {
@@ -76,7 +77,8 @@ func previousLogin(ctx context.Context, t Traits, r rotator.Rotation, current Lo
 			return Login{}, err
 		}
 		login, err := t.parseLogin(d)
-		if err != nil || !isManagedUser(login.User) || !sameEndpoint(login, current) || !asStrict(current, login) || differing(current.Extra, login.Extra) != nil {
+		if err != nil || !isManagedUser(login.User) || !sameEndpoint(login, current) || !asStrict(current, login) ||
+			differing(current.Extra, login.Extra) != nil {
 			return Login{}, errNoCandidate
 		}
 		there := current
@@ -87,7 +89,8 @@ func previousLogin(ctx context.Context, t Traits, r rotator.Rotation, current Lo
 
 // stored makes a candidate of the value that an earlier attempt stored under
 // AWSPENDING. It is left out where Apply would refuse it.
-func stored(ctx context.Context, t Traits, r rotator.Rotation, current Login, isManagedUser func(user string) bool) func() (Login, error) {
+func stored(ctx context.Context, t Traits, r rotator.Rotation, current Login,
+	isManagedUser func(user string) bool) func() (Login, error) {
 	return func() (Login, error) {
 		if r.ReadPending == nil {
 			return Login{}, errNoCandidate

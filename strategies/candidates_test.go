@@ -14,7 +14,8 @@ import (
 
 // value is a secret for a Memory.
 func value(user, password string) secret.Document {
-	return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", user).SetPassword(secret.NewPassword(password))
+	return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username",
+		user).SetPassword(secret.NewPassword(password))
 }
 
 // TestNoOtherAccountIsUsed: where AWSPREVIOUS or a pending value of an earlier attempt
@@ -34,7 +35,8 @@ func TestNoOtherAccountIsUsed(t *testing.T) {
 		if name == "alternating users" {
 			pending = value("app_clone", "pending one")
 		}
-		r := rotator.Rotation{Current: value("app", "current one"), Pending: pending, ReadPrevious: stranger, ReadPending: stranger}
+		r := rotator.Rotation{Current: value("app", "current one"), Pending: pending, ReadPrevious: stranger,
+			ReadPending: stranger}
 		before := len(db.Journal())
 		if err := s.Apply(t.Context(), r); !errors.Is(err, rotator.KindLoginRejected) {
 			t.Errorf("%s: Apply: %v", name, err)
@@ -54,13 +56,16 @@ func TestThePreflightComesToThePreviousValue(t *testing.T) {
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword("another one")})
 	db.Add(strategytest.Account{Name: "app_clone", Password: secret.NewPassword("previous one")})
 	db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("boss's own"), Superuser: true})
-	findings := strategies.AlternatingUsers{Engine: &db, SuperuserSecretARN: "superuser"}.Preflight(t.Context(), rotator.Rotation{
-		Current: value("app", "current one"),
-		ReadPrevious: func(context.Context) (secret.Document, error) {
-			return value("app_clone", "previous one"), nil
-		},
-		ReadSecret: func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil },
-	})
+	findings := strategies.AlternatingUsers{Engine: &db, SuperuserSecretARN: "superuser"}.Preflight(t.Context(),
+		rotator.Rotation{
+			Current: value("app", "current one"),
+			ReadPrevious: func(context.Context) (secret.Document, error) {
+				return value("app_clone", "previous one"), nil
+			},
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return value("boss", "boss's own"), nil
+			},
+		})
 	for _, f := range findings {
 		if f.Status == rotator.StatusDenied || f.Status == rotator.StatusFailed {
 			t.Errorf("%+v", f)
@@ -77,16 +82,24 @@ func TestThePasswordPolicyIsHeldToTheEngine(t *testing.T) {
 	var db strategytest.Memory
 	most := db.Traits().MaxPasswordSize
 	for length, ok := range map[int]bool{most: true, most + 1: false} {
-		_, err := strategies.SingleUser{Engine: &db}.Propose(t.Context(), rotator.Rotation{Current: value("app", "current one"), PasswordPolicy: secret.PasswordPolicy{Length: length}})
-		if (err == nil) != ok || err != nil && (!errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), "PASSWORD_LENGTH")) {
+		_, err := strategies.SingleUser{Engine: &db}.Propose(t.Context(),
+			rotator.Rotation{Current: value("app", "current one"),
+				PasswordPolicy: secret.PasswordPolicy{Length: length}})
+		if (err == nil) != ok || err != nil && (!errors.Is(err, rotator.KindMisconfigured) ||
+			!strings.Contains(err.Error(), "PASSWORD_LENGTH")) {
 			t.Errorf("%d bytes: %v", length, err)
 		}
 	}
-	none := secret.PasswordPolicy{ExcludeLowercase: true, ExcludeUppercase: true, ExcludeNumbers: true, ExcludePunctuation: true}
-	if _, err := (strategies.SingleUser{Engine: &db}).Propose(t.Context(), rotator.Rotation{Current: value("app", "current one"), PasswordPolicy: none}); !errors.Is(err, rotator.KindMisconfigured) {
+	none := secret.PasswordPolicy{ExcludeLowercase: true, ExcludeUppercase: true, ExcludeNumbers: true,
+		ExcludePunctuation: true}
+	if _, err := (strategies.SingleUser{Engine: &db}).Propose(t.Context(),
+		rotator.Rotation{Current: value("app", "current one"), PasswordPolicy: none}); !errors.Is(err,
+		rotator.KindMisconfigured) {
 		t.Errorf("a policy that no password meets: %v", err)
 	}
-	if _, err := (strategies.AlternatingUsers{Engine: &db}).Propose(t.Context(), rotator.Rotation{Current: value("app", "current one"), PasswordPolicy: none}); !errors.Is(err, rotator.KindMisconfigured) {
+	if _, err := (strategies.AlternatingUsers{Engine: &db}).Propose(t.Context(),
+		rotator.Rotation{Current: value("app", "current one"), PasswordPolicy: none}); !errors.Is(err,
+		rotator.KindMisconfigured) {
 		t.Errorf("a policy that no password meets, of a pair: %v", err)
 	}
 }
@@ -107,9 +120,12 @@ func TestAFailedChangeIsAFailure(t *testing.T) {
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword("current one")})
 	db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("boss's own"), Superuser: true})
 	for _, kind := range []rotator.Kind{rotator.KindPrivilege, rotator.KindNotFound} {
-		err := strategies.AlternatingUsers{Engine: cannotClone{&db, kind}, SuperuserSecretARN: "superuser"}.Apply(t.Context(), rotator.Rotation{
+		err := strategies.AlternatingUsers{Engine: cannotClone{&db, kind},
+			SuperuserSecretARN: "superuser"}.Apply(t.Context(), rotator.Rotation{
 			Current: value("app", "current one"), Pending: value("app_clone", "pending one"),
-			ReadSecret: func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil },
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return value("boss", "boss's own"), nil
+			},
 		})
 		if !errors.Is(err, kind) || strings.Contains(err.Error(), "rollback") {
 			t.Errorf("Apply: %v", err)

@@ -34,7 +34,8 @@ func (used) TestUse(ctx context.Context, login Login) error { return single{}.Te
 func TestALoginIsNotEnough(t *testing.T) {
 	d := document(t, `{"engine":"test","host":"db","username":"app","password":"p"}`)
 	e := used{&listener{}}
-	for name, s := range map[string]rotator.UseTester{"single user": SingleUser{Engine: e}, "a pair": AlternatingUsers{Engine: e},
+	for name, s := range map[string]rotator.UseTester{"single user": SingleUser{Engine: e},
+		"a pair":        AlternatingUsers{Engine: e},
 		"two passwords": DualPasswords{Engine: e}} {
 		if err := s.TestUse(t.Context(), d); !errors.Is(err, rotator.KindPrivilege) {
 			t.Errorf("%s: %v", name, err)
@@ -52,15 +53,21 @@ func TestTheStrategyOfAnEngine(t *testing.T) {
 		want   ability
 	}{
 		"single user": {ByEngine{}, "single", SingleUser{Engine: single{}}},
-		"single user, all set": {ByEngine{ThroughSuperuser: true, SuperuserSecretARN: "boss", RotateOnly: true}, "single",
+		"single user, all set": {ByEngine{ThroughSuperuser: true, SuperuserSecretARN: "boss",
+			RotateOnly: true}, "single",
 			SingleUser{Engine: single{}, ThroughSuperuser: true, SuperuserSecretARN: "boss"}},
-		"alternating users":          {ByEngine{Alternating: true}, "test", AlternatingUsers{Engine: both}},
-		"alternating users, all set": {ByEngine{Alternating: true, SuperuserSecretARN: "boss", RotateOnly: true}, "test", AlternatingUsers{Engine: both, SuperuserSecretARN: "boss", RotateOnly: true}},
-		"two passwords, not wanted":  {ByEngine{}, "test", SingleUser{Engine: both}},
-		"of another engine":          {ByEngine{DualPasswords: map[string]bool{"Single": true}}, "test", SingleUser{Engine: both}},
-		"it has none":                {ByEngine{DualPasswords: map[string]bool{"Single": true}}, "single", SingleUser{Engine: single{}}},
-		"two passwords":              {ByEngine{DualPasswords: map[string]bool{"test": true}}, "test", DualPasswords{Engine: both}},
-		"two passwords, all set": {ByEngine{DualPasswords: map[string]bool{"test": true}, ThroughSuperuser: true, SuperuserSecretARN: "boss"}, "test",
+		"alternating users": {ByEngine{Alternating: true}, "test", AlternatingUsers{Engine: both}},
+		"alternating users, all set": {ByEngine{Alternating: true, SuperuserSecretARN: "boss", RotateOnly: true},
+			"test", AlternatingUsers{Engine: both, SuperuserSecretARN: "boss", RotateOnly: true}},
+		"two passwords, not wanted": {ByEngine{}, "test", SingleUser{Engine: both}},
+		"of another engine": {ByEngine{DualPasswords: map[string]bool{"Single": true}}, "test",
+			SingleUser{Engine: both}},
+		"it has none": {ByEngine{DualPasswords: map[string]bool{"Single": true}}, "single",
+			SingleUser{Engine: single{}}},
+		"two passwords": {ByEngine{DualPasswords: map[string]bool{"test": true}}, "test",
+			DualPasswords{Engine: both}},
+		"two passwords, all set": {ByEngine{DualPasswords: map[string]bool{"test": true}, ThroughSuperuser: true,
+			SuperuserSecretARN: "boss"}, "test",
 			DualPasswords{Engine: both, ThroughSuperuser: true, SuperuserSecretARN: "boss"}},
 	} {
 		c.by.Engines, c.by.Allowed = []Engine{both, single{}}, []string{"test", "single"}
@@ -70,7 +77,8 @@ func TestTheStrategyOfAnEngine(t *testing.T) {
 		}
 	}
 	two := DualPasswords{Engine: both, ThroughSuperuser: true, SuperuserSecretARN: "boss"}
-	if got, want := two.single(), (SingleUser{Engine: both, ThroughSuperuser: true, SuperuserSecretARN: "boss"}); got != want {
+	if got, want := two.single(),
+		(SingleUser{Engine: both, ThroughSuperuser: true, SuperuserSecretARN: "boss"}); got != want {
 		t.Errorf("two passwords: %#v, want %#v", got, want)
 	}
 }
@@ -87,14 +95,23 @@ func TestWhatASecretIsFor(t *testing.T) {
 		target   rotator.Target
 		reset    string
 	}{
-		"single user":       {SingleUser{Engine: single{}}, of, rotator.Target{Strategy: "single-user", Engine: "single", Host: "db", Port: 1, User: "app"}, "RESET app"},
-		"through superuser": {SingleUser{Engine: single{}, ThroughSuperuser: true}, of, rotator.Target{Strategy: "single-user-through-superuser", Engine: "single", Host: "db", Port: 1, User: "app"}, "RESET app"},
-		"alternating users": {AlternatingUsers{Engine: &listener{}}, d.Set("dbname", "shop"), rotator.Target{Strategy: "alternating-users", Engine: "test", Host: "db", Port: 1, Database: "shop", User: "app"}, ""},
-		"two passwords":     {DualPasswords{Engine: &listener{}}, d.Set("port", "7"), rotator.Target{Strategy: "dual-passwords", Engine: "test", Host: "db", Port: 7, User: "app"}, ""},
-		"by engine":         {by, of, rotator.Target{Strategy: "single-user", Engine: "single", Host: "db", Port: 1, User: "app"}, "RESET app"},
+		"single user": {SingleUser{Engine: single{}}, of,
+			rotator.Target{Strategy: "single-user", Engine: "single", Host: "db", Port: 1, User: "app"}, "RESET app"},
+		"through superuser": {SingleUser{Engine: single{}, ThroughSuperuser: true}, of,
+			rotator.Target{Strategy: "single-user-through-superuser", Engine: "single", Host: "db", Port: 1,
+				User: "app"}, "RESET app"},
+		"alternating users": {AlternatingUsers{Engine: &listener{}}, d.Set("dbname", "shop"),
+			rotator.Target{Strategy: "alternating-users", Engine: "test", Host: "db", Port: 1, Database: "shop",
+				User: "app"}, ""},
+		"two passwords": {DualPasswords{Engine: &listener{}}, d.Set("port", "7"),
+			rotator.Target{Strategy: "dual-passwords", Engine: "test", Host: "db", Port: 7, User: "app"}, ""},
+		"by engine": {by, of, rotator.Target{Strategy: "single-user", Engine: "single", Host: "db", Port: 1,
+			User: "app"}, "RESET app"},
 		"no engine of ours": {by, d.Set("engine", "oracle"), rotator.Target{}, ""},
-		"no login":          {SingleUser{Engine: single{}}, of.Set("password", ""), rotator.Target{Strategy: "single-user"}, "RESET app"},
-		"no user":           {SingleUser{Engine: single{}}, of.Set("username", ""), rotator.Target{Strategy: "single-user"}, ""},
+		"no login": {SingleUser{Engine: single{}}, of.Set("password", ""),
+			rotator.Target{Strategy: "single-user"}, "RESET app"},
+		"no user": {SingleUser{Engine: single{}}, of.Set("username", ""),
+			rotator.Target{Strategy: "single-user"}, ""},
 	} {
 		if got := c.strategy.Target(c.value); got != c.target {
 			t.Errorf("%s: %+v, want %+v", name, got, c.target)
@@ -103,18 +120,23 @@ func TestWhatASecretIsFor(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.reset)
 		}
 		said, err := c.strategy.NotInDryRun(c.value), c.strategy.TestUse(t.Context(), c.value)
-		if partial := c.target.Engine == "single" || name == "no login" || name == "no user"; partial != (said == "saving") {
+		if partial := c.target.Engine == "single" || name == "no login" ||
+			name == "no user"; partial != (said == "saving") {
 			t.Errorf("%s: what no dry run tries: %q", name, said)
 		}
-		if found := c.target.Engine == "single"; found != errors.Is(err, rotator.KindPrivilege) || found && !strings.Contains(err.Error(), c.target.User) {
+		if found := c.target.Engine == "single"; found != errors.Is(err, rotator.KindPrivilege) || found &&
+			!strings.Contains(err.Error(), c.target.User) {
 			t.Errorf("%s: what a login does not show: %v", name, err)
 		}
 		pooled := c.strategy.(rotator.PooledLogins)
-		if !pooled.LoginsArePooled(c.value) || pooled.LoginsArePooled(c.value.Set("poolerForwardsLogins", "false")) || pooled.LoginsArePooled(c.value.Set("poolerForwardsLogins", "perhaps")) {
+		if !pooled.LoginsArePooled(c.value) || pooled.LoginsArePooled(c.value.Set("poolerForwardsLogins", "false")) ||
+			pooled.LoginsArePooled(c.value.Set("poolerForwardsLogins", "perhaps")) {
 			t.Errorf("%s: whether a pooler has the database judge logins", name)
 		}
 	}
-	for name, s := range map[string]ability{"single user": SingleUser{Engine: single{}}, "alternating users": AlternatingUsers{Engine: &listener{}}, "two passwords": DualPasswords{Engine: &listener{}}} {
+	for name, s := range map[string]ability{"single user": SingleUser{Engine: single{}},
+		"alternating users": AlternatingUsers{Engine: &listener{}},
+		"two passwords":     DualPasswords{Engine: &listener{}}} {
 		if !s.LimitsFailedLogins() {
 			t.Errorf("%s: an engine that says nothing may lock an account", name)
 		}
@@ -126,7 +148,8 @@ func TestNoError(t *testing.T) {
 	if MarkPoolerError(nil) != nil || MarkLoginError(nil) != nil {
 		t.Error("an error of nothing")
 	}
-	for name, err := range map[string]error{"pooler": MarkPoolerError(rotator.KindLoginRejected), "login": MarkLoginError(rotator.KindLoginRejected)} {
+	for name, err := range map[string]error{"pooler": MarkPoolerError(rotator.KindLoginRejected),
+		"login": MarkLoginError(rotator.KindLoginRejected)} {
 		var at rotator.LoginError
 		if !errors.Is(err, rotator.KindLoginRejected) || !errors.As(err, &at) {
 			t.Errorf("%s: %v", name, err)

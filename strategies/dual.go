@@ -31,11 +31,13 @@ type DualPasswordEngine interface {
 	// self-change, and keep login.Password then; otherwise login is a superuser's, and
 	// an engine that needs the account itself is KindMisconfigured. A keep that does not
 	// work is no error, and does not begin to work. Where keep is p, no password changes, what
-	// works beside it works on, and all of it is saved: the Persist of two passwords. It may be repeated, and cut off anywhere: keep works at every
+	// works beside it works on, and all of it is saved: the Persist of two passwords. It may be repeated, and cut off
+	// anywhere: keep works at every
 	// moment. nil means what it means for SetPassword.
 	SetPasswordKeeping(ctx context.Context, login Login, user string, keep, p secret.Password) error
 	// DryRunKeeping is to SetPasswordKeeping what DryRunSetPassword is to SetPassword.
-	DryRunKeeping(ctx context.Context, login Login, user string, keep, p secret.Password) (warnings []Warning, err error)
+	DryRunKeeping(ctx context.Context, login Login, user string, keep,
+		p secret.Password) (warnings []Warning, err error)
 }
 
 // single is the same rotation with one password.
@@ -60,7 +62,8 @@ func (d DualPasswords) Apply(ctx context.Context, r rotator.Rotation) error {
 	set := func(login Login, user string, keep, p secret.Password) error {
 		return d.Engine.SetPasswordKeeping(ctx, login, user, keep, p)
 	}
-	return d.single().apply(ctx, r, "now has both passwords", set, func(_ Persister, login Login, user string, p secret.Password) error {
+	return d.single().apply(ctx, r, "now has both passwords", set, func(_ Persister, login Login, user string,
+		p secret.Password) error {
 		return set(login, user, p, p)
 	})
 }

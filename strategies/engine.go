@@ -187,7 +187,8 @@ type Traits struct {
 	// NoFailedLoginLimit says that rejected logins in a row never lock an account.
 	NoFailedLoginLimit bool
 	DetectsPoolers     bool // errors are marked by MarkPoolerError where there is reason to
-	SeveralAccounts    bool // a user name can stand for several accounts, each with a password: a login proves one (Login.CheckHeld)
+	// a user name can stand for several accounts, each with a password: a login proves one (Login.CheckHeld)
+	SeveralAccounts bool
 	// Keys are keys of the secret, beside AWS's, that say where a login goes and how. They
 	// are in Login.Extra, and AWSPENDING may not differ from AWSCURRENT in any.
 	Keys []Key

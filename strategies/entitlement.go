@@ -57,11 +57,15 @@ type Evidence struct {
 func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 	switch {
 	case seen.Acting:
-		return NotEntitled("user %q is the superuser that this rotation acts as. Its password belongs to the superuser secret alone: give the secret a user of its own", p.Target)
+		return NotEntitled("user %q is the superuser that this rotation acts as. Its password belongs to the "+
+			"superuser secret alone: give the secret a user of its own", p.Target)
 	case len(seen.Admin) > 0:
-		return NotEntitled("user %q has %s, and user %q, which is in use, has not. Revoke that from %q, or grant it to both", p.Target, list(seen.Admin), p.InUse(), p.Target)
+		return NotEntitled("user %q has %s, and user %q, which is in use, has not. Revoke that from %q, or grant it "+
+			"to both", p.Target, list(seen.Admin), p.InUse(), p.Target)
 	case len(seen.Gains) > 0 && !p.Consent:
-		return NotEntitled("user %q is to have what user %q may do, and so would have: %s. Take that away; or, if it may be so, add this to the superuser secret: %s", p.Clone, p.Original, list(seen.Gains), consentMember(p.Original, p.Clone))
+		return NotEntitled("user %q is to have what user %q may do, and so would have: %s. Take that away; or, if it "+
+			"may be so, add this to the superuser secret: %s", p.Clone, p.Original, list(seen.Gains),
+			consentMember(p.Original, p.Clone))
 	case seen.NoProvenance == "" && !p.Named:
 		return nil
 	case p.Consent && len(seen.Synced) == 0:
@@ -75,17 +79,20 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 	case unproved == nil:
 		return nil
 	case kind != rotator.KindLoginRejected && kind != rotator.KindNotEntitled:
-		return entitlementError{fmt.Errorf("finding out whether the secret holds a password of user %q: %w", p.Target, unproved)}
+		return entitlementError{fmt.Errorf("finding out whether the secret holds a password of user %q: %w",
+			p.Target, unproved)}
 	}
 	if p.Consent {
-		return NotEntitled("user %q has %s, and user %q, which is in use, has not (and %v). Revoke that from %q, or grant it to both", p.Target, list(seen.Synced), p.InUse(), unproved, p.Target)
+		return NotEntitled("user %q has %s, and user %q, which is in use, has not (and %v). Revoke that from %q, or "+
+			"grant it to both", p.Target, list(seen.Synced), p.InUse(), unproved, p.Target)
 	}
 	why := seen.NoProvenance
 	if p.Named {
 		why = "alternateUsername is only a name in the secret"
 	}
 	unknown := strings.TrimPrefix(unproved.Error(), string(rotator.KindNotEntitled)+": ")
-	return NotEntitled("nothing proves that user %q belongs to user %q: %s; %s. If the two are a pair, add this to the superuser secret: %s", p.Target, p.InUse(), why, unknown, consentMember(p.Original, p.Clone))
+	return NotEntitled("nothing proves that user %q belongs to user %q: %s; %s. If the two are a pair, add this to "+
+		"the superuser secret: %s", p.Target, p.InUse(), why, unknown, consentMember(p.Original, p.Clone))
 }
 
 // list shortens what would fill a screen.
@@ -159,13 +166,16 @@ func (l Login) CheckHeld(ctx context.Context, user string, held func(secret.Pass
 	others := ""
 	for p, err := range l.For.Passwords(ctx, user) {
 		if err != nil {
-			return entitlementError{fmt.Errorf("finding out which passwords of user %q the secret holds: %w", user, err)}
+			return entitlementError{fmt.Errorf("finding out which passwords of user %q the secret holds: %w", user,
+				err)}
 		}
 		if others = held(p); others == "" {
 			return nil
 		}
 	}
-	return NotEntitled("user %q has several accounts, and of %s the secret holds no password: another owner may use it, who would be locked out, and what it may do would come to this secret. If all accounts of that name are this secret's, add this to the superuser secret: %s; if not, RENAME USER that account, or DROP USER it",
+	return NotEntitled("user %q has several accounts, and of %s the secret holds no password: another owner may use "+
+		"it, who would be locked out, and what it may do would come to this secret. If all accounts of that name are "+
+		"this secret's, add this to the superuser secret: %s; if not, RENAME USER that account, or DROP USER it",
 		user, others, consentMember(l.For.Users...))
 }
 
@@ -210,7 +220,8 @@ func matches(pattern, name string) bool {
 // possession proves that user has a password which is, or was, in the secret: that of
 // AWSPREVIOUS, and where that is rejected that of AWSPENDING, for setSecret may have
 // been here before. as is the login that worked.
-func possession(t Traits, e Engine, r rotator.Rotation, current, login Login, user string, pending func() (Login, error)) func(context.Context, func(secret.Password) bool) error {
+func possession(t Traits, e Engine, r rotator.Rotation, current, login Login, user string,
+	pending func() (Login, error)) func(context.Context, func(secret.Password) bool) error {
 	return func(ctx context.Context, holds func(secret.Password) bool) error {
 		if login.User == user {
 			return nil

@@ -25,26 +25,39 @@ func TestCheckEntitled(t *testing.T) {
 		want rotator.Kind
 		says string
 	}{
-		"provenance":                             {Pair{}, Evidence{}, "", ""},
-		"nothing":                                {Pair{}, Evidence{NoProvenance: foreign}, rotator.KindNotEntitled, foreign},
-		"consent":                                {Pair{Consent: true}, Evidence{NoProvenance: foreign}, "", ""},
-		"gains":                                  {Pair{Possession: holds}, Evidence{Gains: []string{"role staff"}}, rotator.KindNotEntitled, `staff. Take that away; or, if it may be so, add this to the superuser secret: "rotates": ["app/app_clone"]`},
-		"gains with consent":                     {Pair{Consent: true}, Evidence{Gains: []string{"role staff"}}, "", ""},
-		"eight gains":                            {Pair{}, Evidence{Gains: strings.Split("abcdefgh", "")}, rotator.KindNotEntitled, "g, h. Take"},
-		"nine gains":                             {Pair{}, Evidence{Gains: strings.Split("abcdefghi", "")}, rotator.KindNotEntitled, "g, h and 1 more"},
-		"possession without provenance":          {Pair{Possession: possession(rotator.KindNotEntitled)}, Evidence{NoProvenance: foreign}, rotator.KindNotEntitled, foreign},
-		"a privilege is missing":                 {Pair{Possession: possession(rotator.KindPrivilege)}, Evidence{NoProvenance: foreign}, rotator.KindPrivilege, "whether the secret holds"},
-		"possession":                             {Pair{Possession: holds}, Evidence{NoProvenance: foreign}, "", ""},
-		"possession refuted":                     {Pair{Possession: rejected}, Evidence{NoProvenance: foreign}, rotator.KindNotEntitled, `"rotates": ["app/app_clone"]`},
-		"possession unclear":                     {Pair{Possession: possession(rotator.KindUnreachable)}, Evidence{NoProvenance: foreign}, rotator.KindUnreachable, "whether the secret holds"},
-		"a named pair":                           {Pair{Named: true}, Evidence{}, rotator.KindNotEntitled, "alternateUsername"},
-		"a named pair with consent":              {Pair{Named: true, Consent: true}, Evidence{}, "", ""},
-		"a named pair with possession":           {Pair{Named: true, Possession: holds}, Evidence{}, "", ""},
-		"the superuser":                          {Pair{Consent: true, Possession: holds}, Evidence{Acting: true}, rotator.KindNotEntitled, "acts as"},
-		"power":                                  {Pair{Consent: true, Possession: holds}, Evidence{Admin: power}, rotator.KindNotEntitled, "SUPERUSER"},
-		"power that is taken, with consent":      {Pair{Consent: true}, Evidence{Synced: power, NoProvenance: foreign}, rotator.KindNotEntitled, "SUPERUSER"},
-		"power that is taken, with possession":   {Pair{Consent: true, Possession: holds}, Evidence{Synced: power, NoProvenance: foreign}, "", ""},
-		"power that is taken, consent, rejected": {Pair{Consent: true, Possession: rejected}, Evidence{Synced: power, NoProvenance: foreign}, rotator.KindNotEntitled, "AWSPREVIOUS"},
+		"provenance": {Pair{}, Evidence{}, "", ""},
+		"nothing": {Pair{}, Evidence{NoProvenance: foreign},
+			rotator.KindNotEntitled, foreign},
+		"consent": {Pair{Consent: true}, Evidence{NoProvenance: foreign}, "", ""},
+		"gains":   {Pair{Possession: holds}, Evidence{Gains: []string{"role staff"}}, rotator.KindNotEntitled, `staff. Take that away; or, if it may be so, add this to the superuser secret: "rotates": ["app/app_clone"]`},
+		"gains with consent": {Pair{Consent: true},
+			Evidence{Gains: []string{"role staff"}}, "", ""},
+		"eight gains": {Pair{}, Evidence{Gains: strings.Split("abcdefgh", "")},
+			rotator.KindNotEntitled, "g, h. Take"},
+		"nine gains": {Pair{}, Evidence{Gains: strings.Split("abcdefghi", "")},
+			rotator.KindNotEntitled, "g, h and 1 more"},
+		"possession without provenance": {Pair{Possession: possession(rotator.KindNotEntitled)},
+			Evidence{NoProvenance: foreign}, rotator.KindNotEntitled, foreign},
+		"a privilege is missing": {Pair{Possession: possession(rotator.KindPrivilege)},
+			Evidence{NoProvenance: foreign}, rotator.KindPrivilege, "whether the secret holds"},
+		"possession":         {Pair{Possession: holds}, Evidence{NoProvenance: foreign}, "", ""},
+		"possession refuted": {Pair{Possession: rejected}, Evidence{NoProvenance: foreign}, rotator.KindNotEntitled, `"rotates": ["app/app_clone"]`},
+		"possession unclear": {Pair{Possession: possession(rotator.KindUnreachable)},
+			Evidence{NoProvenance: foreign}, rotator.KindUnreachable, "whether the secret holds"},
+		"a named pair": {Pair{Named: true}, Evidence{}, rotator.KindNotEntitled,
+			"alternateUsername"},
+		"a named pair with consent":    {Pair{Named: true, Consent: true}, Evidence{}, "", ""},
+		"a named pair with possession": {Pair{Named: true, Possession: holds}, Evidence{}, "", ""},
+		"the superuser": {Pair{Consent: true, Possession: holds}, Evidence{Acting: true},
+			rotator.KindNotEntitled, "acts as"},
+		"power": {Pair{Consent: true, Possession: holds}, Evidence{Admin: power},
+			rotator.KindNotEntitled, "SUPERUSER"},
+		"power that is taken, with consent": {Pair{Consent: true}, Evidence{Synced: power, NoProvenance: foreign},
+			rotator.KindNotEntitled, "SUPERUSER"},
+		"power that is taken, with possession": {Pair{Consent: true, Possession: holds},
+			Evidence{Synced: power, NoProvenance: foreign}, "", ""},
+		"power that is taken, consent, rejected": {Pair{Consent: true, Possession: rejected},
+			Evidence{Synced: power, NoProvenance: foreign}, rotator.KindNotEntitled, "AWSPREVIOUS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.pair.Original, c.pair.Clone, c.pair.Target = "app", "app_clone", "app_clone"
@@ -123,7 +136,8 @@ func TestConsentMember(t *testing.T) {
 // password of each, or the superuser secret says so.
 func TestCheckHeld(t *testing.T) {
 	logins := func(more ...func() (Login, error)) func(context.Context, string) iter.Seq2[secret.Password, error] {
-		return passwordsOf(append([]func() (Login, error){fixedLogin(Login{User: "app", Password: secret.NewPassword("current")})}, more...)...)
+		return passwordsOf(append([]func() (Login, error){
+			fixedLogin(Login{User: "app", Password: secret.NewPassword("current")})}, more...)...)
 	}
 	fails := func(err error) func() (Login, error) { return func() (Login, error) { return Login{}, err } }
 	stranger := fixedLogin(Login{User: "stranger", Password: secret.NewPassword("stranger's")})
@@ -134,14 +148,21 @@ func TestCheckHeld(t *testing.T) {
 		asked string
 		want  rotator.Kind
 	}{
-		"nothing is known":            {nil, "none", "", ""},
-		"consent":                     {&Holding{Users: []string{"app"}, Consent: true, Passwords: logins()}, "none", "", ""},
-		"the first":                   {&Holding{Users: []string{"app"}, Passwords: logins(fails(rotator.KindUnreachable))}, "current", "current", ""},
-		"a later one":                 {&Holding{Users: []string{"app"}, Passwords: logins(fails(errNoCandidate), stranger, previous)}, "previous", "current,previous", ""},
-		"none":                        {&Holding{Users: []string{"app"}, Passwords: logins(previous)}, "none", "current,previous", rotator.KindNotEntitled},
-		"another user's":              {&Holding{Users: []string{"app"}, Passwords: logins(stranger)}, "stranger's", "current", rotator.KindNotEntitled},
-		"one that cannot be read":     {&Holding{Users: []string{"app"}, Passwords: logins(fails(rotator.KindThrottled), previous)}, "previous", "current", rotator.KindThrottled},
-		"no value for it can be read": {&Holding{Users: []string{"app"}, Passwords: logins(fails(errNoCandidate))}, "none", "current", rotator.KindNotEntitled},
+		"nothing is known": {nil, "none", "", ""},
+		"consent": {&Holding{Users: []string{"app"}, Consent: true, Passwords: logins()},
+			"none", "", ""},
+		"the first": {&Holding{Users: []string{"app"},
+			Passwords: logins(fails(rotator.KindUnreachable))}, "current", "current", ""},
+		"a later one": {&Holding{Users: []string{"app"}, Passwords: logins(fails(errNoCandidate),
+			stranger, previous)}, "previous", "current,previous", ""},
+		"none": {&Holding{Users: []string{"app"}, Passwords: logins(previous)}, "none",
+			"current,previous", rotator.KindNotEntitled},
+		"another user's": {&Holding{Users: []string{"app"}, Passwords: logins(stranger)}, "stranger's",
+			"current", rotator.KindNotEntitled},
+		"one that cannot be read": {&Holding{Users: []string{"app"}, Passwords: logins(fails(rotator.KindThrottled),
+			previous)}, "previous", "current", rotator.KindThrottled},
+		"no value for it can be read": {&Holding{Users: []string{"app"}, Passwords: logins(fails(errNoCandidate))},
+			"none", "current", rotator.KindNotEntitled},
 	} {
 		var asked []string
 		err := Login{For: c.held}.CheckHeld(t.Context(), "app", func(p secret.Password) string {
@@ -157,7 +178,8 @@ func TestCheckHeld(t *testing.T) {
 		if err != nil && !errors.As(err, new(entitlementError)) {
 			t.Errorf("%s: a preflight would not know it: %v", name, err)
 		}
-		if c.want == rotator.KindNotEntitled && (!strings.Contains(err.Error(), "'app'@'10.%'") || !strings.Contains(err.Error(), consentMember("app"))) {
+		if c.want == rotator.KindNotEntitled && (!strings.Contains(err.Error(), "'app'@'10.%'") ||
+			!strings.Contains(err.Error(), consentMember("app"))) {
 			t.Errorf("%s: neither what it is nor what to do: %v", name, err)
 		}
 	}
@@ -171,7 +193,8 @@ func TestPossession(t *testing.T) {
 	}
 	current := Login{Host: "h", Port: 7, Database: "db", User: "app", Password: secret.NewPassword("current")}
 	clone := func(password string) func() (Login, error) {
-		return fixedLogin(Login{Host: "h", Port: 7, Database: "db", User: "app_clone", Password: secret.NewPassword(password)})
+		return fixedLogin(Login{Host: "h", Port: 7, Database: "db", User: "app_clone",
+			Password: secret.NewPassword(password)})
 	}
 	for name, c := range map[string]struct {
 		login    Login
@@ -181,16 +204,24 @@ func TestPossession(t *testing.T) {
 		tried    string
 		want     rotator.Kind
 	}{
-		"it has just logged in":            {Login{User: "app_clone"}, secret.Document{}, nil, "", "", ""},
-		"the previous password works":      {current, value("app_clone", "previous"), clone("pending"), "previous", "previous", ""},
-		"the pending password works":       {current, value("app_clone", "previous"), clone("pending"), "pending", "previous,pending", ""},
-		"neither works":                    {current, value("app_clone", "previous"), clone("pending"), "", "previous,pending", rotator.KindLoginRejected},
-		"AWSPREVIOUS is another user's":    {current, value("app", "previous"), clone("pending"), "previous", "pending", rotator.KindLoginRejected},
-		"there is no password to try":      {current, secret.Document{}, func() (Login, error) { return Login{}, errNoCandidate }, "", "", rotator.KindNotEntitled},
+		"it has just logged in": {Login{User: "app_clone"}, secret.Document{}, nil, "", "", ""},
+		"the previous password works": {current, value("app_clone", "previous"), clone("pending"), "previous",
+			"previous", ""},
+		"the pending password works": {current, value("app_clone", "previous"), clone("pending"), "pending",
+			"previous,pending", ""},
+		"neither works": {current, value("app_clone", "previous"), clone("pending"), "",
+			"previous,pending", rotator.KindLoginRejected},
+		"AWSPREVIOUS is another user's": {current, value("app", "previous"), clone("pending"), "previous", "pending",
+			rotator.KindLoginRejected},
+		"there is no password to try": {current, secret.Document{}, func() (Login, error) {
+			return Login{}, errNoCandidate
+		}, "", "", rotator.KindNotEntitled},
 		"there is only that of AWSPENDING": {current, secret.Document{}, clone("pending"), "pending", "pending", ""},
 	} {
 		var notes []string
-		r := rotator.Rotation{Log: func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }, ReadPrevious: func(context.Context) (secret.Document, error) {
+		r := rotator.Rotation{Log: func(format string, args ...any) {
+			notes = append(notes, fmt.Sprintf(format, args...))
+		}, ReadPrevious: func(context.Context) (secret.Document, error) {
 			if c.previous.IsZero() {
 				return c.previous, rotator.KindNotFound
 			}
@@ -208,7 +239,8 @@ func TestPossession(t *testing.T) {
 				t.Errorf("%s (%t): tried %q: %v", name, stored, e.tried, err)
 			}
 			label := map[string]string{"previous": "AWSPREVIOUS holds", "pending": "AWSPENDING holds"}[c.works]
-			if noted := err == nil && c.tried != ""; noted != (len(notes) == 1) || noted && !strings.Contains(notes[0], label) {
+			if noted := err == nil && c.tried != ""; noted != (len(notes) == 1) || noted &&
+				!strings.Contains(notes[0], label) {
 				t.Errorf("%s (%t): the log says %q", name, stored, notes)
 			}
 			if stored && e.logins > 0 {

@@ -39,7 +39,8 @@ func inquiry(e Engine, values []secret.Document) string {
 }
 
 // ExplainRejected implements rotator.LoginExplainer.
-func (s SingleUser) ExplainRejected(ctx context.Context, r rotator.Rotation, rejected ...secret.Document) ([]rotator.RejectionCause, error) {
+func (s SingleUser) ExplainRejected(ctx context.Context, r rotator.Rotation,
+	rejected ...secret.Document) ([]rotator.RejectionCause, error) {
 	arn := ""
 	if s.ThroughSuperuser {
 		arn = s.SuperuserSecretARN
@@ -48,17 +49,20 @@ func (s SingleUser) ExplainRejected(ctx context.Context, r rotator.Rotation, rej
 }
 
 // ExplainRejected implements rotator.LoginExplainer.
-func (a AlternatingUsers) ExplainRejected(ctx context.Context, r rotator.Rotation, rejected ...secret.Document) ([]rotator.RejectionCause, error) {
+func (a AlternatingUsers) ExplainRejected(ctx context.Context, r rotator.Rotation,
+	rejected ...secret.Document) ([]rotator.RejectionCause, error) {
 	return explainRejected(ctx, a.Engine, r, a.SuperuserSecretARN, rejected)
 }
 
 // ExplainRejected implements rotator.LoginExplainer.
-func (d DualPasswords) ExplainRejected(ctx context.Context, r rotator.Rotation, rejected ...secret.Document) ([]rotator.RejectionCause, error) {
+func (d DualPasswords) ExplainRejected(ctx context.Context, r rotator.Rotation,
+	rejected ...secret.Document) ([]rotator.RejectionCause, error) {
 	return d.single().ExplainRejected(ctx, r, rejected...)
 }
 
 // ExplainRejected implements rotator.LoginExplainer.
-func (b ByEngine) ExplainRejected(ctx context.Context, r rotator.Rotation, rejected ...secret.Document) ([]rotator.RejectionCause, error) {
+func (b ByEngine) ExplainRejected(ctx context.Context, r rotator.Rotation,
+	rejected ...secret.Document) ([]rotator.RejectionCause, error) {
 	s, err := b.strategy(r)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,8 @@ type explaining struct{ *strategytest.Memory }
 
 func (explaining) Inquiry(users ...string) string { return "WHY " + strings.Join(users, " ") }
 
-func (e explaining) Explain(ctx context.Context, superuser strategies.Login, rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
+func (e explaining) Explain(ctx context.Context, superuser strategies.Login,
+	rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
 	var all []rotator.RejectionCause
 	for _, login := range rejected {
 		all = append(all, rotator.RejectionCause{Text: superuser.User + " looked at " + login.User})
@@ -50,18 +51,24 @@ func TestWhoExplainsARejectedLogin(t *testing.T) {
 		want      []string
 		err       string
 	}{
-		"single user":                      {strategies.SingleUser{Engine: db}, bossARN, "boss", pair, ""},
-		"single user, no superuser":        {strategies.SingleUser{Engine: db}, "", "boss", nil, ""},
-		"single user does not act through": {strategies.SingleUser{Engine: db, SuperuserSecretARN: bossARN}, "", "boss", nil, ""},
-		"through a superuser":              {strategies.SingleUser{Engine: db, ThroughSuperuser: true, SuperuserSecretARN: bossARN}, "", "boss", pair, ""},
-		"alternating users":                {strategies.AlternatingUsers{Engine: db}, bossARN, "boss", pair, ""},
-		"alternating users, by setting":    {strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: bossARN}, "", "boss", pair, ""},
-		"dual passwords":                   {strategies.DualPasswords{Engine: db}, bossARN, "boss", pair, ""},
-		"by engine":                        {byEngine, bossARN, "boss", pair, ""},
-		"an engine that cannot":            {strategies.SingleUser{Engine: silent}, bossARN, "boss", nil, ""},
-		"the superuser is a user of it":    {strategies.AlternatingUsers{Engine: db}, bossARN, "app_clone", nil, "app_clone"},
-		"the superuser is rejected too":    {strategies.AlternatingUsers{Engine: db}, bossARN, "stale", nil, "superuser secret " + bossARN},
-		"a secret of another kind":         {strategies.AlternatingUsers{Engine: db}, "arn:aws:rds:eu-central-1:123456789012:db:app", "boss", nil, "masterarn"},
+		"single user":               {strategies.SingleUser{Engine: db}, bossARN, "boss", pair, ""},
+		"single user, no superuser": {strategies.SingleUser{Engine: db}, "", "boss", nil, ""},
+		"single user does not act through": {strategies.SingleUser{Engine: db, SuperuserSecretARN: bossARN}, "",
+			"boss", nil, ""},
+		"through a superuser": {strategies.SingleUser{Engine: db, ThroughSuperuser: true,
+			SuperuserSecretARN: bossARN}, "", "boss", pair, ""},
+		"alternating users": {strategies.AlternatingUsers{Engine: db}, bossARN, "boss", pair, ""},
+		"alternating users, by setting": {strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: bossARN}, "",
+			"boss", pair, ""},
+		"dual passwords":        {strategies.DualPasswords{Engine: db}, bossARN, "boss", pair, ""},
+		"by engine":             {byEngine, bossARN, "boss", pair, ""},
+		"an engine that cannot": {strategies.SingleUser{Engine: silent}, bossARN, "boss", nil, ""},
+		"the superuser is a user of it": {strategies.AlternatingUsers{Engine: db}, bossARN, "app_clone", nil,
+			"app_clone"},
+		"the superuser is rejected too": {strategies.AlternatingUsers{Engine: db}, bossARN, "stale", nil,
+			"superuser secret " + bossARN},
+		"a secret of another kind": {strategies.AlternatingUsers{Engine: db},
+			"arn:aws:rds:eu-central-1:123456789012:db:app", "boss", nil, "masterarn"},
 	} {
 		r := rotator.Rotation{
 			Current: document("app", c.masterarn),
@@ -96,10 +103,12 @@ func TestWhoExplainsARejectedLogin(t *testing.T) {
 		}
 	}
 	r := rotator.Rotation{Current: document("app", bossARN)}
-	if _, err := (strategies.SingleUser{Engine: db}).ExplainRejected(t.Context(), r, secret.Document{}); !errors.Is(err, rotator.KindMisconfigured) {
+	if _, err := (strategies.SingleUser{Engine: db}).ExplainRejected(t.Context(), r, secret.Document{}); !errors.Is(err,
+		rotator.KindMisconfigured) {
 		t.Errorf("a value without a user: %v", err)
 	}
-	if _, err := byEngine.ExplainRejected(t.Context(), rotator.Rotation{Current: document("app", "").Set("engine", "other")}); err == nil {
+	if _, err := byEngine.ExplainRejected(t.Context(),
+		rotator.Rotation{Current: document("app", "").Set("engine", "other")}); err == nil {
 		t.Error("an engine that is not there is asked")
 	}
 }

@@ -40,10 +40,12 @@ func (t Traits) parseLogin(d secret.Document) (Login, error) {
 		}
 	}
 	if missing != nil {
-		return Login{}, fmt.Errorf("secret: %w: missing or not a string: %s. Required: engine, host, username, password", rotator.KindMisconfigured, strings.Join(missing, ", "))
+		return Login{}, fmt.Errorf("secret: %w: missing or not a string: %s. Required: engine, host, username, "+
+			"password", rotator.KindMisconfigured, strings.Join(missing, ", "))
 	}
 	if !slices.Contains(t.Engines, d.Text(keyEngine)) {
-		return Login{}, fmt.Errorf("secret: %w: %w: engine is %.80q, and this function rotates %s", rotator.KindMisconfigured, rotator.ErrOtherEngine, d.Text(keyEngine), strings.Join(t.Engines, ", "))
+		return Login{}, fmt.Errorf("secret: %w: %w: engine is %.80q, and this function rotates %s",
+			rotator.KindMisconfigured, rotator.ErrOtherEngine, d.Text(keyEngine), strings.Join(t.Engines, ", "))
 	}
 	port, err := t.port(d)
 	if err != nil {
@@ -83,7 +85,8 @@ func (t Traits) parseLogin(d secret.Document) (Login, error) {
 // what is no string is said, for it would be taken for absent as well.
 func optionalText(d secret.Document, key string) (string, error) {
 	if shape := d.Shape(key); shape != "" && shape != "null" && shape != "a string" {
-		return "", fmt.Errorf("secret: %w: %s is %s: it must be a string, or left out", rotator.KindMisconfigured, key, shape)
+		return "", fmt.Errorf("secret: %w: %s is %s: it must be a string, or left out",
+			rotator.KindMisconfigured, key, shape)
 	}
 	return d.Text(key), nil
 }
@@ -124,20 +127,25 @@ func (t Traits) port(d secret.Document) (int, error) {
 // check refuses what no server could mean. Control characters would forge log
 // lines, and a socket path or a list of hosts would lead the driver elsewhere.
 func (t Traits) check(login Login) error {
-	if host, port, _ := net.SplitHostPort(login.Host); hostName(host) && port != "" && strings.Trim(port, "0123456789") == "" {
-		return fmt.Errorf("secret: %w: host is %.80q, with a port in it: store %q as host and %s as port (Terraform: address of aws_db_instance, not endpoint)", rotator.KindMisconfigured, login.Host, host, port)
+	if host, port, _ := net.SplitHostPort(login.Host); hostName(host) && port != "" &&
+		strings.Trim(port, "0123456789") == "" {
+		return fmt.Errorf("secret: %w: host is %.80q, with a port in it: store %q as host and %s as port (Terraform: "+
+			"address of aws_db_instance, not endpoint)", rotator.KindMisconfigured, login.Host, host, port)
 	}
 	if !hostName(login.Host) {
-		return fmt.Errorf("secret: %w: host is not one host name or address: want at most 255 letters, digits, dots, dashes and colons, and no brackets", rotator.KindMisconfigured)
+		return fmt.Errorf("secret: %w: host is not one host name or address: want at most 255 letters, digits, dots, "+
+			"dashes and colons, and no brackets", rotator.KindMisconfigured)
 	}
 	if !hostName(login.TLS.ServerName) {
-		return fmt.Errorf("secret: %w: tlsServerName is not one host name or address: want the name in the server's certificate", rotator.KindMisconfigured)
+		return fmt.Errorf("secret: %w: tlsServerName is not one host name or address: want the name in the server's "+
+			"certificate", rotator.KindMisconfigured)
 	}
 	if err := t.checkUser(login.User); err != nil {
 		return err
 	}
 	if strings.ContainsRune(login.Database, 0) || len(login.Database) > 255 {
-		return fmt.Errorf("secret: %w: dbname is none that a server could have: want at most 255 bytes without a NUL", rotator.KindMisconfigured)
+		return fmt.Errorf("secret: %w: dbname is none that a server could have: want at most 255 bytes without a NUL",
+			rotator.KindMisconfigured)
 	}
 	return nil
 }
@@ -159,7 +167,8 @@ func (t Traits) checkUser(name string) error {
 	case strings.ContainsRune(name, 0):
 		return fmt.Errorf("user name: %w: it holds a NUL", rotator.KindMisconfigured)
 	case t.MaxUserBytes > 0 && len(name) > t.MaxUserBytes:
-		return fmt.Errorf("user name %.80q: %w: %d bytes, and %s takes %d", name, rotator.KindMisconfigured, len(name), t.Name, t.MaxUserBytes)
+		return fmt.Errorf("user name %.80q: %w: %d bytes, and %s takes %d", name, rotator.KindMisconfigured, len(name),
+			t.Name, t.MaxUserBytes)
 	}
 	return nil
 }
@@ -195,7 +204,8 @@ func checkSameDatabase(current, pending Login) error {
 		differ = append(differ, "another "+key)
 	}
 	if differ != nil {
-		return fmt.Errorf("%w: it differs from AWSCURRENT in %s. A rotation changes only credentials: discard that version, or edit AWSCURRENT", rotator.KindConflict, strings.Join(differ, ", "))
+		return fmt.Errorf("%w: it differs from AWSCURRENT in %s. A rotation changes only credentials: discard that "+
+			"version, or edit AWSCURRENT", rotator.KindConflict, strings.Join(differ, ", "))
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 )
 
 func sample() Traits {
-	return Traits{Name: "Sample", Engines: []string{"sample"}, Port: 7, Database: "db", CloneSuffix: "_clone", MaxUserBytes: 20}
+	return Traits{Name: "Sample", Engines: []string{"sample"}, Port: 7, Database: "db", CloneSuffix: "_clone",
+		MaxUserBytes: 20}
 }
 
 func document(t *testing.T, text string) secret.Document {
@@ -60,7 +61,9 @@ func TestLogin(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		got.Password, expect.Password = secret.Password{}, secret.Password{}
-		if got.Host != expect.Host || got.Port != expect.Port || got.Database != expect.Database || got.User != expect.User || got.TLS != expect.TLS || got.PoolerForwardsLogins != expect.PoolerForwardsLogins {
+		if got.Host != expect.Host || got.Port != expect.Port || got.Database != expect.Database ||
+			got.User != expect.User || got.TLS != expect.TLS ||
+			got.PoolerForwardsLogins != expect.PoolerForwardsLogins {
 			t.Errorf("%s: %+v, want %+v", name, got, expect)
 		}
 	}
@@ -134,7 +137,8 @@ func TestASuperuserIsNamedByAnARN(t *testing.T) {
 	}
 	for _, arn := range []string{`a\nforged`, `\u0430rn:aws`, strings.Repeat("a", 2049)} {
 		r := rotator.Rotation{Current: document(t, `{"masterarn":"`+arn+`"}`), ReadSecret: related}
-		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.KindMisconfigured) || len(err.Error()) > 200 || strings.Contains(err.Error(), "forged") {
+		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err,
+			rotator.KindMisconfigured) || len(err.Error()) > 200 || strings.Contains(err.Error(), "forged") {
 			t.Errorf("%.20s: %v", arn, err)
 		}
 	}
@@ -161,7 +165,8 @@ func TestAMasterARNOfAnotherKind(t *testing.T) {
 			t.Errorf("%s: it was asked for", name)
 			return secret.Document{}, nil
 		}}
-		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), c.says) {
+		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err,
+			rotator.KindMisconfigured) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: want an error that says %q: %v", name, c.says, err)
 		}
 	}
@@ -204,21 +209,34 @@ func TestASuperuserOfTheSameServer(t *testing.T) {
 		want            Login // without its password
 		kind            rotator.Kind
 	}{
-		"named":                         {boss, "other", base, app, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
-		"a name":                        {"boss", "", base, app, nil, "boss", Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
-		"the function's":                {"", boss, base, app, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
-		"none":                          {"", "", base, app, nil, "", Login{}, rotator.KindMisconfigured},
-		"it cannot be read":             {boss, "", secret.Document{}, app, nil, boss, Login{}, rotator.KindAccessDenied},
-		"it is no login":                {boss, "", base.Set("engine", "mysql"), app, nil, boss, Login{}, rotator.KindMisconfigured},
-		"another port":                  {boss, "", base.Set("port", "8"), app, nil, boss, Login{}, rotator.KindConflict},
-		"a reader":                      {boss, "", base, replica, lookUp(nil), boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
-		"a stranger":                    {boss, "", base, replica, lookUp(rotator.KindConflict), boss, Login{}, rotator.KindConflict},
-		"a reader that is not known":    {boss, "", base, replica, nil, boss, Login{}, rotator.KindConflict},
-		"its own user":                  {boss, "", base.Set("username", "app"), app, nil, boss, Login{}, rotator.KindNotEntitled},
-		"a pair with its own user":      {boss, "", base.Set("alternateUsername", "app"), app, nil, boss, Login{}, rotator.KindNotEntitled},
-		"a pooler, by the secret":       {boss, "", base, forwarded, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss", PoolerForwardsLogins: true}, ""},
-		"a pooler, by the superuser's":  {boss, "", base.Set("poolerForwardsLogins", "true"), app, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss", PoolerForwardsLogins: true}, ""},
-		"TLS is the superuser secret's": {boss, "", base.Set("tlsServerName", "real"), app, nil, boss, Login{Host: "h", Port: 7, Database: "shop", User: "boss", TLS: TLS{ServerName: "real"}}, ""},
+		"named": {boss, "other", base, app, nil, boss,
+			Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
+		"a name": {"boss", "", base, app, nil, "boss",
+			Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
+		"the function's": {"", boss, base, app, nil, boss, Login{Host: "h", Port: 7, Database: "shop",
+			User: "boss"}, ""},
+		"none": {"", "", base, app, nil, "", Login{}, rotator.KindMisconfigured},
+		"it cannot be read": {boss, "", secret.Document{}, app, nil, boss, Login{},
+			rotator.KindAccessDenied},
+		"it is no login": {boss, "", base.Set("engine", "mysql"), app, nil, boss, Login{},
+			rotator.KindMisconfigured},
+		"another port": {boss, "", base.Set("port", "8"), app, nil, boss, Login{},
+			rotator.KindConflict},
+		"a reader": {boss, "", base, replica, lookUp(nil), boss,
+			Login{Host: "h", Port: 7, Database: "shop", User: "boss"}, ""},
+		"a stranger": {boss, "", base, replica, lookUp(rotator.KindConflict), boss, Login{},
+			rotator.KindConflict},
+		"a reader that is not known": {boss, "", base, replica, nil, boss, Login{}, rotator.KindConflict},
+		"its own user": {boss, "", base.Set("username", "app"), app, nil, boss, Login{},
+			rotator.KindNotEntitled},
+		"a pair with its own user": {boss, "", base.Set("alternateUsername", "app"), app, nil, boss, Login{},
+			rotator.KindNotEntitled},
+		"a pooler, by the secret": {boss, "", base, forwarded, nil, boss,
+			Login{Host: "h", Port: 7, Database: "shop", User: "boss", PoolerForwardsLogins: true}, ""},
+		"a pooler, by the superuser's": {boss, "", base.Set("poolerForwardsLogins", "true"), app, nil, boss,
+			Login{Host: "h", Port: 7, Database: "shop", User: "boss", PoolerForwardsLogins: true}, ""},
+		"TLS is the superuser secret's": {boss, "", base.Set("tlsServerName", "real"), app, nil, boss,
+			Login{Host: "h", Port: 7, Database: "shop", User: "boss", TLS: TLS{ServerName: "real"}}, ""},
 	} {
 		asked := ""
 		r := rotator.Rotation{SecretARN: own, Current: document(t, `{"masterarn":"`+c.named+`"}`), IsEndpointOf: c.endpoint, ReadSecret: func(_ context.Context, id string) (secret.Document, error) {
@@ -251,7 +269,8 @@ func TestASuperuserOfTheSameServer(t *testing.T) {
 // TestHostName: which names may be dialled, at the edges of each range of letters.
 func TestHostName(t *testing.T) {
 	for name, want := range map[string]bool{
-		"db-1.Test_0.AZ.az.09": true, "10.0.0.1": true, "::1": true, "fe80::1%eth0": true, "": true, strings.Repeat("a", 255): true,
+		"db-1.Test_0.AZ.az.09": true, "10.0.0.1": true, "::1": true, "fe80::1%eth0": true, "": true,
+		strings.Repeat("a", 255): true,
 		strings.Repeat("a", 256): false, "a:b": false, "a/b": false, "a@b": false, "a[b": false, "a`b": false, "a{b": false, "a;b": false, "a b": false, "\u00e4": false,
 	} {
 		if hostName(name) != want {

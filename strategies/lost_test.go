@@ -21,17 +21,20 @@ func TestAUserThatAFailoverLostIsRolledBack(t *testing.T) {
 		lost, there string
 		says        string
 	}{
-		"preflight, the clone":    {false, "app_clone", "app", "Roll back, and the next rotation makes it again"},
-		"apply, the clone":        {true, "app_clone", "app", "Roll back, and the next rotation makes it again"},
-		"preflight, the original": {false, "app", "app_clone", "Roll back, and bring the user back: no rotation makes it"},
-		"apply, the original":     {true, "app", "app_clone", "Roll back, and bring the user back: no rotation makes it"},
+		"preflight, the clone": {false, "app_clone", "app", "Roll back, and the next rotation makes it again"},
+		"apply, the clone":     {true, "app_clone", "app", "Roll back, and the next rotation makes it again"},
+		"preflight, the original": {false, "app", "app_clone",
+			"Roll back, and bring the user back: no rotation makes it"},
+		"apply, the original": {true, "app", "app_clone",
+			"Roll back, and bring the user back: no rotation makes it"},
 	} {
 		db := &strategytest.Memory{}
 		app, boss := secret.NewPassword("canary-app"), secret.NewPassword("canary-boss")
 		db.Add(strategytest.Account{Name: c.there, Password: app})
 		db.Add(strategytest.Account{Name: "boss", Password: boss, Superuser: true})
 		document := func(user string, p secret.Password) secret.Document {
-			return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", user).SetPassword(p).Set("masterarn", bossARN)
+			return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username",
+				user).SetPassword(p).Set("masterarn", bossARN)
 		}
 		r := rotator.Rotation{
 			SecretARN: "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-a1b2c3",
@@ -40,8 +43,10 @@ func TestAUserThatAFailoverLostIsRolledBack(t *testing.T) {
 			ReadPrevious: func(context.Context) (secret.Document, error) {
 				return document(c.there, app), nil
 			},
-			ReadPending: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
-			ReadSecret:  func(context.Context, string) (secret.Document, error) { return document("boss", boss), nil },
+			ReadPending: func(context.Context) (secret.Document, error) {
+				return secret.Document{}, rotator.KindNotFound
+			},
+			ReadSecret: func(context.Context, string) (secret.Document, error) { return document("boss", boss), nil },
 		}
 		s := strategies.AlternatingUsers{Engine: db}
 		var text string

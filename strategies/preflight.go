@@ -122,7 +122,9 @@ func (x rehearsal) table(user *loginResult) []rotator.Check {
 		case err == nil:
 			super.to = &login
 			super.warnings, super.err = x.logIn(ctx, super, login, user.accepted)
-			super.err = staleSuperuser(login, lostUser(x.rotation, user.label, x.clones && strings.HasSuffix(x.current.User, x.engine.Traits().CloneSuffix), super.err))
+			super.err = staleSuperuser(login,
+				lostUser(x.rotation, user.label, x.clones &&
+					strings.HasSuffix(x.current.User, x.engine.Traits().CloneSuffix), super.err))
 		}
 		return judge(err)
 	}
@@ -160,7 +162,8 @@ func checkNotRDSProxy(login Login) error {
 		return nil
 	}
 	return fmt.Errorf("secret: %w: host %s is an RDS Proxy endpoint: "+
-		"the proxy has its own copy of the passwords and would reject the new one. Use the database endpoint (clients can keep the proxy)", rotator.KindMisconfigured, login.Host)
+		"the proxy has its own copy of the passwords and would reject the new one. Use the database endpoint "+
+		"(clients can keep the proxy)", rotator.KindMisconfigured, login.Host)
 }
 
 // failure is an error as the checks of a login tell it from others.
@@ -245,7 +248,8 @@ func (x rehearsal) finding(a *loginResult, r row) rotator.Finding {
 	switch {
 	case of.any && r.fails(of):
 		f := judge(a.err)
-		if of.with(rotator.KindConflict) && (r.id == "P6" || r.id == "P7") { // a lock, another session: it says nothing of the next time
+		// a lock, another session: it says nothing of the next time
+		if of.with(rotator.KindConflict) && (r.id == "P6" || r.id == "P7") {
 			f.Status = rotator.StatusUnknown
 		}
 		return f
@@ -260,9 +264,11 @@ func (x rehearsal) finding(a *loginResult, r row) rotator.Finding {
 	case r.id == "T3" && !x.engine.Traits().DetectsPoolers:
 		skipped.Detail = "this engine cannot tell a pooler from the database"
 	case r.id == "P2" && a.label == rotator.LabelPending:
-		return rotator.Finding{Status: rotator.StatusPassed, Detail: "AWSCURRENT is rejected and AWSPENDING works, as expected after setSecret"}
+		return rotator.Finding{Status: rotator.StatusPassed,
+			Detail: "AWSCURRENT is rejected and AWSPENDING works, as expected after setSecret"}
 	case r.id == "P2" && a.label == rotator.LabelPrevious:
-		return rotator.Finding{Status: rotator.StatusPassed, Detail: "AWSCURRENT is rejected and AWSPREVIOUS logs in: the database has an older password"}
+		return rotator.Finding{Status: rotator.StatusPassed,
+			Detail: "AWSCURRENT is rejected and AWSPREVIOUS logs in: the database has an older password"}
 	case slices.Contains([]string{"P4", "P10", "P5", "P6", "P7"}, r.id) && x.rotation.ReadOnlyProbes:
 		return rotator.Finding{Status: rotator.StatusUnknown, Detail: "no dry run (PREFLIGHT_PROBES=read-only)"}
 	default:
@@ -291,7 +297,8 @@ func (x rehearsal) warnings(a *loginResult) rotator.Finding {
 			f.Status = rotator.StatusUnknown
 		}
 		if w.Attempts > 0 {
-			texts[i] += ". Between setSecret and finishSecret clients are refused with what the secret holds, and each login" +
+			texts[i] += ". Between setSecret and finishSecret clients are refused with what the secret holds, and " +
+				"each login" +
 				" of theirs counts. Alternating users have no such moment, nor have dual passwords on MySQL" +
 				" (MYSQL_DUAL_PASSWORDS=true)"
 		}

@@ -73,12 +73,15 @@ func TestPreviousGoesWhereItsOwnValueSendsIt(t *testing.T) {
 		for _, before := range places {
 			l := &listener{}
 			r := rotator.Rotation{
-				Current:      document("current", current),
-				Pending:      document("pending", current),
-				ReadPrevious: func(context.Context) (secret.Document, error) { return document("previous", before), nil },
+				Current: document("current", current),
+				Pending: document("pending", current),
+				ReadPrevious: func(context.Context) (secret.Document, error) {
+					return document("previous", before), nil
+				},
 			}
 			own, ownErr := l.Traits().parseLogin(document("previous", before))
-			for _, s := range []rotator.Strategy{SingleUser{Engine: l}, SingleUser{Engine: l, ThroughSuperuser: true}, DualPasswords{Engine: l}, AlternatingUsers{Engine: l}} {
+			for _, s := range []rotator.Strategy{SingleUser{Engine: l}, SingleUser{Engine: l, ThroughSuperuser: true},
+				DualPasswords{Engine: l}, AlternatingUsers{Engine: l}} {
 				l.heard = nil
 				_ = s.Apply(t.Context(), r)
 				s.(rotator.Preflighter).Preflight(t.Context(), r)
@@ -88,8 +91,11 @@ func TestPreviousGoesWhereItsOwnValueSendsIt(t *testing.T) {
 						continue
 					}
 					sent++
-					if ownErr != nil || !sameEndpoint(own, login) || login.User != own.User || login.TLS.Disabled && !own.TLS.Disabled || !own.TLS.Disabled && !strings.EqualFold(certificateName(login), certificateName(own)) {
-						t.Errorf("AWSCURRENT %s, AWSPREVIOUS %s, %T: its password was sent to %s:%d %+v", current, before, s, login.Host, login.Port, login.TLS)
+					if ownErr != nil || !sameEndpoint(own, login) || login.User != own.User || login.TLS.Disabled &&
+						!own.TLS.Disabled || !own.TLS.Disabled && !strings.EqualFold(certificateName(login),
+						certificateName(own)) {
+						t.Errorf("AWSCURRENT %s, AWSPREVIOUS %s, %T: its password was sent to %s:%d %+v", current,
+							before, s, login.Host, login.Port, login.TLS)
 					}
 				}
 				if current == "" && before == "" && sent == 0 {
@@ -114,7 +120,8 @@ func TestSpellingsOfOneHost(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		{"db.test", "db.test.", true}, {"DB.test.", "db.TEST", true}, {"db.test", "db", false}, {"db.test..", "db.test", false}, {"10.0.0.1", "10.0.0.1", true}, {"::1", "::1", true},
+		{"db.test", "db.test.", true}, {"DB.test.", "db.TEST", true}, {"db.test", "db", false},
+		{"db.test..", "db.test", false}, {"10.0.0.1", "10.0.0.1", true}, {"::1", "::1", true},
 	} {
 		a, b := Login{Host: c.a, Port: 1}, Login{Host: c.b, Port: 1}
 		if sameEndpoint(a, b) != c.same || (checkSameDatabase(a, b) == nil) != c.same {

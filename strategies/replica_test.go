@@ -31,11 +31,15 @@ func TestWhereNoReplicaIsWaitedFor(t *testing.T) {
 			db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword("current one")})
 			db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("boss's own"), Superuser: true})
 			begin := time.Now()
-			err := strategies.AlternatingUsers{Engine: &db, SuperuserSecretARN: "superuser"}.Apply(ctx, rotator.Rotation{
-				Current: value("app", "current one").Set("host", c.host), Pending: value("app_clone", "pending one").Set("host", c.host),
-				ReadSecret:   func(context.Context, string) (secret.Document, error) { return value("boss", "boss's own"), nil },
-				IsEndpointOf: func(context.Context, secret.Document, string, int) error { return nil },
-			})
+			err := strategies.AlternatingUsers{Engine: &db, SuperuserSecretARN: "superuser"}.Apply(ctx,
+				rotator.Rotation{
+					Current: value("app", "current one").Set("host", c.host),
+					Pending: value("app_clone", "pending one").Set("host", c.host),
+					ReadSecret: func(context.Context, string) (secret.Document, error) {
+						return value("boss", "boss's own"), nil
+					},
+					IsEndpointOf: func(context.Context, secret.Document, string, int) error { return nil },
+				})
 			if took := time.Since(begin); err != nil || took >= 500*time.Millisecond {
 				t.Errorf("%s: %s: %v", name, took, err)
 			}
@@ -52,7 +56,9 @@ func TestAReplicaIsBehind(t *testing.T) { synctest.Test(t, replicaIsBehind) }
 
 func replicaIsBehind(t *testing.T) {
 	for _, behind := range []int{0, 2, 9} { // looks that come too early
-		waits(t, behind, "app_clone", func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} })
+		waits(t, behind, "app_clone", func(e strategies.CloningEngine) rotator.Strategy {
+			return strategies.AlternatingUsers{Engine: e}
+		})
 		waits(t, behind, "app", func(e strategies.CloningEngine) rotator.Strategy {
 			return strategies.SingleUser{Engine: e, ThroughSuperuser: true}
 		})

@@ -60,7 +60,8 @@ func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
 // superuser finds the superuser who acts for a login that works. nil: none does. seen is what
 // logins show until then. preflight
 // says that the pending value of r is a proposal, and another may be stored.
-func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, seen map[string]string, preflight bool) func(Login) (Login, error) {
+func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, seen map[string]string,
+	preflight bool) func(Login) (Login, error) {
 	if !s.ThroughSuperuser {
 		return nil
 	}
@@ -80,7 +81,8 @@ func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, seen map[
 		}
 		h := superuser.For
 		h.Users, h.Consent, h.Seen = []string{login.User}, consents(d, login.User), seen
-		h.Passwords = passwordsOf(fixedLogin(login), value(r.Current), pending, previousLogin(ctx, t, r, login, isManagedUser))
+		h.Passwords = passwordsOf(fixedLogin(login), value(r.Current), pending,
+			previousLogin(ctx, t, r, login, isManagedUser))
 		return superuser, nil
 	}
 }
@@ -91,14 +93,16 @@ func (s SingleUser) Apply(ctx context.Context, r rotator.Rotation) error {
 	set := func(login Login, user string, _, p secret.Password) error {
 		return s.Engine.SetPassword(ctx, login, user, p)
 	}
-	return s.apply(ctx, r, "changed its password", set, func(e Persister, login Login, user string, p secret.Password) error {
+	return s.apply(ctx, r, "changed its password", set, func(e Persister, login Login, user string,
+		p secret.Password) error {
 		return e.Persist(ctx, login, user, p)
 	})
 }
 
 // apply has set give the account its password: p beside or in place of keep, by which the
 // account logs in. Where p works already, finish completes that.
-func (s SingleUser) apply(ctx context.Context, r rotator.Rotation, what string, set func(login Login, user string, keep, p secret.Password) error,
+func (s SingleUser) apply(ctx context.Context, r rotator.Rotation, what string, set func(login Login, user string, keep,
+	p secret.Password) error,
 	finish func(e Persister, login Login, user string, p secret.Password) error) error {
 	t := s.Engine.Traits()
 	current, pending, err := s.parseLogins(t, r)
@@ -171,7 +175,8 @@ func (s SingleUser) parseLogins(t Traits, r rotator.Rotation) (current, pending 
 
 func checkSameUser(current, other Login) error {
 	if other.User != current.User {
-		return fmt.Errorf("%w: it is for user %q and AWSCURRENT for %q: single user rotation changes one account", rotator.KindConflict, other.User, current.User)
+		return fmt.Errorf("%w: it is for user %q and AWSCURRENT for %q: single user rotation changes one account",
+			rotator.KindConflict, other.User, current.User)
 	}
 	return checkSameDatabase(current, other)
 }

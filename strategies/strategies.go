@@ -25,7 +25,9 @@ func withNewPassword(t Traits, r rotator.Rotation) (secret.Document, error) {
 		return secret.Document{}, fmt.Errorf("password policy: %w: %w", rotator.KindMisconfigured, err)
 	}
 	if n := len(p.Reveal()); t.MaxPasswordSize > 0 && n > t.MaxPasswordSize {
-		return secret.Document{}, fmt.Errorf("password policy: %w: passwords of %d bytes, and %s takes %d: lower PASSWORD_LENGTH", rotator.KindMisconfigured, n, t.Name, t.MaxPasswordSize)
+		return secret.Document{},
+			fmt.Errorf("password policy: %w: passwords of %d bytes, and %s takes %d: lower PASSWORD_LENGTH",
+				rotator.KindMisconfigured, n, t.Name, t.MaxPasswordSize)
 	}
 	return r.Current.SetPassword(p), nil
 }

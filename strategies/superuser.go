@@ -22,7 +22,8 @@ import (
 //
 // It must be no account of users, of which the rotation is: a secret that names itself,
 // or whose user is the superuser, would have the superuser's own password set.
-func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackARN string, current Login, users ...string) (Login, secret.Document, error) {
+func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackARN string, current Login,
+	users ...string) (Login, secret.Document, error) {
 	arn, err := superuserARN(r)
 	if err != nil {
 		return Login{}, secret.Document{}, err
@@ -31,7 +32,9 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 		arn = fallbackARN
 	}
 	if arn == "" {
-		return Login{}, secret.Document{}, fmt.Errorf("secret: %w: key %s is missing: set it to the superuser secret's ARN, or set SUPERUSER_SECRET_ARN", rotator.KindMisconfigured, keySuperuser)
+		return Login{}, secret.Document{},
+			fmt.Errorf("secret: %w: key %s is missing: set it to the superuser secret's ARN, or set "+
+				"SUPERUSER_SECRET_ARN", rotator.KindMisconfigured, keySuperuser)
 	}
 	d, err := r.ReadSecret(ctx, arn)
 	if err != nil {
@@ -43,11 +46,15 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	}
 	if !sameEndpoint(login, current) {
 		if err := checkIsEndpoint(ctx, r, d, current); err != nil {
-			return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s is for %s:%d, the rotated secret for %s:%d, which must be the same server or its replica: %w", arn, login.Host, login.Port, current.Host, current.Port, err)
+			return Login{}, secret.Document{},
+				fmt.Errorf("superuser secret %s is for %s:%d, the rotated secret for %s:%d, which must be the same "+
+					"server or its replica: %w", arn, login.Host, login.Port, current.Host, current.Port, err)
 		}
 	}
 	if keys := differing(t.serverKeys(login), t.serverKeys(current)); keys != nil {
-		return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s: %w: it and the secret to rotate differ in %s, which names servers: both must say the same", arn, rotator.KindConflict, strings.Join(keys, ", "))
+		return Login{}, secret.Document{},
+			fmt.Errorf("superuser secret %s: %w: it and the secret to rotate differ in %s, which names servers: both "+
+				"must say the same", arn, rotator.KindConflict, strings.Join(keys, ", "))
 	}
 	login.Database = current.Database
 	login.For = &Holding{secretARN: arn}
@@ -56,7 +63,8 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	login.PoolerForwardsLogins = login.PoolerForwardsLogins || current.PoolerForwardsLogins
 	for _, name := range []string{login.User, d.Text(keyAlternate)} {
 		if slices.Contains(users, name) {
-			return login, d, NotEntitled("superuser secret %s is for user %q, whose password this rotation may not set: %s must name another secret, of another user", arn, name, keySuperuser)
+			return login, d, NotEntitled("superuser secret %s is for user %q, whose password this rotation may not "+
+				"set: %s must name another secret, of another user", arn, name, keySuperuser)
 		}
 	}
 	return login, d, nil
@@ -66,7 +74,8 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 // for Secrets Manager would only say that it finds no such secret.
 func superuserARN(r rotator.Rotation) (string, error) {
 	wrong := func(format string, args ...any) (string, error) {
-		return "", fmt.Errorf("secret: %w: %s is "+format, append([]any{rotator.KindMisconfigured, keySuperuser}, args...)...)
+		return "", fmt.Errorf("secret: %w: %s is "+format, append([]any{rotator.KindMisconfigured, keySuperuser},
+			args...)...)
 	}
 	shape := r.Current.Shape(keySuperuser)
 	if shape == "an array" || shape == "an object" {
@@ -84,9 +93,11 @@ func superuserARN(r rotator.Rotation) (string, error) {
 	case !rotator.ValidSecretID(arn):
 		return wrong("not a secret's ARN: it is too long, or holds what no ARN does")
 	case parts[0] == "arn" && (len(parts) < 7 || parts[2] != "secretsmanager" || parts[5] != "secret"):
-		return wrong("%.200q, and not the ARN of a secret (arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME): RDS gives the secret that it manages as MasterUserSecret.SecretArn in describe-db-instances", arn)
+		return wrong("%.200q, and not the ARN of a secret (arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME): RDS "+
+			"gives the secret that it manages as MasterUserSecret.SecretArn in describe-db-instances", arn)
 	case parts[0] == "arn" && len(own) > 3 && parts[3] != own[3]:
-		return wrong("%s, in Region %s, and this function reads secrets in %s: name a secret there, or a replica of that one (aws secretsmanager replicate-secret-to-regions)", arn, parts[3], own[3])
+		return wrong("%s, in Region %s, and this function reads secrets in %s: name a secret there, or a replica of "+
+			"that one (aws secretsmanager replicate-secret-to-regions)", arn, parts[3], own[3])
 	}
 	return arn, nil
 }
@@ -111,13 +122,15 @@ func waitForReplica(ctx context.Context, e Engine, r rotator.Rotation, superuser
 		return
 	}
 	wait(2 * time.Second)
-	r.Logf("the change made at %s:%d has not replicated to %s:%d yet", superuser.Host, superuser.Port, pending.Host, pending.Port)
+	r.Logf("the change made at %s:%d has not replicated to %s:%d yet", superuser.Host, superuser.Port, pending.Host,
+		pending.Port)
 }
 
 // checkIsEndpoint asks whether a login goes to another endpoint of the superuser's database.
 func checkIsEndpoint(ctx context.Context, r rotator.Rotation, superuser secret.Document, login Login) error {
 	if r.IsEndpointOf == nil {
-		return fmt.Errorf("hosts: %w: store the same host and port in both secrets. They may differ where one is a replica of the other, and this Store cannot look up replicas", rotator.KindConflict)
+		return fmt.Errorf("hosts: %w: store the same host and port in both secrets. They may differ where one is a "+
+			"replica of the other, and this Store cannot look up replicas", rotator.KindConflict)
 	}
 	return r.IsEndpointOf(ctx, superuser, login.Host, login.Port)
 }
@@ -128,7 +141,9 @@ func staleSuperuser(superuser Login, err error) error {
 	if !errors.Is(err, rotator.KindLoginRejected) {
 		return err
 	}
-	return fmt.Errorf("%w (this is the user of the superuser secret %s, not of the secret that rotates: store the password that logs in there (put-secret-value), or set the one there in the database)", err, superuser.For.secretARN)
+	return fmt.Errorf("%w (this is the user of the superuser secret %s, not of the secret that rotates: store the "+
+		"password that logs in there (put-secret-value), or set the one there in the database)", err,
+		superuser.For.secretARN)
 }
 
 // lostUser adds to an error of a superuser what to do where the user of AWSCURRENT is
@@ -143,5 +158,7 @@ func lostUser(r rotator.Rotation, label string, clones bool, err error) error {
 	if clones {
 		then = "the next rotation makes it again"
 	}
-	return fmt.Errorf("%w (AWSCURRENT is rejected and AWSPREVIOUS works: a failover or a restored backup may have lost the user of AWSCURRENT. Roll back, and %s: {\"Step\":\"recover\",\"Action\":\"rollback\",\"SecretId\":\"%s\"})", err, then, r.SecretARN)
+	return fmt.Errorf("%w (AWSCURRENT is rejected and AWSPREVIOUS works: a failover or a restored backup may have "+
+		"lost the user of AWSCURRENT. Roll back, and %s: "+
+		"{\"Step\":\"recover\",\"Action\":\"rollback\",\"SecretId\":\"%s\"})", err, then, r.SecretARN)
 }

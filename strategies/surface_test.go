@@ -63,9 +63,13 @@ func TestPersist(t *testing.T) {
 		strategy func(db saving) rotator.Strategy
 		want     []string
 	}{
-		"single user":       {func(db saving) rotator.Strategy { return strategies.SingleUser{Engine: db} }, []string{"app app"}},
-		"through superuser": {func(db saving) rotator.Strategy { return strategies.SingleUser{Engine: db, ThroughSuperuser: true} }, []string{"boss app"}},
-		"alternating users": {func(db saving) rotator.Strategy { return strategies.AlternatingUsers{Engine: db} }, []string{"boss app_clone"}},
+		"single user": {func(db saving) rotator.Strategy { return strategies.SingleUser{Engine: db} },
+			[]string{"app app"}},
+		"through superuser": {func(db saving) rotator.Strategy {
+			return strategies.SingleUser{Engine: db, ThroughSuperuser: true}
+		}, []string{"boss app"}},
+		"alternating users": {func(db saving) rotator.Strategy { return strategies.AlternatingUsers{Engine: db} },
+			[]string{"boss app_clone"}},
 	} {
 		db, r := rotation(t, "app-2", `"nodes": ["n1","n2"]`)
 		if name == "alternating users" {
@@ -105,7 +109,8 @@ func TestDualPasswordsThroughSuperuser(t *testing.T) {
 		}
 	}
 	db, r = rotation(t, "another", `"nodes": ["n1","n2"]`)
-	if err := (strategies.DualPasswords{Engine: db, ThroughSuperuser: true}).Apply(t.Context(), r); !errors.Is(err, rotator.KindLoginRejected) {
+	if err := (strategies.DualPasswords{Engine: db, ThroughSuperuser: true}).Apply(t.Context(), r); !errors.Is(err,
+		rotator.KindLoginRejected) {
 		t.Errorf("the superuser acts for a stranger: %v", err)
 	}
 }

@@ -38,5 +38,6 @@ func targetOf(strategy string, e Engine, d secret.Document) rotator.Target {
 	if err != nil {
 		return rotator.Target{Strategy: strategy}
 	}
-	return rotator.Target{Strategy: strategy, Engine: d.Text(keyEngine), Host: login.Host, Port: login.Port, Database: login.Database, User: login.User}
+	return rotator.Target{Strategy: strategy, Engine: d.Text(keyEngine), Host: login.Host, Port: login.Port,
+		Database: login.Database, User: login.User}
 }

@@ -41,10 +41,12 @@ func TestWarningsOfCounters(t *testing.T) {
 	counted := func(n int) []Warning { return []Warning{{Text: "blocked after so many", Attempts: n}} }
 	for n, want := range map[int]rotator.Status{1: rotator.StatusFailed, 5: rotator.StatusPassed} {
 		f := rehearsal{}.warnings(&loginResult{to: &Login{}, warnings: counted(n)})
-		if f.Status != want || !strings.Contains(f.Detail, "MYSQL_DUAL_PASSWORDS=true") || f.Status == rotator.StatusFailed && f.Kind != rotator.KindMisconfigured {
+		if f.Status != want || !strings.Contains(f.Detail, "MYSQL_DUAL_PASSWORDS=true") ||
+			f.Status == rotator.StatusFailed && f.Kind != rotator.KindMisconfigured {
 			t.Errorf("%d: %+v", n, f)
 		}
-		if left, _ := neverRefused(append(counted(n), Warn("another")), nil); len(left) != 1 || left[0].Text != "another" {
+		if left, _ := neverRefused(append(counted(n), Warn("another")), nil); len(left) != 1 ||
+			left[0].Text != "another" {
 			t.Errorf("%d: %v is left", n, left)
 		}
 	}

@@ -63,14 +63,18 @@ func (c Cause) matches(work Work, code, routine, message string) bool {
 			return of == code || all && strings.HasPrefix(code, class)
 		}) &&
 		(c.From == nil || slices.Contains(c.From, routine)) &&
-		(c.Says == nil || slices.ContainsFunc(c.Says, func(word string) bool { return strings.Contains(message, word) }))
+		(c.Says == nil || slices.ContainsFunc(c.Says, func(word string) bool {
+			return strings.Contains(message, word)
+		}))
 }
 
 // Find gives the first row for an answer, which may have several codes: the first that
 // any row is for counts. Where there is no row, the kind is rotator.KindInternal.
 func Find(causes []Cause, work Work, routine, message string, codes ...string) Cause {
 	for _, code := range codes {
-		if i := slices.IndexFunc(causes, func(c Cause) bool { return c.matches(work, code, routine, message) }); i >= 0 {
+		if i := slices.IndexFunc(causes, func(c Cause) bool {
+			return c.matches(work, code, routine, message)
+		}); i >= 0 {
 			return causes[i]
 		}
 	}
@@ -103,7 +107,8 @@ func (c Cause) Sentence(login strategies.Login, quote func(string) string, remed
 	if remedy == "" {
 		remedy = "the server does not permit it"
 	}
-	return strings.NewReplacer("{user}", quote(login.User), "{database}", quote(login.Database), "{address}", Address(login), "{remedy}", remedy).Replace(c.Text)
+	return strings.NewReplacer("{user}", quote(login.User), "{database}", quote(login.Database), "{address}",
+		Address(login), "{remedy}", remedy).Replace(c.Text)
 }
 
 // Markdown is a table of causes, as docs/runbook.md has it.

@@ -51,7 +51,8 @@ func TestTheFirstRowThatFitsCounts(t *testing.T) {
 // hidden by an earlier one.
 func TestWhatLastsIsToldFromWhatPasses(t *testing.T) {
 	t.Parallel()
-	passing := []rotator.Kind{rotator.KindUnreachable, rotator.KindTooManyConnections, rotator.KindConflict, rotator.KindDeadline}
+	passing := []rotator.Kind{rotator.KindUnreachable, rotator.KindTooManyConnections, rotator.KindConflict,
+		rotator.KindDeadline}
 	for engine, rows := range map[string][]dial.Cause{"MySQL": mysql.Causes(), "PostgreSQL": postgres.Causes()} {
 		if len(rows) < 25 {
 			t.Errorf("%s has %d rows", engine, len(rows))
@@ -103,18 +104,23 @@ func TestARowIsForItsAnswerAlone(t *testing.T) {
 		routine, message, code string
 		want                   bool
 	}{
-		"a code":                         {dial.Cause{Codes: []string{"28P01"}}, dial.Login, "", "", "28P01", true},
-		"another code":                   {dial.Cause{Codes: []string{"28P01"}}, dial.Login, "", "", "28P02", false},
-		"a code that begins so":          {dial.Cause{Codes: []string{"28"}}, dial.Login, "", "", "28P01", false},
-		"a class":                        {dial.Cause{Codes: []string{"08*"}}, dial.Login, "", "", "08006", true},
-		"another class":                  {dial.Cause{Codes: []string{"08*"}}, dial.Login, "", "", "18006", false},
-		"one of the works":               {dial.Cause{Codes: []string{"1"}, During: dial.Begin | dial.Login}, dial.Statement | dial.Begin, "", "", "1", true},
-		"another work":                   {dial.Cause{Codes: []string{"1"}, During: dial.SetsPassword}, dial.Login, "", "", "1", false},
-		"another routine":                {dial.Cause{Codes: []string{"1"}, From: []string{"f"}}, dial.Login, "g", "", "1", false},
-		"a message without one of words": {dial.Cause{Codes: []string{"1"}, Says: []string{"--a"}}, dial.Login, "", "--b", "1", false},
+		"a code":                {dial.Cause{Codes: []string{"28P01"}}, dial.Login, "", "", "28P01", true},
+		"another code":          {dial.Cause{Codes: []string{"28P01"}}, dial.Login, "", "", "28P02", false},
+		"a code that begins so": {dial.Cause{Codes: []string{"28"}}, dial.Login, "", "", "28P01", false},
+		"a class":               {dial.Cause{Codes: []string{"08*"}}, dial.Login, "", "", "08006", true},
+		"another class":         {dial.Cause{Codes: []string{"08*"}}, dial.Login, "", "", "18006", false},
+		"one of the works": {dial.Cause{Codes: []string{"1"}, During: dial.Begin | dial.Login},
+			dial.Statement | dial.Begin, "", "", "1", true},
+		"another work": {dial.Cause{Codes: []string{"1"}, During: dial.SetsPassword}, dial.Login, "",
+			"", "1", false},
+		"another routine": {dial.Cause{Codes: []string{"1"}, From: []string{"f"}}, dial.Login, "g", "",
+			"1", false},
+		"a message without one of words": {dial.Cause{Codes: []string{"1"}, Says: []string{"--a"}}, dial.Login, "",
+			"--b", "1", false},
 	} {
 		c.row.Kind = rotator.KindPrivilege
-		if got := dial.Find([]dial.Cause{c.row}, c.work, c.routine, c.message, c.code); (got.Kind == rotator.KindPrivilege) != c.want {
+		if got := dial.Find([]dial.Cause{c.row}, c.work, c.routine, c.message,
+			c.code); (got.Kind == rotator.KindPrivilege) != c.want {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -133,15 +139,20 @@ func TestWhatAnErrorSaysOfItself(t *testing.T) {
 		again    bool
 		hint     string
 	}{
-		"it lasts":                           {dial.Cause{Kind: rotator.KindPrivilege}, "it may not: GRANT it: now", false, "GRANT it: now"},
-		"it passes":                          {dial.Cause{Kind: rotator.KindConflict, Retry: dial.RetryYes}, "another session is at work", true, ""},
-		"it may pass":                        {dial.Cause{Kind: rotator.KindPrivilege, Retry: dial.RetryPerhaps}, "full: wait", true, "wait"},
-		"a status knows more of a rejection": {dial.Cause{Kind: rotator.KindLoginRejected}, "rejected: mend it", false, ""},
+		"it lasts": {dial.Cause{Kind: rotator.KindPrivilege}, "it may not: GRANT it: now",
+			false, "GRANT it: now"},
+		"it passes": {dial.Cause{Kind: rotator.KindConflict, Retry: dial.RetryYes},
+			"another session is at work", true, ""},
+		"it may pass": {dial.Cause{Kind: rotator.KindPrivilege, Retry: dial.RetryPerhaps},
+			"full: wait", true, "wait"},
+		"a status knows more of a rejection": {dial.Cause{Kind: rotator.KindLoginRejected},
+			"rejected: mend it", false, ""},
 	} {
 		err := c.row.Mark(fmt.Errorf("server: %w", c.row.Kind), c.sentence)
 		var again interface{ Retryable() bool }
 		var hint interface{ Hint() string }
-		if !errors.As(err, &again) || !errors.As(err, &hint) || again.Retryable() != c.again || hint.Hint() != c.hint || !errors.Is(err, c.row.Kind) {
+		if !errors.As(err, &again) || !errors.As(err, &hint) || again.Retryable() != c.again || hint.Hint() != c.hint ||
+			!errors.Is(err, c.row.Kind) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -152,7 +163,8 @@ func TestTheTableOfCauses(t *testing.T) {
 	t.Parallel()
 	got := dial.Markdown([]dial.Cause{
 		{Codes: []string{"1", "2*"}, Kind: rotator.KindPrivilege, Text: "{user} a|b: {remedy}"},
-		{Codes: []string{"3"}, During: dial.Login, Says: []string{"--a", "--b"}, From: []string{"f", "g"}, Kind: rotator.KindConflict, Retry: dial.RetryPerhaps, Text: "{database} at {address}"},
+		{Codes: []string{"3"}, During: dial.Login, Says: []string{"--a", "--b"}, From: []string{"f", "g"},
+			Kind: rotator.KindConflict, Retry: dial.RetryPerhaps, Text: "{database} at {address}"},
 	})
 	const want = "| answer | during | kind | try again | says |\n|---|---|---|---|---|\n" +
 		"| 1, 2* | anything | insufficient privilege | no | `USER` a\\|b: (the privilege that was missing) |\n" +

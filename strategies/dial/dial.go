@@ -85,7 +85,8 @@ func TLSConfig(as strategies.Login, roots *x509.CertPool) *tls.Config {
 // Secure puts TLS around a connection, for protocols that begin with it. A login whose secret
 // turns TLS off goes on with the connection as it is, and no other does. Give the error to ClassifyTLS, and
 // close conn.
-func Secure(ctx context.Context, conn net.Conn, as strategies.Login, roots *x509.CertPool, within time.Duration) (net.Conn, error) {
+func Secure(ctx context.Context, conn net.Conn, as strategies.Login, roots *x509.CertPool,
+	within time.Duration) (net.Conn, error) {
 	if as.TLS.Disabled {
 		return conn, nil
 	}
@@ -121,20 +122,30 @@ func ClassifyDial(ctx context.Context, as strategies.Login, limit time.Duration,
 	at := Address(as)
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return rotator.KindUnreachable, fmt.Sprintf("the host name %s does not resolve: check the host in the secret; if it is a private name, associate its zone with the function's VPC and enable DNS support and host names there", as.Host)
+		return rotator.KindUnreachable,
+			fmt.Sprintf("the host name %s does not resolve: check the host in the secret; if it is a private name, "+
+				"associate its zone with the function's VPC and enable DNS support and host names there", as.Host)
 	case errors.As(err, &dns):
-		return rotator.KindUnreachable, fmt.Sprintf("the host name %s could not be looked up: the name server failed or did not answer", as.Host)
+		return rotator.KindUnreachable,
+			fmt.Sprintf("the host name %s could not be looked up: the name server failed or did not answer", as.Host)
 	case IsTimeout(err):
-		return rotator.KindUnreachable, fmt.Sprintf("no answer from %s %s: usually a security group. Allow outbound TCP %d from the function's group, and inbound TCP %d on the database's group from it; also check that the function is in the VPC, and routes and network ACLs", at, WaitText(ctx, limit), as.Port, as.Port)
+		return rotator.KindUnreachable,
+			fmt.Sprintf("no answer from %s %s: usually a security group. Allow outbound TCP %d from the function's "+
+				"group, and inbound TCP %d on the database's group from it; also check that the function is in the "+
+				"VPC, and routes and network ACLs", at, WaitText(ctx, limit), as.Port, as.Port)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return rotator.KindUnreachable, fmt.Sprintf("%s refused the connection: nothing listens on port %d. Wrong port in the secret, or the database is stopped (a security group would time out)", at, as.Port)
+		return rotator.KindUnreachable,
+			fmt.Sprintf("%s refused the connection: nothing listens on port %d. Wrong port in the secret, or the "+
+				"database is stopped (a security group would time out)", at, as.Port)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return rotator.KindUnreachable, fmt.Sprintf("there is no route to %s: put the function into a VPC that has one", at)
+		return rotator.KindUnreachable,
+			fmt.Sprintf("there is no route to %s: put the function into a VPC that has one", at)
 	}
 	return rotator.KindUnreachable, fmt.Sprintf("%s could not be reached", at)
 }
 
-// ClassifyTLS gives the kind of a Secure that failed, and a sentence. roots are those of TLSConfig. Nothing here ever leads to
+// ClassifyTLS gives the kind of a Secure that failed, and a sentence. roots are those of TLSConfig. Nothing here ever
+// leads to
 // plaintext.
 func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.Kind, string) {
 	name := as.TLS.ServerName
@@ -147,19 +158,28 @@ func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.
 	var record tls.RecordHeaderError
 	switch {
 	case IsTimeout(err):
-		return rotator.KindUnreachable, fmt.Sprintf("%s accepted the connection and did not answer the TLS handshake in time: a server whose port %d is one without TLS waits like this, and so does a load balancer without a target. Give the port that has TLS; only \"ssl\": false in the secret makes a connection without", Address(as), as.Port)
+		return rotator.KindUnreachable,
+			fmt.Sprintf("%s accepted the connection and did not answer the TLS handshake in time: a server whose "+
+				"port %d is one without TLS waits like this, and so does a load balancer without a target. Give the "+
+				"port that has TLS; only \"ssl\": false in the secret makes a connection without", Address(as), as.Port)
 	case errors.As(err, &unknown):
 		issuer := ""
 		if unknown.Cert != nil {
 			issuer = fmt.Sprintf(", issued by %.100q,", unknown.Cert.Issuer.String())
 		}
-		return rotator.KindTLS, "the certificate's CA is not trusted: the server shows a certificate" + issuer + " and trusted are " + trusted(roots)
+		return rotator.KindTLS, "the certificate's CA is not trusted: the server shows a certificate" + issuer +
+			" and trusted are " + trusted(roots)
 	case errors.As(err, &hostname):
-		return rotator.KindTLS, fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or give the name in the certificate in tlsServerName", name)
+		return rotator.KindTLS,
+			fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or "+
+				"give the name in the certificate in tlsServerName", name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return rotator.KindTLS, "the server's certificate has expired or is not valid yet: renew it, and have the server read it again, by a reload or a restart: until then it shows the old one (on RDS, choose a current certificate authority for the instance)"
+		return rotator.KindTLS, "the server's certificate has expired or is not valid yet: renew it, and have the " +
+			"server read it again, by a reload or a restart: until then it shows the old one (on RDS, choose a " +
+			"current certificate authority for the instance)"
 	case IsConnClosed(err):
-		return rotator.KindUnreachable, "the server closed the connection before or in the TLS handshake: it may be restarting, or a proxy in between has no database behind it"
+		return rotator.KindUnreachable, "the server closed the connection before or in the TLS handshake: it may be " +
+			"restarting, or a proxy in between has no database behind it"
 	case errors.As(err, &record):
 		return rotator.KindTLS, fmt.Sprintf("%s does not answer in TLS: check host and port in the secret", Address(as))
 	}

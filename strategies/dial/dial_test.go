@@ -65,7 +65,8 @@ func TestUnreached(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, sentence := dial.ClassifyDial(ended, closed, time.Second, context.DeadlineExceeded); !strings.Contains(sentence, "before the deadline") {
+	if _, sentence := dial.ClassifyDial(ended, closed, time.Second,
+		context.DeadlineExceeded); !strings.Contains(sentence, "before the deadline") {
 		t.Error(sentence)
 	}
 }
@@ -89,11 +90,17 @@ func TestUntrusted(t *testing.T) {
 		"known and verified":       {trusted, known, "", ""},
 		"an authority of its own":  {trusted, nil, rotator.KindTLS, `issued by "`},
 		"no pool but the system's": {trusted, nil, rotator.KindTLS, "trusted are the CAs of the machine"},
-		"none of Amazon's":         {trusted, dial.RDS(nil), rotator.KindTLS, "trusted are the CAs of Amazon RDS alone, for there is no DATABASE_CA_FILE"},
-		"none of those given":      {trusted, x509.NewCertPool(), rotator.KindTLS, "trusted are the CAs in DATABASE_CA_FILE alone"},
-		"another name":             {other, known, rotator.KindTLS, "not for db.example.org"},
-		"no TLS at all":            {listen(t, func(c net.Conn) { c.Write([]byte("hello, who is there?")) }), known, rotator.KindTLS, "does not answer in TLS"},
-		"gone in the middle of it": {listen(t, func(c net.Conn) { c.(*net.TCPConn).CloseWrite(); c.Read(make([]byte, 4096)) }), known, rotator.KindUnreachable, "closed the connection"},
+		"none of Amazon's": {trusted, dial.RDS(nil), rotator.KindTLS,
+			"trusted are the CAs of Amazon RDS alone, for there is no DATABASE_CA_FILE"},
+		"none of those given": {trusted, x509.NewCertPool(), rotator.KindTLS,
+			"trusted are the CAs in DATABASE_CA_FILE alone"},
+		"another name": {other, known, rotator.KindTLS, "not for db.example.org"},
+		"no TLS at all": {listen(t, func(c net.Conn) { c.Write([]byte("hello, who is there?")) }), known,
+			rotator.KindTLS, "does not answer in TLS"},
+		"gone in the middle of it": {listen(t, func(c net.Conn) {
+			c.(*net.TCPConn).CloseWrite()
+			c.Read(make([]byte, 4096))
+		}), known, rotator.KindUnreachable, "closed the connection"},
 	} {
 		conn, err := dial.Connect(t.Context(), c.as, time.Minute)
 		if err != nil {
@@ -122,19 +129,26 @@ func TestWhyTLSDoesNotHold(t *testing.T) {
 		want rotator.Kind
 		says string
 	}{
-		"expired":                {as, x509.CertificateInvalidError{Reason: x509.Expired}, rotator.KindTLS, "has expired or is not valid yet: renew it, and have the server read it again"},
-		"invalid":                {as, x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, rotator.KindTLS, "the TLS handshake failed"},
-		"not for the host":       {as, x509.HostnameError{}, rotator.KindTLS, "not for db.example.com"},
-		"not for the name":       {named, x509.HostnameError{}, rotator.KindTLS, "not for real.example.com"},
-		"reset":                  {as, &net.OpError{Op: "read", Err: syscall.ECONNRESET}, rotator.KindUnreachable, "closed the connection"},
-		"broken":                 {as, &net.OpError{Op: "write", Err: syscall.EPIPE}, rotator.KindUnreachable, "closed the connection"},
-		"the end":                {as, io.EOF, rotator.KindUnreachable, "closed the connection"},
-		"the end of a record":    {as, io.ErrUnexpectedEOF, rotator.KindUnreachable, "closed the connection"},
-		"closed from this side":  {as, net.ErrClosed, rotator.KindUnreachable, "closed the connection"},
-		"no answer":              {as, context.DeadlineExceeded, rotator.KindUnreachable, "db.example.com:5432 accepted the connection"},
-		"no answer at last":      {as, errors.Join(&net.OpError{Op: "read", Err: syscall.ECONNRESET}, context.DeadlineExceeded), rotator.KindUnreachable, "did not answer the TLS handshake in time"},
-		"a CA that is not shown": {as, x509.UnknownAuthorityError{}, rotator.KindTLS, "the server shows a certificate and trusted are"},
-		"something else":         {as, syscall.EPERM, rotator.KindTLS, "the TLS handshake failed"},
+		"expired": {as, x509.CertificateInvalidError{Reason: x509.Expired}, rotator.KindTLS,
+			"has expired or is not valid yet: renew it, and have the server read it again"},
+		"invalid": {as, x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, rotator.KindTLS,
+			"the TLS handshake failed"},
+		"not for the host": {as, x509.HostnameError{}, rotator.KindTLS, "not for db.example.com"},
+		"not for the name": {named, x509.HostnameError{}, rotator.KindTLS, "not for real.example.com"},
+		"reset": {as, &net.OpError{Op: "read", Err: syscall.ECONNRESET}, rotator.KindUnreachable,
+			"closed the connection"},
+		"broken": {as, &net.OpError{Op: "write", Err: syscall.EPIPE}, rotator.KindUnreachable,
+			"closed the connection"},
+		"the end":               {as, io.EOF, rotator.KindUnreachable, "closed the connection"},
+		"the end of a record":   {as, io.ErrUnexpectedEOF, rotator.KindUnreachable, "closed the connection"},
+		"closed from this side": {as, net.ErrClosed, rotator.KindUnreachable, "closed the connection"},
+		"no answer": {as, context.DeadlineExceeded, rotator.KindUnreachable,
+			"db.example.com:5432 accepted the connection"},
+		"no answer at last": {as, errors.Join(&net.OpError{Op: "read", Err: syscall.ECONNRESET},
+			context.DeadlineExceeded), rotator.KindUnreachable, "did not answer the TLS handshake in time"},
+		"a CA that is not shown": {as, x509.UnknownAuthorityError{}, rotator.KindTLS,
+			"the server shows a certificate and trusted are"},
+		"something else": {as, syscall.EPERM, rotator.KindTLS, "the TLS handshake failed"},
 	} {
 		kind, sentence := dial.ClassifyTLS(c.as, nil, fmt.Errorf("handshake: %w", c.err))
 		check(t, what, kind, sentence, c.want, c.says)
@@ -147,7 +161,8 @@ func TestHowAServerIsVerified(t *testing.T) {
 	t.Parallel()
 	own := x509.NewCertPool()
 	as := strategies.Login{Host: "db.example.com"}
-	if c := dial.TLSConfig(as, own); c.ServerName != as.Host || c.RootCAs != own || c.MinVersion != tls.VersionTLS12 || c.InsecureSkipVerify {
+	if c := dial.TLSConfig(as, own); c.ServerName != as.Host || c.RootCAs != own || c.MinVersion != tls.VersionTLS12 ||
+		c.InsecureSkipVerify {
 		t.Errorf("%+v", c)
 	}
 	as.TLS.ServerName = "real.example.com"

@@ -20,7 +20,8 @@ import (
 
 // openForChange logs in to change an account, and waits for another rotation of one of the
 // users. looks gives what the change will ask for first.
-func (e Engine) openForChange(ctx context.Context, login strategies.Login, looks func(*session) []string, users ...string) (*session, error) {
+func (e Engine) openForChange(ctx context.Context, login strategies.Login, looks func(*session) []string,
+	users ...string) (*session, error) {
 	s, err := e.connect(ctx, login, true)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,8 @@ func (s *session) prepare(ctx context.Context, looks func(*session) []string, us
 	if looks != nil {
 		ahead = append(ahead, looks(s)...)
 	}
-	st := operation{action: "setting up the session", limit: s.limit + time.Duration(len(users)*min(2, seconds))*time.Second}
+	st := operation{action: "setting up the session", limit: s.limit +
+		time.Duration(len(users)*min(2, seconds))*time.Second}
 	limited, cancel := context.WithTimeout(ctx, st.limit)
 	err := s.askAhead(limited, s.settings(seconds), ahead)
 	cancel()
@@ -76,7 +78,8 @@ func (s *session) settings(lockSeconds int) string {
 		fmt.Sprintf("wait_timeout = %d", max(10, int(2*s.limit/time.Second))),
 		"autocommit = 1", "completion_type = 0", // no statement waits for a COMMIT, and none ends the session
 		// No answer is cut.
-		"sql_select_limit = 18446744073709551615", "max_join_size = 18446744073709551615", "sql_big_selects = 1", "sql_safe_updates = 0",
+		"sql_select_limit = 18446744073709551615", "max_join_size = 18446744073709551615", "sql_big_selects = 1",
+		"sql_safe_updates = 0",
 		"group_concat_max_len = 1048576", "sql_notes = 1", "sql_auto_is_null = 0",
 		"sql_quote_show_create = 1", // with backticks
 	}
@@ -85,8 +88,10 @@ func (s *session) settings(lockSeconds int) string {
 	if s.mariadb {
 		// A GRANT must not create the account that it names, PASSWORD() must not make
 		// the hash of MySQL 4.0, and ALTER must not pass over an account that is gone.
-		all = append(all, "sql_mode = 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER'", "tx_read_only = 0", "old_passwords = 0", "sql_if_exists = 0",
-			"max_error_count = 64", "max_session_mem_used = 9223372036854775807", "sort_buffer_size = 2097152", "tmp_disk_table_size = 18446744073709551615",
+		all = append(all, "sql_mode = 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER'", "tx_read_only = 0",
+			"old_passwords = 0", "sql_if_exists = 0",
+			"max_error_count = 64", "max_session_mem_used = 9223372036854775807", "sort_buffer_size = 2097152",
+			"tmp_disk_table_size = 18446744073709551615",
 			fmt.Sprintf("max_statement_time = %d", max(1, int(s.limit/time.Second))))
 	} else {
 		all = append(all, "sql_mode = 'NO_BACKSLASH_ESCAPES'", "transaction_read_only = 0",
@@ -113,17 +118,23 @@ func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	case me.user == s.login.User:
 		return me, s.checkDirect(row[1])
 	case me.user == "" && me.host == "", strings.HasPrefix(me.user, "skip-grants"):
-		return me, s.errorf(rotator.KindMisconfigured, "skip-grant-tables: the server accepts any password, so a login verifies nothing. Restart it without")
+		return me, s.errorf(rotator.KindMisconfigured,
+			"skip-grant-tables: the server accepts any password, so a login verifies nothing. Restart it without")
 	case me.user == "":
-		return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as the anonymous account ''@'%s', which comes before any account of %q for this host: DROP USER ''@'%s'", me.host, s.login.User, me.host)
+		return me, s.errorf(rotator.KindMisconfigured,
+			"the server logged us in as the anonymous account ''@'%s', which comes before any account of %q for this "+
+				"host: DROP USER ''@'%s'", me.host, s.login.User, me.host)
 	}
-	return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as %s, whose privileges %q has by proxy: the password to change is not that account's. Take the host of the database itself, and an account that is no proxy user", me, s.login.User)
+	return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as %s, whose privileges %q has by proxy: "+
+		"the password to change is not that account's. Take the host of the database itself, and an account that is "+
+		"no proxy user", me, s.login.User)
 }
 
 // whoIsLoggedIn has a LIMIT of its own: sql_select_limit may be 0. The number of the connection
 // is asked for beside something else: ProxySQL answers SELECT CONNECTION_ID() itself. Both come
 // as bytes of UTF-8, whatever init_connect has made of the character sets.
-const whoIsLoggedIn = "SELECT CAST(CURRENT_USER() AS BINARY), CAST(CONVERT(CONNECTION_ID() USING utf8mb4) AS BINARY) LIMIT 1"
+const whoIsLoggedIn = "SELECT CAST(CURRENT_USER() AS BINARY), CAST(CONVERT(CONNECTION_ID() USING utf8mb4) AS BINARY) " +
+	"LIMIT 1"
 
 // checkDirect refuses a connection that ends at a pooler: the greeting had the number of
 // the pooler's connection, and the statement was answered on one of the server's.
@@ -132,7 +143,10 @@ func (s *session) checkDirect(id string) error {
 	if s.login.PoolerForwardsLogins || err == nil && uint32(n) == s.wire.thread {
 		return nil
 	}
-	return strategies.MarkPoolerError(s.errorf(rotator.KindMisconfigured, "a proxy is in between (the greeting was of connection %d, and the statement was answered on connection %s): it may judge logins by passwords of its own, so that this login proves nothing and nothing is changed. To fix it, %s", s.wire.thread, id, strategies.PoolerRemedy))
+	return strategies.MarkPoolerError(s.errorf(rotator.KindMisconfigured,
+		"a proxy is in between (the greeting was of connection %d, and the statement was answered on connection %s): "+
+			"it may judge logins by passwords of its own, so that this login proves nothing and nothing is changed. "+
+			"To fix it, %s", s.wire.thread, id, strategies.PoolerRemedy))
 }
 
 // lock makes rotations of the same account wait for each other, for at most two
@@ -158,13 +172,16 @@ func lockOf(user string, seconds int) string {
 
 // changeOwn changes the password of the account that is logged in.
 func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
-	st := operation{action: fmt.Sprintf("changing the password of %q", s.login.User), sensitive: true, setsPassword: true, selfChange: true,
+	st := operation{action: fmt.Sprintf("changing the password of %q", s.login.User), sensitive: true,
+		setsPassword: true, selfChange: true,
 		remedy: "the server does not let this user change its own password: rotate through a superuser secret"}
 	if s.mariadb {
 		return s.setPassword(ctx, st, "", p)
 	}
 	if s.sandbox && !needsNoEscaping(p) {
-		return s.errorf(rotator.KindMisconfigured, "the password has expired, and until it is changed the server cannot be asked how it reads quotes and backslashes, which the new one holds: exclude them, or ALTER USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.login.User))
+		return s.errorf(rotator.KindMisconfigured, "the password has expired, and until it is changed the server "+
+			"cannot be asked how it reads quotes and backslashes, which the new one holds: exclude them, or ALTER "+
+			"USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.login.User))
 	}
 	// REPLACE is wanted by accounts that PASSWORD REQUIRE CURRENT holds to it.
 	change := "ALTER USER USER() IDENTIFIED BY " + quotePassword(p)
@@ -194,7 +211,8 @@ func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secr
 	if len(targets) == 0 {
 		return nil
 	}
-	st := operation{sensitive: true, setsPassword: true, action: "changing the password of " + names(targets), limit: s.limit}
+	st := operation{sensitive: true, setsPassword: true, action: "changing the password of " + names(targets),
+		limit: s.limit}
 	if !s.mariadb {
 		parts := make([]string, len(targets))
 		for i, t := range targets {
@@ -206,7 +224,9 @@ func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secr
 	st.remedy = s.setPasswordRemedy()
 	err := s.execRaw(ctx, setPasswords(targets, func(plugin string) string { return quoteText(hash(plugin, p)) }))
 	if s.strict(err) {
-		return s.execClear(ctx, st, setPasswords(targets, func(string) string { return "PASSWORD(" + quotePassword(p) + ")" }))
+		return s.execClear(ctx, st, setPasswords(targets, func(string) string {
+			return "PASSWORD(" + quotePassword(p) + ")"
+		}))
 	}
 	if err != nil {
 		return wrapError(ctx, s.login, st, err)
@@ -257,7 +277,8 @@ func (s *session) setPassword(ctx context.Context, st operation, whose string, p
 	var err error
 	for _, hash := range hashes {
 		err = s.execRaw(ctx, set+quoteText(hash))
-		if n := errorNumber(err); n != 1372 && n != 1699 { // 1699: of a plugin without passwords that comes before the account's other ones
+		// 1699: of a plugin without passwords that comes before the account's other ones
+		if n := errorNumber(err); n != 1372 && n != 1699 {
 			break
 		}
 	}
@@ -290,7 +311,8 @@ func (s *session) checkMasked(ctx context.Context) error {
 	}
 	on, err := s.query(ctx, operation{action: "looking up what the server logs", limit: s.limit}, whatIsLogged)
 	if err == nil && len(on) == 2 {
-		err = s.errorf(rotator.KindMisconfigured, "the general log of this server is on and does not mask passwords (log_raw), and would hold the new one: SET GLOBAL log_raw = 0, or general_log = 0")
+		err = s.errorf(rotator.KindMisconfigured, "the general log of this server is on and does not mask passwords "+
+			"(log_raw), and would hold the new one: SET GLOBAL log_raw = 0, or general_log = 0")
 	}
 	return err
 }
@@ -306,7 +328,9 @@ func (s *session) checkUnlogged(ctx context.Context) error {
 		return err
 	}
 	if row[0] == "Y" {
-		return s.errorf(rotator.KindMisconfigured, "a plugin that judges passwords has MariaDB take them in clear (strict_password_validation), and its general log, which is on, would hold the new one: SET GLOBAL general_log = 0, or strict_password_validation = 0")
+		return s.errorf(rotator.KindMisconfigured, "a plugin that judges passwords has MariaDB take them in clear "+
+			"(strict_password_validation), and its general log, which is on, would hold the new one: SET GLOBAL "+
+			"general_log = 0, or strict_password_validation = 0")
 	}
 	return nil
 }
@@ -318,7 +342,8 @@ func (s *session) strict(err error) bool {
 }
 
 func (s *session) createUserRemedy() string {
-	return fmt.Sprintf("GRANT CREATE USER ON *.* TO %s, and where the message names SYSTEM_USER, that too", s.actingAccount)
+	return fmt.Sprintf("GRANT CREATE USER ON *.* TO %s, and where the message names SYSTEM_USER, that too",
+		s.actingAccount)
 }
 
 func (s *session) setPasswordRemedy() string {
@@ -366,7 +391,9 @@ func (r accountRow) accepts(p secret.Password) bool {
 
 // passwords are the plugins by which it has one. On MariaDB there may be several.
 func (r accountRow) passwords() []string {
-	return slices.DeleteFunc(slices.Clone(r.plugins), func(p string) bool { return !slices.Contains(passwordPlugins, p) })
+	return slices.DeleteFunc(slices.Clone(r.plugins), func(p string) bool {
+		return !slices.Contains(passwordPlugins, p)
+	})
 }
 
 // holdsAlone says whether p is the account's password, by whichever plugin.
@@ -428,7 +455,9 @@ func (s *session) accounts(ctx context.Context, user string) ([]accountRow, erro
 	}
 	// An answer that was cut would leave an account with its old password.
 	if n := len(table); n > 0 && table[0][len(table[0])-1] != strconv.Itoa(n) {
-		return nil, s.errorf(rotator.KindInternal, "%s: the server answered with %d of %s accounts: is there a proxy in between that cuts answers? Take the host of the database itself", st.action, n, table[0][len(table[0])-1])
+		return nil, s.errorf(rotator.KindInternal, "%s: the server answered with %d of %s accounts: is there a proxy "+
+			"in between that cuts answers? Take the host of the database itself", st.action, n,
+			table[0][len(table[0])-1])
 	}
 	rows := make([]accountRow, len(table))
 	for i, t := range table {
@@ -472,7 +501,8 @@ func require(kind, cipher, issuer, subject string) string {
 }
 
 func (s *session) limits(n []string) string {
-	clause := fmt.Sprintf("WITH MAX_QUERIES_PER_HOUR %s MAX_UPDATES_PER_HOUR %s MAX_CONNECTIONS_PER_HOUR %s MAX_USER_CONNECTIONS %s", n[0], n[1], n[2], n[3])
+	clause := fmt.Sprintf("WITH MAX_QUERIES_PER_HOUR %s MAX_UPDATES_PER_HOUR %s MAX_CONNECTIONS_PER_HOUR %s "+
+		"MAX_USER_CONNECTIONS %s", n[0], n[1], n[2], n[3])
 	if s.mariadb {
 		clause += " MAX_STATEMENT_TIME " + n[4]
 	}
@@ -497,7 +527,8 @@ func rules(t []string) map[string]string {
 		}
 		return s
 	}
-	current := map[string]string{"": "PASSWORD REQUIRE CURRENT DEFAULT", "Y": "PASSWORD REQUIRE CURRENT", "N": "PASSWORD REQUIRE CURRENT OPTIONAL"}
+	current := map[string]string{"": "PASSWORD REQUIRE CURRENT DEFAULT", "Y": "PASSWORD REQUIRE CURRENT",
+		"N": "PASSWORD REQUIRE CURRENT OPTIONAL"}
 	reuse := "DEFAULT"
 	if t[1] != "" {
 		reuse = t[1] + " DAY"
@@ -542,9 +573,14 @@ func (s *session) changeable(all []accountRow, user string) ([]accountRow, error
 	case targets != nil:
 		return targets, nil
 	case locked != nil:
-		return nil, s.errorf(rotator.KindPrivilege, "account %s is locked, and its password is left alone: ALTER USER %s ACCOUNT UNLOCK", names(locked), names(locked))
+		return nil, s.errorf(rotator.KindPrivilege, "account %s is locked, and its password is left alone: ALTER "+
+			"USER %s ACCOUNT UNLOCK", names(locked), names(locked))
 	case others != nil:
-		return nil, s.errorf(rotator.KindMisconfigured, "account %s logs in by %s, and this function changes and proves passwords of %s: give it one of these, or stop rotating this secret", names(others), strings.Join(others[0].plugins, " or "), strings.Join(passwordPlugins, ", "))
+		return nil, s.errorf(rotator.KindMisconfigured,
+			"account %s logs in by %s, and this function changes and proves passwords of %s: give it one of these, "+
+				"or stop rotating this secret", names(others), strings.Join(others[0].plugins, " or "),
+			strings.Join(passwordPlugins, ", "))
 	}
-	return nil, s.errorf(rotator.KindNotFound, "there is no account of user %q on this server; create it, or correct the user name in the secret", user)
+	return nil, s.errorf(rotator.KindNotFound, "there is no account of user %q on this server; create it, or correct "+
+		"the user name in the secret", user)
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
-// TestWhatAServerAnswers brings servers to what operators meet at night, follows what the sentence says, and logs in. (1129, a
+// TestWhatAServerAnswers brings servers to what operators meet at night, follows what the sentence says, and logs in.
+// (1129, a
 // blocked address, no server says to clients of 127.0.0.1, whom it does not count.)
 func TestWhatAServerAnswers(t *testing.T) {
 	t.Parallel()
@@ -34,23 +35,34 @@ func TestWhatAServerAnswers(t *testing.T) {
 				says          string
 				retry         bool
 			}{
-				"the user has all that max_user_connections gives": {false, []string{"SET GLOBAL max_user_connections = 1"}, []string{"SET GLOBAL max_user_connections = 50"},
+				"the user has all that max_user_connections gives": {false,
+					[]string{"SET GLOBAL max_user_connections = 1"}, []string{"SET GLOBAL max_user_connections = 50"},
 					rotator.KindTooManyConnections, "max_user_connections", true},
 				"an hourly limit of logins": {false, []string{"ALTER USER {app} WITH MAX_CONNECTIONS_PER_HOUR 1"},
-					[]string{"ALTER USER {app} WITH MAX_USER_CONNECTIONS 0 MAX_CONNECTIONS_PER_HOUR 0"}, rotator.KindTooManyConnections, "MAX_CONNECTIONS_PER_HOUR 0", true},
+					[]string{"ALTER USER {app} WITH MAX_USER_CONNECTIONS 0 MAX_CONNECTIONS_PER_HOUR 0"},
+					rotator.KindTooManyConnections, "MAX_CONNECTIONS_PER_HOUR 0", true},
 				"an hourly limit of statements": {false, []string{"ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 1"},
-					[]string{"ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0"}, rotator.KindTooManyConnections, "MAX_QUERIES_PER_HOUR 0", false},
-				"offline mode": {true, []string{"SET GLOBAL offline_mode = ON"}, []string{"SET GLOBAL offline_mode = OFF"}, rotator.KindUnreachable, "SET GLOBAL offline_mode = OFF", false},
-				"no account for this address": {false, []string{"RENAME USER {app} TO '{name}'@'10.9.9.9'", "RENAME USER admin@'%' TO admin@'10.9.9.9'", "FLUSH PRIVILEGES"},
-					[]string{"RENAME USER '{name}'@'10.9.9.9' TO {app}", "RENAME USER admin@'10.9.9.9' TO admin@'%'"}, rotator.KindMisconfigured, "'user'@'10.0.%'", false},
-				"the plugin is gone": {true, []string{"UPDATE mysql.user SET plugin = 'mysql_native_password' WHERE user = '{name}'", "FLUSH PRIVILEGES"},
-					[]string{"ALTER USER {app} IDENTIFIED WITH caching_sha2_password BY '{password}'"}, rotator.KindPrivilege, "IDENTIFIED WITH caching_sha2_password BY", false},
+					[]string{"ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0"},
+					rotator.KindTooManyConnections, "MAX_QUERIES_PER_HOUR 0", false},
+				"offline mode": {true, []string{"SET GLOBAL offline_mode = ON"},
+					[]string{"SET GLOBAL offline_mode = OFF"}, rotator.KindUnreachable,
+					"SET GLOBAL offline_mode = OFF", false},
+				"no account for this address": {false, []string{"RENAME USER {app} TO '{name}'@'10.9.9.9'",
+					"RENAME USER admin@'%' TO admin@'10.9.9.9'", "FLUSH PRIVILEGES"},
+					[]string{"RENAME USER '{name}'@'10.9.9.9' TO {app}", "RENAME USER admin@'10.9.9.9' TO admin@'%'"},
+					rotator.KindMisconfigured, "'user'@'10.0.%'", false},
+				"the plugin is gone": {true,
+					[]string{"UPDATE mysql.user SET plugin = 'mysql_native_password' WHERE user = '{name}'",
+						"FLUSH PRIVILEGES"},
+					[]string{"ALTER USER {app} IDENTIFIED WITH caching_sha2_password BY '{password}'"},
+					rotator.KindPrivilege, "IDENTIFIED WITH caching_sha2_password BY", false},
 			} {
 				if c.mysqlOnly && s.MariaDB {
 					continue
 				}
 				app := s.user(t)
-				fill := strings.NewReplacer("{app}", at(app.User).String(), "{name}", app.User, "{password}", app.Password.Reveal())
+				fill := strings.NewReplacer("{app}", at(app.User).String(), "{name}", app.User, "{password}",
+					app.Password.Reveal())
 				each := func(all []string) (filled []string) {
 					for _, sql := range all {
 						filled = append(filled, fill.Replace(sql))
@@ -120,7 +132,8 @@ func free(t *testing.T, s server) {
 	for sessions := 0; ; time.Sleep(20 * time.Millisecond) {
 		db, err := s.Admin(ctx)
 		if err == nil {
-			err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.processlist WHERE user LIKE 'qtu%'").Scan(&sessions)
+			err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.processlist WHERE user "+
+				"LIKE 'qtu%'").Scan(&sessions)
 			db.Close()
 		}
 		if err == nil && sessions == 0 {
@@ -147,7 +160,8 @@ func ended(t *testing.T, s server, app strategies.Login, how string, kinds ...ro
 		if ctx.Err() != nil {
 			t.Fatal("the change of the password never waited for the lock")
 		}
-		if id := s.ask(t, "SELECT id FROM information_schema.processlist WHERE user = '"+app.User+"' AND state LIKE 'Waiting%'"); strings.TrimSpace(id) != "" {
+		if id := s.ask(t, "SELECT id FROM information_schema.processlist WHERE user = '"+app.User+
+			"' AND state LIKE 'Waiting%'"); strings.TrimSpace(id) != "" {
 			s.run(t, how+" "+strings.TrimSpace(id))
 			killed = true
 		}

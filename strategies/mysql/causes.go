@@ -6,11 +6,13 @@ import (
 )
 
 const (
-	unlock     = "ALTER USER {user}@`%` ACCOUNT UNLOCK (its host may be another than %: SELECT host FROM mysql.user WHERE user = its name)"
-	noSlot     = "A rotation needs one or two connections beside the application's"
-	readOnly   = "the server is read-only (a replica, or configured so): use the writer endpoint as host"
-	notPlain   = "ALTER USER {user}@`%` IDENTIFIED WITH caching_sha2_password BY a new password (MariaDB: IDENTIFIED VIA ed25519 USING PASSWORD of it), and store that"
-	rejection  = "the server did not accept the login, and does not say why: the password is wrong, there is no account {user} for the address of this function, another account comes before it for this address, an anonymous one perhaps, "
+	unlock    = "ALTER USER {user}@`%` ACCOUNT UNLOCK (its host may be another than %: SELECT host FROM mysql.user WHERE user = its name)"
+	noSlot    = "A rotation needs one or two connections beside the application's"
+	readOnly  = "the server is read-only (a replica, or configured so): use the writer endpoint as host"
+	notPlain  = "ALTER USER {user}@`%` IDENTIFIED WITH caching_sha2_password BY a new password (MariaDB: IDENTIFIED VIA ed25519 USING PASSWORD of it), and store that"
+	rejection = "the server did not accept the login, and does not say why: the password is wrong, there is no " +
+		"account {user} for the address of this function, another account comes before it for this address, an " +
+		"anonymous one perhaps, "
 	lockedToo  = "or, on MariaDB, the account is locked or blocked"
 	demandsTLS = `the account or the server demands TLS (remove "ssl": false), `
 	demandsX   = "the account demands a client certificate (REQUIRE X509), "
@@ -25,52 +27,70 @@ func Causes() []dial.Cause {
 	const login, newPassword, withoutTLS = dial.Login, dial.SetsPassword, dial.LoginWithoutTLS
 	return []dial.Cause{
 		// The password.
-		{Codes: []string{"1045"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: rejection + demandsTLS + lockedToo},
-		{Codes: []string{"1045"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: rejection + demandsX + lockedToo},
+		{Codes: []string{"1045"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
+			demandsTLS + lockedToo},
+		{Codes: []string{"1045"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
+			demandsX + lockedToo},
 		// MariaDB answers so for accounts of unix_socket, and for names that it does not
 		// know, where it has such accounts.
-		{Codes: []string{"1698"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: rejection + demandsTLS + socket + lockedToo},
-		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: rejection + demandsX + socket + lockedToo},
+		{Codes: []string{"1698"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
+			demandsTLS + socket + lockedToo},
+		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
+			demandsX + socket + lockedToo},
 
 		// No password would do.
 		{Codes: []string{"3118", "4151"}, Kind: rotator.KindPrivilege,
 			Text: "the account is locked, whatever the password: " + unlock},
 		{Codes: []string{"3955"}, Kind: rotator.KindPrivilege,
-			Text: "the account is blocked after too many failed logins (FAILED_LOGIN_ATTEMPTS): " + unlock + ". Then find which client tries an old password"},
+			Text: "the account is blocked after too many failed logins (FAILED_LOGIN_ATTEMPTS): " + unlock +
+				". Then find which client tries an old password"},
 		{Codes: []string{"4150"}, Kind: rotator.KindPrivilege,
-			Text: "the account is blocked after max_password_errors wrong passwords: FLUSH PRIVILEGES. Then find which client tries an old password"},
+			Text: "the account is blocked after max_password_errors wrong passwords: FLUSH PRIVILEGES. Then find " +
+				"which client tries an old password"},
 		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege,
 			Text: "the password has expired, and the server permits no login to change it (disconnect_on_expired_password): as a superuser, ALTER USER {user}@`%` IDENTIFIED BY the password in the secret"},
 		{Codes: []string{"1820"}, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the password has expired, and the server answers nothing but a change of it: let the account rotate itself (single user), or as a superuser, ALTER USER {user}@`%` IDENTIFIED BY the password in the secret"},
 		{Codes: []string{"1524"}, During: login, Kind: rotator.KindPrivilege, Public: true,
-			Text: "the account's authentication plugin is not loaded on this server (mysql_native_password is off by default in MySQL 8.4 and gone in 9), so that no password will do: " + notPlain},
+			Text: "the account's authentication plugin is not loaded on this server (mysql_native_password is off by " +
+				"default in MySQL 8.4 and gone in 9), so that no password will do: " + notPlain},
 		{Codes: []string{"1251", "1275"}, Kind: rotator.KindMisconfigured,
 			Text: "the server and this function have no way of authentication in common for this account: " + notPlain},
 
 		// The way in.
 		{Codes: []string{"1130"}, Kind: rotator.KindMisconfigured, Early: true,
-			Text: "no account on this server may log in from the address of this function: create {user} for a host that matches it, as 'user'@'10.0.%'. Clients elsewhere may be let in"},
+			Text: "no account on this server may log in from the address of this function: create {user} for a host " +
+				"that matches it, as 'user'@'10.0.%'. Clients elsewhere may be let in"},
 		{Codes: []string{"1129"}, Kind: rotator.KindConflict, Early: true,
-			Text: "the server has blocked the address of this function after too many broken connections: FLUSH HOSTS (MySQL 8.4 and later: TRUNCATE TABLE performance_schema.host_cache), and raise max_connect_errors"},
+			Text: "the server has blocked the address of this function after too many broken connections: FLUSH " +
+				"HOSTS (MySQL 8.4 and later: TRUNCATE TABLE performance_schema.host_cache), and raise " +
+				"max_connect_errors"},
 		{Codes: []string{"3159"}, Kind: rotator.KindTLS,
 			Text: `the server takes connections with TLS only (require_secure_transport): remove "ssl": false from the secret`},
 		// The answer to a session's first statement, which MySQL writes so to its own log alone for all else.
 		{Codes: []string{"1184"}, Kind: rotator.KindMisconfigured,
-			Text: "the server's init_connect fails, with which it begins every session but a superuser's, and so it ends them all: as a user with CONNECTION_ADMIN or SUPER (MariaDB: CONNECTION ADMIN), SHOW GLOBAL VARIABLES LIKE 'init_connect', and bring back what it names, or SET GLOBAL init_connect = '', and in the server's configuration too (my.cnf, a parameter group). The server's log has its error"},
+			Text: "the server's init_connect fails, with which it begins every session but a superuser's, and so it " +
+				"ends them all: as a user with CONNECTION_ADMIN or SUPER (MariaDB: CONNECTION ADMIN), SHOW GLOBAL " +
+				"VARIABLES LIKE 'init_connect', and bring back what it names, or SET GLOBAL init_connect = '', and " +
+				"in the server's configuration too (my.cnf, a parameter group). The server's log has its error"},
 		{Codes: []string{"1049"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true,
-			Text: "the user has no privilege on the database {database}, or there is none (the server does not say which): correct dbname in the secret, leave it out, or GRANT SELECT ON {database}.* TO {user}"},
+			Text: "the user has no privilege on the database {database}, or there is none (the server does not say " +
+				"which): correct dbname in the secret, leave it out, or GRANT SELECT ON {database}.* TO {user}"},
 		{Codes: []string{"3032"}, Kind: rotator.KindUnreachable,
-			Text: "the server is in offline mode, in which it lets administrators alone in: SET GLOBAL offline_mode = OFF. After a node was expelled from group replication: repair that first"},
+			Text: "the server is in offline mode, in which it lets administrators alone in: SET GLOBAL offline_mode " +
+				"= OFF. After a node was expelled from group replication: repair that first"},
 
 		// Slots and limits.
 		{Codes: []string{"1040"}, Kind: rotator.KindTooManyConnections, Early: true, Retry: dial.RetryYes,
-			Text: "no free connection: every connection of the server is taken (max_connections). Try again; if it lasts, raise it, or find what holds them. " + noSlot},
+			Text: "no free connection: every connection of the server is taken (max_connections). Try again; if it " +
+				"lasts, raise it, or find what holds them. " + noSlot},
 		{Codes: []string{"1203"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
-			Text: "no free connection: the user has all that max_user_connections gives it. Try again; if it lasts, raise it, or MAX_USER_CONNECTIONS of {user}. " + noSlot},
-		{Codes: []string{"1226"}, Says: []string{"max_user_connections", "max_connections_per_hour"}, Kind: rotator.KindTooManyConnections, Public: true, Retry: dial.RetryYes,
+			Text: "no free connection: the user has all that max_user_connections gives it. Try again; if it lasts, " +
+				"raise it, or MAX_USER_CONNECTIONS of {user}. " + noSlot},
+		{Codes: []string{"1226"}, Says: []string{"max_user_connections", "max_connections_per_hour"},
+			Kind: rotator.KindTooManyConnections, Public: true, Retry: dial.RetryYes,
 			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS 0 MAX_CONNECTIONS_PER_HOUR 0, or with a higher one. " + noSlot},
 		{Codes: []string{"1226"}, Kind: rotator.KindTooManyConnections, Public: true,
 			Text: "the account {user} has used up a limit of its own: ALTER USER {user}@`%` WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0, or with higher ones, or wait an hour"},
@@ -79,77 +99,102 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1153"}, Kind: rotator.KindMisconfigured,
 			Text: "a statement was larger than the server takes: raise max_allowed_packet (1 MB is enough)"},
 		{Codes: []string{"1470"}, Kind: rotator.KindMisconfigured,
-			Text: "the name is longer than this server takes (MySQL 32 characters, MariaDB 128, until 10.5 80): use a shorter one"},
+			Text: "the name is longer than this server takes (MySQL 32 characters, MariaDB 128, until 10.5 80): use " +
+				"a shorter one"},
 
 		// Privileges.
 		{Codes: []string{"1044"}, Kind: rotator.KindPrivilege, Public: true, Text: "{remedy}"},
 		{Codes: []string{"1045"}, Kind: rotator.KindPrivilege, Public: true,
-			Text: "{remedy}. The user may lack the right to pass privileges on: it needs them WITH GRANT OPTION on *.*"},
+			Text: "{remedy}. The user may lack the right to pass privileges on: it needs them WITH GRANT " +
+				"OPTION on *.*"},
 		{Codes: []string{"1142", "1227", "1698"}, Kind: rotator.KindPrivilege, Public: true, Text: "{remedy}"},
 		{Codes: []string{"1143", "1370", "1403", "1959", "3530"}, Kind: rotator.KindPrivilege, Text: "{remedy}"},
 
 		// Accounts.
 		{Codes: []string{"1396"}, Kind: rotator.KindNotFound, Public: true,
-			Text: "the server knows no such account, or another session made or dropped it just now. Where mysql.user has it: " + notInMemory},
+			Text: "the server knows no such account, or another session made or dropped it just now. Where " +
+				"mysql.user has it: " + notInMemory},
 		{Codes: []string{"1133", "3523"}, Kind: rotator.KindNotFound,
-			Text: "the server knows no such account or role, or another session dropped it just now. Where mysql.user has it: " + notInMemory},
+			Text: "the server knows no such account or role, or another session dropped it just now. Where " +
+				"mysql.user has it: " + notInMemory},
 		{Codes: []string{"1141", "1147"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
-			Text: "a privilege that was to be revoked is gone already: another session changes the same accounts. Try again"},
+			Text: "a privilege that was to be revoked is gone already: another session changes the same accounts. " +
+				"Try again"},
 		{Codes: []string{"1699", "3894"}, Kind: rotator.KindMisconfigured, Public: true, Text: noPassword},
 		{Codes: []string{"3879"}, Kind: rotator.KindMisconfigured, Text: noPassword},
 		{Codes: []string{"1524"}, Kind: rotator.KindMisconfigured, Public: true,
-			Text: "the authentication plugin that the account has, or is to have, is not loaded on this server: INSTALL PLUGIN, or " + notPlain},
+			Text: "the authentication plugin that the account has, or is to have, is not loaded on this server: " +
+				"INSTALL PLUGIN, or " + notPlain},
 		{Codes: []string{"1372", "1390", "1827"}, Kind: rotator.KindMisconfigured,
-			Text: "the server takes hashes of another kind for this account: rotate through a superuser, or " + notPlain},
+			Text: "the server takes hashes of another kind for this account: rotate through a superuser, or " +
+				notPlain},
 
 		// The new password, and the one in use.
 		{Codes: []string{"1819", "3638"}, Kind: rotator.KindPasswordPolicy, Public: true, Text: policy},
 		{Codes: []string{"4165"}, Kind: rotator.KindPasswordPolicy, Text: policy},
-		{Codes: []string{"1290"}, Says: []string{"strict-password-validation"}, Kind: rotator.KindPasswordPolicy, Public: true,
-			Text: "MariaDB takes no hashes where a plugin has to see passwords (strict_password_validation): SET GLOBAL strict_password_validation = OFF, or uninstall the plugin"},
+		{Codes: []string{"1290"}, Says: []string{"strict-password-validation"}, Kind: rotator.KindPasswordPolicy,
+			Public: true,
+			Text: "MariaDB takes no hashes where a plugin has to see passwords (strict_password_validation): SET " +
+				"GLOBAL strict_password_validation = OFF, or uninstall the plugin"},
 		{Codes: []string{"3892"}, Kind: rotator.KindConflict, Public: true,
-			Text: "the account must name its current password (PASSWORD REQUIRE CURRENT), and the one it logged in with is not that: it was changed in the meantime, or it is a retained one. Rotate through a superuser secret once"},
+			Text: "the account must name its current password (PASSWORD REQUIRE CURRENT), and the one it logged in " +
+				"with is not that: it was changed in the meantime, or it is a retained one. Rotate through a " +
+				"superuser secret once"},
 		{Codes: []string{"3891", "3893"}, Kind: rotator.KindConflict, Public: true, Retry: dial.RetryPerhaps,
-			Text: "the current password is another than the one that was used to log in: it was changed in the meantime. Try again; if the same comes back, ask for status"},
+			Text: "the current password is another than the one that was used to log in: it was changed in the " +
+				"meantime. Try again; if the same comes back, ask for status"},
 		{Codes: []string{"3878", "3895"}, Kind: rotator.KindMisconfigured, Public: true,
 			Text: "the server keeps no empty password as the second one: set a password for the account first"},
 
 		// Changes.
-		{Codes: []string{"1290"}, Says: []string{"read-only", "read_only", "READ-ONLY", "READ_ONLY"}, Kind: rotator.KindReadOnly, Public: true, Text: readOnly},
+		{Codes: []string{"1290"}, Says: []string{"read-only", "read_only", "READ-ONLY", "READ_ONLY"},
+			Kind: rotator.KindReadOnly, Public: true, Text: readOnly},
 		{Codes: []string{"1290"}, Says: []string{"skip-grant"}, Kind: rotator.KindMisconfigured, Public: true,
-			Text: "the server runs without its grant tables (skip-grant-tables), so that no password counts: restart it without"},
+			Text: "the server runs without its grant tables (skip-grant-tables), so that no password counts: restart " +
+				"it without"},
 		{Codes: []string{"1290"}, Kind: rotator.KindMisconfigured, Public: true,
 			Text: "an option that the server runs with, and names below, forbids it: restart the server without"},
 		{Codes: []string{"1792", "1836"}, Kind: rotator.KindReadOnly, Public: true, Text: readOnly},
 		{Codes: []string{"1874"}, Kind: rotator.KindReadOnly, Text: readOnly},
 		{Codes: []string{"3100"}, Kind: rotator.KindReadOnly, Retry: dial.RetryPerhaps,
-			Text: "group replication refused the change: the server is no primary, or not in its group now. Try again after a failover; otherwise use the writer endpoint as host"},
+			Text: "group replication refused the change: the server is no primary, or not in its group now. Try " +
+				"again after a failover; otherwise use the writer endpoint as host"},
 		{Codes: []string{"1205", "1213"}, Kind: rotator.KindConflict, Public: true, Retry: dial.RetryYes, Text: locks},
 		{Codes: []string{"1206", "1412", "3572"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: locks},
 
 		// Outages.
-		{Codes: []string{"1053", "1077", "1079", "3168", "3169"}, Kind: rotator.KindUnreachable, Early: true, Retry: dial.RetryYes,
-			Text: "the server is starting, stopping or failing over, or an administrator ended the connection. Try again when it is up"},
-		{Codes: []string{"1152", "1158", "1159", "1160", "1161"}, Kind: rotator.KindUnreachable, Early: true, Retry: dial.RetryYes,
-			Text: "the connection broke on the server's side: it is stopping or overloaded, or the network was cut. Try again"},
+		{Codes: []string{"1053", "1077", "1079", "3168", "3169"}, Kind: rotator.KindUnreachable, Early: true,
+			Retry: dial.RetryYes,
+			Text: "the server is starting, stopping or failing over, or an administrator ended the connection. Try " +
+				"again when it is up"},
+		{Codes: []string{"1152", "1158", "1159", "1160", "1161"}, Kind: rotator.KindUnreachable, Early: true,
+			Retry: dial.RetryYes,
+			Text: "the connection broke on the server's side: it is stopping or overloaded, or the network was cut. " +
+				"Try again"},
 		{Codes: []string{"1927", "4031"}, Kind: rotator.KindUnreachable, Retry: dial.RetryYes,
 			Text: "the server ended the connection: it had been idle, or an administrator did. Try again"},
 		{Codes: []string{"1047"}, Kind: rotator.KindUnreachable, Retry: dial.RetryYes,
 			Text: "the server, a node of a Galera cluster, is not in sync with it. Try again when it is"},
 		{Codes: []string{"9001", "9006"}, Kind: rotator.KindUnreachable, Early: true, Retry: dial.RetryPerhaps,
-			Text: "a proxy in between (ProxySQL) reaches no database. Try again when that is up, or use the database's own endpoint as host"},
+			Text: "a proxy in between (ProxySQL) reaches no database. Try again when that is up, or use the " +
+				"database's own endpoint as host"},
 		{Codes: []string{"1317", "1969", "3024"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes,
 			Text: "the server ended the statement, which took too long, or an administrator did. Try again"},
 
 		// SIGNAL, in a plugin or an audit filter.
 		{Codes: []string{"1644", "SQLSTATE 45*"}, During: newPassword, Kind: rotator.KindPasswordPolicy,
-			Text: "a plugin or filter of the server refused the new password: adapt the function's password settings to it"},
+			Text: "a plugin or filter of the server refused the new password: adapt the function's password " +
+				"settings to it"},
 	}
 }
 
 const (
-	notInMemory = "on MariaDB its name was given a space at its end, which the tables do not keep, or the tables were changed by hand. FLUSH PRIVILEGES has the server read them, and makes it the account; or DROP USER it"
-	noPassword  = "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that there is none to change: stop rotating this secret, or give the account a password plugin"
-	policy      = "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or REUSE, or a plugin that the message names): adapt the function's password settings to it"
-	locks       = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH TABLES. Try again"
+	notInMemory = "on MariaDB its name was given a space at its end, which the tables do not keep, or the tables " +
+		"were changed by hand. FLUSH PRIVILEGES has the server read them, and makes it the account; or DROP USER it"
+	noPassword = "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that " +
+		"there is none to change: stop rotating this secret, or give the account a password plugin"
+	policy = "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or " +
+		"REUSE, or a plugin that the message names): adapt the function's password settings to it"
+	locks = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH " +
+		"TABLES. Try again"
 )

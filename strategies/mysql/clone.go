@@ -47,7 +47,8 @@ import (
 // On MySQL CREATE USER, SELECT on mysql.*, and all that the original may do WITH
 // GRANT OPTION (roles WITH ADMIN OPTION, or ROLE_ADMIN); on MariaDB UPDATE on
 // mysql.* as well.
-func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) error {
 	if err := checkNewPassword(p, pair.Original, pair.Clone); err != nil {
 		return err
 	}
@@ -76,7 +77,8 @@ func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair st
 
 // DryRunEnsureClone implements strategies.CloningEngine, as DryRunSetPassword does it. Grants are
 // rehearsed on an account that does not exist, and that the server does not create.
-func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	sample secret.Password) ([]strategies.Warning, error) {
 	for _, name := range []string{pair.Original, pair.Clone} {
 		if err := checkName(userName, name); err != nil {
 			return nil, err
@@ -114,9 +116,11 @@ type cloneSync struct {
 	leftovers    leftovers
 }
 
-func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair strategies.Pair, dryRun bool) (*cloneSync, error) {
+func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	dryRun bool) (*cloneSync, error) {
 	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
-		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
+		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original,
+			pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
 	looks := func(s *session) []string {
 		all := []string{s.accountsOf(pair.Original), s.accountsOf(pair.Clone)}
@@ -168,14 +172,18 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	}
 	for _, r := range c.clones {
 		if r.isRole {
-			return c.errorf(rotator.KindMisconfigured, "%q is a role on this server, and the second user of a pair is to be an account: DROP ROLE %s, or give the secret another user", c.pair.Clone, quoteIdent(c.pair.Clone))
+			return c.errorf(rotator.KindMisconfigured, "%q is a role on this server, and the second user of a pair "+
+				"is to be an account: DROP ROLE %s, or give the secret another user", c.pair.Clone,
+				quoteIdent(c.pair.Clone))
 		}
 	}
 	if len(c.clones) == 0 && c.pair.PasswordOnly {
-		return c.errorf(rotator.KindNotFound, "there is no account of user %q on this server; create it, or correct the user name in the secret", c.pair.Clone)
+		return c.errorf(rotator.KindNotFound, "there is no account of user %q on this server; create it, or correct "+
+			"the user name in the secret", c.pair.Clone)
 	}
 	if len(c.clones) == 0 && c.pair.Target == c.pair.Original {
-		return c.errorf(rotator.KindNotFound, "there is no account of user %q on this server, though it is the user of AWSCURRENT", c.pair.Clone)
+		return c.errorf(rotator.KindNotFound, "there is no account of user %q on this server, though it is the user "+
+			"of AWSCURRENT", c.pair.Clone)
 	}
 	return nil
 }
@@ -189,7 +197,8 @@ func (c *cloneSync) readGrantsAhead(ctx context.Context) error {
 			looks = append(looks, defaultRolesOf(r.account))
 		}
 	}
-	st := operation{action: "looking up the privileges of " + names(slices.Concat(c.originals, c.clones)), sensitive: true, limit: c.limit}
+	st := operation{action: "looking up the privileges of " + names(slices.Concat(c.originals, c.clones)),
+		sensitive: true, limit: c.limit}
 	for some := range slices.Chunk(looks, batch) {
 		limited, cancel := context.WithTimeout(ctx, c.limit)
 		err := c.askAhead(limited, "", some)
@@ -255,9 +264,11 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		}
 	}
 	missing := want.missing(have)
-	give := append(missing.grants(clone.account), have.of(restriction).without(want).removeRestrictions(clone.account)...)
+	give := append(missing.grants(clone.account),
+		have.of(restriction).without(want).removeRestrictions(clone.account)...)
 	giving := func(sql statement) operation {
-		return operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone), remedy: c.grantRemedy(sql)}
+		return operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone),
+			remedy: c.grantRemedy(sql)}
 	}
 	if err := c.execAll(ctx, giving, give); err != nil {
 		return err
@@ -266,7 +277,8 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		return nil
 	}
 	excepting := func(sql statement) operation {
-		return operation{action: fmt.Sprintf("copying the exception %s from %s to %s", sql.what, original, clone), remedy: c.grantRemedy(sql)}
+		return operation{action: fmt.Sprintf("copying the exception %s from %s to %s", sql.what, original, clone),
+			remedy: c.grantRemedy(sql)}
 	}
 	if err := c.execAll(ctx, excepting, want.of(restriction).without(have).addRestrictions(clone.account)); err != nil {
 		return err
@@ -284,13 +296,15 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 // or one that lets the pending password in and may not do all that it should. MySQL
 // keeps who made it, and for which original, beside the account.
 func (c *cloneSync) create(ctx context.Context, original accountRow, clone account, p secret.Password) error {
-	st := operation{action: "creating " + clone.String(), remedy: c.createUserRemedy(), sensitive: true, setsPassword: true, limit: c.limit}
+	st := operation{action: "creating " + clone.String(), remedy: c.createUserRemedy(), sensitive: true,
+		setsPassword: true, limit: c.limit}
 	if !c.mariadb {
 		mark := ""
 		if !olderThan(c.wire.version, 8, 0, 21) {
 			mark = " ATTRIBUTE " + quoteText(markOf(original.user))
 		}
-		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s%s", clone, quoteText(original.plugin()), quotePassword(p), mark))
+		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s%s", clone,
+			quoteText(original.plugin()), quotePassword(p), mark))
 	}
 	via := fmt.Sprintf("CREATE USER %s IDENTIFIED VIA %s USING ", clone, original.plugin())
 	err := c.execRaw(ctx, via+quoteText(hash(original.plugin(), p)))
@@ -341,7 +355,8 @@ func (s *session) readGrants(ctx context.Context, of account) (rights, string, e
 		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", s.actingAccount)}
 	table, err := s.query(ctx, st, grantsOf(of))
 	if errorNumber(err) == 1141 && !of.role {
-		return nil, "", s.errorf(rotator.KindMisconfigured, "the tables of mysql have an account %s, and the server knows none: %s", of, notInMemory)
+		return nil, "", s.errorf(rotator.KindMisconfigured,
+			"the tables of mysql have an account %s, and the server knows none: %s", of, notInMemory)
 	}
 	if err != nil {
 		return nil, "", err
@@ -375,7 +390,8 @@ func (s *session) readGrants(ctx context.Context, of account) (rights, string, e
 func grantsOf(a account) string { return "SHOW GRANTS FOR " + a.String() }
 
 func defaultRolesOf(a account) string {
-	return fmt.Sprintf("SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE USER = %s AND HOST = %s ORDER BY 1, 2", quoteText(a.user), quoteText(a.host))
+	return fmt.Sprintf("SELECT DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles WHERE USER = %s AND "+
+		"HOST = %s ORDER BY 1, 2", quoteText(a.user), quoteText(a.host))
 }
 
 // revokeExtra takes from the clone what the original has not. Where the clone has ALL
@@ -384,12 +400,14 @@ func defaultRolesOf(a account) string {
 func (c *cloneSync) revokeExtra(ctx context.Context, clone account, have, want rights) (rights, error) {
 	extra := have.without(want)
 	for x := range extra {
-		if x.kind == restriction || x.kind == privilege && x.name != grantOption && x.column == "" && want.has(allPrivileges, x.object) {
+		if x.kind == restriction || x.kind == privilege && x.name != grantOption && x.column == "" &&
+			want.has(allPrivileges, x.object) {
 			delete(extra, x) // a restriction is lifted; a part of ALL is not taken from ALL
 		}
 	}
 	taking := func(sql statement) operation {
-		return operation{action: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone, c.pair.Original), remedy: c.grantRemedy(sql)}
+		return operation{action: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone,
+			c.pair.Original), remedy: c.grantRemedy(sql)}
 	}
 	if err := c.execAll(ctx, taking, extra.revokes(clone)); err != nil {
 		return nil, err
@@ -420,7 +438,8 @@ func (c *cloneSync) setDefaultRole(ctx context.Context, clone account, role stri
 // copyAttributes emits what differs and no more: older servers do not know all of it.
 func (c *cloneSync) copyAttributes(ctx context.Context, original, clone accountRow) error {
 	var clauses []string
-	for _, a := range [][2]string{{original.require, clone.require}, {original.limits, clone.limits}, {original.expiry, clone.expiry}} {
+	for _, a := range [][2]string{{original.require, clone.require}, {original.limits, clone.limits},
+		{original.expiry, clone.expiry}} {
 		if a[0] != a[1] {
 			clauses = append(clauses, a[0])
 		}
@@ -434,16 +453,19 @@ func (c *cloneSync) copyAttributes(ctx context.Context, original, clone accountR
 		return nil
 	}
 	text := strings.Join(clauses, " ")
-	st := operation{action: fmt.Sprintf("copying attributes from %s to %s (%s)", original, clone, text), remedy: c.createUserRemedy()}
+	st := operation{action: fmt.Sprintf("copying attributes from %s to %s (%s)", original, clone, text),
+		remedy: c.createUserRemedy()}
 	return c.exec(ctx, st, "ALTER USER "+clone.String()+" "+text)
 }
 
 func (s *session) grantRemedy(sql statement) string {
 	what, _, _ := strings.Cut(sql.what, " WITH ")
 	if strings.HasPrefix(what, "the role ") {
-		return fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION: a superuser can pass on only what it may", strings.TrimPrefix(what, "the role "), s.actingAccount)
+		return fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION: a superuser can pass on only what it may",
+			strings.TrimPrefix(what, "the role "), s.actingAccount)
 	}
-	return fmt.Sprintf("GRANT %s TO %s WITH GRANT OPTION: a superuser can pass on only what it has itself", what, s.actingAccount)
+	return fmt.Sprintf("GRANT %s TO %s WITH GRANT OPTION: a superuser can pass on only what it has itself", what,
+		s.actingAccount)
 }
 
 // dryRun goes through what EnsureClone would do, without doing it.
@@ -468,7 +490,9 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 			}
 			extra = have.without(want)
 			if len(extra.revokes(clone.account)) > 0 && !want.has(allPrivileges, "*.*") {
-				warnings = append(warnings, strategies.Warn("%s has privileges that %s has not, and the next rotation revokes them: %s. Grant to %s what the application needs of these", clone, original, extra, original))
+				warnings = append(warnings,
+					strategies.Warn("%s has privileges that %s has not, and the next rotation revokes them: %s. "+
+						"Grant to %s what the application needs of these", clone, original, extra, original))
 			}
 		}
 		try := want.missing(have)
@@ -491,8 +515,10 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 				"privileges. DROP USER %s, if AWS's template left it"
 			if c.inUse() {
 				text = "%s, of the user now in use, has no counterpart of user %q on its host: clients that it alone " +
-					"admits cannot log in after the next rotation. Was that account renamed or dropped? Then bring it " +
-					"back (RENAME USER). Otherwise, once the other user is in use, DROP USER %s, if AWS's template left it"
+					"admits cannot log in after the next rotation. Was that account renamed or dropped? Then " +
+					"bring it " +
+					"back (RENAME USER). Otherwise, once the other user is in use, DROP USER %s, if AWS's template " +
+					"left it"
 			}
 			warnings = append(warnings, strategies.Warn(text, r, c.pair.Original, r))
 		}
@@ -517,7 +543,8 @@ func (c *cloneSync) dryRunAccounts(ctx context.Context, existing []accountRow, s
 		if err := c.dryRunOthers(ctx, targets, sample); err != nil {
 			return err
 		}
-	} else if err := c.dryRunOthers(ctx, c.originals[:1], sample); err != nil { // the same rights, on the one that is there
+		// the same rights, on the one that is there
+	} else if err := c.dryRunOthers(ctx, c.originals[:1], sample); err != nil {
 		return err
 	}
 	if len(existing) == len(c.originals) || !c.mariadb {
@@ -526,13 +553,17 @@ func (c *cloneSync) dryRunAccounts(ctx context.Context, existing []accountRow, s
 	// An account that is there already cannot be created, and the server looks at the
 	// right first. (For ALTER USER it would make do with UPDATE on mysql.*, and IF NOT
 	// EXISTS would leave a line in the binary log.)
-	st := operation{action: fmt.Sprintf("dry run of creating %q", c.pair.Clone), remedy: c.createUserRemedy(), sensitive: true, limit: c.limit}
-	err := c.execRaw(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD "+quoteText(nativeHash(sample)))
+	st := operation{action: fmt.Sprintf("dry run of creating %q", c.pair.Clone), remedy: c.createUserRemedy(),
+		sensitive: true, limit: c.limit}
+	err := c.execRaw(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD "+
+		quoteText(nativeHash(sample)))
 	switch {
 	case errorNumber(err) == 1396:
 		return nil
 	case err == nil:
-		return c.errorf(rotator.KindConflict, "account %s was dropped in the meantime, and a dry run has created it again, without privileges and with a random password that is not stored: another session manages the same accounts", c.originals[0])
+		return c.errorf(rotator.KindConflict, "account %s was dropped in the meantime, and a dry run has created it "+
+			"again, without privileges and with a random password that is not stored: another session manages the "+
+			"same accounts", c.originals[0])
 	}
 	return wrapError(ctx, c.login, st, err)
 }

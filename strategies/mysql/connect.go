@@ -62,12 +62,14 @@ func (e Engine) connect(ctx context.Context, login strategies.Login, many bool) 
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login), rotator.KindDeadline, err)
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login),
+			rotator.KindDeadline, err)
 	}
 	for tries := 3; ; tries-- {
 		tcp, err := dial.Connect(ctx, login, dial.TimeoutOrDefault(e.DialTimeout))
 		if err != nil {
-			return nil, wrapError(ctx, login, operation{phase: dialing, limit: dial.TimeoutOrDefault(e.DialTimeout)}, err)
+			return nil, wrapError(ctx, login, operation{phase: dialing, limit: dial.TimeoutOrDefault(e.DialTimeout)},
+				err)
 		}
 		s := &session{login: login, wire: &wire{Conn: tcp}, limit: dial.TimeoutOrDefault(e.StatementTimeout)}
 		err = s.logIn(ctx, e, many)
@@ -86,7 +88,8 @@ func (e Engine) connect(ctx context.Context, login strategies.Login, many bool) 
 				continue
 			}
 		}
-		st := operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout), roots: dial.RDS(e.Roots)}
+		st := operation{phase: s.wire.phase(login), limit: dial.TimeoutOrDefault(e.HandshakeTimeout),
+			roots: dial.RDS(e.Roots)}
 		if st.phase == loggingIn {
 			st.limit = s.wire.loginTime
 		}
@@ -96,7 +99,8 @@ func (e Engine) connect(ctx context.Context, login strategies.Login, many bool) 
 
 func checkLogin(login strategies.Login) error {
 	if login.Host == "" || login.Port < 1 || login.Port > 65535 {
-		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.KindMisconfigured, dial.Address(login))
+		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.KindMisconfigured,
+			dial.Address(login))
 	}
 	if login.Database != "" {
 		if err := checkName("database name", login.Database); err != nil {
@@ -105,9 +109,11 @@ func checkLogin(login strategies.Login) error {
 	}
 	switch {
 	case login.Password.Empty():
-		return fmt.Errorf("login: %w: the password of user %q is empty, and a login without one proves nothing", rotator.KindMisconfigured, login.User)
+		return fmt.Errorf("login: %w: the password of user %q is empty, and a login without one proves nothing",
+			rotator.KindMisconfigured, login.User)
 	case strings.ContainsRune(login.Password.Reveal(), 0):
-		return fmt.Errorf("login: %w: the password of user %q holds a NUL, at which the server would end it", rotator.KindMisconfigured, login.User)
+		return fmt.Errorf("login: %w: the password of user %q holds a NUL, at which the server would end it",
+			rotator.KindMisconfigured, login.User)
 	}
 	return checkName(userName, login.User)
 }
@@ -219,7 +225,8 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) greeting() error {
 	const longest = 4096
 	h := w.head
-	if len(h) >= 4 && (h[3] != 0 || int(h[0])|int(h[1])<<8|int(h[2])<<16 > longest) || len(h) >= 5 && h[4] != 10 && h[4] != 255 {
+	if len(h) >= 4 && (h[3] != 0 || int(h[0])|int(h[1])<<8|int(h[2])<<16 > longest) || len(h) >= 5 && h[4] != 10 &&
+		h[4] != 255 {
 		return errNotMySQL
 	}
 	if len(h) < 5 || h[4] == 255 {

@@ -32,11 +32,17 @@ func TestCountersOfFailedLogins(t *testing.T) {
 				status rotator.Status
 				words  []string
 			}{
-				"none":                             {status: rotator.StatusPassed},
-				"five":                             {set: "FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED", status: rotator.StatusPassed, words: []string{"5 failed logins", "FAILED_LOGIN_ATTEMPTS 0", "lternating users", "MYSQL_DUAL_PASSWORDS"}},
-				"two":                              {set: "FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME UNBOUNDED", status: rotator.StatusPassed, words: []string{"2 failed logins", "FAILED_LOGIN_ATTEMPTS 0", "lternating users", "MYSQL_DUAL_PASSWORDS"}},
-				"one":                              {set: "FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME 1", status: rotator.StatusFailed, words: []string{"1 failed logins"}},
-				"counted, and without consequence": {set: "FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME 0", status: rotator.StatusPassed},
+				"none": {status: rotator.StatusPassed},
+				"five": {set: "FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME UNBOUNDED",
+					status: rotator.StatusPassed, words: []string{"5 failed logins", "FAILED_LOGIN_ATTEMPTS 0",
+						"lternating users", "MYSQL_DUAL_PASSWORDS"}},
+				"two": {set: "FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME UNBOUNDED",
+					status: rotator.StatusPassed, words: []string{"2 failed logins", "FAILED_LOGIN_ATTEMPTS 0",
+						"lternating users", "MYSQL_DUAL_PASSWORDS"}},
+				"one": {set: "FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME 1",
+					status: rotator.StatusFailed, words: []string{"1 failed logins"}},
+				"counted, and without consequence": {set: "FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME 0",
+					status: rotator.StatusPassed},
 			} {
 				app := s.user(t)
 				switch {
@@ -47,7 +53,8 @@ func TestCountersOfFailedLogins(t *testing.T) {
 					}
 					s.run(t, "SET GLOBAL max_password_errors = "+n)
 				default:
-					s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+at(app.User).String(), "ALTER USER "+at(app.User).String()+" "+c.set)
+					s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+at(app.User).String(),
+						"ALTER USER "+at(app.User).String()+" "+c.set)
 				}
 				for how, strategy := range all {
 					if how == "itself" && len(c.words) == 0 {
@@ -73,7 +80,9 @@ func TestCountersOfFailedLogins(t *testing.T) {
 					}
 					for _, w := range c.words {
 						if s.MariaDB {
-							w = map[string]string{"5 failed logins": "5 wrong passwords", "2 failed logins": "2 wrong passwords", "1 failed logins": "1 wrong passwords", "FAILED_LOGIN_ATTEMPTS 0": "max_password_errors = 4294967295"}[w]
+							w = map[string]string{"5 failed logins": "5 wrong passwords",
+								"2 failed logins": "2 wrong passwords", "1 failed logins": "1 wrong passwords",
+								"FAILED_LOGIN_ATTEMPTS 0": "max_password_errors = 4294967295"}[w]
 						}
 						if got := strings.Contains(p8.Detail, w); w != "" && got != single {
 							t.Errorf("%s, %s: %q is %t in: %s", what, how, w, got, p8.Detail)

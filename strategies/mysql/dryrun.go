@@ -15,7 +15,8 @@ import (
 // dryRunOwn tries whether the account that is logged in may change its password.
 // keeping is what follows in the statement: RETAIN CURRENT PASSWORD, or nothing.
 func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping string) error {
-	st := operation{action: fmt.Sprintf("dry run of a new password of %q", s.login.User), sensitive: true, setsPassword: true, selfChange: true, limit: s.limit,
+	st := operation{action: fmt.Sprintf("dry run of a new password of %q", s.login.User), sensitive: true,
+		setsPassword: true, selfChange: true, limit: s.limit,
 		remedy: "the server does not let this user change its own password: rotate through a superuser secret"}
 	if keeping != "" {
 		st.remedy = s.keepingRemedy()
@@ -32,7 +33,8 @@ func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping
 	if err := s.checkStoredInServer(ctx); err != nil {
 		return err
 	}
-	err := s.execRaw(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(sample)+" REPLACE "+quoteText(rand.Text())+keeping)
+	err := s.execRaw(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(sample)+" REPLACE "+quoteText(rand.Text())+
+		keeping)
 	switch {
 	case errorNumber(err) == 3891:
 		return nil
@@ -42,9 +44,11 @@ func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping
 	// The server has changed the password though the one to replace was wrong. Put
 	// it back, whatever else.
 	if err := s.execRaw(ctx, "ALTER USER USER() IDENTIFIED BY "+quotePassword(s.login.Password)); err != nil {
-		return s.errorf(rotator.KindInternal, "the dry run changed the password and could not restore it: set it to AWSCURRENT's value by hand (server error %d)", errorNumber(err))
+		return s.errorf(rotator.KindInternal, "the dry run changed the password and could not restore it: set it to "+
+			"AWSCURRENT's value by hand (server error %d)", errorNumber(err))
 	}
-	return s.errorf(rotator.KindInternal, "the server does not check the password that a change replaces, so a dry run is not possible; the old password was restored")
+	return s.errorf(rotator.KindInternal, "the server does not check the password that a change replaces, so a dry "+
+		"run is not possible; the old password was restored")
 }
 
 const howTheUserLogsIn = "SHOW CREATE USER CURRENT_USER()"
@@ -59,7 +63,8 @@ func (s *session) checkStoredInServer(ctx context.Context) error {
 	plugin, err := pluginOf(row[0])
 	s.attempts = attemptsOf(row[0])
 	if err != nil || (accountRow{plugins: []string{plugin}}).plugin() == "" {
-		return s.errorf(rotator.KindMisconfigured, "the user logs in by %s, and this function changes and proves passwords of %s", plugin, strings.Join(passwordPlugins, ", "))
+		return s.errorf(rotator.KindMisconfigured, "the user logs in by %s, and this function changes and proves "+
+			"passwords of %s", plugin, strings.Join(passwordPlugins, ", "))
 	}
 	return nil
 }
@@ -77,14 +82,18 @@ func (s *session) checkFirstMethod(ctx context.Context) error {
 		case slices.Contains(passwordPlugins, plugin):
 			return s.checkTold(s.actingAccount, methods)
 		case !slices.Contains(passwordless, plugin):
-			return s.errorf(rotator.KindMisconfigured, "account %s logs in by %s first, and what it changes of itself is the password of that. This function changes and proves passwords of %s: ALTER USER it to begin with one of these, or to have no other", s.actingAccount, plugin, strings.Join(passwordPlugins, ", "))
+			return s.errorf(rotator.KindMisconfigured,
+				"account %s logs in by %s first, and what it changes of itself is the password of that. This "+
+					"function changes and proves passwords of %s: ALTER USER it to begin with one of these, or to "+
+					"have no other", s.actingAccount, plugin, strings.Join(passwordPlugins, ", "))
 		}
 	}
 	return nil
 }
 
 // checkTold refuses an account of MariaDB by whose logins a wrong password could not be told from an account without a
-// password: the driver proves mysql_native_password unasked, and where the server asks for a proof of another kind next,
+// password: the driver proves mysql_native_password unasked, and where the server asks for a proof of another kind
+// next,
 // it may have refused that one or never have looked at it. A retry would not know that the password has been changed.
 func (s *session) checkTold(a account, methods []string) error {
 	if methods[0] != "mysql_native_password" {
@@ -96,7 +105,10 @@ func (s *session) checkTold(a account, methods []string) error {
 		case slices.Contains(passwordPlugins, plugin):
 			return nil
 		default:
-			return s.errorf(rotator.KindMisconfigured, "account %s logs in by mysql_native_password or %s, and a wrong password could not be told from an account that has none, because this function does not have %s: ALTER USER it to log in by mysql_native_password or ed25519 without that, or stop rotating this secret", a, plugin, plugin)
+			return s.errorf(rotator.KindMisconfigured,
+				"account %s logs in by mysql_native_password or %s, and a wrong password could not be told from an "+
+					"account that has none, because this function does not have %s: ALTER USER it to log in by "+
+					"mysql_native_password or ed25519 without that, or stop rotating this secret", a, plugin, plugin)
 		}
 	}
 	return nil
@@ -110,7 +122,8 @@ var passwordless = []string{"unix_socket", "pam", "gssapi", "named_pipe"}
 // server.
 func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample secret.Password) error {
 	for _, t := range targets {
-		st := operation{action: "dry run of a new password of " + t.String(), sensitive: true, setsPassword: true, limit: s.limit}
+		st := operation{action: "dry run of a new password of " + t.String(), sensitive: true, setsPassword: true,
+			limit: s.limit}
 		if s.mariadb {
 			st.remedy = s.setPasswordRemedy()
 			if err := s.checkTold(t.account, t.plugins); err != nil {
@@ -128,7 +141,8 @@ func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample
 		case err != nil:
 			return wrapError(ctx, s.login, st, err)
 		default:
-			return s.errorf(rotator.KindInternal, "the dry run changed the password of %s, against the server's own rule: set it to AWSCURRENT's value by hand", t)
+			return s.errorf(rotator.KindInternal, "the dry run changed the password of %s, against the server's own "+
+				"rule: set it to AWSCURRENT's value by hand", t)
 		}
 	}
 	return nil
@@ -158,7 +172,8 @@ func (s *session) dryRunHash(ctx context.Context, st operation, whose string) er
 	case err != nil:
 		return wrapError(ctx, s.login, st, err)
 	}
-	return s.errorf(rotator.KindInternal, "the server took for a hash what is none: set the password in AWSCURRENT by hand")
+	return s.errorf(rotator.KindInternal, "the server took for a hash what is none: set the password in AWSCURRENT "+
+		"by hand")
 }
 
 // dryRunGrants tries whether the superuser may grant what a clone lacks, by
@@ -213,7 +228,8 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 // than that the account does not exist; none: there is none.
 func (s *session) refused(ctx context.Context, all []statement) (left []statement) {
 	for some := range slices.Chunk(all, batch) {
-		if err := s.execRaw(ctx, s.together(some, "DECLARE CONTINUE HANDLER FOR 1410, 1133, 3523 BEGIN END; ")); err != nil {
+		if err := s.execRaw(ctx,
+			s.together(some, "DECLARE CONTINUE HANDLER FOR 1410, 1133, 3523 BEGIN END; ")); err != nil {
 			left = append(left, some...)
 		}
 	}

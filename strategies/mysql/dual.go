@@ -23,7 +23,8 @@ const retain = " RETAIN CURRENT PASSWORD"
 // attempt; to retain again would push it out in favour of a password that no client
 // keeps, so the current one alone is replaced, and the retained one stays.
 // https://dev.mysql.com/doc/refman/9.0/en/password-management.html#dual-passwords
-func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, _, p secret.Password) error {
+func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, _,
+	p secret.Password) error {
 	if err := checkNewPassword(p, login.User); err != nil {
 		return err
 	}
@@ -44,7 +45,8 @@ func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, 
 	if p.Equal(login.Password) {
 		return nil // it lets us in: to set it again would push out the other
 	}
-	st := operation{action: fmt.Sprintf("changing the password of %q, and retaining the current one", login.User), sensitive: true, setsPassword: true, selfChange: true,
+	st := operation{action: fmt.Sprintf("changing the password of %q, and retaining the current one", login.User),
+		sensitive: true, setsPassword: true, selfChange: true,
 		remedy: s.keepingRemedy(), limit: s.limit}
 	change := "ALTER USER USER() IDENTIFIED BY " + quotePassword(p)
 	err = s.execRaw(ctx, change+" REPLACE "+quotePassword(login.Password)+retain)
@@ -63,7 +65,8 @@ func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, 
 }
 
 // DryRunKeeping implements strategies.DualPasswordEngine, as DryRunSetPassword does it.
-func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user string, _, sample secret.Password) ([]strategies.Warning, error) {
+func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user string, _,
+	sample secret.Password) ([]strategies.Warning, error) {
 	if err := checkSelf(login, user); err != nil {
 		return nil, err
 	}
@@ -75,7 +78,8 @@ func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user 
 func DualPasswords(lookup func(string) (string, bool), throughSuperuser bool) (bool, error) {
 	dual, err := rotator.BoolSetting(lookup, "MYSQL_DUAL_PASSWORDS")
 	if dual && throughSuperuser {
-		err = fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS excludes SINGLE_USER_THROUGH_SUPERUSER: the user must change its own password", rotator.KindMisconfigured)
+		err = fmt.Errorf("environment: %w: MYSQL_DUAL_PASSWORDS excludes SINGLE_USER_THROUGH_SUPERUSER: the user "+
+			"must change its own password", rotator.KindMisconfigured)
 	}
 	return dual, err
 }
@@ -85,24 +89,30 @@ func checkSelf(login strategies.Login, user string) error {
 	if user == login.User {
 		return nil
 	}
-	return fmt.Errorf("dual passwords of user %q: %w: on MySQL the user must change its own password: unset SINGLE_USER_THROUGH_SUPERUSER", user, rotator.KindMisconfigured)
+	return fmt.Errorf("dual passwords of user %q: %w: on MySQL the user must change its own password: unset "+
+		"SINGLE_USER_THROUGH_SUPERUSER", user, rotator.KindMisconfigured)
 }
 
 // checkKeeping refuses servers that keep one password.
 func (s *session) checkKeeping() error {
 	switch {
 	case s.mariadb:
-		return s.errorf(rotator.KindMisconfigured, "this server is MariaDB, which keeps one password for an account: rotate it without dual passwords, or with alternating users")
+		return s.errorf(rotator.KindMisconfigured, "this server is MariaDB, which keeps one password for an account: "+
+			"rotate it without dual passwords, or with alternating users")
 	case olderThan(s.wire.version, 8, 0, 14):
-		return s.errorf(rotator.KindMisconfigured, "MySQL %s keeps one password for an account, as of 8.0.14 it keeps two: upgrade, or rotate without dual passwords", s.wire.version)
+		return s.errorf(rotator.KindMisconfigured, "MySQL %s keeps one password for an account, as of 8.0.14 it "+
+			"keeps two: upgrade, or rotate without dual passwords", s.wire.version)
 	case s.sandbox:
-		return s.errorf(rotator.KindPrivilege, "the password has expired, and an expired password is not worth retaining: rotate once without dual passwords, or ALTER USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.login.User))
+		return s.errorf(rotator.KindPrivilege, "the password has expired, and an expired password is not worth "+
+			"retaining: rotate once without dual passwords, or ALTER USER %s IDENTIFIED BY a new one by hand",
+			quoteIdent(s.login.User))
 	}
 	return nil
 }
 
 func (s *session) keepingRemedy() string {
-	return fmt.Sprintf("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s: an account needs it to keep a second password", s.actingAccount)
+	return fmt.Sprintf("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s: an account needs it to keep a second password",
+		s.actingAccount)
 }
 
 // olderThan says whether a server's version is lower.

@@ -30,12 +30,15 @@
 //     account, a proxied one, a server run with skip-grant-tables) proves nothing,
 //     and is an error.
 //   - A superuser changes every account of the name that has a password, to the same
-//     password, if the secret holds a password of each (see checkHeld): to change only the one that the function itself would meet would
-//     lock out the clients on other hosts. One statement changes them all, and
-//     whatever was cut off, the next run looks which of them do not have the
-//     password yet. Accounts of the name that are locked, or have no password
-//     (auth_socket, unix_socket), are left alone.
-//   - A clone has an account for every host that the original has one for.
+//     password, if the secret holds a password of each (see checkHeld): to change only the one that the function itself
+//
+// would meet would
+//
+//	  lock out the clients on other hosts. One statement changes them all, and
+//	  whatever was cut off, the next run looks which of them do not have the
+//	  password yet. Accounts of the name that are locked, or have no password
+//	  (auth_socket, unix_socket), are left alone.
+//	- A clone has an account for every host that the original has one for.
 //
 // # What the server logs
 //
@@ -183,11 +186,13 @@ func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user st
 // account back, but both can be asked for one that must fail at the very end, when
 // everything else has been checked: MySQL to replace a password that is not the
 // account's, MariaDB to store a hash that is none.
-func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return e.dryRun(ctx, login, user, sample, "")
 }
 
-func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string, sample secret.Password, keeping string) ([]strategies.Warning, error) {
+func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string, sample secret.Password,
+	keeping string) ([]strategies.Warning, error) {
 	if err := checkName(userName, user); err != nil {
 		return nil, err
 	}
@@ -270,17 +275,20 @@ func (m MariaDB) SetPassword(ctx context.Context, login strategies.Login, user s
 }
 
 // DryRunSetPassword implements strategies.Engine, as Engine does.
-func (m MariaDB) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (m MariaDB) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return Engine(m).DryRunSetPassword(ctx, login, user, sample)
 }
 
 // EnsureClone implements strategies.CloningEngine, as Engine does.
-func (m MariaDB) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+func (m MariaDB) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) error {
 	return Engine(m).EnsureClone(ctx, login, pair, p)
 }
 
 // DryRunEnsureClone implements strategies.CloningEngine, as Engine does.
-func (m MariaDB) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+func (m MariaDB) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return Engine(m).DryRunEnsureClone(ctx, login, pair, sample)
 }
 
@@ -294,7 +302,8 @@ func checkNewPassword(p secret.Password, names ...string) error {
 	case !utf8.ValidString(text):
 		return fmt.Errorf("new password: %w: it is not UTF-8", rotator.KindMisconfigured)
 	case len(text) > maxPassword:
-		return fmt.Errorf("new password: %w: it has %d bytes, and caching_sha2_password takes %d", rotator.KindMisconfigured, len(text), maxPassword)
+		return fmt.Errorf("new password: %w: it has %d bytes, and caching_sha2_password takes %d",
+			rotator.KindMisconfigured, len(text), maxPassword)
 	}
 	for _, name := range names {
 		if err := checkName(userName, name); err != nil {
@@ -319,7 +328,8 @@ func checkName(what, name string) error {
 	case !utf8.ValidString(name):
 		return fmt.Errorf("%s %q: %w: it is not UTF-8", what, name, rotator.KindMisconfigured)
 	case what == userName && strings.HasSuffix(name, " "):
-		return fmt.Errorf("%s %q: %w: it ends in a space, which MySQL ignores: it would be another user's", what, name, rotator.KindMisconfigured)
+		return fmt.Errorf("%s %q: %w: it ends in a space, which MySQL ignores: it would be another user's", what, name,
+			rotator.KindMisconfigured)
 	}
 	return nil
 }

@@ -38,7 +38,8 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(extra) > 0 && !c.pair.PasswordOnly && (c.inUse() || slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host })) {
+		if len(extra) > 0 && !c.pair.PasswordOnly &&
+			(c.inUse() || slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host })) {
 			seen.Synced = append(seen.Synced, fmt.Sprintf("%s (account %s)", extra, r))
 		} else if len(extra) > 0 {
 			seen.Admin = append(seen.Admin, fmt.Sprintf("%s (account %s)", extra, r))
@@ -54,7 +55,8 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 			return err
 		}
 		if len(extra) > 0 && !c.inUse() {
-			seen.Admin = append(seen.Admin, fmt.Sprintf("%s (as account %s, of which others of the same name differ)", extra, o))
+			seen.Admin = append(seen.Admin,
+				fmt.Sprintf("%s (as account %s, of which others of the same name differ)", extra, o))
 		}
 	}
 	// What the accounts in use may do is given to others, of the same hosts.
@@ -181,10 +183,12 @@ func (c *cloneSync) noProvenance(ctx context.Context) (string, error) {
 	}
 	for _, clone := range c.clones {
 		if marks[clone.host] != c.pair.Original {
-			return fmt.Sprintf("account %s bears no mark of a clone that this function created for user %q", clone, c.pair.Original), nil
+			return fmt.Sprintf("account %s bears no mark of a clone that this function created for user %q", clone,
+				c.pair.Original), nil
 		}
 		if clone.retained {
-			return fmt.Sprintf("account %s keeps a second password, which a rotation does not change (ALTER USER %s DISCARD OLD PASSWORD ends it)", clone, clone), nil
+			return fmt.Sprintf("account %s keeps a second password, which a rotation does not change (ALTER USER %s "+
+				"DISCARD OLD PASSWORD ends it)", clone, clone), nil
 		}
 		i := slices.IndexFunc(c.originals, func(o accountRow) bool { return o.host == clone.host })
 		if i < 0 {
@@ -220,7 +224,8 @@ func (c *cloneSync) marks(ctx context.Context) (map[string]string, error) {
 }
 
 func marksOf(user string) string {
-	return "SELECT Host, User_attributes->>'$.metadata.quarterturn.clone_of' FROM mysql.user WHERE User = " + quoteText(user)
+	return "SELECT Host, User_attributes->>'$.metadata.quarterturn.clone_of' FROM mysql.user WHERE User = " +
+		quoteText(user)
 }
 
 // checkHeld refuses to change several accounts of a name, or to give others what they may do,
@@ -253,7 +258,9 @@ func (s *session) checkAlike(ctx context.Context, accounts []accountRow) error {
 			return err
 		}
 		if len(extra) > 0 {
-			return strategies.NotEntitled("account %s has %s, which other accounts of the same name (%s) lack, and all of them would get the same password. Revoke that, or give one of them another name", r, extra, names(accounts))
+			return strategies.NotEntitled("account %s has %s, which other accounts of the same name (%s) lack, and "+
+				"all of them would get the same password. Revoke that, or give one of them another name", r, extra,
+				names(accounts))
 		}
 	}
 	return nil

@@ -40,22 +40,41 @@ var whose = []state{
 	{name: "created by a rotation", made: true},
 	{name: "created by a rotation, the original's turn", made: true, back: true, bare: "which of the two"},
 	{name: "created by a rotation, only its password", made: true, only: true},
-	{name: "created by a rotation, named by the secret", made: true, only: true, named: true, bare: "alternateUsername"},
-	{name: "created by a rotation, and given more", made: true, setUp: "GRANT DELETE ON DB.* TO C@'%'", bare: "DELETE ON"},
-	{name: "created by a rotation, and its original lost something", made: true, setUp: "REVOKE INSERT ON DB.* FROM O@'%'", bare: "INSERT ON"},
-	{name: "created by a rotation, with a role of its own", made: true, setUp: "CREATE ROLE R; GRANT R TO C@'%'", bare: "R"},
-	{name: "created by a rotation, and another beside it", made: true, setUp: "CREATE USER C@'10.%' IDENTIFIED BY 'x'; GRANT SELECT, INSERT ON DB.* TO C@'10.%'", bare: "bears no mark"},
-	{name: "may create users", setUp: create + "GRANT CREATE USER ON *.* TO C@'%'", bare: "nothing proves", consented: never},
-	{name: "may create users, only its password", setUp: create + "GRANT CREATE USER ON *.* TO C@'%'", only: true, bare: never, consented: never, possessing: never},
-	{name: "may create users by a role, only its password", setUp: create + "CREATE ROLE R; GRANT CREATE USER ON *.* TO R; GRANT R TO C@'%'", only: true, bare: never, consented: never, possessing: never},
-	{name: "may create users by a role", setUp: create + "CREATE ROLE R; GRANT CREATE USER ON *.* TO R; GRANT R TO C@'%'", bare: "nothing proves", consented: never},
-	{name: "may write the accounts", setUp: create + "GRANT UPDATE ON mysql.* TO C@'%'", only: true, bare: never, consented: never, possessing: never},
-	{name: "may stand for others", setUp: create + "GRANT PROXY ON ADMIN@'%' TO C@'%'", only: true, bare: never, consented: never, possessing: never},
-	{name: "may do so on a host where its original is not", setUp: create + "CREATE USER C@'10.%' IDENTIFIED BY 'x'; GRANT CREATE USER ON *.* TO C@'10.%'", bare: never, consented: never, possessing: never},
-	{name: "original with power, unrelated clone", setUp: create + "GRANT CREATE USER ON *.* TO O@'%'", back: true, bare: "nothing proves", consented: never},
-	{name: "original with power, unrelated clone, only its password", setUp: create + "GRANT CREATE USER ON *.* TO O@'%'", back: true, only: true, bare: never, consented: never, possessing: never},
-	{name: "both with power", setUp: create + "GRANT CREATE USER ON *.* TO O@'%'; GRANT CREATE USER ON *.* TO C@'%'", only: true, bare: "bears no mark"},
-	{name: "original with more power on another host", setUp: "CREATE USER O@'10.%' IDENTIFIED BY 'x'; GRANT CREATE USER ON *.* TO O@'10.%'", bare: never, consented: never, possessing: never},
+	{name: "created by a rotation, named by the secret", made: true, only: true, named: true,
+		bare: "alternateUsername"},
+	{name: "created by a rotation, and given more", made: true, setUp: "GRANT DELETE ON DB.* TO C@'%'",
+		bare: "DELETE ON"},
+	{name: "created by a rotation, and its original lost something", made: true,
+		setUp: "REVOKE INSERT ON DB.* FROM O@'%'", bare: "INSERT ON"},
+	{name: "created by a rotation, with a role of its own", made: true,
+		setUp: "CREATE ROLE R; GRANT R TO C@'%'", bare: "R"},
+	{name: "created by a rotation, and another beside it", made: true,
+		setUp: "CREATE USER C@'10.%' IDENTIFIED BY 'x'; GRANT SELECT, INSERT ON DB.* TO C@'10.%'",
+		bare:  "bears no mark"},
+	{name: "may create users", setUp: create + "GRANT CREATE USER ON *.* TO C@'%'", bare: "nothing proves",
+		consented: never},
+	{name: "may create users, only its password", setUp: create + "GRANT CREATE USER ON *.* TO C@'%'", only: true,
+		bare: never, consented: never, possessing: never},
+	{name: "may create users by a role, only its password", setUp: create +
+		"CREATE ROLE R; GRANT CREATE USER ON *.* TO R; GRANT R TO C@'%'", only: true, bare: never, consented: never,
+		possessing: never},
+	{name: "may create users by a role", setUp: create + "CREATE ROLE R; GRANT CREATE USER ON *.* TO R; GRANT R " +
+		"TO C@'%'", bare: "nothing proves", consented: never},
+	{name: "may write the accounts", setUp: create + "GRANT UPDATE ON mysql.* TO C@'%'", only: true, bare: never,
+		consented: never, possessing: never},
+	{name: "may stand for others", setUp: create + "GRANT PROXY ON ADMIN@'%' TO C@'%'", only: true, bare: never,
+		consented: never, possessing: never},
+	{name: "may do so on a host where its original is not", setUp: create +
+		"CREATE USER C@'10.%' IDENTIFIED BY 'x'; GRANT CREATE USER ON *.* TO C@'10.%'", bare: never, consented: never,
+		possessing: never},
+	{name: "original with power, unrelated clone", setUp: create + "GRANT CREATE USER ON *.* TO O@'%'", back: true,
+		bare: "nothing proves", consented: never},
+	{name: "original with power, unrelated clone, only its password", setUp: create +
+		"GRANT CREATE USER ON *.* TO O@'%'", back: true, only: true, bare: never, consented: never, possessing: never},
+	{name: "both with power", setUp: create + "GRANT CREATE USER ON *.* TO O@'%'; GRANT CREATE USER ON *.* TO C@'%'",
+		only: true, bare: "bears no mark"},
+	{name: "original with more power on another host", setUp: "CREATE USER O@'10.%' IDENTIFIED BY 'x'; GRANT CREATE " +
+		"USER ON *.* TO O@'10.%'", bare: never, consented: never, possessing: never},
 }
 
 // forged are marks that prove nothing, for MySQL.
@@ -65,11 +84,13 @@ var forged = []state{
 	{name: "a comment", setUp: `CREATE USER C@'%' IDENTIFIED BY 'x' COMMENT 'quarterturn clone_of O'`, bare: "bears no mark"},
 	{name: "marked, with power", setUp: `CREATE USER C@'%' IDENTIFIED BY 'x' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'; GRANT CREATE USER ON *.* TO C@'%'`, bare: "nothing proves", consented: never},
 	{name: "marked, and the original's turn", setUp: `CREATE USER C@'%' IDENTIFIED BY 'x' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'`, back: true, bare: "which of the two"},
-	{name: "SYSTEM_USER", setUp: create + "GRANT SYSTEM_USER ON *.* TO C@'%'", only: true, bare: never, consented: never, possessing: never},
+	{name: "SYSTEM_USER", setUp: create + "GRANT SYSTEM_USER ON *.* TO C@'%'", only: true, bare: never,
+		consented: never, possessing: never},
 	{name: "the mark set by hand, as the runbook has it", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'`},
 }
 
-// TestLeftoversOfADroppedClone: what the server keeps for the name of an account that is gone would come to the one that
+// TestLeftoversOfADroppedClone: what the server keeps for the name of an account that is gone would come to the one
+// that
 // a rotation creates. Nothing is created then, unless the superuser secret names the pair.
 func TestLeftoversOfADroppedClone(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
@@ -78,8 +99,9 @@ func TestLeftoversOfADroppedClone(t *testing.T) {
 			"a function":  {"CREATE DEFINER=C FUNCTION DB.f() RETURNS int DETERMINISTIC RETURN 1", "function DB.f"},
 			"an event":    {"CREATE DEFINER=C EVENT DB.e ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1", "event DB.e"},
 			"a view":      {"CREATE DEFINER=C VIEW DB.v AS SELECT 1", "view DB.v"},
-			"a trigger":   {"CREATE TABLE DB.t (n int); CREATE DEFINER=C TRIGGER DB.r BEFORE INSERT ON DB.t FOR EACH ROW SET NEW.n = 1", "trigger DB.r"},
-			"a proxy":     {"GRANT PROXY ON C TO OTHER", "OTHER, by PROXY on "},
+			"a trigger": {"CREATE TABLE DB.t (n int); CREATE DEFINER=C TRIGGER DB.r BEFORE INSERT ON DB.t FOR EACH " +
+				"ROW SET NEW.n = 1", "trigger DB.r"},
+			"a proxy": {"GRANT PROXY ON C TO OTHER", "OTHER, by PROXY on "},
 			"a proxy of an account that is still there": {"GRANT PROXY ON C TO OTHER; -", "OTHER, by PROXY on "},
 			"nothing": {},
 		} {
@@ -88,7 +110,8 @@ func TestLeftoversOfADroppedClone(t *testing.T) {
 				app, other := s.user(t, "SELECT, INSERT ON "+db+".*"), s.user(t)
 				pair := pairOf(app.User)
 				clone := account{user: pair.Clone, host: "%"}
-				words := strings.NewReplacer("DB", db, "=C ", "="+clone.String()+" ", "ON C", "ON "+clone.String(), "OTHER", account{user: other.User, host: "%"}.String())
+				words := strings.NewReplacer("DB", db, "=C ", "="+clone.String()+" ", "ON C", "ON "+clone.String(),
+					"OTHER", account{user: other.User, host: "%"}.String())
 				s.run(t, "CREATE USER "+clone.String()+" IDENTIFIED BY 'x'", "GRANT ALL ON "+db+".* TO "+clone.String())
 				there := false
 				for _, sql := range strings.Split(c.setUp, "; ") {
@@ -112,7 +135,8 @@ func TestLeftoversOfADroppedClone(t *testing.T) {
 				for _, err := range []error{dry, done} {
 					wants(t, err, rotator.KindNotEntitled, words.Replace(c.says), `"rotates": ["`+pair.Original+"/"+pair.Clone+`"]`)
 				}
-				if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(pair.Clone)); n != "0" && !there {
+				if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(pair.Clone)); n != "0" &&
+					!there {
 					t.Errorf("%s accounts were created", n)
 				}
 				pair.Consent = true
@@ -127,7 +151,8 @@ func TestLeftoversThatAreNotSeen(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		db := s.NewDatabase(t)
 		for grant, unknown := range map[string]bool{"": true, "SELECT, EVENT, TRIGGER, SHOW VIEW ON *.*": false} {
-			app, boss := s.user(t, "SELECT ON "+db+".*"), s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*", "SELECT ON "+db+".*")
+			app, boss := s.user(t, "SELECT ON "+db+".*"), s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*",
+				"SELECT ON "+db+".*")
 			s.run(t, "GRANT GRANT OPTION ON "+db+".* TO "+at(boss.User).String())
 			if grant != "" {
 				s.run(t, "GRANT "+grant+" TO "+at(boss.User).String())
@@ -157,7 +182,8 @@ func TestWhosePasswordMayBeSet(t *testing.T) {
 				} else if s.MariaDB && bare != never && !c.back && !c.named {
 					bare = "nothing proves"
 				}
-				for proof, refusal := range map[string]string{"server": bare, "consent": c.consented, "possession": c.possessing} {
+				for proof, refusal := range map[string]string{"server": bare, "consent": c.consented,
+					"possession": c.possessing} {
 					s.tryPair(t, c, proof, refusal)
 				}
 			})
@@ -173,7 +199,8 @@ func (s server) tryPair(t *testing.T, c state, proof, refusal string) {
 	if c.made {
 		s.ensure(t, pair)
 	}
-	words := strings.NewReplacer("O@", app.User+"@", "C@", pair.Clone+"@", "DB.", db+".", "ROLE R", "ROLE "+role, "TO R", "TO "+role, "GRANT R ", "GRANT "+role+" ",
+	words := strings.NewReplacer("O@", app.User+"@", "C@", pair.Clone+"@", "DB.", db+".", "ROLE R", "ROLE "+role,
+		"TO R", "TO "+role, "GRANT R ", "GRANT "+role+" ",
 		`"O"`, `"`+app.User+`"`, "clone_of O", "clone_of "+app.User, "ADMIN@", s.Superuser+"@")
 	for _, sql := range strings.Split(c.setUp, "; ") {
 		if sql != "" {
@@ -194,7 +221,9 @@ func (s server) tryPair(t *testing.T, c state, proof, refusal string) {
 		refusal = "nothing proves"
 	}
 	t.Run(proof, func(t *testing.T) {
-		enginetest.Entitled(t, engine(), s.superuser(), pair, password(), refusal, func() string { return s.census(t, app.User) })
+		enginetest.Entitled(t, engine(), s.superuser(), pair, password(), refusal, func() string {
+			return s.census(t, app.User)
+		})
 	})
 }
 
@@ -203,7 +232,8 @@ func (s server) census(t *testing.T, user string) string {
 	t.Helper()
 	var all []string
 	for _, name := range []string{user, user + "_clone"} {
-		for _, host := range strings.Fields(s.ask(t, "SELECT Host FROM mysql.user WHERE User = "+quoteText(name)+" ORDER BY 1")) {
+		for _, host := range strings.Fields(s.ask(t, "SELECT Host FROM mysql.user WHERE User = "+quoteText(name)+
+			" ORDER BY 1")) {
 			a := account{user: name, host: host}
 			all = append(all, s.ask(t, "SHOW CREATE USER "+a.String()), s.ask(t, "SHOW GRANTS FOR "+a.String()))
 		}
@@ -287,10 +317,12 @@ func TestNamesLikeTheSuperusers(t *testing.T) {
 		s.run(t, "GRANT ALL PRIVILEGES ON *.* TO "+boss.User+"@'%' WITH GRANT OPTION")
 		app := s.user(t)
 		before := s.census(t, boss.User)
-		for _, target := range []string{boss.User, strings.ToUpper(boss.User), boss.User + " ", " " + boss.User, boss.User + "\x00", boss.User + "@%",
+		for _, target := range []string{boss.User, strings.ToUpper(boss.User), boss.User + " ", " " + boss.User,
+			boss.User + "\x00", boss.User + "@%",
 			"`" + boss.User + "`", boss.User + "\t", strings.Replace(boss.User, "_", "\u005f\u0301", 1), boss.User + "😀", strings.Replace(boss.User, "u", "ü", 1)} {
 			for _, only := range []bool{true, false} {
-				pair := strategies.Pair{Original: app.User, Clone: target, Target: target, PasswordOnly: only, Named: true, Consent: true, Possession: possessed}
+				pair := strategies.Pair{Original: app.User, Clone: target, Target: target, PasswordOnly: only,
+					Named: true, Consent: true, Possession: possessed}
 				err := engine().EnsureClone(t.Context(), boss, pair, password())
 				if err == nil && (only || target == boss.User) {
 					t.Errorf("%q, only the password %t: done", target, only)

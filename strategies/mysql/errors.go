@@ -64,14 +64,20 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case st.phase == securing && !isHangup(err):
 		kind, sentence = dial.ClassifyTLS(login, st.roots, err)
 	case errors.Is(err, errNotMySQL), errors.Is(err, mysql.ErrOldProtocol):
-		kind, sentence, cause = rotator.KindMisconfigured, fmt.Sprintf("%s does not speak MySQL's protocol: check host and port in the secret", dial.Address(login)), errNotMySQL
+		kind, sentence, cause = rotator.KindMisconfigured,
+			fmt.Sprintf("%s does not speak MySQL's protocol: check host and port in the secret", dial.Address(login)),
+			errNotMySQL
 	case errors.Is(err, mysql.ErrNoTLS):
 		kind, sentence = rotator.KindTLS, `the server does not offer TLS: turn it on there. Only "ssl": false in the secret makes a connection without TLS`
 	case errors.Is(err, errNextMethod):
 		kind = rotator.KindLoginRejected
-		sentence = fmt.Sprintf("the account %s has several methods (IDENTIFIED VIA ... OR ...), and the server did not accept the password by the first of them: the password is wrong, or it is that of a later method, which this function cannot answer: ALTER USER it to have one method, or the same password by all", quoteIdent(login.User))
+		sentence = fmt.Sprintf("the account %s has several methods (IDENTIFIED VIA ... OR ...), and the server did "+
+			"not accept the password by the first of them: the password is wrong, or it is that of a later method, "+
+			"which this function cannot answer: ALTER USER it to have one method, or the same password by all",
+			quoteIdent(login.User))
 	case isHangup(err):
-		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing over, or a proxy in between has no database behind it"
+		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing "+
+			"over, or a proxy in between has no database behind it"
 	case st.phase != querying:
 		kind = rotator.KindMisconfigured
 		sentence, cause = classifyLogin(err)
@@ -109,7 +115,8 @@ func redactServerError(e *mysql.MySQLError, st operation, c dial.Cause) error {
 
 // isHangup knows the driver's own names for it too, of which one is unexported.
 func isHangup(err error) bool {
-	return dial.IsConnClosed(err) || errors.Is(err, mysql.ErrInvalidConn) || strings.HasSuffix(err.Error(), "bad connection")
+	return dial.IsConnClosed(err) || errors.Is(err, mysql.ErrInvalidConn) ||
+		strings.HasSuffix(err.Error(), "bad connection")
 }
 
 // timeoutText says what did not answer in time.
@@ -117,13 +124,20 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 	within := dial.WaitText(ctx, st.limit)
 	switch st.phase {
 	case greeting:
-		return fmt.Sprintf("%s accepted the connection and never greeted (%s): a paused cluster that is resuming (then try again), a server that looks up the name of its client first (skip_name_resolve), a proxy or load balancer without a target, or something that is not MySQL, where the client would have to speak first", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection and never greeted (%s): a paused cluster that is resuming "+
+			"(then try again), a server that looks up the name of its client first (skip_name_resolve), a proxy or "+
+			"load balancer without a target, or something that is not MySQL, where the client would have to "+
+			"speak first", dial.Address(login), within)
 	case securing:
-		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or load balancer without a target, or an overloaded server", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or "+
+			"load balancer without a target, or an overloaded server", dial.Address(login), within)
 	case loggingIn:
-		return fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster that is resuming (then try again), a plugin that delays logins, an overloaded server, or a proxy or load balancer without a target", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster "+
+			"that is resuming (then try again), a plugin that delays logins, an overloaded server, or a proxy or "+
+			"load balancer without a target", dial.Address(login), within)
 	}
-	return fmt.Sprintf("no response from the server %s: it is overloaded, or the network was cut. The statement may still be carried out", within)
+	return fmt.Sprintf("no response from the server %s: it is overloaded, or the network was cut. The statement may "+
+		"still be carried out", within)
 }
 
 // classifyLogin reads a login that failed on our side of the wire. The driver's own texts
@@ -131,13 +145,18 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 func classifyLogin(err error) (string, error) {
 	switch {
 	case errors.Is(err, mysql.ErrCleartextPassword):
-		return "the server asks for the password in clear (mysql_clear_password, as for PAM, LDAP or IAM accounts), and it is not sent: give the account caching_sha2_password, or ed25519 on MariaDB, or stop rotating this secret", errRefused
+		return "the server asks for the password in clear (mysql_clear_password, as for PAM, LDAP or IAM accounts), " +
+			"and it is not sent: give the account caching_sha2_password, or ed25519 on MariaDB, or stop rotating " +
+			"this secret", errRefused
 	case errors.Is(err, mysql.ErrOldPassword):
-		return "the server asks for the password in the form of MySQL 4.0, which a listener on the network can read: give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
+		return "the server asks for the password in the form of MySQL 4.0, which a listener on the network can read: " +
+			"give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
 	case errors.Is(err, mysql.ErrUnknownPlugin):
-		return "the server asks for a proof that this function cannot give (parsec, gssapi, PAM, LDAP or WebAuthn): give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
+		return "the server asks for a proof that this function cannot give (parsec, gssapi, PAM, LDAP or WebAuthn): " +
+			"give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
 	}
-	return "no common authentication method: something that is not MySQL, or an account whose plugin this function does not have", errRefused
+	return "no common authentication method: something that is not MySQL, or an account whose plugin this function " +
+		"does not have", errRefused
 }
 
 // errRefused stands in for texts of the driver that would mislead.
@@ -155,11 +174,15 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 		work |= dial.SetsPassword
 	}
 	if work&dial.Login != 0 && e.Number == 1045 && saidByProxy(e) && !login.PoolerForwardsLogins {
-		return dial.Cause{Kind: rotator.KindMisconfigured, Text: "a proxy in between refused the login, by a password that it knows itself: that says nothing of what the database would answer. To fix it, " + strategies.PoolerRemedy}
+		return dial.Cause{Kind: rotator.KindMisconfigured,
+			Text: "a proxy in between refused the login, by a password that it knows itself: that says nothing of " +
+				"what the database would answer. To fix it, " + strategies.PoolerRemedy}
 	}
 	c := dial.Find(Causes(), work, "", e.Message, strconv.Itoa(int(e.Number)), "SQLSTATE "+string(e.SQLState[:]))
 	if st.phase == greeting && !c.Early { // nothing else is believed before credentials were sent
-		return dial.Cause{Kind: rotator.KindMisconfigured, Text: "{address} refused the connection before a password was sent, so that this says nothing of the password: a proxy in between, or something that is not MySQL. Check host and port in the secret"}
+		return dial.Cause{Kind: rotator.KindMisconfigured,
+			Text: "{address} refused the connection before a password was sent, so that this says nothing of the " +
+				"password: a proxy in between, or something that is not MySQL. Check host and port in the secret"}
 	}
 	return c
 }

@@ -33,7 +33,8 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 					if s.MariaDB {
 						c.breaks = "ALTER USER %u@`%` IDENTIFIED VIA unix_socket"
 					} else {
-						s.Exec(t.Context(), "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'") //nolint:errcheck // it may be there
+						//nolint:errcheck // it may be there
+						s.Exec(t.Context(), "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'")
 					}
 				}
 				s.run(t, strings.NewReplacer("`renamed%u`", quoteIdent(app.User+"old"), "%u", quoteIdent(app.User)).Replace(c.breaks))
@@ -43,7 +44,8 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 					strings.Contains(causes[0].Text, app.Password.Reveal()) {
 					t.Fatalf("%+v, want %s", causes, c.says)
 				}
-				if causes[0].Right != (name == "in order") || strings.Contains(causes[0].Text, "is another") != (causes[0].Reset != "") {
+				if causes[0].Right != (name == "in order") ||
+					strings.Contains(causes[0].Text, "is another") != (causes[0].Reset != "") {
 					t.Errorf("%+v", causes[0])
 				}
 				if causes[0].Reset != "" {
@@ -66,7 +68,8 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 // TestAnAnonymousAccountIsSeen, which comes before the account of the name.
 func TestAnAnonymousAccountIsSeen(t *testing.T) {
 	met := []accountRow{{account: account{user: "", host: "127.0.0.1"}}}
-	own := []accountRow{{account: account{user: "app", host: "%"}, plugins: []string{"ed25519"}, require: "REQUIRE SSL"}}
+	own := []accountRow{{account: account{user: "app", host: "%"}, plugins: []string{"ed25519"},
+		require: "REQUIRE SSL"}}
 	app := strategies.Login{User: "app", TLS: strategies.TLS{Disabled: true}}
 	if c := rejectionCause(app, "127.0.0.1", own, met); !c.Blocked || !strings.Contains(c.Text, "DROP USER ``@`127.0.0.1`") {
 		t.Errorf("%+v", c)
@@ -76,7 +79,8 @@ func TestAnAnonymousAccountIsSeen(t *testing.T) {
 	}
 	own[0].host = "127.0.0.1"
 	own[0].require = "REQUIRE NONE"
-	if c := rejectionCause(app, "127.0.0.1", own, met); c.Blocked || !strings.Contains(c.Text, "its password is another") {
+	if c := rejectionCause(app, "127.0.0.1", own, met); c.Blocked ||
+		!strings.Contains(c.Text, "its password is another") {
 		t.Errorf("of two for one host the one with a name is met: %+v", c)
 	}
 }

@@ -51,7 +51,8 @@ func parseGrants(lines []string, of account) (rights, string, error) {
 		p := &parser{tokens: tokens(line)}
 		found, isDefault, err := p.grant(of)
 		if err != nil {
-			return nil, "", fmt.Errorf("line %d of SHOW GRANTS FOR %s is not as this function knows them: %w", i+1, of, err)
+			return nil, "", fmt.Errorf("line %d of SHOW GRANTS FOR %s is not as this function knows them: %w",
+				i+1, of, err)
 		}
 		if isDefault != "" {
 			defaultRole = isDefault

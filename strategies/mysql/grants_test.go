@@ -17,7 +17,8 @@ func TestParseGrants(t *testing.T) {
 		"nothing": {line: "GRANT USAGE ON *.* TO `app`@`%`"},
 		"global":  {line: "GRANT SELECT, REPLICATION CLIENT ON *.* TO `app`@`%`", want: []right{{name: "SELECT", object: "*.*"}, {name: "REPLICATION CLIENT", object: "*.*"}}},
 		"dynamic": {line: "GRANT BINLOG_ADMIN,CLONE_ADMIN ON *.* TO `app`@`%` WITH GRANT OPTION", want: []right{
-			{kind: dynamic, name: "BINLOG_ADMIN", object: "*.*", option: true}, {kind: dynamic, name: "CLONE_ADMIN", object: "*.*", option: true}}},
+			{kind: dynamic, name: "BINLOG_ADMIN", object: "*.*", option: true},
+			{kind: dynamic, name: "CLONE_ADMIN", object: "*.*", option: true}}},
 		"database":     {line: "GRANT ALL PRIVILEGES ON `a\\_b`.* TO `app`@`%`", want: []right{{name: allPrivileges, object: "`a\\_b`.*"}}},
 		"grant option": {line: "GRANT USAGE ON *.* TO `app`@`%` WITH GRANT OPTION", want: []right{{name: grantOption, object: "*.*"}}},
 		"columns": {line: "GRANT SELECT (`a`, `we``ird, col)`), INSERT ON `d`.`t` TO `app`@`%`", want: []right{
@@ -140,7 +141,8 @@ func TestQuote(t *testing.T) {
 			t.Errorf("%q: %s", s, got)
 		}
 	}
-	for s, want := range map[string]account{"app@%": {user: "app", host: "%"}, "a@b@10.%": {user: "a@b", host: "10.%"}, "@": {}, "": {}} {
+	for s, want := range map[string]account{"app@%": {user: "app", host: "%"}, "a@b@10.%": {user: "a@b", host: "10.%"},
+		"@": {}, "": {}} {
 		if got := accountOf(s); got != want {
 			t.Errorf("%q: %+v", s, got)
 		}

@@ -23,7 +23,8 @@ func (s server) several(t *testing.T, how string) strategies.Login {
 	t.Helper()
 	app := s.login(name(), password().Reveal())
 	for _, host := range hosts {
-		s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED %s", app.User, host, fmt.Sprintf(how, app.Password.Reveal())))
+		s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED %s", app.User, host,
+			fmt.Sprintf(how, app.Password.Reveal())))
 	}
 	return app
 }
@@ -36,7 +37,8 @@ func (s server) from(t *testing.T, host string, login strategies.Login) strategi
 	return login
 }
 
-func (s server) proxy(t *testing.T, from string, tap func(strategytest.Chunk) strategytest.ChunkAction) *strategytest.Proxy {
+func (s server) proxy(t *testing.T, from string,
+	tap func(strategytest.Chunk) strategytest.ChunkAction) *strategytest.Proxy {
 	t.Helper()
 	p := &strategytest.Proxy{OnChunk: tap, Dial: func(ctx context.Context) (net.Conn, error) {
 		return s.DialFrom(ctx, from)
@@ -57,7 +59,8 @@ func (s server) cloning() strategies.CloningEngine {
 func (s server) document(t *testing.T, login strategies.Login, more string) secret.Document {
 	t.Helper()
 	d, err := secret.ParseDocument(fmt.Sprintf(`{"engine":%q,"host":%q,"port":%d,"username":%q,"password":%q,"ssl":%t%s}`,
-		s.cloning().Traits().Engines[0], login.Host, login.Port, login.User, login.Password.Reveal(), !login.TLS.Disabled, more))
+		s.cloning().Traits().Engines[0], login.Host, login.Port, login.User, login.Password.Reveal(),
+		!login.TLS.Disabled, more))
 	ok(t, err)
 	return d
 }
@@ -118,7 +121,8 @@ func TestCutBetweenTheAccountsOfAName(t *testing.T) {
 // methods are ways to make an account of a password.
 func (s server) methods() []string {
 	if s.MariaDB {
-		return []string{"BY '%s'", "VIA ed25519 USING PASSWORD('%s')", "VIA unix_socket OR mysql_native_password USING PASSWORD('%s')"}
+		return []string{"BY '%s'", "VIA ed25519 USING PASSWORD('%s')",
+			"VIA unix_socket OR mysql_native_password USING PASSWORD('%s')"}
 	}
 	return []string{"BY '%s'", "WITH sha256_password BY '%s'", "BY '%s' PASSWORD HISTORY 5"}
 }
@@ -141,7 +145,8 @@ func TestPendingWorksForOneAccountOfAName(t *testing.T) {
 		}
 		for _, how := range s.methods() {
 			app, p := s.several(t, how), password()
-			s.run(t, fmt.Sprintf("SET PASSWORD FOR %s@'%s' = %s", app.User, hosts[0], map[bool]string{true: "PASSWORD('" + p.Reveal() + "')", false: "'" + p.Reveal() + "'"}[s.MariaDB]))
+			s.run(t, fmt.Sprintf("SET PASSWORD FOR %s@'%s' = %s", app.User, hosts[0],
+				map[bool]string{true: "PASSWORD('" + p.Reveal() + "')", false: "'" + p.Reveal() + "'"}[s.MariaDB]))
 			strategy := strategies.SingleUser{Engine: s.cloning(), ThroughSuperuser: true}
 			r := s.rotation(t, app, p)
 			for range 2 { // and again
@@ -191,10 +196,13 @@ func TestAccountOfTheNameThatIsAnothers(t *testing.T) {
 					if c.retained {
 						first = app
 					}
-					s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED %s", app.User, hosts[0], fmt.Sprintf(how, app.Password.Reveal())),
-						fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED %s", app.User, hosts[1], fmt.Sprintf(how, first.Password.Reveal())))
+					s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED %s", app.User, hosts[0],
+						fmt.Sprintf(how, app.Password.Reveal())),
+						fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED %s", app.User, hosts[1],
+							fmt.Sprintf(how, first.Password.Reveal())))
 					if c.retained {
-						s.run(t, fmt.Sprintf("ALTER USER %s@'%s' IDENTIFIED BY '%s' RETAIN CURRENT PASSWORD", app.User, hosts[1], other.Password.Reveal()))
+						s.run(t, fmt.Sprintf("ALTER USER %s@'%s' IDENTIFIED BY '%s' RETAIN CURRENT PASSWORD", app.User,
+							hosts[1], other.Password.Reveal()))
 					}
 					r := s.rotation(t, app, p)
 					next := app
@@ -210,7 +218,9 @@ func TestAccountOfTheNameThatIsAnothers(t *testing.T) {
 						return s.document(t, s.superuser(), rotates), nil
 					}
 					if c.previous {
-						r.ReadPrevious = func(context.Context) (secret.Document, error) { return s.document(t, other, ""), nil }
+						r.ReadPrevious = func(context.Context) (secret.Document, error) {
+							return s.document(t, other, ""), nil
+						}
 					}
 					blocked := false
 					for _, f := range c.strategy.Preflight(t.Context(), r) {
@@ -230,7 +240,8 @@ func TestAccountOfTheNameThatIsAnothers(t *testing.T) {
 					wants(t, err, rotator.KindNotEntitled, account{user: app.User, host: hosts[1]}.String(), `"rotates": ["`+strings.TrimSuffix(app.User+"/"+next.User, "/"+app.User)+`"]`, "RENAME USER")
 					ok(t, engine().Ping(t.Context(), s.from(t, hosts[0], app)))
 					ok(t, engine().Ping(t.Context(), s.from(t, hosts[1], other)))
-					if made := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(next.User)); next.User != app.User && made != "0" {
+					if made := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+
+						quoteText(next.User)); next.User != app.User && made != "0" {
 						t.Errorf("%s accounts of %q were made", made, next.User)
 					}
 				})
@@ -253,8 +264,10 @@ func TestSelfChangeOfANameWithSeveralHosts(t *testing.T) {
 			"alone, and may look":      {grant: "SELECT ON mysql.*", harmless: true},
 			"two that are guessed":     {others: []string{"'%' IDENTIFIED BY 'Another-1'"}, seen: !s.MariaDB},
 			"two that are not guessed": {others: []string{"'10.%' IDENTIFIED BY 'Another-1'"}},
-			"two, and may look":        {others: []string{"'10.%' IDENTIFIED BY 'Another-1'"}, grant: "SELECT ON mysql.*", seen: true},
-			"one locked, and may look": {others: []string{"'10.%' IDENTIFIED BY 'Another-1' ACCOUNT LOCK"}, grant: "SELECT ON mysql.*", harmless: true},
+			"two, and may look": {others: []string{"'10.%' IDENTIFIED BY 'Another-1'"},
+				grant: "SELECT ON mysql.*", seen: true},
+			"one locked, and may look": {others: []string{"'10.%' IDENTIFIED BY 'Another-1' ACCOUNT LOCK"},
+				grant: "SELECT ON mysql.*", harmless: true},
 		} {
 			t.Run(what, func(t *testing.T) {
 				app := s.login(name(), password().Reveal())

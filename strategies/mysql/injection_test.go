@@ -12,7 +12,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
-// TestNoNameOrPasswordEndsItsConstant: sessions that change something may send several statements in one text, so that a
+// TestNoNameOrPasswordEndsItsConstant: sessions that change something may send several statements in one text, so that
+// a
 // name or a password that ended its constant could go on as a statement. Names of users, databases, tables, columns,
 // routines and roles that try to, and passwords, under every sql_mode and character set in which constants are read
 // otherwise: each is changed, copied and logged in with, and the account that they would drop is there.
@@ -54,7 +55,8 @@ func (s server) readings() (all [][2]string) {
 		all = append(all, [2]string{mode, ""})
 	}
 	for _, set := range sets {
-		all = append(all, [2]string{"ANSI_QUOTES", "SET NAMES " + set}, [2]string{"", "SET character_set_client = " + set})
+		all = append(all, [2]string{"ANSI_QUOTES", "SET NAMES " + set},
+			[2]string{"", "SET character_set_client = " + set})
 	}
 	return all
 }
@@ -80,8 +82,10 @@ func (s server) tryHostile(t *testing.T, superuser strategies.Login, i, j int, s
 	app := withPassword(s.login(fmt.Sprintf(hostileNames[j], id), ""), hostilePasswords(i+j))
 	object := fmt.Sprintf("%d%s", i, fmt.Sprintf(hostileNames[j], id))
 	o, u := quoteIdent(object), at(app.User).String()
-	s.run(t, "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'", "CREATE USER "+u+" IDENTIFIED BY "+quotePassword(app.Password), "CREATE DATABASE "+o, "CREATE TABLE "+o+"."+o+" ("+o+" int)",
-		"CREATE PROCEDURE "+o+"."+o+"() SELECT 1", "GRANT SELECT ON "+o+".* TO "+u, "GRANT INSERT ("+o+") ON "+o+"."+o+" TO "+u,
+	s.run(t, "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'", "CREATE USER "+u+" IDENTIFIED BY "+
+		quotePassword(app.Password), "CREATE DATABASE "+o, "CREATE TABLE "+o+"."+o+" ("+o+" int)",
+		"CREATE PROCEDURE "+o+"."+o+"() SELECT 1", "GRANT SELECT ON "+o+".* TO "+u, "GRANT INSERT ("+o+") ON "+o+"."+o+
+			" TO "+u,
 		"GRANT EXECUTE ON PROCEDURE "+o+"."+o+" TO "+u, "GRANT `r``;DROP USER v;#` TO "+u)
 	s.run(t, "SET GLOBAL sql_mode = '"+set[0]+"', GLOBAL init_connect = '"+set[1]+"'")
 	defer s.run(t, "SET GLOBAL sql_mode = DEFAULT, GLOBAL init_connect = ''")
@@ -110,7 +114,8 @@ func (s server) tryHostile(t *testing.T, superuser strategies.Login, i, j int, s
 	must("login of the clone", e.Ping(t.Context(), withPassword(s.login(pair.Clone, ""), p)))
 }
 
-// TestANameThatInitConnectWouldTranslate: a login says whom the server let in, in the character set that init_connect has
+// TestANameThatInitConnectWouldTranslate: a login says whom the server let in, in the character set that init_connect
+// has
 // chosen for results. A name that is not in it is the same name all the same, for testSecret as for setSecret.
 func TestANameThatInitConnectWouldTranslate(t *testing.T) {
 	t.Parallel()
@@ -120,7 +125,8 @@ func TestANameThatInitConnectWouldTranslate(t *testing.T) {
 			s := newServer(t, name, nil)
 			app := withPassword(s.login("müller縗", ""), password())
 			s.run(t, "CREATE USER "+at(app.User).String()+" IDENTIFIED BY "+quotePassword(app.Password))
-			for _, set := range []string{"SET NAMES latin1", "SET NAMES gbk", "SET character_set_results = ascii", "SET character_set_results = utf16", "SET character_set_results = NULL"} {
+			for _, set := range []string{"SET NAMES latin1", "SET NAMES gbk", "SET character_set_results = ascii",
+				"SET character_set_results = utf16", "SET character_set_results = NULL"} {
 				s.run(t, "SET GLOBAL init_connect = '"+set+"'")
 				ok(t, engine().Ping(t.Context(), app))
 				p := password()

@@ -47,13 +47,16 @@ func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err erro
 		return l, nil
 	}
 	st := operation{action: "looking up who may act as " + c.pair.Clone, limit: c.limit, sensitive: true}
-	proxies, err := c.query(ctx, st, "SELECT User, Host, Proxied_host FROM mysql.proxies_priv WHERE Proxied_user = "+quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
+	proxies, err := c.query(ctx, st, "SELECT User, Host, Proxied_host FROM mysql.proxies_priv WHERE Proxied_user = "+
+		quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
 	if err != nil {
 		return l, err
 	}
 	for _, p := range proxies {
 		of := account{user: c.pair.Clone, host: p[2]}
-		if p[2] == "" || slices.ContainsFunc(slices.Concat(created, given), func(a string) bool { return like(c.pair.Clone+"@"+p[2], a) || a == c.pair.Clone+"@"+p[2] }) {
+		if p[2] == "" || slices.ContainsFunc(slices.Concat(created, given), func(a string) bool {
+			return like(c.pair.Clone+"@"+p[2], a) || a == c.pair.Clone+"@"+p[2]
+		}) {
 			l.gains = append(l.gains, fmt.Sprintf("account %s, by PROXY on %s", account{user: p[0], host: p[1]}, of))
 		}
 	}
@@ -66,7 +69,8 @@ func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err erro
 		rows, err := c.rows(limited, look)
 		cancel()
 		if err != nil && errorNumber(err) == 0 {
-			return l, wrapError(ctx, c.login, operation{action: "looking up what was defined for " + c.pair.Clone, limit: c.limit}, err)
+			return l, wrapError(ctx, c.login, operation{action: "looking up what was defined for " + c.pair.Clone,
+				limit: c.limit}, err)
 		}
 		l.unseen = l.unseen || err != nil // not permitted, or the server has too many to look at
 		for _, r := range rows {
@@ -84,14 +88,19 @@ func (c *cloneSync) definedFor(accounts []string) []string {
 		quoted[i] = quoteText(a)
 	}
 	are := " WHERE DEFINER IN (" + strings.Join(quoted, ", ") + ")"
-	views, triggers := "'view', CONCAT(TABLE_SCHEMA, '.', TABLE_NAME), DEFINER FROM information_schema.VIEWS"+are, "'trigger', CONCAT(TRIGGER_SCHEMA, '.', TRIGGER_NAME), DEFINER FROM information_schema.TRIGGERS"+are
+	views, triggers := "'view', CONCAT(TABLE_SCHEMA, '.', TABLE_NAME), DEFINER FROM information_schema.VIEWS"+are,
+		"'trigger', CONCAT(TRIGGER_SCHEMA, '.', TRIGGER_NAME), DEFINER FROM information_schema.TRIGGERS"+are
 	if c.mariadb {
 		const limited = "SET STATEMENT max_statement_time = 2 FOR SELECT "
-		return []string{limited + "LOWER(type), CONCAT(db, '.', name), definer FROM mysql.proc" + are, limited + "'event', CONCAT(db, '.', name), definer FROM mysql.event" + are, limited + views, limited + triggers}
+		return []string{limited + "LOWER(type), CONCAT(db, '.', name), definer FROM mysql.proc" + are,
+			limited + "'event', CONCAT(db, '.', name), definer FROM mysql.event" + are, limited + views,
+			limited + triggers}
 	}
 	const limited = "SELECT /*+ MAX_EXECUTION_TIME(2000) */ "
-	return []string{limited + "LOWER(ROUTINE_TYPE), CONCAT(ROUTINE_SCHEMA, '.', ROUTINE_NAME), DEFINER FROM information_schema.ROUTINES" + are,
-		limited + "'event', CONCAT(EVENT_SCHEMA, '.', EVENT_NAME), DEFINER FROM information_schema.EVENTS" + are, limited + views, limited + triggers}
+	return []string{limited + "LOWER(ROUTINE_TYPE), CONCAT(ROUTINE_SCHEMA, '.', ROUTINE_NAME), DEFINER FROM " +
+		"information_schema.ROUTINES" + are,
+		limited + "'event', CONCAT(EVENT_SCHEMA, '.', EVENT_NAME), DEFINER FROM information_schema.EVENTS" + are,
+		limited + views, limited + triggers}
 }
 
 // seesDefiners says whether the server shows the superuser all of what definedFor asks. MariaDB has
@@ -114,5 +123,9 @@ func (l leftovers) warning(clone string, s *session) []strategies.Warning {
 	if !l.unseen {
 		return nil
 	}
-	return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("user %q is to be created, and whether the server keeps routines, events, triggers or views that an earlier user of that name defined is not known: they would run with its privileges. To let the preflight look, GRANT SELECT, EVENT, TRIGGER, SHOW VIEW ON *.* TO %s; or see that there are none", clone, s.actingAccount)}}
+	return []strategies.Warning{{Unknown: true,
+		Text: fmt.Sprintf("user %q is to be created, and whether the server keeps routines, events, triggers or "+
+			"views that an earlier user of that name defined is not known: they would run with its privileges. To "+
+			"let the preflight look, GRANT SELECT, EVENT, TRIGGER, SHOW VIEW ON *.* TO %s; or see that there are none",
+			clone, s.actingAccount)}}
 }

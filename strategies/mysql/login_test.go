@@ -25,9 +25,11 @@ func TestLoginFailures(t *testing.T) {
 		app := s.user(t, "SELECT ON "+db+".*")
 		locked, full, blocked, x509 := s.user(t), s.user(t), s.user(t), s.user(t)
 		expired, expiredQuietly := s.user(t), s.user(t)
-		s.run(t, "ALTER USER "+at(locked.User).String()+" ACCOUNT LOCK", "ALTER USER "+at(full.User).String()+" WITH MAX_USER_CONNECTIONS 1",
+		s.run(t, "ALTER USER "+at(locked.User).String()+" ACCOUNT LOCK", "ALTER USER "+at(full.User).String()+
+			" WITH MAX_USER_CONNECTIONS 1",
 			"ALTER USER "+at(x509.User).String()+" REQUIRE SSL",
-			"ALTER USER "+at(expired.User).String()+" PASSWORD EXPIRE", "ALTER USER "+at(expiredQuietly.User).String()+" PASSWORD EXPIRE")
+			"ALTER USER "+at(expired.User).String()+" PASSWORD EXPIRE", "ALTER USER "+at(expiredQuietly.User).String()+
+				" PASSWORD EXPIRE")
 		holding, err := s.Connect(t.Context(), full.User, full.Password.Reveal(), "")
 		ok(t, err)
 		t.Cleanup(func() { holding.Close() })
@@ -50,14 +52,19 @@ func TestLoginFailures(t *testing.T) {
 			"user is full":     {full, rotator.KindTooManyConnections, []string{full.User, "MAX_USER_CONNECTIONS"}},
 			"expired":          {expired, rotator.KindPrivilege, []string{"has expired", "single user"}},
 			"no such database": {with(app, func(l *strategies.Login) { l.Database = "db_none" }), rotator.KindMisconfigured, []string{`"db_none"`, "dbname"}},
-			"no TLS":           {with(app, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS, []string{"does not offer TLS"}},
-			"no such host":     {with(app, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.KindUnreachable, []string{"nowhere.invalid"}},
-			"closed port":      {with(app, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }), rotator.KindUnreachable, []string{"refused the connection"}},
-			"no port":          {with(app, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured, []string{"port"}},
-			"no host":          {with(app, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured, []string{"host"}},
-			"no password":      {withPassword(app, secret.Password{}), rotator.KindMisconfigured, []string{"empty"}},
-			"NUL in user":      {s.login(app.User+"\x00x", "x"), rotator.KindMisconfigured, []string{"NUL"}},
-			"NUL in password":  {s.login(app.User, "x\x00"), rotator.KindMisconfigured, []string{"NUL"}},
+			"no TLS": {with(app, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS,
+				[]string{"does not offer TLS"}},
+			"no such host": {with(app, func(l *strategies.Login) { l.Host = "nowhere.invalid" }),
+				rotator.KindUnreachable, []string{"nowhere.invalid"}},
+			"closed port": {with(app, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }),
+				rotator.KindUnreachable, []string{"refused the connection"}},
+			"no port": {with(app, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured,
+				[]string{"port"}},
+			"no host": {with(app, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured,
+				[]string{"host"}},
+			"no password":     {withPassword(app, secret.Password{}), rotator.KindMisconfigured, []string{"empty"}},
+			"NUL in user":     {s.login(app.User+"\x00x", "x"), rotator.KindMisconfigured, []string{"NUL"}},
+			"NUL in password": {s.login(app.User, "x\x00"), rotator.KindMisconfigured, []string{"NUL"}},
 		}
 		if s.MariaDB {
 			cases["locked"] = failure{locked, rotator.KindPrivilege, []string{"locked", "ACCOUNT UNLOCK"}}
@@ -98,7 +105,8 @@ func TestServerSettings(t *testing.T) {
 			s := newServer(t, name, map[string]string{"disconnect-on-expired-password": "ON"})
 			app, expired := s.user(t), s.user(t)
 			s.run(t, "ALTER USER "+at(expired.User).String()+" PASSWORD EXPIRE", "SET GLOBAL read_only = 1")
-			wants(t, engine().SetPassword(t.Context(), app, app.User, password()), rotator.KindReadOnly, "writer endpoint")
+			wants(t, engine().SetPassword(t.Context(), app, app.User, password()), rotator.KindReadOnly,
+				"writer endpoint")
 			_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
 			wants(t, err, rotator.KindReadOnly, "writer endpoint")
 			s.run(t, "SET GLOBAL read_only = 0")
@@ -106,7 +114,8 @@ func TestServerSettings(t *testing.T) {
 			if s.MariaDB {
 				s.run(t, "SET GLOBAL max_password_errors = 1")
 				engine().Ping(t.Context(), withPassword(app, password()))
-				wants(t, engine().Ping(t.Context(), app), rotator.KindPrivilege, "max_password_errors", "FLUSH PRIVILEGES")
+				wants(t, engine().Ping(t.Context(), app), rotator.KindPrivilege, "max_password_errors",
+					"FLUSH PRIVILEGES")
 				s.run(t, "SET GLOBAL max_password_errors = 1000", "FLUSH PRIVILEGES")
 			}
 			s.run(t, "SET GLOBAL require_secure_transport = ON")
@@ -128,22 +137,29 @@ func TestTLS(t *testing.T) {
 	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"db.quarterturn.test", "127.0.0.1"}}})}
+			s := server{dbserver.NewMySQL(t,
+				dbserver.MySQLOptions{Name: name,
+					TLS: &dbserver.TLS{Names: []string{"db.quarterturn.test", "127.0.0.1"}}})}
 			app := s.user(t)
 			s.run(t, "ALTER USER "+at(app.User).String()+" REQUIRE SSL")
 			trusting := engine()
 			trusting.Roots = s.CAs
 			ok(t, trusting.Ping(t.Context(), app)) // an address, by the certificate's IP
-			ok(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.TLS.ServerName = "db.quarterturn.test" })))
+			ok(t, trusting.Ping(t.Context(),
+				with(app, func(l *strategies.Login) { l.TLS.ServerName = "db.quarterturn.test" })))
 			ok(t, trusting.SetPassword(t.Context(), app, app.User, app.Password))
 
 			wants(t, engine().Ping(t.Context(), app), rotator.KindTLS, "authority", "Amazon RDS")
 			empty := engine()
 			empty.Roots = x509.NewCertPool()
 			wants(t, empty.Ping(t.Context(), app), rotator.KindTLS, "authority")
-			wants(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.Host = "localhost" })), rotator.KindTLS, "not for localhost", "tlsServerName")
-			wants(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })), rotator.KindTLS, "not for other.test")
-			wants(t, trusting.Ping(t.Context(), withPassword(app, password())), rotator.KindLoginRejected, "REQUIRE X509")
+			wants(t, trusting.Ping(t.Context(), with(app, func(l *strategies.Login) { l.Host = "localhost" })),
+				rotator.KindTLS, "not for localhost", "tlsServerName")
+			wants(t, trusting.Ping(t.Context(),
+				with(app, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })), rotator.KindTLS,
+				"not for other.test")
+			wants(t, trusting.Ping(t.Context(), withPassword(app, password())), rotator.KindLoginRejected,
+				"REQUIRE X509")
 		})
 	}
 }
@@ -203,17 +219,34 @@ func TestHostileServers(t *testing.T) {
 			c.Read(make([]byte, 4096))
 			c.Write(packet(2, []byte{1, 4}))
 			c.Read(make([]byte, 4096))
-			c.Write(packet(4, []byte("\x01-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n")))
+			c.Write(packet(4, []byte("\x01-----BEGIN PUBLIC "+
+				"KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n")))
 		}, false, rotator.KindMisconfigured, nil},
-		"greets short":                       {func(c net.Conn) { c.Write(packet(0, []byte{10})) }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
-		"greets with a zero":                 {func(c net.Conn) { c.Write(packet(0, []byte("\x0a9.7.4\x00"))) }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
-		"speaks HTTP":                        {func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
-		"says too many":                      {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x10\x04#08004Too many connections"))) }, false, rotator.KindTooManyConnections, []string{"max_connections"}},
-		"says blocked":                       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x69\x04Host is blocked"))) }, false, rotator.KindConflict, []string{"FLUSH HOSTS"}},
-		"says no host":                       {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x6a\x04Host is not allowed"))) }, false, rotator.KindMisconfigured, []string{"address of this function"}},
-		"rejects in place of the greeting":   {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x15\x04#28000Access denied"))) }, true, rotator.KindMisconfigured, []string{"before a password was sent"}},
-		"rejects so, and there is no TLS":    {func(c net.Conn) { c.Write(packet(0, []byte("\xff\xa2\x06Access denied"))) }, false, rotator.KindMisconfigured, []string{"before a password was sent"}},
-		"is locked in place of the greeting": {func(c net.Conn) { c.Write(packet(0, []byte("\xff\x2e\x0c#HY000locked"))) }, false, rotator.KindMisconfigured, []string{"before a password was sent"}},
+		"greets short": {func(c net.Conn) { c.Write(packet(0, []byte{10})) }, false,
+			rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
+		"greets with a zero": {func(c net.Conn) { c.Write(packet(0, []byte("\x0a9.7.4\x00"))) }, false,
+			rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
+		"speaks HTTP": {func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+		}, false, rotator.KindMisconfigured, []string{"does not speak MySQL's protocol"}},
+		"says too many": {func(c net.Conn) {
+			c.Write(packet(0, []byte("\xff\x10\x04#08004Too many connections")))
+		}, false, rotator.KindTooManyConnections, []string{"max_connections"}},
+		"says blocked": {func(c net.Conn) {
+			c.Write(packet(0, []byte("\xff\x69\x04Host is blocked")))
+		}, false, rotator.KindConflict, []string{"FLUSH HOSTS"}},
+		"says no host": {func(c net.Conn) {
+			c.Write(packet(0, []byte("\xff\x6a\x04Host is not allowed")))
+		}, false, rotator.KindMisconfigured, []string{"address of this function"}},
+		"rejects in place of the greeting": {func(c net.Conn) {
+			c.Write(packet(0, []byte("\xff\x15\x04#28000Access denied")))
+		}, true, rotator.KindMisconfigured, []string{"before a password was sent"}},
+		"rejects so, and there is no TLS": {func(c net.Conn) {
+			c.Write(packet(0, []byte("\xff\xa2\x06Access denied")))
+		}, false, rotator.KindMisconfigured, []string{"before a password was sent"}},
+		"is locked in place of the greeting": {func(c net.Conn) {
+			c.Write(packet(0, []byte("\xff\x2e\x0c#HY000locked")))
+		}, false, rotator.KindMisconfigured, []string{"before a password was sent"}},
 		"rejects in place of TLS": {func(c net.Conn) {
 			c.Write(greeted("9.7.4", "caching_sha2_password"))
 			c.Read(make([]byte, 4096))
@@ -296,8 +329,9 @@ func TestSilence(t *testing.T) {
 				time.Sleep(20 * time.Millisecond)
 			}
 		}, false, "never greeted"},
-		"TLS":   {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, false, "TLS handshake"},
-		"login": {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, true, "respond to the login"},
+		"TLS": {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, false, "TLS handshake"},
+		"login": {func(c net.Conn) { c.Write(greeted("9.7.4", "caching_sha2_password")) }, true,
+			"respond to the login"},
 		"statement": {func(c net.Conn) {
 			c.Write(greeted("9.7.4", "mysql_native_password"))
 			c.Read(make([]byte, 4096))
@@ -327,7 +361,8 @@ func TestCapturedLogins(t *testing.T) {
 			s := newServer(t, name, nil)
 			p := "Anon-1" + password().Reveal()
 			s.run(t, "CREATE USER ''@'127.0.0.1' IDENTIFIED BY '"+p+"'", "CREATE USER app@'%' IDENTIFIED BY '"+p+"'")
-			wants(t, engine().SetPassword(t.Context(), s.login("app", p), "app", password()), rotator.KindMisconfigured, "anonymous account ''@'127.0.0.1'", "DROP USER")
+			wants(t, engine().SetPassword(t.Context(), s.login("app", p), "app", password()), rotator.KindMisconfigured,
+				"anonymous account ''@'127.0.0.1'", "DROP USER")
 			wants(t, engine().Ping(t.Context(), s.login("app", p)), rotator.KindMisconfigured, "anonymous")
 		})
 	}
@@ -347,7 +382,8 @@ func TestErrorsOfEveryNumber(t *testing.T) {
 		rotator.KindTLS:                {3159},
 	} {
 		for _, n := range numbers {
-			err := wrapError(t.Context(), login, operation{phase: loggingIn}, &driver.MySQLError{Number: n, Message: "m"})
+			err := wrapError(t.Context(), login, operation{phase: loggingIn},
+				&driver.MySQLError{Number: n, Message: "m"})
 			wants(t, err, kind)
 			if strings.Contains(err.Error(), "reported an error") {
 				t.Errorf("%d has no sentence", n)
@@ -369,7 +405,8 @@ func TestErrorsOfEveryNumber(t *testing.T) {
 			e := &driver.MySQLError{Number: n, Message: "near 'CANARY'"}
 			err := wrapError(t.Context(), login, operation{action: "x", sensitive: true, setsPassword: true}, e)
 			wants(t, err, kind)
-			if c := causeOf(login, operation{setsPassword: true}, e); !c.Public && strings.Contains(err.Error(), "CANARY") {
+			if c := causeOf(login, operation{setsPassword: true}, e); !c.Public &&
+				strings.Contains(err.Error(), "CANARY") {
 				t.Errorf("%d: %v", n, err)
 			}
 			if kind != rotator.KindInternal && strings.Contains(err.Error(), "reported an error") {
@@ -377,11 +414,14 @@ func TestErrorsOfEveryNumber(t *testing.T) {
 			}
 		}
 	}
-	err := wrapError(t.Context(), login, operation{action: "x"}, &driver.MySQLError{Number: 1064, Message: "near 'CANARY'"})
+	err := wrapError(t.Context(), login, operation{action: "x"},
+		&driver.MySQLError{Number: 1064, Message: "near 'CANARY'"})
 	if strings.Contains(err.Error(), "CANARY") {
 		t.Error(err)
 	}
-	if err := wrapError(t.Context(), login, operation{}, &driver.MySQLError{Number: 1290, Message: "running with the --super-read-only option"}); !errors.Is(err, rotator.KindReadOnly) {
+	if err := wrapError(t.Context(), login, operation{},
+		&driver.MySQLError{Number: 1290, Message: "running with the --super-read-only option"}); !errors.Is(err,
+		rotator.KindReadOnly) {
 		t.Error(err)
 	}
 }
@@ -420,7 +460,8 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		"ProxySQL without backend": {9001, rotator.KindUnreachable, "ProxySQL", true},
 		"a lock":                   {1205, rotator.KindConflict, "Try again", true},
 	} {
-		err := wrapError(t.Context(), login, operation{phase: querying}, &driver.MySQLError{Number: c.number, Message: "m"})
+		err := wrapError(t.Context(), login, operation{phase: querying},
+			&driver.MySQLError{Number: c.number, Message: "m"})
 		wants(t, err, c.kind, c.says)
 		if rotator.Retryable(err) != c.passes {
 			t.Errorf("%s: passes: %t", name, !c.passes)

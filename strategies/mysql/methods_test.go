@@ -11,7 +11,8 @@ import (
 )
 
 // TestAWrongPasswordIsToldByWhateverMethods: an account of MariaDB may log in by any of several methods, and the driver
-// answers one request for another method. A wrong password is a refused login all the same, by one try that counts; where
+// answers one request for another method. A wrong password is a refused login all the same, by one try that counts;
+// where
 // it cannot be told from an account that has no password of ours, the preflight says so before it matters.
 func TestAWrongPasswordIsToldByWhateverMethods(t *testing.T) {
 	t.Parallel()
@@ -53,11 +54,13 @@ func (s server) tryMethods(t *testing.T, e Engine, methods []string) {
 	}
 	s.run(t, "CREATE USER "+user+"@'%' IDENTIFIED VIA "+strings.Join(via, " OR "))
 	app := s.login(user, p.Reveal())
-	const refusals = "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'ABORTED_CONNECTS'"
+	const refusals = "SELECT variable_value FROM information_schema.global_status WHERE variable_name = " +
+		"'ABORTED_CONNECTS'"
 	before := s.ask(t, refusals)
 	wrong := e.Ping(t.Context(), withPassword(app, password()))
 	var counted int
-	fmt.Sscan(s.ask(t, "SELECT variable_value - "+before+" FROM information_schema.global_status WHERE variable_name = 'ABORTED_CONNECTS'"), &counted)
+	fmt.Sscan(s.ask(t, "SELECT variable_value - "+before+" FROM information_schema.global_status WHERE variable_name "+
+		"= 'ABORTED_CONNECTS'"), &counted)
 	right := e.Ping(t.Context(), app)
 	_, dryRun := e.DryRunSetPassword(t.Context(), s.superuser(), user, password())
 	// What the server asks the driver for, in turn.
@@ -78,7 +81,8 @@ func (s server) tryMethods(t *testing.T, e Engine, methods []string) {
 		ok(t, dryRun)
 		wants(t, wrong, rotator.KindLoginRejected, user)
 	}
-	if counted > 1 && !slices.Contains(methods, "ed25519") || counted > 2 { // a challenge that ends in zero is asked for again
+	// a challenge that ends in zero is asked for again
+	if counted > 1 && !slices.Contains(methods, "ed25519") || counted > 2 {
 		t.Errorf("%v: a wrong password counted %d times", methods, counted)
 	}
 	if t.Failed() {

@@ -481,7 +481,8 @@ func TestHostileSettings(t *testing.T) {
 				ok(t, engine().Ping(t.Context(), app))
 				pair := pairOf(app.User)
 				ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
-				ok(t, engine().Ping(t.Context(), withPassword(with(app, func(l *strategies.Login) { l.User = pair.Clone }), p)))
+				ok(t, engine().Ping(t.Context(),
+					withPassword(with(app, func(l *strategies.Login) { l.User = pair.Clone }), p)))
 				s.alike(t, at(pair.Original), at(pair.Clone))
 			}
 		})
@@ -575,7 +576,8 @@ func TestDualPasswordsLost(t *testing.T) {
 		t.Helper()
 		warnings, err := dryRun()
 		ok(t, err)
-		if got := strings.Contains(texts(warnings), "may keep a second password") && strings.Contains(texts(warnings), "DISCARD OLD PASSWORD"); got != says {
+		if got := strings.Contains(texts(warnings), "may keep a second password") &&
+			strings.Contains(texts(warnings), "DISCARD OLD PASSWORD"); got != says {
 			t.Errorf("caveats: %s", texts(warnings))
 		}
 	}
@@ -641,7 +643,8 @@ func TestNoPasswordInTheLogs(t *testing.T) {
 				return engine().SetPasswordKeeping(t.Context(), app, app.User, app.Password, p)
 			}))
 		}
-		app = withPassword(app, change(func(p secret.Password) error { return engine().SetPassword(t.Context(), app, app.User, p) }))
+		app = withPassword(app,
+			change(func(p secret.Password) error { return engine().SetPassword(t.Context(), app, app.User, p) }))
 		change(func(p secret.Password) error { return engine().SetPassword(t.Context(), s.superuser(), app.User, p) })
 		change(func(p secret.Password) error { return engine().EnsureClone(t.Context(), s.superuser(), pair, p) })
 		change(func(p secret.Password) error { return engine().EnsureClone(t.Context(), s.superuser(), back(pair), p) })
@@ -662,7 +665,8 @@ func TestNoPasswordInTheLogs(t *testing.T) {
 }
 
 // TestStrategies is the acceptance suite for strategies, on these engines.
-// It takes more than twenty seconds: a hundred cases for each server and strategy, many of which wait until a server that has
+// It takes more than twenty seconds: a hundred cases for each server and strategy, many of which wait until a server
+// that has
 // fallen silent is given up.
 func TestStrategies(t *testing.T) {
 	t.Parallel()
@@ -673,7 +677,9 @@ func TestStrategies(t *testing.T) {
 			var fixtures census.Neighbors
 			for what, c := range s.strategies() {
 				t.Run(what, func(t *testing.T) {
-					strategytest.TestStrategy(t, func(t *testing.T) strategytest.StrategyFixture { return s.strategy(t, c, &fixtures) })
+					strategytest.TestStrategy(t, func(t *testing.T) strategytest.StrategyFixture {
+						return s.strategy(t, c, &fixtures)
+					})
 				})
 			}
 		})
@@ -689,15 +695,21 @@ type strategyCase struct {
 
 func (s server) strategies() map[string]strategyCase {
 	all := map[string]strategyCase{
-		"single user": {make: func(e strategies.CloningEngine) rotator.Strategy { return strategies.SingleUser{Engine: e} }},
+		"single user": {make: func(e strategies.CloningEngine) rotator.Strategy {
+			return strategies.SingleUser{Engine: e}
+		}},
 		"through superuser": {make: func(e strategies.CloningEngine) rotator.Strategy {
 			return strategies.SingleUser{Engine: e, ThroughSuperuser: true}
 		}, bySuper: true},
-		"alternating users": {make: func(e strategies.CloningEngine) rotator.Strategy { return strategies.AlternatingUsers{Engine: e} }, bySuper: true, keeps: true},
+		"alternating users": {make: func(e strategies.CloningEngine) rotator.Strategy {
+			return strategies.AlternatingUsers{Engine: e}
+		}, bySuper: true, keeps: true},
 	}
 	if !s.MariaDB {
 		all["dual passwords"] = strategyCase{keeps: true, privileges: []string{"APPLICATION_PASSWORD_ADMIN ON *.*"},
-			make: func(e strategies.CloningEngine) rotator.Strategy { return strategies.DualPasswords{Engine: e.(Engine)} }}
+			make: func(e strategies.CloningEngine) rotator.Strategy {
+				return strategies.DualPasswords{Engine: e.(Engine)}
+			}}
 	}
 	return all
 }

@@ -47,7 +47,8 @@ func pooler(t *testing.T, s server) int {
 }
 
 // rotate is a whole rotation, of the secret of app and through that of boss.
-func (s server) rotate(t *testing.T, strategy rotator.Strategy, app, boss strategies.Login, more ...string) (*rotationtest.Service, error) {
+func (s server) rotate(t *testing.T, strategy rotator.Strategy, app, boss strategies.Login,
+	more ...string) (*rotationtest.Service, error) {
 	t.Helper()
 	const bossARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:boss-a1b2c3"
 	document := func(l strategies.Login) secret.Document {
@@ -71,7 +72,8 @@ func (s server) all() map[string]rotator.Strategy {
 	if s.MariaDB {
 		e = MariaDB(engine())
 	}
-	all := map[string]rotator.Strategy{"single": strategies.SingleUser{Engine: e}, "superuser": strategies.SingleUser{Engine: e, ThroughSuperuser: true},
+	all := map[string]rotator.Strategy{"single": strategies.SingleUser{Engine: e},
+		"superuser":   strategies.SingleUser{Engine: e, ThroughSuperuser: true},
 		"alternating": strategies.AlternatingUsers{Engine: e}}
 	if !s.MariaDB {
 		all["dual"] = strategies.DualPasswords{Engine: engine()}
@@ -90,13 +92,16 @@ func TestAPoolerStopsTheRotation(t *testing.T) {
 				grants = []string{"APPLICATION_PASSWORD_ADMIN ON *.*"}
 			}
 			app, boss := s.user(t, grants...), s.superuser()
-			at := func(l strategies.Login) strategies.Login { return with(l, func(l *strategies.Login) { l.Port = port }) }
+			at := func(l strategies.Login) strategies.Login {
+				return with(l, func(l *strategies.Login) { l.Port = port })
+			}
 			service, err := s.rotate(t, strategy, at(app), at(boss))
 			wants(t, err, rotator.KindMisconfigured, "[T3 failed]", "proxy", "poolerForwardsLogins")
 			if d := service.ValueAt(rotator.LabelPending); !d.IsZero() {
 				t.Errorf("%s: a pending value was stored", name)
 			}
-			for _, err := range []error{engine().Ping(t.Context(), at(app)), engine().SetPassword(t.Context(), at(app), app.User, password()),
+			for _, err := range []error{engine().Ping(t.Context(), at(app)), engine().SetPassword(t.Context(), at(app),
+				app.User, password()),
 				engine().SetPassword(t.Context(), at(boss), app.User, password())} {
 				var login rotator.LoginError
 				if wants(t, err, rotator.KindMisconfigured, "proxy"); !errors.As(err, &login) {

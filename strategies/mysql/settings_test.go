@@ -55,7 +55,8 @@ func TestEverySettingOfInitConnect(t *testing.T) {
 				selfChange := engine().SetPassword(t.Context(), self, self.User, p)
 				s.run(t, "SET GLOBAL init_connect = ''") // what it does to clients is not ours
 				if (err == nil) != (change == nil) || (selfErr == nil) != (selfChange == nil) {
-					bad("%s: the preflight says %v and %v, and the changes %v and %v", set, err, selfErr, change, selfChange)
+					bad("%s: the preflight says %v and %v, and the changes %v and %v", set, err, selfErr,
+						change, selfChange)
 				}
 				if err != nil || selfErr != nil {
 					refused++
@@ -121,7 +122,8 @@ func TestASessionLeftBehindEnds(t *testing.T) {
 		left, err := e.openForChange(t.Context(), app, nil, app.User)
 		ok(t, err)
 		defer left.close()
-		row, err := left.row(t.Context(), operation{action: "looking"}, "SELECT @@SESSION.wait_timeout, @@SESSION.lock_wait_timeout")
+		row, err := left.row(t.Context(), operation{action: "looking"},
+			"SELECT @@SESSION.wait_timeout, @@SESSION.lock_wait_timeout")
 		ok(t, err)
 		if fmt.Sprint(row) != "[10 4]" {
 			t.Errorf("wait_timeout and lock_wait_timeout are %v", row)
@@ -143,7 +145,8 @@ func TestAnInitConnectThatFails(t *testing.T) {
 			if login := rotator.LoginError(nil); !errors.As(err, &login) {
 				t.Errorf("%v reads as an error of the secret's value", err)
 			}
-			if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), "SET GLOBAL init_connect = ''") ||
+			if !errors.Is(err, rotator.KindMisconfigured) ||
+				!strings.Contains(err.Error(), "SET GLOBAL init_connect = ''") ||
 				strings.Contains(err.Error(), "Try again") {
 				t.Errorf("Ping gives %v", err)
 			}

@@ -29,7 +29,9 @@ func (c *cloneSync) checkStandIns(ctx context.Context) error {
 		aligned := !c.pair.PasswordOnly && then.host == now.host
 		switch {
 		case !ok && c.pair.PasswordOnly:
-			return c.errorf(rotator.KindMisconfigured, "clients of account %s would be refused: user %q has no account for their host. CREATE USER %s, with what account %s may do, or DROP USER %s if no client needs it",
+			return c.errorf(rotator.KindMisconfigured,
+				"clients of account %s would be refused: user %q has no account for their host. CREATE USER %s, with "+
+					"what account %s may do, or DROP USER %s if no client needs it",
 				now, c.pair.Target, account{user: c.pair.Target, host: now.host}, now, now)
 		case !ok, !aligned && !c.pair.PasswordOnly && (c.inUse() || then.host != client.host):
 			// It is still to be created; or clients are on the clone, whose accounts for hosts that the original lacks
@@ -47,13 +49,18 @@ func (c *cloneSync) checkStandIns(ctx context.Context) error {
 func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, aligned bool) error {
 	switch {
 	case then.locked:
-		return c.errorf(rotator.KindPrivilege, "clients of account %s would meet account %s, which is locked: ALTER USER %s ACCOUNT UNLOCK, or DROP USER %s", now, then, then, then)
+		return c.errorf(rotator.KindPrivilege, "clients of account %s would meet account %s, which is locked: ALTER "+
+			"USER %s ACCOUNT UNLOCK, or DROP USER %s", now, then, then, then)
 	case !then.changeable():
-		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which logs in by %s: give it one of %s, or DROP USER %s", now, then, strings.Join(then.plugins, " or "), strings.Join(passwordPlugins, ", "), then)
+		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which logs in by "+
+			"%s: give it one of %s, or DROP USER %s", now, then, strings.Join(then.plugins, " or "),
+			strings.Join(passwordPlugins, ", "), then)
 	case aligned:
 		return nil
-	case then.require != now.require && then.require != "REQUIRE NONE" && (then.require != "REQUIRE SSL" || c.pair.NoTLS):
-		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which refuses them without what it demands: ALTER USER %s %s, as account %s has it", now, then, then, now.require, now)
+	case then.require != now.require && then.require != "REQUIRE NONE" &&
+		(then.require != "REQUIRE SSL" || c.pair.NoTLS):
+		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which refuses them "+
+			"without what it demands: ALTER USER %s %s, as account %s has it", now, then, then, now.require, now)
 	case c.pair.PasswordOnly:
 		return c.checkMayUse(ctx, then)
 	}
@@ -66,7 +73,9 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 		return err
 	}
 	if less := want.missing(have); len(less) > 0 {
-		return c.errorf(rotator.KindMisconfigured, "account %s is for a host for which user %q has no account. Clients on it would meet that account, which lacks %s: DROP USER %s (the rotation makes accounts like the original's), or grant it that", then, c.pair.Original, less, then)
+		return c.errorf(rotator.KindMisconfigured, "account %s is for a host for which user %q has no account. "+
+			"Clients on it would meet that account, which lacks %s: DROP USER %s (the rotation makes accounts like "+
+			"the original's), or grant it that", then, c.pair.Original, less, then)
 	}
 	return nil
 }
@@ -90,10 +99,13 @@ func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
 	if err != nil || row[0] != "0" {
 		return err
 	}
-	return c.errorf(rotator.KindMisconfigured, "account %s may not use the database %q, and a login that names it would be refused: GRANT it there what user %q may do, or leave dbname out of the secret", r, c.login.Database, c.pair.InUse())
+	return c.errorf(rotator.KindMisconfigured, "account %s may not use the database %q, and a login that names it "+
+		"would be refused: GRANT it there what user %q may do, or leave dbname out of the secret", r, c.login.Database,
+		c.pair.InUse())
 }
 
-// mayUse looks among the rights of an account, and of the roles that are active after its login. seen holds those already
+// mayUse looks among the rights of an account, and of the roles that are active after its login. seen holds those
+// already
 // looked at.
 func (c *cloneSync) mayUse(ctx context.Context, of account, database string, seen map[account]bool) (bool, error) {
 	isRole := len(seen) > 0
@@ -121,8 +133,10 @@ func (c *cloneSync) mayUse(ctx context.Context, of account, database string, see
 }
 
 // onDatabases are the privileges that a database can be used by, where they are held on *.*.
-var onDatabases = []string{allPrivileges, grantOption, "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER",
-	"CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EVENT", "TRIGGER", "DELETE HISTORY"}
+var onDatabases = []string{allPrivileges, grantOption, "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP",
+	"REFERENCES", "INDEX", "ALTER",
+	"CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE",
+	"EVENT", "TRIGGER", "DELETE HISTORY"}
 
 // opens says whether a privilege lets its holder use a database. In the name of a whole database, % and _ stand for
 // other characters.

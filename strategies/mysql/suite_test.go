@@ -17,14 +17,19 @@ import (
 // TestSuite is the acceptance suite for engines, on every server.
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	trusting := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: "mariadb-10.11", Conf: map[string]string{"skip-grant-tables": "ON"}})}
+	trusting := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: "mariadb-10.11",
+		Conf: map[string]string{"skip-grant-tables": "ON"}})}
 	for _, name := range dbserver.MySQLsInTier(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}, Conf: map[string]string{"max-connections": "300"}})}
+			s := server{dbserver.NewMySQL(t,
+				dbserver.MySQLOptions{Name: name, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}},
+					Conf: map[string]string{"max-connections": "300"}})}
 			plain := server{dbserver.MySQL(t, name)}
 			var fixtures census.Neighbors
-			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting, &fixtures) })
+			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture {
+				return fixture(t, s, plain, trusting, &fixtures)
+			})
 		})
 	}
 }
@@ -32,7 +37,8 @@ func TestSuite(t *testing.T) {
 // TestDurability is the part of the suite that restarts the server.
 func TestDurability(t *testing.T) {
 	t.Parallel()
-	for _, name := range tier.Share(t, []string{"mysql-9.7", "mariadb-11.8"}, "mariadb-11.8") { // MySQL takes two seconds for each of some twenty restarts
+	// MySQL takes two seconds for each of some twenty restarts
+	for _, name := range tier.Share(t, []string{"mysql-9.7", "mariadb-11.8"}, "mariadb-11.8") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})}
@@ -65,13 +71,15 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 	}
 	user, locked, expired, keeper, hosted := name(), name(), name(), name(), name()
 	mine, pw := others.Join(user, locked, expired, keeper, hosted), "Pw1-"+password().Reveal()
-	for at, users := range map[string][]string{"%": {user, locked, expired, keeper, hosted}, "127.0.0.2": {hosted}, "127.0.0.3": {hosted}} {
+	for at, users := range map[string][]string{"%": {user, locked, expired, keeper, hosted}, "127.0.0.2": {hosted},
+		"127.0.0.3": {hosted}} {
 		for _, u := range users {
 			s.run(t, "CREATE USER "+u+"@'"+at+"' IDENTIFIED BY '"+pw+"'", "GRANT SELECT ON "+db+".* TO "+u+"@'"+at+"'")
 		}
 	}
 	s.run(t, "GRANT CREATE, INSERT, ALTER ON "+db+".* TO "+user+"@'%'")
-	s.run(t, "ALTER USER "+locked+"@'%' ACCOUNT LOCK", "ALTER USER "+expired+"@'%' PASSWORD EXPIRE", "CREATE TABLE "+db+".shared (id int)")
+	s.run(t, "ALTER USER "+locked+"@'%' ACCOUNT LOCK", "ALTER USER "+expired+"@'%' PASSWORD EXPIRE", "CREATE TABLE "+db+
+		".shared (id int)")
 	plainUser, plainPw := plain.NewUser(t)
 	f := strategytest.EngineFixture{
 		Engine:        of,
@@ -113,11 +121,14 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 		}
 		// The database is the user's of the fixture, and one has to get into it.
 		who := quoteIdent(name) + "@'%'"
-		return in(s, name, p), s.Exec(ctx, "CREATE USER "+who+" IDENTIFIED BY '"+p+"'", "GRANT EXECUTE ON "+db+".* TO "+who)
+		return in(s, name, p), s.Exec(ctx, "CREATE USER "+who+" IDENTIFIED BY '"+p+"'", "GRANT EXECUTE ON "+db+".* TO "+
+			who)
 	}
-	methods := map[string]string{"sha256_password": "WITH sha256_password BY '%s'", "caching_sha2_password": "WITH caching_sha2_password BY '%s'"}
+	methods := map[string]string{"sha256_password": "WITH sha256_password BY '%s'",
+		"caching_sha2_password": "WITH caching_sha2_password BY '%s'"}
 	if s.MariaDB {
-		methods = map[string]string{"ed25519": "VIA ed25519 USING PASSWORD('%s')", "mysql_native_password": "VIA mysql_native_password USING PASSWORD('%s') OR unix_socket"}
+		methods = map[string]string{"ed25519": "VIA ed25519 USING PASSWORD('%s')",
+			"mysql_native_password": "VIA mysql_native_password USING PASSWORD('%s') OR unix_socket"}
 	} else {
 		f.DualPasswordUser = in(s, keeper, pw)
 		s.run(t, "GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO "+keeper+"@'%'")
@@ -129,7 +140,8 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 		for _, by := range methods {
 			user, p := name(), "Pw1-"+password().Reveal()
 			mine.Owns(user)
-			err = errors.Join(err, s.Exec(ctx, "CREATE USER "+user+"@'%' IDENTIFIED "+fmt.Sprintf(by, p), "GRANT SELECT ON "+db+".* TO "+user+"@'%'"))
+			err = errors.Join(err, s.Exec(ctx, "CREATE USER "+user+"@'%' IDENTIFIED "+fmt.Sprintf(by, p),
+				"GRANT SELECT ON "+db+".* TO "+user+"@'%'"))
 			all = append(all, in(s, user, p))
 		}
 		return all, err
@@ -137,7 +149,8 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 	f.NewSuperuser = func(ctx context.Context, name string) (strategies.Login, error) {
 		p := "Pw1-" + password().Reveal()
 		who := quoteIdent(name) + "@'%'"
-		return in(s, name, p), s.Exec(ctx, "CREATE USER "+who+" IDENTIFIED BY '"+p+"'", "GRANT CREATE USER ON *.* TO "+who, "GRANT EXECUTE ON "+db+".* TO "+who)
+		return in(s, name, p), s.Exec(ctx, "CREATE USER "+who+" IDENTIFIED BY '"+p+"'", "GRANT CREATE USER ON *.* TO "+
+			who, "GRANT EXECUTE ON "+db+".* TO "+who)
 	}
 	f.UsePrivilege = func(ctx context.Context, login strategies.Login) error {
 		return s.as(ctx, login, "SELECT * FROM shared")
@@ -147,7 +160,8 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 	}
 	f.ModifyObject = func(ctx context.Context, login strategies.Login, object string) error {
 		o := quoteIdent(object)
-		return s.as(ctx, login, "SELECT * FROM "+o, "INSERT INTO "+o+" (n) VALUES (1)", "ALTER TABLE "+o+" ADD COLUMN "+name()+" int")
+		return s.as(ctx, login, "SELECT * FROM "+o, "INSERT INTO "+o+" (n) VALUES (1)", "ALTER TABLE "+o+" ADD COLUMN "+
+			name()+" int")
 	}
 	f.Revoke = func(ctx context.Context, user string) error {
 		return s.Exec(ctx, "REVOKE SELECT ON "+db+".* FROM "+quoteIdent(user)+"@'%'")
@@ -162,7 +176,8 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 		}
 		defer conn.Close()
 		var limit int
-		err = conn.QueryRowContext(ctx, "SELECT max_user_connections FROM mysql.user WHERE User = "+quoteText(user)).Scan(&limit)
+		err = conn.QueryRowContext(ctx, "SELECT max_user_connections FROM mysql.user WHERE User = "+
+			quoteText(user)).Scan(&limit)
 		return limit == 77, err
 	}
 	return f

@@ -21,7 +21,8 @@ func (s server) roundTrips(t *testing.T, login strategies.Login, call func(strat
 func TestRoundTrips(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		app, own, boss := s.user(t), s.user(t), s.superuser()
-		pair := strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone", Consent: true}
+		pair := strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone",
+			Consent: true}
 		back := pair
 		back.Target = app.User
 		only := pair
@@ -53,8 +54,12 @@ func TestRoundTrips(t *testing.T) {
 				_, err := engine().DryRunSetPassword(t.Context(), l, app.User, password())
 				return err
 			}},
-			{"SetPassword", own, 2, 2, func(l strategies.Login) error { return engine().SetPassword(t.Context(), l, own.User, password()) }},
-			{"SetPassword by a superuser", boss, 2, 2, func(l strategies.Login) error { return engine().SetPassword(t.Context(), l, app.User, password()) }},
+			{"SetPassword", own, 2, 2, func(l strategies.Login) error {
+				return engine().SetPassword(t.Context(), l, own.User, password())
+			}},
+			{"SetPassword by a superuser", boss, 2, 2, func(l strategies.Login) error {
+				return engine().SetPassword(t.Context(), l, app.User, password())
+			}},
 			{"DryRunEnsureClone", boss, 3, 3, dryRun(pair)},
 			{"EnsureClone", boss, 3, 3, clone(pair)},
 			{"DryRunEnsureClone, of the original", boss, 3, 3, dryRun(back)},

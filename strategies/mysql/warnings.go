@@ -17,7 +17,8 @@ import (
 // retained password needs no warning where it was asked for.
 func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keeping bool) ([]strategies.Warning, error) {
 	if s.sandbox {
-		return []strategies.Warning{strategies.Warn("the password of user %q has expired, and clients are refused until this rotation has set a new one", s.login.User)}, nil
+		return []strategies.Warning{strategies.Warn("the password of user %q has expired, and clients are refused "+
+			"until this rotation has set a new one", s.login.User)}, nil
 	}
 	all, err := s.policyCaveats(ctx, sample)
 	if err != nil {
@@ -45,7 +46,9 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 			twins = append(twins, r.String())
 		}
 		if passwords := r.passwords(); r.account == s.actingAccount && len(passwords) > 1 {
-			all = append(all, strategies.Warn("account %s has passwords of several plugins (%s), and one that changes itself changes that of the first alone: an old one goes on letting clients in. With SINGLE_USER_THROUGH_SUPERUSER=true, all are changed", r, strings.Join(passwords, ", ")))
+			all = append(all, strategies.Warn("account %s has passwords of several plugins (%s), and one that "+
+				"changes itself changes that of the first alone: an old one goes on letting clients in. With "+
+				"SINGLE_USER_THROUGH_SUPERUSER=true, all are changed", r, strings.Join(passwords, ", ")))
 		}
 	}
 	return append(all, s.rowCaveats(rows)...), s.refuseTwins(twins)
@@ -63,7 +66,8 @@ func (s *session) guessTwins(ctx context.Context) (strategies.Warning, error) {
 				continue
 			}
 			hosts = append(hosts, twin.String())
-			_, err := s.query(ctx, operation{action: "looking up whether there is an account " + twin.String(), sensitive: true}, "SHOW GRANTS FOR "+twin.String())
+			_, err := s.query(ctx, operation{action: "looking up whether there is an account " + twin.String(),
+				sensitive: true}, "SHOW GRANTS FOR "+twin.String())
 			switch {
 			case err == nil:
 				twins = append(twins, twin.String())
@@ -86,11 +90,16 @@ const ownGrants = "SHOW GRANTS"
 // guessRetained adds that a second password may be there, of an account that may keep one and
 // may not see mysql.user.
 func (s *session) guessRetained(ctx context.Context, all []strategies.Warning) ([]strategies.Warning, error) {
-	lines, err := s.query(ctx, operation{action: "looking up whether the user may keep a second password", sensitive: true}, ownGrants)
-	if err != nil || !slices.ContainsFunc(lines, func(line []string) bool { return strings.Contains(line[0], "APPLICATION_PASSWORD_ADMIN") }) {
+	lines, err := s.query(ctx, operation{action: "looking up whether the user may keep a second password",
+		sensitive: true}, ownGrants)
+	if err != nil || !slices.ContainsFunc(lines, func(line []string) bool {
+		return strings.Contains(line[0], "APPLICATION_PASSWORD_ADMIN")
+	}) {
 		return all, err
 	}
-	return append(all, strategies.Warn("account %s may keep a second password (APPLICATION_PASSWORD_ADMIN). If dual passwords rotated it before, the old one goes on letting clients in, and a rotation without them leaves it. To discard it: ALTER USER %s DISCARD OLD PASSWORD", s.actingAccount, s.actingAccount)), nil
+	return append(all, strategies.Warn("account %s may keep a second password (APPLICATION_PASSWORD_ADMIN). If dual "+
+		"passwords rotated it before, the old one goes on letting clients in, and a rotation without them leaves it. "+
+		"To discard it: ALTER USER %s DISCARD OLD PASSWORD", s.actingAccount, s.actingAccount)), nil
 }
 
 // refuseTwins stops a change that reaches one account of a name where clients may be
@@ -99,12 +108,16 @@ func (s *session) refuseTwins(twins []string) error {
 	if twins == nil {
 		return nil
 	}
-	return s.errorf(rotator.KindMisconfigured, "user %q logged in as %s and can change the password of that account only. %s would keep the old password, and refuse the clients that it is for. Set SINGLE_USER_THROUGH_SUPERUSER=true, by which a superuser changes all accounts of the name, or DROP USER %s if no client needs it",
+	return s.errorf(rotator.KindMisconfigured, "user %q logged in as %s and can change the password of that account "+
+		"only. %s would keep the old password, and refuse the clients that it is for. Set "+
+		"SINGLE_USER_THROUGH_SUPERUSER=true, by which a superuser changes all accounts of the name, or DROP USER %s "+
+		"if no client needs it",
 		s.login.User, s.actingAccount, strings.Join(twins, ", "), strings.Join(twins, ", "))
 }
 
 // warnings says what of a user's accounts will work today and may surprise later.
-func (s *session) warnings(ctx context.Context, user string, rows []accountRow, sample secret.Password) ([]strategies.Warning, error) {
+func (s *session) warnings(ctx context.Context, user string, rows []accountRow,
+	sample secret.Password) ([]strategies.Warning, error) {
 	all, err := s.policyCaveats(ctx, sample)
 	if err != nil {
 		return nil, err
@@ -116,7 +129,8 @@ func (s *session) warnings(ctx context.Context, user string, rows []accountRow, 
 		}
 	}
 	if len(having) > 1 {
-		all = append(all, strategies.Warn("user %q has %d accounts, %s: all of them that are not locked get the same new password", user, len(having), names(having)))
+		all = append(all, strategies.Warn("user %q has %d accounts, %s: all of them that are not locked get the same "+
+			"new password", user, len(having), names(having)))
 	}
 	return append(all, s.rowCaveats(having)...), nil
 }
@@ -125,20 +139,24 @@ func (s *session) rowCaveats(rows []accountRow) []strategies.Warning {
 	var all []strategies.Warning
 	for _, r := range rows {
 		if r.retained {
-			all = append(all, strategies.Warn("account %s has a retained second password, which clients can use until dual passwords replace it. To discard it: ALTER USER %s DISCARD OLD PASSWORD", r, r))
+			all = append(all, strategies.Warn("account %s has a retained second password, which clients can use "+
+				"until dual passwords replace it. To discard it: ALTER USER %s DISCARD OLD PASSWORD", r, r))
 		}
 		if n := attemptsOf(r.rules["attempts"]); n > 0 {
 			all = append(all, attemptsWarning(r.account, n))
 		}
 		if r.expiresOn != "" && strings.Contains(r.expiry, "INTERVAL") {
-			all = append(all, strategies.Warn("the password of account %s expires on %s, unless it is rotated before: rotate more often than %s", r, r.expiresOn, strings.TrimPrefix(r.expiry, "PASSWORD EXPIRE INTERVAL ")))
+			all = append(all, strategies.Warn("the password of account %s expires on %s, unless it is rotated "+
+				"before: rotate more often than %s", r, r.expiresOn,
+				strings.TrimPrefix(r.expiry, "PASSWORD EXPIRE INTERVAL ")))
 		}
 	}
 	return all
 }
 
 func attemptsWarning(a account, n int) strategies.Warning {
-	w := strategies.Warn("account %s is blocked after %d failed logins (FAILED_LOGIN_ATTEMPTS), also for the right password. To lift that: ALTER USER %s FAILED_LOGIN_ATTEMPTS 0", a, n, a)
+	w := strategies.Warn("account %s is blocked after %d failed logins (FAILED_LOGIN_ATTEMPTS), also for the right "+
+		"password. To lift that: ALTER USER %s FAILED_LOGIN_ATTEMPTS 0", a, n, a)
 	w.Attempts = n
 	return w
 }
@@ -171,7 +189,8 @@ func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]
 		return nil, err
 	}
 	if n, err := strconv.ParseUint(row[2], 10, 64); err == nil && n < math.MaxUint32 {
-		w := strategies.Warn("this server blocks a user after %d wrong passwords in a row (max_password_errors), until FLUSH PRIVILEGES. To lift that: SET GLOBAL max_password_errors = 4294967295", n)
+		w := strategies.Warn("this server blocks a user after %d wrong passwords in a row (max_password_errors), "+
+			"until FLUSH PRIVILEGES. To lift that: SET GLOBAL max_password_errors = 4294967295", n)
 		w.Attempts = int(n)
 		all = append(all, w)
 	}
@@ -179,7 +198,8 @@ func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]
 		return all, nil
 	}
 	if row[1] != "Y" {
-		return append(all, strategies.Warn("new passwords are not judged by %s: strict_password_validation is off, and MariaDB is given a hash", row[0])), nil
+		return append(all, strategies.Warn("new passwords are not judged by %s: strict_password_validation is off, "+
+			"and MariaDB is given a hash", row[0])), nil
 	}
 	plugins := strings.Split(row[0], ", ")
 	if slices.Contains(plugins, simpleCheck) {
@@ -189,7 +209,10 @@ func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]
 		plugins = slices.DeleteFunc(plugins, func(p string) bool { return p == simpleCheck })
 	}
 	if len(plugins) > 0 {
-		all = append(all, strategies.Warning{Unknown: true, Text: fmt.Sprintf("new passwords are judged by %s, which MariaDB does only when one is really set: whether it takes the next one is not known. See that the function's password settings satisfy it", strings.Join(plugins, ", "))})
+		all = append(all, strategies.Warning{Unknown: true,
+			Text: fmt.Sprintf("new passwords are judged by %s, which MariaDB does only when one is really set: "+
+				"whether it takes the next one is not known. See that the function's password settings satisfy it",
+				strings.Join(plugins, ", "))})
 	}
 	return all, s.checkUnlogged(ctx)
 }
@@ -222,7 +245,10 @@ func (s *session) checkSimply(ctx context.Context, p secret.Password) error {
 		}
 	}
 	if len(p.Reveal()) < want[0] || digits < want[1] || min(lower, upper) < want[2] || others < want[3] {
-		return s.errorf(rotator.KindPasswordPolicy, "%s of this server would refuse the new password: it wants %d characters at least, %d digits, %d letters of each case and %d others. Adapt the function's password settings (PASSWORD_LENGTH, EXCLUDE_NUMBERS, EXCLUDE_PUNCTUATION, EXCLUDE_UPPERCASE, EXCLUDE_LOWERCASE, REQUIRE_EACH_INCLUDED_TYPE)",
+		return s.errorf(rotator.KindPasswordPolicy, "%s of this server would refuse the new password: it wants %d "+
+			"characters at least, %d digits, %d letters of each case and %d others. Adapt the function's password "+
+			"settings (PASSWORD_LENGTH, EXCLUDE_NUMBERS, EXCLUDE_PUNCTUATION, EXCLUDE_UPPERCASE, EXCLUDE_LOWERCASE, "+
+			"REQUIRE_EACH_INCLUDED_TYPE)",
 			simpleCheck, want[0], want[1], want[2], want[3])
 	}
 	return nil

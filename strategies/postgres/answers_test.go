@@ -133,8 +133,10 @@ func TestNothingIsDecidedByTranslatedText(t *testing.T) {
 				return with(s.login(app, pw), func(l *strategies.Login) { l.Database = db })
 			}
 			for name, login := range map[string]strategies.Login{
-				"wrong password": s.login(app, "wrong"), "locked": s.login(locked, lockedPw), "full": s.login(full, fullPw),
-				"rejected": s.login("hostile", "x"), "no database": in("db_none"), "private": in(private), "no entry": in("closed"),
+				"wrong password": s.login(app, "wrong"), "locked": s.login(locked, lockedPw),
+				"full":     s.login(full, fullPw),
+				"rejected": s.login("hostile", "x"), "no database": in("db_none"), "private": in(private),
+				"no entry": in("closed"),
 			} {
 				plain, foreign := engine().Ping(t.Context(), login), engine().Ping(t.Context(), translated(t, s, login))
 				if a, b := rotator.KindOf(plain), rotator.KindOf(foreign); a != b || a == "" {
@@ -147,8 +149,12 @@ func TestNothingIsDecidedByTranslatedText(t *testing.T) {
 			pair := strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}
 			nobody := s.login(s.NewRole(t, "LOGIN"))
 			for name, change := range map[string]func(login strategies.Login) error{
-				"not allowed":  func(login strategies.Login) error { return engine().SetPassword(t.Context(), login, app, password()) },
-				"not a cloner": func(login strategies.Login) error { return engine().EnsureClone(t.Context(), login, pair, password()) },
+				"not allowed": func(login strategies.Login) error {
+					return engine().SetPassword(t.Context(), login, app, password())
+				},
+				"not a cloner": func(login strategies.Login) error {
+					return engine().EnsureClone(t.Context(), login, pair, password())
+				},
 			} {
 				plain, foreign := change(nobody), change(translated(t, s, nobody))
 				if a, b := told(plain, nobody), told(foreign, nobody); a != b || a == "" {
@@ -188,12 +194,16 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		says   string
 		passes bool
 	}{
-		"Aurora that resumes after a pause": {pgconn.PgError{Code: "28000", Routine: "ClientAuthentication"}, rotator.KindMisconfigured, "An Aurora cluster that is resuming after a pause answers so too: then try again", true},
-		"the role has no slot":              {pgconn.PgError{Code: "53300", Routine: "InitializeSessionUserId"}, rotator.KindTooManyConnections, `ALTER ROLE "app" CONNECTION LIMIT -1`, true},
-		"the database has no slot":          {pgconn.PgError{Code: "53300", Routine: "CheckMyDatabase"}, rotator.KindTooManyConnections, `ALTER DATABASE "shop" CONNECTION LIMIT -1`, true},
-		"the server has no slot":            {pgconn.PgError{Code: "53300", Routine: "InitProcess"}, rotator.KindTooManyConnections, "max_connections", true},
-		"a full disk":                       {pgconn.PgError{Code: "53100"}, rotator.KindInternal, "free space", false},
-		"an answer that is not known":       {pgconn.PgError{Code: "ZZ000"}, rotator.KindInternal, "does not know", false},
+		"Aurora that resumes after a pause": {pgconn.PgError{Code: "28000", Routine: "ClientAuthentication"},
+			rotator.KindMisconfigured, "An Aurora cluster that is resuming after a pause answers so too: then " +
+				"try again", true},
+		"the role has no slot":     {pgconn.PgError{Code: "53300", Routine: "InitializeSessionUserId"}, rotator.KindTooManyConnections, `ALTER ROLE "app" CONNECTION LIMIT -1`, true},
+		"the database has no slot": {pgconn.PgError{Code: "53300", Routine: "CheckMyDatabase"}, rotator.KindTooManyConnections, `ALTER DATABASE "shop" CONNECTION LIMIT -1`, true},
+		"the server has no slot": {pgconn.PgError{Code: "53300", Routine: "InitProcess"},
+			rotator.KindTooManyConnections, "max_connections", true},
+		"a full disk": {pgconn.PgError{Code: "53100"}, rotator.KindInternal, "free space", false},
+		"an answer that is not known": {pgconn.PgError{Code: "ZZ000"}, rotator.KindInternal,
+			"does not know", false},
 	} {
 		err := wrapError(t.Context(), login, operation{phase: loggingIn, proved: true}, &c.err)
 		wants(t, err, c.kind, c.says)

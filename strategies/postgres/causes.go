@@ -15,68 +15,104 @@ func Causes() []dial.Cause {
 	return []dial.Cause{
 		// The password.
 		{Codes: []string{"28P01"}, During: login, Kind: rotator.KindLoginRejected,
-			Text: "the server did not accept the password. PostgreSQL says the same if the role {user} does not exist, its VALID UNTIL has passed, or its stored password does not suit the method in pg_hba.conf (an md5 hash under scram-sha-256)"},
+			Text: "the server did not accept the password. PostgreSQL says the same if the role {user} does not " +
+				"exist, its VALID UNTIL has passed, or its stored password does not suit the method in pg_hba.conf " +
+				"(an md5 hash under scram-sha-256)"},
 
 		// No password would do.
-		{Codes: []string{"28000"}, During: login, From: []string{"InitializeSessionUserId"}, Kind: rotator.KindPrivilege,
+		{Codes: []string{"28000"}, During: login, From: []string{"InitializeSessionUserId"},
+			Kind: rotator.KindPrivilege,
 			Text: "the role is locked: ALTER ROLE {user} LOGIN"},
 		{Codes: []string{"28000"}, During: withoutTLS, From: []string{"ClientAuthentication"}, Kind: rotator.KindTLS,
 			Text: `the server takes connections with TLS only, or none from here at all: remove "ssl": false from the secret`},
-		{Codes: []string{"28000"}, During: login, From: []string{"ClientAuthentication"}, Kind: rotator.KindMisconfigured, Retry: dial.RetryPerhaps,
-			Text: "pg_hba.conf does not let this user in from here: it needs an entry with scram-sha-256 for this user, database and address, before any that rejects them or demands a client certificate (cert, clientcert), of which this function has none. An Aurora cluster that is resuming after a pause answers so too: then try again"},
+		{Codes: []string{"28000"}, During: login, From: []string{"ClientAuthentication"},
+			Kind: rotator.KindMisconfigured, Retry: dial.RetryPerhaps,
+			Text: "pg_hba.conf does not let this user in from here: it needs an entry with scram-sha-256 for this " +
+				"user, database and address, before any that rejects them or demands a client certificate (cert, " +
+				"clientcert), of which this function has none. An Aurora cluster that is resuming after a pause " +
+				"answers so too: then try again"},
 		{Codes: []string{"28000"}, During: login, From: []string{"auth_failed"}, Kind: rotator.KindPrivilege,
-			Text: "the server asks another system than its own passwords, by the method of pg_hba.conf that its own words name (PAM, as RDS does for IAM users; LDAP, RADIUS, ident), so that no password of ours will do: on RDS, REVOKE rds_iam FROM {user}; elsewhere an entry of pg_hba.conf with scram-sha-256 before that one; or stop rotating this secret"},
-		{Codes: []string{"F0000"}, During: login, From: []string{"ClientAuthentication"}, Kind: rotator.KindMisconfigured,
-			Text: "pg_hba.conf demands a client certificate (cert, clientcert), of which this function has none: it needs an entry with scram-sha-256 for this user, database and address before that one"},
+			Text: "the server asks another system than its own passwords, by the method of pg_hba.conf that its own " +
+				"words name (PAM, as RDS does for IAM users; LDAP, RADIUS, ident), so that no password of ours will " +
+				"do: on RDS, REVOKE rds_iam FROM {user}; elsewhere an entry of pg_hba.conf with scram-sha-256 before " +
+				"that one; or stop rotating this secret"},
+		{Codes: []string{"F0000"}, During: login, From: []string{"ClientAuthentication"},
+			Kind: rotator.KindMisconfigured,
+			Text: "pg_hba.conf demands a client certificate (cert, clientcert), of which this function has none: it " +
+				"needs an entry with scram-sha-256 for this user, database and address before that one"},
 		{Codes: []string{"28000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "the server does not let this user in from here, whatever the password; its own words follow"},
 		{Codes: []string{"42501"}, During: login, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the user has no CONNECT privilege: GRANT CONNECT ON DATABASE {database} TO {user}"},
 		{Codes: []string{"55000"}, During: login, Kind: rotator.KindPrivilege,
-			Text: "the database {database} takes no connections: ALTER DATABASE {database} ALLOW_CONNECTIONS true, or correct dbname in the secret"},
+			Text: "the database {database} takes no connections: ALTER DATABASE {database} ALLOW_CONNECTIONS true, " +
+				"or correct dbname in the secret"},
 		{Codes: []string{"58P01"}, During: login, Kind: rotator.KindMisconfigured,
-			Text: "the server cannot load a library that a setting of this role or database names: ALTER ROLE {user} RESET local_preload_libraries (or session_preload_libraries), where it is set"},
+			Text: "the server cannot load a library that a setting of this role or database names: ALTER ROLE {user} " +
+				"RESET local_preload_libraries (or session_preload_libraries), where it is set"},
 		{Codes: []string{"3D000"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret"},
 		{Codes: []string{"22021"}, Kind: rotator.KindMisconfigured,
-			Text: "a name is not valid in the encoding of this database: give another dbname in the secret, one in UTF-8"},
+			Text: "a name is not valid in the encoding of this database: give another dbname in the secret, one " +
+				"in UTF-8"},
 
 		// Slots.
-		{Codes: []string{"53300"}, From: []string{"InitializeSessionUserId"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
-			Text: "no free connection: the role has all that its CONNECTION LIMIT gives it. Try again; if it lasts, ALTER ROLE {user} CONNECTION LIMIT -1, or a higher one" + noSlot},
-		{Codes: []string{"53300"}, From: []string{"CheckMyDatabase"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
-			Text: "no free connection: the database has all that its CONNECTION LIMIT gives it. Try again; if it lasts, ALTER DATABASE {database} CONNECTION LIMIT -1, or a higher one" + noSlot},
+		{Codes: []string{"53300"}, From: []string{"InitializeSessionUserId"}, Kind: rotator.KindTooManyConnections,
+			Retry: dial.RetryYes,
+			Text: "no free connection: the role has all that its CONNECTION LIMIT gives it. Try again; if it lasts, " +
+				"ALTER ROLE {user} CONNECTION LIMIT -1, or a higher one" + noSlot},
+		{Codes: []string{"53300"}, From: []string{"CheckMyDatabase"}, Kind: rotator.KindTooManyConnections,
+			Retry: dial.RetryYes,
+			Text: "no free connection: the database has all that its CONNECTION LIMIT gives it. Try again; if it " +
+				"lasts, ALTER DATABASE {database} CONNECTION LIMIT -1, or a higher one" + noSlot},
 		{Codes: []string{"53300"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
-			Text: "no free connection: every connection of the server is taken (max_connections), or a pooler in between has none. Try again; if it lasts, raise it, or find what holds them" + noSlot},
+			Text: "no free connection: every connection of the server is taken (max_connections), or a pooler in " +
+				"between has none. Try again; if it lasts, raise it, or find what holds them" + noSlot},
 
 		// Changes.
 		{Codes: []string{"42501"}, Kind: rotator.KindPrivilege, Public: true, Text: "{remedy}"},
 		{Codes: []string{"25006"}, Kind: rotator.KindReadOnly, Text: readOnly},
 		{Codes: []string{"0A000"}, During: begin, Kind: rotator.KindReadOnly, Text: readOnly},
 		{Codes: []string{"55P03"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
-			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the same role. This attempt changed nothing. Try again"},
-		{Codes: []string{"40001", "40P01", "23505", "42710"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
-		{Codes: []string{"XX000"}, From: []string{"simple_heap_update", "simple_heap_delete"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent}, // tuple concurrently updated
+			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the " +
+				"same role. This attempt changed nothing. Try again"},
+		{Codes: []string{"40001", "40P01", "23505", "42710"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
+			Text: concurrent},
+		// tuple concurrently updated
+		{Codes: []string{"XX000"}, From: []string{"simple_heap_update", "simple_heap_delete"},
+			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
 		{Codes: []string{"57014"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes,
-			Text: "the server cancelled the statement, which took too long (statement_timeout), or an administrator did. This attempt changed nothing. Try again"},
+			Text: "the server cancelled the statement, which took too long (statement_timeout), or an administrator " +
+				"did. This attempt changed nothing. Try again"},
 		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes,
-			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the function or the network stood still. This attempt changed nothing. Try again"},
+			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the " +
+				"function or the network stood still. This attempt changed nothing. Try again"},
 		{Codes: []string{"57P05"}, Kind: rotator.KindMisconfigured,
-			Text: "idle_session_timeout ends sessions of this role or database before a statement can follow another: ALTER ROLE {user} RESET idle_session_timeout, or set seconds where it is set"},
-		{Codes: []string{"22023", "28P01", "28000", "P0001", "23514"}, During: newPassword, Kind: rotator.KindPasswordPolicy, // passwordcheck, credcheck (2), pg_tle on RDS (2)
-			Text: "a password policy of the server refused the new password: adapt the function's password settings to it, or let it take SCRAM verifiers"},
+			Text: "idle_session_timeout ends sessions of this role or database before a statement can follow " +
+				"another: ALTER ROLE {user} RESET idle_session_timeout, or set seconds where it is set"},
+		// passwordcheck, credcheck (2), pg_tle on RDS (2)
+		{Codes: []string{"22023", "28P01", "28000", "P0001", "23514"}, During: newPassword,
+			Kind: rotator.KindPasswordPolicy,
+			Text: "a password policy of the server refused the new password: adapt the function's password settings " +
+				"to it, or let it take SCRAM verifiers"},
 
 		// Outages.
-		{Codes: []string{"53100"}, Kind: rotator.KindInternal, Text: "the server's disk is full: free space there. This attempt changed nothing"},
-		{Codes: []string{"58*"}, Kind: rotator.KindInternal, Text: "the server cannot read or write a file of its own: see its log. This attempt changed nothing"},
+		{Codes: []string{"53100"}, Kind: rotator.KindInternal,
+			Text: "the server's disk is full: free space there. This attempt changed nothing"},
+		{Codes: []string{"58*"}, Kind: rotator.KindInternal,
+			Text: "the server cannot read or write a file of its own: see its log. This attempt changed nothing"},
 		{Codes: []string{"53*"}, Kind: rotator.KindUnreachable, Retry: dial.RetryPerhaps,
 			Text: "the server is out of memory or of another resource. Try again; if it lasts, see its log"},
 		{Codes: []string{"57P03"}, Kind: rotator.KindUnreachable, Retry: dial.RetryYes,
-			Text: "the server is starting, stopping, recovering, or a standby that takes no connections (hot_standby = off). Try again when it is up"},
+			Text: "the server is starting, stopping, recovering, or a standby that takes no connections (hot_standby " +
+				"= off). Try again when it is up"},
 		{Codes: []string{"57P*"}, Kind: rotator.KindUnreachable, Retry: dial.RetryYes,
-			Text: "the server ended the connection: it is stopping or failing over, or an administrator did. Try again when it is up"},
+			Text: "the server ended the connection: it is stopping or failing over, or an administrator did. Try " +
+				"again when it is up"},
 		{Codes: []string{"08*"}, Kind: rotator.KindUnreachable, Retry: dial.RetryPerhaps,
-			Text: "the connection broke, or what answers does not follow PostgreSQL's protocol: a server that is failing over, or a pooler in between. Try again; if it lasts, use the database's own endpoint as host"},
+			Text: "the connection broke, or what answers does not follow PostgreSQL's protocol: a server that is " +
+				"failing over, or a pooler in between. Try again; if it lasts, use the database's own endpoint " +
+				"as host"},
 	}
 }
 

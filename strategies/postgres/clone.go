@@ -54,22 +54,26 @@ import (
 // and every attribute that is to be copied. Until 15, SUPERUSER, REPLICATION and
 // BYPASSRLS are for superusers to copy. Settings that only a superuser may make
 // need one, or GRANT SET ON PARAMETER.
-func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) error {
 	_, err := e.clone(ctx, login, false, pair, p)
 	return err
 }
 
 // DryRunEnsureClone implements strategies.CloningEngine, as DryRunSetPassword does it.
-func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return e.clone(ctx, login, true, pair, sample)
 }
 
-func (e Engine) clone(ctx context.Context, login strategies.Login, rehearsal bool, pair strategies.Pair, p secret.Password) (warnings []strategies.Warning, err error) {
+func (e Engine) clone(ctx context.Context, login strategies.Login, rehearsal bool, pair strategies.Pair,
+	p secret.Password) (warnings []strategies.Warning, err error) {
 	if err := checkNewPassword(p, pair.Original, pair.Clone); err != nil {
 		return nil, err
 	}
 	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
-		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
+		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original,
+			pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
 	s, err := e.open(ctx, login, rehearsal, &pair, pair.Original, pair.Clone)
 	if err != nil {
@@ -106,9 +110,11 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 	all := []statement{s.lookUpEdges(pair)}
 	if pair.PasswordOnly {
 		all = append(all, statement{operation{action: "looking up who may connect"},
-			"SELECT has_database_privilege(oid, current_database(), 'CONNECT'), current_database() FROM pg_roles WHERE rolname = $1", []string{pair.Target}})
+			"SELECT has_database_privilege(oid, current_database(), 'CONNECT'), current_database() FROM pg_roles " +
+				"WHERE rolname = $1", []string{pair.Target}})
 	} else {
-		all = append(all, statement{operation{action: "looking up role settings"}, settingsOfBoth, []string{pair.Clone, pair.Original}})
+		all = append(all, statement{operation{action: "looking up role settings"}, settingsOfBoth,
+			[]string{pair.Clone, pair.Original}})
 	}
 	if pair.Target == pair.Clone {
 		all = append(all, lookUpPrivileges(pair))
@@ -122,18 +128,21 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 	if len(answers) > 2 {
 		privileges = answers[2].rows
 	}
-	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone), member: s.hasRights(all, pair.Clone, pair.Original),
-		clone: map[setting]string{}, original: map[setting]string{}}
+	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone),
+		member: s.hasRights(all, pair.Clone, pair.Original),
+		clone:  map[setting]string{}, original: map[setting]string{}}
 	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, privileges)
 	_, exists := s.roles[pair.Clone]
-	if exists && !pair.PasswordOnly && !s.seen.member && !s.seen.reversed.is { // otherwise the clone has it already, or is not given it
+	// otherwise the clone has it already, or is not given it
+	if exists && !pair.PasswordOnly && !s.seen.member && !s.seen.reversed.is {
 		holders := s.lookUpHolders(pair)
 		rows, err := s.query(ctx, holders.operation, holders.sql, holders.args...)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			s.seen.evidence.Gains = append(s.seen.evidence.Gains, fmt.Sprintf("role %q, which can act as role %q", row[0], pair.Clone))
+			s.seen.evidence.Gains = append(s.seen.evidence.Gains, fmt.Sprintf("role %q, which can act as role %q",
+				row[0], pair.Clone))
 		}
 	}
 	if pair.PasswordOnly {
@@ -155,7 +164,8 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 
 // planClone gives the statements that make a pair what EnsureClone promises, and the role
 // that sessions of the clone act as after them.
-func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.Password) (changes []statement, act string, err error) {
+func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.Password) (changes []statement,
+	act string, err error) {
 	target, exists := s.roles[pair.Target]
 	_, inUse := s.roles[pair.InUse()]
 	switch {
@@ -181,13 +191,15 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 		if err != nil {
 			return nil, "", err
 		}
-		return nil, "", s.errorf(rotator.KindNotFound, "%s. No rotation makes an original: the clone has its rights from it", s.gone(pair.Original, candidate))
+		return nil, "", s.errorf(rotator.KindNotFound, "%s. No rotation makes an original: the clone has its rights "+
+			"from it", s.gone(pair.Original, candidate))
 	}
 	clone, ok := s.roles[pair.Clone]
 	var password statement
 	switch {
 	case !ok && pair.Target == pair.Original:
-		return nil, "", s.errorf(rotator.KindNotFound, "there is no role %q on this server, though it is the user of AWSCURRENT", pair.Clone)
+		return nil, "", s.errorf(rotator.KindNotFound, "there is no role %q on this server, though it is the user of "+
+			"AWSCURRENT", pair.Clone)
 	case !ok:
 		clone = role{name: pair.Clone, login: true, inherit: true, limit: -1}
 		password, err = s.create(pair, p)
@@ -197,7 +209,8 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 	if err != nil {
 		return nil, "", err
 	}
-	c := cloneSync{session: s, actingRole: acting(s.roles), original: original, clone: clone, changes: []statement{password}}
+	c := cloneSync{session: s, actingRole: acting(s.roles), original: original, clone: clone,
+		changes: []statement{password}}
 	if pair.Target == pair.Clone {
 		c.copyAttributes()
 	}
@@ -212,10 +225,12 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 // database which the secret names: nothing but its password is changed.
 func (s *session) checkConnects(r role) error {
 	if r.limit == 0 && !r.superuser {
-		return s.errorf(rotator.KindMisconfigured, "role %q has CONNECTION LIMIT 0, and a login would be refused: ALTER ROLE %s CONNECTION LIMIT -1", r.name, quoteIdent(r.name))
+		return s.errorf(rotator.KindMisconfigured, "role %q has CONNECTION LIMIT 0, and a login would be refused: "+
+			"ALTER ROLE %s CONNECTION LIMIT -1", r.name, quoteIdent(r.name))
 	}
 	if database := s.seen.database; !s.seen.connects {
-		return s.errorf(rotator.KindMisconfigured, "role %q may not connect to database %q, and a login would be refused: GRANT CONNECT ON DATABASE %s TO %s", r.name, database, quoteIdent(database), quoteIdent(r.name))
+		return s.errorf(rotator.KindMisconfigured, "role %q may not connect to database %q, and a login would be "+
+			"refused: GRANT CONNECT ON DATABASE %s TO %s", r.name, database, quoteIdent(database), quoteIdent(r.name))
 	}
 	return nil
 }
@@ -234,7 +249,8 @@ func (s *session) create(pair strategies.Pair, p secret.Password) (statement, er
 	me := acting(s.roles)
 	st := operation{action: fmt.Sprintf("creating role %q", pair.Clone), setsPassword: true,
 		remedy: s.createRoleRemedy(me, pair.Original, original.admin)}
-	return statement{st, fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone), quoteLiteral(stored)), nil}, nil
+	return statement{st, fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone),
+		quoteLiteral(stored)), nil}, nil
 }
 
 // cloneSync is the alignment of a clone with its original.
@@ -277,8 +293,10 @@ func (c *cloneSync) copyAttributes() {
 
 func (c *cloneSync) alter(attribute string) {
 	st := operation{
-		action: fmt.Sprintf("copying the attribute %s from role %q to role %q", attribute, c.original.name, c.clone.name),
-		remedy: fmt.Sprintf("only a superuser may, or as of PostgreSQL 16 a role that has the attribute itself: as one of those, ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute),
+		action: fmt.Sprintf("copying the attribute %s from role %q to role %q", attribute, c.original.name,
+			c.clone.name),
+		remedy: fmt.Sprintf("only a superuser may, or as of PostgreSQL 16 a role that has the attribute itself: as "+
+			"one of those, ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute),
 	}
 	c.change(st, fmt.Sprintf("ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute))
 }
@@ -292,7 +310,10 @@ func (c *cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (boo
 	case reversed.is && reversed.gives:
 		free, err := c.hasNoOwnGrants(ctx, c.original, c.clone)
 		if err == nil && !free && pair.Target == pair.Clone {
-			err = c.errorf(rotator.KindMisconfigured, "role %[1]q is a member of role %[2]q, so that %[2]q cannot be given what is %[1]q's own (what it owns, was granted, or has by other memberships), and clients would lack that: REVOKE %[4]s FROM %[3]s, and the rotation turns the membership round; or move all of it to %[2]s (REASSIGN OWNED BY %[3]s TO %[4]s)",
+			err = c.errorf(rotator.KindMisconfigured, "role %[1]q is a member of role %[2]q, so that %[2]q cannot be "+
+				"given what is %[1]q's own (what it owns, was granted, or has by other memberships), and clients "+
+				"would lack that: REVOKE %[4]s FROM %[3]s, and the rotation turns the membership round; or move all "+
+				"of it to %[2]s (REASSIGN OWNED BY %[3]s TO %[4]s)",
 				c.original.name, c.clone.name, quoteIdent(c.original.name), quoteIdent(c.clone.name))
 		}
 		return false, err
@@ -323,7 +344,9 @@ func adminOnly(pair strategies.Pair, revoke string) string {
 	if revoke == "" {
 		revoke = "find the groups through which it is a member, and REVOKE these"
 	}
-	return fmt.Sprintf("role %[1]q has ADMIN OPTION on role %[2]q, which gives it nothing that %[2]q may do, and keeps %[2]q from being made a member of %[1]q: run %[3]s as a superuser; or where no superuser can be used (Amazon RDS), as the role that has ADMIN OPTION: DROP ROLE %[4]s, and the rotation creates it anew",
+	return fmt.Sprintf("role %[1]q has ADMIN OPTION on role %[2]q, which gives it nothing that %[2]q may do, and "+
+		"keeps %[2]q from being made a member of %[1]q: run %[3]s as a superuser; or where no superuser can be used "+
+		"(Amazon RDS), as the role that has ADMIN OPTION: DROP ROLE %[4]s, and the rotation creates it anew",
 		pair.Original, pair.Clone, revoke, quoteIdent(pair.Clone))
 }
 
@@ -405,8 +428,10 @@ func (c *cloneSync) set(key setting, action string) {
 		what += fmt.Sprintf(" in database %q", key.database)
 	}
 	st := operation{
-		action:    fmt.Sprintf("copying %s from role %q to role %q", what, c.original.name, c.clone.name),
-		remedy:    fmt.Sprintf("only a superuser may set %s (or as of PostgreSQL 15: GRANT SET ON PARAMETER %s TO %s); or remove it from role %q", key.name, quoteSetting(key.name), quoteIdent(c.actingRole.name), c.original.name),
+		action: fmt.Sprintf("copying %s from role %q to role %q", what, c.original.name, c.clone.name),
+		remedy: fmt.Sprintf("only a superuser may set %s (or as of PostgreSQL 15: GRANT SET ON PARAMETER %s TO "+
+			"%s); or remove it from role %q", key.name, quoteSetting(key.name), quoteIdent(c.actingRole.name),
+			c.original.name),
 		sensitive: true,
 	}
 	c.change(st, "ALTER ROLE "+quoteIdent(c.clone.name)+in+" "+action)
@@ -421,7 +446,9 @@ func (c *cloneSync) withTempMembership(ctx context.Context, owner string, set fu
 	if c.version >= 160000 {
 		has, options = "SET", " WITH INHERIT FALSE, SET TRUE"
 	}
-	row, err := c.row(ctx, operation{action: "looking up memberships"}, "SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON r.rolname = $2", has, owner)
+	row, err := c.row(ctx, operation{action: "looking up memberships"},
+		"SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON "+
+			"r.rolname = $2", has, owner)
 	if err != nil {
 		return err
 	}
@@ -429,7 +456,8 @@ func (c *cloneSync) withTempMembership(ctx context.Context, owner string, set fu
 		set()
 		return nil
 	}
-	st := operation{action: fmt.Sprintf("becoming a member of role %q for a moment", owner), remedy: c.createRoleRemedy(c.actingRole, owner, false)}
+	st := operation{action: fmt.Sprintf("becoming a member of role %q for a moment", owner),
+		remedy: c.createRoleRemedy(c.actingRole, owner, false)}
 	role, me := quoteIdent(owner), quoteIdent(c.actingRole.name)
 	c.change(st, "GRANT "+role+" TO "+me+options)
 	set()

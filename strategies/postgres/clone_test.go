@@ -42,7 +42,8 @@ func (r *rotation) turn(t *testing.T, toClone bool) {
 		next, pair.Target = &r.clone, pair.Clone
 	}
 	old := *next
-	pair.Consent, pair.Possession = r.consent, func(ctx context.Context, _ func(secret.Password) bool) error { return engine().Ping(ctx, old) }
+	pair.Consent, pair.Possession = r.consent,
+		func(ctx context.Context, _ func(secret.Password) bool) error { return engine().Ping(ctx, old) }
 	if old.Password.Empty() {
 		pair.Possession = nil
 	}
@@ -109,7 +110,8 @@ func TestIssue175(t *testing.T) {
 				fmt.Sprintf("ALTER TABLE work.t%d ADD COLUMN c%d text", i, i),
 				fmt.Sprintf("SELECT nextval('work.s%d')", i),
 				fmt.Sprintf("CREATE OR REPLACE FUNCTION work.f%d() RETURNS int LANGUAGE sql AS 'SELECT 2'", i),
-				fmt.Sprintf("DO $$ BEGIN IF (SELECT count(*) FROM work.first) <> %d THEN RAISE 'rows are hidden'; END IF; END $$", i+1),
+				fmt.Sprintf("DO $$ BEGIN IF (SELECT count(*) FROM work.first) <> %d THEN RAISE 'rows are hidden'; "+
+					"END IF; END $$", i+1),
 				fmt.Sprintf("DROP SEQUENCE work.s%d", i))
 			reading := s.login(reader, readerPw)
 			reading.Database = r.original.Database
@@ -120,7 +122,8 @@ func TestIssue175(t *testing.T) {
 		if got := r.roleSetting(t); got != "role="+r.pair.Original {
 			t.Errorf("the clone acts as %q", got)
 		}
-		if got := r.s.ask(t, "SELECT count(*)::text FROM pg_auth_members WHERE member = (SELECT oid FROM pg_roles WHERE rolname = $1)", r.pair.Original); got != "0" {
+		if got := r.s.ask(t, "SELECT count(*)::text FROM pg_auth_members WHERE member = (SELECT oid FROM pg_roles "+
+			"WHERE rolname = $1)", r.pair.Original); got != "0" {
 			t.Error("the original became a member of something")
 		}
 		admins := s.ask(t, "SELECT pg_has_role($1, $2, 'USAGE')::text", r.admin.User, r.pair.Original)
@@ -155,7 +158,8 @@ func TestIssue38And56(t *testing.T) {
 			}
 			r.turn(t, true)
 			r.mustAs(t, r.clone, "RESET role", "SELECT * FROM mine")
-			if got := s.ask(t, "SELECT pg_has_role($1, $2, 'USAGE')::text", r.pair.Clone, r.pair.Original); got != "true" {
+			if got := s.ask(t, "SELECT pg_has_role($1, $2, 'USAGE')::text", r.pair.Clone,
+				r.pair.Original); got != "true" {
 				t.Error("the clone does not inherit")
 			}
 		}
@@ -192,10 +196,17 @@ func TestCloneInUseGetsMembership(t *testing.T) {
 func TestCloneWithRights(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		for name, give := range map[string]func(r *rotation) string{
-			"owns":     func(r *rotation) string { return "CREATE SCHEMA old AUTHORIZATION " + r.pair.Clone },
-			"granted":  func(r *rotation) string { return "CREATE TABLE g (id int); GRANT SELECT ON g TO " + r.pair.Clone },
-			"defaults": func(r *rotation) string { return "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO " + r.pair.Clone },
-			"group":    func(r *rotation) string { g, _ := s.NewRole(t, "NOLOGIN"); return "GRANT " + g + " TO " + r.pair.Clone },
+			"owns": func(r *rotation) string { return "CREATE SCHEMA old AUTHORIZATION " + r.pair.Clone },
+			"granted": func(r *rotation) string {
+				return "CREATE TABLE g (id int); GRANT SELECT ON g TO " + r.pair.Clone
+			},
+			"defaults": func(r *rotation) string {
+				return "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO " + r.pair.Clone
+			},
+			"group": func(r *rotation) string {
+				g, _ := s.NewRole(t, "NOLOGIN")
+				return "GRANT " + g + " TO " + r.pair.Clone
+			},
 		} {
 			r := newRotation(t, s, "")
 			r.consent = true // nothing else speaks for a clone that was there before
@@ -216,7 +227,8 @@ func TestCloneWithRights(t *testing.T) {
 			if got := r.roleSetting(t); got != "" {
 				t.Errorf("%s: the clone acts as %q and loses its own rights", name, got)
 			}
-			inDatabase(fmt.Sprintf("REASSIGN OWNED BY %s TO %s; DROP OWNED BY %s", r.pair.Clone, r.pair.Original, r.pair.Clone))
+			inDatabase(fmt.Sprintf("REASSIGN OWNED BY %s TO %s; DROP OWNED BY %s", r.pair.Clone, r.pair.Original,
+				r.pair.Clone))
 			s.run(t, fmt.Sprintf(`DO $$ DECLARE g name; BEGIN FOR g IN SELECT roleid::regrole::name FROM pg_auth_members
 WHERE member = '%s'::regrole AND roleid <> '%s'::regrole LOOP EXECUTE format('REVOKE %%I FROM %s', g); END LOOP; END $$`, r.pair.Clone, r.pair.Original, r.pair.Clone))
 			r.turn(t, true)
@@ -295,7 +307,8 @@ func TestSharedOwner(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		owner, _ := s.NewRole(t, "NOLOGIN")
 		r := newRotation(t, s, "IN ROLE "+owner)
-		s.run(t, fmt.Sprintf("ALTER ROLE %s SET role = '%s'", r.pair.Original, owner), fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", r.original.Database, owner))
+		s.run(t, fmt.Sprintf("ALTER ROLE %s SET role = '%s'", r.pair.Original, owner),
+			fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", r.original.Database, owner))
 		if s.Major >= 16 {
 			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION, INHERIT FALSE, SET FALSE", owner, r.admin.User))
 		}
@@ -310,13 +323,15 @@ func TestSharedOwner(t *testing.T) {
 	})
 }
 
-// TestReversedMembership: the original is a member of the clone, by somebody's design. What is the original's own is then
+// TestReversedMembership: the original is a member of the clone, by somebody's design. What is the original's own is
+// then
 // out of the clone's reach: it is for the clone to own.
 func TestReversedMembership(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		r := newRotation(t, s, "")
 		r.consent = true // nothing else speaks for a clone that was there before
-		s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x'", r.pair.Clone), fmt.Sprintf("GRANT %s TO %s", r.pair.Clone, r.pair.Original))
+		s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x'", r.pair.Clone),
+			fmt.Sprintf("GRANT %s TO %s", r.pair.Clone, r.pair.Original))
 		if s.Major >= 16 {
 			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
 		}
@@ -351,26 +366,37 @@ func TestCloneRefused(t *testing.T) {
 			words []string
 		}
 		cases := map[string]testCase{
-			"missing original":  {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone", Target: o + "x_clone"}, rotator.KindNotFound, []string{o + "x"}},
-			"missing original2": {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone", Target: o + "x"}, rotator.KindNotFound, nil},
-			"missing clone":     {r.admin, strategies.Pair{Original: o, Clone: c, Target: o}, rotator.KindNotFound, []string{c}},
-			"no third account":  {r.admin, strategies.Pair{Original: o, Clone: c, Target: iam}, rotator.KindMisconfigured, nil},
-			"one account":       {r.admin, strategies.Pair{Original: o, Clone: o, Target: o}, rotator.KindMisconfigured, nil},
-			"name too long":     {r.admin, strategies.Pair{Original: o, Clone: strings.Repeat("c", 64), Target: strings.Repeat("c", 64)}, rotator.KindMisconfigured, []string{"63"}},
-			"ordinary user":     {r.original, strategies.Pair{Original: o, Clone: c, Target: c}, rotator.KindPrivilege, []string{"CREATEROLE"}},
-			"rds_iam":           {s.superuser(), strategies.Pair{Original: iam, Clone: iam + "_clone", Target: iam + "_clone"}, rotator.KindMisconfigured, []string{"rds_iam"}},
-			"locked clone":      {s.superuser(), strategies.Pair{Original: locked.pair.Original, Clone: locked.pair.Clone, Target: locked.pair.Clone, Consent: true}, rotator.KindPrivilege, []string{"LOGIN"}},
+			"missing original": {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone",
+				Target: o + "x_clone"}, rotator.KindNotFound, []string{o + "x"}},
+			"missing original2": {r.admin, strategies.Pair{Original: o + "x", Clone: o + "x_clone", Target: o + "x"},
+				rotator.KindNotFound, nil},
+			"missing clone": {r.admin, strategies.Pair{Original: o, Clone: c, Target: o}, rotator.KindNotFound,
+				[]string{c}},
+			"no third account": {r.admin, strategies.Pair{Original: o, Clone: c, Target: iam},
+				rotator.KindMisconfigured, nil},
+			"one account": {r.admin, strategies.Pair{Original: o, Clone: o, Target: o},
+				rotator.KindMisconfigured, nil},
+			"name too long": {r.admin, strategies.Pair{Original: o, Clone: strings.Repeat("c", 64),
+				Target: strings.Repeat("c", 64)}, rotator.KindMisconfigured, []string{"63"}},
+			"ordinary user": {r.original, strategies.Pair{Original: o, Clone: c, Target: c}, rotator.KindPrivilege,
+				[]string{"CREATEROLE"}},
+			"rds_iam": {s.superuser(), strategies.Pair{Original: iam, Clone: iam + "_clone",
+				Target: iam + "_clone"}, rotator.KindMisconfigured, []string{"rds_iam"}},
+			"locked clone": {s.superuser(), strategies.Pair{Original: locked.pair.Original,
+				Clone: locked.pair.Clone, Target: locked.pair.Clone, Consent: true}, rotator.KindPrivilege, []string{"LOGIN"}},
 		}
 		if s.Major >= 16 {
 			cases["no admin option"] = testCase{weak, strategies.Pair{Original: o, Clone: c, Target: c}, rotator.KindPrivilege, []string{fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, o, weak.User)}}
 		}
-		before, beforeIAM, beforeLocked := s.everything(t, o+"%"), s.everything(t, iam+"%"), s.everything(t, locked.pair.Original+"%")
+		before, beforeIAM, beforeLocked := s.everything(t, o+"%"), s.everything(t, iam+"%"),
+			s.everything(t, locked.pair.Original+"%")
 		for name, tc := range cases {
 			t.Run(name, func(t *testing.T) {
 				wants(t, engine().EnsureClone(t.Context(), tc.as, tc.pair, password()), tc.kind, tc.words...)
 			})
 		}
-		if s.everything(t, o+"%") != before || s.everything(t, iam+"%") != beforeIAM || s.everything(t, locked.pair.Original+"%") != beforeLocked {
+		if s.everything(t, o+"%") != before || s.everything(t, iam+"%") != beforeIAM ||
+			s.everything(t, locked.pair.Original+"%") != beforeLocked {
 			t.Error("a refused call changed something")
 		}
 	})
@@ -406,7 +432,8 @@ func TestConcurrentClones(t *testing.T) {
 func TestHostileClones(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		for _, name := range []string{`a"b`, `Up Per`, `x'; DROP ROLE postgres; --`, `back\slash`, `per%cent%s`, `ünï`, `user`, strings.Repeat("n", 57)} {
-			r := &rotation{s: s, admin: s.superuser(), pair: strategies.Pair{Original: name, Clone: name + "_clone"}, original: s.login(name, "x"), clone: s.login(name+"_clone", "")}
+			r := &rotation{s: s, admin: s.superuser(), pair: strategies.Pair{Original: name, Clone: name + "_clone"},
+				original: s.login(name, "x"), clone: s.login(name+"_clone", "")}
 			s.run(t, "CREATE ROLE "+quoteIdent(name)+" LOGIN PASSWORD 'x'", "ALTER ROLE "+quoteIdent(name)+` SET app."Motto" = E'it''s a\\b "c", d=e '`)
 			r.turn(t, true)
 			if got, want := r.settings(t, r.pair.Clone), r.settings(t, name); got != want || got == "" {

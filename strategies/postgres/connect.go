@@ -54,7 +54,8 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login), rotator.KindDeadline, err)
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login),
+			rotator.KindDeadline, err)
 	}
 	tcp, err := dial.Connect(ctx, login, dial.TimeoutOrDefault(e.DialTimeout))
 	if err != nil {
@@ -63,20 +64,23 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 	conn, err := e.secure(ctx, login, tcp)
 	if err != nil {
 		tcp.Close()
-		return nil, wrapError(ctx, login, operation{phase: securing, limit: dial.TimeoutOrDefault(e.HandshakeTimeout), roots: dial.RDS(e.Roots)}, err)
+		return nil, wrapError(ctx, login, operation{phase: securing, limit: dial.TimeoutOrDefault(e.HandshakeTimeout),
+			roots: dial.RDS(e.Roots)}, err)
 	}
 	s := &session{login: login, tcp: tcp, limit: dial.TimeoutOrDefault(e.StatementTimeout), method: authUnknown}
 	limit := dial.LoginTime(ctx, e.LoginTimeout)
 	if err := s.logIn(ctx, conn, limit); err != nil {
 		tcp.Close()
-		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: limit, method: s.method, proved: s.proved}, err)
+		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: limit, method: s.method,
+			proved: s.proved}, err)
 	}
 	return s, nil
 }
 
 func checkLogin(login strategies.Login) error {
 	if login.Host == "" || login.Port < 1 || login.Port > 65535 {
-		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.KindMisconfigured, net.JoinHostPort(login.Host, strconv.Itoa(login.Port)))
+		return fmt.Errorf("login: %w: want a host and a port from 1 to 65535, not %s", rotator.KindMisconfigured,
+			net.JoinHostPort(login.Host, strconv.Itoa(login.Port)))
 	}
 	if login.Database != "" {
 		if err := checkName("database name", login.Database); err != nil {
@@ -84,7 +88,8 @@ func checkLogin(login strategies.Login) error {
 		}
 	}
 	if strings.ContainsRune(login.Password.Reveal(), 0) {
-		return fmt.Errorf("login: %w: the password of user %q holds a NUL, which PostgreSQL cannot store", rotator.KindMisconfigured, login.User)
+		return fmt.Errorf("login: %w: the password of user %q holds a NUL, which PostgreSQL cannot store",
+			rotator.KindMisconfigured, login.User)
 	}
 	return checkName("user name", login.User)
 }
@@ -157,7 +162,8 @@ func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration)
 	if s.login.TLS.Disabled {
 		config.RequireAuth = "!none,!password"
 	}
-	config.MaxProtocolMessageBodyLen = 1 << 20 // a server of another protocol announces far more, and would be waited for
+	// a server of another protocol announces far more, and would be waited for
+	config.MaxProtocolMessageBodyLen = 1 << 20
 	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{s.login.Host}, nil }
 	config.DialFunc = singleDial(conn)
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
@@ -191,9 +197,11 @@ func singleDial(conn net.Conn) pgconn.DialFunc {
 // pinned gives every parameter that the driver would otherwise look for in the
 // environment or a home folder. TLS is off in it because secure does that.
 const pinned = "host=localhost port=5432 user=unset dbname=unset password=unset passfile='' " +
-	"sslmode=disable sslcert='' sslkey='' sslrootcert='' sslpassword='' sslcertmode=allow sslsni=1 sslnegotiation=postgres " +
+	"sslmode=disable sslcert='' sslkey='' sslrootcert='' sslpassword='' sslcertmode=allow sslsni=1 " +
+	"sslnegotiation=postgres " +
 	"target_session_attrs=any connect_timeout=0 min_protocol_version=3.0 max_protocol_version=3.0 " +
-	"channel_binding=prefer require_auth=!none servicefile=" + os.DevNull // in which no service is that PGSERVICE could name
+	// in which no service is that PGSERVICE could name
+	"channel_binding=prefer require_auth=!none servicefile=" + os.DevNull
 
 // blankConfig makes a driver's configuration out of nothing. Only the driver's
 // parser can make one at all, and the parser reads the environment: everything it
@@ -201,7 +209,8 @@ const pinned = "host=localhost port=5432 user=unset dbname=unset password=unset 
 func blankConfig() (*pgconn.Config, error) {
 	config, err := pgconn.ParseConfig(pinned)
 	if err != nil {
-		return nil, fmt.Errorf("environment: %w: the PostgreSQL driver refuses it. Remove the variable PGSERVICE: this function takes nothing from a service file", rotator.KindMisconfigured)
+		return nil, fmt.Errorf("environment: %w: the PostgreSQL driver refuses it. Remove the variable PGSERVICE: "+
+			"this function takes nothing from a service file", rotator.KindMisconfigured)
 	}
 	// SQL_ASCII converts nothing. A name is bytes to the server: those of the login are
 	// compared as they come, and so must be those of every statement, whatever the
@@ -370,7 +379,8 @@ func (s *session) row(ctx context.Context, st operation, sql string, args ...str
 
 func (s *session) only(st operation, rows [][]string) ([]string, error) {
 	if len(rows) != 1 {
-		return nil, s.errorf(rotator.KindInternal, "%s: the server answered with %d rows in place of 1: is there a proxy in between that changes answers?", st.action, len(rows))
+		return nil, s.errorf(rotator.KindInternal, "%s: the server answered with %d rows in place of 1: is there a "+
+			"proxy in between that changes answers?", st.action, len(rows))
 	}
 	return rows[0], nil
 }
@@ -387,9 +397,13 @@ func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
 func (s *session) checkSession(user, pid string) error {
 	switch {
 	case user != s.login.User:
-		return s.errorf(rotator.KindMisconfigured, "the server logged us in as %q: is there a pooler or a user name map in between? Use the database's own endpoint as host", user)
+		return s.errorf(rotator.KindMisconfigured, "the server logged us in as %q: is there a pooler or a user name "+
+			"map in between? Use the database's own endpoint as host", user)
 	case s.login.PoolerForwardsLogins, pid == strconv.FormatUint(uint64(s.pg.PID()), 10):
 		return nil
 	}
-	return strategies.MarkPoolerError(s.errorf(rotator.KindMisconfigured, "a pooler is in between (the login was answered by process %d, and the statement by process %s): it may judge logins by passwords of its own, so that this login proves nothing and nothing is changed. To fix it, %s", s.pg.PID(), pid, strategies.PoolerRemedy))
+	return strategies.MarkPoolerError(s.errorf(rotator.KindMisconfigured,
+		"a pooler is in between (the login was answered by process %d, and the statement by process %s): it may "+
+			"judge logins by passwords of its own, so that this login proves nothing and nothing is changed. To "+
+			"fix it, %s", s.pg.PID(), pid, strategies.PoolerRemedy))
 }

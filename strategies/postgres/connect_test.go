@@ -31,19 +31,25 @@ func TestTraits(t *testing.T) {
 // TestTLS is one server and what verification makes of it.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	s := server{dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{Names: []string{"db.quarterturn.test", "127.0.0.1"}}, HBA: []string{"hostssl all all all scram-sha-256"}})}
+	s := server{dbserver.NewPostgres(t,
+		dbserver.Options{TLS: &dbserver.TLS{Names: []string{"db.quarterturn.test", "127.0.0.1"}},
+			HBA: []string{"hostssl all all all scram-sha-256"}})}
 	app, pw := s.NewRole(t, "LOGIN")
 	login := with(s.login(app, pw), func(l *strategies.Login) { l.TLS.Disabled = false })
 	trusting := engine()
 	trusting.Roots = s.CAs
 	ok(t, trusting.Ping(t.Context(), login)) // an address, by the certificate's IP
-	ok(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.TLS.ServerName = "db.quarterturn.test" })))
+	ok(t, trusting.Ping(t.Context(),
+		with(login, func(l *strategies.Login) { l.TLS.ServerName = "db.quarterturn.test" })))
 
 	wants(t, engine().Ping(t.Context(), login), rotator.KindTLS, "authority", "Amazon RDS")
-	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.Host = "localhost" })), rotator.KindTLS, "not for localhost", "tlsServerName")
-	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })), rotator.KindTLS, "not for other.test")
+	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.Host = "localhost" })),
+		rotator.KindTLS, "not for localhost", "tlsServerName")
+	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.TLS.ServerName = "other.test" })),
+		rotator.KindTLS, "not for other.test")
 	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.TLS.Disabled = true })), rotator.KindTLS, `remove "ssl": false`)
-	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = password() })), rotator.KindLoginRejected)
+	wants(t, trusting.Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = password() })),
+		rotator.KindLoginRejected)
 
 	if log := s.Log(); strings.Contains(log, "SSL off") && !strings.Contains(log, "no encryption") {
 		t.Error("a connection without TLS was tried where the secret did not ask for one")
@@ -100,8 +106,10 @@ func TestLoginFailures(t *testing.T) {
 			kind  rotator.Kind
 			words []string
 		}{
-			"wrong password":     {s.login(app, "wrong"), rotator.KindLoginRejected, []string{app, "did not accept the password", "VALID UNTIL"}},
-			"unknown user":       {s.login("role_nobody", "x"), rotator.KindLoginRejected, []string{"role_nobody", "does not exist"}},
+			"wrong password": {s.login(app, "wrong"), rotator.KindLoginRejected,
+				[]string{app, "did not accept the password", "VALID UNTIL"}},
+			"unknown user": {s.login("role_nobody", "x"), rotator.KindLoginRejected,
+				[]string{"role_nobody", "does not exist"}},
 			"expired":            {s.login(expired, expiredPw), rotator.KindLoginRejected, []string{"VALID UNTIL"}},
 			"locked":             {s.login(locked, lockedPw), rotator.KindPrivilege, []string{`ALTER ROLE "` + locked + `" LOGIN`}},
 			"role is full":       {s.login(full, fullPw), rotator.KindTooManyConnections, []string{full}},
@@ -109,15 +117,20 @@ func TestLoginFailures(t *testing.T) {
 			"database is closed": {in(closedDB), rotator.KindPrivilege, []string{closedDB, "ALLOW_CONNECTIONS"}},
 			"no such database":   {in("db_none"), rotator.KindMisconfigured, []string{`no database "db_none"`, "dbname"}},
 			"may not connect":    {in(privateDB), rotator.KindPrivilege, []string{`GRANT CONNECT ON DATABASE "` + privateDB + `" TO "` + app + `"`}},
-			"no TLS":             {with(login, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS, []string{"does not offer TLS"}},
-			"no such host":       {with(login, func(l *strategies.Login) { l.Host = "nowhere.invalid" }), rotator.KindUnreachable, []string{"nowhere.invalid"}},
-			"closed port":        {with(login, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }), rotator.KindUnreachable, []string{"refused the connection"}},
-			"no port":            {with(login, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured, []string{"port"}},
-			"no host":            {with(login, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured, []string{"host"}},
-			"long user":          {s.login(strings.Repeat("u", 64), pw), rotator.KindMisconfigured, []string{"63"}},
-			"long database":      {in(strings.Repeat("d", 64)), rotator.KindMisconfigured, []string{"63"}},
-			"NUL in user":        {s.login(app+"\x00database\x00x", pw), rotator.KindMisconfigured, []string{"NUL"}},
-			"NUL in password":    {s.login(app, pw+"\x00"), rotator.KindMisconfigured, []string{"NUL"}},
+			"no TLS": {with(login, func(l *strategies.Login) { l.TLS.Disabled = false }), rotator.KindTLS,
+				[]string{"does not offer TLS"}},
+			"no such host": {with(login, func(l *strategies.Login) { l.Host = "nowhere.invalid" }),
+				rotator.KindUnreachable, []string{"nowhere.invalid"}},
+			"closed port": {with(login, func(l *strategies.Login) { l.Port = dbserver.ClosedPort(t) }),
+				rotator.KindUnreachable, []string{"refused the connection"}},
+			"no port": {with(login, func(l *strategies.Login) { l.Port = 0 }), rotator.KindMisconfigured,
+				[]string{"port"}},
+			"no host": {with(login, func(l *strategies.Login) { l.Host = "" }), rotator.KindMisconfigured,
+				[]string{"host"}},
+			"long user":       {s.login(strings.Repeat("u", 64), pw), rotator.KindMisconfigured, []string{"63"}},
+			"long database":   {in(strings.Repeat("d", 64)), rotator.KindMisconfigured, []string{"63"}},
+			"NUL in user":     {s.login(app+"\x00database\x00x", pw), rotator.KindMisconfigured, []string{"NUL"}},
+			"NUL in password": {s.login(app, pw+"\x00"), rotator.KindMisconfigured, []string{"NUL"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -151,10 +164,11 @@ func TestSilence(t *testing.T) {
 		off   bool
 		words string
 	}{
-		"at once":                  {mute, false, "TLS handshake"},
-		"in the TLS handshake":     {sayThenMute('S'), false, "TLS handshake"},
-		"at once, without TLS":     {mute, true, "respond to the login"},
-		"in the login":             {sayThenMute('R', 0, 0, 0, 12, 0, 0, 0, 5, 1, 2, 3, 4), true, "respond to the login"},
+		"at once":              {mute, false, "TLS handshake"},
+		"in the TLS handshake": {sayThenMute('S'), false, "TLS handshake"},
+		"at once, without TLS": {mute, true, "respond to the login"},
+		"in the login": {sayThenMute('R', 0, 0, 0, 12, 0, 0, 0, 5, 1, 2, 3, 4), true,
+			"respond to the login"},
 		"in the middle of a word":  {sayThenMute('R', 0, 0), true, "respond to the login"},
 		"after a hang-up":          {func(net.Conn) {}, true, "closed the connection"},
 		"after a hang-up with TLS": {func(net.Conn) {}, false, "closed the connection"},
@@ -210,10 +224,12 @@ func TestSilentStatement(t *testing.T) {
 	tier.Patiently(t, func(limit time.Duration) error {
 		e := engine()
 		e.StatementTimeout = limit
-		if wrong := differs(e.Ping(t.Context(), login), rotator.KindUnreachable, "no response from the server within "+limit.String()); wrong != nil {
+		if wrong := differs(e.Ping(t.Context(), login), rotator.KindUnreachable, "no response from the server within "+
+			limit.String()); wrong != nil {
 			return wrong
 		}
-		return differs(e.SetPassword(t.Context(), login, app, password()), rotator.KindUnreachable, "no response from the server")
+		return differs(e.SetPassword(t.Context(), login, app, password()), rotator.KindUnreachable,
+			"no response from the server")
 	})
 	tier.Patiently(t, func(limit time.Duration) error {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -246,7 +262,8 @@ func TestMethods(t *testing.T) {
 	}
 	t.Run("trust proves nothing", func(t *testing.T) {
 		t.Parallel()
-		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all trust"}, TLS: &dbserver.TLS{}})}
+		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all trust"},
+			TLS: &dbserver.TLS{}})}
 		wants(t, engine().Ping(t.Context(), role(t, s)), rotator.KindMisconfigured, "trust", "verifies nothing")
 		wants(t, engine().Ping(t.Context(), s.login(s.Superuser, "wrong")), rotator.KindMisconfigured, "trust")
 		e := engine()
@@ -261,17 +278,24 @@ func TestMethods(t *testing.T) {
 		kind  rotator.Kind
 		words []string
 	}{
-		"cert, no authority":     {"hostssl all all all cert", false, rotator.KindMisconfigured, []string{"client certificate", "F0000"}},
-		"cert":                   {"hostssl all all all cert", true, rotator.KindMisconfigured, []string{"client certificate", "28000"}},
-		"SCRAM and certificate":  {"hostssl all all all scram-sha-256 clientcert=verify-full", true, rotator.KindMisconfigured, []string{"client certificate", "28000"}},
-		"trust with certificate": {"hostssl all all all trust clientcert=verify-full", true, rotator.KindMisconfigured, []string{"client certificate", "28000"}},
-		"ident":                  {"host all all all ident", false, rotator.KindPrivilege, []string{"another system", "Ident authentication failed"}},
-		"RADIUS":                 {"host all all all radius radiusservers=127.0.0.1 radiussecrets=x", false, rotator.KindPrivilege, []string{"another system", "RADIUS authentication failed"}},
+		"cert, no authority": {"hostssl all all all cert", false, rotator.KindMisconfigured,
+			[]string{"client certificate", "F0000"}},
+		"cert": {"hostssl all all all cert", true, rotator.KindMisconfigured,
+			[]string{"client certificate", "28000"}},
+		"SCRAM and certificate": {"hostssl all all all scram-sha-256 clientcert=verify-full", true,
+			rotator.KindMisconfigured, []string{"client certificate", "28000"}},
+		"trust with certificate": {"hostssl all all all trust clientcert=verify-full", true, rotator.KindMisconfigured,
+			[]string{"client certificate", "28000"}},
+		"ident": {"host all all all ident", false, rotator.KindPrivilege,
+			[]string{"another system", "Ident authentication failed"}},
+		"RADIUS": {"host all all all radius radiusservers=127.0.0.1 radiussecrets=x", false,
+			rotator.KindPrivilege, []string{"another system", "RADIUS authentication failed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, major := range []int{13, 18} {
-				o := dbserver.Options{Major: major, HBA: []string{c.hba}, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}}
+				o := dbserver.Options{Major: major, HBA: []string{c.hba},
+					TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}}
 				if c.ca {
 					o.Conf = map[string]string{"ssl_ca_file": "ca.crt"} // in the data folder
 				}
@@ -307,7 +331,8 @@ func TestMethods(t *testing.T) {
 	})
 	t.Run("clear password", func(t *testing.T) {
 		t.Parallel()
-		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all password"}, TLS: &dbserver.TLS{}})}
+		s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all password"},
+			TLS: &dbserver.TLS{}})}
 		login := role(t, s)
 		wants(t, engine().Ping(t.Context(), login), rotator.KindMisconfigured, "in clear", "not sent")
 		login.TLS.Disabled = false
@@ -324,12 +349,16 @@ func TestMethods(t *testing.T) {
 		}
 		boss := with(s.superuser(), func(l *strategies.Login) { l.TLS.Disabled = false })
 		r := rotator.Rotation{Current: value(login, `,"masterarn":"super"`),
-			ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound },
-			ReadSecret:   func(context.Context, string) (secret.Document, error) { return value(boss, ""), nil }}
-		for what, strategy := range map[string]rotator.Preflighter{"single user": strategies.SingleUser{Engine: e, ThroughSuperuser: true}, "alternating users": strategies.AlternatingUsers{Engine: e}} {
+			ReadPrevious: func(context.Context) (secret.Document, error) {
+				return secret.Document{}, rotator.KindNotFound
+			},
+			ReadSecret: func(context.Context, string) (secret.Document, error) { return value(boss, ""), nil }}
+		for what, strategy := range map[string]rotator.Preflighter{"single user": strategies.SingleUser{Engine: e,
+			ThroughSuperuser: true}, "alternating users": strategies.AlternatingUsers{Engine: e}} {
 			said := false
 			for _, f := range strategy.Preflight(t.Context(), r) {
-				said = said || strings.Contains(f.Detail, fmt.Sprintf("password of user %q and %q sent to it in clear", login.User, boss.User))
+				said = said || strings.Contains(f.Detail, fmt.Sprintf("password of user %q and %q sent to it in clear",
+					login.User, boss.User))
 			}
 			if !said {
 				t.Errorf("%s: the preflight does not say that passwords were sent in clear", what)
@@ -340,17 +369,20 @@ func TestMethods(t *testing.T) {
 		t.Parallel()
 		s := server{dbserver.NewPostgres(t, dbserver.Options{})}
 		login := role(t, s)
-		s.run(t, fmt.Sprintf("SET password_encryption = 'md5'; ALTER ROLE %s PASSWORD '%s'", login.User, login.Password.Reveal()))
+		s.run(t, fmt.Sprintf("SET password_encryption = 'md5'; ALTER ROLE %s PASSWORD '%s'", login.User,
+			login.Password.Reveal()))
 		wants(t, engine().Ping(t.Context(), login), rotator.KindLoginRejected, "md5 hash under scram-sha-256")
 	})
-	for name, hba := range map[string]string{"no entry": "host other all all scram-sha-256", "rejected": "host all all all reject"} {
+	for name, hba := range map[string]string{"no entry": "host other all all scram-sha-256",
+		"rejected": "host all all all reject"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{hba}, TLS: &dbserver.TLS{}})}
 			e := engine()
 			e.Roots = s.CAs
 			login := s.superuser()
-			wants(t, e.Ping(t.Context(), login), rotator.KindTLS, "none from here at all") // the server does not say which
+			// the server does not say which
+			wants(t, e.Ping(t.Context(), login), rotator.KindTLS, "none from here at all")
 			login.TLS.Disabled = false
 			wants(t, e.Ping(t.Context(), login), rotator.KindMisconfigured, "pg_hba.conf")
 		})
@@ -429,7 +461,8 @@ func TestStandby(t *testing.T) {
 	ok(t, engine().Ping(t.Context(), login))
 	wants(t, engine().SetPassword(t.Context(), login, app, password()), rotator.KindReadOnly, "writer endpoint")
 	pair := strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}
-	wants(t, engine().EnsureClone(t.Context(), replica.login(s.Superuser, s.Password), pair, password()), rotator.KindReadOnly, "writer endpoint")
+	wants(t, engine().EnsureClone(t.Context(), replica.login(s.Superuser, s.Password), pair, password()),
+		rotator.KindReadOnly, "writer endpoint")
 	ok(t, engine().Ping(t.Context(), login))
 }
 
@@ -447,11 +480,15 @@ func TestNoEnvironment(t *testing.T) {
 		ok(t, os.WriteFile(filepath.Join(home, ".postgresql", name), []byte("not PEM"), 0o600))
 	}
 	for name, value := range map[string]string{
-		"HOME": home, "PGHOST": "192.0.2.1,192.0.2.2", "PGPORT": "none", "PGDATABASE": "hostile", "PGUSER": "hostile", "PGPASSWORD": pw,
+		"HOME": home, "PGHOST": "192.0.2.1,192.0.2.2", "PGPORT": "none", "PGDATABASE": "hostile", "PGUSER": "hostile",
+		"PGPASSWORD": pw,
 		"PGPASSFILE": passfile, "PGSERVICEFILE": service, "PGAPPNAME": "hostile", "PGOPTIONS": "-c hostile=1",
-		"PGTZ": "hostile", "PGSSLMODE": "hostile", "PGSSLCERT": "/none", "PGSSLKEY": "/none", "PGSSLROOTCERT": "/none", "PGSSLCERTMODE": "hostile",
-		"PGSSLNEGOTIATION": "direct", "PGSSLPASSWORD": "hostile", "PGTARGETSESSIONATTRS": "standby", "PGCONNECT_TIMEOUT": "-1",
-		"PGMINPROTOCOLVERSION": "9.9", "PGMAXPROTOCOLVERSION": "9.9", "PGCHANNELBINDING": "require", "PGREQUIREAUTH": "none",
+		"PGTZ": "hostile", "PGSSLMODE": "hostile", "PGSSLCERT": "/none", "PGSSLKEY": "/none", "PGSSLROOTCERT": "/none",
+		"PGSSLCERTMODE":    "hostile",
+		"PGSSLNEGOTIATION": "direct", "PGSSLPASSWORD": "hostile", "PGTARGETSESSIONATTRS": "standby",
+		"PGCONNECT_TIMEOUT":    "-1",
+		"PGMINPROTOCOLVERSION": "9.9", "PGMAXPROTOCOLVERSION": "9.9", "PGCHANNELBINDING": "require",
+		"PGREQUIREAUTH": "none",
 	} {
 		t.Setenv(name, value)
 	}
@@ -460,7 +497,8 @@ func TestNoEnvironment(t *testing.T) {
 	next := password()
 	ok(t, engine().SetPassword(t.Context(), login, app, next))
 	// An empty password is an empty password, whatever the environment has.
-	wants(t, engine().Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = secret.Password{} })), rotator.KindLoginRejected)
+	wants(t, engine().Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = secret.Password{} })),
+		rotator.KindLoginRejected)
 	login.TLS.Disabled = false
 	wants(t, engine().Ping(t.Context(), with(login, func(l *strategies.Login) { l.Password = next })), rotator.KindTLS)
 	// The driver cannot be told to have no service: it is refused, whatever the file has.
@@ -475,7 +513,8 @@ func TestNoEnvironment(t *testing.T) {
 // TestOneConnection counts connections, and asks the server who we say we are.
 func TestOneConnection(t *testing.T) {
 	t.Parallel()
-	s := server{dbserver.NewPostgres(t, dbserver.Options{Conf: map[string]string{"log_connections": "on", "log_disconnections": "on"}})}
+	s := server{dbserver.NewPostgres(t,
+		dbserver.Options{Conf: map[string]string{"log_connections": "on", "log_disconnections": "on"}})}
 	app, pw := s.NewRole(t, "LOGIN")
 	count := func() int { return strings.Count(s.Log(), "connection authenticated: identity=\""+app) }
 	before := count()

@@ -28,7 +28,8 @@ type Engine struct {
 	// nil: those of Amazon RDS.
 	Roots *x509.CertPool
 
-	// DialTimeout bounds finding the host and reaching it, HandshakeTimeout TLS, StatementTimeout every statement. Zero: 5 seconds.
+	// DialTimeout bounds finding the host and reaching it, HandshakeTimeout TLS, StatementTimeout every statement.
+	// Zero: 5 seconds.
 	// LoginTimeout bounds the authentication after that. Zero: what the context leaves,
 	// less 10 seconds (dial.LoginTime). The context bounds them all.
 	DialTimeout      time.Duration
@@ -104,7 +105,8 @@ func (e Engine) Observe(ctx context.Context, login strategies.Login) (seen strin
 	defer s.close()
 	// With its schema: the owner of the database may have put functions of its own first,
 	// and this session, of the user, has no search_path of ours.
-	row, err := s.row(ctx, operation{action: "asking who is logged in"}, "SELECT session_user, pg_catalog.pg_backend_pid()")
+	row, err := s.row(ctx, operation{action: "asking who is logged in"},
+		"SELECT session_user, pg_catalog.pg_backend_pid()")
 	if err != nil {
 		return "", err
 	}
@@ -122,11 +124,13 @@ func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user st
 
 // DryRunSetPassword implements strategies.Engine: SetPassword as it is, and ROLLBACK. DDL is
 // transactional in PostgreSQL, so the server itself says whether it would work.
-func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return e.setPassword(ctx, login, true, user, sample)
 }
 
-func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehearsal bool, user string, p secret.Password) ([]strategies.Warning, error) {
+func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehearsal bool, user string,
+	p secret.Password) ([]strategies.Warning, error) {
 	if err := checkNewPassword(p, user); err != nil {
 		return nil, err
 	}
@@ -140,7 +144,8 @@ func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehears
 		return nil, s.missing(user)
 	}
 	if user != login.User && target.actingRole {
-		return nil, strategies.NotEntitled("role %q is the one that superuser %q acts as: its password is not this secret's", user, login.User)
+		return nil, strategies.NotEntitled("role %q is the one that superuser %q acts as: its password is not this "+
+			"secret's", user, login.User)
 	}
 	change, err := s.setPassword(target, p)
 	if err != nil {
@@ -150,18 +155,21 @@ func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehears
 }
 
 func (s *session) missing(user string) error {
-	return s.errorf(rotator.KindNotFound, "there is no role %q on this server; create it, or correct the user name in the secret", user)
+	return s.errorf(rotator.KindNotFound, "there is no role %q on this server; create it, or correct the user name "+
+		"in the secret", user)
 }
 
 // checkNewPassword refuses what the server would take in another sense than was meant.
 func checkNewPassword(p secret.Password, names ...string) error {
 	switch {
 	case p.Empty():
-		return fmt.Errorf("new password: %w: it is empty, and PostgreSQL would take away the old one and set none", rotator.KindMisconfigured)
+		return fmt.Errorf("new password: %w: it is empty, and PostgreSQL would take away the old one and set none",
+			rotator.KindMisconfigured)
 	case strings.ContainsRune(p.Reveal(), 0):
 		return fmt.Errorf("new password: %w: it holds a NUL, which PostgreSQL cannot store", rotator.KindMisconfigured)
 	case !survivesPRECIS(p):
-		return fmt.Errorf("new password: %w: it holds characters that PostgreSQL and its drivers normalise differently: no client could be sure to log in with it", rotator.KindMisconfigured)
+		return fmt.Errorf("new password: %w: it holds characters that PostgreSQL and its drivers normalise "+
+			"differently: no client could be sure to log in with it", rotator.KindMisconfigured)
 	}
 	for _, name := range names {
 		if err := checkName("role name", name); err != nil {
@@ -180,12 +188,14 @@ func checkName(what, name string) error {
 	case strings.ContainsRune(name, 0):
 		return fmt.Errorf("%s %q: %w: it holds a NUL", what, name, rotator.KindMisconfigured)
 	case len(name) > maxNameBytes:
-		return fmt.Errorf("%s %q: %w: it has %d bytes, and PostgreSQL cuts names after %d", what, name, rotator.KindMisconfigured, len(name), maxNameBytes)
+		return fmt.Errorf("%s %q: %w: it has %d bytes, and PostgreSQL cuts names after %d", what, name,
+			rotator.KindMisconfigured, len(name), maxNameBytes)
 	}
 	return nil
 }
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
-	return "ALTER ROLE " + quoteIdent(user) + " PASSWORD 'PASSWORD' VALID UNTIL 'infinity' -- if there is no such role: CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT what it had"
+	return "ALTER ROLE " + quoteIdent(user) + " PASSWORD 'PASSWORD' VALID UNTIL 'infinity' -- if there is no such " +
+		"role: CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT what it had"
 }

@@ -69,10 +69,12 @@ ORDER BY 1`
 
 // evidence is what memberships show, and the privileges of the clone that the original lacks
 // (where its password is to be set). It is of two roles that exist.
-func (s *session) evidence(pair strategies.Pair, all edges, reversed membership, privileges [][]string) (seen strategies.Evidence) {
+func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
+	privileges [][]string) (seen strategies.Evidence) {
 	target, inUse, original := s.roles[pair.Target], s.roles[pair.InUse()], s.roles[pair.Original]
 	toClone := pair.Target == pair.Clone
-	reached, floor, model := all.reach(pair.Target, anyEdge), all.reach(pair.InUse(), anyEdge), all.reach(pair.Original, anyEdge)
+	reached, floor, model := all.reach(pair.Target, anyEdge), all.reach(pair.InUse(), anyEdge),
+		all.reach(pair.Original, anyEdge)
 	has := map[string]attributes{pair.Target: target.attributes(), pair.InUse(): inUse.attributes()}
 	for _, e := range all {
 		has[e.role] = e.attributes
@@ -80,7 +82,8 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	var more []string
 	for _, name := range slices.Sorted(maps.Keys(reached)) {
 		switch {
-		case target.superuser, inUse.superuser, floor[name], name == pair.Target, has[name] == (attributes{}) && !isAdministrative(name):
+		case target.superuser, inUse.superuser, floor[name], name == pair.Target, has[name] == (attributes{}) &&
+			!isAdministrative(name):
 		case !toClone && !pair.PasswordOnly:
 			seen.Synced = append(seen.Synced, "membership in "+name)
 		default:
@@ -105,7 +108,8 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	}
 	clone, grantors := false, []string(nil)
 	for _, e := range all.between(pair.Clone, pair.Original) {
-		couldSet := e.grantorSuper || !acting(s.roles).superuser && e.grantorIsOurs || e.grantorCreatesRoles && (e.grantorIsAdmin || s.version < 160000 && !original.repl)
+		couldSet := e.grantorSuper || !acting(s.roles).superuser && e.grantorIsOurs || e.grantorCreatesRoles &&
+			(e.grantorIsAdmin || s.version < 160000 && !original.repl)
 		switch {
 		case !e.gives():
 		case couldSet && e.grantor != pair.Original && e.grantor != pair.Clone:
@@ -116,7 +120,8 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	}
 	for _, e := range all {
 		covered := func(b edge) bool { return b.role == e.role && model[b.member] && (b.admin || !e.admin) }
-		if !toClone || original.superuser || e.member != pair.Clone || e.role == pair.Original && !e.admin || slices.ContainsFunc(all, covered) {
+		if !toClone || original.superuser || e.member != pair.Clone || e.role == pair.Original && !e.admin ||
+			slices.ContainsFunc(all, covered) {
 			continue
 		}
 		more = append(more, "membership in "+e.role+map[bool]string{true: " with ADMIN OPTION"}[e.admin])
@@ -134,14 +139,16 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	slices.Sort(grantors)
 	switch {
 	case !clone && grantors != nil:
-		seen.NoProvenance = fmt.Sprintf("its membership was granted by %s, which may not set its password itself", strings.Join(grantors, ", "))
+		seen.NoProvenance = fmt.Sprintf("its membership was granted by %s, which may not set its password itself",
+			strings.Join(grantors, ", "))
 	case !clone:
 		seen.NoProvenance = fmt.Sprintf("role %q is no member of %q with INHERIT or SET", pair.Clone, pair.Original)
 		if reversed.is && !reversed.gives {
 			seen.NoProvenance += "; " + adminOnly(pair, reversed.revoke)
 		}
 	case more != nil && toClone:
-		seen.NoProvenance = fmt.Sprintf("role %q has what role %q lacks: %s", pair.Clone, pair.Original, strings.Join(more, ", "))
+		seen.NoProvenance = fmt.Sprintf("role %q has what role %q lacks: %s", pair.Clone, pair.Original,
+			strings.Join(more, ", "))
 	}
 	return seen
 }
@@ -150,5 +157,6 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 // what others may not.
 func isAdministrative(name string) bool {
 	of := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
-	return name != "pg_database_owner" && slices.ContainsFunc([]string{"pg_", "rds_", "rdsadmin", "cloudsql", "azure_", "alloydb"}, of)
+	return name != "pg_database_owner" && slices.ContainsFunc([]string{"pg_", "rds_", "rdsadmin", "cloudsql", "azure_",
+		"alloydb"}, of)
 }

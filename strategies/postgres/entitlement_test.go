@@ -42,51 +42,91 @@ var whose = []entitled{
 	{name: "AWS's template", setUp: "M: GRANT O TO C"},
 	{name: "AWS's template, the original's turn", setUp: "M: GRANT O TO C", back: true},
 	{name: "the owner of what it made", setUp: "M: GRANT O TO C; CREATE TABLE table (); ALTER TABLE table OWNER TO C"},
-	{name: "granted what the original owns", setUp: "M: GRANT O TO C; CREATE TABLE table (); ALTER TABLE table OWNER TO O; GRANT SELECT ON table TO C"},
-	{name: "granted what the original may use", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO O; GRANT SELECT ON table TO C"},
-	{name: "granted what a group of the original may use", setUp: "M: GRANT O TO C; GRANT G TO O; CREATE TABLE table (); GRANT SELECT ON table TO G; GRANT SELECT ON table TO C"},
-	{name: "granted a column of a table that the original may use", setUp: "M: GRANT O TO C; CREATE TABLE table (a int); GRANT SELECT ON table TO O; GRANT SELECT (a) ON table TO C"},
-	{name: "granted another column", setUp: "M: GRANT O TO C; CREATE TABLE table (a int, b int); GRANT SELECT (a) ON table TO O; GRANT SELECT (b) ON table TO C", bare: "privileges on 1 objects"},
-	{name: "granted more than the original", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO C", bare: "privileges on 1 objects in database"},
-	{name: "granted a database of others", setUp: "M: GRANT O TO C; GRANT CREATE ON DATABASE template1 TO C", bare: "of the whole server"},
+	{name: "granted what the original owns", setUp: "M: GRANT O TO C; CREATE TABLE table (); ALTER TABLE table OWNER " +
+		"TO O; GRANT SELECT ON table TO C"},
+	{name: "granted what the original may use", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON " +
+		"table TO O; GRANT SELECT ON table TO C"},
+	{name: "granted what a group of the original may use",
+		setUp: "M: GRANT O TO C; GRANT G TO O; CREATE TABLE table (); GRANT SELECT ON table TO G; GRANT SELECT ON " +
+			"table TO C"},
+	{name: "granted a column of a table that the original may use",
+		setUp: "M: GRANT O TO C; CREATE TABLE table (a int); GRANT SELECT ON table TO O; GRANT SELECT (a) ON " +
+			"table TO C"},
+	{name: "granted another column", setUp: "M: GRANT O TO C; CREATE TABLE table (a int, b int); GRANT SELECT (a) ON " +
+		"table TO O; GRANT SELECT (b) ON table TO C", bare: "privileges on 1 objects"},
+	{name: "granted more than the original", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON " +
+		"table TO C", bare: "privileges on 1 objects in database"},
+	{name: "granted a database of others", setUp: "M: GRANT O TO C; GRANT CREATE ON DATABASE template1 TO C",
+		bare: "of the whole server"},
 	{name: "in a group of its own", setUp: "M: GRANT O TO C; GRANT G TO C", bare: "membership in"},
 	{name: "in a group of the original", setUp: "M: GRANT O TO C; GRANT G TO O; GRANT G TO C"},
-	{name: "admin of a group of the original", setUp: "M: GRANT O TO C; GRANT G TO O; GRANT G TO C WITH ADMIN OPTION", bare: "with ADMIN OPTION"},
+	{name: "admin of a group of the original", setUp: "M: GRANT O TO C; GRANT G TO O; GRANT G TO C WITH ADMIN OPTION",
+		bare: "with ADMIN OPTION"},
 	{name: "admin of the original", setUp: "M: GRANT O TO C WITH ADMIN OPTION", bare: "with ADMIN OPTION"},
-	{name: "more than the original: CREATEDB", setUp: "M: GRANT O TO C; ALTER ROLE C CREATEDB", bare: "the attribute CREATEDB", consented: never},
-	{name: "more than the original: CREATEROLE", setUp: "M: GRANT O TO C; ALTER ROLE C CREATEROLE", bare: "the attribute CREATEROLE", consented: never},
-	{name: "more than the original, and only the password", setUp: "M: GRANT O TO C; ALTER ROLE C CREATEROLE", only: true, bare: never, consented: never, possessing: never},
-	{name: "no more than the original: CREATEDB", setUp: "M: GRANT O TO C; ALTER ROLE O CREATEDB; ALTER ROLE C CREATEDB"},
-	{name: "original with CREATEDB, clone of AWS's template", setUp: "M: GRANT O TO C; ALTER ROLE O CREATEDB", back: true},
-	{name: "original with CREATEDB, unrelated clone", setUp: "ALTER ROLE O CREATEDB", back: true, bare: "nothing proves", consented: never},
-	{name: "in a predefined role", setUp: "M: GRANT O TO C; GRANT pg_read_all_settings TO C", bare: never, consented: never, possessing: never},
-	{name: "in a predefined role through a group", setUp: "M: GRANT O TO C; GRANT pg_monitor TO G; GRANT G TO C", bare: never, consented: never, possessing: never},
-	{name: "in a predefined role as its original", setUp: "M: GRANT O TO C; GRANT pg_monitor TO O; GRANT pg_monitor TO C"},
-	{name: "in a group that may create roles", setUp: "M: GRANT O TO C; ALTER ROLE G CREATEROLE; GRANT G TO C", bare: never, consented: never, possessing: never},
-	{name: "a pair that the secret names", setUp: "M: GRANT O TO C", named: true, only: true, bare: "alternateUsername is only a name"},
-	{name: "a pair that the secret names, with more", setUp: "ALTER ROLE C CREATEDB", named: true, only: true, bare: never, consented: never, possessing: never},
+	{name: "more than the original: CREATEDB", setUp: "M: GRANT O TO C; ALTER ROLE C CREATEDB",
+		bare: "the attribute CREATEDB", consented: never},
+	{name: "more than the original: CREATEROLE", setUp: "M: GRANT O TO C; ALTER ROLE C CREATEROLE",
+		bare: "the attribute CREATEROLE", consented: never},
+	{name: "more than the original, and only the password", setUp: "M: GRANT O TO C; ALTER ROLE C CREATEROLE",
+		only: true, bare: never, consented: never, possessing: never},
+	{name: "no more than the original: CREATEDB", setUp: "M: GRANT O TO C; ALTER ROLE O CREATEDB; ALTER ROLE C " +
+		"CREATEDB"},
+	{name: "original with CREATEDB, clone of AWS's template", setUp: "M: GRANT O TO C; ALTER ROLE O CREATEDB",
+		back: true},
+	{name: "original with CREATEDB, unrelated clone", setUp: "ALTER ROLE O CREATEDB", back: true,
+		bare: "nothing proves", consented: never},
+	{name: "in a predefined role", setUp: "M: GRANT O TO C; GRANT pg_read_all_settings TO C", bare: never,
+		consented: never, possessing: never},
+	{name: "in a predefined role through a group", setUp: "M: GRANT O TO C; GRANT pg_monitor TO G; GRANT G TO C",
+		bare: never, consented: never, possessing: never},
+	{name: "in a predefined role as its original",
+		setUp: "M: GRANT O TO C; GRANT pg_monitor TO O; GRANT pg_monitor TO C"},
+	{name: "in a group that may create roles", setUp: "M: GRANT O TO C; ALTER ROLE G CREATEROLE; GRANT G TO C",
+		bare: never, consented: never, possessing: never},
+	{name: "a pair that the secret names", setUp: "M: GRANT O TO C", named: true, only: true,
+		bare: "alternateUsername is only a name"},
+	{name: "a pair that the secret names, with more", setUp: "ALTER ROLE C CREATEDB", named: true, only: true,
+		bare: never, consented: never, possessing: never},
 	{name: "password alone, by membership", setUp: "M: GRANT O TO C", only: true},
-	{name: "another role is a member", setUp: "GRANT C TO G", bare: "and so would have", possessing: "and so would have"},
-	{name: "another role is a member, the original's turn", setUp: "GRANT C TO G", back: true, bare: "and so would have", possessing: "and so would have"},
-	{name: "another role is a member, and only the password", setUp: "GRANT C TO G", only: true, bare: "is no member of"},
-	{name: "another role is a member through a group", setUp: "GRANT C TO G; GRANT G TO T", until: 15, bare: "and so would have", possessing: "and so would have"},
-	{name: "another role is a member, and of the original too", setUp: "GRANT C TO G; GRANT O TO G", bare: "is no member of"},
+	{name: "another role is a member", setUp: "GRANT C TO G", bare: "and so would have",
+		possessing: "and so would have"},
+	{name: "another role is a member, the original's turn", setUp: "GRANT C TO G", back: true,
+		bare: "and so would have", possessing: "and so would have"},
+	{name: "another role is a member, and only the password", setUp: "GRANT C TO G", only: true,
+		bare: "is no member of"},
+	{name: "another role is a member through a group", setUp: "GRANT C TO G; GRANT G TO T", until: 15,
+		bare: "and so would have", possessing: "and so would have"},
+	{name: "another role is a member, and of the original too", setUp: "GRANT C TO G; GRANT O TO G",
+		bare: "is no member of"},
 	{name: "another role is a member, and the clone may all already", setUp: "M: GRANT O TO C; GRANT C TO G"},
-	{name: "another role is an admin, and the clone may all already", setUp: "M: GRANT O TO C; GRANT C TO G WITH ADMIN OPTION"},
-	{name: "another role is a member, and the clone inherits nothing yet", setUp: "M: GRANT O TO C; ALTER ROLE C NOINHERIT; GRANT C TO G", until: 15, bare: "and so would have", possessing: "and so would have"},
+	{name: "another role is an admin, and the clone may all already",
+		setUp: "M: GRANT O TO C; GRANT C TO G WITH ADMIN OPTION"},
+	{name: "another role is a member, and the clone inherits nothing yet",
+		setUp: "M: GRANT O TO C; ALTER ROLE C NOINHERIT; GRANT C TO G", until: 15, bare: "and so would have",
+		possessing: "and so would have"},
 	{name: "its own clone's clone", setUp: "M: GRANT C TO O", bare: "is no member of"},
 
 	// As of 16, memberships have options, and whoever creates a role is its admin.
-	{name: "ADMIN OPTION alone", since: 16, setUp: "GRANT O TO C WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", bare: "is no member of"},
-	{name: "ADMIN OPTION alone, the original's turn", since: 16, setUp: "GRANT O TO C WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", back: true, bare: "is no member of"},
+	{name: "ADMIN OPTION alone", since: 16, setUp: "GRANT O TO C WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
+		bare: "is no member of"},
+	{name: "ADMIN OPTION alone, the original's turn", since: 16,
+		setUp: "GRANT O TO C WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", back: true, bare: "is no member of"},
 	{name: "SET alone", since: 16, setUp: "M: GRANT O TO C WITH INHERIT FALSE, SET TRUE"},
 	{name: "INHERIT alone", since: 16, setUp: "M: GRANT O TO C WITH INHERIT TRUE, SET FALSE"},
-	{name: "SET alone, and another role is a member", since: 16, setUp: "M: GRANT O TO C WITH INHERIT FALSE, SET TRUE; GRANT C TO G", bare: "and so would have", possessing: "and so would have"},
-	{name: "another role is an admin", since: 16, setUp: "GRANT C TO G WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", bare: "and so would have", possessing: "and so would have"},
-	{name: "another role has neither option", since: 16, setUp: "GRANT C TO G WITH INHERIT FALSE, SET FALSE", bare: "is no member of"},
-	{name: "granted by who may not set its password", since: 16, setUp: "GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C", bare: "may not set its password"},
-	{name: "granted by who may set its password", since: 16, setUp: "GRANT O TO T WITH ADMIN OPTION; GRANT C TO T WITH ADMIN OPTION; T: GRANT O TO C"},
-	{name: "granted by an admin of the original who may create no roles", until: 15, setUp: "ALTER ROLE T NOCREATEROLE; GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C", bare: "may not set its password"},
+	{name: "SET alone, and another role is a member", since: 16,
+		setUp: "M: GRANT O TO C WITH INHERIT FALSE, SET TRUE; GRANT C TO G", bare: "and so would have",
+		possessing: "and so would have"},
+	{name: "another role is an admin", since: 16, setUp: "GRANT C TO G WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
+		bare: "and so would have", possessing: "and so would have"},
+	{name: "another role has neither option", since: 16, setUp: "GRANT C TO G WITH INHERIT FALSE, SET FALSE",
+		bare: "is no member of"},
+	{name: "granted by who may not set its password", since: 16,
+		setUp: "GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C", bare: "may not set its password"},
+	{name: "granted by who may set its password", since: 16,
+		setUp: "GRANT O TO T WITH ADMIN OPTION; GRANT C TO T WITH ADMIN OPTION; T: GRANT O TO C"},
+	{name: "granted by an admin of the original who may create no roles", until: 15,
+		setUp: "ALTER ROLE T NOCREATEROLE; GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C",
+		bare:  "may not set its password"},
 	{name: "granted by the original itself", until: 14, setUp: "O: GRANT O TO C", bare: "may not set its password"},
 	{name: "granted by who may create roles", until: 15, setUp: "T: GRANT O TO C"},
 }
@@ -103,9 +143,11 @@ func TestWhosePasswordMayBeSet(t *testing.T) {
 				continue
 			}
 			t.Run(c.name, func(t *testing.T) {
-				for proof, refusal := range map[string]string{"server": c.bare, "consent": c.consented, "possession": c.possessing} {
+				for proof, refusal := range map[string]string{"server": c.bare, "consent": c.consented,
+					"possession": c.possessing} {
 					name, pw := s.NewRole(t, "LOGIN")
-					r := &rotation{s: s, admin: s.master(t, name), pair: strategies.Pair{Original: name, Clone: name + "_clone"}, original: s.login(name, pw)}
+					r := &rotation{s: s, admin: s.master(t, name),
+						pair: strategies.Pair{Original: name, Clone: name + "_clone"}, original: s.login(name, pw)}
 					r.state(t, c)
 					pair := r.pair
 					pair.Target, pair.Named, pair.PasswordOnly = pair.Clone, c.named, c.only
@@ -136,7 +178,8 @@ func (r *rotation) state(t *testing.T, c entitled) {
 	if s.Major >= 16 {
 		s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(r.pair.Clone), r.admin.User))
 	}
-	words := strings.NewReplacer(" O ", " "+r.pair.Original+" ", " C ", " "+r.pair.Clone+" ", " G ", " "+group+" ", " T ", " "+third+" ", " table ", " table_"+r.pair.Original+" ")
+	words := strings.NewReplacer(" O ", " "+r.pair.Original+" ", " C ", " "+r.pair.Clone+" ", " G ", " "+group+" ",
+		" T ", " "+third+" ", " table ", " table_"+r.pair.Original+" ")
 	for _, sql := range strings.Split(c.setUp, ";") {
 		sql = strings.TrimSpace(sql)
 		who, statement, found := strings.Cut(sql, ": ")
@@ -166,14 +209,17 @@ func TestOwnSuperuser(t *testing.T) {
 		app, _ := s.NewRole(t, "LOGIN")
 		acts, _ := s.NewRole(t, "LOGIN CREATEROLE")
 		boss := s.master(t, app)
-		s.run(t, fmt.Sprintf("GRANT %s TO %s", acts, boss.User), fmt.Sprintf("ALTER ROLE %s SET role = '%s'", boss.User, acts))
+		s.run(t, fmt.Sprintf("GRANT %s TO %s", acts, boss.User), fmt.Sprintf("ALTER ROLE %s SET role = '%s'",
+			boss.User, acts))
 		if s.Major >= 16 {
-			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", app, acts), fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", acts, boss.User))
+			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", app, acts),
+				fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", acts, boss.User))
 		}
 		everything := func() string { return s.everything(t, boss.User) + s.everything(t, acts) + s.everything(t, app) }
 		before := everything()
 		for _, target := range []string{boss.User, acts} {
-			pair := strategies.Pair{Original: app, Clone: target, Target: target, PasswordOnly: true, Consent: true, Possession: possessed}
+			pair := strategies.Pair{Original: app, Clone: target, Target: target, PasswordOnly: true, Consent: true,
+				Possession: possessed}
 			wants(t, engine().EnsureClone(t.Context(), boss, pair, password()), rotator.KindNotEntitled, "acts as")
 			pair.PasswordOnly = false
 			wants(t, engine().EnsureClone(t.Context(), boss, pair, password()), rotator.KindNotEntitled, "acts as")
@@ -191,7 +237,8 @@ func TestSuperuserThatActsAsAnother(t *testing.T) {
 		r := newRotation(t, s, "")
 		acts, _ := s.NewRole(t, "LOGIN")
 		boss := s.master(t, r.pair.Original) // who may all that is needed
-		s.run(t, fmt.Sprintf("GRANT %s TO %s", acts, boss.User), fmt.Sprintf("ALTER ROLE %s SET role = '%s'", boss.User, acts))
+		s.run(t, fmt.Sprintf("GRANT %s TO %s", acts, boss.User), fmt.Sprintf("ALTER ROLE %s SET role = '%s'",
+			boss.User, acts))
 		pair := r.pair
 		pair.Target = pair.Clone
 		_, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
@@ -211,11 +258,13 @@ func TestCreatedByItsOriginal(t *testing.T) {
 			t.Skip("until PostgreSQL 15, whoever creates a role becomes no admin of it")
 		}
 		r := newRotation(t, s, "CREATEROLE")
-		r.mustAs(t, r.original, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x'", r.pair.Clone), "CREATE TABLE mine (id int)",
+		r.mustAs(t, r.original, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD 'x'", r.pair.Clone),
+			"CREATE TABLE mine (id int)",
 			fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
 		pair := r.pair
 		pair.Target = pair.Clone
-		revoke := fmt.Sprintf("REVOKE %q FROM %q GRANTED BY %q CASCADE; GRANT %[1]q TO %[4]q WITH ADMIN OPTION", pair.Clone, pair.Original, s.Superuser, r.admin.User)
+		revoke := fmt.Sprintf("REVOKE %q FROM %q GRANTED BY %q CASCADE; GRANT %[1]q TO %[4]q WITH ADMIN OPTION",
+			pair.Clone, pair.Original, s.Superuser, r.admin.User)
 		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindNotEntitled, revoke)
 		pair.Consent = true
 		before := s.everything(t, pair.Original+"%")
@@ -249,12 +298,17 @@ func TestNoFunctionOfTheDatabasesOwnerIsCalled(t *testing.T) {
 			return with(l, func(l *strategies.Login) { l.Database = db })
 		}
 		own := in(s.login(app, pw))
-		sql := []string{"CREATE SCHEMA evil", "GRANT USAGE ON SCHEMA evil TO PUBLIC", "CREATE TABLE evil.called (what text)", "GRANT ALL ON evil.called TO PUBLIC"}
-		for _, f := range []string{"pg_backend_pid() RETURNS int", "current_setting(text) RETURNS text", "current_setting(text, bool) RETURNS text", "set_config(text, text, bool) RETURNS text",
-			"inet_server_port() RETURNS int", "pg_has_role(name, text) RETURNS bool", "pg_has_role(name, oid, text) RETURNS bool", "has_column_privilege(text, text, text) RETURNS bool",
-			"pg_try_advisory_xact_lock(bigint) RETURNS bool", "to_regrole(text) RETURNS regrole", "now() RETURNS timestamptz"} {
+		sql := []string{"CREATE SCHEMA evil", "GRANT USAGE ON SCHEMA evil TO PUBLIC",
+			"CREATE TABLE evil.called (what text)", "GRANT ALL ON evil.called TO PUBLIC"}
+		for _, f := range []string{"pg_backend_pid() RETURNS int", "current_setting(text) RETURNS text",
+			"current_setting(text, bool) RETURNS text", "set_config(text, text, bool) RETURNS text",
+			"inet_server_port() RETURNS int", "pg_has_role(name, text) RETURNS bool",
+			"pg_has_role(name, oid, text) RETURNS bool", "has_column_privilege(text, text, text) RETURNS bool",
+			"pg_try_advisory_xact_lock(bigint) RETURNS bool", "to_regrole(text) RETURNS regrole",
+			"now() RETURNS timestamptz"} {
 			name, _, _ := strings.Cut(f, "(")
-			sql = append(sql, fmt.Sprintf("CREATE FUNCTION evil.%s LANGUAGE plpgsql AS $$ BEGIN INSERT INTO evil.called VALUES ('%s'); RETURN NULL; END $$", f, name))
+			sql = append(sql, fmt.Sprintf("CREATE FUNCTION evil.%s LANGUAGE plpgsql AS $$ BEGIN INSERT INTO "+
+				"evil.called VALUES ('%s'); RETURN NULL; END $$", f, name))
 		}
 		sql = append(sql, "ALTER DATABASE "+quoteIdent(db)+" SET search_path = evil, pg_catalog")
 		ok(t, s.as(t, own, sql...))

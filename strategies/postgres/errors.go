@@ -65,7 +65,8 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case st.phase == securing:
 		kind, sentence = classifyTLS(login, st.roots, err)
 	case dial.IsConnClosed(err), errors.Is(err, pgconn.ErrConnClosed):
-		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing over, or a proxy in between has no database behind it"
+		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing "+
+			"over, or a proxy in between has no database behind it"
 	case st.phase == loggingIn:
 		kind, sentence = rotator.KindMisconfigured, classifyLogin(login, st.method)
 	default:
@@ -105,9 +106,12 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 	within := dial.WaitText(ctx, st.limit)
 	switch st.phase {
 	case securing:
-		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or "+
+			"load balancer without a target, or something that is not PostgreSQL", dial.Address(login), within)
 	case loggingIn:
-		return fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster that is resuming (then try again), an overloaded server, or a proxy or load balancer without a target", dial.Address(login), within)
+		return fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster "+
+			"that is resuming (then try again), an overloaded server, or a proxy or load balancer without a target",
+			dial.Address(login), within)
 	}
 	return fmt.Sprintf("no response from the server %s: it is overloaded, or the network was cut", within)
 }
@@ -118,9 +122,12 @@ func classifyTLS(login strategies.Login, roots *x509.CertPool, err error) (rotat
 	case errors.Is(err, errRefusedTLS):
 		return rotator.KindTLS, `the server does not offer TLS: turn it on there (ssl = on). Only "ssl": false in the secret makes a connection without TLS`
 	case errors.Is(err, errNotReady):
-		return rotator.KindUnreachable, "the server cannot start a process for the connection: it is out of resources, starting or stopping"
+		return rotator.KindUnreachable, "the server cannot start a process for the connection: it is out of " +
+			"resources, starting or stopping"
 	case errors.Is(err, errNotPostgres):
-		return rotator.KindTLS, fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", dial.Address(login))
+		return rotator.KindTLS,
+			fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret",
+				dial.Address(login))
 	}
 	return dial.ClassifyTLS(login, roots, err)
 }
@@ -129,15 +136,19 @@ func classifyTLS(login strategies.Login, roots *x509.CertPool, err error) (rotat
 func classifyLogin(login strategies.Login, m authMethod) string {
 	switch {
 	case m == authNone:
-		return "pg_hba.conf (trust or similar) accepts this user without a password, so a login verifies nothing: require scram-sha-256"
+		return "pg_hba.conf (trust or similar) accepts this user without a password, so a login verifies nothing: " +
+			"require scram-sha-256"
 	case m == authCleartext && login.TLS.Disabled:
 		return `the server asks for the password in clear, and "ssl": false in the secret turns TLS off: the password is not sent. Ask for scram-sha-256 in pg_hba.conf, or use TLS`
 	case m == authGSS, m == authSSPI:
-		return "pg_hba.conf has this user prove itself by Kerberos (gss or sspi), so that no password of ours will do: it needs an entry with scram-sha-256 before that one, or stop rotating this secret"
+		return "pg_hba.conf has this user prove itself by Kerberos (gss or sspi), so that no password of ours will " +
+			"do: it needs an entry with scram-sha-256 before that one, or stop rotating this secret"
 	case m == authUnknown:
-		return fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret", dial.Address(login))
+		return fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret",
+			dial.Address(login))
 	}
-	return "no common authentication method: the server offers neither SCRAM-SHA-256 nor md5, or failed SCRAM's check of the server"
+	return "no common authentication method: the server offers neither SCRAM-SHA-256 nor md5, or failed SCRAM's " +
+		"check of the server"
 }
 
 // classifyServer reads the server's own errors, by SQLSTATE.
@@ -147,15 +158,21 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 	pooler := saidByPooler(e)
 	switch {
 	case duringLogin && !st.proved && (e.Code == "28P01" || pooler):
-		return rotator.KindMisconfigured, "the user was refused before a password was asked for, so that this says nothing of the password: a pooler in between that does not know the user, or something that is not PostgreSQL. Use the database's own endpoint as host"
+		return rotator.KindMisconfigured, "the user was refused before a password was asked for, so that this says " +
+			"nothing of the password: a pooler in between that does not know the user, or something that is not " +
+			"PostgreSQL. Use the database's own endpoint as host"
 	case pooler && duringLogin && login.PoolerForwardsLogins && strings.Contains(e.Message, "server login"):
 		return rotator.KindUnreachable, "a pooler in between cannot log in to the database itself: see its log"
 	case pooler && duringLogin && !login.PoolerForwardsLogins:
-		return rotator.KindMisconfigured, "a pooler in between refused the login, by a password that it knows or by its own login at the database: that says nothing of what the database would answer. To fix it, " + strategies.PoolerRemedy
+		return rotator.KindMisconfigured, "a pooler in between refused the login, by a password that it knows or by " +
+			"its own login at the database: that says nothing of what the database would answer. To fix it, " +
+			strategies.PoolerRemedy
 	case pooler && duringLogin:
-		return rotator.KindLoginRejected, "a pooler in between, which has the database judge logins by the word of the secret, did not accept the password"
+		return rotator.KindLoginRejected, "a pooler in between, which has the database judge logins by the word of " +
+			"the secret, did not accept the password"
 	case pooler:
-		return rotator.KindMisconfigured, "a pooler in between allows no transactions (statement pooling): use the database's own endpoint as host"
+		return rotator.KindMisconfigured, "a pooler in between allows no transactions (statement pooling): use the " +
+			"database's own endpoint as host"
 	}
 	c := causeOf(login, st, e)
 	return c.Kind, c.Sentence(login, quoteIdent, st.remedy)
@@ -186,7 +203,8 @@ func saidByPooler(e *pgconn.PgError) bool {
 	if e.Routine != "" || e.Code != "08P01" && e.Code != "28P01" && e.Code != "28000" {
 		return false
 	}
-	for _, words := range []string{"SASL authentication failed", "password authentication failed", "auth failed", "no such user", "server login", "login rejected", "statement pooling"} {
+	for _, words := range []string{"SASL authentication failed", "password authentication failed", "auth failed",
+		"no such user", "server login", "login rejected", "statement pooling"} {
 		if strings.Contains(e.Message, words) {
 			return true
 		}

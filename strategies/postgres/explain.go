@@ -19,13 +19,16 @@ func (Engine) Inquiry(users ...string) string {
 		names[i] = quoteLiteral(user)
 	}
 	return "SELECT rolname, rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname IN (" + strings.Join(names, ", ") +
-		") -- no row: the role is dropped or renamed (ALTER ROLE ... RENAME TO it back). rolcanlogin f: ALTER ROLE ... LOGIN. " +
-		"rolvaliduntil in the past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. Otherwise the password is another"
+		") -- no row: the role is dropped or renamed (ALTER ROLE ... RENAME TO it back). rolcanlogin f: ALTER ROLE " +
+		"... LOGIN. " +
+		"rolvaliduntil in the past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. Otherwise " +
+		"the password is another"
 }
 
 // Explain implements strategies.Explainer, in a transaction that is rolled back. It reads what any role may read, and
 // no verifier.
-func (e Engine) Explain(ctx context.Context, superuser strategies.Login, rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
+func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
+	rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
 	if len(rejected) == 0 {
 		return nil, nil
 	}
@@ -61,7 +64,8 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		return rotator.RejectionCause{Text: s.gone(user, candidate), Blocked: candidate != ""}, err
 	}
 	row, err := s.row(ctx, operation{action: "looking up who may connect"},
-		"SELECT current_database(), has_database_privilege(oid, current_database(), 'CONNECT') FROM pg_roles WHERE rolname = $1", user)
+		"SELECT current_database(), has_database_privilege(oid, current_database(), 'CONNECT') FROM pg_roles WHERE "+
+			"rolname = $1", user)
 	if err != nil {
 		return rotator.RejectionCause{}, err
 	}
@@ -74,18 +78,22 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	}
 	say(r.expired, "the VALID UNTIL of role %q has passed: ALTER ROLE %s VALID UNTIL 'infinity'", user, name)
 	say(!r.login, "role %q is locked: ALTER ROLE %s LOGIN", user, name)
-	say(r.iam, "role %q is a member of rds_iam, and RDS takes no passwords from those: REVOKE rds_iam FROM %s", user, name)
+	say(r.iam, "role %q is a member of rds_iam, and RDS takes no passwords from those: REVOKE rds_iam FROM %s", user,
+		name)
 	say(r.limit == 0 && !r.superuser, "role %q has CONNECTION LIMIT 0: ALTER ROLE %s CONNECTION LIMIT -1", user, name)
-	say(row[1] != "t", "role %q may not connect to database %q: GRANT CONNECT ON DATABASE %s TO %s", user, row[0], quoteIdent(row[0]), name)
+	say(row[1] != "t", "role %q may not connect to database %q: GRANT CONNECT ON DATABASE %s TO %s", user, row[0],
+		quoteIdent(row[0]), name)
 	if found != nil {
 		return rotator.RejectionCause{Text: strings.Join(found, "; "), Blocked: true}, nil
 	}
 	text := fmt.Sprintf("role %q is there, not locked and not expired, so its password is another", user)
 	switch {
 	case s.verifiers && r.md5:
-		text = fmt.Sprintf("role %q has an md5 hash stored, which no login by scram-sha-256 passes: set its password", user)
+		text = fmt.Sprintf("role %q has an md5 hash stored, which no login by scram-sha-256 passes: set its password",
+			user)
 	case s.verifiers && r.iterations == 0:
-		text = fmt.Sprintf("role %q has no password stored, as after ALTER ROLE ... RENAME of a role with an md5 hash: set its password", user)
+		text = fmt.Sprintf("role %q has no password stored, as after ALTER ROLE ... RENAME of a role with an md5 "+
+			"hash: set its password", user)
 	}
 	return rotator.RejectionCause{Text: text}, nil
 }
@@ -95,10 +103,13 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 func (s *session) gone(user, candidate string) string {
 	there := fmt.Sprintf("there is no role %q on this server: ", user)
 	if candidate != "" {
-		return there + fmt.Sprintf("role %q, which is in its place beside the other user of the pair, looks like it, renamed. If no client logs in by that name, ALTER ROLE %s RENAME TO %s",
+		return there + fmt.Sprintf("role %q, which is in its place beside the other user of the pair, looks like it, "+
+			"renamed. If no client logs in by that name, ALTER ROLE %s RENAME TO %s",
 			candidate, quoteIdent(candidate), quoteIdent(user))
 	}
-	return there + fmt.Sprintf("if it was renamed, ALTER ROLE ... RENAME TO %[1]s; if it was dropped, CREATE ROLE %[1]s LOGIN with a password, and GRANT it what it had, which its deployment or a backup says; or correct the user name in the secret",
+	return there + fmt.Sprintf("if it was renamed, ALTER ROLE ... RENAME TO %[1]s; if it was dropped, CREATE ROLE "+
+		"%[1]s LOGIN with a password, and GRANT it what it had, which its deployment or a backup says; or correct "+
+		"the user name in the secret",
 		quoteIdent(user))
 }
 

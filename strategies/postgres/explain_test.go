@@ -10,8 +10,10 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
-// TestASuperuserSeesWhyALoginIsRejected, as one with CREATEROLE alone too. What it says mends it is run as it stands; then
-// the login is accepted, or a password is all that is missing. The query that is printed where there is no superuser runs.
+// TestASuperuserSeesWhyALoginIsRejected, as one with CREATEROLE alone too. What it says mends it is run as it stands;
+// then
+// the login is accepted, or a password is all that is missing. The query that is printed where there is no superuser
+// runs.
 func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		for name, c := range map[string]struct {
@@ -22,9 +24,11 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 			"locked":        {"ALTER ROLE %u NOLOGIN", "is locked", true},
 			"no connection": {"ALTER ROLE %u CONNECTION LIMIT 0", "has CONNECTION LIMIT 0", true},
 			"renamed":       {"ALTER ROLE %u RENAME TO %uold", "looks like it, renamed", true},
-			"dropped":       {"ALTER ROLE %u RENAME TO %uold; REVOKE %uold FROM %u_clone", "if it was dropped, CREATE ROLE", false},
-			"clone renamed": {"ALTER ROLE %u_clone SET role = '%u'; ALTER ROLE %u_clone RENAME TO %uold", "looks like it, renamed", true},
-			"in order":      {"SELECT 1", "its password is another", false},
+			"dropped": {"ALTER ROLE %u RENAME TO %uold; REVOKE %uold FROM %u_clone",
+				"if it was dropped, CREATE ROLE", false},
+			"clone renamed": {"ALTER ROLE %u_clone SET role = '%u'; ALTER ROLE %u_clone RENAME TO %uold",
+				"looks like it, renamed", true},
+			"in order": {"SELECT 1", "its password is another", false},
 		} {
 			t.Run(name, func(t *testing.T) {
 				user, pw := s.NewRole(t, "LOGIN")
@@ -41,7 +45,8 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				for _, superuser := range []strategies.Login{master, s.superuser()} {
 					causes, err := engine().Explain(t.Context(), superuser, login, s.login(clone, "another"))
 					ok(t, err)
-					if len(causes) != 2 || !strings.Contains(causes[0].Text, c.says) || causes[0].Blocked != c.blocked || strings.Contains(causes[0].Text, pw) {
+					if len(causes) != 2 || !strings.Contains(causes[0].Text, c.says) ||
+						causes[0].Blocked != c.blocked || strings.Contains(causes[0].Text, pw) {
 						t.Fatalf("%+v, want %s", causes, c.says)
 					}
 					if statement := regexp.MustCompile(`ALTER ROLE [^;]*`).FindString(causes[0].Text); c.blocked && superuser.User != master.User {
@@ -73,7 +78,8 @@ func TestAnOriginalThatIsGoneIsNotPromisedToComeBack(t *testing.T) {
 		pair := strategies.Pair{Original: user, Clone: clone, Target: user}
 		s.run(t, "ALTER ROLE "+user+" RENAME TO "+user+"old")
 		_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
-		wants(t, err, rotator.KindNotFound, "ALTER ROLE "+quoteIdent(user+"old")+" RENAME TO "+quoteIdent(user), "No rotation makes an original")
+		wants(t, err, rotator.KindNotFound, "ALTER ROLE "+quoteIdent(user+"old")+" RENAME TO "+quoteIdent(user),
+			"No rotation makes an original")
 		s.run(t, "DROP ROLE "+user+"old")
 		_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
 		wants(t, err, rotator.KindNotFound, "CREATE ROLE "+quoteIdent(user)+" LOGIN", "No rotation makes an original")

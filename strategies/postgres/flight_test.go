@@ -45,7 +45,9 @@ func TestRoundTrips(t *testing.T) {
 				_, err := engine().DryRunSetPassword(t.Context(), l, app, password())
 				return err
 			}},
-			{"SetPassword by a CREATEROLE role", boss, 3 + 2, func(l strategies.Login) error { return engine().SetPassword(t.Context(), l, app, password()) }},
+			{"SetPassword by a CREATEROLE role", boss, 3 + 2, func(l strategies.Login) error {
+				return engine().SetPassword(t.Context(), l, app, password())
+			}},
 			{"SetPassword by one that may read pg_authid", s.superuser(), 3 + 3, func(l strategies.Login) error {
 				return engine().SetPassword(t.Context(), l, app, password())
 			}},

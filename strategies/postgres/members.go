@@ -97,7 +97,8 @@ func (all edges) between(member, role string) edges {
 // hasRights says whether one role has what another may do, without SET ROLE and by it.
 func (s *session) hasRights(all edges, of, what string) bool {
 	return s.roles[of].superuser ||
-		all.reach(of, func(e edge) bool { return e.inherit })[what] && all.reach(of, func(e edge) bool { return e.set })[what]
+		all.reach(of, func(e edge) bool { return e.inherit })[what] &&
+			all.reach(of, func(e edge) bool { return e.set })[what]
 }
 
 // membership says whether one role is a member of another, whether that gives it what
@@ -113,7 +114,8 @@ func (s *session) membership(all edges, member, role string) membership {
 	var revokes []string
 	for _, e := range all.between(member, role) {
 		if e.grantor != "" {
-			revokes = append(revokes, fmt.Sprintf("REVOKE %s FROM %s GRANTED BY %s CASCADE", quoteIdent(role), quoteIdent(member), quoteIdent(e.grantor)))
+			revokes = append(revokes, fmt.Sprintf("REVOKE %s FROM %s GRANTED BY %s CASCADE", quoteIdent(role),
+				quoteIdent(member), quoteIdent(e.grantor)))
 		}
 	}
 	if revokes == nil {
@@ -121,7 +123,8 @@ func (s *session) membership(all edges, member, role string) membership {
 	}
 	slices.Sort(revokes)
 	if me := acting(s.roles); !me.superuser {
-		revokes = append(revokes, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(role), quoteIdent(me.name)))
+		revokes = append(revokes, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(role),
+			quoteIdent(me.name)))
 	}
 	m.revoke = strings.Join(revokes, "; ")
 	return m

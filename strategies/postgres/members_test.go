@@ -44,10 +44,12 @@ func TestRightsAreThoseOfTheServer(t *testing.T) {
 			names[n], _ = s.NewRole(t, "LOGIN")
 		}
 		s.run(t, "ALTER ROLE "+names["b"]+" NOINHERIT",
-			"GRANT "+names["b"]+" TO "+names["a"], "GRANT "+names["c"]+" TO "+names["b"], "GRANT "+names["d"]+" TO "+names["a"]+" WITH ADMIN OPTION")
+			"GRANT "+names["b"]+" TO "+names["a"], "GRANT "+names["c"]+" TO "+names["b"], "GRANT "+names["d"]+" TO "+
+				names["a"]+" WITH ADMIN OPTION")
 		has := "pg_has_role($1::name, $2::name, 'USAGE')"
 		if s.Major >= 16 {
-			s.run(t, "GRANT "+names["d"]+" TO "+names["c"]+" WITH INHERIT FALSE, SET TRUE", "GRANT "+names["c"]+" TO "+names["a"]+" WITH INHERIT TRUE, SET FALSE")
+			s.run(t, "GRANT "+names["d"]+" TO "+names["c"]+" WITH INHERIT FALSE, SET TRUE", "GRANT "+names["c"]+" TO "+
+				names["a"]+" WITH INHERIT TRUE, SET FALSE")
 			has += " AND pg_has_role($1::name, $2::name, 'SET')"
 		}
 		se, err := engine().openForChange(t.Context(), s.superuser(), true, names["a"])
@@ -62,7 +64,8 @@ func TestRightsAreThoseOfTheServer(t *testing.T) {
 				look := se.lookUpEdges(pair)
 				rows, err := se.query(t.Context(), look.operation, look.sql, look.args...)
 				ok(t, err)
-				row, err := se.row(t.Context(), operation{action: "asking"}, "SELECT "+has+", pg_has_role($1::name, $2::name, 'MEMBER')", role, other)
+				row, err := se.row(t.Context(), operation{action: "asking"},
+					"SELECT "+has+", pg_has_role($1::name, $2::name, 'MEMBER')", role, other)
 				ok(t, err)
 				all := readEdges(rows)
 				if got := se.hasRights(all, role, other); got != (row[0] == "t") {

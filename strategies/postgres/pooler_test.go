@@ -37,7 +37,8 @@ func newPooled(t *testing.T, mode string, asks bool) pooled {
 
 // document is the secret of a login.
 func document(login strategies.Login, more ...string) secret.Document {
-	d := secret.Document{}.Set("engine", "postgres").Set("host", login.Host).Set("port", fmt.Sprint(login.Port)).Set("dbname", login.Database).
+	d := secret.Document{}.Set("engine", "postgres").Set("host", login.Host).Set("port",
+		fmt.Sprint(login.Port)).Set("dbname", login.Database).
 		Set("username", login.User).Set("ssl", "false").SetPassword(login.Password)
 	for i := 0; i+1 < len(more); i += 2 {
 		d = d.Set(more[i], more[i+1])
@@ -68,7 +69,8 @@ func TestAPoolerStopsTheRotation(t *testing.T) {
 				p := newPooled(t, mode, asks)
 				before := p.everything(t, p.app.User+"%")
 				for name, strategy := range map[string]rotator.Strategy{
-					"single": strategies.SingleUser{Engine: engine()}, "superuser": strategies.SingleUser{Engine: engine(), ThroughSuperuser: true},
+					"single":      strategies.SingleUser{Engine: engine()},
+					"superuser":   strategies.SingleUser{Engine: engine(), ThroughSuperuser: true},
 					"alternating": strategies.AlternatingUsers{Engine: engine()},
 				} {
 					service, err := p.rotate(t, strategy)
@@ -82,7 +84,9 @@ func TestAPoolerStopsTheRotation(t *testing.T) {
 					"wrong":        engine().Ping(t.Context(), withPassword(p.app, password())),
 					"set password": engine().SetPassword(t.Context(), p.app, p.app.User, password()),
 					"as superuser": engine().SetPassword(t.Context(), p.boss, p.app.User, password()),
-					"ensure clone": engine().EnsureClone(t.Context(), p.boss, strategies.Pair{Original: p.app.User, Clone: p.app.User + "_clone", Target: p.app.User + "_clone"}, password()),
+					"ensure clone": engine().EnsureClone(t.Context(), p.boss,
+						strategies.Pair{Original: p.app.User, Clone: p.app.User + "_clone", Target: p.app.User +
+							"_clone"}, password()),
 				} {
 					var login rotator.LoginError
 					if wants(t, err, rotator.KindMisconfigured, "pooler"); !errors.As(err, &login) {
@@ -105,7 +109,8 @@ func TestAPoolerThatForwardsLogins(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			for name, strategy := range map[string]rotator.Strategy{
-				"single": strategies.SingleUser{Engine: engine()}, "superuser": strategies.SingleUser{Engine: engine(), ThroughSuperuser: true},
+				"single": strategies.SingleUser{Engine: engine()}, "superuser": strategies.SingleUser{Engine: engine(),
+					ThroughSuperuser: true},
 				"alternating": strategies.AlternatingUsers{Engine: engine()},
 			} {
 				p := newPooled(t, mode, true)

@@ -18,12 +18,14 @@ import (
 // openForChange logs in and opens the one transaction in which an account is changed. It
 // changes nothing if the server could not carry the change through, and it waits
 // for another rotation of the same account, or of one of the pair.
-func (e Engine) openForChange(ctx context.Context, login strategies.Login, rehearsal bool, user string) (*session, error) {
+func (e Engine) openForChange(ctx context.Context, login strategies.Login, rehearsal bool,
+	user string) (*session, error) {
 	return e.open(ctx, login, rehearsal, nil, user)
 }
 
 // open is openForChange. pair is nil where the change is of one account alone.
-func (e Engine) open(ctx context.Context, login strategies.Login, rehearsal bool, pair *strategies.Pair, users ...string) (*session, error) {
+func (e Engine) open(ctx context.Context, login strategies.Login, rehearsal bool, pair *strategies.Pair,
+	users ...string) (*session, error) {
 	s, err := e.connect(ctx, login)
 	if err != nil {
 		return nil, err
@@ -41,7 +43,8 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 	begin := operation{phase: beginning, action: "opening a transaction"}
 	// READ WRITE: a primary whose default_transaction_read_only is on takes the change
 	// all the same, and a standby says here that it cannot.
-	flight := []statement{{begin, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", nil}, {begin, s.local(users), nil}, {begin, facts, nil}}
+	flight := []statement{{begin, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", nil}, {begin, s.local(users), nil},
+		{begin, facts, nil}}
 	for _, user := range users {
 		flight = append(flight, s.tryLock(user))
 	}
@@ -54,7 +57,9 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		return err
 	}
 	if s.pg.TxStatus() != 'T' {
-		return strategies.MarkPoolerError(s.errorf(rotator.KindMisconfigured, "no transaction was opened: there is a pooler in between that does not keep one. Use the database's own endpoint as host"))
+		return strategies.MarkPoolerError(s.errorf(rotator.KindMisconfigured,
+			"no transaction was opened: there is a pooler in between that does not keep one. Use the database's own "+
+				"endpoint as host"))
 	}
 	row, err := s.only(begin, answers[2].rows)
 	if err != nil {
@@ -64,7 +69,8 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		return err
 	}
 	if s.version, err = strconv.Atoi(row[1]); err != nil || s.version < 100000 {
-		return s.errorf(rotator.KindMisconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade to 10 or later", row[1])
+		return s.errorf(rotator.KindMisconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade "+
+			"to 10 or later", row[1])
 	}
 	s.md5 = row[2] != "scram-sha-256"
 	s.restricted, s.port = row[3] == "on", row[4]
@@ -183,7 +189,8 @@ func (s *session) lock(ctx context.Context, user string) error {
 }
 
 func (s *session) tryLock(user string) statement {
-	return statement{operation{action: fmt.Sprintf("waiting for other rotations of %q", user)}, "SELECT pg_try_advisory_xact_lock($1::bigint)", []string{lockKey(user)}}
+	return statement{operation{action: fmt.Sprintf("waiting for other rotations of %q", user)},
+		"SELECT pg_try_advisory_xact_lock($1::bigint)", []string{lockKey(user)}}
 }
 
 func lockKey(user string) string {
@@ -243,7 +250,8 @@ type role struct {
 func (s *session) lookUp(names []string) statement {
 	near, until := "false", "''"
 	if s.rehearsal {
-		near = "rolconnlimit >= 0 AND (SELECT count(*) FROM pg_stat_get_activity(NULL) a WHERE a.usesysid = r.oid) >= rolconnlimit - 1"
+		near = "rolconnlimit >= 0 AND (SELECT count(*) FROM pg_stat_get_activity(NULL) a WHERE a.usesysid = r.oid) " +
+			">= rolconnlimit - 1"
 		until = `CASE WHEN isfinite(rolvaliduntil) AND rolvaliduntil < now() + interval '30 days' THEN
     to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') ELSE '' END`
 	}
@@ -263,7 +271,8 @@ func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 	found := map[string]role{}
 	for _, row := range rows {
 		r := role{name: row[0]}
-		for i, flag := range []*bool{&r.superuser, &r.inherit, &r.createRole, &r.createDB, &r.login, &r.repl, &r.bypassRLS,
+		for i, flag := range []*bool{&r.superuser, &r.inherit, &r.createRole, &r.createDB, &r.login, &r.repl,
+			&r.bypassRLS,
 			&r.expired, &r.iam, &r.admin, &r.actingRole, &r.nearConnLimit} {
 			*flag = row[1+i] == "t"
 		}
@@ -326,8 +335,10 @@ func (s *session) setPassword(target role, p secret.Password, others ...role) (s
 	if err != nil {
 		return statement{}, err
 	}
-	st := operation{action: fmt.Sprintf("changing the password of %q", target.name), remedy: s.alterRemedy(acting(s.roles), target), setsPassword: true}
-	return statement{st, fmt.Sprintf("ALTER ROLE %s PASSWORD %s", quoteIdent(target.name), quoteLiteral(stored)), nil}, nil
+	st := operation{action: fmt.Sprintf("changing the password of %q", target.name),
+		remedy: s.alterRemedy(acting(s.roles), target), setsPassword: true}
+	return statement{st, fmt.Sprintf("ALTER ROLE %s PASSWORD %s", quoteIdent(target.name), quoteLiteral(stored)), nil},
+		nil
 }
 
 // checkUsable refuses an account on which the new password could not work, while
@@ -335,11 +346,14 @@ func (s *session) setPassword(target role, p secret.Password, others ...role) (s
 func (s *session) checkUsable(r role) error {
 	switch name := quoteIdent(r.name); {
 	case r.iam:
-		return s.errorf(rotator.KindMisconfigured, "role %q is a member of rds_iam, and RDS takes no passwords from those: REVOKE rds_iam FROM %s (or from the group it is in), or stop rotating this secret", r.name, name)
+		return s.errorf(rotator.KindMisconfigured, "role %q is a member of rds_iam, and RDS takes no passwords from "+
+			"those: REVOKE rds_iam FROM %s (or from the group it is in), or stop rotating this secret", r.name, name)
 	case !r.login:
-		return s.errorf(rotator.KindPrivilege, "role %q is locked, and its password is left alone: ALTER ROLE %s LOGIN", r.name, name)
+		return s.errorf(rotator.KindPrivilege, "role %q is locked, and its password is left alone: ALTER ROLE %s LOGIN",
+			r.name, name)
 	case r.expired && r.name != s.login.User:
-		return s.errorf(rotator.KindPrivilege, "the VALID UNTIL of role %q has passed, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, name)
+		return s.errorf(rotator.KindPrivilege, "the VALID UNTIL of role %q has passed, and no new password extends "+
+			"it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, name)
 	}
 	return nil
 }
@@ -363,9 +377,14 @@ func (s *session) storedForm(user string, p secret.Password, likes ...role) (str
 	case isMD5 && !isScram && s.allowMD5:
 		return md5Hash(user, p), nil
 	case s.md5 && !isScram && !s.allowMD5:
-		return "", s.errorf(rotator.KindMisconfigured, "password_encryption is md5, and whether %q's clients support SCRAM is unknown. If they do (every driver since 2018): ALTER SYSTEM SET password_encryption = 'scram-sha-256', in a parameter group on RDS; if not: POSTGRES_ALLOW_MD5=true", user)
+		return "", s.errorf(rotator.KindMisconfigured, "password_encryption is md5, and whether %q's clients support "+
+			"SCRAM is unknown. If they do (every driver since 2018): ALTER SYSTEM SET password_encryption = "+
+			"'scram-sha-256', in a parameter group on RDS; if not: POSTGRES_ALLOW_MD5=true", user)
 	case iterations > maxIterations:
-		return "", s.errorf(rotator.KindMisconfigured, "scram_iterations is %d for this session or this account, and this function takes at most %d: more would take it longer than a login may. ALTER ROLE %s RESET scram_iterations, or set a lower number where it is set", iterations, maxIterations, quoteIdent(s.login.User))
+		return "", s.errorf(rotator.KindMisconfigured, "scram_iterations is %d for this session or this account, and "+
+			"this function takes at most %d: more would take it longer than a login may. ALTER ROLE %s RESET "+
+			"scram_iterations, or set a lower number where it is set", iterations, maxIterations,
+			quoteIdent(s.login.User))
 	}
 	s.guessed = s.md5 && !isScram
 	if s.rehearsal {
@@ -381,13 +400,15 @@ func (s *session) storedForm(user string, p secret.Password, likes ...role) (str
 func (s *session) alterRemedy(me, target role) string {
 	switch {
 	case s.restricted:
-		return fmt.Sprintf("rds.restrict_password_commands is on, and only members of rds_password may change passwords: GRANT rds_password TO %s", quoteIdent(s.login.User))
+		return fmt.Sprintf("rds.restrict_password_commands is on, and only members of rds_password may change "+
+			"passwords: GRANT rds_password TO %s", quoteIdent(s.login.User))
 	case me.name == target.name:
 		return "the server does not let this user change its own password: rotate through a superuser secret"
 	case target.superuser && !me.superuser:
 		return fmt.Sprintf("role %q is a superuser, and only a superuser may change its password", target.name)
 	case target.repl && !me.superuser && s.version < 160000:
-		return fmt.Sprintf("role %q has REPLICATION, and until PostgreSQL 16 only a superuser may change its password", target.name)
+		return fmt.Sprintf("role %q has REPLICATION, and until PostgreSQL 16 only a superuser may change its password",
+			target.name)
 	}
 	return s.createRoleRemedy(me, target.name, target.admin)
 }
@@ -410,7 +431,9 @@ func (s *session) createRoleRemedy(me role, other string, admin bool) string {
 		missing = "it needs more than CREATEROLE"
 	}
 	if login := s.login.User; login != me.name {
-		return fmt.Sprintf("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the setting role, so that what %[3]q itself may do does not count. To have it count: ALTER ROLE %[4]s RESET role)", me.name, missing, login, quoteIdent(login))
+		return fmt.Sprintf("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the setting "+
+			"role, so that what %[3]q itself may do does not count. To have it count: ALTER ROLE %[4]s RESET role)",
+			me.name, missing, login, quoteIdent(login))
 	}
 	return fmt.Sprintf("role %q is not allowed to: %s", me.name, missing)
 }

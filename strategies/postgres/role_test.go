@@ -27,7 +27,8 @@ func TestSetPasswordSelf(t *testing.T) {
 		ok(t, engine().Ping(t.Context(), login))
 		ok(t, engine().SetPassword(t.Context(), login, name, next)) // again, to the same end
 		ok(t, engine().Ping(t.Context(), login))
-		if after := s.ask(t, "SELECT (to_jsonb(a) - 'rolpassword')::text FROM pg_authid a WHERE rolname = $1", name); after != before {
+		if after := s.ask(t, "SELECT (to_jsonb(a) - 'rolpassword')::text FROM pg_authid a WHERE rolname = $1",
+			name); after != before {
 			t.Errorf("the account changed:\n%s\n%s", before, after)
 		}
 		stored := s.ask(t, "SELECT rolpassword FROM pg_authid WHERE rolname = $1", name)
@@ -74,19 +75,24 @@ func TestSetPasswordRefused(t *testing.T) {
 			kind  rotator.Kind
 			words []string
 		}{
-			"wrong password":      {s.login(app, "wrong"), app, password(), rotator.KindLoginRejected, []string{"did not accept the password"}},
-			"no such role":        {s.superuser(), "role_nobody", password(), rotator.KindNotFound, []string{`"role_nobody"`}},
-			"empty":               {self, app, secret.Password{}, rotator.KindMisconfigured, []string{"empty"}},
-			"NUL":                 {self, app, secret.NewPassword("a\x00b"), rotator.KindMisconfigured, []string{"NUL"}},
-			"name too long":       {s.superuser(), strings.Repeat("x", 64), password(), rotator.KindMisconfigured, []string{"64 bytes", "63"}},
-			"name with NUL":       {s.superuser(), app + "\x00", password(), rotator.KindMisconfigured, []string{"NUL"}},
+			"wrong password": {s.login(app, "wrong"), app, password(), rotator.KindLoginRejected,
+				[]string{"did not accept the password"}},
+			"no such role": {s.superuser(), "role_nobody", password(), rotator.KindNotFound, []string{`"role_nobody"`}},
+			"empty":        {self, app, secret.Password{}, rotator.KindMisconfigured, []string{"empty"}},
+			"NUL": {self, app, secret.NewPassword("a\x00b"), rotator.KindMisconfigured,
+				[]string{"NUL"}},
+			"name too long": {s.superuser(), strings.Repeat("x", 64), password(), rotator.KindMisconfigured,
+				[]string{"64 bytes", "63"}},
+			"name with NUL": {s.superuser(), app + "\x00", password(), rotator.KindMisconfigured,
+				[]string{"NUL"}},
 			"no name":             {s.superuser(), "", password(), rotator.KindMisconfigured, []string{"empty"}},
 			"ordinary user":       {s.login(other, otherPw), app, password(), rotator.KindPrivilege, []string{`ALTER ROLE "` + other + `" CREATEROLE`, "42501"}},
 			"target is superuser": {master2, boss, password(), rotator.KindPrivilege, []string{"is a superuser"}},
 			"target replicates":   {master2, repl, password(), rotator.KindPrivilege, []string{"REPLICATION"}},
 			"locked":              {master2, locked, password(), rotator.KindPrivilege, []string{`ALTER ROLE "` + locked + `" LOGIN`}},
-			"expired":             {master2, expired, password(), rotator.KindPrivilege, []string{"VALID UNTIL 'infinity'"}},
-			"rds_iam":             {master2, iam, password(), rotator.KindMisconfigured, []string{"rds_iam"}},
+			"expired": {master2, expired, password(), rotator.KindPrivilege,
+				[]string{"VALID UNTIL 'infinity'"}},
+			"rds_iam": {master2, iam, password(), rotator.KindMisconfigured, []string{"rds_iam"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				if s.Major >= 16 && c.user == repl {
@@ -100,7 +106,8 @@ func TestSetPasswordRefused(t *testing.T) {
 				fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, app, master.User))
 		}
 		ok(t, engine().Ping(t.Context(), self))
-		if n := s.ask(t, "SELECT count(*)::text FROM pg_authid WHERE rolname IN ('role_nobody', '') OR rolname LIKE 'xxxx%'"); n != "0" {
+		if n := s.ask(t, "SELECT count(*)::text FROM pg_authid WHERE rolname IN ('role_nobody', '') OR rolname LIKE "+
+			"'xxxx%'"); n != "0" {
 			t.Error("a role was created")
 		}
 	})

@@ -40,7 +40,8 @@ func scramVerifier(p secret.Password, iterations int) (string, error) {
 func scramSample(iterations int) string {
 	random := make([]byte, scramSaltSize+2*sha256.Size)
 	rand.Read(random)
-	return formatVerifier(iterations, random[:scramSaltSize], random[scramSaltSize:][:sha256.Size], random[scramSaltSize+sha256.Size:])
+	return formatVerifier(iterations, random[:scramSaltSize], random[scramSaltSize:][:sha256.Size],
+		random[scramSaltSize+sha256.Size:])
 }
 
 // scramVerifierWith follows RFC 5802, section 3, in PostgreSQL's form:

@@ -19,7 +19,8 @@ import (
 
 // engine is patient: a slow machine is no reason to fail.
 func engine() Engine {
-	return Engine{DialTimeout: time.Minute, HandshakeTimeout: time.Minute, LoginTimeout: time.Minute, StatementTimeout: time.Minute}
+	return Engine{DialTimeout: time.Minute, HandshakeTimeout: time.Minute, LoginTimeout: time.Minute,
+		StatementTimeout: time.Minute}
 }
 
 // impatient meets servers that never answer.

@@ -44,11 +44,13 @@ WHERE context = 'user' AND name !~ '^(session_authorization|role|transaction_(is
 				if change == nil {
 					now = withPassword(as, p)
 				}
-				ok(t, s.Exec(t.Context(), "ALTER ROLE "+app+" RESET ALL")) // what the setting does to clients is not ours
+				// what the setting does to clients is not ours
+				ok(t, s.Exec(t.Context(), "ALTER ROLE "+app+" RESET ALL"))
 				if e := engine().Ping(t.Context(), now); e != nil {
 					bad("%s: no client gets in: %v", line, e)
 				}
-				if (err == nil) != (change == nil) && !strings.HasSuffix(line, "_timeout=1") { // a millisecond is sometimes enough
+				// a millisecond is sometimes enough
+				if (err == nil) != (change == nil) && !strings.HasSuffix(line, "_timeout=1") {
 					bad("%s: the preflight says %v, and the change %v", line, err, change)
 				}
 				for _, err := range []error{err, change} {
@@ -77,7 +79,8 @@ func TestNamesInAnotherEncoding(t *testing.T) {
 		t.Cleanup(func() { s.Exec(context.Background(), "DROP DATABASE "+latin) })
 		plain, pw := s.NewRole(t, "LOGIN")
 		name := strings.Replace(plain, "role", "müller", 1)
-		s.run(t, fmt.Sprintf("ALTER ROLE %s RENAME TO %s; ALTER ROLE %s PASSWORD '%s'", plain, quoteIdent(name), quoteIdent(name), pw))
+		s.run(t, fmt.Sprintf("ALTER ROLE %s RENAME TO %s; ALTER ROLE %s PASSWORD '%s'", plain, quoteIdent(name),
+			quoteIdent(name), pw))
 		t.Cleanup(func() { s.Exec(context.Background(), "DROP ROLE IF EXISTS "+quoteIdent(name)) })
 		as := with(s.login(name, pw), func(l *strategies.Login) { l.Database = latin })
 		ok(t, engine().Ping(t.Context(), as))
@@ -85,7 +88,8 @@ func TestNamesInAnotherEncoding(t *testing.T) {
 		ok(t, engine().SetPassword(t.Context(), as, name, p))
 		ok(t, engine().Ping(t.Context(), withPassword(as, p)))
 		boss := with(s.superuser(), func(l *strategies.Login) { l.Database = latin })
-		ok(t, engine().EnsureClone(t.Context(), boss, strategies.Pair{Original: name, Clone: name + "_clone", Target: name + "_clone"}, p))
+		ok(t, engine().EnsureClone(t.Context(), boss, strategies.Pair{Original: name, Clone: name + "_clone",
+			Target: name + "_clone"}, p))
 		t.Cleanup(func() { s.Exec(context.Background(), "DROP ROLE IF EXISTS "+quoteIdent(name+"_clone")) })
 		ok(t, engine().Ping(t.Context(), with(withPassword(as, p), func(l *strategies.Login) { l.User += "_clone" })))
 	})
@@ -120,7 +124,8 @@ func TestASessionLeftBehindEnds(t *testing.T) {
 		left, err := e.openForChange(t.Context(), s.superuser(), false, app)
 		ok(t, err)
 		defer left.close()
-		_, err = left.query(t.Context(), operation{action: "leaving"}, "ALTER ROLE "+quoteIdent(app)+" CONNECTION LIMIT 7")
+		_, err = left.query(t.Context(), operation{action: "leaving"}, "ALTER ROLE "+quoteIdent(app)+
+			" CONNECTION LIMIT 7")
 		ok(t, err)
 		p := password()
 		for end := time.Now().Add(time.Minute); ; {
@@ -148,8 +153,10 @@ func TestTheSuperuserGainsNothingByItsSettings(t *testing.T) {
 		app, _ := s.NewRole(t, "LOGIN")
 		boss := s.master(t, app)
 		s.run(t, "ALTER ROLE "+boss.User+" SET createrole_self_grant = 'set, inherit'")
-		ok(t, engine().EnsureClone(t.Context(), boss, strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}, password()))
-		if got := s.ask(t, "SELECT count(*)::text FROM pg_auth_members WHERE roleid = $1::regrole AND member = $2::regrole AND (inherit_option OR set_option)", app+"_clone", boss.User); got != "0" {
+		ok(t, engine().EnsureClone(t.Context(), boss, strategies.Pair{Original: app, Clone: app + "_clone",
+			Target: app + "_clone"}, password()))
+		if got := s.ask(t, "SELECT count(*)::text FROM pg_auth_members WHERE roleid = $1::regrole AND member = "+
+			"$2::regrole AND (inherit_option OR set_option)", app+"_clone", boss.User); got != "0" {
 			t.Error("the superuser can act as the clone")
 		}
 	})

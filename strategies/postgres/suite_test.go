@@ -20,10 +20,13 @@ func TestSuite(t *testing.T) {
 	for _, major := range dbserver.MajorsInTier(t) {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
 			t.Parallel()
-			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
+			s := server{dbserver.NewPostgres(t,
+				dbserver.Options{Major: major, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
 			plain := server{dbserver.Postgres(t, major)}
 			var fixtures census.Neighbors
-			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, trusting, &fixtures) })
+			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture {
+				return fixture(t, s, plain, trusting, &fixtures)
+			})
 		})
 	}
 }
@@ -58,16 +61,18 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 	plainUser, plainPw := plain.NewRole(t, "LOGIN")
 	anyUser, anyPw := trusting.NewRole(t, "LOGIN")
 	f := strategytest.EngineFixture{
-		Engine:        e,
-		Superuser:     in(s, s.Superuser, s.Password, db),
-		User:          in(s, user, pw, db),
-		Locked:        in(s, locked, pw, db),
-		TrustedUser:   in(trusting, anyUser, anyPw, "postgres"),
-		PlaintextOnly: with(in(plain, plainUser, plainPw, "postgres"), func(l *strategies.Login) { l.TLS.Disabled = false }),
-		TLS:           true,
-		ServerLog:     s.Log,
-		CancelGrace:   0,
-		LogIn:         e.Ping,
+		Engine:      e,
+		Superuser:   in(s, s.Superuser, s.Password, db),
+		User:        in(s, user, pw, db),
+		Locked:      in(s, locked, pw, db),
+		TrustedUser: in(trusting, anyUser, anyPw, "postgres"),
+		PlaintextOnly: with(in(plain, plainUser, plainPw, "postgres"), func(l *strategies.Login) {
+			l.TLS.Disabled = false
+		}),
+		TLS:         true,
+		ServerLog:   s.Log,
+		CancelGrace: 0,
+		LogIn:       e.Ping,
 		Census: func(ctx context.Context) (map[string]string, error) {
 			all, err := s.Census(ctx)
 			return mine.Census(all, "_clone"), err
@@ -92,7 +97,9 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 		_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
 		return err
 	}
-	ok(t, admin(t.Context(), fmt.Sprintf("CREATE SCHEMA work AUTHORIZATION %s; CREATE TABLE work.shared (id int); GRANT SELECT ON work.shared TO %s", user, user)))
+	ok(t, admin(t.Context(),
+		fmt.Sprintf("CREATE SCHEMA work AUTHORIZATION %s; CREATE TABLE work.shared (id int); GRANT SELECT ON "+
+			"work.shared TO %s", user, user)))
 	f.NewUser = func(ctx context.Context, name string) (strategies.Login, error) {
 		p := "pw" + strings.ToLower(password().Reveal())
 		mine.Owns(name)
@@ -103,7 +110,8 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 	}
 	f.NewSuperuser = func(ctx context.Context, name string) (strategies.Login, error) {
 		p := "pw" + strings.ToLower(password().Reveal())
-		return in(s, name, p, db), admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE PASSWORD '%s'", quoteIdent(name), p))
+		return in(s, name, p, db),
+			admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN CREATEROLE PASSWORD '%s'", quoteIdent(name), p))
 	}
 	f.UsePrivilege = func(ctx context.Context, login strategies.Login) error {
 		return client(ctx, login, "SELECT * FROM work.shared")
@@ -113,7 +121,8 @@ func fixture(t *testing.T, s, plain, trusting server, others *census.Neighbors) 
 	}
 	f.ModifyObject = func(ctx context.Context, login strategies.Login, object string) error {
 		o := "work." + quoteIdent(object)
-		return client(ctx, login, "SELECT * FROM "+o+"; INSERT INTO "+o+" (n) VALUES (1); ALTER TABLE "+o+" ADD COLUMN m"+secretless()+" int")
+		return client(ctx, login, "SELECT * FROM "+o+"; INSERT INTO "+o+" (n) VALUES (1); ALTER TABLE "+o+
+			" ADD COLUMN m"+secretless()+" int")
 	}
 	f.Revoke = func(ctx context.Context, user string) error {
 		return admin(ctx, "REVOKE SELECT ON work.shared FROM "+quoteIdent(user))

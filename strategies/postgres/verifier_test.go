@@ -14,7 +14,8 @@ import (
 // verifier is what the server stores for a role: "md5", or the iterations of SCRAM.
 func (s server) verifier(t *testing.T, role string) string {
 	t.Helper()
-	return s.ask(t, "SELECT CASE WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE split_part(split_part(rolpassword, '$', 2), ':', 1) END FROM pg_authid WHERE rolname = $1", role)
+	return s.ask(t, "SELECT CASE WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE split_part(split_part(rolpassword, "+
+		"'$', 2), ':', 1) END FROM pg_authid WHERE rolname = $1", role)
 }
 
 // What is stored for a password is never of a weaker method than what is there and
@@ -25,8 +26,10 @@ func TestStoredMethodIsNeverWeaker(t *testing.T) {
 	for _, major := range []int{13, 18} {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
-			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}},
-				HBA: []string{"host all +hba_md5 all md5", "host all +hba_password all password", "host all all all scram-sha-256"}})}
+			s := server{dbserver.NewPostgres(t,
+				dbserver.Options{Major: major, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}},
+					HBA: []string{"host all +hba_md5 all md5", "host all +hba_password all password",
+						"host all all all scram-sha-256"}})}
 			s.run(t, "CREATE ROLE hba_md5; CREATE ROLE hba_password; CREATE ROLE hba_scram")
 			e := engine()
 			e.Roots = s.CAs
@@ -35,12 +38,14 @@ func TestStoredMethodIsNeverWeaker(t *testing.T) {
 				for _, there := range []string{"md5", "scram-sha-256"} {
 					for _, encryption := range []string{"md5", "scram-sha-256"} {
 						for _, e.AllowMD5 = range []bool{false, true} {
-							for _, by := range []string{"itself", "superuser", "createrole", "clone by superuser", "clone by createrole"} {
+							for _, by := range []string{"itself", "superuser", "createrole", "clone by superuser",
+								"clone by createrole"} {
 								if hba == "scram" && there == "md5" {
 									continue // it cannot log in
 								}
 								states++
-								what := fmt.Sprintf("pg_hba %s, stored %s, password_encryption %s, AllowMD5 %t, by %s", hba, there, encryption, e.AllowMD5, by)
+								what := fmt.Sprintf("pg_hba %s, stored %s, password_encryption %s, AllowMD5 %t, by %s",
+									hba, there, encryption, e.AllowMD5, by)
 								s.storesNoWeaker(t, e, what, hba, there, encryption, by)
 							}
 						}
@@ -54,7 +59,8 @@ func TestStoredMethodIsNeverWeaker(t *testing.T) {
 
 func (s server) storesNoWeaker(t *testing.T, e Engine, what, hba, there, encryption, by string) {
 	name, pw := s.NewRole(t, "LOGIN")
-	s.run(t, fmt.Sprintf("GRANT hba_%s TO %s; SET password_encryption = '%s'; ALTER ROLE %s PASSWORD '%s'", hba, name, there, name, pw))
+	s.run(t, fmt.Sprintf("GRANT hba_%s TO %s; SET password_encryption = '%s'; ALTER ROLE %s PASSWORD '%s'", hba, name,
+		there, name, pw))
 	app := with(s.login(name, pw), func(l *strategies.Login) { l.TLS.Disabled = false })
 	if err := e.Ping(t.Context(), app); err != nil {
 		t.Fatalf("%s: before: %v", what, err)
@@ -73,7 +79,8 @@ func (s server) storesNoWeaker(t *testing.T, e Engine, what, hba, there, encrypt
 	if strings.HasPrefix(by, "clone") {
 		s.run(t, "DROP ROLE IF EXISTS "+name+"_clone")
 		next.User = name + "_clone"
-		err = e.EnsureClone(t.Context(), login, strategies.Pair{Original: name, Clone: next.User, Target: next.User}, next.Password)
+		err = e.EnsureClone(t.Context(), login, strategies.Pair{Original: name, Clone: next.User, Target: next.User},
+			next.Password)
 	} else {
 		err = e.SetPassword(t.Context(), login, name, next.Password)
 	}
@@ -122,7 +129,8 @@ func TestStoredIterations(t *testing.T) {
 						s.run(t, fmt.Sprintf("ALTER ROLE %s PASSWORD '%s'", name, stored))
 						effective := setting
 						if setting == 0 {
-							effective, err = strconv.Atoi(s.ask(t, "SELECT coalesce(current_setting('scram_iterations', true), '4096')"))
+							effective, err = strconv.Atoi(s.ask(t,
+								"SELECT coalesce(current_setting('scram_iterations', true), '4096')"))
 							ok(t, err)
 						}
 						login, want := s.login(name, pw), max(there, effective)
@@ -137,7 +145,8 @@ func TestStoredIterations(t *testing.T) {
 						}
 						ok(t, engine().SetPassword(t.Context(), login, name, password()))
 						if got := s.verifier(t, name); got != strconv.Itoa(want) {
-							t.Errorf("%d were there, the server says %d, by %s: %s are stored, want %d", there, setting, by, got, want)
+							t.Errorf("%d were there, the server says %d, by %s: %s are stored, want %d", there, setting,
+								by, got, want)
 						}
 					}
 				}
@@ -147,7 +156,8 @@ func TestStoredIterations(t *testing.T) {
 			}
 			name, pw := s.NewRole(t, "LOGIN")
 			s.run(t, "ALTER ROLE "+name+" SET scram_iterations = 2147483647")
-			wants(t, engine().SetPassword(t.Context(), s.login(name, pw), name, password()), rotator.KindMisconfigured, "scram_iterations")
+			wants(t, engine().SetPassword(t.Context(), s.login(name, pw), name, password()), rotator.KindMisconfigured,
+				"scram_iterations")
 		})
 	}
 }

@@ -13,22 +13,33 @@ import (
 func (s *session) warnings(r role) []strategies.Warning {
 	var all []strategies.Warning
 	if r.validUntil != "" {
-		all = append(all, strategies.Warn("the VALID UNTIL of role %q ends at %s UTC, and no new password extends it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, r.validUntil, quoteIdent(r.name)))
+		all = append(all, strategies.Warn("the VALID UNTIL of role %q ends at %s UTC, and no new password extends "+
+			"it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, r.validUntil, quoteIdent(r.name)))
 	}
 	if r.nearConnLimit {
-		all = append(all, strategies.Warn("role %q has nearly all of its %d connections in use, and testSecret needs one more: ALTER ROLE %s CONNECTION LIMIT with a higher number", r.name, r.limit, quoteIdent(r.name)))
+		all = append(all, strategies.Warn("role %q has nearly all of its %d connections in use, and testSecret needs "+
+			"one more: ALTER ROLE %s CONNECTION LIMIT with a higher number", r.name, r.limit, quoteIdent(r.name)))
 	}
 	if s.attempts > 0 {
-		w := strategies.Warn("the extension credcheck bans a role after %d failed logins (credcheck.max_auth_failure), also with the right password. To lift that: credcheck.max_auth_failure = 0, and SELECT pg_banned_role_reset(%s) for one that is banned", s.attempts, quoteLiteral(r.name))
+		w := strategies.Warn("the extension credcheck bans a role after %d failed logins "+
+			"(credcheck.max_auth_failure), also with the right password. To lift that: credcheck.max_auth_failure = "+
+			"0, and SELECT pg_banned_role_reset(%s) for one that is banned", s.attempts, quoteLiteral(r.name))
 		w.Attempts = s.attempts
 		all = append(all, w)
 	}
 	if s.guessed {
-		all = append(all, strategies.Warning{Unknown: true, Text: fmt.Sprintf("user %q may not see how the password of %q is stored (pg_authid), and it is to be stored for SCRAM-SHA-256: clients that know md5 only, for which POSTGRES_ALLOW_MD5 is set, would be refused if it is an md5 hash now. Let the user change its own password, or the superuser be one that may read pg_authid", s.login.User, r.name)})
+		all = append(all, strategies.Warning{Unknown: true,
+			Text: fmt.Sprintf("user %q may not see how the password of %q is stored (pg_authid), and it is to be "+
+				"stored for SCRAM-SHA-256: clients that know md5 only, for which POSTGRES_ALLOW_MD5 is set, would be "+
+				"refused if it is an md5 hash now. Let the user change its own password, or the superuser be one "+
+				"that may read pg_authid", s.login.User, r.name)})
 	}
 	all = append(all, s.clearWarnings()...)
 	if s.port != "" && s.port != strconv.Itoa(s.login.Port) && !s.login.PoolerForwardsLogins {
-		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d. What only carries bytes is fine, but a pooler in between that keeps passwords of its own and cannot be told from the server (Pgpool-II with pool_passwd) would refuse the new one: then use the database's own endpoint as host", s.port, s.login.Port))
+		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d. What only "+
+			"carries bytes is fine, but a pooler in between that keeps passwords of its own and cannot be told from "+
+			"the server (Pgpool-II with pool_passwd) would refuse the new one: then use the database's own endpoint "+
+			"as host", s.port, s.login.Port))
 	}
 	return all
 }
@@ -50,7 +61,9 @@ func (s *session) clearWarnings() []strategies.Warning {
 	if users == nil {
 		return nil
 	}
-	return []strategies.Warning{strategies.Warn("the server has the password of user %s sent to it in clear, inside TLS (password, ldap, pam or radius in pg_hba.conf), and so may log it: ask for scram-sha-256 there", strings.Join(users, " and "))}
+	return []strategies.Warning{strategies.Warn("the server has the password of user %s sent to it in clear, inside "+
+		"TLS (password, ldap, pam or radius in pg_hba.conf), and so may log it: ask for scram-sha-256 there",
+		strings.Join(users, " and "))}
 }
 
 // pairWarnings says in what the two users of a pair will differ. act is the role that the
@@ -63,6 +76,9 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Wa
 	case reversed.is:
 		return append(all, strategies.Warning{Text: adminOnly(pair, reversed.revoke)})
 	}
-	return append(all, strategies.Warn("role %q owns objects or has its own grants, so it does not act as role %q, which cannot use what it creates. While %q is in AWSCURRENT, run REASSIGN OWNED BY %s TO %s and DROP OWNED BY %s in every database; the next rotation does the rest",
-		pair.Clone, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original), quoteIdent(pair.Clone)))
+	return append(all, strategies.Warn("role %q owns objects or has its own grants, so it does not act as role %q, "+
+		"which cannot use what it creates. While %q is in AWSCURRENT, run REASSIGN OWNED BY %s TO %s and DROP OWNED "+
+		"BY %s in every database; the next rotation does the rest",
+		pair.Clone, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original),
+		quoteIdent(pair.Clone)))
 }

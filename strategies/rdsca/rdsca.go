@@ -56,7 +56,8 @@
 // # How to replace or refresh it
 //
 // Without a new build: give DATABASE_CA_FILE the file of your Region from
-// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html. With one: run go generate in this folder, look at the diff, then
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html. With one: run go generate in this
+// folder, look at the diff, then
 // adapt the counts and Regions in this comment and in the tests. That command
 // is not verified against AWS, which was not reachable when it was written; over
 // local copies of the three files it gives the present bundle.pem.

@@ -21,7 +21,8 @@ func TestPoolTrustsEveryEmbeddedAuthority(t *testing.T) {
 	t.Parallel()
 	pool := Pool()
 	for _, c := range append(parse(t, bundle), parse(t, public)...) {
-		opts := x509.VerifyOptions{Roots: pool, CurrentTime: collected, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+		opts := x509.VerifyOptions{Roots: pool, CurrentTime: collected,
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 		if _, err := c.Verify(opts); err != nil {
 			t.Errorf("%s: %v", c.Subject.CommonName, err)
 		}

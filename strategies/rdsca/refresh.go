@@ -40,7 +40,8 @@ func main() {
 		log.Fatal("input: no RDS root in it")
 	}
 	for _, c := range kept {
-		fmt.Printf("# %s, until %s, SHA-256 %x\n", c.Subject.CommonName, c.NotAfter.Format(time.DateOnly), sha256.Sum256(c.Raw))
+		fmt.Printf("# %s, until %s, SHA-256 %x\n", c.Subject.CommonName, c.NotAfter.Format(time.DateOnly),
+			sha256.Sum256(c.Raw))
 		if err := pem.Encode(os.Stdout, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}); err != nil {
 			log.Fatalf("output: %v", err)
 		}

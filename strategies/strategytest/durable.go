@@ -44,7 +44,8 @@ func durableRules() []engineRule {
 		}}
 	}
 	return []engineRule{
-		rule("durable/set", "A server that forgets the new password at its next restart brings the old one back, and locks out every client, weeks after the rotation.", func(ctx context.Context, b *engineEnv) error {
+		rule("durable/set", "A server that forgets the new password at its next restart brings the old one back, and "+
+			"locks out every client, weeks after the rotation.", func(ctx context.Context, b *engineEnv) error {
 			for _, c := range b.changes() {
 				p := b.password()
 				if c.as.User == b.User.User {
@@ -67,22 +68,25 @@ func durableRules() []engineRule {
 			}
 			return nil
 		}),
-		rule("durable/dual", "The second password has to be there after a restart, and so has the first.", func(ctx context.Context, b *engineEnv) error {
-			e, ok := b.Engine.(strategies.DualPasswordEngine)
-			if !ok || b.DualPasswordUser.User == "" {
-				return notOffered("SetPasswordKeeping and DualPasswordUser")
-			}
-			k := keeper{e, b, b.DualPasswordUser}
-			next, err := k.keep(ctx, k.user)
-			if err != nil {
-				return err
-			}
-			return steps(
-				func() error { return b.restart(ctx) },
-				func() error { return k.both(ctx, k.user, next, "after a restart") },
-			)
-		}),
-		rule("durable/cut", "Cut off between the change and its saving, a rotation is retried and finds that the pending password works: unless that saves it, the next restart takes it away, when AWSCURRENT names it.", durableCut),
+		rule("durable/dual", "The second password has to be there after a restart, and so has the first.",
+			func(ctx context.Context, b *engineEnv) error {
+				e, ok := b.Engine.(strategies.DualPasswordEngine)
+				if !ok || b.DualPasswordUser.User == "" {
+					return notOffered("SetPasswordKeeping and DualPasswordUser")
+				}
+				k := keeper{e, b, b.DualPasswordUser}
+				next, err := k.keep(ctx, k.user)
+				if err != nil {
+					return err
+				}
+				return steps(
+					func() error { return b.restart(ctx) },
+					func() error { return k.both(ctx, k.user, next, "after a restart") },
+				)
+			}),
+		rule("durable/cut", "Cut off between the change and its saving, a rotation is retried and finds that the "+
+			"pending password works: unless that saves it, the next restart takes it away, when AWSCURRENT names it.",
+			durableCut),
 	}
 }
 
@@ -120,7 +124,8 @@ func durableCut(ctx context.Context, b *engineEnv) error {
 				if err := b.restart(ctx); err != nil {
 					return err
 				}
-				if err := b.mustLogIn(ctx, with(c.of, p), fmt.Sprintf("%s, cut at piece %d: no error, but after a restart", c.name, n)); err != nil {
+				if err := b.mustLogIn(ctx, with(c.of, p),
+					fmt.Sprintf("%s, cut at piece %d: no error, but after a restart", c.name, n)); err != nil {
 					return err
 				}
 				if c.of.User == b.User.User {
@@ -132,7 +137,8 @@ func durableCut(ctx context.Context, b *engineEnv) error {
 			worksNow := b.LogIn(ctx, with(c.of, p)) == nil
 			if !worksNow {
 				if !right.Empty() {
-					if err := b.mustLogIn(ctx, with(c.of, right), fmt.Sprintf("%s, cut at piece %d", c.name, n)); err != nil {
+					if err := b.mustLogIn(ctx, with(c.of, right), fmt.Sprintf("%s, cut at piece %d", c.name,
+						n)); err != nil {
 						return err
 					}
 				}
@@ -163,7 +169,8 @@ func durableCut(ctx context.Context, b *engineEnv) error {
 				return err
 			}
 			if !right.Empty() {
-				if err := b.mustReject(ctx, with(c.of, right), what+", after a restart, with the old password"); err != nil {
+				if err := b.mustReject(ctx, with(c.of, right),
+					what+", after a restart, with the old password"); err != nil {
 					return err
 				}
 			}
@@ -197,7 +204,9 @@ func (b *engineEnv) cutAt(ctx context.Context, c change, p secret.Password, n in
 		login.TLS.ServerName = login.Host
 	}
 	login.Host, login.Port = "127.0.0.1", proxy.Port()
-	err, deaf := respectsContext(ctx, b.CancelGrace, c.name, func(ctx context.Context) error { return c.do(ctx, login, p) })
+	err, deaf := respectsContext(ctx, b.CancelGrace, c.name, func(ctx context.Context) error {
+		return c.do(ctx, login, p)
+	})
 	if deaf != nil {
 		return false, deaf
 	}
@@ -215,7 +224,8 @@ func (b *engineEnv) cutAt(ctx context.Context, c change, p secret.Password, n in
 // nodeRules are about servers of several nodes, each of which knows passwords of its own.
 func nodeRules() []engineRule {
 	return []engineRule{
-		{"nodes/set", "Clients are sent to any node. One that was forgotten refuses them, and goes on taking the old password.", func(ctx context.Context, b *engineEnv) error {
+		{"nodes/set", "Clients are sent to any node. One that was forgotten refuses them, and goes on taking the old " +
+			"password.", func(ctx context.Context, b *engineEnv) error {
 			if b.Nodes == nil || b.LogInAt == nil {
 				return notOffered("Nodes and LogInAt")
 			}
@@ -229,12 +239,14 @@ func nodeRules() []engineRule {
 				}
 				for _, node := range b.Nodes {
 					if err := b.LogInAt(ctx, node, with(c.of, p)); err != nil {
-						return fmt.Errorf("%s: at node %s, user %q must be able to log in with the new password: %w", c.name, node, c.of.User, err)
+						return fmt.Errorf("%s: at node %s, user %q must be able to log in with the new password: %w",
+							c.name, node, c.of.User, err)
 					}
 					if c.of.User != b.User.User {
 						continue
 					}
-					if err := wantKind(fmt.Sprintf("%s: login as %q at node %s with the old password", c.name, c.of.User, node), b.LogInAt(ctx, node, b.User), rotator.KindLoginRejected); err != nil {
+					if err := wantKind(fmt.Sprintf("%s: login as %q at node %s with the old password", c.name,
+						c.of.User, node), b.LogInAt(ctx, node, b.User), rotator.KindLoginRejected); err != nil {
 						return err
 					}
 				}

@@ -103,7 +103,8 @@ func TestEngine(t *testing.T, newFixture func(t *testing.T) EngineFixture) {
 // EngineCases gives the suite for engines, for use outside of go test.
 func EngineCases() []Case[EngineFixture] {
 	var cases []Case[EngineFixture]
-	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), dryRunRules(), networkRules(), cloneRules(), entitlementRules(), othersRules(), durableRules(), nodeRules()} {
+	for _, rules := range [][]engineRule{engineRules(), setRules(), dualRules(), dryRunRules(), networkRules(),
+		cloneRules(), entitlementRules(), othersRules(), durableRules(), nodeRules()} {
 		for _, r := range rules {
 			cases = append(cases, engineCase(r))
 		}
@@ -117,7 +118,9 @@ func engineCase(r engineRule) Case[EngineFixture] {
 			return errors.New("fixture: Engine, Superuser, User and NewUser are required")
 		}
 		b := newBench(f)
-		err, deaf := respectsContext(ctx, f.CancelGrace, "the whole case", func(ctx context.Context) error { return r.check(ctx, b) })
+		err, deaf := respectsContext(ctx, f.CancelGrace, "the whole case", func(ctx context.Context) error {
+			return r.check(ctx, b)
+		})
 		return b.redact(found(err, deaf, b.watcher.verdict()))
 	}}
 }
@@ -155,7 +158,8 @@ func newBench(f EngineFixture) *engineEnv {
 		b.Engine = watched(f.Engine, b.watcher)
 	}
 	b.keep(f.Hosted.Password)
-	b.keep(f.Superuser.Password, f.User.Password, f.Locked.Password, f.Expired.Password, f.DualPasswordUser.Password, f.PlaintextOnly.Password)
+	b.keep(f.Superuser.Password, f.User.Password, f.Locked.Password, f.Expired.Password, f.DualPasswordUser.Password,
+		f.PlaintextOnly.Password)
 	return b
 }
 
@@ -185,7 +189,8 @@ func (b *engineEnv) newUnprivileged(ctx context.Context, name string) (strategie
 		return b.newUser(ctx, name)
 	}
 	if b.NewUnprivileged == nil {
-		return strategies.Login{}, notOffered("NewUnprivileged (and SelfChangeIsAdmin says that what NewUser makes may change others)")
+		return strategies.Login{},
+			notOffered("NewUnprivileged (and SelfChangeIsAdmin says that what NewUser makes may change others)")
 	}
 	login, err := b.NewUnprivileged(ctx, name)
 	if err != nil {
@@ -225,7 +230,8 @@ func (b *engineEnv) mustHaveChanged(ctx context.Context, login strategies.Login,
 // oneOf says whether exactly one of some passwords lets an account in, and which.
 // Where a call was cut off, the server may only just be carrying it out; so it
 // looks again before it complains.
-func (b *engineEnv) oneOf(ctx context.Context, login strategies.Login, passwords ...secret.Password) (secret.Password, error) {
+func (b *engineEnv) oneOf(ctx context.Context, login strategies.Login,
+	passwords ...secret.Password) (secret.Password, error) {
 	var right []secret.Password
 	for range 10 {
 		right = nil
@@ -242,7 +248,8 @@ func (b *engineEnv) oneOf(ctx context.Context, login strategies.Login, passwords
 			return right[len(right)-1], nil
 		}
 	}
-	return secret.Password{}, fmt.Errorf("%d of the %d passwords that user %q may have let it in; want exactly one", len(right), len(passwords), login.User)
+	return secret.Password{}, fmt.Errorf("%d of the %d passwords that user %q may have let it in; want exactly one",
+		len(right), len(passwords), login.User)
 }
 
 // change is a call that sets a password.
@@ -265,7 +272,8 @@ func (b *engineEnv) changes() []change {
 	}
 	if e, ok := b.Engine.(strategies.CloningEngine); ok {
 		pair := b.pair(b.User.User)
-		all = append(all, change{"EnsureClone", func(ctx context.Context, login strategies.Login, p secret.Password) error {
+		all = append(all, change{"EnsureClone", func(ctx context.Context, login strategies.Login,
+			p secret.Password) error {
 			return e.EnsureClone(ctx, login, pair, p)
 		}, b.Superuser, account(b.User, pair.Clone, secret.Password{})})
 	}
@@ -277,13 +285,15 @@ func (b *engineEnv) calls() []change {
 	ping := change{name: "Ping", do: func(ctx context.Context, login strategies.Login, _ secret.Password) error {
 		return b.Engine.Ping(ctx, login)
 	}, as: b.User, of: b.User}
-	dryRun := change{name: "DryRunSetPassword", do: func(ctx context.Context, login strategies.Login, _ secret.Password) error {
+	dryRun := change{name: "DryRunSetPassword", do: func(ctx context.Context, login strategies.Login,
+		_ secret.Password) error {
 		return b.dryRun(ctx, login, b.User.User)
 	}, as: b.User, of: b.User}
 	all := append([]change{ping, dryRun}, b.changes()...)
 	if e, ok := b.Engine.(strategies.CloningEngine); ok {
 		pair := b.pair(b.User.User)
-		all = append(all, change{name: "DryRunEnsureClone", do: func(ctx context.Context, login strategies.Login, _ secret.Password) error {
+		all = append(all, change{name: "DryRunEnsureClone", do: func(ctx context.Context, login strategies.Login,
+			_ secret.Password) error {
 			return dryRunClone(ctx, e, login, pair)
 		}, as: b.Superuser, of: b.User})
 	}
@@ -292,14 +302,17 @@ func (b *engineEnv) calls() []change {
 
 func engineRules() []engineRule {
 	return []engineRule{
-		{"traits/sane", "Traits decide what secrets, names and passwords are possible: a slip there fails every rotation, or cuts a name to that of another account.", traitsAreSane},
-		{"ping/right-password", "Every rotation begins and ends by proving credentials that are right.", func(ctx context.Context, b *engineEnv) error {
-			return steps(
-				func() error { return wrapf(b.Engine.Ping(ctx, b.User), "Ping as the user") },
-				func() error { return wrapf(b.Engine.Ping(ctx, b.Superuser), "Ping as the superuser") },
-			)
-		}},
-		{"ping/wrong-password", "testSecret would promote a password that does not work, and every client would be locked out.", func(ctx context.Context, b *engineEnv) error {
+		{"traits/sane", "Traits decide what secrets, names and passwords are possible: a slip there fails every " +
+			"rotation, or cuts a name to that of another account.", traitsAreSane},
+		{"ping/right-password", "Every rotation begins and ends by proving credentials that are right.",
+			func(ctx context.Context, b *engineEnv) error {
+				return steps(
+					func() error { return wrapf(b.Engine.Ping(ctx, b.User), "Ping as the user") },
+					func() error { return wrapf(b.Engine.Ping(ctx, b.Superuser), "Ping as the superuser") },
+				)
+			}},
+		{"ping/wrong-password", "testSecret would promote a password that does not work, and every client would be " +
+			"locked out.", func(ctx context.Context, b *engineEnv) error {
 			for what, p := range map[string]secret.Password{
 				"another password":       b.password(),
 				"a password cut short":   secret.NewPassword(b.User.Password.Reveal()[1:]),
@@ -316,11 +329,13 @@ func engineRules() []engineRule {
 			}
 			return nil
 		}},
-		{"ping/unknown-user", "Credentials of an account that is gone were judged and rejected: a strategy must be free to try others.", func(ctx context.Context, b *engineEnv) error {
+		{"ping/unknown-user", "Credentials of an account that is gone were judged and rejected: a strategy must be " +
+			"free to try others.", func(ctx context.Context, b *engineEnv) error {
 			login := account(b.User, "nobody_"+unique(), b.password())
 			return wantKind("Ping as a user that does not exist", b.Engine.Ping(ctx, login), rotator.KindLoginRejected)
 		}},
-		{"ping/missing-database", "A missing database says nothing of the password; people were sent looking for a wrong one for days.", func(ctx context.Context, b *engineEnv) error {
+		{"ping/missing-database", "A missing database says nothing of the password; people were sent looking for a " +
+			"wrong one for days.", func(ctx context.Context, b *engineEnv) error {
 			if b.NoDatabases {
 				return notOffered("databases (NoDatabases)")
 			}
@@ -328,42 +343,53 @@ func engineRules() []engineRule {
 			login.Database = "missing_" + unique()
 			return wantFailure("Ping of a database that does not exist", b.Engine.Ping(ctx, login))
 		}},
-		{"ping/locked", "The password of an account that may not log in is right: trying older ones cannot help, and setting another does not open it.", func(ctx context.Context, b *engineEnv) error {
+		{"ping/locked", "The password of an account that may not log in is right: trying older ones cannot help, and " +
+			"setting another does not open it.", func(ctx context.Context, b *engineEnv) error {
 			if b.Locked.User == "" {
 				return notOffered("Locked")
 			}
 			return wantFailure("Ping as a locked account", b.Engine.Ping(ctx, b.Locked))
 		}},
-		{"ping/expired", "A password that is good only for setting another is none to promote.", func(ctx context.Context, b *engineEnv) error {
-			if b.Expired.User == "" {
-				return notOffered("Expired")
-			}
-			return wantFailure("Ping with an expired password", b.Engine.Ping(ctx, b.Expired))
-		}},
-		{"ping/any-password", "Where the server accepts any password, a login verifies nothing, and a password that was never set would be promoted.", func(ctx context.Context, b *engineEnv) error {
+		{"ping/expired", "A password that is good only for setting another is none to promote.",
+			func(ctx context.Context, b *engineEnv) error {
+				if b.Expired.User == "" {
+					return notOffered("Expired")
+				}
+				return wantFailure("Ping with an expired password", b.Engine.Ping(ctx, b.Expired))
+			}},
+		{"ping/any-password", "Where the server accepts any password, a login verifies nothing, and a password that " +
+			"was never set would be promoted.", func(ctx context.Context, b *engineEnv) error {
 			if b.TrustedUser.User == "" {
 				return notOffered("TrustedUser")
 			}
-			return wantFailure("Ping where the server asks for no password", b.Engine.Ping(ctx, with(b.TrustedUser, b.password())))
+			return wantFailure("Ping where the server asks for no password",
+				b.Engine.Ping(ctx, with(b.TrustedUser, b.password())))
 		}},
-		{"ping/tls", "Without the name in the certificate, a host in between gets the password.", func(ctx context.Context, b *engineEnv) error {
-			if !b.TLS {
-				return notOffered("TLS")
-			}
-			login := b.User
-			login.TLS.ServerName = "wrong.example.org"
-			return wantKind("Ping with a server name that is not in the certificate", b.Engine.Ping(ctx, login), rotator.KindTLS)
-		}},
-		{"ping/plaintext-server", "A silent fall back to plaintext shows the password to the network.", func(ctx context.Context, b *engineEnv) error {
-			if b.PlaintextOnly.User == "" {
-				return notOffered("PlaintextOnly")
-			}
-			// Where the protocol begins with TLS, the server may just wait for more.
-			return wantKind("Ping of a server without TLS", b.Engine.Ping(ctx, b.PlaintextOnly), rotator.KindTLS, rotator.KindUnreachable)
-		}},
-		{"ping/changes-nothing", "Ping runs against production on every check: it must be safe to run at any time.", pingChangesNothing},
-		{"engine/stateless", "A Lambda serves many secrets, one after another and restarted at any time: what is kept of one login (a pool, a session) answers for another.", engineIsStateless},
-		{"errors/kind", "Decisions, alarms and the advice that people get follow from the kind: an error without one is a riddle at night.", everyErrorHasAKind},
+		{"ping/tls", "Without the name in the certificate, a host in between gets the password.",
+			func(ctx context.Context, b *engineEnv) error {
+				if !b.TLS {
+					return notOffered("TLS")
+				}
+				login := b.User
+				login.TLS.ServerName = "wrong.example.org"
+				return wantKind("Ping with a server name that is not in the certificate", b.Engine.Ping(ctx, login),
+					rotator.KindTLS)
+			}},
+		{"ping/plaintext-server", "A silent fall back to plaintext shows the password to the network.",
+			func(ctx context.Context, b *engineEnv) error {
+				if b.PlaintextOnly.User == "" {
+					return notOffered("PlaintextOnly")
+				}
+				// Where the protocol begins with TLS, the server may just wait for more.
+				return wantKind("Ping of a server without TLS", b.Engine.Ping(ctx, b.PlaintextOnly), rotator.KindTLS,
+					rotator.KindUnreachable)
+			}},
+		{"ping/changes-nothing", "Ping runs against production on every check: it must be safe to run at any time.",
+			pingChangesNothing},
+		{"engine/stateless", "A Lambda serves many secrets, one after another and restarted at any time: what is " +
+			"kept of one login (a pool, a session) answers for another.", engineIsStateless},
+		{"errors/kind", "Decisions, alarms and the advice that people get follow from the kind: an error without one " +
+			"is a riddle at night.", everyErrorHasAKind},
 	}
 }
 
@@ -391,8 +417,11 @@ func traitsAreSane(_ context.Context, b *engineEnv) error {
 	case err != nil:
 		return fmt.Errorf("Traits: Exclude leaves no good password: %w", err)
 	case t.MaxPasswordSize > 0 && len(generated.Reveal()) > t.MaxPasswordSize:
-		return fmt.Errorf("Traits: MaxPasswordSize is %d, less than the passwords that are made by default", t.MaxPasswordSize)
-	case slices.ContainsFunc(t.Keys, func(k strategies.Key) bool { return k.Name == "" || slices.Contains(awsKeys, k.Name) }):
+		return fmt.Errorf("Traits: MaxPasswordSize is %d, less than the passwords that are made by default",
+			t.MaxPasswordSize)
+	case slices.ContainsFunc(t.Keys, func(k strategies.Key) bool {
+		return k.Name == "" || slices.Contains(awsKeys, k.Name)
+	}):
 		return fmt.Errorf("Traits: a key of Keys has no name, or that of one which every engine has: %v", t.Keys)
 	case !reflect.DeepEqual(t, b.Engine.Traits()):
 		return errors.New("Traits: differ from one call to the next")
@@ -401,7 +430,8 @@ func traitsAreSane(_ context.Context, b *engineEnv) error {
 }
 
 // awsKeys are those of every engine.
-var awsKeys = []string{"engine", "host", "port", "dbname", "username", "password", "ssl", "masterarn", "tlsServerName", "alternateUsername", "rotates"}
+var awsKeys = []string{"engine", "host", "port", "dbname", "username", "password", "ssl", "masterarn", "tlsServerName",
+	"alternateUsername", "rotates"}
 
 func pingChangesNothing(ctx context.Context, b *engineEnv) error {
 	other, err := b.newUser(ctx, "other_"+unique())
@@ -454,7 +484,8 @@ func engineIsStateless(ctx context.Context, b *engineEnv) error {
 		return steps(
 			func() error { return wrapf(e.Ping(ctx, b.User), "Ping as one user") },
 			func() error {
-				return wantKind("Ping as that user with another's password", e.Ping(ctx, crossed), rotator.KindLoginRejected)
+				return wantKind("Ping as that user with another's password", e.Ping(ctx, crossed),
+					rotator.KindLoginRejected)
 			},
 			func() error { return wrapf(e.Ping(ctx, other), "Ping as the other user") },
 		)
@@ -506,8 +537,9 @@ func everyErrorHasAKind(ctx context.Context, b *engineEnv) error {
 		"SetPassword of an unknown user": b.Engine.SetPassword(ctx, b.Superuser, "nobody_"+unique(), b.password()),
 		"SetPassword by another user":    b.Engine.SetPassword(ctx, other, b.Superuser.User, b.password()),
 		"SetPassword with no password":   b.Engine.SetPassword(ctx, b.Superuser, b.User.User, secret.Password{}),
-		"SetPassword with a NUL":         b.Engine.SetPassword(ctx, b.Superuser, b.User.User, secret.NewPassword("a\x00b")),
-		"SetPassword of no user":         b.Engine.SetPassword(ctx, b.Superuser, "", b.password()),
+		"SetPassword with a NUL": b.Engine.SetPassword(ctx, b.Superuser, b.User.User,
+			secret.NewPassword("a\x00b")),
+		"SetPassword of no user": b.Engine.SetPassword(ctx, b.Superuser, "", b.password()),
 	} {
 		if err := hasKind(what, err); err != nil {
 			return err

@@ -116,11 +116,13 @@ func (m *Memory) SetPassword(ctx context.Context, login strategies.Login, user s
 }
 
 // DryRunSetPassword implements strategies.Engine: the same, taken back.
-func (m *Memory) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (m *Memory) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return nil, m.setPassword(ctx, dryRun, login, user, sample)
 }
 
-func (m *Memory) setPassword(ctx context.Context, op string, login strategies.Login, user string, p secret.Password) error {
+func (m *Memory) setPassword(ctx context.Context, op string, login strategies.Login, user string,
+	p secret.Password) error {
 	if err := m.checkNew(p, user); err != nil {
 		return err
 	}
@@ -146,11 +148,13 @@ func (m *Memory) changeable(login strategies.Login, user string) (Account, error
 	case login.Host == MemoryReader:
 		return a, errReplica
 	case user != login.User && !m.accounts[login.User].Superuser:
-		return a, fmt.Errorf("user %q: %w: only a superuser may change user %q", login.User, rotator.KindPrivilege, user)
+		return a, fmt.Errorf("user %q: %w: only a superuser may change user %q", login.User,
+			rotator.KindPrivilege, user)
 	case !ok:
 		return a, fmt.Errorf("user %q: %w: create it, or correct the name in the secret", user, rotator.KindNotFound)
 	case a.Locked:
-		return a, fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user, rotator.KindPrivilege)
+		return a, fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", user,
+			rotator.KindPrivilege)
 	}
 	return a, nil
 }
@@ -165,18 +169,21 @@ func onHosts(hosts map[string]secret.Password, p secret.Password) map[string]sec
 }
 
 // SetPasswordKeeping implements strategies.DualPasswordEngine.
-func (m *Memory) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) error {
+func (m *Memory) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep,
+	p secret.Password) error {
 	return m.keep(ctx, "set", login, user, keep, p)
 }
 
 // DryRunKeeping implements strategies.DualPasswordEngine: the same, taken back.
-func (m *Memory) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep, sample secret.Password) ([]strategies.Warning, error) {
+func (m *Memory) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return nil, m.keep(ctx, dryRun, login, user, keep, sample)
 }
 
 // keep keeps the password that it is told, whichever of the two it is: the other one is
 // what goes.
-func (m *Memory) keep(ctx context.Context, op string, login strategies.Login, user string, keep, p secret.Password) error {
+func (m *Memory) keep(ctx context.Context, op string, login strategies.Login, user string, keep,
+	p secret.Password) error {
 	if err := m.checkNew(p, user); err != nil {
 		return err
 	}
@@ -206,12 +213,14 @@ func (a Account) has(p secret.Password) bool {
 
 // EnsureClone implements strategies.CloningEngine. The clone acts for the
 // original, so that whatever either may use or makes is there for both.
-func (m *Memory) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+func (m *Memory) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) error {
 	return m.ensureClone(ctx, "clone", login, pair, p)
 }
 
 // DryRunEnsureClone implements strategies.CloningEngine: the same, taken back.
-func (m *Memory) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+func (m *Memory) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return nil, m.ensureClone(ctx, dryRun, login, pair, sample)
 }
 
@@ -237,9 +246,11 @@ func (m *Memory) checkEntitled(ctx context.Context, login strategies.Login, pair
 	return pair.CheckEntitled(ctx, seen)
 }
 
-func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Login, pair strategies.Pair,
+	p secret.Password) error {
 	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
-		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
+		return fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone,
+			pair.Target, rotator.KindMisconfigured)
 	}
 	if err := m.checkNew(p, pair.Original, pair.Clone); err != nil {
 		return err
@@ -247,7 +258,8 @@ func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Lo
 	if err := m.login(ctx, login); err != nil {
 		return err
 	}
-	if acting, _ := m.Account(login.User); acting.Superuser && login.Host != MemoryReader { // who is none hears that first
+	// who is none hears that first
+	if acting, _ := m.Account(login.User); acting.Superuser && login.Host != MemoryReader {
 		if err := m.checkEntitled(ctx, login, pair); err != nil {
 			return err
 		}
@@ -257,7 +269,8 @@ func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Lo
 			return errReplica
 		}
 		if !m.accounts[login.User].Superuser {
-			return fmt.Errorf("user %q: %w: only a superuser may clone user %q", login.User, rotator.KindPrivilege, pair.Original)
+			return fmt.Errorf("user %q: %w: only a superuser may clone user %q", login.User, rotator.KindPrivilege,
+				pair.Original)
 		}
 		inUse, ok := m.accounts[pair.InUse()]
 		if !ok {
@@ -268,11 +281,13 @@ func (m *Memory) ensureClone(ctx context.Context, op string, login strategies.Lo
 			return fmt.Errorf("user %q, to be cloned: %w", pair.Original, rotator.KindNotFound)
 		}
 		if next.Locked {
-			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", pair.Target, rotator.KindPrivilege)
+			return fmt.Errorf("user %q: %w: the account is locked, and a new password would not open it", pair.Target,
+				rotator.KindPrivilege)
 		}
 		if pair.PasswordOnly {
 			if !ok {
-				return fmt.Errorf("user %q: %w: create it, or correct the name in the secret", pair.Target, rotator.KindNotFound)
+				return fmt.Errorf("user %q: %w: create it, or correct the name in the secret", pair.Target,
+					rotator.KindNotFound)
 			}
 			next.Password, next.Hosts = p, onHosts(next.Hosts, p)
 			m.accounts[pair.Target] = next
@@ -309,11 +324,13 @@ func (m *Memory) checkNew(p secret.Password, users ...string) error {
 	case strings.ContainsRune(value, 0):
 		return fmt.Errorf("new password: %w: it holds a NUL", rotator.KindMisconfigured)
 	case len(value) > t.MaxPasswordSize:
-		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.KindPasswordPolicy, len(value), t.Name, t.MaxPasswordSize)
+		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.KindPasswordPolicy, len(value), t.Name,
+			t.MaxPasswordSize)
 	}
 	for _, user := range users {
 		if user == "" || strings.ContainsRune(user, 0) || len(user) > t.MaxUserBytes {
-			return fmt.Errorf("user name %q: %w: want 1 to %d bytes without NUL", user, rotator.KindMisconfigured, t.MaxUserBytes)
+			return fmt.Errorf("user name %q: %w: want 1 to %d bytes without NUL", user, rotator.KindMisconfigured,
+				t.MaxUserBytes)
 		}
 	}
 	return nil
@@ -333,15 +350,18 @@ func (m *Memory) enter(ctx context.Context, login strategies.Login, toChange boo
 		case login.Host != MemoryHost && login.Host != MemoryReader || login.Port != MemoryPort:
 			return fmt.Errorf("%w: no server there", rotator.KindUnreachable)
 		case !login.TLS.Disabled && login.TLS.ServerName != "" && login.TLS.ServerName != MemoryHost:
-			return fmt.Errorf("%w: the certificate is for %s, not for %q", rotator.KindTLS, MemoryHost, login.TLS.ServerName)
+			return fmt.Errorf("%w: the certificate is for %s, not for %q", rotator.KindTLS, MemoryHost,
+				login.TLS.ServerName)
 		case m.accounts[login.User].AcceptsAnyPassword:
-			return fmt.Errorf("%w: the server accepts any password of this user, so a login verifies nothing", rotator.KindMisconfigured)
+			return fmt.Errorf("%w: the server accepts any password of this user, so a login verifies nothing",
+				rotator.KindMisconfigured)
 		case !m.accepts(login):
 			return fmt.Errorf("%w: wrong password, or no such user", rotator.KindLoginRejected)
 		case m.accounts[login.User].Locked:
 			return fmt.Errorf("%w: the account is locked", rotator.KindPrivilege)
 		case m.accounts[login.User].Expired && !toChange:
-			return fmt.Errorf("%w: the password has expired, and is good only for setting a new one", rotator.KindPrivilege)
+			return fmt.Errorf("%w: the password has expired, and is good only for setting a new one",
+				rotator.KindPrivilege)
 		case login.Database != "" && login.Database != MemoryDatabase:
 			return fmt.Errorf("%w: there is no database %q on this server", rotator.KindMisconfigured, login.Database)
 		}
@@ -488,7 +508,8 @@ func (m *Memory) Census(context.Context) (map[string]string, error) {
 		if !a.RetainedPassword.Empty() {
 			put("verifier kept", digest(a.RetainedPassword))
 		}
-		for what, is := range map[string]bool{"verifier expired": a.Expired, "superuser": a.Superuser, "locked": a.Locked, "trusted": a.AcceptsAnyPassword} {
+		for what, is := range map[string]bool{"verifier expired": a.Expired, "superuser": a.Superuser,
+			"locked": a.Locked, "trusted": a.AcceptsAnyPassword} {
 			if is {
 				put(what, "yes")
 			}

@@ -45,7 +45,8 @@ func newWorld() world {
 	m := &Memory{}
 	w := world{m, m.Login("root", fresh()), m.Login("app", fresh())}
 	m.Add(Account{Name: "root", Password: w.superuser.Password, Superuser: true})
-	m.Add(Account{Name: "app", Password: w.user.Password, Tables: []string{"shared"}, Hosts: map[string]secret.Password{node2: w.user.Password}})
+	m.Add(Account{Name: "app", Password: w.user.Password, Tables: []string{"shared"},
+		Hosts: map[string]secret.Password{node2: w.user.Password}})
 	// Bystanders, with what a wrong engine could take from them.
 	m.Add(Account{Name: "owner", Password: fresh(), Tables: []string{"owned"}})
 	m.Add(Account{Name: "reader", Password: reader, SetRole: "owner", Settings: map[string]string{"limit": "3"}})
@@ -94,7 +95,9 @@ func (w world) engineFixture(e strategies.Engine) EngineFixture {
 		UsePrivilege: func(ctx context.Context, login strategies.Login) error { return w.Use(ctx, login, "shared") },
 		CreateObject: w.Create,
 		ModifyObject: w.Use,
-		Revoke:       func(_ context.Context, user string) error { return alter(user, func(a *Account) { a.Tables = nil }) },
+		Revoke: func(_ context.Context, user string) error {
+			return alter(user, func(a *Account) { a.Tables = nil })
+		},
 		SetAttribute: func(_ context.Context, user string) error {
 			return alter(user, func(a *Account) { a.Settings = map[string]string{"limit": "7"} })
 		},
@@ -164,7 +167,8 @@ func TestMemoryLocksAccounts(t *testing.T) {
 	w := newWorld()
 	w.LockAfter = 3
 	const rejected = rotator.KindLoginRejected
-	for i, want := range []rotator.Kind{"", rejected, rejected, "", rejected, rejected, "", rejected, rejected, rejected, rotator.KindPrivilege} {
+	for i, want := range []rotator.Kind{"", rejected, rejected, "", rejected, rejected, "", rejected, rejected,
+		rejected, rotator.KindPrivilege} {
 		login := w.user
 		if want == rejected {
 			login.Password = fresh()
@@ -173,7 +177,8 @@ func TestMemoryLocksAccounts(t *testing.T) {
 			t.Fatalf("login %d: got %q, want %q", i+1, got, want)
 		}
 	}
-	if got := rotator.KindOf(w.SetPassword(t.Context(), w.superuser, w.user.User, fresh())); got != rotator.KindPrivilege {
+	if got := rotator.KindOf(w.SetPassword(t.Context(), w.superuser, w.user.User,
+		fresh())); got != rotator.KindPrivilege {
 		t.Errorf("a new password for a locked account: got %q, want %q", got, rotator.KindPrivilege)
 	}
 }
@@ -254,7 +259,8 @@ func TestSkipsNameFields(t *testing.T) {
 	for _, c := range EngineCases() {
 		w := newWorld()
 		full := w.engineFixture(w.Memory)
-		err := c.Check(t.Context(), EngineFixture{Engine: full.Engine, Superuser: full.Superuser, User: full.User, NewUser: full.NewUser, NoDatabases: true})
+		err := c.Check(t.Context(), EngineFixture{Engine: full.Engine, Superuser: full.Superuser, User: full.User,
+			NewUser: full.NewUser, NoDatabases: true})
 		if !errors.Is(err, ErrNotOffered) {
 			continue
 		}
@@ -269,10 +275,12 @@ func TestSkipsNameFields(t *testing.T) {
 
 func TestFixturesLackWhatIsRequired(t *testing.T) {
 	t.Parallel()
-	if err := EngineCases()[0].Check(t.Context(), EngineFixture{}); err == nil || !strings.Contains(err.Error(), "fixture:") {
+	if err := EngineCases()[0].Check(t.Context(), EngineFixture{}); err == nil ||
+		!strings.Contains(err.Error(), "fixture:") {
 		t.Errorf("an empty EngineFixture: got %v", err)
 	}
-	if err := StrategyCases()[0].Check(t.Context(), StrategyFixture{}); err == nil || !strings.Contains(err.Error(), "fixture:") {
+	if err := StrategyCases()[0].Check(t.Context(), StrategyFixture{}); err == nil ||
+		!strings.Contains(err.Error(), "fixture:") {
 		t.Errorf("an empty StrategyFixture: got %v", err)
 	}
 }

@@ -16,7 +16,8 @@ import (
 
 func networkRules() []engineRule {
 	return []engineRule{
-		{"network/closed-port", "If an outage looks like a rejected login, strategies try every password they know, and lock the account when the server is back.", func(ctx context.Context, b *engineEnv) error {
+		{"network/closed-port", "If an outage looks like a rejected login, strategies try every password they know, " +
+			"and lock the account when the server is back.", func(ctx context.Context, b *engineEnv) error {
 			port, err := closedPort()
 			if err != nil {
 				return err
@@ -26,14 +27,16 @@ func networkRules() []engineRule {
 				return login
 			}, rotator.KindUnreachable)
 		}},
-		{"network/unknown-host", "A host name with a slip in it is the network's affair and not the password's.", func(ctx context.Context, b *engineEnv) error {
-			return b.eachCall(ctx, func(login strategies.Login) strategies.Login {
-				// A label this long is no name, so that no name server is asked.
-				login.Host = strings.Repeat("x", 64) + ".invalid"
-				return login
-			}, rotator.KindUnreachable, rotator.KindMisconfigured)
-		}},
-		{"network/hang-up", "A proxy without a database behind it accepts and hangs up: the credentials were not judged.", func(ctx context.Context, b *engineEnv) error {
+		{"network/unknown-host", "A host name with a slip in it is the network's affair and not the password's.",
+			func(ctx context.Context, b *engineEnv) error {
+				return b.eachCall(ctx, func(login strategies.Login) strategies.Login {
+					// A label this long is no name, so that no name server is asked.
+					login.Host = strings.Repeat("x", 64) + ".invalid"
+					return login
+				}, rotator.KindUnreachable, rotator.KindMisconfigured)
+			}},
+		{"network/hang-up", "A proxy without a database behind it accepts and hangs up: the credentials were not " +
+			"judged.", func(ctx context.Context, b *engineEnv) error {
 			s, err := listen(func(_ *fakeServer, c net.Conn) { c.Close() })
 			if err != nil {
 				return err
@@ -41,81 +44,92 @@ func networkRules() []engineRule {
 			defer s.close()
 			return b.eachCall(ctx, s.lead)
 		}},
-		{"network/nonsense", "Something else listens on that port: an answer that makes no sense is not a judgement.", func(ctx context.Context, b *engineEnv) error {
-			s, err := listen(func(s *fakeServer, c net.Conn) {
-				io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n\x00\xff\x00\xff")
-				io.Copy(s, c)
-				c.Close()
-			})
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // it may wait for more
-			defer cancel()
-			return b.eachCall(ctx, s.lead)
-		}},
-		{"network/no-password-in-clear", "A host that answers without TLS must not be sent the password.", func(ctx context.Context, b *engineEnv) error {
-			s, err := listenSilently()
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			for _, call := range b.calls() {
-				login := s.lead(with(call.as, b.canary()))
-				login.TLS.Disabled = false
-				if _, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error { return call.do(ctx, login, b.canary()) }); deaf != nil {
-					return deaf
-				}
-			}
-			if b.leaks(s.text()) {
-				return errors.New("a server that had not proved its name was sent a password in clear")
-			}
-			return nil
-		}},
-		{"context/cancelled", "Lambda's time is over, or the caller has given up: nothing may begin now.", func(ctx context.Context, b *engineEnv) error {
-			ctx2, cancel := context.WithCancel(ctx)
-			cancel()
-			for _, call := range b.calls() {
-				p := b.password()
-				err, deaf := respectsContext(ctx2, b.CancelGrace, call.name, func(ctx context.Context) error { return call.do(ctx, call.as, p) })
-				if deaf != nil {
-					return deaf
-				}
-				if err := wantFailure(call.name+" with a cancelled context", err); err != nil {
+		{"network/nonsense", "Something else listens on that port: an answer that makes no sense is not a judgement.",
+			func(ctx context.Context, b *engineEnv) error {
+				s, err := listen(func(s *fakeServer, c net.Conn) {
+					io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n\x00\xff\x00\xff")
+					io.Copy(s, c)
+					c.Close()
+				})
+				if err != nil {
 					return err
 				}
-				if err := b.unchanged(ctx, p); err != nil {
+				defer s.close()
+				ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // it may wait for more
+				defer cancel()
+				return b.eachCall(ctx, s.lead)
+			}},
+		{"network/no-password-in-clear", "A host that answers without TLS must not be sent the password.",
+			func(ctx context.Context, b *engineEnv) error {
+				s, err := listenSilently()
+				if err != nil {
 					return err
 				}
-			}
-			return nil
-		}},
-		{"context/deadline", "A server that accepts and never answers held AWS's functions until Lambda killed them, without a reason in the log.", func(ctx context.Context, b *engineEnv) error {
+				defer s.close()
+				ctx, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				for _, call := range b.calls() {
+					login := s.lead(with(call.as, b.canary()))
+					login.TLS.Disabled = false
+					if _, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error {
+						return call.do(ctx, login, b.canary())
+					}); deaf != nil {
+						return deaf
+					}
+				}
+				if b.leaks(s.text()) {
+					return errors.New("a server that had not proved its name was sent a password in clear")
+				}
+				return nil
+			}},
+		{"context/cancelled", "Lambda's time is over, or the caller has given up: nothing may begin now.",
+			func(ctx context.Context, b *engineEnv) error {
+				ctx2, cancel := context.WithCancel(ctx)
+				cancel()
+				for _, call := range b.calls() {
+					p := b.password()
+					err, deaf := respectsContext(ctx2, b.CancelGrace, call.name, func(ctx context.Context) error {
+						return call.do(ctx, call.as, p)
+					})
+					if deaf != nil {
+						return deaf
+					}
+					if err := wantFailure(call.name+" with a cancelled context", err); err != nil {
+						return err
+					}
+					if err := b.unchanged(ctx, p); err != nil {
+						return err
+					}
+				}
+				return nil
+			}},
+		{"context/deadline", "A server that accepts and never answers held AWS's functions until Lambda killed them, " +
+			"without a reason in the log.", func(ctx context.Context, b *engineEnv) error {
 			return b.silence(ctx, func(ctx context.Context, _ *fakeServer) (context.Context, context.CancelFunc) {
 				return context.WithTimeout(ctx, 300*time.Millisecond)
 			})
 		}},
-		{"context/cancelled-midway", "Giving up must reach the handshake too, and not only the dialing.", func(ctx context.Context, b *engineEnv) error {
-			return b.silence(ctx, func(ctx context.Context, s *fakeServer) (context.Context, context.CancelFunc) {
-				ctx, cancel := context.WithCancel(ctx)
-				go func() {
-					select {
-					case <-s.spoke:
-					case <-ctx.Done():
-					case <-time.After(time.Second): // with this engine the server speaks first
-					}
-					cancel()
-				}()
-				return ctx, cancel
-			})
-		}},
-		{"network/cut-anywhere", "Connections break in the middle of everything: the account must have one password or the other, and no break is a rejected login.", func(ctx context.Context, b *engineEnv) error {
+		{"context/cancelled-midway", "Giving up must reach the handshake too, and not only the dialing.",
+			func(ctx context.Context, b *engineEnv) error {
+				return b.silence(ctx, func(ctx context.Context, s *fakeServer) (context.Context, context.CancelFunc) {
+					ctx, cancel := context.WithCancel(ctx)
+					go func() {
+						select {
+						case <-s.spoke:
+						case <-ctx.Done():
+						case <-time.After(time.Second): // with this engine the server speaks first
+						}
+						cancel()
+					}()
+					return ctx, cancel
+				})
+			}},
+		{"network/cut-anywhere", "Connections break in the middle of everything: the account must have one password " +
+			"or the other, and no break is a rejected login.", func(ctx context.Context, b *engineEnv) error {
 			return b.cutEverywhere(ctx, true)
 		}},
-		{"network/silent-anywhere", "Servers fall silent in the middle of everything, and a failover looks just like that.", func(ctx context.Context, b *engineEnv) error {
+		{"network/silent-anywhere", "Servers fall silent in the middle of everything, and a failover looks just " +
+			"like that.", func(ctx context.Context, b *engineEnv) error {
 			return b.cutEverywhere(ctx, false)
 		}},
 	}
@@ -124,10 +138,13 @@ func networkRules() []engineRule {
 // eachCall makes every call to a place where no server of the engine is. An
 // account is untouched by that, and no credentials are judged. Without kinds, any
 // failure will do; the context's own end always does.
-func (b *engineEnv) eachCall(ctx context.Context, lead func(login strategies.Login) strategies.Login, kinds ...rotator.Kind) error {
+func (b *engineEnv) eachCall(ctx context.Context, lead func(login strategies.Login) strategies.Login,
+	kinds ...rotator.Kind) error {
 	for _, call := range b.calls() {
 		p := b.password()
-		err, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error { return call.do(ctx, lead(call.as), p) })
+		err, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error {
+			return call.do(ctx, lead(call.as), p)
+		})
 		if deaf != nil {
 			return deaf
 		}
@@ -144,7 +161,8 @@ func (b *engineEnv) eachCall(ctx context.Context, lead func(login strategies.Log
 }
 
 // silence makes every call to a server that accepts and never answers.
-func (b *engineEnv) silence(ctx context.Context, limit func(ctx context.Context, s *fakeServer) (context.Context, context.CancelFunc)) error {
+func (b *engineEnv) silence(ctx context.Context, limit func(ctx context.Context, s *fakeServer) (context.Context,
+	context.CancelFunc)) error {
 	for _, call := range b.calls() {
 		err := func() error {
 			s, err := listenSilently()
@@ -191,7 +209,8 @@ func (b *engineEnv) cutEverywhere(ctx context.Context, hangUp bool) error {
 			}
 			p := b.password()
 			sent, err := b.through(ctx, call, login, p, total*i/cuts, hangUp)
-			what := fmt.Sprintf("%s, with the line cut after %d of some %d bytes of the answers", call.name, sent, total)
+			what := fmt.Sprintf("%s, with the line cut after %d of some %d bytes of the answers", call.name,
+				sent, total)
 			done := err == nil // what was lost may have been a goodbye
 			if !done && !errors.Is(err, errIgnoresContext) {
 				err = wantFailure(what, err)
@@ -227,7 +246,8 @@ var errIgnoresContext = errors.New("deaf to its context")
 
 // through makes a call by way of a proxy that stops after so many bytes, and says
 // how many the server sent.
-func (b *engineEnv) through(ctx context.Context, call change, login strategies.Login, p secret.Password, limit int64, hangUp bool) (int64, error) {
+func (b *engineEnv) through(ctx context.Context, call change, login strategies.Login, p secret.Password, limit int64,
+	hangUp bool) (int64, error) {
 	s, err := forward(ctx, b.Dial, limit, hangUp)
 	if err != nil {
 		return 0, err
@@ -238,7 +258,9 @@ func (b *engineEnv) through(ctx context.Context, call change, login strategies.L
 		ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
 		defer cancel()
 	}
-	err, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error { return call.do(ctx, s.lead(login), p) })
+	err, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error {
+		return call.do(ctx, s.lead(login), p)
+	})
 	if deaf != nil {
 		return 0, fmt.Errorf("%w: %w", errIgnoresContext, deaf)
 	}

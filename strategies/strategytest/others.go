@@ -16,7 +16,8 @@ import (
 // with similar names, and calls of each kind.
 func othersRules() []engineRule {
 	return []engineRule{
-		{"others/set", "A rotation that changes what another account is, has or may do is an attack, or an outage of another application.", func(ctx context.Context, b *engineEnv) error {
+		{"others/set", "A rotation that changes what another account is, has or may do is an attack, or an outage of " +
+			"another application.", func(ctx context.Context, b *engineEnv) error {
 			all, err := b.bystanders(ctx, b.User.User)
 			if err != nil {
 				return err
@@ -30,27 +31,29 @@ func othersRules() []engineRule {
 				func() error { return b.allWork(ctx, all, "after another account was changed") },
 			)
 		}},
-		{"others/rehearsal", "It runs before every rotation, also before those that are refused.", func(ctx context.Context, b *engineEnv) error {
-			all, err := b.bystanders(ctx, b.User.User)
-			if err != nil {
-				return err
-			}
-			return steps(
-				func() error { return wrapf(b.dryRun(ctx, b.User, b.User.User), "DryRunSetPassword") },
-				func() error {
-					return wrapf(b.dryRun(ctx, b.Superuser, b.User.User), "DryRunSetPassword by the superuser")
-				},
-				func() error {
-					e, ok := b.Engine.(strategies.CloningEngine)
-					if !ok {
-						return nil
-					}
-					return wrapf(dryRunClone(ctx, e, b.Superuser, b.pair(b.User.User)), "DryRunEnsureClone")
-				},
-				func() error { return b.allWork(ctx, all, "after another account was rehearsed") },
-			)
-		}},
-		cloning("others/clone", "A clone may do what its original may and no more, and no third account may have more or less than before.", func(ctx context.Context, b *engineEnv, c cloner) error {
+		{"others/rehearsal", "It runs before every rotation, also before those that are refused.",
+			func(ctx context.Context, b *engineEnv) error {
+				all, err := b.bystanders(ctx, b.User.User)
+				if err != nil {
+					return err
+				}
+				return steps(
+					func() error { return wrapf(b.dryRun(ctx, b.User, b.User.User), "DryRunSetPassword") },
+					func() error {
+						return wrapf(b.dryRun(ctx, b.Superuser, b.User.User), "DryRunSetPassword by the superuser")
+					},
+					func() error {
+						e, ok := b.Engine.(strategies.CloningEngine)
+						if !ok {
+							return nil
+						}
+						return wrapf(dryRunClone(ctx, e, b.Superuser, b.pair(b.User.User)), "DryRunEnsureClone")
+					},
+					func() error { return b.allWork(ctx, all, "after another account was rehearsed") },
+				)
+			}},
+		cloning("others/clone", "A clone may do what its original may and no more, and no third account may have "+
+			"more or less than before.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			all, err := b.bystanders(ctx, c.pair.Clone)
 			if err != nil {
 				return err
@@ -68,12 +71,14 @@ func othersRules() []engineRule {
 			}
 			return steps(
 				func() error {
-					return wrapf(c.EnsureClone(ctx, b.Superuser, back(c.pair), b.password()), "EnsureClone on the original's turn")
+					return wrapf(c.EnsureClone(ctx, b.Superuser, back(c.pair), b.password()),
+						"EnsureClone on the original's turn")
 				},
 				func() error { return b.allWork(ctx, all, "after an account was cloned") },
 			)
 		}),
-		{"hosts/set", "Where a name stands for several accounts, one for clients of each host, a change of some locks the clients of the others out.", func(ctx context.Context, b *engineEnv) error {
+		{"hosts/set", "Where a name stands for several accounts, one for clients of each host, a change of some " +
+			"locks the clients of the others out.", func(ctx context.Context, b *engineEnv) error {
 			if b.Hosted.User == "" || b.LogInFrom == nil {
 				return notOffered("Hosted, Hosts and LogInFrom")
 			}
@@ -81,12 +86,14 @@ func othersRules() []engineRule {
 			return steps(
 				func() error { return b.fromEveryHost(ctx, b.Hosted, "before anything was set") },
 				func() error {
-					return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.Hosted.User, p), "SetPassword by the superuser")
+					return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.Hosted.User, p),
+						"SetPassword by the superuser")
 				},
 				func() error { return b.fromEveryHost(ctx, with(b.Hosted, p), "with the new password") },
 			)
 		}},
-		cloning("hosts/clone", "Clients of every host go on with the clone after the next rotation, and come back to the original after the one that follows.", func(ctx context.Context, b *engineEnv, c cloner) error {
+		cloning("hosts/clone", "Clients of every host go on with the clone after the next rotation, and come back to "+
+			"the original after the one that follows.", func(ctx context.Context, b *engineEnv, c cloner) error {
 			if b.Hosted.User == "" || b.LogInFrom == nil {
 				return notOffered("Hosted, Hosts and LogInFrom")
 			}
@@ -169,13 +176,15 @@ func bystanderRules() []strategyRule {
 		return nil
 	}
 	return []strategyRule{
-		{"others/untouched", "A rotation that changes what another account is, has or may do is an attack, or an outage of another application.", func(ctx context.Context, w *caseEnv) error {
+		{"others/untouched", "A rotation that changes what another account is, has or may do is an attack, or an " +
+			"outage of another application.", func(ctx context.Context, w *caseEnv) error {
 			if w.watcher == nil {
 				return errNoCensus
 			}
 			return rotate(ctx, w, func(_, _ secret.Document) error { return nil })
 		}},
-		{"others/secrets", "Who holds another secret of the same server has nothing to do with this rotation, and must be able to log in after it.", func(ctx context.Context, w *caseEnv) error {
+		{"others/secrets", "Who holds another secret of the same server has nothing to do with this rotation, and " +
+			"must be able to log in after it.", func(ctx context.Context, w *caseEnv) error {
 			if len(w.Others) == 0 {
 				return notOffered("Others")
 			}
@@ -186,7 +195,8 @@ func bystanderRules() []strategyRule {
 			}
 			return rotate(ctx, w, func(_, _ secret.Document) error { return nil })
 		}},
-		{"holder/gains-nothing", "Who may write a secret must not have a superuser hand out an account that may do more.", func(ctx context.Context, w *caseEnv) error {
+		{"holder/gains-nothing", "Who may write a secret must not have a superuser hand out an account that may " +
+			"do more.", func(ctx context.Context, w *caseEnv) error {
 			if w.Rights == nil {
 				return notOffered("Rights")
 			}
@@ -202,28 +212,37 @@ func bystanderRules() []strategyRule {
 				return census.SameRights(held, now, true)
 			})
 		}},
-		{"hosts/every", "Clients of the name on every host read the same secret.", func(ctx context.Context, w *caseEnv) error {
-			if w.Hosts == nil {
-				return notOffered("Hosts and LogInFrom")
-			}
-			return rotate(ctx, w, func(_, pending secret.Document) error { return w.mustLogIn(ctx, pending, "the new value") })
-		}},
-		{"others/refused", "A rotation that cannot be is one that leaves everything as it was.", func(ctx context.Context, w *caseEnv) error {
-			if w.watcher == nil {
-				return errNoCensus
-			}
-			current := w.wrong(w.Current)
-			pending, err := w.next(ctx, current)
-			if err != nil {
-				return err
-			}
-			before := w.watcher.census(ctx)
-			return steps(
-				func() error {
-					return wantKind("Apply with a current password that is not valid", w.apply(ctx, current, pending), rotator.KindLoginRejected)
-				},
-				func() error { return wrapf(census.Change{}.Check(before, w.watcher.census(ctx)), "after a refusal") },
-			)
-		}},
+		{"hosts/every", "Clients of the name on every host read the same secret.",
+			func(ctx context.Context, w *caseEnv) error {
+				if w.Hosts == nil {
+					return notOffered("Hosts and LogInFrom")
+				}
+				return rotate(ctx, w, func(_, pending secret.Document) error {
+					return w.mustLogIn(ctx, pending, "the new value")
+				})
+			}},
+		{"others/refused", "A rotation that cannot be is one that leaves everything as it was.",
+			func(ctx context.Context, w *caseEnv) error {
+				if w.watcher == nil {
+					return errNoCensus
+				}
+				current := w.wrong(w.Current)
+				pending, err := w.next(ctx, current)
+				if err != nil {
+					return err
+				}
+				before := w.watcher.census(ctx)
+				return steps(
+					func() error {
+						return wantKind("Apply with a current password that is not valid",
+							w.apply(ctx, current, pending),
+							rotator.KindLoginRejected)
+					},
+					func() error {
+						return wrapf(census.Change{}.Check(before, w.watcher.census(ctx)),
+							"after a refusal")
+					},
+				)
+			}},
 	}
 }

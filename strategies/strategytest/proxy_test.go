@@ -48,7 +48,8 @@ func TestProxy(t *testing.T) {
 		n, err := io.ReadFull(c, heard)
 		return string(heard[:n]), err
 	}
-	for v, want := range map[ChunkAction]string{ChunkForward: "hello", ChunkSlow: "hello", ChunkReset: "", ChunkDrop: ""} {
+	for v, want := range map[ChunkAction]string{ChunkForward: "hello", ChunkSlow: "hello", ChunkReset: "",
+		ChunkDrop: ""} {
 		wait := time.Minute
 		if v == ChunkDrop {
 			wait = 50 * time.Millisecond

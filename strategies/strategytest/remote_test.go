@@ -152,10 +152,12 @@ func (r remote) SetPassword(ctx context.Context, login strategies.Login, user st
 	return r.call(ctx, login, request{Op: "set", Target: user, New: p.Reveal()})
 }
 
-func (r remote) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, old, p secret.Password) error {
+func (r remote) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, old,
+	p secret.Password) error {
 	if r.twice {
 		between := secret.NewPassword("Between-" + unique())
-		if err := r.call(ctx, login, request{Op: "keep", Target: user, Old: old.Reveal(), New: between.Reveal()}); err != nil {
+		if err := r.call(ctx, login, request{Op: "keep", Target: user, Old: old.Reveal(),
+			New: between.Reveal()}); err != nil {
 			return err
 		}
 		old = between
@@ -166,19 +168,24 @@ func (r remote) SetPasswordKeeping(ctx context.Context, login strategies.Login, 
 	return r.call(ctx, login, request{Op: "keep", Target: user, Old: old.Reveal(), New: p.Reveal()})
 }
 
-func (r remote) DryRunKeeping(ctx context.Context, login strategies.Login, user string, old, sample secret.Password) ([]strategies.Warning, error) {
-	return nil, r.call(ctx, login, request{Op: "rehearse keeping", Target: user, Old: old.Reveal(), New: sample.Reveal()})
+func (r remote) DryRunKeeping(ctx context.Context, login strategies.Login, user string, old,
+	sample secret.Password) ([]strategies.Warning, error) {
+	return nil, r.call(ctx, login, request{Op: "rehearse keeping", Target: user, Old: old.Reveal(),
+		New: sample.Reveal()})
 }
 
-func (r remote) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+func (r remote) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) error {
 	return r.callForPair(ctx, login, request{Op: "clone", Pair: pair, New: p.Reveal()})
 }
 
-func (r remote) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (r remote) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return nil, r.call(ctx, login, request{Op: "rehearse", Target: user, New: sample.Reveal()})
 }
 
-func (r remote) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+func (r remote) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return nil, r.callForPair(ctx, login, request{Op: "rehearse clone", Pair: pair, New: sample.Reveal()})
 }
 
@@ -290,7 +297,8 @@ func remoteFixture(t *testing.T, e strategies.Engine) EngineFixture {
 	f := w.engineFixture(e)
 	local := f
 	home := func(login strategies.Login) strategies.Login { return w.Login(login.User, login.Password) }
-	for _, login := range []*strategies.Login{&f.Superuser, &f.User, &f.Locked, &f.Expired, &f.DualPasswordUser, &f.TrustedUser} {
+	for _, login := range []*strategies.Login{&f.Superuser, &f.User, &f.Locked, &f.Expired, &f.DualPasswordUser,
+		&f.TrustedUser} {
 		*login = at(server, *login)
 	}
 	f.NewUserPerAuthMethod = func(ctx context.Context) ([]strategies.Login, error) {
@@ -306,7 +314,9 @@ func remoteFixture(t *testing.T, e strategies.Engine) EngineFixture {
 		return at(server, login), err
 	}
 	f.LogIn = func(ctx context.Context, login strategies.Login) error { return w.Ping(ctx, home(login)) }
-	f.UsePrivilege = func(ctx context.Context, login strategies.Login) error { return local.UsePrivilege(ctx, home(login)) }
+	f.UsePrivilege = func(ctx context.Context, login strategies.Login) error {
+		return local.UsePrivilege(ctx, home(login))
+	}
 	f.CreateObject = func(ctx context.Context, login strategies.Login, object string) error {
 		return w.Create(ctx, home(login), object)
 	}

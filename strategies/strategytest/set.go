@@ -14,73 +14,88 @@ import (
 
 func setRules() []engineRule {
 	return []engineRule{
-		{"set/self", "This is what a rotation is: the new password opens, the old one does not.", func(ctx context.Context, b *engineEnv) error {
-			p := b.password()
-			return steps(
-				func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
-				func() error { return b.mustHaveChanged(ctx, b.User, p) },
-			)
-		}},
-		{"set/superuser", "A superuser changes the account that was named and not itself.", func(ctx context.Context, b *engineEnv) error {
-			p := b.password()
-			return steps(
-				func() error { return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, p), "SetPassword") },
-				func() error { return b.mustHaveChanged(ctx, b.User, p) },
-				func() error { return b.mustLogIn(ctx, b.Superuser, "after it set another's password") },
-				func() error { return b.mustReject(ctx, with(b.Superuser, p), "with the user's new password") },
-			)
-		}},
-		{"set/wrong-password", "A client without a valid password must not be able to change one.", func(ctx context.Context, b *engineEnv) error {
-			p := b.password()
-			for _, login := range []strategies.Login{b.Superuser, b.User} {
-				err := b.Engine.SetPassword(ctx, with(login, b.password()), b.User.User, p)
-				if err := wantKind("SetPassword as "+login.User+" with a wrong password", err, rotator.KindLoginRejected); err != nil {
+		{"set/self", "This is what a rotation is: the new password opens, the old one does not.",
+			func(ctx context.Context, b *engineEnv) error {
+				p := b.password()
+				return steps(
+					func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
+					func() error { return b.mustHaveChanged(ctx, b.User, p) },
+				)
+			}},
+		{"set/superuser", "A superuser changes the account that was named and not itself.",
+			func(ctx context.Context, b *engineEnv) error {
+				p := b.password()
+				return steps(
+					func() error {
+						return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, p),
+							"SetPassword")
+					},
+					func() error { return b.mustHaveChanged(ctx, b.User, p) },
+					func() error { return b.mustLogIn(ctx, b.Superuser, "after it set another's password") },
+					func() error { return b.mustReject(ctx, with(b.Superuser, p), "with the user's new password") },
+				)
+			}},
+		{"set/wrong-password", "A client without a valid password must not be able to change one.",
+			func(ctx context.Context, b *engineEnv) error {
+				p := b.password()
+				for _, login := range []strategies.Login{b.Superuser, b.User} {
+					err := b.Engine.SetPassword(ctx, with(login, b.password()), b.User.User, p)
+					if err := wantKind("SetPassword as "+login.User+" with a wrong password", err,
+						rotator.KindLoginRejected); err != nil {
+						return err
+					}
+				}
+				return b.unchanged(ctx, p)
+			}},
+		{"set/no-privilege", "An ordinary account that can change another's password owns the database.",
+			func(ctx context.Context, b *engineEnv) error {
+				other, err := b.newUnprivileged(ctx, "other_"+unique())
+				if err != nil {
 					return err
 				}
-			}
-			return b.unchanged(ctx, p)
-		}},
-		{"set/no-privilege", "An ordinary account that can change another's password owns the database.", func(ctx context.Context, b *engineEnv) error {
-			other, err := b.newUnprivileged(ctx, "other_"+unique())
-			if err != nil {
-				return err
-			}
-			p := b.password()
-			return steps(
-				func() error {
-					return wantFailure("SetPassword of another account by an ordinary one", b.Engine.SetPassword(ctx, other, b.User.User, p))
-				},
-				func() error { return b.unchanged(ctx, p) },
-				func() error { return b.mustLogIn(ctx, other, "after it tried to change another") },
-			)
-		}},
-		{"set/unknown-user", "A slip in a secret must not create accounts.", func(ctx context.Context, b *engineEnv) error {
-			name, p := "nobody_"+unique(), b.password()
-			return steps(
-				func() error {
-					return wantFailure("SetPassword of a user that does not exist", b.Engine.SetPassword(ctx, b.Superuser, name, p))
-				},
-				func() error { return b.mustReject(ctx, account(b.User, name, p), "after that") },
-			)
-		}},
-		{"set/empty-password", "Several servers take an empty password for \"none\": no client could log in, or every one.", func(ctx context.Context, b *engineEnv) error {
+				p := b.password()
+				return steps(
+					func() error {
+						return wantFailure("SetPassword of another account by an ordinary one",
+							b.Engine.SetPassword(ctx, other, b.User.User, p))
+					},
+					func() error { return b.unchanged(ctx, p) },
+					func() error { return b.mustLogIn(ctx, other, "after it tried to change another") },
+				)
+			}},
+		{"set/unknown-user", "A slip in a secret must not create accounts.",
+			func(ctx context.Context, b *engineEnv) error {
+				name, p := "nobody_"+unique(), b.password()
+				return steps(
+					func() error {
+						return wantFailure("SetPassword of a user that does not exist",
+							b.Engine.SetPassword(ctx, b.Superuser, name, p))
+					},
+					func() error { return b.mustReject(ctx, account(b.User, name, p), "after that") },
+				)
+			}},
+		{"set/empty-password", "Several servers take an empty password for \"none\": no client could log in, or " +
+			"every one.", func(ctx context.Context, b *engineEnv) error {
 			return b.setRefused(ctx, "an empty password", secret.Password{})
 		}},
-		{"set/nul", "C ends strings at a NUL: what is stored would be the part before it.", func(ctx context.Context, b *engineEnv) error {
-			p := secret.NewPassword(b.password().Reveal() + "\x00tail")
-			b.keep(p)
-			return b.setRefused(ctx, "a password with a NUL", p)
-		}},
-		{"set/too-long", "A password that is cut works on servers that cut it again, until one does not.", func(ctx context.Context, b *engineEnv) error {
-			limit := b.Engine.Traits().MaxPasswordSize
-			if limit == 0 {
-				return notOffered("a limit of passwords (the engine has none)")
-			}
-			p := secret.NewPassword(strings.Repeat("aB3-", limit/4+1))
-			b.keep(p)
-			return b.setRefused(ctx, "a password over the limit", p)
-		}},
-		{"set/generated-passwords", "A rotation makes passwords from everything that Exclude allows; one in many must not fail.", func(ctx context.Context, b *engineEnv) error {
+		{"set/nul", "C ends strings at a NUL: what is stored would be the part before it.",
+			func(ctx context.Context, b *engineEnv) error {
+				p := secret.NewPassword(b.password().Reveal() + "\x00tail")
+				b.keep(p)
+				return b.setRefused(ctx, "a password with a NUL", p)
+			}},
+		{"set/too-long", "A password that is cut works on servers that cut it again, until one does not.",
+			func(ctx context.Context, b *engineEnv) error {
+				limit := b.Engine.Traits().MaxPasswordSize
+				if limit == 0 {
+					return notOffered("a limit of passwords (the engine has none)")
+				}
+				p := secret.NewPassword(strings.Repeat("aB3-", limit/4+1))
+				b.keep(p)
+				return b.setRefused(ctx, "a password over the limit", p)
+			}},
+		{"set/generated-passwords", "A rotation makes passwords from everything that Exclude allows; one in many " +
+			"must not fail.", func(ctx context.Context, b *engineEnv) error {
 			login := b.User
 			for range 8 {
 				p := b.password()
@@ -94,52 +109,63 @@ func setRules() []engineRule {
 			}
 			return nil
 		}},
-		{"set/hostile-passwords", "A character that SQL, a URL or a template takes in another sense locks the account, or lets the writer of the secret run statements.", hostilePasswords},
-		{"set/hostile-users", "Names reach statements too: unquoted, another account is changed, or an injected statement runs.", hostileUsers},
-		{"set/user-over-limit", "A name that the server cuts is another account's name.", func(ctx context.Context, b *engineEnv) error {
-			limit := b.Engine.Traits().MaxUserBytes
-			if limit == 0 {
-				return notOffered("a limit of names (the engine has none)")
-			}
-			cut := pad("over_"+unique()+"_", limit)
-			victim, err := b.newUser(ctx, cut)
-			if err != nil {
-				return err
-			}
-			p := b.password()
-			return steps(
-				func() error {
-					return wantFailure("SetPassword of a name over the limit", b.Engine.SetPassword(ctx, b.Superuser, cut+"x", p))
-				},
-				func() error { return b.mustLogIn(ctx, victim, "whose name is the same, cut") },
-				func() error { return b.mustReject(ctx, with(victim, p), "with the other's password") },
-			)
-		}},
-		{"set/others-untouched", "A statement without its WHERE locks out all users.", func(ctx context.Context, b *engineEnv) error {
-			other, err := b.newUser(ctx, b.User.User+"_2")
-			if err != nil {
-				return err
-			}
-			p, q := b.password(), b.password()
-			return steps(
-				func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
-				func() error { return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, q), "SetPassword") },
-				func() error { return b.mustLogIn(ctx, other, "after another account was changed") },
-				func() error { return b.mustLogIn(ctx, b.Superuser, "after another account was changed") },
-			)
-		}},
-		{"set/keeps-rights", "An account that was dropped and made again has the password and none of its rights.", func(ctx context.Context, b *engineEnv) error {
-			if b.UsePrivilege == nil {
-				return notOffered("UsePrivilege")
-			}
-			if err := b.UsePrivilege(ctx, b.User); err != nil {
-				return fmt.Errorf("fixture: User must be allowed to Use: %w", err)
-			}
-			return b.eachSet(ctx, func(login strategies.Login) error {
-				return wrapf(b.UsePrivilege(ctx, login), "after SetPassword, what the user was allowed to do before")
-			})
-		}},
-		{"set/keeps-attributes", "Limits and settings of an account are an administrator's; losing them shows weeks later.", func(ctx context.Context, b *engineEnv) error {
+		{"set/hostile-passwords", "A character that SQL, a URL or a template takes in another sense locks the " +
+			"account, or lets the writer of the secret run statements.", hostilePasswords},
+		{"set/hostile-users", "Names reach statements too: unquoted, another account is changed, or an injected " +
+			"statement runs.", hostileUsers},
+		{"set/user-over-limit", "A name that the server cuts is another account's name.",
+			func(ctx context.Context, b *engineEnv) error {
+				limit := b.Engine.Traits().MaxUserBytes
+				if limit == 0 {
+					return notOffered("a limit of names (the engine has none)")
+				}
+				cut := pad("over_"+unique()+"_", limit)
+				victim, err := b.newUser(ctx, cut)
+				if err != nil {
+					return err
+				}
+				p := b.password()
+				return steps(
+					func() error {
+						return wantFailure("SetPassword of a name over the limit",
+							b.Engine.SetPassword(ctx, b.Superuser, cut+"x", p))
+					},
+					func() error { return b.mustLogIn(ctx, victim, "whose name is the same, cut") },
+					func() error { return b.mustReject(ctx, with(victim, p), "with the other's password") },
+				)
+			}},
+		{"set/others-untouched", "A statement without its WHERE locks out all users.",
+			func(ctx context.Context, b *engineEnv) error {
+				other, err := b.newUser(ctx, b.User.User+"_2")
+				if err != nil {
+					return err
+				}
+				p, q := b.password(), b.password()
+				return steps(
+					func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
+					func() error {
+						return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, q),
+							"SetPassword")
+					},
+					func() error { return b.mustLogIn(ctx, other, "after another account was changed") },
+					func() error { return b.mustLogIn(ctx, b.Superuser, "after another account was changed") },
+				)
+			}},
+		{"set/keeps-rights", "An account that was dropped and made again has the password and none of its rights.",
+			func(ctx context.Context, b *engineEnv) error {
+				if b.UsePrivilege == nil {
+					return notOffered("UsePrivilege")
+				}
+				if err := b.UsePrivilege(ctx, b.User); err != nil {
+					return fmt.Errorf("fixture: User must be allowed to Use: %w", err)
+				}
+				return b.eachSet(ctx, func(login strategies.Login) error {
+					return wrapf(b.UsePrivilege(ctx, login),
+						"after SetPassword, what the user was allowed to do before")
+				})
+			}},
+		{"set/keeps-attributes", "Limits and settings of an account are an administrator's; losing them shows " +
+			"weeks later.", func(ctx context.Context, b *engineEnv) error {
 			if b.SetAttribute == nil || b.HasAttribute == nil {
 				return notOffered("SetAttribute and HasAttribute")
 			}
@@ -148,7 +174,8 @@ func setRules() []engineRule {
 			}
 			return b.eachSet(ctx, func(login strategies.Login) error { return b.stillMarked(ctx, login.User) })
 		}},
-		{"set/expired", "An expired password is what a rotation is there to end: its owner may set a new one, and nothing else.", func(ctx context.Context, b *engineEnv) error {
+		{"set/expired", "An expired password is what a rotation is there to end: its owner may set a new one, and " +
+			"nothing else.", func(ctx context.Context, b *engineEnv) error {
 			if b.Expired.User == "" {
 				return notOffered("Expired")
 			}
@@ -158,12 +185,14 @@ func setRules() []engineRule {
 					return wrapf(b.dryRun(ctx, b.Expired, b.Expired.User), "DryRunSetPassword with an expired password")
 				},
 				func() error {
-					return wrapf(b.Engine.SetPassword(ctx, b.Expired, b.Expired.User, p), "SetPassword with an expired password")
+					return wrapf(b.Engine.SetPassword(ctx, b.Expired, b.Expired.User, p),
+						"SetPassword with an expired password")
 				},
 				func() error { return b.mustHaveChanged(ctx, b.Expired, p) },
 			)
 		}},
-		{"set/methods", "Servers prove passwords in several ways. One that is set in another way than the account proves it by locks the account.", func(ctx context.Context, b *engineEnv) error {
+		{"set/methods", "Servers prove passwords in several ways. One that is set in another way than the account " +
+			"proves it by locks the account.", func(ctx context.Context, b *engineEnv) error {
 			if b.NewUserPerAuthMethod == nil {
 				return notOffered("NewUserPerAuthMethod")
 			}
@@ -179,7 +208,8 @@ func setRules() []engineRule {
 					func() error { return wrapf(b.Engine.SetPassword(ctx, login, login.User, p), "SetPassword") },
 					func() error { return b.mustHaveChanged(ctx, login, p) },
 					func() error {
-						return wrapf(b.Engine.SetPassword(ctx, b.Superuser, login.User, q), "SetPassword by the superuser")
+						return wrapf(b.Engine.SetPassword(ctx, b.Superuser, login.User, q),
+							"SetPassword by the superuser")
 					},
 					func() error { return b.mustHaveChanged(ctx, with(login, p), q) },
 				)
@@ -189,35 +219,42 @@ func setRules() []engineRule {
 			}
 			return nil
 		}},
-		{"set/twice", "setSecret is retried after it succeeded: the second time must end as the first.", func(ctx context.Context, b *engineEnv) error {
-			p := b.password()
-			return steps(
-				func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
-				func() error {
-					return wrapf(b.Engine.SetPassword(ctx, with(b.User, p), b.User.User, p), "the same SetPassword by the user itself again")
-				},
-				func() error {
-					return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, p), "the same SetPassword by the superuser again")
-				},
-				func() error { return b.mustHaveChanged(ctx, b.User, p) },
-			)
-		}},
-		{"set/concurrent", "A duplicate invocation sets a password at the same time: one of the two must win, whole.", func(ctx context.Context, b *engineEnv) error {
-			for _, login := range []strategies.Login{b.Superuser, b.User} {
-				err := b.race(ctx, b.User, func(p secret.Password) error {
-					return b.Engine.SetPassword(ctx, login, b.User.User, p)
-				})
-				if err != nil {
-					return err
+		{"set/twice", "setSecret is retried after it succeeded: the second time must end as the first.",
+			func(ctx context.Context, b *engineEnv) error {
+				p := b.password()
+				return steps(
+					func() error { return wrapf(b.Engine.SetPassword(ctx, b.User, b.User.User, p), "SetPassword") },
+					func() error {
+						return wrapf(b.Engine.SetPassword(ctx, with(b.User, p), b.User.User, p),
+							"the same SetPassword by the user itself again")
+					},
+					func() error {
+						return wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, p),
+							"the same SetPassword by the superuser again")
+					},
+					func() error { return b.mustHaveChanged(ctx, b.User, p) },
+				)
+			}},
+		{"set/concurrent", "A duplicate invocation sets a password at the same time: one of the two must win, whole.",
+			func(ctx context.Context, b *engineEnv) error {
+				for _, login := range []strategies.Login{b.Superuser, b.User} {
+					err := b.race(ctx, b.User, func(p secret.Password) error {
+						return b.Engine.SetPassword(ctx, login, b.User.User, p)
+					})
+					if err != nil {
+						return err
+					}
+					if err := wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, b.User.Password),
+						"SetPassword, to begin afresh"); err != nil {
+						return err
+					}
 				}
-				if err := wrapf(b.Engine.SetPassword(ctx, b.Superuser, b.User.User, b.User.Password), "SetPassword, to begin afresh"); err != nil {
-					return err
-				}
-			}
-			return nil
-		}},
-		{"set/no-password-in-errors", "Errors are logged, and logs are read by people who may not know the password.", noPasswordInErrors},
-		{"set/no-password-in-server-log", "Servers log statements; a password in clear there outlives every rotation.", noPasswordInServerLog},
+				return nil
+			}},
+		{"set/no-password-in-errors", "Errors are logged, and logs are read by people who may not know the password.",
+			noPasswordInErrors},
+		{"set/no-password-in-server-log", "Servers log statements; a password in clear there outlives every rotation.",
+			noPasswordInServerLog},
 	}
 }
 
@@ -293,7 +330,8 @@ func (b *engineEnv) race(ctx context.Context, of strategies.Login, set func(p se
 			return err
 		}
 		if p.Equal(right) && b.Nodes == nil {
-			return fmt.Errorf("of two changes at once, the one that failed counts, and the one that succeeded does not: %w", errs[i])
+			return fmt.Errorf("of two changes at once, the one that failed counts, and the one that succeeded does "+
+				"not: %w", errs[i])
 		}
 	}
 	return nil
@@ -474,10 +512,12 @@ func noPasswordInErrors(ctx context.Context, b *engineEnv) error {
 	}
 	return steps(
 		func() error {
-			return b.leaked("SetPassword of an unknown user", b.Engine.SetPassword(ctx, b.Superuser, "nobody_"+unique(), b.canary()))
+			return b.leaked("SetPassword of an unknown user", b.Engine.SetPassword(ctx, b.Superuser, "nobody_"+unique(),
+				b.canary()))
 		},
 		func() error {
-			return b.leaked("SetPassword without the right", b.Engine.SetPassword(ctx, unprivileged, b.Superuser.User, b.canary()))
+			return b.leaked("SetPassword without the right", b.Engine.SetPassword(ctx, unprivileged, b.Superuser.User,
+				b.canary()))
 		},
 		func() error {
 			return b.leaked("SetPassword of no user", b.Engine.SetPassword(ctx, b.Superuser, "", b.canary()))
@@ -508,7 +548,8 @@ func noPasswordInServerLog(ctx context.Context, b *engineEnv) error {
 			login = with(login, p)
 		}
 	}
-	b.Engine.Ping(ctx, with(login, b.canary()))                                       //nolint:errcheck // what fails is logged
+	//nolint:errcheck // what fails is logged
+	b.Engine.Ping(ctx, with(login, b.canary()))
 	b.Engine.SetPassword(ctx, b.Superuser, "nobody_"+unique(), b.canary())            //nolint:errcheck
 	b.Engine.SetPassword(ctx, with(b.User, b.canary()), b.Superuser.User, b.canary()) //nolint:errcheck
 	if b.canaries.leaks(b.ServerLog()) {

@@ -31,7 +31,8 @@ func listen(serve func(s *fakeServer, c net.Conn)) (*fakeServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &fakeServer{listener: l, spoke: make(chan struct{}), entered: make(chan struct{}), guests: make(map[string]bool)}
+	s := &fakeServer{listener: l, spoke: make(chan struct{}), entered: make(chan struct{}),
+		guests: make(map[string]bool)}
 	s.came = sync.NewCond(&s.mu)
 	go func() {
 		for {
@@ -156,7 +157,8 @@ func closedPort() (int, error) {
 
 // forward passes connections on to a server, and stops after so many bytes of its answers, on
 // all connections together: by hanging up, or by saying no more. limit < 0: it never stops.
-func forward(ctx context.Context, dial func(ctx context.Context) (net.Conn, error), limit int64, hangUp bool) (*fakeServer, error) {
+func forward(ctx context.Context, dial func(ctx context.Context) (net.Conn, error), limit int64,
+	hangUp bool) (*fakeServer, error) {
 	left := &allowance{bytes: limit}
 	return listen(func(s *fakeServer, c net.Conn) {
 		server, err := dial(ctx)
@@ -211,7 +213,8 @@ func (a *allowance) spent() bool {
 	return a.bytes == 0 && a.held == 0
 }
 
-// sender is the way to the server. What a client says to the last bytes of a cut line is lost with it, however quick it is:
+// sender is the way to the server. What a client says to the last bytes of a cut line is lost with it, however quick it
+// is:
 // the allowance is spent before they reach it.
 type sender struct {
 	net.Conn

@@ -79,24 +79,28 @@ func TestStrategy(t *testing.T, newFixture func(t *testing.T) StrategyFixture) {
 // StrategyCases gives the suite for strategies, for use outside of go test.
 func StrategyCases() []Case[StrategyFixture] {
 	var cases []Case[StrategyFixture]
-	for _, rules := range [][]strategyRule{nextRules(), applyRules(), searchRules(), superuserRules(), entitlementStrategyRules(), rotationRules(), bystanderRules()} {
+	for _, rules := range [][]strategyRule{nextRules(), applyRules(), searchRules(), superuserRules(),
+		entitlementStrategyRules(), rotationRules(), bystanderRules()} {
 		for _, r := range rules {
-			cases = append(cases, Case[StrategyFixture]{r.name, r.why, func(ctx context.Context, f StrategyFixture) error {
-				if f.Strategy == nil || f.Current.IsZero() || f.LogIn == nil {
-					return errors.New("fixture: Strategy, Current and LogIn are required")
-				}
-				w := newTurn(f)
-				related, err := f.RelatedSecrets(ctx)
-				if err != nil {
-					return w.redact(fmt.Errorf("fixture: %w", err))
-				}
-				clients := f.Clients()
-				others := clients.Admitted(ctx, f.others(related))
-				err, deaf := respectsContext(ctx, f.Patience, "the whole case", func(ctx context.Context) error { return r.check(ctx, w) })
-				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), censusTime)
-				defer cancel()
-				return w.redact(found(err, deaf, w.watcher.verdict(), clients.StillAdmitted(ctx, others)))
-			}})
+			cases = append(cases,
+				Case[StrategyFixture]{r.name, r.why, func(ctx context.Context, f StrategyFixture) error {
+					if f.Strategy == nil || f.Current.IsZero() || f.LogIn == nil {
+						return errors.New("fixture: Strategy, Current and LogIn are required")
+					}
+					w := newTurn(f)
+					related, err := f.RelatedSecrets(ctx)
+					if err != nil {
+						return w.redact(fmt.Errorf("fixture: %w", err))
+					}
+					clients := f.Clients()
+					others := clients.Admitted(ctx, f.others(related))
+					err, deaf := respectsContext(ctx, f.Patience, "the whole case", func(ctx context.Context) error {
+						return r.check(ctx, w)
+					})
+					ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), censusTime)
+					defer cancel()
+					return w.redact(found(err, deaf, w.watcher.verdict(), clients.StillAdmitted(ctx, others)))
+				}})
 		}
 	}
 	return cases
@@ -120,7 +124,8 @@ type caseEnv struct {
 }
 
 // proposed is a check that begins with a value from Propose.
-func proposed(check func(ctx context.Context, w *caseEnv, pending secret.Document) error) func(context.Context, *caseEnv) error {
+func proposed(check func(ctx context.Context, w *caseEnv, pending secret.Document) error) func(context.Context,
+	*caseEnv) error {
 	return func(ctx context.Context, w *caseEnv) error {
 		pending, err := w.next(ctx, w.Current)
 		if err != nil {
@@ -182,7 +187,9 @@ func newTurn(f StrategyFixture) *caseEnv {
 		w.Changes = []string{"username", w.member(), "alternateUsername"}
 	}
 	if w.Related == nil {
-		w.Related = func(context.Context, string) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound }
+		w.Related = func(context.Context, string) (secret.Document, error) {
+			return secret.Document{}, rotator.KindNotFound
+		}
 	}
 	w.remember(f.Current)
 	return w
@@ -297,10 +304,13 @@ func member(d secret.Document, key string, value any) (secret.Document, error) {
 
 func nextRules() []strategyRule {
 	return []strategyRule{
-		{"propose/changes-nothing", "createSecret is retried, and its value thrown away if another won: it must not have touched the database.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
-			return w.mustBeUnchanged(ctx, pending)
-		})},
-		{"propose/keeps-unknown-members", "Applications keep settings of their own in a secret; a rotation that drops one breaks them.", func(ctx context.Context, w *caseEnv) error {
+		{"propose/changes-nothing", "createSecret is retried, and its value thrown away if another won: it must not " +
+			"have touched the database.",
+			proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
+				return w.mustBeUnchanged(ctx, pending)
+			})},
+		{"propose/keeps-unknown-members", "Applications keep settings of their own in a secret; a rotation that " +
+			"drops one breaks them.", func(ctx context.Context, w *caseEnv) error {
 			current, err := raw(w.Current, `"kept by quarterturn's suite":"kept","suite n":1.50,"suite big":12345678901234567890,"suite nested":{"b":[1, 2 ,3],"a":null},"suite yes":true,`)
 			if err != nil {
 				return err
@@ -311,8 +321,10 @@ func nextRules() []strategyRule {
 			}
 			return sameBut(w.Changes, current, pending)
 		}},
-		{"propose/keeps-order-and-bytes", "People compare versions, and tools sign them: what was not meant to change must be the same to the byte.", func(ctx context.Context, w *caseEnv) error {
-			current, err := raw(w.Current, "\n\t\"suite zeta\" : \"\\u0041\\/<>&\" ,\n\t\"suite alpha\":  [ ] , \"suite E\" : 1e3,")
+		{"propose/keeps-order-and-bytes", "People compare versions, and tools sign them: what was not meant to " +
+			"change must be the same to the byte.", func(ctx context.Context, w *caseEnv) error {
+			current, err := raw(w.Current, "\n\t\"suite zeta\" : \"\\u0041\\/<>&\" ,\n\t\"suite alpha\":  [ ] , "+
+				"\"suite E\" : 1e3,")
 			if err != nil {
 				return err
 			}
@@ -324,44 +336,50 @@ func nextRules() []strategyRule {
 				return errors.New("strategy: Propose changed nothing at all")
 			}
 			if !sameBytes(w.Changes, current, pending) {
-				return fmt.Errorf("strategy: Propose changed more than the values of %s (Changes): the order of members, white space or spelling", strings.Join(w.Changes, ", "))
+				return fmt.Errorf("strategy: Propose changed more than the values of %s (Changes): the order of "+
+					"members, white space or spelling", strings.Join(w.Changes, ", "))
 			}
 			return nil
 		}},
-		{"propose/differs", "A password that is made twice, or kept, is not rotated.", func(ctx context.Context, w *caseEnv) error {
-			first, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
-			second, err := w.next(ctx, w.Current)
-			switch {
-			case err != nil:
-				return err
-			case first.Equal(second):
-				return errors.New("strategy: Propose gave the same value twice")
-			case first.Text(w.member()) == w.Current.Text(w.member()), first.Text(w.member()) == "":
-				return fmt.Errorf("strategy: the new value has the old %s, or none", w.member())
-			}
-			return nil
-		}},
-		{"propose/policy", "The operator's policy is there because something cannot take other passwords.", func(ctx context.Context, w *caseEnv) error {
-			if w.NoPolicy {
-				return notOffered("a password that is made here (NoPolicy)")
-			}
-			r := w.rotation(w.Current, secret.Document{})
-			r.PasswordPolicy = secret.PasswordPolicy{Length: 41, ExcludePunctuation: true, ExcludeUppercase: true}
-			d, err := w.Strategy.Propose(ctx, r)
-			w.remember(d)
-			if err != nil {
-				return fmt.Errorf("strategy: Propose: %w", err)
-			}
-			p := d.Text(w.member())
-			if len(p) != 41 || strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
-				return errors.New("strategy: Propose made a password of another length, or of other characters, than the policy says")
-			}
-			return nil
-		}},
-		{"propose/missing-keys", "A secret that cannot work must be named as the cause, with the key to add, before anything is changed.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
+		{"propose/differs", "A password that is made twice, or kept, is not rotated.",
+			func(ctx context.Context, w *caseEnv) error {
+				first, err := w.next(ctx, w.Current)
+				if err != nil {
+					return err
+				}
+				second, err := w.next(ctx, w.Current)
+				switch {
+				case err != nil:
+					return err
+				case first.Equal(second):
+					return errors.New("strategy: Propose gave the same value twice")
+				case first.Text(w.member()) == w.Current.Text(w.member()), first.Text(w.member()) == "":
+					return fmt.Errorf("strategy: the new value has the old %s, or none", w.member())
+				}
+				return nil
+			}},
+		{"propose/policy", "The operator's policy is there because something cannot take other passwords.",
+			func(ctx context.Context, w *caseEnv) error {
+				if w.NoPolicy {
+					return notOffered("a password that is made here (NoPolicy)")
+				}
+				r := w.rotation(w.Current, secret.Document{})
+				r.PasswordPolicy = secret.PasswordPolicy{Length: 41, ExcludePunctuation: true, ExcludeUppercase: true}
+				d, err := w.Strategy.Propose(ctx, r)
+				w.remember(d)
+				if err != nil {
+					return fmt.Errorf("strategy: Propose: %w", err)
+				}
+				p := d.Text(w.member())
+				if len(p) != 41 || strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+					return errors.New("strategy: Propose made a password of another length, or of other " +
+						"characters, than " +
+						"the policy says")
+				}
+				return nil
+			}},
+		{"propose/missing-keys", "A secret that cannot work must be named as the cause, with the key to add, before " +
+			"anything is changed.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
 			for _, key := range w.Required {
 				if !w.Current.Has(key) {
 					return fmt.Errorf("fixture: Current has no %s, which is Required", key)
@@ -392,24 +410,29 @@ func nextRules() []strategyRule {
 			}
 			return w.mustBeUnchanged(ctx, pending)
 		})},
-		{"propose/no-document", "An empty version or a slip in the core must end in a sentence and not in a panic.", func(ctx context.Context, w *caseEnv) error {
-			var none secret.Document
-			_, atNext := w.Strategy.Propose(ctx, w.rotation(none, none))
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
-			return steps(
-				func() error { return wantKind("Propose of no document", atNext, rotator.KindMisconfigured) },
-				func() error {
-					return wantKind("Apply to no document", w.apply(ctx, none, pending), rotator.KindMisconfigured)
-				},
-				func() error {
-					return wantKind("Apply of no document", w.apply(ctx, w.Current, none), rotator.KindMisconfigured)
-				},
-				func() error { return wantKind("Verify of no document", w.verify(ctx, none), rotator.KindMisconfigured) },
-			)
-		}},
+		{"propose/no-document", "An empty version or a slip in the core must end in a sentence and not in a panic.",
+			func(ctx context.Context, w *caseEnv) error {
+				var none secret.Document
+				_, atNext := w.Strategy.Propose(ctx, w.rotation(none, none))
+				pending, err := w.next(ctx, w.Current)
+				if err != nil {
+					return err
+				}
+				return steps(
+					func() error { return wantKind("Propose of no document", atNext, rotator.KindMisconfigured) },
+					func() error {
+						return wantKind("Apply to no document", w.apply(ctx, none, pending), rotator.KindMisconfigured)
+					},
+					func() error {
+						return wantKind("Apply of no document", w.apply(ctx, w.Current, none),
+							rotator.KindMisconfigured)
+					},
+					func() error {
+						return wantKind("Verify of no document", w.verify(ctx, none),
+							rotator.KindMisconfigured)
+					},
+				)
+			}},
 	}
 }
 
@@ -455,14 +478,16 @@ func sameBytes(changes []string, before, after secret.Document) bool {
 
 func applyRules() []strategyRule {
 	return []strategyRule{
-		{"apply/then-verify", "This is a rotation.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
-			return steps(
-				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
-				func() error { return wrapf(w.verify(ctx, pending), "Verify") },
-				func() error { return w.mustLogIn(ctx, pending, "the pending value, after Apply") },
-			)
-		})},
-		{"apply/keeps-current", "With alternating users clients go on with the current value until they have read the new one.", func(ctx context.Context, w *caseEnv) error {
+		{"apply/then-verify", "This is a rotation.",
+			proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
+				return steps(
+					func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
+					func() error { return wrapf(w.verify(ctx, pending), "Verify") },
+					func() error { return w.mustLogIn(ctx, pending, "the pending value, after Apply") },
+				)
+			})},
+		{"apply/keeps-current", "With alternating users clients go on with the current value until they have read " +
+			"the new one.", func(ctx context.Context, w *caseEnv) error {
 			if !w.KeepsCurrent {
 				return notOffered("KeepsCurrent")
 			}
@@ -475,28 +500,31 @@ func applyRules() []strategyRule {
 				func() error { return w.mustLogIn(ctx, w.Current, "the current value, after Apply") },
 			)
 		}},
-		{"apply/twice", "setSecret is retried after it succeeded, and when its answer was lost.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
-			return steps(
-				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
-				func() error { return wrapf(w.apply(ctx, w.Current, pending), "the same Apply again") },
-				func() error { return w.mustLogIn(ctx, pending, "the pending value, after both") },
-			)
-		})},
-		{"apply/duplicates-at-once", "Lambda delivers events twice, and both run.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
-			err := together(4, func(int) error {
-				err := w.apply(ctx, w.Current, pending)
-				if errors.Is(err, rotator.KindConflict) {
-					return nil // it will be retried
-				}
-				return err
-			})
-			return steps(
-				func() error { return wrapf(err, "Apply, four at once") },
-				func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply, once more after that") },
-				func() error { return w.mustLogIn(ctx, pending, "the pending value, after all of them") },
-			)
-		})},
-		{"apply/always-a-way-in", "At every moment a stored value must be valid, or a crash leaves a database that no client can enter.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
+		{"apply/twice", "setSecret is retried after it succeeded, and when its answer was lost.",
+			proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
+				return steps(
+					func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply") },
+					func() error { return wrapf(w.apply(ctx, w.Current, pending), "the same Apply again") },
+					func() error { return w.mustLogIn(ctx, pending, "the pending value, after both") },
+				)
+			})},
+		{"apply/duplicates-at-once", "Lambda delivers events twice, and both run.",
+			proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
+				err := together(4, func(int) error {
+					err := w.apply(ctx, w.Current, pending)
+					if errors.Is(err, rotator.KindConflict) {
+						return nil // it will be retried
+					}
+					return err
+				})
+				return steps(
+					func() error { return wrapf(err, "Apply, four at once") },
+					func() error { return wrapf(w.apply(ctx, w.Current, pending), "Apply, once more after that") },
+					func() error { return w.mustLogIn(ctx, pending, "the pending value, after all of them") },
+				)
+			})},
+		{"apply/always-a-way-in", "At every moment a stored value must be valid, or a crash leaves a database that " +
+			"no client can enter.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
 			watching, stop := context.WithCancel(ctx)
 			defer stop()
 			seen, began := make(chan error, 1), make(chan struct{})
@@ -524,41 +552,45 @@ func applyRules() []strategyRule {
 			stop()
 			return wrapf(<-seen, "while Apply ran, a client with the stored values")
 		})},
-		{"apply/identity", "A principal that may write AWSPENDING could send the password to a host of their own, or have another account changed.", identity("Apply", (*caseEnv).apply)},
-		{"apply/cancelled", "Lambda's time is over: nothing may begin now, and no credentials may be blamed.", proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
-			over, cancel := context.WithCancel(ctx)
-			cancel()
-			for what, call := range map[string]func(ctx context.Context) error{
-				"Apply":  func(ctx context.Context) error { return w.apply(ctx, w.Current, pending) },
-				"Verify": func(ctx context.Context) error { return w.verify(ctx, pending) },
-			} {
-				err, deaf := respectsContext(over, w.Patience, what, call)
-				if deaf != nil {
-					return deaf
+		{"apply/identity", "A principal that may write AWSPENDING could send the password to a host of their own, or " +
+			"have another account changed.", identity("Apply", (*caseEnv).apply)},
+		{"apply/cancelled", "Lambda's time is over: nothing may begin now, and no credentials may be blamed.",
+			proposed(func(ctx context.Context, w *caseEnv, pending secret.Document) error {
+				over, cancel := context.WithCancel(ctx)
+				cancel()
+				for what, call := range map[string]func(ctx context.Context) error{
+					"Apply":  func(ctx context.Context) error { return w.apply(ctx, w.Current, pending) },
+					"Verify": func(ctx context.Context) error { return w.verify(ctx, pending) },
+				} {
+					err, deaf := respectsContext(over, w.Patience, what, call)
+					if deaf != nil {
+						return deaf
+					}
+					if err := wantFailure(what+" with a cancelled context", err); err != nil {
+						return err
+					}
 				}
-				if err := wantFailure(what+" with a cancelled context", err); err != nil {
+				return w.mustBeUnchanged(ctx, pending)
+			})},
+		{"verify/before-apply", "testSecret is the last look before a value is promoted: it has to be able to fail.",
+			func(ctx context.Context, w *caseEnv) error {
+				if w.ValidAtOnce {
+					err := w.verify(ctx, w.wrong(w.Current))
+					return wantKind("Verify of a value that was never valid", err, rotator.KindLoginRejected)
+				}
+				pending, err := w.next(ctx, w.Current)
+				if err != nil {
 					return err
 				}
-			}
-			return w.mustBeUnchanged(ctx, pending)
-		})},
-		{"verify/before-apply", "testSecret is the last look before a value is promoted: it has to be able to fail.", func(ctx context.Context, w *caseEnv) error {
-			if w.ValidAtOnce {
-				err := w.verify(ctx, w.wrong(w.Current))
-				return wantKind("Verify of a value that was never valid", err, rotator.KindLoginRejected)
-			}
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
-			return steps(
-				func() error {
-					return wantKind("Verify before Apply", w.verify(ctx, pending), rotator.KindLoginRejected)
-				},
-				func() error { return w.mustBeUnchanged(ctx, pending) },
-			)
-		}},
-		{"verify/identity", "A diagnosis has values tested that no Apply has compared: their passwords belong to the account and place of AWSCURRENT alone.", func(ctx context.Context, w *caseEnv) error {
+				return steps(
+					func() error {
+						return wantKind("Verify before Apply", w.verify(ctx, pending), rotator.KindLoginRejected)
+					},
+					func() error { return w.mustBeUnchanged(ctx, pending) },
+				)
+			}},
+		{"verify/identity", "A diagnosis has values tested that no Apply has compared: their passwords belong to the " +
+			"account and place of AWSCURRENT alone.", func(ctx context.Context, w *caseEnv) error {
 			return steps(
 				func() error {
 					return wrapf(w.verifyBeside(ctx, w.Current, w.Current), "Verify beside the current value")
@@ -566,25 +598,30 @@ func applyRules() []strategyRule {
 				func() error { return identity("Verify", (*caseEnv).verifyBeside)(ctx, w) },
 			)
 		}},
-		{"verify/changes-nothing", "testSecret also runs alone, as the service's test of a configuration.", func(ctx context.Context, w *caseEnv) error {
-			return steps(
-				func() error { return wrapf(w.verify(ctx, w.Current), "Verify of the current value") },
-				func() error { return w.mustLogIn(ctx, w.Current, "the current value, after Verify") },
-			)
-		}},
+		{"verify/changes-nothing", "testSecret also runs alone, as the service's test of a configuration.",
+			func(ctx context.Context, w *caseEnv) error {
+				return steps(
+					func() error { return wrapf(w.verify(ctx, w.Current), "Verify of the current value") },
+					func() error { return w.mustLogIn(ctx, w.Current, "the current value, after Verify") },
+				)
+			}},
 	}
 }
 
 // identity alters each key that says which account and place, in the value that a
 // method is given beside AWSCURRENT. The altered place is a trap: no connection may come
 // there.
-func identity(method string, call func(w *caseEnv, ctx context.Context, current, pending secret.Document) error) func(context.Context, *caseEnv) error {
+func identity(method string, call func(w *caseEnv, ctx context.Context, current,
+	pending secret.Document) error) func(context.Context, *caseEnv) error {
 	return func(ctx context.Context, w *caseEnv) error {
-		return w.identity(ctx, method, func(ctx context.Context, pending secret.Document) error { return call(w, ctx, w.Current, pending) })
+		return w.identity(ctx, method, func(ctx context.Context, pending secret.Document) error {
+			return call(w, ctx, w.Current, pending)
+		})
 	}
 }
 
-func (w *caseEnv) identity(ctx context.Context, method string, call func(ctx context.Context, pending secret.Document) error) error {
+func (w *caseEnv) identity(ctx context.Context, method string,
+	call func(ctx context.Context, pending secret.Document) error) error {
 	trap, err := listenSilently()
 	if err != nil {
 		return err
@@ -605,7 +642,8 @@ func (w *caseEnv) identity(ctx context.Context, method string, call func(ctx con
 			if err != nil {
 				return err
 			}
-			if err := w.refusesUnasked(ctx, trap, method+" of a value that names another host and port", both, call); err != nil {
+			if err := w.refusesUnasked(ctx, trap, method+" of a value that names another host and port", both,
+				call); err != nil {
 				return err
 			}
 		}
@@ -633,7 +671,8 @@ func (w *caseEnv) elsewhere(key string, trap *fakeServer) any {
 }
 
 // refusesUnasked says whether a call refuses a value without asking a server.
-func (w *caseEnv) refusesUnasked(ctx context.Context, trap *fakeServer, what string, d secret.Document, call func(ctx context.Context, pending secret.Document) error) error {
+func (w *caseEnv) refusesUnasked(ctx context.Context, trap *fakeServer, what string, d secret.Document,
+	call func(ctx context.Context, pending secret.Document) error) error {
 	before := 0
 	if w.Logins != nil {
 		before = w.Logins()
@@ -655,7 +694,8 @@ func (w *caseEnv) refusesUnasked(ctx context.Context, trap *fakeServer, what str
 
 func searchRules() []strategyRule {
 	return []strategyRule{
-		{"apply/previous", "After a restored backup or a promotion too early, the server knows the password before: finding it ends an incident.", func(ctx context.Context, w *caseEnv) error {
+		{"apply/previous", "After a restored backup or a promotion too early, the server knows the password before: " +
+			"finding it ends an incident.", func(ctx context.Context, w *caseEnv) error {
 			if w.NoFallback {
 				return notOffered("a fallback to AWSPREVIOUS (NoFallback)")
 			}
@@ -666,11 +706,15 @@ func searchRules() []strategyRule {
 			}
 			w.previous = w.Current
 			return steps(
-				func() error { return wrapf(w.apply(ctx, current, pending), "Apply, where AWSPREVIOUS alone is valid") },
+				func() error {
+					return wrapf(w.apply(ctx, current, pending),
+						"Apply, where AWSPREVIOUS alone is valid")
+				},
 				func() error { return w.mustLogIn(ctx, pending, "the pending value, after Apply") },
 			)
 		}},
-		{"apply/previous-elsewhere", "AWSPREVIOUS may be of another server: its password belongs there alone, and ours does not.", func(ctx context.Context, w *caseEnv) error {
+		{"apply/previous-elsewhere", "AWSPREVIOUS may be of another server: its password belongs there alone, and " +
+			"ours does not.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has("host") {
 				return notOffered("a host in Current")
 			}
@@ -696,12 +740,14 @@ func searchRules() []strategyRule {
 			if err == nil {
 				return errors.New("strategy: Apply used the password of a previous value that is for another server")
 			}
-			if err := trap.unvisited("the strategy connected to the place that only the previous value names"); err != nil {
+			if err := trap.unvisited("the strategy connected to the place that only the previous " +
+				"value names"); err != nil {
 				return err
 			}
 			return w.mustBeUnchanged(ctx, pending)
 		}},
-		{"apply/all-rejected", "\"Unable to log into database with previous, current, or pending\" sent people guessing for years: each attempt has a cause of its own.", func(ctx context.Context, w *caseEnv) error {
+		{"apply/all-rejected", "\"Unable to log into database with previous, current, or pending\" sent people " +
+			"guessing for years: each attempt has a cause of its own.", func(ctx context.Context, w *caseEnv) error {
 			if w.NoFallback {
 				return notOffered("several attempts (NoFallback)")
 			}
@@ -724,7 +770,8 @@ func searchRules() []strategyRule {
 			}
 			return w.mustLogIn(ctx, w.Current, "the value that was not stored (nothing was to be changed)")
 		}},
-		{"apply/bounded-logins", "Accounts are locked after a few wrong passwords: three candidates are tried, once each.", func(ctx context.Context, w *caseEnv) error {
+		{"apply/bounded-logins", "Accounts are locked after a few wrong passwords: three candidates are tried, " +
+			"once each.", func(ctx context.Context, w *caseEnv) error {
 			if w.Logins == nil {
 				return notOffered("Logins")
 			}
@@ -737,7 +784,8 @@ func searchRules() []strategyRule {
 			}
 			return nil
 		}},
-		{"apply/network-is-no-rejection", "Trying every password at a server that is starting up locks the account as soon as it is there.", func(ctx context.Context, w *caseEnv) error {
+		{"apply/network-is-no-rejection", "Trying every password at a server that is starting up locks the account " +
+			"as soon as it is there.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has("host") || !w.Current.Has("port") {
 				return notOffered("a host and a port in Current")
 			}
@@ -804,7 +852,8 @@ const keySuperuser = "masterarn"
 
 func superuserRules() []strategyRule {
 	return []strategyRule{
-		{"superuser/from-current-only", "A principal that may write AWSPENDING could have another superuser secret read and used.", func(ctx context.Context, w *caseEnv) error {
+		{"superuser/from-current-only", "A principal that may write AWSPENDING could have another superuser secret " +
+			"read and used.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has(keySuperuser) {
 				return notOffered("masterarn in Current")
 			}
@@ -818,7 +867,8 @@ func superuserRules() []strategyRule {
 				asked = asked || id == stranger
 				return related(ctx, id)
 			}
-			w.apply(ctx, w.Current, pending.Set(keySuperuser, stranger)) //nolint:errcheck // refusing or ignoring it are both right
+			//nolint:errcheck // refusing or ignoring it are both right
+			w.apply(ctx, w.Current, pending.Set(keySuperuser, stranger))
 			if asked {
 				return errors.New("strategy: Apply read the superuser secret that only the pending value names")
 			}
@@ -827,46 +877,50 @@ func superuserRules() []strategyRule {
 			}
 			return w.mustLogIn(ctx, w.Current, "the current value, where the pending one is not,")
 		}},
-		{"superuser/elsewhere", "A superuser of another server would change an account there that has the same name.", func(ctx context.Context, w *caseEnv) error {
-			if !w.Current.Has(keySuperuser) {
-				return notOffered("masterarn in Current")
-			}
-			trap, err := listenSilently()
-			if err != nil {
-				return err
-			}
-			defer trap.close()
-			pending, err := w.next(ctx, w.Current)
-			if err != nil {
-				return err
-			}
-			related, asked := w.Related, false
-			w.Related = func(ctx context.Context, id string) (secret.Document, error) {
-				asked = true
-				d, err := related(ctx, id)
-				if err == nil {
-					d, err = member(d, "host", "127.0.0.1")
+		{"superuser/elsewhere", "A superuser of another server would change an account there that has the same name.",
+			func(ctx context.Context, w *caseEnv) error {
+				if !w.Current.Has(keySuperuser) {
+					return notOffered("masterarn in Current")
 				}
-				if err == nil {
-					d, err = member(d, "port", trap.port())
+				trap, err := listenSilently()
+				if err != nil {
+					return err
 				}
-				return d, err
-			}
-			limited, cancel := trap.untilVisited(ctx)
-			defer cancel()
-			err = w.apply(limited, w.Current, pending)
-			if err == nil && !asked {
-				return notOffered("a superuser (masterarn is there, and the strategy needs none)")
-			}
-			if err := trap.unvisited("the strategy sent the superuser to another server than the account's"); err != nil {
-				return err
-			}
-			if err := wantKind("Apply with a superuser of another server", err, rotator.KindConflict, rotator.KindMisconfigured); err != nil {
-				return err
-			}
-			return w.mustBeUnchanged(ctx, pending)
-		}},
-		{"superuser/not-for-strangers", "Who holds no valid credentials must not have a superuser set some: that is how a confused deputy hands out accounts.", func(ctx context.Context, w *caseEnv) error {
+				defer trap.close()
+				pending, err := w.next(ctx, w.Current)
+				if err != nil {
+					return err
+				}
+				related, asked := w.Related, false
+				w.Related = func(ctx context.Context, id string) (secret.Document, error) {
+					asked = true
+					d, err := related(ctx, id)
+					if err == nil {
+						d, err = member(d, "host", "127.0.0.1")
+					}
+					if err == nil {
+						d, err = member(d, "port", trap.port())
+					}
+					return d, err
+				}
+				limited, cancel := trap.untilVisited(ctx)
+				defer cancel()
+				err = w.apply(limited, w.Current, pending)
+				if err == nil && !asked {
+					return notOffered("a superuser (masterarn is there, and the strategy needs none)")
+				}
+				if err := trap.unvisited("the strategy sent the superuser to another server than the " +
+					"account's"); err != nil {
+					return err
+				}
+				if err := wantKind("Apply with a superuser of another server", err, rotator.KindConflict,
+					rotator.KindMisconfigured); err != nil {
+					return err
+				}
+				return w.mustBeUnchanged(ctx, pending)
+			}},
+		{"superuser/not-for-strangers", "Who holds no valid credentials must not have a superuser set some: that is " +
+			"how a confused deputy hands out accounts.", func(ctx context.Context, w *caseEnv) error {
 			if !w.Current.Has(keySuperuser) {
 				return notOffered("masterarn in Current")
 			}
@@ -877,7 +931,8 @@ func superuserRules() []strategyRule {
 			}
 			return steps(
 				func() error {
-					return wantKind("Apply with a current password that is not valid", w.apply(ctx, current, pending), rotator.KindLoginRejected)
+					return wantKind("Apply with a current password that is not valid", w.apply(ctx, current, pending),
+						rotator.KindLoginRejected)
 				},
 				func() error { return w.mustBeUnchanged(ctx, pending) },
 			)
@@ -887,33 +942,35 @@ func superuserRules() []strategyRule {
 
 func rotationRules() []strategyRule {
 	return []strategyRule{
-		{"rotation/many", "The second rotation begins where the first has ended, and the tenth is like it.", func(ctx context.Context, w *caseEnv) error {
-			const rotations = 6
-			values := []secret.Document{w.Current}
-			for i := range rotations {
-				current := values[len(values)-1]
-				pending, err := w.next(ctx, current)
-				if err != nil {
-					return fmt.Errorf("rotation %d: %w", i+1, err)
+		{"rotation/many", "The second rotation begins where the first has ended, and the tenth is like it.",
+			func(ctx context.Context, w *caseEnv) error {
+				const rotations = 6
+				values := []secret.Document{w.Current}
+				for i := range rotations {
+					current := values[len(values)-1]
+					pending, err := w.next(ctx, current)
+					if err != nil {
+						return fmt.Errorf("rotation %d: %w", i+1, err)
+					}
+					err = steps(
+						func() error { return wrapf(w.apply(ctx, current, pending), "Apply") },
+						func() error { return wrapf(w.verify(ctx, pending), "Verify") },
+						func() error { return w.mustLogIn(ctx, pending, "the new value") },
+					)
+					if err != nil {
+						return fmt.Errorf("rotation %d: %w", i+1, err)
+					}
+					values, w.previous = append(values, pending), current
 				}
-				err = steps(
-					func() error { return wrapf(w.apply(ctx, current, pending), "Apply") },
-					func() error { return wrapf(w.verify(ctx, pending), "Verify") },
-					func() error { return w.mustLogIn(ctx, pending, "the new value") },
-				)
-				if err != nil {
-					return fmt.Errorf("rotation %d: %w", i+1, err)
+				// AWSPREVIOUS may still be valid. What came before it must not be.
+				for i, old := range values[:rotations-1] {
+					if err := w.mustReject(ctx, old, fmt.Sprintf("the value of %d rotations ago",
+						rotations-i)); err != nil {
+						return err
+					}
 				}
-				values, w.previous = append(values, pending), current
-			}
-			// AWSPREVIOUS may still be valid. What came before it must not be.
-			for i, old := range values[:rotations-1] {
-				if err := w.mustReject(ctx, old, fmt.Sprintf("the value of %d rotations ago", rotations-i)); err != nil {
-					return err
-				}
-			}
-			return nil
-		}},
+				return nil
+			}},
 		{"rotation/no-secret-in-errors-or-notes", "Errors and notes are logged.", noSecretShown},
 	}
 }

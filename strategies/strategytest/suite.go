@@ -107,7 +107,8 @@ func (v *passwordSet) redact(err error) error {
 
 // respectsContext runs call and gives its error, unless it is still running when ctx has
 // been over for as long as patience.
-func respectsContext(ctx context.Context, patience time.Duration, what string, call func(ctx context.Context) error) (outcome error, deaf error) {
+func respectsContext(ctx context.Context, patience time.Duration, what string,
+	call func(ctx context.Context) error) (outcome error, deaf error) {
 	done := make(chan error, 1)
 	go func() { done <- call(ctx) }()
 	select {
@@ -121,7 +122,8 @@ func respectsContext(ctx context.Context, patience time.Duration, what string, c
 	case outcome = <-done:
 		return outcome, nil
 	case <-timer.C:
-		return nil, fmt.Errorf("%s: still running %s after its context had ended", what, cmp.Or(patience, defaultPatience))
+		return nil, fmt.Errorf("%s: still running %s after its context had ended", what,
+			cmp.Or(patience, defaultPatience))
 	}
 }
 
@@ -145,7 +147,8 @@ func wantFailure(what string, err error) error {
 	case got == rotator.KindInternal:
 		return fmt.Errorf("%s: the error wraps no rotator.Kind: %w", what, err)
 	case errors.Is(err, rotator.KindLoginRejected):
-		return fmt.Errorf("%s: the error is %q, but these credentials were not judged: %w", what, rotator.KindLoginRejected, err)
+		return fmt.Errorf("%s: the error is %q, but these credentials were not judged: %w", what,
+			rotator.KindLoginRejected, err)
 	}
 	return nil
 }

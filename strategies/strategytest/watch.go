@@ -15,7 +15,8 @@ import (
 )
 
 // errNoCensus is for cases about what becomes of others.
-var errNoCensus = notOffered("Census (so whether another account loses a password, a grant or a membership was not looked at)")
+var errNoCensus = notOffered("Census (so whether another account loses a password, a grant or a membership was not " +
+	"looked at)")
 
 // watcher takes a census before and after each call. Calls at the same time are judged
 // together.
@@ -120,10 +121,12 @@ func (e watchedEngine) Ping(ctx context.Context, login strategies.Login) error {
 }
 
 func (e watchedEngine) SetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
-	return e.watcher.watch(ctx, fmt.Sprintf("SetPassword of %q", user), census.Change{Passwords: []string{user}}, func() error { return e.engine.SetPassword(ctx, login, user, p) })
+	return e.watcher.watch(ctx, fmt.Sprintf("SetPassword of %q", user), census.Change{Passwords: []string{user}},
+		func() error { return e.engine.SetPassword(ctx, login, user, p) })
 }
 
-func (e watchedEngine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) (warnings []strategies.Warning, err error) {
+func (e watchedEngine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	sample secret.Password) (warnings []strategies.Warning, err error) {
 	err = e.watcher.watch(ctx, fmt.Sprintf("DryRunSetPassword for %q", user), census.Change{}, func() (err error) {
 		warnings, err = e.engine.DryRunSetPassword(ctx, login, user, sample)
 		return err
@@ -136,19 +139,25 @@ type watchedCloning struct {
 	clones  *watcher
 }
 
-func (e watchedCloning) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
-	may := census.Change{Passwords: []string{pair.Target}, Original: pair.Original, Clone: pair.Clone, Superuser: login.User}
+func (e watchedCloning) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) error {
+	may := census.Change{Passwords: []string{pair.Target}, Original: pair.Original, Clone: pair.Clone,
+		Superuser: login.User}
 	if pair.PasswordOnly {
 		may.Original, may.Clone = "", ""
 	}
-	return e.clones.watch(ctx, fmt.Sprintf("EnsureClone of %q and %q", pair.Original, pair.Clone), may, func() error { return e.cloning.EnsureClone(ctx, login, pair, p) })
+	return e.clones.watch(ctx, fmt.Sprintf("EnsureClone of %q and %q", pair.Original, pair.Clone), may, func() error {
+		return e.cloning.EnsureClone(ctx, login, pair, p)
+	})
 }
 
-func (e watchedCloning) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) (warnings []strategies.Warning, err error) {
-	err = e.clones.watch(ctx, fmt.Sprintf("DryRunEnsureClone of %q and %q", pair.Original, pair.Clone), census.Change{}, func() (err error) {
-		warnings, err = e.cloning.DryRunEnsureClone(ctx, login, pair, sample)
-		return err
-	})
+func (e watchedCloning) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	sample secret.Password) (warnings []strategies.Warning, err error) {
+	err = e.clones.watch(ctx, fmt.Sprintf("DryRunEnsureClone of %q and %q", pair.Original, pair.Clone), census.Change{},
+		func() (err error) {
+			warnings, err = e.cloning.DryRunEnsureClone(ctx, login, pair, sample)
+			return err
+		})
 	return warnings, err
 }
 
@@ -157,11 +166,14 @@ type watchedDual struct {
 	keeps *watcher
 }
 
-func (e watchedDual) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) error {
-	return e.keeps.watch(ctx, fmt.Sprintf("SetPasswordKeeping of %q", user), census.Change{Passwords: []string{user}}, func() error { return e.dual.SetPasswordKeeping(ctx, login, user, keep, p) })
+func (e watchedDual) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep,
+	p secret.Password) error {
+	return e.keeps.watch(ctx, fmt.Sprintf("SetPasswordKeeping of %q", user), census.Change{Passwords: []string{user}},
+		func() error { return e.dual.SetPasswordKeeping(ctx, login, user, keep, p) })
 }
 
-func (e watchedDual) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep, sample secret.Password) (warnings []strategies.Warning, err error) {
+func (e watchedDual) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep,
+	sample secret.Password) (warnings []strategies.Warning, err error) {
 	err = e.keeps.watch(ctx, fmt.Sprintf("DryRunKeeping for %q", user), census.Change{}, func() (err error) {
 		warnings, err = e.dual.DryRunKeeping(ctx, login, user, keep, sample)
 		return err

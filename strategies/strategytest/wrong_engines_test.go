@@ -91,11 +91,13 @@ func (e *bent) EnsureClone(ctx context.Context, login strategies.Login, pair str
 	if e.clone != nil {
 		clone = e.clone
 	}
-	pair.Original, pair.Clone, pair.Target = pass(e.name, pair.Original), pass(e.name, pair.Clone), pass(e.name, pair.Target)
+	pair.Original, pair.Clone, pair.Target = pass(e.name, pair.Original), pass(e.name, pair.Clone),
+		pass(e.name, pair.Target)
 	return e.failed(clone(pass(e.ctx, ctx), e.login(login), pair, pass(e.password, p)))
 }
 
-func (e *bent) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, old, p secret.Password) error {
+func (e *bent) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, old,
+	p secret.Password) error {
 	d := e.CloningEngine.(strategies.DualPasswordEngine)
 	if e.keepOther != nil && login.User != user {
 		return e.failed(e.keepOther(pass(e.ctx, ctx), e.login(login), user, old, pass(e.password, p)))
@@ -106,21 +108,24 @@ func (e *bent) SetPasswordKeeping(ctx context.Context, login strategies.Login, u
 	return e.failed(d.SetPasswordKeeping(pass(e.ctx, ctx), e.login(login), user, old, pass(e.password, p)))
 }
 
-func (e *bent) DryRunKeeping(ctx context.Context, login strategies.Login, user string, old, sample secret.Password) ([]strategies.Warning, error) {
+func (e *bent) DryRunKeeping(ctx context.Context, login strategies.Login, user string, old,
+	sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearseKeeping != nil {
 		return nil, e.rehearseKeeping(ctx, login)
 	}
 	return e.CloningEngine.(strategies.DualPasswordEngine).DryRunKeeping(ctx, login, user, old, sample)
 }
 
-func (e *bent) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (e *bent) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearse != nil {
 		return nil, e.rehearse(ctx, login, user)
 	}
 	return e.CloningEngine.DryRunSetPassword(ctx, login, user, sample)
 }
 
-func (e *bent) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, sample secret.Password) ([]strategies.Warning, error) {
+func (e *bent) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	sample secret.Password) ([]strategies.Warning, error) {
 	if e.rehearseClone != nil {
 		return nil, e.rehearseClone(ctx, login, pair)
 	}
@@ -156,7 +161,9 @@ func wrongRehearsals() []wrongEngine {
 			}
 		}},
 		{"rehearses a clone by a login", "rehearse/clone-no-privilege", func(w world, e *bent) {
-			e.rehearseClone = func(ctx context.Context, login strategies.Login, _ strategies.Pair) error { return w.Ping(ctx, login) }
+			e.rehearseClone = func(ctx context.Context, login strategies.Login, _ strategies.Pair) error {
+				return w.Ping(ctx, login)
+			}
 		}},
 	}
 }
@@ -195,7 +202,8 @@ func wrongToOthers() []wrongEngine {
 		{"changes another account's password", "others/set", set(other(func(a *Account) { a.Password = fresh() }))},
 		{"drops a third account's membership", "others/set", set(other(func(a *Account) { a.SetRole = "" }))},
 		{"alters a bystander's settings", "others/set", set(other(func(a *Account) { a.Settings = nil }))},
-		{"makes the user a superuser", "others/set", set(func(w world, user string) { w.edit(user, func(a *Account) { a.Superuser = true }) })},
+		{"makes the user a superuser", "others/set",
+			set(func(w world, user string) { w.edit(user, func(a *Account) { a.Superuser = true }) })},
 		{"drops an account", "others/set", set(func(w world, _ string) { w.remove("owner") })},
 		{"leaves an account behind", "others/rehearsal", func(w world, e *bent) {
 			e.rehearse = func(ctx context.Context, login strategies.Login, user string) error {
@@ -211,7 +219,8 @@ func wrongToOthers() []wrongEngine {
 				return err
 			}
 		}},
-		{"changes another account's password when it clones", "others/clone", clone(third(func(a *Account) { a.Password = fresh() }))},
+		{"changes another account's password when it clones", "others/clone",
+			clone(third(func(a *Account) { a.Password = fresh() }))},
 		{"drops a membership when it clones", "others/clone", clone(third(func(a *Account) { a.SetRole = "" }))},
 		{"grants the clone more than its original has", "others/clone", clone(func(w world, pair strategies.Pair) {
 			w.edit(pair.Clone, func(a *Account) { a.Tables = []string{"owned"} })
@@ -254,7 +263,9 @@ func forgetful() []wrongEngine {
 		}},
 		{"never saves the second password", "durable/dual", func(w world, e *bent) {
 			e.keep = func(ctx context.Context, login strategies.Login, p secret.Password) error {
-				return w.unsaved(func() error { return w.SetPasswordKeeping(ctx, login, login.User, login.Password, p) })
+				return w.unsaved(func() error {
+					return w.SetPasswordKeeping(ctx, login, login.User, login.Password, p)
+				})
 			}
 		}},
 		{"forgets a node", "nodes/set", func(w world, e *bent) {
@@ -303,20 +314,23 @@ func wrongKeepers() []wrongEngine {
 				return w.SetPassword(ctx, login, login.User, p)
 			}
 		}},
-		{"keeps whatever is current", "dual/retried", keep(func(_ world, a *Account, _ strategies.Login, p secret.Password) {
-			a.Password, a.RetainedPassword = p, a.Password
-		})},
-		{"keeps what was given up", "dual/given-up", keep(func(_ world, a *Account, _ strategies.Login, p secret.Password) {
-			if !a.Password.Equal(p) {
+		{"keeps whatever is current", "dual/retried",
+			keep(func(_ world, a *Account, _ strategies.Login, p secret.Password) {
 				a.Password, a.RetainedPassword = p, a.Password
-			}
-		})},
-		{"keeps the first for ever", "dual/next-rotation", keep(func(_ world, a *Account, login strategies.Login, p secret.Password) {
-			if a.RetainedPassword.Empty() {
-				a.RetainedPassword = login.Password
-			}
-			a.Password = p
-		})},
+			})},
+		{"keeps what was given up", "dual/given-up",
+			keep(func(_ world, a *Account, _ strategies.Login, p secret.Password) {
+				if !a.Password.Equal(p) {
+					a.Password, a.RetainedPassword = p, a.Password
+				}
+			})},
+		{"keeps the first for ever", "dual/next-rotation",
+			keep(func(_ world, a *Account, login strategies.Login, p secret.Password) {
+				if a.RetainedPassword.Empty() {
+					a.RetainedPassword = login.Password
+				}
+				a.Password = p
+			})},
 		{"fails the second of two", "dual/concurrent", func(w world, e *bent) {
 			var calls atomic.Int64
 			e.keep = func(ctx context.Context, login strategies.Login, p secret.Password) error {
@@ -435,11 +449,19 @@ func leak(spell func(p string) string) func(w world, e *bent) {
 func wrongEngines() []wrongEngine {
 	limits := new(Memory).Traits()
 	return []wrongEngine{
-		{"has no name", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.Name = "" } }},
-		{"serves no engine key", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.Engines = nil } }},
+		{"has no name", "traits/sane", func(w world, e *bent) {
+			e.traits = func(t *strategies.Traits) { t.Name = "" }
+		}},
+		{"serves no engine key", "traits/sane", func(w world, e *bent) {
+			e.traits = func(t *strategies.Traits) { t.Engines = nil }
+		}},
 		{"has no port", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.Port = 0 } }},
-		{"has no suffix for clones", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.CloneSuffix = "" } }},
-		{"takes shorter passwords than are made", "traits/sane", func(w world, e *bent) { e.traits = func(t *strategies.Traits) { t.MaxPasswordSize = 16 } }},
+		{"has no suffix for clones", "traits/sane", func(w world, e *bent) {
+			e.traits = func(t *strategies.Traits) { t.CloneSuffix = "" }
+		}},
+		{"takes shorter passwords than are made", "traits/sane", func(w world, e *bent) {
+			e.traits = func(t *strategies.Traits) { t.MaxPasswordSize = 16 }
+		}},
 		{"rejects everybody", "ping/right-password", func(w world, e *bent) {
 			e.ping = func(context.Context, strategies.Login) error { return rotator.KindLoginRejected }
 		}},
@@ -466,7 +488,9 @@ func wrongEngines() []wrongEngine {
 		{"ignores the database", "ping/missing-database", func(w world, e *bent) {
 			e.as = func(login strategies.Login) strategies.Login { login.Database = ""; return login }
 		}},
-		{"calls a locked account a rejected login", "ping/locked", func(w world, e *bent) { e.fail = kindFor("locked", rotator.KindLoginRejected) }},
+		{"calls a locked account a rejected login", "ping/locked", func(w world, e *bent) {
+			e.fail = kindFor("locked", rotator.KindLoginRejected)
+		}},
 		{"takes any server's trust for a proof", "ping/any-password", func(w world, e *bent) {
 			e.ping = func(ctx context.Context, login strategies.Login) error {
 				if a, _ := w.Account(login.User); a.AcceptsAnyPassword {
@@ -478,7 +502,9 @@ func wrongEngines() []wrongEngine {
 		{"does not check the server's name", "ping/tls", func(w world, e *bent) {
 			e.as = func(login strategies.Login) strategies.Login { login.TLS.ServerName = ""; return login }
 		}},
-		{"calls a wrong certificate unreachable", "ping/tls", func(w world, e *bent) { e.fail = kindFor("certificate", rotator.KindUnreachable) }},
+		{"calls a wrong certificate unreachable", "ping/tls", func(w world, e *bent) {
+			e.fail = kindFor("certificate", rotator.KindUnreachable)
+		}},
 		{"resets settings at each login", "ping/changes-nothing", func(w world, e *bent) {
 			e.ping = func(ctx context.Context, login strategies.Login) error {
 				w.edit(login.User, func(a *Account) { a.Settings = nil })
@@ -579,7 +605,9 @@ func wrongEngines() []wrongEngine {
 		{"cuts passwords at a NUL", "set/nul", func(w world, e *bent) {
 			e.password = mapPassword(func(s string) string { head, _, _ := strings.Cut(s, "\x00"); return head })
 		}},
-		{"cuts long passwords", "set/too-long", func(w world, e *bent) { e.password = mapPassword(cutAt(limits.MaxPasswordSize)) }},
+		{"cuts long passwords", "set/too-long", func(w world, e *bent) {
+			e.password = mapPassword(cutAt(limits.MaxPasswordSize))
+		}},
 		{"takes letters and digits alone", "set/generated-passwords", func(w world, e *bent) {
 			e.set = func(ctx context.Context, login strategies.Login, user string, p secret.Password) error {
 				if strings.ContainsAny(p.Reveal(), "!#$%&()*+,.;<=>?[]^_`{|}~") {

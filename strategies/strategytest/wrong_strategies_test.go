@@ -35,7 +35,8 @@ func value(t *testing.T, login strategies.Login, more string) secret.Document {
 // loginOf reads who logs in where, without much of a check.
 func loginOf(d secret.Document) strategies.Login {
 	port, _ := d.Int("port")
-	return strategies.Login{Host: d.Text("host"), Port: port, Database: d.Text("dbname"), User: d.Text("username"), Password: d.Password()}
+	return strategies.Login{Host: d.Text("host"), Port: port, Database: d.Text("dbname"), User: d.Text("username"),
+		Password: d.Password()}
 }
 
 // strategyFixture is a world for a strategy that works on its Memory.
@@ -80,10 +81,14 @@ func (w world) strategyFixture(t *testing.T, s rotator.Strategy) StrategyFixture
 
 func TestStrategiesOnMemory(t *testing.T) {
 	for name, make := range map[string]func(w world) rotator.Strategy{
-		"single user":                   func(w world) rotator.Strategy { return strategies.SingleUser{Engine: w} },
-		"single user through superuser": func(w world) rotator.Strategy { return strategies.SingleUser{Engine: w, ThroughSuperuser: true} },
-		"dual passwords":                func(w world) rotator.Strategy { return strategies.DualPasswords{Engine: w} },
-		"alternating users":             func(w world) rotator.Strategy { return strategies.AlternatingUsers{Engine: w} },
+		"single user": func(w world) rotator.Strategy { return strategies.SingleUser{Engine: w} },
+		"single user through superuser": func(w world) rotator.Strategy {
+			return strategies.SingleUser{Engine: w, ThroughSuperuser: true}
+		},
+		"dual passwords": func(w world) rotator.Strategy { return strategies.DualPasswords{Engine: w} },
+		"alternating users": func(w world) rotator.Strategy {
+			return strategies.AlternatingUsers{Engine: w}
+		},
 		"single user by engine": func(w world) rotator.Strategy {
 			return strategies.ByEngine{Engines: []strategies.Engine{w}, Allowed: []string{"memory"}}
 		},
@@ -221,30 +226,38 @@ func faultsOfAny() []wrongStrategy {
 				return d, err
 			}
 		}},
-		{"drops members that it does not know", "propose/keeps-unknown-members", after(func(current, next secret.Document) secret.Document {
-			d, _ := secret.ParseDocument(`{}`)
-			for _, key := range []string{"engine", "host", "dbname", "username", "password", "masterarn"} {
-				d = d.Set(key, next.Text(key))
-			}
-			d, _ = member(d, "port", MemoryPort)
-			return d
+		{"drops members that it does not know", "propose/keeps-unknown-members",
+			after(func(current, next secret.Document) secret.Document {
+				d, _ := secret.ParseDocument(`{}`)
+				for _, key := range []string{"engine", "host", "dbname", "username", "password", "masterarn"} {
+					d = d.Set(key, next.Text(key))
+				}
+				d, _ = member(d, "port", MemoryPort)
+				return d
+			})},
+		{"reads numbers as floats", "propose/keeps-unknown-members",
+			after(func(current, next secret.Document) secret.Document {
+				var all map[string]any
+				json.Unmarshal([]byte(next.Encode().Reveal()), &all) //nolint:errcheck
+				text, _ := json.Marshal(all)
+				d, _ := secret.ParseDocument(string(text))
+				return d
+			})},
+		{"adds a member", "propose/keeps-unknown-members", after(func(current, next secret.Document) secret.Document {
+			return next.Set("rotated", "yes")
 		})},
-		{"reads numbers as floats", "propose/keeps-unknown-members", after(func(current, next secret.Document) secret.Document {
-			var all map[string]any
-			json.Unmarshal([]byte(next.Encode().Reveal()), &all) //nolint:errcheck
-			text, _ := json.Marshal(all)
-			d, _ := secret.ParseDocument(string(text))
-			return d
+		{"puts members into order", "propose/keeps-order-and-bytes",
+			after(func(current, next secret.Document) secret.Document {
+				d, _ := member(next, "nothing", nil)
+				return d
+			})},
+		{"proposes what there is", "propose/differs", after(func(current, next secret.Document) secret.Document {
+			return current
 		})},
-		{"adds a member", "propose/keeps-unknown-members", after(func(current, next secret.Document) secret.Document { return next.Set("rotated", "yes") })},
-		{"puts members into order", "propose/keeps-order-and-bytes", after(func(current, next secret.Document) secret.Document {
-			d, _ := member(next, "nothing", nil)
-			return d
-		})},
-		{"proposes what there is", "propose/differs", after(func(current, next secret.Document) secret.Document { return current })},
-		{"always makes the same password", "propose/differs", after(func(current, next secret.Document) secret.Document {
-			return next.SetPassword(secret.NewPassword("always-the-same-1"))
-		})},
+		{"always makes the same password", "propose/differs",
+			after(func(current, next secret.Document) secret.Document {
+				return next.SetPassword(secret.NewPassword("always-the-same-1"))
+			})},
 		{"has a policy of its own", "propose/policy", func(w world, s *bentStrategy) {
 			s.in = func(r rotator.Rotation) rotator.Rotation { r.PasswordPolicy = secret.PasswordPolicy{}; return r }
 		}},
@@ -295,7 +308,8 @@ func faultsOfAny() []wrongStrategy {
 				if r.Pending.Text("username") != user {
 					refusals = 1
 				}
-				for ctx.Err() == nil && strings.Count(strings.Join(w.Journal()[before:], "\n"), "login rejected") < refusals {
+				for ctx.Err() == nil && strings.Count(strings.Join(w.Journal()[before:], "\n"),
+					"login rejected") < refusals {
 					time.Sleep(time.Millisecond) // until a client has come by
 				}
 				w.Add(account)
@@ -329,7 +343,9 @@ func faultsOfAny() []wrongStrategy {
 		}},
 		{"begins when all is over", "apply/cancelled", func(w world, s *bentStrategy) {
 			right := s.Strategy.Apply
-			s.apply = func(ctx context.Context, r rotator.Rotation) error { return right(context.WithoutCancel(ctx), r) }
+			s.apply = func(ctx context.Context, r rotator.Rotation) error {
+				return right(context.WithoutCancel(ctx), r)
+			}
 		}},
 		{"verifies nothing", "verify/before-apply", func(w world, s *bentStrategy) {
 			s.verify = func(context.Context, rotator.Rotation) error { return nil }
@@ -389,7 +405,8 @@ func faultsOfAny() []wrongStrategy {
 		}},
 		{"has one sentence for everything", "apply/all-rejected", func(w world, s *bentStrategy) {
 			s.fail = func(err error) error {
-				return fmt.Errorf("unable to log into database with previous, current, or pending secret: %w", rotator.KindOf(err))
+				return fmt.Errorf("unable to log into database with previous, current, or pending secret: %w",
+					rotator.KindOf(err))
 			}
 		}},
 		{"leaves an attempt out of its list", "apply/all-rejected", noPrevious},
@@ -470,9 +487,10 @@ func faultsToOthers() []wrongStrategy {
 		{"changes another account's password", "others/secrets", beside(func(w world, _ rotator.Rotation) {
 			w.edit("reader", func(a *Account) { a.Password = fresh() })
 		})},
-		{"changes the password of an account whose secret is not here", "others/untouched", beside(func(w world, _ rotator.Rotation) {
-			w.edit("owner", func(a *Account) { a.Password = fresh() })
-		})},
+		{"changes the password of an account whose secret is not here", "others/untouched",
+			beside(func(w world, _ rotator.Rotation) {
+				w.edit("owner", func(a *Account) { a.Password = fresh() })
+			})},
 		{"drops a third account's membership", "others/untouched", beside(func(w world, _ rotator.Rotation) {
 			w.edit("reader", func(a *Account) { a.SetRole = "" })
 		})},
@@ -590,7 +608,9 @@ func applyOnce(w world, s *bentStrategy) {
 
 func noPrevious(w world, s *bentStrategy) {
 	s.in = func(r rotator.Rotation) rotator.Rotation {
-		r.ReadPrevious = func(context.Context) (secret.Document, error) { return secret.Document{}, rotator.KindNotFound }
+		r.ReadPrevious = func(context.Context) (secret.Document, error) {
+			return secret.Document{}, rotator.KindNotFound
+		}
 		return r
 	}
 }

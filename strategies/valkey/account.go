@@ -55,7 +55,8 @@ func (a account) restore() []string {
 
 // aclRemedy says what a user lacks that may not do what a rotation needs.
 func (s *session) aclRemedy() string {
-	return fmt.Sprintf("user %q may not change users. It needs: +acl +config|get +config|rewrite +info +multi +exec +discard (ACL SETUSER with these, then ACL SAVE)", s.login.User)
+	return fmt.Sprintf("user %q may not change users. It needs: +acl +config|get +config|rewrite +info +multi +exec "+
+		"+discard (ACL SETUSER with these, then ACL SAVE)", s.login.User)
 }
 
 // accounts reads users.
@@ -78,11 +79,13 @@ func (s *session) find(all map[string]account, user, label string) (account, err
 	a, ok := all[user]
 	switch {
 	case !ok:
-		return a, s.errorf(rotator.KindNotFound, "there is no user %q: correct username in the secret, or, if it was deleted, %s", user, restoreRules(user))
+		return a, s.errorf(rotator.KindNotFound, "there is no user %q: correct username in the secret, or, if it was "+
+			"deleted, %s", user, restoreRules(user))
 	case a.noPass:
 		return a, s.errorf(rotator.KindMisconfigured, "%s", anyPassword(user, label))
 	case !a.on:
-		return a, s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not open it: ACL SETUSER %s on, then %s", user, user, s.saving())
+		return a, s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not open it: ACL SETUSER "+
+			"%s on, then %s", user, user, s.saving())
 	}
 	return a, nil
 }
@@ -97,15 +100,20 @@ func (s *session) saving() string {
 
 // anyPassword says that a user has nopass, and whose password it is to be given.
 func anyPassword(user, label string) string {
-	return fmt.Sprintf("user %q is let in with any password (nopass), so a login proves nothing: ACL SETUSER %s resetpass >PASSWORD, with the password in %s in place of PASSWORD, then ACL SAVE (%s)", user, user, label, inConfigFile)
+	return fmt.Sprintf("user %q is let in with any password (nopass), so a login proves nothing: ACL SETUSER %s "+
+		"resetpass >PASSWORD, with the password in %s in place of PASSWORD, then ACL SAVE (%s)", user, user, label,
+		inConfigFile)
 }
 
 const inConfigFile = "CONFIG REWRITE, where users are in the configuration file"
 
 // restoreRules says how a user that was deleted gets back what it was allowed.
 func restoreRules(user string) string {
-	return "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names, which may have the only copy of its rules (where that names none, users are in the configuration file, by INFO server, and CONFIG REWRITE overwrites them). " +
-		"ACL SETUSER " + user + " with the words of its line in that file, or of its line, or its clone's, in ACL LIST of any node (ACL LOAD would also undo what others have not saved)"
+	return "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names, which may have the only copy " +
+		"of its rules (where that names none, users are in the configuration file, by INFO server, and CONFIG " +
+		"REWRITE overwrites them). " +
+		"ACL SETUSER " + user + " with the words of its line in that file, or of its line, or its clone's, in ACL " +
+		"LIST of any node (ACL LOAD would also undo what others have not saved)"
 }
 
 // set changes the passwords of a user by rules that are made of what it has, and saves.
@@ -151,7 +159,8 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 	}
 	results, ok := answers[len(answers)-1].([]any)
 	if !ok || len(results) != len(commands)-1 {
-		return s.errorf(rotator.KindConflict, "the server did not carry out the transaction: nothing was changed; try again")
+		return s.errorf(rotator.KindConflict, "the server did not carry out the transaction: nothing was changed; "+
+			"try again")
 	}
 	for i, r := range results {
 		if _, failed := r.(serverError); !failed {
@@ -176,26 +185,33 @@ func (s *session) takeBack(ctx context.Context, changes []change, saving bool) e
 		undone = "The change is in memory and could not be taken back; a retry goes on from there"
 	}
 	if saving {
-		return s.errorf(rotator.KindMisconfigured, "%s failed, so that the change would be lost at the next restart: the server cannot replace %s. Its folder is read-only or not the server's, the file is a mount of its own, or the disk is full: see the server's log, and try %s there once it is fixed. %s", s.saving(), s.file, s.saving(), undone)
+		return s.errorf(rotator.KindMisconfigured, "%s failed, so that the change would be lost at the next restart: "+
+			"the server cannot replace %s. Its folder is read-only or not the server's, the file is a mount of its "+
+			"own, or the disk is full: see the server's log, and try %s there once it is fixed. %s", s.saving(), s.file,
+			s.saving(), undone)
 	}
 	return s.errorf(rotator.KindInternal, "the server refused a rule of a user. %s", undone)
 }
 
 // EnsureClone implements strategies.CloningEngine. The rules of the original become those of the
 // clone, in the transaction that sets the password.
-func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) error {
+func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) error {
 	_, err := e.clone(ctx, login, pair, p, false)
 	return err
 }
 
 // DryRunEnsureClone implements strategies.CloningEngine, as DryRunSetPassword does it.
-func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) ([]strategies.Warning, error) {
+func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) ([]strategies.Warning, error) {
 	return e.clone(ctx, login, pair, p, true)
 }
 
-func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password, dry bool) (warnings []strategies.Warning, err error) {
+func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password,
+	dry bool) (warnings []strategies.Warning, err error) {
 	if pair.Original == pair.Clone || pair.Target != pair.Original && pair.Target != pair.Clone {
-		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original, pair.Clone, pair.Target, rotator.KindMisconfigured)
+		return nil, fmt.Errorf("pair %q and %q, next %q: %w: want two users, and one of them", pair.Original,
+			pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
 	e.AllowSelfChange = true // the superuser itself is refused below, with the reason
 	err = e.change(ctx, login, []string{pair.Original, pair.Clone}, p, func(s *session) error {
@@ -219,7 +235,8 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 }
 
 // align works out what a rotation of a pair changes at a node.
-func (s *session) align(ctx context.Context, login strategies.Login, pair strategies.Pair, p secret.Password) ([]change, error) {
+func (s *session) align(ctx context.Context, login strategies.Login, pair strategies.Pair,
+	p secret.Password) ([]change, error) {
 	all, err := s.accounts(ctx)
 	if err != nil {
 		return nil, err
@@ -269,7 +286,8 @@ func (s *session) align(ctx context.Context, login strategies.Login, pair strate
 }
 
 // checkEntitled shows the strategy what the server knows of the account.
-func (s *session) checkEntitled(ctx context.Context, login strategies.Login, pair strategies.Pair, target, inUse account) error {
+func (s *session) checkEntitled(ctx context.Context, login strategies.Login, pair strategies.Pair, target,
+	inUse account) error {
 	seen := strategies.Evidence{
 		Acting:       pair.Target == login.User,
 		Holds:        func(p secret.Password) bool { return slices.Contains(target.passwords, digest(p)) },
@@ -296,6 +314,8 @@ func administers(rule string) bool {
 		return false
 	}
 	command, _, _ = strings.Cut(strings.ToLower(strings.TrimSuffix(command, ")")), "|")
-	return slices.Contains([]string{"@all", "@admin", "@dangerous", "acl", "config", "module", "debug", "shutdown", "replicaof", "slaveof",
-		"cluster", "failover", "sync", "psync", "monitor", "save", "bgsave", "bgrewriteaof", "latency", "slowlog", "client"}, command)
+	return slices.Contains([]string{"@all", "@admin", "@dangerous", "acl", "config", "module", "debug", "shutdown",
+		"replicaof", "slaveof",
+		"cluster", "failover", "sync", "psync", "monitor", "save", "bgsave", "bgrewriteaof", "latency", "slowlog",
+		"client"}, command)
 }

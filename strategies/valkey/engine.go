@@ -5,7 +5,8 @@
 //
 // # What the server is sent
 //
-// SHA-256 hashes. The password itself is in HELLO alone (on Redis 6.0, which may refuse HELLO, in AUTH), which servers neither log nor show in
+// SHA-256 hashes. The password itself is in HELLO alone (on Redis 6.0, which may refuse HELLO, in AUTH), which servers
+// neither log nor show in
 // MONITOR. TLS is verified or there is no connection; only "ssl": false in the secret, written
 // out, means plaintext, and then a listener reads the password of each login.
 //
@@ -134,7 +135,9 @@ func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user st
 			return s.setExactly(ctx, user, p)
 		}
 		for _, node := range s.all() { // first the new one beside the old one everywhere
-			if err := node.set(ctx, user, false, func(a account) []string { return []string{"#" + digest(p)} }); err != nil {
+			if err := node.set(ctx, user, false, func(a account) []string {
+				return []string{"#" + digest(p)}
+			}); err != nil {
 				return err
 			}
 		}
@@ -145,7 +148,9 @@ func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user st
 // setExactly leaves the account one password, at each node.
 func (s *session) setExactly(ctx context.Context, user string, p secret.Password) error {
 	for _, node := range s.all() {
-		if err := node.set(ctx, user, false, func(account) []string { return []string{"resetpass", "#" + digest(p)} }); err != nil {
+		if err := node.set(ctx, user, false, func(account) []string {
+			return []string{"resetpass", "#" + digest(p)}
+		}); err != nil {
 			return err
 		}
 	}
@@ -154,10 +159,13 @@ func (s *session) setExactly(ctx context.Context, user string, p secret.Password
 
 // DryRunSetPassword implements strategies.Engine. The commands are queued after MULTI, where the
 // server checks them and whether the user may send them, and discarded.
-func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, p secret.Password) (warnings []strategies.Warning, err error) {
+func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	p secret.Password) (warnings []strategies.Warning, err error) {
 	err = e.change(ctx, login, []string{user}, p, func(s *session) error {
 		for _, node := range s.all() {
-			if err := node.set(ctx, user, true, func(account) []string { return []string{"resetpass", "#" + digest(p)} }); err != nil {
+			if err := node.set(ctx, user, true, func(account) []string {
+				return []string{"resetpass", "#" + digest(p)}
+			}); err != nil {
 				return err
 			}
 		}
@@ -168,7 +176,8 @@ func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, u
 }
 
 // SetPasswordKeeping implements strategies.DualPasswordEngine.
-func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) error {
+func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, user string, keep,
+	p secret.Password) error {
 	return e.change(ctx, login, []string{user}, p, func(s *session) error {
 		for _, node := range s.all() {
 			if err := node.set(ctx, user, false, keeping(keep, p)); err != nil {
@@ -180,7 +189,8 @@ func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, 
 }
 
 // DryRunKeeping implements strategies.DualPasswordEngine, as DryRunSetPassword does it.
-func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep, p secret.Password) (warnings []strategies.Warning, err error) {
+func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user string, keep,
+	p secret.Password) (warnings []strategies.Warning, err error) {
 	err = e.change(ctx, login, []string{user}, p, func(s *session) error {
 		for _, node := range s.all() {
 			if err := node.set(ctx, user, true, keeping(keep, p)); err != nil {
@@ -215,7 +225,8 @@ func (e Engine) Persist(ctx context.Context, login strategies.Login, user string
 }
 
 // change checks what needs no server, logs in at each node, and has do do its work there.
-func (e Engine) change(ctx context.Context, login strategies.Login, users []string, p secret.Password, do func(*session) error) error {
+func (e Engine) change(ctx context.Context, login strategies.Login, users []string, p secret.Password,
+	do func(*session) error) error {
 	if p.Empty() || strings.ContainsRune(p.Reveal(), 0) {
 		return fmt.Errorf("new password: %w: it must not be empty or hold a NUL", rotator.KindMisconfigured)
 	}
@@ -230,7 +241,9 @@ func (e Engine) change(ctx context.Context, login strategies.Login, users []stri
 		return err
 	}
 	if slices.Contains(users, login.User) && !e.AllowSelfChange {
-		return s.errorf(rotator.KindMisconfigured, "to change its own password, user %q needs ACL SETUSER, by which it can change every user: set SINGLE_USER_THROUGH_SUPERUSER=true and masterarn (or, to accept that, VALKEY_SELF_CHANGE=true)", login.User)
+		return s.errorf(rotator.KindMisconfigured, "to change its own password, user %q needs ACL SETUSER, by which "+
+			"it can change every user: set SINGLE_USER_THROUGH_SUPERUSER=true and masterarn (or, to accept that, "+
+			"VALKEY_SELF_CHANGE=true)", login.User)
 	}
 	for _, node := range s.all() {
 		if err := node.findFile(ctx, e.AllowUnsaved); err != nil {
@@ -243,7 +256,8 @@ func (e Engine) change(ctx context.Context, login strategies.Login, users []stri
 // checkName refuses what no ACL user can be called.
 func checkName(user string) error {
 	if user == "" || strings.ContainsAny(user, " \x00\t\r\n\v\f") {
-		return fmt.Errorf("user name %q: %w: it must not be empty, or hold white space or a NUL", user, rotator.KindMisconfigured)
+		return fmt.Errorf("user name %q: %w: it must not be empty, or hold white space or a NUL", user,
+			rotator.KindMisconfigured)
 	}
 	return nil
 }
@@ -257,14 +271,17 @@ func digest(p secret.Password) string {
 // ResetStatement implements strategies.Resetter. It has no resetpass: a password that clients may use still works until
 // the next rotation.
 func (Engine) ResetStatement(user string) string {
-	return "first, on every node: ACL GETUSER " + user + ". If that gives nothing, the user is gone: " + restoreRules(user) + ". " +
+	return "first, on every node: ACL GETUSER " + user + ". If that gives nothing, the user is gone: " +
+		restoreRules(user) + ". " +
 		"Without rules it may log in and do nothing. " +
 		"Then, on every node: ACL SETUSER " + user + " on >PASSWORD, then ACL SAVE (" + inConfigFile + ")"
 }
 
 // NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file.
 func (Engine) NotInDryRun() string {
-	return "no dry run saves users. If the last ERROR line of the function says that ACL SAVE or CONFIG REWRITE failed, a retry fails too " +
-		"until the server can replace the file that CONFIG GET aclfile names (INFO server: config_file, where that names none): " +
+	return "no dry run saves users. If the last ERROR line of the function says that ACL SAVE or CONFIG REWRITE " +
+		"failed, a retry fails too " +
+		"until the server can replace the file that CONFIG GET aclfile names (INFO server: config_file, where that " +
+		"names none): " +
 		"make its folder writable for the server, and try ACL SAVE there"
 }

@@ -70,11 +70,16 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 	case ctx.Err() != nil:
 		kind, sentence, cause = rotator.KindDeadline, "there was no time left", ctx.Err()
 	case dial.IsTimeout(err):
-		kind, sentence, cause = rotator.KindUnreachable, fmt.Sprintf("no response %s: the server is busy or blocked, or the network was cut", dial.WaitText(ctx, op.limit)), context.DeadlineExceeded
+		kind, sentence, cause = rotator.KindUnreachable,
+			fmt.Sprintf("no response %s: the server is busy or blocked, or the network was cut",
+				dial.WaitText(ctx, op.limit)), context.DeadlineExceeded
 	case dial.IsConnClosed(err):
-		kind, sentence, cause = rotator.KindUnreachable, "the server closed the connection: it may be restarting, or its port has TLS and the secret says \"ssl\": false", errors.New("connection closed")
+		kind, sentence, cause = rotator.KindUnreachable, "the server closed the connection: it may be restarting, or "+
+			"its port has TLS and the secret says \"ssl\": false", errors.New("connection closed")
 	default:
-		kind, sentence, cause = rotator.KindUnreachable, fmt.Sprintf("%s does not answer as Valkey does: check host and port in the secret", dial.Address(s.login)), errors.New("protocol error")
+		kind, sentence, cause = rotator.KindUnreachable,
+			fmt.Sprintf("%s does not answer as Valkey does: check host and port in the secret", dial.Address(s.login)),
+			errors.New("protocol error")
 	}
 	if op.action != "" {
 		sentence = op.action + ": " + sentence

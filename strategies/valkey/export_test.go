@@ -8,12 +8,15 @@ import (
 )
 
 // SetUnsaved is SetPassword with a fault: it saves by a command of its own, or never.
-func (e Engine) SetUnsaved(ctx context.Context, login strategies.Login, user string, p secret.Password, later bool) error {
+func (e Engine) SetUnsaved(ctx context.Context, login strategies.Login, user string, p secret.Password,
+	later bool) error {
 	return e.change(ctx, login, []string{user}, p, func(s *session) error {
 		for _, node := range s.all() {
 			save := node.save
 			node.save = nil
-			if err := node.set(ctx, user, false, func(account) []string { return []string{"resetpass", "#" + digest(p)} }); err != nil {
+			if err := node.set(ctx, user, false, func(account) []string {
+				return []string{"resetpass", "#" + digest(p)}
+			}); err != nil {
 				return err
 			}
 			if !later {

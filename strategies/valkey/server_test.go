@@ -72,10 +72,13 @@ func TestSavingFails(t *testing.T) {
 	if err == nil {
 		t.Skip("the server writes into a folder that is not writable: it runs as root")
 	}
-	wants(t, err, rotator.KindMisconfigured, "ACL SAVE failed, so that the change would be lost at the next restart: the server cannot replace "+folder)
+	wants(t, err, rotator.KindMisconfigured, "ACL SAVE failed, so that the change would be lost at the next restart: "+
+		"the server cannot replace "+folder)
 	ok(t, s.logIn(t.Context(), app))
 	wants(t, s.logIn(t.Context(), with(app, p)), rotator.KindLoginRejected, "")
-	wants(t, valkey.Engine{}.EnsureClone(t.Context(), boss, strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone"}, p), rotator.KindMisconfigured, "ACL SAVE failed")
+	wants(t, valkey.Engine{}.EnsureClone(t.Context(), boss,
+		strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone"}, p),
+		rotator.KindMisconfigured, "ACL SAVE failed")
 	if users, _ := s.Users(t.Context()); users[app.User+"_clone"] != "" {
 		t.Error("the clone that could not be saved is there")
 	}
@@ -123,13 +126,15 @@ func TestWhereUsersAreSaved(t *testing.T) {
 		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Users: users})}
 		boss, app := s.login(name("boss"), password()), s.login(name("app"), password())
 		for login, rules := range map[*strategies.Login][]string{&boss: selfChange, &app: ordinary} {
-			ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", login.User, "on", ">" + login.Password.Reveal()}, rules...)))
+			ok(t, s.Exec(t.Context(),
+				append([]string{"ACL", "SETUSER", login.User, "on", ">" + login.Password.Reveal()}, rules...)))
 		}
 		p := password()
 		if users == "nowhere" {
 			_, err := valkey.Engine{}.DryRunSetPassword(t.Context(), boss, app.User, p)
 			wants(t, err, rotator.KindMisconfigured, "VALKEY_ALLOW_UNSAVED")
-			wants(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, p), rotator.KindMisconfigured, "VALKEY_ALLOW_UNSAVED")
+			wants(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, p), rotator.KindMisconfigured,
+				"VALKEY_ALLOW_UNSAVED")
 		}
 		_, err := engine.DryRunSetPassword(t.Context(), boss, app.User, p)
 		ok(t, err)
@@ -165,7 +170,8 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "nopass"}))
-	wants(t, dry(valkey.Engine{}, boss, app.User), rotator.KindMisconfigured, "resetpass >PASSWORD, with the password in AWSCURRENT in place of PASSWORD, then ACL SAVE")
+	wants(t, dry(valkey.Engine{}, boss, app.User), rotator.KindMisconfigured,
+		"resetpass >PASSWORD, with the password in AWSCURRENT in place of PASSWORD, then ACL SAVE")
 	wants(t, dry(valkey.Engine{}, boss, "gone"), rotator.KindNotFound, "do not ACL SAVE yet")
 	wants(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, password()), rotator.KindMisconfigured, "nopass")
 	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", ">" + app.Password.Reveal(), "off"}))
@@ -191,7 +197,8 @@ func TestRefused(t *testing.T) {
 // TestWhatPasses: whether trying again helps is told apart.
 func TestWhatPasses(t *testing.T) {
 	t.Parallel()
-	for answer, retry := range map[string]bool{"-LOADING the dataset": true, "-ERR max number of clients reached": true, "-DENIED protected mode": false, "-NOAUTH no users": false} {
+	for answer, retry := range map[string]bool{"-LOADING the dataset": true, "-ERR max number of clients reached": true,
+		"-DENIED protected mode": false, "-NOAUTH no users": false} {
 		login := listen(t, func(c net.Conn) {
 			c.Read(make([]byte, 1))                             //nolint:errcheck // whatever was said
 			io.WriteString(c, strings.Repeat(answer+"\r\n", 3)) //nolint:errcheck
@@ -218,7 +225,8 @@ func TestSentinel(t *testing.T) {
 				return
 			}
 			if strings.TrimSpace(line) == "AUTH" {
-				io.WriteString(c, "*4\r\n$5\r\nproto\r\n:2\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n") //nolint:errcheck // the next read will tell
+				//nolint:errcheck // the next read will tell
+				io.WriteString(c, "*4\r\n$5\r\nproto\r\n:2\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n")
 			}
 		}
 	})
@@ -232,14 +240,16 @@ func TestClonesAreCopies(t *testing.T) {
 		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
 		boss, app := s.pair(t)
 		clone := app.User + "_clone"
-		pair := strategies.Pair{Original: app.User, Clone: clone, Target: clone, Possession: func(context.Context, func(secret.Password) bool) error { return nil }}
+		pair := strategies.Pair{Original: app.User, Clone: clone, Target: clone,
+			Possession: func(context.Context, func(secret.Password) bool) error { return nil }}
 		for _, rules := range [][]string{
 			{"resetkeys", "~app:*", "&news", "+@read", "-mget", "(~log:* +set)", "(%R~ro:* %W~wo:* +@all -@dangerous)"},
 			{"resetkeys", "resetchannels", "clearselectors", "-@all", "+config|get", "~{tag}*"},
 			{"allkeys", "allchannels", "allcommands"},
 			{"resetkeys", "~app\u00a0+@all\u2003allkeys", "-@all", "+get"}, // white space to Unicode, and to no server
 		} {
-			if release == "redis-6" { // 6.0 knows neither selectors nor channels, nor a command taken from what is not in a category
+			// 6.0 knows neither selectors nor channels, nor a command taken from what is not in a category
+			if release == "redis-6" {
 				rules = slices.DeleteFunc(rules, func(w string) bool {
 					return strings.ContainsAny(w, "(&") || strings.Contains(w, "channels") || w == "clearselectors"
 				})
@@ -251,7 +261,9 @@ func TestClonesAreCopies(t *testing.T) {
 			users, err := s.Users(t.Context())
 			ok(t, err)
 			words := func(user string) []string {
-				return slices.DeleteFunc(strings.Split(users[user], " "), func(w string) bool { return strings.HasPrefix(w, "#") })
+				return slices.DeleteFunc(strings.Split(users[user], " "), func(w string) bool {
+					return strings.HasPrefix(w, "#")
+				})
 			}
 			if !slices.Equal(words(app.User), words(clone)) {
 				t.Errorf("%s: the clone is %q, the original %q", release, words(clone), words(app.User))
@@ -264,7 +276,8 @@ func TestClonesAreCopies(t *testing.T) {
 // and the retry completes it.
 func TestANodeIsCut(t *testing.T) {
 	t.Parallel()
-	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}, server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})},
+		server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
 	boss, app := s.pair(t)
 	s.copyTo(t, second, boss, app)
 	both := func(p secret.Password) error {
@@ -358,7 +371,8 @@ func TestStrategies(t *testing.T) {
 	}
 }
 
-// TestNamesAreWhole: a name that holds white space of Unicode is not taken for the name before it, with the rest for rules.
+// TestNamesAreWhole: a name that holds white space of Unicode is not taken for the name before it, with the rest for
+// rules.
 func TestNamesAreWhole(t *testing.T) {
 	t.Parallel()
 	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
@@ -371,7 +385,8 @@ func TestNamesAreWhole(t *testing.T) {
 	ok(t, err)
 	p := password()
 	ok(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, p))
-	ok(t, valkey.Engine{}.EnsureClone(t.Context(), boss, strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone"}, p))
+	ok(t, valkey.Engine{}.EnsureClone(t.Context(), boss, strategies.Pair{Original: app.User, Clone: app.User + "_clone",
+		Target: app.User + "_clone"}, p))
 	ok(t, s.logIn(t.Context(), with(app, p)))
 	after, err := s.Users(t.Context())
 	ok(t, err)
@@ -385,7 +400,8 @@ func TestNamesAreWhole(t *testing.T) {
 	}
 }
 
-// TestTheResetStatementLetsTheUserIn, also one that is off: by a password alone it would be rejected still. One that was
+// TestTheResetStatementLetsTheUserIn, also one that is off: by a password alone it would be rejected still. One that
+// was
 // deleted gets its rules back from the file before anything overwrites that.
 func TestTheResetStatementLetsTheUserIn(t *testing.T) {
 	t.Parallel()
@@ -393,7 +409,8 @@ func TestTheResetStatementLetsTheUserIn(t *testing.T) {
 		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
 		_, app := s.pair(t)
 		look, change, ordered := strings.Cut(valkey.Engine{}.ResetStatement(app.User), "Then, on every node: ")
-		if save := strings.Index(look, "ACL SAVE"); !ordered || save < strings.Index(look, "do not ACL SAVE yet") || strings.Count(look, "ACL SAVE") != 1 {
+		if save := strings.Index(look, "ACL SAVE"); !ordered || save < strings.Index(look, "do not ACL SAVE yet") ||
+			strings.Count(look, "ACL SAVE") != 1 {
 			t.Fatalf("it saves before it looks: %s", look)
 		}
 		set, save, _ := strings.Cut(change, ", then ")
@@ -424,7 +441,8 @@ func TestTheResetStatementLetsTheUserIn(t *testing.T) {
 	}
 }
 
-// TestWhatALoginDoesNotShow: a user that may do nothing, and one with nopass, are told from those that may do something, be
+// TestWhatALoginDoesNotShow: a user that may do nothing, and one with nopass, are told from those that may do
+// something, be
 // it one command, or no key that is tried; and nothing is changed by looking.
 func TestWhatALoginDoesNotShow(t *testing.T) {
 	t.Parallel()

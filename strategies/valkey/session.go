@@ -71,7 +71,8 @@ func nodes(login strategies.Login) ([]strategies.Login, error) {
 		return nil, err
 	}
 	wrong := func(format string, args ...any) error {
-		return fmt.Errorf("secret: %w: %s: want a list of \"host:port\"", rotator.KindMisconfigured, fmt.Sprintf(format, args...))
+		return fmt.Errorf("secret: %w: %s: want a list of \"host:port\"", rotator.KindMisconfigured,
+			fmt.Sprintf(format, args...))
 	}
 	all := []strategies.Login{login}
 	if text := login.Extra[keyNodes]; text != "" {
@@ -84,9 +85,10 @@ func nodes(login strategies.Login) ([]strategies.Login, error) {
 		for _, name := range names {
 			host, digits, err := net.SplitHostPort(strings.TrimSpace(name))
 			port, bad := strconv.Atoi(digits)
-			if err != nil || bad != nil || port < 1 || port > 65535 || host == "" || strings.ContainsFunc(host, func(r rune) bool {
-				return r <= ' ' || r > '~' || strings.ContainsRune(`/?#@\"'[]`, r)
-			}) {
+			if err != nil || bad != nil || port < 1 || port > 65535 || host == "" ||
+				strings.ContainsFunc(host, func(r rune) bool {
+					return r <= ' ' || r > '~' || strings.ContainsRune(`/?#@\"'[]`, r)
+				}) {
 				return nil, wrong("nodes holds %.80q", name)
 			}
 			node := login
@@ -97,9 +99,12 @@ func nodes(login strategies.Login) ([]strategies.Login, error) {
 		}
 	}
 	for _, l := range all {
-		if host := strings.ToLower(strings.TrimSuffix(l.Host, ".")); strings.Contains(host+"/", ".amazonaws.com/") || strings.Contains(host+"/", ".amazonaws.com.cn/") {
+		if host := strings.ToLower(strings.TrimSuffix(l.Host, ".")); strings.Contains(host+"/", ".amazonaws.com/") ||
+			strings.Contains(host+"/", ".amazonaws.com.cn/") {
 			if strings.Contains(host, ".cache.") || strings.Contains(host, "memorydb.") {
-				return nil, fmt.Errorf("secret: %w: host %s is Amazon's ElastiCache or MemoryDB, whose users change by AWS's API alone (aws elasticache modify-user, aws memorydb update-user): this function cannot rotate them", rotator.KindMisconfigured, l.Host)
+				return nil, fmt.Errorf("secret: %w: host %s is Amazon's ElastiCache or MemoryDB, whose users change "+
+					"by AWS's API alone (aws elasticache modify-user, aws memorydb update-user): this function "+
+					"cannot rotate them", rotator.KindMisconfigured, l.Host)
 			}
 		}
 	}
@@ -109,7 +114,8 @@ func nodes(login strategies.Login) ([]strategies.Login, error) {
 // logIn connects to one node.
 func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, error) {
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login), rotator.KindDeadline, ctx.Err())
+		return nil, fmt.Errorf("%s: %w: there was no time left to begin: %w", dial.Describe(login),
+			rotator.KindDeadline, ctx.Err())
 	}
 	s := &session{login: login, limit: dial.TimeoutOrDefault(e.StatementTimeout)}
 	tcp, err := dial.Connect(ctx, login, e.DialTimeout)
@@ -143,7 +149,9 @@ func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, er
 	}
 	if s.mode == "sentinel" {
 		s.close()
-		return nil, strategies.MarkLoginError(s.errorf(rotator.KindMisconfigured, "this is a Sentinel, which watches servers and has no users of theirs: give the server itself as host, and its replicas in nodes"))
+		return nil, strategies.MarkLoginError(s.errorf(rotator.KindMisconfigured,
+			"this is a Sentinel, which watches servers and has no users of theirs: give the server itself as host, "+
+				"and its replicas in nodes"))
 	}
 	return s, nil
 }
@@ -231,7 +239,9 @@ func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 	case configFile != "":
 		s.save, s.file = []string{"CONFIG", "REWRITE"}, configFile
 	case !allowUnsaved:
-		return s.errorf(rotator.KindMisconfigured, "the server has neither an aclfile nor a configuration file: the new password would be lost at its next restart. Start it with one (aclfile is the better), or accept that with VALKEY_ALLOW_UNSAVED=true")
+		return s.errorf(rotator.KindMisconfigured, "the server has neither an aclfile nor a configuration file: the "+
+			"new password would be lost at its next restart. Start it with one (aclfile is the better), or accept "+
+			"that with VALKEY_ALLOW_UNSAVED=true")
 	}
 	return nil
 }
@@ -252,14 +262,17 @@ func (s *session) warnings(ctx context.Context) []strategies.Warning {
 		return nil
 	}
 	unknown := func(what string) []strategies.Warning {
-		return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("%s: users are not shared between servers, and this secret covers %s alone. List the others that its clients use in nodes", what, dial.Address(s.login))}}
+		return []strategies.Warning{{Unknown: true,
+			Text: fmt.Sprintf("%s: users are not shared between servers, and this secret covers %s alone. List the "+
+				"others that its clients use in nodes", what, dial.Address(s.login))}}
 	}
 	if s.mode == "cluster" {
 		return unknown("the server is a node of a cluster")
 	}
 	answers, err := s.do(ctx, operation{action: "looking for replicas"}, []string{"INFO", "replication"})
 	if err != nil {
-		return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("whether the server has replicas is not shown to user %q (+info)", s.login.User)}}
+		return []strategies.Warning{{Unknown: true,
+			Text: fmt.Sprintf("whether the server has replicas is not shown to user %q (+info)", s.login.User)}}
 	}
 	info, _ := answers[0].(string)
 	switch n := field(info, "connected_slaves"); {

@@ -42,7 +42,8 @@ func (s server) user(ctx context.Context, name string, rules ...[]string) (strat
 }
 
 func (s server) login(user string, p secret.Password) strategies.Login {
-	return strategies.Login{Host: s.Host, Port: s.Port, User: user, Password: p, TLS: strategies.TLS{Disabled: s.CAs == nil}}
+	return strategies.Login{Host: s.Host, Port: s.Port, User: user, Password: p,
+		TLS: strategies.TLS{Disabled: s.CAs == nil}}
 }
 
 func (s server) logIn(ctx context.Context, login strategies.Login) error {
@@ -136,10 +137,13 @@ func TestSuite(t *testing.T) {
 	for _, release := range dbserver.ValkeysInTier(t) {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
-			s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
+			s := server{dbserver.NewValkey(t,
+				dbserver.ValkeyOptions{Name: release, TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
 			plain := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
 			var fixtures census.Neighbors
-			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture { return fixture(t, s, plain, &fixtures) })
+			strategytest.TestEngine(t, func(t *testing.T) strategytest.EngineFixture {
+				return fixture(t, s, plain, &fixtures)
+			})
 		})
 	}
 }
@@ -164,7 +168,8 @@ func TestDurability(t *testing.T) {
 // TestNodes is the part that several nodes need: of the suite the cases whose accounts withNodes copies.
 func TestNodes(t *testing.T) {
 	t.Parallel()
-	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}, server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})},
+		server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
 	var fixtures census.Neighbors
 	for _, c := range strategytest.EngineCases() {
 		switch c.Name {

@@ -25,7 +25,8 @@ func (s server) copyTo(t *testing.T, other server, logins ...strategies.Login) {
 	users, err := s.Users(t.Context())
 	ok(t, err)
 	for _, login := range logins {
-		ok(t, other.Exec(t.Context(), append([]string{"ACL", "SETUSER", login.User, "reset"}, strings.Fields(users[login.User])...), []string{"ACL", "SAVE"}))
+		ok(t, other.Exec(t.Context(), append([]string{"ACL", "SETUSER", login.User, "reset"},
+			strings.Fields(users[login.User])...), []string{"ACL", "SAVE"}))
 	}
 }
 
@@ -35,7 +36,8 @@ func and(login strategies.Login, other server) strategies.Login {
 	return login
 }
 
-// TestServersOfSeveral: users are replicated neither to replicas nor to nodes of a cluster. A secret that names one server
+// TestServersOfSeveral: users are replicated neither to replicas nor to nodes of a cluster. A secret that names one
+// server
 // alone is told so, whichever server it names; one that names both changes both, in each way there is.
 func TestServersOfSeveral(t *testing.T) {
 	t.Parallel()
@@ -64,7 +66,8 @@ func TestServersOfSeveral(t *testing.T) {
 					at.Host, at.Port = s.Host, s.Port
 					warnings, err := engine.DryRunSetPassword(t.Context(), at, app.User, password())
 					ok(t, err)
-					if len(warnings) != 1 || !warnings[0].Unknown || !strings.Contains(warnings[0].Text, says[i]) || !strings.Contains(warnings[0].Text, "in nodes") {
+					if len(warnings) != 1 || !warnings[0].Unknown || !strings.Contains(warnings[0].Text, says[i]) ||
+						!strings.Contains(warnings[0].Text, "in nodes") {
 						t.Errorf("at server %d: %+v; want one unknown that says %q", i, warnings, says[i])
 					}
 				}
@@ -82,23 +85,31 @@ func TestServersOfSeveral(t *testing.T) {
 					t.Errorf("both are named, and yet: %+v", warnings)
 				}
 				set := map[string]func(p secret.Password) error{
-					"SetPassword":        func(p secret.Password) error { return engine.SetPassword(t.Context(), both, app.User, p) },
-					"SetPasswordKeeping": func(p secret.Password) error { return engine.SetPasswordKeeping(t.Context(), both, app.User, old, p) },
-					"Persist":            func(p secret.Password) error { return engine.Persist(t.Context(), both, app.User, p) },
+					"SetPassword": func(p secret.Password) error {
+						return engine.SetPassword(t.Context(), both, app.User, p)
+					},
+					"SetPasswordKeeping": func(p secret.Password) error {
+						return engine.SetPasswordKeeping(t.Context(), both, app.User, old, p)
+					},
+					"Persist": func(p secret.Password) error {
+						return engine.Persist(t.Context(), both, app.User, p)
+					},
 				}
 				for _, how := range slices.Sorted(maps.Keys(set)) {
 					p := password()
 					ok(t, set[how](p))
 					for _, s := range []server{first, second} {
 						ok(t, s.logIn(t.Context(), with(app, p)))
-						if err := s.logIn(t.Context(), with(app, old)); how == "SetPassword" && !errors.Is(err, rotator.KindLoginRejected) {
+						if err := s.logIn(t.Context(), with(app, old)); how == "SetPassword" &&
+							!errors.Is(err, rotator.KindLoginRejected) {
 							t.Errorf("the old password: %v", err)
 						}
 					}
 					old = p
 				}
 				clone := app.User + "_clone"
-				ok(t, engine.EnsureClone(t.Context(), both, strategies.Pair{Original: app.User, Clone: clone, Target: clone}, p))
+				ok(t, engine.EnsureClone(t.Context(), both, strategies.Pair{Original: app.User, Clone: clone,
+					Target: clone}, p))
 				for _, s := range []server{first, second} {
 					ok(t, s.logIn(t.Context(), with(s.login(clone, p), p)))
 				}
@@ -123,7 +134,8 @@ func TestARealSentinel(t *testing.T) {
 		wants(t, valkey.Engine{}.Ping(t.Context(), login), rotator.KindMisconfigured, "Sentinel")
 		_, err := valkey.Engine{AllowSelfChange: true}.DryRunSetPassword(t.Context(), login, login.User, password())
 		wants(t, err, rotator.KindMisconfigured, "Sentinel")
-		wants(t, valkey.Engine{AllowSelfChange: true}.SetPassword(t.Context(), login, login.User, password()), rotator.KindMisconfigured, "Sentinel")
+		wants(t, valkey.Engine{AllowSelfChange: true}.SetPassword(t.Context(), login, login.User, password()),
+			rotator.KindMisconfigured, "Sentinel")
 		ok(t, s.logIn(t.Context(), login))
 	}
 }
@@ -135,7 +147,8 @@ func (s server) resp3(t *testing.T, login strategies.Login) (conn net.Conn, in *
 	ok(t, err)
 	t.Cleanup(func() { conn.Close() })
 	p := login.Password.Reveal()
-	_, err = fmt.Fprintf(conn, "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(login.User), login.User, len(p), p)
+	_, err = fmt.Fprintf(conn, "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
+		len(login.User), login.User, len(p), p)
 	ok(t, err)
 	in = bufio.NewReader(conn)
 	answer, err = in.ReadString('\n')
@@ -149,7 +162,8 @@ func TestRESP3(t *testing.T) {
 	for _, release := range dbserver.ValkeysInTier(t) {
 		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
 		if release == "redis-6" { // where HELLO is held to what the default user may do
-			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", "default", "on", "resetpass", ">" + password().Reveal(), "-@all", "+hello"}))
+			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", "default", "on", "resetpass",
+				">" + password().Reveal(), "-@all", "+hello"}))
 		}
 		boss, app := s.pair(t)
 		conn, in, answer := s.resp3(t, app)
@@ -181,11 +195,13 @@ func TestNoPassAndOff(t *testing.T) {
 	for _, release := range dbserver.ValkeysInTier(t) {
 		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
 		engine := valkey.Engine{}
-		for state, want := range map[string]rotator.Kind{"nopass": rotator.KindMisconfigured, "off": rotator.KindPrivilege} {
+		for state, want := range map[string]rotator.Kind{"nopass": rotator.KindMisconfigured,
+			"off": rotator.KindPrivilege} {
 			for _, of := range []string{"original", "clone"} {
 				boss, app := s.pair(t)
 				clone := app.User + "_clone"
-				pair := strategies.Pair{Original: app.User, Clone: clone, Target: clone, Possession: func(context.Context, func(secret.Password) bool) error { return nil }}
+				pair := strategies.Pair{Original: app.User, Clone: clone, Target: clone,
+					Possession: func(context.Context, func(secret.Password) bool) error { return nil }}
 				old := password()
 				ok(t, engine.EnsureClone(t.Context(), boss, pair, old))
 				user := app.User
@@ -202,10 +218,13 @@ func TestNoPassAndOff(t *testing.T) {
 				_, err3 := engine.DryRunEnsureClone(t.Context(), boss, there, password())
 				_, err4 := engine.DryRunEnsureClone(t.Context(), boss, back, password())
 				for how, err := range map[string]error{
-					"SetPassword": engine.SetPassword(t.Context(), boss, user, password()), "Persist": engine.Persist(t.Context(), boss, user, old),
+					"SetPassword":        engine.SetPassword(t.Context(), boss, user, password()),
+					"Persist":            engine.Persist(t.Context(), boss, user, old),
 					"SetPasswordKeeping": engine.SetPasswordKeeping(t.Context(), boss, user, old, password()),
-					"EnsureClone":        engine.EnsureClone(t.Context(), boss, there, password()), "EnsureClone back": engine.EnsureClone(t.Context(), boss, back, password()),
-					"DryRunSetPassword": err, "DryRunKeeping": err2, "DryRunEnsureClone": err3, "DryRunEnsureClone back": err4,
+					"EnsureClone":        engine.EnsureClone(t.Context(), boss, there, password()),
+					"EnsureClone back":   engine.EnsureClone(t.Context(), boss, back, password()),
+					"DryRunSetPassword":  err, "DryRunKeeping": err2, "DryRunEnsureClone": err3,
+					"DryRunEnsureClone back": err4,
 				} {
 					if rotator.KindOf(err) != want || !strings.Contains(err.Error(), user) {
 						t.Errorf("%s: the %s is %s: %s: %v; want %s", release, of, state, how, err, want)
@@ -226,7 +245,8 @@ func TestTheDefaultUser(t *testing.T) {
 	t.Parallel()
 	for _, release := range dbserver.ValkeysInTier(t) {
 		old := password()
-		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: "config", Conf: map[string]string{"requirepass": old.Reveal()}})}
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: "config",
+			Conf: map[string]string{"requirepass": old.Reveal()}})}
 		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", "default", "on"}))
 		boss := s.login(s.Superuser, secret.NewPassword(s.Password))
 		user := s.login("default", old)

@@ -12,8 +12,10 @@ import (
 // TestUse implements strategies.UseTester. A login alone shows neither a user without rules, which the server
 // lets in and then denies everything, nor one with nopass, whom any password lets in.
 //
-// What a user may do is not shown to it, so commands are tried: each reads a key that is not there, or cannot be carried
-// out, and servers look at rules before anything else. That the server denies a user all of them does not prove that there
+// What a user may do is not shown to it, so commands are tried: each reads a key that is not there, or cannot be
+// carried
+// out, and servers look at rules before anything else. That the server denies a user all of them does not prove that
+// there
 // are no others; the sentence says so.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) error {
 	s, err := e.connect(ctx, login)
@@ -49,7 +51,9 @@ func (s *session) testUse(ctx context.Context) error {
 			}
 		}
 	}
-	return s.errorf(rotator.KindPrivilege, "user %q logs in, and the server denied it all of %d commands that were tried, from PING to XADD: unless its rules name others alone, clients get NOPERM, and its rules are lost: %s, then ACL SAVE (%s)",
+	return s.errorf(rotator.KindPrivilege, "user %q logs in, and the server denied it all of %d commands that were "+
+		"tried, from PING to XADD: unless its rules name others alone, clients get NOPERM, and its rules are lost: "+
+		"%s, then ACL SAVE (%s)",
 		s.login.User, len(usual)+len(others), restoreRules(s.login.User), inConfigFile)
 }
 
@@ -57,7 +61,8 @@ func (s *session) testUse(ctx context.Context) error {
 // touch a key comes after the command was permitted.
 func denied(answer any) bool {
 	said, refused := answer.(serverError)
-	return refused && (strings.HasPrefix(string(said), "NOPERM") && strings.Contains(string(said), "permissions to run") ||
+	return refused && (strings.HasPrefix(string(said), "NOPERM") &&
+		strings.Contains(string(said), "permissions to run") ||
 		strings.Contains(string(said), "unknown command"))
 }
 
@@ -67,7 +72,8 @@ func harmless(key string) (usual, others [][]string) {
 	split := func(lines string) (commands [][]string) {
 		for line := range strings.Lines(lines) {
 			if words := strings.Fields(line); len(words) > 0 {
-				commands = append(commands, strings.Split(strings.ReplaceAll(strings.Join(words, " "), "KEY", key), " "))
+				commands = append(commands,
+					strings.Split(strings.ReplaceAll(strings.Join(words, " "), "KEY", key), " "))
 			}
 		}
 		return commands

@@ -139,14 +139,17 @@ func TestWrongEngines(t *testing.T) {
 	w := newWrongServers(t)
 	rules := strategytest.EngineCases()
 	for _, c := range wrongEngines() {
-		at := slices.IndexFunc(rules, func(rule strategytest.Case[strategytest.EngineFixture]) bool { return rule.Name == c.by })
+		at := slices.IndexFunc(rules, func(rule strategytest.Case[strategytest.EngineFixture]) bool {
+			return rule.Name == c.by
+		})
 		if err := w.check(t, c, rules[at]); !c.found(err) {
 			t.Errorf("%s: %s does not find it: %v", c.name, c.by, err)
 		}
 	}
 }
 
-// TestWrongEnginesInTheFullRun: it finds the fault when the whole suite runs, too, and what other cases find is the same
+// TestWrongEnginesInTheFullRun: it finds the fault when the whole suite runs, too, and what other cases find is the
+// same
 // fault. It runs the suite six times.
 func TestWrongEnginesInTheFullRun(t *testing.T) {
 	tier.Long(t)

@@ -76,7 +76,8 @@ func Listen(t *testing.T, serve func(net.Conn)) (port int) {
 // Entitled has an engine rehearse and make the change of a pair. refusal is what the
 // error says of it; "": both go through. census is all that the server keeps of both
 // accounts: a dry run and a refused change leave it as it is.
-func Entitled(t *testing.T, e strategies.CloningEngine, login strategies.Login, pair strategies.Pair, p secret.Password, refusal string, census func() string) {
+func Entitled(t *testing.T, e strategies.CloningEngine, login strategies.Login, pair strategies.Pair, p secret.Password,
+	refusal string, census func() string) {
 	t.Helper()
 	before := census()
 	_, rehearsed := e.DryRunEnsureClone(t.Context(), login, pair, p)

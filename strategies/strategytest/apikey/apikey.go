@@ -132,11 +132,13 @@ func (s Strategy) Preflight(ctx context.Context, r rotator.Rotation) []rotator.F
 func check(d secret.Document) error {
 	for _, key := range []string{keyProvider, keyAccount, keySecret} {
 		if d.Text(key) == "" {
-			return fmt.Errorf("secret: %w: missing or not a string: %s. Required: provider, account, api_key", rotator.KindMisconfigured, key)
+			return fmt.Errorf("secret: %w: missing or not a string: %s. Required: provider, account, api_key",
+				rotator.KindMisconfigured, key)
 		}
 	}
 	if u, err := url.Parse(d.Text(keyProvider)); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return fmt.Errorf("secret: %w: provider is not the address of a provider: want https://host", rotator.KindMisconfigured)
+		return fmt.Errorf("secret: %w: provider is not the address of a provider: want https://host",
+			rotator.KindMisconfigured)
 	}
 	return nil
 }
@@ -150,7 +152,8 @@ func same(r rotator.Rotation) error {
 	}
 	for _, key := range []string{keyProvider, keyAccount} {
 		if r.Current.Text(key) != r.Pending.Text(key) {
-			return fmt.Errorf("AWSPENDING: %w: it names another %s than AWSCURRENT: discard that version", rotator.KindConflict, key)
+			return fmt.Errorf("AWSPENDING: %w: it names another %s than AWSCURRENT: discard that version",
+				rotator.KindConflict, key)
 		}
 	}
 	return nil
@@ -165,21 +168,24 @@ func (s Strategy) call(ctx context.Context, d secret.Document, method, path stri
 	if err != nil {
 		return fmt.Errorf("request: %w: %w", rotator.KindInternal, err)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(d.Text(keyProvider), "/")+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(d.Text(keyProvider), "/")+path,
+		bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("provider: %w", rotator.KindMisconfigured)
 	}
 	request.Header.Set("Authorization", "Bearer "+d.Text(keySecret))
 	request.Header.Set("X-Account", d.Text(keyAccount))
 	client := *cmp.Or(s.Client, http.DefaultClient)
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the key belongs here alone
+	// the key belongs here alone
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	answer, err := client.Do(request)
 	where := fmt.Sprintf("account %q at %s", d.Text(keyAccount), request.URL.Host)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w: %w", where, rotator.KindDeadline, ctx.Err())
 	case err != nil: // its text may repeat the address, and no more of what was sent
-		return fmt.Errorf("%s: %w: no answer: check provider, and the function's way to the Internet", where, rotator.KindUnreachable)
+		return fmt.Errorf("%s: %w: no answer: check provider, and the function's way to the Internet", where,
+			rotator.KindUnreachable)
 	}
 	defer answer.Body.Close()
 	kind := rotator.KindInternal

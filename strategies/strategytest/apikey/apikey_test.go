@@ -47,7 +47,8 @@ func TestPreflight(t *testing.T) {
 	provider := &apikey.Provider{Account: "acme"}
 	server := httptest.NewTLSServer(provider)
 	defer server.Close()
-	for key, want := range map[string]rotator.Kind{provider.Add("quarterturn-first").Secret: "", "unknown": rotator.KindLoginRejected} {
+	for key, want := range map[string]rotator.Kind{provider.Add("quarterturn-first").Secret: "",
+		"unknown": rotator.KindLoginRejected} {
 		current, err := secret.ParseDocument(fmt.Sprintf(`{"provider": %q, "account": "acme", "api_key": %q}`, server.URL, key))
 		if err != nil {
 			t.Fatal(err)

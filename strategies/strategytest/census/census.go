@@ -77,8 +77,10 @@ func CheckAll(may []Change, before, after map[string]string) error {
 		case strings.HasPrefix(what, "verifier"):
 			found = append(found, fmt.Errorf("user %q: %s: changed", user, what))
 		case !had && slices.ContainsFunc(may, func(c Change) bool { return c.Clone == user }):
-			found = append(found, fmt.Errorf("user %q: %s: new: %q, which its original has not (what marks it as the clone is a MemberOf)",
-				user, what, is))
+			found = append(found,
+				fmt.Errorf("user %q: %s: new: %q, which its original has not (what marks it as the clone is a "+
+					"MemberOf)",
+					user, what, is))
 		case !had:
 			found = append(found, fmt.Errorf("user %q: %s: new: %q", user, what, is))
 		case !has:
@@ -106,7 +108,8 @@ func (c Change) allows(key, was, is string, had, has bool, before, after map[str
 			return !had // of an account that is new
 		}
 		if strings.HasPrefix(what, MemberOf(c.Original)) { // that is what makes it the clone
-			return has && (!slices.Contains(strings.Fields(is), "admin") || slices.Contains(strings.Fields(was), "admin"))
+			return has && (!slices.Contains(strings.Fields(is), "admin") ||
+				slices.Contains(strings.Fields(was), "admin"))
 		}
 		model, modelled := after[Fact(c.Original, what)]
 		return modelled == has && model == is || !has && c.Cut

@@ -69,7 +69,8 @@ func (e Engine) Persist(ctx context.Context, login strategies.Login, _ string, _
 // DryRunSetPassword implements strategies.Engine. This server can be asked what it would say.
 // One that changes data in transactions is made to change it and roll back; see
 // strategies/postgres, and strategies/mysql for servers that have neither.
-func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string, sample secret.Password) ([]strategies.Warning, error) {
+func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, user string,
+	sample secret.Password) ([]strategies.Warning, error) {
 	return nil, e.set(ctx, login, user, sample, true)
 }
 
@@ -81,9 +82,11 @@ func (e Engine) set(ctx context.Context, login strategies.Login, user string, p 
 	case value == "" || strings.ContainsRune(value, 0) || !utf8.ValidString(value):
 		return fmt.Errorf("new password: %w: want UTF-8 without NUL, and not nothing", rotator.KindMisconfigured)
 	case len(value) > t.MaxPasswordSize:
-		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.KindPasswordPolicy, len(value), t.Name, t.MaxPasswordSize)
+		return fmt.Errorf("new password: %w: %d bytes, and %s takes %d", rotator.KindPasswordPolicy, len(value), t.Name,
+			t.MaxPasswordSize)
 	case user == "" || strings.ContainsRune(user, 0) || !utf8.ValidString(user) || len(user) > t.MaxUserBytes:
-		return fmt.Errorf("user name %q: %w: want 1 to %d bytes of UTF-8 without NUL", user, rotator.KindMisconfigured, t.MaxUserBytes)
+		return fmt.Errorf("user name %q: %w: want 1 to %d bytes of UTF-8 without NUL", user, rotator.KindMisconfigured,
+			t.MaxUserBytes)
 	}
 	return e.ask(ctx, login, "/password", request{Target: user, New: p.Reveal(), DryRun: dry})
 }
@@ -103,7 +106,9 @@ func (e Engine) ask(ctx context.Context, login strategies.Login, path string, r 
 		return fmt.Errorf("request: %w: %w", rotator.KindInternal, err)
 	}
 	// "http", because the line has TLS already.
-	call, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+dial.Address(login)+path, bytes.NewReader(body)) // (3)
+	// (3)
+	call, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+dial.Address(login)+path,
+		bytes.NewReader(body))
 	if err != nil {
 		return strategies.MarkLoginError(fmt.Errorf("host %q: %w", login.Host, rotator.KindMisconfigured))
 	}
@@ -162,9 +167,12 @@ func explain(ctx context.Context, login strategies.Login, answer *http.Response,
 	case err != nil && ctx.Err() != nil:
 		return failedLogin(login, rotator.KindDeadline, "no answer before the deadline")
 	case err != nil:
-		return failedLogin(login, rotator.KindUnreachable, "the server closed the connection before it answered: try again when it is up")
-	case answer.Header.Get("Server") != "shelf": // only the database itself judges a password, and a gateway says 401 too
-		return failedLogin(login, rotator.KindUnreachable, "something that is not Shelf answers there: correct host and port in the secret")
+		return failedLogin(login, rotator.KindUnreachable,
+			"the server closed the connection before it answered: try again when it is up")
+	// only the database itself judges a password, and a gateway says 401 too
+	case answer.Header.Get("Server") != "shelf":
+		return failedLogin(login, rotator.KindUnreachable,
+			"something that is not Shelf answers there: correct host and port in the secret")
 	}
 	switch answer.StatusCode {
 	case http.StatusNoContent:
@@ -174,13 +182,16 @@ func explain(ctx context.Context, login strategies.Login, answer *http.Response,
 	case http.StatusLocked:
 		return failedLogin(login, rotator.KindPrivilege, "the account is locked: have an administrator open it")
 	case http.StatusServiceUnavailable:
-		return failedLogin(login, rotator.KindUnreachable, "the server is starting or stopping: try again when it is up")
+		return failedLogin(login, rotator.KindUnreachable,
+			"the server is starting or stopping: try again when it is up")
 	case http.StatusForbidden:
-		return failed(login, rotator.KindPrivilege, "only an administrator may change another's password: rotate as the user itself, or make it one")
+		return failed(login, rotator.KindPrivilege, "only an administrator may change another's password: rotate as "+
+			"the user itself, or make it one")
 	case http.StatusNotFound:
 		return failed(login, rotator.KindNotFound, "there is no such user: correct username in the secret")
 	case http.StatusUnprocessableEntity:
-		return failed(login, rotator.KindPasswordPolicy, "the server's policy refused the new password: adapt the function's password settings")
+		return failed(login, rotator.KindPasswordPolicy,
+			"the server's policy refused the new password: adapt the function's password settings")
 	}
 	return failed(login, rotator.KindInternal, "the server answered "+answer.Status)
 }

@@ -85,10 +85,12 @@ func rotation(throughSuperuser bool) rotationtest.NewFixture {
 		value := func(user string, a shelf.Account) secret.Document {
 			login := at(plain, user, rand.Text())
 			server.Add(user, login.Password.Reveal(), a)
-			return secret.Document{}.Set("engine", "shelf").Set("host", login.Host).Set("port", strconv.Itoa(login.Port)).Set("ssl", "false").
+			return secret.Document{}.Set("engine", "shelf").Set("host", login.Host).Set("port",
+				strconv.Itoa(login.Port)).Set("ssl", "false").
 				Set("username", user).SetPassword(login.Password).Set("masterarn", superuserARN)
 		}
-		root, app, other := value("root", shelf.Account{Admin: true}), value("app", shelf.Account{}), value("other", shelf.Account{})
+		root, app, other := value("root", shelf.Account{Admin: true}), value("app", shelf.Account{}),
+			value("other", shelf.Account{})
 		return rotationtest.Fixture{
 			StrategyFixture: strategytest.StrategyFixture{
 				Strategy: strategies.SingleUser{Engine: shelf.Engine{}, ThroughSuperuser: throughSuperuser},
