@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 )
 
 // Name is that of the browser in package dbserver.
@@ -93,12 +94,12 @@ func (b Browser) Picture(ctx context.Context, page []byte, v View, height int, f
 }
 
 func (b Browser) run(ctx context.Context, page []byte, v View, args ...string) (out, console []byte, err error) {
-	dir, err := os.MkdirTemp("", "quarterturn-page-")
+	dir, err := disk.Temp("", "page")
 	if err != nil {
 		return nil, nil, err
 	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "page.html")
+	defer dir.Remove()
+	file := filepath.Join(dir.Path, "page.html")
 	if err := os.WriteFile(file, page, 0o600); err != nil {
 		return nil, nil, err
 	}
@@ -108,7 +109,7 @@ func (b Browser) run(ctx context.Context, page []byte, v View, args ...string) (
 	}
 	cmd := b.program.Command(ctx, append([]string{
 		"--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--user-data-dir=" +
-			filepath.Join(dir, "profile"),
+			filepath.Join(dir.Path, "profile"),
 		"--blink-settings=preferredColorScheme=" + scheme, "--enable-logging=stderr",
 		"--window-size=" + strconv.Itoa(v.Width) + ",900",
 	}, append(args, (&url.URL{Scheme: "file", Path: file}).String())...)...)

@@ -20,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 )
 
 // Account is a Supply that makes what rows need in an AWS account, when it is first needed. Close removes it all.
@@ -280,12 +282,12 @@ func (a *Account) Function(ctx context.Context) (string, error) {
 
 // echoZip builds the echo function and packs it.
 func echoZip(ctx context.Context, module string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "contract")
+	dir, err := disk.Temp("", "contract")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "bootstrap")
+	defer dir.Remove()
+	path := filepath.Join(dir.Path, "bootstrap")
 	build := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o",
 		path,
 		"github.com/quarterturn-dev/quarterturn/testutil/cmd/contractecho")

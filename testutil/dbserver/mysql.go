@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 )
 
 // MySQLOptions describe a MySQL or MariaDB server of one's own. The zero value is MySQL 9.7 without TLS.
@@ -118,15 +120,11 @@ func StartMySQL(ctx context.Context, o MySQLOptions) (*MySQLServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	template, err := mysqlTemplate(b, o.Name).folder(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", title(o.Name), err)
-	}
 	s, err := newMySQL(b, o.Name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", title(o.Name), err)
 	}
-	if err := s.setUp(ctx, template, o); err != nil {
+	if err := s.setUp(ctx, o); err != nil {
 		return nil, s.abandon(err)
 	}
 	if o.Log != nil {
@@ -158,8 +156,8 @@ func newMySQL(b mysqlBinaries, name string) (*MySQLServer, error) {
 }
 
 // setUp fills the data folder, starts the server and gives the accounts of the superuser a password.
-func (s *MySQLServer) setUp(ctx context.Context, template string, o MySQLOptions) error {
-	if err := copyTree(template, s.dataDir()); err != nil {
+func (s *MySQLServer) setUp(ctx context.Context, o MySQLOptions) error {
+	if err := mysqlTemplate(s.binaries, s.Name).copyTo(ctx, s.dataDir()); err != nil {
 		return err
 	}
 	conf := s.baseConf()
@@ -203,7 +201,8 @@ func goodPassword() string { return "Aa1-" + randomHex(12) }
 // abandon closes a server that did not start, and adds its last words to the reason.
 func (s *MySQLServer) abandon(err error) error {
 	closing := s.Close()
-	return errors.Join(fmt.Errorf("%s: %w\n%s", title(s.Name), err, logTail([]byte(s.Log()))), closing)
+	err = fmt.Errorf("%s: %w\n%s", title(s.Name), err, logTail([]byte(s.Log())))
+	return errors.Join(disk.Full(err, s.dir, title(s.Name), serverGigabytes), closing)
 }
 
 func (s *MySQLServer) dataDir() string { return filepath.Join(s.dir, "data") }

@@ -296,10 +296,6 @@ func TestPortTakenMeanwhile(t *testing.T) {
 			if err != nil {
 				settle(t, err)
 			}
-			template, err := mysqlTemplate(b, r.name).folder(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
 			s, err := newMySQL(b, r.name)
 			if err != nil {
 				t.Fatal(err)
@@ -310,7 +306,7 @@ func TestPortTakenMeanwhile(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer quicker.Close()
-			if err := copyTree(template, s.dataDir()); err != nil {
+			if err := mysqlTemplate(b, r.name).copyTo(t.Context(), s.dataDir()); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.writeConf(s.baseConf()); err != nil {

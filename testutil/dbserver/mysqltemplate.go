@@ -25,12 +25,13 @@ func smallFiles(mariadb bool) []string {
 }
 
 func mysqlTemplate(b mysqlBinaries, name string) template {
-	t := template{name: name, binary: b.daemon, options: append(b.where(), smallFiles(mariaDB(name))...)}
+	t := template{name: name, binary: b.daemon, options: smallFiles(mariaDB(name))}
 	t.make = func(ctx context.Context, dir string) error {
+		options := append(b.where(), t.options...)
 		if mariaDB(name) {
-			return b.bootstrapMariaDB(ctx, dir, t.options)
+			return b.bootstrapMariaDB(ctx, dir, options)
 		}
-		return b.initializeMySQL(ctx, dir, t.options)
+		return b.initializeMySQL(ctx, dir, options)
 	}
 	return t
 }

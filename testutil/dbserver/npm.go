@@ -16,6 +16,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // ErrNoNPM says that there is something to fetch and no npm to fetch it with.
@@ -64,6 +65,9 @@ func npmPack(ctx context.Context, dir, spec string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "npm", "pack", "--silent", "--ignore-scripts", spec)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
+		if cmd.ProcessState.ExitCode() == 256-int(syscall.ENOSPC) { // npm ends with -errno, silently
+			err = syscall.ENOSPC
+		}
 		return nil, fmt.Errorf("npm pack: %w\n%s", err, logTail(out))
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.tgz"))

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 )
 
 // Options describe a server of one's own. The zero value is the newest PostgreSQL that can be had, without TLS, where
@@ -92,15 +94,11 @@ func StartPostgres(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	template, err := postgresTemplate(bin, o.Major).folder(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL %d: %w", o.Major, err)
-	}
 	s, err := newPostgres(bin, o.Major)
 	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL %d: %w", o.Major, err)
 	}
-	if err := s.setUp(ctx, template, o); err != nil {
+	if err := s.setUp(ctx, o); err != nil {
 		return nil, s.abandon(err)
 	}
 	if o.Log != nil {
@@ -132,8 +130,8 @@ func newPostgres(bin string, major int) (*Server, error) {
 }
 
 // setUp fills the data folder and starts the server.
-func (s *Server) setUp(ctx context.Context, template string, o Options) error {
-	if err := copyTree(template, s.DataDir); err != nil {
+func (s *Server) setUp(ctx context.Context, o Options) error {
+	if err := postgresTemplate(s.bin, s.Major).copyTo(ctx, s.DataDir); err != nil {
 		return err
 	}
 	conf := s.baseConf()
@@ -160,7 +158,8 @@ func (s *Server) setUp(ctx context.Context, template string, o Options) error {
 // abandon closes a server that did not start, and adds its last words to the reason.
 func (s *Server) abandon(err error) error {
 	closing := s.Close()
-	return errors.Join(fmt.Errorf("PostgreSQL %d: %w\n%s", s.Major, err, logTail([]byte(s.Log()))), closing)
+	err = fmt.Errorf("PostgreSQL %d: %w\n%s", s.Major, err, logTail([]byte(s.Log())))
+	return errors.Join(disk.Full(err, s.dir, "PostgreSQL", serverGigabytes), closing)
 }
 
 // baseConf is the settings of a server that is quick, forgets everything and logs everything.

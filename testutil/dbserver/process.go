@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 )
 
 // guardScript outlives the process that started it. It reads process ids (an empty line for none) until its input ends,
@@ -47,6 +49,7 @@ type habits struct {
 type process struct {
 	habits
 	dir     string // everything of this server; removed by Close
+	folder  disk.Folder
 	logFile string
 
 	guard   *exec.Cmd
@@ -68,13 +71,13 @@ func newProcess(h habits) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(parent, h.name+"-")
+	folder, err := disk.Temp(parent, h.name)
 	if err != nil {
 		return nil, fmt.Errorf("server folder: %w", err)
 	}
-	p := &process{habits: h, dir: dir, logFile: filepath.Join(dir, serverLog)}
-	if err := errors.Join(give(dir), p.watch()); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	p := &process{habits: h, dir: folder.Path, folder: folder, logFile: filepath.Join(folder.Path, serverLog)}
+	if err := errors.Join(give(p.dir), p.watch()); err != nil {
+		return nil, errors.Join(err, folder.Remove())
 	}
 	return p, nil
 }
@@ -196,7 +199,7 @@ func (p *process) Close() error {
 	for _, name := range append(p.logs, serverLog) {
 		p.kept[name] = p.readLog(name)
 	}
-	return errors.Join(err, os.RemoveAll(p.dir), p.unwatch())
+	return errors.Join(err, p.folder.Remove(), p.unwatch())
 }
 
 // unwatch lets the guard end, with nothing left to do.

@@ -12,5 +12,4 @@ import (
 
 func ownSession() *syscall.SysProcAttr   { return nil }
 func asServerUser() *syscall.SysProcAttr { return nil }
-func tryLock(*os.File) (bool, error)     { return true, nil }
 func ownedByUs(os.FileInfo) bool         { return true }

@@ -3,7 +3,6 @@
 package dbserver
 
 import (
-	"errors"
 	"os"
 	"syscall"
 )
@@ -18,15 +17,6 @@ func asServerUser() *syscall.SysProcAttr {
 		attr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 	}
 	return attr
-}
-
-// tryLock takes the lock of an open file; false when another process has it. The lock ends with the file.
-func tryLock(f *os.File) (bool, error) {
-	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // ownedByUs reports whether info is of a file of this user that nobody else may write.

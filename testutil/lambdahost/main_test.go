@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 )
 
@@ -31,13 +32,13 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "lambdahost")
+	dir, err := disk.Temp("", "lambdahost")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
-	bootstrap = filepath.Join(dir, "bootstrap")
+	defer dir.Remove()
+	bootstrap = filepath.Join(dir.Path, "bootstrap")
 	if err := lambdahost.Build(context.Background(), "./testdata/bootstrap", bootstrap); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

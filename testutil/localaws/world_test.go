@@ -20,6 +20,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest/census"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/lambdahost"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
@@ -56,13 +57,13 @@ func bootstrap(t testing.TB, name string) string {
 var buildDir string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "quarterturn-stage-")
+	dir, err := disk.Temp("", "stage")
 	if err != nil {
 		panic(err)
 	}
-	buildDir = dir
+	buildDir = dir.Path
 	code := m.Run()
-	os.RemoveAll(dir)
+	dir.Remove()
 	os.Exit(code)
 }
 

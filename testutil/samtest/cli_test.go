@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
@@ -85,13 +86,13 @@ func samBuild(t testing.TB, processor string) string {
 var buildDir string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "quarterturn-sam-")
+	dir, err := disk.Temp("", "sam")
 	if err != nil {
 		panic(err)
 	}
-	buildDir = dir
+	buildDir = dir.Path
 	code := m.Run()
-	os.RemoveAll(dir)
+	dir.Remove()
 	os.Exit(code)
 }
 

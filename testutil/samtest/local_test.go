@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -31,12 +32,12 @@ func TestSAMLocalInvoke(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "qt-docker-") // short, for the socket
+	dir, err := disk.Temp("", "docker") // short, for the socket
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	daemon, err := engine.Start(dir)
+	t.Cleanup(func() { dir.Remove() })
+	daemon, err := engine.Start(dir.Path)
 	if errors.Is(err, ErrNoEngine) {
 		t.Skip(err)
 	}

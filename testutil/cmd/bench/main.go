@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/bench"
 )
@@ -19,7 +20,7 @@ func main() {
 	flag.IntVar(&o.Starts, "starts", 11, "`starts` of each function")
 	into := flag.String("into", "", "put the table into this `page`, too")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o, *into); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/sampledb"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
@@ -33,7 +35,7 @@ func main() {
 		"that is killed, or a password policy of the server: permission, password, killed or policy")
 	verbose := flag.Bool("v", false, "print what the function logs too")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := demo(ctx, *engine, *strategy, *fail, *several, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -92,11 +94,11 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	} else {
 		p.handler = family + "-" + p.handler
 	}
-	dir, err := os.MkdirTemp("", "quarterturn-demo-")
+	dir, err := disk.Temp("", "demo")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer dir.Remove()
 
 	db, err := sampledb.Start(ctx, engine, strategy == "dual")
 	if err != nil {
@@ -105,7 +107,7 @@ func demo(ctx context.Context, engine, strategy, fail string, several, verbose b
 	defer db.Close()
 	fmt.Println("compiling the function, as it is deployed (the first time, its packages are compiled again: a " +
 		"minute or two) ...")
-	built, err := localaws.Build(ctx, dir, p.handler)
+	built, err := localaws.Build(ctx, dir.Path, p.handler)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/samevents"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
@@ -34,7 +36,7 @@ func main() {
 			return nil
 		})
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	failed, err := run(ctx, *function, *event, env, os.Stdout)
 	if err != nil {
@@ -54,12 +56,12 @@ func run(ctx context.Context, function, event string, env []string, out io.Write
 	if err := named("event", event, "sam/events/*.json", ".json"); err != nil {
 		return false, err
 	}
-	dir, err := os.MkdirTemp("", "quarterturn-invoke-")
+	dir, err := disk.Temp("", "invoke")
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(dir)
-	built, err := localaws.Build(ctx, dir, function)
+	defer dir.Remove()
+	built, err := localaws.Build(ctx, dir.Path, function)
 	if err != nil {
 		return false, err
 	}

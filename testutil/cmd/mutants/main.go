@@ -11,8 +11,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/mutation"
 )
 
@@ -35,7 +37,7 @@ func main() {
 	if *ofEngines {
 		core, by = engines, engines
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *seed, *n, *only, *atLeast); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -45,13 +47,13 @@ func main() {
 }
 
 func run(ctx context.Context, seed uint64, n int, only string, atLeast float64) error {
-	dir, err := os.MkdirTemp("", "quarterturn-mutants-")
+	dir, err := disk.Temp("", "mutants")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer dir.Remove()
 	fmt.Fprintln(os.Stderr, "compiling ...")
-	b, err := mutation.New(ctx, ".", dir, core, by)
+	b, err := mutation.New(ctx, ".", dir.Path, core, by)
 	if err != nil {
 		return err
 	}

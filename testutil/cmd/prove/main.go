@@ -19,9 +19,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/prove"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
@@ -51,7 +53,7 @@ func main() {
 	flag.StringVar(&p.engine, "engine", "", "only this `engine`: "+strings.Join(engines, ", "))
 	flag.BoolVar(&p.newest, "newest", false, "the newest server of each engine alone, not the oldest too")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := p.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "prove:", err)
@@ -64,12 +66,12 @@ func (p plan) run(ctx context.Context) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "quarterturn-prove-")
+	dir, err := disk.Temp("", "prove")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	built, err := localaws.Build(ctx, filepath.Join(dir, "handlers"), prove.Handlers()...)
+	defer dir.Remove()
+	built, err := localaws.Build(ctx, filepath.Join(dir.Path, "handlers"), prove.Handlers()...)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/prove"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 )
@@ -71,17 +72,17 @@ func Run(ctx context.Context, o Options, out, log io.Writer) error {
 	for _, r := range results {
 		all = append(all, r.figure())
 	}
-	dir, err := os.MkdirTemp("", "quarterturn-bench-")
+	dir, err := disk.Temp("", "bench")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer dir.Remove()
 	fmt.Fprintln(log, "compiling the functions ...")
 	var functions []string
 	for _, engine := range engines {
 		functions = append(functions, engine+"-single-user", engine+"-alternating-users")
 	}
-	built, err := localaws.Build(ctx, dir, functions...)
+	built, err := localaws.Build(ctx, dir.Path, functions...)
 	if err != nil {
 		return err
 	}

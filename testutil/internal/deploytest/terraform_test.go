@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -20,14 +21,14 @@ const root = "../../.."
 
 var stub struct {
 	once sync.Once
-	dir  string
+	dir  disk.Folder
 	err  error
 }
 
 // TestMain removes the provider, which is built once for all tests.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	os.RemoveAll(stub.dir)
+	stub.dir.Remove()
 	os.Exit(code)
 }
 
@@ -36,11 +37,11 @@ func TestMain(m *testing.M) {
 func provider(t *testing.T) (config string) {
 	t.Helper()
 	stub.once.Do(func() {
-		if stub.dir, stub.err = os.MkdirTemp("", "quarterturn-terraform-"); stub.err != nil {
+		if stub.dir, stub.err = disk.Temp("", "terraform"); stub.err != nil {
 			return
 		}
 		const version = "6.99.0"
-		out := filepath.Join(stub.dir, "registry.terraform.io", "hashicorp", "aws", version, runtime.GOOS+"_"+
+		out := filepath.Join(stub.dir.Path, "registry.terraform.io", "hashicorp", "aws", version, runtime.GOOS+"_"+
 			runtime.GOARCH, "terraform-provider-aws_v"+version)
 		cmd := exec.Command("go", "build", "-o", out, ".")
 		cmd.Dir = filepath.Join(root, "deploy", "terraform", "stubprovider")
@@ -49,13 +50,13 @@ func provider(t *testing.T) (config string) {
 			return
 		}
 		text := fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  "+
-			"}\n}\ndisable_checkpoint = true\n", stub.dir)
-		stub.err = os.WriteFile(filepath.Join(stub.dir, "terraform.rc"), []byte(text), 0o644)
+			"}\n}\ndisable_checkpoint = true\n", stub.dir.Path)
+		stub.err = os.WriteFile(filepath.Join(stub.dir.Path, "terraform.rc"), []byte(text), 0o644)
 	})
 	if stub.err != nil {
 		t.Fatal(stub.err)
 	}
-	return filepath.Join(stub.dir, "terraform.rc")
+	return filepath.Join(stub.dir.Path, "terraform.rc")
 }
 
 // workspace is a copy of deploy/terraform, initialized in one of its folders.

@@ -3,22 +3,23 @@ package fetched
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 )
 
 // Debian unpacks packages below dir, without installing them: apt-get downloads them, and that needs no root.
 func Debian(ctx context.Context, dir string, packages ...string) error {
-	debs, err := os.MkdirTemp("", "debian")
+	debs, err := disk.Temp("", "debian")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(debs)
+	defer debs.Remove()
 	download := func() (string, error) {
 		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"download"}, packages...)...)
-		cmd.Dir = debs
+		cmd.Dir = debs.Path
 		text, err := cmd.CombinedOutput()
 		return string(text), err
 	}
@@ -32,7 +33,7 @@ func Debian(ctx context.Context, dir string, packages ...string) error {
 	if err != nil {
 		return fmt.Errorf("apt-get download: %w\n%s", err, text)
 	}
-	archives, err := filepath.Glob(filepath.Join(debs, "*.deb"))
+	archives, err := filepath.Glob(filepath.Join(debs.Path, "*.deb"))
 	if err != nil || len(archives) == 0 {
 		return fmt.Errorf("apt-get download gave no package (%v)", err)
 	}

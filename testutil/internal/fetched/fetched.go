@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 )
 
 // Folder is where the tools called name are, or would be, in the project at root. What they are made of is in the
@@ -35,6 +37,9 @@ func Complete(dir string) bool {
 // complete is the file that is written last.
 const complete = "complete"
 
+// onceGigabytes is what the largest of them takes, the SAM CLI or a browser.
+const onceGigabytes = 1
+
 // Once fills dir by install, unless it is complete. It begins with an empty folder, and one process at a time does it:
 // the others wait and find it complete.
 func Once(dir string, install func() error) error {
@@ -44,7 +49,7 @@ func Once(dir string, install func() error) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	unlock, err := lock(dir + ".lock")
+	unlock, err := disk.Lock(dir + ".lock")
 	if err != nil {
 		return err
 	}
@@ -56,7 +61,7 @@ func Once(dir string, install func() error) error {
 		return err
 	}
 	if err := install(); err != nil {
-		return err
+		return disk.Full(err, dir, filepath.Base(dir), onceGigabytes)
 	}
 	return os.WriteFile(filepath.Join(dir, complete), nil, 0o644)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 )
 
@@ -82,12 +83,12 @@ func starve(bootstrap string) (wrapped string, end func() error, err error) {
 	for file := range limits {
 		folders[filepath.Join(root, filepath.Dir(file))] = true
 	}
-	dir, err := os.MkdirTemp("", "quarterturn-starved-")
+	dir, err := disk.Temp("", "starved")
 	if err != nil {
 		return "", nil, err
 	}
 	end = func() error {
-		errs := []error{os.RemoveAll(dir)}
+		errs := []error{dir.Remove()}
 		for folder := range folders {
 			if err := os.Remove(folder); !errors.Is(err, os.ErrNotExist) { // the kernel removes its files
 				errs = append(errs, err)
@@ -108,7 +109,7 @@ func starve(bootstrap string) (wrapped string, end func() error, err error) {
 				err), end())
 		}
 	}
-	wrapped = filepath.Join(dir, "bootstrap")
+	wrapped = filepath.Join(dir.Path, "bootstrap")
 	script += "exec " + bootstrap + "\n"
 	if err := os.WriteFile(wrapped, []byte(script), 0o755); err != nil {
 		return "", nil, errors.Join(err, end())

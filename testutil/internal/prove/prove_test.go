@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/disk"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
@@ -17,7 +18,7 @@ import (
 // handlers are the functions as they are deployed, built once.
 var handlers struct {
 	once sync.Once
-	dir  string
+	dir  disk.Folder
 	all  map[string]string
 	err  error
 }
@@ -26,8 +27,8 @@ var handlers struct {
 func built(t *testing.T) map[string]string {
 	t.Helper()
 	handlers.once.Do(func() {
-		if handlers.dir, handlers.err = os.MkdirTemp("", "quarterturn-prove-"); handlers.err == nil {
-			handlers.all, handlers.err = localaws.Build(context.Background(), handlers.dir, Handlers()...)
+		if handlers.dir, handlers.err = disk.Temp("", "prove"); handlers.err == nil {
+			handlers.all, handlers.err = localaws.Build(context.Background(), handlers.dir.Path, Handlers()...)
 		}
 	})
 	if handlers.err != nil {
@@ -46,9 +47,7 @@ func TestMain(m *testing.M) {
 	}
 	net.DefaultResolver = names.Resolver()
 	code := m.Run()
-	if handlers.dir != "" {
-		os.RemoveAll(handlers.dir)
-	}
+	handlers.dir.Remove()
 	os.Exit(code)
 }
 
