@@ -177,9 +177,15 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	if !ok || c.event.Action != "" || c.probes[current].state != CredentialWorks {
 		return
 	}
-	err := tester.TestUse(ctx, c.probes[current].value)
-	if c.unusable = errors.Is(err, KindPrivilege) || errors.Is(err, KindMisconfigured); c.unusable {
+	remark, err := tester.TestUse(ctx, c.probes[current].value)
+	c.unusable = errors.Is(err, KindPrivilege) || errors.Is(err, KindMisconfigured) || errors.Is(err, KindUnreachable)
+	switch {
+	case c.unusable:
 		c.note(current, err.Error())
+	case err != nil:
+		c.note(current, "whether clients can work with it was not found out: "+err.Error())
+	case remark != "":
+		c.note(current, remark)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
+const remark = "some keys alone"
+
 // tester is a strategy that finds something behind a login, and whose dry runs do not try everything.
 type tester struct {
 	rotator.Strategy
@@ -22,12 +24,12 @@ type tester struct {
 
 func (s tester) Preflight(context.Context, rotator.Rotation) []rotator.Finding { return s.dryRun }
 
-func (s tester) TestUse(_ context.Context, d secret.Document) error {
+func (s tester) TestUse(_ context.Context, d secret.Document) (string, error) {
 	*s.tested++
 	if s.found == nil {
-		return nil
+		return remark, nil
 	}
-	return fmt.Errorf("user %q: %w", d.Text("username"), s.found)
+	return "", fmt.Errorf("user %q: %w", d.Text("username"), s.found)
 }
 
 func (s tester) NotInDryRun(d secret.Document) string {
@@ -37,7 +39,7 @@ func (s tester) NotInDryRun(d secret.Document) string {
 	return s.untold
 }
 
-// TestALoginIsNotAll: what a strategy finds behind the login of AWSCURRENT makes "none" an "investigate"; an outage does not.
+// TestALoginIsNotAll: what a strategy finds behind the login of AWSCURRENT makes "none" an "investigate"; that it found out nothing does not.
 // It is asked for a status alone, and once. Where a retry is recommended, what no dry run tries stands beside it.
 func TestALoginIsNotAll(t *testing.T) {
 	const saving = "saving is not tried"
@@ -53,7 +55,8 @@ func TestALoginIsNotAll(t *testing.T) {
 		{alone, nil, rotator.ActionNone, "", 1, saving},
 		{alone, rotator.KindPrivilege, rotator.ActionInvestigate, `user "app": insufficient privilege`, 1, saving},
 		{alone, rotator.KindMisconfigured, rotator.ActionInvestigate, `user "app": misconfigured`, 1, saving},
-		{alone, rotator.KindUnreachable, rotator.ActionNone, "", 1, saving},
+		{alone, rotator.KindUnreachable, rotator.ActionInvestigate, `user "app": unreachable`, 1, saving},
+		{alone, rotator.KindDeadline, rotator.ActionNone, "was not found out", 1, saving},
 		{incomplete, nil, rotator.ActionRetry, saving, 1, saving},
 		{incomplete, nil, rotator.ActionRetry, "", 1, ""},
 		{incomplete, rotator.KindPrivilege, rotator.ActionRetry, `user "app": insufficient privilege`, 1, saving},
@@ -68,6 +71,7 @@ func TestALoginIsNotAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d.Action != c.want || !strings.Contains(d.Text(), c.says) || tested != c.tested ||
+			strings.Contains(d.Text(), remark) != (c.found == nil) ||
 			strings.Contains(d.Text(), saving) != (c.want == rotator.ActionRetry && c.untold != "") ||
 			strings.Contains(d.Text(), "another value's") || slices.ContainsFunc(d.Versions, func(v rotator.VersionStatus) bool {
 			return strings.HasSuffix(v.Detail, " ") || strings.Contains(v.Detail, "; ;")

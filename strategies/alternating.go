@@ -232,6 +232,6 @@ func (a AlternatingUsers) ResetStatement(d secret.Document) string {
 func (a AlternatingUsers) NotInDryRun(secret.Document) string { return notInDryRun(a.Engine) }
 
 // TestUse implements rotator.UseTester.
-func (a AlternatingUsers) TestUse(ctx context.Context, value secret.Document) error {
+func (a AlternatingUsers) TestUse(ctx context.Context, value secret.Document) (remark string, err error) {
 	return testUse(ctx, a.Engine, value)
 }

@@ -99,10 +99,10 @@ func (b ByEngine) NotInDryRun(d secret.Document) string {
 }
 
 // TestUse implements rotator.UseTester.
-func (b ByEngine) TestUse(ctx context.Context, d secret.Document) error {
+func (b ByEngine) TestUse(ctx context.Context, d secret.Document) (remark string, err error) {
 	s, err := b.strategy(rotator.Rotation{Current: d})
 	if err != nil {
-		return err
+		return "", err
 	}
 	return s.TestUse(ctx, d)
 }

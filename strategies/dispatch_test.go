@@ -21,14 +21,16 @@ func (single) ResetStatement(user string) string { return "RESET " + user }
 
 func (single) NotInDryRun() string { return "saving" }
 
-func (single) TestUse(_ context.Context, login Login) error {
-	return fmt.Errorf("%w: %s", rotator.KindPrivilege, login.User)
+func (single) TestUse(_ context.Context, login Login) (string, error) {
+	return "", fmt.Errorf("%w: %s", rotator.KindPrivilege, login.User)
 }
 
 // used is an engine with all abilities, on which a login is not enough.
 type used struct{ *listener }
 
-func (used) TestUse(ctx context.Context, login Login) error { return single{}.TestUse(ctx, login) }
+func (used) TestUse(ctx context.Context, login Login) (string, error) {
+	return single{}.TestUse(ctx, login)
+}
 
 // TestALoginIsNotEnough: what else an engine tests of a value is tested by every strategy.
 func TestALoginIsNotEnough(t *testing.T) {
@@ -37,7 +39,7 @@ func TestALoginIsNotEnough(t *testing.T) {
 	for name, s := range map[string]rotator.UseTester{"single user": SingleUser{Engine: e},
 		"a pair":        AlternatingUsers{Engine: e},
 		"two passwords": DualPasswords{Engine: e}} {
-		if err := s.TestUse(t.Context(), d); !errors.Is(err, rotator.KindPrivilege) {
+		if _, err := s.TestUse(t.Context(), d); !errors.Is(err, rotator.KindPrivilege) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -119,7 +121,8 @@ func TestWhatASecretIsFor(t *testing.T) {
 		if got := c.strategy.ResetStatement(c.value); got != c.reset {
 			t.Errorf("%s: %q, want %q", name, got, c.reset)
 		}
-		said, err := c.strategy.NotInDryRun(c.value), c.strategy.TestUse(t.Context(), c.value)
+		said := c.strategy.NotInDryRun(c.value)
+		_, err := c.strategy.TestUse(t.Context(), c.value)
 		if partial := c.target.Engine == "single" || name == "no login" ||
 			name == "no user"; partial != (said == "saving") {
 			t.Errorf("%s: what no dry run tries: %q", name, said)

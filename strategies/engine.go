@@ -120,11 +120,11 @@ type PartialDryRun interface {
 
 // UseTester is an optional ability of an Engine: to find what keeps clients from working by a login that the
 // server accepts, and what makes such a login prove nothing. It changes nothing, and is for
-// people who ask for status: a server may note what it denies. The error is KindPrivilege or KindMisconfigured; any
-// other says that it could not be found out.
+// people who ask for status: a server may note what it denies. The error is KindPrivilege, KindMisconfigured or
+// KindUnreachable; any other says that it could not be found out. The remark says what may be so on purpose.
 type UseTester interface {
 	Engine
-	TestUse(ctx context.Context, login Login) error
+	TestUse(ctx context.Context, login Login) (remark string, err error)
 }
 
 // Explainer is an optional ability of an engine whose server does not tell a client why it

@@ -10,7 +10,10 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/mysql"
+	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
 )
 
 // explaining is a Memory whose superuser sees why a login is rejected.
@@ -100,6 +103,21 @@ func TestWhoExplainsARejectedLogin(t *testing.T) {
 		}
 		if got := c.strategy.Inquiry(); got != "" {
 			t.Errorf("%s asks about no user: %q", name, got)
+		}
+	}
+	for _, e := range []strategies.Engine{postgres.Engine{}, mysql.Engine{}, mysql.MariaDB{}, valkey.Engine{}} {
+		s := strategies.SingleUser{Engine: e}
+		if query, meaning, ok := strings.Cut(s.Inquiry(document("app", "")), " -- "); !ok || query == "" || meaning == "" {
+			t.Errorf("%s has no query that shows why a login is rejected", e.Traits().Name)
+		}
+		_, err := s.ExplainRejected(t.Context(), rotator.Rotation{
+			Current: document("app", bossARN).Set("engine", e.Traits().Engines[0]),
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return document("app", "").Set("engine", e.Traits().Engines[0]), nil
+			},
+		}, document("app", bossARN).Set("engine", e.Traits().Engines[0]))
+		if !errors.Is(err, rotator.KindNotEntitled) {
+			t.Errorf("%s: a superuser that is the user itself: %v", e.Traits().Name, err)
 		}
 	}
 	r := rotator.Rotation{Current: document("app", bossARN)}

@@ -76,14 +76,14 @@ func notInDryRun(e Engine) string {
 }
 
 // testUse implements rotator.UseTester for the strategies.
-func testUse(ctx context.Context, e Engine, d secret.Document) error {
+func testUse(ctx context.Context, e Engine, d secret.Document) (remark string, err error) {
 	tester, ok := e.(UseTester)
 	if !ok {
-		return nil
+		return "", nil
 	}
 	login, err := e.Traits().parseLogin(d)
 	if err != nil {
-		return err
+		return "", err
 	}
 	return tester.TestUse(ctx, login)
 }

@@ -2,6 +2,7 @@ package valkey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +57,7 @@ func (a account) restore() []string {
 // aclRemedy says what a user lacks that may not do what a rotation needs.
 func (s *session) aclRemedy() string {
 	return fmt.Sprintf("user %q may not change users. It needs: +acl +config|get +config|rewrite +info +multi +exec "+
-		"+discard (ACL SETUSER with these, then ACL SAVE)", s.login.User)
+		"+discard (ACL SETUSER with these, then ACL SAVE (%s))", s.login.User, inConfigFile)
 }
 
 // accounts reads users.
@@ -85,7 +86,7 @@ func (s *session) find(all map[string]account, user, label string) (account, err
 		return a, s.errorf(rotator.KindMisconfigured, "%s", anyPassword(user, label))
 	case !a.on:
 		return a, s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not open it: ACL SETUSER "+
-			"%s on, then %s", user, user, s.saving())
+			"%s on, then ACL SAVE (%s)", user, user, inConfigFile)
 	}
 	return a, nil
 }
@@ -105,15 +106,19 @@ func anyPassword(user, label string) string {
 		inConfigFile)
 }
 
-const inConfigFile = "CONFIG REWRITE, where users are in the configuration file"
+// inConfigFile is said where a person is to ACL SAVE. No client can read the file: whether it has such lines, the
+// function does not see.
+const inConfigFile = "CONFIG REWRITE, where users are in the configuration file. Either erases lines of the file " +
+	"that are not loaded, also those of other users: compare the file with ACL LIST first"
 
 // restoreRules says how a user that was deleted gets back what it was allowed.
 func restoreRules(user string) string {
 	return "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names, which may have the only copy " +
 		"of its rules (where that names none, users are in the configuration file, by INFO server, and CONFIG " +
-		"REWRITE overwrites them). " +
+		"REWRITE overwrites them). If its line was written there by hand and not loaded, ACL LOAD, which also undoes " +
+		"what others have not saved. If it was deleted, " +
 		"ACL SETUSER " + user + " with the words of its line in that file, or of its line, or its clone's, in ACL " +
-		"LIST of any node (ACL LOAD would also undo what others have not saved)"
+		"LIST of any node"
 }
 
 // set changes the passwords of a user by rules that are made of what it has, and saves.
@@ -214,30 +219,53 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 			pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
 	e.AllowSelfChange = true // the superuser itself is refused below, with the reason
-	err = e.change(ctx, login, []string{pair.Original, pair.Clone}, p, func(s *session) error {
+	err = e.connected(ctx, login, []string{pair.Original, pair.Clone}, p, func(s *session) error {
 		changes := make([][]change, len(s.all()))
 		for i, node := range s.all() { // all are checked before any is changed
-			if changes[i], err = node.align(ctx, login, pair, p); err != nil {
+			if changes[i], err = node.align(ctx, login, pair, p); err != nil && changes[i] == nil {
 				return err
 			}
-		}
-		for i, node := range s.all() {
-			if err := node.apply(ctx, dry, changes[i]); err != nil {
+			rest := node.findFile(ctx, e.AllowUnsaved)
+			if rest == nil && dry {
+				rest = node.apply(ctx, true, changes[i])
+			}
+			if err := also(err, rest); err != nil {
 				return err
 			}
 		}
 		if dry {
 			warnings = s.warnings(ctx)
+			return nil
+		}
+		for i, node := range s.all() {
+			if err := node.apply(ctx, false, changes[i]); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 	return warnings, err
 }
 
-// align works out what a rotation of a pair changes at a node.
+// also adds to an error what would come after it, so that both are fixed in one round.
+func also(err, rest error) error {
+	switch {
+	case err == nil:
+		return rest
+	case rest == nil:
+		return err
+	}
+	return fmt.Errorf("%w. Fix at the same time: %v", err, rest)
+}
+
+// align works out what a rotation of a pair changes at a node. Where it gives changes with an error, they are what
+// would be changed if the pair were proved.
 func (s *session) align(ctx context.Context, login strategies.Login, pair strategies.Pair,
 	p secret.Password) ([]change, error) {
 	all, err := s.accounts(ctx)
+	if errors.Is(err, rotator.KindPrivilege) { // and who the users are is not shown
+		return nil, also(err, s.checkEntitled(ctx, login, pair, account{}, account{}))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -249,23 +277,27 @@ func (s *session) align(ctx context.Context, login strategies.Login, pair strate
 		_, err := s.find(all, pair.Target, rotator.LabelPrevious)
 		return nil, err
 	}
+	var denied error
 	if exists {
-		if err := s.checkEntitled(ctx, login, pair, target, all[pair.InUse()]); err != nil {
-			return nil, err
-		}
+		denied = s.checkEntitled(ctx, login, pair, target, all[pair.InUse()])
 		if _, err := s.find(all, pair.Target, rotator.LabelPrevious); err != nil {
-			return nil, err
+			return nil, also(denied, err)
 		}
 	}
+	return s.changes(all, pair, p), denied
+}
+
+// changes are those of a pair whose users are fit to be changed.
+func (s *session) changes(all map[string]account, pair strategies.Pair, p secret.Password) []change {
 	password := []string{"resetpass", "#" + digest(p)}
-	if pair.PasswordOnly {
-		return []change{{target, password, target.restore()}}, nil
+	if target := all[pair.Target]; pair.PasswordOnly {
+		return []change{{target, password, target.restore()}}
 	}
 	original, clone := all[pair.Original], all[pair.Clone]
 	if clone.name == "" {
 		clone.name = pair.Clone
 		rules := slices.Concat([]string{"reset"}, original.rules, password, []string{"on"})
-		return []change{{clone, rules, nil}}, nil
+		return []change{{clone, rules, nil}}
 	}
 	var changes []change
 	alike := slices.Equal(original.rules, clone.rules)
@@ -282,7 +314,7 @@ func (s *session) align(ctx context.Context, login strategies.Login, pair strate
 	default:
 		changes = append(changes, change{clone, slices.Concat(whole, password, []string{"on"}), back})
 	}
-	return changes, nil
+	return changes
 }
 
 // checkEntitled shows the strategy what the server knows of the account.
@@ -290,8 +322,10 @@ func (s *session) checkEntitled(ctx context.Context, login strategies.Login, pai
 	inUse account) error {
 	seen := strategies.Evidence{
 		Acting:       pair.Target == login.User,
-		Holds:        func(p secret.Password) bool { return slices.Contains(target.passwords, digest(p)) },
 		NoProvenance: "Valkey has no mark of whose clone a user is",
+	}
+	if target.name != "" { // where users are not shown, a login tells
+		seen.Holds = func(p secret.Password) bool { return slices.Contains(target.passwords, digest(p)) }
 	}
 	var power []string
 	for _, rule := range target.rules {

@@ -87,7 +87,11 @@ var (
 	_ strategies.Persister          = Engine{}
 	_ strategies.PartialDryRun      = Engine{}
 	_ strategies.UseTester          = Engine{}
+	_ strategies.Explainer          = Engine{}
 )
+
+// cloneSuffix is AWS's.
+const cloneSuffix = "_clone"
 
 // keyNodes names the other nodes.
 const keyNodes = "nodes"
@@ -114,7 +118,7 @@ func (Engine) Traits() strategies.Traits {
 		Name:               "Valkey",
 		Engines:            []string{"valkey", "redis"},
 		Port:               6379,
-		CloneSuffix:        "_clone",
+		CloneSuffix:        cloneSuffix,
 		ExcludeCharacters:  `:/@"'\`,
 		NoFailedLoginLimit: true,
 		Keys:               []strategies.Key{{Name: keyNodes, Server: true}},
@@ -224,8 +228,21 @@ func (e Engine) Persist(ctx context.Context, login strategies.Login, user string
 	return e.change(ctx, login, []string{user}, p, func(s *session) error { return s.setExactly(ctx, user, p) })
 }
 
-// change checks what needs no server, logs in at each node, and has do do its work there.
+// change is connected, and knows where users are saved.
 func (e Engine) change(ctx context.Context, login strategies.Login, users []string, p secret.Password,
+	do func(*session) error) error {
+	return e.connected(ctx, login, users, p, func(s *session) error {
+		for _, node := range s.all() {
+			if err := node.findFile(ctx, e.AllowUnsaved); err != nil {
+				return err
+			}
+		}
+		return do(s)
+	})
+}
+
+// connected checks what needs no server, logs in at each node, and has do do its work there.
+func (e Engine) connected(ctx context.Context, login strategies.Login, users []string, p secret.Password,
 	do func(*session) error) error {
 	if p.Empty() || strings.ContainsRune(p.Reveal(), 0) {
 		return fmt.Errorf("new password: %w: it must not be empty or hold a NUL", rotator.KindMisconfigured)
@@ -244,11 +261,6 @@ func (e Engine) change(ctx context.Context, login strategies.Login, users []stri
 		return s.errorf(rotator.KindMisconfigured, "to change its own password, user %q needs ACL SETUSER, by which "+
 			"it can change every user: set SINGLE_USER_THROUGH_SUPERUSER=true and masterarn (or, to accept that, "+
 			"VALKEY_SELF_CHANGE=true)", login.User)
-	}
-	for _, node := range s.all() {
-		if err := node.findFile(ctx, e.AllowUnsaved); err != nil {
-			return err
-		}
 	}
 	return do(s)
 }
@@ -269,12 +281,10 @@ func digest(p secret.Password) string {
 }
 
 // ResetStatement implements strategies.Resetter. It has no resetpass: a password that clients may use still works until
-// the next rotation.
+// the next rotation. It does not stand alone: the inquiry or the explanation comes first, for it would make a user that
+// is gone without its rules.
 func (Engine) ResetStatement(user string) string {
-	return "first, on every node: ACL GETUSER " + user + ". If that gives nothing, the user is gone: " +
-		restoreRules(user) + ". " +
-		"Without rules it may log in and do nothing. " +
-		"Then, on every node: ACL SETUSER " + user + " on >PASSWORD, then ACL SAVE (" + inConfigFile + ")"
+	return "on every node: ACL SETUSER " + user + " on >PASSWORD, then ACL SAVE (" + inConfigFile + ")"
 }
 
 // NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file.

@@ -400,24 +400,23 @@ func TestNamesAreWhole(t *testing.T) {
 	}
 }
 
-// TestTheResetStatementLetsTheUserIn, also one that is off: by a password alone it would be rejected still. One that
-// was
-// deleted gets its rules back from the file before anything overwrites that.
+// TestTheResetStatementLetsTheUserIn, also one that is off: by a password alone it would be rejected still. What is said
+// to be looked at before it keeps the file of users, and the rules of one that was deleted, from being overwritten.
 func TestTheResetStatementLetsTheUserIn(t *testing.T) {
 	t.Parallel()
 	for _, release := range dbserver.ValkeysInTier(t) {
 		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
 		_, app := s.pair(t)
-		look, change, ordered := strings.Cut(valkey.Engine{}.ResetStatement(app.User), "Then, on every node: ")
-		if save := strings.Index(look, "ACL SAVE"); !ordered || save < strings.Index(look, "do not ACL SAVE yet") ||
-			strings.Count(look, "ACL SAVE") != 1 {
+		look, set := valkey.Engine{}.Inquiry(app.User), valkey.Engine{}.ResetStatement(app.User)
+		query, _, _ := strings.Cut(look, " -- ")
+		if strings.Count(look, "ACL SAVE") != strings.Count(look, "do not ACL SAVE yet") || query != "ACL LIST" {
 			t.Fatalf("it saves before it looks: %s", look)
 		}
-		set, save, _ := strings.Cut(change, ", then ")
+		set, save, _ := strings.Cut(strings.TrimPrefix(set, "on every node: "), ", then ")
 		set = strings.ReplaceAll(set, "PASSWORD", app.Password.Reveal())
 		follow := func() {
 			t.Helper()
-			ok(t, s.Exec(t.Context(), strings.Fields(set), strings.Fields(save)[:2]))
+			ok(t, s.Exec(t.Context(), strings.Fields(query), strings.Fields(set), strings.Fields(save)[:2]))
 			ok(t, s.As(t.Context(), app.User, app.Password.Reveal(), []string{"GET", "1"}))
 		}
 		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", "off"}))
@@ -425,16 +424,7 @@ func TestTheResetStatementLetsTheUserIn(t *testing.T) {
 		follow()
 
 		ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", app.User}))
-		answer, err := s.Ask(t.Context(), s.Superuser, s.Password, []string{"CONFIG", "GET", "aclfile"})
-		ok(t, err)
-		file, err := os.ReadFile(answer.([]any)[1].(string))
-		ok(t, err)
-		_, line, there := strings.Cut(string(file), "user "+app.User+" ")
-		if !there {
-			t.Fatalf("%s: the file has the user no longer", release)
-		}
-		line, _, _ = strings.Cut(line, "\n")
-		ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", app.User}, strings.Fields(line)...)))
+		ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", app.User}, strings.Fields(s.savedLine(t, app.User))...)))
 		follow()
 		ok(t, s.Restart(t.Context()))
 		ok(t, s.As(t.Context(), app.User, app.Password.Reveal(), []string{"GET", "1"}))
@@ -466,7 +456,13 @@ func TestWhatALoginDoesNotShow(t *testing.T) {
 			t.Helper()
 			app, err := s.user(t.Context(), name("app"), rules)
 			ok(t, err)
-			return valkey.Engine{}.TestUse(t.Context(), app)
+			remark, err := valkey.Engine{}.TestUse(t.Context(), app)
+			patterns := err == nil && !slices.Contains(rules, "~*") && (slices.Contains(rules, "+@all") ||
+				slices.Contains(rules, "+get") || slices.Contains(rules, "+set"))
+			if patterns != strings.Contains(remark, "its key patterns do not cover every key") {
+				t.Errorf("%s: rules %v: it is said of the patterns: %t: %q", release, rules, !patterns, remark)
+			}
+			return err
 		}
 		wants(t, use(), rotator.KindPrivilege, "CONFIG GET aclfile")
 		wants(t, use("~*"), rotator.KindPrivilege, "clients get NOPERM")
@@ -486,8 +482,60 @@ func TestWhatALoginDoesNotShow(t *testing.T) {
 		app, err := s.user(t.Context(), name("app"), ordinary)
 		ok(t, err)
 		s.copyTo(t, second, app)
-		ok(t, valkey.Engine{}.TestUse(t.Context(), and(app, second)))
+		_, err = valkey.Engine{}.TestUse(t.Context(), and(app, second))
+		ok(t, err)
 		ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "-@all"}))
-		wants(t, valkey.Engine{}.TestUse(t.Context(), and(app, second)), rotator.KindPrivilege, fmt.Sprint(second.Port))
+		_, err = valkey.Engine{}.TestUse(t.Context(), and(app, second))
+		wants(t, err, rotator.KindPrivilege, fmt.Sprint(second.Port))
+	}
+}
+
+// TestASessionThatServesNothing: a server lets users in also where it then serves none of what they ask, or no write.
+func TestASessionThatServesNothing(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		_, app := s.pair(t)
+		reader, err := s.user(t.Context(), name("reader"), []string{"~*", "+get"})
+		ok(t, err)
+		set := func(commands ...string) {
+			t.Helper()
+			for _, c := range commands {
+				ok(t, s.Exec(t.Context(), strings.Fields(c)))
+			}
+		}
+		use := func(login strategies.Login) (string, error) {
+			t.Helper()
+			ok(t, valkey.Engine{}.Ping(t.Context(), login))
+			return valkey.Engine{}.TestUse(t.Context(), login)
+		}
+		set("CONFIG SET maxmemory 1")
+		_, err = use(app)
+		wants(t, err, rotator.KindUnreachable, "writes are not carried out", "maxmemory")
+		_, err = use(reader)
+		ok(t, err)
+		set("CONFIG SET maxmemory 0", "CONFIG SET min-replicas-to-write 1")
+		_, err = use(app)
+		wants(t, err, rotator.KindUnreachable, "writes are not carried out", "min-replicas-to-write")
+		set("CONFIG SET min-replicas-to-write 0")
+		remark, err := use(app)
+		ok(t, err)
+		if remark != "" {
+			t.Errorf("%s: all is well, and it is said: %s", release, remark)
+		}
+		set("REPLICAOF 127.0.0.1 " + fmt.Sprint(dbserver.ClosedPort(t)))
+		remark, err = use(app)
+		ok(t, err)
+		if !strings.Contains(remark, "is a replica") {
+			t.Errorf("%s: it is a replica, and it is said: %s", release, remark)
+		}
+		set("CONFIG SET replica-serve-stale-data no")
+		for _, login := range []strategies.Login{app, reader} {
+			_, err = use(login)
+			wants(t, err, rotator.KindUnreachable, "has lost its primary", "REPLICAOF NO ONE")
+		}
+		set("REPLICAOF NO ONE")
+		_, err = use(app)
+		ok(t, err)
 	}
 }

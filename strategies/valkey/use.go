@@ -1,60 +1,98 @@
 package valkey
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
 // TestUse implements strategies.UseTester. A login alone shows neither a user without rules, which the server
 // lets in and then denies everything, nor one with nopass, whom any password lets in.
 //
 // What a user may do is not shown to it, so commands are tried: each reads a key that is not there, or cannot be
-// carried
-// out, and servers look at rules before anything else. That the server denies a user all of them does not prove that
-// there
-// are no others; the sentence says so.
-func (e Engine) TestUse(ctx context.Context, login strategies.Login) error {
+// carried out, and servers look at rules before anything else. That the server denies a user all of them does not
+// prove that there are no others; the sentence says so. Nor does one key prove which keys its clients need: that is a
+// remark.
+func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
 	s, err := e.connect(ctx, login)
 	defer s.close()
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, node := range s.all() {
-		if err := node.testUse(ctx); err != nil {
-			return err
+		said, err := node.testUse(ctx)
+		if err != nil {
+			return "", err
 		}
+		remark = cmp.Or(remark, said)
 	}
-	return nil
+	return remark, nil
 }
 
-func (s *session) testUse(ctx context.Context) error {
+func (s *session) testUse(ctx context.Context) (remark string, err error) {
 	op := operation{action: "trying what the user may do"}
 	answers, err := s.ask(ctx, op, []string{"AUTH", s.login.User, rand.Text()})
 	if err != nil {
-		return err
+		return "", err
 	}
 	if _, refused := answers[0].(serverError); !refused {
-		return s.errorf(rotator.KindMisconfigured, "%s", anyPassword(s.login.User, rotator.LabelCurrent))
+		return "", s.errorf(rotator.KindMisconfigured, "%s", anyPassword(s.login.User, rotator.LabelCurrent))
 	}
 	usual, others := harmless("quarterturn:" + rand.Text())
-	for _, commands := range [][][]string{usual, others} { // so that few users leave many lines in ACL LOG
+	for i, commands := range [][][]string{usual, others} { // so that few users leave many lines in ACL LOG
 		if answers, err = s.ask(ctx, op, commands...); err != nil {
-			return err
+			return "", err
+		}
+		if i == 0 {
+			if remark, err = s.served(ctx, answers); err != nil {
+				return "", err
+			}
 		}
 		for _, answer := range answers {
 			if !denied(answer) {
-				return nil
+				return remark, nil
 			}
 		}
 	}
-	return s.errorf(rotator.KindPrivilege, "user %q logs in, and the server denied it all of %d commands that were "+
-		"tried, from PING to XADD: unless its rules name others alone, clients get NOPERM, and its rules are lost: "+
-		"%s, then ACL SAVE (%s)",
+	return "", s.errorf(rotator.KindPrivilege, "user %q logs in, and the server denied it all of %d commands that "+
+		"were tried, from PING to XADD: unless its rules name others alone, clients get NOPERM, and its rules are "+
+		"lost: %s, then ACL SAVE (%s)",
 		s.login.User, len(usual)+len(others), restoreRules(s.login.User), inConfigFile)
+}
+
+// served judges the answers to the usual commands, which a server that has let the user in may still not carry out:
+// the first ones not at all, and the last one, a write, not now.
+func (s *session) served(ctx context.Context, answers []any) (remark string, err error) {
+	for i, answer := range answers {
+		said, refused := answer.(serverError)
+		if !refused {
+			continue
+		}
+		word, _, _ := strings.Cut(string(said), " ")
+		op := operation{action: "the login is accepted, and commands are not carried out"}
+		if i == len(answers)-1 {
+			op.action = "the login is accepted, and writes are not carried out"
+		}
+		switch err := s.wrap(ctx, op, said); {
+		case errors.Is(err, rotator.KindUnreachable):
+			return "", err
+		case word == "READONLY":
+			remark = cmp.Or(remark, fmt.Sprintf("%s is a replica, which takes no writes: clients that write need its "+
+				"primary as host", dial.Address(s.login)))
+		case word == "NOPERM" && !denied(answer):
+			remark = cmp.Or(remark, fmt.Sprintf("its key patterns do not cover every key. If clients get NOPERM for "+
+				"theirs: ACL GETUSER %s shows the patterns, ACL SETUSER %s ~PATTERN adds one, then ACL SAVE (%s)",
+				s.login.User, s.login.User, inConfigFile))
+		}
+	}
+	return remark, nil
 }
 
 // denied says whether an answer is that the user may not run the command, or that there is none. That it may not

@@ -146,7 +146,7 @@ func (s *scene) cli(command string) {
 }
 
 // statementOf is the first statement in the line of a version, up to where words go on. Hosts have dots.
-var statementOf = regexp.MustCompile(`(?:ALTER (?:ROLE|USER|DATABASE)|GRANT|SET GLOBAL|FLUSH PRIVILEGES|RENAME USER|DROP USER)(?:[^:;(,.]|\.[^ ])*`)
+var statementOf = regexp.MustCompile(`(?:ALTER (?:ROLE|USER|DATABASE)|GRANT|SET GLOBAL|FLUSH PRIVILEGES|RENAME USER|DROP USER|ACL SETUSER)(?:[^:;(,.]|\.[^ ])*`)
 
 // follow does what status says, to the letter, until it says that there is nothing to do,
 // and gives the reasons that it gave.
@@ -186,11 +186,12 @@ func (s *scene) follow() (reasons []string) {
 			event = d.RecoverEvent
 		case len(d.Statements) > 0:
 			if d.Inquiry != "" {
-				s.exec(d.Inquiry)
+				query, _, _ := strings.Cut(d.Inquiry, " -- ")
+				s.exec(query)
 			}
 			for _, r := range d.Statements {
 				if s.db.family() == "valkey" {
-					s.valkeyStatement(r.Statement)
+					s.valkeyStatement(d.Inquiry, r.Statement)
 					continue
 				}
 				s.exec(strings.Replace(r.Statement, "'PASSWORD'", "'"+s.holder(s.arn, r.PasswordOf).Password+"'", 1))
@@ -205,17 +206,20 @@ func (s *scene) follow() (reasons []string) {
 	return nil
 }
 
-// valkeyStatement does what the statement for Valkey says, in its order: a user that is gone gets its rules back from the file
-// that CONFIG GET names, and nothing is saved before that.
-func (s *scene) valkeyStatement(statement string) {
+// valkeyStatement does what the statement for Valkey says, and before it what the query does, if there is one: a user
+// that is gone gets its rules back from the file that CONFIG GET names, and nothing is saved before that.
+func (s *scene) valkeyStatement(look, statement string) {
 	s.t.Helper()
-	look, change, ok := strings.Cut(statement, "Then, on every node: ")
+	change, ok := strings.CutPrefix(statement, "on every node: ")
 	set, save, both := strings.Cut(change, ", then ")
-	if !ok || !both || !strings.Contains(look, "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names") {
+	if !ok || !both {
 		s.t.Fatalf("the advice cannot be followed: %s", statement)
 	}
 	server := s.db.(valkey)
 	if there, err := server.Users(s.t.Context()); err != nil || there[s.user] == "" {
+		if !strings.Contains(look, "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names") {
+			s.t.Fatalf("the user is gone, and this does not bring it back: %s", look)
+		}
 		s.exec("ACL SETUSER " + s.user + " " + server.savedLine(s.t, s.user))
 	}
 	s.exec(strings.ReplaceAll(set, ">PASSWORD", fmt.Sprintf("#%x", sha256.Sum256([]byte(s.holder(s.arn, "AWSCURRENT").Password)))), strings.Join(strings.Fields(save)[:2], " "))
@@ -422,6 +426,24 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.exec("ACL SAVE", "ACL DELUSER "+s.user)
 	},
+	"the user was deleted, and a superuser is at hand": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.exec("ACL SAVE", "ACL DELUSER "+s.user)
+		s.says, s.names = "the superuser sees why: there is no user", "with the words of its line in that file"
+		s.fix = func() { s.exec("ACL SETUSER "+s.user+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE") }
+	},
+	"the user was deleted, and its clone is there": func(s *scene) {
+		s.only("valkey")
+		s.has(s.user + "_clone")
+		s.pair("ACL DELUSER %u", "")
+		s.says, s.names = "the superuser sees why: there is no user", "has the rules of its pair: ACL SETUSER "+s.user+" reset"
+		s.fix = func() { s.say(s.dialect().create, s.user, s.holder(s.arn, "AWSCURRENT").Password) }
+	},
+	"the password is another, and a superuser is at hand": func(s *scene) {
+		s.only("valkey")
+		s.pair(s.dialect().set, "the superuser sees why: user")
+	},
 	"the user was made again without rules": func(s *scene) {
 		s.only("valkey")
 		right := s.has(s.user)
@@ -464,6 +486,10 @@ var scenes = map[string]func(*scene){
 		s.pair("ALTER ROLE %u VALID UNTIL '2001-01-01'", "the VALID UNTIL of role")
 	},
 	"locked and rejected, and a superuser is at hand": func(s *scene) {
+		if s.db.family() == "valkey" {
+			s.pair(s.dialect().lock, "is off: ACL SETUSER ")
+			return
+		}
 		s.pair(s.dialect().lock, "locked: ALTER ")
 	},
 	"the original is renamed": func(s *scene) {
@@ -472,10 +498,12 @@ var scenes = map[string]func(*scene){
 	},
 	"a client certificate is demanded": func(s *scene) {
 		s.not("postgres")
+		s.not("valkey")
 		s.pair("ALTER USER %u@'%' REQUIRE X509", "demands a client certificate (REQUIRE X509), of which this function has none: ALTER USER ")
 	},
 	"an account of another owner is met": func(s *scene) {
 		s.not("postgres")
+		s.not("valkey")
 		s.pair("CREATE USER %u@'127.0.0.1' IDENTIFIED BY '%p'", "which hides ")
 	},
 	"blocked after failed logins, and the password is another": func(s *scene) {
@@ -528,7 +556,6 @@ func (s *scene) superuserOf(breaks string) {
 // what is named: the superuser has seen it.
 func (s *scene) pair(breaks, says string) {
 	s.t.Helper()
-	s.not("valkey")
 	s.alternating()
 	right := s.has(s.user)
 	if s.db.family() == "postgres" {
@@ -536,7 +563,7 @@ func (s *scene) pair(breaks, says string) {
 	}
 	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", s.superuser()), awsemu.Value{})
 	s.say(breaks, s.user, s.canary())
-	if s.says = says; strings.Contains(breaks, "LOCK") || strings.Contains(breaks, "NOLOGIN") { // with the right password, the server itself says so
+	if s.says = says; strings.Contains(breaks, "LOCK") || strings.Contains(breaks, "NOLOGIN") || strings.HasSuffix(breaks, "off") { // with the right password, the server itself says so
 		s.say(s.dialect().set, s.user, s.canary())
 	}
 }

@@ -1,0 +1,157 @@
+package valkey_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/valkey"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// TestAllThatIsMissingIsSaidAtOnce: a pair that nothing proves, and a change that would fail, are one round of fixing.
+func TestAllThatIsMissingIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	_, app := s.pair(t)
+	clone, err := s.user(t.Context(), app.User+"_clone", ordinary)
+	ok(t, err)
+	pair := strategies.Pair{Original: app.User, Clone: clone.User, Target: clone.User}
+	dry := func(lacks string) error {
+		t.Helper()
+		boss, err := s.user(t.Context(), name("boss"), without(selfChange, lacks))
+		ok(t, err)
+		_, err = valkey.Engine{}.DryRunEnsureClone(t.Context(), boss, pair, password())
+		return err
+	}
+	wants(t, dry("nothing"), rotator.KindNotEntitled, "nothing proves")
+	for _, right := range []string{"+multi", "+exec", "+discard", "+config|get", "+info"} {
+		wants(t, dry(right), rotator.KindNotEntitled, "nothing proves", "It needs: +acl +config|get")
+	}
+	wants(t, dry("+acl"), rotator.KindPrivilege, "It needs: +acl +config|get", "nothing proves")
+	ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", clone.User, "off"}))
+	wants(t, dry("nothing"), rotator.KindNotEntitled, "nothing proves", "is off")
+	pair.Consent = true
+	wants(t, dry("+acl"), rotator.KindPrivilege, "It needs: +acl +config|get")
+	if err := dry("+acl"); strings.Contains(err.Error(), "nothing proves") {
+		t.Errorf("the pair is named: %v", err)
+	}
+	// A clone that is not there yet needs no proof.
+	ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", clone.User}))
+	pair.Consent = false
+	ok(t, dry("nothing"))
+}
+
+func without(rules []string, one string) (rest []string) {
+	for _, r := range rules {
+		if r != one {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
+// TestASuperuserSeesWhyALoginIsRejected: what it says mends it is run as it stands, with the password that it names and
+// the line that it asks for, and the login is accepted and may do what it could before, also after a restart.
+func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		for what, c := range map[string]struct {
+			breaks, says string
+			ends         string // "blocked", "reset" or "right"
+			clone, file  bool   // there is a clone; the rules are in the file
+		}{
+			"off":                {"ACL SETUSER %u off", "is off: ACL SETUSER", "blocked", false, false},
+			"another password":   {"ACL SETUSER %u resetpass >another", "its password is another", "reset", false, false},
+			"no password":        {"ACL SETUSER %u resetpass", "has no password, as after resetpass", "reset", false, false},
+			"deleted":            {"ACL DELUSER %u", "do not ACL SAVE yet", "blocked", false, true},
+			"deleted, of a pair": {"ACL DELUSER %u", `_clone" has the rules of its pair`, "blocked", true, false},
+			"made again without rules": {"ACL DELUSER %u; ACL SETUSER %u on >another", "may do nothing", "blocked",
+				false, true},
+			"renamed": {"ACL SETUSER %uold on ~* +get +set +ping #%h; ACL DELUSER %u", `old" has its password`,
+				"blocked", false, false},
+			"in order": {"PING", "is on and has this very password", "right", false, false},
+		} {
+			t.Run(release+" "+what, func(t *testing.T) {
+				boss, app := s.pair(t)
+				if c.clone {
+					_, err := s.user(t.Context(), app.User+"_clone", ordinary)
+					ok(t, err)
+				}
+				line := s.savedLine(t, app.User)
+				breaks := strings.NewReplacer("%u", app.User, "%h", sha(app.Password)).Replace(c.breaks)
+				for b := range strings.SplitSeq(breaks, ";") {
+					ok(t, s.Exec(t.Context(), strings.Fields(b)))
+				}
+				causes, err := valkey.Engine{}.Explain(t.Context(), boss, app)
+				ok(t, err)
+				cause := causes[0]
+				if !strings.Contains(cause.Text, c.says) || cause.Blocked != (c.ends == "blocked") ||
+					cause.Right != (c.ends == "right") || (cause.Reset != "") != (c.ends == "reset") ||
+					strings.Contains(cause.Text+cause.Reset, app.Password.Reveal()) {
+					t.Fatalf("%+v", cause)
+				}
+				if cause.Right {
+					return
+				}
+				_, err = valkey.Engine{}.Explain(t.Context(), app, app)
+				wants(t, err, rotator.KindLoginRejected)
+				statement, _, _ := strings.Cut(cause.Text[max(0, strings.LastIndex(cause.Text, "ACL SETUSER")):], ", ")
+				if cause.Reset != "" {
+					statement, _, _ = strings.Cut(strings.TrimPrefix(cause.Reset, "on every node: "), ", ")
+				}
+				if c.file {
+					statement = "ACL SETUSER " + app.User + " " + line + " on >PASSWORD"
+				}
+				statement = strings.ReplaceAll(statement, "PASSWORD", app.Password.Reveal())
+				ok(t, s.Exec(t.Context(), strings.Fields(statement), []string{"ACL", "SAVE"}))
+				ok(t, s.As(t.Context(), app.User, app.Password.Reveal(), []string{"GET", "1"}, []string{"SET", "1", "1"}))
+			})
+		}
+		_, app := s.pair(t)
+		weak, err := s.user(t.Context(), name("weak"), ordinary)
+		ok(t, err)
+		_, err = valkey.Engine{}.Explain(t.Context(), weak, app)
+		wants(t, err, rotator.KindPrivilege, "It needs: +acl")
+		ok(t, s.Restart(t.Context()))
+	}
+}
+
+// TestTheNodeThatRejectsIsNamed: users are not shared between nodes, and one that lacks them rejects the login.
+func TestTheNodeThatRejectsIsNamed(t *testing.T) {
+	t.Parallel()
+	s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})},
+		server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	boss, app := s.pair(t)
+	s.copyTo(t, second, boss)
+	wants(t, valkey.Engine{}.Ping(t.Context(), and(app, second)), rotator.KindLoginRejected, fmt.Sprint(second.Port))
+	causes, err := valkey.Engine{}.Explain(t.Context(), and(boss, second), and(app, second))
+	ok(t, err)
+	want := fmt.Sprintf("at node 127.0.0.1:%d, there is no user %q", second.Port, app.User)
+	if c := causes[0]; !c.Blocked || !strings.Contains(c.Text, want) {
+		t.Errorf("%+v", c)
+	}
+}
+
+// savedLine is what the file says of a user.
+func (s server) savedLine(t *testing.T, user string) string {
+	t.Helper()
+	answer, err := s.Ask(t.Context(), s.Superuser, s.Password, []string{"CONFIG", "GET", "aclfile"})
+	ok(t, err)
+	file, err := os.ReadFile(answer.([]any)[1].(string))
+	ok(t, err)
+	_, line, there := strings.Cut(string(file), "user "+user+" ")
+	if !there {
+		t.Fatalf("the file has no user %q", user)
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	return line
+}
+
+func sha(p secret.Password) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(p.Reveal()))) }
