@@ -373,9 +373,7 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 	case a == ActionRetry:
 		c.rehearse(ctx)
 		if p, ok := c.Strategy.(PartialDryRun); ok && c.attempt == attemptOpen {
-			if sentence := p.NotInDryRun(c.probes[c.meta.VersionWithLabel(LabelCurrent)].value); sentence != "" {
-				c.note(pending, sentence)
-			}
+			c.note(pending, p.NotInDryRun(c.probes[c.meta.VersionWithLabel(LabelCurrent)].value))
 		}
 		var rows []string
 		if c.probes[pending].value.IsZero() {
@@ -425,10 +423,10 @@ func (c *diagnoser) check(ctx context.Context, rows ...string) []Finding {
 	})
 }
 
-// note adds a sentence to what is said of a version.
+// note adds a sentence, or nothing, to what is said of a version.
 func (c *diagnoser) note(id, sentence string) {
 	l := c.probes[id]
-	l.next = strings.TrimPrefix(l.next+"; "+sentence, "; ")
+	l.next = strings.Trim(l.next+"; "+sentence, "; ")
 	c.probes[id] = l
 }
 

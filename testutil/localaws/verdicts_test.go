@@ -619,7 +619,7 @@ func (s *scene) superuser() (arn string) {
 // engine, what it says is followed to the letter (its command or statement, its event, or
 // what a person is told to do by name), until it says that there is nothing to do. Then
 // clients log in with AWSCURRENT.
-// It takes some forty seconds: seventy secrets, each with a function of its own.
+// It takes more than twenty seconds: each scene has a secret and functions of its own on each engine.
 func TestEachVerdictEndsWell(t *testing.T) {
 	tier.Test(t)
 	table, err := os.ReadFile("../../rotator/decisions.go")
