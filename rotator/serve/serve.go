@@ -29,7 +29,7 @@ import (
 // error of build or a panic too, are found while the function starts: the reason is
 // logged, and is the answer to every event.
 func Lambda(build func(Settings) (rotator.Strategy, error)) {
-	handler, err := start(context.Background(), build, os.LookupEnv, os.Stdout)
+	handler, err := start(build, os.LookupEnv, os.Stdout)
 	if err != nil {
 		// Answering every event with the reason, rather than exiting, lets the
 		// person who rotates read it where they look: in the rotation's error.
@@ -45,7 +45,7 @@ func Lambda(build func(Settings) (rotator.Strategy, error)) {
 // preflight, or a diagnosis.
 type Handler func(ctx context.Context, event json.RawMessage) (rotator.Response, error)
 
-func start(ctx context.Context, build func(Settings) (rotator.Strategy, error), lookup func(string) (string, bool),
+func start(build func(Settings) (rotator.Strategy, error), lookup func(string) (string, bool),
 	out io.Writer) (_ Handler, err error) {
 	defer func() {
 		if p := recover(); p != nil { // in build, which would end the process without a reason

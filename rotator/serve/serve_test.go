@@ -43,7 +43,7 @@ func function(t *testing.T, variable string, settings ...string) (out *bytes.Buf
 	db := &strategytest.Memory{}
 	db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword(canary)})
 	out = &bytes.Buffer{}
-	handler, err := start(t.Context(), func(Settings) (rotator.Strategy, error) { return strategies.SingleUser{Engine: db}, nil }, environment(settings...), out)
+	handler, err := start(func(Settings) (rotator.Strategy, error) { return strategies.SingleUser{Engine: db}, nil }, environment(settings...), out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestThePreflightCanBeTurnedOff(t *testing.T) {
 
 // TestStartSaysWhyItCannot: the reason is a named error, before any event.
 func TestStartSaysWhyItCannot(t *testing.T) {
-	_, err := start(t.Context(), nil, environment("PASSWORD_LENGTH", "5"), &bytes.Buffer{})
+	_, err := start(nil, environment("PASSWORD_LENGTH", "5"), &bytes.Buffer{})
 	if step, ok := err.(*rotator.StepError); !ok || step.Kind != rotator.KindMisconfigured ||
 		!strings.Contains(err.Error(), "PASSWORD_LENGTH") {
 		t.Errorf("%T: %v", err, err)
@@ -214,7 +214,7 @@ func TestTheSDKSpeaksJSONToo(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	var out bytes.Buffer
-	handler, err := start(t.Context(), func(Settings) (rotator.Strategy, error) {
+	handler, err := start(func(Settings) (rotator.Strategy, error) {
 		return strategies.SingleUser{Engine: &strategytest.Memory{}}, nil
 	},
 		environment("SECRETS_MANAGER_ENDPOINT", server.URL, "AWS_REGION", "us-east-1", "AWS_ACCESS_KEY_ID", "AKID",
@@ -238,7 +238,7 @@ func TestTheSDKSpeaksJSONToo(t *testing.T) {
 
 // TestABuildPanicIsTheAnswer: in place of a process that ends, with Runtime.ExitError for every event.
 func TestABuildPanicIsTheAnswer(t *testing.T) {
-	_, err := start(t.Context(), func(Settings) (rotator.Strategy, error) { panic("no engine for this shelf") }, environment(), &bytes.Buffer{})
+	_, err := start(func(Settings) (rotator.Strategy, error) { panic("no engine for this shelf") }, environment(), &bytes.Buffer{})
 	var failed *rotator.StepError
 	if !errors.As(err, &failed) || failed.Kind != rotator.KindInternal || !strings.Contains(err.Error(),
 		"no engine for this shelf") {
@@ -249,7 +249,7 @@ func TestABuildPanicIsTheAnswer(t *testing.T) {
 // TestABuildErrorIsTheAnswer: a setting that only the strategy knows stops the function as
 // one of its own does.
 func TestABuildErrorIsTheAnswer(t *testing.T) {
-	_, err := start(t.Context(), func(s Settings) (rotator.Strategy, error) {
+	_, err := start(func(s Settings) (rotator.Strategy, error) {
 		_, err := rotator.BoolSetting(s.Lookup, "SHELF_STRICT")
 		return strategies.SingleUser{Engine: &strategytest.Memory{}}, err
 	}, environment("SHELF_STRICT", "perhaps"), &bytes.Buffer{})

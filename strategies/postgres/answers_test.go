@@ -142,7 +142,7 @@ func TestNothingIsDecidedByTranslatedText(t *testing.T) {
 				if a, b := rotator.KindOf(plain), rotator.KindOf(foreign); a != b || a == "" {
 					t.Errorf("%s: %s, and %s once it is translated: %v", name, a, b, foreign)
 				}
-				if a, b := told(plain, login), told(foreign, login); a != b {
+				if a, b := told(plain), told(foreign); a != b {
 					t.Errorf("%s: from\n%s\nto\n%s", name, a, b)
 				}
 			}
@@ -157,7 +157,7 @@ func TestNothingIsDecidedByTranslatedText(t *testing.T) {
 				},
 			} {
 				plain, foreign := change(nobody), change(translated(t, s, nobody))
-				if a, b := told(plain, nobody), told(foreign, nobody); a != b || a == "" {
+				if a, b := told(plain), told(foreign); a != b || a == "" {
 					t.Errorf("%s: from\n%s\nto\n%s", name, a, b)
 				}
 			}
@@ -166,7 +166,7 @@ func TestNothingIsDecidedByTranslatedText(t *testing.T) {
 }
 
 // told is what an error says without the server's own words and the port.
-func told(err error, login strategies.Login) string {
+func told(err error) string {
 	if err == nil {
 		return ""
 	}

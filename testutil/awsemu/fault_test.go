@@ -83,7 +83,7 @@ func TestLoseResponse(t *testing.T) {
 	if !errors.Is(err, io.EOF) {
 		t.Errorf("error %v, want the connection's end", err)
 	}
-	w.wantShape("app/db", "v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
+	w.wantShape("v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
 	if got := w.emu.Calls()[0].String(); got != "PutSecretValue v3 (no answer)" {
 		t.Errorf("call %s", got)
 	}
@@ -96,7 +96,7 @@ func TestLoseRequest(t *testing.T) {
 	if err := put(id(3), "three")(w); !errors.Is(err, io.EOF) {
 		t.Errorf("error %v, want the connection's end", err)
 	}
-	w.wantShape("app/db", "v1[AWSPREVIOUS] v2[AWSCURRENT]")
+	w.wantShape("v1[AWSPREVIOUS] v2[AWSCURRENT]")
 	if got := w.emu.Calls()[0].String(); got != "PutSecretValue v?: NoAnswer (no answer)" {
 		t.Errorf("call %s", got)
 	}
@@ -120,7 +120,7 @@ func TestClient(t *testing.T) {
 			t.Errorf("%+v: error %v, want the connection's end", fault, err)
 		}
 	}
-	w.wantShape("app/db", "v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
+	w.wantShape("v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
 	ctx, cancel := context.WithCancel(t.Context())
 	w.ctx, fault = ctx, awsemu.Fault{After: cancel}
 	if err := get("", "")(w); !errors.Is(err, context.Canceled) {
@@ -187,7 +187,7 @@ func TestHang(t *testing.T) {
 		if c := <-logged; !c.Lost || c.String() != "PutSecretValue v?: NoAnswer (no answer)" {
 			t.Errorf("call %s", c)
 		}
-		w.wantShape("app/db", "v1[AWSPREVIOUS] v2[AWSCURRENT]")
+		w.wantShape("v1[AWSPREVIOUS] v2[AWSCURRENT]")
 	})
 	t.Run("until Close", func(t *testing.T) {
 		t.Parallel()

@@ -49,7 +49,7 @@ func TestCreateSecret(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, &awsemu.Emulator{})
 		want(t, create("app/db", func(in *secretsmanager.CreateSecretInput) { in.KmsKeyId = aws.String("alias/k") })(w), "", "")
-		w.wantShape("app/db", "v1[AWSCURRENT]")
+		w.wantShape("v1[AWSCURRENT]")
 		d, err := w.DescribeSecret(w.ctx, &secretsmanager.DescribeSecretInput{SecretId: aws.String("app/db")})
 		want(t, err, "", "")
 		arn := aws.ToString(d.ARN)
@@ -62,7 +62,7 @@ func TestCreateSecret(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, &awsemu.Emulator{})
 		want(t, create("app/db", func(in *secretsmanager.CreateSecretInput) { in.SecretString = nil })(w), "", "")
-		w.wantShape("app/db", "")
+		w.wantShape("")
 	})
 }
 

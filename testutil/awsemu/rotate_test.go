@@ -126,7 +126,7 @@ func TestRotate(t *testing.T) {
 	arn := w.emu.Seed(rotated())
 	f.before = func(e event) error {
 		if e.Step == "createSecret" {
-			w.wantShape("app/db", "v1[AWSPREVIOUS] v2[AWSCURRENT] v3[AWSPENDING]empty")
+			w.wantShape("v1[AWSPREVIOUS] v2[AWSCURRENT] v3[AWSPENDING]empty")
 		}
 		return nil
 	}
@@ -137,7 +137,7 @@ func TestRotate(t *testing.T) {
 	if r.Outcome != "RotationSucceeded" || r.Version != id(3) || len(r.Attempts) != 1 || f.steps() != fourSteps {
 		t.Errorf("%+v after %s", r, f.steps())
 	}
-	w.wantShape("app/db", "v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
+	w.wantShape("v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
 	for _, e := range f.events {
 		if e.SecretId != arn || e.ClientRequestToken != id(3) || len(e.RotationToken) != 36 {
 			t.Errorf("event of %s: secret %s, version %s, token of %d characters", e.Step, e.SecretId, e.ClientRequestToken, len(e.RotationToken))
@@ -208,7 +208,7 @@ func TestRotateRetries(t *testing.T) {
 		if r.Outcome != "RotationFailed" || f.steps() != "create create create" || r.Message != "createSecret: string: broken" {
 			t.Errorf("%s %q after %s", r.Outcome, r.Message, f.steps())
 		}
-		w.wantShape("app/db", "v1[AWSPREVIOUS] v2[AWSCURRENT] v3[AWSPENDING]empty")
+		w.wantShape("v1[AWSPREVIOUS] v2[AWSCURRENT] v3[AWSPENDING]empty")
 		if w.eventNames() != "RotationStarted RotationFailed" {
 			t.Errorf("events %s", w.eventNames())
 		}
@@ -243,7 +243,7 @@ func TestPreviousRotationIncomplete(t *testing.T) {
 	if r := w.wait(); r.Version != id(3) || r.Outcome != "RotationSucceeded" {
 		t.Errorf("%+v", r)
 	}
-	w.wantShape("app/db", "v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
+	w.wantShape("v1[] v2[AWSPREVIOUS] v3[AWSCURRENT]")
 }
 
 func TestRotateSecretAnswers(t *testing.T) {
@@ -292,7 +292,7 @@ func TestRotateSecretAnswers(t *testing.T) {
 				days = 10
 			}
 			want(t, schedule(r.expression, r.duration, days)(w), "InvalidParameterException", r.text)
-			w.wantShape("app/db", "v1[AWSPREVIOUS] v2[AWSCURRENT]")
+			w.wantShape("v1[AWSPREVIOUS] v2[AWSCURRENT]")
 		})
 	}
 }
@@ -337,7 +337,7 @@ func TestRotateImmediatelyFalse(t *testing.T) {
 				if c.empty {
 					shape += "empty"
 				}
-				w.wantShape("app/db", shape)
+				w.wantShape(shape)
 				if s := w.emu.Snapshot("app/db"); !c.empty && !s.Holder("AWSPENDING").Value.Equal(s.Holder("AWSCURRENT").Value) {
 					t.Error("AWSPENDING does not hold a copy of AWSCURRENT's value")
 				}
@@ -347,7 +347,7 @@ func TestRotateImmediatelyFalse(t *testing.T) {
 			if r := w.wait(); !r.Test || r.Outcome != c.outcome || f.steps() != "test" {
 				t.Errorf("%+v after %s", r, f.steps())
 			}
-			w.wantShape("app/db", "v1[AWSPREVIOUS] v2[AWSCURRENT]")
+			w.wantShape("v1[AWSPREVIOUS] v2[AWSCURRENT]")
 			if s := w.emu.Snapshot("app/db"); !aws.ToBool(s.RotationEnabled) || !s.LastRotated.IsZero() {
 				t.Error("rotation is set up, and has not happened")
 			}
@@ -430,7 +430,7 @@ func TestRotationAbandoned(t *testing.T) {
 			if r := w.wait(); r.Outcome != "RotationAbandoned" || f.steps() != "create set" {
 				t.Errorf("%s after %s", r.Outcome, f.steps())
 			}
-			w.wantShape("app/db", "v1[] v2[AWSPREVIOUS] v3[] v4[AWSCURRENT]")
+			w.wantShape("v1[] v2[AWSPREVIOUS] v3[] v4[AWSCURRENT]")
 			if w.eventNames() != "RotationStarted RotationAbandoned" {
 				t.Errorf("events %s", w.eventNames())
 			}
@@ -459,7 +459,7 @@ func TestCancelRotateSecret(t *testing.T) {
 		if r := w.wait(); r.Outcome != "Cancelled" || f.steps() != "create set" {
 			t.Errorf("%s after %s", r.Outcome, f.steps())
 		}
-		w.wantShape("app/db", "v1[AWSPREVIOUS] v2[AWSCURRENT] v3[AWSPENDING]")
+		w.wantShape("v1[AWSPREVIOUS] v2[AWSCURRENT] v3[AWSPENDING]")
 		if s := w.emu.Snapshot("app/db"); s.RotationEnabled == nil || *s.RotationEnabled || s.RotationLambdaARN != functionARN {
 			t.Error("rotation is off, and its function stays")
 		}

@@ -33,7 +33,7 @@ func (r rule) run(t *testing.T) {
 		want(t, r.call(w), r.code, r.text)
 		after := w.emu.Snapshot("app/db")
 		if r.shape != "" {
-			w.wantShape("app/db", r.shape)
+			w.wantShape(r.shape)
 		} else if d := before.Diff(after); len(d) > 0 {
 			t.Errorf("the secret changed: %q", d)
 		}

@@ -66,8 +66,9 @@ func shape(s awsemu.Secret) string {
 	return strings.Join(words, " ")
 }
 
-func (w *world) wantShape(id, want string) {
+func (w *world) wantShape(want string) {
 	w.t.Helper()
+	const id = "app/db"
 	if got := w.shape(id); got != want {
 		w.t.Errorf("%s is %s, want %s", id, got, want)
 	}

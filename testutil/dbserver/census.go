@@ -358,14 +358,14 @@ func (s *MySQLServer) Rights(ctx context.Context, user, password string) (rights
 		if !ok {
 			continue // an exception, or a default role
 		}
-		what, to, _ := cutLast(grant, " TO ")
+		what, to := cutLast(grant, " TO ")
 		option := ""
 		for _, o := range []string{"GRANT OPTION", "ADMIN OPTION"} {
 			if strings.Contains(to, o) {
 				option = " WITH " + o
 			}
 		}
-		list, on, _ := cutLast(what, " ON ")
+		list, on := cutLast(what, " ON ")
 		if list == "ALL PRIVILEGES" && on == "*.*" { // MariaDB's word for what MySQL lists
 			all, err := texts(ctx, db, "SHOW PRIVILEGES", 0)
 			if err != nil {
@@ -392,11 +392,11 @@ func (s *MySQLServer) Rights(ctx context.Context, user, password string) (rights
 	return slices.Compact(rights), nil
 }
 
-func cutLast(s, sep string) (before, after string, found bool) {
+func cutLast(s, sep string) (before, after string) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
+		return s[:i], s[i+len(sep):]
 	}
-	return s, "", false
+	return s, ""
 }
 
 // splitOutside splits at commas that are in no parentheses.

@@ -21,7 +21,7 @@ func BenchmarkRotation(b *testing.B) {
 	for name, handler := range map[string]string{"single": "postgres-single-user", "alternating": "postgres-alternating-users"} {
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(b, plan{db: tlsServer(b, newest()), handler: handler, attempts: 1})
-			app := w.role("app", "LOGIN")
+			app := w.role("app")
 			boss := w.boss()
 			superuser := w.seed("superuser", current(w.document("username", "boss", "password", boss.Password)))
 			arn := w.seed("app", current(w.document("username", "app", "password", app, "masterarn", superuser)))
@@ -48,7 +48,7 @@ func BenchmarkRotation(b *testing.B) {
 // way through Lambda.
 func BenchmarkPreflight(b *testing.B) {
 	w := newWorld(b, plan{db: tlsServer(b, newest()), handler: "postgres-single-user"})
-	app := w.role("app", "LOGIN")
+	app := w.role("app")
 	arn := w.seed("app", current(w.document("username", "app", "password", app)))
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &w.aws.URL, Credentials: credentials.NewStaticCredentialsProvider("AKID", "x", "")}
 	r := rotator.Rotator{Store: awsstore.New(cfg, ""), Strategy: strategies.SingleUser{Engine: engine.Engine{Roots: w.postgres().CAs}}}

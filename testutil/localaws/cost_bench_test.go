@@ -21,7 +21,7 @@ func costs(b *testing.B, handler string) (w *world, arn string) {
 	// An hour each millisecond: the service lets nobody make a hundred versions in a day.
 	begin := time.Now()
 	w.aws.AWS.Now = func() time.Time { return begin.Add(time.Since(begin) * (time.Hour / time.Millisecond)) }
-	app := w.role("app", "LOGIN")
+	app := w.role("app")
 	boss := w.boss()
 	superuser := w.seed("superuser", current(w.document("username", "boss", "password", boss.Password)))
 	return w, w.seed("app", current(w.document("username", "app", "password", app, "masterarn", superuser)))

@@ -133,7 +133,7 @@ func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 				server = postgres{c.server(t)}
 			}
 			w := newWorld(t, plan{db: server, handler: "postgres-single-user", env: c.env, attempts: 1})
-			password := w.role("app", "LOGIN")
+			password := w.role("app")
 			pairs := append([]any{"username", "app", "password", password}, c.arrange(t, w)...)
 			arn := w.seed("app", current(w.document(pairs...)))
 			before := w.accountState()

@@ -58,7 +58,7 @@ func newByRDS(t *testing.T, f form) *byRDS {
 	// A replica may be behind for longer than setSecret waits: then the service tries again.
 	handler, env := f.handler()
 	b := &byRDS{world: newWorld(t, plan{db: tlsServer(t, newest()), handler: handler, env: env, attempts: map[bool]int{false: 1, true: 3}[f.replica]})}
-	app, boss := b.role("app", "LOGIN"), b.boss()
+	app, boss := b.role("app"), b.boss()
 	host, port := b.postgres().Host, b.postgres().Port
 	if f.host != "" {
 		host = f.host

@@ -34,7 +34,7 @@ func TestMoves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-single-user"})
-			password := w.role("app", "LOGIN")
+			password := w.role("app")
 			ours := w.aws.Functions[w.name].ARN()
 			secret := awsemu.Secret{Name: "app", Versions: []awsemu.Version{current(w.document("username", "app", "password", password))}}
 			if c.from != "" {

@@ -29,7 +29,7 @@ func (w *world) preflight(arn string) rotator.Report {
 func TestLosingUpdateSecretVersionStageChangesNothing(t *testing.T) {
 	tier.Test(t)
 	w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-single-user", attempts: 2})
-	password := w.role("app", "LOGIN")
+	password := w.role("app")
 	arn := w.seed("app", current(w.document("username", "app", "password", password)))
 	w.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault {
 		return awsemu.Fault{Deny: c.Operation == "UpdateSecretVersionStage"}

@@ -105,7 +105,7 @@ func (w *world) rotatesFiveTimes(t *testing.T, family, name string, s strategy) 
 func TestTheAWSCLIRotates(t *testing.T) {
 	cli := clients.CLI1(t, "../..")
 	w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-single-user"})
-	password := w.role("app", "LOGIN")
+	password := w.role("app")
 	run := func(args ...string) map[string]any {
 		t.Helper()
 		cmd := cli.Command(t.Context(), w.aws.URL, "AKID", append([]string{"secretsmanager", "--output", "json"}, args...)...)
@@ -139,7 +139,7 @@ func TestTheAWSCLIRotates(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	tier.Test(t)
 	w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-single-user"})
-	password := w.role("app", "LOGIN")
+	password := w.role("app")
 	good := w.seed("good", current(w.document("username", "app", "password", password)))
 	bad := w.seed("bad", current(w.document("username", "app", "password", w.canary())))
 	for arn, want := range map[string]string{good: "TestRotationSucceeded", bad: "TestRotationFailed"} {
@@ -166,7 +166,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, shared: true, handler: "postgres-single-user", attempts: 3})
 			user := "killed_" + strconv.Itoa(cut)
-			password := w.role(user, "LOGIN")
+			password := w.role(user)
 			arn := w.seed("app", current(w.document("username", user, "password", password, "ssl", "false")))
 			seen := 0
 			w.aws.AWS.Observe = func(c awsemu.Call) {
@@ -208,7 +208,7 @@ func TestAPairMadeByAWSTemplateGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, plan{db: tlsServer(t, newest()), handler: "postgres-alternating-users", attempts: 1})
-			passwords := map[string]string{"app": w.role("app", "LOGIN")}
+			passwords := map[string]string{"app": w.role("app")}
 			boss := w.boss()
 			clonePassword := w.canary()
 			passwords["app_clone"] = clonePassword
@@ -253,7 +253,7 @@ func TestAPairMadeByAWSTemplateGoesOn(t *testing.T) {
 func TestSilentServiceEndsInTime(t *testing.T) {
 	tier.Test(t)
 	w := newWorld(t, plan{db: postgres{dbserver.Postgres(t, newest())}, shared: true, handler: "postgres-single-user", attempts: 1, timeout: 5 * time.Minute})
-	password := w.role("silent_service", "LOGIN")
+	password := w.role("silent_service")
 	arn := w.seed("app", current(w.document("username", "silent_service", "password", password, "ssl", "false")))
 	w.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Hang: c.Operation == "DescribeSecret"} }
 	begin := time.Now()

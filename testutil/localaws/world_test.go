@@ -130,10 +130,10 @@ func newWorld(t testing.TB, p plan) *world {
 }
 
 // role makes a role with a password that must not be seen again.
-func (w *world) role(name, attributes string) (password string) {
+func (w *world) role(name string) (password string) {
 	w.t.Helper()
 	password = w.canary()
-	w.exec("CREATE ROLE " + name + " " + attributes + " PASSWORD '" + password + "'")
+	w.exec("CREATE ROLE " + name + " LOGIN PASSWORD '" + password + "'")
 	return password
 }
 
