@@ -146,7 +146,8 @@ func (x *examination) table() []Check {
 }
 
 // AWSChecks lists the rows of a preflight that are about the secret, its key and the
-// permissions of the function, in the order of the report.
+// permissions of the function, in the order of the report. It is exported for tables like
+// that of docs/preflight.md, which is made from it.
 func AWSChecks() []Check { return (&examination{}).table() }
 
 // rows are those of the table that apply to this function: without choices it reads no tags.
