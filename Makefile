@@ -3,7 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: engine demo-alone help check test test-long demo prove mutants lint api build bootstrap dist release servers sam invoke fuzz bench bench-raw emulator policies recover contract pictures clean
+.PHONY: engine free demo-alone help check test test-long demo prove mutants lint api build bootstrap dist release servers sam invoke fuzz bench bench-raw emulator policies recover contract pictures clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # A variable that is misspelt (engine=mysql) would be ignored, and something else be done than was asked for.
@@ -102,10 +102,18 @@ servers: ## fetch the database servers that tests and demo use, where they are m
 	@$(GO) run ./testutil/cmd/dbservers
 	@$(GO) run ./testutil/cmd/dbservers -only pgbouncer,haproxy,valkey-9
 
-emulator: demo-alone engine build ## run Secrets Manager's emulator with the functions, a database and a secret: ENGINE as for demo (ARGS="-deny secretsmanager:PutSecretValue")
+emulator: demo-alone engine free build ## run Secrets Manager's emulator with the functions, a database and a secret: ENGINE as for demo (ARGS="-deny secretsmanager:PutSecretValue")
 	$(call compile,emulator)
 	@$(GO) run ./testutil/cmd/dbservers -one $(ENGINE)
 	@$(BUILD)/emulator -engine $(ENGINE) $(ARGS)
+
+# free stops before anything is compiled where something listens already on the address.
+free:
+	@set -- $(ARGS); at=127.0.0.1:4566; \
+	for word; do case $$last in -address|--address) at=$$word;; esac; last=$$word; \
+	  case $$word in -address=*|--address=*) at=$${word#*=};; esac; done; \
+	if (exec 3<>/dev/tcp/$${at%:*}/$${at##*:}) 2>/dev/null; then \
+	  echo "$$at is in use (does an emulator run already?). To choose another: make emulator ARGS=\"-address 127.0.0.1:4567\""; exit 1; fi
 
 # demo-alone stops where STRATEGY was typed for a target that has no use for it.
 demo-alone:

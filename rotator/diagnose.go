@@ -635,9 +635,9 @@ func (c *diagnoser) commands(a Action) []string {
 	rotate := "aws secretsmanager rotate-secret --secret-id " + c.meta.ARN
 	switch {
 	case c.other != "" && !strings.Contains(c.other, ErrOtherEngine.Error()):
-		return []string{"aws lambda invoke --function-name " + c.meta.RotationLambdaARN + " --cli-binary-format " +
-			"raw-in-base64-out --payload '{\"Step\":\"status\",\"SecretId\":\"" + c.meta.ARN +
-			"\",\"Format\":\"text\"}' status.json"}
+		return []string{"aws lambda invoke --function-name " + c.meta.RotationLambdaARN + " --payload " +
+			"fileb:///dev/stdin status.json <<<'{\"Step\":\"status\",\"SecretId\":\"" + c.meta.ARN +
+			"\",\"Format\":\"text\"}'"} // which versions 1 and 2 of the AWS CLI take
 	case a == ActionDiscard: // and begin anew
 		return []string{c.labelMove(a).cliCommand(c.meta.ARN), rotate}
 	case a.movesLabel():

@@ -130,21 +130,9 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 			plan.Functions[i].Env = slices.Concat([]string{"DATABASE_CA_FILE=" + db.CAFile}, db.SelfChangeEnv(), f.Env)
 		}
 	}
-	s, err := localaws.Start(plan)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w (does an emulator run already?). To choose another: make emulator ARGS=\"-address "+
-			"127.0.0.1:4567\"", err)
-	}
+	s, err := start(plan, with, db)
 	if err != nil {
 		return err
-	}
-	if db != nil {
-		seedSample(s, db, with.deniesKMS())
-	}
-	if with.denied != nil {
-		if err := s.Deny(with.denied...); err != nil {
-			return errors.Join(err, s.Close())
-		}
 	}
 	open := []string{s.URL}
 	if with.events {
@@ -174,6 +162,26 @@ func run(ctx context.Context, plan localaws.Config, with scene) error {
 	return s.Close()
 }
 
+// start starts emulator and functions, with the sample's secrets where db is there. Policies count from the start, so
+// that one that an operator attaches has its effect.
+func start(plan localaws.Config, with scene, db *sampledb.Database) (*localaws.Env, error) {
+	s, err := localaws.Start(plan)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w (does an emulator run already?). To choose another: make emulator ARGS=\"-address "+
+			"127.0.0.1:4567\"", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if db != nil {
+		seedSample(s, db, with.deniesKMS())
+	}
+	if err := s.Deny(with.denied...); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
 // announce says what runs, and what to type. db is the sample's, or nil.
 func announce(out io.Writer, plan localaws.Config, with scene, s *localaws.Env, db *sampledb.Database) {
 	fmt.Fprintf(out, "Secrets Manager and Lambda listen on %s until you press Ctrl-C. In another terminal:\n\n", s.URL)
@@ -188,13 +196,19 @@ func announce(out io.Writer, plan localaws.Config, with scene, s *localaws.Env, 
 		fmt.Fprintf(out, "    export DATABASE_CA_FILE=%s  # for quarterturn with --here\n", db.CAFile)
 		fmt.Fprintf(out, "    aws secretsmanager rotate-secret --secret-id app --rotation-lambda-arn %s\n", arn)
 		fmt.Fprintf(out, "    aws secretsmanager get-secret-value --secret-id app\n")
-		fmt.Fprintf(out, "    aws lambda invoke --function-name %s --cli-binary-format raw-in-base64-out \\\n"+
-			"        --payload '{\"Step\":\"status\",\"SecretId\":\"app\",\"Format\":\"text\"}' status.json; "+
-			"jq -r . status.json\n\n", name)
+		fmt.Fprintf(out, "    aws lambda invoke --function-name %s --payload fileb:///dev/stdin status.json \\\n"+
+			"        <<<'{\"Step\":\"status\",\"SecretId\":\"app\",\"Format\":\"text\"}'; jq -r . status.json\n\n",
+			name)
 		fmt.Fprintf(out, "secrets app and superuser, for users of %s on %s:%d. To log in as the superuser, boss:\n\n",
 			db.Title, db.Host, db.Port)
-		fmt.Fprintf(out, "    PASSWORD=$(aws secretsmanager get-secret-value --secret-id superuser \\\n"+
-			"        --query SecretString --output text | jq -r .password)\n    %s\n\n", db.LoginCommand("boss"))
+		logIn := func(secret, user string) {
+			fmt.Fprintf(out, "    PASSWORD=$(aws secretsmanager get-secret-value --secret-id %s \\\n"+
+				"        --query SecretString --output text | jq -r .password)\n    %s\n\n",
+				secret, db.LoginCommand(user))
+		}
+		logIn("superuser", "boss")
+		fmt.Fprintf(out, "boss may manage users and no more. What it may not do, %s may:\n\n", db.Administrator)
+		logIn("administrator", db.Administrator)
 	} else {
 		fmt.Fprintf(out, "    aws secretsmanager list-secrets\n\n")
 	}

@@ -15,7 +15,8 @@ import (
 // sampleKey is that of the sample's secrets where the functions are to be denied KMS.
 const sampleKey = "alias/app"
 
-// seedSample makes the secrets of the database's two users, app and superuser, and with a key for them.
+// seedSample makes the secrets of the database's two users, app and superuser, and of the server's own superuser, and
+// with a key for them.
 func seedSample(s *localaws.Env, db *sampledb.Database, withKey bool) {
 	key := ""
 	if withKey {
@@ -26,6 +27,7 @@ func seedSample(s *localaws.Env, db *sampledb.Database, withKey bool) {
 	}
 	superuser := s.AWS.Seed(awsemu.Secret{Name: "superuser", KMSKeyID: key, Versions: value("boss", "")})
 	s.AWS.Seed(awsemu.Secret{Name: "app", KMSKeyID: key, Versions: value("app", superuser)})
+	s.AWS.Seed(awsemu.Secret{Name: "administrator", KMSKeyID: key, Versions: value(db.Administrator, "")})
 }
 
 // watch prints one line for each request and for each thing that a function says.

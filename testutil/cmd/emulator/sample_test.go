@@ -2,9 +2,13 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +19,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/internal/clients"
 	"github.com/quarterturn-dev/quarterturn/testutil/internal/sampledb"
 	"github.com/quarterturn-dev/quarterturn/testutil/localaws"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
@@ -32,15 +37,81 @@ func TestAnnounceSaysWhatToType(t *testing.T) {
 	defer s.Close()
 	var out strings.Builder
 	announce(&out, plan, scene{denied: []string{"kms:Decrypt"}}, s,
-		&sampledb.Database{Engine: "postgres", CAFile: "/run/ca.pem"})
+		&sampledb.Database{Engine: "postgres", CAFile: "/run/ca.pem", Administrator: "postgres"})
 	for _, want := range []string{
-		"--function-name quarterturn-postgres-single-user", "psql", "user=boss",
+		"--function-name quarterturn-postgres-single-user", "psql", "user=boss", "user=postgres",
+		"--secret-id administrator",
 		"AWS_ENDPOINT_URL=" + s.URL, "export DATABASE_CA_FILE=/run/ca.pem", "is denied kms:Decrypt",
 		"have the KMS key alias/app",
 		"--rotation-lambda-arn " + s.Functions["quarterturn-postgres-single-user"].ARN(),
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, out.String())
+		}
+	}
+}
+
+// TestAPolicyThatIsAttachedCounts: an operator who denies something sees it denied.
+func TestAPolicyThatIsAttachedCounts(t *testing.T) {
+	t.Parallel()
+	s, err := start(localaws.Config{}, scene{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.AWS.Seed(awsemu.Secret{Name: "app", Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text("a")}}})
+	client := secretsmanager.New(secretsmanager.Options{BaseEndpoint: &s.URL, Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
+	get := func() error {
+		_, err := client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("app")})
+		return err
+	}
+	if err := get(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.PutResourcePolicy(t.Context(), &secretsmanager.PutResourcePolicyInput{SecretId: aws.String("app"),
+		ResourcePolicy: aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*",` +
+			`"Action":"secretsmanager:GetSecretValue","Resource":"*"}}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := get(); err == nil || !strings.Contains(err.Error(), "explicit deny") {
+		t.Errorf("the policy denies it: %v", err)
+	}
+}
+
+// TestTheStatusCommandIsOneOfBothVersions of the AWS CLI: version 1 knows no --cli-binary-format, and version 2 takes a
+// payload for base64.
+func TestTheStatusCommandIsOneOfBothVersions(t *testing.T) {
+	const want = `{"Step":"status","SecretId":"app","Format":"text"}`
+	s, err := localaws.Start(localaws.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var out strings.Builder
+	announce(&out, localaws.Config{}, scene{}, s, &sampledb.Database{Engine: "postgres"})
+	_, command, _ := strings.Cut(out.String(), "    aws lambda invoke")
+	command, _, _ = strings.Cut("aws lambda invoke"+command, "; jq")
+	for version, cli := range map[string]clients.Client{"1": clients.CLI1(t, "../../.."), "2": clients.CLI2(t, "../../..")} {
+		var got string
+		lambda := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got = strings.TrimSpace(string(body))
+			io.WriteString(w, `"well"`) //nolint:errcheck // the command will tell
+		}))
+		defer lambda.Close()
+		cmd := cli.Command(t.Context(), lambda.URL, "test", "\"$@\"")
+		script := "#!/bin/sh\nexec " + strings.Join(cmd.Args, " ") + "\n"
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		shell := exec.CommandContext(t.Context(), "bash", "-c", command)
+		shell.Dir, shell.Env = dir, append(cmd.Env, "PATH="+dir+":"+os.Getenv("PATH"))
+		said, err := shell.CombinedOutput()
+		answer, _ := os.ReadFile(filepath.Join(dir, "status.json"))
+		if err != nil || got != want || string(answer) != `"well"` {
+			t.Errorf("version %s: %s: %v: %s: sent %s, stored %s", version, command, err, said, got, answer)
 		}
 	}
 }

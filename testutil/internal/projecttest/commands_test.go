@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -206,16 +208,24 @@ func TestCommandsWork(t *testing.T) {
 // TestMakeRefusesWrongValues before anything is compiled, and says which there are; a handler that is named is the only
 // one that is built.
 func TestMakeRefusesWrongValues(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
 	for command, says := range map[string]string{
-		"make -n demo ENGINE=oracle":                       "ENGINE=oracle: choose postgres mysql mariadb valkey redis",
-		"make -n emulator ENGINE=oracle":                   "ENGINE=oracle: choose postgres mysql mariadb valkey redis",
-		"make -n emulator ENGINE=mysql":                    "emulator -engine mysql",
-		"make -n emulator STRATEGY=dual":                   "STRATEGY=dual is for make demo alone",
-		"make -n demo STRATEGY=both":                       "STRATEGY=both: choose single",
-		"make -n demo FAIL=no":                             "FAIL=no: choose permission",
-		"make -n build HANDLER=nope":                       "HANDLER=nope: choose database",
-		"make -n demo STRATEGY=alternating-users":          "-strategy alternating-users",
-		"make -n --no-print-directory build HANDLER=fleet": "for h in fleet; do",
+		"make -n demo ENGINE=oracle":                                     "ENGINE=oracle: choose postgres mysql mariadb valkey redis",
+		"make -n emulator ENGINE=oracle":                                 "ENGINE=oracle: choose postgres mysql mariadb valkey redis",
+		"make -n emulator ENGINE=mysql":                                  "emulator -engine mysql",
+		fmt.Sprintf(`make emulator ARGS="-v -address %s"`, taken.Addr()): "is in use (does an emulator run already?)",
+		fmt.Sprintf(`make emulator ARGS=--address=%s`, taken.Addr()):     "is in use (does an emulator run already?)",
+		"make free ARGS=-v":                                              "",
+		"make -n emulator STRATEGY=dual":                                 "STRATEGY=dual is for make demo alone",
+		"make -n demo STRATEGY=both":                                     "STRATEGY=both: choose single",
+		"make -n demo FAIL=no":                                           "FAIL=no: choose permission",
+		"make -n build HANDLER=nope":                                     "HANDLER=nope: choose database",
+		"make -n demo STRATEGY=alternating-users":                        "-strategy alternating-users",
+		"make -n --no-print-directory build HANDLER=fleet":               "for h in fleet; do",
 	} {
 		if out, _ := run(t, command, false, ""); !strings.Contains(out, says) {
 			t.Errorf("%s: no %q in\n%s", command, says, out)

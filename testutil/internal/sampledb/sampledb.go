@@ -22,7 +22,9 @@ type Database struct {
 	Title, Engine string
 	dbserver.Endpoint
 	CAFile    string
-	Passwords map[string]string // of app and boss
+	Passwords map[string]string // of app, boss and Administrator
+
+	Administrator string // the server's own superuser
 
 	Login  func(ctx context.Context, user, password string) error
 	Exec   func(ctx context.Context, sql ...string) error // as the server's own superuser
@@ -70,6 +72,7 @@ func startPostgres(ctx context.Context, release string) (*Database, error) {
 		return nil, err
 	}
 	db := &Database{
+		Administrator: s.Superuser, Passwords: map[string]string{s.Superuser: s.Password},
 		Title: fmt.Sprintf("PostgreSQL %d", s.Major), Engine: "postgres", Endpoint: s.Endpoint, CAFile: s.CAFile,
 		Exec: s.Exec, Log: s.Log, Close: s.Close,
 		Logins: func() int { return strings.Count(s.Log(), "application_name=quarterturn") },
@@ -106,6 +109,7 @@ func startMySQL(ctx context.Context, family, name string, dual bool) (*Database,
 		return text
 	}
 	db := &Database{
+		Administrator: s.Superuser, Passwords: map[string]string{s.Superuser: s.Password},
 		Title: map[string]string{"mysql": "MySQL ", "mariadb": "MariaDB "}[family] + s.Version, Engine: family,
 		Endpoint: s.Endpoint, CAFile: s.CAFile,
 		Exec: s.Exec, Close: s.Close,
@@ -156,6 +160,7 @@ func startValkey(ctx context.Context, engine string) (*Database, error) {
 		return text
 	}
 	db := &Database{
+		Administrator: s.Superuser, Passwords: map[string]string{s.Superuser: s.Password},
 		Title: engine, Engine: "valkey", Endpoint: s.Endpoint, CAFile: s.CAFile, Close: s.Close, client: s.Client(),
 		Log:    func() string { return sent() + s.Log() },
 		Logins: func() int { return strings.Count(sent(), "HELLO 2 AUTH") },
@@ -180,7 +185,7 @@ func startValkey(ctx context.Context, engine string) (*Database, error) {
 
 // people makes the two users.
 func (db *Database) people(ctx context.Context, sql func(app, boss string) []string) (*Database, error) {
-	db.Passwords = map[string]string{"app": rand.Text(), "boss": rand.Text()}
+	db.Passwords["app"], db.Passwords["boss"] = rand.Text(), rand.Text()
 	if err := db.Exec(ctx, sql(db.Passwords["app"], db.Passwords["boss"])...); err != nil {
 		db.Close()
 		return nil, err
