@@ -106,6 +106,9 @@ func anyPassword(user, label string) string {
 		inConfigFile)
 }
 
+// atThePrompt is said where a command has a password: a shell takes > for its own, and then sets none.
+const atThePrompt = "at the prompt of valkey-cli"
+
 // inConfigFile is said where a person is to ACL SAVE. No client can read the file: whether it has such lines, the
 // function does not see.
 const inConfigFile = "CONFIG REWRITE, where users are in the configuration file. Either erases lines of the file " +

@@ -45,8 +45,7 @@ func Causes() []dial.Cause {
 			Text: "the server is in protected mode: give its default user a password, or bind it to addresses"},
 		{Codes: []string{"ERR"}, Says: []string{"max number of clients"}, Kind: rotator.KindTooManyConnections,
 			Retry: dial.RetryYes,
-			Text: "no free connection: try again. If it lasts, end clients that hold connections without need, or " +
-				"raise maxclients"},
+			Text:  "no free connection: try again. If it lasts, " + noFreeConnection},
 		{Codes: []string{"ERR"}, Says: []string{"unknown command", "nknown subcommand"},
 			Kind: rotator.KindMisconfigured,
 			Text: "the server does not know a command that this needs: it is older than Redis 6, or has it renamed"},

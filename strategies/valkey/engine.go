@@ -284,7 +284,8 @@ func digest(p secret.Password) string {
 // the next rotation. It does not stand alone: the inquiry or the explanation comes first, for it would make a user that
 // is gone without its rules.
 func (Engine) ResetStatement(user string) string {
-	return "on every node: ACL SETUSER " + user + " on >PASSWORD, then ACL SAVE (" + inConfigFile + ")"
+	return "on every node, " + atThePrompt + ": ACL SETUSER " + user + " on >PASSWORD, then ACL SAVE (" +
+		inConfigFile + ")"
 }
 
 // NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file.

@@ -39,6 +39,11 @@ func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
 	return fmt.Errorf("%s: %w: %s", dial.Describe(s.login), k, fmt.Sprintf(format, args...))
 }
 
+const (
+	clientCertificate = "on the server, CONFIG SET tls-auth-clients optional, then CONFIG REWRITE (yes is its default)"
+	noFreeConnection  = "end clients that hold connections without need, or raise maxclients"
+)
+
 // wrap gives every failure of the client, the network and the server its kind and a sentence. The
 // server's own words are left out, for they may repeat what it was sent, but for the first.
 func (s *session) wrap(ctx context.Context, op operation, err error) error {
@@ -67,6 +72,12 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 		kind, sentence = dial.ClassifyDial(ctx, s.login, op.limit, err)
 	case op.phase == securing:
 		kind, sentence = dial.ClassifyTLS(s.login, op.roots, err)
+		if dial.IsConnClosed(err) {
+			sentence += ". Valkey does so too where all connections are in use: " + noFreeConnection
+		}
+	case strings.Contains(err.Error(), "tls: certificate required"): // the only word of it; crypto/tls exports no type
+		kind, sentence = rotator.KindTLS, "the server demands a client certificate, of which this function has none: "+
+			clientCertificate
 	case ctx.Err() != nil:
 		kind, sentence, cause = rotator.KindDeadline, "there was no time left", ctx.Err()
 	case dial.IsTimeout(err):
@@ -74,8 +85,12 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 			fmt.Sprintf("no response %s: the server is busy or blocked, or the network was cut",
 				dial.WaitText(ctx, op.limit)), context.DeadlineExceeded
 	case dial.IsConnClosed(err):
+		other := "its port has TLS and the secret says \"ssl\": false"
+		if !s.login.TLS.Disabled {
+			other = "it demands a client certificate, of which this function has none: " + clientCertificate
+		}
 		kind, sentence, cause = rotator.KindUnreachable, "the server closed the connection: it may be restarting, or "+
-			"its port has TLS and the secret says \"ssl\": false", errors.New("connection closed")
+			other, errors.New("connection closed")
 	default:
 		kind, sentence, cause = rotator.KindUnreachable,
 			fmt.Sprintf("%s does not answer as Valkey does: check host and port in the secret", dial.Address(s.login)),

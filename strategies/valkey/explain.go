@@ -97,7 +97,8 @@ func bringBack(all map[string]account, login strategies.Login) string {
 	user := login.User
 	words := func(like account) string {
 		return "ACL SETUSER " + user + " reset " + strings.Join(like.rules, " ") + " on >PASSWORD, with this " +
-			"version's password in place of PASSWORD, on every node, then ACL SAVE (" + inConfigFile + ")"
+			"version's password in place of PASSWORD, on every node, " + atThePrompt + ", then ACL SAVE (" +
+			inConfigFile + ")"
 	}
 	other := user + cloneSuffix
 	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {

@@ -104,7 +104,7 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				wants(t, err, rotator.KindLoginRejected)
 				statement, _, _ := strings.Cut(cause.Text[max(0, strings.LastIndex(cause.Text, "ACL SETUSER")):], ", ")
 				if cause.Reset != "" {
-					statement, _, _ = strings.Cut(strings.TrimPrefix(cause.Reset, "on every node: "), ", ")
+					statement, _, _ = strings.Cut(strings.TrimPrefix(cause.Reset, "on every node, at the prompt of valkey-cli: "), ", ")
 				}
 				if c.file {
 					statement = "ACL SETUSER " + app.User + " " + line + " on >PASSWORD"

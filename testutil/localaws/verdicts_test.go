@@ -210,7 +210,7 @@ func (s *scene) follow() (reasons []string) {
 // that is gone gets its rules back from the file that CONFIG GET names, and nothing is saved before that.
 func (s *scene) valkeyStatement(look, statement string) {
 	s.t.Helper()
-	change, ok := strings.CutPrefix(statement, "on every node: ")
+	change, ok := strings.CutPrefix(statement, "on every node, at the prompt of valkey-cli: ")
 	set, save, both := strings.Cut(change, ", then ")
 	if !ok || !both {
 		s.t.Fatalf("the advice cannot be followed: %s", statement)
