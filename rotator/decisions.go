@@ -106,7 +106,8 @@ func decide(s situation) rule {
 	return r
 }
 
-// rule is a row of the table. A column that is nil fits everything.
+// rule is a row of the table. A column that is nil fits everything. In the commands of a reason, ARN, FUNCTION-ARN,
+// CURRENT-ID, PENDING-ID and PREVIOUS-ID stand for those of the secret.
 type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
@@ -134,8 +135,9 @@ func matchesAny[T comparable](column []T, v T) bool {
 // byHand is for what would be discarded, were it not for a pooler.
 const byHand = "AWSCURRENT works and AWSPENDING is of no use, but these logins went through a pooler " +
 	"(poolerForwardsLogins). Log in to the database itself by the value of AWSCURRENT. If that works, remove the " +
-	"label AWSPENDING by hand (update-secret-version-stage) and rotate again. If it does not, keep AWSPENDING and " +
-	"try its value"
+	"label AWSPENDING by hand: aws secretsmanager update-secret-version-stage --secret-id ARN --version-stage " +
+	"AWSPENDING --remove-from-version-id PENDING-ID. Then rotate again. If it does not, keep AWSPENDING and try its " +
+	"value"
 
 // decisionTable is the table of decisions, read from the top; the last row fits everything.
 // What it never does:
@@ -173,8 +175,9 @@ func decisionTable() []rule {
 		{current: is(CredentialWorks), pending: is(credentialNone), rotationOn: yes, action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), setUp: no, action: ActionNone,
-			reason: "AWSCURRENT works; no rotation in progress. Rotation is not set up: rotate-secret with " +
-				"--rotation-lambda-arn and --rotation-rules sets it up and rotates now"},
+			reason: "AWSCURRENT works; no rotation in progress. Rotation is not set up. To set it up and " +
+				"rotate now: aws secretsmanager rotate-secret --secret-id ARN --rotation-lambda-arn FUNCTION-ARN " +
+				"--rotation-rules AutomaticallyAfterDays=30"},
 		{current: is(CredentialWorks), pending: is(credentialNone), action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress. Rotation is disabled: rotate-secret enables it and " +
 				"rotates now"},
@@ -199,7 +202,7 @@ func decisionTable() []rule {
 				"once no step can run"},
 		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation " +
-				"cannot complete: run the statement above, then rotate-secret resumes it"},
+				"cannot complete: run the statement above, then status again"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptRefused}, action: ActionCancel,
 			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, " +
 				"so its rotation cannot complete. Cancel rotation, then run status again: AWSPENDING can be " +
@@ -219,8 +222,9 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT does not work, and AWSPENDING could not be tested: fix the error above, " +
 				"then run status again"},
 		{previous: is(CredentialWorks), action: ActionRollBack,
-			reason: "AWSPREVIOUS works, AWSCURRENT does not: the database has an older password (restored backup, " +
-				"or a value stored but never set), or the user of AWSCURRENT is locked, or gone"},
+			reason: "AWSPREVIOUS works, AWSCURRENT does not. A value was stored that the database was never given, " +
+				"or that is none (not JSON, or no password in it); or the database has an older password (restored " +
+				"backup, or set by hand); or the user of AWSCURRENT is locked, or gone"},
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
 			reason: "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: fix the error above, " +
 				"then run status again"},
@@ -248,17 +252,25 @@ func decisionTable() []rule {
 		{current: is(CredentialInvalid), action: ActionStoreCredentials,
 			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials " +
 				"now in use, with every member that this function needs: where AWSPREVIOUS is a JSON object " +
-				"(get-secret-value --version-stage AWSPREVIOUS), copy it first, for storing moves that label, and " +
-				"replace what is wrong in it, such as the password. Else write engine, host, username, password, " +
-				"dbname, and masterarn for a superuser. Where the password is not known, have a superuser set the " +
+				"(aws secretsmanager get-secret-value --secret-id ARN --version-stage AWSPREVIOUS), copy it first, " +
+				"for storing moves that label, and replace what is wrong in it, such as the password. Else write " +
+				"engine, host, username, password, dbname, and masterarn for a superuser. Where the password is not known, have a superuser set the " +
 				"one that you store"},
+		{previous: is(CredentialOtherTarget), action: ActionResetPassword, resets: true,
+			reason: "AWSCURRENT does not work, and AWSPREVIOUS was not tried: it is for another user or target. If " +
+				"AWSCURRENT names the wrong one, move the label back: aws secretsmanager update-secret-version-stage " +
+				"--secret-id ARN --version-stage AWSCURRENT --move-to-version-id PREVIOUS-ID " +
+				"--remove-from-version-id CURRENT-ID. If it names the right one: find the cause, from the lines above or by the query below, " +
+				"if there is one. Then, as a superuser of the database, set the user's password to the one in " +
+				"AWSCURRENT (create the user if it is gone). In either case run status again"},
 		{action: ActionResetPassword, resets: true,
 			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +
 				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +
-				"hidden by another account. " +
-				"Check unlabeled versions: aws secretsmanager list-secret-version-ids --include-deprecated. " +
-				"Then, as a superuser of the database, set the user's password to the one in AWSCURRENT (create the " +
-				"user if it is gone), and run status again. (A version for another user or target was not tried: " +
-				"if AWSCURRENT names the wrong one, move the label back by hand)"},
+				"hidden by another account. Where wrong values were stored, an older version may still be right: aws " +
+				"secretsmanager list-secret-version-ids --secret-id ARN --include-deprecated lists them. To have " +
+				"status test one, give it the label AWSPREVIOUS: aws secretsmanager update-secret-version-stage " +
+				"--secret-id ARN --version-stage AWSPREVIOUS --move-to-version-id VERSION-ID " +
+				"--remove-from-version-id PREVIOUS-ID. Otherwise, as a superuser of the database, set the user's password to the one in " +
+				"AWSCURRENT (create the user if it is gone). In either case run status again"},
 	}
 }

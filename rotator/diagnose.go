@@ -23,15 +23,16 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 	}
 	c := diagnoser{invocation: v, meta: m, probes: map[string]probe{}, last: map[string]CredentialState{}}
 	if refusal := checkRotatable(m); refusal != nil {
-		v.record.Diagnosis = c.diagnosis(rule{action: ActionNotManaged, reason: refusal.Error()})
+		v.record.Diagnosis = c.diagnosis(ctx, rule{action: ActionNotManaged, reason: refusal.Error()})
 	} else {
 		if c.other = v.functionMismatch(ctx, m); c.other == "" {
 			c.probeVersions(ctx)
-			c.testUse(ctx)
+			if v.event.Action == "" {
+				c.testUse(ctx)
+			}
 			c.explain(ctx)
-			c.tryAction(ctx, decide(c.situation(ctx)).action)
 		}
-		v.record.Diagnosis = c.diagnosis(decide(c.situation(ctx)))
+		v.record.Diagnosis = c.diagnosis(ctx, c.decide(ctx))
 	}
 	d := v.record.Diagnosis
 	v.logf("status: %s; recommended action: %s", d.summary(), d.Action)
@@ -52,8 +53,16 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 		"Nothing was changed", KindConflict, v.event.Action, d.Action, d.Reason)
 }
 
-// apply moves the label, and says how the secret stands then. Nothing is tested again:
-// that a label moves changes nothing about what works.
+// decide finds what to do, and tries what that needs: for the answer may then be another.
+func (c *diagnoser) decide(ctx context.Context) rule {
+	if c.other == "" {
+		c.tryAction(ctx, decide(c.situation(ctx)).action)
+	}
+	return decide(c.situation(ctx))
+}
+
+// apply moves the label, and says how the secret stands then. No login is tested again:
+// that a label moves changes nothing about what works. What is to be done next is tried, as by status.
 func (c *diagnoser) apply(ctx context.Context) (Outcome, error) {
 	m := c.labelMove(c.event.Action)
 	already, err := c.moveLabel(ctx, m)
@@ -67,7 +76,8 @@ func (c *diagnoser) apply(ctx context.Context) (Outcome, error) {
 	}
 	c.logf("%s", done)
 	c.meta.Labels = m.labelsAfter(c.meta)
-	d := c.diagnosis(decide(c.situation(ctx)))
+	c.testUse(ctx)
+	d := c.diagnosis(ctx, c.decide(ctx))
 	d.MovedLabel, d.UndoCommand = done, LabelMove{m.Label, m.To, m.From}.cliCommand(c.meta.ARN)
 	c.record.Diagnosis = d
 	if already {
@@ -121,7 +131,8 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 	}
 	c.readVersion(ctx, pending, LabelPending)
 	c.readVersion(ctx, previous, LabelPrevious)
-	if first := c.first(); first != current {
+	// Where AWSCURRENT says of no place, none is known yet that the other may be sent to.
+	if first := c.first(); first != current && !c.probes[current].value.IsZero() {
 		c.tryLogin(ctx, first, c.probes[current].value)
 		if c.unclear(first, current, pending, previous) {
 			return
@@ -174,7 +185,7 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 func (c *diagnoser) testUse(ctx context.Context) {
 	current, _, _ := c.labeledVersions()
 	tester, ok := c.Strategy.(UseTester)
-	if !ok || c.event.Action != "" || c.probes[current].state != CredentialWorks {
+	if !ok || c.probes[current].state != CredentialWorks {
 		return
 	}
 	remark, err := tester.TestUse(ctx, c.probes[current].value)
@@ -531,10 +542,10 @@ func (c *diagnoser) labelMove(a Action) LabelMove {
 }
 
 // diagnosis puts it all into words.
-func (c *diagnoser) diagnosis(r rule) *Diagnosis {
+func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 	d := &Diagnosis{
-		SecretID: c.event.SecretID, Rotation: "on", OtherFunction: c.other, Action: r.action, Reason: r.reason,
-		Commands: c.commands(r.action), format: c.event.Format,
+		SecretID: c.event.SecretID, Rotation: "on", OtherFunction: c.other, Action: r.action,
+		Reason: c.filledIn(ctx, r.reason), Commands: c.commands(r.action), format: c.event.Format,
 	}
 	switch {
 	case c.meta.RotationEnabled == nil:
@@ -569,6 +580,20 @@ func (c *diagnoser) diagnosis(r rule) *Diagnosis {
 		d.Versions = append(d.Versions, s)
 	}
 	return d
+}
+
+// filledIn is a reason with the ids of this secret in its commands. A label that no version has is taken from none.
+func (c *diagnoser) filledIn(ctx context.Context, reason string) string {
+	current, pending, previous := c.labeledVersions()
+	pairs := []string{"--secret-id ARN", "--secret-id " + c.meta.ARN, "CURRENT-ID", current, "PENDING-ID", pending}
+	if previous == "" {
+		pairs = append(pairs, " --remove-from-version-id PREVIOUS-ID", "")
+	}
+	pairs = append(pairs, "PREVIOUS-ID", previous)
+	if c.FunctionARN != nil {
+		pairs = append(pairs, "FUNCTION-ARN", cmp.Or(c.FunctionARN(ctx), "FUNCTION-ARN"))
+	}
+	return strings.NewReplacer(pairs...).Replace(reason)
 }
 
 // resets are the statements that set the password of AWSCURRENT's user, and that of AWSPREVIOUS's where it is

@@ -34,6 +34,7 @@ func (s *story) send(payload []byte) (*rotator.Diagnosis, error) {
 func (s *story) follow() *rotator.Diagnosis {
 	s.t.Helper()
 	var event string // that tests another version first
+	var recovered *rotator.Diagnosis
 	for range 6 {
 		s.aws.ResetCalls()
 		before, journal := s.aws.Snapshot(s.arn), len(s.db.Journal())
@@ -68,14 +69,17 @@ func (s *story) follow() *rotator.Diagnosis {
 			s.t.Errorf("status: %d calls", n)
 		}
 		worked, asked := s.works("AWSCURRENT"), event
-		event = ""
+		if event == "" {
+			s.agrees(recovered, d)
+		}
+		event, recovered = "", nil
 		switch d.Action {
 		case rotator.ActionInvestigate:
 			if event = d.RecoverEvent; event == "" || event == asked {
 				return d
 			}
 		case rotator.ActionFinish, rotator.ActionRollBack, rotator.ActionDiscard:
-			_, err = s.ask("recover", string(d.Action))
+			recovered, err = s.ask("recover", string(d.Action))
 		case rotator.ActionCancel:
 			_, err = s.sdk.CancelRotateSecret(s.t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: &s.arn})
 		default:
@@ -90,6 +94,63 @@ func (s *story) follow() *rotator.Diagnosis {
 	}
 	s.t.Fatal("no way out after six actions")
 	return nil
+}
+
+// agrees says that the answer to a recover recommends what a status right after it does. Where rejected logins count, a
+// status may test another version.
+func (s *story) agrees(recovered, status *rotator.Diagnosis) {
+	s.t.Helper()
+	if recovered == nil || s.db.LockAfter > 0 {
+		return
+	}
+	if recovered.Action != status.Action || recovered.Reason != status.Reason ||
+		!slices.Equal(recovered.Commands, status.Commands) {
+		s.t.Errorf("recover says %s: %s\nstatus says %s: %s", recovered.Action, recovered.Reason, status.Action,
+			status.Reason)
+	}
+}
+
+// TestRecoverTriesWhatComesNext: what a recover leaves to be done is tried, as by status, so that no rotation is begun
+// that cannot succeed.
+func TestRecoverTriesWhatComesNext(t *testing.T) {
+	s := newStory(t)
+	s.run("strategy alternating\naccount boss/ps superuser\nsuperuser boss/stale\naccount app/p1\naccount app_clone/p2 clone\n" +
+		"version AWSPREVIOUS app/p1\nversion AWSCURRENT app_clone/p9\nversion AWSPENDING empty\nstate")
+	recovered, err := s.ask("recover", "rollback")
+	if err != nil || recovered.Action != rotator.ActionInvestigate {
+		t.Fatalf("%v: %s", err, recovered.Text())
+	}
+	status, err := s.ask("status", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.agrees(recovered, status)
+}
+
+// TestRecoverAgreesWithStatus in worlds: it refuses each action but the one that status recommends, and names that
+// one, whichever version it has to test first.
+func TestRecoverAgreesWithStatus(t *testing.T) {
+	t.Parallel()
+	for _, strategy := range []string{"single", "alternating"} {
+		all := worlds(strategy)
+		for i := 0; i < len(all); i += tier.Stride(t, 3, 12) {
+			s := newStory(t)
+			s.run(all[i] + "state")
+			status, err := s.ask("status", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, action := range []rotator.Action{rotator.ActionFinish, rotator.ActionDiscard, rotator.ActionRollBack} {
+				if action == status.Action {
+					continue
+				}
+				if _, err := s.ask("recover", string(action)); rotator.KindOf(err) != rotator.KindConflict ||
+					!strings.Contains(err.Error(), "status recommends "+string(status.Action)) {
+					t.Fatalf("status recommends %s, and recover %s: %v\n%s", status.Action, action, err, all[i])
+				}
+			}
+		}
+	}
 }
 
 // TestEveryStuckStateIsResolved in worlds: every arrangement of labels and values,

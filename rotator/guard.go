@@ -54,8 +54,8 @@ func checkVersion(m Metadata, version string) (done bool, err error) {
 func checkRotatable(m Metadata) error {
 	switch {
 	case !m.DeletionDate.IsZero():
-		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret) or "+
-			"stop rotating it", KindMisconfigured)
+		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret "+
+			"--secret-id %s) or stop rotating it", KindMisconfigured, m.ARN)
 	case m.OwningService != "":
 		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; "+
 			"as a superuser secret it can be used", KindMisconfigured, m.OwningService)

@@ -59,10 +59,6 @@ func (v *invocation) readValue(ctx context.Context, secretID string, which Versi
 
 func (v *invocation) readCurrent(ctx context.Context) (SecretValue, error) {
 	val, err := v.readValue(ctx, v.event.SecretID, VersionRef{Label: LabelCurrent})
-	if errors.Is(err, KindNotFound) {
-		return SecretValue{}, fmt.Errorf("AWSCURRENT: %w (store the credentials now in use first: aws secretsmanager "+
-			"put-secret-value)", err)
-	}
 	if err != nil {
 		return SecretValue{}, fmt.Errorf("AWSCURRENT: %w", err)
 	}

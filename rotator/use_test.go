@@ -89,7 +89,7 @@ func TestALoginIsNotAll(t *testing.T) {
 	s.run("account app/p1\naccount app_clone/p2\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p1\nstate")
 	tested := 0
 	s.rotator.Strategy = tester{s.rotator.Strategy, rotator.KindPrivilege, &tested, "", nil}
-	if _, err := s.ask("recover", "discard"); err != nil || tested != 0 {
-		t.Errorf("a recover: %v, tested %d times", err, tested)
+	if d, err := s.ask("recover", "discard"); err != nil || tested != 1 || d.Action != rotator.ActionInvestigate {
+		t.Errorf("a recover, which says what is left as status does: %v, tested %d times, %+v", err, tested, d)
 	}
 }

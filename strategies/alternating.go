@@ -108,7 +108,8 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 	}
 	if err != nil {
 		return fmt.Errorf("superuser %q: %w", superuser.User,
-			staleSuperuser(superuser, lostUser(r, label, current.User == pair.Clone && !a.rotateOnly(r.Current), err)))
+			staleSuperuser(a.Engine, superuser,
+				lostUser(r, label, current.User == pair.Clone && !a.rotateOnly(r.Current), err)))
 	}
 	waitForReplica(ctx, a.Engine, r, superuser, pending)
 	r.Logf("superuser %q changed the password of user %q; user %q (verified with %s) is unchanged", superuser.User,

@@ -97,5 +97,5 @@ func explainRejected(ctx context.Context, e Engine, r rotator.Rotation, fallback
 		return nil, err
 	}
 	causes, err := x.Explain(ctx, superuser, logins...)
-	return causes, staleSuperuser(superuser, err)
+	return causes, staleSuperuser(e, superuser, err)
 }

@@ -122,7 +122,7 @@ func (x rehearsal) table(user *loginResult) []rotator.Check {
 		case err == nil:
 			super.to = &login
 			super.warnings, super.err = x.logIn(ctx, super, login, user.accepted)
-			super.err = staleSuperuser(login,
+			super.err = staleSuperuser(x.engine, login,
 				lostUser(x.rotation, user.label, x.clones &&
 					strings.HasSuffix(x.current.User, x.engine.Traits().CloneSuffix), super.err))
 		}

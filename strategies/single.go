@@ -148,7 +148,7 @@ func (s SingleUser) apply(ctx context.Context, r rotator.Rotation, what string, 
 		err = set(acting, current.User, login.Password, pending.Password)
 	}
 	if err != nil && s.ThroughSuperuser {
-		err = fmt.Errorf("superuser %q: %w", acting.User, staleSuperuser(acting, err))
+		err = fmt.Errorf("superuser %q: %w", acting.User, staleSuperuser(s.Engine, acting, err))
 	}
 	if err != nil {
 		return err

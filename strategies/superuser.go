@@ -37,10 +37,15 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 				"SUPERUSER_SECRET_ARN", rotator.KindMisconfigured, keySuperuser)
 	}
 	d, err := r.ReadSecret(ctx, arn)
-	if err != nil {
-		return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s: %w", arn, err)
+	var login Login
+	if err == nil {
+		login, err = t.parseLogin(d)
 	}
-	login, err := t.parseLogin(d)
+	if errors.Is(err, rotator.KindMisconfigured) && !errors.Is(err, rotator.ErrOtherEngine) &&
+		!errors.As(err, new(interface{ Hint() string })) && !managedByRDS(arn) {
+		err = rotator.WithHint(err, "to correct that value: aws secretsmanager put-secret-value --secret-id "+arn+
+			" --secret-string file://value.json")
+	}
 	if err != nil {
 		return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s: %w", arn, err)
 	}
@@ -97,7 +102,8 @@ func superuserARN(r rotator.Rotation) (string, error) {
 			"gives the secret that it manages as MasterUserSecret.SecretArn in describe-db-instances", arn)
 	case parts[0] == "arn" && len(own) > 3 && parts[3] != own[3]:
 		return wrong("%s, in Region %s, and this function reads secrets in %s: name a secret there, or a replica of "+
-			"that one (aws secretsmanager replicate-secret-to-regions)", arn, parts[3], own[3])
+			"that one: aws secretsmanager replicate-secret-to-regions --region %s --secret-id %s "+
+			"--add-replica-regions Region=%s", arn, parts[3], own[3], parts[3], arn, own[3])
 	}
 	return arn, nil
 }
@@ -135,15 +141,41 @@ func checkIsEndpoint(ctx context.Context, r rotator.Rotation, superuser secret.D
 	return r.IsEndpointOf(ctx, superuser, login.Host, login.Port)
 }
 
-// staleSuperuser adds to a rejected login of the superuser which secret holds its password: status of the secret that
-// rotates says nothing of that one.
-func staleSuperuser(superuser Login, err error) error {
+// staleSuperuser adds to a rejected login of the superuser which secret holds its password, and how to find the cause
+// and mend it: status of the secret that rotates says nothing of that one.
+func staleSuperuser(e Engine, superuser Login, err error) error {
 	if !errors.Is(err, rotator.KindLoginRejected) {
 		return err
 	}
-	return fmt.Errorf("%w (this is the user of the superuser secret %s, not of the secret that rotates: store the "+
-		"password that logs in there (put-secret-value), or set the one there in the database)", err,
-		superuser.For.secretARN)
+	arn := superuser.For.secretARN
+	var advice strings.Builder
+	fmt.Fprintf(&advice, "this is the user of the superuser secret %s, not of the secret that rotates", arn)
+	if x, ok := e.(Explainer); ok {
+		fmt.Fprintf(&advice, ". To find the cause, as another superuser of the database: %s", x.Inquiry(superuser.User))
+	}
+	fmt.Fprintf(&advice, ". Then %s", storeSuperuser(arn))
+	if x, ok := e.(Resetter); ok {
+		fmt.Fprintf(&advice, ", or set the one there, in place of PASSWORD: %s", x.ResetStatement(superuser.User))
+	}
+	return fmt.Errorf("%w (%s)", err, advice.String())
+}
+
+// managedByRDS tells the secrets that RDS alone may write, by the names that RDS gives them.
+func managedByRDS(arn string) bool { return strings.Contains(arn, ":secret:rds!") }
+
+// storeSuperuser says how a superuser secret comes to hold a password that logs in.
+func storeSuperuser(arn string) string {
+	const byRDS = "have RDS, which manages that secret, set and store another password: "
+	switch {
+	case strings.Contains(arn, ":secret:rds!cluster"):
+		return byRDS + "aws rds modify-db-cluster --db-cluster-identifier DB-CLUSTER --rotate-master-user-password " +
+			"--apply-immediately"
+	case managedByRDS(arn):
+		return byRDS + "aws rds modify-db-instance --db-instance-identifier DB-INSTANCE " +
+			"--rotate-master-user-password --apply-immediately"
+	}
+	return "store the password that logs in there, in a whole value: aws secretsmanager put-secret-value --secret-id " +
+		arn + " --secret-string file://value.json"
 }
 
 // lostUser adds to an error of a superuser what to do where the user of AWSCURRENT is

@@ -38,6 +38,9 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 	usesKey := operation == "GetSecretValue" || operation == "PutSecretValue"
 	switch name := strings.TrimSuffix(code, "Exception"); {
+	case name == "ResourceNotFound" && operation == "GetSecretValue" && strings.Contains(text, "label: AWSCURRENT"):
+		return rotator.KindNotFound, "the secret has no value yet. Store the credentials now in use: aws " +
+			"secretsmanager put-secret-value --secret-id " + secretID + " --secret-string file://value.json"
 	case name == "ResourceNotFound":
 		return rotator.KindNotFound, ""
 	case name == "ResourceExists":
@@ -50,6 +53,8 @@ func classify(operation, secretID, code, text string) (rotator.Kind, string) {
 			"account can use. Give it a customer managed key whose policy allows the role of the function, " +
 			"in the account of the secret: aws secretsmanager update-secret --secret-id " + secretID +
 			" --kms-key-id KEY-ARN"
+	case name == "InvalidRequest" && strings.Contains(text, "marked for deletion"):
+		return rotator.KindConflict, "restore the secret: aws secretsmanager restore-secret --secret-id " + secretID
 	case name == "InvalidRequest":
 		return rotator.KindConflict, ""
 	case name == "DecryptionFailure", name == "EncryptionFailure":

@@ -75,8 +75,8 @@ func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d per
 			action)
 	case !m.HasCustomerKey():
 		return "the secret is encrypted with aws/secretsmanager, which only its own account can use. From another " +
-			"account: give the secret a customer managed key, aws secretsmanager update-secret --kms-key-id. " +
-			"Otherwise: find the policy that denies " + action
+			"account: give the secret a customer managed key, aws secretsmanager update-secret --secret-id " + m.ARN +
+			" --kms-key-id KEY-ARN. Otherwise: find the policy that denies " + action
 	default:
 		of.Key = s.keyARN(ctx, m)
 	}

@@ -196,6 +196,11 @@ func checkName(what, name string) error {
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
-	return "ALTER ROLE " + quoteIdent(user) + " PASSWORD 'PASSWORD' VALID UNTIL 'infinity' -- if there is no such " +
-		"role: CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT what it had"
+	had := "what it had"
+	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
+		of := quoteIdent(original)
+		had += " (a clone of " + of + ": GRANT " + of + " TO " + quoteIdent(user) + ")"
+	}
+	return "ALTER ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' VALID UNTIL 'infinity' -- if there is no " +
+		"such role: CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT " + had
 }

@@ -18,11 +18,11 @@ func (Engine) Inquiry(users ...string) string {
 	for i, user := range users {
 		names[i] = quoteLiteral(user)
 	}
-	return "SELECT rolname, rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname IN (" + strings.Join(names, ", ") +
-		") -- no row: the role is dropped or renamed (ALTER ROLE ... RENAME TO it back). rolcanlogin f: ALTER ROLE " +
-		"... LOGIN. " +
-		"rolvaliduntil in the past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. Otherwise " +
-		"the password is another"
+	return "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit FROM pg_roles WHERE rolname IN (" +
+		strings.Join(names, ", ") + ") -- no row: the role is dropped, or renamed to one of SELECT rolname FROM " +
+		"pg_roles WHERE rolcanlogin: then ALTER ROLE ... RENAME TO it back. rolcanlogin f: ALTER ROLE ... LOGIN. " +
+		"rolvaliduntil in the past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. " +
+		"rolconnlimit 0: ALTER ROLE ... CONNECTION LIMIT -1. Otherwise the password is another"
 }
 
 // Explain implements strategies.Explainer, in a transaction that is rolled back. It reads what any role may read, and

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -39,6 +40,7 @@ type scene struct {
 	file  string    // value.json, where the advice asks for one
 	wrong []account // what must not log in at the end
 	says  string    // what the first status must say
+	text  string    // of the status that fix is called for
 	last  string    // what works at the end without a fix: "not here" for a secret that is not to be rotated here
 }
 
@@ -107,9 +109,10 @@ func (s *scene) stuck(rotation *bool, previous, current, pending awsemu.Value) {
 func (s *scene) cli(command string) {
 	s.t.Helper()
 	words := strings.Fields(command)
-	if len(words) < 3 || words[0] != "aws" || words[1] != "secretsmanager" {
+	if len(words) < 3 || words[0] != "aws" || words[1] != "secretsmanager" && words[1] != "kms" {
 		s.t.Fatalf("not a command: %s", command)
 	}
+	keys := kms.New(kms.Options{BaseEndpoint: &s.aws.URL, Region: "us-east-1", Credentials: s.sdk.Options().Credentials})
 	flags := map[string]*string{}
 	for i := 3; i < len(words); i += 2 {
 		flags[words[i]] = aws.String(words[i+1])
@@ -122,6 +125,12 @@ func (s *scene) cli(command string) {
 	id := take("--secret-id")
 	var err error
 	switch words[2] {
+	case "restore-secret":
+		_, err = s.sdk.RestoreSecret(s.t.Context(), &secretsmanager.RestoreSecretInput{SecretId: id})
+	case "enable-key":
+		_, err = keys.EnableKey(s.t.Context(), &kms.EnableKeyInput{KeyId: take("--key-id")})
+	case "cancel-key-deletion":
+		_, err = keys.CancelKeyDeletion(s.t.Context(), &kms.CancelKeyDeletionInput{KeyId: take("--key-id")})
 	case "update-secret-version-stage":
 		_, err = s.sdk.UpdateSecretVersionStage(s.t.Context(), &secretsmanager.UpdateSecretVersionStageInput{SecretId: id,
 			VersionStage: take("--version-stage"), MoveToVersionId: take("--move-to-version-id"), RemoveFromVersionId: take("--remove-from-version-id")})
@@ -155,8 +164,9 @@ func (s *scene) follow() (reasons []string) {
 	event := `{"Step":"status","SecretId":"` + s.arn + `"}`
 	for step := range 12 {
 		d := s.status(event)
-		reasons = append(reasons, d.Reason)
+		reasons = append(reasons, s.asInTable(d.Reason))
 		text := d.Text()
+		s.text = text
 		if step == 0 && !strings.Contains(text, s.says) {
 			s.t.Errorf("does not say %q: %s", s.says, text)
 		}
@@ -167,7 +177,7 @@ func (s *scene) follow() (reasons []string) {
 			detail = cmp.Or(detail, strings.TrimSpace(statementOf.FindString(v.Detail)))
 		}
 		switch {
-		case d.Action == rotator.ActionNotManaged && s.last != "" && strings.Contains(text, s.last):
+		case d.Action == rotator.ActionNotManaged && s.fix == nil && s.last != "" && strings.Contains(text, s.last):
 			return reasons
 		case d.Action == rotator.ActionNone && len(d.Commands) == 0:
 			return reasons
@@ -176,8 +186,9 @@ func (s *scene) follow() (reasons []string) {
 		case strings.Contains(d.Reason, "Run status with the function that rotates it") && len(d.Commands) == 1 && strings.Contains(d.Commands[0], "function:other "):
 			s.name = "other"
 		case named:
-			s.fix()
-			s.fix = nil
+			fix := s.fix
+			s.fix = nil // unless it sets another
+			fix()
 		case len(d.Commands) > 0:
 			for _, c := range d.Commands {
 				s.cli(c)
@@ -204,6 +215,51 @@ func (s *scene) follow() (reasons []string) {
 	}
 	s.t.Fatalf("no end after twelve actions: %s", strings.Join(reasons, "\n"))
 	return nil
+}
+
+// asInTable is a reason as the table of decisions has it.
+func (s *scene) asInTable(reason string) string {
+	secret := s.aws.AWS.Snapshot(s.arn)
+	pairs := []string{"--secret-id " + s.arn, "--secret-id ARN"}
+	for _, label := range []string{"CURRENT", "PENDING", "PREVIOUS"} {
+		if id := secret.Holder("AWS" + label).ID; id != "" {
+			pairs = append(pairs, id, label+"-ID")
+		}
+	}
+	reason = strings.NewReplacer(pairs...).Replace(reason)
+	if secret.Holder("AWSPREVIOUS").ID == "" {
+		reason = strings.Replace(reason, "--move-to-version-id VERSION-ID.", "--move-to-version-id VERSION-ID --remove-from-version-id PREVIOUS-ID.", 1)
+	}
+	return regexp.MustCompile(`--rotation-lambda-arn [^ ]+`).ReplaceAllString(reason, "--rotation-lambda-arn FUNCTION-ARN")
+}
+
+// printed gives the commands of the AWS CLI that begin so in the text of the status.
+func (s *scene) printed(begin string) []string {
+	s.t.Helper()
+	all := regexp.MustCompile(regexp.QuoteMeta(begin)+`(?: --[a-z-]+ [^ ;,)]+)*`).FindAllString(s.text, -1)
+	if len(all) == 0 {
+		s.t.Fatalf("no %s in: %s", begin, s.text)
+	}
+	for i := range all {
+		all[i] = strings.TrimSuffix(all[i], ".")
+	}
+	return all
+}
+
+// resetSuperuser runs the statement that is printed for the superuser, with the password that its secret has.
+func (s *scene) resetSuperuser() {
+	s.t.Helper()
+	boss := s.holder(s.user+"boss", "AWSCURRENT")
+	m := regexp.MustCompile(`in place of PASSWORD: (ALTER .*?'PASSWORD'.*?) -- (?:if there is no such role: (CREATE .*?), and)?`).FindStringSubmatch(s.text)
+	if m == nil {
+		s.t.Fatalf("no statement for the superuser in: %s", s.text)
+	}
+	set := func(statement string) error {
+		return s.db.Exec(s.t.Context(), strings.Replace(statement, "'PASSWORD'", "'"+boss.Password+"'", 1))
+	}
+	if err := set(m[1]); err != nil && (m[2] == "" || set(m[2]) != nil) {
+		s.t.Fatal(err)
+	}
 }
 
 // valkeyStatement does what the statement for Valkey says, and before it what the query does, if there is one: a user
@@ -480,6 +536,91 @@ var scenes = map[string]func(*scene){
 		s.names = "make its folder writable for the server, and try ACL SAVE there"
 		s.fix = func() { writable(0o755); s.exec("ACL SAVE") }
 	},
+	"the superuser is expired": func(s *scene) {
+		s.only("postgres")
+		s.superuserOf("ALTER ROLE %u VALID UNTIL '2001-01-01'")
+		s.names, s.fix = "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit FROM pg_roles WHERE rolname IN ('"+s.user+"boss')", s.resetSuperuser
+	},
+	"the superuser is locked, and has another password": func(s *scene) {
+		s.not("valkey")
+		s.superuserOf(s.dialect().set)
+		s.say(s.dialect().lock, s.user+"boss", "")
+		s.names, s.fix = "in place of PASSWORD: ALTER", s.resetSuperuser
+	},
+	"the superuser is dropped": func(s *scene) {
+		s.only("postgres")
+		s.superuserOf("DROP ROLE %u")
+		s.names, s.fix = "no row: the role is dropped, or renamed", s.resetSuperuser
+	},
+	"the superuser is renamed": func(s *scene) {
+		s.only("postgres")
+		s.superuserOf("ALTER ROLE %u RENAME TO %uold")
+		s.names, s.fix = "then ALTER ROLE ... RENAME TO it back", func() { s.say("ALTER ROLE %uold RENAME TO %u", s.user+"boss", "") }
+	},
+	"the superuser may have no connection": func(s *scene) {
+		s.only("postgres")
+		s.superuserOf("ALTER ROLE %u NOSUPERUSER CREATEROLE CONNECTION LIMIT 0")
+	},
+	"the superuser secret is about to be deleted": func(s *scene) {
+		s.superuserOf("")
+		s.superuserSecret(func(x *awsemu.Secret) { x.Deleted = time.Now().Add(24 * time.Hour) })
+		s.names, s.fix = "marked for deletion", func() { s.cli(s.printed("aws secretsmanager restore-secret")[0]) }
+	},
+	"the superuser secret has no value": func(s *scene) {
+		s.superuserOf("")
+		s.file = string(s.aws.AWS.Snapshot(s.user + "boss").Versions[0].Value.Reveal())
+		s.superuserSecret(func(x *awsemu.Secret) { x.Versions = nil })
+		s.names, s.fix = "no value yet", func() { s.cli(s.printed("aws secretsmanager put-secret-value")[0]) }
+	},
+	"the superuser secret is no JSON": func(s *scene) {
+		s.superuserOf("")
+		s.file = string(s.aws.AWS.Snapshot(s.user + "boss").Versions[0].Value.Reveal())
+		s.superuserSecret(func(x *awsemu.Secret) { x.Versions[0].Value = awsemu.Text("boss") })
+		s.names, s.fix = "to correct that value", func() { s.cli(s.printed("aws secretsmanager put-secret-value")[0]) }
+	},
+	"the superuser secret's key is disabled": func(s *scene) { s.superuserKey("Disabled") },
+	"the superuser secret's key is about to be deleted": func(s *scene) { s.superuserKey("PendingDeletion") },
+	// Values that a person stored.
+	"a wrong password was stored": func(s *scene) {
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
+		s.put(s.value(s.user, s.canary()))
+	},
+	"a wrong password was stored, of a pair": func(s *scene) {
+		s.rotatedPair(1)
+		a := s.holder(s.arn, "AWSCURRENT")
+		s.put(s.value(a.Username, s.canary(), "masterarn", s.user+"boss"))
+	},
+	"a wrong password was stored, of a pair, for the original": func(s *scene) {
+		s.rotatedPair(2)
+		s.put(s.value(s.user, s.canary(), "masterarn", s.user+"boss"))
+	},
+	"wrong passwords were stored twice": func(s *scene) {
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
+		s.put(s.value(s.user, s.canary()))
+		s.put(s.value(s.user, s.canary()))
+		s.names, s.fix = "an older version may still be right", func() {
+			s.printed("aws secretsmanager list-secret-version-ids")
+			for _, v := range s.aws.AWS.Snapshot(s.arn).Versions {
+				if a, _ := parse(v.Value); a.Password == right {
+					s.cli(strings.Replace(s.printed("aws secretsmanager update-secret-version-stage")[0], "VERSION-ID", v.ID, 1))
+				}
+			}
+		}
+	},
+	"a value of another user was stored": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.put(s.value(s.user+"x", s.canary()))
+		s.names, s.fix = "If AWSCURRENT names the wrong one, move the label back", func() {
+			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
+		}
+	},
+	"no JSON was stored": func(s *scene) {
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.put(awsemu.Text("canary-no-JSON"))
+		s.says = "not JSON, or no password in it"
+	},
 	// A superuser is at hand, and says why.
 	"expired, and a superuser is at hand": func(s *scene) {
 		s.only("postgres")
@@ -548,8 +689,48 @@ func (s *scene) superuserOf(breaks string) {
 	s.alternating()
 	right := s.has(s.user)
 	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", s.superuser()), awsemu.Value{})
-	s.say(breaks, s.user+"boss", s.canary())
+	if breaks != "" {
+		s.say(breaks, s.user+"boss", s.canary())
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+	}
+}
+
+// superuserSecret changes that secret, and has a rotation fail.
+func (s *scene) superuserSecret(change func(*awsemu.Secret)) {
+	s.t.Helper()
+	boss := s.aws.AWS.Snapshot(s.user + "boss")
+	change(&boss)
+	s.aws.AWS.Seed(boss)
 	s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+}
+
+// superuserKey encrypts that secret with a key that cannot be used.
+func (s *scene) superuserKey(state string) {
+	s.t.Helper()
+	s.superuserOf("")
+	s.aws.AWS.SeedKey(awsemu.Key{Aliases: []string{"alias/aws/secretsmanager"}})
+	key := s.aws.AWS.SeedKey(awsemu.Key{ID: "00000000-0000-4000-8000-00000000000b", State: state})
+	s.superuserSecret(func(x *awsemu.Secret) { x.KMSKeyID = key })
+	s.names, s.fix = "aws kms enable-key", func() {
+		if state == "PendingDeletion" {
+			s.cli(s.printed("aws kms cancel-key-deletion")[0])
+		}
+		s.cli(s.printed("aws kms enable-key")[0])
+	}
+}
+
+// rotatedPair makes a pair, and rotates it.
+func (s *scene) rotatedPair(times int) {
+	s.t.Helper()
+	s.alternating()
+	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+	for range times {
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+	}
+	if user := s.holder(s.arn, "AWSCURRENT").Username; strings.HasSuffix(user, "_clone") != (times%2 == 1) {
+		_, said := s.world.last()
+		s.t.Fatalf("after %d rotations, AWSCURRENT is of %s: %s", times, user, said)
+	}
 }
 
 // pair makes one of which nothing works after a statement about the original, which AWSCURRENT is of. A status must say
@@ -565,6 +746,26 @@ func (s *scene) pair(breaks, says string) {
 	s.say(breaks, s.user, s.canary())
 	if s.says = says; strings.Contains(breaks, "LOCK") || strings.Contains(breaks, "NOLOGIN") || strings.HasSuffix(breaks, "off") { // with the right password, the server itself says so
 		s.say(s.dialect().set, s.user, s.canary())
+	}
+}
+
+// rotatesOn: what ended well has to rotate too.
+func (s *scene) rotatesOn() {
+	s.t.Helper()
+	secret := s.aws.AWS.Snapshot(s.arn)
+	noSuperuser := strings.HasSuffix(s.name, "-alternating-users") && !strings.Contains(string(secret.Holder("AWSCURRENT").Value.Reveal()), "masterarn")
+	if s.last != "" || secret.RotationEnabled == nil || !*secret.RotationEnabled || noSuperuser {
+		return
+	}
+	if _, err := s.sdk.RotateSecret(s.t.Context(), rotateNow(s.arn)); err != nil {
+		s.t.Fatal(err)
+	}
+	if r, err := s.aws.AWS.WaitRotation(s.t.Context(), s.arn); err != nil || r.Outcome != "RotationSucceeded" {
+		_, said := s.world.last()
+		s.t.Errorf("the next rotation ends with %s: %s, %v", r.Outcome, said, err)
+	}
+	if !s.accepts(s.holder(s.arn, "AWSCURRENT")) {
+		s.t.Error("AWSCURRENT does not log in after the next rotation")
 	}
 }
 
@@ -658,6 +859,7 @@ func TestEachVerdictEndsWell(t *testing.T) {
 						if s.last == "" && !s.accepts(s.holder(s.arn, "AWSCURRENT")) {
 							t.Fatalf("AWSCURRENT does not log in after: %s", strings.Join(reasons, "\n"))
 						}
+						s.rotatesOn()
 						for _, a := range s.wrong {
 							if s.accepts(a) {
 								t.Errorf("user %s is let in with a password that no version has", a.Username)
