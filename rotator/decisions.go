@@ -254,15 +254,15 @@ func decisionTable() []rule {
 				"now in use, with every member that this function needs: where AWSPREVIOUS is a JSON object " +
 				"(aws secretsmanager get-secret-value --secret-id ARN --version-stage AWSPREVIOUS), copy it first, " +
 				"for storing moves that label, and replace what is wrong in it, such as the password. Else write " +
-				"engine, host, username, password, dbname, and masterarn for a superuser. Where the password is not known, have a superuser set the " +
-				"one that you store"},
+				"engine, host, username, password, dbname, and masterarn for a superuser. Where the password is not " +
+				"known, have a superuser set the one that you store"},
 		{previous: is(CredentialOtherTarget), action: ActionResetPassword, resets: true,
 			reason: "AWSCURRENT does not work, and AWSPREVIOUS was not tried: it is for another user or target. If " +
 				"AWSCURRENT names the wrong one, move the label back: aws secretsmanager update-secret-version-stage " +
 				"--secret-id ARN --version-stage AWSCURRENT --move-to-version-id PREVIOUS-ID " +
-				"--remove-from-version-id CURRENT-ID. If it names the right one: find the cause, from the lines above or by the query below, " +
-				"if there is one. Then, as a superuser of the database, set the user's password to the one in " +
-				"AWSCURRENT (create the user if it is gone). In either case run status again"},
+				"--remove-from-version-id CURRENT-ID. If it names the right one: find the cause, from the lines above " +
+				"or by the query below, if there is one. Then, as a superuser of the database, set the user's " +
+				"password to the one in AWSCURRENT (create the user if it is gone). In either case run status again"},
 		{action: ActionResetPassword, resets: true,
 			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +
 				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +
@@ -270,7 +270,7 @@ func decisionTable() []rule {
 				"secretsmanager list-secret-version-ids --secret-id ARN --include-deprecated lists them. To have " +
 				"status test one, give it the label AWSPREVIOUS: aws secretsmanager update-secret-version-stage " +
 				"--secret-id ARN --version-stage AWSPREVIOUS --move-to-version-id VERSION-ID " +
-				"--remove-from-version-id PREVIOUS-ID. Otherwise, as a superuser of the database, set the user's password to the one in " +
-				"AWSCURRENT (create the user if it is gone). In either case run status again"},
+				"--remove-from-version-id PREVIOUS-ID. Otherwise, as a superuser of the database, set the user's " +
+				"password to the one in AWSCURRENT (create the user if it is gone). In either case run status again"},
 	}
 }

@@ -133,7 +133,7 @@ func TestRecoverAgreesWithStatus(t *testing.T) {
 	t.Parallel()
 	for _, strategy := range []string{"single", "alternating"} {
 		all := worlds(strategy)
-		for i := 0; i < len(all); i += tier.Stride(t, 3, 12) {
+		for i := 0; i < len(all); i += tier.Stride(t, 12, 12) {
 			s := newStory(t)
 			s.run(all[i] + "state")
 			status, err := s.ask("status", "")
