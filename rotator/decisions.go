@@ -260,8 +260,8 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT does not work, and AWSPREVIOUS was not tried: it is for another user or target. If " +
 				"AWSCURRENT names the wrong one, move the label back: aws secretsmanager update-secret-version-stage " +
 				"--secret-id ARN --version-stage AWSCURRENT --move-to-version-id PREVIOUS-ID " +
-				"--remove-from-version-id CURRENT-ID. If it names the right one: find the cause, from the lines above " +
-				"or by the query below, if there is one. Then, as a superuser of the database, set the user's " +
+				"--remove-from-version-id CURRENT-ID. If it names the right one: find the cause, from the lines " +
+				"above or by the query below, if there is one. Then, as a superuser of the database, set the user's " +
 				"password to the one in AWSCURRENT (create the user if it is gone). In either case run status again"},
 		{action: ActionResetPassword, resets: true,
 			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +

@@ -77,7 +77,8 @@ func TestPrintedCommandsAreWhole(t *testing.T) {
 					}
 				}
 				for _, k := range known {
-					if needed, is := strings.CutSuffix(k, "!"); is && !slices.Contains(given, needed) {
+					needed, is := strings.CutSuffix(k, "!")
+					if is && !slices.Contains(given, needed) && (needed != "cli-binary-format" || !strings.Contains(m[3], "fileb://")) {
 						t.Errorf("%s: %q lacks --%s", path, m[0], needed)
 					}
 				}
