@@ -578,7 +578,7 @@ var scenes = map[string]func(*scene){
 		s.superuserSecret(func(x *awsemu.Secret) { x.Versions[0].Value = awsemu.Text("boss") })
 		s.names, s.fix = "to correct that value", func() { s.cli(s.printed("aws secretsmanager put-secret-value")[0]) }
 	},
-	"the superuser secret's key is disabled": func(s *scene) { s.superuserKey("Disabled") },
+	"the superuser secret's key is disabled":            func(s *scene) { s.superuserKey("Disabled") },
 	"the superuser secret's key is about to be deleted": func(s *scene) { s.superuserKey("PendingDeletion") },
 	// Values that a person stored.
 	"a wrong password was stored": func(s *scene) {
