@@ -16,8 +16,9 @@ type Cause struct {
 	Codes []string
 	// During limits the row to one kind of work; 0: any.
 	During Work
-	// From limits it to routines of the server, and Says to messages with one of these
-	// words: only what servers do not translate.
+	// From limits it to routines of the server, or to products where an engine has
+	// several, and Says to messages with one of these words: only what servers do not
+	// translate.
 	From, Says []string
 
 	Kind  rotator.Kind
@@ -31,6 +32,9 @@ type Cause struct {
 	Public bool
 	// Early says that a server may answer so before it was sent credentials.
 	Early bool
+	// AtLogin says that it is no statement's failure but the login's, whatever was
+	// being done: it says nothing of the secret's value.
+	AtLogin bool
 }
 
 // Work is what was being done: one bit each.

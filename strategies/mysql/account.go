@@ -55,7 +55,7 @@ func (s *session) prepare(ctx context.Context, looks func(*session) []string, us
 		s.sandbox = true
 		return nil
 	case err != nil:
-		return wrapError(ctx, s.login, st, err)
+		return s.wrapError(ctx, st, err)
 	}
 	me, err := s.checkIdentity(ctx)
 	switch {
@@ -111,7 +111,7 @@ func (s *session) checkIdentity(ctx context.Context) (account, error) {
 	st := operation{action: "asking who is logged in", limit: s.limit}
 	if err != nil {
 		s.sandbox = errorNumber(err) == 1820
-		return account{}, wrapError(ctx, s.login, st, err)
+		return account{}, s.wrapError(ctx, st, err)
 	}
 	me := accountOf(row[0])
 	switch {
@@ -159,7 +159,7 @@ func (s *session) lock(ctx context.Context, seconds int, users []string) error {
 		_, err := s.oneRow(limited, lockOf(user, seconds))
 		cancel()
 		if err != nil && errorNumber(err) == 0 {
-			return wrapError(ctx, s.login, st, err)
+			return s.wrapError(ctx, st, err)
 		}
 	}
 	return nil
@@ -196,7 +196,7 @@ func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
 	}
 	if err != nil {
 		st.limit = s.limit
-		return wrapError(ctx, s.login, st, err)
+		return s.wrapError(ctx, st, err)
 	}
 	return nil
 }
@@ -229,7 +229,7 @@ func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secr
 		}))
 	}
 	if err != nil {
-		return wrapError(ctx, s.login, st, err)
+		return s.wrapError(ctx, st, err)
 	}
 	return nil
 }
@@ -287,7 +287,7 @@ func (s *session) setPassword(ctx context.Context, st operation, whose string, p
 		return s.execClear(ctx, st, set+"PASSWORD("+quotePassword(p)+")")
 	}
 	if err != nil {
-		return wrapError(ctx, s.login, st, err)
+		return s.wrapError(ctx, st, err)
 	}
 	return nil
 }
@@ -552,11 +552,11 @@ func (s *session) passwordAccounts(ctx context.Context, user string) ([]accountR
 	if err != nil {
 		return nil, err
 	}
-	return s.changeable(all, user)
+	return s.changeable(ctx, all, user)
 }
 
 // changeable leaves of the accounts of a name those whose password can be changed.
-func (s *session) changeable(all []accountRow, user string) ([]accountRow, error) {
+func (s *session) changeable(ctx context.Context, all []accountRow, user string) ([]accountRow, error) {
 	var targets, locked, others []accountRow
 	for _, r := range all {
 		switch {
@@ -576,10 +576,8 @@ func (s *session) changeable(all []accountRow, user string) ([]accountRow, error
 		return nil, s.errorf(rotator.KindPrivilege, "account %s is locked, and its password is left alone: ALTER "+
 			"USER %s ACCOUNT UNLOCK", names(locked), names(locked))
 	case others != nil:
-		return nil, s.errorf(rotator.KindMisconfigured,
-			"account %s logs in by %s, and this function changes and proves passwords of %s: give it one of these, "+
-				"or stop rotating this secret", names(others), strings.Join(others[0].plugins, " or "),
-			strings.Join(passwordPlugins, ", "))
+		return nil, s.errorf(rotator.KindMisconfigured, "account %s %s, or stop rotating this secret", names(others),
+			s.ofNoPassword(ctx, others[0]))
 	}
 	return nil, s.errorf(rotator.KindNotFound, "there is no account of user %q on this server; create it, or correct "+
 		"the user name in the secret", user)

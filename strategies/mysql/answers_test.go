@@ -3,6 +3,8 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -10,12 +12,11 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 // TestWhatAServerAnswers brings servers to what operators meet at night, follows what the sentence says, and logs in.
-// (1129, a
-// blocked address, no server says to clients of 127.0.0.1, whom it does not count.)
 func TestWhatAServerAnswers(t *testing.T) {
 	t.Parallel()
 	for _, name := range dbserver.MySQLsInTier(t) {
@@ -38,12 +39,6 @@ func TestWhatAServerAnswers(t *testing.T) {
 				"the user has all that max_user_connections gives": {false,
 					[]string{"SET GLOBAL max_user_connections = 1"}, []string{"SET GLOBAL max_user_connections = 50"},
 					rotator.KindTooManyConnections, "max_user_connections", true},
-				"an hourly limit of logins": {false, []string{"ALTER USER {app} WITH MAX_CONNECTIONS_PER_HOUR 1"},
-					[]string{"ALTER USER {app} WITH MAX_USER_CONNECTIONS 0 MAX_CONNECTIONS_PER_HOUR 0"},
-					rotator.KindTooManyConnections, "MAX_CONNECTIONS_PER_HOUR 0", true},
-				"an hourly limit of statements": {false, []string{"ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 1"},
-					[]string{"ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0"},
-					rotator.KindTooManyConnections, "MAX_QUERIES_PER_HOUR 0", false},
 				"offline mode": {true, []string{"SET GLOBAL offline_mode = ON"},
 					[]string{"SET GLOBAL offline_mode = OFF"}, rotator.KindUnreachable,
 					"SET GLOBAL offline_mode = OFF", false},
@@ -51,11 +46,6 @@ func TestWhatAServerAnswers(t *testing.T) {
 					"RENAME USER admin@'%' TO admin@'10.9.9.9'", "FLUSH PRIVILEGES"},
 					[]string{"RENAME USER '{name}'@'10.9.9.9' TO {app}", "RENAME USER admin@'10.9.9.9' TO admin@'%'"},
 					rotator.KindMisconfigured, "'user'@'10.0.%'", false},
-				"the plugin is gone": {true,
-					[]string{"UPDATE mysql.user SET plugin = 'mysql_native_password' WHERE user = '{name}'",
-						"FLUSH PRIVILEGES"},
-					[]string{"ALTER USER {app} IDENTIFIED WITH caching_sha2_password BY '{password}'"},
-					rotator.KindPrivilege, "IDENTIFIED WITH caching_sha2_password BY", false},
 			} {
 				if c.mysqlOnly && s.MariaDB {
 					continue
@@ -72,9 +62,6 @@ func TestWhatAServerAnswers(t *testing.T) {
 				held, err := s.Connect(t.Context(), app.User, app.Password.Reveal(), "")
 				ok(t, err)
 				s.run(t, each(c.breaks)...)
-				if strings.Contains(c.says, "PER_HOUR") {
-					use(t, s, app) // the one that there is
-				}
 				err = engine().SetPassword(t.Context(), far(app), app.User, app.Password)
 				wants(t, err, c.kind, c.says)
 				if rotator.Retryable(err) != c.retry {
@@ -108,6 +95,125 @@ func TestWhatAServerAnswers(t *testing.T) {
 			ended(t, s, app, "KILL", rotator.KindUnreachable, rotator.KindDeadline)
 		})
 	}
+}
+
+// TestPrintedStatementsRun runs the statement in each sentence as it stands, with the password in place of PASSWORD, and
+// logs in.
+func TestPrintedStatementsRun(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, map[string]string{"disconnect-on-expired-password": "OFF"})
+			// MySQL's method, MariaDB's, and a row of mysql's tables with a plugin that is not there
+			give := "ALTER USER {app} IDENTIFIED WITH caching_sha2_password BY 'PASSWORD'"
+			set, socket := "ALTER USER {app} IDENTIFIED BY 'PASSWORD'", "WITH auth_socket"
+			lost := "UPDATE mysql.user SET plugin = 'mysql_native_password' WHERE User = '{name}'"
+			if s.MariaDB {
+				give = "ALTER USER {app} IDENTIFIED VIA mysql_native_password USING PASSWORD('PASSWORD')"
+				set = "SET PASSWORD FOR {app} = PASSWORD('PASSWORD')"
+				socket = "VIA ed25519 USING PASSWORD('PASSWORD')" // which SET PASSWORD has to leave
+				lost = "UPDATE mysql.global_priv SET Priv = JSON_SET(Priv, '$.plugin', 'nonesuch') WHERE User = '{name}'"
+				s.run(t, ed25519)
+			} else {
+				s.run(t, "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'")
+			}
+			hourly := "ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0"
+			for what, c := range map[string]struct {
+				not    bool     // no such thing here
+				breaks []string // after which app is used, and with a wrong password too
+				use    string   // and by it
+				kind   rotator.Kind
+				says   string // the statement
+			}{
+				"logins an hour":                  {false, []string{"ALTER USER {app} WITH MAX_CONNECTIONS_PER_HOUR 1"}, "", rotator.KindTooManyConnections, hourly},
+				"statements an hour":              {false, []string{"ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 1"}, "", rotator.KindTooManyConnections, hourly},
+				"no such plugin":                  {false, []string{lost, "FLUSH PRIVILEGES"}, "", rotator.KindPrivilege, give},
+				"no such plugin, and a superuser": {false, []string{lost, "FLUSH PRIVILEGES"}, "", rotator.KindPrivilege, give},
+				"the socket":                      {s.MariaDB, []string{"ALTER USER {app} IDENTIFIED " + socket}, "", rotator.KindPrivilege, give},
+				"expired":                         {false, []string{"ALTER USER {app} PASSWORD EXPIRE"}, "", rotator.KindPrivilege, set},
+				"expired, ed25519": {!s.MariaDB, []string{"ALTER USER {app} IDENTIFIED " + socket, "ALTER USER {app} PASSWORD EXPIRE"}, "",
+					rotator.KindPrivilege, set},
+				"expired, and cut off": {!s.MariaDB, []string{"ALTER USER {app} PASSWORD EXPIRE", "SET GLOBAL disconnect_on_expired_password = ON"}, "",
+					rotator.KindPrivilege, set},
+				"wrong passwords": {!s.MariaDB || s.Name == "mariadb-10.5", []string{"SET GLOBAL max_password_errors = 2"}, "wrong", rotator.KindPrivilege,
+					"ALTER USER {app} ACCOUNT UNLOCK"},
+				"wrong passwords, MariaDB 10.5": {!s.MariaDB, []string{"SET GLOBAL max_password_errors = 2"}, "wrong", rotator.KindPrivilege,
+					"FLUSH PRIVILEGES"},
+			} {
+				if c.not {
+					continue
+				}
+				t.Run(what, func(t *testing.T) {
+					app := s.user(t)
+					fill := strings.NewReplacer("{app}", at(app.User).String(), "{name}", app.User, "PASSWORD'", app.Password.Reveal()+"'")
+					for _, sql := range c.breaks {
+						s.run(t, fill.Replace(sql))
+					}
+					if c.use == "wrong" {
+						for range 3 {
+							engine().Ping(t.Context(), withPassword(app, password()))
+						}
+					}
+					use(t, s, app)
+					wants(t, engine().Ping(t.Context(), app), c.kind, strings.ReplaceAll(c.says, "{app}", at(app.User).String()))
+					if what == "no such plugin, and a superuser" {
+						causes, err := Engine{}.Explain(t.Context(), s.superuser(), app)
+						ok(t, err)
+						c.says = causes[0].Reset
+					}
+					s.run(t, fill.Replace(c.says))
+					ok(t, engine().Ping(t.Context(), app))
+					if what == "expired, ed25519" && !strings.Contains(s.ask(t, "SHOW CREATE USER "+at(app.User).String()), "ed25519") {
+						t.Error("the account has another method now")
+					}
+				})
+			}
+		})
+	}
+}
+
+// TestABlockedAddress unblocks it by the statement that the sentence has. The server counts broken connections where it looks
+// up the names of addresses, and never those of 127.0.0.1.
+func TestABlockedAddress(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, map[string]string{"skip-name-resolve": "OFF", "max-connect-errors": "1"})
+			app := s.user(t)
+			app.Port = s.proxy(t, "127.0.0.2", nil).Port()
+			ok(t, engine().Ping(t.Context(), app))
+			limit, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			err := error(nil)
+			for err == nil && limit.Err() == nil {
+				breakOff(t, app)
+				err = engine().Ping(limit, app)
+			}
+			says := "TRUNCATE TABLE performance_schema.host_cache"
+			if s.MariaDB {
+				says = "FLUSH HOSTS"
+			}
+			wants(t, err, rotator.KindConflict, "blocked the address", says, "SET GLOBAL max_connect_errors = 10000")
+			s.run(t, says)
+			ok(t, engine().Ping(t.Context(), app))
+		})
+	}
+}
+
+// breakOff answers the greeting with what is no handshake, and goes.
+func breakOff(t *testing.T, login strategies.Login) {
+	t.Helper()
+	conn, err := net.Dial("tcp", dial.Address(login))
+	ok(t, err)
+	defer conn.Close()
+	_, err = conn.Read(make([]byte, 1024))
+	ok(t, err)
+	_, err = conn.Write([]byte("\x05\x00\x00\x01wrong"))
+	ok(t, err)
+	_, err = io.Copy(io.Discard, conn) // until the server has seen it
+	ok(t, err)
 }
 
 // use has a client of the account log in and ask, until a limit of it is used up.

@@ -6,17 +6,21 @@ import (
 )
 
 const (
-	unlock    = "ALTER USER {user}@`%` ACCOUNT UNLOCK (its host may be another than %: SELECT host FROM mysql.user WHERE user = its name)"
-	noSlot    = "A rotation needs one or two connections beside the application's"
-	readOnly  = "the server is read-only (a replica, or configured so): use the writer endpoint as host"
-	notPlain  = "ALTER USER {user}@`%` IDENTIFIED WITH caching_sha2_password BY a new password (MariaDB: IDENTIFIED VIA ed25519 USING PASSWORD of it), and store that"
+	unlock   = "ALTER USER {user}@`%` ACCOUNT UNLOCK (its host may be another than %: SELECT host FROM mysql.user WHERE user = its name)"
+	noSlot   = "A rotation needs one or two connections beside the application's"
+	readOnly = "the server is read-only (a replica, or configured so): use the writer endpoint as host, " +
+		"or where it is the primary, SET GLOBAL read_only = OFF"
+	// Two statements that give an account a password by a method that each server of the product has.
+	toMySQL   = "ALTER USER {user}@`%` IDENTIFIED WITH caching_sha2_password BY 'PASSWORD', " + typed
+	toMariaDB = "ALTER USER {user}@`%` IDENTIFIED VIA mysql_native_password USING PASSWORD('PASSWORD'), " + typed
+	typed     = "with the password that the secret has for {user} in place of PASSWORD"
 	rejection = "the server did not accept the login, and does not say why: the password is wrong, there is no " +
 		"account {user} for the address of this function, another account comes before it for this address, an " +
 		"anonymous one perhaps, "
 	lockedToo  = "or, on MariaDB, the account is locked or blocked"
 	demandsTLS = `the account or the server demands TLS (remove "ssl": false), `
 	demandsX   = "the account demands a client certificate (REQUIRE X509), "
-	socket     = "the account logs in by unix_socket or auth_socket, on the server's own machine, "
+	socket     = "the account logs in by unix_socket, on the server's own machine, "
 )
 
 // Causes is what each error of a server means, by its number. The first row that fits
@@ -25,14 +29,19 @@ const (
 // https://mariadb.com/kb/en/mariadb-error-codes/
 func Causes() []dial.Cause {
 	const login, newPassword, withoutTLS = dial.Login, dial.SetsPassword, dial.LoginWithoutTLS
+	mariaDB := []string{productMariaDB}
 	return []dial.Cause{
 		// The password.
 		{Codes: []string{"1045"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
 			demandsTLS + lockedToo},
 		{Codes: []string{"1045"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
 			demandsX + lockedToo},
-		// MariaDB answers so for accounts of unix_socket, and for names that it does not
-		// know, where it has such accounts.
+		// MySQL answers so for such accounts alone. MariaDB answers so for accounts of unix_socket, and for names
+		// that it does not know, where it has such accounts.
+		{Codes: []string{"1698"}, During: login, From: []string{productMySQL}, Kind: rotator.KindPrivilege,
+			Public: true,
+			Text: "the account logs in by auth_socket, on the server's own machine, or by another plugin without " +
+				"passwords, so that no password will do: " + toMySQL + ", or stop rotating this secret"},
 		{Codes: []string{"1698"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
 			demandsTLS + socket + lockedToo},
 		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
@@ -45,30 +54,35 @@ func Causes() []dial.Cause {
 			Text: "the account is blocked after too many failed logins (FAILED_LOGIN_ATTEMPTS): " + unlock +
 				". Then find which client tries an old password"},
 		{Codes: []string{"4150"}, Kind: rotator.KindPrivilege,
-			Text: "the account is blocked after max_password_errors wrong passwords: FLUSH PRIVILEGES. Then find " +
-				"which client tries an old password"},
-		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege,
-			Text: "the password has expired, and the server permits no login to change it (disconnect_on_expired_password): as a superuser, ALTER USER {user}@`%` IDENTIFIED BY the password in the secret"},
-		{Codes: []string{"1820"}, Kind: rotator.KindPrivilege, Public: true,
-			Text: "the password has expired, and the server answers nothing but a change of it: let the account rotate itself (single user), or as a superuser, ALTER USER {user}@`%` IDENTIFIED BY the password in the secret"},
+			Text: "the account is blocked after max_password_errors wrong passwords: FLUSH PRIVILEGES (it needs " +
+				"RELOAD), or from MariaDB 10.11 on, ALTER USER {user}@`%` ACCOUNT UNLOCK. Then find which client " +
+				"tries an old password"},
+		{Codes: []string{"1862"}, From: mariaDB, Kind: rotator.KindPrivilege, Text: expiredForAll + setMariaDB},
+		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege, Text: expiredForAll + setMySQL},
+		{Codes: []string{"1820"}, From: mariaDB, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMariaDB},
+		{Codes: []string{"1820"}, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMySQL},
+		{Codes: []string{"1524"}, During: login, From: mariaDB, Kind: rotator.KindPrivilege, Public: true,
+			Text: "the account's authentication plugin is not loaded on this server, so that no password will do: " +
+				"INSTALL SONAME it (mysql.global_priv names it), or " + toMariaDB},
 		{Codes: []string{"1524"}, During: login, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the account's authentication plugin is not loaded on this server (mysql_native_password is off by " +
-				"default in MySQL 8.4 and gone in 9), so that no password will do: " + notPlain},
-		{Codes: []string{"1251", "1275"}, Kind: rotator.KindMisconfigured,
-			Text: "the server and this function have no way of authentication in common for this account: " + notPlain},
+				"default in MySQL 8.4 and gone in 9), so that no password will do: " + toMySQL},
+		{Codes: []string{"1251", "1275"}, From: mariaDB, Kind: rotator.KindMisconfigured, Text: noCommon + toMariaDB},
+		{Codes: []string{"1251", "1275"}, Kind: rotator.KindMisconfigured, Text: noCommon + toMySQL},
 
 		// The way in.
 		{Codes: []string{"1130"}, Kind: rotator.KindMisconfigured, Early: true,
 			Text: "no account on this server may log in from the address of this function: create {user} for a host " +
 				"that matches it, as 'user'@'10.0.%'. Clients elsewhere may be let in"},
+		// Before the greeting no server says which product it is, but MariaDB names its own client.
+		{Codes: []string{"1129"}, Says: []string{"mariadb-admin"}, Kind: rotator.KindConflict, Early: true,
+			Text: brokenOff + "FLUSH HOSTS" + thenRaise},
 		{Codes: []string{"1129"}, Kind: rotator.KindConflict, Early: true,
-			Text: "the server has blocked the address of this function after too many broken connections: FLUSH " +
-				"HOSTS (MySQL 8.4 and later: TRUNCATE TABLE performance_schema.host_cache), and raise " +
-				"max_connect_errors"},
+			Text: brokenOff + "TRUNCATE TABLE performance_schema.host_cache" + thenRaise},
 		{Codes: []string{"3159"}, Kind: rotator.KindTLS,
 			Text: `the server takes connections with TLS only (require_secure_transport): remove "ssl": false from the secret`},
 		// The answer to a session's first statement, which MySQL writes so to its own log alone for all else.
-		{Codes: []string{"1184"}, Kind: rotator.KindMisconfigured,
+		{Codes: []string{"1184"}, Kind: rotator.KindMisconfigured, AtLogin: true,
 			Text: "the server's init_connect fails, with which it begins every session but a superuser's, and so it " +
 				"ends them all: as a user with CONNECTION_ADMIN or SUPER (MariaDB: CONNECTION ADMIN), SHOW GLOBAL " +
 				"VARIABLES LIKE 'init_connect', and bring back what it names, or SET GLOBAL init_connect = '', and " +
@@ -89,11 +103,12 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1203"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
 			Text: "no free connection: the user has all that max_user_connections gives it. Try again; if it lasts, " +
 				"raise it, or MAX_USER_CONNECTIONS of {user}. " + noSlot},
-		{Codes: []string{"1226"}, Says: []string{"max_user_connections", "max_connections_per_hour"},
+		{Codes: []string{"1226"}, Says: []string{"max_user_connections"},
 			Kind: rotator.KindTooManyConnections, Public: true, Retry: dial.RetryYes,
-			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS 0 MAX_CONNECTIONS_PER_HOUR 0, or with a higher one. " + noSlot},
+			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS 0, or with a higher one. " + noSlot},
+		// These pass too, but within an hour.
 		{Codes: []string{"1226"}, Kind: rotator.KindTooManyConnections, Public: true,
-			Text: "the account {user} has used up a limit of its own: ALTER USER {user}@`%` WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0, or with higher ones, or wait an hour"},
+			Text: "the account {user} has used up what the limit below gives it for an hour: ALTER USER {user}@`%` WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0, or with higher ones, or wait an hour"},
 		{Codes: []string{"1021", "1037", "1041", "1114", "1135"}, Kind: rotator.KindInternal, Early: true,
 			Text: "the server is out of disk, memory or threads: free some. Nothing was changed by this statement"},
 		{Codes: []string{"1153"}, Kind: rotator.KindMisconfigured,
@@ -124,10 +139,10 @@ func Causes() []dial.Cause {
 		{Codes: []string{"3879"}, Kind: rotator.KindMisconfigured, Text: noPassword},
 		{Codes: []string{"1524"}, Kind: rotator.KindMisconfigured, Public: true,
 			Text: "the authentication plugin that the account has, or is to have, is not loaded on this server: " +
-				"INSTALL PLUGIN, or " + notPlain},
+				"INSTALL PLUGIN, or " + toEither},
 		{Codes: []string{"1372", "1390", "1827"}, Kind: rotator.KindMisconfigured,
 			Text: "the server takes hashes of another kind for this account: rotate through a superuser, or " +
-				notPlain},
+				toEither},
 
 		// The new password, and the one in use.
 		{Codes: []string{"1819", "3638"}, Kind: rotator.KindPasswordPolicy, Public: true, Text: policy},
@@ -189,6 +204,20 @@ func Causes() []dial.Cause {
 }
 
 const (
+	// What an account with an expired password is given: the password it has. MariaDB's ALTER USER would make
+	// an account of ed25519 one of mysql_native_password.
+	setMySQL   = "ALTER USER {user}@`%` IDENTIFIED BY 'PASSWORD', " + typed
+	setMariaDB = "SET PASSWORD FOR {user}@`%` = PASSWORD('PASSWORD'), " + typed
+	expired    = "the password has expired, and the server answers nothing but a change of it: rotate-secret " +
+		"makes one where the user changes itself (single user); otherwise, as a superuser, "
+	expiredForAll = "the password has expired, and the server permits no login to change it " +
+		"(disconnect_on_expired_password): as a superuser, "
+	noCommon  = "the server and this function have no way of authentication in common for this account: "
+	toEither  = "on MySQL " + toMySQL + ", and on MariaDB " + toMariaDB
+	brokenOff = "the server has blocked the address of this function after too many broken connections: "
+	thenRaise = ", and SET GLOBAL max_connect_errors = 10000. Then find what breaks connections off from " +
+		"there: a health check, or a scanner"
+
 	notInMemory = "on MariaDB its name was given a space at its end, which the tables do not keep, or the tables " +
 		"were changed by hand. FLUSH PRIVILEGES has the server read them, and makes it the account; or DROP USER it"
 	noPassword = "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that " +

@@ -68,7 +68,7 @@ func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair st
 			return err
 		}
 	}
-	targets, err := c.targets()
+	targets, err := c.targets(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,9 +93,12 @@ func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, p
 		return nil, err
 	}
 	if pair.PasswordOnly {
-		targets, err := c.targets()
+		targets, err := c.targets(ctx)
 		if err == nil {
 			err = c.dryRunOthers(ctx, targets, sample)
+		}
+		if err == nil {
+			err = c.checkReached(ctx)
 		}
 		if err != nil {
 			return nil, err
@@ -124,6 +127,9 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 	}
 	looks := func(s *session) []string {
 		all := []string{s.accountsOf(pair.Original), s.accountsOf(pair.Clone)}
+		if dryRun {
+			all = append(all, clientAddress, s.accountsOf(""))
+		}
 		if dryRun || !s.mariadb {
 			all = append(all, s.whatAChangeAsks())
 		}
@@ -156,7 +162,7 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 
 func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	if c.sandbox {
-		return c.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its secret first")
+		return c.expiredSuperuser()
 	}
 	if c.allOriginals, err = c.accounts(ctx, c.pair.Original); err != nil {
 		return err
@@ -167,7 +173,7 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	if len(c.allOriginals) == 0 {
 		return c.errorf(rotator.KindNotFound, "%s", gone(c.pair.Original, c.clones))
 	}
-	if c.originals, err = c.changeable(c.allOriginals, c.pair.Original); err != nil {
+	if c.originals, err = c.changeable(ctx, c.allOriginals, c.pair.Original); err != nil {
 		return err
 	}
 	for _, r := range c.clones {
@@ -204,7 +210,7 @@ func (c *cloneSync) readGrantsAhead(ctx context.Context) error {
 		err := c.askAhead(limited, "", some)
 		cancel()
 		if err != nil && errorNumber(err) == 0 {
-			return wrapError(ctx, c.login, st, err)
+			return c.wrapError(ctx, st, err)
 		}
 	}
 	return nil
@@ -228,9 +234,28 @@ func (c *cloneSync) allTargets() []accountRow {
 	return c.clones
 }
 
+// synced gives all accounts of the target as they will be: those of the clone on a host of the original are like it.
+func (c *cloneSync) synced() []accountRow {
+	if c.inUse() || c.pair.PasswordOnly {
+		return c.allTargets()
+	}
+	var all []accountRow
+	for _, original := range c.originals {
+		clone, _ := c.clone(original.host)
+		clone.require = original.require
+		all = append(all, clone)
+	}
+	for _, clone := range c.clones {
+		if !slices.ContainsFunc(all, func(r accountRow) bool { return r.host == clone.host }) {
+			all = append(all, clone)
+		}
+	}
+	return all
+}
+
 // targets gives the accounts whose password is set.
-func (c *cloneSync) targets() ([]accountRow, error) {
-	return c.changeable(c.allTargets(), c.pair.Target)
+func (c *cloneSync) targets(ctx context.Context) ([]accountRow, error) {
+	return c.changeable(ctx, c.allTargets(), c.pair.Target)
 }
 
 // inUse says whether clients may be on the clone.
@@ -312,7 +337,7 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 		return c.execClear(ctx, st, via+"PASSWORD("+quotePassword(p)+")")
 	}
 	if err != nil {
-		return wrapError(ctx, c.login, st, err)
+		return c.wrapError(ctx, st, err)
 	}
 	return nil
 }
@@ -526,6 +551,9 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	if err := c.dryRunAccounts(ctx, existing, sample); err != nil {
 		return nil, err
 	}
+	if err := c.checkReached(ctx); err != nil {
+		return nil, err
+	}
 	return append(warnings, c.rowCaveats(c.allTargets())...), nil
 }
 
@@ -536,7 +564,7 @@ func (c *cloneSync) dryRunAccounts(ctx context.Context, existing []accountRow, s
 		return c.dryRunOthers(ctx, c.originals, sample)
 	}
 	if len(c.clones) > 0 {
-		targets, err := c.targets()
+		targets, err := c.targets(ctx)
 		if err != nil {
 			return err
 		}
@@ -565,5 +593,5 @@ func (c *cloneSync) dryRunAccounts(ctx context.Context, existing []accountRow, s
 			"again, without privileges and with a random password that is not stored: another session manages the "+
 			"same accounts", c.originals[0])
 	}
-	return wrapError(ctx, c.login, st, err)
+	return c.wrapError(ctx, st, err)
 }

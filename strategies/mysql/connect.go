@@ -93,7 +93,7 @@ func (e Engine) connect(ctx context.Context, login strategies.Login, many bool) 
 		if st.phase == loggingIn {
 			st.limit = s.wire.loginTime
 		}
-		return nil, wrapError(ctx, login, st, err)
+		return nil, s.wrapError(ctx, st, err)
 	}
 }
 
@@ -283,7 +283,7 @@ func (s *session) query(ctx context.Context, st operation, sql string) ([][]stri
 	defer cancel()
 	rows, err := s.rows(limited, sql)
 	if err != nil {
-		return nil, wrapError(ctx, s.login, st, err)
+		return nil, s.wrapError(ctx, st, err)
 	}
 	return rows, nil
 }
@@ -298,7 +298,7 @@ func (s *session) row(ctx context.Context, st operation, sql string) ([]string, 
 	defer cancel()
 	row, err := s.oneRow(limited, sql)
 	if err != nil {
-		return nil, wrapError(ctx, s.login, st, err)
+		return nil, s.wrapError(ctx, st, err)
 	}
 	return row, nil
 }
@@ -399,7 +399,7 @@ func text(v driver.Value) string {
 func (s *session) exec(ctx context.Context, st operation, sql string) error {
 	st.limit = s.limit
 	if err := s.execRaw(ctx, sql); err != nil {
-		return wrapError(ctx, s.login, st, err)
+		return s.wrapError(ctx, st, err)
 	}
 	return nil
 }
@@ -418,7 +418,7 @@ func (s *session) execAll(ctx context.Context, of func(statement) operation, all
 		if errorNumber(err) == 0 || len(some) == 1 {
 			st := of(some[0])
 			st.limit = s.limit
-			return wrapError(ctx, s.login, st, err)
+			return s.wrapError(ctx, st, err)
 		}
 		// Which of them was it? What the text has taken away already is gone.
 		for _, sql := range some {
@@ -426,7 +426,7 @@ func (s *session) execAll(ctx context.Context, of func(statement) operation, all
 			st.limit = s.limit
 			err := s.execRaw(ctx, sql.text)
 			if n := errorNumber(err); err != nil && n != 1141 && n != 1147 {
-				return wrapError(ctx, s.login, st, err)
+				return s.wrapError(ctx, st, err)
 			}
 		}
 	}

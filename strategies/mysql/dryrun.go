@@ -39,7 +39,7 @@ func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping
 	case errorNumber(err) == 3891:
 		return nil
 	case err != nil:
-		return wrapError(ctx, s.login, st, err)
+		return s.wrapError(ctx, st, err)
 	}
 	// The server has changed the password though the one to replace was wrong. Put
 	// it back, whatever else.
@@ -63,8 +63,8 @@ func (s *session) checkStoredInServer(ctx context.Context) error {
 	plugin, err := pluginOf(row[0])
 	s.attempts = attemptsOf(row[0])
 	if err != nil || (accountRow{plugins: []string{plugin}}).plugin() == "" {
-		return s.errorf(rotator.KindMisconfigured, "the user logs in by %s, and this function changes and proves "+
-			"passwords of %s", plugin, strings.Join(passwordPlugins, ", "))
+		return s.errorf(rotator.KindMisconfigured, "account %s %s, or stop rotating this secret", s.actingAccount,
+			s.ofNoPassword(ctx, accountRow{account: s.actingAccount, plugins: []string{plugin}}))
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample
 		switch {
 		case errorNumber(err) == 3893, errorNumber(err) == 3891:
 		case err != nil:
-			return wrapError(ctx, s.login, st, err)
+			return s.wrapError(ctx, st, err)
 		default:
 			return s.errorf(rotator.KindInternal, "the dry run changed the password of %s, against the server's own "+
 				"rule: set it to AWSCURRENT's value by hand", t)
@@ -168,9 +168,9 @@ func (s *session) dryRunHash(ctx context.Context, st operation, whose string) er
 				return nil
 			}
 		}
-		return wrapError(ctx, s.login, st, err)
+		return s.wrapError(ctx, st, err)
 	case err != nil:
-		return wrapError(ctx, s.login, st, err)
+		return s.wrapError(ctx, st, err)
 	}
 	return s.errorf(rotator.KindInternal, "the server took for a hash what is none: set the password in AWSCURRENT "+
 		"by hand")
@@ -209,14 +209,14 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 		case 1410, 1133, 3523:
 		case 0:
 			if err != nil {
-				return wrapError(ctx, s.login, operation{action: "dry run of grants", limit: s.limit}, err)
+				return s.wrapError(ctx, operation{action: "dry run of grants", limit: s.limit}, err)
 			}
 			drop := operation{action: "removing what the dry run created"}
 			if err := s.exec(ctx, drop, "DROP USER "+absent.String()); err != nil {
 				return err
 			}
 		default:
-			return wrapError(ctx, s.login, operation{limit: s.limit,
+			return s.wrapError(ctx, operation{limit: s.limit,
 				action: "dry run of copying " + sql.what + " from " + original.String(),
 				remedy: s.grantRemedy(sql)}, err)
 		}

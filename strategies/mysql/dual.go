@@ -59,7 +59,7 @@ func (e Engine) SetPasswordKeeping(ctx context.Context, login strategies.Login, 
 		err = s.execRaw(ctx, change)
 	}
 	if err != nil {
-		return wrapError(ctx, s.login, st, err)
+		return s.wrapError(ctx, st, err)
 	}
 	return nil
 }

@@ -219,7 +219,7 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 	if err != nil {
 		return nil, err
 	}
-	targets, err := s.changeable(all, user)
+	targets, err := s.changeable(ctx, all, user)
 	if err == nil {
 		err = s.checkAlike(ctx, targets)
 	}
@@ -336,7 +336,8 @@ func checkName(what, name string) error {
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
-	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK -- with the host that the account has"
+	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK " +
+		"-- with the host that the account has (error 1396: there is none for this host)"
 }
 
 // ResetStatement implements strategies.Resetter.

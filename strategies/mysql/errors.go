@@ -39,6 +39,24 @@ type operation struct {
 	setsPassword bool   // the statement carries a new password: refusals are the policy's
 	sensitive    bool   // the statement carries values that the server may repeat
 	selfChange   bool   // the account changes itself
+	product      string // what the server is; before its greeting that is not known
+}
+
+// The products of this engine, by which rows of Causes differ.
+const (
+	productMySQL   = "MySQL"
+	productMariaDB = "MariaDB"
+)
+
+// wrapError is that of the session's server.
+func (s *session) wrapError(ctx context.Context, st operation, err error) error {
+	switch {
+	case s.mariadb:
+		st.product = productMariaDB
+	case s.wire.version != "":
+		st.product = productMySQL
+	}
+	return wrapError(ctx, s.login, st, err)
 }
 
 // wrapError gives every failure of the driver, the network and the server its kind
@@ -47,10 +65,11 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	var server *mysql.MySQLError
 	var kind rotator.Kind
 	var sentence string
+	var c dial.Cause
 	cause, mark := err, func(err error) error { return err }
 	switch {
 	case errors.As(err, &server):
-		c := causeOf(login, st, server)
+		c = causeOf(login, st, server)
 		kind, sentence = c.Kind, c.Sentence(login, quoteIdent, st.remedy)
 		says := sentence
 		mark = func(err error) error { return c.Mark(err, says) }
@@ -80,7 +99,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 			"over, or a proxy in between has no database behind it"
 	case st.phase != querying:
 		kind = rotator.KindMisconfigured
-		sentence, cause = classifyLogin(err)
+		sentence, cause = classifyLogin(err, login, st.product)
 	default:
 		kind, sentence = rotator.KindInternal, "the driver failed"
 	}
@@ -91,8 +110,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	if server != nil && kind == rotator.KindMisconfigured && saidByProxy(server) {
 		return strategies.MarkPoolerError(err)
 	}
-	// An init_connect that fails ends a session at its first statement, whatever the value.
-	if st.phase != querying || server != nil && server.Number == 1184 {
+	if st.phase != querying || c.AtLogin {
 		return strategies.MarkLoginError(err)
 	}
 	return err
@@ -142,18 +160,22 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 
 // classifyLogin reads a login that failed on our side of the wire. The driver's own texts
 // advise on settings that do not exist here.
-func classifyLogin(err error) (string, error) {
+func classifyLogin(err error, login strategies.Login, product string) (string, error) {
+	give := toMySQL
+	if product == productMariaDB {
+		give = toMariaDB
+	}
+	give = strings.ReplaceAll(give, "{user}", quoteIdent(login.User))
 	switch {
 	case errors.Is(err, mysql.ErrCleartextPassword):
 		return "the server asks for the password in clear (mysql_clear_password, as for PAM, LDAP or IAM accounts), " +
-			"and it is not sent: give the account caching_sha2_password, or ed25519 on MariaDB, or stop rotating " +
-			"this secret", errRefused
+			"and it is not sent: stop rotating this secret, or " + give, errRefused
 	case errors.Is(err, mysql.ErrOldPassword):
 		return "the server asks for the password in the form of MySQL 4.0, which a listener on the network can read: " +
-			"give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
+			give, errRefused
 	case errors.Is(err, mysql.ErrUnknownPlugin):
 		return "the server asks for a proof that this function cannot give (parsec, gssapi, PAM, LDAP or WebAuthn): " +
-			"give the account caching_sha2_password, or ed25519 on MariaDB", errRefused
+			"stop rotating this secret, or " + give, errRefused
 	}
 	return "no common authentication method: something that is not MySQL, or an account whose plugin this function " +
 		"does not have", errRefused
@@ -178,7 +200,8 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 			Text: "a proxy in between refused the login, by a password that it knows itself: that says nothing of " +
 				"what the database would answer. To fix it, " + strategies.PoolerRemedy}
 	}
-	c := dial.Find(Causes(), work, "", e.Message, strconv.Itoa(int(e.Number)), "SQLSTATE "+string(e.SQLState[:]))
+	c := dial.Find(Causes(), work, st.product, e.Message, strconv.Itoa(int(e.Number)), "SQLSTATE "+
+		""+string(e.SQLState[:]))
 	if st.phase == greeting && !c.Early { // nothing else is believed before credentials were sent
 		return dial.Cause{Kind: rotator.KindMisconfigured,
 			Text: "{address} refused the connection before a password was sent, so that this says nothing of the " +

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -57,14 +58,17 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 	}
 	defer s.close()
 	if s.sandbox {
-		return nil, s.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its secret first")
+		return nil, s.expiredSuperuser()
 	}
-	row, err := s.row(ctx, operation{action: "asking where the login comes from"},
-		"SELECT CAST(SUBSTRING_INDEX(USER(), '@', -1) AS BINARY) LIMIT 1")
+	host, err := s.address(ctx)
 	if err != nil {
 		return nil, err
 	}
 	anonymous, err := s.accounts(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := s.methods(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -74,62 +78,204 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		if err != nil {
 			return nil, err
 		}
-		causes[i] = rejectionCause(login, row[0], own, anonymous)
+		causes[i] = rejectionCause(login, host, own, anonymous, loaded)
 	}
 	return causes, nil
 }
 
+// clientAddress is what the server takes for the address of this session.
+const clientAddress = "SELECT CAST(SUBSTRING_INDEX(USER(), '@', -1) AS BINARY) LIMIT 1"
+
+func (s *session) address(ctx context.Context) (string, error) {
+	row, err := s.row(ctx, operation{action: "asking where the login comes from"}, clientAddress)
+	if err != nil {
+		return "", err
+	}
+	return row[0], nil
+}
+
+// authMethods are those of authentication that a server has.
+type authMethods struct {
+	mariadb bool
+	loaded  []string
+}
+
+// loadedPlugins asks for the methods of authentication that the server has, which any user may.
+const loadedPlugins = "SELECT PLUGIN_NAME FROM information_schema.PLUGINS " +
+	"WHERE PLUGIN_TYPE = 'AUTHENTICATION' AND PLUGIN_STATUS = 'ACTIVE'"
+
+func (s *session) methods(ctx context.Context) (authMethods, error) {
+	rows, err := s.query(ctx, operation{action: "looking up the methods of authentication"}, loadedPlugins)
+	m := authMethods{mariadb: s.mariadb}
+	for _, row := range rows {
+		m.loaded = append(m.loaded, row[0])
+	}
+	return m, err
+}
+
+// of leaves those by which an account has a password.
+func (m authMethods) of(r accountRow) []string {
+	return slices.DeleteFunc(r.passwords(), func(p string) bool { return !slices.Contains(m.loaded, p) })
+}
+
+// resetStatement gives an account a password by the methods that it has, or else by the best of the server. The account
+// may be locked after failed logins too, which no table shows.
+func (m authMethods) resetStatement(r accountRow) string {
+	by := m.of(r)
+	if len(by) == 0 && m.mariadb {
+		by = []string{"mysql_native_password"} // which each has
+		if slices.Contains(m.loaded, "ed25519") {
+			by[0] = "ed25519"
+		}
+	}
+	identified := "BY 'PASSWORD'"
+	switch {
+	case m.mariadb:
+		identified = "VIA " + strings.Join(by, " USING PASSWORD('PASSWORD') OR ") + " USING PASSWORD('PASSWORD')"
+	case len(by) == 0:
+		identified = "WITH caching_sha2_password " + identified
+	}
+	return "ALTER USER " + r.String() + " IDENTIFIED " + identified + " ACCOUNT UNLOCK"
+}
+
+// ofNoPassword says what to do about an account that this function can neither log in as nor give a password.
+func (s *session) ofNoPassword(ctx context.Context, r accountRow) string {
+	m, err := s.methods(ctx)
+	if err != nil {
+		m = authMethods{mariadb: s.mariadb}
+	}
+	return fmt.Sprintf("logs in by %s, and this function changes and proves passwords of %s: %s, %s",
+		strings.Join(r.plugins, " or "), strings.Join(passwordPlugins, ", "), m.resetStatement(r), typedFor(r.user))
+}
+
+// expiredSuperuser is the error of a superuser in the sandbox.
+func (s *session) expiredSuperuser() error {
+	set := setMySQL
+	if s.mariadb {
+		set = setMariaDB
+	}
+	return s.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its secret first, or as "+
+		"another superuser, %s", strings.ReplaceAll(set, "{user}", quoteIdent(s.login.User)))
+}
+
+// typedFor says which password to type.
+func typedFor(user string) string { return strings.ReplaceAll(typed, "{user}", quoteIdent(user)) }
+
 // rejectionCause says why a login from a host is rejected. own are the accounts of the name, anonymous those without
 // one.
-func rejectionCause(login strategies.Login, host string, own, anonymous []accountRow) rotator.RejectionCause {
-	blocked := func(format string, args ...any) rotator.RejectionCause {
-		return rotator.RejectionCause{Text: fmt.Sprintf(format, args...), Blocked: true}
-	}
-	own = slices.DeleteFunc(slices.Clone(own), func(r accountRow) bool { return r.isRole })
-	// of two for the same host the server takes the one with a name
-	met, ok := serving(slices.Concat(anonymous, own), host)
+func rejectionCause(login strategies.Login, host string, own, anonymous []accountRow,
+	m authMethods) rotator.RejectionCause {
+	own = accountsOnly(own)
 	right := slices.IndexFunc(own, func(r accountRow) bool { return r.accepts(login.Password) })
+	if len(own) == 0 {
+		return rotator.RejectionCause{Text: gone(login.User, nil), Reset: createStatement(login.User) +
+			" -- where RENAME USER does not bring it back; then GRANT it what it had"}
+	}
+	met, blocks := obstacle(login, host, own, anonymous)
 	switch {
-	case len(own) == 0:
-		return rotator.RejectionCause{Text: gone(login.User, nil)}
-	case slices.ContainsFunc(own, func(r accountRow) bool { return strings.Contains(r.host, "/") }): // a netmask
+	case undecided(own, host):
 		return rotator.RejectionCause{Text: fmt.Sprintf("user %q has the accounts %s, and the server calls the "+
 			"address of this function %s", login.User, names(own), quoteText(host))}
-	case !ok:
-		return blocked("no account of user %q is for the address of this function, which the server calls %s, but "+
+	case blocks != "" && met.locked && !met.accepts(login.Password):
+		return rotator.RejectionCause{Blocked: true, Text: blocks + "; its password is another, too"}
+	case blocks != "":
+		return rotator.RejectionCause{Blocked: true, Text: blocks}
+	case len(m.of(met)) == 0:
+		how := "not by a password"
+		if met.plugin() != "" {
+			how = "this server has not loaded that"
+		}
+		return rotator.RejectionCause{Reset: m.resetStatement(met),
+			Text: fmt.Sprintf("the server takes the login for account %s, which logs in by %s, and %s: %s, %s, or "+
+				"stop "+
+				"rotating this secret", met, strings.Join(met.plugins, " or "), how, m.resetStatement(met),
+				typedFor(login.User))}
+	case met.accepts(login.Password):
+		return rotator.RejectionCause{Right: true,
+			Text: fmt.Sprintf("account %s, which the server takes the login for, has this very password", met)}
+	case right >= 0:
+		return rotator.RejectionCause{Blocked: true,
+			Text: fmt.Sprintf("the server takes the login for account %s, which hides %s, whose password this is: "+
+				"if no "+
+				"client needs the former, DROP USER %s; otherwise give it the same password", met, own[right], met)}
+	}
+	return rotator.RejectionCause{Reset: m.resetStatement(met),
+		Text: fmt.Sprintf("the server takes the login for account %s, and its password is another", met)}
+}
+
+// obstacle gives the account that the server takes a login from a host for, and what keeps it out whatever the
+// password;
+// "": nothing.
+func obstacle(login strategies.Login, host string, own, anonymous []accountRow) (met accountRow, blocks string) {
+	// of two for the same host the server takes the one with a name
+	own = accountsOnly(own)
+	met, ok := serving(slices.Concat(anonymous, own), host)
+	switch {
+	case !ok && len(own) > 0:
+		blocks = fmt.Sprintf("no account of user %q is for the address of this function, which the server calls "+
+			"%s, but "+
 			"%s: RENAME USER %s TO %s, or CREATE USER for that address, and GRANT what it had",
 			login.User, quoteText(host), names(own), own[0], account{user: login.User, host: "%"})
+	case !ok:
 	case met.user == "":
-		return blocked("the server takes the login for the anonymous account %s, which comes before any account of "+
+		blocks = fmt.Sprintf("the server takes the login for the anonymous account %s, which comes before any "+
+			"account of "+
 			"%q for the address of this function: DROP USER %s", met, login.User, met)
 	case met.locked:
-		also := ""
-		if !met.accepts(login.Password) {
-			also = "; its password is another, too"
-		}
-		return blocked("account %s is locked: ALTER USER %s ACCOUNT UNLOCK%s", met, met, also)
+		blocks = fmt.Sprintf("account %s is locked: ALTER USER %s ACCOUNT UNLOCK", met, met)
 	case met.require == "REQUIRE SSL" && login.TLS.Disabled:
-		return blocked(`account %s demands TLS: remove "ssl": false from the secret`, met)
+		blocks = fmt.Sprintf(`account %s demands TLS: remove "ssl": false from the secret`, met)
 	case met.require != "REQUIRE NONE" && met.require != "REQUIRE SSL":
 		without := ""
 		if login.TLS.Disabled {
 			without = `, and remove "ssl": false from the secret`
 		}
-		return blocked("account %s demands a client certificate (%s), of which this function has none: ALTER USER %s "+
-			"REQUIRE SSL%s", met, met.require, met, without)
-	case met.plugin() == "":
-		return blocked("account %s logs in by %s, and not by a password: give it one of %s, or stop rotating "+
-			"this secret", met, strings.Join(met.plugins, " or "), strings.Join(passwordPlugins, ", "))
-	case met.accepts(login.Password):
-		return rotator.RejectionCause{Right: true,
-			Text: fmt.Sprintf("account %s, which the server takes the login for, has this very password", met)}
-	case right >= 0:
-		return blocked("the server takes the login for account %s, which hides %s, whose password this is: if no "+
-			"client needs the former, DROP USER %s; otherwise give it the same password", met, own[right], met)
+		blocks = fmt.Sprintf("account %s demands a client certificate (%s), of which this function has none: "+
+			"ALTER USER "+
+			"%s REQUIRE SSL%s", met, met.require, met, without)
 	}
-	// It may be locked after failed logins, which no table shows.
-	return rotator.RejectionCause{Reset: "ALTER USER " + met.String() + " IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK",
-		Text: fmt.Sprintf("the server takes the login for account %s, and its password is another", met)}
+	return met, blocks
+}
+
+// checkReached refuses a change after which the login that testSecret makes would be rejected, whatever the password.
+func (c *cloneSync) checkReached(ctx context.Context) error {
+	host, err := c.address(ctx)
+	if err != nil {
+		return err
+	}
+	anonymous, err := c.accounts(ctx, "")
+	if err != nil {
+		return err
+	}
+	next, inUse := c.synced(), c.allOriginals
+	if c.inUse() {
+		inUse = c.clones
+	}
+	login := strategies.Login{User: c.pair.Target, TLS: strategies.TLS{Disabled: c.pair.NoTLS}}
+	// The user in use has logged in. Where its accounts do not tell how, the superuser comes by another way.
+	if _, ok := serving(accountsOnly(inUse), host); !ok || undecided(next, host) {
+		return nil
+	}
+	if _, blocks := obstacle(login, host, next, anonymous); blocks != "" {
+		return c.errorf(rotator.KindMisconfigured, "the new password could not log in: %s", blocks)
+	}
+	return nil
+}
+
+// accountsOnly leaves the roles out.
+func accountsOnly(rows []accountRow) []accountRow {
+	return slices.DeleteFunc(slices.Clone(rows), func(r accountRow) bool { return r.isRole })
+}
+
+// undecided says whether the texts do not tell which account the server takes: it compares netmasks by their numbers,
+// and
+// an address that it has found a name for by both.
+func undecided(rows []accountRow, host string) bool {
+	_, err := netip.ParseAddr(host)
+	return slices.ContainsFunc(rows, func(r accountRow) bool {
+		return strings.Contains(r.host, "/") ||
+			err != nil && r.host != "%" && strings.Trim(r.host, "0123456789abcdefABCDEF.:%_") == ""
+	})
 }
 
 // gone says what to do about a user without an account. The other user of a pair, if it is there, has the same
@@ -140,7 +286,11 @@ func gone(user string, clones []accountRow) string {
 		had = "SHOW GRANTS FOR " + clones[0].String() + " shows"
 	}
 	return fmt.Sprintf("there is no account of user %q on this server: if it was renamed, RENAME USER it back "+
-		"(SELECT User, Host FROM mysql.user shows all names); if it was dropped, CREATE USER %s with a password, and "+
-		"GRANT it what it had, which %s; or correct the user name in the secret",
-		user, account{user: user, host: "%"}, had)
+		"(SELECT User, Host FROM mysql.user shows all names); if it was dropped, %s, %s, and GRANT it what it had, "+
+		"which %s; or correct the user name in the secret", user, createStatement(user), typedFor(user), had)
+}
+
+// createStatement makes an account for every host.
+func createStatement(user string) string {
+	return "CREATE USER " + account{user: user, host: "%"}.String() + " IDENTIFIED BY 'PASSWORD'"
 }

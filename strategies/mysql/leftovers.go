@@ -69,7 +69,7 @@ func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err erro
 		rows, err := c.rows(limited, look)
 		cancel()
 		if err != nil && errorNumber(err) == 0 {
-			return l, wrapError(ctx, c.login, operation{action: "looking up what was defined for " + c.pair.Clone,
+			return l, c.wrapError(ctx, operation{action: "looking up what was defined for " + c.pair.Clone,
 				limit: c.limit}, err)
 		}
 		l.unseen = l.unseen || err != nil // not permitted, or the server has too many to look at

@@ -52,9 +52,9 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 		return c.errorf(rotator.KindPrivilege, "clients of account %s would meet account %s, which is locked: ALTER "+
 			"USER %s ACCOUNT UNLOCK, or DROP USER %s", now, then, then, then)
 	case !then.changeable():
-		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which logs in by "+
-			"%s: give it one of %s, or DROP USER %s", now, then, strings.Join(then.plugins, " or "),
-			strings.Join(passwordPlugins, ", "), then)
+		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which %s, or "+
+			"DROP USER %s",
+			now, then, c.ofNoPassword(ctx, then), then)
 	case aligned:
 		return nil
 	case then.require != now.require && then.require != "REQUIRE NONE" &&

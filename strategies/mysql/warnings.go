@@ -57,7 +57,7 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 // guessTwins asks for other accounts of the name where mysql.user may not be read.
 // MySQL tells a user whether there is one on a host that it names. MariaDB does not.
 func (s *session) guessTwins(ctx context.Context) (strategies.Warning, error) {
-	asked := " (MariaDB does not show a user its other accounts)"
+	asked := ""
 	if !s.mariadb {
 		var twins, hosts []string
 		for _, host := range []string{"%", "localhost"} {
@@ -80,7 +80,10 @@ func (s *session) guessTwins(ctx context.Context) (strategies.Warning, error) {
 		}
 		asked = " (there is no " + strings.Join(hosts, " and no ") + ")"
 	}
-	return strategies.Warning{Unknown: true, Text: fmt.Sprintf("whether user %q has accounts for other hosts than %s is not known%s: clients on those hosts would be refused, for their password stays the old one. As an administrator, SELECT Host FROM mysql.user WHERE User = %s; if there is one, set SINGLE_USER_THROUGH_SUPERUSER=true. To let the preflight look, GRANT SELECT ON `mysql`.* TO %s",
+	return strategies.Warning{Unknown: true, Text: fmt.Sprintf("user %q may not see whether it has accounts for other "+
+		"hosts than %s%s. Their clients would be refused, for their password stays the old one. As an administrator, "+
+		"SELECT Host FROM mysql.user WHERE User = %s; if there is one, set SINGLE_USER_THROUGH_SUPERUSER=true. To let "+
+		"the preflight look, GRANT SELECT ON `mysql`.* TO %s",
 		s.login.User, s.actingAccount, asked, quoteText(s.login.User), s.actingAccount)}, nil
 }
 

@@ -155,7 +155,7 @@ func (s *scene) cli(command string) {
 }
 
 // statementOf is the first statement in the line of a version, up to where words go on. Hosts have dots.
-var statementOf = regexp.MustCompile(`(?:ALTER (?:ROLE|USER|DATABASE)|GRANT|SET GLOBAL|FLUSH PRIVILEGES|RENAME USER|DROP USER|ACL SETUSER)(?:[^:;(,.]|\.[^ ])*`)
+var statementOf = regexp.MustCompile(`(?:ALTER (?:ROLE|USER|DATABASE)|GRANT(?: [A-Z, ]+ ON)?|SET GLOBAL|SET PASSWORD FOR|FLUSH PRIVILEGES|RENAME USER|DROP USER|ACL SETUSER)(?:[^:;(,.]|\.[^ ]|\('PASSWORD'\))*`)
 
 // follow does what status says, to the letter, until it says that there is nothing to do,
 // and gives the reasons that it gave.
@@ -205,10 +205,10 @@ func (s *scene) follow() (reasons []string) {
 					s.valkeyStatement(d.Inquiry, r.Statement)
 					continue
 				}
-				s.exec(strings.Replace(r.Statement, "'PASSWORD'", "'"+s.holder(s.arn, r.PasswordOf).Password+"'", 1))
+				s.exec(strings.ReplaceAll(r.Statement, "'PASSWORD'", "'"+s.holder(s.arn, r.PasswordOf).Password+"'"))
 			}
 		case d.Action == rotator.ActionInvestigate && detail != "":
-			s.exec(detail)
+			s.exec(strings.ReplaceAll(detail, "'PASSWORD'", "'"+s.holder(s.arn, "AWSCURRENT").Password+"'"))
 		default:
 			s.t.Fatalf("the advice cannot be followed: %s", text)
 		}
@@ -459,9 +459,38 @@ var scenes = map[string]func(*scene){
 		s.say("ALTER USER %u@'%' WITH MAX_CONNECTIONS_PER_HOUR 1", s.user, "")
 		s.accepts(account{Username: s.user, Password: s.canaries[len(s.canaries)-1]})
 	},
+	"the primary is read-only": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("SET GLOBAL read_only = ON")
+		s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL read_only = OFF") })
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.names, s.fix = "or where it is the primary, SET GLOBAL read_only = OFF", func() { s.exec("SET GLOBAL read_only = OFF") }
+	},
+	"an hourly limit, once a password is pending": func(s *scene) {
+		s.my()
+		s.hourly("MAX_CONNECTIONS_PER_HOUR 1")
+	},
+	"an hourly limit of statements, once a password is pending": func(s *scene) {
+		s.my()
+		s.hourly("MAX_QUERIES_PER_HOUR 3")
+	},
+	"an hourly limit of changes, once a password is pending": func(s *scene) {
+		s.my()
+		s.hourly("MAX_UPDATES_PER_HOUR 1")
+	},
+	"the password has expired": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.say("ALTER USER %u@'%' PASSWORD EXPIRE", s.user, "")
+	},
+	"it logs in by the socket": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.socket()
+	},
 	"an init_connect that fails": func(s *scene) {
-		s.not("postgres")
-		s.not("valkey")
+		s.my()
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.exec("SET GLOBAL init_connect = 'INSERT INTO none.logins VALUES (1)'")
 		s.names, s.fix = "SET GLOBAL init_connect = ''", func() { s.exec("SET GLOBAL init_connect = ''") }
@@ -647,6 +676,46 @@ var scenes = map[string]func(*scene){
 		s.not("valkey")
 		s.pair("CREATE USER %u@'127.0.0.1' IDENTIFIED BY '%p'", "which hides ")
 	},
+	"the original is for another host": func(s *scene) {
+		s.brokenPair("RENAME USER %u@'%' TO %u@'10.0.%'")
+		s.says = "RENAME USER `" + s.user + "`@`10.0.%` TO `" + s.user + "`@`%`"
+	},
+	"the original is for another host, and was rolled back from": func(s *scene) {
+		s.brokenPair("SELECT 1") // the original is in use again
+		s.say("RENAME USER %u@'%' TO %u@'10.0.%'", s.user, "")
+		s.says = "RENAME USER `" + s.user + "`@`10.0.%` TO `" + s.user + "`@`%`"
+		s.follow()
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+	},
+	"the original demands a client certificate": func(s *scene) {
+		s.brokenPair("ALTER USER %u@'%' REQUIRE X509")
+		s.says = "ALTER USER `" + s.user + "`@`%` REQUIRE SSL"
+	},
+	"it logs in by the socket, and a superuser is at hand": func(s *scene) {
+		s.my()
+		s.alternating()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.socket()
+	},
+	"the original logs in by the socket": func(s *scene) {
+		s.brokenPair("SELECT 1")
+		s.socket()
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+	},
+	"the superuser's password has expired": func(s *scene) {
+		s.brokenPair("ALTER USER %uboss@'%' PASSWORD EXPIRE")
+		set := "ALTER USER `" + s.user + "boss`@`%` IDENTIFIED BY 'PASSWORD'"
+		if s.db.family() == "mariadb" {
+			set = "SET PASSWORD FOR `" + s.user + "boss`@`%` = PASSWORD('PASSWORD')"
+		}
+		s.names = set + ", with the password that the secret has for `" + s.user + "boss`"
+		s.fix = func() {
+			s.exec(strings.ReplaceAll(set, "PASSWORD'", s.holder(s.user+"boss", "AWSCURRENT").Password+"'"))
+		}
+	},
+	"the superuser's grants are revoked": func(s *scene) {
+		s.brokenPair("REVOKE ALL PRIVILEGES, GRANT OPTION FROM %uboss@'%'")
+	},
 	"blocked after failed logins, and the password is another": func(s *scene) {
 		s.only("mysql")
 		s.has(s.user)
@@ -730,6 +799,46 @@ func (s *scene) rotatedPair(times int) {
 	if user := s.holder(s.arn, "AWSCURRENT").Username; strings.HasSuffix(user, "_clone") != (times%2 == 1) {
 		_, said := s.world.last()
 		s.t.Fatalf("after %d rotations, AWSCURRENT is of %s: %s", times, user, said)
+	}
+}
+
+// my leaves the other engines out.
+func (s *scene) my() {
+	s.t.Helper()
+	s.not("postgres")
+	s.not("valkey")
+}
+
+// hourly makes a secret of one user with a pending password, and uses up a limit that its account has for an hour.
+func (s *scene) hourly(limit string) {
+	s.t.Helper()
+	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+	s.say("ALTER USER %u@'%' WITH "+limit, s.user, "")
+	for range 3 {
+		s.accepts(s.holder(s.arn, "AWSCURRENT"))
+	}
+	s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+}
+
+// socket has the user log in by a plugin that takes no password.
+func (s *scene) socket() {
+	s.t.Helper()
+	if s.db.family() == "mariadb" {
+		s.say("ALTER USER %u@'%' IDENTIFIED VIA unix_socket", s.user, "")
+		return
+	}
+	s.db.Exec(s.t.Context(), "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'") //nolint:errcheck // it may be there
+	s.say("ALTER USER %u@'%' IDENTIFIED WITH auth_socket", s.user, "")
+}
+
+// brokenPair makes one whose clone is in use. After each statement about the original it is rotated, which may fail.
+func (s *scene) brokenPair(breaks ...string) {
+	s.t.Helper()
+	s.my()
+	s.rotatedPair(1)
+	for _, b := range breaks {
+		s.say(b, s.user, "")
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 	}
 }
 
