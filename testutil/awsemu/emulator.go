@@ -57,6 +57,8 @@ type Emulator struct {
 	// HasFunction says whether there is a function of that ARN: RotateSecret refuses one that is not there. nil: those
 	// of Functions, or, if it lists none, every one.
 	HasFunction func(functionARN string) bool
+	// Configure gives a function the environment that UpdateFunctionConfiguration has set. nil: none is told.
+	Configure func(functionARN string, env map[string]string)
 	// EmptyTest leaves the pending version of a configuration test (RotateImmediately=false) without a value. Otherwise
 	// it holds a copy of AWSCURRENT's value, as the service was seen to do.
 	EmptyTest bool

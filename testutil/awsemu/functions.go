@@ -17,6 +17,9 @@ var lambdaService = service{name: "lambda", rest: lambdaOperation, operations: m
 	"GetFunctionConcurrency":    op((*Emulator).getFunctionConcurrency),
 	"GetFunctionConfiguration":  op((*Emulator).getFunctionConfiguration),
 	"GetPolicy":                 op((*Emulator).getFunctionPolicy),
+	"PutFunctionConcurrency":    op((*Emulator).putFunctionConcurrency),
+
+	"UpdateFunctionConfiguration": op((*Emulator).updateFunctionConfiguration),
 }}
 
 // organization is the listing part of Organizations.
@@ -30,6 +33,8 @@ var organization = service{name: "organizations", target: "AWSOrganizationsV2016
 var lambdaPaths = []struct{ method, version, end, operation string }{
 	{http.MethodGet, "/2019-09-30/functions/", "/concurrency", "GetFunctionConcurrency"},
 	{http.MethodDelete, "/2017-10-31/functions/", "/concurrency", "DeleteFunctionConcurrency"},
+	{http.MethodPut, "/2017-10-31/functions/", "/concurrency", "PutFunctionConcurrency"},
+	{http.MethodPut, "/2015-03-31/functions/", "/configuration", "UpdateFunctionConfiguration"},
 	{http.MethodGet, "/2015-03-31/functions/", "/configuration", "GetFunctionConfiguration"},
 	{http.MethodGet, "/2015-03-31/functions/", "/policy", "GetPolicy"},
 	{http.MethodPost, "/2015-03-31/functions/", "/policy", "AddPermission"},
@@ -79,17 +84,57 @@ func (e *Emulator) getFunctionConcurrency(r *request, in *functionInput) (any, e
 	}{f.Reserved}, err
 }
 
+type functionEnvironment struct{ Variables map[string]string }
+
 func (e *Emulator) getFunctionConfiguration(r *request, in *functionInput) (any, error) {
 	f, err := e.function(r, in)
-	type environment struct{ Variables map[string]string }
+	return f.configuration(), err
+}
+
+func (f Function) configuration() any {
 	return struct {
 		FunctionArn, FunctionName, Runtime, State, LastUpdateStatus string
-		Environment                                                 environment
+		Environment                                                 functionEnvironment
 	}{
 		f.ARN, strings.TrimPrefix(arnPart(f.ARN, 5), "function:"), cmp.Or(f.Runtime, "provided.al2023"),
 		cmp.Or(f.State, "Active"), cmp.Or(f.LastUpdate, "Successful"),
-		environment{f.Environment},
-	}, err
+		functionEnvironment{f.Environment},
+	}
+}
+
+type functionConfigurationInput struct {
+	FunctionName string `check:"required len=1-256"`
+	Environment  *functionEnvironment
+}
+
+// updateFunctionConfiguration replaces the environment, which is what settings are in. It takes no other member: a
+// timeout that was not in force would be worse than a refusal.
+func (e *Emulator) updateFunctionConfiguration(r *request, in *functionConfigurationInput) (any, error) {
+	f, err := e.function(r, &functionInput{in.FunctionName})
+	if err != nil {
+		return nil, err
+	}
+	for name := range r.asked {
+		if name != "FunctionName" && name != "Environment" {
+			return nil, refuse(codeValidation, "This emulator changes the environment of a function alone, and not "+
+				"%.80q.", name)
+		}
+	}
+	if in.Environment == nil {
+		return f.configuration(), nil
+	}
+	for name := range in.Environment.Variables {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.HasPrefix(name, "AWS_LAMBDA_") {
+			return nil, refuse(codeValidation, "Lambda was unable to configure your environment variables because the "+
+				"environment variables you have provided contains reserved keys that are currently not supported for "+
+				"modification. Reserved keys used in this request: %.80q", name)
+		}
+	}
+	if f.Environment = in.Environment.Variables; e.Configure != nil {
+		r.then = append(r.then, func() { e.Configure(f.ARN, f.Environment) }) // it may wait for an invocation
+	}
+	e.Functions = replace(e.Functions, f, func(old Function) bool { return old.ARN == f.ARN })
+	return f.configuration(), nil
 }
 
 func (e *Emulator) getFunctionPolicy(r *request, in *functionInput) (any, error) {
@@ -194,6 +239,35 @@ func (e *Emulator) removePermission(r *request, in *removePermissionInput) (any,
 	}
 	policy.Statement = left
 	return struct{}{}, e.changeFunction(f, policy)
+}
+
+type functionConcurrencyInput struct {
+	FunctionName                 string `check:"required len=1-256"`
+	ReservedConcurrentExecutions *int   `check:"required"`
+}
+
+func (e *Emulator) putFunctionConcurrency(r *request, in *functionConcurrencyInput) (any, error) {
+	f, err := e.function(r, &functionInput{in.FunctionName})
+	if err != nil {
+		return nil, err
+	}
+	if *in.ReservedConcurrentExecutions < 0 {
+		return nil, refuse(codeValidation, "ReservedConcurrentExecutions must not be negative.")
+	}
+	f.Reserved = in.ReservedConcurrentExecutions
+	e.Functions = replace(e.Functions, f, func(old Function) bool { return old.ARN == f.ARN })
+	return struct{ ReservedConcurrentExecutions int }{*f.Reserved}, nil
+}
+
+// Throttled says whether a function has a reserved concurrency of 0, by which it is stopped. It goes by its name, or by
+// its ARN.
+func (e *Emulator) Throttled(function string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.IndexFunc(e.Functions, func(f Function) bool {
+		return f.ARN == function || strings.HasSuffix(f.ARN, ":function:"+function)
+	})
+	return i >= 0 && e.Functions[i].Reserved != nil && *e.Functions[i].Reserved == 0
 }
 
 func (e *Emulator) deleteFunctionConcurrency(r *request, in *functionInput) (any, error) {

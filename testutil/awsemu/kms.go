@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
@@ -20,13 +21,16 @@ var keyManagement = service{
 	codes:  map[string]string{codeInternal: "KMSInternalException"},
 	operations: map[string]operation{
 		"CancelKeyDeletion":   op((*Emulator).cancelKeyDeletion),
+		"CreateAlias":         op((*Emulator).createAlias),
 		"CreateGrant":         op((*Emulator).createGrant),
+		"CreateKey":           op((*Emulator).createKey),
 		"Decrypt":             op((*Emulator).decryptDataKey),
 		"DescribeKey":         op((*Emulator).describeKey),
 		"DisableKey":          op((*Emulator).disableKey),
 		"EnableKey":           op((*Emulator).enableKey),
 		"GenerateDataKey":     op((*Emulator).generateDataKey),
 		"GetKeyPolicy":        op((*Emulator).getKeyPolicy),
+		"ListAliases":         op((*Emulator).listAliases),
 		"ListGrants":          op((*Emulator).listGrants),
 		"PutKeyPolicy":        op((*Emulator).putKeyPolicy),
 		"RetireGrant":         op((*Emulator).retireGrant),
@@ -99,6 +103,93 @@ func (e *Emulator) describeKey(r *request, in *keyInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return k.metadata(), nil
+}
+
+// allowWithoutKey asks about an operation on no key, which is the account's policies' to decide.
+func (e *Emulator) allowWithoutKey(r *request) error {
+	policy, err := iam.Parse(defaultKeyPolicy(r.call.Account))
+	if err != nil {
+		return err
+	}
+	return e.allow(r, query{action: "kms:" + r.call.Operation, resource: "*", account: r.call.Account,
+		key: &iam.KeyPolicy{Policy: iam.NamedPolicy{Policy: policy}}})
+}
+
+type createKeyInput struct {
+	Description string `check:"len=0-8192"`
+	Policy      string `check:"len=1-131072"`
+	MultiRegion bool
+}
+
+// createKey makes a symmetric key for encryption, whatever else is asked.
+func (e *Emulator) createKey(r *request, in *createKeyInput) (any, error) {
+	if err := e.allowWithoutKey(r); err != nil {
+		return nil, err
+	}
+	at := r.call.home()
+	if in.Policy == "" {
+		in.Policy = defaultKeyPolicy(at.account)
+	} else if _, err := iam.ParseResource(in.Policy); err != nil {
+		return nil, refuse(codeMalformedPolicy, "The new key policy is not well formed: %s", err)
+	}
+	id := newUUID()
+	k := e.addKey(Key{ID: id, ARN: "arn:aws:kms:" + at.region + ":" + at.account + ":key/" + id, Account: at.account,
+		Region: at.region, Description: in.Description, State: keyEnabled, Usage: "ENCRYPT_DECRYPT", Policy: in.Policy,
+		MultiRegion: in.MultiRegion, Created: r.now})
+	return k.metadata(), nil
+}
+
+type createAliasInput struct {
+	AliasName   string `check:"required len=1-256"`
+	TargetKeyId string `check:"required len=1-2048"`
+}
+
+func (e *Emulator) createAlias(r *request, in *createAliasInput) (any, error) {
+	k, err := e.key(r, in.TargetKeyId, nil)
+	if err != nil {
+		return nil, err
+	}
+	if name, ok := strings.CutPrefix(in.AliasName, "alias/"); !ok || name == "" || strings.HasPrefix(name, "aws/") {
+		return nil, refuse(codeValidation, "Alias must start with the prefix \"alias/\", and not with \"alias/aws/\".")
+	}
+	if other, err := e.findKey(r.call.home(), in.AliasName); err == nil {
+		return nil, refuse("AlreadyExistsException", "An alias with the name %s already exists, of %s", in.AliasName,
+			other.ARN)
+	}
+	k.Aliases = append(k.Aliases, in.AliasName)
+	return struct{}{}, nil
+}
+
+type listAliasesInput struct {
+	KeyId  string `check:"len=1-2048"`
+	Limit  int64  `check:"min=1 max=100"`
+	Marker string `check:"len=1-1024"`
+}
+
+func (e *Emulator) listAliases(r *request, in *listAliasesInput) (any, error) {
+	if err := e.allowWithoutKey(r); err != nil {
+		return nil, err
+	}
+	type alias struct{ AliasName, AliasArn, TargetKeyId string }
+	list := []alias{}
+	at := r.call.home()
+	for _, k := range e.keys[at] {
+		for _, name := range k.Aliases {
+			if in.KeyId == "" || in.KeyId == k.ID || in.KeyId == k.ARN {
+				list = append(list, alias{name, "arn:aws:kms:" + at.region + ":" + at.account + ":" + name, k.ID})
+			}
+		}
+	}
+	list, next, err := page(list, in.Marker, int(in.Limit), 50)
+	return struct {
+		Aliases    []alias
+		NextMarker string `json:",omitempty"`
+		Truncated  bool
+	}{list, next, next != ""}, err
+}
+
+func (k *Key) metadata() any {
 	m := keyMetadata{
 		AWSAccountId: k.Account, KeyId: k.ID, Arn: k.ARN, CreationDate: stamp{k.Created},
 		DeletionDate: stamp{k.Deletion}, Enabled: k.State == keyEnabled, Description: k.Description, KeyUsage: k.Usage,
@@ -112,7 +203,7 @@ func (e *Emulator) describeKey(r *request, in *keyInput) (any, error) {
 	if k.State == keyPendingImport {
 		m.Origin, m.CurrentKeyMaterialId = "EXTERNAL", ""
 	}
-	return struct{ KeyMetadata keyMetadata }{m}, nil
+	return struct{ KeyMetadata keyMetadata }{m}
 }
 
 type keyPolicyOutput struct{ Policy, PolicyName string }

@@ -118,7 +118,7 @@ func TestDataKeys(t *testing.T) {
 	w.wantKMS("ANY", "Decrypt", `{"CiphertextBlob":"AAAA"}`, "InvalidCiphertextException", "")
 	w.wantKMS("ANY", "GenerateDataKey", `{`+appKey+`}`, "ValidationException", "")
 	w.wantKMS("ANY", "Encrypt", `{`+appKey+`}`, "UnknownOperationException", "")
-	w.wantKMS("ANY", "CreateKey", `{}`, "UnknownOperationException", `This is the emulator, whose kms has no "CreateKey": it makes no keys`)
+	w.wantKMS("ANY", "ReEncrypt", `{}`, "UnknownOperationException", `This is the emulator, whose kms has no "ReEncrypt".`)
 }
 
 // TestKeyLife walks a key through its states and its policy.

@@ -3,6 +3,7 @@ package awsemu
 import (
 	"cmp"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
@@ -121,6 +122,61 @@ func (e *Emulator) getRolePolicy(r *request, in *roleInput) (any, error) {
 		}
 	}
 	return nil, refuse(codeNoEntity, "The role policy with name %s cannot be found.", in.PolicyName)
+}
+
+type putRolePolicyInput struct {
+	RoleName       string `check:"required len=1-64"`
+	PolicyName     string `check:"required len=1-128"`
+	PolicyDocument string `check:"required len=1-131072"`
+}
+
+func (e *Emulator) putRolePolicy(r *request, in *putRolePolicyInput) (any, error) {
+	policy, err := iam.ParseIdentity(in.PolicyDocument)
+	if err != nil {
+		return nil, refuse("MalformedPolicyDocument", "Syntax errors in policy: %s", err)
+	}
+	role, err := e.readRole(r, in.RoleName)
+	if err != nil {
+		return nil, err
+	}
+	e.setIdentity(role.arn, replace(role.identity, iam.NamedPolicy{Name: in.PolicyName, Policy: policy},
+		func(old iam.NamedPolicy) bool { return old.Name == in.PolicyName }))
+	return struct{}{}, nil
+}
+
+type deleteRolePolicyInput struct {
+	RoleName   string `check:"required len=1-64"`
+	PolicyName string `check:"required len=1-128"`
+}
+
+func (e *Emulator) deleteRolePolicy(r *request, in *deleteRolePolicyInput) (any, error) {
+	role, err := e.readRole(r, in.RoleName)
+	if err != nil {
+		return nil, err
+	}
+	named := func(p iam.NamedPolicy) bool { return p.Name == in.PolicyName }
+	left := slices.DeleteFunc(slices.Clone(role.identity), named)
+	if len(left) == len(role.identity) {
+		return nil, refuse(codeNoEntity, "The role policy with name %s cannot be found.", in.PolicyName)
+	}
+	e.setIdentity(role.arn, left)
+	return struct{}{}, nil
+}
+
+// setIdentity gives a role its policies, in lists of the emulator's own.
+func (e *Emulator) setIdentity(arn string, policies []iam.NamedPolicy) {
+	e.Roles, e.Callers = slices.Clone(e.Roles), slices.Clone(e.Callers)
+	for i := range e.Roles {
+		if e.Roles[i].ARN == arn {
+			e.Roles[i].Identity = policies
+			return
+		}
+	}
+	for i := range e.Callers {
+		if e.Callers[i].Principal.Role == arn {
+			e.Callers[i].Identity = policies
+		}
+	}
 }
 
 type attachedOutput struct {

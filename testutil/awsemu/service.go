@@ -29,7 +29,7 @@ func serviceOf(hr *http.Request) service {
 		return keyManagement
 	case strings.HasPrefix(target, organization.target):
 		return organization
-	case strings.Contains(hr.URL.Path, "/functions/"):
+	case strings.Contains(hr.URL.Path, "/functions"):
 		return lambdaService
 	case target == "" && strings.HasPrefix(hr.Header.Get("Content-Type"), formType):
 		for _, s := range []service{identities, databases} {
@@ -80,8 +80,6 @@ func (s service) read(hr *http.Request) (operation string, body []byte, err erro
 // unknownOperation says that the emulator has no such operation, and what to do instead.
 func unknownOperation(service, operation string) error {
 	instead := map[string]string{
-		"kms": ": it makes no keys. Tests give it some by SeedKey, and " +
-			"make emulator ARGS=\"-deny kms:Decrypt\" makes alias/app",
 		"lambda": ": its functions are those that it was started with " +
 			"(make emulator ARGS=\"-function NAME=PATH\")",
 	}

@@ -19,12 +19,14 @@ var identities = service{
 		codeBadSignature: "IncompleteSignature",
 	},
 	operations: map[string]operation{
+		"DeleteRolePolicy":         op((*Emulator).deleteRolePolicy),
 		"GetPolicy":                op((*Emulator).getPolicy),
 		"GetPolicyVersion":         op((*Emulator).getPolicyVersion),
 		"GetRole":                  op((*Emulator).getRole),
 		"GetRolePolicy":            op((*Emulator).getRolePolicy),
 		"ListAttachedRolePolicies": op((*Emulator).listAttachedRolePolicies),
 		"ListRolePolicies":         op((*Emulator).listRolePolicies),
+		"PutRolePolicy":            op((*Emulator).putRolePolicy),
 		"SimulatePrincipalPolicy":  op((*Emulator).simulatePrincipalPolicy),
 	},
 }

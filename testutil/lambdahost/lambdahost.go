@@ -360,13 +360,18 @@ func (h *Host) Kill() {
 // SetEnv adds variables to the environment, as update-function-configuration does: the
 // next invocation starts a fresh process.
 func (h *Host) SetEnv(env ...string) error {
+	return h.ReplaceEnv(append(slices.Clone(h.fn.Env), env...)...)
+}
+
+// ReplaceEnv is SetEnv for all variables that Function.Env had.
+func (h *Host) ReplaceEnv(env ...string) error {
 	fn := Function{Name: h.fn.Name, Account: h.fn.Account, Env: env}
 	if err := fn.check(); err != nil {
 		return fmt.Errorf("lambda function: %w", err)
 	}
 	<-h.turn
 	h.mu.Lock()
-	h.fn.Env = append(slices.Clone(h.fn.Env), env...)
+	h.fn.Env = slices.Clone(env)
 	box := h.box
 	h.mu.Unlock()
 	if box != nil {

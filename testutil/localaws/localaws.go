@@ -79,6 +79,14 @@ func Start(p Config) (*Env, error) {
 		}
 		return false
 	}
+	s.AWS.Configure = func(arn string, env map[string]string) {
+		for _, host := range s.Functions {
+			if host.AnswersTo(arn) {
+				//nolint:errcheck // names were checked
+				host.ReplaceEnv(append([]string{s.endpoint()}, settings(env)...)...)
+			}
+		}
+	}
 	if p.Prepare != nil {
 		p.Prepare(s.AWS)
 	}
@@ -87,7 +95,7 @@ func Start(p Config) (*Env, error) {
 		host, err := lambdahost.Start(lambdahost.Function{
 			Name: f.Name, Bootstrap: f.Bootstrap, Timeout: f.Timeout, Output: p.Output,
 			// Every service, so that nothing leaves the machine.
-			Env: append([]string{"AWS_ENDPOINT_URL=" + s.URL}, f.Env...),
+			Env: append([]string{s.endpoint()}, f.Env...),
 		})
 		if err != nil {
 			listener.Close()
@@ -103,11 +111,37 @@ func Start(p Config) (*Env, error) {
 		s.AWS.Functions = append(s.AWS.Functions, described)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST /2015-03-31/functions/{function}/invocations", lambdahost.Handler(hosts...))
+	mux.Handle("POST /2015-03-31/functions/{function}/invocations", s.unlessThrottled(lambdahost.Handler(hosts...)))
 	mux.Handle("/", s.AWS)
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go s.server.Serve(listener)
 	return s, nil
+}
+
+// endpoint is every service's for the functions.
+func (s *Env) endpoint() string { return "AWS_ENDPOINT_URL=" + s.URL }
+
+// settings gives an environment as "K=V".
+func settings(env map[string]string) (list []string) {
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	return list
+}
+
+// unlessThrottled refuses to invoke a function that has a reserved concurrency of 0.
+func (s *Env) unlessThrottled(invoke http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.AWS.Throttled(r.PathValue("function")) {
+			invoke.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
+		w.WriteHeader(http.StatusTooManyRequests)
+		io.WriteString(w, `{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User",`+ //nolint:errcheck
+			`"message":"Rate Exceeded."}`)
+	})
 }
 
 // describe is what Lambda says of a function, whose policy is the one that the templates of deploy give it.
