@@ -40,8 +40,9 @@ func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
 }
 
 const (
-	clientCertificate = "on the server, CONFIG SET tls-auth-clients optional, then CONFIG REWRITE (yes is its default)"
-	noFreeConnection  = "end clients that hold connections without need, or raise maxclients"
+	clientCertificate = "by a client that has one, CONFIG SET tls-auth-clients optional, then CONFIG REWRITE; or set " +
+		"that in its configuration file, and restart it (yes is the default)"
+	noFreeConnection = "end clients that hold connections without need, or raise maxclients"
 )
 
 // wrap gives every failure of the client, the network and the server its kind and a sentence. The

@@ -561,8 +561,13 @@ func TestASessionThatServesNothing(t *testing.T) {
 		set("REPLICAOF 127.0.0.1 " + fmt.Sprint(dbserver.ClosedPort(t)))
 		remark, err = use(app)
 		ok(t, err)
-		if !strings.Contains(remark, "is a replica") {
+		if strings.Count(remark, "is a replica") != 1 {
 			t.Errorf("%s: it is a replica, and it is said: %s", release, remark)
+		}
+		remark, err = use(narrow)
+		ok(t, err)
+		if !strings.Contains(remark, "its key patterns") || release != "redis-6" && !strings.Contains(remark, "is a replica") {
+			t.Errorf("%s: it is a replica, and the user is held to some keys: %s", release, remark)
 		}
 		set("CONFIG SET replica-serve-stale-data no")
 		for _, login := range []strategies.Login{app, reader, narrow} {

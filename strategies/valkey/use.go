@@ -71,6 +71,7 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 // the first ones not at all, and the writes, from SET on, not now. DBSIZE and FUNCTION LOAD are of no key, for users
 // that are held to some.
 func (s *session) served(ctx context.Context, answers []any) (remark string, err error) {
+	replica, patterns := "", ""
 	for i, answer := range answers {
 		said, refused := answer.(serverError)
 		if !refused {
@@ -85,15 +86,15 @@ func (s *session) served(ctx context.Context, answers []any) (remark string, err
 		case errors.Is(err, rotator.KindUnreachable):
 			return "", err
 		case word == "READONLY":
-			remark = cmp.Or(remark, fmt.Sprintf("%s is a replica, which takes no writes: clients that write need its "+
-				"primary as host", dial.Address(s.login)))
+			replica = fmt.Sprintf("%s is a replica, which takes no writes: clients that write need its primary as "+
+				"host; ", dial.Address(s.login))
 		case word == "NOPERM" && !denied(answer):
-			remark = cmp.Or(remark, fmt.Sprintf("its key patterns do not cover every key. If clients get NOPERM for "+
-				"theirs: ACL GETUSER %s shows the patterns, ACL SETUSER %s ~PATTERN adds one, then ACL SAVE (%s)",
-				s.login.User, s.login.User, inConfigFile))
+			patterns = fmt.Sprintf("its key patterns do not cover every key. If clients get NOPERM for theirs: ACL "+
+				"GETUSER %s shows the patterns, ACL SETUSER %s ~PATTERN adds one, then ACL SAVE (%s)",
+				s.login.User, s.login.User, inConfigFile)
 		}
 	}
-	return remark, nil
+	return strings.TrimSuffix(replica+patterns, "; "), nil
 }
 
 // denied says whether an answer is that the user may not run the command, or that there is none. That it may not
