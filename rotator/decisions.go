@@ -159,8 +159,8 @@ func decisionTable() []rule {
 		{current: is(CredentialMissing, credentialNone), action: ActionStoreCredentials,
 			reason: "AWSCURRENT has no value: store the credentials now in use"},
 		{current: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "AWSCURRENT could not be tested: fix the error above, then run status again. Until then move no " +
-				"label and set no password"},
+			reason: "AWSCURRENT could not be tested: fix what its line names, then run status again. Until then set " +
+				"no password, and move no label but where its line says so"},
 		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			reason: "AWSCURRENT was not tested, and its line says why. If an earlier status has found it rejected, " +
 				"and a status of its own each other version, no labeled version works: then, as a superuser of the " +

@@ -31,6 +31,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 				c.testUse(ctx)
 			}
 			c.explain(ctx)
+			c.compare(ctx)
 		}
 		v.record.Diagnosis = c.diagnosis(ctx, c.decide(ctx))
 	}
@@ -189,7 +190,8 @@ func (c *diagnoser) testUse(ctx context.Context) {
 		return
 	}
 	remark, err := tester.TestUse(ctx, c.probes[current].value)
-	c.unusable = errors.Is(err, KindPrivilege) || errors.Is(err, KindMisconfigured) || errors.Is(err, KindUnreachable)
+	c.unusable = errors.Is(err, KindPrivilege) || errors.Is(err, KindMisconfigured) ||
+		errors.Is(err, KindUnreachable) || errors.Is(err, KindNotFound)
 	switch {
 	case c.unusable:
 		c.note(current, err.Error())
@@ -302,6 +304,35 @@ func (c *diagnoser) testRight(ctx context.Context, id, current string) {
 	l.limited, l.detail = false, ""
 	c.probes[id] = l
 	c.tryLogin(ctx, id, place)
+}
+
+// compare says of an AWSCURRENT that does not work in which members it differs from AWSPREVIOUS, beside those that a
+// rotation changes: a person may have stored a wrong one.
+func (c *diagnoser) compare(ctx context.Context) {
+	id, _, previous := c.labeledVersions()
+	current, other := c.probes[id], c.probes[previous]
+	unlike := other.state == CredentialOtherTarget && current.state == CredentialRejected
+	if !unlike && current.state != CredentialUnknown || current.value.IsZero() || other.value.IsZero() {
+		return
+	}
+	next, err := c.Strategy.Propose(ctx, c.rotationWithoutLog(current.value, secret.Document{}))
+	if err != nil {
+		return
+	}
+	c.scrub.AddDocument(next)
+	followed, _ := current.value.Follow(next)
+	rotated := append(current.value.ChangedKeys(next), current.value.ChangedKeys(followed)...)
+	keys := slices.DeleteFunc(current.value.ChangedKeys(other.value), func(key string) bool {
+		return slices.Contains(rotated, key)
+	})
+	switch all := strings.Join(keys, ", "); {
+	case all == "":
+	case unlike: // the reason says what to do
+		c.note(id, "AWSPREVIOUS has another "+all)
+	default:
+		c.note(id, fmt.Sprintf("AWSPREVIOUS has another %s. If AWSCURRENT has a wrong one, move the label back: %s",
+			all, LabelMove{LabelCurrent, id, previous}.cliCommand(c.meta.ARN)))
+	}
 }
 
 // labeledVersions gives the versions that carry the labels; "" for a label that none carries.

@@ -232,7 +232,18 @@ func (a AlternatingUsers) ResetStatement(d secret.Document) string {
 // NotInDryRun implements rotator.PartialDryRun.
 func (a AlternatingUsers) NotInDryRun(secret.Document) string { return notInDryRun(a.Engine) }
 
-// TestUse implements rotator.UseTester.
+// TestUse implements rotator.UseTester. A clone that an original is to have rights from is looked at too.
 func (a AlternatingUsers) TestUse(ctx context.Context, value secret.Document) (remark string, err error) {
-	return testUse(ctx, a.Engine, value)
+	t, tester := a.Engine.Traits(), CloneTester(nil)
+	if x, ok := a.Engine.(CloneTester); ok && !a.rotateOnly(value) {
+		tester = x
+	}
+	if remark, err = testUse(ctx, a.Engine, value); err != nil || tester == nil {
+		return remark, err
+	}
+	login, pair, err := t.parseCurrent(rotator.Rotation{Current: value})
+	if err != nil || pair.InUse() != pair.Clone {
+		return remark, err
+	}
+	return remark, tester.TestClone(ctx, login, pair)
 }

@@ -127,6 +127,14 @@ type UseTester interface {
 	TestUse(ctx context.Context, login Login) (remark string, err error)
 }
 
+// CloneTester is an optional ability of a CloningEngine on which the clone has its rights from the original: to
+// see, by a login of the clone, that it has them still. It changes nothing, and is for people who ask for status.
+// The error is KindPrivilege or KindNotFound; any other says that it could not be found out.
+type CloneTester interface {
+	CloningEngine
+	TestClone(ctx context.Context, login Login, pair Pair) error
+}
+
 // Explainer is an optional ability of an engine whose server does not tell a client why it
 // rejects a login.
 type Explainer interface {

@@ -130,3 +130,43 @@ func TestWhoExplainsARejectedLogin(t *testing.T) {
 		t.Error("an engine that is not there is asked")
 	}
 }
+
+// looking is a Memory that notes of which pair it is asked to look at the clone.
+type looking struct {
+	*strategytest.Memory
+	at *[]strategies.Pair
+}
+
+func (l looking) TestClone(_ context.Context, _ strategies.Login, pair strategies.Pair) error {
+	*l.at = append(*l.at, pair)
+	return rotator.KindPrivilege
+}
+
+// TestWhoseCloneIsLookedAt: that of a pair which the strategy keeps alike, while clients are on it.
+func TestWhoseCloneIsLookedAt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		user, other string
+		rotateOnly  bool
+		looks       bool
+	}{
+		"the clone is in use":        {"app_clone", "", false, true},
+		"the original is in use":     {"app", "", false, false},
+		"only passwords are rotated": {"app_clone", "", true, false},
+		"a pair by its names":        {"app_clone", "app", false, false},
+	} {
+		db := looking{&strategytest.Memory{}, new([]strategies.Pair)}
+		value := secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", c.user).
+			SetPassword(secret.NewPassword("canary-" + c.user))
+		if c.other != "" {
+			value = value.Set("alternateUsername", c.other)
+		}
+		_, err := strategies.AlternatingUsers{Engine: db, RotateOnly: c.rotateOnly}.TestUse(t.Context(), value)
+		if (len(*db.at) == 1) != c.looks || errors.Is(err, rotator.KindPrivilege) != c.looks {
+			t.Errorf("%s: looked at %v: %v", name, *db.at, err)
+		}
+		if c.looks && ((*db.at)[0].Original != "app" || (*db.at)[0].Clone != "app_clone") {
+			t.Errorf("%s: %+v", name, (*db.at)[0])
+		}
+	}
+}

@@ -51,7 +51,8 @@ func Causes() []dial.Cause {
 			Text: "the server cannot load a library that a setting of this role or database names: ALTER ROLE {user} " +
 				"RESET local_preload_libraries (or session_preload_libraries), where it is set"},
 		{Codes: []string{"3D000"}, Kind: rotator.KindMisconfigured,
-			Text: "there is no database {database} on this server: correct dbname in the secret"},
+			Text: "there is no database {database} on this server: correct dbname in the secret, or bring the " +
+				"database back under that name (SELECT datname FROM pg_database shows which there are)"},
 		{Codes: []string{"22021"}, Kind: rotator.KindMisconfigured,
 			Text: "a name is not valid in the encoding of this database: give another dbname in the secret, one " +
 				"in UTF-8"},

@@ -61,7 +61,12 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	r, ok := s.roles[user]
 	if !ok {
 		candidate, err := s.renamed(ctx, user)
-		return rotator.RejectionCause{Text: s.gone(user, candidate), Blocked: candidate != ""}, err
+		cause := rotator.RejectionCause{Text: s.gone(user, candidate), Blocked: candidate != ""}
+		if !cause.Blocked {
+			cause.Reset = "CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' -- if it was dropped, and " +
+				"not renamed; then GRANT it what it had"
+		}
+		return cause, err
 	}
 	row, err := s.row(ctx, operation{action: "looking up who may connect"},
 		"SELECT current_database(), has_database_privilege(oid, current_database(), 'CONNECT') FROM pg_roles WHERE "+
@@ -107,10 +112,46 @@ func (s *session) gone(user, candidate string) string {
 			"renamed. If no client logs in by that name, ALTER ROLE %s RENAME TO %s",
 			candidate, quoteIdent(candidate), quoteIdent(user))
 	}
-	return there + fmt.Sprintf("if it was renamed, ALTER ROLE ... RENAME TO %[1]s; if it was dropped, CREATE ROLE "+
-		"%[1]s LOGIN with a password, and GRANT it what it had, which its deployment or a backup says; or correct "+
-		"the user name in the secret",
-		quoteIdent(user))
+	name, remade := quoteIdent(user), ""
+	then := fmt.Sprintf("GRANT %s TO %s, if that is its clone", name, quoteIdent(user+cloneSuffix))
+	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
+		remade = fmt.Sprintf(" (the clone of %q, a rotation makes again, once AWSCURRENT is for %[1]q)", original)
+		then = fmt.Sprintf("GRANT %s TO %s, if it is the clone of that", quoteIdent(original), name)
+	}
+	return there + fmt.Sprintf("if it was renamed, to one of SELECT rolname FROM pg_roles WHERE rolcanlogin, ALTER "+
+		"ROLE ... RENAME TO %[1]s; if it was dropped%[2]s, CREATE ROLE %[1]s LOGIN PASSWORD 'PASSWORD', with that "+
+		"of the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD (or another, where none is); "+
+		"then %[3]s; then GRANT it what it had, which its deployment or a backup says; or correct the user name in "+
+		"the secret", name, remade, then)
+}
+
+// TestClone implements strategies.CloneTester.
+func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair strategies.Pair) error {
+	s, err := e.connect(ctx, login)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	// With its schema: the owner of the database may have put functions of its own first.
+	rows, err := s.query(ctx, operation{action: "looking up the original"},
+		`SELECT pg_catalog.pg_has_role(c.oid, o.oid, 'MEMBER') OR pg_catalog.pg_has_role(o.oid, c.oid, 'MEMBER')
+FROM pg_catalog.pg_roles o, pg_catalog.pg_roles c WHERE o.rolname = $1 AND c.rolname = $2`, pair.Original, pair.Clone)
+	switch {
+	case err != nil:
+		return err
+	case len(rows) == 0:
+		candidate, err := s.renamed(ctx, pair.Original)
+		if err != nil {
+			return err
+		}
+		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
+			s.gone(pair.Original, candidate))
+	case rows[0][0] != "t":
+		return s.errorf(rotator.KindPrivilege, "role %q is no member of its original %q any more, and clients lack "+
+			"what it had from that: GRANT %s TO %s", pair.Clone, pair.Original, quoteIdent(pair.Original),
+			quoteIdent(pair.Clone))
+	}
+	return nil
 }
 
 // renamed gives the role that stands where a missing one of a pair stood: the one that may log in and

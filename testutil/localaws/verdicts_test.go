@@ -645,6 +645,60 @@ var scenes = map[string]func(*scene){
 			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
 		}
 	},
+	"a wrong host was stored": func(s *scene) {
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
+		s.put(s.value(s.user, right, "host", "db.invalid"))
+		s.names, s.fix = "AWSPREVIOUS has another host. If AWSCURRENT has a wrong one, move the label back", func() {
+			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
+		}
+	},
+	"the database is renamed": func(s *scene) {
+		s.only("postgres")
+		s.exec("CREATE DATABASE of" + s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", "of"+s.user), awsemu.Value{})
+		s.exec("ALTER DATABASE of" + s.user + " RENAME TO new" + s.user)
+		s.names, s.fix = "SELECT datname FROM pg_database shows which there are", func() { s.exec("ALTER DATABASE new" + s.user + " RENAME TO of" + s.user) }
+	},
+	"the user is renamed": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.say("ALTER ROLE %u RENAME TO %uold", s.user, "")
+		s.names, s.fix = "if it was renamed, to one of SELECT rolname FROM pg_roles WHERE rolcanlogin, ALTER ROLE ... RENAME TO", func() {
+			s.say("ALTER ROLE %uold RENAME TO %u", s.user, "")
+		}
+	},
+	"the original is dropped, and AWSCURRENT is of the clone": func(s *scene) {
+		s.only("postgres")
+		s.rotatedPair(1)
+		s.exec("DROP OWNED BY "+s.user, "DROP ROLE "+s.user)
+		s.names, s.fix = "lack what it had from its original", s.bringBack
+	},
+	"the original is dropped, and AWSCURRENT is of it": func(s *scene) {
+		s.only("postgres")
+		s.rotatedPair(2)
+		s.exec("DROP OWNED BY "+s.user, "DROP ROLE "+s.user)
+		s.names, s.fix = "lack what it had from its original", s.bringBack
+	},
+	"the original is dropped, and nothing of the clone is stored": func(s *scene) {
+		s.only("postgres")
+		s.alternating()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.exec("DROP ROLE " + s.user)
+		s.says = "there is no role"
+	},
+	"the clone is dropped, and AWSCURRENT is of it": func(s *scene) {
+		s.only("postgres")
+		s.rotatedPair(1)
+		s.exec("DROP OWNED BY "+s.user+"_clone", "DROP ROLE "+s.user+"_clone")
+		s.says = "a rotation makes again, once AWSCURRENT is for"
+	},
+	"the clone is no member any more": func(s *scene) {
+		s.only("postgres")
+		s.rotatedPair(1)
+		s.exec("REVOKE " + s.user + " FROM " + s.user + "_clone")
+		s.says = "is no member of its original"
+	},
 	"no JSON was stored": func(s *scene) {
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.put(awsemu.Text("canary-no-JSON"))
@@ -786,6 +840,17 @@ func (s *scene) superuserKey(state string) {
 		}
 		s.cli(s.printed("aws kms enable-key")[0])
 	}
+}
+
+// bringBack does what is printed for an original that is dropped.
+func (s *scene) bringBack() {
+	s.t.Helper()
+	create := regexp.MustCompile(`CREATE ROLE \S+ LOGIN PASSWORD 'PASSWORD'`).FindString(s.text)
+	grant := regexp.MustCompile(`GRANT "\w+" TO "\w+"`).FindString(s.text)
+	if create == "" || grant == "" || s.holder(s.arn, "AWSPREVIOUS").Username != s.user {
+		s.t.Fatalf("not to be brought back: %s", s.text)
+	}
+	s.exec(strings.Replace(create, "'PASSWORD'", "'"+s.holder(s.arn, "AWSPREVIOUS").Password+"'", 1), grant)
 }
 
 // rotatedPair makes a pair, and rotates it.
