@@ -91,7 +91,9 @@ func Causes() []dial.Cause {
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true,
 			Text: "the user has no privilege on the database {database}, or there is none (the server does not say " +
-				"which): correct dbname in the secret, leave it out, or GRANT SELECT ON {database}.* TO {user}"},
+				"which): correct dbname in the secret, leave it out, or GRANT SELECT ON {database}.* TO {user} " +
+				"(or SET " +
+				"DEFAULT ROLE, where a role gives it that)"},
 		{Codes: []string{"3032"}, Kind: rotator.KindUnreachable,
 			Text: "the server is in offline mode, in which it lets administrators alone in: SET GLOBAL offline_mode " +
 				"= OFF. After a node was expelled from group replication: repair that first"},
@@ -206,7 +208,7 @@ func Causes() []dial.Cause {
 const (
 	// What an account with an expired password is given: the password it has. MariaDB's ALTER USER would make
 	// an account of ed25519 one of mysql_native_password.
-	setMySQL   = "ALTER USER {user}@`%` IDENTIFIED BY 'PASSWORD', " + typed
+	setMySQL   = "ALTER USER {user}@`%` IDENTIFIED BY 'PASSWORD', " + typed + " (error 3638: " + usedBefore + ")"
 	setMariaDB = "SET PASSWORD FOR {user}@`%` = PASSWORD('PASSWORD'), " + typed
 	expired    = "the password has expired, and the server answers nothing but a change of it: rotate-secret " +
 		"makes one where the user changes itself (single user); otherwise, as a superuser, "
@@ -223,7 +225,8 @@ const (
 	noPassword = "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that " +
 		"there is none to change: stop rotating this secret, or give the account a password plugin"
 	policy = "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or " +
-		"REUSE, or a plugin that the message names): adapt the function's password settings to it"
+		"REUSE, or a plugin that the message names): adapt the function's password settings to it (SHOW GLOBAL " +
+		"VARIABLES LIKE 'validate_password%' shows what it wants)"
 	locks = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH " +
 		"TABLES. Try again"
 )

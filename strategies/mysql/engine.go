@@ -336,9 +336,14 @@ func checkName(what, name string) error {
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
+	return MariaDB{}.ResetStatement(user) + "; error 3638: it was used before, so " + usedBefore
+}
+
+// ResetStatement implements strategies.Resetter.
+func (MariaDB) ResetStatement(user string) string {
 	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK " +
 		"-- with the host that the account has (error 1396: there is none for this host)"
 }
 
-// ResetStatement implements strategies.Resetter.
-func (MariaDB) ResetStatement(user string) string { return Engine{}.ResetStatement(user) }
+// usedBefore is how MySQL takes a password again that its history has.
+const usedBefore = "add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY, and put both back to DEFAULT afterwards"

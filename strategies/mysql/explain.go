@@ -36,7 +36,7 @@ func inquiryEnd(users []string) string {
 		"the most " +
 		"specific: one that is another owner's, or has no name, hides the right one, so RENAME USER or DROP USER it " +
 		"and set no " +
-		"password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one + "@`%` REQUIRE SSL. No row for the name: " +
+		"password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one + "@`%` REQUIRE SSL. With ANY, no \"ssl\": false in the secret. No row for the name: " +
 		"the account is renamed (RENAME USER it back) or dropped. No row whose Host matches: CREATE USER for one " +
 		"that does, and GRANT what it had"
 }
@@ -138,6 +138,15 @@ func (m authMethods) resetStatement(r accountRow) string {
 	return "ALTER USER " + r.String() + " IDENTIFIED " + identified + " ACCOUNT UNLOCK"
 }
 
+// reset is the cause of a login that a password mends, which MySQL may refuse as one of its history.
+func (m authMethods) reset(r accountRow, text string) rotator.RejectionCause {
+	statement := m.resetStatement(r)
+	if !m.mariadb {
+		statement += " -- error 3638: it was used before, so " + usedBefore
+	}
+	return rotator.RejectionCause{Reset: statement, Text: text}
+}
+
 // ofNoPassword says what to do about an account that this function can neither log in as nor give a password.
 func (s *session) ofNoPassword(ctx context.Context, r accountRow) string {
 	m, err := s.methods(ctx)
@@ -199,8 +208,7 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 				"if no "+
 				"client needs the former, DROP USER %s; otherwise give it the same password", met, own[right], met)}
 	}
-	return rotator.RejectionCause{Reset: m.resetStatement(met),
-		Text: fmt.Sprintf("the server takes the login for account %s, and its password is another", met)}
+	return m.reset(met, fmt.Sprintf("the server takes the login for account %s, and its password is another", met))
 }
 
 // obstacle gives the account that the server takes a login from a host for, and what keeps it out whatever the
@@ -256,10 +264,14 @@ func (c *cloneSync) checkReached(ctx context.Context) error {
 	if _, ok := serving(accountsOnly(inUse), host); !ok || undecided(next, host) {
 		return nil
 	}
-	if _, blocks := obstacle(login, host, next, anonymous); blocks != "" {
+	met, blocks := obstacle(login, host, next, anonymous)
+	switch {
+	case blocks != "":
 		return c.errorf(rotator.KindMisconfigured, "the new password could not log in: %s", blocks)
+	case c.inUse():
+		return c.checkMayUse(ctx, met)
 	}
-	return nil
+	return nil // a clone may what its original may, which is in use
 }
 
 // accountsOnly leaves the roles out.

@@ -100,7 +100,9 @@ func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
 		return err
 	}
 	return c.errorf(rotator.KindMisconfigured, "account %s may not use the database %q, and a login that names it "+
-		"would be refused: GRANT it there what user %q may do, or leave dbname out of the secret", r, c.login.Database,
+		"would be refused: GRANT it there what user %q may do (or SET DEFAULT ROLE, where a role gives it that), "+
+		"or leave "+
+		"dbname out of the secret", r, c.login.Database,
 		c.pair.InUse())
 }
 

@@ -741,6 +741,42 @@ var scenes = map[string]func(*scene){
 		s.follow()
 		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 	},
+	"the original may not use the database any more": func(s *scene) {
+		s.my()
+		s.alternating()
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "dbname", "shop", "masterarn", s.superuser()), awsemu.Value{})
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.say("REVOKE SELECT ON shop.* FROM %u@'%'", s.user, "")
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.names = "may not use the database \"shop\", and a login that names it would be refused: GRANT it there"
+		s.fix = func() { s.say("GRANT SELECT ON shop.* TO %u@'%'", s.user, "") }
+	},
+	"the password that expired was used before": func(s *scene) {
+		s.only("mysql")
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
+		s.say("ALTER USER %u@'%' PASSWORD HISTORY 9", s.user, "")
+		s.say(s.dialect().set, s.user, right)
+		s.say("ALTER USER %u@'%' PASSWORD EXPIRE", s.user, "")
+		s.names = "(error 3638: add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY, and put both back to DEFAULT afterwards)"
+		s.fix = func() {
+			s.say(s.dialect().set+" PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY", s.user, right)
+			s.say("ALTER USER %u@'%' PASSWORD HISTORY DEFAULT PASSWORD REUSE INTERVAL DEFAULT", s.user, "")
+		}
+	},
+	"another password, and the one in the secret was used before": func(s *scene) {
+		s.only("mysql")
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
+		s.say("ALTER USER %u@'%' PASSWORD HISTORY 9", s.user, "")
+		s.say(s.dialect().set, s.user, right)
+		s.say(s.dialect().set, s.user, s.canary())
+		s.names = "error 3638: it was used before, so add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY"
+		s.fix = func() {
+			s.say(s.dialect().set+" PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY ACCOUNT UNLOCK", s.user, right)
+		}
+	},
 	"the original demands a client certificate": func(s *scene) {
 		s.brokenPair("ALTER USER %u@'%' REQUIRE X509")
 		s.says = "ALTER USER `" + s.user + "`@`%` REQUIRE SSL"
