@@ -88,6 +88,54 @@ func TestAnAnonymousAccountIsSeen(t *testing.T) {
 	}
 }
 
+// TestWhatTextsDoNotTell is not decided: of netmasks, and of addresses that the server has found a name for.
+func TestWhatTextsDoNotTell(t *testing.T) {
+	for _, c := range []struct {
+		account, address string
+		undecided        bool
+	}{
+		{"%", "10.0.0.1", false},
+		{"10.0.%", "10.0.0.1", false},
+		{"10.0.%", "172.16.0.1", false},
+		{"10.0.0.0/255.255.0.0", "10.0.0.1", true},
+		{"%", "ip-10-0-0-1.ec2.internal", false},
+		{"10.0.%", "ip-10-0-0-1.ec2.internal", true},
+		{"127.0.0.1", "localhost", true},
+		{"%.ec2.internal", "ip-10-0-0-1.ec2.internal", false},
+	} {
+		rows := []accountRow{{account: account{user: "app", host: c.account}}}
+		if undecided(rows, c.address) != c.undecided {
+			t.Errorf("an account for %s, and a login from %s: undecided is not %t", c.account, c.address, c.undecided)
+		}
+	}
+}
+
+// TestASuperuserFromElsewhere does not judge by its own address: the user in use has logged in from another.
+func TestASuperuserFromElsewhere(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		pair := strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone", Consent: true}
+		ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, password()))
+		pair.Target = app.User
+		clone := at(pair.Clone).String()
+		for host, refused := range map[string]bool{"%": true, "10.0.%": false} {
+			s.run(t, "RENAME USER "+at(app.User).String()+" TO "+quoteIdent(app.User)+"@`10.0.%`")
+			if host != "%" {
+				s.run(t, "RENAME USER "+clone+" TO "+quoteIdent(pair.Clone)+"@`10.0.%`")
+			}
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			if refused {
+				wants(t, err, rotator.KindMisconfigured, "the new password could not log in", "RENAME USER")
+			} else {
+				ok(t, err)
+				s.run(t, "RENAME USER "+quoteIdent(pair.Clone)+"@`10.0.%` TO "+clone)
+			}
+			s.run(t, "RENAME USER "+quoteIdent(app.User)+"@`10.0.%` TO "+at(app.User).String())
+		}
+		s.run(t, "DROP USER "+clone)
+	})
+}
+
 // TestAnOriginalThatIsGone is brought back by hand, with what its clone may do.
 func TestAnOriginalThatIsGone(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {

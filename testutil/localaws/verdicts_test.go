@@ -741,6 +741,25 @@ var scenes = map[string]func(*scene){
 		s.follow()
 		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 	},
+	"both users of a pair are for another host": func(s *scene) {
+		s.brokenPair("RENAME USER %u@'%' TO %u@'10.0.%'", "RENAME USER %u_clone@'%' TO %u_clone@'10.0.%'")
+		s.says = "RENAME USER `" + s.user + "_clone`@`10.0.%` TO `" + s.user + "_clone`@`%`"
+	},
+	"both users of a pair log in by the socket": func(s *scene) {
+		s.brokenPair("SELECT 1", "SELECT 1") // the clone is in use
+		s.socket()
+		original := s.user
+		s.user += "_clone"
+		s.socket()
+		s.user = original
+		s.says = "and not by a password: ALTER USER"
+	},
+	"it logs in by parsec": func(s *scene) {
+		s.only("mariadb")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("INSTALL SONAME 'auth_parsec'")
+		s.say("ALTER USER %u@'%' IDENTIFIED VIA parsec USING PASSWORD('%p')", s.user, s.canary())
+	},
 	"the original may not use the database any more": func(s *scene) {
 		s.my()
 		s.alternating()
