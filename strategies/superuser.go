@@ -41,8 +41,11 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	if err == nil {
 		login, err = t.parseLogin(d)
 	}
-	if errors.Is(err, rotator.KindMisconfigured) && !errors.Is(err, rotator.ErrOtherEngine) &&
-		!errors.As(err, new(interface{ Hint() string })) && !managedByRDS(arn) {
+	switch told := errors.As(err, new(interface{ Hint() string })); {
+	case told:
+	case errors.Is(err, rotator.KindNotFound), errors.Is(err, rotator.ErrOtherEngine):
+		err = rotator.WithHint(err, "set "+keySuperuser+", or SUPERUSER_SECRET_ARN, to the ARN of the right secret")
+	case errors.Is(err, rotator.KindMisconfigured) && !managedByRDS(arn):
 		err = rotator.WithHint(err, "to correct that value: aws secretsmanager put-secret-value --secret-id "+arn+
 			" --secret-string file://value.json")
 	}

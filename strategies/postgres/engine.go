@@ -155,8 +155,11 @@ func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehears
 }
 
 func (s *session) missing(user string) error {
-	return s.errorf(rotator.KindNotFound, "there is no role %q on this server; create it, or correct the user name "+
-		"in the secret", user)
+	name := quoteIdent(user)
+	return s.errorf(rotator.KindNotFound, "there is no role %q on this server: if it was renamed, to one of SELECT "+
+		"rolname FROM pg_roles WHERE rolcanlogin, ALTER ROLE ... RENAME TO %s; if it was dropped, CREATE ROLE %s "+
+		"LOGIN PASSWORD 'PASSWORD', with that of AWSPREVIOUS, where that is for it, in place of PASSWORD, and GRANT "+
+		"it what it had; or correct the user name in the secret", user, name, name)
 }
 
 // checkNewPassword refuses what the server would take in another sense than was meant.

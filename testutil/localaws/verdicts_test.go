@@ -699,6 +699,37 @@ var scenes = map[string]func(*scene){
 		s.exec("REVOKE " + s.user + " FROM " + s.user + "_clone")
 		s.says = "is no member of its original"
 	},
+	"the other user of a pair by its names is renamed": func(s *scene) {
+		s.only("postgres")
+		s.namedPair()
+		s.exec("ALTER ROLE " + s.user + "b RENAME TO " + s.user + "old")
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.names, s.fix = `ALTER ROLE ... RENAME TO "`+s.user+`b"`, func() { s.exec("ALTER ROLE " + s.user + "old RENAME TO " + s.user + "b") }
+	},
+	"the other user of a pair by its names is dropped": func(s *scene) {
+		s.only("postgres")
+		s.namedPair()
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn) // AWSPREVIOUS is of the first one then
+		s.exec("DROP OWNED BY "+s.user, "DROP ROLE "+s.user)
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.names, s.fix = "with that of AWSPREVIOUS, where that is for it", func() {
+			create := regexp.MustCompile(`CREATE ROLE \S+ LOGIN PASSWORD 'PASSWORD'`).FindString(s.text)
+			s.exec(strings.Replace(create, "'PASSWORD'", "'"+s.holder(s.arn, "AWSPREVIOUS").Password+"'", 1))
+		}
+	},
+	"the superuser secret is another engine's": func(s *scene) {
+		s.superuserOf("")
+		boss := s.aws.AWS.Snapshot(s.user + "boss")
+		s.superuserSecret(func(x *awsemu.Secret) { x.Versions[0].Value = s.value(s.user+"boss", s.canary(), "engine", "db2") })
+		s.names, s.fix = "to the ARN of the right secret", func() { s.aws.AWS.Seed(boss) }
+	},
+	"the superuser secret is not there": func(s *scene) {
+		s.alternating()
+		right, boss := s.has(s.user), s.superuser()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", boss+"x"), awsemu.Value{})
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.names, s.fix = "set masterarn, or SUPERUSER_SECRET_ARN, to the ARN of the right secret", func() { s.put(s.value(s.user, right, "masterarn", boss)) }
+	},
 	"no JSON was stored": func(s *scene) {
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.put(awsemu.Text("canary-no-JSON"))
@@ -895,6 +926,19 @@ func (s *scene) superuserKey(state string) {
 		}
 		s.cli(s.printed("aws kms enable-key")[0])
 	}
+}
+
+// namedPair makes two users that take turns by alternateUsername.
+func (s *scene) namedPair() {
+	s.t.Helper()
+	s.alternating()
+	right, boss := s.has(s.user), s.superuser()
+	s.has(s.user + "b")
+	secret := s.aws.AWS.Snapshot(s.user + "boss")
+	a, _ := parse(secret.Versions[0].Value)
+	secret.Versions[0].Value = s.value(s.user+"boss", a.Password, "rotates", s.user+"/"+s.user+"b")
+	s.aws.AWS.Seed(secret)
+	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", boss, "alternateUsername", s.user+"b"), awsemu.Value{})
 }
 
 // bringBack does what is printed for an original that is dropped.
