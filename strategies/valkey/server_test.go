@@ -461,8 +461,8 @@ func TestTheResetStatementLetsTheUserIn(t *testing.T) {
 }
 
 // TestWhatALoginDoesNotShow: a user that may do nothing, and one with nopass, are told from those that may do
-// something, be
-// it one command, or no key that is tried; and nothing is changed by looking.
+// something, be it one command, or no key that is tried; of one that may do what a rotation needs and no more it is
+// said; and nothing is changed by looking.
 func TestWhatALoginDoesNotShow(t *testing.T) {
 	t.Parallel()
 	for _, release := range dbserver.ValkeysInTier(t) {
@@ -481,6 +481,7 @@ func TestWhatALoginDoesNotShow(t *testing.T) {
 		if size != "0" {
 			t.Errorf("%s: keys after all commands: %v", release, size)
 		}
+		lost := false
 		use := func(rules ...string) error {
 			t.Helper()
 			app, err := s.user(t.Context(), name("app"), rules)
@@ -491,6 +492,7 @@ func TestWhatALoginDoesNotShow(t *testing.T) {
 			if patterns != strings.Contains(remark, "its key patterns do not cover every key") {
 				t.Errorf("%s: rules %v: it is said of the patterns: %t: %q", release, rules, !patterns, remark)
 			}
+			lost = strings.Contains(remark, "each command that reads or writes a key")
 			return err
 		}
 		wants(t, use(), rotator.KindPrivilege, "CONFIG GET aclfile")
@@ -504,7 +506,15 @@ func TestWhatALoginDoesNotShow(t *testing.T) {
 				if err := use(rule); err != nil {
 					t.Errorf("%s: a user with %s: %v", release, rule, err)
 				}
+				ofNoKey := []string{"PING", "ECHO", "INFO", "ROLE", "DISCARD", "SELECT", "CLIENT", "COMMAND", "ACL", "CONFIG"}
+				if lost != slices.Contains(ofNoKey, words[0]) {
+					t.Errorf("%s: a user with %s: it is said that its rules are lost: %t", release, rule, lost)
+				}
 			}
+		}
+		ok(t, use("+acl", "+config|get", "+config|rewrite", "+info", "+multi", "+exec", "+discard"))
+		if !lost {
+			t.Errorf("%s: nothing is said of a user that may do what a rotation needs, and no more", release)
 		}
 		// Every node of a secret is looked at.
 		second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}

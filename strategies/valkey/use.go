@@ -46,6 +46,7 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 		return "", s.errorf(rotator.KindMisconfigured, "%s", anyPassword(s.login.User, rotator.LabelCurrent))
 	}
 	usual, others := harmless("quarterturn:" + rand.Text())
+	permitted := false
 	for i, commands := range [][][]string{usual, others} { // so that few users leave many lines in ACL LOG
 		if answers, err = s.ask(ctx, op, commands...); err != nil {
 			return "", err
@@ -55,11 +56,20 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 				return "", err
 			}
 		}
-		for _, answer := range answers {
-			if !denied(answer) {
+		for j, answer := range answers {
+			switch {
+			case denied(answer):
+			case ofNoKey[commands[j][0]]: // as a rotation needs, and a monitor has
+				permitted = true
+			default:
 				return remark, nil
 			}
 		}
+	}
+	if permitted {
+		return strings.TrimPrefix(fmt.Sprintf("%s; the server denied it each command that reads or writes a key: "+
+			"unless that is how it is meant, clients get NOPERM, and its rules are lost: %s, then ACL SAVE (%s)",
+			remark, restoreRules(s.login.User), inConfigFile), "; "), nil
 	}
 	return "", s.errorf(rotator.KindPrivilege, "user %q logs in, and the server denied it all of %d commands that "+
 		"were tried, from PING to XADD: unless its rules name others alone, clients get NOPERM, and its rules are "+
@@ -96,6 +106,10 @@ func (s *session) served(ctx context.Context, answers []any) (remark string, err
 	}
 	return strings.TrimSuffix(replica+patterns, "; "), nil
 }
+
+// ofNoKey are the commands of harmless by which a client comes to no data.
+var ofNoKey = map[string]bool{"PING": true, "ECHO": true, "INFO": true, "ROLE": true, "DISCARD": true, "SELECT": true,
+	"CLIENT": true, "COMMAND": true, "ACL": true, "CONFIG": true}
 
 // denied says whether an answer is that the user may not run the command, or that there is none. That it may not
 // touch a key comes after the command was permitted.
