@@ -601,7 +601,9 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		}
 		switch {
 		case l.state == CredentialMissing && id == pending && id != current:
-			s.Detail = "it has no value: createSecret stored none, and its error in the function's log says why"
+			s.Detail = "it has no value: createSecret stored none, and its error in the function's log says why. " +
+				"If the log has no error, the function did not run: its reserved concurrency may be 0, or its " +
+				"policy may not let Secrets Manager invoke it. quarterturn fleet finds the cause"
 		case l.err != nil:
 			s.Kind, s.Detail = KindOf(l.err), l.err.Error()
 		}

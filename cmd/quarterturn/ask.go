@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
@@ -124,13 +123,13 @@ func (q *question) askFunction(ctx context.Context, cfg aws.Config, payload []by
 	// retry.
 	client := lambda.NewFromConfig(cfg, func(o *lambda.Options) { o.RetryMaxAttempts = 1 })
 	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
-	var gone *lambdatypes.ResourceNotFoundException
-	switch {
-	case errors.As(err, &gone):
-		return nil, fmt.Errorf("%w. Without the function, from a machine that reaches the database: --here",
-			plain("function "+name, err))
-	case err != nil:
-		return nil, plain("function "+name, err)
+	if err != nil {
+		told := plain("function "+name, err)
+		if advice := invokeAdvice(name, err); advice != "" {
+			told = errCaller{fmt.Errorf("%w\n%s\nWithout the function, from a machine that reaches the "+
+				"database: --here", told, advice)}
+		}
+		return nil, told
 	}
 	if out.FunctionError != nil {
 		var failure struct{ ErrorMessage, ErrorType string }

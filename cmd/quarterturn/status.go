@@ -58,8 +58,8 @@ It checks again before it acts, prints the command that undoes the move, and doe
 		Example: "  quarterturn recover prod/orders/app finish",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return fmt.Errorf("name the action, %s, as quarterturn status %s recommends", strings.Join(actions,
-					", "), args[0])
+				return fmt.Errorf("name the action, %s, as quarterturn status %s recommends (in a clone: "+
+					"go run ./cmd/quarterturn status %[2]s)", strings.Join(actions, ", "), args[0])
 			}
 			if len(args) > 2 {
 				return fmt.Errorf("one SECRET and one action, got %s", quoted(args))

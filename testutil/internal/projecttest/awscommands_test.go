@@ -23,6 +23,8 @@ var options = map[string][]string{
 	"kms describe-key":                           {"key-id!", "region", "query", "output"},
 	"kms enable-key":                             {"key-id!"},
 	"kms get-key-policy":                         {"key-id!", "policy-name"},
+	"lambda delete-function-concurrency":         {"function-name!"},
+	"lambda get-function-concurrency":            {"function-name!"},
 	"lambda get-function-configuration":          {"function-name!", "query", "output"},
 	"lambda invoke":                              {"function-name!", "cli-binary-format!", "payload!", outfile},
 	"logs create-log-group":                      {"log-group-name!"},

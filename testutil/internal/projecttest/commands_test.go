@@ -54,11 +54,12 @@ var commands = map[string]string{
 	"make emulator":                        here,
 	"make emulator ENGINE=mysql":           tested,
 	`make emulator ARGS="-events -docker"`: tested,
-	`make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage"`:       here,
-	"make invoke EVENT=createSecret":                                           here,
-	"make invoke EVENT=preflight-text FUNCTION=postgres-alternating-users":     here,
-	`make recover ARGS="app finish --here"`:                                    tested,
-	"quarterturn …":                                                            tested,
+	`make emulator ARGS="-deny secretsmanager:UpdateSecretVersionStage"`:   here,
+	"make invoke EVENT=createSecret":                                       here,
+	"make invoke EVENT=preflight-text FUNCTION=postgres-alternating-users": here,
+	`make recover ARGS="app finish --here"`:                                tested,
+	"go run ./cmd/quarterturn status app --here":                           tested, // as make recover does
+	"quarterturn …": tested,
 	"go install github.com/quarterturn-dev/quarterturn/cmd/quarterturn@latest": tested,
 	"make invoke": tested,
 	"make prove":  tested, // less of the same
