@@ -96,8 +96,8 @@ func pinging(ctx context.Context, e Engine, seen map[string]string) func(Login) 
 // Warning is what a dry run found that does not stop the change.
 type Warning struct {
 	Text string
-	// Unknown says that clients may be locked out or not, and that the account which
-	// looked is not shown which. PREFLIGHT=strict does not go on then.
+	// Unknown says that clients may be locked out or not, and that the account which looked is not shown
+	// which, or that they lack something now. PREFLIGHT=strict does not go on then.
 	Unknown bool
 	// Attempts is the number of refused logins after which the server blocks the
 	// account. Text names it, and how to change it. A strategy that never has clients

@@ -12,6 +12,9 @@ import (
 func Causes() []dial.Cause {
 	const login, begin, newPassword, withoutTLS = dial.Login, dial.Begin, dial.SetsPassword, dial.LoginWithoutTLS
 	const noSlot = ". A rotation needs one or two connections beside the application's"
+	// pg_hba.conf is a file, and is read again only when that is asked for.
+	const hba = ". SHOW hba_file, as a superuser, names the file; a change counts after SELECT pg_reload_conf(). RDS has " +
+		"none to edit: see the parameter group (rds.force_ssl) and rds_iam"
 	return []dial.Cause{
 		// The password.
 		{Codes: []string{"28P01"}, During: login, Kind: rotator.KindLoginRejected,
@@ -30,16 +33,16 @@ func Causes() []dial.Cause {
 			Text: "pg_hba.conf does not let this user in from here: it needs an entry with scram-sha-256 for this " +
 				"user, database and address, before any that rejects them or demands a client certificate (cert, " +
 				"clientcert), of which this function has none. An Aurora cluster that is resuming after a pause " +
-				"answers so too: then try again"},
+				"answers so too: then try again" + hba},
 		{Codes: []string{"28000"}, During: login, From: []string{"auth_failed"}, Kind: rotator.KindPrivilege,
 			Text: "the server asks another system than its own passwords, by the method of pg_hba.conf that its own " +
 				"words name (PAM, as RDS does for IAM users; LDAP, RADIUS, ident), so that no password of ours will " +
 				"do: on RDS, REVOKE rds_iam FROM {user}; elsewhere an entry of pg_hba.conf with scram-sha-256 before " +
-				"that one; or stop rotating this secret"},
+				"that one, then SELECT pg_reload_conf() (SHOW hba_file names the file); or stop rotating this secret"},
 		{Codes: []string{"F0000"}, During: login, From: []string{"ClientAuthentication"},
 			Kind: rotator.KindMisconfigured,
 			Text: "pg_hba.conf demands a client certificate (cert, clientcert), of which this function has none: it " +
-				"needs an entry with scram-sha-256 for this user, database and address before that one"},
+				"needs an entry with scram-sha-256 for this user, database and address before that one" + hba},
 		{Codes: []string{"28000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "the server does not let this user in from here, whatever the password; its own words follow"},
 		{Codes: []string{"42501"}, During: login, Kind: rotator.KindPrivilege, Public: true,

@@ -99,6 +99,7 @@ type pairSeen struct {
 	evidence strategies.Evidence
 	reversed membership // of the original in the clone
 	member   bool       // the clone has the original's rights
+	lacks    string     // what gives the clone's sessions back what the original's may do; "": they have it
 	connects bool       // the target may connect to the database
 	database string
 	clone    map[setting]string // the settings of either
@@ -159,7 +160,31 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 		name, value, _ := strings.Cut(row[2], "=")
 		into[setting{row[1], name}] = value
 	}
+	if exists {
+		s.seen.lacks = s.lacks(all, pair)
+	}
 	return nil
+}
+
+// lacks gives the statement that lets sessions of the clone do again what those of the original may; "": they may. A
+// setting role that the clone may not set is left out by the server, with a warning.
+func (s *session) lacks(all edges, pair strategies.Pair) string {
+	act := setting{name: "role"}
+	sets := all.reach(pair.Clone, func(e edge) bool { return e.set })
+	want, as := pair.Original, pair.Clone
+	if role := s.seen.original[act]; role != "" && role != "none" && sets[role] {
+		want = role
+	}
+	if role := s.seen.clone[act]; sets[role] {
+		as = role
+	}
+	switch {
+	case s.roles[pair.Clone].superuser, all.reach(as, func(e edge) bool { return e.inherit })[want]:
+		return ""
+	case as != pair.Clone && sets[want]:
+		return s.actAs(pair.Clone, want)
+	}
+	return s.give(want, pair.Clone)
 }
 
 // planClone gives the statements that make a pair what EnsureClone promises, and the role

@@ -132,10 +132,23 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		return err
 	}
 	defer s.close()
-	// With its schema: the owner of the database may have put functions of its own first.
-	rows, err := s.query(ctx, operation{action: "looking up the original"},
-		`SELECT pg_catalog.pg_has_role(c.oid, o.oid, 'MEMBER') OR pg_catalog.pg_has_role(o.oid, c.oid, 'MEMBER')
-FROM pg_catalog.pg_roles o, pg_catalog.pg_roles c WHERE o.rolname = $1 AND c.rolname = $2`, pair.Original, pair.Clone)
+	// What the original's sessions act as, and whether this session of the clone has what that may do: by its setting
+	// role, which the server leaves out with a warning where it may not set it, or by a membership that is inherited.
+	// With their schema: the owner of the database may have put functions of its own first.
+	become := "'MEMBER'"
+	if s.major() >= 16 {
+		become = "'SET'"
+	}
+	rows, err := s.query(ctx, operation{action: "looking up the original"}, `SELECT
+  pg_catalog.pg_has_role(current_user, w.oid, 'USAGE') OR pg_catalog.pg_has_role(o.oid, c.oid, 'USAGE') OR pg_catalog.pg_has_role(o.oid, c.oid, `+become+`),
+  w.rolname, current_user, pg_catalog.pg_has_role(c.oid, w.oid, 'MEMBER'), pg_catalog.pg_has_role(c.oid, w.oid, 'USAGE'), pg_catalog.pg_has_role(c.oid, w.oid, `+become+`)
+FROM pg_catalog.pg_roles o JOIN pg_catalog.pg_roles c ON c.rolname = $2 LEFT JOIN LATERAL (
+  SELECT pg_catalog.substr(v.v, 6) AS name FROM pg_catalog.pg_db_role_setting x, LATERAL pg_catalog.unnest(x.setconfig) AS v(v)
+  WHERE x.setrole IN (0, o.oid) AND v.v LIKE 'role=%' AND x.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
+  ORDER BY x.setrole = 0, x.setdatabase = 0 LIMIT 1) y ON true
+  LEFT JOIN pg_catalog.pg_roles a ON a.rolname = y.name AND pg_catalog.pg_has_role(o.oid, a.oid, `+become+`)
+  JOIN pg_catalog.pg_roles w ON w.oid = coalesce(a.oid, o.oid)
+WHERE o.rolname = $1`, pair.Original, pair.Clone)
 	switch {
 	case err != nil:
 		return err
@@ -146,12 +159,35 @@ FROM pg_catalog.pg_roles o, pg_catalog.pg_roles c WHERE o.rolname = $1 AND c.rol
 		}
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
 			s.gone(pair.Original, candidate))
-	case rows[0][0] != "t":
-		return s.errorf(rotator.KindPrivilege, "role %q is no member of its original %q any more, and clients lack "+
-			"what it had from that: GRANT %s TO %s", pair.Clone, pair.Original, quoteIdent(pair.Original),
-			quoteIdent(pair.Clone))
+	case rows[0][0] == "t":
+		return nil
 	}
-	return nil
+	const member, able = 3, 5
+	acts, as, has := rows[0][1], rows[0][2], func(i int) bool { return rows[0][i] == "t" }
+	why, mend := fmt.Sprintf("role %q is no member of %q", pair.Clone, acts), s.give(acts, pair.Clone)
+	switch {
+	case as != pair.Clone && has(able):
+		why = fmt.Sprintf("sessions of role %q act as %q, by a setting role, and not as %q", pair.Clone, as, acts)
+		mend = s.actAs(pair.Clone, acts)
+	case has(member):
+		why = fmt.Sprintf("the membership of role %q in %q gives it nothing", pair.Clone, acts)
+	}
+	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it back at "+
+		"once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why, mend)
+}
+
+// actAs is the statement by which sessions of a clone act as another role.
+func (s *session) actAs(clone, role string) string {
+	return "ALTER ROLE " + quoteIdent(clone) + " SET role = " + quoteLiteral(role)
+}
+
+// give is the statement that makes a clone a member, with all that this gives.
+func (s *session) give(role, clone string) string {
+	grant := "GRANT " + quoteIdent(role) + " TO " + quoteIdent(clone)
+	if s.major() >= 16 {
+		return grant + " WITH INHERIT TRUE, SET TRUE"
+	}
+	return grant + "; ALTER ROLE " + quoteIdent(clone) + " INHERIT"
 }
 
 // renamed gives the role that stands where a missing one of a pair stood: the one that may log in and

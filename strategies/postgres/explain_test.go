@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -84,5 +85,65 @@ func TestAnOriginalThatIsGoneIsNotPromisedToComeBack(t *testing.T) {
 		_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
 		wants(t, err, rotator.KindNotFound, "CREATE ROLE "+quoteIdent(user)+" LOGIN", "No rotation makes an original")
 		s.run(t, "DROP ROLE "+clone)
+	})
+}
+
+// TestACloneThatLacksItsOriginal is seen by status and by a preflight, with a statement that gives all back as it stands;
+// and a rotation moves clients to the original.
+func TestACloneThatLacksItsOriginal(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for name, c := range map[string]struct {
+			breaks   []string
+			from, to int // the versions that it is of
+		}{
+			"revoked":                    {[]string{"REVOKE %u FROM %u_clone%by"}, 0, 99},
+			"gives nothing":              {[]string{"GRANT %u TO %u_clone WITH INHERIT FALSE, SET FALSE%by"}, 16, 99},
+			"not inherited, no setting":  {[]string{"GRANT %u TO %u_clone WITH INHERIT FALSE%by", "ALTER ROLE %u_clone RESET role"}, 16, 99},
+			"NOINHERIT, no setting":      {[]string{"ALTER ROLE %u_clone NOINHERIT", "ALTER ROLE %u_clone RESET role"}, 0, 15},
+			"another role is set":        {[]string{"GRANT pg_monitor TO %u_clone", "ALTER ROLE %u_clone SET role = pg_monitor"}, 0, 99},
+			"a role that it cannot set":  {[]string{"REVOKE %u FROM %u_clone%by", "ALTER ROLE %u_clone SET role = pg_monitor"}, 0, 99},
+			"in order: no setting":       {[]string{"ALTER ROLE %u_clone RESET role"}, 0, 99},
+			"in order: NOINHERIT, a set": {[]string{"ALTER ROLE %u_clone NOINHERIT"}, 0, 99},
+			"in order":                   {nil, 0, 99},
+		} {
+			if s.Major < c.from || s.Major > c.to {
+				continue
+			}
+			r := newRotation(t, s, "")
+			r.mustAs(t, r.original, "CREATE TABLE mine (id int)")
+			r.turn(t, true)
+			by := "" // as of 16 each membership is its grantor's
+			if s.Major >= 16 {
+				by = " GRANTED BY " + r.admin.User
+			}
+			for _, sql := range c.breaks {
+				s.run(t, strings.NewReplacer("%u", r.pair.Original, "%by", by).Replace(sql))
+			}
+			err, want := engine().TestClone(t.Context(), r.clone, r.pair), !strings.HasPrefix(name, "in order")
+			if lacks := s.as(t, r.clone, "SELECT * FROM mine") != nil; lacks != want || (err != nil) != want {
+				t.Errorf("%s: lacks %v, and status says %v", name, lacks, err)
+				continue
+			}
+			toOriginal := r.pair
+			toOriginal.Target = r.pair.Original
+			toOriginal.Consent = true
+			warnings, dry := engine().DryRunEnsureClone(t.Context(), r.admin, toOriginal, password())
+			ok(t, dry)
+			if told := strings.Contains(fmt.Sprint(warnings), "clients are on role"); told != want {
+				t.Errorf("%s: the preflight warns of %v", name, warnings)
+			}
+			if !want {
+				continue
+			}
+			wants(t, err, rotator.KindPrivilege, "clients lack what role")
+			_, mend, _ := strings.Cut(err.Error(), "To give it back at once: ")
+			mend, _, _ = strings.Cut(mend, ". Or rotate-secret")
+			if !strings.Contains(fmt.Sprint(warnings), mend) {
+				t.Errorf("%s: the preflight names another remedy than %s: %v", name, mend, warnings)
+			}
+			s.run(t, strings.Split(mend, "; ")...)
+			r.mustAs(t, r.clone, "SELECT * FROM mine")
+			ok(t, engine().TestClone(t.Context(), r.clone, r.pair))
+		}
 	})
 }

@@ -697,7 +697,7 @@ var scenes = map[string]func(*scene){
 		s.only("postgres")
 		s.rotatedPair(1)
 		s.exec("REVOKE " + s.user + " FROM " + s.user + "_clone")
-		s.says = "is no member of its original"
+		s.says = "clients lack what role"
 	},
 	"the other user of a pair by its names is renamed": func(s *scene) {
 		s.only("postgres")
