@@ -13,8 +13,8 @@ func Causes() []dial.Cause {
 	const login, begin, newPassword, withoutTLS = dial.Login, dial.Begin, dial.SetsPassword, dial.LoginWithoutTLS
 	const noSlot = ". A rotation needs one or two connections beside the application's"
 	// pg_hba.conf is a file, and is read again only when that is asked for.
-	const hba = ". SHOW hba_file, as a superuser, names the file; a change counts after SELECT pg_reload_conf(). RDS has " +
-		"none to edit: see the parameter group (rds.force_ssl) and rds_iam"
+	const hba = ". SHOW hba_file, as a superuser, names the file; a change counts after SELECT pg_reload_conf(). RDS " +
+		"has none to edit: see the parameter group (rds.force_ssl) and rds_iam"
 	return []dial.Cause{
 		// The password.
 		{Codes: []string{"28P01"}, During: login, Kind: rotator.KindLoginRejected,

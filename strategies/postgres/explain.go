@@ -172,8 +172,8 @@ WHERE o.rolname = $1`, pair.Original, pair.Clone)
 	case has(member):
 		why = fmt.Sprintf("the membership of role %q in %q gives it nothing", pair.Clone, acts)
 	}
-	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it back at "+
-		"once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why, mend)
+	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it back "+
+		"at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why, mend)
 }
 
 // actAs is the statement by which sessions of a clone act as another role.
