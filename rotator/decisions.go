@@ -268,9 +268,11 @@ func decisionTable() []rule {
 				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +
 				"hidden by another account. Where wrong values were stored, an older version may still be right: aws " +
 				"secretsmanager list-secret-version-ids --secret-id ARN --include-deprecated lists them. To have " +
-				"status test one, give it the label AWSPREVIOUS: aws secretsmanager update-secret-version-stage " +
-				"--secret-id ARN --version-stage AWSPREVIOUS --move-to-version-id VERSION-ID " +
-				"--remove-from-version-id PREVIOUS-ID. Otherwise, as a superuser of the database, set the user's " +
-				"password to the one in AWSCURRENT (create the user if it is gone). In either case run status again"},
+				"status test one, the newest without a label first, give it the label AWSPREVIOUS: aws " +
+				"secretsmanager update-secret-version-stage --secret-id ARN --version-stage AWSPREVIOUS " +
+				"--move-to-version-id VERSION-ID --remove-from-version-id PREVIOUS-ID. If one works, wrong values " +
+				"were stored after it: roll back to " +
+				"it. If none does, as a superuser of the database, set the user's password to the one in AWSCURRENT " +
+				"(create the user if it is gone). In either case run status again"},
 	}
 }

@@ -116,6 +116,7 @@ type probe struct {
 	limited bool // and it was not, because rejected logins count
 	err     error
 	detail  string // in place of err
+	why     string // what a superuser sees, which comes before err
 	next    string // what else there is to say of it
 }
 
@@ -283,8 +284,8 @@ func (c *diagnoser) explain(ctx context.Context) {
 				l.state = CredentialBlocked
 			}
 		}
+		l.why = sentence
 		c.probes[id] = l
-		c.note(id, sentence)
 		if cause.Right && l.limited {
 			c.testRight(ctx, id, current)
 		}
@@ -606,6 +607,13 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 				"policy may not let Secrets Manager invoke it. quarterturn fleet finds the cause"
 		case l.err != nil:
 			s.Kind, s.Detail = KindOf(l.err), l.err.Error()
+			var brief interface{ Brief() string }
+			if l.why != "" && errors.As(l.err, &brief) { // what it may be is no longer asked
+				s.Detail = brief.Brief()
+			}
+		}
+		if l.why != "" {
+			s.Detail = strings.TrimSuffix(l.why+"; "+s.Detail, "; ")
 		}
 		if l.next != "" {
 			s.Detail = strings.TrimPrefix(s.Detail+"; "+l.next, "; ")

@@ -59,7 +59,7 @@ func TestASuperuserExplainsARejectedAWSCURRENT(t *testing.T) {
 		t.Errorf("asked about %v", e.asked)
 	}
 	for id, want := range map[string]CredentialState{"v1": CredentialRejected, "v2": CredentialBlocked, "v3": CredentialBlocked} {
-		if p := c.probes[id]; p.state != want || !strings.HasPrefix(p.next, "the superuser sees why: ") || p.limited {
+		if p := c.probes[id]; p.state != want || !strings.HasPrefix(p.why, "the superuser sees why: ") || p.limited {
 			t.Errorf("%s: %+v", id, p)
 		}
 	}
@@ -108,12 +108,33 @@ func TestWhatASuperuserSeesOfAPassword(t *testing.T) {
 		e := &explainer{Strategy: accepting{}, causes: c.causes}
 		d := explained(t, e, map[string]probe{"v2": c.current, "v3": c.pending})
 		current, pending := d.probes["v2"], d.probes["v3"]
+		current.next, pending.next = current.why+current.next, pending.why+pending.next
 		if got := [2]CredentialState{current.state, pending.state}; got != c.states || !strings.Contains(current.next, c.currentSays) ||
 			!strings.Contains(pending.next, c.pendingSays) || c.currentSays == "" && current.next != "" || pending.limited != (c.causes == nil) && c.pending.limited {
 			t.Errorf("%s: %+v, %+v", name, current, pending)
 		}
 		if _, all := d.resets(); all[0].Statement != c.resets {
 			t.Errorf("%s: %v", name, all)
+		}
+	}
+}
+
+// guessing is a rejected login of which the server does not say why.
+type guessing struct{ error }
+
+func (guessing) Brief() string { return "role app: login rejected: code 1" }
+
+// TestTheAnswerOfASuperuserComesFirst, and what an error guesses beside it is left out. Without an answer it stays.
+func TestTheAnswerOfASuperuserComesFirst(t *testing.T) {
+	guesses := guessing{errors.New("role app: login rejected: this or that: code 1")}
+	for want, causes := range map[string][]RejectionCause{
+		"the superuser sees why: it is hidden; role app: login rejected: code 1": {{Text: "it is hidden"}},
+		"role app: login rejected: this or that: code 1":                         nil,
+	} {
+		c := explained(t, &explainer{causes: causes},
+			map[string]probe{"v2": {state: CredentialRejected, tried: true, err: guesses}})
+		if got := c.diagnosis(t.Context(), rule{}).Versions[0].Detail; got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

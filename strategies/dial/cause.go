@@ -91,10 +91,19 @@ func Find(causes []Cause, work Work, routine, message string, codes ...string) C
 func (c Cause) Mark(err error, sentence string) error {
 	_, hint, _ := strings.Cut(sentence, ": ")
 	if c.Kind == rotator.KindLoginRejected { // of which a status knows more
-		hint = ""
+		return guessed{marked{err, c.Retry != RetryNo, ""}, sentence}
 	}
 	return marked{err, c.Retry != RetryNo, hint}
 }
+
+// guessed is a rejected login, of which the server does not say why.
+type guessed struct {
+	marked
+	guesses string
+}
+
+// Brief is the error without what the cause may be, for where a superuser has said what it is.
+func (g guessed) Brief() string { return strings.Replace(g.Error(), g.guesses+": ", "", 1) }
 
 type marked struct {
 	error

@@ -14,6 +14,17 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/postgres"
 )
 
+// TestARejectedLoginWithoutItsGuesses keeps whose login it was, and the error of the server.
+func TestARejectedLoginWithoutItsGuesses(t *testing.T) {
+	t.Parallel()
+	cause := dial.Cause{Kind: rotator.KindLoginRejected}
+	err := cause.Mark(errors.New("app at h: login rejected: this or: that: code 1"), "this or: that")
+	var brief interface{ Brief() string }
+	if !errors.As(err, &brief) || brief.Brief() != "app at h: login rejected: code 1" {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestTheFirstRowThatFitsCounts(t *testing.T) {
 	t.Parallel()
 	rows := []dial.Cause{

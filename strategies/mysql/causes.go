@@ -13,7 +13,8 @@ const (
 	// Two statements that give an account a password by a method that each server of the product has.
 	toMySQL   = "ALTER USER {user}@`%` IDENTIFIED WITH caching_sha2_password BY 'PASSWORD', " + typed
 	toMariaDB = "ALTER USER {user}@`%` IDENTIFIED VIA mysql_native_password USING PASSWORD('PASSWORD'), " + typed
-	typed     = "with the password that the secret has for {user} in place of PASSWORD"
+	typed     = "with the password of the version that is for {user}, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD"
+	typedHere = "with this version's password in place of PASSWORD"
 	rejection = "the server did not accept the login, and does not say why: the password is wrong, there is no " +
 		"account {user} for the address of this function, another account comes before it for this address, an " +
 		"anonymous one perhaps, "

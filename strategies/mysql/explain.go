@@ -118,6 +118,16 @@ func (m authMethods) of(r accountRow) []string {
 	return slices.DeleteFunc(r.passwords(), func(p string) bool { return !slices.Contains(m.loaded, p) })
 }
 
+// clientsOf is the query that shows from where clients are logged in as a user: on MySQL also those that were.
+// MariaDB has its performance schema off by default.
+func (m authMethods) clientsOf(user string) string {
+	table := "performance_schema.accounts"
+	if m.mariadb {
+		table = "information_schema.PROCESSLIST"
+	}
+	return "SELECT HOST FROM " + table + " WHERE USER = " + quoteText(user)
+}
+
 // resetStatement gives an account a password by the methods that it has, or else by the best of the server. The account
 // may be locked after failed logins too, which no table shows.
 func (m authMethods) resetStatement(r accountRow) string {
@@ -163,6 +173,7 @@ func (s *session) expiredSuperuser() error {
 	if s.mariadb {
 		set = setMariaDB
 	}
+	set = strings.ReplaceAll(set, typed, "with the password in AWSCURRENT of its secret in place of PASSWORD")
 	return s.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its secret first, or as "+
 		"another superuser, %s", strings.ReplaceAll(set, "{user}", quoteIdent(s.login.User)))
 }
@@ -197,16 +208,17 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 		return rotator.RejectionCause{Reset: m.resetStatement(met),
 			Text: fmt.Sprintf("the server takes the login for account %s, which logs in by %s, and %s: %s, %s, or "+
 				"stop "+
-				"rotating this secret", met, strings.Join(met.plugins, " or "), how, m.resetStatement(met),
-				typedFor(login.User))}
+				"rotating this secret", met, strings.Join(met.plugins, " or "), how, m.resetStatement(met), typedHere)}
 	case met.accepts(login.Password):
 		return rotator.RejectionCause{Right: true,
 			Text: fmt.Sprintf("account %s, which the server takes the login for, has this very password", met)}
 	case right >= 0:
 		return rotator.RejectionCause{Blocked: true,
 			Text: fmt.Sprintf("the server takes the login for account %s, which hides %s, whose password this is: "+
-				"if no "+
-				"client needs the former, DROP USER %s; otherwise give it the same password", met, own[right], met)}
+				"if no client uses the former (%s shows where clients of either come from), DROP USER %s; otherwise "+
+				"RENAME USER %s TO %s, or to another name, and give that to its clients",
+				met, own[right], m.clientsOf(login.User), met, met,
+				account{user: login.User + "_former", host: met.host})}
 	}
 	return m.reset(met, fmt.Sprintf("the server takes the login for account %s, and its password is another", met))
 }

@@ -848,7 +848,7 @@ var scenes = map[string]func(*scene){
 		if s.db.family() == "mariadb" {
 			set = "SET PASSWORD FOR `" + s.user + "boss`@`%` = PASSWORD('PASSWORD')"
 		}
-		s.names = set + ", with the password that the secret has for `" + s.user + "boss`"
+		s.names = set + ", with the password in AWSCURRENT of its secret in place of PASSWORD"
 		s.fix = func() {
 			s.exec(strings.ReplaceAll(set, "PASSWORD'", s.holder(s.user+"boss", "AWSCURRENT").Password+"'"))
 		}
