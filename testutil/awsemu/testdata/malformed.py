@@ -64,7 +64,7 @@ for service in "secretsmanager", "kms":
     for target in "", ".", "secretsmanager", "secretsmanager.", "secretsmanager.getsecretvalue", "secretsmanager.Rotate", "TrentService.", "TrentService.Turn", "DynamoDB_20120810.ListTables", "x" * 5000:
         report(f"target {service} {target[:40]}", raw(service, operations[0], "{}", target))
 
-for service, operation in [("kms", "create_key"), ("kms", "list_aliases"), ("sts", "get_session_token"), ("iam", "list_users"), ("rds", "describe_db_snapshots"),
+for service, operation in [("kms", "list_keys"), ("kms", "list_retirable_grants"), ("sts", "get_session_token"), ("iam", "list_users"), ("rds", "describe_db_snapshots"),
                            ("sqs", "list_queues"), ("dynamodb", "list_tables"), ("ssm", "describe_parameters"), ("lambda", "list_functions"),
                            ("organizations", "list_roots"), ("logs", "describe_log_groups"), ("cloudwatch", "list_metrics")]:
     client = boto3.client(service, config=config)

@@ -171,7 +171,7 @@ func TestFull(t *testing.T) {
 			!strings.HasPrefix(text, "no space left on device: MariaDB 10.5 needs about 1.0 GB in "+dir+", and the disk at "+at+" has ") {
 			t.Errorf("%s: %q", name, text)
 		}
-		if again := Full(fmt.Errorf("fetch: %w", full), dir, "all", 9); strings.Contains(again.Error(), "9.0 GB") {
+		if again := Full(fmt.Errorf("fetch: %w", full), dir, "all", 9); strings.Contains(again.Error(), "needs about 9.0 GB") {
 			t.Errorf("%s, twice: %v", name, again)
 		}
 	}
