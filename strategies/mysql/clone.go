@@ -274,6 +274,10 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		}
 		c.clones = rows
 		clone, _ = c.clone(original.host)
+		if !clone.holdsAlone(interim) {
+			return c.errorf(rotator.KindConflict, "account %s is not as it was created a moment ago: another session "+
+				"changes it", clone)
+		}
 	}
 	want, wantRole, err := c.grants(ctx, original.account)
 	if err != nil {
@@ -289,6 +293,11 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		}
 	}
 	missing := want.missing(have)
+	if want.isSystem() && !have.isSystem() {
+		if err := c.raise(ctx, original, clone); err != nil {
+			return err
+		}
+	}
 	give := append(missing.grants(clone.account),
 		have.of(restriction).without(want).removeRestrictions(clone.account)...)
 	giving := func(sql statement) operation {
@@ -340,6 +349,39 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 		return c.wrapError(ctx, st, err)
 	}
 	return nil
+}
+
+// raise gives an account SYSTEM_USER, before all else. From then on CREATE USER is not enough to change it, and who had
+// changed it until then, or is connected as it, shows.
+func (c *cloneSync) raise(ctx context.Context, original, clone accountRow) error {
+	sql := statement{"GRANT SYSTEM_USER ON *.* TO " + clone.String(), "SYSTEM_USER ON *.*"}
+	st := operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone),
+		remedy: c.grantRemedy(sql)}
+	if err := c.exec(ctx, st, sql.text); err != nil || c.pair.Consent {
+		return err
+	}
+	now, err := c.accounts(ctx, clone.user)
+	if err != nil {
+		return err
+	}
+	others, _, err := c.heldFor(ctx, []account{clone.account}, true)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(now, func(r accountRow) bool {
+		return r.account == clone.account && slices.Equal(r.stored, clone.stored) && r.second == ""
+	}) {
+		others = append(others, "a session that has changed its password")
+	}
+	if others == nil {
+		return nil
+	}
+	st.action = "taking SYSTEM_USER from " + clone.String()
+	if err := c.exec(ctx, st, "REVOKE SYSTEM_USER ON *.* FROM "+clone.String()); err != nil {
+		return err
+	}
+	return strategies.NotEntitled("account %s would get SYSTEM_USER from account %s, and so would: %s. Take that "+
+		"away, and rotate again", clone, original, strings.Join(others, ", "))
 }
 
 // interim is a password of the same characters in another order, so that the server's
@@ -499,7 +541,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	if err != nil {
 		return nil, err
 	}
-	warnings = append(warnings, c.leftovers.warning(c.pair.Clone, c.session)...)
+	warnings = append(warnings, c.unseenWarning()...)
 	var existing, given []accountRow
 	for _, original := range c.originals {
 		clone, ok := c.clone(original.host)

@@ -13,11 +13,14 @@ import (
 
 // checkEntitled asks whether the passwords of the accounts of pair.Target may be set.
 //
+// Evidence counts only if all who could have made it could have set the password by hand.
 // Provenance is a mark that create leaves on MySQL, of a clone which may do nothing that
-// its original may not. A mark proves nothing the other way round: a user that may create an
-// account may mark it. MariaDB keeps no marks. Possession needs no login, for the
-// superuser reads by what the server checks passwords; and each account of the name must
-// have one of the secret's passwords, or it belongs to another owner on another host.
+// its original may not. CREATE USER is enough to write it, and to set the password of any
+// account without SYSTEM_USER. So a mark proves nothing where the clone is still to get
+// SYSTEM_USER from its original, and nothing the other way round. MariaDB keeps no marks.
+// Possession needs no login, for the superuser reads by what the server checks passwords;
+// and each account of the name must have one of the secret's passwords, or it belongs to
+// another owner on another host.
 //
 // Administrative power is any privilege on *.* or on the mysql database, a role with
 // ADMIN OPTION, PROXY, and all that comes by roles. Accounts of one name may differ in it,
@@ -169,7 +172,7 @@ func markOf(original string) string {
 }
 
 // noProvenance says why the server does not show that the accounts of the clone were
-// made for the original and may do nothing that it may not.
+// made for the original and may do nothing that it may not. See checkEntitled for when a mark counts.
 func (c *cloneSync) noProvenance(ctx context.Context) (string, error) {
 	if c.inUse() {
 		return "the server does not keep which of the two was there first", nil
@@ -205,11 +208,24 @@ func (c *cloneSync) noProvenance(ctx context.Context) (string, error) {
 		if more := have.missing(want); len(more) > 0 {
 			return fmt.Sprintf("account %s has what %s lacks: %s", clone, c.originals[i], more), nil
 		}
+		if !c.pair.PasswordOnly && want.isSystem() && !have.isSystem() {
+			return fmt.Sprintf("account %s lacks SYSTEM_USER, which account %s has, so that CREATE USER was enough "+
+				"to write its mark (DROP USER %s, and the rotation creates it)", clone, c.originals[i], clone), nil
+		}
 		if more := want.of(restriction).without(have); len(more) > 0 {
 			return fmt.Sprintf("account %s is without restrictions that %s has", clone, c.originals[i]), nil
 		}
 	}
 	return "", nil
+}
+
+// isSystem says whether an account with these rights is one whose password, mark and name CREATE USER
+// is not enough to change. The server looks at what is granted to the account itself, not at its roles.
+func (r rights) isSystem() bool {
+	system := right{kind: dynamic, name: "SYSTEM_USER", object: "*.*"}
+	passedOn := system
+	passedOn.option = true
+	return r[system] || r[passedOn]
 }
 
 // marks reads of which user each account of the clone was created as a clone, by host.

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 type state struct {
 	name  string
 	made  bool // the clone was created by this function; otherwise by the statements
+	after bool // made after the statements
 	setUp string
 	back  bool // the original's turn
 	only  bool // the password alone
@@ -86,6 +88,10 @@ var forged = []state{
 	{name: "marked, and the original's turn", setUp: `CREATE USER C@'%' IDENTIFIED BY 'x' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'`, back: true, bare: "which of the two"},
 	{name: "SYSTEM_USER", setUp: create + "GRANT SYSTEM_USER ON *.* TO C@'%'", only: true, bare: never,
 		consented: never, possessing: never},
+	{name: "marked before its original had SYSTEM_USER", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'; GRANT SYSTEM_USER ON *.* TO O@'%'`, bare: "lacks SYSTEM_USER, which"},
+	{name: "marked, and only its password, of an original with SYSTEM_USER", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'; GRANT SYSTEM_USER ON *.* TO O@'%'`, only: true},
+	{name: "created by a rotation, of an original with SYSTEM_USER", setUp: "GRANT SYSTEM_USER ON *.* TO O@'%'", made: true, after: true},
+	{name: "marked, of an original with SYSTEM_USER by a role", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'; CREATE ROLE R; GRANT SYSTEM_USER ON *.* TO R; GRANT R TO O@'%'`},
 	{name: "the mark set by hand, as the runbook has it", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'`},
 }
 
@@ -146,11 +152,131 @@ func TestLeftoversOfADroppedClone(t *testing.T) {
 	})
 }
 
+// connected is a connection of a login that stays open until the function that it gives is called.
+func (s server) connected(t *testing.T, who strategies.Login) (id string, conn *sql.Conn) {
+	t.Helper()
+	db, err := s.Connect(t.Context(), who.User, who.Password.Reveal(), "")
+	ok(t, err)
+	t.Cleanup(func() { db.Close() })
+	conn, err = db.Conn(t.Context())
+	ok(t, err)
+	ok(t, conn.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id))
+	return id, conn
+}
+
+// kill ends a connection, as the refusal has it, and waits until the server shows it no longer.
+func (s server) kill(t *testing.T, id string) {
+	t.Helper()
+	s.run(t, "KILL "+id)
+	for s.ask(t, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = "+id) != "0" && t.Context().Err() == nil {
+	}
+}
+
+// TestConnectionsOfADroppedClone: a connection outlives its account, and may do what the next account of that name may:
+// set its password among others. None is created as long as there is one.
+func TestConnectionsOfADroppedClone(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app := s.user(t, "SELECT, INSERT ON "+db+".*")
+		pair, p := pairOf(app.User), password()
+		clone := account{user: pair.Clone, host: "%"}
+		s.run(t, "CREATE USER "+clone.String()+" IDENTIFIED BY '"+p.Reveal()+"'")
+		id, _ := s.connected(t, withPassword(s.login(pair.Clone, ""), p))
+		s.run(t, "DROP USER "+clone.String())
+		_, dry := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+		for _, err := range []error{dry, engine().EnsureClone(t.Context(), s.superuser(), pair, password())} {
+			wants(t, err, rotator.KindNotEntitled, "connection "+id+" from ", "KILL "+id, `"rotates": ["`)
+		}
+		if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(pair.Clone)); n != "0" {
+			t.Errorf("%s accounts were created", n)
+		}
+		s.kill(t, id)
+		ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, password()))
+		s.connected(t, s.ensure(t, pair)) // clients of a clone that goes on are no matter
+		s.ensure(t, pair)
+	})
+}
+
+// TestNobodyGetsSystemUser: until the clone has SYSTEM_USER, CREATE USER is enough to set its password, and then to be
+// connected as it, or to leave what runs as it. None of that comes to SYSTEM_USER with the clone.
+func TestNobodyGetsSystemUser(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			t.Skip("MariaDB has no SYSTEM_USER: CREATE USER is enough to set any password")
+		}
+		db := s.NewDatabase(t)
+		app := s.user(t, "SELECT, INSERT ON "+db+".*")
+		pair, p := pairOf(app.User), password()
+		pair.Possession = possessed
+		ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
+		clone := withPassword(s.login(pair.Clone, ""), p)
+		s.run(t, "GRANT SYSTEM_USER ON *.* TO "+at(app.User).String())
+		for name, held := range map[string]func() (says string, end func()){
+			"a connection": func() (string, func()) {
+				id, _ := s.connected(t, clone)
+				return "KILL " + id, func() { s.kill(t, id) }
+			},
+			"a second password": func() (string, func()) {
+				s.run(t, "ALTER USER "+at(pair.Clone).String()+" IDENTIFIED BY '"+password().Reveal()+"' RETAIN CURRENT PASSWORD")
+				return "second password", func() {
+					s.run(t, "ALTER USER "+at(pair.Clone).String()+" IDENTIFIED BY '"+p.Reveal()+"'",
+						"ALTER USER "+at(pair.Clone).String()+" DISCARD OLD PASSWORD")
+				}
+			},
+			"a procedure": func() (string, func()) {
+				s.run(t, "CREATE DEFINER="+at(pair.Clone).String()+" PROCEDURE "+db+".p() SELECT 1")
+				return "procedure " + db + ".p", func() { s.run(t, "DROP PROCEDURE "+db+".p") }
+			},
+			"a proxy": func() (string, func()) {
+				other := s.user(t)
+				s.run(t, "GRANT PROXY ON "+at(pair.Clone).String()+" TO "+at(other.User).String())
+				return "by PROXY on", func() { s.run(t, "DROP USER "+at(other.User).String()) }
+			},
+		} {
+			for _, turn := range []strategies.Pair{pair, back(pair)} {
+				says, end := held()
+				before := s.census(t, app.User)
+				_, dry := engine().DryRunEnsureClone(t.Context(), s.superuser(), turn, password())
+				for _, err := range []error{dry, engine().EnsureClone(t.Context(), s.superuser(), turn, password())} {
+					if wrong := differs(err, rotator.KindNotEntitled, says); wrong != nil {
+						t.Errorf("%s, next %q: %v", name, turn.Target, wrong)
+					}
+				}
+				if s.census(t, app.User) != before {
+					t.Errorf("%s: a refused call changed something", name)
+				}
+				end()
+			}
+		}
+
+		// What comes in the middle of a change is seen when SYSTEM_USER has been granted, and that is taken back.
+		c, err := engine().beginClone(t.Context(), s.superuser(), pair, false)
+		ok(t, err)
+		defer c.close()
+		id, conn := s.connected(t, clone)
+		row, _ := c.clone("%")
+		wants(t, c.raise(t.Context(), c.originals[0], row), rotator.KindNotEntitled, "KILL "+id)
+		if line := s.ask(t, "SHOW GRANTS FOR "+at(pair.Clone).String()); strings.Contains(line, "SYSTEM_USER") {
+			t.Error("the clone has kept SYSTEM_USER")
+		}
+		if _, err := conn.ExecContext(t.Context(), "DROP USER "+at(app.User).String()); err == nil {
+			t.Error("a connection of the clone has kept SYSTEM_USER")
+		}
+		s.kill(t, id)
+		s.run(t, "ALTER USER "+at(pair.Clone).String()+" IDENTIFIED BY '"+password().Reveal()+"'")
+		wants(t, c.raise(t.Context(), c.originals[0], row), rotator.KindNotEntitled, "changed its password")
+
+		s.ensure(t, pair)
+		s.alike(t, at(app.User), at(pair.Clone))
+	})
+}
+
 // TestLeftoversThatAreNotSeen: a superuser who is not shown them all says that it does not know.
 func TestLeftoversThatAreNotSeen(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		db := s.NewDatabase(t)
-		for grant, unknown := range map[string]bool{"": true, "SELECT, EVENT, TRIGGER, SHOW VIEW ON *.*": false} {
+		for grant, unknown := range map[string]bool{"": true, "SELECT, EVENT, TRIGGER, SHOW VIEW ON *.*": true,
+			"SELECT, EVENT, TRIGGER, SHOW VIEW, PROCESS ON *.*": false} {
 			app, boss := s.user(t, "SELECT ON "+db+".*"), s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*",
 				"SELECT ON "+db+".*")
 			s.run(t, "GRANT GRANT OPTION ON "+db+".* TO "+at(boss.User).String())
@@ -196,7 +322,7 @@ func (s server) tryPair(t *testing.T, c state, proof, refusal string) {
 	db := s.NewDatabase(t)
 	app := s.user(t, "SELECT, INSERT ON "+db+".*")
 	pair, role := pairOf(app.User), "r_"+name()
-	if c.made {
+	if c.made && !c.after {
 		s.ensure(t, pair)
 	}
 	words := strings.NewReplacer("O@", app.User+"@", "C@", pair.Clone+"@", "DB.", db+".", "ROLE R", "ROLE "+role,
@@ -209,6 +335,9 @@ func (s server) tryPair(t *testing.T, c state, proof, refusal string) {
 		if s.MariaDB && sql == "CREATE ROLE R" { // whose creator has nothing to pass on otherwise
 			s.run(t, "GRANT "+role+" TO "+s.Superuser+"@'%' WITH ADMIN OPTION")
 		}
+	}
+	if c.made && c.after {
+		s.ensure(t, pair)
 	}
 	pair.Possession, pair.PasswordOnly, pair.Named, pair.Consent = nil, c.only, c.named, proof == "consent"
 	if c.back {

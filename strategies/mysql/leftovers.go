@@ -10,122 +10,159 @@ import (
 )
 
 // leftovers are what the server keeps for the name of an account, whether it exists or not:
-// PROXY grants, by which others act as it, and what was defined for it (DEFINER), which runs
-// with its rights when others run it. An account that was dropped leaves them
-// to the one of the same name that a rotation creates.
+// PROXY grants, by which others act as it, what was defined for it (DEFINER), which runs
+// with its rights when others run it, and connections, which outlive their account and have
+// what the next one of that name may do, its password with it. An account that was dropped leaves
+// them to the one of the same name that a rotation creates.
 type leftovers struct {
 	gains  []string // what would be able to do more than before
 	unseen bool     // whether there is more, the superuser may not see
 }
 
 // lookForLeftovers asks only where accounts of the clone are created, or given what they lacked.
-// Of an account that exists, what it defined itself is no other's.
+// Of an account that exists, what it defined itself is no other's, and clients are connected to it; unless it
+// is to get SYSTEM_USER: until then CREATE USER was enough to set its password.
 func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err error) {
 	if c.pair.PasswordOnly {
 		return l, nil
 	}
-	var created, given []string
+	var created, given []account
+	raised := false
 	for _, o := range c.originals {
 		clone, exists := c.clone(o.host)
-		if !exists {
-			created = append(created, c.pair.Clone+"@"+o.host)
-			continue
-		}
 		want, _, err := c.grants(ctx, o.account)
 		if err != nil {
 			return l, err
 		}
-		have, _, err := c.grants(ctx, clone.account)
-		if err != nil {
-			return l, err
+		have := rights{}
+		if exists {
+			if have, _, err = c.grants(ctx, clone.account); err != nil {
+				return l, err
+			}
 		}
-		if len(want.missing(have)) > 0 {
-			given = append(given, c.pair.Clone+"@"+o.host)
+		raise := want.isSystem() && !have.isSystem()
+		raised = raised || raise
+		if raise && clone.retained {
+			l.gains = append(l.gains, fmt.Sprintf("a client with the second password of account %s (ALTER USER %s "+
+				"DISCARD OLD PASSWORD)", clone, clone))
+		}
+		switch {
+		case !exists || raise:
+			created = append(created, clone.account)
+		case len(want.missing(have)) > 0:
+			given = append(given, clone.account)
 		}
 	}
-	if created == nil && given == nil {
-		return l, nil
-	}
-	st := operation{action: "looking up who may act as " + c.pair.Clone, limit: c.limit, sensitive: true}
-	proxies, err := c.query(ctx, st, "SELECT User, Host, Proxied_host FROM mysql.proxies_priv WHERE Proxied_user = "+
-		quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
-	if err != nil {
+	proxies, err := c.proxies(ctx, slices.Concat(created, given))
+	l.gains = append(l.gains, proxies...)
+	if err != nil || created == nil {
 		return l, err
 	}
-	for _, p := range proxies {
+	more, unseen, err := c.heldFor(ctx, created, raised || len(c.clones) == 0)
+	l.gains, l.unseen = append(l.gains, more...), unseen
+	if raised && unseen {
+		l.gains = append(l.gains, fmt.Sprintf("what an earlier user of that name left and user %q may not see (%s)",
+			c.actingAccount.user, c.seeingRemedy()))
+	}
+	return l, err
+}
+
+// proxies gives who may act as some accounts of the clone by PROXY.
+func (c *cloneSync) proxies(ctx context.Context, accounts []account) (gains []string, err error) {
+	if accounts == nil {
+		return nil, nil
+	}
+	st := operation{action: "looking up who may act as " + c.pair.Clone, limit: c.limit, sensitive: true}
+	rows, err := c.query(ctx, st, "SELECT User, Host, Proxied_host FROM mysql.proxies_priv WHERE Proxied_user = "+
+		quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
+	for _, p := range rows {
 		of := account{user: c.pair.Clone, host: p[2]}
-		if p[2] == "" || slices.ContainsFunc(slices.Concat(created, given), func(a string) bool {
-			return like(c.pair.Clone+"@"+p[2], a) || a == c.pair.Clone+"@"+p[2]
-		}) {
-			l.gains = append(l.gains, fmt.Sprintf("account %s, by PROXY on %s", account{user: p[0], host: p[1]}, of))
+		if p[2] == "" || slices.ContainsFunc(accounts, func(a account) bool { return like(p[2], a.host) || a == of }) {
+			gains = append(gains, fmt.Sprintf("account %s, by PROXY on %s", account{user: p[0], host: p[1]}, of))
 		}
 	}
-	if created == nil {
-		return l, nil
+	return gains, err
+}
+
+// heldFor gives what else is there for accounts: what is defined for them and, where connected, who is connected as the
+// clone.
+func (c *cloneSync) heldFor(ctx context.Context, accounts []account, connected bool) (gains []string, unseen bool,
+	err error) {
+	mine, _, err := c.grants(ctx, c.actingAccount)
+	unseen = err != nil || !c.seesAll(mine)
+	looks := c.definedFor(accounts)
+	if connected {
+		looks = append(looks, "SELECT 'connection', CONCAT(ID, ' from ', HOST), "+
+			"CONCAT('which is open (KILL ', ID, ')') "+
+			"FROM information_schema.PROCESSLIST WHERE CAST(USER AS BINARY) = "+quoteText(c.pair.Clone)+" ORDER BY ID")
 	}
-	l.unseen = !c.seesDefiners(ctx)
-	for _, look := range c.definedFor(created) {
+	for _, look := range looks {
 		limited, cancel := context.WithTimeout(ctx, c.limit)
 		rows, err := c.rows(limited, look)
 		cancel()
 		if err != nil && errorNumber(err) == 0 {
-			return l, c.wrapError(ctx, operation{action: "looking up what was defined for " + c.pair.Clone,
+			return nil, false, c.wrapError(ctx, operation{action: "looking up what is kept for " + c.pair.Clone,
 				limit: c.limit}, err)
 		}
-		l.unseen = l.unseen || err != nil // not permitted, or the server has too many to look at
+		unseen = unseen || err != nil // not permitted, or the server has too many to look at
 		for _, r := range rows {
-			l.gains = append(l.gains, fmt.Sprintf("%s %s, which is defined for %s", r[0], r[1], r[2]))
+			gains = append(gains, fmt.Sprintf("%s %s, %s", r[0], r[1], r[2]))
 		}
 	}
-	return l, nil
+	return gains, unseen, nil
 }
 
 // definedFor gives the queries for what is defined for accounts. On a server with many tables they
 // take long, and then they are given up: they are asked once in the life of a pair.
-func (c *cloneSync) definedFor(accounts []string) []string {
+func (c *cloneSync) definedFor(accounts []account) []string {
 	quoted := make([]string, len(accounts))
 	for i, a := range accounts {
-		quoted[i] = quoteText(a)
+		quoted[i] = quoteText(a.user + "@" + a.host)
 	}
-	are := " WHERE DEFINER IN (" + strings.Join(quoted, ", ") + ")"
-	views, triggers := "'view', CONCAT(TABLE_SCHEMA, '.', TABLE_NAME), DEFINER FROM information_schema.VIEWS"+are,
-		"'trigger', CONCAT(TRIGGER_SCHEMA, '.', TRIGGER_NAME), DEFINER FROM information_schema.TRIGGERS"+are
+	are := ", CONCAT('which is defined for ', DEFINER) FROM %s WHERE DEFINER IN (" + strings.Join(quoted, ", ") + ")"
+	of := func(first, second, table string) string {
+		limited := "SELECT /*+ MAX_EXECUTION_TIME(2000) */ "
+		if c.mariadb {
+			limited = "SET STATEMENT max_statement_time = 2 FOR SELECT "
+		}
+		return limited + first + ", CONCAT(" + second + ")" + strings.Replace(are, "%s", table, 1)
+	}
+	looks := []string{of("'view'", "TABLE_SCHEMA, '.', TABLE_NAME", "information_schema.VIEWS"),
+		of("'trigger'", "TRIGGER_SCHEMA, '.', TRIGGER_NAME", "information_schema.TRIGGERS")}
 	if c.mariadb {
-		const limited = "SET STATEMENT max_statement_time = 2 FOR SELECT "
-		return []string{limited + "LOWER(type), CONCAT(db, '.', name), definer FROM mysql.proc" + are,
-			limited + "'event', CONCAT(db, '.', name), definer FROM mysql.event" + are, limited + views,
-			limited + triggers}
+		return append(looks, of("LOWER(type)", "db, '.', name", "mysql.proc"),
+			of("'event'", "db, '.', name", "mysql.event"))
 	}
-	const limited = "SELECT /*+ MAX_EXECUTION_TIME(2000) */ "
-	return []string{limited + "LOWER(ROUTINE_TYPE), CONCAT(ROUTINE_SCHEMA, '.', ROUTINE_NAME), DEFINER FROM " +
-		"information_schema.ROUTINES" + are,
-		limited + "'event', CONCAT(EVENT_SCHEMA, '.', EVENT_NAME), DEFINER FROM information_schema.EVENTS" + are,
-		limited + views, limited + triggers}
+	return append(looks, of("LOWER(ROUTINE_TYPE)", "ROUTINE_SCHEMA, '.', ROUTINE_NAME", "information_schema.ROUTINES"),
+		of("'event'", "EVENT_SCHEMA, '.', EVENT_NAME", "information_schema.EVENTS"))
 }
 
-// seesDefiners says whether the server shows the superuser all of what definedFor asks. MariaDB has
-// routines and events in tables of mysql.
-func (c *cloneSync) seesDefiners(ctx context.Context) bool {
-	mine, _, err := c.grants(ctx, c.actingAccount)
-	if err != nil {
-		return false
-	}
-	needed := []string{"SELECT", "EVENT", "TRIGGER", "SHOW VIEW"}
+// toSee are the privileges by which the server shows all of what heldFor asks. MariaDB has routines and events in
+// tables of mysql.
+func (c *cloneSync) toSee() []string {
 	if c.mariadb {
-		needed = []string{"SELECT", "TRIGGER", "SHOW VIEW"}
+		return []string{"SELECT", "TRIGGER", "SHOW VIEW", "PROCESS"}
 	}
+	return []string{"SELECT", "EVENT", "TRIGGER", "SHOW VIEW", "PROCESS"}
+}
+
+// seesAll says whether a superuser with these rights has them.
+func (c *cloneSync) seesAll(mine rights) bool {
 	return len(mine.of(restriction)) == 0 && (mine.has(allPrivileges, "*.*") ||
-		!slices.ContainsFunc(needed, func(p string) bool { return !mine.has(p, "*.*") }))
+		!slices.ContainsFunc(c.toSee(), func(p string) bool { return !mine.has(p, "*.*") }))
 }
 
-// warning says what could not be seen.
-func (l leftovers) warning(clone string, s *session) []strategies.Warning {
-	if !l.unseen {
+func (c *cloneSync) seeingRemedy() string {
+	return fmt.Sprintf("GRANT %s ON *.* TO %s", strings.Join(c.toSee(), ", "), c.actingAccount)
+}
+
+// unseenWarning says what could not be seen.
+func (c *cloneSync) unseenWarning() []strategies.Warning {
+	if !c.leftovers.unseen {
 		return nil
 	}
 	return []strategies.Warning{{Unknown: true,
 		Text: fmt.Sprintf("user %q is to be created, and whether the server keeps routines, events, triggers or "+
-			"views that an earlier user of that name defined is not known: they would run with its privileges. To "+
-			"let the preflight look, GRANT SELECT, EVENT, TRIGGER, SHOW VIEW ON *.* TO %s; or see that there are none",
-			clone, s.actingAccount)}}
+			"views that an earlier user of that name defined, or connections of it, is not known: they would have its "+
+			"privileges. To let the preflight look, %s; or see that there are none", c.pair.Clone, c.seeingRemedy())}}
 }

@@ -22,6 +22,7 @@ type user struct {
 	goesOn      bool   // a rotation must be possible where something proves whose it is
 	noLogin     bool   // nobody can log in as it
 	only        string // family; "": both
+	original    string // what the original may do, in all states of it
 }
 
 // mysqlUsers are those with which a pair can begin.
@@ -93,6 +94,7 @@ func mysqlUsers() []user {
 		{name: "a stranger without a secret, as which another account may act",
 			made: alone("GRANT PROXY ON '<clone>'@'%' TO '<other>'@'%'"), spare: true},
 		{name: "a stranger that is marked as another's clone", made: alone(`ALTER USER '<clone>'@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "<other>"}, "clone_of": "<app>"}'`), only: "mysql"},
+		{name: "a stranger that CREATE USER was enough to mark", made: template(`ALTER USER '<clone>'@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "<app>"}}'`), only: "mysql", original: "SYSTEM_USER"},
 		{name: "a stranger whose name ends in a space",
 			made: []string{"CREATE USER '<clone> '@'%' IDENTIFIED BY '<password>'"}, spare: true, noLogin: true,
 			only: "mariadb"},
@@ -129,6 +131,12 @@ func (p MySQL) States() []State {
 	actors := []string{"an account as told to", "a superuser", "an RDS-like master"}
 	add := func(s mysqlState) {
 		s.MySQL, s.second = p, s.user.name
+		if s.user.original != "" && s.original == "" {
+			s.original = s.user.original
+			if s.actor != "an account without more" {
+				s.actor = "a superuser"
+			}
+		}
 		exists := s.user.made != nil || s.user.ours
 		switch {
 		case s.user.only != "" && s.user.only != p.family(),
