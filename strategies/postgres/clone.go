@@ -117,6 +117,9 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 		all = append(all, statement{operation{action: "looking up role settings"}, settingsOfBoth,
 			[]string{pair.Clone, pair.Original}})
 	}
+	if s.major() >= 16 {
+		all = append(all, lookUpMakers(pair))
+	}
 	if pair.Target == pair.Clone {
 		all = append(all, lookUpPrivileges(pair))
 	}
@@ -125,14 +128,22 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 
 func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []answer) error {
 	all, second := readEdges(answers[0].rows), answers[1].rows
+	var makers []string
 	var privileges [][]string
-	if len(answers) > 2 {
-		privileges = answers[2].rows
+	rest := answers[2:]
+	if s.major() >= 16 {
+		for _, row := range rest[0].rows {
+			makers = append(makers, row[0])
+		}
+		rest = rest[1:]
+	}
+	if len(rest) > 0 {
+		privileges = rest[0].rows
 	}
 	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone),
 		member: s.hasRights(all, pair.Clone, pair.Original),
 		clone:  map[setting]string{}, original: map[setting]string{}}
-	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, privileges)
+	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, makers, privileges)
 	_, exists := s.roles[pair.Clone]
 	// otherwise the clone has it already, or is not given it
 	if exists && !pair.PasswordOnly && !s.seen.member && !s.seen.reversed.is {

@@ -12,18 +12,22 @@ import (
 )
 
 // checkEntitled asks whether the password of pair.Target, a role that exists, may be
-// set, and shows the strategy what every role may read: pg_roles, pg_auth_members and
-// pg_shdepend.
+// set, and shows the strategy what every role may read: pg_roles, pg_auth_members,
+// pg_db_role_setting and pg_shdepend.
 //
 // Provenance is a membership of the clone in the original, with INHERIT or SET: ADMIN
-// OPTION alone is what PostgreSQL 16 gives to the creator of a role. It counts if
-// the grantor could have set the password just as well, since to grant a role
-// to another role takes a right on the former alone. Until PostgreSQL 15 CREATEROLE could, but not that of a role with
-// REPLICATION. (A superuser is a member of every
-// role, so that its membership in the one that granted says nothing.) And the clone may hold nothing
+// OPTION alone is what PostgreSQL 16 gives to the creator of a role. The clone may hold nothing
 // that the original lacks: attributes, memberships, privileges on objects. What it owns
 // does not count, for clones that AWS's templates made own what they created.
 // Dependencies do not tell one privilege on an object from another.
+//
+// Evidence counts only if every role that could have made it could have set the password
+// by hand: the role that granted the membership, and those that could give the role in use
+// its name, for a superuser may have granted it under another one. lookUpMakers finds these
+// as of PostgreSQL 16, by ADMIN OPTION, which is enough for both, and to set a password
+// (GRANT, SET ROLE, ALTER ROLE of oneself). Until 15 CREATEROLE renames, grants, and sets
+// passwords, but not those of roles with REPLICATION, of which a membership proves nothing
+// there; ADMIN OPTION on the original is enough to grant it.
 //
 // Where the clone is still to be given the original's rights, a role that can act as the clone, or give itself that,
 // and not as the original, would gain them.
@@ -48,6 +52,29 @@ GROUP BY d.dbid ORDER BY 1`
 	return statement{operation{action: "looking up privileges"}, sql, []string{pair.Original, pair.Clone}}
 }
 
+// lookUpMakers asks for the roles that may not set the password and could have made the
+// membership of a pair, or have given the role in use its name. These are roles with ADMIN
+// OPTION on it, themselves or as members of others, and roles with CREATEROLE: of one that had
+// ADMIN OPTION nothing is left once another with CREATEROLE has dropped it. A trace of
+// the superuser, or of a role that may set the password, rules the latter out: ADMIN OPTION of the
+// superuser on the role in use, or a setting by which sessions of the target act as a role of that
+// name. Superusers are left out, and the roles of this session.
+func lookUpMakers(pair strategies.Pair) statement {
+	const sql = `WITH RECURSIVE admins(id) AS (
+  SELECT member FROM pg_auth_members WHERE roleid = to_regrole(quote_ident($1)) AND admin_option
+  UNION SELECT a.member FROM pg_auth_members a JOIN admins ON a.roleid = admins.id)
+SELECT h.rolname FROM pg_roles h LEFT JOIN admins ON admins.id = h.oid
+WHERE (admins.id IS NOT NULL AND h.rolcanlogin OR h.rolcreaterole AND (admins.id IS NOT NULL
+  OR NOT EXISTS (SELECT FROM pg_roles x JOIN admins ON admins.id = x.oid WHERE x.rolname = current_user)
+  AND NOT EXISTS (SELECT FROM pg_db_role_setting x WHERE x.setrole = to_regrole(quote_ident($2))
+    AND x.setdatabase = 0 AND 'role=' || $1 = ANY (x.setconfig))))
+AND NOT h.rolsuper AND h.rolname NOT IN ($1, $2, session_user, current_user)
+AND NOT pg_has_role(h.oid, to_regrole(quote_ident($2)), 'MEMBER WITH ADMIN OPTION')
+ORDER BY admins.id IS NULL, 1`
+	return statement{operation{action: "looking up who could have named a role"}, sql,
+		[]string{pair.InUse(), pair.Target}}
+}
+
 // lookUpHolders asks for the roles that can act as the clone, or give themselves that, and not as the original. Until
 // PostgreSQL 15, one with CREATEROLE can act as any that is no superuser.
 func (s *session) lookUpHolders(pair strategies.Pair) statement {
@@ -68,8 +95,9 @@ ORDER BY 1`
 }
 
 // evidence is what memberships show, and the privileges of the clone that the original lacks
-// (where its password is to be set). It is of two roles that exist.
-func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
+// (where its password is to be set). makers are roles that could have made the evidence. It is
+// of two roles that exist.
+func (s *session) evidence(pair strategies.Pair, all edges, reversed membership, makers []string,
 	privileges [][]string) (seen strategies.Evidence) {
 	target, inUse, original := s.roles[pair.Target], s.roles[pair.InUse()], s.roles[pair.Original]
 	toClone := pair.Target == pair.Clone
@@ -108,8 +136,9 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	}
 	clone, grantors := false, []string(nil)
 	for _, e := range all.between(pair.Clone, pair.Original) {
-		couldSet := e.grantorSuper || !acting(s.roles).superuser && e.grantorIsOurs || e.grantorCreatesRoles &&
-			(e.grantorIsAdmin || s.version < 160000 && !original.repl)
+		couldSet := e.grantorSuper || e.grantor == acting(s.roles).name ||
+			e.grantorCreatesRoles && (s.version >= 160000 || !original.repl) ||
+			e.grantorIsOurs && s.version >= 160000 && !acting(s.roles).superuser
 		switch {
 		case !e.gives():
 		case couldSet && e.grantor != pair.Original && e.grantor != pair.Clone:
@@ -138,6 +167,17 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	}
 	slices.Sort(grantors)
 	switch {
+	case clone && s.version < 160000 && target.repl:
+		seen.NoProvenance = "until PostgreSQL 15, roles with CREATEROLE can rename and grant one with REPLICATION, " +
+			"and may not set its password"
+	case clone && len(makers) > 0:
+		const most = 3
+		names := strings.Join(makers[:min(len(makers), most)], ", ")
+		if more := len(makers) - most; more > 0 {
+			names += fmt.Sprintf(" or %d more", more)
+		}
+		seen.NoProvenance = fmt.Sprintf("role %q may have its name or its members from %s, which may not set its "+
+			"password itself", pair.InUse(), names)
 	case !clone && grantors != nil:
 		seen.NoProvenance = fmt.Sprintf("its membership was granted by %s, which may not set its password itself",
 			strings.Join(grantors, ", "))

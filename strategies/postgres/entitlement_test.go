@@ -129,6 +129,70 @@ var whose = []entitled{
 		bare:  "may not set its password"},
 	{name: "granted by the original itself", until: 14, setUp: "O: GRANT O TO C", bare: "may not set its password"},
 	{name: "granted by who may create roles", until: 15, setUp: "T: GRANT O TO C"},
+
+	// T makes a role, and a superuser grants it for what it is; then it has the original's name, or the clone's.
+	{name: "another's role by the original's name", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; T: CREATE ROLE O ; GRANT O TO C", bare: "may not set its password"},
+	{name: "another's role, renamed to the original's name", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; T: CREATE ROLE team; GRANT team TO C; T: ALTER ROLE team RENAME TO O",
+		bare:  "may not set its password"},
+	{name: "the same, administered through a group", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; T: CREATE ROLE team; GRANT team TO C; T: GRANT team TO G WITH ADMIN " +
+			"OPTION; T: ALTER ROLE team RENAME TO O", bare: "may not set its password"},
+	{name: "the same, and who made it is dropped", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; T: CREATE ROLE helper CREATEROLE; T: GRANT helper TO T; ALTER ROLE T SET " +
+			"role = helper; T: CREATE ROLE team; GRANT team TO C; T: ALTER ROLE team RENAME TO O; ALTER ROLE T RESET " +
+			"role; T: DROP ROLE helper", bare: "may not set its password"},
+	{name: "the same, and the clone is to act as another", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; T: CREATE ROLE helper CREATEROLE; T: GRANT helper TO T; ALTER ROLE T SET " +
+			"role = helper; T: CREATE ROLE team; GRANT team TO C; ALTER ROLE C SET role = team; T: ALTER ROLE team " +
+			"RENAME TO O; ALTER ROLE T RESET role; T: DROP ROLE helper", bare: "may not set its password"},
+	{name: "made by who is dropped, and the clone acts as it", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; T: CREATE ROLE helper CREATEROLE; T: GRANT helper TO T; ALTER ROLE T SET " +
+			"role = helper; T: CREATE ROLE O ; GRANT O TO C; ALTER ROLE C SET role = O ; ALTER ROLE T RESET role; T: " +
+			"DROP ROLE helper"},
+	{name: "renamed by who may set its password", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; GRANT C TO T WITH ADMIN OPTION; T: CREATE ROLE team; GRANT team TO C; T: " +
+			"ALTER ROLE team RENAME TO O; GRANT O TO M WITH ADMIN OPTION"},
+	{name: "another's role by the clone's name, the original's turn", since: 16, back: true,
+		setUp: "ALTER ROLE C RENAME TO old; T: CREATE ROLE team; GRANT O TO team; T: ALTER ROLE team RENAME TO C",
+		bare:  "may not set its password"},
+	{name: "granted by a group that the superuser and another are in", since: 16,
+		setUp: "GRANT O TO G WITH ADMIN OPTION; GRANT G TO M; GRANT G TO T; T: GRANT O TO C",
+		bare:  "may not set its password"},
+	{name: "granted by a group that the superuser is in", since: 16,
+		setUp: "REVOKE O FROM M; GRANT O TO G WITH ADMIN OPTION; GRANT G TO M; M: GRANT O TO C"},
+}
+
+// TestReplicationProvesNothingUntil15: roles with CREATEROLE can rename a role with REPLICATION then
+// and grant it, and not set its password, which takes a superuser.
+func TestReplicationProvesNothingUntil15(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		if s.Major > 15 {
+			t.Skip("as of PostgreSQL 16, it takes ADMIN OPTION to rename a role, and that is enough to set its password")
+		}
+		for name, back := range map[string]bool{"the clone's turn": false, "the original's turn": true} {
+			mallory, pw := s.NewRole(t, "LOGIN CREATEROLE")
+			standby, _ := s.NewRole(t, "REPLICATION")
+			victim, _ := s.NewRole(t, "LOGIN REPLICATION")
+			pair := strategies.Pair{Original: "team_" + victim, Clone: victim, Target: victim}
+			if back {
+				pair = strategies.Pair{Original: victim, Clone: "team_" + victim, Target: victim}
+			}
+			team := pair.InUse()
+			ok(t, s.as(t, s.login(mallory, pw), "CREATE ROLE before", "GRANT "+standby+" TO before"))
+			s.run(t, "GRANT "+strings.Replace(pair.Original, team, "before", 1)+" TO "+strings.Replace(pair.Clone, team,
+				"before", 1))
+			ok(t, s.as(t, s.login(mallory, pw), "ALTER ROLE before RENAME TO "+team))
+			s.run(t, "ALTER ROLE "+mallory+" NOCREATEROLE") // which leaves no trace
+			t.Run(name, func(t *testing.T) {
+				wants(t, engine().EnsureClone(t.Context(), s.superuser(), pair, password()), rotator.KindNotEntitled,
+					"until PostgreSQL 15")
+			})
+			pair.Consent = true
+			ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, password()))
+		}
+	})
 }
 
 // possessed stands for a secret that holds a password of the account.
@@ -179,7 +243,8 @@ func (r *rotation) state(t *testing.T, c entitled) {
 		s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(r.pair.Clone), r.admin.User))
 	}
 	words := strings.NewReplacer(" O ", " "+r.pair.Original+" ", " C ", " "+r.pair.Clone+" ", " G ", " "+group+" ",
-		" T ", " "+third+" ", " table ", " table_"+r.pair.Original+" ")
+		" T ", " "+third+" ", " M ", " "+r.admin.User+" ", " old ", " old_"+third+" ", " team ", " team_"+third+" ",
+		" helper ", " helper_"+third+" ", " table ", " table_"+r.pair.Original+" ")
 	for _, sql := range strings.Split(c.setUp, ";") {
 		sql = strings.TrimSpace(sql)
 		who, statement, found := strings.Cut(sql, ": ")

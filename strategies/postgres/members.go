@@ -18,7 +18,6 @@ type edge struct {
 	grantorSuper        bool
 	grantorCreatesRoles bool
 	grantorIsOurs       bool // we are a member of the grantor
-	grantorIsAdmin      bool // the grantor has ADMIN OPTION on the target
 }
 
 // gives says whether the member may do what the role may: with ADMIN OPTION alone it may not.
@@ -47,9 +46,9 @@ func (s *session) lookUpEdges(pair strategies.Pair) statement {
   UNION SELECT a.roleid FROM m JOIN pg_auth_members a ON a.member = m.id)
 SELECT pg_get_userbyid(e.member), r.rolname, e.admin_option, ` + inherit + `, ` + set + `,
   r.rolbypassrls, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolsuper,
-  g.rolname, g.rolsuper, g.rolcreaterole, pg_has_role(current_user, g.oid, 'MEMBER'), pg_has_role(g.oid, to_regrole(quote_ident($3))::oid, 'MEMBER WITH ADMIN OPTION')
+  g.rolname, g.rolsuper, g.rolcreaterole, pg_has_role(current_user, g.oid, 'MEMBER')
 FROM m JOIN pg_auth_members e ON e.member = m.id JOIN pg_roles r ON r.oid = e.roleid LEFT JOIN pg_roles g ON g.oid = e.grantor`
-	return statement{operation{action: "looking up memberships"}, sql, []string{pair.Original, pair.Clone, pair.Target}}
+	return statement{operation{action: "looking up memberships"}, sql, []string{pair.Original, pair.Clone}}
 }
 
 // edges are memberships, as lookUpEdges finds them.
@@ -63,7 +62,7 @@ func readEdges(rows [][]string) edges {
 			&e.attributes[0], &e.attributes[1], &e.attributes[2], &e.attributes[3], &e.attributes[4]} {
 			*flag = row[2+j] == "t"
 		}
-		for j, flag := range []*bool{&e.grantorSuper, &e.grantorCreatesRoles, &e.grantorIsOurs, &e.grantorIsAdmin} {
+		for j, flag := range []*bool{&e.grantorSuper, &e.grantorCreatesRoles, &e.grantorIsOurs} {
 			*flag = row[11+j] == "t"
 		}
 		all[i] = e

@@ -22,12 +22,13 @@ type role struct {
 	// pair says that it was made for the secret: nobody else holds it. Otherwise it has a
 	// secret of its own, unless spare.
 	pair, spare bool
-	goesOn      bool // a rotation must be possible, whoever made it
-	from, until int  // major versions; 0: any
-	noLogin     bool // nobody can log in as it
-	namedOnly   bool // tried under alternateUsername alone
-	closed      bool // the secret's database is closed to it
-	byOther     bool // a role without SUPERUSER grants the original: no server lets it grant a superuser
+	goesOn      bool   // a rotation must be possible, whoever made it
+	from, until int    // major versions; 0: any
+	noLogin     bool   // nobody can log in as it
+	namedOnly   bool   // tried under alternateUsername alone
+	closed      bool   // the secret's database is closed to it
+	turn        string // "clone", "original": tried when that one's password is set, alone
+	byOther     bool   // a role without SUPERUSER grants the original: no server lets it grant a superuser
 }
 
 // postgresRoles are those with which a pair can begin.
@@ -128,6 +129,19 @@ func postgresRoles() []role {
 		{name: "a stranger to whom a role with CREATEROLE granted the original, which has REPLICATION", made: alone(),
 			after: then("ALTER ROLE <app> REPLICATION", "ALTER ROLE <other> CREATEROLE",
 				"SET ROLE <other>; GRANT <app> TO <clone>; RESET ROLE"), byOther: true, until: 15},
+		{name: "a stranger with REPLICATION that was granted the original, which is in a group with it", made: alone(),
+			after: then("ALTER ROLE <group> REPLICATION", "GRANT <group> TO <app>", "ALTER ROLE <clone> REPLICATION",
+				"GRANT <app> TO <clone>"), turn: "clone", until: 15},
+
+		// The superuser granted what had another name then.
+		{name: "a stranger that was granted a role, which another may give the original's name", made: alone(),
+			after: then("GRANT <app> TO <clone>", "GRANT <app> TO <other> WITH ADMIN OPTION"), turn: "clone", from: 16},
+		{name: "a stranger that was granted a role, which a role that is gone may have given the original's name",
+			made: alone(), turn: "clone", from: 16,
+			after: then("GRANT <app> TO <clone>", "REVOKE <app> FROM <boss>", "ALTER ROLE <other> CREATEROLE")},
+		{name: "a stranger that is a member of the original, and another may give it the clone's name", made: alone(),
+			after: then("GRANT <app> TO <clone>", "GRANT <clone> TO <other> WITH ADMIN OPTION"), turn: "original",
+			from: 16},
 	}
 }
 
@@ -167,6 +181,9 @@ func (p Postgres) States() []State {
 			return
 		}
 		if s.role.byOther && s.superuser() {
+			return
+		}
+		if s.role.turn != "" && s.role.turn != map[bool]string{false: "clone", true: "original"}[s.back] {
 			return
 		}
 		if s.back && (s.role.made == nil || s.role.noLogin) {
@@ -211,6 +228,9 @@ func (s postgresState) superuser() bool {
 // accounts makes those of a state, but for the second of a pair.
 func (p Postgres) accounts(ctx context.Context, c cast, actor, original string) error {
 	statements := []string{
+		// Those of the states before it could have made what this one proves itself by.
+		"DO $$ DECLARE r name; BEGIN FOR r IN SELECT rolname FROM pg_roles WHERE rolcreaterole AND NOT rolsuper LOOP " +
+			"EXECUTE format('ALTER ROLE %I NOCREATEROLE', r); END LOOP; END $$",
 		"CREATE ROLE <group>",
 		"CREATE TABLE <table> (n int)", "CREATE TABLE more_<table> (n int)",
 		"GRANT SELECT ON more_<table> TO <group>",
