@@ -202,7 +202,7 @@ func decisionTable() []rule {
 				"once no step can run"},
 		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation " +
-				"cannot complete: run the statement above, then status again"},
+				"cannot complete: do what the line of AWSPENDING says, then run status again"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptRefused}, action: ActionCancel,
 			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, " +
 				"so its rotation cannot complete. Cancel rotation, then run status again: AWSPENDING can be " +

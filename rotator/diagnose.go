@@ -402,6 +402,9 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 		l.state = CredentialInvalid
 	case kind == KindConflict && !place.IsZero():
 		l.state, l.tried = CredentialOtherTarget, false
+	case refusesAccount(l.err) && c.switchesAccount(l.value) &&
+		c.probes[c.meta.VersionWithLabel(LabelCurrent)].state == CredentialWorks:
+		l.state = CredentialBlocked // this user alone, for the other is let in
 	default:
 		l.state = CredentialUnknown
 	}

@@ -104,6 +104,23 @@ func Retryable(err error) bool {
 	return false
 }
 
+// refusesAccount says whether the server has refused this very account, and might let another in: by any answer but
+// those that every account shares. An error that has the method OfAccount() bool knows better than its kind: of the
+// limits on connections and on time, some are an account's own.
+func refusesAccount(err error) bool {
+	if e, ok := errors.AsType[interface {
+		error
+		OfAccount() bool
+	}](err); ok && e.OfAccount() {
+		return true
+	}
+	switch KindOf(err) {
+	case "", KindUnreachable, KindTLS, KindReadOnly, KindTooManyConnections, KindThrottled, KindDeadline:
+		return false
+	}
+	return true
+}
+
 // WithHint adds to an error what to do now, which [StepError.Hint] repeats. The text of
 // the error ends with it, in parentheses. Of several in a chain, the outermost counts.
 func WithHint(err error, hint string) error {

@@ -3,6 +3,7 @@ package rotator_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -73,5 +74,74 @@ func TestAfterTheChangeWhatPassesIsWaitedFor(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// ofAccount is an answer that the server gives this account alone, whatever its kind.
+type ofAccount struct{ error }
+
+func (a ofAccount) Unwrap() error { return a.error }
+func (ofAccount) OfAccount() bool { return true }
+
+// TestNoAccountThatIsRefusedTakesOver: testSecret has passed, and then the database refuses the login of the pending
+// value. Where that is for another account, AWSCURRENT stays on the one that works; where it is for the same one, the
+// old value is no better. What every account shares, such as no response, stops neither.
+func TestNoAccountThatIsRefusedTakesOver(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err           error
+		single, other bool // whether the label moves
+	}{
+		{rotator.KindLoginRejected, false, false},
+		{rotator.KindPrivilege, true, false},
+		{rotator.KindMisconfigured, true, false},
+		{rotator.KindNotFound, true, false},
+		{rotator.KindConflict, true, false},
+		{rotator.KindInternal, true, false},
+		{rotator.KindUnreachable, true, true},
+		{rotator.KindTLS, true, true},
+		{rotator.KindReadOnly, true, true},
+		{rotator.KindTooManyConnections, true, true},
+		{rotator.KindThrottled, true, true},
+		{rotator.KindDeadline, true, true},
+		{ofAccount{rotator.KindTooManyConnections}, true, false},
+		{ofAccount{rotator.KindDeadline}, true, false},
+		{ofAccount{rotator.KindTLS}, true, false},
+	} {
+		for strategy, moves := range map[string]bool{"single": c.single, "alternating": c.other, "rotate-only": c.other} {
+			t.Run(fmt.Sprintf("%s, %T %v", strategy, c.err, c.err), func(t *testing.T) {
+				t.Parallel()
+				s, pending := newStory(t), "app_clone"
+				if strategy == "single" {
+					pending = "app"
+				}
+				s.run("strategy " + strategy + "\naccount app/p1\naccount " + pending + "/p2 clone\n" +
+					"version AWSCURRENT app/p1\nversion AWSPENDING " + pending + "/p2\nstep testSecret v2")
+				s.db.Before = func(_ context.Context, _, user string) error {
+					if user != pending {
+						return nil
+					}
+					return fmt.Errorf("the database: %w", c.err)
+				}
+				err := s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepFinishSecret, SecretID: s.arn,
+					VersionID: awsemu.VersionID(2)})
+				if moved := s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID == awsemu.VersionID(2); moved != moves {
+					t.Errorf("AWSCURRENT moved: %t, want %t: %v", moved, moves, err)
+				}
+				if (err == nil) != moves || err != nil && !strings.Contains(err.Error(), "AWSCURRENT was not moved") {
+					t.Errorf("finishSecret: %v", err)
+				}
+				if status, err := s.ask("status", ""); strategy == "alternating" && !moves &&
+					c.err != rotator.KindLoginRejected && c.err != rotator.KindConflict &&
+					(err != nil || status.Versions[1].State != rotator.CredentialBlocked) {
+					t.Errorf("status: %+v, %v", status, err)
+				}
+				s.db.Before = nil // it is mended, and the service tries again
+				if err := s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepFinishSecret, SecretID: s.arn,
+					VersionID: awsemu.VersionID(2)}); err != nil {
+					t.Errorf("the retry: %v", err)
+				}
+			})
+		}
 	}
 }

@@ -385,10 +385,11 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 }
 
 // prove logs in with the pending value once more, immediately before clients are
-// sent to it: the password may have been changed since testSecret. Only an answer
-// that judges the password stops the move. A locked account, no free connection or no
-// response does not: testSecret has passed, and none of these makes the old value
-// better.
+// sent to it: it may have been made useless since testSecret. An answer that judges
+// the password stops the move. Any other that refuses the account does so only where
+// AWSCURRENT is for another account, which works on: a lock, an expiry or a setting
+// makes the old value of the same account no better. No free connection on the server
+// and no response stop nothing, for all accounts share them, and testSecret has passed.
 func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error) {
 	if pending, err = v.readPending(ctx); err != nil {
 		return pending, err
@@ -407,8 +408,19 @@ func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error)
 		return pending, fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed "+
 			"after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs "+
 			"in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
+	case err != nil && refusesAccount(err) && v.switchesAccount(pending.Document):
+		return pending, fmt.Errorf("pending credentials: after testSecret, the database stopped letting their user "+
+			"log in. AWSCURRENT was not moved: it is for another user, which this rotation left as it was. Fix what "+
+			"follows, then complete the rotation: aws secretsmanager rotate-secret --secret-id %s: %w",
+			v.event.SecretID, err)
 	case err != nil:
 		v.logf("the login before the move did not judge the password, which testSecret has tested: %v", err)
 	}
 	return pending, nil
+}
+
+// switchesAccount says whether a pending value is for another account than AWSCURRENT.
+func (v *invocation) switchesAccount(pending secret.Document) bool {
+	switcher, ok := v.Strategy.(AccountSwitcher)
+	return ok && switcher.SwitchesAccount(pending)
 }

@@ -53,6 +53,13 @@ type FailedLoginLimiter interface {
 	LimitsFailedLogins() bool
 }
 
+// AccountSwitcher is an optional ability of a Strategy: to say that a pending value is for another account than
+// AWSCURRENT, which works on whatever becomes of that one. finishSecret then moves AWSCURRENT to no account that the
+// server refuses. Without this method both values are taken to be of one account, which is refused by both.
+type AccountSwitcher interface {
+	SwitchesAccount(pending secret.Document) bool
+}
+
 // PasswordResetter is an optional ability of a Strategy: to give the statement by which a
 // superuser of the database has the password in a value accepted, without the password.
 // "": there is none. A diagnosis shows it where no stored version works.

@@ -221,6 +221,9 @@ func checkSamePair(t Traits, r rotator.Rotation, current, other Login) error {
 	return checkSameDatabase(current, other)
 }
 
+// SwitchesAccount implements rotator.AccountSwitcher: Apply refuses a pending value for the user in use.
+func (AlternatingUsers) SwitchesAccount(secret.Document) bool { return true }
+
 // LimitsFailedLogins implements rotator.FailedLoginLimiter.
 func (a AlternatingUsers) LimitsFailedLogins() bool { return !a.Engine.Traits().NoFailedLoginLimit }
 

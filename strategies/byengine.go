@@ -80,6 +80,9 @@ func (b ByEngine) LimitsFailedLogins() bool {
 	return slices.ContainsFunc(b.Engines, func(e Engine) bool { return !e.Traits().NoFailedLoginLimit })
 }
 
+// SwitchesAccount implements rotator.AccountSwitcher.
+func (b ByEngine) SwitchesAccount(secret.Document) bool { return b.Alternating }
+
 // ResetStatement implements rotator.PasswordResetter.
 func (b ByEngine) ResetStatement(d secret.Document) string {
 	s, err := b.strategy(rotator.Rotation{Current: d})

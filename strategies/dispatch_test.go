@@ -146,6 +146,25 @@ func TestWhatASecretIsFor(t *testing.T) {
 	}
 }
 
+// TestWhoseTurnIsNext: where two users take turns, what keeps one out does not concern AWSCURRENT.
+func TestWhoseTurnIsNext(t *testing.T) {
+	for name, c := range map[string]struct {
+		strategy rotator.Strategy
+		want     bool
+	}{
+		"alternating users":            {AlternatingUsers{}, true},
+		"alternating users, by engine": {ByEngine{Alternating: true}, true},
+		"single user, by engine":       {ByEngine{}, false},
+		"single user":                  {SingleUser{}, false},
+		"two passwords":                {DualPasswords{}, false},
+	} {
+		switcher, ok := c.strategy.(rotator.AccountSwitcher)
+		if got := ok && switcher.SwitchesAccount(secret.Document{}); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 // TestNoError: an engine may pass on what it has met, also where that is nothing.
 func TestNoError(t *testing.T) {
 	if MarkPoolerError(nil) != nil || MarkLoginError(nil) != nil {

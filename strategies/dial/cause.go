@@ -32,6 +32,9 @@ type Cause struct {
 	Public bool
 	// Early says that a server may answer so before it was sent credentials.
 	Early bool
+	// OfAccount says that it is this account's own limit or setting, where the kind is mostly
+	// of all accounts alike: another may be let in.
+	OfAccount bool
 	// AtLogin says that it is no statement's failure but the login's, whatever was
 	// being done: it says nothing of the secret's value.
 	AtLogin bool
@@ -85,15 +88,15 @@ func Find(causes []Cause, work Work, routine, message string, codes ...string) C
 	return Cause{Kind: rotator.KindInternal, Text: "the server reported an error that this function does not know"}
 }
 
-// Mark has an error of that row say itself, for rotator.Retryable and the hint of a
-// rotator.StepError, whether trying again helps and what to do: what stands behind the
-// colon of its sentence.
+// Mark has an error of that row say itself, for rotator and the hint of a
+// rotator.StepError, whether trying again helps, whether it is this account's own, and what to do:
+// what stands behind the colon of its sentence.
 func (c Cause) Mark(err error, sentence string) error {
 	_, hint, _ := strings.Cut(sentence, ": ")
 	if c.Kind == rotator.KindLoginRejected { // of which a status knows more
-		return guessed{marked{err, c.Retry != RetryNo, ""}, sentence}
+		return guessed{marked{err, c.Retry != RetryNo, c.OfAccount, ""}, sentence}
 	}
-	return marked{err, c.Retry != RetryNo, hint}
+	return marked{err, c.Retry != RetryNo, c.OfAccount, hint}
 }
 
 // guessed is a rejected login, of which the server does not say why.
@@ -108,11 +111,13 @@ func (g guessed) Brief() string { return strings.Replace(g.Error(), g.guesses+":
 type marked struct {
 	error
 	retryable bool
+	ofAccount bool
 	hint      string
 }
 
 func (m marked) Unwrap() error   { return m.error }
 func (m marked) Retryable() bool { return m.retryable }
+func (m marked) OfAccount() bool { return m.ofAccount }
 func (m marked) Hint() string    { return m.hint }
 
 // Sentence fills the names of a login into the text. quote writes an identifier.

@@ -149,19 +149,26 @@ func TestWhatAnErrorSaysOfItself(t *testing.T) {
 		sentence string
 		again    bool
 		hint     string
+		own      bool
 	}{
 		"it lasts": {dial.Cause{Kind: rotator.KindPrivilege}, "it may not: GRANT it: now",
-			false, "GRANT it: now"},
+			false, "GRANT it: now", false},
 		"it passes": {dial.Cause{Kind: rotator.KindConflict, Retry: dial.RetryYes},
-			"another session is at work", true, ""},
+			"another session is at work", true, "", false},
 		"it may pass": {dial.Cause{Kind: rotator.KindPrivilege, Retry: dial.RetryPerhaps},
-			"full: wait", true, "wait"},
+			"full: wait", true, "wait", false},
+		"it is this account's": {dial.Cause{Kind: rotator.KindTooManyConnections, OfAccount: true}, "full: raise it",
+			false, "raise it", true},
 		"a status knows more of a rejection": {dial.Cause{Kind: rotator.KindLoginRejected},
-			"rejected: mend it", false, ""},
+			"rejected: mend it", false, "", false},
 	} {
 		err := c.row.Mark(fmt.Errorf("server: %w", c.row.Kind), c.sentence)
 		var again interface{ Retryable() bool }
 		var hint interface{ Hint() string }
+		var own interface{ OfAccount() bool }
+		if !errors.As(err, &own) || own.OfAccount() != c.own {
+			t.Errorf("%s: of this account alone: %t", name, !c.own)
+		}
 		if !errors.As(err, &again) || !errors.As(err, &hint) || again.Retryable() != c.again || hint.Hint() != c.hint ||
 			!errors.Is(err, c.row.Kind) {
 			t.Errorf("%s: %v", name, err)

@@ -103,14 +103,14 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1040"}, Kind: rotator.KindTooManyConnections, Early: true, Retry: dial.RetryYes,
 			Text: "no free connection: every connection of the server is taken (max_connections). Try again; if it " +
 				"lasts, raise it, or find what holds them. " + noSlot},
-		{Codes: []string{"1203"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
+		{Codes: []string{"1203"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes, OfAccount: true,
 			Text: "no free connection: the user has all that max_user_connections gives it. Try again; if it lasts, " +
 				"raise it, or MAX_USER_CONNECTIONS of {user}. " + noSlot},
 		{Codes: []string{"1226"}, Says: []string{"max_user_connections"},
-			Kind: rotator.KindTooManyConnections, Public: true, Retry: dial.RetryYes,
+			Kind: rotator.KindTooManyConnections, Public: true, Retry: dial.RetryYes, OfAccount: true,
 			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS 0, or with a higher one. " + noSlot},
 		// These pass too, but within an hour.
-		{Codes: []string{"1226"}, Kind: rotator.KindTooManyConnections, Public: true,
+		{Codes: []string{"1226"}, Kind: rotator.KindTooManyConnections, Public: true, OfAccount: true,
 			Text: "the account {user} has used up what the limit below gives it for an hour: ALTER USER {user}@`%` WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0, or with higher ones, or wait an hour"},
 		{Codes: []string{"1021", "1037", "1041", "1114", "1135"}, Kind: rotator.KindInternal, Early: true,
 			Text: "the server is out of disk, memory or threads: free some. Nothing was changed by this statement"},
@@ -196,7 +196,7 @@ func Causes() []dial.Cause {
 		{Codes: []string{"9001", "9006"}, Kind: rotator.KindUnreachable, Early: true, Retry: dial.RetryPerhaps,
 			Text: "a proxy in between (ProxySQL) reaches no database. Try again when that is up, or use the " +
 				"database's own endpoint as host"},
-		{Codes: []string{"1317", "1969", "3024"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes,
+		{Codes: []string{"1317", "1969", "3024"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server ended the statement, which took too long, or an administrator did. Try again"},
 
 		// SIGNAL, in a plugin or an audit filter.

@@ -27,7 +27,8 @@ func Causes() []dial.Cause {
 			Kind: rotator.KindPrivilege,
 			Text: "the role is locked: ALTER ROLE {user} LOGIN"},
 		{Codes: []string{"28000"}, During: withoutTLS, From: []string{"ClientAuthentication"}, Kind: rotator.KindTLS,
-			Text: `the server takes connections with TLS only, or none from here at all: remove "ssl": false from the secret`},
+			OfAccount: true,
+			Text:      `the server takes connections with TLS only, or none from here at all: remove "ssl": false from the secret`},
 		{Codes: []string{"28000"}, During: login, From: []string{"ClientAuthentication"},
 			Kind: rotator.KindMisconfigured, Retry: dial.RetryPerhaps,
 			Text: "pg_hba.conf does not let this user in from here: it needs an entry with scram-sha-256 for this " +
@@ -62,7 +63,7 @@ func Causes() []dial.Cause {
 
 		// Slots.
 		{Codes: []string{"53300"}, From: []string{"InitializeSessionUserId"}, Kind: rotator.KindTooManyConnections,
-			Retry: dial.RetryYes,
+			Retry: dial.RetryYes, OfAccount: true,
 			Text: "no free connection: the role has all that its CONNECTION LIMIT gives it. Try again; if it lasts, " +
 				"ALTER ROLE {user} CONNECTION LIMIT -1, or a higher one" + noSlot},
 		{Codes: []string{"53300"}, From: []string{"CheckMyDatabase"}, Kind: rotator.KindTooManyConnections,
@@ -85,10 +86,10 @@ func Causes() []dial.Cause {
 		// tuple concurrently updated
 		{Codes: []string{"XX000"}, From: []string{"simple_heap_update", "simple_heap_delete"},
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
-		{Codes: []string{"57014"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes,
+		{Codes: []string{"57014"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server cancelled the statement, which took too long (statement_timeout), or an administrator " +
 				"did. This attempt changed nothing. Try again"},
-		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes,
+		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the " +
 				"function or the network stood still. This attempt changed nothing. Try again"},
 		{Codes: []string{"57P05"}, Kind: rotator.KindMisconfigured,

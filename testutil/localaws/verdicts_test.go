@@ -408,6 +408,32 @@ var scenes = map[string]func(*scene){
 		right := s.has(s.user)
 		s.stuck(aws.Bool(true), s.value(s.user, right), awsemu.Text(s.document("username", s.user)), s.value(s.user, s.canary()))
 	},
+	"locked between testSecret and finishSecret":               func(s *scene) { s.refusedAfterTest(0, s.dialect().lock) },
+	"the original, locked between testSecret and finishSecret": func(s *scene) { s.refusedAfterTest(1, s.dialect().lock) },
+	"dropped between testSecret and finishSecret": func(s *scene) {
+		s.only("valkey")
+		s.refusedAfterTest(0, "ACL DELUSER %u")
+	},
+	"a setting between testSecret and finishSecret": func(s *scene) {
+		s.only("postgres")
+		s.refusedAfterTest(0, "ALTER ROLE %u SET local_preload_libraries = 'nonesuch'")
+	},
+	"the original, a setting between testSecret and finishSecret": func(s *scene) {
+		s.only("postgres")
+		s.refusedAfterTest(1, "ALTER ROLE %u SET local_preload_libraries = 'nonesuch'")
+	},
+	"no slot for the role between testSecret and finishSecret": func(s *scene) {
+		s.only("postgres")
+		s.refusedAfterTest(1, "ALTER ROLE %u CONNECTION LIMIT 0")
+	},
+	"expired between testSecret and finishSecret": func(s *scene) {
+		s.my()
+		s.refusedAfterTest(0, "ALTER USER %u@'%' PASSWORD EXPIRE")
+	},
+	"an hourly limit between testSecret and finishSecret": func(s *scene) {
+		s.my()
+		s.refusedAfterTest(1, "ALTER USER %u@'%' WITH MAX_CONNECTIONS_PER_HOUR 1")
+	},
 	// What follows was found by playing an operator who has not seen the code.
 	"the superuser is locked": func(s *scene) {
 		s.superuserOf(s.dialect().lock)
@@ -889,6 +915,28 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.last = "aws secretsmanager restore-secret"
 	},
+}
+
+// refusedAfterTest has the server refuse the user whose turn it is, by a statement between testSecret and
+// finishSecret of the rotation after so many: AWSCURRENT stays where it was, on the other user, and works.
+func (s *scene) refusedAfterTest(rotations int, breaks string) {
+	s.t.Helper()
+	s.rotatedPair(rotations)
+	before, broken := s.holder(s.arn, "AWSCURRENT"), false
+	s.aws.AWS.Fault = func(c awsemu.Call) (none awsemu.Fault) {
+		if c.Phase == "finishSecret" && !broken {
+			broken = true
+			refused := s.holder(s.arn, "AWSPENDING")
+			s.say(breaks, refused.Username, "")
+			s.accepts(refused) // which uses up an hourly limit
+		}
+		return none
+	}
+	s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+	_, said := s.world.last()
+	if s.holder(s.arn, "AWSCURRENT") != before || !s.accepts(before) || !strings.Contains(said, "AWSCURRENT was not moved") {
+		s.t.Fatalf("AWSCURRENT, which worked for %s, is of %s after finishSecret: %s", before.Username, s.holder(s.arn, "AWSCURRENT").Username, said)
+	}
 }
 
 // superuserOf makes a pair that alternates, breaks its superuser by a statement, and has a

@@ -54,6 +54,20 @@ func (r *trialRun) trouble(ctx context.Context, during rotator.Step, name string
 	})
 }
 
+// refusePending has the server refuse the user of AWSPENDING while finishSecret is about to send clients to it. They go
+// on as the other one, which nothing keeps out.
+func (r *trialRun) refusePending(ctx context.Context) error {
+	return r.at(ctx, rotator.StepFinishSecret, func(ctx context.Context, step rotator.Step, invoke Invoke) error {
+		end, err := r.Refuse(r.service.ValueAt(rotator.LabelPending).Text("username"))(ctx)
+		if err != nil {
+			return fmt.Errorf("fixture: %w", err)
+		}
+		failed := invoke(ctx, step)
+		r.see(true)
+		return errors.Join(failed, end())
+	})
+}
+
 func (r *trialRun) see(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -33,6 +33,9 @@ type Fixture struct {
 	// Troubles are what a server can be in: read only, without a free connection,
 	// with the account locked by another transaction.
 	Troubles map[string]Disruption
+	// Refuse has the server let a user in with no password, until its end. nil: where the user of AWSCURRENT
+	// changes, it is not tried whether clients are sent to one that is refused.
+	Refuse func(user string) Disruption
 	// Restart restarts the server, as after a loss of power, and returns when it is
 	// ready. Each trial ends in one, so that what was not saved is found missing.
 	Restart func(ctx context.Context) error

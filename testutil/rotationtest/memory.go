@@ -64,6 +64,17 @@ func MemoryFixture(strategy func(e strategies.CloningEngine) rotator.Strategy, k
 			},
 			ContextReachesStrategy: true,
 			Restart:                db.Restart,
+			Refuse: func(user string) Disruption {
+				lock := func(is bool) error {
+					a, _ := db.Account(user)
+					a.Locked = is
+					db.Add(a)
+					return nil
+				}
+				return func(context.Context) (func() error, error) {
+					return func() error { return lock(false) }, lock(true)
+				}
+			},
 			Tap: func(ask func(what string, after bool) error) {
 				db.Before = func(_ context.Context, op, user string) error { return ask(op+" "+user, false) }
 				db.After = func(_ context.Context, op, user string) error { return ask(op+" "+user, true) }

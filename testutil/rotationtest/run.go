@@ -39,7 +39,8 @@ type trialRun struct {
 	ends       []func() error                         // of what trials have begun
 	breaches   []error
 
-	refused bool // the rotation, and that is an end that may be
+	refused  bool // the rotation, and that is an end that may be
+	switches bool // AWSCURRENT is for another user after a rotation
 
 	// What there was before the rotation.
 	own    []census.Admitted // the values of the secret

@@ -102,6 +102,12 @@ func Trials(ctx context.Context, fresh NewFixture) ([]Trial, error) {
 			})
 		}
 	}
+	if w.Refuse != nil && w.KeepsCurrent && w.switches {
+		add("trouble", "the user of AWSPENDING is refused in finishSecret", func(ctx context.Context,
+			r *trialRun) error {
+			return r.refusePending(ctx)
+		})
+	}
 	slices.SortStableFunc(trials, func(a, b Trial) int { return strings.Compare(a.Group, b.Group) })
 	return trials, nil
 }
@@ -110,7 +116,9 @@ func Trials(ctx context.Context, fresh NewFixture) ([]Trial, error) {
 func recordMoments(ctx context.Context, fresh NewFixture) (w *trialRun, err error) {
 	err = within(ctx, fresh, func(ctx context.Context, r *trialRun) error {
 		w = r
-		return r.service.Rotate(ctx, 1)
+		err := r.service.Rotate(ctx, 1)
+		r.switches = r.service.ValueAt(rotator.LabelCurrent).Text("username") != r.original.Text("username")
+		return err
 	})
 	return w, err
 }

@@ -131,6 +131,7 @@ func (p MySQL) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 			}
 			return log[len(logged):]
 		},
+		Refuse: p.locksUser,
 		Troubles: map[string]rotationtest.Disruption{
 			"read only":                   p.readOnly,
 			"a backup has its lock on it": p.locked,
@@ -190,6 +191,26 @@ func (p MySQL) logIn(ctx context.Context, host string, d secret.Document) error 
 		return err
 	}
 	return db.Close()
+}
+
+// locksUser locks all accounts of a user.
+func (p MySQL) locksUser(user string) rotationtest.Disruption {
+	alter := func(ctx context.Context, how string) (err error) {
+		db, err := p.Server.Connect(ctx, p.Server.Superuser, p.Server.Password, "")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, db.Close()) }()
+		var accounts string
+		if err := db.QueryRowContext(ctx, "SELECT GROUP_CONCAT(CONCAT('`', User, '`@`', Host, '`')) FROM mysql.user "+
+			"WHERE User = '"+user+"'").Scan(&accounts); err != nil {
+			return err
+		}
+		return p.exec(ctx, "ALTER USER "+accounts+" "+how)
+	}
+	return func(ctx context.Context) (func() error, error) {
+		return func() error { return alter(ctx, "ACCOUNT UNLOCK") }, alter(ctx, "ACCOUNT LOCK")
+	}
 }
 
 // readOnly makes the server what a reader is.

@@ -152,6 +152,12 @@ func (p Postgres) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 		ContextReachesStrategy: p.Bootstrap == "",
 		Restart:                func(ctx context.Context) error { return now().Server.Restart(ctx) },
 		ServerLog:              func() string { return tail(p.Server.LogFile, log.Size()) },
+		Refuse: func(user string) rotationtest.Disruption {
+			return func(ctx context.Context) (func() error, error) {
+				return func() error { return p.Server.Exec(ctx, "ALTER ROLE "+user+" LOGIN") },
+					p.Server.Exec(ctx, "ALTER ROLE "+user+" NOLOGIN")
+			}
+		},
 		Troubles: map[string]rotationtest.Disruption{
 			"no free connection":            p.full(app, boss),
 			"the accounts are being edited": p.locked(app, boss),

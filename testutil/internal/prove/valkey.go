@@ -86,6 +86,12 @@ func (p Valkey) Rotation(ctx context.Context) (rotationtest.Fixture, error) {
 		ContextReachesStrategy: p.Bootstrap == "",
 		Restart:                p.Server.Restart,
 		ServerLog:              p.Server.Log,
+		Refuse: func(user string) rotationtest.Disruption {
+			return func(ctx context.Context) (func() error, error) {
+				return func() error { return p.Server.Exec(ctx, []string{"ACL", "SETUSER", user, "on"}) },
+					p.Server.Exec(ctx, []string{"ACL", "SETUSER", user, "off"})
+			}
+		},
 	}
 	f.Chaos = chaosOf(p.Server, p.Server.CAs != nil, target.Store)
 	p.Chaos.into(&f, Function{Bootstrap: p.Chaos.Bootstrap, Env: withCA(p.Mode.Env, p.Server.CAFile),
