@@ -121,7 +121,7 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 		all = append(all, lookUpMakers(pair))
 	}
 	if pair.Target == pair.Clone {
-		all = append(all, lookUpPrivileges(pair))
+		all = append(all, s.lookUpPrivileges(pair))
 	}
 	return all
 }

@@ -19,7 +19,7 @@ import (
 // OPTION alone is what PostgreSQL 16 gives to the creator of a role. The clone may hold nothing
 // that the original lacks: attributes, memberships, privileges on objects. What it owns
 // does not count, for clones that AWS's templates made own what they created.
-// Dependencies do not tell one privilege on an object from another.
+// In other databases, dependencies do not tell one privilege on an object from another.
 //
 // Evidence counts only if every role that could have made it could have set the password
 // by hand: the role that granted the membership, and those that could give the role in use
@@ -38,16 +38,37 @@ func (s *session) checkEntitled(ctx context.Context, pair strategies.Pair) error
 }
 
 // lookUpPrivileges asks on how many objects the clone has privileges that the original lacks, and
-// all that the original is a member of.
-func lookUpPrivileges(pair strategies.Pair) statement {
-	const sql = `WITH RECURSIVE model(id) AS (
+// all that the original is a member of. In the database of this session, and of what all databases
+// share, it compares the privileges; elsewhere, and of policies, it asks whether there are any.
+func (s *session) lookUpPrivileges(pair strategies.Pair) statement {
+	lists := "" // of privileges, which every role may read. Of other objects the privilege is one, USAGE or CREATE.
+	for _, list := range []string{"pg_class.relacl", "pg_proc.proacl", "pg_namespace.nspacl", "pg_database.datacl",
+		"pg_default_acl.defaclacl", "pg_largeobject_metadata.lomacl", "pg_parameter_acl.paracl"} {
+		catalogue, column, _ := strings.Cut(list, ".")
+		if catalogue != "pg_parameter_acl" || s.major() >= 15 {
+			lists += fmt.Sprintf(" UNION ALL SELECT %s, NULL FROM %s WHERE d.classid = '%[2]s'::regclass AND "+
+				"oid = d.objid AND d.objsubid = 0", column, catalogue)
+		}
+	}
+	sql := `WITH RECURSIVE model(id) AS (
   SELECT to_regrole(quote_ident($1))::oid
   UNION SELECT a.roleid FROM pg_auth_members a JOIN model ON a.member = model.id)
 SELECT (SELECT datname FROM pg_database b WHERE b.oid = d.dbid), count(*) FROM pg_shdepend d
 WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident($2)) AND d.deptype IN ('a', 'i', 'r')
-AND NOT EXISTS (
-  SELECT FROM pg_shdepend x WHERE x.dbid = d.dbid AND x.classid = d.classid AND x.objid = d.objid AND x.objsubid IN (0, d.objsubid)
-  AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model) AND x.deptype IN (d.deptype, 'o'))
+AND (NOT EXISTS (
+  SELECT FROM pg_shdepend x WHERE x.dbid = d.dbid AND x.classid = d.classid AND x.objid = d.objid
+  AND x.objsubid IN (0, d.objsubid) AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model)
+  AND x.deptype IN (d.deptype, 'o'))
+OR d.deptype = 'a' AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) AND NOT EXISTS (
+  SELECT FROM pg_shdepend x WHERE x.dbid = d.dbid AND x.classid = d.classid AND x.objid = d.objid
+  AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model) AND x.deptype = 'o')
+AND EXISTS (
+  SELECT FROM (SELECT attacl, relacl FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+    WHERE d.classid = 'pg_class'::regclass AND attrelid = d.objid AND attnum = d.objsubid` + lists + `) l(list, wider),
+    aclexplode(l.list) p
+  WHERE p.grantee = d.refobjid AND NOT EXISTS (
+    SELECT FROM aclexplode(l.list || l.wider) q WHERE (q.grantee = 0 OR q.grantee IN (SELECT id FROM model))
+    AND q.privilege_type = p.privilege_type AND (q.is_grantable OR NOT p.is_grantable))))
 GROUP BY d.dbid ORDER BY 1`
 	return statement{operation{action: "looking up privileges"}, sql, []string{pair.Original, pair.Clone}}
 }

@@ -56,6 +56,32 @@ var whose = []entitled{
 		"table TO O; GRANT SELECT (b) ON table TO C", bare: "privileges on 1 objects"},
 	{name: "granted more than the original", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON " +
 		"table TO C", bare: "privileges on 1 objects in database"},
+	{name: "granted another privilege", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO O; " +
+		"GRANT SELECT, UPDATE ON table TO C", bare: "privileges on 1 objects in database"},
+	{name: "granted the same to pass on", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO O; " +
+		"GRANT SELECT ON table TO C WITH GRANT OPTION", bare: "privileges on 1 objects in database"},
+	{name: "granted less than the original may pass on", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT " +
+		"SELECT, INSERT ON table TO O WITH GRANT OPTION; GRANT SELECT ON table TO C"},
+	{name: "granted what all may", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO PUBLIC; " +
+		"GRANT INSERT ON table TO O; GRANT INSERT, SELECT ON table TO C"},
+	{name: "granted another privilege on a column", setUp: "M: GRANT O TO C; CREATE TABLE table (a int); GRANT SELECT " +
+		"ON table TO O; GRANT UPDATE (a) ON table TO C", bare: "privileges on 1 objects in database"},
+	{name: "granted another privilege on a column that the original has one on", setUp: "M: GRANT O TO C; CREATE " +
+		"TABLE table (a int); GRANT SELECT (a) ON table TO O; GRANT UPDATE (a) ON table TO C",
+		bare: "privileges on 1 objects in database"},
+	{name: "granted a whole table of which the original has a column", setUp: "M: GRANT O TO C; CREATE TABLE table (a " +
+		"int); GRANT SELECT (a) ON table TO O; GRANT SELECT ON table TO C", bare: "privileges on 1 objects in database"},
+	{name: "granted another privilege on a schema", setUp: "M: GRANT O TO C; CREATE SCHEMA table ; GRANT USAGE ON " +
+		"SCHEMA table TO O; GRANT USAGE, CREATE ON SCHEMA table TO C", bare: "privileges on 1 objects in database"},
+	{name: "granted the same on a schema", setUp: "M: GRANT O TO C; CREATE SCHEMA table ; GRANT USAGE ON SCHEMA table " +
+		"TO O; GRANT USAGE ON SCHEMA table TO C"},
+	{name: "granted another privilege by default", setUp: "M: GRANT O TO C; ALTER DEFAULT PRIVILEGES FOR ROLE G GRANT " +
+		"SELECT ON TABLES TO O; ALTER DEFAULT PRIVILEGES FOR ROLE G GRANT UPDATE ON TABLES TO C",
+		bare: "privileges on 1 objects in database"},
+	{name: "granted another privilege on a database", setUp: "M: GRANT O TO C; GRANT CONNECT ON DATABASE template1 TO " +
+		"O; GRANT CREATE ON DATABASE template1 TO C", bare: "privileges on 1 objects of the whole server"},
+	{name: "granted the same on a database", setUp: "M: GRANT O TO C; GRANT CONNECT ON DATABASE template1 TO O; GRANT " +
+		"CONNECT ON DATABASE template1 TO C"},
 	{name: "granted a database of others", setUp: "M: GRANT O TO C; GRANT CREATE ON DATABASE template1 TO C",
 		bare: "of the whole server"},
 	{name: "in a group of its own", setUp: "M: GRANT O TO C; GRANT G TO C", bare: "membership in"},

@@ -325,6 +325,9 @@ UNION SELECT 'role ' || rolname FROM mine WHERE rolname <> ALL ($2)
 UNION SELECT concat_ws(' ', 'object', s.dbid, s.classid, s.objid, s.objsubid, CASE WHEN deptype = 'o' THEN 'owner ' || rolname ELSE deptype::text END)
 FROM pg_shdepend s JOIN mine ON mine.oid = s.refobjid WHERE refclassid = 'pg_authid'::regclass
   AND classid <> 'pg_auth_members'::regclass AND NOT EXISTS (SELECT FROM mine WHERE rolsuper AND set)
+UNION SELECT concat_ws(' ', 'object', c.oid, privilege_type, option)
+FROM pg_class c, aclexplode(relacl), (VALUES (NULL), ('WITH GRANT OPTION')) o(option)
+WHERE grantee IN (SELECT oid FROM mine) AND (option IS NULL OR is_grantable) AND c.oid >= 16384
 ORDER BY 1`
 	become := "MEMBER"
 	if s.Major >= 16 {
