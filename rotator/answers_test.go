@@ -307,3 +307,16 @@ func TestVerdictOfADiagnosis(t *testing.T) {
 		}
 	}
 }
+
+// TestHandleIsForTheFourSteps: what people ask is refused, with where its answer is, unless something else is wrong.
+func TestHandleIsForTheFourSteps(t *testing.T) {
+	for says, event := range map[string]rotator.Event{
+		"call the method of Rotator": {Step: rotator.StepStatus, SecretID: "app"},
+		"SecretId is missing":        {Step: rotator.StepStatus},
+	} {
+		err := rotator.Rotator{}.Handle(t.Context(), event)
+		if !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%+v: %v, want %q", event, err, says)
+		}
+	}
+}

@@ -56,9 +56,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 
 // decide finds what to do, and tries what that needs: for the answer may then be another.
 func (c *diagnoser) decide(ctx context.Context) rule {
-	if c.other == "" {
-		c.tryAction(ctx, decide(c.situation(ctx)).action)
-	}
+	c.tryAction(ctx, decide(c.situation(ctx)).action)
 	return decide(c.situation(ctx))
 }
 
@@ -198,7 +196,7 @@ func (c *diagnoser) testUse(ctx context.Context) {
 		c.note(current, err.Error())
 	case err != nil:
 		c.note(current, "whether clients can work with it was not found out: "+err.Error())
-	case remark != "":
+	default:
 		c.note(current, remark)
 	}
 }
@@ -241,16 +239,14 @@ func (c *diagnoser) explain(ctx context.Context) {
 	explainer, ok := c.Strategy.(LoginExplainer)
 	var ids []string
 	var values []secret.Document
-	answered := false
 	for _, id := range slices.Compact([]string{current, pending, previous}) {
 		l := c.probes[id]
-		was := l.state == CredentialRejected || l.state == CredentialBlocked
-		if was || l.limited || l.state == CredentialNotTested && c.last[l.value.Text("username")] == CredentialBlocked {
+		if l.state == CredentialRejected || l.state == CredentialBlocked || l.limited ||
+			l.state == CredentialNotTested && c.last[l.value.Text("username")] == CredentialBlocked {
 			ids, values = append(ids, id), append(values, l.value)
-			answered = answered || was
 		}
 	}
-	if !ok || !answered || !slices.Contains(ids, current) || c.probes[pending].state == CredentialWorks {
+	if !ok || !slices.Contains(ids, current) || c.probes[pending].state == CredentialWorks {
 		return
 	}
 	r := c.rotationWithoutLog(c.probes[current].value, secret.Document{})
@@ -286,7 +282,7 @@ func (c *diagnoser) explain(ctx context.Context) {
 		}
 		l.why = sentence
 		c.probes[id] = l
-		if cause.Right && l.limited {
+		if cause.Right {
 			c.testRight(ctx, id, current)
 		}
 		if cause.Right && id != current {

@@ -43,6 +43,9 @@ func explained(t *testing.T, e *explainer, probes map[string]probe) *diagnoser {
 		if p.value, err = secret.ParseDocument(`{"username":"` + user + `","password":"` + id + `"}`); err != nil {
 			t.Fatal(err)
 		}
+		if p.tried {
+			c.last[user] = p.state
+		}
 		c.probes[id] = p
 	}
 	c.explain(t.Context())
@@ -76,6 +79,10 @@ func TestASuperuserExplainsARejectedAWSCURRENT(t *testing.T) {
 			t.Errorf("%s: asked about %v", name, e.asked)
 		}
 	}
+	e = &explainer{}
+	if explained(t, e, map[string]probe{"v2": {state: CredentialBlocked, tried: true}, "v3": {state: CredentialInvalid}}); !slices.Equal(e.asked, []string{"v2"}) {
+		t.Errorf("of a user that is blocked and a value that is none, asked about %v", e.asked)
+	}
 	e = &explainer{err: errors.New("its secret is unreadable")}
 	if c := explained(t, e, map[string]probe{"v2": rejected}); c.explained || c.probes["v2"].state != CredentialRejected ||
 		c.probes["v2"].next != "the superuser could not be asked why: its secret is unreadable" {
@@ -88,6 +95,7 @@ func TestASuperuserExplainsARejectedAWSCURRENT(t *testing.T) {
 func TestWhatASuperuserSeesOfAPassword(t *testing.T) {
 	rejected, blocked := probe{state: CredentialRejected, tried: true}, probe{state: CredentialBlocked, tried: true}
 	limited := probe{state: CredentialNotTested, limited: true, detail: "not tested"}
+	behind := probe{state: CredentialNotTested, detail: "not tested"} // a blocked one of the same user
 	another := RejectionCause{Text: "another", Reset: "SET app TOO"}
 	right := RejectionCause{Text: "this very password", Right: true}
 	for name, c := range map[string]struct {
@@ -97,13 +105,15 @@ func TestWhatASuperuserSeesOfAPassword(t *testing.T) {
 		currentSays, pendingSays string
 		resets                   string
 	}{
-		"another":           {rejected, limited, []RejectionCause{another, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "sees why: another", "sees why: another", "SET app TOO"},
-		"right":             {rejected, limited, []RejectionCause{another, right}, [2]CredentialState{CredentialRejected, CredentialWorks}, "the password of AWSPENDING is the one set", "the superuser sees: this very password", "SET app TOO"},
-		"right, rejected":   {rejected, rejected, []RejectionCause{right, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "this very password. The server's log says", "another", "SET app TOO"},
-		"blocked, another":  {blocked, probe{}, []RejectionCause{another}, [2]CredentialState{CredentialRejected, ""}, "sees why: another", "", "SET app TOO"},
-		"blocked, right":    {blocked, probe{}, []RejectionCause{right}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app"},
-		"blocked, and why":  {blocked, probe{}, []RejectionCause{{Text: "it has expired", Blocked: true}}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app"},
-		"nothing was found": {rejected, limited, nil, [2]CredentialState{CredentialRejected, CredentialNotTested}, "", "", "SET app"},
+		"another":                         {rejected, limited, []RejectionCause{another, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "sees why: another", "sees why: another", "SET app TOO"},
+		"right":                           {rejected, limited, []RejectionCause{another, right}, [2]CredentialState{CredentialRejected, CredentialWorks}, "the password of AWSPENDING is the one set", "the superuser sees: this very password", "SET app TOO"},
+		"right, rejected":                 {rejected, rejected, []RejectionCause{right, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "this very password. The server's log says", "another", "SET app TOO"},
+		"blocked, another":                {blocked, probe{}, []RejectionCause{another}, [2]CredentialState{CredentialRejected, ""}, "sees why: another", "", "SET app TOO"},
+		"blocked, right":                  {blocked, probe{}, []RejectionCause{right}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app"},
+		"blocked, and why":                {blocked, probe{}, []RejectionCause{{Text: "it has expired", Blocked: true}}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app"},
+		"blocked, and the other is right": {blocked, behind, []RejectionCause{another, right}, [2]CredentialState{CredentialRejected, CredentialBlocked}, "the password of AWSPENDING is the one set", "the superuser sees: this very password", "SET app TOO"},
+		"blocked, and both are another":   {blocked, behind, []RejectionCause{another, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "sees why: another", "sees why: another", "SET app TOO"},
+		"nothing was found":               {rejected, limited, nil, [2]CredentialState{CredentialRejected, CredentialNotTested}, "", "", "SET app"},
 	} {
 		e := &explainer{Strategy: accepting{}, causes: c.causes}
 		d := explained(t, e, map[string]probe{"v2": c.current, "v3": c.pending})
@@ -112,6 +122,12 @@ func TestWhatASuperuserSeesOfAPassword(t *testing.T) {
 		if got := [2]CredentialState{current.state, pending.state}; got != c.states || !strings.Contains(current.next, c.currentSays) ||
 			!strings.Contains(pending.next, c.pendingSays) || c.currentSays == "" && current.next != "" || pending.limited != (c.causes == nil) && c.pending.limited {
 			t.Errorf("%s: %+v, %+v", name, current, pending)
+		}
+		if current.detail != "" {
+			t.Errorf("%s: AWSCURRENT was tested: %s", name, current.detail)
+		}
+		if c.causes != nil && (c.pending.limited || c.pending.detail != "") && pending.detail == "not tested" {
+			t.Errorf("%s: AWSPENDING is called %s, and %s", name, pending.state, pending.detail)
 		}
 		if _, all := d.resets(); all[0].Statement != c.resets {
 			t.Errorf("%s: %v", name, all)

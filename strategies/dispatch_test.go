@@ -127,6 +127,9 @@ func TestWhatASecretIsFor(t *testing.T) {
 			name == "no user"; partial != (said == "saving") {
 			t.Errorf("%s: what no dry run tries: %q", name, said)
 		}
+		if name == "no engine of ours" && !errors.Is(err, rotator.ErrOtherEngine) {
+			t.Errorf("%s: %v", name, err)
+		}
 		if found := c.target.Engine == "single"; found != errors.Is(err, rotator.KindPrivilege) || found &&
 			!strings.Contains(err.Error(), c.target.User) {
 			t.Errorf("%s: what a login does not show: %v", name, err)
@@ -161,6 +164,43 @@ func TestWhoseTurnIsNext(t *testing.T) {
 		switcher, ok := c.strategy.(rotator.AccountSwitcher)
 		if got := ok && switcher.SwitchesAccount(secret.Document{}); got != c.want {
 			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// askable is an engine that has a query for a rejected login, and no statement that sets a password.
+type askable struct{ Engine }
+
+func (askable) Inquiry(users ...string) string { return "WHY " + users[0] }
+
+func (askable) Explain(context.Context, Login, ...Login) ([]rotator.RejectionCause, error) {
+	return nil, nil
+}
+
+// TestWhatToDoAboutARejectedSuperuser: what the engine knows, and the command for the secret that holds its password.
+func TestWhatToDoAboutARejectedSuperuser(t *testing.T) {
+	const secretARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:"
+	for arn, command := range map[string]string{
+		secretARN + "boss-a1b2c3":             "aws secretsmanager put-secret-value --secret-id " + secretARN + "boss-a1b2c3 ",
+		secretARN + "rds!cluster-1a2b-a1b2c3": "aws rds modify-db-cluster ",
+		secretARN + "rds!db-1a2b-a1b2c3":      "aws rds modify-db-instance ",
+	} {
+		for _, c := range []struct {
+			engine       Engine
+			asks, resets bool
+		}{{single{}, false, true}, {askable{}, true, false}, {&listener{}, false, false}} {
+			superuser := Login{User: "boss", For: &Holding{secretARN: arn}}
+			err := staleSuperuser(c.engine, superuser, rotator.KindLoginRejected)
+			if !errors.Is(err, rotator.KindLoginRejected) || !strings.Contains(err.Error(), command) ||
+				strings.Contains(err.Error(), "WHY boss") != c.asks ||
+				strings.Contains(err.Error(), "RESET boss") != c.resets ||
+				strings.Contains(err.Error(), "To find the cause") != c.asks ||
+				strings.Contains(err.Error(), "or set the one there") != c.resets {
+				t.Errorf("%T: %v", c.engine, err)
+			}
+			if err := staleSuperuser(c.engine, superuser, rotator.KindUnreachable); err != rotator.KindUnreachable {
+				t.Errorf("%T, of no rejected login: %v", c.engine, err)
+			}
 		}
 	}
 }
