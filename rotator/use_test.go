@@ -95,3 +95,24 @@ func TestALoginIsNotAll(t *testing.T) {
 		t.Errorf("a recover, which says what is left as status does: %v, tested %d times, %+v", err, tested, d)
 	}
 }
+
+// seeing is a strategy whose superuser sees why a login is rejected.
+type seeing struct{ rotator.Strategy }
+
+func (seeing) Inquiry(...secret.Document) string { return "" }
+
+func (seeing) ExplainRejected(_ context.Context, _ rotator.Rotation, all ...secret.Document) ([]rotator.RejectionCause, error) {
+	return []rotator.RejectionCause{{Text: all[0].Text("username") + " has expired", Blocked: true}}, nil
+}
+
+// TestAStatusAsksTheSuperuser, and its answer decides.
+func TestAStatusAsksTheSuperuser(t *testing.T) {
+	s := newStory(t)
+	s.run("account app/p2\nversion AWSCURRENT app/p1\nstate")
+	s.rotator.Strategy = seeing{s.rotator.Strategy}
+	d, err := s.ask("status", "")
+	if err != nil || d.Versions[0].State != rotator.CredentialBlocked || d.Action != rotator.ActionInvestigate ||
+		!strings.Contains(d.Text(), "the superuser sees why: app has expired") {
+		t.Errorf("%+v, %v", d, err)
+	}
+}

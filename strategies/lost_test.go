@@ -20,13 +20,19 @@ func TestAUserThatAFailoverLostIsRolledBack(t *testing.T) {
 		apply       bool
 		lost, there string
 		says        string
+		rotateOnly  bool
 	}{
-		"preflight, the clone": {false, "app_clone", "app", "Roll back, and the next rotation makes it again"},
-		"apply, the clone":     {true, "app_clone", "app", "Roll back, and the next rotation makes it again"},
+		"preflight, the clone": {false, "app_clone", "app", "Roll back, and the next rotation makes it again",
+			false},
+		"apply, the clone": {true, "app_clone", "app", "Roll back, and the next rotation makes it again", false},
+		"preflight, a clone that no rotation makes": {false, "app_clone", "app",
+			"Roll back, and bring the user back: no rotation makes it", true},
+		"apply, a clone that no rotation makes": {true, "app_clone", "app",
+			"Roll back, and bring the user back: no rotation makes it", true},
 		"preflight, the original": {false, "app", "app_clone",
-			"Roll back, and bring the user back: no rotation makes it"},
+			"Roll back, and bring the user back: no rotation makes it", false},
 		"apply, the original": {true, "app", "app_clone",
-			"Roll back, and bring the user back: no rotation makes it"},
+			"Roll back, and bring the user back: no rotation makes it", false},
 	} {
 		db := &strategytest.Memory{}
 		app, boss := secret.NewPassword("canary-app"), secret.NewPassword("canary-boss")
@@ -48,7 +54,7 @@ func TestAUserThatAFailoverLostIsRolledBack(t *testing.T) {
 			},
 			ReadSecret: func(context.Context, string) (secret.Document, error) { return document("boss", boss), nil },
 		}
-		s := strategies.AlternatingUsers{Engine: db}
+		s := strategies.AlternatingUsers{Engine: db, RotateOnly: c.rotateOnly}
 		var text string
 		if c.apply {
 			if err := s.Apply(t.Context(), r); err != nil {
