@@ -264,8 +264,12 @@ func (c *cloneSync) inUse() bool { return c.pair.Target == c.pair.Original }
 // align makes one account of the clone what one of the original is.
 func (c *cloneSync) align(ctx context.Context, original accountRow, interim secret.Password) error {
 	clone, ok := c.clone(original.host)
+	want, wantRole, err := c.grants(ctx, original.account)
+	if err != nil {
+		return err
+	}
 	if !ok {
-		if err := c.create(ctx, original, clone.account, interim); err != nil {
+		if err := c.create(ctx, original, clone.account, interim, !want.isSystem()); err != nil {
 			return err
 		}
 		rows, err := c.accounts(ctx, c.pair.Clone)
@@ -279,10 +283,6 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 				"changes it", clone)
 		}
 	}
-	want, wantRole, err := c.grants(ctx, original.account)
-	if err != nil {
-		return err
-	}
 	have, haveRole, err := c.grants(ctx, clone.account)
 	if err != nil {
 		return err
@@ -293,8 +293,8 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		}
 	}
 	missing := want.missing(have)
-	if want.isSystem() && !have.isSystem() {
-		if err := c.raise(ctx, original, clone); err != nil {
+	if created := !c.mariadb && clone.holdsAlone(interim); want.isSystem() && (!have.isSystem() || created) {
+		if err := c.raise(ctx, original, clone, created); err != nil {
 			return err
 		}
 	}
@@ -328,14 +328,15 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 // create makes an account of the clone. Until everything else is as it should be, its
 // password is one that no client knows: at no moment is there an account without one,
 // or one that lets the pending password in and may not do all that it should. MySQL
-// keeps who made it, and for which original, beside the account.
-func (c *cloneSync) create(ctx context.Context, original accountRow, clone account, p secret.Password) error {
+// keeps who made it, and for which original, beside the account: its mark.
+func (c *cloneSync) create(ctx context.Context, original accountRow, clone account, p secret.Password,
+	marked bool) error {
 	st := operation{action: "creating " + clone.String(), remedy: c.createUserRemedy(), sensitive: true,
 		setsPassword: true, limit: c.limit}
 	if !c.mariadb {
 		mark := ""
-		if !olderThan(c.wire.version, 8, 0, 21) {
-			mark = " ATTRIBUTE " + quoteText(markOf(original.user))
+		if marked {
+			mark = c.markClause(original.user)
 		}
 		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s%s", clone,
 			quoteText(original.plugin()), quotePassword(p), mark))
@@ -351,37 +352,96 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 	return nil
 }
 
+// markClause writes the mark of a clone where the server keeps one.
+func (c *cloneSync) markClause(original string) string {
+	if olderThan(c.wire.version, 8, 0, 21) {
+		return ""
+	}
+	return " ATTRIBUTE " + quoteText(markOf(original))
+}
+
 // raise gives an account SYSTEM_USER, before all else. From then on CREATE USER is not enough to change it, and who had
-// changed it until then, or is connected as it, shows.
-func (c *cloneSync) raise(ctx context.Context, original, clone accountRow) error {
+// changed it until then, or is connected as it, shows: then it is taken back. An account that a rotation created gets
+// its mark after that, so that an attempt that is cut off in between looks again.
+func (c *cloneSync) raise(ctx context.Context, original, clone accountRow, created bool) error {
 	sql := statement{"GRANT SYSTEM_USER ON *.* TO " + clone.String(), "SYSTEM_USER ON *.*"}
 	st := operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone),
 		remedy: c.grantRemedy(sql)}
-	if err := c.exec(ctx, st, sql.text); err != nil || c.pair.Consent {
+	if err := c.exec(ctx, st, sql.text); err != nil {
 		return err
 	}
-	now, err := c.accounts(ctx, clone.user)
-	if err != nil {
-		return err
+	if !c.pair.Consent {
+		others, err := c.sharers(ctx, clone)
+		if err != nil {
+			return err
+		}
+		if others != nil {
+			st.action = "taking SYSTEM_USER from " + clone.String()
+			if err := c.exec(ctx, st, "REVOKE SYSTEM_USER ON *.* FROM "+clone.String()); err != nil {
+				return err
+			}
+			return strategies.NotEntitled("account %s would get SYSTEM_USER from account %s, and so would: %s. Take "+
+				"that away, and rotate again", clone, original, strings.Join(others, ", "))
+		}
 	}
-	others, _, err := c.heldFor(ctx, []account{clone.account}, true)
+	mark := c.markClause(original.user)
+	if !created || mark == "" {
+		return nil
+	}
+	st = operation{action: "marking " + clone.String(), remedy: c.createUserRemedy()}
+	return c.exec(ctx, st, "ALTER USER "+clone.String()+mark)
+}
+
+// sharers gives what has an account in hand besides this rotation: what is kept for it, connections of it, and a
+// session that has changed its password since it was looked up.
+func (c *cloneSync) sharers(ctx context.Context, of accountRow) ([]string, error) {
+	ended, err := c.loginsHaveEnded(ctx)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	others, _, err := c.heldFor(ctx, []account{of.account}, true)
+	if err != nil {
+		return nil, err
+	}
+	now, err := c.accounts(ctx, of.user)
+	if err != nil {
+		return nil, err
+	}
+	if !ended {
+		others = append(others, "a connection that has begun to log in and does not end")
 	}
 	if !slices.ContainsFunc(now, func(r accountRow) bool {
-		return r.account == clone.account && slices.Equal(r.stored, clone.stored) && r.second == ""
+		return r.account == of.account && slices.Equal(r.stored, of.stored) && r.second == ""
 	}) {
 		others = append(others, "a session that has changed its password")
 	}
-	if others == nil {
-		return nil
+	return others, nil
+}
+
+// loginsHaveEnded waits for the logins that are going on. One that began before an account was changed can be let in by
+// what was its password then, and as what it is now. The server ends each after connect_timeout, 10 seconds as a rule.
+func (c *cloneSync) loginsHaveEnded(ctx context.Context) (bool, error) {
+	const going = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'unauthenticated user'"
+	st := operation{action: "waiting for logins that are going on"}
+	first := map[string]bool{}
+	for try := range 100 {
+		rows, err := c.query(ctx, st, going)
+		if err != nil {
+			return false, err
+		}
+		left := false
+		for _, r := range rows {
+			first[r[0]] = first[r[0]] || try == 0
+			left = left || first[r[0]]
+		}
+		if !left {
+			return true, nil
+		}
+		if _, err := c.query(ctx, st, "SELECT SLEEP(0.2)"); err != nil {
+			return false, err
+		}
 	}
-	st.action = "taking SYSTEM_USER from " + clone.String()
-	if err := c.exec(ctx, st, "REVOKE SYSTEM_USER ON *.* FROM "+clone.String()); err != nil {
-		return err
-	}
-	return strategies.NotEntitled("account %s would get SYSTEM_USER from account %s, and so would: %s. Take that "+
-		"away, and rotate again", clone, original, strings.Join(others, ", "))
+	return false, nil
 }
 
 // interim is a password of the same characters in another order, so that the server's

@@ -121,7 +121,7 @@ func (Engine) Traits() strategies.Traits {
 		Name:              "MySQL",
 		Engines:           []string{"mysql", "aurora-mysql"},
 		Port:              3306,
-		CloneSuffix:       "_clone",
+		CloneSuffix:       cloneSuffix,
 		MaxUserBytes:      32, // the server counts characters; bytes are on the safe side
 		MaxPasswordSize:   maxPassword,
 		ExcludeCharacters: exclude,

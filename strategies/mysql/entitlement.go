@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -106,10 +107,10 @@ func (s *session) floor(ctx context.Context, accounts []accountRow) (rights, err
 // beyond is the power of an account that is not in floor.
 func (s *session) beyond(ctx context.Context, r accountRow, floor rights) (rights, error) {
 	all := floor.has(allPrivileges, "*.*") || floor.has("SUPER", "*.*") && floor.has("CREATE USER", "*.*")
-	if all && floor.has(grantOption, "*.*") {
-		return nil, nil // it can give itself whatever there is
-	}
 	power, err := s.power(ctx, r.account, map[account]bool{})
+	if all && floor.has(grantOption, "*.*") { // it can give itself whatever there is, but for SYSTEM_USER
+		maps.DeleteFunc(power, func(r right, _ bool) bool { return !rights{r: true}.isSystem() })
+	}
 	return power.missing(floor), err
 }
 

@@ -4,12 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
 )
 
@@ -92,6 +96,7 @@ var forged = []state{
 	{name: "marked, and only its password, of an original with SYSTEM_USER", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'; GRANT SYSTEM_USER ON *.* TO O@'%'`, only: true},
 	{name: "created by a rotation, of an original with SYSTEM_USER", setUp: "GRANT SYSTEM_USER ON *.* TO O@'%'", made: true, after: true},
 	{name: "marked, of an original with SYSTEM_USER by a role", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'; CREATE ROLE R; GRANT SYSTEM_USER ON *.* TO R; GRANT R TO O@'%'`},
+	{name: "SYSTEM_USER, of an original that may grant", setUp: create + "GRANT SYSTEM_USER ON *.* TO C@'%'; GRANT SUPER, CREATE USER ON *.* TO O@'%' WITH GRANT OPTION", only: true, bare: never, consented: never, possessing: never},
 	{name: "the mark set by hand, as the runbook has it", setUp: create + `ALTER USER C@'%' ATTRIBUTE '{"quarterturn": {"clone_of": "O"}}'`},
 }
 
@@ -255,7 +260,7 @@ func TestNobodyGetsSystemUser(t *testing.T) {
 		defer c.close()
 		id, conn := s.connected(t, clone)
 		row, _ := c.clone("%")
-		wants(t, c.raise(t.Context(), c.originals[0], row), rotator.KindNotEntitled, "KILL "+id)
+		wants(t, c.raise(t.Context(), c.originals[0], row, false), rotator.KindNotEntitled, "KILL "+id)
 		if line := s.ask(t, "SHOW GRANTS FOR "+at(pair.Clone).String()); strings.Contains(line, "SYSTEM_USER") {
 			t.Error("the clone has kept SYSTEM_USER")
 		}
@@ -264,11 +269,145 @@ func TestNobodyGetsSystemUser(t *testing.T) {
 		}
 		s.kill(t, id)
 		s.run(t, "ALTER USER "+at(pair.Clone).String()+" IDENTIFIED BY '"+password().Reveal()+"'")
-		wants(t, c.raise(t.Context(), c.originals[0], row), rotator.KindNotEntitled, "changed its password")
+		wants(t, c.raise(t.Context(), c.originals[0], row, false), rotator.KindNotEntitled, "changed its password")
 
 		s.ensure(t, pair)
 		s.alike(t, at(app.User), at(pair.Clone))
 	})
+}
+
+// pausedConn waits before its second write, which is after the server has looked up the account.
+type pausedConn struct {
+	net.Conn
+	writes          int
+	reached, resume chan struct{}
+}
+
+func (c *pausedConn) Write(p []byte) (int, error) {
+	if c.writes++; c.writes == 2 {
+		close(c.reached)
+		<-c.resume
+	}
+	return c.Conn.Write(p)
+}
+
+// TestLoginsThatBeganBefore: a login that began before its account was dropped is let in by the password of that time,
+// as the account that is there when it ends.
+func TestLoginsThatBeganBefore(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			t.Skip("MariaDB has no SYSTEM_USER: CREATE USER is enough to set any password")
+		}
+		app := s.user(t, "SYSTEM_USER ON *.*")
+		pair, p, loggedIn := pairOf(app.User), password(), make(chan error, 1)
+		paused := &pausedConn{reached: make(chan struct{}), resume: make(chan struct{})}
+		clone := at(pair.Clone).String()
+		s.run(t, "CREATE USER "+clone+" IDENTIFIED BY '"+p.Reveal()+"'")
+		config := mysql.NewConfig()
+		config.Net, config.Addr, config.User, config.Passwd = "tcp", dial.Address(app), pair.Clone, p.Reveal()
+		config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			paused.Conn = conn
+			return paused, err
+		}
+		connector, err := mysql.NewConnector(config)
+		ok(t, err)
+		go func() {
+			conn, err := connector.Connect(t.Context())
+			if err == nil {
+				t.Cleanup(func() { conn.Close() })
+			}
+			loggedIn <- err
+		}()
+		<-paused.reached
+		s.run(t, "DROP USER "+clone)
+		done := make(chan error, 1)
+		go func() { done <- engine().EnsureClone(t.Context(), s.superuser(), pair, password()) }()
+		for s.ask(t, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(0.2)'") == "0" {
+			select {
+			case err := <-done:
+				t.Fatalf("done, and the login goes on: %v", err)
+			default:
+			}
+		}
+		close(paused.resume)
+		ok(t, <-loggedIn)
+		wants(t, <-done, rotator.KindNotEntitled, "connection ", "KILL ")
+		if grants := s.ask(t, "SHOW GRANTS FOR "+clone); strings.Contains(grants, "SYSTEM_USER") {
+			t.Error("the clone has kept SYSTEM_USER")
+		}
+	})
+}
+
+// TestAttemptsThatEndBeforeTheMark: an account with SYSTEM_USER gets its mark when nothing else had it in hand.
+func TestAttemptsThatEndBeforeTheMark(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			t.Skip("MariaDB has no SYSTEM_USER: CREATE USER is enough to set any password")
+		}
+		app, p := s.user(t, "SYSTEM_USER ON *.*"), password()
+		pair := pairOf(app.User)
+		clone := at(pair.Clone).String()
+		for _, grant := range []string{"", "GRANT SYSTEM_USER ON *.* TO " + clone} {
+			s.run(t, "CREATE USER "+clone+" IDENTIFIED BY '"+interim(p).Reveal()+"'")
+			if grant != "" {
+				s.run(t, grant)
+			}
+			pair.Possession = holding(p)
+			ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
+			if mark := s.ask(t, "SELECT User_attributes FROM mysql.user WHERE User = "+quoteText(pair.Clone)); !strings.Contains(mark, app.User) {
+				t.Errorf("its mark: %q", mark)
+			}
+			ok(t, engine().Ping(t.Context(), withPassword(s.login(pair.Clone, ""), p)))
+			pair.Possession = nil
+			s.ensure(t, pair)
+			s.run(t, "DROP USER "+clone)
+		}
+		s.run(t, "CREATE USER "+clone+" IDENTIFIED BY '"+interim(p).Reveal()+"'", "GRANT SYSTEM_USER ON *.* TO "+clone)
+		id, _ := s.connected(t, withPassword(s.login(pair.Clone, ""), interim(p)))
+		pair.Possession = holding(p)
+		wants(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p), rotator.KindNotEntitled, "KILL "+id)
+	})
+}
+
+// TestHoldersOfAClone: who has the clone as a role has what it is given.
+func TestHoldersOfAClone(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			t.Skip("on MariaDB, an account cannot be granted as a role")
+		}
+		db := s.NewDatabase(t)
+		app, other := s.user(t, "SELECT ON "+db+".*"), at(s.user(t).User)
+		pair := pairOf(app.User)
+		s.ensure(t, pair)
+		clone := at(pair.Clone).String()
+		s.run(t, "GRANT "+clone+" TO "+other.String())
+		s.ensure(t, pair) // which gives nothing
+		s.run(t, "GRANT INSERT ON "+db+".* TO "+at(app.User).String())
+		_, dry := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+		for _, err := range []error{dry, engine().EnsureClone(t.Context(), s.superuser(), pair, password())} {
+			wants(t, err, rotator.KindNotEntitled, "account "+other.String()+", which has "+clone+" as a role", `"rotates": ["`)
+		}
+		s.run(t, "REVOKE "+clone+" FROM "+other.String())
+		s.ensure(t, pair)
+		s.alike(t, at(app.User), at(pair.Clone))
+	})
+}
+
+// TestClonesThatEachAccountHasAsARole: mandatory_roles is for the whole server, and may name an account that is not there.
+func TestClonesThatEachAccountHasAsARole(t *testing.T) {
+	s := newServer(t, "mysql-9.7", nil)
+	app := s.user(t)
+	pair := pairOf(app.User)
+	for _, roles := range []string{pair.Clone, "other, " + at(pair.Clone).String(), "other@'10.%'", pair.Clone + "@'10.%'"} {
+		s.run(t, "SET GLOBAL mandatory_roles = "+quoteText(roles))
+		_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+		if strings.Contains(roles, "10.") {
+			ok(t, err)
+			continue
+		}
+		wants(t, err, rotator.KindNotEntitled, "by mandatory_roles")
+	}
 }
 
 // TestLeftoversThatAreNotSeen: a superuser who is not shown them all says that it does not know.

@@ -12,6 +12,9 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
+// cloneSuffix is AWS's.
+const cloneSuffix = "_clone"
+
 // Inquiry implements strategies.Explainer.
 func (Engine) Inquiry(users ...string) string {
 	return "SELECT User, Host, plugin, ssl_type, account_locked, password_expired FROM mysql.user" + inquiryEnd(users)
@@ -78,9 +81,52 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		if err != nil {
 			return nil, err
 		}
-		causes[i] = rejectionCause(login, host, own, anonymous, loaded)
+		var partners []accountRow
+		if len(accountsOnly(own)) == 0 {
+			if partners, err = s.accounts(ctx, otherOf(login.User)); err != nil {
+				return nil, err
+			}
+		}
+		causes[i] = rejectionCause(login, host, own, anonymous, loaded, partners)
 	}
 	return causes, nil
+}
+
+// TestUse implements strategies.UseTester, as Engine does.
+func (m MariaDB) TestUse(ctx context.Context, login strategies.Login) (string, error) {
+	return Engine(m).TestUse(ctx, login)
+}
+
+// TestUse implements strategies.UseTester. That an account may do nothing can be so on purpose; it is also all that the
+// server shows of one which was dropped and created again.
+func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
+	s, err := e.connect(ctx, login, false)
+	if err != nil {
+		return "", err
+	}
+	defer s.close()
+	me, err := s.checkIdentity(ctx)
+	if err != nil {
+		return "", err
+	}
+	lines, err := s.query(ctx, operation{action: "looking up what the user may do", sensitive: true}, ownGrants)
+	if err != nil || slices.ContainsFunc(lines, func(line []string) bool {
+		return !strings.HasPrefix(line[0], "GRANT USAGE ON *.* TO ")
+	}) {
+		return "", err
+	}
+	other := account{user: otherOf(login.User), host: me.host}
+	return fmt.Sprintf("account %s may do nothing but log in. Was it dropped and created again? Then, before the next "+
+		"rotation and as an administrator, GRANT it what it had: its deployment or a backup says, and where it is one "+
+		"of a pair, SHOW GRANTS FOR %s", me, other), nil
+}
+
+// otherOf is the name of the other user of a pair, if it has one.
+func otherOf(user string) string {
+	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
+		return original
+	}
+	return user + cloneSuffix
 }
 
 // clientAddress is what the server takes for the address of this session.
@@ -182,14 +228,18 @@ func (s *session) expiredSuperuser() error {
 func typedFor(user string) string { return strings.ReplaceAll(typed, "{user}", quoteIdent(user)) }
 
 // rejectionCause says why a login from a host is rejected. own are the accounts of the name, anonymous those without
-// one.
-func rejectionCause(login strategies.Login, host string, own, anonymous []accountRow,
-	m authMethods) rotator.RejectionCause {
+// one, and partners those of the other user of its pair.
+func rejectionCause(login strategies.Login, host string, own, anonymous []accountRow, m authMethods,
+	partners []accountRow) rotator.RejectionCause {
 	own = accountsOnly(own)
 	right := slices.IndexFunc(own, func(r accountRow) bool { return r.accepts(login.Password) })
 	if len(own) == 0 {
-		return rotator.RejectionCause{Text: gone(login.User, nil), Reset: createStatement(login.User) +
-			" -- where RENAME USER does not bring it back; then GRANT it what it had"}
+		then := "GRANT it what it had"
+		if partners = accountsOnly(partners); len(partners) > 0 {
+			then += ", which SHOW GRANTS FOR " + partners[0].String() + " shows"
+		}
+		return rotator.RejectionCause{Text: gone(login.User, partners), Reset: createStatement(login.User) +
+			" -- where RENAME USER does not bring it back; then " + then}
 	}
 	met, blocks := obstacle(login, host, own, anonymous)
 	switch {

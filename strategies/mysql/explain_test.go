@@ -85,15 +85,15 @@ func TestAnAnonymousAccountIsSeen(t *testing.T) {
 		require: "REQUIRE SSL"}}
 	by := authMethods{mariadb: true, loaded: []string{"ed25519"}}
 	app := strategies.Login{User: "app", TLS: strategies.TLS{Disabled: true}}
-	if c := rejectionCause(app, "127.0.0.1", own, met, by); !c.Blocked || !strings.Contains(c.Text, "DROP USER ``@`127.0.0.1`") {
+	if c := rejectionCause(app, "127.0.0.1", own, met, by, nil); !c.Blocked || !strings.Contains(c.Text, "DROP USER ``@`127.0.0.1`") {
 		t.Errorf("%+v", c)
 	}
-	if c := rejectionCause(app, "10.0.0.1", own, met, by); !c.Blocked || !strings.Contains(c.Text, `demands TLS: remove "ssl": false`) {
+	if c := rejectionCause(app, "10.0.0.1", own, met, by, nil); !c.Blocked || !strings.Contains(c.Text, `demands TLS: remove "ssl": false`) {
 		t.Errorf("%+v", c)
 	}
 	own[0].host = "127.0.0.1"
 	own[0].require = "REQUIRE NONE"
-	if c := rejectionCause(app, "127.0.0.1", own, met, by); c.Blocked ||
+	if c := rejectionCause(app, "127.0.0.1", own, met, by, nil); c.Blocked ||
 		!strings.Contains(c.Text, "its password is another") {
 		t.Errorf("of two for one host the one with a name is met: %+v", c)
 	}
@@ -157,5 +157,42 @@ func TestAnOriginalThatIsGone(t *testing.T) {
 		_, err := Engine{}.DryRunEnsureClone(t.Context(), s.superuser(), pair, app.Password)
 		wants(t, err, rotator.KindNotFound, "if it was renamed, RENAME USER it back", "SHOW GRANTS FOR "+clone)
 		s.run(t, "DROP USER "+clone)
+	})
+}
+
+// TestUsersThatWereMadeAgain: the server shows of an account that was dropped and created again that it may do nothing;
+// and a superuser, where it is one of a pair, what it had.
+func TestUsersThatWereMadeAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db, role := s.NewDatabase(t), s.role(t)
+		app := s.user(t, "SELECT ON "+db+".*")
+		clone := s.ensure(t, pairOf(app.User))
+		remark := func(who strategies.Login) string {
+			remark, err := engine().TestUse(t.Context(), who)
+			ok(t, err)
+			return remark
+		}
+		for _, who := range []strategies.Login{app, clone} {
+			if got := remark(who); got != "" {
+				t.Errorf("user %q: %s", who.User, got)
+			}
+		}
+		s.run(t, "DROP USER "+at(app.User).String())
+		causes, err := engine().Explain(t.Context(), s.superuser(), app)
+		ok(t, err)
+		for _, text := range []string{causes[0].Text, causes[0].Reset} {
+			if !strings.Contains(text, "SHOW GRANTS FOR "+at(clone.User).String()) {
+				t.Error(text)
+			}
+		}
+		create, _, _ := strings.Cut(causes[0].Reset, " -- ")
+		s.run(t, strings.Replace(create, "PASSWORD", app.Password.Reveal(), 1))
+		if got := remark(app); !strings.Contains(got, "SHOW GRANTS FOR "+at(clone.User).String()) {
+			t.Errorf("made again: %q", got)
+		}
+		s.run(t, "GRANT "+role+" TO "+at(app.User).String())
+		if got := remark(app); got != "" {
+			t.Errorf("with a role: %s", got)
+		}
 	})
 }

@@ -6,11 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
 // leftovers are what the server keeps for the name of an account, whether it exists or not:
-// PROXY grants, by which others act as it, what was defined for it (DEFINER), which runs
+// PROXY grants and grants of it as a role, by which others act as it, what was defined for it (DEFINER), which runs
 // with its rights when others run it, and connections, which outlive their account and have
 // what the next one of that name may do, its password with it. An account that was dropped leaves
 // them to the one of the same name that a rotation creates.
@@ -53,8 +54,8 @@ func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err erro
 			given = append(given, clone.account)
 		}
 	}
-	proxies, err := c.proxies(ctx, slices.Concat(created, given))
-	l.gains = append(l.gains, proxies...)
+	holders, err := c.holders(ctx, slices.Concat(created, given))
+	l.gains = append(l.gains, holders...)
 	if err != nil || created == nil {
 		return l, err
 	}
@@ -67,8 +68,9 @@ func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err erro
 	return l, err
 }
 
-// proxies gives who may act as some accounts of the clone by PROXY.
-func (c *cloneSync) proxies(ctx context.Context, accounts []account) (gains []string, err error) {
+// holders gives who may act as some accounts of the clone: by PROXY, and on MySQL, where each account can be granted
+// as a role, by that.
+func (c *cloneSync) holders(ctx context.Context, accounts []account) (gains []string, err error) {
 	if accounts == nil {
 		return nil, nil
 	}
@@ -81,7 +83,37 @@ func (c *cloneSync) proxies(ctx context.Context, accounts []account) (gains []st
 			gains = append(gains, fmt.Sprintf("account %s, by PROXY on %s", account{user: p[0], host: p[1]}, of))
 		}
 	}
-	return gains, err
+	if err != nil || c.mariadb {
+		return gains, err
+	}
+	rows, err = c.query(ctx, st, "SELECT TO_USER, TO_HOST, FROM_HOST FROM mysql.role_edges WHERE FROM_USER = "+
+		quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
+	for _, p := range rows {
+		to, of := account{user: p[0], host: p[1]}, account{user: c.pair.Clone, host: p[2]}
+		if slices.Contains(accounts, of) && to.user != c.pair.Original && to.user != c.pair.Clone {
+			gains = append(gains, fmt.Sprintf("account %s, which has %s as a role", to, of))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	row, err := c.row(ctx, st, "SELECT @@GLOBAL.mandatory_roles")
+	if err != nil {
+		return nil, err
+	}
+	everyones, err := (&parser{tokens: tokens(row[0])}).roles()
+	for _, r := range everyones {
+		if slices.ContainsFunc(accounts, func(a account) bool {
+			return r.name == a.String() || a.host == "%" && r.name == account{user: a.user, role: true}.String()
+		}) {
+			gains = append(gains, fmt.Sprintf("each account, which has %s as a role by mandatory_roles", r.name))
+		}
+	}
+	if row[0] != "" && err != nil {
+		return nil, c.errorf(rotator.KindInternal, "the server's mandatory_roles are not as this function knows "+
+			"them: %v", err)
+	}
+	return gains, nil
 }
 
 // heldFor gives what else is there for accounts: what is defined for them and, where connected, who is connected as the
