@@ -32,7 +32,7 @@ import (
 // clone act as the original: ALTER ROLE app_clone SET role = 'app'. Everything that
 // either creates belongs to the original; current_user is the original in both, and
 // session_user still tells them apart. Where the original has a role setting of its
-// own (an owner that both share), the clone takes over that one instead.
+// own (an owner that both share), the clone takes over that one instead, in one database or in all.
 //
 // A clone that has rights of its own (it owns objects, was granted privileges, or
 // is in groups that the original is not in) would lose them to that setting. It is
@@ -99,7 +99,7 @@ type pairSeen struct {
 	evidence strategies.Evidence
 	reversed membership // of the original in the clone
 	member   bool       // the clone has the original's rights
-	lacks    string     // what gives the clone's sessions back what the original's may do; "": they have it
+	lacks    string     // in a dry run: what gives the clone's sessions back what the original's may do
 	connects bool       // the target may connect to the database
 	database string
 	clone    map[setting]string // the settings of either
@@ -120,8 +120,11 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 	if s.major() >= 16 {
 		all = append(all, lookUpMakers(pair))
 	}
-	if pair.Target == pair.Clone {
+	switch {
+	case pair.Target == pair.Clone:
 		all = append(all, s.lookUpPrivileges(pair))
+	case s.rehearsal:
+		all = append(all, s.lookUpActs(pair))
 	}
 	return all
 }
@@ -130,6 +133,7 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 	all, second := readEdges(answers[0].rows), answers[1].rows
 	var makers []string
 	var privileges [][]string
+	lacks := ""
 	rest := answers[2:]
 	if s.major() >= 16 {
 		for _, row := range rest[0].rows {
@@ -137,12 +141,15 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 		}
 		rest = rest[1:]
 	}
-	if len(rest) > 0 {
+	switch {
+	case pair.Target == pair.Clone:
 		privileges = rest[0].rows
+	case s.rehearsal && len(rest[0].rows) > 0:
+		_, lacks = s.lacks(rest[0].rows[0], pair)
 	}
 	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone),
-		member: s.hasRights(all, pair.Clone, pair.Original),
-		clone:  map[setting]string{}, original: map[setting]string{}}
+		member: s.hasRights(all, pair.Clone, pair.Original), lacks: lacks,
+		clone: map[setting]string{}, original: map[setting]string{}}
 	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, makers, privileges)
 	_, exists := s.roles[pair.Clone]
 	// otherwise the clone has it already, or is not given it
@@ -171,31 +178,7 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 		name, value, _ := strings.Cut(row[2], "=")
 		into[setting{row[1], name}] = value
 	}
-	if exists {
-		s.seen.lacks = s.lacks(all, pair)
-	}
 	return nil
-}
-
-// lacks gives the statement that lets sessions of the clone do again what those of the original may; "": they may. A
-// setting role that the clone may not set is left out by the server, with a warning.
-func (s *session) lacks(all edges, pair strategies.Pair) string {
-	act := setting{name: "role"}
-	sets := all.reach(pair.Clone, func(e edge) bool { return e.set })
-	want, as := pair.Original, pair.Clone
-	if role := s.seen.original[act]; role != "" && role != "none" && sets[role] {
-		want = role
-	}
-	if role := s.seen.clone[act]; sets[role] {
-		as = role
-	}
-	switch {
-	case s.roles[pair.Clone].superuser, all.reach(as, func(e edge) bool { return e.inherit })[want]:
-		return ""
-	case as != pair.Clone && sets[want]:
-		return s.actAs(pair.Clone, want)
-	}
-	return s.give(want, pair.Clone)
 }
 
 // planClone gives the statements that make a pair what EnsureClone promises, and the role
@@ -391,25 +374,38 @@ func adminOnly(pair strategies.Pair, revoke string) string {
 type setting struct{ database, name string }
 
 // copySettings gives the clone the settings of the original, and no others but
-// the one that makes it act as the original.
+// those that make it act as the original: everywhere, and in the databases where the original has
+// a setting role by which it acts as itself. A clone with rights of its own would lose them to
+// any setting role, and gets none.
 func (c *cloneSync) copySettings(ctx context.Context) error {
 	have, want := c.seen.clone, maps.Clone(c.seen.original)
-	act := setting{name: "role"}
-	if role := want[act]; role == "" || role == "none" || role == c.original.name {
-		delete(want, act)
-		free := have[act] == c.original.name
-		if !free {
+	byName := func(a, b setting) int {
+		return strings.Compare(a.database+"\x00"+a.name, b.database+"\x00"+b.name)
+	}
+	act, free, known := setting{name: "role"}, false, false
+	if _, ok := want[act]; !ok {
+		want[act] = "none"
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(want), byName) {
+		if key.name != act.name {
+			continue
+		}
+		if role := want[key]; role == "" || role == "none" {
+			want[key] = c.original.name
+		}
+		if want[key] == have[key] {
+			continue
+		}
+		if !known {
 			var err error
 			if free, err = c.hasNoOwnGrants(ctx, c.clone, c.original); err != nil {
 				return err
 			}
+			known = true
 		}
-		if free {
-			want[act] = c.original.name
+		if !free {
+			delete(want, key)
 		}
-	}
-	byName := func(a, b setting) int {
-		return strings.Compare(a.database+"\x00"+a.name, b.database+"\x00"+b.name)
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(have), byName) {
 		if _, ok := want[key]; !ok {

@@ -323,6 +323,65 @@ func TestSharedOwner(t *testing.T) {
 	})
 }
 
+// TestSettingRoleOfADatabase: what sessions of the original act as in one database alone, those of the clone
+// act as there, and no client loses by it: neither what the clone owned before, nor what the other user of the
+// pair creates.
+func TestSettingRoleOfADatabase(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for name, c := range map[string]struct {
+			general, inDatabase string // what the original is set to act as; O, F are the two, and "" for none
+			old                 bool   // the clone was made by AWS's template, and owns a table
+		}{
+			"an owner there":                     {"", "F", false},
+			"an owner there, a clone of before":  {"", "F", true},
+			"an owner everywhere, and before":    {"F", "", true},
+			"itself there":                       {"", "none", false},
+			"itself there, an owner elsewhere":   {"F", "none", false},
+			"by its name there, owner elsewhere": {"F", "O", false},
+			"itself there, a clone of before":    {"F", "none", true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				owner, _ := s.NewRole(t, "NOLOGIN")
+				r := newRotation(t, s, "IN ROLE "+owner)
+				words := strings.NewReplacer("O", r.pair.Original, "F", owner)
+				s.run(t, fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", r.original.Database, owner))
+				if c.general != "" {
+					s.run(t, fmt.Sprintf("ALTER ROLE %s SET role = '%s'", r.pair.Original, words.Replace(c.general)))
+				}
+				if c.inDatabase != "" {
+					s.run(t, fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET role = '%s'", r.pair.Original,
+						r.original.Database, words.Replace(c.inDatabase)))
+				}
+				if s.Major >= 16 {
+					s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION, INHERIT FALSE, SET FALSE", owner, r.admin.User))
+				}
+				if c.old {
+					r.consent, r.clone.Password = true, password()
+					s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s' IN ROLE %s", r.pair.Clone,
+						r.clone.Password.Reveal(), r.pair.Original))
+					if s.Major >= 16 {
+						s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
+					}
+					r.mustAs(t, r.clone, "CREATE SCHEMA old", "CREATE TABLE old.t (id int)")
+				}
+				r.turn(t, true)
+				if c.old {
+					r.mustAs(t, r.clone, "SELECT * FROM old.t")
+				} else {
+					r.mustAs(t, r.clone, "CREATE SCHEMA work", "CREATE TABLE work.t (id int)")
+					r.mustAs(t, r.original, "ALTER TABLE work.t ADD n int", "DROP TABLE work.t")
+				}
+				ok(t, engine().TestClone(t.Context(), r.clone, r.pair))
+				before := s.everything(t, r.pair.Clone)
+				r.turn(t, true)
+				if after := s.everything(t, r.pair.Clone); len(after) != len(before) {
+					t.Errorf("a second time changed something:\n%s\n%s", before, after)
+				}
+			})
+		}
+	})
+}
+
 // TestReversedMembership: the original is a member of the clone, by somebody's design. What is the original's own is
 // then
 // out of the clone's reach: it is for the clone to own.

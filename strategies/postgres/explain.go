@@ -132,23 +132,8 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		return err
 	}
 	defer s.close()
-	// What the original's sessions act as, and whether this session of the clone has what that may do: by its setting
-	// role, which the server leaves out with a warning where it may not set it, or by a membership that is inherited.
-	// With their schema: the owner of the database may have put functions of its own first.
-	become := "'MEMBER'"
-	if s.major() >= 16 {
-		become = "'SET'"
-	}
-	rows, err := s.query(ctx, operation{action: "looking up the original"}, `SELECT
-  pg_catalog.pg_has_role(current_user, w.oid, 'USAGE') OR pg_catalog.pg_has_role(o.oid, c.oid, 'USAGE') OR pg_catalog.pg_has_role(o.oid, c.oid, `+become+`),
-  w.rolname, current_user, pg_catalog.pg_has_role(c.oid, w.oid, 'MEMBER'), pg_catalog.pg_has_role(c.oid, w.oid, 'USAGE'), pg_catalog.pg_has_role(c.oid, w.oid, `+become+`)
-FROM pg_catalog.pg_roles o JOIN pg_catalog.pg_roles c ON c.rolname = $2 LEFT JOIN LATERAL (
-  SELECT pg_catalog.substr(v.v, 6) AS name FROM pg_catalog.pg_db_role_setting x, LATERAL pg_catalog.unnest(x.setconfig) AS v(v)
-  WHERE x.setrole IN (0, o.oid) AND v.v LIKE 'role=%' AND x.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
-  ORDER BY x.setrole = 0, x.setdatabase = 0 LIMIT 1) y ON true
-  LEFT JOIN pg_catalog.pg_roles a ON a.rolname = y.name AND pg_catalog.pg_has_role(o.oid, a.oid, `+become+`)
-  JOIN pg_catalog.pg_roles w ON w.oid = coalesce(a.oid, o.oid)
-WHERE o.rolname = $1`, pair.Original, pair.Clone)
+	look := s.lookUpActs(pair)
+	rows, err := s.query(ctx, look.operation, look.sql, look.args...)
 	switch {
 	case err != nil:
 		return err
@@ -159,26 +144,66 @@ WHERE o.rolname = $1`, pair.Original, pair.Clone)
 		}
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
 			s.gone(pair.Original, candidate))
-	case rows[0][0] == "t":
-		return nil
 	}
-	const member, able = 3, 5
-	acts, as, has := rows[0][1], rows[0][2], func(i int) bool { return rows[0][i] == "t" }
-	why, mend := fmt.Sprintf("role %q is no member of %q", pair.Clone, acts), s.give(acts, pair.Clone)
-	switch {
-	case as != pair.Clone && has(able):
-		why = fmt.Sprintf("sessions of role %q act as %q, by a setting role, and not as %q", pair.Clone, as, acts)
-		mend = s.actAs(pair.Clone, acts)
-	case has(member):
-		why = fmt.Sprintf("the membership of role %q in %q gives it nothing", pair.Clone, acts)
+	if why, mend := s.lacks(rows[0], pair); mend != "" {
+		return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it "+
+			"back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why, mend)
 	}
-	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it back "+
-		"at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why, mend)
+	return nil
 }
 
-// actAs is the statement by which sessions of a clone act as another role.
-func (s *session) actAs(clone, role string) string {
-	return "ALTER ROLE " + quoteIdent(clone) + " SET role = " + quoteLiteral(role)
+// lookUpActs asks what lacks reads, of a pair that exists: what sessions of the two act as in this
+// database, and whether those of the clone may do what those of the original may. The setting role counts
+// that the user may set (the server leaves out another with a warning) and that comes first: the user's in this
+// database, the user's, the database's, that of all users. Every role may read them. With its schema,
+// for the owner of the database may have put functions of its own first.
+func (s *session) lookUpActs(pair strategies.Pair) statement {
+	become := "'MEMBER'"
+	if s.major() >= 16 {
+		become = "'SET'"
+	}
+	acts := func(user string) string {
+		return `LEFT JOIN LATERAL (SELECT r.oid, CASE WHEN x.setrole <> 0 AND x.setdatabase <> 0 THEN pg_catalog.current_database() END AS here
+  FROM pg_catalog.pg_db_role_setting x, LATERAL pg_catalog.unnest(x.setconfig) v(v)
+    LEFT JOIN pg_catalog.pg_roles r ON r.rolname = pg_catalog.substr(v.v, 6) AND pg_catalog.pg_has_role(` + user + `.oid, r.oid, ` + become + `)
+  WHERE x.setrole IN (0, ` + user + `.oid) AND x.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database d
+    WHERE d.datname = pg_catalog.current_database())) AND v.v LIKE 'role=%' AND (r.oid IS NOT NULL OR v.v = 'role=none')
+  ORDER BY x.setrole = 0, x.setdatabase = 0 LIMIT 1) ` + user + `s ON true JOIN pg_catalog.pg_roles ` + user + `a ON ` +
+			user + `a.oid = coalesce(` + user + `s.oid, ` + user + `.oid)`
+	}
+	sql := `SELECT oa.rolname, ca.rolname, coalesce(cs.here, ''),
+  pg_catalog.pg_has_role(ca.oid, oa.oid, 'USAGE') OR pg_catalog.pg_has_role(o.oid, c.oid, 'USAGE') OR pg_catalog.pg_has_role(o.oid, c.oid, ` + become + `),
+  pg_catalog.pg_has_role(c.oid, oa.oid, 'MEMBER'), pg_catalog.pg_has_role(c.oid, oa.oid, ` + become + `)
+FROM pg_catalog.pg_roles o JOIN pg_catalog.pg_roles c ON c.rolname = $2 ` + acts("o") + ` ` + acts("c") + ` WHERE o.rolname = $1`
+	return statement{operation{action: "looking up the original"}, sql, []string{pair.Original, pair.Clone}}
+}
+
+// lacks says why sessions of the clone may not do what those of the original may, and what gives that
+// back; "": they may.
+func (s *session) lacks(row []string, pair strategies.Pair) (why, mend string) {
+	want, as := row[0], row[1]
+	may, member, able := row[3] == "t", row[4] == "t", row[5] == "t"
+	var mends []string
+	why = fmt.Sprintf("role %q is no member of %q", pair.Clone, want)
+	switch {
+	case may:
+		return "", ""
+	case as != pair.Clone && able:
+		why = fmt.Sprintf("sessions of role %q act as %q, by a setting role, and not as %q", pair.Clone, as, want)
+	case member:
+		why = fmt.Sprintf("the membership of role %q in %q gives it nothing", pair.Clone, want)
+	}
+	if as == pair.Clone || !able {
+		mends = append(mends, s.give(want, pair.Clone))
+	}
+	if as != pair.Clone {
+		in := ""
+		if here := row[2]; here != "" {
+			in = " IN DATABASE " + quoteIdent(here)
+		}
+		mends = append(mends, "ALTER ROLE "+quoteIdent(pair.Clone)+in+" SET role = "+quoteLiteral(want))
+	}
+	return why, strings.Join(mends, "; ")
 }
 
 // give is the statement that makes a clone a member, with all that this gives.

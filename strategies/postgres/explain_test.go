@@ -96,12 +96,25 @@ func TestACloneThatLacksItsOriginal(t *testing.T) {
 			breaks   []string
 			from, to int // the versions that it is of
 		}{
-			"revoked":                    {[]string{"REVOKE %u FROM %u_clone%by"}, 0, 99},
-			"gives nothing":              {[]string{"GRANT %u TO %u_clone WITH INHERIT FALSE, SET FALSE%by"}, 16, 99},
-			"not inherited, no setting":  {[]string{"GRANT %u TO %u_clone WITH INHERIT FALSE%by", "ALTER ROLE %u_clone RESET role"}, 16, 99},
-			"NOINHERIT, no setting":      {[]string{"ALTER ROLE %u_clone NOINHERIT", "ALTER ROLE %u_clone RESET role"}, 0, 15},
-			"another role is set":        {[]string{"GRANT pg_monitor TO %u_clone", "ALTER ROLE %u_clone SET role = pg_monitor"}, 0, 99},
-			"a role that it cannot set":  {[]string{"REVOKE %u FROM %u_clone%by", "ALTER ROLE %u_clone SET role = pg_monitor"}, 0, 99},
+			"revoked":                   {[]string{"REVOKE %u FROM %u_clone%by"}, 0, 99},
+			"gives nothing":             {[]string{"GRANT %u TO %u_clone WITH INHERIT FALSE, SET FALSE%by"}, 16, 99},
+			"not inherited, no setting": {[]string{"GRANT %u TO %u_clone WITH INHERIT FALSE%by", "ALTER ROLE %u_clone RESET role"}, 16, 99},
+			"NOINHERIT, no setting":     {[]string{"ALTER ROLE %u_clone NOINHERIT", "ALTER ROLE %u_clone RESET role"}, 0, 15},
+			"another role is set":       {[]string{"GRANT pg_monitor TO %u_clone", "ALTER ROLE %u_clone SET role = pg_monitor"}, 0, 99},
+			"a role that it cannot set": {[]string{"REVOKE %u FROM %u_clone%by", "ALTER ROLE %u_clone SET role = pg_monitor"}, 0, 99},
+			"another role is set there": {[]string{"GRANT pg_monitor TO %u_clone",
+				"ALTER ROLE %u_clone IN DATABASE %db SET role = pg_monitor"}, 0, 99},
+			"another role is set there, and revoked": {[]string{"GRANT pg_monitor TO %u_clone",
+				"ALTER ROLE %u_clone IN DATABASE %db SET role = pg_monitor", "REVOKE %u FROM %u_clone%by"}, 0, 99},
+			"another role is set for all, and revoked": {[]string{"GRANT pg_monitor TO %u_clone",
+				"ALTER ROLE %u_clone SET role = pg_monitor", "REVOKE %u FROM %u_clone%by"}, 0, 99},
+			"in order: another role is set elsewhere": {[]string{"GRANT pg_monitor TO %u_clone",
+				"ALTER ROLE %u_clone IN DATABASE postgres SET role = pg_monitor"}, 0, 99},
+			"in order: another is set for all, the right one there": {[]string{"GRANT pg_monitor TO %u_clone",
+				"ALTER ROLE %u_clone SET role = pg_monitor", "ALTER ROLE %u_clone IN DATABASE %db SET role = '%u'"}, 0, 99},
+			"in order: one that it cannot set there": {[]string{
+				"ALTER ROLE %u_clone IN DATABASE %db SET role = pg_monitor"}, 0, 99},
+			"in order: itself there":     {[]string{"ALTER ROLE %u_clone IN DATABASE %db SET role = none"}, 0, 99},
 			"in order: no setting":       {[]string{"ALTER ROLE %u_clone RESET role"}, 0, 99},
 			"in order: NOINHERIT, a set": {[]string{"ALTER ROLE %u_clone NOINHERIT"}, 0, 99},
 			"in order":                   {nil, 0, 99},
@@ -117,7 +130,8 @@ func TestACloneThatLacksItsOriginal(t *testing.T) {
 				by = " GRANTED BY " + r.admin.User
 			}
 			for _, sql := range c.breaks {
-				s.run(t, strings.NewReplacer("%u", r.pair.Original, "%by", by).Replace(sql))
+				s.run(t, strings.NewReplacer("%u", r.pair.Original, "%db", r.original.Database,
+					"%by", by).Replace(sql))
 			}
 			err, want := engine().TestClone(t.Context(), r.clone, r.pair), !strings.HasPrefix(name, "in order")
 			if lacks := s.as(t, r.clone, "SELECT * FROM mine") != nil; lacks != want || (err != nil) != want {
