@@ -341,13 +341,35 @@ func (s *session) strict(err error) bool {
 	return errors.As(err, &e) && e.Number == 1290 && strings.Contains(e.Message, "strict-password-validation")
 }
 
+// asAdministrator stands before statements that the superuser of a secret cannot run: they give it what it lacks.
+const asAdministrator = "as an administrator, "
+
 func (s *session) createUserRemedy() string {
-	return fmt.Sprintf("GRANT CREATE USER ON *.* TO %s, and where the message names SYSTEM_USER, that too",
-		s.actingAccount)
+	remedy := asAdministrator + s.grantToCreate()
+	if !s.mariadb {
+		remedy += ", and where the message names SYSTEM_USER, that too"
+	}
+	return remedy
 }
 
-func (s *session) setPasswordRemedy() string {
+func (s *session) setPasswordRemedy() string { return asAdministrator + s.grantToSetPasswords() }
+
+func (s *session) grantToCreate() string {
+	return fmt.Sprintf("GRANT CREATE USER ON *.* TO %s", s.actingAccount)
+}
+
+func (s *session) grantToSetPasswords() string {
 	return fmt.Sprintf("GRANT SELECT, UPDATE ON `mysql`.* TO %s", s.actingAccount)
+}
+
+// grantToChange is what MySQL wants of a superuser that changes an account.
+func (s *session) grantToChange(ctx context.Context, of account) string {
+	theirs, _, err := s.grants(ctx, of)
+	mine, _, failed := s.grants(ctx, s.actingAccount)
+	if err != nil || failed != nil || !theirs.isSystem() || mine.isSystem() {
+		return s.grantToCreate()
+	}
+	return fmt.Sprintf("GRANT CREATE USER, SYSTEM_USER ON *.* TO %s", s.actingAccount)
 }
 
 // accountRow is what mysql.user says of an account.
@@ -448,7 +470,7 @@ FROM mysql.user u JOIN mysql.global_priv p ON p.Host = u.Host AND p.User = u.Use
 
 // accounts looks up every account of a name.
 func (s *session) accounts(ctx context.Context, user string) ([]accountRow, error) {
-	st := operation{action: "looking up accounts", remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s: a superuser has to see the accounts that it changes", s.actingAccount)}
+	st := operation{action: "looking up accounts", remedy: fmt.Sprintf(asAdministrator+"GRANT SELECT ON `mysql`.* TO %s: a superuser has to see the accounts that it changes", s.actingAccount)}
 	table, err := s.query(ctx, st, s.accountsOf(user))
 	if err != nil {
 		return nil, err

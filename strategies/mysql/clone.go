@@ -302,7 +302,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		have.of(restriction).without(want).removeRestrictions(clone.account)...)
 	giving := func(sql statement) operation {
 		return operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone),
-			remedy: c.grantRemedy(sql)}
+			remedy: c.passOnRemedy(sql)}
 	}
 	if err := c.execAll(ctx, giving, give); err != nil {
 		return err
@@ -312,7 +312,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 	}
 	excepting := func(sql statement) operation {
 		return operation{action: fmt.Sprintf("copying the exception %s from %s to %s", sql.what, original, clone),
-			remedy: c.grantRemedy(sql)}
+			remedy: c.passOnRemedy(sql)}
 	}
 	if err := c.execAll(ctx, excepting, want.of(restriction).without(have).addRestrictions(clone.account)); err != nil {
 		return err
@@ -366,7 +366,7 @@ func (c *cloneSync) markClause(original string) string {
 func (c *cloneSync) raise(ctx context.Context, original, clone accountRow, created bool) error {
 	sql := statement{"GRANT SYSTEM_USER ON *.* TO " + clone.String(), "SYSTEM_USER ON *.*"}
 	st := operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone),
-		remedy: c.grantRemedy(sql)}
+		remedy: c.passOnRemedy(sql)}
 	if err := c.exec(ctx, st, sql.text); err != nil {
 		return err
 	}
@@ -479,7 +479,7 @@ type granted struct {
 
 func (s *session) readGrants(ctx context.Context, of account) (rights, string, error) {
 	st := operation{action: "looking up the privileges of " + of.String(), sensitive: true,
-		remedy: fmt.Sprintf("GRANT SELECT ON `mysql`.* TO %s", s.actingAccount)}
+		remedy: fmt.Sprintf(asAdministrator+"GRANT SELECT ON `mysql`.* TO %s", s.actingAccount)}
 	table, err := s.query(ctx, st, grantsOf(of))
 	if errorNumber(err) == 1141 && !of.role {
 		return nil, "", s.errorf(rotator.KindMisconfigured,
@@ -534,7 +534,7 @@ func (c *cloneSync) revokeExtra(ctx context.Context, clone account, have, want r
 	}
 	taking := func(sql statement) operation {
 		return operation{action: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone,
-			c.pair.Original), remedy: c.grantRemedy(sql)}
+			c.pair.Original), remedy: c.passOnRemedy(sql)}
 	}
 	if err := c.execAll(ctx, taking, extra.revokes(clone)); err != nil {
 		return nil, err
@@ -585,14 +585,20 @@ func (c *cloneSync) copyAttributes(ctx context.Context, original, clone accountR
 	return c.exec(ctx, st, "ALTER USER "+clone.String()+" "+text)
 }
 
-func (s *session) grantRemedy(sql statement) string {
+// grantRemedy is the statement that permits another, and why it is needed.
+func (s *session) grantRemedy(sql statement) (grant, why string) {
 	what, _, _ := strings.Cut(sql.what, " WITH ")
-	if strings.HasPrefix(what, "the role ") {
-		return fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION: a superuser can pass on only what it may",
-			strings.TrimPrefix(what, "the role "), s.actingAccount)
+	option := "GRANT"
+	if role, isRole := strings.CutPrefix(what, "the role "); isRole {
+		what, option = role, "ADMIN"
 	}
-	return fmt.Sprintf("GRANT %s TO %s WITH GRANT OPTION: a superuser can pass on only what it has itself", what,
-		s.actingAccount)
+	return fmt.Sprintf("GRANT %s TO %s WITH %s OPTION", what, s.actingAccount, option),
+		": a superuser can pass on only what it has itself"
+}
+
+func (s *session) passOnRemedy(sql statement) string {
+	grant, why := s.grantRemedy(sql)
+	return asAdministrator + grant + why
 }
 
 // dryRun goes through what EnsureClone would do, without doing it.
@@ -603,6 +609,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	}
 	warnings = append(warnings, c.unseenWarning()...)
 	var existing, given []accountRow
+	var denied denials
 	for _, original := range c.originals {
 		clone, ok := c.clone(original.host)
 		want, _, err := c.grants(ctx, original.account)
@@ -628,12 +635,14 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 		} else if len(try) > 0 && clone.changeable() && !c.mariadb {
 			given = append(given, clone)
 		}
-		if err := c.dryRunGrants(ctx, original.account, try); err != nil {
+		more, err := c.dryRunGrants(ctx, original.account, try)
+		if err != nil {
 			return nil, err
 		}
+		denied = append(denied, more...)
 	}
 	// A user that may not change an account with SYSTEM_USER may not grant it anything either.
-	if err := c.dryRunOthers(ctx, given, sample); err != nil {
+	if err := denied.add(c.dryRunOthers(ctx, given, sample)); err != nil {
 		return nil, fmt.Errorf("giving user %q what user %q may do: %w", c.pair.Clone, c.pair.Original, err)
 	}
 	for _, r := range c.clones {
@@ -650,7 +659,12 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 			warnings = append(warnings, strategies.Warn(text, r, c.pair.Original, r))
 		}
 	}
-	if err := c.dryRunAccounts(ctx, existing, sample); err != nil {
+	for _, try := range []func(context.Context, []accountRow, secret.Password) error{c.dryRunAccounts, c.dryRunCreate} {
+		if err := denied.add(try(ctx, existing, sample)); err != nil {
+			return nil, err
+		}
+	}
+	if err := denied.err(); err != nil {
 		return nil, err
 	}
 	if err := c.checkReached(ctx); err != nil {
@@ -659,32 +673,31 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	return append(warnings, c.rowCaveats(c.allTargets())...), nil
 }
 
-// dryRunAccounts tries whether the accounts of whose turn it is can be changed, and
-// where some are missing, whether accounts can be created.
-func (c *cloneSync) dryRunAccounts(ctx context.Context, existing []accountRow, sample secret.Password) error {
-	if c.pair.Target == c.pair.Original {
+// dryRunAccounts tries whether the accounts of whose turn it is can be changed.
+func (c *cloneSync) dryRunAccounts(ctx context.Context, _ []accountRow, sample secret.Password) error {
+	switch {
+	case c.inUse():
 		return c.dryRunOthers(ctx, c.originals, sample)
+	case len(c.clones) == 0:
+		return c.dryRunOthers(ctx, c.originals[:1], sample)
 	}
-	if len(c.clones) > 0 {
-		targets, err := c.targets(ctx)
-		if err != nil {
-			return err
-		}
-		if err := c.dryRunOthers(ctx, targets, sample); err != nil {
-			return err
-		}
-		// the same rights, on the one that is there
-	} else if err := c.dryRunOthers(ctx, c.originals[:1], sample); err != nil {
+	targets, err := c.targets(ctx)
+	if err != nil {
 		return err
 	}
-	if len(existing) == len(c.originals) || !c.mariadb {
-		return nil // on MySQL, CREATE USER is the right that has just been tried
+	return c.dryRunOthers(ctx, targets, sample)
+}
+
+// dryRunCreate tries whether accounts can be created, where some are missing. On MySQL, CREATE USER is the privilege
+// that dryRunAccounts has tried.
+func (c *cloneSync) dryRunCreate(ctx context.Context, existing []accountRow, sample secret.Password) error {
+	if c.inUse() || len(existing) == len(c.originals) || !c.mariadb {
+		return nil
 	}
 	// An account that is there already cannot be created, and the server looks at the
 	// right first. (For ALTER USER it would make do with UPDATE on mysql.*, and IF NOT
 	// EXISTS would leave a line in the binary log.)
-	st := operation{action: fmt.Sprintf("dry run of creating %q", c.pair.Clone), remedy: c.createUserRemedy(),
-		sensitive: true, limit: c.limit}
+	st := operation{action: fmt.Sprintf("dry run of creating %q", c.pair.Clone), sensitive: true, limit: c.limit}
 	err := c.execRaw(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD "+
 		quoteText(nativeHash(sample)))
 	switch {
@@ -695,5 +708,5 @@ func (c *cloneSync) dryRunAccounts(ctx context.Context, existing []accountRow, s
 			"again, without privileges and with a random password that is not stored: another session manages the "+
 			"same accounts", c.originals[0])
 	}
-	return c.wrapError(ctx, st, err)
+	return c.denied(ctx, st, err, c.grantToCreate(), "")
 }

@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -125,7 +127,6 @@ func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample
 		st := operation{action: "dry run of a new password of " + t.String(), sensitive: true, setsPassword: true,
 			limit: s.limit}
 		if s.mariadb {
-			st.remedy = s.setPasswordRemedy()
 			if err := s.checkTold(t.account, t.plugins); err != nil {
 				return err
 			}
@@ -134,12 +135,11 @@ func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample
 			}
 			continue
 		}
-		st.remedy = s.createUserRemedy()
 		err := s.execRaw(ctx, "ALTER USER "+t.String()+" IDENTIFIED BY "+quotePassword(sample)+" REPLACE 'x'")
 		switch {
 		case errorNumber(err) == 3893, errorNumber(err) == 3891:
 		case err != nil:
-			return s.wrapError(ctx, st, err)
+			return s.denied(ctx, st, err, s.grantToChange(ctx, t.account), "")
 		default:
 			return s.errorf(rotator.KindInternal, "the dry run changed the password of %s, against the server's own "+
 				"rule: set it to AWSCURRENT's value by hand", t)
@@ -168,7 +168,10 @@ func (s *session) dryRunHash(ctx context.Context, st operation, whose string) er
 				return nil
 			}
 		}
-		return s.wrapError(ctx, st, err)
+	}
+	switch {
+	case err != nil && whose != "":
+		return s.denied(ctx, st, err, s.grantToSetPasswords(), "")
 	case err != nil:
 		return s.wrapError(ctx, st, err)
 	}
@@ -178,20 +181,20 @@ func (s *session) dryRunHash(ctx context.Context, st operation, whose string) er
 
 // dryRunGrants tries whether the superuser may grant what a clone lacks, by
 // granting it to an account that does not exist: the server looks at the right
-// first, and does not find the account then.
-func (s *session) dryRunGrants(ctx context.Context, original account, missing rights) error {
+// first, and does not find the account then. All that it may not grant is in denied.
+func (s *session) dryRunGrants(ctx context.Context, original account, missing rights) (denied denials, err error) {
 	absent := nonexistentAccount(original.host)
 	statements := missing.grants(absent)
 	if len(statements) == 0 {
-		return nil
+		return nil, nil
 	}
 	if s.mariadb {
 		row, err := s.row(ctx, operation{action: "looking up the sql_mode"}, "SELECT @@SESSION.sql_mode")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !strings.Contains(row[0], "NO_AUTO_CREATE_USER") {
-			return nil // the grants would create the account
+			return nil, nil // the grants would create the account
 		}
 	}
 	switch {
@@ -200,7 +203,7 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 	case len(statements) > 1:
 		mine, _, err := s.grants(ctx, s.actingAccount)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		statements = mine.samples(missing, absent)
 	}
@@ -209,19 +212,72 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 		case 1410, 1133, 3523:
 		case 0:
 			if err != nil {
-				return s.wrapError(ctx, operation{action: "dry run of grants", limit: s.limit}, err)
+				return nil, s.wrapError(ctx, operation{action: "dry run of grants", limit: s.limit}, err)
 			}
 			drop := operation{action: "removing what the dry run created"}
 			if err := s.exec(ctx, drop, "DROP USER "+absent.String()); err != nil {
-				return err
+				return nil, err
 			}
 		default:
-			return s.wrapError(ctx, operation{limit: s.limit,
-				action: "dry run of copying " + sql.what + " from " + original.String(),
-				remedy: s.grantRemedy(sql)}, err)
+			grant, why := s.grantRemedy(sql)
+			st := operation{limit: s.limit, action: "dry run of copying " + sql.what + " from " + original.String()}
+			if err := denied.add(s.denied(ctx, st, err, grant, why)); err != nil {
+				return nil, err
+			}
 		}
 	}
+	return denied, nil
+}
+
+// denial is an operation that a dry run was not permitted, and the statement that permits it.
+type denial struct {
+	error
+	grant, why string
+	as         func(remedy string) error // the error with another remedy
+}
+
+func (d denial) Unwrap() error { return d.error }
+
+// denied makes a denial of what the server said, where it is one.
+func (s *session) denied(ctx context.Context, st operation, err error, grant, why string) error {
+	as := func(remedy string) error {
+		st.remedy = remedy
+		return s.wrapError(ctx, st, err)
+	}
+	one := as(asAdministrator + grant + why)
+	if rotator.KindOf(one) != rotator.KindPrivilege {
+		return one
+	}
+	return denial{error: one, grant: grant, why: why, as: as}
+}
+
+// denials are all that a dry run was not permitted, so that one finding names every statement to run.
+type denials []denial
+
+// add takes an error that is one of them, and gives back any other.
+func (d *denials) add(err error) error {
+	var x denial
+	if !errors.As(err, &x) {
+		return err
+	}
+	*d = append(*d, x)
 	return nil
+}
+
+// err is the first, with the statements of all; nil: there is none.
+func (d denials) err() error {
+	if d == nil {
+		return nil
+	}
+	var grants []string
+	why := ""
+	for _, x := range d {
+		why = cmp.Or(why, x.why)
+		if !slices.Contains(grants, x.grant) {
+			grants = append(grants, x.grant)
+		}
+	}
+	return d[0].as(asAdministrator + strings.Join(grants, "; ") + why)
 }
 
 // refused gives the statements among which is one that MariaDB refuses for another reason

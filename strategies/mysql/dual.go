@@ -111,7 +111,8 @@ func (s *session) checkKeeping() error {
 }
 
 func (s *session) keepingRemedy() string {
-	return fmt.Sprintf("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s: an account needs it to keep a second password",
+	return fmt.Sprintf(asAdministrator+"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s: an account needs it to keep a "+
+		"second password",
 		s.actingAccount)
 }
 

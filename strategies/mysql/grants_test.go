@@ -3,6 +3,8 @@ package mysql
 import (
 	"strings"
 	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
 var app = account{user: "app", host: "%"}
@@ -158,4 +160,31 @@ func TestBefore(t *testing.T) {
 			t.Errorf("%q: %v", version, !want)
 		}
 	}
+}
+
+// TestOnePasteGivesAllThatIsMissing: a superuser that may do next to nothing is told all that it lacks at once, and that
+// an administrator has to run it.
+func TestOnePasteGivesAllThatIsMissing(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		one, two, role := s.NewDatabase(t), s.NewDatabase(t), s.role(t)
+		app := s.user(t, "SELECT, INSERT ON "+one+".*", "EXECUTE ON "+two+".*")
+		s.run(t, "CREATE TABLE "+two+".t (a int)", "GRANT UPDATE (a) ON "+two+".t TO "+at(app.User).String(),
+			"GRANT "+role+" TO "+at(app.User).String(),
+			"CREATE USER "+app.User+"@'10.%' IDENTIFIED BY '"+app.Password.Reveal()+"'", "GRANT DELETE ON "+one+".* TO "+app.User+"@'10.%'")
+		boss := s.user(t, "SELECT ON mysql.*")
+		if !s.MariaDB {
+			s.run(t, "GRANT SYSTEM_USER ON *.* TO "+at(app.User).String(), "GRANT SYSTEM_USER ON *.* TO "+app.User+"@'10.%'",
+				"GRANT SELECT, EVENT, TRIGGER, SHOW VIEW, PROCESS ON *.* TO "+at(boss.User).String())
+		}
+		_, err := engine().DryRunEnsureClone(t.Context(), boss, pairOf(app.User), password())
+		wants(t, err, rotator.KindPrivilege, "as an administrator, GRANT", "WITH ADMIN OPTION")
+		_, paste, _ := strings.Cut(err.Error(), "as an administrator, ")
+		paste, _, _ = strings.Cut(paste, ": a superuser can pass on")
+		s.run(t, strings.Split(paste, "; ")...)
+		if _, err := engine().DryRunEnsureClone(t.Context(), boss, pairOf(app.User), password()); err != nil {
+			t.Fatalf("after\n%s\n%v", paste, err)
+		}
+		ok(t, engine().EnsureClone(t.Context(), boss, pairOf(app.User), password()))
+		s.alike(t, at(app.User), at(app.User+"_clone"))
+	})
 }
