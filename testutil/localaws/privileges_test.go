@@ -131,7 +131,7 @@ func remarkable(r rotator.Report) []rotator.Finding {
 	for _, f := range r.Findings {
 		quiet := f.Status == rotator.StatusPassed && f.Detail == "" || f.Status == rotator.StatusInferred || f.Status == rotator.StatusSkipped || f.Deferred ||
 			f.Status == rotator.StatusUnknown && (strings.Contains(f.Detail, "has accounts for other hosts") || // MySQL and MariaDB show a user but some of them,
-				strings.Contains(f.Detail, "that an earlier user of that name defined is not known")) // and some of the objects
+				strings.Contains(f.Detail, "that an earlier user of that name defined, or connections of it, is not known")) // and some of the objects
 		if !quiet && f.ID != "S0" {
 			all = append(all, f)
 		}
