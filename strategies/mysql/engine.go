@@ -25,7 +25,7 @@
 //   - A user that changes its own password changes the one account that the server let
 //     it in as, CURRENT_USER(); it has no right to the others. The preflight fails
 //     where it sees another: MySQL says of 'app'@'%' and 'app'@'localhost' whether
-//     they exist, and SELECT on the tables of mysql shows them all. What is not
+//     they exist, and SELECT (User, Host) on mysql.user shows them all. What is not
 //     shown is unknown. A login that turned into another name (an anonymous
 //     account, a proxied one, a server run with skip-grant-tables) proves nothing,
 //     and is an error.
@@ -248,6 +248,9 @@ func looksOf(login strategies.Login, user string, dryRun bool) func(*session) []
 		}
 		if dryRun && own && !s.mariadb {
 			looks = append(looks, ownGrants)
+		}
+		if dryRun && own {
+			looks = append(looks, hostsOf(user))
 		}
 		if dryRun || !own {
 			looks = append(looks, s.accountsOf(user))

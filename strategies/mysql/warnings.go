@@ -27,13 +27,20 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 	if s.attempts > 0 {
 		all = append(all, attemptsWarning(s.actingAccount, s.attempts))
 	}
-	rows, err := s.accounts(ctx, s.login.User)
-	if rotator.KindOf(err) == rotator.KindPrivilege {
-		unseen, err := s.guessTwins(ctx)
-		if err == nil && !keeping && !s.mariadb {
+	shown, unseen, err := s.shownTwins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rows []accountRow
+	if unseen == nil {
+		rows, err = s.accounts(ctx, s.login.User)
+	}
+	if unseen != nil || rotator.KindOf(err) == rotator.KindPrivilege {
+		all = append(all, unseen...)
+		if err = s.refuseTwins(shown); err == nil && !keeping && !s.mariadb {
 			all, err = s.guessRetained(ctx, all)
 		}
-		return append(all, unseen), err
+		return all, err
 	}
 	if err != nil {
 		return nil, err
@@ -54,12 +61,33 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 	return append(all, s.rowCaveats(rows)...), s.refuseTwins(twins)
 }
 
+// hostsOf asks for the hosts of a name, by as little of mysql.user as shows them.
+func hostsOf(user string) string {
+	return "SELECT Host FROM mysql.user WHERE User = " + quoteText(user)
+}
+
+// shownTwins are the other accounts of the name, as far as the account may see them, and what is said if it may not.
+func (s *session) shownTwins(ctx context.Context) (twins []string, unseen []strategies.Warning, err error) {
+	rows, err := s.query(ctx, operation{action: "looking up the hosts of the user", sensitive: true},
+		hostsOf(s.login.User))
+	if rotator.KindOf(err) == rotator.KindPrivilege {
+		return s.guessTwins(ctx)
+	}
+	for _, row := range rows {
+		twin := account{user: s.login.User, host: row[0]}
+		if twin != s.actingAccount && (twin.host != "" || !s.mariadb) { // a role of MariaDB has no host
+			twins = append(twins, twin.String())
+		}
+	}
+	return twins, nil, err
+}
+
 // guessTwins asks for other accounts of the name where mysql.user may not be read.
 // MySQL tells a user whether there is one on a host that it names. MariaDB does not.
-func (s *session) guessTwins(ctx context.Context) (strategies.Warning, error) {
+func (s *session) guessTwins(ctx context.Context) (twins []string, unseen []strategies.Warning, err error) {
 	asked := ""
 	if !s.mariadb {
-		var twins, hosts []string
+		var hosts []string
 		for _, host := range []string{"%", "localhost"} {
 			twin := account{user: s.login.User, host: host}
 			if twin == s.actingAccount {
@@ -72,19 +100,16 @@ func (s *session) guessTwins(ctx context.Context) (strategies.Warning, error) {
 			case err == nil:
 				twins = append(twins, twin.String())
 			case errorNumber(err) != 1141 && errorNumber(err) != 1044: // there is none, or a server that does not say
-				return strategies.Warning{}, err
+				return nil, nil, err
 			}
-		}
-		if twins != nil {
-			return strategies.Warning{}, s.refuseTwins(twins)
 		}
 		asked = " (there is no " + strings.Join(hosts, " and no ") + ")"
 	}
-	return strategies.Warning{Unknown: true, Text: fmt.Sprintf("user %q may not see whether it has accounts for other "+
-		"hosts than %s%s. Their clients would be refused, for their password stays the old one. As an administrator, "+
-		"SELECT Host FROM mysql.user WHERE User = %s; if there is one, set SINGLE_USER_THROUGH_SUPERUSER=true. To let "+
-		"the preflight look, GRANT SELECT ON `mysql`.* TO %s",
-		s.login.User, s.actingAccount, asked, quoteText(s.login.User), s.actingAccount)}, nil
+	return twins, []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("user %q may not see whether it has accounts "+
+		"for other hosts than %s%s. Their clients would be refused, for their password stays the old one. As an "+
+		"administrator, SELECT Host FROM mysql.user WHERE User = %s; if there is one, set "+
+		"SINGLE_USER_THROUGH_SUPERUSER=true. To let the preflight look, GRANT SELECT (`User`, `Host`) ON "+
+		"`mysql`.`user` TO %s", s.login.User, s.actingAccount, asked, quoteText(s.login.User), s.actingAccount)}}, nil
 }
 
 // ownGrants are those of the account that asks, with its active roles.
