@@ -238,6 +238,7 @@ func worlds(strategy string) []string {
 // resolve follows the diagnosis in one world, and rotates.
 func resolve(t *testing.T, script string) (resolved bool) {
 	s := newStory(t)
+	defer s.end()
 	defer func() {
 		if t.Failed() {
 			t.Logf("in this world:\n%s", script)
@@ -299,6 +300,7 @@ func TestEveryCutIsRecovered(t *testing.T) {
 					s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount " +
 						"app/p1\nversion AWSCURRENT app/p1\nstate")
 					if !s.cut(where, n) { // there was no n-th
+						s.end()
 						break
 					}
 					if cancelled {
@@ -310,6 +312,7 @@ func TestEveryCutIsRecovered(t *testing.T) {
 					d := s.follow()
 					actions[d.Action]++
 					s.goesOn(d)
+					s.end()
 					if t.Failed() {
 						t.Fatalf("%s, cut %s %d, cancelled: %v", strategy, where, n, cancelled)
 					}

@@ -93,6 +93,8 @@ type story struct {
 	config aws.Config // of the function
 	url    string     // of the emulator
 
+	end func() // at the latest when the test ends; earlier where it makes many
+
 	rotator   rotator.Rotator
 	seed      awsemu.Secret
 	arn       string // once seeded
@@ -124,7 +126,8 @@ func newStory(t *testing.T) *story {
 	s.aws.Fault = s.goWrong
 	s.aws.Observe = s.observe
 	server := httptest.NewServer(s.aws)
-	t.Cleanup(func() { s.aws.Close(); server.Close() })
+	s.end = sync.OnceFunc(func() { s.aws.Close(); server.Close() })
+	t.Cleanup(s.end)
 	cfg := aws.Config{
 		Region:       "us-east-1",
 		BaseEndpoint: &server.URL, // of every service: nothing leaves the machine

@@ -206,14 +206,14 @@ func dualRules() []engineRule {
 					p secret.Password) error {
 					return k.self(ctx, login, p)
 				}}
-				total, err := b.through(ctx, keep, k.user, b.password(), -1, true)
+				total, err := b.through(ctx, keep, k.user, b.password(), -1, 0)
 				if err != nil {
 					return fmt.Errorf("SetPasswordKeeping through a proxy: %w", err)
 				}
 				const cuts = 10
 				for i := range int64(cuts) {
 					p := b.password()
-					sent, err := b.through(ctx, keep, k.user, p, total*i/cuts, true)
+					sent, err := b.through(ctx, keep, k.user, p, total*i/cuts, 0)
 					what := fmt.Sprintf("SetPasswordKeeping, with the line cut after %d of some %d bytes of the "+
 						"answers",
 						sent, total)

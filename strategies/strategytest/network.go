@@ -66,14 +66,15 @@ func networkRules() []engineRule {
 					return err
 				}
 				defer s.close()
-				ctx, cancel := context.WithTimeout(ctx, time.Second)
-				defer cancel()
 				for _, call := range b.calls() {
 					login := s.lead(with(call.as, b.canary()))
 					login.TLS.Disabled = false
-					if _, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error {
+					ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond) // each waits for as long
+					_, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error {
 						return call.do(ctx, login, b.canary())
-					}); deaf != nil {
+					})
+					cancel()
+					if deaf != nil {
 						return deaf
 					}
 				}
@@ -199,16 +200,23 @@ func (b *engineEnv) cutEverywhere(ctx context.Context, hangUp bool) error {
 	}
 	for _, call := range b.changes() {
 		login, right := call.as, b.password()
-		total, err := b.through(ctx, call, login, right, -1, hangUp)
+		began := time.Now()
+		total, err := b.through(ctx, call, login, right, -1, 0)
 		if err != nil {
 			return fmt.Errorf("%s through a proxy: %w", call.name, err)
+		}
+		var silence time.Duration
+		if !hangUp {
+			// Ten times what the whole call takes is enough to come to the place of silence. On a machine that is
+			// slow just then, the wait ends before it, which is an end as good as any.
+			silence = min(300*time.Millisecond, max(50*time.Millisecond, 10*time.Since(began)))
 		}
 		for i := range cuts {
 			if login.User == call.of.User {
 				login = with(login, right)
 			}
 			p := b.password()
-			sent, err := b.through(ctx, call, login, p, total*i/cuts, hangUp)
+			sent, err := b.through(ctx, call, login, p, total*i/cuts, silence)
 			what := fmt.Sprintf("%s, with the line cut after %d of some %d bytes of the answers", call.name,
 				sent, total)
 			done := err == nil // what was lost may have been a goodbye
@@ -245,17 +253,17 @@ func (b *engineEnv) cutEverywhere(ctx context.Context, hangUp bool) error {
 var errIgnoresContext = errors.New("deaf to its context")
 
 // through makes a call by way of a proxy that stops after so many bytes, and says
-// how many the server sent.
+// how many the server sent. Where it is silent then, silence is how long that is waited for; 0: it hangs up.
 func (b *engineEnv) through(ctx context.Context, call change, login strategies.Login, p secret.Password, limit int64,
-	hangUp bool) (int64, error) {
-	s, err := forward(ctx, b.Dial, limit, hangUp)
+	silence time.Duration) (int64, error) {
+	s, err := forward(ctx, b.Dial, limit, silence == 0)
 	if err != nil {
 		return 0, err
 	}
 	defer s.close()
-	if limit >= 0 && !hangUp {
+	if silence > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
+		ctx, cancel = context.WithTimeout(ctx, silence)
 		defer cancel()
 	}
 	err, deaf := respectsContext(ctx, b.CancelGrace, call.name, func(ctx context.Context) error {

@@ -19,18 +19,18 @@ import (
 // protocol is two questions and two answers, in JSON: hello, in place of a TLS
 // handshake, and then a request with the password in it. Its fields make it wrong.
 type remote struct {
-	deaf         bool // obeys no context once it is connected
-	onlyDeadline bool // obeys a deadline and no cancellation
-	deafLate     bool // obeys the context until the server has said hello
-	rejectsCuts  bool // takes a broken line for a rejected login
-	rejectsFog   bool // takes an answer that makes no sense for one
-	hasty        bool // sends the password before the server has proved its name
-	fallsBack    bool // goes on without TLS
-	twice        bool // sets a password in two steps, with another one in between
-	savesApart   bool // saves in a second command
-	hidesUnsaved bool // and does not say when that failed
-	optimist     bool // takes a lost answer for a yes
-	asksFirst    bool // logs in on a line of its own before it does anything: that is not wrong
+	deaf         bool   // obeys no context once it is connected
+	onlyDeadline bool   // obeys a deadline and no cancellation
+	deafLate     bool   // obeys the context until the server has said hello
+	rejectsCuts  bool   // takes a broken line for a rejected login
+	rejectsFog   bool   // takes an answer that makes no sense for one
+	hasty        string // in this operation, it sends the password before the server has proved its name
+	fallsBack    bool   // goes on without TLS
+	twice        bool   // sets a password in two steps, with another one in between
+	savesApart   bool   // saves in a second command
+	hidesUnsaved bool   // and does not say when that failed
+	optimist     bool   // takes a lost answer for a yes
+	asksFirst    bool   // logs in on a line of its own before it does anything: that is not wrong
 }
 
 type hello struct{ ServerName string }
@@ -248,7 +248,7 @@ func (r remote) converse(ctx context.Context, c net.Conn, login strategies.Login
 		h.ServerName = ""
 	}
 	out.Encode(h) //nolint:errcheck // the next read will tell
-	if r.hasty {
+	if r.hasty == q.Op {
 		out.Encode(q) //nolint:errcheck
 	}
 	var answer reply
@@ -259,7 +259,7 @@ func (r remote) converse(ctx context.Context, c net.Conn, login strategies.Login
 	if err := answer.err(); err != nil && !r.fallsBack {
 		return err
 	}
-	if !r.hasty {
+	if r.hasty != q.Op {
 		out.Encode(q) //nolint:errcheck
 	}
 	answer = reply{}
