@@ -115,6 +115,8 @@ type probe struct {
 	err     error
 	detail  string // in place of err
 	why     string // what a superuser sees, which comes before err
+	remedy  string // in words, for where no label is to be moved
+	fixes   []Fix  // of why and next; what err has comes beside them
 	next    string // what else there is to say of it
 }
 
@@ -193,7 +195,7 @@ func (c *diagnoser) testUse(ctx context.Context) {
 		errors.Is(err, KindUnreachable) || errors.Is(err, KindNotFound)
 	switch {
 	case c.unusable:
-		c.note(current, err.Error())
+		c.noteFix(current, briefly(err), FixesOf(err))
 	case err != nil:
 		c.note(current, "whether clients can work with it was not found out: "+err.Error())
 	default:
@@ -252,7 +254,7 @@ func (c *diagnoser) explain(ctx context.Context) {
 	r := c.rotationWithoutLog(c.probes[current].value, secret.Document{})
 	causes, err := explainer.ExplainRejected(ctx, r, values...)
 	if err != nil {
-		c.note(current, "the superuser could not be asked why: "+err.Error())
+		c.noteFix(current, "the superuser could not be asked why: "+briefly(err), FixesOf(err))
 		return
 	}
 	c.reset = map[string]string{}
@@ -280,7 +282,7 @@ func (c *diagnoser) explain(ctx context.Context) {
 				l.state = CredentialBlocked
 			}
 		}
-		l.why = sentence
+		l.why, l.remedy, l.fixes = sentence, cause.Remedy, append(l.fixes, cause.Fixes...)
 		c.probes[id] = l
 		if cause.Right {
 			c.testRight(ctx, id, current)
@@ -436,7 +438,7 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 				continue
 			}
 			c.attempt = cmp.Or(c.attempt, attemptFails)
-			c.note(pending, nextFails(f))
+			c.noteFails(pending, f)
 		}
 		if !onLambda && c.attempt == attemptOpen { // a person's permissions are not the function's
 			c.note(pending, "the permissions of the function were not tested: its preflight tests them")
@@ -472,7 +474,17 @@ func (c *diagnoser) note(id, sentence string) {
 	c.probes[id] = l
 }
 
-func nextFails(f Finding) string { return "the next attempt would fail: " + f.line() }
+// noteFix adds to it what people run, too.
+func (c *diagnoser) noteFix(id, sentence string, fixes []Fix) {
+	c.note(id, sentence)
+	l := c.probes[id]
+	l.fixes = append(l.fixes, fixes...)
+	c.probes[id] = l
+}
+
+func (c *diagnoser) noteFails(id string, f Finding) {
+	c.noteFix(id, "the next attempt would fail: "+f.brief(), f.Fixes)
+}
 
 // rehearse has the strategy try what setSecret would do next, or createSecret where
 // nothing was stored. It is the rehearsal of a preflight: nothing is changed, and AWSCURRENT, which works, is what
@@ -495,7 +507,7 @@ func (c *diagnoser) rehearse(ctx context.Context) {
 		default:
 			continue
 		}
-		c.note(pending, nextFails(f))
+		c.noteFails(pending, f)
 		return
 	}
 }
@@ -585,9 +597,7 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		d.Rotation = "off"
 	}
 	d.RecoverEvent = c.nextEvent(r.action)
-	if r.resets {
-		d.Inquiry, d.Statements = c.resets()
-	}
+	inWords := r.action == ActionInvestigate || r.action == ActionResetPassword || r.action == ActionStoreCredentials
 	current, pending, previous := c.labeledVersions()
 	for i, id := range []string{current, pending, previous} {
 		if id == "" || i > 0 && id == current || i > 1 && id == pending {
@@ -605,7 +615,7 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 				"If the log has no error, the function did not run: its reserved concurrency may be 0, or its " +
 				"policy may not let Secrets Manager invoke it. quarterturn fleet finds the cause"
 		case l.err != nil:
-			s.Kind, s.Detail = KindOf(l.err), l.err.Error()
+			s.Kind, s.Detail = KindOf(l.err), briefly(l.err)
 			var brief interface{ Brief() string }
 			if l.why != "" && errors.As(l.err, &brief) { // what it may be is no longer asked
 				s.Detail = brief.Brief()
@@ -614,11 +624,21 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		if l.why != "" {
 			s.Detail = strings.TrimSuffix(l.why+"; "+s.Detail, "; ")
 		}
+		if inWords && l.remedy != "" {
+			s.Detail += "; " + l.remedy
+		}
 		if l.next != "" {
 			s.Detail = strings.TrimPrefix(s.Detail+"; "+l.next, "; ")
 		}
 		d.Versions = append(d.Versions, s)
+		if inWords {
+			d.Fixes = append(d.Fixes, c.fixesOf(id, []string{LabelCurrent, LabelPending, LabelPrevious}[i])...)
+		}
 	}
+	if r.resets {
+		d.Fixes = append(d.Fixes, c.resets()...)
+	}
+	d.Fixes = withoutRepeats(d.Fixes)
 	return d
 }
 
@@ -636,11 +656,31 @@ func (c *diagnoser) filledIn(ctx context.Context, reason string) string {
 	return strings.NewReplacer(pairs...).Replace(reason)
 }
 
+// fixesOf is what people run for what is said of a version, and whose password is the one to type.
+func (c *diagnoser) fixesOf(id, label string) []Fix {
+	l := c.probes[id]
+	all := append(slices.Clone(l.fixes), FixesOf(l.err)...)
+	for i, f := range all {
+		if f.PasswordOf != "" || !f.takesPassword() {
+			continue
+		}
+		current, pending, previous := c.labeledVersions()
+		for _, version := range [][2]string{{id, label}, {current, LabelCurrent}, {previous, LabelPrevious},
+			{pending, LabelPending}} {
+			if f.isFor(c.probes[version[0]].value.Text("username")) {
+				all[i].PasswordOf = version[1]
+				break
+			}
+		}
+	}
+	return all
+}
+
 // resets are the statements that set the password of AWSCURRENT's user, and that of AWSPREVIOUS's where it is
 // another and rejected too, and the query that comes before them. The original of a pair, whose name the
 // clone's begins with, comes first: a clone that has to be created is made a member of it. AWSPENDING's user may
 // never have been there, and the next attempt sets its password.
-func (c *diagnoser) resets() (inquiry string, all []ResetStatement) {
+func (c *diagnoser) resets() (all []Fix) {
 	current, _, previous := c.labeledVersions()
 	values := []secret.Document{c.probes[current].value}
 	labels := map[string]string{values[0].Text("username"): LabelCurrent}
@@ -651,17 +691,23 @@ func (c *diagnoser) resets() (inquiry string, all []ResetStatement) {
 	slices.SortFunc(values, func(a, b secret.Document) int {
 		return strings.Compare(a.Text("username"), b.Text("username"))
 	})
+	if explainer, ok := c.Strategy.(LoginExplainer); ok && !c.explained {
+		if query := explainer.Inquiry(values...); query != "" {
+			f := NewFix(BySuperuser, query)
+			f.For = toFindTheCause
+			all = append(all, f)
+		}
+	}
 	if reset, ok := c.Strategy.(PasswordResetter); ok {
 		for _, d := range values {
 			if statement := cmp.Or(c.reset[d.Text("username")], reset.ResetStatement(d)); statement != "" {
-				all = append(all, ResetStatement{labels[d.Text("username")], statement})
+				f := NewFix(BySuperuser, statement)
+				f.For, f.PasswordOf = "to set the password", labels[d.Text("username")]
+				all = append(all, f)
 			}
 		}
 	}
-	if explainer, ok := c.Strategy.(LoginExplainer); ok && !c.explained {
-		inquiry = explainer.Inquiry(values...)
-	}
-	return inquiry, all
+	return all
 }
 
 // nextEvent is the event that has the function do an action, or that tests first what

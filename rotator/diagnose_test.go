@@ -505,7 +505,7 @@ func TestWhatAStrategyNeedNotDo(t *testing.T) {
 		s := newStory(t)
 		s.run(c.versions + "\nstate")
 		s.rotator.Strategy = canary{c.fail}
-		if d, err := s.ask("status", ""); err != nil || d.Action != c.want || d.Statements != nil {
+		if d, err := s.ask("status", ""); err != nil || d.Action != c.want || d.Fixes != nil {
 			t.Errorf("%s: %+v, %v; want %s", name, d, err, c.want)
 		}
 	}
@@ -546,7 +546,7 @@ func TestTheStatementForASuperuser(t *testing.T) {
 		if c.want != "" { // each may lock the account
 			d, err = s.send([]byte(`{"Step":"status","SecretId":"app","ClientRequestToken":"` + awsemu.VersionID(1) + `"}`))
 		}
-		if err != nil || len(d.Statements) != min(1, len(c.want)) || c.want != "" && d.Statements[0].Statement != c.want {
+		if err != nil || len(d.Fixes) != min(1, len(c.want)) || c.want != "" && d.Fixes[0].Run != c.want {
 			t.Errorf("%s: %+v, %v; want the statement %q", name, d, err, c.want)
 		}
 	}

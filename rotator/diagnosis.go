@@ -35,22 +35,14 @@ type Diagnosis struct {
 	Reason string
 	// Commands does it, in the AWS CLI.
 	Commands []string `json:",omitempty"`
-	// Inquiry is for a superuser of the database too: a query that shows why logins are rejected.
-	// It comes before Statements.
-	Inquiry string `json:",omitempty"`
-	// Statements are for a superuser of the database, who puts passwords into it, in this order.
-	Statements []ResetStatement `json:",omitempty"`
+	// Fixes are what people run to mend what the versions' lines name, in this order: a query that shows why logins are
+	// rejected comes first. Where another action is recommended, there are none: one way out is enough.
+	Fixes []Fix `json:",omitempty"`
 	// RecoverEvent has the function do it: it looks again first. Where nothing is to be moved, it has the
 	// function test a version that was not tested. If that is rejected, the server may count it against the user.
 	RecoverEvent string `json:",omitempty"`
 
 	format string // of the event
-}
-
-// ResetStatement sets the password of a user.
-type ResetStatement struct {
-	PasswordOf string // the label of the version whose password goes in place of PASSWORD
-	Statement  string
 }
 
 // VersionStatus is a version of the secret that carries a label which counts.
@@ -78,10 +70,10 @@ func (d Diagnosis) Text() string {
 	}
 	fmt.Fprintf(&b, "  recommended action: %s\n       %s\n", d.Action, d.Reason)
 	for _, c := range d.Commands {
-		fmt.Fprintf(&b, "       %s\n", c)
+		fmt.Fprintf(&b, "         %s\n", c)
 	}
-	for _, x := range d.more() {
-		fmt.Fprintf(&b, "       %s: %s\n", x[0], x[1])
+	for _, x := range d.ToRun() {
+		x.text(&b)
 	}
 	return b.String()
 }
@@ -102,33 +94,31 @@ func (d Diagnosis) Markdown() string {
 	for _, c := range d.Commands {
 		fmt.Fprintf(&b, "\n    %s\n", c)
 	}
-	for _, x := range d.more() {
-		fmt.Fprintf(&b, "\n%s:\n\n    %s\n", strings.ToUpper(x[0][:1])+x[0][1:], x[1])
+	for _, x := range d.ToRun() {
+		x.markdown(&b)
 	}
 	return b.String()
 }
 
-// more is what else there is to run, in order, each with what it is for.
-func (d Diagnosis) more() [][2]string {
-	var all [][2]string
-	if d.Inquiry != "" {
-		all = append(all, [2]string{"to find the cause first, as a superuser of the database", d.Inquiry})
+// ToRun is what there is to run beside the Commands, in order: each line by itself, with what it is for.
+func (d Diagnosis) ToRun() []ToRun {
+	all := toRun(d.Fixes)
+	if d.RecoverEvent == "" {
+		return all
 	}
-	if d.RecoverEvent != "" && !d.Action.movesLabel() {
-		tests := slices.IndexFunc(d.Versions, func(s VersionStatus) bool {
-			return strings.Contains(d.RecoverEvent, s.VersionID)
-		})
-		all = append(all, [2]string{"to have the function test " + strings.Join(d.Versions[max(0, tests)].Labels, "+") +
-			", while no client is being rejected (a rejected login counts against the user)", d.RecoverEvent})
+	if d.Action.movesLabel() {
+		return append(all, ToRun{Lead: "or let the function do it (it checks again first)", Line: d.RecoverEvent})
 	}
-	for _, s := range d.Statements {
-		all = append(all, [2]string{"to set a password, with that of " + s.PasswordOf + " in place of PASSWORD",
-			s.Statement})
+	tests := slices.IndexFunc(d.Versions, func(s VersionStatus) bool {
+		return strings.Contains(d.RecoverEvent, s.VersionID)
+	})
+	test := ToRun{Lead: "to have the function test " + strings.Join(d.Versions[max(0, tests)].Labels, "+") +
+		", while no client is being rejected (a rejected login counts against the user)", Line: d.RecoverEvent}
+	at := slices.IndexFunc(d.Fixes, func(f Fix) bool { return f.For != toFindTheCause }) // the query comes first
+	if at < 0 {
+		at = len(d.Fixes)
 	}
-	if d.RecoverEvent != "" && d.Action.movesLabel() {
-		all = append(all, [2]string{"or let the function do it (it checks again first)", d.RecoverEvent})
-	}
-	return all
+	return slices.Insert(all, at, test)
 }
 
 // MarshalJSON implements json.Marshaler.

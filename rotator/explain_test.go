@@ -18,8 +18,10 @@ type explainer struct {
 	asked  []string
 }
 
-func (e *explainer) ResetStatement(d secret.Document) string { return "SET " + d.Text("username") }
-func (e *explainer) Inquiry(d ...secret.Document) string     { return "WHY " + d[0].Text("username") }
+func (e *explainer) ResetStatement(d secret.Document) string {
+	return "SET " + d.Text("username") + " >PASSWORD"
+}
+func (e *explainer) Inquiry(d ...secret.Document) string { return "WHY " + d[0].Text("username") }
 func (e *explainer) ExplainRejected(_ context.Context, r Rotation, rejected ...secret.Document) ([]RejectionCause, error) {
 	if r.Current.IsZero() || !r.Pending.IsZero() {
 		return nil, errors.New("not the value of AWSCURRENT alone")
@@ -66,8 +68,8 @@ func TestASuperuserExplainsARejectedAWSCURRENT(t *testing.T) {
 			t.Errorf("%s: %+v", id, p)
 		}
 	}
-	if inquiry, _ := c.resets(); inquiry != "" {
-		t.Errorf("what is known is asked for: %s", inquiry)
+	if all := c.resets(); len(all) > 0 && all[0].For == toFindTheCause {
+		t.Errorf("what is known is asked for: %v", all)
 	}
 	for name, probes := range map[string]map[string]probe{
 		"AWSPENDING works":         {"v2": rejected, "v3": {state: CredentialWorks, tried: true}},
@@ -109,11 +111,11 @@ func TestWhatASuperuserSeesOfAPassword(t *testing.T) {
 		"right":                           {rejected, limited, []RejectionCause{another, right}, [2]CredentialState{CredentialRejected, CredentialWorks}, "the password of AWSPENDING is the one set", "the superuser sees: this very password", "SET app TOO"},
 		"right, rejected":                 {rejected, rejected, []RejectionCause{right, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "this very password. The server's log says", "another", "SET app TOO"},
 		"blocked, another":                {blocked, probe{}, []RejectionCause{another}, [2]CredentialState{CredentialRejected, ""}, "sees why: another", "", "SET app TOO"},
-		"blocked, right":                  {blocked, probe{}, []RejectionCause{right}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app"},
-		"blocked, and why":                {blocked, probe{}, []RejectionCause{{Text: "it has expired", Blocked: true}}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app"},
+		"blocked, right":                  {blocked, probe{}, []RejectionCause{right}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app >PASSWORD"},
+		"blocked, and why":                {blocked, probe{}, []RejectionCause{{Text: "it has expired", Blocked: true}}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app >PASSWORD"},
 		"blocked, and the other is right": {blocked, behind, []RejectionCause{another, right}, [2]CredentialState{CredentialRejected, CredentialBlocked}, "the password of AWSPENDING is the one set", "the superuser sees: this very password", "SET app TOO"},
 		"blocked, and both are another":   {blocked, behind, []RejectionCause{another, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "sees why: another", "sees why: another", "SET app TOO"},
-		"nothing was found":               {rejected, limited, nil, [2]CredentialState{CredentialRejected, CredentialNotTested}, "", "", "SET app"},
+		"nothing was found":               {rejected, limited, nil, [2]CredentialState{CredentialRejected, CredentialNotTested}, "", "", "SET app >PASSWORD"},
 	} {
 		e := &explainer{Strategy: accepting{}, causes: c.causes}
 		d := explained(t, e, map[string]probe{"v2": c.current, "v3": c.pending})
@@ -129,7 +131,7 @@ func TestWhatASuperuserSeesOfAPassword(t *testing.T) {
 		if c.causes != nil && (c.pending.limited || c.pending.detail != "") && pending.detail == "not tested" {
 			t.Errorf("%s: AWSPENDING is called %s, and %s", name, pending.state, pending.detail)
 		}
-		if _, all := d.resets(); all[0].Statement != c.resets {
+		if all := d.resets(); all[len(all)-1].Run != c.resets {
 			t.Errorf("%s: %v", name, all)
 		}
 	}
@@ -164,20 +166,22 @@ func (accepting) Verify(context.Context, Rotation) error { return nil }
 func TestBothPasswordsOfAPairAreReset(t *testing.T) {
 	rejected := probe{state: CredentialRejected, tried: true}
 	c := explained(t, &explainer{}, map[string]probe{"v1": rejected, "v2": rejected, "v3": rejected})
-	inquiry, all := c.resets()
-	want := []ResetStatement{{LabelCurrent, "SET app"}, {LabelPrevious, "SET app_clone"}}
-	if inquiry != "WHY app" || !slices.Equal(all, want) {
-		t.Errorf("%s, %v", inquiry, all)
+	all := c.resets()
+	want := []Fix{{BySuperuser, toFindTheCause, "WHY app", "", ""},
+		{BySuperuser, "to set the password", "SET app >PASSWORD", LabelCurrent, ""},
+		{BySuperuser, "to set the password", "SET app_clone >PASSWORD", LabelPrevious, ""}}
+	if !slices.Equal(all, want) {
+		t.Errorf("%v", all)
 	}
 	c = explained(t, &explainer{}, map[string]probe{"v1": {state: CredentialWorks}, "v2": rejected, "v3": rejected})
-	if _, all := c.resets(); !slices.Equal(all, want[:1]) {
+	if all := c.resets(); !slices.Equal(all, want[:2]) {
 		t.Errorf("what works is reset: %v", all)
 	}
-	d := Diagnosis{Action: ActionInvestigate, Inquiry: inquiry, Statements: want, RecoverEvent: `{"ClientRequestToken":"v1"}`,
+	d := Diagnosis{Action: ActionInvestigate, Fixes: want, RecoverEvent: `{"ClientRequestToken":"v1"}`,
 		Versions: []VersionStatus{{VersionID: "v2", Labels: []string{LabelCurrent}}, {VersionID: "v1", Labels: []string{LabelPrevious}}}}
 	var at []int
-	for _, line := range []string{"to find the cause first, as a superuser of the database: WHY app", "to have the function test AWSPREVIOUS, while no client is being rejected (a rejected login counts against the user): {",
-		"with that of AWSCURRENT in place of PASSWORD: SET app\n", "with that of AWSPREVIOUS in place of PASSWORD: SET app_clone\n"} {
+	for _, line := range []string{"to find the cause first, in the database, as the superuser secret's user", "to have the function test AWSPREVIOUS, while no client is being rejected (a rejected login counts against the user):\n         {",
+		"with the password in AWSCURRENT in place of PASSWORD:\n         SET app >PASSWORD\n", "with the password in AWSPREVIOUS in place of PASSWORD:\n         SET app_clone >PASSWORD\n"} {
 		at = append(at, strings.Index(d.Text(), line))
 	}
 	if !slices.IsSorted(at) || at[0] < 0 || strings.Contains(d.Text(), "let the function do it") {

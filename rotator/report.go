@@ -36,6 +36,7 @@ type Finding struct {
 	Detail         string   `json:",omitempty"` // what is wrong and what to do, or why it was skipped
 	Hint           string   `json:",omitempty"` // what to do, where it is as exact as a policy statement
 	PolicyAnalysis []string `json:",omitempty"` // after a denial: what quarterturn preflight found in the policies
+	Fixes          []Fix    `json:",omitempty"` // what people run
 	// Deferred: the rotation itself tries it, before anything has changed, so that not
 	// to know it yet blocks nothing.
 	Deferred bool `json:",omitempty"`
@@ -51,7 +52,7 @@ func NewFinding(id, check string, err error) Finding {
 	if err == nil {
 		return f
 	}
-	f.Kind, f.Detail, f.Hint = KindOf(err), err.Error(), knownHint(err)
+	f.Kind, f.Detail, f.Hint, f.Fixes = KindOf(err), briefly(err), knownHint(err), FixesOf(err)
 	switch f.Kind {
 	case KindAccessDenied, KindPrivilege, KindNotEntitled:
 		f.Status = StatusDenied
@@ -63,8 +64,18 @@ func NewFinding(id, check string, err error) Finding {
 	return f
 }
 
-// line is the finding within a sentence.
+// line is the finding within a sentence, with what its detail leaves to Fixes.
 func (f Finding) line() string {
+	text := f.brief()
+	for _, fix := range f.Fixes {
+		if !strings.Contains(f.Detail, fix.Run) {
+			text += fmt.Sprintf(" (%s: %s)", fix.lead(), fix.Run)
+		}
+	}
+	return text
+}
+
+func (f Finding) brief() string {
 	return fmt.Sprintf("[%s %s] %s: %s", f.ID, f.Status, f.Check, f.Detail)
 }
 
@@ -174,6 +185,9 @@ func (r Report) Text() string {
 		for _, line := range append(f.details(), f.PolicyAnalysis...) {
 			fmt.Fprintf(&b, "       %s\n", line)
 		}
+		for _, x := range f.ToRun() {
+			x.text(&b)
+		}
 	}
 	b.WriteString(r.legend("  %s\n"))
 	return b.String()
@@ -198,11 +212,19 @@ func (r Report) Markdown() string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.ID, f.Status, escapeCell(f.Check), found)
 	}
 	b.WriteString(r.legend("\n%s\n"))
+	for _, f := range r.Findings {
+		for _, x := range f.ToRun() {
+			x.markdown(&b)
+		}
+	}
 	return b.String()
 }
 
 // escapeCell fits text into a cell of a table in Markdown.
 func escapeCell(text string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text) }
+
+// ToRun is what people run for it, as it is shown.
+func (f Finding) ToRun() []ToRun { return toRun(f.Fixes) }
 
 func (f Finding) details() []string {
 	if f.Detail == "" {

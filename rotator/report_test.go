@@ -79,7 +79,7 @@ func TestAnswersShowAll(t *testing.T) {
 		{VersionID: "v2", Labels: []string{LabelPending}, State: CredentialWorks},
 		{VersionID: "v3", Labels: []string{LabelPrevious}, State: CredentialRejected}},
 		MovedLabel: "moved it", UndoCommand: "undo it", Action: ActionFinish, Reason: "a reason", Commands: []string{"command 1", "command 2"},
-		Inquiry: "SELECT host", Statements: []ResetStatement{{LabelCurrent, "ALTER USER"}}, RecoverEvent: "an event"}
+		Fixes: []Fix{{By: ByAdministrator, For: toFindTheCause, Run: "SELECT host", Note: "a note"}, {PasswordOf: LabelCurrent, Run: "ALTER USER 'PASSWORD'"}}, RecoverEvent: "an event"}
 	for name, c := range map[string]struct {
 		answer      Response
 		says, never []string
@@ -91,11 +91,11 @@ func TestAnswersShowAll(t *testing.T) {
 			[]string{"1 checks, none blocks a rotation"}, []string{"a call designed to fail", "unknown", ". 1"}},
 		"a diagnosis": {diagnosis, []string{"app-secret", "AWSCURRENT+mine is for another target, AWSPENDING works, AWSPREVIOUS is " +
 			"rejected, rotation is on", "v1", "v2", "v3", "a meaning", "a detail", "moved it", "ndo", "undo it",
-			"finish", "a reason", "command 1", "command 2", "SELECT host", "with that of AWSCURRENT", "ALTER USER", "or let the function", "an event"}, nil},
+			"finish", "a reason", "command 1", "command 2", "to find the cause first, in the database, as an administrator", "SELECT host", "a note", "in AWSCURRENT in place of PASSWORD", "ALTER USER", "or let the function", "an event"}, nil},
 		"a diagnosis of another's": {Diagnosis{OtherFunction: "is for another", Rotation: "on", Versions: []VersionStatus{{}}},
 			[]string{": is for another\n"}, []string{"rotation is on"}},
 		"a diagnosis of little": {Diagnosis{Rotation: "off", Versions: []VersionStatus{{State: CredentialMissing}}},
-			[]string{"is missing, rotation is off"}, []string{"ndo", "to set a password", "to find the cause", "or let the function"}},
+			[]string{"is missing, rotation is off"}, []string{"ndo", "to fix it", "to find the cause", "or let the function"}},
 	} {
 		for form, text := range map[string]string{"text": c.answer.Text(), "Markdown": c.answer.Markdown()} {
 			for _, want := range c.says {

@@ -41,7 +41,7 @@ func TestNoFieldIsForgotten(t *testing.T) {
 // closed are the types of strings that are our own words.
 var closed = []reflect.Type{
 	reflect.TypeFor[Step](), reflect.TypeFor[Outcome](), reflect.TypeFor[Kind](), reflect.TypeFor[Status](),
-	reflect.TypeFor[CredentialState](), reflect.TypeFor[Action](),
+	reflect.TypeFor[CredentialState](), reflect.TypeFor[Action](), reflect.TypeFor[Runner](),
 }
 
 // poison fills in every text that there can be, and says how many there are.

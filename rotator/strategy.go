@@ -95,7 +95,9 @@ type LoginExplainer interface {
 
 // RejectionCause is why a login is rejected, as a superuser sees it.
 type RejectionCause struct {
-	Text    string // what is wrong, to whom, and the statement that mends it; "": nothing was found
+	Text    string // what is wrong, and to whom; "": nothing was found
+	Remedy  string // in words what to do about it, where nothing stored works; "": Text or Fixes says it
+	Fixes   []Fix  // what people run
 	Blocked bool   // no password will do before that
 	Right   bool   // the password is the one that the server has: a login by it counts as no failed one
 	Reset   string // where the server has another: the statement that sets the one in place of PASSWORD

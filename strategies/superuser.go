@@ -46,8 +46,9 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	case errors.Is(err, rotator.KindNotFound), errors.Is(err, rotator.ErrOtherEngine):
 		err = rotator.WithHint(err, "set "+keySuperuser+", or SUPERUSER_SECRET_ARN, to the ARN of the right secret")
 	case errors.Is(err, rotator.KindMisconfigured) && !managedByRDS(arn):
-		err = rotator.WithHint(err, "to correct that value: aws secretsmanager put-secret-value --secret-id "+arn+
-			" --secret-string file://value.json")
+		command := "aws secretsmanager put-secret-value --secret-id " + arn + " --secret-string file://value.json"
+		err = rotator.WithFix(rotator.WithHint(err, "to correct that value: "+command), "",
+			rotator.Fix{By: rotator.ByShell, Run: command})
 	}
 	if err != nil {
 		return Login{}, secret.Document{}, fmt.Errorf("superuser secret %s: %w", arn, err)
@@ -152,32 +153,46 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 	}
 	arn := superuser.For.secretARN
 	var advice strings.Builder
-	fmt.Fprintf(&advice, "this is the user of the superuser secret %s, not of the secret that rotates", arn)
+	var fixes []rotator.Fix
 	if x, ok := e.(Explainer); ok {
-		fmt.Fprintf(&advice, ". To find the cause, as another superuser of the database: %s", x.Inquiry(superuser.User))
+		query := x.Inquiry(superuser.User)
+		fmt.Fprintf(&advice, "To find the cause, as another superuser of the database: %s. ", query)
+		fix := rotator.NewFix(rotator.ByAdministrator, query)
+		fix.For = "to find the cause first"
+		fixes = append(fixes, fix)
 	}
-	fmt.Fprintf(&advice, ". Then %s", storeSuperuser(arn))
+	words, command := storeSuperuser(arn)
+	fmt.Fprintf(&advice, "Then %s: %s", words, command)
 	if x, ok := e.(Resetter); ok {
-		fmt.Fprintf(&advice, ", or set the one there, in place of PASSWORD: %s", x.ResetStatement(superuser.User))
+		set := x.ResetStatement(superuser.User)
+		fmt.Fprintf(&advice, ", or set the one there, in place of PASSWORD: %s", set)
+		fix := Fix(superuser, set)
+		fix.For, fix.PasswordOf = "to set the password that its secret has", "AWSCURRENT of "+arn
+		fixes = append(fixes, fix)
+		words = "or " + words
 	}
-	return fmt.Errorf("%w (%s)", err, advice.String())
+	fixes = append(fixes, rotator.Fix{By: rotator.ByShell, For: words, Run: command})
+	return rotator.WithFix(fmt.Errorf("%w (this is the user of the superuser secret %s, not of the secret that "+
+		"rotates)",
+		err, arn), advice.String(), fixes...)
 }
 
 // managedByRDS tells the secrets that RDS alone may write, by the names that RDS gives them.
 func managedByRDS(arn string) bool { return strings.Contains(arn, ":secret:rds!") }
 
 // storeSuperuser says how a superuser secret comes to hold a password that logs in.
-func storeSuperuser(arn string) string {
-	const byRDS = "have RDS, which manages that secret, set and store another password: "
+func storeSuperuser(arn string) (words, command string) {
+	const byRDS = "have RDS, which manages that secret, set and store another password"
 	switch {
 	case strings.Contains(arn, ":secret:rds!cluster"):
-		return byRDS + "aws rds modify-db-cluster --db-cluster-identifier DB-CLUSTER --rotate-master-user-password " +
+		return byRDS, "aws rds modify-db-cluster --db-cluster-identifier DB-CLUSTER --rotate-master-user-password " +
 			"--apply-immediately"
 	case managedByRDS(arn):
-		return byRDS + "aws rds modify-db-instance --db-instance-identifier DB-INSTANCE " +
+		return byRDS, "aws rds modify-db-instance --db-instance-identifier DB-INSTANCE " +
 			"--rotate-master-user-password --apply-immediately"
 	}
-	return "store the password that logs in there, in a whole value: aws secretsmanager put-secret-value --secret-id " +
+	return "store the password that logs in there, in a whole value", "aws secretsmanager put-secret-value " +
+		"--secret-id " +
 		arn + " --secret-string file://value.json"
 }
 

@@ -33,7 +33,7 @@ func paint(text, hue string) string { return "\x1b[" + hue + "m" + text + "\x1b[
 // the indentation of its first line. Commands are wrapped nowhere: they are to be copied.
 func writeLine(b *bytes.Buffer, line string, width int, color bool) {
 	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
-	if width == 0 || isCommand(line) {
+	if width == 0 || isCommand(line) || strings.HasPrefix(line, toCopy) {
 		b.WriteString(colored(line, color) + "\n")
 		return
 	}
@@ -47,6 +47,9 @@ func writeLine(b *bytes.Buffer, line string, width int, color bool) {
 		b.WriteString(part + "\n")
 	}
 }
+
+// toCopy begins a line of what is to be run, which stands deeper than what is to be read.
+const toCopy = "         "
 
 // isCommand says whether a line is one to copy: a command of the AWS CLI, or an event.
 func isCommand(line string) bool {

@@ -27,10 +27,23 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 		if kind == rotator.KindAccessDenied {
 			advice = s.remedy(ctx, operation, secretID, api.ErrorMessage())
 		}
-		return rotator.WithHint(fmt.Errorf("%s: %w: %w", operation, kind, apiError{err, api}), advice)
+		return rotator.WithFix(rotator.WithHint(fmt.Errorf("%s: %w: %w", operation, kind, apiError{err, api}), advice),
+			"", commandsOf(advice)...)
 	}
 	return fmt.Errorf("%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, s.host(), "Secrets Manager",
 		"secretsmanager"})
+}
+
+// commandsOf are the commands that an advice ends with, unless a word of them is to be filled in.
+func commandsOf(advice string) (fixes []rotator.Fix) {
+	_, commands, ok := strings.Cut(advice, ": aws ")
+	if !ok || strings.Contains(commands, "KEY-ARN") || strings.Contains(commands, ". ") {
+		return nil
+	}
+	for command := range strings.SplitSeq(commands, "; aws ") {
+		fixes = append(fixes, rotator.Fix{By: rotator.ByShell, Run: "aws " + command})
+	}
+	return fixes
 }
 
 // classify gives an error its kind and what to do. Some SDKs and documents end the codes in Exception and others do

@@ -25,8 +25,11 @@ type Cause struct {
 	Retry Retry
 	// Text is the sentence: what happened, and what to do. {user}, {database} and
 	// {address} are those of the login, names as identifiers of the server's language.
-	// {remedy} is what the operation knows of the privilege that it needs.
+	// {remedy} is what the operation knows of the privilege that it needs, and {fix} is Fix.
 	Text string
+	// Fix is the statement that mends it, whole, with the same names in it; "": there is no single one.
+	// Note is what to know before it is run.
+	Fix, Note string
 
 	// Public says that the server repeats no value of a statement in its message.
 	Public bool
@@ -99,6 +102,19 @@ func (c Cause) Mark(err error, sentence string) error {
 	return marked{err, c.Retry != RetryNo, c.OfAccount, hint}
 }
 
+// WithFix gives an error of that row the statement that mends it, if there is one.
+func (c Cause) WithFix(err error, login strategies.Login, quote func(string) string, remedy string) error {
+	if c.Fix == "" && strings.Contains(c.Text, "{remedy}") {
+		return rotator.WithFix(err, "", strategies.FixesIn(login, remedy)...)
+	}
+	if c.Fix == "" {
+		return err
+	}
+	fix := strategies.Fix(login, c.names(login, quote).Replace(c.Fix))
+	fix.Note = c.names(login, quote).Replace(c.Note)
+	return rotator.WithFix(err, "", fix)
+}
+
 // guessed is a rejected login, of which the server does not say why.
 type guessed struct {
 	marked
@@ -125,8 +141,13 @@ func (c Cause) Sentence(login strategies.Login, quote func(string) string, remed
 	if remedy == "" {
 		remedy = "the server does not permit it"
 	}
+	names := c.names(login, quote)
+	return names.Replace(strings.NewReplacer("{fix}", c.Fix, "{remedy}", remedy).Replace(c.Text))
+}
+
+func (c Cause) names(login strategies.Login, quote func(string) string) *strings.Replacer {
 	return strings.NewReplacer("{user}", quote(login.User), "{database}", quote(login.Database), "{address}",
-		Address(login), "{remedy}", remedy).Replace(c.Text)
+		Address(login))
 }
 
 // Markdown is a table of causes, as docs/runbook.md has it.
@@ -145,7 +166,7 @@ func Markdown(causes []Cause) string {
 		if retry == RetryNo {
 			retry = "no"
 		}
-		text := strings.NewReplacer("{user}", "`USER`", "{database}", "`DATABASE`", "{address}", "`HOST:PORT`", "{remedy}", "(the privilege that was missing)", "|", `\|`).Replace(c.Text)
+		text := strings.NewReplacer("{user}", "`USER`", "{database}", "`DATABASE`", "{address}", "`HOST:PORT`", "{remedy}", "(the privilege that was missing)", "|", `\|`).Replace(strings.ReplaceAll(c.Text, "{fix}", c.Fix))
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", codes, c.During, c.Kind, retry, text)
 	}
 	return b.String()

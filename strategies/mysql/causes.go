@@ -6,16 +6,21 @@ import (
 )
 
 const (
-	unlock   = "ALTER USER {user}@`%` ACCOUNT UNLOCK (its host may be another than %: SELECT host FROM mysql.user WHERE user = its name)"
+	unlock   = "ALTER USER {user}@`%` ACCOUNT UNLOCK"
+	itsHost  = "its host may be another than %: SELECT host FROM mysql.user WHERE user = its name"
 	noSlot   = "A rotation needs one or two connections beside the application's"
 	readOnly = "the server is read-only (a replica, or configured so): use the writer endpoint as host, " +
-		"or where it is the primary, SET GLOBAL read_only = OFF"
+		"or where it is the primary, {fix}"
+	writable  = "SET GLOBAL read_only = OFF"
+	onPrimary = "where this is the primary; otherwise use the writer endpoint as host"
 	// Two statements that give an account a password by a method that each server of the product has.
-	toMySQL   = "ALTER USER {user}@`%` IDENTIFIED WITH caching_sha2_password BY 'PASSWORD', " + typed
-	toMariaDB = "ALTER USER {user}@`%` IDENTIFIED VIA mysql_native_password USING PASSWORD('PASSWORD'), " + typed
-	typed     = "with the password of the version that is for {user}, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD"
-	typedHere = "with this version's password in place of PASSWORD"
-	rejection = "the server did not accept the login, and does not say why: the password is wrong, there is no " +
+	giveMySQL   = "ALTER USER {user}@`%` IDENTIFIED WITH caching_sha2_password BY 'PASSWORD'"
+	giveMariaDB = "ALTER USER {user}@`%` IDENTIFIED VIA mysql_native_password USING PASSWORD('PASSWORD')"
+	toMySQL     = giveMySQL + ", " + typed
+	toMariaDB   = giveMariaDB + ", " + typed
+	typed       = "with the password of the version that is for {user}, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD"
+	typedHere   = "with this version's password in place of PASSWORD"
+	rejection   = "the server did not accept the login, and does not say why: the password is wrong, there is no " +
 		"account {user} for the address of this function, another account comes before it for this address, an " +
 		"anonymous one perhaps, "
 	lockedToo  = "or, on MariaDB, the account is locked or blocked"
@@ -42,7 +47,8 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1698"}, During: login, From: []string{productMySQL}, Kind: rotator.KindPrivilege,
 			Public: true,
 			Text: "the account logs in by auth_socket, on the server's own machine, or by another plugin without " +
-				"passwords, so that no password will do: " + toMySQL + ", or stop rotating this secret"},
+				"passwords, so that no password will do: " + toMySQL + ", or stop rotating this secret",
+			Fix: giveMySQL},
 		{Codes: []string{"1698"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
 			demandsTLS + socket + lockedToo},
 		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
@@ -50,26 +56,37 @@ func Causes() []dial.Cause {
 
 		// No password would do.
 		{Codes: []string{"3118", "4151"}, Kind: rotator.KindPrivilege,
-			Text: "the account is locked, whatever the password: " + unlock},
+			Text: "the account is locked, whatever the password: {fix} (" + itsHost + ")",
+			Fix:  unlock, Note: itsHost},
 		{Codes: []string{"3955"}, Kind: rotator.KindPrivilege,
-			Text: "the account is blocked after too many failed logins (FAILED_LOGIN_ATTEMPTS): " + unlock +
-				". Then find which client tries an old password"},
+			Text: "the account is blocked after too many failed logins (FAILED_LOGIN_ATTEMPTS): {fix} (" + itsHost +
+				"). Then find which client tries an old password",
+			Fix: unlock, Note: itsHost},
 		{Codes: []string{"4150"}, Kind: rotator.KindPrivilege,
-			Text: "the account is blocked after max_password_errors wrong passwords: FLUSH PRIVILEGES (it needs " +
+			Fix: "FLUSH PRIVILEGES",
+			Text: "the account is blocked after max_password_errors wrong passwords: {fix} (it needs " +
 				"RELOAD), or from MariaDB 10.11 on, ALTER USER {user}@`%` ACCOUNT UNLOCK. Then find which client " +
 				"tries an old password"},
-		{Codes: []string{"1862"}, From: mariaDB, Kind: rotator.KindPrivilege, Text: expiredForAll + setMariaDB},
-		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege, Text: expiredForAll + setMySQL},
-		{Codes: []string{"1820"}, From: mariaDB, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMariaDB},
-		{Codes: []string{"1820"}, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMySQL},
+		{Codes: []string{"1862"}, From: mariaDB, Kind: rotator.KindPrivilege, Text: expiredForAll + setMariaDB,
+			Fix: resetMariaDB},
+		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege, Text: expiredForAll + setMySQL,
+			Fix: resetMySQL, Note: history},
+		{Codes: []string{"1820"}, From: mariaDB, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMariaDB,
+			Fix: resetMariaDB},
+		{Codes: []string{"1820"}, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMySQL,
+			Fix: resetMySQL, Note: history},
 		{Codes: []string{"1524"}, During: login, From: mariaDB, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the account's authentication plugin is not loaded on this server, so that no password will do: " +
-				"INSTALL SONAME it (mysql.global_priv names it), or " + toMariaDB},
+				"INSTALL SONAME it (mysql.global_priv names it), or " + toMariaDB,
+			Fix: giveMariaDB},
 		{Codes: []string{"1524"}, During: login, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the account's authentication plugin is not loaded on this server (mysql_native_password is off by " +
-				"default in MySQL 8.4 and gone in 9), so that no password will do: " + toMySQL},
-		{Codes: []string{"1251", "1275"}, From: mariaDB, Kind: rotator.KindMisconfigured, Text: noCommon + toMariaDB},
-		{Codes: []string{"1251", "1275"}, Kind: rotator.KindMisconfigured, Text: noCommon + toMySQL},
+				"default in MySQL 8.4 and gone in 9), so that no password will do: " + toMySQL,
+			Fix: giveMySQL},
+		{Codes: []string{"1251", "1275"}, From: mariaDB, Kind: rotator.KindMisconfigured, Text: noCommon + toMariaDB,
+			Fix: giveMariaDB},
+		{Codes: []string{"1251", "1275"}, Kind: rotator.KindMisconfigured, Text: noCommon + toMySQL,
+			Fix: giveMySQL},
 
 		// The way in.
 		{Codes: []string{"1130"}, Kind: rotator.KindMisconfigured, Early: true,
@@ -77,17 +94,18 @@ func Causes() []dial.Cause {
 				"that matches it, as 'user'@'10.0.%'. Clients elsewhere may be let in"},
 		// Before the greeting no server says which product it is, but MariaDB names its own client.
 		{Codes: []string{"1129"}, Says: []string{"mariadb-admin"}, Kind: rotator.KindConflict, Early: true,
-			Text: brokenOff + "FLUSH HOSTS" + thenRaise},
+			Text: brokenOff + "{fix}" + thenRaise, Fix: "FLUSH HOSTS"},
 		{Codes: []string{"1129"}, Kind: rotator.KindConflict, Early: true,
-			Text: brokenOff + "TRUNCATE TABLE performance_schema.host_cache" + thenRaise},
+			Text: brokenOff + "{fix}" + thenRaise, Fix: "TRUNCATE TABLE performance_schema.host_cache"},
 		{Codes: []string{"3159"}, Kind: rotator.KindTLS,
 			Text: `the server takes connections with TLS only (require_secure_transport): remove "ssl": false from the secret`},
 		// The answer to a session's first statement, which MySQL writes so to its own log alone for all else.
 		{Codes: []string{"1184"}, Kind: rotator.KindMisconfigured, AtLogin: true,
 			Text: "the server's init_connect fails, with which it begins every session but a superuser's, and so it " +
 				"ends them all: as a user with CONNECTION_ADMIN or SUPER (MariaDB: CONNECTION ADMIN), SHOW GLOBAL " +
-				"VARIABLES LIKE 'init_connect', and bring back what it names, or SET GLOBAL init_connect = '', and " +
-				"in the server's configuration too (my.cnf, a parameter group). The server's log has its error"},
+				"VARIABLES LIKE 'init_connect', and bring back what it names, or {fix}, and " +
+				"in the server's configuration too (my.cnf, a parameter group). The server's log has its error",
+			Fix: "SET GLOBAL init_connect = ''"},
 		{Codes: []string{"1049"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true,
@@ -96,8 +114,9 @@ func Causes() []dial.Cause {
 				"(or SET " +
 				"DEFAULT ROLE, where a role gives it that)"},
 		{Codes: []string{"3032"}, Kind: rotator.KindUnreachable,
-			Text: "the server is in offline mode, in which it lets administrators alone in: SET GLOBAL offline_mode " +
-				"= OFF. After a node was expelled from group replication: repair that first"},
+			Text: "the server is in offline mode, in which it lets administrators alone in: {fix}. " +
+				"After a node was expelled from group replication: repair that first",
+			Fix: "SET GLOBAL offline_mode = OFF"},
 
 		// Slots and limits.
 		{Codes: []string{"1040"}, Kind: rotator.KindTooManyConnections, Early: true, Retry: dial.RetryYes,
@@ -107,11 +126,17 @@ func Causes() []dial.Cause {
 			Text: "no free connection: the user has all that max_user_connections gives it. Try again; if it lasts, " +
 				"raise it, or MAX_USER_CONNECTIONS of {user}. " + noSlot},
 		{Codes: []string{"1226"}, Says: []string{"max_user_connections"},
-			Kind: rotator.KindTooManyConnections, Public: true, Retry: dial.RetryYes, OfAccount: true,
-			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS 0, or with a higher one. " + noSlot},
+			Kind: rotator.KindTooManyConnections, Public: true, Retry: dial.RetryYes,
+			OfAccount: true,
+			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, {fix}, or with a " +
+				"higher one. " + noSlot,
+			Fix: "ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS 0", Note: itsHost},
 		// These pass too, but within an hour.
 		{Codes: []string{"1226"}, Kind: rotator.KindTooManyConnections, Public: true, OfAccount: true,
-			Text: "the account {user} has used up what the limit below gives it for an hour: ALTER USER {user}@`%` WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0, or with higher ones, or wait an hour"},
+			Text: "the account {user} has used up what the limit below gives it for an hour: {fix}, or with " +
+				"higher ones, or wait an hour",
+			Fix: "ALTER USER {user}@`%` WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 " +
+				"MAX_CONNECTIONS_PER_HOUR 0", Note: itsHost},
 		{Codes: []string{"1021", "1037", "1041", "1114", "1135"}, Kind: rotator.KindInternal, Early: true,
 			Text: "the server is out of disk, memory or threads: free some. Nothing was changed by this statement"},
 		{Codes: []string{"1153"}, Kind: rotator.KindMisconfigured,
@@ -152,8 +177,10 @@ func Causes() []dial.Cause {
 		{Codes: []string{"4165"}, Kind: rotator.KindPasswordPolicy, Text: policy},
 		{Codes: []string{"1290"}, Says: []string{"strict-password-validation"}, Kind: rotator.KindPasswordPolicy,
 			Public: true,
-			Text: "MariaDB takes no hashes where a plugin has to see passwords (strict_password_validation): SET " +
-				"GLOBAL strict_password_validation = OFF, or uninstall the plugin"},
+			Text: "MariaDB takes no hashes where a plugin has to see passwords (strict_password_validation): " +
+				"{fix}, or " +
+				"uninstall the plugin",
+			Fix: "SET GLOBAL strict_password_validation = OFF"},
 		{Codes: []string{"3892"}, Kind: rotator.KindConflict, Public: true,
 			Text: "the account must name its current password (PASSWORD REQUIRE CURRENT), and the one it logged in " +
 				"with is not that: it was changed in the meantime, or it is a retained one. Rotate through a " +
@@ -166,14 +193,15 @@ func Causes() []dial.Cause {
 
 		// Changes.
 		{Codes: []string{"1290"}, Says: []string{"read-only", "read_only", "READ-ONLY", "READ_ONLY"},
-			Kind: rotator.KindReadOnly, Public: true, Text: readOnly},
+			Kind: rotator.KindReadOnly, Public: true, Text: readOnly, Fix: writable, Note: onPrimary},
 		{Codes: []string{"1290"}, Says: []string{"skip-grant"}, Kind: rotator.KindMisconfigured, Public: true,
 			Text: "the server runs without its grant tables (skip-grant-tables), so that no password counts: restart " +
 				"it without"},
 		{Codes: []string{"1290"}, Kind: rotator.KindMisconfigured, Public: true,
 			Text: "an option that the server runs with, and names below, forbids it: restart the server without"},
-		{Codes: []string{"1792", "1836"}, Kind: rotator.KindReadOnly, Public: true, Text: readOnly},
-		{Codes: []string{"1874"}, Kind: rotator.KindReadOnly, Text: readOnly},
+		{Codes: []string{"1792", "1836"}, Kind: rotator.KindReadOnly, Public: true, Text: readOnly, Fix: writable,
+			Note: onPrimary},
+		{Codes: []string{"1874"}, Kind: rotator.KindReadOnly, Text: readOnly, Fix: writable, Note: onPrimary},
 		{Codes: []string{"3100"}, Kind: rotator.KindReadOnly, Retry: dial.RetryPerhaps,
 			Text: "group replication refused the change: the server is no primary, or not in its group now. Try " +
 				"again after a failover; otherwise use the writer endpoint as host"},
@@ -209,9 +237,12 @@ func Causes() []dial.Cause {
 const (
 	// What an account with an expired password is given: the password it has. MariaDB's ALTER USER would make
 	// an account of ed25519 one of mysql_native_password.
-	setMySQL   = "ALTER USER {user}@`%` IDENTIFIED BY 'PASSWORD', " + typed + " (error 3638: " + usedBefore + ")"
-	setMariaDB = "SET PASSWORD FOR {user}@`%` = PASSWORD('PASSWORD'), " + typed
-	expired    = "the password has expired, and the server answers nothing but a change of it: rotate-secret " +
+	resetMySQL   = "ALTER USER {user}@`%` IDENTIFIED BY 'PASSWORD'"
+	resetMariaDB = "SET PASSWORD FOR {user}@`%` = PASSWORD('PASSWORD')"
+	history      = "error 3638: " + usedBefore
+	setMySQL     = resetMySQL + ", " + typed + " (" + history + ")"
+	setMariaDB   = resetMariaDB + ", " + typed
+	expired      = "the password has expired, and the server answers nothing but a change of it: rotate-secret " +
 		"makes one where the user changes itself (single user); otherwise, as a superuser, "
 	expiredForAll = "the password has expired, and the server permits no login to change it " +
 		"(disconnect_on_expired_password): as a superuser, "

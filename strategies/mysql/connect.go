@@ -459,7 +459,9 @@ func (s *session) execRaw(ctx context.Context, sql string) error {
 
 // errorf is an error that the engine itself found.
 func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %s", dial.Describe(s.login), k, fmt.Sprintf(format, args...))
+	sentence := fmt.Sprintf(format, args...)
+	return rotator.WithFix(fmt.Errorf("%s: %w: %s", dial.Describe(s.login), k, sentence), "",
+		strategies.FixesIn(s.login, sentence)...)
 }
 
 // errorNumber is the server's number of an error, or 0.

@@ -339,7 +339,7 @@ func checkName(what, name string) error {
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
-	return MariaDB{}.ResetStatement(user) + "; error 3638: it was used before, so " + usedBefore
+	return MariaDB{}.ResetStatement(user) + ". Error 3638: it was used before, so " + usedBefore
 }
 
 // ResetStatement implements strategies.Resetter.

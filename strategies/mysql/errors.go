@@ -72,7 +72,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		c = causeOf(login, st, server)
 		kind, sentence = c.Kind, c.Sentence(login, quoteIdent, st.remedy)
 		says := sentence
-		mark = func(err error) error { return c.Mark(err, says) }
+		mark = func(err error) error { return c.WithFix(c.Mark(err, says), login, quoteIdent, st.remedy) }
 		cause = redactServerError(server, st, c)
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.KindDeadline, "the call was cancelled", ctx.Err()
@@ -100,6 +100,8 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case st.phase != querying:
 		kind = rotator.KindMisconfigured
 		sentence, cause = classifyLogin(err, login, st.product)
+		fixes := strategies.FixesIn(login, sentence)
+		mark = func(err error) error { return rotator.WithFix(err, "", fixes...) }
 	default:
 		kind, sentence = rotator.KindInternal, "the driver failed"
 	}

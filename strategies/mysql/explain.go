@@ -39,7 +39,8 @@ func inquiryEnd(users []string) string {
 		"the most " +
 		"specific: one that is another owner's, or has no name, hides the right one, so RENAME USER or DROP USER it " +
 		"and set no " +
-		"password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one + "@`%` REQUIRE SSL. With ANY, no \"ssl\": false in the secret. No row for the name: " +
+		"password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one + "@`%` REQUIRE SSL. " +
+		"With ANY, no \"ssl\": false in the secret. No row for the name: " +
 		"the account is renamed (RENAME USER it back) or dropped. No row whose Host matches: CREATE USER for one " +
 		"that does, and GRANT what it had"
 }
@@ -220,8 +221,14 @@ func (s *session) expiredSuperuser() error {
 		set = setMariaDB
 	}
 	set = strings.ReplaceAll(set, typed, "with the password in AWSCURRENT of its secret in place of PASSWORD")
-	return s.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its secret first, or as "+
-		"another superuser, %s", strings.ReplaceAll(set, "{user}", quoteIdent(s.login.User)))
+	set = strings.ReplaceAll(set, "{user}", quoteIdent(s.login.User))
+	fixes := strategies.FixesIn(s.login, set)
+	for i := range fixes {
+		fixes[i].PasswordOf = rotator.LabelCurrent + " of the superuser secret"
+	}
+	return rotator.WithFix(s.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its "+
+		"secret "+
+		"first, or as another superuser, %s", set), "", fixes...)
 }
 
 // typedFor says which password to type.
@@ -238,18 +245,20 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 		if partners = accountsOnly(partners); len(partners) > 0 {
 			then += ", which SHOW GRANTS FOR " + partners[0].String() + " shows"
 		}
-		return rotator.RejectionCause{Text: gone(login.User, partners), Reset: createStatement(login.User) +
-			" -- where RENAME USER does not bring it back; then " + then}
+		return rotator.RejectionCause{Text: noAccount(login.User), Remedy: bringBack(login.User, partners),
+			Reset: createStatement(login.User) +
+				" -- where RENAME USER does not bring it back; then " + then}
 	}
 	met, blocks := obstacle(login, host, own, anonymous)
 	switch {
 	case undecided(own, host):
 		return rotator.RejectionCause{Text: fmt.Sprintf("user %q has the accounts %s, and the server calls the "+
 			"address of this function %s", login.User, names(own), quoteText(host))}
-	case blocks != "" && met.locked && !met.accepts(login.Password):
-		return rotator.RejectionCause{Blocked: true, Text: blocks + "; its password is another, too"}
-	case blocks != "":
-		return rotator.RejectionCause{Blocked: true, Text: blocks}
+	case blocks.text != "" && met.locked && !met.accepts(login.Password):
+		return rotator.RejectionCause{Blocked: true, Text: blocks.text + "; its password is another, too",
+			Remedy: blocks.remedy, Fixes: blocks.fixes()}
+	case blocks.text != "":
+		return rotator.RejectionCause{Blocked: true, Text: blocks.text, Remedy: blocks.remedy, Fixes: blocks.fixes()}
 	case len(m.of(met)) == 0:
 		how := "not by a password"
 		if met.plugin() != "" {
@@ -264,6 +273,9 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 			Text: fmt.Sprintf("account %s, which the server takes the login for, has this very password", met)}
 	case right >= 0:
 		return rotator.RejectionCause{Blocked: true,
+			Fixes: []rotator.Fix{strategies.Fix(strategies.Login{}, fmt.Sprintf("RENAME USER %s TO %s -- its "+
+				"clients, if it "+
+				"has any, then need that name", met, account{user: login.User + "_former", host: met.host}))},
 			Text: fmt.Sprintf("the server takes the login for account %s, which hides %s, whose password this is: "+
 				"if no client uses the former (%s shows where clients of either come from), DROP USER %s; otherwise "+
 				"RENAME USER %s TO %s, or to another name, and give that to its clients",
@@ -276,35 +288,48 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 // obstacle gives the account that the server takes a login from a host for, and what keeps it out whatever the
 // password;
 // "": nothing.
-func obstacle(login strategies.Login, host string, own, anonymous []accountRow) (met accountRow, blocks string) {
+func obstacle(login strategies.Login, host string, own, anonymous []accountRow) (met accountRow, blocks blocked) {
 	// of two for the same host the server takes the one with a name
 	own = accountsOnly(own)
 	met, ok := serving(slices.Concat(anonymous, own), host)
 	switch {
 	case !ok && len(own) > 0:
-		blocks = fmt.Sprintf("no account of user %q is for the address of this function, which the server calls "+
-			"%s, but "+
-			"%s: RENAME USER %s TO %s, or CREATE USER for that address, and GRANT what it had",
-			login.User, quoteText(host), names(own), own[0], account{user: login.User, host: "%"})
+		blocks.statement = fmt.Sprintf("RENAME USER %s TO %s", own[0], account{user: login.User, host: "%"})
+		blocks.text = fmt.Sprintf("no account of user %q is for the address of this function, which the server calls "+
+			"%s, but %s", login.User, quoteText(host), names(own))
+		blocks.remedy = blocks.statement + ", or CREATE USER for that address, and GRANT what it had"
 	case !ok:
 	case met.user == "":
-		blocks = fmt.Sprintf("the server takes the login for the anonymous account %s, which comes before any "+
-			"account of "+
-			"%q for the address of this function: DROP USER %s", met, login.User, met)
+		blocks.statement = "DROP USER " + met.String()
+		blocks.text = fmt.Sprintf("the server takes the login for the anonymous account %s, which comes before any "+
+			"account of %q for the address of this function", met, login.User)
+		blocks.remedy = blocks.statement
 	case met.locked:
-		blocks = fmt.Sprintf("account %s is locked: ALTER USER %s ACCOUNT UNLOCK", met, met)
+		blocks.statement = "ALTER USER " + met.String() + " ACCOUNT UNLOCK"
+		blocks.text, blocks.remedy = fmt.Sprintf("account %s is locked", met), blocks.statement
 	case met.require == "REQUIRE SSL" && login.TLS.Disabled:
-		blocks = fmt.Sprintf(`account %s demands TLS: remove "ssl": false from the secret`, met)
+		blocks.text, blocks.remedy = fmt.Sprintf("account %s demands TLS", met), `remove "ssl": false from the secret`
 	case met.require != "REQUIRE NONE" && met.require != "REQUIRE SSL":
 		without := ""
 		if login.TLS.Disabled {
 			without = `, and remove "ssl": false from the secret`
 		}
-		blocks = fmt.Sprintf("account %s demands a client certificate (%s), of which this function has none: "+
-			"ALTER USER "+
-			"%s REQUIRE SSL%s", met, met.require, met, without)
+		blocks.statement = "ALTER USER " + met.String() + " REQUIRE SSL"
+		blocks.text = fmt.Sprintf("account %s demands a client certificate (%s), of which this function has none", met,
+			met.require)
+		blocks.remedy = blocks.statement + without
 	}
 	return met, blocks
+}
+
+// blocked is what keeps a login out, and what to do: in words, and the statement in them, if there is one.
+type blocked struct{ text, remedy, statement string }
+
+func (b blocked) fixes() []rotator.Fix {
+	if b.statement == "" {
+		return nil
+	}
+	return []rotator.Fix{strategies.Fix(strategies.Login{}, b.statement)}
 }
 
 // checkReached refuses a change after which the login that testSecret makes would be rejected, whatever the password.
@@ -328,8 +353,9 @@ func (c *cloneSync) checkReached(ctx context.Context) error {
 	}
 	met, blocks := obstacle(login, host, next, anonymous)
 	switch {
-	case blocks != "":
-		return c.errorf(rotator.KindMisconfigured, "the new password could not log in: %s", blocks)
+	case blocks.text != "":
+		return rotator.WithFix(c.errorf(rotator.KindMisconfigured, "the new password could not log in: %s: %s",
+			blocks.text, blocks.remedy), "", blocks.fixes()...)
 	case c.inUse():
 		return c.checkMayUse(ctx, met)
 	}
@@ -355,13 +381,21 @@ func undecided(rows []accountRow, host string) bool {
 // gone says what to do about a user without an account. The other user of a pair, if it is there, has the same
 // privileges.
 func gone(user string, clones []accountRow) string {
+	return noAccount(user) + ": " + bringBack(user, clones)
+}
+
+func noAccount(user string) string {
+	return fmt.Sprintf("there is no account of user %q on this server", user)
+}
+
+func bringBack(user string, clones []accountRow) string {
 	had := "its deployment or a backup says"
 	if len(clones) > 0 {
 		had = "SHOW GRANTS FOR " + clones[0].String() + " shows"
 	}
-	return fmt.Sprintf("there is no account of user %q on this server: if it was renamed, RENAME USER it back "+
+	return fmt.Sprintf("if it was renamed, RENAME USER it back "+
 		"(SELECT User, Host FROM mysql.user shows all names); if it was dropped, %s, %s, and GRANT it what it had, "+
-		"which %s; or correct the user name in the secret", user, createStatement(user), typedFor(user), had)
+		"which %s; or correct the user name in the secret", createStatement(user), typedFor(user), had)
 }
 
 // createStatement makes an account for every host.

@@ -85,10 +85,10 @@ func TestAnAnonymousAccountIsSeen(t *testing.T) {
 		require: "REQUIRE SSL"}}
 	by := authMethods{mariadb: true, loaded: []string{"ed25519"}}
 	app := strategies.Login{User: "app", TLS: strategies.TLS{Disabled: true}}
-	if c := rejectionCause(app, "127.0.0.1", own, met, by, nil); !c.Blocked || !strings.Contains(c.Text, "DROP USER ``@`127.0.0.1`") {
+	if c := rejectionCause(app, "127.0.0.1", own, met, by, nil); !c.Blocked || !strings.Contains(c.Remedy, "DROP USER ``@`127.0.0.1`") {
 		t.Errorf("%+v", c)
 	}
-	if c := rejectionCause(app, "10.0.0.1", own, met, by, nil); !c.Blocked || !strings.Contains(c.Text, `demands TLS: remove "ssl": false`) {
+	if c := rejectionCause(app, "10.0.0.1", own, met, by, nil); !c.Blocked || !strings.Contains(c.Text+": "+c.Remedy, `demands TLS: remove "ssl": false`) {
 		t.Errorf("%+v", c)
 	}
 	own[0].host = "127.0.0.1"

@@ -25,7 +25,8 @@ func Causes() []dial.Cause {
 		// No password would do.
 		{Codes: []string{"28000"}, During: login, From: []string{"InitializeSessionUserId"},
 			Kind: rotator.KindPrivilege,
-			Text: "the role is locked: ALTER ROLE {user} LOGIN"},
+			Text: "the role is locked: {fix}",
+			Fix:  "ALTER ROLE {user} LOGIN"},
 		{Codes: []string{"28000"}, During: withoutTLS, From: []string{"ClientAuthentication"}, Kind: rotator.KindTLS,
 			OfAccount: true,
 			Text:      `the server takes connections with TLS only, or none from here at all: remove "ssl": false from the secret`},
@@ -38,8 +39,9 @@ func Causes() []dial.Cause {
 		{Codes: []string{"28000"}, During: login, From: []string{"auth_failed"}, Kind: rotator.KindPrivilege,
 			Text: "the server asks another system than its own passwords, by the method of pg_hba.conf that its own " +
 				"words name (PAM, as RDS does for IAM users; LDAP, RADIUS, ident), so that no password of ours will " +
-				"do: on RDS, REVOKE rds_iam FROM {user}; elsewhere an entry of pg_hba.conf with scram-sha-256 before " +
-				"that one, then SELECT pg_reload_conf() (SHOW hba_file names the file); or stop rotating this secret"},
+				"do: on RDS, {fix}; elsewhere an entry of pg_hba.conf with scram-sha-256 before " +
+				"that one, then SELECT pg_reload_conf() (SHOW hba_file names the file); or stop rotating this secret",
+			Fix: "REVOKE rds_iam FROM {user}", Note: "on RDS; elsewhere it is an entry of pg_hba.conf, as said above"},
 		{Codes: []string{"F0000"}, During: login, From: []string{"ClientAuthentication"},
 			Kind: rotator.KindMisconfigured,
 			Text: "pg_hba.conf demands a client certificate (cert, clientcert), of which this function has none: it " +
@@ -47,13 +49,16 @@ func Causes() []dial.Cause {
 		{Codes: []string{"28000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "the server does not let this user in from here, whatever the password; its own words follow"},
 		{Codes: []string{"42501"}, During: login, Kind: rotator.KindPrivilege, Public: true,
-			Text: "the user has no CONNECT privilege: GRANT CONNECT ON DATABASE {database} TO {user}"},
+			Text: "the user has no CONNECT privilege: {fix}",
+			Fix:  "GRANT CONNECT ON DATABASE {database} TO {user}"},
 		{Codes: []string{"55000"}, During: login, Kind: rotator.KindPrivilege,
-			Text: "the database {database} takes no connections: ALTER DATABASE {database} ALLOW_CONNECTIONS true, " +
-				"or correct dbname in the secret"},
+			Text: "the database {database} takes no connections: {fix}, " +
+				"or correct dbname in the secret",
+			Fix: "ALTER DATABASE {database} ALLOW_CONNECTIONS true"},
 		{Codes: []string{"58P01"}, During: login, Kind: rotator.KindMisconfigured,
-			Text: "the server cannot load a library that a setting of this role or database names: ALTER ROLE {user} " +
-				"RESET local_preload_libraries (or session_preload_libraries), where it is set"},
+			Text: "the server cannot load a library that a setting of this role or database names: {fix} " +
+				"(or session_preload_libraries), where it is set",
+			Fix: "ALTER ROLE {user} RESET local_preload_libraries"},
 		{Codes: []string{"3D000"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or bring the " +
 				"database back under that name (SELECT datname FROM pg_database shows which there are)"},
@@ -65,11 +70,13 @@ func Causes() []dial.Cause {
 		{Codes: []string{"53300"}, From: []string{"InitializeSessionUserId"}, Kind: rotator.KindTooManyConnections,
 			Retry: dial.RetryYes, OfAccount: true,
 			Text: "no free connection: the role has all that its CONNECTION LIMIT gives it. Try again; if it lasts, " +
-				"ALTER ROLE {user} CONNECTION LIMIT -1, or a higher one" + noSlot},
+				"{fix}, or a higher one" + noSlot,
+			Fix: "ALTER ROLE {user} CONNECTION LIMIT -1"},
 		{Codes: []string{"53300"}, From: []string{"CheckMyDatabase"}, Kind: rotator.KindTooManyConnections,
 			Retry: dial.RetryYes,
 			Text: "no free connection: the database has all that its CONNECTION LIMIT gives it. Try again; if it " +
-				"lasts, ALTER DATABASE {database} CONNECTION LIMIT -1, or a higher one" + noSlot},
+				"lasts, {fix}, or a higher one" + noSlot,
+			Fix: "ALTER DATABASE {database} CONNECTION LIMIT -1"},
 		{Codes: []string{"53300"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
 			Text: "no free connection: every connection of the server is taken (max_connections), or a pooler in " +
 				"between has none. Try again; if it lasts, raise it, or find what holds them" + noSlot},
@@ -94,7 +101,8 @@ func Causes() []dial.Cause {
 				"function or the network stood still. This attempt changed nothing. Try again"},
 		{Codes: []string{"57P05"}, Kind: rotator.KindMisconfigured,
 			Text: "idle_session_timeout ends sessions of this role or database before a statement can follow " +
-				"another: ALTER ROLE {user} RESET idle_session_timeout, or set seconds where it is set"},
+				"another: {fix}, or set seconds where it is set",
+			Fix: "ALTER ROLE {user} RESET idle_session_timeout"},
 		// passwordcheck, credcheck (2), pg_tle on RDS (2)
 		{Codes: []string{"22023", "28P01", "28000", "P0001", "23514"}, During: newPassword,
 			Kind: rotator.KindPasswordPolicy,

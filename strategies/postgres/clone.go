@@ -210,8 +210,9 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 		if err != nil {
 			return nil, "", err
 		}
-		return nil, "", s.errorf(rotator.KindNotFound, "%s. No rotation makes an original: the clone has its rights "+
-			"from it", s.gone(pair.Original, candidate))
+		text, remedy, fixes := s.gone(pair.Original, candidate)
+		return nil, "", rotator.WithFix(s.errorf(rotator.KindNotFound, "%s: %s. No rotation makes an original: the "+
+			"clone has its rights from it", text, remedy), "", fixes...)
 	}
 	clone, ok := s.roles[pair.Clone]
 	var password statement

@@ -53,7 +53,7 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		kind, sentence = classifyServer(login, st, pgErr)
 		if c := causeOf(login, st, pgErr); c.Kind == kind {
 			says := sentence
-			mark = func(err error) error { return c.Mark(err, says) }
+			mark = func(err error) error { return c.WithFix(c.Mark(err, says), login, quoteIdent, st.remedy) }
 		}
 		cause = redactServerError(pgErr, st)
 	case errors.Is(ctx.Err(), context.Canceled):

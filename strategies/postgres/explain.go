@@ -61,7 +61,8 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	r, ok := s.roles[user]
 	if !ok {
 		candidate, err := s.renamed(ctx, user)
-		cause := rotator.RejectionCause{Text: s.gone(user, candidate), Blocked: candidate != ""}
+		cause := rotator.RejectionCause{Blocked: candidate != ""}
+		cause.Text, cause.Remedy, cause.Fixes = s.gone(user, candidate)
 		if !cause.Blocked {
 			cause.Reset = "CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' -- if it was dropped, and " +
 				"not renamed; then GRANT it what it had"
@@ -75,21 +76,23 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		return rotator.RejectionCause{}, err
 	}
 	var found []string
+	var fixes []rotator.Fix
 	name := quoteIdent(user)
-	say := func(is bool, format string, args ...any) {
+	say := func(is bool, statement, format string, args ...any) {
 		if is {
-			found = append(found, fmt.Sprintf(format, args...))
+			found = append(found, fmt.Sprintf(format, args...)+": "+statement)
+			fixes = append(fixes, strategies.Fix(strategies.Login{}, statement))
 		}
 	}
-	say(r.expired, "the VALID UNTIL of role %q has passed: ALTER ROLE %s VALID UNTIL 'infinity'", user, name)
-	say(!r.login, "role %q is locked: ALTER ROLE %s LOGIN", user, name)
-	say(r.iam, "role %q is a member of rds_iam, and RDS takes no passwords from those: REVOKE rds_iam FROM %s", user,
-		name)
-	say(r.limit == 0 && !r.superuser, "role %q has CONNECTION LIMIT 0: ALTER ROLE %s CONNECTION LIMIT -1", user, name)
-	say(row[1] != "t", "role %q may not connect to database %q: GRANT CONNECT ON DATABASE %s TO %s", user, row[0],
-		quoteIdent(row[0]), name)
+	say(r.expired, "ALTER ROLE "+name+" VALID UNTIL 'infinity'", "the VALID UNTIL of role %q has passed", user)
+	say(!r.login, "ALTER ROLE "+name+" LOGIN", "role %q is locked", user)
+	say(r.iam, "REVOKE rds_iam FROM "+name, "role %q is a member of rds_iam, and RDS takes no passwords from those",
+		user)
+	say(r.limit == 0 && !r.superuser, "ALTER ROLE "+name+" CONNECTION LIMIT -1", "role %q has CONNECTION LIMIT 0", user)
+	say(row[1] != "t", "GRANT CONNECT ON DATABASE "+quoteIdent(row[0])+" TO "+name,
+		"role %q may not connect to database %q", user, row[0])
 	if found != nil {
-		return rotator.RejectionCause{Text: strings.Join(found, "; "), Blocked: true}, nil
+		return rotator.RejectionCause{Text: strings.Join(found, "; "), Fixes: fixes, Blocked: true}, nil
 	}
 	text := fmt.Sprintf("role %q is there, not locked and not expired, so its password is another", user)
 	switch {
@@ -105,12 +108,13 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 
 // gone says what to do about a role that is not there. What an original owned and was granted is not to be seen once it
 // is dropped: no rotation makes it again.
-func (s *session) gone(user, candidate string) string {
-	there := fmt.Sprintf("there is no role %q on this server: ", user)
+func (s *session) gone(user, candidate string) (text, remedy string, fixes []rotator.Fix) {
+	text = fmt.Sprintf("there is no role %q on this server", user)
 	if candidate != "" {
-		return there + fmt.Sprintf("role %q, which is in its place beside the other user of the pair, looks like it, "+
-			"renamed. If no client logs in by that name, ALTER ROLE %s RENAME TO %s",
-			candidate, quoteIdent(candidate), quoteIdent(user))
+		rename := "ALTER ROLE " + quoteIdent(candidate) + " RENAME TO " + quoteIdent(user)
+		return text, fmt.Sprintf("role %q, which is in its place beside the other user of the pair, looks like it, "+
+				"renamed. If no client logs in by that name, %s", candidate, rename), []rotator.Fix{
+				strategies.Fix(strategies.Login{}, rename+" -- if no client logs in by the former name")}
 	}
 	name, remade := quoteIdent(user), ""
 	then := fmt.Sprintf("GRANT %s TO %s, if that is its clone", name, quoteIdent(user+cloneSuffix))
@@ -118,11 +122,11 @@ func (s *session) gone(user, candidate string) string {
 		remade = fmt.Sprintf(" (the clone of %q, a rotation makes again, once AWSCURRENT is for %[1]q)", original)
 		then = fmt.Sprintf("GRANT %s TO %s, if it is the clone of that", quoteIdent(original), name)
 	}
-	return there + fmt.Sprintf("if it was renamed, to one of SELECT rolname FROM pg_roles WHERE rolcanlogin, ALTER "+
+	return text, fmt.Sprintf("if it was renamed, to one of SELECT rolname FROM pg_roles WHERE rolcanlogin, ALTER "+
 		"ROLE ... RENAME TO %[1]s; if it was dropped%[2]s, CREATE ROLE %[1]s LOGIN PASSWORD 'PASSWORD', with that "+
 		"of the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD (or another, where none is); "+
 		"then %[3]s; then GRANT it what it had, which its deployment or a backup says; or correct the user name in "+
-		"the secret", name, remade, then)
+		"the secret", name, remade, then), nil
 }
 
 // TestClone implements strategies.CloneTester.
@@ -142,12 +146,14 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		if err != nil {
 			return err
 		}
-		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
-			s.gone(pair.Original, candidate))
+		text, remedy, fixes := s.gone(pair.Original, candidate)
+		return rotator.WithFix(s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: "+
+			"%s: %s", pair.Clone, text, remedy), "", fixes...)
 	}
 	if why, mend := s.lacks(rows[0], pair); mend != "" {
-		return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it "+
-			"back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why, mend)
+		return rotator.WithFix(s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. "+
+			"To give it back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why,
+			mend), "", strategies.Fix(strategies.Login{}, mend))
 	}
 	return nil
 }

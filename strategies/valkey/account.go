@@ -83,10 +83,12 @@ func (s *session) find(all map[string]account, user, label string) (account, err
 		return a, s.errorf(rotator.KindNotFound, "there is no user %q: correct username in the secret, or, if it was "+
 			"deleted, %s", user, restoreRules(user))
 	case a.noPass:
-		return a, s.errorf(rotator.KindMisconfigured, "%s", anyPassword(user, label))
+		return a, s.letsAnyIn(user, label)
 	case !a.on:
-		return a, s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not open it: ACL SETUSER "+
-			"%s on, then ACL SAVE (%s)", user, user, inConfigFile)
+		on := "ACL SETUSER " + user + " on"
+		return a, rotator.WithFix(s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not "+
+			"open it: "+
+			"%s, then ACL SAVE (%s)", user, on, inConfigFile), "", strategies.Fix(strategies.Login{}, on), saveUsers())
 	}
 	return a, nil
 }
@@ -99,11 +101,15 @@ func (s *session) saving() string {
 	return strings.Join(s.save, " ")
 }
 
-// anyPassword says that a user has nopass, and whose password it is to be given.
-func anyPassword(user, label string) string {
-	return fmt.Sprintf("user %q is let in with any password (nopass), so a login proves nothing: ACL SETUSER %s "+
-		"resetpass >PASSWORD, with the password in %s in place of PASSWORD, then ACL SAVE (%s)", user, user, label,
-		inConfigFile)
+// letsAnyIn says that a user has nopass, and whose password it is to be given.
+func (s *session) letsAnyIn(user, label string) error {
+	set := "ACL SETUSER " + user + " resetpass >PASSWORD"
+	fix := strategies.Fix(strategies.Login{}, set+" -- on every node, "+atThePrompt)
+	fix.PasswordOf = label
+	return rotator.WithFix(s.errorf(rotator.KindMisconfigured, "user %q is let in with any password (nopass), so "+
+		"a login "+
+		"proves nothing: %s, with the password in %s in place of PASSWORD, then ACL SAVE (%s)", user, set, label,
+		inConfigFile), "", fix, saveUsers())
 }
 
 // atThePrompt is said where a command has a password: a shell takes > for its own, and then sets none.

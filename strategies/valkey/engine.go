@@ -284,7 +284,7 @@ func digest(p secret.Password) string {
 // the next rotation. It does not stand alone: the inquiry or the explanation comes first, for it would make a user that
 // is gone without its rules.
 func (Engine) ResetStatement(user string) string {
-	return "on every node, " + atThePrompt + ": ACL SETUSER " + user + " on >PASSWORD, then ACL SAVE (" +
+	return "ACL SETUSER " + user + " on >PASSWORD -- on every node, " + atThePrompt + ", then ACL SAVE (" +
 		inConfigFile + ")"
 }
 

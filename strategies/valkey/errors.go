@@ -102,7 +102,7 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 	}
 	err = fmt.Errorf("%s: %w: %s: %w", dial.Describe(s.login), kind, sentence, cause)
 	if server != "" {
-		err = row.Mark(err, sentence)
+		err = row.WithFix(row.Mark(err, sentence), s.login, func(name string) string { return name }, op.remedy)
 	}
 	if op.phase != querying {
 		return strategies.MarkLoginError(err)

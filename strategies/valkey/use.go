@@ -43,7 +43,7 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 		return "", err
 	}
 	if _, refused := answers[0].(serverError); !refused {
-		return "", s.errorf(rotator.KindMisconfigured, "%s", anyPassword(s.login.User, rotator.LabelCurrent))
+		return "", s.letsAnyIn(s.login.User, rotator.LabelCurrent)
 	}
 	usual, others := harmless("quarterturn:" + rand.Text())
 	permitted := false

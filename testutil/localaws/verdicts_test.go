@@ -1,7 +1,6 @@
 package localaws_test
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -154,8 +153,31 @@ func (s *scene) cli(command string) {
 	}
 }
 
-// statementOf is the first statement in the line of a version, up to where words go on. Hosts have dots.
-var statementOf = regexp.MustCompile(`(?:ALTER (?:ROLE|USER|DATABASE)|GRANT(?: [A-Z, ]+ ON)?|SET GLOBAL|SET PASSWORD FOR|FLUSH PRIVILEGES|RENAME USER|DROP USER|ACL SETUSER)(?:[^:;(,.]|\.[^ ]|\('PASSWORD'\))*`)
+// run does what is printed on a line of its own, as it stands: in the database, or in a shell.
+func (s *scene) run(fix rotator.Fix) {
+	s.t.Helper()
+	if !strings.Contains(s.text, "\n         "+fix.Run+"\n") {
+		s.t.Errorf("%s stands on no line of its own in: %s", fix.Run, s.text)
+	}
+	if fix.By == rotator.ByShell {
+		s.cli(fix.Run)
+		return
+	}
+	statement := fix.Run
+	if strings.Contains(statement, "PASSWORD") && fix.PasswordOf != "" {
+		label, arn, other := strings.Cut(fix.PasswordOf, " of ")
+		if !other {
+			arn = s.arn
+		}
+		password := s.holder(arn, label).Password
+		statement = strings.ReplaceAll(statement, "'PASSWORD'", "'"+password+"'")
+		statement = strings.ReplaceAll(statement, ">PASSWORD", fmt.Sprintf("#%x", sha256.Sum256([]byte(password))))
+	}
+	s.exec(statement)
+}
+
+// makesUser is what would be a second way out beside the move of a label.
+var makesUser = regexp.MustCompile(`CREATE (ROLE|USER)|ACL SETUSER \S+ reset|RENAME USER|RENAME TO`)
 
 // follow does what status says, to the letter, until it says that there is nothing to do,
 // and gives the reasons that it gave.
@@ -171,11 +193,10 @@ func (s *scene) follow() (reasons []string) {
 			s.t.Errorf("does not say %q: %s", s.says, text)
 		}
 		event = `{"Step":"status","SecretId":"` + s.arn + `"}`
-		named := s.fix != nil && s.names != "" && strings.Contains(text, s.names)
-		var detail string
-		for _, v := range d.Versions {
-			detail = cmp.Or(detail, strings.TrimSpace(statementOf.FindString(v.Detail)))
+		if strings.Contains(d.RecoverEvent, `"recover"`) && makesUser.MatchString(text) {
+			s.t.Errorf("the label is to be moved, and a user to be made: %s", text)
 		}
+		named := s.fix != nil && s.names != "" && strings.Contains(text, s.names)
 		switch {
 		case d.Action == rotator.ActionNotManaged && s.fix == nil && s.last != "" && strings.Contains(text, s.last):
 			return reasons
@@ -195,20 +216,16 @@ func (s *scene) follow() (reasons []string) {
 			}
 		case d.Action == rotator.ActionInvestigate && d.RecoverEvent != "":
 			event = d.RecoverEvent
-		case len(d.Statements) > 0:
-			if d.Inquiry != "" {
-				query, _, _ := strings.Cut(d.Inquiry, " -- ")
-				s.exec(query)
-			}
-			for _, r := range d.Statements {
-				if s.db.family() == "valkey" {
-					s.valkeyStatement(d.Inquiry, r.Statement)
-					continue
+		case len(d.Fixes) > 0:
+			for i, fix := range d.Fixes {
+				if s.db.family() == "valkey" && fix.For == "to set the password" {
+					s.valkeyRules(d.Fixes[:i])
 				}
-				s.exec(strings.ReplaceAll(r.Statement, "'PASSWORD'", "'"+s.holder(s.arn, r.PasswordOf).Password+"'"))
+				s.run(fix)
+				if strings.Contains(fix.Note, "then ACL SAVE") {
+					s.exec("ACL SAVE")
+				}
 			}
-		case d.Action == rotator.ActionInvestigate && detail != "":
-			s.exec(strings.ReplaceAll(detail, "'PASSWORD'", "'"+s.holder(s.arn, "AWSCURRENT").Password+"'"))
 		default:
 			s.t.Fatalf("the advice cannot be followed: %s", text)
 		}
@@ -250,7 +267,7 @@ func (s *scene) printed(begin string) []string {
 func (s *scene) resetSuperuser() {
 	s.t.Helper()
 	boss := s.holder(s.user+"boss", "AWSCURRENT")
-	m := regexp.MustCompile(`in place of PASSWORD: (ALTER .*?'PASSWORD'.*?) -- (?:if there is no such role: (CREATE .*?), and)?`).FindStringSubmatch(s.text)
+	m := regexp.MustCompile(`in place of PASSWORD:\n +(ALTER .*?'PASSWORD'.*)\n +\((?:if there is no such role: (CREATE .*?), and)?`).FindStringSubmatch(s.text)
 	if m == nil {
 		s.t.Fatalf("no statement for the superuser in: %s", s.text)
 	}
@@ -262,23 +279,17 @@ func (s *scene) resetSuperuser() {
 	}
 }
 
-// valkeyStatement does what the statement for Valkey says, and before it what the query does, if there is one: a user
-// that is gone gets its rules back from the file that CONFIG GET names, and nothing is saved before that.
-func (s *scene) valkeyStatement(look, statement string) {
+// valkeyRules does what the query before a password says: a user that is gone gets its rules back from the file that
+// CONFIG GET names, and nothing is saved before that.
+func (s *scene) valkeyRules(before []rotator.Fix) {
 	s.t.Helper()
-	change, ok := strings.CutPrefix(statement, "on every node, at the prompt of valkey-cli: ")
-	set, save, both := strings.Cut(change, ", then ")
-	if !ok || !both {
-		s.t.Fatalf("the advice cannot be followed: %s", statement)
-	}
 	server := s.db.(valkey)
 	if there, err := server.Users(s.t.Context()); err != nil || there[s.user] == "" {
-		if !strings.Contains(look, "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names") {
-			s.t.Fatalf("the user is gone, and this does not bring it back: %s", look)
+		if len(before) == 0 || !strings.Contains(before[0].Note, "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names") {
+			s.t.Fatalf("the user is gone, and this does not bring it back: %v", before)
 		}
 		s.exec("ACL SETUSER " + s.user + " " + server.savedLine(s.t, s.user))
 	}
-	s.exec(strings.ReplaceAll(set, ">PASSWORD", fmt.Sprintf("#%x", sha256.Sum256([]byte(s.holder(s.arn, "AWSCURRENT").Password)))), strings.Join(strings.Fields(save)[:2], " "))
 }
 
 // scenes arrange what each row of the table of decisions is for. Which row a scene meets is
@@ -600,7 +611,7 @@ var scenes = map[string]func(*scene){
 		s.not("valkey")
 		s.superuserOf(s.dialect().set)
 		s.say(s.dialect().lock, s.user+"boss", "")
-		s.names, s.fix = "in place of PASSWORD: ALTER", s.resetSuperuser
+		s.names, s.fix = "in AWSCURRENT of arn:", s.resetSuperuser
 	},
 	"the superuser is dropped": func(s *scene) {
 		s.only("postgres")
@@ -717,7 +728,7 @@ var scenes = map[string]func(*scene){
 		s.only("postgres")
 		s.rotatedPair(1)
 		s.exec("DROP OWNED BY "+s.user+"_clone", "DROP ROLE "+s.user+"_clone")
-		s.says = "a rotation makes again, once AWSCURRENT is for"
+		s.says = "there is no role"
 	},
 	"the clone is no member any more": func(s *scene) {
 		s.only("postgres")
@@ -771,7 +782,7 @@ var scenes = map[string]func(*scene){
 			s.pair(s.dialect().lock, "is off: ACL SETUSER ")
 			return
 		}
-		s.pair(s.dialect().lock, "locked: ALTER ")
+		s.pair(s.dialect().lock, "locked")
 	},
 	"the original is renamed": func(s *scene) {
 		s.only("postgres")
@@ -780,7 +791,7 @@ var scenes = map[string]func(*scene){
 	"a client certificate is demanded": func(s *scene) {
 		s.not("postgres")
 		s.not("valkey")
-		s.pair("ALTER USER %u@'%' REQUIRE X509", "demands a client certificate (REQUIRE X509), of which this function has none: ALTER USER ")
+		s.pair("ALTER USER %u@'%' REQUIRE X509", "demands a client certificate (REQUIRE X509), of which this function has none")
 	},
 	"an account of another owner is met": func(s *scene) {
 		s.not("postgres")
@@ -848,7 +859,7 @@ var scenes = map[string]func(*scene){
 		s.say("ALTER USER %u@'%' PASSWORD HISTORY 9", s.user, "")
 		s.say(s.dialect().set, s.user, right)
 		s.say(s.dialect().set, s.user, s.canary())
-		s.names = "error 3638: it was used before, so add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY"
+		s.names = "rror 3638: it was used before, so add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY"
 		s.fix = func() {
 			s.say(s.dialect().set+" PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY ACCOUNT UNLOCK", s.user, right)
 		}

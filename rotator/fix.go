@@ -1,0 +1,177 @@
+package rotator
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Fix is something that a person runs, whole and as it stands. A diagnosis and a preflight show each on a line of
+// its own. Where PASSWORD stands in Run, a password goes in its place.
+type Fix struct {
+	By  Runner // who may
+	For string `json:",omitempty"` // what it is for: "to find the cause"; "": it mends what the sentence names
+	Run string
+	// PasswordOf is the label of the version whose password goes in place of PASSWORD; of which secret, For says. ""
+	// is the version that the sentence is about.
+	PasswordOf string `json:",omitempty"`
+	Note       string `json:",omitempty"` // what to know about it
+}
+
+// Runner is who may run a Fix.
+type Runner string
+
+const (
+	// BySuperuser is the user of the superuser secret, or an administrator.
+	BySuperuser Runner = "superuser"
+	// ByAdministrator is for what the user of a superuser secret need not be able to do.
+	ByAdministrator Runner = "administrator"
+	// ByShell is a command line: of the AWS CLI, or of this project's program.
+	ByShell Runner = "shell"
+)
+
+// Who says it in a sentence. It is the one place that does.
+func (r Runner) Who() string {
+	switch r {
+	case BySuperuser:
+		return "in the database, as the superuser secret's user or as an administrator (postgres, root, default or " +
+			"the master user of RDS)"
+	case ByAdministrator:
+		return "in the database, as an administrator (postgres, root, default or the master user of RDS)"
+	}
+	return "in a shell"
+}
+
+// lead is what stands before the line to run.
+func (f Fix) lead() string {
+	text := f.For
+	if text == "" {
+		text = "to fix it"
+	}
+	text += ", " + f.By.Who()
+	if f.takesPassword() {
+		text += ", with the password in " + cmp.Or(f.PasswordOf, "the version that is for the user") +
+			" in place of PASSWORD"
+	}
+	return text
+}
+
+func (f Fix) takesPassword() bool {
+	return strings.Contains(f.Run, "'PASSWORD'") || strings.Contains(f.Run, ">PASSWORD")
+}
+
+// isFor says whether it is about a user, whose name stands in it quoted or as a word.
+func (f Fix) isFor(user string) bool {
+	return user != "" && slices.ContainsFunc([]string{`"` + user + `"`, "`" + user + "`", " " + user + " "},
+		func(name string) bool { return strings.Contains(f.Run, name) })
+}
+
+// toFindTheCause is what a query is for that shows why logins are rejected.
+const toFindTheCause = "to find the cause first"
+
+// ToRun is a line to run, as it is shown: by itself, so that it can be copied.
+type ToRun struct{ Lead, Line, Note string }
+
+func toRun(fixes []Fix) (all []ToRun) {
+	for _, f := range fixes {
+		all = append(all, ToRun{f.lead(), f.Run, f.Note})
+	}
+	return all
+}
+
+func (x ToRun) text(b *strings.Builder) {
+	fmt.Fprintf(b, "       %s:\n         %s\n", x.Lead, x.Line)
+	if x.Note != "" {
+		fmt.Fprintf(b, "       (%s)\n", x.Note)
+	}
+}
+
+func (x ToRun) markdown(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%s:\n\n    %s\n", strings.ToUpper(x.Lead[:1])+x.Lead[1:], x.Line)
+	if x.Note != "" {
+		fmt.Fprintf(b, "\n(%s)\n", x.Note)
+	}
+}
+
+// NewFix makes a Fix of a statement that may end in a remark, after " -- ".
+func NewFix(by Runner, statement string) Fix {
+	f := Fix{By: by, Run: statement}
+	if at := strings.LastIndex(statement, remark); at >= 0 {
+		f.Run, f.Note = statement[:at], statement[at+len(remark):]
+	}
+	return f
+}
+
+const remark = " -- "
+
+// WithFix adds to an error what a person runs to mend it, for [FixesOf]. advice, if there is any, says it in words: the
+// text of the error ends with it, in parentheses, and a diagnosis, which shows the fixes, leaves it out.
+func WithFix(err error, advice string, fixes ...Fix) error {
+	if err == nil || advice == "" && len(fixes) == 0 {
+		return err
+	}
+	return fixed{err, advice, fixes}
+}
+
+type fixed struct {
+	error
+	advice string
+	fixes  []Fix
+}
+
+func (f fixed) Error() string {
+	if f.advice == "" {
+		return f.error.Error()
+	}
+	return f.error.Error() + " (" + f.advice + ")"
+}
+func (f fixed) Unwrap() error { return f.error }
+
+// FixesOf gives what a person runs to mend an error: what it and each error in its tree were given, the outermost
+// first.
+func FixesOf(err error) (all []Fix) {
+	walk(err, func(err error) {
+		if f, ok := err.(fixed); ok {
+			all = append(all, f.fixes...)
+		}
+	})
+	return withoutRepeats(all)
+}
+
+// briefly is an error without the advice of [WithFix].
+func briefly(err error) string {
+	text := err.Error()
+	walk(err, func(err error) {
+		if f, ok := err.(fixed); ok && f.advice != "" {
+			text = strings.Replace(text, " ("+f.advice+")", "", 1)
+		}
+	})
+	return text
+}
+
+// walk visits an error and all that it wraps.
+func walk(err error, visit func(error)) {
+	if err == nil {
+		return
+	}
+	visit(err)
+	switch e := err.(type) { //nolint:errorlint // it is the tree that is walked
+	case interface{ Unwrap() error }:
+		walk(e.Unwrap(), visit)
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			walk(inner, visit)
+		}
+	}
+}
+
+// withoutRepeats leaves out what runs the same again.
+func withoutRepeats(all []Fix) (once []Fix) {
+	for _, f := range all {
+		if !slices.ContainsFunc(once, func(other Fix) bool { return other.Run == f.Run }) {
+			once = append(once, f)
+		}
+	}
+	return once
+}
