@@ -203,7 +203,8 @@ func decisionTable() []rule {
 				"once no step can run"},
 		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation " +
-				"cannot complete: do what is printed below, or else what the line of AWSPENDING says, then run status " +
+				"cannot complete: do what is printed below, or else what the line of AWSPENDING says, then run " +
+				"status " +
 				"again"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptRefused}, action: ActionCancel,
 			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, " +
