@@ -204,8 +204,7 @@ func decisionTable() []rule {
 		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation " +
 				"cannot complete: do what is printed below, or else what the line of AWSPENDING says, then run " +
-				"status " +
-				"again"},
+				"status again"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptRefused}, action: ActionCancel,
 			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, " +
 				"so its rotation cannot complete. Cancel rotation, then run status again: AWSPENDING can be " +

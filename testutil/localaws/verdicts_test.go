@@ -805,7 +805,7 @@ var scenes = map[string]func(*scene){
 	"the original is for another host, and was rolled back from": func(s *scene) {
 		s.brokenPair("SELECT 1") // the original is in use again
 		s.say("RENAME USER %u@'%' TO %u@'10.0.%'", s.user, "")
-		s.says = "RENAME USER `" + s.user + "`@`10.0.%` TO `" + s.user + "`@`%`"
+		s.says = "no account of user"
 		s.follow()
 		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 	},
