@@ -151,9 +151,9 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 			"%s: %s", pair.Clone, text, remedy), "", fixes...)
 	}
 	if why, mend := s.lacks(rows[0], pair); mend != "" {
-		return rotator.WithFix(s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. "+
-			"To give it back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why,
-			mend), "", strategies.Fix(strategies.Login{}, mend))
+		return rotator.WithFix(s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: "+
+			"%s. To give it back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone,
+			pair.Original, why, mend), "", strategies.Fix(strategies.Login{}, mend))
 	}
 	return nil
 }
