@@ -117,9 +117,14 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 		return "", err
 	}
 	other := account{user: otherOf(login.User), host: me.host}
-	return fmt.Sprintf("account %s may do nothing but log in. Was it dropped and created again? Then, before the next "+
-		"rotation and as an administrator, GRANT it what it had: its deployment or a backup says, and where it is one "+
-		"of a pair, SHOW GRANTS FOR %s", me, other), nil
+	from := "before the next rotation: its deployment or a backup says; and where %s is its clone, SHOW GRANTS FOR " +
+		"that, from which the next rotation takes what account %s lacks"
+	if strings.HasSuffix(login.User, cloneSuffix) {
+		from = "(where %s is its original, SHOW GRANTS FOR that), or rotate-secret, which gives account %s what its " +
+			"original has"
+	}
+	return fmt.Sprintf("account %s may do nothing but log in. Was it dropped and created again? Then, as an "+
+		"administrator, GRANT it what it had "+from, me, other, me), nil
 }
 
 // otherOf is the name of the other user of a pair, if it has one.

@@ -187,9 +187,22 @@ func TestUsersThatWereMadeAgain(t *testing.T) {
 		}
 		create, _, _ := strings.Cut(causes[0].Reset, " -- ")
 		s.run(t, strings.Replace(create, "PASSWORD", app.Password.Reveal(), 1))
-		if got := remark(app); !strings.Contains(got, "SHOW GRANTS FOR "+at(clone.User).String()) {
+		if got := remark(app); !strings.Contains(got, "where "+at(clone.User).String()+" is its clone, SHOW GRANTS FOR that") {
 			t.Errorf("made again: %q", got)
 		}
+		s.run(t, "GRANT SELECT ON "+db+".* TO "+at(app.User).String(), "DROP USER "+at(clone.User).String(),
+			"CREATE USER "+at(clone.User).String()+" IDENTIFIED BY '"+clone.Password.Reveal()+"'")
+		if got := remark(clone); !strings.Contains(got, "or rotate-secret, which gives") {
+			t.Errorf("a clone that was made again: %q", got)
+		}
+		turn := back(pairOf(app.User))
+		turn.Possession = possessed
+		app = s.ensure(t, turn)
+		if got := remark(clone); got != "" {
+			t.Errorf("after a rotation: %s", got)
+		}
+		s.alike(t, at(app.User), at(clone.User))
+		s.run(t, "REVOKE SELECT ON "+db+".* FROM "+at(app.User).String())
 		s.run(t, "GRANT "+role+" TO "+at(app.User).String())
 		if got := remark(app); got != "" {
 			t.Errorf("with a role: %s", got)
