@@ -16,7 +16,8 @@ import (
 // pg_db_role_setting and pg_shdepend.
 //
 // Provenance is a membership of the clone in the original, with INHERIT or SET: ADMIN
-// OPTION alone is what PostgreSQL 16 gives to the creator of a role. The clone may hold nothing
+// OPTION alone is what PostgreSQL 16 gives to the creator of a role. For the original's turn it is one
+// with SET, by which the clone can act as the original anyway. The clone may hold nothing
 // that the original lacks: attributes, memberships, privileges on objects. What it owns
 // does not count, for clones that AWS's templates made own what they created.
 // In other databases, dependencies do not tell one privilege on an object from another.
@@ -122,8 +123,8 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	privileges [][]string) (seen strategies.Evidence) {
 	target, inUse, original := s.roles[pair.Target], s.roles[pair.InUse()], s.roles[pair.Original]
 	toClone := pair.Target == pair.Clone
-	reached, floor, model := all.reach(pair.Target, anyEdge), all.reach(pair.InUse(), anyEdge),
-		all.reach(pair.Original, anyEdge)
+	reached, model := all.reach(pair.Target, anyEdge), all.reach(pair.Original, anyEdge)
+	floor, acts := all.reach(pair.InUse(), edge.gives), all.reach(pair.InUse(), func(e edge) bool { return e.set })
 	has := map[string]attributes{pair.Target: target.attributes(), pair.InUse(): inUse.attributes()}
 	for _, e := range all {
 		has[e.role] = e.attributes
@@ -141,7 +142,7 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	}
 	for i, word := range attributeWords {
 		inFloor := inUse.superuser
-		for name := range floor {
+		for name := range acts { // no attribute is inherited
 			inFloor = inFloor || has[name][i]
 		}
 		switch {
@@ -161,7 +162,7 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 			e.grantorCreatesRoles && (s.version >= 160000 || !original.repl) ||
 			e.grantorIsOurs && s.version >= 160000 && !acting(s.roles).superuser
 		switch {
-		case !e.gives():
+		case !e.set && (!e.inherit || !toClone):
 		case couldSet && e.grantor != pair.Original && e.grantor != pair.Clone:
 			clone = true
 		default:
@@ -203,7 +204,8 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 		seen.NoProvenance = fmt.Sprintf("its membership was granted by %s, which may not set its password itself",
 			strings.Join(grantors, ", "))
 	case !clone:
-		seen.NoProvenance = fmt.Sprintf("role %q is no member of %q with INHERIT or SET", pair.Clone, pair.Original)
+		seen.NoProvenance = fmt.Sprintf("role %q is no member of %q with %sSET", pair.Clone, pair.Original,
+			map[bool]string{true: "INHERIT or "}[toClone])
 		if reversed.is && !reversed.gives {
 			seen.NoProvenance += "; " + adminOnly(pair, reversed.revoke)
 		}
