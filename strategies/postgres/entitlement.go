@@ -20,7 +20,6 @@ import (
 // with SET, by which the clone can act as the original anyway. The clone may hold nothing
 // that the original lacks: attributes, memberships, privileges on objects. What it owns
 // does not count, for clones that AWS's templates made own what they created.
-// In other databases, dependencies do not tell one privilege on an object from another.
 //
 // Evidence counts only if every role that could have made it could have set the password
 // by hand: the role that granted the membership, and those that could give the role in use
@@ -40,7 +39,8 @@ func (s *session) checkEntitled(ctx context.Context, pair strategies.Pair) error
 
 // lookUpPrivileges asks on how many objects the clone has privileges that the original lacks, and
 // all that the original is a member of. In the database of this session, and of what all databases
-// share, it compares the privileges; elsewhere, and of policies, it asks whether there are any.
+// share, it compares the privileges. What is granted elsewhere cannot be compared, and counts unless the original owns
+// the object: it is the secret that says which database this is.
 func (s *session) lookUpPrivileges(pair strategies.Pair) statement {
 	lists := "" // of privileges, which every role may read. Of other objects the privilege is one, USAGE or CREATE.
 	for _, list := range []string{"pg_class.relacl", "pg_proc.proacl", "pg_namespace.nspacl", "pg_database.datacl",
@@ -56,14 +56,15 @@ func (s *session) lookUpPrivileges(pair strategies.Pair) statement {
   UNION SELECT a.roleid FROM pg_auth_members a JOIN model ON a.member = model.id)
 SELECT (SELECT datname FROM pg_database b WHERE b.oid = d.dbid), count(*) FROM pg_shdepend d
 WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident($2)) AND d.deptype IN ('a', 'i', 'r')
-AND (NOT EXISTS (
-  SELECT FROM pg_shdepend x WHERE x.dbid = d.dbid AND x.classid = d.classid AND x.objid = d.objid
-  AND x.objsubid IN (0, d.objsubid) AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model)
-  AND x.deptype IN (d.deptype, 'o'))
-OR d.deptype = 'a' AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) AND NOT EXISTS (
+AND NOT EXISTS (
   SELECT FROM pg_shdepend x WHERE x.dbid = d.dbid AND x.classid = d.classid AND x.objid = d.objid
   AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model) AND x.deptype = 'o')
-AND EXISTS (
+AND (d.deptype = 'a' AND d.dbid NOT IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+OR NOT EXISTS (
+  SELECT FROM pg_shdepend x WHERE x.dbid = d.dbid AND x.classid = d.classid AND x.objid = d.objid
+  AND x.objsubid IN (0, d.objsubid) AND x.refclassid = d.refclassid AND x.refobjid IN (SELECT id FROM model)
+  AND x.deptype = d.deptype)
+OR d.deptype = 'a' AND EXISTS (
   SELECT FROM (SELECT attacl, relacl FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
     WHERE d.classid = 'pg_class'::regclass AND attrelid = d.objid AND attnum = d.objsubid` + lists + `) l(list, wider),
     aclexplode(l.list) p

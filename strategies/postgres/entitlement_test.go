@@ -232,6 +232,33 @@ func TestReplicationProvesNothingUntil15(t *testing.T) {
 	})
 }
 
+// TestPrivilegesInOtherDatabases: dependencies do not tell SELECT from UPDATE, and the secret says which database is
+// looked at.
+func TestPrivilegesInOtherDatabases(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for name, grant := range map[string]string{
+			"another privilege":       "GRANT SELECT ON %t TO %o; GRANT UPDATE ON %t TO %o_clone",
+			"of the original's table": "ALTER TABLE %t OWNER TO %o; GRANT UPDATE ON %t TO %o_clone",
+		} {
+			r := newRotation(t, s, "")
+			r.turn(t, true)
+			r.turn(t, false)
+			table := "table_" + r.pair.Original
+			s.run(t, "CREATE TABLE "+table+" ()")
+			s.run(t, strings.Split(strings.NewReplacer("%t", table, "%o", r.pair.Original).Replace(grant), "; ")...)
+			pair := r.pair
+			pair.Target = pair.Clone
+			_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+			if name == "another privilege" {
+				wants(t, err, rotator.KindNotEntitled, "privileges on 1 objects in database postgres")
+				r.turn(t, true) // AWSPREVIOUS works
+			} else {
+				ok(t, err)
+			}
+		}
+	})
+}
+
 // possessed stands for a secret that holds a password of the account.
 func possessed(context.Context, func(secret.Password) bool) error { return nil }
 

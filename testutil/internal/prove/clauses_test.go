@@ -74,7 +74,7 @@ func clauses() []clause {
 			postgres + "entitlement.go", "case more != nil && toClone:", "case false:"},
 		{"entitlement: a clone that has another privilege is not shown to be one",
 			pg, "with another privilege; nothing",
-			postgres + "entitlement.go", "OR d.deptype = 'a' AND d.dbid IN (0,", "OR false AND d.dbid IN (0,"},
+			postgres + "entitlement.go", "OR d.deptype = 'a' AND EXISTS (", "OR false AND EXISTS ("},
 		{"entitlement: a clone of ours bears a mark",
 			my, "; nothing; through a superuser",
 			mysql + "entitlement.go", "if marks[clone.host] != c.pair.Original {", "if marks[clone.host] != c.pair.Original && false {"},
