@@ -144,6 +144,7 @@ func (v *invocation) verifyAgain(ctx context.Context, current, pending secret.Do
 
 // newRotation is what the strategy is given.
 func (v *invocation) newRotation(current, pending secret.Document) Rotation {
+	var previous *secret.Document
 	r := Rotation{
 		SecretARN:      v.event.SecretID,
 		VersionID:      v.event.VersionID,
@@ -152,8 +153,14 @@ func (v *invocation) newRotation(current, pending secret.Document) Rotation {
 		PasswordPolicy: v.PasswordPolicy,
 		Log:            v.logf,
 		ReadPrevious: func(ctx context.Context) (secret.Document, error) {
-			val, err := v.readValue(ctx, v.event.SecretID, VersionRef{Label: LabelPrevious})
-			return val.Document, err
+			if previous == nil { // once is enough: this step moves no label of it
+				val, err := v.readValue(ctx, v.event.SecretID, VersionRef{Label: LabelPrevious})
+				if err != nil {
+					return secret.Document{}, err
+				}
+				previous = &val.Document
+			}
+			return *previous, nil
 		},
 		ReadPending: func(ctx context.Context) (secret.Document, error) {
 			val, err := v.readPendingOnce(ctx)

@@ -3,6 +3,7 @@ package strategies
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -132,8 +133,14 @@ func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rot
 		return superuser, pair, err
 	}
 	h := superuser.For
-	h.Users, h.Consent, h.Passwords, h.Seen = []string{pair.Original, pair.Clone}, pair.Consent,
-		passwordsOf(fixedLogin(login)), seen
+	h.Users, h.Consent, h.Seen = []string{pair.Original, pair.Clone}, pair.Consent, seen
+	h.Passwords = func(ctx context.Context, user string) iter.Seq2[secret.Password, error] {
+		if user != pair.Target { // what it may do is the secret's by a login alone
+			return passwordsOf(fixedLogin(login))(ctx, user)
+		}
+		next := func(user string) bool { return user == pair.Target }
+		return passwordsOf(fixedLogin(login), previousLogin(ctx, t, r, current, next), pending)(ctx, user)
+	}
 	return superuser, pair, nil
 }
 

@@ -221,8 +221,8 @@ type Login struct {
 	// Extra has the values of those Traits.Keys that the secret has: a string as it is,
 	// and anything else as compact JSON.
 	Extra map[string]string
-	// For is for a superuser's login: the secret for whose user it acts. nil: none, and what
-	// would be asked of a secret is not asked.
+	// For is for a superuser's login, and for the dry run of a user that changes itself: the secret for whose
+	// user it acts. nil: none, and what would be asked of a secret is not asked.
 	For *Holding `json:"-"`
 	// PoolerForwardsLogins says that the secret vouches for what may stand between this
 	// place and the database: each login there is judged by the database's own passwords.

@@ -144,8 +144,8 @@ type Holding struct {
 	Users []string // whom the secret is for: one, or the original and the clone of a pair
 	// Consent says that the superuser secret names them, which only its owner can write.
 	Consent bool
-	// Passwords gives those of a user that the secret holds. The first is the one that has
-	// just logged in; what has to be read for the others is read when they are asked for.
+	// Passwords gives those of a user that the secret holds, of a pair's user in use the one that has just logged in
+	// alone. That comes first; what has to be read for the others is read when they are asked for.
 	Passwords func(ctx context.Context, user string) iter.Seq2[secret.Password, error]
 	// Seen is what an Observer said of logins, by user.
 	Seen map[string]string

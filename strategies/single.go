@@ -52,6 +52,9 @@ func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
 		engine: s.Engine, rotation: r, current: current, superuser: s.superuser(ctx, r, seen, true), seen: seen,
 		isManagedUser: func(user string) bool { return user == current.User },
 		dryRun: func(acting, accepted Login) ([]Warning, error) {
+			if acting.For == nil {
+				acting.For = s.holding(ctx, r, accepted, true)
+			}
 			return dryRun(acting, current.User, accepted.Password, r.Pending.Password())
 		},
 	}.findings(ctx)
@@ -71,20 +74,27 @@ func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, seen map[
 		if err != nil {
 			return superuser, err
 		}
-		isManagedUser := func(user string) bool { return user == login.User }
-		value := func(d secret.Document) func() (Login, error) {
-			return func() (Login, error) { return t.parseLogin(d) }
-		}
-		pending := value(r.Pending)
-		if preflight {
-			pending = stored(ctx, t, r, login, isManagedUser)
-		}
-		h := superuser.For
-		h.Users, h.Consent, h.Seen = []string{login.User}, consents(d, login.User), seen
-		h.Passwords = passwordsOf(fixedLogin(login), value(r.Current), pending,
-			previousLogin(ctx, t, r, login, isManagedUser))
+		h := s.holding(ctx, r, login, preflight)
+		h.Consent, h.Seen, h.secretARN = consents(d, login.User), seen, superuser.For.secretARN
+		superuser.For = h
 		return superuser, nil
 	}
+}
+
+// holding is what the secret holds for the user of a login that works.
+func (s SingleUser) holding(ctx context.Context, r rotator.Rotation, login Login, preflight bool) *Holding {
+	t := s.Engine.Traits()
+	isManagedUser := func(user string) bool { return user == login.User }
+	value := func(d secret.Document) func() (Login, error) {
+		return func() (Login, error) { return t.parseLogin(d) }
+	}
+	previous := previousLogin(ctx, t, r, login, isManagedUser)
+	others := []func() (Login, error){value(r.Pending), previous}
+	if preflight { // AWSPENDING has to be read too, and AWSPREVIOUS is there more often
+		others = []func() (Login, error){previous, stored(ctx, t, r, login, isManagedUser)}
+	}
+	return &Holding{Users: []string{login.User},
+		Passwords: passwordsOf(append([]func() (Login, error){fixedLogin(login), value(r.Current)}, others...)...)}
 }
 
 // Apply implements rotator.Strategy. On the common path it logs in once: as the

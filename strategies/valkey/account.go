@@ -72,6 +72,7 @@ func (s *session) accounts(ctx context.Context) (map[string]account, error) {
 			all[a.name] = a
 		}
 	}
+	s.users = all
 	return all, nil
 }
 
@@ -243,7 +244,8 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 			}
 		}
 		if dry {
-			warnings = s.warnings(ctx)
+			warnings = slices.Concat(s.warnings(ctx), s.unheld(ctx, pair.Target, thisRotation),
+				s.unheld(ctx, pair.InUse(), "The next rotation"))
 			return nil
 		}
 		for i, node := range s.all() {

@@ -173,7 +173,7 @@ func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, u
 				return err
 			}
 		}
-		warnings = s.warnings(ctx)
+		warnings = append(s.warnings(ctx), s.unheld(ctx, user, thisRotation)...)
 		return nil
 	})
 	return warnings, err
@@ -201,7 +201,7 @@ func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user 
 				return err
 			}
 		}
-		warnings = s.warnings(ctx)
+		warnings = append(s.warnings(ctx), s.unheld(ctx, user, thisRotation)...)
 		return nil
 	})
 	return warnings, err

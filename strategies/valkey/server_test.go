@@ -3,6 +3,7 @@ package valkey_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -587,5 +588,127 @@ func TestASessionThatServesNothing(t *testing.T) {
 		set("REPLICAOF NO ONE")
 		_, err = use(app)
 		ok(t, err)
+	}
+}
+
+// TestAPasswordThatTheSecretDoesNotHold: a rotation ends it, and the preflight says so first, of every strategy and of
+// each user of a pair. What the secret holds is no such password: the old one of dual passwords, of AWSPREVIOUS, and the
+// new one of a rotation that was cut off, of AWSPENDING.
+func TestAPasswordThatTheSecretDoesNotHold(t *testing.T) {
+	t.Parallel()
+	const says = "that AWSCURRENT, AWSPENDING and AWSPREVIOUS do not hold"
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		value := func(login strategies.Login) secret.Document {
+			d, err := secret.ParseDocument(fmt.Sprintf(`{"engine": "valkey", "host": %q, "port": %d, "username": %q, `+
+				`"password": %q, "ssl": false, "masterarn": "boss"}`, s.Host, s.Port, login.User, login.Password.Reveal()))
+			ok(t, err)
+			return d
+		}
+		engine := valkey.Engine{AllowSelfChange: true}
+		for what, c := range map[string]struct {
+			strategy rotator.Strategy
+			clone    bool
+		}{
+			"single user":                {strategies.SingleUser{Engine: engine, ThroughSuperuser: true}, false},
+			"single user, by itself":     {strategies.SingleUser{Engine: engine}, false},
+			"dual passwords":             {strategies.DualPasswords{Engine: engine, ThroughSuperuser: true}, false},
+			"dual passwords, by itself":  {strategies.DualPasswords{Engine: engine}, false},
+			"alternating users":          {strategies.AlternatingUsers{Engine: engine}, true},
+			"alternating users, by name": {strategies.AlternatingUsers{Engine: engine, RotateOnly: true}, true},
+		} {
+			t.Run(release+" "+what, func(t *testing.T) {
+				boss, app := s.pair(t)
+				ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", app.User}, selfChange...)))
+				third, previous, pending := password(), password(), password()
+				target := app.User
+				add := func(user string, all ...secret.Password) {
+					for _, p := range all {
+						ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", user, "on", ">" + p.Reveal()}))
+					}
+				}
+				if c.clone {
+					target += "_clone"
+					users, err := s.Users(t.Context())
+					ok(t, err)
+					rules := strings.Fields(users[app.User])
+					ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", target}, slices.DeleteFunc(rules,
+						func(w string) bool { return strings.HasPrefix(w, "#") || w == "sanitize-payload" })...)))
+				}
+				other := with(s.login(target, previous), previous)
+				add(target, previous)
+				rotates, failing := "", false
+				preflight := func() (status rotator.Status, detail string) {
+					t.Helper()
+					for _, f := range c.strategy.(rotator.Preflighter).Preflight(t.Context(), rotator.Rotation{
+						Current: value(app),
+						ReadPrevious: func(context.Context) (secret.Document, error) {
+							if failing {
+								return secret.Document{}, rotator.KindAccessDenied
+							}
+							return value(other), nil
+						},
+						ReadPending: func(context.Context) (secret.Document, error) { return value(with(other, pending)), nil },
+						ReadSecret: func(context.Context, string) (secret.Document, error) {
+							return value(boss).Set("rotates", rotates), nil
+						},
+						Log: func(string, ...any) {},
+					}) {
+						if f.Status == rotator.StatusFailed || f.Status == rotator.StatusDenied {
+							t.Errorf("%s %s: %s", f.ID, f.Status, f.Detail)
+						}
+						if f.ID == "P8" || f.ID == "P9" {
+							status, detail = f.Status, f.Detail
+						}
+					}
+					return status, detail
+				}
+				holds := func(want rotator.Status, counts ...string) {
+					t.Helper()
+					status, detail := preflight()
+					if status != want || strings.Count(detail, says) != len(counts) {
+						t.Errorf("%s, want %s and %q: %s", status, want, counts, detail)
+					}
+					for _, count := range counts {
+						if !strings.Contains(detail, count+" "+says) {
+							t.Errorf("want %q: %s", count, detail)
+						}
+					}
+					for _, p := range []secret.Password{third, previous, pending, app.Password} {
+						hash := fmt.Sprintf("%x", sha256.Sum256([]byte(p.Reveal())))
+						if strings.Contains(detail, p.Reveal()) || strings.Contains(detail, hash[:8]) {
+							t.Error("a password is in the warning")
+						}
+					}
+				}
+				holds(rotator.StatusPassed)
+				add(target, pending) // setSecret, and testSecret never came
+				holds(rotator.StatusPassed)
+				add(target, third)
+				holds(rotator.StatusUnknown, fmt.Sprintf("user %q has 1 password", target))
+				rotates = target // whoever owns the superuser secret has said that the user is this secret's
+				if c.clone {
+					rotates = app.User + "/" + target
+				}
+				if !strings.HasSuffix(what, "itself") {
+					holds(rotator.StatusPassed, fmt.Sprintf("user %q has 1 password", target))
+				}
+				rotates, failing = "", true
+				if !c.clone { // of which nothing is proved without it
+					if status, detail := preflight(); status != rotator.StatusUnknown ||
+						!strings.Contains(detail, "2 passwords "+says+" (as far as they could be read: ") {
+						t.Errorf("AWSPREVIOUS cannot be read: %s: %s", status, detail)
+					}
+				}
+				failing = false
+				add(target, password())
+				holds(rotator.StatusUnknown, fmt.Sprintf("user %q has 2 passwords", target))
+				if c.clone {
+					add(app.User, third)
+					holds(rotator.StatusUnknown, fmt.Sprintf("user %q has 2 passwords", target),
+						fmt.Sprintf("user %q has 1 password", app.User))
+				}
+			})
+		}
 	}
 }

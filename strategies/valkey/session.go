@@ -23,9 +23,10 @@ type session struct {
 	conn   net.Conn
 	in     *bufio.Reader
 	limit  time.Duration
-	mode   string   // standalone, cluster, sentinel; "": not known yet
-	save   []string // the command that saves users; nil: there is no file
-	file   string   // where it saves them
+	mode   string             // standalone, cluster, sentinel; "": not known yet
+	save   []string           // the command that saves users; nil: there is no file
+	file   string             // where it saves them
+	users  map[string]account // as they were read last
 	others []*session
 }
 
@@ -254,6 +255,48 @@ func field(info, name string) string {
 		}
 	}
 	return ""
+}
+
+// thisRotation is the one whose preflight it is.
+const thisRotation = "This rotation"
+
+// unheld warns of passwords of a user that the secret does not hold. That rotation ends them: others who log in
+// with one are locked out then. It cannot be refused, for a rotation can leave such a password too, if AWSPENDING
+// loses its label after setSecret. Not even a hash of it is shown: a password that a person has chosen can be guessed
+// from one.
+func (s *session) unheld(ctx context.Context, user, rotation string) []strategies.Warning {
+	if s.login.For == nil {
+		return nil
+	}
+	var left []string
+	for _, node := range s.all() {
+		left = append(left, node.users[user].passwords...)
+	}
+	slices.Sort(left)
+	left = slices.Compact(left)
+	if len(left) == 0 { // it is not there yet
+		return nil
+	}
+	unread := ""
+	for p, err := range s.login.For.Passwords(ctx, user) {
+		if err != nil {
+			unread = fmt.Sprintf(" (as far as they could be read: %v)", err)
+			continue
+		}
+		left = slices.DeleteFunc(left, func(hash string) bool { return hash == digest(p) })
+		if len(left) == 0 {
+			return nil
+		}
+	}
+	many := "1 password"
+	if len(left) > 1 {
+		many = fmt.Sprintf("%d passwords", len(left))
+	}
+	return []strategies.Warning{{Unknown: !s.login.For.Consent, Text: fmt.Sprintf("user %q has %s that AWSCURRENT, "+
+		"AWSPENDING and AWSPREVIOUS do not hold%s. %s ends what they do not hold, and clients that log in with it are "+
+		"refused. If there are such clients, first give them a user of their own: ACL SETUSER NAME on >PASSWORD, with "+
+		"the rules that ACL LIST shows of %s, then ACL SAVE (%s). If a rotation left it, whose AWSPENDING lost its "+
+		"label after setSecret, there is nothing to do", user, many, unread, rotation, user, inConfigFile)}}
 }
 
 // warnings say where clients may be that this secret does not reach.
