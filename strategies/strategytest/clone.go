@@ -392,17 +392,19 @@ func undisturbed(ctx context.Context, b *engineEnv, c cloner) error {
 }
 
 // watch repeats a login until ctx ends, and gives the first error that is not of
-// that end. It says when it has begun.
+// that end: an answer of the server never is. It says when it has begun.
 func watch(ctx context.Context, began chan<- struct{}, logIn func(ctx context.Context) error) error {
 	for first := true; ; first = false {
 		err := logIn(ctx)
 		if first {
 			close(began)
 		}
-		if ctx.Err() != nil {
+		switch {
+		case errors.Is(err, rotator.KindLoginRejected):
+			return err
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 	}

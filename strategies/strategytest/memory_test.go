@@ -284,3 +284,15 @@ func TestFixturesLackWhatIsRequired(t *testing.T) {
 		t.Errorf("an empty StrategyFixture: got %v", err)
 	}
 }
+
+// TestWhatAWatchedClientSawCounts, also where what it watched ends a moment later; what ends with it does not.
+func TestWhatAWatchedClientSawCounts(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []rotator.Kind{rotator.KindLoginRejected, rotator.KindUnreachable, rotator.KindDeadline} {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := watch(ctx, make(chan struct{}), func(context.Context) error { cancel(); return kind })
+		if (err != nil) != (kind == rotator.KindLoginRejected) {
+			t.Errorf("%s as the watching ends: %v", kind, err)
+		}
+	}
+}
