@@ -92,9 +92,10 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				causes, err := valkey.Engine{}.Explain(t.Context(), boss, app)
 				ok(t, err)
 				cause := causes[0]
-				if !strings.Contains(cause.Text, c.says) || cause.Blocked != (c.ends == "blocked") ||
+				said := cause.Text + ": " + cause.Remedy
+				if !strings.Contains(said, c.says) || cause.Blocked != (c.ends == "blocked") ||
 					cause.Right != (c.ends == "right") || (cause.Reset != "") != (c.ends == "reset") ||
-					strings.Contains(cause.Text+cause.Reset, app.Password.Reveal()) {
+					strings.Contains(said+cause.Reset, app.Password.Reveal()) {
 					t.Fatalf("%+v", cause)
 				}
 				if cause.Right {
@@ -102,9 +103,9 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				}
 				_, err = valkey.Engine{}.Explain(t.Context(), app, app)
 				wants(t, err, rotator.KindLoginRejected)
-				statement, _, _ := strings.Cut(cause.Text[max(0, strings.LastIndex(cause.Text, "ACL SETUSER")):], ", ")
+				statement, _, _ := strings.Cut(said[max(0, strings.LastIndex(said, "ACL SETUSER")):], ", ")
 				if cause.Reset != "" {
-					statement, _, _ = strings.Cut(strings.TrimPrefix(cause.Reset, "on every node, at the prompt of valkey-cli: "), ", ")
+					statement, _, _ = strings.Cut(cause.Reset, " -- ")
 				}
 				if c.file {
 					statement = "ACL SETUSER " + app.User + " " + line + " on >PASSWORD"

@@ -442,7 +442,8 @@ func TestTheResetStatementLetsTheUserIn(t *testing.T) {
 		if strings.Count(look, "ACL SAVE") != strings.Count(look, "do not ACL SAVE yet") || query != "ACL LIST" {
 			t.Fatalf("it saves before it looks: %s", look)
 		}
-		set, save, _ := strings.Cut(strings.TrimPrefix(set, "on every node, at the prompt of valkey-cli: "), ", then ")
+		set, note, _ := strings.Cut(set, " -- ")
+		_, save, _ := strings.Cut(note, ", then ")
 		set = strings.ReplaceAll(set, "PASSWORD", app.Password.Reveal())
 		follow := func() {
 			t.Helper()
