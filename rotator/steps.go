@@ -385,11 +385,10 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 }
 
 // prove logs in with the pending value once more, immediately before clients are
-// sent to it: it may have been made useless since testSecret. An answer that judges
-// the password stops the move. Any other that refuses the account does so only where
-// AWSCURRENT is for another account, which works on: a lock, an expiry or a setting
-// makes the old value of the same account no better. No free connection on the server
-// and no response stop nothing, for all accounts share them, and testSecret has passed.
+// sent to it: it may have been made useless since testSecret. Where AWSCURRENT is for
+// another account, which works on, it moves only if this login succeeds. Where both are of
+// one account, only an answer that judges the password stops the move: neither a lock, nor
+// a setting, nor a server without a free connection or a response makes the old value better.
 func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error) {
 	if pending, err = v.readPending(ctx); err != nil {
 		return pending, err
@@ -408,10 +407,10 @@ func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error)
 		return pending, fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed "+
 			"after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs "+
 			"in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
-	case err != nil && refusesAccount(err) && v.switchesAccount(pending.Document):
-		return pending, fmt.Errorf("pending credentials: after testSecret, the database stopped letting their user "+
-			"log in. AWSCURRENT was not moved: it is for another user, which this rotation left as it was. Fix what "+
-			"follows, then complete the rotation: aws secretsmanager rotate-secret --secret-id %s: %w",
+	case err != nil && v.switchesAccount(pending.Document):
+		return pending, fmt.Errorf("pending credentials: testSecret has passed, and now their user cannot log in. "+
+			"AWSCURRENT was not moved: it is for another user, which this rotation left as it was. If that lasts, fix "+
+			"what follows, then complete the rotation: aws secretsmanager rotate-secret --secret-id %s: %w",
 			v.event.SecretID, err)
 	case err != nil:
 		v.logf("the login before the move did not judge the password, which testSecret has tested: %v", err)

@@ -54,8 +54,8 @@ type FailedLoginLimiter interface {
 }
 
 // AccountSwitcher is an optional ability of a Strategy: to say that a pending value is for another account than
-// AWSCURRENT, which works on whatever becomes of that one. finishSecret then moves AWSCURRENT to no account that the
-// server refuses. Without this method both values are taken to be of one account, which is refused by both.
+// AWSCURRENT, which works on whatever becomes of that one. finishSecret then moves AWSCURRENT only if that one
+// logs in. Without this method both values are taken to be of one account, which is refused by both.
 type AccountSwitcher interface {
 	SwitchesAccount(pending secret.Document) bool
 }

@@ -59,6 +59,10 @@ func Causes() []dial.Cause {
 			Text: "the server cannot load a library that a setting of this role or database names: {fix} " +
 				"(or session_preload_libraries), where it is set",
 			Fix: "ALTER ROLE {user} RESET local_preload_libraries"},
+		{Codes: []string{"0A000"}, During: login, Kind: rotator.KindMisconfigured,
+			Text: "client_encoding, as a setting of this role or database, is one that the server cannot convert to, " +
+				"and clients that name none are refused as well: {fix}, where it is set",
+			Fix: "ALTER ROLE {user} RESET client_encoding"},
 		{Codes: []string{"3D000"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or bring the " +
 				"database back under that name (SELECT datname FROM pg_database shows which there are)"},

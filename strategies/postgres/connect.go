@@ -50,6 +50,17 @@ type session struct {
 // connect makes the one connection of a method call: TCP, TLS, login, each within
 // its own limit.
 func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, error) {
+	return e.connectIn(ctx, login, encoding)
+}
+
+// encoding converts nothing. A name is bytes to the server: those of the login are
+// compared as they come, and so must be those of every statement, whatever the
+// encoding of the database is.
+const encoding = "SQL_ASCII"
+
+// connectIn is connect with an encoding of the client; "" leaves it to the server, as
+// libpq does: it takes the setting of the role, by which it may refuse the login.
+func (e Engine) connectIn(ctx context.Context, login strategies.Login, encoding string) (*session, error) {
 	if err := checkLogin(login); err != nil {
 		return nil, err
 	}
@@ -69,7 +80,7 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 	}
 	s := &session{login: login, tcp: tcp, limit: dial.TimeoutOrDefault(e.StatementTimeout), method: authUnknown}
 	limit := dial.LoginTime(ctx, e.LoginTimeout)
-	if err := s.logIn(ctx, conn, limit); err != nil {
+	if err := s.logIn(ctx, conn, limit, encoding); err != nil {
 		tcp.Close()
 		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: limit, method: s.method,
 			proved: s.proved}, err)
@@ -149,12 +160,15 @@ func requestTLS(ctx context.Context, conn net.Conn) error {
 // logIn authenticates over conn. Two things are done for the driver: passwords
 // are normalised as PostgreSQL does it where SCRAM is asked for (the driver's own
 // rule differs), and the method asked for is remembered, for errors to name.
-func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration) error {
+func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration, encoding string) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	config, err := blankConfig()
 	if err != nil {
 		return err
+	}
+	if encoding != "" {
+		config.RuntimeParams["client_encoding"] = encoding
 	}
 	config.Host, config.Port = s.login.Host, uint16(s.login.Port)
 	config.Database, config.User, config.Password = s.login.Database, s.login.User, s.login.Password.Reveal()
@@ -212,10 +226,7 @@ func blankConfig() (*pgconn.Config, error) {
 		return nil, fmt.Errorf("environment: %w: the PostgreSQL driver refuses it. Remove the variable PGSERVICE: "+
 			"this function takes nothing from a service file", rotator.KindMisconfigured)
 	}
-	// SQL_ASCII converts nothing. A name is bytes to the server: those of the login are
-	// compared as they come, and so must be those of every statement, whatever the
-	// encoding of the database is.
-	config.RuntimeParams = map[string]string{"application_name": "quarterturn", "client_encoding": "SQL_ASCII"}
+	config.RuntimeParams = map[string]string{"application_name": "quarterturn"}
 	return config, nil
 }
 

@@ -90,7 +90,7 @@ const (
 
 // Observe implements strategies.Observer.
 func (e Engine) Observe(ctx context.Context, login strategies.Login) (seen string, err error) {
-	s, err := e.connect(ctx, login)
+	s, err := e.connectIn(ctx, login, "") // as clients do: what refuses them is to be seen
 	if err != nil {
 		return "", err
 	}
@@ -105,8 +105,13 @@ func (e Engine) Observe(ctx context.Context, login strategies.Login) (seen strin
 	defer s.close()
 	// With its schema: the owner of the database may have put functions of its own first,
 	// and this session, of the user, has no search_path of ours.
-	row, err := s.row(ctx, operation{action: "asking who is logged in"},
-		"SELECT session_user, pg_catalog.pg_backend_pid()")
+	asking := operation{action: "asking who is logged in"}
+	answers, err := s.flight(ctx, statement{asking, "SET client_encoding TO " + encoding, nil},
+		statement{asking, "SELECT session_user, pg_catalog.pg_backend_pid()", nil})
+	if err != nil {
+		return "", err
+	}
+	row, err := s.only(asking, answers[1].rows)
 	if err != nil {
 		return "", err
 	}

@@ -70,6 +70,23 @@ WHERE context = 'user' AND name !~ '^(session_authorization|role|transaction_(is
 	}
 }
 
+// TestAnEncodingThatShutsClientsOut: a role can set in one database what no client that names no encoding gets into
+// another with, and the login of a rotation is one of those.
+func TestAnEncodingThatShutsClientsOut(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		ascii := s.NewDatabase(t, "") + "_ascii"
+		s.run(t, "CREATE DATABASE "+ascii+" ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+		t.Cleanup(func() { s.Exec(context.Background(), "DROP DATABASE "+ascii) })
+		app, pw := s.NewRole(t, "LOGIN")
+		there := s.login(app, pw)
+		there.Database = ascii
+		ok(t, s.as(t, there, "ALTER ROLE "+app+" SET client_encoding = 'MULE_INTERNAL'"))
+		wants(t, engine().Ping(t.Context(), s.login(app, pw)), rotator.KindMisconfigured, "MULE_INTERNAL")
+		s.run(t, "ALTER ROLE "+app+" SET client_encoding = 'LATIN1'")
+		ok(t, engine().Ping(t.Context(), s.login(app, pw)))
+	})
+}
+
 // An account in a database of another encoding is the one that it was named as.
 func TestNamesInAnotherEncoding(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
