@@ -53,7 +53,7 @@ func clauses() []clause {
 			superuser, "if slices.Contains(users, name) {", "if slices.Contains(users, name) && false {"},
 		{"entitlement: a membership without INHERIT and SET proves nothing",
 			pg, "a stranger with neither option; nothing",
-			postgres + "members.go", "return e.inherit || e.set", "return true"},
+			postgres + "entitlement.go", "case !e.set && (!e.inherit || !toClone):", "case false:"},
 		{"entitlement: a membership counts if whoever granted it could have set the password",
 			pg, "a third role granted the original, in use",
 			postgres + "entitlement.go", "couldSet := e.grantorSuper ||", "couldSet := true ||"},
