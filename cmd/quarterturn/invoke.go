@@ -13,12 +13,14 @@ type invokeError struct {
 	codes  []string // without "Exception"
 	reason lambdatypes.ThrottleReason
 	means  string
-	do     string // FUNCTION stands for its name
+	do     string
+	run    []string // by which it is done, or seen; FUNCTION stands for its name
 }
 
 const (
-	lookAtSettings = "aws lambda get-function-configuration --function-name FUNCTION"
-	lookAtKey      = "look at KMSKeyArn: " + lookAtSettings
+	lookAtConcurrency = "aws lambda get-function-concurrency --function-name FUNCTION"
+	lookAtSettings    = "aws lambda get-function-configuration --function-name FUNCTION"
+	lookAtKey         = "look at KMSKeyArn"
 )
 
 // invokeErrors is read from the top: the first row that fits.
@@ -26,40 +28,42 @@ func invokeErrors() []invokeError {
 	return []invokeError{
 		{[]string{"TooManyRequests"}, lambdatypes.ThrottleReasonReservedFunctionConcurrentInvocationLimitExceeded,
 			"its reserved concurrency is 0, or used up",
-			"look at it: aws lambda get-function-concurrency --function-name FUNCTION. If it is 0, remove it: " +
-				"aws lambda delete-function-concurrency --function-name FUNCTION"},
+			"look at it, and if it is 0, remove it",
+			[]string{lookAtConcurrency, "aws lambda delete-function-concurrency --function-name FUNCTION"}},
 		{[]string{"TooManyRequests"}, lambdatypes.ThrottleReasonConcurrentInvocationLimitExceeded,
 			"the concurrency of the account in this Region is used up",
-			"run this again; if that lasts, look for the function that uses it up, or raise the quota"},
+			"run this again; if that lasts, look for the function that uses it up, or raise the quota", nil},
 		{[]string{"TooManyRequests"}, "", "a rate or concurrency was exceeded",
-			"run this again; if that lasts: aws lambda get-function-concurrency --function-name FUNCTION"},
+			"run this again; if that lasts, look at its reserved concurrency", []string{lookAtConcurrency}},
 		{[]string{"ResourceNotFound"}, "", "there is no such function, version or alias in this Region and account",
-			"deploy it again, or correct the name or the Region"},
+			"deploy it again, or correct the name or the Region", nil},
 		{[]string{"AccessDenied"}, "", "the credentials of this machine may not invoke it",
-			"allow them lambda:InvokeFunction on the function"},
+			"allow them lambda:InvokeFunction on the function", nil},
 		{[]string{"ResourceNotReady", "ResourceConflict", "SnapStartNotReady"}, "",
 			"it is inactive, or being created or updated",
-			"run this again; if that lasts, look at State and LastUpdateStatus: " + lookAtSettings},
+			"run this again; if that lasts, look at State and LastUpdateStatus", []string{lookAtSettings}},
 		{[]string{"KMSAccessDenied"}, "", "its role may not decrypt its environment",
-			"allow kms:Decrypt with that key; " + lookAtKey},
+			"allow kms:Decrypt with that key; " + lookAtKey, []string{lookAtSettings}},
 		{[]string{"KMSDisabled", "KMSInvalidState"}, "",
 			"the key of its environment is disabled, or about to be deleted",
-			"enable the key; " + lookAtKey},
+			"enable the key; " + lookAtKey, []string{lookAtSettings}},
 		{[]string{"KMSNotFound"}, "", "the key of its environment is gone",
-			"deploy it with another key; " + lookAtKey},
+			"deploy it with another key; " + lookAtKey, []string{lookAtSettings}},
 		{[]string{"InvalidRuntime", "InvalidZipFile"}, "", "its runtime or its code cannot be loaded",
-			"deploy it again"},
+			"deploy it again", nil},
 		{[]string{"EC2AccessDenied"}, "", "its role may not make network interfaces",
-			"attach AWSLambdaVPCAccessExecutionRole to the role"},
-		{[]string{"EC2Throttled", "EC2Unexpected"}, "", "Amazon EC2 gave it no network interface", "run this again"},
-		{[]string{"ENILimitReached"}, "", "the limit of network interfaces is reached", "raise that quota of the VPC"},
+			"attach AWSLambdaVPCAccessExecutionRole to the role", nil},
+		{[]string{"EC2Throttled", "EC2Unexpected"}, "", "Amazon EC2 gave it no network interface", "run this " +
+			"again", nil},
+		{[]string{"ENILimitReached"}, "", "the limit of network interfaces is reached", "raise that quota of the " +
+			"VPC", nil},
 		{[]string{"SubnetIPAddressLimitReached"}, "", "its subnets have no free address",
-			"deploy it with subnets that have some"},
+			"deploy it with subnets that have some", nil},
 		{[]string{"InvalidSubnetID", "InvalidSecurityGroupID"}, "", "a subnet or security group of it is gone",
-			"deploy it with others; look at VpcConfig: " + lookAtSettings},
+			"deploy it with others; look at VpcConfig", []string{lookAtSettings}},
 		{[]string{"EFSIO", "EFSMountConnectivity", "EFSMountFailure", "EFSMountTimeout"}, "",
-			"its file system cannot be mounted", "Quarterturn needs none: deploy it without"},
-		{[]string{"Service"}, "", "an internal error of Lambda", "run this again"},
+			"its file system cannot be mounted", "Quarterturn needs none: deploy it without", nil},
+		{[]string{"Service"}, "", "an internal error of Lambda", "run this again", nil},
 	}
 }
 
@@ -77,8 +81,8 @@ func invokeAdvice(function string, err error) string {
 	for _, e := range invokeErrors() {
 		for _, code := range e.codes {
 			if strings.TrimSuffix(api.ErrorCode(), "Exception") == code && (e.reason == "" || e.reason == reason) {
-				return "the function did not run: " + e.means + ". To fix it: " +
-					strings.ReplaceAll(e.do, "FUNCTION", function)
+				lines := append([]string{"the function did not run: " + e.means + ". To fix it: " + e.do}, e.run...)
+				return strings.ReplaceAll(strings.Join(lines, "\n  "), "FUNCTION", function)
 			}
 		}
 	}
@@ -94,7 +98,10 @@ func invokeTable() string {
 		if e.reason != "" {
 			names += ", reason `" + string(e.reason) + "`"
 		}
-		do := strings.ReplaceAll(e.do, "FUNCTION", "NAME")
+		do := e.do
+		for i, command := range e.run {
+			do += []string{": ", ", "}[min(i, 1)] + "`" + strings.ReplaceAll(command, "FUNCTION", "NAME") + "`"
+		}
 		b.WriteString("| " + names + " | " + e.means + " | " + do + " |\n")
 	}
 	return b.String()

@@ -22,9 +22,14 @@ func TestErrorsOfLambda(t *testing.T) {
 			t.Setenv("AWS_ENDPOINT_URL_LAMBDA", server.URL)
 			for _, args := range [][]string{{"status", "fine"}, {"preflight", "fine"}, {"recover", "stuck", "finish"}} {
 				_, errOut, exit := s.run(append(args, "--function", "rotate")...)
-				if want := strings.ReplaceAll(e.do, "FUNCTION", "rotate"); !strings.Contains(errOut, want) ||
-					!strings.Contains(errOut, e.means) || exit != exitUnknown {
-					t.Errorf("%s: %q does not say %q and %q (exit %d):\n%s", code, args, e.means, want, exit, errOut)
+				for _, want := range append([]string{e.means, e.do}, e.run...) {
+					want = strings.ReplaceAll(want, "FUNCTION", "rotate")
+					if strings.HasPrefix(want, "aws ") {
+						want = "\n  " + want + "\n" // on a line of its own
+					}
+					if !strings.Contains(errOut, want) || exit != exitUnknown {
+						t.Errorf("%s: %q does not say %q (exit %d):\n%s", code, args, want, exit, errOut)
+					}
 				}
 			}
 			server.Close()

@@ -76,6 +76,8 @@ func newStage(t *testing.T) *stage {
 	seed("stuck", "stuck", function, &on, canary+"-old", canary+"-new")
 	seed("wrong", "fine", function, &on, canary+"-2")
 	seed("alone", "fine", "", nil, canary+"-1")
+	seed("retry", "fine", function, &on, canary+"-1", canary+"-3")
+	s.emu.Functions = []awsemu.Function{{ARN: function}}
 	s.emu.Seed(awsemu.Secret{Name: "text", RotationEnabled: &on, RotationLambdaARN: function,
 		Versions: []awsemu.Version{
 			{Labels: []string{"AWSCURRENT"}, Value: awsemu.Text(canary)}}})

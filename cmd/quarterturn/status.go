@@ -90,6 +90,7 @@ func (q *question) diagnose(ctx context.Context, out io.Writer, o output, step r
 	if d.Versions == nil && d.Action == "" {
 		return q.notRecovered(step, err)
 	}
+	q.withFunction(ctx, &d)
 	if bad := o.print(out, q.page(nil, &d)); bad != nil {
 		return bad
 	}

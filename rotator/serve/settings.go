@@ -242,12 +242,15 @@ func roots(lookup func(string) (string, bool), name string) (*x509.CertPool, err
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("environment: %w: %s %.200q: %w", rotator.KindMisconfigured, name, file, unnamed(err))
+		return nil, fmt.Errorf("environment: %w: %s %.200q: %w: it is the path of a PEM file in the function's "+
+			"package, as "+
+			"/var/task/ca.pem", rotator.KindMisconfigured, name, file, unnamed(err))
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("environment: %w: %s %.200q holds no certificate in PEM form", rotator.KindMisconfigured,
-			name, file)
+		return nil, fmt.Errorf("environment: %w: %s %.200q holds no certificate in PEM form: it is to be the "+
+			"certificate of "+
+			"the CA that signed the server's (-----BEGIN CERTIFICATE-----)", rotator.KindMisconfigured, name, file)
 	}
 	return pool, nil
 }

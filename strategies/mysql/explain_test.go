@@ -42,6 +42,9 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				s.run(t, strings.NewReplacer("`renamed%u`", quoteIdent(app.User+"old"), "%u", quoteIdent(app.User)).Replace(c.breaks))
 				causes, err := Engine{}.Explain(t.Context(), s.superuser(), app)
 				ok(t, err)
+				for i := range causes { // what is said where no label is to be moved
+					causes[i].Text = strings.TrimSuffix(causes[i].Text+": "+causes[i].Remedy, ": ")
+				}
 				if len(causes) != 1 || !strings.Contains(causes[0].Text, c.says) || causes[0].Blocked != c.blocked ||
 					strings.Contains(causes[0].Text, app.Password.Reveal()) {
 					t.Fatalf("%+v, want %s", causes, c.says)

@@ -72,9 +72,10 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Wa
 	all, reversed := s.clearWarnings(), s.seen.reversed
 	switch {
 	case pair.Target == pair.Original && s.seen.lacks != "" && !reversed.is:
-		return append(all, strategies.Warning{Unknown: true, Text: fmt.Sprintf("clients are on role %q now, and lack "+
-			"what it had from role %q, to which this rotation moves them. To give it back at once: %s", pair.Clone,
-			pair.Original, s.seen.lacks)})
+		// It is known, and the rotation mends it: not to stop it in strict mode either.
+		return append(all, strategies.Warn("clients are on role %q now, and lack what it had from role %q, to "+
+			"which this "+
+			"rotation moves them. To give it back at once: %s", pair.Clone, pair.Original, s.seen.lacks))
 	case act != "" && act != "none", reversed.is && reversed.gives:
 		return all
 	case reversed.is:

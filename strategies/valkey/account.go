@@ -127,8 +127,8 @@ func restoreRules(user string) string {
 		"of its rules (where that names none, users are in the configuration file, by INFO server, and CONFIG " +
 		"REWRITE overwrites them). If its line was written there by hand and not loaded, ACL LOAD, which also undoes " +
 		"what others have not saved. If it was deleted, " +
-		"ACL SETUSER " + user + " with the words of its line in that file, or of its line, or its clone's, in ACL " +
-		"LIST of any node"
+		"ACL SETUSER " + user + " reset, and after that the words of its line in that file, or of its line, or its " +
+		"clone's, in ACL LIST of any node (without reset, a password that it was given since goes on working)"
 }
 
 // set changes the passwords of a user by rules that are made of what it has, and saves.
@@ -244,7 +244,7 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 			}
 		}
 		if dry {
-			warnings = slices.Concat(s.warnings(ctx), s.unheld(ctx, pair.Target, thisRotation),
+			warnings = slices.Concat(s.warnings(ctx), losses(pair, changes[0]), s.unheld(ctx, pair.Target, thisRotation),
 				s.unheld(ctx, pair.InUse(), "The next rotation"))
 			return nil
 		}
@@ -256,6 +256,27 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 		return nil
 	})
 	return warnings, err
+}
+
+// losses says which rules a clone has that its original has not: it gets those of its original, also while clients are
+// on the clone.
+func losses(pair strategies.Pair, changes []change) []strategies.Warning {
+	for _, c := range changes {
+		var lost []string
+		for _, rule := range c.of.rules {
+			if c.of.name == pair.Clone && slices.Contains(c.rules, "reset") && !slices.Contains(c.rules, rule) {
+				lost = append(lost, rule)
+			}
+		}
+		if lost != nil {
+			words := strings.Join(lost, " ")
+			return []strategies.Warning{strategies.Warn("user %q loses by this rotation what user %q has not: %s. If "+
+				"clients need it, give it to that user first: ACL SETUSER %[2]s %[3]s, then ACL SAVE (%[4]s)",
+				pair.Clone,
+				pair.Original, words, inConfigFile)}
+		}
+	}
+	return nil
 }
 
 // also adds to an error what would come after it, so that both are fixed in one round.

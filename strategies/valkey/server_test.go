@@ -286,6 +286,23 @@ func TestClonesAreCopies(t *testing.T) {
 			}
 			ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", app.User}, rules...)))
 			p := password()
+			before, err := s.Users(t.Context())
+			ok(t, err)
+			for _, target := range []string{app.User, clone} { // also while clients are on the clone
+				to := pair
+				to.Target = target
+				warnings, err := valkey.Engine{}.DryRunEnsureClone(t.Context(), boss, to, p)
+				if before[clone] == "" {
+					continue
+				}
+				ok(t, err)
+				loses := slices.ContainsFunc(strings.Split(before[clone], " "), func(w string) bool {
+					return !strings.HasPrefix(w, "#") && !slices.Contains(strings.Split(before[app.User], " "), w)
+				})
+				if told := strings.Contains(fmt.Sprint(warnings), "loses by this rotation"); told != loses {
+					t.Errorf("%s: of %q and %q the preflight says %v", release, before[clone], before[app.User], warnings)
+				}
+			}
 			ok(t, valkey.Engine{}.EnsureClone(t.Context(), boss, pair, p))
 			ok(t, s.logIn(t.Context(), with(s.login(clone, p), p)))
 			users, err := s.Users(t.Context())

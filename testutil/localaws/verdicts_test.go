@@ -279,6 +279,16 @@ func (s *scene) resetSuperuser() {
 	}
 }
 
+// valkeyLine gives a user its rules back as the sentence says: with its reset, if that is said, and the words of its line.
+func (s *scene) valkeyLine() {
+	s.t.Helper()
+	first := regexp.MustCompile(`ACL SETUSER ` + s.user + `( reset)?`).FindString(s.text)
+	if first == "" {
+		s.t.Fatalf("no ACL SETUSER in: %s", s.text)
+	}
+	s.exec(first+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE")
+}
+
 // valkeyRules does what the query before a password says: a user that is gone gets its rules back from the file that
 // CONFIG GET names, and nothing is saved before that.
 func (s *scene) valkeyRules(before []rotator.Fix) {
@@ -552,7 +562,7 @@ var scenes = map[string]func(*scene){
 		s.only("valkey")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
 		s.exec("ACL SAVE", "ACL DELUSER "+s.user)
-		s.says, s.names = "the superuser sees why: there is no user", "with the words of its line in that file"
+		s.says, s.names = "the superuser sees why: there is no user", "the words of its line in that file"
 		s.fix = func() { s.exec("ACL SETUSER "+s.user+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE") }
 	},
 	"the user was deleted, and its clone is there": func(s *scene) {
@@ -570,9 +580,11 @@ var scenes = map[string]func(*scene){
 		s.only("valkey")
 		right := s.has(s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
-		s.exec("ACL SAVE", "ACL DELUSER "+s.user, fmt.Sprintf("ACL SETUSER %s on #%x", s.user, sha256.Sum256([]byte(right))))
+		other := s.canary()
+		s.exec("ACL SAVE", "ACL DELUSER "+s.user, fmt.Sprintf("ACL SETUSER %s on #%x #%x", s.user, sha256.Sum256([]byte(right)), sha256.Sum256([]byte(other))))
+		s.wrong = []account{{Username: s.user, Password: other}}
 		s.names = "clients get NOPERM, and its rules are lost: do not ACL SAVE yet"
-		s.fix = func() { s.exec("ACL SETUSER "+s.user+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE") }
+		s.fix = s.valkeyLine
 	},
 	"any password is let in": func(s *scene) {
 		s.only("valkey")

@@ -26,6 +26,8 @@ var options = map[string][]string{
 	"lambda delete-function-concurrency":         {"function-name!"},
 	"lambda get-function-concurrency":            {"function-name!"},
 	"lambda get-function-configuration":          {"function-name!", "query", "output"},
+	"lambda list-functions":                      {"query"},
+	"lambda put-function-concurrency":            {"function-name!", "reserved-concurrent-executions!"},
 	"lambda invoke":                              {"function-name!", "cli-binary-format!", "payload!", outfile},
 	"logs create-log-group":                      {"log-group-name!"},
 	"rds describe-db-instances":                  {"db-instance-identifier", "query", "output"},

@@ -58,6 +58,7 @@ var commands = map[string]string{
 	"make invoke EVENT=createSecret":                                       here,
 	"make invoke EVENT=preflight-text FUNCTION=postgres-alternating-users": here,
 	`make recover ARGS="app finish --here"`:                                tested,
+	"go run ./cmd/quarterturn":                                             tested,
 	"go run ./cmd/quarterturn status app --here":                           tested, // as make recover does
 	"quarterturn …": tested,
 	"go install github.com/quarterturn-dev/quarterturn/cmd/quarterturn@latest": tested,
@@ -98,9 +99,12 @@ var commands = map[string]string{
 	"aws secretsmanager get-secret-value …":            needsAWS,
 	"aws lambda invoke …":                              needsAWS,
 	"aws lambda remove-permission …":                   tested,
-	"aws logs …":                                       needsAWS,
-	"jq -r . status.json":                              needsAWS,
-	"jq -r . preflight.json":                           needsAWS,
+	"aws lambda delete-function-concurrency …":         tested,
+	"aws lambda get-function-concurrency …":            needsAWS,
+	"aws lambda get-function-configuration …":          needsAWS,
+	"aws logs …":             needsAWS,
+	"jq -r . status.json":    needsAWS,
+	"jq -r . preflight.json": needsAWS,
 }
 
 var (
