@@ -244,7 +244,8 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 			}
 		}
 		if dry {
-			warnings = slices.Concat(s.warnings(ctx), losses(pair, changes[0]), s.unheld(ctx, pair.Target, thisRotation),
+			warnings = slices.Concat(s.warnings(ctx), losses(pair, changes[0]), s.unheld(ctx, pair.Target,
+				thisRotation),
 				s.unheld(ctx, pair.InUse(), "The next rotation"))
 			return nil
 		}
