@@ -25,8 +25,12 @@ func Fix(met Login, statement string) rotator.Fix {
 
 // FixesIn gives the statements in a sentence of this project's own, such as what a superuser needs to be granted: from
 // a first word outside quotes that begins one to where words go on. Names are quoted there, so that none can begin or
-// end a statement.
+// end a statement: for SQL by doubling the quotes in them, and for people as Go does it, with a backslash. Where there
+// is one, it is not known which of the two a quote ends, and nothing is taken out.
 func FixesIn(met Login, sentence string) (fixes []rotator.Fix) {
+	if strings.Contains(sentence, `\`) {
+		return nil
+	}
 	verbs := []string{"GRANT ", "ALTER ROLE ", "ALTER USER ", "SET PASSWORD ", "ACL SETUSER "}
 	begins := func(at int) bool {
 		return (at == 0 || sentence[at-1] == ' ') && slices.ContainsFunc(verbs, func(verb string) bool {
