@@ -155,7 +155,8 @@ func decisionTable() []rule {
 	return []rule{
 		{foreign: yes, action: ActionInvestigate,
 			reason: "this function cannot judge the secret and changes nothing. Run status with the function that " +
-				"rotates it; if the secret is configured for this one, configure it for a function of its engine"},
+				"rotates it; if the secret is configured for this one, correct engine in it, or configure it for a " +
+				"function of its engine"},
 		{current: is(CredentialMissing, credentialNone), action: ActionStoreCredentials,
 			reason: "AWSCURRENT has no value: store the credentials now in use"},
 		{current: is(CredentialUnknown), action: ActionInvestigate,

@@ -98,8 +98,9 @@ func Causes() []dial.Cause {
 		{Codes: []string{"XX000"}, From: []string{"simple_heap_update", "simple_heap_delete"},
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
 		{Codes: []string{"57014"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
-			Text: "the server cancelled the statement, which took too long (statement_timeout), or an administrator " +
-				"did. This attempt changed nothing. Try again"},
+			Text: "the server cancelled the statement, which took longer than statement_timeout lets it, or an " +
+				"administrator did. Try again; if it lasts, {fix}, or more of it where it is set",
+			Fix: "ALTER ROLE {user} RESET statement_timeout"},
 		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the " +
 				"function or the network stood still. This attempt changed nothing. Try again"},

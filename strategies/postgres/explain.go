@@ -114,7 +114,7 @@ func (s *session) gone(user, candidate string) (text, remedy string, fixes []rot
 		rename := "ALTER ROLE " + quoteIdent(candidate) + " RENAME TO " + quoteIdent(user)
 		return text, fmt.Sprintf("role %q, which is in its place beside the other user of the pair, looks like it, "+
 				"renamed. If no client logs in by that name, %s", candidate, rename), []rotator.Fix{
-				strategies.Fix(strategies.Login{}, rename+" -- if no client logs in by the former name")}
+				strategies.Fix(strategies.Login{}, fmt.Sprintf("%s -- if no client logs in as %q", rename, candidate))}
 	}
 	name, remade := quoteIdent(user), ""
 	then := fmt.Sprintf("GRANT %s TO %s, if that is its clone", name, quoteIdent(user+cloneSuffix))
