@@ -183,7 +183,7 @@ func TestUsersThatWereMadeAgain(t *testing.T) {
 		s.run(t, "DROP USER "+at(app.User).String())
 		causes, err := engine().Explain(t.Context(), s.superuser(), app)
 		ok(t, err)
-		for _, text := range []string{causes[0].Text, causes[0].Reset} {
+		for _, text := range []string{causes[0].Remedy, causes[0].Reset} {
 			if !strings.Contains(text, "SHOW GRANTS FOR "+at(clone.User).String()) {
 				t.Error(text)
 			}
