@@ -206,6 +206,11 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation " +
 				"cannot complete: do what is printed below, or else what the line of AWSPENDING says, then run " +
 				"status again"},
+		// Nothing is rehearsed here: what an attempt lacks is no news, and to give a user that alone, and save it,
+		// may overwrite the only copy of what clients need.
+		{current: is(CredentialWorks), unusable: yes, action: ActionInvestigate,
+			reason: "AWSCURRENT logs in, which is not enough, for the reason above, and a rotation is incomplete: " +
+				"do what is printed below, or else what AWSCURRENT's line names, then run status again"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptRefused}, action: ActionCancel,
 			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, " +
 				"so its rotation cannot complete. Cancel rotation, then run status again: AWSPENDING can be " +

@@ -39,7 +39,7 @@ func (s tester) NotInDryRun(d secret.Document) string {
 	return s.untold
 }
 
-// TestALoginIsNotAll: what a strategy finds behind the login of AWSCURRENT makes "none" an "investigate"; that it found out nothing does not.
+// TestALoginIsNotAll: what a strategy finds behind the login of AWSCURRENT makes "none" and "retry" an "investigate"; that it found out nothing does not.
 // It is asked for a status alone, and once. Where a retry is recommended, what no dry run tries stands beside it.
 func TestALoginIsNotAll(t *testing.T) {
 	const saving = "saving is not tried"
@@ -61,7 +61,7 @@ func TestALoginIsNotAll(t *testing.T) {
 		{alone, rotator.KindDeadline, rotator.ActionNone, "was not found out", 1, saving},
 		{incomplete, nil, rotator.ActionRetry, saving, 1, saving},
 		{incomplete, nil, rotator.ActionRetry, "", 1, ""},
-		{incomplete, rotator.KindPrivilege, rotator.ActionRetry, `user "app": insufficient privilege`, 1, saving},
+		{incomplete, rotator.KindPrivilege, rotator.ActionInvestigate, `user "app": insufficient privilege`, 1, saving},
 		{"account app/p2\nversion AWSCURRENT app/p1\nstate", rotator.KindPrivilege, rotator.ActionResetPassword, "", 0, saving},
 	} {
 		s := newStory(t)

@@ -57,7 +57,9 @@ func (a account) restore() []string {
 // aclRemedy says what a user lacks that may not do what a rotation needs.
 func (s *session) aclRemedy() string {
 	return fmt.Sprintf("user %q may not change users. It needs: +acl +config|get +config|rewrite +info +multi +exec "+
-		"+discard (ACL SETUSER with these, then ACL SAVE (%s))", s.login.User, inConfigFile)
+		"+discard. If it was deleted and made again, its rules are lost, and ACL SAVE may overwrite their only copy: "+
+		"first do what status says of AWSCURRENT in its secret. If not, ACL SETUSER with these, then ACL SAVE (%s)",
+		s.login.User, inConfigFile)
 }
 
 // accounts reads users.

@@ -280,12 +280,12 @@ func digest(p secret.Password) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ResetStatement implements strategies.Resetter. It has no resetpass: a password that clients may use still works until
-// the next rotation. It does not stand alone: the inquiry or the explanation comes first, for it would make a user that
-// is gone without its rules.
+// ResetStatement implements strategies.Resetter. By resetpass it ends every other password: no version holds one that
+// works, and > alone would leave the one that an incident set. It does not stand alone: the inquiry or the explanation
+// comes first, for it would make a user that is gone without its rules.
 func (Engine) ResetStatement(user string) string {
-	return "ACL SETUSER " + user + " on >PASSWORD -- on every node, " + atThePrompt + ", then ACL SAVE (" +
-		inConfigFile + ")"
+	return "ACL SETUSER " + user + " on resetpass >PASSWORD -- on every node, " + atThePrompt + ", then ACL SAVE (" +
+		inConfigFile + "). It ends each other password of the user"
 }
 
 // NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file.

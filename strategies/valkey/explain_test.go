@@ -108,11 +108,14 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 					statement, _, _ = strings.Cut(cause.Reset, " -- ")
 				}
 				if c.file {
-					statement = "ACL SETUSER " + app.User + " " + line + " on >PASSWORD"
+					statement = "ACL SETUSER " + app.User + " reset " + line + " on >PASSWORD"
 				}
 				statement = strings.ReplaceAll(statement, "PASSWORD", app.Password.Reveal())
 				ok(t, s.Exec(t.Context(), strings.Fields(statement), []string{"ACL", "SAVE"}))
 				ok(t, s.As(t.Context(), app.User, app.Password.Reveal(), []string{"GET", "1"}, []string{"SET", "1", "1"}))
+				if strings.Contains(breaks, ">another") && s.As(t.Context(), app.User, "another", []string{"GET", "1"}) == nil {
+					t.Error("the password that it had before goes on working")
+				}
 			})
 		}
 		_, app := s.pair(t)

@@ -471,6 +471,13 @@ func TestTheResetStatementLetsTheUserIn(t *testing.T) {
 		wants(t, s.logIn(t.Context(), app), rotator.KindLoginRejected, "")
 		follow()
 
+		// The password that an incident left ends.
+		other := password()
+		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", ">" + other.Reveal()}))
+		ok(t, s.logIn(t.Context(), with(app, other)))
+		follow()
+		wants(t, s.logIn(t.Context(), with(app, other)), rotator.KindLoginRejected, "")
+
 		ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", app.User}))
 		ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", app.User}, strings.Fields(s.savedLine(t, app.User))...)))
 		follow()
