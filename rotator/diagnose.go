@@ -32,6 +32,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 			}
 			c.explain(ctx)
 			c.compare(ctx)
+			c.compareStale(ctx)
 		}
 		v.record.Diagnosis = c.diagnosis(ctx, c.decide(ctx))
 	}
@@ -549,26 +550,69 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 	if pending != current {
 		s.pending = c.probes[pending].state
 		s.copied = isCopy(c.probes[pending].value, c.probes[current].value)
-		s.stale = pending == previous || c.stale(ctx, c.probes[current], c.probes[pending])
+		keys, _ := c.notFromCurrent(ctx, c.probes[current], c.probes[pending])
+		s.stale = pending == previous || keys != nil
 	}
 	return s
 }
 
-// stale says whether AWSPENDING cannot have been made from AWSCURRENT: whether it
-// differs from it in other members than the strategy's own proposal does.
-func (c *diagnoser) stale(ctx context.Context, current, pending probe) bool {
+// notFromCurrent names the members that show that AWSPENDING cannot have been made from AWSCURRENT: those in which one
+// of it and the strategy's own proposal is as AWSCURRENT, and the other is not. It gives that proposal, too.
+func (c *diagnoser) notFromCurrent(ctx context.Context, current, pending probe) ([]string, secret.Document) {
 	if pending.value.IsZero() {
-		return false
+		return nil, secret.Document{}
 	}
 	next, err := c.Strategy.Propose(ctx, c.rotationWithoutLog(current.value, secret.Document{}))
 	if err != nil {
-		return false
+		return nil, secret.Document{}
+	}
+	c.scrub.AddDocument(next)
+	found := current.value.ChangedKeys(pending.value)
+	unlike := func(proposal secret.Document) (keys []string) {
+		proposed := current.value.ChangedKeys(proposal)
+		for _, key := range slices.Concat(found, proposed) {
+			if !slices.Contains(found, key) || !slices.Contains(proposed, key) {
+				keys = append(keys, key)
+			}
+		}
+		return keys
 	}
 	followed, _ := current.value.Follow(next) // whatever ROTATE_COPIES was when AWSPENDING was made
-	c.scrub.AddDocument(next)
-	differing := func(d secret.Document) []string { return slices.Sorted(slices.Values(current.value.ChangedKeys(d))) }
-	found := differing(pending.value)
-	return !slices.Equal(differing(next), found) && !slices.Equal(differing(followed), found)
+	keys, keysFollowed := unlike(next), unlike(followed)
+	if len(keysFollowed) < len(keys) {
+		keys = keysFollowed
+	}
+	return keys, next
+}
+
+// compareStale says of an AWSPENDING that was not made from an AWSCURRENT that works in what it differs from one that
+// was: a person may have stored it, for the wrong user.
+func (c *diagnoser) compareStale(ctx context.Context) {
+	id, pending, _ := c.labeledVersions()
+	current, l := c.probes[id], c.probes[pending]
+	if pending == id || current.state != CredentialWorks || isCopy(l.value, current.value) ||
+		l.state == CredentialOtherTarget || l.state == CredentialInvalid { // its error says so
+		return
+	}
+	keys, next := c.notFromCurrent(ctx, current, l)
+	var another, same []string
+	for _, key := range keys {
+		switch {
+		case key == "username":
+			c.note(pending, fmt.Sprintf("it is for user %q; a rotation from this AWSCURRENT makes it for user %q",
+				l.value.Text(key), next.Text(key)))
+		case slices.Contains(current.value.ChangedKeys(l.value), key):
+			another = append(another, key)
+		default:
+			same = append(same, key)
+		}
+	}
+	if another != nil {
+		c.note(pending, "AWSCURRENT has another "+strings.Join(another, ", "))
+	}
+	if same != nil {
+		c.note(pending, "AWSCURRENT has the same "+strings.Join(same, ", "))
+	}
 }
 
 // labelMove is the label that an action moves.
@@ -639,8 +683,14 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		d.Fixes = append(d.Fixes, c.resets()...)
 	}
 	d.Fixes = withoutRepeats(d.Fixes)
+	if d.Fixes == nil {
+		d.Reason = strings.Replace(d.Reason, printedBelow, "", 1)
+	}
 	return d
 }
+
+// printedBelow is what no reason says where nothing is printed below it.
+const printedBelow = "what is printed below, or else "
 
 // filledIn is a reason with the ids of this secret in its commands. A label that no version has is taken from none.
 func (c *diagnoser) filledIn(ctx context.Context, reason string) string {

@@ -133,6 +133,7 @@ func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rot
 		return superuser, pair, err
 	}
 	h := superuser.For
+	pair.secretARN = h.secretARN
 	h.Users, h.Consent, h.Seen = []string{pair.Original, pair.Clone}, pair.Consent, seen
 	h.Passwords = func(ctx context.Context, user string) iter.Seq2[secret.Password, error] {
 		if user != pair.Target { // what it may do is the secret's by a login alone

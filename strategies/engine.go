@@ -168,6 +168,8 @@ type Pair struct {
 	// cannot tell, by a login. KindNotEntitled, KindLoginRejected: it holds none. nil: nothing
 	// can be proved.
 	Possession func(ctx context.Context, holds func(secret.Password) bool) error `json:"-"`
+
+	secretARN string // of the superuser secret
 }
 
 // InUse gives the account of the pair that clients log in with until the

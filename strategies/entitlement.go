@@ -63,9 +63,9 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 		return NotEntitled("user %q has %s, and user %q, which is in use, has not. Revoke that from %q, or grant it "+
 			"to both", p.Target, list(seen.Admin), p.InUse(), p.Target)
 	case len(seen.Gains) > 0 && !p.Consent:
-		return NotEntitled("user %q is to have what user %q may do, and so would have: %s. Take that away; or, if it "+
-			"may be so, add this to the superuser secret: %s", p.Clone, p.Original, list(seen.Gains),
-			consentMember(p.Original, p.Clone))
+		return withConsent(p.secretARN, "if it may be so", NotEntitled("user %q is to have what user %q may do, and so "+
+			"would have: %s. Take that away; or, if it may be so, add this to the superuser secret: %s", p.Clone,
+			p.Original, list(seen.Gains), consentMember(p.Original, p.Clone)), p.Original, p.Clone)
 	case seen.NoProvenance == "" && !p.Named:
 		return nil
 	case p.Consent && len(seen.Synced) == 0:
@@ -91,8 +91,9 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 		why = "alternateUsername is only a name in the secret"
 	}
 	unknown := strings.TrimPrefix(unproved.Error(), string(rotator.KindNotEntitled)+": ")
-	return NotEntitled("nothing proves that user %q belongs to user %q: %s; %s. If the two are a pair, add this to "+
-		"the superuser secret: %s", p.Target, p.InUse(), why, unknown, consentMember(p.Original, p.Clone))
+	return withConsent(p.secretARN, "if the two are a pair", NotEntitled("nothing proves that user %q belongs to user "+
+		"%q: %s; %s. If the two are a pair, add this to the superuser secret: %s", p.Target, p.InUse(), why, unknown,
+		consentMember(p.Original, p.Clone)), p.Original, p.Clone)
 }
 
 // list shortens what would fill a screen.
@@ -108,6 +109,21 @@ func list(all []string) string {
 func consentMember(names ...string) string {
 	name, _ := json.Marshal(strings.Join(names, "/")) // a string can be encoded
 	return fmt.Sprintf("%q: [%s]", keyRotates, name)
+}
+
+// withConsent adds to an error the line that writes the member of names into the superuser secret, beside those that are
+// there. What RDS manages, no one else can write.
+func withConsent(arn, condition string, err error, names ...string) error {
+	if arn == "" || managedByRDS(arn) {
+		return err
+	}
+	name, _ := json.Marshal(strings.Join(names, "/"))
+	const line = "aws secretsmanager get-secret-value --secret-id %s --query SecretString --output text | jq -c " +
+		"'.rotates = ([.rotates // empty] | flatten + [%s])' | aws secretsmanager put-secret-value --secret-id %[1]s " +
+		"--secret-string file:///dev/stdin"
+	return rotator.WithFix(err, "", rotator.Fix{By: rotator.ByShell,
+		For: condition + ", to say so in the superuser secret",
+		Run: fmt.Sprintf(line, arn, strings.ReplaceAll(string(name), "'", `'\''`))})
 }
 
 // entitlementError marks an error of the check, so that a preflight shows it as that.
@@ -173,10 +189,11 @@ func (l Login) CheckHeld(ctx context.Context, user string, held func(secret.Pass
 			return nil
 		}
 	}
-	return NotEntitled("user %q has several accounts, and of %s the secret holds no password: another owner may use "+
+	err := NotEntitled("user %q has several accounts, and of %s the secret holds no password: another owner may use "+
 		"it, who would be locked out, and what it may do would come to this secret. If all accounts of that name are "+
 		"this secret's, add this to the superuser secret: %s; if not, RENAME USER that account, or DROP USER it",
 		user, others, consentMember(l.For.Users...))
+	return withConsent(l.For.secretARN, "if all accounts of that name are this secret's", err, l.For.Users...)
 }
 
 // passwordsOf makes the Passwords of a Holding of logins, of which the first is known to work.

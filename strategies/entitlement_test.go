@@ -132,6 +132,37 @@ func TestConsentMember(t *testing.T) {
 	}
 }
 
+// TestConsentIsALineToRun: what a superuser secret has to say for a pair, or for the accounts of one name, is a command,
+// except where RDS alone may write that secret.
+func TestConsentIsALineToRun(t *testing.T) {
+	const arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:boss-AbCdEf"
+	pair := Pair{Original: "app", Clone: `a"p'p`, Target: `a"p'p`}
+	foreign := Evidence{NoProvenance: "the server shows nothing"}
+	checks := map[string]func(arn string) error{
+		"no proof": func(arn string) error { pair.secretARN = arn; return pair.CheckEntitled(t.Context(), foreign) },
+		"gains": func(arn string) error {
+			pair.secretARN = arn
+			return pair.CheckEntitled(t.Context(), Evidence{Gains: []string{"role staff"}})
+		},
+		"several accounts": func(arn string) error {
+			l := Login{For: &Holding{Users: []string{pair.Original, pair.Clone}, secretARN: arn,
+				Passwords: passwordsOf()}}
+			return l.CheckHeld(t.Context(), "app", func(secret.Password) string { return "app@%" })
+		},
+	}
+	for name, check := range checks {
+		fixes := rotator.FixesOf(check(arn))
+		if len(fixes) != 1 || fixes[0].By != rotator.ByShell || strings.Count(fixes[0].Run, "--secret-id "+arn+" ") != 2 ||
+			!strings.Contains(fixes[0].Run, `flatten + ["app/a\"p'\''p"])'`) {
+			t.Errorf("%s: %+v", name, fixes)
+		}
+		if err := check("arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1a2b-AbCdEf"); err == nil ||
+			rotator.FixesOf(err) != nil {
+			t.Errorf("%s, of RDS: %v, %+v", name, err, rotator.FixesOf(err))
+		}
+	}
+}
+
 // TestCheckHeld: a superuser may change all accounts of one name only where the secret has a
 // password of each, or the superuser secret says so.
 func TestCheckHeld(t *testing.T) {
