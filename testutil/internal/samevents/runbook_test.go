@@ -155,6 +155,7 @@ func TestTheRunbookShowsWhatIsLogged(t *testing.T) {
 					strings.Repeat("x", 60), "ssl", false)
 			case "not entitled":
 				superuser := s.AWS.Seed(awsemu.Secret{Name: "superuser",
+					ARN: "arn:aws:secretsmanager:us-east-1:123456789012:secret:superuser-AbCdEf",
 					Versions: []awsemu.Version{{Labels: []string{"AWSCURRENT"},
 						Value: document(t, append(members, "username", db.Superuser, "password", db.Password))}}})
 				members = append(members, "masterarn", superuser)
