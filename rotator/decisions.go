@@ -139,10 +139,6 @@ const byHand = "AWSCURRENT works and AWSPENDING is of no use, but these logins w
 	"AWSPENDING --remove-from-version-id PENDING-ID. Then rotate again. If it does not, keep AWSPENDING and try its " +
 	"value"
 
-// notMadeFrom is for an AWSPENDING whose line says in what it differs from what a rotation would have stored.
-const notMadeFrom = "AWSCURRENT works. AWSPENDING is not what a rotation makes from it: it was stored by hand, or " +
-	"AWSCURRENT was edited or rolled back after AWSPENDING was created"
-
 // decisionTable is the table of decisions, read from the top; the last row fits everything.
 // What it never does:
 //   - move AWSCURRENT to a version that was not seen to log in;
@@ -200,10 +196,14 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT works. AWSPENDING is invalid or for another target, so its rotation cannot complete: " +
 				"discard it"},
 		{current: is(CredentialWorks), pending: is(CredentialWorks), action: ActionDiscard,
-			reason: notMadeFrom + ". Completing that rotation would undo the edit"},
+			reason: "AWSCURRENT works. AWSPENDING is not what a rotation makes from it: it was stored by hand, or " +
+				"AWSCURRENT was edited or rolled back after AWSPENDING was created. Completing that rotation would " +
+				"undo the edit"},
 		{current: is(CredentialWorks), stale: yes, action: ActionCancel,
-			reason: notMadeFrom + ". The next attempt of that rotation would fail, or undo the edit. Cancel rotation, " +
-				"then run status again: AWSPENDING can be discarded once no step can run"},
+			reason: "AWSCURRENT works. AWSPENDING is not what a rotation makes from it: it was stored by hand, or " +
+				"AWSCURRENT was edited or rolled back after AWSPENDING was created. The next attempt of that " +
+				"rotation would fail, or undo the edit. Cancel rotation, then run status again: AWSPENDING can be " +
+				"discarded once no step can run"},
 		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation " +
 				"cannot complete: do what is printed below, or else what the line of AWSPENDING says, then run " +
