@@ -39,6 +39,11 @@ type Evidence struct {
 	// of all accounts that are to be changed, where the superuser can read what the server
 	// stores. nil: only a login can tell.
 	Holds func(secret.Password) bool
+	// Others names those of these accounts that have none of the passwords that Holds has been asked
+	// for, where others of them have one: they may be another owner's. nil: there are no others.
+	Others func() string
+	// Several names the accounts that get the same password, where they are more than one.
+	Several string
 	// NoProvenance says why the server does not show that the account belongs to the
 	// pair. "": it does.
 	NoProvenance string
@@ -86,14 +91,23 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 		return NotEntitled("user %q has %s, and user %q, which is in use, has not (and %v). Revoke that from %q, or "+
 			"grant it to both", p.Target, list(seen.Synced), p.InUse(), unproved, p.Target)
 	}
+	if seen.Others != nil && seen.Others() != "" {
+		return heldByOthers(p.Target, seen.Others(), p.Original, p.Clone)
+	}
 	why := seen.NoProvenance
 	if p.Named {
 		why = "alternateUsername is only a name in the secret"
 	}
 	unknown := strings.TrimPrefix(unproved.Error(), string(rotator.KindNotEntitled)+": ")
+	several, all := "", ""
+	if seen.Several != "" {
+		several = fmt.Sprintf("It has several accounts: %s. Find out whose each is: RENAME USER what is another "+
+			"owner's, or that owner is locked out. ", seen.Several)
+		all = ". All of its accounts then get the new password"
+	}
 	return withConsent(p.secretARN, "if the two are a pair", NotEntitled("nothing proves that user %q belongs to user "+
-		"%q: %s; %s. If the two are a pair, add this to the superuser secret: %s", p.Target, p.InUse(), why, unknown,
-		consentMember(p.Original, p.Clone)), p.Original, p.Clone)
+		"%q: %s; %s. %sIf the two are a pair, add this to the superuser secret: %s%s", p.Target, p.InUse(), why, unknown,
+		several, consentMember(p.Original, p.Clone), all), p.Original, p.Clone)
 }
 
 // list shortens what would fill a screen.
@@ -189,11 +203,18 @@ func (l Login) CheckHeld(ctx context.Context, user string, held func(secret.Pass
 			return nil
 		}
 	}
-	err := NotEntitled("user %q has several accounts, and of %s the secret holds no password: another owner may use "+
-		"it, who would be locked out, and what it may do would come to this secret. If all accounts of that name are "+
-		"this secret's, add this to the superuser secret: %s; if not, RENAME USER that account, or DROP USER it",
-		user, others, consentMember(l.For.Users...))
-	return withConsent(l.For.secretARN, "if all accounts of that name are this secret's", err, l.For.Users...)
+	return withConsent(l.For.secretARN, "if all accounts of that name are this secret's",
+		heldByOthers(user, others, l.For.Users...), l.For.Users...)
+}
+
+// heldByOthers refuses to change accounts of a name, some of which have no password of the secret's. pair is whom a
+// consent would name.
+func heldByOthers(user, others string, pair ...string) error {
+	return NotEntitled("user %q has several accounts, and of %s the secret holds no password: another owner may use "+
+		"it, who would be locked out, and what it may do would come to this secret. If it is another owner's, RENAME "+
+		"USER that account (its clients then log in by the new name), or DROP USER it if none needs it. Only if all "+
+		"accounts of that name are this secret's, add this to the superuser secret: %s. All of them then get the new "+
+		"password", user, others, consentMember(pair...))
 }
 
 // passwordsOf makes the Passwords of a Holding of logins, of which the first is known to work.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
@@ -36,7 +37,12 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen := strategies.Evidence{Acting: c.pair.Target == c.actingAccount.user, Holds: holdsAll(next)}
+	holds, others := holdsAll(next)
+	seen := strategies.Evidence{Acting: c.pair.Target == c.actingAccount.user, Holds: holds,
+		Others: func() string { return names(others()) }}
+	if len(next) > 1 {
+		seen.Several = names(next)
+	}
 	for _, r := range next {
 		extra, err := c.beyond(ctx, r, floor)
 		if err != nil {
@@ -84,7 +90,39 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 	if seen.NoProvenance == "" && seen.Synced != nil {
 		seen.NoProvenance = "it has administrative privileges of its own"
 	}
+	if err := c.checkStrays(ctx, holds, others); err != nil {
+		return err
+	}
 	return c.pair.CheckEntitled(ctx, seen)
+}
+
+// checkStrays refuses an account of the clone's name that has none of the secret's passwords, where others of the name
+// have one, on a host for which the original has no account. Consent is for the pair, and this one is not of it.
+func (c *cloneSync) checkStrays(ctx context.Context, holds func(secret.Password) bool,
+	others func() []accountRow) error {
+	paired := func(r accountRow) bool {
+		return slices.ContainsFunc(c.allOriginals, func(o accountRow) bool { return o.host == r.host })
+	}
+	alone := slices.DeleteFunc(slices.Clone(c.clones), paired)
+	if c.inUse() || len(c.clones) < 2 || len(alone) == 0 || holds == nil || c.pair.Possession == nil {
+		return nil
+	}
+	proof := c.pair.Possession(ctx, holds)
+	c.pair.Possession = func(context.Context, func(secret.Password) bool) error { return proof }
+	if kind := rotator.KindOf(proof); proof != nil && kind != rotator.KindLoginRejected &&
+		kind != rotator.KindNotEntitled {
+		return fmt.Errorf("finding out which accounts of user %q the secret holds a password of: %w", c.pair.Target,
+			proof)
+	}
+	strays := slices.DeleteFunc(others(), paired)
+	if proof == nil || len(strays) == 0 {
+		return nil
+	}
+	return strategies.NotEntitled("user %q has several accounts, and %s has another password than the others of the "+
+		"name, none that the secret holds, and is for a host for which user %q has no account: another owner may use "+
+		"it, who would be locked out. Find out whose it is. If it is another owner's: RENAME USER %s TO another name, "+
+		"which its clients then log in by. If it is this secret's, and no client needs it: DROP USER %s; else "+
+		"have it take the password of the others", c.pair.Target, names(strays), c.pair.Original, strays[0], strays[0])
 }
 
 // floor is the power that all of some accounts have. Where they have all there is, it
@@ -146,16 +184,24 @@ func (s *session) power(ctx context.Context, of account, seen map[account]bool) 
 	return power, nil
 }
 
-// holdsAll makes the Holds of an Evidence.
-func holdsAll(accounts []accountRow) func(secret.Password) bool {
+// holdsAll makes the Holds of an Evidence, and what gives the accounts that have none of the passwords which that has
+// been asked for, where others have one.
+func holdsAll(accounts []accountRow) (holds func(secret.Password) bool, others func() []accountRow) {
 	left := slices.DeleteFunc(slices.Clone(accounts), func(r accountRow) bool { return r.plugin() == "" || r.locked })
+	all := len(left)
+	others = func() []accountRow {
+		if len(left) == all {
+			return nil
+		}
+		return slices.Clone(left)
+	}
 	if slices.ContainsFunc(left, func(r accountRow) bool { return strings.Join(r.stored, "") == "" }) {
-		return nil
+		return nil, others
 	}
 	return func(p secret.Password) bool {
 		left = slices.DeleteFunc(left, func(r accountRow) bool { return r.accepts(p) || r.holds(interim(p)) })
 		return len(left) == 0
-	}
+	}, others
 }
 
 // mark is what MySQL keeps for us beside a clone, as its ATTRIBUTE.

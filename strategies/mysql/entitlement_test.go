@@ -557,6 +557,69 @@ func TestPossession(t *testing.T) {
 	})
 }
 
+// TestAnotherOwnersAccountOfTheClonesName: the refusal names it, and what keeps it before what takes it. Consent is for
+// the pair: an account of another host with a password of its own is not of it.
+func TestAnotherOwnersAccountOfTheClonesName(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		mine, lost, others := password(), password(), password()
+		for name, c := range map[string]struct {
+			hosts     map[string]secret.Password // of the clone
+			originals []string                   // hosts of the original beside %
+			consent   bool
+			says      []string // in this order; none: it is fine
+			never     string
+		}{
+			"another's": {hosts: map[string]secret.Password{"%": mine, "10.%": others},
+				says: []string{"C@`10.%` has another password", "RENAME USER C@`10.%`"}, never: "rotates"},
+			"another's, with consent": {hosts: map[string]secret.Password{"%": mine, "10.%": others}, consent: true,
+				says: []string{"C@`10.%` has another password", "RENAME USER C@`10.%`"}, never: "rotates"},
+			"another's, where the original has one": {hosts: map[string]secret.Password{"%": mine, "10.%": others},
+				originals: []string{"10.%"},
+				says:      []string{"of C@`10.%` the secret holds no", "RENAME USER", "rotates", "All of them then get"}},
+			"the pair's, with consent": {hosts: map[string]secret.Password{"%": mine, "10.%": others},
+				originals: []string{"10.%"}, consent: true},
+			"none is known": {hosts: map[string]secret.Password{"%": lost, "10.%": others},
+				says: []string{"It has several accounts: ", "RENAME USER", "rotates", "All of its accounts"}},
+			"none is known, with consent": {hosts: map[string]secret.Password{"%": lost, "10.%": others}, consent: true},
+			"both":                        {hosts: map[string]secret.Password{"%": mine, "10.%": mine}, consent: true},
+			"AWS's template's alone":      {hosts: map[string]secret.Password{"10.%": lost}, consent: true},
+		} {
+			app := s.user(t)
+			pair := pairOf(app.User)
+			for _, host := range c.originals {
+				s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED BY '%s'", app.User, host, app.Password.Reveal()))
+			}
+			for host, p := range c.hosts {
+				s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED BY '%s'", pair.Clone, host, p.Reveal()))
+			}
+			pair.Possession, pair.Consent = holding(mine), c.consent
+			before := s.census(t, app.User)
+			err := engine().EnsureClone(t.Context(), s.superuser(), pair, password())
+			if c.says == nil {
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				continue
+			}
+			if rotator.KindOf(err) != rotator.KindNotEntitled || s.census(t, app.User) != before {
+				t.Errorf("%s: want a refusal that changes nothing: %v", name, err)
+				continue
+			}
+			rest := err.Error()
+			for _, words := range c.says {
+				_, after, found := strings.Cut(rest, strings.ReplaceAll(words, "C@", quoteIdent(pair.Clone)+"@"))
+				if !found {
+					t.Errorf("%s: no %q, or not in this order: %v", name, words, err)
+				}
+				rest = after
+			}
+			if c.never != "" && strings.Contains(err.Error(), c.never) {
+				t.Errorf("%s: says %q: %v", name, c.never, err)
+			}
+		}
+	})
+}
+
 // TestAccountsOfOneName: a password for several accounts would be a way from the weaker
 // to the stronger.
 func TestAccountsOfOneName(t *testing.T) {

@@ -50,10 +50,10 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 	switch {
 	case then.locked:
 		return c.errorf(rotator.KindPrivilege, "clients of account %s would meet account %s, which is locked: ALTER "+
-			"USER %s ACCOUNT UNLOCK, or DROP USER %s", now, then, then, then)
+			"USER %s ACCOUNT UNLOCK, or DROP USER %s, or RENAME USER it if it is another owner's", now, then, then, then)
 	case !then.changeable():
 		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which %s, or "+
-			"DROP USER %s",
+			"DROP USER %s, or RENAME USER it if it is another owner's",
 			now, then, c.ofNoPassword(ctx, then), then)
 	case aligned:
 		return nil
@@ -74,8 +74,9 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 	}
 	if less := want.missing(have); len(less) > 0 {
 		return c.errorf(rotator.KindMisconfigured, "account %s is for a host for which user %q has no account. "+
-			"Clients on it would meet that account, which lacks %s: DROP USER %s (the rotation makes accounts like "+
-			"the original's), or grant it that", then, c.pair.Original, less, then)
+			"Clients on it would meet that account, which lacks %s. Find out whose it is. If it is another owner's, "+
+			"RENAME USER %s TO another name, which its clients then log in by; else DROP USER it (the rotation makes "+
+			"accounts like the original's), or grant it that", then, c.pair.Original, less, then)
 	}
 	return nil
 }
