@@ -260,3 +260,15 @@ func TestPathsOf(t *testing.T) {
 		}
 	}
 }
+
+// TestAnOlderVersionIsOfferedFirst: where no labeled version is known to work, wrong values may have been stored twice.
+// No row has a password set before it says how an older version is tested; a value of another user has its own advice.
+func TestAnOlderVersionIsOfferedFirst(t *testing.T) {
+	for i, r := range decisionTable() {
+		older := strings.Index(r.reason, "list-secret-version-ids")
+		set := strings.Index(r.reason, "set the user's password to the one in AWSCURRENT")
+		if r.resets && !slices.Contains(r.previous, CredentialOtherTarget) && (older < 0 || set < older) {
+			t.Errorf("row %d: %s", i, r.reason)
+		}
+	}
+}
