@@ -135,7 +135,8 @@ func matchesAny[T comparable](column []T, v T) bool {
 // olderVersion follows "Where wrong values were stored, ". PREVIOUS-ID and what goes with it is left out where there is
 // no AWSPREVIOUS.
 const olderVersion = "an older version may still be right: aws secretsmanager list-secret-version-ids --secret-id " +
-	"ARN --include-deprecated lists them. To have status test one, the newest without a label first, give it the label " +
+	"ARN --include-deprecated lists them. To have status test one, the newest without a label first, give it the " +
+	"label " +
 	"AWSPREVIOUS: aws secretsmanager update-secret-version-stage --secret-id ARN --version-stage AWSPREVIOUS " +
 	"--move-to-version-id VERSION-ID --remove-from-version-id PREVIOUS-ID"
 
@@ -287,7 +288,8 @@ func decisionTable() []rule {
 		{action: ActionResetPassword, resets: true,
 			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +
 				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +
-				"hidden by another account. Where wrong values were stored, " + olderVersion + ". If one works, wrong " +
+				"hidden by another account. Where wrong values were stored, " + olderVersion + ". If one works, " +
+				"wrong " +
 				"values were stored after it: roll back to it. If none does, as a superuser of the database, set the " +
 				"user's password to the one in AWSCURRENT (create the user if it is gone). In either case run " +
 				"status again"},

@@ -68,8 +68,8 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 		return NotEntitled("user %q has %s, and user %q, which is in use, has not. Revoke that from %q, or grant it "+
 			"to both", p.Target, list(seen.Admin), p.InUse(), p.Target)
 	case len(seen.Gains) > 0 && !p.Consent:
-		return withConsent(p.secretARN, "if it may be so", NotEntitled("user %q is to have what user %q may do, and so "+
-			"would have: %s. Take that away; or, if it may be so, add this to the superuser secret: %s", p.Clone,
+		return withConsent(p.secretARN, "if it may be so", NotEntitled("user %q is to have what user %q may do, and "+
+			"so would have: %s. Take that away; or, if it may be so, add this to the superuser secret: %s", p.Clone,
 			p.Original, list(seen.Gains), consentMember(p.Original, p.Clone)), p.Original, p.Clone)
 	case seen.NoProvenance == "" && !p.Named:
 		return nil
@@ -106,8 +106,8 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 		all = ". All of its accounts then get the new password"
 	}
 	return withConsent(p.secretARN, "if the two are a pair", NotEntitled("nothing proves that user %q belongs to user "+
-		"%q: %s; %s. %sIf the two are a pair, add this to the superuser secret: %s%s", p.Target, p.InUse(), why, unknown,
-		several, consentMember(p.Original, p.Clone), all), p.Original, p.Clone)
+		"%q: %s; %s. %sIf the two are a pair, add this to the superuser secret: %s%s", p.Target, p.InUse(), why,
+		unknown, several, consentMember(p.Original, p.Clone), all), p.Original, p.Clone)
 }
 
 // list shortens what would fill a screen.
@@ -125,8 +125,8 @@ func consentMember(names ...string) string {
 	return fmt.Sprintf("%q: [%s]", keyRotates, name)
 }
 
-// withConsent adds to an error the line that writes the member of names into the superuser secret, beside those that are
-// there. What RDS manages, no one else can write.
+// withConsent adds to an error the line that writes the member of names into the superuser secret, beside those that
+// are there. What RDS manages, no one else can write.
 func withConsent(arn, condition string, err error, names ...string) error {
 	if arn == "" || managedByRDS(arn) {
 		return err

@@ -50,7 +50,8 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 	switch {
 	case then.locked:
 		return c.errorf(rotator.KindPrivilege, "clients of account %s would meet account %s, which is locked: ALTER "+
-			"USER %s ACCOUNT UNLOCK, or DROP USER %s, or RENAME USER it if it is another owner's", now, then, then, then)
+			"USER %s ACCOUNT UNLOCK, or DROP USER %s, or RENAME USER it if it is another owner's", now, then, then,
+			then)
 	case !then.changeable():
 		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which %s, or "+
 			"DROP USER %s, or RENAME USER it if it is another owner's",
