@@ -594,7 +594,7 @@ var scenes = map[string]func(*scene){
 		right := s.has(s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), s.value(s.user, s.canary()))
 		s.exec("ACL SAVE", "ACL DELUSER "+s.user, fmt.Sprintf("ACL SETUSER %s on #%x", s.user, sha256.Sum256([]byte(right))))
-		s.says, s.names = "do what is printed below, or else what AWSCURRENT's line names", "do not ACL SAVE yet"
+		s.says, s.names = "do what AWSCURRENT's line names", "do not ACL SAVE yet"
 		s.fix = func() {
 			if first, _, _ := strings.Cut(s.text, "ACL SAVE"); !strings.HasSuffix(first, "do not ") || strings.Contains(s.text, "It needs: +acl") {
 				s.t.Errorf("the last copy of the rules may be overwritten: %s", s.text)
