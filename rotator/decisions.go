@@ -136,8 +136,7 @@ func matchesAny[T comparable](column []T, v T) bool {
 // no AWSPREVIOUS.
 const olderVersion = "an older version may still be right: aws secretsmanager list-secret-version-ids --secret-id " +
 	"ARN --include-deprecated lists them. To have status test one, the newest without a label first, give it the " +
-	"label " +
-	"AWSPREVIOUS: aws secretsmanager update-secret-version-stage --secret-id ARN --version-stage AWSPREVIOUS " +
+	"label AWSPREVIOUS: aws secretsmanager update-secret-version-stage --secret-id ARN --version-stage AWSPREVIOUS " +
 	"--move-to-version-id VERSION-ID --remove-from-version-id PREVIOUS-ID"
 
 // byHand is for what would be discarded, were it not for a pooler.
@@ -181,8 +180,7 @@ func decisionTable() []rule {
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,
 			reason: "AWSCURRENT logs in, which is not enough, for the reason above: do what is printed below, or " +
-				"else " +
-				"what its line names, then run status again. No rotation is in progress"},
+				"else what its line names, then run status again. No rotation is in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), rotationOn: yes, action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), setUp: no, action: ActionNone,
@@ -289,9 +287,8 @@ func decisionTable() []rule {
 			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +
 				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +
 				"hidden by another account. Where wrong values were stored, " + olderVersion + ". If one works, " +
-				"wrong " +
-				"values were stored after it: roll back to it. If none does, as a superuser of the database, set the " +
-				"user's password to the one in AWSCURRENT (create the user if it is gone). In either case run " +
-				"status again"},
+				"wrong values were stored after it: roll back to it. If none does, as a superuser of the database, " +
+				"set the user's password to the one in AWSCURRENT (create the user if it is gone). In either case " +
+				"run status again"},
 	}
 }

@@ -39,9 +39,8 @@ func FixesIn(met Login, sentence string) (fixes []rotator.Fix) {
 	}
 	ends := func(at int) bool {
 		rest := sentence[at:]
-		return rest == "" || slices.ContainsFunc([]string{": ", "; ", ". ", ", and ", ", or ", ", with ", ", then " +
-			"", " ("},
-			func(end string) bool { return strings.HasPrefix(rest, end) })
+		return rest == "" || slices.ContainsFunc([]string{": ", "; ", ". ", ", and ", ", or ", ", with ", ", then ",
+			" ("}, func(end string) bool { return strings.HasPrefix(rest, end) })
 	}
 	start, quote := -1, byte(0)
 	for at := 0; at <= len(sentence); at++ {

@@ -652,9 +652,8 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 			if c.inUse() {
 				text = "%s, of the user now in use, has no counterpart of user %q on its host: clients that it alone " +
 					"admits cannot log in after the next rotation. Was that account renamed or dropped? Then " +
-					"bring it " +
-					"back (RENAME USER). Otherwise, once the other user is in use, DROP USER %s, if AWS's template " +
-					"left it"
+					"bring it back (RENAME USER). Otherwise, once the other user is in use, DROP USER %s, if AWS's " +
+					"template left it"
 			}
 			warnings = append(warnings, strategies.Warn(text, r, c.pair.Original, r))
 		}

@@ -36,12 +36,9 @@ func inquiryEnd(users []string) string {
 		one = cmp.Or(one, quoteIdent(user))
 	}
 	return " WHERE User IN (" + names + "'') -- of several accounts whose Host matches an address, the server takes " +
-		"the most " +
-		"specific: one that is another owner's, or has no name, hides the right one, so RENAME USER or DROP USER it " +
-		"and set no " +
-		"password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one + "@`%` REQUIRE SSL. " +
-		"With ANY, no \"ssl\": false in the secret. No row for the name: " +
-		"the account is renamed (RENAME USER it back) or dropped. No row whose Host matches: CREATE USER for one " +
+		"the most specific: one that is another owner's, or has no name, hides the right one, so RENAME USER or DROP " +
+		"USER it and set no password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one +
+		"@`%` REQUIRE SSL. With ANY, no \"ssl\": false in the secret. No row for the name: the account is renamed (RENAME USER it back) or dropped. No row whose Host matches: CREATE USER for one " +
 		"that does, and GRANT what it had"
 }
 
