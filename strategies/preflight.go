@@ -99,10 +99,24 @@ func (x rehearsal) findings(ctx context.Context) []rotator.Finding {
 
 func (x rehearsal) logIn(ctx context.Context, a *loginResult, login, accepted Login) ([]Warning, error) {
 	if !a.acts || x.rotation.ReadOnlyProbes {
-		return nil, pinging(ctx, x.engine, x.seen)(login)
+		return nil, answered(pinging(ctx, x.engine, x.seen)(login))
 	}
-	return x.dryRun(login, accepted)
+	warnings, err := x.dryRun(login, accepted)
+	return warnings, answered(err)
 }
+
+// answered marks what a login or a dry run ended with, unless the function ran out of time. The rotation may meet it
+// again when the old password is gone, as it does a statement_timeout of the role: it is no unknown.
+func answered(err error) error {
+	if err == nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return answer{err}
+}
+
+type answer struct{ error }
+
+func (a answer) Unwrap() error { return a.error }
 
 // table is the database half in the order of the report. The superuser's login is tried
 // when its secret has been read.
@@ -248,9 +262,13 @@ func (x rehearsal) finding(a *loginResult, r row) rotator.Finding {
 	switch {
 	case of.any && r.fails(of):
 		f := judge(a.err)
-		// a lock, another session: it says nothing of the next time
-		if of.with(rotator.KindConflict) && (r.id == "P6" || r.id == "P7") {
+		switch {
+		// A lock, another session: it says nothing of the next time. setSecret meets it where nothing is changed yet,
+		// and no login does.
+		case of.with(rotator.KindConflict) && (r.id == "P6" || r.id == "P7"):
 			f.Status = rotator.StatusUnknown
+		case f.Status == rotator.StatusUnknown && errors.As(a.err, new(answer)):
+			f.Status = rotator.StatusFailed
 		}
 		return f
 	case a.to == nil:

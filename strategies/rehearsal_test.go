@@ -47,7 +47,8 @@ func (answering) EnsureClone(context.Context, Login, Pair, secret.Password) erro
 // TestTheRowOfAFailure: every failure of a login or a change is one finding, in the row whose
 // it is, and what comes after it in a server is not called passed.
 func TestTheRowOfAFailure(t *testing.T) {
-	early := func(kind rotator.Kind) error { return MarkLoginError(fmt.Errorf("server: %w", kind)) }
+	early := func(err error) error { return MarkLoginError(fmt.Errorf("server: %w", err)) }
+	outOfTime := fmt.Errorf("%w: %w", rotator.KindDeadline, context.DeadlineExceeded) // of the function
 	for name, c := range map[string]struct {
 		strategy   string // "": single user
 		answers    map[string]error
@@ -64,12 +65,19 @@ func TestTheRowOfAFailure(t *testing.T) {
 		"all is well": {want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6p P8p", says: `noticed`},
 		"unreachable": {answers: map[string]error{"login app": early(rotator.KindUnreachable)},
 			want: "S9p T1f T2s T3s P1s P2s P3s P4s P5s P6s"},
-		"no answer to the login": {answers: map[string]error{"login app": early(rotator.KindDeadline)},
+		"no time for the login": {answers: map[string]error{"login app": early(outOfTime)},
 			want: "S9p T1u T2s T3s P1s P2s P3s P4s P5s P6s"},
-		"an unknown answer to the login": {answers: map[string]error{"login app": early(rotator.KindInternal)},
-			want: "S9p T1u T2s T3s P1s P2s P3s P4s P5s P6s"},
-		"the change takes too long": {answers: map[string]error{"change app": rotator.KindDeadline},
+		"no time for the change": {answers: map[string]error{"change app": outOfTime},
 			want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6u"},
+		// What the server itself answers meets testSecret as well, when the old password is gone.
+		"the server ends the statement of the login": {answers: map[string]error{"login app": early(rotator.KindDeadline)},
+			want: "S9p T1f T2s T3s P1s P2s P3s P4s P5s P6s"},
+		"an unknown answer to the login": {answers: map[string]error{"login app": early(rotator.KindInternal)},
+			want: "S9p T1f T2s T3s P1s P2s P3s P4s P5s P6s"},
+		"the server ends the change": {answers: map[string]error{"change app": rotator.KindDeadline},
+			want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6f"},
+		"an unknown answer to the change": {answers: map[string]error{"change app": rotator.KindInternal},
+			want: "S9p T1p T2p T3p P1p P2p P3p P4p P5p P6f"},
 		"lost in the change": {answers: map[string]error{"change app": rotator.KindUnreachable},
 			want: "S9p T1f T2s T3s P1s P2s P3s P4s P5s P6s"},
 		"TLS does not hold": {answers: map[string]error{"login app": early(rotator.KindTLS)},
@@ -116,6 +124,9 @@ func TestTheRowOfAFailure(t *testing.T) {
 		"through a superuser, who is not entitled": {strategy: "through superuser",
 			answers: map[string]error{"change boss": NotEntitled("no")},
 			want:    "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10d *P5s *P6s"},
+		"through a superuser, whose change the server ends": {strategy: "through superuser",
+			answers: map[string]error{"change boss": rotator.KindDeadline},
+			want:    "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4p *P10p *P5p *P6f"},
 		"through a superuser, to a reader": {strategy: "through superuser",
 			answers: map[string]error{"change boss": rotator.KindReadOnly},
 			want:    "S9p T1p T2p T3p P1p P2p P3p S10p *T1p *T2p *T3p *P1p *P2p *P3p *P4f *P10s *P5s *P6s"},
