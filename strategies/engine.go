@@ -229,6 +229,9 @@ type Login struct {
 	// PoolerForwardsLogins says that the secret vouches for what may stand between this
 	// place and the database: each login there is judged by the database's own passwords.
 	PoolerForwardsLogins bool
+	// Rotates says that the secret is a superuser secret: it has the member rotates. Its user may be one that rotates
+	// others and does nothing else.
+	Rotates bool
 }
 
 // TLS says how a connection is protected. The zero value is TLS with the

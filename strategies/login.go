@@ -78,6 +78,7 @@ func (t Traits) parseLogin(d secret.Document) (Login, error) {
 		login.TLS.Disabled = true
 	}
 	login.PoolerForwardsLogins = vouched(d)
+	login.Rotates = d.Has(keyRotates)
 	return login, t.check(login)
 }
 

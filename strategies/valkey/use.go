@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -67,14 +69,42 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 		}
 	}
 	if permitted {
-		return strings.TrimPrefix(fmt.Sprintf("%s; the server denied it each command that reads or writes a key: "+
+		const denies = "the server denied it each command that reads or writes a key"
+		if err := s.madeAgain(ctx, denies); err != nil {
+			return "", err
+		}
+		return strings.TrimPrefix(fmt.Sprintf("%s; %s: "+
 			"unless that is how it is meant, clients get NOPERM, and its rules are lost: %s, then ACL SAVE (%s)",
-			remark, restoreRules(s.login.User), inConfigFile), "; "), nil
+			remark, denies, restoreRules(s.login.User), inConfigFile), "; "), nil
 	}
 	return "", s.errorf(rotator.KindPrivilege, "user %q logs in, and the server denied it all of %d commands that "+
 		"were tried, from PING to XADD: unless its rules name others alone, clients get NOPERM, and its rules are "+
 		"lost: %s, then ACL SAVE (%s)",
 		s.login.User, len(usual)+len(others), restoreRules(s.login.User), inConfigFile)
+}
+
+// madeAgain refuses a user without a command for a key that may change users, unless the secret says that it is a
+// superuser's: that is all that a user has which was made again and then given what a rotation asks for. The other of
+// its pair has more, if there is one. Of a user that may not see users, no more is known.
+func (s *session) madeAgain(ctx context.Context, denies string) error {
+	all, err := s.accounts(ctx)
+	if errors.Is(err, rotator.KindPrivilege) || s.login.Rotates {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	user, rules := s.login.User, all[s.login.User].rules
+	if !slices.ContainsFunc(rules, func(rule string) bool {
+		return slices.Contains([]string{"+acl", "+acl|setuser", "+@admin", "+@dangerous"}, rule)
+	}) {
+		return nil
+	}
+	maps.DeleteFunc(all, func(_ string, a account) bool { return slices.Equal(a.rules, rules) }) // they say no more
+	how, fixes := bringBack(all, s.login)
+	return rotator.WithFix(s.errorf(rotator.KindPrivilege, "user %q logs in and may change users, and %s. If it is a "+
+		"superuser, which rotates others, say so in its secret: \"rotates\": []. If not, clients get NOPERM, and its "+
+		"rules are lost: %s", user, denies, how), "", fixes...)
 }
 
 // served judges the answers to the usual commands, which a server that has let the user in may still not carry out:

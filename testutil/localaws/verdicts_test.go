@@ -292,6 +292,18 @@ func (s *scene) valkeyLine() {
 	s.exec(first+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE")
 }
 
+// rotatorRules are what the documents have a superuser of Valkey given.
+const rotatorRules = "+acl +config|get +config|rewrite +info +multi +exec +discard"
+
+// madeAgainForRotations deletes the user and makes it again as one that can rotate, and do nothing for its clients.
+func (s *scene) madeAgainForRotations() {
+	s.t.Helper()
+	s.exec("ACL SAVE", "ACL DELUSER "+s.user, fmt.Sprintf("ACL SETUSER %s on #%x "+rotatorRules, s.user,
+		sha256.Sum256([]byte(s.holder(s.arn, "AWSCURRENT").Password))))
+	s.says, s.names = "recommended action: investigate", "its rules are lost: do not ACL SAVE yet"
+	s.fix = s.valkeyLine
+}
+
 // valkeyRules does what the query before a password says: a user that is gone gets its rules back from the file that
 // CONFIG GET names, and nothing is saved before that.
 func (s *scene) valkeyRules(before []rotator.Fix) {
@@ -601,6 +613,38 @@ var scenes = map[string]func(*scene){
 			}
 			s.valkeyLine()
 		}
+	},
+	"the user was made again, with what a rotation needs alone": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.madeAgainForRotations()
+	},
+	"the user was made again, with what a rotation needs alone, and one is incomplete": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+		s.madeAgainForRotations()
+	},
+	"the clone was made again, with what a rotation needs alone": func(s *scene) {
+		s.only("valkey")
+		s.rotatedPair(1)
+		clone := s.holder(s.arn, "AWSCURRENT")
+		s.exec("ACL DELUSER "+clone.Username, fmt.Sprintf("ACL SETUSER %s on #%x "+rotatorRules, clone.Username, sha256.Sum256([]byte(clone.Password))))
+		s.says, s.names = "recommended action: investigate", "has the rules of its pair: ACL SETUSER "+clone.Username+" reset"
+		s.fix = func() {
+			line := regexp.MustCompile(`\n +(ACL SETUSER ` + clone.Username + ` reset .*) on >PASSWORD\n`).FindStringSubmatch(s.text)
+			if line == nil {
+				s.t.Fatalf("no line for the clone in: %s", s.text)
+			}
+			s.exec(fmt.Sprintf("%s on #%x", line[1], sha256.Sum256([]byte(clone.Password))), "ACL SAVE")
+		}
+	},
+	"a superuser that rotates itself": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("ACL SETUSER " + s.user + " resetkeys -@all " + rotatorRules)
+		s.says, s.names = "recommended action: investigate", `"rotates": []`
+		s.fix = func() { s.put(s.value(s.user, s.holder(s.arn, "AWSCURRENT").Password, "rotates", []string{})) }
+		s.last = "recommended action: none" // it has no key that accepts could read
 	},
 	"any password is let in": func(s *scene) {
 		s.only("valkey")
