@@ -113,8 +113,9 @@ func (a AlternatingUsers) Apply(ctx context.Context, r rotator.Rotation) error {
 				lostUser(r, label, current.User == pair.Clone && !a.rotateOnly(r.Current), err)))
 	}
 	waitForReplica(ctx, a.Engine, r, superuser, pending)
-	r.Logf("superuser %q changed the password of user %q; user %q (verified with %s) is unchanged", superuser.User,
-		pair.Target, pair.InUse(), label)
+	verified := map[string]string{login.User: " (verified with " + label + ")"}
+	r.Logf("superuser %q changed the password of user %q%s; user %q%s is unchanged", superuser.User,
+		pair.Target, verified[pair.Target], pair.InUse(), verified[pair.InUse()])
 	return nil
 }
 
