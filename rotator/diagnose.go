@@ -368,8 +368,8 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	if l.state != CredentialNotTested {
 		return
 	}
-	for _, other := range c.probes {
-		if other.tried && other.value.SameCredentials(l.value) {
+	for _, other := range c.probes { // a value that is invalid was not sent, maybe for its host
+		if other.tried && other.state != CredentialInvalid && other.value.SameCredentials(l.value) {
 			l.state, l.detail = other.state, "the same user and password as those of another version here"
 			c.probes[id] = l
 			return

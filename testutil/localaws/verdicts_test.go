@@ -568,6 +568,11 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "host", "127.0.0.1:5432"), awsemu.Value{})
 		s.names, s.fix = `store "127.0.0.1" as host and 5432 as port`, func() { s.put(s.value(s.user, right)) }
 	},
+	"a wrong host was stored, and the password is right": func(s *scene) {
+		right := s.has(s.user)
+		s.stuck(aws.Bool(true), s.value(s.user, right), s.value(s.user, right, "host", "127.0.0.1:5432"), awsemu.Value{})
+		s.says = "recommended action: rollback"
+	},
 	"the user was deleted": func(s *scene) {
 		s.only("valkey")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
