@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -276,21 +275,6 @@ func TestNobodyGetsSystemUser(t *testing.T) {
 	})
 }
 
-// pausedConn waits before its second write, which is after the server has looked up the account.
-type pausedConn struct {
-	net.Conn
-	writes          int
-	reached, resume chan struct{}
-}
-
-func (c *pausedConn) Write(p []byte) (int, error) {
-	if c.writes++; c.writes == 2 {
-		close(c.reached)
-		<-c.resume
-	}
-	return c.Conn.Write(p)
-}
-
 // TestLoginsThatBeganBefore: a login that began before its account was dropped is let in by the password of that time,
 // as the account that is there when it ends.
 func TestLoginsThatBeganBefore(t *testing.T) {
@@ -300,16 +284,12 @@ func TestLoginsThatBeganBefore(t *testing.T) {
 		}
 		app := s.user(t, "SYSTEM_USER ON *.*")
 		pair, p, loggedIn := pairOf(app.User), password(), make(chan error, 1)
-		paused := &pausedConn{reached: make(chan struct{}), resume: make(chan struct{})}
+		paused := enginetest.NewPause(2) // by then, the server has looked up the account
 		clone := at(pair.Clone).String()
 		s.run(t, "CREATE USER "+clone+" IDENTIFIED BY '"+p.Reveal()+"'")
 		config := mysql.NewConfig()
 		config.Net, config.Addr, config.User, config.Passwd = "tcp", dial.Address(app), pair.Clone, p.Reveal()
-		config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := new(net.Dialer).DialContext(ctx, network, address)
-			paused.Conn = conn
-			return paused, err
-		}
+		config.DialFunc = paused.Dial
 		connector, err := mysql.NewConnector(config)
 		ok(t, err)
 		go func() {
@@ -319,7 +299,7 @@ func TestLoginsThatBeganBefore(t *testing.T) {
 			}
 			loggedIn <- err
 		}()
-		<-paused.reached
+		<-paused.Reached
 		s.run(t, "DROP USER "+clone)
 		done := make(chan error, 1)
 		go func() { done <- engine().EnsureClone(t.Context(), s.superuser(), pair, password()) }()
@@ -330,7 +310,7 @@ func TestLoginsThatBeganBefore(t *testing.T) {
 			default:
 			}
 		}
-		close(paused.resume)
+		close(paused.Resume)
 		ok(t, <-loggedIn)
 		wants(t, <-done, rotator.KindNotEntitled, "connection ", "KILL ")
 		if grants := s.ask(t, "SHOW GRANTS FOR "+clone); strings.Contains(grants, "SYSTEM_USER") {

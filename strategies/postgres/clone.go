@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
 // EnsureClone implements strategies.CloningEngine. All of it happens in one
@@ -214,23 +217,24 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 		return nil, "", rotator.WithFix(s.errorf(rotator.KindNotFound, "%s: %s. No rotation makes an original: the "+
 			"clone has its rights from it", text, remedy), "", fixes...)
 	}
-	clone, ok := s.roles[pair.Clone]
-	var password statement
+	clone, exists := s.roles[pair.Clone]
+	var password []statement
 	switch {
-	case !ok && pair.Target == pair.Original:
+	case !exists && pair.Target == pair.Original:
 		return nil, "", s.errorf(rotator.KindNotFound, "there is no role %q on this server, though it is the user of "+
 			"AWSCURRENT", pair.Clone)
-	case !ok:
+	case !exists:
 		clone = role{name: pair.Clone, login: true, inherit: true, limit: -1}
-		password, err = s.create(pair, p)
+		err = s.create(ctx, pair, p)
 	default:
-		password, err = s.setPassword(target, p, s.roles[pair.InUse()])
+		password = make([]statement, 1)
+		password[0], err = s.setPassword(target, p, s.roles[pair.InUse()])
 	}
 	if err != nil {
 		return nil, "", err
 	}
 	c := cloneSync{session: s, actingRole: acting(s.roles), original: original, clone: clone,
-		changes: []statement{password}}
+		created: !exists, changes: password}
 	if pair.Target == pair.Clone {
 		c.copyAttributes()
 	}
@@ -255,28 +259,81 @@ func (s *session) checkConnects(r role) error {
 	return nil
 }
 
-// create is the statement that makes the clone. Its password goes in with it, so that at no moment there
-// is a role that may log in and has none.
-func (s *session) create(pair strategies.Pair, p secret.Password) (statement, error) {
+// create makes the clone. Its password goes in with it, so that at no moment there is a role that may log in and has
+// none.
+func (s *session) create(ctx context.Context, pair strategies.Pair, p secret.Password) error {
 	original := s.roles[pair.Original]
 	if original.iam {
-		return statement{}, s.checkUsable(original)
+		return s.checkUsable(original)
 	}
 	stored, err := s.storedForm(pair.Clone, p, original)
 	if err != nil {
-		return statement{}, err
+		return err
 	}
 	me := acting(s.roles)
 	st := operation{action: fmt.Sprintf("creating role %q", pair.Clone), setsPassword: true,
 		remedy: s.createRoleRemedy(me, pair.Original, original.admin)}
-	return statement{st, fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone),
-		quoteLiteral(stored)), nil}, nil
+	change := statement{st, fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone),
+		quoteLiteral(stored)), nil}
+	going, err := s.loginsGoingOn(ctx, change)
+	if err != nil || s.rehearsal {
+		return err
+	}
+	return s.loginsHaveEnded(ctx, pair.Clone, going)
+}
+
+// loginsGoingOn runs a statement and then asks for the logins that are going on, and how long one may take. There is no
+// list of them until PostgreSQL 17, but each has a transaction, which pg_locks shows to anyone, and no user yet.
+func (s *session) loginsGoingOn(ctx context.Context, first statement) ([][]string, error) {
+	st := operation{action: "looking for logins that are going on"}
+	answers, err := s.flight(ctx, first, statement{st, "SELECT pg_stat_clear_snapshot()", nil}, statement{st,
+		`SELECT l.pid, current_setting('authentication_timeout'),
+  extract(epoch FROM current_setting('authentication_timeout')::interval)::int
+FROM pg_locks l WHERE l.locktype = 'virtualxid' AND NOT EXISTS (
+  SELECT FROM pg_stat_get_activity(NULL) a
+  WHERE a.pid = l.pid AND (a.usesysid IS NOT NULL OR a.datid IS NOT NULL))`, nil}) // autovacuum has a database alone
+	if err != nil {
+		return nil, err
+	}
+	return answers[2].rows, nil
+}
+
+// loginsHaveEnded waits for the logins that were going on when a role had been created. One that began under an
+// earlier role of that name is let in by that one's password, as the role that has the name when it ends: the server
+// looks it up once more. Until this transaction ends, no session can make another role of that name, and no login finds
+// this one.
+func (s *session) loginsHaveEnded(ctx context.Context, created string, first [][]string) error {
+	began, limit := time.Now(), dial.LoginTime(ctx, 0)
+	pause := statement{operation{action: "waiting for logins that are going on"}, "SELECT pg_sleep(0.2)", nil}
+	for left := first; len(left) > 0; {
+		pid, setting := left[0][0], left[0][1]
+		seconds, _ := strconv.Atoi(left[0][2])
+		switch waited := time.Since(began); {
+		case waited > time.Duration(seconds+1)*time.Second: // it has its user already, and waits for something else
+			return nil
+		case waited > limit:
+			return s.errorf(rotator.KindDeadline, "role %q is not made yet: a login (server process %s) began before "+
+				"it and goes on, and if that is by the password of an earlier role of this name, it would end as the "+
+				"new one. This attempt changed nothing. Try again: the server ends such a login after "+
+				"authentication_timeout (%s). If it lasts, give the function a Timeout of that and 20 seconds",
+				created, pid, setting)
+		}
+		now, err := s.loginsGoingOn(ctx, pause)
+		if err != nil {
+			return err
+		}
+		left = slices.DeleteFunc(left, func(login []string) bool {
+			return !slices.ContainsFunc(now, func(other []string) bool { return other[0] == login[0] })
+		})
+	}
+	return nil
 }
 
 // cloneSync is the alignment of a clone with its original.
 type cloneSync struct {
 	*session
 	actingRole, original, clone role
+	created                     bool        // by this session, so that the clone has nothing yet
 	changes                     []statement // in the order in which they are to be made
 }
 
@@ -383,7 +440,7 @@ func (c *cloneSync) copySettings(ctx context.Context) error {
 	byName := func(a, b setting) int {
 		return strings.Compare(a.database+"\x00"+a.name, b.database+"\x00"+b.name)
 	}
-	act, free, known := setting{name: "role"}, false, false
+	act, free, known := setting{name: "role"}, c.created, c.created
 	if _, ok := want[act]; !ok {
 		want[act] = "none"
 	}

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 // entitled is a state of the two roles of a pair, as an ordinary CREATEROLE role finds
@@ -459,4 +463,114 @@ func TestNoFunctionOfTheDatabasesOwnerIsCalled(t *testing.T) {
 			t.Errorf("functions of the database's owner were called: %q", called)
 		}
 	})
+}
+
+// heldLogin begins a login by SCRAM as a role that a role with CREATEROLE makes and then drops, and holds it before its
+// proof. end lets it go on, and says whose session it became.
+func (s server) heldLogin(t *testing.T, name string) (end func() (user string, err error)) {
+	t.Helper()
+	mallory, pw := s.NewRole(t, "LOGIN CREATEROLE")
+	by, p := s.login(mallory, pw), password()
+	ok(t, s.as(t, by, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", quoteIdent(name), p.Reveal())))
+	config, err := blankConfig()
+	ok(t, err)
+	config.Host, config.Port, config.Database = s.Host, uint16(s.Port), "postgres"
+	config.User, config.Password = name, p.Reveal()
+	paused := enginetest.NewPause(3) // after the user's name, and what SCRAM begins with
+	config.DialFunc = paused.Dial
+	type session struct {
+		user string
+		err  error
+	}
+	ended := make(chan session, 1)
+	go func() {
+		conn, err := pgconn.ConnectConfig(t.Context(), config)
+		if err != nil {
+			ended <- session{"", err}
+			return
+		}
+		defer conn.Close(context.Background())
+		who := conn.ExecParams(t.Context(), "SELECT session_user", nil, nil, nil, nil).Read()
+		ended <- session{string(who.Rows[0][0]), who.Err}
+	}()
+	<-paused.Reached
+	ok(t, s.as(t, by, "DROP ROLE "+quoteIdent(name)))
+	return func() (string, error) {
+		close(paused.Resume)
+		as := <-ended
+		return as.user, as.err
+	}
+}
+
+// TestLoginsThatBeganBefore: a login that began before its role was dropped is let in by the password of that time, as
+// the role that has the name when it ends. The clone is nobody's before these have ended.
+func TestLoginsThatBeganBefore(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		pair, p, done := r.pair, password(), make(chan error, 1)
+		pair.Target = pair.Clone
+		end := s.heldLogin(t, pair.Clone)
+		_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, p) // which does not wait
+		ok(t, err)
+		go func() { done <- engine().EnsureClone(t.Context(), r.admin, pair, p) }()
+		for s.ask(t, "SELECT count(*)::text FROM pg_stat_activity WHERE usename = $1 AND query LIKE '%pg_sleep%'",
+			r.admin.User) == "0" {
+			select {
+			case err := <-done:
+				user, login := end()
+				t.Fatalf("done (%v), and the login goes on, as %q (%v)", err, user, login)
+			default:
+			}
+		}
+		if user, err := end(); err == nil || !strings.Contains(err.Error(), "does not exist") {
+			t.Errorf("the login ended as %q: %v", user, err)
+		}
+		ok(t, <-done)
+		r.clone.Password = p
+		ok(t, engine().Ping(t.Context(), r.clone))
+		r.turn(t, false)
+		r.turn(t, true)
+	})
+}
+
+// TestLoginsThatDoNotEnd: where there is no time to wait until the server ends one, nothing is changed; and what goes on
+// for longer than a login may has its user already.
+func TestLoginsThatDoNotEnd(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
+	r := newRotation(t, s, "")
+	pair := r.pair
+	pair.Target = pair.Clone
+	s.heldLogin(t, pair.Clone)
+	before := s.everything(t, pair.Original+"%")
+	short, cancel := context.WithTimeout(t.Context(), 12*time.Second) // of which 10 are for what comes after
+	defer cancel()
+	wants(t, engine().EnsureClone(short, r.admin, pair, password()), rotator.KindDeadline, "began before",
+		"authentication_timeout (1min)", "changed nothing")
+	if s.everything(t, pair.Original+"%") != before {
+		t.Error("a refused call changed something")
+	}
+
+	s = server{dbserver.NewPostgres(t, dbserver.Options{Conf: map[string]string{"authentication_timeout": "1s"}})}
+	r = newRotation(t, s, "")
+	s.heldLogin(t, r.pair.Clone)
+	r.turn(t, true)
+
+	r = newRotation(t, s, "")
+	locked := s.NewDatabase(t, r.pair.Original)
+	admin, err := s.Admin(t.Context(), "postgres")
+	ok(t, err)
+	defer admin.Close(context.Background())
+	_, err = admin.PgConn().Exec(t.Context(), "BEGIN; ALTER DATABASE "+locked+" RENAME TO renamed_"+locked).ReadAll()
+	ok(t, err)
+	waiting := make(chan error, 1)
+	go func() {
+		waiting <- engine().Ping(t.Context(), with(r.original, func(l *strategies.Login) { l.Database = locked }))
+	}()
+	for s.ask(t, "SELECT count(*)::text FROM pg_locks WHERE NOT granted") == "0" {
+	}
+	r.turn(t, true)
+	_, err = admin.PgConn().Exec(t.Context(), "ROLLBACK").ReadAll()
+	ok(t, err)
+	ok(t, <-waiting)
 }

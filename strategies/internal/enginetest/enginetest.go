@@ -2,6 +2,7 @@
 package enginetest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -99,4 +100,31 @@ func Entitled(t *testing.T, e strategies.CloningEngine, login strategies.Login, 
 	if census() != before {
 		t.Error("a refused call changed something")
 	}
+}
+
+// Pause holds a client that connects through Dial before one of its writes, until Resume is closed.
+type Pause struct {
+	Reached, Resume chan struct{}
+
+	net.Conn
+	writes int // that are let through
+}
+
+// NewPause makes the Pause before the write of that number, from 1.
+func NewPause(write int) *Pause {
+	return &Pause{Reached: make(chan struct{}), Resume: make(chan struct{}), writes: write - 1}
+}
+
+// Dial connects once.
+func (p *Pause) Dial(ctx context.Context, network, address string) (_ net.Conn, err error) {
+	p.Conn, err = new(net.Dialer).DialContext(ctx, network, address)
+	return p, err
+}
+
+func (p *Pause) Write(b []byte) (int, error) {
+	if p.writes--; p.writes == -1 {
+		close(p.Reached)
+		<-p.Resume
+	}
+	return p.Conn.Write(b)
 }
