@@ -113,7 +113,7 @@ func (d Diagnosis) ToRun() []ToRun {
 		return strings.Contains(d.RecoverEvent, s.VersionID)
 	})
 	test := ToRun{Lead: "to have the function test " + strings.Join(d.Versions[max(0, tests)].Labels, "+") +
-		", while no client is being rejected (a rejected login counts against the user)", Line: d.RecoverEvent}
+		" (a rejected login counts against the user, as each of a client's does)", Line: d.RecoverEvent}
 	at := slices.IndexFunc(d.Fixes, func(f Fix) bool { return f.For != toFindTheCause }) // the query comes first
 	if at < 0 {
 		at = len(d.Fixes)
