@@ -19,6 +19,9 @@ type Fix struct {
 	Note       string `json:",omitempty"` // what to know about it
 }
 
+// String is the line to run, as a sentence has it.
+func (f Fix) String() string { return f.Run }
+
 // Runner is who may run a Fix.
 type Runner string
 
@@ -104,6 +107,38 @@ func NewFix(by Runner, statement string) Fix {
 }
 
 const remark = " -- "
+
+// Sentence is what is said to a person, with what of it that person runs.
+type Sentence struct {
+	Text  string
+	Fixes []Fix
+}
+
+// Sentencef writes a sentence. What of args is a Fix, or a sentence with some in it, is said there and kept beside it,
+// so that what a person runs is what the sentence says.
+func Sentencef(format string, args ...any) Sentence {
+	s := Sentence{Text: fmt.Sprintf(format, args...)}
+	for _, arg := range args {
+		switch arg := arg.(type) {
+		case Fix:
+			s.Fixes = append(s.Fixes, arg)
+		case Sentence:
+			s.Fixes = append(s.Fixes, arg.Fixes...)
+		}
+	}
+	return s
+}
+
+// RunEach is a sentence of fixes alone.
+func RunEach(fixes ...Fix) Sentence {
+	lines := make([]string, len(fixes))
+	for i, f := range fixes {
+		lines[i] = f.Run
+	}
+	return Sentence{strings.Join(lines, "; "), fixes}
+}
+
+func (s Sentence) String() string { return s.Text }
 
 // WithFix adds to an error what a person runs to mend it, for [FixesOf]. advice, if there is any, says it in words: the
 // text of the error ends with it, in parentheses, and a diagnosis, which shows the fixes, leaves it out.

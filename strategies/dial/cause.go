@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,10 +103,11 @@ func (c Cause) Mark(err error, sentence string) error {
 	return marked{err, c.Retry != RetryNo, c.OfAccount, hint}
 }
 
-// WithFix gives an error of that row the statement that mends it, if there is one.
-func (c Cause) WithFix(err error, login strategies.Login, quote func(string) string, remedy string) error {
+// WithFix gives an error of that row the statements that mend it, if there are any.
+func (c Cause) WithFix(err error, login strategies.Login, quote func(string) string,
+	remedy rotator.Sentence) error {
 	if c.Fix == "" && strings.Contains(c.Text, "{remedy}") {
-		return rotator.WithFix(err, "", strategies.FixesIn(login, remedy)...)
+		return rotator.WithFix(err, "", remedy.Fixes...)
 	}
 	if c.Fix == "" {
 		return err
@@ -137,12 +139,10 @@ func (m marked) OfAccount() bool { return m.ofAccount }
 func (m marked) Hint() string    { return m.hint }
 
 // Sentence fills the names of a login into the text. quote writes an identifier.
-func (c Cause) Sentence(login strategies.Login, quote func(string) string, remedy string) string {
-	if remedy == "" {
-		remedy = "the server does not permit it"
-	}
+func (c Cause) Sentence(login strategies.Login, quote func(string) string, remedy rotator.Sentence) string {
 	names := c.names(login, quote)
-	return names.Replace(strings.NewReplacer("{fix}", c.Fix, "{remedy}", remedy).Replace(c.Text))
+	return names.Replace(strings.NewReplacer("{fix}", c.Fix, "{remedy}",
+		cmp.Or(remedy.Text, "the server does not permit it")).Replace(c.Text))
 }
 
 func (c Cause) names(login strategies.Login, quote func(string) string) *strings.Replacer {

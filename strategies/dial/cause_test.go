@@ -49,10 +49,10 @@ func TestTheFirstRowThatFitsCounts(t *testing.T) {
 	c := dial.Cause{Text: "{user} of {database} at {address}: {remedy}"}
 	login := strategies.Login{User: "{database}", Database: "d", Host: "h", Port: 1}
 	quote := func(s string) string { return "<" + s + ">" }
-	if got := c.Sentence(login, quote, ""); got != "<{database}> of <d> at h:1: the server does not permit it" {
+	if got := c.Sentence(login, quote, rotator.Sentence{}); got != "<{database}> of <d> at h:1: the server does not permit it" {
 		t.Error(got)
 	}
-	if got := c.Sentence(login, quote, "GRANT"); !strings.HasSuffix(got, ": GRANT") {
+	if got := c.Sentence(login, quote, rotator.Sentence{Text: "GRANT"}); !strings.HasSuffix(got, ": GRANT") {
 		t.Error(got)
 	}
 }

@@ -32,6 +32,12 @@ func Describe(as strategies.Login) string {
 	return text
 }
 
+// Errorf is an error that an engine itself found, with what its sentence says that a person runs.
+func Errorf(login strategies.Login, k rotator.Kind, format string, args ...any) error {
+	said := rotator.Sentencef(format, args...)
+	return rotator.WithFix(fmt.Errorf("%s: %w: %s", Describe(login), k, said), "", said.Fixes...)
+}
+
 // TimeoutOrDefault is a time limit of an engine; zero and less stand for 5 seconds.
 func TimeoutOrDefault(d time.Duration) time.Duration {
 	if d <= 0 {

@@ -174,14 +174,14 @@ func lockOf(user string, seconds int) string {
 func (s *session) changeOwn(ctx context.Context, p secret.Password) error {
 	st := operation{action: fmt.Sprintf("changing the password of %q", s.login.User), sensitive: true,
 		setsPassword: true, selfChange: true,
-		remedy: "the server does not let this user change its own password: rotate through a superuser secret"}
+		remedy: ownPasswordRemedy()}
 	if s.mariadb {
 		return s.setPassword(ctx, st, "", p)
 	}
 	if s.sandbox && !needsNoEscaping(p) {
 		return s.errorf(rotator.KindMisconfigured, "the password has expired, and until it is changed the server "+
-			"cannot be asked how it reads quotes and backslashes, which the new one holds: exclude them, or ALTER "+
-			"USER %s IDENTIFIED BY a new one by hand", quoteIdent(s.login.User))
+			"cannot be asked how it reads quotes and backslashes, which the new one holds: exclude them, or as a "+
+			"superuser, %s, %s", s.resetExpired(), typedFor(s.login.User))
 	}
 	// REPLACE is wanted by accounts that PASSWORD REQUIRE CURRENT holds to it.
 	change := "ALTER USER USER() IDENTIFIED BY " + quotePassword(p)
@@ -344,32 +344,45 @@ func (s *session) strict(err error) bool {
 // asAdministrator stands before statements that the superuser of a secret cannot run: they give it what it lacks.
 const asAdministrator = "as an administrator, "
 
-func (s *session) createUserRemedy() string {
-	remedy := asAdministrator + s.grantToCreate()
+// ownPasswordRemedy is for a user that may not change itself.
+func ownPasswordRemedy() rotator.Sentence {
+	return rotator.Sentencef("the server does not let this user change its own password: rotate through a " +
+		"superuser secret")
+}
+
+func (s *session) createUserRemedy() rotator.Sentence {
+	system := ""
 	if !s.mariadb {
-		remedy += ", and where the message names SYSTEM_USER, that too"
+		system = ", and where the message names SYSTEM_USER, that too"
 	}
-	return remedy
+	return rotator.Sentencef(asAdministrator+"%s%s", s.grantToCreate(), system)
 }
 
-func (s *session) setPasswordRemedy() string { return asAdministrator + s.grantToSetPasswords() }
-
-func (s *session) grantToCreate() string {
-	return fmt.Sprintf("GRANT CREATE USER ON *.* TO %s", s.actingAccount)
+func (s *session) setPasswordRemedy() rotator.Sentence {
+	return rotator.Sentencef(asAdministrator+"%s", s.grantToSetPasswords())
 }
 
-func (s *session) grantToSetPasswords() string {
-	return fmt.Sprintf("GRANT SELECT, UPDATE ON `mysql`.* TO %s", s.actingAccount)
+func (s *session) grantToCreate() rotator.Fix {
+	return s.fix("GRANT CREATE USER ON *.* TO %s", s.actingAccount)
+}
+
+func (s *session) grantToSetPasswords() rotator.Fix {
+	return s.fix("GRANT SELECT, UPDATE ON `mysql`.* TO %s", s.actingAccount)
+}
+
+// grantToSee is for a superuser that cannot read what accounts there are.
+func (s *session) grantToSee() rotator.Fix {
+	return s.fix("GRANT SELECT ON `mysql`.* TO %s", s.actingAccount)
 }
 
 // grantToChange is what MySQL wants of a superuser that changes an account.
-func (s *session) grantToChange(ctx context.Context, of account) string {
+func (s *session) grantToChange(ctx context.Context, of account) rotator.Fix {
 	theirs, _, err := s.grants(ctx, of)
 	mine, _, failed := s.grants(ctx, s.actingAccount)
 	if err != nil || failed != nil || !theirs.isSystem() || mine.isSystem() {
 		return s.grantToCreate()
 	}
-	return fmt.Sprintf("GRANT CREATE USER, SYSTEM_USER ON *.* TO %s", s.actingAccount)
+	return s.fix("GRANT CREATE USER, SYSTEM_USER ON *.* TO %s", s.actingAccount)
 }
 
 // accountRow is what mysql.user says of an account.
@@ -470,7 +483,8 @@ FROM mysql.user u JOIN mysql.global_priv p ON p.Host = u.Host AND p.User = u.Use
 
 // accounts looks up every account of a name.
 func (s *session) accounts(ctx context.Context, user string) ([]accountRow, error) {
-	st := operation{action: "looking up accounts", remedy: fmt.Sprintf(asAdministrator+"GRANT SELECT ON `mysql`.* TO %s: a superuser has to see the accounts that it changes", s.actingAccount)}
+	st := operation{action: "looking up accounts", remedy: rotator.Sentencef(asAdministrator+"%s: a superuser has "+
+		"to see the accounts that it changes", s.grantToSee())}
 	table, err := s.query(ctx, st, s.accountsOf(user))
 	if err != nil {
 		return nil, err
@@ -595,8 +609,8 @@ func (s *session) changeable(ctx context.Context, all []accountRow, user string)
 	case targets != nil:
 		return targets, nil
 	case locked != nil:
-		return nil, s.errorf(rotator.KindPrivilege, "account %s is locked, and its password is left alone: ALTER "+
-			"USER %s ACCOUNT UNLOCK", names(locked), names(locked))
+		return nil, s.errorf(rotator.KindPrivilege, "account %s is locked, and its password is left alone: %s",
+			names(locked), s.fix("ALTER USER %s ACCOUNT UNLOCK", names(locked)))
 	case others != nil:
 		return nil, s.errorf(rotator.KindMisconfigured, "account %s %s, or stop rotating this secret", names(others),
 			s.ofNoPassword(ctx, others[0]))

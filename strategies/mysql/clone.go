@@ -479,7 +479,7 @@ type granted struct {
 
 func (s *session) readGrants(ctx context.Context, of account) (rights, string, error) {
 	st := operation{action: "looking up the privileges of " + of.String(), sensitive: true,
-		remedy: fmt.Sprintf(asAdministrator+"GRANT SELECT ON `mysql`.* TO %s", s.actingAccount)}
+		remedy: rotator.Sentencef(asAdministrator+"%s", s.grantToSee())}
 	table, err := s.query(ctx, st, grantsOf(of))
 	if errorNumber(err) == 1141 && !of.role {
 		return nil, "", s.errorf(rotator.KindMisconfigured,
@@ -586,19 +586,19 @@ func (c *cloneSync) copyAttributes(ctx context.Context, original, clone accountR
 }
 
 // grantRemedy is the statement that permits another, and why it is needed.
-func (s *session) grantRemedy(sql statement) (grant, why string) {
+func (s *session) grantRemedy(sql statement) (grant rotator.Fix, why string) {
 	what, _, _ := strings.Cut(sql.what, " WITH ")
 	option := "GRANT"
 	if role, isRole := strings.CutPrefix(what, "the role "); isRole {
 		what, option = role, "ADMIN"
 	}
-	return fmt.Sprintf("GRANT %s TO %s WITH %s OPTION", what, s.actingAccount, option),
+	return s.fix("GRANT %s TO %s WITH %s OPTION", what, s.actingAccount, option),
 		": a superuser can pass on only what it has itself"
 }
 
-func (s *session) passOnRemedy(sql statement) string {
+func (s *session) passOnRemedy(sql statement) rotator.Sentence {
 	grant, why := s.grantRemedy(sql)
-	return asAdministrator + grant + why
+	return rotator.Sentencef(asAdministrator+"%s%s", grant, why)
 }
 
 // dryRun goes through what EnsureClone would do, without doing it.

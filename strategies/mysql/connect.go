@@ -459,9 +459,12 @@ func (s *session) execRaw(ctx context.Context, sql string) error {
 
 // errorf is an error that the engine itself found.
 func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
-	sentence := fmt.Sprintf(format, args...)
-	return rotator.WithFix(fmt.Errorf("%s: %w: %s", dial.Describe(s.login), k, sentence), "",
-		strategies.FixesIn(s.login, sentence)...)
+	return dial.Errorf(s.login, k, format, args...)
+}
+
+// fix is a statement that a person runs for what this session met.
+func (s *session) fix(format string, args ...any) rotator.Fix {
+	return strategies.Fix(s.login, fmt.Sprintf(format, args...))
 }
 
 // errorNumber is the server's number of an error, or 0.

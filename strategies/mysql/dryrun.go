@@ -19,7 +19,7 @@ import (
 func (s *session) dryRunOwn(ctx context.Context, sample secret.Password, keeping string) error {
 	st := operation{action: fmt.Sprintf("dry run of a new password of %q", s.login.User), sensitive: true,
 		setsPassword: true, selfChange: true, limit: s.limit,
-		remedy: "the server does not let this user change its own password: rotate through a superuser secret"}
+		remedy: ownPasswordRemedy()}
 	if keeping != "" {
 		st.remedy = s.keepingRemedy()
 	}
@@ -232,19 +232,20 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 // denial is an operation that a dry run was not permitted, and the statement that permits it.
 type denial struct {
 	error
-	grant, why string
-	as         func(remedy string) error // the error with another remedy
+	grant rotator.Fix
+	why   string
+	as    func(remedy rotator.Sentence) error // the error with another remedy
 }
 
 func (d denial) Unwrap() error { return d.error }
 
 // denied makes a denial of what the server said, where it is one.
-func (s *session) denied(ctx context.Context, st operation, err error, grant, why string) error {
-	as := func(remedy string) error {
+func (s *session) denied(ctx context.Context, st operation, err error, grant rotator.Fix, why string) error {
+	as := func(remedy rotator.Sentence) error {
 		st.remedy = remedy
 		return s.wrapError(ctx, st, err)
 	}
-	one := as(asAdministrator + grant + why)
+	one := as(rotator.Sentencef(asAdministrator+"%s%s", grant, why))
 	if rotator.KindOf(one) != rotator.KindPrivilege {
 		return one
 	}
@@ -269,7 +270,7 @@ func (d denials) err() error {
 	if d == nil {
 		return nil
 	}
-	var grants []string
+	var grants []rotator.Fix
 	why := ""
 	for _, x := range d {
 		why = cmp.Or(why, x.why)
@@ -277,7 +278,7 @@ func (d denials) err() error {
 			grants = append(grants, x.grant)
 		}
 	}
-	return d[0].as(asAdministrator + strings.Join(grants, "; ") + why)
+	return d[0].as(rotator.Sentencef(asAdministrator+"%s%s", rotator.RunEach(grants...), why))
 }
 
 // refused gives the statements among which is one that MariaDB refuses for another reason

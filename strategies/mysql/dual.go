@@ -104,16 +104,15 @@ func (s *session) checkKeeping() error {
 			"keeps two: upgrade, or rotate without dual passwords", s.wire.version)
 	case s.sandbox:
 		return s.errorf(rotator.KindPrivilege, "the password has expired, and an expired password is not worth "+
-			"retaining: rotate once without dual passwords, or ALTER USER %s IDENTIFIED BY a new one by hand",
-			quoteIdent(s.login.User))
+			"retaining: rotate once without dual passwords, or as a superuser, %s, %s", s.resetExpired(),
+			typedFor(s.login.User))
 	}
 	return nil
 }
 
-func (s *session) keepingRemedy() string {
-	return fmt.Sprintf(asAdministrator+"GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s: an account needs it to keep a "+
-		"second password",
-		s.actingAccount)
+func (s *session) keepingRemedy() rotator.Sentence {
+	return rotator.Sentencef(asAdministrator+"%s: an account needs it to keep a second password",
+		s.fix("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %s", s.actingAccount))
 }
 
 // olderThan says whether a server's version is lower.

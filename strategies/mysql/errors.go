@@ -34,12 +34,12 @@ type operation struct {
 	limit time.Duration
 	roots *x509.CertPool // known while securing
 
-	action       string // "changing the password", of a statement
-	remedy       string // what to do if the server does not permit it
-	setsPassword bool   // the statement carries a new password: refusals are the policy's
-	sensitive    bool   // the statement carries values that the server may repeat
-	selfChange   bool   // the account changes itself
-	product      string // what the server is; before its greeting that is not known
+	action       string           // "changing the password", of a statement
+	remedy       rotator.Sentence // what to do if the server does not permit it
+	setsPassword bool             // the statement carries a new password: refusals are the policy's
+	sensitive    bool             // the statement carries values that the server may repeat
+	selfChange   bool             // the account changes itself
+	product      string           // what the server is; before its greeting that is not known
 }
 
 // The products of this engine, by which rows of Causes differ.
@@ -99,9 +99,9 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 			"over, or a proxy in between has no database behind it"
 	case st.phase != querying:
 		kind = rotator.KindMisconfigured
-		sentence, cause = classifyLogin(err, login, st.product)
-		fixes := strategies.FixesIn(login, sentence)
-		mark = func(err error) error { return rotator.WithFix(err, "", fixes...) }
+		var says rotator.Sentence
+		says, cause = classifyLogin(err, login, st.product)
+		sentence, mark = says.Text, func(err error) error { return rotator.WithFix(err, "", says.Fixes...) }
 	default:
 		kind, sentence = rotator.KindInternal, "the driver failed"
 	}
@@ -162,25 +162,25 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 
 // classifyLogin reads a login that failed on our side of the wire. The driver's own texts
 // advise on settings that do not exist here.
-func classifyLogin(err error, login strategies.Login, product string) (string, error) {
-	give := toMySQL
+func classifyLogin(err error, login strategies.Login, product string) (rotator.Sentence, error) {
+	statement := giveMySQL
 	if product == productMariaDB {
-		give = toMariaDB
+		statement = giveMariaDB
 	}
-	give = strings.ReplaceAll(give, "{user}", quoteIdent(login.User))
+	give := rotator.Sentencef("%s, %s", strategies.Fix(login, namedIn(statement, login.User)), typedFor(login.User))
 	switch {
 	case errors.Is(err, mysql.ErrCleartextPassword):
-		return "the server asks for the password in clear (mysql_clear_password, as for PAM, LDAP or IAM accounts), " +
-			"and it is not sent: stop rotating this secret, or " + give, errRefused
+		return rotator.Sentencef("the server asks for the password in clear (mysql_clear_password, as for PAM, "+
+			"LDAP or IAM accounts), and it is not sent: stop rotating this secret, or %s", give), errRefused
 	case errors.Is(err, mysql.ErrOldPassword):
-		return "the server asks for the password in the form of MySQL 4.0, which a listener on the network can read: " +
-			give, errRefused
+		return rotator.Sentencef("the server asks for the password in the form of MySQL 4.0, which a listener on "+
+			"the network can read: %s", give), errRefused
 	case errors.Is(err, mysql.ErrUnknownPlugin):
-		return "the server asks for a proof that this function cannot give (parsec, gssapi, PAM, LDAP or WebAuthn): " +
-			"stop rotating this secret, or " + give, errRefused
+		return rotator.Sentencef("the server asks for a proof that this function cannot give (parsec, gssapi, PAM, "+
+			"LDAP or WebAuthn): stop rotating this secret, or %s", give), errRefused
 	}
-	return "no common authentication method: something that is not MySQL, or an account whose plugin this function " +
-		"does not have", errRefused
+	return rotator.Sentencef("no common authentication method: something that is not MySQL, or an account whose " +
+		"plugin this function does not have"), errRefused
 }
 
 // errRefused stands in for texts of the driver that would mislead.

@@ -207,34 +207,43 @@ func (m authMethods) reset(r accountRow, text string) rotator.RejectionCause {
 }
 
 // ofNoPassword says what to do about an account that this function can neither log in as nor give a password.
-func (s *session) ofNoPassword(ctx context.Context, r accountRow) string {
+func (s *session) ofNoPassword(ctx context.Context, r accountRow) rotator.Sentence {
 	m, err := s.methods(ctx)
 	if err != nil {
 		m = authMethods{mariadb: s.mariadb}
 	}
-	return fmt.Sprintf("logs in by %s, and this function changes and proves passwords of %s: %s, %s",
-		strings.Join(r.plugins, " or "), strings.Join(passwordPlugins, ", "), m.resetStatement(r), typedFor(r.user))
+	return rotator.Sentencef("logs in by %s, and this function changes and proves passwords of %s: %s, %s",
+		strings.Join(r.plugins, " or "), strings.Join(passwordPlugins, ", "), s.fix("%s", m.resetStatement(r)),
+		typedFor(r.user))
 }
 
 // expiredSuperuser is the error of a superuser in the sandbox.
 func (s *session) expiredSuperuser() error {
-	set := setMySQL
-	if s.mariadb {
-		set = setMariaDB
+	reset := s.resetExpired()
+	reset.PasswordOf = rotator.LabelCurrent + " of the superuser secret"
+	history := ""
+	if reset.Note != "" {
+		history = " (" + reset.Note + ")"
 	}
-	set = strings.ReplaceAll(set, typed, "with the password in AWSCURRENT of its secret in place of PASSWORD")
-	set = strings.ReplaceAll(set, "{user}", quoteIdent(s.login.User))
-	fixes := strategies.FixesIn(s.login, set)
-	for i := range fixes {
-		fixes[i].PasswordOf = rotator.LabelCurrent + " of the superuser secret"
-	}
-	return rotator.WithFix(s.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its "+
-		"secret "+
-		"first, or as another superuser, %s", set), "", fixes...)
+	return s.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its secret first, or as "+
+		"another superuser, %s, with the password in AWSCURRENT of its secret in place of PASSWORD%s", reset, history)
 }
 
+// resetExpired gives the account of a session its own password once more, by which it no longer is an expired one.
+func (s *session) resetExpired() rotator.Fix {
+	reset := s.fix("%s", namedIn(resetMySQL, s.login.User))
+	reset.Note = history
+	if s.mariadb {
+		reset = s.fix("%s", namedIn(resetMariaDB, s.login.User))
+	}
+	return reset
+}
+
+// namedIn writes the name of a user into a text of the table.
+func namedIn(text, user string) string { return strings.ReplaceAll(text, "{user}", quoteIdent(user)) }
+
 // typedFor says which password to type.
-func typedFor(user string) string { return strings.ReplaceAll(typed, "{user}", quoteIdent(user)) }
+func typedFor(user string) string { return namedIn(typed, user) }
 
 // rejectionCause says why a login from a host is rejected. own are the accounts of the name, anonymous those without
 // one, and partners those of the other user of its pair.
@@ -251,16 +260,19 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 			Reset: createStatement(login.User) +
 				" -- where RENAME USER does not bring it back; then " + then}
 	}
-	met, blocks := obstacle(login, host, own, anonymous)
+	met, blocks, remedy := obstacle(login, host, own, anonymous)
+	former := strategies.Fix(strategies.Login{}, fmt.Sprintf("RENAME USER %s TO %s", met,
+		account{user: login.User + "_former", host: met.host}))
+	former.Note = "its clients, if it has any, then need that name"
 	switch {
 	case undecided(own, host):
 		return rotator.RejectionCause{Text: fmt.Sprintf("user %q has the accounts %s, and the server calls the "+
 			"address of this function %s", login.User, names(own), quoteText(host))}
-	case blocks.text != "" && met.locked && !met.accepts(login.Password):
-		return rotator.RejectionCause{Blocked: true, Text: blocks.text + "; its password is another, too",
-			Remedy: blocks.remedy, Fixes: blocks.fixes()}
-	case blocks.text != "":
-		return rotator.RejectionCause{Blocked: true, Text: blocks.text, Remedy: blocks.remedy, Fixes: blocks.fixes()}
+	case blocks != "":
+		if met.locked && !met.accepts(login.Password) {
+			blocks += "; its password is another, too"
+		}
+		return rotator.RejectionCause{Blocked: true, Text: blocks, Remedy: remedy.Text, Fixes: remedy.Fixes}
 	case len(m.of(met)) == 0:
 		how := "not by a password"
 		if met.plugin() != "" {
@@ -274,64 +286,52 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 		return rotator.RejectionCause{Right: true,
 			Text: fmt.Sprintf("account %s, which the server takes the login for, has this very password", met)}
 	case right >= 0:
-		return rotator.RejectionCause{Blocked: true,
-			Fixes: []rotator.Fix{strategies.Fix(strategies.Login{}, fmt.Sprintf("RENAME USER %s TO %s -- its "+
-				"clients, if it "+
-				"has any, then need that name", met, account{user: login.User + "_former", host: met.host}))},
+		return rotator.RejectionCause{Blocked: true, Fixes: []rotator.Fix{former},
 			Text: fmt.Sprintf("the server takes the login for account %s, which hides %s, whose password this is: "+
 				"if no client uses the former (%s shows where clients of either come from), DROP USER %s; otherwise "+
-				"RENAME USER %s TO %s, or to another name, and give that to its clients",
-				met, own[right], m.clientsOf(login.User), met, met,
-				account{user: login.User + "_former", host: met.host})}
+				"%s, or to another name, and give that to its clients",
+				met, own[right], m.clientsOf(login.User), met, former)}
 	}
 	return m.reset(met, fmt.Sprintf("the server takes the login for account %s, and its password is another", met))
 }
 
-// obstacle gives the account that the server takes a login from a host for, and what keeps it out whatever the
-// password;
-// "": nothing.
-func obstacle(login strategies.Login, host string, own, anonymous []accountRow) (met accountRow, blocks blocked) {
+// obstacle gives the account that the server takes a login from a host for, what keeps it out whatever the password
+// ("": nothing), and what to do about that.
+func obstacle(login strategies.Login, host string, own, anonymous []accountRow) (met accountRow, blocks string,
+	remedy rotator.Sentence) {
 	// of two for the same host the server takes the one with a name
 	own = accountsOnly(own)
 	met, ok := serving(slices.Concat(anonymous, own), host)
+	fix := func(format string, args ...any) rotator.Fix {
+		return strategies.Fix(strategies.Login{}, fmt.Sprintf(format, args...))
+	}
 	switch {
 	case !ok && len(own) > 0:
-		blocks.statement = fmt.Sprintf("RENAME USER %s TO %s", own[0], account{user: login.User, host: "%"})
-		blocks.text = fmt.Sprintf("no account of user %q is for the address of this function, which the server calls "+
-			"%s, but %s", login.User, quoteText(host), names(own))
-		blocks.remedy = blocks.statement + ", or CREATE USER for that address, and GRANT what it had"
+		blocks = fmt.Sprintf("no account of user %q is for the address of this function, which the server calls %s, "+
+			"but %s", login.User, quoteText(host), names(own))
+		remedy = rotator.Sentencef("%s, or CREATE USER for that address, and GRANT what it had",
+			fix("RENAME USER %s TO %s", own[0], account{user: login.User, host: "%"}))
 	case !ok:
 	case met.user == "":
-		blocks.statement = "DROP USER " + met.String()
-		blocks.text = fmt.Sprintf("the server takes the login for the anonymous account %s, which comes before any "+
-			"account of %q for the address of this function", met, login.User)
-		blocks.remedy = blocks.statement
+		blocks = fmt.Sprintf("the server takes the login for the anonymous account %s, which comes before any account "+
+			"of %q for the address of this function", met, login.User)
+		remedy = rotator.Sentencef("%s", fix("DROP USER %s", met))
 	case met.locked:
-		blocks.statement = "ALTER USER " + met.String() + " ACCOUNT UNLOCK"
-		blocks.text, blocks.remedy = fmt.Sprintf("account %s is locked", met), blocks.statement
+		blocks = fmt.Sprintf("account %s is locked", met)
+		remedy = rotator.Sentencef("%s", fix("ALTER USER %s ACCOUNT UNLOCK", met))
 	case met.require == "REQUIRE SSL" && login.TLS.Disabled:
-		blocks.text, blocks.remedy = fmt.Sprintf("account %s demands TLS", met), `remove "ssl": false from the secret`
+		blocks = fmt.Sprintf("account %s demands TLS", met)
+		remedy = rotator.Sentencef(`remove "ssl": false from the secret`)
 	case met.require != "REQUIRE NONE" && met.require != "REQUIRE SSL":
 		without := ""
 		if login.TLS.Disabled {
 			without = `, and remove "ssl": false from the secret`
 		}
-		blocks.statement = "ALTER USER " + met.String() + " REQUIRE SSL"
-		blocks.text = fmt.Sprintf("account %s demands a client certificate (%s), of which this function has none", met,
+		blocks = fmt.Sprintf("account %s demands a client certificate (%s), of which this function has none", met,
 			met.require)
-		blocks.remedy = blocks.statement + without
+		remedy = rotator.Sentencef("%s%s", fix("ALTER USER %s REQUIRE SSL", met), without)
 	}
-	return met, blocks
-}
-
-// blocked is what keeps a login out, and what to do: in words, and the statement in them, if there is one.
-type blocked struct{ text, remedy, statement string }
-
-func (b blocked) fixes() []rotator.Fix {
-	if b.statement == "" {
-		return nil
-	}
-	return []rotator.Fix{strategies.Fix(strategies.Login{}, b.statement)}
+	return met, blocks, remedy
 }
 
 // checkReached refuses a change after which the login that testSecret makes would be rejected, whatever the password.
@@ -353,11 +353,10 @@ func (c *cloneSync) checkReached(ctx context.Context) error {
 	if _, ok := serving(accountsOnly(inUse), host); !ok || undecided(next, host) {
 		return nil
 	}
-	met, blocks := obstacle(login, host, next, anonymous)
+	met, blocks, remedy := obstacle(login, host, next, anonymous)
 	switch {
-	case blocks.text != "":
-		return rotator.WithFix(c.errorf(rotator.KindMisconfigured, "the new password could not log in: %s: %s",
-			blocks.text, blocks.remedy), "", blocks.fixes()...)
+	case blocks != "":
+		return c.errorf(rotator.KindMisconfigured, "the new password could not log in: %s: %s", blocks, remedy)
 	case c.inUse():
 		return c.checkMayUse(ctx, met)
 	}

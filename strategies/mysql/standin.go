@@ -49,9 +49,9 @@ func (c *cloneSync) checkStandIns(ctx context.Context) error {
 func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, aligned bool) error {
 	switch {
 	case then.locked:
-		return c.errorf(rotator.KindPrivilege, "clients of account %s would meet account %s, which is locked: ALTER "+
-			"USER %s ACCOUNT UNLOCK, or DROP USER %s, or RENAME USER it if it is another owner's", now, then, then,
-			then)
+		return c.errorf(rotator.KindPrivilege, "clients of account %s would meet account %s, which is locked: %s, or "+
+			"DROP USER %s, or RENAME USER it if it is another owner's", now, then,
+			c.fix("ALTER USER %s ACCOUNT UNLOCK", then), then)
 	case !then.changeable():
 		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which %s, or "+
 			"DROP USER %s, or RENAME USER it if it is another owner's",
@@ -61,7 +61,8 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 	case then.require != now.require && then.require != "REQUIRE NONE" &&
 		(then.require != "REQUIRE SSL" || c.pair.NoTLS):
 		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which refuses them "+
-			"without what it demands: ALTER USER %s %s, as account %s has it", now, then, then, now.require, now)
+			"without what it demands: %s, as account %s has it", now, then,
+			c.fix("ALTER USER %s %s", then, now.require), now)
 	case c.pair.PasswordOnly:
 		return c.checkMayUse(ctx, then)
 	}

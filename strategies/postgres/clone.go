@@ -213,9 +213,9 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 		if err != nil {
 			return nil, "", err
 		}
-		text, remedy, fixes := s.gone(pair.Original, candidate)
-		return nil, "", rotator.WithFix(s.errorf(rotator.KindNotFound, "%s: %s. No rotation makes an original: the "+
-			"clone has its rights from it", text, remedy), "", fixes...)
+		text, remedy := s.gone(pair.Original, candidate)
+		return nil, "", s.errorf(rotator.KindNotFound, "%s: %s. No rotation makes an original: the clone has its "+
+			"rights from it", text, remedy)
 	}
 	clone, exists := s.roles[pair.Clone]
 	var password []statement
@@ -369,13 +369,13 @@ func (c *cloneSync) copyAttributes() {
 }
 
 func (c *cloneSync) alter(attribute string) {
-	st := operation{
+	alter := c.fix("ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute)
+	c.change(operation{
 		action: fmt.Sprintf("copying the attribute %s from role %q to role %q", attribute, c.original.name,
 			c.clone.name),
-		remedy: fmt.Sprintf("only a superuser may, or as of PostgreSQL 16 a role that has the attribute itself: as "+
-			"one of those, ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute),
-	}
-	c.change(st, fmt.Sprintf("ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute))
+		remedy: rotator.Sentencef("only a superuser may, or as of PostgreSQL 16 a role that has the attribute "+
+			"itself: as one of those, %s", alter),
+	}, alter.Run)
 }
 
 // ensureMember gives the clone the original's rights. It says false where the
@@ -518,11 +518,14 @@ func (c *cloneSync) set(key setting, action string) {
 		what += fmt.Sprintf(" in database %q", key.database)
 	}
 	st := operation{
-		action: fmt.Sprintf("copying %s from role %q to role %q", what, c.original.name, c.clone.name),
-		remedy: fmt.Sprintf("only a superuser may set %s (or as of PostgreSQL 15: GRANT SET ON PARAMETER %s TO "+
-			"%s); or remove it from role %q", key.name, quoteSetting(key.name), quoteIdent(c.actingRole.name),
-			c.original.name),
+		action:    fmt.Sprintf("copying %s from role %q to role %q", what, c.original.name, c.clone.name),
 		sensitive: true,
+	}
+	if st.remedy = rotator.Sentencef("only a superuser may set %s: remove it from role %q", key.name,
+		c.original.name); c.version >= 150000 {
+		st.remedy = rotator.Sentencef("only a superuser may set %s, unless it is permitted: %s; or remove it from "+
+			"role %q", key.name, c.fix("GRANT SET ON PARAMETER %s TO %s", quoteSetting(key.name),
+			quoteIdent(c.actingRole.name)), c.original.name)
 	}
 	c.change(st, "ALTER ROLE "+quoteIdent(c.clone.name)+in+" "+action)
 }

@@ -398,7 +398,12 @@ func (s *session) only(st operation, rows [][]string) ([]string, error) {
 
 // errorf is an error that the engine itself found.
 func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %s", dial.Describe(s.login), k, fmt.Sprintf(format, args...))
+	return dial.Errorf(s.login, k, format, args...)
+}
+
+// fix is a statement that a person runs for what this session met.
+func (s *session) fix(format string, args ...any) rotator.Fix {
+	return strategies.Fix(s.login, fmt.Sprintf(format, args...))
 }
 
 // checkSession refuses a login that turned into another's, as a pooler or a user name

@@ -35,10 +35,10 @@ type operation struct {
 	method authMethod     // known while logging in
 	proved bool           // a proof of the password has been sent
 
-	action       string // "changing the password", of a statement
-	remedy       string // what to do if the server does not permit it
-	setsPassword bool   // the statement carries a password: refusals are the policy's
-	sensitive    bool   // the statement carries values that the server may repeat
+	action       string           // "changing the password", of a statement
+	remedy       rotator.Sentence // what to do if the server does not permit it
+	setsPassword bool             // the statement carries a password: refusals are the policy's
+	sensitive    bool             // the statement carries values that the server may repeat
 }
 
 // wrapError gives every failure of the driver, the network and the server its kind

@@ -61,8 +61,8 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	r, ok := s.roles[user]
 	if !ok {
 		candidate, err := s.renamed(ctx, user)
-		cause := rotator.RejectionCause{Blocked: candidate != ""}
-		cause.Text, cause.Remedy, cause.Fixes = s.gone(user, candidate)
+		text, remedy := s.gone(user, candidate)
+		cause := rotator.RejectionCause{Text: text, Remedy: remedy.Text, Fixes: remedy.Fixes, Blocked: candidate != ""}
 		if !cause.Blocked {
 			cause.Reset = "CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' -- if it was dropped, and " +
 				"not renamed; then GRANT it what it had"
@@ -108,13 +108,13 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 
 // gone says what to do about a role that is not there. What an original owned and was granted is not to be seen once it
 // is dropped: no rotation makes it again.
-func (s *session) gone(user, candidate string) (text, remedy string, fixes []rotator.Fix) {
+func (s *session) gone(user, candidate string) (text string, remedy rotator.Sentence) {
 	text = fmt.Sprintf("there is no role %q on this server", user)
 	if candidate != "" {
-		rename := "ALTER ROLE " + quoteIdent(candidate) + " RENAME TO " + quoteIdent(user)
-		return text, fmt.Sprintf("role %q, which is in its place beside the other user of the pair, looks like it, "+
-				"renamed. If no client logs in by that name, %s", candidate, rename), []rotator.Fix{
-				strategies.Fix(strategies.Login{}, fmt.Sprintf("%s -- if no client logs in as %q", rename, candidate))}
+		rename := strategies.Fix(strategies.Login{}, "ALTER ROLE "+quoteIdent(candidate)+" RENAME TO "+quoteIdent(user))
+		rename.Note = fmt.Sprintf("if no client logs in as %q", candidate)
+		return text, rotator.Sentencef("role %q, which is in its place beside the other user of the pair, looks "+
+			"like it, renamed. If no client logs in by that name, %s", candidate, rename)
 	}
 	name, remade := quoteIdent(user), ""
 	then := fmt.Sprintf("GRANT %s TO %s, if that is its clone", name, quoteIdent(user+cloneSuffix))
@@ -122,11 +122,11 @@ func (s *session) gone(user, candidate string) (text, remedy string, fixes []rot
 		remade = fmt.Sprintf(" (the clone of %q, a rotation makes again, once AWSCURRENT is for %[1]q)", original)
 		then = fmt.Sprintf("GRANT %s TO %s, if it is the clone of that", quoteIdent(original), name)
 	}
-	return text, fmt.Sprintf("if it was renamed, to one of SELECT rolname FROM pg_roles WHERE rolcanlogin, ALTER "+
-		"ROLE ... RENAME TO %[1]s; if it was dropped%[2]s, CREATE ROLE %[1]s LOGIN PASSWORD 'PASSWORD', with that "+
-		"of the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD (or another, where none is); "+
-		"then %[3]s; then GRANT it what it had, which its deployment or a backup says; or correct the user name in "+
-		"the secret", name, remade, then), nil
+	return text, rotator.Sentencef("if it was renamed, to one of SELECT rolname FROM pg_roles WHERE rolcanlogin, "+
+		"ALTER ROLE ... RENAME TO %[1]s; if it was dropped%[2]s, CREATE ROLE %[1]s LOGIN PASSWORD 'PASSWORD', with "+
+		"that of the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD (or another, where none "+
+		"is); then %[3]s; then GRANT it what it had, which its deployment or a backup says; or correct the user name "+
+		"in the secret", name, remade, then)
 }
 
 // TestClone implements strategies.CloneTester.
@@ -146,14 +146,14 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		if err != nil {
 			return err
 		}
-		text, remedy, fixes := s.gone(pair.Original, candidate)
-		return rotator.WithFix(s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: "+
-			"%s: %s", pair.Clone, text, remedy), "", fixes...)
+		text, remedy := s.gone(pair.Original, candidate)
+		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s: %s",
+			pair.Clone, text, remedy)
 	}
 	if why, mend := s.lacks(rows[0], pair); mend != "" {
-		return rotator.WithFix(s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: "+
-			"%s. To give it back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone,
-			pair.Original, why, mend), "", strategies.Fix(strategies.Login{}, mend))
+		return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it "+
+			"back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why,
+			strategies.Fix(strategies.Login{}, mend))
 	}
 	return nil
 }

@@ -397,18 +397,19 @@ func (s *session) storedForm(user string, p secret.Password, likes ...role) (str
 }
 
 // alterRemedy says what a role lacks to change a password.
-func (s *session) alterRemedy(me, target role) string {
+func (s *session) alterRemedy(me, target role) rotator.Sentence {
 	switch {
 	case s.restricted:
-		return fmt.Sprintf("rds.restrict_password_commands is on, and only members of rds_password may change "+
-			"passwords: GRANT rds_password TO %s", quoteIdent(s.login.User))
+		return rotator.Sentencef("rds.restrict_password_commands is on, and only members of rds_password may "+
+			"change passwords: %s", s.fix("GRANT rds_password TO %s", quoteIdent(s.login.User)))
 	case me.name == target.name:
-		return "the server does not let this user change its own password: rotate through a superuser secret"
+		return rotator.Sentencef("the server does not let this user change its own password: rotate through a " +
+			"superuser secret")
 	case target.superuser && !me.superuser:
-		return fmt.Sprintf("role %q is a superuser, and only a superuser may change its password", target.name)
+		return rotator.Sentencef("role %q is a superuser, and only a superuser may change its password", target.name)
 	case target.repl && !me.superuser && s.version < 160000:
-		return fmt.Sprintf("role %q has REPLICATION, and until PostgreSQL 16 only a superuser may change its password",
-			target.name)
+		return rotator.Sentencef("role %q has REPLICATION, and until PostgreSQL 16 only a superuser may change its "+
+			"password", target.name)
 	}
 	return s.createRoleRemedy(me, target.name, target.admin)
 }
@@ -416,24 +417,22 @@ func (s *session) alterRemedy(me, target role) string {
 // createRoleRemedy says what a role lacks to manage another: CREATEROLE, and as
 // of PostgreSQL 16 ADMIN OPTION on that role as well. Roles made by someone else
 // lack the latter after an upgrade from 15.
-func (s *session) createRoleRemedy(me role, other string, admin bool) string {
-	var missing string
+func (s *session) createRoleRemedy(me role, other string, admin bool) rotator.Sentence {
+	var fixes []rotator.Fix
 	if !me.createRole && !me.superuser {
-		missing = fmt.Sprintf("ALTER ROLE %s CREATEROLE", quoteIdent(me.name))
+		fixes = append(fixes, s.fix("ALTER ROLE %s CREATEROLE", quoteIdent(me.name)))
 	}
 	if s.version >= 160000 && !admin {
-		if missing != "" {
-			missing += "; "
-		}
-		missing += fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(other), quoteIdent(me.name))
+		fixes = append(fixes, s.fix("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(other), quoteIdent(me.name)))
 	}
-	if missing == "" {
-		missing = "it needs more than CREATEROLE"
+	missing := rotator.RunEach(fixes...)
+	if fixes == nil {
+		missing.Text = "it needs more than CREATEROLE"
 	}
 	if login := s.login.User; login != me.name {
-		return fmt.Sprintf("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the setting "+
-			"role, so that what %[3]q itself may do does not count. To have it count: ALTER ROLE %[4]s RESET role)",
-			me.name, missing, login, quoteIdent(login))
+		return rotator.Sentencef("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the "+
+			"setting role, so that what %[3]q itself may do does not count. To have it count: ALTER ROLE %[4]s RESET "+
+			"role)", me.name, missing, login, quoteIdent(login))
 	}
-	return fmt.Sprintf("role %q is not allowed to: %s", me.name, missing)
+	return rotator.Sentencef("role %q is not allowed to: %s", me.name, missing)
 }

@@ -55,11 +55,11 @@ func (a account) restore() []string {
 }
 
 // aclRemedy says what a user lacks that may not do what a rotation needs.
-func (s *session) aclRemedy() string {
-	return fmt.Sprintf("user %q may not change users. It needs: +acl +config|get +config|rewrite +info +multi +exec "+
-		"+discard. If it was deleted and made again, its rules are lost, and ACL SAVE may overwrite their only copy: "+
-		"first do what status says of AWSCURRENT in its secret. If not, ACL SETUSER with these, then ACL SAVE (%s)",
-		s.login.User, inConfigFile)
+func (s *session) aclRemedy() rotator.Sentence {
+	return rotator.Sentencef("user %q may not change users. It needs: +acl +config|get +config|rewrite +info "+
+		"+multi +exec +discard. If it was deleted and made again, its rules are lost, and ACL SAVE may overwrite "+
+		"their only copy: first do what status says of AWSCURRENT in its secret. If not, ACL SETUSER with these, then "+
+		"ACL SAVE (%s)", s.login.User, inConfigFile)
 }
 
 // accounts reads users.
@@ -88,10 +88,8 @@ func (s *session) find(all map[string]account, user, label string) (account, err
 	case a.noPass:
 		return a, s.letsAnyIn(user, label)
 	case !a.on:
-		on := "ACL SETUSER " + user + " on"
-		return a, rotator.WithFix(s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not "+
-			"open it: "+
-			"%s, then ACL SAVE (%s)", user, on, inConfigFile), "", strategies.Fix(strategies.Login{}, on), saveUsers())
+		return a, s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not open it: %s", user,
+			turnOn(user))
 	}
 	return a, nil
 }
@@ -106,13 +104,11 @@ func (s *session) saving() string {
 
 // letsAnyIn says that a user has nopass, and whose password it is to be given.
 func (s *session) letsAnyIn(user, label string) error {
-	set := "ACL SETUSER " + user + " resetpass >PASSWORD"
-	fix := strategies.Fix(strategies.Login{}, set+" -- on every node, "+atThePrompt)
-	fix.PasswordOf = label
-	return rotator.WithFix(s.errorf(rotator.KindMisconfigured, "user %q is let in with any password (nopass), so "+
-		"a login "+
-		"proves nothing: %s, with the password in %s in place of PASSWORD, then ACL SAVE (%s)", user, set, label,
-		inConfigFile), "", fix, saveUsers())
+	set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+user+" resetpass >PASSWORD -- on every node, "+atThePrompt)
+	set.PasswordOf = label
+	return s.errorf(rotator.KindMisconfigured, "user %q is let in with any password (nopass), so a login proves "+
+		"nothing: %s, with the password in %s in place of PASSWORD, then %s (%s)", user, set, label, saveUsers(),
+		inConfigFile)
 }
 
 // atThePrompt is said where a command has a password: a shell takes > for its own, and then sets none.

@@ -1,7 +1,6 @@
 package valkey
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -29,14 +28,14 @@ const (
 type operation struct {
 	phase  phase
 	limit  time.Duration
-	roots  *x509.CertPool // known while securing
-	action string         // "changing the password"
-	remedy string         // what to do if the server does not permit it
+	roots  *x509.CertPool   // known while securing
+	action string           // "changing the password"
+	remedy rotator.Sentence // what to do if the server does not permit it
 }
 
 // errorf is an error that the engine itself found.
 func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %s", dial.Describe(s.login), k, fmt.Sprintf(format, args...))
+	return dial.Errorf(s.login, k, format, args...)
 }
 
 const (
@@ -64,8 +63,10 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 			}
 		}
 		row = dial.Find(Causes(), work, "", server.Error(), word)
-		remedy := cmp.Or(op.remedy, fmt.Sprintf("user %q may not do it", s.login.User))
-		kind, sentence = row.Kind, row.Sentence(s.login, strconv.Quote, remedy)
+		if op.remedy.Text == "" {
+			op.remedy = rotator.Sentencef("user %q may not do it", s.login.User)
+		}
+		kind, sentence = row.Kind, row.Sentence(s.login, strconv.Quote, op.remedy)
 		cause = fmt.Errorf("the server answered %.20s", word)
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.KindDeadline, "the call was cancelled", ctx.Err()

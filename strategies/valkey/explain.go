@@ -51,30 +51,28 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 
 // rejectionCause says why a login is rejected. all are the users of the server but the superuser.
 func rejectionCause(all map[string]account, login strategies.Login) rotator.RejectionCause {
-	blocked := func(remedy string, fixes []rotator.Fix, format string, args ...any) rotator.RejectionCause {
-		return rotator.RejectionCause{Text: fmt.Sprintf(format, args...), Remedy: remedy, Fixes: fixes, Blocked: true}
+	blocked := func(remedy rotator.Sentence, format string, args ...any) rotator.RejectionCause {
+		says := rotator.Sentencef(format, args...)
+		return rotator.RejectionCause{Text: says.Text, Remedy: remedy.Text, Fixes: append(says.Fixes, remedy.Fixes...),
+			Blocked: true}
 	}
-	remedy, fixes := bringBack(all, login)
 	user := login.User
 	a, ok := all[user]
 	right := a.noPass || a.has(login)
 	switch {
 	case !ok:
-		return blocked(remedy, fixes, "there is no user %q on this server", user)
+		return blocked(bringBack(all, login), "there is no user %q on this server", user)
 	case right && a.on:
 		return rotator.RejectionCause{Right: true, Text: fmt.Sprintf("user %q is on and has this very password", user)}
 	case !a.powerful():
-		return blocked(remedy, fixes, "user %q may do nothing, as one that was deleted and made again, and its "+
-			"password "+
-			"is another or it is off", user)
+		return blocked(bringBack(all, login), "user %q may do nothing, as one that was deleted and made again, and "+
+			"its password is another or it is off", user)
 	case !a.on:
 		other := ""
 		if !right {
 			other = "; its password is another, too"
 		}
-		on := strategies.Fix(strategies.Login{}, "ACL SETUSER "+user+" on")
-		return blocked("", []rotator.Fix{on, saveUsers()}, "user %q is off: %s, then ACL SAVE (%s)%s", user, on.Run,
-			inConfigFile, other)
+		return blocked(rotator.Sentence{}, "user %q is off: %s%s", user, turnOn(user), other)
 	case len(a.passwords) == 0:
 		return rotator.RejectionCause{Reset: Engine{}.ResetStatement(user),
 			Text: fmt.Sprintf("user %q is on and has no password, as after resetpass", user)}
@@ -97,31 +95,35 @@ func (a account) powerful() bool {
 
 // bringBack says how a user that is gone, or has lost its rules, gets them: from one that has its password under
 // another name, from the other of its pair, which has the same, or else from the file.
-func bringBack(all map[string]account, login strategies.Login) (remedy string, fixes []rotator.Fix) {
+func bringBack(all map[string]account, login strategies.Login) rotator.Sentence {
 	user := login.User
-	words := func(like account) (string, []rotator.Fix) {
-		set := "ACL SETUSER " + user + " reset " + strings.Join(like.rules, " ") + " on >PASSWORD"
-		return set + ", with this version's password in place of PASSWORD, on every node, " + atThePrompt +
-				", then ACL SAVE (" + inConfigFile + ")",
-			[]rotator.Fix{strategies.Fix(strategies.Login{}, set+" -- on every node, "+atThePrompt), saveUsers()}
+	like := func(a account) rotator.Sentence {
+		set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+user+" reset "+strings.Join(a.rules, " ")+
+			" on >PASSWORD -- on every node, "+atThePrompt)
+		return rotator.Sentencef("%s, with this version's password in place of PASSWORD, %s, then %s (%s)", set,
+			set.Note, saveUsers(), inConfigFile)
 	}
 	other := user + cloneSuffix
 	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
 		other = original
 	}
 	if pair := all[other]; pair.powerful() {
-		how, fixes := words(pair)
-		return fmt.Sprintf("user %q has the rules of its pair: %s", other, how), fixes
+		return rotator.Sentencef("user %q has the rules of its pair: %s", other, like(pair))
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if like := all[name]; name != user && like.has(login) && like.powerful() {
-			how, fixes := words(like)
-			return fmt.Sprintf("user %q has its password, and looks like it under another name. Store that name as "+
-				"username in the secret, or bring %q back: %s", name, user, how), fixes
+		if a := all[name]; name != user && a.has(login) && a.powerful() {
+			return rotator.Sentencef("user %q has its password, and looks like it under another name. Store that "+
+				"name as username in the secret, or bring %q back: %s", name, user, like(a))
 		}
 	}
-	return restoreRules(user) + ", and on >PASSWORD, with this version's password in place of PASSWORD. Then, on " +
-		"every node, ACL SAVE. If the user has another name, correct username in the secret", nil
+	return rotator.Sentencef("%s, and on >PASSWORD, with this version's password in place of PASSWORD. Then, on "+
+		"every node, ACL SAVE. If the user has another name, correct username in the secret", restoreRules(user))
+}
+
+// turnOn says how a user that is off is let in again.
+func turnOn(user string) rotator.Sentence {
+	return rotator.Sentencef("%s, then %s (%s)", strategies.Fix(strategies.Login{}, "ACL SETUSER "+user+" on"),
+		saveUsers(), inConfigFile)
 }
 
 // saveUsers is the command that follows a change of users.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func Wants(t *testing.T, err error, kind rotator.Kind, words ...string) {
 	OK(t, Differs(err, kind, words...))
 }
 
-// Differs says in what way err is not the one that is wanted.
+// Differs says in what way err is not the one that is wanted, or what it has a person run is no statement.
 func Differs(err error, kind rotator.Kind, words ...string) error {
 	if rotator.KindOf(err) != kind {
 		return fmt.Errorf("kind %q, want %q: %v", rotator.KindOf(err), kind, err)
@@ -37,7 +38,28 @@ func Differs(err error, kind rotator.Kind, words ...string) error {
 			return fmt.Errorf("the error does not say %q: %v", w, err)
 		}
 	}
+	for _, f := range rotator.FixesOf(err) {
+		if f.By != rotator.ByShell && isProse(f.Run) {
+			return fmt.Errorf("to run is %s: %v", f.Run, err)
+		}
+	}
 	return nil
+}
+
+var (
+	quoted = regexp.MustCompile("'[^']*'|\"[^\"]*\"|`[^`]*`")
+	words  = regexp.MustCompile(`[a-z]{2} [a-z]`)
+	rules  = regexp.MustCompile(`^ACL SETUSER \S+( (on|off|reset[a-z]*|[-+~%&>#(].*))*$`)
+)
+
+// isProse says whether a line to run is none: it has words in small letters beside each other, as no statement of SQL
+// that this project prints, or what is no rule of a user; or what stands around it in its sentence.
+func isProse(run string) bool {
+	bare := quoted.ReplaceAllString(run, "")
+	if strings.HasPrefix(run, "ACL SETUSER ") {
+		return !rules.MatchString(run)
+	}
+	return words.MatchString(bare) || strings.Count(bare, "(") != strings.Count(bare, ")")
 }
 
 // With is a login with a change.
