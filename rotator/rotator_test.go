@@ -68,7 +68,7 @@ func TestBudgetOfCallsAndLogins(t *testing.T) {
 // TestDuplicatesAtTheSameTime: the service may deliver an event twice at once.
 func TestDuplicatesAtTheSameTime(t *testing.T) {
 	for _, strategy := range []string{"single", "superuser", "alternating"} {
-		for range 20 {
+		for range 8 {
 			s := newStory(t)
 			s.run("strategy " + strategy + "\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\nversion " +
 				"AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")

@@ -13,15 +13,15 @@ import (
 
 // Whatever init_connect sets for the sessions of a superuser secret and of a user,
 // at its extremes: every account of the name is changed, or the preflight fails and
-// nothing is. (It takes more than 20 seconds: some thousand logins for each server.)
+// nothing is. Under the race detector it tries every tenth: all of them are some thousand
+// logins for each server, and take minutes.
 func TestEverySettingOfInitConnect(t *testing.T) {
 	t.Parallel()
-	for _, server := range dbserver.MySQLsInTier(t) {
+	tier.NotInCheck(t)
+	step := tier.Stride(t, 10, 10)
+	for _, server := range []string{"mysql-9.7", "mariadb-11.8"} {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
-			if !strings.HasPrefix(server, "mariadb") {
-				tier.Long(t) // MySQL writes each account to the disk
-			}
 			s := newServer(t, server, nil)
 			boss := s.user(t, "SELECT, UPDATE ON mysql.*", "CREATE USER ON *.*")
 			probe := s.user(t)
@@ -39,9 +39,9 @@ func TestEverySettingOfInitConnect(t *testing.T) {
 				t.Errorf(format, args...)
 			}
 			seen := map[string]bool{}
-			for _, line := range strings.Split(s.ask(t, extremes), "\n") {
+			for i, line := range strings.Split(s.ask(t, extremes), "\n") {
 				set := "SET SESSION " + strings.ToLower(line)
-				if seen[set] || s.as(t.Context(), probe, set) != nil {
+				if i%step > 0 || seen[set] || s.as(t.Context(), probe, set) != nil {
 					continue // it is out of range, or not for users
 				}
 				seen[set] = true
@@ -75,7 +75,7 @@ func TestEverySettingOfInitConnect(t *testing.T) {
 				}
 			}
 			t.Logf("%d settings, %d refused by name, %d faults", tried, refused, wrong)
-			if tried < 200 || refused > 5 {
+			if tried < 200/step || refused > 5 {
 				t.Errorf("%d settings were tried, and %d of them refused", tried, refused)
 			}
 		})

@@ -30,8 +30,12 @@ func impatient(limit time.Duration) Engine {
 
 // onEachMajor runs a test on every version that is to work.
 func onEachMajor(t *testing.T, test func(t *testing.T, s server)) {
+	onThese(t, dbserver.MajorsInTier(t), test)
+}
+
+func onThese(t *testing.T, majors []int, test func(t *testing.T, s server)) {
 	t.Parallel()
-	for _, major := range dbserver.MajorsInTier(t) {
+	for _, major := range majors {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
 			test(t, server{dbserver.Postgres(t, major)})

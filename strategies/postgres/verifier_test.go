@@ -9,6 +9,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // verifier is what the server stores for a role: "md5", or the iterations of SCRAM.
@@ -23,7 +24,7 @@ func (s server) verifier(t *testing.T, role string) string {
 // for SCRAM, where POSTGRES_ALLOW_MD5 says that there are such, do not know.
 func TestStoredMethodIsNeverWeaker(t *testing.T) {
 	t.Parallel()
-	for _, major := range []int{13, 18} {
+	for _, major := range tier.Share(t, []int{13, 18}, 18) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewPostgres(t,
@@ -112,7 +113,7 @@ func (s server) storesNoWeaker(t *testing.T, e Engine, what, hba, there, encrypt
 // The iterations of SCRAM are the server's own, and never fewer than the account has.
 func TestStoredIterations(t *testing.T) {
 	t.Parallel()
-	for _, major := range []int{15, 16, 18} {
+	for _, major := range tier.Share(t, []int{15, 16, 18}, 18) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.Postgres(t, major)}

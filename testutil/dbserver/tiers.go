@@ -7,15 +7,15 @@ import (
 )
 
 // MajorsInTier is those of Majors that a test of all versions runs on in the tier that is running: in make test the
-// oldest, the newest and the two between which PostgreSQL changed what CREATEROLE means, in make test-long the others.
-// In make check it skips the test.
+// oldest and the newest, between which PostgreSQL changed what CREATEROLE means, in make test-long the others. In make
+// check it skips the test.
 func MajorsInTier(t testing.TB) []int {
 	t.Helper()
-	return tier.Share(t, Majors(), 13, 15, 16, 18)
+	return tier.Share(t, Majors(), 13, 18)
 }
 
-// MySQLsInTier is the same of MySQLs: in make test MySQL, and the oldest and the newest MariaDB.
+// MySQLsInTier is the same of MySQLs: in make test MySQL and the newest MariaDB.
 func MySQLsInTier(t testing.TB) []string {
 	t.Helper()
-	return tier.Share(t, MySQLs(), "mysql-9.7", "mariadb-10.5", "mariadb-11.8")
+	return tier.Share(t, MySQLs(), "mysql-9.7", "mariadb-11.8")
 }
