@@ -1,6 +1,7 @@
 package awsstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,94 +26,99 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 	if errors.As(err, &api) {
 		kind, advice := classify(operation, secretID, api.ErrorCode(), api.ErrorMessage())
 		if kind == rotator.KindAccessDenied {
-			advice = s.remedy(ctx, operation, secretID, api.ErrorMessage())
+			advice.Text = s.remedy(ctx, operation, secretID, api.ErrorMessage())
 		}
-		return rotator.WithFix(rotator.WithHint(fmt.Errorf("%s: %w: %w", operation, kind, apiError{err, api}), advice),
-			"", commandsOf(advice)...)
+		err = rotator.WithHint(fmt.Errorf("%s: %w: %w", operation, kind, apiError{err, api}), advice.Text)
+		return rotator.WithFix(err, "", advice.Fixes...)
 	}
 	return fmt.Errorf("%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, s.host(), "Secrets Manager",
 		"secretsmanager"})
 }
 
-// commandsOf are the commands that an advice ends with, unless a word of them is to be filled in.
-func commandsOf(advice string) (fixes []rotator.Fix) {
-	_, commands, ok := strings.Cut(advice, ": aws ")
-	if !ok || strings.Contains(commands, "KEY-ARN") || strings.Contains(commands, ". ") {
-		return nil
-	}
-	for command := range strings.SplitSeq(commands, "; aws ") {
-		fixes = append(fixes, rotator.Fix{By: rotator.ByShell, Run: "aws " + command})
-	}
-	return fixes
+// inShell is a command for people.
+func inShell(format string, args ...any) rotator.Fix {
+	return rotator.Fix{By: rotator.ByShell, Run: fmt.Sprintf(format, args...)}
 }
 
 // classify gives an error its kind and what to do. Some SDKs and documents end the codes in Exception and others do
 // not, so that is no part of what is compared.
-func classify(operation, secretID, code, text string) (rotator.Kind, string) {
+func classify(operation, secretID, code, text string) (rotator.Kind, rotator.Sentence) {
+	none := rotator.Sentence{}
 	usesKey := operation == "GetSecretValue" || operation == "PutSecretValue"
 	switch name := strings.TrimSuffix(code, "Exception"); {
 	case name == "ResourceNotFound" && operation == "GetSecretValue" && strings.Contains(text, "label: AWSCURRENT"):
-		return rotator.KindNotFound, "the secret has no value yet. Store the credentials now in use: aws " +
-			"secretsmanager put-secret-value --secret-id " + secretID + " --secret-string file://value.json"
+		return rotator.KindNotFound, rotator.Sentencef("the secret has no value yet. Store the credentials now in "+
+			"use: %s",
+			inShell("aws secretsmanager put-secret-value --secret-id %s --secret-string file://value.json", secretID))
 	case name == "ResourceNotFound":
-		return rotator.KindNotFound, ""
+		return rotator.KindNotFound, none
 	case name == "ResourceExists":
-		return rotator.KindConflict, ""
+		return rotator.KindConflict, none
 	// RemoveFromVersionId that no longer holds the label, as this code or as InvalidRequest.
 	case operation == "UpdateSecretVersionStage" && name == "InvalidParameter":
-		return rotator.KindConflict, ""
+		return rotator.KindConflict, none
 	case name == "InvalidRequest" && strings.Contains(text, "default KMS service key"):
-		return rotator.KindMisconfigured, "the secret is encrypted with aws/secretsmanager, which only its own " +
-			"account can use. Give it a customer managed key whose policy allows the role of the function, " +
-			"in the account of the secret: aws secretsmanager update-secret --secret-id " + secretID +
-			" --kms-key-id KEY-ARN"
+		return rotator.KindMisconfigured, rotator.Sentencef("the secret is encrypted with aws/secretsmanager, which "+
+			"only its own account can use. Give it a customer managed key whose policy allows the role of the "+
+			"function, in the account of the secret: aws secretsmanager update-secret --secret-id %s --kms-key-id "+
+			"KEY-ARN", secretID)
 	case name == "InvalidRequest" && strings.Contains(text, "marked for deletion"):
-		return rotator.KindConflict, "restore the secret: aws secretsmanager restore-secret --secret-id " + secretID
+		return rotator.KindConflict, rotator.Sentencef("restore the secret: %s",
+			inShell("aws secretsmanager restore-secret --secret-id %s", secretID))
 	case name == "InvalidRequest":
-		return rotator.KindConflict, ""
+		return rotator.KindConflict, none
 	case name == "DecryptionFailure", name == "EncryptionFailure":
 		return rotator.KindMisconfigured, keyAdvice(secretID, text)
 	case strings.HasPrefix(name, "AccessDenied"):
-		return rotator.KindAccessDenied, "" // the remedy takes more than the code
+		return rotator.KindAccessDenied, none // the remedy takes more than the code
 	case strings.HasPrefix(name, "UnrecognizedClient"), strings.HasPrefix(name, "ExpiredToken"),
 		name == "InvalidClientTokenId", name == "InvalidSignature", name == "IncompleteSignature",
 		name == "MissingAuthenticationToken":
 		// No policy was asked: this says nothing of permissions.
-		return rotator.KindMisconfigured, "AWS rejected the function's credentials: expired, or of another partition " +
-			"or account"
+		return rotator.KindMisconfigured, rotator.Sentencef("AWS rejected the function's credentials: expired, or of " +
+			"another partition or account")
 	case usesKey && (name == "InternalFailure" || strings.EqualFold(text, "An unknown error occurred")):
-		return rotator.KindInternal, "tried more than once. AWS answers this also where the KMS key of the secret is " +
-			"of another account and its key policy does not allow the role of the function: if it lasts, " +
-			"see the key policy"
+		return rotator.KindInternal, rotator.Sentencef("tried more than once. AWS answers this also where the KMS " +
+			"key of the secret is of another account and its key policy does not allow the role of the function: if " +
+			"it lasts, see the key policy")
 	case strings.Contains(name, "Throttl"), name == "TooManyRequests", name == "RequestLimitExceeded",
 		name == "LimitExceeded", name == "InternalServiceError", name == "ServiceUnavailable",
 		name == "InternalFailure":
-		return rotator.KindThrottled, "tried more than once; the service tries the rotation again by itself"
+		return rotator.KindThrottled, rotator.Sentencef("tried more than once; the service tries the rotation again " +
+			"by itself")
 	case name == "InvalidParameter", name == "Validation":
-		return rotator.KindMisconfigured, ""
+		return rotator.KindMisconfigured, none
 	}
-	return rotator.KindInternal, ""
+	return rotator.KindInternal, none
 }
 
-// keyAdvice says what to do about a key that cannot be used, by what KMS said of it.
-func keyAdvice(secretID, text string) string {
-	key := regexp.MustCompile(`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+`).FindString(text)
-	if key == "" {
-		key = "KEY-ARN"
-	}
+// keyAdvice says what to do about a key that cannot be used, by what KMS said of it. Where that does not name the key,
+// nothing can be run as it stands.
+func keyAdvice(secretID, text string) rotator.Sentence {
+	named := regexp.MustCompile(`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+`).FindString(text)
+	key := cmp.Or(named, "KEY-ARN")
+	enable := inShell("aws kms enable-key --key-id %s", key)
+	var advice rotator.Sentence
 	switch {
 	case strings.Contains(text, "NotFoundException"), strings.Contains(text, "does not exist"):
-		return "the KMS key of the secret is not there. A key that is named by its id or alias alone is looked up in " +
-			"the caller's account: for a secret of another account, store the whole ARN of the key with the secret, " +
-			"from the account of the secret: aws secretsmanager update-secret --secret-id " + secretID +
-			" --kms-key-id KEY-ARN"
+		return rotator.Sentencef("the KMS key of the secret is not there. A key that is named by its id or alias "+
+			"alone is looked up in the caller's account: for a secret of another account, store the whole ARN of the "+
+			"key with the secret, from the account of the secret: aws secretsmanager update-secret --secret-id %s "+
+			"--kms-key-id KEY-ARN", secretID)
 	case strings.Contains(text, "is disabled"):
-		return "enable the KMS key of the secret: aws kms enable-key --key-id " + key
+		advice = rotator.Sentencef("enable the KMS key of the secret: %s", enable)
 	case strings.Contains(text, "pending deletion"):
-		return "the KMS key of the secret is going to be deleted, and the secret's values with it: " +
-			"aws kms cancel-key-deletion --key-id " + key + "; aws kms enable-key --key-id " + key
+		advice = rotator.Sentencef("the KMS key of the secret is going to be deleted, and the secret's values with "+
+			"it: %s",
+			rotator.RunEach(inShell("aws kms cancel-key-deletion --key-id %s", key), enable))
+	default:
+		return rotator.Sentencef("the KMS key of the secret cannot be used: see that it is enabled and not pending " +
+			"deletion")
 	}
-	return "the KMS key of the secret cannot be used: see that it is enabled and not pending deletion"
+	if named == "" {
+		advice.Fixes = nil
+	}
+	return advice
 }
 
 // apiError prints what the service said, without the SDK's wrapping around it.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,10 +87,30 @@ func TestErrorsOfAWSOnRecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			kind, advice := classify(c.operation, "app", c.code, c.text)
-			if kind != c.want || !strings.Contains(advice, c.says) || c.says == "" && advice != "" {
+			if kind != c.want || !strings.Contains(advice.Text, c.says) || c.says == "" && advice.Text != "" {
 				t.Errorf("%q, %q; want %q and advice with %q", kind, advice, c.want, c.says)
 			}
 		})
+	}
+}
+
+// TestWhatIsRunOfAnAdvice: the commands in it, and none with a word to be filled in.
+func TestWhatIsRunOfAnAdvice(t *testing.T) {
+	const key = "arn:aws:kms:eu-west-1:123456789012:key/1"
+	for text, want := range map[string][]string{
+		key + " is pending deletion.": {"aws kms cancel-key-deletion --key-id " + key, "aws kms enable-key --key-id " + key},
+		key + " is disabled":          {"aws kms enable-key --key-id " + key},
+		"the key is pending deletion": nil,
+		"the key does not exist":      nil,
+	} {
+		_, advice := classify("GetSecretValue", "app", "DecryptionFailure", text)
+		var runs []string
+		for _, f := range advice.Fixes {
+			runs = append(runs, f.Run)
+		}
+		if !slices.Equal(runs, want) {
+			t.Errorf("%s: %q", text, runs)
+		}
 	}
 }
 

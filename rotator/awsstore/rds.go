@@ -284,7 +284,7 @@ func explainRDS(client *rds.Client, operation, what string, err error) error {
 	}
 	kind, advice := classify(operation, "", api.ErrorCode(), api.ErrorMessage())
 	if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok {
-		advice = d.Remedy(permissions.Place{})
+		advice.Text = d.Remedy(permissions.Place{})
 	}
-	return rotator.WithHint(fmt.Errorf("rds:%s: %w: %w", operation, kind, apiError{err, api}), advice)
+	return rotator.WithHint(fmt.Errorf("rds:%s: %w: %w", operation, kind, apiError{err, api}), advice.Text)
 }
