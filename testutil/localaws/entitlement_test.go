@@ -35,14 +35,13 @@ var takeOvers = map[string]takeOver{
 
 // TestTakeOversAreRefused: nothing is changed or stored, also where the preflight is
 // off; and where the two users are a pair after all, the line that the error ends in,
-// pasted into the superuser secret, lets the rotation go on.
+// pasted into the superuser secret, lets the rotation go on. It takes twenty seconds for each server.
 func TestTakeOversAreRefused(t *testing.T) {
-	tier.Test(t)
-	for server, open := range map[string]func(*testing.T) database{
-		"postgres":      func(t *testing.T) database { return tlsServer(t, newest()) },
-		"mysql-9.7":     func(t *testing.T) database { return newMySQL(t, "mysql-9.7") },
-		"mariadb-10.11": func(t *testing.T) database { return newMySQL(t, "mariadb-10.11") },
-	} {
+	for _, server := range tier.Share(t, []string{"postgres", "mysql-9.7", "mariadb-10.11"}, "postgres", "mysql-9.7") {
+		open := func(t *testing.T) database { return newMySQL(t, server) }
+		if server == "postgres" {
+			open = func(t *testing.T) database { return tlsServer(t, newest()) }
+		}
 		for _, preflight := range []string{"enforce", "off"} {
 			t.Run(server+" "+preflight, func(t *testing.T) {
 				t.Parallel()
