@@ -417,7 +417,7 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 	switch {
 	case a == ActionRetry:
 		c.rehearse(ctx)
-		if p, ok := c.Strategy.(PartialDryRun); ok && c.attempt == attemptOpen {
+		if p, ok := c.Strategy.(PartialDryRun); ok && c.attempt == attemptOpen && !c.probes[pending].value.IsZero() {
 			c.note(pending, p.NotInDryRun(c.probes[c.meta.VersionWithLabel(LabelCurrent)].value))
 		}
 		var rows []string
@@ -655,9 +655,12 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		}
 		switch {
 		case l.state == CredentialMissing && id == pending && id != current:
-			s.Detail = "it has no value: createSecret stored none, and its error in the function's log says why. " +
-				"If the log has no error, the function did not run: its reserved concurrency may be 0, or its " +
-				"policy may not let Secrets Manager invoke it. quarterturn fleet finds the cause"
+			s.Detail = "it has no value: createSecret stored none"
+			if c.attempt == attemptOpen { // else what follows says why
+				s.Detail += ", and its error in the function's log says why. " +
+					"If the log has no error, the function did not run: its reserved concurrency may be 0, or its " +
+					"policy may not let Secrets Manager invoke it. quarterturn fleet finds the cause"
+			}
 		case l.err != nil:
 			s.Kind, s.Detail = KindOf(l.err), briefly(l.err)
 			var brief interface{ Brief() string }

@@ -87,6 +87,19 @@ func TestALoginIsNotAll(t *testing.T) {
 	if d, err := s.ask("status", ""); err != nil || d.Action != rotator.ActionInvestigate || strings.Contains(d.Text(), saving) {
 		t.Errorf("a dry run that fails: %v, %v", d, err)
 	}
+	s = newStory(t) // setSecret has not run, which alone does what no dry run tries
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
+	plain := s.rotator.Strategy
+	for _, c := range []struct {
+		dryRun []rotator.Finding
+		want   rotator.Action
+	}{{nil, rotator.ActionRetry}, {[]rotator.Finding{{Status: rotator.StatusDenied}}, rotator.ActionInvestigate}} {
+		s.rotator.Strategy = tester{plain, nil, new(int), saving, c.dryRun}
+		if d, err := s.ask("status", ""); err != nil || d.Action != c.want || strings.Contains(d.Text(), saving) ||
+			strings.Contains(d.Text(), "If the log has no error") != (c.want == rotator.ActionRetry) {
+			t.Errorf("createSecret stored nothing: %v, %v", d.Text(), err)
+		}
+	}
 	s = newStory(t)
 	s.run("account app/p1\naccount app_clone/p2\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p1\nstate")
 	tested := 0
