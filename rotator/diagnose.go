@@ -632,7 +632,7 @@ func (c *diagnoser) labelMove(a Action) LabelMove {
 func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 	d := &Diagnosis{
 		SecretID: c.event.SecretID, Rotation: "on", OtherFunction: c.other, Action: r.action,
-		Reason: c.filledIn(ctx, r.reason), Commands: c.commands(r.action), format: c.event.Format,
+		Commands: c.commands(r.action), format: c.event.Format,
 	}
 	switch {
 	case c.meta.RotationEnabled == nil:
@@ -686,14 +686,9 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		d.Fixes = append(d.Fixes, c.resets()...)
 	}
 	d.Fixes = withoutRepeats(d.Fixes)
-	if d.Fixes == nil {
-		d.Reason = strings.Replace(d.Reason, printedBelow, "", 1)
-	}
+	d.Reason = c.filledIn(ctx, r.text(d.Fixes != nil))
 	return d
 }
-
-// printedBelow is what no reason says where nothing is printed below it.
-const printedBelow = "what is printed below, or else "
 
 // filledIn is a reason with the ids of this secret in its commands. A label that no version has is taken from none.
 func (c *diagnoser) filledIn(ctx context.Context, reason string) string {
