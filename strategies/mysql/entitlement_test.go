@@ -14,6 +14,8 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 	"github.com/quarterturn-dev/quarterturn/strategies/internal/enginetest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // state is one of the accounts of a pair, and what may come of a change. In the
@@ -412,14 +414,20 @@ func TestLeftoversThatAreNotSeen(t *testing.T) {
 }
 
 // TestWhosePasswordMayBeSet goes through the tables with each of the proofs that a
-// strategy can bring.
+// strategy can bring. On MySQL they take half a minute: under the race detector each row
+// has one of its proofs.
 func TestWhosePasswordMayBeSet(t *testing.T) {
-	onEach(t, func(t *testing.T, s server) {
+	tier.NotInCheck(t)
+	step, servers := tier.Stride(t, 3, 3), []string{"mysql-9.7", "mariadb-11.8"}
+	if step == 1 {
+		servers = dbserver.MySQLs()
+	}
+	onThese(t, servers, func(t *testing.T, s server) {
 		states := whose
 		if !s.MariaDB {
 			states = append(states[:len(states):len(states)], forged...)
 		}
-		for _, c := range states {
+		for i, c := range states {
 			t.Run(c.name, func(t *testing.T) {
 				bare := c.bare
 				if s.MariaDB && bare == "" {
@@ -427,9 +435,10 @@ func TestWhosePasswordMayBeSet(t *testing.T) {
 				} else if s.MariaDB && bare != never && !c.back && !c.named {
 					bare = "nothing proves"
 				}
-				for proof, refusal := range map[string]string{"server": bare, "consent": c.consented,
-					"possession": c.possessing} {
-					s.tryPair(t, c, proof, refusal)
+				for j, refusal := range []string{bare, c.consented, c.possessing} {
+					if (i+j)%step == 0 {
+						s.tryPair(t, c, []string{"server", "consent", "possession"}[j], refusal)
+					}
 				}
 			})
 		}

@@ -28,8 +28,12 @@ func impatient(limit time.Duration) Engine {
 
 // onEach runs a test on every server, MySQL and MariaDB.
 func onEach(t *testing.T, test func(t *testing.T, s server)) {
+	onThese(t, dbserver.MySQLsInTier(t), test)
+}
+
+func onThese(t *testing.T, names []string, test func(t *testing.T, s server)) {
 	t.Parallel()
-	for _, name := range dbserver.MySQLsInTier(t) {
+	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, server{dbserver.MySQL(t, name)})

@@ -24,7 +24,8 @@ func (s server) verifier(t *testing.T, role string) string {
 // for SCRAM, where POSTGRES_ALLOW_MD5 says that there are such, do not know.
 func TestStoredMethodIsNeverWeaker(t *testing.T) {
 	t.Parallel()
-	for _, major := range tier.Share(t, []int{13, 18}, 18) {
+	tier.NotInCheck(t)
+	for _, major := range []int{13, 18} {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewPostgres(t,
@@ -34,7 +35,7 @@ func TestStoredMethodIsNeverWeaker(t *testing.T) {
 			s.run(t, "CREATE ROLE hba_md5; CREATE ROLE hba_password; CREATE ROLE hba_scram")
 			e := engine()
 			e.Roots = s.CAs
-			states := 0
+			states, step := 0, tier.Stride(t, 3, 3) // no factor of the five ways by which it is changed
 			for _, hba := range []string{"md5", "scram", "password"} {
 				for _, there := range []string{"md5", "scram-sha-256"} {
 					for _, encryption := range []string{"md5", "scram-sha-256"} {
@@ -44,7 +45,9 @@ func TestStoredMethodIsNeverWeaker(t *testing.T) {
 								if hba == "scram" && there == "md5" {
 									continue // it cannot log in
 								}
-								states++
+								if states++; states%step > 0 {
+									continue
+								}
 								what := fmt.Sprintf("pg_hba %s, stored %s, password_encryption %s, AllowMD5 %t, by %s",
 									hba, there, encryption, e.AllowMD5, by)
 								s.storesNoWeaker(t, e, what, hba, there, encryption, by)

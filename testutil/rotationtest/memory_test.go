@@ -8,6 +8,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
 // modes are the strategies, on whatever engine.
@@ -23,12 +24,17 @@ func modes() map[string]func(e strategies.CloningEngine) rotator.Strategy {
 
 const alternating = "alternating users"
 
-// TestRotationOnMemory takes more than twenty seconds under the race detector: 564 trials of two whole rotations each.
+// TestRotationOnMemory: 564 trials of two whole rotations each; under the race detector some of them, or they would take a
+// minute.
 func TestRotationOnMemory(t *testing.T) {
+	var o Options
+	if tier.Stride(t, 1, 2) > 1 {
+		o.MaxTrials = 40
+	}
 	for name, strategy := range modes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			TestRotation(t, MemoryFixture(strategy, name == alternating), Options{})
+			TestRotation(t, MemoryFixture(strategy, name == alternating), o)
 		})
 	}
 }
@@ -36,7 +42,7 @@ func TestRotationOnMemory(t *testing.T) {
 func TestEnduranceOnMemory(t *testing.T) {
 	for name, strategy := range modes() {
 		t.Run(name, func(t *testing.T) {
-			const rotations = 100
+			rotations := 100 / tier.Stride(t, 1, 4)
 			load, err := LoadTest{Rotations: rotations, Clients: 2}.Run(t.Context(), MemoryFixture(strategy, name == alternating))
 			if err != nil {
 				t.Fatal(err)

@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestPostgres is the quick form of what make prove does.
-// It takes more than twenty seconds: each of some thirty trials of a strategy is whole rotations, and a third of them start a
+// It takes more than twenty seconds: each of some fifteen trials of a strategy is whole rotations, and a third of them start a
 // function and kill it.
 func TestPostgres(t *testing.T) {
 	tier.Test(t)
@@ -67,14 +67,14 @@ func TestPostgres(t *testing.T) {
 			defer standby.Close()
 			p := Postgres{Server: server, Standby: standby, Mode: m}
 			t.Run("in process", func(t *testing.T) {
-				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 18})
+				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 10})
 			})
 			p.Bootstrap, p.Peak = built(t)["postgres-"+m.Handler], new(atomic.Int64)
 			t.Run("process", func(t *testing.T) {
-				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 9})
+				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 5})
 			})
 			t.Run("under load", func(t *testing.T) {
-				const rotations = 6
+				const rotations = 4
 				load, err := rotationtest.LoadTest{Rotations: rotations, Clients: 1}.Run(t.Context(), p.Rotation)
 				if err != nil {
 					t.Fatal(err)
@@ -96,13 +96,13 @@ func TestValkey(t *testing.T) {
 		target := Valkey{Server: server}.Targets(built(t))[i]
 		t.Run(target.Strategy+", "+target.How, func(t *testing.T) {
 			t.Parallel()
-			rotationtest.TestRotation(t, target.Rotation, rotationtest.Options{MaxTrials: 12})
+			rotationtest.TestRotation(t, target.Rotation, rotationtest.Options{MaxTrials: 6})
 		})
 	}
 }
 
 // TestMySQL is the same for MySQL and MariaDB, by every strategy that they have.
-// It takes more than twenty seconds: twelve trials of each strategy, and a server that takes a second to stop.
+// It takes more than twenty seconds: four trials of each strategy, and a server that takes a second to stop.
 func TestMySQL(t *testing.T) {
 	tier.Test(t)
 	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
@@ -111,7 +111,7 @@ func TestMySQL(t *testing.T) {
 			server := dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})
 			for _, target := range (MySQL{Server: server}).Targets(built(t)) {
 				t.Run(target.Strategy+", "+target.How, func(t *testing.T) {
-					rotationtest.TestRotation(t, target.Rotation, rotationtest.Options{MaxTrials: 6})
+					rotationtest.TestRotation(t, target.Rotation, rotationtest.Options{MaxTrials: 4})
 				})
 			}
 		})
