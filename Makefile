@@ -31,7 +31,7 @@ help: ## say what there is
 check: ## test a change in under a minute: all that needs no server
 	$(GO) test -short -timeout 20m $(ARGS) ./...
 
-# -vet=off: it has just run. -ldflags=-w leaves out what only a debugger reads, and links sixty programs sooner.
+# -vet=off: it has just run. -ldflags=-w leaves out what only a debugger reads, so that each package's tests are linked sooner.
 test: servers ## fetch database servers where they are missing, then test on them (with the race detector, where there is a C compiler)
 	$(GO) vet ./...
 	@race=-race; \
