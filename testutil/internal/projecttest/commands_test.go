@@ -168,9 +168,11 @@ func TestEachCommandIsRunOrNeedsAWS(t *testing.T) {
 
 // TestCommandsWork runs those that need nothing but this machine as they are printed;
 // only that ARN is one, and a port that may be taken is another.
-// It takes more than twenty seconds: each command compiles what it runs, as it does for a person.
+// It takes more than twenty seconds: each command compiles what it runs, as it does for a person. In make test it is
+// those of the README.
 func TestCommandsWork(t *testing.T) {
-	tier.Test(t)
+	tier.NotInCheck(t)
+	readme := read(t, "README.md")
 	instead := map[string]string{
 		`make policies ARGS="--secret ARN --key ARN --role ARN --function ARN"`: `make policies ARGS="--secret arn:aws:secretsmanager:us-east-1:123456789012:secret:app-AbCdEf --key arn:aws:kms:us-east-1:123456789012:key/1 --role arn:aws:iam::123456789012:role/rotate --function arn:aws:lambda:us-east-1:123456789012:function:rotate"`,
 		"make emulator": `make emulator ARGS="-address 127.0.0.1:0"`,
@@ -196,6 +198,11 @@ func TestCommandsWork(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			if documented[command] == "" {
 				t.Fatal("no document has it")
+			}
+			if strings.Contains(readme, command) {
+				tier.Test(t)
+			} else {
+				tier.Long(t)
 			}
 			needsServers(t, command)
 			line := command

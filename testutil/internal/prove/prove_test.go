@@ -101,11 +101,10 @@ func TestValkey(t *testing.T) {
 	}
 }
 
-// TestMySQL is the same for MySQL and MariaDB, by every strategy that they have.
+// TestMySQL is the same for MySQL and MariaDB, by every strategy that they have: in make test on MariaDB.
 // It takes more than twenty seconds: four trials of each strategy, and a server that takes a second to stop.
 func TestMySQL(t *testing.T) {
-	tier.Test(t)
-	for _, name := range []string{"mysql-9.7", "mariadb-11.8"} {
+	for _, name := range tier.Share(t, []string{"mysql-9.7", "mariadb-11.8"}, "mariadb-11.8") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name})
