@@ -275,7 +275,7 @@ func TestWhosePasswordMayBeSet(t *testing.T) {
 	tier.NotInCheck(t)
 	step, majors := tier.Stride(t, 3, 3), []int{13, 18}
 	if step == 1 {
-		majors = dbserver.Majors()
+		majors = []int{13, 15, 16, 18} // between which it changed what proves something
 	}
 	onThese(t, majors, func(t *testing.T, s server) {
 		for i, c := range whose {
