@@ -551,7 +551,8 @@ func TestWhatALoginDoesNotShow(t *testing.T) {
 		clone, err := s.user(t.Context(), pair.User+"_clone", selfChange)
 		ok(t, err)
 		_, err = valkey.Engine{}.TestUse(t.Context(), clone)
-		wants(t, err, rotator.KindPrivilege, "has the rules of its pair: ACL SETUSER "+clone.User+" reset ~")
+		wants(t, err, rotator.KindPrivilege, "has the rules of its pair: ACL SETUSER "+clone.User+" reset ",
+			" ~* ") // before which some releases have sanitize-payload
 		// Every node of a secret is looked at.
 		second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
 		app, err := s.user(t.Context(), name("app"), ordinary)
