@@ -49,7 +49,7 @@ func Differs(err error, kind rotator.Kind, words ...string) error {
 var (
 	quoted = regexp.MustCompile("'[^']*'|\"[^\"]*\"|`[^`]*`")
 	words  = regexp.MustCompile(`[a-z]{2} [a-z]`)
-	rules  = regexp.MustCompile(`^ACL SETUSER \S+( (on|off|reset[a-z]*|[-+~%&>#(].*))*$`)
+	rules  = regexp.MustCompile(`^ACL SETUSER \S+( (on|off|reset[a-z]*|(skip-)?sanitize-payload|[-+~%&>#(].*))*$`)
 )
 
 // isProse says whether a line to run is none: it has words in small letters beside each other, as no statement of SQL
