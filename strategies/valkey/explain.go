@@ -64,9 +64,13 @@ func rejectionCause(all map[string]account, login strategies.Login) rotator.Reje
 		return blocked(bringBack(all, login), "there is no user %q on this server", user)
 	case right && a.on:
 		return rotator.RejectionCause{Right: true, Text: fmt.Sprintf("user %q is on and has this very password", user)}
-	case !a.powerful():
-		return blocked(bringBack(all, login), "user %q may do nothing, as one that was deleted and made again, and "+
-			"its password is another or it is off", user)
+	case !a.powerful() && !login.Rotates:
+		may := "may do nothing"
+		if slices.ContainsFunc(a.rules, func(rule string) bool { return strings.HasPrefix(rule, "+") }) {
+			may = "has no command that reads or writes a key"
+		}
+		return blocked(bringBack(all, login), "user %q %s, as one that was deleted and made again, and its password "+
+			"is another or it is off", user, may)
 	case !a.on:
 		other := ""
 		if !right {
@@ -86,10 +90,13 @@ func (a account) has(login strategies.Login) bool {
 	return slices.Contains(a.passwords, digest(login.Password))
 }
 
-// powerful says whether an account may do anything.
+// powerful says whether an account may do more than rotate and look: of one that was made again, whose rules are lost,
+// that is all, and what [Engine.TestUse] finds out by trying.
 func (a account) powerful() bool {
 	return slices.ContainsFunc(a.rules, func(rule string) bool {
-		return strings.HasPrefix(strings.TrimLeft(rule, "("), "+")
+		command, permits := strings.CutPrefix(strings.TrimLeft(rule, "("), "+")
+		command, _, _ = strings.Cut(command, "|")
+		return permits && !ofNoKey[strings.ToUpper(command)]
 	})
 }
 

@@ -136,9 +136,10 @@ func (s *session) served(ctx context.Context, answers []any) (remark string, err
 	return strings.TrimSuffix(replica+patterns, "; "), nil
 }
 
-// ofNoKey are the commands of harmless by which a client comes to no data.
+// ofNoKey are the commands by which a client comes to no data. Those of harmless are tried.
 var ofNoKey = map[string]bool{"PING": true, "ECHO": true, "INFO": true, "ROLE": true, "DISCARD": true, "SELECT": true,
-	"CLIENT": true, "COMMAND": true, "ACL": true, "CONFIG": true}
+	"CLIENT": true, "COMMAND": true, "ACL": true, "CONFIG": true, "MULTI": true, "EXEC": true, "AUTH": true,
+	"HELLO": true, "RESET": true, "QUIT": true, "@CONNECTION": true}
 
 // denied says whether an answer is that the user may not run the command, or that there is none. That it may not
 // touch a key comes after the command was permitted.
