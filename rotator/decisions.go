@@ -125,7 +125,7 @@ type rule struct {
 // text is the reason, whole. printed says whether there is something below it to be run.
 func (r rule) text(printed bool) string {
 	if r.orElse != "" && printed {
-		return r.reason + "what is printed below, or else " + r.orElse
+		return r.reason + "what is printed below, and besides it " + r.orElse
 	}
 	return r.reason + r.orElse
 }
@@ -142,12 +142,13 @@ func matchesAny[T comparable](column []T, v T) bool {
 	return column == nil || slices.Contains(column, v)
 }
 
-// olderVersion follows "Where wrong values were stored, ". PREVIOUS-ID and what goes with it is left out where there is
-// no AWSPREVIOUS.
-const olderVersion = "an older version may still be right: aws secretsmanager list-secret-version-ids --secret-id " +
-	"ARN --include-deprecated lists them. To have status test one, the newest without a label first, give it the " +
-	"label AWSPREVIOUS: aws secretsmanager update-secret-version-stage --secret-id ARN --version-stage AWSPREVIOUS " +
-	"--move-to-version-id VERSION-ID --remove-from-version-id PREVIOUS-ID"
+// olderVersion is how to come to a version without a label. PREVIOUS-ID and what goes with it is left out where there
+// is no AWSPREVIOUS.
+const olderVersion = "Where wrong values were stored, or a backup of the database was restored, an older version " +
+	"may still be right: aws secretsmanager list-secret-version-ids --secret-id ARN --include-deprecated lists them. " +
+	"To have status test one, the newest without a label first, give it the label AWSPREVIOUS: aws secretsmanager " +
+	"update-secret-version-stage --secret-id ARN --version-stage AWSPREVIOUS --move-to-version-id VERSION-ID " +
+	"--remove-from-version-id PREVIOUS-ID"
 
 // byHand is for what would be discarded, were it not for a pooler.
 const byHand = "AWSCURRENT works and AWSPENDING is of no use, but these logins went through a pooler " +
@@ -183,10 +184,10 @@ func decisionTable() []rule {
 		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			reason: "AWSCURRENT was not tested, and its line says why. If an earlier status has found it rejected, " +
 				"and a status of its own each other version, no labeled version works: then find the cause by the " +
-				"query below, if there is one. Where wrong values were stored, " + olderVersion + ", and run status " +
-				"with its version id. If one works, roll back to it. If none does, as a superuser of the database, " +
-				"set the user's password to the one in AWSCURRENT. If no earlier status has found AWSCURRENT " +
-				"rejected, change nothing, and run status without a version id, which tests AWSCURRENT first"},
+				"query below, if there is one. " + olderVersion + ", and run status with its version id. If one " +
+				"works, roll back to it. If none does, as a superuser of the database, set the user's password to " +
+				"the one in AWSCURRENT. If no earlier status has found AWSCURRENT rejected, change nothing, and " +
+				"run status without a version id, which tests AWSCURRENT first"},
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,
@@ -274,9 +275,9 @@ func decisionTable() []rule {
 		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can " +
 				"lock the user: to test it first, run status with its version id. If it is rejected too, no labeled " +
-				"version works: then find the cause by the query below, if there is one. Where wrong values were " +
-				"stored, " + olderVersion + ", and run status with its version id. If one works, roll back to it. If " +
-				"none does, as a superuser of the database, set the user's password to the one in AWSCURRENT"},
+				"version works: then find the cause by the query below, if there is one. " + olderVersion + ", and " +
+				"run status with its version id. If one works, roll back to it. If none does, as a superuser of the " +
+				"database, set the user's password to the one in AWSCURRENT"},
 		{current: is(CredentialInvalid), previous: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is invalid, for the reason above. AWSPREVIOUS was not tested, for a second rejected " +
 				"login in a row can lock the user: to test it first, run status with its version id. If it works, " +
@@ -298,9 +299,8 @@ func decisionTable() []rule {
 		{action: ActionResetPassword, resets: true,
 			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +
 				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +
-				"hidden by another account. Where wrong values were stored, " + olderVersion + ". If one works, " +
-				"wrong values were stored after it: roll back to it. If none does, as a superuser of the database, " +
-				"set the user's password to the one in AWSCURRENT (create the user if it is gone). In either case " +
-				"run status again"},
+				"hidden by another account. " + olderVersion + ". If one works, roll back to it. If none does, as " +
+				"a superuser of the database, set the user's password to the one in AWSCURRENT (create the user if " +
+				"it is gone). In either case run status again"},
 	}
 }

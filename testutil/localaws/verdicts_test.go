@@ -235,7 +235,7 @@ func (s *scene) follow() (reasons []string) {
 }
 
 // printedBelow stands in a reason only where a fix is printed below it.
-const printedBelow = "what is printed below, or else "
+const printedBelow = "what is printed below, and besides it "
 
 // asInTable is a reason as the table of decisions has it, without printedBelow.
 func (s *scene) asInTable(reason string) string {
