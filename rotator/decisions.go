@@ -116,18 +116,18 @@ type rule struct {
 
 	action Action
 	reason string
-	// orElse ends the reason. Where something is printed below it, that is to be done first.
-	orElse string
+	// besides ends the reason. Where something is printed below it, that is to be done first.
+	besides string
 	// resets: the reason asks for a password to be set, by the strategy's statement.
 	resets bool
 }
 
 // text is the reason, whole. printed says whether there is something below it to be run.
 func (r rule) text(printed bool) string {
-	if r.orElse != "" && printed {
-		return r.reason + "what is printed below, and besides it " + r.orElse
+	if r.besides != "" && printed {
+		return r.reason + "what is printed below, and besides it " + r.besides
 	}
-	return r.reason + r.orElse
+	return r.reason + r.besides
 }
 
 func (r rule) matches(s situation) bool {
@@ -179,7 +179,7 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT has no value: store the credentials now in use"},
 		{current: is(CredentialUnknown), action: ActionInvestigate,
 			reason: "AWSCURRENT could not be tested: do ",
-			orElse: "what its line names, then run status again. Until then set no password, and move no label but " +
+			besides: "what its line names, then run status again. Until then set no password, and move no label but " +
 				"where its line says so"},
 		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			reason: "AWSCURRENT was not tested, and its line says why. If an earlier status has found it rejected, " +
@@ -191,8 +191,8 @@ func decisionTable() []rule {
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,
-			reason: "AWSCURRENT logs in, which is not enough, for the reason above: do ",
-			orElse: "what its line names, then run status again. No rotation is in progress"},
+			reason:  "AWSCURRENT logs in, which is not enough, for the reason above: do ",
+			besides: "what its line names, then run status again. No rotation is in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), rotationOn: yes, action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), setUp: no, action: ActionNone,
@@ -226,19 +226,19 @@ func decisionTable() []rule {
 		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation " +
 				"cannot complete: do ",
-			orElse: "what the line of AWSPENDING says, then run status again"},
+			besides: "what the line of AWSPENDING says, then run status again"},
 		// Nothing is rehearsed here: what an attempt lacks is no news, and to give a user that alone, and save it,
 		// may overwrite the only copy of what clients need.
 		{current: is(CredentialWorks), unusable: yes, action: ActionInvestigate,
-			reason: "AWSCURRENT logs in, which is not enough, for the reason above, and a rotation is incomplete: do ",
-			orElse: "what AWSCURRENT's line names, then run status again"},
+			reason:  "AWSCURRENT logs in, which is not enough, for the reason above, and a rotation is incomplete: do ",
+			besides: "what AWSCURRENT's line names, then run status again"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptRefused}, action: ActionCancel,
 			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, " +
 				"so its rotation cannot complete. Cancel rotation, then run status again: AWSPENDING can be " +
 				"discarded, and the next rotation proposes another password"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptFails}, action: ActionInvestigate,
-			reason: "AWSCURRENT works and a rotation is incomplete, but its next attempt would fail: do ",
-			orElse: "what AWSPENDING's line names, then run status again"},
+			reason:  "AWSCURRENT works and a rotation is incomplete, but its next attempt would fail: do ",
+			besides: "what AWSPENDING's line names, then run status again"},
 		{current: is(CredentialWorks), action: ActionRetry,
 			reason: "AWSCURRENT works and a rotation is incomplete: rotate-secret resumes it (and answers \"A " +
 				"previous rotation isn't complete. That rotation will be reattempted.\", as expected)"},
@@ -248,27 +248,27 @@ func decisionTable() []rule {
 			reason: "AWSPENDING works and AWSCURRENT does not: the database has the new password, and clients read " +
 				"the old one until the label moves"},
 		{pending: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "AWSCURRENT does not work, and AWSPENDING could not be tested: do ",
-			orElse: "what its line names, then run status again"},
+			reason:  "AWSCURRENT does not work, and AWSPENDING could not be tested: do ",
+			besides: "what its line names, then run status again"},
 		{previous: is(CredentialWorks), action: ActionRollBack,
 			reason: "AWSPREVIOUS works, AWSCURRENT does not. A value was stored that the database was never given, " +
 				"or that is none (not JSON, or no password in it); or the database has an older password (restored " +
 				"backup, or set by hand); or the user of AWSCURRENT is locked, or gone"},
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
-			reason: "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: do ",
-			orElse: "what its line names, then run status again"},
+			reason:  "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: do ",
+			besides: "what its line names, then run status again"},
 		{current: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "the database does not let the user of AWSCURRENT log in, whatever the password: clients are " +
 				"locked out. Do ",
-			orElse: "what its line names, then run status again"},
+			besides: "what its line names, then run status again"},
 		{pending: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPENDING log in, whatever " +
 				"the password: clients are locked out. Do ",
-			orElse: "what its line names, then run status again"},
+			besides: "what its line names, then run status again"},
 		{previous: is(CredentialBlocked), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPREVIOUS log in, whatever " +
 				"the password: clients are locked out. Do ",
-			orElse: "what its line names, then run status again"},
+			besides: "what its line names, then run status again"},
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can " +
 				"lock the user: to test it first, run status with its version id. If it works, finish it"},

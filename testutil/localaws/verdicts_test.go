@@ -1238,7 +1238,7 @@ func TestEachVerdictEndsWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	missing := map[string]bool{}
-	oneLine := regexp.MustCompile(`" \+\n\s*"|",\n\s*orElse: "`).ReplaceAllString(string(table), "")
+	oneLine := regexp.MustCompile(`" \+\n\s*"|",\n\s*besides: "`).ReplaceAllString(string(table), "")
 	shared := regexp.MustCompile(`const olderVersion = "(.*)"`).FindStringSubmatch(oneLine)[1]
 	oneLine = strings.ReplaceAll(oneLine, `" + olderVersion + "`, shared)
 	for _, m := range regexp.MustCompile(`(?:reason: *|^const \w+ = )(".*")`).FindAllStringSubmatch(oneLine, -1) {

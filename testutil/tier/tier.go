@@ -93,6 +93,16 @@ func Share[T comparable](t testing.TB, all []T, inTest ...T) []T {
 	return share(running(t), all, inTest)
 }
 
+// Some is Share for what make test-long is to repeat: inTest are for make test, all of them for make test-long.
+func Some[T comparable](t testing.TB, all []T, inTest ...T) []T {
+	t.Helper()
+	some := Share(t, all, inTest...)
+	if running(t) == long {
+		return append(some, inTest...)
+	}
+	return some
+}
+
 // share is the decision of Share.
 func share[T comparable](of tier, all, inTest []T) []T {
 	return slices.DeleteFunc(slices.Clone(all), func(one T) bool {
