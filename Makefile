@@ -41,7 +41,7 @@ test: servers ## fetch database servers where they are missing, then test on the
 
 test-long: servers sam ## test what the two above leave out: every version of every server, SAM and Docker, dist, the AWS CLI, some of make prove
 	@$(GO) run ./testutil/cmd/dbservers -only valkey-8,redis-6,redis-7,redis-8,chromium-headless-shell
-	QUARTERTURN_TEST_TIER=long $(GO) test -count=1 -timeout 90m $(ARGS) ./...
+	QUARTERTURN_TEST_TIER=long $(GO) test -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -count=1 -timeout 90m $(ARGS) ./...
 	$(call compile,prove)
 	@$(BUILD)/prove -newest -trials 20 -rotations 10 -fleet 500 -states -1
 

@@ -38,9 +38,9 @@ func rejections(journal []string) (all, inARow int) {
 
 // TestARetryNeverLocksAnAccount: servers lock an account after some rejected logins in
 // a row. A first run makes none. A retry, whatever the first run was cut off at, never
-// makes two: where two lock the account, it succeeds. Under the race detector it tries every third place.
+// makes two: where two lock the account, it succeeds. Under the race detector it tries every fifth place.
 func TestARetryNeverLocksAnAccount(t *testing.T) {
-	cuts, stride := 0, tier.Stride(t, 1, 3)
+	cuts, stride := 0, tier.Stride(t, 1, 5)
 	for _, strategy := range []string{"single", "superuser", "alternating", "dual"} {
 		for _, where := range []string{"before call", "after call", "before operation", "after operation"} {
 			for n := 1; ; n += stride {

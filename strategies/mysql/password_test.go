@@ -492,11 +492,11 @@ func TestHostileSettings(t *testing.T) {
 
 // TestPR152 asked for single user rotation without the moment at which the secret's
 // password is refused. Clients log in all the while by what the secret holds, over a
-// hundred rotations (under the race detector twenty) in which setSecret runs twice: with
+// hundred rotations (under the race detector ten) in which setSecret runs twice: with
 // dual passwords, and with alternating users, none is refused.
 func TestPR152(t *testing.T) {
 	t.Parallel()
-	rotations := 100 / tier.Stride(t, 5, 5)
+	rotations := 100 / tier.Stride(t, 10, 10)
 	for _, name := range dbserver.MySQLsInTier(t) {
 		s := server{dbserver.MySQL(t, name)}
 		for what, c := range s.strategies() {

@@ -35,7 +35,7 @@ func TestStoredMethodIsNeverWeaker(t *testing.T) {
 			s.run(t, "CREATE ROLE hba_md5; CREATE ROLE hba_password; CREATE ROLE hba_scram")
 			e := engine()
 			e.Roots = s.CAs
-			states, step := 0, tier.Stride(t, 3, 3) // no factor of the five ways by which it is changed
+			states, step := 0, tier.Stride(t, 7, 7) // no factor of the five ways by which it is changed
 			for _, hba := range []string{"md5", "scram", "password"} {
 				for _, there := range []string{"md5", "scram-sha-256"} {
 					for _, encryption := range []string{"md5", "scram-sha-256"} {

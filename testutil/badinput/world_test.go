@@ -144,7 +144,7 @@ func part(t *testing.T, all []badinput.Input) (some []badinput.Input) {
 	return some
 }
 
-func stride(t *testing.T) int { return tier.Stride(t, 20, 4) }
+func stride(t *testing.T) int { return tier.Stride(t, 20, 10) }
 
 // count wants so many of all inputs.
 func (a *trials) count(all int) {

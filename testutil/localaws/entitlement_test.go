@@ -37,30 +37,34 @@ var takeOvers = map[string]takeOver{
 // off; and where the two users are a pair after all, the line that the error ends in,
 // pasted into the superuser secret, lets the rotation go on. It takes twenty seconds for each server.
 func TestTakeOversAreRefused(t *testing.T) {
-	for _, server := range tier.Share(t, []string{"postgres", "mysql-9.7", "mariadb-10.11"}, "postgres", "mysql-9.7") {
-		open := func(t *testing.T) database { return newMySQL(t, server) }
-		if server == "postgres" {
-			open = func(t *testing.T) database { return tlsServer(t, newest()) }
-		}
-		for _, preflight := range []string{"enforce", "off"} {
-			t.Run(server+" "+preflight, func(t *testing.T) {
-				t.Parallel()
-				db := open(t)
-				w := newWorld(t, plan{db: db, handler: db.family() + "-alternating-users", env: []string{"PREFLIGHT=" + preflight}, attempts: 1})
-				passwords := map[string]string{"app": w.user(w.db.app), "boss": w.boss().Password}
-				for _, name := range []string{"other", "other_clone", "third", "third_clone", "boss_clone"} {
-					passwords[name] = w.user(func(p string) []string {
-						if db.family() == "postgres" {
-							return []string{fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", name, p), fmt.Sprintf("GRANT %s TO boss WITH ADMIN OPTION", name)}
-						}
-						return []string{fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED BY '%s'", name, p), fmt.Sprintf("GRANT SELECT ON shop.* TO %s@'%%'", name)}
-					})
-				}
-				for what, c := range takeOvers {
-					w.takeOver(t, what, c, passwords, preflight == "enforce")
-				}
-			})
-		}
+	type scene struct{ server, preflight string }
+	var all []scene
+	for _, server := range []string{"postgres", "mysql-9.7", "mariadb-10.11"} {
+		all = append(all, scene{server, "enforce"}, scene{server, "off"})
+	}
+	for _, s := range tier.Share(t, all, scene{"postgres", "enforce"}, scene{"mysql-9.7", "off"}) {
+		t.Run(s.server+" "+s.preflight, func(t *testing.T) {
+			t.Parallel()
+			var db database
+			if s.server == "postgres" {
+				db = tlsServer(t, newest())
+			} else {
+				db = newMySQL(t, s.server)
+			}
+			w := newWorld(t, plan{db: db, handler: db.family() + "-alternating-users", env: []string{"PREFLIGHT=" + s.preflight}, attempts: 1})
+			passwords := map[string]string{"app": w.user(w.db.app), "boss": w.boss().Password}
+			for _, name := range []string{"other", "other_clone", "third", "third_clone", "boss_clone"} {
+				passwords[name] = w.user(func(p string) []string {
+					if db.family() == "postgres" {
+						return []string{fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", name, p), fmt.Sprintf("GRANT %s TO boss WITH ADMIN OPTION", name)}
+					}
+					return []string{fmt.Sprintf("CREATE USER %s@'%%' IDENTIFIED BY '%s'", name, p), fmt.Sprintf("GRANT SELECT ON shop.* TO %s@'%%'", name)}
+				})
+			}
+			for what, c := range takeOvers {
+				w.takeOver(t, what, c, passwords, s.preflight == "enforce")
+			}
+		})
 	}
 }
 

@@ -254,6 +254,9 @@ func (r *trialRun) afterLoss(ctx context.Context) error {
 		return nil
 	}
 	previous := r.service.ValueAt(rotator.LabelPrevious)
+	if r.clients().Everywhere(ctx, previous) != nil {
+		return r.finish(ctx, failed) // it failed after setSecret, so that this is no way back, and AWSPENDING is one on
+	}
 	if !strings.Contains(failed.Error()+r.service.Output(), "rollback") {
 		return fmt.Errorf("%w: the rotation after the failover names no rollback: %w", ViolationNotRecovered, failed)
 	}

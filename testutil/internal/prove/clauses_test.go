@@ -142,7 +142,7 @@ func TestStatesHoldTheClauses(t *testing.T) {
 	tier.Long(t)
 	for _, c := range clauses() {
 		t.Run(c.Rule, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-failfast", "-count=1", "-vet=off", "-timeout=5m",
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-failfast", "-count=1", "-vet=off", "-ldflags=-w", "-timeout=5m",
 				"-overlay", c.overlay(t, "../../.."), "-run", "TestStates$/"+c.Server, "./testutil/internal/prove", "-state", c.State)
 			cmd.Dir = "../../.."
 			out, err := cmd.CombinedOutput()

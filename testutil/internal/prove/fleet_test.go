@@ -9,7 +9,7 @@ import (
 // TestFleet is the quick form: a rotation costs the same however many there were.
 func TestFleet(t *testing.T) {
 	tier.NotInCheck(t)
-	s, err := Fleet{Secrets: 1000 / tier.Stride(t, 2, 2), AtOnce: 8}.Run(t.Context())
+	s, err := Fleet{Secrets: 1000 / tier.Stride(t, 5, 5), AtOnce: 8}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

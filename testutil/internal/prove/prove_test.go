@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestPostgres is the quick form of what make prove does.
-// It takes more than twenty seconds: each of some fifteen trials of a strategy is whole rotations, and a third of them start a
+// It takes more than twenty seconds: each of ten trials of a strategy is whole rotations, and a third of them start a
 // function and kill it.
 func TestPostgres(t *testing.T) {
 	tier.Test(t)
@@ -67,11 +67,11 @@ func TestPostgres(t *testing.T) {
 			defer standby.Close()
 			p := Postgres{Server: server, Standby: standby, Mode: m}
 			t.Run("in process", func(t *testing.T) {
-				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 10})
+				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 6})
 			})
 			p.Bootstrap, p.Peak = built(t)["postgres-"+m.Handler], new(atomic.Int64)
 			t.Run("process", func(t *testing.T) {
-				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 5})
+				rotationtest.TestRotation(t, p.Rotation, rotationtest.Options{MaxTrials: 4})
 			})
 			t.Run("under load", func(t *testing.T) {
 				const rotations = 4
