@@ -6,9 +6,11 @@ import "slices"
 type CredentialState string
 
 const (
-	CredentialWorks       CredentialState = "works"        // the strategy used it, and it worked
-	CredentialRejected    CredentialState = "rejected"     // the database answered, and did not accept it
-	CredentialBlocked     CredentialState = "blocked"      // the database lets this account in with no password
+	CredentialWorks    CredentialState = "works"    // the strategy used it, and it worked
+	CredentialRejected CredentialState = "rejected" // the database answered, and did not accept it
+	CredentialBlocked  CredentialState = "blocked"  // the database lets this account in with no password
+	// CredentialRight: a superuser sees that its password is the one set, and its user is let in with none now.
+	CredentialRight       CredentialState = "right but blocked"
 	CredentialInvalid     CredentialState = "invalid"      // its value is none that could log in anywhere
 	CredentialOtherTarget CredentialState = "other target" // of another target than AWSCURRENT: it was not sent
 	CredentialMissing     CredentialState = "missing"      // it has no value yet, or there is no such version
@@ -159,7 +161,10 @@ const byHand = "AWSCURRENT works and AWSPENDING is of no use, but these logins w
 
 // decisionTable is the table of decisions, read from the top; the last row fits everything.
 // What it never does:
-//   - move AWSCURRENT to a version that was not seen to log in;
+//   - move AWSCURRENT to a version that was not seen to log in. One exception: AWSCURRENT is rejected, and a superuser
+//     sees that the password of the other version is the one set, while its user is blocked. AWSCURRENT is of no use
+//     then, whatever is done; and its clients, which go on trying, have the user blocked again as often as it is
+//     unlocked. In this order it ends: the label moves, clients read what is right, the user is unlocked;
 //   - move AWSCURRENT away from a version that logs in, unless it is to complete a
 //     rotation of which both passwords work;
 //   - remove AWSPENDING while a setSecret might yet make its password the only one
@@ -223,7 +228,7 @@ func decisionTable() []rule {
 				"AWSCURRENT was edited or rolled back after AWSPENDING was created. The next attempt of that " +
 				"rotation would fail, or undo the edit. Cancel rotation, then run status again: AWSPENDING can be " +
 				"discarded once no step can run"},
-		{current: is(CredentialWorks), pending: is(CredentialBlocked), action: ActionInvestigate,
+		{current: is(CredentialWorks), pending: is(CredentialBlocked, CredentialRight), action: ActionInvestigate,
 			reason: "AWSCURRENT works. The database does not let the user of AWSPENDING log in, so its rotation " +
 				"cannot complete: do ",
 			besides: "what the line of AWSPENDING says, then run status again"},
@@ -257,7 +262,17 @@ func decisionTable() []rule {
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
 			reason:  "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: do ",
 			besides: "what its line names, then run status again"},
-		{current: is(CredentialBlocked), action: ActionInvestigate,
+		{current: is(CredentialRejected), pending: is(CredentialRight), action: ActionFinish,
+			reason: "AWSCURRENT is rejected. The password of AWSPENDING is the one set, and the database does not " +
+				"let its user log in, for what its line names. The label moves first: clients that try AWSCURRENT " +
+				"can have the user blocked again. Once they read the new value, run status again: it prints what " +
+				"lets the user log in"},
+		{current: is(CredentialRejected), previous: is(CredentialRight), action: ActionRollBack,
+			reason: "AWSCURRENT is rejected. The password of AWSPREVIOUS is the one set, and the database does not " +
+				"let its user log in, for what its line names. The label moves first: clients that try AWSCURRENT " +
+				"can have the user blocked again. Once they read the old value, run status again: it prints what " +
+				"lets the user log in"},
+		{current: is(CredentialBlocked, CredentialRight), action: ActionInvestigate,
 			reason: "the database does not let the user of AWSCURRENT log in, whatever the password: clients are " +
 				"locked out. Do ",
 			besides: "what its line names, then run status again"},

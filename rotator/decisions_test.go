@@ -9,10 +9,10 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
-var standings = []CredentialState{CredentialWorks, CredentialRejected, CredentialBlocked, CredentialInvalid,
-	CredentialOtherTarget, CredentialMissing, CredentialUnknown, CredentialNotTested, credentialNone}
+var standings = []CredentialState{CredentialWorks, CredentialRejected, CredentialBlocked, CredentialRight,
+	CredentialInvalid, CredentialOtherTarget, CredentialMissing, CredentialUnknown, CredentialNotTested, credentialNone}
 
-// scenes is the whole state space: some 60,000 scenes.
+// scenes is the whole state space: some 80,000 scenes.
 func scenes() []situation {
 	var all []situation
 	for _, s := range asStored() {
@@ -80,14 +80,15 @@ func TestDecisions(t *testing.T) {
 			if s.copied {
 				wrong("a rotation to the credentials in use would end")
 			}
-			if s.pending != CredentialWorks {
+			if s.pending != CredentialWorks && !(s.pending == CredentialRight && s.current == CredentialRejected) {
 				wrong("AWSCURRENT would move to a version that was not seen to log in")
 			}
 			if s.current == CredentialWorks && s.stale {
 				wrong("what was changed in the meantime would be lost")
 			}
 		case ActionRollBack:
-			if s.previous != CredentialWorks || s.current == CredentialWorks {
+			if s.previous != CredentialWorks && !(s.previous == CredentialRight && s.current == CredentialRejected) ||
+				s.current == CredentialWorks {
 				wrong("AWSCURRENT would move to a version that was not seen to log in, or away from one that does")
 			}
 		case ActionDiscard:
@@ -119,7 +120,8 @@ func TestDecisions(t *testing.T) {
 			}
 		case ActionResetPassword:
 			for _, state := range []CredentialState{s.current, s.pending, s.previous} {
-				if state == CredentialWorks || state == CredentialUnknown || state == CredentialBlocked {
+				if state == CredentialWorks || state == CredentialUnknown || state == CredentialBlocked ||
+					state == CredentialRight && s.current == CredentialRejected {
 					wrong("something works, or might")
 				}
 			}
@@ -129,7 +131,8 @@ func TestDecisions(t *testing.T) {
 			}
 		case ActionInvestigate:
 			open := func(state CredentialState) bool {
-				return state == CredentialUnknown || state == CredentialNotTested || state == CredentialBlocked
+				return state == CredentialUnknown || state == CredentialNotTested || state == CredentialBlocked ||
+					state == CredentialRight
 			}
 			direct := s
 			direct.pooled = false
@@ -168,7 +171,8 @@ func TestEveryWayLeadsOut(t *testing.T) {
 		s := start
 		known := s.attempt != attemptFails // and nothing is left for people to fix first
 		for _, state := range []CredentialState{s.current, s.pending, s.previous} {
-			known = known && state != CredentialUnknown && state != CredentialNotTested && state != CredentialBlocked
+			known = known && state != CredentialUnknown && state != CredentialNotTested && state != CredentialBlocked &&
+				state != CredentialRight
 		}
 		if !known || s.foreign || s.current == CredentialMissing || s.current == credentialNone ||
 			s.current != CredentialWorks && s.pending != CredentialWorks && s.previous != CredentialWorks {

@@ -236,7 +236,8 @@ func (c *diagnoser) unclear(id string, others ...string) bool {
 // explain has a superuser look why AWSCURRENT is rejected, unless AWSPENDING works: after setSecret that is as
 // expected. What no password mends is said so of every version of that user, also of one that was not tested. That
 // one is rejected where the superuser sees another password, and tested where it sees this one, which locks nothing.
-// Where the server itself has said what blocks a login, only a password that is another is news.
+// Where the server itself has said what blocks a login, only the password is news: that it is another, or, of a version
+// beside AWSCURRENT, that it is the one set.
 func (c *diagnoser) explain(ctx context.Context) {
 	current, pending, previous := c.labeledVersions()
 	explainer, ok := c.Strategy.(LoginExplainer)
@@ -261,7 +262,8 @@ func (c *diagnoser) explain(ctx context.Context) {
 	c.reset = map[string]string{}
 	for i, cause := range causes[:min(len(causes), len(ids))] {
 		id, l := ids[i], c.probes[ids[i]]
-		if cause.Text == "" || l.state == CredentialBlocked && cause.Reset == "" {
+		proven := cause.Right && id != current
+		if cause.Text == "" || l.state == CredentialBlocked && cause.Reset == "" && !proven {
 			continue
 		}
 		c.explained = true
@@ -279,17 +281,18 @@ func (c *diagnoser) explain(ctx context.Context) {
 			sentence += ". The server's log says what else is wrong"
 		case cause.Right:
 			sentence = "the superuser sees: " + cause.Text
-			if !l.limited { // the server lets this user in with no password
-				l.state = CredentialBlocked
-			}
 		}
 		l.why, l.remedy, l.fixes = sentence, cause.Remedy, append(l.fixes, cause.Fixes...)
 		c.probes[id] = l
 		if cause.Right {
 			c.testRight(ctx, id, current)
 		}
-		if cause.Right && id != current {
+		if proven {
 			c.note(current, "the password of "+strings.Join(c.meta.Labels[id], "+")+" is the one set")
+			if l = c.probes[id]; l.state == CredentialBlocked {
+				l.state = CredentialRight
+				c.probes[id] = l
+			}
 		}
 	}
 }

@@ -13,7 +13,7 @@ const minWidth = 40
 // Whatever has no color here is fine as it is.
 var hues = map[string]string{
 	"passed": green, "inferred": green, "works": green,
-	"denied": red, "failed": red, "rejected": red, "blocked": red, "invalid": red,
+	"denied": red, "failed": red, "rejected": red, "blocked": red, "right but blocked": red, "invalid": red,
 	"unknown": yellow, "other target": yellow, "missing": yellow,
 	"skipped": gray, "not tested": gray,
 }

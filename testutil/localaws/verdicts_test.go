@@ -41,6 +41,8 @@ type scene struct {
 	says  string    // what the first status must say
 	text  string    // of the status that fix is called for
 	last  string    // what works at the end without a fix: "not here" for a secret that is not to be rotated here
+
+	hammering int // how often clients log in with AWSCURRENT between any two things that are done
 }
 
 // statements are what the engines call things.
@@ -185,6 +187,9 @@ func (s *scene) follow() (reasons []string) {
 	s.t.Helper()
 	event := `{"Step":"status","SecretId":"` + s.arn + `"}`
 	for step := range 12 {
+		for range s.hammering {
+			s.accepts(s.holder(s.arn, "AWSCURRENT"))
+		}
 		d := s.status(event)
 		reasons = append(reasons, s.asInTable(d.Reason))
 		text := d.Text()
@@ -991,6 +996,16 @@ var scenes = map[string]func(*scene){
 		s.only("mysql")
 		s.limited(awsemu.Value{}, s.value(s.user, s.has(s.user)), "the password of AWSPENDING is the one set")
 	},
+	"clients have the user blocked again and again, and AWSPREVIOUS is right": func(s *scene) {
+		s.blocking(2, s.value(s.user, s.has(s.user)), awsemu.Value{}, "recommended action: rollback")
+	},
+	"clients have the user blocked again and again, and AWSPENDING is right": func(s *scene) {
+		s.blocking(2, awsemu.Value{}, s.value(s.user, s.has(s.user)), "recommended action: finish")
+	},
+	"one rejected login blocks the user, and AWSPREVIOUS is right": func(s *scene) {
+		s.blocking(1, s.value(s.user, s.has(s.user)), awsemu.Value{}, "recommended action: rollback")
+		s.hammering = 0 // status itself has it blocked
+	},
 	"both users of a pair have other passwords": func(s *scene) {
 		s.not("valkey")
 		s.alternating()
@@ -1184,6 +1199,22 @@ func (s *scene) limited(previous, pending awsemu.Value, says string) {
 	s.stuck(aws.Bool(true), previous, s.value(s.user, s.canary(), "masterarn", s.superuser()), pending)
 	s.say("ALTER USER %u@'%' FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME UNBOUNDED", s.user, "")
 	s.says = says
+}
+
+// blocking makes a secret whose AWSCURRENT is rejected, with a superuser, and clients that go on trying it, so often
+// that the server blocks the account.
+func (s *scene) blocking(attempts int, previous, pending awsemu.Value, says string) {
+	s.t.Helper()
+	s.my()
+	s.alternating()
+	s.stuck(aws.Bool(true), previous, s.value(s.user, s.canary(), "masterarn", s.superuser()), pending)
+	if s.db.family() == "mariadb" {
+		s.exec(fmt.Sprintf("SET GLOBAL max_password_errors = %d", attempts))
+		s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL max_password_errors = DEFAULT") })
+	} else {
+		s.say(fmt.Sprintf("ALTER USER %%u@'%%' FAILED_LOGIN_ATTEMPTS %d PASSWORD_LOCK_TIME UNBOUNDED", attempts), s.user, "")
+	}
+	s.says, s.hammering = says, attempts
 }
 
 // put is a person's put-secret-value.
