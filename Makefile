@@ -32,16 +32,18 @@ check: ## test a change in under a minute: all that needs no server
 	$(GO) test -short -timeout 20m $(ARGS) ./...
 
 # -vet=off: it has just run. -ldflags=-w leaves out what only a debugger reads, so that each package's tests are linked sooner.
-# -p: one package more than there are processors, as many tests wait for a server.
+# -p: one package more than there are processors, as many tests wait for a server. What takes longest is begun first, so
+# that no processor waits for it at the end.
+longest := ./strategies/postgres ./strategies/mysql ./testutil/localaws ./testutil/internal/prove
 test: servers ## fetch database servers where they are missing, then test on them (with the race detector, where there is a C compiler)
 	$(GO) vet ./...
 	@race=-race; \
 	[ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null || { race=; echo "no C compiler here: testing without the race detector"; }; \
-	set -x; QUARTERTURN_TEST_TIER= $(GO) test $$race -vet=off -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -count=1 -timeout 90m $(ARGS) ./...
+	set -x; QUARTERTURN_TEST_TIER= $(GO) test $$race -vet=off -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -count=1 -timeout 90m $(ARGS) $(longest) ./...
 
 test-long: servers sam ## test what the two above leave out: every version of every server, SAM and Docker, dist, the AWS CLI, some of make prove
 	@$(GO) run ./testutil/cmd/dbservers -only valkey-8,redis-6,redis-7,redis-8,chromium-headless-shell
-	QUARTERTURN_TEST_TIER=long $(GO) test -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -count=1 -timeout 90m $(ARGS) ./...
+	QUARTERTURN_TEST_TIER=long $(GO) test -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -count=1 -timeout 90m $(ARGS) $(longest) ./...
 	$(call compile,prove)
 	@$(BUILD)/prove -newest -trials 20 -rotations 10 -fleet 500 -states -1
 
