@@ -193,7 +193,7 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	}
 	remark, err := tester.TestUse(ctx, c.probes[current].value)
 	c.unusable = errors.Is(err, KindPrivilege) || errors.Is(err, KindMisconfigured) ||
-		errors.Is(err, KindUnreachable) || errors.Is(err, KindNotFound)
+		errors.Is(err, KindUnreachable) || errors.Is(err, KindNotFound) || errors.Is(err, KindReadOnly)
 	switch {
 	case c.unusable:
 		c.noteFix(current, briefly(err), FixesOf(err))

@@ -74,9 +74,9 @@ type PartialDryRun interface {
 }
 
 // UseTester is an optional ability of a Strategy: to find what keeps clients from working with a value that logs in, or
-// why such a login proves nothing. A diagnosis asks it of AWSCURRENT. KindPrivilege, KindMisconfigured and
-// KindUnreachable are such findings; any other error says that it could not be found out. The remark says what may be
-// so on purpose.
+// why such a login proves nothing. A diagnosis asks it of AWSCURRENT. KindPrivilege, KindMisconfigured, KindReadOnly,
+// KindUnreachable and KindNotFound are such findings; any other error says that it could not be found out. The remark
+// says what may be so on purpose.
 type UseTester interface {
 	TestUse(ctx context.Context, d secret.Document) (remark string, err error)
 }

@@ -56,6 +56,7 @@ func TestALoginIsNotAll(t *testing.T) {
 		{alone, rotator.KindPrivilege, rotator.ActionInvestigate, `user "app": insufficient privilege`, 1, saving},
 		{alone, rotator.KindMisconfigured, rotator.ActionInvestigate, `user "app": misconfigured`, 1, saving},
 		{alone, rotator.KindUnreachable, rotator.ActionInvestigate, `user "app": unreachable`, 1, saving},
+		{alone, rotator.KindReadOnly, rotator.ActionInvestigate, `user "app": read only`, 1, saving},
 		{alone, rotator.KindNotFound, rotator.ActionInvestigate, `user "app": not found`, 1, saving},
 		{alone, rotator.KindInternal, rotator.ActionNone, "was not found out", 1, saving},
 		{alone, rotator.KindDeadline, rotator.ActionNone, "was not found out", 1, saving},

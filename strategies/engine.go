@@ -120,8 +120,9 @@ type PartialDryRun interface {
 
 // UseTester is an optional ability of an Engine: to find what keeps clients from working by a login that the
 // server accepts, and what makes such a login prove nothing. It changes nothing, and is for
-// people who ask for status: a server may note what it denies. The error is KindPrivilege, KindMisconfigured or
-// KindUnreachable; any other says that it could not be found out. The remark says what may be so on purpose.
+// people who ask for status: a server may note what it denies. The error is KindPrivilege, KindMisconfigured,
+// KindReadOnly or KindUnreachable; any other says that it could not be found out. The remark says what may be so on
+// purpose.
 type UseTester interface {
 	Engine
 	TestUse(ctx context.Context, login Login) (remark string, err error)

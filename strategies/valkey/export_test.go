@@ -2,6 +2,7 @@ package valkey
 
 import (
 	"context"
+	"slices"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
@@ -32,6 +33,6 @@ func (e Engine) SetUnsaved(ctx context.Context, login strategies.Login, user str
 
 // HarmlessCommands are those by which TestUse finds out what a user may do.
 func HarmlessCommands() [][]string {
-	usual, others := harmless("quarterturn:key")
-	return append(usual, others...)
+	usual, reads, writes := harmless("quarterturn:key")
+	return slices.Concat(usual, reads, writes)
 }

@@ -19,15 +19,16 @@ import (
 
 // session is one connection, logged in, and those to the other nodes of the secret.
 type session struct {
-	login  strategies.Login
-	conn   net.Conn
-	in     *bufio.Reader
-	limit  time.Duration
-	mode   string             // standalone, cluster, sentinel; "": not known yet
-	save   []string           // the command that saves users; nil: there is no file
-	file   string             // where it saves them
-	users  map[string]account // as they were read last
-	others []*session
+	login   strategies.Login
+	conn    net.Conn
+	in      *bufio.Reader
+	limit   time.Duration
+	mode    string             // standalone, cluster, sentinel; "": not known yet
+	replica bool               // it is known to be one
+	save    []string           // the command that saves users; nil: there is no file
+	file    string             // where it saves them
+	users   map[string]account // as they were read last
+	others  []*session
 }
 
 // all are the nodes, the host of the secret first.
@@ -140,7 +141,8 @@ func (e Engine) logIn(ctx context.Context, login strategies.Login) (*session, er
 			return err
 		}
 		if err == nil {
-			s.mode = pairs(answers[0])["mode"]
+			about := pairs(answers[0])
+			s.mode, s.replica = about["mode"], about["role"] == "replica"
 		}
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 
@@ -22,18 +23,38 @@ import (
 // carried out, and servers look at rules before anything else. That the server denies a user all of them does not
 // prove that there are no others; the sentence says so. Nor does one key prove which keys its clients need: that is a
 // remark.
+//
+// A replica is read on purpose by a user that may not write, and of one that may, where another node of the secret
+// takes the writes, clients may know the way.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
 	s, err := e.connect(ctx, login)
 	defer s.close()
 	if err != nil {
 		return "", err
 	}
-	for _, node := range s.all() {
+	var readOnly, first error
+	takesWrites := false
+	for i, node := range s.all() {
 		said, err := node.testUse(ctx)
-		if err != nil {
+		switch {
+		case errors.Is(err, rotator.KindReadOnly):
+			if readOnly = cmp.Or(readOnly, err); i == 0 {
+				first = err
+			}
+		case err != nil:
 			return "", err
+		default:
+			takesWrites = true
 		}
 		remark = cmp.Or(remark, said)
+	}
+	switch {
+	case readOnly != nil && !takesWrites:
+		return "", readOnly
+	case first != nil:
+		says := fmt.Sprintf("%s is a replica, which takes no writes: clients that write need the primary, which is "+
+			"among its nodes; %s", dial.Address(login), remark)
+		return strings.TrimSuffix(says, "; "), nil
 	}
 	return remark, nil
 }
@@ -47,7 +68,8 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 	if _, refused := answers[0].(serverError); !refused {
 		return "", s.letsAnyIn(s.login.User, rotator.LabelCurrent)
 	}
-	usual, others := harmless("quarterturn:" + rand.Text())
+	usual, reads, writes := harmless("quarterturn:" + rand.Text())
+	others := slices.Concat(reads, writes)
 	permitted := false
 	for i, commands := range [][][]string{usual, others} { // so that few users leave many lines in ACL LOG
 		if answers, err = s.ask(ctx, op, commands...); err != nil {
@@ -58,11 +80,19 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 				return "", err
 			}
 		}
+		if err = s.readOnly(ctx, answers); err != nil {
+			return "", err
+		}
 		for j, answer := range answers {
 			switch {
 			case denied(answer):
 			case ofNoKey[commands[j][0]]: // as a rotation needs, and a monitor has
 				permitted = true
+			case i == 0 && s.replica: // it may write by a command that is not usual
+				if answers, err = s.ask(ctx, op, writes...); err != nil {
+					return "", err
+				}
+				return remark, s.readOnly(ctx, answers)
 			default:
 				return remark, nil
 			}
@@ -110,7 +140,6 @@ func (s *session) madeAgain(ctx context.Context, denies string) error {
 // the first ones not at all, and the writes, from SET on, not now. DBSIZE and FUNCTION LOAD are of no key, for users
 // that are held to some.
 func (s *session) served(ctx context.Context, answers []any) (remark string, err error) {
-	replica, patterns := "", ""
 	for i, answer := range answers {
 		said, refused := answer.(serverError)
 		if !refused {
@@ -124,16 +153,51 @@ func (s *session) served(ctx context.Context, answers []any) (remark string, err
 		switch err := s.wrap(ctx, op, said); {
 		case errors.Is(err, rotator.KindUnreachable):
 			return "", err
-		case word == "READONLY":
-			replica = fmt.Sprintf("%s is a replica, which takes no writes: clients that write need its primary as "+
-				"host; ", dial.Address(s.login))
 		case word == "NOPERM" && !denied(answer):
-			patterns = fmt.Sprintf("its key patterns do not cover every key. If clients get NOPERM for theirs: ACL "+
+			remark = fmt.Sprintf("its key patterns do not cover every key. If clients get NOPERM for theirs: ACL "+
 				"GETUSER %s shows the patterns, ACL SETUSER %s ~PATTERN adds one, then ACL SAVE (%s)",
 				s.login.User, s.login.User, inConfigFile)
 		}
 	}
-	return strings.TrimSuffix(replica+patterns, "; "), nil
+	return remark, nil
+}
+
+// readOnly judges whether the server is a replica that refuses a user what it may write. A node of a cluster sends such
+// a client on.
+func (s *session) readOnly(ctx context.Context, answers []any) error {
+	if s.mode == "cluster" || !slices.ContainsFunc(answers, func(answer any) bool {
+		said, refused := answer.(serverError)
+		return refused && strings.HasPrefix(string(said), "READONLY")
+	}) {
+		return nil
+	}
+	info, err := s.ask(ctx, operation{action: "looking for the primary"}, []string{"INFO", "replication"})
+	if err != nil {
+		return err
+	}
+	shown, _ := info[0].(string)
+	find := strategies.Fix(s.login, "INFO replication")
+	find.For = "to find the primary (master_host, master_port)"
+	primary := rotator.Sentencef("its primary, which %s shows", find)
+	instead := rotator.Sentencef("FAILOVER there, or, if the primary is lost, REPLICAOF NO ONE here, each by an " +
+		"administrator")
+	if host := field(shown, "master_host"); host != "" {
+		primary = rotator.Sentencef("its primary, %s", net.JoinHostPort(host, field(shown, "master_port")))
+		instead = rotator.Sentencef("FAILOVER there, by an administrator")
+		if field(shown, "master_link_status") != "up" {
+			promote := strategies.Fix(s.login, "REPLICAOF NO ONE")
+			promote.For = "if the primary is lost, to make " + dial.Address(s.login) + " one"
+			promote.Note = "it no longer gets what the primary is sent: if that is up, or another has taken its " +
+				"place, correct host and port in the secret instead"
+			instead = rotator.Sentencef("to it there is no link, so, if it is lost, %s, by an administrator", promote)
+		}
+	}
+	reads := strategies.Fix(s.login, "ACL SETUSER "+s.login.User+" -@write -- on every node, then ACL SAVE ("+
+		inConfigFile+")")
+	reads.For = "if its clients are to read alone, to say so"
+	return s.errorf(rotator.KindReadOnly, "user %q may write, and this server is a replica, which takes no writes: "+
+		"store the host and port of %s. If this server is to be the primary: %s. If its clients are to read alone, "+
+		"take the rest from its rules: %s, %s", s.login.User, primary, instead, reads, reads.Note)
 }
 
 // ofNoKey are the commands by which a client comes to no data. Those of harmless are tried.
@@ -152,7 +216,7 @@ func denied(answer any) bool {
 
 // harmless are commands that change nothing, whether they are permitted or not: they are about a key that
 // is not there, or an argument of theirs is none.
-func harmless(key string) (usual, others [][]string) {
+func harmless(key string) (usual, reads, writes [][]string) {
 	split := func(lines string) (commands [][]string) {
 		for line := range strings.Lines(lines) {
 			if words := strings.Fields(line); len(words) > 0 {
@@ -171,41 +235,22 @@ func harmless(key string) (usual, others [][]string) {
 		EXISTS KEY
 		TYPE KEY
 		TTL KEY
-		EXPIRE KEY none
-		DEL KEY
-		UNLINK KEY
-		RENAME KEY KEY
 		DUMP KEY
 		SORT KEY
 		SCAN none
 		MGET KEY
-		GETDEL KEY
 		GETRANGE KEY 0 0
 		STRLEN KEY
-		SETEX KEY 0 1
-		INCRBY KEY none
-		DECRBY KEY none
 		GETBIT KEY 0
-		SETBIT KEY none 1
 		BITCOUNT KEY
 		HGET KEY 1
 		HGETALL KEY
-		HDEL KEY 1
-		HINCRBY KEY 1 none
 		LLEN KEY
 		LRANGE KEY 0 0
-		LPOP KEY
-		RPOP KEY
-		LPUSHX KEY 1
-		RPUSHX KEY 1
-		BLPOP KEY none
 		SCARD KEY
 		SISMEMBER KEY 1
 		SMEMBERS KEY
-		SREM KEY 1
-		ZADD KEY none 1
 		ZRANGE KEY 0 0
-		ZREM KEY 1
 		ZSCORE KEY 1
 		PFCOUNT KEY
 		GEOPOS KEY 1
@@ -224,6 +269,25 @@ func harmless(key string) (usual, others [][]string) {
 		CLIENT GETNAME
 		COMMAND COUNT
 		ACL WHOAMI
-		CONFIG GET KEY
+		CONFIG GET KEY`), split(`
+		EXPIRE KEY none
+		DEL KEY
+		UNLINK KEY
+		RENAME KEY KEY
+		GETDEL KEY
+		SETEX KEY 0 1
+		INCRBY KEY none
+		DECRBY KEY none
+		SETBIT KEY none 1
+		HDEL KEY 1
+		HINCRBY KEY 1 none
+		LPOP KEY
+		RPOP KEY
+		LPUSHX KEY 1
+		RPUSHX KEY 1
+		BLPOP KEY none
+		SREM KEY 1
+		ZADD KEY none 1
+		ZREM KEY 1
 		XADD KEY none 1 1`)
 }

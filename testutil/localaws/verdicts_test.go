@@ -22,6 +22,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -295,6 +296,17 @@ func (s *scene) valkeyLine() {
 		s.t.Fatalf("no ACL SETUSER in: %s", s.text)
 	}
 	s.exec(first+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE")
+}
+
+// replica makes the secret, if there is a value for it, and the server a replica of one that is not there.
+func (s *scene) replica(current awsemu.Value) {
+	s.t.Helper()
+	s.only("valkey")
+	if !current.Empty() {
+		s.stuck(aws.Bool(true), awsemu.Value{}, current, awsemu.Value{})
+	}
+	s.exec("REPLICAOF 127.0.0.1 " + strconv.Itoa(dbserver.ClosedPort(s.t)))
+	s.t.Cleanup(func() { s.db.Exec(context.Background(), "REPLICAOF NO ONE") }) //nolint:errcheck // done already where the test has not failed
 }
 
 // rotatorRules are what the documents have a superuser of Valkey given.
@@ -664,6 +676,23 @@ var scenes = map[string]func(*scene){
 		s.names = "resetpass >PASSWORD, with the password in AWSCURRENT in place of PASSWORD"
 		s.fix = func() { s.say(s.dialect().set, s.user, s.holder(s.arn, "AWSCURRENT").Password) }
 		s.wrong = []account{{Username: s.user, Password: right}, {Username: s.user, Password: "any"}}
+	},
+	"the host is a replica, and its primary is lost": func(s *scene) {
+		s.replica(s.value(s.user, s.has(s.user)))
+		s.says, s.names = "recommended action: investigate", "if the primary is lost, to make"
+		s.fix = func() { s.exec("REPLICAOF NO ONE") }
+	},
+	"the host is a replica, and a rotation is incomplete": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+		s.replica(awsemu.Value{})
+		s.says, s.names = "recommended action: investigate", "if its clients are to read alone, to say so"
+		s.fix = func() { s.exec("ACL SETUSER "+s.user+" -@write", "ACL SAVE") }
+	},
+	"a replica is read on purpose": func(s *scene) {
+		s.replica(s.value(s.user, s.has(s.user)))
+		s.exec("ACL SETUSER " + s.user + " -@write")
+		s.says = "recommended action: none"
 	},
 	"users cannot be saved": func(s *scene) {
 		s.only("valkey")
