@@ -30,8 +30,8 @@ import (
 // What of all this is to be done, SHOW GRANTS says at each turn, and no more is done.
 // When the clone is the target, no client uses it: it is given what it lacks and loses what the
 // original lost, and only then gets its password. On the original's turn clients are
-// on the clone: it is given what it lacks and loses nothing, and of the original
-// nothing is changed but the password.
+// on the clone: it is given what it lacks and loses nothing, no account of it is created,
+// and of the original nothing is changed but the password.
 //
 // These servers commit every statement by itself. A rotation that is cut off
 // leaves the account in use with all that it had, and the other one without the
@@ -60,11 +60,8 @@ func (e Engine) EnsureClone(ctx context.Context, login strategies.Login, pair st
 	if err := c.checkMasked(ctx); err != nil {
 		return err
 	}
-	for i := range c.originals {
-		if pair.PasswordOnly {
-			break
-		}
-		if err := c.align(ctx, c.originals[i], interim(p)); err != nil {
+	for _, original := range c.aligned() {
+		if err := c.align(ctx, original, interim(p)); err != nil {
 			return err
 		}
 	}
@@ -224,6 +221,16 @@ func (c *cloneSync) clone(host string) (accountRow, bool) {
 		}
 	}
 	return accountRow{account: account{user: c.pair.Clone, host: host}}, false
+}
+
+// aligned gives the accounts of the original that one of the clone is made like. While clients are on the clone none is
+// created: it would come before the account that lets in clients of its host. And none is given anything that has no
+// password, or is locked: it is not one that they log in by.
+func (c *cloneSync) aligned() []accountRow {
+	return slices.DeleteFunc(slices.Clone(c.originals), func(original accountRow) bool {
+		clone, _ := c.clone(original.host)
+		return c.pair.PasswordOnly || c.inUse() && !clone.changeable()
+	})
 }
 
 // allTargets gives all accounts of the target.
@@ -610,7 +617,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	warnings = append(warnings, c.unseenWarning()...)
 	var existing, given []accountRow
 	var denied denials
-	for _, original := range c.originals {
+	for _, original := range c.aligned() {
 		clone, ok := c.clone(original.host)
 		want, _, err := c.grants(ctx, original.account)
 		if err != nil {

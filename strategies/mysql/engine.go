@@ -174,7 +174,7 @@ func (e Engine) SetPassword(ctx context.Context, login strategies.Login, user st
 		err = s.checkAlike(ctx, targets)
 	}
 	if err == nil {
-		err = s.checkHeld(ctx, targets)
+		err = s.checkHeld(ctx, targets, targets)
 	}
 	if err != nil {
 		return err
@@ -224,7 +224,7 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 		err = s.checkAlike(ctx, targets)
 	}
 	if err == nil {
-		err = s.checkHeld(ctx, targets)
+		err = s.checkHeld(ctx, targets, targets)
 	}
 	if err == nil {
 		err = s.dryRunOthers(ctx, targets, sample)

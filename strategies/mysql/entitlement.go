@@ -55,26 +55,25 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 			seen.Admin = append(seen.Admin, fmt.Sprintf("%s (account %s)", extra, r))
 		}
 	}
-	for _, o := range c.originals {
-		_, exists := c.clone(o.host)
-		if exists || c.pair.PasswordOnly {
+	for _, o := range c.aligned() {
+		if _, exists := c.clone(o.host); exists {
 			continue
 		}
 		extra, err := c.beyond(ctx, o, floor)
 		if err != nil {
 			return err
 		}
-		if len(extra) > 0 && !c.inUse() {
+		if len(extra) > 0 {
 			seen.Admin = append(seen.Admin,
 				fmt.Sprintf("%s (as account %s, of which others of the same name differ)", extra, o))
 		}
 	}
 	// What the accounts in use may do is given to others, of the same hosts.
-	using := slices.DeleteFunc(slices.Clone(inUse), func(r accountRow) bool {
-		alone := !slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host })
-		return c.pair.PasswordOnly || !r.changeable() || alone
+	using := slices.DeleteFunc(slices.Clone(inUse), func(r accountRow) bool { return !r.changeable() })
+	given := slices.DeleteFunc(slices.Clone(using), func(r accountRow) bool {
+		return !slices.ContainsFunc(c.aligned(), func(o accountRow) bool { return o.host == r.host })
 	})
-	if err := c.checkHeld(ctx, using); err != nil {
+	if err := c.checkHeld(ctx, using, given); err != nil {
 		return err
 	}
 	if c.leftovers, err = c.lookForLeftovers(ctx); err != nil {
@@ -291,12 +290,12 @@ func marksOf(user string) string {
 		quoteText(user)
 }
 
-// checkHeld refuses to change several accounts of a name, or to give others what they may do,
-// where one of them has no password of the secret's.
-func (s *session) checkHeld(ctx context.Context, accounts []accountRow) error {
+// checkHeld refuses to change accounts of a name, or to give others what they may do, where one of them has no password
+// of the secret's. all are those that a login by the name can be of: the only one has just logged in.
+func (s *session) checkHeld(ctx context.Context, all, accounts []accountRow) error {
 	left := slices.Clone(accounts)
-	if len(left) < 2 {
-		return nil // the one that has just logged in
+	if len(all) < 2 || len(left) == 0 {
+		return nil
 	}
 	return s.login.CheckHeld(ctx, left[0].user, func(p secret.Password) string {
 		left = slices.DeleteFunc(left, func(r accountRow) bool { return r.accepts(p) })

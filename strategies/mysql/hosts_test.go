@@ -250,6 +250,67 @@ func TestAccountOfTheNameThatIsAnothers(t *testing.T) {
 	})
 }
 
+// TestTheOriginalsTurn: clients are on the clone then, as AWS's template may have left it, for any host. None of its
+// accounts is created, which would come before the one that lets them in; and nothing is given to an account of its
+// name that the secret's clients do not use.
+func TestTheOriginalsTurn(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		locally := "WITH auth_socket"
+		if s.MariaDB {
+			locally = "VIA unix_socket"
+		} else {
+			s = newServer(t, s.Name, map[string]string{"plugin-load-add": "auth_socket.so"})
+		}
+		for what, c := range map[string]struct{ another, says string }{
+			"no other account":  {},
+			"another owner's":   {"BY 'Another-1-x'", "the secret holds no password"},
+			"a locked one":      {"BY 'Another-1-x' ACCOUNT LOCK", ""},
+			"of a machine user": {locally, ""},
+		} {
+			db, app, p := s.NewDatabase(t), s.login(name(), password().Reveal()), password()
+			clone := with(app, func(l *strategies.Login) { l.User += "_clone" })
+			s.run(t, "CREATE USER "+clone.User+"@'%' IDENTIFIED BY '"+clone.Password.Reveal()+"'")
+			for _, host := range hosts[:2] {
+				s.run(t, "CREATE USER "+app.User+"@'"+host+"' IDENTIFIED BY '"+app.Password.Reveal()+"'",
+					"GRANT SELECT ON "+db+".* TO "+app.User+"@'"+host+"'")
+			}
+			before := hosts[:2]
+			if c.another != "" {
+				s.run(t, "CREATE USER "+clone.User+"@'"+hosts[1]+"' IDENTIFIED "+c.another)
+				before = before[:1] // of hosts[1], the clone lets nobody in
+			}
+			r := s.rotation(t, clone, p)
+			r.Pending = s.document(t, withPassword(app, p), `,"masterarn":"super"`)
+			r.ReadPrevious = func(context.Context) (secret.Document, error) { return s.document(t, app, ""), nil }
+			strategy := strategies.AlternatingUsers{Engine: s.cloning()}
+			err := strategy.Apply(t.Context(), r)
+			for _, f := range strategy.Preflight(t.Context(), r) {
+				if f.Status == rotator.StatusFailed && c.says == "" {
+					t.Errorf("%s: %s %s", what, f.ID, f.Detail)
+				}
+			}
+			if c.says == "" && err != nil || c.says != "" && differs(err, rotator.KindNotEntitled, c.says) != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			for _, host := range before {
+				if err := engine().Ping(t.Context(), s.from(t, host, clone)); err != nil {
+					t.Errorf("%s: AWSCURRENT, from %s: %v", what, host, err)
+				}
+			}
+			for _, host := range hosts[:2] {
+				if err := engine().Ping(t.Context(), s.from(t, host, withPassword(app, p))); c.says == "" && err != nil {
+					t.Errorf("%s: AWSPENDING, from %s: %v", what, host, err)
+				}
+			}
+			if c.another != "" {
+				if all := s.ask(t, "SHOW GRANTS FOR "+clone.User+"@'"+hosts[1]+"'"); strings.Contains(all, db) {
+					t.Errorf("%s: it may now do what the original may", what)
+				}
+			}
+		}
+	})
+}
+
 // An account that changes itself reaches one host of its name. Where the server
 // shows that there are others, nothing is changed; where it does not, that is said.
 func TestSelfChangeOfANameWithSeveralHosts(t *testing.T) {

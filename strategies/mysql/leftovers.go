@@ -24,12 +24,9 @@ type leftovers struct {
 // Of an account that exists, what it defined itself is no other's, and clients are connected to it; unless it
 // is to get SYSTEM_USER: until then CREATE USER was enough to set its password.
 func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err error) {
-	if c.pair.PasswordOnly {
-		return l, nil
-	}
 	var created, given []account
 	raised := false
-	for _, o := range c.originals {
+	for _, o := range c.aligned() {
 		clone, exists := c.clone(o.host)
 		want, _, err := c.grants(ctx, o.account)
 		if err != nil {
