@@ -191,7 +191,7 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	if !ok || c.probes[current].state != CredentialWorks {
 		return
 	}
-	remark, err := tester.TestUse(ctx, c.probes[current].value)
+	remark, err := tester.TestUse(ctx, c.rotationWithoutLog(c.probes[current].value, secret.Document{}))
 	c.unusable = errors.Is(err, KindPrivilege) || errors.Is(err, KindMisconfigured) ||
 		errors.Is(err, KindUnreachable) || errors.Is(err, KindNotFound) || errors.Is(err, KindReadOnly)
 	switch {

@@ -73,12 +73,12 @@ type PartialDryRun interface {
 	NotInDryRun(d secret.Document) string
 }
 
-// UseTester is an optional ability of a Strategy: to find what keeps clients from working with a value that logs in, or
-// why such a login proves nothing. A diagnosis asks it of AWSCURRENT. KindPrivilege, KindMisconfigured, KindReadOnly,
+// UseTester is an optional ability of a Strategy: to find what keeps clients from working with r.Current, which logs
+// in, or why such a login proves nothing. A diagnosis asks it. KindPrivilege, KindMisconfigured, KindReadOnly,
 // KindUnreachable and KindNotFound are such findings; any other error says that it could not be found out. The remark
 // says what may be so on purpose.
 type UseTester interface {
-	TestUse(ctx context.Context, d secret.Document) (remark string, err error)
+	TestUse(ctx context.Context, r Rotation) (remark string, err error)
 }
 
 // LoginExplainer is an optional ability of a Strategy whose database does not tell the client why

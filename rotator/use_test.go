@@ -24,12 +24,12 @@ type tester struct {
 
 func (s tester) Preflight(context.Context, rotator.Rotation) []rotator.Finding { return s.dryRun }
 
-func (s tester) TestUse(_ context.Context, d secret.Document) (string, error) {
+func (s tester) TestUse(_ context.Context, r rotator.Rotation) (string, error) {
 	*s.tested++
 	if s.found == nil {
 		return remark, nil
 	}
-	return "", fmt.Errorf("user %q: %w", d.Text("username"), s.found)
+	return "", fmt.Errorf("user %q: %w", r.Current.Text("username"), s.found)
 }
 
 func (s tester) NotInDryRun(d secret.Document) string {

@@ -102,12 +102,12 @@ func (b ByEngine) NotInDryRun(d secret.Document) string {
 }
 
 // TestUse implements rotator.UseTester.
-func (b ByEngine) TestUse(ctx context.Context, d secret.Document) (remark string, err error) {
-	s, err := b.strategy(rotator.Rotation{Current: d})
+func (b ByEngine) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
+	s, err := b.strategy(r)
 	if err != nil {
 		return "", err
 	}
-	return s.TestUse(ctx, d)
+	return s.TestUse(ctx, r)
 }
 
 // strategy is the one for a secret.

@@ -39,7 +39,7 @@ func TestALoginIsNotEnough(t *testing.T) {
 	for name, s := range map[string]rotator.UseTester{"single user": SingleUser{Engine: e},
 		"a pair":        AlternatingUsers{Engine: e},
 		"two passwords": DualPasswords{Engine: e}} {
-		if _, err := s.TestUse(t.Context(), d); !errors.Is(err, rotator.KindPrivilege) {
+		if _, err := s.TestUse(t.Context(), rotator.Rotation{Current: d}); !errors.Is(err, rotator.KindPrivilege) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -122,7 +122,7 @@ func TestWhatASecretIsFor(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.reset)
 		}
 		said := c.strategy.NotInDryRun(c.value)
-		_, err := c.strategy.TestUse(t.Context(), c.value)
+		_, err := c.strategy.TestUse(t.Context(), rotator.Rotation{Current: c.value})
 		if partial := c.target.Engine == "single" || name == "no login" ||
 			name == "no user"; partial != (said == "saving") {
 			t.Errorf("%s: what no dry run tries: %q", name, said)

@@ -85,6 +85,6 @@ func (d DualPasswords) ResetStatement(value secret.Document) string {
 func (d DualPasswords) NotInDryRun(secret.Document) string { return notInDryRun(d.Engine) }
 
 // TestUse implements rotator.UseTester.
-func (d DualPasswords) TestUse(ctx context.Context, value secret.Document) (remark string, err error) {
-	return testUse(ctx, d.Engine, value)
+func (d DualPasswords) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
+	return testUse(ctx, d.Engine, r.Current)
 }

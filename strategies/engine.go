@@ -136,6 +136,14 @@ type CloneTester interface {
 	TestClone(ctx context.Context, login Login, pair Pair) error
 }
 
+// PairTester is an optional ability of a CloningEngine that gives both users of a pair the same: to see, as superuser,
+// that the user in use may do nothing, and what the other of its pair may do, which it lacks, with what gives it that.
+// "": it lacks nothing that is known. It changes nothing, and is called where TestUse had a remark.
+type PairTester interface {
+	CloningEngine
+	TestPair(ctx context.Context, superuser Login, pair Pair) (lacks rotator.Sentence, err error)
+}
+
 // Explainer is an optional ability of an engine whose server does not tell a client why it
 // rejects a login.
 type Explainer interface {

@@ -161,12 +161,58 @@ func TestWhoseCloneIsLookedAt(t *testing.T) {
 		if c.other != "" {
 			value = value.Set("alternateUsername", c.other)
 		}
-		_, err := strategies.AlternatingUsers{Engine: db, RotateOnly: c.rotateOnly}.TestUse(t.Context(), value)
+		_, err := strategies.AlternatingUsers{Engine: db, RotateOnly: c.rotateOnly}.TestUse(t.Context(), rotator.Rotation{Current: value})
 		if (len(*db.at) == 1) != c.looks || errors.Is(err, rotator.KindPrivilege) != c.looks {
 			t.Errorf("%s: looked at %v: %v", name, *db.at, err)
 		}
 		if c.looks && ((*db.at)[0].Original != "app" || (*db.at)[0].Clone != "app_clone") {
 			t.Errorf("%s: %+v", name, (*db.at)[0])
+		}
+	}
+}
+
+// comparing is a Memory whose users may do nothing, and whose superuser says what they lack.
+type comparing struct {
+	*strategytest.Memory
+	lacks rotator.Sentence
+}
+
+func (comparing) TestUse(context.Context, strategies.Login) (string, error) { return "nothing", nil }
+
+func (c comparing) TestPair(_ context.Context, superuser strategies.Login, pair strategies.Pair) (rotator.Sentence, error) {
+	if superuser.User != "boss" || pair.InUse() != "app" {
+		return rotator.Sentence{}, errors.New("another superuser, or another pair")
+	}
+	return c.lacks, nil
+}
+
+// TestASuperuserComparesAPair where a remark is all that the user in use can be told of itself. What it lacks is a
+// finding; that the superuser cannot be asked is none.
+func TestASuperuserComparesAPair(t *testing.T) {
+	t.Parallel()
+	value := func(user string) secret.Document {
+		return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", user).
+			SetPassword(secret.NewPassword("canary-" + user))
+	}
+	lacks := rotator.Sentencef("it lacks %s", rotator.Fix{Run: "GRANT"})
+	for name, c := range map[string]struct {
+		lacks  rotator.Sentence
+		boss   error
+		remark string
+		fixes  int
+	}{
+		"it lacks something":         {lacks, nil, "", 1},
+		"it lacks nothing":           {rotator.Sentence{}, nil, "nothing", 0},
+		"the superuser is not there": {lacks, rotator.KindPrivilege, "nothing; the superuser could not be asked: ", 0},
+	} {
+		r := rotator.Rotation{Current: value("app"), ReadSecret: func(context.Context, string) (secret.Document, error) {
+			return value("boss"), c.boss
+		}}
+		db := comparing{&strategytest.Memory{}, c.lacks}
+		remark, err := strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: "boss"}.TestUse(t.Context(), r)
+		if !strings.HasPrefix(remark, c.remark) || (remark == "") != (c.remark == "") ||
+			errors.Is(err, rotator.KindPrivilege) != (c.fixes > 0) || len(rotator.FixesOf(err)) != c.fixes {
+			t.Errorf("%s: %q, %v", name, remark, err)
 		}
 	}
 }

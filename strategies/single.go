@@ -215,6 +215,6 @@ func (s SingleUser) ResetStatement(d secret.Document) string { return resetState
 func (s SingleUser) NotInDryRun(secret.Document) string { return notInDryRun(s.Engine) }
 
 // TestUse implements rotator.UseTester.
-func (s SingleUser) TestUse(ctx context.Context, value secret.Document) (remark string, err error) {
-	return testUse(ctx, s.Engine, value)
+func (s SingleUser) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
+	return testUse(ctx, s.Engine, r.Current)
 }

@@ -111,7 +111,8 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true,
 			Text: "the user has no privilege on the database {database}, or there is none (the server does not say " +
 				"which): correct dbname in the secret, leave it out, or GRANT SELECT ON {database}.* TO {user} " +
-				"(or SET DEFAULT ROLE, where a role gives it that)"},
+				"(or SET DEFAULT ROLE, where a role gives it that; or all that it had, if it was dropped and created " +
+				"again)"},
 		{Codes: []string{"3032"}, Kind: rotator.KindUnreachable,
 			Text: "the server is in offline mode, in which it lets administrators alone in: {fix}. " +
 				"After a node was expelled from group replication: repair that first",

@@ -562,11 +562,18 @@ func (c *cloneSync) revokeExtra(ctx context.Context, clone account, have, want r
 
 func (c *cloneSync) setDefaultRole(ctx context.Context, clone account, role string) error {
 	st := operation{action: fmt.Sprintf("setting default role %s of %s", role, clone), remedy: c.createUserRemedy()}
-	word := " TO "
 	if c.mariadb {
-		word, st.remedy = " FOR ", c.setPasswordRemedy()
+		st.remedy = c.setPasswordRemedy()
 	}
-	return c.exec(ctx, st, "SET DEFAULT ROLE "+role+word+clone.String())
+	return c.exec(ctx, st, c.defaultRoleStatement(clone, role))
+}
+
+func (s *session) defaultRoleStatement(of account, role string) string {
+	word := " TO "
+	if s.mariadb {
+		word = " FOR "
+	}
+	return "SET DEFAULT ROLE " + role + word + of.String()
 }
 
 // copyAttributes emits what differs and no more: older servers do not know all of it.
@@ -629,11 +636,22 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 			if have, _, err = c.grants(ctx, clone.account); err != nil {
 				return nil, err
 			}
+			lacks, err := c.lacks(ctx, original, clone)
+			if err == nil && lacks.Text != "" { // clients would have nothing, and the clone's is the last copy
+				err = c.errorf(rotator.KindPrivilege, "%s", lacks)
+			}
+			if err != nil {
+				return nil, err
+			}
 			extra = have.without(want)
 			if len(extra.revokes(clone.account)) > 0 && !want.has(allPrivileges, "*.*") {
+				then := "and the next rotation revokes them"
+				if c.inUse() {
+					then = "which clients use now and lack after the next rotation; the one after that revokes them"
+				}
 				warnings = append(warnings,
-					strategies.Warn("%s has privileges that %s has not, and the next rotation revokes them: %s. "+
-						"Grant to %s what the application needs of these", clone, original, extra, original))
+					strategies.Warn("%s has privileges that %s has not, %s: %s. Grant to %[2]s what the application "+
+						"needs of these", clone, original, then, extra))
 			}
 		}
 		try := want.missing(have)

@@ -312,8 +312,14 @@ func TestCloneCaveats(t *testing.T) {
 		s.run(t, "GRANT DELETE ON "+db+".* TO "+at(pair.Clone).String())
 		warnings, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), back(pair), password())
 		ok(t, err)
-		if all := texts(warnings); !strings.Contains(all, "DELETE ON `"+db+"`.*") {
-			t.Errorf("caveats: %s", texts(warnings))
+		if all := texts(warnings); !strings.Contains(all, "which clients use now and lack after the next rotation; the one after that revokes them: DELETE ON `"+db+"`.*") {
+			t.Errorf("caveats while the clone is in use: %s", all)
+		}
+		pair.Possession = possessed
+		warnings, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+		ok(t, err)
+		if all := texts(warnings); !strings.Contains(all, "and the next rotation revokes them: DELETE ON `"+db+"`.*") {
+			t.Errorf("caveats while the original is in use: %s", all)
 		}
 	})
 }

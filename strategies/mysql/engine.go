@@ -104,8 +104,10 @@ type MariaDB Engine
 
 var (
 	_ strategies.CloningEngine      = Engine{}
+	_ strategies.PairTester         = Engine{}
 	_ strategies.DualPasswordEngine = Engine{}
 	_ strategies.CloningEngine      = MariaDB{}
+	_ strategies.PairTester         = MariaDB{}
 )
 
 const (

@@ -124,6 +124,71 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 		"administrator, GRANT it what it had "+from, me, other, me), nil
 }
 
+// TestPair implements strategies.PairTester, as Engine does.
+func (m MariaDB) TestPair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (rotator.Sentence,
+	error) {
+	return Engine(m).TestPair(ctx, superuser, pair)
+}
+
+// TestPair implements strategies.PairTester: an account that was dropped and created again may do nothing, and what it
+// had its counterpart on the same host has still.
+func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (lacks rotator.Sentence,
+	err error) {
+	s, err := e.openForChange(ctx, superuser, nil)
+	if err != nil {
+		return lacks, err
+	}
+	defer s.close()
+	if s.sandbox {
+		return lacks, s.expiredSuperuser()
+	}
+	inUse, err := s.accounts(ctx, pair.InUse())
+	if err != nil {
+		return lacks, err
+	}
+	others, err := s.accounts(ctx, pair.Target)
+	if err != nil {
+		return lacks, err
+	}
+	for _, r := range accountsOnly(inUse) {
+		other, ok := serving(accountsOnly(others), r.host)
+		if !ok {
+			continue
+		}
+		if lacks, err = s.lacks(ctx, r, other); err != nil || lacks.Text != "" {
+			return lacks, err
+		}
+	}
+	return lacks, nil
+}
+
+// lacks says of an account that may do nothing what its counterpart may do, with the statements that give it that.
+func (s *session) lacks(ctx context.Context, r, other accountRow) (lacks rotator.Sentence, err error) {
+	have, _, err := s.grants(ctx, r.account)
+	if err != nil || len(have) > 0 {
+		return lacks, err
+	}
+	want, defaultRole, err := s.grants(ctx, other.account)
+	if err != nil || len(want) == 0 {
+		return lacks, err
+	}
+	var give []rotator.Fix
+	exceptions := want.of(restriction).addRestrictions(r.account)
+	for _, sql := range append(want.missing(have).grants(r.account), exceptions...) {
+		give = append(give, s.fix("%s", sql.text))
+	}
+	if defaultRole != "NONE" {
+		give = append(give, s.fix("%s", s.defaultRoleStatement(r.account, defaultRole)))
+	}
+	what := rotator.RunEach(give...)
+	if len(give) > 20 { // which no person reads
+		what = rotator.Sentencef("GRANT it what SHOW GRANTS FOR %s shows", other)
+	}
+	return rotator.Sentencef("account %s may do nothing but log in, as one that was dropped and created again, and "+
+		"account %s, of the other user of the pair, has what it lacks: %s (or, if account %[1]s is to have none of "+
+		"it, take it from account %[2]s)", r, other, what), nil
+}
+
 // otherOf is the name of the other user of a pair, if it has one.
 func otherOf(user string) string {
 	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {

@@ -193,7 +193,24 @@ func TestUsersThatWereMadeAgain(t *testing.T) {
 		if got := remark(app); !strings.Contains(got, "where "+at(clone.User).String()+" is its clone, SHOW GRANTS FOR that") {
 			t.Errorf("made again: %q", got)
 		}
-		s.run(t, "GRANT SELECT ON "+db+".* TO "+at(app.User).String(), "DROP USER "+at(clone.User).String(),
+		s.run(t, "GRANT "+role+" TO "+at(clone.User).String())
+		for _, turn := range []strategies.Pair{pairOf(app.User), back(pairOf(app.User))} { // no rotation takes it from the clone
+			turn.Possession = possessed
+			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), turn, password())
+			wants(t, err, rotator.KindPrivilege, at(app.User).String()+" may do nothing but log in, as one that was dropped", "GRANT SELECT ON `"+db+"`.* TO "+at(app.User).String())
+		}
+		lacks, err := engine().TestPair(t.Context(), s.superuser(), pairOf(app.User))
+		ok(t, err)
+		for _, fix := range lacks.Fixes {
+			s.run(t, fix.Run)
+		}
+		s.alike(t, at(app.User), at(clone.User))
+		for _, turn := range []strategies.Pair{pairOf(app.User), back(pairOf(app.User))} {
+			if lacks, err = engine().TestPair(t.Context(), s.superuser(), turn); err != nil || lacks.Text != "" {
+				t.Errorf("both have all: %s, %v", lacks, err)
+			}
+		}
+		s.run(t, "REVOKE "+role+" FROM "+at(app.User).String(), "DROP USER "+at(clone.User).String(),
 			"CREATE USER "+at(clone.User).String()+" IDENTIFIED BY '"+clone.Password.Reveal()+"'")
 		if got := remark(clone); !strings.Contains(got, "or rotate-secret, which gives") {
 			t.Errorf("a clone that was made again: %q", got)

@@ -1035,6 +1035,32 @@ var scenes = map[string]func(*scene){
 		s.blocking(1, s.value(s.user, s.has(s.user)), awsemu.Value{}, "recommended action: rollback")
 		s.hammering = 0 // status itself has it blocked
 	},
+	"the original was made again, and may do nothing": func(s *scene) {
+		s.my()
+		s.rotatedPair(2)
+		s.madeAgain()
+	},
+	"the clone was made again, and may do nothing": func(s *scene) {
+		s.my()
+		s.rotatedPair(1)
+		s.madeAgain()
+	},
+	"the original was made again, and may do nothing, and a rotation is incomplete": func(s *scene) {
+		s.my()
+		s.alternating()
+		boss := s.superuser()
+		s.has(s.user + "_clone")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", boss), s.value(s.user+"_clone", s.canary(), "masterarn", boss))
+		s.madeAgain()
+	},
+	"the user was made again, and may not use the database": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", "shop"), awsemu.Value{})
+		s.madeAgain()
+		s.names, s.fix = "or all that it had, if it was dropped and created again", func() {
+			s.exec(regexp.MustCompile("GRANT SELECT ON `shop`.\\* TO `\\w+`").FindString(s.text))
+		}
+	},
 	"both users of a pair have other passwords": func(s *scene) {
 		s.not("valkey")
 		s.alternating()
@@ -1244,6 +1270,15 @@ func (s *scene) blocking(attempts int, previous, pending awsemu.Value, says stri
 		s.say(fmt.Sprintf("ALTER USER %%u@'%%' FAILED_LOGIN_ATTEMPTS %d PASSWORD_LOCK_TIME UNBOUNDED", attempts), s.user, "")
 	}
 	s.says, s.hammering = says, attempts
+}
+
+// madeAgain drops the user of AWSCURRENT, and creates it again with the same password and no privilege.
+func (s *scene) madeAgain() {
+	s.t.Helper()
+	current := s.holder(s.arn, "AWSCURRENT")
+	s.say("DROP USER %u@'%'", current.Username, "")
+	s.say(s.dialect().create, current.Username, current.Password)
+	s.says = "recommended action: investigate"
 }
 
 // put is a person's put-secret-value.
