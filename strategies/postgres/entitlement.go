@@ -81,14 +81,18 @@ GROUP BY d.dbid ORDER BY 1`
 // ADMIN OPTION nothing is left once another with CREATEROLE has dropped it. A trace of
 // the superuser, or of a role that may set the password, rules the latter out: ADMIN OPTION of the
 // superuser on the role in use, or a setting by which sessions of the target act as a role of that
-// name. Superusers are left out, and the roles of this session.
+// name. The former counts if superusers gave it, as the server does to who makes a role: any admin of a role can
+// make the superuser one. Superusers are left out, and the roles of this session.
 func lookUpMakers(pair strategies.Pair) statement {
-	const sql = `WITH RECURSIVE admins(id) AS (
-  SELECT member FROM pg_auth_members WHERE roleid = to_regrole(quote_ident($1)) AND admin_option
-  UNION SELECT a.member FROM pg_auth_members a JOIN admins ON a.roleid = admins.id)
+	const sql = `WITH RECURSIVE grants AS (
+  SELECT m.*, EXISTS (SELECT FROM pg_roles g WHERE g.oid = m.grantor AND g.rolsuper) AS sure FROM pg_auth_members m
+), found(id, sure) AS (
+  SELECT member, sure FROM grants WHERE roleid = to_regrole(quote_ident($1)) AND admin_option
+  UNION SELECT g.member, g.sure AND found.sure FROM grants g JOIN found ON g.roleid = found.id
+), admins AS (SELECT DISTINCT id FROM found)
 SELECT h.rolname FROM pg_roles h LEFT JOIN admins ON admins.id = h.oid
 WHERE (admins.id IS NOT NULL AND h.rolcanlogin OR h.rolcreaterole AND (admins.id IS NOT NULL
-  OR NOT EXISTS (SELECT FROM pg_roles x JOIN admins ON admins.id = x.oid WHERE x.rolname = current_user)
+  OR NOT EXISTS (SELECT FROM pg_roles x JOIN found ON found.id = x.oid WHERE x.rolname = current_user AND found.sure)
   AND NOT EXISTS (SELECT FROM pg_db_role_setting x WHERE x.setrole = to_regrole(quote_ident($2))
     AND x.setdatabase = 0 AND 'role=' || $1 = ANY (x.setconfig))))
 AND NOT h.rolsuper AND h.rolname NOT IN ($1, $2, session_user, current_user)

@@ -39,6 +39,15 @@ const (
 	nothing = "nothing proves"
 )
 
+// T makes team, and the superuser its admin, as a role that can then do nothing more and that no role is a member of.
+const (
+	forged = "T: CREATE ROLE helper CREATEROLE; T: GRANT helper TO T; ALTER ROLE T SET role = helper; T: CREATE ROLE " +
+		"maker CREATEROLE; T: GRANT maker TO T; ALTER ROLE T SET role = maker; T: CREATE ROLE team LOGIN; T: GRANT team " +
+		"TO M WITH ADMIN OPTION"
+	gone = "ALTER ROLE T SET role = helper; T: REVOKE maker FROM T; T: ALTER ROLE maker NOCREATEROLE; ALTER ROLE T " +
+		"RESET role; T: DROP ROLE helper"
+)
+
 // whose is the table of states. The clone exists in all of them, and M may change its
 // password, so that only the rule stands between the secret and the account.
 var whose = []entitled{
@@ -199,6 +208,12 @@ var whose = []entitled{
 	{name: "another's role by the clone's name, the original's turn", since: 16, back: true,
 		setUp: "ALTER ROLE C RENAME TO old; T: CREATE ROLE team; GRANT O TO team; T: ALTER ROLE team RENAME TO C",
 		bare:  "may not set its password"},
+	{name: "another's role by the clone's name, who made the superuser its admin, the original's turn", since: 16,
+		back: true, setUp: "ALTER ROLE C RENAME TO old; " + forged + "; GRANT O TO team; T: ALTER ROLE team RENAME TO " +
+			"C; " + gone, bare: "may not set its password"},
+	{name: "another's role by the original's name, who made the superuser its admin", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; " + forged + "; GRANT team TO C; T: ALTER ROLE team RENAME TO O; " + gone,
+		bare:  "may not set its password"},
 	{name: "granted by a group that the superuser and another are in", since: 16,
 		setUp: "GRANT O TO G WITH ADMIN OPTION; GRANT G TO M; GRANT G TO T; T: GRANT O TO C",
 		bare:  "may not set its password"},
@@ -321,7 +336,7 @@ func (r *rotation) state(t *testing.T, c entitled) {
 	}
 	words := strings.NewReplacer(" O ", " "+r.pair.Original+" ", " C ", " "+r.pair.Clone+" ", " G ", " "+group+" ",
 		" T ", " "+third+" ", " M ", " "+r.admin.User+" ", " old ", " old_"+third+" ", " team ", " team_"+third+" ",
-		" helper ", " helper_"+third+" ", " table ", " table_"+r.pair.Original+" ")
+		" helper ", " helper_"+third+" ", " maker ", " maker_"+third+" ", " table ", " table_"+r.pair.Original+" ")
 	for _, sql := range strings.Split(c.setUp, ";") {
 		sql = strings.TrimSpace(sql)
 		who, statement, found := strings.Cut(sql, ": ")
