@@ -420,8 +420,8 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 	switch {
 	case a == ActionRetry:
 		c.rehearse(ctx)
-		if p, ok := c.Strategy.(PartialDryRun); ok && c.attempt == attemptOpen && !c.probes[pending].value.IsZero() {
-			c.note(pending, p.NotInDryRun(c.probes[c.meta.VersionWithLabel(LabelCurrent)].value))
+		if c.attempt == attemptOpen && !c.probes[pending].value.IsZero() {
+			c.askUntried(ctx, pending)
 		}
 		var rows []string
 		if c.probes[pending].value.IsZero() {
@@ -456,6 +456,27 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 					"yourself: "+f.line())
 			}
 		}
+	}
+}
+
+// askUntried asks what no rehearsal tries. Whether what an attempt has met lasts, the next attempt alone shows: it may
+// come once a person has seen that it does not.
+func (c *diagnoser) askUntried(ctx context.Context, pending string) {
+	p, ok := c.Strategy.(PartialDryRun)
+	if !ok {
+		return
+	}
+	r := c.rotationWithoutLog(c.probes[c.meta.VersionWithLabel(LabelCurrent)].value, c.probes[pending].value)
+	untold, err := p.NotInDryRun(ctx, r)
+	switch {
+	case errors.Is(err, KindMisconfigured):
+		c.attempt = attemptFails
+		c.noteFix(pending, "the next attempt would fail, unless this is mended: "+briefly(err), append(FixesOf(err),
+			Fix{By: ByShell, For: "once that succeeds, to go on", Run: c.commands(ActionRetry)[0]}))
+	case err != nil:
+		c.note(pending, "what no dry run tries was not found out: "+err.Error())
+	default:
+		c.note(pending, untold)
 	}
 }
 

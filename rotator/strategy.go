@@ -67,10 +67,12 @@ type PasswordResetter interface {
 	ResetStatement(d secret.Document) string
 }
 
-// PartialDryRun is an optional ability of a Strategy: to say which lasting failure its Preflight cannot find,
-// as a sentence. A diagnosis says so where it recommends a retry.
+// PartialDryRun is an optional ability of a Strategy: to say which lasting failure its Preflight cannot find. A
+// diagnosis asks where it would recommend a retry. An error of KindMisconfigured is one that an attempt has met, with
+// what shows that it is mended: then the next attempt may come. Any other error says that nothing was found out, and
+// untold, a sentence, what there is to find.
 type PartialDryRun interface {
-	NotInDryRun(d secret.Document) string
+	NotInDryRun(ctx context.Context, r Rotation) (untold string, err error)
 }
 
 // UseTester is an optional ability of a Strategy: to find what keeps clients from working with r.Current, which logs

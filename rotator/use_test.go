@@ -20,6 +20,7 @@ type tester struct {
 	tested *int
 	untold string // what its dry runs do not try of AWSCURRENT's value
 	dryRun []rotator.Finding
+	met    error // by an attempt, in what its dry runs do not try
 }
 
 func (s tester) Preflight(context.Context, rotator.Rotation) []rotator.Finding { return s.dryRun }
@@ -32,11 +33,11 @@ func (s tester) TestUse(_ context.Context, r rotator.Rotation) (string, error) {
 	return "", fmt.Errorf("user %q: %w", r.Current.Text("username"), s.found)
 }
 
-func (s tester) NotInDryRun(d secret.Document) string {
-	if d.Password().Reveal() != "canary-p1-0123456789" {
-		return "that is another value's"
+func (s tester) NotInDryRun(_ context.Context, r rotator.Rotation) (string, error) {
+	if r.Current.Password().Reveal() != "canary-p1-0123456789" || r.Pending.Password().Reveal() != "canary-p2-0123456789" {
+		return "that is another value's", nil
 	}
-	return s.untold
+	return s.untold, s.met
 }
 
 // TestALoginIsNotAll: what a strategy finds behind the login of AWSCURRENT makes "none" and "retry" an "investigate"; that it found out nothing does not.
@@ -68,7 +69,7 @@ func TestALoginIsNotAll(t *testing.T) {
 		s := newStory(t)
 		s.run(c.story)
 		tested := 0
-		s.rotator.Strategy = tester{s.rotator.Strategy, c.found, &tested, c.untold, nil}
+		s.rotator.Strategy = tester{s.rotator.Strategy, c.found, &tested, c.untold, nil, nil}
 		d, err := s.ask("status", "")
 		if err != nil {
 			t.Fatal(err)
@@ -84,9 +85,24 @@ func TestALoginIsNotAll(t *testing.T) {
 	}
 	s := newStory(t)
 	s.run(incomplete)
-	s.rotator.Strategy = tester{s.rotator.Strategy, nil, new(int), saving, []rotator.Finding{{Status: rotator.StatusDenied}}}
+	s.rotator.Strategy = tester{s.rotator.Strategy, nil, new(int), saving, []rotator.Finding{{Status: rotator.StatusDenied}}, nil}
 	if d, err := s.ask("status", ""); err != nil || d.Action != rotator.ActionInvestigate || strings.Contains(d.Text(), saving) {
 		t.Errorf("a dry run that fails: %v, %v", d, err)
+	}
+	noSpace := rotator.WithFix(fmt.Errorf("%w: no space", rotator.KindMisconfigured), "", rotator.Fix{Run: "SAVE"})
+	for want, met := range map[rotator.Action]error{rotator.ActionInvestigate: noSpace, rotator.ActionRetry: rotator.KindUnreachable} {
+		s.rotator.Strategy = tester{s.rotator.Strategy.(tester).Strategy, nil, new(int), "", nil, met}
+		d, err := s.ask("status", "")
+		if err != nil || d.Action != want || !strings.Contains(d.Text(), met.Error()) {
+			t.Errorf("an attempt met %v: %v, %s", met, err, d.Text())
+		}
+		var lines []string
+		for _, fix := range d.Fixes {
+			lines = append(lines, fix.Run)
+		}
+		if want == rotator.ActionInvestigate && (len(lines) != 2 || lines[0] != "SAVE" || !strings.Contains(lines[1], " rotate-secret ")) {
+			t.Errorf("to be run: %q", lines)
+		}
 	}
 	s = newStory(t) // setSecret has not run, which alone does what no dry run tries
 	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING empty\nstate")
@@ -95,7 +111,7 @@ func TestALoginIsNotAll(t *testing.T) {
 		dryRun []rotator.Finding
 		want   rotator.Action
 	}{{nil, rotator.ActionRetry}, {[]rotator.Finding{{Status: rotator.StatusDenied}}, rotator.ActionInvestigate}} {
-		s.rotator.Strategy = tester{plain, nil, new(int), saving, c.dryRun}
+		s.rotator.Strategy = tester{plain, nil, new(int), saving, c.dryRun, nil}
 		if d, err := s.ask("status", ""); err != nil || d.Action != c.want || strings.Contains(d.Text(), saving) ||
 			strings.Contains(d.Text(), "If the log has no error") != (c.want == rotator.ActionRetry) {
 			t.Errorf("createSecret stored nothing: %v, %v", d.Text(), err)
@@ -104,7 +120,7 @@ func TestALoginIsNotAll(t *testing.T) {
 	s = newStory(t)
 	s.run("account app/p1\naccount app_clone/p2\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p1\nstate")
 	tested := 0
-	s.rotator.Strategy = tester{s.rotator.Strategy, rotator.KindPrivilege, &tested, "", nil}
+	s.rotator.Strategy = tester{s.rotator.Strategy, rotator.KindPrivilege, &tested, "", nil, nil}
 	if d, err := s.ask("recover", "discard"); err != nil || tested != 1 || d.Action != rotator.ActionInvestigate {
 		t.Errorf("a recover, which says what is left as status does: %v, tested %d times, %+v", err, tested, d)
 	}

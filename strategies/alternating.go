@@ -242,7 +242,9 @@ func (a AlternatingUsers) ResetStatement(d secret.Document) string {
 }
 
 // NotInDryRun implements rotator.PartialDryRun.
-func (a AlternatingUsers) NotInDryRun(secret.Document) string { return notInDryRun(a.Engine) }
+func (a AlternatingUsers) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold string, err error) {
+	return notInDryRun(ctx, a.Engine, r, true, a.SuperuserSecretARN)
+}
 
 // TestUse implements rotator.UseTester. A clone that an original is to have rights from is looked at too; and where a
 // remark is all that the user in use can be told of itself, the superuser compares it with the other of its pair.

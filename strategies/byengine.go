@@ -93,12 +93,12 @@ func (b ByEngine) ResetStatement(d secret.Document) string {
 }
 
 // NotInDryRun implements rotator.PartialDryRun.
-func (b ByEngine) NotInDryRun(d secret.Document) string {
-	s, err := b.strategy(rotator.Rotation{Current: d})
+func (b ByEngine) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold string, err error) {
+	s, err := b.strategy(r)
 	if err != nil {
-		return ""
+		return "", err
 	}
-	return s.NotInDryRun(d)
+	return s.NotInDryRun(ctx, r)
 }
 
 // TestUse implements rotator.UseTester.

@@ -19,7 +19,9 @@ func (single) Traits() Traits { return Traits{Name: "Single", Engines: []string{
 
 func (single) ResetStatement(user string) string { return "RESET " + user }
 
-func (single) NotInDryRun() string { return "saving" }
+func (single) NotInDryRun(_ context.Context, login Login) (string, error) {
+	return "saving as " + login.User, nil
+}
 
 func (single) TestUse(_ context.Context, login Login) (string, error) {
 	return "", fmt.Errorf("%w: %s", rotator.KindPrivilege, login.User)
@@ -121,12 +123,16 @@ func TestWhatASecretIsFor(t *testing.T) {
 		if got := c.strategy.ResetStatement(c.value); got != c.reset {
 			t.Errorf("%s: %q, want %q", name, got, c.reset)
 		}
-		said := c.strategy.NotInDryRun(c.value)
-		_, err := c.strategy.TestUse(t.Context(), rotator.Rotation{Current: c.value})
-		if partial := c.target.Engine == "single" || name == "no login" ||
-			name == "no user"; partial != (said == "saving") {
-			t.Errorf("%s: what no dry run tries: %q", name, said)
+		said, bad := c.strategy.NotInDryRun(t.Context(), rotator.Rotation{Current: c.value.Set("masterarn", "boss"),
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return c.value.Set("username", "boss"), nil
+			}})
+		acting := map[bool]string{true: "boss", false: "app"}[name == "through superuser"]
+		if partial := c.target.Engine == "single"; partial != (said == "saving as "+acting) ||
+			(bad != nil) != strings.HasPrefix(name, "no ") {
+			t.Errorf("%s: what no dry run tries: %q, %v", name, said, bad)
 		}
+		_, err := c.strategy.TestUse(t.Context(), rotator.Rotation{Current: c.value})
 		if name == "no engine of ours" && !errors.Is(err, rotator.ErrOtherEngine) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -82,7 +82,9 @@ func (d DualPasswords) ResetStatement(value secret.Document) string {
 }
 
 // NotInDryRun implements rotator.PartialDryRun.
-func (d DualPasswords) NotInDryRun(secret.Document) string { return notInDryRun(d.Engine) }
+func (d DualPasswords) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold string, err error) {
+	return d.single().NotInDryRun(ctx, r)
+}
 
 // TestUse implements rotator.UseTester.
 func (d DualPasswords) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {

@@ -113,9 +113,10 @@ type Resetter interface {
 }
 
 // PartialDryRun is an optional ability of an engine: to say what its dry runs cannot try, and would
-// fail again if it failed. status says so where it recommends a retry.
+// fail again if it failed. status asks where it would recommend a retry. login is that of who changes passwords. The
+// error is KindMisconfigured where it has failed; any other says that it could not be found out.
 type PartialDryRun interface {
-	NotInDryRun() string
+	NotInDryRun(ctx context.Context, login Login) (untold string, err error)
 }
 
 // UseTester is an optional ability of an Engine: to find what keeps clients from working by a login that the

@@ -212,7 +212,9 @@ func (s SingleUser) LimitsFailedLogins() bool { return !s.Engine.Traits().NoFail
 func (s SingleUser) ResetStatement(d secret.Document) string { return resetStatement(s.Engine, d) }
 
 // NotInDryRun implements rotator.PartialDryRun.
-func (s SingleUser) NotInDryRun(secret.Document) string { return notInDryRun(s.Engine) }
+func (s SingleUser) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold string, err error) {
+	return notInDryRun(ctx, s.Engine, r, s.ThroughSuperuser, s.SuperuserSecretARN)
+}
 
 // TestUse implements rotator.UseTester.
 func (s SingleUser) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {

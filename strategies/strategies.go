@@ -67,12 +67,22 @@ func resetStatement(e Engine, d secret.Document) string {
 	return ""
 }
 
-// notInDryRun implements rotator.PartialDryRun for the strategies.
-func notInDryRun(e Engine) string {
-	if p, ok := e.(PartialDryRun); ok {
-		return p.NotInDryRun()
+// notInDryRun implements rotator.PartialDryRun for the strategies. superuser says that the user does not change itself.
+func notInDryRun(ctx context.Context, e Engine, r rotator.Rotation, superuser bool, fallbackARN string) (untold string,
+	err error) {
+	p, ok := e.(PartialDryRun)
+	if !ok {
+		return "", nil
 	}
-	return ""
+	t := e.Traits()
+	login, err := t.parseLogin(r.Current)
+	if err == nil && superuser {
+		login, _, err = superuserLogin(ctx, t, r, fallbackARN, login, login.User)
+	}
+	if err != nil {
+		return "", err
+	}
+	return p.NotInDryRun(ctx, login)
 }
 
 // testUse implements rotator.UseTester for the strategies.

@@ -10,6 +10,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
 // account is a user as ACL LIST shows it.
@@ -198,12 +199,20 @@ func (s *session) takeBack(ctx context.Context, changes []change, saving bool) e
 		undone = "The change is in memory and could not be taken back; a retry goes on from there"
 	}
 	if saving {
-		return s.errorf(rotator.KindMisconfigured, "%s failed, so that the change would be lost at the next restart: "+
-			"the server cannot replace %s. Its folder is read-only or not the server's, the file is a mount of its "+
-			"own, or the disk is full: see the server's log, and try %s there once it is fixed. %s", s.saving(), s.file,
-			s.saving(), undone)
+		return fmt.Errorf("%w. %s", s.cannotSave("failed, so that the change would be lost at the next restart"),
+			undone)
 	}
 	return s.errorf(rotator.KindInternal, "the server refused a rule of a user. %s", undone)
+}
+
+// cannotSave says what keeps the server from saving users, and what shows that nothing does.
+func (s *session) cannotSave(failed string) error {
+	try := strategies.Fix(strategies.Login{}, s.saving()+" -- it overwrites lines of the file that are not loaded, "+
+		"also those of other users: compare the file with ACL LIST first")
+	try.For = "to see that the server can save users, at " + dial.Address(s.login)
+	return s.errorf(rotator.KindMisconfigured, "%s %s: the server cannot replace %s. Its folder is read-only or not "+
+		"the server's, the file is a mount of its own, or the disk is full: see the server's log, and try %s there "+
+		"once it is fixed", s.saving(), failed, s.file, try)
 }
 
 // EnsureClone implements strategies.CloningEngine. The rules of the original become those of the

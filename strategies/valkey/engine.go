@@ -54,6 +54,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -288,11 +289,52 @@ func (Engine) ResetStatement(user string) string {
 		inConfigFile + "). It ends each other password of the user"
 }
 
-// NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file.
-func (Engine) NotInDryRun() string {
-	return "no dry run saves users. If the last ERROR line of the function says that ACL SAVE or CONFIG REWRITE " +
-		"failed, a retry fails too " +
-		"until the server can replace the file that CONFIG GET aclfile names (INFO server: config_file, where that " +
-		"names none): " +
-		"make its folder writable for the server, and try ACL SAVE there"
+// NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file. Servers since Redis 7
+// count how often it has failed. They do not say when: where it has succeeded as well, a person finds out.
+func (e Engine) NotInDryRun(ctx context.Context, login strategies.Login) (untold string, err error) {
+	s, err := e.connect(ctx, login)
+	defer s.close()
+	if err != nil {
+		return "", err
+	}
+	for _, node := range s.all() {
+		if err := node.findFile(ctx, true); err != nil {
+			return "", err
+		}
+		answers, err := node.do(ctx, operation{action: "looking whether users could be saved", remedy: s.aclRemedy()},
+			[]string{"INFO", "commandstats"})
+		if err != nil {
+			return "", err
+		}
+		info, _ := answers[0].(string)
+		calls, failed := node.saves(info)
+		switch {
+		case failed > 0:
+			return "", node.cannotSave(fmt.Sprintf("has failed %d of %d times since this server was started", failed,
+				calls))
+		case calls == 0 && node.save != nil:
+			untold = notSaved
+		}
+	}
+	return untold, nil
 }
+
+// saves counts how often users were saved, and how often that failed, by INFO commandstats; 0 where it does not count.
+func (s *session) saves(info string) (calls, failed int) {
+	line := field(info, "cmdstat_"+strings.ToLower(strings.Join(s.save, "|")))
+	for word := range strings.SplitSeq(line, ",") {
+		name, digits, _ := strings.Cut(word, "=")
+		switch n, _ := strconv.Atoi(digits); name {
+		case "calls":
+			calls = n
+		case "failed_calls":
+			failed = n
+		}
+	}
+	return calls, failed
+}
+
+// notSaved is what no dry run tries, and nothing is known of.
+const notSaved = "no dry run saves users. If the last ERROR line of the function says that ACL SAVE or CONFIG " +
+	"REWRITE failed, a retry fails too until the server can replace the file that CONFIG GET aclfile names (INFO " +
+	"server: config_file, where that names none): make its folder writable for the server, and try ACL SAVE there"

@@ -59,6 +59,51 @@ func (s server) aclFolder(t *testing.T) string {
 	return filepath.Dir(answer.([]any)[1].(string))
 }
 
+// TestWhatNoDryRunTries: that saving has failed, the server knows, in either file, and says so to the superuser.
+func TestWhatNoDryRunTries(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		for users, command := range map[string]string{"aclfile": "ACL SAVE", "config": "CONFIG REWRITE"} {
+			s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: users})}
+			boss, app := s.login(s.Superuser, secret.NewPassword(s.Password)), name("app")
+			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app, "on", ">" + password().Reveal()}))
+			counts := release != "redis-6" // which tells the commands of ACL and CONFIG not apart
+			finds := func(untold bool, says ...string) {
+				t.Helper()
+				sentence, err := valkey.Engine{}.NotInDryRun(t.Context(), boss)
+				if says != nil && counts {
+					wants(t, err, rotator.KindMisconfigured, says...)
+					return
+				}
+				ok(t, err)
+				if said := strings.Contains(sentence, "no dry run saves users"); said != (untold || !counts) {
+					t.Errorf("%s, %s: %q", release, users, sentence)
+				}
+			}
+			finds(true)
+			ok(t, valkey.Engine{}.SetPassword(t.Context(), boss, app, password()))
+			finds(false)
+			answer, err := s.Ask(t.Context(), s.Superuser, s.Password, []string{"INFO", "server"})
+			ok(t, err)
+			folder := ""
+			if users == "aclfile" {
+				folder = s.aclFolder(t)
+			} else {
+				_, file, _ := strings.Cut(answer.(string), "config_file:")
+				file, _, _ = strings.Cut(file, "\r")
+				folder = filepath.Dir(file)
+			}
+			ok(t, os.Chmod(folder, 0o555))
+			err = valkey.Engine{}.SetPassword(t.Context(), boss, app, password())
+			ok(t, os.Chmod(folder, 0o755))
+			if err == nil {
+				t.Skip("the server writes into a folder that is not writable: it runs as root")
+			}
+			finds(true, command+" has failed 1 of 2 times", folder, "once it is fixed")
+		}
+	}
+}
+
 // TestSavingFails: EXEC leaves a change in memory whose saving failed. It is taken back; and where
 // that is cut off, the retry saves what works.
 func TestSavingFails(t *testing.T) {
