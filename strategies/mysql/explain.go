@@ -85,6 +85,16 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 				return nil, err
 			}
 		}
+		if len(own) == 0 {
+			former, err := s.renamed(ctx, login)
+			if err != nil {
+				return nil, err
+			}
+			if former != nil {
+				causes[i] = renamedCause(login.User, former)
+				continue
+			}
+		}
 		causes[i] = rejectionCause(login, host, own, anonymous, loaded, partners)
 	}
 	return causes, nil
@@ -309,6 +319,53 @@ func namedIn(text, user string) string { return strings.ReplaceAll(text, "{user}
 
 // typedFor says which password to type.
 func typedFor(user string) string { return namedIn(typed, user) }
+
+// mostCompared is how many accounts a password is compared with: each costs thousands of rounds on MySQL.
+const mostCompared = 200
+
+// renamed gives the accounts of another name that have the password of a login, if they are of one: RENAME USER keeps
+// it. It does not look where there are too many.
+func (s *session) renamed(ctx context.Context, login strategies.Login) (found []account, err error) {
+	sql := "SELECT User, Host, HEX(authentication_string) FROM mysql.user"
+	if s.mariadb {
+		sql = "SELECT User, Host, Priv FROM mysql.global_priv"
+	}
+	rows, err := s.query(ctx, operation{action: "looking for the user by its password", sensitive: true},
+		fmt.Sprintf("%s WHERE User NOT IN ('', %s, %s) ORDER BY 1, 2 LIMIT %d", sql, quoteText(login.User),
+			quoteText(s.login.User), mostCompared+1))
+	if err != nil || len(rows) > mostCompared {
+		return nil, err
+	}
+	for _, row := range rows {
+		r := accountRow{account: account{user: row[0], host: row[1]}, stored: []string{verifier(row[2])}}
+		if s.mariadb {
+			_, r.stored = methods(row[2])
+		}
+		switch {
+		case !r.holds(login.Password):
+		case found != nil && found[0].user != r.user:
+			return nil, nil
+		default:
+			found = append(found, r.account)
+		}
+	}
+	return found, nil
+}
+
+// renamedCause is that of a user that is gone, where accounts of another name have its password.
+func renamedCause(user string, former []account) rotator.RejectionCause {
+	var back []rotator.Fix
+	for _, a := range former {
+		rename := strategies.Fix(strategies.Login{}, fmt.Sprintf("RENAME USER %s TO %s", a,
+			account{user: user, host: a.host}))
+		rename.Note = fmt.Sprintf("if no client logs in as %q", a.user)
+		back = append(back, rename)
+	}
+	remedy := rotator.Sentencef("it looks like it, renamed. If no client logs in by that name, %s",
+		rotator.RunEach(back...))
+	return rotator.RejectionCause{Blocked: true, Remedy: remedy.Text, Fixes: remedy.Fixes,
+		Text: fmt.Sprintf("%s, and user %q has this very password", noAccount(user), former[0].user)}
+}
 
 // rejectionCause says why a login from a host is rejected. own are the accounts of the name, anonymous those without
 // one, and partners those of the other user of its pair.

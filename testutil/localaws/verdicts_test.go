@@ -1070,6 +1070,15 @@ var scenes = map[string]func(*scene){
 			s.exec(regexp.MustCompile("GRANT SELECT ON `shop`.\\* TO `\\w+`").FindString(s.text))
 		}
 	},
+	"the user is renamed, and a superuser is at hand": func(s *scene) {
+		s.my()
+		s.pair("RENAME USER %u@'%' TO %uold@'%'", "recommended action: investigate")
+	},
+	"the user is renamed, and its name is taken": func(s *scene) {
+		s.my()
+		s.pair("RENAME USER %u@'%' TO %uold@'%'", "its password is another")
+		s.has(s.user)
+	},
 	"both users of a pair have other passwords": func(s *scene) {
 		s.not("valkey")
 		s.alternating()
