@@ -533,14 +533,17 @@ func (c *cloneSync) set(key setting, action string) {
 // withTempMembership wraps set for the setting role. Minor releases from before November
 // 2024 want the role that sets it to be able to become that role: one who is not gets the
 // membership for the length of the statement, in a transaction that shows it to
-// no other session.
+// no other session. As of PostgreSQL 16 it may have granted itself one without SET (createrole_self_grant), which then
+// has it for as long, and stays.
 func (c *cloneSync) withTempMembership(ctx context.Context, owner string, set func()) error {
-	has, options := "MEMBER", ""
+	has, by := "MEMBER", "NULL"
 	if c.version >= 160000 {
-		has, options = "SET", " WITH INHERIT FALSE, SET TRUE"
+		has, by = "SET", "(SELECT pg_get_userbyid(m.grantor) FROM pg_auth_members m WHERE m.roleid = r.oid AND "+
+			"m.member = to_regrole(quote_ident(current_user)) AND pg_has_role(current_user, m.grantor, 'USAGE') "+
+			"LIMIT 1)"
 	}
 	row, err := c.row(ctx, operation{action: "looking up memberships"},
-		"SELECT coalesce(pg_has_role(current_user, r.oid, $1), true) FROM (SELECT) x LEFT JOIN pg_roles r ON "+
+		"SELECT coalesce(pg_has_role(current_user, r.oid, $1), true), "+by+" FROM (SELECT) x LEFT JOIN pg_roles r ON "+
 			"r.rolname = $2", has, owner)
 	if err != nil {
 		return err
@@ -552,8 +555,16 @@ func (c *cloneSync) withTempMembership(ctx context.Context, owner string, set fu
 	st := operation{action: fmt.Sprintf("becoming a member of role %q for a moment", owner),
 		remedy: c.createRoleRemedy(c.actingRole, owner, false)}
 	role, me := quoteIdent(owner), quoteIdent(c.actingRole.name)
-	c.change(st, "GRANT "+role+" TO "+me+options)
+	give, take := "GRANT "+role+" TO "+me, "REVOKE "+role+" FROM "+me
+	switch grantor := row[1]; {
+	case grantor != "":
+		granted := " GRANTED BY " + quoteIdent(grantor)
+		give, take = give+" WITH SET TRUE"+granted, "REVOKE SET OPTION FOR "+role+" FROM "+me+granted
+	case c.version >= 160000:
+		give += " WITH INHERIT FALSE, SET TRUE"
+	}
+	c.change(st, give)
 	set()
-	c.change(st, "REVOKE "+role+" FROM "+me)
+	c.change(st, take)
 	return nil
 }

@@ -186,6 +186,38 @@ func TestTheSuperuserGainsNothingByItsSettings(t *testing.T) {
 	})
 }
 
+// TestTheSuperuserKeepsItsMemberships: createrole_self_grant = 'inherit' gives a superuser one in each role that it
+// makes, which is its own to change and to lose.
+func TestTheSuperuserKeepsItsMemberships(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		if s.Major < 16 {
+			t.Skip("until PostgreSQL 15, memberships have no options")
+		}
+		for _, options := range []string{"INHERIT TRUE, SET FALSE", "INHERIT FALSE, SET FALSE",
+			"INHERIT TRUE, SET FALSE GRANTED BY group"} {
+			r := newRotation(t, s, "")
+			group, _ := s.NewRole(t, "NOLOGIN")
+			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Original, group),
+				fmt.Sprintf("GRANT %s TO %s WITH SET FALSE", group, r.admin.User))
+			r.mustAs(t, r.admin, fmt.Sprintf("GRANT %s TO %s WITH %s", r.pair.Original, r.admin.User,
+				strings.Replace(options, "group", group, 1)))
+			has := func() string {
+				return s.ask(t, `SELECT string_agg(m::text, ' ' ORDER BY m) FROM (
+  SELECT grantor, admin_option, inherit_option, set_option FROM pg_auth_members
+  WHERE roleid = $1::regrole AND member = $2::regrole) m`, r.pair.Original, r.admin.User)
+			}
+			before := has()
+			r.turn(t, true)
+			if after := has(); after != before {
+				t.Errorf("%s: the superuser's memberships were %s, and are %s", options, before, after)
+			}
+			if got := r.roleSetting(t); got != "role="+r.pair.Original {
+				t.Errorf("%s: the clone acts as %q", options, got)
+			}
+		}
+	})
+}
+
 // A setting of the role does not make a change that is lost when the server dies.
 func TestChangesAreDurable(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
