@@ -42,13 +42,15 @@ func (s *session) checkEntitled(ctx context.Context, pair strategies.Pair) error
 // share, it compares the privileges. What is granted elsewhere cannot be compared, and counts unless the original owns
 // the object: it is the secret that says which database this is.
 func (s *session) lookUpPrivileges(pair strategies.Pair) statement {
-	lists := "" // of privileges, which every role may read. Of other objects the privilege is one, USAGE or CREATE.
-	for _, list := range []string{"pg_class.relacl", "pg_proc.proacl", "pg_namespace.nspacl", "pg_database.datacl",
-		"pg_default_acl.defaclacl", "pg_largeobject_metadata.lomacl", "pg_parameter_acl.paracl"} {
+	lists := "" // of privileges, which every role may read
+	for _, list := range []string{"pg_class.relacl", "pg_proc.proacl", "pg_namespace.nspacl", "pg_type.typacl",
+		"pg_language.lanacl", "pg_foreign_data_wrapper.fdwacl", "pg_foreign_server.srvacl", "pg_tablespace.spcacl",
+		"pg_database.datacl", "pg_default_acl.defaclacl", "pg_largeobject_metadata.lomacl", "pg_parameter_acl.paracl"} {
 		catalogue, column, _ := strings.Cut(list, ".")
 		if catalogue != "pg_parameter_acl" || s.major() >= 15 {
-			lists += fmt.Sprintf(" UNION ALL SELECT %s, NULL FROM %s WHERE d.classid = '%[2]s'::regclass AND "+
-				"oid = d.objid AND d.objsubid = 0", column, catalogue)
+			class := strings.TrimSuffix(catalogue, "_metadata") // large objects go by the name of their data
+			lists += fmt.Sprintf(" UNION ALL SELECT %s, NULL FROM %s WHERE d.classid = '%s'::regclass AND "+
+				"oid = d.objid AND d.objsubid = 0", column, catalogue, class)
 		}
 	}
 	sql := `WITH RECURSIVE model(id) AS (

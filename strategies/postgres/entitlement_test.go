@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,19 @@ var whose = []entitled{
 		"O; GRANT CREATE ON DATABASE template1 TO C", bare: "privileges on 1 objects of the whole server"},
 	{name: "granted the same on a database", setUp: "M: GRANT O TO C; GRANT CONNECT ON DATABASE template1 TO O; GRANT " +
 		"CONNECT ON DATABASE template1 TO C"},
+	{name: "granted another privilege on a large object", setUp: "M: GRANT O TO C; SELECT lo_create( LO ); GRANT " +
+		"SELECT ON LARGE OBJECT LO TO O; GRANT SELECT, UPDATE ON LARGE OBJECT LO TO C",
+		bare: "privileges on 1 objects in database"},
+	{name: "granted the same on a large object", setUp: "M: GRANT O TO C; SELECT lo_create( LO ); GRANT SELECT ON " +
+		"LARGE OBJECT LO TO O; GRANT SELECT ON LARGE OBJECT LO TO C"},
+	{name: "granted the same on a language to pass on", setUp: "M: GRANT O TO C; GRANT USAGE ON LANGUAGE plpgsql TO " +
+		"O; GRANT USAGE ON LANGUAGE plpgsql TO C WITH GRANT OPTION", bare: "privileges on 1 objects in database"},
+	{name: "granted the same on a type to pass on", setUp: "M: GRANT O TO C; CREATE TYPE table AS (n int); GRANT " +
+		"USAGE ON TYPE table TO O; GRANT USAGE ON TYPE table TO C WITH GRANT OPTION",
+		bare: "privileges on 1 objects in database"},
+	{name: "granted the same on a tablespace to pass on", setUp: "M: GRANT O TO C; GRANT CREATE ON TABLESPACE " +
+		"pg_default TO O; GRANT CREATE ON TABLESPACE pg_default TO C WITH GRANT OPTION",
+		bare: "privileges on 1 objects of the whole server"},
 	{name: "granted a database of others", setUp: "M: GRANT O TO C; GRANT CREATE ON DATABASE template1 TO C",
 		bare: "of the whole server"},
 	{name: "in a group of its own", setUp: "M: GRANT O TO C; GRANT G TO C", bare: "membership in"},
@@ -336,7 +350,8 @@ func (r *rotation) state(t *testing.T, c entitled) {
 	}
 	words := strings.NewReplacer(" O ", " "+r.pair.Original+" ", " C ", " "+r.pair.Clone+" ", " G ", " "+group+" ",
 		" T ", " "+third+" ", " M ", " "+r.admin.User+" ", " old ", " old_"+third+" ", " team ", " team_"+third+" ",
-		" helper ", " helper_"+third+" ", " maker ", " maker_"+third+" ", " table ", " table_"+r.pair.Original+" ")
+		" helper ", " helper_"+third+" ", " maker ", " maker_"+third+" ",
+		" LO ", fmt.Sprintf(" %d ", 100_000+rand.IntN(1_000_000_000)), " table ", " table_"+r.pair.Original+" ")
 	for _, sql := range strings.Split(c.setUp, ";") {
 		sql = strings.TrimSpace(sql)
 		who, statement, found := strings.Cut(sql, ": ")
