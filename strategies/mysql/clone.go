@@ -402,10 +402,6 @@ func (c *cloneSync) raise(ctx context.Context, original, clone accountRow, creat
 // sharers gives what has an account in hand besides this rotation: what is kept for it, connections of it, and a
 // session that has changed its password since it was looked up.
 func (c *cloneSync) sharers(ctx context.Context, of accountRow) ([]string, error) {
-	ended, err := c.loginsHaveEnded(ctx)
-	if err != nil {
-		return nil, err
-	}
 	others, _, err := c.heldFor(ctx, []account{of.account}, true)
 	if err != nil {
 		return nil, err
@@ -413,9 +409,6 @@ func (c *cloneSync) sharers(ctx context.Context, of accountRow) ([]string, error
 	now, err := c.accounts(ctx, of.user)
 	if err != nil {
 		return nil, err
-	}
-	if !ended {
-		others = append(others, "a connection that has begun to log in and does not end")
 	}
 	if !slices.ContainsFunc(now, func(r accountRow) bool {
 		return r.account == of.account && slices.Equal(r.stored, of.stored) && r.second == ""

@@ -277,47 +277,111 @@ func TestNobodyGetsSystemUser(t *testing.T) {
 	})
 }
 
-// TestLoginsThatBeganBefore: a login that began before its account was dropped is let in by the password of that time,
-// as the account that is there when it ends.
+// TestConnectionsOfARenamedClone: an account of the clone's name was another owner's, and got another name, as a refusal
+// has it. Its connections keep the old one, and would have what the account may do that is created in its place. Where
+// an account that is there lets clients in from, connections are the secret's.
+func TestConnectionsOfARenamedClone(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app, mine, others := s.user(t, "SELECT ON "+db+".*"), password(), password()
+		pair := pairOf(app.User)
+		pair.Possession = holding(mine)
+		clone := at(pair.Clone)
+		here := account{user: pair.Clone, host: "127.0.0.2"}
+		s.run(t, "CREATE USER "+app.User+"@'127.0.0.2' IDENTIFIED BY '"+app.Password.Reveal()+"'",
+			"CREATE USER "+here.String()+" IDENTIFIED BY '"+mine.Reveal()+"'",
+			"CREATE USER "+clone.String()+" IDENTIFIED BY '"+others.Reveal()+"'")
+		secrets, err := s.ConnectFrom(t.Context(), here.host, here.user, mine.Reveal(), "")
+		ok(t, err)
+		defer secrets.Close()
+		ok(t, secrets.PingContext(t.Context()))
+		id, _ := s.connected(t, withPassword(s.login(pair.Clone, ""), others))
+		s.run(t, "RENAME USER "+clone.String()+" TO "+at("other_"+pair.Clone).String())
+		_, dry := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+		for _, err := range []error{dry, engine().EnsureClone(t.Context(), s.superuser(), pair, password())} {
+			wants(t, err, rotator.KindNotEntitled, "connection "+id+" from ", "KILL "+id)
+			if strings.Count(err.Error(), "KILL ") > 1 {
+				t.Errorf("a connection of the secret's is in the way: %v", err)
+			}
+		}
+		if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(pair.Clone)); n != "1" {
+			t.Errorf("%s accounts are there", n)
+		}
+		s.kill(t, id)
+		s.ensure(t, pair)
+	})
+}
+
+// TestLoginsThatBeganBefore: a login that began before its account was dropped, or got SYSTEM_USER, is let in by the
+// password of that time, as the account that is there when it ends.
 func TestLoginsThatBeganBefore(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
-		if s.MariaDB {
-			t.Skip("MariaDB has no SYSTEM_USER: CREATE USER is enough to set any password")
-		}
 		s = newServer(t, s.Name, nil) // where no other rotation waits for a login
-		app := s.user(t, "SYSTEM_USER ON *.*")
-		pair, p, loggedIn := pairOf(app.User), password(), make(chan error, 1)
-		paused := enginetest.NewPause(2) // by then, the server has looked up the account
-		clone := at(pair.Clone).String()
-		s.run(t, "CREATE USER "+clone+" IDENTIFIED BY '"+p.Reveal()+"'")
-		config := mysql.NewConfig()
-		config.Net, config.Addr, config.User, config.Passwd = "tcp", dial.Address(app), pair.Clone, p.Reveal()
-		config.DialFunc = paused.Dial
-		connector, err := mysql.NewConnector(config)
-		ok(t, err)
-		go func() {
-			conn, err := connector.Connect(t.Context())
-			if err == nil {
-				t.Cleanup(func() { conn.Close() })
-			}
-			loggedIn <- err
-		}()
-		<-paused.Reached
-		s.run(t, "DROP USER "+clone)
-		done := make(chan error, 1)
-		go func() { done <- engine().EnsureClone(t.Context(), s.superuser(), pair, password()) }()
-		for s.ask(t, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(0.2)'") == "0" {
-			select {
-			case err := <-done:
-				t.Fatalf("done, and the login goes on: %v", err)
-			default:
-			}
+		by := "BY '%s'"
+		if s.MariaDB { // whose other logins are one packet
+			s.run(t, ed25519)
+			by = "VIA ed25519 USING PASSWORD('%s')"
 		}
-		close(paused.Resume)
-		ok(t, <-loggedIn)
-		wants(t, <-done, rotator.KindNotEntitled, "connection ", "KILL ")
-		if grants := s.ask(t, "SHOW GRANTS FOR "+clone); strings.Contains(grants, "SYSTEM_USER") {
-			t.Error("the clone has kept SYSTEM_USER")
+		for what, c := range map[string]struct {
+			grants []string // of the original
+			then   string   // when the login has begun
+			during bool     // the change had begun before that
+		}{
+			"dropped":                  {then: "DROP USER C"},
+			"dropped, SYSTEM_USER":     {grants: []string{"SYSTEM_USER ON *.*"}, then: "DROP USER C"},
+			"it is to get SYSTEM_USER": {grants: []string{"SYSTEM_USER ON *.*"}, during: true},
+		} {
+			if c.grants != nil && s.MariaDB {
+				continue
+			}
+			app := s.user(t, c.grants...)
+			pair, p, loggedIn := pairOf(app.User), password(), make(chan error, 1)
+			paused := enginetest.NewPause(2) // by then, the server has looked up the account
+			clone := at(pair.Clone).String()
+			s.run(t, "CREATE USER "+clone+" IDENTIFIED "+fmt.Sprintf(by, p.Reveal()))
+			change := func() error { return engine().EnsureClone(t.Context(), s.superuser(), pair, password()) }
+			if c.during {
+				begun, err := engine().beginClone(t.Context(), s.superuser(), pair, false)
+				ok(t, err)
+				defer begun.close()
+				row, _ := begun.clone("%")
+				change = func() error { return begun.raise(t.Context(), begun.originals[0], row, false) }
+			}
+			config := mysql.NewConfig()
+			config.Net, config.Addr, config.User, config.Passwd = "tcp", dial.Address(app), pair.Clone, p.Reveal()
+			config.DialFunc = paused.Dial
+			connector, err := mysql.NewConnector(config)
+			ok(t, err)
+			go func() {
+				conn, err := connector.Connect(t.Context())
+				if err == nil {
+					t.Cleanup(func() { conn.Close() })
+				}
+				loggedIn <- err
+			}()
+			select {
+			case <-paused.Reached:
+			case err := <-loggedIn:
+				t.Fatalf("%s: logged in by one packet: %v", what, err)
+			}
+			if c.then != "" {
+				s.run(t, strings.Replace(c.then, " C", " "+clone, 1))
+			}
+			done := make(chan error, 1)
+			go func() { done <- change() }()
+			// MySQL shows that there is a login, and MariaDB at once who it will be.
+			const waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(0.2)'"
+			for len(done) == 0 && s.ask(t, waits) == "0" {
+			}
+			close(paused.Resume)
+			ok(t, <-loggedIn)
+			wants(t, <-done, rotator.KindNotEntitled, "connection ", "KILL ")
+			if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(pair.Clone)); c.then != "" && n != "0" {
+				t.Errorf("%s: %s accounts were created", what, n)
+			}
+			if c.during && strings.Contains(s.ask(t, "SHOW GRANTS FOR "+clone), "SYSTEM_USER") {
+				t.Errorf("%s: the clone has kept it", what)
+			}
 		}
 	})
 }

@@ -56,7 +56,7 @@ func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err erro
 	if err != nil || created == nil {
 		return l, err
 	}
-	more, unseen, err := c.heldFor(ctx, created, raised || len(c.clones) == 0)
+	more, unseen, err := c.heldFor(ctx, created, raised)
 	l.gains, l.unseen = append(l.gains, more...), unseen
 	if raised && unseen {
 		l.gains = append(l.gains, fmt.Sprintf("what an earlier user of that name left and user %q may not see (%s)",
@@ -113,19 +113,24 @@ func (c *cloneSync) holders(ctx context.Context, accounts []account) (gains []st
 	return gains, nil
 }
 
-// heldFor gives what else is there for accounts: what is defined for them and, where connected, who is connected as the
-// clone.
-func (c *cloneSync) heldFor(ctx context.Context, accounts []account, connected bool) (gains []string, unseen bool,
+// heldFor gives what else is there for accounts: what is defined for them, and who is connected, or about to be, as the
+// clone. The server does not show by which account. One that is there lets in the secret's clients: a connection from
+// where none does is of an account that is gone, or has another name now. raised is where CREATE USER was enough until
+// then to be connected: each connection counts.
+func (c *cloneSync) heldFor(ctx context.Context, accounts []account, raised bool) (gains []string, unseen bool,
 	err error) {
 	mine, _, err := c.grants(ctx, c.actingAccount)
 	unseen = err != nil || !c.seesAll(mine)
-	looks := c.definedFor(accounts)
-	if connected {
-		looks = append(looks, "SELECT 'connection', CONCAT(ID, ' from ', HOST), "+
-			"CONCAT('which is open (KILL ', ID, ')') "+
-			"FROM information_schema.PROCESSLIST WHERE CAST(USER AS BINARY) = "+quoteText(c.pair.Clone)+" ORDER BY ID")
+	ended, err := c.loginsHaveEnded(ctx)
+	if err != nil {
+		return nil, false, err
 	}
-	for _, look := range looks {
+	if !ended {
+		gains = append(gains, "a connection that has begun to log in and does not end")
+	}
+	connections := "SELECT 'connection', CONCAT(ID, ' from ', HOST), CONCAT('which is open (KILL ', ID, ')'), HOST " +
+		"FROM information_schema.PROCESSLIST WHERE CAST(USER AS BINARY) = " + quoteText(c.pair.Clone) + " ORDER BY ID"
+	for _, look := range append(c.definedFor(accounts), connections) {
 		limited, cancel := context.WithTimeout(ctx, c.limit)
 		rows, err := c.rows(limited, look)
 		cancel()
@@ -135,10 +140,22 @@ func (c *cloneSync) heldFor(ctx context.Context, accounts []account, connected b
 		}
 		unseen = unseen || err != nil // not permitted, or the server has too many to look at
 		for _, r := range rows {
-			gains = append(gains, fmt.Sprintf("%s %s, %s", r[0], r[1], r[2]))
+			if look != connections || raised || !c.serves(r[3]) {
+				gains = append(gains, fmt.Sprintf("%s %s, %s", r[0], r[1], r[2]))
+			}
 		}
 	}
 	return gains, unseen, nil
+}
+
+// serves says whether a connection from an address and a port can be by an account of the clone that is there.
+func (c *cloneSync) serves(from string) bool {
+	host := from
+	if i := strings.LastIndexByte(from, ':'); i >= 0 {
+		host = from[:i]
+	}
+	_, ok := serving(c.clones, host)
+	return ok || undecided(c.clones, host)
 }
 
 // definedFor gives the queries for what is defined for accounts. On a server with many tables they
