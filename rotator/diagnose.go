@@ -97,8 +97,8 @@ type diagnoser struct {
 	last map[string]CredentialState
 	// attempt is what the next attempt of the rotation would come to.
 	attempt attempt
-	// unusable: AWSCURRENT logs in, and clients cannot work with it, or anything would log in.
-	unusable bool
+	// unusable is why clients cannot work with AWSCURRENT, which logs in, or why anything would log in; nil: neither.
+	unusable error
 	// cannotMove: the function is denied what recover needs.
 	cannotMove bool
 	// explained: a superuser has said why a version is rejected.
@@ -192,10 +192,13 @@ func (c *diagnoser) testUse(ctx context.Context) {
 		return
 	}
 	remark, err := tester.TestUse(ctx, c.rotationWithoutLog(c.probes[current].value, secret.Document{}))
-	c.unusable = errors.Is(err, KindPrivilege) || errors.Is(err, KindMisconfigured) ||
-		errors.Is(err, KindUnreachable) || errors.Is(err, KindNotFound) || errors.Is(err, KindReadOnly)
+	c.unusable = nil
+	switch KindOf(err) {
+	case KindPrivilege, KindMisconfigured, KindUnreachable, KindNotFound, KindReadOnly:
+		c.unusable = err
+	}
 	switch {
-	case c.unusable:
+	case c.unusable != nil:
 		c.noteFix(current, briefly(err), FixesOf(err))
 	case err != nil:
 		c.note(current, "whether clients can work with it was not found out: "+err.Error())
@@ -309,13 +312,17 @@ func (c *diagnoser) testRight(ctx context.Context, id, current string) {
 	c.tryLogin(ctx, id, place)
 }
 
-// compare says of an AWSCURRENT that does not work in which members it differs from AWSPREVIOUS, beside those that a
-// rotation changes: a person may have stored a wrong one.
+// compare says of an AWSCURRENT that does not work, or that clients cannot work with, in which members it differs from
+// AWSPREVIOUS, beside those that a rotation changes, where that may be the cause: a person may have stored a wrong one.
 func (c *diagnoser) compare(ctx context.Context) {
 	id, _, previous := c.labeledVersions()
 	current, other := c.probes[id], c.probes[previous]
 	unlike := other.state == CredentialOtherTarget && current.state == CredentialRejected
-	if !unlike && current.state != CredentialUnknown || current.value.IsZero() || other.value.IsZero() {
+	met := c.unusable
+	if current.state == CredentialUnknown {
+		met = current.err
+	}
+	if !unlike && met == nil || current.value.IsZero() || other.value.IsZero() {
 		return
 	}
 	next, err := c.Strategy.Propose(ctx, c.rotationWithoutLog(current.value, secret.Document{}))
@@ -326,7 +333,8 @@ func (c *diagnoser) compare(ctx context.Context) {
 	followed, _ := current.value.Follow(next)
 	rotated := append(current.value.ChangedKeys(next), current.value.ChangedKeys(followed)...)
 	keys := slices.DeleteFunc(current.value.ChangedKeys(other.value), func(key string) bool {
-		return slices.Contains(rotated, key)
+		return slices.Contains(rotated, key) || current.value.SameValue(other.value, key) ||
+			!unlike && !causes(key, met)
 	})
 	switch all := strings.Join(keys, ", "); {
 	case all == "":
@@ -336,6 +344,23 @@ func (c *diagnoser) compare(ctx context.Context) {
 		c.note(id, fmt.Sprintf("AWSPREVIOUS has another %s. If AWSCURRENT has a wrong one, move the label back: %s",
 			all, LabelMove{LabelCurrent, id, previous}.cliCommand(c.meta.ARN)))
 	}
+}
+
+// causes says whether a wrong value of a member can be behind an error by which a version was not tested, or not to be
+// worked with. That no connection is free, say, no member causes.
+func causes(key string, met error) bool {
+	switch key {
+	case "masterarn", "alternateUsername", "rotates": // of which no login of this user makes use
+		return false
+	}
+	switch KindOf(met) {
+	case KindUnreachable, KindTLS, KindReadOnly: // which name a server, and no user or database of it
+		return key != "username" && key != "dbname"
+	case KindMisconfigured:
+		var login LoginError
+		return errors.As(met, &login)
+	}
+	return false
 }
 
 // labeledVersions gives the versions that carry the labels; "" for a label that none carries.
@@ -566,7 +591,7 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 		rotationOn: c.meta.RotationEnabled != nil && *c.meta.RotationEnabled,
 		attempt:    c.attempt,
 		foreign:    c.other != "",
-		unusable:   c.unusable,
+		unusable:   c.unusable != nil,
 	}
 	if p, ok := c.Strategy.(PooledLogins); ok {
 		s.pooled = p.LoginsArePooled(c.probes[current].value)
@@ -625,10 +650,12 @@ func (c *diagnoser) compareStale(ctx context.Context) {
 		case key == "username":
 			c.note(pending, fmt.Sprintf("it is for user %q; a rotation from this AWSCURRENT makes it for user %q",
 				l.value.Text(key), next.Text(key)))
-		case slices.Contains(current.value.ChangedKeys(l.value), key):
-			another = append(another, key)
-		default:
+		case !slices.Contains(current.value.ChangedKeys(l.value), key):
 			same = append(same, key)
+		case current.value.SameValue(l.value, key):
+			another = append(another, "spelling of "+key)
+		default:
+			another = append(another, key)
 		}
 	}
 	if another != nil {

@@ -352,6 +352,26 @@ func (d Document) ChangedKeys(e Document) []string {
 	return keys
 }
 
+// SameValue says whether a member of two documents means the same, however it is written: a port as a number or as a
+// string of digits, true as a word. A member that is absent, null or "" is none.
+func (d Document) SameValue(e Document, key string) bool {
+	if n, ok := d.Int(key); ok {
+		m, ok := e.Int(key)
+		return ok && n == m
+	}
+	if v, ok := d.Bool(key); ok {
+		w, ok := e.Bool(key)
+		return ok && v == w
+	}
+	written := func(d Document) string {
+		if d.Shape(key) == "null" {
+			return ""
+		}
+		return d.Compact(key)
+	}
+	return written(d) == written(e)
+}
+
 // SameCredentials says whether two documents hold the same user name and password.
 func (d Document) SameCredentials(e Document) bool {
 	return !d.Password().Empty() && d.Password().Equal(e.Password()) && d.Text(keyUser) == e.Text(keyUser)

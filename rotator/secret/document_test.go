@@ -10,6 +10,32 @@ import (
 	"unicode/utf8"
 )
 
+// TestSameValue: what a member means, and not how it is written.
+func TestSameValue(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{`{"k":5432}`, `{"k":"5432"}`, true}, {`{"k":5432}`, `{"k":5433}`, false}, {`{"k":5432}`, `{}`, false},
+		{`{"k":true}`, `{"k":"True"}`, true}, {`{"k":true}`, `{"k":"yes"}`, false}, {`{"k":false}`, `{}`, false},
+		{`{"k":null}`, `{}`, true}, {`{"k":""}`, `{}`, true}, {`{"k":"null"}`, `{}`, false},
+		{`{"k":"a"}`, `{"k":"a"}`, true}, {`{"k":"a"}`, `{"k":"b"}`, false}, {`{"k":[1, 2]}`, `{"k":[1,2]}`, true},
+		{`{"k":"A"}`, `{"k":"a"}`, false},
+	} {
+		a, err := ParseDocument(c.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := ParseDocument(c.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.SameValue(b, "k") != c.want || b.SameValue(a, "k") != c.want {
+			t.Errorf("%s and %s: want %t", c.a, c.b, c.want)
+		}
+	}
+}
+
 func TestParseDocumentRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ text, want string }{

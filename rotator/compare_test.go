@@ -1,0 +1,70 @@
+package rotator_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// refusing is a strategy by which every login, or the use of one, comes to the same error.
+type refusing struct {
+	rotator.Strategy
+	login, use error
+}
+
+func (s refusing) Verify(ctx context.Context, r rotator.Rotation) error {
+	if s.login != nil {
+		return s.login
+	}
+	return s.Strategy.Verify(ctx, r)
+}
+
+func (s refusing) TestUse(context.Context, rotator.Rotation) (string, error) { return "", s.use }
+
+// TestWhatAWrongMemberCanCause: status points to the members of AWSPREVIOUS that are another's only where one of them
+// can be behind the error, and to those that can; and a port is the same as a number and as a string.
+func TestWhatAWrongMemberCanCause(t *testing.T) {
+	const all, server, none = "has another host, dbname, colour. If", "has another host, colour. If", ""
+	atLogin := func(k rotator.Kind) error { return strategies.MarkLoginError(fmt.Errorf("%w: no", k)) }
+	for _, c := range []struct {
+		login, use error
+		says       string
+	}{
+		{atLogin(rotator.KindUnreachable), nil, server},
+		{atLogin(rotator.KindTLS), nil, server},
+		{atLogin(rotator.KindReadOnly), nil, server},
+		{atLogin(rotator.KindMisconfigured), nil, all}, // an unknown database, an entry of pg_hba.conf
+		{atLogin(rotator.KindTooManyConnections), nil, none},
+		{atLogin(rotator.KindPrivilege), nil, none}, // locked
+		{atLogin(rotator.KindDeadline), nil, none},
+		{atLogin(rotator.KindThrottled), nil, none},
+		{atLogin(rotator.KindAccessDenied), nil, none},
+		{atLogin(rotator.KindConflict), nil, none},
+		{atLogin(rotator.KindInternal), nil, none},
+		{rotator.KindMisconfigured, nil, none}, // of the value itself: it is invalid
+		{rotator.KindLoginRejected, nil, none}, // the password: AWSPREVIOUS is tested, or it is said to be unlike
+		{nil, rotator.KindReadOnly, server},
+		{nil, rotator.KindUnreachable, server},
+		{nil, rotator.KindPrivilege, none},
+		{nil, rotator.KindNotFound, none},
+		{nil, rotator.KindMisconfigured, none}, // any password is let in
+		{nil, rotator.KindInternal, none},
+		{nil, nil, none},
+	} {
+		s := newStory(t)
+		s.run("account app/p1\nversion AWSPREVIOUS app/p1 host=gone.example.com dbname=old colour=blue masterarn=other port=07000\n" +
+			"version AWSCURRENT app/p1 port=7000\nstate")
+		s.rotator.Strategy = refusing{s.rotator.Strategy, c.login, c.use}
+		d, err := s.ask("status", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.says == none && strings.Contains(d.Text(), "another host") || !strings.Contains(d.Text(), c.says) {
+			t.Errorf("%v, %v: want %q: %s", c.login, c.use, c.says, d.Text())
+		}
+	}
+}
