@@ -381,15 +381,14 @@ func (s *session) checkEntitled(ctx context.Context, login strategies.Login, pai
 	return pair.CheckEntitled(ctx, seen)
 }
 
-// administers says whether a rule gives power over the server or its users.
+// administers says whether a rule gives power over the server or its users: @slow has ACL SETUSER in it.
 func administers(rule string) bool {
 	command, ok := strings.CutPrefix(strings.TrimPrefix(rule, "("), "+")
 	if !ok {
 		return false
 	}
 	command, _, _ = strings.Cut(strings.ToLower(strings.TrimSuffix(command, ")")), "|")
-	return slices.Contains([]string{"@all", "@admin", "@dangerous", "acl", "config", "module", "debug", "shutdown",
-		"replicaof", "slaveof",
-		"cluster", "failover", "sync", "psync", "monitor", "save", "bgsave", "bgrewriteaof", "latency", "slowlog",
-		"client"}, command)
+	return slices.Contains([]string{"@all", "@admin", "@dangerous", "@slow", "@connection", "acl", "config", "module",
+		"debug", "shutdown", "replicaof", "slaveof", "cluster", "failover", "sync", "psync", "monitor", "save",
+		"bgsave", "bgrewriteaof", "latency", "slowlog", "client"}, command)
 }

@@ -729,6 +729,45 @@ func TestASessionThatServesNothing(t *testing.T) {
 	}
 }
 
+// TestCategoriesWithPower: a category of commands gives what one of its commands gives. Consent does not hand out the
+// password of a user with power that the user in use lacks.
+func TestCategoriesWithPower(t *testing.T) {
+	t.Parallel()
+	powers := []string{"acl", "acl|setuser", "config", "config|set", "module", "module|load", "debug", "shutdown",
+		"replicaof", "cluster", "cluster|failover", "failover", "monitor", "client", "client|kill", "save"}
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		boss, app := s.pair(t)
+		ask := func(words ...string) (all []string) {
+			answer, err := s.Ask(t.Context(), s.Superuser, s.Password, words)
+			ok(t, err)
+			for _, one := range answer.([]any) {
+				all = append(all, fmt.Sprint(one))
+			}
+			return all
+		}
+		refused := 0
+		for _, category := range ask("ACL", "CAT") {
+			gives := slices.ContainsFunc(ask("ACL", "CAT", category), func(command string) bool {
+				return slices.Contains(powers, command)
+			})
+			other, err := s.user(t.Context(), name("other"), []string{"+@" + category})
+			ok(t, err)
+			err = valkey.Engine{Roots: s.CAs}.EnsureClone(t.Context(), boss, strategies.Pair{Original: app.User, Clone: other.User,
+				Target: other.User, PasswordOnly: true, Named: true, Consent: true}, password())
+			if gives && !errors.Is(err, rotator.KindNotEntitled) || !gives && err != nil {
+				t.Errorf("%s: @%s gives power: %t: %v", release, category, gives, err)
+			}
+			if gives {
+				refused++
+			}
+		}
+		if refused < 3 {
+			t.Errorf("%s: %d categories give power", release, refused)
+		}
+	}
+}
+
 // TestAPasswordThatTheSecretDoesNotHold: a rotation ends it, and the preflight says so first, of every strategy and of
 // each user of a pair. What the secret holds is no such password: the old one of dual passwords, of AWSPREVIOUS, and the
 // new one of a rotation that was cut off, of AWSPENDING.
