@@ -306,7 +306,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		}
 	}
 	give := append(missing.grants(clone.account),
-		have.of(restriction).without(want).removeRestrictions(clone.account)...)
+		have.lifted(want).removeRestrictions(clone.account)...)
 	giving := func(sql statement) operation {
 		return operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone),
 			remedy: c.passOnRemedy(sql)}

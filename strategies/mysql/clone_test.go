@@ -182,6 +182,52 @@ func TestPartialRevokes(t *testing.T) {
 	s.alike(t, at(pair.Original), at(pair.Clone))
 }
 
+// TestExceptionsOfAPrivilegeThatIsGone: to grant what a partial revoke took lifts the exception, and where the privilege
+// itself is gone, gives it. A clone that has both, of an original that has neither, gets neither.
+func TestExceptionsOfAPrivilegeThatIsGone(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "mysql-9.7", map[string]string{"partial-revokes": "ON"})
+	for _, turn := range []func(strategies.Pair) strategies.Pair{
+		func(p strategies.Pair) strategies.Pair { return p }, back,
+	} {
+		db, app := s.NewDatabase(t), s.user(t, "SELECT ON *.*")
+		s.run(t, "CREATE TABLE "+db+".t (n int)", "REVOKE SELECT ON "+db+".* FROM "+at(app.User).String())
+		pair := pairOf(app.User)
+		clone := s.ensure(t, pair)
+		s.run(t, "REVOKE SELECT ON *.* FROM "+at(app.User).String())
+		if next := s.ensure(t, turn(pair)); next.User == pair.Clone {
+			s.alike(t, at(pair.Original), at(pair.Clone))
+			clone = next
+		}
+		if err := s.as(t.Context(), clone, "SELECT * FROM "+db+".t"); err == nil {
+			t.Errorf("next %q: the clone may now read what neither could", turn(pair).Target)
+		}
+	}
+}
+
+// TestPowerThatIsExcepted: who has a privilege everywhere has more than one that has it with an exception.
+func TestPowerThatIsExcepted(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "mysql-9.7", map[string]string{"partial-revokes": "ON"})
+	app, other := s.user(t, "SELECT, UPDATE ON *.*"), s.user(t, "SELECT, UPDATE ON *.*")
+	pair := strategies.Pair{Original: app.User, Clone: other.User, Target: other.User, PasswordOnly: true, Named: true,
+		Consent: true}
+	s.run(t, "REVOKE UPDATE ON mysql.* FROM "+at(app.User).String())
+	wants(t, engine().EnsureClone(t.Context(), s.superuser(), pair, password()), rotator.KindNotEntitled,
+		"UPDATE ON `mysql`.*")
+	for range 2 { // and one that has more exceptions has less
+		s.run(t, "REVOKE UPDATE ON mysql.* FROM "+at(other.User).String())
+		s.ensure(t, pair)
+		s.run(t, "REVOKE SELECT ON mysql.* FROM "+at(other.User).String())
+	}
+	same, elsewhere := account{user: app.User, host: "10.%"}, s.user(t)
+	s.run(t, "CREATE USER "+same.String()+" IDENTIFIED BY '"+app.Password.Reveal()+"'", "GRANT SELECT, UPDATE ON *.* TO "+
+		same.String())
+	wants(t, engine().SetPassword(t.Context(), s.superuser(), app.User, password()), rotator.KindNotEntitled,
+		"UPDATE ON `mysql`.*")
+	ok(t, engine().SetPassword(t.Context(), s.superuser(), elsewhere.User, password()))
+}
+
 // TestIssue44: the clone's grants were copied as the superuser, who may lack them, and
 // "Access denied" was all that people learned.
 func TestIssue44(t *testing.T) {

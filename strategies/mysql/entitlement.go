@@ -124,8 +124,7 @@ func (c *cloneSync) checkStrays(ctx context.Context, holds func(secret.Password)
 		"have it take the password of the others", c.pair.Target, names(strays), c.pair.Original, strays[0], strays[0])
 }
 
-// floor is the power that all of some accounts have. Where they have all there is, it
-// is nil.
+// floor is the power that all of some accounts have, with the exceptions of each.
 func (s *session) floor(ctx context.Context, accounts []accountRow) (rights, error) {
 	var floor rights
 	for i, r := range accounts {
@@ -137,18 +136,26 @@ func (s *session) floor(ctx context.Context, accounts []accountRow) (rights, err
 			floor = power
 		}
 		floor = floor.without(floor.missing(power))
+		maps.Copy(floor, power.of(restriction))
 	}
 	return floor, nil
 }
 
-// beyond is the power of an account that is not in floor.
+// beyond is the power of an account that is not in floor, or is excepted there.
 func (s *session) beyond(ctx context.Context, r accountRow, floor rights) (rights, error) {
 	all := floor.has(allPrivileges, "*.*") || floor.has("SUPER", "*.*") && floor.has("CREATE USER", "*.*")
 	power, err := s.power(ctx, r.account, map[account]bool{})
-	if all && floor.has(grantOption, "*.*") { // it can give itself whatever there is, but for SYSTEM_USER
+	if all && floor.has(grantOption, "*.*") && len(floor.of(restriction)) == 0 {
+		// it can give itself whatever there is, but for SYSTEM_USER
 		maps.DeleteFunc(power, func(r right, _ bool) bool { return !rights{r: true}.isSystem() })
 	}
-	return power.missing(floor), err
+	extra := power.missing(floor)
+	for x := range floor.of(restriction).without(power) {
+		if power.has(x.name, "*.*") || power.has(allPrivileges, "*.*") {
+			extra[right{kind: privilege, name: x.name, object: x.object}] = true
+		}
+	}
+	return extra, err
 }
 
 // power is what an account may do that is administrative.
@@ -161,7 +168,7 @@ func (s *session) power(ctx context.Context, of account, seen map[account]bool) 
 	power := rights{}
 	for r := range all {
 		switch {
-		case r.kind == dynamic, r.kind == proxy, r.kind == role && r.option,
+		case r.kind == dynamic, r.kind == proxy, r.kind == restriction, r.kind == role && r.option,
 			r.kind == privilege && (r.object == "*.*" || strings.HasPrefix(r.object, "`mysql`.")):
 			power[r] = true
 		}

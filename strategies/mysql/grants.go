@@ -501,6 +501,16 @@ func (r rights) removeRestrictions(of account) []statement {
 	return statements
 }
 
+// lifted are the restrictions of r that an account with the rights of other has not. They are of privileges that this
+// one has everywhere: of any other, to lift the restriction would be to give the privilege.
+func (r rights) lifted(other rights) rights {
+	found := r.of(restriction).without(other)
+	maps.DeleteFunc(found, func(x right, _ bool) bool {
+		return !other.has(x.name, "*.*") && !other.has(allPrivileges, "*.*")
+	})
+	return found
+}
+
 // addRestrictions gives the statements that make the exceptions.
 func (r rights) addRestrictions(of account) []statement {
 	var statements []statement
