@@ -116,6 +116,7 @@ type probe struct {
 	err     error
 	detail  string // in place of err
 	why     string // what a superuser sees, which comes before err
+	seen    bool   // why says what to run of what is blocked, in place of err
 	remedy  string // in words, for where no label is to be moved
 	fixes   []Fix  // of why and next; what err has comes beside them
 	next    string // what else there is to say of it
@@ -239,8 +240,9 @@ func (c *diagnoser) unclear(id string, others ...string) bool {
 // explain has a superuser look why AWSCURRENT is rejected, unless AWSPENDING works: after setSecret that is as
 // expected. What no password mends is said so of every version of that user, also of one that was not tested. That
 // one is rejected where the superuser sees another password, and tested where it sees this one, which locks nothing.
-// Where the server itself has said what blocks a login, only the password is news: that it is another, or, of a version
-// beside AWSCURRENT, that it is the one set.
+// Where the server itself has said what blocks a login, three things are news: that the password is another; of a
+// version beside AWSCURRENT, that it is the one set; and that something else is to be run, as for an account for
+// another host than the one that the server's answer lets guess.
 func (c *diagnoser) explain(ctx context.Context) {
 	current, pending, previous := c.labeledVersions()
 	explainer, ok := c.Strategy.(LoginExplainer)
@@ -266,10 +268,12 @@ func (c *diagnoser) explain(ctx context.Context) {
 	for i, cause := range causes[:min(len(causes), len(ids))] {
 		id, l := ids[i], c.probes[ids[i]]
 		proven := cause.Right && id != current
-		if cause.Text == "" || l.state == CredentialBlocked && cause.Reset == "" && !proven {
+		known := FixesOf(l.err)
+		news := cause.Blocked && len(withoutRepeats(append(known, cause.Fixes...))) > len(known)
+		if cause.Text == "" || l.state == CredentialBlocked && cause.Reset == "" && !proven && !news {
 			continue
 		}
-		c.explained = true
+		c.explained, l.seen = true, l.state == CredentialBlocked && news
 		sentence := "the superuser sees why: " + cause.Text
 		switch {
 		case cause.Blocked:
@@ -758,7 +762,10 @@ func (c *diagnoser) filledIn(ctx context.Context, reason string) string {
 // fixesOf is what people run for what is said of a version, and whose password is the one to type.
 func (c *diagnoser) fixesOf(id, label string) []Fix {
 	l := c.probes[id]
-	all := append(slices.Clone(l.fixes), FixesOf(l.err)...)
+	all := slices.Clone(l.fixes)
+	if !l.seen {
+		all = append(all, FixesOf(l.err)...)
+	}
 	for i, f := range all {
 		if f.PasswordOf != "" || !f.takesPassword() {
 			continue

@@ -372,7 +372,16 @@ func renamedCause(user string, former []account) rotator.RejectionCause {
 func rejectionCause(login strategies.Login, host string, own, anonymous []accountRow, m authMethods,
 	partners []accountRow) rotator.RejectionCause {
 	own = accountsOnly(own)
-	right := slices.IndexFunc(own, func(r accountRow) bool { return r.accepts(login.Password) })
+	var hidden, elsewhere []accountRow // with this very password: for this address, and for others
+	for _, r := range own {
+		switch {
+		case !r.accepts(login.Password):
+		case covers(r.host, host):
+			hidden = append(hidden, r)
+		default:
+			elsewhere = append(elsewhere, r)
+		}
+	}
 	if len(own) == 0 {
 		then := "GRANT it what it had"
 		if partners = accountsOnly(partners); len(partners) > 0 {
@@ -390,6 +399,13 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	case undecided(own, host):
 		return rotator.RejectionCause{Text: fmt.Sprintf("user %q has the accounts %s, and the server calls the "+
 			"address of this function %s", login.User, names(own), quoteText(host))}
+	// Another owner's, whatever keeps that owner out.
+	case met.user != "" && hidden != nil && !met.accepts(login.Password):
+		return rotator.RejectionCause{Blocked: true, Fixes: []rotator.Fix{former},
+			Text: fmt.Sprintf("the server takes the login for account %s, which hides %s, whose password this is: "+
+				"if no client uses the former (%s shows where clients of either come from), DROP USER %s; otherwise "+
+				"%s, or to another name, and give that to its clients",
+				met, names(hidden), m.clientsOf(login.User), met, former)}
 	case blocks != "":
 		if met.locked && !met.accepts(login.Password) {
 			blocks += "; its password is another, too"
@@ -407,14 +423,13 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	case met.accepts(login.Password):
 		return rotator.RejectionCause{Right: true,
 			Text: fmt.Sprintf("account %s, which the server takes the login for, has this very password", met)}
-	case right >= 0:
-		return rotator.RejectionCause{Blocked: true, Fixes: []rotator.Fix{former},
-			Text: fmt.Sprintf("the server takes the login for account %s, which hides %s, whose password this is: "+
-				"if no client uses the former (%s shows where clients of either come from), DROP USER %s; otherwise "+
-				"%s, or to another name, and give that to its clients",
-				met, own[right], m.clientsOf(login.User), met, former)}
 	}
-	return m.reset(met, fmt.Sprintf("the server takes the login for account %s, and its password is another", met))
+	besides := ""
+	if elsewhere != nil {
+		besides = fmt.Sprintf(" (that of %s, for other addresses, is this one)", names(elsewhere))
+	}
+	return m.reset(met, fmt.Sprintf("the server takes the login for account %s, and its password is another%s", met,
+		besides))
 }
 
 // obstacle gives the account that the server takes a login from a host for, what keeps it out whatever the password
@@ -431,8 +446,9 @@ func obstacle(login strategies.Login, host string, own, anonymous []accountRow) 
 	case !ok && len(own) > 0:
 		blocks = fmt.Sprintf("no account of user %q is for the address of this function, which the server calls %s, "+
 			"but %s", login.User, quoteText(host), names(own))
+		at := max(0, slices.IndexFunc(own, func(r accountRow) bool { return r.accepts(login.Password) }))
 		remedy = rotator.Sentencef("%s, or CREATE USER for that address, and GRANT what it had",
-			fix("RENAME USER %s TO %s", own[0], account{user: login.User, host: "%"}))
+			fix("RENAME USER %s TO %s", own[at], account{user: login.User, host: "%"}))
 	case !ok:
 	case met.user == "":
 		blocks = fmt.Sprintf("the server takes the login for the anonymous account %s, which comes before any account "+

@@ -40,6 +40,7 @@ type scene struct {
 	file  string    // value.json, where the advice asks for one
 	wrong []account // what must not log in at the end
 	says  string    // what the first status must say
+	never string    // and what it must not
 	text  string    // of the status that fix is called for
 	last  string    // what works at the end without a fix: "not here" for a secret that is not to be rotated here
 
@@ -197,6 +198,9 @@ func (s *scene) follow() (reasons []string) {
 		s.text = text
 		if step == 0 && !strings.Contains(text, s.says) {
 			s.t.Errorf("does not say %q: %s", s.says, text)
+		}
+		if s.never != "" && strings.Contains(text, s.never) {
+			s.t.Errorf("says %q: %s", s.never, text)
 		}
 		event = `{"Step":"status","SecretId":"` + s.arn + `"}`
 		if strings.Contains(d.RecoverEvent, `"recover"`) && makesUser.MatchString(text) {
@@ -917,6 +921,25 @@ var scenes = map[string]func(*scene){
 		s.not("postgres")
 		s.not("valkey")
 		s.pair("CREATE USER %u@'127.0.0.1' IDENTIFIED BY '%p'", "which hides ")
+	},
+	"an account of another owner is met, and locked": func(s *scene) {
+		s.my()
+		s.pair("CREATE USER %u@'127.0.0.1' IDENTIFIED BY '%p'", "which hides ")
+		s.exec("ALTER USER " + s.user + "@'127.0.0.1' ACCOUNT LOCK")
+		s.never = "ALTER USER `" + s.user + "`@`127.0.0.1` ACCOUNT UNLOCK"
+	},
+	"an account for another host is locked": func(s *scene) {
+		s.my()
+		s.pair("CREATE USER %u@'127.0.0.1' IDENTIFIED BY '%p'", "is locked")
+		s.exec("DROP USER "+s.user+"@'%'", "GRANT SELECT ON shop.* TO "+s.user+"@'127.0.0.1'")
+		s.exec("ALTER USER " + s.user + "@'127.0.0.1' IDENTIFIED BY '" + s.holder(s.arn, "AWSCURRENT").Password + "' ACCOUNT LOCK")
+	},
+	"an account for other addresses has the password": func(s *scene) {
+		s.my()
+		s.pair("CREATE USER %u@'10.9.9.9' IDENTIFIED BY '%p'", "its password is another")
+		s.exec("ALTER USER " + s.user + "@'10.9.9.9' IDENTIFIED BY '" + s.holder(s.arn, "AWSCURRENT").Password + "'")
+		s.say(s.dialect().set, s.user, s.canary())
+		s.never = "hides"
 	},
 	"the original is for another host": func(s *scene) {
 		s.brokenPair("RENAME USER %u@'%' TO %u@'10.0.%'")
