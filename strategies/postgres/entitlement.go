@@ -53,9 +53,13 @@ func (s *session) lookUpPrivileges(pair strategies.Pair) statement {
 				"oid = d.objid AND d.objsubid = 0", column, catalogue, class)
 		}
 	}
+	used := "" // a membership that gives nothing, as of PostgreSQL 16
+	if s.major() >= 16 {
+		used = " AND (a.inherit_option OR a.set_option OR a.admin_option)"
+	}
 	sql := `WITH RECURSIVE model(id) AS (
   SELECT to_regrole(quote_ident($1))::oid
-  UNION SELECT a.roleid FROM pg_auth_members a JOIN model ON a.member = model.id)
+  UNION SELECT a.roleid FROM pg_auth_members a JOIN model ON a.member = model.id` + used + `)
 SELECT (SELECT datname FROM pg_database b WHERE b.oid = d.dbid), count(*) FROM pg_shdepend d
 WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = to_regrole(quote_ident($2)) AND d.deptype IN ('a', 'i', 'r')
 AND NOT EXISTS (
@@ -130,7 +134,8 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	privileges [][]string) (seen strategies.Evidence) {
 	target, inUse, original := s.roles[pair.Target], s.roles[pair.InUse()], s.roles[pair.Original]
 	toClone := pair.Target == pair.Clone
-	reached, model := all.reach(pair.Target, anyEdge), all.reach(pair.Original, anyEdge)
+	sets := func(e edge) bool { return e.set || e.admin } // by ADMIN OPTION it grants itself the rest
+	reached, becomes := all.reach(pair.Target, anyEdge), all.reach(pair.Target, sets)
 	floor, acts := all.reach(pair.InUse(), edge.gives), all.reach(pair.InUse(), func(e edge) bool { return e.set })
 	has := map[string]attributes{pair.Target: target.attributes(), pair.InUse(): inUse.attributes()}
 	for _, e := range all {
@@ -139,8 +144,9 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	var more []string
 	for _, name := range slices.Sorted(maps.Keys(reached)) {
 		switch {
-		case target.superuser, inUse.superuser, floor[name], name == pair.Target, has[name] == (attributes{}) &&
+		case target.superuser, inUse.superuser, name == pair.Target, has[name] == (attributes{}) &&
 			!isAdministrative(name):
+		case floor[name] && (acts[name] || !becomes[name] || has[name] == (attributes{})): // no attribute is inherited
 		case !toClone && !pair.PasswordOnly:
 			seen.Synced = append(seen.Synced, "membership in "+name)
 		default:
@@ -176,13 +182,15 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 			grantors = append(grantors, cmp.Or(e.grantor, "a role that is gone"))
 		}
 	}
+	in, model, modelActs := all.reach(pair.Original, anyEdge),
+		all.reach(pair.Original, func(e edge) bool { return e.inherit || sets(e) }), all.reach(pair.Original, sets)
 	for _, e := range all {
-		covered := func(b edge) bool { return b.role == e.role && model[b.member] && (b.admin || !e.admin) }
-		if !toClone || original.superuser || e.member != pair.Clone || e.role == pair.Original && !e.admin ||
-			slices.ContainsFunc(all, covered) {
-			continue
+		administers := func(b edge) bool { return b.role == e.role && b.admin && model[b.member] }
+		lacks := !in[e.role] || e.inherit && !model[e.role] || e.set && !modelActs[e.role] ||
+			e.admin && !slices.ContainsFunc(all, administers)
+		if toClone && !original.superuser && e.member == pair.Clone && (e.role != pair.Original || e.admin) && lacks {
+			more = append(more, "membership in "+e.role+map[bool]string{true: " with ADMIN OPTION"}[e.admin])
 		}
-		more = append(more, "membership in "+e.role+map[bool]string{true: " with ADMIN OPTION"}[e.admin])
 	}
 	for _, row := range privileges {
 		if original.superuser {

@@ -176,6 +176,23 @@ var whose = []entitled{
 		bare: "is no member of"},
 	{name: "ADMIN OPTION alone, the original's turn", since: 16,
 		setUp: "GRANT O TO C WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", back: true, bare: "is no member of"},
+	{name: "in a group of which the original may nothing", since: 16, setUp: "M: GRANT O TO C; GRANT G TO O WITH " +
+		"INHERIT FALSE, SET FALSE; GRANT G TO C", bare: "membership in"},
+	{name: "in a group that the original may grant itself", since: 16, setUp: "M: GRANT O TO C; GRANT G TO O WITH " +
+		"ADMIN TRUE, INHERIT FALSE, SET FALSE; GRANT G TO C"},
+	{name: "granted what a group may of which the original may nothing", since: 16, setUp: "M: GRANT O TO C; GRANT G " +
+		"TO O WITH INHERIT FALSE, SET FALSE; CREATE TABLE table (); GRANT SELECT ON table TO G; GRANT SELECT ON " +
+		"table TO C", bare: "privileges on 1 objects"},
+	{name: "in a group that may create roles, of which the original inherits alone", since: 16, setUp: "M: GRANT O " +
+		"TO C; ALTER ROLE G CREATEROLE; GRANT G TO O WITH INHERIT TRUE, SET FALSE; GRANT G TO C", bare: never,
+		consented: never, possessing: never},
+	{name: "in a group of which both may nothing", since: 16, setUp: "M: GRANT O TO C; GRANT G TO O WITH INHERIT " +
+		"FALSE, SET FALSE; GRANT G TO C WITH INHERIT FALSE, SET FALSE"},
+	{name: "acting as a group of which the original inherits alone", since: 16, setUp: "M: GRANT O TO C; GRANT G TO O " +
+		"WITH INHERIT TRUE, SET FALSE; GRANT G TO C", bare: "membership in"},
+	{name: "original in a group that may create roles, which it inherits alone, the password only", since: 16,
+		setUp: "M: GRANT O TO C; ALTER ROLE G CREATEROLE; GRANT G TO O WITH INHERIT TRUE, SET FALSE", back: true,
+		only: true},
 	{name: "SET alone", since: 16, setUp: "M: GRANT O TO C WITH INHERIT FALSE, SET TRUE"},
 	{name: "INHERIT alone", since: 16, setUp: "M: GRANT O TO C WITH INHERIT TRUE, SET FALSE"},
 	{name: "SET alone, and another role is a member", since: 16,
