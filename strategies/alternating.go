@@ -129,7 +129,7 @@ func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rot
 	pair.PasswordOnly = a.rotateOnly(r.Current) || login.User != pair.InUse()
 	pair.Named, pair.NoTLS = r.Current.Text(keyAlternate) != "", current.TLS.Disabled
 	pair.Consent = consents(d, pair.Original, pair.Clone)
-	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, pending)
+	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, seen, pending)
 	if err != nil {
 		return superuser, pair, err
 	}

@@ -94,6 +94,7 @@ func Causes() []dial.Cause {
 				"same role. This attempt changed nothing. Try again"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: concurrent},
+		{Codes: []string{"22012"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: "a role " + another},
 		// tuple concurrently updated
 		{Codes: []string{"XX000"}, From: []string{"simple_heap_update", "simple_heap_delete"},
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},

@@ -200,6 +200,9 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 	case pair.PasswordOnly:
 		return nil, "", s.missing(pair.Target)
 	}
+	if err := s.checkSeen(pair.Original, pair.Clone); err != nil { // possession, too, is proved by a login
+		return nil, "", err
+	}
 	if pair.PasswordOnly {
 		if err := s.checkConnects(target); err != nil {
 			return nil, "", err

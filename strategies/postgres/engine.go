@@ -80,7 +80,7 @@ func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
 	return err
 }
 
-// What a login shows of how the server keeps the password, and has it proved. After the
+// What a login shows of how the server keeps the password, and has it proved, behind the oid of its role. After the
 // first stand the iterations.
 const (
 	seenScram = "SCRAM-SHA-256 "
@@ -107,7 +107,8 @@ func (e Engine) Observe(ctx context.Context, login strategies.Login) (seen strin
 	// and this session, of the user, has no search_path of ours.
 	asking := operation{action: "asking who is logged in"}
 	answers, err := s.flight(ctx, statement{asking, "SET client_encoding TO " + encoding, nil},
-		statement{asking, "SELECT session_user, pg_catalog.pg_backend_pid()", nil})
+		statement{asking, "SELECT session_user, pg_catalog.pg_backend_pid(), pg_catalog.to_regrole(" +
+			"pg_catalog.quote_ident(session_user))::pg_catalog.oid", nil})
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +116,7 @@ func (e Engine) Observe(ctx context.Context, login strategies.Login) (seen strin
 	if err != nil {
 		return "", err
 	}
-	return seen, s.checkSession(row[0], row[1])
+	return row[2] + " " + seen, s.checkSession(row[0], row[1])
 }
 
 // SetPassword implements strategies.Engine. An account changes its own password
@@ -151,6 +152,9 @@ func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehears
 	if user != login.User && target.actingRole {
 		return nil, strategies.NotEntitled("role %q is the one that superuser %q acts as: its password is not this "+
 			"secret's", user, login.User)
+	}
+	if err := s.checkSeen(user); err != nil {
+		return nil, err
 	}
 	change, err := s.setPassword(target, p)
 	if err != nil {

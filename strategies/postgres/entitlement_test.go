@@ -630,3 +630,86 @@ func TestLoginsThatDoNotEnd(t *testing.T) {
 	ok(t, err)
 	ok(t, <-waiting)
 }
+
+// TestARoleThatIsAnotherByNow: what a login or the server has shown of a role counts for no other that has its name by
+// the time of the change. Until PostgreSQL 15, CREATEROLE gives roles with REPLICATION other names, and may not set
+// their passwords; and a login at a replica may be that of a role that is gone.
+func TestARoleThatIsAnotherByNow(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		clone, clonePw := app+"_clone", "x"
+		s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", clone, clonePw))
+		victim, _ := s.NewRole(t, "LOGIN REPLICATION")
+		mallory, malloryPw := s.NewRole(t, "LOGIN CREATEROLE")
+		rename := func(names ...string) []string {
+			var all []string
+			for i := range len(names) - 1 {
+				all = append(all, fmt.Sprintf("ALTER ROLE %s RENAME TO %s", names[i+1], names[i]))
+			}
+			return all
+		}
+		swap := func(name string, back bool) {
+			names := []string{name + "_aside", name, victim}
+			if back {
+				names = []string{victim, name, name + "_aside"}
+			}
+			if s.Major <= 15 {
+				ok(t, s.as(t, s.login(mallory, malloryPw), rename(names...)...))
+			} else {
+				s.run(t, rename(names...)...)
+			}
+		}
+		pair := strategies.Pair{Original: app, Clone: clone, Target: clone}
+		everything := func() string { return s.everything(t, app+"%") + s.everything(t, victim) }
+		for name, c := range map[string]struct {
+			target  string
+			between func(seen map[string]string) strategies.Pair
+		}{
+			"while possession is proved": {clone, func(map[string]string) strategies.Pair {
+				p := pair
+				p.Possession = func(context.Context, func(secret.Password) bool) error {
+					swap(clone, false)
+					return nil
+				}
+				return p
+			}},
+			"after the login of the target": {clone, func(seen map[string]string) strategies.Pair {
+				p := pair
+				p.Possession = possessed
+				seen[clone], _ = engine().Observe(t.Context(), s.login(clone, clonePw))
+				swap(clone, false)
+				return p
+			}},
+			"after the login of the user in use": {app, func(seen map[string]string) strategies.Pair {
+				p := pair
+				p.Consent = true
+				seen[app], _ = engine().Observe(t.Context(), s.login(app, pw))
+				swap(app, false)
+				return p
+			}},
+			"after the login of the only user": {app, func(seen map[string]string) strategies.Pair {
+				seen[app], _ = engine().Observe(t.Context(), s.login(app, pw))
+				swap(app, false)
+				return strategies.Pair{}
+			}},
+		} {
+			before := everything()
+			holding := &strategies.Holding{Seen: map[string]string{}}
+			boss := with(s.superuser(), func(l *strategies.Login) { l.For = holding })
+			p := c.between(holding.Seen)
+			var err error
+			if p.Target == "" {
+				err = engine().SetPassword(t.Context(), boss, app, password())
+			} else {
+				err = engine().EnsureClone(t.Context(), boss, p, password())
+			}
+			swap(c.target, true)
+			t.Run(name, func(t *testing.T) {
+				wants(t, err, rotator.KindConflict, "is another", "This attempt changed nothing")
+				if everything() != before {
+					t.Error("a refused call changed something")
+				}
+			})
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -198,12 +199,47 @@ func lockKey(user string) string {
 	return strconv.FormatInt(int64(binary.BigEndian.Uint64(sum[:])), 10)
 }
 
+// another ends the sentence of a role that a change was not meant for.
+const another = "is another by now than the one that was looked at: renamed, or dropped and made anew (a login at a " +
+	"replica that lags is one of before). This attempt changed nothing. Try again"
+
+// checkSeen refuses a change if a role is not the one that has logged in by the secret under its name.
+func (s *session) checkSeen(names ...string) error {
+	if s.login.For == nil {
+		return nil
+	}
+	for _, name := range names {
+		oid, _, seen := strings.Cut(s.login.For.Seen[name], " ")
+		if r, exists := s.roles[name]; exists && seen && oid != r.oid {
+			return s.errorf(rotator.KindConflict, "role %q %s", name, another)
+		}
+	}
+	return nil
+}
+
+// same is a statement that fails (22012) where the names of the roles that were looked at stand for others by now:
+// until PostgreSQL 15, CREATEROLE gives names to roles whose passwords it may not set. A role that this transaction
+// has changed keeps its name until the end.
+func (s *session) same() statement {
+	var found, args []string
+	for _, name := range slices.Sorted(maps.Keys(s.roles)) {
+		args = append(args, name, s.roles[name].oid)
+		found = append(found, fmt.Sprintf("($%d::name, $%d::oid)", len(args)-1, len(args)))
+	}
+	return statement{operation{action: "looking whether the roles are the same"}, fmt.Sprintf(
+		"SELECT 1 / (count(*) = %d)::int FROM pg_roles WHERE (rolname, oid) IN (%s)", len(found),
+		strings.Join(found, ", ")), args}
+}
+
 // finish sends the last statements of a transaction, if there are any, together with its
 // end: what is refused is rolled back by the server. A rehearsal takes all of it back.
 func (s *session) finish(ctx context.Context, last ...statement) error {
 	end := statement{operation{action: "committing (it is not known whether the change took hold)"}, "COMMIT", nil}
 	if s.rehearsal {
 		end = statement{operation{action: "rolling back the dry run"}, "ROLLBACK", nil}
+	}
+	if last != nil {
+		last = append(last, s.same())
 	}
 	answers, err := s.flight(ctx, append(last, end)...)
 	if err != nil {
@@ -219,6 +255,7 @@ func (s *session) finish(ctx context.Context, last ...statement) error {
 // role is an account, as pg_roles and pg_auth_members show it to anyone.
 type role struct {
 	name          string
+	oid           string // by which it is the same one under another name, and another one under the same name
 	superuser     bool
 	inherit       bool
 	createRole    bool
@@ -261,7 +298,7 @@ func (s *session) lookUp(names []string) statement {
     AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'rdsadmin' AND rolsuper),
   pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION'),
   rolname = current_user, ` + near + `,
-  rolconnlimit, ` + until + `
+  rolconnlimit, ` + until + `, oid
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	return statement{operation{action: "looking up roles"}, sql, []string{names[0], names[len(names)-1]}}
 }
@@ -270,7 +307,7 @@ FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 	found := map[string]role{}
 	for _, row := range rows {
-		r := role{name: row[0]}
+		r := role{name: row[0], oid: row[15]}
 		for i, flag := range []*bool{&r.superuser, &r.inherit, &r.createRole, &r.createDB, &r.login, &r.repl,
 			&r.bypassRLS,
 			&r.expired, &r.iam, &r.admin, &r.actingRole, &r.nearConnLimit} {
@@ -284,9 +321,9 @@ func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 		if r.name == s.login.User {
 			r.md5, r.iterations = s.method == authMD5, s.shown
 		} else if s.login.For != nil {
-			seen := s.login.For.Seen[r.name]
-			r.md5 = seen == seenMD5
-			r.iterations, _ = strconv.Atoi(strings.TrimPrefix(seen, seenScram)) // another method shows none
+			_, how, _ := strings.Cut(s.login.For.Seen[r.name], " ")
+			r.md5 = how == seenMD5
+			r.iterations, _ = strconv.Atoi(strings.TrimPrefix(how, seenScram)) // another method shows none
 		}
 		found[r.name] = r
 	}

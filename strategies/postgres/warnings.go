@@ -49,7 +49,7 @@ func (s *session) clearWarnings() []strategies.Warning {
 	var users []string
 	if s.login.For != nil {
 		for user, seen := range s.login.For.Seen {
-			if seen == seenClear {
+			if _, how, _ := strings.Cut(seen, " "); how == seenClear {
 				users = append(users, strconv.Quote(user))
 			}
 		}
