@@ -103,6 +103,8 @@ type diagnoser struct {
 	cannotMove bool
 	// explained: a superuser has said why a version is rejected.
 	explained bool
+	// superuserFails: it could not be asked.
+	superuserFails bool
 	// reset are the statements that the superuser gave, by user.
 	reset map[string]string
 }
@@ -261,6 +263,7 @@ func (c *diagnoser) explain(ctx context.Context) {
 	r := c.rotationWithoutLog(c.probes[current].value, secret.Document{})
 	causes, err := explainer.ExplainRejected(ctx, r, values...)
 	if err != nil {
+		c.superuserFails = true
 		c.noteFix(current, "the superuser could not be asked why: "+briefly(err), FixesOf(err))
 		return
 	}
@@ -741,6 +744,11 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		d.Fixes = append(d.Fixes, c.resets()...)
 	}
 	d.Fixes = withoutRepeats(d.Fixes)
+	if d.Fixes != nil {
+		who := c.runners(c.probes[current].value)
+		who.Superuser = who.Superuser && !c.superuserFails
+		d.Fixes = who.named(d.Fixes)
+	}
 	d.Reason = c.filledIn(ctx, r.text(d.Fixes != nil))
 	return d
 }

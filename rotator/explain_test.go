@@ -171,14 +171,45 @@ type blocking struct{ Strategy }
 
 func (blocking) Verify(context.Context, Rotation) error { return KindPrivilege }
 
+// manned is a strategy that says who there is.
+type manned struct{ *explainer }
+
+func (manned) Runners(secret.Document) Runners { return Runners{"root", true} }
+
+// TestWhoRunsAFix: the user of the superuser secret is named where there is one and nothing has shown that it cannot log
+// in, and the administrators are those of the engine.
+func TestWhoRunsAFix(t *testing.T) {
+	const boss, root = "as the superuser secret's user", "an administrator (root)"
+	rejected := func() map[string]probe { return map[string]probe{"v2": {state: CredentialRejected, tried: true}} }
+	for name, c := range map[string]struct {
+		s          Strategy
+		boss, root bool
+	}{
+		"it answers":              {manned{&explainer{}}, true, true},
+		"it cannot log in":        {manned{&explainer{err: KindLoginRejected}}, false, true},
+		"a strategy that is mute": {&explainer{}, true, false},
+	} {
+		e, ok := c.s.(*explainer)
+		if !ok {
+			e = c.s.(manned).explainer
+		}
+		x := explained(t, e, rejected())
+		x.Strategy = c.s
+		text := x.diagnosis(t.Context(), rule{action: ActionResetPassword, resets: true}).Text()
+		if strings.Contains(text, boss) != c.boss || strings.Contains(text, root) != c.root || !strings.Contains(text, "as an administrator") && !c.boss {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
 // TestBothPasswordsOfAPairAreReset, the original's first: a clone that has to be created is made a member of it.
 func TestBothPasswordsOfAPairAreReset(t *testing.T) {
 	rejected := probe{state: CredentialRejected, tried: true}
 	c := explained(t, &explainer{}, map[string]probe{"v1": rejected, "v2": rejected, "v3": rejected})
 	all := c.resets()
-	want := []Fix{{BySuperuser, toFindTheCause, "WHY app", "", ""},
-		{BySuperuser, "to set the password", "SET app >PASSWORD", LabelCurrent, ""},
-		{BySuperuser, "to set the password", "SET app_clone >PASSWORD", LabelPrevious, ""}}
+	want := []Fix{{By: BySuperuser, For: toFindTheCause, Run: "WHY app"},
+		{By: BySuperuser, For: "to set the password", Run: "SET app >PASSWORD", PasswordOf: LabelCurrent},
+		{By: BySuperuser, For: "to set the password", Run: "SET app_clone >PASSWORD", PasswordOf: LabelPrevious}}
 	if !slices.Equal(all, want) {
 		t.Errorf("%v", all)
 	}

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 // A Fix is something that a person runs, whole and as it stands. A diagnosis and a preflight show each on a line of
 // its own. Where PASSWORD stands in Run, a password goes in its place.
 type Fix struct {
 	By  Runner // who may
+	Who string `json:",omitempty"` // the same in words, of this secret: see [RunnerNamer]
 	For string `json:",omitempty"` // what it is for: "to find the cause"; "": it mends what the sentence names
 	Run string
 	// PasswordOf is the label of the version whose password goes in place of PASSWORD; of which secret, For says. ""
@@ -34,16 +37,48 @@ const (
 	ByShell Runner = "shell"
 )
 
-// Who says it in a sentence. It is the one place that does.
-func (r Runner) Who() string {
-	switch r {
-	case BySuperuser:
-		return "in the database, as the superuser secret's user or as an administrator (postgres, root, default or " +
-			"the master user of RDS)"
-	case ByAdministrator:
-		return "in the database, as an administrator (postgres, root, default or the master user of RDS)"
+// RunnerNamer is an optional ability of a Strategy: to say who there is to run a Fix, for a secret with this value.
+type RunnerNamer interface {
+	Runners(d secret.Document) Runners
+}
+
+// Runners are those who can run what is to be run in the database.
+type Runners struct {
+	Administrators string // of this engine, in words: "postgres or the master user of RDS"; "": not known
+	Superuser      bool   // the secret has a superuser secret, of a user that logs in as far as is known
+}
+
+// runners are those of a secret. Where the strategy does not say it, one may have a superuser secret or not.
+func (v *invocation) runners(d secret.Document) Runners {
+	if namer, ok := v.Strategy.(RunnerNamer); ok {
+		return namer.Runners(d)
 	}
-	return "in a shell"
+	return Runners{Superuser: true}
+}
+
+// words says it in a sentence. It is the one place that does.
+func (w Runners) words(by Runner) string {
+	if by == ByShell {
+		return "in a shell"
+	}
+	text := "in the database, as "
+	if by == BySuperuser && w.Superuser {
+		text += "the superuser secret's user or as "
+	}
+	text += "an administrator"
+	if w.Administrators != "" {
+		text += " (" + w.Administrators + ")"
+	}
+	return text
+}
+
+// named gives the fixes with who may run each.
+func (w Runners) named(fixes []Fix) []Fix {
+	all := slices.Clone(fixes)
+	for i, f := range all {
+		all[i].Who = w.words(f.By)
+	}
+	return all
 }
 
 // lead is what stands before the line to run.
@@ -52,7 +87,7 @@ func (f Fix) lead() string {
 	if text == "" {
 		text = "to fix it"
 	}
-	text += ", " + f.By.Who()
+	text += ", " + cmp.Or(f.Who, Runners{Superuser: true}.words(f.By))
 	if f.takesPassword() {
 		text += ", with the password in " + cmp.Or(f.PasswordOf, "the version that is for the user") +
 			" in place of PASSWORD"

@@ -165,7 +165,9 @@ func (v *invocation) preflight(ctx context.Context, seen *observed) Report {
 	report.Findings = RunChecks(ctx, x.rows())
 	report.Findings = append(report.Findings, x.strategy...) // which running P0 has filled
 	report.OtherFunction = v.functionMismatch(ctx, seen.meta)
-	for _, f := range report.Findings {
+	who := v.runners(seen.value.Document)
+	for i, f := range report.Findings {
+		report.Findings[i].Fixes = who.named(f.Fixes)
 		if f.otherEngine {
 			report.OtherFunction = f.Detail
 		}

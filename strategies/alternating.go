@@ -241,6 +241,11 @@ func (a AlternatingUsers) ResetStatement(d secret.Document) string {
 	return resetStatement(a.Engine, d)
 }
 
+// Runners implements rotator.RunnerNamer.
+func (a AlternatingUsers) Runners(d secret.Document) rotator.Runners {
+	return runners(a.Engine, d, a.SuperuserSecretARN)
+}
+
 // NotInDryRun implements rotator.PartialDryRun.
 func (a AlternatingUsers) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold string, err error) {
 	return notInDryRun(ctx, a.Engine, r, true, a.SuperuserSecretARN)

@@ -36,6 +36,7 @@ type ability interface {
 	rotator.UseTester
 	rotator.LoginExplainer
 	rotator.TargetNamer
+	rotator.RunnerNamer
 }
 
 // Propose implements rotator.Strategy.
@@ -90,6 +91,15 @@ func (b ByEngine) ResetStatement(d secret.Document) string {
 		return ""
 	}
 	return s.ResetStatement(d)
+}
+
+// Runners implements rotator.RunnerNamer.
+func (b ByEngine) Runners(d secret.Document) rotator.Runners {
+	s, err := b.strategy(rotator.Rotation{Current: d})
+	if err != nil {
+		return rotator.Runners{}
+	}
+	return s.Runners(d)
 }
 
 // NotInDryRun implements rotator.PartialDryRun.

@@ -155,6 +155,34 @@ func TestWhatASecretIsFor(t *testing.T) {
 	}
 }
 
+// TestWhoThereIs to run what a person has to run: a superuser secret's user where the secret or the function names one.
+func TestWhoThereIs(t *testing.T) {
+	d := document(t, `{"engine":"single","host":"db","username":"app","password":"p"}`)
+	by := ByEngine{Engines: []Engine{&listener{}, single{}}, Allowed: []string{"test", "single"}, SuperuserSecretARN: "boss"}
+	alternating := by
+	alternating.Alternating = true
+	for name, c := range map[string]struct {
+		strategy rotator.RunnerNamer
+		value    secret.Document
+		want     bool
+	}{
+		"none":                              {SingleUser{Engine: single{}}, d, false},
+		"of the secret":                     {SingleUser{Engine: single{}}, d.Set("masterarn", "boss"), true},
+		"of a function that does not ask":   {SingleUser{Engine: single{}, SuperuserSecretARN: "boss"}, d, false},
+		"of the function":                   {SingleUser{Engine: single{}, ThroughSuperuser: true, SuperuserSecretARN: "boss"}, d, true},
+		"two passwords":                     {DualPasswords{Engine: &listener{}, ThroughSuperuser: true, SuperuserSecretARN: "boss"}, d, true},
+		"alternating":                       {AlternatingUsers{Engine: &listener{}}, d, false},
+		"alternating, of the function":      {AlternatingUsers{Engine: &listener{}, SuperuserSecretARN: "boss"}, d, true},
+		"by engine":                         {by, d, false},
+		"by engine, alternating":            {alternating, d.Set("engine", "test"), true},
+		"by engine, which is none of these": {alternating, d.Set("engine", "oracle"), false},
+	} {
+		if got := c.strategy.Runners(c.value); got.Superuser != c.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 // TestWhoseTurnIsNext: where two users take turns, what keeps one out does not concern AWSCURRENT.
 func TestWhoseTurnIsNext(t *testing.T) {
 	for name, c := range map[string]struct {

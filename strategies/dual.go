@@ -81,6 +81,11 @@ func (d DualPasswords) ResetStatement(value secret.Document) string {
 	return resetStatement(d.Engine, value)
 }
 
+// Runners implements rotator.RunnerNamer.
+func (d DualPasswords) Runners(value secret.Document) rotator.Runners {
+	return d.single().Runners(value)
+}
+
 // NotInDryRun implements rotator.PartialDryRun.
 func (d DualPasswords) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold string, err error) {
 	return d.single().NotInDryRun(ctx, r)

@@ -200,6 +200,7 @@ type Traits struct {
 	Engines           []string // values of the secret's engine key that it serves
 	Port              int      // if the secret names none
 	Database          string   // if the secret names none; may be ""
+	Administrators    string   // who may do all, in words: "postgres or the master user of RDS"; may be ""
 	CloneSuffix       string   // AWS's: "_clone"
 	MaxUserBytes      int      // longer names are refused, never cut
 	MaxPasswordSize   int      // in bytes; 0: no limit worth naming

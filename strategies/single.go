@@ -211,6 +211,15 @@ func (s SingleUser) LimitsFailedLogins() bool { return !s.Engine.Traits().NoFail
 // ResetStatement implements rotator.PasswordResetter.
 func (s SingleUser) ResetStatement(d secret.Document) string { return resetStatement(s.Engine, d) }
 
+// Runners implements rotator.RunnerNamer.
+func (s SingleUser) Runners(d secret.Document) rotator.Runners {
+	arn := ""
+	if s.ThroughSuperuser {
+		arn = s.SuperuserSecretARN
+	}
+	return runners(s.Engine, d, arn)
+}
+
 // NotInDryRun implements rotator.PartialDryRun.
 func (s SingleUser) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold string, err error) {
 	return notInDryRun(ctx, s.Engine, r, s.ThroughSuperuser, s.SuperuserSecretARN)

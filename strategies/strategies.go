@@ -67,6 +67,12 @@ func resetStatement(e Engine, d secret.Document) string {
 	return ""
 }
 
+// runners implements rotator.RunnerNamer for the strategies.
+func runners(e Engine, d secret.Document, fallbackARN string) rotator.Runners {
+	return rotator.Runners{Administrators: e.Traits().Administrators,
+		Superuser: fallbackARN != "" || d.Text(keySuperuser) != ""}
+}
+
 // notInDryRun implements rotator.PartialDryRun for the strategies. superuser says that the user does not change itself.
 func notInDryRun(ctx context.Context, e Engine, r rotator.Rotation, superuser bool, fallbackARN string) (untold string,
 	err error) {

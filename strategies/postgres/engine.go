@@ -64,6 +64,7 @@ func (Engine) Traits() strategies.Traits {
 		Engines:           []string{"postgres", "aurora-postgresql"},
 		Port:              5432,
 		Database:          "postgres",
+		Administrators:    "postgres or the master user of RDS",
 		CloneSuffix:       cloneSuffix,
 		MaxUserBytes:      maxNameBytes,
 		ExcludeCharacters: `:/@"'\`,

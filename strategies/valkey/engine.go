@@ -119,6 +119,7 @@ func (Engine) Traits() strategies.Traits {
 		Name:               "Valkey",
 		Engines:            []string{"valkey", "redis"},
 		Port:               6379,
+		Administrators:     "default",
 		CloneSuffix:        cloneSuffix,
 		ExcludeCharacters:  `:/@"'\`,
 		NoFailedLoginLimit: true,

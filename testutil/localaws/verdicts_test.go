@@ -203,6 +203,7 @@ func (s *scene) follow() (reasons []string) {
 			s.t.Errorf("says %q: %s", s.never, text)
 		}
 		event = `{"Step":"status","SecretId":"` + s.arn + `"}`
+		s.whoThereIs(text)
 		if strings.Contains(d.RecoverEvent, `"recover"`) && makesUser.MatchString(text) {
 			s.t.Errorf("the label is to be moved, and a user to be made: %s", text)
 		}
@@ -242,6 +243,19 @@ func (s *scene) follow() (reasons []string) {
 	}
 	s.t.Fatalf("no end after twelve actions: %s", strings.Join(reasons, "\n"))
 	return nil
+}
+
+// whoThereIs: who is to run something is named as there is one: of this engine, and of a superuser secret that the secret
+// names.
+func (s *scene) whoThereIs(text string) {
+	s.t.Helper()
+	names := map[string]string{"postgres": "postgres or the master user of RDS", "valkey": "default"}[s.db.family()]
+	for _, m := range regexp.MustCompile(`, as (the superuser secret's user or as )?an administrator(?: \(([^)]*)\))?`).FindAllStringSubmatch(text, -1) {
+		value := string(s.aws.AWS.Snapshot(s.arn).Holder("AWSCURRENT").Value.Reveal())
+		if m[2] != names || m[1] != "" && !strings.Contains(value, "masterarn") {
+			s.t.Errorf("%s: there is none: %s", m[0], text)
+		}
+	}
 }
 
 // printedBelow stands in a reason only where a fix is printed below it.
