@@ -292,6 +292,14 @@ func finding(r *rotator.Report, id string) rotator.Finding {
 
 // TestVerdictOfADiagnosis: what monitoring reads.
 func TestVerdictOfADiagnosis(t *testing.T) {
+	of := func(current rotator.CredentialState, kind rotator.Kind, pending ...rotator.CredentialState) rotator.Diagnosis {
+		d := rotator.Diagnosis{Action: rotator.ActionInvestigate, Versions: []rotator.VersionStatus{
+			{Labels: []string{rotator.LabelCurrent}, State: current, Kind: kind}}}
+		for _, state := range pending {
+			d.Versions = append(d.Versions, rotator.VersionStatus{Labels: []string{rotator.LabelPending}, State: state})
+		}
+		return d
+	}
 	for _, c := range []struct {
 		d    rotator.Diagnosis
 		want rotator.Verdict
@@ -300,6 +308,21 @@ func TestVerdictOfADiagnosis(t *testing.T) {
 		{rotator.Diagnosis{Action: rotator.ActionRetry, MovedLabel: "moved"}, rotator.VerdictOK},
 		{rotator.Diagnosis{Action: rotator.ActionFinish}, rotator.VerdictActionNeeded},
 		{rotator.Diagnosis{Action: rotator.ActionInvestigate}, rotator.VerdictUnknown},
+		{of(rotator.CredentialWorks, ""), rotator.VerdictActionNeeded},   // a retry would fail, or clients cannot work
+		{of(rotator.CredentialBlocked, ""), rotator.VerdictActionNeeded}, // its line names what lets it in
+		{of(rotator.CredentialUnknown, rotator.KindMisconfigured), rotator.VerdictActionNeeded},
+		{of(rotator.CredentialUnknown, rotator.KindTLS), rotator.VerdictActionNeeded},
+		{of(rotator.CredentialUnknown, rotator.KindAccessDenied), rotator.VerdictActionNeeded},
+		{of(rotator.CredentialUnknown, rotator.KindUnreachable), rotator.VerdictUnknown},
+		{of(rotator.CredentialUnknown, rotator.KindTooManyConnections), rotator.VerdictUnknown},
+		{of(rotator.CredentialUnknown, rotator.KindThrottled), rotator.VerdictUnknown},
+		{of(rotator.CredentialUnknown, rotator.KindDeadline), rotator.VerdictUnknown},
+		{of(rotator.CredentialUnknown, rotator.KindInternal), rotator.VerdictUnknown},
+		{of(rotator.CredentialNotTested, ""), rotator.VerdictUnknown},
+		{of(rotator.CredentialRejected, "", rotator.CredentialNotTested), rotator.VerdictUnknown}, // a status by version id
+		{of(rotator.CredentialRejected, "", rotator.CredentialUnknown), rotator.VerdictUnknown},
+		{of(rotator.CredentialRejected, "", rotator.CredentialBlocked), rotator.VerdictActionNeeded},
+		{of(rotator.CredentialWorks, "", rotator.CredentialNotTested), rotator.VerdictActionNeeded},
 		{rotator.Diagnosis{Action: rotator.ActionNotManaged, OtherFunction: "another"}, rotator.VerdictUnknown},
 	} {
 		if got := c.d.Verdict(); got != c.want {

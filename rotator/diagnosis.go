@@ -135,12 +135,28 @@ func (d Diagnosis) MarshalJSON() ([]byte, error) {
 // Verdict says whether there is anything to do.
 func (d Diagnosis) Verdict() Verdict {
 	switch {
-	case d.OtherFunction != "" || d.Action == ActionInvestigate:
+	case d.OtherFunction != "" || d.Action == ActionInvestigate && !d.foundOut():
 		return VerdictUnknown
 	case d.MovedLabel != "" || d.Action == ActionNone:
 		return VerdictOK
 	}
 	return VerdictActionNeeded
+}
+
+// foundOut says whether the cause is known of what is to be investigated: no version is left of which nothing was
+// learned, but where AWSCURRENT works, which is enough.
+func (d Diagnosis) foundOut() bool {
+	current := slices.IndexFunc(d.Versions, func(s VersionStatus) bool {
+		return slices.Contains(s.Labels, LabelCurrent)
+	})
+	if current < 0 || d.Versions[current].State == CredentialWorks {
+		return current >= 0
+	}
+	return !slices.ContainsFunc(d.Versions, func(s VersionStatus) bool {
+		return s.State == CredentialUnknown && !s.Kind.isAnswer() ||
+			s.State == CredentialNotTested && (slices.Contains(s.Labels, LabelCurrent) || d.RecoverEvent != "" ||
+				d.Versions[current].State == CredentialRejected)
+	})
 }
 
 // Counts says how many versions are in each state; a state that none is in is absent.

@@ -55,6 +55,16 @@ const (
 // Error makes a Kind usable with %w.
 func (k Kind) Error() string { return string(k) }
 
+// isAnswer says whether an error of the kind names what is wrong: not that AWS or the database did not answer, for now
+// or for a reason that it did not give.
+func (k Kind) isAnswer() bool {
+	switch k {
+	case "", KindUnreachable, KindTooManyConnections, KindThrottled, KindDeadline, KindInternal:
+		return false
+	}
+	return true
+}
+
 // ErrOtherEngine is wrapped beside KindMisconfigured by a Strategy that is given a secret
 // of an engine which it does not rotate: another function's, most likely.
 const ErrOtherEngine = reason("another engine")

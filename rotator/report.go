@@ -142,8 +142,8 @@ const (
 	VerdictReady        Verdict = "ready"         // a preflight: nothing blocks a rotation
 	VerdictBlocked      Verdict = "blocked"       // a preflight: a finding stops the rotation
 	VerdictOK           Verdict = "ok"            // a diagnosis: there is nothing to do
-	VerdictActionNeeded Verdict = "action needed" // a diagnosis: the Action is to be done
-	VerdictUnknown      Verdict = "unknown"       // a diagnosis: what to do could not be found out
+	VerdictActionNeeded Verdict = "action needed" // a diagnosis: the Action is to be done, or what a line names
+	VerdictUnknown      Verdict = "unknown"       // a diagnosis: how things are could not be found out
 )
 
 // Verdict says whether a rotation may begin.

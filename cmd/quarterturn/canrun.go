@@ -12,12 +12,12 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
-// withFunction looks whether the function can run at all, where this machine answered in its place: a retry would
-// change nothing while it cannot, and is not recommended then. What else is recommended stays, and a rotation comes
-// after.
+// withFunction looks whether the function can run at all, where this machine answered in its place and there is
+// something to do: a retry would change nothing while it cannot, and is not recommended then. What else is recommended
+// stays, and a rotation comes after.
 func (q *question) withFunction(ctx context.Context, d *rotator.Diagnosis) {
 	rotates := strings.Contains(strings.Join(d.Commands, " "), " rotate-secret ")
-	if !q.here || !rotates && d.Action != rotator.ActionFinish {
+	if !q.here || !rotates && (d.Action == rotator.ActionNone || d.Action == rotator.ActionNotManaged) {
 		return
 	}
 	cfg, err := awsConfig(ctx, q.secret, true)
