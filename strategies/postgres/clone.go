@@ -193,7 +193,7 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 	switch {
 	case exists && inUse:
 		if err := s.checkEntitled(ctx, pair); err != nil {
-			return nil, "", err
+			return nil, "", s.orTaken(ctx, pair.Target, err)
 		}
 	case pair.PasswordOnly && exists:
 		return nil, "", s.missing(pair.InUse())

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -94,6 +95,15 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	if found != nil {
 		return rotator.RejectionCause{Text: strings.Join(found, "; "), Fixes: fixes, Blocked: true}, nil
 	}
+	candidate, err := s.hasName(ctx, user)
+	if err != nil {
+		return rotator.RejectionCause{}, err
+	}
+	if candidate != "" {
+		says := taken(user, candidate)
+		return rotator.RejectionCause{Text: fmt.Sprintf("there is a role %q, with another password", user),
+			Remedy: says.Text, Fixes: says.Fixes, Blocked: true}, nil
+	}
 	text := fmt.Sprintf("role %q is there, not locked and not expired, so its password is another", user)
 	switch {
 	case s.verifiers && r.md5:
@@ -129,6 +139,47 @@ func (s *session) gone(user, candidate string) (text string, remedy rotator.Sent
 		"in the secret", name, remade, then)
 }
 
+// taken says what to do where a role of a pair was renamed and another has its name now. Nothing is printed that
+// renames that one, whose clients know it by this name; before it has another, the server refuses what is printed.
+func taken(user, candidate string) rotator.Sentence {
+	rename := strategies.Fix(strategies.Login{}, "ALTER ROLE "+quoteIdent(candidate)+" RENAME TO "+quoteIdent(user))
+	rename.Note = fmt.Sprintf("once the role that is called %q now has another name, and if no client logs in as %q",
+		user, candidate)
+	return rotator.Sentencef("role %q, which is in its place beside the other user of the pair, looks like it, "+
+		"renamed, and role %q is another's then: set no password of it, and give no consent to that. Have its owner "+
+		"give it another name; then, if no client logs in as %[1]q, %[3]s", candidate, user, rename)
+}
+
+// hasName gives the role that looks like one of a pair, renamed, where another has its name; "": there is none. One
+// that the role itself is a member of is an owner that both share.
+func (s *session) hasName(ctx context.Context, user string) (candidate string, err error) {
+	candidate, err = s.renamed(ctx, user)
+	if err != nil || candidate == "" || candidate == user {
+		return "", err
+	}
+	row, err := s.row(ctx, operation{action: "looking up memberships"},
+		"SELECT pg_has_role(to_regrole(quote_ident($1)), to_regrole(quote_ident($2)), 'MEMBER')", user, candidate)
+	if err != nil || row[0] == "t" {
+		return "", err
+	}
+	return candidate, nil
+}
+
+// orTaken is the error of a role that this secret is not entitled to, or, where that is another's by what memberships
+// show, says so in place of how to consent.
+func (s *session) orTaken(ctx context.Context, user string, err error) error {
+	if !errors.Is(err, rotator.KindNotEntitled) {
+		return err
+	}
+	candidate, bad := s.hasName(ctx, user)
+	if bad != nil || candidate == "" {
+		return err
+	}
+	says := taken(user, candidate)
+	return rotator.WithFix(strategies.NotEntitled("nothing proves that role %q belongs to the pair: %s", user, says),
+		"", says.Fixes...)
+}
+
 // TestClone implements strategies.CloneTester.
 func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair strategies.Pair) error {
 	s, err := e.connect(ctx, login)
@@ -150,12 +201,21 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s: %s",
 			pair.Clone, text, remedy)
 	}
-	if why, mend := s.lacks(rows[0], pair); mend != "" {
-		return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it "+
-			"back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why,
-			strategies.Fix(strategies.Login{}, mend))
+	why, mend := s.lacks(rows[0], pair)
+	if mend == "" {
+		return nil
 	}
-	return nil
+	candidate, err := s.hasName(ctx, pair.Original)
+	if err != nil {
+		return err
+	}
+	if candidate != "" {
+		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
+			taken(pair.Original, candidate))
+	}
+	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it "+
+		"back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why,
+		strategies.Fix(strategies.Login{}, mend))
 }
 
 // lookUpActs asks what lacks reads, of a pair that exists: what sessions of the two act as in this

@@ -91,6 +91,53 @@ func TestAnOriginalThatIsGoneIsNotPromisedToComeBack(t *testing.T) {
 	})
 }
 
+// TestANameThatAnotherHasNow: where a role of a pair was renamed, and another has its name, that is said of it, to a
+// preflight and to status, and no consent is offered by which the secret would get the other one's password.
+func TestANameThatAnotherHasNow(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for turn, suffix := range map[string]string{"the original": "", "the clone": "_clone"} {
+			user, pw := s.NewRole(t, "LOGIN")
+			clone, clonePW := user+"_clone", password()
+			s.run(t, "CREATE ROLE "+clone+" LOGIN PASSWORD '"+clonePW.Reveal()+"' IN ROLE "+user)
+			s.run(t, "ALTER ROLE "+clone+" SET role = '"+user+"'")
+			taken := user + suffix
+			s.run(t, "ALTER ROLE "+taken+" RENAME TO "+user+"old")
+			s.run(t, "CREATE ROLE "+taken+" LOGIN PASSWORD 'another'")
+			says := []string{"looks like it, renamed", quoteIdent(user+"old") + " RENAME TO " + quoteIdent(taken)}
+			pair := strategies.Pair{Original: user, Clone: clone, Target: taken}
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			wants(t, err, rotator.KindNotEntitled, says...)
+			for _, fix := range rotator.FixesOf(err) {
+				if strings.Contains(fix.Run, "rotates") || strings.Contains(fix.Run, "GRANT") {
+					t.Errorf("%s: printed to be run: %s", turn, fix.Run)
+				}
+			}
+			causes, err := engine().Explain(t.Context(), s.superuser(), s.login(taken, pw))
+			ok(t, err)
+			if text := causes[0].Text + causes[0].Remedy; !strings.Contains(text, says[0]) || !strings.Contains(text, says[1]) {
+				t.Errorf("%s: %+v", turn, causes)
+			}
+			if turn == "the original" {
+				err = engine().TestClone(t.Context(), s.login(clone, clonePW.Reveal()), pair)
+				wants(t, err, rotator.KindNotFound, says...)
+			}
+			if turn == "the original" { // an owner that both share is none of the two, renamed
+				s.run(t, "GRANT "+user+"old TO "+taken)
+				_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+				wants(t, err, rotator.KindNotEntitled, "nothing proves that user", `"rotates"`)
+				causes, err = engine().Explain(t.Context(), s.superuser(), s.login(taken, pw))
+				ok(t, err)
+				if !strings.Contains(causes[0].Text, "its password is another") {
+					t.Errorf("%+v", causes)
+				}
+			}
+			s.run(t, "DROP ROLE "+taken)
+			s.run(t, "DROP ROLE "+user+"old")
+			s.run(t, "DROP ROLE "+map[string]string{"": clone, "_clone": user}[suffix])
+		}
+	})
+}
+
 // TestACloneThatLacksItsOriginal is seen by status and by a preflight, with a statement that gives all back as it stands;
 // and a rotation moves clients to the original.
 func TestACloneThatLacksItsOriginal(t *testing.T) {

@@ -926,6 +926,14 @@ var scenes = map[string]func(*scene){
 		s.only("postgres")
 		s.pair("ALTER ROLE %u RENAME TO %uold", "looks like it, renamed. If no client logs in by that name, ALTER ROLE ")
 	},
+	"the original is renamed, and its name is taken": func(s *scene) {
+		s.only("postgres")
+		s.pair("ALTER ROLE %u RENAME TO %uold", "with another password")
+		s.has(s.user)
+		s.names, s.fix = "Have its owner give it another name", func() {
+			s.exec("ALTER ROLE "+s.user+" RENAME TO "+s.user+"x", regexp.MustCompile(`ALTER ROLE "\w+old" RENAME TO "\w+"`).FindString(s.text))
+		}
+	},
 	"a client certificate is demanded": func(s *scene) {
 		s.not("postgres")
 		s.not("valkey")
