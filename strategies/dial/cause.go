@@ -31,6 +31,8 @@ type Cause struct {
 	// Fix is the statement that mends it, whole, with the same names in it; "": there is no single one.
 	// Note is what to know before it is run.
 	Fix, Note string
+	// Lines are what else is to be run, each with what it is for.
+	Lines []rotator.Fix
 
 	// Public says that the server repeats no value of a statement in its message.
 	Public bool
@@ -109,12 +111,13 @@ func (c Cause) WithFix(err error, login strategies.Login, quote func(string) str
 	if c.Fix == "" && strings.Contains(c.Text, "{remedy}") {
 		return rotator.WithFix(err, "", remedy.Fixes...)
 	}
-	if c.Fix == "" {
-		return err
+	var fixes []rotator.Fix
+	if c.Fix != "" {
+		fix := strategies.Fix(login, c.names(login, quote).Replace(c.Fix))
+		fix.Note = c.names(login, quote).Replace(c.Note)
+		fixes = append(fixes, fix)
 	}
-	fix := strategies.Fix(login, c.names(login, quote).Replace(c.Fix))
-	fix.Note = c.names(login, quote).Replace(c.Note)
-	return rotator.WithFix(err, "", fix)
+	return rotator.WithFix(err, "", append(fixes, c.Lines...)...)
 }
 
 // guessed is a rejected login, of which the server does not say why.

@@ -12,9 +12,7 @@ import (
 func Causes() []dial.Cause {
 	const login, begin, newPassword, withoutTLS = dial.Login, dial.Begin, dial.SetsPassword, dial.LoginWithoutTLS
 	const noSlot = ". A rotation needs one or two connections beside the application's"
-	// pg_hba.conf is a file, and is read again only when that is asked for.
-	const hba = ". SHOW hba_file, as a superuser, names the file; a change counts after SELECT pg_reload_conf(). RDS " +
-		"has none to edit: see the parameter group (rds.force_ssl) and rds_iam"
+	lines := hbaLines()
 	return []dial.Cause{
 		// The password.
 		{Codes: []string{"28P01"}, During: login, Kind: rotator.KindLoginRejected,
@@ -35,17 +33,19 @@ func Causes() []dial.Cause {
 			Text: "pg_hba.conf does not let this user in from here: it needs an entry with scram-sha-256 for this " +
 				"user, database and address, before any that rejects them or demands a client certificate (cert, " +
 				"clientcert), of which this function has none. An Aurora cluster that is resuming after a pause " +
-				"answers so too: then try again" + hba},
+				"answers so too: then try again" + hba, Lines: lines},
 		{Codes: []string{"28000"}, During: login, From: []string{"auth_failed"}, Kind: rotator.KindPrivilege,
 			Text: "the server asks another system than its own passwords, by the method of pg_hba.conf that its own " +
 				"words name (PAM, as RDS does for IAM users; LDAP, RADIUS, ident), so that no password of ours will " +
 				"do: on RDS, {fix}; elsewhere an entry of pg_hba.conf with scram-sha-256 before " +
-				"that one, then SELECT pg_reload_conf() (SHOW hba_file names the file); or stop rotating this secret",
-			Fix: "REVOKE rds_iam FROM {user}", Note: "on RDS; elsewhere it is an entry of pg_hba.conf, as said above"},
+				"that one; or stop rotating this secret" + hba,
+			Fix: "REVOKE rds_iam FROM {user}", Note: "on RDS; elsewhere it is an entry of pg_hba.conf, as said above",
+			Lines: lines},
 		{Codes: []string{"F0000"}, During: login, From: []string{"ClientAuthentication"},
 			Kind: rotator.KindMisconfigured,
 			Text: "pg_hba.conf demands a client certificate (cert, clientcert), of which this function has none: it " +
-				"needs an entry with scram-sha-256 for this user, database and address before that one" + hba},
+				"needs an entry with scram-sha-256 for this user, database and address before that one" + hba,
+			Lines: lines},
 		{Codes: []string{"28000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "the server does not let this user in from here, whatever the password; its own words follow"},
 		{Codes: []string{"42501"}, During: login, Kind: rotator.KindPrivilege, Public: true,
@@ -134,6 +134,34 @@ func Causes() []dial.Cause {
 				"as host"},
 	}
 }
+
+// hbaLines show what pg_hba.conf has, and have a change of it count.
+func hbaLines() []rotator.Fix {
+	return []rotator.Fix{
+		{By: rotator.ByAdministrator, For: "to see the file and its entries, of which the first that fits counts",
+			Run: hbaEntries, Note: "RDS has no such file to edit"},
+		{By: rotator.ByAdministrator, For: "once the file is corrected, so that it counts", Run: reload},
+	}
+}
+
+// tlsLines have the server offer TLS.
+func tlsLines() []rotator.Fix {
+	return []rotator.Fix{
+		{By: rotator.ByAdministrator, For: "to turn TLS on", Run: turnOnTLS,
+			Note: "the server needs a certificate and its key first: SHOW ssl_cert_file, SHOW ssl_key_file"},
+		{By: rotator.ByAdministrator, For: "so that it counts", Run: reload},
+	}
+}
+
+// pg_hba.conf is a file, and is read again only when that is asked for.
+const (
+	hbaEntries = "SELECT current_setting('hba_file') AS file, pg_hba_file_rules.* FROM pg_hba_file_rules ORDER BY " +
+		"line_number"
+	reload    = "SELECT pg_reload_conf()"
+	turnOnTLS = "ALTER SYSTEM SET ssl = on"
+	hba       = ". As a superuser: " + hbaEntries + " shows the file and its entries; a change of it counts after " +
+		reload + ". RDS has none to edit: see the parameter group (rds.force_ssl) and rds_iam"
+)
 
 const (
 	readOnly   = "the server is read-only (a replica, or configured so): use the writer endpoint as host"

@@ -384,9 +384,41 @@ func TestMethods(t *testing.T) {
 			// the server does not say which
 			wants(t, e.Ping(t.Context(), login), rotator.KindTLS, "none from here at all")
 			login.TLS.Disabled = false
-			wants(t, e.Ping(t.Context(), login), rotator.KindMisconfigured, "pg_hba.conf")
+			err := e.Ping(t.Context(), login)
+			wants(t, err, rotator.KindMisconfigured, "pg_hba.conf")
+			var lines []string
+			for _, fix := range rotator.FixesOf(err) {
+				lines = append(lines, fix.Run)
+				s.run(t, fix.Run)
+			}
+			if len(lines) != 2 || !strings.Contains(lines[0], "pg_hba_file_rules") || lines[1] != "SELECT pg_reload_conf()" {
+				t.Errorf("to be run: %q", lines)
+			}
 		})
 	}
+	t.Run("no TLS, and it is turned on as printed", func(t *testing.T) {
+		t.Parallel()
+		s := server{dbserver.NewPostgres(t, dbserver.Options{TLS: &dbserver.TLS{}})}
+		e := engine()
+		e.Roots = s.CAs
+		login := s.superuser()
+		login.TLS.Disabled = false
+		ok(t, e.Ping(t.Context(), login))
+		s.run(t, "ALTER SYSTEM SET ssl = off")
+		s.run(t, "SELECT pg_reload_conf()")
+		var err error
+		for err == nil { // the server reads its files again between two logins
+			err = e.Ping(t.Context(), login)
+		}
+		wants(t, err, rotator.KindTLS, "does not offer TLS")
+		for _, fix := range rotator.FixesOf(err) {
+			s.run(t, fix.Run)
+		}
+		for err != nil && t.Context().Err() == nil {
+			wants(t, err, rotator.KindTLS, "does not offer TLS")
+			err = e.Ping(t.Context(), login)
+		}
+	})
 	t.Run("not PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		login := listen(t, func(c net.Conn) { c.Write([]byte("220 smtp ready\r\n")); io.Copy(io.Discard, c) })

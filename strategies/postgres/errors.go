@@ -64,11 +64,17 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		kind, sentence = rotator.KindUnreachable, timeoutText(ctx, login, st)
 	case st.phase == securing:
 		kind, sentence = classifyTLS(login, st.roots, err)
+		if errors.Is(err, errRefusedTLS) {
+			mark = func(err error) error { return rotator.WithFix(err, "", tlsLines()...) }
+		}
 	case dial.IsConnClosed(err), errors.Is(err, pgconn.ErrConnClosed):
 		kind, sentence = rotator.KindUnreachable, "the server closed the connection: it may be restarting or failing "+
 			"over, or a proxy in between has no database behind it"
 	case st.phase == loggingIn:
 		kind, sentence = rotator.KindMisconfigured, classifyLogin(login, st.method)
+		if strings.Contains(sentence, "pg_hba.conf") {
+			mark = func(err error) error { return rotator.WithFix(err, "", hbaLines()...) }
+		}
 	default:
 		kind, sentence = rotator.KindInternal, "the driver failed"
 	}
@@ -120,7 +126,8 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) stri
 func classifyTLS(login strategies.Login, roots *x509.CertPool, err error) (rotator.Kind, string) {
 	switch {
 	case errors.Is(err, errRefusedTLS):
-		return rotator.KindTLS, `the server does not offer TLS: turn it on there (ssl = on). Only "ssl": false in the secret makes a connection without TLS`
+		return rotator.KindTLS, "the server does not offer TLS: " + turnOnTLS + " there, then " + reload +
+			`. Only "ssl": false in the secret makes a connection without TLS`
 	case errors.Is(err, errNotReady):
 		return rotator.KindUnreachable, "the server cannot start a process for the connection: it is out of " +
 			"resources, starting or stopping"
@@ -137,12 +144,12 @@ func classifyLogin(login strategies.Login, m authMethod) string {
 	switch {
 	case m == authNone:
 		return "pg_hba.conf (trust or similar) accepts this user without a password, so a login verifies nothing: " +
-			"require scram-sha-256"
+			"require scram-sha-256" + hba
 	case m == authCleartext && login.TLS.Disabled:
-		return `the server asks for the password in clear, and "ssl": false in the secret turns TLS off: the password is not sent. Ask for scram-sha-256 in pg_hba.conf, or use TLS`
+		return `the server asks for the password in clear, and "ssl": false in the secret turns TLS off: the password is not sent. Ask for scram-sha-256 in pg_hba.conf, or use TLS` + hba
 	case m == authGSS, m == authSSPI:
 		return "pg_hba.conf has this user prove itself by Kerberos (gss or sspi), so that no password of ours will " +
-			"do: it needs an entry with scram-sha-256 before that one, or stop rotating this secret"
+			"do: it needs an entry with scram-sha-256 before that one, or stop rotating this secret" + hba
 	case m == authUnknown:
 		return fmt.Sprintf("%s does not speak PostgreSQL's protocol: check host and port in the secret",
 			dial.Address(login))
