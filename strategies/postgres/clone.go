@@ -34,8 +34,9 @@ import (
 // original's reach, and gets none of its default privileges. So sessions of the
 // clone act as the original: ALTER ROLE app_clone SET role = 'app'. Everything that
 // either creates belongs to the original; current_user is the original in both, and
-// session_user still tells them apart. Where the original has a role setting of its
-// own (an owner that both share), the clone takes over that one instead, in one database or in all.
+// session_user still tells them apart. Where a setting role has the original act as an owner that
+// both share (its own, a database's, or that of all users), the clone takes over that one instead, in one database or
+// in all.
 //
 // A clone that has rights of its own (it owns objects, was granted privileges, or
 // is in groups that the original is not in) would lose them to that setting. It is
@@ -117,8 +118,7 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 			"SELECT has_database_privilege(oid, current_database(), 'CONNECT'), current_database() FROM pg_roles " +
 				"WHERE rolname = $1", []string{pair.Target}})
 	} else {
-		all = append(all, statement{operation{action: "looking up role settings"}, settingsOfBoth,
-			[]string{pair.Clone, pair.Original}})
+		all = append(all, s.lookUpSettings(pair))
 	}
 	if s.major() >= 16 {
 		all = append(all, lookUpMakers(pair))
@@ -173,14 +173,17 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 		}
 		return nil
 	}
+	ofAll := map[setting]string{}
 	for _, row := range second {
-		into := s.seen.clone
-		if row[0] == pair.Original {
-			into = s.seen.original
-		}
 		name, value, _ := strings.Cut(row[2], "=")
-		into[setting{row[1], name}] = value
+		into := map[string]map[setting]string{pair.Clone: s.seen.clone, pair.Original: s.seen.original, "": ofAll}
+		into[row[0]][setting{row[1], name}] = value
 	}
+	if _, outranks := s.seen.original[setting{name: "role"}]; outranks {
+		return nil
+	}
+	maps.Copy(ofAll, s.seen.original)
+	s.seen.original = ofAll
 	return nil
 }
 
@@ -435,9 +438,8 @@ func adminOnly(pair strategies.Pair, revoke string) string {
 type setting struct{ database, name string }
 
 // copySettings gives the clone the settings of the original, and no others but
-// those that make it act as the original: everywhere, and in the databases where the original has
-// a setting role by which it acts as itself. A clone with rights of its own would lose them to
-// any setting role, and gets none.
+// those that make it act as the original: everywhere, and in the databases where the original, or all users, have
+// a setting role. A clone with rights of its own would lose them to any setting role, and gets none.
 func (c *cloneSync) copySettings(ctx context.Context) error {
 	have, want := c.seen.clone, maps.Clone(c.seen.original)
 	byName := func(a, b setting) int {
@@ -489,10 +491,26 @@ func (c *cloneSync) copySettings(ctx context.Context) error {
 	return nil
 }
 
-// settingsOfBoth asks for the settings of two roles.
-const settingsOfBoth = `SELECT CASE WHEN s.setrole = to_regrole(quote_ident($1)) THEN $1::text ELSE $2::text END, d.datname, unnest(s.setconfig)
-FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase
-WHERE s.setrole IN (to_regrole(quote_ident($1)), to_regrole(quote_ident($2))) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)`
+// lookUpSettings asks for the settings of the two of a pair, and for the setting role of all users (""), which counts
+// where the original has none. Of those for the original, a role counts that it may act as: the server leaves out
+// another with a warning.
+func (s *session) lookUpSettings(pair strategies.Pair) statement {
+	sql := `SELECT CASE WHEN s.setrole = 0 THEN '' WHEN s.setrole = to_regrole(quote_ident($1)) THEN $1::text ELSE $2::text END, d.datname, v
+FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) v
+WHERE (s.setdatabase = 0 OR d.oid IS NOT NULL) AND CASE WHEN s.setrole = to_regrole(quote_ident($1)) THEN true
+  WHEN v NOT LIKE 'role=%' THEN s.setrole = to_regrole(quote_ident($2))
+  ELSE s.setrole IN (0, to_regrole(quote_ident($2))) AND (v = 'role=none' OR EXISTS (SELECT FROM pg_roles r
+    WHERE r.rolname = substr(v, 6) AND pg_has_role(to_regrole(quote_ident($2)), r.oid, '` + s.become() + `'))) END`
+	return statement{operation{action: "looking up role settings"}, sql, []string{pair.Clone, pair.Original}}
+}
+
+// become is the privilege by which a session may act as a role.
+func (s *session) become() string {
+	if s.major() >= 16 {
+		return "SET"
+	}
+	return "MEMBER"
+}
 
 // hasNoOwnGrants says whether a role has no rights of its own, but those of another one.
 func (c *cloneSync) hasNoOwnGrants(ctx context.Context, of, but role) (bool, error) {

@@ -329,21 +329,27 @@ func TestSharedOwner(t *testing.T) {
 func TestSettingRoleOfADatabase(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		for name, c := range map[string]struct {
-			general, inDatabase string // what the original is set to act as; O, F are the two, and "" for none
+			general, inDatabase string // what the original is set to act as; O, F are the two, N another, and "" for none
 			old                 bool   // the clone was made by AWS's template, and owns a table
+			ofAll               string // what all users of the database are set to act as
 		}{
-			"an owner there":                     {"", "F", false},
-			"an owner there, a clone of before":  {"", "F", true},
-			"an owner everywhere, and before":    {"F", "", true},
-			"itself there":                       {"", "none", false},
-			"itself there, an owner elsewhere":   {"F", "none", false},
-			"by its name there, owner elsewhere": {"F", "O", false},
-			"itself there, a clone of before":    {"F", "none", true},
+			"an owner there":                     {"", "F", false, ""},
+			"an owner there, a clone of before":  {"", "F", true, ""},
+			"an owner everywhere, and before":    {"F", "", true, ""},
+			"itself there":                       {"", "none", false, ""},
+			"itself there, an owner elsewhere":   {"F", "none", false, ""},
+			"by its name there, owner elsewhere": {"F", "O", false, ""},
+			"all users an owner there":           {"", "", false, "F"},
+			"all of them, itself everywhere":     {"none", "", false, "F"},
+			"what it may not be":                 {"N", "", false, ""},
+			"what it may not be, all an owner":   {"N", "N", false, "F"},
+			"itself there, a clone of before":    {"F", "none", true, ""},
 		} {
 			t.Run(name, func(t *testing.T) {
 				owner, _ := s.NewRole(t, "NOLOGIN")
 				r := newRotation(t, s, "IN ROLE "+owner)
-				words := strings.NewReplacer("O", r.pair.Original, "F", owner)
+				other, _ := s.NewRole(t, "NOLOGIN")
+				words := strings.NewReplacer("O", r.pair.Original, "F", owner, "N", other)
 				s.run(t, fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", r.original.Database, owner))
 				if c.general != "" {
 					s.run(t, fmt.Sprintf("ALTER ROLE %s SET role = '%s'", r.pair.Original, words.Replace(c.general)))
@@ -351,6 +357,10 @@ func TestSettingRoleOfADatabase(t *testing.T) {
 				if c.inDatabase != "" {
 					s.run(t, fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET role = '%s'", r.pair.Original,
 						r.original.Database, words.Replace(c.inDatabase)))
+				}
+				if c.ofAll != "" {
+					s.run(t, fmt.Sprintf("ALTER DATABASE %s SET role = '%s'", r.original.Database,
+						words.Replace(c.ofAll)))
 				}
 				if s.Major >= 16 {
 					s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION, INHERIT FALSE, SET FALSE", owner, r.admin.User))

@@ -111,9 +111,9 @@ ORDER BY admins.id IS NULL, 1`
 // lookUpHolders asks for the roles that can act as the clone, or give themselves that, and not as the original. Until
 // PostgreSQL 15, one with CREATEROLE can act as any that is no superuser.
 func (s *session) lookUpHolders(pair strategies.Pair) statement {
-	become, able := "MEMBER", "h.rolcreaterole AND NOT o.rolsuper"
+	able := "h.rolcreaterole AND NOT o.rolsuper"
 	if s.major() >= 16 {
-		become, able = "SET", "false"
+		able = "false"
 	}
 	sql := `WITH RECURSIVE holders(id) AS (
   SELECT member FROM pg_auth_members WHERE roleid = to_regrole(quote_ident($2))
@@ -122,7 +122,7 @@ SELECT h.rolname FROM holders JOIN pg_roles h ON h.oid = holders.id JOIN pg_role
   LATERAL (SELECT pg_has_role(h.oid, c.oid, 'MEMBER WITH ADMIN OPTION')) x(admin)
 WHERE h.oid <> o.oid AND NOT h.rolsuper AND h.rolname NOT IN (session_user, current_user) AND NOT (` + able + `) AND NOT pg_has_role(h.oid, o.oid, 'MEMBER WITH ADMIN OPTION')
 AND ((x.admin OR pg_has_role(h.oid, c.oid, 'USAGE')) AND NOT pg_has_role(h.oid, o.oid, 'USAGE')
-  OR (x.admin OR pg_has_role(h.oid, c.oid, '` + become + `')) AND NOT pg_has_role(h.oid, o.oid, '` + become + `'))
+  OR (x.admin OR pg_has_role(h.oid, c.oid, '` + s.become() + `')) AND NOT pg_has_role(h.oid, o.oid, '` + s.become() + `'))
 ORDER BY 1`
 	return statement{operation{action: "looking up who can act as the clone"}, sql, []string{pair.Original, pair.Clone}}
 }

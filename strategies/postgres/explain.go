@@ -224,10 +224,7 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 // database, the user's, the database's, that of all users. Every role may read them. With its schema,
 // for the owner of the database may have put functions of its own first.
 func (s *session) lookUpActs(pair strategies.Pair) statement {
-	become := "'MEMBER'"
-	if s.major() >= 16 {
-		become = "'SET'"
-	}
+	become := "'" + s.become() + "'"
 	acts := func(user string) string {
 		return `LEFT JOIN LATERAL (SELECT r.oid, CASE WHEN x.setrole <> 0 AND x.setdatabase <> 0 THEN pg_catalog.current_database() END AS here
   FROM pg_catalog.pg_db_role_setting x, LATERAL pg_catalog.unnest(x.setconfig) v(v)
