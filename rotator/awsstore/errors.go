@@ -12,7 +12,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
+
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 )
 
 // wrapError gives an error of the SDK its kind and a sentence. The codes are those
@@ -27,12 +29,26 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 		kind, advice := classify(operation, secretID, api.ErrorCode(), api.ErrorMessage())
 		if kind == rotator.KindAccessDenied {
 			advice.Text = s.remedy(ctx, operation, secretID, api.ErrorMessage())
+			if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok && d.OfSecretPolicy() {
+				advice.Fixes = policyFixes(secretID)
+			}
 		}
 		err = rotator.WithHint(fmt.Errorf("%s: %w: %w", operation, kind, apiError{err, api}), advice.Text)
 		return rotator.WithFix(err, "", advice.Fixes...)
 	}
 	return fmt.Errorf("%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, s.host(), "Secrets Manager",
 		"secretsmanager"})
+}
+
+// policyFixes show the resource policy of a secret, and put the corrected one in its place.
+func policyFixes(secretID string) []rotator.Fix {
+	show := inShell("aws secretsmanager get-resource-policy --secret-id %s --query ResourcePolicy --output text",
+		secretID)
+	show.For = "to see the resource policy of the secret"
+	put := inShell("aws secretsmanager put-resource-policy --secret-id %s --resource-policy file://policy.json "+
+		"--block-public-policy", secretID)
+	put.For = "with the whole of it, corrected as said above, in policy.json"
+	return []rotator.Fix{show, put}
 }
 
 // inShell is a command for people.

@@ -172,6 +172,31 @@ func TestNoAllowWhereNoneHelps(t *testing.T) {
 	}
 }
 
+// TestTheSecretsOwnPolicy, where it decided, is shown and put back by lines to be run; any other is not the secret's.
+func TestTheSecretsOwnPolicy(t *testing.T) {
+	t.Parallel()
+	for reason, lines := range map[string]int{
+		"with an explicit deny in a resource-based policy":   2,
+		"because no resource-based policy allows the action": 2,
+		"because no identity-based policy allows the action": 0,
+		"with an explicit deny in an identity-based policy":  0,
+		"with an explicit deny in a VPC endpoint policy":     0,
+		"with an explicit deny":                              0, "": 0,
+	} {
+		store := script{"UpdateSecretVersionStage": deniedAs("UpdateSecretVersionStage", scriptARN, reason)}.store(t)
+		err := store.MoveLabel(t.Context(), scriptARN, rotator.LabelMove{Label: "AWSCURRENT", To: "a", From: "b"})
+		fixes := rotator.FixesOf(err)
+		if len(fixes) != lines {
+			t.Fatalf("%q: to be run: %v", reason, fixes)
+		}
+		for i, begin := range []string{"get-resource-policy", "put-resource-policy"}[:lines] {
+			if fixes[i].By != rotator.ByShell || !strings.HasPrefix(fixes[i].Run, "aws secretsmanager "+begin+" --secret-id "+scriptARN+" ") {
+				t.Errorf("%q: %+v", reason, fixes[i])
+			}
+		}
+	}
+}
+
 // TestARemedyForAKey, from whatever the secret names it by and whatever KMS is said to
 // have said, the key itself out of sight.
 func TestARemedyForAKey(t *testing.T) {

@@ -196,6 +196,11 @@ func (d Denial) afterDeny() string {
 	return fmt.Sprintf("an explicit deny in %s%s: change that statement. %s", layers, where, whatever)
 }
 
+// OfSecretPolicy says whether it is the resource policy of the secret itself that decided.
+func (d Denial) OfSecretPolicy() bool {
+	return d.Layer == resourceBased && d.Through == "" && strings.HasPrefix(d.Action, "secretsmanager:") && !d.Key
+}
+
 // owner is what the denied action is about.
 func (d Denial) owner() string {
 	service, _, _ := strings.Cut(d.Action, ":")
