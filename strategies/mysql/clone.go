@@ -305,8 +305,11 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 			return err
 		}
 	}
-	give := append(missing.grants(clone.account),
-		have.lifted(want).removeRestrictions(clone.account)...)
+	as := ""
+	if len(want.of(restriction)) > 0 {
+		as = " AS " + original.String()
+	}
+	give := append(missing.grantsAs(clone.account, as), have.lifted(want).removeRestrictions(clone.account)...)
 	giving := func(sql statement) operation {
 		return operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone),
 			remedy: c.passOnRemedy(sql)}

@@ -453,15 +453,22 @@ func (r rights) missing(other rights) rights {
 }
 
 // grants gives the statements that give an account these rights.
-func (r rights) grants(to account) []statement {
+func (r rights) grants(to account) []statement { return r.grantsAs(to, "") }
+
+// grantsAs is grants, and as is what MySQL is told of privileges on *.*: AS an account, so that they come with the
+// exceptions which that account has. At no moment are they there without.
+func (r rights) grantsAs(to account, as string) []statement {
 	var statements []statement
 	add := func(text, what string) { statements = append(statements, statement{text, what}) }
 	for _, on := range r.onObjects(privilege) {
-		object, names, with := on.object, on.names(privilege, on.object, false), ""
+		object, names, with, excepted := on.object, on.names(privilege, on.object, false), "", ""
 		if on.has(grantOption, object) {
 			with = " WITH GRANT OPTION"
 		}
-		add("GRANT "+names+" ON "+object+" TO "+to.String()+with, names+" ON "+object+with)
+		if object == "*.*" {
+			excepted = as
+		}
+		add("GRANT "+names+" ON "+object+" TO "+to.String()+with+excepted, names+" ON "+object+with)
 	}
 	for _, option := range []bool{false, true} {
 		with := ""
