@@ -295,8 +295,12 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		return err
 	}
 	if !c.inUse() {
+		before := have.of(role)
 		if have, err = c.revokeExtra(ctx, clone.account, have, want); err != nil {
 			return err
+		}
+		if len(before.without(have)) > 0 {
+			haveRole = "" // on MySQL, a role that is revoked is no default role when it is granted again
 		}
 	}
 	missing := want.missing(have)

@@ -350,6 +350,24 @@ func TestCloneWithDefaultRole(t *testing.T) {
 	})
 }
 
+// TestADefaultRoleThatTheCloneMayPassOn: the clone may no longer pass it on, and has it active after a login as before.
+func TestADefaultRoleThatTheCloneMayPassOn(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db, role, app := s.NewDatabase(t), s.role(t), s.user(t)
+		word := " TO "
+		if s.MariaDB {
+			word = " FOR "
+		}
+		s.run(t, "GRANT SELECT ON "+db+".* TO "+role, "CREATE TABLE "+db+".t (n int)", "GRANT "+role+" TO "+
+			at(app.User).String(), "SET DEFAULT ROLE "+role+word+at(app.User).String())
+		pair := pairOf(app.User)
+		s.ensure(t, pair)
+		s.run(t, "GRANT "+role+" TO "+at(pair.Clone).String()+" WITH ADMIN OPTION")
+		ok(t, s.as(t.Context(), s.ensure(t, pair), "SELECT * FROM "+db+".t"))
+		s.alike(t, at(app.User), at(pair.Clone))
+	})
+}
+
 // TestStrangersAmongClones: accounts of the clone's name where the original has none.
 func TestStrangersAmongClones(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
