@@ -538,17 +538,24 @@ func (c *cloneSync) set(key setting, action string) {
 		in = " IN DATABASE " + quoteIdent(key.database)
 		what += fmt.Sprintf(" in database %q", key.database)
 	}
+	alter := "ALTER ROLE " + quoteIdent(c.clone.name) + in + " " + action
 	st := operation{
 		action:    fmt.Sprintf("copying %s from role %q to role %q", what, c.original.name, c.clone.name),
 		sensitive: true,
 	}
-	if st.remedy = rotator.Sentencef("only a superuser may set %s: remove it from role %q", key.name,
-		c.original.name); c.version >= 150000 {
+	switch {
+	case strings.HasPrefix(action, "RESET"):
+		st.action = fmt.Sprintf("resetting %s of role %q, which role %q has not", what, c.clone.name, c.original.name)
+		st.remedy = rotator.Sentencef("only a superuser may reset %s: as one, %s", key.name, c.fix("%s", alter))
+	case c.version >= 150000:
 		st.remedy = rotator.Sentencef("only a superuser may set %s, unless it is permitted: %s; or remove it from "+
 			"role %q", key.name, c.fix("GRANT SET ON PARAMETER %s TO %s", quoteSetting(key.name),
 			quoteIdent(c.actingRole.name)), c.original.name)
+	default:
+		st.remedy = rotator.Sentencef("only a superuser may set %s: remove it from role %q", key.name,
+			c.original.name)
 	}
-	c.change(st, "ALTER ROLE "+quoteIdent(c.clone.name)+in+" "+action)
+	c.change(st, alter)
 }
 
 // withTempMembership wraps set for the setting role. Minor releases from before November

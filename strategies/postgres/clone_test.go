@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -276,6 +277,42 @@ func TestCloneTakesAfterOriginal(t *testing.T) {
 		if after := s.everything(t, r.pair.Original+"%"); len(after) != len(before) {
 			t.Errorf("a second time changed something:\n%s\n%s", before, after)
 		}
+	})
+}
+
+// TestListThatNoSETWrote: a list of names that a session had from elsewhere is stored as it is, and there the server
+// reads names without quotes as small letters, and skips white space.
+func TestListThatNoSETWrote(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		r.mustAs(t, r.original, "CREATE SCHEMA myapp", "CREATE TABLE myapp.t (id int)",
+			`SELECT set_config('search_path', E'"Other",\n\tMyApp', false)`,
+			fmt.Sprintf("ALTER ROLE %s SET search_path FROM CURRENT", r.pair.Original))
+		r.mustAs(t, r.original, "SELECT * FROM t")
+		r.turn(t, true)
+		r.mustAs(t, r.clone, "SELECT * FROM t")
+	})
+}
+
+// TestWarningsOfAPair: what would end the login of the user that clients are moved to is said before, and what the
+// clone has beside the original is named as the clone's.
+func TestWarningsOfAPair(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		r.turn(t, true)
+		s.run(t, fmt.Sprintf("ALTER ROLE %s VALID UNTIL '%s'", r.pair.Original, time.Now().Add(time.Hour).Format(time.RFC3339)))
+		pair := r.pair
+		pair.Target = pair.Original
+		warnings, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+		ok(t, err)
+		if len(warnings) != 1 || !strings.Contains(warnings[0].Text, "VALID UNTIL") {
+			t.Errorf("warnings: %v", warnings)
+		}
+		s.run(t, fmt.Sprintf("ALTER ROLE %s VALID UNTIL 'infinity'", r.pair.Original),
+			fmt.Sprintf("ALTER ROLE %s SET log_statement = 'all'", r.pair.Clone))
+		pair.Target = pair.Clone
+		_, err = engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+		wants(t, err, rotator.KindPrivilege, fmt.Sprintf(`ALTER ROLE "%s" RESET "log_statement"`, r.pair.Clone))
 	})
 }
 

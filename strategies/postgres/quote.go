@@ -31,21 +31,24 @@ func quoteSetting(name string) string {
 // that are lists of names the catalogue holds the list, quoted name by name, and
 // SET would take one constant for one name. The list of them is pg_dump's.
 func quoteValue(name, value string) string {
+	files := false
 	switch strings.ToLower(name) {
-	case "local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries",
-		"temp_tablespaces", "unix_socket_directories":
+	case "search_path", "temp_tablespaces":
+	case "local_preload_libraries", "session_preload_libraries", "shared_preload_libraries", "unix_socket_directories":
+		files = true
 	default:
 		return quoteLiteral(value)
 	}
-	names := splitNames(value)
+	names := splitNames(value, files)
 	for i, n := range names {
 		names[i] = quoteLiteral(n)
 	}
 	return strings.Join(names, ", ")
 }
 
-// splitNames undoes the server's list of quoted names: a, "B ""c""", "$user".
-func splitNames(list string) []string {
+// splitNames undoes the server's list of quoted names: a, "B ""c""", "$user". What SET FROM CURRENT stores may not
+// come from SET: there the server takes capitals without quotes for small letters, but not in names of files.
+func splitNames(list string, files bool) []string {
 	names := []string{}
 	var name strings.Builder
 	quoted := false
@@ -61,7 +64,9 @@ func splitNames(list string) []string {
 		case c == ',':
 			names = append(names, name.String())
 			name.Reset()
-		case c != ' ':
+		case !files && 'A' <= c && c <= 'Z':
+			name.WriteByte(c + 'a' - 'A')
+		case !strings.ContainsRune(" \t\n\v\f\r", rune(c)):
 			name.WriteByte(c)
 		}
 	}

@@ -34,6 +34,8 @@ func TestQuoteValue(t *testing.T) {
 		{"search_path", `"a, b", "c""d", e`, `'a, b', 'c"d', 'e'`},
 		{"search_path", `""`, `''`},
 		{"Temp_Tablespaces", `fast`, `'fast'`},
+		{"search_path", "\"User\",\n\tMyApp ", `'User', 'myapp'`},
+		{"local_preload_libraries", `Auth`, `'Auth'`},
 	} {
 		if got := quoteValue(c.name, c.value); got != c.want {
 			t.Errorf("quoteValue(%s, %s) = %s, want %s", c.name, c.value, got, c.want)
@@ -95,7 +97,7 @@ func FuzzSplitNames(f *testing.F) {
 		if !utf8.ValidString(a + b) {
 			t.Skip()
 		}
-		got := splitNames(quoteIdent(a) + ", " + quoteIdent(b))
+		got := splitNames(quoteIdent(a)+", "+quoteIdent(b), false)
 		if len(got) != 2 || got[0] != a || got[1] != b {
 			t.Fatalf("%q, %q came back as %q", a, b, got)
 		}

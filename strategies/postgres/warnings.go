@@ -66,10 +66,12 @@ func (s *session) clearWarnings() []strategies.Warning {
 		strings.Join(users, " and "))}
 }
 
-// pairWarnings says in what the two users of a pair will differ. act is the role that the
-// clone's sessions will act as.
+// pairWarnings says what may surprise of the user that clients are moved to, and in what the two of the pair will
+// differ. act is the role that the clone's sessions will act as.
 func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Warning {
-	all, reversed := s.clearWarnings(), s.seen.reversed
+	target, reversed := s.roles[pair.Target], s.seen.reversed
+	target.name = pair.Target // of a clone that is to be made
+	all := s.warnings(target)
 	switch {
 	case pair.Target == pair.Original && s.seen.lacks != "" && !reversed.is:
 		// It is known, and the rotation mends it: not to stop it in strict mode either.
