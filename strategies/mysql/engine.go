@@ -127,6 +127,7 @@ func (Engine) Traits() strategies.Traits {
 		MaxUserBytes:      32, // the server counts characters; bytes are on the safe side
 		MaxPasswordSize:   maxPassword,
 		ExcludeCharacters: exclude,
+		Administrators:    "root or the master user of RDS",
 		DetectsPoolers:    true,
 		SeveralAccounts:   true,
 	}
