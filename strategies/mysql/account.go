@@ -216,7 +216,7 @@ func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secr
 	if !s.mariadb {
 		parts := make([]string, len(targets))
 		for i, t := range targets {
-			parts[i] = t.String() + " IDENTIFIED BY " + quotePassword(p)
+			parts[i] = t.String() + " IDENTIFIED " + t.withPlugin() + "BY " + quotePassword(p)
 		}
 		st.remedy = s.createUserRemedy()
 		return s.exec(ctx, st, "ALTER USER "+strings.Join(parts, ", "))
@@ -240,24 +240,28 @@ func setPasswords(targets []accountRow, to func(plugin string) string) string {
 	parts := make([]string, len(targets))
 	for i, t := range targets {
 		parts[i] = "SET PASSWORD FOR " + t.String() + " = " + to(t.plugin())
-		if len(t.passwords()) < 2 {
-			continue
+		if len(t.passwords()) > 1 || t.replugged {
+			parts[i] = "ALTER USER " + t.String() + " IDENTIFIED VIA " + t.via(to)
 		}
-		methods := slices.Clone(t.plugins)
-		for j, plugin := range t.plugins {
-			switch {
-			case slices.Contains(passwordPlugins, plugin):
-				methods[j] += " USING " + to(plugin)
-			case t.stored[j] != "":
-				methods[j] += " USING " + quoteText(t.stored[j])
-			}
-		}
-		parts[i] = "ALTER USER " + t.String() + " IDENTIFIED VIA " + strings.Join(methods, " OR ")
 	}
 	if len(parts) == 1 {
 		return parts[0]
 	}
 	return "BEGIN NOT ATOMIC " + strings.Join(parts, "; ") + "; END"
+}
+
+// via are the methods of an account of MariaDB, with another password for those that have one.
+func (r accountRow) via(to func(plugin string) string) string {
+	methods := slices.Clone(r.plugins)
+	for i, plugin := range r.plugins {
+		switch {
+		case slices.Contains(passwordPlugins, plugin):
+			methods[i] += " USING " + to(plugin)
+		case r.stored[i] != "":
+			methods[i] += " USING " + quoteText(r.stored[i])
+		}
+	}
+	return strings.Join(methods, " OR ")
 }
 
 // setPassword is MariaDB's way. (ALTER USER would turn the account over to
@@ -388,12 +392,14 @@ func (s *session) grantToChange(ctx context.Context, of account) rotator.Fix {
 // accountRow is what mysql.user says of an account.
 type accountRow struct {
 	account
-	plugins  []string // how it may log in: one of these, in the server's order
-	stored   []string // what the server checks the password by, of each plugin
-	locked   bool
-	isRole   bool
-	retained bool   // a second password is retained (MySQL)
-	second   string // what the server checks that by
+	plugins []string // how it may log in: one of these, in the server's order
+	stored  []string // what the server checks the password by, of each plugin
+	locked  bool
+	isRole  bool
+	// replugged says that it is to log in by plugins, and logs in by others now: what is stored is of those.
+	replugged bool
+	retained  bool   // a second password is retained (MySQL)
+	second    string // what the server checks that by
 
 	require   string            // REQUIRE SSL, or what it is
 	limits    string            // WITH MAX_QUERIES_PER_HOUR 5 ...
@@ -409,6 +415,14 @@ var passwordPlugins = []string{"caching_sha2_password", "sha256_password", "mysq
 // plugin is the first by which the account has a password, or "".
 func (r accountRow) plugin() string {
 	return strings.Join(r.passwords()[:min(1, len(r.passwords()))], "")
+}
+
+// withPlugin is what MySQL is told of a plugin that changes with the password.
+func (r accountRow) withPlugin() string {
+	if !r.replugged {
+		return ""
+	}
+	return "WITH " + quoteText(r.plugin()) + " "
 }
 
 // changeable says whether a superuser may give the account a password that works.

@@ -260,9 +260,22 @@ func (c *cloneSync) synced() []accountRow {
 	return all
 }
 
-// targets gives the accounts whose password is set.
+// targets gives the accounts whose password is set. One of the clone gets it for the plugins of the original: a client
+// may know no others.
 func (c *cloneSync) targets(ctx context.Context) ([]accountRow, error) {
-	return c.changeable(ctx, c.allTargets(), c.pair.Target)
+	rows, err := c.changeable(ctx, c.allTargets(), c.pair.Target)
+	if c.inUse() || c.pair.PasswordOnly {
+		return rows, err
+	}
+	for i, r := range rows {
+		o := slices.IndexFunc(c.originals, func(o accountRow) bool { return o.host == r.host })
+		if o < 0 || len(r.passwords()) < len(r.plugins) || slices.Equal(r.plugins, c.originals[o].passwords()) {
+			continue
+		}
+		rows[i].plugins, rows[i].replugged = c.originals[o].passwords(), true
+		rows[i].stored = make([]string, len(rows[i].plugins))
+	}
+	return rows, err
 }
 
 // inUse says whether clients may be on the clone.
@@ -355,10 +368,13 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s%s", clone,
 			quoteText(original.plugin()), quotePassword(p), mark))
 	}
-	via := fmt.Sprintf("CREATE USER %s IDENTIFIED VIA %s USING ", clone, original.plugin())
-	err := c.execRaw(ctx, via+quoteText(hash(original.plugin(), p)))
+	create := "CREATE USER " + clone.String() + " IDENTIFIED VIA "
+	made := accountRow{plugins: original.passwords()}
+	err := c.execRaw(ctx, create+made.via(func(plugin string) string { return quoteText(hash(plugin, p)) }))
 	if c.strict(err) {
-		return c.execClear(ctx, st, via+"PASSWORD("+quotePassword(p)+")")
+		return c.execClear(ctx, st, create+made.via(func(string) string {
+			return "PASSWORD(" + quotePassword(p) + ")"
+		}))
 	}
 	if err != nil {
 		return c.wrapError(ctx, st, err)

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -426,6 +427,54 @@ func TestCloneKeepsPlugin(t *testing.T) {
 		}
 		if got := s.ask(t, "SELECT plugin FROM mysql.user WHERE User IN ("+quoteText(user)+", "+quoteText(pair.Clone)+")"); got != plugin+"\n"+plugin {
 			t.Errorf("plugins: %s", got)
+		}
+	})
+}
+
+// TestTheCloneLogsInByThePluginsOfItsOriginal: those that it has now, all of them, for a client may know but one.
+func TestTheCloneLogsInByThePluginsOfItsOriginal(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		by := []string{"IDENTIFIED WITH caching_sha2_password BY '%s'", "IDENTIFIED WITH sha256_password BY '%s'"}
+		if s.MariaDB {
+			s = newServer(t, s.Name, nil)
+			s.run(t, ed25519)
+			by = []string{"IDENTIFIED VIA mysql_native_password USING PASSWORD('%s')",
+				"IDENTIFIED VIA ed25519 USING PASSWORD('%[1]s') OR mysql_native_password USING PASSWORD('%[1]s')"}
+		}
+		plugins := func(user string) (all []string) {
+			session, err := engine().connect(t.Context(), s.superuser(), false)
+			ok(t, err)
+			defer session.close()
+			rows, err := session.accounts(t.Context(), user)
+			ok(t, err)
+			for _, r := range rows {
+				all = append(all, r.plugins...)
+			}
+			return all
+		}
+		for i := range by {
+			app := s.user(t)
+			pair := pairOf(app.User)
+			for j := range 3 {
+				s.run(t, "ALTER USER "+at(app.User).String()+" "+fmt.Sprintf(by[(i+j)%2], app.Password.Reveal()))
+				clone := at(pair.Clone)
+				before := ""
+				if j > 0 {
+					before = s.ask(t, "SHOW CREATE USER "+clone.String())
+				}
+				_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+				ok(t, err)
+				if j > 0 && s.ask(t, "SHOW CREATE USER "+clone.String()) != before {
+					t.Error("the dry run has changed the clone")
+				}
+				next := s.ensure(t, pair)
+				ok(t, engine().Ping(t.Context(), next))
+				if want, got := plugins(app.User), plugins(next.User); !slices.Equal(want, got) {
+					t.Errorf("the original logs in by %v, the clone by %v", want, got)
+				}
+				s.ensure(t, pair) // to the same end
+				app = s.ensure(t, back(pair))
+			}
 		}
 	})
 }

@@ -135,7 +135,8 @@ func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample
 			}
 			continue
 		}
-		err := s.execRaw(ctx, "ALTER USER "+t.String()+" IDENTIFIED BY "+quotePassword(sample)+" REPLACE 'x'")
+		err := s.execRaw(ctx, "ALTER USER "+t.String()+" IDENTIFIED "+t.withPlugin()+"BY "+quotePassword(sample)+
+			" REPLACE 'x'")
 		switch {
 		case errorNumber(err) == 3893, errorNumber(err) == 3891:
 		case err != nil:
