@@ -316,6 +316,18 @@ func TestWarningsOfAPair(t *testing.T) {
 	})
 }
 
+// TestMinorReleasesThatIgnoreTheSettingRole cannot have such a server: the warning rests on its version.
+func TestMinorReleasesThatIgnoreTheSettingRole(t *testing.T) {
+	t.Parallel()
+	for version, warns := range map[int]int{160004: 0, 160005: 1, 160006: 0, 180001: 0, 170001: 1} {
+		s := &session{version: version, roles: map[string]role{}}
+		got := s.pairWarnings(strategies.Pair{Original: "app", Clone: "app_clone", Target: "app_clone"}, "app")
+		if len(got) != warns || warns == 1 && (!got[0].Unknown || !strings.Contains(got[0].Text, "upgrade")) {
+			t.Errorf("%d: %v", version, got)
+		}
+	}
+}
+
 // TestAttributesOfSuperusers: what only a superuser may give is asked of nobody who
 // need not give it, and named where it is needed.
 func TestAttributesOfSuperusers(t *testing.T) {

@@ -78,7 +78,9 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Wa
 		return append(all, strategies.Warn("clients are on role %q now, and lack what it had from role %q, to "+
 			"which this "+
 			"rotation moves them. To give it back at once: %s", pair.Clone, pair.Original, s.seen.lacks))
-	case act != "" && act != "none", reversed.is && reversed.gives:
+	case act != "" && act != "none":
+		return append(all, s.settingRoleWarnings(pair)...)
+	case reversed.is && reversed.gives:
 		return all
 	case reversed.is:
 		return append(all, strategies.Warning{Text: adminOnly(pair, reversed.revoke)})
@@ -88,4 +90,15 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Wa
 		"BY %s in every database; the next rotation does the rest",
 		pair.Clone, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original),
 		quoteIdent(pair.Clone)))
+}
+
+// settingRoleWarnings speaks of the minor releases of 14 November 2024, which leave out every setting role.
+// https://www.postgresql.org/docs/release/17.2/
+func (s *session) settingRoleWarnings(pair strategies.Pair) []strategies.Warning {
+	if !slices.Contains([]int{120021, 130017, 140014, 150009, 160005, 170001}, s.version) {
+		return nil
+	}
+	return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("PostgreSQL %d.%d does not apply the setting role "+
+		"(the next minor release does), so that what clients create as role %q would not be role %q's, which could "+
+		"not use it: upgrade the server first", s.version/10000, s.version%10000, pair.Clone, pair.Original)}}
 }
