@@ -249,7 +249,8 @@ func (s *scene) follow() (reasons []string) {
 // names.
 func (s *scene) whoThereIs(text string) {
 	s.t.Helper()
-	names := map[string]string{"postgres": "postgres or the master user of RDS", "valkey": "default"}[s.db.family()]
+	names := map[string]string{"postgres": "postgres or the master user of RDS", "mysql": "root or the master user of RDS",
+		"mariadb": "root or the master user of RDS", "valkey": "default"}[s.db.family()]
 	for _, m := range regexp.MustCompile(`, as (the superuser secret's user or as )?an administrator(?: \(([^)]*)\))?`).FindAllStringSubmatch(text, -1) {
 		value := string(s.aws.AWS.Snapshot(s.arn).Holder("AWSCURRENT").Value.Reveal())
 		if m[2] != names || m[1] != "" && !strings.Contains(value, "masterarn") {
