@@ -271,9 +271,17 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 func losses(pair strategies.Pair, changes []change) []strategies.Warning {
 	for _, c := range changes {
 		var lost []string
+		if c.of.name != pair.Clone || !slices.Contains(c.rules, "reset") {
+			continue
+		}
 		for _, rule := range c.of.rules {
-			if c.of.name == pair.Clone && slices.Contains(c.rules, "reset") && !slices.Contains(c.rules, rule) {
+			if !slices.Contains(c.rules, rule) {
 				lost = append(lost, rule)
+			}
+			for _, command := range c.of.keeps(rule, account{rules: c.rules}) {
+				if !slices.Contains(lost, command) {
+					lost = append(lost, command)
+				}
 			}
 		}
 		if lost != nil {
@@ -369,7 +377,8 @@ func (s *session) checkEntitled(ctx context.Context, login strategies.Login, pai
 	}
 	var power []string
 	for _, rule := range target.rules {
-		if administers(rule) && !slices.Contains(inUse.rules, rule) {
+		less := slices.ContainsFunc(target.keeps(rule, inUse), administers)
+		if administers(rule) && (less || !slices.Contains(inUse.rules, rule)) {
 			power = append(power, rule)
 		}
 	}
@@ -381,6 +390,33 @@ func (s *session) checkEntitled(ctx context.Context, login strategies.Login, pai
 	return pair.CheckEntitled(ctx, seen)
 }
 
+// keeps are the commands which a rule gives that another account has too, and which that one takes away again: what is
+// "+@all" here may be "+@all -@dangerous" there.
+func (a account) keeps(rule string, other account) (more []string) {
+	takenAfter := func(rules []string) (taken []string) {
+		for _, word := range rules[slices.Index(rules, rule)+1:] {
+			if strings.HasPrefix(word, "(") {
+				break // a selector stands by itself
+			}
+			if command, takes := strings.CutPrefix(word, "-"); takes {
+				taken = append(taken, "+"+command)
+			}
+		}
+		return taken
+	}
+	if !strings.HasPrefix(rule, "+") || !slices.Contains(other.rules, rule) {
+		return nil
+	}
+	mine := takenAfter(a.rules)
+	for _, command := range takenAfter(other.rules) {
+		if !slices.Contains(mine, command) && (strings.HasPrefix(rule, "+@") || strings.HasPrefix(command, "+@") ||
+			strings.HasPrefix(command, rule+"|")) {
+			more = append(more, command)
+		}
+	}
+	return more
+}
+
 // administers says whether a rule gives power over the server or its users: @slow has ACL SETUSER in it.
 func administers(rule string) bool {
 	command, ok := strings.CutPrefix(strings.TrimPrefix(rule, "("), "+")
@@ -390,5 +426,5 @@ func administers(rule string) bool {
 	command, _, _ = strings.Cut(strings.ToLower(strings.TrimSuffix(command, ")")), "|")
 	return slices.Contains([]string{"@all", "@admin", "@dangerous", "@slow", "@connection", "acl", "config", "module",
 		"debug", "shutdown", "replicaof", "slaveof", "cluster", "failover", "sync", "psync", "monitor", "save",
-		"bgsave", "bgrewriteaof", "latency", "slowlog", "client"}, command)
+		"bgsave", "bgrewriteaof", "latency", "slowlog", "commandlog", "client"}, command)
 }

@@ -768,6 +768,49 @@ func TestCategoriesWithPower(t *testing.T) {
 	}
 }
 
+// TestWhatARuleTakesAway: what takes commands away is a difference of two users as what gives them is: in power, and in
+// what a clone loses.
+func TestWhatARuleTakesAway(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		boss, err := s.user(t.Context(), name("boss"), selfChange)
+		ok(t, err)
+		for _, c := range []struct {
+			less, more []string
+			power      bool
+			lost       string
+		}{
+			{[]string{"~*", "+@all", "-@dangerous"}, []string{"~*", "+@all"}, true, "+@dangerous"},
+			{[]string{"~*", "+@all", "-acl"}, []string{"~*", "+@all"}, true, "+acl"},
+			{[]string{"~*", "+@all", "-@dangerous", "-get"}, []string{"~*", "+@all", "-@dangerous"}, false, "+get"},
+			{[]string{"~*", "+@read", "-mget"}, []string{"~*", "+@read"}, false, "+mget"},
+			{[]string{"~*", "+@read", "+set", "-mget"}, []string{"~*", "+set"}, false, ""},
+		} {
+			app, err := s.user(t.Context(), name("app"), c.less)
+			ok(t, err)
+			clone, err := s.user(t.Context(), app.User+"_clone", c.more)
+			ok(t, err)
+			e, pair := valkey.Engine{Roots: s.CAs}, strategies.Pair{Original: app.User, Clone: clone.User,
+				Target: app.User, Consent: true}
+			warnings, err := e.DryRunEnsureClone(t.Context(), boss, pair, password())
+			ok(t, err)
+			_, told, loses := strings.Cut(fmt.Sprint(warnings), "loses by this rotation")
+			if loses != (c.lost != "") || !strings.Contains(told, c.lost) {
+				t.Errorf("%s: original %v, clone %v: %v", release, c.less, c.more, warnings)
+			}
+			pair.Target, pair.PasswordOnly, pair.Named = clone.User, true, true
+			_, err = e.DryRunEnsureClone(t.Context(), boss, pair, password())
+			if c.power != errors.Is(err, rotator.KindNotEntitled) || !c.power && err != nil {
+				t.Errorf("%s: in use %v, next %v: %v", release, c.less, c.more, err)
+			}
+			pair.Original, pair.Clone, pair.Target = clone.User, app.User, app.User
+			_, err = e.DryRunEnsureClone(t.Context(), boss, pair, password())
+			ok(t, err)
+		}
+	}
+}
+
 // TestAPasswordThatTheSecretDoesNotHold: a rotation ends it, and the preflight says so first, of every strategy and of
 // each user of a pair. What the secret holds is no such password: the old one of dual passwords, of AWSPREVIOUS, and the
 // new one of a rotation that was cut off, of AWSPENDING.
