@@ -148,7 +148,7 @@ func (e Event) validate() error {
 	case e.SecretID == "":
 		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", KindMisconfigured)
 	case !ValidSecretID(e.SecretID):
-		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d printable ASCII characters",
+		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d letters, digits and /_+=.@-!:",
 			KindMisconfigured, maxSecretID)
 	case e.Action.newName() != "":
 		return fmt.Errorf("event: %w: Action is %q: it is now called %q", KindMisconfigured, e.Action,
@@ -172,10 +172,14 @@ func (e Event) validate() error {
 	return nil
 }
 
-// ValidSecretID says whether s can be the ARN or the name of a secret, and may stand
-// in a log.
+// ValidSecretID says whether s can be the ARN or the name of a secret, and may stand in a log, in a command that is
+// printed for people, and in a policy: whoever writes a secret chooses what masterarn names, and must not choose what
+// else a shell runs, or which other secrets a statement is for.
 func ValidSecretID(s string) bool {
-	return s != "" && len(s) <= maxSecretID && isPrintableASCII(s)
+	return s != "" && len(s) <= maxSecretID && !strings.ContainsFunc(s, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		return !letter && !(r >= '0' && r <= '9') && !strings.ContainsRune("/_+=.@-!:", r) // ! is in rds!db-...
+	})
 }
 
 // isPrintableASCII keeps control characters, and so forged log lines, out of whatever

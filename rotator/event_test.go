@@ -97,8 +97,9 @@ func TestTheBoundsOfAnEvent(t *testing.T) {
 	for name, want := range map[string]Event{
 		"the longest": {Step: StepSetSecret, SecretID: strings.Repeat("a", 2048), VersionID: strings.Repeat("a", 64),
 			RotationToken: secret.NewPassword(strings.Repeat("a", 256))},
-		"the shortest":        {Step: StepSetSecret, SecretID: "a", VersionID: strings.Repeat("a", 32)},
-		"every character":     {Step: StepSetSecret, SecretID: printable, VersionID: printable[:64]},
+		"the shortest": {Step: StepSetSecret, SecretID: "a", VersionID: strings.Repeat("a", 32)},
+		"every character": {Step: StepSetSecret, SecretID: "arn:aws:secretsmanager:x:1:secret:rds!a/_+=.@-Z9",
+			VersionID: printable[:64]},
 		"the other 64":        {Step: StepSetSecret, SecretID: "a", VersionID: printable[len(printable)-64:]},
 		"a format for a step": {Step: StepSetSecret, SecretID: "a", VersionID: testVersion, Format: "xml"},
 		"a version of people": {Step: StepStatus, SecretID: "a", VersionID: testVersion, Format: "text"},
@@ -115,10 +116,12 @@ func TestTheBoundsOfAnEvent(t *testing.T) {
 	}
 }
 
-// TestValidSecretID: what a program asks before it sends an event.
+// TestValidSecretID: what a program asks before it sends an event. What would end a command that is printed, or stand
+// for other secrets in a policy, is none.
 func TestValidSecretID(t *testing.T) {
 	for id, want := range map[string]bool{"": false, "app": true, testARN: true, "a\nb": false, strings.Repeat("a", 2048): true,
-		strings.Repeat("a", 2049): false} {
+		strings.Repeat("a", 2049): false, "app;id": false, "$(id)": false, "secret:*": false, "app-??????": false, "a b": false,
+		`a"b`: false, "a'b": false, "a`b": false, "a<b": false, "arn:aws:secretsmanager:eu-west-1:1:secret:rds!a/_+=.@-b": true} {
 		if ValidSecretID(id) != want {
 			t.Errorf("%.20q of %d bytes: want %v", id, len(id), want)
 		}

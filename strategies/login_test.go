@@ -135,7 +135,10 @@ func TestASuperuserIsNamedByAnARN(t *testing.T) {
 		t.Error("it was asked for")
 		return secret.Document{}, nil
 	}
-	for _, arn := range []string{`a\nforged`, `\u0430rn:aws`, strings.Repeat("a", 2049)} {
+	const secrets = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
+	for _, arn := range []string{`a\nforged`, `\u0430rn:aws`, strings.Repeat("a", 2049), // for a log
+		secrets + "x;forged", "$(forged)", secrets + "x forged", // for a command that status prints
+		secrets + "*forged", secrets + "forged-??????"} { // for a statement to add to the role
 		r := rotator.Rotation{Current: document(t, `{"masterarn":"`+arn+`"}`), ReadSecret: related}
 		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err,
 			rotator.KindMisconfigured) || len(err.Error()) > 200 || strings.Contains(err.Error(), "forged") {
