@@ -756,11 +756,12 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 // filledIn is a reason with the ids of this secret in its commands. A label that no version has is taken from none.
 func (c *diagnoser) filledIn(ctx context.Context, reason string) string {
 	current, pending, previous := c.labeledVersions()
-	pairs := []string{"--secret-id ARN", "--secret-id " + c.meta.ARN, "CURRENT-ID", current, "PENDING-ID", pending}
+	pairs := []string{"--secret-id ARN", "--secret-id " + c.meta.ARN, "CURRENT-ID", ShellWord(current), "PENDING-ID",
+		ShellWord(pending)}
 	if previous == "" {
 		pairs = append(pairs, " --remove-from-version-id PREVIOUS-ID", "")
 	}
-	pairs = append(pairs, "PREVIOUS-ID", previous)
+	pairs = append(pairs, "PREVIOUS-ID", ShellWord(previous))
 	if c.FunctionARN != nil {
 		pairs = append(pairs, "FUNCTION-ARN", cmp.Or(c.FunctionARN(ctx), "FUNCTION-ARN"))
 	}
@@ -882,10 +883,10 @@ func (c *diagnoser) commands(a Action) []string {
 func (m LabelMove) cliCommand(secretID string) string {
 	text := "aws secretsmanager update-secret-version-stage --secret-id " + secretID + " --version-stage " + m.Label
 	if m.To != "" {
-		text += " --move-to-version-id " + m.To
+		text += " --move-to-version-id " + ShellWord(m.To)
 	}
 	if m.From != "" {
-		text += " --remove-from-version-id " + m.From
+		text += " --remove-from-version-id " + ShellWord(m.From)
 	}
 	return text
 }

@@ -173,7 +173,7 @@ func (e Event) validate() error {
 }
 
 // ValidSecretID says whether s can be the ARN or the name of a secret, and may stand in a log, in a command that is
-// printed for people, and in a policy: whoever writes a secret chooses what masterarn names, and must not choose what
+// printed for people, and in a policy: the writer of a secret chooses what masterarn names, and must not choose what
 // else a shell runs, or which other secrets a statement is for.
 func ValidSecretID(s string) bool {
 	return s != "" && len(s) <= maxSecretID && !strings.ContainsFunc(s, func(r rune) bool {

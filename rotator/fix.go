@@ -132,6 +132,19 @@ func (x ToRun) markdown(b *strings.Builder) {
 	}
 }
 
+// ShellWord is a word of a command line: in quotes where a shell would make something else of it. The writer of a
+// secret chooses the ids of its versions.
+func ShellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune("/_+=.@-:", r)
+	}
+	if s != "" && strings.TrimFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 // NewFix makes a Fix of a statement that may end in a remark, after " -- ".
 func NewFix(by Runner, statement string) Fix {
 	f := Fix{By: by, Run: statement}

@@ -1,10 +1,15 @@
 package rotator_test
 
 import (
+	"context"
+	"maps"
+	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 )
 
 // TestWhatIsRunIsWhatTheSentenceSays, in its order, whatever a user is called.
@@ -20,4 +25,49 @@ func TestWhatIsRunIsWhatTheSentenceSays(t *testing.T) {
 	if !slices.Equal(s.Fixes, append([]rotator.Fix{unlock}, grants.Fixes...)) || s.Fixes[0].Note != "a note" {
 		t.Errorf("%+v", s.Fixes)
 	}
+}
+
+// TestAVersionIDEndsNoCommand: the writer of a secret chooses the id of a version, of 32 to 64 characters, and a person runs what
+// a diagnosis prints.
+func TestAVersionIDEndsNoCommand(t *testing.T) {
+	const id = "'; echo forged; $(echo forged) `echo forged` #"
+	s := newStory(t)
+	s.run("account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p1\nstate")
+	s.rotator.Store = renamed{s.rotator.Store, awsemu.VersionID(2), id}
+	d, err := s.ask("status", "")
+	if err != nil || d.Action != rotator.ActionDiscard {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	_, ids, _ := strings.Cut(d.Commands[0], " --remove-from-version-id ")
+	if got, err := exec.Command("sh", "-c", "printf %s "+ids).Output(); string(got) != id || err != nil {
+		t.Errorf("%s: a shell makes %q of it, %v", d.Commands[0], got, err)
+	}
+	for word, want := range map[string]string{"": "''", testWord: testWord, "a!b": "'a!b'"} {
+		if got := rotator.ShellWord(word); got != want {
+			t.Errorf("%q: %s", word, got)
+		}
+	}
+}
+
+const testWord = "arn:aws:secretsmanager:eu-west-1:1:secret:a/_+=.@-Z9"
+
+// renamed is a Store of which one version has another id.
+type renamed struct {
+	rotator.Store
+	real, id string
+}
+
+func (r renamed) Describe(ctx context.Context, secretID string) (rotator.Metadata, error) {
+	m, err := r.Store.Describe(ctx, secretID)
+	m.Labels = maps.Clone(m.Labels)
+	m.Labels[r.id] = m.Labels[r.real]
+	delete(m.Labels, r.real)
+	return m, err
+}
+
+func (r renamed) Value(ctx context.Context, secretID string, v rotator.VersionRef) (rotator.SecretValue, error) {
+	if v.ID == r.id {
+		v.ID = r.real
+	}
+	return r.Store.Value(ctx, secretID, v)
 }

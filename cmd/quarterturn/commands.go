@@ -49,7 +49,7 @@ func (q *question) command(step rotator.Step, action rotator.Action, version str
 		words = append(words, string(action))
 	}
 	if version != "" {
-		words = append(words, "--version-id", version)
+		words = append(words, "--version-id", rotator.ShellWord(version))
 	}
 	switch {
 	case q.here:

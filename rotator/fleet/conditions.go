@@ -595,7 +595,8 @@ func noCurrent(f *facts) (Finding, bool) {
 		return no()
 	}
 	return found(list, "SecretVersionsToStages", "no AWSCURRENT",
-		f.cli("update-secret-version-stage", "--version-stage AWSCURRENT --move-to-version-id "+f.candidate()),
+		f.cli("update-secret-version-stage", "--version-stage AWSCURRENT --move-to-version-id "+
+			rotator.ShellWord(f.candidate())),
 		"no version has AWSCURRENT: clients cannot read it. Move the label to the version with the credentials in use")
 }
 
