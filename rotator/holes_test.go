@@ -165,3 +165,44 @@ func TestWhatBlocks(t *testing.T) {
 		}
 	}
 }
+
+// TestAStaleAWSCURRENT: the user whose turn it is is told by the value of AWSCURRENT. A read may give an earlier one
+// shortly after a rotation, or after the label was moved by hand, and its turn is that of the user in use.
+func TestAStaleAWSCURRENT(t *testing.T) {
+	for name, c := range map[string]struct {
+		stale int // that many reads
+		says  string
+	}{
+		"for a moment": {1, `it is for user "app_clone"; the second user of "app_clone" is "app"`},
+		"to the end":   {99, "DescribeSecret has the label on version " + awsemu.VersionID(2)},
+	} {
+		s := newStory(t)
+		s.run("strategy alternating\naccount boss/ps superuser\nsuperuser boss/ps\naccount app/p1\n" +
+			"account app_clone/p2 clone\nversion AWSPREVIOUS app/p1\nversion AWSCURRENT app_clone/p2\n" +
+			"version AWSPENDING app_clone/p3\nstate")
+		s.rotator.Store = &staleCurrent{s.rotator.Store, c.stale}
+		err := s.rotator.Handle(t.Context(), rotator.Event{Step: rotator.StepSetSecret, SecretID: s.arn,
+			VersionID: awsemu.VersionID(3)})
+		if !errors.Is(err, rotator.KindConflict) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+		d, err := s.ask("status", "")
+		if err != nil || d.Versions[0].State != rotator.CredentialWorks {
+			t.Errorf("%s: the user in use: %+v, %v", name, d, err)
+		}
+	}
+}
+
+// staleCurrent is a Store that gives AWSPREVIOUS for AWSCURRENT, that many times.
+type staleCurrent struct {
+	rotator.Store
+	left int
+}
+
+func (s *staleCurrent) Value(ctx context.Context, secretID string, v rotator.VersionRef) (rotator.SecretValue, error) {
+	if v == (rotator.VersionRef{Label: rotator.LabelCurrent}) && !strings.Contains(secretID, "superuser") && s.left > 0 {
+		s.left--
+		v.Label = rotator.LabelPrevious
+	}
+	return s.Store.Value(ctx, secretID, v)
+}

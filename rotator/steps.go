@@ -28,13 +28,29 @@ func (v *invocation) run(ctx context.Context) (Outcome, error) {
 	}
 }
 
-// readStart passes the guards and reads the value that the rotation starts from.
+// readStart passes the guards and reads the value that the rotation starts from. Both answers must be of the same
+// version: by the value of an earlier one, the user whose turn it is would be the one in use.
 func (v *invocation) readStart(ctx context.Context) (seen observed, done bool, err error) {
-	if seen.meta, done, err = v.checkSecret(ctx); err == nil && !done {
-		seen.value, err = v.readCurrent(ctx)
-	}
+	err = v.retryRead(ctx, kindTwoCurrent, func() error {
+		if seen.meta, done, err = v.checkSecret(ctx); err != nil || done {
+			return err
+		}
+		if seen.value, err = v.readCurrent(ctx); err != nil {
+			return err
+		}
+		described, read := seen.meta.VersionWithLabel(LabelCurrent), seen.value.VersionID
+		if described != "" && read != "" && described != read {
+			return fmt.Errorf("AWSCURRENT: %w: %w: DescribeSecret has the label on version %s, and GetSecretValue "+
+				"gave version %s: it was moved meanwhile, or an answer was stale. This attempt changed nothing",
+				KindConflict, kindTwoCurrent, described, read)
+		}
+		return nil
+	})
 	return seen, done, err
 }
+
+// kindTwoCurrent marks answers of Secrets Manager that do not agree about AWSCURRENT.
+const kindTwoCurrent Kind = "two versions are said to be current"
 
 // create gives the pending version a value. Nothing is read first to learn
 // whether it has one: PutSecretValue never overwrites, and says so.
