@@ -24,8 +24,9 @@ type Copy struct {
 // kept in step, and the copies that were found. It looks for the secrets that next
 // changes, from 6 bytes on, raw, escaped, percent-encoded or within base64; and where next
 // changes the user name, for that as the user of a URL, behind "user=", and under a name
-// that says it is a user. Members that say which account and place a secret is for are no
-// copies. What is no copy keeps its very bytes.
+// that says it is a user. A password that is a word, such as the user's name, is followed only where it stands as a
+// password. Members that say which account and place a secret is for are no copies. What is no copy keeps its very
+// bytes.
 func (d Document) Follow(next Document) (Document, []Copy) {
 	var changes []change
 	for _, key := range d.ChangedKeys(next) {
@@ -36,7 +37,7 @@ func (d Document) Follow(next Document) (Document, []Copy) {
 		case key == keyUser:
 			changes = append(changes, newUserChange(before, after))
 		case !isPublicKey(key) && len(before) >= minSecretLen:
-			changes = append(changes, newSecretChange(before, after))
+			changes = append(changes, newSecretChange(before, after, d.isWord(before)))
 		}
 	}
 	if changes == nil {
@@ -77,20 +78,25 @@ func (d Document) Follow(next Document) (Document, []Copy) {
 // the value with it changed. ok: it can be.
 type change func(at scalar, value string) (followed string, found, ok bool)
 
-// newSecretChange recognises a secret in any spelling that the scrubber knows.
-func newSecretChange(before, after string) change {
+// newSecretChange recognises a secret in any spelling that the scrubber knows. One that is a word is changed only where
+// a password stands.
+func newSecretChange(before, after string, word bool) change {
 	var s Scrubber
 	s.Add(NewPassword(before))
 	return func(at scalar, value string) (string, bool, bool) {
 		spans := s.find(value)
-		if len(spans) == 0 {
+		switch {
+		case len(spans) == 0, word && at.ofUser && !at.ofPassword && !at.number && !isURL(value):
 			return value, false, false
-		}
-		if at.number {
+		case at.number, word && value == before && !at.ofPassword:
 			return value, true, false
-		}
-		if value == before {
+		case value == before:
 			return after, true, true
+		case word:
+			spans = slices.DeleteFunc(spans, func(at span) bool { return !isPasswordAt(value, at) })
+		}
+		if len(spans) == 0 {
+			return value, true, false
 		}
 		var b strings.Builder
 		written := 0
@@ -105,8 +111,15 @@ func newSecretChange(before, after string) change {
 		}
 		b.WriteString(value[written:])
 		followed := b.String()
-		return followed, true, len(s.find(followed)) == 0 || before == after
+		return followed, true, word || len(s.find(followed)) == 0 || before == after
 	}
+}
+
+// isPasswordAt says whether a password stands at a part of a text: between ":" and "@", or behind "password=".
+func isPasswordAt(text string, at span) bool {
+	before, after := text[:at.start], text[at.end:]
+	named := regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|pwd)[\\"']*\s*[=:]\s*[\\"']*$`)
+	return strings.HasSuffix(before, ":") && strings.HasPrefix(after, "@") || named.MatchString(before)
 }
 
 // respell writes the new value as the old one is written within a longer text. In a URL
@@ -189,6 +202,7 @@ type scalar struct {
 	start, end int // in the text of the value; of strings alone
 	number     bool
 	ofUser     bool // the nearest name above a string says that it is a user
+	ofPassword bool // or a password
 }
 
 // scalarsOf gives the strings and numbers in a JSON value, at every depth, names of
@@ -240,7 +254,8 @@ func scalarsOf(raw, path string) []scalar {
 			levels = append(levels, inside)
 		case string:
 			start := before + strings.IndexByte(raw[before:], '"')
-			found = append(found, scalar{value: v, path: place, start: start, end: end, ofUser: namesUser(name)})
+			found = append(found, scalar{value: v, path: place, start: start, end: end,
+				ofUser: names(name, "user", "login", "uid"), ofPassword: names(name, "pass", "pwd", "secret")})
 		case json.Number:
 			found = append(found, scalar{value: v.String(), path: place, number: true})
 		}
@@ -248,12 +263,10 @@ func scalarsOf(raw, path string) []scalar {
 	}
 }
 
-// namesUser says whether the name of a member says that it is a user.
-func namesUser(name string) bool {
+// names says whether the name of a member has one of the words in it.
+func names(name string, words ...string) bool {
 	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"user", "login", "uid"}, func(word string) bool {
-		return strings.Contains(name, word)
-	})
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(name, word) })
 }
 
 // pathOf is a name as a path begins with it.
@@ -262,4 +275,12 @@ func pathOf(name string) string {
 		return name
 	}
 	return "[" + strconv.Quote(name) + "]"
+}
+
+// isWord says whether a credential is part of what says which account and place the secret is for, as a password is
+// that is the user's name. Such a text stands elsewhere for what it says.
+func (d Document) isWord(credential string) bool {
+	return slices.ContainsFunc(d.Keys(), func(key string) bool {
+		return isPublicKey(key) && strings.Contains(d.Compact(key), credential)
+	})
 }
