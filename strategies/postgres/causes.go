@@ -115,6 +115,10 @@ func Causes() []dial.Cause {
 			Text: "a password policy of the server refused the new password: adapt the function's password settings " +
 				"to it, or let it take SCRAM verifiers"},
 
+		{Codes: []string{"22023"}, From: []string{"ExecSecLabelStmt"}, Kind: rotator.KindMisconfigured,
+			Text: "the provider of a security label is not loaded in this database: name its library in " +
+				"session_preload_libraries or shared_preload_libraries, or remove the label from the role that has it"},
+
 		// Outages.
 		{Codes: []string{"53100"}, Kind: rotator.KindInternal,
 			Text: "the server's disk is full: free space there. This attempt changed nothing"},

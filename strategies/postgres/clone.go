@@ -21,8 +21,8 @@ import (
 // The original is the model, the clone its image. Whenever it is the clone's turn
 // (and so no client uses it), the clone is created if it is missing and takes over
 // the original's attributes (CONNECTION LIMIT, CREATEDB, CREATEROLE, REPLICATION,
-// BYPASSRLS; never SUPERUSER or VALID UNTIL) and its settings, those for single
-// databases included; settings that the original lost, the clone loses. At the
+// BYPASSRLS; never SUPERUSER or VALID UNTIL), its security labels and its settings, those for single
+// databases included; what the original lost of these, the clone loses. At the
 // original's turn nothing but its password is set: a clone that AWS's template
 // made has none of these, and copying them back would strip the original. At each
 // turn the clone is made a member of the original, if it is not.
@@ -108,6 +108,7 @@ type pairSeen struct {
 	database string
 	clone    map[setting]string // the settings of either
 	original map[setting]string
+	labels   [][]string // in which the two differ
 }
 
 // lookAtPair asks for what readPair reads. None of it fails if a role is missing.
@@ -128,6 +129,9 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 		all = append(all, s.lookUpPrivileges(pair))
 	case s.rehearsal:
 		all = append(all, s.lookUpActs(pair))
+	}
+	if pair.Target == pair.Clone && !pair.PasswordOnly {
+		all = append(all, lookUpLabels(pair))
 	}
 	return all
 }
@@ -153,6 +157,9 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone),
 		member: s.hasRights(all, pair.Clone, pair.Original), lacks: lacks,
 		clone: map[setting]string{}, original: map[setting]string{}}
+	if pair.Target == pair.Clone && !pair.PasswordOnly {
+		s.seen.labels = rest[len(rest)-1].rows
+	}
 	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, makers, privileges)
 	_, exists := s.roles[pair.Clone]
 	// otherwise the clone has it already, or is not given it
@@ -243,6 +250,7 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 		created: !exists, changes: password}
 	if pair.Target == pair.Clone {
 		c.copyAttributes()
+		c.copyLabels()
 	}
 	member, err := c.ensureMember(ctx, pair)
 	if err == nil && member && pair.Target == pair.Clone {
@@ -382,6 +390,25 @@ func (c *cloneSync) alter(attribute string) {
 		remedy: rotator.Sentencef("only a superuser may, or as of PostgreSQL 16 a role that has the attribute "+
 			"itself: as one of those, %s", alter),
 	}, alter.Run)
+}
+
+// lookUpLabels asks for the security labels in which the two of a pair differ, as the clone is to have them.
+func lookUpLabels(pair strategies.Pair) statement {
+	const of = "(SELECT provider, label FROM pg_shseclabel WHERE classoid = 'pg_authid'::regclass AND objoid = "
+	const sql = "SELECT provider, coalesce(quote_literal(o.label), 'NULL') FROM " + of +
+		"to_regrole(quote_ident($1))) o FULL JOIN " + of + "to_regrole(quote_ident($2))) c USING (provider) " +
+		"WHERE o.label IS DISTINCT FROM c.label ORDER BY 1"
+	return statement{operation{action: "looking up security labels"}, sql, []string{pair.Original, pair.Clone}}
+}
+
+// copyLabels gives the clone the original's: one may keep from a role what others see (MASKED of PostgreSQL
+// Anonymizer), and the clone is not to see it.
+func (c *cloneSync) copyLabels() {
+	for _, row := range c.seen.labels {
+		label := c.fix("SECURITY LABEL FOR %s ON ROLE %s IS %s", quoteIdent(row[0]), quoteIdent(c.clone.name), row[1])
+		c.change(operation{action: fmt.Sprintf("giving role %q the security label of role %q (%s)", c.clone.name,
+			c.original.name, label.Run), remedy: rotator.Sentencef("as a superuser, %s", label)}, label.Run)
+	}
 }
 
 // ensureMember gives the clone the original's rights. It says false where the

@@ -316,6 +316,34 @@ func TestWarningsOfAPair(t *testing.T) {
 	})
 }
 
+// TestSecurityLabels: a label may keep something from a role (PostgreSQL Anonymizer's MASKED), and a clone without it
+// would see that. No provider of labels is at hand: one that is not loaded refuses to give its label.
+func TestSecurityLabels(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		label := func(role string) {
+			t.Helper()
+			s.run(t, "INSERT INTO pg_shseclabel SELECT oid, 'pg_authid'::regclass, 'anon', 'MASKED' FROM pg_roles WHERE rolname = '"+role+"'")
+		}
+		label(r.pair.Original)
+		pair := r.pair
+		pair.Target = pair.Clone
+		err := engine().EnsureClone(t.Context(), r.admin, pair, password())
+		wants(t, err, rotator.KindMisconfigured, "security label", "anon", r.pair.Clone)
+		if n := s.ask(t, "SELECT count(*)::text FROM pg_roles WHERE rolname = $1", pair.Clone); n != "0" {
+			t.Error("a clone without the label was made")
+		}
+		s.run(t, "DELETE FROM pg_shseclabel")
+		r.turn(t, true)
+		label(r.pair.Original)
+		label(r.pair.Clone)
+		r.turn(t, false)
+		r.turn(t, true)
+		s.run(t, "DELETE FROM pg_shseclabel WHERE objoid = '"+r.pair.Original+"'::regrole")
+		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindMisconfigured, "IS NULL")
+	})
+}
+
 // TestMinorReleasesThatIgnoreTheSettingRole cannot have such a server: the warning rests on its version.
 func TestMinorReleasesThatIgnoreTheSettingRole(t *testing.T) {
 	t.Parallel()
