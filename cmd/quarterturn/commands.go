@@ -49,13 +49,16 @@ func (q *question) command(step rotator.Step, action rotator.Action, version str
 		words = append(words, string(action))
 	}
 	if version != "" {
-		words = append(words, "--version-id", rotator.ShellWord(version))
+		words = append(words, "--version-id", version)
 	}
 	switch {
 	case q.here:
 		words = append(words, "--here", "--strategy", q.strategy)
 	case q.function != "":
 		words = append(words, "--function", q.function)
+	}
+	for i, word := range words { // what looks like an event may be part of a name of another's choice
+		words[i] = rotator.ShellWord(word)
 	}
 	return strings.Join(words, " ")
 }
