@@ -89,7 +89,7 @@ func clauses() []clause {
 			core, "case len(seen.Gains) > 0 && !p.Consent:", "case false:"},
 		{"entitlement: every account of a name is the secret's",
 			my, "another owner's; AWSCURRENT works; through a",
-			mysql + "entitlement.go", "if len(left) < 2 {", "if true {"},
+			mysql + "entitlement.go", "if len(all) < 2 || len(left) == 0 {", "if true {"},
 		{"stand-ins: accounts that clients would meet next are looked at",
 			my, "one host more, named by",
 			mysql + "clone.go", "err = c.checkStandIns(ctx)", "err = nil"},
