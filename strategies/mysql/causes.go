@@ -163,6 +163,10 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1141", "1147"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: "a privilege that was to be revoked is gone already: another session changes the same accounts. " +
 				"Try again"},
+		{Codes: []string{"1054", "1146"}, Kind: rotator.KindMisconfigured, Retry: dial.RetryPerhaps, Public: true,
+			Text: "the server has no such table or column. Where it is that of a privilege which the clone is to " +
+				"have, and was dropped for good, REVOKE that privilege from the original; if not, create it and " +
+				"try again"},
 		{Codes: []string{"1699", "3894"}, Kind: rotator.KindMisconfigured, Public: true, Text: noPassword},
 		{Codes: []string{"3879"}, Kind: rotator.KindMisconfigured, Text: noPassword},
 		{Codes: []string{"1524"}, Kind: rotator.KindMisconfigured, Public: true,

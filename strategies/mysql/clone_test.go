@@ -479,6 +479,26 @@ func TestTheCloneLogsInByThePluginsOfItsOriginal(t *testing.T) {
 	})
 }
 
+// TestAPrivilegeOnWhatWasDropped: it stays with the original, and the server gives it to no other. The preflight names
+// it, and no clone is made that would lack it when the table is there again.
+func TestAPrivilegeOnWhatWasDropped(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for _, drop := range []string{"DROP TABLE %s.t", "ALTER TABLE %s.t DROP COLUMN m"} {
+			db := s.NewDatabase(t)
+			s.run(t, "CREATE TABLE "+db+".t (n int, m int)")
+			app := s.user(t, "SELECT (n, m) ON "+db+".t")
+			s.run(t, fmt.Sprintf(drop, db))
+			pair := pairOf(app.User)
+			_, dryRun := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			for _, err := range []error{dryRun, engine().EnsureClone(t.Context(), s.superuser(), pair, password())} {
+				wants(t, err, rotator.KindMisconfigured, "`"+db+"`.`t`", "REVOKE that privilege from the original")
+			}
+			s.run(t, "REVOKE ALL PRIVILEGES, GRANT OPTION FROM "+at(app.User).String())
+			ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
+		}
+	})
+}
+
 // TestHashesStay: no error holds a hash, whatever stops EnsureClone.
 func TestHashesStay(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {

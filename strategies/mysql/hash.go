@@ -91,7 +91,8 @@ func matches(stored string, p secret.Password) bool {
 			return false
 		}
 		return same(stored[:24] + shaCrypt(p, stored[3:23], 5000))
-	case strings.HasPrefix(stored, "*"):
+	case strings.HasPrefix(stored, "*"): // MariaDB keeps a hash as it was given one, in small letters too
+		stored = strings.ToUpper(stored)
 		return same(nativeHash(p))
 	}
 	return same(ed25519Hash(p))

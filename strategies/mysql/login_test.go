@@ -395,7 +395,7 @@ func TestErrorsOfEveryNumber(t *testing.T) {
 		rotator.KindNotFound:       {1133, 1396, 3523},
 		rotator.KindReadOnly:       {1836, 1792, 1874},
 		rotator.KindPasswordPolicy: {1819, 3638},
-		rotator.KindMisconfigured:  {1290, 1524, 1699, 3879, 3894, 3878, 3895, 1470, 1372},
+		rotator.KindMisconfigured:  {1290, 1524, 1699, 3879, 3894, 3878, 3895, 1470, 1372, 1054, 1146},
 		rotator.KindConflict:       {1205, 1213, 3891, 3892, 3893, 1141},
 		rotator.KindUnreachable:    {1053, 4031, 1927},
 		rotator.KindDeadline:       {1317, 1969, 3024},
