@@ -148,8 +148,8 @@ func (e Event) validate() error {
 	case e.SecretID == "":
 		return fmt.Errorf("event: %w: SecretId is missing: want the secret's ARN", KindMisconfigured)
 	case !ValidSecretID(e.SecretID):
-		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want at most %d letters, digits and /_+=.@-!:",
-			KindMisconfigured, maxSecretID)
+		return fmt.Errorf("event: %w: SecretId is not a secret's ARN: want letters, digits and /_+=.@-!: alone, "+
+			"at most %d of them", KindMisconfigured, maxSecretID)
 	case e.Action.newName() != "":
 		return fmt.Errorf("event: %w: Action is %q: it is now called %q", KindMisconfigured, e.Action,
 			e.Action.newName())
