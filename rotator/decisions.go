@@ -257,8 +257,9 @@ func decisionTable() []rule {
 			besides: "what its line names, then run status again"},
 		{previous: is(CredentialWorks), action: ActionRollBack,
 			reason: "AWSPREVIOUS works, AWSCURRENT does not. A value was stored that the database was never given, " +
-				"or that is none (not JSON, or no password in it); or the database has an older password (restored " +
-				"backup, or set by hand); or the user of AWSCURRENT is locked, or gone"},
+				"or that is none (not JSON, or no password in it); or the database has another password (restored " +
+				"backup, set by hand, or by a rotation of another secret for this user); or the user of AWSCURRENT " +
+				"is locked, or gone"},
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
 			reason:  "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: do ",
 			besides: "what its line names, then run status again"},
@@ -314,8 +315,9 @@ func decisionTable() []rule {
 		{action: ActionResetPassword, resets: true,
 			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +
 				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +
-				"hidden by another account. " + olderVersion + ". If one works, roll back to it. If none does, as " +
-				"a superuser of the database, set the user's password to the one in AWSCURRENT (create the user if " +
-				"it is gone). In either case run status again"},
+				"hidden by another account. Where a rotation of another secret for this user changed it, clients " +
+				"of that secret need it: set none, and have one secret for both. " + olderVersion + ". If one works, " +
+				"roll back to it. If none does, as a superuser of the database, set the user's password to the one " +
+				"in AWSCURRENT (create the user if it is gone). In either case run status again"},
 	}
 }

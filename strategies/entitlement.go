@@ -32,6 +32,8 @@ type Evidence struct {
 	// Synced names those which the change takes from the account before it has its new
 	// password, or gives to the account in use.
 	Synced []string
+	// Taking is what people run to take Admin and Synced from it, where that is known.
+	Taking []rotator.Fix
 	// Gains names what would come to be able to do more by the change and is no account of
 	// the pair: who can act as one of the two, and what was defined for the name of one.
 	Gains []string
@@ -65,8 +67,8 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 		return NotEntitled("user %q is the superuser that this rotation acts as. Its password belongs to the "+
 			"superuser secret alone: give the secret a user of its own", p.Target)
 	case len(seen.Admin) > 0:
-		return NotEntitled("user %q has %s, and user %q, which is in use, has not. Revoke that from %q, or grant it "+
-			"to both", p.Target, list(seen.Admin), p.InUse(), p.Target)
+		return rotator.WithFix(NotEntitled("user %q has %s, and user %q, which is in use, has not. Take that from %q, "+
+			"unless both are to have it", p.Target, list(seen.Admin), p.InUse(), p.Target), "", seen.Taking...)
 	case len(seen.Gains) > 0 && !p.Consent:
 		return withConsent(p.secretARN, "if it may be so", NotEntitled("user %q is to have what user %q may do, and "+
 			"so would have: %s. Take that away; or, if it may be so, add this to the superuser secret: %s", p.Clone,
@@ -88,8 +90,9 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 			p.Target, unproved)}
 	}
 	if p.Consent {
-		return NotEntitled("user %q has %s, and user %q, which is in use, has not (and %v). Revoke that from %q, or "+
-			"grant it to both", p.Target, list(seen.Synced), p.InUse(), unproved, p.Target)
+		return rotator.WithFix(NotEntitled("user %q has %s, and user %q, which is in use, has not (and %v). Take that "+
+			"from %q, unless both are to have it", p.Target, list(seen.Synced), p.InUse(), unproved, p.Target), "",
+			seen.Taking...)
 	}
 	if seen.Others != nil && seen.Others() != "" {
 		return heldByOthers(p.Target, seen.Others(), p.Original, p.Clone)
@@ -105,9 +108,10 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 			"owner's, or that owner is locked out. ", seen.Several)
 		all = ". All of its accounts then get the new password"
 	}
-	return withConsent(p.secretARN, "if the two are a pair", NotEntitled("nothing proves that user %q belongs to user "+
-		"%q: %s; %s. %sIf the two are a pair, add this to the superuser secret: %s%s", p.Target, p.InUse(), why,
-		unknown, several, consentMember(p.Original, p.Clone), all), p.Original, p.Clone)
+	const condition = "if the two are a pair, and no other secret is for either of them"
+	return withConsent(p.secretARN, condition, NotEntitled("nothing proves that user %q belongs to user %q: %s; %s. "+
+		"%sI%s, add this to the superuser secret: %s%s", p.Target, p.InUse(), why, unknown, several, condition[1:],
+		consentMember(p.Original, p.Clone), all), p.Original, p.Clone)
 }
 
 // list shortens what would fill a screen.

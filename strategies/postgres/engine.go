@@ -215,5 +215,7 @@ func (Engine) ResetStatement(user string) string {
 		had += " (a clone of " + of + ": GRANT " + of + " TO " + quoteIdent(user) + ")"
 	}
 	return "ALTER ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' VALID UNTIL 'infinity' -- if there is no " +
-		"such role: CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT " + had
+		"such role: CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT " + had + "; if " +
+		"logins are rejected after it, and SHOW password_encryption says md5: SET password_encryption = " +
+		"'scram-sha-256', and it again, in one session"
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
@@ -127,6 +128,26 @@ ORDER BY 1`
 	return statement{operation{action: "looking up who can act as the clone"}, sql, []string{pair.Original, pair.Clone}}
 }
 
+// leaving takes a role out of a group that it is a member of by itself. From 16 on, each grantor's grant is one.
+func (s *session) leaving(member, group string, all edges) (taking []rotator.Fix) {
+	for _, e := range all {
+		if e.member != member || e.role != group {
+			continue
+		}
+		by := ""
+		if s.version >= 160000 && e.grantor != "" {
+			by = " GRANTED BY " + quoteIdent(e.grantor)
+		}
+		taking = append(taking, byAdministrator("REVOKE %s FROM %s%s", quoteIdent(group), quoteIdent(member), by))
+	}
+	return taking
+}
+
+// byAdministrator is for what the user of a superuser secret need not be able to do, nor to grant.
+func byAdministrator(format string, args ...any) rotator.Fix {
+	return rotator.Fix{By: rotator.ByAdministrator, Run: fmt.Sprintf(format, args...)}
+}
+
 // evidence is what memberships show, and the privileges of the clone that the original lacks
 // (where its password is to be set). makers are roles that could have made the evidence. It is
 // of two roles that exist.
@@ -149,8 +170,10 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 		case floor[name] && (acts[name] || !becomes[name] || has[name] == (attributes{})): // no attribute is inherited
 		case !toClone && !pair.PasswordOnly:
 			seen.Synced = append(seen.Synced, "membership in "+name)
+			seen.Taking = append(seen.Taking, s.leaving(pair.Target, name, all)...)
 		default:
 			seen.Admin = append(seen.Admin, "membership in "+name)
+			seen.Taking = append(seen.Taking, s.leaving(pair.Target, name, all)...)
 		}
 	}
 	for i, word := range attributeWords {
@@ -167,6 +190,7 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 			more = append(more, "the attribute "+word)
 		default:
 			seen.Admin = append(seen.Admin, "the attribute "+word)
+			seen.Taking = append(seen.Taking, byAdministrator("ALTER ROLE %s NO%s", quoteIdent(pair.Target), word))
 		}
 	}
 	clone, grantors := false, []string(nil)

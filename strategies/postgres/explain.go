@@ -19,11 +19,13 @@ func (Engine) Inquiry(users ...string) string {
 	for i, user := range users {
 		names[i] = quoteLiteral(user)
 	}
-	return "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit FROM pg_roles WHERE rolname IN (" +
+	return "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit, current_setting('password_encryption') " +
+		"FROM pg_roles WHERE rolname IN (" +
 		strings.Join(names, ", ") + ") -- no row: the role is dropped, or renamed to one of SELECT rolname FROM " +
 		"pg_roles WHERE rolcanlogin: then ALTER ROLE ... RENAME TO it back. rolcanlogin f: ALTER ROLE ... LOGIN. " +
 		"rolvaliduntil in the past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. " +
-		"rolconnlimit 0: ALTER ROLE ... CONNECTION LIMIT -1. Otherwise the password is another"
+		"rolconnlimit 0: ALTER ROLE ... CONNECTION LIMIT -1. Otherwise the password is another, or where " +
+		"current_setting is md5, it may be the right one, in a form that no login by scram-sha-256 passes"
 }
 
 // Explain implements strategies.Explainer, in a transaction that is rolled back. It reads what any role may read, and
@@ -104,7 +106,8 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		return rotator.RejectionCause{Text: fmt.Sprintf("there is a role %q, with another password", user),
 			Remedy: says.Text, Fixes: says.Fixes, Blocked: true}, nil
 	}
-	text := fmt.Sprintf("role %q is there, not locked and not expired, so its password is another", user)
+	text := fmt.Sprintf("role %q is there, not locked and not expired, so its password is another, or stored in a "+
+		"form that the method in pg_hba.conf does not take", user)
 	switch {
 	case s.verifiers && r.md5:
 		text = fmt.Sprintf("role %q has an md5 hash stored, which no login by scram-sha-256 passes: set its password",

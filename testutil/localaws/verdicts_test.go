@@ -744,7 +744,7 @@ var scenes = map[string]func(*scene){
 	"the superuser is expired": func(s *scene) {
 		s.only("postgres")
 		s.superuserOf("ALTER ROLE %u VALID UNTIL '2001-01-01'")
-		s.names, s.fix = "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit FROM pg_roles WHERE rolname IN ('"+s.user+"boss')", s.resetSuperuser
+		s.names, s.fix = "FROM pg_roles WHERE rolname IN ('"+s.user+"boss')", s.resetSuperuser
 	},
 	"the superuser is locked, and has another password": func(s *scene) {
 		s.not("valkey")
@@ -874,6 +874,13 @@ var scenes = map[string]func(*scene){
 		s.rotatedPair(1)
 		s.exec("REVOKE " + s.user + " FROM " + s.user + "_clone")
 		s.says = "clients lack what role"
+	},
+	"the clone has become a superuser": func(s *scene) {
+		s.only("postgres")
+		s.rotatedPair(2)
+		s.exec("ALTER ROLE " + s.user + "_clone SUPERUSER")
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.says = "has the attribute SUPERUSER"
 	},
 	"the other user of a pair by its names is renamed": func(s *scene) {
 		s.only("postgres")
