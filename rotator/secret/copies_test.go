@@ -129,12 +129,7 @@ func TestAPasswordThatIsAWord(t *testing.T) {
 		next := d.SetPassword(NewPassword("n3wPAss"))
 		copied := d.Keys()[3]
 		got, copies := d.Follow(next)
-		path := ""
-		for _, at := range copies {
-			if path += at.Path; at.Fixed {
-				path = "!" + path
-			}
-		}
+		path := placesOf(copies)
 		if after := cmp.Or(want.after, d.Compact(copied)); got.Compact(copied) != after || path != want.path {
 			t.Errorf("%s: %q at %q, want %q at %q", member, got.Compact(copied), path, after, want.path)
 		}
@@ -144,6 +139,16 @@ func TestAPasswordThatIsAWord(t *testing.T) {
 	if got.Text("DB_USER") != "webapp_clone" || got.Text("u") != "x://webapp_clone:n3wPAss@h" {
 		t.Errorf("both change: %s", got.Encode().Reveal())
 	}
+}
+
+// placesOf is where copies are, with "!" before it if one of them cannot follow.
+func placesOf(copies []Copy) (path string) {
+	for _, at := range copies {
+		if path += at.Path; at.Fixed {
+			path = "!" + path
+		}
+	}
+	return path
 }
 
 // TestCopiesOfOtherCredentials: those that are written in another way than most, or that are not
@@ -168,12 +173,7 @@ func TestCopiesOfOtherCredentials(t *testing.T) {
 		copied := d.Keys()[len(d.Keys())-1]
 		next := mustParse(strings.TrimSuffix(given.Encode().Reveal(), "}") + fmt.Sprintf(",%q:%s}", copied, d.raw(copied)))
 		got, copies := d.Follow(next)
-		path := ""
-		for _, at := range copies {
-			if path += at.Path; at.Fixed {
-				path = "!" + path
-			}
-		}
+		path := placesOf(copies)
 		if want := cmp.Or(c.want, d.Text(copied)); got.Text(copied) != want || path != c.path {
 			t.Errorf("%s: %q at %q, want %q at %q", name, got.Text(copied), path, want, c.path)
 		}
