@@ -282,10 +282,11 @@ func TestClosedBeforeTheLogin(t *testing.T) {
 		s = server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release,
 			TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
 		_, app = s.pair(t)
-		ok(t, s.Exec(t.Context(), []string{"CONFIG", "SET", "maxclients", "1"}))
+		// held first: the one that sets the limit may still count as a client after it has gone
 		held, err := net.Dial("tcp", s.Address())
 		ok(t, err)
 		defer held.Close()
+		ok(t, s.Exec(t.Context(), []string{"CONFIG", "SET", "maxclients", "1"}))
 		wants(t, ping(), rotator.KindUnreachable, "raise maxclients")
 	}
 }
