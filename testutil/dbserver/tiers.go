@@ -7,11 +7,10 @@ import (
 )
 
 // MajorsInTier is those of Majors that a test of all versions runs on in the tier that is running: in make test the
-// oldest and the newest, between which PostgreSQL changed what CREATEROLE means, in make test-long the others. In make
-// check it skips the test.
+// newest, in make test-long the others. In make check it skips the test.
 func MajorsInTier(t testing.TB) []int {
 	t.Helper()
-	return tier.Share(t, Majors(), 13, 18)
+	return tier.Share(t, Majors(), 18)
 }
 
 // MySQLsInTier is the same of MySQLs: in make test MySQL and the newest MariaDB.

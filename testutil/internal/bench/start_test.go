@@ -14,9 +14,9 @@ import (
 
 // TestAFunctionStartsWithLittleWork: of the function that has all engines, no package of the project makes much before
 // main begins, such as compiled expressions or tables, and its archive is small. Both count at each cold start, and
-// neither is a time.
+// neither is a time. Under the race detector, in make test, packing the archive takes half a minute.
 func TestAFunctionStartsWithLittleWork(t *testing.T) {
-	tier.Test(t)
+	tier.Long(t)
 	built, err := localaws.Build(t.Context(), t.TempDir(), "database")
 	if err != nil {
 		t.Fatal(err)
