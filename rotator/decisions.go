@@ -1,6 +1,9 @@
 package rotator
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // CredentialState is what is known of one stored version.
 type CredentialState string
@@ -103,13 +106,15 @@ func decide(s situation) rule {
 	all := decisionTable()
 	r := all[slices.IndexFunc(all, func(r rule) bool { return r.matches(s) })]
 	if r.action == ActionDiscard && s.pooled {
-		r.action, r.reason = ActionInvestigate, byHand
+		r.action, r.reason, r.lines = ActionInvestigate, byHand, []Fix{{By: ByShell,
+			For: "if that works, to remove the label AWSPENDING by hand", Run: stage + "AWSPENDING " +
+				"--remove-from-version-id PENDING-ID"}}
 	}
 	return r
 }
 
-// rule is a row of the table. A column that is nil fits everything. In the commands of a reason, ARN, FUNCTION-ARN,
-// CURRENT-ID, PENDING-ID and PREVIOUS-ID stand for those of the secret.
+// rule is a row of the table. A column that is nil fits everything. In its lines and the commands of its reason, ARN,
+// FUNCTION-ARN, CURRENT-ID, PENDING-ID and PREVIOUS-ID stand for those of the secret.
 type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
@@ -120,16 +125,23 @@ type rule struct {
 	reason string
 	// besides ends the reason. Where something is printed below it, that is to be done first.
 	besides string
+	// lines are what the reason has a person run, after the query for the cause.
+	lines []Fix
 	// resets: the reason asks for a password to be set, by the strategy's statement.
 	resets bool
 }
 
-// text is the reason, whole. printed says whether there is something below it to be run.
-func (r rule) text(printed bool) string {
-	if r.besides != "" && printed {
-		return r.reason + "what is printed below, and besides it " + r.besides
+// text is the reason, whole. printed says whether there is something below it to be run, and query whether that is
+// one for the cause.
+func (r rule) text(printed, query bool) string {
+	text := r.reason
+	if !query {
+		text = strings.ReplaceAll(text, byQuery, "")
 	}
-	return r.reason + r.besides
+	if r.besides != "" && printed {
+		return text + "what is printed below, and whatever else " + strings.TrimPrefix(r.besides, "what ")
+	}
+	return text + r.besides
 }
 
 func (r rule) matches(s situation) bool {
@@ -144,20 +156,41 @@ func matchesAny[T comparable](column []T, v T) bool {
 	return column == nil || slices.Contains(column, v)
 }
 
-// olderVersion is how to come to a version without a label. PREVIOUS-ID and what goes with it is left out where there
+// stage begins a command that moves a label.
+const stage = "aws secretsmanager update-secret-version-stage --secret-id ARN --version-stage "
+
+// byQuery stands in a reason where the strategy has a query for the cause.
+const byQuery = " or by the query below"
+
+// noneWorks is what to do once each version with a label has been rejected, with the lines of olderVersions.
+const noneWorks = "no labeled version works. In this order: (1) Find the cause, from the lines above" + byQuery + ": " +
+	"the password was changed in the database, or the user is dropped, expired, off or hidden by another account. " +
+	"Where a rotation of another secret for this user changed it, clients of that secret need it: set none, and have " +
+	"one secret for both. (2) Where wrong values were stored, or a backup of the database was restored, an older " +
+	"version may still be right: have status test it, as printed below, and roll back to it if it works. (3) Else, " +
+	"as a superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is " +
+	"gone). Then run status again"
+
+// olderVersions is how to come to a version without a label. PREVIOUS-ID and what goes with it is left out where there
 // is no AWSPREVIOUS.
-const olderVersion = "Where wrong values were stored, or a backup of the database was restored, an older version " +
-	"may still be right: aws secretsmanager list-secret-version-ids --secret-id ARN --include-deprecated lists them. " +
-	"To have status test one, the newest without a label first, give it the label AWSPREVIOUS: aws secretsmanager " +
-	"update-secret-version-stage --secret-id ARN --version-stage AWSPREVIOUS --move-to-version-id VERSION-ID " +
-	"--remove-from-version-id PREVIOUS-ID"
+func olderVersions() []Fix {
+	return []Fix{
+		{By: ByShell, For: "to list older versions",
+			Run: "aws secretsmanager list-secret-version-ids --secret-id ARN --include-deprecated"},
+		{By: ByShell, For: "if one of them may be right, to have status test it (the newest without a label first), " +
+			"with its id in place of VERSION-ID", Run: stage + "AWSPREVIOUS --move-to-version-id VERSION-ID " +
+			"--remove-from-version-id PREVIOUS-ID", Note: "then run status with that version id"},
+	}
+}
+
+// valueFile says what a stored value is made of.
+const valueFile = "It is a JSON object with engine, host, username, password, dbname (or what the engine has in its " +
+	"place), and masterarn for a superuser"
 
 // byHand is for what would be discarded, were it not for a pooler.
 const byHand = "AWSCURRENT works and AWSPENDING is of no use, but these logins went through a pooler " +
 	"(poolerForwardsLogins). Log in to the database itself by the value of AWSCURRENT. If that works, remove the " +
-	"label AWSPENDING by hand: aws secretsmanager update-secret-version-stage --secret-id ARN --version-stage " +
-	"AWSPENDING --remove-from-version-id PENDING-ID. Then rotate again. If it does not, keep AWSPENDING and try its " +
-	"value"
+	"label AWSPENDING by hand, as printed below, and rotate again. If it does not, keep AWSPENDING and try its value"
 
 // decisionTable is the table of decisions, read from the top; the last row fits everything.
 // What it never does:
@@ -181,18 +214,15 @@ func decisionTable() []rule {
 				"rotates it; if the secret is configured for this one, correct engine in it, or configure it for a " +
 				"function of its engine"},
 		{current: is(CredentialMissing, credentialNone), action: ActionStoreCredentials,
-			reason: "AWSCURRENT has no value: store the credentials now in use"},
+			reason: "AWSCURRENT has no value: store the credentials now in use, in value.json. " + valueFile},
 		{current: is(CredentialUnknown), action: ActionInvestigate,
 			reason: "AWSCURRENT could not be tested: do ",
 			besides: "what its line names, then run status again. Until then set no password, and move no label but " +
 				"where its line says so"},
-		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
-			reason: "AWSCURRENT was not tested, and its line says why. If an earlier status has found it rejected, " +
-				"and a status of its own each other version, no labeled version works: then find the cause by the " +
-				"query below, if there is one. " + olderVersion + ", and run status with its version id. If one " +
-				"works, roll back to it. If none does, as a superuser of the database, set the user's password to " +
-				"the one in AWSCURRENT. If no earlier status has found AWSCURRENT rejected, change nothing, and " +
-				"run status without a version id, which tests AWSCURRENT first"},
+		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true, lines: olderVersions(),
+			reason: "AWSCURRENT was not tested, and its line says why. If no earlier status has found it rejected, " +
+				"change nothing, and run status without a version id, which tests AWSCURRENT first. If one has, and " +
+				"a status of its own each other version, " + noneWorks},
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,
@@ -201,9 +231,9 @@ func decisionTable() []rule {
 		{current: is(CredentialWorks), pending: is(credentialNone), rotationOn: yes, action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), setUp: no, action: ActionNone,
-			reason: "AWSCURRENT works; no rotation in progress. Rotation is not set up. To set it up and " +
-				"rotate now: aws secretsmanager rotate-secret --secret-id ARN --rotation-lambda-arn FUNCTION-ARN " +
-				"--rotation-rules AutomaticallyAfterDays=30"},
+			reason: "AWSCURRENT works; no rotation in progress. Rotation is not set up",
+			lines: []Fix{{By: ByShell, For: "to set it up and rotate now", Run: "aws secretsmanager rotate-secret " +
+				"--secret-id ARN --rotation-lambda-arn FUNCTION-ARN --rotation-rules AutomaticallyAfterDays=30"}}},
 		{current: is(CredentialWorks), pending: is(credentialNone), action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress. Rotation is disabled: rotate-secret enables it and " +
 				"rotates now"},
@@ -289,35 +319,28 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can " +
 				"lock the user: to test it first, run status with its version id. If it works, finish it"},
 		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate, resets: true,
+			lines: olderVersions(),
 			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can " +
-				"lock the user: to test it first, run status with its version id. If it is rejected too, no labeled " +
-				"version works: then find the cause by the query below, if there is one. " + olderVersion + ", and " +
-				"run status with its version id. If one works, roll back to it. If none does, as a superuser of the " +
-				"database, set the user's password to the one in AWSCURRENT"},
+				"lock the user: to test it first, run status with its version id. If it is rejected too, " + noneWorks},
 		{current: is(CredentialInvalid), previous: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is invalid, for the reason above. AWSPREVIOUS was not tested, for a second rejected " +
 				"login in a row can lock the user: to test it first, run status with its version id. If it works, " +
 				"roll back to it"},
 		{current: is(CredentialInvalid), action: ActionStoreCredentials,
-			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the credentials " +
-				"now in use, with every member that this function needs: where AWSPREVIOUS is a JSON object " +
-				"(aws secretsmanager get-secret-value --secret-id ARN --version-stage AWSPREVIOUS), copy it first, " +
-				"for storing moves that label, and replace what is wrong in it, such as the password. Else write " +
-				"engine, host, username, password, dbname, and masterarn for a superuser. Where the password is not " +
-				"known, have a superuser set the one that you store"},
+			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the " +
+				"credentials now in use, in value.json, with every member that this function needs. Where " +
+				"AWSPREVIOUS is a JSON object, copy it first, for storing moves that label (aws secretsmanager " +
+				"get-secret-value --secret-id ARN --version-stage AWSPREVIOUS), and replace what is wrong in it, as " +
+				"the password. " + valueFile + ". Where the password is not known, have a superuser set the one that " +
+				"you store"},
 		{previous: is(CredentialOtherTarget), action: ActionResetPassword, resets: true,
+			lines: []Fix{{By: ByShell, For: "if AWSCURRENT names the wrong user or target, to move the label back",
+				Run: stage + "AWSCURRENT --move-to-version-id PREVIOUS-ID --remove-from-version-id CURRENT-ID"}},
 			reason: "AWSCURRENT does not work, and AWSPREVIOUS was not tried: it is for another user or target. If " +
-				"AWSCURRENT names the wrong one, move the label back: aws secretsmanager update-secret-version-stage " +
-				"--secret-id ARN --version-stage AWSCURRENT --move-to-version-id PREVIOUS-ID " +
-				"--remove-from-version-id CURRENT-ID. If it names the right one: find the cause, from the lines " +
-				"above or by the query below, if there is one. Then, as a superuser of the database, set the user's " +
-				"password to the one in AWSCURRENT (create the user if it is gone). In either case run status again"},
-		{action: ActionResetPassword, resets: true,
-			reason: "no labeled version works. First find the cause, from the lines above or by the query below, if " +
-				"there is one: the password was changed in the database, or the user is dropped, expired, off or " +
-				"hidden by another account. Where a rotation of another secret for this user changed it, clients " +
-				"of that secret need it: set none, and have one secret for both. " + olderVersion + ". If one works, " +
-				"roll back to it. If none does, as a superuser of the database, set the user's password to the one " +
-				"in AWSCURRENT (create the user if it is gone). In either case run status again"},
+				"AWSCURRENT names the wrong one, move the label back, as printed below. If it names the right one: " +
+				"find the cause, from the lines above" + byQuery + ". Then, as a superuser of the database, set the " +
+				"user's password to the one in AWSCURRENT (create the user if it is gone). In either case run status " +
+				"again"},
+		{action: ActionResetPassword, resets: true, lines: olderVersions(), reason: noneWorks},
 	}
 }

@@ -348,8 +348,11 @@ func (c *diagnoser) compare(ctx context.Context) {
 	case unlike: // the reason says what to do
 		c.note(id, "AWSPREVIOUS has another "+all)
 	default:
-		c.note(id, fmt.Sprintf("AWSPREVIOUS has another %s. If AWSCURRENT has a wrong one, move the label back: %s",
-			all, LabelMove{LabelCurrent, id, previous}.cliCommand(c.meta.ARN)))
+		c.note(id, "AWSPREVIOUS has another "+all+". If AWSCURRENT has a wrong one, move the label back first")
+		l := c.probes[id] // whose other lines mend what need not be broken then
+		l.fixes = slices.Insert(l.fixes, 0, Fix{By: ByShell, For: "if AWSCURRENT has a wrong " + all + ", to move " +
+			"the label back", Run: LabelMove{LabelCurrent, id, previous}.cliCommand(c.meta.ARN)})
+		c.probes[id] = l
 	}
 }
 
@@ -714,7 +717,7 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		switch {
 		case l.state == CredentialMissing && id == pending && id != current:
 			s.Detail = "it has no value: createSecret stored none"
-			if c.attempt == attemptOpen { // else what follows says why
+			if c.attempt == attemptOpen && c.probes[current].state == CredentialWorks { // else another line says why
 				s.Detail += ", and its error in the function's log says why. " +
 					"If the log has no error, the function did not run: its reserved concurrency may be 0, or its " +
 					"policy may not let Secrets Manager invoke it. quarterturn fleet finds the cause"
@@ -740,6 +743,12 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 			d.Fixes = append(d.Fixes, c.fixesOf(id, []string{LabelCurrent, LabelPending, LabelPrevious}[i])...)
 		}
 	}
+	inquiry := c.inquiry(r)
+	d.Fixes = append(d.Fixes, inquiry...)
+	for _, f := range r.lines {
+		f.Run = c.filledIn(ctx, f.Run)
+		d.Fixes = append(d.Fixes, f)
+	}
 	if r.resets {
 		d.Fixes = append(d.Fixes, c.resets()...)
 	}
@@ -749,12 +758,13 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		who.Superuser = who.Superuser && !c.superuserFails
 		d.Fixes = who.named(d.Fixes)
 	}
-	d.Reason = c.filledIn(ctx, r.text(d.Fixes != nil))
+	d.Reason = c.filledIn(ctx, r.text(d.Fixes != nil, inquiry != nil))
 	return d
 }
 
-// filledIn is a reason with the ids of this secret in its commands. A label that no version has is taken from none.
-func (c *diagnoser) filledIn(ctx context.Context, reason string) string {
+// filledIn is a text of a rule with the ids of this secret in its commands. A label that no version has is taken from
+// none.
+func (c *diagnoser) filledIn(ctx context.Context, text string) string {
 	current, pending, previous := c.labeledVersions()
 	pairs := []string{"--secret-id ARN", "--secret-id " + c.meta.ARN, "CURRENT-ID", ShellWord(current), "PENDING-ID",
 		ShellWord(pending)}
@@ -765,7 +775,7 @@ func (c *diagnoser) filledIn(ctx context.Context, reason string) string {
 	if c.FunctionARN != nil {
 		pairs = append(pairs, "FUNCTION-ARN", cmp.Or(c.FunctionARN(ctx), "FUNCTION-ARN"))
 	}
-	return strings.NewReplacer(pairs...).Replace(reason)
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 // fixesOf is what people run for what is said of a version, and whose password is the one to type.
@@ -791,14 +801,14 @@ func (c *diagnoser) fixesOf(id, label string) []Fix {
 	return all
 }
 
-// resets are the statements that set the password of AWSCURRENT's user, and that of AWSPREVIOUS's where it is
-// another and rejected too, and the query that comes before them. The original of a pair, whose name the
-// clone's begins with, comes first: a clone that has to be created is made a member of it. AWSPENDING's user may
-// never have been there, and the next attempt sets its password.
-func (c *diagnoser) resets() (all []Fix) {
+// rejectedOnes are the values whose users may have another password: that of AWSCURRENT, and that of AWSPREVIOUS where
+// its user is another and rejected too. AWSPENDING's user may never have been there, and the next attempt sets its
+// password. The original of a pair, whose name the clone's begins with, comes first: a clone that has to be created is
+// made a member of it. It gives the label of each by its user, too.
+func (c *diagnoser) rejectedOnes() (values []secret.Document, labels map[string]string) {
 	current, _, previous := c.labeledVersions()
-	values := []secret.Document{c.probes[current].value}
-	labels := map[string]string{values[0].Text("username"): LabelCurrent}
+	values = []secret.Document{c.probes[current].value}
+	labels = map[string]string{values[0].Text("username"): LabelCurrent}
 	l := c.probes[previous]
 	if user := l.value.Text("username"); l.state == CredentialRejected && user != "" && labels[user] == "" {
 		values, labels[user] = append(values, l.value), LabelPrevious
@@ -806,20 +816,37 @@ func (c *diagnoser) resets() (all []Fix) {
 	slices.SortFunc(values, func(a, b secret.Document) int {
 		return strings.Compare(a.Text("username"), b.Text("username"))
 	})
-	if explainer, ok := c.Strategy.(LoginExplainer); ok && !c.explained {
-		if query := explainer.Inquiry(values...); query != "" {
-			f := NewFix(BySuperuser, query)
-			f.For = toFindTheCause
-			all = append(all, f)
-		}
+	return values, labels
+}
+
+// inquiry is the query that shows why logins are rejected, where that is not known.
+func (c *diagnoser) inquiry(r rule) []Fix {
+	explainer, ok := c.Strategy.(LoginExplainer)
+	if !ok || !r.resets || c.explained {
+		return nil
 	}
-	if reset, ok := c.Strategy.(PasswordResetter); ok {
-		for _, d := range values {
-			if statement := cmp.Or(c.reset[d.Text("username")], reset.ResetStatement(d)); statement != "" {
-				f := NewFix(BySuperuser, statement)
-				f.For, f.PasswordOf = "to set the password", labels[d.Text("username")]
-				all = append(all, f)
-			}
+	values, _ := c.rejectedOnes()
+	query := explainer.Inquiry(values...)
+	if query == "" {
+		return nil
+	}
+	f := NewFix(BySuperuser, query)
+	f.For = toFindTheCause
+	return []Fix{f}
+}
+
+// resets are the statements that set the passwords of those that are rejected.
+func (c *diagnoser) resets() (all []Fix) {
+	reset, ok := c.Strategy.(PasswordResetter)
+	if !ok {
+		return nil
+	}
+	values, labels := c.rejectedOnes()
+	for _, d := range values {
+		if statement := cmp.Or(c.reset[d.Text("username")], reset.ResetStatement(d)); statement != "" {
+			f := NewFix(BySuperuser, statement)
+			f.For, f.PasswordOf = "to set the password", labels[d.Text("username")]
+			all = append(all, f)
 		}
 	}
 	return all

@@ -505,7 +505,8 @@ func TestWhatAStrategyNeedNotDo(t *testing.T) {
 		s := newStory(t)
 		s.run(c.versions + "\nstate")
 		s.rotator.Strategy = canary{c.fail}
-		if d, err := s.ask("status", ""); err != nil || d.Action != c.want || d.Fixes != nil {
+		if d, err := s.ask("status", ""); err != nil || d.Action != c.want ||
+			slices.ContainsFunc(d.Fixes, func(f rotator.Fix) bool { return f.By != rotator.ByShell }) {
 			t.Errorf("%s: %+v, %v; want %s", name, d, err, c.want)
 		}
 	}
@@ -546,7 +547,8 @@ func TestTheStatementForASuperuser(t *testing.T) {
 		if c.want != "" { // each may lock the account
 			d, err = s.send([]byte(`{"Step":"status","SecretId":"app","ClientRequestToken":"` + awsemu.VersionID(1) + `"}`))
 		}
-		if err != nil || len(d.Fixes) != min(1, len(c.want)) || c.want != "" && d.Fixes[0].Run != c.want {
+		inDatabase := slices.DeleteFunc(d.Fixes, func(f rotator.Fix) bool { return f.By == rotator.ByShell })
+		if err != nil || len(inDatabase) != min(1, len(c.want)) || c.want != "" && inDatabase[0].Run != c.want {
 			t.Errorf("%s: %+v, %v; want the statement %q", name, d, err, c.want)
 		}
 	}

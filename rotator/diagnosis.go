@@ -35,8 +35,9 @@ type Diagnosis struct {
 	Reason string
 	// Commands does it, in the AWS CLI.
 	Commands []string `json:",omitempty"`
-	// Fixes are what people run to mend what the versions' lines name, in this order: a query that shows why logins are
-	// rejected comes first. Where another action is recommended, there are none: one way out is enough.
+	// Fixes are what people run, in this order: what mends what the versions' lines name, a query that shows why
+	// logins are rejected, and what else the reason asks for. Where For begins with "if", it depends. Where Commands do
+	// what is recommended, the lines' are left out: one way out is enough.
 	Fixes []Fix `json:",omitempty"`
 	// RecoverEvent has the function do it: it looks again first. Where nothing is to be moved, it has the
 	// function test a version that was not tested. If that is rejected, the server may count it against the user.

@@ -44,7 +44,10 @@ type Engine struct {
 	AllowMD5 bool
 }
 
-var _ strategies.CloningEngine = Engine{}
+var (
+	_ strategies.CloningEngine = Engine{}
+	_ strategies.UseTester     = Engine{}
+)
 
 const (
 	maxNameBytes = 63 // NAMEDATALEN-1: the server would cut a longer name

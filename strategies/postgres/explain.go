@@ -183,6 +183,24 @@ func (s *session) orTaken(ctx context.Context, user string, err error) error {
 		"", says.Fixes...)
 }
 
+// TestUse implements strategies.UseTester: a standby lets clients in, who can read there and not write.
+func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
+	s, err := e.connect(ctx, login)
+	if err != nil {
+		return "", err
+	}
+	defer s.close()
+	row, err := s.row(ctx, operation{action: "asking whether the server takes writes"},
+		"SELECT pg_catalog.pg_is_in_recovery()")
+	if err != nil || row[0] != "t" {
+		return "", err
+	}
+	promote := strategies.Fix(strategies.Login{}, "SELECT pg_promote()")
+	promote.By, promote.For = rotator.ByAdministrator, "if its primary is lost, to make this one the primary"
+	return "", rotator.WithFix(s.errorf(rotator.KindReadOnly, "it is a standby: clients can read there and not write, "+
+		"and no password can be set. Use the primary (RDS: the writer endpoint) as host"), "", promote)
+}
+
 // TestClone implements strategies.CloneTester.
 func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair strategies.Pair) error {
 	s, err := e.connect(ctx, login)

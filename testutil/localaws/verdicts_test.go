@@ -118,6 +118,10 @@ func (s *scene) cli(command string) {
 	keys := kms.New(kms.Options{BaseEndpoint: &s.aws.URL, Region: "us-east-1", Credentials: s.sdk.Options().Credentials})
 	flags := map[string]*string{}
 	for i := 3; i < len(words); i += 2 {
+		if words[i] == "--include-deprecated" {
+			i--
+			continue
+		}
 		flags[words[i]] = aws.String(words[i+1])
 	}
 	take := func(name string) *string {
@@ -128,6 +132,9 @@ func (s *scene) cli(command string) {
 	id := take("--secret-id")
 	var err error
 	switch words[2] {
+	case "list-secret-version-ids":
+		list := &secretsmanager.ListSecretVersionIdsInput{SecretId: id, IncludeDeprecated: aws.Bool(true)}
+		_, err = s.sdk.ListSecretVersionIds(s.t.Context(), list)
 	case "restore-secret":
 		_, err = s.sdk.RestoreSecret(s.t.Context(), &secretsmanager.RestoreSecretInput{SecretId: id})
 	case "enable-key":
@@ -229,6 +236,9 @@ func (s *scene) follow() (reasons []string) {
 			event = d.RecoverEvent
 		case len(d.Fixes) > 0:
 			for i, fix := range d.Fixes {
+				if strings.HasPrefix(fix.For, "if ") { // which is not so, unless a scene names it
+					continue
+				}
 				if s.db.family() == "valkey" && fix.For == "to set the password" {
 					s.valkeyRules(d.Fixes[:i])
 				}
@@ -260,7 +270,7 @@ func (s *scene) whoThereIs(text string) {
 }
 
 // printedBelow stands in a reason only where a fix is printed below it.
-const printedBelow = "what is printed below, and besides it "
+const printedBelow = "what is printed below, and whatever else "
 
 // asInTable is a reason as the table of decisions has it, without printedBelow.
 func (s *scene) asInTable(reason string) string {
@@ -271,12 +281,12 @@ func (s *scene) asInTable(reason string) string {
 			pairs = append(pairs, id, label+"-ID")
 		}
 	}
-	reason = strings.Replace(strings.NewReplacer(pairs...).Replace(reason), printedBelow, "", 1)
-	if secret.Holder("AWSPREVIOUS").ID == "" {
-		reason = strings.Replace(reason, "--move-to-version-id VERSION-ID.", "--move-to-version-id VERSION-ID --remove-from-version-id PREVIOUS-ID.", 1)
-	}
-	return regexp.MustCompile(`--rotation-lambda-arn [^ ]+`).ReplaceAllString(reason, "--rotation-lambda-arn FUNCTION-ARN")
+	reason = strings.Replace(strings.NewReplacer(pairs...).Replace(reason), printedBelow, "what ", 1)
+	return strings.ReplaceAll(reason, byQuery, "")
 }
+
+// byQuery stands in a reason only where a query for the cause is printed below it.
+const byQuery = " or by the query below"
 
 // printed gives the commands of the AWS CLI that begin so in the text of the status.
 func (s *scene) printed(begin string) []string {
@@ -825,7 +835,21 @@ var scenes = map[string]func(*scene){
 		right := s.has(s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
 		s.put(s.value(s.user, right, "host", "db.invalid"))
-		s.names, s.fix = "AWSPREVIOUS has another host. If AWSCURRENT has a wrong one, move the label back", func() {
+		s.names, s.fix = "if AWSCURRENT has a wrong host, to move the label back", func() {
+			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
+		}
+	},
+	"the host became a standby": func(s *scene) {
+		s.only("postgres")
+		right := s.has(s.user)
+		standby, err := s.db.(postgres).Standby(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { standby.Close() }) //nolint:errcheck // a throwaway copy
+		s.stuck(aws.Bool(true), s.value(s.user, right), s.value(s.user, right, "port", standby.Port), awsemu.Value{})
+		s.says = "it is a standby: clients can read there and not write"
+		s.names, s.fix = "if AWSCURRENT has a wrong port, to move the label back", func() {
 			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
 		}
 	},
@@ -1405,8 +1429,12 @@ func TestEachVerdictEndsWell(t *testing.T) {
 	}
 	missing := map[string]bool{}
 	oneLine := regexp.MustCompile(`" \+\n\s*"|",\n\s*besides: "`).ReplaceAllString(string(table), "")
-	shared := regexp.MustCompile(`const olderVersion = "(.*)"`).FindStringSubmatch(oneLine)[1]
-	oneLine = strings.ReplaceAll(oneLine, `" + olderVersion + "`, shared)
+	oneLine = regexp.MustCompile(`\+\n\s*valueFile`).ReplaceAllString(oneLine, "+ valueFile")
+	for _, shared := range []string{"noneWorks", "valueFile"} {
+		text := regexp.MustCompile(`const ` + shared + ` = "(.*)"`).FindStringSubmatch(oneLine)[1]
+		oneLine = strings.NewReplacer(`" + `+shared+` + "`, text, `" + `+shared, text+`"`, `reason: `+shared, `reason: "`+text+`"`).Replace(oneLine)
+	}
+	oneLine = strings.ReplaceAll(oneLine, `" + byQuery + "`, "")
 	for _, m := range regexp.MustCompile(`(?:reason: *|^const \w+ = )(".*")`).FindAllStringSubmatch(oneLine, -1) {
 		reason, err := strconv.Unquote(m[1])
 		if err != nil {
