@@ -151,9 +151,10 @@ type change struct {
 }
 
 // apply makes changes and saves, in one transaction. A dry run has the server check the
-// commands, and then discards them.
+// commands, and then discards them. MULTI goes by itself: where it is refused, what follows would be carried out at
+// once.
 func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
-	commands := [][]string{{"MULTI"}}
+	var commands [][]string
 	for _, c := range changes {
 		commands = append(commands, append([]string{"ACL", "SETUSER", c.of.name}, c.rules...))
 	}
@@ -162,8 +163,13 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 	}
 	op := operation{action: "changing users", remedy: s.aclRemedy()}
 	if dry {
-		// EXEC cannot be queued: whether the user may send it, an empty transaction shows.
 		op.action = "checking a change of users"
+	}
+	if _, err := s.do(ctx, op, []string{"MULTI"}); err != nil {
+		return err
+	}
+	if dry {
+		// EXEC cannot be queued: whether the user may send it, an empty transaction shows.
 		_, err := s.do(ctx, op, append(commands, []string{"DISCARD"}, []string{"MULTI"}, []string{"EXEC"})...)
 		return err
 	}
@@ -172,7 +178,7 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 		return err
 	}
 	results, ok := answers[len(answers)-1].([]any)
-	if !ok || len(results) != len(commands)-1 {
+	if !ok || len(results) != len(commands) {
 		return s.errorf(rotator.KindConflict, "the server did not carry out the transaction: nothing was changed; "+
 			"try again")
 	}

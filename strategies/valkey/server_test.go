@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -237,6 +238,56 @@ func TestRefused(t *testing.T) {
 		odd := app
 		odd.Extra = map[string]string{"nodes": nodes}
 		wants(t, valkey.Engine{}.Ping(t.Context(), odd), rotator.KindMisconfigured, "nodes")
+	}
+}
+
+// TestWhatIsRefusedChangesNothing: whichever right the superuser lacks, no part of the work is done, neither by a dry run
+// nor by the change itself.
+func TestWhatIsRefusedChangesNothing(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		_, app := s.pair(t)
+		e, pair := valkey.Engine{}, strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone"}
+		for _, right := range selfChange {
+			boss, err := s.user(t.Context(), name("boss"), without(selfChange, right))
+			ok(t, err)
+			before, err := s.Users(t.Context())
+			ok(t, err)
+			for how, try := range map[string]func() error{
+				"DryRunSetPassword": func() error {
+					_, err := e.DryRunSetPassword(t.Context(), boss, app.User, password())
+					return err
+				},
+				"DryRunKeeping": func() error {
+					_, err := e.DryRunKeeping(t.Context(), boss, app.User, app.Password, password())
+					return err
+				},
+				"DryRunEnsureClone": func() error {
+					_, err := e.DryRunEnsureClone(t.Context(), boss, pair, password())
+					return err
+				},
+				"SetPassword": func() error { return e.SetPassword(t.Context(), boss, app.User, password()) },
+				"SetPasswordKeeping": func() error {
+					return e.SetPasswordKeeping(t.Context(), boss, app.User, app.Password, password())
+				},
+				"EnsureClone": func() error { return e.EnsureClone(t.Context(), boss, pair, password()) },
+			} {
+				dry := strings.HasPrefix(how, "DryRun")
+				if !dry && (right == "+discard" || right == "+config|rewrite") { // which the change does not need
+					continue
+				}
+				if err := try(); right != "+config|rewrite" && !errors.Is(err, rotator.KindPrivilege) {
+					t.Errorf("%s: %s without %s: %v", release, how, right, err)
+				}
+				after, err := s.Users(t.Context())
+				ok(t, err)
+				if !maps.Equal(before, after) {
+					t.Errorf("%s: %s without %s changed something:\n%v\n%v", release, how, right, before, after)
+					before = after
+				}
+			}
+		}
 	}
 }
 
