@@ -105,7 +105,8 @@ func (s *session) saving() string {
 
 // letsAnyIn says that a user has nopass, and whose password it is to be given.
 func (s *session) letsAnyIn(user, label string) error {
-	set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+user+" resetpass >PASSWORD -- on every node, "+atThePrompt)
+	set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" resetpass >PASSWORD -- on every node, "+
+		atThePrompt)
 	set.PasswordOf = label
 	return s.errorf(rotator.KindMisconfigured, "user %q is let in with any password (nopass), so a login proves "+
 		"nothing: %s, with the password in %s in place of PASSWORD, then %s (%s)", user, set, label, saveUsers(),
@@ -126,8 +127,8 @@ func restoreRules(user string) string {
 		"of its rules (where that names none, users are in the configuration file, by INFO server, and CONFIG " +
 		"REWRITE overwrites them). If its line was written there by hand and not loaded, ACL LOAD, which also undoes " +
 		"what others have not saved. If it was deleted, " +
-		"ACL SETUSER " + user + " reset, and after that the words of its line in that file, or of its line, or its " +
-		"clone's, in ACL LIST of any node (without reset, a password that it was given since goes on working)"
+		"ACL SETUSER " + typed(user) + " reset, and after that the words of its line in that file, or of its line, " +
+		"or its clone's, in ACL LIST of any node (without reset, a password that it was given since goes on working)"
 }
 
 // set changes the passwords of a user by rules that are made of what it has, and saves.
@@ -291,11 +292,9 @@ func losses(pair strategies.Pair, changes []change) []strategies.Warning {
 			}
 		}
 		if lost != nil {
-			words := strings.Join(lost, " ")
 			return []strategies.Warning{strategies.Warn("user %q loses by this rotation what user %q has not: %s. If "+
-				"clients need it, give it to that user first: ACL SETUSER %[2]s %[3]s, then ACL SAVE (%[4]s)",
-				pair.Clone,
-				pair.Original, words, inConfigFile)}
+				"clients need it, give it to that user first: ACL SETUSER %s %[3]s, then ACL SAVE (%[5]s)",
+				pair.Clone, pair.Original, typedRules(lost), typed(pair.Original), inConfigFile)}
 		}
 	}
 	return nil

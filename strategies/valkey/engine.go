@@ -286,8 +286,8 @@ func digest(p secret.Password) string {
 // works, and > alone would leave the one that an incident set. It does not stand alone: the inquiry or the explanation
 // comes first, for it would make a user that is gone without its rules.
 func (Engine) ResetStatement(user string) string {
-	return "ACL SETUSER " + user + " on resetpass >PASSWORD -- on every node, " + atThePrompt + ", then ACL SAVE (" +
-		inConfigFile + "). It ends each other password of the user"
+	return "ACL SETUSER " + typed(user) + " on resetpass >PASSWORD -- on every node, " + atThePrompt +
+		", then ACL SAVE (" + inConfigFile + "). It ends each other password of the user"
 }
 
 // NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file. Servers since Redis 7

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -66,7 +65,7 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 		if op.remedy.Text == "" {
 			op.remedy = rotator.Sentencef("user %q may not do it", s.login.User)
 		}
-		kind, sentence = row.Kind, row.Sentence(s.login, strconv.Quote, op.remedy)
+		kind, sentence = row.Kind, row.Sentence(s.login, inQuotes, op.remedy)
 		cause = fmt.Errorf("the server answered %.20s", word)
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.KindDeadline, "the call was cancelled", ctx.Err()
@@ -103,7 +102,7 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 	}
 	err = fmt.Errorf("%s: %w: %s: %w", dial.Describe(s.login), kind, sentence, cause)
 	if server != "" {
-		err = row.WithFix(row.Mark(err, sentence), s.login, func(name string) string { return name }, op.remedy)
+		err = row.WithFix(row.Mark(err, sentence), s.login, typed, op.remedy)
 	}
 	if op.phase != querying {
 		return strategies.MarkLoginError(err)

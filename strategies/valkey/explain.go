@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
@@ -14,10 +16,13 @@ import (
 
 // Inquiry implements strategies.Explainer.
 func (Engine) Inquiry(users ...string) string {
-	one := users[0]
-	return "ACL LIST -- on every node. No line for user " + strings.Join(users, " or ") + ": it is gone, and " +
-		restoreRules(one) + ". off: ACL SETUSER " + one + " on. No rule with + in its line: it was made again " +
-		"without its rules, and may log in and do nothing: the same, before anything is saved. Otherwise the " +
+	names := make([]string, len(users))
+	for i, user := range users {
+		names[i] = typed(user)
+	}
+	return "ACL LIST -- on every node. No line for user " + strings.Join(names, " or ") + ": it is gone, and " +
+		restoreRules(users[0]) + ". off: ACL SETUSER " + names[0] + " on. No rule with + in its line: it was made " +
+		"again without its rules, and may log in and do nothing: the same, before anything is saved. Otherwise the " +
 		"password is another: what follows # is the SHA-256 of one (printf %s \"$PASSWORD\" | sha256sum)"
 }
 
@@ -104,9 +109,10 @@ func (a account) powerful() bool {
 // another name, from the other of its pair, which has the same, or else from the file.
 func bringBack(all map[string]account, login strategies.Login) rotator.Sentence {
 	user := login.User
-	like := func(a account) rotator.Sentence {
-		set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+user+" reset "+strings.Join(a.rules, " ")+
+	like := func(a account, condition string) rotator.Sentence {
+		set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" reset "+typedRules(a.rules)+
 			" on >PASSWORD -- on every node, "+atThePrompt)
+		set.For = condition + "to bring it back"
 		return rotator.Sentencef("%s, with this version's password in place of PASSWORD, %s, then %s (%s)", set,
 			set.Note, saveUsers(), inConfigFile)
 	}
@@ -115,12 +121,14 @@ func bringBack(all map[string]account, login strategies.Login) rotator.Sentence 
 		other = original
 	}
 	if pair := all[other]; pair.powerful() {
-		return rotator.Sentencef("user %q has the rules of its pair: %s", other, like(pair))
+		// a name proves nothing: the writer of the secret chooses it, and the password that would be set
+		const condition = "if the two are a pair, and no other secret is for either of them, "
+		return rotator.Sentencef(condition+"user %q has the rules of its pair: %s", other, like(pair, condition))
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if a := all[name]; name != user && a.has(login) && a.powerful() {
 			return rotator.Sentencef("user %q has its password, and looks like it under another name. Store that "+
-				"name as username in the secret, or bring %q back: %s", name, user, like(a))
+				"name as username in the secret, or bring %q back: %s", name, user, like(a, ""))
 		}
 	}
 	return rotator.Sentencef("%s, and on >PASSWORD, with this version's password in place of PASSWORD. Then, on "+
@@ -129,8 +137,43 @@ func bringBack(all map[string]account, login strategies.Login) rotator.Sentence 
 
 // turnOn says how a user that is off is let in again.
 func turnOn(user string) rotator.Sentence {
-	return rotator.Sentencef("%s, then %s (%s)", strategies.Fix(strategies.Login{}, "ACL SETUSER "+user+" on"),
+	return rotator.Sentencef("%s, then %s (%s)", strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" on"),
 		saveUsers(), inConfigFile)
+}
+
+// typed is a user's name as people type it: in quotes, in the spelling of valkey-cli, where its prompt or a shell would
+// make something else of it. The writer of a secret chooses the name in it: "default", with the quotes in it, is one.
+func typed(user string) string {
+	odd := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-+.,:/@=", r)
+	}
+	if user != "" && !strings.ContainsFunc(user, odd) {
+		return user
+	}
+	return inQuotes(user)
+}
+
+// typedRules are rules as they are typed at the prompt.
+func typedRules(rules []string) string {
+	words := slices.Clone(rules)
+	for i, rule := range words {
+		if strings.ContainsFunc(rule, func(r rune) bool { return r == '"' || r == '\'' || !strconv.IsPrint(r) }) {
+			words[i] = inQuotes(rule)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func inQuotes(word string) string {
+	var b strings.Builder
+	for _, c := range []byte(word) {
+		if c == '_' || c == '-' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return `"` + b.String() + `"`
 }
 
 // saveUsers is the command that follows a change of users.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -146,6 +148,92 @@ func TestTheNodeThatRejectsIsNamed(t *testing.T) {
 	want := fmt.Sprintf("at node 127.0.0.1:%d, there is no user %q", second.Port, app.User)
 	if c := causes[0]; !c.Blocked || !strings.Contains(c.Text, want) {
 		t.Errorf("%+v", c)
+	}
+}
+
+// prompt types lines at the prompt of the client that came with the server.
+func (s server) prompt(t *testing.T, lines ...string) {
+	t.Helper()
+	argv := s.Client()
+	if argv == nil {
+		t.Skip("the server came without its client")
+	}
+	client := exec.CommandContext(t.Context(), argv[0], append(argv[1:], "-h", s.Host, "-p", strconv.Itoa(s.Port), "--user",
+		s.Superuser, "--pass", s.Password, "--no-auth-warning")...)
+	client.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	if out, err := client.CombinedOutput(); err != nil || strings.Count(string(out), "OK") != len(lines) {
+		t.Errorf("%q: %s, %v", lines, out, err)
+	}
+}
+
+// TestWhatIsTypedIsForTheUser: whatever the writer of a secret calls its user, a line that is printed is for the user of
+// that very name, and in a shell it is words and nothing else.
+func TestWhatIsTypedIsForTheUser(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		boss, _ := s.pair(t)
+		p := password()
+		for _, user := range []string{`"default"`, `'default'`, `def"au"lt`, `"def\x61ult"`, `\default`, "x$(touch${IFS}x)",
+			"a`id`", "a;b", "a&b", "a|b", ">a", "a<b", "*", "~", "a#b", "!!", "(a)", "{a,b}", "it's", "ü", "a\u00a0b", "_-.@:/+=,",
+			"-a", "#a", "a%b", "?"} {
+			login := s.login(user, p)
+			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", user, "reset", "~*", "+get", ">" + p.Reveal()},
+				[]string{"ACL", "SETUSER", user + "_clone", "reset", "on", `~a"b`, "~it's", "~a\u00a0b", "+get", "+set"}))
+			before, err := s.Users(t.Context())
+			ok(t, err)
+			same := func(what string) {
+				t.Helper()
+				ok(t, s.logIn(t.Context(), login))
+				after, err := s.Users(t.Context())
+				ok(t, err)
+				for name, rules := range before {
+					if name != user && after[name] != rules {
+						t.Errorf("%s: %s of user %s changed user %s: %s, from %s", release, what, user, name, after[name], rules)
+					}
+				}
+			}
+			explain := func() rotator.RejectionCause {
+				t.Helper()
+				causes, err := valkey.Engine{}.Explain(t.Context(), boss, login)
+				ok(t, err)
+				return causes[0]
+			}
+			lines := []string{explain().Fixes[0].Run} // it is off
+			s.prompt(t, lines...)
+			same("turning on")
+			set, _, _ := strings.Cut(valkey.Engine{}.ResetStatement(user), " -- ")
+			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", user, "resetpass"}))
+			s.prompt(t, strings.Replace(set, "PASSWORD", p.Reveal(), 1))
+			same("the reset")
+			ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", user}))
+			back := explain().Fixes[0]
+			if !strings.HasPrefix(back.For, "if the two are a pair, and no other secret is for either of them") {
+				t.Errorf("%s: a name proves no pair: %+v", release, back)
+			}
+			s.prompt(t, strings.Replace(back.Run, "PASSWORD", p.Reveal(), 1))
+			same("bringing back")
+			after, err := s.Users(t.Context())
+			ok(t, err)
+			if !strings.Contains(after[user], `~a"b ~it's ~a`+"\u00a0b ") {
+				t.Errorf("%s: %s is brought back with %s", release, user, after[user])
+			}
+			lines = append(lines, "ACL GETUSER "+strings.Fields(set)[2])
+			wrong := valkey.Engine{}.Ping(t.Context(), with(login, password()))
+			_, look, _ := strings.Cut(wrong.Error(), "(ACL GETUSER ")
+			look, _, _ = strings.Cut(look, " shows")
+			for _, line := range append(lines, "ACL GETUSER "+look) {
+				shell := exec.CommandContext(t.Context(), "sh", "-c", "set -f; set -- "+line+"; echo $#")
+				shell.Dir = t.TempDir()
+				if out, err := shell.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != fmt.Sprint(len(strings.Fields(line))) {
+					t.Errorf("%s: in a shell, %s is: %s, %v", release, line, out, err)
+				}
+				if left, _ := os.ReadDir(shell.Dir); len(left) > 0 {
+					t.Errorf("%s: a shell runs something in %s", release, line)
+				}
+			}
+			ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", user, user + "_clone"}))
+		}
 	}
 }
 

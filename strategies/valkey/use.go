@@ -156,7 +156,7 @@ func (s *session) served(ctx context.Context, answers []any) (remark string, err
 		case word == "NOPERM" && !denied(answer):
 			remark = fmt.Sprintf("its key patterns do not cover every key. If clients get NOPERM for theirs: ACL "+
 				"GETUSER %s shows the patterns, ACL SETUSER %s ~PATTERN adds one, then ACL SAVE (%s)",
-				s.login.User, s.login.User, inConfigFile)
+				typed(s.login.User), typed(s.login.User), inConfigFile)
 		}
 	}
 	return remark, nil
@@ -192,7 +192,7 @@ func (s *session) readOnly(ctx context.Context, answers []any) error {
 			instead = rotator.Sentencef("to it there is no link, so, if it is lost, %s, by an administrator", promote)
 		}
 	}
-	reads := strategies.Fix(s.login, "ACL SETUSER "+s.login.User+" -@write -- on every node, then ACL SAVE ("+
+	reads := strategies.Fix(s.login, "ACL SETUSER "+typed(s.login.User)+" -@write -- on every node, then ACL SAVE ("+
 		inConfigFile+")")
 	reads.For = "if its clients are to read alone, to say so"
 	return s.errorf(rotator.KindReadOnly, "user %q may write, and this server is a replica, which takes no writes: "+
