@@ -23,22 +23,33 @@ type Copy struct {
 // Follow gives next, which is a new value for d, with every copy of what it changes in d
 // kept in step, and the copies that were found. It looks for the secrets that next
 // changes, from 6 bytes on, raw, escaped, percent-encoded or within base64; and where next
-// changes the user name, for that as the user of a URL, behind "user=", and under a name
-// that says it is a user. A password that is a word, such as the user's name, is followed only where it stands as a
-// password. Members that say which account and place a secret is for are no copies. What is no copy keeps its very
+// changes the user name, for that as the user of a URL, behind "user=" or "user:", before
+// ":" and the password, and under a name that says it is a user. A password that is a word,
+// such as the user's name, is followed only where it stands as a password. Members that say
+// which account and place a secret is for are no copies. What is no copy keeps its very
 // bytes.
 func (d Document) Follow(next Document) (Document, []Copy) {
 	var changes []change
+	var user *[2]string    // before, and after
+	var passwords []string // before and after, as they are and percent-encoded
 	for _, key := range d.ChangedKeys(next) {
 		before := d.Text(key)
 		after, has := next.text(key)
 		switch {
 		case before == "" || !has:
 		case key == keyUser:
-			changes = append(changes, newUserChange(before, after))
+			user = &[2]string{before, after}
 		case !isPublicKey(key) && len(before) >= minSecretLen:
 			changes = append(changes, newSecretChange(before, after, d.isWord(before)))
+			for _, p := range []string{before, after} {
+				if p != "" {
+					passwords = append(passwords, p, percentEncode(p))
+				}
+			}
 		}
+	}
+	if user != nil {
+		changes = append(changes, newUserChange(user[0], user[1], passwords))
 	}
 	if changes == nil {
 		return next, nil
@@ -162,16 +173,30 @@ func isURL(s string) bool {
 	return ok && scheme != "" && strings.Trim(scheme, alphanumeric+"+.-:") == ""
 }
 
-// newUserChange recognises a user name only where it is one: names are too short, and too
-// much like others, to be looked for everywhere.
-func newUserChange(before, after string) change {
-	parameter := func(spelled string) *regexp.Regexp {
-		return regexp.MustCompile(`(?i:(^|[^a-z0-9])(user|username|user[ _]id|user[ _]name|uid|login))(\s*=\s*)(` +
-			spelled + `)($|[^A-Za-z0-9_%.@-])`)
+// newUserChange recognises a user name only where it is one: names are too short, and too much like others, to be
+// looked for everywhere. In a text that has one of the passwords, which change with it, a name that is not recognised
+// may be the user's all the same: then the text cannot follow.
+func newUserChange(before, after string, passwords []string) change {
+	const begins, ends = `(^|[^A-Za-z0-9_%.@-])`, `($|[^A-Za-z0-9_%.@-])`
+	either := func(spellings ...string) string {
+		for i, s := range spellings {
+			spellings[i] = regexp.QuoteMeta(s)
+		}
+		return "(" + strings.Join(spellings, "|") + ")"
 	}
-	encoded := regexp.QuoteMeta(percentEncode(before))
+	name, escaped := either(before), percentEncode(after)
+	behind := func(separator, name string) *regexp.Regexp {
+		return regexp.MustCompile(`((?i:user|uid|login)(?i:[ _]?(?:id|name))?[\\"']*\s*[` + separator +
+			`]\s*[\\"']*)` + name + ends)
+	}
+	inText, inURL := behind("=", name), behind("=", either(before, percentEncode(before)))
+	withPassword := behind("=:", name)
+	password := regexp.MustCompile(either(passwords...))
+	// as in app:secret@tcp(db:3306)/shop
+	beside := regexp.MustCompile(begins + name + "(:" + password.String() + ")")
+	word := regexp.MustCompile(begins + name + ends)
 	beforeHost := regexp.MustCompile(`(?s)^(.*?://)([^:@/?#]+)((?::.*)?@.*)$`)
-	raw, inURL := parameter(regexp.QuoteMeta(before)), parameter(regexp.QuoteMeta(before)+"|"+encoded)
+	beforeHosts := regexp.MustCompile(`(://)([^:@/?#\s,]+)((?::[^\s,]*?)?@)`) // of several URLs
 	return func(at scalar, value string) (string, bool, bool) {
 		switch {
 		case value == before:
@@ -179,19 +204,29 @@ func newUserChange(before, after string) change {
 				return value, false, false
 			}
 			return after, true, true
-		case !isURL(value):
-			if !raw.MatchString(value) {
-				return value, false, false
+		case isURL(value):
+			followed := inURL.ReplaceAllString(value, "${1}"+escaped+"${3}")
+			for _, places := range []*regexp.Regexp{beforeHosts, beforeHost} {
+				followed = places.ReplaceAllStringFunc(followed, func(text string) string {
+					at := places.FindStringSubmatch(text)
+					if at[2] != before && !unescapes(url.PathUnescape, at[2], before) {
+						return text
+					}
+					return at[1] + escaped + at[3]
+				})
 			}
-			ok := after == percentEncode(after)
-			return raw.ReplaceAllString(value, "${1}${2}${3}"+strings.ReplaceAll(after, "$", "$$")+"${5}"), true, ok
+			return followed, followed != value, true
 		}
-		followed := inURL.ReplaceAllString(value, "${1}${2}${3}"+percentEncode(after)+"${5}")
-		if at := beforeHost.FindStringSubmatch(followed); at != nil &&
-			(at[2] == before || unescapes(url.PathUnescape, at[2], before)) {
-			followed = at[1] + percentEncode(after) + at[3]
+		verbatim := "${1}" + strings.ReplaceAll(after, "$", "$$") + "${3}"
+		has := passwords != nil && password.MatchString(value)
+		followed := inText.ReplaceAllString(value, verbatim)
+		if has {
+			followed = beside.ReplaceAllString(withPassword.ReplaceAllString(followed, verbatim), verbatim)
 		}
-		return followed, followed != value, true
+		if followed == value {
+			return value, has && word.MatchString(value), false
+		}
+		return followed, true, after == escaped
 	}
 }
 

@@ -141,6 +141,39 @@ func TestAPasswordThatIsAWord(t *testing.T) {
 	}
 }
 
+// TestAUserBesideItsPassword: whoever reads the two from one text is let in by both or by neither.
+func TestAUserBesideItsPassword(t *testing.T) {
+	for text, want := range map[string]string{ // "": it cannot be followed
+		`app:p4ssw0rd@tcp(app:3306)/app`:                         `app_clone:n3wPAss@tcp(app:3306)/app`,
+		`db:5432:app:app:p4ssw0rd`:                               `db:5432:app:app_clone:n3wPAss`,
+		`host=h user='app' password='p4ssw0rd'`:                  `host=h user='app_clone' password='n3wPAss'`,
+		`Data Source=h;User ID="app";Password="p4ssw0rd"`:        `Data Source=h;User ID="app_clone";Password="n3wPAss"`,
+		`{"user": "app", "password": "p4ssw0rd"}`:                `{"user": "app_clone", "password": "n3wPAss"}`,
+		`{\"user\":\"app\",\"password\":\"p4ssw0rd\"}`:           `{\"user\":\"app_clone\",\"password\":\"n3wPAss\"}`,
+		"username: app\npassword: p4ssw0rd\n":                    "username: app_clone\npassword: n3wPAss\n",
+		"PGUSER=app\nPGPASSWORD=p4ssw0rd\nPGDATABASE=app":        "PGUSER=app_clone\nPGPASSWORD=n3wPAss\nPGDATABASE=app",
+		`login app password p4ssw0rd`:                            "", // .netrc
+		`app p4ssw0rd`:                                           "",
+		`password=p4ssw0rd`:                                      `password=n3wPAss`,
+		`host=h dbname=apple password=p4ssw0rd`:                  `host=h dbname=apple password=n3wPAss`,
+		`x://app:p4ssw0rd@h/a,x://app:p4ssw0rd@i/a`:              `x://app_clone:n3wPAss@h/a,x://app_clone:n3wPAss@i/a`,
+		`x://app:p4ssw0rd@h1,h2,app:80/app`:                      `x://app_clone:n3wPAss@h1,h2,app:80/app`,
+		`jdbc:x://app:80/app?password=p4ssw0rd`:                  `jdbc:x://app:80/app?password=n3wPAss`,
+		`x://%61pp:p4ssw0rd@h x://bob:p4ssw0rd@app x://app@app/`: `x://app_clone:n3wPAss@h x://bob:n3wPAss@app x://app_clone@app/`,
+	} {
+		quoted, _ := json.Marshal(text)
+		for _, order := range []string{
+			`{"username":"app","password":"p4ssw0rd","x":%s}`, `{"x":%s,"password":"p4ssw0rd","username":"app"}`,
+		} {
+			d := mustParse(fmt.Sprintf(order, quoted))
+			got, copies := d.Follow(d.Set("username", "app_clone").SetPassword(NewPassword("n3wPAss")))
+			if got.Text("x") != cmp.Or(want, text) || len(copies) != 1 || copies[0].Fixed != (want == "") {
+				t.Errorf("%s: %s, %+v", text, got.Text("x"), copies)
+			}
+		}
+	}
+}
+
 // placesOf is where copies are, with "!" before it if one of them cannot follow.
 func placesOf(copies []Copy) (path string) {
 	for _, at := range copies {
