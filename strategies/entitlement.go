@@ -123,9 +123,18 @@ func list(all []string) string {
 	return strings.Join(all, ", ")
 }
 
+// entry is how the member rotates has one name, or two: with a slash between them. Where a name has a slash itself,
+// that could be other two, and it is NUL, which no name has.
+func entry(names ...string) string {
+	if strings.Contains(strings.Join(names, ""), "/") {
+		return strings.Join(names, "\x00")
+	}
+	return strings.Join(names, "/")
+}
+
 // consentMember is what to paste into the superuser secret.
 func consentMember(names ...string) string {
-	name, _ := json.Marshal(strings.Join(names, "/")) // a string can be encoded
+	name, _ := json.Marshal(entry(names...)) // a string can be encoded
 	return fmt.Sprintf("%q: [%s]", keyRotates, name)
 }
 
@@ -135,7 +144,7 @@ func withConsent(arn, condition string, err error, names ...string) error {
 	if arn == "" || managedByRDS(arn) {
 		return err
 	}
-	name, _ := json.Marshal(strings.Join(names, "/"))
+	name, _ := json.Marshal(entry(names...))
 	const line = "aws secretsmanager get-secret-value --secret-id %s --query SecretString --output text | jq -c " +
 		"'.rotates = ([.rotates // empty] | flatten + [%s])' | aws secretsmanager put-secret-value --secret-id %[1]s " +
 		"--secret-string file:///dev/stdin"
@@ -156,17 +165,17 @@ func NotEntitled(format string, args ...any) error {
 }
 
 // consents says whether a superuser secret names a user that rotates alone, or the two of
-// a pair. Its member rotates is a string or a list of strings, each of which is either that
-// name, or the two names with a slash between them, or a pattern that all names match, in
-// which * stands for any characters.
+// a pair. Its member rotates is a string or a list of strings, each of which is an entry of
+// those names, in either order, or a pattern that all names match, in which * stands for any
+// characters.
 func consents(superuser secret.Document, names ...string) bool {
 	turned := slices.Clone(names)
 	slices.Reverse(turned)
-	for _, entry := range superuser.Texts(keyRotates) {
-		if entry == strings.Join(names, "/") || entry == strings.Join(turned, "/") {
+	for _, pattern := range superuser.Texts(keyRotates) {
+		if pattern == entry(names...) || pattern == entry(turned...) {
 			return true
 		}
-		if !slices.ContainsFunc(names, func(name string) bool { return !matches(entry, name) }) {
+		if !slices.ContainsFunc(names, func(name string) bool { return !matches(pattern, name) }) {
 			return true
 		}
 	}

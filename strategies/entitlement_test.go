@@ -89,7 +89,13 @@ func TestConsent(t *testing.T) {
 		{`"*"`, "app", "app_clone", true},
 		{`["a*p*"]`, "app", "app_clone", true},
 		{`["*_a", "*_clone"]`, "app_a", "app_clone", false}, // one pattern for both
-		{`["a/b/c"]`, "a", "b/c", true},
+		{`["a/b/c"]`, "a", "b/c", false},                    // or a/b and c?
+		{`["a/b/c"]`, "a/b", "c", false},
+		{`["a/b\u0000c"]`, "a/b", "c", true},
+		{`["c\u0000a/b"]`, "a/b", "c", true},
+		{`["a/b\u0000c"]`, "a", "b/c", false},
+		{`["a\u0000c"]`, "a", "c", false},
+		{`["a/*"]`, "a/b", "a/c", true},
 		{`["x*y/z"]`, "x*y", "z", true},
 		{`["app"]`, "app", "app_clone", false},
 		{`["app", "app_clone"]`, "app", "app_clone", false},
