@@ -25,6 +25,41 @@ func (s refusing) Verify(ctx context.Context, r rotator.Rotation) error {
 
 func (s refusing) TestUse(context.Context, rotator.Rotation) (string, error) { return "", s.use }
 
+// elsewhere is a strategy of which AWSCURRENT leads to another server, which has a user of that name.
+type elsewhere struct {
+	rotator.Strategy
+	limits bool
+}
+
+func (s elsewhere) Verify(ctx context.Context, r rotator.Rotation) error {
+	if r.Current.IsZero() {
+		return rotator.KindLoginRejected
+	}
+	return s.Strategy.Verify(ctx, r)
+}
+
+func (s elsewhere) LimitsFailedLogins() bool { return s.limits }
+
+// TestAWrongHostThatAnswers: where a person has stored the host or the port of another server, which rejects the login,
+// AWSPREVIOUS is for another target, also with the same password, and also where rejected logins count: none is sent.
+func TestAWrongHostThatAnswers(t *testing.T) {
+	for _, wrong := range []string{"app/p1 host=other.example.com", "app/p2 host=other.example.com", "app/p1 port=7001"} {
+		for _, limits := range []bool{false, true} {
+			s := newStory(t)
+			s.run("account app/p1\nversion AWSPREVIOUS app/p1 port=7000\nversion AWSCURRENT " + wrong + "\nstate")
+			s.rotator.Strategy = elsewhere{s.rotator.Strategy, limits}
+			d, err := s.ask("status", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Action != rotator.ActionResetPassword || !strings.Contains(d.Text(), "AWSPREVIOUS is for another target") ||
+				!strings.Contains(d.Text(), "AWSPREVIOUS has another "+map[bool]string{true: "port", false: "host"}[strings.Contains(wrong, "port")]) {
+				t.Errorf("%s, rejected logins count: %t: %s", wrong, limits, d.Text())
+			}
+		}
+	}
+}
+
 // TestWhatAWrongMemberCanCause: status points to the members of AWSPREVIOUS that are another's only where one of them
 // can be behind the error, and to those that can; and a port is the same as a number and as a string.
 func TestWhatAWrongMemberCanCause(t *testing.T) {

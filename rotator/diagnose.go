@@ -407,7 +407,8 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 		return
 	}
 	for _, other := range c.probes { // a value that is invalid was not sent, maybe for its host
-		if other.tried && other.state != CredentialInvalid && other.value.SameCredentials(l.value) {
+		if other.tried && other.state != CredentialInvalid && other.value.SameCredentials(l.value) &&
+			!elsewhere(other.value, l.value) {
 			l.state, l.detail = other.state, "the same user and password as those of another version here"
 			c.probes[id] = l
 			return
@@ -415,6 +416,7 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	}
 	user := l.value.Text("username")
 	switch limiter, ok := c.Strategy.(FailedLoginLimiter); {
+	case elsewhere(place, l.value): // nothing will be sent
 	case c.last[user] == CredentialBlocked:
 		c.markNotTested(fmt.Sprintf("not tested: the database does not let user %q log in", user), id)
 		return
@@ -445,7 +447,17 @@ func (c *diagnoser) tryLogin(ctx context.Context, id string, place secret.Docume
 	default:
 		l.state = CredentialUnknown
 	}
-	c.probes[id], c.last[user] = l, l.state
+	if c.probes[id] = l; l.tried {
+		c.last[user] = l.state
+	}
+}
+
+// elsewhere says whether two values are for different servers, so that no strategy sends the one where the other leads.
+func elsewhere(a, b secret.Document) bool {
+	host := func(d secret.Document) string { return strings.TrimSuffix(strings.ToLower(d.Text("host")), ".") }
+	portA, okA := a.Int("port")
+	portB, okB := b.Int("port")
+	return host(a) != "" && host(b) != "" && host(a) != host(b) || okA && okB && portA != portB
 }
 
 // tryAction tries what an action needs, so that nothing is recommended which must fail.
