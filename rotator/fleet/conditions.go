@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,10 +59,23 @@ type condition struct {
 // found is a finding that is filled in by its condition.
 func found(call, field, value, remedy, sentence string, args ...any) (Finding, bool) {
 	return Finding{
-		Sentence: fmt.Sprintf(sentence, args...),
-		Remedy:   remedy,
+		Sentence: printable(fmt.Sprintf(sentence, args...)),
+		Remedy:   printable(remedy),
 		Evidence: Evidence{call, field, value},
 	}, true
+}
+
+// printable writes what would begin a line, or do something to a terminal, as Go would: others choose tags.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 func no() (Finding, bool) { return Finding{}, false }
@@ -629,7 +643,13 @@ func tagRefused(f *facts) (Finding, bool) {
 	if err != nil {
 		return no()
 	}
-	untag := func(keys ...string) string { return f.cli("untag-resource", "--tag-keys "+strings.Join(keys, " ")) }
+	untag := func(keys ...string) string {
+		words := "--tag-keys"
+		for _, key := range keys {
+			words += " " + rotator.ShellWord(key)
+		}
+		return f.cli("untag-resource", words)
+	}
 	var refused *secret.TagError
 	if _, err := choices.Apply(policy, f.Tags); errors.As(err, &refused) {
 		return found(list, "Tags", strings.Join(refused.Keys, ", "), untag(refused.Keys...),

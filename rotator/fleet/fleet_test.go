@@ -397,13 +397,21 @@ func TestTagsAreJudgedBySettings(t *testing.T) {
 	seed("tags/allowed", "quarterturn-postgres-single-user", map[string]string{"quarterturn:password-length": "20"})
 	seed("tags/unknown", "quarterturn-postgres-single-user", map[string]string{"quarterturn:password-lenght": "20"})
 	seed("tags/no-effect", "quarterturn-postgres-alternating-users", map[string]string{"quarterturn:password-length": "20"})
+	seed("tags/hostile", "quarterturn-postgres-single-user", map[string]string{"quarterturn:$(id)": "1", "quarterturn:a b": "1",
+		"quarterturn:\n\x1b[2J": "1"})
 	seed("tags/another", "rotate-by-hand", map[string]string{"quarterturn:password-length": "7"})
 	r := scan(t, s)
-	for name, want := range map[string]fleet.Severity{"tags/allowed": "", "tags/unknown": fleet.High, "tags/no-effect": fleet.Low, "tags/another": ""} {
+	for name, want := range map[string]fleet.Severity{"tags/allowed": "", "tags/unknown": fleet.High, "tags/no-effect": fleet.Low, "tags/another": "",
+		"tags/hostile": fleet.High} {
 		got := fleet.Severity("")
 		for _, f := range entry(r, name).Findings {
-			if f.ID == "F31" {
-				got = f.Severity
+			if f.ID != "F31" {
+				continue
+			}
+			got = f.Severity
+			if strings.ContainsAny(f.Sentence+f.Remedy, "\n\x1b") || name == "tags/hostile" &&
+				!strings.HasSuffix(f.Remedy, `--tag-keys 'quarterturn:\n\x1b[2J' 'quarterturn:$(id)' 'quarterturn:a b'`) {
+				t.Errorf("whoever tags a secret may not choose what is run: %s", f.Remedy)
 			}
 		}
 		if got != want {
