@@ -85,7 +85,8 @@ func (d Diagnosis) Markdown() string {
 	fmt.Fprintf(&b, "Status of `%s`: %s\n\n| version | labels | state | meaning |\n|---|---|---|---|\n", d.SecretID,
 		d.summary())
 	for _, s := range d.Versions {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.VersionID, strings.Join(s.Labels, ", "), s.State,
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", escapeCell(s.VersionID),
+			escapeCell(strings.Join(s.Labels, ", ")), s.State,
 			escapeCell(strings.TrimSpace(s.LabelMeaning+". "+s.Detail)))
 	}
 	if d.MovedLabel != "" {

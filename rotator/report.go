@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -220,8 +221,13 @@ func (r Report) Markdown() string {
 	return b.String()
 }
 
-// escapeCell fits text into a cell of a table in Markdown.
-func escapeCell(text string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text) }
+// escapeCell fits text into a cell of a table in Markdown, where "\\|" would be a backslash and the end of the cell.
+func escapeCell(text string) string {
+	text = strings.ReplaceAll(text, "\n", " ")
+	return regexp.MustCompile(`\\*\|`).ReplaceAllStringFunc(text, func(bar string) string {
+		return strings.Repeat(`\`, 2*len(bar)-1) + "|"
+	})
+}
 
 // ToRun is what people run for it, as it is shown.
 func (f Finding) ToRun() []ToRun { return toRun(f.Fixes) }
