@@ -1,11 +1,13 @@
 package contract
 
 import (
+	"bytes"
 	"context"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/iam"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
@@ -32,6 +34,30 @@ func TestEmulator(t *testing.T) {
 					r.Row.Source)
 			}
 		})
+	}
+}
+
+// TestASlowAnswer: a function that answers long after the labels have moved is still rotating, and a second rotation
+// waits for it.
+func TestASlowAnswer(t *testing.T) {
+	e, err := OpenEmulator(func(emu *awsemu.Emulator) {
+		invoke := emu.Invoke
+		emu.Invoke = func(ctx context.Context, function string, event []byte) (awsemu.Response, error) {
+			out, err := invoke(ctx, function, event)
+			if bytes.Contains(event, []byte("finishSecret")) {
+				wait(ctx, 700*time.Millisecond)
+			}
+			return out, err
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	rows := slices.DeleteFunc(Table(), func(r Row) bool { return r.ID != "RO-013" })
+	results, err := Run(t.Context(), rows, e.Endpoint)
+	if err != nil || len(results) != 1 || results[0].Difference != "" {
+		t.Errorf("%v, %v", results, err)
 	}
 }
 

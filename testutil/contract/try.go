@@ -216,9 +216,16 @@ func (t *T) Function() string {
 }
 
 // Rotate asks for a rotation by the echo function and waits until it has come to its end, which is when label labels
-// stay what they are for the endpoint's pause. It answers the id of the version that RotateSecret named.
+// stay what they are for the endpoint's pause. It answers the id of the version that RotateSecret named. One before it
+// is over once its function has answered, and its labels are final before that.
 func (t *T) Rotate(s *Secret, change ...func(*secretsmanager.RotateSecretInput)) string {
+	end := time.Now().Add(t.run.at.Patience)
 	out, err := t.StartRotation(s, change...)
+	for err != nil && strings.Contains(err.Error(), "A previous rotation isn't complete") && time.Now().Before(end) &&
+		t.Ctx.Err() == nil {
+		wait(t.Ctx, t.run.at.Patience/100)
+		out, err = t.StartRotation(s, change...)
+	}
 	t.Must(wrap("RotateSecret", err))
 	id := t.Let("pending", aws.ToString(out.VersionId))
 	t.Must(t.run.settle(t.Ctx, s.ARN, id))
