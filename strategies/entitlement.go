@@ -123,13 +123,17 @@ func list(all []string) string {
 	return strings.Join(all, ", ")
 }
 
-// entry is how the member rotates has one name, or two: with a slash between them. Where a name has a slash itself,
-// that could be other two, and it is NUL, which no name has.
+// entry is how the member rotates has one name, or two: with a slash between them. Where a name has a slash or an
+// asterisk itself, that could be others, and it is NUL, which no name has and no pattern stands for; behind one name,
+// too.
 func entry(names ...string) string {
-	if strings.Contains(strings.Join(names, ""), "/") {
-		return strings.Join(names, "\x00")
+	switch {
+	case !strings.ContainsAny(strings.Join(names, ""), "/*"):
+		return strings.Join(names, "/")
+	case len(names) == 1:
+		return names[0] + "\x00"
 	}
-	return strings.Join(names, "/")
+	return strings.Join(names, "\x00")
 }
 
 // consentMember is what to paste into the superuser secret.
@@ -247,11 +251,11 @@ func passwordsOf(logins ...func() (Login, error)) func(context.Context, string) 
 	}
 }
 
-// matches says whether a name is one that a pattern stands for.
+// matches says whether a name is one that a pattern stands for. What has no asterisk is none.
 func matches(pattern, name string) bool {
 	first, rest, found := strings.Cut(pattern, "*")
 	if !found {
-		return pattern == name
+		return false
 	}
 	name, found = strings.CutPrefix(name, first)
 	if !found {

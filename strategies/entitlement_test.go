@@ -96,7 +96,9 @@ func TestConsent(t *testing.T) {
 		{`["a/b\u0000c"]`, "a", "b/c", false},
 		{`["a\u0000c"]`, "a", "c", false},
 		{`["a/*"]`, "a/b", "a/c", true},
-		{`["x*y/z"]`, "x*y", "z", true},
+		{`["x*y/z"]`, "x*y", "z", false},
+		{`["x*y\u0000z"]`, "x*y", "z", true},
+		{`["a*\u0000"]`, "aa", "ab", false},
 		{`["app"]`, "app", "app_clone", false},
 		{`["app", "app_clone"]`, "app", "app_clone", false},
 		{`["App/App_clone"]`, "app", "app_clone", false},
@@ -128,12 +130,19 @@ func TestConsent(t *testing.T) {
 	}
 }
 
-// TestConsentMember: the line to paste is one that consents, whatever the names are.
+// TestConsentMember: the line to paste is one that consents, whatever the names are, and to no others.
 func TestConsentMember(t *testing.T) {
-	for _, name := range []string{"app", `q"uo'te`, `back\slash`, "a/b", "<a&b>", "*", "ü ñ", "new\nline"} {
-		p := Pair{Original: name, Clone: name + "_clone"}
-		if !consents(document(t, "{"+consentMember(p.Original, p.Clone)+"}"), p.Original, p.Clone) {
-			t.Errorf("%s does not speak for %q", consentMember(p.Original, p.Clone), name)
+	names := []string{"app", `q"uo'te`, `back\slash`, "a/b", "<a&b>", "*", "ü ñ", "new\nline", "a*", "/"}
+	all := [][]string{{"a", "b/c"}, {"a/b", "c"}, {"a", "b"}, {"aa", "ab"}}
+	for _, name := range names {
+		all = append(all, []string{name}, []string{name, name + "_clone"})
+	}
+	for i, one := range all {
+		d := document(t, "{"+consentMember(one...)+"}")
+		for j, other := range all {
+			if consents(d, other...) != (i == j) {
+				t.Errorf("%s for %q: %t", consentMember(one...), other, i != j)
+			}
 		}
 	}
 }
