@@ -101,11 +101,9 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, rehearsal boo
 // pairSeen is what the flight that opens the transaction shows of a pair.
 type pairSeen struct {
 	evidence strategies.Evidence
-	reversed membership // of the original in the clone
-	member   bool       // the clone has the original's rights
-	lacks    string     // in a dry run: what gives the clone's sessions back what the original's may do
-	connects bool       // the target may connect to the database
-	database string
+	reversed membership         // of the original in the clone
+	member   bool               // the clone has the original's rights
+	lacks    string             // in a dry run: what gives the clone's sessions back what the original's may do
 	clone    map[setting]string // the settings of either
 	original map[setting]string
 	labels   [][]string // in which the two differ
@@ -114,11 +112,7 @@ type pairSeen struct {
 // lookAtPair asks for what readPair reads. None of it fails if a role is missing.
 func (s *session) lookAtPair(pair strategies.Pair) []statement {
 	all := []statement{s.lookUpEdges(pair)}
-	if pair.PasswordOnly {
-		all = append(all, statement{operation{action: "looking up who may connect"},
-			"SELECT has_database_privilege(oid, current_database(), 'CONNECT'), current_database() FROM pg_roles " +
-				"WHERE rolname = $1", []string{pair.Target}})
-	} else {
+	if !pair.PasswordOnly {
 		all = append(all, s.lookUpSettings(pair))
 	}
 	if s.major() >= 16 {
@@ -137,11 +131,13 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 }
 
 func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []answer) error {
-	all, second := readEdges(answers[0].rows), answers[1].rows
+	all, rest := readEdges(answers[0].rows), answers[1:]
 	var makers []string
-	var privileges [][]string
+	var settings, privileges [][]string
 	lacks := ""
-	rest := answers[2:]
+	if !pair.PasswordOnly {
+		settings, rest = rest[0].rows, rest[1:]
+	}
 	if s.major() >= 16 {
 		for _, row := range rest[0].rows {
 			makers = append(makers, row[0])
@@ -175,13 +171,10 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 		}
 	}
 	if pair.PasswordOnly {
-		if len(second) == 1 {
-			s.seen.connects, s.seen.database = second[0][0] == "t", second[0][1]
-		}
 		return nil
 	}
 	ofAll := map[setting]string{}
-	for _, row := range second {
+	for _, row := range settings {
 		name, value, _ := strings.Cut(row[2], "=")
 		into := map[string]map[setting]string{pair.Clone: s.seen.clone, pair.Original: s.seen.original, "": ofAll}
 		into[row[0]][setting{row[1], name}] = value
@@ -213,10 +206,12 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 	if err := s.checkSeen(pair.Original, pair.Clone); err != nil { // possession, too, is proved by a login
 		return nil, "", err
 	}
-	if pair.PasswordOnly {
+	if exists && (pair.PasswordOnly || pair.Target == pair.Original) { // a clone gets these from its original
 		if err := s.checkConnects(target); err != nil {
 			return nil, "", err
 		}
+	}
+	if pair.PasswordOnly {
 		change, err := s.setPassword(target, p)
 		return []statement{change}, "", err
 	}
@@ -259,16 +254,17 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 	return c.changes, s.seen.clone[setting{name: "role"}], err
 }
 
-// checkConnects refuses a role of a pair that an administrator made if it may not use the
-// database which the secret names: nothing but its password is changed.
+// checkConnects refuses a role of which nothing but the password is changed if clients that log in as it would not be
+// let into the database which the secret names.
 func (s *session) checkConnects(r role) error {
 	if r.limit == 0 && !r.superuser {
 		return s.errorf(rotator.KindMisconfigured, "role %q has CONNECTION LIMIT 0, and a login would be refused: "+
 			"ALTER ROLE %s CONNECTION LIMIT -1", r.name, quoteIdent(r.name))
 	}
-	if database := s.seen.database; !s.seen.connects {
+	if !r.connects {
 		return s.errorf(rotator.KindMisconfigured, "role %q may not connect to database %q, and a login would be "+
-			"refused: GRANT CONNECT ON DATABASE %s TO %s", r.name, database, quoteIdent(database), quoteIdent(r.name))
+			"refused: GRANT CONNECT ON DATABASE %s TO %s", r.name, s.database, quoteIdent(s.database),
+			quoteIdent(r.name))
 	}
 	return nil
 }
@@ -585,12 +581,28 @@ func (c *cloneSync) set(key setting, action string) {
 	c.change(st, alter)
 }
 
-// withTempMembership wraps set for the setting role. Minor releases from before November
+// settingRole are the minor releases of 14 November 2024, of each major version. Since then the setting role may be set
+// by a role that cannot become the one that it names; they themselves leave out every setting role.
+// https://www.postgresql.org/docs/release/17.2/
+func settingRole() []int { return []int{120021, 130017, 140014, 150009, 160005, 170001} }
+
+// setsAnyRole says whether the server is of those releases, or a later one.
+func (s *session) setsAnyRole() bool {
+	return s.version >= 180000 || slices.ContainsFunc(settingRole(), func(first int) bool {
+		return s.version >= first && s.version/10000 == first/10000
+	})
+}
+
+// withTempMembership wraps set for the setting role. Releases from before November
 // 2024 want the role that sets it to be able to become that role: one who is not gets the
 // membership for the length of the statement, in a transaction that shows it to
 // no other session. As of PostgreSQL 16 it may have granted itself one without SET (createrole_self_grant), which then
 // has it for as long, and stays.
 func (c *cloneSync) withTempMembership(ctx context.Context, owner string, set func()) error {
+	if c.setsAnyRole() {
+		set()
+		return nil
+	}
 	has, by := "MEMBER", "NULL"
 	if c.version >= 160000 {
 		has, by = "SET", "(SELECT pg_get_userbyid(m.grantor) FROM pg_auth_members m WHERE m.roleid = r.oid AND "+

@@ -386,9 +386,6 @@ func TestSharedOwner(t *testing.T) {
 		r := newRotation(t, s, "IN ROLE "+owner)
 		s.run(t, fmt.Sprintf("ALTER ROLE %s SET role = '%s'", r.pair.Original, owner),
 			fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", r.original.Database, owner))
-		if s.Major >= 16 {
-			s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION, INHERIT FALSE, SET FALSE", owner, r.admin.User))
-		}
 		r.turn(t, true)
 		r.turn(t, false)
 		r.turn(t, true)
@@ -439,9 +436,6 @@ func TestSettingRoleOfADatabase(t *testing.T) {
 					s.run(t, fmt.Sprintf("ALTER DATABASE %s SET role = '%s'", r.original.Database,
 						words.Replace(c.ofAll)))
 				}
-				if s.Major >= 16 {
-					s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION, INHERIT FALSE, SET FALSE", owner, r.admin.User))
-				}
 				if c.old {
 					r.consent, r.clone.Password = true, password()
 					s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s' IN ROLE %s", r.pair.Clone,
@@ -466,6 +460,59 @@ func TestSettingRoleOfADatabase(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// TestASettingRoleThatIsNotTheSuperusers: what the owner of a database has all sessions there act as takes no power from
+// a superuser that is a member of that.
+func TestASettingRoleThatIsNotTheSuperusers(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		owner, _ := s.NewRole(t, "NOLOGIN")
+		r := newRotation(t, s, "IN ROLE "+owner)
+		s.run(t, fmt.Sprintf("GRANT %s TO %s", owner, r.admin.User),
+			fmt.Sprintf("ALTER DATABASE %s OWNER TO %s", r.original.Database, owner),
+			fmt.Sprintf("ALTER DATABASE %s SET role = '%s'", r.original.Database, owner))
+		r.turn(t, true)
+		r.mustAs(t, r.clone, "CREATE SCHEMA work", "CREATE TABLE work.t (id int)")
+		r.turn(t, false)
+		r.mustAs(t, r.original, "DROP TABLE work.t")
+		r.turn(t, true)
+		for _, boss := range []strategies.Login{r.admin, s.superuser()} {
+			boss.Database = r.original.Database
+			ok(t, engine().SetPassword(t.Context(), boss, r.pair.Original, password()))
+		}
+	})
+}
+
+// TestClientsAreMovedWhereTheyMayConnect: at the original's turn nothing but its password is set.
+func TestClientsAreMovedWhereTheyMayConnect(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		r.turn(t, true)
+		o, c, db := r.pair.Original, r.pair.Clone, r.original.Database
+		pair := r.pair
+		pair.Target = pair.Original
+		try := func(words ...string) {
+			t.Helper()
+			before := s.everything(t, o+"%")
+			_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+			wants(t, err, rotator.KindMisconfigured, words...)
+			wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindMisconfigured, words...)
+			if s.everything(t, o+"%") != before {
+				t.Error("a refused call changed something")
+			}
+		}
+		s.run(t, "ALTER ROLE "+o+" CONNECTION LIMIT 0")
+		try("CONNECTION LIMIT 0")
+		s.run(t, "ALTER ROLE "+o+" CONNECTION LIMIT -1")
+		r.turn(t, false)
+		s.run(t, "ALTER ROLE "+c+" CONNECTION LIMIT 0")
+		r.turn(t, true) // the clone gets its original's
+		s.run(t, "ALTER DATABASE "+db+" OWNER TO "+s.Superuser, "REVOKE CONNECT ON DATABASE "+db+" FROM PUBLIC",
+			"GRANT CONNECT ON DATABASE "+db+" TO "+c+", "+r.admin.User)
+		try("may not connect")
+		s.run(t, "GRANT CONNECT ON DATABASE "+db+" TO "+o)
+		r.turn(t, false)
 	})
 }
 

@@ -72,12 +72,6 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		}
 		return cause, err
 	}
-	row, err := s.row(ctx, operation{action: "looking up who may connect"},
-		"SELECT current_database(), has_database_privilege(oid, current_database(), 'CONNECT') FROM pg_roles WHERE "+
-			"rolname = $1", user)
-	if err != nil {
-		return rotator.RejectionCause{}, err
-	}
 	var found []string
 	var fixes []rotator.Fix
 	name := quoteIdent(user)
@@ -92,8 +86,8 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	say(r.iam, "REVOKE rds_iam FROM "+name, "role %q is a member of rds_iam, and RDS takes no passwords from those",
 		user)
 	say(r.limit == 0 && !r.superuser, "ALTER ROLE "+name+" CONNECTION LIMIT -1", "role %q has CONNECTION LIMIT 0", user)
-	say(row[1] != "t", "GRANT CONNECT ON DATABASE "+quoteIdent(row[0])+" TO "+name,
-		"role %q may not connect to database %q", user, row[0])
+	say(!r.connects, "GRANT CONNECT ON DATABASE "+quoteIdent(s.database)+" TO "+name,
+		"role %q may not connect to database %q", user, s.database)
 	if found != nil {
 		return rotator.RejectionCause{Text: strings.Join(found, "; "), Fixes: fixes, Blocked: true}, nil
 	}

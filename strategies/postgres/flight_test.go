@@ -52,8 +52,8 @@ func TestRoundTrips(t *testing.T) {
 			{"SetPassword by one that may read pg_authid", s.superuser(), 3 + 3, func(l strategies.Login) error {
 				return engine().SetPassword(t.Context(), l, app, password())
 			}},
-			// What a new clone owns, and whether the superuser may set its role, is asked for only then.
-			{"EnsureClone, a new clone", boss, 3 + 4, clone(pair)},
+			// Which logins go on is asked when the clone is there.
+			{"EnsureClone, a new clone", boss, 3 + 3, clone(pair)},
 			{"DryRunEnsureClone", boss, 3 + 2, dryRun(pair)},
 			{"EnsureClone", boss, 3 + 2, clone(pair)},
 			{"DryRunEnsureClone, of the original", boss, 3 + 2, dryRun(back)},

@@ -45,7 +45,7 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 	// READ WRITE: a primary whose default_transaction_read_only is on takes the change
 	// all the same, and a standby says here that it cannot.
 	flight := []statement{{begin, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", nil}, {begin, s.local(users), nil},
-		{begin, facts, nil}}
+		{begin, ownRole, nil}, {begin, facts, nil}}
 	for _, user := range users {
 		flight = append(flight, s.tryLock(user))
 	}
@@ -62,7 +62,7 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 			"no transaction was opened: there is a pooler in between that does not keep one. Use the database's own "+
 				"endpoint as host"))
 	}
-	row, err := s.only(begin, answers[2].rows)
+	row, err := s.only(begin, answers[3].rows)
 	if err != nil {
 		return err
 	}
@@ -80,10 +80,11 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		s.iterations = n
 	}
 	s.attempts, _ = strconv.Atoi(row[7]) // credcheck is not loaded
+	s.database = row[9]
 	found := answers[len(answers)-len(looks):]
 	waited := false
 	for i, user := range users {
-		held, err := s.only(begin, answers[3+i].rows)
+		held, err := s.only(begin, answers[4+i].rows)
 		if err != nil {
 			return err
 		}
@@ -111,12 +112,19 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 	return s.lookUpStored(ctx, users)
 }
 
+// ownRole ends what a setting role does that is not the user's own: of the database (its owner may set that) or of all
+// users. A superuser would have none of its power there, or the change would be made as that role.
+const ownRole = `SELECT set_config('role', 'none', true) WHERE current_setting('role') <> 'none' AND NOT EXISTS (
+  SELECT FROM pg_db_role_setting s, unnest(s.setconfig) v WHERE v LIKE 'role=%'
+  AND s.setrole = (SELECT oid FROM pg_roles WHERE rolname = session_user)
+  AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())))`
+
 // facts is what the session asks about itself, with a setting that needs its search_path:
 // a change that the server has confirmed outlives the server.
 const facts = `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
   coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, ''),
   coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
-  coalesce(current_setting('credcheck.max_auth_failure', true), ''), pg_backend_pid(),
+  coalesce(current_setting('credcheck.max_auth_failure', true), ''), pg_backend_pid(), current_database(),
   CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END`
 
 // local makes the transaction independent of what is set for the role or the database. It
@@ -268,6 +276,7 @@ type role struct {
 	admin         bool // we hold ADMIN OPTION on it
 	actingRole    bool // it is the role that we act as
 	nearConnLimit bool // it has hardly a connection left
+	connects      bool // it may connect to the database
 	limit         int
 	validUntil    string // when VALID UNTIL ends, if that is within 30 days
 
@@ -297,7 +306,7 @@ func (s *session) lookUp(names []string) statement {
   NOT rolsuper AND coalesce(pg_has_role(oid, to_regrole('rds_iam'), 'MEMBER'), false)
     AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'rdsadmin' AND rolsuper),
   pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION'),
-  rolname = current_user, ` + near + `,
+  rolname = current_user, ` + near + `, has_database_privilege(oid, current_database(), 'CONNECT'),
   rolconnlimit, ` + until + `, oid
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	return statement{operation{action: "looking up roles"}, sql, []string{names[0], names[len(names)-1]}}
@@ -307,15 +316,15 @@ FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 	found := map[string]role{}
 	for _, row := range rows {
-		r := role{name: row[0], oid: row[15]}
+		r := role{name: row[0], oid: row[16]}
 		for i, flag := range []*bool{&r.superuser, &r.inherit, &r.createRole, &r.createDB, &r.login, &r.repl,
 			&r.bypassRLS,
-			&r.expired, &r.iam, &r.admin, &r.actingRole, &r.nearConnLimit} {
+			&r.expired, &r.iam, &r.admin, &r.actingRole, &r.nearConnLimit, &r.connects} {
 			*flag = row[1+i] == "t"
 		}
-		r.validUntil = row[14]
+		r.validUntil = row[15]
 		var err error
-		if r.limit, err = strconv.Atoi(row[13]); err != nil {
+		if r.limit, err = strconv.Atoi(row[14]); err != nil {
 			return nil, fmt.Errorf("role %q: %w: connection limit: %w", r.name, rotator.KindInternal, err)
 		}
 		if r.name == s.login.User {

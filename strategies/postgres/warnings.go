@@ -92,10 +92,9 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Wa
 		quoteIdent(pair.Clone)))
 }
 
-// settingRoleWarnings speaks of the minor releases of 14 November 2024, which leave out every setting role.
-// https://www.postgresql.org/docs/release/17.2/
+// settingRoleWarnings speaks of the minor releases that leave out every setting role.
 func (s *session) settingRoleWarnings(pair strategies.Pair) []strategies.Warning {
-	if !slices.Contains([]int{120021, 130017, 140014, 150009, 160005, 170001}, s.version) {
+	if !slices.Contains(settingRole(), s.version) {
 		return nil
 	}
 	return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("PostgreSQL %d.%d does not apply the setting role "+
