@@ -85,6 +85,9 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, rehearsal boo
 	}
 	defer s.close()
 	changes, act, err := s.planClone(ctx, pair, p)
+	if err == nil && rehearsal {
+		err = s.checkHBA(ctx, pair)
+	}
 	if err != nil {
 		return nil, err
 	}

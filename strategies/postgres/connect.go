@@ -40,6 +40,7 @@ type session struct {
 	md5        bool            // password_encryption is md5
 	iterations int             // scram_iterations, or the default before PostgreSQL 16
 	verifiers  bool            // pg_authid may be read
+	hba        bool            // pg_hba_file_rules may be read
 	attempts   int             // after how many refused logins credcheck bans a role
 	guessed    bool            // SCRAM was chosen, and clients may know md5 alone
 	restricted bool            // rds.restrict_password_commands is on

@@ -80,7 +80,7 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		s.iterations = n
 	}
 	s.attempts, _ = strconv.Atoi(row[7]) // credcheck is not loaded
-	s.database = row[9]
+	s.database, s.hba = row[9], row[10] == "t"
 	found := answers[len(answers)-len(looks):]
 	waited := false
 	for i, user := range users {
@@ -125,6 +125,7 @@ const facts = `SELECT session_user, current_setting('server_version_num'), curre
   coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, ''),
   coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
   coalesce(current_setting('credcheck.max_auth_failure', true), ''), pg_backend_pid(), current_database(),
+  has_function_privilege('pg_hba_file_rules()', 'EXECUTE') AND has_table_privilege('pg_hba_file_rules', 'SELECT'),
   CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END`
 
 // local makes the transaction independent of what is set for the role or the database. It

@@ -1,0 +1,118 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// TestEntriesForOneOfAPair: clients come from other addresses than the function does, and pg_hba.conf may let in one
+// user of a pair there and not the other. What is refused is what would lock clients out; the server says so, where it
+// can be asked: one of the addresses is that of the test.
+func TestEntriesForOneOfAPair(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, shared server) {
+		s := server{dbserver.NewPostgres(t, dbserver.Options{Major: shared.Major})}
+		const here = "host all all 127.0.0.1/32 scram-sha-256"
+		for i, c := range []struct {
+			entries string // before that for the function; O is the original, C the clone, G a group of the original
+			refused string // what is said when clients are moved from the original to the clone; "": nothing
+			back    string // and the other way round
+			named   bool   // only the password is set, and the clone is no member
+			since   int
+		}{
+			{entries: "host all all 10.1.0.0/16 scram-sha-256"},
+			{entries: "host all O 10.1.0.0/16 scram-sha-256", refused: "by no entry"},
+			{entries: "host all O 10.1.0.0 255.255.0.0 md5", refused: "10.1.0.0 255.255.0.0"},
+			{entries: "host all O,C 10.1.0.0/16 scram-sha-256"},
+			{entries: "host all O 10.1.0.0/16 scram-sha-256\nhost all C 10.0.0.0/8 scram-sha-256", back: "by no entry"},
+			{entries: "host all C 10.1.0.0/16 scram-sha-256", back: "by no entry"},
+			{entries: "host all O 10.1.0.0/16 scram-sha-256\nhost all all 10.0.0.0/8 reject", refused: "turns it away (reject)"},
+			{entries: "host all O 10.1.0.0/16 scram-sha-256\nhost all C 10.0.0.0/8 ident", refused: "(ident)"},
+			{entries: "host all all 10.0.0.0/8 reject\nhost all O 10.1.0.0/16 scram-sha-256"},
+			{entries: "host all +G 10.1.0.0/16 scram-sha-256"},
+			{entries: "host all +G 10.1.0.0/16 scram-sha-256", named: true, refused: "by no entry"},
+			{entries: "host all +O 10.1.0.0/16 scram-sha-256"},
+			{entries: "host other O 10.1.0.0/16 scram-sha-256"},
+			{entries: "host sameuser O 10.1.0.0/16 scram-sha-256"},
+			{entries: "local all O scram-sha-256\nhostssl all O 10.1.0.0/16 scram-sha-256"}, // the secret is without TLS
+			{entries: "hostnossl all O 10.1.0.0/16 scram-sha-256", refused: "by no entry"},
+			{entries: "host all O some.host scram-sha-256\nhost all O samenet scram-sha-256"},
+			{entries: "host all all some.host scram-sha-256\nhost all O 10.1.0.0/16 scram-sha-256"},
+			{entries: "host all O ::1/128 scram-sha-256", refused: "::1"},
+			{entries: "host all O 10.1.0.0/16 reject"},
+			{entries: "host all O 10.1.0.0/16 trust"},
+			{entries: "host all O all scram-sha-256", refused: "all addresses"},
+			{entries: `host all /^O 10.1.0.0/16 scram-sha-256`, since: 16},
+			{entries: `host all /^O$ 10.1.0.0/16 scram-sha-256`, since: 16, refused: "by no entry"},
+			{entries: "host all O nonsense"},
+		} {
+			if c.since > s.Major {
+				continue
+			}
+			name, pw := s.NewRole(t, "LOGIN")
+			group, _ := s.NewRole(t, "NOLOGIN")
+			s.run(t, fmt.Sprintf("GRANT %s TO %s", group, name))
+			pair := strategies.Pair{Original: name, Clone: name + "_clone", Target: name + "_clone", NoTLS: true,
+				Consent: true, Named: c.named, PasswordOnly: c.named}
+			entries := strings.NewReplacer("O", pair.Original, "C", pair.Clone, "G", group).Replace(c.entries)
+			file := filepath.Join(s.DataDir, "pg_hba.conf")
+			before, err := os.ReadFile(file)
+			ok(t, err)
+			own := strings.Join(strings.SplitAfter(string(before), "\n")[:2], "")
+			ok(t, os.WriteFile(file, []byte(own+entries+"\n"+here+"\n"), 0o600))
+			try := func(t *testing.T, want string) {
+				t.Helper()
+				_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+				if want == "" {
+					ok(t, err)
+				} else {
+					wants(t, err, rotator.KindMisconfigured, "pg_hba.conf lets role", want)
+				}
+			}
+			t.Run(fmt.Sprintf("%d %s", i, c.entries), func(t *testing.T) {
+				if !c.named {
+					try(t, c.refused) // there is no clone yet
+				}
+				s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", pair.Clone, pw))
+				try(t, c.refused)
+				pair.Target = pair.Original
+				try(t, c.back)
+			})
+		}
+	})
+}
+
+// TestAClientThatAnEntryTurnsAway: the function logs in from one address, and a client from another.
+func TestAClientThatAnEntryTurnsAway(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all app 127.0.0.2/32 scram-sha-256",
+		"host all all 127.0.0.1/32 scram-sha-256"}})}
+	p := password()
+	s.run(t, "CREATE ROLE app LOGIN PASSWORD '"+p.Reveal()+"'")
+	client := strategytest.Proxy{Dial: func(ctx context.Context) (net.Conn, error) {
+		return s.DialFrom(ctx, "127.0.0.2")
+	}}
+	ok(t, client.Listen())
+	t.Cleanup(client.Close)
+	from := func(user string) error {
+		return engine().Ping(t.Context(), with(s.login(user, p.Reveal()), func(l *strategies.Login) {
+			l.Port = client.Port()
+		}))
+	}
+	ok(t, from("app"))
+	pair := strategies.Pair{Original: "app", Clone: "app_clone", Target: "app_clone"}
+	_, refused := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, p)
+	ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
+	ok(t, engine().Ping(t.Context(), s.login("app_clone", p.Reveal()))) // testSecret
+	wants(t, from("app_clone"), rotator.KindTLS, "no pg_hba.conf entry for host")
+	wants(t, refused, rotator.KindMisconfigured, "127.0.0.2")
+}
