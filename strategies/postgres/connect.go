@@ -43,6 +43,7 @@ type session struct {
 	hba        bool            // pg_hba_file_rules may be read
 	attempts   int             // after how many refused logins credcheck bans a role
 	guessed    bool            // SCRAM was chosen, and clients may know md5 alone
+	upgrades   bool            // SCRAM was chosen, and an md5 hash is there
 	restricted bool            // rds.restrict_password_commands is on
 	port       string          // that the server listens on, by its own word; "": a socket
 	roles      map[string]role // by name: those that the change is of, and the one that we act as

@@ -433,7 +433,7 @@ func (s *session) storedForm(user string, p secret.Password, likes ...role) (str
 			"scram_iterations, or set a lower number where it is set", iterations, maxIterations,
 			quoteIdent(s.login.User))
 	}
-	s.guessed = s.md5 && !isScram
+	s.guessed, s.upgrades = s.md5 && !isScram, isMD5 && !isScram && !s.allowMD5
 	if s.rehearsal {
 		if iterations <= scramIterations {
 			iterations = 1 // the server goes through them, to see that it is no verifier of an empty password

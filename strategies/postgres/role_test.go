@@ -309,6 +309,34 @@ func TestMD5Server(t *testing.T) {
 	}
 }
 
+// TestAnMD5HashThatGoes: clients that know nothing else would be refused, which is said before.
+func TestAnMD5HashThatGoes(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{HBA: []string{"host all all all md5"}})}
+	name, pw := s.NewRole(t, "LOGIN")
+	s.run(t, fmt.Sprintf("SET password_encryption = 'md5'; ALTER ROLE %s PASSWORD '%s'", name, pw))
+	allow := engine()
+	allow.AllowMD5 = true
+	for _, login := range []strategies.Login{s.login(name, pw), s.superuser()} {
+		warnings, err := engine().DryRunSetPassword(t.Context(), login, name, password())
+		ok(t, err)
+		if len(warnings) != 1 || !strings.Contains(warnings[0].Text, "POSTGRES_ALLOW_MD5=true") {
+			t.Errorf("%s: %v", login.User, warnings)
+		}
+		warnings, err = allow.DryRunSetPassword(t.Context(), login, name, password())
+		ok(t, err)
+		if len(warnings) != 0 {
+			t.Errorf("%s, with POSTGRES_ALLOW_MD5: %v", login.User, warnings)
+		}
+	}
+	pair := strategies.Pair{Original: name, Clone: name + "_clone", Target: name + "_clone"}
+	warnings, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+	ok(t, err)
+	if len(warnings) != 1 || !strings.Contains(warnings[0].Text, pair.Clone) {
+		t.Errorf("%v", warnings)
+	}
+}
+
 // TestNoPasswordInTheLog: the servers log every statement and every error in full.
 func TestNoPasswordInTheLog(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {

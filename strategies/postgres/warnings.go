@@ -34,6 +34,11 @@ func (s *session) warnings(r role) []strategies.Warning {
 				"refused if it is an md5 hash now. Let the user change its own password, or the superuser be one "+
 				"that may read pg_authid", s.login.User, r.name)})
 	}
+	if s.upgrades {
+		all = append(all, strategies.Warn("clients log in by an md5 hash, and role %q is to get a SCRAM verifier: "+
+			"those that know md5 alone (libpq before 10, JDBC before 42.2) would be refused. If there are such: "+
+			"POSTGRES_ALLOW_MD5=true", r.name))
+	}
 	all = append(all, s.clearWarnings()...)
 	if s.port != "" && s.port != strconv.Itoa(s.login.Port) && !s.login.PoolerForwardsLogins {
 		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d. What only "+
