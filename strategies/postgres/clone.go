@@ -237,6 +237,7 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 	case !exists:
 		clone = role{name: pair.Clone, login: true, inherit: true, limit: -1}
 		err = s.create(ctx, pair, p)
+		original = s.roles[pair.Original] // as it is after a wait
 	default:
 		password = make([]statement, 1)
 		password[0], err = s.setPassword(target, p, s.roles[pair.InUse()])
@@ -289,10 +290,18 @@ func (s *session) create(ctx context.Context, pair strategies.Pair, p secret.Pas
 	change := statement{st, fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT PASSWORD %s", quoteIdent(pair.Clone),
 		quoteLiteral(stored)), nil}
 	going, err := s.loginsGoingOn(ctx, change)
-	if err != nil || s.rehearsal {
+	if err != nil || s.rehearsal || len(going) == 0 {
 		return err
 	}
-	return s.loginsHaveEnded(ctx, pair.Clone, going)
+	if err := s.loginsHaveEnded(ctx, pair.Clone, going); err != nil {
+		return err
+	}
+	// A minute may have passed, in which the original has lost what the clone is not to get.
+	err = s.look(ctx, &pair, []string{pair.Original, pair.Clone})
+	if err == nil && s.roles[pair.Original].oid != original.oid {
+		err = s.errorf(rotator.KindConflict, "role %q %s", pair.Original, another)
+	}
+	return err
 }
 
 // loginsGoingOn runs a statement and then asks for the logins that are going on, and how long one may take. There is no

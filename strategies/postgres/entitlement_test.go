@@ -566,6 +566,7 @@ func TestLoginsThatBeganBefore(t *testing.T) {
 		pair, p, done := r.pair, password(), make(chan error, 1)
 		pair.Target = pair.Clone
 		end := s.heldLogin(t, pair.Clone)
+		s.run(t, "ALTER ROLE "+pair.Original+" CREATEDB CONNECTION LIMIT 7")
 		_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, p) // which does not wait
 		ok(t, err)
 		go func() { done <- engine().EnsureClone(t.Context(), r.admin, pair, p) }()
@@ -578,12 +579,16 @@ func TestLoginsThatBeganBefore(t *testing.T) {
 			default:
 			}
 		}
+		s.run(t, "ALTER ROLE "+pair.Original+" NOCREATEDB CONNECTION LIMIT 8")
 		if user, err := end(); err == nil || !strings.Contains(err.Error(), "does not exist") {
 			t.Errorf("the login ended as %q: %v", user, err)
 		}
 		ok(t, <-done)
 		r.clone.Password = p
 		ok(t, engine().Ping(t.Context(), r.clone))
+		if got, want := r.attributes(t, pair.Clone), r.attributes(t, pair.Original); got != want {
+			t.Errorf("attributes of the clone: %s; of its original, which changed while it was waited: %s", got, want)
+		}
 		r.turn(t, false)
 		r.turn(t, true)
 	})

@@ -49,10 +49,7 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 	for _, user := range users {
 		flight = append(flight, s.tryLock(user))
 	}
-	looks := []statement{s.lookUp(users)}
-	if pair != nil {
-		looks = append(looks, s.lookAtPair(*pair)...)
-	}
+	looks := s.looks(pair, users)
 	answers, err := s.flight(ctx, append(flight, looks...)...)
 	if err != nil {
 		return err
@@ -97,10 +94,21 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		}
 	}
 	if waited { // and the other rotation has changed them
-		if found, err = s.flight(ctx, looks...); err != nil {
-			return err
-		}
+		return s.look(ctx, pair, users)
 	}
+	return s.read(ctx, pair, users, found)
+}
+
+// looks asks for all that is known of the users before they are changed, and read takes the answers.
+func (s *session) looks(pair *strategies.Pair, users []string) []statement {
+	looks := []statement{s.lookUp(users)}
+	if pair != nil {
+		looks = append(looks, s.lookAtPair(*pair)...)
+	}
+	return looks
+}
+
+func (s *session) read(ctx context.Context, pair *strategies.Pair, users []string, found []answer) (err error) {
 	if s.roles, err = s.readRoles(found[0].rows); err != nil {
 		return err
 	}
@@ -110,6 +118,15 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		}
 	}
 	return s.lookUpStored(ctx, users)
+}
+
+// look is for after a wait.
+func (s *session) look(ctx context.Context, pair *strategies.Pair, users []string) error {
+	found, err := s.flight(ctx, s.looks(pair, users)...)
+	if err != nil {
+		return err
+	}
+	return s.read(ctx, pair, users, found)
 }
 
 // ownRole ends what a setting role does that is not the user's own: of the database (its owner may set that) or of all
