@@ -324,7 +324,8 @@ func (c *diagnoser) testRight(ctx context.Context, id, current string) {
 func (c *diagnoser) compare(ctx context.Context) {
 	id, _, previous := c.labeledVersions()
 	current, other := c.probes[id], c.probes[previous]
-	unlike := other.state == CredentialOtherTarget && current.state == CredentialRejected
+	unlike := other.state == CredentialOtherTarget &&
+		(current.state == CredentialRejected || current.state == CredentialBlocked)
 	met := c.unusable
 	if current.state == CredentialUnknown {
 		met = current.err
@@ -345,7 +346,7 @@ func (c *diagnoser) compare(ctx context.Context) {
 	})
 	switch all := strings.Join(keys, ", "); {
 	case all == "":
-	case unlike: // the reason says what to do
+	case unlike && current.state == CredentialRejected: // the reason says what to do
 		c.note(id, "AWSPREVIOUS has another "+all)
 	default:
 		c.note(id, "AWSPREVIOUS has another "+all+". If AWSCURRENT has a wrong one, move the label back first")

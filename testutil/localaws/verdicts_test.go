@@ -831,6 +831,16 @@ var scenes = map[string]func(*scene){
 			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
 		}
 	},
+	"a value of another user was stored, who is locked": func(s *scene) {
+		boss, other := s.superuser(), s.user+"x"
+		theirs := s.has(other)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", boss), awsemu.Value{})
+		s.put(s.value(other, theirs, "masterarn", boss))
+		s.say(s.dialect().lock, other, "")
+		s.names, s.fix = "AWSPREVIOUS has another username. If AWSCURRENT has a wrong one, move the label back first", func() {
+			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
+		}
+	},
 	"a wrong host was stored": func(s *scene) {
 		right := s.has(s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
