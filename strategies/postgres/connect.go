@@ -37,6 +37,7 @@ type session struct {
 	// Known after prepare:
 	version    int             // server_version_num: 160004
 	database   string          // that we are in
+	roleHere   bool            // the user has a setting role for it
 	md5        bool            // password_encryption is md5
 	iterations int             // scram_iterations, or the default before PostgreSQL 16
 	verifiers  bool            // pg_authid may be read

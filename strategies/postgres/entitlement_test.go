@@ -426,15 +426,18 @@ func TestSuperuserThatActsAsAnother(t *testing.T) {
 		r := newRotation(t, s, "")
 		acts, _ := s.NewRole(t, "LOGIN")
 		boss := s.master(t, r.pair.Original) // who may all that is needed
-		s.run(t, fmt.Sprintf("GRANT %s TO %s", acts, boss.User), fmt.Sprintf("ALTER ROLE %s SET role = '%s'",
-			boss.User, acts))
+		s.run(t, fmt.Sprintf("GRANT %s TO %s", acts, boss.User))
 		pair := r.pair
 		pair.Target = pair.Clone
-		_, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
-		wants(t, err, rotator.KindPrivilege, "by the setting role", "ALTER ROLE "+quoteIdent(boss.User)+" RESET role")
-		s.run(t, fmt.Sprintf("ALTER ROLE %s RESET role", boss.User))
-		_, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password())
-		ok(t, err)
+		for _, in := range []string{"", ` IN DATABASE "postgres"`} {
+			alter := "ALTER ROLE " + quoteIdent(boss.User) + in
+			s.run(t, fmt.Sprintf("%s SET role = '%s'", alter, acts))
+			_, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+			wants(t, err, rotator.KindPrivilege, "by the setting role", alter+" RESET role")
+			s.run(t, alter+" RESET role")
+			_, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+			ok(t, err)
+		}
 	})
 }
 

@@ -59,6 +59,11 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 			"no transaction was opened: there is a pooler in between that does not keep one. Use the database's own "+
 				"endpoint as host"))
 	}
+	own, err := s.only(begin, answers[2].rows)
+	if err != nil {
+		return err
+	}
+	s.roleHere = own[1] == "t"
 	row, err := s.only(begin, answers[3].rows)
 	if err != nil {
 		return err
@@ -131,10 +136,10 @@ func (s *session) look(ctx context.Context, pair *strategies.Pair, users []strin
 
 // ownRole ends what a setting role does that is not the user's own: of the database (its owner may set that) or of all
 // users. A superuser would have none of its power there, or the change would be made as that role.
-const ownRole = `SELECT set_config('role', 'none', true) WHERE current_setting('role') <> 'none' AND NOT EXISTS (
-  SELECT FROM pg_db_role_setting s, unnest(s.setconfig) v WHERE v LIKE 'role=%'
+const ownRole = `SELECT CASE WHEN here IS NULL THEN set_config('role', 'none', true) END, here FROM (
+  SELECT bool_or(s.setdatabase <> 0) AS here FROM pg_db_role_setting s, unnest(s.setconfig) v WHERE v LIKE 'role=%'
   AND s.setrole = (SELECT oid FROM pg_roles WHERE rolname = session_user)
-  AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())))`
+  AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) own`
 
 // facts is what the session asks about itself, with a setting that needs its search_path:
 // a change that the server has confirmed outlives the server.
@@ -493,10 +498,13 @@ func (s *session) createRoleRemedy(me role, other string, admin bool) rotator.Se
 	if fixes == nil {
 		missing.Text = "it needs more than CREATEROLE"
 	}
-	if login := s.login.User; login != me.name {
+	if login, in := s.login.User, ""; login != me.name {
+		if s.roleHere {
+			in = " IN DATABASE " + quoteIdent(s.database)
+		}
 		return rotator.Sentencef("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the "+
-			"setting role, so that what %[3]q itself may do does not count. To have it count: ALTER ROLE %[4]s RESET "+
-			"role)", me.name, missing, login, quoteIdent(login))
+			"setting role, so that what %[3]q itself may do does not count. To have it count: ALTER ROLE %[4]s%[5]s "+
+			"RESET role)", me.name, missing, login, quoteIdent(login), in)
 	}
 	return rotator.Sentencef("role %q is not allowed to: %s", me.name, missing)
 }
