@@ -145,13 +145,21 @@ func ShellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// NewFix makes a Fix of a statement that may end in a remark, after " -- ".
+// NewFix makes a Fix of a statement that may end in a remark, after " -- ". A name in quotes may hold the same.
 func NewFix(by Runner, statement string) Fix {
-	f := Fix{By: by, Run: statement}
-	if at := strings.LastIndex(statement, remark); at >= 0 {
-		f.Run, f.Note = statement[:at], statement[at+len(remark):]
+	var quote rune
+	for at, r := range statement {
+		switch {
+		case r == quote:
+			quote = 0
+		case quote != 0:
+		case strings.ContainsRune("\"'`", r):
+			quote = r
+		case strings.HasPrefix(statement[at:], remark):
+			return Fix{By: by, Run: statement[:at], Note: statement[at+len(remark):]}
+		}
 	}
-	return f
+	return Fix{By: by, Run: statement}
 }
 
 const remark = " -- "

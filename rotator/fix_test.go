@@ -2,6 +2,7 @@ package rotator_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os/exec"
 	"slices"
@@ -24,6 +25,23 @@ func TestWhatIsRunIsWhatTheSentenceSays(t *testing.T) {
 	}
 	if !slices.Equal(s.Fixes, append([]rotator.Fix{unlock}, grants.Fixes...)) || s.Fixes[0].Note != "a note" {
 		t.Errorf("%+v", s.Fixes)
+	}
+}
+
+// TestANameEndsNoStatement: a statement that was cut in a name would have what follows in it run, once another line that
+// has the name is pasted behind it.
+func TestANameEndsNoStatement(t *testing.T) {
+	for _, name := range []string{"app", "; ALTER ROLE eve SUPERUSER; -- x", `a"b`, "it's -- ", "` -- `", `" -- "`, "' -- '"} {
+		for quote, statement := range map[string]string{`"`: "ALTER ROLE %s LOGIN", "`": "ALTER USER %s@`%%` ACCOUNT UNLOCK",
+			"'": "SELECT 1 FROM users WHERE name IN (%s)"} {
+			quoted := quote + strings.ReplaceAll(name, quote, quote+quote) + quote
+			run := fmt.Sprintf(statement, quoted)
+			for _, note := range []string{"", "if there is none: CREATE ROLE " + quoted + " -- and it's done"} {
+				if f := rotator.NewFix(rotator.BySuperuser, run+strings.Repeat(" -- ", min(1, len(note)))+note); f.Run != run || f.Note != note {
+					t.Errorf("%s: %q, and %q", name, f.Run, f.Note)
+				}
+			}
+		}
 	}
 }
 
