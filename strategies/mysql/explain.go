@@ -32,7 +32,7 @@ func (MariaDB) Inquiry(users ...string) string {
 func inquiryEnd(users []string) string {
 	var names, one string
 	for _, user := range users {
-		names += quoteText(user) + ", "
+		names += typedText(user) + ", "
 		one = cmp.Or(one, quoteIdent(user))
 	}
 	return " WHERE User IN (" + names + "'') -- of several accounts whose Host matches an address, the server takes " +

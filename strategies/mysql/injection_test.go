@@ -42,6 +42,27 @@ func TestNoNameOrPasswordEndsItsConstant(t *testing.T) {
 	}
 }
 
+// TestNoNameEndsWhatIsTyped: the query that status prints for an administrator's session, in which a backslash escapes, is
+// for the user of that very name.
+func TestNoNameEndsWhatIsTyped(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		s := newServer(t, name, nil)
+		asks := Engine{}.Inquiry
+		if s.MariaDB {
+			asks = MariaDB{}.Inquiry
+		}
+		for _, user := range []string{"app", `\'); DROP USER v; -- `, `a\`, `it's`, "a\u00a0b", `\\'`, "ü"} {
+			s.run(t, "CREATE USER "+quoteIdent(user))
+			query, _, _ := strings.Cut(asks(user), " -- of several accounts")
+			if got := s.ask(t, "SELECT COUNT(*) FROM ("+query+") AS q"); got != "1" {
+				t.Errorf("%s: %s finds %s users, not the one", name, query, got)
+			}
+			s.run(t, "DROP USER "+quoteIdent(user))
+		}
+	}
+}
+
 // readings are the settings by which a server reads constants otherwise: what is global, and init_connect.
 func (s server) readings() (all [][2]string) {
 	modes := []string{"", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "TRADITIONAL,PIPES_AS_CONCAT,IGNORE_SPACE"}

@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -16,6 +18,15 @@ func quoteIdent(s string) string {
 // that means anything, in every character set.
 func quoteText(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+}
+
+// typedText is s as a string constant that people type, whatever the sql_mode of their session: most have backslashes
+// escape, by which a name could end its constant and go on as a statement.
+func typedText(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || !strconv.IsPrint(r) }) {
+		return fmt.Sprintf("_utf8mb4 X'%X'", s)
+	}
+	return quoteText(s)
 }
 
 // quotePassword does the same with a password, for the statements that need one.

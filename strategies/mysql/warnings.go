@@ -109,7 +109,7 @@ func (s *session) guessTwins(ctx context.Context) (twins []string, unseen []stra
 		"for other hosts than %s%s. Their clients would be refused, for their password stays the old one. As an "+
 		"administrator, SELECT Host FROM mysql.user WHERE User = %s; if there is one, set "+
 		"SINGLE_USER_THROUGH_SUPERUSER=true. To let the preflight look, GRANT SELECT (`User`, `Host`) ON "+
-		"`mysql`.`user` TO %s", s.login.User, s.actingAccount, asked, quoteText(s.login.User), s.actingAccount)}}, nil
+		"`mysql`.`user` TO %s", s.login.User, s.actingAccount, asked, typedText(s.login.User), s.actingAccount)}}, nil
 }
 
 // ownGrants are those of the account that asks, with its active roles.
