@@ -19,7 +19,7 @@ import (
 )
 
 // openForChange logs in to change an account, and waits for another rotation of one of the
-// users. looks gives what the change will ask for first.
+// users. looks gives what the change will ask for first; nil: nothing is to be changed.
 func (e Engine) openForChange(ctx context.Context, login strategies.Login, looks func(*session) []string,
 	users ...string) (*session, error) {
 	s, err := e.connect(ctx, login, true)
@@ -43,7 +43,7 @@ func (s *session) prepare(ctx context.Context, looks func(*session) []string, us
 		ahead = append(ahead, lockOf(user, seconds))
 	}
 	if looks != nil {
-		ahead = append(ahead, looks(s)...)
+		ahead = append(append(ahead, whereChangesGo), looks(s)...)
 	}
 	st := operation{action: "setting up the session", limit: s.limit +
 		time.Duration(len(users)*min(2, seconds))*time.Second}
@@ -65,7 +65,35 @@ func (s *session) prepare(ctx context.Context, looks func(*session) []string, us
 		return err
 	}
 	s.actingAccount = me
+	if looks != nil {
+		if err := s.checkPrimary(ctx); err != nil {
+			return err
+		}
+	}
 	return s.lock(ctx, seconds, users)
+}
+
+const whereChangesGo = "SELECT @@GLOBAL.read_only, @@SESSION.sql_log_bin"
+
+// checkPrimary refuses a server that is read-only: its accounts come from its source, and who may change them here all
+// the same (SUPER, CONNECTION_ADMIN, READ ONLY ADMIN) would change them here alone. And it refuses a session whose
+// changes no replica gets, by init_connect.
+func (s *session) checkPrimary(ctx context.Context) error {
+	row, err := s.row(ctx, operation{action: "looking up whether the server is read-only"}, whereChangesGo)
+	switch {
+	case err != nil:
+		return err
+	case row[0] != "0" && row[0] != "OFF":
+		fix := s.fix(writable)
+		fix.Note = onPrimary
+		return s.errorf(rotator.KindReadOnly, strings.Replace(readOnly, "{fix}", "%s", 1)+". Accounts of a replica "+
+			"come from its source: what a superuser may change here all the same, it would change here alone", fix)
+	case row[1] == "0":
+		return s.errorf(rotator.KindMisconfigured, "what this session changes is not written to the binary log "+
+			"(sql_log_bin is 0, by init_connect), so that no replica would get it: SHOW GLOBAL VARIABLES LIKE "+
+			"'init_connect', and take that out")
+	}
+	return nil
 }
 
 // settings makes the session independent of the server's defaults and of

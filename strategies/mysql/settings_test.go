@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
@@ -154,6 +156,94 @@ func TestAnInitConnectThatFails(t *testing.T) {
 				t.Errorf("Ping gives %v", err)
 			}
 			s.run(t, "SET GLOBAL init_connect = ''")
+			ok(t, engine().Ping(t.Context(), app))
+		})
+	}
+}
+
+// TestAServerThatIsReadOnly: the accounts of a replica come from its source. Who may change them there all the same
+// changes none, and what changes nothing goes on.
+func TestAServerThatIsReadOnly(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, nil)
+			may := []string{"CONNECTION_ADMIN, APPLICATION_PASSWORD_ADMIN ON *.*"}
+			if s.MariaDB {
+				may = []string{"SUPER ON *.*", "READ ONLY ADMIN ON *.*"}
+			}
+			app, admin, boss := s.user(t), s.user(t, may...), s.superuser()
+			pair := pairOf(app.User)
+			pair.Possession = possessed
+			s.ensure(t, pair)
+			s.run(t, "SET GLOBAL read_only = ON")
+			calls := map[string]func() error{}
+			add := func(what string, dryRun func(secret.Password) ([]strategies.Warning, error),
+				change func(secret.Password) error) {
+				calls[what] = func() error { return change(password()) }
+				calls[what+", dry run"] = func() error {
+					_, err := dryRun(password())
+					return err
+				}
+			}
+			for what, c := range map[string][2]strategies.Login{"itself": {app, app}, "itself, and may": {admin, admin},
+				"superuser": {boss, app}} {
+				add(what, func(p secret.Password) ([]strategies.Warning, error) {
+					return engine().DryRunSetPassword(t.Context(), c[0], c[1].User, p)
+				}, func(p secret.Password) error { return engine().SetPassword(t.Context(), c[0], c[1].User, p) })
+			}
+			for what, turn := range map[string]strategies.Pair{"clone": pair, "original": back(pair)} {
+				add(what, func(p secret.Password) ([]strategies.Warning, error) {
+					return engine().DryRunEnsureClone(t.Context(), boss, turn, p)
+				}, func(p secret.Password) error { return engine().EnsureClone(t.Context(), boss, turn, p) })
+			}
+			if !s.MariaDB {
+				add("two passwords", func(p secret.Password) ([]strategies.Warning, error) {
+					return engine().DryRunKeeping(t.Context(), admin, admin.User, admin.Password, p)
+				}, func(p secret.Password) error {
+					return engine().SetPasswordKeeping(t.Context(), admin, admin.User, admin.Password, p)
+				})
+			}
+			before := s.census(t, app.User) + s.census(t, admin.User)
+			for what, call := range calls {
+				if wrong := differs(call(), rotator.KindReadOnly, "use the writer endpoint", "SET GLOBAL read_only = OFF"); wrong != nil {
+					t.Errorf("%s: %v", what, wrong)
+				}
+			}
+			if s.census(t, app.User)+s.census(t, admin.User) != before {
+				t.Error("a refused call changed something")
+			}
+			ok(t, engine().Ping(t.Context(), app))
+			_, err := engine().Explain(t.Context(), boss, app)
+			ok(t, err)
+			_, err = engine().TestPair(t.Context(), boss, pair)
+			ok(t, err)
+			s.run(t, "SET GLOBAL read_only = OFF")
+			ok(t, calls["superuser"]())
+		})
+	}
+}
+
+// TestASessionThatNoReplicaFollows: whom init_connect takes out of the binary log changes the passwords of this server
+// alone.
+func TestASessionThatNoReplicaFollows(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, nil)
+			grant := "SESSION_VARIABLES_ADMIN, CREATE USER, SELECT ON *.*"
+			if s.MariaDB {
+				grant = "BINLOG ADMIN, CREATE USER, SELECT, UPDATE ON *.*"
+			}
+			boss, app := s.user(t, grant), s.user(t)
+			s.run(t, "SET GLOBAL init_connect = 'SET sql_log_bin = 0'")
+			_, dryRun := engine().DryRunSetPassword(t.Context(), boss, app.User, password())
+			for _, err := range []error{dryRun, engine().SetPassword(t.Context(), boss, app.User, password())} {
+				wants(t, err, rotator.KindMisconfigured, "binary log", "init_connect")
+			}
+			s.run(t, "SET GLOBAL init_connect = ''") // which ends the sessions of those that may not do so
 			ok(t, engine().Ping(t.Context(), app))
 		})
 	}
