@@ -281,6 +281,8 @@ func (c *diagnoser) explain(ctx context.Context) {
 		switch {
 		case cause.Blocked:
 			l.state, l.limited = CredentialBlocked, false
+		case cause.Invalid:
+			l.state, l.limited = CredentialInvalid, false
 		case cause.Reset != "":
 			if l.state == CredentialNotTested {
 				l.detail = "no login was tried"

@@ -101,6 +101,7 @@ type RejectionCause struct {
 	Remedy  string // in words what to do about it, where nothing stored works; "": Text or Fixes says it
 	Fixes   []Fix  // what people run
 	Blocked bool   // no password will do before that
+	Invalid bool   // no password will do in this value: another member of it is wrong
 	Right   bool   // the password is the one that the server has: a login by it counts as no failed one
 	Reset   string // where the server has another: the statement that sets the one in place of PASSWORD
 }

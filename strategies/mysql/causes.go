@@ -20,7 +20,8 @@ const (
 	toMariaDB   = giveMariaDB + ", " + typed
 	typed       = "with the password of the version that is for {user}, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD"
 	typedHere   = "with this version's password in place of PASSWORD"
-	rejection   = "the server did not accept the login, and does not say why: the password is wrong, there is no " +
+	unsaid      = "the server did not accept the login, and does not say why: "
+	rejection   = "the password is wrong, there is no " +
 		"account {user} for the address of this function, another account comes before it for this address, an " +
 		"anonymous one perhaps, "
 	lockedToo  = "or, on MariaDB, the account is locked or blocked"
@@ -38,9 +39,9 @@ func Causes() []dial.Cause {
 	mariaDB := []string{productMariaDB}
 	return []dial.Cause{
 		// The password.
-		{Codes: []string{"1045"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
-			demandsTLS + lockedToo},
-		{Codes: []string{"1045"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
+		{Codes: []string{"1045"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
+			demandsTLS + rejection + lockedToo},
+		{Codes: []string{"1045"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid + rejection +
 			demandsX + lockedToo},
 		// MySQL answers so for such accounts alone. MariaDB answers so for accounts of unix_socket, and for names
 		// that it does not know, where it has such accounts.
@@ -49,9 +50,9 @@ func Causes() []dial.Cause {
 			Text: "the account logs in by auth_socket, on the server's own machine, or by another plugin without " +
 				"passwords, so that no password will do: " + toMySQL + ", or stop rotating this secret",
 			Fix: giveMySQL},
-		{Codes: []string{"1698"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
-			demandsTLS + socket + lockedToo},
-		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: rejection +
+		{Codes: []string{"1698"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
+			demandsTLS + rejection + socket + lockedToo},
+		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid + rejection +
 			demandsX + socket + lockedToo},
 
 		// No password would do.

@@ -38,7 +38,7 @@ func inquiryEnd(users []string) string {
 	return " WHERE User IN (" + names + "'') -- of several accounts whose Host matches an address, the server takes " +
 		"the most specific: one that is another owner's, or has no name, hides the right one, so RENAME USER or DROP " +
 		"USER it and set no password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one +
-		"@`%` REQUIRE SSL. With ANY, no \"ssl\": false in the secret. No row for the name: the account is renamed (RENAME USER it back) or dropped. No row whose Host matches: CREATE USER for one " +
+		"@`%` REQUIRE SSL. With ANY, and \"ssl\": false in the secret, remove that there, and set no password. No row for the name: the account is renamed (RENAME USER it back) or dropped. No row whose Host matches: CREATE USER for one " +
 		"that does, and GRANT what it had"
 }
 
@@ -406,6 +406,8 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 				"if no client uses the former (%s shows where clients of either come from), DROP USER %s; otherwise "+
 				"%s, or to another name, and give that to its clients",
 				met, names(hidden), m.clientsOf(login.User), met, former)}
+	case met.demandsTLS(login):
+		return rotator.RejectionCause{Invalid: true, Text: blocks, Remedy: remedy.Text}
 	case blocks != "":
 		if met.locked && !met.accepts(login.Password) {
 			blocks += "; its password is another, too"
@@ -457,8 +459,8 @@ func obstacle(login strategies.Login, host string, own, anonymous []accountRow) 
 	case met.locked:
 		blocks = fmt.Sprintf("account %s is locked", met)
 		remedy = rotator.Sentencef("%s", fix("ALTER USER %s ACCOUNT UNLOCK", met))
-	case met.require == "REQUIRE SSL" && login.TLS.Disabled:
-		blocks = fmt.Sprintf("account %s demands TLS", met)
+	case met.demandsTLS(login):
+		blocks = fmt.Sprintf(`account %s demands TLS, and "ssl": false in the secret turns it off`, met)
 		remedy = rotator.Sentencef(`remove "ssl": false from the secret`)
 	case met.require != "REQUIRE NONE" && met.require != "REQUIRE SSL":
 		without := ""
@@ -470,6 +472,11 @@ func obstacle(login strategies.Login, host string, own, anonymous []accountRow) 
 		remedy = rotator.Sentencef("%s%s", fix("ALTER USER %s REQUIRE SSL", met), without)
 	}
 	return met, blocks, remedy
+}
+
+// demandsTLS says whether an account that is not locked keeps a login out for that alone.
+func (r accountRow) demandsTLS(login strategies.Login) bool {
+	return r.user != "" && !r.locked && r.require == "REQUIRE SSL" && login.TLS.Disabled
 }
 
 // checkReached refuses a change after which the login that testSecret makes would be rejected, whatever the password.

@@ -92,7 +92,7 @@ func TestAnAnonymousAccountIsSeen(t *testing.T) {
 	if c := rejectionCause(app, "127.0.0.1", own, met, by, nil); !c.Blocked || !strings.Contains(c.Remedy, "DROP USER ``@`127.0.0.1`") {
 		t.Errorf("%+v", c)
 	}
-	if c := rejectionCause(app, "10.0.0.1", own, met, by, nil); !c.Blocked || !strings.Contains(c.Text+": "+c.Remedy, `demands TLS: remove "ssl": false`) {
+	if c := rejectionCause(app, "10.0.0.1", own, met, by, nil); !c.Invalid || c.Blocked || !strings.Contains(c.Text+": "+c.Remedy, `demands TLS, and "ssl": false in the secret turns it off: remove "ssl": false`) {
 		t.Errorf("%+v", c)
 	}
 	own[0].host = "127.0.0.1"

@@ -1029,6 +1029,16 @@ var scenes = map[string]func(*scene){
 		s.user = original
 		s.says = "and not by a password: ALTER USER"
 	},
+	"TLS is off in the secret, and the user demands it": func(s *scene) {
+		s.my()
+		s.withoutTLS()
+	},
+	"TLS is off in the secret, and the user demands it, and a superuser is at hand": func(s *scene) {
+		s.my()
+		s.alternating()
+		s.withoutTLS("masterarn", s.superuser())
+		s.says = "store-credentials"
+	},
 	"it logs in by parsec": func(s *scene) {
 		s.only("mariadb")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
@@ -1236,6 +1246,21 @@ func (s *scene) superuserKey(state string) {
 			s.cli(s.printed("aws kms cancel-key-deletion")[0])
 		}
 		s.cli(s.printed("aws kms enable-key")[0])
+	}
+}
+
+// withoutTLS makes a secret that turns TLS off, of a user that demands it. It has further members.
+func (s *scene) withoutTLS(more ...any) {
+	s.t.Helper()
+	s.exec("SET GLOBAL require_secure_transport = OFF")
+	s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL require_secure_transport = ON") })
+	right := s.has(s.user)
+	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, append(more, "ssl", false)...), awsemu.Value{})
+	s.say("ALTER USER %u@'%' REQUIRE SSL", s.user, "")
+	s.never = "whatever the password"
+	s.names, s.fix = `emove "ssl": false`, func() {
+		s.file = string(s.value(s.user, right, more...).Reveal())
+		s.cli("aws secretsmanager put-secret-value --secret-id " + s.arn + " --secret-string file://value.json")
 	}
 }
 
