@@ -391,6 +391,13 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 			Reset: createStatement(login.User) +
 				" -- where RENAME USER does not bring it back; then " + then}
 	}
+	if _, served := serving(slices.Concat(anonymous, own), host); !served && elsewhere == nil && !undecided(own, host) {
+		return rotator.RejectionCause{
+			Text: noneFor(login.User, host, own) + ", and none of these has this password",
+			Remedy: "if one of these is this secret's, RENAME USER it to a host that covers that address; if all are " +
+				"another owner's, CREATE USER another, and GRANT it what it had",
+			Reset: createStatement(login.User) + " -- if none of these is this secret's; then GRANT it what it had"}
+	}
 	met, blocks, remedy := obstacle(login, host, own, anonymous)
 	former := strategies.Fix(strategies.Login{}, fmt.Sprintf("RENAME USER %s TO %s", met,
 		account{user: login.User + "_former", host: met.host}))
@@ -446,8 +453,7 @@ func obstacle(login strategies.Login, host string, own, anonymous []accountRow) 
 	}
 	switch {
 	case !ok && len(own) > 0:
-		blocks = fmt.Sprintf("no account of user %q is for the address of this function, which the server calls %s, "+
-			"but %s", login.User, quoteText(host), names(own))
+		blocks = noneFor(login.User, host, own)
 		at := max(0, slices.IndexFunc(own, func(r accountRow) bool { return r.accepts(login.Password) }))
 		remedy = rotator.Sentencef("%s, or CREATE USER for that address, and GRANT what it had",
 			fix("RENAME USER %s TO %s", own[at], account{user: login.User, host: "%"}))
@@ -528,6 +534,12 @@ func undecided(rows []accountRow, host string) bool {
 // privileges.
 func gone(user string, clones []accountRow) string {
 	return noAccount(user) + ": " + bringBack(user, clones)
+}
+
+// noneFor says of a user that none of its accounts is for an address.
+func noneFor(user, host string, own []accountRow) string {
+	return fmt.Sprintf("no account of user %q is for the address of this function, which the server calls %s, but %s", user,
+		quoteText(host), names(own))
 }
 
 func noAccount(user string) string {
