@@ -403,7 +403,7 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 		account{user: login.User + "_former", host: met.host}))
 	former.Note = "its clients, if it has any, then need that name"
 	switch {
-	case undecided(own, host):
+	case undecided(slices.Concat(anonymous, own), host):
 		return rotator.RejectionCause{Text: fmt.Sprintf("user %q has the accounts %s, and the server calls the "+
 			"address of this function %s", login.User, names(own), quoteText(host))}
 	// Another owner's, whatever keeps that owner out.
@@ -501,7 +501,7 @@ func (c *cloneSync) checkReached(ctx context.Context) error {
 	}
 	login := strategies.Login{User: c.pair.Target, TLS: strategies.TLS{Disabled: c.pair.NoTLS}}
 	// The user in use has logged in. Where its accounts do not tell how, the superuser comes by another way.
-	if _, ok := serving(accountsOnly(inUse), host); !ok || undecided(next, host) {
+	if _, ok := serving(accountsOnly(inUse), host); !ok || undecided(slices.Concat(anonymous, next), host) {
 		return nil
 	}
 	met, blocks, remedy := obstacle(login, host, next, anonymous)
@@ -519,12 +519,11 @@ func accountsOnly(rows []accountRow) []accountRow {
 	return slices.DeleteFunc(slices.Clone(rows), func(r accountRow) bool { return r.isRole })
 }
 
-// undecided says whether the texts do not tell which account the server takes: it compares netmasks by their numbers,
-// and
-// an address that it has found a name for by both.
+// undecided says whether the texts do not tell which account the server takes: it compares netmasks by their numbers, an
+// address that it has found a name for by both, and two patterns by more than that one is for all that the other is for.
 func undecided(rows []accountRow, host string) bool {
 	_, err := netip.ParseAddr(host)
-	return slices.ContainsFunc(rows, func(r accountRow) bool {
+	return len(mayServe(rows, host)) > 1 || slices.ContainsFunc(rows, func(r accountRow) bool {
 		return strings.Contains(r.host, "/") ||
 			err != nil && r.host != "%" && strings.Trim(r.host, "0123456789abcdefABCDEF.:%_") == ""
 	})

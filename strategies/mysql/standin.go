@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 
@@ -18,27 +19,48 @@ import (
 func (c *cloneSync) checkStandIns(ctx context.Context) error {
 	next, inUse := c.allOriginals, c.clones
 	if !c.inUse() {
-		next, inUse = c.clones, c.allOriginals
+		next, inUse = slices.Clone(c.clones), c.allOriginals
 	}
-	for _, client := range slices.Concat(inUse, next) {
-		now, ok := serving(inUse, client.host)
-		if !ok || !now.changeable() {
-			continue
+	for _, o := range c.aligned() { // it is still to be created
+		if clone, exists := c.clone(o.host); !exists {
+			clone.plugins = o.plugins
+			next = append(next, clone)
 		}
-		then, ok := serving(next, client.host)
-		aligned := !c.pair.PasswordOnly && then.host == now.host
-		switch {
-		case !ok && c.pair.PasswordOnly:
-			return c.errorf(rotator.KindMisconfigured,
-				"clients of account %s would be refused: user %q has no account for their host. CREATE USER %s, with "+
-					"what account %s may do, or DROP USER %s if no client needs it",
-				now, c.pair.Target, account{user: c.pair.Target, host: now.host}, now, now)
-		case !ok, !aligned && !c.pair.PasswordOnly && (c.inUse() || then.host != client.host):
-			// It is still to be created; or clients are on the clone, whose accounts for hosts that the original lacks
-			// are AWS's template's.
-		default:
-			if err := c.checkStandIn(ctx, now, then, aligned); err != nil {
-				return err
+	}
+	var clients []string
+	for _, r := range slices.Concat(inUse, next) {
+		clients = append(clients, r.host)
+	}
+	for _, now := range inUse {
+		for _, then := range next {
+			if host, ok := shared(now.host, then.host); ok {
+				clients = append(clients, host)
+			}
+		}
+	}
+	for _, host := range clients {
+		met := mayServe(inUse, host)
+		for _, now := range met {
+			if !now.changeable() {
+				continue
+			}
+			all := mayServe(next, host)
+			if len(all) == 0 && c.pair.PasswordOnly {
+				return c.errorf(rotator.KindMisconfigured,
+					"clients of account %s would be refused: user %q has no account for their host. CREATE USER %s, with "+
+						"what account %s may do, or DROP USER %s if no client needs it",
+					now, c.pair.Target, account{user: c.pair.Target, host: now.host}, now, now)
+			}
+			for _, then := range all {
+				aligned := !c.pair.PasswordOnly && slices.ContainsFunc(met, func(r accountRow) bool {
+					return r.host == then.host && r.changeable()
+				})
+				if !aligned && !c.pair.PasswordOnly && c.inUse() {
+					continue // clients are on the clone, whose accounts for hosts that the original lacks are AWS's template's
+				}
+				if err := c.checkStandIn(ctx, now, then, aligned); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -86,21 +108,29 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 // checkMayUse refuses an account that may not use the database which the secret names: its login would be refused.
 // The server permits any user with a privilege there, on whatever is in it.
 func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
-	if c.login.Database == "" {
+	if c.login.Database == "" || strings.EqualFold(c.login.Database, "information_schema") { // which is everyone's
 		return nil
 	}
 	may, err := c.mayUse(ctx, r.account, c.login.Database, map[account]bool{})
 	if err != nil || may {
 		return err
 	}
-	// What the server gives to everyone stands under other names; and it can be told to make all roles active.
-	everyone := "SELECT COUNT(*) + @@GLOBAL.activate_all_roles_on_login FROM mysql.db WHERE User = ''"
+	// What the server gives to everyone stands under other names; and it can be told to make all roles active, and to
+	// keep the names of databases in small letters.
+	everyone := "SELECT COUNT(*) + @@GLOBAL.activate_all_roles_on_login, @@GLOBAL.lower_case_table_names FROM mysql.db " +
+		"WHERE User = ''"
 	if c.mariadb {
-		everyone = "SELECT COUNT(*) FROM mysql.db WHERE User IN ('', 'PUBLIC')"
+		everyone = "SELECT COUNT(*), @@GLOBAL.lower_case_table_names FROM mysql.db WHERE User IN ('', 'PUBLIC')"
 	}
 	row, err := c.row(ctx, operation{action: "looking up what everyone may do"}, everyone)
 	if err != nil || row[0] != "0" {
 		return err
+	}
+	if row[1] != "0" {
+		may, err = c.mayUse(ctx, r.account, strings.ToLower(c.login.Database), map[account]bool{})
+		if err != nil || may {
+			return err
+		}
 	}
 	return c.errorf(rotator.KindMisconfigured, "account %s may not use the database %q, and a login that names it "+
 		"would be refused: GRANT it there what user %q may do (or SET DEFAULT ROLE, where a role gives it that), "+
@@ -161,12 +191,94 @@ func opens(r right, database string) bool {
 
 // serving gives the account by which the server lets in clients of a host: the most specific whose host covers that.
 func serving(rows []accountRow, host string) (found accountRow, ok bool) {
-	for _, r := range rows {
-		if covers(r.host, host) && (!ok || covers(found.host, r.host)) {
-			found, ok = r, true
-		}
+	all := mayServe(rows, host)
+	if len(all) == 0 {
+		return found, false
 	}
-	return found, ok
+	return all[0], true
+}
+
+// mayServe gives the accounts that the server may let clients of a host in by: one, unless it is by the order of their
+// making (MySQL), or of their lengths (MariaDB), which of two patterns it takes.
+func mayServe(rows []accountRow, host string) (all []accountRow) {
+	for _, r := range rows {
+		if !covers(r.host, host) || slices.ContainsFunc(all, func(other accountRow) bool { return precedes(other.host, r.host) }) {
+			continue
+		}
+		all = append(slices.DeleteFunc(all, func(other accountRow) bool {
+			return precedes(r.host, other.host) || r.host == other.host // of two for one host, the last: the other has no name
+		}), r)
+	}
+	return all
+}
+
+// precedes says whether both servers take an account for one host before one for another, that is for all its clients.
+func precedes(host, other string) bool {
+	return covers(other, host) && !covers(host, other) && (other == "" || other == "%" || fixed(host) > fixed(other)) ||
+		host == "%" && other == ""
+}
+
+// fixed is how much of a host stands before its first wildcard.
+func fixed(host string) int {
+	for rest := host; rest != ""; {
+		at := len(host) - len(rest)
+		_, after, wild := next(rest)
+		if wild {
+			return at
+		}
+		rest = after
+	}
+	return math.MaxInt
+}
+
+// shared gives a host that two patterns are for, of which neither is for all that the other is for.
+func shared(a, b string) (host string, ok bool) {
+	if covers(a, b) || covers(b, a) {
+		return "", false
+	}
+	type left struct{ a, b string }
+	seen := map[left]bool{}
+	var match func(a, b string) (string, bool)
+	match = func(a, b string) (string, bool) {
+		if seen[left{a, b}] || a == "" && b == "" {
+			return "", !seen[left{a, b}]
+		}
+		seen[left{a, b}] = true
+		c, restA, wildA := next(a)
+		d, restB, wildB := next(b)
+		manyA, manyB := wildA && c == '%', wildB && d == '%'
+		if manyA {
+			if host, ok := match(restA, b); ok {
+				return host, true
+			}
+		}
+		if manyB {
+			if host, ok := match(a, restB); ok {
+				return host, true
+			}
+		}
+		switch {
+		case manyA && manyB, a == "", b == "":
+			return "", false
+		case manyA:
+			restA, c, wildA = a, d, wildB
+		case manyB:
+			restB, d, wildB = b, c, wildA
+		}
+		if !wildA && !wildB && c != d {
+			return "", false
+		}
+		char := c
+		if wildA {
+			char = d
+		}
+		if wildA && wildB {
+			char = '0'
+		}
+		host, ok := match(restA, restB)
+		return string(char) + host, ok
+	}
+	return match(strings.ToLower(a), strings.ToLower(b))
 }
 
 // covers says whether an account for host outer is for every client that one for inner is for. It says no where the two

@@ -1,6 +1,15 @@
 package mysql
 
-import "testing"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
 
 func TestServing(t *testing.T) {
 	rows := func(hosts ...string) (all []accountRow) {
@@ -39,6 +48,137 @@ func TestServing(t *testing.T) {
 		if got.host != c.want {
 			t.Errorf("%q serve %q: %q; want %q", c.hosts, c.of, got.host, c.want)
 		}
+	}
+}
+
+// TestWhichAccountAServerTakes: of two for one address, the server takes the one that is said, or more than one is said.
+func TestWhichAccountAServerTakes(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		told := 0
+		for _, hosts := range [][]string{{"127.0.0.1", "127.0.0.%"}, {"127.0.0.%", "127.%"}, {"127.%", "%"}, {"%.0.0.1", "%"},
+			{"127.0.0._", "127.0.%"}, {"127.%", "%.0.0.1"}, {"127._.0.1", "127.%"}, {"127.%.1", "127.%"}, {"127.%0.1", "127.%"},
+			{"%.1", "%.0.0.1"}, {"_27.0.0.1", "127.%"}, {"_27.0.0.1", "%"}, {"_________", "127.%"}, {"%7.0.0.1", "_27.0.0.1"}} {
+			for range 2 {
+				app := s.login(name(), password().Reveal())
+				var rows []accountRow
+				for _, host := range hosts {
+					rows = append(rows, accountRow{account: account{user: app.User, host: host}})
+					s.run(t, "CREATE USER "+rows[len(rows)-1].String()+" IDENTIFIED BY '"+app.Password.Reveal()+"'")
+				}
+				session, err := engine().connect(t.Context(), app, false)
+				ok(t, err)
+				met, err := session.checkIdentity(t.Context())
+				ok(t, err)
+				session.close()
+				all := mayServe(rows, "127.0.0.1")
+				if !slices.ContainsFunc(all, func(r accountRow) bool { return r.account == met }) {
+					t.Errorf("of %q the server takes %s, and not of %s", hosts, met, names(all))
+				}
+				if len(all) == 1 {
+					told++
+				}
+				slices.Reverse(hosts)
+			}
+		}
+		if told < 10 {
+			t.Errorf("of %d pairs alone it is told which one the server takes", told)
+		}
+	})
+}
+
+// TestHostsThatSomeClientsShare: where neither of two patterns is for all that the other is for, a client of both may meet
+// either account. None of the users in use meets one that does not let it in.
+func TestHostsThatSomeClientsShare(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for what, c := range map[string]struct {
+			inUse, next []string
+			fine        bool
+		}{
+			"shared":          {[]string{"127.%"}, []string{"127.%", "%.0.0.1"}, false},
+			"shared, of both": {[]string{"127.%", "%.0.0.1"}, []string{"127.%", "%.0.0.1"}, false},
+			"apart":           {[]string{"127.%"}, []string{"127.%", "10.%.0.1"}, true},
+		} {
+			for _, only := range []bool{true, false} {
+				app, other := s.login(name(), password().Reveal()), s.login("", password().Reveal())
+				other.User = app.User + "_clone"
+				for _, host := range c.inUse {
+					s.run(t, "CREATE USER "+account{user: app.User, host: host}.String()+" IDENTIFIED BY '"+app.Password.Reveal()+"'")
+				}
+				for i, host := range c.next {
+					lock := map[bool]string{true: " ACCOUNT LOCK"}[i > 0]
+					s.run(t, "CREATE USER "+account{user: other.User, host: host}.String()+" IDENTIFIED BY '"+
+						other.Password.Reveal()+"'"+lock)
+				}
+				pair := strategies.Pair{Original: app.User, Clone: other.User, Target: other.User, PasswordOnly: only,
+					Named: only, Consent: true, Possession: possessed}
+				_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+				switch {
+				case c.fine && err != nil:
+					t.Errorf("%s, only the password: %t: %v", what, only, err)
+				case !c.fine:
+					if wrong := differs(err, rotator.KindPrivilege, "would meet account "+
+						account{user: other.User, host: "%.0.0.1"}.String()+", which is locked"); wrong != nil {
+						t.Errorf("%s, only the password: %t: %v", what, only, wrong)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestShared(t *testing.T) {
+	for _, c := range []struct{ a, b, want string }{ // "-": none
+		{"127.%", "%.0.0.1", "127..0.0.1"},
+		{"127.%", "127.0.%", "-"},
+		{"127.%", "10.%", "-"},
+		{"10._.0.1", "10.2.%", "10.2.0.1"},
+		{"1_.%", "_0.1", "10.1"},
+		{"%.a", "%.b", "-"},
+		{strings.Repeat("%a", 60), strings.Repeat("%b", 60), "-"},
+		{strings.Repeat("%a", 60), strings.Repeat("%b", 60) + "%", "some"},
+	} {
+		for range 2 {
+			got, ok := shared(c.a, c.b)
+			if !ok {
+				got = "-"
+			}
+			if ok != (c.want != "-") || ok && (!covers(c.a, got) || !covers(c.b, got)) {
+				t.Errorf("%q and %q: %q, want %q", c.a, c.b, got, c.want)
+			}
+			c.a, c.b = c.b, c.a
+		}
+	}
+}
+
+// TestDatabasesThatAUserMayUse: names in other letters, where the server makes no difference, and what is everyone's.
+func TestDatabasesThatAUserMayUse(t *testing.T) {
+	t.Parallel()
+	for _, server := range dbserver.MySQLsInTier(t) {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			conf, databases := map[string]string{}, []string{"information_schema", "INFORMATION_SCHEMA"}
+			if strings.HasPrefix(server, "mariadb") { // MySQL's data folder is of one setting
+				conf["lower-case-table-names"] = "1"
+				databases = append(databases, "appdb", "AppDB", "APPDB")
+			}
+			s := newServer(t, server, conf)
+			s.run(t, "CREATE DATABASE AppDB")
+			for _, database := range databases {
+				app, other := s.user(t, "SELECT ON AppDB.*"), s.user(t, "SELECT ON AppDB.*")
+				boss := with(s.superuser(), func(l *strategies.Login) { l.Database = database })
+				pair := strategies.Pair{Original: app.User, Clone: other.User, Target: other.User, PasswordOnly: true,
+					Named: true, Consent: true}
+				_, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+				if err != nil {
+					t.Errorf("%s: %v", database, err)
+				}
+				ok(t, engine().Ping(t.Context(), with(other, func(l *strategies.Login) { l.Database = database })))
+				s.run(t, fmt.Sprintf("REVOKE SELECT ON AppDB.* FROM %s", at(other.User)))
+				if _, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password()); strings.EqualFold(database, "appdb") {
+					wants(t, err, rotator.KindMisconfigured, "may not use the database")
+				}
+			}
+		})
 	}
 }
 
