@@ -548,16 +548,10 @@ func defaultRolesOf(a account) string {
 // PRIVILEGES on something and the original only some, all are taken, and those some
 // are given again with the rest.
 func (c *cloneSync) revokeExtra(ctx context.Context, clone account, have, want rights) (rights, error) {
-	extra := have.without(want)
-	for x := range extra {
-		if x.kind == restriction || x.kind == privilege && x.name != grantOption && x.column == "" &&
-			want.has(allPrivileges, x.object) {
-			delete(extra, x) // a restriction is lifted; a part of ALL is not taken from ALL
-		}
-	}
+	extra := have.extra(want)
 	taking := func(sql statement) operation {
 		return operation{action: fmt.Sprintf("taking %s from %s, since %q has it not", sql.what, clone,
-			c.pair.Original), remedy: c.passOnRemedy(sql)}
+			c.pair.Original), remedy: rotator.Sentencef(asAdministrator+"%s", c.fix("%s", sql.text))}
 	}
 	if err := c.execAll(ctx, taking, extra.revokes(clone)); err != nil {
 		return nil, err
@@ -659,7 +653,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 			if err != nil {
 				return nil, err
 			}
-			extra = have.without(want)
+			extra = have.extra(want)
 			if len(extra.revokes(clone.account)) > 0 && !want.has(allPrivileges, "*.*") {
 				then := "and the next rotation revokes them"
 				if c.inUse() {
@@ -670,15 +664,25 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 						"needs of these", clone, original, then, extra))
 			}
 		}
-		try := want.missing(have)
-		if !c.inUse() {
-			maps.Copy(try, extra) // who may take a right away may also give it
-		} else if len(try) > 0 && clone.changeable() && !c.mariadb {
+		missing := want.missing(have)
+		if c.inUse() && len(missing) > 0 && clone.changeable() && !c.mariadb {
 			given = append(given, clone)
 		}
-		more, err := c.dryRunGrants(ctx, original.account, try)
+		more, err := c.dryRunGrants(ctx, "copying", original.account, missing)
 		if err != nil {
 			return nil, err
+		}
+		denied = append(denied, more...)
+		if c.inUse() {
+			continue
+		}
+		// Who may take a right away may also give it. Who may not, needs no more power for it: an administrator takes it,
+		// and SYSTEM_USER before anything else.
+		if more, err = c.dryRunGrants(ctx, "taking", clone.account, extra); err != nil {
+			return nil, err
+		}
+		if more = more.insteadBy(extra.revokes(clone.account)); more != nil && extra.isSystem() {
+			return nil, more.err()
 		}
 		denied = append(denied, more...)
 	}

@@ -182,9 +182,11 @@ func (s *session) dryRunHash(ctx context.Context, st operation, whose string) er
 
 // dryRunGrants tries whether the superuser may grant what a clone lacks, by
 // granting it to an account that does not exist: the server looks at the right
-// first, and does not find the account then. All that it may not grant is in denied.
-func (s *session) dryRunGrants(ctx context.Context, original account, missing rights) (denied denials, err error) {
-	absent := nonexistentAccount(original.host)
+// first, and does not find the account then. All that it may not grant is in denied. It would be done by copying them
+// from another account, or by taking them.
+func (s *session) dryRunGrants(ctx context.Context, doing string, from account, missing rights) (denied denials,
+	err error) {
+	absent := nonexistentAccount(from.host)
 	statements := missing.grants(absent)
 	if len(statements) == 0 {
 		return nil, nil
@@ -221,7 +223,7 @@ func (s *session) dryRunGrants(ctx context.Context, original account, missing ri
 			}
 		default:
 			grant, why := s.grantRemedy(sql)
-			st := operation{limit: s.limit, action: "dry run of copying " + sql.what + " from " + original.String()}
+			st := operation{limit: s.limit, action: fmt.Sprintf("dry run of %s %s from %s", doing, sql.what, from)}
 			if err := denied.add(s.denied(ctx, st, err, grant, why)); err != nil {
 				return nil, err
 			}
@@ -264,6 +266,14 @@ func (d *denials) add(err error) error {
 	}
 	*d = append(*d, x)
 	return nil
+}
+
+// insteadBy are denials that other statements mend.
+func (d denials) insteadBy(statements []statement) (all denials) {
+	for _, sql := range statements[:len(statements)*min(1, len(d))] {
+		all = append(all, denial{error: d[0].error, grant: rotator.NewFix(rotator.ByAdministrator, sql.text), as: d[0].as})
+	}
+	return all
 }
 
 // err is the first, with the statements of all; nil: there is none.

@@ -48,6 +48,11 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		take, err := c.taking(ctx, r, extra)
+		if err != nil {
+			return err
+		}
+		seen.Taking = append(seen.Taking, take...)
 		if len(extra) > 0 && !c.pair.PasswordOnly &&
 			(c.inUse() || slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host })) {
 			seen.Synced = append(seen.Synced, fmt.Sprintf("%s (account %s)", extra, r))
@@ -156,6 +161,43 @@ func (s *session) beyond(ctx context.Context, r accountRow, floor rights) (right
 		}
 	}
 	return extra, err
+}
+
+// taking is what takes some rights from an account: those that it has itself, and the roles by which it has others.
+// A role that is only to lose its ADMIN OPTION is left to people.
+func (s *session) taking(ctx context.Context, from accountRow, some rights) (take []rotator.Fix, err error) {
+	have, _, err := s.grants(ctx, from.account)
+	if err != nil || len(some) == 0 {
+		return nil, err
+	}
+	mine := rights{}
+	for x := range have {
+		if some[x] && (x.kind != role || !x.option) {
+			mine[x] = true
+		}
+		if x.kind != role || x.option {
+			continue
+		}
+		name, err := (&parser{tokens: tokens(x.name)}).account()
+		if err != nil {
+			continue
+		}
+		power, err := s.power(ctx, name, map[account]bool{})
+		if err != nil {
+			return nil, err
+		}
+		mine[x] = mine[x] || len(some.without(power)) < len(some)
+	}
+	maps.DeleteFunc(mine, func(_ right, taken bool) bool { return !taken })
+	for x := range some { // which another is excepted from
+		if x.kind == privilege && !have[x] && have.has(x.name, "*.*") {
+			mine[x] = true
+		}
+	}
+	for _, sql := range mine.revokes(from.account) {
+		take = append(take, s.fix("%s", sql.text))
+	}
+	return take, nil
 }
 
 // power is what an account may do that is administrative.

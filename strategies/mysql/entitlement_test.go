@@ -671,6 +671,78 @@ func TestAnotherOwnersAccountOfTheClonesName(t *testing.T) {
 	})
 }
 
+// TestWhatTakesPowerFromAClone: what is printed to be run takes it, be it the account's own or a role's.
+func TestWhatTakesPowerFromAClone(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for what, setUp := range map[string]string{
+			"its own":       "GRANT CREATE USER, PROCESS ON *.* TO %c",
+			"to pass on":    "GRANT USAGE ON *.* TO %c WITH GRANT OPTION",
+			"on the tables": "GRANT SELECT ON mysql.* TO %c; GRANT SELECT (Host) ON mysql.db TO %c",
+			"by a role":     "CREATE ROLE %r; GRANT CREATE USER ON *.* TO %r; GRANT %r TO %c",
+			"by a role of a role, and its own": "CREATE ROLE %r; CREATE ROLE %s; GRANT PROCESS ON *.* TO %r; " +
+				"GRANT %r TO %s; GRANT %s TO %c; GRANT RELOAD ON *.* TO %c",
+			"another's": "GRANT PROXY ON %a TO %c",
+		} {
+			app, other := s.user(t), s.user(t)
+			pair := strategies.Pair{Original: app.User, Clone: other.User, Target: other.User, PasswordOnly: true,
+				Named: true, Consent: true}
+			words := strings.NewReplacer("%c", at(other.User).String(), "%r", "r_"+app.User, "%s", "s_"+app.User, "%a",
+				at(s.Superuser).String())
+			for _, sql := range strings.Split(setUp, "; ") {
+				s.run(t, words.Replace(sql))
+			}
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			wants(t, err, rotator.KindNotEntitled, never)
+			fixes := rotator.FixesOf(err)
+			if len(fixes) == 0 {
+				t.Errorf("%s: nothing is printed: %v", what, err)
+			}
+			for _, fix := range fixes {
+				s.run(t, fix.Run)
+			}
+			if _, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password()); err != nil {
+				t.Errorf("%s, after %v: %v", what, fixes, err)
+			}
+		}
+	})
+}
+
+// TestASuperuserThatMayNotTakeSystemUser is given nothing for that: an administrator takes it from the clone, and the rest
+// is as it was.
+func TestASuperuserThatMayNotTakeSystemUser(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app, boss := s.user(t, "INSERT ON "+db+".*"), s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*")
+		s.run(t, "GRANT INSERT ON "+db+".* TO "+at(boss.User).String()+" WITH GRANT OPTION")
+		pair := pairOf(app.User)
+		pair.Possession = possessed
+		for what, grant := range map[string]string{"SYSTEM_USER": "SYSTEM_USER ON *.*", "DELETE": "SELECT, DELETE ON " + db + ".*",
+			"all": "ALL ON " + db + ".*"} {
+			if s.MariaDB && what == "SYSTEM_USER" {
+				continue
+			}
+			s.ensure(t, pair)
+			s.run(t, "GRANT "+grant+" TO "+at(pair.Clone).String()+" WITH GRANT OPTION")
+			_, dryRun := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+			fixes := rotator.FixesOf(dryRun)
+			for _, err := range []error{dryRun, engine().EnsureClone(t.Context(), boss, pair, password())} {
+				wants(t, err, rotator.KindPrivilege, "as an administrator, REVOKE ")
+				if strings.Contains(err.Error(), "GRANT "+what) || strings.Contains(err.Error(), "GRANT CREATE USER") {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			for _, fix := range fixes {
+				s.run(t, fix.Run)
+			}
+			if _, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password()); err != nil {
+				t.Errorf("%s, after %v: %v", what, fixes, err)
+			}
+			ok(t, engine().EnsureClone(t.Context(), boss, pair, password()))
+			s.alike(t, at(app.User), at(pair.Clone))
+		}
+	})
+}
+
 // TestAccountsOfOneName: a password for several accounts would be a way from the weaker
 // to the stronger.
 func TestAccountsOfOneName(t *testing.T) {

@@ -574,6 +574,17 @@ func (r rights) without(other rights) rights {
 	return found
 }
 
+// extra are the rights of r that are taken from it, for one that has those of other. A restriction is lifted, and a
+// part of ALL is not taken from ALL.
+func (r rights) extra(other rights) rights {
+	found := r.without(other)
+	maps.DeleteFunc(found, func(x right, _ bool) bool {
+		return x.kind == restriction || x.kind == privilege && x.name != grantOption && x.column == "" &&
+			other.has(allPrivileges, x.object)
+	})
+	return found
+}
+
 func (r rights) sorted() []right {
 	return slices.SortedFunc(maps.Keys(r), func(a, b right) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.object, b.object), cmp.Compare(a.name, b.name), cmp.Compare(a.column, b.column))
