@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -250,11 +251,12 @@ func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secr
 		return s.exec(ctx, st, "ALTER USER "+strings.Join(parts, ", "))
 	}
 	st.remedy = s.setPasswordRemedy()
-	err := s.execRaw(ctx, setPasswords(targets, func(plugin string) string { return quoteText(hash(plugin, p)) }))
-	if s.strict(err) {
-		return s.execClear(ctx, st, setPasswords(targets, func(string) string {
-			return "PASSWORD(" + quotePassword(p) + ")"
-		}))
+	if err := s.checkOneMethod(ctx, targets); err != nil {
+		return err
+	}
+	err := s.execRaw(ctx, setPasswords(targets, p))
+	if s.wantsClear(ctx, err) {
+		return s.execClear(ctx, st, setInClear(targets, p))
 	}
 	if err != nil {
 		return s.wrapError(ctx, st, err)
@@ -264,7 +266,8 @@ func (s *session) changeOthers(ctx context.Context, targets []accountRow, p secr
 
 // setPasswords is MariaDB's statement for several accounts. SET PASSWORD changes the first
 // password of an account. Where there are more, an old one would go on letting in.
-func setPasswords(targets []accountRow, to func(plugin string) string) string {
+func setPasswords(targets []accountRow, p secret.Password) string {
+	to := func(plugin string) string { return quoteText(hash(plugin, p)) }
 	parts := make([]string, len(targets))
 	for i, t := range targets {
 		parts[i] = "SET PASSWORD FOR " + t.String() + " = " + to(t.plugin())
@@ -272,10 +275,63 @@ func setPasswords(targets []accountRow, to func(plugin string) string) string {
 			parts[i] = "ALTER USER " + t.String() + " IDENTIFIED VIA " + t.via(to)
 		}
 	}
+	return block(parts...)
+}
+
+// setInClear is the same where the server takes no hashes, for accounts of one password each. MariaDB hashes that of SET
+// PASSWORD in its binary log, and no other: where the plugin changes, another password stands for it.
+func setInClear(targets []accountRow, p secret.Password) string {
+	var parts []string
+	for _, t := range targets {
+		if t.replugged {
+			parts = append(parts, "ALTER USER "+t.String()+" IDENTIFIED VIA "+t.via(inClear(disguise(p))))
+		}
+		parts = append(parts, "SET PASSWORD FOR "+t.String()+" = "+inClear(p)(t.plugin()))
+	}
+	return block(parts...)
+}
+
+// inClear is a password for a server that takes no hashes.
+func inClear(p secret.Password) func(plugin string) string {
+	return func(string) string { return "PASSWORD(" + quotePassword(p) + ")" }
+}
+
+// block makes one statement of several, of MariaDB, so that no line can be cut between them.
+func block(parts ...string) string {
 	if len(parts) == 1 {
 		return parts[0]
 	}
 	return "BEGIN NOT ATOMIC " + strings.Join(parts, "; ") + "; END"
+}
+
+// disguise is a password of which a policy says what it says of p, and that says nothing of p: in place of each letter
+// and digit stands any.
+func disguise(p secret.Password) secret.Password {
+	return secret.NewPassword(strings.Map(func(r rune) rune {
+		for _, class := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"} {
+			if strings.ContainsRune(class, r) {
+				return rune(class[rand.IntN(len(class))])
+			}
+		}
+		return r
+	}, p.Reveal()))
+}
+
+// checkOneMethod refuses accounts of several passwords at a server of MariaDB that takes no hashes: SET PASSWORD sets the
+// first alone, and any other statement is in the binary log as it is.
+func (s *session) checkOneMethod(ctx context.Context, accounts []accountRow) error {
+	i := slices.IndexFunc(accounts, func(r accountRow) bool { return len(r.passwords()) > 1 })
+	if !s.mariadb || i < 0 {
+		return nil
+	}
+	row, err := s.row(ctx, operation{action: "looking up what judges passwords"}, passwordJudges)
+	if err != nil || row[0] == "" || row[1] != "Y" {
+		return err
+	}
+	return s.errorf(rotator.KindMisconfigured, "account %s has passwords of several plugins (%s), and where passwords are "+
+		"judged by a plugin (%s), MariaDB takes the new one in clear, and has it in its binary log: ALTER USER that "+
+		"account to have one, or SET GLOBAL strict_password_validation = 0", accounts[i],
+		strings.Join(accounts[i].passwords(), ", "), row[0])
 }
 
 // via are the methods of an account of MariaDB, with another password for those that have one.
@@ -333,8 +389,11 @@ func (s *session) execClear(ctx context.Context, st operation, sql string) error
 	return s.exec(ctx, st, sql)
 }
 
-// whatIsLogged has two lines where MySQL masks no passwords.
-const whatIsLogged = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('general_log', 'log_raw') AND Value = 'ON'"
+// whatIsLogged has two lines that are ON where MySQL masks no passwords, and what methods it lets accounts have.
+const whatIsLogged = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('general_log', 'log_raw') AND Value = 'ON' " +
+	"OR Variable_name = '" + authenticationPolicy + "'"
+
+const authenticationPolicy = "authentication_policy"
 
 // checkMasked refuses a server of MySQL that does not mask passwords in its log, as others do.
 func (s *session) checkMasked(ctx context.Context) error {
@@ -342,11 +401,47 @@ func (s *session) checkMasked(ctx context.Context) error {
 		return nil
 	}
 	on, err := s.query(ctx, operation{action: "looking up what the server logs", limit: s.limit}, whatIsLogged)
+	on = slices.DeleteFunc(on, func(row []string) bool {
+		if row[0] == authenticationPolicy {
+			s.policy = row[1]
+		}
+		return row[0] == authenticationPolicy
+	})
 	if err == nil && len(on) == 2 {
 		err = s.errorf(rotator.KindMisconfigured, "the general log of this server is on and does not mask passwords "+
 			"(log_raw), and would hold the new one: SET GLOBAL log_raw = 0, or general_log = 0")
 	}
 	return err
+}
+
+// checkPolicy refuses accounts whose plugin MySQL's authentication_policy does not permit them to have any more: the
+// server finds that after all that a dry run tries. created are to be made, with one factor.
+// https://dev.mysql.com/doc/refman/9.0/en/server-system-variables.html#sysvar_authentication_policy
+func (s *session) checkPolicy(ctx context.Context, created bool, accounts ...accountRow) error {
+	factors := strings.Split(s.policy+",,", ",")
+	first := strings.TrimSpace(factors[0])
+	another := slices.IndexFunc(accounts, func(r accountRow) bool {
+		return first != "" && first[0] != '*' && r.plugin() != first
+	})
+	created = created && strings.Trim(strings.Join(factors[1:], ""), " ") != ""
+	if another < 0 && !created {
+		return nil
+	}
+	mine, err := s.query(ctx, operation{action: "looking up what the user may do", sensitive: true}, ownGrants)
+	if err != nil || slices.ContainsFunc(mine, func(line []string) bool {
+		return strings.Contains(line[0], "AUTHENTICATION_POLICY_ADMIN")
+	}) {
+		return err
+	}
+	may := s.fix("GRANT AUTHENTICATION_POLICY_ADMIN ON *.* TO %s", s.actingAccount)
+	if another < 0 {
+		return s.errorf(rotator.KindMisconfigured, "the server's authentication_policy (%s) demands further factors of an "+
+			"account that is created, and the clients of this secret have a password alone: "+asAdministrator+"%s, or "+
+			"SET GLOBAL authentication_policy", s.policy, may)
+	}
+	return s.errorf(rotator.KindMisconfigured, "the server's authentication_policy (%s) lets no account have a new "+
+		"password of %s, by which account %s logs in: ALTER USER it to log in by %s, or "+asAdministrator+"%s, or "+
+		"SET GLOBAL authentication_policy", s.policy, accounts[another].plugin(), accounts[another], first, may)
 }
 
 // checkUnlogged refuses a server of MariaDB that would log what is sent in clear.
@@ -371,6 +466,18 @@ func (s *session) checkUnlogged(ctx context.Context) error {
 func (s *session) strict(err error) bool {
 	var e *mysql.MySQLError
 	return errors.As(err, &e) && e.Number == 1290 && strings.Contains(e.Message, "strict-password-validation")
+}
+
+// wantsClear is strict, also where MariaDB says so in a warning beside another error: of ALTER USER, and of an account
+// with a plugin without passwords.
+func (s *session) wantsClear(ctx context.Context, err error) bool {
+	if n := errorNumber(err); s.strict(err) || n != 1396 && n != 1699 {
+		return s.strict(err)
+	}
+	warnings, err := s.query(ctx, operation{action: "looking up why"}, "SHOW WARNINGS")
+	return err == nil && slices.ContainsFunc(warnings, func(w []string) bool {
+		return w[1] == "1290" && strings.Contains(w[2], "strict-password-validation")
+	})
 }
 
 // asAdministrator stands before statements that the superuser of a secret cannot run: they give it what it lacks.
@@ -428,6 +535,7 @@ type accountRow struct {
 	replugged bool
 	retained  bool   // a second password is retained (MySQL)
 	second    string // what the server checks that by
+	factors   bool   // it demands further factors beside the password (MySQL)
 
 	require   string            // REQUIRE SSL, or what it is
 	limits    string            // WITH MAX_QUERIES_PER_HOUR 5 ...
@@ -508,7 +616,7 @@ func (s *session) accountsOf(user string) string {
   User_attributes->>'$.additional_password' IS NOT NULL, HEX(authentication_string),
   Password_reuse_history, Password_reuse_time, Password_require_current,
   User_attributes->>'$.Password_locking.failed_login_attempts', User_attributes->>'$.Password_locking.password_lock_time_days',
-  HEX(User_attributes->>'$.additional_password'), COUNT(*) OVER ()
+  HEX(User_attributes->>'$.additional_password'), User_attributes->>'$.multi_factor_authentication' IS NOT NULL, COUNT(*) OVER ()
 FROM mysql.user WHERE User = `
 	if s.mariadb {
 		sql = `SELECT u.Host, JSON_VALUE(p.Priv, '$.plugin'),
@@ -554,7 +662,7 @@ func (s *session) accounts(ctx context.Context, user string) ([]accountRow, erro
 			continue
 		}
 		rows[i].plugins, rows[i].stored = []string{t[1]}, []string{verifier(t[16])}
-		rows[i].rules, rows[i].second = rules(t[17:]), verifier(t[22])
+		rows[i].rules, rows[i].second, rows[i].factors = rules(t[17:]), verifier(t[22]), t[23] == "1"
 	}
 	return rows, nil
 }

@@ -173,9 +173,20 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1524"}, Kind: rotator.KindMisconfigured, Public: true,
 			Text: "the authentication plugin that the account has, or is to have, is not loaded on this server: " +
 				"INSTALL PLUGIN, or " + toEither},
+		{Codes: []string{"4058"}, Kind: rotator.KindMisconfigured, Public: true,
+			Text: "the server's authentication_policy does not permit the plugin that the account has, or is to have, or " +
+				"demands further factors: ALTER USER it to log in by the plugin that SELECT @@authentication_policy names, or, " +
+				"as an administrator, SET GLOBAL authentication_policy"},
 		{Codes: []string{"1372", "1390", "1827"}, Kind: rotator.KindMisconfigured,
 			Text: "the server takes hashes of another kind for this account: rotate through a superuser, or " +
 				toEither},
+
+		{Codes: []string{"1449"}, From: mariaDB, Kind: rotator.KindMisconfigured, Public: true,
+			Text: "what defines a view is dropped. Where the message names mariadb.sys, by which mysql.user is read: {fix}, " +
+				"and GRANT it what it needs",
+			Fix: "CREATE USER `mariadb.sys`@`localhost` ACCOUNT LOCK PASSWORD EXPIRE",
+			Lines: []rotator.Fix{{By: rotator.ByAdministrator,
+				Run: "GRANT SELECT, DELETE ON `mysql`.`global_priv` TO `mariadb.sys`@`localhost`"}}},
 
 		// The new password, and the one in use.
 		{Codes: []string{"1819", "3638"}, Kind: rotator.KindPasswordPolicy, Public: true, Text: policy},

@@ -173,6 +173,13 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	if c.originals, err = c.changeable(ctx, c.allOriginals, c.pair.Original); err != nil {
 		return err
 	}
+	for _, r := range c.originals {
+		if r.factors && !c.inUse() && !c.pair.PasswordOnly {
+			return c.errorf(rotator.KindMisconfigured, "account %s demands further factors beside the password, and the "+
+				"clone's account for that host would be let in by the password alone: rotate this secret as single user, "+
+				"or DROP USER %s if no client needs it", r, r)
+		}
+	}
 	for _, r := range c.clones {
 		if r.isRole {
 			return c.errorf(rotator.KindMisconfigured, "%q is a role on this server, and the second user of a pair "+
@@ -360,6 +367,9 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 	marked bool) error {
 	st := operation{action: "creating " + clone.String(), remedy: c.createUserRemedy(), sensitive: true,
 		setsPassword: true, limit: c.limit}
+	if err := c.checkOrphans(ctx, []account{clone}); err != nil {
+		return err
+	}
 	if !c.mariadb {
 		mark := ""
 		if marked {
@@ -369,17 +379,48 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 			quoteText(original.plugin()), quotePassword(p), mark))
 	}
 	create := "CREATE USER " + clone.String() + " IDENTIFIED VIA "
-	made := accountRow{plugins: original.passwords()}
+	made := accountRow{account: clone, plugins: original.passwords()}
+	if err := c.checkOneMethod(ctx, []accountRow{made}); err != nil {
+		return err
+	}
 	err := c.execRaw(ctx, create+made.via(func(plugin string) string { return quoteText(hash(plugin, p)) }))
-	if c.strict(err) {
-		return c.execClear(ctx, st, create+made.via(func(string) string {
-			return "PASSWORD(" + quotePassword(p) + ")"
-		}))
+	if c.wantsClear(ctx, err) { // the binary log has this statement as it is
+		return c.execClear(ctx, st, block(create+made.via(inClear(disguise(p))), "SET PASSWORD FOR "+clone.String()+" = "+
+			inClear(p)("")))
 	}
 	if err != nil {
 		return c.wrapError(ctx, st, err)
 	}
 	return nil
+}
+
+// checkOrphans refuses to create accounts of the clone for which the tables keep privileges, as they do where rows of
+// mysql.user were deleted by hand: the server creates none then, or one that has them.
+func (c *cloneSync) checkOrphans(ctx context.Context, accounts []account) error {
+	if len(accounts) == 0 {
+		return nil
+	}
+	var tables []string
+	for _, table := range []string{"db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv"} {
+		tables = append(tables, "SELECT Host FROM mysql."+table+" WHERE User = "+quoteText(c.pair.Clone))
+	}
+	rows, err := c.query(ctx, operation{action: "looking up privileges of accounts that are gone"},
+		strings.Join(tables, " UNION "))
+	if err != nil {
+		return err
+	}
+	var orphans []rotator.Fix
+	for _, a := range accounts {
+		if slices.ContainsFunc(rows, func(row []string) bool { return row[0] == a.host }) {
+			orphans = append(orphans, c.fix("DROP USER IF EXISTS %s", a))
+		}
+	}
+	if orphans == nil {
+		return nil
+	}
+	return c.errorf(rotator.KindMisconfigured, "account %s is to be created, and the tables of mysql keep "+
+		"privileges of one of that name which is gone, as where rows of mysql.user were deleted by hand: %s, which takes "+
+		"them away", accounts[0], rotator.RunEach(orphans...))
 }
 
 // markClause writes the mark of a clone where the server keeps one.
@@ -701,6 +742,23 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 					"template left it"
 			}
 			warnings = append(warnings, strategies.Warn(text, r, c.pair.Original, r))
+		}
+	}
+	var created []account
+	for _, original := range c.aligned() {
+		if clone, exists := c.clone(original.host); !exists {
+			created = append(created, clone.account)
+		}
+	}
+	if err := c.checkOrphans(ctx, created); err != nil {
+		return nil, err
+	}
+	if len(created) > 0 {
+		if err := c.checkOneMethod(ctx, c.originals); err != nil {
+			return nil, err
+		}
+		if err := c.checkPolicy(ctx, true, c.originals...); err != nil {
+			return nil, err
 		}
 	}
 	for _, try := range []func(context.Context, []accountRow, secret.Password) error{c.dryRunAccounts, c.dryRunCreate} {

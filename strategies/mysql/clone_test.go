@@ -10,6 +10,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 func pairOf(user string) strategies.Pair {
@@ -497,6 +498,144 @@ func TestAPrivilegeOnWhatWasDropped(t *testing.T) {
 			ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
 		}
 	})
+}
+
+// TestWhatTheTablesKeepOfAClone: where rows of mysql.user were deleted by hand, the server creates no account of that name.
+// The preflight says so, with what takes the rest away.
+func TestWhatTheTablesKeepOfAClone(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		s = newServer(t, s.Name, nil)
+		db := s.NewDatabase(t)
+		for _, rest := range []string{
+			"INSERT INTO mysql.db (Host, Db, User, Select_priv) VALUES ('%', '" + db + "', 'C', 'Y')",
+			"INSERT INTO mysql.tables_priv (Host, Db, User, Table_name, Grantor, Table_priv) VALUES ('%', '" + db + "', 'C', 't', '', 'Select')",
+			"INSERT INTO mysql.columns_priv (Host, Db, User, Table_name, Column_name, Column_priv) VALUES ('%', '" + db + "', 'C', 't', 'c', 'Select')",
+			"INSERT INTO mysql.procs_priv (Host, Db, User, Routine_name, Routine_type, Grantor, Proc_priv) VALUES ('%', '" + db + "', 'C', 'p', 'PROCEDURE', '', 'Execute')",
+			"INSERT INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant, Grantor) VALUES ('%', 'C', '%', 'x', 0, '')",
+			"INSERT INTO mysql.db (Host, Db, User, Select_priv) VALUES ('10.%', '" + db + "', 'C', 'Y')", // of another host
+		} {
+			app := s.user(t, "INSERT ON "+db+".*")
+			pair := pairOf(app.User)
+			s.run(t, strings.ReplaceAll(rest, "'C'", quoteText(pair.Clone)), "FLUSH PRIVILEGES")
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			if strings.Contains(rest, "10.%") {
+				ok(t, err)
+			} else {
+				drop := "DROP USER IF EXISTS " + at(pair.Clone).String()
+				for _, err := range []error{err, engine().EnsureClone(t.Context(), s.superuser(), pair, password())} {
+					wants(t, err, rotator.KindMisconfigured, "deleted by hand", drop)
+				}
+				for _, fix := range rotator.FixesOf(err) {
+					s.run(t, fix.Run)
+				}
+			}
+			ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
+			s.alike(t, at(app.User), at(pair.Clone))
+		}
+	})
+}
+
+// TestTheViewOfTheAccounts: mysql.user of MariaDB is a view, and its definer an account that some drop.
+func TestTheViewOfTheAccounts(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		if strings.HasPrefix(name, "mysql") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, nil)
+			app := s.user(t)
+			s.run(t, "DROP USER `mariadb.sys`@localhost")
+			_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password()) // which asks for no account
+			ok(t, err)
+			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), password())
+			wants(t, err, rotator.KindMisconfigured, "CREATE USER `mariadb.sys`@`localhost`")
+			for _, fix := range rotator.FixesOf(err) {
+				s.run(t, fix.Run)
+			}
+			ok(t, engine().Ping(t.Context(), s.ensure(t, pairOf(app.User))))
+		})
+	}
+}
+
+// TestAuthenticationPolicy: what MySQL's authentication_policy does not permit, it finds after all that a dry run tries. The
+// preflight reads it.
+func TestAuthenticationPolicy(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "mysql-9.7", nil)
+	app, boss := s.user(t), s.user(t, "CREATE USER, SELECT ON *.*")
+	another := s.login(name(), password().Reveal())
+	s.run(t, "CREATE USER "+at(another.User).String()+" IDENTIFIED WITH sha256_password BY '"+another.Password.Reveal()+"'")
+	for policy, refused := range map[string]map[string]bool{
+		"*,,":                       {},
+		"*:caching_sha2_password,,": {},
+		"caching_sha2_password,,":   {"self": true, "superuser": true, "clone": true},
+		"sha256_password,,":         {},
+		"*,*,":                      {"clone": true},
+	} {
+		s.run(t, "SET GLOBAL authentication_policy = "+quoteText(policy))
+		pair := pairOf(another.User)
+		for what, call := range map[string][2]func() error{
+			"self": {func() error {
+				_, err := engine().DryRunSetPassword(t.Context(), another, another.User, password())
+				return err
+			}, func() error { return engine().SetPassword(t.Context(), another, another.User, another.Password) }},
+			"superuser": {func() error {
+				_, err := engine().DryRunSetPassword(t.Context(), boss, another.User, password())
+				return err
+			}, func() error {
+				if err := engine().SetPassword(t.Context(), boss, another.User, password()); err != nil {
+					return err
+				}
+				return engine().SetPassword(t.Context(), boss, another.User, another.Password)
+			}},
+			"clone": {func() error {
+				_, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+				return err
+			}, func() error { return engine().EnsureClone(t.Context(), boss, pair, password()) }},
+		} {
+			for i, err := range []error{call[0](), call[1]()} {
+				switch {
+				case !refused[what] && err != nil:
+					t.Errorf("%s, %s: %v", policy, what, err)
+				case refused[what]:
+					if wrong := differs(err, rotator.KindMisconfigured, "authentication_policy"); wrong != nil {
+						t.Errorf("%s, %s, dry run %t: %v", policy, what, i == 0, wrong)
+					}
+				}
+			}
+			s.run(t, "DROP USER IF EXISTS "+at(pair.Clone).String())
+		}
+		_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
+		if policy != "sha256_password,," {
+			ok(t, err)
+		}
+	}
+	s.run(t, "SET GLOBAL authentication_policy = 'caching_sha2_password,*,'", "GRANT AUTHENTICATION_POLICY_ADMIN ON *.* TO "+at(boss.User).String())
+	_, err := engine().DryRunEnsureClone(t.Context(), boss, pairOf(another.User), password())
+	ok(t, err)
+	ok(t, engine().EnsureClone(t.Context(), boss, pairOf(another.User), password()))
+}
+
+// TestFurtherFactors: a clone has a password alone, and where its original demands more, none is made.
+func TestFurtherFactors(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "mysql-9.7", map[string]string{"plugin-load-add": "auth_socket.so"})
+	app := s.user(t)
+	more := account{user: app.User, host: "10.%"}.String()
+	s.run(t, "CREATE USER "+more+" IDENTIFIED BY '"+app.Password.Reveal()+"' AND IDENTIFIED WITH auth_socket")
+	_, dryRun := engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), password())
+	for _, err := range []error{dryRun, engine().EnsureClone(t.Context(), s.superuser(), pairOf(app.User), password())} {
+		wants(t, err, rotator.KindMisconfigured, more+" demands further factors")
+	}
+	if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(app.User+"_clone")); n != "0" {
+		t.Errorf("%s accounts were made", n)
+	}
+	ok(t, engine().SetPassword(t.Context(), s.superuser(), app.User, password()))
+	if line := s.ask(t, "SHOW CREATE USER "+more); !strings.Contains(line, "AND IDENTIFIED WITH 'auth_socket'") {
+		t.Error("the account has lost a factor")
+	}
 }
 
 // TestHashesStay: no error holds a hash, whatever stops EnsureClone.

@@ -37,6 +37,7 @@ type session struct {
 	// blocked, as MySQL says in a rehearsal; 0: never.
 	attempts int
 
+	policy  string              // MySQL's authentication_policy, where it was looked up
 	granted map[account]granted // see grants
 	known   map[string]reply    // see askAhead
 }

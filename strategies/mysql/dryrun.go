@@ -68,7 +68,7 @@ func (s *session) checkStoredInServer(ctx context.Context) error {
 		return s.errorf(rotator.KindMisconfigured, "account %s %s, or stop rotating this secret", s.actingAccount,
 			s.ofNoPassword(ctx, accountRow{account: s.actingAccount, plugins: []string{plugin}}))
 	}
-	return nil
+	return s.checkPolicy(ctx, false, accountRow{account: s.actingAccount, plugins: []string{plugin}})
 }
 
 // checkFirstMethod refuses an account of MariaDB which has another password before the one
@@ -123,6 +123,12 @@ var passwordless = []string{"unix_socket", "pam", "gssapi", "named_pipe"}
 // that exist. The accounts have been looked up: all have their password in the
 // server.
 func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample secret.Password) error {
+	if err := s.checkOneMethod(ctx, targets); err != nil {
+		return err
+	}
+	if err := s.checkPolicy(ctx, false, targets...); err != nil {
+		return err
+	}
 	for _, t := range targets {
 		st := operation{action: "dry run of a new password of " + t.String(), sensitive: true, setsPassword: true,
 			limit: s.limit}

@@ -455,6 +455,68 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// TestClearPasswordsInTheBinaryLog: where MariaDB takes no hashes, it writes a password into its binary log as it was
+// sent, unless that is by SET PASSWORD. No password of an account, and none made of its characters, is sent otherwise.
+func TestClearPasswordsInTheBinaryLog(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		if strings.HasPrefix(name, "mysql") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, map[string]string{"plugin-load-add": "simple_password_check"})
+			s.run(t, ed25519, "SET GLOBAL general_log = 0")
+			app := s.user(t)
+			pair := pairOf(app.User)
+			var sent secret.Scrubber
+			for _, by := range []string{"mysql_native_password", "ed25519"} { // created by the one, then given the other
+				s.run(t, "ALTER USER "+at(app.User).String()+" IDENTIFIED VIA "+by+" USING PASSWORD('"+app.Password.Reveal()+"')")
+				p := password()
+				sent.Add(p)
+				sent.Add(interim(p))
+				ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
+				ok(t, engine().Ping(t.Context(), withPassword(s.login(pair.Clone, ""), p)))
+				if plugin := s.ask(t, "SELECT plugin FROM mysql.user WHERE User = "+quoteText(pair.Clone)); plugin != by {
+					t.Errorf("the clone logs in by %s, its original by %s", plugin, by)
+				}
+			}
+			s.run(t, "ALTER USER "+at(app.User).String()+" IDENTIFIED VIA ed25519 USING PASSWORD('"+app.Password.Reveal()+
+				"') OR mysql_native_password USING PASSWORD('"+app.Password.Reveal()+"')")
+			before := s.census(t, app.User)
+			for what, call := range map[string]func(secret.Password) error{
+				"single": func(p secret.Password) error { return engine().SetPassword(t.Context(), s.superuser(), app.User, p) },
+				"single, dry run": func(p secret.Password) error {
+					_, err := engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, p)
+					return err
+				},
+				"pair": func(p secret.Password) error { return engine().EnsureClone(t.Context(), s.superuser(), pair, p) },
+				"pair, dry run": func(p secret.Password) error {
+					_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, p)
+					return err
+				},
+			} {
+				p := password()
+				sent.Add(p)
+				sent.Add(interim(p))
+				if wrong := differs(call(p), rotator.KindMisconfigured, "several plugins", "strict_password_validation = 0"); wrong != nil {
+					t.Errorf("%s: %v", what, wrong)
+				}
+			}
+			if s.census(t, app.User) != before {
+				t.Error("a refused call changed something")
+			}
+			binary, err := s.BinaryLog(t.Context())
+			ok(t, err)
+			if !strings.Contains(binary, pair.Clone) || sent.String(binary) != binary {
+				t.Error("the binary log holds a password, or does not show what was done")
+			}
+			s.run(t, "SET GLOBAL strict_password_validation = 0")
+			ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
+		})
+	}
+}
+
 // TestHostileSettings: the server's defaults, and what init_connect does, change the
 // meaning of nothing.
 func TestHostileSettings(t *testing.T) {
