@@ -278,8 +278,8 @@ func setPasswords(targets []accountRow, p secret.Password) string {
 	return block(parts...)
 }
 
-// setInClear is the same where the server takes no hashes, for accounts of one password each. MariaDB hashes that of SET
-// PASSWORD in its binary log, and no other: where the plugin changes, another password stands for it.
+// setInClear is the same where the server takes no hashes, for accounts of one password each. MariaDB hashes that of
+// SET PASSWORD in its binary log, and no other: where the plugin changes, another password stands for it.
 func setInClear(targets []accountRow, p secret.Password) string {
 	var parts []string
 	for _, t := range targets {
@@ -317,8 +317,8 @@ func disguise(p secret.Password) secret.Password {
 	}, p.Reveal()))
 }
 
-// checkOneMethod refuses accounts of several passwords at a server of MariaDB that takes no hashes: SET PASSWORD sets the
-// first alone, and any other statement is in the binary log as it is.
+// checkOneMethod refuses accounts of several passwords at a server of MariaDB that takes no hashes: SET PASSWORD sets
+// the first alone, and any other statement is in the binary log as it is.
 func (s *session) checkOneMethod(ctx context.Context, accounts []accountRow) error {
 	i := slices.IndexFunc(accounts, func(r accountRow) bool { return len(r.passwords()) > 1 })
 	if !s.mariadb || i < 0 {
@@ -328,9 +328,9 @@ func (s *session) checkOneMethod(ctx context.Context, accounts []accountRow) err
 	if err != nil || row[0] == "" || row[1] != "Y" {
 		return err
 	}
-	return s.errorf(rotator.KindMisconfigured, "account %s has passwords of several plugins (%s), and where passwords are "+
-		"judged by a plugin (%s), MariaDB takes the new one in clear, and has it in its binary log: ALTER USER that "+
-		"account to have one, or SET GLOBAL strict_password_validation = 0", accounts[i],
+	return s.errorf(rotator.KindMisconfigured, "account %s has passwords of several plugins (%s), and where passwords "+
+		"are judged by a plugin (%s), MariaDB takes the new one in clear, and has it in its binary log: ALTER USER "+
+		"that account to have one, or SET GLOBAL strict_password_validation = 0", accounts[i],
 		strings.Join(accounts[i].passwords(), ", "), row[0])
 }
 
@@ -435,9 +435,9 @@ func (s *session) checkPolicy(ctx context.Context, created bool, accounts ...acc
 	}
 	may := s.fix("GRANT AUTHENTICATION_POLICY_ADMIN ON *.* TO %s", s.actingAccount)
 	if another < 0 {
-		return s.errorf(rotator.KindMisconfigured, "the server's authentication_policy (%s) demands further factors of an "+
-			"account that is created, and the clients of this secret have a password alone: "+asAdministrator+"%s, or "+
-			"SET GLOBAL authentication_policy", s.policy, may)
+		return s.errorf(rotator.KindMisconfigured, "the server's authentication_policy (%s) demands further factors "+
+			"of an account that is created, and the clients of this secret have a password alone: "+asAdministrator+
+			"%s, or SET GLOBAL authentication_policy", s.policy, may)
 	}
 	return s.errorf(rotator.KindMisconfigured, "the server's authentication_policy (%s) lets no account have a new "+
 		"password of %s, by which account %s logs in: ALTER USER it to log in by %s, or "+asAdministrator+"%s, or "+

@@ -41,8 +41,8 @@ func Causes() []dial.Cause {
 		// The password.
 		{Codes: []string{"1045"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
 			demandsTLS + rejection + lockedToo},
-		{Codes: []string{"1045"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid + rejection +
-			demandsX + lockedToo},
+		{Codes: []string{"1045"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
+			rejection + demandsX + lockedToo},
 		// MySQL answers so for such accounts alone. MariaDB answers so for accounts of unix_socket, and for names
 		// that it does not know, where it has such accounts.
 		{Codes: []string{"1698"}, During: login, From: []string{productMySQL}, Kind: rotator.KindPrivilege,
@@ -52,8 +52,8 @@ func Causes() []dial.Cause {
 			Fix: giveMySQL},
 		{Codes: []string{"1698"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
 			demandsTLS + rejection + socket + lockedToo},
-		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid + rejection +
-			demandsX + socket + lockedToo},
+		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
+			rejection + demandsX + socket + lockedToo},
 
 		// No password would do.
 		{Codes: []string{"3118", "4151"}, Kind: rotator.KindPrivilege,
@@ -174,16 +174,16 @@ func Causes() []dial.Cause {
 			Text: "the authentication plugin that the account has, or is to have, is not loaded on this server: " +
 				"INSTALL PLUGIN, or " + toEither},
 		{Codes: []string{"4058"}, Kind: rotator.KindMisconfigured, Public: true,
-			Text: "the server's authentication_policy does not permit the plugin that the account has, or is to have, or " +
-				"demands further factors: ALTER USER it to log in by the plugin that SELECT @@authentication_policy names, or, " +
-				"as an administrator, SET GLOBAL authentication_policy"},
+			Text: "the server's authentication_policy does not permit the plugin that the account has, or is to " +
+				"have, or demands further factors: ALTER USER it to log in by the plugin that " +
+				"SELECT @@authentication_policy names, or, as an administrator, SET GLOBAL authentication_policy"},
 		{Codes: []string{"1372", "1390", "1827"}, Kind: rotator.KindMisconfigured,
 			Text: "the server takes hashes of another kind for this account: rotate through a superuser, or " +
 				toEither},
 
 		{Codes: []string{"1449"}, From: mariaDB, Kind: rotator.KindMisconfigured, Public: true,
-			Text: "what defines a view is dropped. Where the message names mariadb.sys, by which mysql.user is read: {fix}, " +
-				"and GRANT it what it needs",
+			Text: "what defines a view is dropped. Where the message names mariadb.sys, by which mysql.user is read: " +
+				"{fix}, and GRANT it what it needs",
 			Fix: "CREATE USER `mariadb.sys`@`localhost` ACCOUNT LOCK PASSWORD EXPIRE",
 			Lines: []rotator.Fix{{By: rotator.ByAdministrator,
 				Run: "GRANT SELECT, DELETE ON `mysql`.`global_priv` TO `mariadb.sys`@`localhost`"}}},

@@ -175,9 +175,9 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	}
 	for _, r := range c.originals {
 		if r.factors && !c.inUse() && !c.pair.PasswordOnly {
-			return c.errorf(rotator.KindMisconfigured, "account %s demands further factors beside the password, and the "+
-				"clone's account for that host would be let in by the password alone: rotate this secret as single user, "+
-				"or DROP USER %s if no client needs it", r, r)
+			return c.errorf(rotator.KindMisconfigured, "account %s demands further factors beside the password, and "+
+				"the clone's account for that host would be let in by the password alone: rotate this secret as "+
+				"single user, or DROP USER %s if no client needs it", r, r)
 		}
 	}
 	for _, r := range c.clones {
@@ -385,8 +385,8 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 	}
 	err := c.execRaw(ctx, create+made.via(func(plugin string) string { return quoteText(hash(plugin, p)) }))
 	if c.wantsClear(ctx, err) { // the binary log has this statement as it is
-		return c.execClear(ctx, st, block(create+made.via(inClear(disguise(p))), "SET PASSWORD FOR "+clone.String()+" = "+
-			inClear(p)("")))
+		return c.execClear(ctx, st, block(create+made.via(inClear(disguise(p))),
+			"SET PASSWORD FOR "+clone.String()+" = "+inClear(p)("")))
 	}
 	if err != nil {
 		return c.wrapError(ctx, st, err)
@@ -419,8 +419,8 @@ func (c *cloneSync) checkOrphans(ctx context.Context, accounts []account) error 
 		return nil
 	}
 	return c.errorf(rotator.KindMisconfigured, "account %s is to be created, and the tables of mysql keep "+
-		"privileges of one of that name which is gone, as where rows of mysql.user were deleted by hand: %s, which takes "+
-		"them away", accounts[0], rotator.RunEach(orphans...))
+		"privileges of one of that name which is gone, as where rows of mysql.user were deleted by hand: %s, which "+
+		"takes them away", accounts[0], rotator.RunEach(orphans...))
 }
 
 // markClause writes the mark of a clone where the server keeps one.
@@ -717,8 +717,8 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 		if c.inUse() {
 			continue
 		}
-		// Who may take a right away may also give it. Who may not, needs no more power for it: an administrator takes it,
-		// and SYSTEM_USER before anything else.
+		// Who may take a right away may also give it. Who may not, needs no more power for it: an administrator takes
+		// it, and SYSTEM_USER before anything else.
 		if more, err = c.dryRunGrants(ctx, "taking", clone.account, extra); err != nil {
 			return nil, err
 		}

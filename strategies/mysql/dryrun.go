@@ -277,7 +277,8 @@ func (d *denials) add(err error) error {
 // insteadBy are denials that other statements mend.
 func (d denials) insteadBy(statements []statement) (all denials) {
 	for _, sql := range statements[:len(statements)*min(1, len(d))] {
-		all = append(all, denial{error: d[0].error, grant: rotator.NewFix(rotator.ByAdministrator, sql.text), as: d[0].as})
+		take := rotator.NewFix(rotator.ByAdministrator, sql.text)
+		all = append(all, denial{error: d[0].error, grant: take, as: d[0].as})
 	}
 	return all
 }

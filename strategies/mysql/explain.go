@@ -519,8 +519,9 @@ func accountsOnly(rows []accountRow) []accountRow {
 	return slices.DeleteFunc(slices.Clone(rows), func(r accountRow) bool { return r.isRole })
 }
 
-// undecided says whether the texts do not tell which account the server takes: it compares netmasks by their numbers, an
-// address that it has found a name for by both, and two patterns by more than that one is for all that the other is for.
+// undecided says whether the texts do not tell which account the server takes: it compares netmasks by their numbers,
+// an address that it has found a name for by both, and two patterns by more than that one is for all that the other is
+// for.
 func undecided(rows []accountRow, host string) bool {
 	_, err := netip.ParseAddr(host)
 	return len(mayServe(rows, host)) > 1 || slices.ContainsFunc(rows, func(r accountRow) bool {
@@ -537,8 +538,8 @@ func gone(user string, clones []accountRow) string {
 
 // noneFor says of a user that none of its accounts is for an address.
 func noneFor(user, host string, own []accountRow) string {
-	return fmt.Sprintf("no account of user %q is for the address of this function, which the server calls %s, but %s", user,
-		quoteText(host), names(own))
+	return fmt.Sprintf("no account of user %q is for the address of this function, which the server calls %s, but %s",
+		user, quoteText(host), names(own))
 }
 
 func noAccount(user string) string {

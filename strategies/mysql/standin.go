@@ -47,16 +47,17 @@ func (c *cloneSync) checkStandIns(ctx context.Context) error {
 			all := mayServe(next, host)
 			if len(all) == 0 && c.pair.PasswordOnly {
 				return c.errorf(rotator.KindMisconfigured,
-					"clients of account %s would be refused: user %q has no account for their host. CREATE USER %s, with "+
-						"what account %s may do, or DROP USER %s if no client needs it",
+					"clients of account %s would be refused: user %q has no account for their host. CREATE USER %s, "+
+						"with what account %s may do, or DROP USER %s if no client needs it",
 					now, c.pair.Target, account{user: c.pair.Target, host: now.host}, now, now)
 			}
 			for _, then := range all {
 				aligned := !c.pair.PasswordOnly && slices.ContainsFunc(met, func(r accountRow) bool {
 					return r.host == then.host && r.changeable()
 				})
+				// Clients are on the clone, whose accounts for hosts that the original lacks are AWS's template's.
 				if !aligned && !c.pair.PasswordOnly && c.inUse() {
-					continue // clients are on the clone, whose accounts for hosts that the original lacks are AWS's template's
+					continue
 				}
 				if err := c.checkStandIn(ctx, now, then, aligned); err != nil {
 					return err
@@ -108,7 +109,7 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 // checkMayUse refuses an account that may not use the database which the secret names: its login would be refused.
 // The server permits any user with a privilege there, on whatever is in it.
 func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
-	if c.login.Database == "" || strings.EqualFold(c.login.Database, "information_schema") { // which is everyone's
+	if c.login.Database == "" || strings.EqualFold(c.login.Database, "information_schema") { // everyone's
 		return nil
 	}
 	may, err := c.mayUse(ctx, r.account, c.login.Database, map[account]bool{})
@@ -117,8 +118,8 @@ func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
 	}
 	// What the server gives to everyone stands under other names; and it can be told to make all roles active, and to
 	// keep the names of databases in small letters.
-	everyone := "SELECT COUNT(*) + @@GLOBAL.activate_all_roles_on_login, @@GLOBAL.lower_case_table_names FROM mysql.db " +
-		"WHERE User = ''"
+	everyone := "SELECT COUNT(*) + @@GLOBAL.activate_all_roles_on_login, @@GLOBAL.lower_case_table_names " +
+		"FROM mysql.db WHERE User = ''"
 	if c.mariadb {
 		everyone = "SELECT COUNT(*), @@GLOBAL.lower_case_table_names FROM mysql.db WHERE User IN ('', 'PUBLIC')"
 	}
@@ -202,11 +203,13 @@ func serving(rows []accountRow, host string) (found accountRow, ok bool) {
 // making (MySQL), or of their lengths (MariaDB), which of two patterns it takes.
 func mayServe(rows []accountRow, host string) (all []accountRow) {
 	for _, r := range rows {
-		if !covers(r.host, host) || slices.ContainsFunc(all, func(other accountRow) bool { return precedes(other.host, r.host) }) {
+		hidden := func(other accountRow) bool { return precedes(other.host, r.host) }
+		if !covers(r.host, host) || slices.ContainsFunc(all, hidden) {
 			continue
 		}
 		all = append(slices.DeleteFunc(all, func(other accountRow) bool {
-			return precedes(r.host, other.host) || r.host == other.host // of two for one host, the last: the other has no name
+			// of two for one host, the last: the other has no name
+			return precedes(r.host, other.host) || r.host == other.host
 		}), r)
 	}
 	return all
