@@ -391,9 +391,12 @@ func (s *session) execClear(ctx context.Context, st operation, sql string) error
 
 // whatIsLogged has two lines that are ON where MySQL masks no passwords, and what methods it lets accounts have.
 const whatIsLogged = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('general_log', 'log_raw') AND Value = 'ON' " +
-	"OR Variable_name = '" + authenticationPolicy + "'"
+	"OR Variable_name IN ('" + authenticationPolicy + "', '" + changedCharacters + "')"
 
-const authenticationPolicy = "authentication_policy"
+const (
+	authenticationPolicy = "authentication_policy"
+	changedCharacters    = "validate_password.changed_characters_percentage"
+)
 
 // checkMasked refuses a server of MySQL that does not mask passwords in its log, as others do.
 func (s *session) checkMasked(ctx context.Context) error {
@@ -402,10 +405,15 @@ func (s *session) checkMasked(ctx context.Context) error {
 	}
 	on, err := s.query(ctx, operation{action: "looking up what the server logs", limit: s.limit}, whatIsLogged)
 	on = slices.DeleteFunc(on, func(row []string) bool {
-		if row[0] == authenticationPolicy {
+		switch row[0] {
+		case authenticationPolicy:
 			s.policy = row[1]
+		case changedCharacters:
+			s.changed = row[1]
+		default:
+			return false
 		}
-		return row[0] == authenticationPolicy
+		return true
 	})
 	if err == nil && len(on) == 2 {
 		err = s.errorf(rotator.KindMisconfigured, "the general log of this server is on and does not mask passwords "+

@@ -38,6 +38,7 @@ type session struct {
 	attempts int
 
 	policy  string              // MySQL's authentication_policy, where it was looked up
+	changed string              // how much of a password MySQL wants changed; "", "0": nothing
 	granted map[account]granted // see grants
 	known   map[string]reply    // see askAhead
 }

@@ -392,7 +392,17 @@ func TestPolicies(t *testing.T) {
 		_, err = engine().DryRunSetPassword(t.Context(), app, app.User, long)
 		ok(t, err)
 		ok(t, engine().EnsureClone(t.Context(), s.superuser(), pairOf(app.User), long))
-		s.run(t, "SET GLOBAL validate_password.length = 8")
+		s.run(t, "SET GLOBAL validate_password.length = 8", "SET GLOBAL validate_password.changed_characters_percentage = 100")
+		near := secret.NewPassword(app.Password.Reveal() + "x")
+		warnings, err := engine().DryRunSetPassword(t.Context(), app, app.User, near)
+		ok(t, err)
+		if !strings.Contains(texts(warnings), "compares a new password with the old one") {
+			t.Errorf("caveats: %s", texts(warnings))
+		}
+		wants(t, engine().SetPassword(t.Context(), app, app.User, near), rotator.KindPasswordPolicy)
+		ok(t, engine().SetPassword(t.Context(), s.superuser(), app.User, near))
+		app = withPassword(app, near)
+		s.run(t, "SET GLOBAL validate_password.changed_characters_percentage = 0")
 		p := password()
 		s.run(t, "ALTER USER "+at(app.User).String()+" PASSWORD HISTORY 5")
 		ok(t, engine().SetPassword(t.Context(), app, app.User, p))

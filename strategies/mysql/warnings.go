@@ -27,6 +27,11 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 	if s.attempts > 0 {
 		all = append(all, attemptsWarning(s.actingAccount, s.attempts))
 	}
+	if s.changed != "" && s.changed != "0" {
+		all = append(all, strategies.Warning{Unknown: true, Text: fmt.Sprintf("the server compares a new password "+
+			"with the old one (%s is %s), which it does only when one is really set: whether it takes the next one "+
+			"is not known. With SINGLE_USER_THROUGH_SUPERUSER=true it compares none", changedCharacters, s.changed)})
+	}
 	shown, unseen, err := s.shownTwins(ctx)
 	if err != nil {
 		return nil, err
