@@ -124,7 +124,11 @@ func TestAKilledRotationIsRecovered(t *testing.T) {
 
 				logins := w.logins()
 				d := w.diagnose(arn, "")
-				if n := w.logins() - logins; n > 2 {
+				most := 2
+				if d.Versions[0].State == rotator.CredentialWorks { // one more looks whether clients can work with it
+					most = 3
+				}
+				if n := w.logins() - logins; n > most {
 					t.Errorf("the diagnosis logged in %d times", n)
 				}
 				if d.Action != rotator.ActionFinish || d.Versions[1].State != rotator.CredentialWorks || d.Rotation != "off" {
