@@ -10,7 +10,6 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
-	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 func pairOf(user string) strategies.Pair {
@@ -538,25 +537,18 @@ func TestWhatTheTablesKeepOfAClone(t *testing.T) {
 // TestTheViewOfTheAccounts: mysql.user of MariaDB is a view, and its definer an account that some drop.
 func TestTheViewOfTheAccounts(t *testing.T) {
 	t.Parallel()
-	for _, name := range dbserver.MySQLsInTier(t) {
-		if strings.HasPrefix(name, "mysql") {
-			continue
+	onOwnMariaDB(t, nil, func(t *testing.T, s server) {
+		app := s.user(t)
+		s.run(t, "DROP USER `mariadb.sys`@localhost")
+		_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password()) // which asks for no account
+		ok(t, err)
+		_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), password())
+		wants(t, err, rotator.KindMisconfigured, "CREATE USER `mariadb.sys`@`localhost`")
+		for _, fix := range rotator.FixesOf(err) {
+			s.run(t, fix.Run)
 		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, name, nil)
-			app := s.user(t)
-			s.run(t, "DROP USER `mariadb.sys`@localhost")
-			_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password()) // which asks for no account
-			ok(t, err)
-			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), password())
-			wants(t, err, rotator.KindMisconfigured, "CREATE USER `mariadb.sys`@`localhost`")
-			for _, fix := range rotator.FixesOf(err) {
-				s.run(t, fix.Run)
-			}
-			ok(t, engine().Ping(t.Context(), s.ensure(t, pairOf(app.User))))
-		})
-	}
+		ok(t, engine().Ping(t.Context(), s.ensure(t, pairOf(app.User))))
+	})
 }
 
 // TestAuthenticationPolicy: what MySQL's authentication_policy does not permit, it finds after all that a dry run tries. The

@@ -408,123 +408,109 @@ func TestPolicies(t *testing.T) {
 		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
 		wants(t, engine().SetPassword(t.Context(), withPassword(app, p), app.User, p), rotator.KindPasswordPolicy, "HISTORY")
 	})
-	for _, name := range dbserver.MySQLsInTier(t) {
-		if strings.HasPrefix(name, "mysql") {
-			continue
+	onOwnMariaDB(t, map[string]string{"plugin-load-add": "simple_password_check"}, func(t *testing.T, s server) {
+		app := s.user(t)
+		s.run(t, "SET GLOBAL general_log = 0") // see TestClearPasswordsAreNotLogged
+		_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
+		ok(t, err)
+		for _, weak := range []string{"weak", "Weakweakweak1", "weakweak-1", "WEAKWEAK-1", "Weakweak-"} {
+			_, err := engine().DryRunSetPassword(t.Context(), app, app.User, secret.NewPassword(weak))
+			wants(t, err, rotator.KindPasswordPolicy, "simple_password_check", "8 characters at least, 1 digits")
+			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), secret.NewPassword(weak))
+			wants(t, err, rotator.KindPasswordPolicy, "simple_password_check")
 		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, name, map[string]string{"plugin-load-add": "simple_password_check"})
-			app := s.user(t)
-			s.run(t, "SET GLOBAL general_log = 0") // see TestClearPasswordsAreNotLogged
-			_, err := engine().DryRunSetPassword(t.Context(), app, app.User, password())
-			ok(t, err)
-			for _, weak := range []string{"weak", "Weakweakweak1", "weakweak-1", "WEAKWEAK-1", "Weakweak-"} {
-				_, err := engine().DryRunSetPassword(t.Context(), app, app.User, secret.NewPassword(weak))
-				wants(t, err, rotator.KindPasswordPolicy, "simple_password_check", "8 characters at least, 1 digits")
-				_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), secret.NewPassword(weak))
-				wants(t, err, rotator.KindPasswordPolicy, "simple_password_check")
-			}
-			wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.KindPasswordPolicy, "simple_password_check")
-			p := secret.NewPassword("Good-1!" + password().Reveal())
-			ok(t, engine().SetPassword(t.Context(), app, app.User, p))
-			ok(t, engine().Ping(t.Context(), withPassword(app, p)))
-			pair := pairOf(app.User)
-			ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
-			ok(t, engine().Ping(t.Context(), withPassword(s.login(pair.Clone, ""), p)))
-			binary, err := s.BinaryLog(t.Context())
-			ok(t, err)
-			if strings.Contains(binary, p.Reveal()) {
-				t.Error("the binary log holds the password")
-			}
-			s.run(t, "SET GLOBAL strict_password_validation = 0", "SET GLOBAL general_log = 1")
-			q := password()
-			ok(t, engine().SetPassword(t.Context(), withPassword(app, p), app.User, q))
-			general, err := s.GeneralLog(t.Context())
-			ok(t, err)
-			if strings.Contains(general, q.Reveal()) {
-				t.Error("the general log holds the password, though the server took a hash")
-			}
-			warnings, err := engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
-			ok(t, err)
-			if all := texts(warnings); !strings.Contains(all, "are not judged") {
-				t.Errorf("caveats: %s", all)
-			}
-			if name == "mariadb-10.5" {
-				return // it has no other plugin
-			}
-			s.run(t, "SET GLOBAL strict_password_validation = 1", "SET GLOBAL general_log = 0", "INSTALL SONAME 'password_reuse_check'")
-			warnings, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
-			ok(t, err)
-			if !slices.ContainsFunc(warnings, func(w strategies.Warning) bool {
-				return w.Unknown && strings.Contains(w.Text, "judged by password_reuse_check")
-			}) {
-				t.Errorf("caveats: %s", texts(warnings))
-			}
-		})
-	}
+		wants(t, engine().SetPassword(t.Context(), app, app.User, secret.NewPassword("weak")), rotator.KindPasswordPolicy, "simple_password_check")
+		p := secret.NewPassword("Good-1!" + password().Reveal())
+		ok(t, engine().SetPassword(t.Context(), app, app.User, p))
+		ok(t, engine().Ping(t.Context(), withPassword(app, p)))
+		pair := pairOf(app.User)
+		ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
+		ok(t, engine().Ping(t.Context(), withPassword(s.login(pair.Clone, ""), p)))
+		binary, err := s.BinaryLog(t.Context())
+		ok(t, err)
+		if strings.Contains(binary, p.Reveal()) {
+			t.Error("the binary log holds the password")
+		}
+		s.run(t, "SET GLOBAL strict_password_validation = 0", "SET GLOBAL general_log = 1")
+		q := password()
+		ok(t, engine().SetPassword(t.Context(), withPassword(app, p), app.User, q))
+		general, err := s.GeneralLog(t.Context())
+		ok(t, err)
+		if strings.Contains(general, q.Reveal()) {
+			t.Error("the general log holds the password, though the server took a hash")
+		}
+		warnings, err := engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
+		ok(t, err)
+		if all := texts(warnings); !strings.Contains(all, "are not judged") {
+			t.Errorf("caveats: %s", all)
+		}
+		if s.Name == "mariadb-10.5" {
+			return // it has no other plugin
+		}
+		s.run(t, "SET GLOBAL strict_password_validation = 1", "SET GLOBAL general_log = 0", "INSTALL SONAME 'password_reuse_check'")
+		warnings, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
+		ok(t, err)
+		if !slices.ContainsFunc(warnings, func(w strategies.Warning) bool {
+			return w.Unknown && strings.Contains(w.Text, "judged by password_reuse_check")
+		}) {
+			t.Errorf("caveats: %s", texts(warnings))
+		}
+	})
 }
 
 // TestClearPasswordsInTheBinaryLog: where MariaDB takes no hashes, it writes a password into its binary log as it was
 // sent, unless that is by SET PASSWORD. No password of an account, and none made of its characters, is sent otherwise.
 func TestClearPasswordsInTheBinaryLog(t *testing.T) {
 	t.Parallel()
-	for _, name := range dbserver.MySQLsInTier(t) {
-		if strings.HasPrefix(name, "mysql") {
-			continue
+	onOwnMariaDB(t, map[string]string{"plugin-load-add": "simple_password_check"}, func(t *testing.T, s server) {
+		s.run(t, ed25519, "SET GLOBAL general_log = 0")
+		app := s.user(t)
+		pair := pairOf(app.User)
+		var sent secret.Scrubber
+		for _, by := range []string{"mysql_native_password", "ed25519"} { // created by the one, then given the other
+			s.run(t, "ALTER USER "+at(app.User).String()+" IDENTIFIED VIA "+by+" USING PASSWORD('"+app.Password.Reveal()+"')")
+			p := password()
+			sent.Add(p)
+			sent.Add(interim(p))
+			ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
+			ok(t, engine().Ping(t.Context(), withPassword(s.login(pair.Clone, ""), p)))
+			if plugin := s.ask(t, "SELECT plugin FROM mysql.user WHERE User = "+quoteText(pair.Clone)); plugin != by {
+				t.Errorf("the clone logs in by %s, its original by %s", plugin, by)
+			}
 		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, name, map[string]string{"plugin-load-add": "simple_password_check"})
-			s.run(t, ed25519, "SET GLOBAL general_log = 0")
-			app := s.user(t)
-			pair := pairOf(app.User)
-			var sent secret.Scrubber
-			for _, by := range []string{"mysql_native_password", "ed25519"} { // created by the one, then given the other
-				s.run(t, "ALTER USER "+at(app.User).String()+" IDENTIFIED VIA "+by+" USING PASSWORD('"+app.Password.Reveal()+"')")
-				p := password()
-				sent.Add(p)
-				sent.Add(interim(p))
-				ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, p))
-				ok(t, engine().Ping(t.Context(), withPassword(s.login(pair.Clone, ""), p)))
-				if plugin := s.ask(t, "SELECT plugin FROM mysql.user WHERE User = "+quoteText(pair.Clone)); plugin != by {
-					t.Errorf("the clone logs in by %s, its original by %s", plugin, by)
-				}
+		s.run(t, "ALTER USER "+at(app.User).String()+" IDENTIFIED VIA ed25519 USING PASSWORD('"+app.Password.Reveal()+
+			"') OR mysql_native_password USING PASSWORD('"+app.Password.Reveal()+"')")
+		before := s.census(t, app.User)
+		for what, call := range map[string]func(secret.Password) error{
+			"single": func(p secret.Password) error { return engine().SetPassword(t.Context(), s.superuser(), app.User, p) },
+			"single, dry run": func(p secret.Password) error {
+				_, err := engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, p)
+				return err
+			},
+			"pair": func(p secret.Password) error { return engine().EnsureClone(t.Context(), s.superuser(), pair, p) },
+			"pair, dry run": func(p secret.Password) error {
+				_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, p)
+				return err
+			},
+		} {
+			p := password()
+			sent.Add(p)
+			sent.Add(interim(p))
+			if wrong := differs(call(p), rotator.KindMisconfigured, "several plugins", "strict_password_validation = 0"); wrong != nil {
+				t.Errorf("%s: %v", what, wrong)
 			}
-			s.run(t, "ALTER USER "+at(app.User).String()+" IDENTIFIED VIA ed25519 USING PASSWORD('"+app.Password.Reveal()+
-				"') OR mysql_native_password USING PASSWORD('"+app.Password.Reveal()+"')")
-			before := s.census(t, app.User)
-			for what, call := range map[string]func(secret.Password) error{
-				"single": func(p secret.Password) error { return engine().SetPassword(t.Context(), s.superuser(), app.User, p) },
-				"single, dry run": func(p secret.Password) error {
-					_, err := engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, p)
-					return err
-				},
-				"pair": func(p secret.Password) error { return engine().EnsureClone(t.Context(), s.superuser(), pair, p) },
-				"pair, dry run": func(p secret.Password) error {
-					_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, p)
-					return err
-				},
-			} {
-				p := password()
-				sent.Add(p)
-				sent.Add(interim(p))
-				if wrong := differs(call(p), rotator.KindMisconfigured, "several plugins", "strict_password_validation = 0"); wrong != nil {
-					t.Errorf("%s: %v", what, wrong)
-				}
-			}
-			if s.census(t, app.User) != before {
-				t.Error("a refused call changed something")
-			}
-			binary, err := s.BinaryLog(t.Context())
-			ok(t, err)
-			if !strings.Contains(binary, pair.Clone) || sent.String(binary) != binary {
-				t.Error("the binary log holds a password, or does not show what was done")
-			}
-			s.run(t, "SET GLOBAL strict_password_validation = 0")
-			ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
-		})
-	}
+		}
+		if s.census(t, app.User) != before {
+			t.Error("a refused call changed something")
+		}
+		binary, err := s.BinaryLog(t.Context())
+		ok(t, err)
+		if !strings.Contains(binary, pair.Clone) || sent.String(binary) != binary {
+			t.Error("the binary log holds a password, or does not show what was done")
+		}
+		s.run(t, "SET GLOBAL strict_password_validation = 0")
+		ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
+	})
 }
 
 // TestHostileSettings: the server's defaults, and what init_connect does, change the

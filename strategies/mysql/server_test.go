@@ -41,6 +41,20 @@ func onThese(t *testing.T, names []string, test func(t *testing.T, s server)) {
 	}
 }
 
+// onOwnMariaDB runs a test on a server of its own of each MariaDB.
+func onOwnMariaDB(t *testing.T, conf map[string]string, test func(t *testing.T, s server)) {
+	t.Helper()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		if strings.HasPrefix(name, "mysql") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newServer(t, name, conf))
+		})
+	}
+}
+
 type server struct{ *dbserver.MySQLServer }
 
 func (s server) login(user, password string) strategies.Login {
