@@ -105,8 +105,8 @@ func (m MariaDB) TestUse(ctx context.Context, login strategies.Login) (string, e
 	return Engine(m).TestUse(ctx, login)
 }
 
-// TestUse implements strategies.UseTester. That an account may do nothing can be so on purpose; it is also all that the
-// server shows of one which was dropped and created again.
+// TestUse implements strategies.UseTester. At a replica clients can read and not write. That an account may do nothing
+// can be so on purpose; it is also all that the server shows of one which was dropped and created again.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
 	s, err := e.connect(ctx, login, false)
 	if err != nil {
@@ -115,6 +115,9 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 	defer s.close()
 	me, err := s.checkIdentity(ctx)
 	if err != nil {
+		return "", err
+	}
+	if err := s.checkPrimary(ctx); err != nil {
 		return "", err
 	}
 	lines, err := s.query(ctx, operation{action: "looking up what the user may do", sensitive: true}, ownGrants)

@@ -205,6 +205,10 @@ func TestAServerThatIsReadOnly(t *testing.T) {
 					return engine().SetPasswordKeeping(t.Context(), admin, admin.User, admin.Password, p)
 				})
 			}
+			calls["status"] = func() error {
+				_, err := engine().TestUse(t.Context(), app)
+				return err
+			}
 			before := s.census(t, app.User) + s.census(t, admin.User)
 			for what, call := range calls {
 				if wrong := differs(call(), rotator.KindReadOnly, "use the writer endpoint", "SET GLOBAL read_only = OFF"); wrong != nil {

@@ -593,12 +593,12 @@ var scenes = map[string]func(*scene){
 		s.accepts(account{Username: s.user, Password: s.canaries[len(s.canaries)-1]})
 	},
 	"the primary is read-only": func(s *scene) {
-		s.my()
-		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
-		s.exec("SET GLOBAL read_only = ON")
-		s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL read_only = OFF") })
+		s.readOnly()
 		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
-		s.names, s.fix = "or where it is the primary, SET GLOBAL read_only = OFF", func() { s.exec("SET GLOBAL read_only = OFF") }
+	},
+	"the host is read-only, and no rotation has met it": func(s *scene) {
+		s.readOnly()
+		s.says = "recommended action: investigate"
 	},
 	"an hourly limit, once a password is pending": func(s *scene) {
 		s.my()
@@ -1307,6 +1307,16 @@ func (s *scene) my() {
 	s.t.Helper()
 	s.not("postgres")
 	s.not("valkey")
+}
+
+// readOnly makes a secret, and then the server read-only.
+func (s *scene) readOnly() {
+	s.t.Helper()
+	s.my()
+	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+	s.exec("SET GLOBAL read_only = ON")
+	s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL read_only = OFF") })
+	s.names, s.fix = "or where it is the primary, SET GLOBAL read_only = OFF", func() { s.exec("SET GLOBAL read_only = OFF") }
 }
 
 // hourly makes a secret of one user with a pending password, and uses up a limit that its account has for an hour.
