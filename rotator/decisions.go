@@ -107,8 +107,8 @@ func decide(s situation) rule {
 	r := all[slices.IndexFunc(all, func(r rule) bool { return r.matches(s) })]
 	if r.action == ActionDiscard && s.pooled {
 		r.action, r.reason, r.lines = ActionInvestigate, byHand, []Fix{{By: ByShell,
-			For: "if that works, to remove the label AWSPENDING by hand", Run: stage + "AWSPENDING " +
-				"--remove-from-version-id PENDING-ID"}}
+			For: "if that works, to remove the label AWSPENDING by hand",
+			Run: LabelMove{Label: LabelPending, From: "PENDING-ID"}.cliCommand("ARN")}}
 	}
 	return r
 }
@@ -156,9 +156,6 @@ func matchesAny[T comparable](column []T, v T) bool {
 	return column == nil || slices.Contains(column, v)
 }
 
-// stage begins a command that moves a label.
-const stage = "aws secretsmanager update-secret-version-stage --secret-id ARN --version-stage "
-
 // byQuery stands in a reason where the strategy has a query for the cause.
 const byQuery = " or by the query below"
 
@@ -178,8 +175,9 @@ func olderVersions() []Fix {
 		{By: ByShell, For: "to list older versions",
 			Run: "aws secretsmanager list-secret-version-ids --secret-id ARN --include-deprecated"},
 		{By: ByShell, For: "if one of them may be right, to have status test it (the newest without a label first), " +
-			"with its id in place of VERSION-ID", Run: stage + "AWSPREVIOUS --move-to-version-id VERSION-ID " +
-			"--remove-from-version-id PREVIOUS-ID", Note: "then run status with that version id"},
+			"with its id in place of VERSION-ID",
+			Run:  LabelMove{LabelPrevious, "PREVIOUS-ID", "VERSION-ID"}.cliCommand("ARN"),
+			Note: "then run status with that version id"},
 	}
 }
 
@@ -335,7 +333,7 @@ func decisionTable() []rule {
 				"you store"},
 		{previous: is(CredentialOtherTarget), action: ActionResetPassword, resets: true,
 			lines: []Fix{{By: ByShell, For: "if AWSCURRENT names the wrong user or target, to move the label back",
-				Run: stage + "AWSCURRENT --move-to-version-id PREVIOUS-ID --remove-from-version-id CURRENT-ID"}},
+				Run: LabelMove{LabelCurrent, "CURRENT-ID", "PREVIOUS-ID"}.cliCommand("ARN")}},
 			reason: "AWSCURRENT does not work, and AWSPREVIOUS was not tried: it is for another user or target. If " +
 				"AWSCURRENT names the wrong one, move the label back, as printed below. If it names the right one: " +
 				"find the cause, from the lines above" + byQuery + ". Then, as a superuser of the database, set the " +
