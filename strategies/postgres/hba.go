@@ -32,15 +32,12 @@ func (s *session) checkHBA(ctx context.Context, pair strategies.Pair) error {
 		of[row[0]] = append(of[row[0]], hbaEntry{row[1], row[2], row[3], row[4], row[5], row[6]})
 	}
 	inUse, target := pair.InUse(), pair.Target
-	for _, e := range of[inUse] {
-		from, known := e.sample()
-		if !known {
-			continue
-		}
+	for _, from := range samples(slices.Concat(of[inUse], of[target])) {
 		// the first that is for an address and the database counts, whatever it says
 		now, known := entryFor(of[inUse], from, !pair.NoTLS)
 		then, alsoKnown := entryFor(of[target], from, !pair.NoTLS)
-		if !known || !alsoKnown || now != e || !now.takesPasswords() || then.admits() {
+		unlikely := now.address == "all" && from.Is6() // nothing says that clients come by IPv6
+		if unlikely || !known || !alsoKnown || !now.takesPasswords() || then.admits() {
 			continue
 		}
 		otherwise := "by no entry"
@@ -48,8 +45,9 @@ func (s *session) checkHBA(ctx context.Context, pair strategies.Pair) error {
 			otherwise = fmt.Sprintf("not: line %s turns it away (%s)", then.line, then.says())
 		}
 		return rotator.WithFix(s.errorf(rotator.KindMisconfigured, "pg_hba.conf lets role %q in from %s (line %s), "+
-			"and role %q, to which this rotation moves clients, %s: name both roles in line %[3]s, or remove that if "+
-			"no client comes from there%[6]s", inUse, e.where(), e.line, target, otherwise, hba), "", hbaLines()...)
+			"and role %q, to which this rotation moves clients, %s: name both roles in line %[3]s, with no entry "+
+			"before it that turns one away, or remove that if no client comes from there%[6]s", inUse, now.where(),
+			now.line, target, otherwise, hba), "", hbaLines()...)
 	}
 	return nil
 }
@@ -106,13 +104,30 @@ func (e hbaEntry) network() (all bool, network netip.Prefix, known bool) {
 	return false, network, err == nil
 }
 
-// sample gives one address that an entry is for: of all, one that no network has.
-func (e hbaEntry) sample() (address netip.Addr, known bool) {
-	all, network, known := e.network()
-	if all {
-		return netip.AddrFrom4([4]byte{192, 0, 2, 1}), true // TEST-NET-1
+// samples gives addresses that stand for all others: between two of them no entry begins or ends.
+func samples(entries []hbaEntry) []netip.Addr {
+	addresses := []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 1})} // TEST-NET-1: one that no network has
+	for _, e := range entries {
+		all, network, known := e.network()
+		if all || !known {
+			continue
+		}
+		addresses = append(addresses, network.Addr())
+		if next := last(network).Next(); next.IsValid() {
+			addresses = append(addresses, next)
+		}
 	}
-	return network.Addr(), known
+	return addresses
+}
+
+// last is the highest address of a network.
+func last(network netip.Prefix) netip.Addr {
+	bytes := network.Addr().AsSlice()
+	for bit := network.Bits(); bit < 8*len(bytes); bit++ {
+		bytes[bit/8] |= 1 << (7 - bit%8)
+	}
+	address, _ := netip.AddrFromSlice(bytes)
+	return address
 }
 
 // entryFor gives the entry that counts for logins from an address; the zero value: there is none.

@@ -54,6 +54,12 @@ func TestEntriesForOneOfAPair(t *testing.T) {
 			{entries: `host all /^O 10.1.0.0/16 scram-sha-256`, since: 16},
 			{entries: `host all /^O$ 10.1.0.0/16 scram-sha-256`, since: 16, refused: "by no entry"},
 			{entries: "host all O nonsense"},
+			{entries: "host all all 10.1.0.0/24 scram-sha-256\nhost all O 10.1.0.0/16 scram-sha-256", refused: "10.1.0.0 255.255.0.0"},
+			{entries: "host all C 10.1.7.0/24 reject\nhost all all 10.1.0.0/16 scram-sha-256", refused: "turns it away (reject)"},
+			{entries: "host all C 10.1.7.0/24 reject\nhost all O all scram-sha-256\nhost all C 0.0.0.0/0 scram-sha-256",
+				refused: "turns it away (reject)"},
+			{entries: "host all all 2001:db8::/64 scram-sha-256\nhost all O 2001:db8::/48 scram-sha-256", refused: "2001:db8::"},
+			{entries: "host all all ::1/128 scram-sha-256\nhost all O all scram-sha-256\nhost all C 0.0.0.0/0 scram-sha-256"},
 		} {
 			if c.since > s.Major {
 				continue
