@@ -160,10 +160,8 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 		s.seen.labels = rest[len(rest)-1].rows
 	}
 	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, makers, privileges)
-	_, exists := s.roles[pair.Clone]
-	// otherwise the clone has it already, or is not given it
-	if exists && !pair.PasswordOnly && !s.seen.member && !s.seen.reversed.is {
-		holders := s.lookUpHolders(pair)
+	if by := s.gains(pair); by != nil {
+		holders := s.lookUpHolders(pair, by)
 		rows, err := s.query(ctx, holders.operation, holders.sql, holders.args...)
 		if err != nil {
 			return err
@@ -193,6 +191,26 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 // planClone gives the statements that make a pair what EnsureClone promises, and the role
 // that sessions of the clone act as after them.
 func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.Password) (changes []statement,
+// gains are the privileges of a member by which one of the clone comes to be able to do more by the change. Attributes
+// are not inherited: who has them acts as the clone.
+func (s *session) gains(pair strategies.Pair) (by []string) {
+	clone, exists := s.roles[pair.Clone]
+	has, gets := clone.attributes(), s.roles[pair.Original].attributes()
+	switch {
+	case !exists || pair.PasswordOnly || s.seen.member: // it has the original's rights already, or is not given them
+		return nil
+	case !s.seen.reversed.is:
+		return []string{"USAGE", s.become()}
+	case pair.Target == pair.Clone:
+		for i, word := range attributeWords {
+			if gets[i] && !has[i] && word != "SUPERUSER" {
+				return []string{s.become()}
+			}
+		}
+	}
+	return nil
+}
+
 	act string, err error) {
 	target, exists := s.roles[pair.Target]
 	_, inUse := s.roles[pair.InUse()]

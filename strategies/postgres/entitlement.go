@@ -30,8 +30,8 @@ import (
 // passwords, but not those of roles with REPLICATION, of which a membership proves nothing
 // there; ADMIN OPTION on the original is enough to grant it.
 //
-// Where the clone is still to be given the original's rights, a role that can act as the clone, or give itself that,
-// and not as the original, would gain them.
+// Where the clone is still to be given the original's rights, or attributes of it, a role that can act as the clone, or
+// give itself that, and not as the original, would gain them.
 func (s *session) checkEntitled(ctx context.Context, pair strategies.Pair) error {
 	evidence := s.seen.evidence
 	evidence.Acting = s.roles[pair.Target].actingRole || pair.Target == s.login.User
@@ -109,9 +109,10 @@ ORDER BY admins.id IS NULL, 1`
 		[]string{pair.InUse(), pair.Target}}
 }
 
-// lookUpHolders asks for the roles that can act as the clone, or give themselves that, and not as the original. Until
-// PostgreSQL 15, one with CREATEROLE can act as any that is no superuser.
-func (s *session) lookUpHolders(pair strategies.Pair) statement {
+// lookUpHolders asks for the roles that can act as the clone, by one of these privileges of a member, or give
+// themselves that, and not as the original. Until PostgreSQL 15, one with CREATEROLE can act as any that is no
+// superuser.
+func (s *session) lookUpHolders(pair strategies.Pair, privileges []string) statement {
 	able := "h.rolcreaterole AND NOT o.rolsuper"
 	if s.major() >= 16 {
 		able = "false"
@@ -119,13 +120,13 @@ func (s *session) lookUpHolders(pair strategies.Pair) statement {
 	sql := `WITH RECURSIVE holders(id) AS (
   SELECT member FROM pg_auth_members WHERE roleid = to_regrole(quote_ident($2))
   UNION SELECT a.member FROM pg_auth_members a JOIN holders ON a.roleid = holders.id)
-SELECT h.rolname FROM holders JOIN pg_roles h ON h.oid = holders.id JOIN pg_roles o ON o.rolname = $1 JOIN pg_roles c ON c.rolname = $2,
-  LATERAL (SELECT pg_has_role(h.oid, c.oid, 'MEMBER WITH ADMIN OPTION')) x(admin)
-WHERE h.oid <> o.oid AND NOT h.rolsuper AND h.rolname NOT IN (session_user, current_user) AND NOT (` + able + `) AND NOT pg_has_role(h.oid, o.oid, 'MEMBER WITH ADMIN OPTION')
-AND ((x.admin OR pg_has_role(h.oid, c.oid, 'USAGE')) AND NOT pg_has_role(h.oid, o.oid, 'USAGE')
-  OR (x.admin OR pg_has_role(h.oid, c.oid, '` + s.become() + `')) AND NOT pg_has_role(h.oid, o.oid, '` + s.become() + `'))
-ORDER BY 1`
-	return statement{operation{action: "looking up who can act as the clone"}, sql, []string{pair.Original, pair.Clone}}
+SELECT DISTINCT h.rolname FROM holders JOIN pg_roles h ON h.oid = holders.id JOIN pg_roles o ON o.rolname = $1
+  JOIN pg_roles c ON c.rolname = $2, unnest(string_to_array($3, ' ')) p(privilege)
+WHERE h.oid <> o.oid AND NOT h.rolsuper AND h.rolname NOT IN (session_user, current_user) AND NOT (` + able + `)
+AND NOT pg_has_role(h.oid, o.oid, 'MEMBER WITH ADMIN OPTION') AND NOT pg_has_role(h.oid, o.oid, p.privilege)
+AND (pg_has_role(h.oid, c.oid, 'MEMBER WITH ADMIN OPTION') OR pg_has_role(h.oid, c.oid, p.privilege)) ORDER BY 1`
+	return statement{operation{action: "looking up who can act as the clone"}, sql,
+		[]string{pair.Original, pair.Clone, strings.Join(privileges, " ")}}
 }
 
 // leaving takes a role out of a group that it is a member of by itself. From 16 on, each grantor's grant is one.

@@ -170,6 +170,14 @@ var whose = []entitled{
 		setUp: "M: GRANT O TO C; ALTER ROLE C NOINHERIT; GRANT C TO G", until: 15, bare: "and so would have",
 		possessing: "and so would have"},
 	{name: "its own clone's clone", setUp: "M: GRANT C TO O", bare: "is no member of"},
+	{name: "its own clone's clone, and another role is a member", setUp: "M: GRANT C TO O; GRANT C TO G",
+		bare: "is no member of"},
+	{name: "its own clone's clone that may create databases, and another role is a member",
+		setUp: "M: GRANT C TO O; ALTER ROLE O CREATEDB; GRANT C TO G", bare: "and so would have",
+		possessing: "and so would have"},
+	{name: "its own clone's clone that may create databases, and another role inherits alone", since: 16,
+		setUp: "M: GRANT C TO O; ALTER ROLE O CREATEDB; GRANT C TO G WITH INHERIT TRUE, SET FALSE",
+		bare:  "is no member of"},
 
 	// As of 16, memberships have options, and whoever creates a role is its admin.
 	{name: "ADMIN OPTION alone", since: 16, setUp: "GRANT O TO C WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
