@@ -505,12 +505,14 @@ func TestNoFunctionOfTheDatabasesOwnerIsCalled(t *testing.T) {
 			"inet_server_port() RETURNS int", "pg_has_role(name, text) RETURNS bool",
 			"pg_has_role(name, oid, text) RETURNS bool", "has_column_privilege(text, text, text) RETURNS bool",
 			"pg_try_advisory_xact_lock(bigint) RETURNS bool", "to_regrole(text) RETURNS regrole",
-			"now() RETURNS timestamptz"} {
+			"now() RETURNS timestamptz", "quote_ident(text) RETURNS text", "pg_has_role(oid, oid, text) RETURNS bool",
+			"pg_has_role(regrole, regrole, text) RETURNS bool", "same(name, text) RETURNS bool"} {
 			name, _, _ := strings.Cut(f, "(")
 			sql = append(sql, fmt.Sprintf("CREATE FUNCTION evil.%s LANGUAGE plpgsql AS $$ BEGIN INSERT INTO "+
 				"evil.called VALUES ('%s'); RETURN NULL; END $$", f, name))
 		}
-		sql = append(sql, "ALTER DATABASE "+quoteIdent(db)+" SET search_path = evil, pg_catalog")
+		sql = append(sql, "CREATE OPERATOR evil.= (LEFTARG = name, RIGHTARG = text, FUNCTION = evil.same)",
+			"ALTER DATABASE "+quoteIdent(db)+" SET search_path = evil, pg_catalog")
 		ok(t, s.as(t, own, sql...))
 		pair := strategies.Pair{Original: app, Clone: app + "_clone", Target: app + "_clone"}
 		boss := in(s.master(t, app))
@@ -519,8 +521,15 @@ func TestNoFunctionOfTheDatabasesOwnerIsCalled(t *testing.T) {
 		ok(t, err)
 		_, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password())
 		ok(t, err)
-		ok(t, engine().EnsureClone(t.Context(), boss, pair, password()))
+		p := password()
+		ok(t, engine().EnsureClone(t.Context(), boss, pair, p))
 		ok(t, engine().SetPassword(t.Context(), boss, app, password()))
+		clone := in(s.login(pair.Clone, p.Reveal()))
+		_, err = engine().TestUse(t.Context(), clone)
+		ok(t, err)
+		ok(t, engine().TestClone(t.Context(), clone, pair))
+		ok(t, s.as(t, boss, fmt.Sprintf("REVOKE %s FROM %s", app, pair.Clone)))
+		wants(t, engine().TestClone(t.Context(), clone, pair), rotator.KindPrivilege, "no member")
 		conn, err := s.Connect(t.Context(), s.Superuser, s.Password, db)
 		ok(t, err)
 		defer conn.Close(context.Background())

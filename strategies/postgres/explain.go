@@ -202,12 +202,15 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		return err
 	}
 	defer s.close()
+	// The owner of the database may have put operators and functions of its own before the system's.
 	look := s.lookUpActs(pair)
-	rows, err := s.query(ctx, look.operation, look.sql, look.args...)
-	switch {
-	case err != nil:
+	own := statement{look.operation, "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)", nil}
+	answers, err := s.flight(ctx, own, look)
+	if err != nil {
 		return err
-	case len(rows) == 0:
+	}
+	rows := answers[1].rows
+	if len(rows) == 0 {
 		candidate, err := s.renamed(ctx, pair.Original)
 		if err != nil {
 			return err
@@ -236,23 +239,22 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 // lookUpActs asks what lacks reads, of a pair that exists: what sessions of the two act as in this
 // database, and whether those of the clone may do what those of the original may. The setting role counts
 // that the user may set (the server leaves out another with a warning) and that comes first: the user's in this
-// database, the user's, the database's, that of all users. Every role may read them. With its schema,
-// for the owner of the database may have put functions of its own first.
+// database, the user's, the database's, that of all users. Every role may read them.
 func (s *session) lookUpActs(pair strategies.Pair) statement {
 	become := "'" + s.become() + "'"
 	acts := func(user string) string {
-		return `LEFT JOIN LATERAL (SELECT r.oid, CASE WHEN x.setrole <> 0 AND x.setdatabase <> 0 THEN pg_catalog.current_database() END AS here
-  FROM pg_catalog.pg_db_role_setting x, LATERAL pg_catalog.unnest(x.setconfig) v(v)
-    LEFT JOIN pg_catalog.pg_roles r ON r.rolname = pg_catalog.substr(v.v, 6) AND pg_catalog.pg_has_role(` + user + `.oid, r.oid, ` + become + `)
-  WHERE x.setrole IN (0, ` + user + `.oid) AND x.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database d
-    WHERE d.datname = pg_catalog.current_database())) AND v.v LIKE 'role=%' AND (r.oid IS NOT NULL OR v.v = 'role=none')
-  ORDER BY x.setrole = 0, x.setdatabase = 0 LIMIT 1) ` + user + `s ON true JOIN pg_catalog.pg_roles ` + user + `a ON ` +
+		return `LEFT JOIN LATERAL (SELECT r.oid, CASE WHEN x.setrole <> 0 AND x.setdatabase <> 0 THEN current_database() END AS here
+  FROM pg_db_role_setting x, LATERAL unnest(x.setconfig) v(v)
+    LEFT JOIN pg_roles r ON r.rolname = substr(v.v, 6) AND pg_has_role(` + user + `.oid, r.oid, ` + become + `)
+  WHERE x.setrole IN (0, ` + user + `.oid) AND x.setdatabase IN (0, (SELECT d.oid FROM pg_database d
+    WHERE d.datname = current_database())) AND v.v LIKE 'role=%' AND (r.oid IS NOT NULL OR v.v = 'role=none')
+  ORDER BY x.setrole = 0, x.setdatabase = 0 LIMIT 1) ` + user + `s ON true JOIN pg_roles ` + user + `a ON ` +
 			user + `a.oid = coalesce(` + user + `s.oid, ` + user + `.oid)`
 	}
 	sql := `SELECT oa.rolname, ca.rolname, coalesce(cs.here, ''),
-  pg_catalog.pg_has_role(ca.oid, oa.oid, 'USAGE') OR pg_catalog.pg_has_role(o.oid, c.oid, 'USAGE') OR pg_catalog.pg_has_role(o.oid, c.oid, ` + become + `),
-  pg_catalog.pg_has_role(c.oid, oa.oid, 'MEMBER'), pg_catalog.pg_has_role(c.oid, oa.oid, ` + become + `)
-FROM pg_catalog.pg_roles o JOIN pg_catalog.pg_roles c ON c.rolname = $2 ` + acts("o") + ` ` + acts("c") + ` WHERE o.rolname = $1`
+  pg_has_role(ca.oid, oa.oid, 'USAGE') OR pg_has_role(o.oid, c.oid, 'USAGE') OR pg_has_role(o.oid, c.oid, ` + become + `),
+  pg_has_role(c.oid, oa.oid, 'MEMBER'), pg_has_role(c.oid, oa.oid, ` + become + `)
+FROM pg_roles o JOIN pg_roles c ON c.rolname = $2 ` + acts("o") + ` ` + acts("c") + ` WHERE o.rolname = $1`
 	return statement{operation{action: "looking up the original"}, sql, []string{pair.Original, pair.Clone}}
 }
 
