@@ -231,9 +231,11 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
 			taken(pair.Original, candidate))
 	}
-	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. To give it "+
-		"back at once: %s. Or rotate-secret, which moves clients to %[2]q", pair.Clone, pair.Original, why,
-		strategies.Fix(strategies.Login{}, mend))
+	give := strategies.Fix(strategies.Login{}, mend) // to anyone's role, if its name is one that a clone could have
+	give.Note = fmt.Sprintf("if role %q is the clone of role %q: its name alone says so", pair.Clone, pair.Original)
+	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. If the two are a "+
+		"pair, which their names alone say, to give it back at once: %s. Or rotate-secret, which moves clients to "+
+		"%[2]q", pair.Clone, pair.Original, why, give)
 }
 
 // lookUpActs asks what lacks reads, of a pair that exists: what sessions of the two act as in this

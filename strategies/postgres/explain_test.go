@@ -205,7 +205,7 @@ func TestACloneThatLacksItsOriginal(t *testing.T) {
 				continue
 			}
 			wants(t, err, rotator.KindPrivilege, "clients lack what role")
-			_, mend, _ := strings.Cut(err.Error(), "To give it back at once: ")
+			_, mend, _ := strings.Cut(err.Error(), "If the two are a pair, which their names alone say, to give it back at once: ")
 			mend, _, _ = strings.Cut(mend, ". Or rotate-secret")
 			if !strings.Contains(fmt.Sprint(warnings), mend) {
 				t.Errorf("%s: the preflight names another remedy than %s: %v", name, mend, warnings)
