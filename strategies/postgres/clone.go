@@ -88,13 +88,16 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, rehearsal boo
 	if err == nil && rehearsal {
 		err = s.checkHBA(ctx, pair)
 	}
+	if err == nil && rehearsal {
+		warnings, err = s.bareWarnings(ctx, pair)
+	}
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case !rehearsal:
 	case pair.PasswordOnly:
-		warnings = s.warnings(s.roles[pair.Target])
+		warnings = append(warnings, s.warnings(s.roles[pair.Target])...)
 	default:
 		warnings = s.pairWarnings(pair, act)
 	}
@@ -188,9 +191,6 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 	return nil
 }
 
-// planClone gives the statements that make a pair what EnsureClone promises, and the role
-// that sessions of the clone act as after them.
-func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.Password) (changes []statement,
 // gains are the privileges of a member by which one of the clone comes to be able to do more by the change. Attributes
 // are not inherited: who has them acts as the clone.
 func (s *session) gains(pair strategies.Pair) (by []string) {
@@ -211,6 +211,9 @@ func (s *session) gains(pair strategies.Pair) (by []string) {
 	return nil
 }
 
+// planClone gives the statements that make a pair what EnsureClone promises, and the role
+// that sessions of the clone act as after them.
+func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.Password) (changes []statement,
 	act string, err error) {
 	target, exists := s.roles[pair.Target]
 	_, inUse := s.roles[pair.InUse()]
@@ -289,6 +292,25 @@ func (s *session) checkConnects(r role) error {
 			quoteIdent(r.name))
 	}
 	return nil
+}
+
+// bareWarnings speaks of a role that may do nothing, where the other of the pair may: it was dropped, and created again
+// with the password that it had. Of a pair that is no original and clone, no rotation gives it anything.
+func (s *session) bareWarnings(ctx context.Context, pair strategies.Pair) ([]strategies.Warning, error) {
+	target, inUse := s.roles[pair.Target], s.roles[pair.InUse()]
+	if !pair.Named || target.attributes() != (attributes{}) {
+		return nil, nil
+	}
+	if bare, err := s.hasNoOwnGrants(ctx, target, role{}); err != nil || !bare {
+		return nil, err
+	}
+	if same, err := s.hasNoOwnGrants(ctx, inUse, target); err != nil || same {
+		return nil, err
+	}
+	return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("role %q may do nothing but log in, as one that "+
+		"was dropped and created again, and role %q, from which this rotation moves clients to it, may: GRANT it what "+
+		"it had, which its deployment or a backup says; or, to have it do what the other may: GRANT %s TO %s",
+		target.name, inUse.name, quoteIdent(inUse.name), quoteIdent(target.name))}}, nil
 }
 
 // create makes the clone. Its password goes in with it, so that at no moment there is a role that may log in and has
@@ -566,7 +588,7 @@ func (s *session) become() string {
 }
 
 // hasNoOwnGrants says whether a role has no rights of its own, but those of another one.
-func (c *cloneSync) hasNoOwnGrants(ctx context.Context, of, but role) (bool, error) {
+func (s *session) hasNoOwnGrants(ctx context.Context, of, but role) (bool, error) {
 	// Classes 'o' and 'a' of pg_shdepend are what a role owns and was granted, in
 	// all databases, 'i' initial privileges and 'r' policies.
 	const sql = `WITH RECURSIVE m(id) AS (
@@ -579,7 +601,7 @@ SELECT NOT EXISTS (
   AND NOT EXISTS (
     SELECT FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.member
     WHERE r.rolname = $1 AND a.roleid NOT IN (SELECT id FROM m))`
-	row, err := c.row(ctx, operation{action: "looking up privileges"}, sql, of.name, but.name)
+	row, err := s.row(ctx, operation{action: "looking up privileges"}, sql, of.name, but.name)
 	return err == nil && row[0] == "t", err
 }
 

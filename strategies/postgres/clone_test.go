@@ -641,6 +641,49 @@ func TestHostileClones(t *testing.T) {
 	})
 }
 
+// TestAUserThatWasMadeAgain: of a pair that was made beforehand, which only the password is set of, one user was dropped,
+// and has its password again and nothing else.
+func TestAUserThatWasMadeAgain(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		a, _ := s.NewRole(t, "LOGIN")
+		b, _ := s.NewRole(t, "LOGIN")
+		pair := strategies.Pair{Original: a, Clone: b, Target: b, Named: true, PasswordOnly: true, Consent: true}
+		boss := s.master(t, a, b)
+		try := func(want string) {
+			t.Helper()
+			warnings, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+			ok(t, err)
+			if want == "" != (warnings == nil) || want != "" && !(warnings[0].Unknown &&
+				strings.Contains(warnings[0].Text, want)) {
+				t.Errorf("warnings %v, want %q", warnings, want)
+			}
+		}
+		try("") // neither may do anything
+		s.run(t, "CREATE TABLE "+a+" ()", "GRANT SELECT ON "+a+" TO "+a)
+		try(fmt.Sprintf("GRANT %q TO %q", a, b))
+		s.run(t, "GRANT INSERT ON "+a+" TO "+b)
+		try("")
+		s.run(t, "REVOKE INSERT ON "+a+" FROM "+b, fmt.Sprintf("GRANT %q TO %q", a, b))
+		try("")
+		s.run(t, fmt.Sprintf("REVOKE %q FROM %q", a, b), "ALTER ROLE "+b+" CREATEDB", "ALTER ROLE "+a+" CREATEDB")
+		try("")
+	})
+}
+
+// TestPoolsThatResetSessions: what a pool sends before it hands a session on leaves that acting as the original.
+func TestPoolsThatResetSessions(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		r.turn(t, true)
+		for i, reset := range []string{"DISCARD ALL", "RESET ALL", "RESET role", "SET SESSION AUTHORIZATION DEFAULT"} {
+			r.mustAs(t, r.clone, reset, fmt.Sprintf("CREATE TABLE made_%d ()", i))
+			if err := s.as(t, r.original, fmt.Sprintf("DROP TABLE made_%d", i)); err != nil {
+				t.Errorf("%s: %v", reset, err)
+			}
+		}
+	})
+}
+
 // TestSelfChangeOfClone: the clone acts as the original, and changes its own password.
 func TestSelfChangeOfClone(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
