@@ -129,10 +129,21 @@ func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rot
 	pair.PasswordOnly = a.rotateOnly(r.Current) || login.User != pair.InUse()
 	pair.Named, pair.NoTLS = r.Current.Text(keyAlternate) != "", current.TLS.Disabled
 	pair.Consent = consents(d, pair.Original, pair.Clone)
-	pair.Possession = possession(t, a.Engine, r, current, login, pair.Target, seen, pending)
 	if err != nil {
 		return superuser, pair, err
 	}
+	ping := pinging(ctx, a.Engine, seen)
+	judge := judging(superuser, ping)
+	if err := judge(login); err != nil {
+		return superuser, pair, err
+	}
+	try := func(login Login) error {
+		if err := ping(login); err != nil {
+			return err
+		}
+		return judge(login)
+	}
+	pair.Possession = possession(t, r, current, login, pair.Target, try, pending)
 	h := superuser.For
 	pair.secretARN = h.secretARN
 	h.Users, h.Consent, h.Seen = []string{pair.Original, pair.Clone}, pair.Consent, seen

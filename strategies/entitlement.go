@@ -274,14 +274,13 @@ func matches(pattern, name string) bool {
 
 // possession proves that user has a password which is, or was, in the secret: that of
 // AWSPREVIOUS, and where that is rejected that of AWSPENDING, for setSecret may have
-// been here before. login is the one that worked, and seen what logins show.
-func possession(t Traits, e Engine, r rotator.Rotation, current, login Login, user string, seen map[string]string,
+// been here before. login is the one that worked, and try has the server judge another.
+func possession(t Traits, r rotator.Rotation, current, login Login, user string, try func(Login) error,
 	pending func() (Login, error)) func(context.Context, func(secret.Password) bool) error {
 	return func(ctx context.Context, holds func(secret.Password) bool) error {
 		if login.User == user {
 			return nil
 		}
-		try := pinging(ctx, e, seen)
 		if holds != nil {
 			try = func(login Login) error {
 				if holds(login.Password) {

@@ -280,7 +280,8 @@ func TestPossession(t *testing.T) {
 			if stored {
 				holds = func(p secret.Password) bool { return e.accepts(p) == nil }
 			}
-			err := possession(sample(), e, r, current, c.login, "app_clone", map[string]string{}, c.pending)(t.Context(), holds)
+			try := pinging(t.Context(), e, map[string]string{})
+			err := possession(sample(), r, current, c.login, "app_clone", try, c.pending)(t.Context(), holds)
 			if rotator.KindOf(err) != c.want || strings.Join(e.tried, ",") != c.tried {
 				t.Errorf("%s (%t): tried %q: %v", name, stored, e.tried, err)
 			}

@@ -71,6 +71,9 @@ func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, seen map[
 	return func(login Login) (Login, error) {
 		t := s.Engine.Traits()
 		superuser, d, err := superuserLogin(ctx, t, r, s.SuperuserSecretARN, login, login.User)
+		if err == nil {
+			err = judging(superuser, pinging(ctx, s.Engine, seen))(login)
+		}
 		if err != nil {
 			return superuser, err
 		}

@@ -112,6 +112,26 @@ func superuserARN(r rotator.Rotation) (string, error) {
 	return arn, nil
 }
 
+// judging has the superuser's server judge what a reader or replica of it has let in: one that is behind does so by a
+// password that the user has no longer, and a secret of someone who knew that one would get the next.
+func judging(superuser Login, ping func(Login) error) func(Login) error {
+	return func(login Login) error {
+		if sameEndpoint(superuser, login) {
+			return nil
+		}
+		there := superuser
+		there.User, there.Password, there.For = login.User, login.Password, nil
+		there.TLS.Disabled = superuser.TLS.Disabled && login.TLS.Disabled
+		err := ping(there)
+		if errors.Is(err, rotator.KindLoginRejected) {
+			return fmt.Errorf("user %q: %w: %s:%d lets it in by a password that %s:%d, which it follows, rejects: it "+
+				"is behind. This attempt changed nothing. Try again when it has caught up: %v", login.User,
+				rotator.KindConflict, login.Host, login.Port, there.Host, there.Port, err)
+		}
+		return err
+	}
+}
+
 // waitForReplica gives a change that the superuser has made elsewhere the time to reach the
 // reader or replica that the secret is for: there, testSecret would come too early.
 // It is no failure if the change does not arrive. testSecret judges, and the service
