@@ -114,6 +114,7 @@ type cloneSync struct {
 
 	allOriginals []accountRow
 	leftovers    leftovers
+	waited       bool // logins that were going on have ended meanwhile
 }
 
 func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair strategies.Pair,
@@ -140,12 +141,10 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 		return nil, err
 	}
 	c := &cloneSync{session: s, pair: pair}
-	err = c.readAccounts(ctx)
-	if err == nil {
-		err = c.readGrantsAhead(ctx)
-	}
-	if err == nil {
-		err = c.checkEntitled(ctx)
+	err = c.readAll(ctx)
+	if err == nil && c.waited { // for seconds, in which the original may have lost what the clone is not to get
+		c.granted = nil
+		err = c.readAll(ctx)
 	}
 	if err == nil {
 		err = c.checkStandIns(ctx)
@@ -155,6 +154,18 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 		return nil, err
 	}
 	return c, nil
+}
+
+// readAll reads what there is, and asks whether it may be changed.
+func (c *cloneSync) readAll(ctx context.Context) error {
+	err := c.readAccounts(ctx)
+	if err == nil {
+		err = c.readGrantsAhead(ctx)
+	}
+	if err == nil {
+		err = c.checkEntitled(ctx)
+	}
+	return err
 }
 
 func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
@@ -291,7 +302,7 @@ func (c *cloneSync) inUse() bool { return c.pair.Target == c.pair.Original }
 // align makes one account of the clone what one of the original is.
 func (c *cloneSync) align(ctx context.Context, original accountRow, interim secret.Password) error {
 	clone, ok := c.clone(original.host)
-	want, wantRole, err := c.grants(ctx, original.account)
+	want, wantRole, err := c.wanted(ctx, original)
 	if err != nil {
 		return err
 	}
@@ -323,12 +334,16 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 			haveRole = "" // on MySQL, a role that is revoked is no default role when it is granted again
 		}
 	}
-	missing := want.missing(have)
 	if created := !c.mariadb && clone.holdsAlone(interim); want.isSystem() && (!have.isSystem() || created) {
-		if err := c.raise(ctx, original, clone, created); err != nil {
+		err := c.raise(ctx, original, clone, created)
+		if err == nil {
+			want, wantRole, err = c.wanted(ctx, original)
+		}
+		if err != nil {
 			return err
 		}
 	}
+	missing := want.missing(have)
 	as := ""
 	if len(want.of(restriction)) > 0 {
 		as = " AS " + original.String()
@@ -357,6 +372,14 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		}
 	}
 	return c.copyAttributes(ctx, original, clone)
+}
+
+// wanted is what the clone is to be able to do, and its default roles. It is read again after a wait.
+func (c *cloneSync) wanted(ctx context.Context, original accountRow) (rights, string, error) {
+	if c.waited {
+		c.granted, c.waited = nil, false
+	}
+	return c.grants(ctx, original.account)
 }
 
 // create makes an account of the clone. Until everything else is as it should be, its
@@ -466,6 +489,7 @@ func (c *cloneSync) raise(ctx context.Context, original, clone accountRow, creat
 // sharers gives what has an account in hand besides this rotation: what is kept for it, connections of it, and a
 // session that has changed its password since it was looked up.
 func (c *cloneSync) sharers(ctx context.Context, of accountRow) ([]string, error) {
+	c.waited = false // for those that began meanwhile
 	others, _, err := c.heldFor(ctx, []account{of.account}, true)
 	if err != nil {
 		return nil, err
@@ -485,6 +509,9 @@ func (c *cloneSync) sharers(ctx context.Context, of accountRow) ([]string, error
 // loginsHaveEnded waits for the logins that are going on. One that began before an account was changed can be let in by
 // what was its password then, and as what it is now. The server ends each after connect_timeout, 10 seconds as a rule.
 func (c *cloneSync) loginsHaveEnded(ctx context.Context) (bool, error) {
+	if c.waited {
+		return true, nil
+	}
 	const going = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'unauthenticated user'"
 	st := operation{action: "waiting for logins that are going on"}
 	first := map[string]bool{}
@@ -499,6 +526,7 @@ func (c *cloneSync) loginsHaveEnded(ctx context.Context) (bool, error) {
 			left = left || first[r[0]]
 		}
 		if !left {
+			c.waited = try > 0
 			return true, nil
 		}
 		if _, err := c.query(ctx, st, "SELECT SLEEP(0.2)"); err != nil {

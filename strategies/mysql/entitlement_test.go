@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -370,8 +371,7 @@ func TestLoginsThatBeganBefore(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- change() }()
 			// MySQL shows that there is a login, and MariaDB at once who it will be.
-			const waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(0.2)'"
-			for len(done) == 0 && s.ask(t, waits) == "0" {
+			for len(done) == 0 && s.ask(t, waiting) == "0" {
 			}
 			close(paused.Resume)
 			ok(t, <-loggedIn)
@@ -385,6 +385,42 @@ func TestLoginsThatBeganBefore(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatChangesDuringAWait: a clone that is made when logins have ended gets what its original has then.
+func TestWhatChangesDuringAWait(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		s = newServer(t, s.Name, nil) // where nobody else logs in
+		db := s.NewDatabase(t)
+		for _, grants := range [][]string{{"SELECT, INSERT ON " + db + ".*"}, {"SELECT, INSERT ON " + db + ".*",
+			"SYSTEM_USER ON *.*"}} {
+			if len(grants) > 1 && s.MariaDB {
+				continue
+			}
+			app := s.user(t, grants...)
+			pair, done := pairOf(app.User), make(chan error, 1)
+			begun, err := net.Dial("tcp", dial.Address(app))
+			ok(t, err)
+			defer begun.Close()
+			const going = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'unauthenticated user'"
+			for s.ask(t, going) == "0" && t.Context().Err() == nil {
+			}
+			go func() { done <- engine().EnsureClone(t.Context(), s.superuser(), pair, password()) }()
+			for len(done) == 0 && s.ask(t, waiting) == "0" {
+			}
+			s.run(t, "REVOKE INSERT ON "+db+".* FROM "+at(app.User).String(), "ALTER USER "+at(app.User).String()+
+				" REQUIRE SSL WITH MAX_QUERIES_PER_HOUR 77")
+			begun.Close()
+			ok(t, <-done)
+			s.alike(t, at(app.User), at(pair.Clone))
+			if want, got := s.attributes(t, app.User), s.attributes(t, pair.Clone); want != got {
+				t.Errorf("original: %s\nclone:    %s", want, got)
+			}
+		}
+	})
+}
+
+// waiting counts the rotations that wait for a login.
+const waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(0.2)'"
 
 // TestAttemptsThatEndBeforeTheMark: an account with SYSTEM_USER gets its mark when nothing else had it in hand.
 func TestAttemptsThatEndBeforeTheMark(t *testing.T) {
