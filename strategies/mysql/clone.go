@@ -114,6 +114,7 @@ type cloneSync struct {
 
 	allOriginals []accountRow
 	leftovers    leftovers
+	markAlone    bool // nothing but their marks says that the clone's accounts are the secret's
 	waited       bool // logins that were going on have ended meanwhile
 }
 
@@ -306,8 +307,13 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 	if err != nil {
 		return err
 	}
-	if !ok {
-		if err := c.create(ctx, original, clone.account, interim, !want.isSystem()); err != nil {
+	if !ok || c.markAlone {
+		if ok {
+			err = c.changeOthers(ctx, []accountRow{clone}, interim)
+		} else {
+			err = c.create(ctx, original, clone.account, interim, !want.isSystem())
+		}
+		if err != nil {
 			return err
 		}
 		rows, err := c.accounts(ctx, c.pair.Clone)
@@ -317,8 +323,17 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		c.clones = rows
 		clone, _ = c.clone(original.host)
 		if !clone.holdsAlone(interim) {
-			return c.errorf(rotator.KindConflict, "account %s is not as it was created a moment ago: another session "+
+			return c.errorf(rotator.KindConflict, "account %s is not as it was left a moment ago: another session "+
 				"changes it", clone)
+		}
+	}
+	if ok && c.markAlone {
+		err := c.checkUnshared(ctx, clone, "what account "+original.String()+" may do")
+		if err == nil {
+			want, wantRole, err = c.wanted(ctx, original)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	have, haveRole, err := c.grants(ctx, clone.account)
@@ -465,17 +480,12 @@ func (c *cloneSync) raise(ctx context.Context, original, clone accountRow, creat
 		return err
 	}
 	if !c.pair.Consent {
-		others, err := c.sharers(ctx, clone)
-		if err != nil {
-			return err
-		}
-		if others != nil {
+		if shared := c.checkUnshared(ctx, clone, "SYSTEM_USER from account "+original.String()); shared != nil {
 			st.action = "taking SYSTEM_USER from " + clone.String()
 			if err := c.exec(ctx, st, "REVOKE SYSTEM_USER ON *.* FROM "+clone.String()); err != nil {
 				return err
 			}
-			return strategies.NotEntitled("account %s would get SYSTEM_USER from account %s, and so would: %s. Take "+
-				"that away, and rotate again", clone, original, strings.Join(others, ", "))
+			return shared
 		}
 	}
 	mark := c.markClause(original.user)
@@ -484,6 +494,16 @@ func (c *cloneSync) raise(ctx context.Context, original, clone accountRow, creat
 	}
 	st = operation{action: "marking " + clone.String(), remedy: c.createUserRemedy()}
 	return c.exec(ctx, st, "ALTER USER "+clone.String()+mark)
+}
+
+// checkUnshared refuses to give an account what others would be able to do with it.
+func (c *cloneSync) checkUnshared(ctx context.Context, clone accountRow, what string) error {
+	others, err := c.sharers(ctx, clone)
+	if err != nil || others == nil {
+		return err
+	}
+	return strategies.NotEntitled("account %s would get %s, and so would: %s. Take that away, and rotate again", clone,
+		what, strings.Join(others, ", "))
 }
 
 // sharers gives what has an account in hand besides this rotation: what is kept for it, connections of it, and a

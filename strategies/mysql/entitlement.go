@@ -20,6 +20,8 @@ import (
 // its original may not. CREATE USER is enough to write it, and to set the password of any
 // account without SYSTEM_USER. So a mark proves nothing where the clone is still to get
 // SYSTEM_USER from its original, and nothing the other way round. MariaDB keeps no marks.
+// Its own user can write it, too (ALTER USER ... IDENTIFIED BY ... ATTRIBUTE). So where a mark
+// is all that there is, the account gets another password before it is given anything.
 // Possession needs no login, for the superuser reads by what the server checks passwords;
 // and each account of the name must have one of the secret's passwords, or it belongs to
 // another owner on another host.
@@ -81,6 +83,13 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 	if err := c.checkHeld(ctx, using, given); err != nil {
 		return err
 	}
+	if seen.NoProvenance, err = c.noProvenance(ctx); err != nil {
+		return err
+	}
+	if seen.NoProvenance == "" && seen.Synced != nil {
+		seen.NoProvenance = "it has administrative privileges of its own"
+	}
+	c.markAlone = seen.NoProvenance == "" && len(next) > 0 && !c.pair.Consent && c.possessed(ctx, holds) != nil
 	if c.leftovers, err = c.lookForLeftovers(ctx); err != nil {
 		return err
 	}
@@ -88,16 +97,20 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 	if len(next) == 0 && seen.Admin == nil && seen.Gains == nil {
 		return nil // all of it is still to be created
 	}
-	if seen.NoProvenance, err = c.noProvenance(ctx); err != nil {
-		return err
-	}
-	if seen.NoProvenance == "" && seen.Synced != nil {
-		seen.NoProvenance = "it has administrative privileges of its own"
-	}
 	if err := c.checkStrays(ctx, holds, others); err != nil {
 		return err
 	}
 	return c.pair.CheckEntitled(ctx, seen)
+}
+
+// possessed asks once whether the secret holds a password of the accounts.
+func (c *cloneSync) possessed(ctx context.Context, holds func(secret.Password) bool) error {
+	if c.pair.Possession == nil {
+		return rotator.KindNotEntitled
+	}
+	proof := c.pair.Possession(ctx, holds)
+	c.pair.Possession = func(context.Context, func(secret.Password) bool) error { return proof }
+	return proof
 }
 
 // checkStrays refuses an account of the clone's name that has none of the secret's passwords, where others of the name
@@ -111,8 +124,7 @@ func (c *cloneSync) checkStrays(ctx context.Context, holds func(secret.Password)
 	if c.inUse() || len(c.clones) < 2 || len(alone) == 0 || holds == nil || c.pair.Possession == nil {
 		return nil
 	}
-	proof := c.pair.Possession(ctx, holds)
-	c.pair.Possession = func(context.Context, func(secret.Password) bool) error { return proof }
+	proof := c.possessed(ctx, holds)
 	if kind := rotator.KindOf(proof); proof != nil && kind != rotator.KindLoginRejected &&
 		kind != rotator.KindNotEntitled {
 		return fmt.Errorf("finding out which accounts of user %q the secret holds a password of: %w", c.pair.Target,

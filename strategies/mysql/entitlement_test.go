@@ -179,6 +179,14 @@ func (s server) kill(t *testing.T, id string) {
 	}
 }
 
+// loggedOut waits until the server shows no connection of a user.
+func (s server) loggedOut(t *testing.T, user string) {
+	t.Helper()
+	const open = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = "
+	for s.ask(t, open+quoteText(user)) != "0" && t.Context().Err() == nil {
+	}
+}
+
 // TestConnectionsOfADroppedClone: a connection outlives its account, and may do what the next account of that name may:
 // set its password among others. None is created as long as there is one.
 func TestConnectionsOfADroppedClone(t *testing.T) {
@@ -422,6 +430,60 @@ func TestWhatChangesDuringAWait(t *testing.T) {
 // waiting counts the rotations that wait for a login.
 const waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(0.2)'"
 
+// TestMarksThatTheirUsersWrote: who may do nothing but log in can mark its own account, beside a new password. Who is
+// connected as it then, or has left what runs as it, does not come to be able to do what the original may.
+func TestMarksThatTheirUsersWrote(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			t.Skip("MariaDB keeps no marks")
+		}
+		db := s.NewDatabase(t)
+		app := s.user(t, "SELECT, CREATE ROUTINE ON "+db+".*")
+		pair := pairOf(app.User)
+		pair.Possession = nil
+		clone, others := at(pair.Clone).String(), withPassword(s.login(pair.Clone, ""), password())
+		s.run(t, "CREATE TABLE "+db+".t (n int)", "CREATE USER "+clone+" IDENTIFIED BY 'x'")
+		mark := func() {
+			t.Helper()
+			ok(t, s.as(t.Context(), withPassword(others, secret.NewPassword("x")), "ALTER USER "+clone+
+				" IDENTIFIED BY '"+others.Password.Reveal()+"' ATTRIBUTE "+quoteText(markOf(app.User))))
+		}
+		mark()
+		id, conn := s.connected(t, others)
+		before := s.census(t, app.User)
+		_, dry := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+		for _, err := range []error{dry, engine().EnsureClone(t.Context(), s.superuser(), pair, password())} {
+			wants(t, err, rotator.KindNotEntitled, "KILL "+id, `"rotates": ["`)
+		}
+		_, err := conn.ExecContext(t.Context(), "SELECT * FROM "+db+".t")
+		if err == nil || s.census(t, app.User) != before {
+			t.Errorf("a refused call changed something: %v", err)
+		}
+		s.kill(t, id)
+
+		// Nor does who connects in the middle of a change.
+		c, err := engine().beginClone(t.Context(), s.superuser(), pair, false)
+		ok(t, err)
+		defer c.close()
+		id, conn = s.connected(t, others)
+		wants(t, c.align(t.Context(), c.originals[0], password()), rotator.KindNotEntitled, "KILL "+id)
+		if _, err := conn.ExecContext(t.Context(), "SELECT * FROM "+db+".t"); err == nil {
+			t.Error("who marked the account may read what the original may")
+		}
+		s.kill(t, id)
+
+		// Where nobody has it in hand, it is the secret's, as one is that an administrator marks.
+		s.run(t, "ALTER USER "+clone+" IDENTIFIED BY 'x'")
+		mark()
+		s.loggedOut(t, pair.Clone)
+		s.ensure(t, pair)
+		s.alike(t, at(app.User), at(pair.Clone))
+		if err := engine().Ping(t.Context(), others); err == nil {
+			t.Error("the password that marked the account still logs in")
+		}
+	})
+}
+
 // TestAttemptsThatEndBeforeTheMark: an account with SYSTEM_USER gets its mark when nothing else had it in hand.
 func TestAttemptsThatEndBeforeTheMark(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
@@ -441,9 +503,9 @@ func TestAttemptsThatEndBeforeTheMark(t *testing.T) {
 			if mark := s.ask(t, "SELECT User_attributes FROM mysql.user WHERE User = "+quoteText(pair.Clone)); !strings.Contains(mark, app.User) {
 				t.Errorf("its mark: %q", mark)
 			}
-			ok(t, engine().Ping(t.Context(), withPassword(s.login(pair.Clone, ""), p)))
 			pair.Possession = nil
-			s.ensure(t, pair)
+			ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
+			s.loggedOut(t, pair.Clone)
 			s.run(t, "DROP USER "+clone)
 		}
 		s.run(t, "CREATE USER "+clone+" IDENTIFIED BY '"+interim(p).Reveal()+"'", "GRANT SYSTEM_USER ON *.* TO "+clone)

@@ -21,8 +21,8 @@ type leftovers struct {
 }
 
 // lookForLeftovers asks only where accounts of the clone are created, or given what they lacked.
-// Of an account that exists, what it defined itself is no other's, and clients are connected to it; unless it
-// is to get SYSTEM_USER: until then CREATE USER was enough to set its password.
+// Of an account that exists, what it defined itself is no other's, and clients are connected to it; unless its mark
+// alone says whose it is, or it is to get SYSTEM_USER: until then CREATE USER was enough to set its password.
 func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err error) {
 	var created, given []account
 	raised := false
@@ -38,7 +38,7 @@ func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err erro
 				return l, err
 			}
 		}
-		raise := want.isSystem() && !have.isSystem()
+		raise := want.isSystem() && !have.isSystem() || exists && c.markAlone
 		raised = raised || raise
 		if raise && clone.retained {
 			l.gains = append(l.gains, fmt.Sprintf("a client with the second password of account %s (ALTER USER %s "+
@@ -115,8 +115,8 @@ func (c *cloneSync) holders(ctx context.Context, accounts []account) (gains []st
 
 // heldFor gives what else is there for accounts: what is defined for them, and who is connected, or about to be, as the
 // clone. The server does not show by which account. One that is there lets in the secret's clients: a connection from
-// where none does is of an account that is gone, or has another name now. raised is where CREATE USER was enough until
-// then to be connected: each connection counts.
+// where none does is of an account that is gone, or has another name now. raised is where others could be connected
+// until then: each connection counts.
 func (c *cloneSync) heldFor(ctx context.Context, accounts []account, raised bool) (gains []string, unseen bool,
 	err error) {
 	mine, _, err := c.grants(ctx, c.actingAccount)
