@@ -725,14 +725,14 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 	var denied denials
 	for _, original := range c.aligned() {
 		clone, ok := c.clone(original.host)
-		want, _, err := c.grants(ctx, original.account)
+		want, wantRole, err := c.grants(ctx, original.account)
 		if err != nil {
 			return nil, err
 		}
-		have, extra := rights{}, rights{}
+		have, extra, haveRole := rights{}, rights{}, ""
 		if ok {
 			existing = append(existing, clone)
-			if have, _, err = c.grants(ctx, clone.account); err != nil {
+			if have, haveRole, err = c.grants(ctx, clone.account); err != nil {
 				return nil, err
 			}
 			lacks, err := c.lacks(ctx, original, clone)
@@ -751,6 +751,15 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 				warnings = append(warnings,
 					strategies.Warn("%s has privileges that %s has not, %s: %s. Grant to %[2]s what the application "+
 						"needs of these", clone, original, then, extra))
+			}
+		}
+		if c.inUse() {
+			for _, is := range [][2]string{{"DEFAULT ROLE " + wantRole, "DEFAULT ROLE " + haveRole},
+				{original.limits, clone.limits}} {
+				if is[0] != is[1] {
+					warnings = append(warnings, strategies.Warn("%s has %s, and %s, which clients use now, has %s: "+
+						"they get the former with the next rotation", original, is[0], clone, is[1]))
+				}
 			}
 		}
 		missing := want.missing(have)
@@ -780,7 +789,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 		return nil, fmt.Errorf("giving user %q what user %q may do: %w", c.pair.Clone, c.pair.Original, err)
 	}
 	for _, r := range c.clones {
-		if !slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host }) {
+		if !r.locked && !slices.ContainsFunc(c.originals, func(o accountRow) bool { return o.host == r.host }) {
 			text := "%s has no counterpart of user %q on its host: it gets the new passwords and keeps its " +
 				"privileges. DROP USER %s, if AWS's template left it"
 			if c.inUse() {
@@ -790,6 +799,14 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 					"template left it"
 			}
 			warnings = append(warnings, strategies.Warn(text, r, c.pair.Original, r))
+		}
+	}
+	for _, r := range c.allOriginals {
+		_, exists := c.clone(r.host)
+		if wider, ok := serving(c.originals, r.host); ok && r.locked && !exists {
+			warnings = append(warnings, strategies.Warn("account %s is locked, and keeps out the clients of its host "+
+				"that account %s would let in. The clone's account for that host lets them in: CREATE USER %s ACCOUNT "+
+				"LOCK, unless they may come, or DROP USER %[1]s", r, wider, account{user: c.pair.Clone, host: r.host}))
 		}
 	}
 	var created []account

@@ -409,6 +409,76 @@ func TestCloneCaveats(t *testing.T) {
 	})
 }
 
+// TestWhatTheOriginalDemandsByThen: on the original's turn, clients of any host would meet what it has been made to
+// demand since they left it. Roles that are not its default any more, and limits, are told.
+func TestWhatTheOriginalDemandsByThen(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app, role := s.user(t), s.role(t)
+		elsewhere, pair := account{user: app.User, host: "10.%"}, pairOf(app.User)
+		word := " TO "
+		if s.MariaDB {
+			word = " FOR "
+		}
+		s.run(t, "CREATE USER "+elsewhere.String()+" IDENTIFIED BY '"+app.Password.Reveal()+"'", "GRANT "+role+" TO "+
+			at(app.User).String(), "SET DEFAULT ROLE "+role+word+at(app.User).String())
+		s.ensure(t, pair)
+		turn := back(pair)
+		for demand, noTLS := range map[string]bool{"X509": false, "SUBJECT '/CN=x'": false, "SSL": true} {
+			s.run(t, "ALTER USER "+elsewhere.String()+" REQUIRE "+demand)
+			turn.NoTLS = noTLS
+			_, dry := engine().DryRunEnsureClone(t.Context(), s.superuser(), turn, password())
+			for _, err := range []error{dry, engine().EnsureClone(t.Context(), s.superuser(), turn, password())} {
+				wants(t, err, rotator.KindMisconfigured, "clients of account", "refuses them without what it demands",
+					"ALTER USER "+elsewhere.String()+" REQUIRE NONE")
+			}
+		}
+		turn.NoTLS = false
+		s.run(t, "ALTER USER "+elsewhere.String()+" REQUIRE SSL")
+		_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), turn, password())
+		ok(t, err)
+		for _, a := range []account{elsewhere, {user: pair.Clone, host: "10.%"}} {
+			s.run(t, "ALTER USER "+a.String()+" REQUIRE X509")
+		}
+		s.run(t, "SET DEFAULT ROLE NONE"+word+at(app.User).String(), "ALTER USER "+at(app.User).String()+
+			" WITH MAX_USER_CONNECTIONS 1")
+		warnings, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), turn, password())
+		ok(t, err)
+		for _, words := range []string{at(app.User).String() + " has DEFAULT ROLE NONE, and ",
+			"MAX_USER_CONNECTIONS 1", " has DEFAULT ROLE `" + role + "`", "get the former with the next rotation"} {
+			if !strings.Contains(texts(warnings), words) {
+				t.Errorf("no %q: %s", words, texts(warnings))
+			}
+		}
+	})
+}
+
+// TestHostsThatAreLockedOut: the clone has no account for a host that one of the original's locks out.
+func TestHostsThatAreLockedOut(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t)
+		locked, pair := account{user: app.User, host: "10.%"}, pairOf(app.User)
+		twin := account{user: pair.Clone, host: "10.%"}
+		s.run(t, "CREATE USER "+locked.String()+" IDENTIFIED BY 'x' ACCOUNT LOCK")
+		for _, turn := range []strategies.Pair{pair, back(pair)} {
+			warnings, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), turn, password())
+			ok(t, err)
+			if want := "CREATE USER " + twin.String() + " ACCOUNT LOCK"; !strings.Contains(texts(warnings), want) {
+				t.Errorf("next %q: no %q: %s", turn.Target, want, texts(warnings))
+			}
+			s.ensure(t, turn)
+		}
+		s.run(t, "CREATE USER "+twin.String()+" ACCOUNT LOCK")
+		for _, turn := range []strategies.Pair{pair, back(pair)} {
+			warnings, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), turn, password())
+			ok(t, err)
+			if strings.Contains(texts(warnings), "ACCOUNT LOCK") {
+				t.Errorf("next %q: %s", turn.Target, texts(warnings))
+			}
+			s.ensure(t, turn)
+		}
+	})
+}
+
 // TestCloneKeepsPlugin: the clone is of its original's plugin, and a clone that has
 // another keeps it.
 func TestCloneKeepsPlugin(t *testing.T) {

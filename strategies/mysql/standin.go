@@ -79,13 +79,15 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which %s, or "+
 			"DROP USER %s, or RENAME USER it if it is another owner's",
 			now, then, c.ofNoPassword(ctx, then), then)
-	case aligned:
-		return nil
+	case aligned && !c.inUse():
+		return nil // it is given what the other demands
 	case then.require != now.require && then.require != "REQUIRE NONE" &&
 		(then.require != "REQUIRE SSL" || c.pair.NoTLS):
 		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which refuses them "+
-			"without what it demands: %s, as account %s has it", now, then,
-			c.fix("ALTER USER %s %s", then, now.require), now)
+			"without what it demands: %s, as account %s has it; or, if they have what that demands, ALTER USER %s to "+
+			"demand it too", now, then, c.fix("ALTER USER %s %s", then, now.require), now, now)
+	case aligned:
+		return nil
 	case c.pair.PasswordOnly:
 		return c.checkMayUse(ctx, then)
 	}
