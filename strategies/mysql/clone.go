@@ -700,8 +700,10 @@ func (c *cloneSync) copyAttributes(ctx context.Context, original, clone accountR
 
 // grantRemedy is the statement that permits another, and why it is needed.
 func (s *session) grantRemedy(sql statement) (grant rotator.Fix, why string) {
-	what, _, _ := strings.Cut(sql.what, " WITH ")
-	option := "GRANT"
+	what, option := sql.what, "GRANT"
+	for _, with := range []string{" WITH GRANT OPTION", " WITH ADMIN OPTION"} {
+		what = strings.TrimSuffix(what, with)
+	}
 	if role, isRole := strings.CutPrefix(what, "the role "); isRole {
 		what, option = role, "ADMIN"
 	}

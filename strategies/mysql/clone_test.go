@@ -272,6 +272,18 @@ func TestIssue44(t *testing.T) {
 	})
 }
 
+// TestANameWithWordsOfAGrant: what a superuser lacks is named whole.
+func TestANameWithWordsOfAGrant(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := quoteIdent(name() + " WITH GRANT")
+		s.run(t, "CREATE DATABASE "+db)
+		defer s.run(t, "DROP DATABASE "+db)
+		app, admin := s.user(t, "SELECT ON "+db+".*"), s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*")
+		_, err := engine().DryRunEnsureClone(t.Context(), admin, pairOf(app.User), password())
+		wants(t, err, rotator.KindPrivilege, "GRANT SELECT ON "+db+".* TO "+at(admin.User).String()+" WITH GRANT")
+	})
+}
+
 // TestIssue90 and PR 102: WITH GRANT OPTION was cut off with the account's name.
 func TestIssue90(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {

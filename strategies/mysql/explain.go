@@ -252,7 +252,7 @@ func (m authMethods) clientsOf(user string) string {
 	if m.mariadb {
 		table = "information_schema.PROCESSLIST"
 	}
-	return "SELECT HOST FROM " + table + " WHERE USER = " + quoteText(user)
+	return "SELECT HOST FROM " + table + " WHERE USER = " + typedText(user)
 }
 
 // resetStatement gives an account a password by the methods that it has, or else by the best of the server. The account

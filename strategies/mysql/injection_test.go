@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
@@ -58,9 +59,33 @@ func TestNoNameEndsWhatIsTyped(t *testing.T) {
 			if got := s.ask(t, "SELECT COUNT(*) FROM ("+query+") AS q"); got != "1" {
 				t.Errorf("%s: %s finds %s users, not the one", name, query, got)
 			}
+			_, constant, _ := strings.Cut(authMethods{mariadb: s.MariaDB}.clientsOf(user), "USER = ")
+			if got := s.ask(t, "SELECT HEX("+constant+")"); got != fmt.Sprintf("%X", user) {
+				t.Errorf("%s: %s is another name than %q", name, constant, user)
+			}
 			s.run(t, "DROP USER "+quoteIdent(user))
 		}
 	}
+}
+
+// TestNoDemandEndsWhatIsTyped: CREATE USER is enough to have an account demand a text that would end its constant in an
+// administrator's session, and go on as a statement.
+func TestNoDemandEndsWhatIsTyped(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app, other := s.user(t), s.user(t)
+		pair := strategies.Pair{Original: app.User, Clone: other.User, Target: other.User, PasswordOnly: true,
+			Named: true, Consent: true}
+		s.run(t, "ALTER USER "+at(other.User).String()+" REQUIRE X509")
+		for subject, printed := range map[string]bool{"/CN=a": true, `/CN=a\`: false} {
+			s.run(t, "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'", "ALTER USER "+at(app.User).String()+
+				" REQUIRE SUBJECT "+quoteText(subject))
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			wants(t, err, rotator.KindMisconfigured, "refuses them without what it demands")
+			if len(rotator.FixesOf(err)) > 0 != printed || strings.Contains(err.Error(), subject) != printed {
+				t.Errorf("%s: %v", subject, err)
+			}
+		}
+	})
 }
 
 // readings are the settings by which a server reads constants otherwise: what is global, and init_connect.

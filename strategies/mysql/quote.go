@@ -23,11 +23,14 @@ func quoteText(s string) string {
 // typedText is s as a string constant that people type, whatever the sql_mode of their session: most have backslashes
 // escape, by which a name could end its constant and go on as a statement.
 func typedText(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || !strconv.IsPrint(r) }) {
+	if strings.ContainsFunc(s, otherwiseTyped) {
 		return fmt.Sprintf("_utf8mb4 X'%X'", s)
 	}
 	return quoteText(s)
 }
+
+// otherwiseTyped are what a constant that people type does not hold as it stands.
+func otherwiseTyped(r rune) bool { return r == '\\' || !strconv.IsPrint(r) }
 
 // quotePassword does the same with a password, for the statements that need one.
 func quotePassword(p secret.Password) string { return quoteText(p.Reveal()) }

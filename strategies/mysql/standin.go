@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -83,9 +84,13 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 		return nil // it is given what the other demands
 	case then.require != now.require && then.require != "REQUIRE NONE" &&
 		(then.require != "REQUIRE SSL" || c.pair.NoTLS):
+		demand := any(c.fix("ALTER USER %s %s", then, now.require))
+		if strings.ContainsFunc(now.require, otherwiseTyped) { // who may create users chooses it, and it ends no constant
+			demand = fmt.Sprintf("ALTER USER %s to demand what SHOW CREATE USER %s shows", then, now)
+		}
 		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which refuses them "+
 			"without what it demands: %s, as account %s has it; or, if they have what that demands, ALTER USER %s to "+
-			"demand it too", now, then, c.fix("ALTER USER %s %s", then, now.require), now, now)
+			"demand it too", now, then, demand, now, now)
 	case aligned:
 		return nil
 	case c.pair.PasswordOnly:
