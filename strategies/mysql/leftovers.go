@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
@@ -98,19 +97,31 @@ func (c *cloneSync) holders(ctx context.Context, accounts []account) (gains []st
 	if err != nil {
 		return nil, err
 	}
-	everyones, err := (&parser{tokens: tokens(row[0])}).roles()
-	for _, r := range everyones {
-		if slices.ContainsFunc(accounts, func(a account) bool {
-			return r.name == a.String() || a.host == "%" && r.name == account{user: a.user, role: true}.String()
-		}) {
-			gains = append(gains, fmt.Sprintf("each account, which has %s as a role by mandatory_roles", r.name))
+	for _, a := range mandatory(row[0]) {
+		if slices.Contains(accounts, a) {
+			gains = append(gains, fmt.Sprintf("each account, which has %s as a role by mandatory_roles", a))
 		}
 	}
-	if row[0] != "" && err != nil {
-		return nil, c.errorf(rotator.KindInternal, "the server's mandatory_roles are not as this function knows "+
-			"them: %v", err)
-	}
 	return gains, nil
+}
+
+// mandatory reads mandatory_roles, in which no name needs quotes: r1, r2@%.example.com.
+func mandatory(list string) (all []account) {
+	role, ofHost := account{host: "%"}, false
+	for _, t := range append(tokens(list), token{kind: ','}) {
+		switch {
+		case t.kind == ',':
+			all = append(all, role)
+			role, ofHost = account{host: "%"}, false
+		case t.kind == '@':
+			role.host, ofHost = "", true
+		case ofHost:
+			role.host += t.text
+		default:
+			role.user += t.text
+		}
+	}
+	return all
 }
 
 // heldFor gives what else is there for accounts: what is defined for them, and who is connected, or about to be, as the

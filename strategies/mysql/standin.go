@@ -85,7 +85,7 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 	case then.require != now.require && then.require != "REQUIRE NONE" &&
 		(then.require != "REQUIRE SSL" || c.pair.NoTLS):
 		demand := any(c.fix("ALTER USER %s %s", then, now.require))
-		if strings.ContainsFunc(now.require, otherwiseTyped) { // who may create users chooses it, and it ends no constant
+		if strings.ContainsFunc(now.require, otherwiseTyped) { // chosen by who may create users
 			demand = fmt.Sprintf("ALTER USER %s to demand what SHOW CREATE USER %s shows", then, now)
 		}
 		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which refuses them "+
