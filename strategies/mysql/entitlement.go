@@ -223,7 +223,7 @@ func (s *session) power(ctx context.Context, of account, seen map[account]bool) 
 	for r := range all {
 		switch {
 		case r.kind == dynamic, r.kind == proxy, r.kind == restriction, r.kind == role && r.option,
-			r.kind == privilege && (r.object == "*.*" || strings.HasPrefix(r.object, "`mysql`.")):
+			r.kind == privilege && (r.object == "*.*" || opens(r, "mysql")):
 			power[r] = true
 		}
 		if r.kind != role {

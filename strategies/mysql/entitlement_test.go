@@ -68,6 +68,8 @@ var whose = []state{
 		possessing: never},
 	{name: "may create users by a role", setUp: create + "CREATE ROLE R; GRANT CREATE USER ON *.* TO R; GRANT R " +
 		"TO C@'%'", bare: "nothing proves", consented: never},
+	{name: "may write the accounts by a pattern", setUp: create + "GRANT UPDATE ON `my%`.* TO C@'%'", only: true,
+		bare: never, consented: never, possessing: never},
 	{name: "may write the accounts", setUp: create + "GRANT UPDATE ON mysql.* TO C@'%'", only: true, bare: never,
 		consented: never, possessing: never},
 	{name: "may stand for others", setUp: create + "GRANT PROXY ON ADMIN@'%' TO C@'%'", only: true, bare: never,
@@ -777,6 +779,7 @@ func TestWhatTakesPowerFromAClone(t *testing.T) {
 		for what, setUp := range map[string]string{
 			"its own":       "GRANT CREATE USER, PROCESS ON *.* TO %c",
 			"to pass on":    "GRANT USAGE ON *.* TO %c WITH GRANT OPTION",
+			"by a pattern":  "GRANT INSERT ON `mysq_`.* TO %c; GRANT SELECT ON `%`.* TO %c",
 			"on the tables": "GRANT SELECT ON mysql.* TO %c; GRANT SELECT (Host) ON mysql.db TO %c",
 			"by a role":     "CREATE ROLE %r; GRANT CREATE USER ON *.* TO %r; GRANT %r TO %c",
 			"by a role of a role, and its own": "CREATE ROLE %r; CREATE ROLE %s; GRANT PROCESS ON *.* TO %r; " +
