@@ -425,8 +425,12 @@ func (c *cloneSync) copyAttributes() {
 		}
 		c.alter(word)
 	}
-	if c.clone.limit != c.original.limit {
-		c.alter(fmt.Sprintf("CONNECTION LIMIT %d", c.original.limit))
+	limit := c.original.limit
+	if c.original.superuser { // for which none counts
+		limit = -1
+	}
+	if c.clone.limit != limit {
+		c.alter(fmt.Sprintf("CONNECTION LIMIT %d", limit))
 	}
 }
 

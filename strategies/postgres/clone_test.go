@@ -516,6 +516,17 @@ func TestClientsAreMovedWhereTheyMayConnect(t *testing.T) {
 	})
 }
 
+// TestTheLimitOfASuperuser: no limit counts for a superuser, and its clone is none.
+func TestTheLimitOfASuperuser(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "SUPERUSER CONNECTION LIMIT 0")
+		r.admin = with(s.superuser(), func(l *strategies.Login) { l.Database = r.admin.Database })
+		r.turn(t, true)
+		r.turn(t, false)
+		r.turn(t, true)
+	})
+}
+
 // TestReversedMembership: the original is a member of the clone, by somebody's design. What is the original's own is
 // then
 // out of the clone's reach: it is for the clone to own.
