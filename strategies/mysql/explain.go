@@ -186,21 +186,30 @@ func (s *session) lacks(ctx context.Context, r, other accountRow) (lacks rotator
 		return lacks, err
 	}
 	var give []rotator.Fix
+	line := func(sql string) rotator.Fix {
+		fix := s.fix("%s", sql)
+		fix.For = ifPair + ", to give it that"
+		return fix
+	}
 	exceptions := want.of(restriction).addRestrictions(r.account)
 	for _, sql := range append(want.missing(have).grants(r.account), exceptions...) {
-		give = append(give, s.fix("%s", sql.text))
+		give = append(give, line(sql.text))
 	}
 	if defaultRole != "NONE" {
-		give = append(give, s.fix("%s", s.defaultRoleStatement(r.account, defaultRole)))
+		give = append(give, line(s.defaultRoleStatement(r.account, defaultRole)))
 	}
 	what := rotator.RunEach(give...)
 	if len(give) > 20 { // which no person reads
 		what = rotator.Sentencef("GRANT it what SHOW GRANTS FOR %s shows", other)
 	}
-	return rotator.Sentencef("account %s may do nothing but log in, as one that was dropped and created again, and "+
-		"account %s, of the other user of the pair, has what it lacks: %s (or, if account %[1]s is to have none of "+
-		"it, take it from account %[2]s)", r, other, what), nil
+	return rotator.Sentencef("account %s may do nothing but log in, as one that was dropped and created again. "+
+		"Account %s has what it lacks, "+ifPair+": %s (or, if account %[1]s is to have none of it, take it from "+
+		"account %[2]s)", r, other, what), nil
 }
+
+// ifPair stands where one account is to get what another may do: the names prove nothing, for the writer of the secret
+// chooses them.
+const ifPair = "if the two are a pair, and no other secret is for either of them"
 
 // otherOf is the name of the other user of a pair, if it has one.
 func otherOf(user string) string {
@@ -388,7 +397,7 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	if len(own) == 0 {
 		then := "GRANT it what it had"
 		if partners = accountsOnly(partners); len(partners) > 0 {
-			then += ", which SHOW GRANTS FOR " + partners[0].String() + " shows"
+			then += ", which SHOW GRANTS FOR " + partners[0].String() + " shows " + ifPair
 		}
 		return rotator.RejectionCause{Text: noAccount(login.User), Remedy: bringBack(login.User, partners),
 			Reset: createStatement(login.User) +
@@ -552,7 +561,7 @@ func noAccount(user string) string {
 func bringBack(user string, clones []accountRow) string {
 	had := "its deployment or a backup says"
 	if len(clones) > 0 {
-		had = "SHOW GRANTS FOR " + clones[0].String() + " shows"
+		had = "SHOW GRANTS FOR " + clones[0].String() + " shows " + ifPair
 	}
 	return fmt.Sprintf("if it was renamed, RENAME USER it back "+
 		"(SELECT User, Host FROM mysql.user shows all names); if it was dropped, %s, %s, and GRANT it what it had, "+

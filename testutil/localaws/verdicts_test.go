@@ -1419,6 +1419,11 @@ func (s *scene) madeAgain() {
 	s.say("DROP USER %u@'%'", current.Username, "")
 	s.say(s.dialect().create, current.Username, current.Password)
 	s.says = "recommended action: investigate"
+	s.names, s.fix = "if the two are a pair, and no other secret is for either of them", func() {
+		for _, line := range regexp.MustCompile(`(?m)^ {9}(GRANT .*)$`).FindAllStringSubmatch(s.text, -1) {
+			s.exec(line[1])
+		}
+	}
 }
 
 // put is a person's put-secret-value.
