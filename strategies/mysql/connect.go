@@ -137,6 +137,9 @@ func (s *session) logIn(ctx context.Context, e Engine, many bool) error {
 	config.Logger, config.MultiStatements = new(mysql.NopLogger), many
 	config.Net, config.Addr = "tcp", dial.Address(s.login)
 	config.User, config.Passwd, config.DBName = s.login.User, s.login.Password.Reveal(), s.login.Database
+	if many && isEveryones(s.login.Database) { // replicas may leave out what is changed in it
+		config.DBName = ""
+	}
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return s.wire, nil }
 	if !s.login.TLS.Disabled {
 		config.TLS = e.tls(s.login, s.wire)

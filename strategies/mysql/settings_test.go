@@ -3,6 +3,7 @@ package mysql
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -225,6 +226,34 @@ func TestAServerThatIsReadOnly(t *testing.T) {
 			ok(t, err)
 			s.run(t, "SET GLOBAL read_only = OFF")
 			ok(t, calls["superuser"]())
+		})
+	}
+}
+
+// TestADatabaseThatNoReplicaFollows: the writer of a secret chooses dbname, and information_schema is everyone's. Where it
+// is left out of the binary log, or by a replica, a clone would be made at this server alone, and changed at all later.
+func TestADatabaseThatNoReplicaFollows(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, map[string]string{"binlog-ignore-db": "information_schema"})
+			app := s.user(t)
+			boss := s.superuser()
+			app.Database, boss.Database = "INFORMATION_SCHEMA", "information_schema"
+			if s.MariaDB {
+				app.Database = "information_schema"
+			}
+			pair := pairOf(app.User)
+			ok(t, engine().EnsureClone(t.Context(), boss, pair, password()))
+			ok(t, engine().SetPassword(t.Context(), app, app.User, password()))
+			binary, err := s.BinaryLog(t.Context())
+			ok(t, err)
+			for user, change := range map[string]string{pair.Clone: "CREATE USER", app.User: "(ALTER USER|SET PASSWORD FOR)"} {
+				if !regexp.MustCompile(change + " ['`]" + user + "['`]").MatchString(binary) {
+					t.Errorf("no %s of user %q in the binary log:\n%s", change, user, binary)
+				}
+			}
 		})
 	}
 }

@@ -116,7 +116,7 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 // checkMayUse refuses an account that may not use the database which the secret names: its login would be refused.
 // The server permits any user with a privilege there, on whatever is in it.
 func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
-	if c.login.Database == "" || strings.EqualFold(c.login.Database, "information_schema") { // everyone's
+	if c.login.Database == "" || isEveryones(c.login.Database) {
 		return nil
 	}
 	may, err := c.mayUse(ctx, r.account, c.login.Database, map[account]bool{})
@@ -145,6 +145,11 @@ func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
 		"or leave "+
 		"dbname out of the secret", r, c.login.Database,
 		c.pair.InUse())
+}
+
+// isEveryones says whether each user may use a database.
+func isEveryones(database string) bool {
+	return strings.EqualFold(database, "information_schema") || strings.EqualFold(database, "performance_schema")
 }
 
 // mayUse looks among the rights of an account, and of the roles that are active after its login. seen holds those
