@@ -286,8 +286,8 @@ func decisionTable() []rule {
 		{previous: is(CredentialWorks), action: ActionRollBack,
 			reason: "AWSPREVIOUS works, AWSCURRENT does not. A value was stored that the database was never given, " +
 				"or that is none (not JSON, or no password in it); or the database has another password (restored " +
-				"backup, set by hand, or by a rotation of another secret for this user); or the user of AWSCURRENT " +
-				"is locked, or gone"},
+				"backup, set by hand, or by a rotation of another secret for this user); or the label was moved by " +
+				"hand; or the user of AWSCURRENT is locked, or gone"},
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
 			reason:  "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: do ",
 			besides: "what its line names, then run status again"},
@@ -306,12 +306,12 @@ func decisionTable() []rule {
 				"locked out. Do ",
 			besides: "what its line names, then run status again"},
 		{pending: is(CredentialBlocked), action: ActionInvestigate,
-			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPENDING log in, whatever " +
-				"the password: clients are locked out. Do ",
+			reason: "AWSCURRENT does not work, and the database does not let the user of AWSPENDING log in, " +
+				"whatever the password: clients are locked out. Do ",
 			besides: "what its line names, then run status again"},
 		{previous: is(CredentialBlocked), action: ActionInvestigate,
-			reason: "AWSCURRENT is rejected, and the database does not let the user of AWSPREVIOUS log in, whatever " +
-				"the password: clients are locked out. Do ",
+			reason: "AWSCURRENT does not work, and the database does not let the user of AWSPREVIOUS log in, " +
+				"whatever the password: clients are locked out. Do ",
 			besides: "what its line names, then run status again"},
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can " +
@@ -324,11 +324,13 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT is invalid, for the reason above. AWSPREVIOUS was not tested, for a second rejected " +
 				"login in a row can lock the user: to test it first, run status with its version id. If it works, " +
 				"roll back to it"},
-		{current: is(CredentialInvalid), action: ActionStoreCredentials,
-			reason: "AWSCURRENT is invalid, for the reason above, and no other version works: store the " +
-				"credentials now in use, in value.json, with every member that this function needs. Where " +
-				"AWSPREVIOUS is a JSON object, copy it first, for storing moves that label (aws secretsmanager " +
-				"get-secret-value --secret-id ARN --version-stage AWSPREVIOUS), and replace what is wrong in it, as " +
+		{current: is(CredentialInvalid), action: ActionStoreCredentials, resets: true, lines: olderVersions(),
+			reason: "AWSCURRENT is invalid, for the reason above, and no other version works. Where another is " +
+				"rejected, find the cause first, from its line" + byQuery + ". Where that was stored by hand as " +
+				"well, an older version may still be right: have status test it, as printed below, and roll back to it if " +
+				"it works. Else store the credentials now in use, in value.json, with every member that this " +
+				"function needs. Where AWSPREVIOUS is a JSON object, copy it first, for storing moves that label " +
+				"(aws secretsmanager get-secret-value --secret-id ARN --version-stage AWSPREVIOUS), and replace what is wrong in it, as " +
 				"the password. " + valueFile + ". Where the password is not known, have a superuser set the one that " +
 				"you store"},
 		{previous: is(CredentialOtherTarget), action: ActionResetPassword, resets: true,

@@ -99,8 +99,9 @@ type diagnoser struct {
 	attempt attempt
 	// unusable is why clients cannot work with AWSCURRENT, which logs in, or why anything would log in; nil: neither.
 	unusable error
-	// cannotMove: the function is denied what recover needs.
+	// cannotMove: the function is denied what recover needs, which toMove mends.
 	cannotMove bool
+	toMove     []Fix
 	// explained: a superuser has said why a version is rejected.
 	explained bool
 	// superuserFails: it could not be asked.
@@ -264,7 +265,8 @@ func (c *diagnoser) explain(ctx context.Context) {
 	causes, err := explainer.ExplainRejected(ctx, r, values...)
 	if err != nil {
 		c.superuserFails = true
-		c.noteFix(current, "the superuser could not be asked why: "+briefly(err), FixesOf(err))
+		c.noteFix(current, "the superuser could not be asked why (mend that first and run status again, which then "+
+			"names the cause): "+briefly(err), FixesOf(err))
 		return
 	}
 	c.reset = map[string]string{}
@@ -354,7 +356,9 @@ func (c *diagnoser) compare(ctx context.Context) {
 		c.note(id, "AWSPREVIOUS has another "+all+". If AWSCURRENT has a wrong one, move the label back first")
 		l := c.probes[id] // whose other lines mend what need not be broken then
 		l.fixes = slices.Insert(l.fixes, 0, Fix{By: ByShell, For: "if AWSCURRENT has a wrong " + all + ", to move " +
-			"the label back", Run: LabelMove{LabelCurrent, id, previous}.cliCommand(c.meta.ARN)})
+			"the label back", Run: LabelMove{LabelCurrent, id, previous}.cliCommand(c.meta.ARN)},
+			Fix{By: ByShell, For: "if AWSPREVIOUS has a wrong one too, to store the right one, in value.json, " +
+				"beside all else that AWSCURRENT has", Run: c.commands(ActionStoreCredentials)[0]})
 		c.probes[id] = l
 	}
 }
@@ -503,7 +507,8 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 				m := c.labelMove(a)
 				c.cannotMove = true
 				c.note(cmp.Or(m.To, m.From), "the function may not move the label, so run the command below "+
-					"yourself: "+f.line())
+					"yourself, and where you are denied it too, first do what mends that: "+f.brief())
+				c.toMove = f.Fixes
 			}
 		}
 	}
@@ -717,6 +722,7 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		d.Rotation = "off"
 	}
 	d.RecoverEvent = c.nextEvent(r.action)
+	d.Fixes = slices.Clone(c.toMove)
 	inWords := r.action == ActionInvestigate || r.action == ActionResetPassword || r.action == ActionStoreCredentials
 	current, pending, previous := c.labeledVersions()
 	for i, id := range []string{current, pending, previous} {
@@ -816,14 +822,16 @@ func (c *diagnoser) fixesOf(id, label string) []Fix {
 	return all
 }
 
-// rejectedOnes are the values whose users may have another password: that of AWSCURRENT, and that of AWSPREVIOUS where
-// its user is another and rejected too. AWSPENDING's user may never have been there, and the next attempt sets its
-// password. The original of a pair, whose name the clone's begins with, comes first: a clone that has to be created is
-// made a member of it. It gives the label of each by its user, too.
+// rejectedOnes are the values whose users may have another password: that of AWSCURRENT, if it is one, and that of
+// AWSPREVIOUS where its user is another and rejected too. AWSPENDING's user may never have been there, and the next
+// attempt sets its password. The original of a pair, whose name the clone's begins with, comes first: a clone that has
+// to be created is made a member of it. It gives the label of each by its user, too.
 func (c *diagnoser) rejectedOnes() (values []secret.Document, labels map[string]string) {
 	current, _, previous := c.labeledVersions()
-	values = []secret.Document{c.probes[current].value}
-	labels = map[string]string{values[0].Text("username"): LabelCurrent}
+	labels = map[string]string{}
+	if l := c.probes[current]; l.state != CredentialInvalid {
+		values, labels[l.value.Text("username")] = append(values, l.value), LabelCurrent
+	}
 	l := c.probes[previous]
 	if user := l.value.Text("username"); l.state == CredentialRejected && user != "" && labels[user] == "" {
 		values, labels[user] = append(values, l.value), LabelPrevious
@@ -841,6 +849,9 @@ func (c *diagnoser) inquiry(r rule) []Fix {
 		return nil
 	}
 	values, _ := c.rejectedOnes()
+	if len(values) == 0 {
+		return nil
+	}
 	query := explainer.Inquiry(values...)
 	if query == "" {
 		return nil

@@ -87,7 +87,7 @@ func TestASuperuserExplainsARejectedAWSCURRENT(t *testing.T) {
 	}
 	e = &explainer{err: errors.New("its secret is unreadable")}
 	if c := explained(t, e, map[string]probe{"v2": rejected}); c.explained || c.probes["v2"].state != CredentialRejected ||
-		c.probes["v2"].next != "the superuser could not be asked why: its secret is unreadable" {
+		!strings.HasSuffix(c.probes["v2"].next, ": its secret is unreadable") {
 		t.Errorf("%+v", c.probes["v2"])
 	}
 }

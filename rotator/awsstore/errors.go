@@ -40,7 +40,7 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 		"secretsmanager"})
 }
 
-// policyFixes show the resource policy of a secret, and put the corrected one in its place.
+// policyFixes show the resource policy of a secret, and put the corrected one in its place, which cannot be empty.
 func policyFixes(secretID string) []rotator.Fix {
 	show := inShell("aws secretsmanager get-resource-policy --secret-id %s --query ResourcePolicy --output text",
 		secretID)
@@ -48,7 +48,9 @@ func policyFixes(secretID string) []rotator.Fix {
 	put := inShell("aws secretsmanager put-resource-policy --secret-id %s --resource-policy file://policy.json "+
 		"--block-public-policy", secretID)
 	put.For = "with the whole of it, corrected as said above, in policy.json"
-	return []rotator.Fix{show, put}
+	remove := inShell("aws secretsmanager delete-resource-policy --secret-id %s", secretID)
+	remove.For = "if no statement of it is left"
+	return []rotator.Fix{show, put, remove}
 }
 
 // inShell is a command for people.

@@ -176,8 +176,8 @@ func TestNoAllowWhereNoneHelps(t *testing.T) {
 func TestTheSecretsOwnPolicy(t *testing.T) {
 	t.Parallel()
 	for reason, lines := range map[string]int{
-		"with an explicit deny in a resource-based policy":   2,
-		"because no resource-based policy allows the action": 2,
+		"with an explicit deny in a resource-based policy":   3,
+		"because no resource-based policy allows the action": 3,
 		"because no identity-based policy allows the action": 0,
 		"with an explicit deny in an identity-based policy":  0,
 		"with an explicit deny in a VPC endpoint policy":     0,
@@ -189,8 +189,8 @@ func TestTheSecretsOwnPolicy(t *testing.T) {
 		if len(fixes) != lines {
 			t.Fatalf("%q: to be run: %v", reason, fixes)
 		}
-		for i, begin := range []string{"get-resource-policy", "put-resource-policy"}[:lines] {
-			if fixes[i].By != rotator.ByShell || !strings.HasPrefix(fixes[i].Run, "aws secretsmanager "+begin+" --secret-id "+scriptARN+" ") {
+		for i, begin := range []string{"get-resource-policy", "put-resource-policy", "delete-resource-policy"}[:lines] {
+			if fixes[i].By != rotator.ByShell || !strings.HasPrefix(fixes[i].Run, "aws secretsmanager "+begin+" --secret-id "+scriptARN) {
 				t.Errorf("%q: %+v", reason, fixes[i])
 			}
 		}

@@ -67,7 +67,9 @@ func Causes() []dial.Cause {
 			Fix: "FLUSH PRIVILEGES",
 			Text: "the account is blocked after max_password_errors wrong passwords: {fix} (it needs " +
 				"RELOAD), or from MariaDB 10.11 on, ALTER USER {user}@`%` ACCOUNT UNLOCK. Then find which client " +
-				"tries an old password"},
+				"tries an old password. Where others are blocked as well, it is an account that comes before theirs " +
+				"for this address (SELECT host FROM mysql.user WHERE user = ''), and the administrator logs in at " +
+				"the server's own socket"},
 		{Codes: []string{"1862"}, From: mariaDB, Kind: rotator.KindPrivilege, Text: expiredForAll + setMariaDB,
 			Fix: resetMariaDB},
 		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege, Text: expiredForAll + setMySQL,
@@ -276,5 +278,5 @@ const (
 		"REUSE, or a plugin that the message names): adapt the function's password settings to it (SHOW GLOBAL " +
 		"VARIABLES LIKE 'validate_password%' shows what it wants)"
 	locks = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH " +
-		"TABLES. Try again"
+		"TABLES. Try again; if it lasts, SHOW PROCESSLIST shows whose session it may be, and KILL ends that"
 )

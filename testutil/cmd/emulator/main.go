@@ -197,7 +197,7 @@ func announce(out io.Writer, plan localaws.Config, with scene, s *localaws.Env, 
 		fmt.Fprintf(out, "    aws secretsmanager rotate-secret --secret-id app --rotation-lambda-arn %s\n", arn)
 		fmt.Fprintf(out, "    aws secretsmanager get-secret-value --secret-id app\n")
 		fmt.Fprintf(out, "    aws lambda invoke --function-name %s --payload fileb:///dev/stdin status.json \\\n"+
-			"        <<<'{\"Step\":\"status\",\"SecretId\":\"app\",\"Format\":\"text\"}'; jq -r . status.json\n\n",
+			"        <<<'{\"Step\":\"status\",\"SecretId\":\"app\",\"Format\":\"text\"}' && jq -r . status.json\n\n",
 			name)
 		fmt.Fprintf(out, "secrets app and superuser, for users of %s on %s:%d. To log in as the superuser, boss:\n\n",
 			db.Title, db.Host, db.Port)
