@@ -327,12 +327,12 @@ func decisionTable() []rule {
 		{current: is(CredentialInvalid), action: ActionStoreCredentials, resets: true, lines: olderVersions(),
 			reason: "AWSCURRENT is invalid, for the reason above, and no other version works. Where another is " +
 				"rejected, find the cause first, from its line" + byQuery + ". Where that was stored by hand as " +
-				"well, an older version may still be right: have status test it, as printed below, and roll back to it if " +
-				"it works. Else store the credentials now in use, in value.json, with every member that this " +
+				"well, an older version may still be right: have status test it, as printed below, and roll back to " +
+				"it if it works. Else store the credentials now in use, in value.json, with every member that this " +
 				"function needs. Where AWSPREVIOUS is a JSON object, copy it first, for storing moves that label " +
-				"(aws secretsmanager get-secret-value --secret-id ARN --version-stage AWSPREVIOUS), and replace what is wrong in it, as " +
-				"the password. " + valueFile + ". Where the password is not known, have a superuser set the one that " +
-				"you store"},
+				"(aws secretsmanager get-secret-value --secret-id ARN --version-stage AWSPREVIOUS), and replace " +
+				"what is wrong in it, as the password. " + valueFile + ". Where the password is not known, have a " +
+				"superuser set the one that you store"},
 		{previous: is(CredentialOtherTarget), action: ActionResetPassword, resets: true,
 			lines: []Fix{{By: ByShell, For: "if AWSCURRENT names the wrong user or target, to move the label back",
 				Run: LabelMove{LabelCurrent, "CURRENT-ID", "PREVIOUS-ID"}.cliCommand("ARN")}},

@@ -35,6 +35,7 @@ var options = map[string][]string{
 	"rds modify-db-instance":                     {"db-instance-identifier!", "rotate-master-user-password", "apply-immediately"},
 	"secretsmanager cancel-rotate-secret":        {"secret-id!"},
 	"secretsmanager describe-secret":             {"secret-id!", "query", "output"},
+	"secretsmanager delete-resource-policy":      {"secret-id!"},
 	"secretsmanager get-resource-policy":         {"secret-id!", "query", "output"},
 	"secretsmanager put-resource-policy":         {"secret-id!", "resource-policy!", "block-public-policy"},
 	"secretsmanager get-secret-value":            {"secret-id!", "version-id", "version-stage", "query", "output"},
