@@ -113,9 +113,11 @@ func Causes() []dial.Cause {
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true,
 			Text: "the user has no privilege on the database {database}, or there is none (the server does not say " +
-				"which): correct dbname in the secret, leave it out, or GRANT SELECT ON {database}.* TO {user} " +
-				"(or SET DEFAULT ROLE, where a role gives it that; or all that it had, if it was dropped and created " +
-				"again)"},
+				"which): {fix} shows what it has. Where a role gives it the database: SET DEFAULT ROLE that role, " +
+				"TO {user} (MariaDB: FOR {user}). Where it was dropped and created again, or lost privileges: GRANT " +
+				"it all that it had, as the other user of a pair has it, for one alone lets it log in and no more. " +
+				"Where there is no such database: correct dbname in the secret",
+			Fix: "SHOW GRANTS FOR {user}@`%`", Note: itsHost},
 		{Codes: []string{"3032"}, Kind: rotator.KindUnreachable,
 			Text: "the server is in offline mode, in which it lets administrators alone in: {fix}. " +
 				"After a node was expelled from group replication: repair that first",

@@ -596,6 +596,14 @@ var scenes = map[string]func(*scene){
 		s.readOnly()
 		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 	},
+	"what lets it into its database is a role that is no default": func(s *scene) {
+		s.my()
+		db, role, to := "d"+s.user, "r"+s.user, map[string]string{"mysql": " TO ", "mariadb": " FOR "}[s.db.family()]
+		s.exec("CREATE DATABASE "+db, "CREATE ROLE "+role, "GRANT SELECT, INSERT ON "+db+".* TO "+role)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", db), awsemu.Value{})
+		s.say("GRANT "+role+" TO %u@'%'", s.user, "")
+		s.names, s.fix = "SET DEFAULT ROLE that role", func() { s.say("SET DEFAULT ROLE "+role+to+"%u@'%'", s.user, "") }
+	},
 	"the host is read-only, and no rotation has met it": func(s *scene) {
 		s.readOnly()
 		s.says = "recommended action: investigate"
@@ -1053,7 +1061,7 @@ var scenes = map[string]func(*scene){
 		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 		s.say("REVOKE SELECT ON shop.* FROM %u@'%'", s.user, "")
 		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
-		s.names = "may not use the database \"shop\", and a login that names it would be refused: GRANT it there"
+		s.names = "may do nothing but log in, as one that was dropped and created again"
 		s.fix = func() { s.say("GRANT SELECT ON shop.* TO %u@'%'", s.user, "") }
 	},
 	"the password that expired was used before": func(s *scene) {
@@ -1083,7 +1091,7 @@ var scenes = map[string]func(*scene){
 	},
 	"the original demands a client certificate": func(s *scene) {
 		s.brokenPair("ALTER USER %u@'%' REQUIRE X509")
-		s.says = "ALTER USER `" + s.user + "`@`%` REQUIRE SSL"
+		s.says = "ALTER USER `" + s.user + "`@`%` REQUIRE NONE"
 	},
 	"it logs in by the socket, and a superuser is at hand": func(s *scene) {
 		s.my()
