@@ -1171,9 +1171,8 @@ var scenes = map[string]func(*scene){
 		s.my()
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", "shop"), awsemu.Value{})
 		s.madeAgain()
-		s.names, s.fix = "or all that it had, if it was dropped and created again", func() {
-			s.exec(regexp.MustCompile("GRANT SELECT ON `shop`.\\* TO `\\w+`").FindString(s.text))
-		}
+		s.names = "Where it was dropped and created again, or lost privileges: GRANT it all that it had"
+		s.fix = func() { s.say("GRANT SELECT ON shop.* TO %u@'%'", s.user, "") }
 	},
 	"the user is renamed, and a superuser is at hand": func(s *scene) {
 		s.my()

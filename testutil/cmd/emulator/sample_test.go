@@ -91,7 +91,7 @@ func TestTheStatusCommandIsOneOfBothVersions(t *testing.T) {
 	var out strings.Builder
 	announce(&out, localaws.Config{}, scene{}, s, &sampledb.Database{Engine: "postgres"})
 	_, command, _ := strings.Cut(out.String(), "    aws lambda invoke")
-	command, _, _ = strings.Cut("aws lambda invoke"+command, "; jq")
+	command, _, _ = strings.Cut("aws lambda invoke"+command, " && jq")
 	for version, cli := range map[string]clients.Client{"1": clients.CLI1(t, "../../.."), "2": clients.CLI2(t, "../../..")} {
 		var got string
 		lambda := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
