@@ -593,6 +593,13 @@ func (s *session) become() string {
 
 // hasNoOwnGrants says whether a role has no rights of its own, but those of another one.
 func (s *session) hasNoOwnGrants(ctx context.Context, of, but role) (bool, error) {
+	look := lookUpOwnGrants(of.name, but.name)
+	row, err := s.row(ctx, look.operation, look.sql, look.args...)
+	return err == nil && row[0] == "t", err
+}
+
+// lookUpOwnGrants asks what hasNoOwnGrants says.
+func lookUpOwnGrants(of, but string) statement {
 	// Classes 'o' and 'a' of pg_shdepend are what a role owns and was granted, in
 	// all databases, 'i' initial privileges and 'r' policies.
 	const sql = `WITH RECURSIVE m(id) AS (
@@ -605,8 +612,7 @@ SELECT NOT EXISTS (
   AND NOT EXISTS (
     SELECT FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.member
     WHERE r.rolname = $1 AND a.roleid NOT IN (SELECT id FROM m))`
-	row, err := s.row(ctx, operation{action: "looking up privileges"}, sql, of.name, but.name)
-	return err == nil && row[0] == "t", err
+	return statement{operation{action: "looking up privileges"}, sql, []string{of, but}}
 }
 
 // set is ALTER ROLE ... SET or RESET. Values can be secrets of others, so errors

@@ -498,6 +498,65 @@ func TestStandby(t *testing.T) {
 	ok(t, engine().Ping(t.Context(), login))
 }
 
+// TestWhatClientsCannotDo: a role that was dropped and created again lacks its grants, and transactions that begin
+// read-only cannot write. A login shows neither.
+func TestWhatClientsCannotDo(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		login := s.login(app, pw)
+		login.Database = s.NewDatabase(t, app)
+		says := func(login strategies.Login, words ...string) {
+			t.Helper()
+			remark, err := engine().TestUse(t.Context(), login)
+			ok(t, err)
+			if len(words) == 0 && remark != "" {
+				t.Errorf("user %q: %s", login.User, remark)
+			}
+			for _, w := range words {
+				if !strings.Contains(remark, w) {
+					t.Errorf("user %q: %q does not have %q", login.User, remark, w)
+				}
+			}
+		}
+		says(login)
+		// The most specific setting counts. What is printed takes it back.
+		for _, alter := range []string{"ALTER DATABASE " + login.Database, "ALTER ROLE " + app,
+			"ALTER ROLE " + app + " IN DATABASE " + login.Database} {
+			s.run(t, alter+" SET default_transaction_read_only = 'TRUE'")
+			says(login, "begin read-only, by "+alter+" SET", alter+" RESET default_transaction_read_only")
+		}
+		s.run(t, "ALTER ROLE "+app+" IN DATABASE "+login.Database+" SET default_transaction_read_only = off")
+		says(login)
+		if got := s.roundTrips(t, login, func(l strategies.Login) error {
+			_, err := engine().TestUse(t.Context(), l)
+			return err
+		}); got != 3+1 {
+			t.Errorf("%d round trips; want one beside the login", got)
+		}
+		// Made again, beside a clone that is no member of it any more.
+		bare, pw := s.NewRole(t, "LOGIN")
+		again := s.login(bare, pw)
+		admin := []string{"GRANT \"" + bare + "\" TO that WITH ADMIN OPTION"}
+		if s.Major < 16 {
+			admin = nil
+		}
+		clone := bare + "_clone"
+		says(again, append(admin, fmt.Sprintf("role %q has no privilege of its own", bare), "administrator GRANT it, before the next rotation, what it had")...)
+		s.run(t, "CREATE ROLE "+clone+" LOGIN PASSWORD 'clone'")
+		t.Cleanup(func() { ok(t, s.Exec(context.Background(), "DROP ROLE "+clone)) })
+		says(again, fmt.Sprintf("then GRANT %q TO %q, if that is its clone", bare, clone))
+		says(s.login(clone, "clone"), fmt.Sprintf("GRANT %q TO %q, if it is the clone of that", bare, clone))
+		s.run(t, "GRANT "+bare+" TO "+clone)
+		says(s.login(clone, "clone"))
+		for _, can := range []string{"GRANT CONNECT ON DATABASE " + login.Database + " TO " + bare,
+			"REVOKE CONNECT ON DATABASE " + login.Database + " FROM " + bare + "; ALTER ROLE " + bare + " CREATEDB",
+			"ALTER ROLE " + bare + " NOCREATEDB SUPERUSER"} {
+			s.run(t, can)
+			says(again)
+		}
+	})
+}
+
 // TestNoEnvironment: nothing of libpq's world has any influence. Not parallel: it
 // sets the environment.
 func TestNoEnvironment(t *testing.T) {

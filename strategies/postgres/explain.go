@@ -123,17 +123,15 @@ func (s *session) gone(user, candidate string) (text string, remedy rotator.Sent
 		return text, rotator.Sentencef("role %q, which is in its place beside the other user of the pair, looks "+
 			"like it, renamed. If no client logs in by that name, %s", candidate, rename)
 	}
-	name, remade := quoteIdent(user), ""
-	then := fmt.Sprintf("GRANT %s TO %s, if that is its clone", name, quoteIdent(user+cloneSuffix))
+	remade := ""
 	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
 		remade = fmt.Sprintf(" (the clone of %q, a rotation makes again, once AWSCURRENT is for %[1]q)", original)
-		then = fmt.Sprintf("GRANT %s TO %s, if it is the clone of that", quoteIdent(original), name)
 	}
 	return text, rotator.Sentencef("if it was renamed, to one of SELECT rolname FROM pg_roles WHERE rolcanlogin, "+
 		"ALTER ROLE ... RENAME TO %[1]s; if it was dropped%[2]s, CREATE ROLE %[1]s LOGIN PASSWORD 'PASSWORD', with "+
 		"that of the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD (or another, where none "+
 		"is); then %[3]s; then GRANT it what it had, which its deployment or a backup says; or correct the user name "+
-		"in the secret", name, remade, then)
+		"in the secret", quoteIdent(user), remade, regrant(user))
 }
 
 // taken says what to do where a role of a pair was renamed and another has its name now. Nothing is printed that
@@ -177,22 +175,101 @@ func (s *session) orTaken(ctx context.Context, user string, err error) error {
 		"", says.Fixes...)
 }
 
-// TestUse implements strategies.UseTester: a standby lets clients in, who can read there and not write.
+// TestUse implements strategies.UseTester: a standby lets clients in, who can read there and not write. A role without
+// any privilege of its own, and transactions that begin read-only, can be so on purpose. The latter cannot be seen in
+// this session, which has a value of its own: the settings of roles and databases say it, and not postgresql.conf.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
 	s, err := e.connect(ctx, login)
 	if err != nil {
 		return "", err
 	}
 	defer s.close()
-	row, err := s.row(ctx, operation{action: "asking whether the server takes writes"},
-		"SELECT pg_catalog.pg_is_in_recovery()")
-	if err != nil || row[0] != "t" {
+	look := s.lookUpUse()
+	answers, err := s.flight(ctx, ownOperators(look.operation), look, lookUpOwnGrants(login.User, ""))
+	if err != nil {
 		return "", err
 	}
-	promote := strategies.Fix(strategies.Login{}, "SELECT pg_promote()")
-	promote.By, promote.For = rotator.ByAdministrator, "if its primary is lost, to make this one the primary"
-	return "", rotator.WithFix(s.errorf(rotator.KindReadOnly, "it is a standby: clients can read there and not write, "+
-		"and no password can be set. Use the primary (RDS: the writer endpoint) as host"), "", promote)
+	row, err := s.only(look.operation, answers[1].rows)
+	if err != nil {
+		return "", err
+	}
+	if row[0] == "t" {
+		promote := strategies.Fix(strategies.Login{}, "SELECT pg_promote()")
+		promote.By, promote.For = rotator.ByAdministrator, "if its primary is lost, to make this one the primary"
+		return "", rotator.WithFix(s.errorf(rotator.KindReadOnly, "it is a standby: clients can read there and not "+
+			"write, and no password can be set. Use the primary (RDS: the writer endpoint) as host"), "", promote)
+	}
+	var remarks []string
+	if by := row[1]; by != "" {
+		remarks = append(remarks, fmt.Sprintf("transactions of its clients begin read-only, by %s SET "+
+			"default_transaction_read_only. If that is not on purpose, have an administrator run: %[1]s RESET "+
+			"default_transaction_read_only", by))
+	}
+	bare, err := s.only(look.operation, answers[2].rows)
+	if err != nil {
+		return "", err
+	}
+	if row[2] == "t" && bare[0] == "t" {
+		remarks = append(remarks, s.bareRemark(login.User, row[3] == "t"))
+	}
+	return strings.Join(remarks, "; "), nil
+}
+
+// ownOperators has a session call operators and functions of the server alone: the owner of the database may have put
+// some of its own before them.
+func ownOperators(of operation) statement {
+	return statement{of, "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)", nil}
+}
+
+// lookUpUse asks what keeps a session's clients from writing: recovery, and what set default_transaction_read_only,
+// where the setting that counts (the user's in this database, the user's, the database's, that of all users) is on.
+// Then, whether its user has no attribute that is a privilege, and whether there is another of its pair.
+func (s *session) lookUpUse() statement {
+	const sql = `SELECT pg_is_in_recovery(), coalesce((
+  SELECT CASE WHEN split_part(v, '=', 2)::boolean THEN CASE WHEN x.setrole = 0 AND x.setdatabase <> 0
+    THEN 'ALTER DATABASE ' || quote_ident(d.datname)
+    ELSE 'ALTER ROLE ' || CASE x.setrole WHEN 0 THEN 'ALL' ELSE quote_ident(r.rolname) END ||
+      CASE x.setdatabase WHEN 0 THEN '' ELSE ' IN DATABASE ' || quote_ident(d.datname) END END END
+  FROM pg_db_role_setting x, unnest(x.setconfig) v
+  WHERE x.setrole IN (0, r.oid) AND x.setdatabase IN (0, d.oid) AND v LIKE 'default_transaction_read_only=%'
+  ORDER BY x.setrole = 0, x.setdatabase = 0 LIMIT 1), ''),
+  r.rolname = $1 AND NOT (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls),
+  EXISTS (SELECT FROM pg_roles o WHERE o.rolname = $2)
+FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()`
+	return statement{operation{action: "asking whether clients can read and write"}, sql,
+		[]string{s.login.User, otherOf(s.login.User)}}
+}
+
+// bareRemark speaks of a role that has nothing of its own, as one that was dropped and created again.
+func (s *session) bareRemark(user string, paired bool) string {
+	again := ""
+	if paired {
+		again = "; then " + regrant(user)
+	}
+	if s.major() >= 16 {
+		again += fmt.Sprintf("; then, where another role that is no superuser sets its password and did not create "+
+			"it, GRANT %s TO that WITH ADMIN OPTION", quoteIdent(user))
+	}
+	return fmt.Sprintf("role %q has no privilege of its own. Was it dropped and created again? Then have an "+
+		"administrator GRANT it, before the next rotation, what it had, which its deployment or a backup says%s",
+		user, again)
+}
+
+// otherOf is the other of a pair by AWS's names.
+func otherOf(user string) string {
+	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
+		return original
+	}
+	return user + cloneSuffix
+}
+
+// regrant is what makes a clone a member of its original again, of which a role is one by its name.
+func regrant(user string) string {
+	other := quoteIdent(otherOf(user))
+	if strings.HasSuffix(user, cloneSuffix) {
+		return fmt.Sprintf("GRANT %s TO %s, if it is the clone of that", other, quoteIdent(user))
+	}
+	return fmt.Sprintf("GRANT %s TO %s, if that is its clone", quoteIdent(user), other)
 }
 
 // TestClone implements strategies.CloneTester.
@@ -202,10 +279,8 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		return err
 	}
 	defer s.close()
-	// The owner of the database may have put operators and functions of its own before the system's.
 	look := s.lookUpActs(pair)
-	own := statement{look.operation, "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)", nil}
-	answers, err := s.flight(ctx, own, look)
+	answers, err := s.flight(ctx, ownOperators(look.operation), look)
 	if err != nil {
 		return err
 	}
