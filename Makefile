@@ -34,7 +34,7 @@ check: ## test a change in under a minute: all that needs no server
 # -vet=off: it has just run. -ldflags=-w leaves out what only a debugger reads, so that each package's tests are linked sooner.
 # -p: one package more than there are processors, as many tests wait for a server. What takes longest is begun first, so
 # that no processor waits for it at the end.
-longest := ./strategies/postgres ./strategies/mysql ./testutil/localaws ./testutil/internal/prove
+longest := ./testutil/internal/prove ./strategies/postgres ./testutil/localaws ./strategies/mysql
 test: servers ## fetch database servers where they are missing, then test on them (with the race detector, where there is a C compiler)
 	$(GO) vet ./...
 	@race=-race; \
