@@ -116,10 +116,14 @@ func (s *session) letsAnyIn(user, label string) error {
 // atThePrompt is said where a command has a password: a shell takes > for its own, and then sets none.
 const atThePrompt = "at the prompt of valkey-cli"
 
-// inConfigFile is said where a person is to ACL SAVE. No client can read the file: whether it has such lines, the
-// function does not see.
-const inConfigFile = "CONFIG REWRITE, where users are in the configuration file. Either erases lines of the file " +
-	"that are not loaded, also those of other users: compare the file with ACL LIST first"
+// overwrites is said of each command that saves users, and of a rotation, which runs one. No client can read the file:
+// whether it has more, the function does not see.
+const overwrites = "overwrites the file with what ACL LIST shows, also for other users: before any change, compare " +
+	"the two, and bring back what the file alone has, by ACL SETUSER NAME and the words of its line (or by ACL LOAD, " +
+	"if ACL LIST has nothing that the file lacks)"
+
+// inConfigFile is said where a person is to ACL SAVE.
+const inConfigFile = "CONFIG REWRITE, where users are in the configuration file. Either " + overwrites
 
 // restoreRules says how a user that was deleted gets back what it was allowed.
 func restoreRules(user string) string {
@@ -128,7 +132,8 @@ func restoreRules(user string) string {
 		"REWRITE overwrites them). If its line was written there by hand and not loaded, ACL LOAD, which also undoes " +
 		"what others have not saved. If it was deleted, " +
 		"ACL SETUSER " + typed(user) + " reset, and after that the words of its line in that file, or of its line, " +
-		"or its clone's, in ACL LIST of any node (without reset, a password that it was given since goes on working)"
+		"or its clone's, in ACL LIST of any node (without reset, a password that it was given since goes on " +
+		"working). Likewise each other user that the file has and ACL LIST has not: to save erases its line"
 }
 
 // set changes the passwords of a user by rules that are made of what it has, and saves.
@@ -214,8 +219,7 @@ func (s *session) takeBack(ctx context.Context, changes []change, saving bool) e
 
 // cannotSave says what keeps the server from saving users, and what shows that nothing does.
 func (s *session) cannotSave(failed string) error {
-	try := strategies.Fix(strategies.Login{}, s.saving()+" -- it overwrites lines of the file that are not loaded, "+
-		"also those of other users: compare the file with ACL LIST first")
+	try := strategies.Fix(strategies.Login{}, s.saving()+" -- it "+overwrites)
 	try.For = "to see that the server can save users, at " + dial.Address(s.login)
 	return s.errorf(rotator.KindMisconfigured, "%s %s: the server cannot replace %s. Its folder is read-only or not "+
 		"the server's, the file is a mount of its own, or the disk is full: see the server's log, and try %s there "+

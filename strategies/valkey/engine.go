@@ -16,8 +16,8 @@
 // CONFIG REWRITE, where users are in the configuration file) are one MULTI/EXEC. Where saving
 // fails, EXEC leaves the change in memory: it is taken back by a second command. Between the two
 // the new password works and is not saved; a retry finds it, and saves (strategies.Persister).
-// ACL SAVE writes the users in memory over the file: edits of the file that were not loaded
-// are lost. A server that has neither file is refused, unless AllowUnsaved.
+// ACL SAVE writes the users in memory over the file: what the file alone has is lost, and no client
+// can read it. A server that has neither file is refused, unless AllowUnsaved.
 //
 // # Rights
 //
@@ -298,6 +298,7 @@ func (e Engine) NotInDryRun(ctx context.Context, login strategies.Login) (untold
 	if err != nil {
 		return "", err
 	}
+	never, saves := false, ""
 	for _, node := range s.all() {
 		if err := node.findFile(ctx, true); err != nil {
 			return "", err
@@ -308,21 +309,27 @@ func (e Engine) NotInDryRun(ctx context.Context, login strategies.Login) (untold
 			return "", err
 		}
 		info, _ := answers[0].(string)
-		calls, failed := node.saves(info)
-		switch {
-		case failed > 0:
+		if node.save == nil {
+			continue
+		}
+		calls, failed := counted(info, node.save...)
+		if failed > 0 {
 			return "", node.cannotSave(fmt.Sprintf("has failed %d of %d times since this server was started", failed,
 				calls))
-		case calls == 0 && node.save != nil:
-			untold = notSaved
 		}
+		never = never || calls == 0
+		saves = fmt.Sprintf("the next attempt saves users by %s, which %s", node.saving(), overwrites)
 	}
-	return untold, nil
+	if never {
+		return saves + "; " + notSaved, nil
+	}
+	return saves, nil
 }
 
-// saves counts how often users were saved, and how often that failed, by INFO commandstats; 0 where it does not count.
-func (s *session) saves(info string) (calls, failed int) {
-	line := field(info, "cmdstat_"+strings.ToLower(strings.Join(s.save, "|")))
+// counted says how often a command was carried out, and how often that failed, by INFO commandstats; 0 where it does
+// not count.
+func counted(info string, command ...string) (calls, failed int) {
+	line := field(info, "cmdstat_"+strings.ToLower(strings.Join(command, "|")))
 	for word := range strings.SplitSeq(line, ",") {
 		name, digits, _ := strings.Cut(word, "=")
 		switch n, _ := strconv.Atoi(digits); name {

@@ -131,8 +131,10 @@ func bringBack(all map[string]account, login strategies.Login) rotator.Sentence 
 				"name as username in the secret, or bring %q back: %s", name, user, like(a, ""))
 		}
 	}
-	return rotator.Sentencef("%s, and on >PASSWORD, with this version's password in place of PASSWORD. Then, on "+
-		"every node, ACL SAVE. If the user has another name, correct username in the secret", restoreRules(user))
+	return rotator.Sentencef("%s, and on >PASSWORD, with this version's password in place of PASSWORD. If %q and %q "+
+		"are a pair, user %[3]q is gone, too, or has lost its rules: bring it back as well. Then, on "+
+		"every node, ACL SAVE. If the user has another name, correct username in the secret", restoreRules(user),
+		user, other)
 }
 
 // turnOn says how a user that is off is let in again.

@@ -111,7 +111,7 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				}
 				_, err = valkey.Engine{}.Explain(t.Context(), app, app)
 				wants(t, err, rotator.KindLoginRejected)
-				statement, _, _ := strings.Cut(said[max(0, strings.LastIndex(said, "ACL SETUSER")):], ", ")
+				statement, _, _ := strings.Cut(said[max(0, strings.LastIndex(said, "ACL SETUSER "+app.User)):], ", ")
 				if cause.Reset != "" {
 					statement, _, _ = strings.Cut(cause.Reset, " -- ")
 				}

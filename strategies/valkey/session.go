@@ -301,8 +301,40 @@ func (s *session) unheld(ctx context.Context, user, rotation string) []strategie
 		"label after setSecret, there is nothing to do", user, many, unread, rotation, user, inConfigFile)}}
 }
 
-// warnings say where clients may be that this secret does not reach.
-func (s *session) warnings(ctx context.Context) []strategies.Warning {
+// warnings are those of the server.
+func (s *session) warnings(ctx context.Context) (all []strategies.Warning) {
+	for _, node := range s.all() {
+		all = append(all, node.unsaved(ctx)...)
+	}
+	return append(all, s.unreached(ctx)...)
+}
+
+// unsaved warns where users were changed and never saved, as far as the server counts: the rotation is then the first
+// to save what others have left in memory. Once anything has saved or loaded users, the counts tell no more.
+func (s *session) unsaved(ctx context.Context) []strategies.Warning {
+	if s.save == nil {
+		return nil
+	}
+	answers, err := s.do(ctx, operation{action: "looking whether users are saved"}, []string{"INFO", "commandstats"})
+	if err != nil {
+		return nil // as of a server that does not count
+	}
+	info, _ := answers[0].(string)
+	done := func(command ...string) int {
+		calls, failed := counted(info, command...)
+		return calls - failed
+	}
+	changes := done("ACL", "SETUSER") + done("ACL", "DELUSER")
+	if changes == 0 || done(s.save...)+done("ACL", "LOAD") > 0 {
+		return nil
+	}
+	return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("at %s, users were changed since the server was "+
+		"started, and were not saved. This rotation saves all of them by %s, which %s", dial.Address(s.login),
+		s.saving(), overwrites)}}
+}
+
+// unreached says where clients may be that this secret does not reach.
+func (s *session) unreached(ctx context.Context) []strategies.Warning {
 	if len(s.others) > 0 {
 		return nil
 	}

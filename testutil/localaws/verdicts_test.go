@@ -327,6 +327,39 @@ func (s *scene) valkeyLine() {
 	s.exec(first+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE")
 }
 
+// fileFirst has users lose what the file keeps: by commands that are not saved. What is said before anything is saved
+// is followed, and at the end the file has what it had.
+func (s *scene) fileFirst(lose []string, users ...string) {
+	s.t.Helper()
+	file := s.db.(valkey).aclFile(s.t)
+	lines := func() map[string]string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		all := map[string]string{}
+		for _, user := range users {
+			_, line, _ := strings.Cut(string(text), "user "+user+" ")
+			line, _, _ = strings.Cut(line, "\n")
+			all[user] = regexp.MustCompile(`#\w+ `).ReplaceAllString(line, "")
+		}
+		return all
+	}
+	s.exec("ACL SAVE")
+	before := lines()
+	s.exec(lose...)
+	s.t.Cleanup(func() {
+		if after := lines(); !maps.Equal(before, after) {
+			s.t.Errorf("the file has %v; it had %v", after, before)
+		}
+	})
+	s.names, s.fix = "before any change, compare the two, and bring back what the file alone has, by ACL SETUSER NAME", func() {
+		for user, line := range before {
+			s.exec("ACL SETUSER " + user + " " + line)
+		}
+	}
+}
+
 // replica makes the secret, if there is a value for it, and the server a replica of one that is not there.
 func (s *scene) replica(current awsemu.Value) {
 	s.t.Helper()
@@ -670,6 +703,45 @@ var scenes = map[string]func(*scene){
 		s.pair("ACL DELUSER %u", "")
 		s.says, s.names = "the superuser sees why: there is no user", "has the rules of its pair: ACL SETUSER "+s.user+" reset"
 		s.fix = func() { s.say(s.dialect().create, s.user, s.holder(s.arn, "AWSCURRENT").Password) }
+	},
+	"both users of a pair were deleted": func(s *scene) {
+		s.only("valkey")
+		s.rotatedPair(1)
+		clone := s.user + "_clone"
+		s.fileFirst([]string{"ACL DELUSER " + s.user, "ACL DELUSER " + clone}, s.user, clone)
+		s.says = "the superuser sees why: there is no user"
+		s.names = fmt.Sprintf("If %q and %q are a pair, user %[2]q is gone, too, or has lost its rules: bring it back as well", clone, s.user)
+		both := s.fix
+		s.fix = func() {
+			both()
+			s.say(s.dialect().set, clone, s.holder(s.arn, "AWSCURRENT").Password)
+			s.exec("ACL SAVE")
+		}
+	},
+	"rules are in the file alone, and the password is another": func(s *scene) {
+		s.only("valkey")
+		s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), awsemu.Value{})
+		s.fileFirst([]string{"ACL SETUSER " + s.user + " -@write"}, s.user)
+	},
+	"rules are in the file alone, and the password is another, by a superuser": func(s *scene) {
+		s.only("valkey")
+		s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary(), "masterarn", s.superuser()), awsemu.Value{})
+		s.fileFirst([]string{"ACL SETUSER " + s.user + " -@write"}, s.user)
+	},
+	"rules are in the file alone, and the user is off": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.fileFirst([]string{"ACL SETUSER " + s.user + " off -@write"}, s.user)
+	},
+	"rules are in the file alone, and a rotation is incomplete": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+		other := s.user + "x"
+		s.has(other)
+		s.fileFirst([]string{"ACL DELUSER " + other, "ACL SETUSER " + s.user + " -@write"}, s.user, other)
+		s.says = "recommended action: retry"
 	},
 	"the password is another, and a superuser is at hand": func(s *scene) {
 		s.only("valkey")
