@@ -397,7 +397,7 @@ func (c *diagnoser) readVersion(ctx context.Context, id, label string) {
 	switch {
 	case errors.Is(err, KindNotFound):
 		l.state = CredentialMissing
-	case errors.Is(err, KindMisconfigured) && val.VersionID != "": // read, and no document
+	case isNoDocument(val, err):
 		l.state = CredentialInvalid
 	case err != nil:
 		l.state = CredentialUnknown

@@ -33,8 +33,14 @@ type blind struct {
 	errs map[string]error // by label
 }
 
+// errNoDocument is of a value that was read.
+var errNoDocument = errors.New("no document")
+
 func (b blind) Value(ctx context.Context, id string, v rotator.VersionRef) (rotator.SecretValue, error) {
-	if err := b.errs[v.Label]; err != nil {
+	switch err := b.errs[v.Label]; {
+	case err == errNoDocument:
+		return rotator.SecretValue{VersionID: awsemu.VersionID(9)}, rotator.KindMisconfigured
+	case err != nil:
 		return rotator.SecretValue{}, err
 	}
 	return b.Store.Value(ctx, id, v)
@@ -43,13 +49,20 @@ func (b blind) Value(ctx context.Context, id string, v rotator.VersionRef) (rota
 // TestWhatAStrategyIsGiven: whose rotation it is, the values, and ways to read others of which each says so where there
 // is none, or where that is not known.
 func TestWhatAStrategyIsGiven(t *testing.T) {
-	for name, c := range map[string]struct{ pending, previous, other, wantPending, wantPrevious, wantOther error }{
-		"all are read":            {},
-		"not its label any more":  {pending: rotator.KindConflict, wantPending: rotator.KindNotFound},
-		"no document":             {pending: rotator.KindMisconfigured, wantPending: rotator.KindNotFound},
-		"AWSPENDING is not known": {pending: rotator.KindThrottled, wantPending: rotator.KindThrottled},
-		"none before":             {previous: rotator.KindNotFound, wantPrevious: rotator.KindNotFound},
-		"another is not allowed":  {other: rotator.KindAccessDenied, wantOther: rotator.KindAccessDenied},
+	for name, c := range map[string]struct {
+		pending, previous, other             error
+		wantPending, wantPrevious, wantOther rotator.Kind
+	}{
+		"all are read":                 {},
+		"not its label any more":       {pending: rotator.KindConflict, wantPending: rotator.KindNotFound},
+		"AWSPENDING is no document":    {pending: errNoDocument, wantPending: rotator.KindNotFound},
+		"AWSPENDING is not decrypted":  {pending: rotator.KindMisconfigured, wantPending: rotator.KindMisconfigured},
+		"AWSPENDING is not known":      {pending: rotator.KindThrottled, wantPending: rotator.KindThrottled},
+		"none before":                  {previous: rotator.KindNotFound, wantPrevious: rotator.KindNotFound},
+		"AWSPREVIOUS is no document":   {previous: errNoDocument, wantPrevious: rotator.KindNotFound},
+		"AWSPREVIOUS is not decrypted": {previous: rotator.KindMisconfigured, wantPrevious: rotator.KindMisconfigured},
+		"another is not allowed":       {other: rotator.KindAccessDenied, wantOther: rotator.KindAccessDenied},
+		"another is no document":       {other: errNoDocument, wantOther: rotator.KindMisconfigured},
 	} {
 		s := newStory(t)
 		s.run("account app/p1\nversion AWSPREVIOUS app/p0\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate")
@@ -63,14 +76,14 @@ func TestWhatAStrategyIsGiven(t *testing.T) {
 				t.Errorf("%s: %+v", name, r)
 			}
 			pending, err := r.ReadPending(ctx)
-			if !errors.Is(err, c.wantPending) || err == nil && !pending.Equal(r.Pending) {
+			if rotator.KindOf(err) != c.wantPending || err == nil && !pending.Equal(r.Pending) {
 				t.Errorf("%s: AWSPENDING: %v", name, err)
 			}
-			if previous, err := r.ReadPrevious(ctx); !errors.Is(err, c.wantPrevious) || err == nil && previous.IsZero() {
+			if previous, err := r.ReadPrevious(ctx); rotator.KindOf(err) != c.wantPrevious || err == nil && previous.IsZero() {
 				t.Errorf("%s: AWSPREVIOUS: %v", name, err)
 			}
 			other, err := r.ReadSecret(ctx, s.arn)
-			if !errors.Is(err, c.wantOther) || err == nil && !other.Equal(r.Current) {
+			if rotator.KindOf(err) != c.wantOther || err == nil && !other.Equal(r.Current) {
 				t.Errorf("%s: another secret: %v", name, err)
 			}
 			r.Logf("it was asked")

@@ -65,6 +65,12 @@ func (v *invocation) readCurrent(ctx context.Context) (SecretValue, error) {
 	return val, nil
 }
 
+// isNoDocument says that a version was read, and holds nothing that could be credentials. A key that cannot be used is
+// KindMisconfigured too, and says nothing of the value.
+func isNoDocument(val SecretValue, err error) bool {
+	return errors.Is(err, KindMisconfigured) && val.VersionID != ""
+}
+
 // readPendingOnce reads the version of the event under its label.
 func (v *invocation) readPendingOnce(ctx context.Context) (SecretValue, error) {
 	return v.readValue(ctx, v.event.SecretID, VersionRef{ID: v.event.VersionID, Label: LabelPending})
@@ -155,6 +161,9 @@ func (v *invocation) newRotation(current, pending secret.Document) Rotation {
 		ReadPrevious: func(ctx context.Context) (secret.Document, error) {
 			if previous == nil { // once is enough: this step moves no label of it
 				val, err := v.readValue(ctx, v.event.SecretID, VersionRef{Label: LabelPrevious})
+				if isNoDocument(val, err) {
+					err = fmt.Errorf("AWSPREVIOUS: %w: %w", KindNotFound, err)
+				}
 				if err != nil {
 					return secret.Document{}, err
 				}
@@ -164,7 +173,7 @@ func (v *invocation) newRotation(current, pending secret.Document) Rotation {
 		},
 		ReadPending: func(ctx context.Context) (secret.Document, error) {
 			val, err := v.readPendingOnce(ctx)
-			if errors.Is(err, KindConflict) || errors.Is(err, KindMisconfigured) { // not its label, or no document
+			if errors.Is(err, KindConflict) || isNoDocument(val, err) { // Conflict: it has not the label
 				err = fmt.Errorf("AWSPENDING: %w: %w", KindNotFound, err)
 			}
 			return val.Document, err

@@ -140,10 +140,11 @@ type Rotation struct {
 	Pending secret.Document
 
 	// ReadPending reads the value that an earlier attempt stored under AWSPENDING;
-	// KindNotFound if there is none. A preflight needs it once AWSCURRENT is rejected: after
-	// setSecret that is as expected, and the pending value logs in.
+	// KindNotFound if there is none, or it is no document. A preflight needs it once
+	// AWSCURRENT is rejected: after setSecret that is as expected, and the pending value logs in.
 	ReadPending func(ctx context.Context) (secret.Document, error)
-	// ReadPrevious reads the value under AWSPREVIOUS; KindNotFound if there is none.
+	// ReadPrevious reads the value under AWSPREVIOUS; KindNotFound if there is none, or it is
+	// no document, which proves nothing about any account.
 	ReadPrevious func(ctx context.Context) (secret.Document, error)
 	// ReadSecret reads AWSCURRENT of another secret, such as a superuser's. What RDS
 	// leaves out of the secrets that it manages is filled in: see Completer.

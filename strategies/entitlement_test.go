@@ -297,6 +297,39 @@ func TestPossession(t *testing.T) {
 	}
 }
 
+// TestPossessionOfWhatCannotBeRead: an AWSPREVIOUS that is no document proves nothing, as where there is none, and hides
+// no AWSPENDING. Where it is not known what it is, nothing is known.
+func TestPossessionOfWhatCannotBeRead(t *testing.T) {
+	current := Login{Host: "h", Port: 7, User: "app", Password: secret.NewPassword("current")}
+	noDocument := fmt.Errorf("AWSPREVIOUS: %w: %w", rotator.KindNotFound, rotator.KindMisconfigured)
+	for name, c := range map[string]struct {
+		previous error
+		pending  string
+		want     rotator.Kind
+	}{
+		"no document":                            {noDocument, "", rotator.KindNotEntitled},
+		"no document, and a password that works": {noDocument, "works", ""},
+		"no document, and another password":      {noDocument, "another", rotator.KindLoginRejected},
+		"a key that cannot be used":              {rotator.KindMisconfigured, "works", rotator.KindMisconfigured},
+	} {
+		e := &only{password: "works"}
+		r := rotator.Rotation{ReadPrevious: func(context.Context) (secret.Document, error) {
+			return secret.Document{}, c.previous
+		}}
+		pending := func() (Login, error) {
+			if c.pending == "" {
+				return Login{}, errNoCandidate
+			}
+			return Login{User: "app_clone", Password: secret.NewPassword(c.pending)}, nil
+		}
+		try := pinging(t.Context(), e, map[string]string{})
+		err := possession(sample(), r, current, current, "app_clone", try, pending)(t.Context(), nil)
+		if rotator.KindOf(err) != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // only lets one password in.
 type only struct {
 	Engine

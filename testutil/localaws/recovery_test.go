@@ -3,9 +3,11 @@ package localaws_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -146,5 +148,60 @@ func TestAKilledRotationIsRecovered(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAPreviousValueThatIsNoDocument: a person stores a value that is no credentials, and status has it moved back, to
+// AWSPREVIOUS. The next rotation goes on where the server shows the pair. Elsewhere that value proves no pair, and the line
+// that the refusal has does.
+func TestAPreviousValueThatIsNoDocument(t *testing.T) {
+	tier.NotInCheck(t)
+	servers := maps.Clone(newestServers)
+	servers["Valkey"] = newValkey
+	for engine, open := range servers {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, plan{db: open(t), attempts: 1, handler: map[string]string{"PostgreSQL": "postgres", "MySQL": "mysql",
+				"MariaDB": "mariadb", "Valkey": "valkey"}[engine] + "-alternating-users"})
+			password, boss := w.user(w.db.app), w.boss()
+			superuser := w.seed("superuser")
+			vouching := func(more ...any) {
+				value := w.document(append([]any{"username", boss.Username, "password", boss.Password}, more...)...)
+				w.aws.AWS.Seed(awsemu.Secret{Name: "superuser", ARN: superuser, Versions: []awsemu.Version{current(value)}})
+			}
+			vouching()
+			arn := w.seed("app", current(w.document("username", "app", "password", password, "masterarn", superuser)))
+			for range 2 {
+				if r := w.rotate(arn); r.Outcome != "RotationSucceeded" {
+					t.Fatalf("%s: %s", r.Outcome, r.Message)
+				}
+			}
+			for _, stored := range []secretsmanager.PutSecretValueInput{{SecretString: new("not json")}, {SecretBinary: []byte{0, 1}}} {
+				vouching()
+				before := w.accountState()
+				stored.SecretId = &arn
+				if _, err := w.sdk.PutSecretValue(t.Context(), &stored); err != nil {
+					t.Fatal(err)
+				}
+				if d := w.diagnose(arn, "rollback"); d.MovedLabel == "" {
+					t.Fatalf("not moved back: %+v", d)
+				}
+				r := w.rotate(arn)
+				if kind, sentence := w.last(); w.db.family() != "postgres" {
+					line := regexp.MustCompile(`"rotates": \["([^"]+)"\]`).FindStringSubmatch(sentence)
+					if r.Outcome == "RotationSucceeded" || kind != string(rotator.KindNotEntitled) || line == nil || w.accountState() != before {
+						t.Fatalf("%s: %s: %s", r.Outcome, kind, sentence)
+					}
+					vouching("rotates", line[1])
+					if _, err := w.sdk.RotateSecret(t.Context(), rotateNow(arn)); err == nil {
+						t.Fatal("RotateSecret was accepted, so nothing was stuck")
+					}
+					r = w.wait(arn)
+				}
+				if r.Outcome != "RotationSucceeded" || !w.accepts(w.holder(arn, "AWSCURRENT")) {
+					t.Fatalf("%s: %s", r.Outcome, r.Message)
+				}
+			}
+		})
 	}
 }
