@@ -2,8 +2,10 @@ package valkey
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -160,6 +162,9 @@ type change struct {
 // commands, and then discards them. MULTI goes by itself: where it is refused, what follows would be carried out at
 // once.
 func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
+	if err := s.checkRewrite(); err != nil {
+		return err
+	}
 	var commands [][]string
 	for _, c := range changes {
 		commands = append(commands, append([]string{"ACL", "SETUSER", c.of.name}, c.rules...))
@@ -193,6 +198,33 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 			continue
 		}
 		return s.takeBack(ctx, changes, i == len(results)-1 && s.save != nil)
+	}
+	return nil
+}
+
+// checkRewrite refuses what would keep the server from starting again, or give a user other rules then. CONFIG REWRITE
+// writes users as they are, and a configuration file is read by the rules of quotes; and Redis 6 reads it in pieces of
+// 1024 bytes before it writes it anew, so that the rest of a longer line stays. An aclfile is read otherwise.
+func (s *session) checkRewrite() error {
+	if s.save == nil || s.save[0] != "CONFIG" {
+		return nil
+	}
+	const piece, hash = 1024, len(" #") + 2*sha256.Size
+	const most = piece - hash - len(cloneSuffix) - len(" sanitize-payload") // a change may add all that
+	for _, name := range slices.Sorted(maps.Keys(s.users)) {
+		a, what := s.users[name], ""
+		line := strings.Join(slices.Concat([]string{"user", name, "on"}, a.rules), " ")
+		switch {
+		case strings.ContainsAny(line, `"'`):
+			what = "a quote in its name or in a rule"
+		case s.before7 && len(line)+hash*len(a.passwords) > most:
+			what = fmt.Sprintf("a line of more than %d characters", most)
+		default:
+			continue
+		}
+		return s.errorf(rotator.KindMisconfigured, "user %q has %s, which CONFIG REWRITE writes to %s so that the "+
+			"server does not read it again: it would not start, or start with other rules. Have the users in an "+
+			"aclfile, or change that user's name or rules", name, what, s.file)
 	}
 	return nil
 }

@@ -153,6 +153,67 @@ func TestWhatWasNeverSavedIsSaidBefore(t *testing.T) {
 	}
 }
 
+// TestTheServerStartsAgainAfterARotation: CONFIG REWRITE writes users as they are, and a start reads quotes as quotes,
+// and Redis 6 cuts long lines. A user of another secret would keep the server from starting, or have other rules after it.
+func TestTheServerStartsAgainAfterARotation(t *testing.T) {
+	t.Parallel()
+	var patterns []string
+	for i := range 100 {
+		patterns = append(patterns, fmt.Sprintf("~pattern%d:*", i))
+	}
+	for _, release := range dbserver.ValkeysInTier(t) {
+		for _, users := range []string{"aclfile", "config"} {
+			s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: users})}
+			boss, app := s.login(s.Superuser, secret.NewPassword(s.Password)), name("app")
+			for _, other := range []struct {
+				name, says string
+				rules      []string
+			}{
+				{`it's`, "has a quote", []string{"~*"}},
+				{`a"b"c`, "has a quote", []string{"~*"}},
+				{"other", "has a quote", []string{`~"x"`}},
+				{"other", "has a quote", []string{`~it's`}},
+				{"other", "has a line of more than", patterns},
+				{"other", "", []string{"~*"}},
+			} {
+				ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", other.name, "reset", "on", ">" + password().Reveal(), "+get"},
+					other.rules...), []string{"ACL", "SETUSER", app, "on", ">" + password().Reveal(), "~*", "+get"}))
+				before, err := s.Users(t.Context())
+				ok(t, err)
+				refused := users == "config" && (other.says == "has a quote" || other.says != "" && release == "redis-6")
+				p := password()
+				for what, change := range map[string]func() error{
+					"a dry run": func() error {
+						_, err := valkey.Engine{}.DryRunSetPassword(t.Context(), boss, app, p)
+						return err
+					},
+					"the change": func() error { return valkey.Engine{}.SetPassword(t.Context(), boss, app, p) },
+					"a clone": func() error {
+						return valkey.Engine{}.EnsureClone(t.Context(), boss, strategies.Pair{Original: app, Clone: app + "_clone",
+							Target: app + "_clone", Consent: true}, p)
+					},
+				} {
+					err := change()
+					if !refused {
+						ok(t, err)
+					} else if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("user %q %s", other.name, other.says)) {
+						t.Errorf("%s, %q: %s: %v", release, other, what, err)
+					}
+				}
+				if err := s.Restart(t.Context()); err != nil {
+					t.Fatalf("%s, %s, %q: %v", release, users, other, err)
+				}
+				after, err := s.Users(t.Context())
+				ok(t, err)
+				if !refused && after[other.name] != before[other.name] {
+					t.Errorf("%s, %s: after a restart %q has %s; it had %s", release, users, other.name, after[other.name], before[other.name])
+				}
+				ok(t, s.Exec(t.Context(), []string{"ACL", "DELUSER", other.name}))
+			}
+		}
+	}
+}
+
 // TestSavingFails: EXEC leaves a change in memory whose saving failed. It is taken back; and where
 // that is cut off, the retry saves what works.
 func TestSavingFails(t *testing.T) {

@@ -27,6 +27,7 @@ type session struct {
 	replica bool               // it is known to be one
 	save    []string           // the command that saves users; nil: there is no file
 	file    string             // where it saves them
+	before7 bool               // it is Redis 6
 	users   map[string]account // as they were read last
 	others  []*session
 }
@@ -235,6 +236,7 @@ func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 	if s.mode == "" {
 		s.mode = field(info, "redis_mode")
 	}
+	s.before7 = strings.HasPrefix(field(info, "redis_version"), "6.")
 	aclFile, configFile := pairs(answers[0])["aclfile"], field(info, "config_file")
 	switch {
 	case aclFile != "":
@@ -305,6 +307,11 @@ func (s *session) unheld(ctx context.Context, user, rotation string) []strategie
 func (s *session) warnings(ctx context.Context) (all []strategies.Warning) {
 	for _, node := range s.all() {
 		all = append(all, node.unsaved(ctx)...)
+		if node.save != nil && node.save[0] == "CONFIG" {
+			all = append(all, strategies.Warn("at %s, users are saved in %s. If a file that it includes, or the "+
+				"command line of the server, has users too, the server does not start again: have them all in an "+
+				"aclfile", dial.Address(node.login), node.file))
+		}
 	}
 	return append(all, s.unreached(ctx)...)
 }
