@@ -240,6 +240,17 @@ func (c *diagnoser) unclear(id string, others ...string) bool {
 	return true
 }
 
+// guess is an error whose text says what may be wrong, and which is without that where a superuser sees what it is.
+type guess interface {
+	error
+	Brief() string
+}
+
+func isGuess(err error) bool {
+	var g guess
+	return errors.As(err, &g)
+}
+
 // explain has a superuser look why AWSCURRENT is rejected, unless AWSPENDING works: after setSecret that is as
 // expected. What no password mends is said so of every version of that user, also of one that was not tested. That
 // one is rejected where the superuser sees another password, and tested where it sees this one, which locks nothing.
@@ -253,7 +264,7 @@ func (c *diagnoser) explain(ctx context.Context) {
 	var values []secret.Document
 	for _, id := range slices.Compact([]string{current, pending, previous}) {
 		l := c.probes[id]
-		if l.state == CredentialRejected || l.state == CredentialBlocked || l.limited ||
+		if l.state == CredentialRejected || l.state == CredentialBlocked || l.limited || isGuess(l.err) ||
 			l.state == CredentialNotTested && c.last[l.value.Text("username")] == CredentialBlocked {
 			ids, values = append(ids, id), append(values, l.value)
 		}
@@ -275,10 +286,12 @@ func (c *diagnoser) explain(ctx context.Context) {
 		proven := cause.Right && id != current
 		known := FixesOf(l.err)
 		news := cause.Blocked && len(withoutRepeats(append(known, cause.Fixes...))) > len(known)
-		if cause.Text == "" || l.state == CredentialBlocked && cause.Reset == "" && !proven && !news {
+		unknown := l.state == CredentialUnknown
+		if cause.Text == "" || l.state == CredentialBlocked && cause.Reset == "" && !proven && !news ||
+			unknown && (!cause.Right || cause.Remedy == "") {
 			continue
 		}
-		c.explained, l.seen = true, l.state == CredentialBlocked && news
+		c.explained, l.seen = true, l.state == CredentialBlocked && news || unknown
 		sentence := "the superuser sees why: " + cause.Text
 		switch {
 		case cause.Blocked:
@@ -291,14 +304,14 @@ func (c *diagnoser) explain(ctx context.Context) {
 			}
 			l.state, l.limited = CredentialRejected, false
 			c.reset[l.value.Text("username")] = cause.Reset
-		case cause.Right && l.state == CredentialRejected:
+		case cause.Right && l.state == CredentialRejected && cause.Remedy == "":
 			sentence += ". The server's log says what else is wrong"
 		case cause.Right:
 			sentence = "the superuser sees: " + cause.Text
 		}
 		l.why, l.remedy, l.fixes = sentence, cause.Remedy, append(l.fixes, cause.Fixes...)
 		c.probes[id] = l
-		if cause.Right {
+		if cause.Right && !unknown {
 			c.testRight(ctx, id, current)
 		}
 		if proven {
@@ -745,8 +758,7 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 			}
 		case l.err != nil:
 			s.Kind, s.Detail = KindOf(l.err), briefly(l.err)
-			var brief interface{ Brief() string }
-			if l.why != "" && errors.As(l.err, &brief) { // what it may be is no longer asked
+			if brief := (guess)(nil); l.why != "" && errors.As(l.err, &brief) { // what it may be is no longer asked
 				s.Detail = brief.Brief()
 			}
 		}

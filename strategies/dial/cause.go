@@ -34,6 +34,8 @@ type Cause struct {
 	// Lines are what else is to be run, each with what it is for.
 	Lines []rotator.Fix
 
+	// Guesses says that Text is of what the answer may mean, and a superuser sees which it is.
+	Guesses bool
 	// Public says that the server repeats no value of a statement in its message.
 	Public bool
 	// Early says that a server may answer so before it was sent credentials.
@@ -100,9 +102,13 @@ func Find(causes []Cause, work Work, routine, message string, codes ...string) C
 func (c Cause) Mark(err error, sentence string) error {
 	_, hint, _ := strings.Cut(sentence, ": ")
 	if c.Kind == rotator.KindLoginRejected { // of which a status knows more
-		return guessed{marked{err, c.Retry != RetryNo, c.OfAccount, ""}, sentence}
+		hint = ""
 	}
-	return marked{err, c.Retry != RetryNo, c.OfAccount, hint}
+	m := marked{err, c.Retry != RetryNo, c.OfAccount, hint}
+	if c.Guesses || c.Kind == rotator.KindLoginRejected {
+		return guessed{m, sentence}
+	}
+	return m
 }
 
 // WithFix gives an error of that row the statements that mend it, if there are any.
@@ -120,7 +126,7 @@ func (c Cause) WithFix(err error, login strategies.Login, quote func(string) str
 	return rotator.WithFix(err, "", append(fixes, c.Lines...)...)
 }
 
-// guessed is a rejected login, of which the server does not say why.
+// guessed is a login that the server does not say why it refuses.
 type guessed struct {
 	marked
 	guesses string

@@ -111,7 +111,7 @@ func Causes() []dial.Cause {
 			Fix: "SET GLOBAL init_connect = ''"},
 		{Codes: []string{"1049"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
-		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true,
+		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true, Guesses: true,
 			Text: "the user has no privilege on the database {database}, or there is none (the server does not say " +
 				"which): {fix} shows what it has. Where a role gives it the database: SET DEFAULT ROLE that role, " +
 				"TO {user} (MariaDB: FOR {user}). Where it was dropped and created again, or lost privileges: GRANT " +

@@ -229,7 +229,7 @@ func (s *session) power(ctx context.Context, of account, seen map[account]bool) 
 		if r.kind != role {
 			continue
 		}
-		name, err := (&parser{tokens: tokens(r.name)}).account()
+		name, err := r.role()
 		if err != nil || seen[name] {
 			continue // the name is one that we have put together ourselves
 		}

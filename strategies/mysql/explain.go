@@ -53,6 +53,7 @@ func (m MariaDB) Explain(ctx context.Context, superuser strategies.Login,
 // it sees which account the server took them for.
 func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 	rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
+	superuser.Database = "" // which need not be there
 	s, err := e.openForChange(ctx, superuser, nil)
 	if err != nil {
 		return nil, err
@@ -79,11 +80,9 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		if err != nil {
 			return nil, err
 		}
-		var partners []accountRow
-		if len(accountsOnly(own)) == 0 {
-			if partners, err = s.accounts(ctx, otherOf(login.User)); err != nil {
-				return nil, err
-			}
+		partners, err := s.accounts(ctx, otherOf(login.User))
+		if err != nil {
+			return nil, err
 		}
 		if len(own) == 0 {
 			former, err := s.renamed(ctx, login)
@@ -96,6 +95,13 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 			}
 		}
 		causes[i] = rejectionCause(login, host, own, anonymous, loaded, partners)
+		if !causes[i].Right {
+			continue
+		}
+		met, _ := serving(slices.Concat(anonymous, accountsOnly(own)), host)
+		if err := s.noDatabase(ctx, login.Database, met, partners, &causes[i]); err != nil {
+			return nil, err
+		}
 	}
 	return causes, nil
 }
@@ -135,88 +141,6 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 	}
 	return fmt.Sprintf("account %s may do nothing but log in. Was it dropped and created again? Then, as an "+
 		"administrator, GRANT it what it had "+from, me, other, me), nil
-}
-
-// TestPair implements strategies.PairTester, as Engine does.
-func (m MariaDB) TestPair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (rotator.Sentence,
-	error) {
-	return Engine(m).TestPair(ctx, superuser, pair)
-}
-
-// TestPair implements strategies.PairTester: an account that was dropped and created again may do nothing, and what it
-// had its counterpart on the same host has still.
-func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (lacks rotator.Sentence,
-	err error) {
-	s, err := e.openForChange(ctx, superuser, nil)
-	if err != nil {
-		return lacks, err
-	}
-	defer s.close()
-	if s.sandbox {
-		return lacks, s.expiredSuperuser()
-	}
-	inUse, err := s.accounts(ctx, pair.InUse())
-	if err != nil {
-		return lacks, err
-	}
-	others, err := s.accounts(ctx, pair.Target)
-	if err != nil {
-		return lacks, err
-	}
-	for _, r := range accountsOnly(inUse) {
-		other, ok := serving(accountsOnly(others), r.host)
-		if !ok {
-			continue
-		}
-		if lacks, err = s.lacks(ctx, r, other); err != nil || lacks.Text != "" {
-			return lacks, err
-		}
-	}
-	return lacks, nil
-}
-
-// lacks says of an account that may do nothing what its counterpart may do, with the statements that give it that.
-func (s *session) lacks(ctx context.Context, r, other accountRow) (lacks rotator.Sentence, err error) {
-	have, _, err := s.grants(ctx, r.account)
-	if err != nil || len(have) > 0 {
-		return lacks, err
-	}
-	want, defaultRole, err := s.grants(ctx, other.account)
-	if err != nil || len(want) == 0 {
-		return lacks, err
-	}
-	var give []rotator.Fix
-	line := func(sql string) rotator.Fix {
-		fix := s.fix("%s", sql)
-		fix.For = ifPair + ", to give it that"
-		return fix
-	}
-	exceptions := want.of(restriction).addRestrictions(r.account)
-	for _, sql := range append(want.missing(have).grants(r.account), exceptions...) {
-		give = append(give, line(sql.text))
-	}
-	if defaultRole != "NONE" {
-		give = append(give, line(s.defaultRoleStatement(r.account, defaultRole)))
-	}
-	what := rotator.RunEach(give...)
-	if len(give) > 20 { // which no person reads
-		what = rotator.Sentencef("GRANT it what SHOW GRANTS FOR %s shows", other)
-	}
-	return rotator.Sentencef("account %s may do nothing but log in, as one that was dropped and created again. "+
-		"Account %s has what it lacks, "+ifPair+": %s (or, if account %[1]s is to have none of it, take it from "+
-		"account %[2]s)", r, other, what), nil
-}
-
-// ifPair stands where one account is to get what another may do: the names prove nothing, for the writer of the secret
-// chooses them.
-const ifPair = "if the two are a pair, and no other secret is for either of them"
-
-// otherOf is the name of the other user of a pair, if it has one.
-func otherOf(user string) string {
-	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
-		return original
-	}
-	return user + cloneSuffix
 }
 
 // clientAddress is what the server takes for the address of this session.

@@ -20,6 +20,9 @@ type right struct {
 	option bool   // may be passed on, where that is a matter of this right alone
 }
 
+// role is the one that a membership is in.
+func (r right) role() (account, error) { return (&parser{tokens: tokens(r.name)}).account() }
+
 type kind int
 
 const (

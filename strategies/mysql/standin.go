@@ -114,31 +114,10 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 }
 
 // checkMayUse refuses an account that may not use the database which the secret names: its login would be refused.
-// The server permits any user with a privilege there, on whatever is in it.
 func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
-	if c.login.Database == "" || isEveryones(c.login.Database) {
-		return nil
-	}
-	may, err := c.mayUse(ctx, r.account, c.login.Database, map[account]bool{})
+	may, err := c.mayUse(ctx, r.account, c.login.Database)
 	if err != nil || may {
 		return err
-	}
-	// What the server gives to everyone stands under other names; and it can be told to make all roles active, and to
-	// keep the names of databases in small letters.
-	everyone := "SELECT COUNT(*) + @@GLOBAL.activate_all_roles_on_login, @@GLOBAL.lower_case_table_names " +
-		"FROM mysql.db WHERE User = ''"
-	if c.mariadb {
-		everyone = "SELECT COUNT(*), @@GLOBAL.lower_case_table_names FROM mysql.db WHERE User IN ('', 'PUBLIC')"
-	}
-	row, err := c.row(ctx, operation{action: "looking up what everyone may do"}, everyone)
-	if err != nil || row[0] != "0" {
-		return err
-	}
-	if row[1] != "0" {
-		may, err = c.mayUse(ctx, r.account, strings.ToLower(c.login.Database), map[account]bool{})
-		if err != nil || may {
-			return err
-		}
 	}
 	return c.errorf(rotator.KindMisconfigured, "account %s may not use the database %q, and a login that names it "+
 		"would be refused: GRANT it there what user %q may do (or SET DEFAULT ROLE, where a role gives it that), "+
@@ -147,18 +126,44 @@ func (c *cloneSync) checkMayUse(ctx context.Context, r accountRow) error {
 		c.pair.InUse())
 }
 
+// mayUse says whether a login of an account that names a database is let in, as far as that can be told. The server
+// permits any user with a privilege there, on whatever is in it.
+func (s *session) mayUse(ctx context.Context, of account, database string) (bool, error) {
+	if database == "" || isEveryones(database) {
+		return true, nil
+	}
+	may, err := s.mayOpen(ctx, of, database, map[account]bool{})
+	if err != nil || may {
+		return may, err
+	}
+	// What the server gives to everyone stands under other names; and it can be told to make all roles active, and to
+	// keep the names of databases in small letters.
+	everyone := "SELECT COUNT(*) + @@GLOBAL.activate_all_roles_on_login, @@GLOBAL.lower_case_table_names " +
+		"FROM mysql.db WHERE User = ''"
+	if s.mariadb {
+		everyone = "SELECT COUNT(*), @@GLOBAL.lower_case_table_names FROM mysql.db WHERE User IN ('', 'PUBLIC')"
+	}
+	row, err := s.row(ctx, operation{action: "looking up what everyone may do"}, everyone)
+	if err != nil || row[0] != "0" {
+		return true, err
+	}
+	if row[1] == "0" {
+		return false, nil
+	}
+	return s.mayOpen(ctx, of, strings.ToLower(database), map[account]bool{})
+}
+
 // isEveryones says whether each user may use a database.
 func isEveryones(database string) bool {
 	return strings.EqualFold(database, "information_schema") || strings.EqualFold(database, "performance_schema")
 }
 
-// mayUse looks among the rights of an account, and of the roles that are active after its login. seen holds those
-// already
-// looked at.
-func (c *cloneSync) mayUse(ctx context.Context, of account, database string, seen map[account]bool) (bool, error) {
+// mayOpen looks among the rights of an account, and of the roles that are active after its login. seen holds those
+// already looked at.
+func (s *session) mayOpen(ctx context.Context, of account, database string, seen map[account]bool) (bool, error) {
 	isRole := len(seen) > 0
 	seen[of] = true
-	all, defaultRole, err := c.grants(ctx, of)
+	all, defaultRole, err := s.grants(ctx, of)
 	if err != nil {
 		return false, err
 	}
@@ -169,11 +174,11 @@ func (c *cloneSync) mayUse(ctx context.Context, of account, database string, see
 		if r.kind != role || !isRole && !strings.Contains(defaultRole, r.name) {
 			continue
 		}
-		name, err := (&parser{tokens: tokens(r.name)}).account()
+		name, err := r.role()
 		if err != nil || seen[name] {
 			continue // the name is one that we have put together ourselves
 		}
-		if may, err := c.mayUse(ctx, name, database, seen); err != nil || may {
+		if may, err := s.mayOpen(ctx, name, database, seen); err != nil || may {
 			return may, err
 		}
 	}

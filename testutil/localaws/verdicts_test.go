@@ -251,7 +251,7 @@ func (s *scene) follow() (reasons []string) {
 			s.t.Fatalf("the advice cannot be followed: %s", text)
 		}
 	}
-	s.t.Fatalf("no end after twelve actions: %s", strings.Join(reasons, "\n"))
+	s.t.Fatalf("no end after twelve actions: %s\n%s", strings.Join(slices.Compact(reasons), "\n"), s.text)
 	return nil
 }
 
@@ -437,6 +437,14 @@ var scenes = map[string]func(*scene){
 		right := s.has(s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "dbname", "nowhere"), awsemu.Value{})
 		s.names, s.fix = "correct dbname in the secret", func() { s.put(s.value(s.user, right)) }
+	},
+	"a dbname that is none, and a superuser is at hand": func(s *scene) {
+		s.my()
+		s.alternating()
+		right, boss := s.has(s.user), s.superuser()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "dbname", "nowhere", "masterarn", boss), awsemu.Value{})
+		s.says, s.names = "There is no database `nowhere`", "SHOW DATABASES names those that there are"
+		s.fix = func() { s.put(s.value(s.user, right, "masterarn", boss)) }
 	},
 	"no slot for the role": func(s *scene) {
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
@@ -636,6 +644,31 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", db), awsemu.Value{})
 		s.say("GRANT "+role+" TO %u@'%'", s.user, "")
 		s.names, s.fix = "SET DEFAULT ROLE that role", func() { s.say("SET DEFAULT ROLE "+role+to+"%u@'%'", s.user, "") }
+	},
+	"what lets it into its database is a role that is no default, and a superuser is at hand": func(s *scene) {
+		s.my()
+		s.alternating()
+		db, role, kept := "d"+s.user, "r"+s.user, "k"+s.user
+		s.exec("CREATE DATABASE "+db, "CREATE ROLE "+role, "CREATE ROLE "+kept, "GRANT SELECT, INSERT ON "+db+".* TO "+role)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", db, "masterarn", s.superuser()), awsemu.Value{})
+		for _, r := range []string{role, kept} {
+			s.say("GRANT "+r+" TO %u@'%'", s.user, "")
+			s.say("GRANT "+r+" TO %u@'%' WITH ADMIN OPTION", s.user+"boss", "")
+		}
+		s.says, s.never = "and is no default role", "SHOW GRANTS FOR"
+	},
+	"the user lost its privileges on the database, and its clone has them": func(s *scene) {
+		s.my()
+		s.alternating()
+		right := s.has(s.user)
+		s.say("GRANT CREATE VIEW ON shop.* TO %u@'%'", s.user, "")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "dbname", "shop", "masterarn", s.superuser()), awsemu.Value{})
+		for range 2 {
+			s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		}
+		s.say("REVOKE SELECT, CREATE VIEW ON shop.* FROM %u@'%'", s.user, "")
+		s.says, s.never = "It has no privilege on the database `shop`", "SHOW GRANTS FOR"
+		s.names, s.fix = "GRANT CREATE VIEW, SELECT ON `shop`.* TO `"+s.user+"`@`%`", s.givenLines
 	},
 	"the host is read-only, and no rotation has met it": func(s *scene) {
 		s.readOnly()
@@ -1498,10 +1531,14 @@ func (s *scene) madeAgain() {
 	s.say("DROP USER %u@'%'", current.Username, "")
 	s.say(s.dialect().create, current.Username, current.Password)
 	s.says = "recommended action: investigate"
-	s.names, s.fix = "if the two are a pair, and no other secret is for either of them", func() {
-		for _, line := range regexp.MustCompile(`(?m)^ {9}(GRANT .*)$`).FindAllStringSubmatch(s.text, -1) {
-			s.exec(line[1])
-		}
+	s.names, s.fix = "if the two are a pair, and no other secret is for either of them", s.givenLines
+}
+
+// givenLines runs the GRANTs that are printed.
+func (s *scene) givenLines() {
+	s.t.Helper()
+	for _, line := range regexp.MustCompile(`(?m)^ {9}(GRANT .*)$`).FindAllStringSubmatch(s.text, -1) {
+		s.exec(line[1])
 	}
 }
 
