@@ -180,7 +180,7 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 		return err
 	}
 	if len(c.allOriginals) == 0 {
-		return c.errorf(rotator.KindNotFound, "%s", gone(c.pair.Original, c.clones))
+		return c.lostOriginal(ctx)
 	}
 	if c.originals, err = c.changeable(ctx, c.allOriginals, c.pair.Original); err != nil {
 		return err
@@ -208,6 +208,48 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 			"of AWSCURRENT", c.pair.Clone)
 	}
 	return nil
+}
+
+// lostOriginal says how an original without an account comes back: by its name where another has a password of it, and
+// else with what the clone has.
+func (c *cloneSync) lostOriginal(ctx context.Context) error {
+	user := c.pair.Original
+	var former []account
+	if c.pair.Possession != nil {
+		_ = c.pair.Possession(ctx, func(p secret.Password) bool {
+			found, err := c.renamed(ctx, strategies.Login{User: user, Password: p})
+			if err == nil && found != nil {
+				former = found
+			}
+			return found != nil
+		})
+	}
+	if former != nil {
+		cause := renamedCause(user, former)
+		return c.errorf(rotator.KindNotFound, "%s, and user %q has a password that the secret has for it: %s",
+			noAccount(user), former[0].user, rotator.Sentence{Text: cause.Remedy, Fixes: cause.Fixes})
+	}
+	find := strategies.Fix(strategies.Login{}, "SELECT User, Host FROM mysql.user")
+	find.For = "if it was renamed, to find its name, and then RENAME USER it back"
+	lines := []rotator.Fix{find}
+	for _, clone := range accountsOnly(c.clones) {
+		to := account{user: user, host: clone.host}
+		create := strategies.Fix(strategies.Login{}, "CREATE USER "+to.String()+" IDENTIFIED BY 'PASSWORD'")
+		create.For = "if it was dropped, to create it again"
+		give, err := c.given(ctx, to, nil, "NONE", clone.account, "if it was dropped, and "+
+			strings.TrimPrefix(ifPair, "if ")+", to give it what it had")
+		if err != nil {
+			return err
+		}
+		if len(give) > 20 { // which no person reads
+			show := c.fix("%s", grantsOf(clone.account))
+			show.For = "if it was dropped, to see what to GRANT it, " + ifPair
+			give = []rotator.Fix{show}
+		}
+		lines = append(append(lines, create), give...)
+	}
+	return rotator.WithFix(c.errorf(rotator.KindNotFound, "%s: %s", noAccount(user), bringBack(user, c.clones)), "",
+		lines...)
 }
 
 // readGrantsAhead asks for what the accounts of both may do, which is asked for whatever is done.

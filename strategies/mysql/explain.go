@@ -466,12 +466,6 @@ func undecided(rows []accountRow, host string) bool {
 	})
 }
 
-// gone says what to do about a user without an account. The other user of a pair, if it is there, has the same
-// privileges.
-func gone(user string, clones []accountRow) string {
-	return noAccount(user) + ": " + bringBack(user, clones)
-}
-
 // noneFor says of a user that none of its accounts is for an address.
 func noneFor(user, host string, own []accountRow) string {
 	return fmt.Sprintf("no account of user %q is for the address of this function, which the server calls %s, but %s",

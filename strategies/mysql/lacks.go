@@ -68,24 +68,9 @@ func (s *session) asOther(ctx context.Context, r, other accountRow) (what rotato
 	if err != nil {
 		return what, err
 	}
-	want, defaultRole, err := s.grants(ctx, other.account)
-	missing := want.missing(have)
-	role := defaultRole != "NONE" && mine == "NONE"
-	if err != nil || len(missing) == 0 && !role {
+	give, err := s.given(ctx, r.account, have, mine, other.account, ifPair+", to give it that")
+	if err != nil || give == nil {
 		return what, err
-	}
-	var give []rotator.Fix
-	line := func(sql string) rotator.Fix {
-		fix := s.fix("%s", sql)
-		fix.For = ifPair + ", to give it that"
-		return fix
-	}
-	exceptions := want.of(restriction).without(have).addRestrictions(r.account)
-	for _, sql := range append(missing.grants(r.account), exceptions...) {
-		give = append(give, line(sql.text))
-	}
-	if role {
-		give = append(give, line(s.defaultRoleStatement(r.account, defaultRole)))
 	}
 	lines := rotator.RunEach(give...)
 	if len(give) > 20 { // which no person reads
@@ -93,6 +78,28 @@ func (s *session) asOther(ctx context.Context, r, other accountRow) (what rotato
 	}
 	return rotator.Sentencef("Account %s has what it lacks, "+ifPair+": %s (or, if account %s is to have none of it, "+
 		"take it from account %s)", other, lines, r, other), nil
+}
+
+// given are the statements that give an account, which has some rights and a default role, what another has beside.
+func (s *session) given(ctx context.Context, to account, have rights, role string, from account, purpose string) (
+	give []rotator.Fix, err error) {
+	want, defaultRole, err := s.grants(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	line := func(sql string) {
+		fix := s.fix("%s", sql)
+		fix.For = purpose
+		give = append(give, fix)
+	}
+	exceptions := want.of(restriction).without(have).addRestrictions(to)
+	for _, sql := range append(want.missing(have).grants(to), exceptions...) {
+		line(sql.text)
+	}
+	if defaultRole != "NONE" && role == "NONE" {
+		line(s.defaultRoleStatement(to, defaultRole))
+	}
+	return give, nil
 }
 
 // ifPair stands where one account is to get what another may do: the names prove nothing, for the writer of the secret
@@ -181,7 +188,8 @@ func (s *session) makeDefault(of account, now string, roles []string) rotator.Se
 	for _, r := range roles {
 		line := s.fix("%s", s.defaultRoleStatement(of, r))
 		if now != "NONE" && s.mariadb {
-			line.Note = "in place of " + now + ", the default role until now: GRANT that TO " + r + " if clients need both"
+			line.Note = "in place of " + now + ", the default role until now: GRANT that TO " + r + " if clients " +
+				"need both"
 		}
 		if len(roles) > 1 {
 			line.For = "if it is to be " + r

@@ -1118,6 +1118,20 @@ var scenes = map[string]func(*scene){
 		s.say(s.dialect().set, s.user, s.canary())
 		s.never = "hides"
 	},
+	"the original is renamed, and AWSCURRENT is of the clone": func(s *scene) {
+		s.brokenPair("RENAME USER %u@'%' TO %uold@'%'")
+		s.says = "and user \"" + s.user + "old\" has a password that the secret has for it"
+	},
+	"the original is dropped, and AWSCURRENT is of the clone, which has what it had": func(s *scene) {
+		s.brokenPair("DROP USER %u@'%'")
+		s.names, s.fix = "if it was dropped, to create it again", func() {
+			password := s.holder(s.arn, "AWSPREVIOUS").Password
+			for _, line := range regexp.MustCompile(`(?m)^ {9}((?:CREATE|GRANT) .*)$`).FindAllStringSubmatch(s.text, -1) {
+				s.exec(strings.Replace(line[1], "'PASSWORD'", "'"+password+"'", 1))
+			}
+			s.exec("SHOW GRANTS FOR " + s.user + "@'%'")
+		}
+	},
 	"the original is for another host": func(s *scene) {
 		s.brokenPair("RENAME USER %u@'%' TO %u@'10.0.%'")
 		s.says = "RENAME USER `" + s.user + "`@`10.0.%` TO `" + s.user + "`@`%`"
