@@ -36,7 +36,7 @@ func TestAfterTheChangeWhatPassesIsWaitedFor(t *testing.T) {
 		{step: rotator.StepTestSecret, kind: rotator.KindPrivilege, times: 1, fails: true, logins: 1},
 		{step: rotator.StepFinishSecret, kind: rotator.KindLoginRejected, times: 1, logins: 2},
 		{step: rotator.StepFinishSecret, kind: rotator.KindLoginRejected, times: 1, lockAfter: 3, fails: true, logins: 1},
-		{step: rotator.StepFinishSecret, kind: rotator.KindTooManyConnections, times: 99, logins: 1},
+		{step: rotator.StepFinishSecret, kind: rotator.KindTooManyConnections, times: 99, logins: 2},
 	} {
 		t.Run(fmt.Sprintf("%s, %d times %s, locks after %d", c.step, c.times, c.kind, c.lockAfter), func(t *testing.T) {
 			t.Parallel()

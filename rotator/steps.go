@@ -405,33 +405,53 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 // another account, which works on, it moves only if this login succeeds. Where both are of
 // one account, only an answer that judges the password stops the move: neither a lock, nor
 // a setting, nor a server without a free connection or a response makes the old value better.
+//
+// That is so of a value that testSecret has tested. Who may invoke the function and move AWSPENDING can send this step
+// alone, for any version of the secret: one that no server has judged is compared with AWSCURRENT first.
 func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error) {
 	if pending, err = v.readPending(ctx); err != nil {
 		return pending, err
 	}
-	if deadline, ok := ctx.Deadline(); ok { // a server that does not respond must leave time for the move
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
 	notes := len(v.record.Notes)
-	// no free connection is no reason to keep clients waiting
-	err = v.verifyAgain(ctx, secret.Document{}, pending.Document, false)
+	err = v.tryBeforeMove(ctx, secret.Document{}, pending.Document)
+	switches := v.switchesAccount(pending.Document)
+	if err != nil && !errors.Is(err, KindLoginRejected) && !switches {
+		current, failed := v.readCurrent(ctx)
+		if failed != nil {
+			return pending, failed
+		}
+		err = v.tryBeforeMove(ctx, current.Document, pending.Document)
+	}
 	v.record.Notes = v.record.Notes[:notes]
-	switch {
-	case errors.Is(err, KindLoginRejected):
+	var login LoginError
+	switch kind := KindOf(err); {
+	case kind == KindLoginRejected:
 		return pending, fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed "+
 			"after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs "+
 			"in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
-	case err != nil && v.switchesAccount(pending.Document):
+	case err != nil && switches:
 		return pending, fmt.Errorf("pending credentials: testSecret has passed, and now their user cannot log in. "+
 			"AWSCURRENT was not moved: it is for another user, which this rotation left as it was. If that lasts, fix "+
 			"what follows, then complete the rotation: aws secretsmanager rotate-secret --secret-id %s: %w",
 			v.event.SecretID, err)
+	case (kind == KindConflict || kind == KindMisconfigured) && !errors.As(err, &login): // of the value itself
+		return pending, fmt.Errorf("pending credentials: AWSCURRENT was not moved, for testSecret would not pass: %w",
+			err)
 	case err != nil:
 		v.logf("the login before the move did not judge the password, which testSecret has tested: %v", err)
 	}
 	return pending, nil
+}
+
+// tryBeforeMove has the pending value log in, in half of the time that is left: a server that does not respond must
+// leave some for the move, and one without a free connection is no reason to keep clients waiting.
+func (v *invocation) tryBeforeMove(ctx context.Context, current, pending secret.Document) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	return v.verifyAgain(ctx, current, pending, false)
 }
 
 // switchesAccount says whether a pending value is for another account than AWSCURRENT.

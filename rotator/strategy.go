@@ -21,7 +21,7 @@ type Strategy interface {
 	// account and place before it sends a password anywhere.
 	Apply(ctx context.Context, r Rotation) error
 	// Verify proves that r.Pending works, by using it. It changes nothing. Where
-	// r.Current is there, r.Pending has not been through Apply: as Apply does, it
+	// r.Current is there, r.Pending need not have been through Apply: as Apply does, it
 	// first checks that both name the same account and place, and is KindConflict
 	// otherwise.
 	Verify(ctx context.Context, r Rotation) error
@@ -134,7 +134,7 @@ type Rotation struct {
 	SecretARN string
 	VersionID string // id of the pending version
 
-	Current secret.Document // the value under AWSCURRENT; zero in Verify, but in a diagnosis
+	Current secret.Document // the value under AWSCURRENT; zero where Verify has nothing to compare
 	// Pending is the value under AWSPENDING; in a preflight the value that createSecret
 	// is about to store; zero in Propose.
 	Pending secret.Document

@@ -226,7 +226,8 @@ func (r Rotation) ExplainPolicy() Policy {
 // stops it, and discards a pending version that stands in the way. It reads no
 // value, moves no AWSCURRENT, and names no other function. It may ask the function
 // for a status and a recover, which moves AWSCURRENT to what has logged in and to
-// nothing else.
+// nothing else. It may send the steps of a rotation, too: SECURITY.md says what
+// finishSecret then moves to.
 func (r Rotation) OperatorPolicy() Policy {
 	return Policy{
 		{Sid: "Look", Effect: "Allow", Action: StringList{"secretsmanager:DescribeSecret",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -127,6 +128,41 @@ func TestALockedUserIsSaidToBeLocked(t *testing.T) {
 			d := w.status(`{"Step":"status","SecretId":"` + arn + `"}`)
 			if d.Versions[0].State != rotator.CredentialBlocked || !strings.Contains(d.Text(), c.unlock) {
 				t.Errorf("status: %s", d.Text())
+			}
+		})
+	}
+}
+
+// TestFinishSecretAloneMovesNothingElsewhere: who may invoke the function and move AWSPENDING, as an operator may, gives
+// that label to a version of another time, and sends finishSecret without the steps before it. No server judges such a
+// value, so that it took no login to have clients read it.
+func TestFinishSecretAloneMovesNothingElsewhere(t *testing.T) {
+	tier.NotInCheck(t)
+	for engine, open := range newestServers {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			db := open(t)
+			w := newWorld(t, plan{db: db, handler: db.family() + "-single-user", attempts: 1})
+			password := w.user(w.db.app)
+			for what, stored := range map[string]struct {
+				more []any
+				kind rotator.Kind
+			}{
+				"a port where nothing listens": {[]any{"port", dbserver.ClosedPort(t)}, rotator.KindConflict},
+				"a host that is gone":          {[]any{"host", "gone.invalid"}, rotator.KindConflict},
+				"another database":             {[]any{"dbname", "nowhere"}, rotator.KindConflict},
+				"no password":                  {[]any{"password", nil}, rotator.KindMisconfigured},
+				"another engine":               {[]any{"engine", "oracle"}, rotator.KindMisconfigured},
+			} {
+				value := append([]any{"username", "app", "password", password}, stored.more...)
+				arn := w.seed(strings.ReplaceAll(what, " ", "-"), current(w.document("username", "app", "password", password)), pending(w.document(value...)))
+				kind, message := w.invoke(arn, "finishSecret")
+				if kind != string(stored.kind) || !strings.Contains(message, "AWSCURRENT was not moved") {
+					t.Errorf("%s: %s: %s", what, kind, message)
+				}
+				if w.aws.AWS.Snapshot(arn).Holder("AWSCURRENT").ID == awsemu.VersionID(2) {
+					t.Errorf("%s: AWSCURRENT was moved", what)
+				}
 			}
 		})
 	}
