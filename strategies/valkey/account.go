@@ -97,6 +97,16 @@ func (s *session) find(all map[string]account, user, label string) (account, err
 	return a, nil
 }
 
+// checkRules refuses a user that may do nothing, or, where its clone gets its rules, no more than log in and look while
+// the clone may: it was deleted and made again. A rotation would save it so, over the line that the file has of it.
+func (s *session) checkRules(a, clone account) error {
+	if !a.bare() && (a.powerful() || !clone.powerful()) {
+		return nil
+	}
+	return s.errorf(rotator.KindPrivilege, "user %q %s, as one that was deleted and made again, and a rotation would "+
+		"save it so: %s", a.name, a.lacks(), restoreRules(a.name))
+}
+
 // saving is the command that saves users.
 func (s *session) saving() string {
 	if s.save == nil {
@@ -145,6 +155,9 @@ func (s *session) set(ctx context.Context, user string, dry bool, rules func(acc
 		return err
 	}
 	a, err := s.find(all, user, rotator.LabelCurrent)
+	if err == nil {
+		err = s.checkRules(a, account{})
+	}
 	if err != nil {
 		return err
 	}
@@ -372,6 +385,15 @@ func (s *session) align(ctx context.Context, login strategies.Login, pair strate
 		if _, err := s.find(all, pair.Target, rotator.LabelPrevious); err != nil {
 			return nil, also(denied, err)
 		}
+	}
+	original, clone := all[pair.Original], all[pair.Clone]
+	if !pair.PasswordOnly {
+		err = s.checkRules(original, clone)
+	} else if err = s.checkRules(original, account{}); err == nil {
+		err = s.checkRules(clone, account{})
+	}
+	if err != nil {
+		return nil, also(denied, err)
 	}
 	return s.changes(all, pair, p), denied
 }

@@ -70,12 +70,8 @@ func rejectionCause(all map[string]account, login strategies.Login) rotator.Reje
 	case right && a.on:
 		return rotator.RejectionCause{Right: true, Text: fmt.Sprintf("user %q is on and has this very password", user)}
 	case !a.powerful() && !login.Rotates:
-		may := "may do nothing"
-		if slices.ContainsFunc(a.rules, func(rule string) bool { return strings.HasPrefix(rule, "+") }) {
-			may = "has no command that reads or writes a key"
-		}
 		return blocked(bringBack(all, login), "user %q %s, as one that was deleted and made again, and its password "+
-			"is another or it is off", user, may)
+			"is another or it is off", user, a.lacks())
 	case !a.on:
 		other := ""
 		if !right {
@@ -103,6 +99,21 @@ func (a account) powerful() bool {
 		command, _, _ = strings.Cut(command, "|")
 		return permits && !ofNoKey[strings.ToUpper(command)]
 	})
+}
+
+// bare says whether an account has no command at all.
+func (a account) bare() bool {
+	return !slices.ContainsFunc(a.rules, func(rule string) bool {
+		return strings.HasPrefix(strings.TrimLeft(rule, "("), "+")
+	})
+}
+
+// lacks is what is said of an account that is not powerful.
+func (a account) lacks() string {
+	if a.bare() {
+		return "may do nothing"
+	}
+	return "has no command that reads or writes a key"
 }
 
 // bringBack says how a user that is gone, or has lost its rules, gets them: from one that has its password under

@@ -67,7 +67,7 @@ func TestWhatNoDryRunTries(t *testing.T) {
 		for users, command := range map[string]string{"aclfile": "ACL SAVE", "config": "CONFIG REWRITE"} {
 			s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: users})}
 			boss, app := s.login(s.Superuser, secret.NewPassword(s.Password)), name("app")
-			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app, "on", ">" + password().Reveal()}))
+			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app, "on", ">" + password().Reveal(), "+get"}))
 			counts := release != "redis-6" // which tells the commands of ACL and CONFIG not apart
 			finds := func(untold bool, says ...string) {
 				t.Helper()
@@ -115,7 +115,7 @@ func TestWhatWasNeverSavedIsSaidBefore(t *testing.T) {
 			for _, save := range saves {
 				s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: users})}
 				boss, app := s.login(s.Superuser, secret.NewPassword(s.Password)), name("app")
-				ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app, "on", ">" + password().Reveal()}))
+				ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app, "on", ">" + password().Reveal(), "+get"}))
 				said := func() bool {
 					t.Helper()
 					p := password()
@@ -143,12 +143,79 @@ func TestWhatWasNeverSavedIsSaidBefore(t *testing.T) {
 				}
 				ok(t, s.Exec(t.Context(), save))
 				if save[1] == "LOAD" {
-					ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app, "on", ">" + password().Reveal()}))
+					ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app, "on", ">" + password().Reveal(), "+get"}))
 				}
 				if said() {
 					t.Errorf("%s, %s: said after %v", release, users, save)
 				}
 			}
+		}
+	}
+}
+
+// TestNoRotationSavesWhatWasMadeAgain: a user that was deleted and made again without rules has them in the file alone, or
+// in the other of its pair. No rotation saves it so, or gives what it has left to the other; a clone is given its rules.
+func TestNoRotationSavesWhatWasMadeAgain(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		for _, c := range []struct {
+			what, breaks    string // %u: the user; %c: its clone
+			single          bool   // refuses a change of the user by itself
+			toClone, toUser bool   // refuses a rotation of the pair
+			only            bool   // refuses the same where only passwords are set
+		}{
+			{"in order", "PING", false, false, false, false},
+			{"the original", "ACL SETUSER %u reset on #%h", true, true, true, true},
+			{"the original, with a rule", "ACL SETUSER %u reset on #%h +ping", false, true, true, false},
+			{"the clone", "ACL SETUSER %c reset on #%h", false, false, false, true},
+			{"both", "ACL SETUSER %u reset on #%h; ACL SETUSER %c reset on #%h", true, true, true, true},
+			{"both, for rotations", "ACL SETUSER %u reset on #%h +acl; ACL SETUSER %c reset on #%h +acl", false, false, false, false},
+		} {
+			boss, app := s.pair(t)
+			clone := app.User + "_clone"
+			ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", clone, "on", "#" + sha(app.Password)}, ordinary...),
+				[]string{"ACL", "SAVE"}))
+			for b := range strings.SplitSeq(strings.NewReplacer("%u", app.User, "%c", clone, "%h", sha(app.Password)).Replace(c.breaks), ";") {
+				ok(t, s.Exec(t.Context(), strings.Fields(b)))
+			}
+			var lines []string
+			judge := func(change string, refused bool, changed, rehearsed error) {
+				t.Helper()
+				for _, err := range []error{rehearsed, changed} {
+					if !refused {
+						ok(t, err)
+						continue
+					}
+					wants(t, err, rotator.KindPrivilege, "deleted and made again", "do not ACL SAVE yet")
+				}
+				if after := []string{s.savedLine(t, app.User), s.savedLine(t, clone)}; refused && !slices.Equal(after, lines) {
+					t.Errorf("%s, %s, %s: the file has %q; it had %q", release, c.what, change, after, lines)
+				}
+			}
+			pair := func(target string, only bool) strategies.Pair {
+				return strategies.Pair{Original: app.User, Clone: clone, Target: target, PasswordOnly: only, Consent: true}
+			}
+			e, p := valkey.Engine{}, app.Password
+			for _, refused := range []struct {
+				pair strategies.Pair
+				is   bool
+			}{{pair(clone, true), c.only}, {pair(app.User, true), c.only}, {pair(app.User, false), c.toUser}, {pair(clone, false), c.toClone}} {
+				lines = []string{s.savedLine(t, app.User), s.savedLine(t, clone)}
+				_, err := e.DryRunEnsureClone(t.Context(), boss, refused.pair, p)
+				judge(fmt.Sprintf("%+v", refused.pair), refused.is, e.EnsureClone(t.Context(), boss, refused.pair, p), err)
+				if !refused.is { // as before
+					for b := range strings.SplitSeq(strings.NewReplacer("%u", app.User, "%c", clone, "%h", sha(app.Password)).Replace(c.breaks), ";") {
+						ok(t, s.Exec(t.Context(), strings.Fields(b)))
+					}
+				}
+			}
+			lines = []string{s.savedLine(t, app.User), s.savedLine(t, clone)}
+			_, err := e.DryRunSetPassword(t.Context(), boss, app.User, p)
+			judge("a password", c.single, e.SetPassword(t.Context(), boss, app.User, p), err)
+			_, err = e.DryRunKeeping(t.Context(), boss, app.User, p, p)
+			judge("two passwords", c.single, e.SetPasswordKeeping(t.Context(), boss, app.User, p, p), err)
+			judge("saving", c.single, e.Persist(t.Context(), boss, app.User, p), err)
 		}
 	}
 }
@@ -480,7 +547,7 @@ func TestClonesAreCopies(t *testing.T) {
 			Possession: func(context.Context, func(secret.Password) bool) error { return nil }}
 		for _, rules := range [][]string{
 			{"resetkeys", "~app:*", "&news", "+@read", "-mget", "(~log:* +set)", "(%R~ro:* %W~wo:* +@all -@dangerous)"},
-			{"resetkeys", "resetchannels", "clearselectors", "-@all", "+config|get", "~{tag}*"},
+			{"resetkeys", "resetchannels", "clearselectors", "-@all", "+config|get", "+get", "~{tag}*"},
 			{"allkeys", "allchannels", "allcommands"},
 			{"resetkeys", "~app\u00a0+@all\u2003allkeys", "-@all", "+get"}, // white space to Unicode, and to no server
 		} {

@@ -247,7 +247,7 @@ func TestTheDefaultUser(t *testing.T) {
 		old := password()
 		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: "config",
 			Conf: map[string]string{"requirepass": old.Reveal()}})}
-		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", "default", "on"}))
+		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", "default", "on", "+get"}))
 		boss := s.login(s.Superuser, secret.NewPassword(s.Password))
 		user := s.login("default", old)
 		p := password()
