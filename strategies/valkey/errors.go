@@ -43,6 +43,16 @@ const (
 	noFreeConnection = "end clients that hold connections without need, or raise maxclients"
 )
 
+// code is the first word of an answer, where it is one of those that servers have for errors. What else answers may say
+// again what it was sent, and a part of a password is found by nothing that takes values out of texts.
+func (s *session) code(word string) string {
+	other := func(r rune) bool { return r < 'A' || r > 'Z' }
+	if len(word) > 20 || strings.ContainsFunc(word, other) || strings.Contains(s.login.Password.Reveal(), word) {
+		return "with an error of its own"
+	}
+	return word
+}
+
 // wrap gives every failure of the client, the network and the server its kind and a sentence. The
 // server's own words are left out, for they may repeat what it was sent, but for the first.
 func (s *session) wrap(ctx context.Context, op operation, err error) error {
@@ -66,7 +76,7 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 			op.remedy = rotator.Sentencef("user %q may not do it", s.login.User)
 		}
 		kind, sentence = row.Kind, row.Sentence(s.login, inQuotes, op.remedy)
-		cause = fmt.Errorf("the server answered %.20s", word)
+		cause = errors.New("the server answered " + s.code(word))
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.KindDeadline, "the call was cancelled", ctx.Err()
 	case op.phase == dialing:

@@ -518,6 +518,32 @@ func TestClosedBeforeTheLogin(t *testing.T) {
 	}
 }
 
+// TestNoPartOfThePasswordIsShown: what answers may say again what it was sent, and a part of a value is found by nothing
+// that takes values out of texts.
+func TestNoPartOfThePasswordIsShown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		password, says string
+		shown          bool
+	}{
+		{"New-1abcdefghijklmnopqrstuvwxyz", "New-1abcdefghijklmnopqrstuvwxyz", false},
+		{"New-1abcdefghijklmnopqrstuvwxyz", "New-1ab", false},
+		{"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", false},
+		{"ABCDEF GHIJKL", "ABCDEF GHIJKL", false},
+		{"ABCDEF GHIJKL", "UNHEARD of", true},
+	} {
+		login := listen(t, func(conn net.Conn) {
+			if _, err := bufio.NewReader(conn).ReadString('\n'); err == nil {
+				io.WriteString(conn, "-"+c.says+"\r\n") //nolint:errcheck // the reader tells
+			}
+		})
+		err := valkey.Engine{}.Ping(t.Context(), with(login, secret.NewPassword(c.password)))
+		if word, _, _ := strings.Cut(c.says, " "); err == nil || strings.Contains(err.Error(), word[:min(len(word), 6)]) != c.shown {
+			t.Errorf("%q: %v", c.says, err)
+		}
+	}
+}
+
 // TestSentinel: it speaks the same protocol, and has users of its own.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
