@@ -340,30 +340,54 @@ func (s *session) unsaved(ctx context.Context) []strategies.Warning {
 		s.saving(), overwrites)}}
 }
 
-// unreached says where clients may be that this secret does not reach.
+// unreached says where clients may be that this secret does not reach. How many nodes a cluster has is shown to a user
+// that may ask for it (+cluster|info), which a rotation does not need.
 func (s *session) unreached(ctx context.Context) []strategies.Warning {
-	if len(s.others) > 0 {
-		return nil
+	covered := dial.Address(s.login) + " alone"
+	has, are := "server has", "server is a replica"
+	if n := len(s.all()); n > 1 {
+		covered = strconv.Itoa(n) + " servers"
+		has, are = "servers have", "servers are replicas, and their primary is not one of them"
 	}
-	unknown := func(what string) []strategies.Warning {
+	unknown := func(format string, args ...any) []strategies.Warning {
 		return []strategies.Warning{{Unknown: true,
-			Text: fmt.Sprintf("%s: users are not shared between servers, and this secret covers %s alone. List the "+
-				"others that its clients use in nodes", what, dial.Address(s.login))}}
+			Text: fmt.Sprintf("%s: users are not shared between servers, and this secret covers %s. List the "+
+				"others that its clients use in nodes", fmt.Sprintf(format, args...), covered)}}
 	}
 	if s.mode == "cluster" {
-		return unknown("the server is a node of a cluster")
+		if len(s.others) == 0 {
+			return unknown("the server is a node of a cluster")
+		}
+		answers, err := s.ask(ctx, operation{action: "counting the nodes"}, []string{"CLUSTER", "INFO"})
+		if err != nil {
+			return nil
+		}
+		info, _ := answers[0].(string)
+		if n, _ := strconv.Atoi(field(info, "cluster_known_nodes")); n > len(s.all()) {
+			return unknown("the cluster has %d nodes", n)
+		}
+		return nil
 	}
-	answers, err := s.do(ctx, operation{action: "looking for replicas"}, []string{"INFO", "replication"})
-	if err != nil {
-		return []strategies.Warning{{Unknown: true,
-			Text: fmt.Sprintf("whether the server has replicas is not shown to user %q (+info)", s.login.User)}}
+	replicas, covers, primaries := 0, 0, 0
+	for _, node := range s.all() {
+		answers, err := node.do(ctx, operation{action: "looking for replicas"}, []string{"INFO", "replication"})
+		if err != nil {
+			return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("whether the server has replicas is not "+
+				"shown to user %q (+info)", s.login.User)}}
+		}
+		info, _ := answers[0].(string)
+		n, _ := strconv.Atoi(field(info, "connected_slaves"))
+		if replicas += n; field(info, "role") == "slave" {
+			covers++
+		} else {
+			primaries++
+		}
 	}
-	info, _ := answers[0].(string)
-	switch n := field(info, "connected_slaves"); {
-	case field(info, "role") != "master" && field(info, "role") != "":
-		return unknown("the server is a replica")
-	case n != "" && n != "0":
-		return unknown("the server has " + n + " replicas")
+	switch {
+	case primaries == 0:
+		return unknown("the %s", are)
+	case replicas > covers:
+		return unknown("the %s %d replicas", has, replicas)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,9 +32,68 @@ func (s server) copyTo(t *testing.T, other server, logins ...strategies.Login) {
 }
 
 // and adds a server to what a login covers.
-func and(login strategies.Login, other server) strategies.Login {
-	login.Extra = map[string]string{"nodes": fmt.Sprintf("[%q]", other.Address())}
+func and(login strategies.Login, others ...server) strategies.Login {
+	var addresses []string
+	for _, other := range others {
+		addresses = append(addresses, other.Address())
+	}
+	login.Extra = map[string]string{"nodes": strings.Join(addresses, ",")}
 	return login
+}
+
+// TestAServerThatNodesLeaveOut: clients of the one that is not listed are locked out by a rotation of the others.
+// On every release it takes more than twenty seconds, until nodes of a cluster have heard of each other.
+func TestAServerThatNodesLeaveOut(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		for kind, says := range map[string]string{"replica": "have 2 replicas", "cluster": "the cluster has 3 nodes"} {
+			t.Run(release+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				o := dbserver.ValkeyOptions{Name: release}
+				if kind == "cluster" {
+					o.Mode = kind
+				}
+				var all []server
+				var boss, app strategies.Login
+				for i := range 3 {
+					all = append(all, server{dbserver.NewValkey(t, o)})
+					switch {
+					case i == 0:
+						boss, app = all[0].pair(t)
+						ok(t, all[0].Exec(t.Context(), []string{"ACL", "SETUSER", boss.User, "+cluster"}))
+					case kind == "cluster":
+						all[0].copyTo(t, all[i], boss, app)
+						ok(t, all[0].Meet(t.Context(), all[i].ValkeyServer))
+					default:
+						all[0].copyTo(t, all[i], boss, app)
+						ok(t, all[i].Follow(t.Context(), all[0].ValkeyServer))
+						ok(t, all[0].Exec(t.Context(), []string{"SET", "1", "1"}, []string{"WAIT", strconv.Itoa(i), "0"}))
+					}
+				}
+				warns := func(says string, host server, others ...server) {
+					t.Helper()
+					at := and(boss, others...)
+					at.Host, at.Port = host.Host, host.Port
+					warnings, err := valkey.Engine{}.DryRunSetPassword(t.Context(), at, app.User, password())
+					ok(t, err)
+					if said := len(warnings) == 1 && warnings[0].Unknown && strings.Contains(warnings[0].Text, says) &&
+						strings.Contains(warnings[0].Text, "covers 2"); said != (says != "") || !said && len(warnings) > 0 {
+						t.Errorf("%s, %s: %+v; want %q", release, kind, warnings, says)
+					}
+				}
+				warns(says, all[0], all[1])
+				warns("", all[0], all[1], all[2])
+				if kind == "replica" {
+					warns("their primary is not one of them", all[1], all[2])
+					return
+				}
+				for _, s := range all[:2] { // how many there are is not shown then
+					ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", boss.User, "-cluster"}))
+				}
+				warns("", all[0], all[1])
+			})
+		}
+	}
 }
 
 // TestServersOfSeveral: users are replicated neither to replicas nor to nodes of a cluster. A secret that names one

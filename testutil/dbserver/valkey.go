@@ -224,16 +224,22 @@ func (s *ValkeyServer) Restart(ctx context.Context) error {
 
 // Meet has a node of a cluster know another, and returns when both do.
 func (s *ValkeyServer) Meet(ctx context.Context, other *ValkeyServer) error {
+	knows := func(node *ValkeyServer, others int) bool {
+		info, err := node.Ask(ctx, node.Superuser, node.Password, []string{"CLUSTER", "INFO"})
+		return err == nil && strings.Contains(fmt.Sprint(info), fmt.Sprintf("cluster_known_nodes:%d\r", 1+others))
+	}
+	before := 0
+	for !knows(s, before) {
+		if before++; before > 9 {
+			return errors.New("cluster: the nodes that there are could not be counted")
+		}
+	}
 	if err := s.Exec(ctx, []string{"CLUSTER", "MEET", other.Host, strconv.Itoa(other.Port),
 		strconv.Itoa(other.bus)}); err != nil {
 		return err
 	}
 	for _, node := range []*ValkeyServer{s, other} {
-		err := node.await(ctx, func() bool {
-			info, err := node.Ask(ctx, node.Superuser, node.Password, []string{"CLUSTER", "INFO"})
-			return err == nil && strings.Contains(fmt.Sprint(info), "cluster_known_nodes:2")
-		})
-		if err != nil {
+		if err := node.await(ctx, func() bool { return knows(node, before+1) }); err != nil {
 			return fmt.Errorf("cluster: %w", err)
 		}
 	}
