@@ -499,9 +499,11 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 		}
 		if onLambda {
 			rows = append(rows, "S7", "S8")
-			if errors.Is(c.probes[pending].err, KindAccessDenied) { // testSecret reads it
-				c.attempt = cmp.Or(c.attempt, attemptFails)
-			}
+		}
+		// Each step reads AWSPENDING. What a person is denied, the function may be allowed, but a key is no one's.
+		if l := c.probes[pending]; errors.Is(l.err, KindAccessDenied) && onLambda ||
+			errors.Is(l.err, KindMisconfigured) && l.value.IsZero() {
+			c.attempt = cmp.Or(c.attempt, attemptFails)
 		}
 		for _, f := range c.check(ctx, rows...) {
 			if f.Status == StatusUnknown {

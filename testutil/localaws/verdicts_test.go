@@ -908,6 +908,14 @@ var scenes = map[string]func(*scene){
 	},
 	"the superuser secret's key is disabled":            func(s *scene) { s.superuserKey("Disabled") },
 	"the superuser secret's key is about to be deleted": func(s *scene) { s.superuserKey("PendingDeletion") },
+	"the key of AWSPENDING cannot be used": func(s *scene) { // one that the secret had before
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+		s.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault {
+			return awsemu.Fault{DecryptionFailure: c.SecretID == s.arn && c.Version == awsemu.VersionID(3)}
+		}
+		s.says, s.names = "recommended action: investigate", "see that it is enabled and not pending deletion"
+		s.fix = func() { s.aws.AWS.Fault = nil }
+	},
 	// Values that a person stored.
 	"a wrong password was stored": func(s *scene) {
 		right := s.has(s.user)
