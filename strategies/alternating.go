@@ -262,40 +262,15 @@ func (a AlternatingUsers) NotInDryRun(ctx context.Context, r rotator.Rotation) (
 	return notInDryRun(ctx, a.Engine, r, true, a.SuperuserSecretARN)
 }
 
-// TestUse implements rotator.UseTester. A clone that an original is to have rights from is looked at too; and where a
-// remark is all that the user in use can be told of itself, the superuser compares it with the other of its pair.
+// TestUse implements rotator.UseTester. A clone that an original is to have rights from is looked at too.
 func (a AlternatingUsers) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
-	clones, _ := a.Engine.(CloneTester)
-	pairs, _ := a.Engine.(PairTester)
-	if remark, err = testUse(ctx, a.Engine, r.Current); err != nil || clones == nil && (pairs == nil || remark == "") {
+	clones, ok := a.Engine.(CloneTester)
+	if remark, err = testUse(ctx, a.Engine, r, a.SuperuserSecretARN); err != nil || !ok {
 		return remark, err
 	}
 	login, pair, err := a.Engine.Traits().parseCurrent(r)
-	switch {
-	case err != nil:
-		return remark, err
-	case pairs != nil && remark != "":
-		return a.testPair(ctx, r, pairs, login, pair, remark)
-	case clones != nil && pair.InUse() == pair.Clone && !a.rotateOnly(r.Current):
+	if err == nil && pair.InUse() == pair.Clone && !a.rotateOnly(r.Current) {
 		return remark, clones.TestClone(ctx, login, pair)
 	}
-	return remark, nil
-}
-
-// testPair has the superuser compare the users of a pair. That it cannot be asked is no finding.
-func (a AlternatingUsers) testPair(ctx context.Context, r rotator.Rotation, tester PairTester, login Login, pair Pair,
-	remark string) (string, error) {
-	t := a.Engine.Traits()
-	superuser, _, err := superuserLogin(ctx, t, r, a.SuperuserSecretARN, login, pair.InUse(), pair.Target)
-	var lacks rotator.Sentence
-	if err == nil {
-		lacks, err = tester.TestPair(ctx, superuser, pair)
-	}
-	switch {
-	case err != nil:
-		return remark + "; the superuser could not be asked: " + err.Error(), nil
-	case lacks.Text == "":
-		return remark, nil
-	}
-	return "", rotator.WithFix(fmt.Errorf("%w: %s", rotator.KindPrivilege, lacks), "", lacks.Fixes...)
+	return remark, err
 }

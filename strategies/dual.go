@@ -93,5 +93,5 @@ func (d DualPasswords) NotInDryRun(ctx context.Context, r rotator.Rotation) (unt
 
 // TestUse implements rotator.UseTester.
 func (d DualPasswords) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
-	return testUse(ctx, d.Engine, r.Current)
+	return d.single().TestUse(ctx, r)
 }

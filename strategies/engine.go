@@ -138,8 +138,10 @@ type CloneTester interface {
 }
 
 // PairTester is an optional ability of a CloningEngine that gives both users of a pair the same: to see, as superuser,
-// that the user in use may do nothing, and what the other of its pair may do, which it lacks, with what gives it that.
-// "": it lacks nothing that is known. It changes nothing, and is called where TestUse had a remark.
+// that clients of the user in use may do nothing, on one of its hosts perhaps, and what the other of its pair may do,
+// or it itself on another host, with what gives them that. superuser.For has the password of the user in use, and the
+// other user need not be there. "": it lacks nothing that is known. It changes nothing, and is for people who ask for
+// status.
 type PairTester interface {
 	CloningEngine
 	TestPair(ctx context.Context, superuser Login, pair Pair) (lacks rotator.Sentence, err error)

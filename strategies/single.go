@@ -230,5 +230,9 @@ func (s SingleUser) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold
 
 // TestUse implements rotator.UseTester.
 func (s SingleUser) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
-	return testUse(ctx, s.Engine, r.Current)
+	arn := ""
+	if s.ThroughSuperuser {
+		arn = s.SuperuserSecretARN
+	}
+	return testUse(ctx, s.Engine, r, arn)
 }

@@ -91,15 +91,38 @@ func notInDryRun(ctx context.Context, e Engine, r rotator.Rotation, superuser bo
 	return p.NotInDryRun(ctx, login)
 }
 
-// testUse implements rotator.UseTester for the strategies.
-func testUse(ctx context.Context, e Engine, d secret.Document) (remark string, err error) {
+// testUse implements rotator.UseTester for the strategies. A superuser, where there is one, sees more than the user in
+// use can be told of itself. That it cannot be asked is no finding.
+func testUse(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN string) (remark string, err error) {
 	tester, ok := e.(UseTester)
 	if !ok {
 		return "", nil
 	}
-	login, err := e.Traits().parseLogin(d)
+	t := e.Traits()
+	login, err := t.parseLogin(r.Current)
 	if err != nil {
 		return "", err
 	}
-	return tester.TestUse(ctx, login)
+	remark, err = tester.TestUse(ctx, login)
+	pairs, ok := e.(PairTester)
+	if err != nil || !ok || fallbackARN == "" && r.Current.Text(keySuperuser) == "" {
+		return remark, err
+	}
+	pair, err := t.parsePair(r.Current, login.User)
+	if err != nil {
+		return remark, nil
+	}
+	superuser, _, err := superuserLogin(ctx, t, r, fallbackARN, login, pair.InUse(), pair.Target)
+	var lacks rotator.Sentence
+	if err == nil {
+		superuser.For.Passwords = passwordsOf(func() (Login, error) { return login, nil })
+		lacks, err = pairs.TestPair(ctx, superuser, pair)
+	}
+	switch {
+	case err != nil && remark != "":
+		return remark + "; the superuser could not be asked: " + err.Error(), nil
+	case err != nil || lacks.Text == "":
+		return remark, nil
+	}
+	return "", rotator.WithFix(fmt.Errorf("%w: %s", rotator.KindPrivilege, lacks), "", lacks.Fixes...)
 }

@@ -779,7 +779,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 			if have, haveRole, err = c.grants(ctx, clone.account); err != nil {
 				return nil, err
 			}
-			lacks, err := c.lacks(ctx, original, clone)
+			lacks, err := c.lacks(ctx, original, []accountRow{clone})
 			if err == nil && lacks.Text != "" { // clients would have nothing, and the clone's is the last copy
 				err = c.errorf(rotator.KindPrivilege, "%s", lacks)
 			}

@@ -115,6 +115,8 @@ const (
 	maxPassword = 256
 	// exclude is AWS's for both.
 	exclude = `:/@"'\`
+	// administrators are those that there are of each server of these.
+	administrators = "root or the master user of RDS"
 )
 
 // Traits implements strategies.Engine.
@@ -127,7 +129,7 @@ func (Engine) Traits() strategies.Traits {
 		MaxUserBytes:      32, // the server counts characters; bytes are on the safe side
 		MaxPasswordSize:   maxPassword,
 		ExcludeCharacters: exclude,
-		Administrators:    "root or the master user of RDS",
+		Administrators:    administrators,
 		DetectsPoolers:    true,
 		SeveralAccounts:   true,
 	}

@@ -99,7 +99,7 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 			continue
 		}
 		met, _ := serving(slices.Concat(anonymous, accountsOnly(own)), host)
-		if err := s.noDatabase(ctx, login.Database, met, partners, &causes[i]); err != nil {
+		if err := s.noDatabase(ctx, login.Database, met, own, partners, &causes[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -132,6 +132,10 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 	}) {
 		return "", err
 	}
+	s.actingAccount = me
+	if lacks, err := s.twinHas(ctx); err == nil && lacks.Text != "" {
+		return "", s.errorf(rotator.KindPrivilege, "%s", lacks)
+	}
 	other := account{user: otherOf(login.User), host: me.host}
 	from := "before the next rotation: its deployment or a backup says; and where %s is its clone, SHOW GRANTS FOR " +
 		"that, from which the next rotation takes what account %s lacks"
@@ -140,7 +144,7 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 			"original has"
 	}
 	return fmt.Sprintf("account %s may do nothing but log in. Was it dropped and created again? Then, as an "+
-		"administrator, GRANT it what it had "+from, me, other, me), nil
+		"administrator (%s), GRANT it what it had "+from, me, administrators, other, me), nil
 }
 
 // clientAddress is what the server takes for the address of this session.
@@ -260,16 +264,16 @@ func typedFor(user string) string { return namedIn(typed, user) }
 const mostCompared = 200
 
 // renamed gives the accounts of another name that have the password of a login, if they are of one: RENAME USER keeps
-// it. It does not look where there are too many.
+// it. Of too many it looks at those whose names have the user's in them before others.
 func (s *session) renamed(ctx context.Context, login strategies.Login) (found []account, err error) {
 	sql := "SELECT User, Host, HEX(authentication_string) FROM mysql.user"
 	if s.mariadb {
 		sql = "SELECT User, Host, Priv FROM mysql.global_priv"
 	}
 	rows, err := s.query(ctx, operation{action: "looking for the user by its password", sensitive: true},
-		fmt.Sprintf("%s WHERE User NOT IN ('', %s, %s) ORDER BY 1, 2 LIMIT %d", sql, quoteText(login.User),
-			quoteText(s.login.User), mostCompared+1))
-	if err != nil || len(rows) > mostCompared {
+		fmt.Sprintf("%s WHERE User NOT IN ('', %[2]s, %[3]s) ORDER BY LOCATE(%[2]s, User) = 0, 1, 2 LIMIT %[4]d", sql,
+			quoteText(login.User), quoteText(s.login.User), mostCompared))
+	if err != nil {
 		return nil, err
 	}
 	for _, row := range rows {

@@ -16,8 +16,9 @@ func (m MariaDB) TestPair(ctx context.Context, superuser strategies.Login, pair 
 	return Engine(m).TestPair(ctx, superuser, pair)
 }
 
-// TestPair implements strategies.PairTester: an account that was dropped and created again may do nothing, and what it
-// had its counterpart on the same host has still.
+// TestPair implements strategies.PairTester: an account that was dropped and created again, on the same host or beside
+// the one that there was, may do nothing. What it had its counterpart has still: one of its name for other hosts, or of
+// the other user of its pair.
 func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (lacks rotator.Sentence,
 	err error) {
 	s, err := e.openForChange(ctx, superuser, nil)
@@ -36,30 +37,99 @@ func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair s
 	if err != nil {
 		return lacks, err
 	}
-	for _, r := range accountsOnly(inUse) {
-		other, ok := serving(accountsOnly(others), r.host)
-		if !ok {
+	for _, r := range inUse {
+		if !r.changeable() || !ofSecret(ctx, superuser, r) {
 			continue
 		}
-		if lacks, err = s.lacks(ctx, r, other); err != nil || lacks.Text != "" {
+		lacks, err = s.lacks(ctx, r, slices.Concat(counterparts(r, inUse), counterparts(r, others)))
+		if err != nil || lacks.Text != "" {
 			return lacks, err
 		}
 	}
 	return lacks, nil
 }
 
-// lacks says of an account that may do nothing what its counterpart may do, with the statements that give it that.
-func (s *session) lacks(ctx context.Context, r, other accountRow) (lacks rotator.Sentence, err error) {
+// ofSecret says whether an account has the password of the secret that a superuser acts for, as far as that is known.
+func ofSecret(ctx context.Context, superuser strategies.Login, r accountRow) bool {
+	if superuser.For == nil || superuser.For.Passwords == nil {
+		return true
+	}
+	for p, err := range superuser.For.Passwords(ctx, r.user) {
+		if err == nil && r.accepts(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// counterparts are the accounts that some clients of one would meet if that were not there, or would have met: the one
+// that the server would let all of them in by comes first.
+func counterparts(r accountRow, rows []accountRow) (all []accountRow) {
+	rows = slices.DeleteFunc(accountsOnly(rows), func(other accountRow) bool { return other.account == r.account })
+	if first, ok := serving(rows, r.host); ok {
+		all = append(all, first)
+	}
+	for _, other := range rows {
+		known := func(a accountRow) bool { return a.account == other.account }
+		if covers(r.host, other.host) && !slices.ContainsFunc(all, known) {
+			all = append(all, other)
+		}
+	}
+	return all
+}
+
+// lacks says of an account that may do nothing what the first of others that may do something can, with the
+// statements that give it that.
+func (s *session) lacks(ctx context.Context, r accountRow, others []accountRow) (lacks rotator.Sentence, err error) {
 	have, _, err := s.grants(ctx, r.account)
 	if err != nil || len(have) > 0 {
 		return lacks, err
 	}
-	what, err := s.asOther(ctx, r, other)
-	if err != nil || what.Text == "" {
+	for _, other := range others {
+		what, err := s.asOther(ctx, r, other)
+		if err != nil || what.Text != "" {
+			return rotator.Sentencef("account %s may do nothing but log in, as one that was dropped and created "+
+				"again. %s", r, what), err
+		}
+	}
+	return lacks, nil
+}
+
+// twinHas is lacks of an account that sees for itself, as far as MySQL shows it, what others of its name may do. Which
+// of their roles are default ones it is not shown.
+func (s *session) twinHas(ctx context.Context) (lacks rotator.Sentence, err error) {
+	if s.mariadb {
+		return lacks, nil
+	}
+	twins, _, err := s.shownTwins(ctx)
+	if err != nil {
 		return lacks, err
 	}
-	return rotator.Sentencef("account %s may do nothing but log in, as one that was dropped and created again. %s", r,
-		what), nil
+	me := accountRow{account: s.actingAccount}
+	s.granted = map[account]granted{me.account: {rights{}, "NONE"}}
+	var rows []accountRow
+	for _, name := range twins {
+		twin, err := (&parser{tokens: tokens(name)}).account()
+		if err != nil {
+			return lacks, err
+		}
+		table, err := s.query(ctx, operation{action: "looking up the privileges of " + name, sensitive: true},
+			grantsOf(twin))
+		if err != nil {
+			return lacks, err
+		}
+		lines := make([]string, len(table))
+		for i, row := range table {
+			lines[i] = row[0]
+		}
+		found, _, err := parseGrants(lines, twin)
+		if err != nil {
+			return lacks, err
+		}
+		s.granted[twin] = granted{found, "NONE"}
+		rows = append(rows, accountRow{account: twin})
+	}
+	return s.lacks(ctx, me, counterparts(me, rows))
 }
 
 // asOther gives an account all that another may do and it may not. "": it lacks nothing of that.
@@ -68,7 +138,13 @@ func (s *session) asOther(ctx context.Context, r, other accountRow) (what rotato
 	if err != nil {
 		return what, err
 	}
-	give, err := s.given(ctx, r.account, have, mine, other.account, ifPair+", to give it that")
+	condition := ifPair
+	otherwise := fmt.Sprintf("if account %s is to have none of it, take it from account %s", r, other)
+	if r.user == other.user {
+		condition = ifSame
+		otherwise = fmt.Sprintf("if no client needs account %s, DROP USER %s", r, r)
+	}
+	give, err := s.given(ctx, r.account, have, mine, other.account, condition+", to give it that")
 	if err != nil || give == nil {
 		return what, err
 	}
@@ -76,9 +152,12 @@ func (s *session) asOther(ctx context.Context, r, other accountRow) (what rotato
 	if len(give) > 20 { // which no person reads
 		lines = rotator.Sentencef("GRANT it what SHOW GRANTS FOR %s shows", other)
 	}
-	return rotator.Sentencef("Account %s has what it lacks, "+ifPair+": %s (or, if account %s is to have none of it, "+
-		"take it from account %s)", other, lines, r, other), nil
+	return rotator.Sentencef("Account %s has what it lacks, %s: %s (or, %s)", other, condition, lines, otherwise),
+		nil
 }
+
+// ifSame stands where one account of a user is to get what another of the same name may do: they may have two owners.
+const ifSame = "if clients of both are this secret's"
 
 // given are the statements that give an account, which has some rights and a default role, what another has beside.
 func (s *session) given(ctx context.Context, to account, have rights, role string, from account, purpose string) (
@@ -116,7 +195,7 @@ func otherOf(user string) string {
 
 // noDatabase adds to the cause of a login whose password is right that its account may not use the database which the
 // secret names, and what gives it that, with all else that it had.
-func (s *session) noDatabase(ctx context.Context, database string, r accountRow, partners []accountRow,
+func (s *session) noDatabase(ctx context.Context, database string, r accountRow, own, partners []accountRow,
 	cause *rotator.RejectionCause) error {
 	may, err := s.mayUse(ctx, r.account, database)
 	if err != nil || may {
@@ -133,13 +212,13 @@ func (s *session) noDatabase(ctx context.Context, database string, r accountRow,
 		return nil
 	}
 	cause.Text += fmt.Sprintf(". It has no privilege on the database %s", quoteIdent(database))
-	remedy, err := s.opening(ctx, database, r, partners)
+	remedy, err := s.opening(ctx, database, r, own, partners)
 	cause.Remedy, cause.Fixes = remedy.Text, remedy.Fixes
 	return err
 }
 
-// opening is what lets an account use a database: a role that it is granted, or what the other user of its pair may do.
-func (s *session) opening(ctx context.Context, database string, r accountRow, partners []accountRow) (
+// opening is what lets an account use a database: a role that it is granted, or what a counterpart may do.
+func (s *session) opening(ctx context.Context, database string, r accountRow, own, partners []accountRow) (
 	remedy rotator.Sentence, err error) {
 	have, defaultRole, err := s.grants(ctx, r.account)
 	if err != nil {
@@ -162,12 +241,13 @@ func (s *session) opening(ctx context.Context, database string, r accountRow, pa
 	if roles != nil {
 		return s.makeDefault(r.account, defaultRole, roles), nil
 	}
-	if other, ok := serving(accountsOnly(partners), r.host); ok {
-		if may, err := s.mayUse(ctx, other.account, database); err != nil || may {
-			if err == nil {
-				remedy, err = s.asOther(ctx, r, other)
-			}
+	for _, other := range slices.Concat(counterparts(r, own), counterparts(r, partners)) {
+		may, err := s.mayUse(ctx, other.account, database)
+		if err != nil {
 			return remedy, err
+		}
+		if may {
+			return s.asOther(ctx, r, other)
 		}
 	}
 	return rotator.Sentencef("GRANT it all that it had, as its deployment or a backup says, for one privilege alone " +

@@ -1123,6 +1123,7 @@ var scenes = map[string]func(*scene){
 		s.my()
 		s.pair("CREATE USER %u@'10.9.9.9' IDENTIFIED BY '%p'", "its password is another")
 		s.exec("ALTER USER " + s.user + "@'10.9.9.9' IDENTIFIED BY '" + s.holder(s.arn, "AWSCURRENT").Password + "'")
+		s.exec("GRANT SELECT ON shop.* TO " + s.user + "@'10.9.9.9'")
 		s.say(s.dialect().set, s.user, s.canary())
 		s.never = "hides"
 	},
@@ -1300,6 +1301,30 @@ var scenes = map[string]func(*scene){
 		s.madeAgain()
 		s.names = "Where it was dropped and created again, or lost privileges: GRANT it all that it had"
 		s.fix = func() { s.say("GRANT SELECT ON shop.* TO %u@'%'", s.user, "") }
+	},
+	"an account that may do nothing was made beside the user's, and a superuser is at hand": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.beside("127.0.0.1")
+		s.last = "recommended action: none" // a user that changes itself, and has two accounts, is another matter
+	},
+	"an account that may do nothing was made beside the user's": func(s *scene) {
+		s.only("mysql") // MariaDB shows nobody the accounts of its name for other hosts
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.beside("127.0.0.1")
+		s.last = "recommended action: none"
+	},
+	"an account that may do nothing was made beside the original's, for other clients": func(s *scene) {
+		s.my()
+		s.rotatedPair(2)
+		s.beside("10.%")
+	},
+	"the original was made again for other hosts, and may do nothing": func(s *scene) {
+		s.my()
+		s.rotatedPair(2)
+		s.beside("127.%")
+		s.say("DROP USER %u@'%'", s.user, "")
+		s.names = "if the two are a pair, and no other secret is for either of them"
 	},
 	"the user is renamed, and a superuser is at hand": func(s *scene) {
 		s.my()
@@ -1554,6 +1579,13 @@ func (s *scene) madeAgain() {
 	s.say(s.dialect().create, current.Username, current.Password)
 	s.says = "recommended action: investigate"
 	s.names, s.fix = "if the two are a pair, and no other secret is for either of them", s.givenLines
+}
+
+// beside makes an account of the user for a host, with the same password and no privilege.
+func (s *scene) beside(host string) {
+	s.t.Helper()
+	s.exec(fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED BY '%s'", s.user, host, s.holder(s.arn, "AWSCURRENT").Password))
+	s.says, s.names, s.fix = "recommended action: investigate", "if clients of both are this secret's", s.givenLines
 }
 
 // givenLines runs the GRANTs that are printed.
