@@ -54,6 +54,18 @@ func (a account) restore() []string {
 	for _, p := range a.passwords {
 		rules = append(rules, "#"+p)
 	}
+	if a.noPass {
+		rules = append(rules, "nopass")
+	}
+	return rules
+}
+
+// whole are the rules that make an account what it was.
+func (a account) whole() []string {
+	rules := slices.Concat([]string{"reset"}, a.rules, a.restore())
+	if a.on {
+		rules = append(rules, "on")
+	}
 	return rules
 }
 
@@ -71,14 +83,19 @@ func (s *session) accounts(ctx context.Context) (map[string]account, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.users = parseAccounts(answers[0])
+	return s.users, nil
+}
+
+// parseAccounts reads what ACL LIST answers.
+func parseAccounts(answer any) map[string]account {
 	all := map[string]account{}
-	for _, line := range list(answers[0]) {
+	for _, line := range list(answer) {
 		if a, ok := parseAccount(line); ok {
 			all[a.name] = a
 		}
 	}
-	s.users = all
-	return all, nil
+	return all
 }
 
 // find is one of some users, fit to have its password set. label is that of the version which has its password.
@@ -161,24 +178,51 @@ func (s *session) set(ctx context.Context, user string, dry bool, rules func(acc
 	if err != nil {
 		return err
 	}
-	return s.apply(ctx, dry, []change{{a, rules(a), a.restore()}})
+	return s.apply(ctx, dry, []change{{of: a, rules: rules(a)}})
 }
 
-// change is what becomes of one user, and how it is taken back.
+// change is what becomes of one user: by rules made of what it was, and, where they are all that it has, of another.
 type change struct {
-	of        account
-	rules     []string
-	backwards []string
+	of    account
+	rules []string
+	like  *account // nil: the passwords alone change
 }
 
-// apply makes changes and saves, in one transaction. A dry run has the server check the
-// commands, and then discards them. MULTI goes by itself: where it is refused, what follows would be carried out at
-// once.
+// meanwhile says whether users are no longer what the rules were made of. That another invocation has made the same of
+// them is none of that.
+func (c change) meanwhile(now map[string]account) bool {
+	is := now[c.of.name]
+	if c.like == nil {
+		return is.name == ""
+	}
+	return !now[c.like.name].same(*c.like) || !is.same(c.of) && !is.same(*c.like)
+}
+
+// same says whether an account may do what another may, and is let in as that is.
+func (a account) same(b account) bool {
+	return a.on == b.on && a.noPass == b.noPass && slices.Equal(a.rules, b.rules)
+}
+
+// backwards takes the change back.
+func (c change) backwards(was map[string]account) []string {
+	switch a := was[c.of.name]; {
+	case a.name == "":
+		return []string{"ACL", "DELUSER", c.of.name}
+	case c.like == nil:
+		return append([]string{"ACL", "SETUSER", a.name}, a.restore()...)
+	default:
+		return append([]string{"ACL", "SETUSER", a.name}, a.whole()...)
+	}
+}
+
+// apply makes changes and saves, in one transaction, which begins with what users are: where that is no longer what the
+// changes were made of, they are taken back. A dry run has the server check the commands, and then discards them. MULTI
+// goes by itself: where it is refused, what follows would be carried out at once.
 func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 	if err := s.checkRewrite(); err != nil {
 		return err
 	}
-	var commands [][]string
+	commands := [][]string{{"ACL", "LIST"}}
 	for _, c := range changes {
 		commands = append(commands, append([]string{"ACL", "SETUSER", c.of.name}, c.rules...))
 	}
@@ -206,13 +250,36 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 		return s.errorf(rotator.KindConflict, "the server did not carry out the transaction: nothing was changed; "+
 			"try again")
 	}
-	for i, r := range results {
-		if _, failed := r.(serverError); !failed {
-			continue
-		}
-		return s.takeBack(ctx, changes, i == len(results)-1 && s.save != nil)
+	was := parseAccounts(results[0])
+	refused := slices.IndexFunc(results, func(r any) bool { _, failed := r.(serverError); return failed })
+	switch {
+	case refused == len(results)-1 && s.save != nil:
+		undone := s.takeBack(ctx, changes, was, nil)
+		return fmt.Errorf("%w. %s", s.cannotSave("failed, so that the change would be lost at the next restart"),
+			undone)
+	case refused >= 0:
+		return s.errorf(rotator.KindInternal, "the server refused a rule of a user. %s", s.takeBack(ctx, changes, was,
+			s.save))
+	case slices.ContainsFunc(changes, func(c change) bool { return c.meanwhile(was) }):
+		return s.errorf(rotator.KindConflict, "its users were changed by others at the same time: try again. %s",
+			s.takeBack(ctx, changes, was, s.save))
 	}
 	return nil
+}
+
+// takeBack undoes what a transaction has left in memory, and in the file, if that was saved. It says what came of it.
+func (s *session) takeBack(ctx context.Context, changes []change, was map[string]account, save []string) string {
+	var commands [][]string
+	for _, c := range changes {
+		commands = append(commands, c.backwards(was))
+	}
+	if save != nil {
+		commands = append(commands, save)
+	}
+	if _, err := s.do(context.WithoutCancel(ctx), operation{action: "taking a change back"}, commands...); err != nil {
+		return "The change is in memory and could not be taken back; a retry goes on from there"
+	}
+	return "Nothing was changed"
 }
 
 // checkRewrite refuses what would keep the server from starting again, or give a user other rules then. CONFIG REWRITE
@@ -240,26 +307,6 @@ func (s *session) checkRewrite() error {
 			"aclfile, or change that user's name or rules", name, what, s.file)
 	}
 	return nil
-}
-
-// takeBack undoes what a transaction has left in memory when a part of it failed.
-func (s *session) takeBack(ctx context.Context, changes []change, saving bool) error {
-	commands := [][]string{}
-	for _, c := range changes {
-		commands = append(commands, append([]string{"ACL", "SETUSER", c.of.name}, c.backwards...))
-		if c.backwards == nil { // it was not there
-			commands[len(commands)-1] = []string{"ACL", "DELUSER", c.of.name}
-		}
-	}
-	undone := "Nothing was changed"
-	if _, err := s.do(context.WithoutCancel(ctx), operation{action: "taking a change back"}, commands...); err != nil {
-		undone = "The change is in memory and could not be taken back; a retry goes on from there"
-	}
-	if saving {
-		return fmt.Errorf("%w. %s", s.cannotSave("failed, so that the change would be lost at the next restart"),
-			undone)
-	}
-	return s.errorf(rotator.KindInternal, "the server refused a rule of a user. %s", undone)
 }
 
 // cannotSave says what keeps the server from saving users, and what shows that nothing does.
@@ -401,29 +448,26 @@ func (s *session) align(ctx context.Context, login strategies.Login, pair strate
 // changes are those of a pair whose users are fit to be changed.
 func (s *session) changes(all map[string]account, pair strategies.Pair, p secret.Password) []change {
 	password := []string{"resetpass", "#" + digest(p)}
-	if target := all[pair.Target]; pair.PasswordOnly {
-		return []change{{target, password, target.restore()}}
-	}
 	original, clone := all[pair.Original], all[pair.Clone]
-	if clone.name == "" {
-		clone.name = pair.Clone
-		rules := slices.Concat([]string{"reset"}, original.rules, password, []string{"on"})
-		return []change{{clone, rules, nil}}
+	if pair.PasswordOnly {
+		return []change{{of: all[pair.Target], rules: password}}
+	}
+	alike := clone.name != "" && slices.Equal(original.rules, clone.rules)
+	clone.name = pair.Clone // which may not be there yet
+	copied := func(passwords []string) change {
+		return change{clone, slices.Concat([]string{"reset"}, original.rules, passwords, []string{"on"}), &original}
 	}
 	var changes []change
-	alike := slices.Equal(original.rules, clone.rules)
-	whole := slices.Concat([]string{"reset"}, original.rules)
-	back := slices.Concat([]string{"reset"}, clone.rules, clone.restore(), []string{"on"})
 	switch {
 	case pair.Target == pair.Original:
-		changes = append(changes, change{original, password, original.restore()})
+		changes = append(changes, change{of: original, rules: password})
 		if !alike { // the clone is in use: its passwords stay
-			changes = append(changes, change{clone, slices.Concat(whole, clone.restore(), []string{"on"}), back})
+			changes = append(changes, copied(clone.restore()))
 		}
 	case alike:
-		changes = append(changes, change{clone, password, clone.restore()})
+		changes = append(changes, change{of: clone, rules: password})
 	default:
-		changes = append(changes, change{clone, slices.Concat(whole, password, []string{"on"}), back})
+		changes = append(changes, copied(password))
 	}
 	return changes
 }

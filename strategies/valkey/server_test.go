@@ -341,6 +341,69 @@ func TestSavingFails(t *testing.T) {
 	wants(t, s.logIn(t.Context(), app), rotator.KindLoginRejected, "")
 }
 
+// TestWhatChangesMeanwhileStays: whatever an administrator takes from the users of a pair between any two things that a
+// rotation sends, they have it not afterwards, in memory and after a restart.
+func TestWhatChangesMeanwhileStays(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		for what, c := range map[string]struct {
+			change [][]string // %u: the user; %c: its clone
+			gone   string     // what the clone has not in the end
+		}{
+			"off":     {[][]string{{"ACL", "SETUSER", "%c", "off"}, {"ACL", "SAVE"}}, "on "},
+			"a rule":  {[][]string{{"ACL", "SETUSER", "%u", "-set"}, {"ACL", "SETUSER", "%c", "-set"}, {"ACL", "SAVE"}}, "+set"},
+			"a key":   {[][]string{{"ACL", "SETUSER", "%u", "resetkeys"}, {"ACL", "SETUSER", "%c", "resetkeys"}, {"ACL", "SAVE"}}, "~*"},
+			"no user": {[][]string{{"ACL", "DELUSER", "%c", "%u"}, {"ACL", "SAVE"}}, "on "},
+		} {
+			met := 0
+			for n, last := int64(1), false; !last; n++ {
+				boss, app := s.pair(t)
+				clone := app.User + "_clone"
+				ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", clone, "on", "#" + sha(app.Password), "+strlen"},
+					ordinary...), []string{"ACL", "SAVE"})) // the clone is to be made the same
+				var said atomic.Int64
+				change := func() {
+					for _, words := range c.change {
+						words = slices.Clone(words)
+						for i := range words {
+							words[i] = strings.NewReplacer("%u", app.User, "%c", clone).Replace(words[i])
+						}
+						ok(t, s.Exec(t.Context(), words))
+					}
+				}
+				proxy := &strategytest.Proxy{Dial: s.Dial, OnChunk: func(c strategytest.Chunk) strategytest.ChunkAction {
+					if !c.FromServer && !c.Opening && said.Add(1) == n {
+						change()
+					}
+					return strategytest.ChunkForward
+				}}
+				ok(t, proxy.Listen())
+				far := boss
+				far.Port = proxy.Port()
+				err := valkey.Engine{}.EnsureClone(t.Context(), far, strategies.Pair{Original: app.User, Clone: clone, Target: clone,
+					Consent: true}, password())
+				if errors.Is(err, rotator.KindConflict) {
+					met++
+				}
+				proxy.Close()
+				if last = said.Load() < n; last {
+					continue
+				}
+				ok(t, s.Restart(t.Context()))
+				users, lerr := s.Users(t.Context())
+				ok(t, lerr)
+				if strings.Contains(users[clone]+" ", c.gone) {
+					t.Errorf("%s, %s, before piece %d: the clone has %q in the end: %v", release, what, n, users[clone], err)
+				}
+			}
+			if met == 0 {
+				t.Errorf("%s, %s: no change came between", release, what)
+			}
+		}
+	}
+}
+
 // TestWhereUsersAreSaved: in the configuration file by CONFIG REWRITE; where there is no file at
 // all, only if that was accepted.
 func TestWhereUsersAreSaved(t *testing.T) {
