@@ -252,7 +252,7 @@ func scalarsOf(raw, path string) []scalar {
 		index int    // -1: an object
 		named bool   // the name was read
 	}
-	levels := []level{{path: path, name: path, index: -1, named: true}}
+	levels := []level{{path: extend("", path), name: path, index: -1, named: true}}
 	before := 0 // where the token before ended
 	for {
 		token, err := dec.Token()
@@ -272,12 +272,14 @@ func scalarsOf(raw, path string) []scalar {
 		place, name := top.path, top.name
 		switch {
 		case top.index >= 0:
-			place += "[" + strconv.Itoa(top.index) + "]"
+			place = extend(place, "["+strconv.Itoa(top.index)+"]")
 			top.index++
 		case len(levels) > 1:
-			if place += "." + top.name; pathOf(top.name) != top.name {
-				place = top.path + pathOf(top.name)
+			step := pathOf(top.name)
+			if step == top.name {
+				step = "." + step
 			}
+			place = extend(place, step)
 			top.named = false
 		}
 		switch v := token.(type) {
@@ -302,6 +304,19 @@ func scalarsOf(raw, path string) []scalar {
 func names(name string, words ...string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(name, word) })
+}
+
+// extend gives the path of what is within a path, cut where that is long: each value below a long name, or deep within
+// others, has a path, and a function has little memory.
+func extend(path, step string) string {
+	const most, more = 200, "..."
+	if len(path) > most {
+		return path
+	}
+	if path += step; len(path) > most {
+		return strings.ToValidUTF8(path[:most], "") + more
+	}
+	return path
 }
 
 // pathOf is a name as a path begins with it.

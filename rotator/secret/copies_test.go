@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -250,4 +251,30 @@ func FuzzFollow(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPathsOfCopiesTakeLittleMemory: a function has 128 MB, and the writer of a secret chooses its names and how deep
+// they are nested, in 64 KB. Each value in it has a path.
+func TestPathsOfCopiesTakeLittleMemory(t *testing.T) {
+	const password = "old-password"
+	for what, more := range map[string]string{
+		"a long name":  `"` + strings.Repeat("n", 30000) + `":[` + strings.Repeat("1,", 15000) + `"` + password + `"]`,
+		"deep arrays":  `"a":` + strings.Repeat("[", 9000) + strings.Repeat("1,", 15000) + `"` + password + `"` + strings.Repeat("]", 9000),
+		"deep objects": `"a":` + strings.Repeat(`{"a":`, 9000) + `"` + password + `"` + strings.Repeat("}", 9000),
+	} {
+		d, err := ParseDocument(`{"password":"` + password + `",` + more + `}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		next, copies := d.Follow(d.SetPassword(NewPassword("new-password")))
+		runtime.ReadMemStats(&after)
+		if mb := (after.TotalAlloc - before.TotalAlloc) >> 20; mb > 50 {
+			t.Errorf("%s: %d MB", what, mb)
+		}
+		if len(copies) != 1 || strings.Contains(next.Encode().Reveal(), password) || len(copies[0].Path) > 300 {
+			t.Errorf("%s: %d copies: %.400s", what, len(copies), fmt.Sprint(copies))
+		}
+	}
 }
