@@ -255,8 +255,8 @@ func isGuess(err error) bool {
 // expected. What no password mends is said so of every version of that user, also of one that was not tested. That
 // one is rejected where the superuser sees another password, and tested where it sees this one, which locks nothing.
 // Where the server itself has said what blocks a login, three things are news: that the password is another; of a
-// version beside AWSCURRENT, that it is the one set; and that something else is to be run, as for an account for
-// another host than the one that the server's answer lets guess.
+// version beside AWSCURRENT, that it is the one set; and what is to be run where the server's answer lets guess, or
+// something else is, as for an account for another host.
 func (c *diagnoser) explain(ctx context.Context) {
 	current, pending, previous := c.labeledVersions()
 	explainer, ok := c.Strategy.(LoginExplainer)
@@ -285,7 +285,7 @@ func (c *diagnoser) explain(ctx context.Context) {
 		id, l := ids[i], c.probes[ids[i]]
 		proven := cause.Right && id != current
 		known := FixesOf(l.err)
-		news := cause.Blocked && len(withoutRepeats(append(known, cause.Fixes...))) > len(known)
+		news := cause.Blocked && (isGuess(l.err) || len(withoutRepeats(append(known, cause.Fixes...))) > len(known))
 		unknown := l.state == CredentialUnknown
 		if cause.Text == "" || l.state == CredentialBlocked && cause.Reset == "" && !proven && !news ||
 			unknown && (!cause.Right || cause.Remedy == "") {

@@ -31,6 +31,8 @@ type Cause struct {
 	// Fix is the statement that mends it, whole, with the same names in it; "": there is no single one.
 	// Note is what to know before it is run.
 	Fix, Note string
+	// Remedy is what {remedy} is in the tables, in words; "": the privilege that was missing.
+	Remedy string
 	// Lines are what else is to be run, each with what it is for.
 	Lines []rotator.Fix
 
@@ -175,7 +177,9 @@ func Markdown(causes []Cause) string {
 		if retry == RetryNo {
 			retry = "no"
 		}
-		text := strings.NewReplacer("{user}", "`USER`", "{database}", "`DATABASE`", "{address}", "`HOST:PORT`", "{remedy}", "(the privilege that was missing)", "|", `\|`).Replace(strings.ReplaceAll(c.Text, "{fix}", c.Fix))
+		remedy := cmp.Or(c.Remedy, "(the privilege that was missing)")
+		text := strings.NewReplacer("{user}", "`USER`", "{database}", "`DATABASE`", "{address}", "`HOST:PORT`", "|",
+			`\|`).Replace(strings.NewReplacer("{fix}", c.Fix, "{remedy}", remedy).Replace(c.Text))
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", codes, c.During, c.Kind, retry, text)
 	}
 	return b.String()

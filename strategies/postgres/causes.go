@@ -49,8 +49,9 @@ func Causes() []dial.Cause {
 		{Codes: []string{"28000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "the server does not let this user in from here, whatever the password; its own words follow"},
 		{Codes: []string{"42501"}, During: login, Kind: rotator.KindPrivilege, Public: true,
-			Text: "the user has no CONNECT privilege: {fix}",
-			Fix:  "GRANT CONNECT ON DATABASE {database} TO {user}"},
+			Text: "the user has no CONNECT privilege: {remedy}", Guesses: true,
+			Remedy: "GRANT CONNECT ON DATABASE {database} TO {user}; but a clone has the privilege as a member of " +
+				"its original: GRANT that to it, and nothing of its own"},
 		{Codes: []string{"55000"}, During: login, Kind: rotator.KindPrivilege,
 			Text: "the database {database} takes no connections: {fix}, " +
 				"or correct dbname in the secret",

@@ -231,7 +231,7 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 		return nil, "", err
 	}
 	if exists && (pair.PasswordOnly || pair.Target == pair.Original) { // a clone gets these from its original
-		if err := s.checkConnects(target); err != nil {
+		if err := s.checkConnects(ctx, target); err != nil {
 			return nil, "", err
 		}
 	}
@@ -281,17 +281,20 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 
 // checkConnects refuses a role of which nothing but the password is changed if clients that log in as it would not be
 // let into the database which the secret names.
-func (s *session) checkConnects(r role) error {
+func (s *session) checkConnects(ctx context.Context, r role) error {
 	if r.limit == 0 && !r.superuser {
 		return s.errorf(rotator.KindMisconfigured, "role %q has CONNECTION LIMIT 0, and a login would be refused: "+
 			"ALTER ROLE %s CONNECTION LIMIT -1", r.name, quoteIdent(r.name))
 	}
-	if !r.connects {
-		return s.errorf(rotator.KindMisconfigured, "role %q may not connect to database %q, and a login would be "+
-			"refused: GRANT CONNECT ON DATABASE %s TO %s", r.name, s.database, quoteIdent(s.database),
-			quoteIdent(r.name))
+	if r.connects {
+		return nil
 	}
-	return nil
+	why, lets, err := s.letsIn(ctx, r.name)
+	if err != nil {
+		return err
+	}
+	return s.errorf(rotator.KindMisconfigured, "role %q may not connect to database %q%s, and a login would be "+
+		"refused: %s", r.name, s.database, why, lets)
 }
 
 // bareWarnings speaks of a role that may do nothing, where the other of the pair may: it was dropped, and created again

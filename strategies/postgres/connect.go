@@ -87,7 +87,7 @@ func (e Engine) connectIn(ctx context.Context, login strategies.Login, encoding 
 	if err := s.logIn(ctx, conn, limit, encoding); err != nil {
 		tcp.Close()
 		return nil, wrapError(ctx, login, operation{phase: loggingIn, limit: limit, method: s.method,
-			proved: s.proved}, err)
+			proved: s.proved, remedy: connectRemedy(login)}, err)
 	}
 	return s, nil
 }

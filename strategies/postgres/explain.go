@@ -86,8 +86,14 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	say(r.iam, "REVOKE rds_iam FROM "+name, "role %q is a member of rds_iam, and RDS takes no passwords from those",
 		user)
 	say(r.limit == 0 && !r.superuser, "ALTER ROLE "+name+" CONNECTION LIMIT -1", "role %q has CONNECTION LIMIT 0", user)
-	say(!r.connects, "GRANT CONNECT ON DATABASE "+quoteIdent(s.database)+" TO "+name,
-		"role %q may not connect to database %q", user, s.database)
+	if !r.connects {
+		why, lets, err := s.letsIn(ctx, user)
+		if err != nil {
+			return rotator.RejectionCause{}, err
+		}
+		found = append(found, fmt.Sprintf("role %q may not connect to database %q%s: %s", user, s.database, why, lets))
+		fixes = append(fixes, lets)
+	}
 	if found != nil {
 		return rotator.RejectionCause{Text: strings.Join(found, "; "), Fixes: fixes, Blocked: true}, nil
 	}
@@ -111,6 +117,53 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 			"hash: set its password", user)
 	}
 	return rotator.RejectionCause{Text: text}, nil
+}
+
+// letsIn is what lets a role into the database. A clone has CONNECT as a member of its original: with a privilege of
+// its own it would be left as it is from then on, and not act as the original (see EnsureClone).
+func (s *session) letsIn(ctx context.Context, user string) (why string, lets rotator.Fix, err error) {
+	connect := func(user string) string {
+		return "GRANT CONNECT ON DATABASE " + quoteIdent(s.database) + " TO " + quoteIdent(user)
+	}
+	lets = strategies.Fix(strategies.Login{}, connect(user))
+	original, isClone := strings.CutSuffix(user, cloneSuffix)
+	if !isClone {
+		return "", lets, nil
+	}
+	rows, err := s.query(ctx, operation{action: "looking up the original"}, "SELECT has_database_privilege(oid, "+
+		"current_database(), 'CONNECT'), pg_has_role(to_regrole(quote_ident($2)), oid, 'USAGE') FROM pg_roles "+
+		"WHERE rolname = $1", original, user)
+	if err != nil || len(rows) == 0 {
+		return "", lets, err
+	}
+	var statements []string
+	if rows[0][1] != "t" {
+		why = fmt.Sprintf(", for no membership gives it what its original %q may", original)
+		statements = append(statements, s.give(original, user))
+	}
+	if rows[0][0] != "t" {
+		why, statements = fmt.Sprintf(", nor may its original %q", original), append(statements, connect(original))
+	}
+	lets = strategies.Fix(strategies.Login{}, strings.Join(statements, "; "))
+	lets.Note = fmt.Sprintf("if role %q is the clone of role %q: its name alone says so", user, original)
+	return why, lets, nil
+}
+
+// connectRemedy is letsIn by the name of the user alone: the server has said neither its version nor what there is.
+func connectRemedy(login strategies.Login) rotator.Sentence {
+	user := quoteIdent(login.User)
+	connect := strategies.Fix(login, "GRANT CONNECT ON DATABASE "+quoteIdent(login.Database)+" TO "+user)
+	original, isClone := strings.CutSuffix(login.User, cloneSuffix)
+	if !isClone {
+		return rotator.Sentencef("%s", connect)
+	}
+	member := "GRANT " + quoteIdent(original) + " TO " + user
+	give := strategies.Fix(login, member+" WITH INHERIT TRUE, SET TRUE")
+	give.Note = fmt.Sprintf("if role %q is the clone of role %q; until PostgreSQL 15: %s; ALTER ROLE %s INHERIT",
+		login.User, original, member, user)
+	connect.For = fmt.Sprintf("if role %q is the clone of none, to let it in", login.User)
+	return rotator.Sentencef("if it is the clone of role %q, it has the privilege as a member of that, and is to have "+
+		"none of its own, for rotations would leave it as it is then: %s; if it is none: %s", original, give, connect)
 }
 
 // gone says what to do about a role that is not there. What an original owned and was granted is not to be seen once it

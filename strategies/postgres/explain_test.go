@@ -73,6 +73,60 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 	})
 }
 
+// TestACloneIsLetInAsAMember, and not by a privilege of its own, for which rotations would leave it as it is: where
+// the original alone may connect, what is printed has the clone log in, and it acts as the original after the next turns.
+func TestACloneIsLetInAsAMember(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		r.turn(t, true)
+		o, c, db := r.pair.Original, r.pair.Clone, r.original.Database
+		connect := "GRANT CONNECT ON DATABASE " + quoteIdent(db) + " TO "
+		s.run(t, "ALTER DATABASE "+db+" OWNER TO "+s.Superuser, "REVOKE CONNECT ON DATABASE "+db+" FROM PUBLIC",
+			connect+o+", "+r.admin.User, "ALTER ROLE "+c+" RESET role")
+		member := "GRANT " + quoteIdent(o) + " TO " + quoteIdent(c)
+		if s.Major >= 16 {
+			s.run(t, "GRANT "+o+" TO "+c+" WITH INHERIT FALSE, SET FALSE GRANTED BY "+r.admin.User)
+			member += " WITH INHERIT TRUE, SET TRUE"
+		} else {
+			s.run(t, "REVOKE "+o+" FROM "+c)
+		}
+		err := engine().Ping(t.Context(), r.clone)
+		wants(t, err, rotator.KindPrivilege, "no CONNECT privilege", member)
+		fixes := rotator.FixesOf(err)
+		if len(fixes) != 2 || !strings.HasPrefix(fixes[0].Run, member) || !strings.HasPrefix(fixes[1].For, "if ") {
+			t.Errorf("for a clone, its membership comes first: %+v", fixes)
+		}
+		superuser := with(s.superuser(), func(l *strategies.Login) { l.Database = db })
+		only := pairAt(r.pair, c)
+		only.PasswordOnly, only.Consent = true, true
+		_, err = engine().DryRunEnsureClone(t.Context(), superuser, only, password())
+		wants(t, err, rotator.KindMisconfigured, member)
+		for broken := range 2 {
+			if broken == 1 { // the original may not connect either
+				s.run(t, "REVOKE CONNECT ON DATABASE "+db+" FROM "+o)
+				member = connect + quoteIdent(o)
+			}
+			causes, err := engine().Explain(t.Context(), superuser, r.clone)
+			ok(t, err)
+			if run := causes[0].Fixes; len(run) != 1 || !strings.HasPrefix(run[0].Run, member) || !causes[0].Blocked {
+				t.Fatalf("want %s: %+v", member, causes)
+			}
+			s.run(t, strings.Split(causes[0].Fixes[0].Run, "; ")...)
+			ok(t, engine().Ping(t.Context(), r.clone))
+		}
+		r.turn(t, false)
+		r.turn(t, true)
+		if set := r.roleSetting(t); set != "role="+o {
+			t.Errorf("sessions of the clone act as %q", set)
+		}
+	})
+}
+
+func pairAt(pair strategies.Pair, target string) strategies.Pair {
+	pair.Target = target
+	return pair
+}
+
 // TestAnOriginalThatIsGoneIsNotPromisedToComeBack: no rotation makes one. A role in its place is named.
 func TestAnOriginalThatIsGoneIsNotPromisedToComeBack(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {

@@ -1030,6 +1030,17 @@ var scenes = map[string]func(*scene){
 		s.exec("REVOKE " + s.user + " FROM " + s.user + "_clone")
 		s.says = "clients lack what role"
 	},
+	"the original alone may connect, and the clone is no member": func(s *scene) {
+		s.only("postgres")
+		s.alternating()
+		s.exec("CREATE DATABASE of"+s.user, "REVOKE CONNECT ON DATABASE of"+s.user+" FROM PUBLIC")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", "of"+s.user, "masterarn", s.superuser()), awsemu.Value{})
+		s.exec("GRANT CONNECT ON DATABASE of" + s.user + " TO " + s.user)
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.exec("REVOKE "+s.user+" FROM "+s.user+"_clone", "ALTER ROLE "+s.user+"_clone RESET role")
+		s.say(s.dialect().set, s.user, s.canary())
+		s.says, s.never = "the superuser sees why: role", "GRANT CONNECT"
+	},
 	"the clone has become a superuser": func(s *scene) {
 		s.only("postgres")
 		s.rotatedPair(2)
