@@ -147,7 +147,8 @@ func Causes() []dial.Cause {
 func hbaLines() []rotator.Fix {
 	return []rotator.Fix{
 		{By: rotator.ByAdministrator, For: "to see the file and its entries, of which the first that fits counts",
-			Run: hbaEntries, Note: "RDS has no such file to edit"},
+			Run: hbaEntries, Note: "entries with an error come first: as long as there is one, the server goes on " +
+				"with what it read before, although it says t. RDS has no such file to edit"},
 		{By: rotator.ByAdministrator, For: "once the file is corrected, so that it counts", Run: reload},
 	}
 }
@@ -163,12 +164,13 @@ func tlsLines() []rotator.Fix {
 
 // pg_hba.conf is a file, and is read again only when that is asked for.
 const (
-	hbaEntries = "SELECT current_setting('hba_file') AS file, pg_hba_file_rules.* FROM pg_hba_file_rules ORDER BY " +
-		"line_number"
+	hbaEntries = "SELECT error, current_setting('hba_file') AS file, pg_hba_file_rules.* FROM pg_hba_file_rules " +
+		"ORDER BY error IS NULL, line_number"
 	reload    = "SELECT pg_reload_conf()"
 	turnOnTLS = "ALTER SYSTEM SET ssl = on"
 	hba       = ". As a superuser: " + hbaEntries + " shows the file and its entries; a change of it counts after " +
-		reload + ". RDS has none to edit: see the parameter group (rds.force_ssl) and rds_iam"
+		reload + ", once no entry has an error (until then the server goes on with what it read before). RDS " +
+		"has none to edit: see the parameter group (rds.force_ssl) and rds_iam"
 )
 
 const (

@@ -20,8 +20,8 @@ import (
 //
 // The original is the model, the clone its image. Whenever it is the clone's turn
 // (and so no client uses it), the clone is created if it is missing and takes over
-// the original's attributes (CONNECTION LIMIT, CREATEDB, CREATEROLE, REPLICATION,
-// BYPASSRLS; never SUPERUSER or VALID UNTIL), its security labels and its settings, those for single
+// the original's attributes (CONNECTION LIMIT, VALID UNTIL, CREATEDB, CREATEROLE, REPLICATION,
+// BYPASSRLS; never SUPERUSER), its security labels and its settings, those for single
 // databases included; what the original lost of these, the clone loses. At the
 // original's turn nothing but its password is set: a clone that AWS's template
 // made has none of these, and copying them back would strip the original. At each
@@ -256,7 +256,7 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 		return nil, "", s.errorf(rotator.KindNotFound, "there is no role %q on this server, though it is the user of "+
 			"AWSCURRENT", pair.Clone)
 	case !exists:
-		clone = role{name: pair.Clone, login: true, inherit: true, limit: -1}
+		clone = role{name: pair.Clone, login: true, inherit: true, limit: -1, ends: "infinity"}
 		err = s.create(ctx, pair, p)
 		original = s.roles[pair.Original] // as it is after a wait
 	default:
@@ -435,6 +435,9 @@ func (c *cloneSync) copyAttributes() {
 	if c.clone.limit != limit {
 		c.alter(fmt.Sprintf("CONNECTION LIMIT %d", limit))
 	}
+	if c.clone.ends != c.original.ends { // or who has a role for a while would have its clone for good
+		c.alter("VALID UNTIL '" + c.original.ends + "'")
+	}
 }
 
 func (c *cloneSync) alter(attribute string) {
@@ -596,13 +599,6 @@ func (s *session) become() string {
 
 // hasNoOwnGrants says whether a role has no rights of its own, but those of another one.
 func (s *session) hasNoOwnGrants(ctx context.Context, of, but role) (bool, error) {
-	look := lookUpOwnGrants(of.name, but.name)
-	row, err := s.row(ctx, look.operation, look.sql, look.args...)
-	return err == nil && row[0] == "t", err
-}
-
-// lookUpOwnGrants asks what hasNoOwnGrants says.
-func lookUpOwnGrants(of, but string) statement {
 	// Classes 'o' and 'a' of pg_shdepend are what a role owns and was granted, in
 	// all databases, 'i' initial privileges and 'r' policies.
 	const sql = `WITH RECURSIVE m(id) AS (
@@ -615,7 +611,8 @@ SELECT NOT EXISTS (
   AND NOT EXISTS (
     SELECT FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.member
     WHERE r.rolname = $1 AND a.roleid NOT IN (SELECT id FROM m))`
-	return statement{operation{action: "looking up privileges"}, sql, []string{of, but}}
+	row, err := s.row(ctx, operation{action: "looking up privileges"}, sql, of.name, but.name)
+	return err == nil && row[0] == "t", err
 }
 
 // set is ALTER ROLE ... SET or RESET. Values can be secrets of others, so errors

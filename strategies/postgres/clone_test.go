@@ -257,9 +257,6 @@ func TestCloneTakesAfterOriginal(t *testing.T) {
 				t.Errorf("settings of the clone:\n%s\nwant\n%s", got, want)
 			}
 			got, want := r.attributes(t, r.pair.Clone), r.attributes(t, o)
-			for _, end := range []string{`"2999-01-01T00:00:00+00:00"`, `"2998-12-31T23:00:00+00:00"`} {
-				want = strings.Replace(want, end, "null", 1) // VALID UNTIL is an account's own
-			}
 			if got != want {
 				t.Errorf("attributes of the clone: %s, want %s", got, want)
 			}
@@ -267,7 +264,7 @@ func TestCloneTakesAfterOriginal(t *testing.T) {
 		same()
 		r.turn(t, false)
 		same()
-		s.run(t, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT 3 NOCREATEDB NOCREATEROLE", o),
+		s.run(t, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT 3 NOCREATEDB NOCREATEROLE VALID UNTIL '3000-01-01'", o),
 			fmt.Sprintf("ALTER ROLE %s RESET search_path", o), fmt.Sprintf("ALTER ROLE %s SET work_mem = '6MB'", o),
 			fmt.Sprintf("ALTER ROLE %s IN DATABASE %s RESET ALL", o, r.original.Database))
 		r.turn(t, true)

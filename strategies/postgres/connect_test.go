@@ -533,6 +533,7 @@ func TestWhatClientsCannotDo(t *testing.T) {
 		}); got != 3+1 {
 			t.Errorf("%d round trips; want one beside the login", got)
 		}
+		s.run(t, "ALTER DATABASE "+login.Database+" RESET default_transaction_read_only")
 		// Made again, beside a clone that is no member of it any more.
 		bare, pw := s.NewRole(t, "LOGIN")
 		again := s.login(bare, pw)
@@ -541,18 +542,74 @@ func TestWhatClientsCannotDo(t *testing.T) {
 			admin = nil
 		}
 		clone := bare + "_clone"
-		says(again, append(admin, fmt.Sprintf("role %q has no privilege of its own", bare), "administrator GRANT it, before the next rotation, what it had")...)
+		says(again, append(admin, fmt.Sprintf("role %q may do nothing in database \"postgres\" but connect", bare), "administrator GRANT it, before the next rotation, what it had")...)
 		s.run(t, "CREATE ROLE "+clone+" LOGIN PASSWORD 'clone'")
 		t.Cleanup(func() { ok(t, s.Exec(context.Background(), "DROP ROLE "+clone)) })
 		says(again, fmt.Sprintf("then GRANT %q TO %q, if that is its clone", bare, clone))
 		says(s.login(clone, "clone"), fmt.Sprintf("GRANT %q TO %q, if it is the clone of that", bare, clone))
-		s.run(t, "GRANT "+bare+" TO "+clone)
-		says(s.login(clone, "clone"))
-		for _, can := range []string{"GRANT CONNECT ON DATABASE " + login.Database + " TO " + bare,
-			"REVOKE CONNECT ON DATABASE " + login.Database + " FROM " + bare + "; ALTER ROLE " + bare + " CREATEDB",
-			"ALTER ROLE " + bare + " NOCREATEDB SUPERUSER"} {
+		s.run(t, "GRANT "+bare+" TO "+clone, "GRANT CONNECT ON DATABASE "+login.Database+" TO "+bare)
+		says(again, "may do nothing") // which another database, or a login, is no matter of
+		again.Database = login.Database
+		says(again, "may do nothing")
+		for _, can := range []string{"ALTER ROLE " + bare + " CREATEDB", "ALTER ROLE " + bare + " NOCREATEDB SUPERUSER",
+			"ALTER ROLE " + bare + " NOSUPERUSER; GRANT pg_read_all_stats TO " + bare,
+			"REVOKE pg_read_all_stats FROM " + bare + "; GRANT CREATE ON DATABASE " + login.Database + " TO " + bare} {
 			s.run(t, can)
 			says(again)
+		}
+		s.run(t, "REVOKE ALL ON DATABASE "+login.Database+" FROM "+bare)
+		here := s.login(clone, "clone")
+		says(here, "may do nothing")
+		s.run(t, "GRANT USAGE ON SCHEMA public TO "+bare)
+		says(here)
+		s.run(t, "REVOKE USAGE ON SCHEMA public FROM "+bare)
+	})
+}
+
+// TestTheServerBeginsReadOnly: by postgresql.conf, a parameter group or ALTER SYSTEM.
+func TestTheServerBeginsReadOnly(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
+	s.run(t, "ALTER SYSTEM SET default_transaction_read_only = on")
+	s.run(t, "SELECT pg_reload_conf()")
+	for s.ask(t, "SHOW default_transaction_read_only") != "on" {
+	}
+	remark, err := engine().TestUse(t.Context(), s.superuser())
+	ok(t, err)
+	if want := "by ALTER SYSTEM SET default_transaction_read_only. If that is not on purpose, have an administrator run: " +
+		"ALTER SYSTEM RESET default_transaction_read_only, then SELECT pg_reload_conf()"; !strings.Contains(remark, want) {
+		t.Error(remark)
+	}
+}
+
+// TestTheSuperuserMayNotSetThePassword: who has CREATEROLE alone created the role, or was given it, and either is lost
+// where the role was dropped and created again, with all that it had.
+func TestTheSuperuserMayNotSetThePassword(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, _ := s.NewRole(t, "LOGIN")
+		boss, pw := s.NewRole(t, "LOGIN CREATEROLE")
+		says := func() rotator.RejectionCause {
+			t.Helper()
+			causes, err := engine().Explain(t.Context(), s.login(boss, pw), s.login(app, "another"))
+			ok(t, err)
+			return causes[0]
+		}
+		cause, admin := says(), fmt.Sprintf("GRANT %q TO %q WITH ADMIN OPTION", app, boss)
+		if s.Major < 16 {
+			if cause.Fixes != nil {
+				t.Errorf("%+v", cause)
+			}
+			return
+		}
+		if !strings.Contains(cause.Text, "its memberships, settings and privileges may be gone, too") ||
+			len(cause.Fixes) != 1 || cause.Fixes[0].Run != admin || cause.Blocked {
+			t.Errorf("%+v", cause)
+		}
+		_, query, _ := strings.Cut(cause.Text, "compare ")
+		query, _, _ = strings.Cut(query, ", and")
+		s.run(t, query, admin)
+		if cause := says(); cause.Fixes != nil || strings.Contains(cause.Text, "ADMIN") {
+			t.Errorf("%+v", cause)
 		}
 	})
 }

@@ -116,7 +116,17 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		text = fmt.Sprintf("role %q has no password stored, as after ALTER ROLE ... RENAME of a role with an md5 "+
 			"hash: set its password", user)
 	}
-	return rotator.RejectionCause{Text: text}, nil
+	cause := rotator.RejectionCause{Text: text}
+	if me := acting(s.roles); s.version >= 160000 && !r.admin && !me.superuser && me.name != user {
+		cause.Text += fmt.Sprintf("; and role %q, which sets its password, has no ADMIN OPTION on it, as where the "+
+			"role was dropped and created again. Then its memberships, settings and privileges may be gone, too, and "+
+			"clients that log in need them: compare SELECT roleid::regrole FROM pg_auth_members WHERE "+
+			"member = %s::regrole, and what it owns and was granted, with its deployment or a backup", me.name,
+			quoteLiteral(name))
+		cause.Fixes = []rotator.Fix{strategies.Fix(strategies.Login{},
+			"GRANT "+name+" TO "+quoteIdent(me.name)+" WITH ADMIN OPTION")}
+	}
+	return cause, nil
 }
 
 // letsIn is what lets a role into the database. A clone has CONNECT as a member of its original: with a privilege of
@@ -229,16 +239,15 @@ func (s *session) orTaken(ctx context.Context, user string, err error) error {
 }
 
 // TestUse implements strategies.UseTester: a standby lets clients in, who can read there and not write. A role without
-// any privilege of its own, and transactions that begin read-only, can be so on purpose. The latter cannot be seen in
-// this session, which has a value of its own: the settings of roles and databases say it, and not postgresql.conf.
+// any privilege in the database, and transactions that begin read-only, can be so on purpose.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
 	s, err := e.connect(ctx, login)
 	if err != nil {
 		return "", err
 	}
 	defer s.close()
-	look := s.lookUpUse()
-	answers, err := s.flight(ctx, ownOperators(look.operation), look, lookUpOwnGrants(login.User, ""))
+	look := lookUpUse(login.User)
+	answers, err := s.flight(ctx, ownOperators(look.operation), look)
 	if err != nil {
 		return "", err
 	}
@@ -254,16 +263,16 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 	}
 	var remarks []string
 	if by := row[1]; by != "" {
+		counts := ""
+		if by == alterSystem {
+			counts = ", then " + reload + " (RDS: the parameter group)"
+		}
 		remarks = append(remarks, fmt.Sprintf("transactions of its clients begin read-only, by %s SET "+
 			"default_transaction_read_only. If that is not on purpose, have an administrator run: %[1]s RESET "+
-			"default_transaction_read_only", by))
+			"default_transaction_read_only%s", by, counts))
 	}
-	bare, err := s.only(look.operation, answers[2].rows)
-	if err != nil {
-		return "", err
-	}
-	if row[2] == "t" && bare[0] == "t" {
-		remarks = append(remarks, s.bareRemark(login.User, row[3] == "t"))
+	if row[2] == "t" {
+		remarks = append(remarks, s.bareRemark(login.User, row[4], row[3] == "t"))
 	}
 	return strings.Join(remarks, "; "), nil
 }
@@ -274,27 +283,35 @@ func ownOperators(of operation) statement {
 	return statement{of, "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)", nil}
 }
 
-// lookUpUse asks what keeps a session's clients from writing: recovery, and what set default_transaction_read_only,
-// where the setting that counts (the user's in this database, the user's, the database's, that of all users) is on.
-// Then, whether its user has no attribute that is a privilege, and whether there is another of its pair.
-func (s *session) lookUpUse() statement {
+// alterSystem stands for postgresql.conf, too.
+const alterSystem = "ALTER SYSTEM"
+
+// lookUpUse asks what keeps a user's clients from writing: recovery, and what has set default_transaction_read_only,
+// which this session has as theirs do. Then, whether the user has no attribute that is a privilege, and nothing of what
+// it owns or was granted (itself, or a role that it is a member of) is in this database; and whether there is another
+// of its pair. To connect is no more than a login shows: the line that mends a login gives it.
+func lookUpUse(user string) statement {
 	const sql = `SELECT pg_is_in_recovery(), coalesce((
-  SELECT CASE WHEN split_part(v, '=', 2)::boolean THEN CASE WHEN x.setrole = 0 AND x.setdatabase <> 0
-    THEN 'ALTER DATABASE ' || quote_ident(d.datname)
-    ELSE 'ALTER ROLE ' || CASE x.setrole WHEN 0 THEN 'ALL' ELSE quote_ident(r.rolname) END ||
-      CASE x.setdatabase WHEN 0 THEN '' ELSE ' IN DATABASE ' || quote_ident(d.datname) END END END
-  FROM pg_db_role_setting x, unnest(x.setconfig) v
-  WHERE x.setrole IN (0, r.oid) AND x.setdatabase IN (0, d.oid) AND v LIKE 'default_transaction_read_only=%'
-  ORDER BY x.setrole = 0, x.setdatabase = 0 LIMIT 1), ''),
-  r.rolname = $1 AND NOT (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls),
-  EXISTS (SELECT FROM pg_roles o WHERE o.rolname = $2)
+  SELECT CASE source WHEN 'database' THEN 'ALTER DATABASE ' || quote_ident(d.datname)
+    WHEN 'user' THEN 'ALTER ROLE ' || quote_ident(r.rolname)
+    WHEN 'database user' THEN 'ALTER ROLE ' || quote_ident(r.rolname) || ' IN DATABASE ' || quote_ident(d.datname)
+    WHEN 'global' THEN 'ALTER ROLE ALL' ELSE '` + alterSystem + `' END
+  FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'), ''),
+  r.rolname = $1 AND NOT (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls)
+  AND NOT has_database_privilege(d.oid, 'CREATE') AND NOT EXISTS (
+    WITH RECURSIVE m(id) AS (
+      SELECT r.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
+    SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolsuper OR g.oid < 16384 OR EXISTS (
+      SELECT FROM pg_shdepend p WHERE p.refclassid = 'pg_authid'::regclass AND p.refobjid = m.id
+      AND p.dbid = d.oid AND p.deptype IN ('o', 'a', 'i', 'r'))),
+  EXISTS (SELECT FROM pg_roles o WHERE o.rolname = $2), d.datname
 FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()`
-	return statement{operation{action: "asking whether clients can read and write"}, sql,
-		[]string{s.login.User, otherOf(s.login.User)}}
+	return statement{operation{action: "asking whether clients can read and write"}, sql, []string{user, otherOf(user)}}
 }
 
-// bareRemark speaks of a role that has nothing of its own, as one that was dropped and created again.
-func (s *session) bareRemark(user string, paired bool) string {
+// bareRemark speaks of a role that has nothing in its database, as one that was dropped and created again, or whose
+// database was.
+func (s *session) bareRemark(user, database string, paired bool) string {
 	again := ""
 	if paired {
 		again = "; then " + regrant(user)
@@ -303,9 +320,10 @@ func (s *session) bareRemark(user string, paired bool) string {
 		again += fmt.Sprintf("; then, where another role that is no superuser sets its password and did not create "+
 			"it, GRANT %s TO that WITH ADMIN OPTION", quoteIdent(user))
 	}
-	return fmt.Sprintf("role %q has no privilege of its own. Was it dropped and created again? Then have an "+
-		"administrator GRANT it, before the next rotation, what it had, which its deployment or a backup says%s",
-		user, again)
+	return fmt.Sprintf("role %q may do nothing in database %q but connect, unless PUBLIC may. Was the role dropped "+
+		"and created again, or the database restored without owners and privileges? Then have an administrator "+
+		"GRANT it, before the next rotation, what it had, which its deployment or a backup says%s", user, database,
+		again)
 }
 
 // otherOf is the other of a pair by AWS's names.

@@ -15,7 +15,8 @@ import (
 type hbaEntry struct{ line, kind, address, netmask, method, options string }
 
 // checkHBA refuses to move clients to a role that pg_hba.conf turns away where it lets in the other of the pair:
-// testSecret logs in from one address, and clients come from others. Where the superuser may not read the entries, or
+// testSecret logs in from one address, and clients come from others. Nor is there a clone that gets in where its
+// original does not. Where the superuser may not read the entries, or
 // it is not known of which addresses they are (names of hosts), nothing is refused. What is read is the file, which the
 // server may be still to load.
 func (s *session) checkHBA(ctx context.Context, pair strategies.Pair) error {
@@ -36,18 +37,21 @@ func (s *session) checkHBA(ctx context.Context, pair strategies.Pair) error {
 		// the first that is for an address and the database counts, whatever it says
 		now, known := entryFor(of[inUse], from, !pair.NoTLS)
 		then, alsoKnown := entryFor(of[target], from, !pair.NoTLS)
+		if gains := pair.Target == pair.Clone && !pair.PasswordOnly && known && alsoKnown && then.admits() &&
+			!now.admits(); gains {
+			return rotator.WithFix(s.errorf(rotator.KindMisconfigured, "pg_hba.conf lets role %q, the clone, in from "+
+				"%s (line %s), and the original %q %s: who has the secret would gain that by this rotation. Name both "+
+				"roles in each line that names one%s", target, then.where(), then.line, inUse, now.turnsAway(), hba),
+				"", hbaLines()...)
+		}
 		unlikely := now.address == "all" && from.Is6() // nothing says that clients come by IPv6
 		if unlikely || !known || !alsoKnown || !now.takesPasswords() || then.admits() {
 			continue
 		}
-		otherwise := "by no entry"
-		if then.line != "" {
-			otherwise = fmt.Sprintf("not: line %s turns it away (%s)", then.line, then.says())
-		}
 		return rotator.WithFix(s.errorf(rotator.KindMisconfigured, "pg_hba.conf lets role %q in from %s (line %s), "+
 			"and role %q, to which this rotation moves clients, %s: name both roles in line %[3]s, with no entry "+
 			"before it that turns one away, or remove that if no client comes from there%[6]s", inUse, now.where(),
-			now.line, target, otherwise, hba), "", hbaLines()...)
+			now.line, target, then.turnsAway(), hba), "", hbaLines()...)
 	}
 	return nil
 }
@@ -165,6 +169,14 @@ func (e hbaEntry) admits() bool {
 // wantsName says whether the name in the client's certificate must be the role's.
 func (e hbaEntry) wantsName() bool {
 	return strings.Contains(e.options, "clientcert=verify-full") && !strings.Contains(e.options, "map=")
+}
+
+// turnsAway says it of an entry that does not admit.
+func (e hbaEntry) turnsAway() string {
+	if e.line == "" {
+		return "by no entry"
+	}
+	return fmt.Sprintf("not: line %s turns it away (%s)", e.line, e.says())
 }
 
 func (e hbaEntry) says() string {

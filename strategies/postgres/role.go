@@ -302,6 +302,7 @@ type role struct {
 	connects      bool // it may connect to the database
 	limit         int
 	validUntil    string // when VALID UNTIL ends, if that is within 30 days
+	ends          string // VALID UNTIL, or infinity
 
 	// What the server stores for the password, where that is known: a login shows
 	// it of its own account, and pg_authid of others to those who may read it.
@@ -330,7 +331,8 @@ func (s *session) lookUp(names []string) statement {
     AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'rdsadmin' AND rolsuper),
   pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION'),
   rolname = current_user, ` + near + `, has_database_privilege(oid, current_database(), 'CONNECT'),
-  rolconnlimit, ` + until + `, oid
+  rolconnlimit, ` + until + `, oid, CASE WHEN isfinite(rolvaliduntil)
+    THEN to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"') ELSE 'infinity' END
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	return statement{operation{action: "looking up roles"}, sql, []string{names[0], names[len(names)-1]}}
 }
@@ -339,7 +341,7 @@ FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 	found := map[string]role{}
 	for _, row := range rows {
-		r := role{name: row[0], oid: row[16]}
+		r := role{name: row[0], oid: row[16], ends: row[17]}
 		for i, flag := range []*bool{&r.superuser, &r.inherit, &r.createRole, &r.createDB, &r.login, &r.repl,
 			&r.bypassRLS,
 			&r.expired, &r.iam, &r.admin, &r.actingRole, &r.nearConnLimit, &r.connects} {
