@@ -2,7 +2,6 @@ package strategies
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -95,7 +94,8 @@ func pinging(ctx context.Context, e Engine, seen map[string]string) func(Login) 
 
 // Warning is what a dry run found that does not stop the change.
 type Warning struct {
-	Text string
+	Text  string
+	Fixes []rotator.Fix // what Text has a person run
 	// Unknown says that clients may be locked out or not, and that the account which looked is not shown
 	// which, or that they lack something now. PREFLIGHT=strict does not go on then.
 	Unknown bool
@@ -159,8 +159,11 @@ type Explainer interface {
 	Explain(ctx context.Context, superuser Login, rejected ...Login) ([]rotator.RejectionCause, error)
 }
 
-// Warn makes a Warning as fmt.Sprintf makes a string.
-func Warn(format string, args ...any) Warning { return Warning{Text: fmt.Sprintf(format, args...)} }
+// Warn makes a Warning as [rotator.Sentencef] makes a sentence.
+func Warn(format string, args ...any) Warning {
+	said := rotator.Sentencef(format, args...)
+	return Warning{Text: said.Text, Fixes: said.Fixes}
+}
 
 // Pair is two accounts that take turns.
 type Pair struct {

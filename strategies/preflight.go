@@ -307,7 +307,7 @@ func (x rehearsal) warnings(a *loginResult) rotator.Finding {
 	f := judge(nil)
 	texts := make([]string, len(a.warnings))
 	for i, w := range a.warnings {
-		texts[i] = w.Text
+		texts[i], f.Fixes = w.Text, append(f.Fixes, w.Fixes...)
 		switch {
 		case w.Attempts == 1:
 			f.Status, f.Kind = rotator.StatusFailed, rotator.KindMisconfigured

@@ -283,8 +283,8 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 // let into the database which the secret names.
 func (s *session) checkConnects(ctx context.Context, r role) error {
 	if r.limit == 0 && !r.superuser {
-		return s.errorf(rotator.KindMisconfigured, "role %q has CONNECTION LIMIT 0, and a login would be refused: "+
-			"ALTER ROLE %s CONNECTION LIMIT -1", r.name, quoteIdent(r.name))
+		return s.errorf(rotator.KindMisconfigured, "role %q has CONNECTION LIMIT 0, and a login would be refused: %s",
+			r.name, s.fix("ALTER ROLE %s CONNECTION LIMIT -1", quoteIdent(r.name)))
 	}
 	if r.connects {
 		return nil
@@ -310,10 +310,13 @@ func (s *session) bareWarnings(ctx context.Context, pair strategies.Pair) ([]str
 	if same, err := s.hasNoOwnGrants(ctx, inUse, target); err != nil || same {
 		return nil, err
 	}
-	return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("role %q may do nothing but log in, as one that "+
-		"was dropped and created again, and role %q, from which this rotation moves clients to it, may: GRANT it what "+
-		"it had, which its deployment or a backup says; or, to have it do what the other may: GRANT %s TO %s",
-		target.name, inUse.name, quoteIdent(inUse.name), quoteIdent(target.name))}}, nil
+	member := s.fix("GRANT %s TO %s", quoteIdent(inUse.name), quoteIdent(target.name))
+	member.For = fmt.Sprintf("if it is to do what role %q may", inUse.name)
+	w := strategies.Warn("role %q may do nothing but log in, as one that was dropped and created again, and role %q, "+
+		"from which this rotation moves clients to it, may: GRANT it what it had, which its deployment or a backup "+
+		"says; or, to have it do what the other may: %s", target.name, inUse.name, member)
+	w.Unknown = true
+	return []strategies.Warning{w}, nil
 }
 
 // create makes the clone. Its password goes in with it, so that at no moment there is a role that may log in and has
@@ -480,13 +483,14 @@ func (c *cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (boo
 		if err == nil && !free && pair.Target == pair.Clone {
 			err = c.errorf(rotator.KindMisconfigured, "role %[1]q is a member of role %[2]q, so that %[2]q cannot be "+
 				"given what is %[1]q's own (what it owns, was granted, or has by other memberships), and clients "+
-				"would lack that: REVOKE %[4]s FROM %[3]s, and the rotation turns the membership round; or move all "+
-				"of it to %[2]s (REASSIGN OWNED BY %[3]s TO %[4]s)",
-				c.original.name, c.clone.name, quoteIdent(c.original.name), quoteIdent(c.clone.name))
+				"would lack that: %[5]s, and the rotation turns the membership round; or move all of it to %[2]s "+
+				"(REASSIGN OWNED BY %[3]s TO %[4]s)", c.original.name, c.clone.name, quoteIdent(c.original.name),
+				quoteIdent(c.clone.name), c.fix("REVOKE %s FROM %s", quoteIdent(c.clone.name),
+					quoteIdent(c.original.name)))
 		}
 		return false, err
 	case reversed.is && pair.Target == pair.Clone:
-		return false, c.errorf(rotator.KindMisconfigured, "%s", adminOnly(pair, reversed.revoke))
+		return false, c.errorf(rotator.KindMisconfigured, "%s", c.adminOnly(pair, reversed.revoke))
 	case reversed.is: // clients are on the clone, and the rotation takes them back to the original
 		return false, nil
 	}
@@ -508,14 +512,18 @@ func (c *cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (boo
 // adminOnly says what to do where the original made the clone itself. PostgreSQL has
 // given it ADMIN OPTION on the clone then, and takes that for a circle (0LP01) when the
 // clone is to be its member.
-func adminOnly(pair strategies.Pair, revoke string) string {
-	if revoke == "" {
-		revoke = "find the groups through which it is a member, and REVOKE these"
+func (s *session) adminOnly(pair strategies.Pair, revoke string) rotator.Sentence {
+	drop := s.fix("DROP ROLE %s", quoteIdent(pair.Clone))
+	drop.For = "if no superuser can be used (Amazon RDS), as the role that has ADMIN OPTION"
+	drop.Note = "the rotation creates it anew"
+	run := rotator.Sentencef("find the groups through which it is a member, and REVOKE these")
+	if revoke != "" {
+		run = rotator.Sentencef("run %s", s.fix("%s", revoke))
 	}
-	return fmt.Sprintf("role %[1]q has ADMIN OPTION on role %[2]q, which gives it nothing that %[2]q may do, and "+
-		"keeps %[2]q from being made a member of %[1]q: run %[3]s as a superuser; or where no superuser can be used "+
-		"(Amazon RDS), as the role that has ADMIN OPTION: DROP ROLE %[4]s, and the rotation creates it anew",
-		pair.Original, pair.Clone, revoke, quoteIdent(pair.Clone))
+	return rotator.Sentencef("role %q has ADMIN OPTION on role %q, which gives it nothing that %[2]q may do, and keeps "+
+		"%[2]q from being made a member of %[1]q: %[3]s as a superuser; or where no superuser can be used (Amazon "+
+		"RDS), as the role that has ADMIN OPTION: %[4]s, and the rotation creates it anew", pair.Original, pair.Clone,
+		run, drop)
 }
 
 // setting is a row of pg_db_role_setting: a value for one database, or for all of

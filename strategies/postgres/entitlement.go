@@ -247,7 +247,7 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 		seen.NoProvenance = fmt.Sprintf("role %q is no member of %q with %sSET", pair.Clone, pair.Original,
 			map[bool]string{true: "INHERIT or "}[toClone])
 		if reversed.is && !reversed.gives {
-			seen.NoProvenance += "; " + adminOnly(pair, reversed.revoke)
+			seen.NoProvenance += "; " + s.adminOnly(pair, reversed.revoke).Text
 		}
 	case more != nil && toClone:
 		seen.NoProvenance = fmt.Sprintf("role %q has what role %q lacks: %s", pair.Clone, pair.Original,

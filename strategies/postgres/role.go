@@ -418,13 +418,14 @@ func (s *session) checkUsable(r role) error {
 	switch name := quoteIdent(r.name); {
 	case r.iam:
 		return s.errorf(rotator.KindMisconfigured, "role %q is a member of rds_iam, and RDS takes no passwords from "+
-			"those: REVOKE rds_iam FROM %s (or from the group it is in), or stop rotating this secret", r.name, name)
+			"those: %s (or from the group it is in), or stop rotating this secret", r.name,
+			s.fix("REVOKE rds_iam FROM %s", name))
 	case !r.login:
-		return s.errorf(rotator.KindPrivilege, "role %q is locked, and its password is left alone: ALTER ROLE %s LOGIN",
-			r.name, name)
+		return s.errorf(rotator.KindPrivilege, "role %q is locked, and its password is left alone: %s", r.name,
+			s.fix("ALTER ROLE %s LOGIN", name))
 	case r.expired && r.name != s.login.User:
 		return s.errorf(rotator.KindPrivilege, "the VALID UNTIL of role %q has passed, and no new password extends "+
-			"it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, name)
+			"it: %s", r.name, s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", name))
 	}
 	return nil
 }
@@ -453,9 +454,9 @@ func (s *session) storedForm(user string, p secret.Password, likes ...role) (str
 			"'scram-sha-256', in a parameter group on RDS; if not: POSTGRES_ALLOW_MD5=true", user)
 	case iterations > maxIterations:
 		return "", s.errorf(rotator.KindMisconfigured, "scram_iterations is %d for this session or this account, and "+
-			"this function takes at most %d: more would take it longer than a login may. ALTER ROLE %s RESET "+
-			"scram_iterations, or set a lower number where it is set", iterations, maxIterations,
-			quoteIdent(s.login.User))
+			"this function takes at most %d: more would take it longer than a login may. %s, or set a lower number "+
+			"where it is set", iterations, maxIterations,
+			s.fix("ALTER ROLE %s RESET scram_iterations", quoteIdent(s.login.User)))
 	}
 	s.guessed, s.upgrades = s.md5 && !isScram, isMD5 && !isScram && !s.allowMD5
 	if s.rehearsal {

@@ -416,3 +416,38 @@ func TestARoleCalledAsOneOfRDSStopsNothingElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatAPreflightHasRunStandsByItself: each statement in a refusal or a warning is one that a person runs, as it
+// stands, and ends what was said.
+func TestWhatAPreflightHasRunStandsByItself(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for breaks, run := range map[string]string{
+			"VALID UNTIL '2001-01-01'": "VALID UNTIL 'infinity'",
+			"VALID UNTIL 'tomorrow'":   "VALID UNTIL 'infinity'",
+			"NOLOGIN":                  "LOGIN",
+			"CONNECTION LIMIT 0":       "CONNECTION LIMIT -1",
+		} {
+			r := newRotation(t, s, "")
+			r.turn(t, true)
+			user := quoteIdent(r.pair.Original)
+			s.run(t, "ALTER ROLE "+user+" "+breaks)
+			dry := func() []rotator.Fix {
+				warnings, err := engine().DryRunEnsureClone(t.Context(), r.admin, pairAt(r.pair, r.pair.Original), password())
+				fixes := rotator.FixesOf(err)
+				for _, w := range warnings {
+					fixes = append(fixes, w.Fixes...)
+				}
+				return fixes
+			}
+			fixes := dry()
+			if len(fixes) != 1 || fixes[0].Run != "ALTER ROLE "+user+" "+run {
+				t.Errorf("%s: to be run: %+v", breaks, fixes)
+				continue
+			}
+			s.run(t, fixes[0].Run)
+			if left := dry(); left != nil {
+				t.Errorf("%s, mended: to be run: %+v", breaks, left)
+			}
+		}
+	})
+}

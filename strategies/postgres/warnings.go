@@ -14,7 +14,7 @@ func (s *session) warnings(r role) []strategies.Warning {
 	var all []strategies.Warning
 	if r.validUntil != "" {
 		all = append(all, strategies.Warn("the VALID UNTIL of role %q ends at %s UTC, and no new password extends "+
-			"it: ALTER ROLE %s VALID UNTIL 'infinity'", r.name, r.validUntil, quoteIdent(r.name)))
+			"it: %s", r.name, r.validUntil, s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", quoteIdent(r.name))))
 	}
 	if r.nearConnLimit {
 		all = append(all, strategies.Warn("role %q has nearly all of its %d connections in use, and testSecret needs "+
@@ -81,20 +81,22 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Wa
 	case pair.Target == pair.Original && s.seen.lacks != "" && !reversed.is:
 		// It is known, and the rotation mends it: not to stop it in strict mode either.
 		return append(all, strategies.Warn("clients are on role %q now, and lack what it had from role %q, to "+
-			"which this "+
-			"rotation moves them. To give it back at once: %s", pair.Clone, pair.Original, s.seen.lacks))
+			"which this rotation moves them. To give it back at once: %s", pair.Clone, pair.Original,
+			s.fix("%s", s.seen.lacks)))
 	case act != "" && act != "none":
 		return append(all, s.settingRoleWarnings(pair)...)
 	case reversed.is && reversed.gives:
 		return all
 	case reversed.is:
-		return append(all, strategies.Warning{Text: adminOnly(pair, reversed.revoke)})
+		return append(all, strategies.Warn("%s", s.adminOnly(pair, reversed.revoke)))
 	}
+	reassign := s.fix("REASSIGN OWNED BY %s TO %s", quoteIdent(pair.Clone), quoteIdent(pair.Original))
+	drop := s.fix("DROP OWNED BY %s", quoteIdent(pair.Clone))
+	reassign.For = fmt.Sprintf("while %q is in AWSCURRENT, in every database", pair.Original)
+	drop.For = "after that, in every database, for privileges alone are left"
 	return append(all, strategies.Warn("role %q owns objects or has its own grants, so it does not act as role %q, "+
-		"which cannot use what it creates. While %q is in AWSCURRENT, run REASSIGN OWNED BY %s TO %s and DROP OWNED "+
-		"BY %s in every database; the next rotation does the rest",
-		pair.Clone, pair.Original, pair.Original, quoteIdent(pair.Clone), quoteIdent(pair.Original),
-		quoteIdent(pair.Clone)))
+		"which cannot use what it creates. While %[2]q is in AWSCURRENT, run %[3]s and %[4]s in every database; the "+
+		"next rotation does the rest", pair.Clone, pair.Original, reassign, drop))
 }
 
 // settingRoleWarnings speaks of the minor releases that leave out every setting role.
