@@ -75,6 +75,8 @@ type situation struct {
 	stale bool
 	// copied: AWSPENDING holds AWSCURRENT's credentials.
 	copied bool
+	// otherUser: AWSPENDING is for another user than AWSCURRENT, whose password its rotation leaves alone.
+	otherUser bool
 	// unusable: AWSCURRENT logs in, and clients cannot work with it, or any password would log in.
 	unusable bool
 	// foreign: the secret is configured for another function, or its engine is not the
@@ -118,7 +120,7 @@ func decide(s situation) rule {
 type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
-	setUp, unusable                    []bool
+	setUp, unusable, otherUser         []bool
 	attempt                            []attempt
 
 	action Action
@@ -149,7 +151,7 @@ func (r rule) matches(s situation) bool {
 		matchesAny(r.stale, s.stale) && matchesAny(r.copied, s.copied) && matchesAny(r.foreign, s.foreign) &&
 		matchesAny(r.rotationOn, s.rotationOn) &&
 		matchesAny(r.setUp, s.setUp) && matchesAny(r.unusable, s.unusable) &&
-		matchesAny(r.attempt, s.attempt)
+		matchesAny(r.otherUser, s.otherUser) && matchesAny(r.attempt, s.attempt)
 }
 
 func matchesAny[T comparable](column []T, v T) bool {
@@ -277,6 +279,10 @@ func decisionTable() []rule {
 				"previous rotation isn't complete. That rotation will be reattempted.\", as expected)"},
 
 		// It does not.
+		{pending: is(CredentialWorks), otherUser: yes, action: ActionFinish,
+			reason: "AWSPENDING works and AWSCURRENT, which is for another user, does not: the rotation changed nothing " +
+				"of that user, whom something else keeps out, as its line says. Clients read its password until the " +
+				"label moves"},
 		{pending: is(CredentialWorks), action: ActionFinish,
 			reason: "AWSPENDING works and AWSCURRENT does not: the database has the new password, and clients read " +
 				"the old one until the label moves"},

@@ -49,6 +49,11 @@ func asStored() []situation {
 						if current == pending { // the same credentials
 							all = append(all, copied)
 						}
+						if pending == CredentialWorks { // of alternating users
+							other := s
+							other.otherUser = true
+							all = append(all, other)
+						}
 					}
 				}
 			}
@@ -82,6 +87,9 @@ func TestDecisions(t *testing.T) {
 			}
 			if s.pending != CredentialWorks && !(s.pending == CredentialRight && s.current == CredentialRejected) {
 				wrong("AWSCURRENT would move to a version that was not seen to log in")
+			}
+			if s.otherUser && strings.Contains(r.reason, "the database has the new password") {
+				wrong("that is no password of AWSCURRENT's user")
 			}
 			if s.current == CredentialWorks && s.stale {
 				wrong("what was changed in the meantime would be lost")

@@ -643,6 +643,8 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 	}
 	if pending != current {
 		s.pending = c.probes[pending].state
+		user, other := c.probes[current].value.Text("username"), c.probes[pending].value.Text("username")
+		s.otherUser = user != "" && other != "" && user != other
 		s.copied = isCopy(c.probes[pending].value, c.probes[current].value)
 		keys, _ := c.notFromCurrent(ctx, c.probes[current], c.probes[pending])
 		s.stale = pending == previous || keys != nil

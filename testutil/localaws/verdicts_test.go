@@ -523,6 +523,12 @@ var scenes = map[string]func(*scene){
 	"killed after setSecret": func(s *scene) {
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), s.value(s.user, s.has(s.user)))
 	},
+	"killed after setSecret, and the other user is locked": func(s *scene) {
+		s.alternating()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user+"_clone", s.has(s.user+"_clone")))
+		s.say(s.dialect().lock, s.user, "")
+		s.says, s.never = "recommended action: finish", "the database has the new password"
+	},
 	"killed after setSecret, and no slot is free": func(s *scene) {
 		s.only("postgres")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), s.value(s.user, s.has(s.user)))
