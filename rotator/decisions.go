@@ -280,9 +280,9 @@ func decisionTable() []rule {
 
 		// It does not.
 		{pending: is(CredentialWorks), otherUser: yes, action: ActionFinish,
-			reason: "AWSPENDING works and AWSCURRENT, which is for another user, does not: the rotation changed nothing " +
-				"of that user, whom something else keeps out, as its line says. Clients read its password until the " +
-				"label moves"},
+			reason: "AWSPENDING works and AWSCURRENT, which is for another user, does not: the rotation changed " +
+				"nothing of that user, whom something else keeps out, as its line says. Clients read its password " +
+				"until the label moves"},
 		{pending: is(CredentialWorks), action: ActionFinish,
 			reason: "AWSPENDING works and AWSCURRENT does not: the database has the new password, and clients read " +
 				"the old one until the label moves"},

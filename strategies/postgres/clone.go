@@ -241,11 +241,10 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 	}
 	original, ok := s.roles[pair.Original]
 	if !ok {
-		candidate, err := s.renamed(ctx, pair.Original)
+		_, text, remedy, err := s.gone(ctx, pair.Original)
 		if err != nil {
 			return nil, "", err
 		}
-		text, remedy := s.gone(pair.Original, candidate)
 		return nil, "", s.errorf(rotator.KindNotFound, "%s: %s. No rotation makes an original: the clone has its "+
 			"rights from it", text, remedy)
 	}
@@ -520,10 +519,10 @@ func (s *session) adminOnly(pair strategies.Pair, revoke string) rotator.Sentenc
 	if revoke != "" {
 		run = rotator.Sentencef("run %s", s.fix("%s", revoke))
 	}
-	return rotator.Sentencef("role %q has ADMIN OPTION on role %q, which gives it nothing that %[2]q may do, and keeps "+
-		"%[2]q from being made a member of %[1]q: %[3]s as a superuser; or where no superuser can be used (Amazon "+
-		"RDS), as the role that has ADMIN OPTION: %[4]s, and the rotation creates it anew", pair.Original, pair.Clone,
-		run, drop)
+	return rotator.Sentencef("role %q has ADMIN OPTION on role %q, which gives it nothing that %[2]q may do, and "+
+		"keeps %[2]q from being made a member of %[1]q: %[3]s as a superuser; or where no superuser can be used "+
+		"(Amazon RDS), as the role that has ADMIN OPTION: %[4]s, and the rotation creates it anew", pair.Original,
+		pair.Clone, run, drop)
 }
 
 // setting is a row of pg_db_role_setting: a value for one database, or for all of

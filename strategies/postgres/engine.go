@@ -168,11 +168,10 @@ func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehears
 }
 
 func (s *session) missing(user string) error {
-	name := quoteIdent(user)
-	return s.errorf(rotator.KindNotFound, "there is no role %q on this server: if it was renamed, to one of SELECT "+
-		"rolname FROM pg_roles WHERE rolcanlogin, ALTER ROLE ... RENAME TO %s; if it was dropped, CREATE ROLE %s "+
-		"LOGIN PASSWORD 'PASSWORD', with that of AWSPREVIOUS, where that is for it, in place of PASSWORD, and GRANT "+
-		"it what it had; or correct the user name in the secret", user, name, name)
+	return s.errorf(rotator.KindNotFound, "there is no role %q on this server: if it was renamed, to one of %s, "+
+		"%s; if it was dropped, CREATE ROLE %s LOGIN PASSWORD 'PASSWORD', with that of AWSPREVIOUS, where that is for "+
+		"it, in place of PASSWORD, and GRANT it what it had; or correct the user name in the secret", user, names(),
+		renameBack(user), quoteIdent(user))
 }
 
 // checkNewPassword refuses what the server would take in another sense than was meant.

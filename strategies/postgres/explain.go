@@ -63,8 +63,7 @@ func usersOf(logins []strategies.Login) []string {
 func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCause, error) {
 	r, ok := s.roles[user]
 	if !ok {
-		candidate, err := s.renamed(ctx, user)
-		text, remedy := s.gone(user, candidate)
+		candidate, text, remedy, err := s.gone(ctx, user)
 		cause := rotator.RejectionCause{Text: text, Remedy: remedy.Text, Fixes: remedy.Fixes, Blocked: candidate != ""}
 		if !cause.Blocked {
 			cause.Reset = "CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' -- if it was dropped, and " +
@@ -176,25 +175,49 @@ func connectRemedy(login strategies.Login) rotator.Sentence {
 		"none of its own, for rotations would leave it as it is then: %s; if it is none: %s", original, give, connect)
 }
 
-// gone says what to do about a role that is not there. What an original owned and was granted is not to be seen once it
-// is dropped: no rotation makes it again.
-func (s *session) gone(user, candidate string) (text string, remedy rotator.Sentence) {
+// gone says what to do about a role that is not there, and which one may be it, renamed. What an original owned and
+// was granted is not to be seen once it is dropped: no rotation makes it again. One that was renamed is given its name
+// back: a second one would own nothing. So that is said first.
+func (s *session) gone(ctx context.Context, user string) (candidate, text string, remedy rotator.Sentence, err error) {
+	if candidate, err = s.renamed(ctx, user); err != nil {
+		return "", "", remedy, err
+	}
 	text = fmt.Sprintf("there is no role %q on this server", user)
 	if candidate != "" {
 		rename := strategies.Fix(strategies.Login{}, "ALTER ROLE "+quoteIdent(candidate)+" RENAME TO "+quoteIdent(user))
 		rename.Note = fmt.Sprintf("if no client logs in as %q", candidate)
-		return text, rotator.Sentencef("role %q, which is in its place beside the other user of the pair, looks "+
-			"like it, renamed. If no client logs in by that name, %s", candidate, rename)
+		return candidate, text, rotator.Sentencef("role %q, which is in its place beside the other user of the pair, "+
+			"looks like it, renamed. If no client logs in by that name, %s", candidate, rename), nil
 	}
-	remade := ""
-	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
-		remade = fmt.Sprintf(" (the clone of %q, a rotation makes again, once AWSCURRENT is for %[1]q)", original)
+	row, err := s.row(ctx, operation{action: "looking up the other user"},
+		"SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", otherOf(user))
+	if err != nil {
+		return "", text, remedy, err
 	}
-	return text, rotator.Sentencef("if it was renamed, to one of SELECT rolname FROM pg_roles WHERE rolcanlogin, "+
-		"ALTER ROLE ... RENAME TO %[1]s; if it was dropped%[2]s, CREATE ROLE %[1]s LOGIN PASSWORD 'PASSWORD', with "+
-		"that of the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD (or another, where none "+
-		"is); then %[3]s; then GRANT it what it had, which its deployment or a backup says; or correct the user name "+
-		"in the secret", quoteIdent(user), remade, regrant(user))
+	remade, again := "", ""
+	if row[0] == "t" {
+		again = "; then " + regrant(user)
+		if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
+			remade = fmt.Sprintf(" (the clone of %q, a rotation makes again, once AWSCURRENT is for %[1]q)", original)
+		}
+	}
+	return "", text, rotator.Sentencef("if it was renamed, to one of %s, %s; if it was dropped%s, CREATE ROLE %s "+
+		"LOGIN PASSWORD 'PASSWORD', with that of the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of "+
+		"PASSWORD (or another, where none is)%s; then GRANT it what it had, which its deployment or a backup says; or "+
+		"correct the user name in the secret", names(), renameBack(user), remade, quoteIdent(user), again), nil
+}
+
+// names shows what a role that is not there may be called now, and renameBack gives it its name.
+func names() rotator.Fix {
+	f := strategies.Fix(strategies.Login{}, "SELECT rolname FROM pg_roles WHERE rolcanlogin")
+	f.For = "if it was renamed, to see its name"
+	return f
+}
+
+func renameBack(user string) rotator.Fix {
+	f := strategies.Fix(strategies.Login{}, "ALTER ROLE ... RENAME TO "+quoteIdent(user))
+	f.For = "if it was renamed, with its name now in place of the dots"
+	return f
 }
 
 // taken says what to do where a role of a pair was renamed and another has its name now. Nothing is printed that
@@ -357,11 +380,10 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 	}
 	rows := answers[1].rows
 	if len(rows) == 0 {
-		candidate, err := s.renamed(ctx, pair.Original)
+		_, text, remedy, err := s.gone(ctx, pair.Original)
 		if err != nil {
 			return err
 		}
-		text, remedy := s.gone(pair.Original, candidate)
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s: %s",
 			pair.Clone, text, remedy)
 	}

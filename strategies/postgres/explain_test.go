@@ -73,6 +73,28 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 	})
 }
 
+// TestARoleThatMayBeRenamedIsNotMadeTwice: the query for its name and the rename come first, on lines of their own, and
+// of the other user of a pair nothing is said unless there is one.
+func TestARoleThatMayBeRenamedIsNotMadeTwice(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		user, pw := s.NewRole(t, "LOGIN")
+		s.run(t, "ALTER ROLE "+user+" RENAME TO "+user+"old")
+		causes, err := engine().Explain(t.Context(), s.superuser(), s.login(user, pw))
+		ok(t, err)
+		fixes := causes[0].Fixes
+		if len(fixes) != 2 || !strings.HasPrefix(fixes[0].Run, "SELECT rolname FROM pg_roles") ||
+			fixes[1].Run != "ALTER ROLE ... RENAME TO "+quoteIdent(user) || !strings.HasPrefix(fixes[1].For, "if it was renamed") {
+			t.Errorf("to be run first: %+v", fixes)
+		}
+		if strings.Contains(causes[0].Remedy, "_clone") {
+			t.Errorf("names a clone that is not there: %s", causes[0].Remedy)
+		}
+		s.ask(t, "SELECT count(*)::text FROM ("+fixes[0].Run+") AS shown")
+		s.run(t, strings.Replace(fixes[1].Run, "...", quoteIdent(user+"old"), 1))
+		ok(t, engine().Ping(t.Context(), s.login(user, pw)))
+	})
+}
+
 // TestACloneIsLetInAsAMember, and not by a privilege of its own, for which rotations would leave it as it is: where
 // the original alone may connect, what is printed has the clone log in, and it acts as the original after the next turns.
 func TestACloneIsLetInAsAMember(t *testing.T) {
