@@ -544,6 +544,7 @@ type accountRow struct {
 	retained  bool   // a second password is retained (MySQL)
 	second    string // what the server checks that by
 	factors   bool   // it demands further factors beside the password (MySQL)
+	counts    bool   // the server blocks it after some wrong passwords
 
 	require   string            // REQUIRE SSL, or what it is
 	limits    string            // WITH MAX_QUERIES_PER_HOUR 5 ...
@@ -633,7 +634,7 @@ FROM mysql.user WHERE User = `
   CASE WHEN JSON_VALUE(p.Priv, '$.password_lifetime') > 0
     AND FROM_UNIXTIME(JSON_VALUE(p.Priv, '$.password_last_changed')) + INTERVAL JSON_VALUE(p.Priv, '$.password_lifetime') DAY < NOW() + INTERVAL 30 DAY
     THEN DATE_FORMAT(FROM_UNIXTIME(JSON_VALUE(p.Priv, '$.password_last_changed')) + INTERVAL JSON_VALUE(p.Priv, '$.password_lifetime') DAY, '%Y-%m-%d') ELSE '' END,
-  0, p.Priv, COUNT(*) OVER ()
+  0, p.Priv, @@GLOBAL.max_password_errors < 4294967295, COUNT(*) OVER ()
 FROM mysql.user u JOIN mysql.global_priv p ON p.Host = u.Host AND p.User = u.User WHERE u.User = `
 	}
 	return sql + quoteText(user) + " ORDER BY 1"
@@ -667,10 +668,12 @@ func (s *session) accounts(ctx context.Context, user string) ([]accountRow, erro
 		}
 		if s.mariadb {
 			rows[i].plugins, rows[i].stored = methods(t[16])
+			rows[i].counts = t[17] == "1"
 			continue
 		}
 		rows[i].plugins, rows[i].stored = []string{t[1]}, []string{verifier(t[16])}
 		rows[i].rules, rows[i].second, rows[i].factors = rules(t[17:]), verifier(t[22]), t[23] == "1"
+		rows[i].counts = attemptsOf(rows[i].rules["attempts"]) > 0
 	}
 	return rows, nil
 }

@@ -109,8 +109,9 @@ func (e Engine) DryRunEnsureClone(ctx context.Context, login strategies.Login, p
 type cloneSync struct {
 	*session
 	pair      strategies.Pair
-	originals []accountRow // the accounts of the original that count
-	clones    []accountRow // all accounts of the clone
+	ping      func(context.Context, strategies.Login) error // Engine.Ping
+	originals []accountRow                                  // the accounts of the original that count
+	clones    []accountRow                                  // all accounts of the clone
 
 	allOriginals []accountRow
 	leftovers    leftovers
@@ -141,7 +142,7 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 	if err != nil {
 		return nil, err
 	}
-	c := &cloneSync{session: s, pair: pair}
+	c := &cloneSync{session: s, pair: pair, ping: e.Ping}
 	err = c.readAll(ctx)
 	if err == nil && c.waited { // for seconds, in which the original may have lost what the clone is not to get
 		c.granted = nil

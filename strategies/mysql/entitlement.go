@@ -22,9 +22,9 @@ import (
 // SYSTEM_USER from its original, and nothing the other way round. MariaDB keeps no marks.
 // Its own user can write it, too (ALTER USER ... IDENTIFIED BY ... ATTRIBUTE). So where a mark
 // is all that there is, the account gets another password before it is given anything.
-// Possession needs no login, for the superuser reads by what the server checks passwords;
-// and each account of the name must have one of the secret's passwords, or it belongs to
-// another owner on another host.
+// Possession needs no login, for the superuser reads by what the server checks passwords,
+// unless the server counts wrong ones (byLogin); and each account of the name must have one
+// of the secret's passwords, or it belongs to another owner on another host.
 //
 // Administrative power is any privilege on *.* or on the mysql database, a role with
 // ADMIN OPTION, PROXY, and all that comes by roles. Accounts of one name may differ in it,
@@ -89,6 +89,7 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 	if seen.NoProvenance == "" && seen.Synced != nil {
 		seen.NoProvenance = "it has administrative privileges of its own"
 	}
+	asked := c.pair.Possession // of which possessed keeps the answer
 	c.markAlone = seen.NoProvenance == "" && len(next) > 0 && !c.pair.Consent && c.possessed(ctx, holds) != nil
 	if c.leftovers, err = c.lookForLeftovers(ctx); err != nil {
 		return err
@@ -97,10 +98,57 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 	if len(next) == 0 && seen.Admin == nil && seen.Gains == nil {
 		return nil // all of it is still to be created
 	}
-	if err := c.checkStrays(ctx, holds, others); err != nil {
-		return err
+	counted := slices.ContainsFunc(next, func(r accountRow) bool { return r.counts })
+	if !counted || c.pair.Consent {
+		if err := c.checkStrays(ctx, holds, others); err != nil {
+			return err
+		}
 	}
-	return c.pair.CheckEntitled(ctx, seen)
+	pair := c.pair
+	if counted && asked != nil { // and which of the accounts has a password of the secret, no comparison may say
+		seen.Holds, _ = holdsAll(next)
+		seen.Others = nil
+		c.pair.Possession, pair.Possession = asked, c.byLogin(asked, next)
+	}
+	return pair.CheckEntitled(ctx, seen)
+}
+
+// byLogin has a login decide what a comparison alone would otherwise, where the server counts wrong passwords of one of
+// the accounts: a guess in AWSPREVIOUS then costs what it costs anyone. What is stored says only which password to try,
+// so that no more than one wrong one is counted, and none where one is right.
+func (c *cloneSync) byLogin(possession func(context.Context, func(secret.Password) bool) error,
+	accounts []accountRow) func(context.Context, func(secret.Password) bool) error {
+	return func(ctx context.Context, stored func(secret.Password) bool) error {
+		if stored == nil {
+			return possession(ctx, nil)
+		}
+		var first secret.Password
+		var tried bool
+		var failure error
+		logsIn := func(p secret.Password) bool {
+			if slices.ContainsFunc(accounts, func(r accountRow) bool { return r.holds(interim(p)) }) {
+				p = interim(p)
+			}
+			login := c.login
+			login.User, login.Password, login.Database, login.For = c.pair.Target, p, "", nil
+			login.TLS.Disabled = login.TLS.Disabled && c.pair.NoTLS
+			tried, failure = true, c.ping(ctx, login)
+			return failure == nil
+		}
+		proof := possession(ctx, func(p secret.Password) bool {
+			if first.Empty() {
+				first = p
+			}
+			return !tried && stored(p) && logsIn(p)
+		})
+		if proof != nil && !tried && !first.Empty() {
+			logsIn(first)
+		}
+		if proof != nil && failure != nil && rotator.KindOf(failure) != rotator.KindLoginRejected {
+			return failure
+		}
+		return proof
+	}
 }
 
 // possessed asks once whether the secret holds a password of the accounts.

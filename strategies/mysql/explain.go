@@ -264,14 +264,16 @@ func typedFor(user string) string { return namedIn(typed, user) }
 const mostCompared = 200
 
 // renamed gives the accounts of another name that have the password of a login, if they are of one: RENAME USER keeps
-// it. Of too many it looks at those whose names have the user's in them before others.
+// it. Of too many it looks at those whose names have the user's in them before others, and at none whose wrong
+// passwords the server counts: that would be a guess which costs nothing.
 func (s *session) renamed(ctx context.Context, login strategies.Login) (found []account, err error) {
-	sql := "SELECT User, Host, HEX(authentication_string) FROM mysql.user"
+	sql := "SELECT User, Host, HEX(authentication_string) FROM mysql.user WHERE " +
+		"COALESCE(User_attributes->>'$.Password_locking.failed_login_attempts', '0') = '0'"
 	if s.mariadb {
-		sql = "SELECT User, Host, Priv FROM mysql.global_priv"
+		sql = "SELECT User, Host, Priv FROM mysql.global_priv WHERE @@GLOBAL.max_password_errors = 4294967295"
 	}
 	rows, err := s.query(ctx, operation{action: "looking for the user by its password", sensitive: true},
-		fmt.Sprintf("%s WHERE User NOT IN ('', %[2]s, %[3]s) ORDER BY LOCATE(%[2]s, User) = 0, 1, 2 LIMIT %[4]d", sql,
+		fmt.Sprintf("%s AND User NOT IN ('', %[2]s, %[3]s) ORDER BY LOCATE(%[2]s, User) = 0, 1, 2 LIMIT %[4]d", sql,
 			quoteText(login.User), quoteText(s.login.User), mostCompared))
 	if err != nil {
 		return nil, err

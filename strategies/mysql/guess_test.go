@@ -1,0 +1,123 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+)
+
+// TestGuessesInAWSPREVIOUS: where the server counts wrong passwords, a login judges whether the secret holds one of the
+// other user, so that a wrong one counts, once a step, and a right one does not. What no login can show proves nothing,
+// and the answer is the same for a right guess and a wrong one.
+func TestGuessesInAWSPREVIOUS(t *testing.T) {
+	t.Parallel()
+	for _, version := range dbserver.MySQLsInTier(t) {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, version, nil)
+			counter := " FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME UNBOUNDED"
+			if s.MariaDB {
+				counter = ""
+				s.run(t, "SET GLOBAL max_password_errors = 3")
+			}
+			strategy := strategies.AlternatingUsers{Engine: s.cloning()}
+			steps := map[string]func(rotator.Rotation) error{
+				"preflight": func(r rotator.Rotation) error {
+					for _, f := range strategy.Preflight(t.Context(), r) {
+						if f.ID == "P10" && f.Status != rotator.StatusPassed {
+							return fmt.Errorf("%w: %s", rotator.KindNotEntitled, f.Detail)
+						}
+					}
+					return nil
+				},
+				"setSecret": func(r rotator.Rotation) error { return strategy.Apply(t.Context(), r) },
+			}
+			// pair makes a user, and another's with a password, which the secret only names.
+			type rotating = func(previous, pending secret.Password) rotator.Rotation
+			pair := func(host, more string) (mine, victim strategies.Login, rotation rotating) {
+				mine = s.user(t)
+				victim = withPassword(s.login(name(), ""), password())
+				s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED BY '%s'%s%s", victim.User, host,
+					victim.Password.Reveal(), more, counter))
+				return mine, victim, func(previous, pending secret.Password) rotator.Rotation {
+					named := func(l strategies.Login, other string) secret.Document {
+						return s.document(t, l, `,"masterarn":"super","alternateUsername":"`+other+`"`)
+					}
+					r := s.rotation(t, mine, pending)
+					r.Current, r.Pending = named(mine, victim.User), named(withPassword(victim, pending), mine.User)
+					r.ReadPrevious = func(context.Context) (secret.Document, error) {
+						return named(withPassword(victim, previous), mine.User), nil
+					}
+					return r
+				}
+			}
+			for step, run := range steps {
+				_, victim, rotation := pair("%", "")
+				wrong, pending := password(), password()
+				for range 2 {
+					wants(t, run(rotation(wrong, pending)), rotator.KindNotEntitled, "nothing proves")
+				}
+				if err := engine().Ping(t.Context(), withPassword(victim, wrong)); err == nil {
+					t.Fatal("a wrong password lets in")
+				}
+				if err := engine().Ping(t.Context(), victim); err == nil {
+					t.Errorf("%s: two wrong guesses did not count", step)
+				}
+				if err := run(rotation(victim.Password, pending)); err == nil {
+					t.Errorf("%s: a blocked account was given a password after a third guess", step)
+				}
+
+				_, victim, rotation = pair("%", "")
+				for range 2 {
+					wants(t, run(rotation(wrong, pending)), rotator.KindNotEntitled, "nothing proves")
+				}
+				ok(t, engine().Ping(t.Context(), victim)) // two, and not three
+				for range 4 {
+					ok(t, run(rotation(victim.Password, pending)))
+				}
+				if step == "setSecret" {
+					ok(t, engine().Ping(t.Context(), withPassword(victim, pending)))
+				}
+				if s.MariaDB { // which may answer a login from another host as it would that of a blocked user
+					s.run(t, "FLUSH PRIVILEGES")
+				}
+				for where, c := range map[string][2]string{"another host": {"10.%", ""}, "X509": {"%", " REQUIRE X509"}} {
+					_, victim, rotation = pair(c[0], c[1])
+					said := func(guess secret.Password) string {
+						err := run(rotation(guess, pending))
+						wants(t, err, rotator.KindNotEntitled, "nothing proves")
+						return strings.ReplaceAll(err.Error(), victim.User, "VICTIM")
+					}
+					if right, wrong := said(victim.Password), said(wrong); right != wrong {
+						t.Errorf("%s, %s: a right guess has\n%s\nand a wrong one\n%s", step, where, right, wrong)
+					}
+				}
+			}
+			// Who proves itself by a mark, or by consent, spends no login.
+			app := s.user(t)
+			s.run(t, "ALTER USER "+at(app.User).String()+" ACCOUNT UNLOCK"+counter)
+			proved := pairOf(app.User)
+			clone := s.ensure(t, proved)
+			proved.Possession, proved.Consent = holding(password()), s.MariaDB
+			for range 4 {
+				_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), proved, password())
+				ok(t, err)
+			}
+			ok(t, engine().Ping(t.Context(), clone))
+			// Nor is a user that is gone found by its password among those whose wrong passwords count.
+			mine, victim, _ := pair("%", "")
+			lost := strategies.Pair{Original: name(), Clone: mine.User, Possession: holding(victim.Password)}
+			lost.Target = lost.Original
+			err := engine().EnsureClone(t.Context(), s.superuser(), lost, password())
+			if wants(t, err, rotator.KindNotFound); strings.Contains(err.Error(), victim.User) {
+				t.Errorf("a guess finds the account that has it: %v", err)
+			}
+		})
+	}
+}
