@@ -145,7 +145,18 @@ func (v *invocation) verifyAgain(ctx context.Context, current, pending secret.Do
 		}
 		return false
 	}
-	return retry(ctx, waits, passes, func() error { return v.Strategy.Verify(ctx, r) })
+	var rejected error
+	err := retry(ctx, waits, passes, func() error {
+		err := v.Strategy.Verify(ctx, r)
+		if errors.Is(err, KindLoginRejected) {
+			rejected = err
+		}
+		return err
+	})
+	if err != nil && rejected != nil && !unavailable { // no later answer of another sort takes a rejection back
+		return rejected
+	}
+	return err
 }
 
 // newRotation is what the strategy is given.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
@@ -74,6 +75,32 @@ func TestAfterTheChangeWhatPassesIsWaitedFor(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// TestARejectionIsNotTakenBack: neither by the end of the time, nor by what a second try comes to, does finishSecret
+// move AWSCURRENT to a password that the database has rejected.
+func TestARejectionIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	for name, second := range map[string]error{"no time for a second try": nil, "the second is not answered": rotator.KindUnreachable} {
+		s := newStory(t)
+		s.run("strategy single\naccount app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate")
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		logins := 0
+		s.db.Before = func(ctx context.Context, op, user string) error {
+			if logins++; logins > 1 {
+				return second
+			}
+			if second == nil {
+				<-ctx.Done()
+			}
+			return rotator.KindLoginRejected
+		}
+		err := s.rotator.Handle(ctx, rotator.Event{Step: rotator.StepFinishSecret, SecretID: s.arn, VersionID: awsemu.VersionID(2)})
+		if err == nil || s.aws.Snapshot(s.arn).Holder("AWSCURRENT").ID == awsemu.VersionID(2) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -407,7 +407,7 @@ func (v *invocation) finish(ctx context.Context) (Outcome, error) {
 // a setting, nor a server without a free connection or a response makes the old value better.
 //
 // That is so of a value that testSecret has tested. Who may invoke the function and move AWSPENDING can send this step
-// alone, for any version of the secret: one that no server has judged is compared with AWSCURRENT first.
+// alone, for any version of the secret: one that does not log in is compared with AWSCURRENT before it is moved to.
 func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error) {
 	if pending, err = v.readPending(ctx); err != nil {
 		return pending, err
@@ -420,27 +420,36 @@ func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error)
 		if failed != nil {
 			return pending, failed
 		}
-		err = v.tryBeforeMove(ctx, current.Document, pending.Document)
+		second := v.tryBeforeMove(ctx, current.Document, pending.Document)
+		if second == nil || errors.Is(second, KindLoginRejected) || isOfValue(second) {
+			err = second
+		}
 	}
 	v.record.Notes = v.record.Notes[:notes]
-	var login LoginError
-	switch kind := KindOf(err); {
-	case kind == KindLoginRejected:
+	switch {
+	case errors.Is(err, KindLoginRejected):
 		return pending, fmt.Errorf("pending credentials: %w: the database rejects them: the password was changed "+
 			"after testSecret, or setSecret never set it. AWSCURRENT was not moved. To see which stored version logs "+
 			"in: {\"Step\":\"status\",\"SecretId\":\"%s\"}: %w", KindConflict, v.event.SecretID, err)
 	case err != nil && switches:
-		return pending, fmt.Errorf("pending credentials: testSecret has passed, and now their user cannot log in. "+
+		return pending, fmt.Errorf("pending credentials: their user cannot log in. "+
 			"AWSCURRENT was not moved: it is for another user, which this rotation left as it was. If that lasts, fix "+
 			"what follows, then complete the rotation: aws secretsmanager rotate-secret --secret-id %s: %w",
 			v.event.SecretID, err)
-	case (kind == KindConflict || kind == KindMisconfigured) && !errors.As(err, &login): // of the value itself
+	case isOfValue(err):
 		return pending, fmt.Errorf("pending credentials: AWSCURRENT was not moved, for testSecret would not pass: %w",
 			err)
 	case err != nil:
 		v.logf("the login before the move did not judge the password, which testSecret has tested: %v", err)
 	}
 	return pending, nil
+}
+
+// isOfValue says that a value was refused as it is, before any server was asked.
+func isOfValue(err error) bool {
+	var login LoginError
+	kind := KindOf(err)
+	return (kind == KindConflict || kind == KindMisconfigured) && !errors.As(err, &login)
 }
 
 // tryBeforeMove has the pending value log in, in half of the time that is left: a server that does not respond must

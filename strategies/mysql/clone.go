@@ -219,10 +219,10 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 	if c.pair.Possession != nil {
 		_ = c.pair.Possession(ctx, func(p secret.Password) bool {
 			found, err := c.renamed(ctx, strategies.Login{User: user, Password: p})
-			if err == nil && found != nil {
+			if former == nil && err == nil {
 				former = found
 			}
-			return found != nil
+			return false // it proves nothing of the user that is not there
 		})
 	}
 	if former != nil {

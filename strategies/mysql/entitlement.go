@@ -133,6 +133,9 @@ func (c *cloneSync) byLogin(possession func(context.Context, func(secret.Passwor
 			login.User, login.Password, login.Database, login.For = c.pair.Target, p, "", nil
 			login.TLS.Disabled = login.TLS.Disabled && c.pair.NoTLS
 			tried, failure = true, c.ping(ctx, login)
+			if n := errorNumber(failure); n == 1820 || n == 1862 { // it has expired: said to who knows it alone
+				failure = nil
+			}
 			return failure == nil
 		}
 		proof := possession(ctx, func(p secret.Password) bool {

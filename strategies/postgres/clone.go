@@ -259,6 +259,9 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 		err = s.create(ctx, pair, p)
 		original = s.roles[pair.Original] // as it is after a wait
 	default:
+		if pair.Target == pair.Clone && target.expired {
+			target.expired = original.expired // copyAttributes gives it the original's
+		}
 		password = make([]statement, 1)
 		password[0], err = s.setPassword(target, p, s.roles[pair.InUse()])
 	}
@@ -519,10 +522,13 @@ func (s *session) adminOnly(pair strategies.Pair, revoke string) rotator.Sentenc
 	if revoke != "" {
 		run = rotator.Sentencef("run %s", s.fix("%s", revoke))
 	}
-	return rotator.Sentencef("role %q has ADMIN OPTION on role %q, which gives it nothing that %[2]q may do, and "+
-		"keeps %[2]q from being made a member of %[1]q: %[3]s as a superuser; or where no superuser can be used "+
-		"(Amazon RDS), as the role that has ADMIN OPTION: %[4]s, and the rotation creates it anew", pair.Original,
-		pair.Clone, run, drop)
+	says := rotator.Sentencef("role %q has ADMIN OPTION on role %q, which gives it nothing that %[2]q may do, and "+
+		"keeps %[2]q from being made a member of %[1]q: %[3]s as a superuser", pair.Original, pair.Clone, run)
+	if pair.Target == pair.Original { // clients are on the clone
+		return says
+	}
+	return rotator.Sentencef("%s; or where no superuser can be used (Amazon RDS), as the role that has ADMIN OPTION: "+
+		"%s, and the rotation creates it anew", says, drop)
 }
 
 // setting is a row of pg_db_role_setting: a value for one database, or for all of

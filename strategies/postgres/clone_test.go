@@ -269,6 +269,9 @@ func TestCloneTakesAfterOriginal(t *testing.T) {
 			fmt.Sprintf("ALTER ROLE %s IN DATABASE %s RESET ALL", o, r.original.Database))
 		r.turn(t, true)
 		same()
+		s.run(t, fmt.Sprintf("ALTER ROLE %s VALID UNTIL '2000-01-01'", r.pair.Clone)) // the original was extended, and it was not
+		r.turn(t, true)
+		same()
 		before := s.everything(t, r.pair.Original+"%")
 		r.turn(t, true)
 		if after := s.everything(t, r.pair.Original+"%"); len(after) != len(before) {
@@ -304,6 +307,12 @@ func TestWarningsOfAPair(t *testing.T) {
 		ok(t, err)
 		if len(warnings) != 1 || !strings.Contains(warnings[0].Text, "VALID UNTIL") {
 			t.Errorf("warnings: %v", warnings)
+		}
+		pair.Target = pair.Clone
+		warnings, err = engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+		ok(t, err)
+		if len(warnings) != 2 || !strings.Contains(warnings[1].Text, pair.Clone) {
+			t.Errorf("warnings of both, of which the clone takes over the end: %v", warnings)
 		}
 		s.run(t, fmt.Sprintf("ALTER ROLE %s VALID UNTIL 'infinity'", r.pair.Original),
 			fmt.Sprintf("ALTER ROLE %s SET log_statement = 'all'", r.pair.Clone))

@@ -523,7 +523,10 @@ func TestWhatClientsCannotDo(t *testing.T) {
 		for _, alter := range []string{"ALTER DATABASE " + login.Database, "ALTER ROLE " + app,
 			"ALTER ROLE " + app + " IN DATABASE " + login.Database} {
 			s.run(t, alter+" SET default_transaction_read_only = 'TRUE'")
-			says(login, "begin read-only, by "+alter+" SET", alter+" RESET default_transaction_read_only")
+			run := "BEGIN READ WRITE; " + alter + " RESET default_transaction_read_only; COMMIT"
+			says(login, "begin read-only, by "+alter+" SET", run)
+			s.run(t, "SET default_transaction_read_only = on", run)
+			s.run(t, alter+" SET default_transaction_read_only = 'on'")
 		}
 		s.run(t, "ALTER ROLE "+app+" IN DATABASE "+login.Database+" SET default_transaction_read_only = off")
 		says(login)
@@ -576,8 +579,8 @@ func TestTheServerBeginsReadOnly(t *testing.T) {
 	}
 	remark, err := engine().TestUse(t.Context(), s.superuser())
 	ok(t, err)
-	if want := "by ALTER SYSTEM SET default_transaction_read_only. If that is not on purpose, have an administrator run: " +
-		"ALTER SYSTEM RESET default_transaction_read_only, then SELECT pg_reload_conf()"; !strings.Contains(remark, want) {
+	if want := "by postgresql.conf or ALTER SYSTEM SET default_transaction_read_only. If that is not on purpose, have an " +
+		"administrator run: ALTER SYSTEM SET default_transaction_read_only = off, then SELECT pg_reload_conf()"; !strings.Contains(remark, want) {
 		t.Error(remark)
 	}
 }

@@ -122,8 +122,9 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 			"clients that log in need them: compare SELECT roleid::regrole FROM pg_auth_members WHERE "+
 			"member = %s::regrole, and what it owns and was granted, with its deployment or a backup", me.name,
 			quoteLiteral(name))
-		cause.Fixes = []rotator.Fix{strategies.Fix(strategies.Login{},
-			"GRANT "+name+" TO "+quoteIdent(me.name)+" WITH ADMIN OPTION")}
+		grant := strategies.Fix(strategies.Login{}, "GRANT "+name+" TO "+quoteIdent(me.name)+" WITH ADMIN OPTION")
+		grant.For = "so that the superuser secret's user may set its password"
+		cause.Fixes = []rotator.Fix{grant}
 	}
 	return cause, nil
 }
@@ -146,6 +147,9 @@ func (s *session) letsIn(ctx context.Context, user string) (why string, lets rot
 		return "", lets, err
 	}
 	var statements []string
+	if rows[0][0] == "t" && rows[0][1] == "t" { // a superuser's, which no member has
+		return "", lets, nil
+	}
 	if rows[0][1] != "t" {
 		why = fmt.Sprintf(", for no membership gives it what its original %q may", original)
 		statements = append(statements, s.give(original, user))
@@ -154,7 +158,7 @@ func (s *session) letsIn(ctx context.Context, user string) (why string, lets rot
 		why, statements = fmt.Sprintf(", nor may its original %q", original), append(statements, connect(original))
 	}
 	lets = strategies.Fix(strategies.Login{}, strings.Join(statements, "; "))
-	lets.Note = fmt.Sprintf("if role %q is the clone of role %q: its name alone says so", user, original)
+	lets.For = fmt.Sprintf("if role %q is the clone of role %q, as its name says, to let it in", user, original)
 	return why, lets, nil
 }
 
@@ -168,11 +172,13 @@ func connectRemedy(login strategies.Login) rotator.Sentence {
 	}
 	member := "GRANT " + quoteIdent(original) + " TO " + user
 	give := strategies.Fix(login, member+" WITH INHERIT TRUE, SET TRUE")
-	give.Note = fmt.Sprintf("if role %q is the clone of role %q; until PostgreSQL 15: %s; ALTER ROLE %s INHERIT",
-		login.User, original, member, user)
+	give.For = fmt.Sprintf("if role %q is the clone of role %q, as of PostgreSQL 16", login.User, original)
+	before := strategies.Fix(login, member+"; ALTER ROLE "+user+" INHERIT")
+	before.For = "likewise, until PostgreSQL 15"
 	connect.For = fmt.Sprintf("if role %q is the clone of none, to let it in", login.User)
 	return rotator.Sentencef("if it is the clone of role %q, it has the privilege as a member of that, and is to have "+
-		"none of its own, for rotations would leave it as it is then: %s; if it is none: %s", original, give, connect)
+		"none of its own, for rotations would leave it as it is then: %s (until PostgreSQL 15: %s); if it is none: %s",
+		original, give, before, connect)
 }
 
 // gone says what to do about a role that is not there, and which one may be it, renamed. What an original owned and
@@ -270,7 +276,7 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 	}
 	defer s.close()
 	look := lookUpUse(login.User)
-	answers, err := s.flight(ctx, ownOperators(look.operation), look)
+	answers, err := s.flight(ctx, ownOperators(look.operation, true), look)
 	if err != nil {
 		return "", err
 	}
@@ -286,13 +292,7 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 	}
 	var remarks []string
 	if by := row[1]; by != "" {
-		counts := ""
-		if by == alterSystem {
-			counts = ", then " + reload + " (RDS: the parameter group)"
-		}
-		remarks = append(remarks, fmt.Sprintf("transactions of its clients begin read-only, by %s SET "+
-			"default_transaction_read_only. If that is not on purpose, have an administrator run: %[1]s RESET "+
-			"default_transaction_read_only%s", by, counts))
+		remarks = append(remarks, readOnlyRemark(by))
 	}
 	if row[2] == "t" {
 		remarks = append(remarks, s.bareRemark(login.User, row[4], row[3] == "t"))
@@ -300,10 +300,24 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 	return strings.Join(remarks, "; "), nil
 }
 
-// ownOperators has a session call operators and functions of the server alone: the owner of the database may have put
-// some of its own before them.
-func ownOperators(of operation) statement {
-	return statement{of, "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)", nil}
+// readOnlyRemark says what has clients begin read-only, and how that ends.
+func readOnlyRemark(by string) string {
+	// In a session that begins read-only itself, a setting of a role or database cannot be changed otherwise.
+	set, run := by+" SET default_transaction_read_only", "BEGIN READ WRITE; "+by+
+		" RESET default_transaction_read_only; COMMIT"
+	if by == alterSystem {
+		set = "postgresql.conf or " + set
+		run = by + " SET default_transaction_read_only = off, then " + reload + " (RDS: the parameter group)"
+	}
+	return fmt.Sprintf("transactions of its clients begin read-only, by %s. If that is not on purpose, have an "+
+		"administrator run: %s", set, run)
+}
+
+// ownOperators has a session, or this flight of it alone, call operators and functions of the server: the owner of the
+// database may have put some of its own before them.
+func ownOperators(of operation, flight bool) statement {
+	const sql = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', %t)"
+	return statement{of, fmt.Sprintf(sql, flight), nil}
 }
 
 // alterSystem stands for postgresql.conf, too.
@@ -324,7 +338,7 @@ func lookUpUse(user string) statement {
   AND NOT has_database_privilege(d.oid, 'CREATE') AND NOT EXISTS (
     WITH RECURSIVE m(id) AS (
       SELECT r.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
-    SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolsuper OR g.oid < 16384 OR EXISTS (
+    SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolsuper OR g.oid < 16384 OR left(g.rolname, 4) = 'rds_' OR EXISTS (
       SELECT FROM pg_shdepend p WHERE p.refclassid = 'pg_authid'::regclass AND p.refobjid = m.id
       AND p.dbid = d.oid AND p.deptype IN ('o', 'a', 'i', 'r'))),
   EXISTS (SELECT FROM pg_roles o WHERE o.rolname = $2), d.datname
@@ -343,7 +357,7 @@ func (s *session) bareRemark(user, database string, paired bool) string {
 		again += fmt.Sprintf("; then, where another role that is no superuser sets its password and did not create "+
 			"it, GRANT %s TO that WITH ADMIN OPTION", quoteIdent(user))
 	}
-	return fmt.Sprintf("role %q may do nothing in database %q but connect, unless PUBLIC may. Was the role dropped "+
+	return fmt.Sprintf("role %q may do nothing in database %q but connect (and what PUBLIC may). Was the role dropped "+
 		"and created again, or the database restored without owners and privileges? Then have an administrator "+
 		"GRANT it, before the next rotation, what it had, which its deployment or a backup says%s", user, database,
 		again)
@@ -374,7 +388,8 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 	}
 	defer s.close()
 	look := s.lookUpActs(pair)
-	answers, err := s.flight(ctx, ownOperators(look.operation), look)
+	// What is asked after it is asked by the same operators, but where a pooler hands the session on to a client.
+	answers, err := s.flight(ctx, ownOperators(look.operation, login.PoolerForwardsLogins), look)
 	if err != nil {
 		return err
 	}

@@ -37,12 +37,12 @@ func (s *session) checkHBA(ctx context.Context, pair strategies.Pair) error {
 		// the first that is for an address and the database counts, whatever it says
 		now, known := entryFor(of[inUse], from, !pair.NoTLS)
 		then, alsoKnown := entryFor(of[target], from, !pair.NoTLS)
-		if gains := pair.Target == pair.Clone && !pair.PasswordOnly && known && alsoKnown && then.admits() &&
-			!now.admits(); gains {
-			return rotator.WithFix(s.errorf(rotator.KindMisconfigured, "pg_hba.conf lets role %q, the clone, in from "+
-				"%s (line %s), and the original %q %s: who has the secret would gain that by this rotation. Name both "+
-				"roles in each line that names one%s", target, then.where(), then.line, inUse, now.turnsAway(), hba),
-				"", hbaLines()...)
+		gains := pair.Target == pair.Clone && !pair.PasswordOnly && known && alsoKnown && then.admits() && !now.admits()
+		if gains && !(then.address == "all" && from.Is6()) {
+			return rotator.WithFix(s.errorf(rotator.KindMisconfigured, "pg_hba.conf lets role %q, the clone, log in "+
+				"by password from %s (line %s), and the original %q %s. Who has the secret would gain that by this "+
+				"rotation: name both roles in each line that names one%s", target, then.where(), then.line, inUse,
+				now.turnsAway(), hba), "", hbaLines()...)
 		}
 		unlikely := now.address == "all" && from.Is6() // nothing says that clients come by IPv6
 		if unlikely || !known || !alsoKnown || !now.takesPasswords() || then.admits() {
@@ -176,7 +176,7 @@ func (e hbaEntry) turnsAway() string {
 	if e.line == "" {
 		return "by no entry"
 	}
-	return fmt.Sprintf("not: line %s turns it away (%s)", e.line, e.says())
+	return fmt.Sprintf("not: line %s counts for it (%s)", e.line, e.says())
 }
 
 func (e hbaEntry) says() string {

@@ -332,7 +332,8 @@ func (s *session) lookUp(names []string) statement {
   pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION'),
   rolname = current_user, ` + near + `, has_database_privilege(oid, current_database(), 'CONNECT'),
   rolconnlimit, ` + until + `, oid, CASE WHEN isfinite(rolvaliduntil)
-    THEN to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"') ELSE 'infinity' END
+    THEN to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"')
+    ELSE coalesce(rolvaliduntil::text, 'infinity') END
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	return statement{operation{action: "looking up roles"}, sql, []string{names[0], names[len(names)-1]}}
 }

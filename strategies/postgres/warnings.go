@@ -12,10 +12,7 @@ import (
 // warnings says what of an account will work today and may surprise later.
 func (s *session) warnings(r role) []strategies.Warning {
 	var all []strategies.Warning
-	if r.validUntil != "" {
-		all = append(all, strategies.Warn("the VALID UNTIL of role %q ends at %s UTC, and no new password extends "+
-			"it: %s", r.name, r.validUntil, s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", quoteIdent(r.name))))
-	}
+	all = append(all, s.endWarnings(r)...)
 	if r.nearConnLimit {
 		all = append(all, strategies.Warn("role %q has nearly all of its %d connections in use, and testSecret needs "+
 			"one more: ALTER ROLE %s CONNECTION LIMIT with a higher number", r.name, r.limit, quoteIdent(r.name)))
@@ -49,6 +46,17 @@ func (s *session) warnings(r role) []strategies.Warning {
 	return all
 }
 
+// endWarnings says which of some roles end soon.
+func (s *session) endWarnings(roles ...role) (all []strategies.Warning) {
+	for _, r := range roles {
+		if r.validUntil != "" {
+			all = append(all, strategies.Warn("the VALID UNTIL of role %q ends at %s UTC, and no new password extends "+
+				"it: %s", r.name, r.validUntil, s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", quoteIdent(r.name))))
+		}
+	}
+	return all
+}
+
 // clearWarnings says of which users the server has been sent the password itself.
 func (s *session) clearWarnings() []strategies.Warning {
 	var users []string
@@ -73,10 +81,15 @@ func (s *session) clearWarnings() []strategies.Warning {
 
 // pairWarnings says what may surprise of the user that clients are moved to, and in what the two of the pair will
 // differ. act is the role that the clone's sessions will act as.
-func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Warning {
+func (s *session) pairWarnings(pair strategies.Pair, act string) (all []strategies.Warning) {
 	target, reversed := s.roles[pair.Target], s.seen.reversed
-	target.name = pair.Target // of a clone that is to be made
-	all := s.warnings(target)
+	target.name = pair.Target      // of a clone that is to be made
+	if pair.Target == pair.Clone { // it takes over the original's end: one that is extended is extended alone
+		original := s.roles[pair.Original]
+		target.validUntil = original.validUntil
+		all = s.endWarnings(original)
+	}
+	all = append(all, s.warnings(target)...)
 	switch {
 	case pair.Target == pair.Original && s.seen.lacks != "" && !reversed.is:
 		// It is known, and the rotation mends it: not to stop it in strict mode either.
@@ -90,13 +103,13 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) []strategies.Wa
 	case reversed.is:
 		return append(all, strategies.Warn("%s", s.adminOnly(pair, reversed.revoke)))
 	}
-	reassign := s.fix("REASSIGN OWNED BY %s TO %s", quoteIdent(pair.Clone), quoteIdent(pair.Original))
-	drop := s.fix("DROP OWNED BY %s", quoteIdent(pair.Clone))
-	reassign.For = fmt.Sprintf("while %q is in AWSCURRENT, in every database", pair.Original)
-	drop.For = "after that, in every database, for privileges alone are left"
+	// One transaction: where the first statement may not be run, the second would drop what the clone owns.
+	give := s.fix("BEGIN; REASSIGN OWNED BY %[1]s TO %s; DROP OWNED BY %[1]s; COMMIT", quoteIdent(pair.Clone),
+		quoteIdent(pair.Original))
+	give.For = fmt.Sprintf("while %q is in AWSCURRENT, in every database", pair.Original)
 	return append(all, strategies.Warn("role %q owns objects or has its own grants, so it does not act as role %q, "+
-		"which cannot use what it creates. While %[2]q is in AWSCURRENT, run %[3]s and %[4]s in every database; the "+
-		"next rotation does the rest", pair.Clone, pair.Original, reassign, drop))
+		"which cannot use what it creates. While %[2]q is in AWSCURRENT, run %[3]s in every database; the "+
+		"next rotation does the rest", pair.Clone, pair.Original, give))
 }
 
 // settingRoleWarnings speaks of the minor releases that leave out every setting role.

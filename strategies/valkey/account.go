@@ -186,6 +186,7 @@ type change struct {
 	of    account
 	rules []string
 	like  *account // nil: the passwords alone change
+	keeps bool     // the passwords among the rules are those that it had
 }
 
 // meanwhile says whether users are no longer what the rules were made of. That another invocation has made the same of
@@ -195,7 +196,8 @@ func (c change) meanwhile(now map[string]account) bool {
 	if c.like == nil {
 		return is.name == ""
 	}
-	return !now[c.like.name].same(*c.like) || !is.same(c.of) && !is.same(*c.like)
+	return !now[c.like.name].same(*c.like) || !is.same(c.of) && !is.same(*c.like) ||
+		c.keeps && !slices.Equal(is.passwords, c.of.passwords)
 }
 
 // same says whether an account may do what another may, and is let in as that is.
@@ -251,6 +253,9 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 			"try again")
 	}
 	was := parseAccounts(results[0])
+	if len(was) == 0 { // refused just now, which does not say that there are no users
+		was = s.users
+	}
 	refused := slices.IndexFunc(results, func(r any) bool { _, failed := r.(serverError); return failed })
 	switch {
 	case refused == len(results)-1 && s.save != nil:
@@ -258,8 +263,12 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 		return fmt.Errorf("%w. %s", s.cannotSave("failed, so that the change would be lost at the next restart"),
 			undone)
 	case refused >= 0:
+		save := s.save
+		if _, failed := results[len(results)-1].(serverError); failed {
+			save = nil
+		}
 		return s.errorf(rotator.KindInternal, "the server refused a rule of a user. %s", s.takeBack(ctx, changes, was,
-			s.save))
+			save))
 	case slices.ContainsFunc(changes, func(c change) bool { return c.meanwhile(was) }):
 		return s.errorf(rotator.KindConflict, "its users were changed by others at the same time: try again. %s",
 			s.takeBack(ctx, changes, was, s.save))
@@ -455,14 +464,17 @@ func (s *session) changes(all map[string]account, pair strategies.Pair, p secret
 	alike := clone.name != "" && slices.Equal(original.rules, clone.rules)
 	clone.name = pair.Clone // which may not be there yet
 	copied := func(passwords []string) change {
-		return change{clone, slices.Concat([]string{"reset"}, original.rules, passwords, []string{"on"}), &original}
+		return change{of: clone, like: &original, rules: slices.Concat([]string{"reset"}, original.rules, passwords,
+			[]string{"on"})}
 	}
 	var changes []change
 	switch {
 	case pair.Target == pair.Original:
 		changes = append(changes, change{of: original, rules: password})
 		if !alike { // the clone is in use: its passwords stay
-			changes = append(changes, copied(clone.restore()))
+			c := copied(clone.restore())
+			c.keeps = true
+			changes = append(changes, c)
 		}
 	case alike:
 		changes = append(changes, change{of: clone, rules: password})

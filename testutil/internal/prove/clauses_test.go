@@ -97,7 +97,7 @@ func clauses() []clause {
 			mysql + "clone.go", "err = «c.checkStandIns(ctx)»", "error(nil)"},
 		{"stand-ins: a role that clients would use next may connect",
 			pg, "may not connect to the database, named by",
-			postgres + "clone.go", "err := «s.checkConnects(target)»;", "error(nil)"},
+			postgres + "clone.go", "err := «s.checkConnects(ctx, target)»;", "error(nil)"},
 		{"stand-ins: a clone can be given what is its original's own",
 			pg, "of which the original is a member; AWSPREVIOUS works",
 			postgres + "clone.go", "if «err == nil && !free && pair.Target == pair.Clone» {", "false"},
