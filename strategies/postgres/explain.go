@@ -158,7 +158,7 @@ func (s *session) letsIn(ctx context.Context, user string) (why string, lets rot
 		why, statements = fmt.Sprintf(", nor may its original %q", original), append(statements, connect(original))
 	}
 	lets = strategies.Fix(strategies.Login{}, strings.Join(statements, "; "))
-	lets.For = fmt.Sprintf("if role %q is the clone of role %q, as its name says, to let it in", user, original)
+	lets.For = fmt.Sprintf("to let role %q in, if it is the clone of role %q: its name alone says so", user, original)
 	return why, lets, nil
 }
 
