@@ -599,9 +599,6 @@ func (c *diagnoser) rehearse(ctx context.Context) {
 			c.attempt = attemptRefused
 		case f.Status == StatusDenied, f.Status == StatusFailed:
 			c.attempt = attemptFails
-		case f.Kind == KindConflict: // which passes, or a person ends it
-			c.noteFix(pending, "a dry run met what the next attempt would meet now: "+f.brief(), f.Fixes)
-			continue
 		default:
 			continue
 		}
@@ -779,10 +776,7 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 			s.Detail = strings.TrimPrefix(s.Detail+"; "+l.next, "; ")
 		}
 		d.Versions = append(d.Versions, s)
-		switch {
-		case r.action == ActionRetry && id == pending:
-			d.Fixes = append(d.Fixes, l.fixes...)
-		case inWords:
+		if inWords {
 			d.Fixes = append(d.Fixes, c.fixesOf(id, []string{LabelCurrent, LabelPending, LabelPrevious}[i])...)
 		}
 	}

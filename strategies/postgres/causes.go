@@ -95,7 +95,7 @@ func Causes() []dial.Cause {
 				"same role. This attempt changed nothing. Try again; if it lasts, {fix} shows what is open, and " +
 				"SELECT pg_terminate_backend(pid) ends one",
 			Fix: "SELECT pid, usename, state, xact_start FROM pg_stat_activity WHERE xact_start < now() - interval " +
-				"'1 minute'", For: "if it lasts, to see what holds the lock"},
+				"'1 minute'"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: concurrent},
 		{Codes: []string{"22012"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: "a role " + another},

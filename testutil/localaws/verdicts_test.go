@@ -1343,18 +1343,6 @@ var scenes = map[string]func(*scene){
 		s.say("DROP USER %u@'%'", s.user, "")
 		s.names = "if the two are a pair, and no other secret is for either of them"
 	},
-	"another session holds a lock": func(s *scene) {
-		s.my()
-		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
-		s.readLock()
-	},
-	"another session holds a lock, and a superuser is at hand": func(s *scene) {
-		s.my()
-		s.alternating()
-		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
-		s.readLock()
-		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
-	},
 	"the user is renamed, and a superuser is at hand": func(s *scene) {
 		s.my()
 		s.pair("RENAME USER %u@'%' TO %uold@'%'", "recommended action: investigate")
@@ -1615,49 +1603,6 @@ func (s *scene) beside(host string) {
 	s.t.Helper()
 	s.exec(fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED BY '%s'", s.user, host, s.holder(s.arn, "AWSCURRENT").Password))
 	s.says, s.names, s.fix = "recommended action: investigate", "if clients of both are this secret's", s.givenLines
-}
-
-// readLock has another session hold what a backup does. The printed query shows it.
-func (s *scene) readLock() {
-	s.t.Helper()
-	db, err := s.db.(mysql).Admin(s.t.Context())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	conn, err := db.Conn(s.t.Context())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var holder string
-	if err := conn.QueryRowContext(s.t.Context(), "SELECT CONNECTION_ID()").Scan(&holder); err != nil {
-		s.t.Fatal(err)
-	}
-	if _, err := conn.ExecContext(s.t.Context(), "FLUSH TABLES WITH READ LOCK"); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { conn.Close(); db.Close() }) //nolint:errcheck // the scene has killed it
-	s.names = "if it lasts, to see who holds the lock"
-	s.says = s.names
-	s.fix = func() {
-		query := regexp.MustCompile(`\n +(SELECT .* CONNECTION_ID\(\).*)\n`).FindStringSubmatch(s.text)
-		if query == nil {
-			s.t.Fatalf("no query in: %s", s.text)
-		}
-		look, err := s.db.(mysql).Admin(s.t.Context()) // which has one connection alone
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		defer look.Close()
-		rows, err := look.QueryContext(s.t.Context(), "SELECT 1 FROM ("+query[1]+") q WHERE ID = "+holder)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		defer rows.Close()
-		if !rows.Next() {
-			s.t.Fatalf("session %s is not shown by: %s", holder, query[1])
-		}
-		s.exec("KILL " + holder)
-	}
 }
 
 // givenLines runs the GRANTs that are printed.
