@@ -500,7 +500,7 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 		if onLambda {
 			rows = append(rows, "S7", "S8")
 		}
-		// Each step reads AWSPENDING. What a person is denied, the function may be allowed, but a key is no one's.
+		// Each step reads AWSPENDING. What a person is denied, the function may be allowed; a bad key fails for both.
 		if l := c.probes[pending]; errors.Is(l.err, KindAccessDenied) && onLambda ||
 			errors.Is(l.err, KindMisconfigured) && l.value.IsZero() {
 			c.attempt = cmp.Or(c.attempt, attemptFails)
