@@ -27,7 +27,8 @@ import (
 // postgresCensus is one query for all versions: columns that only some have are read by
 // way of JSON. A setting that makes an account act as another counts as a membership.
 // Dependencies are counted: pg_shdepend has one for each object that a role owns, or
-// that has a privilege of it, in whatever database.
+// that has a privilege of it, in whatever database. No VALID UNTIL is the default, and
+// infinity the only way back to it.
 const postgresCensus = `
 SELECT rolname, '' AS of, what, value FROM pg_authid r, LATERAL (
   VALUES ('account', 'yes'),
@@ -38,7 +39,7 @@ SELECT rolname, '' AS of, what, value FROM pg_authid r, LATERAL (
     ('replication', CASE WHEN rolreplication THEN 'yes' END),
     ('bypassrls', CASE WHEN rolbypassrls THEN 'yes' END),
     ('connection limit', CASE WHEN rolconnlimit <> -1 THEN rolconnlimit::text END),
-    ('valid until', rolvaliduntil::text),
+    ('valid until', nullif(rolvaliduntil, 'infinity')::text),
     ('verifier', encode(sha256(convert_to(rolpassword, 'UTF8')), 'hex')),
     ('strength', CASE WHEN rolpassword LIKE 'SCRAM-SHA-256$%' THEN '2 SCRAM-SHA-256 ' || lpad(substring(rolpassword from '\$(\d+):'), 9, '0')
       WHEN rolpassword LIKE 'md5%' THEN '1 md5' END)

@@ -76,6 +76,12 @@ func TestPostgresCensus(t *testing.T) {
 			} {
 				seesChange(t, s, c.sql, c.key+": ")
 			}
+			before, err := s.Census(t.Context())
+			done := s.Exec(t.Context(), "ALTER ROLE b VALID UNTIL 'infinity'")
+			after, err2 := s.Census(t.Context())
+			if err := errors.Join(err, done, err2); err != nil || !maps.Equal(before, after) {
+				t.Errorf("to the end of time is as good as no end: %v, %s", err, differences(t, before, after))
+			}
 		})
 	}
 }
