@@ -403,15 +403,24 @@ func marksOf(user string) string {
 }
 
 // checkHeld refuses to change accounts of a name, or to give others what they may do, where one of them has no password
-// of the secret's. all are those that a login by the name can be of: the only one has just logged in.
+// of the secret's. all are those that a login by the name can be of: the only one has just logged in. Where the server
+// counts wrong passwords, any but the one that has logged in would be a guess that costs nothing.
 func (s *session) checkHeld(ctx context.Context, all, accounts []accountRow) error {
 	left := slices.Clone(accounts)
 	if len(all) < 2 || len(left) == 0 {
 		return nil
 	}
+	counted, loggedIn := "", true
+	if slices.ContainsFunc(left, func(r accountRow) bool { return r.counts }) {
+		counted = " (only the password that has just logged in is compared where the server counts wrong ones)"
+	}
 	return s.login.CheckHeld(ctx, left[0].user, func(p secret.Password) string {
-		left = slices.DeleteFunc(left, func(r accountRow) bool { return r.accepts(p) })
-		return names(left)
+		left = slices.DeleteFunc(left, func(r accountRow) bool { return (loggedIn || !r.counts) && r.accepts(p) })
+		loggedIn = false
+		if len(left) == 0 {
+			return ""
+		}
+		return names(left) + counted
 	})
 }
 

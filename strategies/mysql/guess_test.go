@@ -121,3 +121,73 @@ func TestGuessesInAWSPREVIOUS(t *testing.T) {
 		})
 	}
 }
+
+// TestGuessesForAnotherHost: of a user with accounts for several hosts, a login shows one password. One with a counter is
+// compared with that alone: with a guess under another label, the answer is the same for a right one and a wrong one, and
+// nothing is changed.
+func TestGuessesForAnotherHost(t *testing.T) {
+	t.Parallel()
+	for _, version := range dbserver.MySQLsInTier(t) {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, version, nil)
+			counter := " FAILED_LOGIN_ATTEMPTS 9 PASSWORD_LOCK_TIME UNBOUNDED"
+			if s.MariaDB {
+				counter = ""
+				s.run(t, "SET GLOBAL max_password_errors = 9")
+			}
+			strategy := strategies.SingleUser{Engine: s.cloning(), ThroughSuperuser: true}
+			rotate := func(r rotator.Rotation) (said string) {
+				for _, f := range strategy.Preflight(t.Context(), r) {
+					if f.ID == "P10" {
+						said += f.Detail + "\n"
+					}
+				}
+				return said + fmt.Sprint(strategy.Apply(t.Context(), r))
+			}
+			for label, put := range map[string]func(r *rotator.Rotation, mine, guess secret.Document){
+				rotator.LabelPrevious: func(r *rotator.Rotation, _, guess secret.Document) {
+					r.ReadPrevious = func(context.Context) (secret.Document, error) { return guess, nil }
+				},
+				rotator.LabelPending: func(r *rotator.Rotation, _, guess secret.Document) {
+					r.Pending = guess
+					r.ReadPending = func(context.Context) (secret.Document, error) { return guess, nil }
+				},
+				rotator.LabelCurrent: func(r *rotator.Rotation, mine, guess secret.Document) {
+					r.Current, r.Pending = guess, mine
+					r.ReadPending = func(context.Context) (secret.Document, error) { return mine, nil }
+				},
+			} {
+				said := map[bool]string{}
+				for _, right := range []bool{false, true} {
+					mine := s.login(name(), password().Reveal())
+					victim := withPassword(mine, password())
+					for i, l := range []strategies.Login{mine, victim} {
+						s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED BY '%s'%s", l.User, hosts[i],
+							l.Password.Reveal(), counter))
+					}
+					guess := victim
+					if !right {
+						guess.Password = password()
+					}
+					r := s.rotation(t, mine, password())
+					value := func(l strategies.Login) secret.Document { return s.document(t, l, `,"masterarn":"super"`) }
+					put(&r, value(mine), value(guess))
+					said[right] = strings.ReplaceAll(rotate(r), mine.User, "USER")
+					for i, l := range []strategies.Login{mine, victim} {
+						if err := engine().Ping(t.Context(), s.from(t, hosts[i], l)); err != nil {
+							t.Errorf("%s, %t: a password was changed: %v", label, right, err)
+						}
+					}
+				}
+				if said[true] != said[false] || !strings.Contains(said[true], "has just logged in") {
+					t.Errorf("%s: a right guess has\n%s\nand a wrong one\n%s", label, said[true], said[false])
+				}
+			}
+			// All of them have the password that logs in.
+			app, p := s.several(t, "BY '%s'"+counter), password()
+			ok(t, strategy.Apply(t.Context(), s.rotation(t, app, p)))
+			s.holdEverywhere(t, withPassword(app, p))
+		})
+	}
+}
