@@ -218,6 +218,12 @@ func (Engine) ResetStatement(user string) string {
 	}
 	return "ALTER ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' VALID UNTIL 'infinity' -- if there is no " +
 		"such role: CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT " + had + "; if " +
-		"logins are rejected after it, and SHOW password_encryption says md5: SET password_encryption = " +
-		"'scram-sha-256', and it again, in one session"
+		"logins are rejected after it, and SHOW password_encryption says md5: " + storeScram + ", and it again, in " +
+		"one session"
 }
+
+// storeScram has the session store what a login by either method passes, md5 with a driver since 2018.
+const storeScram = "SET password_encryption = 'scram-sha-256'"
+
+// asScram is ResetStatement where the server would store an md5 hash, which no login by scram-sha-256 passes.
+func asScram(user string) string { return storeScram + "; " + Engine{}.ResetStatement(user) }

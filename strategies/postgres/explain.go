@@ -25,7 +25,8 @@ func (Engine) Inquiry(users ...string) string {
 		"pg_roles WHERE rolcanlogin: then ALTER ROLE ... RENAME TO it back. rolcanlogin f: ALTER ROLE ... LOGIN. " +
 		"rolvaliduntil in the past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. " +
 		"rolconnlimit 0: ALTER ROLE ... CONNECTION LIMIT -1. Otherwise the password is another, or where " +
-		"current_setting is md5, it may be the right one, in a form that no login by scram-sha-256 passes"
+		"current_setting is md5, it may be the right one, in a form that no login by scram-sha-256 passes (SELECT " +
+		"rolname, left(rolpassword, 3) FROM pg_authid shows a superuser which are md5)"
 }
 
 // Explain implements strategies.Explainer, in a transaction that is rolled back. It reads what any role may read, and
@@ -105,17 +106,20 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		return rotator.RejectionCause{Text: fmt.Sprintf("there is a role %q, with another password", user),
 			Remedy: says.Text, Fixes: says.Fixes, Blocked: true}, nil
 	}
-	text := fmt.Sprintf("role %q is there, not locked and not expired, so its password is another, or stored in a "+
-		"form that the method in pg_hba.conf does not take", user)
+	cause := rotator.RejectionCause{Text: fmt.Sprintf("role %q is there, not locked and not expired, so its password "+
+		"is another, or stored in a form that the method in pg_hba.conf does not take", user)}
 	switch {
 	case s.verifiers && r.md5:
-		text = fmt.Sprintf("role %q has an md5 hash stored, which no login by scram-sha-256 passes: set its password",
-			user)
+		cause.Text = fmt.Sprintf("role %q has an md5 hash stored, which no login by scram-sha-256 passes: set its "+
+			"password", user)
+		cause.Reset = asScram(user)
 	case s.verifiers && r.iterations == 0:
-		text = fmt.Sprintf("role %q has no password stored, as after ALTER ROLE ... RENAME of a role with an md5 "+
-			"hash: set its password", user)
+		cause.Text = fmt.Sprintf("role %q has no password stored, as after ALTER ROLE ... RENAME of a role with an "+
+			"md5 hash: set its password", user)
+	case s.md5 && !s.verifiers:
+		cause.Text += ". password_encryption is md5 here, and an md5 hash passes no login by scram-sha-256"
+		cause.Reset = asScram(user)
 	}
-	cause := rotator.RejectionCause{Text: text}
 	if me := acting(s.roles); s.version >= 160000 && !r.admin && !me.superuser && me.name != user {
 		cause.Text += fmt.Sprintf("; and role %q, which sets its password, has no ADMIN OPTION on it, as where the "+
 			"role was dropped and created again. Then its memberships, settings and privileges may be gone, too, and "+

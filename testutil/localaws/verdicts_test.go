@@ -468,6 +468,18 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.say("ALTER ROLE %u VALID UNTIL '2001-01-01'", s.user, "")
 	},
+	"an md5 hash on a server that makes no other": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.exec("ALTER ROLE postgres SET password_encryption = 'md5'")
+		s.t.Cleanup(func() {
+			if err := s.db.Exec(context.Background(), "ALTER ROLE postgres RESET password_encryption"); err != nil {
+				s.t.Error(err)
+			}
+		})
+		s.say(s.dialect().set, s.user, s.holder(s.arn, "AWSCURRENT").Password)
+		s.says = "has an md5 hash stored"
+	},
 	"never set up": func(s *scene) {
 		s.stuck(nil, awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 	},
