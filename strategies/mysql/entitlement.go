@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -119,9 +118,6 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 func (c *cloneSync) byLogin(possession func(context.Context, func(secret.Password) bool) error,
 	accounts []accountRow) func(context.Context, func(secret.Password) bool) error {
 	return func(ctx context.Context, stored func(secret.Password) bool) error {
-		if stored == nil {
-			return possession(ctx, nil)
-		}
 		var first secret.Password
 		var tried bool
 		var failure error
@@ -172,7 +168,7 @@ func (c *cloneSync) checkStrays(ctx context.Context, holds func(secret.Password)
 		return slices.ContainsFunc(c.allOriginals, func(o accountRow) bool { return o.host == r.host })
 	}
 	alone := slices.DeleteFunc(slices.Clone(c.clones), paired)
-	if c.inUse() || len(c.clones) < 2 || len(alone) == 0 || holds == nil || c.pair.Possession == nil {
+	if c.inUse() || len(c.clones) < 2 || len(alone) == 0 || c.pair.Possession == nil {
 		return nil
 	}
 	proof := c.possessed(ctx, holds)
@@ -296,7 +292,7 @@ func (s *session) power(ctx context.Context, of account, seen map[account]bool) 
 }
 
 // holdsAll makes the Holds of an Evidence, and what gives the accounts that have none of the passwords which that has
-// been asked for, where others have one.
+// been asked for, where others have one. One without a password has none of the secret's.
 func holdsAll(accounts []accountRow) (holds func(secret.Password) bool, others func() []accountRow) {
 	left := slices.DeleteFunc(slices.Clone(accounts), func(r accountRow) bool { return r.plugin() == "" || r.locked })
 	all := len(left)
@@ -305,9 +301,6 @@ func holdsAll(accounts []accountRow) (holds func(secret.Password) bool, others f
 			return nil
 		}
 		return slices.Clone(left)
-	}
-	if slices.ContainsFunc(left, func(r accountRow) bool { return strings.Join(r.stored, "") == "" }) {
-		return nil, others
 	}
 	return func(p secret.Password) bool {
 		left = slices.DeleteFunc(left, func(r accountRow) bool { return r.accepts(p) || r.holds(interim(p)) })

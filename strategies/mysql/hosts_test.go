@@ -250,6 +250,31 @@ func TestAccountOfTheNameThatIsAnothers(t *testing.T) {
 	})
 }
 
+// TestAnAccountWithoutAPasswordVouchesForNone: beside it, an account of the clone's name that has another password than
+// the secret's keeps that, whether the server counts wrong ones or not.
+func TestAnAccountWithoutAPasswordVouchesForNone(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for _, counter := range []string{"", " FAILED_LOGIN_ATTEMPTS 9 PASSWORD_LOCK_TIME UNBOUNDED"} {
+			if s.MariaDB && counter != "" {
+				continue // whose counter is the server's, which other tests use
+			}
+			app, p := s.user(t), password()
+			clone := with(app, func(l *strategies.Login) { l.User, l.Password = l.User+"_clone", password() })
+			victim := withPassword(clone, password())
+			for host, pass := range map[string]string{hosts[0]: clone.Password.Reveal(), "10.%": "",
+				hosts[1]: victim.Password.Reveal()} {
+				s.run(t, fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED BY '%s'%s", clone.User, host, pass, counter))
+			}
+			r := s.rotation(t, app, p)
+			r.Pending = s.document(t, withPassword(clone, p), `,"masterarn":"super"`)
+			r.ReadPrevious = func(context.Context) (secret.Document, error) { return s.document(t, clone, ""), nil }
+			err := strategies.AlternatingUsers{Engine: s.cloning()}.Apply(t.Context(), r)
+			wants(t, err, rotator.KindNotEntitled, "RENAME USER")
+			ok(t, engine().Ping(t.Context(), s.from(t, hosts[1], victim)))
+		}
+	})
+}
+
 // TestTheOriginalsTurn: clients are on the clone then, as AWS's template may have left it, for any host. None of its
 // accounts is created, which would come before the one that lets them in; and nothing is given to an account of its
 // name that the secret's clients do not use.
