@@ -119,10 +119,13 @@ type pattern []unit
 // A unit is a part of a value: every way to write it.
 type unit []string
 
-// find gives every occurrence, overlapping ones too.
+// find gives every occurrence, overlapping ones too. Where a text and a value say the same over and over again, as a
+// long run of backslashes does, it gives up, and all of the text is to be hidden: who writes both could hold up the
+// function otherwise.
 func (p pattern) find(text string) []span {
 	var found []span
-	var first [256]bool // the bytes that it can begin with: most places need no second look
+	effort := 1<<16 + 8*len(text) // far more than a text in which a value is sometimes begun
+	var first [256]bool           // the bytes that it can begin with: most places need no second look
 	for _, way := range p[0] {
 		first[way[0]] = true
 	}
@@ -130,8 +133,11 @@ func (p pattern) find(text string) []span {
 		if !first[text[start]] {
 			continue
 		}
-		if end, ok := p.match(text, start); ok {
+		if end, ok := p.match(text, start, &effort); ok {
 			found = append(found, span{start, end})
+		}
+		if effort < 0 {
+			return []span{{0, len(text)}}
 		}
 	}
 	return found
@@ -139,15 +145,16 @@ func (p pattern) find(text string) []span {
 
 // match gives the end of the longest occurrence that begins at start. Any number
 // of backslashes may stand between two units: that is how all escaping by
-// backslash looks, at whatever depth JSON sits inside JSON.
-func (p pattern) match(text string, start int) (end int, ok bool) {
+// backslash looks, at whatever depth JSON sits inside JSON. It ends early where effort does.
+func (p pattern) match(text string, start int, effort *int) (end int, ok bool) {
 	ends := []int{start}
 	for i, unit := range p {
 		if i > 0 {
 			ends = skipBackslashes(text, ends)
 		}
+		*effort -= len(ends)
 		ends = unit.match(text, ends)
-		if len(ends) == 0 {
+		if len(ends) == 0 || *effort < 0 {
 			return 0, false
 		}
 	}

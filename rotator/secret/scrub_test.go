@@ -233,6 +233,18 @@ func FuzzScrub(f *testing.F) {
 	})
 }
 
+// TestScrubberIsNotHeldUp: what a writer of the secret can put into it takes no minutes to be searched, and where all of
+// it cannot be searched, nothing of it stays.
+func TestScrubberIsNotHeldUp(t *testing.T) {
+	t.Parallel()
+	for _, c := range []string{`\`, "a", "ab", `\a`, "%", "\n", "é"} {
+		value := strings.Repeat(c, 15_000/len(c))
+		if got := scrubber(value).String(value + "-" + value + value); len(got) > len(Redacted) {
+			t.Errorf("of %q repeated, %d bytes stay", c, len(got))
+		}
+	}
+}
+
 func BenchmarkScrubberString(b *testing.B) {
 	var s Scrubber
 	for _, p := range []string{"0123456789abcdef0123456789abcdef", "Xq7~b-W2.m_K9zR4tLp0Yc8HvN3sGdJ1",
@@ -242,6 +254,20 @@ func BenchmarkScrubberString(b *testing.B) {
 	text := strings.Repeat("failed SASL auth: FATAL: password authentication failed for user \"app\" (SQLSTATE "+
 		"28P01); ", 4)
 	b.ReportAllocs()
+	b.Run("backslashes", func(b *testing.B) {
+		run := strings.Repeat(`\`, 200)
+		s := scrubber(run)
+		for b.Loop() {
+			s.String(run + run)
+		}
+	})
+	b.Run("letters", func(b *testing.B) {
+		run := strings.Repeat("a", 200)
+		s := scrubber(run)
+		for b.Loop() {
+			s.String(run + run)
+		}
+	})
 	b.Run("clean", func(b *testing.B) {
 		for b.Loop() {
 			s.String(text)
