@@ -858,23 +858,28 @@ func (c *diagnoser) rejectedOnes() (values []secret.Document, labels map[string]
 	return values, labels
 }
 
-// inquiry is the query that shows why logins are rejected, where that is not known.
+// inquiry is the query that shows why logins are rejected, where that is not known, with what follows from its answer.
 func (c *diagnoser) inquiry(r rule) []Fix {
 	explainer, ok := c.Strategy.(LoginExplainer)
 	if !ok || !r.resets || c.explained {
 		return nil
 	}
-	values, _ := c.rejectedOnes()
+	values, labels := c.rejectedOnes()
 	if len(values) == 0 {
 		return nil
 	}
-	query := explainer.Inquiry(values...)
-	if query == "" {
-		return nil
+	all := explainer.Inquiry(values...)
+	for i, f := range all {
+		if i == 0 {
+			all[i].For = toFindTheCause
+		}
+		for user, label := range labels {
+			if f.takesPassword() && f.isFor(user) {
+				all[i].PasswordOf = label
+			}
+		}
 	}
-	f := NewFix(BySuperuser, query)
-	f.For = toFindTheCause
-	return []Fix{f}
+	return all
 }
 
 // resets are the statements that set the passwords of those that are rejected.

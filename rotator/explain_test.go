@@ -21,7 +21,9 @@ type explainer struct {
 func (e *explainer) ResetStatement(d secret.Document) string {
 	return "SET " + d.Text("username") + " >PASSWORD"
 }
-func (e *explainer) Inquiry(d ...secret.Document) string { return "WHY " + d[0].Text("username") }
+func (e *explainer) Inquiry(d ...secret.Document) []Fix {
+	return []Fix{{By: BySuperuser, Run: "WHY " + d[0].Text("username")}}
+}
 func (e *explainer) ExplainRejected(_ context.Context, r Rotation, rejected ...secret.Document) ([]RejectionCause, error) {
 	if r.Current.IsZero() || !r.Pending.IsZero() {
 		return nil, errors.New("not the value of AWSCURRENT alone")

@@ -86,9 +86,10 @@ type UseTester interface {
 // LoginExplainer is an optional ability of a Strategy whose database does not tell the client why
 // it rejects a login.
 type LoginExplainer interface {
-	// Inquiry is a query by which a superuser of the database finds the cause for the users
-	// of values, and "": there is none. A diagnosis shows it before the statement that sets a password.
-	Inquiry(d ...secret.Document) string
+	// Inquiry is a query by which a superuser of the database finds the cause for the users of values, and after it
+	// what mends a cause that no password does, each with its condition; nil: there is none. A diagnosis shows them
+	// before the statement that sets a password.
+	Inquiry(d ...secret.Document) []Fix
 	// ExplainRejected has the superuser of r.Current look why the logins by values are
 	// rejected: one login, which changes nothing. It gives a cause for each; nil where the secret
 	// names no superuser.

@@ -129,7 +129,7 @@ func TestALoginIsNotAll(t *testing.T) {
 // seeing is a strategy whose superuser sees why a login is rejected.
 type seeing struct{ rotator.Strategy }
 
-func (seeing) Inquiry(...secret.Document) string { return "" }
+func (seeing) Inquiry(...secret.Document) []rotator.Fix { return nil }
 
 func (seeing) ExplainRejected(_ context.Context, _ rotator.Rotation, all ...secret.Document) ([]rotator.RejectionCause, error) {
 	return []rotator.RejectionCause{{Text: all[0].Text("username") + " has expired", Blocked: true}}, nil

@@ -205,7 +205,7 @@ func TestWhoseTurnIsNext(t *testing.T) {
 // askable is an engine that has a query for a rejected login, and no statement that sets a password.
 type askable struct{ Engine }
 
-func (askable) Inquiry(users ...string) string { return "WHY " + users[0] }
+func (askable) Inquiry(users ...string) []rotator.Fix { return []rotator.Fix{{Run: "WHY " + users[0]}} }
 
 func (askable) Explain(context.Context, Login, ...Login) ([]rotator.RejectionCause, error) {
 	return nil, nil

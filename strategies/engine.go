@@ -151,9 +151,9 @@ type PairTester interface {
 // rejects a login.
 type Explainer interface {
 	Engine
-	// Inquiry is a query by which a superuser finds the cause for users, with what its answer means
-	// after "--".
-	Inquiry(users ...string) string
+	// Inquiry is a query by which a superuser finds the cause for users, with what its answer means as its note, and
+	// after it what mends a cause that no password does, each with its condition.
+	Inquiry(users ...string) []rotator.Fix
 	// Explain looks, as superuser, why logins of other users at the same server are rejected, of one
 	// user or of the two of a pair, and gives a cause for each. It changes nothing.
 	Explain(ctx context.Context, superuser Login, rejected ...Login) ([]rotator.RejectionCause, error)

@@ -9,23 +9,29 @@ import (
 )
 
 // Inquiry implements rotator.LoginExplainer.
-func (s SingleUser) Inquiry(values ...secret.Document) string { return inquiry(s.Engine, values) }
+func (s SingleUser) Inquiry(values ...secret.Document) []rotator.Fix {
+	return inquiry(s.Engine, values)
+}
 
 // Inquiry implements rotator.LoginExplainer.
-func (a AlternatingUsers) Inquiry(values ...secret.Document) string { return inquiry(a.Engine, values) }
+func (a AlternatingUsers) Inquiry(values ...secret.Document) []rotator.Fix {
+	return inquiry(a.Engine, values)
+}
 
 // Inquiry implements rotator.LoginExplainer.
-func (d DualPasswords) Inquiry(values ...secret.Document) string { return inquiry(d.Engine, values) }
+func (d DualPasswords) Inquiry(values ...secret.Document) []rotator.Fix {
+	return inquiry(d.Engine, values)
+}
 
 // Inquiry implements rotator.LoginExplainer.
-func (b ByEngine) Inquiry(values ...secret.Document) string {
+func (b ByEngine) Inquiry(values ...secret.Document) []rotator.Fix {
 	if len(values) == 0 {
-		return ""
+		return nil
 	}
 	return inquiry(b.engine(values[0].Text(keyEngine)), values)
 }
 
-func inquiry(e Engine, values []secret.Document) string {
+func inquiry(e Engine, values []secret.Document) []rotator.Fix {
 	var users []string
 	for _, d := range values {
 		if user := d.Text(keyUser); user != "" {
@@ -35,7 +41,7 @@ func inquiry(e Engine, values []secret.Document) string {
 	if x, ok := e.(Explainer); ok && users != nil {
 		return x.Inquiry(users...)
 	}
-	return ""
+	return nil
 }
 
 // ExplainRejected implements rotator.LoginExplainer.

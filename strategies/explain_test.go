@@ -19,7 +19,9 @@ import (
 // explaining is a Memory whose superuser sees why a login is rejected.
 type explaining struct{ *strategytest.Memory }
 
-func (explaining) Inquiry(users ...string) string { return "WHY " + strings.Join(users, " ") }
+func (explaining) Inquiry(users ...string) []rotator.Fix {
+	return []rotator.Fix{{Run: "WHY " + strings.Join(users, " ")}}
+}
 
 func (e explaining) Explain(ctx context.Context, superuser strategies.Login,
 	rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
@@ -94,20 +96,20 @@ func TestWhoExplainsARejectedLogin(t *testing.T) {
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q: %v", name, got, c.want, err)
 		}
-		want := "WHY app app_clone"
+		want := []rotator.Fix{{Run: "WHY app app_clone"}}
 		if name == "an engine that cannot" {
-			want = ""
+			want = nil
 		}
-		if got := c.strategy.Inquiry(append(values, secret.Document{})...); got != want {
+		if got := c.strategy.Inquiry(append(values, secret.Document{})...); !slices.Equal(got, want) {
 			t.Errorf("%s asks %q, want %q", name, got, want)
 		}
-		if got := c.strategy.Inquiry(); got != "" {
+		if got := c.strategy.Inquiry(); got != nil {
 			t.Errorf("%s asks about no user: %q", name, got)
 		}
 	}
 	for _, e := range []strategies.Engine{postgres.Engine{}, mysql.Engine{}, mysql.MariaDB{}, valkey.Engine{}} {
 		s := strategies.SingleUser{Engine: e}
-		if query, meaning, ok := strings.Cut(s.Inquiry(document("app", "")), " -- "); !ok || query == "" || meaning == "" {
+		if all := s.Inquiry(document("app", "")); len(all) == 0 || all[0].Run == "" || all[0].Note == "" {
 			t.Errorf("%s has no query that shows why a login is rejected", e.Traits().Name)
 		}
 		_, err := s.ExplainRejected(t.Context(), rotator.Rotation{

@@ -175,11 +175,15 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 	var advice strings.Builder
 	var fixes []rotator.Fix
 	if x, ok := e.(Explainer); ok {
-		query := x.Inquiry(superuser.User)
-		fmt.Fprintf(&advice, "To find the cause, as another superuser of the database: %s. ", query)
-		fix := rotator.NewFix(rotator.ByAdministrator, query)
-		fix.For = "to find the cause first"
-		fixes = append(fixes, fix)
+		fixes = x.Inquiry(superuser.User)
+		fmt.Fprintf(&advice, "To find the cause, as another superuser of the database: %s. ", fixes[0])
+		fixes[0].For = "to find the cause first"
+		for i := range fixes {
+			fixes[i].By = rotator.ByAdministrator
+			if strings.Contains(fixes[i].Run, "'PASSWORD'") {
+				fixes[i].PasswordOf = "AWSCURRENT of " + arn
+			}
+		}
 	}
 	words, command := storeSuperuser(arn)
 	fmt.Fprintf(&advice, "Then %s: %s", words, command)

@@ -230,13 +230,11 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 		return c.errorf(rotator.KindNotFound, "%s, and user %q has a password that the secret has for it: %s",
 			noAccount(user), former[0].user, rotator.Sentence{Text: cause.Remedy, Fixes: cause.Fixes})
 	}
-	find := strategies.Fix(strategies.Login{}, "SELECT User, Host FROM mysql.user")
-	find.For = "if it was renamed, to find its name, and then RENAME USER it back"
-	lines := []rotator.Fix{find}
+	var lines []rotator.Fix
 	for _, clone := range accountsOnly(c.clones) {
 		to := account{user: user, host: clone.host}
 		create := strategies.Fix(strategies.Login{}, "CREATE USER "+to.String()+" IDENTIFIED BY 'PASSWORD'")
-		create.For = "if it was dropped, to create it again"
+		create.For = ifDropped
 		give, err := c.given(ctx, to, nil, "NONE", clone.account, "if it was dropped, and "+
 			strings.TrimPrefix(ifPair, "if ")+", to give it what it had")
 		if err != nil {
@@ -249,8 +247,9 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 		}
 		lines = append(append(lines, create), give...)
 	}
-	return rotator.WithFix(c.errorf(rotator.KindNotFound, "%s: %s", noAccount(user), bringBack(user, c.clones)), "",
-		lines...)
+	back := bringBack(user, c.clones)
+	back.Fixes = append(back.Fixes, lines...)
+	return c.errorf(rotator.KindNotFound, "%s: %s", noAccount(user), back)
 }
 
 // readGrantsAhead asks for what the accounts of both may do, which is asked for whatever is done.

@@ -16,31 +16,54 @@ import (
 const cloneSuffix = "_clone"
 
 // Inquiry implements strategies.Explainer.
-func (Engine) Inquiry(users ...string) string {
-	return "SELECT User, Host, plugin, ssl_type, account_locked, password_expired FROM mysql.user" + inquiryEnd(users)
+func (Engine) Inquiry(users ...string) []rotator.Fix {
+	return inquiry("SELECT User, Host, plugin, ssl_type, account_locked, password_expired FROM mysql.user", users)
 }
 
 // Inquiry implements strategies.Explainer.
-func (MariaDB) Inquiry(users ...string) string {
-	return "SELECT User, Host, plugin, ssl_type, JSON_VALUE(Priv, '$.account_locked') AS account_locked, " +
-		"password_expired " +
-		"FROM mysql.user JOIN mysql.global_priv USING (User, Host)" + inquiryEnd(users)
+func (MariaDB) Inquiry(users ...string) []rotator.Fix {
+	return inquiry("SELECT User, Host, plugin, ssl_type, JSON_VALUE(Priv, '$.account_locked') AS account_locked, "+
+		"password_expired FROM mysql.user JOIN mysql.global_priv USING (User, Host)", users)
 }
 
-// inquiryEnd says what the answer means. REQUIRE is a statement of its own: in one with ACCOUNT UNLOCK it has to
-// come before that.
-func inquiryEnd(users []string) string {
+// inquiry says what the answer means. REQUIRE is a statement of its own: in one with ACCOUNT UNLOCK it has to
+// come before that. What brings an account back stands on lines of its own: ALTER USER of one that is not there fails.
+func inquiry(query string, users []string) []rotator.Fix {
 	var names, one string
 	for _, user := range users {
 		names += typedText(user) + ", "
 		one = cmp.Or(one, quoteIdent(user))
 	}
-	return " WHERE User IN (" + names + "'') -- of several accounts whose Host matches an address, the server takes " +
-		"the most specific: one that is another owner's, or has no name, hides the right one, so RENAME USER or DROP " +
-		"USER it and set no password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one +
-		"@`%` REQUIRE SSL. With ANY, and \"ssl\": false in the secret, remove that there, and set no password. No row for the name: the account is renamed (RENAME USER it back) or dropped. No row whose Host matches: CREATE USER for one " +
-		"that does, and GRANT what it had"
+	all := []rotator.Fix{{By: rotator.BySuperuser, Run: query + " WHERE User IN (" + names + "'')",
+		Note: "of several accounts whose Host matches an address, the server takes the most specific: one that is " +
+			"another owner's, or has no name, hides the right one, so RENAME USER or DROP USER it and set no " +
+			"password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one + "@`%` REQUIRE SSL. " +
+			"With ANY, and \"ssl\": false in the secret, remove that there, and set no password. No row for the " +
+			"name: the account is renamed or dropped. No row whose Host matches: CREATE USER for one that does, and " +
+			"GRANT what it had"}, allNames()}
+	for _, user := range users {
+		create := strategies.Fix(strategies.Login{}, createStatement(user))
+		create.For, create.Note = ifDropped, "then GRANT it what it had, as its deployment or a backup says"
+		all = append(all, renameBack(user), create)
+	}
+	return all
 }
+
+// allNames shows what an account that is not there may be called now, and renameBack gives it its name.
+func allNames() rotator.Fix {
+	f := strategies.Fix(strategies.Login{}, "SELECT User, Host FROM mysql.user")
+	f.For = "if it was renamed, to see its name"
+	return f
+}
+
+func renameBack(user string) rotator.Fix {
+	f := strategies.Fix(strategies.Login{}, "RENAME USER `NAME`@`HOST` TO "+account{user: user, host: "HOST"}.String())
+	f.For = "if it was renamed, with its name and host now in place of NAME and HOST"
+	return f
+}
+
+// ifDropped is what CREATE USER is for.
+const ifDropped = "if it was dropped, to create it again"
 
 // Explain implements strategies.Explainer, as Engine does.
 func (m MariaDB) Explain(ctx context.Context, superuser strategies.Login,
@@ -329,7 +352,8 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 		if partners = accountsOnly(partners); len(partners) > 0 {
 			then += ", which SHOW GRANTS FOR " + partners[0].String() + " shows " + ifPair
 		}
-		return rotator.RejectionCause{Text: noAccount(login.User), Remedy: bringBack(login.User, partners),
+		remedy := bringBack(login.User, partners)
+		return rotator.RejectionCause{Text: noAccount(login.User), Remedy: remedy.Text, Fixes: remedy.Fixes,
 			Reset: createStatement(login.User) +
 				" -- where RENAME USER does not bring it back; then " + then}
 	}
@@ -482,14 +506,14 @@ func noAccount(user string) string {
 	return fmt.Sprintf("there is no account of user %q on this server", user)
 }
 
-func bringBack(user string, clones []accountRow) string {
+func bringBack(user string, clones []accountRow) rotator.Sentence {
 	had := "its deployment or a backup says"
 	if len(clones) > 0 {
 		had = "SHOW GRANTS FOR " + clones[0].String() + " shows " + ifPair
 	}
-	return fmt.Sprintf("if it was renamed, RENAME USER it back "+
-		"(SELECT User, Host FROM mysql.user shows all names); if it was dropped, %s, %s, and GRANT it what it had, "+
-		"which %s; or correct the user name in the secret", createStatement(user), typedFor(user), had)
+	return rotator.Sentencef("if it was renamed, to one of %s, %s; if it was dropped, %s, %s, and GRANT it what it "+
+		"had, which %s; or correct the user name in the secret", allNames(), renameBack(user), createStatement(user),
+		typedFor(user), had)
 }
 
 // createStatement makes an account for every host.

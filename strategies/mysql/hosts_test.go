@@ -402,7 +402,8 @@ func TestTheInquiryShowsWhatHidesAnAccount(t *testing.T) {
 		if s.MariaDB {
 			asks = MariaDB{}.Inquiry
 		}
-		query, remark, _ := strings.Cut(asks(app.User, "another"), " -- ")
+		first := asks(app.User, "another")[0]
+		query, remark := first.Run, first.Note
 		if found := s.ask(t, "SELECT Host FROM ("+query+") AS shown"); !strings.Contains(found, "10.0.0.1") {
 			t.Errorf("%s: found %s", query, found)
 		}

@@ -14,19 +14,23 @@ import (
 const cloneSuffix = "_clone"
 
 // Inquiry implements strategies.Explainer.
-func (Engine) Inquiry(users ...string) string {
-	names := make([]string, len(users))
+func (Engine) Inquiry(users ...string) []rotator.Fix {
+	quoted := make([]string, len(users))
 	for i, user := range users {
-		names[i] = quoteLiteral(user)
+		quoted[i] = quoteLiteral(user)
 	}
-	return "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit, current_setting('password_encryption') " +
-		"FROM pg_roles WHERE rolname IN (" +
-		strings.Join(names, ", ") + ") -- no row: the role is dropped, or renamed to one of SELECT rolname FROM " +
-		"pg_roles WHERE rolcanlogin: then ALTER ROLE ... RENAME TO it back. rolcanlogin f: ALTER ROLE ... LOGIN. " +
-		"rolvaliduntil in the past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. " +
-		"rolconnlimit 0: ALTER ROLE ... CONNECTION LIMIT -1. Otherwise the password is another, or where " +
-		"current_setting is md5, it may be the right one, in a form that no login by scram-sha-256 passes (SELECT " +
-		"rolname, left(rolpassword, 3) FROM pg_authid shows a superuser which are md5)"
+	all := []rotator.Fix{{By: rotator.BySuperuser,
+		Run: "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit, current_setting('password_encryption') " +
+			"FROM pg_roles WHERE rolname IN (" + strings.Join(quoted, ", ") + ")",
+		Note: "no row: the role is dropped, or renamed. rolcanlogin f: ALTER ROLE ... LOGIN. rolvaliduntil in the " +
+			"past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. rolconnlimit 0: ALTER ROLE " +
+			"... CONNECTION LIMIT -1. Otherwise the password is another, or where current_setting is md5, it may be " +
+			"the right one, in a form that no login by scram-sha-256 passes (SELECT rolname, left(rolpassword, 3) " +
+			"FROM pg_authid shows a superuser which are md5)"}, names()}
+	for _, user := range users {
+		all = append(all, renameBack(user))
+	}
+	return all
 }
 
 // Explain implements strategies.Explainer, in a transaction that is rolled back. It reads what any role may read, and

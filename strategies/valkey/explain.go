@@ -15,15 +15,17 @@ import (
 )
 
 // Inquiry implements strategies.Explainer.
-func (Engine) Inquiry(users ...string) string {
+func (Engine) Inquiry(users ...string) []rotator.Fix {
 	names := make([]string, len(users))
 	for i, user := range users {
 		names[i] = typed(user)
 	}
-	return "ACL LIST -- on every node. No line for user " + strings.Join(names, " or ") + ": it is gone, and " +
-		restoreRules(users[0]) + ". off: ACL SETUSER " + names[0] + " on. No rule with + in its line: it was made " +
-		"again without its rules, and may log in and do nothing: the same, before anything is saved. Otherwise the " +
-		"password is another: what follows # is the SHA-256 of one (printf %s \"$PASSWORD\" | sha256sum)"
+	return []rotator.Fix{{By: rotator.BySuperuser, Run: "ACL LIST",
+		Note: "on every node. No line for user " + strings.Join(names, " or ") + ": it is gone, and " +
+			restoreRules(users[0]) + ". off: ACL SETUSER " + names[0] + " on. No rule with + in its line: it was " +
+			"made again without its rules, and may log in and do nothing: the same, before anything is saved. " +
+			"Otherwise the password is another: what follows # is the SHA-256 of one (printf %s \"$PASSWORD\" | " +
+			"sha256sum)"}}
 }
 
 // Explain implements strategies.Explainer: at each node, as users are not shared between them.

@@ -899,9 +899,10 @@ var scenes = map[string]func(*scene){
 		s.names, s.fix = "no row: the role is dropped, or renamed", s.resetSuperuser
 	},
 	"the superuser is renamed": func(s *scene) {
-		s.only("postgres")
-		s.superuserOf("ALTER ROLE %u RENAME TO %uold")
-		s.names, s.fix = "then ALTER ROLE ... RENAME TO it back", func() { s.say("ALTER ROLE %uold RENAME TO %u", s.user+"boss", "") }
+		s.not("valkey")
+		s.superuserOf("")
+		s.renamed(s.user + "boss")
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 	},
 	"the superuser may have no connection": func(s *scene) {
 		s.only("postgres")
@@ -1164,8 +1165,8 @@ var scenes = map[string]func(*scene){
 		s.brokenPair("DROP USER %u@'%'")
 		s.names, s.fix = "if it was dropped, to create it again", func() {
 			password := s.holder(s.arn, "AWSPREVIOUS").Password
-			for _, line := range regexp.MustCompile(`(?m)^ {9}((?:CREATE|GRANT) .*)$`).FindAllStringSubmatch(s.text, -1) {
-				s.exec(strings.Replace(line[1], "'PASSWORD'", "'"+password+"'", 1))
+			for _, line := range s.lines("(?:CREATE|GRANT) ") {
+				s.exec(strings.Replace(line, "'PASSWORD'", "'"+password+"'", 1))
 			}
 			s.exec("SHOW GRANTS FOR " + s.user + "@'%'")
 		}
@@ -1358,6 +1359,26 @@ var scenes = map[string]func(*scene){
 	"the user is renamed, and a superuser is at hand": func(s *scene) {
 		s.my()
 		s.pair("RENAME USER %u@'%' TO %uold@'%'", "recommended action: investigate")
+	},
+	"the user is renamed, and no superuser is at hand": func(s *scene) {
+		s.not("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.renamed(s.user)
+	},
+	"the user is dropped, and no superuser is at hand": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.say("DROP USER %u@'%'", s.user, "")
+		s.names, s.fix = "if it was dropped, to create it again", func() {
+			s.exec(strings.Replace(s.lines("CREATE USER ")[0], "'PASSWORD'", "'"+s.holder(s.arn, "AWSCURRENT").Password+"'", 1), "GRANT SELECT ON shop.* TO "+s.user+"@'%'")
+		}
+	},
+	"the user is renamed, its wrong passwords count, and a superuser is at hand": func(s *scene) {
+		s.only("mysql")
+		s.alternating()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.say("ALTER USER %u@'%' FAILED_LOGIN_ATTEMPTS 5 PASSWORD_LOCK_TIME 1", s.user, "")
+		s.renamed(s.user)
 	},
 	"the user is renamed, and its name is taken": func(s *scene) {
 		s.my()
@@ -1620,8 +1641,32 @@ func (s *scene) beside(host string) {
 // givenLines runs the GRANTs that are printed.
 func (s *scene) givenLines() {
 	s.t.Helper()
-	for _, line := range regexp.MustCompile(`(?m)^ {9}(GRANT .*)$`).FindAllStringSubmatch(s.text, -1) {
-		s.exec(line[1])
+	s.exec(s.lines("GRANT ")...)
+}
+
+// lines are those printed on lines of their own that begin so.
+func (s *scene) lines(begin string) (all []string) {
+	s.t.Helper()
+	for _, line := range regexp.MustCompile(`(?m)^ {9}(`+begin+`.*)$`).FindAllStringSubmatch(s.text, -1) {
+		all = append(all, line[1])
+	}
+	if all == nil {
+		s.t.Fatalf("no line %s in: %s", begin, s.text)
+	}
+	return all
+}
+
+// renamed gives a user another name. What is printed to give it its own back comes before whatever makes a second one,
+// or sets the password of one that is not there.
+func (s *scene) renamed(user string) {
+	statement := "ALTER ROLE %u RENAME TO %uold"
+	if s.isMySQL() {
+		statement = "RENAME USER %u@'%' TO %uold@'%'"
+	}
+	s.say(statement, user, "")
+	s.names, s.fix = "if it was renamed, with its name", func() {
+		first := s.lines("(?:ALTER|CREATE|RENAME) ")[0]
+		s.exec(strings.NewReplacer("NAME`", user+"old`", "HOST", "%", "...", user+"old").Replace(first))
 	}
 }
 
