@@ -803,8 +803,8 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 // none.
 func (c *diagnoser) filledIn(ctx context.Context, text string) string {
 	current, pending, previous := c.labeledVersions()
-	pairs := []string{"--secret-id ARN", "--secret-id " + c.meta.ARN, "CURRENT-ID", ShellWord(current), "PENDING-ID",
-		ShellWord(pending)}
+	pairs := []string{"--secret-id ARN", "--secret-id " + ShellWord(c.meta.ARN), "CURRENT-ID", ShellWord(current),
+		"PENDING-ID", ShellWord(pending)}
 	if previous == "" {
 		pairs = append(pairs, " --remove-from-version-id PREVIOUS-ID", "")
 	}
@@ -932,7 +932,7 @@ func (c *diagnoser) nextEvent(a Action) string {
 
 // commands does an action in the AWS CLI.
 func (c *diagnoser) commands(a Action) []string {
-	rotate := "aws secretsmanager rotate-secret --secret-id " + c.meta.ARN
+	rotate := "aws secretsmanager rotate-secret --secret-id " + ShellWord(c.meta.ARN)
 	switch {
 	case c.other != "" && !strings.Contains(c.other, ErrOtherEngine.Error()):
 		return []string{"aws lambda invoke --function-name " + c.meta.RotationLambdaARN + " --payload " +
@@ -945,9 +945,9 @@ func (c *diagnoser) commands(a Action) []string {
 	case a == ActionRetry, a == ActionNone && c.meta.RotationEnabled != nil && !*c.meta.RotationEnabled:
 		return []string{rotate}
 	case a == ActionCancel:
-		return []string{"aws secretsmanager cancel-rotate-secret --secret-id " + c.meta.ARN}
+		return []string{"aws secretsmanager cancel-rotate-secret --secret-id " + ShellWord(c.meta.ARN)}
 	case a == ActionStoreCredentials:
-		return []string{"aws secretsmanager put-secret-value --secret-id " + c.meta.ARN +
+		return []string{"aws secretsmanager put-secret-value --secret-id " + ShellWord(c.meta.ARN) +
 			" --secret-string file://value.json"}
 	}
 	return nil
@@ -955,7 +955,8 @@ func (c *diagnoser) commands(a Action) []string {
 
 // cliCommand makes the move in the AWS CLI.
 func (m LabelMove) cliCommand(secretID string) string {
-	text := "aws secretsmanager update-secret-version-stage --secret-id " + secretID + " --version-stage " + m.Label
+	text := "aws secretsmanager update-secret-version-stage --secret-id " + ShellWord(secretID) +
+		" --version-stage " + m.Label
 	if m.To != "" {
 		text += " --move-to-version-id " + ShellWord(m.To)
 	}

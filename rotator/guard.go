@@ -35,7 +35,7 @@ func checkVersion(m Metadata, version string) (done bool, err error) {
 	}
 	if m.RotationEnabled != nil && !*m.RotationEnabled {
 		return false, fmt.Errorf("secret: %w: rotation is disabled (perhaps cancelled after this event was sent). "+
-			"To enable it: aws secretsmanager rotate-secret --secret-id %s", KindConflict, m.ARN)
+			"To enable it: aws secretsmanager rotate-secret --secret-id %s", KindConflict, ShellWord(m.ARN))
 	}
 	labels, known := m.Labels[version]
 	switch {
@@ -55,7 +55,7 @@ func checkRotatable(m Metadata) error {
 	switch {
 	case !m.DeletionDate.IsZero():
 		return fmt.Errorf("secret: %w: scheduled for deletion: restore it (aws secretsmanager restore-secret "+
-			"--secret-id %s) or stop rotating it", KindMisconfigured, m.ARN)
+			"--secret-id %s) or stop rotating it", KindMisconfigured, ShellWord(m.ARN))
 	case m.OwningService != "":
 		return fmt.Errorf("secret: %w: managed by %s, which rotates it itself: remove the rotation function from it; "+
 			"as a superuser secret it can be used", KindMisconfigured, m.OwningService)

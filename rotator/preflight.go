@@ -207,8 +207,8 @@ func functionMismatch(m Metadata, invoked string) string {
 	case m.RotationLambdaARN == "":
 		return "rotation is not set up yet (a policy with the condition " +
 			"secretsmanager:resource/AllowRotationLambdaArn denies everything until it is): aws secretsmanager " +
-			"rotate-secret --secret-id " + m.ARN + " --rotation-lambda-arn " + invoked + " --rotation-rules " +
-			"AutomaticallyAfterDays=30"
+			"rotate-secret --secret-id " + ShellWord(m.ARN) + " --rotation-lambda-arn " + invoked +
+			" --rotation-rules AutomaticallyAfterDays=30"
 	case unqualified(m.RotationLambdaARN) == unqualified(invoked):
 		return fmt.Sprintf("the secret is configured for %s; this function runs as %s%s", m.RotationLambdaARN, invoked,
 			beware)
@@ -254,7 +254,8 @@ func replicaWarnings(m Metadata) string {
 		if r.Status != replicaInSync {
 			lines = append(lines, fmt.Sprintf("replica %s has status %s (%s) and may not get the new value. "+
 				"Usual fix: aws secretsmanager replicate-secret-to-regions --secret-id %s --add-replica-regions "+
-				"Region=%s --force-overwrite-replica-secret", r.Region, r.Status, r.Message, m.ARN, r.Region))
+				"Region=%s --force-overwrite-replica-secret", r.Region, r.Status, r.Message, ShellWord(m.ARN),
+				r.Region))
 		}
 	}
 	return strings.Join(lines, "; ")
@@ -290,7 +291,7 @@ func (x *examination) checkSchedule(context.Context) Finding {
 		return Finding{}
 	}
 	return Finding{Status: StatusPassed, Detail: why + ". To lengthen it: aws secretsmanager rotate-secret " +
-		"--secret-id " + x.meta.ARN + " --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"}
+		"--secret-id " + ShellWord(x.meta.ARN) + " --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"}
 }
 
 // checkTags is for functions that read tags. Where it fails, the rest is tried with the

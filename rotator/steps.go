@@ -218,7 +218,7 @@ func (v *invocation) checkNotCopied(current, pending secret.Document) error {
 		"test left, or that was stored by hand), and the value of a version cannot be replaced, so this rotation "+
 		"would change nothing. Remove the label and rotate again: %s; aws secretsmanager rotate-secret --secret-id %s",
 		KindConflict, v.event.VersionID, LabelMove{Label: LabelPending,
-			From: v.event.VersionID}.cliCommand(v.event.SecretID), v.event.SecretID)
+			From: v.event.VersionID}.cliCommand(v.event.SecretID), ShellWord(v.event.SecretID))
 }
 
 // isCopy says whether two values hold the same credentials. Those that are in a member
@@ -252,7 +252,7 @@ func (v *invocation) set(ctx context.Context) (Outcome, error) {
 		return OutcomeFailed, fmt.Errorf("%w (the value of a version never changes, so retrying cannot help. "+
 			"Adjust the password settings of the function, then cancel rotation: aws secretsmanager "+
 			"cancel-rotate-secret --secret-id %s. Then status says how to discard that version: "+
-			"{\"Step\":\"status\",\"SecretId\":\"%s\"})", err, v.event.SecretID, v.event.SecretID)
+			"{\"Step\":\"status\",\"SecretId\":\"%s\"})", err, ShellWord(v.event.SecretID), v.event.SecretID)
 	}
 	if err != nil {
 		return OutcomeFailed, err
@@ -435,7 +435,7 @@ func (v *invocation) prove(ctx context.Context) (pending SecretValue, err error)
 		return pending, fmt.Errorf("pending credentials: their user cannot log in. "+
 			"AWSCURRENT was not moved: it is for another user, which this rotation left as it was. If that lasts, fix "+
 			"what follows, then complete the rotation: aws secretsmanager rotate-secret --secret-id %s: %w",
-			v.event.SecretID, err)
+			ShellWord(v.event.SecretID), err)
 	case isOfValue(err):
 		return pending, fmt.Errorf("pending credentials: AWSCURRENT was not moved, for testSecret would not pass: %w",
 			err)

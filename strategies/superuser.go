@@ -46,7 +46,8 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	case errors.Is(err, rotator.KindNotFound), errors.Is(err, rotator.ErrOtherEngine):
 		err = rotator.WithHint(err, "set "+keySuperuser+", or SUPERUSER_SECRET_ARN, to the ARN of the right secret")
 	case errors.Is(err, rotator.KindMisconfigured) && !managedByRDS(arn):
-		command := "aws secretsmanager put-secret-value --secret-id " + arn + " --secret-string file://value.json"
+		command := "aws secretsmanager put-secret-value --secret-id " + rotator.ShellWord(arn) +
+			" --secret-string file://value.json"
 		err = rotator.WithFix(rotator.WithHint(err, "to correct that value: "+command), "",
 			rotator.Fix{By: rotator.ByShell, Run: command})
 	}
@@ -107,7 +108,7 @@ func superuserARN(r rotator.Rotation) (string, error) {
 	case parts[0] == "arn" && len(own) > 3 && parts[3] != own[3]:
 		return wrong("%s, in Region %s, and this function reads secrets in %s: name a secret there, or a replica of "+
 			"that one: aws secretsmanager replicate-secret-to-regions --region %s --secret-id %s "+
-			"--add-replica-regions Region=%s", arn, parts[3], own[3], parts[3], arn, own[3])
+			"--add-replica-regions Region=%s", arn, parts[3], own[3], parts[3], rotator.ShellWord(arn), own[3])
 	}
 	return arn, nil
 }
@@ -217,7 +218,7 @@ func storeSuperuser(arn string) (words, command string) {
 	}
 	return "store the password that logs in there, in a whole value", "aws secretsmanager put-secret-value " +
 		"--secret-id " +
-		arn + " --secret-string file://value.json"
+		rotator.ShellWord(arn) + " --secret-string file://value.json"
 }
 
 // lostUser adds to an error of a superuser what to do where the user of AWSCURRENT is

@@ -53,9 +53,9 @@ func policyFixes(secretID string) []rotator.Fix {
 	return []rotator.Fix{show, put, remove}
 }
 
-// inShell is a command for people.
-func inShell(format string, args ...any) rotator.Fix {
-	return rotator.Fix{By: rotator.ByShell, Run: fmt.Sprintf(format, args...)}
+// inShell is a command for people, with the secret or the key in it that it is about.
+func inShell(format, of string) rotator.Fix {
+	return rotator.Fix{By: rotator.ByShell, Run: fmt.Sprintf(format, rotator.ShellWord(of))}
 }
 
 // classify gives an error its kind and what to do. Some SDKs and documents end the codes in Exception and others do
@@ -79,7 +79,7 @@ func classify(operation, secretID, code, text string) (rotator.Kind, rotator.Sen
 		return rotator.KindMisconfigured, rotator.Sentencef("the secret is encrypted with aws/secretsmanager, which "+
 			"only its own account can use. Give it a customer managed key whose policy allows the role of the "+
 			"function, in the account of the secret: aws secretsmanager update-secret --secret-id %s --kms-key-id "+
-			"KEY-ARN", secretID)
+			"KEY-ARN", rotator.ShellWord(secretID))
 	case name == "InvalidRequest" && strings.Contains(text, "marked for deletion"):
 		return rotator.KindConflict, rotator.Sentencef("restore the secret: %s",
 			inShell("aws secretsmanager restore-secret --secret-id %s", secretID))
@@ -122,7 +122,7 @@ func keyAdvice(secretID, text string) rotator.Sentence {
 		return rotator.Sentencef("the KMS key of the secret is not there. A key that is named by its id or alias "+
 			"alone is looked up in the caller's account: for a secret of another account, store the whole ARN of the "+
 			"key with the secret, from the account of the secret: aws secretsmanager update-secret --secret-id %s "+
-			"--kms-key-id KEY-ARN", secretID)
+			"--kms-key-id KEY-ARN", rotator.ShellWord(secretID))
 	case strings.Contains(text, "is disabled"):
 		advice = rotator.Sentencef("enable the KMS key of the secret: %s", enable)
 	case strings.Contains(text, "pending deletion"):

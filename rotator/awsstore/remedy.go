@@ -65,18 +65,18 @@ func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d per
 		if len(arns) == 0 {
 			return fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s. To see which key that is: "+
 				"aws secretsmanager describe-secret --secret-id %s --query KmsKeyId. The role of the function must "+
-				"be allowed %s with that key", action, secretID, action)
+				"be allowed %s with that key", action, rotator.ShellWord(secretID), action)
 		}
 		of = permissions.Secret{ARN: arns[0], Key: keysBeside(arns[0]) + ":key/*"}
 	case d.OldKey:
 		return fmt.Sprintf("this version is encrypted with a key that the secret had before, and that key is not "+
 			"accessible, for %s. To see which key that is: aws secretsmanager list-secret-version-ids --secret-id %s "+
-			"--include-deprecated. The role of the function must be allowed %s with that key too", action, m.ARN,
-			action)
+			"--include-deprecated. The role of the function must be allowed %s with that key too", action,
+			rotator.ShellWord(m.ARN), action)
 	case !m.HasCustomerKey():
 		return "the secret is encrypted with aws/secretsmanager, which only its own account can use. From another " +
-			"account: give the secret a customer managed key, aws secretsmanager update-secret --secret-id " + m.ARN +
-			" --kms-key-id KEY-ARN. Otherwise: find the policy that denies " + action
+			"account: give the secret a customer managed key, aws secretsmanager update-secret --secret-id " +
+			rotator.ShellWord(m.ARN) + " --kms-key-id KEY-ARN. Otherwise: find the policy that denies " + action
 	default:
 		of.Key = s.keyARN(ctx, m)
 	}

@@ -131,25 +131,25 @@ func conditions() []condition {
 // invoke asks the rotation function of a secret for its status.
 func (f *facts) invoke(step string) string {
 	if f.FunctionARN == "" {
-		return "quarterturn " + step + " " + f.ARN + " --here"
+		return "quarterturn " + step + " " + rotator.ShellWord(f.ARN) + " --here"
 	}
-	return "quarterturn " + step + " " + f.ARN
+	return "quarterturn " + step + " " + rotator.ShellWord(f.ARN)
 }
 
 func (f *facts) cli(operation, rest string) string {
-	return strings.TrimSpace("aws secretsmanager " + operation + " --region " + f.Region + " --secret-id " + f.ARN +
-		" " + rest)
+	return strings.TrimSpace("aws secretsmanager " + operation + " --region " + f.Region + " --secret-id " +
+		rotator.ShellWord(f.ARN) + " " + rest)
 }
 
 // handOver gives the secret to another function, which is asked first whether it can rotate it. The schedule stays.
 func (f *facts) handOver() string {
-	return "quarterturn preflight " + f.ARN + " --function FUNCTION && " +
+	return "quarterturn preflight " + rotator.ShellWord(f.ARN) + " --function FUNCTION && " +
 		f.cli("rotate-secret", "--rotation-lambda-arn FUNCTION --no-rotate-immediately")
 }
 
 // configure sets up rotation of a secret that has none.
 func (f *facts) configure() string {
-	return "quarterturn preflight " + f.ARN + " --function FUNCTION && " +
+	return "quarterturn preflight " + rotator.ShellWord(f.ARN) + " --function FUNCTION && " +
 		f.cli("rotate-secret", "--rotation-lambda-arn FUNCTION --rotation-rules AutomaticallyAfterDays=30 "+
 			"--no-rotate-immediately")
 }

@@ -326,8 +326,8 @@ func (c *checker) key(flag, text, of string, secret, user arn) string {
 		c.fail(flag, "%s is the id of a key, and a policy needs its ARN: "+find, text, text, secret.region)
 		return ""
 	}
-	a := c.parse(flag, text, "kms", "The key of the secret: aws secretsmanager describe-secret --secret-id "+
-		secret.text+" --query KmsKeyId --output text")
+	a := c.parse(flag, text, "kms", "The key of the secret: aws secretsmanager describe-secret --secret-id '"+
+		secret.text+"' --query KmsKeyId --output text")
 	switch id, ok := strings.CutPrefix(a.resource, "key/"); {
 	case a.text == "":
 	case strings.HasPrefix(a.resource, "alias/"):

@@ -286,7 +286,7 @@ func (r *reading) unsaid(d iam.Decision) {
 	switch {
 	case r.managedKey() && account(r.x.Role) != account(r.x.Secret):
 		r.say("The secret is encrypted with aws/secretsmanager, which only account %s can use. Give the secret a "+
-			"customer managed key: aws secretsmanager update-secret --secret-id %s --kms-key-id KEY-ARN.",
+			"customer managed key: aws secretsmanager update-secret --secret-id '%s' --kms-key-id KEY-ARN.",
 			account(r.x.Secret), r.x.Secret)
 	case d.Allowed:
 		r.say("The policies that were read allow it: what denies it is one that was not read, or was changed since.")

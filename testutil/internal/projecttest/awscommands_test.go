@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"maps"
 	"regexp"
 	"slices"
@@ -54,15 +55,21 @@ const outfile = ""
 
 // TestPrintedCommandsAreWhole: a command of the AWS CLI in a sentence of ours can be pasted: it names the secret or the key
 // that it is about, has every option that it needs, and none that it does not know. Where an option is named, the words before it
-// are such a command. rotator/fleet makes its commands of parts; TestEachRemedyHelps runs those.
+// are such a command. rotator/fleet makes its commands of parts; TestEachRemedyHelps runs those. An ARN may have a "!", of
+// which an interactive shell makes something else: each is put in as a ShellWord, or in quotes.
 func TestPrintedCommandsAreWhole(t *testing.T) {
 	command := regexp.MustCompile(`aws ([a-z]+) ([a-z]+(?:-[a-z]+)+|invoke)((?: --[a-z-]+(?:[ =](?:'[^']*'|[^ ';,()-][^ ';,()]*))?)*)( [a-z.]+\.json)?`)
 	option := regexp.MustCompile(` --([a-z-]+)`)
 	half := regexp.MustCompile(`(\S+ )?\b[a-z-]*(?:[a-z]+-(?:secret|secrets|secret-value|version-ids|version-stage|resource|regions|key|deletion)|put-secret-value) --[a-z]`)
 	found := map[string]int{}
 	sources(t, func(path, text string) {
-		if !strings.HasPrefix(path, "rotator/") && !strings.HasPrefix(path, "strategies/") && !strings.HasPrefix(path, "cmd/") ||
-			strings.HasPrefix(path, "rotator/fleet/") {
+		if !strings.HasPrefix(path, "rotator/") && !strings.HasPrefix(path, "strategies/") && !strings.HasPrefix(path, "cmd/") {
+			return
+		}
+		for _, s := range bareSecrets(t, path, text) {
+			t.Errorf("%s: want ShellWord, or quotes: %s", path, s)
+		}
+		if strings.HasPrefix(path, "rotator/fleet/") {
 			return
 		}
 		for _, s := range sentences(t, path, text) {
@@ -105,6 +112,82 @@ func TestPrintedCommandsAreWhole(t *testing.T) {
 			t.Errorf("%s is printed nowhere", name)
 		}
 	}
+}
+
+// bareSecrets are the places of a source file where a command gets the secret that it is about as it is.
+func bareSecrets(t *testing.T, path, text string) (bare []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const option = "--secret-id "
+	quoted := func(e ast.Expr) bool {
+		call, is := e.(*ast.CallExpr)
+		return is && strings.HasSuffix(types.ExprString(call.Fun), "ShellWord")
+	}
+	verb := regexp.MustCompile(`%(?:\[(\d+)\])?([a-z%])`)
+	formats, put := 0, 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.BasicLit:
+			formats += strings.Count(n.Value, option+"%")
+		case *ast.BinaryExpr:
+			parts := operands(n)
+			for i, part := range parts[:len(parts)-1] {
+				if text, is := literal(part); is && strings.HasSuffix(text, option) && !quoted(parts[i+1]) {
+					if _, is := literal(parts[i+1]); !is {
+						bare = append(bare, types.ExprString(n))
+					}
+				}
+			}
+		case *ast.CallExpr:
+			for i, arg := range n.Args {
+				format, next := "", 1
+				for _, part := range operands(arg) {
+					text, _ := literal(part)
+					format += text
+				}
+				for _, m := range verb.FindAllStringSubmatchIndex(format, -1) {
+					if format[m[4]] == '%' {
+						continue
+					}
+					if m[2] >= 0 {
+						next, _ = strconv.Atoi(format[m[2]:m[3]])
+					}
+					if strings.HasSuffix(format[:m[0]], option) {
+						put++
+						own := types.ExprString(n.Fun) == "inShell" // which quotes it
+						if !own && (i+next >= len(n.Args) || !quoted(n.Args[i+next])) {
+							bare = append(bare, types.ExprString(n))
+						}
+					}
+					next++
+				}
+			}
+		}
+		return true
+	})
+	if formats != put {
+		bare = append(bare, "a format that is no argument")
+	}
+	return bare
+}
+
+// operands are what a "+" joins, or the expression itself.
+func operands(e ast.Expr) []ast.Expr {
+	if b, is := e.(*ast.BinaryExpr); is && b.Op == token.ADD {
+		return append(operands(b.X), operands(b.Y)...)
+	}
+	return []ast.Expr{e}
+}
+
+func literal(e ast.Expr) (text string, is bool) {
+	if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+		text, err := strconv.Unquote(lit.Value)
+		return text, err == nil
+	}
+	return "", false
 }
 
 // sentences are the texts of a source file: the literals that are joined, as one, with X for what is put in between.
