@@ -17,6 +17,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
+	"github.com/quarterturn-dev/quarterturn/testutil/rotationtest"
 	"github.com/quarterturn-dev/quarterturn/testutil/tier"
 )
 
@@ -566,6 +567,49 @@ func TestWhatClientsCannotDo(t *testing.T) {
 		s.run(t, "GRANT USAGE ON SCHEMA public TO "+bare)
 		says(here)
 		s.run(t, "REVOKE USAGE ON SCHEMA public FROM "+bare)
+	})
+}
+
+// TestACatalogueThatIsClosed: where PUBLIC may not read tables of the catalogue, each rotation works or stops before it
+// has changed anything, and what status cannot look up is no fault of the user's.
+func TestACatalogueThatIsClosed(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for _, closed := range []string{"pg_roles", "pg_settings", "pg_shdepend", "pg_auth_members", "pg_database",
+			"pg_db_role_setting", "pg_roles, pg_settings, pg_database, pg_shdepend, pg_auth_members, pg_db_role_setting"} {
+			app, pw := s.NewRole(t, "LOGIN")
+			db := s.NewDatabase(t, app)
+			in := func(l strategies.Login) strategies.Login { l.Database = db; return l }
+			login := in(s.login(app, pw))
+			ok(t, s.as(t, in(s.superuser()), "REVOKE SELECT ON "+closed+" FROM PUBLIC"))
+			for what, c := range map[string]struct {
+				strategy rotator.Strategy
+				boss     strategies.Login
+				must     bool
+			}{
+				"itself":           {strategies.SingleUser{Engine: engine()}, s.superuser(), false},
+				"superuser":        {strategies.SingleUser{Engine: engine(), ThroughSuperuser: true}, s.superuser(), true},
+				"CREATEROLE":       {strategies.SingleUser{Engine: engine(), ThroughSuperuser: true}, s.master(t, app), false},
+				"pair, CREATEROLE": {strategies.AlternatingUsers{Engine: engine()}, s.master(t, app), false},
+				"pair, superuser":  {strategies.AlternatingUsers{Engine: engine()}, s.superuser(), true},
+			} {
+				service, err := rotationtest.Rotate(t, c.strategy, document(login, "masterarn", bossARN),
+					document(in(c.boss)))
+				if err != nil && (c.must || !service.ValueAt(rotator.LabelPending).IsZero()) {
+					t.Errorf("%s, %s: it stopped after the preflight, or at all: %v", closed, what, err)
+				}
+				now := service.ValueAt(rotator.LabelCurrent)
+				login.User, login.Password = now.Text("username"), now.Password()
+				remark, err := engine().TestUse(t.Context(), login)
+				if err != nil || (remark == "") == strings.Contains(remark, "was not found out") {
+					t.Errorf("%s, %s: of what works: %q, %v", closed, what, remark, err)
+				}
+				if c.strategy == rotator.Strategy(strategies.AlternatingUsers{Engine: engine()}) && login.User != app {
+					login.User = app // whose password is as it was
+					login.Password = service.ValueAt(rotator.LabelPrevious).Password()
+					s.run(t, "DROP ROLE "+app+"_clone")
+				}
+			}
+		}
 	})
 }
 

@@ -285,6 +285,15 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 	defer s.close()
 	look := lookUpUse(login.User)
 	answers, err := s.flight(ctx, ownOperators(look.operation, true), look)
+	var remarks []string
+	if errors.Is(err, rotator.KindPrivilege) { // of the catalogue: clients need not read that
+		remarks = append(remarks, "what the user may do, and whether its transactions begin read-only, was not found "+
+			"out: "+err.Error())
+		look.sql, look.args = "SELECT pg_is_in_recovery(), '', 'f', 'f', ''", nil
+		if answers, err = s.flight(ctx, ownOperators(look.operation, true), look); err != nil {
+			err = s.errorf(rotator.KindInternal, "%v", err)
+		}
+	}
 	if err != nil {
 		return "", err
 	}
@@ -298,7 +307,6 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 		return "", rotator.WithFix(s.errorf(rotator.KindReadOnly, "it is a standby: clients can read there and not "+
 			"write, and no password can be set. Use the primary (RDS: the writer endpoint) as host"), "", promote)
 	}
-	var remarks []string
 	if by := row[1]; by != "" {
 		remarks = append(remarks, readOnlyRemark(by))
 	}
