@@ -599,6 +599,10 @@ func (c *diagnoser) rehearse(ctx context.Context) {
 			c.attempt = attemptRefused
 		case f.Status == StatusDenied, f.Status == StatusFailed:
 			c.attempt = attemptFails
+		// A lock, which passes, or a person ends it.
+		case f.Fixes != nil && (f.Kind == KindConflict || f.Kind == KindDeadline):
+			c.noteFix(pending, "a dry run met what the next attempt would meet now: "+f.brief(), f.Fixes)
+			continue
 		default:
 			continue
 		}
@@ -776,7 +780,10 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 			s.Detail = strings.TrimPrefix(s.Detail+"; "+l.next, "; ")
 		}
 		d.Versions = append(d.Versions, s)
-		if inWords {
+		switch {
+		case r.action == ActionRetry && id == pending:
+			d.Fixes = append(d.Fixes, l.fixes...)
+		case inWords:
 			d.Fixes = append(d.Fixes, c.fixesOf(id, []string{LabelCurrent, LabelPending, LabelPrevious}[i])...)
 		}
 	}

@@ -29,8 +29,8 @@ type Cause struct {
 	// {remedy} is what the operation knows of the privilege that it needs, and {fix} is Fix.
 	Text string
 	// Fix is the statement that mends it, whole, with the same names in it; "": there is no single one.
-	// Note is what to know before it is run.
-	Fix, Note string
+	// For is what it is for, where it is to mend nothing itself, and Note what to know before it is run.
+	Fix, For, Note string
 	// Remedy is what {remedy} is in the tables, in words; "": the privilege that was missing.
 	Remedy string
 	// Lines are what else is to be run, each with what it is for.
@@ -122,7 +122,7 @@ func (c Cause) WithFix(err error, login strategies.Login, quote func(string) str
 	var fixes []rotator.Fix
 	if c.Fix != "" {
 		fix := strategies.Fix(login, c.names(login, quote).Replace(c.Fix))
-		fix.Note = c.names(login, quote).Replace(c.Note)
+		fix.For, fix.Note = c.For, c.names(login, quote).Replace(c.Note)
 		fixes = append(fixes, fix)
 	}
 	return rotator.WithFix(err, "", append(fixes, c.Lines...)...)

@@ -121,7 +121,8 @@ func (s *session) settings(lockSeconds int) string {
 			"old_passwords = 0", "sql_if_exists = 0",
 			"max_error_count = 64", "max_session_mem_used = 9223372036854775807", "sort_buffer_size = 2097152",
 			"tmp_disk_table_size = 18446744073709551615",
-			fmt.Sprintf("max_statement_time = %d", max(1, int(s.limit/time.Second))))
+			// By which a change of an account ends that waits for a lock: lock_wait_timeout does not end that.
+			fmt.Sprintf("max_statement_time = %.3f", max(1, 0.9*s.limit.Seconds())))
 	} else {
 		all = append(all, "sql_mode = 'NO_BACKSLASH_ESCAPES'", "transaction_read_only = 0",
 			fmt.Sprintf("max_execution_time = %d", max(1000, s.limit.Milliseconds())))

@@ -284,3 +284,29 @@ func ended(t *testing.T, s server, app strategies.Login, how string, kinds ...ro
 	ok(t, err)
 	ok(t, engine().SetPassword(t.Context(), app, app.User, app.Password))
 }
+
+// TestTheServerEndsAStatementBeforeWeDo, so that it says so: MariaDB ends a change of an account that waits for a lock by
+// max_statement_time alone, and a connection that we have shut says nothing of a lock.
+func TestTheServerEndsAStatementBeforeWeDo(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app, e := s.user(t), Engine{StatementTimeout: 2 * time.Second}
+		session, err := e.openForChange(t.Context(), app, nil)
+		ok(t, err)
+		defer session.close()
+		limits := "SELECT @@SESSION.lock_wait_timeout < 2"
+		if s.MariaDB {
+			limits += " AND @@SESSION.max_statement_time < 2 AND @@SESSION.max_statement_time >= @@SESSION.lock_wait_timeout"
+		}
+		if row, err := session.row(t.Context(), operation{}, limits); err != nil || row[0] != "1" {
+			t.Errorf("%s: %v, %v", limits, row, err)
+		}
+		if !s.MariaDB {
+			return
+		}
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		if left, err := session.refused(over, []statement{{text: "DO 1"}}); err == nil || left != nil {
+			t.Errorf("a statement that was not answered counts as one that was refused: %v", left)
+		}
+	})
+}

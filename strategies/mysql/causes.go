@@ -225,8 +225,10 @@ func Causes() []dial.Cause {
 		{Codes: []string{"3100"}, Kind: rotator.KindReadOnly, Retry: dial.RetryPerhaps,
 			Text: "group replication refused the change: the server is no primary, or not in its group now. Try " +
 				"again after a failover; otherwise use the writer endpoint as host"},
-		{Codes: []string{"1205", "1213"}, Kind: rotator.KindConflict, Public: true, Retry: dial.RetryYes, Text: locks},
-		{Codes: []string{"1206", "1412", "3572"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: locks},
+		{Codes: []string{"1205", "1213"}, Kind: rotator.KindConflict, Public: true, Retry: dial.RetryYes,
+			Text: locks, Fix: holders, For: toSeeHolders, Note: holderNote},
+		{Codes: []string{"1206", "1412", "3572"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: locks,
+			Fix: holders, For: toSeeHolders, Note: holderNote},
 
 		// Outages.
 		{Codes: []string{"1053", "1077", "1079", "3168", "3169"}, Kind: rotator.KindUnreachable, Early: true,
@@ -245,7 +247,7 @@ func Causes() []dial.Cause {
 			Text: "a proxy in between (ProxySQL) reaches no database. Try again when that is up, or use the " +
 				"database's own endpoint as host"},
 		{Codes: []string{"1317", "1969", "3024"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
-			Text: "the server ended the statement, which took too long, or an administrator did. Try again"},
+			Text: endedStatement, Fix: holders, For: toSeeHolders, Note: holderNote},
 
 		// SIGNAL, in a plugin or an audit filter.
 		{Codes: []string{"1644", "SQLSTATE 45*"}, During: newPassword, Kind: rotator.KindPasswordPolicy,
@@ -280,5 +282,14 @@ const (
 		"REUSE, or a plugin that the message names): adapt the function's password settings to it (SHOW GLOBAL " +
 		"VARIABLES LIKE 'validate_password%' shows what it wants)"
 	locks = "another session holds a lock on the server's accounts: a second rotation, a backup, or FLUSH " +
-		"TABLES. Try again; if it lasts, SHOW PROCESSLIST shows whose session it may be, and KILL ends that"
+		"TABLES. Try again; if it lasts, {fix} shows whose session it may be, and KILL ends that"
+	endedStatement = "the server ended the statement, which took too long, or an administrator did. Try again; if " +
+		"it lasts, another session may hold a lock on the server's accounts, as a backup or FLUSH TABLES does: {fix} " +
+		"shows whose it may be, and KILL ends that"
+	toSeeHolders = "if it lasts, to see whose session holds the lock"
+	holderNote   = "KILL its id ends a session; where a backup holds the lock, wait for its end"
+	// Who holds a lock, both servers show by a plugin or an instrument alone, which may be off. Statements are left
+	// out: they may hold passwords.
+	holders = "SELECT ID, USER, HOST, COMMAND, TIME, STATE FROM information_schema.PROCESSLIST WHERE ID <> " +
+		"CONNECTION_ID() AND COMMAND <> 'Daemon' ORDER BY TIME DESC"
 )

@@ -208,7 +208,9 @@ func (s *session) dryRunGrants(ctx context.Context, doing string, from account, 
 	}
 	switch {
 	case s.mariadb:
-		statements = s.refused(ctx, statements)
+		if statements, err = s.refused(ctx, statements); err != nil {
+			return nil, s.wrapError(ctx, operation{action: "dry run of grants", limit: s.limit}, err)
+		}
 	case len(statements) > 1:
 		mine, _, err := s.grants(ctx, s.actingAccount)
 		if err != nil {
@@ -300,15 +302,18 @@ func (d denials) err() error {
 }
 
 // refused gives the statements among which is one that MariaDB refuses for another reason
-// than that the account does not exist; none: there is none.
-func (s *session) refused(ctx context.Context, all []statement) (left []statement) {
+// than that the account does not exist; none: there is none. An error is not the server's.
+func (s *session) refused(ctx context.Context, all []statement) (left []statement, err error) {
 	for some := range slices.Chunk(all, batch) {
-		if err := s.execRaw(ctx,
-			s.together(some, "DECLARE CONTINUE HANDLER FOR 1410, 1133, 3523 BEGIN END; ")); err != nil {
+		err := s.execRaw(ctx, s.together(some, "DECLARE CONTINUE HANDLER FOR 1410, 1133, 3523 BEGIN END; "))
+		switch {
+		case err != nil && errorNumber(err) == 0:
+			return nil, err
+		case err != nil:
 			left = append(left, some...)
 		}
 	}
-	return left
+	return left, nil
 }
 
 // samples gives the statements that have to be tried of those that would give missing to

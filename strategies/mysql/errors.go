@@ -79,7 +79,9 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case st.phase == dialing:
 		kind, sentence = dial.ClassifyDial(ctx, login, st.limit, err)
 	case dial.IsTimeout(err):
-		kind, sentence, cause = rotator.KindUnreachable, timeoutText(ctx, login, st), context.DeadlineExceeded
+		says := timeoutText(ctx, login, st)
+		kind, sentence, cause = rotator.KindUnreachable, says.Text, context.DeadlineExceeded
+		mark = func(err error) error { return rotator.WithFix(err, "", says.Fixes...) }
 	case st.phase == securing && !isHangup(err):
 		kind, sentence = dial.ClassifyTLS(login, st.roots, err)
 	case errors.Is(err, errNotMySQL), errors.Is(err, mysql.ErrOldProtocol):
@@ -140,24 +142,27 @@ func isHangup(err error) bool {
 }
 
 // timeoutText says what did not answer in time.
-func timeoutText(ctx context.Context, login strategies.Login, st operation) string {
+func timeoutText(ctx context.Context, login strategies.Login, st operation) rotator.Sentence {
 	within := dial.WaitText(ctx, st.limit)
 	switch st.phase {
 	case greeting:
-		return fmt.Sprintf("%s accepted the connection and never greeted (%s): a paused cluster that is resuming "+
-			"(then try again), a server that looks up the name of its client first (skip_name_resolve), a proxy or "+
-			"load balancer without a target, or something that is not MySQL, where the client would have to "+
+		return rotator.Sentencef("%s accepted the connection and never greeted (%s): a paused cluster that is "+
+			"resuming (then try again), a server that looks up the name of its client first (skip_name_resolve), a "+
+			"proxy or load balancer without a target, or something that is not MySQL, where the client would have to "+
 			"speak first", dial.Address(login), within)
 	case securing:
-		return fmt.Sprintf("%s accepted the connection, then did not respond to the TLS handshake (%s): a proxy or "+
-			"load balancer without a target, or an overloaded server", dial.Address(login), within)
+		return rotator.Sentencef("%s accepted the connection, then did not respond to the TLS handshake (%s): a "+
+			"proxy or load balancer without a target, or an overloaded server", dial.Address(login), within)
 	case loggingIn:
-		return fmt.Sprintf("%s accepted the connection, then did not respond to the login (%s): a paused cluster "+
-			"that is resuming (then try again), a plugin that delays logins, an overloaded server, or a proxy or "+
-			"load balancer without a target", dial.Address(login), within)
+		return rotator.Sentencef("%s accepted the connection, then did not respond to the login (%s): a paused "+
+			"cluster that is resuming (then try again), a plugin that delays logins, an overloaded server, or a "+
+			"proxy or load balancer without a target", dial.Address(login), within)
 	}
-	return fmt.Sprintf("no response from the server %s: it is overloaded, or the network was cut. The statement may "+
-		"still be carried out", within)
+	show := strategies.Fix(login, holders)
+	show.For, show.Note = toSeeHolders, holderNote
+	return rotator.Sentencef("no response from the server %s: it is overloaded, the network was cut, or another "+
+		"session holds a lock on its accounts, as a backup or FLUSH TABLES does (%s shows whose it may be). The "+
+		"statement may still be carried out", within, show)
 }
 
 // classifyLogin reads a login that failed on our side of the wire. The driver's own texts

@@ -92,10 +92,13 @@ func Causes() []dial.Cause {
 		{Codes: []string{"0A000"}, During: begin, Kind: rotator.KindReadOnly, Text: readOnly},
 		{Codes: []string{"55P03"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the " +
-				"same role. This attempt changed nothing. Try again; if it lasts, {fix} shows what is open, and " +
-				"SELECT pg_terminate_backend(pid) ends one",
-			Fix: "SELECT pid, usename, state, xact_start FROM pg_stat_activity WHERE xact_start < now() - interval " +
-				"'1 minute'"},
+				"same role. This attempt changed nothing. Try again; if it lasts, {fix} shows which it may be, the " +
+				"longest open first, and SELECT pg_terminate_backend(pid) ends one",
+			Fix: "SELECT DISTINCT pid, usename, state, xact_start FROM pg_stat_activity JOIN pg_locks USING (pid) " +
+				"WHERE relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass) AND granted ORDER BY " +
+				"xact_start",
+			For:  "if it lasts, to see whose session holds the lock",
+			Note: "SELECT pg_terminate_backend(pid) ends one"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: concurrent},
 		{Codes: []string{"22012"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: "a role " + another},

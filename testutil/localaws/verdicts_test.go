@@ -48,14 +48,14 @@ type scene struct {
 }
 
 // statements are what the engines call things.
-type dialect struct{ create, set, lock, noSlot string }
+type dialect struct{ create, set, lock, noSlot, hold string }
 
 var dialects = map[string]dialect{
-	"postgres": {"CREATE ROLE %u LOGIN PASSWORD '%p'", "ALTER ROLE %u PASSWORD '%p'", "ALTER ROLE %u NOLOGIN", "ALTER ROLE %u CONNECTION LIMIT 0"},
-	"mysql":    {"CREATE USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' ACCOUNT LOCK", ""},
+	"postgres": {"CREATE ROLE %u LOGIN PASSWORD '%p'", "ALTER ROLE %u PASSWORD '%p'", "ALTER ROLE %u NOLOGIN", "ALTER ROLE %u CONNECTION LIMIT 0", "BEGIN; LOCK TABLE pg_authid IN SHARE MODE"},
+	"mysql":    {"CREATE USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' ACCOUNT LOCK", "", "FLUSH TABLES WITH READ LOCK"},
 	// A password is sent as its hash, for this test looks for it in what the server was sent.
-	"valkey":  {"ACL SETUSER %u reset on %h ~* +@all", "ACL SETUSER %u resetpass %h", "ACL SETUSER %u off", ""},
-	"mariadb": {"CREATE USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' ACCOUNT LOCK", ""},
+	"valkey":  {"ACL SETUSER %u reset on %h ~* +@all", "ACL SETUSER %u resetpass %h", "ACL SETUSER %u off", "", ""},
+	"mariadb": {"CREATE USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' IDENTIFIED BY '%p'", "ALTER USER %u@'%' ACCOUNT LOCK", "", "FLUSH TABLES WITH READ LOCK"},
 }
 
 func (s *scene) say(statement, user, password string) {
@@ -1356,6 +1356,33 @@ var scenes = map[string]func(*scene){
 		s.say("DROP USER %u@'%'", s.user, "")
 		s.names = "if the two are a pair, and no other secret is for either of them"
 	},
+	"another session holds a lock": func(s *scene) {
+		s.not("valkey")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+		s.held(s.dialect().hold)
+	},
+	"another session holds a lock, and a superuser is at hand": func(s *scene) {
+		s.not("valkey")
+		s.alternating()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.held(s.dialect().hold)
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+	},
+	"another session has altered the role and is open": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+		s.held("BEGIN; ALTER ROLE " + s.user + " CONNECTION LIMIT 50")
+	},
+	"another session reads the accounts": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+		s.held("LOCK TABLES mysql.user READ")
+	},
+	"a backup holds a lock": func(s *scene) {
+		s.only("mysql")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+		s.held("LOCK INSTANCE FOR BACKUP")
+	},
 	"the user is renamed, and a superuser is at hand": func(s *scene) {
 		s.my()
 		s.pair("RENAME USER %u@'%' TO %uold@'%'", "recommended action: investigate")
@@ -1636,6 +1663,59 @@ func (s *scene) beside(host string) {
 	s.t.Helper()
 	s.exec(fmt.Sprintf("CREATE USER %s@'%s' IDENTIFIED BY '%s'", s.user, host, s.holder(s.arn, "AWSCURRENT").Password))
 	s.says, s.names, s.fix = "recommended action: investigate", "if clients of both are this secret's", s.givenLines
+}
+
+// held has another session hold a lock. The printed query shows it, and it is ended.
+func (s *scene) held(statement string) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	open := func() (run func(sql string) error, first func(sql string) (id int, err error), end func()) {
+		if db, ok := s.db.(postgres); ok {
+			conn, err := db.Admin(ctx, "postgres")
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			return func(sql string) error { _, err := conn.Exec(ctx, sql); return err },
+				func(sql string) (id int, err error) { err = conn.QueryRow(ctx, sql).Scan(&id); return id, err },
+				func() { conn.Close(context.Background()) } //nolint:errcheck // the scene has ended it
+		}
+		db, err := s.db.(mysql).Admin(ctx) // of one connection
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return func(sql string) error { _, err := db.ExecContext(ctx, sql); return err },
+			func(sql string) (id int, err error) { err = db.QueryRowContext(ctx, sql).Scan(&id); return id, err },
+			func() { db.Close() } //nolint:errcheck // the scene has ended it
+	}
+	run, first, end := open()
+	s.t.Cleanup(end)
+	me, column, kill := "SELECT CONNECTION_ID()", "ID", "KILL %d"
+	if s.db.family() == "postgres" {
+		me, column, kill = "SELECT pg_backend_pid()", "pid", "SELECT pg_terminate_backend(%d)"
+	}
+	id, err := first(me)
+	for _, sql := range strings.Split(statement, "; ") {
+		if err == nil {
+			err = run(sql)
+		}
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.names = "if it lasts, to see whose session holds the lock"
+	s.says = s.names
+	s.fix = func() {
+		query := regexp.MustCompile(s.names + `.*:\n +(SELECT .*)\n`).FindStringSubmatch(s.text)
+		if query == nil {
+			s.t.Fatalf("no query in: %s", s.text)
+		}
+		_, first, end := open()
+		defer end()
+		if found, err := first(fmt.Sprintf("SELECT %[1]s FROM (%[2]s) AS q WHERE %[1]s = %[3]d", column, query[1], id)); err != nil || found != id {
+			s.t.Fatalf("session %d is not shown by %s: %v", id, query[1], err)
+		}
+		s.exec(fmt.Sprintf(kill, id))
+	}
 }
 
 // givenLines runs the GRANTs that are printed.
