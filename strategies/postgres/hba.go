@@ -67,15 +67,18 @@ func (s *session) lookUpHBA(pair strategies.Pair) statement {
 		}
 		return sql
 	}
-	original := pair.Original
+	original, line := pair.Original, "h.line_number::text"
 	if pair.PasswordOnly {
 		original = ""
+	}
+	if s.major() >= 16 {
+		line += " || CASE WHEN h.file_name = current_setting('hba_file') THEN '' ELSE ' of ' || h.file_name END"
 	}
 	sql := `WITH RECURSIVE pair(who) AS (VALUES ($1), ($2)), m(who, id) AS (
   SELECT who, r.oid FROM pair JOIN pg_roles r ON r.rolname = who OR r.rolname = $3 AND who <> $3
   UNION SELECT m.who, a.roleid FROM m JOIN pg_auth_members a ON a.member = m.id
 ), groups(who, name) AS (SELECT m.who, r.rolname FROM m JOIN pg_roles r ON r.oid = m.id)
-SELECT p.who, h.line_number, h.type, coalesce(h.address, ''), coalesce(h.netmask, ''), h.auth_method,
+SELECT p.who, ` + line + `, h.type, coalesce(h.address, ''), coalesce(h.netmask, ''), h.auth_method,
   coalesce(array_to_string(h.options, ' '), '')
 FROM (SELECT *, row_number() OVER () AS n FROM pg_hba_file_rules) h, pair p
 WHERE h.type <> 'local' AND NOT EXISTS (SELECT FROM pg_hba_file_rules WHERE error IS NOT NULL)

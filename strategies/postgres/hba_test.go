@@ -101,6 +101,34 @@ func TestEntriesForOneOfAPair(t *testing.T) {
 	})
 }
 
+// TestEntriesOfAnIncludedFile: the server takes the entries of a file where it is included, and each file counts its own
+// lines. What is printed shows them in the server's order, and a refusal says of which file a line is.
+func TestEntriesOfAnIncludedFile(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, shared server) {
+		s := server{dbserver.NewPostgres(t, dbserver.Options{Major: shared.Major,
+			HBA: []string{"host all all 127.0.0.1/32 scram-sha-256"}})}
+		name, _ := s.NewRole(t, "LOGIN")
+		pair := strategies.Pair{Original: name, Clone: name + "_clone", Target: name + "_clone", NoTLS: true, Consent: true}
+		main, included := filepath.Join(s.DataDir, "pg_hba.conf"), filepath.Join(s.DataDir, "of_app.conf")
+		before, err := os.ReadFile(main)
+		ok(t, err)
+		entries := "# one\n# two\n# three\nhost all " + name + " 10.1.0.0/16 scram-sha-256\nhost all " + name + " 10.2.0.0/16 reject"
+		include, says := "include of_app.conf", "(line 4 of "+included+")"
+		if s.Major < 16 {
+			include, says = entries, "(line 4)"
+		}
+		ok(t, os.WriteFile(included, []byte(entries), 0o644))
+		ok(t, os.WriteFile(main, []byte(include+"\nhost all all 10.2.0.0/16 scram-sha-256\n"+
+			string(before)), 0o600))
+		_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+		wants(t, err, rotator.KindMisconfigured, "pg_hba.conf lets role", says)
+		order := s.ask(t, "SELECT string_agg(auth_method || address, ' ') FROM ("+hbaEntries+") shown WHERE address <> '127.0.0.1'")
+		if want := "scram-sha-25610.1.0.0 reject10.2.0.0 scram-sha-25610.2.0.0"; order != want {
+			t.Errorf("the entries are shown in the order %s, and count in the order %s", order, want)
+		}
+	})
+}
+
 // TestAClientThatAnEntryTurnsAway: the function logs in from one address, and a client from another.
 func TestAClientThatAnEntryTurnsAway(t *testing.T) {
 	t.Parallel()
