@@ -287,8 +287,8 @@ func typedFor(user string) string { return namedIn(typed, user) }
 const mostCompared = 200
 
 // renamed gives the accounts of another name that have the password of a login, if they are of one: RENAME USER keeps
-// it. Of too many it looks at those whose names have the user's in them before others, and at none whose wrong
-// passwords the server counts: that would be a guess which costs nothing.
+// it. Of too many it looks at those whose names have the user's in them alone: one that the others have beside it would
+// not be seen. And it looks at none whose wrong passwords the server counts: that would be a guess which costs nothing.
 func (s *session) renamed(ctx context.Context, login strategies.Login) (found []account, err error) {
 	sql := "SELECT User, Host, HEX(authentication_string) FROM mysql.user WHERE " +
 		"COALESCE(User_attributes->>'$.Password_locking.failed_login_attempts', '0') = '0'"
@@ -297,11 +297,20 @@ func (s *session) renamed(ctx context.Context, login strategies.Login) (found []
 	}
 	rows, err := s.query(ctx, operation{action: "looking for the user by its password", sensitive: true},
 		fmt.Sprintf("%s AND User NOT IN ('', %[2]s, %[3]s) ORDER BY LOCATE(%[2]s, User) = 0, 1, 2 LIMIT %[4]d", sql,
-			quoteText(login.User), quoteText(s.login.User), mostCompared))
+			quoteText(login.User), quoteText(s.login.User), mostCompared+1))
 	if err != nil {
 		return nil, err
 	}
+	if len(rows) > mostCompared {
+		rows = slices.DeleteFunc(rows, func(row []string) bool { return !strings.Contains(row[0], login.User) })
+	}
+	if len(rows) > mostCompared {
+		return nil, nil
+	}
 	for _, row := range rows {
+		if ctx.Err() != nil {
+			return nil, s.wrapError(ctx, operation{action: "comparing passwords"}, ctx.Err())
+		}
 		r := accountRow{account: account{user: row[0], host: row[1]}, stored: []string{verifier(row[2])}}
 		if s.mariadb {
 			_, r.stored = methods(row[2])

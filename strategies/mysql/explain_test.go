@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 // TestASuperuserSeesWhyALoginIsRejected: what it says mends it is run as it stands, and the login is accepted.
@@ -236,4 +238,38 @@ func TestUsersThatWereMadeAgain(t *testing.T) {
 			t.Errorf("with a role: %s", got)
 		}
 	})
+}
+
+// TestOneOfVeryManyIsNotSaidToBeTheUser: where not all accounts are compared, one that has the password of a user that is
+// gone may not be the only one. Its name says that it is the user's, or nothing does.
+func TestOneOfVeryManyIsNotSaidToBeTheUser(t *testing.T) {
+	t.Parallel()
+	for _, version := range dbserver.MySQLsInTier(t) {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, version, nil)
+			app := s.user(t)
+			causes := func() string {
+				all, err := engine().Explain(t.Context(), s.superuser(), app)
+				ok(t, err)
+				return all[0].Text + all[0].Remedy
+			}
+			s.run(t, "RENAME USER "+at(app.User).String()+" TO "+at("another").String())
+			if said := causes(); !strings.Contains(said, "`another`@`%` TO") {
+				t.Errorf("of few: %s", said)
+			}
+			many := make([]string, mostCompared)
+			for i := range many {
+				many[i] = at(fmt.Sprintf("many%d", i)).String()
+			}
+			s.run(t, "CREATE USER "+strings.Join(many, ", "))
+			if said := causes(); strings.Contains(said, "another") {
+				t.Errorf("of many: %s", said)
+			}
+			s.run(t, "RENAME USER "+at("another").String()+" TO "+at("old_"+app.User).String())
+			if said := causes(); !strings.Contains(said, "`old_"+app.User+"`@`%` TO") {
+				t.Errorf("of many, by its name: %s", said)
+			}
+		})
+	}
 }
