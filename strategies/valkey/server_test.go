@@ -2,6 +2,7 @@ package valkey_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -349,12 +351,14 @@ func TestWhatChangesMeanwhileStays(t *testing.T) {
 		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
 		for what, c := range map[string]struct {
 			change [][]string // %u: the user; %c: its clone
-			gone   string     // what the clone has not in the end
+			gone   string     // what the clone has not in the end; %p: the hash of its password
+			inUse  bool       // the clone is, and the user gets a password
 		}{
-			"off":     {[][]string{{"ACL", "SETUSER", "%c", "off"}, {"ACL", "SAVE"}}, "on "},
-			"a rule":  {[][]string{{"ACL", "SETUSER", "%u", "-set"}, {"ACL", "SETUSER", "%c", "-set"}, {"ACL", "SAVE"}}, "+set"},
-			"a key":   {[][]string{{"ACL", "SETUSER", "%u", "resetkeys"}, {"ACL", "SETUSER", "%c", "resetkeys"}, {"ACL", "SAVE"}}, "~*"},
-			"no user": {[][]string{{"ACL", "DELUSER", "%c", "%u"}, {"ACL", "SAVE"}}, "on "},
+			"off":        {[][]string{{"ACL", "SETUSER", "%c", "off"}, {"ACL", "SAVE"}}, "on ", false},
+			"a rule":     {[][]string{{"ACL", "SETUSER", "%u", "-set"}, {"ACL", "SETUSER", "%c", "-set"}, {"ACL", "SAVE"}}, "+set", false},
+			"a key":      {[][]string{{"ACL", "SETUSER", "%u", "resetkeys"}, {"ACL", "SETUSER", "%c", "resetkeys"}, {"ACL", "SAVE"}}, "~*", false},
+			"no user":    {[][]string{{"ACL", "DELUSER", "%c", "%u"}, {"ACL", "SAVE"}}, "on ", false},
+			"a password": {[][]string{{"ACL", "SETUSER", "%c", "resetpass", ">another-password"}, {"ACL", "SAVE"}}, "#%p", true},
 		} {
 			met := 0
 			for n, last := int64(1), false; !last; n++ {
@@ -369,7 +373,9 @@ func TestWhatChangesMeanwhileStays(t *testing.T) {
 						for i := range words {
 							words[i] = strings.NewReplacer("%u", app.User, "%c", clone).Replace(words[i])
 						}
-						ok(t, s.Exec(t.Context(), words))
+						if err := s.Exec(t.Context(), words); err != nil {
+							t.Error(err)
+						}
 					}
 				}
 				proxy := &strategytest.Proxy{Dial: s.Dial, OnChunk: func(c strategytest.Chunk) strategytest.ChunkAction {
@@ -381,8 +387,11 @@ func TestWhatChangesMeanwhileStays(t *testing.T) {
 				ok(t, proxy.Listen())
 				far := boss
 				far.Port = proxy.Port()
-				err := valkey.Engine{}.EnsureClone(t.Context(), far, strategies.Pair{Original: app.User, Clone: clone, Target: clone,
-					Consent: true}, password())
+				pair := strategies.Pair{Original: app.User, Clone: clone, Target: clone, Consent: true}
+				if c.inUse {
+					pair.Target = app.User
+				}
+				err := valkey.Engine{}.EnsureClone(t.Context(), far, pair, password())
 				if errors.Is(err, rotator.KindConflict) {
 					met++
 				}
@@ -393,13 +402,72 @@ func TestWhatChangesMeanwhileStays(t *testing.T) {
 				ok(t, s.Restart(t.Context()))
 				users, lerr := s.Users(t.Context())
 				ok(t, lerr)
-				if strings.Contains(users[clone]+" ", c.gone) {
+				if strings.Contains(users[clone]+" ", strings.ReplaceAll(c.gone, "%p", sha(app.Password))) {
 					t.Errorf("%s, %s, before piece %d: the clone has %q in the end: %v", release, what, n, users[clone], err)
 				}
 			}
 			if met == 0 {
 				t.Errorf("%s, %s: no change came between", release, what)
 			}
+		}
+	}
+}
+
+// beforeEXEC is a connection on which something is done between what a client queues and EXEC.
+type beforeEXEC struct {
+	net.Conn
+	do func()
+}
+
+func (c beforeEXEC) Write(p []byte) (int, error) {
+	queued, _, found := bytes.Cut(p, []byte("*1\r\n$4\r\nEXEC"))
+	if !found || len(queued) == 0 {
+		return c.Conn.Write(p)
+	}
+	if n, err := c.Conn.Write(queued); err != nil {
+		return n, err
+	}
+	c.do()
+	n, err := c.Conn.Write(p[len(queued):])
+	return len(queued) + n, err
+}
+
+// TestTheListOfUsersIsRefusedMeanwhile: where who changes users may no longer see them when the change is made, it is
+// taken back, and no user is deleted by that.
+func TestTheListOfUsersIsRefusedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		boss, app := s.pair(t)
+		before, err := s.Users(t.Context())
+		ok(t, err)
+		limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		queued := func() bool {
+			all, err := s.Ask(limited, s.Superuser, s.Password, []string{"CLIENT", "LIST"})
+			return err != nil || strings.Contains(fmt.Sprintf("%s", all), " multi=3 ")
+		}
+		proxy := &strategytest.Proxy{Dial: func(ctx context.Context) (net.Conn, error) {
+			conn, err := s.Dial(ctx)
+			return beforeEXEC{conn, func() {
+				for !queued() {
+				}
+				if err := s.Exec(limited, []string{"ACL", "SETUSER", boss.User, "-acl", "+acl|setuser", "+acl|deluser",
+					"+acl|save"}); err != nil {
+					t.Error(err)
+				}
+			}}, err
+		}}
+		ok(t, proxy.Listen())
+		t.Cleanup(proxy.Close)
+		far := boss
+		far.Port = proxy.Port()
+		err = valkey.Engine{}.SetPassword(t.Context(), far, app.User, password())
+		wants(t, err, rotator.KindInternal, "Nothing was changed")
+		after, err := s.Users(t.Context())
+		ok(t, err)
+		if after[app.User] != before[app.User] {
+			t.Errorf("%s: %q became %q", release, before[app.User], after[app.User])
 		}
 	}
 }
