@@ -619,8 +619,7 @@ func TestTheServerBeginsReadOnly(t *testing.T) {
 	s := server{dbserver.NewPostgres(t, dbserver.Options{})}
 	s.run(t, "ALTER SYSTEM SET default_transaction_read_only = on")
 	s.run(t, "SELECT pg_reload_conf()")
-	for s.ask(t, "SHOW default_transaction_read_only") != "on" {
-	}
+	s.until(t, "SHOW default_transaction_read_only", "on")
 	remark, err := engine().TestUse(t.Context(), s.superuser())
 	ok(t, err)
 	if want := "by postgresql.conf or ALTER SYSTEM SET default_transaction_read_only. If that is not on purpose, have an " +

@@ -648,8 +648,7 @@ func TestLoginsThatDoNotEnd(t *testing.T) {
 	go func() {
 		waiting <- engine().Ping(t.Context(), with(r.original, func(l *strategies.Login) { l.Database = locked }))
 	}()
-	for s.ask(t, "SELECT count(*)::text FROM pg_locks WHERE NOT granted") == "0" {
-	}
+	s.until(t, "SELECT (count(*) > 0)::text FROM pg_locks WHERE NOT granted", "true")
 	r.turn(t, true)
 	_, err = admin.PgConn().Exec(t.Context(), "ROLLBACK").ReadAll()
 	ok(t, err)

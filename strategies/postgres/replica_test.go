@@ -44,8 +44,7 @@ func TestAReplicaThatIsBehindProvesNothing(t *testing.T) {
 	single := strategies.SingleUser{Engine: engine(), ThroughSuperuser: true}
 	pair := strategies.AlternatingUsers{Engine: engine()}
 	replica.run(t, "SELECT pg_wal_replay_pause()")
-	for replica.ask(t, "SELECT pg_get_wal_replay_pause_state()") != "paused" {
-	}
+	replica.until(t, "SELECT pg_get_wal_replay_pause_state()", "paused")
 	for user, next := range map[string]string{app: "the user in use", clone: "the other of the pair"} {
 		t.Run(next, func(t *testing.T) {
 			theirs := password()

@@ -91,6 +91,16 @@ func (s server) ask(t *testing.T, sql string, args ...any) string {
 	return *answer
 }
 
+// until asks until the answer is what is wanted, for a minute at the most.
+func (s server) until(t *testing.T, sql, want string, args ...any) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); s.ask(t, sql, args...) != want; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not %s within a minute", sql, want)
+		}
+	}
+}
+
 // as runs statements the way a client of an account does, one by one.
 func (s server) as(t *testing.T, who strategies.Login, statements ...string) error {
 	t.Helper()
