@@ -6,10 +6,14 @@ import (
 )
 
 const (
-	unlock   = "ALTER USER {user}@`%` ACCOUNT UNLOCK"
-	itsHost  = "its host may be another than %: SELECT host FROM mysql.user WHERE user = its name"
-	noSlot   = "A rotation needs one or two connections beside the application's"
-	readOnly = "the server is read-only (a replica, or configured so): use the writer endpoint as host, " +
+	unlock = "ALTER USER {user}@`%` ACCOUNT UNLOCK"
+	locked = "the account is locked, whatever the password: {fix} (" + itsHost + ")"
+	flush  = "FLUSH PRIVILEGES"
+	// flushDoes: no table shows which account is blocked, and none of the server's answers which one was met.
+	flushDoes = "it unblocks each account of the server that wrong passwords have blocked"
+	itsHost   = "its host may be another than %: SELECT host FROM mysql.user WHERE user = its name"
+	noSlot    = "A rotation needs one or two connections beside the application's"
+	readOnly  = "the server is read-only (a replica, or configured so): use the writer endpoint as host, " +
 		"or where it is the primary, {fix}"
 	writable  = "SET GLOBAL read_only = OFF"
 	onPrimary = "where this is the primary; otherwise use the writer endpoint as host"
@@ -29,6 +33,12 @@ const (
 	demandsX   = "the account demands a client certificate (REQUIRE X509), "
 	socket     = "the account logs in by unix_socket, on the server's own machine, "
 )
+
+// lockedOnes shows which account to unlock, where the one for every host is not it.
+func lockedOnes(query string) []rotator.Fix {
+	return []rotator.Fix{{By: rotator.ByAdministrator, Run: query,
+		For: "if it is locked still, as where the user has several accounts, to see which are, and unlock that one"}}
+}
 
 // Causes is what each error of a server means, by its number. The first row that fits
 // counts. docs/runbook.md shows it.
@@ -56,20 +66,25 @@ func Causes() []dial.Cause {
 			rejection + demandsX + socket + lockedToo},
 
 		// No password would do.
-		{Codes: []string{"3118", "4151"}, Kind: rotator.KindPrivilege,
-			Text: "the account is locked, whatever the password: {fix} (" + itsHost + ")",
-			Fix:  unlock, Note: itsHost},
+		{Codes: []string{"4151"}, Kind: rotator.KindPrivilege, Text: locked, Fix: unlock, Note: itsHost,
+			Lines: lockedOnes("SELECT User, Host FROM mysql.global_priv WHERE JSON_VALUE(Priv, " +
+				"'$.account_locked') = 1")},
+		{Codes: []string{"3118"}, Kind: rotator.KindPrivilege, Text: locked, Fix: unlock, Note: itsHost,
+			Lines: lockedOnes("SELECT User, Host FROM mysql.user WHERE account_locked = 'Y'")},
 		{Codes: []string{"3955"}, Kind: rotator.KindPrivilege,
 			Text: "the account is blocked after too many failed logins (FAILED_LOGIN_ATTEMPTS): {fix} (" + itsHost +
 				"). Then find which client tries an old password",
-			Fix: unlock, Note: itsHost},
+			Fix: unlock, Note: itsHost,
+			Lines: []rotator.Fix{{By: rotator.ByAdministrator, Run: flush,
+				For:  "if it is blocked still, as where the user has several accounts, and another of them is meant",
+				Note: flushDoes + ", and none that is locked; it needs RELOAD"}}},
 		{Codes: []string{"4150"}, Kind: rotator.KindPrivilege,
-			Fix: "FLUSH PRIVILEGES",
-			Text: "the account is blocked after max_password_errors wrong passwords: {fix} (it needs " +
-				"RELOAD), or from MariaDB 10.11 on, ALTER USER {user}@`%` ACCOUNT UNLOCK. Then find which client " +
-				"tries an old password. Where others are blocked as well, it is an account that comes before theirs " +
-				"for this address (SELECT host FROM mysql.user WHERE user = ''), and the administrator logs in at " +
-				"the server's own socket"},
+			Fix: flush, Note: flushDoes,
+			Text: "the account is blocked after max_password_errors wrong passwords: {fix} (it needs RELOAD, and " +
+				flushDoes + "), or for one account alone, from MariaDB 10.11 on, ALTER USER {user}@`%` ACCOUNT " +
+				"UNLOCK (" + itsHost + "). Then find which client tries an old password. Where others are blocked as " +
+				"well, it is an account that comes before theirs for this address (SELECT host FROM mysql.user WHERE " +
+				"user = ''), and the administrator logs in at the server's own socket"},
 		{Codes: []string{"1862"}, From: mariaDB, Kind: rotator.KindPrivilege, Text: expiredForAll + setMariaDB,
 			Fix: resetMariaDB},
 		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege, Text: expiredForAll + setMySQL,

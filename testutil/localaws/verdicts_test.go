@@ -645,6 +645,38 @@ var scenes = map[string]func(*scene){
 		}
 		s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL max_password_errors = DEFAULT") })
 	},
+	"the account for one address is blocked after failed logins, and the other is not": func(s *scene) {
+		s.only("mysql")
+		s.stuck(nil, awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.nearer("FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME UNBOUNDED")
+		s.fix = func() { s.exec(s.lines("FLUSH PRIVILEGES")...) }
+	},
+	"the account for one address is blocked after password errors, and the other is not": func(s *scene) {
+		s.only("mariadb")
+		s.stuck(nil, awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("SET GLOBAL max_password_errors = 2")
+		s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL max_password_errors = DEFAULT") })
+		s.nearer("")
+	},
+	"the account for one address is locked, and the other is not": func(s *scene) {
+		s.my()
+		s.stuck(nil, awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.nearer("ACCOUNT LOCK")
+		s.says, s.names = "if it is locked still", "if it is locked still"
+		s.fix = func() {
+			db, err := s.db.(mysql).Admin(s.t.Context())
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			defer db.Close()
+			host := ""
+			query := s.lines("SELECT User, Host FROM ")[0]
+			if err := db.QueryRowContext(s.t.Context(), query+" AND User = '"+s.user+"'").Scan(new(string), &host); err != nil {
+				s.t.Fatalf("%s: %v", query, err)
+			}
+			s.exec("ALTER USER " + s.user + "@'" + host + "' ACCOUNT UNLOCK")
+		}
+	},
 	"too few connections an hour": func(s *scene) {
 		s.only("mysql")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
@@ -1419,6 +1451,18 @@ var scenes = map[string]func(*scene){
 		s.has(s.user + "_clone")
 		s.stuck(aws.Bool(true), s.value(s.user+"_clone", s.canary()), s.value(s.user, s.canary()), awsemu.Value{})
 	},
+	"the second password was discarded, and the label moved back to it": func(s *scene) { s.discarded(false) },
+	"the second password was discarded, the label moved back to it, and a superuser is at hand": func(s *scene) {
+		s.discarded(true)
+		s.says = "the password of AWSPREVIOUS is the one set"
+	},
+	"the second password was discarded, the label moved back to it, and the user blocked": func(s *scene) {
+		s.discarded(false)
+		s.say("ALTER USER %u@'%' FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME UNBOUNDED", s.user, "")
+		for range 2 {
+			s.accepts(s.holder(s.arn, "AWSCURRENT"))
+		}
+	},
 	"about to be deleted": func(s *scene) {
 		s.but = func(secret *awsemu.Secret) { secret.Deleted = time.Now().Add(24 * time.Hour) }
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
@@ -1716,6 +1760,44 @@ func (s *scene) held(statement string) {
 		}
 		s.exec(fmt.Sprintf(kill, id))
 	}
+}
+
+// nearer makes another account of the user, for the address of the function alone, with the same password, and has the
+// server block that one. What unblocks it is said to unblock others, too.
+func (s *scene) nearer(attempts string) {
+	s.t.Helper()
+	current := s.holder(s.arn, "AWSCURRENT")
+	at := s.user + "@'127.0.0.1'"
+	s.exec("CREATE USER "+at+" IDENTIFIED BY '"+current.Password+"' "+attempts, "GRANT SELECT ON shop.* TO "+at)
+	for range 2 {
+		s.accepts(account{Username: s.user, Password: "wrong"})
+	}
+	s.names = "it unblocks each account of the server"
+	s.says = s.names
+}
+
+// discarded makes a secret of one user with two passwords, of which a person has the server discard the older one, and
+// has the label back on that.
+func (s *scene) discarded(superuser bool) {
+	s.t.Helper()
+	s.only("mysql")
+	s.world = newWorld(s.t, plan{db: s.db, shared: true, handler: s.name, env: []string{"MYSQL_DUAL_PASSWORDS=true"}, attempts: 1})
+	password, more := s.has(s.user), []any(nil)
+	if superuser {
+		more = []any{"masterarn", s.superuser()}
+	}
+	s.say("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO %u@'%'", s.user, "")
+	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, password, more...), awsemu.Value{})
+	older := s.aws.AWS.Snapshot(s.arn).Holder("AWSCURRENT").ID
+	s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+	newer := s.aws.AWS.Snapshot(s.arn).Holder("AWSCURRENT").ID
+	if newer == older || !s.accepts(s.holder(s.arn, "AWSPREVIOUS")) {
+		_, said := s.world.last()
+		s.t.Fatalf("no two passwords: %s", said)
+	}
+	s.say("ALTER USER %u@'%' DISCARD OLD PASSWORD", s.user, "")
+	s.cli("aws secretsmanager update-secret-version-stage --secret-id " + s.arn + " --version-stage AWSCURRENT --move-to-version-id " +
+		older + " --remove-from-version-id " + newer)
 }
 
 // givenLines runs the GRANTs that are printed.
