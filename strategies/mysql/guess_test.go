@@ -84,6 +84,9 @@ func TestGuessesInAWSPREVIOUS(t *testing.T) {
 				if step == "setSecret" {
 					ok(t, engine().Ping(t.Context(), withPassword(victim, pending)))
 				}
+				// One that has expired lets in who knows it far enough to say so.
+				_, victim, rotation = pair("%", " PASSWORD EXPIRE")
+				ok(t, run(rotation(victim.Password, pending)))
 				if s.MariaDB { // which may answer a login from another host as it would that of a blocked user
 					s.run(t, "FLUSH PRIVILEGES")
 				}
