@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -137,6 +140,31 @@ func TestAPoolerThatForwardsLogins(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestStatusLeavesNothingInASession: a pooler in transaction mode hands the session on to a client, who would look in
+// another schema for its tables. The other users of the pool have sessions of their own.
+func TestStatusLeavesNothingInASession(t *testing.T) {
+	t.Parallel()
+	p := newPooled(t, "transaction", true)
+	p.app.PoolerForwardsLogins = true
+	conn, err := pgx.Connect(t.Context(), fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=disable&"+
+		"default_query_exec_mode=simple_protocol", p.app.User, p.app.Password.Reveal(), p.app.Host, p.app.Port, p.app.Database))
+	ok(t, err)
+	defer conn.Close(context.Background())
+	session := func() (pid int, path string) {
+		t.Helper()
+		ok(t, conn.QueryRow(t.Context(), "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('search_path')").Scan(&pid,
+			&path))
+		return pid, path
+	}
+	pid, before := session()
+	_, err = engine().TestUse(t.Context(), p.app)
+	ok(t, err)
+	again, after := session()
+	if pid != again || before != after {
+		t.Errorf("session %d has search_path %q, and session %d had %q", again, after, pid, before)
 	}
 }
 
