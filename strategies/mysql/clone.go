@@ -760,7 +760,7 @@ func (s *session) passOnRemedy(sql statement) rotator.Sentence {
 
 // dryRun goes through what EnsureClone would do, without doing it.
 func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strategies.Warning, error) {
-	warnings, err := c.policyCaveats(ctx, sample)
+	warnings, err := c.policyCaveats(ctx, sample, "")
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,9 @@
 // left: where a password validation plugin is loaded and strict_password_validation
 // is on (its default), MariaDB takes no hashes, and the password has to be sent. It
 // is not sent where the general log is on. (The binary log holds a hash, and the slow
-// log can be turned off for the session.) Where
+// log can be turned off for the session.) While it is set, the processlist shows it: no
+// statement that sets a password takes a parameter, and of one that is put together on
+// the server, the list has the result. Where
 // strict_password_validation is off, the plugin sees no hash, and so is not asked.
 //
 // # Two passwords at a time

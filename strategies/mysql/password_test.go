@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -454,6 +455,72 @@ func TestPolicies(t *testing.T) {
 			return w.Unknown && strings.Contains(w.Text, "judged by password_reuse_check")
 		}) {
 			t.Errorf("caveats: %s", texts(warnings))
+		}
+	})
+}
+
+// TestClearPasswordsAreShown: a password that MariaDB takes in clear is in its processlist while it is set, and the
+// preflight says to whom.
+func TestClearPasswordsAreShown(t *testing.T) {
+	t.Parallel()
+	onOwnMariaDB(t, map[string]string{"plugin-load-add": "simple_password_check"}, func(t *testing.T, s server) {
+		s.run(t, "SET GLOBAL general_log = 0")
+		app, other, monitor := s.user(t), s.user(t), s.user(t)
+		s.run(t, "GRANT PROCESS ON *.* TO "+at(monitor.User).String())
+		for _, strict := range []bool{true, false} {
+			if !strict {
+				s.run(t, "SET GLOBAL strict_password_validation = 0")
+			}
+			for what, dry := range map[string]func() ([]strategies.Warning, error){
+				app.User: func() ([]strategies.Warning, error) {
+					return engine().DryRunSetPassword(t.Context(), app, app.User, password())
+				},
+				s.Superuser: func() ([]strategies.Warning, error) {
+					return engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, password())
+				},
+				s.Superuser + "'s clone": func() ([]strategies.Warning, error) {
+					return engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), password())
+				},
+			} {
+				warnings, err := dry()
+				ok(t, err)
+				all, own := texts(warnings), what == app.User
+				said := strings.Contains(all, fmt.Sprintf("to every session of user %q", strings.TrimSuffix(what, "'s clone")))
+				if said != strict || strings.Contains(all, "SINGLE_USER_THROUGH_SUPERUSER=true, by which clients") != (strict && own) {
+					t.Errorf("strict is %t, user %s: %s", strict, what, all)
+				}
+			}
+		}
+		for _, acting := range []strategies.Login{app, s.superuser()} {
+			lock, err := s.Admin(t.Context())
+			ok(t, err)
+			defer lock.Close()
+			lock.SetMaxOpenConns(1)
+			_, err = lock.ExecContext(t.Context(), "FLUSH TABLES WITH READ LOCK")
+			ok(t, err)
+			p, done := password(), make(chan error, 1)
+			go func() {
+				done <- s.as(t.Context(), acting, "SET PASSWORD FOR "+at(app.User).String()+" = "+inClear(p)(""))
+			}()
+			const waits = "SELECT COALESCE(GROUP_CONCAT(info), '') FROM information_schema.processlist WHERE state LIKE 'Waiting%'"
+			for s.ask(t, waits+" AND info LIKE 'SET PASSWORD%'") == "" {
+				time.Sleep(10 * time.Millisecond) // until the deadline of the test
+			}
+			for _, reader := range []strategies.Login{app, monitor, other} {
+				db, err := s.Connect(t.Context(), reader.User, reader.Password.Reveal(), "")
+				ok(t, err)
+				defer db.Close()
+				var text string
+				ok(t, db.QueryRowContext(t.Context(), waits).Scan(&text))
+				want := reader.User == monitor.User || reader.User == acting.User
+				if strings.Contains(text, p.Reveal()) != want {
+					t.Errorf("user %s sets it: shown to %s: %t", acting.User, reader.User, !want)
+				}
+			}
+			_, err = lock.ExecContext(t.Context(), "UNLOCK TABLES")
+			ok(t, err)
+			ok(t, <-done)
+			app = withPassword(app, p)
 		}
 	})
 }

@@ -20,7 +20,8 @@ func (s *session) ownCaveats(ctx context.Context, sample secret.Password, keepin
 		return []strategies.Warning{strategies.Warn("the password of user %q has expired, and clients are refused "+
 			"until this rotation has set a new one", s.login.User)}, nil
 	}
-	all, err := s.policyCaveats(ctx, sample)
+	all, err := s.policyCaveats(ctx, sample, ", or set SINGLE_USER_THROUGH_SUPERUSER=true, by which clients of the "+
+		"secret see nothing")
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +152,7 @@ func (s *session) refuseTwins(twins []string) error {
 // warnings says what of a user's accounts will work today and may surprise later.
 func (s *session) warnings(ctx context.Context, user string, rows []accountRow,
 	sample secret.Password) ([]strategies.Warning, error) {
-	all, err := s.policyCaveats(ctx, sample)
+	all, err := s.policyCaveats(ctx, sample, "")
 	if err != nil {
 		return nil, err
 	}
@@ -204,8 +205,9 @@ FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PL
 
 // policyCaveats says what of a server's policy cannot be asked in advance, and refuses what can
 // be seen to be against it: MariaDB lets its plugins judge a password only when it
-// is really set.
-func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]strategies.Warning, error) {
+// is really set. another is what else keeps a password in clear from being seen.
+func (s *session) policyCaveats(ctx context.Context, sample secret.Password, another string) ([]strategies.Warning,
+	error) {
 	var all []strategies.Warning
 	switch {
 	case !s.login.TLS.Disabled:
@@ -234,6 +236,11 @@ func (s *session) policyCaveats(ctx context.Context, sample secret.Password) ([]
 		return append(all, strategies.Warn("new passwords are not judged by %s: strict_password_validation is off, "+
 			"and MariaDB is given a hash", row[0])), nil
 	}
+	all = append(all, strategies.Warn("MariaDB takes the new password in clear for %s to judge "+
+		"(strict_password_validation), and SHOW PROCESSLIST shows it while it is set, to every session of user %q and "+
+		"to every account with PROCESS (performance_schema, where it is on, to those that may read it). REVOKE these "+
+		"from accounts that may not have it%s; or SET GLOBAL strict_password_validation = 0, by which MariaDB is "+
+		"given a hash, and the plugin judges nothing", row[0], s.login.User, another))
 	plugins := strings.Split(row[0], ", ")
 	if slices.Contains(plugins, simpleCheck) {
 		if err := s.checkSimply(ctx, sample); err != nil {
