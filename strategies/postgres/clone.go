@@ -499,6 +499,12 @@ func (c *cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (boo
 	if c.seen.member {
 		return true, nil
 	}
+	if c.openToCreators(c.original) {
+		return false, c.errorf(rotator.KindMisconfigured, "role %[1]q is a superuser, and until PostgreSQL 15 every "+
+			"role with CREATEROLE may grant itself a member of it that is none, as the clone %[2]q would be, and so "+
+			"become a superuser. Rotate %[1]q by single user, or have clients use a role that is no superuser",
+			c.original.name, c.clone.name)
+	}
 	options := ""
 	if c.version >= 160000 {
 		options = " WITH INHERIT TRUE, SET TRUE"
@@ -510,6 +516,10 @@ func (c *cloneSync) ensureMember(ctx context.Context, pair strategies.Pair) (boo
 	c.change(st, fmt.Sprintf("GRANT %s TO %s%s", quoteIdent(c.original.name), quoteIdent(c.clone.name), options))
 	return true, nil
 }
+
+// openToCreators says whether to be a member of a role is to put it into the hands of all that have CREATEROLE. They
+// may alter and grant every role but superusers until PostgreSQL 15, and later what they are given alone.
+func (s *session) openToCreators(r role) bool { return r.superuser && s.version < 160000 }
 
 // adminOnly says what to do where the original made the clone itself. PostgreSQL has
 // given it ADMIN OPTION on the clone then, and takes that for a circle (0LP01) when the

@@ -522,11 +522,30 @@ func TestClientsAreMovedWhereTheyMayConnect(t *testing.T) {
 	})
 }
 
-// TestTheLimitOfASuperuser: no limit counts for a superuser, and its clone is none.
+// TestTheLimitOfASuperuser: no limit counts for a superuser, and its clone is none. Until PostgreSQL 15 that would put
+// the superuser into the hands of every role with CREATEROLE: no such clone is made, and one that is there is warned of.
 func TestTheLimitOfASuperuser(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		r := newRotation(t, s, "SUPERUSER CONNECTION LIMIT 0")
 		r.admin = with(s.superuser(), func(l *strategies.Login) { l.Database = r.admin.Database })
+		if s.Major < 16 {
+			pair := r.pair
+			pair.Target = pair.Clone
+			err := engine().EnsureClone(t.Context(), r.admin, pair, password())
+			wants(t, err, rotator.KindMisconfigured, "every role with CREATEROLE")
+			_, err = engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+			wants(t, err, rotator.KindMisconfigured, "every role with CREATEROLE")
+			s.run(t, fmt.Sprintf("CREATE ROLE %s LOGIN; GRANT %s TO %[1]s", r.pair.Clone, r.pair.Original))
+			r.consent = true
+			pair.Consent = true
+			warnings, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+			ok(t, err)
+			if !strings.Contains(fmt.Sprint(warnings), "every role with CREATEROLE may grant it to itself") {
+				t.Errorf("no warning of it: %v", warnings)
+			}
+			creator, pw := s.NewRole(t, "LOGIN CREATEROLE")
+			ok(t, s.as(t, s.login(creator, pw), "GRANT "+r.pair.Clone+" TO "+creator, "SET ROLE "+r.pair.Original))
+		}
 		r.turn(t, true)
 		r.turn(t, false)
 		r.turn(t, true)

@@ -29,7 +29,7 @@ type session struct {
 	limit  time.Duration // of each statement
 	method authMethod    // how the server had us prove the password
 	proved bool          // a proof of the password has been sent
-	shown  int           // iterations of SCRAM, as the login showed them
+	shown  string        // iterations and salt of SCRAM, as the login showed them: 4096:c2FsdA==
 
 	allowMD5  bool
 	rehearsal bool // what is done is taken back
@@ -192,8 +192,8 @@ func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration,
 			}
 			s.proved = m == authMD5 || m == authCleartext // the driver answers at once
 		}
-		iterations := func(n int) { s.proved, s.shown = true, n } // and this by the proof
-		return pgproto3.NewFrontend(&authReader{Reader: r, ask: ask, iterations: iterations}, w)
+		scram := func(shown string) { s.proved, s.shown = true, shown } // and this by the proof
+		return pgproto3.NewFrontend(&authReader{Reader: r, ask: ask, scram: scram}, w)
 	}
 	s.pg, err = pgconn.ConnectConfig(ctx, config)
 	return err
@@ -250,15 +250,15 @@ const (
 )
 
 // authReader looks at the first messages of a server, before the driver acts on
-// them: how it wants the password proved, and by how many iterations of SCRAM the
-// account is kept.
+// them: how it wants the password proved, and by how many iterations and which salt of
+// SCRAM the account is kept.
 type authReader struct {
 	io.Reader
-	head       []byte // what came, from the message that is not read yet
-	asked      bool
-	done       bool
-	ask        func(authMethod)
-	iterations func(int)
+	head  []byte // what came, from the message that is not read yet
+	asked bool
+	done  bool
+	ask   func(authMethod)
+	scram func(shown string)
 }
 
 func (r *authReader) Read(p []byte) (int, error) {
@@ -287,9 +287,10 @@ func (r *authReader) look() {
 			return
 		}
 		if method == authContinue {
-			_, text, _ := strings.Cut(string(r.head[size:end]), ",i=")
-			if n, err := strconv.Atoi(text); err == nil {
-				r.iterations(n)
+			nonce, iterations, _ := strings.Cut(string(r.head[size:end]), ",i=")
+			_, salt, _ := strings.Cut(nonce, ",s=")
+			if _, err := strconv.Atoi(iterations); err == nil {
+				r.scram(iterations + ":" + salt)
 			}
 			r.done = true
 		}

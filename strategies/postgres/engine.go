@@ -13,7 +13,6 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -85,7 +84,7 @@ func (e Engine) Ping(ctx context.Context, login strategies.Login) error {
 }
 
 // What a login shows of how the server keeps the password, and has it proved, behind the oid of its role. After the
-// first stand the iterations.
+// first stand the iterations and the salt, which no other role has.
 const (
 	seenScram = "SCRAM-SHA-256 "
 	seenMD5   = "md5"
@@ -103,8 +102,8 @@ func (e Engine) Observe(ctx context.Context, login strategies.Login) (seen strin
 		seen = seenMD5
 	case s.method == authCleartext:
 		seen = seenClear
-	case s.shown > 0:
-		seen = seenScram + strconv.Itoa(s.shown)
+	case s.shown != "":
+		seen = seenScram + s.shown
 	}
 	defer s.close()
 	// With its schema: the owner of the database may have put functions of its own first,

@@ -711,6 +711,13 @@ func TestARoleThatIsAnotherByNow(t *testing.T) {
 				swap(app, false)
 				return p
 			}},
+			"within the login of the only user": {app, func(seen map[string]string) strategies.Pair {
+				shown, _ := engine().Observe(t.Context(), s.login(app, pw))
+				swap(app, false)
+				_, how, _ := strings.Cut(shown, " ") // of its password, and the session is the other's
+				seen[app] = s.ask(t, "SELECT oid::text FROM pg_roles WHERE rolname = $1", app) + " " + how
+				return strategies.Pair{}
+			}},
 			"after the login of the only user": {app, func(seen map[string]string) strategies.Pair {
 				seen[app], _ = engine().Observe(t.Context(), s.login(app, pw))
 				swap(app, false)

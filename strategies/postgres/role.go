@@ -240,8 +240,13 @@ func (s *session) checkSeen(names ...string) error {
 		return nil
 	}
 	for _, name := range names {
-		oid, _, seen := strings.Cut(s.login.For.Seen[name], " ")
-		if r, exists := s.roles[name]; exists && seen && oid != r.oid {
+		oid, how, seen := strings.Cut(s.login.For.Seen[name], " ")
+		shown, scram := strings.CutPrefix(how, seenScram)
+		// The server looks a name up again once the password is proved, so that the session, and its oid, can be of
+		// another role than the password. A pooler may have a salt of its own.
+		r, exists := s.roles[name]
+		other := scram && r.stored != "" && r.stored != shown && !s.login.PoolerForwardsLogins
+		if exists && seen && (oid != r.oid || other) {
 			return s.errorf(rotator.KindConflict, "role %q %s", name, another)
 		}
 	}
@@ -307,7 +312,8 @@ type role struct {
 	// What the server stores for the password, where that is known: a login shows
 	// it of its own account, and pg_authid of others to those who may read it.
 	md5        bool
-	iterations int // of SCRAM
+	iterations int    // of SCRAM
+	stored     string // none, md5, or iterations and salt of SCRAM: 4096:c2FsdA==; "": unknown
 }
 
 // lookUp asks for the named roles, and for the one that we act as. A new session plans each
@@ -354,11 +360,11 @@ func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 			return nil, fmt.Errorf("role %q: %w: connection limit: %w", r.name, rotator.KindInternal, err)
 		}
 		if r.name == s.login.User {
-			r.md5, r.iterations = s.method == authMD5, s.shown
+			r.md5, r.iterations = s.method == authMD5, iterationsOf(s.shown)
 		} else if s.login.For != nil {
 			_, how, _ := strings.Cut(s.login.For.Seen[r.name], " ")
 			r.md5 = how == seenMD5
-			r.iterations, _ = strconv.Atoi(strings.TrimPrefix(how, seenScram)) // another method shows none
+			r.iterations = iterationsOf(strings.TrimPrefix(how, seenScram)) // another method shows none
 		}
 		found[r.name] = r
 	}
@@ -366,25 +372,37 @@ func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 }
 
 // lookUpStored learns how the passwords are stored, from a server that lets us see it. Of
-// what is stored, the iterations alone are read. They are no secret: the server tells
-// them to a client that tries to log in.
+// what is stored, the iterations and the salt alone are read. They are no secret: the server
+// tells them to a client that tries to log in.
 func (s *session) lookUpStored(ctx context.Context, names []string) error {
 	if !s.verifiers {
 		return nil
 	}
-	rows, err := s.query(ctx, operation{action: "looking up roles"}, `SELECT rolname,
-  CASE WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE split_part(split_part(rolpassword, '$', 2), ':', 1) END
-FROM pg_authid WHERE rolpassword IS NOT NULL AND rolname IN ($1, $2, current_user)`, names[0], names[len(names)-1])
+	rows, err := s.query(ctx, operation{action: "looking up roles"}, `SELECT rolname, CASE WHEN rolpassword IS NULL THEN 'none'
+    WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE split_part(rolpassword, '$', 2) END, oid
+FROM pg_authid WHERE rolname IN ($1, $2, current_user)`, names[0], names[len(names)-1])
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		r := s.roles[row[0]]
-		n, _ := strconv.Atoi(row[1]) // md5
-		r.md5, r.iterations = r.md5 || row[1] == "md5", max(r.iterations, n)
+		r, ok := s.roles[row[0]]
+		if !ok {
+			continue
+		}
+		if r.stored = row[1]; row[2] != r.oid {
+			r.stored = "another's"
+		}
+		r.md5, r.iterations = r.md5 || r.stored == seenMD5, max(r.iterations, iterationsOf(r.stored))
 		s.roles[row[0]] = r
 	}
 	return nil
+}
+
+// iterationsOf gives those of SCRAM, by what a login or the server has shown; 0: there are none.
+func iterationsOf(shown string) int {
+	iterations, _, _ := strings.Cut(shown, ":")
+	n, _ := strconv.Atoi(iterations)
+	return n
 }
 
 // acting gives the role that we act as.

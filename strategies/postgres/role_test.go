@@ -325,7 +325,9 @@ func TestAnMD5HashThatGoes(t *testing.T) {
 		}
 		warnings, err = allow.DryRunSetPassword(t.Context(), login, name, password())
 		ok(t, err)
-		if len(warnings) != 0 {
+		// Who changes itself has it seen by its other sessions, and an md5 hash is as good as the password.
+		seen := strings.Contains(fmt.Sprint(warnings), "pg_stat_activity")
+		if itself := login.User == name; len(warnings) > 1 || itself != seen || itself == (len(warnings) == 0) {
 			t.Errorf("%s, with POSTGRES_ALLOW_MD5: %v", login.User, warnings)
 		}
 	}

@@ -36,6 +36,11 @@ func (s *session) warnings(r role) []strategies.Warning {
 			"those that know md5 alone (libpq before 10, JDBC before 42.2) would be refused. If there are such: "+
 			"POSTGRES_ALLOW_MD5=true", r.name))
 	}
+	if s.allowMD5 && r.md5 && r.iterations == 0 && r.name == s.login.User {
+		all = append(all, strategies.Warn("an md5 hash lets in as the password does, and other sessions of role %q "+
+			"see the new one in pg_stat_activity while it is set: one that is open keeps its access. Store SCRAM "+
+			"(POSTGRES_ALLOW_MD5=false), or rotate through a superuser, whose statements they do not see", r.name))
+	}
 	all = append(all, s.clearWarnings()...)
 	if s.port != "" && s.port != strconv.Itoa(s.login.Port) && !s.login.PoolerForwardsLogins {
 		all = append(all, strategies.Warn("the server listens on port %s, and this connection went to %d. What only "+
@@ -90,6 +95,14 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) (all []strategi
 		all = s.endWarnings(original)
 	}
 	all = append(all, s.warnings(target)...)
+	if original := s.roles[pair.Original]; s.seen.member && s.openToCreators(original) {
+		drop := s.fix("DROP ROLE %s", quoteIdent(pair.Clone))
+		drop.For = fmt.Sprintf("once clients use role %q alone", original.name)
+		all = append(all, strategies.Warn("role %q is a member of the superuser %q and is none itself: until "+
+			"PostgreSQL 15 every role with CREATEROLE may grant it to itself, and so become a superuser. Rotate "+
+			"%[2]q by single user, and %[3]s; or have clients use a role that is no superuser", pair.Clone,
+			original.name, drop))
+	}
 	switch {
 	case pair.Target == pair.Original && s.seen.lacks != "" && !reversed.is:
 		// It is known, and the rotation mends it: not to stop it in strict mode either.
