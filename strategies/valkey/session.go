@@ -29,7 +29,9 @@ type session struct {
 	file    string             // where it saves them
 	before7 bool               // it is Redis 6
 	users   map[string]account // as they were read last
-	others  []*session
+	// categories are the commands of each, once they are known.
+	categories map[string][]string
+	others     []*session
 }
 
 // all are the nodes, the host of the secret first.

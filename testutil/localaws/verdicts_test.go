@@ -787,6 +787,20 @@ var scenes = map[string]func(*scene){
 		s.says, s.names = "the superuser sees why: there is no user", "has the rules of its pair: ACL SETUSER "+s.user+" reset"
 		s.fix = func() { s.say(s.dialect().create, s.user, s.holder(s.arn, "AWSCURRENT").Password) }
 	},
+	"the user lost rules, and its clone has them": func(s *scene) {
+		s.only("valkey")
+		s.rotatedPair(2)
+		s.exec("ACL SETUSER " + s.user + " -@all +get +mget")
+		s.says, s.names = "recommended action: investigate", "ACL SETUSER "+s.user+" +@all"
+		s.fix = func() { s.exec("ACL SETUSER "+s.user+" +@all", "ACL SAVE") }
+	},
+	"the user is to have less than its clone": func(s *scene) {
+		s.only("valkey")
+		s.rotatedPair(2)
+		s.exec("ACL SETUSER "+s.user+" -@dangerous", "ACL SAVE")
+		s.says, s.names = "recommended action: investigate", "If it is to have less, rotate: that takes it from user"
+		s.fix = func() { s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn) }
+	},
 	"both users of a pair were deleted": func(s *scene) {
 		s.only("valkey")
 		s.rotatedPair(1)
