@@ -174,12 +174,11 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1143", "1370", "1403", "1959", "3530"}, Kind: rotator.KindPrivilege, Text: "{remedy}"},
 
 		// Accounts.
-		{Codes: []string{"1396"}, Kind: rotator.KindNotFound, Public: true,
-			Text: "the server knows no such account, or another session made or dropped it just now. Where " +
-				"mysql.user has it: " + notInMemory},
-		{Codes: []string{"1133", "3523"}, Kind: rotator.KindNotFound,
-			Text: "the server knows no such account or role, or another session dropped it just now. Where " +
-				"mysql.user has it: " + notInMemory},
+		{Codes: []string{"1396"}, From: mariaDB, Kind: rotator.KindNotFound, Public: true,
+			Text: noAccountNow + notInMemory},
+		{Codes: []string{"1396"}, Kind: rotator.KindNotFound, Public: true, Text: noAccountNow + changedByHand},
+		{Codes: []string{"1133", "3523"}, From: mariaDB, Kind: rotator.KindNotFound, Text: noRoleNow + notInMemory},
+		{Codes: []string{"1133", "1410", "3523"}, Kind: rotator.KindNotFound, Text: noRoleNow + changedByHand},
 		{Codes: []string{"1141", "1147"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: "a privilege that was to be revoked is gone already: another session changes the same accounts. " +
 				"Try again"},
@@ -289,8 +288,13 @@ const (
 	thenRaise = ", and SET GLOBAL max_connect_errors = 10000. Then find what breaks connections off from " +
 		"there: a health check, or a scanner"
 
-	notInMemory = "on MariaDB its name was given a space at its end, which the tables do not keep, or the tables " +
-		"were changed by hand. FLUSH PRIVILEGES has the server read them, and makes it the account; or DROP USER it"
+	noAccountNow = "the server knows no such account, or another session made or dropped it just now. Where " +
+		"mysql.user has it: "
+	noRoleNow = "the server knows no such account or role, or another session dropped it just now. Where mysql.user " +
+		"has it: "
+	notInMemory   = "its name was given a space at its end, which the tables do not keep, or " + changedByHand
+	changedByHand = "the tables were changed by hand. FLUSH PRIVILEGES has the server read them, and makes it the " +
+		"account; or DROP USER it"
 	noPassword = "the account has no password in the server (auth_socket, unix_socket, PAM, LDAP or IAM), so that " +
 		"there is none to change: stop rotating this secret, or give the account a password plugin"
 	policy = "a password policy of the server refused the new password (validate_password, PASSWORD HISTORY or " +

@@ -345,7 +345,7 @@ func (c *cloneSync) inUse() bool { return c.pair.Target == c.pair.Original }
 // align makes one account of the clone what one of the original is.
 func (c *cloneSync) align(ctx context.Context, original accountRow, interim secret.Password) error {
 	clone, ok := c.clone(original.host)
-	want, wantRole, err := c.wanted(ctx, original)
+	want, wantRole, err := c.wantedNow(ctx, original)
 	if err != nil {
 		return err
 	}
@@ -353,7 +353,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		if ok {
 			err = c.changeOthers(ctx, []accountRow{clone}, interim)
 		} else {
-			err = c.create(ctx, original, clone.account, interim, !want.isSystem())
+			err = c.create(ctx, original, clone.account, interim)
 		}
 		if err != nil {
 			return err
@@ -372,7 +372,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 	if ok && c.markAlone {
 		err := c.checkUnshared(ctx, clone, "what account "+original.String()+" may do")
 		if err == nil {
-			want, wantRole, err = c.wanted(ctx, original)
+			want, wantRole, err = c.wantedNow(ctx, original)
 		}
 		if err != nil {
 			return err
@@ -389,15 +389,6 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		}
 		if len(before.without(have)) > 0 {
 			haveRole = "" // on MySQL, a role that is revoked is no default role when it is granted again
-		}
-	}
-	if created := !c.mariadb && clone.holdsAlone(interim); want.isSystem() && (!have.isSystem() || created) {
-		err := c.raise(ctx, original, clone, created)
-		if err == nil {
-			want, wantRole, err = c.wanted(ctx, original)
-		}
-		if err != nil {
-			return err
 		}
 	}
 	missing := want.missing(have)
@@ -431,32 +422,41 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 	return c.copyAttributes(ctx, original, clone)
 }
 
-// wanted is what the clone is to be able to do, and its default roles. It is read again after a wait.
-func (c *cloneSync) wanted(ctx context.Context, original accountRow) (rights, string, error) {
+// wantedNow is wanted, read again after a wait.
+func (c *cloneSync) wantedNow(ctx context.Context, original accountRow) (rights, string, error) {
 	if c.waited {
 		c.granted, c.waited = nil, false
 	}
-	return c.grants(ctx, original.account)
+	return c.wanted(ctx, original)
+}
+
+// wanted is what the clone is to be able to do, and its default roles.
+func (c *cloneSync) wanted(ctx context.Context, original accountRow) (want rights, defaultRole string, err error) {
+	want, defaultRole, err = c.grants(ctx, original.account)
+	clone, exists := c.clone(original.host)
+	have := rights{}
+	if err == nil && exists {
+		have, _, err = c.grants(ctx, clone.account)
+	}
+	if err == nil {
+		err = c.checkSystemUser(ctx, original, want, have)
+	}
+	return want, defaultRole, err
 }
 
 // create makes an account of the clone. Until everything else is as it should be, its
 // password is one that no client knows: at no moment is there an account without one,
 // or one that lets the pending password in and may not do all that it should. MySQL
 // keeps who made it, and for which original, beside the account: its mark.
-func (c *cloneSync) create(ctx context.Context, original accountRow, clone account, p secret.Password,
-	marked bool) error {
+func (c *cloneSync) create(ctx context.Context, original accountRow, clone account, p secret.Password) error {
 	st := operation{action: "creating " + clone.String(), remedy: c.createUserRemedy(), sensitive: true,
 		setsPassword: true, limit: c.limit}
 	if err := c.checkOrphans(ctx, []account{clone}); err != nil {
 		return err
 	}
 	if !c.mariadb {
-		mark := ""
-		if marked {
-			mark = c.markClause(original.user)
-		}
-		return c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s%s", clone,
-			quoteText(original.plugin()), quotePassword(p), mark))
+		return c.created(ctx, clone, c.exec(ctx, st, fmt.Sprintf("CREATE USER %s IDENTIFIED WITH %s BY %s%s", clone,
+			quoteText(original.plugin()), quotePassword(p), c.markClause(original.user))))
 	}
 	create := "CREATE USER " + clone.String() + " IDENTIFIED VIA "
 	made := accountRow{account: clone, plugins: original.passwords()}
@@ -469,9 +469,22 @@ func (c *cloneSync) create(ctx context.Context, original accountRow, clone accou
 			"SET PASSWORD FOR "+clone.String()+" = "+inClear(p)("")))
 	}
 	if err != nil {
-		return c.wrapError(ctx, st, err)
+		return c.created(ctx, clone, c.wrapError(ctx, st, err))
 	}
 	return nil
+}
+
+// created is the error of a statement that creates an account: where that is there now, another session made it.
+func (c *cloneSync) created(ctx context.Context, clone account, err error) error {
+	if errorNumber(err) != 1396 {
+		return err
+	}
+	rows, failed := c.accounts(ctx, clone.user)
+	if failed != nil || !slices.ContainsFunc(rows, func(r accountRow) bool { return r.account == clone }) {
+		return err
+	}
+	return c.errorf(rotator.KindConflict, "creating %s: another session has created it just now. See whose it is, and "+
+		"rotate again", clone)
 }
 
 // checkOrphans refuses to create accounts of the clone for which the tables keep privileges, as they do where rows of
@@ -509,33 +522,6 @@ func (c *cloneSync) markClause(original string) string {
 		return ""
 	}
 	return " ATTRIBUTE " + quoteText(markOf(original))
-}
-
-// raise gives an account SYSTEM_USER, before all else. From then on CREATE USER is not enough to change it, and who had
-// changed it until then, or is connected as it, shows: then it is taken back. An account that a rotation created gets
-// its mark after that, so that an attempt that is cut off in between looks again.
-func (c *cloneSync) raise(ctx context.Context, original, clone accountRow, created bool) error {
-	sql := statement{"GRANT SYSTEM_USER ON *.* TO " + clone.String(), "SYSTEM_USER ON *.*"}
-	st := operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone),
-		remedy: c.passOnRemedy(sql)}
-	if err := c.exec(ctx, st, sql.text); err != nil {
-		return err
-	}
-	if !c.pair.Consent {
-		if shared := c.checkUnshared(ctx, clone, "SYSTEM_USER from account "+original.String()); shared != nil {
-			st.action = "taking SYSTEM_USER from " + clone.String()
-			if err := c.exec(ctx, st, "REVOKE SYSTEM_USER ON *.* FROM "+clone.String()); err != nil {
-				return err
-			}
-			return shared
-		}
-	}
-	mark := c.markClause(original.user)
-	if !created || mark == "" {
-		return nil
-	}
-	st = operation{action: "marking " + clone.String(), remedy: c.createUserRemedy()}
-	return c.exec(ctx, st, "ALTER USER "+clone.String()+mark)
 }
 
 // checkUnshared refuses to give an account what others would be able to do with it.
@@ -636,8 +622,7 @@ func (s *session) readGrants(ctx context.Context, of account) (rights, string, e
 		remedy: rotator.Sentencef(asAdministrator+"%s", s.grantToSee())}
 	table, err := s.query(ctx, st, grantsOf(of))
 	if errorNumber(err) == 1141 && !of.role {
-		return nil, "", s.errorf(rotator.KindMisconfigured,
-			"the tables of mysql have an account %s, and the server knows none: %s", of, notInMemory)
+		return nil, "", s.notKnown(ctx, of)
 	}
 	if err != nil {
 		return nil, "", err
@@ -666,6 +651,25 @@ func (s *session) readGrants(ctx context.Context, of account) (rights, string, e
 		defaultRole = strings.Join(roles, ", ")
 	}
 	return found, defaultRole, nil
+}
+
+// notKnown says why the server does not know an account that was in its tables.
+func (s *session) notKnown(ctx context.Context, of account) error {
+	rows, err := s.query(ctx, operation{action: "looking up account " + of.String()},
+		"SELECT 1 FROM mysql.user WHERE User = "+quoteText(of.user)+" AND Host = "+quoteText(of.host))
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return s.errorf(rotator.KindConflict, "account %s is not there any more: another session has dropped or "+
+			"renamed it just now. See which one does, and rotate again", of)
+	}
+	why := changedByHand
+	if s.mariadb {
+		why = notInMemory
+	}
+	return s.errorf(rotator.KindMisconfigured, "the tables of mysql have an account %s, and the server knows none: %s",
+		of, why)
 }
 
 func grantsOf(a account) string { return "SHOW GRANTS FOR " + a.String() }

@@ -782,3 +782,40 @@ func TestNamesThatAreNearlyTheClones(t *testing.T) {
 		}
 	})
 }
+
+// TestClonesThatAnotherSessionChanges: an account that is dropped or created in the middle of a change is said to be, and
+// what MariaDB alone does to a name is said of MariaDB alone.
+func TestClonesThatAnotherSessionChanges(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		begun := func(made bool) (*cloneSync, string) {
+			app := s.user(t, "CREATE USER ON *.*")
+			pair := pairOf(app.User)
+			if made {
+				s.ensure(t, pair)
+				s.run(t, "GRANT RELOAD ON *.* TO "+at(app.User).String())
+			}
+			pair.Possession = possessed
+			c, err := engine().beginClone(t.Context(), s.superuser(), pair, false)
+			ok(t, err)
+			t.Cleanup(c.close)
+			return c, at(pair.Clone).String()
+		}
+		c, clone := begun(false)
+		s.run(t, "CREATE USER "+clone+" IDENTIFIED BY 'x'")
+		wants(t, c.align(t.Context(), c.originals[0], password()), rotator.KindConflict, "another session has created it")
+
+		c, clone = begun(true)
+		s.run(t, "DROP USER "+clone)
+		errs := map[string]error{"GRANT": c.align(t.Context(), c.originals[0], password()),
+			"ALTER USER": c.changeOthers(t.Context(), c.clones, password())}
+		c.granted = nil
+		_, _, errs["SHOW GRANTS"] = c.grants(t.Context(), c.clones[0].account)
+		for what, err := range errs {
+			t.Log(what, err)
+			if err == nil || !s.MariaDB && strings.Contains(err.Error(), "space at its end") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		wants(t, errs["SHOW GRANTS"], rotator.KindConflict, "another session has dropped or renamed it")
+	})
+}

@@ -17,8 +17,7 @@ import (
 // Evidence counts only if all who could have made it could have set the password by hand.
 // Provenance is a mark that create leaves on MySQL, of a clone which may do nothing that
 // its original may not. CREATE USER is enough to write it, and to set the password of any
-// account without SYSTEM_USER. So a mark proves nothing where the clone is still to get
-// SYSTEM_USER from its original, and nothing the other way round. MariaDB keeps no marks.
+// account without SYSTEM_USER, which no rotation gives (checkSystemUser). MariaDB keeps no marks.
 // Its own user can write it, too (ALTER USER ... IDENTIFIED BY ... ATTRIBUTE). So where a mark
 // is all that there is, the account gets another password before it is given anything.
 // Possession needs no login, for the superuser reads by what the server checks passwords,
@@ -30,6 +29,11 @@ import (
 // and which of them the secret is for, nothing tells: so it is measured by what all
 // accounts of the user in use have.
 func (c *cloneSync) checkEntitled(ctx context.Context) error {
+	for _, o := range c.aligned() {
+		if _, _, err := c.wanted(ctx, o); err != nil {
+			return err
+		}
+	}
 	next, inUse := c.originals, c.clones
 	if !c.inUse() {
 		next, inUse = c.clones, c.originals
@@ -359,10 +363,6 @@ func (c *cloneSync) noProvenance(ctx context.Context) (string, error) {
 		if more := have.missing(want); len(more) > 0 {
 			return fmt.Sprintf("account %s has what %s lacks: %s", clone, c.originals[i], more), nil
 		}
-		if !c.pair.PasswordOnly && want.isSystem() && !have.isSystem() {
-			return fmt.Sprintf("account %s lacks SYSTEM_USER, which account %s has, so that CREATE USER was enough "+
-				"to write its mark (DROP USER %s, and the rotation creates it)", clone, c.originals[i], clone), nil
-		}
 		if more := want.of(restriction).without(have); len(more) > 0 {
 			return fmt.Sprintf("account %s is without restrictions that %s has", clone, c.originals[i]), nil
 		}
@@ -377,6 +377,78 @@ func (r rights) isSystem() bool {
 	passedOn := system
 	passedOn.option = true
 	return r[system] || r[passedOn]
+}
+
+// system are the rights that come with SYSTEM_USER: itself, and roles that have it.
+func (s *session) system(ctx context.Context, some rights) (rights, error) {
+	found := rights{}
+	for x := range some {
+		if x.kind == role {
+			name, err := x.role()
+			if err != nil {
+				continue // the name is one that we have put together ourselves
+			}
+			power, err := s.power(ctx, name, map[account]bool{})
+			if err != nil {
+				return nil, err
+			}
+			found[x] = power.isSystem()
+		} else {
+			found[x] = rights{x: true}.isSystem()
+		}
+	}
+	maps.DeleteFunc(found, func(_ right, is bool) bool { return !is })
+	return found, nil
+}
+
+// checkSystemUser refuses to give an account of the clone SYSTEM_USER, or a role that has it, with or without consent.
+// Until the account itself has it, CREATE USER is enough to rename it, and another to its name: GRANT goes by the name,
+// and no look before or after it shows what was there in between.
+func (c *cloneSync) checkSystemUser(ctx context.Context, original accountRow, want, have rights) error {
+	if c.mariadb {
+		return nil
+	}
+	extra := have.extra(want)
+	if c.inUse() {
+		extra = nil
+	}
+	left := have.without(extra)
+	give, err := c.system(ctx, want.missing(left))
+	if err != nil || len(give) == 0 || left.isSystem() {
+		return err
+	}
+	take, err := c.system(ctx, extra)
+	if err != nil {
+		return err
+	}
+	const quiet = "no other session creates or renames users"
+	clone, exists := c.clone(original.host)
+	var lines []rotator.Fix
+	line := func(sql string) {
+		lines = append(lines, rotator.Fix{By: rotator.ByAdministrator, Run: sql,
+			For: ifPair + ", and while " + quiet})
+	}
+	if !exists {
+		line("CREATE USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD")
+	}
+	for _, sql := range append(take.revokes(clone.account), give.grants(clone.account)...) {
+		line(sql.text)
+	}
+	if !c.inUse() { // what was done to it until then ends, or the rotation searches for it, as only the mark proves it
+		line("ALTER USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD" + c.markClause(original.user))
+		lines[len(lines)-1].Note = "the password that it shows is not needed: the next rotation sets another"
+	}
+	if !c.inUse() && clone.retained {
+		line("ALTER USER " + clone.String() + " DISCARD OLD PASSWORD")
+	}
+	by := ""
+	if !give.isSystem() {
+		by = " by the role " + give.String()
+	}
+	return rotator.WithFix(strategies.NotEntitled("account %s is to have SYSTEM_USER%s, as account %s has it, and a "+
+		"rotation gives that to no account: until one has it itself, CREATE USER is enough to alter or rename it. "+
+		"Rotate this secret with dual passwords, or as single user through a superuser. Or, as an administrator, %s, "+
+		"and while %s: %s", clone, by, original, ifPair, quiet, rotator.RunEach(lines...)), "", lines...)
 }
 
 // marks reads of which user each account of the clone was created as a clone, by host.

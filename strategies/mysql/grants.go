@@ -577,13 +577,15 @@ func (r rights) without(other rights) rights {
 	return found
 }
 
-// extra are the rights of r that are taken from it, for one that has those of other. A restriction is lifted, and a
-// part of ALL is not taken from ALL.
+// extra are the rights of r that are taken from it, for one that has those of other. A restriction is lifted, a part of
+// ALL is not taken from ALL, nor what other may also pass on.
 func (r rights) extra(other rights) rights {
 	found := r.without(other)
 	maps.DeleteFunc(found, func(x right, _ bool) bool {
-		return x.kind == restriction || x.kind == privilege && x.name != grantOption && x.column == "" &&
-			other.has(allPrivileges, x.object)
+		larger := x
+		larger.option = true
+		return other[larger] || x.kind == restriction ||
+			x.kind == privilege && x.name != grantOption && x.column == "" && other.has(allPrivileges, x.object)
 	})
 	return found
 }

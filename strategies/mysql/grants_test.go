@@ -173,7 +173,7 @@ func TestOnePasteGivesAllThatIsMissing(t *testing.T) {
 			"CREATE USER "+app.User+"@'10.%' IDENTIFIED BY '"+app.Password.Reveal()+"'", "GRANT DELETE ON "+one+".* TO "+app.User+"@'10.%'")
 		boss := s.user(t, "SELECT ON mysql.*")
 		if !s.MariaDB {
-			s.run(t, "GRANT SYSTEM_USER ON *.* TO "+at(app.User).String(), "GRANT SYSTEM_USER ON *.* TO "+app.User+"@'10.%'",
+			s.run(t, "GRANT ROLE_ADMIN ON *.* TO "+at(app.User).String(), "GRANT ROLE_ADMIN ON *.* TO "+app.User+"@'10.%'",
 				"GRANT SELECT, EVENT, TRIGGER, SHOW VIEW, PROCESS ON *.* TO "+at(boss.User).String())
 		}
 		_, err := engine().DryRunEnsureClone(t.Context(), boss, pairOf(app.User), password())

@@ -21,10 +21,10 @@ type leftovers struct {
 
 // lookForLeftovers asks only where accounts of the clone are created, or given what they lacked.
 // Of an account that exists, what it defined itself is no other's, and clients are connected to it; unless its mark
-// alone says whose it is, or it is to get SYSTEM_USER: until then CREATE USER was enough to set its password.
+// alone says whose it is: its own user could write that, and CREATE USER was enough to set its password.
 func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err error) {
 	var created, given []account
-	raised := false
+	raised := false // one that others may have in hand is given more
 	for _, o := range c.aligned() {
 		clone, exists := c.clone(o.host)
 		want, _, err := c.grants(ctx, o.account)
@@ -37,14 +37,9 @@ func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err erro
 				return l, err
 			}
 		}
-		raise := want.isSystem() && !have.isSystem() || exists && c.markAlone
-		raised = raised || raise
-		if raise && clone.retained {
-			l.gains = append(l.gains, fmt.Sprintf("a client with the second password of account %s (ALTER USER %s "+
-				"DISCARD OLD PASSWORD)", clone, clone))
-		}
+		raised = raised || exists && c.markAlone
 		switch {
-		case !exists || raise:
+		case !exists || c.markAlone:
 			created = append(created, clone.account)
 		case len(want.missing(have)) > 0:
 			given = append(given, clone.account)
