@@ -178,9 +178,31 @@ func olderVersions() []Fix {
 			Run: "aws secretsmanager list-secret-version-ids --secret-id ARN --include-deprecated"},
 		{By: ByShell, For: "if one of them may be right, to have status test it (the newest without a label first), " +
 			"with its id in place of VERSION-ID",
-			Run:  LabelMove{LabelPrevious, "PREVIOUS-ID", "VERSION-ID"}.cliCommand("ARN"),
-			Note: "then run status with that version id"},
+			Run: LabelMove{LabelPrevious, "PREVIOUS-ID", "VERSION-ID"}.cliCommand("ARN")},
+		{By: ByShell, For: "if one of them may be right, after that, with its id in place of VERSION-ID once more",
+			Run: statusCommand("FUNCTION-ARN", "ARN", "VERSION-ID")},
 	}
+}
+
+// currentFirst has status test AWSCURRENT first.
+func currentFirst() Fix {
+	return Fix{By: ByShell, For: "if no earlier status has found AWSCURRENT rejected, to have it tested first",
+		Run: statusCommand("FUNCTION-ARN", "ARN", "")}
+}
+
+// statusCommand asks a function for the status of a secret, in versions 1 and 2 of the AWS CLI. It tests the version
+// first; "": AWSCURRENT.
+func statusCommand(function, arn, version string) string {
+	if version != "" {
+		version = `","ClientRequestToken":"` + version
+	}
+	return invokeForStatus(function, `{"Step":"status","SecretId":"`+arn+version+`","Format":"text"}`)
+}
+
+// invokeForStatus sends an event.
+func invokeForStatus(function, event string) string {
+	return "aws lambda invoke --function-name " + function + " --payload fileb:///dev/stdin status.json <<<'" +
+		event + "'"
 }
 
 // valueFile says what a stored value is made of.
@@ -219,10 +241,11 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT could not be tested: do ",
 			besides: "what its line names, then run status again. Until then set no password, and move no label but " +
 				"where its line says so"},
-		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true, lines: olderVersions(),
+		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
+			lines: append([]Fix{currentFirst()}, olderVersions()...),
 			reason: "AWSCURRENT was not tested, and its line says why. If no earlier status has found it rejected, " +
-				"change nothing, and run status without a version id, which tests AWSCURRENT first. If one has, and " +
-				"a status of its own each other version, " + noneWorks},
+				"change nothing, and have it tested first, as printed below. If one has, and a status of its own " +
+				"each other version, " + noneWorks},
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,
@@ -321,14 +344,14 @@ func decisionTable() []rule {
 			besides: "what its line names, then run status again"},
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can " +
-				"lock the user: to test it first, run status with its version id. If it works, finish it"},
+				"lock the user: have it tested first, as printed below. If it works, finish it"},
 		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate, resets: true,
 			lines: olderVersions(),
 			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can " +
-				"lock the user: to test it first, run status with its version id. If it is rejected too, " + noneWorks},
+				"lock the user: have it tested first, as printed below. If it is rejected too, " + noneWorks},
 		{current: is(CredentialInvalid), previous: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is invalid, for the reason above. AWSPREVIOUS was not tested, for a second rejected " +
-				"login in a row can lock the user: to test it first, run status with its version id. If it works, " +
+				"login in a row can lock the user: have it tested first, as printed below. If it works, " +
 				"roll back to it"},
 		{current: is(CredentialInvalid), action: ActionStoreCredentials, resets: true, lines: olderVersions(),
 			reason: "AWSCURRENT is invalid, for the reason above, and no other version works. Where another is " +

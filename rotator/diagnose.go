@@ -742,6 +742,9 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 	case !*c.meta.RotationEnabled:
 		d.Rotation = "off"
 	}
+	if c.FunctionARN != nil {
+		d.function = c.FunctionARN(ctx)
+	}
 	d.RecoverEvent = c.nextEvent(r.action)
 	d.Fixes = slices.Clone(c.toMove)
 	inWords := r.action == ActionInvestigate || r.action == ActionResetPassword || r.action == ActionStoreCredentials
@@ -810,16 +813,22 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 // none.
 func (c *diagnoser) filledIn(ctx context.Context, text string) string {
 	current, pending, previous := c.labeledVersions()
-	pairs := []string{"--secret-id ARN", "--secret-id " + ShellWord(c.meta.ARN), "CURRENT-ID", ShellWord(current),
-		"PENDING-ID", ShellWord(pending)}
+	pairs := []string{"--secret-id ARN", "--secret-id " + ShellWord(c.meta.ARN), `"SecretId":"ARN`, `"SecretId":"` +
+		c.meta.ARN, "CURRENT-ID", ShellWord(current), "PENDING-ID", ShellWord(pending)}
 	if previous == "" {
 		pairs = append(pairs, " --remove-from-version-id PREVIOUS-ID", "")
 	}
 	pairs = append(pairs, "PREVIOUS-ID", ShellWord(previous))
-	if c.FunctionARN != nil {
-		pairs = append(pairs, "FUNCTION-ARN", cmp.Or(c.FunctionARN(ctx), "FUNCTION-ARN"))
-	}
+	pairs = append(pairs, "FUNCTION-ARN", ShellWord(cmp.Or(c.function(ctx), "FUNCTION-ARN")))
 	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// function is the ARN of this function, or else of the one that the secret names; "": none is known.
+func (c *diagnoser) function(ctx context.Context) string {
+	if c.FunctionARN == nil {
+		return c.meta.RotationLambdaARN
+	}
+	return cmp.Or(c.FunctionARN(ctx), c.meta.RotationLambdaARN)
 }
 
 // fixesOf is what people run for what is said of a version, and whose password is the one to type.
@@ -942,9 +951,7 @@ func (c *diagnoser) commands(a Action) []string {
 	rotate := "aws secretsmanager rotate-secret --secret-id " + ShellWord(c.meta.ARN)
 	switch {
 	case c.other != "" && !strings.Contains(c.other, ErrOtherEngine.Error()):
-		return []string{"aws lambda invoke --function-name " + c.meta.RotationLambdaARN + " --payload " +
-			"fileb:///dev/stdin status.json <<<'{\"Step\":\"status\",\"SecretId\":\"" + c.meta.ARN +
-			"\",\"Format\":\"text\"}'"} // which versions 1 and 2 of the AWS CLI take
+		return []string{statusCommand(c.meta.RotationLambdaARN, c.meta.ARN, "")}
 	case a == ActionDiscard: // and begin anew
 		return []string{c.labelMove(a).cliCommand(c.meta.ARN), rotate}
 	case a.movesLabel():

@@ -43,7 +43,8 @@ type Diagnosis struct {
 	// function test a version that was not tested. If that is rejected, the server may count it against the user.
 	RecoverEvent string `json:",omitempty"`
 
-	format string // of the event
+	format   string // of the event
+	function string // whose command the text has in place of an event; "": not known
 }
 
 // VersionStatus is a version of the secret that carries a label which counts.
@@ -116,6 +117,9 @@ func (d Diagnosis) ToRun() []ToRun {
 	})
 	test := ToRun{Lead: "to have the function test " + strings.Join(d.Versions[max(0, tests)].Labels, "+") +
 		" (a rejected login counts against the user, as each of a client's does)", Line: d.RecoverEvent}
+	if d.function != "" {
+		test.Line = invokeForStatus(ShellWord(d.function), d.RecoverEvent)
+	}
 	at := slices.IndexFunc(d.Fixes, func(f Fix) bool { return f.For != toFindTheCause }) // the query comes first
 	if at < 0 {
 		at = len(d.Fixes)

@@ -221,6 +221,11 @@ func TestBothPasswordsOfAPairAreReset(t *testing.T) {
 	}
 	d := Diagnosis{Action: ActionInvestigate, Fixes: want, RecoverEvent: `{"ClientRequestToken":"v1"}`,
 		Versions: []VersionStatus{{VersionID: "v2", Labels: []string{LabelCurrent}}, {VersionID: "v1", Labels: []string{LabelPrevious}}}}
+	asked := d
+	asked.function = "arn:f"
+	if text := asked.Text(); !strings.Contains(text, "\n         aws lambda invoke --function-name arn:f --payload fileb:///dev/stdin status.json <<<'"+d.RecoverEvent+"'\n") {
+		t.Errorf("no command that has AWSPREVIOUS tested: %s", text)
+	}
 	var at []int
 	for _, line := range []string{"to find the cause first, in the database, as the superuser secret's user", "to have the function test AWSPREVIOUS (a rejected login counts against the user, as each of a client's does):\n         {",
 		"with the password in AWSCURRENT in place of PASSWORD:\n         SET app >PASSWORD\n", "with the password in AWSPREVIOUS in place of PASSWORD:\n         SET app_clone >PASSWORD\n"} {

@@ -12,14 +12,15 @@ import (
 // ticket. Who runs this program has a command for each event.
 var (
 	eventInText  = regexp.MustCompile(`\{"Step":"[a-z]+"[^{}]*\}`)
-	invokeInText = regexp.MustCompile(`aws lambda invoke --function-name (\S+) [^']*'(\{"Step":"[a-z]+"[^{}]*\})' \S+`)
+	invokeInText = regexp.MustCompile(`aws lambda invoke --function-name (\S+) --payload fileb:///dev/stdin \S+ ` +
+		`<<<'(\{"Step":"[a-z]+"[^{}]*\})'`)
 )
 
 // inCommands puts commands of this program in place of events.
 func (q *question) inCommands(text string) string {
 	text = invokeInText.ReplaceAllStringFunc(text, func(match string) string {
 		parts := invokeInText.FindStringSubmatch(match)
-		other := question{secret: q.secret, function: parts[1]}
+		other := question{secret: q.secret, function: parts[1], here: q.here, strategy: q.strategy}
 		return other.commandFor(parts[2])
 	})
 	return eventInText.ReplaceAllStringFunc(text, q.commandFor)
@@ -77,13 +78,19 @@ func (q *question) page(report *rotator.Report, d *rotator.Diagnosis) page {
 		return p
 	}
 	read := *d
-	read.Versions, read.Commands = nil, nil
+	read.Versions, read.Commands, read.Fixes = nil, nil, nil
 	for _, v := range d.Versions {
 		v.Detail = q.inCommands(v.Detail)
 		read.Versions = append(read.Versions, v)
 	}
 	for _, c := range d.Commands {
 		read.Commands = append(read.Commands, q.inCommands(c))
+	}
+	for _, f := range d.Fixes {
+		if f.By == rotator.ByShell {
+			f.Run = q.inCommands(f.Run)
+		}
+		read.Fixes = append(read.Fixes, f)
 	}
 	read.RecoverEvent = q.inCommands(d.RecoverEvent)
 	p.toRead = &read

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"strings"
 	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
 )
 
 // TestACommandOfAnotherText: an answer repeats names that others chose, such as that of a database. What looks like an
@@ -14,11 +15,19 @@ func TestACommandOfAnotherText(t *testing.T) {
 		`{"Step":"status","SecretId":"app"}`:                      `quarterturn status app --function rotate`,
 		`{"Step":"recover","SecretId":"app","Action":"; forged"}`: `quarterturn recover app '; forged' --function rotate`,
 		`{"Step":"status","SecretId":"rds!db-x"}`:                 `quarterturn status 'rds!db-x' --function rotate`,
-		"aws lambda invoke --function-name $(forged) --payload '" + `{"Step":"status","SecretId":"app"}' out`: `quarterturn ` +
-			`status app --function '$(forged)'`,
+		"aws lambda invoke --function-name $(forged) --payload fileb:///dev/stdin status.json <<<'" +
+			`{"Step":"status","SecretId":"app"}'`: `quarterturn status app --function '$(forged)'`,
 	} {
-		if got := q.inCommands(text); !strings.HasPrefix(got, want) {
+		if got := q.inCommands(text); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
+	}
+	q = &question{secret: "app", here: true, strategy: "single-user"}
+	const older = `aws lambda invoke --function-name rotate --payload fileb:///dev/stdin status.json <<<'` +
+		`{"Step":"status","SecretId":"app","ClientRequestToken":"VERSION-ID","Format":"text"}'`
+	d := &rotator.Diagnosis{Fixes: []rotator.Fix{{By: rotator.ByShell, Run: older}}}
+	want := "quarterturn status app --version-id VERSION-ID --here --strategy single-user"
+	if got := q.page(nil, d).toRead.(*rotator.Diagnosis).Fixes[0].Run; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
