@@ -200,6 +200,10 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	switch KindOf(err) {
 	case KindPrivilege, KindMisconfigured, KindUnreachable, KindNotFound, KindReadOnly:
 		c.unusable = err
+	default:
+		if len(FixesOf(err)) > 0 { // what ends it is known: it may be what clients meet, too
+			c.unusable = err
+		}
 	}
 	switch {
 	case c.unusable != nil:

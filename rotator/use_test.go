@@ -61,6 +61,7 @@ func TestALoginIsNotAll(t *testing.T) {
 		{alone, rotator.KindNotFound, rotator.ActionInvestigate, `user "app": not found`, 1, saving},
 		{alone, rotator.KindInternal, rotator.ActionNone, "was not found out", 1, saving},
 		{alone, rotator.KindDeadline, rotator.ActionNone, "was not found out", 1, saving},
+		{alone, rotator.WithFix(rotator.KindDeadline, "", rotator.Fix{Run: "ALTER"}), rotator.ActionInvestigate, "ALTER", 1, saving},
 		{incomplete, nil, rotator.ActionRetry, saving, 1, saving},
 		{incomplete, nil, rotator.ActionRetry, "", 1, ""},
 		{incomplete, rotator.KindPrivilege, rotator.ActionInvestigate, `user "app": insufficient privilege`, 1, saving},

@@ -107,15 +107,15 @@ func Causes() []dial.Cause {
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
 		{Codes: []string{"57014"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server cancelled the statement, which took longer than statement_timeout lets it, or an " +
-				"administrator did. Try again; if it lasts, {fix}, or more of it where it is set",
-			Fix: "ALTER ROLE {user} RESET statement_timeout"},
+				"administrator did. Try again; if it lasts, {fix}, which counts before any other place where it is set",
+			Fix: "ALTER ROLE {user} IN DATABASE {database} SET statement_timeout = '1min'"},
 		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the " +
 				"function or the network stood still. This attempt changed nothing. Try again"},
 		{Codes: []string{"57P05"}, Kind: rotator.KindMisconfigured,
 			Text: "idle_session_timeout ends sessions of this role or database before a statement can follow " +
-				"another: {fix}, or set seconds where it is set",
-			Fix: "ALTER ROLE {user} RESET idle_session_timeout"},
+				"another: {fix}, which counts before any other place where it is set",
+			Fix: "ALTER ROLE {user} IN DATABASE {database} SET idle_session_timeout = '1min'"},
 		// passwordcheck, credcheck (2), pg_tle on RDS (2)
 		{Codes: []string{"22023", "28P01", "28000", "P0001", "23514"}, During: newPassword,
 			Kind: rotator.KindPasswordPolicy,

@@ -480,6 +480,11 @@ var scenes = map[string]func(*scene){
 		s.say(s.dialect().set, s.user, s.holder(s.arn, "AWSCURRENT").Password)
 		s.says = "has an md5 hash stored"
 	},
+	"a time limit of the user in its database": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("ALTER ROLE " + s.user + " IN DATABASE postgres SET statement_timeout = '1ms'")
+	},
 	"never set up": func(s *scene) {
 		s.stuck(nil, awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 	},
