@@ -133,22 +133,25 @@ func bringBack(all map[string]account, login strategies.Login) rotator.Sentence 
 	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
 		other = original
 	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if a := all[name]; name != user && name != other && a.has(login) && a.powerful() {
+			return rotator.Sentencef("user %q has its password, and looks like it under another name. Store that "+
+				"name as username in the secret, or bring %q back: %s. %s", name, user, like(a, ""), bothPasswords)
+		}
+	}
 	if pair := all[other]; pair.powerful() {
 		// a name proves nothing: the writer of the secret chooses it, and the password that would be set
 		const condition = "if the two are a pair, and no other secret is for either of them, "
 		return rotator.Sentencef(condition+"user %q has the rules of its pair: %s", other, like(pair, condition))
 	}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if a := all[name]; name != user && a.has(login) && a.powerful() {
-			return rotator.Sentencef("user %q has its password, and looks like it under another name. Store that "+
-				"name as username in the secret, or bring %q back: %s", name, user, like(a, ""))
-		}
-	}
-	return rotator.Sentencef("%s, and on >PASSWORD, with this version's password in place of PASSWORD. If %q and %q "+
-		"are a pair, user %[3]q is gone, too, or has lost its rules: bring it back as well. Then, on "+
+	return rotator.Sentencef("%s, and on >PASSWORD, with this version's password in place of PASSWORD. %s. If "+
+		"%[3]q and %[4]q are a pair, user %[4]q is gone, too, or has lost its rules: bring it back as well. Then, on "+
 		"every node, ACL SAVE. If the user has another name, correct username in the secret", restoreRules(user),
-		user, other)
+		bothPasswords, user, other)
 }
+
+// bothPasswords is said where a user of one version is made anew: its clients may be on two.
+const bothPasswords = "With dual passwords, also > and the password in AWSPREVIOUS, which clients may have still"
 
 // turnOn says how a user that is off is let in again.
 func turnOn(user string) rotator.Sentence {

@@ -84,6 +84,8 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				`old" has its password`, "blocked", false, false},
 			"renamed": {"ACL SETUSER %uold on ~* +get +set +ping #%h; ACL DELUSER %u", `old" has its password`,
 				"blocked", false, false},
+			"renamed, of a pair": {"ACL SETUSER %uold on ~* +get +set +ping #%h; ACL DELUSER %u", `old" has its password`,
+				"blocked", true, false},
 			"in order": {"PING", "is on and has this very password", "right", false, false},
 		} {
 			t.Run(release+" "+what, func(t *testing.T) {
@@ -108,6 +110,10 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				}
 				if cause.Right {
 					return
+				}
+				if brought := strings.Contains(said, "reset"); brought && cause.Reset == "" && !c.clone &&
+					!strings.Contains(said, "With dual passwords, also >") {
+					t.Errorf("it has one password back, and clients may be on two: %s", said)
 				}
 				_, err = valkey.Engine{}.Explain(t.Context(), app, app)
 				wants(t, err, rotator.KindLoginRejected)
