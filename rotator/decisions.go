@@ -165,8 +165,9 @@ const byQuery = " or by the query below"
 const noneWorks = "no labeled version works. In this order: (1) Find the cause, from the lines above" + byQuery + ": " +
 	"the password was changed in the database, or the user is dropped, expired, off or hidden by another account. " +
 	"Where a rotation of another secret for this user changed it, clients of that secret need it: set none, and have " +
-	"one secret for both. (2) Where wrong values were stored, or a backup of the database was restored, an older " +
-	"version may still be right: have status test it, as printed below, and roll back to it if it works. (3) Else, " +
+	"one secret for both. (2) Where wrong values were stored, a backup of the database was restored, or AWSPENDING " +
+	"was removed after setSecret had set its password, an older version may still be right: have status test it, as " +
+	"printed below, and roll back to it if it works. (3) Else, " +
 	"as a superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is " +
 	"gone). Then run status again"
 
@@ -176,8 +177,8 @@ func olderVersions() []Fix {
 	return []Fix{
 		{By: ByShell, For: "to list older versions",
 			Run: "aws secretsmanager list-secret-version-ids --secret-id ARN --include-deprecated"},
-		{By: ByShell, For: "if one of them may be right, to have status test it (the newest without a label first), " +
-			"with its id in place of VERSION-ID",
+		{By: ByShell, For: "if one of them may be right, to have status test it (the newest without a label first, " +
+			"then the next older one each time), with its id in place of VERSION-ID",
 			Run: LabelMove{LabelPrevious, "PREVIOUS-ID", "VERSION-ID"}.cliCommand("ARN")},
 		{By: ByShell, For: "if one of them may be right, after that, with its id in place of VERSION-ID once more",
 			Run: statusCommand("FUNCTION-ARN", "ARN", "VERSION-ID")},
