@@ -138,10 +138,10 @@ type CloneTester interface {
 }
 
 // PairTester is an optional ability of a CloningEngine that gives both users of a pair the same: to see, as superuser,
-// that clients of the user in use may do nothing, on one of its hosts perhaps, or less than the other of its pair, and
-// what that, or it itself on another host, may do, with what gives them that. superuser.For has the password of the
-// user in use, and the other user need not be there. "": it lacks nothing that is known. It changes nothing, and is for
-// people who ask for status.
+// that clients of the user in use may do nothing, on one of its hosts perhaps, and what the other of its pair may do,
+// or it itself on another host, with what gives them that. superuser.For has the password of the user in use, and the
+// other user need not be there. "": it lacks nothing that is known. It changes nothing, and is for people who ask for
+// status.
 type PairTester interface {
 	CloningEngine
 	TestPair(ctx context.Context, superuser Login, pair Pair) (lacks rotator.Sentence, err error)

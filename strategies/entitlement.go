@@ -151,7 +151,10 @@ func withConsent(arn, condition string, err error, names ...string) error {
 	name, _ := json.Marshal(entry(names...))
 	return rotator.WithFix(err, "", rotator.Fix{By: rotator.ByShell,
 		For: condition + ", to say so in the superuser secret",
-		Run: editLine(arn, fmt.Sprintf(".rotates = ([.rotates // empty] | flatten + [%s])", name))})
+		Run: fmt.Sprintf("aws secretsmanager get-secret-value --secret-id %[1]s --query SecretString --output text | "+
+			"jq -c '.rotates = ([.rotates // empty] | flatten + [%[2]s])' | aws secretsmanager put-secret-value "+
+			"--secret-id %[1]s --secret-string file:///dev/stdin", rotator.ShellWord(arn),
+			strings.ReplaceAll(string(name), "'", `'\''`))})
 }
 
 // entitlementError marks an error of the check, so that a preflight shows it as that.

@@ -1,8 +1,6 @@
 package strategies
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -23,41 +21,4 @@ func Fix(met Login, statement string) rotator.Fix {
 		by = rotator.BySuperuser
 	}
 	return rotator.NewFix(by, statement)
-}
-
-// editLine is the command line that has jq change the value of a secret by a filter.
-func editLine(arn, filter string) string {
-	return fmt.Sprintf("aws secretsmanager get-secret-value --secret-id %[1]s --query SecretString --output text | "+
-		"jq -c '%[2]s' | aws secretsmanager put-secret-value --secret-id %[1]s --secret-string file:///dev/stdin",
-		rotator.ShellWord(arn), strings.ReplaceAll(filter, "'", `'\''`))
-}
-
-// OtherServers marks an error that other servers in the secret mend: by that filter of jq. What names servers is to be
-// the same in a superuser secret.
-func OtherServers(err error, filter string) error { return otherServers{err, filter} }
-
-type otherServers struct {
-	error
-	filter string
-}
-
-func (o otherServers) Unwrap() error { return o.error }
-
-// withServers adds to an error the lines that store the servers which it names.
-func withServers(err error, r rotator.Rotation, fallbackARN string) error {
-	var other otherServers
-	if !errors.As(err, &other) {
-		return err
-	}
-	superuser, invalid := superuserARN(r)
-	if superuser == "" && invalid == nil {
-		superuser = fallbackARN
-	}
-	store := []rotator.Fix{{By: rotator.ByShell, For: "to store that in the secret",
-		Run: editLine(r.SecretARN, other.filter)}}
-	if superuser != "" {
-		store = append(store, rotator.Fix{By: rotator.ByShell, For: "to store the same in the superuser secret",
-			Run: editLine(superuser, other.filter)})
-	}
-	return rotator.WithFix(err, "", store...)
 }

@@ -104,7 +104,6 @@ func testUse(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN stri
 		return "", err
 	}
 	remark, err = tester.TestUse(ctx, login)
-	err = withServers(err, r, fallbackARN)
 	pairs, ok := e.(PairTester)
 	if err != nil || !ok || fallbackARN == "" && r.Current.Text(keySuperuser) == "" {
 		return remark, err

@@ -363,10 +363,10 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 			}
 		}
 		if dry {
-			lost, err := s.losses(ctx, pair, changes[0])
-			warnings = slices.Concat(s.warnings(ctx), lost, s.unheld(ctx, pair.Target, thisRotation),
+			warnings = slices.Concat(s.warnings(ctx), losses(pair, changes[0]), s.unheld(ctx, pair.Target,
+				thisRotation),
 				s.unheld(ctx, pair.InUse(), "The next rotation"))
-			return err
+			return nil
 		}
 		for i, node := range s.all() {
 			if err := node.apply(ctx, false, changes[i]); err != nil {
@@ -378,24 +378,31 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 	return warnings, err
 }
 
-// losses says what a clone may do that its original may not: it gets the rules of its original, also while clients are
-// on the clone. Where that was lost by mistake, this is the last copy.
-func (s *session) losses(ctx context.Context, pair strategies.Pair, changes []change) ([]strategies.Warning, error) {
+// losses says which rules a clone has that its original has not: it gets those of its original, also while clients are
+// on the clone.
+func losses(pair strategies.Pair, changes []change) []strategies.Warning {
 	for _, c := range changes {
-		if c.of.name != pair.Clone || c.like == nil {
+		var lost []string
+		if c.of.name != pair.Clone || !slices.Contains(c.rules, "reset") {
 			continue
 		}
-		lost, err := s.beyond(ctx, *c.like, c.of)
-		if err != nil || lost == nil {
-			return nil, err
+		for _, rule := range c.of.rules {
+			if !slices.Contains(c.rules, rule) {
+				lost = append(lost, rule)
+			}
+			for _, command := range c.of.keeps(rule, account{rules: c.rules}) {
+				if !slices.Contains(lost, command) {
+					lost = append(lost, command)
+				}
+			}
 		}
-		w := strategies.Warn("user %q loses by this rotation what user %q has not: %s. If clients need it, give it to "+
-			"that user first: ACL SETUSER %s %[3]s, then ACL SAVE (%[5]s)", pair.Clone, pair.Original,
-			typedRules(lost), typed(pair.Original), inConfigFile)
-		w.Unknown = true
-		return []strategies.Warning{w}, nil
+		if lost != nil {
+			return []strategies.Warning{strategies.Warn("user %q loses by this rotation what user %q has not: %s. If "+
+				"clients need it, give it to that user first: ACL SETUSER %s %[3]s, then ACL SAVE (%[5]s)",
+				pair.Clone, pair.Original, typedRules(lost), typed(pair.Original), inConfigFile)}
+		}
 	}
-	return nil, nil
+	return nil
 }
 
 // also adds to an error what would come after it, so that both are fixed in one round.

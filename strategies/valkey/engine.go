@@ -88,7 +88,6 @@ var (
 	_ strategies.Persister          = Engine{}
 	_ strategies.PartialDryRun      = Engine{}
 	_ strategies.UseTester          = Engine{}
-	_ strategies.PairTester         = Engine{}
 	_ strategies.Explainer          = Engine{}
 )
 

@@ -729,7 +729,6 @@ func TestClonesAreCopies(t *testing.T) {
 				loses := slices.ContainsFunc(strings.Split(before[clone], " "), func(w string) bool {
 					return !strings.HasPrefix(w, "#") && !slices.Contains(strings.Split(before[app.User], " "), w)
 				})
-				loses = loses && !strings.Contains(before[app.User], " ~* ") // of which the original then has all
 				if told := strings.Contains(fmt.Sprint(warnings), "loses by this rotation"); told != loses {
 					t.Errorf("%s: of %q and %q the preflight says %v", release, before[clone], before[app.User], warnings)
 				}
@@ -1019,21 +1018,21 @@ func TestAReplicaAmongNodes(t *testing.T) {
 			ok(t, s.Follow(t.Context(), primary.ValkeyServer))
 		}
 		for what, c := range map[string]struct {
-			login strategies.Login
-			kind  rotator.Kind
-			says  string
+			login  strategies.Login
+			kind   rotator.Kind
+			remark string
 		}{
 			"the primary":                {at(primary), "", ""},
 			"the primary, and a replica": {at(primary, first), "", ""},
-			"a replica, and the primary": {at(first, primary), rotator.KindReadOnly, primary.Address() + ", which is among its nodes, is the primary"},
-			"a replica":                  {at(first), rotator.KindReadOnly, "its primary, " + primary.Address()},
-			"two replicas":               {at(first, second), rotator.KindReadOnly, "its primary, " + primary.Address()},
+			"a replica, and the primary": {at(first, primary), "", first.Address() + " is a replica"},
+			"a replica":                  {at(first), rotator.KindReadOnly, ""},
+			"two replicas":               {at(first, second), rotator.KindReadOnly, ""},
 		} {
 			remark, err := valkey.Engine{}.TestUse(t.Context(), c.login)
-			if rotator.KindOf(err) != c.kind || remark != "" {
+			if rotator.KindOf(err) != c.kind || c.remark == "" && remark != "" || !strings.HasPrefix(remark, c.remark) {
 				t.Errorf("%s: %s: %q, %v", release, what, remark, err)
 			}
-			if err != nil && (!strings.Contains(err.Error(), c.says) ||
+			if err != nil && (!strings.Contains(err.Error(), "its primary, "+primary.Address()) ||
 				strings.Contains(err.Error(), "REPLICAOF")) {
 				t.Errorf("%s: %s: the primary is up: %v", release, what, err)
 			}
@@ -1172,11 +1171,6 @@ func TestWhatARuleTakesAway(t *testing.T) {
 			{[]string{"~*", "+@all", "-@dangerous", "-get"}, []string{"~*", "+@all", "-@dangerous"}, false, "+get"},
 			{[]string{"~*", "+@read", "-mget"}, []string{"~*", "+@read"}, false, "+mget"},
 			{[]string{"~*", "+@read", "+set", "-mget"}, []string{"~*", "+set"}, false, ""},
-			{[]string{"~*", "+get", "+mget"}, []string{"~*", "+@read"}, false, "+@read"},
-			{[]string{"~*", "+@read", "+@write"}, []string{"~app:*", "+get", "+@hash"}, false, ""},
-			{[]string{"~app:*", "+get"}, []string{"~app:*", "~*", "+get"}, false, "~*"},
-			{[]string{"~app:*", "~log:*", "+get"}, []string{"~app:*", "~new:*", "+get", "+set", "+del"}, false, "~new:* +set +del"},
-			{[]string{"~*", "+@read", "-get", "+keys"}, []string{"~*", "+@read", "-keys", "+@connection"}, true, "+get +@connection"},
 		} {
 			app, err := s.user(t.Context(), name("app"), c.less)
 			ok(t, err)
@@ -1187,11 +1181,6 @@ func TestWhatARuleTakesAway(t *testing.T) {
 			warnings, err := e.DryRunEnsureClone(t.Context(), boss, pair, password())
 			ok(t, err)
 			_, told, loses := strings.Cut(fmt.Sprint(warnings), "loses by this rotation")
-			if loses && !slices.ContainsFunc(warnings, func(w strategies.Warning) bool {
-				return w.Unknown && strings.Contains(w.Text, "loses by this rotation")
-			}) {
-				t.Errorf("%s: PREFLIGHT=strict goes on: %v", release, warnings)
-			}
 			if loses != (c.lost != "") || !strings.Contains(told, c.lost) {
 				t.Errorf("%s: original %v, clone %v: %v", release, c.less, c.more, warnings)
 			}
@@ -1203,34 +1192,6 @@ func TestWhatARuleTakesAway(t *testing.T) {
 			pair.Original, pair.Clone, pair.Target = clone.User, app.User, app.User
 			_, err = e.DryRunEnsureClone(t.Context(), boss, pair, password())
 			ok(t, err)
-			s.lacks(t, boss, app.User, clone.User, c.lost)
-		}
-	}
-}
-
-// lacks checks that status says what a user in use lacks of what the other of its pair has, whichever is the clone, and
-// that what is printed gives it that.
-func (s server) lacks(t *testing.T, boss strategies.Login, inUse, other, want string) {
-	t.Helper()
-	for _, pair := range []strategies.Pair{{Original: inUse, Clone: other, Target: other},
-		{Original: other, Clone: inUse, Target: other}} {
-		said, err := valkey.Engine{Roots: s.CAs}.TestPair(t.Context(), boss, pair)
-		ok(t, err)
-		if (said.Text != "") != (want != "") || !strings.Contains(said.Text, want) {
-			t.Errorf("%+v: %q", pair, said)
-		}
-		pair.PasswordOnly = true
-		none, err := valkey.Engine{Roots: s.CAs}.TestPair(t.Context(), boss, pair)
-		ok(t, err)
-		if pair.PasswordOnly = false; none.Text != "" {
-			t.Errorf("%+v: %q", pair, none)
-		}
-		if pair.Original == inUse || said.Text == "" {
-			continue
-		}
-		ok(t, s.Exec(t.Context(), strings.Fields(said.Fixes[0].Run)))
-		if said, err = (valkey.Engine{Roots: s.CAs}).TestPair(t.Context(), boss, pair); said.Text != "" || err != nil {
-			t.Errorf("after %s: %q, %v", said.Fixes, said, err)
 		}
 	}
 }

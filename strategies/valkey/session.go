@@ -29,9 +29,7 @@ type session struct {
 	file    string             // where it saves them
 	before7 bool               // it is Redis 6
 	users   map[string]account // as they were read last
-	// categories are the commands of each, once they are known.
-	categories map[string][]string
-	others     []*session
+	others  []*session
 }
 
 // all are the nodes, the host of the secret first.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,8 +24,8 @@ import (
 // prove that there are no others; the sentence says so. Nor does one key prove which keys its clients need: that is a
 // remark.
 //
-// A replica is read on purpose by a user that may not write. Of one that may, the host has to be the primary: clients
-// may know the way to another node, or not.
+// A replica is read on purpose by a user that may not write, and of one that may, where another node of the secret
+// takes the writes, clients may know the way.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
 	s, err := e.connect(ctx, login)
 	defer s.close()
@@ -34,7 +33,7 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 		return "", err
 	}
 	var readOnly, first error
-	var primary *session // that takes writes
+	takesWrites := false
 	for i, node := range s.all() {
 		said, err := node.testUse(ctx)
 		switch {
@@ -44,36 +43,20 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 			}
 		case err != nil:
 			return "", err
-		case primary == nil:
-			primary = node
+		default:
+			takesWrites = true
 		}
 		remark = cmp.Or(remark, said)
 	}
 	switch {
-	case readOnly != nil && primary == nil:
+	case readOnly != nil && !takesWrites:
 		return "", readOnly
 	case first != nil:
-		return "", s.promoted(primary)
+		says := fmt.Sprintf("%s is a replica, which takes no writes: clients that write need the primary, which is "+
+			"among its nodes; %s", dial.Address(login), remark)
+		return strings.TrimSuffix(says, "; "), nil
 	}
 	return remark, nil
-}
-
-// promoted says that another node has become the primary, and has it stored as the host: clients that know no other
-// way to it are refused.
-func (s *session) promoted(primary *session) error {
-	nodes := []string{}
-	for _, node := range s.all() {
-		if node != primary {
-			nodes = append(nodes, dial.Address(node.login))
-		}
-	}
-	host, _ := json.Marshal(primary.login.Host) // strings can be encoded
-	rest, _ := json.Marshal(nodes)
-	return strategies.OtherServers(s.errorf(rotator.KindReadOnly, "user %q may write, and %s is a replica, which "+
-		"takes no writes: %s, which is among its nodes, is the primary. Clients that know the host alone get "+
-		"READONLY. Store the primary as host and port, and the others as nodes, in the secret and in its superuser "+
-		"secret, which must name the same", s.login.User, dial.Address(s.login), dial.Address(primary.login)),
-		fmt.Sprintf(".host = %s | .port = %d | .nodes = %s", host, primary.login.Port, rest))
 }
 
 func (s *session) testUse(ctx context.Context) (remark string, err error) {

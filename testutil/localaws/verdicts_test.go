@@ -792,20 +792,6 @@ var scenes = map[string]func(*scene){
 		s.says, s.names = "the superuser sees why: there is no user", "has the rules of its pair: ACL SETUSER "+s.user+" reset"
 		s.fix = func() { s.say(s.dialect().create, s.user, s.holder(s.arn, "AWSCURRENT").Password) }
 	},
-	"the user lost rules, and its clone has them": func(s *scene) {
-		s.only("valkey")
-		s.rotatedPair(2)
-		s.exec("ACL SETUSER " + s.user + " -@all +get +mget")
-		s.says, s.names = "recommended action: investigate", "ACL SETUSER "+s.user+" +@all"
-		s.fix = func() { s.exec("ACL SETUSER "+s.user+" +@all", "ACL SAVE") }
-	},
-	"the user is to have less than its clone": func(s *scene) {
-		s.only("valkey")
-		s.rotatedPair(2)
-		s.exec("ACL SETUSER "+s.user+" -@dangerous", "ACL SAVE")
-		s.says, s.names = "recommended action: investigate", "If it is to have less, rotate: that takes it from user"
-		s.fix = func() { s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn) }
-	},
 	"both users of a pair were deleted": func(s *scene) {
 		s.only("valkey")
 		s.rotatedPair(1)
@@ -924,43 +910,6 @@ var scenes = map[string]func(*scene){
 		s.replica(awsemu.Value{})
 		s.says, s.names = "recommended action: investigate", "if its clients are to read alone, to say so"
 		s.fix = func() { s.exec("ACL SETUSER "+s.user+" -@write", "ACL SAVE") }
-	},
-	"the host became a replica, and its primary is among the nodes": func(s *scene) {
-		s.only("valkey")
-		s.alternating()
-		right, boss, here := s.has(s.user), s.superuser(), s.db.(valkey)
-		s.exec("ACL SAVE")
-		there, err := here.Standby(s.t.Context())
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.t.Cleanup(func() { there.Close() })
-		if err := there.Cut(s.t.Context(), here.ValkeyServer); err != nil {
-			s.t.Fatal(err)
-		}
-		s.exec("REPLICAOF 127.0.0.1 " + strconv.Itoa(there.Port))
-		s.t.Cleanup(func() { s.db.Exec(context.Background(), "REPLICAOF NO ONE") }) //nolint:errcheck // of the next scene
-		nodes := []string{there.Address()}
-		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", boss, "nodes", nodes), awsemu.Value{})
-		superuser := s.holder(boss, "AWSCURRENT").Password
-		put := func(arn string, v awsemu.Value) {
-			text := string(v.Reveal())
-			if _, err := s.sdk.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: &text}); err != nil {
-				s.t.Fatal(err)
-			}
-		}
-		pair := s.user + "/" + s.user + "_clone"
-		put(boss, s.value(s.user+"boss", superuser, "rotates", pair, "nodes", nodes))
-		s.says = "recommended action: investigate"
-		s.names = fmt.Sprintf("jq -c '.host = %q | .port = %d | .nodes = [%q]'", there.Host, there.Port, here.Address())
-		s.fix = func() {
-			if n := len(s.lines("aws secretsmanager get-secret-value .*jq -c")); n != 2 {
-				s.t.Errorf("%d lines store it: %s", n, s.text)
-			}
-			moved := []any{"host", there.Host, "port", there.Port, "nodes", []string{here.Address()}}
-			s.put(s.value(s.user, right, append(moved, "masterarn", boss)...))
-			put(boss, s.value(s.user+"boss", superuser, append(moved, "rotates", pair)...))
-		}
 	},
 	"a replica is read on purpose": func(s *scene) {
 		s.replica(s.value(s.user, s.has(s.user)))
