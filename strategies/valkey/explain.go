@@ -142,7 +142,8 @@ func bringBack(all map[string]account, login strategies.Login) rotator.Sentence 
 	if pair := all[other]; pair.powerful() {
 		// a name proves nothing: the writer of the secret chooses it, and the password that would be set
 		const condition = "if the two are a pair, and no other secret is for either of them, "
-		return rotator.Sentencef(condition+"user %q has the rules of its pair: %s", other, like(pair, condition))
+		return rotator.Sentencef(condition+"user %q has the rules of its pair: %s. %s", other, like(pair, condition),
+			bothPasswords)
 	}
 	return rotator.Sentencef("%s, and on >PASSWORD, with this version's password in place of PASSWORD. %s. If "+
 		"%[3]q and %[4]q are a pair, user %[4]q is gone, too, or has lost its rules: bring it back as well. Then, on "+

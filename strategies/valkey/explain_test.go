@@ -111,7 +111,7 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				if cause.Right {
 					return
 				}
-				if brought := strings.Contains(said, "reset"); brought && cause.Reset == "" && !c.clone &&
+				if brought := strings.Contains(said, "reset"); brought && cause.Reset == "" &&
 					!strings.Contains(said, "With dual passwords, also >") {
 					t.Errorf("it has one password back, and clients may be on two: %s", said)
 				}
