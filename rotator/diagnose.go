@@ -200,8 +200,8 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	switch KindOf(err) {
 	case KindPrivilege, KindMisconfigured, KindUnreachable, KindNotFound, KindReadOnly:
 		c.unusable = err
-	default:
-		if len(FixesOf(err)) > 0 { // what ends it is known: it may be what clients meet, too
+	case KindDeadline:
+		if len(FixesOf(err)) > 0 { // what ends it is known: clients may meet it, too
 			c.unusable = err
 		}
 	}
@@ -955,7 +955,7 @@ func (c *diagnoser) commands(a Action) []string {
 	rotate := "aws secretsmanager rotate-secret --secret-id " + ShellWord(c.meta.ARN)
 	switch {
 	case c.other != "" && !strings.Contains(c.other, ErrOtherEngine.Error()):
-		return []string{statusCommand(c.meta.RotationLambdaARN, c.meta.ARN, "")}
+		return []string{statusCommand(ShellWord(c.meta.RotationLambdaARN), c.meta.ARN, "")}
 	case a == ActionDiscard: // and begin anew
 		return []string{c.labelMove(a).cliCommand(c.meta.ARN), rotate}
 	case a.movesLabel():

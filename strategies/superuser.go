@@ -177,7 +177,10 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 	var fixes []rotator.Fix
 	if x, ok := e.(Explainer); ok {
 		fixes = x.Inquiry(superuser.User)
-		fmt.Fprintf(&advice, "To find the cause, as another superuser of the database: %s. ", fixes[0])
+	}
+	if len(fixes) > 0 {
+		fmt.Fprintf(&advice, "To find the cause, as another superuser of the database: %s (%s). ", fixes[0],
+			fixes[0].Note)
 		fixes[0].For = "to find the cause first"
 		for i := range fixes {
 			fixes[i].By = rotator.ByAdministrator

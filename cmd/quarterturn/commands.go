@@ -20,7 +20,7 @@ var (
 func (q *question) inCommands(text string) string {
 	text = invokeInText.ReplaceAllStringFunc(text, func(match string) string {
 		parts := invokeInText.FindStringSubmatch(match)
-		other := question{secret: q.secret, function: parts[1], here: q.here, strategy: q.strategy}
+		other := question{secret: q.secret, function: strings.Trim(parts[1], "'"), here: q.here, strategy: q.strategy}
 		return other.commandFor(parts[2])
 	})
 	return eventInText.ReplaceAllStringFunc(text, q.commandFor)

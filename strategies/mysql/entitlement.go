@@ -29,11 +29,6 @@ import (
 // and which of them the secret is for, nothing tells: so it is measured by what all
 // accounts of the user in use have.
 func (c *cloneSync) checkEntitled(ctx context.Context) error {
-	for _, o := range c.aligned() {
-		if _, _, err := c.wanted(ctx, o); err != nil {
-			return err
-		}
-	}
 	next, inUse := c.originals, c.clones
 	if !c.inUse() {
 		next, inUse = c.clones, c.originals
@@ -99,7 +94,7 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 	}
 	seen.Gains = c.leftovers.gains
 	if len(next) == 0 && seen.Admin == nil && seen.Gains == nil {
-		return nil // all of it is still to be created
+		return c.checkWanted(ctx) // all of it is still to be created
 	}
 	counted := slices.ContainsFunc(next, func(r accountRow) bool { return r.counts })
 	if !counted || c.pair.Consent {
@@ -113,7 +108,20 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 		seen.Others = nil
 		c.pair.Possession, pair.Possession = asked, c.byLogin(asked, next)
 	}
-	return pair.CheckEntitled(ctx, seen)
+	if err := pair.CheckEntitled(ctx, seen); err != nil { // before a line is printed that gives the account anything
+		return err
+	}
+	return c.checkWanted(ctx)
+}
+
+// checkWanted refuses what no rotation gives, for each account of the clone.
+func (c *cloneSync) checkWanted(ctx context.Context) error {
+	for _, o := range c.aligned() {
+		if _, _, err := c.wanted(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // byLogin has a login decide what a comparison alone would otherwise, where the server counts wrong passwords of one of
@@ -436,7 +444,8 @@ func (c *cloneSync) checkSystemUser(ctx context.Context, original accountRow, wa
 	}
 	if !c.inUse() { // what was done to it until then ends, or the rotation searches for it, as only the mark proves it
 		line("ALTER USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD" + c.markClause(original.user))
-		lines[len(lines)-1].Note = "the password that it shows is not needed: the next rotation sets another"
+		lines[len(lines)-1].Note = "rotate right after it: clients that still have AWSPREVIOUS are rejected until " +
+			"then; the password that it shows is not needed"
 	}
 	if !c.inUse() && clone.retained {
 		line("ALTER USER " + clone.String() + " DISCARD OLD PASSWORD")
@@ -477,7 +486,8 @@ func (s *session) checkHeld(ctx context.Context, all, accounts []accountRow) err
 	}
 	counted, loggedIn := "", true
 	if slices.ContainsFunc(left, func(r accountRow) bool { return r.counts }) {
-		counted = " (only the password that has just logged in is compared where the server counts wrong ones)"
+		counted = " (only the password that has just logged in is compared where the server counts wrong ones; or an " +
+			"earlier attempt was cut off between them: then give the others that password by hand)"
 	}
 	return s.login.CheckHeld(ctx, left[0].user, func(p secret.Password) string {
 		left = slices.DeleteFunc(left, func(r accountRow) bool { return (loggedIn || !r.counts) && r.accepts(p) })

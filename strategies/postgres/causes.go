@@ -95,8 +95,9 @@ func Causes() []dial.Cause {
 				"same role. This attempt changed nothing. Try again; if it lasts, {fix} shows which it may be, the " +
 				"longest open first, and SELECT pg_terminate_backend(pid) ends one",
 			Fix: "SELECT DISTINCT pid, usename, state, xact_start FROM pg_stat_activity JOIN pg_locks USING (pid) " +
-				"WHERE relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass) AND granted ORDER BY " +
-				"xact_start",
+				"WHERE relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, " +
+				"'pg_db_role_setting'::regclass, 'pg_shseclabel'::regclass) AND granted AND mode <> " +
+				"'AccessShareLock' AND pid <> pg_backend_pid() ORDER BY xact_start",
 			For:  "if it lasts, to see whose session holds the lock",
 			Note: "SELECT pg_terminate_backend(pid) ends one"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
@@ -107,15 +108,17 @@ func Causes() []dial.Cause {
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
 		{Codes: []string{"57014"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server cancelled the statement, which took longer than statement_timeout lets it, or an " +
-				"administrator did. Try again; if it lasts, {fix}, which counts before any other place where it is set",
-			Fix: "ALTER ROLE {user} IN DATABASE {database} SET statement_timeout = '1min'"},
+				"administrator did. Try again; if it lasts, {fix}, or more of it where it is set",
+			Fix: "ALTER ROLE {user} RESET statement_timeout; ALTER ROLE {user} IN DATABASE {database} RESET " +
+				"statement_timeout"},
 		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the " +
 				"function or the network stood still. This attempt changed nothing. Try again"},
 		{Codes: []string{"57P05"}, Kind: rotator.KindMisconfigured,
 			Text: "idle_session_timeout ends sessions of this role or database before a statement can follow " +
-				"another: {fix}, which counts before any other place where it is set",
-			Fix: "ALTER ROLE {user} IN DATABASE {database} SET idle_session_timeout = '1min'"},
+				"another: {fix}, or set seconds where it is set",
+			Fix: "ALTER ROLE {user} RESET idle_session_timeout; ALTER ROLE {user} IN DATABASE {database} RESET " +
+				"idle_session_timeout"},
 		// passwordcheck, credcheck (2), pg_tle on RDS (2)
 		{Codes: []string{"22023", "28P01", "28000", "P0001", "23514"}, During: newPassword,
 			Kind: rotator.KindPasswordPolicy,

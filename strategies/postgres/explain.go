@@ -113,14 +113,18 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	cause := rotator.RejectionCause{Text: fmt.Sprintf("role %q is there, not locked and not expired, so its password "+
 		"is another, or stored in a form that the method in pg_hba.conf does not take", user)}
 	switch {
+	case s.allowMD5 && r.md5: // which clients may need
+		cause.Text = fmt.Sprintf("role %q has an md5 hash stored: its password is another, or pg_hba.conf asks for "+
+			"scram-sha-256, which no login by an md5 hash passes", user)
 	case s.verifiers && r.md5:
-		cause.Text = fmt.Sprintf("role %q has an md5 hash stored, which no login by scram-sha-256 passes: set its "+
-			"password", user)
+		cause.Text = fmt.Sprintf("role %q has an md5 hash stored, which no login by scram-sha-256 passes: its "+
+			"password is another, or set it in the other form (clients before libpq 10 and JDBC 42.2 know md5 alone)",
+			user)
 		cause.Reset = asScram(user)
 	case s.verifiers && r.iterations == 0:
 		cause.Text = fmt.Sprintf("role %q has no password stored, as after ALTER ROLE ... RENAME of a role with an "+
 			"md5 hash: set its password", user)
-	case s.md5 && !s.verifiers:
+	case s.md5 && !s.verifiers && !s.allowMD5:
 		cause.Text += ". password_encryption is md5 here, and an md5 hash passes no login by scram-sha-256"
 		cause.Reset = asScram(user)
 	}

@@ -379,8 +379,9 @@ func (s *session) lookUpStored(ctx context.Context, names []string) error {
 		return nil
 	}
 	rows, err := s.query(ctx, operation{action: "looking up roles"}, `SELECT rolname, CASE WHEN rolpassword IS NULL THEN 'none'
-    WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE split_part(rolpassword, '$', 2) END, oid
-FROM pg_authid WHERE rolname IN ($1, $2, current_user)`, names[0], names[len(names)-1])
+    WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE split_part(rolpassword, '$', 2) END,
+  (SELECT r.oid FROM pg_roles r WHERE r.rolname = a.rolname)
+FROM pg_authid a WHERE rolname IN ($1, $2, current_user)`, names[0], names[len(names)-1])
 	if err != nil {
 		return err
 	}

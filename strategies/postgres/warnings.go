@@ -95,7 +95,8 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) (all []strategi
 		all = s.endWarnings(original)
 	}
 	all = append(all, s.warnings(target)...)
-	if original := s.roles[pair.Original]; s.seen.member && s.openToCreators(original) {
+	if original := s.roles[pair.Original]; s.seen.member && s.openToCreators(original) &&
+		!s.roles[pair.Clone].superuser {
 		drop := s.fix("DROP ROLE %s", quoteIdent(pair.Clone))
 		drop.For = fmt.Sprintf("once clients use role %q alone", original.name)
 		all = append(all, strategies.Warn("role %q is a member of the superuser %q and is none itself: until "+
