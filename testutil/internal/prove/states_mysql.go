@@ -217,6 +217,12 @@ func (s mysqlState) rotation(ctx context.Context) (f rotationtest.Fixture, err e
 		boss := strategies.Login{Host: s.Server.Host, Port: s.Server.Port, User: s.Server.Superuser,
 			Password: secret.NewPassword(s.Server.Password), TLS: strategies.TLS{Disabled: true}}
 		pair := strategies.Pair{Original: c.app, Clone: c.clone, Target: c.clone}
+		if lines := s.systemUser(); lines != nil { // which no rotation gives: an administrator does, and consents
+			pair.Consent = true
+			if err := s.Server.Exec(ctx, c.fill(lines)...); err != nil {
+				return f, fmt.Errorf("%s: %w", s.name(), err)
+			}
+		}
 		if err := s.engine().EnsureClone(ctx, boss, pair, secret.NewPassword(c.password[c.clone])); err != nil {
 			return f, fmt.Errorf("%s: %w", s.name(), err)
 		}
@@ -225,6 +231,17 @@ func (s mysqlState) rotation(ctx context.Context) (f rotationtest.Fixture, err e
 		return f, fmt.Errorf("%s: %w", s.name(), err)
 	}
 	return s.fixture(c)
+}
+
+// systemUser makes the clone of an original that has SYSTEM_USER; nil: it has not.
+func (s mysqlState) systemUser() []string {
+	option := map[string]string{"ALL": "", itself: " WITH GRANT OPTION"}
+	grants, has := option[s.original]
+	if !has || s.Server.MariaDB || s.actor != "a superuser" {
+		return nil
+	}
+	return []string{"CREATE USER '<clone>'@'%' IDENTIFIED BY RANDOM PASSWORD " +
+		`ATTRIBUTE '{"quarterturn":{"clone_of":"<app>"}}'`, "GRANT SYSTEM_USER ON *.* TO '<clone>'@'%'" + grants}
 }
 
 func (s mysqlState) fixture(c cast) (rotationtest.Fixture, error) {
