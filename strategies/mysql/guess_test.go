@@ -12,6 +12,16 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
+// counting gives what has the server count wrong passwords of an account; on MariaDB it counts those of all.
+func (s server) counting(t *testing.T, attempts int) (clause string) {
+	t.Helper()
+	if s.MariaDB {
+		s.run(t, fmt.Sprintf("SET GLOBAL max_password_errors = %d", attempts))
+		return ""
+	}
+	return fmt.Sprintf(" FAILED_LOGIN_ATTEMPTS %d PASSWORD_LOCK_TIME UNBOUNDED", attempts)
+}
+
 // TestGuessesInAWSPREVIOUS: where the server counts wrong passwords, a login judges whether the secret holds one of the
 // other user, so that a wrong one counts, once a step, and a right one does not. What no login can show proves nothing,
 // and the answer is the same for a right guess and a wrong one.
@@ -21,11 +31,7 @@ func TestGuessesInAWSPREVIOUS(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, version, nil)
-			counter := " FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME UNBOUNDED"
-			if s.MariaDB {
-				counter = ""
-				s.run(t, "SET GLOBAL max_password_errors = 3")
-			}
+			counter := s.counting(t, 3)
 			strategy := strategies.AlternatingUsers{Engine: s.cloning()}
 			steps := map[string]func(rotator.Rotation) error{
 				"preflight": func(r rotator.Rotation) error {
@@ -134,11 +140,7 @@ func TestGuessesForAnotherHost(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, version, nil)
-			counter := " FAILED_LOGIN_ATTEMPTS 9 PASSWORD_LOCK_TIME UNBOUNDED"
-			if s.MariaDB {
-				counter = ""
-				s.run(t, "SET GLOBAL max_password_errors = 9")
-			}
+			counter := s.counting(t, 9)
 			strategy := strategies.SingleUser{Engine: s.cloning(), ThroughSuperuser: true}
 			rotate := func(r rotator.Rotation) (said string) {
 				for _, f := range strategy.Preflight(t.Context(), r) {
