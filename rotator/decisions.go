@@ -82,7 +82,7 @@ type situation struct {
 	// foreign: the secret is configured for another function, or its engine is not the
 	// one that this function rotates.
 	foreign bool
-	// attempt is what the next attempt of an incomplete rotation would come to.
+	// attempt is what the next attempt of an incomplete rotation would come to, or the next rotation.
 	attempt attempt
 	// setUp: the secret has a rotation function.
 	setUp bool
@@ -93,7 +93,7 @@ type situation struct {
 	rotationOn bool
 }
 
-// attempt is what a rehearsal of setSecret found out.
+// attempt is what a rehearsal of setSecret found out, and what was asked of the function's permissions.
 type attempt string
 
 const (
@@ -206,6 +206,10 @@ func invokeForStatus(function, event string) string {
 		event + "'"
 }
 
+// setUpCommand sets rotation up, and rotates.
+const setUpCommand = "aws secretsmanager rotate-secret --secret-id ARN --rotation-lambda-arn FUNCTION-ARN " +
+	"--rotation-rules AutomaticallyAfterDays=30"
+
 // valueFile says what a stored value is made of.
 const valueFile = "It is a JSON object with engine, host, username, password, dbname (or what the engine has in its " +
 	"place), and masterarn for a superuser"
@@ -252,12 +256,16 @@ func decisionTable() []rule {
 		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,
 			reason:  "AWSCURRENT logs in, which is not enough, for the reason above: do ",
 			besides: "what its line names, then run status again. No rotation is in progress"},
+		{current: is(CredentialWorks), pending: is(credentialNone), attempt: []attempt{attemptFails},
+			action: ActionInvestigate,
+			reason: "AWSCURRENT works; no rotation in progress. The next one would fail, or lock clients out where " +
+				"no preflight stops it: start none. Do ",
+			besides: "what AWSCURRENT's line names, then run status again"},
 		{current: is(CredentialWorks), pending: is(credentialNone), rotationOn: yes, action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), setUp: no, action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress. Rotation is not set up",
-			lines: []Fix{{By: ByShell, For: "to set it up and rotate now", Run: "aws secretsmanager rotate-secret " +
-				"--secret-id ARN --rotation-lambda-arn FUNCTION-ARN --rotation-rules AutomaticallyAfterDays=30"}}},
+			lines:  []Fix{{By: ByShell, For: "to set it up and rotate now", Run: setUpCommand}}},
 		{current: is(CredentialWorks), pending: is(credentialNone), action: ActionNone,
 			reason: "AWSCURRENT works; no rotation in progress. Rotation is disabled: rotate-secret enables it and " +
 				"rotates now"},

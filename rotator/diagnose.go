@@ -95,7 +95,7 @@ type diagnoser struct {
 	other string
 	// last is how the last login of a user ended.
 	last map[string]CredentialState
-	// attempt is what the next attempt of the rotation would come to.
+	// attempt is what the next attempt of the rotation would come to, or the next rotation.
 	attempt attempt
 	// unusable is why clients cannot work with AWSCURRENT, which logs in, or why anything would log in; nil: neither.
 	unusable error
@@ -486,9 +486,23 @@ func elsewhere(a, b secret.Document) bool {
 
 // tryAction tries what an action needs, so that nothing is recommended which must fail.
 func (c *diagnoser) tryAction(ctx context.Context, a Action) {
-	_, pending, _ := c.labeledVersions()
+	current, pending, _ := c.labeledVersions()
 	onLambda := c.FunctionARN != nil && c.FunctionARN(ctx) != ""
 	switch {
+	// The permission that a rotation uses last. A first look is enough: after a move the function has it.
+	case a == ActionNone && c.event.Action == "" && onLambda:
+		for _, f := range c.check(ctx, "S8") {
+			if f.Status != StatusDenied {
+				continue
+			}
+			c.attempt = attemptFails
+			if c.meta.RotationEnabled == nil {
+				f.Fixes = append(f.Fixes, Fix{By: ByShell, For: "if a policy allows this on the condition " +
+					"secretsmanager:resource/AllowRotationLambdaArn, which denies it until rotation is set up, to " +
+					"set it up without rotating", Run: c.filledIn(ctx, setUpCommand) + " --no-rotate-immediately"})
+			}
+			c.noteFix(current, "the next rotation would fail: "+f.brief(), f.Fixes)
+		}
 	case a == ActionRetry:
 		c.rehearse(ctx)
 		if c.attempt == attemptOpen && !c.probes[pending].value.IsZero() {
@@ -956,7 +970,7 @@ func (c *diagnoser) commands(a Action) []string {
 	switch {
 	case c.other != "" && !strings.Contains(c.other, ErrOtherEngine.Error()):
 		return []string{statusCommand(ShellWord(c.meta.RotationLambdaARN), c.meta.ARN, "")}
-	case a == ActionDiscard: // and begin anew
+	case a == ActionDiscard && !c.cannotMove: // and begin anew
 		return []string{c.labelMove(a).cliCommand(c.meta.ARN), rotate}
 	case a.movesLabel():
 		return []string{c.labelMove(a).cliCommand(c.meta.ARN)}

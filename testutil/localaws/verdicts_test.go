@@ -360,6 +360,17 @@ func (s *scene) fileFirst(lose []string, users ...string) {
 	}
 }
 
+// moveDenied has the function, and no person, be denied what a rotation needs last. Until that is mended, nothing is
+// printed that rotates.
+func (s *scene) moveDenied() {
+	s.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault {
+		return awsemu.Fault{Deny: c.Operation == "UpdateSecretVersionStage" && c.AccessKey != "AKID"}
+	}
+	s.says, s.names = "[S8 denied]", "the next rotation would fail: [S8 denied]"
+	s.never = "rotate-secret --secret-id " + s.arn + "\n"
+	s.fix = func() { s.aws.AWS.Fault, s.never = nil, "" }
+}
+
 // replica makes the secret, if there is a value for it, and the server a replica of one that is not there.
 func (s *scene) replica(current awsemu.Value) {
 	s.t.Helper()
@@ -490,6 +501,21 @@ var scenes = map[string]func(*scene){
 	},
 	"disabled": func(s *scene) {
 		s.stuck(aws.Bool(false), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+	},
+	"disabled, and the function may move no label": func(s *scene) {
+		s.stuck(aws.Bool(false), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.moveDenied()
+	},
+	"never set up, and the function may move no label": func(s *scene) {
+		s.stuck(nil, awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.moveDenied()
+		if !strings.Contains(s.status(`{"Step":"status","SecretId":"`+s.arn+`"}`).Text(), " --no-rotate-immediately\n") {
+			s.t.Error("no line to set it up without rotating")
+		}
+	},
+	"cancelled before setSecret, and the function may move no label": func(s *scene) {
+		s.stuck(aws.Bool(false), awsemu.Value{}, s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()))
+		s.moveDenied()
 	},
 	"a copy under AWSPENDING": func(s *scene) {
 		v := s.value(s.user, s.has(s.user))
