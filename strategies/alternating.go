@@ -262,15 +262,36 @@ func (a AlternatingUsers) NotInDryRun(ctx context.Context, r rotator.Rotation) (
 	return notInDryRun(ctx, a.Engine, r, true, a.SuperuserSecretARN)
 }
 
-// TestUse implements rotator.UseTester. A clone that an original is to have rights from is looked at too.
+// TestUse implements rotator.UseTester. A clone that an original is to have rights from is looked at too, and whether a
+// rotation would overwrite what one of the two alone may do.
 func (a AlternatingUsers) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
-	clones, ok := a.Engine.(CloneTester)
-	if remark, err = testUse(ctx, a.Engine, r, a.SuperuserSecretARN); err != nil || !ok {
+	if remark, err = testUse(ctx, a.Engine, r, a.SuperuserSecretARN); err != nil || a.rotateOnly(r.Current) {
 		return remark, err
 	}
 	login, pair, err := a.Engine.Traits().parseCurrent(r)
-	if err == nil && pair.InUse() == pair.Clone && !a.rotateOnly(r.Current) {
+	if err != nil {
+		return remark, err
+	}
+	if clones, ok := a.Engine.(CloneTester); ok && pair.InUse() == pair.Clone {
 		return remark, clones.TestClone(ctx, login, pair)
 	}
-	return remark, err
+	if comparer, ok := a.Engine.(PairComparer); ok {
+		differ, err := a.comparePair(ctx, r, comparer, login, pair)
+		if err == nil && differ != "" { // that the superuser cannot be asked is no finding
+			return strings.TrimPrefix(remark+"; "+differ, "; "), nil
+		}
+	}
+	return remark, nil
+}
+
+func (a AlternatingUsers) comparePair(ctx context.Context, r rotator.Rotation, e PairComparer, login Login,
+	pair Pair) (string, error) {
+	next := func(user string) bool { return user == pair.Target }
+	t := e.Traits()
+	superuser, pair, err := a.superuser(ctx, t, r, login, login, pair, map[string]string{},
+		stored(ctx, t, r, login, next))
+	if err != nil {
+		return "", err
+	}
+	return e.ComparePair(ctx, superuser, pair)
 }

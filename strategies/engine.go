@@ -147,6 +147,14 @@ type PairTester interface {
 	TestPair(ctx context.Context, superuser Login, pair Pair) (lacks rotator.Sentence, err error)
 }
 
+// PairComparer is an optional ability of a CloningEngine whose clone has what it may do from its original alone: to
+// say, as superuser, what a rotation would overwrite of that. pair is what EnsureClone would be given. "": nothing, as
+// far as is known. It changes nothing, and is for people who ask for status.
+type PairComparer interface {
+	CloningEngine
+	ComparePair(ctx context.Context, superuser Login, pair Pair) (remark string, err error)
+}
+
 // Explainer is an optional ability of an engine whose server does not tell a client why it
 // rejects a login.
 type Explainer interface {

@@ -363,9 +363,8 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 			}
 		}
 		if dry {
-			warnings = slices.Concat(s.warnings(ctx), losses(pair, changes[0]), s.unheld(ctx, pair.Target,
-				thisRotation),
-				s.unheld(ctx, pair.InUse(), "The next rotation"))
+			warnings = slices.Concat(s.warnings(ctx), s.losses(changes), s.unheld(ctx, pair.Target, thisRotation),
+				s.unheld(ctx, pair.InUse(), nextRotation))
 			return nil
 		}
 		for i, node := range s.all() {
@@ -376,33 +375,6 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 		return nil
 	})
 	return warnings, err
-}
-
-// losses says which rules a clone has that its original has not: it gets those of its original, also while clients are
-// on the clone.
-func losses(pair strategies.Pair, changes []change) []strategies.Warning {
-	for _, c := range changes {
-		var lost []string
-		if c.of.name != pair.Clone || !slices.Contains(c.rules, "reset") {
-			continue
-		}
-		for _, rule := range c.of.rules {
-			if !slices.Contains(c.rules, rule) {
-				lost = append(lost, rule)
-			}
-			for _, command := range c.of.keeps(rule, account{rules: c.rules}) {
-				if !slices.Contains(lost, command) {
-					lost = append(lost, command)
-				}
-			}
-		}
-		if lost != nil {
-			return []strategies.Warning{strategies.Warn("user %q loses by this rotation what user %q has not: %s. If "+
-				"clients need it, give it to that user first: ACL SETUSER %s %[3]s, then ACL SAVE (%[5]s)",
-				pair.Clone, pair.Original, typedRules(lost), typed(pair.Original), inConfigFile)}
-		}
-	}
-	return nil
 }
 
 // also adds to an error what would come after it, so that both are fixed in one round.

@@ -88,6 +88,7 @@ var (
 	_ strategies.Persister          = Engine{}
 	_ strategies.PartialDryRun      = Engine{}
 	_ strategies.UseTester          = Engine{}
+	_ strategies.PairComparer       = Engine{}
 	_ strategies.Explainer          = Engine{}
 )
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -729,7 +730,7 @@ func TestClonesAreCopies(t *testing.T) {
 				loses := slices.ContainsFunc(strings.Split(before[clone], " "), func(w string) bool {
 					return !strings.HasPrefix(w, "#") && !slices.Contains(strings.Split(before[app.User], " "), w)
 				})
-				if told := strings.Contains(fmt.Sprint(warnings), "loses by this rotation"); told != loses {
+				if told := strings.Contains(fmt.Sprint(warnings), "its own are lost"); told != loses {
 					t.Errorf("%s: of %q and %q the preflight says %v", release, before[clone], before[app.User], warnings)
 				}
 			}
@@ -1166,32 +1167,99 @@ func TestWhatARuleTakesAway(t *testing.T) {
 			power      bool
 			lost       string
 		}{
-			{[]string{"~*", "+@all", "-@dangerous"}, []string{"~*", "+@all"}, true, "+@dangerous"},
-			{[]string{"~*", "+@all", "-acl"}, []string{"~*", "+@all"}, true, "+acl"},
-			{[]string{"~*", "+@all", "-@dangerous", "-get"}, []string{"~*", "+@all", "-@dangerous"}, false, "+get"},
-			{[]string{"~*", "+@read", "-mget"}, []string{"~*", "+@read"}, false, "+mget"},
-			{[]string{"~*", "+@read", "+set", "-mget"}, []string{"~*", "+set"}, false, ""},
+			{[]string{"~*", "+@all", "-@dangerous"}, []string{"~*", "+@all"}, true, `(%q alone has: -@dangerous)`},
+			{[]string{"~*", "+@all", "-acl"}, []string{"~*", "+@all"}, true, `(%q alone has: -acl)`},
+			{[]string{"~*", "+@all", "-@dangerous", "-get"}, []string{"~*", "+@all", "-@dangerous"}, false, `(%q alone has: -get)`},
+			{[]string{"~*", "+@read", "-mget"}, []string{"~*", "+@read"}, false, `(%q alone has: -mget)`},
+			{[]string{"~*", "+@read", "+set", "-mget"}, []string{"~*", "+set"}, false, `(%q alone has: +@read`},
+			{[]string{"~*", "+get"}, []string{"~app:*", "+get", "+set"}, false, `(%q alone has: ~*; %q alone has: ~app:* +set)`},
+			{[]string{"~*", "+get", "+set"}, []string{"~*", "+get"}, false, ""},
+			{[]string{"~*", "+get"}, []string{"~*", "+get"}, false, ""},
 		} {
 			app, err := s.user(t.Context(), name("app"), c.less)
 			ok(t, err)
 			clone, err := s.user(t.Context(), app.User+"_clone", c.more)
 			ok(t, err)
+			lost := strings.Replace(strings.Replace(c.lost, "%q", strconv.Quote(app.User), 1), "%q", strconv.Quote(clone.User), 1)
 			e, pair := valkey.Engine{Roots: s.CAs}, strategies.Pair{Original: app.User, Clone: clone.User,
 				Target: app.User, Consent: true}
-			warnings, err := e.DryRunEnsureClone(t.Context(), boss, pair, password())
-			ok(t, err)
-			_, told, loses := strings.Cut(fmt.Sprint(warnings), "loses by this rotation")
-			if loses != (c.lost != "") || !strings.Contains(told, c.lost) {
-				t.Errorf("%s: original %v, clone %v: %v", release, c.less, c.more, warnings)
+			for _, target := range []string{app.User, clone.User} { // power needs more than consent
+				pair.Target, pair.Possession = target, func(context.Context, func(secret.Password) bool) error { return nil }
+				warnings, err := e.DryRunEnsureClone(t.Context(), boss, pair, password())
+				ok(t, err)
+				remark, err := e.ComparePair(t.Context(), boss, pair)
+				ok(t, err)
+				for _, told := range []string{fmt.Sprint(warnings), remark} {
+					if strings.Contains(told, "its own are lost") != (lost != "") || !strings.Contains(told, lost) {
+						t.Errorf("%s: original %v, clone %v: %s", release, c.less, c.more, told)
+					}
+				}
+				if gets := strings.Contains(remark, "A rotation gives it those"); gets != (lost == "" && target == app.User && !slices.Equal(c.less, c.more)) {
+					t.Errorf("%s: original %v, clone %v, next %s: %s", release, c.less, c.more, target, remark)
+				}
 			}
+			pair.Possession = nil
 			pair.Target, pair.PasswordOnly, pair.Named = clone.User, true, true
 			_, err = e.DryRunEnsureClone(t.Context(), boss, pair, password())
 			if c.power != errors.Is(err, rotator.KindNotEntitled) || !c.power && err != nil {
 				t.Errorf("%s: in use %v, next %v: %v", release, c.less, c.more, err)
 			}
+			if remark, err := e.ComparePair(t.Context(), boss, pair); remark != "" || err != nil {
+				t.Errorf("%s: each has rules of its own: %q, %v", release, remark, err)
+			}
 			pair.Original, pair.Clone, pair.Target = clone.User, app.User, app.User
 			_, err = e.DryRunEnsureClone(t.Context(), boss, pair, password())
 			ok(t, err)
+		}
+	}
+}
+
+// TestAClonesRulesAtEachNode: the last copy may be at one node alone. What is said is followed, and then nothing is said.
+func TestAClonesRulesAtEachNode(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})},
+			server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		boss, app := s.pair(t)
+		clone := app.User + "_clone"
+		pair := strategies.Pair{Original: app.User, Clone: clone, Target: clone, Consent: true}
+		e := valkey.Engine{}
+		ok(t, e.EnsureClone(t.Context(), boss, pair, password()))
+		s.copyTo(t, second, boss, app, s.login(clone, password()))
+		at := and(boss, second)
+		says := func(want string) {
+			t.Helper()
+			remark, err := e.ComparePair(t.Context(), at, pair)
+			ok(t, err)
+			warnings, err := e.DryRunEnsureClone(t.Context(), at, pair, password())
+			ok(t, err)
+			for _, told := range []string{remark, fmt.Sprint(warnings)} {
+				if strings.Contains(told, "different rules") != (want != "") || !strings.Contains(told, want) ||
+					strings.Count(told, "different rules") > 1 {
+					t.Errorf("%s: want %q: %s", release, want, told)
+				}
+			}
+		}
+		says("")
+		ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "-set"}))
+		says("at " + second.Address() + ", user ")
+		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "-set"}))
+		says(strconv.Quote(clone) + " alone has: +set). T") // at both: with no node named
+		for _, node := range []server{s, second} {
+			ok(t, node.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "+set"}))
+		}
+		says("")
+		if release != "redis-6" {
+			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", clone, "(~log:* +get +set)"}))
+			says("at " + s.Address() + ", user ")
+			remark, err := e.ComparePair(t.Context(), at, pair)
+			if err != nil || !strings.Contains(remark, " alone has: (~log:* ") {
+				t.Errorf("%s: a selector is one: %q, %v", release, remark, err)
+			}
+		}
+		pair.Consent = false // no rotation changes what nothing proves, and what a stranger may do is not shown
+		if remark, err := e.ComparePair(t.Context(), at, pair); remark != "" || !errors.Is(err, rotator.KindNotEntitled) {
+			t.Errorf("%s: %q, %v", release, remark, err)
 		}
 	}
 }

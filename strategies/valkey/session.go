@@ -264,6 +264,9 @@ func field(info, name string) string {
 // thisRotation is the one whose preflight it is.
 const thisRotation = "This rotation"
 
+// nextRotation is the one after it, or after a status.
+const nextRotation = "The next rotation"
+
 // unheld warns of passwords of a user that the secret does not hold. That rotation ends them: others who log in
 // with one are locked out then. It cannot be refused, for a rotation can leave such a password too, if AWSPENDING
 // loses its label after setSecret. Not even a hash of it is shown: a password that a person has chosen can be guessed

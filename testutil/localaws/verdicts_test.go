@@ -818,6 +818,21 @@ var scenes = map[string]func(*scene){
 		s.says, s.names = "the superuser sees why: there is no user", "has the rules of its pair: ACL SETUSER "+s.user+" reset"
 		s.fix = func() { s.say(s.dialect().create, s.user, s.holder(s.arn, "AWSCURRENT").Password) }
 	},
+	"the user lost rules, and its clone has them": func(s *scene) {
+		s.only("valkey")
+		s.rotatedPair(2)
+		s.exec("ACL SETUSER " + s.user + " -@write")
+		s.says = fmt.Sprintf("The next rotation gives \"%s_clone\" the rules of %[1]q, and its own are lost", s.user)
+	},
+	"the user lost rules, and the other of a pair by name has its own": func(s *scene) {
+		s.only("valkey")
+		s.alternating()
+		other := s.user + "_clone"
+		s.has(other)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser(), "alternateUsername", other), awsemu.Value{})
+		s.exec("ACL SETUSER " + s.user + " -@write")
+		s.says, s.never = "recommended action: none", "different rules"
+	},
 	"both users of a pair were deleted": func(s *scene) {
 		s.only("valkey")
 		s.rotatedPair(1)
