@@ -24,37 +24,20 @@ import (
 // prove that there are no others; the sentence says so. Nor does one key prove which keys its clients need: that is a
 // remark.
 //
-// A replica is read on purpose by a user that may not write, and of one that may, where another node of the secret
-// takes the writes, clients may know the way.
+// A replica is read on purpose by a user that may not write. Of one that may, the host is to be the primary, as for the
+// other engines: that a further node takes the writes, not all clients know. A further node may be a replica.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
 	s, err := e.connect(ctx, login)
 	defer s.close()
 	if err != nil {
 		return "", err
 	}
-	var readOnly, first error
-	takesWrites := false
 	for i, node := range s.all() {
 		said, err := node.testUse(ctx)
-		switch {
-		case errors.Is(err, rotator.KindReadOnly):
-			if readOnly = cmp.Or(readOnly, err); i == 0 {
-				first = err
-			}
-		case err != nil:
+		if err != nil && (i == 0 || !errors.Is(err, rotator.KindReadOnly)) {
 			return "", err
-		default:
-			takesWrites = true
 		}
 		remark = cmp.Or(remark, said)
-	}
-	switch {
-	case readOnly != nil && !takesWrites:
-		return "", readOnly
-	case first != nil:
-		says := fmt.Sprintf("%s is a replica, which takes no writes: clients that write need the primary, which is "+
-			"among its nodes; %s", dial.Address(login), remark)
-		return strings.TrimSuffix(says, "; "), nil
 	}
 	return remark, nil
 }
@@ -178,26 +161,31 @@ func (s *session) readOnly(ctx context.Context, answers []any) error {
 	shown, _ := info[0].(string)
 	find := strategies.Fix(s.login, "INFO replication")
 	find.For = "to find the primary (master_host, master_port)"
-	primary := rotator.Sentencef("its primary, which %s shows", find)
+	of := rotator.Sentencef("a replica (%s shows of which server)", find)
 	instead := rotator.Sentencef("FAILOVER there, or, if the primary is lost, REPLICAOF NO ONE here, each by an " +
 		"administrator")
 	if host := field(shown, "master_host"); host != "" {
-		primary = rotator.Sentencef("its primary, %s", net.JoinHostPort(host, field(shown, "master_port")))
+		of = rotator.Sentencef("a replica of %s", net.JoinHostPort(host, field(shown, "master_port")))
 		instead = rotator.Sentencef("FAILOVER there, by an administrator")
 		if field(shown, "master_link_status") != "up" {
 			promote := strategies.Fix(s.login, "REPLICAOF NO ONE")
 			promote.For = "if the primary is lost, to make " + dial.Address(s.login) + " one"
 			promote.Note = "it no longer gets what the primary is sent: if that is up, or another has taken its " +
 				"place, correct host and port in the secret instead"
-			instead = rotator.Sentencef("to it there is no link, so, if it is lost, %s, by an administrator", promote)
+			instead = rotator.Sentencef("to the primary there is no link, so, if that is lost, %s, by an administrator",
+				promote)
 		}
 	}
 	reads := strategies.Fix(s.login, "ACL SETUSER "+typed(s.login.User)+" -@write -- on every node, then ACL SAVE ("+
 		inConfigFile+")")
 	reads.For = "if its clients are to read alone, to say so"
-	return s.errorf(rotator.KindReadOnly, "user %q may write, and this server is a replica, which takes no writes: "+
-		"store the host and port of %s. If this server is to be the primary: %s. If its clients are to read alone, "+
-		"take the rest from its rules: %s, %s", s.login.User, primary, instead, reads, reads.Note)
+	return s.errorf(rotator.KindReadOnly, "user %q may write, and %s is %s, which takes no writes: use the primary as "+
+		"host. Where you know which server that is, store it as host and port, and the others as nodes, in the secret "+
+		"and in the superuser secret, if there is one, which must say the same. With alternating users, first name "+
+		"the pair in rotates of the superuser secret: a value stored by hand moves AWSPREVIOUS, which proves the "+
+		"pair. If this server is to be the primary: %s. If its clients are to read alone, take the rest from its "+
+		"rules: %s, %s", s.login.User,
+		dial.Address(s.login), of, instead, reads, reads.Note)
 }
 
 // ofNoKey are the commands by which a client comes to no data. Those of harmless are tried.

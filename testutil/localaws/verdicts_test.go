@@ -952,6 +952,41 @@ var scenes = map[string]func(*scene){
 		s.says, s.names = "recommended action: investigate", "if its clients are to read alone, to say so"
 		s.fix = func() { s.exec("ACL SETUSER "+s.user+" -@write", "ACL SAVE") }
 	},
+	"the host became a replica, and its primary is among the nodes": func(s *scene) {
+		s.only("valkey")
+		s.alternating()
+		right, boss, here := s.has(s.user), s.superuser(), s.db.(valkey)
+		s.exec("ACL SAVE")
+		there, err := here.Standby(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { there.Close() })
+		if err := there.Cut(s.t.Context(), here.ValkeyServer); err != nil {
+			s.t.Fatal(err)
+		}
+		s.exec("REPLICAOF 127.0.0.1 " + strconv.Itoa(there.Port))
+		s.t.Cleanup(func() { s.db.Exec(context.Background(), "REPLICAOF NO ONE") }) //nolint:errcheck // of the next scene
+		nodes := []string{there.Address()}
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", boss, "nodes", nodes), awsemu.Value{})
+		superuser, pair := s.holder(boss, "AWSCURRENT").Password, s.user+"/"+s.user+"_clone"
+		store := func(arn string, v awsemu.Value) {
+			text := string(v.Reveal())
+			if _, err := s.sdk.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: &text}); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		store(boss, s.value(s.user+"boss", superuser, "nodes", nodes)) // and no word of the pair
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.says = "recommended action: investigate"
+		s.names = fmt.Sprintf("%s is a replica of %s, which takes no writes: use the primary as host", here.Address(), there.Address())
+		s.fix = func() { // as the sentence says
+			moved := []any{"host", there.Host, "port", there.Port, "nodes", []string{here.Address()}}
+			store(boss, s.value(s.user+"boss", superuser, append(moved, "rotates", pair)...))
+			user := s.holder(s.arn, "AWSCURRENT")
+			s.put(s.value(user.Username, user.Password, append(moved, "masterarn", boss)...))
+		}
+	},
 	"a replica is read on purpose": func(s *scene) {
 		s.replica(s.value(s.user, s.has(s.user)))
 		s.exec("ACL SETUSER " + s.user + " -@write")
