@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -71,6 +72,9 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		candidate, text, remedy, err := s.gone(ctx, user)
 		cause := rotator.RejectionCause{Text: text, Remedy: remedy.Text, Fixes: remedy.Fixes, Blocked: candidate != ""}
 		if !cause.Blocked {
+			cause.Fixes = slices.DeleteFunc(cause.Fixes, func(f rotator.Fix) bool { // what Reset begins with
+				return strings.HasPrefix(f.For, ifDropped(user))
+			})
 			cause.Reset = "CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' -- if it was dropped, and " +
 				"not renamed; then GRANT it what it had"
 		}
@@ -96,7 +100,7 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 			return rotator.RejectionCause{}, err
 		}
 		found = append(found, fmt.Sprintf("role %q may not connect to database %q%s: %s", user, s.database, why, lets))
-		fixes = append(fixes, lets)
+		fixes = append(fixes, lets.Fixes...)
 	}
 	if found != nil {
 		return rotator.RejectionCause{Text: strings.Join(found, "; "), Fixes: fixes, Blocked: true}, nil
@@ -143,41 +147,62 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 
 // letsIn is what lets a role into the database. A clone has CONNECT as a member of its original: with a privilege of
 // its own it would be left as it is from then on, and not act as the original (see EnsureClone).
-func (s *session) letsIn(ctx context.Context, user string) (why string, lets rotator.Fix, err error) {
-	connect := func(user string) string {
-		return "GRANT CONNECT ON DATABASE " + quoteIdent(s.database) + " TO " + quoteIdent(user)
+func (s *session) letsIn(ctx context.Context, user string) (why string, lets rotator.Sentence, err error) {
+	connect := func(user string) rotator.Fix {
+		return strategies.Fix(strategies.Login{}, connectStatement(s.database, user))
 	}
-	lets = strategies.Fix(strategies.Login{}, connect(user))
 	original, isClone := strings.CutSuffix(user, cloneSuffix)
 	if !isClone {
-		return "", lets, nil
+		return "", rotator.RunEach(connect(user)), nil
 	}
 	rows, err := s.query(ctx, operation{action: "looking up the original"}, "SELECT has_database_privilege(oid, "+
 		"current_database(), 'CONNECT'), pg_has_role(to_regrole(quote_ident($2)), oid, 'USAGE') FROM pg_roles "+
 		"WHERE rolname = $1", original, user)
-	if err != nil || len(rows) == 0 {
+	switch {
+	case err != nil:
 		return "", lets, err
+	case len(rows) == 0:
+		_, text, remedy, err := s.gone(ctx, original)
+		first, own := connect(original), connect(user)
+		first.For = ifDropped(original) + "after that, to let both in"
+		own.For = ifNoClone(user)
+		return ", and " + text, rotator.Sentencef("%s: %s. It lets both in: %s. If it is the clone of none: %s",
+			asMember(original), remedy, first, own), err
+	case rows[0][0] == "t" && rows[0][1] == "t": // a superuser's, which no member has
+		return "", rotator.RunEach(connect(user)), nil
 	}
 	var statements []string
-	if rows[0][0] == "t" && rows[0][1] == "t" { // a superuser's, which no member has
-		return "", lets, nil
-	}
 	if rows[0][1] != "t" {
 		why = fmt.Sprintf(", for no membership gives it what its original %q may", original)
 		statements = append(statements, s.give(original, user))
 	}
 	if rows[0][0] != "t" {
-		why, statements = fmt.Sprintf(", nor may its original %q", original), append(statements, connect(original))
+		why = fmt.Sprintf(", nor may its original %q", original)
+		statements = append(statements, connect(original).Run)
 	}
-	lets = strategies.Fix(strategies.Login{}, strings.Join(statements, "; "))
-	lets.For = fmt.Sprintf("to let role %q in, if it is the clone of role %q: its name alone says so", user, original)
-	return why, lets, nil
+	both := strategies.Fix(strategies.Login{}, strings.Join(statements, "; "))
+	both.For = fmt.Sprintf("to let role %q in, if it is the clone of role %q: its name alone says so", user, original)
+	return why, rotator.RunEach(both), nil
+}
+
+func connectStatement(database, user string) string {
+	return "GRANT CONNECT ON DATABASE " + quoteIdent(database) + " TO " + quoteIdent(user)
+}
+
+// asMember says why a clone is not to be given the privilege itself.
+func asMember(original string) string {
+	return fmt.Sprintf("if it is the clone of role %q, it has the privilege as a member of that, and is to have none "+
+		"of its own, for rotations would leave it as it is then", original)
+}
+
+func ifNoClone(user string) string {
+	return fmt.Sprintf("if role %q is the clone of none, to let it in", user)
 }
 
 // connectRemedy is letsIn by the name of the user alone: the server has said neither its version nor what there is.
 func connectRemedy(login strategies.Login) rotator.Sentence {
 	user := quoteIdent(login.User)
-	connect := strategies.Fix(login, "GRANT CONNECT ON DATABASE "+quoteIdent(login.Database)+" TO "+user)
+	connect := strategies.Fix(login, connectStatement(login.Database, login.User))
 	original, isClone := strings.CutSuffix(login.User, cloneSuffix)
 	if !isClone {
 		return rotator.Sentencef("%s", connect)
@@ -187,10 +212,9 @@ func connectRemedy(login strategies.Login) rotator.Sentence {
 	give.For = fmt.Sprintf("if role %q is the clone of role %q, as of PostgreSQL 16", login.User, original)
 	before := strategies.Fix(login, member+"; ALTER ROLE "+user+" INHERIT")
 	before.For = "likewise, until PostgreSQL 15"
-	connect.For = fmt.Sprintf("if role %q is the clone of none, to let it in", login.User)
-	return rotator.Sentencef("if it is the clone of role %q, it has the privilege as a member of that, and is to have "+
-		"none of its own, for rotations would leave it as it is then: %s (until PostgreSQL 15: %s); if it is none: %s",
-		original, give, before, connect)
+	connect.For = ifNoClone(login.User)
+	return rotator.Sentencef("%s: %s (until PostgreSQL 15: %s); if it is none: %s", asMember(original), give, before,
+		connect)
 }
 
 // gone says what to do about a role that is not there, and which one may be it, renamed. What an original owned and
@@ -212,18 +236,28 @@ func (s *session) gone(ctx context.Context, user string) (candidate, text string
 	if err != nil {
 		return "", text, remedy, err
 	}
-	remade, again := "", ""
+	create := strategies.Fix(strategies.Login{}, "CREATE ROLE "+quoteIdent(user)+" LOGIN PASSWORD 'PASSWORD'")
+	create.For = ifDropped(user) + "to create it again"
+	create.Note = "or another password, where no version is for it"
+	remade, again := "", rotator.Sentence{}
 	if row[0] == "t" {
-		again = "; then " + regrant(user)
-		if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
+		original, isClone := strings.CutSuffix(user, cloneSuffix)
+		clone := original + cloneSuffix
+		if isClone {
 			remade = fmt.Sprintf(" (the clone of %q, a rotation makes again, once AWSCURRENT is for %[1]q)", original)
 		}
+		give := strategies.Fix(strategies.Login{}, s.give(original, clone))
+		give.For = ifDropped(user) + fmt.Sprintf("after that, if role %q is the clone of role %q", clone, original)
+		again = rotator.Sentencef("; then %s, if %q is the clone of %q", give, clone, original)
 	}
-	return "", text, rotator.Sentencef("if it was renamed, to one of %s, %s; if it was dropped%s, CREATE ROLE %s "+
-		"LOGIN PASSWORD 'PASSWORD', with that of the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of "+
-		"PASSWORD (or another, where none is)%s; then GRANT it what it had, which its deployment or a backup says; or "+
-		"correct the user name in the secret", names(), renameBack(user), remade, quoteIdent(user), again), nil
+	return "", text, rotator.Sentencef("if it was renamed, to one of %s, %s; if it was dropped%s, %s, with that of "+
+		"the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD (or another, where none is)%s; "+
+		"then GRANT it what it had, which its deployment or a backup says; or correct the user name in the secret",
+		names(), renameBack(user), remade, create, again), nil
 }
+
+// ifDropped begins what a line is for that makes a role again.
+func ifDropped(user string) string { return fmt.Sprintf("if role %q was dropped, ", user) }
 
 // names shows what a role that is not there may be called now, and renameBack gives it its name.
 func names() rotator.Fix {

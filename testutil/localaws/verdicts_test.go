@@ -1137,6 +1137,20 @@ var scenes = map[string]func(*scene){
 		s.exec("DROP OWNED BY "+s.user, "DROP ROLE "+s.user)
 		s.names, s.fix = "lack what it had from its original", s.bringBack
 	},
+	"the original is dropped, and the clone may not connect": func(s *scene) {
+		s.only("postgres")
+		s.alternating()
+		s.exec("CREATE DATABASE of"+s.user, "REVOKE CONNECT ON DATABASE of"+s.user+" FROM PUBLIC")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", "of"+s.user, "masterarn", s.superuser()), awsemu.Value{})
+		s.exec("GRANT CONNECT ON DATABASE of" + s.user + " TO " + s.user)
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.exec("DROP OWNED BY "+s.user, "DROP ROLE "+s.user)
+		s.says, s.names = "the superuser sees why: role", "if it is the clone of role"
+		s.fix = func() {
+			s.bringBack()
+			s.exec("DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM pg_database, aclexplode(datacl) WHERE grantee = '" + s.user + "_clone'::regrole); END $$")
+		}
+	},
 	"the original is dropped, and AWSCURRENT is of it": func(s *scene) {
 		s.only("postgres")
 		s.rotatedPair(2)
@@ -1638,15 +1652,16 @@ func (s *scene) namedPair() {
 	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", boss, "alternateUsername", s.user+"b"), awsemu.Value{})
 }
 
-// bringBack does what is printed for an original that is dropped.
+// bringBack runs the lines that are printed for an original that is dropped.
 func (s *scene) bringBack() {
 	s.t.Helper()
-	create := regexp.MustCompile(`CREATE ROLE \S+ LOGIN PASSWORD 'PASSWORD'`).FindString(s.text)
-	grant := regexp.MustCompile(`GRANT "\w+" TO "\w+"`).FindString(s.text)
-	if create == "" || grant == "" || s.holder(s.arn, "AWSPREVIOUS").Username != s.user {
+	lines := regexp.MustCompile(`(?m)^ +if role "`+s.user+`" was dropped, .*:\n +(.*)$`).FindAllStringSubmatch(s.text, -1)
+	if len(lines) < 2 || !strings.Contains(lines[0][0], "with the password in AWSPREVIOUS in place of PASSWORD") {
 		s.t.Fatalf("not to be brought back: %s", s.text)
 	}
-	s.exec(strings.Replace(create, "'PASSWORD'", "'"+s.holder(s.arn, "AWSPREVIOUS").Password+"'", 1), grant)
+	for _, line := range lines {
+		s.exec(strings.Replace(line[1], "'PASSWORD'", "'"+s.holder(s.arn, "AWSPREVIOUS").Password+"'", 1))
+	}
 }
 
 // rotatedPair makes a pair, and rotates it.
