@@ -223,9 +223,9 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 			return nil, "", s.orTaken(ctx, pair.Target, err)
 		}
 	case pair.PasswordOnly && exists:
-		return nil, "", s.missing(pair.InUse())
+		return nil, "", s.missing(ctx, pair.InUse())
 	case pair.PasswordOnly:
-		return nil, "", s.missing(pair.Target)
+		return nil, "", s.missing(ctx, pair.Target)
 	}
 	if err := s.checkSeen(pair.Original, pair.Clone); err != nil { // possession, too, is proved by a login
 		return nil, "", err

@@ -150,7 +150,7 @@ func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehears
 	defer s.close()
 	target, ok := s.roles[user]
 	if !ok {
-		return nil, s.missing(user)
+		return nil, s.missing(ctx, user)
 	}
 	if user != login.User && target.actingRole {
 		return nil, strategies.NotEntitled("role %q is the one that superuser %q acts as: its password is not this "+
@@ -166,11 +166,13 @@ func (e Engine) setPassword(ctx context.Context, login strategies.Login, rehears
 	return s.warnings(target), s.finish(ctx, change)
 }
 
-func (s *session) missing(user string) error {
-	return s.errorf(rotator.KindNotFound, "there is no role %q on this server: if it was renamed, to one of %s, "+
-		"%s; if it was dropped, CREATE ROLE %s LOGIN PASSWORD 'PASSWORD', with that of AWSPREVIOUS, where that is for "+
-		"it, in place of PASSWORD, and GRANT it what it had; or correct the user name in the secret", user, names(),
-		renameBack(user), quoteIdent(user))
+// missing is the error of a role that is not there.
+func (s *session) missing(ctx context.Context, user string) error {
+	_, text, remedy, err := s.gone(ctx, user)
+	if err != nil {
+		return err
+	}
+	return s.errorf(rotator.KindNotFound, "%s: %s", text, remedy)
 }
 
 // checkNewPassword refuses what the server would take in another sense than was meant.
