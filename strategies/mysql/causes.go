@@ -34,9 +34,12 @@ const (
 	socket     = "the account logs in by unix_socket, on the server's own machine, "
 )
 
-// lockedOnes shows which account to unlock, where the one for every host is not it.
+// typedUser is the user of the login in Lines, as a string constant.
+const typedUser = "{'user'}"
+
+// lockedOnes shows which account of the user to unlock, where the one for every host is not it.
 func lockedOnes(query string) []rotator.Fix {
-	return []rotator.Fix{{By: rotator.ByAdministrator, Run: query,
+	return []rotator.Fix{{By: rotator.ByAdministrator, Run: query + " AND User = " + typedUser,
 		For: "if it is locked still, as where the user has several accounts, to see which are, and unlock that one"}}
 }
 

@@ -214,5 +214,8 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 			Text: "{address} refused the connection before a password was sent, so that this says nothing of the " +
 				"password: a proxy in between, or something that is not MySQL. Check host and port in the secret"}
 	}
+	for i, line := range c.Lines {
+		c.Lines[i].Run = strings.ReplaceAll(line.Run, typedUser, typedText(login.User))
+	}
 	return c
 }

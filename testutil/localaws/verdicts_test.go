@@ -700,10 +700,11 @@ var scenes = map[string]func(*scene){
 				s.t.Fatal(err)
 			}
 			defer db.Close()
-			host := ""
+			s.exec("CREATE USER 0" + s.user + " ACCOUNT LOCK") // another's
+			user, host := "", ""
 			query := s.lines("SELECT User, Host FROM ")[0]
-			if err := db.QueryRowContext(s.t.Context(), query+" AND User = '"+s.user+"'").Scan(new(string), &host); err != nil {
-				s.t.Fatalf("%s: %v", query, err)
+			if err := db.QueryRowContext(s.t.Context(), query).Scan(&user, &host); err != nil || user != s.user {
+				s.t.Fatalf("%s: %s, %v", query, user, err)
 			}
 			s.exec("ALTER USER " + s.user + "@'" + host + "' ACCOUNT UNLOCK")
 		}
