@@ -88,6 +88,8 @@ type situation struct {
 	setUp bool
 	// pooled: the logins may have been a pooler's, for which the secret vouches.
 	pooled bool
+	// previousFirst: the event has AWSPREVIOUS tested before the others.
+	previousFirst bool
 	// rotationOn: rotation is on. A step that sets the pending password in the database
 	// may come at any time, or be under way.
 	rotationOn bool
@@ -121,6 +123,7 @@ type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
 	setUp, unusable, otherUser         []bool
+	previousFirst                      []bool
 	attempt                            []attempt
 
 	action Action
@@ -151,7 +154,8 @@ func (r rule) matches(s situation) bool {
 		matchesAny(r.stale, s.stale) && matchesAny(r.copied, s.copied) && matchesAny(r.foreign, s.foreign) &&
 		matchesAny(r.rotationOn, s.rotationOn) &&
 		matchesAny(r.setUp, s.setUp) && matchesAny(r.unusable, s.unusable) &&
-		matchesAny(r.otherUser, s.otherUser) && matchesAny(r.attempt, s.attempt)
+		matchesAny(r.otherUser, s.otherUser) && matchesAny(r.previousFirst, s.previousFirst) &&
+		matchesAny(r.attempt, s.attempt)
 }
 
 func matchesAny[T comparable](column []T, v T) bool {
@@ -185,10 +189,10 @@ func olderVersions() []Fix {
 	}
 }
 
-// currentFirst has status test AWSCURRENT first.
-func currentFirst() Fix {
-	return Fix{By: ByShell, For: "if no earlier status has found AWSCURRENT rejected, to have it tested first",
-		Run: statusCommand("FUNCTION-ARN", "ARN", "")}
+// testFirst has status test a version first; "": AWSCURRENT.
+func testFirst(label, version string) Fix {
+	return Fix{By: ByShell, For: "if no earlier status has found " + label + " rejected, to have it tested first",
+		Run: statusCommand("FUNCTION-ARN", "ARN", version)}
 }
 
 // statusCommand asks a function for the status of a secret, in versions 1 and 2 of the AWS CLI. It tests the version
@@ -247,7 +251,7 @@ func decisionTable() []rule {
 			besides: "what its line names, then run status again. Until then set no password, and move no label but " +
 				"where its line says so"},
 		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
-			lines: append([]Fix{currentFirst()}, olderVersions()...),
+			lines: append([]Fix{testFirst(LabelCurrent, "")}, olderVersions()...),
 			reason: "AWSCURRENT was not tested, and its line says why. If no earlier status has found it rejected, " +
 				"change nothing, and have it tested first, as printed below. If one has, and a status of its own " +
 				"each other version, " + noneWorks},
@@ -351,6 +355,13 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT does not work, and the database does not let the user of AWSPREVIOUS log in, " +
 				"whatever the password: clients are locked out. Do ",
 			besides: "what its line names, then run status again"},
+		// There is no event for it here: each of the two would name the other for ever.
+		{current: is(CredentialRejected), pending: is(CredentialNotTested), previousFirst: yes,
+			action: ActionInvestigate, resets: true,
+			lines: append([]Fix{testFirst(LabelPending, "PENDING-ID")}, olderVersions()...),
+			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, and its line says why. If no earlier status " +
+				"has found it rejected, change nothing, and have it tested first, as printed below. If one has, " +
+				noneWorks},
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can " +
 				"lock the user: have it tested first, as printed below. If it works, finish it"},

@@ -49,6 +49,11 @@ func asStored() []situation {
 						if current == pending { // the same credentials
 							all = append(all, copied)
 						}
+						if pending == CredentialNotTested { // it was not the first
+							first := s
+							first.previousFirst = true
+							all = append(all, first)
+						}
 						if pending == CredentialWorks { // of alternating users
 							other := s
 							other.otherUser = true

@@ -659,6 +659,8 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 		attempt:    c.attempt,
 		foreign:    c.other != "",
 		unusable:   c.unusable != nil,
+		// where it is AWSCURRENT's version, too, no row asks
+		previousFirst: previous != "" && c.first() == previous,
 	}
 	if p, ok := c.Strategy.(PooledLogins); ok {
 		s.pooled = p.LoginsArePooled(c.probes[current].value)

@@ -470,6 +470,16 @@ var scenes = map[string]func(*scene){
 		s.has(s.user)
 		s.stuck(aws.Bool(true), s.value(s.user, s.canary()), s.value(s.user, s.canary()), awsemu.Value{})
 	},
+	"nothing stored of a pair works, and no superuser is named": func(s *scene) {
+		s.my()
+		s.alternating()
+		clone, boss := s.user+"_clone", s.superuser()
+		s.has(clone)
+		s.has(s.user)
+		s.stuck(aws.Bool(true), s.value(clone, s.canary()), s.value(s.user, s.canary()), s.value(clone, s.canary()))
+		s.names = "key masterarn is missing: set it to the superuser secret's ARN"
+		s.fix = func() { s.put(s.value(s.user, s.holder(s.arn, "AWSCURRENT").Password, "masterarn", boss)) }
+	},
 	"AWSCURRENT alone, rejected": func(s *scene) {
 		s.has(s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary()), awsemu.Value{})
