@@ -276,22 +276,25 @@ func (a AlternatingUsers) TestUse(ctx context.Context, r rotator.Rotation) (rema
 		return remark, clones.TestClone(ctx, login, pair)
 	}
 	if comparer, ok := a.Engine.(PairComparer); ok {
-		differ, err := a.comparePair(ctx, r, comparer, login, pair)
-		if err == nil && differ != "" { // that the superuser cannot be asked is no finding
-			return strings.TrimPrefix(remark+"; "+differ, "; "), nil
-		}
+		return a.comparePair(ctx, r, comparer, login, pair, remark)
 	}
 	return remark, nil
 }
 
-func (a AlternatingUsers) comparePair(ctx context.Context, r rotator.Rotation, e PairComparer, login Login,
-	pair Pair) (string, error) {
+// comparePair adds to a remark. That the superuser cannot be asked is no finding.
+func (a AlternatingUsers) comparePair(ctx context.Context, r rotator.Rotation, e PairComparer, login Login, pair Pair,
+	remark string) (string, error) {
 	next := func(user string) bool { return user == pair.Target }
 	t := e.Traits()
 	superuser, pair, err := a.superuser(ctx, t, r, login, login, pair, map[string]string{},
 		stored(ctx, t, r, login, next))
 	if err != nil {
+		return remark, nil
+	}
+	differ, err := e.ComparePair(ctx, superuser, pair)
+	switch rotator.KindOf(err) {
+	case rotator.KindPrivilege, rotator.KindMisconfigured, rotator.KindNotFound:
 		return "", err
 	}
-	return e.ComparePair(ctx, superuser, pair)
+	return strings.Trim(remark+"; "+differ, "; "), nil
 }

@@ -149,7 +149,8 @@ type PairTester interface {
 
 // PairComparer is an optional ability of a CloningEngine whose clone has what it may do from its original alone: to
 // say, as superuser, what a rotation would overwrite of that. pair is what EnsureClone would be given. "": nothing, as
-// far as is known. It changes nothing, and is for people who ask for status.
+// far as is known. The error is KindPrivilege, KindMisconfigured or KindNotFound where the next rotation would be
+// refused; any other says that it could not be found out. It changes nothing, and is for people who ask for status.
 type PairComparer interface {
 	CloningEngine
 	ComparePair(ctx context.Context, superuser Login, pair Pair) (remark string, err error)

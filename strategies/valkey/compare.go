@@ -8,13 +8,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
 // ComparePair implements strategies.PairComparer. What a user has lost by mistake, its clone may have still, until the
-// next rotation makes the two alike.
+// next rotation makes the two alike. Nodes do not share users: at one of them that may be refused.
 func (e Engine) ComparePair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (remark string,
 	err error) {
 	if pair.PasswordOnly { // each has rules of its own
@@ -26,23 +27,70 @@ func (e Engine) ComparePair(ctx context.Context, superuser strategies.Login, pai
 		return "", err
 	}
 	said := make([]string, len(s.all()))
+	proved, refused, unproved := 0, error(nil), error(nil)
 	for i, node := range s.all() {
 		changes, err := node.align(ctx, superuser, pair, secret.NewPassword(rand.Text()))
-		if err != nil { // a rotation changes nothing then, and its preflight says why
+		switch rotator.KindOf(err) {
+		case "":
+			proved++
+		case rotator.KindNotEntitled:
+			unproved = cmp.Or(unproved, s.refusal(node, rotator.KindPrivilege, err))
+			continue
+		case rotator.KindNotFound, rotator.KindPrivilege, rotator.KindMisconfigured:
+			refused = cmp.Or(refused, s.refusal(node, rotator.KindOf(err), err))
+			continue
+		default:
 			return "", err
 		}
+		said[i] = s.otherRules(node, pair.Original)
 		for _, c := range changes {
-			if c.like == nil {
-				continue
-			}
-			said[i] = c.overwrites(nextRotation)
-			if said[i] == "" && pair.InUse() == pair.Clone && len(c.like.alone(c.of)) > 0 {
-				said[i] = fmt.Sprintf("user %q, which clients use, has not all rules of user %q (%s). A rotation "+
-					"gives it those", pair.Clone, pair.Original, c.difference())
+			if c.like != nil {
+				said[i] = cmp.Or(c.overwrites(nextRotation), c.lags(pair), said[i])
 			}
 		}
 	}
+	switch {
+	case unproved != nil && proved == 0: // it may be no pair: what a stranger may do is not shown
+		return "", nil
+	case refused != nil || unproved != nil:
+		return "", cmp.Or(refused, unproved)
+	}
 	return strings.Join(s.once(said), "; "), nil
+}
+
+// refusal says that the next rotation meets an error at a node, and what ends that.
+func (s *session) refusal(node *session, kind rotator.Kind, met error) error {
+	return rotator.WithFix(fmt.Errorf("%w: %s: %v", kind, s.at(node, "the next rotation is refused"), met), "",
+		rotator.FixesOf(met)...)
+}
+
+// at names the node that something is said of, where there are several.
+func (s *session) at(node *session, said string) string {
+	if len(s.others) == 0 {
+		return said
+	}
+	return "at " + dial.Address(node.login) + ", " + said
+}
+
+// lags says what a clone that clients use has not yet of the rules of its original.
+func (c change) lags(pair strategies.Pair) string {
+	if pair.InUse() != pair.Clone || len(c.like.alone(c.of)) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("user %q, which clients use, has not all rules of user %q (%s). A rotation gives it those",
+		pair.Clone, pair.Original, c.difference())
+}
+
+// otherRules says what a user may do at one node and not at another, which no rotation changes.
+func (s *session) otherRules(node *session, user string) string {
+	here, there := s.users[user], node.users[user]
+	more, less := there.alone(here), here.alone(there)
+	if here.name == "" || len(more)+len(less) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("user %q has other rules than at %s (here alone: %s; there alone: %s), and no rotation changes "+
+		"that. Have an administrator make them alike by ACL SETUSER, then ACL SAVE (%s)", user, dial.Address(s.login),
+		cmp.Or(strings.Join(more, " "), "none"), cmp.Or(strings.Join(less, " "), "none"), inConfigFile)
 }
 
 // losses warns where a rotation overwrites rules of a clone that its original has not, also while clients are on it.

@@ -47,17 +47,25 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 			if n > 0 && !causes[i].Right {
 				continue
 			}
-			causes[i] = rejectionCause(all, login)
+			var right account // which the user is at the host
+			if n > 0 {
+				right = s.users[login.User]
+			}
+			causes[i] = rejectionCause(all, login, right)
 			if len(s.others) > 0 && !causes[i].Right {
 				causes[i].Text = "at node " + dial.Address(node.login) + ", " + causes[i].Text
+				if n > 0 {
+					causes[i].Text += "; at " + dial.Address(s.login) + " it is on and has this very password"
+				}
 			}
 		}
 	}
 	return causes, nil
 }
 
-// rejectionCause says why a login is rejected. all are the users of the server but the superuser.
-func rejectionCause(all map[string]account, login strategies.Login) rotator.RejectionCause {
+// rejectionCause says why a login is rejected. all are the users of the server but the superuser. right is the user
+// where another node lets it in.
+func rejectionCause(all map[string]account, login strategies.Login, right account) rotator.RejectionCause {
 	blocked := func(remedy rotator.Sentence, format string, args ...any) rotator.RejectionCause {
 		says := rotator.Sentencef(format, args...)
 		return rotator.RejectionCause{Text: says.Text, Remedy: remedy.Text, Fixes: append(says.Fixes, remedy.Fixes...),
@@ -65,18 +73,18 @@ func rejectionCause(all map[string]account, login strategies.Login) rotator.Reje
 	}
 	user := login.User
 	a, ok := all[user]
-	right := a.noPass || a.has(login)
+	isRight := a.noPass || a.has(login)
 	switch {
 	case !ok:
-		return blocked(bringBack(all, login), "there is no user %q on this server", user)
-	case right && a.on:
+		return blocked(bringBack(all, login, right), "there is no user %q on this server", user)
+	case isRight && a.on:
 		return rotator.RejectionCause{Right: true, Text: fmt.Sprintf("user %q is on and has this very password", user)}
 	case !a.powerful() && !login.Rotates:
-		return blocked(bringBack(all, login), "user %q %s, as one that was deleted and made again, and its password "+
-			"is another or it is off", user, a.lacks())
+		return blocked(bringBack(all, login, right), "user %q %s, as one that was deleted and made again, and its "+
+			"password is another or it is off", user, a.lacks())
 	case !a.on:
 		other := ""
-		if !right {
+		if !isRight {
 			other = "; its password is another, too"
 		}
 		return blocked(rotator.Sentence{}, "user %q is off: %s%s", user, turnOn(user), other)
@@ -119,8 +127,8 @@ func (a account) lacks() string {
 }
 
 // bringBack says how a user that is gone, or has lost its rules, gets them: from one that has its password under
-// another name, from the other of its pair, which has the same, or else from the file.
-func bringBack(all map[string]account, login strategies.Login) rotator.Sentence {
+// another name, from another node, from the other of its pair, which has the same, or else from the file.
+func bringBack(all map[string]account, login strategies.Login, there account) rotator.Sentence {
 	user := login.User
 	like := func(a account, condition string) rotator.Sentence {
 		set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" reset "+typedRules(a.rules)+
@@ -138,6 +146,9 @@ func bringBack(all map[string]account, login strategies.Login) rotator.Sentence 
 			return rotator.Sentencef("user %q has its password, and looks like it under another name. Store that "+
 				"name as username in the secret, or bring %q back: %s. %s", name, user, like(a, ""), bothPasswords)
 		}
+	}
+	if there.powerful() {
+		return rotator.Sentencef("the host lets it in, with rules: %s. %s", like(there, ""), bothPasswords)
 	}
 	if pair := all[other]; pair.powerful() {
 		// a name proves nothing: the writer of the secret chooses it, and the password that would be set

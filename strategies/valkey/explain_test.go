@@ -1,6 +1,7 @@
 package valkey_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -152,8 +153,70 @@ func TestTheNodeThatRejectsIsNamed(t *testing.T) {
 	causes, err := valkey.Engine{}.Explain(t.Context(), and(boss, second), and(app, second))
 	ok(t, err)
 	want := fmt.Sprintf("at node 127.0.0.1:%d, there is no user %q", second.Port, app.User)
-	if c := causes[0]; !c.Blocked || !strings.Contains(c.Text, want) {
-		t.Errorf("%+v", c)
+	c := causes[0]
+	if !c.Blocked || !strings.Contains(c.Text, want) || !strings.Contains(c.Text, "at "+s.Address()+" it is on and has this") {
+		t.Fatalf("%+v", c)
+	}
+	// What is printed has the rules that it has at the host, and is run at every node.
+	line := strings.ReplaceAll(c.Fixes[0].Run, "PASSWORD", app.Password.Reveal())
+	for _, node := range []server{s, second} {
+		ok(t, node.Exec(t.Context(), strings.Fields(line)))
+		ok(t, node.As(t.Context(), app.User, app.Password.Reveal(), []string{"GET", "1"}, []string{"SET", "1", "1"}))
+	}
+	wants(t, valkey.Engine{}.Ping(t.Context(), with(and(app, second), password())), rotator.KindLoginRejected)
+	ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "off"}))
+	wants(t, valkey.Engine{}.Ping(t.Context(), and(app, second)), rotator.KindLoginRejected, s.Address()+" lets it in")
+}
+
+// TestNodesThatDiffer: what the next rotation meets at one node alone, and what no rotation changes.
+func TestNodesThatDiffer(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s, second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})},
+			server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
+		for says, breaks := range map[string]string{
+			"": "PING",
+			"the next rotation is refused: user \"%b\" at %n: not found: there is no user \"%u\"": "ACL DELUSER %u",
+			"is off, and a new password does not open it":                                         "ACL SETUSER %u off",
+			"is let in with any password":                                                         "ACL SETUSER %u nopass",
+			"nothing proves that user \"%u\" belongs":                                             "ACL SETUSER %u resetpass >another",
+			"user \"%u\" has other rules than at %h (here alone: ":                                "ACL SETUSER %u +strlen",
+		} {
+			boss, app := s.pair(t)
+			clone, err := s.user(t.Context(), app.User+"_clone", ordinary)
+			ok(t, err)
+			s.copyTo(t, second, boss, app, clone)
+			for _, target := range []string{app.User, clone.User} {
+				if target == clone.User && !strings.Contains(says, "other rules") {
+					continue // the user in use is not let in then
+				}
+				if strings.Contains(says, "other rules") { // and so has the clone, of a rotation since
+					ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", clone.User, "+strlen"}))
+				}
+				pair := strategies.Pair{Original: app.User, Clone: clone.User, Target: target,
+					Possession: func(_ context.Context, holds func(secret.Password) bool) error {
+						if holds(app.Password) || holds(clone.Password) {
+							return nil
+						}
+						return rotator.KindNotEntitled
+					}}
+				in := strings.NewReplacer("%u", app.User, "%b", boss.User, "%h", s.Address(), "%n", second.Address())
+				ok(t, second.Exec(t.Context(), strings.Fields(in.Replace(breaks))))
+				remark, err := valkey.Engine{}.ComparePair(t.Context(), and(boss, second), pair)
+				said := remark
+				if err != nil {
+					said = err.Error()
+				}
+				if (said != "") != (says != "") || !strings.Contains(said, in.Replace(says)) ||
+					strings.Contains(said, "different rules") {
+					t.Errorf("%s: %s: want %q: %s", release, breaks, says, said)
+				}
+				if says != "" && !strings.HasPrefix(remark, "at "+second.Address()+", ") &&
+					!strings.Contains(said, "at "+second.Address()+", the next rotation is refused: ") {
+					t.Errorf("%s: %s: no node is named: %s", release, breaks, said)
+				}
+			}
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -57,6 +58,10 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 		s, err := e.logIn(ctx, place)
 		if err != nil {
 			first.close()
+			if first != nil && errors.Is(err, rotator.KindLoginRejected) {
+				err = fmt.Errorf("%w (%s lets it in: users are not shared between nodes)", err,
+					dial.Address(first.login))
+			}
 			return nil, err
 		}
 		if first == nil {

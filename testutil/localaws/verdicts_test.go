@@ -382,6 +382,41 @@ func (s *scene) replica(current awsemu.Value) {
 	s.t.Cleanup(func() { s.db.Exec(context.Background(), "REPLICAOF NO ONE") }) //nolint:errcheck // done already where the test has not failed
 }
 
+// node starts a second server with the users of the first, makes a secret of both, of a pair whose clone is in use, and
+// gives that server.
+func (s *scene) node() *dbserver.ValkeyServer {
+	s.t.Helper()
+	s.alternating()
+	right, boss := s.has(s.user), s.superuser()
+	s.exec("ACL SAVE")
+	there, err := s.db.(valkey).Standby(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { there.Close() })
+	if err := there.Cut(s.t.Context(), s.db.(valkey).ValkeyServer); err != nil {
+		s.t.Fatal(err)
+	}
+	nodes := []string{there.Address()}
+	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", boss, "nodes", nodes), awsemu.Value{})
+	s.store(boss, s.value(s.user+"boss", s.holder(boss, "AWSCURRENT").Password, "nodes", nodes)) // and no word of the pair
+	s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+	if user := s.holder(s.arn, "AWSCURRENT").Username; user != s.user+"_clone" {
+		_, said := s.world.last()
+		s.t.Fatalf("AWSCURRENT is of %s: %s", user, said)
+	}
+	return there
+}
+
+// store gives a secret a value, as a person does.
+func (s *scene) store(arn string, v awsemu.Value) {
+	s.t.Helper()
+	text := string(v.Reveal())
+	if _, err := s.sdk.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: &text}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // notSaved makes a secret, and has a rotation fail that cannot save what it has changed.
 func (s *scene) notSaved(more []any) {
 	s.t.Helper()
@@ -965,37 +1000,52 @@ var scenes = map[string]func(*scene){
 	},
 	"the host became a replica, and its primary is among the nodes": func(s *scene) {
 		s.only("valkey")
-		s.alternating()
-		right, boss, here := s.has(s.user), s.superuser(), s.db.(valkey)
-		s.exec("ACL SAVE")
-		there, err := here.Standby(s.t.Context())
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.t.Cleanup(func() { there.Close() })
-		if err := there.Cut(s.t.Context(), here.ValkeyServer); err != nil {
-			s.t.Fatal(err)
-		}
+		here, there := s.db.(valkey), s.node()
 		s.exec("REPLICAOF 127.0.0.1 " + strconv.Itoa(there.Port))
 		s.t.Cleanup(func() { s.db.Exec(context.Background(), "REPLICAOF NO ONE") }) //nolint:errcheck // of the next scene
-		nodes := []string{there.Address()}
-		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", boss, "nodes", nodes), awsemu.Value{})
-		superuser, pair := s.holder(boss, "AWSCURRENT").Password, s.user+"/"+s.user+"_clone"
-		store := func(arn string, v awsemu.Value) {
-			text := string(v.Reveal())
-			if _, err := s.sdk.PutSecretValue(s.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: &text}); err != nil {
-				s.t.Fatal(err)
-			}
-		}
-		store(boss, s.value(s.user+"boss", superuser, "nodes", nodes)) // and no word of the pair
-		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 		s.says = "recommended action: investigate"
 		s.names = fmt.Sprintf("%s is a replica of %s, which takes no writes: use the primary as host", here.Address(), there.Address())
 		s.fix = func() { // as the sentence says
 			moved := []any{"host", there.Host, "port", there.Port, "nodes", []string{here.Address()}}
-			store(boss, s.value(s.user+"boss", superuser, append(moved, "rotates", pair)...))
-			user := s.holder(s.arn, "AWSCURRENT")
-			s.put(s.value(user.Username, user.Password, append(moved, "masterarn", boss)...))
+			boss, user := s.holder(s.user+"boss", "AWSCURRENT"), s.holder(s.arn, "AWSCURRENT")
+			s.store(s.user+"boss", s.value(boss.Username, boss.Password, append(moved, "rotates", s.user+"/"+s.user+"_clone")...))
+			s.put(s.value(user.Username, user.Password, append(moved, "masterarn", s.user+"boss")...))
+		}
+	},
+	"the user was deleted at a node": func(s *scene) {
+		s.only("valkey")
+		there := s.node()
+		user := s.holder(s.arn, "AWSCURRENT")
+		if err := there.Exec(s.t.Context(), []string{"ACL", "DELUSER", user.Username}); err != nil {
+			s.t.Fatal(err)
+		}
+		s.says = fmt.Sprintf("at node %s, there is no user %q on this server; at %s it is on and has this very password", there.Address(),
+			user.Username, s.db.(valkey).Address())
+		s.names = "the host lets it in, with rules: ACL SETUSER " + user.Username + " reset"
+		s.fix = func() { // what is printed, on every node
+			line := regexp.MustCompile(`\n +(ACL SETUSER ` + user.Username + ` reset .*) on >PASSWORD\n`).FindStringSubmatch(s.text)
+			if line == nil {
+				s.t.Fatalf("no line for the user in: %s", s.text)
+			}
+			line[1] = fmt.Sprintf("%s on #%x", line[1], sha256.Sum256([]byte(user.Password)))
+			s.exec(line[1], "ACL SAVE")
+			if err := there.Exec(s.t.Context(), strings.Fields(line[1]), []string{"ACL", "SAVE"}); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	},
+	"the original was turned off at a node": func(s *scene) {
+		s.only("valkey")
+		there := s.node()
+		if err := there.Exec(s.t.Context(), []string{"ACL", "SETUSER", s.user, "off"}); err != nil {
+			s.t.Fatal(err)
+		}
+		s.says = "at " + there.Address() + ", the next rotation is refused: "
+		s.names = "ACL SETUSER " + s.user + " on"
+		s.fix = func() {
+			if err := there.Exec(s.t.Context(), []string{"ACL", "SETUSER", s.user, "on"}, []string{"ACL", "SAVE"}); err != nil {
+				s.t.Fatal(err)
+			}
 		}
 	},
 	"a replica is read on purpose": func(s *scene) {
