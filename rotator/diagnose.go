@@ -104,7 +104,7 @@ type diagnoser struct {
 	toMove     []Fix
 	// explained: a superuser has said why a version is rejected.
 	explained bool
-	// superuserFails: it could not be asked.
+	// superuserFails: it could not be asked, or may not run what is printed.
 	superuserFails bool
 	// reset are the statements that the superuser gave, by user.
 	reset map[string]string
@@ -284,6 +284,7 @@ func (c *diagnoser) explain(ctx context.Context) {
 			"names the cause): "+briefly(err), FixesOf(err))
 		return
 	}
+	c.superuserFails = slices.ContainsFunc(causes, func(cause RejectionCause) bool { return cause.ByAdministrator })
 	c.reset = map[string]string{}
 	for i, cause := range causes[:min(len(causes), len(ids))] {
 		id, l := ids[i], c.probes[ids[i]]

@@ -105,6 +105,8 @@ type RejectionCause struct {
 	Invalid bool   // no password will do in this value: another member of it is wrong
 	Right   bool   // the password is the one that the server has: a login by it counts as no failed one
 	Reset   string // where the server has another: the statement that sets the one in place of PASSWORD
+	// ByAdministrator: the superuser that looked may not run what is printed.
+	ByAdministrator bool
 }
 
 // PooledLogins is an optional ability of a Strategy: to say whether what logs in with a

@@ -42,6 +42,7 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		if err != nil {
 			return nil, err
 		}
+		mayChange := all[superuser.User].mayChangeUsers()
 		delete(all, superuser.User)
 		for i, login := range rejected {
 			if n > 0 && !causes[i].Right {
@@ -52,6 +53,7 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 				right = s.users[login.User]
 			}
 			causes[i] = rejectionCause(all, login, right)
+			causes[i].ByAdministrator = !mayChange
 			if len(s.others) > 0 && !causes[i].Right {
 				causes[i].Text = "at node " + dial.Address(node.login) + ", " + causes[i].Text
 				if n > 0 {
@@ -109,6 +111,20 @@ func (a account) powerful() bool {
 		command, _, _ = strings.Cut(command, "|")
 		return permits && !ofNoKey[strings.ToUpper(command)]
 	})
+}
+
+// mayChangeUsers says whether an account may change users and save them, as who can see them need not.
+func (a account) mayChangeUsers() bool {
+	may := func(command string) (permitted bool) {
+		for _, rule := range a.rules {
+			switch word := strings.Trim(rule, "()"); strings.ToLower(strings.TrimLeft(word, "+-")) {
+			case "@all", "@admin", "@dangerous", "@slow", "acl", "acl|" + command:
+				permitted = strings.HasPrefix(word, "+")
+			}
+		}
+		return permitted
+	}
+	return may("setuser") && may("save")
 }
 
 // bare says whether an account has no command at all.

@@ -134,6 +134,20 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 			})
 		}
 		_, app := s.pair(t)
+		for rules, mayChange := range map[string]bool{"+acl": true, "+@all": true, "+@all -@dangerous +acl|list": false,
+			"+acl|list": false, "+acl -acl|setuser": false, "+@admin": true, "+acl|list +acl|setuser": false} {
+			if strings.Contains(rules, "|") && release == "redis-6" { // which knows them not as rules
+				continue
+			}
+			boss, err := s.user(t.Context(), name("boss"), strings.Fields(rules))
+			ok(t, err)
+			causes, err := valkey.Engine{}.Explain(t.Context(), boss, with(app, password()))
+			ok(t, err)
+			_, err = s.Ask(t.Context(), boss.User, boss.Password.Reveal(), []string{"ACL", "SETUSER", app.User, "on"})
+			if may := !causes[0].ByAdministrator; may != mayChange || may && err != nil {
+				t.Errorf("%s: a superuser with %s may change users: %t, %v", release, rules, may, err)
+			}
+		}
 		weak, err := s.user(t.Context(), name("weak"), ordinary)
 		ok(t, err)
 		_, err = valkey.Engine{}.Explain(t.Context(), weak, app)

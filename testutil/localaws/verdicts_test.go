@@ -922,6 +922,13 @@ var scenes = map[string]func(*scene){
 		s.only("valkey")
 		s.pair(s.dialect().set, "the superuser sees why: user")
 	},
+	"the password is another, and the superuser may look alone": func(s *scene) {
+		s.only("valkey")
+		s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary(), "masterarn", s.superuser()), awsemu.Value{})
+		s.exec("ACL SETUSER " + s.user + "boss -acl|setuser")
+		s.says, s.never = "the superuser sees why: user", "as the superuser secret's user"
+	},
 	"the user was made again without rules": func(s *scene) {
 		s.only("valkey")
 		right := s.has(s.user)
