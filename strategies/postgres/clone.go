@@ -284,19 +284,20 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 // checkConnects refuses a role of which nothing but the password is changed if clients that log in as it would not be
 // let into the database which the secret names.
 func (s *session) checkConnects(ctx context.Context, r role) error {
+	all := s.faults(r)
 	if r.limit == 0 && !r.superuser {
-		return s.errorf(rotator.KindMisconfigured, "role %q has CONNECTION LIMIT 0, and a login would be refused: %s",
-			r.name, s.fix("ALTER ROLE %s CONNECTION LIMIT -1", quoteIdent(r.name)))
+		all = append(all, fault{rotator.KindMisconfigured, rotator.Sentencef("role %q has CONNECTION LIMIT 0, and a "+
+			"login would be refused: %s", r.name, s.fix("ALTER ROLE %s CONNECTION LIMIT -1", quoteIdent(r.name)))})
 	}
-	if r.connects {
-		return nil
+	if !r.connects {
+		why, lets, err := s.letsIn(ctx, r.name)
+		if err != nil {
+			return err
+		}
+		all = append(all, fault{rotator.KindMisconfigured, rotator.Sentencef("role %q may not connect to database "+
+			"%q%s, and a login would be refused: %s", r.name, s.database, why, lets)})
 	}
-	why, lets, err := s.letsIn(ctx, r.name)
-	if err != nil {
-		return err
-	}
-	return s.errorf(rotator.KindMisconfigured, "role %q may not connect to database %q%s, and a login would be "+
-		"refused: %s", r.name, s.database, why, lets)
+	return s.refusal(all)
 }
 
 // bareWarnings speaks of a role that may do nothing, where the other of the pair may: it was dropped, and created again

@@ -434,20 +434,43 @@ func (s *session) setPassword(target role, p secret.Password, others ...role) (s
 
 // checkUsable refuses an account on which the new password could not work, while
 // nothing is changed yet.
-func (s *session) checkUsable(r role) error {
-	switch name := quoteIdent(r.name); {
-	case r.iam:
-		return s.errorf(rotator.KindMisconfigured, "role %q is a member of rds_iam, and RDS takes no passwords from "+
-			"those: %s (or from the group it is in), or stop rotating this secret", r.name,
-			s.fix("REVOKE rds_iam FROM %s", name))
-	case !r.login:
-		return s.errorf(rotator.KindPrivilege, "role %q is locked, and its password is left alone: %s", r.name,
-			s.fix("ALTER ROLE %s LOGIN", name))
-	case r.expired && r.name != s.login.User:
-		return s.errorf(rotator.KindPrivilege, "the VALID UNTIL of role %q has passed, and no new password extends "+
-			"it: %s", r.name, s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", name))
+func (s *session) checkUsable(r role) error { return s.refusal(s.faults(r)) }
+
+// fault is what keeps a role from logging in, whatever its password.
+type fault struct {
+	kind rotator.Kind
+	says rotator.Sentence
+}
+
+// faults are all that no new password ends: who mends one of them is to know of the others.
+func (s *session) faults(r role) (all []fault) {
+	name := quoteIdent(r.name)
+	if r.iam {
+		all = append(all, fault{rotator.KindMisconfigured, rotator.Sentencef("role %q is a member of rds_iam, and RDS "+
+			"takes no passwords from those: %s (or from the group it is in), or stop rotating this secret", r.name,
+			s.fix("REVOKE rds_iam FROM %s", name))})
 	}
-	return nil
+	if !r.login {
+		all = append(all, fault{rotator.KindPrivilege, rotator.Sentencef("role %q is locked, and its password is left "+
+			"alone: %s", r.name, s.fix("ALTER ROLE %s LOGIN", name))})
+	}
+	if r.expired && r.name != s.login.User {
+		all = append(all, fault{rotator.KindPrivilege, rotator.Sentencef("the VALID UNTIL of role %q has passed, and "+
+			"no new password extends it: %s", r.name, s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", name))})
+	}
+	return all
+}
+
+// refusal is the error of some faults; nil: there are none.
+func (s *session) refusal(all []fault) error {
+	if all == nil {
+		return nil
+	}
+	says := all[0].says
+	for _, f := range all[1:] {
+		says = rotator.Sentencef("%s; %s", says, f.says)
+	}
+	return s.errorf(all[0].kind, "%s", says)
 }
 
 // storedForm gives what the server is to store for a password. likes are the accounts of

@@ -1255,6 +1255,17 @@ var scenes = map[string]func(*scene){
 		s.say(s.dialect().set, s.user, s.canary())
 		s.says, s.never = "the superuser sees why: role", "GRANT CONNECT"
 	},
+	"the original is locked and expired, and may have no connection": func(s *scene) {
+		s.only("postgres")
+		s.rotatedPair(1)
+		s.exec("ALTER ROLE " + s.user + " NOLOGIN VALID UNTIL '2001-01-01' CONNECTION LIMIT 0")
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.names, s.fix = "the next attempt would fail: [P7 ", func() {
+			if s.exec(s.lines("ALTER ROLE ")...); len(s.lines("ALTER ROLE ")) != 3 {
+				s.t.Errorf("not all that keeps it out: %s", s.text)
+			}
+		}
+	},
 	"the clone has become a superuser": func(s *scene) {
 		s.only("postgres")
 		s.rotatedPair(2)
