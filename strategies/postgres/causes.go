@@ -171,7 +171,7 @@ func tlsLines() []rotator.Fix {
 // pg_hba.conf is a file, and is read again only when that is asked for.
 const (
 	// in the order in which they count: each file that is included has lines of its own
-	hbaEntries = "SELECT error, current_setting('hba_file') AS file, h.* FROM pg_hba_file_rules() WITH ORDINALITY h " +
+	hbaEntries = "SELECT current_setting('hba_file') AS file, h.* FROM pg_hba_file_rules() WITH ORDINALITY h " +
 		"ORDER BY error IS NULL, ordinality"
 	reload    = "SELECT pg_reload_conf()"
 	turnOnTLS = "ALTER SYSTEM SET ssl = on"

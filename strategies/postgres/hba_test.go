@@ -126,6 +126,7 @@ func TestEntriesOfAnIncludedFile(t *testing.T) {
 		if want := "scram-sha-25610.1.0.0 reject10.2.0.0 scram-sha-25610.2.0.0"; order != want {
 			t.Errorf("the entries are shown in the order %s, and count in the order %s", order, want)
 		}
+		s.ask(t, "SELECT count(error)::text FROM ("+hbaEntries+") shown") // one column of the name
 	})
 }
 
