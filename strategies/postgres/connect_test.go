@@ -622,8 +622,8 @@ func TestTheServerBeginsReadOnly(t *testing.T) {
 	s.until(t, "SHOW default_transaction_read_only", "on")
 	remark, err := engine().TestUse(t.Context(), s.superuser())
 	ok(t, err)
-	if want := "by postgresql.conf or ALTER SYSTEM SET default_transaction_read_only. If that is not on purpose, have an " +
-		"administrator run: ALTER SYSTEM SET default_transaction_read_only = off, then SELECT pg_reload_conf()"; !strings.Contains(remark, want) {
+	if want := "by postgresql.conf or ALTER SYSTEM SET default_transaction_read_only, which stops no rotation. If that is not on " +
+		"purpose, have an administrator run: ALTER SYSTEM SET default_transaction_read_only = off, then SELECT pg_reload_conf()"; !strings.Contains(remark, want) {
 		t.Error(remark)
 	}
 }

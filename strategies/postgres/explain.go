@@ -363,8 +363,8 @@ func readOnlyRemark(by string) string {
 		set = "postgresql.conf or " + set
 		run = by + " SET default_transaction_read_only = off, then " + reload + " (RDS: the parameter group)"
 	}
-	return fmt.Sprintf("transactions of its clients begin read-only, by %s. If that is not on purpose, have an "+
-		"administrator run: %s", set, run)
+	return fmt.Sprintf("transactions of its clients begin read-only, by %s, which stops no rotation. If that is not "+
+		"on purpose, have an administrator run: %s", set, run)
 }
 
 // ownOperators has a session, or this flight of it alone, call operators and functions of the server: the owner of the
