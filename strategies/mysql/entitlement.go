@@ -486,8 +486,9 @@ func (s *session) checkHeld(ctx context.Context, all, accounts []accountRow) err
 	}
 	counted, loggedIn := "", true
 	if slices.ContainsFunc(left, func(r accountRow) bool { return r.counts }) {
-		counted = " (only the password that has just logged in is compared where the server counts wrong ones; or an " +
-			"earlier attempt was cut off between them: then give the others that password by hand)"
+		counted = " (only the password that has just logged in is compared where the server counts wrong ones. Where " +
+			"an earlier attempt was cut off between them, all are this secret's: say so as follows, or give the " +
+			"others that password by hand)"
 	}
 	return s.login.CheckHeld(ctx, left[0].user, func(p secret.Password) string {
 		left = slices.DeleteFunc(left, func(r accountRow) bool { return (loggedIn || !r.counts) && r.accepts(p) })

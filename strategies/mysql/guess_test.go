@@ -193,6 +193,18 @@ func TestGuessesForAnotherHost(t *testing.T) {
 			app, p := s.several(t, "BY '%s'"+counter), password()
 			ok(t, strategy.Apply(t.Context(), s.rotation(t, app, p)))
 			s.holdEverywhere(t, withPassword(app, p))
+			// A change that was cut off between them goes on with the consent that is printed.
+			app, p = s.several(t, "BY '%s'"+counter), password()
+			s.run(t, fmt.Sprintf("ALTER USER %s@'%s' IDENTIFIED BY '%s'", app.User, hosts[0], p.Reveal()))
+			r := s.rotation(t, app, p)
+			wants(t, strategy.Apply(t.Context(), r), rotator.KindNotEntitled, "was cut off between them, all are this "+
+				"secret's: say so as follows", `"rotates": ["`+app.User+`"]`)
+			r.ReadSecret = func(context.Context, string) (secret.Document, error) {
+				boss := with(s.superuser(), func(l *strategies.Login) { l.Port = app.Port })
+				return s.document(t, boss, `,"rotates":["`+app.User+`"]`), nil
+			}
+			ok(t, strategy.Apply(t.Context(), r))
+			s.holdEverywhere(t, withPassword(app, p))
 		})
 	}
 }
