@@ -360,8 +360,8 @@ func decisionTable() []rule {
 			action: ActionInvestigate, resets: true,
 			lines: append([]Fix{testFirst(LabelPending, "PENDING-ID")}, olderVersions()...),
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, and its line says why. If no earlier status " +
-				"has found it rejected, change nothing, and have it tested first, as printed below. If one has, " +
-				noneWorks},
+				"has found it rejected, change nothing, and have it tested first, as printed below. If " +
+				"one has, " + noneWorks},
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), action: ActionInvestigate,
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can " +
 				"lock the user: have it tested first, as printed below. If it works, finish it"},

@@ -745,7 +745,7 @@ var scenes = map[string]func(*scene){
 				s.t.Fatal(err)
 			}
 			defer db.Close()
-			s.exec("CREATE USER 0" + s.user + " ACCOUNT LOCK") // another's
+			s.exec("CREATE USER 0" + s.user + " IDENTIFIED BY '" + s.canary() + "' ACCOUNT LOCK") // another's
 			user, host := "", ""
 			query := s.lines("SELECT User, Host FROM ")[0]
 			if err := db.QueryRowContext(s.t.Context(), query).Scan(&user, &host); err != nil || user != s.user {
