@@ -144,20 +144,22 @@ func (s *session) checkIdentity(ctx context.Context) (account, error) {
 		return account{}, s.wrapError(ctx, st, err)
 	}
 	me := accountOf(row[0])
-	switch {
-	case me.user == s.login.User:
+	if me.user == s.login.User {
 		return me, s.checkDirect(row[1])
-	case me.user == "" && me.host == "", strings.HasPrefix(me.user, "skip-grants"):
-		return me, s.errorf(rotator.KindMisconfigured,
-			"skip-grant-tables: the server accepts any password, so a login verifies nothing. Restart it without")
-	case me.user == "":
-		return me, s.errorf(rotator.KindMisconfigured,
-			"the server logged us in as the anonymous account ''@'%s', which comes before any account of %q for this "+
-				"host: DROP USER ''@'%s'", me.host, s.login.User, me.host)
 	}
-	return me, s.errorf(rotator.KindMisconfigured, "the server logged us in as %s, whose privileges %q has by proxy: "+
-		"the password to change is not that account's. Take the host of the database itself, and an account that is "+
-		"no proxy user", me, s.login.User)
+	says := fmt.Sprintf("the server logged us in as %s, whose privileges %q has by proxy: the password to change is "+
+		"not that account's. Take the host of the database itself, and an account that is no proxy user", me,
+		s.login.User)
+	switch {
+	case me.user == "" && me.host == "", strings.HasPrefix(me.user, "skip-grants"):
+		says = "skip-grant-tables: the server accepts any password, so a login verifies nothing. Restart it without; " +
+			"until then store nothing in the secret"
+	case me.user == "":
+		says = fmt.Sprintf("the server logged us in as the anonymous account ''@'%s', which comes before any account "+
+			"of %q for this host: DROP USER ''@'%[1]s'", me.host, s.login.User)
+	}
+	// Nothing is wrong with what is stored.
+	return me, strategies.MarkLoginError(s.errorf(rotator.KindMisconfigured, "%s", says))
 }
 
 // whoIsLoggedIn has a LIMIT of its own: sql_select_limit may be 0. The number of the connection

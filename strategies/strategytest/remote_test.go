@@ -43,15 +43,20 @@ type request struct {
 }
 
 type reply struct {
-	Kind rotator.Kind
-	Text string
+	Kind    rotator.Kind
+	Text    string
+	AtLogin bool
 }
 
 func (r reply) err() error {
 	if r.Kind == "" {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", r.Kind, r.Text)
+	err := fmt.Errorf("%w: %s", r.Kind, r.Text)
+	if r.AtLogin {
+		return strategies.MarkLoginError(err)
+	}
+	return err
 }
 
 // serveRemote serves a Memory on a port of this machine.
@@ -61,7 +66,7 @@ func serveRemote(t *testing.T, w world, withTLS bool) *fakeServer {
 		defer c.Close()
 		in, out := json.NewDecoder(c), json.NewEncoder(c)
 		answer := func(err error) {
-			r := reply{Kind: rotator.KindOf(err)}
+			r := reply{Kind: rotator.KindOf(err), AtLogin: errors.As(err, new(rotator.LoginError))}
 			if err != nil {
 				r.Text = err.Error()
 			}
