@@ -152,7 +152,10 @@ const overwrites = "overwrites the file with what ACL LIST shows, also for other
 	"if ACL LIST has nothing that the file lacks)"
 
 // inConfigFile is said where a person is to ACL SAVE.
-const inConfigFile = "CONFIG REWRITE, where users are in the configuration file. Either " + overwrites
+const inConfigFile = orRewrite + ". Either " + overwrites
+
+// orRewrite is said of ACL SAVE where what comes before it has said what that overwrites.
+const orRewrite = "CONFIG REWRITE, where users are in the configuration file"
 
 // restoreRules says how a user that was deleted gets back what it was allowed.
 func restoreRules(user string) string {
@@ -320,11 +323,11 @@ func (s *session) checkRewrite() error {
 
 // cannotSave says what keeps the server from saving users, and what shows that nothing does.
 func (s *session) cannotSave(failed string) error {
-	try := strategies.Fix(strategies.Login{}, s.saving()+" -- it "+overwrites)
+	try := strategies.Fix(strategies.Login{}, s.saving())
 	try.For = "to see that the server can save users, at " + dial.Address(s.login)
 	return s.errorf(rotator.KindMisconfigured, "%s %s: the server cannot replace %s. Its folder is read-only or not "+
 		"the server's, the file is a mount of its own, or the disk is full: see the server's log, and try %s there "+
-		"once it is fixed", s.saving(), failed, s.file, try)
+		"once it is fixed. That %s", s.saving(), failed, s.file, try, overwrites)
 }
 
 // EnsureClone implements strategies.CloningEngine. The rules of the original become those of the

@@ -288,7 +288,7 @@ func digest(p secret.Password) string {
 // comes first, for it would make a user that is gone without its rules.
 func (Engine) ResetStatement(user string) string {
 	return "ACL SETUSER " + typed(user) + " on resetpass >PASSWORD -- on every node, " + atThePrompt +
-		", then ACL SAVE (" + inConfigFile + "). It ends each other password of the user"
+		", then ACL SAVE (" + orRewrite + "). It ends each other password of the user"
 }
 
 // NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file. Servers since Redis 7

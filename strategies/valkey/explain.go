@@ -22,7 +22,8 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 	}
 	return []rotator.Fix{{By: rotator.BySuperuser, Run: "ACL LIST",
 		Note: "on every node. No line for user " + strings.Join(names, " or ") + ": it is gone, and " +
-			restoreRules(users[0]) + ". off: ACL SETUSER " + names[0] + " on. No rule with + in its line: it was " +
+			restoreRules(users[0]) + ". To save users " + overwrites + ". off: ACL SETUSER " + names[0] +
+			" on. No rule with + in its line: it was " +
 			"made again without its rules, and may log in and do nothing: the same, before anything is saved. " +
 			"Otherwise the password is another: what follows # is the SHA-256 of one (printf %s \"$PASSWORD\" | " +
 			"sha256sum)"}}
@@ -91,10 +92,10 @@ func rejectionCause(all map[string]account, login strategies.Login, right accoun
 		}
 		return blocked(rotator.Sentence{}, "user %q is off: %s%s", user, turnOn(user), other)
 	case len(a.passwords) == 0:
-		return rotator.RejectionCause{Reset: Engine{}.ResetStatement(user),
+		return rotator.RejectionCause{Reset: Engine{}.ResetStatement(user), Fixes: []rotator.Fix{compareFirst()},
 			Text: fmt.Sprintf("user %q is on and has no password, as after resetpass", user)}
 	}
-	return rotator.RejectionCause{Reset: Engine{}.ResetStatement(user),
+	return rotator.RejectionCause{Reset: Engine{}.ResetStatement(user), Fixes: []rotator.Fix{compareFirst()},
 		Text: fmt.Sprintf("user %q is on, and its password is another", user)}
 }
 
@@ -222,7 +223,13 @@ func inQuotes(word string) string {
 	return `"` + b.String() + `"`
 }
 
-// saveUsers is the command that follows a change of users.
+// saveUsers is the command that follows a change of users. The sentence before it says what that overwrites.
 func saveUsers() rotator.Fix {
-	return strategies.Fix(strategies.Login{}, "ACL SAVE -- on every node, or "+inConfigFile)
+	return strategies.Fix(strategies.Login{}, "ACL SAVE -- on every node, or "+orRewrite)
+}
+
+// compareFirst is a line that is to be run before others that change users.
+func compareFirst() rotator.Fix {
+	return rotator.Fix{By: rotator.BySuperuser, For: "to compare users with the file first", Run: "ACL LIST",
+		Note: "on every node. To save users " + overwrites}
 }

@@ -177,15 +177,15 @@ func (s *session) readOnly(ctx context.Context, answers []any) error {
 		}
 	}
 	reads := strategies.Fix(s.login, "ACL SETUSER "+typed(s.login.User)+" -@write -- on every node, then ACL SAVE ("+
-		inConfigFile+")")
+		orRewrite+")")
 	reads.For = "if its clients are to read alone, to say so"
 	return s.errorf(rotator.KindReadOnly, "user %q may write, and %s is %s, which takes no writes: use the primary as "+
 		"host. Where you know which server that is, store it as host and port, and the others as nodes, in the secret "+
 		"and in the superuser secret, if there is one, which must say the same. With alternating users, first name "+
 		"the pair in rotates of the superuser secret: a value stored by hand moves AWSPREVIOUS, which proves the "+
 		"pair. If this server is to be the primary: %s. If its clients are to read alone, take the rest from its "+
-		"rules: %s, %s", s.login.User,
-		dial.Address(s.login), of, instead, reads, reads.Note)
+		"rules: %s, %s. That %s", s.login.User,
+		dial.Address(s.login), of, instead, reads, reads.Note, overwrites)
 }
 
 // ofNoKey are the commands by which a client comes to no data. Those of harmless are tried.

@@ -211,6 +211,7 @@ func (s *scene) follow() (reasons []string) {
 		}
 		event = `{"Step":"status","SecretId":"` + s.arn + `"}`
 		s.whoThereIs(text)
+		s.saidBeforeSaving(text)
 		if strings.Contains(d.RecoverEvent, `"recover"`) && makesUser.MatchString(text) {
 			s.t.Errorf("the label is to be moved, and a user to be made: %s", text)
 		}
@@ -266,6 +267,18 @@ func (s *scene) whoThereIs(text string) {
 		if m[2] != names || m[1] != "" && !strings.Contains(value, "masterarn") {
 			s.t.Errorf("%s: there is none: %s", m[0], text)
 		}
+	}
+}
+
+// saidBeforeSaving: what saving users overwrites is said before the lines that change them, and in none of their notes.
+func (s *scene) saidBeforeSaving(text string) {
+	s.t.Helper()
+	lines := regexp.MustCompile(`\n {9}ACL S`).FindStringIndex(text)
+	if lines != nil && strings.LastIndex(text, "compare the two") > lines[0] {
+		s.t.Errorf("it is said too late: %s", text)
+	}
+	if lines != nil && !strings.Contains(text, "compare the two") && !strings.Contains(text, "do not ACL SAVE yet") {
+		s.t.Errorf("users are saved, and what that overwrites is not said: %s", text)
 	}
 }
 
