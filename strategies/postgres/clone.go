@@ -122,7 +122,7 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 		all = append(all, s.lookUpSettings(pair))
 	}
 	if s.major() >= 16 {
-		all = append(all, lookUpMakers(pair))
+		all = append(all, s.lookUpMakers(pair))
 	}
 	switch {
 	case pair.Target == pair.Clone:

@@ -90,8 +90,8 @@ GROUP BY d.dbid ORDER BY 1`
 // superuser on the role in use, or a setting by which sessions of the target act as a role of that
 // name. The former counts if superusers gave it, as the server does to who makes a role: any admin of a role can
 // make the superuser one. Superusers are left out, and the roles of this session.
-func lookUpMakers(pair strategies.Pair) statement {
-	const sql = `WITH RECURSIVE grants AS (
+func (s *session) lookUpMakers(pair strategies.Pair) statement {
+	sql := `WITH RECURSIVE grants AS (
   SELECT m.*, EXISTS (SELECT FROM pg_roles g WHERE g.oid = m.grantor AND g.rolsuper) AS sure FROM pg_auth_members m
 ), found(id, sure) AS (
   SELECT member, sure FROM grants WHERE roleid = to_regrole(quote_ident($1)) AND admin_option
@@ -103,10 +103,19 @@ WHERE (admins.id IS NOT NULL AND h.rolcanlogin OR h.rolcreaterole AND (admins.id
   AND NOT EXISTS (SELECT FROM pg_db_role_setting x WHERE x.setrole = to_regrole(quote_ident($2))
     AND x.setdatabase = 0 AND 'role=' || $1 = ANY (x.setconfig))))
 AND NOT h.rolsuper AND h.rolname NOT IN ($1, $2, session_user, current_user)
-AND NOT pg_has_role(h.oid, to_regrole(quote_ident($2)), 'MEMBER WITH ADMIN OPTION')
+AND NOT ` + s.administers("h.oid", "to_regrole(quote_ident($2))") + `
 ORDER BY admins.id IS NULL, 1`
 	return statement{operation{action: "looking up who could have named a role"}, sql,
 		[]string{pair.InUse(), pair.Target}}
+}
+
+// administers is the condition that a role may grant another one, itself included: by ADMIN OPTION that it has, inherits
+// or comes to by SET ROLE, and not by a membership that gives nothing, as pg_has_role takes it; and not that of a role
+// which is a superuser by now, which superusers alone grant.
+func (s *session) administers(who, what string) string {
+	return fmt.Sprintf(`EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles x ON x.oid = m.roleid
+  WHERE m.roleid = %[2]s AND m.admin_option AND NOT x.rolsuper
+  AND (pg_has_role(%[1]s, m.member, 'USAGE') OR pg_has_role(%[1]s, m.member, '%[3]s')))`, who, what, s.become())
 }
 
 // lookUpHolders asks for the roles that can act as the clone, by one of these privileges of a member, or give
@@ -123,7 +132,7 @@ func (s *session) lookUpHolders(pair strategies.Pair, privileges []string) state
 SELECT DISTINCT h.rolname FROM holders JOIN pg_roles h ON h.oid = holders.id JOIN pg_roles o ON o.rolname = $1
   JOIN pg_roles c ON c.rolname = $2, unnest(string_to_array($3, ' ')) p(privilege)
 WHERE h.oid <> o.oid AND NOT h.rolsuper AND h.rolname NOT IN (session_user, current_user) AND NOT (` + able + `)
-AND NOT pg_has_role(h.oid, o.oid, 'MEMBER WITH ADMIN OPTION') AND NOT pg_has_role(h.oid, o.oid, p.privilege)
+AND NOT ` + s.administers("h.oid", "o.oid") + ` AND NOT pg_has_role(h.oid, o.oid, p.privilege)
 AND (pg_has_role(h.oid, c.oid, 'MEMBER WITH ADMIN OPTION') OR pg_has_role(h.oid, c.oid, p.privilege)) ORDER BY 1`
 	return statement{operation{action: "looking up who can act as the clone"}, sql,
 		[]string{pair.Original, pair.Clone, strings.Join(privileges, " ")}}

@@ -208,12 +208,24 @@ var whose = []entitled{
 		possessing: "and so would have"},
 	{name: "another role is an admin", since: 16, setUp: "GRANT C TO G WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
 		bare: "and so would have", possessing: "and so would have"},
+	{name: "another role is an admin of both", since: 16, setUp: "GRANT O TO G WITH ADMIN TRUE, INHERIT FALSE, SET " +
+		"FALSE; GRANT C TO G WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", bare: "is no member of"},
+	{name: "another role is an admin of the clone, and may do nothing as an admin of the original", since: 16,
+		setUp: "M: GRANT O TO C WITH INHERIT TRUE, SET FALSE; GRANT O TO G WITH ADMIN OPTION; GRANT G TO T WITH INHERIT " +
+			"FALSE, SET FALSE; GRANT C TO T WITH ADMIN OPTION", bare: "and so would have",
+		possessing: "and so would have"},
+	{name: "another role is an admin of the clone, and inherits an admin of the original", since: 16,
+		setUp: "M: GRANT O TO C WITH INHERIT TRUE, SET FALSE; GRANT O TO G WITH ADMIN OPTION; GRANT G TO T WITH INHERIT " +
+			"TRUE, SET FALSE; GRANT C TO T WITH ADMIN OPTION"},
 	{name: "another role has neither option", since: 16, setUp: "GRANT C TO G WITH INHERIT FALSE, SET FALSE",
 		bare: "is no member of"},
 	{name: "granted by who may not set its password", since: 16,
 		setUp: "GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C", bare: "may not set its password"},
 	{name: "granted by who may set its password", since: 16,
 		setUp: "GRANT O TO T WITH ADMIN OPTION; GRANT C TO T WITH ADMIN OPTION; T: GRANT O TO C"},
+	{name: "granted by who may do nothing as an admin of the clone", since: 16,
+		setUp: "GRANT O TO T WITH ADMIN OPTION; GRANT C TO G WITH ADMIN OPTION; GRANT G TO T WITH INHERIT FALSE, SET " +
+			"FALSE; T: GRANT O TO C", bare: "may not set its password"},
 	{name: "granted by an admin of the original who may create no roles", until: 15,
 		setUp: "ALTER ROLE T NOCREATEROLE; GRANT O TO T WITH ADMIN OPTION; T: GRANT O TO C",
 		bare:  "may not set its password"},
@@ -398,6 +410,29 @@ func (r *rotation) state(t *testing.T, c entitled) {
 			s.run(t, statement)
 		}
 	}
+}
+
+// TestAnAdminOfASuperuser: who made the two roles of a pair, and is an admin of both, could grant itself the original
+// until that became a superuser. It is no way round the clone then.
+func TestAnAdminOfASuperuser(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		if s.Major < 16 {
+			t.Skip("until PostgreSQL 15 no clone of a superuser is made: TestTheLimitOfASuperuser")
+		}
+		r := newRotation(t, s, "")
+		maker, pw := s.NewRole(t, "LOGIN CREATEROLE")
+		o, c := quoteIdent(r.pair.Original), quoteIdent(r.pair.Clone)
+		s.run(t, fmt.Sprintf("GRANT %s TO %s WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", o, maker))
+		ok(t, s.as(t, s.login(maker, pw), "CREATE ROLE "+c+" LOGIN", "GRANT "+o+" TO "+c+" WITH INHERIT TRUE, SET FALSE"))
+		pair := r.pair
+		pair.Target, pair.Possession = pair.Clone, possessed
+		_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+		wants(t, err, rotator.KindPrivilege, "ADMIN OPTION") // on the clone: it is entitled
+		s.run(t, "ALTER ROLE "+o+" SUPERUSER")
+		admin := with(s.superuser(), func(l *strategies.Login) { l.Database = r.admin.Database })
+		_, err = engine().DryRunEnsureClone(t.Context(), admin, pair, password())
+		wants(t, err, rotator.KindNotEntitled, maker+`", which can act as role`, "and so would have")
+	})
 }
 
 // TestOwnSuperuser: neither the superuser's own role, nor the one that it acts as.
