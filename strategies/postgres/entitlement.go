@@ -109,9 +109,9 @@ ORDER BY admins.id IS NULL, 1`
 		[]string{pair.InUse(), pair.Target}}
 }
 
-// administers is the condition that a role may grant another one, itself included: by ADMIN OPTION that it has, inherits
-// or comes to by SET ROLE, and not by a membership that gives nothing, as pg_has_role takes it; and not that of a role
-// which is a superuser by now, which superusers alone grant.
+// administers is the condition that a role may grant another one, itself included: by ADMIN OPTION that it has,
+// inherits or comes to by SET ROLE, and not by a membership that gives nothing, as pg_has_role takes it; and not that
+// of a role which is a superuser by now, which superusers alone grant.
 func (s *session) administers(who, what string) string {
 	return fmt.Sprintf(`EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles x ON x.oid = m.roleid
   WHERE m.roleid = %[2]s AND m.admin_option AND NOT x.rolsuper

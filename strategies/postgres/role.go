@@ -165,6 +165,8 @@ func (s *session) local(users []string) string {
 		// system's, and a superuser would run them.
 		{"search_path", "pg_catalog, pg_temp"},
 		{"standard_conforming_strings", "on"}, // one way to read a constant
+		// An owner of the database could otherwise have each statement logged, with the verifier in it.
+		{"debug_print_parse", "off"}, {"debug_print_rewritten", "off"}, {"debug_print_plan", "off"},
 	}
 	major := s.major()
 	if major >= 11 {
@@ -186,7 +188,9 @@ func (s *session) local(users []string) string {
 	for i, set := range local {
 		calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', '%s', true)", set[0], set[1])
 	}
-	return "SELECT " + strings.Join(calls, ", ")
+	// Nor is one logged that fails, at a lock say, where the session may have it so.
+	return "SELECT " + strings.Join(calls, ", ") + `, CASE WHEN pg_catalog.current_setting('is_superuser') = 'on'
+  THEN pg_catalog.set_config('log_min_error_statement', 'panic', true) END`
 }
 
 // major is the server's major version, as it says it in the login.

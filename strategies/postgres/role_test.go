@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -376,6 +378,37 @@ func TestNoPasswordInTheLog(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNoVerifierInTheLogOfErrors: as servers log by default, a statement stands in the log where it fails, or where the
+// owner of a database has it printed. A lock that is held is enough to make it fail.
+func TestNoVerifierInTheLogOfErrors(t *testing.T) {
+	t.Parallel()
+	for _, major := range dbserver.MajorsInTier(t) {
+		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, Conf: map[string]string{"log_statement": "none"}})}
+			app, pw := s.NewRole(t, "LOGIN")
+			s.run(t, "ALTER DATABASE postgres SET debug_print_parse = on", "ALTER DATABASE postgres SET debug_print_plan = on",
+				"ALTER DATABASE postgres SET debug_print_rewritten = on")
+			p := password()
+			ok(t, engine().SetPassword(t.Context(), s.login(app, pw), app, p))
+			holder, err := s.Admin(t.Context(), "postgres")
+			ok(t, err)
+			_, err = holder.PgConn().Exec(t.Context(), "BEGIN; ALTER ROLE "+app+" CONNECTION LIMIT 100").ReadAll()
+			ok(t, err)
+			err = engine().SetPassword(t.Context(), s.superuser(), app, password())
+			wants(t, err, rotator.KindConflict, "lock")
+			ok(t, holder.Close(context.Background()))
+			log := s.Log()
+			if !strings.Contains(log, "canceling statement due to lock timeout") {
+				t.Fatalf("this is not the log of these statements: %s", log)
+			}
+			if found := regexp.MustCompile(`SCRAM-SHA-256.{0,40}`).FindAllString(log, -1); found != nil {
+				t.Errorf("verifiers are in the server's log: %q", found)
+			}
+		})
+	}
 }
 
 // rds gives a server what RDS has: its superuser, and the role of IAM users.
