@@ -21,7 +21,7 @@ import (
 // clone on the same host, of the same plugin, with the same
 //
 //   - privileges: global, dynamic, on databases, tables, columns and routines, with
-//     their GRANT OPTION, and with the exceptions of partial_revokes;
+//     their GRANT OPTION, but those with exceptions (see checkGiven);
 //   - roles, with their ADMIN OPTION, and default roles; PROXY;
 //   - REQUIRE, limits of resources, and rules of passwords (expiry, and on MySQL
 //     history, reuse, current, failed logins). ACCOUNT LOCK is not copied, nor that a
@@ -392,11 +392,7 @@ func (c *cloneSync) align(ctx context.Context, original accountRow, interim secr
 		}
 	}
 	missing := want.missing(have)
-	as := ""
-	if len(want.of(restriction)) > 0 {
-		as = " AS " + original.String()
-	}
-	give := append(missing.grantsAs(clone.account, as), have.lifted(want).removeRestrictions(clone.account)...)
+	give := append(missing.grants(clone.account), have.lifted(want).removeRestrictions(clone.account)...)
 	giving := func(sql statement) operation {
 		return operation{action: fmt.Sprintf("copying %s from %s to %s", sql.what, original, clone),
 			remedy: c.passOnRemedy(sql)}
@@ -439,7 +435,7 @@ func (c *cloneSync) wanted(ctx context.Context, original accountRow) (want right
 		have, _, err = c.grants(ctx, clone.account)
 	}
 	if err == nil {
-		err = c.checkSystemUser(ctx, original, want, have)
+		err = c.checkGiven(ctx, original, want, have)
 	}
 	return want, defaultRole, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -17,7 +18,7 @@ import (
 // Evidence counts only if all who could have made it could have set the password by hand.
 // Provenance is a mark that create leaves on MySQL, of a clone which may do nothing that
 // its original may not. CREATE USER is enough to write it, and to set the password of any
-// account without SYSTEM_USER, which no rotation gives (checkSystemUser). MariaDB keeps no marks.
+// account without SYSTEM_USER, which no rotation gives (checkGiven). MariaDB keeps no marks.
 // Its own user can write it, too (ALTER USER ... IDENTIFIED BY ... ATTRIBUTE). So where a mark
 // is all that there is, the account gets another password before it is given anything.
 // Possession needs no login, for the superuser reads by what the server checks passwords,
@@ -409,10 +410,11 @@ func (s *session) system(ctx context.Context, some rights) (rights, error) {
 	return found, nil
 }
 
-// checkSystemUser refuses to give an account of the clone SYSTEM_USER, or a role that has it, with or without consent.
-// Until the account itself has it, CREATE USER is enough to rename it, and another to its name: GRANT goes by the name,
-// and no look before or after it shows what was there in between.
-func (c *cloneSync) checkSystemUser(ctx context.Context, original accountRow, want, have rights) error {
+// checkGiven refuses to give an account of the clone what no rotation gives, with or without consent: SYSTEM_USER, or a
+// role that has it, and a privilege on *.* that the original has with exceptions (partial_revokes). CREATE USER is
+// enough to rename accounts: GRANT goes by the name, the exceptions with it (AS), and no look before or after it shows
+// what bore that name in between.
+func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, have rights) error {
 	if c.mariadb {
 		return nil
 	}
@@ -421,9 +423,17 @@ func (c *cloneSync) checkSystemUser(ctx context.Context, original accountRow, wa
 		extra = nil
 	}
 	left := have.without(extra)
-	give, err := c.system(ctx, want.missing(left))
-	if err != nil || len(give) == 0 || left.isSystem() {
+	missing := want.missing(left)
+	give, err := c.system(ctx, missing)
+	if err != nil {
 		return err
+	}
+	if left.isSystem() {
+		give = rights{}
+	}
+	excepted := missing.without(missing.without(want.excepted()))
+	if len(give)+len(excepted) == 0 {
+		return nil
 	}
 	take, err := c.system(ctx, extra)
 	if err != nil {
@@ -432,32 +442,46 @@ func (c *cloneSync) checkSystemUser(ctx context.Context, original accountRow, wa
 	const quiet = "no other session creates or renames users"
 	clone, exists := c.clone(original.host)
 	var lines []rotator.Fix
-	line := func(sql string) {
-		lines = append(lines, rotator.Fix{By: rotator.ByAdministrator, Run: sql,
-			For: ifPair + ", and while " + quiet})
+	line := func(statements ...statement) {
+		for _, sql := range statements {
+			lines = append(lines, rotator.Fix{By: rotator.ByAdministrator, Run: sql.text,
+				For: ifPair + ", and while " + quiet})
+		}
 	}
+	var what, why []string
 	if !exists {
-		line("CREATE USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD")
+		line(statement{text: "CREATE USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD"})
 	}
-	for _, sql := range append(take.revokes(clone.account), give.grants(clone.account)...) {
-		line(sql.text)
+	if len(give) > 0 {
+		by := ""
+		if !give.isSystem() {
+			by = " by the role " + give.String()
+		}
+		what = append(what, "SYSTEM_USER"+by)
+		why = append(why, "until one has it itself, CREATE USER is enough to alter or rename it")
+		line(append(take.revokes(clone.account), give.grants(clone.account)...)...)
 	}
-	if !c.inUse() { // what was done to it until then ends, or the rotation searches for it, as only the mark proves it
-		line("ALTER USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD" + c.markClause(original.user))
+	if len(excepted) > 0 {
+		what = append(what, excepted.String()+" with exceptions (partial_revokes)")
+		why = append(why, "who has CREATE USER could have it come without these, by renaming accounts")
+		line(excepted.grantsAs(clone.account, " AS "+original.String())...)
+		line(want.exceptions(excepted).addRestrictions(clone.account)...)
+	}
+	if !c.inUse() && (len(give) > 0 || !exists) {
+		// what was done to it until then ends, or the rotation searches for it, as only the mark proves it
+		line(statement{text: "ALTER USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD" +
+			c.markClause(original.user)})
 		lines[len(lines)-1].Note = "rotate right after it: clients that still have AWSPREVIOUS are rejected until " +
 			"then; the password that it shows is not needed"
+		if clone.retained {
+			line(statement{text: "ALTER USER " + clone.String() + " DISCARD OLD PASSWORD"})
+		}
 	}
-	if !c.inUse() && clone.retained {
-		line("ALTER USER " + clone.String() + " DISCARD OLD PASSWORD")
-	}
-	by := ""
-	if !give.isSystem() {
-		by = " by the role " + give.String()
-	}
-	return rotator.WithFix(strategies.NotEntitled("account %s is to have SYSTEM_USER%s, as account %s has it, and a "+
-		"rotation gives that to no account: until one has it itself, CREATE USER is enough to alter or rename it. "+
+	return rotator.WithFix(strategies.NotEntitled("account %s is to have %s, as account %s has it, and a "+
+		"rotation gives that to no account: %s. "+
 		"Rotate this secret with dual passwords, or as single user through a superuser. Or, as an administrator, %s, "+
-		"and while %s: %s", clone, by, original, ifPair, quiet, rotator.RunEach(lines...)), "", lines...)
+		"and while %s: %s", clone, strings.Join(what, ", and "), original, strings.Join(why, "; "), ifPair, quiet,
+		rotator.RunEach(lines...)), "", lines...)
 }
 
 // marks reads of which user each account of the clone was created as a clone, by host.

@@ -219,17 +219,18 @@ func TestConnectionsOfADroppedClone(t *testing.T) {
 	})
 }
 
-// TestNoRotationGivesSystemUser: until the clone has SYSTEM_USER, CREATE USER is enough to give another account its name,
-// to which a GRANT would go then. So none is sent, whatever proves the pair; what an administrator is told to do instead
-// is followed by rotations.
-func TestNoRotationGivesSystemUser(t *testing.T) {
+// TestWhatNoRotationGives: until the clone has SYSTEM_USER, CREATE USER is enough to give another account its name, to
+// which a GRANT would go then; or the original's, by which exceptions from a privilege go (AS). So none is sent, whatever
+// proves the pair; what an administrator is told to do instead is followed by rotations.
+func TestWhatNoRotationGives(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		if s.MariaDB {
 			t.Skip("MariaDB has no SYSTEM_USER: CREATE USER is enough to set any password")
 		}
-		s = newServer(t, s.Name, map[string]string{"log-output": "TABLE"})
+		s = newServer(t, s.Name, map[string]string{"log-output": "TABLE", "partial-revokes": "ON"})
 		db := s.NewDatabase(t)
 		const system = "GRANT SYSTEM_USER ON *.* TO O"
+		const excepted = "GRANT SELECT, DELETE ON *.* TO O; REVOKE SELECT ON mysql.* FROM O"
 		for what, c := range map[string]struct {
 			made  bool   // a rotation has made the clone
 			setUp string // then
@@ -243,6 +244,11 @@ func TestNoRotationGivesSystemUser(t *testing.T) {
 			"all":                           {setUp: "GRANT ALL ON *.* TO O WITH GRANT OPTION"},
 			"by a role":                     {setUp: "GRANT R TO O"},
 			"by a role of a role":           {made: true, setUp: "CREATE ROLE R2; GRANT R TO R2; GRANT R2 TO O"},
+			"with exceptions":               {setUp: excepted},
+			"with exceptions, to pass on":   {setUp: excepted + "; GRANT INSERT ON *.* TO O WITH GRANT OPTION"},
+			"with exceptions, a clone":      {made: true, setUp: excepted},
+			"with exceptions, in use":       {made: true, back: true, setUp: excepted},
+			"both":                          {made: true, setUp: system + "; " + excepted},
 		} {
 			t.Run(what, func(t *testing.T) {
 				app, role := s.user(t, "SELECT, INSERT ON "+db+".*"), s.role(t)
@@ -251,7 +257,7 @@ func TestNoRotationGivesSystemUser(t *testing.T) {
 				if c.made {
 					s.ensure(t, pair)
 				}
-				words := strings.NewReplacer("TO O", "TO "+at(app.User).String(), "TO C", "TO "+at(pair.Clone).String(),
+				words := strings.NewReplacer("TO O", "TO "+at(app.User).String(), "FROM O", "FROM "+at(app.User).String(), "TO C", "TO "+at(pair.Clone).String(),
 					"USER C", "USER "+at(pair.Clone).String(), "R2", role+"2", " R ", " "+role+" ")
 				for _, sql := range strings.Split(c.setUp, "; ") {
 					s.run(t, words.Replace(sql))

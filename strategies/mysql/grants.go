@@ -511,14 +511,31 @@ func (r rights) removeRestrictions(of account) []statement {
 	return statements
 }
 
+// excepted are the privileges of r on *.* that are there with exceptions.
+func (r rights) excepted() rights {
+	found := rights{}
+	for x := range r.of(restriction) {
+		for _, name := range []string{x.name, allPrivileges} {
+			found[right{kind: privilege, name: name, object: "*.*"}] = r.has(name, "*.*")
+		}
+	}
+	maps.DeleteFunc(found, func(_ right, has bool) bool { return !has })
+	return found
+}
+
+// exceptions are the restrictions of r of some privileges on *.*.
+func (r rights) exceptions(some rights) rights {
+	found := r.of(restriction)
+	maps.DeleteFunc(found, func(x right, _ bool) bool {
+		return !some.has(x.name, "*.*") && !some.has(allPrivileges, "*.*")
+	})
+	return found
+}
+
 // lifted are the restrictions of r that an account with the rights of other has not. They are of privileges that this
 // one has everywhere: of any other, to lift the restriction would be to give the privilege.
 func (r rights) lifted(other rights) rights {
-	found := r.of(restriction).without(other)
-	maps.DeleteFunc(found, func(x right, _ bool) bool {
-		return !other.has(x.name, "*.*") && !other.has(allPrivileges, "*.*")
-	})
-	return found
+	return r.exceptions(other).without(other)
 }
 
 // addRestrictions gives the statements that make the exceptions.

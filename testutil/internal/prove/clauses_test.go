@@ -82,7 +82,7 @@ func clauses() []clause {
 			mysql + "entitlement.go", "if «marks[clone.host] != c.pair.Original» {", "false"},
 		{"entitlement: no clone is given SYSTEM_USER",
 			my, "enough to mark, of an original with SYSTEM_USER; nothing; through a superuser",
-			mysql + "entitlement.go", "if err != nil || «len(give) == 0 || left.isSystem()» {", "true"},
+			mysql + "entitlement.go", "if «len(give)+len(excepted) == 0» {", "true"},
 		{"entitlement: possession is of what the server stores",
 			my, "AWSPREVIOUS is stale; through",
 			mysql + "entitlement.go", "return «len(left) == 0»", "true"},
