@@ -291,6 +291,10 @@ func (s *session) takeBack(ctx context.Context, changes []change, was map[string
 	if _, err := s.do(context.WithoutCancel(ctx), operation{action: "taking a change back"}, commands...); err != nil {
 		return "The change is in memory and could not be taken back; a retry goes on from there"
 	}
+	if save != nil {
+		return "What it had changed is taken back, and all users are saved as they are now, also what others had " +
+			"changed and not saved"
+	}
 	return "Nothing was changed"
 }
 
