@@ -219,6 +219,48 @@ func TestConnectionsOfADroppedClone(t *testing.T) {
 	})
 }
 
+// TestConnectionsWithinARoutine: while a connection of a dropped account is within a routine of another, SHOW PROCESSLIST
+// names that one's definer; the performance schema, where it is on, names who has logged in. A superuser that may not
+// read that goes on, as where it is off.
+func TestConnectionsWithinARoutine(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		s = newServer(t, s.Name, map[string]string{"performance-schema": "ON"})
+		db := s.NewDatabase(t)
+		app, definer := s.user(t), s.user(t)
+		boss := s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*", "PROCESS ON *.*")
+		pair, p := pairOf(app.User), password()
+		clone := at(pair.Clone).String()
+		holder, err := s.Admin(t.Context())
+		ok(t, err)
+		defer holder.Close()
+		held, err := holder.Conn(t.Context())
+		ok(t, err)
+		_, err = held.ExecContext(t.Context(), "DO GET_LOCK('within', 0)")
+		ok(t, err)
+		s.run(t, "CREATE USER "+clone+" IDENTIFIED BY '"+p.Reveal()+"'", "GRANT EXECUTE ON "+db+".* TO "+clone,
+			"CREATE DEFINER="+at(definer.User).String()+" PROCEDURE "+db+".p() SQL SECURITY DEFINER DO GET_LOCK('within', 60)",
+			"GRANT EXECUTE ON "+db+".* TO "+at(definer.User).String())
+		id, conn := s.connected(t, withPassword(s.login(pair.Clone, ""), p))
+		done := make(chan error, 1)
+		go func() {
+			_, err := conn.ExecContext(t.Context(), "CALL "+db+".p()")
+			done <- err
+		}()
+		for s.ask(t, "SELECT USER FROM information_schema.PROCESSLIST WHERE ID = "+id) != definer.User && t.Context().Err() == nil {
+		}
+		s.run(t, "DROP USER "+clone)
+		_, dry := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+		for _, err := range []error{dry, engine().EnsureClone(t.Context(), s.superuser(), pair, password())} {
+			wants(t, err, rotator.KindNotEntitled, "connection "+id+" from 127.0.0.1, which is open (KILL "+id+")")
+		}
+		_, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+		ok(t, err)
+		s.kill(t, id)
+		<-done
+		ok(t, engine().EnsureClone(t.Context(), s.superuser(), pair, password()))
+	})
+}
+
 // TestWhatNoRotationGives: until the clone has SYSTEM_USER, CREATE USER is enough to give another account its name, to
 // which a GRANT would go then; or the original's, by which exceptions from a privilege go (AS). So none is sent, whatever
 // proves the pair; what an administrator is told to do instead is followed by rotations.
