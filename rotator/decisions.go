@@ -12,7 +12,7 @@ const (
 	CredentialWorks    CredentialState = "works"    // the strategy used it, and it worked
 	CredentialRejected CredentialState = "rejected" // the database answered, and did not accept it
 	CredentialBlocked  CredentialState = "blocked"  // the database lets this account in with no password
-	// CredentialRight: a superuser sees that its password is the one set, and its user is let in with none now.
+	// CredentialRight: a superuser sees that its password is the one set, and no login by it succeeds now.
 	CredentialRight       CredentialState = "right but blocked"
 	CredentialInvalid     CredentialState = "invalid"      // its value is none that could log in anywhere
 	CredentialOtherTarget CredentialState = "other target" // of another target than AWSCURRENT: it was not sent
@@ -79,6 +79,8 @@ type situation struct {
 	otherUser bool
 	// unusable: AWSCURRENT logs in, and clients cannot work with it, or any password would log in.
 	unusable bool
+	// readOnly: the server takes no changes, and does not have the password of AWSCURRENT, or not yet.
+	readOnly bool
 	// foreign: the secret is configured for another function, or its engine is not the
 	// one that this function rotates.
 	foreign bool
@@ -123,6 +125,7 @@ type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
 	setUp, unusable, otherUser         []bool
+	readOnly                           []bool
 	previousFirst                      []bool
 	attempt                            []attempt
 
@@ -153,7 +156,7 @@ func (r rule) matches(s situation) bool {
 	return matchesAny(r.current, s.current) && matchesAny(r.pending, s.pending) && matchesAny(r.previous, s.previous) &&
 		matchesAny(r.stale, s.stale) && matchesAny(r.copied, s.copied) && matchesAny(r.foreign, s.foreign) &&
 		matchesAny(r.rotationOn, s.rotationOn) &&
-		matchesAny(r.setUp, s.setUp) && matchesAny(r.unusable, s.unusable) &&
+		matchesAny(r.setUp, s.setUp) && matchesAny(r.unusable, s.unusable) && matchesAny(r.readOnly, s.readOnly) &&
 		matchesAny(r.otherUser, s.otherUser) && matchesAny(r.previousFirst, s.previousFirst) &&
 		matchesAny(r.attempt, s.attempt)
 }
@@ -325,6 +328,11 @@ func decisionTable() []rule {
 		{pending: is(CredentialUnknown), action: ActionInvestigate,
 			reason:  "AWSCURRENT does not work, and AWSPENDING could not be tested: do ",
 			besides: "what its line names, then run status again"},
+		{readOnly: yes, action: ActionInvestigate,
+			reason: "AWSCURRENT does not work, and the server is read-only: its accounts may be behind, as those of " +
+				"a replica that has stopped, or of a restored backup. Look at the host in the secret and at its " +
+				"replication first. Until then set no password, and move no label. Do ",
+			besides: "what the lines above name, then run status again"},
 		{previous: is(CredentialWorks), action: ActionRollBack,
 			reason: "AWSPREVIOUS works, AWSCURRENT does not. A value was stored that the database was never given, " +
 				"or that is none (not JSON, or no password in it); or the database has another password (restored " +

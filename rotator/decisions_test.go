@@ -68,6 +68,11 @@ func asStored() []situation {
 		direct.pooled = true
 		all = append(all, direct)
 	}
+	for _, s := range slices.Clone(all) {
+		if s.readOnly = true; s.current == CredentialRejected || s.current == CredentialBlocked {
+			all = append(all, s)
+		}
+	}
 	return all
 }
 
@@ -100,6 +105,9 @@ func TestDecisions(t *testing.T) {
 				wrong("what was changed in the meantime would be lost")
 			}
 		case ActionRollBack:
+			if s.readOnly && s.previous == CredentialWorks {
+				wrong("the accounts of that server may be behind")
+			}
 			if s.previous != CredentialWorks && !(s.previous == CredentialRight && s.current == CredentialRejected) ||
 				s.current == CredentialWorks {
 				wrong("AWSCURRENT would move to a version that was not seen to log in, or away from one that does")
@@ -132,6 +140,9 @@ func TestDecisions(t *testing.T) {
 				wrong("all is not well")
 			}
 		case ActionResetPassword:
+			if s.readOnly {
+				wrong("it would be set there alone, if at all")
+			}
 			for _, state := range []CredentialState{s.current, s.pending, s.previous} {
 				if state == CredentialWorks || state == CredentialUnknown || state == CredentialBlocked ||
 					state == CredentialRight && s.current == CredentialRejected {
@@ -150,7 +161,7 @@ func TestDecisions(t *testing.T) {
 			direct := s
 			direct.pooled = false
 			if !open(s.current) && !open(s.pending) && !open(s.previous) && !s.foreign && s.attempt != attemptFails && !s.unusable &&
-				!(s.pooled && decide(direct).action == ActionDiscard) {
+				!s.readOnly && !(s.pooled && decide(direct).action == ActionDiscard) {
 				wrong("there is nothing to wait for")
 			}
 		case ActionStoreCredentials:
@@ -182,7 +193,7 @@ func TestNoRowIsForNothing(t *testing.T) {
 func TestEveryWayLeadsOut(t *testing.T) {
 	for _, start := range scenes() {
 		s := start
-		known := s.attempt != attemptFails // and nothing is left for people to fix first
+		known := s.attempt != attemptFails && !s.readOnly // and nothing is left for people to fix first
 		for _, state := range []CredentialState{s.current, s.pending, s.previous} {
 			known = known && state != CredentialUnknown && state != CredentialNotTested && state != CredentialBlocked &&
 				state != CredentialRight

@@ -57,6 +57,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 
 // decide finds what to do, and tries what that needs: for the answer may then be another.
 func (c *diagnoser) decide(ctx context.Context) rule {
+	c.testHost(ctx, decide(c.situation(ctx)).action)
 	c.tryAction(ctx, decide(c.situation(ctx)).action)
 	return decide(c.situation(ctx))
 }
@@ -99,6 +100,9 @@ type diagnoser struct {
 	attempt attempt
 	// unusable is why clients cannot work with AWSCURRENT, which logs in, or why anything would log in; nil: neither.
 	unusable error
+	// readOnly is how a server says that it takes no changes which lets another version in than AWSCURRENT, or a
+	// superuser who sees that AWSCURRENT has another password; nil: it takes them, or that was not found out.
+	readOnly error
 	// cannotMove: the function is denied what recover needs, which toMove mends.
 	cannotMove bool
 	toMove     []Fix
@@ -215,6 +219,26 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	}
 }
 
+// testHost looks whether the server is read-only that lets AWSPREVIOUS in, and AWSCURRENT not: a replica that has
+// stopped, or a restored backup, has older passwords than its primary.
+func (c *diagnoser) testHost(ctx context.Context, a Action) {
+	current, _, previous := c.labeledVersions()
+	l := c.probes[previous]
+	tester, ok := c.Strategy.(UseTester)
+	if !ok || c.readOnly != nil || a != ActionRollBack || c.probes[current].state == CredentialInvalid ||
+		l.state != CredentialWorks {
+		return
+	}
+	_, err := tester.TestUse(ctx, c.rotationWithoutLog(l.value, secret.Document{}))
+	if !errors.Is(err, KindReadOnly) {
+		return
+	}
+	c.readOnly = err
+	c.noteFix(previous, briefly(err), append(FixesOf(err), Fix{By: ByShell,
+		For: "if a failover or a restored backup has lost changes, and this host is to be the primary, after that",
+		Run: c.labelMove(a).cliCommand(c.meta.ARN)}))
+}
+
 // first is the version to test first: the one that the event names, or the one that
 // its action would move AWSCURRENT to.
 func (c *diagnoser) first() string {
@@ -278,10 +302,19 @@ func (c *diagnoser) explain(ctx context.Context) {
 	}
 	r := c.rotationWithoutLog(c.probes[current].value, secret.Document{})
 	causes, err := explainer.ExplainRejected(ctx, r, values...)
+	if errors.Is(err, KindReadOnly) && causes != nil {
+		c.readOnly = err
+		c.noteFix(current, briefly(err), FixesOf(err))
+		err = nil
+	}
 	if err != nil {
 		c.superuserFails = true
+		var first []Fix // what lets clients in, where the server itself has said it
+		if l := c.probes[current]; l.state == CredentialBlocked {
+			first = FixesOf(l.err)
+		}
 		c.noteFix(current, "the superuser could not be asked why (mend that first and run status again, which then "+
-			"names the cause): "+briefly(err), FixesOf(err))
+			"names the cause): "+briefly(err), append(first, FixesOf(err)...))
 		return
 	}
 	c.superuserFails = slices.ContainsFunc(causes, func(cause RejectionCause) bool { return cause.ByAdministrator })
@@ -318,6 +351,11 @@ func (c *diagnoser) explain(ctx context.Context) {
 		c.probes[id] = l
 		if cause.Right && !unknown {
 			c.testRight(ctx, id, current)
+			// To set the password that is set already would change nothing.
+			if l = c.probes[id]; id == current && l.state == CredentialRejected {
+				l.state = CredentialRight
+				c.probes[id] = l
+			}
 		}
 		if proven {
 			c.note(current, "the password of "+strings.Join(c.meta.Labels[id], "+")+" is the one set")
@@ -660,6 +698,7 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 		attempt:    c.attempt,
 		foreign:    c.other != "",
 		unusable:   c.unusable != nil,
+		readOnly:   c.readOnly != nil,
 		// where it is AWSCURRENT's version, too, no row asks
 		previousFirst: previous != "" && c.first() == previous,
 	}

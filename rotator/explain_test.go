@@ -111,7 +111,7 @@ func TestWhatASuperuserSeesOfAPassword(t *testing.T) {
 	}{
 		"another":                         {rejected, limited, []RejectionCause{another, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "sees why: another", "sees why: another", "SET app TOO"},
 		"right":                           {rejected, limited, []RejectionCause{another, right}, [2]CredentialState{CredentialRejected, CredentialWorks}, "the password of AWSPENDING is the one set", "the superuser sees: this very password", "SET app TOO"},
-		"right, rejected":                 {rejected, rejected, []RejectionCause{right, another}, [2]CredentialState{CredentialRejected, CredentialRejected}, "this very password. The server's log says", "another", "SET app TOO"},
+		"right, rejected":                 {rejected, rejected, []RejectionCause{right, another}, [2]CredentialState{CredentialRight, CredentialRejected}, "this very password. The server's log says", "another", "SET app TOO"},
 		"blocked, another":                {blocked, probe{}, []RejectionCause{another}, [2]CredentialState{CredentialRejected, ""}, "sees why: another", "", "SET app TOO"},
 		"blocked, right":                  {blocked, probe{}, []RejectionCause{right}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app >PASSWORD"},
 		"blocked, and why":                {blocked, probe{}, []RejectionCause{{Text: "it has expired", Blocked: true}}, [2]CredentialState{CredentialBlocked, ""}, "", "", "SET app >PASSWORD"},

@@ -2,7 +2,9 @@ package strategies
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -103,5 +105,11 @@ func explainRejected(ctx context.Context, e Engine, r rotator.Rotation, fallback
 		return nil, err
 	}
 	causes, err := x.Explain(ctx, superuser, logins...)
+	tester, ok := e.(UseTester)
+	if ok && slices.ContainsFunc(causes, func(c rotator.RejectionCause) bool { return c.Reset != "" }) {
+		if _, use := tester.TestUse(ctx, superuser); errors.Is(use, rotator.KindReadOnly) {
+			return causes, use
+		}
+	}
 	return causes, staleSuperuser(e, superuser, err)
 }

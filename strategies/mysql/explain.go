@@ -122,12 +122,30 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 			continue
 		}
 		met, _ := serving(slices.Concat(anonymous, accountsOnly(own)), host)
+		if login.TLS.Disabled {
+			demands, err := s.row(ctx, operation{action: "looking up whether the server demands TLS"}, demandsTLSNow)
+			if err != nil {
+				return nil, err
+			}
+			if demands[0] == "1" {
+				causes[i] = rotator.RejectionCause{Invalid: true, Remedy: removeNoTLS,
+					Text: `the server takes connections with TLS only (require_secure_transport), and "ssl": false in ` +
+						"the secret turns it off"}
+				continue
+			}
+		}
 		if err := s.noDatabase(ctx, login.Database, met, own, partners, &causes[i]); err != nil {
 			return nil, err
 		}
 	}
 	return causes, nil
 }
+
+// demandsTLSNow: MariaDB until 10.x answers to a login without TLS as to a wrong password.
+const (
+	demandsTLSNow = "SELECT @@GLOBAL.require_secure_transport"
+	removeNoTLS   = `remove "ssl": false from the secret`
+)
 
 // TestUse implements strategies.UseTester, as Engine does.
 func (m MariaDB) TestUse(ctx context.Context, login strategies.Login) (string, error) {
@@ -442,11 +460,11 @@ func obstacle(login strategies.Login, host string, own, anonymous []accountRow) 
 		remedy = rotator.Sentencef("%s", fix("ALTER USER %s ACCOUNT UNLOCK", met))
 	case met.demandsTLS(login):
 		blocks = fmt.Sprintf(`account %s demands TLS, and "ssl": false in the secret turns it off`, met)
-		remedy = rotator.Sentencef(`remove "ssl": false from the secret`)
+		remedy = rotator.Sentencef(removeNoTLS)
 	case met.require != "REQUIRE NONE" && met.require != "REQUIRE SSL":
 		without := ""
 		if login.TLS.Disabled {
-			without = `, and remove "ssl": false from the secret`
+			without = ", and " + removeNoTLS
 		}
 		blocks = fmt.Sprintf("account %s demands a client certificate (%s), of which this function has none", met,
 			met.require)

@@ -12,6 +12,29 @@ import (
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
+// TestASuperuserSeesThatTheServerDemandsTLS: to a login without it, MariaDB 10.5 answers as to a wrong password.
+func TestASuperuserSeesThatTheServerDemandsTLS(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"mariadb-10.5", "mysql-9.7"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := server{dbserver.NewMySQL(t, dbserver.MySQLOptions{Name: name,
+				TLS: &dbserver.TLS{Names: []string{"127.0.0.1"}}})}
+			e := engine()
+			e.Roots = s.CAs
+			app := with(s.user(t), func(l *strategies.Login) { l.TLS.Disabled = true })
+			s.run(t, "SET GLOBAL require_secure_transport = ON")
+			causes, err := e.Explain(t.Context(), s.superuser(), app)
+			ok(t, err)
+			if c := causes[0]; !c.Invalid || c.Right || c.Reset != "" || c.Remedy != `remove "ssl": false from the secret` {
+				t.Errorf("%+v", c)
+			}
+			app.TLS.Disabled = false
+			ok(t, e.Ping(t.Context(), app))
+		})
+	}
+}
+
 // TestASuperuserSeesWhyALoginIsRejected: what it says mends it is run as it stands, and the login is accepted.
 func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {

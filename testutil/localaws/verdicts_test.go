@@ -814,6 +814,34 @@ var scenes = map[string]func(*scene){
 		s.readOnly()
 		s.says = "recommended action: investigate"
 	},
+	"the host is read-only and behind, and AWSPREVIOUS works": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()), awsemu.Value{})
+		s.readOnlyServer()
+		s.says = "recommended action: investigate"
+	},
+	"the host is a standby and behind, and AWSPREVIOUS works": func(s *scene) {
+		s.only("postgres")
+		right := s.has(s.user)
+		there := []any{"port", s.standby()}
+		s.stuck(aws.Bool(true), s.value(s.user, right, there...), s.value(s.user, s.canary(), there...), awsemu.Value{})
+		s.says, s.names = "recommended action: investigate", "Use the primary (RDS: the writer endpoint) as host"
+		s.fix = func() { s.put(s.value(s.user, right)) }
+	},
+	"the host is a replica and behind, and AWSPREVIOUS works": func(s *scene) {
+		s.only("valkey")
+		s.stuck(aws.Bool(true), s.value(s.user, s.has(s.user)), s.value(s.user, s.canary()), awsemu.Value{})
+		s.replica(awsemu.Value{})
+		s.says, s.names = "recommended action: investigate", "if the primary is lost, to make"
+		s.fix = func() { s.exec("REPLICAOF NO ONE") }
+	},
+	"the host is read-only, nothing stored works, and a superuser is at hand": func(s *scene) {
+		s.my()
+		s.has(s.user)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.canary(), "masterarn", s.superuser()), awsemu.Value{})
+		s.readOnlyServer()
+		s.says = "recommended action: investigate"
+	},
 	"an hourly limit, once a password is pending": func(s *scene) {
 		s.my()
 		s.hourly("MAX_CONNECTIONS_PER_HOUR 1")
@@ -1186,12 +1214,7 @@ var scenes = map[string]func(*scene){
 	"the host became a standby": func(s *scene) {
 		s.only("postgres")
 		right := s.has(s.user)
-		standby, err := s.db.(postgres).Standby(s.t.Context())
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.t.Cleanup(func() { standby.Close() }) //nolint:errcheck // a throwaway copy
-		s.stuck(aws.Bool(true), s.value(s.user, right), s.value(s.user, right, "port", standby.Port), awsemu.Value{})
+		s.stuck(aws.Bool(true), s.value(s.user, right), s.value(s.user, right, "port", s.standby()), awsemu.Value{})
 		s.says = "it is a standby: clients can read there and not write"
 		s.names, s.fix = "if AWSCURRENT has a wrong port, to move the label back", func() {
 			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
@@ -1779,9 +1802,25 @@ func (s *scene) readOnly() {
 	s.t.Helper()
 	s.my()
 	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+	s.readOnlyServer()
+}
+
+func (s *scene) readOnlyServer() {
+	s.t.Helper()
 	s.exec("SET GLOBAL read_only = ON")
 	s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL read_only = OFF") })
 	s.names, s.fix = "or where it is the primary, SET GLOBAL read_only = OFF", func() { s.exec("SET GLOBAL read_only = OFF") }
+}
+
+// standby makes a standby of the server, and gives its port.
+func (s *scene) standby() int {
+	s.t.Helper()
+	standby, err := s.db.(postgres).Standby(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { standby.Close() }) //nolint:errcheck // a throwaway copy
+	return standby.Port
 }
 
 // hourly makes a secret of one user with a pending password, and uses up a limit that its account has for an hour.
