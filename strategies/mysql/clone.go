@@ -657,8 +657,7 @@ func (s *session) notKnown(ctx context.Context, of account) error {
 		return err
 	}
 	if len(rows) == 0 {
-		return s.errorf(rotator.KindConflict, "account %s is not there any more: another session has dropped or "+
-			"renamed it just now. See which one does, and rotate again", of)
+		return s.gone(of)
 	}
 	why := changedByHand
 	if s.mariadb {
@@ -666,6 +665,11 @@ func (s *session) notKnown(ctx context.Context, of account) error {
 	}
 	return s.errorf(rotator.KindMisconfigured, "the tables of mysql have an account %s, and the server knows none: %s",
 		of, why)
+}
+
+func (s *session) gone(of account) error {
+	return s.errorf(rotator.KindConflict, "account %s is not there any more: another session has dropped or "+
+		"renamed it just now. See which one does, and rotate again", of)
 }
 
 func grantsOf(a account) string { return "SHOW GRANTS FOR " + a.String() }
@@ -901,23 +905,26 @@ func (c *cloneSync) dryRunAccounts(ctx context.Context, _ []accountRow, sample s
 
 // dryRunCreate tries whether accounts can be created, where some are missing. On MySQL, CREATE USER is the privilege
 // that dryRunAccounts has tried.
-func (c *cloneSync) dryRunCreate(ctx context.Context, existing []accountRow, sample secret.Password) error {
+func (c *cloneSync) dryRunCreate(ctx context.Context, existing []accountRow, _ secret.Password) error {
 	if c.inUse() || len(existing) == len(c.originals) || !c.mariadb {
 		return nil
 	}
 	// An account that is there already cannot be created, and the server looks at the
 	// right first. (For ALTER USER it would make do with UPDATE on mysql.*, and IF NOT
 	// EXISTS would leave a line in the binary log.)
+	// And if it is gone just now, none is created with what is no hash.
 	st := operation{action: fmt.Sprintf("dry run of creating %q", c.pair.Clone), sensitive: true, limit: c.limit}
-	err := c.execRaw(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD "+
-		quoteText(nativeHash(sample)))
+	err := c.execRaw(ctx, "CREATE USER "+c.originals[0].String()+" IDENTIFIED BY PASSWORD 'x'")
 	switch {
 	case errorNumber(err) == 1396:
 		return nil
+	case errorNumber(err) == 1372, c.strict(err):
+		return c.gone(c.originals[0].account)
 	case err == nil:
-		return c.errorf(rotator.KindConflict, "account %s was dropped in the meantime, and a dry run has created it "+
-			"again, without privileges and with a random password that is not stored: another session manages the "+
-			"same accounts", c.originals[0])
+		return c.errorf(rotator.KindConflict, "account %s was not there any more, and a dry run has created it, "+
+			"without privileges and with a password that is stored nowhere: another session changes the same "+
+			"accounts. See which one does, and if nothing was done with that account since, %s", c.originals[0],
+			c.fix("DROP USER %s", c.originals[0]))
 	}
 	return c.denied(ctx, st, err, c.grantToCreate(), "")
 }

@@ -165,6 +165,28 @@ func TestAllPrivileges(t *testing.T) {
 	})
 }
 
+// TestTheDryRunOfCreatingMakesNoAccount: MariaDB is told to create an account that is there, and says so. Where it was
+// renamed just before that, none is made, which the pending password would let in; nor where a plugin judges passwords.
+func TestTheDryRunOfCreatingMakesNoAccount(t *testing.T) {
+	onOwnMariaDB(t, nil, func(t *testing.T, s server) {
+		for _, judge := range []string{"", "INSTALL SONAME 'simple_password_check'"} {
+			app := s.user(t)
+			if judge != "" {
+				s.run(t, judge)
+			}
+			c, err := engine().beginClone(t.Context(), s.superuser(), pairOf(app.User), true)
+			ok(t, err)
+			defer c.close()
+			ok(t, c.dryRunCreate(t.Context(), nil, password()))
+			s.run(t, "RENAME USER "+at(app.User).String()+" TO "+at(app.User+"_1").String())
+			wants(t, c.dryRunCreate(t.Context(), nil, password()), rotator.KindConflict, "is not there any more")
+			if n := s.ask(t, "SELECT COUNT(*) FROM mysql.user WHERE User = "+quoteText(app.User)); n != "0" {
+				t.Errorf("%s accounts were created", n)
+			}
+		}
+	})
+}
+
 // TestPartialRevokes: MySQL's exceptions from global privileges.
 func TestPartialRevokes(t *testing.T) {
 	t.Parallel()
