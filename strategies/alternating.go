@@ -265,7 +265,8 @@ func (a AlternatingUsers) NotInDryRun(ctx context.Context, r rotator.Rotation) (
 // TestUse implements rotator.UseTester. A clone that an original is to have rights from is looked at too, and whether a
 // rotation would overwrite what one of the two alone may do.
 func (a AlternatingUsers) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
-	if remark, err = testUse(ctx, a.Engine, r, a.SuperuserSecretARN); err != nil || a.rotateOnly(r.Current) {
+	remark, err = testUse(ctx, a.Engine, r, a.SuperuserSecretARN, !a.rotateOnly(r.Current))
+	if err != nil || a.rotateOnly(r.Current) {
 		return remark, err
 	}
 	login, pair, err := a.Engine.Traits().parseCurrent(r)

@@ -140,11 +140,11 @@ type CloneTester interface {
 // PairTester is an optional ability of a CloningEngine that gives both users of a pair the same: to see, as superuser,
 // that clients of the user in use may do nothing, on one of its hosts perhaps, and what the other of its pair may do,
 // or it itself on another host, with what gives them that. superuser.For has the password of the user in use, and the
-// other user need not be there. "": it lacks nothing that is known. It changes nothing, and is for people who ask for
-// status.
+// other user need not be there. "": it lacks nothing that is known. Of a user that may do something, the remark says
+// what else the other one may, unless pair.PasswordOnly. It changes nothing, and is for people who ask for status.
 type PairTester interface {
 	CloningEngine
-	TestPair(ctx context.Context, superuser Login, pair Pair) (lacks rotator.Sentence, err error)
+	TestPair(ctx context.Context, superuser Login, pair Pair) (lacks rotator.Sentence, remark string, err error)
 }
 
 // PairComparer is an optional ability of a CloningEngine whose clone has what it may do from its original alone: to

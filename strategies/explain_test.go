@@ -181,11 +181,11 @@ type comparing struct {
 
 func (comparing) TestUse(context.Context, strategies.Login) (string, error) { return "nothing", nil }
 
-func (c comparing) TestPair(_ context.Context, superuser strategies.Login, pair strategies.Pair) (rotator.Sentence, error) {
+func (c comparing) TestPair(_ context.Context, superuser strategies.Login, pair strategies.Pair) (rotator.Sentence, string, error) {
 	if superuser.User != "boss" || pair.InUse() != "app" {
-		return rotator.Sentence{}, errors.New("another superuser, or another pair")
+		return rotator.Sentence{}, "", errors.New("another superuser, or another pair")
 	}
-	return c.lacks, nil
+	return c.lacks, "", nil
 }
 
 // TestASuperuserComparesAPair where a remark is all that the user in use can be told of itself. What it lacks is a

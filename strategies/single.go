@@ -234,5 +234,5 @@ func (s SingleUser) TestUse(ctx context.Context, r rotator.Rotation) (remark str
 	if s.ThroughSuperuser {
 		arn = s.SuperuserSecretARN
 	}
-	return testUse(ctx, s.Engine, r, arn)
+	return testUse(ctx, s.Engine, r, arn, false)
 }

@@ -12,6 +12,7 @@ package strategies
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -92,8 +93,10 @@ func notInDryRun(ctx context.Context, e Engine, r rotator.Rotation, superuser bo
 }
 
 // testUse implements rotator.UseTester for the strategies. A superuser, where there is one, sees more than the user in
-// use can be told of itself. That it cannot be asked is no finding.
-func testUse(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN string) (remark string, err error) {
+// use can be told of itself. That it cannot be asked is no finding. clones says that a rotation gives both users of the
+// pair the same.
+func testUse(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN string, clones bool) (remark string,
+	err error) {
 	tester, ok := e.(UseTester)
 	if !ok {
 		return "", nil
@@ -113,16 +116,18 @@ func testUse(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN stri
 		return remark, nil
 	}
 	superuser, _, err := superuserLogin(ctx, t, r, fallbackARN, login, pair.InUse(), pair.Target)
+	pair.PasswordOnly = !clones
 	var lacks rotator.Sentence
+	var differ string
 	if err == nil {
 		superuser.For.Passwords = passwordsOf(func() (Login, error) { return login, nil })
-		lacks, err = pairs.TestPair(ctx, superuser, pair)
+		lacks, differ, err = pairs.TestPair(ctx, superuser, pair)
 	}
 	switch {
 	case err != nil && remark != "":
 		return remark + "; the superuser could not be asked: " + err.Error(), nil
 	case err != nil || lacks.Text == "":
-		return remark, nil
+		return strings.Trim(remark+"; "+differ, "; "), nil
 	}
 	return "", rotator.WithFix(fmt.Errorf("%w: %s", rotator.KindPrivilege, lacks), "", lacks.Fixes...)
 }

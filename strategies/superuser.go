@@ -169,12 +169,18 @@ func checkIsEndpoint(ctx context.Context, r rotator.Rotation, superuser secret.D
 // staleSuperuser adds to a rejected login of the superuser which secret holds its password, and how to find the cause
 // and mend it: status of the secret that rotates says nothing of that one.
 func staleSuperuser(e Engine, superuser Login, err error) error {
-	if !errors.Is(err, rotator.KindLoginRejected) {
-		return err
-	}
 	arn := superuser.For.secretARN
-	var advice strings.Builder
 	var fixes []rotator.Fix
+	if !errors.Is(err, rotator.KindLoginRejected) {
+		for _, fix := range rotator.FixesOf(err) { // a password that has expired is given once more
+			if strings.Contains(fix.Run, "'PASSWORD'") && strings.Contains(fix.Run, superuser.User) {
+				fix.PasswordOf = "AWSCURRENT of " + arn
+				fixes = append(fixes, fix)
+			}
+		}
+		return rotator.WithFix(err, "", fixes...)
+	}
+	var advice strings.Builder
 	if x, ok := e.(Explainer); ok {
 		fixes = x.Inquiry(superuser.User)
 	}

@@ -31,6 +31,8 @@ type Cause struct {
 	// Fix is the statement that mends it, whole, with the same names in it; "": there is no single one.
 	// For is what it is for, where it is to mend nothing itself, and Note what to know before it is run.
 	Fix, For, Note string
+	// Before shows what Fix overwrites, so that it can be kept.
+	Before []rotator.Fix
 	// Remedy is what {remedy} is in the tables, in words; "": the privilege that was missing.
 	Remedy string
 	// Lines are what else is to be run, each with what it is for.
@@ -119,7 +121,7 @@ func (c Cause) WithFix(err error, login strategies.Login, quote func(string) str
 	if c.Fix == "" && strings.Contains(c.Text, "{remedy}") {
 		return rotator.WithFix(err, "", remedy.Fixes...)
 	}
-	var fixes []rotator.Fix
+	fixes := slices.Clone(c.Before)
 	if c.Fix != "" {
 		fix := strategies.Fix(login, c.names(login, quote).Replace(c.Fix))
 		fix.For, fix.Note = c.For, c.names(login, quote).Replace(c.Note)

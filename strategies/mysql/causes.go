@@ -22,7 +22,8 @@ const (
 	giveMariaDB = "ALTER USER {user}@`%` IDENTIFIED VIA mysql_native_password USING PASSWORD('PASSWORD')"
 	toMySQL     = giveMySQL + ", " + typed
 	toMariaDB   = giveMariaDB + ", " + typed
-	typed       = "with the password of the version that is for {user}, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD"
+	typed       = "with the password of " + ofVersion + ", in place of PASSWORD"
+	ofVersion   = "the version that is for {user}, AWSCURRENT or AWSPREVIOUS"
 	typedHere   = "with this version's password in place of PASSWORD"
 	unsaid      = "the server did not accept the login, and does not say why: "
 	rejection   = "the password is wrong, there is no " +
@@ -34,8 +35,12 @@ const (
 	socket     = "the account logs in by unix_socket, on the server's own machine, "
 )
 
-// typedUser is the user of the login in Lines, as a string constant.
-const typedUser = "{'user'}"
+// typedUser is the user of the login in Lines and Before, as a string constant, and twice is two times the limit that
+// an answer names.
+const (
+	typedUser = "{'user'}"
+	twice     = "TWICE-THE-LIMIT"
+)
 
 // lockedOnes shows which account of the user to unlock, where the one for every host is not it.
 func lockedOnes(query string) []rotator.Fix {
@@ -126,6 +131,8 @@ func Causes() []dial.Cause {
 				"ends them all: as a user with CONNECTION_ADMIN or SUPER (MariaDB: CONNECTION ADMIN), SHOW GLOBAL " +
 				"VARIABLES LIKE 'init_connect', and bring back what it names, or {fix}, and " +
 				"in the server's configuration too (my.cnf, a parameter group). The server's log has its error",
+			Before: []rotator.Fix{{By: rotator.ByAdministrator, Run: "SHOW GLOBAL VARIABLES LIKE 'init_connect'",
+				For: "to see what it does", Note: "keep what it shows: what comes next overwrites it"}},
 			Fix: "SET GLOBAL init_connect = ''"},
 		{Codes: []string{"1049"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or leave it out"},
@@ -153,11 +160,14 @@ func Causes() []dial.Cause {
 			OfAccount: true,
 			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, {fix}, or with a " +
 				"higher one. " + noSlot,
-			Fix: "ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS 0", Note: itsHost},
+			Fix: "ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS " + twice, Note: itsHost},
 		// These pass too, but within an hour.
 		{Codes: []string{"1226"}, Kind: rotator.KindTooManyConnections, Public: true, OfAccount: true,
 			Text: "the account {user} has used up what the limit below gives it for an hour: {fix}, or with " +
 				"higher ones, or wait an hour",
+			Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see the limits that there are",
+				Run: "SELECT Host, max_questions, max_updates, max_connections FROM mysql.user WHERE User = " +
+					typedUser, Note: "keep what it shows: what comes next takes each limit of an hour away"}},
 			Fix: "ALTER USER {user}@`%` WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 " +
 				"MAX_CONNECTIONS_PER_HOUR 0", Note: itsHost},
 		{Codes: []string{"1021", "1037", "1041", "1114", "1135"}, Kind: rotator.KindInternal, Early: true,

@@ -614,6 +614,28 @@ type granted struct {
 }
 
 func (s *session) readGrants(ctx context.Context, of account) (rights, string, error) {
+	found, defaultRole, err := s.readRights(ctx, of)
+	if err != nil || s.mariadb || of.role {
+		return found, defaultRole, err
+	}
+	st := operation{action: "looking up the default roles of " + of.String(), sensitive: true,
+		remedy: rotator.Sentencef(asAdministrator+"%s", s.grantToSee())}
+	table, err := s.query(ctx, st, defaultRolesOf(of))
+	if err != nil {
+		return nil, "", err
+	}
+	var roles []string
+	for _, row := range table {
+		roles = append(roles, account{user: row[0], host: row[1]}.String())
+	}
+	if roles != nil {
+		defaultRole = strings.Join(roles, ", ")
+	}
+	return found, defaultRole, nil
+}
+
+// readRights reads what an account or a role may do, by one query. On MariaDB that has its default role, too.
+func (s *session) readRights(ctx context.Context, of account) (rights, string, error) {
 	st := operation{action: "looking up the privileges of " + of.String(), sensitive: true,
 		remedy: rotator.Sentencef(asAdministrator+"%s", s.grantToSee())}
 	table, err := s.query(ctx, st, grantsOf(of))
@@ -630,21 +652,6 @@ func (s *session) readGrants(ctx context.Context, of account) (rights, string, e
 	found, defaultRole, err := parseGrants(lines, of)
 	if err != nil {
 		return nil, "", s.errorf(rotator.KindInternal, "%v", err)
-	}
-	if s.mariadb || of.role {
-		return found, defaultRole, nil
-	}
-	st.action = "looking up the default roles of " + of.String()
-	table, err = s.query(ctx, st, defaultRolesOf(of))
-	if err != nil {
-		return nil, "", err
-	}
-	var roles []string
-	for _, row := range table {
-		roles = append(roles, account{user: row[0], host: row[1]}.String())
-	}
-	if roles != nil {
-		defaultRole = strings.Join(roles, ", ")
 	}
 	return found, defaultRole, nil
 }
@@ -809,6 +816,9 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 						"they get the former with the next rotation", original, is[0], clone, is[1]))
 				}
 			}
+		}
+		if differ := differ(clone, original, have, want); ok && c.inUse() && differ != "" {
+			warnings = append(warnings, strategies.Warn("%s", differ))
 		}
 		missing := want.missing(have)
 		if c.inUse() && len(missing) > 0 && clone.changeable() && !c.mariadb {

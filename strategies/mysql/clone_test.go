@@ -852,3 +852,57 @@ func TestClonesThatAnotherSessionChanges(t *testing.T) {
 		wants(t, errs["SHOW GRANTS"], rotator.KindConflict, "another session has dropped or renamed it")
 	})
 }
+
+// TestTheUserInUseLacksAPrivilege that the other one has: status and P9 say so, with what gives it back.
+func TestTheUserInUseLacksAPrivilege(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app := s.user(t, "SELECT, INSERT, DELETE ON "+db+".*")
+		there := pairOf(app.User)
+		s.ensure(t, there)
+		clone, original, shop := at(there.Clone).String(), at(app.User).String(), " ON `"+db+"`.* TO "
+		remark := func(pair strategies.Pair) string {
+			t.Helper()
+			lacks, remark, err := engine().TestPair(t.Context(), s.superuser(), pair)
+			if err != nil || lacks.Text != "" {
+				t.Errorf("%s, %v", lacks, err)
+			}
+			return remark
+		}
+		p9 := func(pair strategies.Pair) string {
+			t.Helper()
+			warnings, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			ok(t, err)
+			return texts(warnings)
+		}
+		s.run(t, "REVOKE INSERT, DELETE ON "+db+".* FROM "+clone)
+		give := "GRANT DELETE, INSERT" + shop + clone
+		for what, said := range map[string]string{"status": remark(back(there)), "P9": p9(back(there))} {
+			if !strings.Contains(said, give) || !strings.Contains(said, "the next rotation gives clients account "+original) {
+				t.Errorf("%s: %q", what, said)
+			}
+		}
+		if said := remark(there); said != "" { // the original is in use, and has all
+			t.Errorf("the original: %s", said)
+		}
+		alone := back(there)
+		if alone.PasswordOnly = true; remark(alone) != "" {
+			t.Errorf("a rotation that clones nothing: %s", remark(alone))
+		}
+		s.run(t, give, "REVOKE INSERT ON "+db+".* FROM "+original)
+		for _, pair := range []strategies.Pair{there, back(there)} {
+			said := remark(pair)
+			want := "GRANT INSERT" + shop + original
+			if pair.Target == pair.Original {
+				want = ""
+			}
+			if !strings.Contains(said, want) || want == "" && said != "" {
+				t.Errorf("next is %s: %q", pair.Target, said)
+			}
+		}
+		s.run(t, "GRANT INSERT ON *.* TO "+original)
+		if said := remark(there); said != "" {
+			t.Errorf("it has that on all databases: %s", said)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -71,6 +72,9 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 	case errors.As(err, &server):
 		c = causeOf(login, st, server)
 		kind, sentence = c.Kind, c.Sentence(login, quoteIdent, st.remedy)
+		if login.For != nil { // a superuser's, which the secret that rotates has no version for
+			sentence = strings.ReplaceAll(sentence, namedIn(ofVersion, login.User), "AWSCURRENT of its secret")
+		}
 		says := sentence
 		mark = func(err error) error { return c.WithFix(c.Mark(err, says), login, quoteIdent, st.remedy) }
 		cause = redactServerError(server, st, c)
@@ -214,8 +218,25 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 			Text: "{address} refused the connection before a password was sent, so that this says nothing of the " +
 				"password: a proxy in between, or something that is not MySQL. Check host and port in the secret"}
 	}
-	for i, line := range c.Lines {
-		c.Lines[i].Run = strings.ReplaceAll(line.Run, typedUser, typedText(login.User))
+	for _, lines := range [][]rotator.Fix{c.Before, c.Lines} {
+		for i, line := range lines {
+			lines[i].Run = strings.ReplaceAll(line.Run, typedUser, typedText(login.User))
+		}
 	}
+	c.Fix = strings.ReplaceAll(c.Fix, twice, twiceTheLimit(e.Message))
 	return c
+}
+
+// limitOf finds the limit in the server's words, which end in it in each of its languages.
+var limitOf = regexp.MustCompile(`: (\d+)\)$`)
+
+// twiceTheLimit is what an account is given in place of a limit that it has used up; 0, which is none, where the answer
+// does not say how high that is.
+func twiceTheLimit(message string) string {
+	if found := limitOf.FindStringSubmatch(message); found != nil {
+		if n, err := strconv.Atoi(found[1]); err == nil {
+			return strconv.Itoa(2 * n)
+		}
+	}
+	return "0"
 }

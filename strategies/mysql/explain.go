@@ -17,13 +17,16 @@ const cloneSuffix = "_clone"
 
 // Inquiry implements strategies.Explainer.
 func (Engine) Inquiry(users ...string) []rotator.Fix {
-	return inquiry("SELECT User, Host, plugin, ssl_type, account_locked, password_expired FROM mysql.user", users)
+	return inquiry("SELECT User, Host, plugin, ssl_type, @@require_secure_transport, account_locked, "+
+		"password_expired, password_last_changed FROM mysql.user", users)
 }
 
 // Inquiry implements strategies.Explainer.
 func (MariaDB) Inquiry(users ...string) []rotator.Fix {
-	return inquiry("SELECT User, Host, plugin, ssl_type, JSON_VALUE(Priv, '$.account_locked') AS account_locked, "+
-		"password_expired FROM mysql.user JOIN mysql.global_priv USING (User, Host)", users)
+	return inquiry("SELECT User, Host, plugin, ssl_type, @@require_secure_transport, "+
+		"JSON_VALUE(Priv, '$.account_locked') AS account_locked, password_expired, "+
+		"FROM_UNIXTIME(JSON_VALUE(Priv, '$.password_last_changed')) AS password_last_changed "+
+		"FROM mysql.user JOIN mysql.global_priv USING (User, Host)", users)
 }
 
 // inquiry says what the answer means. REQUIRE is a statement of its own: in one with ACCOUNT UNLOCK it has to
@@ -38,9 +41,11 @@ func inquiry(query string, users []string) []rotator.Fix {
 		Note: "of several accounts whose Host matches an address, the server takes the most specific: one that is " +
 			"another owner's, or has no name, hides the right one, so RENAME USER or DROP USER it and set no " +
 			"password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one + "@`%` REQUIRE SSL. " +
-			"With ANY, and \"ssl\": false in the secret, remove that there, and set no password. No row for the " +
-			"name: the account is renamed or dropped. No row whose Host matches: CREATE USER for one that does, and " +
-			"GRANT what it had"}, allNames()}
+			"With ANY, or @@require_secure_transport 1, and \"ssl\": false in the secret, remove that there, and set " +
+			"no password. No row for the name: the account is renamed or dropped. No row whose Host matches: CREATE " +
+			"USER for one that does, and GRANT what it had. Where another secret's rotation changed the password at " +
+			"password_last_changed, a line of its function's log of that time has the user as target.user"},
+		allNames()}
 	for _, user := range users {
 		create := strategies.Fix(strategies.Login{}, createStatement(user))
 		create.For, create.Note = ifDropped, "then GRANT it what it had, as its deployment or a backup says"
@@ -276,7 +281,6 @@ func (s *session) ofNoPassword(ctx context.Context, r accountRow) rotator.Senten
 // expiredSuperuser is the error of a superuser in the sandbox.
 func (s *session) expiredSuperuser() error {
 	reset := s.resetExpired()
-	reset.PasswordOf = rotator.LabelCurrent + " of the superuser secret"
 	history := ""
 	if reset.Note != "" {
 		history = " (" + reset.Note + ")"

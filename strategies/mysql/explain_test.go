@@ -229,7 +229,7 @@ func TestUsersThatWereMadeAgain(t *testing.T) {
 			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), turn, password())
 			wants(t, err, rotator.KindPrivilege, at(app.User).String()+" may do nothing but log in, as one that was dropped", "GRANT SELECT ON `"+db+"`.* TO "+at(app.User).String())
 		}
-		lacks, err := engine().TestPair(t.Context(), s.superuser(), pairOf(app.User))
+		lacks, _, err := engine().TestPair(t.Context(), s.superuser(), pairOf(app.User))
 		ok(t, err)
 		for _, fix := range lacks.Fixes {
 			if !strings.HasPrefix(fix.For, "if the two are a pair, and no other secret") {
@@ -239,7 +239,7 @@ func TestUsersThatWereMadeAgain(t *testing.T) {
 		}
 		s.alike(t, at(app.User), at(clone.User))
 		for _, turn := range []strategies.Pair{pairOf(app.User), back(pairOf(app.User))} {
-			if lacks, err = engine().TestPair(t.Context(), s.superuser(), turn); err != nil || lacks.Text != "" {
+			if lacks, _, err = engine().TestPair(t.Context(), s.superuser(), turn); err != nil || lacks.Text != "" {
 				t.Errorf("both have all: %s, %v", lacks, err)
 			}
 		}

@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,7 +14,7 @@ import (
 
 // TestPair implements strategies.PairTester, as Engine does.
 func (m MariaDB) TestPair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (rotator.Sentence,
-	error) {
+	string, error) {
 	return Engine(m).TestPair(ctx, superuser, pair)
 }
 
@@ -20,22 +22,22 @@ func (m MariaDB) TestPair(ctx context.Context, superuser strategies.Login, pair 
 // the one that there was, may do nothing. What it had its counterpart has still: one of its name for other hosts, or of
 // the other user of its pair.
 func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (lacks rotator.Sentence,
-	err error) {
+	remark string, err error) {
 	s, err := e.openForChange(ctx, superuser, nil)
 	if err != nil {
-		return lacks, err
+		return lacks, "", err
 	}
 	defer s.close()
 	if s.sandbox {
-		return lacks, s.expiredSuperuser()
+		return lacks, "", s.expiredSuperuser()
 	}
 	inUse, err := s.accounts(ctx, pair.InUse())
 	if err != nil {
-		return lacks, err
+		return lacks, "", err
 	}
 	others, err := s.accounts(ctx, pair.Target)
 	if err != nil {
-		return lacks, err
+		return lacks, "", err
 	}
 	for _, r := range inUse {
 		if !r.changeable() || !ofSecret(ctx, superuser, r) {
@@ -43,10 +45,51 @@ func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair s
 		}
 		lacks, err = s.lacks(ctx, r, slices.Concat(counterparts(r, inUse), counterparts(r, others)))
 		if err != nil || lacks.Text != "" {
-			return lacks, err
+			return lacks, "", err
 		}
+		i := slices.IndexFunc(others, func(other accountRow) bool { return other.host == r.host && !other.isRole })
+		if pair.PasswordOnly || i < 0 {
+			continue
+		}
+		have, _, err := s.grants(ctx, r.account)
+		if err != nil {
+			return lacks, "", err
+		}
+		want, _, err := s.readRights(ctx, others[i].account)
+		if err != nil {
+			return lacks, "", err
+		}
+		remark = cmp.Or(remark, differ(r, others[i], have, want))
 	}
-	return lacks, nil
+	return lacks, remark, nil
+}
+
+// differ says what an account in use lacks of what the account of the other user of its pair has, on the same host. ""
+// also where exceptions of partial_revokes make one GRANT more than the other had.
+func differ(r, other accountRow, have, want rights) string {
+	missing := want.missing(have)
+	maps.DeleteFunc(missing, func(x right, _ bool) bool {
+		return x.kind == privilege && (have.has(x.name, "*.*") || have.has(allPrivileges, "*.*"))
+	})
+	give := missing.grants(r.account)
+	if len(give) == 0 || len(want.of(restriction)) > 0 || len(have.of(restriction)) > 0 {
+		return ""
+	}
+	if len(give) > 20 { // which no person reads
+		return fmt.Sprintf("clients use account %s now, and account %s may do more: compare what SHOW GRANTS FOR "+
+			"shows of each", r, other)
+	}
+	lines := make([]string, len(give))
+	for i, statement := range give {
+		lines[i] = statement.text
+	}
+	then := "the next rotation gives clients account %s, which has it"
+	if other.user == r.user+cloneSuffix {
+		then = "the next rotation takes it from account %s, too"
+	}
+	return fmt.Sprintf("clients use account %s now, which lacks what account %s has, and "+then+". Unless that is how "+
+		"it is meant, as an administrator (%s), and %s: %s", r, other, other, administrators, ifPair,
+		strings.Join(lines, "; "))
 }
 
 // ofSecret says whether an account has the password of the secret that a superuser acts for, as far as that is known.

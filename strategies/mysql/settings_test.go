@@ -222,7 +222,7 @@ func TestAServerThatIsReadOnly(t *testing.T) {
 			ok(t, engine().Ping(t.Context(), app))
 			_, err := engine().Explain(t.Context(), boss, app)
 			ok(t, err)
-			_, err = engine().TestPair(t.Context(), boss, pair)
+			_, _, err = engine().TestPair(t.Context(), boss, pair)
 			ok(t, err)
 			s.run(t, "SET GLOBAL read_only = OFF")
 			ok(t, calls["superuser"]())

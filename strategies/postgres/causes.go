@@ -5,6 +5,12 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
+// limits shows a limit before it is taken away.
+func limits(query string) rotator.Fix {
+	return rotator.Fix{By: rotator.ByAdministrator, For: "to see the limits that there are", Run: query,
+		Note: "keep what it shows: what comes next takes the limit away"}
+}
+
 // Causes is what each error of a server means, by its SQLSTATE and, where one stands for
 // several things, by the server's routine, whose name is not translated as messages are
 // (lc_messages). The first row that fits counts. docs/runbook.md shows it.
@@ -76,12 +82,14 @@ func Causes() []dial.Cause {
 			Retry: dial.RetryYes, OfAccount: true,
 			Text: "no free connection: the role has all that its CONNECTION LIMIT gives it. Try again; if it lasts, " +
 				"{fix}, or a higher one" + noSlot,
-			Fix: "ALTER ROLE {user} CONNECTION LIMIT -1"},
+			Before: []rotator.Fix{limits("SELECT rolname, rolconnlimit FROM pg_roles WHERE rolconnlimit >= 0")},
+			Fix:    "ALTER ROLE {user} CONNECTION LIMIT -1"},
 		{Codes: []string{"53300"}, From: []string{"CheckMyDatabase"}, Kind: rotator.KindTooManyConnections,
 			Retry: dial.RetryYes,
 			Text: "no free connection: the database has all that its CONNECTION LIMIT gives it. Try again; if it " +
 				"lasts, {fix}, or a higher one" + noSlot,
-			Fix: "ALTER DATABASE {database} CONNECTION LIMIT -1"},
+			Before: []rotator.Fix{limits("SELECT datname, datconnlimit FROM pg_database WHERE datconnlimit >= 0")},
+			Fix:    "ALTER DATABASE {database} CONNECTION LIMIT -1"},
 		{Codes: []string{"53300"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
 			Text: "no free connection: every connection of the server is taken (max_connections), or a pooler in " +
 				"between has none. Try again; if it lasts, raise it, or find what holds them" + noSlot},

@@ -767,6 +767,21 @@ var scenes = map[string]func(*scene){
 			s.exec("ALTER USER " + s.user + "@'" + host + "' ACCOUNT UNLOCK")
 		}
 	},
+	"too few connections at a time": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.say("ALTER USER %u@'%' WITH MAX_USER_CONNECTIONS 1", s.user, "")
+		db, err := s.db.(mysql).Connect(s.t.Context(), s.user, s.holder(s.arn, "AWSCURRENT").Password, "")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { db.Close() })
+		if err := db.PingContext(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+		s.names = "ALTER USER `" + s.user + "`@`%` WITH MAX_USER_CONNECTIONS 2"
+		s.says, s.fix = s.names, func() { s.exec(s.names) }
+	},
 	"too few connections an hour": func(s *scene) {
 		s.only("mysql")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
@@ -868,7 +883,12 @@ var scenes = map[string]func(*scene){
 		s.my()
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.exec("SET GLOBAL init_connect = 'INSERT INTO none.logins VALUES (1)'")
-		s.names, s.fix = "SET GLOBAL init_connect = ''", func() { s.exec("SET GLOBAL init_connect = ''") }
+		s.names, s.fix = "SET GLOBAL init_connect = ''", func() {
+			if all := s.lines("S.*init_connect"); len(all) != 2 || !strings.HasPrefix(all[0], "SHOW ") {
+				s.t.Errorf("what is overwritten is not shown before: %v", all)
+			}
+			s.exec(s.lines("S.*init_connect")...)
+		}
 		s.t.Cleanup(func() { s.db.Exec(context.Background(), "SET GLOBAL init_connect = ''") })
 	},
 	"offline mode": func(s *scene) {
@@ -1104,6 +1124,18 @@ var scenes = map[string]func(*scene){
 	"users cannot be saved":                   func(s *scene) { s.notSaved(nil) },
 	"users cannot be saved, by a superuser":   func(s *scene) { s.alternating(); s.notSaved([]any{"masterarn", s.superuser()}) },
 	"users could not be saved, and can again": func(s *scene) { s.notSaved(nil); s.fix(); s.fix = nil },
+	"the superuser is locked, and the user as well": func(s *scene) {
+		s.my()
+		s.superuserOf(s.dialect().lock)
+		s.say(s.dialect().lock, s.user, "")
+		s.names, s.fix = "the superuser could not be asked why", func() {
+			unlock := s.lines("ALTER USER .* ACCOUNT UNLOCK")
+			if unlock[0] != "ALTER USER `"+s.user+"`@`%` ACCOUNT UNLOCK" {
+				s.t.Errorf("clients are locked out, and first comes %s", unlock[0])
+			}
+			s.exec(unlock...)
+		}
+	},
 	"the superuser is expired": func(s *scene) {
 		s.only("postgres")
 		s.superuserOf("ALTER ROLE %u VALID UNTIL '2001-01-01'")
@@ -1507,6 +1539,7 @@ var scenes = map[string]func(*scene){
 		if s.db.family() == "mariadb" {
 			set = "SET PASSWORD FOR `" + s.user + "boss`@`%` = PASSWORD('PASSWORD')"
 		}
+		s.says = "as an administrator (root or the master user of RDS), with the password in AWSCURRENT of arn:"
 		s.names = set + ", with the password in AWSCURRENT of its secret in place of PASSWORD"
 		s.fix = func() {
 			s.exec(strings.ReplaceAll(set, "PASSWORD'", s.holder(s.user+"boss", "AWSCURRENT").Password+"'"))
@@ -1570,6 +1603,16 @@ var scenes = map[string]func(*scene){
 		s.madeAgain()
 		s.names = "Where it was dropped and created again, or lost privileges: GRANT it all that it had"
 		s.fix = func() { s.say("GRANT SELECT ON shop.* TO %u@'%'", s.user, "") }
+	},
+	"the clone lost a privilege that its original has": func(s *scene) {
+		s.my()
+		s.alternating()
+		right, clone := s.has(s.user), "`"+s.user+"_clone`@`%`"
+		s.say("GRANT INSERT ON shop.* TO %u@'%'", s.user, "")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", s.superuser()), awsemu.Value{})
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.exec("REVOKE INSERT ON shop.* FROM " + clone)
+		s.says = "GRANT INSERT ON `shop`.* TO " + clone
 	},
 	"an account that may do nothing was made beside the user's, and a superuser is at hand": func(s *scene) {
 		s.my()
