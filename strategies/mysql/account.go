@@ -548,6 +548,7 @@ type accountRow struct {
 	second    string // what the server checks that by
 	factors   bool   // it demands further factors beside the password (MySQL)
 	counts    bool   // the server blocks it after some wrong passwords
+	lengths   bool   // the server knows hosts with the length of a netmask (MySQL)
 
 	require   string            // REQUIRE SSL, or what it is
 	limits    string            // WITH MAX_QUERIES_PER_HOUR 5 ...
@@ -668,6 +669,7 @@ func (s *session) accounts(ctx context.Context, user string) ([]accountRow, erro
 			expiry:    expiry(t[13]),
 			expiresOn: t[14],
 			retained:  t[15] == "1",
+			lengths:   !s.mariadb && !olderThan(s.wire.version, 8, 0, 23),
 		}
 		if s.mariadb {
 			rows[i].plugins, rows[i].stored = methods(t[16])

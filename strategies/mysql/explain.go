@@ -372,7 +372,7 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	for _, r := range own {
 		switch {
 		case !r.accepts(login.Password):
-		case covers(r.host, host):
+		case r.covers(host):
 			hidden = append(hidden, r)
 		default:
 			elsewhere = append(elsewhere, r)
@@ -516,14 +516,13 @@ func accountsOnly(rows []accountRow) []accountRow {
 	return slices.DeleteFunc(slices.Clone(rows), func(r accountRow) bool { return r.isRole })
 }
 
-// undecided says whether the texts do not tell which account the server takes: it compares netmasks by their numbers,
-// an address that it has found a name for by both, and two patterns by more than that one is for all that the other is
-// for.
+// undecided says whether the texts do not tell which account the server takes: it compares an address that it has found
+// a name for by both, also with netmasks, and two patterns by more than that one is for all that the other is for.
 func undecided(rows []accountRow, host string) bool {
 	_, err := netip.ParseAddr(host)
 	return len(mayServe(rows, host)) > 1 || slices.ContainsFunc(rows, func(r accountRow) bool {
-		return strings.Contains(r.host, "/") ||
-			err != nil && r.host != "%" && strings.Trim(r.host, "0123456789abcdefABCDEF.:%_") == ""
+		_, told := r.inNetwork(host)
+		return !told || err != nil && r.host != "%" && strings.Trim(r.host, "0123456789abcdefABCDEF.:%_") == ""
 	})
 }
 

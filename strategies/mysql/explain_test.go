@@ -138,7 +138,11 @@ func TestWhatTextsDoNotTell(t *testing.T) {
 		{"%", "10.0.0.1", false},
 		{"10.0.%", "10.0.0.1", false},
 		{"10.0.%", "172.16.0.1", false},
-		{"10.0.0.0/255.255.0.0", "10.0.0.1", true},
+		{"10.0.0.0/255.255.0.0", "10.0.0.1", false},
+		{"10.0.0.0/16", "10.0.0.1", false},
+		{"10.0.0.0/255.0.255.0", "10.0.0.1", true},
+		{"10.0.0.0/255.255.0.0", "ip-10-0-0-1.ec2.internal", true},
+		{"fd00::/8", "fd00::1", true},
 		{"%", "ip-10-0-0-1.ec2.internal", false},
 		{"10.0.%", "ip-10-0-0-1.ec2.internal", true},
 		{"127.0.0.1", "localhost", true},
@@ -149,6 +153,31 @@ func TestWhatTextsDoNotTell(t *testing.T) {
 			t.Errorf("an account for %s, and a login from %s: undecided is not %t", c.account, c.address, c.undecided)
 		}
 	}
+}
+
+// TestANetworkThatHidesAnAccount: an account for the network of the function's address, which is locked, comes before
+// the one for all hosts; the preflight says so, and of none that the server does not take.
+func TestANetworkThatHidesAnAccount(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for host, hides := range map[string]bool{"127.%": true, "127.0.0.0/255.0.0.0": true, "127.0.0.0/8": !s.MariaDB,
+			"%%": true, "127.1.0.0/255.255.0.0": false, "128.0.0.0/8": false, "127.0.0.1/255.0.0.0": false} {
+			app := s.user(t)
+			pair := pairOf(app.User)
+			s.ensure(t, pair)
+			hidden := account{user: app.User, host: host}
+			s.run(t, "CREATE USER "+hidden.String()+" IDENTIFIED BY 'x' ACCOUNT LOCK")
+			back := back(pair)
+			back.Possession = possessed
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), back, password())
+			if !hides {
+				ok(t, err)
+				continue
+			}
+			if wrong := differs(err, rotator.KindMisconfigured, "account "+hidden.String()+" is locked"); wrong != nil {
+				t.Errorf("%s: %v", host, wrong)
+			}
+		}
+	})
 }
 
 // TestASuperuserFromElsewhere does not judge by its own address: the user in use has logged in from another.

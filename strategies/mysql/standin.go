@@ -2,9 +2,12 @@ package mysql
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -221,7 +224,7 @@ func serving(rows []accountRow, host string) (found accountRow, ok bool) {
 func mayServe(rows []accountRow, host string) (all []accountRow) {
 	for _, r := range rows {
 		hidden := func(other accountRow) bool { return precedes(other.host, r.host) }
-		if !covers(r.host, host) || slices.ContainsFunc(all, hidden) {
+		if !r.covers(host) || slices.ContainsFunc(all, hidden) {
 			continue
 		}
 		all = append(slices.DeleteFunc(all, func(other accountRow) bool {
@@ -232,10 +235,73 @@ func mayServe(rows []accountRow, host string) (all []accountRow) {
 	return all
 }
 
-// precedes says whether both servers take an account for one host before one for another, that is for all its clients.
+// precedes says whether both servers take an account for one host before one for another, that is for all its clients
+// (a network: for those that are in it).
 func precedes(host, other string) bool {
-	return covers(other, host) && !covers(host, other) && (other == "" || other == "%" || fixed(host) > fixed(other)) ||
-		host == "%" && other == ""
+	if host == "" || host == other || other == "" || other == "%" {
+		return host != "" && host != other
+	}
+	literal := fixed(host) == math.MaxInt
+	of, isNetwork := networkOf(host)
+	otherOf, otherIs := networkOf(other)
+	switch {
+	case isNetwork && otherIs:
+		return of.mask > otherOf.mask
+	case isNetwork:
+		return fixed(other) < math.MaxInt
+	case otherIs:
+		return literal && ^otherOf.mask != 0 // MariaDB takes a netmask for one address first
+	}
+	return covers(other, host) && !covers(host, other) && fixed(host) > fixed(other)
+}
+
+// network are the addresses that an account is for whose host has a netmask (10.0.0.0/255.0.0.0), or the length of one
+// (10.0.0.0/8), which MariaDB does not know, and MySQL until 8.0.23.
+type network struct {
+	address, mask uint32
+	length        bool
+}
+
+// networkOf reads the host of an account. Of a mask that is none, the servers differ in what it is for.
+func networkOf(host string) (n network, ok bool) {
+	base, mask, _ := strings.Cut(host, "/")
+	if n.address, ok = ipv4(base); !ok {
+		return n, false
+	}
+	if n.mask, ok = ipv4(mask); !ok {
+		length, err := strconv.ParseUint(mask, 10, 6)
+		ok, n.length, n.mask = err == nil && length <= 32, true, ^(math.MaxUint32 >> length)
+	}
+	return n, ok && n.mask != 0 && ^n.mask&(^n.mask+1) == 0
+}
+
+// ipv4 is an IPv4 address as a number.
+func ipv4(address string) (uint32, bool) {
+	a, err := netip.ParseAddr(address)
+	if err != nil || !a.Is4() {
+		return 0, false
+	}
+	bytes := a.As4()
+	return binary.BigEndian.Uint32(bytes[:]), true
+}
+
+// covers is covers of the account's host, also where that is a network.
+func (r accountRow) covers(host string) bool {
+	in, _ := r.inNetwork(host)
+	return in || covers(r.host, host)
+}
+
+// inNetwork says whether an address is in the network that the account's host is, and whether that can be told.
+func (r accountRow) inNetwork(address string) (in, told bool) {
+	if !strings.Contains(r.host, "/") {
+		return false, true
+	}
+	n, ok := networkOf(r.host)
+	client, isAddress := ipv4(address)
+	if !ok || !isAddress {
+		return false, false
+	}
+	return client&n.mask == n.address && (!n.length || r.lengths), true
 }
 
 // fixed is how much of a host stands before its first wildcard.
