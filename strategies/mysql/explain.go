@@ -146,7 +146,7 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 	return causes, nil
 }
 
-// demandsTLSNow: MariaDB until 10.x answers to a login without TLS as to a wrong password.
+// demandsTLSNow shows what MariaDB 10 does not say: it answers to a login without TLS as to a wrong password.
 const (
 	demandsTLSNow = "SELECT @@GLOBAL.require_secure_transport"
 	removeNoTLS   = `remove "ssl": false from the secret`
