@@ -261,7 +261,7 @@ func decisionTable() []rule {
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,
-			reason:  "AWSCURRENT logs in, which is not enough, for the reason above: do ",
+			reason:  "AWSCURRENT logs in, which is not enough for clients, or for a rotation, as said above: do ",
 			besides: "what its line names, then run status again. No rotation is in progress"},
 		{current: is(CredentialWorks), pending: is(credentialNone), attempt: []attempt{attemptFails},
 			action: ActionInvestigate,
@@ -304,7 +304,8 @@ func decisionTable() []rule {
 		// Nothing is rehearsed here: what an attempt lacks is no news, and to give a user that alone, and save it,
 		// may overwrite the only copy of what clients need.
 		{current: is(CredentialWorks), unusable: yes, action: ActionInvestigate,
-			reason:  "AWSCURRENT logs in, which is not enough, for the reason above, and a rotation is incomplete: do ",
+			reason: "AWSCURRENT logs in, which is not enough for clients, or for a rotation, as said above, and one " +
+				"is incomplete: do ",
 			besides: "what AWSCURRENT's line names, then run status again"},
 		{current: is(CredentialWorks), attempt: []attempt{attemptRefused}, action: ActionCancel,
 			reason: "AWSCURRENT works. The server's password policy refuses the password in AWSPENDING, " +
