@@ -75,6 +75,12 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		return s.errorf(rotator.KindMisconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade "+
 			"to 10 or later", row[1])
 	}
+	if row[11] == "t" { // a COMMIT would wait, and have made the change all the same, which comes to light at some time
+		return s.errorf(rotator.KindMisconfigured, "the server has each change wait for a standby "+
+			"(synchronous_standby_names), and none is connected: start one; or, if there is to be none, %s, then %s. "+
+			"Nothing was changed", byAdministrator("ALTER SYSTEM RESET synchronous_standby_names"),
+			byAdministrator(reload))
+	}
 	s.md5 = row[2] != "scram-sha-256"
 	s.restricted, s.port = row[3] == "on", row[4]
 	s.iterations, s.verifiers = scramIterations, row[6] == "t"
@@ -148,7 +154,10 @@ const facts = `SELECT session_user, current_setting('server_version_num'), curre
   coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
   coalesce(current_setting('credcheck.max_auth_failure', true), ''), pg_backend_pid(), current_database(),
   has_function_privilege('pg_hba_file_rules()', 'EXECUTE') AND has_table_privilege('pg_hba_file_rules', 'SELECT'),
-  CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END`
+  CASE WHEN current_setting('synchronous_commit') NOT IN ('local', 'off') AND
+    current_setting('synchronous_standby_names') <> '' THEN NOT EXISTS (SELECT FROM pg_stat_replication
+    WHERE coalesce(sync_state IN ('sync', 'quorum'), true)) END,
+  CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'local', true) END`
 
 // local makes the transaction independent of what is set for the role or the database. It
 // is one statement: whatever would end the session between two has no moment to do so.

@@ -241,8 +241,33 @@ func TestChangesAreDurable(t *testing.T) {
 		defer left.close()
 		rows, err := left.query(t.Context(), operation{}, "SHOW synchronous_commit")
 		ok(t, err)
-		if rows[0][0] != "on" {
+		if rows[0][0] != "local" {
 			t.Errorf("synchronous_commit is %s", rows[0][0])
 		}
 	})
+}
+
+// TestNoStandbyToWaitFor: where no synchronous standby is left, a COMMIT waits for ever, and has made the change: it
+// comes to light when the standby is back, or the session ends, which no rotation knows of by then.
+func TestNoStandbyToWaitFor(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewPostgres(t, dbserver.Options{Conf: map[string]string{"synchronous_commit": "on"}})}
+	app, pw := s.NewRole(t, "LOGIN")
+	careless, carelessPw := s.NewRole(t, "LOGIN")
+	s.run(t, "ALTER ROLE "+careless+" SET synchronous_commit = off",
+		"ALTER SYSTEM SET synchronous_standby_names = 'walreceiver'", reload)
+	s.until(t, "SHOW synchronous_standby_names", "walreceiver")
+	login, p := s.login(app, pw), password()
+	for _, who := range []strategies.Login{login, s.superuser()} {
+		_, err := engine().DryRunSetPassword(t.Context(), who, app, p)
+		wants(t, err, rotator.KindMisconfigured, "ALTER SYSTEM RESET synchronous_standby_names", "none is connected")
+		wants(t, engine().SetPassword(t.Context(), who, app, p), rotator.KindMisconfigured, "Nothing was changed")
+	}
+	ok(t, engine().SetPassword(t.Context(), s.login(careless, carelessPw), careless, p)) // it does not wait
+	standby, err := s.Standby(t.Context())
+	ok(t, err)
+	defer standby.Close() //nolint:errcheck // a throwaway copy
+	s.until(t, "SELECT count(*)::text FROM pg_stat_replication WHERE sync_state = 'sync'", "1")
+	ok(t, engine().SetPassword(t.Context(), login, app, p))
+	ok(t, engine().Ping(t.Context(), withPassword(login, p)))
 }
