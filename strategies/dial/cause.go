@@ -62,6 +62,7 @@ const (
 	Statement            // any
 	Begin                // the first one of a session
 	SetsPassword         // one that carries a new password
+	RunAtLogin           // what a server itself runs at a login, as a trigger
 )
 
 // Retry says whether trying again helps, with nothing fixed in between.
@@ -200,6 +201,8 @@ func (w Work) String() string {
 		return "begin"
 	case SetsPassword:
 		return "new password"
+	case RunAtLogin:
+		return "run at login"
 	}
 	return "statement"
 }

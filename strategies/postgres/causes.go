@@ -17,6 +17,7 @@ func limits(query string) rotator.Fix {
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func Causes() []dial.Cause {
 	const login, begin, newPassword, withoutTLS = dial.Login, dial.Begin, dial.SetsPassword, dial.LoginWithoutTLS
+	const statement, runAtLogin = dial.Statement, dial.RunAtLogin
 	const noSlot = ". A rotation needs one or two connections beside the application's"
 	lines := hbaLines()
 	return []dial.Cause{
@@ -54,11 +55,12 @@ func Causes() []dial.Cause {
 			Lines: lines},
 		{Codes: []string{"28000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "the server does not let this user in from here, whatever the password; its own words follow"},
-		{Codes: []string{"42501"}, During: login, Kind: rotator.KindPrivilege, Public: true,
-			Text: "the user has no CONNECT privilege: {remedy}", Guesses: true,
+		{Codes: []string{"42501"}, During: login, From: []string{"CheckMyDatabase"}, Kind: rotator.KindPrivilege,
+			Public: true,
+			Text:   "the user has no CONNECT privilege: {remedy}", Guesses: true,
 			Remedy: "GRANT CONNECT ON DATABASE {database} TO {user}; but a clone has the privilege as a member of " +
 				"its original: GRANT that to it, and nothing of its own"},
-		{Codes: []string{"55000"}, During: login, Kind: rotator.KindPrivilege,
+		{Codes: []string{"55000"}, During: login, From: []string{"CheckMyDatabase"}, Kind: rotator.KindPrivilege,
 			Text: "the database {database} takes no connections: {fix}, " +
 				"or correct dbname in the secret",
 			Fix: "ALTER DATABASE {database} ALLOW_CONNECTIONS true"},
@@ -95,10 +97,10 @@ func Causes() []dial.Cause {
 				"between has none. Try again; if it lasts, raise it, or find what holds them" + noSlot},
 
 		// Changes.
-		{Codes: []string{"42501"}, Kind: rotator.KindPrivilege, Public: true, Text: "{remedy}"},
+		{Codes: []string{"42501"}, During: statement, Kind: rotator.KindPrivilege, Public: true, Text: "{remedy}"},
 		{Codes: []string{"25006"}, Kind: rotator.KindReadOnly, Text: readOnly},
 		{Codes: []string{"0A000"}, During: begin, Kind: rotator.KindReadOnly, Text: readOnly},
-		{Codes: []string{"55P03"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
+		{Codes: []string{"55P03"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the " +
 				"same role. This attempt changed nothing. Try again; if it lasts, {fix} shows which it may be, the " +
 				"longest open first, and SELECT pg_terminate_backend(pid) ends one",
@@ -108,9 +110,10 @@ func Causes() []dial.Cause {
 				"'AccessShareLock' AND pid <> pg_backend_pid() ORDER BY xact_start",
 			For:  "if it lasts, to see whose session holds the lock",
 			Note: "SELECT pg_terminate_backend(pid) ends one"},
-		{Codes: []string{"40001", "40P01", "23505", "42710"}, Kind: rotator.KindConflict, Retry: dial.RetryYes,
-			Text: concurrent},
-		{Codes: []string{"22012"}, Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: "a role " + another},
+		{Codes: []string{"40001", "40P01", "23505", "42710"}, During: statement,
+			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
+		{Codes: []string{"22012"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,
+			Text: "a role " + another},
 		// tuple concurrently updated
 		{Codes: []string{"XX000"}, From: []string{"simple_heap_update", "simple_heap_delete"},
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
@@ -154,8 +157,42 @@ func Causes() []dial.Cause {
 			Text: "the connection broke, or what answers does not follow PostgreSQL's protocol: a server that is " +
 				"failing over, or a pooler in between. Try again; if it lasts, use the database's own endpoint " +
 				"as host"},
+
+		// Anything else at a login.
+		{Codes: []string{"40001", "40P01", "55P03"}, During: runAtLogin, Kind: rotator.KindConflict,
+			Retry: dial.RetryYes,
+			Text:  "what runs at login met a lock or a conflict. Try again; if it lasts, see to " + ranAtLogin,
+			Lines: loginLines()},
+		{Codes: []string{"*"}, During: runAtLogin, Kind: rotator.KindMisconfigured,
+			Text:  "what runs at login failed, which says nothing of the credentials: " + ranAtLogin,
+			Lines: loginLines()},
+		{Codes: []string{"*"}, During: login, Kind: rotator.KindInternal,
+			Text: "the server reported an error that this function does not know, at a login: its own words follow. " +
+				"It may be of " + ranAtLogin,
+			Lines: loginLines()},
 	}
 }
+
+// loginLines are for what the server runs at login, in the database that the secret names.
+func loginLines() []rotator.Fix {
+	return []rotator.Fix{
+		{By: rotator.ByAdministrator, For: "to see the event triggers that run at login, in the database that the " +
+			"secret names", Run: loginTriggers, Note: noTriggers},
+		{By: rotator.ByAdministrator, For: "if one of these fails and is not to be mended first, with its name in " +
+			"place of the dots", Run: "ALTER EVENT TRIGGER ... DISABLE"},
+	}
+}
+
+// An event trigger ON login runs as the user that logs in, after its password was accepted.
+const (
+	loginTriggers = "SELECT evtname, evtenabled, evtfoid::regproc FROM pg_event_trigger WHERE evtevent = 'login'"
+	noTriggers    = "an administrator whom a trigger keeps out gets in with PGOPTIONS='-c event_triggers=off' before " +
+		"psql, as a superuser, or as a role that has SET ON PARAMETER event_triggers"
+	ranAtLogin = "an event trigger ON login of database {database} (as of PostgreSQL 17), or an extension. The " +
+		"server's own words say what it lacks: give it that, or correct it. " + loginTriggers + " shows the " +
+		"triggers there, ALTER EVENT TRIGGER ... DISABLE ends one, and PGOPTIONS='-c event_triggers=off' lets an " +
+		"administrator in whom one keeps out"
+)
 
 // hbaLines show what pg_hba.conf has, and have a change of it count.
 func hbaLines() []rotator.Fix {

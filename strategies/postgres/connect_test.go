@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
@@ -777,4 +779,60 @@ func TestASlowLoginIsWaitedFor(t *testing.T) {
 	})
 	login.User, login.Password, login.TLS.Disabled = app, secret.NewPassword(pw), true
 	ok(t, Engine{HandshakeTimeout: handshake}.Ping(t.Context(), login))
+}
+
+// TestWhatRunsAtLoginFails: an event trigger is not taken for a missing CONNECT, nor for any other refusal of the
+// server's own, in whatever language it speaks. What is printed shows it and ends it, also to an administrator whom it
+// keeps out.
+func TestWhatRunsAtLoginFails(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		if s.Major < 17 {
+			return
+		}
+		for name, c := range map[string]struct {
+			body string
+			kind rotator.Kind
+		}{
+			"may not":             {"INSERT INTO audit_logins VALUES (session_user)", rotator.KindMisconfigured},
+			"raises":              {"RAISE 'not today'", rotator.KindMisconfigured},
+			"raises 28P01":        {"RAISE 'no' USING ERRCODE = '28P01'", rotator.KindMisconfigured},
+			"raises 23505":        {"RAISE 'no' USING ERRCODE = '23505'", rotator.KindMisconfigured},
+			"raises 55000":        {"RAISE 'no' USING ERRCODE = '55000'", rotator.KindMisconfigured},
+			"a deadlock":          {"RAISE 'no' USING ERRCODE = '40P01'", rotator.KindConflict},
+			"none of a procedure": {"", rotator.KindInternal},
+		} {
+			db := s.NewDatabase(t, "")
+			app, pw := s.NewRole(t, "LOGIN")
+			login := s.login(app, pw)
+			login.Database = db
+			language := "plpgsql AS 'BEGIN " + strings.ReplaceAll(c.body, "'", "''") + "; END'"
+			if c.body == "" {
+				language = "internal AS 'pg_event_trigger_ddl_commands'" // which says that it is called at no such time
+			}
+			admin := with(s.superuser(), func(l *strategies.Login) { l.Database = db })
+			ok(t, s.as(t, admin, "CREATE TABLE audit_logins (who text)",
+				"CREATE FUNCTION audit() RETURNS event_trigger LANGUAGE "+language,
+				"DO $$ BEGIN CREATE EVENT TRIGGER audit ON login EXECUTE FUNCTION audit(); ALTER EVENT TRIGGER audit ENABLE ALWAYS; END $$"))
+			err := engine().Ping(t.Context(), login)
+			wants(t, err, c.kind, "event trigger ON login", db, loginTriggers)
+			fixes := rotator.FixesOf(err)
+			if strings.Contains(fmt.Sprint(err, fixes), "GRANT CONNECT") || len(fixes) != 2 ||
+				!strings.HasPrefix(fixes[1].For, "if ") {
+				t.Fatalf("%s: to be run: %+v", name, fixes)
+			}
+			config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d dbname=%s user=%s sslmode=disable", admin.Host,
+				admin.Port, db, admin.User))
+			ok(t, err)
+			config.Password = admin.Password.Reveal()
+			config.RuntimeParams["options"] = "-c event_triggers=off"
+			conn, err := pgx.ConnectConfig(t.Context(), config)
+			ok(t, err)
+			var trigger, enabled, function string
+			ok(t, conn.QueryRow(t.Context(), strings.Replace(fixes[0].Run, "evtfoid::regproc", "evtfoid::regproc::text", 1)).Scan(&trigger, &enabled, &function))
+			_, err = conn.Exec(t.Context(), strings.Replace(fixes[1].Run, "...", quoteIdent(trigger), 1))
+			ok(t, err)
+			ok(t, conn.Close(t.Context()))
+			ok(t, engine().Ping(t.Context(), login))
+		}
+	})
 }

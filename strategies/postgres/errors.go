@@ -189,6 +189,8 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 func causeOf(login strategies.Login, st operation, e *pgconn.PgError) dial.Cause {
 	work, duringLogin := dial.Statement, st.phase == loggingIn
 	switch {
+	case duringLogin && e.Where != "": // it has a context where functions run
+		work = dial.RunAtLogin
 	case duringLogin && login.TLS.Disabled:
 		work = dial.Login | dial.LoginWithoutTLS
 	case duringLogin:

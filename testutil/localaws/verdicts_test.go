@@ -717,6 +717,16 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.say("ALTER ROLE %u SET local_preload_libraries = 'nonesuch'", s.user, "")
 	},
+	"an event trigger at login fails": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		of := "audit_" + s.user
+		s.exec("CREATE TABLE "+of+" (who text)", "DO $$ BEGIN CREATE FUNCTION "+of+"() RETURNS event_trigger LANGUAGE plpgsql AS "+
+			"'BEGIN IF session_user = ''"+s.user+"'' THEN INSERT INTO "+of+" VALUES (session_user); END IF; END'; "+
+			"CREATE EVENT TRIGGER "+of+" ON login EXECUTE FUNCTION "+of+"(); END $$")
+		s.says, s.never, s.names = "recommended action: investigate", "GRANT CONNECT", "ALTER EVENT TRIGGER ... DISABLE"
+		s.fix = func() { s.exec(strings.Replace(s.lines("ALTER EVENT")[0], "...", of, 1)) }
+	},
 	"blocked after failed logins": func(s *scene) {
 		s.only("mysql")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})

@@ -58,9 +58,11 @@ func misfortunes() []misfortune {
 		{kind: "throttled", fault: on("DescribeSecret", awsemu.Fault{Throttle: true})},
 		{kind: "deadline exceeded", function: "hasty", step: "setSecret"},
 		{kind: "internal", step: "setSecret", run: []string{
-			"CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF session_user = '%[1]s' " +
-				"THEN RAISE 'not today'; END IF; END $$",
-			"CREATE EVENT TRIGGER refuse_%[1]s ON login EXECUTE FUNCTION refuse()",
+			// it says that it is called at no such time, to sessions that only this user has
+			"DO $$ BEGIN CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE internal AS " +
+				"'pg_event_trigger_ddl_commands'; CREATE EVENT TRIGGER refuse ON login EXECUTE FUNCTION refuse(); " +
+				"ALTER EVENT TRIGGER refuse ENABLE REPLICA; " +
+				"ALTER ROLE %s SET session_replication_role = replica; END $$",
 		}},
 	}
 }
