@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"strings"
+
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
@@ -9,6 +11,16 @@ import (
 func limits(query string) rotator.Fix {
 	return rotator.Fix{By: rotator.ByAdministrator, For: "to see the limits that there are", Run: query,
 		Note: "keep what it shows: what comes next takes the limit away"}
+}
+
+// whereSet shows where settings are set, other than for the whole server, and what ends each.
+func whereSet(settings ...string) string {
+	return "SELECT 'ALTER ' || CASE WHEN r.oid IS NULL AND d.oid IS NOT NULL THEN 'DATABASE ' || " +
+		"quote_ident(datname) ELSE 'ROLE ' || coalesce(quote_ident(rolname), 'ALL') || coalesce(' IN DATABASE ' || " +
+		"quote_ident(datname), '') END || ' RESET ' || split_part(v, '=', 1) AS run, v AS now FROM " +
+		"pg_db_role_setting LEFT JOIN pg_roles AS r ON r.oid = setrole LEFT JOIN pg_database AS d ON " +
+		"d.oid = setdatabase, unnest(setconfig) AS v WHERE split_part(v, '=', 1) IN ('" +
+		strings.Join(settings, "', '") + "')"
 }
 
 // Causes is what each error of a server means, by its SQLSTATE and, where one stands for
@@ -55,6 +67,17 @@ func Causes() []dial.Cause {
 			Lines: lines},
 		{Codes: []string{"28000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "the server does not let this user in from here, whatever the password; its own words follow"},
+		{Codes: []string{"*"}, During: login, From: []string{"internal_load_library", "incompatible_module_error",
+			"check_restricted_library_name", "expand_dynamic_library_name", "_PG_init"},
+			Kind: rotator.KindMisconfigured,
+			Text: "the server cannot load a library that local_preload_libraries or session_preload_libraries names. " +
+				"In another database than {database}, which no administrator may get into either, {fix} shows where " +
+				"it is set, and what ends that",
+			Fix: whereSet("local_preload_libraries", "session_preload_libraries"),
+			For: "to see where it is set, and in the column run what ends it", Note: "in another database, as " +
+				"postgres or template1: an administrator may not get into this one either. Run the lines that are " +
+				"for this role, this database or ALL; no line: it is set for the whole server (postgresql.conf, " +
+				"ALTER SYSTEM; RDS: the parameter group)"},
 		{Codes: []string{"42501"}, During: login, From: []string{"CheckMyDatabase"}, Kind: rotator.KindPrivilege,
 			Public: true,
 			Text:   "the user has no CONNECT privilege: {remedy}", Guesses: true,
@@ -64,10 +87,6 @@ func Causes() []dial.Cause {
 			Text: "the database {database} takes no connections: {fix}, " +
 				"or correct dbname in the secret",
 			Fix: "ALTER DATABASE {database} ALLOW_CONNECTIONS true"},
-		{Codes: []string{"58P01"}, During: login, Kind: rotator.KindMisconfigured,
-			Text: "the server cannot load a library that a setting of this role or database names: {fix} " +
-				"(or session_preload_libraries), where it is set",
-			Fix: "ALTER ROLE {user} RESET local_preload_libraries"},
 		{Codes: []string{"0A000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "client_encoding, as a setting of this role or database, is one that the server cannot convert to, " +
 				"and clients that name none are refused as well: {fix}, where it is set",

@@ -95,6 +95,35 @@ func TestAnEncodingThatShutsClientsOut(t *testing.T) {
 	})
 }
 
+// TestALibraryThatIsNone: it is told where it is set, wherever that is and whatever is wrong with the library, by what
+// can be run in another database, and what ends it does.
+func TestALibraryThatIsNone(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for _, set := range []string{
+			"ALTER DATABASE %d SET session_preload_libraries = 'gone'",
+			"ALTER DATABASE %d SET local_preload_libraries = 'gone'",
+			"ALTER ROLE %u SET local_preload_libraries = 'gone'",
+			"ALTER ROLE %u SET local_preload_libraries = '/elsewhere/gone'",
+			"ALTER ROLE %u IN DATABASE %d SET session_preload_libraries = 'gone'",
+			"ALTER ROLE %u SET session_preload_libraries = '/proc/self/exe'",
+		} {
+			app, pw := s.NewRole(t, "LOGIN")
+			login := s.login(app, pw)
+			login.Database = s.NewDatabase(t, "")
+			s.run(t, strings.NewReplacer("%u", app, "%d", login.Database).Replace(set))
+			err := engine().Ping(t.Context(), login)
+			wants(t, err, rotator.KindMisconfigured, "cannot load a library")
+			fixes := rotator.FixesOf(err)
+			if len(fixes) != 1 || !strings.HasPrefix(fixes[0].Run, "SELECT ") || strings.Contains(err.Error(), "ALTER ROLE "+quoteIdent(app)) {
+				t.Fatalf("%s: to be run: %+v", set, fixes)
+			}
+			s.run(t, s.ask(t, "SELECT string_agg(run, '; ') FROM ("+fixes[0].Run+") x WHERE run LIKE $1 OR run LIKE $2",
+				"%"+app+"%", "%"+login.Database+"%"))
+			ok(t, engine().Ping(t.Context(), login))
+		}
+	})
+}
+
 // An account in a database of another encoding is the one that it was named as.
 func TestNamesInAnotherEncoding(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {

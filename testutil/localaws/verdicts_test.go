@@ -672,10 +672,12 @@ var scenes = map[string]func(*scene){
 	"a setting between testSecret and finishSecret": func(s *scene) {
 		s.only("postgres")
 		s.refusedAfterTest(0, "ALTER ROLE %u SET local_preload_libraries = 'nonesuch'")
+		s.librarySet()
 	},
 	"the original, a setting between testSecret and finishSecret": func(s *scene) {
 		s.only("postgres")
 		s.refusedAfterTest(1, "ALTER ROLE %u SET local_preload_libraries = 'nonesuch'")
+		s.librarySet()
 	},
 	"no slot for the role between testSecret and finishSecret": func(s *scene) {
 		s.only("postgres")
@@ -716,6 +718,7 @@ var scenes = map[string]func(*scene){
 		s.only("postgres")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.say("ALTER ROLE %u SET local_preload_libraries = 'nonesuch'", s.user, "")
+		s.librarySet()
 	},
 	"an event trigger at login fails": func(s *scene) {
 		s.only("postgres")
@@ -1749,6 +1752,23 @@ func (s *scene) refusedAfterTest(rotations int, breaks string) {
 	_, said := s.world.last()
 	if s.holder(s.arn, "AWSCURRENT") != before || !s.accepts(before) || !strings.Contains(said, "AWSCURRENT was not moved") {
 		s.t.Fatalf("AWSCURRENT, which worked for %s, is of %s after finishSecret: %s", before.Username, s.holder(s.arn, "AWSCURRENT").Username, said)
+	}
+}
+
+// librarySet has the line that is printed find what sets the library, in another database, and ends that.
+func (s *scene) librarySet() {
+	s.names, s.fix = "in the column run what ends it", func() {
+		conn, err := s.postgres().Admin(s.t.Context(), "template1")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		var ends string
+		if err := conn.QueryRow(s.t.Context(), "SELECT run FROM ("+s.lines("SELECT 'ALTER '")[0]+") AS x WHERE run LIKE $1",
+			"%"+s.user+"%").Scan(&ends); err != nil {
+			s.t.Fatal(err)
+		}
+		s.exec(ends)
 	}
 }
 
