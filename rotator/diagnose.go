@@ -323,7 +323,7 @@ func (c *diagnoser) explain(ctx context.Context) {
 		id, l := ids[i], c.probes[ids[i]]
 		proven := cause.Right && id != current
 		known := FixesOf(l.err)
-		news := cause.Blocked && (isGuess(l.err) || len(withoutRepeats(append(known, cause.Fixes...))) > len(known))
+		news := cause.Blocked && (isGuess(l.err) || len(inTurn(append(known, cause.Fixes...))) > len(known))
 		unknown := l.state == CredentialUnknown
 		if cause.Text == "" || l.state == CredentialBlocked && cause.Reset == "" && !proven && !news ||
 			unknown && (!cause.Right || cause.Remedy == "") {
@@ -859,7 +859,7 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 	if r.resets {
 		d.Fixes = append(d.Fixes, c.resets()...)
 	}
-	d.Fixes = withoutRepeats(d.Fixes)
+	d.Fixes = inTurn(d.Fixes)
 	if d.Fixes != nil {
 		who := c.runners(c.probes[current].value)
 		who.Superuser = who.Superuser && !c.superuserFails

@@ -20,7 +20,17 @@ type Fix struct {
 	// is the version that the sentence is about.
 	PasswordOf string `json:",omitempty"`
 	Note       string `json:",omitempty"` // what to know about it
+	Turn       Turn   `json:"-"`          // when, among all that is printed
 }
+
+// Turn is when a Fix comes among others, which may be of other causes: first what looks, last what keeps all changes.
+type Turn int
+
+// The zero value is between them.
+const (
+	TurnFirst Turn = -1
+	TurnLast  Turn = 1
+)
 
 // String is the line to run, as a sentence has it.
 func (f Fix) String() string { return f.Run }
@@ -227,7 +237,7 @@ func FixesOf(err error) (all []Fix) {
 			all = append(all, f.fixes...)
 		}
 	})
-	return withoutRepeats(all)
+	return inTurn(all)
 }
 
 // briefly is an error without the advice of [WithFix].
@@ -257,8 +267,10 @@ func walk(err error, visit func(error)) {
 	}
 }
 
-// withoutRepeats leaves out what runs the same again.
-func withoutRepeats(all []Fix) (once []Fix) {
+// inTurn puts fixes into the order of their turns, and leaves out what runs the same again.
+func inTurn(all []Fix) (once []Fix) {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b Fix) int { return cmp.Compare(a.Turn, b.Turn) })
 	for _, f := range all {
 		if !slices.ContainsFunc(once, func(other Fix) bool { return other.Run == f.Run }) {
 			once = append(once, f)

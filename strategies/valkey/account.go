@@ -74,7 +74,7 @@ func (s *session) aclRemedy() rotator.Sentence {
 	return rotator.Sentencef("user %q may not change users. It needs: +acl +config|get +config|rewrite +info "+
 		"+multi +exec +discard. If it was deleted and made again, its rules are lost, and ACL SAVE may overwrite "+
 		"their only copy: first do what status says of AWSCURRENT in its secret. If not, ACL SETUSER with these, then "+
-		"ACL SAVE (%s)", s.login.User, inConfigFile)
+		"%s", s.login.User, saveUsers(s.save).Text)
 }
 
 // accounts reads users.
@@ -109,7 +109,7 @@ func (s *session) find(all map[string]account, user, label string) (account, err
 		return a, s.letsAnyIn(user, label)
 	case !a.on:
 		return a, s.errorf(rotator.KindPrivilege, "user %q is off, and a new password does not open it: %s", user,
-			turnOn(user))
+			turnOn(user, s.save))
 	}
 	return a, nil
 }
@@ -137,32 +137,57 @@ func (s *session) letsAnyIn(user, label string) error {
 	set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" resetpass >PASSWORD -- on every node, "+
 		atThePrompt)
 	set.PasswordOf = label
+	set.Note += ". " + bothPasswords
 	return s.errorf(rotator.KindMisconfigured, "user %q is let in with any password (nopass), so a login proves "+
-		"nothing: %s, with the password in %s in place of PASSWORD, then %s (%s)", user, set, label, saveUsers(),
-		inConfigFile)
+		"nothing: %s, with the password in %s in place of PASSWORD, then %s. %s", user, set, label, saveUsers(s.save),
+		bothPasswords)
 }
 
 // atThePrompt is said where a command has a password: a shell takes > for its own, and then sets none.
 const atThePrompt = "at the prompt of valkey-cli"
 
 // overwrites is said of each command that saves users, and of a rotation, which runs one. No client can read the file:
-// whether it has more, the function does not see.
-const overwrites = "overwrites the file with what ACL LIST shows, also for other users: before any change, compare " +
-	"the two, and bring back what the file alone has, by ACL SETUSER NAME and the words of its line (or by ACL LOAD, " +
-	"if ACL LIST has nothing that the file lacks)"
+// whether it has more, the function does not see. save is that command, if it is known.
+func overwrites(save []string) string {
+	load := ""
+	switch {
+	case save == nil:
+		load = " (or, of an aclfile, by ACL LOAD, if ACL LIST has nothing that the file lacks)"
+	case save[0] == "ACL":
+		load = " (or by ACL LOAD, if ACL LIST has nothing that the file lacks)"
+	}
+	return "overwrites the file with what ACL LIST shows, also for other users: before any change, compare the two, " +
+		"and bring back what the file alone has, by ACL SETUSER NAME and the words of its line" + load
+}
 
-// inConfigFile is said where a person is to ACL SAVE.
-const inConfigFile = orRewrite + ". Either " + overwrites
-
-// orRewrite is said of ACL SAVE where what comes before it has said what that overwrites.
+// orRewrite is said of ACL SAVE where a person finds out which it is.
 const orRewrite = "CONFIG REWRITE, where users are in the configuration file"
+
+// saveUsers is what follows changes of users, with what comes before and after them: the look at what that overwrites,
+// and the command, after each change, whatever its cause. Where it is not known, both are printed.
+func saveUsers(save []string) rotator.Sentence {
+	const last = "to save users, after all that changes them"
+	line := func(purpose string, words ...string) rotator.Fix {
+		return rotator.Fix{By: rotator.BySuperuser, For: purpose, Run: strings.Join(words, " "), Note: "on every node",
+			Turn: rotator.TurnLast}
+	}
+	look := rotator.Fix{By: rotator.BySuperuser, For: "to compare users with the file first", Run: "ACL LIST",
+		Note: "on every node. To save users " + overwrites(save), Turn: rotator.TurnFirst}
+	if save != nil {
+		known := line(last, save...)
+		return rotator.Sentence{Text: known.Run + " (it " + overwrites(save) + ")", Fixes: []rotator.Fix{look, known}}
+	}
+	return rotator.Sentence{Text: "ACL SAVE (" + orRewrite + ". Either " + overwrites(nil) + ")",
+		Fixes: []rotator.Fix{look, line(last+", where an aclfile has them (CONFIG GET aclfile names it)",
+			"ACL", "SAVE"), line("if CONFIG GET aclfile names no file, in place of that", "CONFIG", "REWRITE")}}
+}
 
 // restoreRules says how a user that was deleted gets back what it was allowed.
 func restoreRules(user string) string {
 	return "do not ACL SAVE yet: it overwrites the file that CONFIG GET aclfile names, which may have the only copy " +
 		"of its rules (where that names none, users are in the configuration file, by INFO server, and CONFIG " +
-		"REWRITE overwrites them). If its line was written there by hand and not loaded, ACL LOAD, which also undoes " +
-		"what others have not saved. If it was deleted, " +
+		"REWRITE overwrites them). If its line was written there by hand and not loaded, ACL LOAD (of an aclfile), " +
+		"which also undoes what others have not saved. If it was deleted, " +
 		"ACL SETUSER " + typed(user) + " reset, and after that the words of its line in that file, or of its line, " +
 		"or its clone's, in ACL LIST of any node (without reset, a password that it was given since goes on " +
 		"working). Likewise each other user that the file has and ACL LIST has not: to save erases its line"
@@ -327,11 +352,13 @@ func (s *session) checkRewrite() error {
 
 // cannotSave says what keeps the server from saving users, and what shows that nothing does.
 func (s *session) cannotSave(failed string) error {
-	try := strategies.Fix(strategies.Login{}, s.saving())
-	try.For = "to see that the server can save users, at " + dial.Address(s.login)
+	try := saveUsers(s.save)
+	try.Text = s.saving()
+	try.Fixes[len(try.Fixes)-1].For = "to see that the server can save users, at " + dial.Address(s.login)
+	try.Fixes[len(try.Fixes)-1].Note = ""
 	return s.errorf(rotator.KindMisconfigured, "%s %s: the server cannot replace %s. Its folder is read-only or not "+
 		"the server's, the file is a mount of its own, or the disk is full: see the server's log, and try %s there "+
-		"once it is fixed. That %s", s.saving(), failed, s.file, try, overwrites)
+		"once it is fixed. That %s", s.saving(), failed, s.file, try, overwrites(s.save))
 }
 
 // EnsureClone implements strategies.CloningEngine. The rules of the original become those of the

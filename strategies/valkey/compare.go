@@ -29,6 +29,7 @@ func (e Engine) ComparePair(ctx context.Context, superuser strategies.Login, pai
 	said := make([]string, len(s.all()))
 	proved, refused, unproved := 0, error(nil), error(nil)
 	for i, node := range s.all() {
+		node.findFile(ctx, true) //nolint:errcheck // what saves users is then not known, and said so
 		changes, err := node.align(ctx, superuser, pair, secret.NewPassword(rand.Text()))
 		switch rotator.KindOf(err) {
 		case "":
@@ -45,7 +46,7 @@ func (e Engine) ComparePair(ctx context.Context, superuser strategies.Login, pai
 		said[i] = s.otherRules(node, pair.Original)
 		for _, c := range changes {
 			if c.like != nil {
-				said[i] = cmp.Or(c.overwrites(nextRotation), c.lags(pair), said[i])
+				said[i] = cmp.Or(c.overwrites(nextRotation, node.save), c.lags(pair), said[i])
 			}
 		}
 	}
@@ -89,8 +90,8 @@ func (s *session) otherRules(node *session, user string) string {
 		return ""
 	}
 	return fmt.Sprintf("user %q has other rules than at %s (here alone: %s; there alone: %s), and no rotation changes "+
-		"that. Have an administrator make them alike by ACL SETUSER, then ACL SAVE (%s)", user, dial.Address(s.login),
-		cmp.Or(strings.Join(more, " "), "none"), cmp.Or(strings.Join(less, " "), "none"), inConfigFile)
+		"that. Have an administrator make them alike by ACL SETUSER, then %s", user, dial.Address(s.login),
+		cmp.Or(strings.Join(more, " "), "none"), cmp.Or(strings.Join(less, " "), "none"), saveUsers(node.save))
 }
 
 // losses warns where a rotation overwrites rules of a clone that its original has not, also while clients are on it.
@@ -98,7 +99,7 @@ func (s *session) losses(changes [][]change) (all []strategies.Warning) {
 	said := make([]string, len(changes))
 	for i := range changes {
 		for _, c := range changes[i] {
-			said[i] = cmp.Or(said[i], c.overwrites(thisRotation))
+			said[i] = cmp.Or(said[i], c.overwrites(thisRotation, s.all()[i].save))
 		}
 	}
 	for _, text := range s.once(said) {
@@ -126,7 +127,7 @@ func (s *session) once(said []string) (all []string) {
 
 // overwrites says what becomes of a clone whose rules the original has not; "": it loses none. What the words come to,
 // is for a person to judge: what one means depends on those before it, and a user may have less on purpose.
-func (c change) overwrites(rotation string) string {
+func (c change) overwrites(rotation string, save []string) string {
 	if c.like == nil || c.of.bare() {
 		return ""
 	}
@@ -138,8 +139,8 @@ func (c change) overwrites(rotation string) string {
 	}
 	return fmt.Sprintf("user %[1]q and its clone %[2]q have different rules (%[3]s). %[4]s gives %[2]q the rules of "+
 		"%[1]q, and its own are lost. If clients need what %[2]q may do, first have an administrator give %[1]q the "+
-		"same by ACL SETUSER, on every node, then ACL SAVE (%[5]s). If %[1]q is as it is to be, rotate", c.like.name,
-		c.of.name, c.difference(), rotation, inConfigFile)
+		"same by ACL SETUSER, on every node, then %[5]s. If %[1]q is as it is to be, rotate", c.like.name,
+		c.of.name, c.difference(), rotation, saveUsers(save))
 }
 
 // difference names the words that one of the two has and the other has not.

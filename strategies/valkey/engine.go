@@ -288,7 +288,7 @@ func digest(p secret.Password) string {
 // comes first, for it would make a user that is gone without its rules.
 func (Engine) ResetStatement(user string) string {
 	return "ACL SETUSER " + typed(user) + " on resetpass >PASSWORD -- on every node, " + atThePrompt +
-		", then ACL SAVE (" + orRewrite + "). It ends each other password of the user"
+		", before users are saved (ACL SAVE, or " + orRewrite + "). It ends each other password of the user"
 }
 
 // NotInDryRun implements strategies.PartialDryRun: to try ACL SAVE is to overwrite the file. Servers since Redis 7
@@ -299,7 +299,7 @@ func (e Engine) NotInDryRun(ctx context.Context, login strategies.Login) (untold
 	if err != nil {
 		return "", err
 	}
-	never, saves := false, ""
+	untried := ""
 	for _, node := range s.all() {
 		if err := node.findFile(ctx, true); err != nil {
 			return "", err
@@ -318,13 +318,14 @@ func (e Engine) NotInDryRun(ctx context.Context, login strategies.Login) (untold
 			return "", node.cannotSave(fmt.Sprintf("has failed %d of %d times since this server was started", failed,
 				calls))
 		}
-		never = never || calls == 0
-		saves = fmt.Sprintf("the next attempt saves users by %s, which %s", node.saving(), overwrites)
+		untold = fmt.Sprintf("the next attempt saves users by %s, which %s", node.saving(), overwrites(node.save))
+		if calls == 0 && untried == "" {
+			untried = fmt.Sprintf("; no dry run saves users. If the last ERROR line of the function says that %s "+
+				"failed, a retry fails too until the server can replace %s: make its folder writable for the server, "+
+				"and try %[1]s there", node.saving(), node.file)
+		}
 	}
-	if never {
-		return saves + "; " + notSaved, nil
-	}
-	return saves, nil
+	return untold + untried, nil
 }
 
 // counted says how often a command was carried out, and how often that failed, by INFO commandstats; 0 where it does
@@ -342,8 +343,3 @@ func counted(info string, command ...string) (calls, failed int) {
 	}
 	return calls, failed
 }
-
-// notSaved is what no dry run tries, and nothing is known of.
-const notSaved = "no dry run saves users. If the last ERROR line of the function says that ACL SAVE or CONFIG " +
-	"REWRITE failed, a retry fails too until the server can replace the file that CONFIG GET aclfile names (INFO " +
-	"server: config_file, where that names none): make its folder writable for the server, and try ACL SAVE there"

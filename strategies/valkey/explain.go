@@ -1,6 +1,7 @@
 package valkey
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -20,13 +21,14 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 	for i, user := range users {
 		names[i] = typed(user)
 	}
-	return []rotator.Fix{{By: rotator.BySuperuser, Run: "ACL LIST",
+	look := rotator.Fix{By: rotator.BySuperuser, Run: "ACL LIST", Turn: rotator.TurnFirst,
 		Note: "on every node. No line for user " + strings.Join(names, " or ") + ": it is gone, and " +
-			restoreRules(users[0]) + ". To save users " + overwrites + ". off: ACL SETUSER " + names[0] +
+			restoreRules(users[0]) + ". To save users " + overwrites(nil) + ". off: ACL SETUSER " + names[0] +
 			" on. No rule with + in its line: it was " +
 			"made again without its rules, and may log in and do nothing: the same, before anything is saved. " +
 			"Otherwise the password is another: what follows # is the SHA-256 of one (printf %s \"$PASSWORD\" | " +
-			"sha256sum)"}}
+			"sha256sum)"}
+	return append([]rotator.Fix{look}, saveUsers(nil).Fixes[1:]...)
 }
 
 // Explain implements strategies.Explainer: at each node, as users are not shared between them.
@@ -37,6 +39,7 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 	if err != nil {
 		return nil, err
 	}
+	save := s.savesAlike(ctx)
 	causes := make([]rotator.RejectionCause, len(rejected))
 	for n, node := range s.all() {
 		all, err := node.accounts(ctx)
@@ -53,7 +56,7 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 			if n > 0 {
 				right = s.users[login.User]
 			}
-			causes[i] = rejectionCause(all, login, right)
+			causes[i] = rejectionCause(all, login, right, save)
 			causes[i].ByAdministrator = !mayChange
 			if len(s.others) > 0 && !causes[i].Right {
 				causes[i].Text = "at node " + dial.Address(node.login) + ", " + causes[i].Text
@@ -66,9 +69,20 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 	return causes, nil
 }
 
+// savesAlike is the command that saves users at each node; nil: the superuser may not see it, or they differ.
+func (s *session) savesAlike(ctx context.Context) []string {
+	for _, node := range s.all() {
+		if err := node.findFile(ctx, true); err != nil || !slices.Equal(node.save, s.save) {
+			return nil
+		}
+	}
+	return s.save
+}
+
 // rejectionCause says why a login is rejected. all are the users of the server but the superuser. right is the user
 // where another node lets it in.
-func rejectionCause(all map[string]account, login strategies.Login, right account) rotator.RejectionCause {
+func rejectionCause(all map[string]account, login strategies.Login, right account,
+	save []string) rotator.RejectionCause {
 	blocked := func(remedy rotator.Sentence, format string, args ...any) rotator.RejectionCause {
 		says := rotator.Sentencef(format, args...)
 		return rotator.RejectionCause{Text: says.Text, Remedy: remedy.Text, Fixes: append(says.Fixes, remedy.Fixes...),
@@ -79,23 +93,23 @@ func rejectionCause(all map[string]account, login strategies.Login, right accoun
 	isRight := a.noPass || a.has(login)
 	switch {
 	case !ok:
-		return blocked(bringBack(all, login, right), "there is no user %q on this server", user)
+		return blocked(bringBack(all, login, right, save), "there is no user %q on this server", user)
 	case isRight && a.on:
 		return rotator.RejectionCause{Right: true, Text: fmt.Sprintf("user %q is on and has this very password", user)}
 	case !a.powerful() && !login.Rotates:
-		return blocked(bringBack(all, login, right), "user %q %s, as one that was deleted and made again, and its "+
-			"password is another or it is off", user, a.lacks())
+		return blocked(bringBack(all, login, right, save), "user %q %s, as one that was deleted and made again, and "+
+			"its password is another or it is off", user, a.lacks())
 	case !a.on:
 		other := ""
 		if !isRight {
 			other = "; its password is another, too"
 		}
-		return blocked(rotator.Sentence{}, "user %q is off: %s%s", user, turnOn(user), other)
+		return blocked(rotator.Sentence{}, "user %q is off: %s%s", user, turnOn(user, save), other)
 	case len(a.passwords) == 0:
-		return rotator.RejectionCause{Reset: Engine{}.ResetStatement(user), Fixes: []rotator.Fix{compareFirst()},
+		return rotator.RejectionCause{Reset: Engine{}.ResetStatement(user), Fixes: saveUsers(save).Fixes,
 			Text: fmt.Sprintf("user %q is on and has no password, as after resetpass", user)}
 	}
-	return rotator.RejectionCause{Reset: Engine{}.ResetStatement(user), Fixes: []rotator.Fix{compareFirst()},
+	return rotator.RejectionCause{Reset: Engine{}.ResetStatement(user), Fixes: saveUsers(save).Fixes,
 		Text: fmt.Sprintf("user %q is on, and its password is another", user)}
 }
 
@@ -145,14 +159,16 @@ func (a account) lacks() string {
 
 // bringBack says how a user that is gone, or has lost its rules, gets them: from one that has its password under
 // another name, from another node, from the other of its pair, which has the same, or else from the file.
-func bringBack(all map[string]account, login strategies.Login, there account) rotator.Sentence {
+func bringBack(all map[string]account, login strategies.Login, there account, save []string) rotator.Sentence {
 	user := login.User
 	like := func(a account, condition string) rotator.Sentence {
 		set := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" reset "+typedRules(a.rules)+
 			" on >PASSWORD -- on every node, "+atThePrompt)
 		set.For = condition + "to bring it back"
-		return rotator.Sentencef("%s, with this version's password in place of PASSWORD, %s, then %s (%s)", set,
-			set.Note, saveUsers(), inConfigFile)
+		where := set.Note
+		set.Note += ". " + bothPasswords
+		return rotator.Sentencef("%s, with this version's password in place of PASSWORD, %s, then %s", set,
+			where, saveUsers(save))
 	}
 	other := user + cloneSuffix
 	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
@@ -175,17 +191,17 @@ func bringBack(all map[string]account, login strategies.Login, there account) ro
 	}
 	return rotator.Sentencef("%s, and on >PASSWORD, with this version's password in place of PASSWORD. %s. If "+
 		"%[3]q and %[4]q are a pair, user %[4]q is gone, too, or has lost its rules: bring it back as well. Then, on "+
-		"every node, ACL SAVE. If the user has another name, correct username in the secret", restoreRules(user),
-		bothPasswords, user, other)
+		"every node, %[5]s. If the user has another name, correct username in the secret", restoreRules(user),
+		bothPasswords, user, other, cmp.Or(strings.Join(save, " "), "ACL SAVE"))
 }
 
 // bothPasswords is said where a user of one version is made anew: its clients may be on two.
 const bothPasswords = "With dual passwords, also > and the password in AWSPREVIOUS, which clients may have still"
 
 // turnOn says how a user that is off is let in again.
-func turnOn(user string) rotator.Sentence {
-	return rotator.Sentencef("%s, then %s (%s)", strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" on"),
-		saveUsers(), inConfigFile)
+func turnOn(user string, save []string) rotator.Sentence {
+	return rotator.Sentencef("%s, then %s", strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" on"),
+		saveUsers(save))
 }
 
 // typed is a user's name as people type it: in quotes, in the spelling of valkey-cli, where its prompt or a shell would
@@ -221,15 +237,4 @@ func inQuotes(word string) string {
 		}
 	}
 	return `"` + b.String() + `"`
-}
-
-// saveUsers is the command that follows a change of users. The sentence before it says what that overwrites.
-func saveUsers() rotator.Fix {
-	return strategies.Fix(strategies.Login{}, "ACL SAVE -- on every node, or "+orRewrite)
-}
-
-// compareFirst is a line that is to be run before others that change users.
-func compareFirst() rotator.Fix {
-	return rotator.Fix{By: rotator.BySuperuser, For: "to compare users with the file first", Run: "ACL LIST",
-		Note: "on every node. To save users " + overwrites}
 }

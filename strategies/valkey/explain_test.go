@@ -320,6 +320,52 @@ func TestWhatIsTypedIsForTheUser(t *testing.T) {
 	}
 }
 
+// TestUsersAreSavedWhereTheyAre: what is printed saves them there, and ACL SAVE fails where there is no aclfile. Where
+// nobody has looked, both commands are printed, each with when it is the one.
+func TestUsersAreSavedWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	for users, save := range map[string]string{"aclfile": "ACL SAVE", "config": "CONFIG REWRITE"} {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Users: users})}
+		for what, breaks := range map[string]string{"off": "ACL SETUSER %u off", "gone": "ACL DELUSER %u",
+			"another password": "ACL SETUSER %u resetpass >another"} {
+			boss, app := s.login(s.Superuser, secret.NewPassword(s.Password)), s.login(name("app"), password())
+			for _, user := range []string{app.User, app.User + "_clone"} {
+				ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", user, "on", ">" + app.Password.Reveal()}, ordinary...)))
+			}
+			ok(t, s.Exec(t.Context(), strings.Fields(strings.ReplaceAll(breaks, "%u", app.User))))
+			causes, err := valkey.Engine{}.Explain(t.Context(), boss, app)
+			ok(t, err)
+			saves := 0
+			for _, fix := range append(causes[0].Fixes, rotator.NewFix(rotator.BySuperuser, causes[0].Reset)) {
+				if fix.Run == "ACL SAVE" || fix.Run == "CONFIG REWRITE" {
+					if saves++; fix.Run != save {
+						t.Errorf("users are saved in %s, and it prints %s", users, fix.Run)
+					}
+				}
+				if fix.Run != "" {
+					ok(t, s.Exec(t.Context(), strings.Fields(strings.ReplaceAll(fix.Run, "PASSWORD", app.Password.Reveal()))))
+				}
+			}
+			said := causes[0].Text + causes[0].Remedy
+			if saves != 1 || users == "config" && strings.Contains(said, "or by ACL LOAD") {
+				t.Errorf("%s, %s: %d times saved: %s", users, what, saves, said)
+			}
+			untold, err := valkey.Engine{}.NotInDryRun(t.Context(), boss)
+			ok(t, err)
+			if other := map[string]string{"aclfile": "CONFIG REWRITE", "config": "ACL SAVE"}[users]; strings.Contains(untold, other) {
+				t.Errorf("users are saved in %s: %s", users, untold)
+			}
+		}
+	}
+	var both []string
+	for _, fix := range (valkey.Engine{}).Inquiry("app") {
+		both = append(both, fix.Run)
+	}
+	if strings.Join(both, ", ") != "ACL LIST, ACL SAVE, CONFIG REWRITE" {
+		t.Errorf("%q", both)
+	}
+}
+
 // savedLine is what the file says of a user.
 func (s server) savedLine(t *testing.T, user string) string {
 	t.Helper()

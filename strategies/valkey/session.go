@@ -307,8 +307,8 @@ func (s *session) unheld(ctx context.Context, user, rotation string) []strategie
 	return []strategies.Warning{{Unknown: !s.login.For.Consent, Text: fmt.Sprintf("user %q has %s that AWSCURRENT, "+
 		"AWSPENDING and AWSPREVIOUS do not hold%s. %s ends what they do not hold, and clients that log in with it are "+
 		"refused. If there are such clients, first give them a user of their own: ACL SETUSER NAME on >PASSWORD, with "+
-		"the rules that ACL LIST shows of %s, then ACL SAVE (%s). If a rotation left it, whose AWSPENDING lost its "+
-		"label after setSecret, there is nothing to do", user, many, unread, rotation, user, inConfigFile)}}
+		"the rules that ACL LIST shows of %s, then %s. If a rotation left it, whose AWSPENDING lost its "+
+		"label after setSecret, there is nothing to do", user, many, unread, rotation, user, saveUsers(s.save))}}
 }
 
 // warnings are those of the server.
@@ -345,7 +345,7 @@ func (s *session) unsaved(ctx context.Context) []strategies.Warning {
 	}
 	return []strategies.Warning{{Unknown: true, Text: fmt.Sprintf("at %s, users were changed since the server was "+
 		"started, and were not saved. This rotation saves all of them by %s, which %s", dial.Address(s.login),
-		s.saving(), overwrites)}}
+		s.saving(), overwrites(s.save))}}
 }
 
 // unreached says where clients may be that this secret does not reach. How many nodes a cluster has is shown to a user

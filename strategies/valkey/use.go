@@ -87,13 +87,13 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 			return "", err
 		}
 		return strings.TrimPrefix(fmt.Sprintf("%s; %s: "+
-			"unless that is how it is meant, clients get NOPERM, and its rules are lost: %s, then ACL SAVE (%s)",
-			remark, denies, restoreRules(s.login.User), inConfigFile), "; "), nil
+			"unless that is how it is meant, clients get NOPERM, and its rules are lost: %s, then %s",
+			remark, denies, restoreRules(s.login.User), saveUsers(s.save)), "; "), nil
 	}
 	return "", s.errorf(rotator.KindPrivilege, "user %q logs in, and the server denied it all of %d commands that "+
 		"were tried, from PING to XADD: unless its rules name others alone, clients get NOPERM, and its rules are "+
-		"lost: %s, then ACL SAVE (%s)",
-		s.login.User, len(usual)+len(others), restoreRules(s.login.User), inConfigFile)
+		"lost: %s, then %s",
+		s.login.User, len(usual)+len(others), restoreRules(s.login.User), saveUsers(s.save).Text)
 }
 
 // madeAgain refuses a user without a command for a key that may change users, unless the secret says that it is a
@@ -116,7 +116,7 @@ func (s *session) madeAgain(ctx context.Context, denies string) error {
 	maps.DeleteFunc(all, func(_ string, a account) bool { return slices.Equal(a.rules, rules) }) // they say no more
 	return s.errorf(rotator.KindPrivilege, "user %q logs in and may change users, and %s. If it is a superuser, which "+
 		"rotates others, say so in its secret: \"rotates\": []. If not, clients get NOPERM, and its rules are lost: %s",
-		user, denies, bringBack(all, s.login, account{}))
+		user, denies, bringBack(all, s.login, account{}, s.save))
 }
 
 // served judges the answers to the usual commands, which a server that has let the user in may still not carry out:
@@ -138,8 +138,8 @@ func (s *session) served(ctx context.Context, answers []any) (remark string, err
 			return "", err
 		case word == "NOPERM" && !denied(answer):
 			remark = fmt.Sprintf("its key patterns do not cover every key. If clients get NOPERM for theirs: ACL "+
-				"GETUSER %s shows the patterns, ACL SETUSER %s ~PATTERN adds one, then ACL SAVE (%s)",
-				typed(s.login.User), typed(s.login.User), inConfigFile)
+				"GETUSER %s shows the patterns, ACL SETUSER %s ~PATTERN adds one, then %s",
+				typed(s.login.User), typed(s.login.User), saveUsers(s.save))
 		}
 	}
 	return remark, nil
@@ -185,7 +185,7 @@ func (s *session) readOnly(ctx context.Context, answers []any) error {
 		"the pair in rotates of the superuser secret: a value stored by hand moves AWSPREVIOUS, which proves the "+
 		"pair. If this server is to be the primary: %s. If its clients are to read alone, take the rest from its "+
 		"rules: %s, %s. That %s", s.login.User,
-		dial.Address(s.login), of, instead, reads, reads.Note, overwrites)
+		dial.Address(s.login), of, instead, reads, reads.Note, overwrites(s.save))
 }
 
 // ofNoKey are the commands by which a client comes to no data. Those of harmless are tried.

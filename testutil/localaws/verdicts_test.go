@@ -212,6 +212,7 @@ func (s *scene) follow() (reasons []string) {
 		event = `{"Step":"status","SecretId":"` + s.arn + `"}`
 		s.whoThereIs(text)
 		s.saidBeforeSaving(text)
+		s.savedLast(d.Fixes)
 		if strings.Contains(d.RecoverEvent, `"recover"`) && makesUser.MatchString(text) {
 			s.t.Errorf("the label is to be moved, and a user to be made: %s", text)
 		}
@@ -244,9 +245,6 @@ func (s *scene) follow() (reasons []string) {
 					s.valkeyRules(d.Fixes[:i])
 				}
 				s.run(fix)
-				if strings.Contains(fix.Note, "then ACL SAVE") {
-					s.exec("ACL SAVE")
-				}
 			}
 		default:
 			s.t.Fatalf("the advice cannot be followed: %s", text)
@@ -280,6 +278,76 @@ func (s *scene) saidBeforeSaving(text string) {
 	if lines != nil && !strings.Contains(text, "compare the two") && !strings.Contains(text, "do not ACL SAVE yet") {
 		s.t.Errorf("users are saved, and what that overwrites is not said: %s", text)
 	}
+}
+
+// savedLast: of what is printed, run from the first line to the last, nothing changes users that is not saved, and what
+// the file may have is looked at before. A line with a condition of its own says itself that it is to be saved.
+func (s *scene) savedLast(fixes []rotator.Fix) {
+	s.t.Helper()
+	looked, changed := false, ""
+	for _, fix := range fixes {
+		words := strings.Fields(fix.Run + " -")
+		switch command := strings.Join(words[:2], " "); {
+		case command == "ACL LIST":
+			looked = true
+			if changed != "" {
+				s.t.Errorf("the file is looked at too late: %s", s.text)
+			}
+		case command == "ACL SAVE", command == "CONFIG REWRITE":
+			changed = ""
+		case command != "ACL SETUSER" && command != "ACL DELUSER":
+		case strings.Contains(fix.Note, "then ACL SAVE"):
+		default:
+			changed = fix.Run
+			if !looked {
+				s.t.Errorf("the file is not looked at before %s: %s", fix.Run, s.text)
+			}
+		}
+	}
+	if changed != "" {
+		s.t.Errorf("not saved: %s: %s", changed, s.text)
+	}
+}
+
+// TestUsersAreSavedLast: whatever is wrong with the users of a pair, what is printed leaves nothing in memory alone.
+func TestUsersAreSavedLast(t *testing.T) {
+	tier.NotInCheck(t)
+	db := newValkey(t)
+	states := map[string]string{"fine": "PING", "off": "ACL SETUSER %u off", "another": "ACL SETUSER %u resetpass >another",
+		"none": "ACL SETUSER %u resetpass", "off and another": "ACL SETUSER %u off resetpass >another", "gone": "ACL DELUSER %u",
+		"renamed": "ACL SETUSER %uold on ~* +get +set +ping %h; ACL DELUSER %u", "nopass": "ACL SETUSER %u nopass",
+		"without rules": "ACL DELUSER %u; ACL SETUSER %u on +ping >another"}
+	s := &scene{user: "saved"}
+	s.world = newWorld(t, plan{db: db, shared: true, handler: "valkey-alternating-users", attempts: 1})
+	printed := 0
+	for i, first := range slices.Sorted(maps.Keys(states)) {
+		for j, second := range slices.Sorted(maps.Keys(states)) {
+			s.user = fmt.Sprintf("s%d-%d", i, j)
+			users := []string{s.user, s.user + "_clone"} // of AWSCURRENT, and of the other versions
+			if (i+j)%2 == 1 {
+				slices.Reverse(users)
+			}
+			passwords := []string{s.has(users[0]), s.has(users[1]), ""}
+			super := s.superuser()
+			s.stuck(aws.Bool(true), s.value(users[1], passwords[1], "masterarn", super), s.value(users[0], passwords[0], "masterarn", super),
+				s.value(users[1], s.canary(), "masterarn", super))
+			broken := []string{states[first], states[second]}
+			if i == j { // and the superuser, whose secret is to be mended first
+				broken = append(broken, states["off"])
+			}
+			for k, state := range broken {
+				for statement := range strings.SplitSeq(state, "; ") {
+					s.say(statement, append(users, s.user+"boss")[k], passwords[k])
+				}
+			}
+			d := s.status(`{"Step":"status","SecretId":"` + s.arn + `"}`)
+			s.text = fmt.Sprintf("%s is %s, %s is %s: %s", users[0], first, users[1], second, d.Text())
+			s.saidBeforeSaving(d.Text())
+			s.savedLast(d.Fixes)
+			printed += len(d.Fixes)
+		}
+	}
+	t.Logf("%d lines", printed)
 }
 
 // printedBelow stands in a reason only where a fix is printed below it.
