@@ -42,6 +42,7 @@ type session struct {
 	iterations int             // scram_iterations, or the default before PostgreSQL 16
 	verifiers  bool            // pg_authid may be read
 	hba        bool            // pg_hba_file_rules may be read
+	standbys   string          // synchronous_standby_names, where a COMMIT waits for them and that can be seen
 	attempts   int             // after how many refused logins credcheck bans a role
 	guessed    bool            // SCRAM was chosen, and clients may know md5 alone
 	upgrades   bool            // SCRAM was chosen, and an md5 hash is there

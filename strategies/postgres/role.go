@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,12 +76,6 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		return s.errorf(rotator.KindMisconfigured, "PostgreSQL of version number %s knows no SCRAM-SHA-256: upgrade "+
 			"to 10 or later", row[1])
 	}
-	if row[11] == "t" { // a COMMIT would wait, and have made the change all the same, which comes to light at some time
-		return s.errorf(rotator.KindMisconfigured, "the server has each change wait for a standby "+
-			"(synchronous_standby_names), and none is connected: start one; or, if there is to be none, %s, then %s. "+
-			"Nothing was changed", byAdministrator("ALTER SYSTEM RESET synchronous_standby_names"),
-			byAdministrator(reload))
-	}
 	s.md5 = row[2] != "scram-sha-256"
 	s.restricted, s.port = row[3] == "on", row[4]
 	s.iterations, s.verifiers = scramIterations, row[6] == "t"
@@ -88,7 +83,7 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		s.iterations = n
 	}
 	s.attempts, _ = strconv.Atoi(row[7]) // credcheck is not loaded
-	s.database, s.hba = row[9], row[10] == "t"
+	s.database, s.hba, s.standbys = row[9], row[10] == "t", row[11]
 	found := answers[len(answers)-len(looks):]
 	waited := false
 	for i, user := range users {
@@ -147,17 +142,17 @@ const ownRole = `SELECT CASE WHEN here IS NULL THEN set_config('role', 'none', t
   AND s.setrole = (SELECT oid FROM pg_roles WHERE rolname = session_user)
   AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) own`
 
-// facts is what the session asks about itself, with a setting that needs its search_path:
-// a change that the server has confirmed outlives the server.
+// facts is what the session asks about itself, with settings that need its search_path and its role: a change that the
+// server has confirmed outlives the server, and no statement that fails, at a lock say, stands in the server's log.
 const facts = `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
   coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, ''),
   coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
   coalesce(current_setting('credcheck.max_auth_failure', true), ''), pg_backend_pid(), current_database(),
   has_function_privilege('pg_hba_file_rules()', 'EXECUTE') AND has_table_privilege('pg_hba_file_rules', 'SELECT'),
-  CASE WHEN current_setting('synchronous_commit') NOT IN ('local', 'off') AND
-    current_setting('synchronous_standby_names') <> '' THEN NOT EXISTS (SELECT FROM pg_stat_replication
-    WHERE coalesce(sync_state IN ('sync', 'quorum'), true)) END,
-  CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'local', true) END`
+  CASE WHEN current_setting('synchronous_commit') <> 'local' AND current_setting('max_wal_senders') <> '0'
+    AND has_table_privilege('pg_stat_replication', 'SELECT') THEN current_setting('synchronous_standby_names') END,
+  CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END,
+  CASE WHEN current_setting('is_superuser') = 'on' THEN set_config('log_min_error_statement', 'panic', true) END`
 
 // local makes the transaction independent of what is set for the role or the database. It
 // is one statement: whatever would end the session between two has no moment to do so.
@@ -197,9 +192,7 @@ func (s *session) local(users []string) string {
 	for i, set := range local {
 		calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', '%s', true)", set[0], set[1])
 	}
-	// Nor is one logged that fails, at a lock say, where the session may have it so.
-	return "SELECT " + strings.Join(calls, ", ") + `, CASE WHEN pg_catalog.current_setting('is_superuser') = 'on'
-  THEN pg_catalog.set_config('log_min_error_statement', 'panic', true) END`
+	return "SELECT " + strings.Join(calls, ", ")
 }
 
 // major is the server's major version, as it says it in the login.
@@ -288,6 +281,9 @@ func (s *session) finish(ctx context.Context, last ...statement) error {
 		end = statement{operation{action: "rolling back the dry run"}, "ROLLBACK", nil}
 	}
 	if last != nil {
+		if err := s.checkStandbys(ctx); err != nil {
+			return err
+		}
 		last = append(last, s.same())
 	}
 	answers, err := s.flight(ctx, append(last, end)...)
@@ -299,6 +295,37 @@ func (s *session) finish(ctx context.Context, last ...statement) error {
 		return s.errorf(rotator.KindInternal, "the server answered %s with %s: nothing was changed", end.sql, tag)
 	}
 	return nil
+}
+
+// manyStandbys is how synchronous_standby_names says for how many standbys a change waits, where they are not one.
+var manyStandbys = regexp.MustCompile(`(?i)^\s*(?:any|first)?\s*(\d+)\s*\(`)
+
+// checkStandbys refuses a change whose COMMIT would wait for a standby that is not there. It is made all the same, and
+// comes to light when one is back, or the session ends: no rotation knows of it by then. Who may not see which standbys
+// are synchronous takes each for one.
+// https://www.postgresql.org/docs/current/runtime-config-replication.html#GUC-SYNCHRONOUS-STANDBY-NAMES
+func (s *session) checkStandbys(ctx context.Context) error {
+	if s.standbys == "" {
+		return nil
+	}
+	row, err := s.row(ctx, operation{action: "looking for standbys"}, "SELECT count(*) FROM pg_stat_replication "+
+		"WHERE coalesce(sync_state IN ('sync', 'quorum'), true)")
+	if err != nil {
+		return err
+	}
+	there, _ := strconv.Atoi(row[0])
+	wanted := 1
+	if m := manyStandbys.FindStringSubmatch(s.standbys); m != nil {
+		wanted, _ = strconv.Atoi(m[1])
+	}
+	if there >= wanted {
+		return nil
+	}
+	off := byAdministrator("ALTER SYSTEM SET synchronous_standby_names = ''")
+	off.Note = "changes that clients make after that can be lost in a failover"
+	return s.errorf(rotator.KindMisconfigured, "the server has each change wait for %d of its standbys, and %d are "+
+		"connected and have caught up: start one. If there is to be none, keep what %s shows, then %s and %s. Nothing "+
+		"was changed", wanted, there, byAdministrator("SHOW synchronous_standby_names"), off, byAdministrator(reload))
 }
 
 // role is an account, as pg_roles and pg_auth_members show it to anyone.

@@ -390,12 +390,13 @@ func TestNoVerifierInTheLogOfErrors(t *testing.T) {
 			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, Conf: map[string]string{"log_statement": "none"}})}
 			app, pw := s.NewRole(t, "LOGIN")
 			s.run(t, "ALTER DATABASE postgres SET debug_print_parse = on", "ALTER DATABASE postgres SET debug_print_plan = on",
-				"ALTER DATABASE postgres SET debug_print_rewritten = on")
+				"ALTER DATABASE postgres SET debug_print_rewritten = on", "CREATE ROLE owner",
+				"ALTER DATABASE postgres SET role = owner") // which takes a superuser's power from it
 			p := password()
 			ok(t, engine().SetPassword(t.Context(), s.login(app, pw), app, p))
 			holder, err := s.Admin(t.Context(), "postgres")
 			ok(t, err)
-			_, err = holder.PgConn().Exec(t.Context(), "BEGIN; ALTER ROLE "+app+" CONNECTION LIMIT 100").ReadAll()
+			_, err = holder.PgConn().Exec(t.Context(), "SET role = none; BEGIN; ALTER ROLE "+app+" CONNECTION LIMIT 100").ReadAll()
 			ok(t, err)
 			err = engine().SetPassword(t.Context(), s.superuser(), app, password())
 			wants(t, err, rotator.KindConflict, "lock")
