@@ -162,9 +162,11 @@ func (s *session) letsIn(ctx context.Context, user string) (why string, lets rot
 	case err != nil:
 		return "", lets, err
 	case len(rows) == 0:
-		_, text, remedy, err := s.gone(ctx, original)
+		candidate, text, remedy, err := s.gone(ctx, original)
 		first, own := connect(original), connect(user)
-		first.For = ifDropped(original) + "after that, to let both in"
+		if first.For = "after that, to let both in"; candidate == "" {
+			first.For = ifDropped(original) + first.For
+		}
 		own.For = ifNoClone(user)
 		return ", and " + text, rotator.Sentencef("%s: %s. It lets both in: %s. If it is the clone of none: %s",
 			asMember(original), remedy, first, own), err
