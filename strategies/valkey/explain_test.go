@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -104,6 +105,13 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 				ok(t, err)
 				cause := causes[0]
 				said := cause.Text + ": " + cause.Remedy
+				gone := func(f rotator.Fix) bool {
+					return f.Run == "ACL DELUSER "+app.User+"old" && strings.HasPrefix(f.For, "if ") &&
+						f.By == rotator.ByAdministrator
+				}
+				if slices.ContainsFunc(cause.Fixes, gone) != strings.Contains(what, "renamed") {
+					t.Errorf("what it was renamed to stays, with its password: %+v", cause.Fixes)
+				}
 				if !strings.Contains(said, c.says) || cause.Blocked != (c.ends == "blocked") ||
 					cause.Right != (c.ends == "right") || (cause.Reset != "") != (c.ends == "reset") ||
 					strings.Contains(said+cause.Reset, app.Password.Reveal()) {

@@ -86,6 +86,9 @@ func (s *session) testUse(ctx context.Context) (remark string, err error) {
 		if err := s.madeAgain(ctx, denies); err != nil {
 			return "", err
 		}
+		if s.login.Rotates && s.mayRotate(ctx) {
+			return remark, nil
+		}
 		return strings.TrimPrefix(fmt.Sprintf("%s; %s: "+
 			"unless that is how it is meant, clients get NOPERM, and its rules are lost: %s, then %s",
 			remark, denies, restoreRules(s.login.User), saveUsers(s.save)), "; "), nil
@@ -117,6 +120,13 @@ func (s *session) madeAgain(ctx context.Context, denies string) error {
 	return s.errorf(rotator.KindPrivilege, "user %q logs in and may change users, and %s. If it is a superuser, which "+
 		"rotates others, say so in its secret: \"rotates\": []. If not, clients get NOPERM, and its rules are lost: %s",
 		user, denies, bringBack(all, s.login, account{}, s.save))
+}
+
+// mayRotate says whether a superuser has the rules that it needs to rotate others, as far as that is seen without a
+// change.
+func (s *session) mayRotate(ctx context.Context) bool {
+	all, err := s.accounts(ctx)
+	return err == nil && all[s.login.User].mayChangeUsers() && s.findFile(ctx, true) == nil
 }
 
 // served judges the answers to the usual commands, which a server that has let the user in may still not carry out:

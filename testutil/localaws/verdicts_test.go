@@ -1123,7 +1123,10 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.exec("ACL SETUSER " + s.user + " resetkeys -@all " + rotatorRules)
 		s.says, s.names = "recommended action: investigate", `"rotates": []`
-		s.fix = func() { s.put(s.value(s.user, s.holder(s.arn, "AWSCURRENT").Password, "rotates", []string{})) }
+		s.fix = func() {
+			s.put(s.value(s.user, s.holder(s.arn, "AWSCURRENT").Password, "rotates", []string{}))
+			s.never = "its rules are lost"
+		}
 		s.last = "recommended action: none" // it has no key that accepts could read
 	},
 	"any password is let in": func(s *scene) {
