@@ -71,7 +71,7 @@ func (a account) whole() []string {
 
 // aclRemedy says what a user lacks that may not do what a rotation needs.
 func (s *session) aclRemedy() rotator.Sentence {
-	return rotator.Sentencef("user %q may not change users. It needs: +acl +config|get +config|rewrite +info "+
+	return rotator.Sentencef("user %q has no rule for it. It needs: +acl +config|get +config|rewrite +info "+
 		"+multi +exec +discard. If it was deleted and made again, its rules are lost, and ACL SAVE may overwrite "+
 		"their only copy: first do what status says of AWSCURRENT in its secret. If not, ACL SETUSER with these, then "+
 		"%s", s.login.User, saveUsers(s.save).Text)

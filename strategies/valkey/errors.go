@@ -76,6 +76,13 @@ func (s *session) wrap(ctx context.Context, op operation, err error) error {
 			op.remedy = rotator.Sentencef("user %q may not do it", s.login.User)
 		}
 		kind, sentence = row.Kind, row.Sentence(s.login, inQuotes, op.remedy)
+		for _, command := range []string{"ACL", "AUTH", "CONFIG", "DISCARD", "EXEC", "HELLO", "INFO", "MULTI"} {
+			for _, quoted := range []string{"'" + command + "'", "`" + command + "`"} {
+				if strings.Contains(server.Error(), "unknown command "+quoted) {
+					sentence += " (" + command + ")"
+				}
+			}
+		}
 		cause = errors.New("the server answered " + s.code(word))
 	case errors.Is(ctx.Err(), context.Canceled):
 		kind, sentence, cause = rotator.KindDeadline, "the call was cancelled", ctx.Err()

@@ -176,13 +176,13 @@ func bringBack(all map[string]account, login strategies.Login, there account, sa
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if a := all[name]; name != user && name != other && a.has(login) && a.powerful() {
-			remove := rotator.NewFix(rotator.ByAdministrator, "ACL DELUSER "+typed(name)+" -- on every node, then ACL SAVE "+
-				"(or "+orRewrite+"). It ends the connections of its clients")
+			remove := rotator.NewFix(rotator.ByAdministrator, "ACL DELUSER "+typed(name)+" -- on every node, then ACL "+
+				"SAVE (or "+orRewrite+"). It ends the connections of its clients")
 			remove.Turn, remove.For = rotator.TurnLast, fmt.Sprintf("if %q is back, no client uses user %q, and its "+
 				"owner agrees, to remove that one, which has a valid password still", user, name)
 			return rotator.Sentencef("user %q has its password, and looks like it under another name. Store that "+
-				"name as username in the secret, or bring %q back: %s. %s. User %[1]q has a valid password still: once "+
-				"no client uses it, and its owner agrees, %[5]s, by an administrator", name, user, like(a, ""),
+				"name as username in the secret, or bring %q back: %s. %s. User %[1]q has a valid password still: "+
+				"once no client uses it, and its owner agrees, %[5]s, by an administrator", name, user, like(a, ""),
 				bothPasswords, remove)
 		}
 	}

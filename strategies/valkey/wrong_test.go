@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/strategies/strategytest"
@@ -192,4 +193,27 @@ func TestWrongEnginesInTheFullRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestACommandThatIsRenamedIsNamed: which one it is, the server says, and of the rest of its answer nothing is shown.
+func TestACommandThatIsRenamedIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Conf: map[string]string{"rename-command": `CONFIG ""`}})}
+		boss, app := s.login(s.Superuser, secret.NewPassword(s.Password)), name("app")
+		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app, "on", ">" + password().Reveal(), "+get"}))
+		_, err := valkey.Engine{}.DryRunSetPassword(t.Context(), boss, app, password())
+		wants(t, err, rotator.KindMisconfigured, "has it renamed (CONFIG)")
+	}
+}
+
+// TestWhatIsLackingIsNotSaidToBeUsers: who may change users, and not see where they are saved, is told what a rotation needs.
+func TestWhatIsLackingIsNotSaidToBeUsers(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{})}
+	_, app := s.pair(t)
+	boss, err := s.user(t.Context(), name("boss"), []string{"+acl", "+info", "+multi", "+exec", "+discard"})
+	ok(t, err)
+	_, err = valkey.Engine{}.DryRunSetPassword(t.Context(), boss, app.User, password())
+	wants(t, err, rotator.KindPrivilege, "finding out where users are saved: user", "has no rule for it. It needs: +acl +config|get")
 }
