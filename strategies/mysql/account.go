@@ -660,17 +660,11 @@ func (s *session) accounts(ctx context.Context, user string) ([]accountRow, erro
 	}
 	rows := make([]accountRow, len(table))
 	for i, t := range table {
-		rows[i] = accountRow{
-			account:   account{user: user, host: t[0]},
-			locked:    t[2] == "Y",
-			isRole:    t[3] == "Y",
-			require:   require(t[4], t[5], t[6], t[7]),
-			limits:    s.limits(t[8:13]),
-			expiry:    expiry(t[13]),
-			expiresOn: t[14],
-			retained:  t[15] == "1",
-			lengths:   !s.mariadb && !olderThan(s.wire.version, 8, 0, 23),
-		}
+		rows[i] = s.newRow(account{user: user, host: t[0]})
+		rows[i].locked, rows[i].isRole = t[2] == "Y", t[3] == "Y"
+		rows[i].require, rows[i].limits = require(t[4], t[5], t[6], t[7]), s.limits(t[8:13])
+		rows[i].expiry, rows[i].expiresOn = expiry(t[13]), t[14]
+		rows[i].retained = t[15] == "1"
 		if s.mariadb {
 			rows[i].plugins, rows[i].stored = methods(t[16])
 			rows[i].counts = t[17] == "1"
@@ -681,6 +675,11 @@ func (s *session) accounts(ctx context.Context, user string) ([]accountRow, erro
 		rows[i].counts = attemptsOf(rows[i].rules["attempts"]) > 0
 	}
 	return rows, nil
+}
+
+// newRow is an account of which no more is known yet than its name, and what the server makes of its host.
+func (s *session) newRow(of account) accountRow {
+	return accountRow{account: of, lengths: !s.mariadb && !olderThan(s.wire.version, 8, 0, 23)}
 }
 
 // require gives the clause that demands what mysql.user does.

@@ -281,7 +281,7 @@ func (c *cloneSync) clone(host string) (accountRow, bool) {
 			return r, true
 		}
 	}
-	return accountRow{account: account{user: c.pair.Clone, host: host}}, false
+	return c.newRow(account{user: c.pair.Clone, host: host}), false
 }
 
 // aligned gives the accounts of the original that one of the clone is made like. While clients are on the clone none is

@@ -148,7 +148,7 @@ func (s *session) twinHas(ctx context.Context) (lacks rotator.Sentence, err erro
 	if err != nil {
 		return lacks, err
 	}
-	me := accountRow{account: s.actingAccount}
+	me := s.newRow(s.actingAccount)
 	s.granted = map[account]granted{me.account: {rights{}, "NONE"}}
 	var rows []accountRow
 	for _, name := range twins {
@@ -170,7 +170,7 @@ func (s *session) twinHas(ctx context.Context) (lacks rotator.Sentence, err erro
 			return lacks, err
 		}
 		s.granted[twin] = granted{found, "NONE"}
-		rows = append(rows, accountRow{account: twin})
+		rows = append(rows, s.newRow(twin))
 	}
 	return s.lacks(ctx, me, counterparts(me, rows))
 }

@@ -137,6 +137,25 @@ func TestHostsThatSomeClientsShare(t *testing.T) {
 	})
 }
 
+// TestANetworkOfAPair: a clone that is still to be made lets in by the network what its original does.
+func TestANetworkOfAPair(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for _, host := range []string{"127.0.0.0/8", "127.0.0.0/255.0.0.0"} {
+			if s.MariaDB && host == "127.0.0.0/8" {
+				continue // it knows no lengths
+			}
+			app := s.login(name(), password().Reveal())
+			s.run(t, "CREATE USER "+account{user: app.User, host: host}.String()+" IDENTIFIED BY '"+app.Password.Reveal()+"'")
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pairOf(app.User), password())
+			ok(t, err)
+			clone := s.ensure(t, pairOf(app.User))
+			ok(t, engine().Ping(t.Context(), clone))
+			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), back(pairOf(app.User)), password())
+			ok(t, err)
+		}
+	})
+}
+
 func TestShared(t *testing.T) {
 	for _, c := range []struct{ a, b, want string }{ // "-": none
 		{"127.%", "%.0.0.1", "127..0.0.1"},
