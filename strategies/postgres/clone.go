@@ -109,6 +109,7 @@ type pairSeen struct {
 	evidence strategies.Evidence
 	reversed membership         // of the original in the clone
 	member   bool               // the clone has the original's rights
+	apart    rotator.Sentence   // in a dry run: that the clone's sessions do not act as the original
 	lacks    string             // in a dry run: what gives the clone's sessions back what the original's may do
 	clone    map[setting]string // the settings of either
 	original map[setting]string
@@ -140,7 +141,7 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 	all, rest := readEdges(answers[0].rows), answers[1:]
 	var makers []string
 	var settings, privileges [][]string
-	lacks := ""
+	lacks, apart := "", rotator.Sentence{}
 	if !pair.PasswordOnly {
 		settings, rest = rest[0].rows, rest[1:]
 	}
@@ -155,9 +156,10 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 		privileges = rest[0].rows
 	case s.rehearsal && len(rest[0].rows) > 0:
 		_, lacks = s.lacks(rest[0].rows[0], pair)
+		apart = s.apart(rest[0].rows[0], pair)
 	}
 	s.seen = pairSeen{reversed: s.membership(all, pair.Original, pair.Clone),
-		member: s.hasRights(all, pair.Clone, pair.Original), lacks: lacks,
+		member: s.hasRights(all, pair.Clone, pair.Original), lacks: lacks, apart: apart,
 		clone: map[setting]string{}, original: map[setting]string{}}
 	if pair.Target == pair.Clone && !pair.PasswordOnly {
 		s.seen.labels = rest[len(rest)-1].rows

@@ -460,6 +460,9 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 	}
 	why, mend := s.lacks(rows[0], pair)
 	if mend == "" {
+		if apart := s.apart(rows[0], pair); apart.Text != "" {
+			return s.errorf(rotator.KindPrivilege, "%s", apart)
+		}
 		return nil
 	}
 	candidate, err := s.hasName(ctx, pair.Original)
@@ -484,7 +487,7 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 func (s *session) lookUpActs(pair strategies.Pair) statement {
 	become := "'" + s.become() + "'"
 	acts := func(user string) string {
-		return `LEFT JOIN LATERAL (SELECT r.oid, CASE WHEN x.setrole <> 0 AND x.setdatabase <> 0 THEN current_database() END AS here
+		return `LEFT JOIN LATERAL (SELECT r.oid, true AS counts, CASE WHEN x.setrole <> 0 AND x.setdatabase <> 0 THEN current_database() END AS here
   FROM pg_db_role_setting x, LATERAL unnest(x.setconfig) v(v)
     LEFT JOIN pg_roles r ON r.rolname = substr(v.v, 6) AND pg_has_role(` + user + `.oid, r.oid, ` + become + `)
   WHERE x.setrole IN (0, ` + user + `.oid) AND x.setdatabase IN (0, (SELECT d.oid FROM pg_database d
@@ -494,7 +497,13 @@ func (s *session) lookUpActs(pair strategies.Pair) statement {
 	}
 	sql := `SELECT oa.rolname, ca.rolname, coalesce(cs.here, ''),
   pg_has_role(ca.oid, oa.oid, 'USAGE') OR pg_has_role(o.oid, c.oid, 'USAGE') OR pg_has_role(o.oid, c.oid, ` + become + `),
-  pg_has_role(c.oid, oa.oid, 'MEMBER'), pg_has_role(c.oid, oa.oid, ` + become + `)
+  pg_has_role(c.oid, oa.oid, 'MEMBER'), pg_has_role(c.oid, oa.oid, ` + become + `),
+  cs.counts IS NULL AND NOT pg_has_role(c.oid, oa.oid, ` + become + `) AND EXISTS (SELECT FROM pg_db_role_setting x
+    WHERE x.setrole = c.oid AND x.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+    AND 'role=' || oa.rolname = ANY (x.setconfig)),
+  (SELECT string_agg(DISTINCT coalesce(quote_ident(d.datname), 'any'), ', ') FROM pg_shdepend p
+    LEFT JOIN pg_database d ON d.oid = p.dbid
+    WHERE p.refclassid = 'pg_authid'::regclass AND p.refobjid = c.oid AND p.deptype = 'o')
 FROM pg_roles o JOIN pg_roles c ON c.rolname = $2 ` + acts("o") + ` ` + acts("c") + ` WHERE o.rolname = $1`
 	return statement{operation{action: "looking up the original"}, sql, []string{pair.Original, pair.Clone}}
 }
@@ -525,6 +534,27 @@ func (s *session) lacks(row []string, pair strategies.Pair) (why, mend string) {
 		mends = append(mends, "ALTER ROLE "+quoteIdent(pair.Clone)+in+" SET role = "+quoteLiteral(want))
 	}
 	return why, strings.Join(mends, "; ")
+}
+
+// apart says that sessions of the clone may do what those of the original may, and do not act as it: as of PostgreSQL
+// 16, the server leaves out a setting role with a warning where the membership has SET FALSE. What they create stays
+// the clone's once the membership is mended, as a rotation does, too.
+func (s *session) apart(row []string, pair strategies.Pair) (says rotator.Sentence) {
+	if row[6] != "t" {
+		return says
+	}
+	want, clone := quoteIdent(row[0]), quoteIdent(pair.Clone)
+	set := s.fix("GRANT %s TO %s WITH SET TRUE", want, clone)
+	set.For = "to have new sessions act so again"
+	says = rotator.Sentencef("sessions of role %q do not act as %q, which its setting role names, for the membership "+
+		"has SET FALSE: what clients create is the clone's, and %q, to which the next rotation moves them, cannot use "+
+		"it: %s", pair.Clone, row[0], pair.Original, set)
+	if row[7] == "" {
+		return says
+	}
+	reassign := s.fix("REASSIGN OWNED BY %s TO %s", clone, want)
+	reassign.For = "after that, in each database where the clone owns something (" + row[7] + ")"
+	return rotator.Sentencef("%s; then, in each database where it owns something (%s), %s", says, row[7], reassign)
 }
 
 // give is the statement that makes a clone a member, with all that this gives.

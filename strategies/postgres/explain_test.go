@@ -292,3 +292,46 @@ func TestACloneThatLacksItsOriginal(t *testing.T) {
 		}
 	})
 }
+
+// TestACloneThatDoesNotActAsItsOriginal: what clients create as it is lost to them with the next rotation. Status and
+// the preflight say so, and what they print has them keep it.
+func TestACloneThatDoesNotActAsItsOriginal(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		if s.Major < 16 {
+			return
+		}
+		for _, owns := range []bool{true, false} {
+			r := newRotation(t, s, "")
+			r.turn(t, true)
+			o, c := r.pair.Original, r.pair.Clone
+			s.run(t, "GRANT "+o+" TO "+c+" WITH SET FALSE GRANTED BY "+r.admin.User)
+			if owns {
+				r.mustAs(t, r.clone, "CREATE TABLE made (id int)")
+			}
+			err := engine().TestClone(t.Context(), r.clone, r.pair)
+			wants(t, err, rotator.KindPrivilege, "do not act as", "WITH SET TRUE")
+			next := pairAt(r.pair, o)
+			next.Consent = true
+			warnings, dry := engine().DryRunEnsureClone(t.Context(), r.admin, next, password())
+			ok(t, dry)
+			if !strings.Contains(fmt.Sprint(warnings), "do not act as") {
+				t.Errorf("the preflight warns of %v", warnings)
+			}
+			fixes := rotator.FixesOf(err)
+			if owns != (len(fixes) == 2) || owns && !strings.Contains(fixes[1].For, r.original.Database) {
+				t.Fatalf("to be run: %+v", fixes)
+			}
+			superuser := with(s.superuser(), func(l *strategies.Login) { l.Database = r.original.Database })
+			for _, f := range fixes {
+				ok(t, s.as(t, superuser, f.Run))
+			}
+			ok(t, engine().TestClone(t.Context(), r.clone, r.pair))
+			r.mustAs(t, r.clone, "CREATE TABLE later (id int)")
+			r.turn(t, false)
+			r.mustAs(t, r.original, "SELECT * FROM later")
+			if owns {
+				r.mustAs(t, r.original, "SELECT * FROM made")
+			}
+		}
+	})
+}

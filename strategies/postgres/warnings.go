@@ -110,6 +110,8 @@ func (s *session) pairWarnings(pair strategies.Pair, act string) (all []strategi
 		return append(all, strategies.Warn("clients are on role %q now, and lack what it had from role %q, to "+
 			"which this rotation moves them. To give it back at once: %s", pair.Clone, pair.Original,
 			s.fix("%s", s.seen.lacks)))
+	case pair.Target == pair.Original && s.seen.apart.Text != "":
+		return append(all, strategies.Warn("%s", s.seen.apart))
 	case act != "" && act != "none":
 		return append(all, s.settingRoleWarnings(pair)...)
 	case reversed.is && reversed.gives:

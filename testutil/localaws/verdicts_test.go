@@ -1396,6 +1396,13 @@ var scenes = map[string]func(*scene){
 		s.exec("REVOKE " + s.user + " FROM " + s.user + "_clone")
 		s.says = "clients lack what role"
 	},
+	"the clone does not act as the original any more": func(s *scene) {
+		s.only("postgres")
+		s.rotatedPair(1)
+		clone := s.user + "_clone"
+		s.exec("GRANT "+s.user+" TO "+clone+" WITH SET FALSE", "CREATE TABLE of_"+clone+" ()", "ALTER TABLE of_"+clone+" OWNER TO "+clone)
+		s.says = "do not act as"
+	},
 	"the original alone may connect, and the clone is no member": func(s *scene) {
 		s.only("postgres")
 		s.alternating()
