@@ -23,6 +23,14 @@ func whereSet(settings ...string) string {
 		strings.Join(settings, "', '") + "')"
 }
 
+// elsewhere shows where else a setting is set: Fix resets that of the role.
+func elsewhere(setting string) []rotator.Fix {
+	return []rotator.Fix{{By: rotator.ByAdministrator, For: "if that does not end it, to see where else " + setting +
+		" is set, and in the column run what ends it", Run: whereSet(setting), Note: "run the lines that are for " +
+		"this role, this database or ALL, in another database if this one lets no administrator in; no line: it is " +
+		"set for the whole server"}}
+}
+
 // Causes is what each error of a server means, by its SQLSTATE and, where one stands for
 // several things, by the server's routine, whose name is not translated as messages are
 // (lc_messages). The first row that fits counts. docs/runbook.md shows it.
@@ -90,7 +98,7 @@ func Causes() []dial.Cause {
 		{Codes: []string{"0A000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "client_encoding, as a setting of this role or database, is one that the server cannot convert to, " +
 				"and clients that name none are refused as well: {fix}, where it is set",
-			Fix: "ALTER ROLE {user} RESET client_encoding"},
+			Fix: "ALTER ROLE {user} RESET client_encoding", Lines: elsewhere("client_encoding")},
 		{Codes: []string{"3D000"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or bring the " +
 				"database back under that name (SELECT datname FROM pg_database shows which there are)"},
@@ -140,7 +148,7 @@ func Causes() []dial.Cause {
 			Text: "the server cancelled the statement, which took longer than statement_timeout lets it, or an " +
 				"administrator did. Try again; if it lasts, {fix}, or more of it where it is set",
 			Fix: "ALTER ROLE {user} RESET statement_timeout; ALTER ROLE {user} IN DATABASE {database} RESET " +
-				"statement_timeout"},
+				"statement_timeout", Lines: elsewhere("statement_timeout")},
 		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the " +
 				"function or the network stood still. This attempt changed nothing. Try again"},
@@ -148,7 +156,7 @@ func Causes() []dial.Cause {
 			Text: "idle_session_timeout ends sessions of this role or database before a statement can follow " +
 				"another: {fix}, or set seconds where it is set",
 			Fix: "ALTER ROLE {user} RESET idle_session_timeout; ALTER ROLE {user} IN DATABASE {database} RESET " +
-				"idle_session_timeout"},
+				"idle_session_timeout", Lines: elsewhere("idle_session_timeout")},
 		// passwordcheck, credcheck (2), pg_tle on RDS (2)
 		{Codes: []string{"22023", "28P01", "28000", "P0001", "23514"}, During: newPassword,
 			Kind: rotator.KindPasswordPolicy,

@@ -151,6 +151,27 @@ func TestLoginFailures(t *testing.T) {
 	})
 }
 
+// TestALimitIsShownBeforeItIsTakenAway, of a role and of a database.
+func TestALimitIsShownBeforeItIsTakenAway(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		login := s.login(app, pw)
+		login.Database = s.NewDatabase(t, "")
+		for _, of := range []string{"DATABASE " + login.Database, "ROLE " + app} {
+			s.run(t, "ALTER "+of+" CONNECTION LIMIT 0")
+			err := engine().Ping(t.Context(), login)
+			wants(t, err, rotator.KindTooManyConnections, "CONNECTION LIMIT -1")
+			fixes := rotator.FixesOf(err)
+			_, name, _ := strings.Cut(of, " ")
+			if len(fixes) != 2 || !strings.Contains(s.ask(t, "SELECT string_agg(x::text, ' ') FROM ("+fixes[0].Run+") x"), "("+name+",0)") {
+				t.Fatalf("%s: to be run: %+v", of, fixes)
+			}
+			s.run(t, fixes[1].Run)
+			ok(t, engine().Ping(t.Context(), login))
+		}
+	})
+}
+
 // TestSilence: whoever goes silent, and whenever, holds nobody past the limit.
 func TestSilence(t *testing.T) {
 	t.Parallel()

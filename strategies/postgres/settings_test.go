@@ -124,6 +124,29 @@ func TestALibraryThatIsNone(t *testing.T) {
 	})
 }
 
+// TestAnEncodingOfTheDatabase: where the role's own setting is not what refuses the login, what is printed finds the one
+// that does, and what ends it.
+func TestAnEncodingOfTheDatabase(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		login := s.login(app, pw)
+		login.Database = s.NewDatabase(t, "")
+		ascii := login.Database + "_ascii" // where another encoding may be set
+		s.run(t, "CREATE DATABASE "+ascii+" ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+		t.Cleanup(func() { s.Exec(context.Background(), "DROP DATABASE "+ascii) })
+		there := with(s.superuser(), func(l *strategies.Login) { l.Database = ascii })
+		ok(t, s.as(t, there, "ALTER DATABASE "+login.Database+" SET client_encoding = 'MULE_INTERNAL'"))
+		err := engine().Ping(t.Context(), login)
+		wants(t, err, rotator.KindMisconfigured, "MULE_INTERNAL")
+		fixes := rotator.FixesOf(err)
+		if len(fixes) != 2 || !strings.HasPrefix(fixes[1].For, "if that does not end it") {
+			t.Fatalf("to be run: %+v", fixes)
+		}
+		s.run(t, fixes[0].Run, s.ask(t, "SELECT run FROM ("+fixes[1].Run+") x WHERE run LIKE $1", "%"+login.Database+"%"))
+		ok(t, engine().Ping(t.Context(), login))
+	})
+}
+
 // An account in a database of another encoding is the one that it was named as.
 func TestNamesInAnotherEncoding(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
