@@ -974,8 +974,8 @@ func TestWhatALoginDoesNotShow(t *testing.T) {
 		}
 		// A user that was made again may have been given what a rotation asks for.
 		ok(t, use(selfChange...))
-		if !lost {
-			t.Errorf("%s: nothing is said of a superuser that may do what a rotation needs, and no more", release)
+		if lost { // its secret says that it is a superuser's
+			t.Errorf("%s: its rules are said to be lost, of a superuser that may do what a rotation needs", release)
 		}
 		rotates = false
 		wants(t, use(selfChange...), rotator.KindPrivilege, "its rules are lost", "the words of its line", `"rotates": []`)
