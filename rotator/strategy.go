@@ -91,8 +91,9 @@ type LoginExplainer interface {
 	// before the statement that sets a password.
 	Inquiry(d ...secret.Document) []Fix
 	// ExplainRejected has the superuser of r.Current look why the logins by values are
-	// rejected: one login, which changes nothing. It gives a cause for each; nil where the secret
-	// names no superuser. An error of KindReadOnly beside them: no password can be set where the superuser is.
+	// rejected: one login, and one more where another password is set; they change nothing. It gives a cause for
+	// each; nil where the secret names no superuser. An error of KindReadOnly beside them: no password can be set
+	// where the superuser is.
 	ExplainRejected(ctx context.Context, r Rotation, rejected ...secret.Document) ([]RejectionCause, error)
 }
 
