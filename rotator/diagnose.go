@@ -905,7 +905,7 @@ func (c *diagnoser) fixesOf(id, label string) []Fix {
 		current, pending, previous := c.labeledVersions()
 		for _, version := range [][2]string{{id, label}, {current, LabelCurrent}, {previous, LabelPrevious},
 			{pending, LabelPending}} {
-			if f.isFor(c.probes[version[0]].value.Text("username")) {
+			if f.IsFor(c.probes[version[0]].value.Text("username")) {
 				all[i].PasswordOf = version[1]
 				break
 			}
@@ -950,7 +950,7 @@ func (c *diagnoser) inquiry(r rule) []Fix {
 			all[i].For = toFindTheCause
 		}
 		for user, label := range labels {
-			if f.takesPassword() && f.isFor(user) {
+			if f.takesPassword() && f.IsFor(user) {
 				all[i].PasswordOf = label
 			}
 		}

@@ -109,8 +109,8 @@ func (f Fix) takesPassword() bool {
 	return strings.Contains(f.Run, "'PASSWORD'") || strings.Contains(f.Run, ">PASSWORD")
 }
 
-// isFor says whether it is about a user, whose name stands in it quoted or as a word.
-func (f Fix) isFor(user string) bool {
+// IsFor says whether it is about a user, whose name stands in it quoted or as a word.
+func (f Fix) IsFor(user string) bool {
 	return user != "" && slices.ContainsFunc([]string{`"` + user + `"`, "`" + user + "`", " " + user + " "},
 		func(name string) bool { return strings.Contains(f.Run, name) })
 }

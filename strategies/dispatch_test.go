@@ -239,6 +239,23 @@ func TestWhatToDoAboutARejectedSuperuser(t *testing.T) {
 	}
 }
 
+// TestWhosePasswordAFixTakes: the superuser's goes to the fix of the superuser alone, and not to that of a user whose name
+// has the superuser's in it.
+func TestWhosePasswordAFixTakes(t *testing.T) {
+	superuser := Login{User: "admin", For: &Holding{secretARN: "arn:boss"}}
+	for user, want := range map[string]string{"admin": "AWSCURRENT of arn:boss", "webadmin": "", "admin_clone": ""} {
+		for _, quote := range []string{"`", `"`} {
+			fix := rotator.Fix{Run: "ALTER USER " + quote + user + quote + " IDENTIFIED BY 'PASSWORD'"}
+			err := staleSuperuser(single{}, superuser, rotator.WithFix(rotator.KindPrivilege, "", fix))
+			for _, fix := range rotator.FixesOf(err) {
+				if fix.PasswordOf != want {
+					t.Errorf("%s: with the password of %q, and not of %q", fix.Run, fix.PasswordOf, want)
+				}
+			}
+		}
+	}
+}
+
 // TestNoError: an engine may pass on what it has met, also where that is nothing.
 func TestNoError(t *testing.T) {
 	if MarkPoolerError(nil) != nil || MarkLoginError(nil) != nil {

@@ -173,7 +173,7 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 	var fixes []rotator.Fix
 	if !errors.Is(err, rotator.KindLoginRejected) {
 		for _, fix := range rotator.FixesOf(err) { // a password that has expired is given once more
-			if strings.Contains(fix.Run, "'PASSWORD'") && strings.Contains(fix.Run, superuser.User) {
+			if strings.Contains(fix.Run, "'PASSWORD'") && fix.IsFor(superuser.User) {
 				fix.PasswordOf = "AWSCURRENT of " + arn
 				fixes = append(fixes, fix)
 			}
