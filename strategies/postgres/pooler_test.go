@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -101,6 +102,16 @@ func TestAPoolerStopsTheRotation(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAnAnswerThatIsBrokenOff: on a busy machine, PgBouncer's error is in the midst of a row.
+func TestAnAnswerThatIsBrokenOff(t *testing.T) {
+	err := wrapError(t.Context(), strategies.Login{}, operation{action: "looking"}, (&pgproto3.DataRow{}).Decode([]byte{0, 1, 0}))
+	wants(t, err, rotator.KindMisconfigured, "looking", "statement pooling", "the database's own endpoint")
+	var login rotator.LoginError
+	if !errors.As(err, &login) {
+		t.Errorf("%v is not of the login", err)
 	}
 }
 
