@@ -448,9 +448,15 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 				For: ifPair + ", and while " + quiet})
 		}
 	}
+	const rotateNow = "rotate right after it: clients that still have AWSPREVIOUS are rejected until then; the " +
+		"password that it shows is not needed"
 	var what, why []string
-	if !exists {
-		line(statement{text: "CREATE USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD"})
+	switch random := clone.String() + " IDENTIFIED BY RANDOM PASSWORD"; {
+	case !exists:
+		line(statement{text: "CREATE USER " + random})
+	case c.markAlone: // whose password another may know, so that a rotation, too, changes it first (see align)
+		line(statement{text: "ALTER USER " + random})
+		lines[len(lines)-1].Note = rotateNow
 	}
 	if len(give) > 0 {
 		by := ""
@@ -465,14 +471,17 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 		what = append(what, excepted.String()+" with exceptions (partial_revokes)")
 		why = append(why, "who has CREATE USER could have it come without these, by renaming accounts")
 		line(excepted.grantsAs(clone.account, " AS "+original.String())...)
-		line(want.exceptions(excepted).addRestrictions(clone.account)...)
+		exceptions := want.exceptions(excepted)
+		maps.DeleteFunc(exceptions, func(x right, _ bool) bool { // which clients use: REVOKE would take the GRANT there
+			return c.inUse() && (have.has(x.name, x.object) || have.has(allPrivileges, x.object))
+		})
+		line(exceptions.addRestrictions(clone.account)...)
 	}
 	if !c.inUse() && (len(give) > 0 || !exists) {
 		// what was done to it until then ends, or the rotation searches for it, as only the mark proves it
 		line(statement{text: "ALTER USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD" +
 			c.markClause(original.user)})
-		lines[len(lines)-1].Note = "rotate right after it: clients that still have AWSPREVIOUS are rejected until " +
-			"then; the password that it shows is not needed"
+		lines[len(lines)-1].Note = rotateNow
 		if clone.retained {
 			line(statement{text: "ALTER USER " + clone.String() + " DISCARD OLD PASSWORD"})
 		}

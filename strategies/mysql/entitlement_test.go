@@ -277,6 +277,7 @@ func TestWhatNoRotationGives(t *testing.T) {
 			made  bool   // a rotation has made the clone
 			setUp string // then
 			back  bool
+			uses  string // of what the clone has, and keeps
 		}{
 			"no clone":                      {setUp: system},
 			"a clone":                       {made: true, setUp: system},
@@ -290,7 +291,9 @@ func TestWhatNoRotationGives(t *testing.T) {
 			"with exceptions, to pass on":   {setUp: excepted + "; GRANT INSERT ON *.* TO O WITH GRANT OPTION"},
 			"with exceptions, a clone":      {made: true, setUp: excepted},
 			"with exceptions, in use":       {made: true, back: true, setUp: excepted},
-			"both":                          {made: true, setUp: system + "; " + excepted},
+			"with exceptions, on what clients use": {made: true, back: true, setUp: "GRANT DELETE ON *.* TO O; " +
+				"REVOKE DELETE ON hr.* FROM O; GRANT DELETE ON hr.* TO C", uses: "GRANT DELETE ON `hr`.*"},
+			"both": {made: true, setUp: system + "; " + excepted},
 		} {
 			t.Run(what, func(t *testing.T) {
 				app, role := s.user(t, "SELECT, INSERT ON "+db+".*"), s.role(t)
@@ -331,8 +334,20 @@ func TestWhatNoRotationGives(t *testing.T) {
 				if len(fixes) == 0 {
 					t.Fatal("nothing is printed")
 				}
+				if c.made && !c.back && !strings.Contains(c.setUp, " C ") && !strings.Contains(c.setUp, excepted) { // nothing but the mark says whose the clone is
+					alone := pair
+					alone.Possession = nil
+					_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), alone, password())
+					fixes = rotator.FixesOf(err)
+					if first := "ALTER USER " + at(pair.Clone).String() + " IDENTIFIED BY RANDOM PASSWORD"; len(fixes) == 0 || fixes[0].Run != first {
+						t.Errorf("the first line is not %s: %v", first, err)
+					}
+				}
 				for _, fix := range fixes {
 					s.run(t, fix.Run)
+				}
+				if has := s.ask(t, grantsOf(at(pair.Clone))); !strings.Contains(has, c.uses) {
+					t.Errorf("what was printed took %s: %s", c.uses, has)
 				}
 				if !c.back {
 					pair.Possession = nil
@@ -340,7 +355,9 @@ func TestWhatNoRotationGives(t *testing.T) {
 				_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
 				ok(t, err)
 				s.ensure(t, pair)
-				s.alike(t, at(app.User), at(pair.Clone))
+				if c.uses == "" {
+					s.alike(t, at(app.User), at(pair.Clone))
+				}
 				pair.Possession = possessed
 				for range 2 {
 					pair.Target = pair.InUse()
