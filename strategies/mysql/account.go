@@ -549,6 +549,7 @@ type accountRow struct {
 	factors   bool   // it demands further factors beside the password (MySQL)
 	counts    bool   // the server blocks it after some wrong passwords
 	lengths   bool   // the server knows hosts with the length of a netmask (MySQL)
+	unordered bool   // it puts addresses, with netmasks or without, in no order (MySQL until 8.0.23)
 
 	require   string            // REQUIRE SSL, or what it is
 	limits    string            // WITH MAX_QUERIES_PER_HOUR 5 ...
@@ -679,7 +680,8 @@ func (s *session) accounts(ctx context.Context, user string) ([]accountRow, erro
 
 // newRow is an account of which no more is known yet than its name, and what the server makes of its host.
 func (s *session) newRow(of account) accountRow {
-	return accountRow{account: of, lengths: !s.mariadb && !olderThan(s.wire.version, 8, 0, 23)}
+	old := olderThan(s.wire.version, 8, 0, 23)
+	return accountRow{account: of, lengths: !s.mariadb && !old, unordered: !s.mariadb && old}
 }
 
 // require gives the clause that demands what mysql.user does.

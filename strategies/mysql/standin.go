@@ -34,11 +34,16 @@ func (c *cloneSync) checkStandIns(ctx context.Context) error {
 	var clients []string
 	for _, r := range slices.Concat(inUse, next) {
 		clients = append(clients, r.host)
+		if n, ok := networkOf(r.host); ok { // beside the text, its first address, and its last
+			clients = append(clients, n.at(0), n.at(math.MaxUint32))
+		}
 	}
 	for _, now := range inUse {
 		for _, then := range next {
-			if host, ok := shared(now.host, then.host); ok {
-				clients = append(clients, host)
+			for _, share := range []func(string, string) (string, bool){shared, inBoth} {
+				if host, ok := share(now.host, then.host); ok {
+					clients = append(clients, host)
+				}
 			}
 		}
 	}
@@ -223,21 +228,22 @@ func serving(rows []accountRow, host string) (found accountRow, ok bool) {
 // making (MySQL), or of their lengths (MariaDB), which of two patterns it takes.
 func mayServe(rows []accountRow, host string) (all []accountRow) {
 	for _, r := range rows {
-		hidden := func(other accountRow) bool { return precedes(other.host, r.host) }
+		hidden := func(other accountRow) bool { return other.precedes(r) }
 		if !r.covers(host) || slices.ContainsFunc(all, hidden) {
 			continue
 		}
 		all = append(slices.DeleteFunc(all, func(other accountRow) bool {
 			// of two for one host, the last: the other has no name
-			return precedes(r.host, other.host) || r.host == other.host
+			return r.precedes(other) || r.host == other.host
 		}), r)
 	}
 	return all
 }
 
-// precedes says whether both servers take an account for one host before one for another, that is for all its clients
-// (a network: for those that are in it).
-func precedes(host, other string) bool {
+// precedes says whether the server takes an account before another, that is for all its clients (a network: for those
+// that are in it). https://dev.mysql.com/doc/refman/9.0/en/connection-access.html
+func (r accountRow) precedes(after accountRow) bool {
+	host, other := r.host, after.host
 	if host == "" || host == other || other == "" || other == "%" {
 		return host != "" && host != other
 	}
@@ -245,6 +251,10 @@ func precedes(host, other string) bool {
 	of, isNetwork := networkOf(host)
 	otherOf, otherIs := networkOf(other)
 	switch {
+	case (isNetwork || literal) && otherIs && r.unordered:
+		return false
+	case isNetwork && otherIs && of.length != otherOf.length:
+		return of.length // whatever the sizes
 	case isNetwork && otherIs:
 		return of.mask > otherOf.mask
 	case isNetwork:
@@ -273,6 +283,46 @@ func networkOf(host string) (n network, ok bool) {
 		ok, n.length, n.mask = err == nil && length <= 32, true, ^(math.MaxUint32 >> length)
 	}
 	return n, ok && n.mask != 0 && ^n.mask&(^n.mask+1) == 0
+}
+
+// at is the address of a network whose other bits are these.
+func (n network) at(bits uint32) string {
+	var bytes [4]byte
+	binary.BigEndian.PutUint32(bytes[:], n.address&n.mask|bits&^n.mask)
+	return netip.AddrFrom4(bytes).String()
+}
+
+// inBoth gives an address that is in a network and has a pattern, of which one host is the one, and one the other.
+func inBoth(a, b string) (host string, ok bool) {
+	n, isNetwork := networkOf(a)
+	pattern := b
+	if !isNetwork {
+		n, isNetwork = networkOf(b)
+		pattern = a
+	}
+	parts := strings.Split(pattern, ".")
+	if !isNetwork || fixed(pattern) == math.MaxInt || strings.Trim(pattern, "0123456789.%_") != "" {
+		return "", false
+	}
+	// Of each part of an address: what the pattern has there, by the parts before it or those behind, or the network.
+	var try func(found []string) bool
+	try = func(found []string) bool {
+		i := len(found)
+		if i == 4 {
+			host = strings.Join(found, ".")
+			address, ok := ipv4(host)
+			return ok && address&n.mask == n.address && covers(pattern, host)
+		}
+		choices := []string{strings.Split(n.at(0), ".")[i]}
+		for _, at := range []int{i, len(parts) - 4 + i} {
+			if at >= 0 && at < len(parts) {
+				choices = append(choices, strings.NewReplacer("%", "", "_", "1").Replace(parts[at]))
+			}
+		}
+		return slices.ContainsFunc(choices, func(part string) bool { return try(append(slices.Clone(found), part)) })
+	}
+	ok = try(nil)
+	return host, ok
 }
 
 // ipv4 is an IPv4 address as a number.

@@ -58,6 +58,23 @@ func TestServing(t *testing.T) {
 	}
 }
 
+// TestNetmasksOfAnOldMySQL: until 8.0.23 it put addresses, with netmasks or without, in no order.
+func TestNetmasksOfAnOldMySQL(t *testing.T) {
+	for _, c := range []struct {
+		host, other string
+		told        bool
+	}{{"10.0.0.1", "10.0.0.0/255.0.0.0", false}, {"10.0.0.0/255.0.0.0", "10.0.0.0/255.255.0.0", false},
+		{"10.0.0.0/255.0.0.0", "10.%", true}, {"10.0.0.0/255.0.0.0", "%", true}} {
+		var rows []accountRow
+		for _, host := range []string{c.host, c.other} {
+			rows = append(rows, accountRow{account: account{host: host}, unordered: true})
+		}
+		if all := mayServe(rows, "10.0.0.1"); (len(all) == 1) != c.told {
+			t.Errorf("%s and %s: %s", c.host, c.other, names(all))
+		}
+	}
+}
+
 // TestWhichAccountAServerTakes: of two for one address, the server takes the one that is said, or more than one is said.
 func TestWhichAccountAServerTakes(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
@@ -67,7 +84,7 @@ func TestWhichAccountAServerTakes(t *testing.T) {
 			{"%.1", "%.0.0.1"}, {"_27.0.0.1", "127.%"}, {"_27.0.0.1", "%"}, {"_________", "127.%"}, {"%7.0.0.1", "_27.0.0.1"},
 			{"127.0.0.1", "127.0.0.0/255.0.0.0"}, {"127.0.0.0/255.0.0.0", "127.0.0.%"}, {"127.0.0.0/255.0.0.0", "%"},
 			{"127.0.0.0/255.0.0.0", "127.0.0.0/255.255.0.0"}, {"127.0.0.0/8", "127.0.0.1"}, {"127.0.0.0/8", "127.0.0.%"},
-			{"127.0.0.0/8", "%"}, {"127.0.0.0/8", "127.0.0.0/255.0.0.0"}, {"127.0.0.1/8", "%"}, {"0.0.0.0/0", "%%"},
+			{"127.0.0.0/8", "%"}, {"127.0.0.0/8", "127.0.0.0/255.0.0.0"}, {"127.0.0.0/8", "127.0.0.0/255.255.0.0"}, {"127.0.0.1/8", "%"}, {"0.0.0.0/0", "%%"},
 			{"127.0.0.1/255.255.255.255", "127.0.0.1"}, {"127.0.0.1/32", "127.0.0.1"}, {"%%", "%"}, {"%%", ""}, {"%%", "127.%"}} {
 			for range 2 {
 				app := s.login(name(), password().Reveal())
@@ -108,8 +125,17 @@ func TestHostsThatSomeClientsShare(t *testing.T) {
 			"shared":          {[]string{"127.%"}, []string{"127.%", "%.0.0.1"}, false},
 			"shared, of both": {[]string{"127.%", "%.0.0.1"}, []string{"127.%", "%.0.0.1"}, false},
 			"apart":           {[]string{"127.%"}, []string{"127.%", "10.%.0.1"}, true},
+			"a wider network": {[]string{"127.0.0.0/255.255.0.0"}, []string{"127.0.%", "127.0.0.0/255.0.0.0"}, false},
+			"a narrower one":  {[]string{"127.0.0.0/255.0.0.0"}, []string{"127.0.0.0/255.0.0.0", "127.7.0.0/255.255.0.0"}, false},
+			"in a pattern":    {[]string{"127.%"}, []string{"127.%", "127.7.0.0/255.255.0.0"}, false},
+			"of a pattern":    {[]string{"127.0.0.0/255.0.0.0"}, []string{"127.0.0.0/255.0.0.0", "%.7.0.1"}, true},
+			"across":          {[]string{"%.0.1"}, []string{"%.0.1", "127.0.0.0/255.0.0.0"}, false},
+			"another network": {[]string{"127.%"}, []string{"127.%", "10.7.0.0/255.255.0.0"}, true},
 		} {
 			for _, only := range []bool{true, false} {
+				if what == "a wider network" && !only {
+					continue // one like the original's is created, which comes first
+				}
 				app, other := s.login(name(), password().Reveal()), s.login("", password().Reveal())
 				other.User = app.User + "_clone"
 				for _, host := range c.inUse {
@@ -128,7 +154,7 @@ func TestHostsThatSomeClientsShare(t *testing.T) {
 					t.Errorf("%s, only the password: %t: %v", what, only, err)
 				case !c.fine:
 					if wrong := differs(err, rotator.KindPrivilege, "would meet account "+
-						account{user: other.User, host: "%.0.0.1"}.String()+", which is locked"); wrong != nil {
+						account{user: other.User, host: c.next[1]}.String()+", which is locked"); wrong != nil {
 						t.Errorf("%s, only the password: %t: %v", what, only, wrong)
 					}
 				}
