@@ -125,8 +125,7 @@ type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
 	setUp, unusable, otherUser         []bool
-	readOnly                           []bool
-	previousFirst                      []bool
+	readOnly, previousFirst            []bool
 	attempt                            []attempt
 
 	action Action

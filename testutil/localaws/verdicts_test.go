@@ -1359,11 +1359,7 @@ var scenes = map[string]func(*scene){
 	},
 	"the original is dropped, and the clone may not connect": func(s *scene) {
 		s.only("postgres")
-		s.alternating()
-		s.exec("CREATE DATABASE of"+s.user, "REVOKE CONNECT ON DATABASE of"+s.user+" FROM PUBLIC")
-		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", "of"+s.user, "masterarn", s.superuser()), awsemu.Value{})
-		s.exec("GRANT CONNECT ON DATABASE of" + s.user + " TO " + s.user)
-		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.ofTheOriginal()
 		s.exec("DROP OWNED BY "+s.user, "DROP ROLE "+s.user)
 		s.says, s.names = "the superuser sees why: role", "if it is the clone of role"
 		s.fix = func() {
@@ -1405,11 +1401,7 @@ var scenes = map[string]func(*scene){
 	},
 	"the original alone may connect, and the clone is no member": func(s *scene) {
 		s.only("postgres")
-		s.alternating()
-		s.exec("CREATE DATABASE of"+s.user, "REVOKE CONNECT ON DATABASE of"+s.user+" FROM PUBLIC")
-		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", "of"+s.user, "masterarn", s.superuser()), awsemu.Value{})
-		s.exec("GRANT CONNECT ON DATABASE of" + s.user + " TO " + s.user)
-		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.ofTheOriginal()
 		s.exec("REVOKE "+s.user+" FROM "+s.user+"_clone", "ALTER ROLE "+s.user+"_clone RESET role")
 		s.say(s.dialect().set, s.user, s.canary())
 		s.says, s.never = "the superuser sees why: role", "GRANT CONNECT"
@@ -1972,6 +1964,16 @@ func (s *scene) standby() int {
 	}
 	s.t.Cleanup(func() { standby.Close() }) //nolint:errcheck // a throwaway copy
 	return standby.Port
+}
+
+// ofTheOriginal makes a pair on its clone, in a database that its original alone may connect to.
+func (s *scene) ofTheOriginal() {
+	s.t.Helper()
+	s.alternating()
+	s.exec("CREATE DATABASE of"+s.user, "REVOKE CONNECT ON DATABASE of"+s.user+" FROM PUBLIC")
+	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", "of"+s.user, "masterarn", s.superuser()), awsemu.Value{})
+	s.exec("GRANT CONNECT ON DATABASE of" + s.user + " TO " + s.user)
+	s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 }
 
 // hourly makes a secret of one user with a pending password, and uses up a limit that its account has for an hour.
