@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -194,7 +195,7 @@ func (s *session) logIn(ctx context.Context, conn net.Conn, limit time.Duration,
 			s.proved = m == authMD5 || m == authCleartext // the driver answers at once
 		}
 		scram := func(shown string) { s.proved, s.shown = true, shown } // and this by the proof
-		return pgproto3.NewFrontend(&authReader{Reader: r, ask: ask, scram: scram}, w)
+		return pgproto3.NewFrontend(&authReader{Reader: &poolerReader{Reader: r}, ask: ask, scram: scram}, w)
 	}
 	s.pg, err = pgconn.ConnectConfig(ctx, config)
 	return err
@@ -297,6 +298,29 @@ func (r *authReader) look() {
 		}
 		r.head = r.head[end:]
 	}
+}
+
+// noTransactions is what PgBouncer says in statement pooling, before it ends the connection.
+const noTransactions = "transaction blocks not allowed in statement pooling mode"
+
+// poolerReader finds noTransactions where it is. PgBouncer does not wait until the answer before it has been taken
+// whole: its error stands in the midst of a row then, and the driver can only say that it cannot read that. No text of
+// a row can look like it, for it has a NUL in it.
+type poolerReader struct {
+	io.Reader
+	last []byte // of what was read before
+}
+
+func (r *poolerReader) Read(p []byte) (int, error) {
+	const code = "08P01"
+	said := []byte("C" + code + "\x00M" + noTransactions + "\x00")
+	n, err := r.Reader.Read(p)
+	r.last = append(r.last, p[:n]...)
+	if bytes.Contains(r.last, said) {
+		return 0, &pgconn.PgError{Severity: "FATAL", Code: code, Message: noTransactions}
+	}
+	r.last = append(r.last[:0], r.last[max(0, len(r.last)-len(said)):]...)
+	return n, err
 }
 
 // close logs out. A server that does not listen is not waited for.

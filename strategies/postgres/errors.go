@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -76,10 +75,6 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		if strings.Contains(sentence, "pg_hba.conf") {
 			mark = func(err error) error { return rotator.WithFix(err, "", hbaLines()...) }
 		}
-	case garbled(err):
-		kind, mark = rotator.KindMisconfigured, strategies.MarkPoolerError
-		sentence = "the answer is none of PostgreSQL's: a pooler in between breaks them off where it allows no " +
-			"transactions (statement pooling). Use the database's own endpoint as host"
 	default:
 		kind, sentence = rotator.KindInternal, "the driver failed"
 	}
@@ -99,12 +94,6 @@ func wrapError(ctx context.Context, login strategies.Login, st operation, err er
 		return strategies.MarkLoginError(err)
 	}
 	return err
-}
-
-// garbled says that the driver could not read an answer: PgBouncer puts its own error into the midst of one.
-func garbled(err error) bool {
-	return slices.ContainsFunc([]string{"body is invalid", "body must have length", "unknown message type",
-		"unexpected message"}, func(words string) bool { return strings.Contains(err.Error(), words) })
 }
 
 // redactServerError keeps of a server's error what cannot hold a value of ours: not

@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -107,11 +109,30 @@ func TestAPoolerStopsTheRotation(t *testing.T) {
 
 // TestAnAnswerThatIsBrokenOff: on a busy machine, PgBouncer's error is in the midst of a row.
 func TestAnAnswerThatIsBrokenOff(t *testing.T) {
-	err := wrapError(t.Context(), strategies.Login{}, operation{action: "looking"}, (&pgproto3.DataRow{}).Decode([]byte{0, 1, 0}))
-	wants(t, err, rotator.KindMisconfigured, "looking", "statement pooling", "the database's own endpoint")
-	var login rotator.LoginError
-	if !errors.As(err, &login) {
-		t.Errorf("%v is not of the login", err)
+	refused, err := (&pgproto3.ErrorResponse{Severity: "FATAL", Code: "08P01",
+		Message: "transaction blocks not allowed in statement pooling mode"}).Encode(nil)
+	ok(t, err)
+	for _, row := range []string{"", "D\x00\x00\x00", "D\x00\x00\x00\x20\x00\x01\x00\x00", "D\x00\x00\x02\x00\x00\x01\x00"} {
+		for _, r := range []io.Reader{bytes.NewReader(append([]byte(row), refused...)),
+			io.MultiReader(strings.NewReader(row), bytes.NewReader(refused))} {
+			f := pgproto3.NewFrontend(&poolerReader{Reader: r}, nil)
+			var err error
+			for err == nil {
+				_, err = f.Receive()
+			}
+			err = wrapError(t.Context(), strategies.Login{}, operation{action: "looking"}, err)
+			wants(t, err, rotator.KindMisconfigured, "looking", "statement pooling", "the database's own endpoint")
+			var login rotator.LoginError
+			if !errors.As(err, &login) {
+				t.Errorf("%v is not of the login", err)
+			}
+		}
+	}
+	row, err := (&pgproto3.DataRow{Values: [][]byte{[]byte("C08P01M" + noTransactions)}}).Encode(nil)
+	ok(t, err)
+	f := pgproto3.NewFrontend(&poolerReader{Reader: bytes.NewReader(row)}, nil)
+	if _, err := f.Receive(); err != nil {
+		t.Errorf("a row of such words: %v", err)
 	}
 }
 
