@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -298,7 +299,9 @@ func (s *session) finish(ctx context.Context, last ...statement) error {
 }
 
 // manyStandbys is how synchronous_standby_names says for how many standbys a change waits, where they are not one.
-var manyStandbys = regexp.MustCompile(`(?i)^\s*(?:any|first)?\s*(\d+)\s*\(`)
+var manyStandbys = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^\s*(?:any|first)?\s*(\d+)\s*\(`)
+})
 
 // checkStandbys refuses a change whose COMMIT would wait for a standby that is not there. It is made all the same, and
 // comes to light when one is back, or the session ends: no rotation knows of it by then. Who may not see which standbys
@@ -315,7 +318,7 @@ func (s *session) checkStandbys(ctx context.Context) error {
 	}
 	there, _ := strconv.Atoi(row[0])
 	wanted := 1
-	if m := manyStandbys.FindStringSubmatch(s.standbys); m != nil {
+	if m := manyStandbys().FindStringSubmatch(s.standbys); m != nil {
 		wanted, _ = strconv.Atoi(m[1])
 	}
 	if there >= wanted {
