@@ -23,7 +23,9 @@ func (s refusing) Verify(ctx context.Context, r rotator.Rotation) error {
 	return s.Strategy.Verify(ctx, r)
 }
 
-func (s refusing) TestUse(context.Context, rotator.Rotation) (string, error) { return "", s.use }
+func (s refusing) TestUse(context.Context, rotator.Rotation) (rotator.Sentence, error) {
+	return rotator.Sentence{}, s.use
+}
 
 // elsewhere is a strategy of which AWSCURRENT leads to another server, which has a user of that name.
 type elsewhere struct {

@@ -100,6 +100,8 @@ type diagnoser struct {
 	attempt attempt
 	// unusable is why clients cannot work with AWSCURRENT, which logs in, or why anything would log in; nil: neither.
 	unusable error
+	// perhaps is what ends what may be so of AWSCURRENT on purpose.
+	perhaps []Fix
 	// readOnly is how a server says that it takes no changes which lets another version in than AWSCURRENT, or a
 	// superuser who sees that AWSCURRENT has another password; nil: it takes them, or that was not found out.
 	readOnly error
@@ -200,7 +202,7 @@ func (c *diagnoser) testUse(ctx context.Context) {
 		return
 	}
 	remark, err := tester.TestUse(ctx, c.rotationWithoutLog(c.probes[current].value, secret.Document{}))
-	c.unusable = nil
+	c.unusable, c.perhaps = nil, nil
 	switch KindOf(err) {
 	case KindPrivilege, KindMisconfigured, KindUnreachable, KindNotFound, KindReadOnly:
 		c.unusable = err
@@ -215,7 +217,8 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	case err != nil:
 		c.note(current, "whether clients can work with it was not found out: "+err.Error())
 	default:
-		c.note(current, remark)
+		c.note(current, remark.Text)
+		c.perhaps = remark.Fixes
 	}
 }
 
@@ -849,6 +852,9 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		case inWords:
 			d.Fixes = append(d.Fixes, c.fixesOf(id, []string{LabelCurrent, LabelPending, LabelPrevious}[i])...)
 		}
+	}
+	if r.action == ActionNone {
+		d.Fixes = append(d.Fixes, c.perhaps...)
 	}
 	inquiry := c.inquiry(r)
 	d.Fixes = append(d.Fixes, inquiry...)

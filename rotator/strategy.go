@@ -78,9 +78,9 @@ type PartialDryRun interface {
 // UseTester is an optional ability of a Strategy: to find what keeps clients from working with r.Current, which logs
 // in, or why such a login proves nothing. A diagnosis asks it. KindPrivilege, KindMisconfigured, KindReadOnly,
 // KindUnreachable and KindNotFound are such findings; any other error says that it could not be found out. The remark
-// says what may be so on purpose.
+// says what may be so on purpose, and what ends that if it is not: the For of each line begins with "if".
 type UseTester interface {
-	TestUse(ctx context.Context, r Rotation) (remark string, err error)
+	TestUse(ctx context.Context, r Rotation) (remark Sentence, err error)
 }
 
 // LoginExplainer is an optional ability of a Strategy whose database does not tell the client why

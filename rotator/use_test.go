@@ -25,12 +25,12 @@ type tester struct {
 
 func (s tester) Preflight(context.Context, rotator.Rotation) []rotator.Finding { return s.dryRun }
 
-func (s tester) TestUse(_ context.Context, r rotator.Rotation) (string, error) {
+func (s tester) TestUse(_ context.Context, r rotator.Rotation) (rotator.Sentence, error) {
 	*s.tested++
 	if s.found == nil {
-		return remark, nil
+		return rotator.Sentencef("%s", rotator.Fix{For: "if they are to be all", Run: remark}), nil
 	}
-	return "", fmt.Errorf("user %q: %w", r.Current.Text("username"), s.found)
+	return rotator.Sentence{}, fmt.Errorf("user %q: %w", r.Current.Text("username"), s.found)
 }
 
 func (s tester) NotInDryRun(_ context.Context, r rotator.Rotation) (string, error) {
@@ -41,7 +41,8 @@ func (s tester) NotInDryRun(_ context.Context, r rotator.Rotation) (string, erro
 }
 
 // TestALoginIsNotAll: what a strategy finds behind the login of AWSCURRENT makes "none" and "retry" an "investigate"; that it found out nothing does not.
-// It is asked for a status alone, and once. Where a retry is recommended, what no dry run tries stands beside it.
+// It is asked for a status alone, and once. What ends what may be on purpose stands on a line where nothing else is to be
+// done. Where a retry is recommended, what no dry run tries stands beside it.
 func TestALoginIsNotAll(t *testing.T) {
 	const saving = "saving is not tried"
 	const alone, incomplete = "account app/p1\nversion AWSCURRENT app/p1\nstate", "account app/p1\nversion AWSCURRENT app/p1\nversion AWSPENDING app/p2\nstate"
@@ -77,6 +78,7 @@ func TestALoginIsNotAll(t *testing.T) {
 		}
 		if d.Action != c.want || !strings.Contains(d.Text(), c.says) || tested != c.tested ||
 			strings.Contains(d.Text(), remark) != (c.found == nil) ||
+			strings.Contains(d.Text(), "\n         "+remark+"\n") != (c.want == rotator.ActionNone && c.found == nil) ||
 			strings.Contains(d.Text(), saving) != (c.want == rotator.ActionRetry && c.untold != "") ||
 			strings.Contains(d.Text(), "another value's") || slices.ContainsFunc(d.Versions, func(v rotator.VersionStatus) bool {
 			return strings.HasSuffix(v.Detail, " ") || strings.Contains(v.Detail, "; ;")

@@ -264,7 +264,8 @@ func (a AlternatingUsers) NotInDryRun(ctx context.Context, r rotator.Rotation) (
 
 // TestUse implements rotator.UseTester. A clone that an original is to have rights from is looked at too, and whether a
 // rotation would overwrite what one of the two alone may do.
-func (a AlternatingUsers) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
+func (a AlternatingUsers) TestUse(ctx context.Context, r rotator.Rotation) (remark rotator.Sentence,
+	err error) {
 	remark, err = testUse(ctx, a.Engine, r, a.SuperuserSecretARN, !a.rotateOnly(r.Current))
 	if err != nil || a.rotateOnly(r.Current) {
 		return remark, err
@@ -284,7 +285,7 @@ func (a AlternatingUsers) TestUse(ctx context.Context, r rotator.Rotation) (rema
 
 // comparePair adds to a remark. That the superuser cannot be asked is no finding.
 func (a AlternatingUsers) comparePair(ctx context.Context, r rotator.Rotation, e PairComparer, login Login, pair Pair,
-	remark string) (string, error) {
+	remark rotator.Sentence) (rotator.Sentence, error) {
 	next := func(user string) bool { return user == pair.Target }
 	t := e.Traits()
 	superuser, pair, err := a.superuser(ctx, t, r, login, login, pair, map[string]string{},
@@ -295,7 +296,8 @@ func (a AlternatingUsers) comparePair(ctx context.Context, r rotator.Rotation, e
 	differ, err := e.ComparePair(ctx, superuser, pair)
 	switch rotator.KindOf(err) {
 	case rotator.KindPrivilege, rotator.KindMisconfigured, rotator.KindNotFound:
-		return "", err
+		return rotator.Sentence{}, err
 	}
-	return strings.Trim(remark+"; "+differ, "; "), nil
+	remark.Text = strings.Trim(remark.Text+"; "+differ, "; ")
+	return remark, nil
 }

@@ -112,10 +112,11 @@ func (b ByEngine) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold s
 }
 
 // TestUse implements rotator.UseTester.
-func (b ByEngine) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
+func (b ByEngine) TestUse(ctx context.Context, r rotator.Rotation) (remark rotator.Sentence,
+	err error) {
 	s, err := b.strategy(r)
 	if err != nil {
-		return "", err
+		return remark, err
 	}
 	return s.TestUse(ctx, r)
 }

@@ -23,14 +23,14 @@ func (single) NotInDryRun(_ context.Context, login Login) (string, error) {
 	return "saving as " + login.User, nil
 }
 
-func (single) TestUse(_ context.Context, login Login) (string, error) {
-	return "", fmt.Errorf("%w: %s", rotator.KindPrivilege, login.User)
+func (single) TestUse(_ context.Context, login Login) (rotator.Sentence, error) {
+	return rotator.Sentence{}, fmt.Errorf("%w: %s", rotator.KindPrivilege, login.User)
 }
 
 // used is an engine with all abilities, on which a login is not enough.
 type used struct{ *listener }
 
-func (used) TestUse(ctx context.Context, login Login) (string, error) {
+func (used) TestUse(ctx context.Context, login Login) (rotator.Sentence, error) {
 	return single{}.TestUse(ctx, login)
 }
 

@@ -92,6 +92,7 @@ func (d DualPasswords) NotInDryRun(ctx context.Context, r rotator.Rotation) (unt
 }
 
 // TestUse implements rotator.UseTester.
-func (d DualPasswords) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
+func (d DualPasswords) TestUse(ctx context.Context, r rotator.Rotation) (remark rotator.Sentence,
+	err error) {
 	return d.single().TestUse(ctx, r)
 }

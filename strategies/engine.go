@@ -123,10 +123,10 @@ type PartialDryRun interface {
 // server accepts, and what makes such a login prove nothing. It changes nothing, and is for
 // people who ask for status: a server may note what it denies. The error is KindPrivilege, KindMisconfigured,
 // KindReadOnly or KindUnreachable; any other says that it could not be found out. The remark says what may be so on
-// purpose.
+// purpose, and what ends that if it is not: the For of each line begins with "if".
 type UseTester interface {
 	Engine
-	TestUse(ctx context.Context, login Login) (remark string, err error)
+	TestUse(ctx context.Context, login Login) (remark rotator.Sentence, err error)
 }
 
 // CloneTester is an optional ability of a CloningEngine on which the clone has its rights from the original: to

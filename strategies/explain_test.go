@@ -179,7 +179,9 @@ type comparing struct {
 	lacks rotator.Sentence
 }
 
-func (comparing) TestUse(context.Context, strategies.Login) (string, error) { return "nothing", nil }
+func (comparing) TestUse(context.Context, strategies.Login) (rotator.Sentence, error) {
+	return rotator.Sentence{Text: "nothing"}, nil
+}
 
 func (c comparing) TestPair(_ context.Context, superuser strategies.Login, pair strategies.Pair) (rotator.Sentence, string, error) {
 	if superuser.User != "boss" || pair.InUse() != "app" {
@@ -212,7 +214,7 @@ func TestASuperuserComparesAPair(t *testing.T) {
 		}}
 		db := comparing{&strategytest.Memory{}, c.lacks}
 		remark, err := strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: "boss"}.TestUse(t.Context(), r)
-		if !strings.HasPrefix(remark, c.remark) || (remark == "") != (c.remark == "") ||
+		if !strings.HasPrefix(remark.Text, c.remark) || (remark.Text == "") != (c.remark == "") ||
 			errors.Is(err, rotator.KindPrivilege) != (c.fixes > 0) || len(rotator.FixesOf(err)) != c.fixes {
 			t.Errorf("%s: %q, %v", name, remark, err)
 		}

@@ -229,7 +229,8 @@ func (s SingleUser) NotInDryRun(ctx context.Context, r rotator.Rotation) (untold
 }
 
 // TestUse implements rotator.UseTester.
-func (s SingleUser) TestUse(ctx context.Context, r rotator.Rotation) (remark string, err error) {
+func (s SingleUser) TestUse(ctx context.Context, r rotator.Rotation) (remark rotator.Sentence,
+	err error) {
 	arn := ""
 	if s.ThroughSuperuser {
 		arn = s.SuperuserSecretARN

@@ -95,16 +95,16 @@ func notInDryRun(ctx context.Context, e Engine, r rotator.Rotation, superuser bo
 // testUse implements rotator.UseTester for the strategies. A superuser, where there is one, sees more than the user in
 // use can be told of itself. That it cannot be asked is no finding. clones says that a rotation gives both users of the
 // pair the same.
-func testUse(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN string, clones bool) (remark string,
-	err error) {
+func testUse(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN string, clones bool) (
+	remark rotator.Sentence, err error) {
 	tester, ok := e.(UseTester)
 	if !ok {
-		return "", nil
+		return remark, nil
 	}
 	t := e.Traits()
 	login, err := t.parseLogin(r.Current)
 	if err != nil {
-		return "", err
+		return remark, err
 	}
 	remark, err = tester.TestUse(ctx, login)
 	pairs, ok := e.(PairTester)
@@ -124,10 +124,12 @@ func testUse(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN stri
 		lacks, differ, err = pairs.TestPair(ctx, superuser, pair)
 	}
 	switch {
-	case err != nil && remark != "":
-		return remark + "; the superuser could not be asked: " + err.Error(), nil
+	case err != nil && remark.Text != "":
+		remark.Text += "; the superuser could not be asked: " + err.Error()
+		return remark, nil
 	case err != nil || lacks.Text == "":
-		return strings.Trim(remark+"; "+differ, "; "), nil
+		remark.Text = strings.Trim(remark.Text+"; "+differ, "; ")
+		return remark, nil
 	}
-	return "", rotator.WithFix(fmt.Errorf("%w: %s", rotator.KindPrivilege, lacks), "", lacks.Fixes...)
+	return rotator.Sentence{}, rotator.WithFix(fmt.Errorf("%w: %s", rotator.KindPrivilege, lacks), "", lacks.Fixes...)
 }

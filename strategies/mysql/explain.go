@@ -153,34 +153,34 @@ const (
 )
 
 // TestUse implements strategies.UseTester, as Engine does.
-func (m MariaDB) TestUse(ctx context.Context, login strategies.Login) (string, error) {
+func (m MariaDB) TestUse(ctx context.Context, login strategies.Login) (rotator.Sentence, error) {
 	return Engine(m).TestUse(ctx, login)
 }
 
 // TestUse implements strategies.UseTester. At a replica clients can read and not write. That an account may do nothing
 // can be so on purpose; it is also all that the server shows of one which was dropped and created again.
-func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
+func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rotator.Sentence, err error) {
 	s, err := e.connect(ctx, login, false)
 	if err != nil {
-		return "", err
+		return remark, err
 	}
 	defer s.close()
 	me, err := s.checkIdentity(ctx)
 	if err != nil {
-		return "", err
+		return remark, err
 	}
 	if err := s.checkPrimary(ctx); err != nil {
-		return "", err
+		return remark, err
 	}
 	lines, err := s.query(ctx, operation{action: "looking up what the user may do", sensitive: true}, ownGrants)
 	if err != nil || slices.ContainsFunc(lines, func(line []string) bool {
 		return !strings.HasPrefix(line[0], "GRANT USAGE ON *.* TO ")
 	}) {
-		return "", err
+		return remark, err
 	}
 	s.actingAccount = me
 	if lacks, err := s.twinHas(ctx); err == nil && lacks.Text != "" {
-		return "", s.errorf(rotator.KindPrivilege, "%s", lacks)
+		return remark, s.errorf(rotator.KindPrivilege, "%s", lacks)
 	}
 	other := account{user: otherOf(login.User), host: me.host}
 	from := "before the next rotation: its deployment or a backup says; and where %s is its clone, SHOW GRANTS FOR " +
@@ -189,7 +189,7 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark str
 		from = "(where %s is its original, SHOW GRANTS FOR that), or rotate-secret, which gives account %s what its " +
 			"original has"
 	}
-	return fmt.Sprintf("account %s may do nothing but log in. Was it dropped and created again? Then, as an "+
+	return rotator.Sentencef("account %s may do nothing but log in. Was it dropped and created again? Then, as an "+
 		"administrator (%s), GRANT it what it had "+from, me, administrators, other, me), nil
 }
 

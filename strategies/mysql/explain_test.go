@@ -233,7 +233,7 @@ func TestUsersThatWereMadeAgain(t *testing.T) {
 		remark := func(who strategies.Login) string {
 			remark, err := engine().TestUse(t.Context(), who)
 			ok(t, err)
-			return remark
+			return remark.Text
 		}
 		for _, who := range []strategies.Login{app, clone} {
 			if got := remark(who); got != "" {

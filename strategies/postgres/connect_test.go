@@ -529,16 +529,23 @@ func TestWhatClientsCannotDo(t *testing.T) {
 		app, pw := s.NewRole(t, "LOGIN")
 		login := s.login(app, pw)
 		login.Database = s.NewDatabase(t, app)
+		var printed []string
 		says := func(login strategies.Login, words ...string) {
 			t.Helper()
 			remark, err := engine().TestUse(t.Context(), login)
 			ok(t, err)
-			if len(words) == 0 && remark != "" {
+			if len(words) == 0 && remark.Text != "" {
 				t.Errorf("user %q: %s", login.User, remark)
 			}
 			for _, w := range words {
-				if !strings.Contains(remark, w) {
+				if !strings.Contains(remark.Text, w) {
 					t.Errorf("user %q: %q does not have %q", login.User, remark, w)
+				}
+			}
+			printed = printed[:0]
+			for _, f := range remark.Fixes {
+				if printed = append(printed, f.Run); !strings.HasPrefix(f.For, "if ") {
+					t.Errorf("user %q: it may be on purpose: %+v", login.User, f)
 				}
 			}
 		}
@@ -549,7 +556,7 @@ func TestWhatClientsCannotDo(t *testing.T) {
 			s.run(t, alter+" SET default_transaction_read_only = 'TRUE'")
 			run := "BEGIN READ WRITE; " + alter + " RESET default_transaction_read_only; COMMIT"
 			says(login, "begin read-only, by "+alter+" SET", run)
-			s.run(t, "SET default_transaction_read_only = on", run)
+			s.run(t, append([]string{"SET default_transaction_read_only = on"}, printed...)...)
 			s.run(t, alter+" SET default_transaction_read_only = 'on'")
 		}
 		s.run(t, "ALTER ROLE "+app+" IN DATABASE "+login.Database+" SET default_transaction_read_only = off")
@@ -572,8 +579,12 @@ func TestWhatClientsCannotDo(t *testing.T) {
 		says(again, append(admin, fmt.Sprintf("role %q may do nothing in database \"postgres\" but connect", bare), "administrator GRANT it, before the next rotation, what it had")...)
 		s.run(t, "CREATE ROLE "+clone+" LOGIN PASSWORD 'clone'")
 		t.Cleanup(func() { ok(t, s.Exec(context.Background(), "DROP ROLE "+clone)) })
-		says(again, fmt.Sprintf("then GRANT %q TO %q, if that is its clone", bare, clone))
-		says(s.login(clone, "clone"), fmt.Sprintf("GRANT %q TO %q, if it is the clone of that", bare, clone))
+		for _, login := range []strategies.Login{again, s.login(clone, "clone")} {
+			says(login, fmt.Sprintf("then GRANT %q TO %q", bare, clone), fmt.Sprintf("if %q is the clone of %q", clone, bare))
+			s.run(t, printed...)
+			says(s.login(clone, "clone"), "may do nothing")
+			s.run(t, "REVOKE "+bare+" FROM "+clone)
+		}
 		s.run(t, "GRANT "+bare+" TO "+clone, "GRANT CONNECT ON DATABASE "+login.Database+" TO "+bare)
 		says(again, "may do nothing") // which another database, or a login, is no matter of
 		again.Database = login.Database
@@ -623,7 +634,7 @@ func TestACatalogueThatIsClosed(t *testing.T) {
 				now := service.ValueAt(rotator.LabelCurrent)
 				login.User, login.Password = now.Text("username"), now.Password()
 				remark, err := engine().TestUse(t.Context(), login)
-				if err != nil || (remark == "") == strings.Contains(remark, "was not found out") {
+				if err != nil || (remark.Text == "") == strings.Contains(remark.Text, "was not found out") {
 					t.Errorf("%s, %s: of what works: %q, %v", closed, what, remark, err)
 				}
 				if c.strategy == rotator.Strategy(strategies.AlternatingUsers{Engine: engine()}) && login.User != app {
@@ -645,8 +656,12 @@ func TestTheServerBeginsReadOnly(t *testing.T) {
 	s.until(t, "SHOW default_transaction_read_only", "on")
 	remark, err := engine().TestUse(t.Context(), s.superuser())
 	ok(t, err)
+	for _, f := range remark.Fixes {
+		s.run(t, f.Run)
+	}
+	s.until(t, "SHOW default_transaction_read_only", "off")
 	if want := "by postgresql.conf or ALTER SYSTEM SET default_transaction_read_only, which stops no rotation. If that is not on " +
-		"purpose, have an administrator run: ALTER SYSTEM SET default_transaction_read_only = off, then SELECT pg_reload_conf()"; !strings.Contains(remark, want) {
+		"purpose, have an administrator run: ALTER SYSTEM SET default_transaction_read_only = off, then SELECT pg_reload_conf()"; !strings.Contains(remark.Text, want) || len(remark.Fixes) != 2 {
 		t.Error(remark)
 	}
 }

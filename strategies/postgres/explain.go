@@ -317,56 +317,65 @@ func (s *session) orTaken(ctx context.Context, user string, err error) error {
 
 // TestUse implements strategies.UseTester: a standby lets clients in, who can read there and not write. A role without
 // any privilege in the database, and transactions that begin read-only, can be so on purpose.
-func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
+func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rotator.Sentence, err error) {
 	s, err := e.connect(ctx, login)
 	if err != nil {
-		return "", err
+		return remark, err
 	}
 	defer s.close()
 	look := lookUpUse(login.User)
 	answers, err := s.flight(ctx, ownOperators(look.operation, true), look)
-	var remarks []string
 	if errors.Is(err, rotator.KindPrivilege) { // of the catalogue: clients need not read that
-		remarks = append(remarks, "what the user may do, and whether its transactions begin read-only, was not found "+
-			"out: "+err.Error())
+		remark.Text = "what the user may do, and whether its transactions begin read-only, was not found out: " +
+			err.Error()
 		look.sql, look.args = "SELECT pg_is_in_recovery(), '', 'f', 'f', ''", nil
 		if answers, err = s.flight(ctx, ownOperators(look.operation, true), look); err != nil {
 			err = s.errorf(rotator.KindInternal, "%v", err)
 		}
 	}
 	if err != nil {
-		return "", err
+		return rotator.Sentence{}, err
 	}
 	row, err := s.only(look.operation, answers[1].rows)
 	if err != nil {
-		return "", err
+		return rotator.Sentence{}, err
 	}
 	if row[0] == "t" {
 		promote := strategies.Fix(strategies.Login{}, "SELECT pg_promote()")
 		promote.By, promote.For = rotator.ByAdministrator, "if its primary is lost, to make this one the primary"
-		return "", rotator.WithFix(s.errorf(rotator.KindReadOnly, "it is a standby: clients can read there and not "+
-			"write, and no password can be set. Use the primary (RDS: the writer endpoint) as host"), "", promote)
+		return rotator.Sentence{}, rotator.WithFix(s.errorf(rotator.KindReadOnly, "it is a standby: clients can read "+
+			"there and not write, and no password can be set. Use the primary (RDS: the writer endpoint) as host"), "",
+			promote)
 	}
 	if by := row[1]; by != "" {
-		remarks = append(remarks, readOnlyRemark(by))
+		remark = readOnlyRemark(by)
 	}
-	if row[2] == "t" {
-		remarks = append(remarks, s.bareRemark(login.User, row[4], row[3] == "t"))
+	switch bare := s.bareRemark(login.User, row[4], row[3] == "t"); {
+	case row[2] != "t":
+	case remark.Text == "":
+		remark = bare
+	default:
+		remark = rotator.Sentencef("%s; %s", remark, bare)
 	}
-	return strings.Join(remarks, "; "), nil
+	return remark, nil
 }
 
 // readOnlyRemark says what has clients begin read-only, and how that ends.
-func readOnlyRemark(by string) string {
+func readOnlyRemark(by string) rotator.Sentence {
+	const notMeant, setting = "if that is not on purpose, ", "default_transaction_read_only"
 	// In a session that begins read-only itself, a setting of a role or database cannot be changed otherwise.
-	set, run := by+" SET default_transaction_read_only", "BEGIN READ WRITE; "+by+
-		" RESET default_transaction_read_only; COMMIT"
-	if by == alterSystem {
-		set = "postgresql.conf or " + set
-		run = by + " SET default_transaction_read_only = off, then " + reload + " (RDS: the parameter group)"
+	end := byAdministrator("BEGIN READ WRITE; %s RESET %s; COMMIT", by, setting)
+	end.For = notMeant + "to have its clients write again"
+	if by != alterSystem {
+		return rotator.Sentencef("transactions of its clients begin read-only, by %s SET %s, which stops no rotation. "+
+			"If that is not on purpose, have an administrator run: %s", by, setting, end)
 	}
-	return fmt.Sprintf("transactions of its clients begin read-only, by %s, which stops no rotation. If that is not "+
-		"on purpose, have an administrator run: %s", set, run)
+	end.Run, end.Note = by+" SET "+setting+" = off", "RDS: the parameter group"
+	again := byAdministrator(reload)
+	again.For = notMeant + "after that, so that it counts"
+	return rotator.Sentencef("transactions of its clients begin read-only, by postgresql.conf or %s SET %s, which "+
+		"stops no rotation. If that is not on purpose, have an administrator run: %s, then %s (RDS: the parameter "+
+		"group)", by, setting, end, again)
 }
 
 // ownOperators has a session, or this flight of it alone, call operators and functions of the server: the owner of the
@@ -404,19 +413,21 @@ FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = cu
 
 // bareRemark speaks of a role that has nothing in its database, as one that was dropped and created again, or whose
 // database was.
-func (s *session) bareRemark(user, database string, paired bool) string {
-	again := ""
-	if paired {
-		again = "; then " + regrant(user)
-	}
+func (s *session) bareRemark(user, database string, paired bool) rotator.Sentence {
+	admin := ""
 	if s.major() >= 16 {
-		again += fmt.Sprintf("; then, where another role that is no superuser sets its password and did not create "+
-			"it, GRANT %s TO that WITH ADMIN OPTION", quoteIdent(user))
+		admin = fmt.Sprintf("; then, where another role that is no superuser sets its password and did not create it, "+
+			"GRANT %s TO that WITH ADMIN OPTION", quoteIdent(user))
 	}
-	return fmt.Sprintf("role %q may do nothing in database %q but connect (and what PUBLIC may). Was the role dropped "+
-		"and created again, or the database restored without owners and privileges? Then have an administrator "+
-		"GRANT it, before the next rotation, what it had, which its deployment or a backup says%s", user, database,
-		again)
+	says := rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may). Was the role "+
+		"dropped and created again, or the database restored without owners and privileges? Then have an "+
+		"administrator GRANT it, before the next rotation, what it had, which its deployment or a backup says", user,
+		database)
+	if paired {
+		says = rotator.Sentencef("%s; then %s", says, s.regrant(user))
+	}
+	says.Text += admin
+	return says
 }
 
 // otherOf is the other of a pair by AWS's names.
@@ -428,12 +439,12 @@ func otherOf(user string) string {
 }
 
 // regrant is what makes a clone a member of its original again, of which a role is one by its name.
-func regrant(user string) string {
-	other := quoteIdent(otherOf(user))
-	if strings.HasSuffix(user, cloneSuffix) {
-		return fmt.Sprintf("GRANT %s TO %s, if it is the clone of that", other, quoteIdent(user))
-	}
-	return fmt.Sprintf("GRANT %s TO %s, if that is its clone", quoteIdent(user), other)
+func (s *session) regrant(user string) rotator.Sentence {
+	original := strings.TrimSuffix(user, cloneSuffix)
+	clone := original + cloneSuffix
+	give := byAdministrator("%s", s.give(original, clone))
+	give.For = fmt.Sprintf("if it was, and role %q is the clone of role %q, after that", clone, original)
+	return rotator.Sentencef("%s, if %q is the clone of %q", give, clone, original)
 }
 
 // TestClone implements strategies.CloneTester.

@@ -948,10 +948,10 @@ func TestWhatALoginDoesNotShow(t *testing.T) {
 			remark, err := valkey.Engine{}.TestUse(t.Context(), app)
 			patterns := err == nil && !slices.Contains(rules, "~*") && (slices.Contains(rules, "+@all") ||
 				slices.Contains(rules, "+get") || slices.Contains(rules, "+set"))
-			if patterns != strings.Contains(remark, "its key patterns do not cover every key") {
+			if patterns != strings.Contains(remark.Text, "its key patterns do not cover every key") {
 				t.Errorf("%s: rules %v: it is said of the patterns: %t: %q", release, rules, !patterns, remark)
 			}
-			lost = strings.Contains(remark, "each command that reads or writes a key")
+			lost = strings.Contains(remark.Text, "each command that reads or writes a key")
 			return err
 		}
 		wants(t, use(), rotator.KindPrivilege, "CONFIG GET aclfile")
@@ -1031,7 +1031,7 @@ func TestAReplicaAmongNodes(t *testing.T) {
 			"two replicas":               {at(first, second), rotator.KindReadOnly},
 		} {
 			remark, err := valkey.Engine{}.TestUse(t.Context(), c.login)
-			if rotator.KindOf(err) != c.kind || remark != "" {
+			if rotator.KindOf(err) != c.kind || remark.Text != "" {
 				t.Errorf("%s: %s: %q, %v", release, what, remark, err)
 			}
 			if err != nil && (!strings.Contains(err.Error(), first.Address()+" is a replica of "+primary.Address()+",") ||
@@ -1061,7 +1061,8 @@ func TestASessionThatServesNothing(t *testing.T) {
 		use := func(login strategies.Login) (string, error) {
 			t.Helper()
 			ok(t, valkey.Engine{}.Ping(t.Context(), login))
-			return valkey.Engine{}.TestUse(t.Context(), login)
+			remark, err := valkey.Engine{}.TestUse(t.Context(), login)
+			return remark.Text, err
 		}
 		set("CONFIG SET maxmemory 1")
 		_, err = use(app)

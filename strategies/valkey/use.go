@@ -26,18 +26,18 @@ import (
 //
 // A replica is read on purpose by a user that may not write. Of one that may, the host is to be the primary, as for the
 // other engines: that a further node takes the writes, not all clients know. A further node may be a replica.
-func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark string, err error) {
+func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rotator.Sentence, err error) {
 	s, err := e.connect(ctx, login)
 	defer s.close()
 	if err != nil {
-		return "", err
+		return remark, err
 	}
 	for i, node := range s.all() {
 		said, err := node.testUse(ctx)
 		if err != nil && (i == 0 || !errors.Is(err, rotator.KindReadOnly)) {
-			return "", err
+			return rotator.Sentence{}, err
 		}
-		remark = cmp.Or(remark, said)
+		remark.Text = cmp.Or(remark.Text, said)
 	}
 	return remark, nil
 }

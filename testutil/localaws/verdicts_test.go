@@ -220,7 +220,7 @@ func (s *scene) follow() (reasons []string) {
 		switch {
 		case d.Action == rotator.ActionNotManaged && s.fix == nil && s.last != "" && strings.Contains(text, s.last):
 			return reasons
-		case d.Action == rotator.ActionNone && len(d.Commands) == 0:
+		case d.Action == rotator.ActionNone && len(d.Commands) == 0 && !named:
 			return reasons
 		case strings.Contains(d.RecoverEvent, `"recover"`) && step%2 == 1: // the function does it
 			s.status(d.RecoverEvent)
@@ -781,6 +781,15 @@ var scenes = map[string]func(*scene){
 		s.exec("CREATE DATABASE closed" + s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "dbname", "closed"+s.user), awsemu.Value{})
 		s.exec("ALTER DATABASE closed" + s.user + " ALLOW_CONNECTIONS false")
+	},
+	"transactions of its clients begin read-only": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.exec("ALTER ROLE " + s.user + " SET default_transaction_read_only = on")
+		s.names, s.fix = "if that is not on purpose, ", func() {
+			s.exec(s.lines("BEGIN READ WRITE; ")...)
+			s.exec("DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = '" + s.user + "'::regrole); END $$")
+		}
 	},
 	"a setting names a library that is none": func(s *scene) {
 		s.only("postgres")
