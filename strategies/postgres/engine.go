@@ -46,6 +46,7 @@ type Engine struct {
 var (
 	_ strategies.CloningEngine = Engine{}
 	_ strategies.UseTester     = Engine{}
+	_ strategies.PairTester    = Engine{}
 )
 
 const (

@@ -316,7 +316,9 @@ func (s *session) orTaken(ctx context.Context, user string, err error) error {
 }
 
 // TestUse implements strategies.UseTester: a standby lets clients in, who can read there and not write. A role without
-// any privilege in the database, and transactions that begin read-only, can be so on purpose.
+// any privilege in the database, and transactions that begin read-only, can be so on purpose. It is none where the
+// setting role of a clone names the role, and the clone is no member of it: who drops a role ends its memberships, and
+// leaves that setting.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rotator.Sentence, err error) {
 	s, err := e.connect(ctx, login)
 	if err != nil {
@@ -328,7 +330,7 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 	if errors.Is(err, rotator.KindPrivilege) { // of the catalogue: clients need not read that
 		remark.Text = "what the user may do, and whether its transactions begin read-only, was not found out: " +
 			err.Error()
-		look.sql, look.args = "SELECT pg_is_in_recovery(), '', 'f', 'f', ''", nil
+		look.sql, look.args = "SELECT pg_is_in_recovery(), '', 'f', 'f', '', 'f'", nil
 		if answers, err = s.flight(ctx, ownOperators(look.operation, true), look); err != nil {
 			err = s.errorf(rotator.KindInternal, "%v", err)
 		}
@@ -352,6 +354,11 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 	}
 	switch bare := s.bareRemark(login.User, row[4], row[3] == "t"); {
 	case row[2] != "t":
+	case row[5] == "t":
+		return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q was dropped and created again, for the "+
+			"setting role of role %q names it, and that is no member of it any more. It may do nothing in database %q "+
+			"but connect (and what PUBLIC may): GRANT it what it had, which its deployment or a backup says%s; then %s",
+			login.User, otherOf(login.User), row[4], s.adminToo(login.User), s.regrant(login.User))
 	case remark.Text == "":
 		remark = bare
 	default:
@@ -389,36 +396,78 @@ func ownOperators(of operation, flight bool) statement {
 const alterSystem = "ALTER SYSTEM"
 
 // lookUpUse asks what keeps a user's clients from writing: recovery, and what has set default_transaction_read_only,
-// which this session has as theirs do. Then, whether the user has no attribute that is a privilege, and nothing of what
-// it owns or was granted (itself, or a role that it is a member of) is in this database; and whether there is another
-// of its pair. To connect is no more than a login shows: the line that mends a login gives it.
+// which this session has as theirs do. Then, whether the user may do nothing, whether there is another of its pair, and
+// whether that had been a member of an earlier role of this name.
 func lookUpUse(user string) statement {
-	const sql = `SELECT pg_is_in_recovery(), coalesce((
+	sql := `SELECT pg_is_in_recovery(), coalesce((
   SELECT CASE source WHEN 'database' THEN 'ALTER DATABASE ' || quote_ident(d.datname)
     WHEN 'user' THEN 'ALTER ROLE ' || quote_ident(r.rolname)
     WHEN 'database user' THEN 'ALTER ROLE ' || quote_ident(r.rolname) || ' IN DATABASE ' || quote_ident(d.datname)
     WHEN 'global' THEN 'ALTER ROLE ALL' ELSE '` + alterSystem + `' END
   FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'), ''),
-  r.rolname = $1 AND NOT (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls)
-  AND NOT has_database_privilege(d.oid, 'CREATE') AND NOT EXISTS (
-    WITH RECURSIVE m(id) AS (
-      SELECT r.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
-    SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolsuper OR g.oid < 16384 OR left(g.rolname, 4) = 'rds_' OR EXISTS (
-      SELECT FROM pg_shdepend p WHERE p.refclassid = 'pg_authid'::regclass AND p.refobjid = m.id
-      AND p.dbid = d.oid AND p.deptype IN ('o', 'a', 'i', 'r'))),
-  EXISTS (SELECT FROM pg_roles o WHERE o.rolname = $2), d.datname
+  r.rolname = $1 AND ` + bare("r") + `, EXISTS (SELECT FROM pg_roles o WHERE o.rolname = $2), d.datname,
+  EXISTS (SELECT FROM pg_roles o JOIN pg_db_role_setting x ON x.setrole = o.oid
+    WHERE o.rolname = $2 AND 'role=' || $1 = ANY (x.setconfig) AND NOT pg_has_role(o.oid, r.oid, 'MEMBER'))
 FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()`
 	return statement{operation{action: "asking whether clients can read and write"}, sql, []string{user, otherOf(user)}}
+}
+
+// bare is the condition that a role, a row of pg_roles, has no attribute that is a privilege, and that nothing of what
+// it owns or was granted (itself, or a role that it is a member of) is in this database. To connect is no more than a
+// login shows: the line that mends a login gives it.
+func bare(role string) string {
+	return "NOT " + powerful(role) + ` AND NOT EXISTS (
+    WITH RECURSIVE m(id) AS (
+      SELECT ` + role + `.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
+    SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolsuper OR g.oid < 16384 OR left(g.rolname, 4) = 'rds_'
+    OR has_database_privilege(g.oid, current_database(), 'CREATE') OR EXISTS (
+      SELECT FROM pg_shdepend p WHERE p.refclassid = 'pg_authid'::regclass AND p.refobjid = m.id AND p.deptype IN ('o', 'a', 'i', 'r')
+      AND p.dbid = (SELECT b.oid FROM pg_database b WHERE b.datname = current_database())))`
+}
+
+// powerful is the condition that a role has an attribute that is a privilege.
+func powerful(role string) string {
+	return fmt.Sprintf("(%[1]s.rolsuper OR %[1]s.rolcreaterole OR %[1]s.rolcreatedb OR %[1]s.rolreplication OR "+
+		"%[1]s.rolbypassrls)", role)
+}
+
+// TestPair implements strategies.PairTester, of a user that may do nothing. Of a clone, which has all from its original,
+// TestClone says it. A name alone proves no pair: what a role may do that can become one with an attribute, or one of
+// the server's, is offered to none.
+func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (lacks rotator.Sentence,
+	remark string, err error) {
+	if pair.InUse() == pair.Clone && !pair.PasswordOnly {
+		return lacks, "", nil
+	}
+	s, err := e.connect(ctx, superuser)
+	if err != nil {
+		return lacks, "", err
+	}
+	defer s.close()
+	look := statement{operation{action: "comparing the two of a pair"}, `SELECT current_database()
+FROM pg_roles r JOIN pg_roles o ON o.rolname = $2 WHERE r.rolname = $1 AND ` + bare("r") + ` AND NOT (` + bare("o") + `)
+AND NOT EXISTS (
+  WITH RECURSIVE m(id) AS (
+    SELECT o.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
+  SELECT FROM m JOIN pg_roles g ON g.oid = m.id
+  WHERE ` + powerful("g") + ` OR g.oid < 16384 OR left(g.rolname, 4) = 'rds_' OR g.oid = r.oid)`,
+		[]string{pair.InUse(), pair.Target}}
+	answers, err := s.flight(ctx, ownOperators(look.operation, true), look)
+	if err != nil || len(answers[1].rows) == 0 {
+		return lacks, "", err
+	}
+	give := byAdministrator("%s", s.give(pair.Target, pair.InUse()))
+	give.For = fmt.Sprintf("if the two are a pair, and no other secret is for either of them, to have role %q do what "+
+		"role %q may", pair.InUse(), pair.Target)
+	return rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may), as one that was "+
+		"dropped and created again, and role %q may: GRANT it what it had, which its deployment or a backup says; or, "+
+		"if the two are a pair, and no other secret is for either of them, have it do what the other may: %s",
+		pair.InUse(), answers[1].rows[0][0], pair.Target, give), "", nil
 }
 
 // bareRemark speaks of a role that has nothing in its database, as one that was dropped and created again, or whose
 // database was.
 func (s *session) bareRemark(user, database string, paired bool) rotator.Sentence {
-	admin := ""
-	if s.major() >= 16 {
-		admin = fmt.Sprintf("; then, where another role that is no superuser sets its password and did not create it, "+
-			"GRANT %s TO that WITH ADMIN OPTION", quoteIdent(user))
-	}
 	says := rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may). Was the role "+
 		"dropped and created again, or the database restored without owners and privileges? Then have an "+
 		"administrator GRANT it, before the next rotation, what it had, which its deployment or a backup says", user,
@@ -426,8 +475,17 @@ func (s *session) bareRemark(user, database string, paired bool) rotator.Sentenc
 	if paired {
 		says = rotator.Sentencef("%s; then %s", says, s.regrant(user))
 	}
-	says.Text += admin
+	says.Text += s.adminToo(user)
 	return says
+}
+
+// adminToo is what else a role that is made again lacks as of PostgreSQL 16.
+func (s *session) adminToo(user string) string {
+	if s.major() < 16 {
+		return ""
+	}
+	return fmt.Sprintf("; then, where another role that is no superuser sets its password and did not create it, "+
+		"GRANT %s TO that WITH ADMIN OPTION", quoteIdent(user))
 }
 
 // otherOf is the other of a pair by AWS's names.
@@ -484,11 +542,21 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
 			taken(pair.Original, candidate))
 	}
+	row, err := s.row(ctx, look.operation, "SELECT "+bare("o")+", current_database() FROM pg_roles o WHERE o.rolname = $1",
+		pair.Original)
+	if err != nil {
+		return err
+	}
+	then := fmt.Sprintf("Or rotate-secret, which moves clients to %q", pair.Original)
+	if row[0] == "t" {
+		then = fmt.Sprintf("Role %q itself may do nothing in database %q but connect, as one that was dropped and "+
+			"created again: GRANT it what it had, which its deployment or a backup says", pair.Original, row[1])
+	}
 	give := strategies.Fix(strategies.Login{}, mend) // to anyone's role, if its name is one that a clone could have
 	give.Note = fmt.Sprintf("if role %q is the clone of role %q: its name alone says so", pair.Clone, pair.Original)
 	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. If the two are a "+
-		"pair, which their names alone say, to give it back at once: %s. Or rotate-secret, which moves clients to "+
-		"%[2]q", pair.Clone, pair.Original, why, give)
+		"pair, which their names alone say, to give it back at once: %s. %s",
+		pair.Clone, pair.Original, why, give, then)
 }
 
 // lookUpActs asks what lacks reads, of a pair that exists: what sessions of the two act as in this

@@ -335,3 +335,87 @@ func TestACloneThatDoesNotActAsItsOriginal(t *testing.T) {
 		}
 	})
 }
+
+// TestARoleThatWasMadeAgain: where what is left of a pair shows that a role was dropped and created again, or the other
+// of its pair may do what it may not, that comes first, with what gives it that, and it ends so.
+func TestARoleThatWasMadeAgain(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		t.Run("the setting of its clone is left", func(t *testing.T) {
+			r := newRotation(t, s, "")
+			r.turn(t, true)
+			o, c := r.pair.Original, r.pair.Clone
+			s.run(t, "ALTER DATABASE "+r.original.Database+" OWNER TO "+s.Superuser)
+			again := func() {
+				s.run(t, "DROP ROLE "+o, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", o, r.original.Password.Reveal()))
+			}
+			again()
+			_, err := engine().TestUse(t.Context(), r.original)
+			wants(t, err, rotator.KindPrivilege, "was dropped and created again", "its deployment or a backup says")
+			fixes := rotator.FixesOf(err)
+			if len(fixes) != 1 || !strings.HasPrefix(fixes[0].Run, "GRANT "+quoteIdent(o)+" TO "+quoteIdent(c)) {
+				t.Fatalf("to be run: %+v", fixes)
+			}
+			err = engine().TestClone(t.Context(), r.clone, r.pair)
+			wants(t, err, rotator.KindPrivilege, "may do nothing in database", fixes[0].Run)
+			s.run(t, strings.Split(fixes[0].Run, "; ")...)
+			remark, err := engine().TestUse(t.Context(), r.original)
+			ok(t, err)
+			if !strings.Contains(remark.Text, "may do nothing") {
+				t.Errorf("what it had is still to be granted: %q", remark.Text)
+			}
+			again()
+			s.run(t, "GRANT CREATE ON DATABASE "+r.original.Database+" TO "+o) // it was given what it had
+			if remark, err = engine().TestUse(t.Context(), r.original); err != nil || remark.Text != "" {
+				t.Errorf("it may do something: %v, %v", remark, err)
+			}
+		})
+		t.Run("the other has it", func(t *testing.T) {
+			app, pw := s.NewRole(t, "LOGIN")
+			other, _ := s.NewRole(t, "LOGIN")
+			login := s.login(app, pw)
+			login.Database = s.NewDatabase(t, "")
+			there := with(s.superuser(), func(l *strategies.Login) { l.Database = login.Database })
+			pair := strategies.Pair{Original: app, Clone: other, Target: other, PasswordOnly: true}
+			lacks := func() rotator.Sentence {
+				lacks, remark, err := engine().TestPair(t.Context(), there, pair)
+				if err != nil || remark != "" {
+					t.Fatalf("%s, %v", remark, err)
+				}
+				return lacks
+			}
+			none := func(why string) {
+				t.Helper()
+				if said := lacks(); said.Text != "" {
+					t.Errorf("%s: %s", why, said)
+				}
+			}
+			none("neither may do anything")
+			ok(t, s.as(t, there, "CREATE TABLE things (id int)", "GRANT SELECT ON things TO "+other))
+			for attribute, no := range map[string]string{"SUPERUSER": "NOSUPERUSER", "CREATEROLE": "NOCREATEROLE"} {
+				s.run(t, "ALTER ROLE "+other+" "+attribute)
+				none("who may do more than clients need is no other of a pair: " + attribute)
+				s.run(t, "ALTER ROLE "+other+" "+no)
+			}
+			s.run(t, "GRANT "+app+" TO "+other)
+			none("the other is a member of it, and it can be none of the other")
+			s.run(t, "REVOKE "+app+" FROM "+other)
+			clone := pair
+			clone.PasswordOnly, clone.Original, clone.Clone, clone.Target = false, other, app, other
+			pair, clone = clone, pair
+			none("of a clone TestClone says it")
+			pair = clone
+			said := lacks()
+			if !strings.Contains(said.Text, "may do nothing") || len(said.Fixes) != 1 ||
+				!strings.HasPrefix(said.Fixes[0].For, "if the two are a pair, and no other secret is for either of them") {
+				t.Fatalf("%+v", said)
+			}
+			s.run(t, strings.Split(said.Fixes[0].Run, "; ")...)
+			ok(t, s.as(t, login, "SELECT * FROM things"))
+			none("it has it")
+			remark, err := engine().TestUse(t.Context(), login)
+			if err != nil || remark.Text != "" {
+				t.Errorf("it may do something: %v, %v", remark, err)
+			}
+		})
+	})
+}

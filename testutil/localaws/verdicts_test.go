@@ -1448,6 +1448,22 @@ var scenes = map[string]func(*scene){
 		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
 		s.names, s.fix = "with that of the version that is for it", s.bringBack
 	},
+	"the original was made again, and its clone is a member of nothing": func(s *scene) {
+		s.only("postgres")
+		s.rotatedPair(2)
+		s.exec("DROP OWNED BY "+s.user, "DROP ROLE "+s.user)
+		s.say(s.dialect().create, s.user, s.holder(s.arn, "AWSCURRENT").Password)
+		s.names, s.fix = "was dropped and created again, for the setting role", s.givenLines
+	},
+	"of a pair by its names, the user in use may do nothing": func(s *scene) {
+		s.only("postgres")
+		s.namedPair()
+		s.exec("CREATE TABLE of_"+s.user+" ()", "GRANT SELECT ON of_"+s.user+" TO "+s.user+"b")
+		s.names, s.fix = "if the two are a pair, and no other secret is for either of them", func() {
+			s.givenLines()
+			s.exec("DO $$ BEGIN ASSERT has_table_privilege('" + s.user + "', 'of_" + s.user + "', 'SELECT'); END $$")
+		}
+	},
 	"the superuser secret is another engine's": func(s *scene) {
 		s.superuserOf("")
 		boss := s.aws.AWS.Snapshot(s.user + "boss")
