@@ -421,7 +421,8 @@ func bare(role string) string {
       SELECT ` + role + `.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
     SELECT FROM m JOIN pg_roles g ON g.oid = m.id WHERE g.rolsuper OR g.oid < 16384 OR left(g.rolname, 4) = 'rds_'
     OR has_database_privilege(g.oid, current_database(), 'CREATE') OR EXISTS (
-      SELECT FROM pg_shdepend p WHERE p.refclassid = 'pg_authid'::regclass AND p.refobjid = m.id AND p.deptype IN ('o', 'a', 'i', 'r')
+      SELECT FROM pg_shdepend p WHERE p.refclassid = 'pg_authid'::regclass AND p.refobjid = m.id
+      AND p.deptype IN ('o', 'a', 'i', 'r')
       AND p.dbid = (SELECT b.oid FROM pg_database b WHERE b.datname = current_database())))`
 }
 
@@ -431,9 +432,9 @@ func powerful(role string) string {
 		"%[1]s.rolbypassrls)", role)
 }
 
-// TestPair implements strategies.PairTester, of a user that may do nothing. Of a clone, which has all from its original,
-// TestClone says it. A name alone proves no pair: what a role may do that can become one with an attribute, or one of
-// the server's, is offered to none.
+// TestPair implements strategies.PairTester, of a user that may do nothing. Of a clone, which has all from its
+// original, TestClone says it. A name alone proves no pair: what a role may do that can become one with an attribute,
+// or one of the server's, is offered to none.
 func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (lacks rotator.Sentence,
 	remark string, err error) {
 	if pair.InUse() == pair.Clone && !pair.PasswordOnly {
@@ -459,9 +460,9 @@ AND NOT EXISTS (
 	give := byAdministrator("%s", s.give(pair.Target, pair.InUse()))
 	give.For = fmt.Sprintf("if the two are a pair, and no other secret is for either of them, to have role %q do what "+
 		"role %q may", pair.InUse(), pair.Target)
-	return rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may), as one that was "+
-		"dropped and created again, and role %q may: GRANT it what it had, which its deployment or a backup says; or, "+
-		"if the two are a pair, and no other secret is for either of them, have it do what the other may: %s",
+	return rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may), as one that "+
+		"was dropped and created again, and role %q may: GRANT it what it had, which its deployment or a backup says; "+
+		"or, if the two are a pair, and no other secret is for either of them, have it do what the other may: %s",
 		pair.InUse(), answers[1].rows[0][0], pair.Target, give), "", nil
 }
 
@@ -542,8 +543,8 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
 			taken(pair.Original, candidate))
 	}
-	row, err := s.row(ctx, look.operation, "SELECT "+bare("o")+", current_database() FROM pg_roles o WHERE o.rolname = $1",
-		pair.Original)
+	row, err := s.row(ctx, look.operation, "SELECT "+bare("o")+", current_database() FROM pg_roles o "+
+		"WHERE o.rolname = $1", pair.Original)
 	if err != nil {
 		return err
 	}
