@@ -125,7 +125,7 @@ func testUse(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN stri
 	}
 	switch {
 	case err != nil && remark.Text != "":
-		remark.Text += "; the superuser could not be asked: " + err.Error()
+		remark.Text = strings.Trim(remark.Text+"; "+differ, "; ") + "; the superuser could not be asked: " + err.Error()
 		return remark, nil
 	case err != nil || lacks.Text == "":
 		remark.Text = strings.Trim(remark.Text+"; "+differ, "; ")

@@ -231,12 +231,13 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 			noAccount(user), former[0].user, rotator.Sentence{Text: cause.Remedy, Fixes: cause.Fixes})
 	}
 	var lines []rotator.Fix
+	apart := ""
 	for _, clone := range accountsOnly(c.clones) {
 		to := account{user: user, host: clone.host}
 		create := strategies.Fix(strategies.Login{}, "CREATE USER "+to.String()+" IDENTIFIED BY 'PASSWORD'")
 		create.For = ifDropped
-		give, err := c.given(ctx, to, nil, "NONE", clone.account, "if it was dropped, and "+
-			strings.TrimPrefix(ifPair, "if ")+", to give it what it had")
+		give, left, err := c.given(ctx, to, nil, "NONE", clone.account, "if it was dropped, and "+
+			strings.TrimPrefix(ifPair, "if "), "to give it what it had")
 		if err != nil {
 			return err
 		}
@@ -245,11 +246,11 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 			show.For = "if it was dropped, to see what to GRANT it, " + ifPair
 			give = []rotator.Fix{show}
 		}
-		lines = append(append(lines, create), give...)
+		lines, apart = append(append(lines, create), give...), apart+left
 	}
 	back := bringBack(user, c.clones)
 	back.Fixes = append(back.Fixes, lines...)
-	return c.errorf(rotator.KindNotFound, "%s: %s", noAccount(user), back)
+	return c.errorf(rotator.KindNotFound, "%s: %s%s", noAccount(user), back, apart)
 }
 
 // readGrantsAhead asks for what the accounts of both may do, which is asked for whatever is done.
@@ -798,14 +799,20 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 				return nil, err
 			}
 			extra = have.extra(want)
-			if len(extra.revokes(clone.account)) > 0 && !want.has(allPrivileges, "*.*") {
+			can, err := c.able(ctx, original.account, map[account]bool{})
+			if err != nil {
+				return nil, err
+			}
+			felt := maps.Clone(extra)
+			maps.DeleteFunc(felt, func(x right, _ bool) bool { return can.cover(x) })
+			if len(felt.revokes(clone.account)) > 0 && !want.has(allPrivileges, "*.*") {
 				then := "and the next rotation revokes them"
 				if c.inUse() {
 					then = "which clients use now and lack after the next rotation; the one after that revokes them"
 				}
 				warnings = append(warnings,
 					strategies.Warn("%s has privileges that %s has not, %s: %s. Grant to %[2]s what the application "+
-						"needs of these", clone, original, then, extra))
+						"needs of these", clone, original, then, felt))
 			}
 		}
 		if c.inUse() {
@@ -817,8 +824,14 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 				}
 			}
 		}
-		if differ := differ(clone, original, have, want); ok && c.inUse() && differ != "" {
-			warnings = append(warnings, strategies.Warn("%s", differ))
+		if ok && c.inUse() {
+			differ, err := c.differ(ctx, clone, original)
+			if err != nil {
+				return nil, err
+			}
+			if differ != "" {
+				warnings = append(warnings, strategies.Warn("%s", differ))
+			}
 		}
 		missing := want.missing(have)
 		if c.inUse() && len(missing) > 0 && clone.changeable() && !c.mariadb {

@@ -439,7 +439,6 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 	if err != nil {
 		return err
 	}
-	const quiet = "no other session creates or renames users"
 	clone, exists := c.clone(original.host)
 	var lines []rotator.Fix
 	line := func(statements ...statement) {

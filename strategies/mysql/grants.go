@@ -455,6 +455,68 @@ func (r rights) missing(other rights) rights {
 	return found
 }
 
+// cover says whether rights have all that x gives: by a line of their own, or by one for more. It says no where that
+// cannot be told.
+func (r rights) cover(x right) bool {
+	larger := x
+	larger.option = true
+	if r[x] || r[larger] || x.kind != privilege {
+		return r[x] || r[larger]
+	}
+	has := func(object string) bool {
+		return r.has(x.name, object) || x.name != grantOption && r.has(allPrivileges, object)
+	}
+	switch {
+	case x.name == allPrivileges && x.object != "*.*" && !slices.ContainsFunc(onDatabases, func(name string) bool {
+		return name != allPrivileges && name != grantOption && name != "DELETE HISTORY" &&
+			!r.cover(right{kind: privilege, name: name, object: x.object})
+	}):
+		return true // MySQL shows each of those on *.*
+	case has("*.*") && !slices.ContainsFunc(r.of(restriction).sorted(), func(not right) bool {
+		return not.name == x.name || x.name == allPrivileges
+	}):
+		return true
+	case x.object == "*.*":
+		return false
+	case x.column != "" && has(x.object):
+		return true
+	}
+	database, whole := databaseOf(x.object)
+	if name, wild := unescaped(database); whole && !wild {
+		database, whole = name, false
+	}
+	found, all := false, true
+	for _, on := range r.onObjects(privilege) {
+		pattern, ok := databaseOf(on.object)
+		if !ok {
+			continue
+		}
+		name, wild := unescaped(pattern)
+		switch { // the server takes a name before any pattern
+		case !wild && !whole && name == database:
+			return has(on.object)
+		case wild && like(pattern, database):
+			found, all = true, all && has(on.object)
+		case !wild && whole && like(database, name):
+			all = all && has(on.object)
+		}
+	}
+	return found && all
+}
+
+// unescaped is what a pattern stands for, unless it has wildcards.
+func unescaped(pattern string) (name string, wild bool) {
+	var b strings.Builder
+	for rest := pattern; rest != ""; {
+		var c byte
+		if c, rest, wild = next(rest); wild {
+			return pattern, true
+		}
+		b.WriteByte(c)
+	}
+	return b.String(), false
+}
+
 // grants gives the statements that give an account these rights.
 func (r rights) grants(to account) []statement { return r.grantsAs(to, "") }
 

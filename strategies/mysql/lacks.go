@@ -39,57 +39,161 @@ func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair s
 	if err != nil {
 		return lacks, "", err
 	}
+	var failed error // of one account, which says nothing of those for other hosts
 	for _, r := range inUse {
 		if !r.changeable() || !ofSecret(ctx, superuser, r) {
 			continue
 		}
 		lacks, err = s.lacks(ctx, r, slices.Concat(counterparts(r, inUse), counterparts(r, others)))
-		if err != nil || lacks.Text != "" {
-			return lacks, "", err
+		if lacks.Text != "" {
+			return lacks, "", nil
 		}
 		i := slices.IndexFunc(others, func(other accountRow) bool { return other.host == r.host && !other.isRole })
-		if pair.PasswordOnly || i < 0 {
-			continue
+		if err == nil && !pair.PasswordOnly && i >= 0 {
+			var differ string
+			differ, err = s.differ(ctx, r, others[i])
+			remark = cmp.Or(remark, differ)
 		}
-		have, _, err := s.grants(ctx, r.account)
-		if err != nil {
-			return lacks, "", err
+		if kind := rotator.KindOf(err); kind == rotator.KindUnreachable || kind == rotator.KindDeadline {
+			return lacks, remark, err
 		}
-		want, _, err := s.readRights(ctx, others[i].account)
-		if err != nil {
-			return lacks, "", err
-		}
-		remark = cmp.Or(remark, differ(r, others[i], have, want))
+		failed = cmp.Or(failed, err)
 	}
-	return lacks, remark, nil
+	return lacks, remark, failed
 }
 
-// differ says what an account in use lacks of what the account of the other user of its pair has, on the same host. ""
-// also where exceptions of partial_revokes make one GRANT more than the other had.
-func differ(r, other accountRow, have, want rights) string {
-	missing := want.missing(have)
-	maps.DeleteFunc(missing, func(x right, _ bool) bool {
-		return x.kind == privilege && (have.has(x.name, "*.*") || have.has(allPrivileges, "*.*"))
-	})
-	give := missing.grants(r.account)
-	if len(give) == 0 || len(want.of(restriction)) > 0 || len(have.of(restriction)) > 0 {
-		return ""
+// differ says what an account in use lacks of what the account of the other user of its pair can do, on the same host.
+func (s *session) differ(ctx context.Context, r, other accountRow) (string, error) {
+	have, _, err := s.grants(ctx, r.account)
+	if err != nil {
+		return "", err
 	}
-	if len(give) > 20 { // which no person reads
+	want, _, err := s.grants(ctx, other.account)
+	if err != nil {
+		return "", err
+	}
+	missing, err := s.lacking(ctx, r.account, want)
+	if err != nil {
+		return "", err
+	}
+	system, excepted, err := s.notGiven(ctx, missing, want, have)
+	if err != nil {
+		return "", err
+	}
+	maps.Copy(system, excepted)
+	give := missing.without(system).grants(r.account)
+	if len(have.of(restriction)) > 0 { // which a GRANT could end
+		give = nil
+	}
+	apart := byNoLine(other.account, system)
+	text := fmt.Sprintf("clients use account %s now, which lacks what account %s has", r, other)
+	switch {
+	case len(give) == 0 && apart == "":
+		return "", nil
+	case len(give) == 0:
+		return text + apart, nil
+	case len(give) > 20: // which no person reads
 		return fmt.Sprintf("clients use account %s now, and account %s may do more: compare what SHOW GRANTS FOR "+
-			"shows of each", r, other)
+			"shows of each", r, other) + apart, nil
 	}
 	lines := make([]string, len(give))
 	for i, statement := range give {
 		lines[i] = statement.text
 	}
-	then := "the next rotation gives clients account %s, which has it"
-	if other.user == r.user+cloneSuffix {
-		then = "the next rotation takes it from account %s, too"
+	switch {
+	case apart != "": // the preflight may refuse the next rotation
+	case other.user == r.user+cloneSuffix:
+		text += fmt.Sprintf(", and the next rotation takes it from account %s, too", other)
+	default:
+		text += fmt.Sprintf(", and the next rotation gives clients account %s, which has it", other)
 	}
-	return fmt.Sprintf("clients use account %s now, which lacks what account %s has, and "+then+". Unless that is how "+
-		"it is meant, as an administrator (%s), and %s: %s", r, other, other, administrators, ifPair,
-		strings.Join(lines, "; "))
+	return fmt.Sprintf("%s. Unless that is how it is meant, as an administrator (%s), and %s: %s%s", text,
+		administrators, ifPair, strings.Join(lines, "; "), apart), nil
+}
+
+// lacking are the rights of want that an account has by nothing: by none that is wider, nor by a role that its login
+// makes active. That is what clients feel; a rotation goes by the lines of SHOW GRANTS.
+func (s *session) lacking(ctx context.Context, of account, want rights) (rights, error) {
+	have, _, err := s.grants(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	can, err := s.able(ctx, of, map[account]bool{})
+	if err != nil {
+		return nil, err
+	}
+	missing := want.missing(have)
+	for x := range missing {
+		gives := rights{x: true}
+		if name, bad := x.role(); x.kind == role && !x.option && bad == nil {
+			if gives, err = s.able(ctx, name, map[account]bool{of: true}); err != nil {
+				return nil, err
+			}
+			maps.DeleteFunc(gives, func(x right, _ bool) bool { return x.kind == role && !x.option })
+		}
+		maps.DeleteFunc(gives, func(x right, _ bool) bool { return can.cover(x) })
+		if len(gives) == 0 {
+			delete(missing, x)
+		}
+	}
+	return missing, nil
+}
+
+// able is what an account can do after a login, or who has a role active: what is granted to it, and to the roles that
+// are active with it. seen holds those already looked at.
+func (s *session) able(ctx context.Context, of account, seen map[account]bool) (rights, error) {
+	isRole := len(seen) > 0
+	seen[of] = true
+	can, defaultRole, err := s.grants(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	roles := can.of(role)
+	if !isRole {
+		maps.DeleteFunc(roles, func(x right, _ bool) bool { return !strings.Contains(defaultRole, x.name) })
+		if len(roles) < len(can.of(role)) && !s.mariadb {
+			row, err := s.row(ctx, operation{action: "looking up which roles are active"},
+				"SELECT @@GLOBAL.activate_all_roles_on_login")
+			if err != nil {
+				return nil, err
+			}
+			if row[0] == "1" {
+				roles = can.of(role)
+			}
+		}
+	}
+	for x := range roles {
+		name, err := x.role()
+		if err != nil || seen[name] {
+			continue // the name is one that we have put together ourselves
+		}
+		more, err := s.able(ctx, name, seen)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(can, more)
+	}
+	return can, nil
+}
+
+// notGiven are those of some missing rights that no rotation gives (see checkGiven), nor do lines that are printed
+// where nothing but their names says whose two accounts are.
+func (s *session) notGiven(ctx context.Context, missing, want, have rights) (system, excepted rights, err error) {
+	system, excepted = rights{}, missing.without(missing.without(want.excepted()))
+	if !s.mariadb && !have.isSystem() {
+		system, err = s.system(ctx, missing)
+	}
+	return system, excepted, err
+}
+
+// byNoLine says of what no line gives why that is so.
+func byNoLine(of account, some rights) string {
+	if len(some) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(". Account %s has %s, which no rotation gives, and no line here: who has CREATE USER could "+
+		"come to it by renaming or altering accounts. As an administrator, see first whose account that is (the "+
+		"preflight, P10, says more)", of, some)
 }
 
 // ofSecret says whether an account has the password of the secret that a superuser acts for, as far as that is known.
@@ -129,13 +233,14 @@ func (s *session) lacks(ctx context.Context, r accountRow, others []accountRow) 
 		return lacks, err
 	}
 	for _, other := range others {
-		what, err := s.asOther(ctx, r, other)
-		if err != nil || what.Text != "" {
+		what, failed := s.asOther(ctx, r, other)
+		if what.Text != "" {
 			return rotator.Sentencef("account %s may do nothing but log in, as one that was dropped and created "+
-				"again. %s", r, what), err
+				"again. %s", r, what), nil
 		}
+		err = cmp.Or(err, failed)
 	}
-	return lacks, nil
+	return lacks, err
 }
 
 // twinHas is lacks of an account that sees for itself, as far as MySQL shows it, what others of its name may do. Which
@@ -187,7 +292,7 @@ func (s *session) asOther(ctx context.Context, r, other accountRow) (what rotato
 		condition = ifSame
 		otherwise = fmt.Sprintf("if no client needs account %s, DROP USER %s", r, r)
 	}
-	give, err := s.given(ctx, r.account, have, mine, other.account, condition+", to give it that")
+	give, apart, err := s.given(ctx, r.account, have, mine, other.account, condition, "to give it that")
 	if err != nil || give == nil {
 		return what, err
 	}
@@ -195,34 +300,51 @@ func (s *session) asOther(ctx context.Context, r, other accountRow) (what rotato
 	if len(give) > 20 { // which no person reads
 		lines = rotator.Sentencef("GRANT it what SHOW GRANTS FOR %s shows", other)
 	}
-	return rotator.Sentencef("Account %s has what it lacks, %s: %s (or, %s)", other, condition, lines, otherwise),
-		nil
+	return rotator.Sentencef("Account %s has what it lacks, %s: %s (or, %s)%s", other, condition, lines, otherwise,
+		apart), nil
 }
 
 // ifSame stands where one account of a user is to get what another of the same name may do: they may have two owners.
 const ifSame = "if clients of both are this secret's"
 
-// given are the statements that give an account, which has some rights and a default role, what another has beside.
-func (s *session) given(ctx context.Context, to account, have rights, role string, from account, purpose string) (
-	give []rotator.Fix, err error) {
+// given are the statements that give an account, which has some rights and a default role, what another has beside, and
+// apart says what they do not. What has exceptions comes with them (AS): at no moment is it there without.
+func (s *session) given(ctx context.Context, to account, have rights, mine string, from account, condition,
+	purpose string) (give []rotator.Fix, apart string, err error) {
 	want, defaultRole, err := s.grants(ctx, from)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	line := func(sql string) {
+	missing := want.missing(have)
+	system, excepted, err := s.notGiven(ctx, missing, want, have)
+	if err != nil {
+		return nil, "", err
+	}
+	line := func(condition, sql string) {
 		fix := s.fix("%s", sql)
-		fix.For = purpose
+		fix.For = condition + ", " + purpose
 		give = append(give, fix)
 	}
-	exceptions := want.of(restriction).without(have).addRestrictions(to)
-	for _, sql := range append(want.missing(have).grants(to), exceptions...) {
-		line(sql.text)
+	for _, sql := range missing.without(system).without(excepted).grants(to) {
+		line(condition, sql.text)
 	}
-	if defaultRole != "NONE" && role == "NONE" {
-		line(s.defaultRoleStatement(to, defaultRole))
+	for _, sql := range excepted.grantsAs(to, " AS "+from.String()) {
+		line(condition+", and while "+quiet, sql.text)
 	}
-	return give, nil
+	var active []string
+	for _, x := range want.without(system).sorted() {
+		if x.kind == role && strings.Contains(defaultRole, x.name) {
+			active = append(active, x.name)
+		}
+	}
+	if active != nil && mine == "NONE" {
+		line(condition, s.defaultRoleStatement(to, strings.Join(active, ", ")))
+	}
+	return give, byNoLine(from, system), nil
 }
+
+// quiet is when a privilege goes by a name as it should: CREATE USER is enough to rename accounts.
+const quiet = "no other session creates or renames users"
 
 // ifPair stands where one account is to get what another may do: the names prove nothing, for the writer of the secret
 // chooses them.
@@ -285,11 +407,7 @@ func (s *session) opening(ctx context.Context, database string, r accountRow, ow
 		return s.makeDefault(r.account, defaultRole, roles), nil
 	}
 	for _, other := range slices.Concat(counterparts(r, own), counterparts(r, partners)) {
-		may, err := s.mayUse(ctx, other.account, database)
-		if err != nil {
-			return remedy, err
-		}
-		if may {
+		if may, err := s.mayUse(ctx, other.account, database); err == nil && may {
 			return s.asOther(ctx, r, other)
 		}
 	}

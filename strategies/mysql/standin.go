@@ -104,15 +104,15 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 	case c.pair.PasswordOnly:
 		return c.checkMayUse(ctx, then)
 	}
-	want, _, err := c.grants(ctx, now.account)
+	want, err := c.able(ctx, now.account, map[account]bool{})
 	if err != nil {
 		return err
 	}
-	have, _, err := c.grants(ctx, then.account)
+	less, err := c.lacking(ctx, then.account, want)
 	if err != nil {
 		return err
 	}
-	if less := want.missing(have); len(less) > 0 {
+	if len(less) > 0 {
 		return c.errorf(rotator.KindMisconfigured, "account %s is for a host for which user %q has no account. "+
 			"Clients on it would meet that account, which lacks %s. Find out whose it is. If it is another owner's, "+
 			"RENAME USER %s TO another name, which its clients then log in by; else DROP USER it (the rotation makes "+
@@ -205,14 +205,18 @@ func opens(r right, database string) bool {
 	if r.object == "*.*" {
 		return slices.Contains(onDatabases, r.name)
 	}
-	words := tokens(r.object)
-	for i, t := range words {
+	name, whole := databaseOf(r.object)
+	return name == database || whole && like(name, database)
+}
+
+// databaseOf is the database that an object is in, and whether it is the whole: then its name is a pattern.
+func databaseOf(object string) (name string, whole bool) {
+	for _, t := range tokens(object) {
 		if t.kind == '`' {
-			whole := strings.HasSuffix(r.object, ".*") && i == 0
-			return t.text == database || whole && like(t.text, database)
+			return t.text, object == quoteIdent(t.text)+".*"
 		}
 	}
-	return false
+	return "", false
 }
 
 // serving gives the account by which the server lets in clients of a host: the most specific whose host covers that.

@@ -1,0 +1,156 @@
+package mysql
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/rotator"
+)
+
+// TestWhatAPairLacksIsWhatItsClientsCannotDo: what one account of a pair is said to lack of the other's, its clients
+// cannot do; whatever lines of SHOW GRANTS let them do it.
+func TestWhatAPairLacksIsWhatItsClientsCannotDo(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for what, c := range map[string]struct {
+			setUp string // C is the clone, in use, O its original, R a role and D a database with the table t
+			lacks bool
+		}{
+			"nothing wider":                   {"GRANT INSERT ON D.t TO O", true},
+			"a database over a table":         {"GRANT INSERT ON D.t TO O; GRANT INSERT ON D.* TO C", false},
+			"a table over a column":           {"GRANT INSERT (n) ON D.t TO O; GRANT INSERT ON D.t TO C", false},
+			"all databases over one":          {"GRANT INSERT ON D.* TO O; GRANT INSERT ON *.* TO C", false},
+			"all privileges over one":         {"GRANT INSERT ON D.* TO O; GRANT ALL ON *.* TO C", false},
+			"all on a database, over a table": {"GRANT INSERT ON D.t TO O; GRANT ALL ON D.* TO C", false},
+			"all, over all on a database":     {"GRANT ALL ON D.* TO O; GRANT ALL ON *.* TO C", false},
+			"a pattern over a database":       {"GRANT INSERT ON D.* TO O; GRANT INSERT ON `D%`.* TO C", false},
+			"a pattern over a table":          {"GRANT INSERT ON D.t TO O; GRANT INSERT ON `D%`.* TO C", false},
+			"a pattern behind a name": {"GRANT SELECT, INSERT ON D.* TO O; GRANT INSERT ON `D%`.* TO C; " +
+				"GRANT SELECT ON D.* TO C", true},
+			"a role that is active": {"GRANT INSERT ON D.* TO O; GRANT INSERT ON D.* TO R; GRANT R TO C; ACTIVE", false},
+			"a role that is not":    {"GRANT INSERT ON D.* TO O; GRANT INSERT ON D.* TO R; GRANT R TO C", true},
+			"a role of the other's": {"GRANT INSERT ON D.* TO R; GRANT R TO O; GRANT INSERT ON *.* TO C", false},
+		} {
+			t.Run(what, func(t *testing.T) {
+				db, role := strings.ReplaceAll(name(), "_", ""), s.role(t) // no pattern
+				s.run(t, "CREATE DATABASE "+db)
+				t.Cleanup(func() { ok(t, s.Exec(context.WithoutCancel(t.Context()), "DROP DATABASE "+db)) })
+				app := s.user(t, "SELECT ON "+s.NewDatabase(t)+".*")
+				pair := back(pairOf(app.User))
+				clone := s.ensure(t, pairOf(app.User))
+				active := (&session{mariadb: s.MariaDB}).defaultRoleStatement(at(pair.Clone), role)
+				words := strings.NewReplacer("TO O", "TO "+at(app.User).String(), "TO C", "TO "+at(pair.Clone).String(),
+					" R ", " "+role+" ", "TO R", "TO "+role, "D.", db+".", "`D%`", "`"+db[:len(db)-1]+"%`", "ACTIVE", active)
+				s.run(t, "CREATE TABLE "+db+".t (n int)")
+				for _, sql := range strings.Split(c.setUp, "; ") {
+					s.run(t, words.Replace(sql))
+				}
+				if err := s.as(t.Context(), clone, "INSERT INTO "+db+".t (n) VALUES (1)"); (err != nil) != c.lacks {
+					t.Fatalf("its clients: %v", err)
+				}
+				lacks, remark, err := engine().TestPair(t.Context(), s.superuser(), pair)
+				ok(t, err)
+				if said := strings.Contains(remark, "INSERT"); said != c.lacks || lacks.Text != "" || !c.lacks && remark != "" {
+					t.Errorf("%s%s", lacks, remark)
+				}
+			})
+		}
+	})
+}
+
+// TestNoLineGivesWhatNoRotationGives: what a pair's account lacks of that is said, with a caution and without a line.
+func TestNoLineGivesWhatNoRotationGives(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			t.Skip("MariaDB has no SYSTEM_USER")
+		}
+		db, role := s.NewDatabase(t), s.role(t)
+		s.run(t, "GRANT SYSTEM_USER ON *.* TO "+role)
+		for what, sql := range map[string]string{"SYSTEM_USER": "GRANT SYSTEM_USER ON *.* TO ",
+			role: "GRANT " + role + " TO "} {
+			app := s.user(t, "SELECT ON "+db+".*")
+			pair := pairOf(app.User)
+			s.ensure(t, pair)
+			cautious := func(said string) {
+				t.Helper()
+				if strings.Contains(said, sql) || strings.Contains(said, "GRANT `"+role) ||
+					strings.Contains(said, "the next rotation") || !strings.Contains(said, "no rotation gives") ||
+					!strings.Contains(said, what) || !strings.Contains(said, "see first whose account") {
+					t.Errorf("%s: %s", what, said)
+				}
+			}
+			s.run(t, sql+at(app.User).String())
+			_, remark, err := engine().TestPair(t.Context(), s.superuser(), back(pair))
+			ok(t, err)
+			cautious(remark)
+			s.run(t, "GRANT DELETE ON "+db+".* TO "+at(app.User).String())
+			_, remark, err = engine().TestPair(t.Context(), s.superuser(), back(pair))
+			ok(t, err)
+			cautious(remark)
+			if !strings.Contains(remark, "GRANT DELETE ON `"+db+"`.*") {
+				t.Errorf("what a rotation gives: %s", remark)
+			}
+			s.run(t, "REVOKE SELECT ON "+db+".* FROM "+at(pair.Clone).String())
+			lacks, _, err := engine().TestPair(t.Context(), s.superuser(), back(pair))
+			ok(t, err)
+			cautious(lacks.Text)
+			if len(lacks.Fixes) != 1 || !strings.Contains(lacks.Fixes[0].Run, "GRANT DELETE, SELECT ON `"+db+"`.*") {
+				t.Errorf("of an account that may do nothing: %v", lacks.Fixes)
+			}
+			s.run(t, sql+at(pair.Clone).String(), "DROP USER "+at(app.User).String())
+			pair.Possession = possessed
+			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			wants(t, err, rotator.KindNotFound, "CREATE USER", "no rotation gives", what)
+			for _, fix := range rotator.FixesOf(err) {
+				if strings.Contains(fix.Run, "SYSTEM_USER") || strings.Contains(fix.Run, "GRANT `"+role) {
+					t.Errorf("an original that is gone: %s", fix.Run)
+				}
+			}
+		}
+	})
+}
+
+// TestNoLineGivesWhatIsExceptedInBetween: what an account is given back comes with the exceptions that its counterpart
+// has from it, at each moment.
+func TestNoLineGivesWhatIsExceptedInBetween(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "mysql-9.7", map[string]string{"partial-revokes": "ON"})
+	db, app := s.NewDatabase(t), s.user(t, "SELECT ON *.*")
+	pair := pairOf(app.User)
+	clone := s.ensure(t, pair)
+	s.run(t, "CREATE TABLE "+db+".t (n int)", "REVOKE SELECT ON "+db+".* FROM "+at(app.User).String(),
+		"REVOKE SELECT ON *.* FROM "+at(pair.Clone).String())
+	lacks, _, err := engine().TestPair(t.Context(), s.superuser(), back(pair))
+	ok(t, err)
+	if len(lacks.Fixes) == 0 {
+		t.Fatal("nothing is printed")
+	}
+	for _, fix := range lacks.Fixes {
+		s.run(t, fix.Run)
+		if s.as(t.Context(), clone, "SELECT * FROM "+db+".t") == nil {
+			t.Errorf("after %s it may read what its counterpart may not", fix.Run)
+		}
+		if !strings.Contains(fix.For, "while no other session creates or renames users") {
+			t.Errorf("%s: %s", fix.For, fix.Run)
+		}
+	}
+	s.alike(t, at(app.User), at(pair.Clone))
+}
+
+// TestOneAccountThatCannotBeLookedUp keeps nobody from comparing those for other hosts.
+func TestOneAccountThatCannotBeLookedUp(t *testing.T) {
+	t.Parallel()
+	onOwnMariaDB(t, nil, func(t *testing.T, s server) {
+		db, user, host := s.NewDatabase(t), name(), "127.0.0.1"
+		for _, a := range []account{{user: user, host: host}, {user: user + cloneSuffix, host: host}} {
+			s.run(t, "CREATE USER "+a.String()+" IDENTIFIED BY 'x'", "GRANT SELECT ON "+db+".* TO "+a.String())
+		}
+		s.run(t, "GRANT INSERT ON "+db+".* TO "+account{user: user + cloneSuffix, host: host}.String(),
+			"INSERT INTO mysql.global_priv SELECT '10.%', User, Priv FROM mysql.global_priv WHERE User = '"+user+"'")
+		_, remark, err := engine().TestPair(t.Context(), s.superuser(), pairOf(user))
+		wants(t, err, rotator.KindMisconfigured, "`10.%`", "FLUSH PRIVILEGES")
+		if !strings.Contains(remark, "GRANT INSERT ON `"+db+"`.*") {
+			t.Errorf("of the other host: %q", remark)
+		}
+	})
+}
