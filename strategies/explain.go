@@ -53,13 +53,13 @@ func (s SingleUser) ExplainRejected(ctx context.Context, r rotator.Rotation,
 	if s.ThroughSuperuser {
 		arn = s.SuperuserSecretARN
 	}
-	return explainRejected(ctx, s.Engine, r, arn, rejected)
+	return explainRejected(ctx, s.Engine, r, arn, false, rejected)
 }
 
 // ExplainRejected implements rotator.LoginExplainer.
 func (a AlternatingUsers) ExplainRejected(ctx context.Context, r rotator.Rotation,
 	rejected ...secret.Document) ([]rotator.RejectionCause, error) {
-	return explainRejected(ctx, a.Engine, r, a.SuperuserSecretARN, rejected)
+	return explainRejected(ctx, a.Engine, r, a.SuperuserSecretARN, true, rejected)
 }
 
 // ExplainRejected implements rotator.LoginExplainer.
@@ -79,8 +79,9 @@ func (b ByEngine) ExplainRejected(ctx context.Context, r rotator.Rotation,
 }
 
 // explainRejected logs the superuser in, by the rules of a rotation: only where its own secret leads,
-// and never for its own user. The values are of the server of AWSCURRENT, or they would not have been sent there.
-func explainRejected(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN string,
+// and never for its own user. The values are of the server of AWSCURRENT, or they would not have been sent there. It
+// has the names of the pair, where the secret is for one: another role in the place of one that is gone may be that.
+func explainRejected(ctx context.Context, e Engine, r rotator.Rotation, fallbackARN string, paired bool,
 	rejected []secret.Document) ([]rotator.RejectionCause, error) {
 	x, ok := e.(Explainer)
 	if !ok || fallbackARN == "" && r.Current.Text(keySuperuser) == "" {
@@ -103,6 +104,10 @@ func explainRejected(ctx context.Context, e Engine, r rotator.Rotation, fallback
 	superuser, _, err := superuserLogin(ctx, t, r, fallbackARN, current, users...)
 	if err != nil {
 		return nil, err
+	}
+	superuser.For.Users = []string{current.User}
+	if pair, err := t.parsePair(r.Current, current.User); err == nil && paired {
+		superuser.For.Users = []string{pair.Original, pair.Clone}
 	}
 	causes, err := x.Explain(ctx, superuser, logins...)
 	tester, ok := e.(UseTester)

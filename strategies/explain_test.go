@@ -3,6 +3,7 @@ package strategies_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +28,8 @@ func (e explaining) Explain(ctx context.Context, superuser strategies.Login,
 	rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
 	var all []rotator.RejectionCause
 	for _, login := range rejected {
-		all = append(all, rotator.RejectionCause{Text: superuser.User + " looked at " + login.User})
+		all = append(all, rotator.RejectionCause{Text: fmt.Sprintf("%s of %v looked at %s", superuser.User, superuser.For.Users,
+			login.User)})
 	}
 	return all, e.Ping(ctx, superuser)
 }
@@ -48,7 +50,8 @@ func TestWhoExplainsARejectedLogin(t *testing.T) {
 		return d
 	}
 	byEngine := strategies.ByEngine{Engines: []strategies.Engine{db}, Allowed: []string{"memory"}}
-	pair := []string{"boss looked at app", "boss looked at app_clone"}
+	one := []string{"boss of [app] looked at app", "boss of [app] looked at app_clone"}
+	pair := []string{"boss of [app app_clone] looked at app", "boss of [app app_clone] looked at app_clone"}
 	for name, c := range map[string]struct {
 		strategy  rotator.LoginExplainer
 		masterarn string
@@ -56,17 +59,17 @@ func TestWhoExplainsARejectedLogin(t *testing.T) {
 		want      []string
 		err       string
 	}{
-		"single user":               {strategies.SingleUser{Engine: db}, bossARN, "boss", pair, ""},
+		"single user":               {strategies.SingleUser{Engine: db}, bossARN, "boss", one, ""},
 		"single user, no superuser": {strategies.SingleUser{Engine: db}, "", "boss", nil, ""},
 		"single user does not act through": {strategies.SingleUser{Engine: db, SuperuserSecretARN: bossARN}, "",
 			"boss", nil, ""},
 		"through a superuser": {strategies.SingleUser{Engine: db, ThroughSuperuser: true,
-			SuperuserSecretARN: bossARN}, "", "boss", pair, ""},
+			SuperuserSecretARN: bossARN}, "", "boss", one, ""},
 		"alternating users": {strategies.AlternatingUsers{Engine: db}, bossARN, "boss", pair, ""},
 		"alternating users, by setting": {strategies.AlternatingUsers{Engine: db, SuperuserSecretARN: bossARN}, "",
 			"boss", pair, ""},
-		"dual passwords":        {strategies.DualPasswords{Engine: db}, bossARN, "boss", pair, ""},
-		"by engine":             {byEngine, bossARN, "boss", pair, ""},
+		"dual passwords":        {strategies.DualPasswords{Engine: db}, bossARN, "boss", one, ""},
+		"by engine":             {byEngine, bossARN, "boss", one, ""},
 		"an engine that cannot": {strategies.SingleUser{Engine: silent}, bossARN, "boss", nil, ""},
 		"the superuser is a user of it": {strategies.AlternatingUsers{Engine: db}, bossARN, "app_clone", nil,
 			"app_clone"},

@@ -648,13 +648,16 @@ func (s *session) give(role, clone string) string {
 
 // renamed gives the role that stands where a missing one of a pair stood: the one that may log in and
 // has the clone as its member, or the one that is a member of the original and acts as it. "": there is none, or more
-// than one.
+// than one, or the secret is for no pair of these names: who is the other's original then is another secret's.
 func (s *session) renamed(ctx context.Context, user string) (string, error) {
 	sql, other := `SELECT r.rolname FROM pg_roles r JOIN pg_auth_members m ON m.roleid = r.oid
 WHERE m.member = to_regrole(quote_ident($1)) AND r.rolcanlogin AND NOT r.rolsuper`, user+cloneSuffix
 	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
 		sql, other = `SELECT r.rolname FROM pg_roles r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_db_role_setting s ON s.setrole = r.oid
 WHERE m.roleid = to_regrole(quote_ident($1)) AND r.rolcanlogin AND NOT r.rolsuper AND s.setdatabase = 0 AND 'role=' || $1::text = ANY (s.setconfig)`, original
+	}
+	if of := s.login.For; of != nil && of.Users != nil && !slices.Contains(of.Users, other) {
+		return "", nil
 	}
 	rows, err := s.query(ctx, operation{action: "looking up memberships"}, sql+" GROUP BY 1", other)
 	if err != nil || len(rows) != 1 || rows[0][0] == s.login.User {

@@ -167,6 +167,27 @@ func TestAnOriginalThatIsGoneIsNotPromisedToComeBack(t *testing.T) {
 	})
 }
 
+// TestARoleOfNoPairIsNotToldToBeAnother: of a secret for one user, or for a pair by other names, who has a role as its
+// member that is called like a clone of the user's may be another secret's. Nothing is printed that renames it.
+func TestARoleOfNoPairIsNotToldToBeAnother(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		owner, _ := s.NewRole(t, "LOGIN")
+		user, pw := s.NewRole(t, "LOGIN")
+		s.run(t, "CREATE ROLE "+user+"_clone LOGIN IN ROLE "+owner, "DROP ROLE "+user)
+		for _, users := range [][]string{{user}, {user, user + "b"}, {user, user + "_clone"}} {
+			boss := s.superuser()
+			boss.For = &strategies.Holding{Users: users}
+			causes, err := engine().Explain(t.Context(), boss, s.login(user, pw))
+			ok(t, err)
+			want := users[len(users)-1] == user+"_clone"
+			if named := strings.Contains(fmt.Sprint(causes), quoteIdent(owner)); named != want || causes[0].Blocked != want {
+				t.Errorf("of %v: %+v", users, causes)
+			}
+		}
+		s.run(t, "DROP ROLE "+user+"_clone")
+	})
+}
+
 // TestANameThatAnotherHasNow: where a role of a pair was renamed, and another has its name, that is said of it, to a
 // preflight and to status, and no consent is offered by which the secret would get the other one's password.
 func TestANameThatAnotherHasNow(t *testing.T) {
