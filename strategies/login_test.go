@@ -3,6 +3,7 @@ package strategies
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -171,6 +172,9 @@ func TestAMasterARNOfAnotherKind(t *testing.T) {
 		if _, _, err := superuserLogin(t.Context(), sample(), r, "", Login{}); !errors.Is(err,
 			rotator.KindMisconfigured) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: want an error that says %q: %v", name, c.says, err)
+		} else if fixes := rotator.FixesOf(err); len(fixes) != 1 || strings.Count(fixes[0].Run, own) != 2 ||
+			!strings.Contains(fixes[0].Run, `jq -c '.masterarn = "SUPERUSER-SECRET-ARN"'`) {
+			t.Errorf("%s: to be run: %+v", name, fixes)
 		}
 	}
 }
@@ -253,6 +257,9 @@ func TestASuperuserOfTheSameServer(t *testing.T) {
 			t.Errorf("%s: asked for %q: %v", name, asked, err)
 		}
 		if err != nil {
+			if named := strings.Contains(fmt.Sprint(rotator.FixesOf(err)), "SUPERUSER-SECRET-ARN"); named != (name != "it cannot be read") {
+				t.Errorf("%s: a line that names another superuser secret: %t", name, named)
+			}
 			if c.kind == rotator.KindNotEntitled != errors.As(err, new(entitlementError)) {
 				t.Errorf("%s: not as a preflight tells it: %v", name, err)
 			}
