@@ -111,8 +111,14 @@ func explainRejected(ctx context.Context, e Engine, r rotator.Rotation, fallback
 	}
 	causes, err := x.Explain(ctx, superuser, logins...)
 	tester, ok := e.(UseTester)
-	if ok && slices.ContainsFunc(causes, func(c rotator.RejectionCause) bool { return c.Reset != "" }) {
+	changes := func(c rotator.RejectionCause) bool { return c.Reset != "" || c.Fixes != nil }
+	if ok && slices.ContainsFunc(causes, changes) {
 		if _, use := tester.TestUse(ctx, superuser); errors.Is(use, rotator.KindReadOnly) {
+			for i, cause := range causes {
+				if cause.Fixes != nil { // which a superuser could run there, and would change that server alone
+					causes[i].Remedy, causes[i].Fixes = "", nil
+				}
+			}
 			return causes, use
 		}
 	}

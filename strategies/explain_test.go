@@ -176,6 +176,42 @@ func TestWhoseCloneIsLookedAt(t *testing.T) {
 	}
 }
 
+// behind is a Memory that is read-only, and in which the user of a rejected login has another name.
+type behind struct{ explaining }
+
+func (behind) TestUse(context.Context, strategies.Login) (rotator.Sentence, error) {
+	return rotator.Sentence{}, rotator.KindReadOnly
+}
+
+func (behind) Explain(_ context.Context, _ strategies.Login, rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
+	fix := rotator.Fix{Run: "RENAME USER app_former TO app"}
+	return slices.Repeat([]rotator.RejectionCause{{Blocked: true, Text: "it was renamed", Remedy: fix.Run,
+		Fixes: []rotator.Fix{fix}}}, len(rejected)), nil
+}
+
+// TestNoAccountOfAReplicaIsMended: a superuser may change accounts of a server that is read-only, and would change them
+// there alone. What is printed is what makes it, or another, the server to change.
+func TestNoAccountOfAReplicaIsMended(t *testing.T) {
+	t.Parallel()
+	value := func(user string) secret.Document {
+		return secret.Document{}.Set("engine", "memory").Set("host", strategytest.MemoryHost).Set("username", user).
+			SetPassword(secret.NewPassword("canary-" + user))
+	}
+	r := rotator.Rotation{Current: value("app"), ReadSecret: func(context.Context, string) (secret.Document, error) {
+		return value("boss"), nil
+	}}
+	causes, err := strategies.AlternatingUsers{Engine: behind{explaining{&strategytest.Memory{}}}, SuperuserSecretARN: "boss"}.
+		ExplainRejected(t.Context(), r, value("app"), value("app_clone"))
+	if !errors.Is(err, rotator.KindReadOnly) || len(causes) != 2 {
+		t.Fatalf("%+v, %v", causes, err)
+	}
+	for _, cause := range causes {
+		if cause.Fixes != nil || cause.Remedy != "" || cause.Text != "it was renamed" {
+			t.Errorf("%+v", cause)
+		}
+	}
+}
+
 // comparing is a Memory whose users may do nothing, and whose superuser says what they lack.
 type comparing struct {
 	*strategytest.Memory

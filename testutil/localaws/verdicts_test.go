@@ -947,6 +947,18 @@ var scenes = map[string]func(*scene){
 		s.readOnlyServer()
 		s.says = "recommended action: investigate"
 	},
+	"the host is read-only, the user is renamed there, and a superuser is at hand": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.say("RENAME USER %u@'%' TO %uold@'%'", s.user, "")
+		s.readOnlyServer()
+		fix := s.fix
+		s.says, s.never = "recommended action: investigate", "RENAME USER `"+s.user+"old`"
+		s.fix = func() {
+			fix()
+			s.never = ""
+		}
+	},
 	"an hourly limit, once a password is pending": func(s *scene) {
 		s.my()
 		s.hourly("MAX_CONNECTIONS_PER_HOUR 1")
