@@ -17,13 +17,13 @@ const cloneSuffix = "_clone"
 
 // Inquiry implements strategies.Explainer.
 func (Engine) Inquiry(users ...string) []rotator.Fix {
-	return inquiry("SELECT User, Host, plugin, ssl_type, @@require_secure_transport, account_locked, "+
+	return inquiry("SELECT User, Host, plugin, ssl_type, @@require_secure_transport, @@read_only, account_locked, "+
 		"password_expired, password_last_changed FROM mysql.user", users)
 }
 
 // Inquiry implements strategies.Explainer.
 func (MariaDB) Inquiry(users ...string) []rotator.Fix {
-	return inquiry("SELECT User, Host, plugin, ssl_type, @@require_secure_transport, "+
+	return inquiry("SELECT User, Host, plugin, ssl_type, @@require_secure_transport, @@read_only, "+
 		"JSON_VALUE(Priv, '$.account_locked') AS account_locked, password_expired, "+
 		"FROM_UNIXTIME(JSON_VALUE(Priv, '$.password_last_changed')) AS password_last_changed "+
 		"FROM mysql.user JOIN mysql.global_priv USING (User, Host)", users)
@@ -38,9 +38,11 @@ func inquiry(query string, users []string) []rotator.Fix {
 		one = cmp.Or(one, quoteIdent(user))
 	}
 	all := []rotator.Fix{{By: rotator.BySuperuser, Run: query + " WHERE User IN (" + names + "'')",
-		Note: "of several accounts whose Host matches an address, the server takes the most specific: one that is " +
-			"another owner's, or has no name, hides the right one, so RENAME USER or DROP USER it and set no " +
-			"password. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one + "@`%` REQUIRE SSL. " +
+		Note: "with @@read_only 1 it is a replica, perhaps, whose accounts come from its source: change none there, " +
+			"and take the writer endpoint as host. Of several accounts whose Host matches an address, the server " +
+			"takes the most specific: one that is another owner's, or has no name, hides the right one, so set no " +
+			"password. RENAME USER the other owner's, whose clients then need that name; DROP USER the one without " +
+			"a name. With ssl_type X509 or SPECIFIED no password will do: ALTER USER " + one + "@`%` REQUIRE SSL. " +
 			"With ANY, or @@require_secure_transport 1, and \"ssl\": false in the secret, remove that there, and set " +
 			"no password. No row for the name: the account is renamed or dropped. No row whose Host matches: CREATE " +
 			"USER for one that does, and GRANT what it had. Where another secret's rotation changed the password at " +

@@ -223,6 +223,21 @@ func TestAnOriginalThatIsGone(t *testing.T) {
 	})
 }
 
+// TestTheQueryForTheCauseShowsAReplica: what the other lines change, an administrator could change there alone.
+func TestTheQueryForTheCauseShowsAReplica(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		ask := engine().Inquiry
+		if s.MariaDB {
+			ask = MariaDB(engine()).Inquiry
+		}
+		look := ask(s.user(t).User)[0]
+		shown := "SELECT `@@read_only` FROM (" + look.Run + ") x"
+		if got, want := s.ask(t, shown), s.ask(t, "SELECT @@read_only"); got != want || !strings.HasPrefix(look.Note, "with @@read_only 1 ") {
+			t.Errorf("%s, in place of %s: %s", got, want, look.Note)
+		}
+	})
+}
+
 // TestUsersThatWereMadeAgain: the server shows of an account that was dropped and created again that it may do nothing;
 // and a superuser, where it is one of a pair, what it had.
 func TestUsersThatWereMadeAgain(t *testing.T) {
