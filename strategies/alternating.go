@@ -293,10 +293,17 @@ func (a AlternatingUsers) comparePair(ctx context.Context, r rotator.Rotation, e
 	if err != nil {
 		return remark, nil
 	}
-	differ, err := e.ComparePair(ctx, superuser, pair)
+	lacks, differ, err := e.ComparePair(ctx, superuser, pair)
 	switch rotator.KindOf(err) {
 	case rotator.KindPrivilege, rotator.KindMisconfigured, rotator.KindNotFound:
 		return rotator.Sentence{}, err
+	}
+	if lacks.Text != "" {
+		rotate := rotator.Fix{By: rotator.ByShell, For: "if a rotation is to make the two alike, in place of that",
+			Turn: rotator.TurnLast,
+			Run:  "aws secretsmanager rotate-secret --secret-id " + rotator.ShellWord(r.SecretARN)}
+		return rotator.Sentence{}, rotator.WithFix(fmt.Errorf("%w: %s", rotator.KindPrivilege, lacks), "",
+			append(lacks.Fixes, rotate)...)
 	}
 	remark.Text = strings.Trim(remark.Text+"; "+differ, "; ")
 	return remark, nil

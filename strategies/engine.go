@@ -148,12 +148,13 @@ type PairTester interface {
 }
 
 // PairComparer is an optional ability of a CloningEngine whose clone has what it may do from its original alone: to
-// say, as superuser, what a rotation would overwrite of that. pair is what EnsureClone would be given. "": nothing, as
-// far as is known. The error is KindPrivilege, KindMisconfigured or KindNotFound where the next rotation would be
-// refused; any other says that it could not be found out. It changes nothing, and is for people who ask for status.
+// say, as superuser, what the user in use lacks of what the other may do, with what gives it that, or else what a
+// rotation would overwrite. pair is what EnsureClone would be given. "": nothing, as far as is known. The error is
+// KindPrivilege, KindMisconfigured or KindNotFound where the next rotation would be refused; any other says that it
+// could not be found out. It changes nothing, and is for people who ask for status.
 type PairComparer interface {
 	CloningEngine
-	ComparePair(ctx context.Context, superuser Login, pair Pair) (remark string, err error)
+	ComparePair(ctx context.Context, superuser Login, pair Pair) (lacks rotator.Sentence, remark string, err error)
 }
 
 // Explainer is an optional ability of an engine whose server does not tell a client why it

@@ -338,7 +338,7 @@ func (s *session) checkRewrite() error {
 		switch {
 		case strings.ContainsAny(line, `"'`):
 			what = "a quote in its name or in a rule"
-		case s.before7 && len(line)+hash*len(a.passwords) > most:
+		case s.before7() && len(line)+hash*len(a.passwords) > most:
 			what = fmt.Sprintf("a line of more than %d characters", most)
 		default:
 			continue

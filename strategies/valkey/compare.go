@@ -14,19 +14,19 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
-// ComparePair implements strategies.PairComparer. What a user has lost by mistake, its clone may have still, until the
-// next rotation makes the two alike. Nodes do not share users: at one of them that may be refused.
-func (e Engine) ComparePair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (remark string,
-	err error) {
+// ComparePair implements strategies.PairComparer. What a user has lost by mistake, the other of its pair may have
+// still, until the next rotation makes the two alike. Nodes do not share users: at one of them that may be refused.
+func (e Engine) ComparePair(ctx context.Context, superuser strategies.Login, pair strategies.Pair) (
+	lacks rotator.Sentence, remark string, err error) {
 	if pair.PasswordOnly { // each has rules of its own
-		return "", nil
+		return lacks, "", nil
 	}
 	s, err := e.connect(ctx, superuser)
 	defer s.close()
 	if err != nil {
-		return "", err
+		return lacks, "", err
 	}
-	said := make([]string, len(s.all()))
+	said, lost, lines := make([]string, len(s.all())), make([]string, len(s.all())), make([]string, len(s.all()))
 	proved, refused, unproved := 0, error(nil), error(nil)
 	for i, node := range s.all() {
 		node.findFile(ctx, true) //nolint:errcheck // what saves users is then not known, and said so
@@ -41,22 +41,53 @@ func (e Engine) ComparePair(ctx context.Context, superuser strategies.Login, pai
 			refused = cmp.Or(refused, s.refusal(node, rotator.KindOf(err), err))
 			continue
 		default:
-			return "", err
+			return lacks, "", err
 		}
 		said[i] = s.otherRules(node, pair.Original)
 		for _, c := range changes {
-			if c.like != nil {
-				said[i] = cmp.Or(c.overwrites(nextRotation, node.save), c.lags(pair), said[i])
+			if c.like == nil {
+				continue
 			}
+			said[i] = cmp.Or(c.overwrites(nextRotation, node.save), said[i])
+			lost[i], lines[i] = c.lacks(pair)
 		}
 	}
 	switch {
 	case unproved != nil && proved == 0: // it may be no pair: what a stranger may do is not shown
-		return "", nil
+		return lacks, "", nil
 	case refused != nil || unproved != nil:
-		return "", cmp.Or(refused, unproved)
+		return lacks, "", cmp.Or(refused, unproved)
 	}
-	return strings.Join(s.once(said), "; "), nil
+	if lacks.Text = strings.Join(s.once(lost), "; "); lacks.Text == "" {
+		return lacks, strings.Join(s.once(said), "; "), nil
+	}
+	save := saveUsers(s.saveOfAll())
+	lacks.Text, lacks.Fixes = lacks.Text+". Then "+save.Text, s.linesOf(lines)
+	lacks.Fixes = append(lacks.Fixes, save.Fixes...)
+	return lacks, "", nil
+}
+
+// linesOf are lines to run, each once, with the nodes that it is for.
+func (s *session) linesOf(lines []string) (all []rotator.Fix) {
+	at := map[string][]string{}
+	for i, node := range s.all() {
+		at[lines[i]] = append(at[lines[i]], dial.Address(node.login))
+	}
+	for _, line := range slices.Compact(slices.Sorted(slices.Values(lines))) {
+		if line == "" {
+			continue
+		}
+		fix := strategies.Fix(strategies.Login{}, line)
+		fix.For = "unless that is how it is meant"
+		if !s.users[s.login.User].mayChangeUsers(s.save) {
+			fix.By = rotator.ByAdministrator
+		}
+		if fix.Note = "at " + strings.Join(at[line], " and "); len(at[line]) == len(lines) {
+			fix.Note = "on every node"
+		}
+		all = append(all, fix)
+	}
+	return all
 }
 
 // refusal says that the next rotation meets an error at a node, and what ends that.
@@ -73,17 +104,59 @@ func (s *session) at(node *session, said string) string {
 	return "at " + dial.Address(node.login) + ", " + said
 }
 
-// lags says what a clone that clients use has not yet of the rules of its original.
-func (c change) lags(pair strategies.Pair) string {
-	if pair.InUse() != pair.Clone || len(c.like.alone(c.of)) == 0 {
-		return ""
+// lacks says what the user of a pair that clients log in as may not do, and the other may, and the line that gives it
+// that, if nothing of its own is taken by it; "": nothing, as far as is known.
+func (c change) lacks(pair strategies.Pair) (text, line string) {
+	inUse, other, next := *c.like, c.of, "takes it from user %q, too"
+	if pair.InUse() == pair.Clone {
+		inUse, other, next = c.of, *c.like, "gives it that"
 	}
-	return fmt.Sprintf("user %q, which clients use, has not all rules of user %q (%s). A rotation gives it those",
-		pair.Clone, pair.Original, c.difference())
+	words, lacks := inUse.lacking(other)
+	if !lacks || other.bare() {
+		return "", ""
+	}
+	if strings.Contains(next, "%q") {
+		next = fmt.Sprintf(next, other.name)
+	}
+	text = fmt.Sprintf("clients log in as user %q, which lacks what user %q, the other of its pair, may do: they get "+
+		"NOPERM (%s). %s %s. Unless that is how it is meant, ", inUse.name, other.name, c.difference(), nextRotation,
+		next)
+	if words == nil {
+		return text + "give it what it lacks of these by ACL SETUSER " + typed(inUse.name), ""
+	}
+	line = "ACL SETUSER " + typed(inUse.name) + " " + typedRules(words)
+	return text + line, line
 }
+
+// lacking are the words that give an account what another has and it has not, and whether there is any such: none
+// where both have something of their own, which is for a person to judge.
+func (a account) lacking(other account) (words []string, lacks bool) {
+	mine, theirs := a.alone(other), other.alone(a)
+	reordered := a.otherOrder(other)
+	if !reordered && !slices.ContainsFunc(theirs, gives) && !slices.ContainsFunc(mine, takes) {
+		return nil, false
+	}
+	if slices.ContainsFunc(mine, gives) || slices.ContainsFunc(theirs, takes) {
+		return nil, true
+	}
+	aboutCommands := func(word string) bool { return takes(word) || strings.HasPrefix(word, "+") }
+	if reordered || slices.ContainsFunc(slices.Concat(mine, theirs), aboutCommands) {
+		// all of them, in their order: what one comes to depends on those before it
+		words = slices.DeleteFunc(other.words(), func(word string) bool { return !aboutCommands(word) })
+	}
+	return append(words, slices.DeleteFunc(theirs, aboutCommands)...), true
+}
+
+func takes(word string) bool { return strings.HasPrefix(word, "-") }
+
+func gives(word string) bool { return !takes(word) }
 
 // otherRules says what a user may do at one node and not at another, which no rotation changes.
 func (s *session) otherRules(node *session, user string) string {
+	ownWords := func(s *session) bool { return s.before7() || strings.HasPrefix(s.version, "7.0.") }
+	if s.version != node.version && (ownWords(s) || ownWords(node)) { // in which they show rules, whatever was set
+		return ""
+	}
 	here, there := s.users[user], node.users[user]
 	more, less := there.alone(here), here.alone(there)
 	if here.name == "" || len(more)+len(less) == 0 {
@@ -132,9 +205,7 @@ func (c change) overwrites(rotation string, save []string) string {
 		return ""
 	}
 	original, clone := c.like.alone(c.of), c.of.alone(*c.like)
-	takes := func(word string) bool { return strings.HasPrefix(word, "-") }
-	inOrder := len(original) == 0 && (c.like.ordered() || c.of.ordered())
-	if len(clone) == 0 && !inOrder && !slices.ContainsFunc(original, takes) {
+	if len(clone) == 0 && !c.like.otherOrder(c.of) && !slices.ContainsFunc(original, takes) {
 		return ""
 	}
 	return fmt.Sprintf("user %[1]q and its clone %[2]q have different rules (%[3]s). %[4]s gives %[2]q the rules of "+
@@ -146,7 +217,7 @@ func (c change) overwrites(rotation string, save []string) string {
 // difference names the words that one of the two has and the other has not.
 func (c change) difference() string {
 	original, clone, has := c.like.alone(c.of), c.of.alone(*c.like), "alone has"
-	if len(original)+len(clone) == 0 { // what they come to depends on their order
+	if c.like.otherOrder(c.of) { // on which it depends what they come to
 		original, clone, has = c.like.rules, c.of.rules, "has, in this order"
 	}
 	var all []string
@@ -159,24 +230,42 @@ func (c change) difference() string {
 	return strings.Join(all, "; ")
 }
 
-// alone are the words of an account that another has not. A selector is one.
+// alone are the words of an account that another has not. A selector is one. Where that has every key or channel, a
+// pattern is nothing of its own.
 func (a account) alone(other account) []string {
 	others := other.words()
-	return slices.DeleteFunc(a.words(), func(word string) bool { return slices.Contains(others, word) })
-}
-
-// ordered says whether it counts in which order the rules are: where one takes what another has given.
-func (a account) ordered() bool {
-	first := slices.IndexFunc(a.rules, func(word string) bool { return strings.HasPrefix(word, "+") })
-	return first >= 0 && slices.ContainsFunc(a.rules[first:], func(word string) bool {
-		return strings.HasPrefix(word, "-")
+	return slices.DeleteFunc(a.words(), func(word string) bool {
+		return slices.Contains(others, word) ||
+			slices.Contains(others, "~*") && (strings.HasPrefix(word, "~") || strings.HasPrefix(word, "%")) ||
+			slices.Contains(others, "&*") && strings.HasPrefix(word, "&")
 	})
 }
 
-// words are the rules of an account, of which a selector is one.
+// otherOrder says whether of two commands that both accounts name, one gives and one takes, and in another order.
+func (a account) otherOrder(b account) bool {
+	there := map[string]int{}
+	for i, word := range b.words() {
+		there[word] = i
+	}
+	mine := slices.DeleteFunc(a.words(), func(word string) bool { _, known := there[word]; return !known })
+	for i, plus := range mine {
+		for j, minus := range mine {
+			if strings.HasPrefix(plus, "+") && takes(minus) && (i < j) != (there[plus] < there[minus]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// words are the rules of an account, of which a selector is one. What says that it has no more than others show without
+// a word is none: releases differ in it.
 func (a account) words() (all []string) {
 	open := false
 	for _, word := range a.rules {
+		if !open && (word == "sanitize-payload" || word == "resetchannels") {
+			continue
+		}
 		if open {
 			all[len(all)-1] += " " + word
 		} else {

@@ -46,7 +46,7 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		if err != nil {
 			return nil, err
 		}
-		mayChange := all[superuser.User].mayChangeUsers()
+		mayChange := all[superuser.User].mayChangeUsers(node.save)
 		delete(all, superuser.User)
 		for i, login := range rejected {
 			if n > 0 && !causes[i].Right {
@@ -72,9 +72,17 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 // savesAlike is the command that saves users at each node; nil: the superuser may not see it, or they differ.
 func (s *session) savesAlike(ctx context.Context) []string {
 	for _, node := range s.all() {
-		if err := node.findFile(ctx, true); err != nil || !slices.Equal(node.save, s.save) {
+		if err := node.findFile(ctx, true); err != nil {
 			return nil
 		}
+	}
+	return s.saveOfAll()
+}
+
+// saveOfAll is savesAlike where that was found out.
+func (s *session) saveOfAll() []string {
+	if slices.ContainsFunc(s.others, func(node *session) bool { return !slices.Equal(node.save, s.save) }) {
+		return nil
 	}
 	return s.save
 }
@@ -128,18 +136,42 @@ func (a account) powerful() bool {
 	})
 }
 
-// mayChangeUsers says whether an account may change users and save them, as who can see them need not.
-func (a account) mayChangeUsers() bool {
-	may := func(command string) (permitted bool) {
-		for _, rule := range a.rules {
-			switch word := strings.Trim(rule, "()"); strings.ToLower(strings.TrimLeft(word, "+-")) {
-			case "@all", "@admin", "@dangerous", "@slow", "acl", "acl|" + command:
-				permitted = strings.HasPrefix(word, "+")
-			}
-		}
-		return permitted
+// mayChangeUsers says whether an account may change users and save them, as who can see them need not. save is the
+// command that saves them; nil: that is not known, and ACL SAVE is taken.
+func (a account) mayChangeUsers(save []string) bool {
+	if save == nil {
+		save = []string{"ACL", "SAVE"}
 	}
-	return may("setuser") && may("save")
+	return a.may("ACL", "SETUSER") && a.may(save[0], save[1])
+}
+
+// may says whether an account may run a command that is in the categories of administration: by its own rules, or by
+// those of one selector alone.
+func (a account) may(command, sub string) bool {
+	permitted := false
+	by := func(word string) {
+		switch strings.ToLower(strings.TrimLeft(word, "+-")) {
+		case "@all", "@admin", "@dangerous", "@slow", strings.ToLower(command), strings.ToLower(command + "|" + sub):
+			permitted = strings.HasPrefix(word, "+")
+		}
+	}
+	var selectors []string
+	for _, word := range a.words() {
+		if strings.HasPrefix(word, "(") {
+			selectors = append(selectors, word)
+		} else {
+			by(word)
+		}
+	}
+	for _, selector := range selectors {
+		if permitted {
+			return true
+		}
+		for word := range strings.FieldsSeq(strings.Trim(selector, "()")) {
+			by(word)
+		}
+	}
+	return permitted
 }
 
 // bare says whether an account has no command at all.

@@ -1168,16 +1168,25 @@ func TestWhatARuleTakesAway(t *testing.T) {
 			less, more []string
 			power      bool
 			lost       string
+			lacks      string // which of the two lacks something while clients use it, and whether its line is known
 		}{
-			{[]string{"~*", "+@all", "-@dangerous"}, []string{"~*", "+@all"}, true, `(%q alone has: -@dangerous)`},
-			{[]string{"~*", "+@all", "-acl"}, []string{"~*", "+@all"}, true, `(%q alone has: -acl)`},
-			{[]string{"~*", "+@all", "-@dangerous", "-get"}, []string{"~*", "+@all", "-@dangerous"}, false, `(%q alone has: -get)`},
-			{[]string{"~*", "+@read", "-mget"}, []string{"~*", "+@read"}, false, `(%q alone has: -mget)`},
-			{[]string{"~*", "+@read", "+set", "-mget"}, []string{"~*", "+set"}, false, `(%q alone has: +@read`},
-			{[]string{"~*", "+get"}, []string{"~app:*", "+get", "+set"}, false, `(%q alone has: ~*; %q alone has: ~app:* +set)`},
-			{[]string{"~*", "+get", "+set"}, []string{"~*", "+get"}, false, ""},
-			{[]string{"~*", "+get"}, []string{"~*", "+get"}, false, ""},
+			{[]string{"~*", "+@all", "-@dangerous"}, []string{"~*", "+@all"}, true, `(%q alone has: -@dangerous)`, "original, its line"},
+			{[]string{"~*", "+@all", "-acl"}, []string{"~*", "+@all"}, true, `(%q alone has: -acl)`, "original, its line"},
+			{[]string{"~*", "+@all", "-@dangerous", "-get"}, []string{"~*", "+@all", "-@dangerous"}, false, `(%q alone has: -get)`, "original, its line"},
+			{[]string{"~*", "+@read", "-mget"}, []string{"~*", "+@read"}, false, `(%q alone has: -mget)`, "original, its line"},
+			{[]string{"~*", "+@read", "+set", "-mget"}, []string{"~*", "+set"}, false, `(%q alone has: +@read`, "original and clone"},
+			{[]string{"~*", "+get"}, []string{"~app:*", "+get", "+set"}, false, `(%q alone has: ~*; %q alone has: +set)`, "original and clone"},
+			{[]string{"~app:*", "+get", "+set"}, []string{"~*", "+get", "+set"}, false, `alone has: ~*)`, "original, its line"},
+			{[]string{"~*", "+get", "+set"}, []string{"~*", "+get"}, false, "", "clone, its line"},
+			{[]string{"~*", "+get"}, []string{"~*", "+get"}, false, "", ""},
+			{[]string{"~*", "+@all", "+keys", "+info", "-@dangerous", "+get"}, []string{"~*", "+@all", "-@dangerous", "+keys",
+				"+info"}, false, "its own are lost", "original and clone"},
+			{[]string{"~*", "+@all", "+keys", "-@dangerous"}, []string{"~*", "+@all", "-@dangerous", "+keys"}, false, "its own are lost",
+				"original and clone, its line"},
 		} {
+			if c.lost == "its own are lost" && (release == "redis-6" || release == "redis-7") {
+				continue // what they show is not in the order in which it was set
+			}
 			app, err := s.user(t.Context(), name("app"), c.less)
 			ok(t, err)
 			clone, err := s.user(t.Context(), app.User+"_clone", c.more)
@@ -1189,15 +1198,33 @@ func TestWhatARuleTakesAway(t *testing.T) {
 				pair.Target, pair.Possession = target, func(context.Context, func(secret.Password) bool) error { return nil }
 				warnings, err := e.DryRunEnsureClone(t.Context(), boss, pair, password())
 				ok(t, err)
-				remark, err := e.ComparePair(t.Context(), boss, pair)
+				lacks, remark, err := e.ComparePair(t.Context(), boss, pair)
 				ok(t, err)
-				for _, told := range []string{fmt.Sprint(warnings), remark} {
+				told := []string{fmt.Sprint(warnings)}
+				if lacks.Text == "" {
+					told = append(told, remark)
+				}
+				for _, told := range told {
 					if strings.Contains(told, "its own are lost") != (lost != "") || !strings.Contains(told, lost) {
 						t.Errorf("%s: original %v, clone %v: %s", release, c.less, c.more, told)
 					}
 				}
-				if gets := strings.Contains(remark, "A rotation gives it those"); gets != (lost == "" && target == app.User && !slices.Equal(c.less, c.more)) {
-					t.Errorf("%s: original %v, clone %v, next %s: %s", release, c.less, c.more, target, remark)
+				inUse := map[string]string{app.User: "clone", clone.User: "original"}[target]
+				if lack := strings.Contains(c.lacks, inUse); lack != (lacks.Text != "") || lack && remark != "" {
+					t.Errorf("%s: original %v, clone %v, next %s: %s%s", release, c.less, c.more, target, lacks.Text, remark)
+				}
+				if !strings.Contains(c.lacks, "its line") || lacks.Text == "" {
+					continue
+				}
+				// What is printed gives clients all that the other may, and then nothing is said of the one that is in use.
+				ok(t, s.Exec(t.Context(), strings.Fields(lacks.Fixes[0].Run)))
+				lacks, _, err = e.ComparePair(t.Context(), boss, pair)
+				ok(t, err)
+				if lacks.Text != "" {
+					t.Errorf("%s: original %v, clone %v, once it is mended: %s", release, c.less, c.more, lacks.Text)
+				}
+				for user, rules := range map[string][]string{app.User: c.less, clone.User: c.more} {
+					ok(t, s.Exec(t.Context(), slices.Concat([]string{"ACL", "SETUSER", user, "resetkeys", "-@all"}, rules)))
 				}
 			}
 			pair.Possession = nil
@@ -1206,7 +1233,7 @@ func TestWhatARuleTakesAway(t *testing.T) {
 			if c.power != errors.Is(err, rotator.KindNotEntitled) || !c.power && err != nil {
 				t.Errorf("%s: in use %v, next %v: %v", release, c.less, c.more, err)
 			}
-			if remark, err := e.ComparePair(t.Context(), boss, pair); remark != "" || err != nil {
+			if lacks, remark, err := e.ComparePair(t.Context(), boss, pair); lacks.Text+remark != "" || err != nil {
 				t.Errorf("%s: each has rules of its own: %q, %v", release, remark, err)
 			}
 			pair.Original, pair.Clone, pair.Target = clone.User, app.User, app.User
@@ -1231,8 +1258,9 @@ func TestAClonesRulesAtEachNode(t *testing.T) {
 		at := and(boss, second)
 		says := func(want string) {
 			t.Helper()
-			remark, err := e.ComparePair(t.Context(), at, pair)
+			lacks, remark, err := e.ComparePair(t.Context(), at, pair)
 			ok(t, err)
+			remark = strings.Replace(lacks.Text, "lacks what user", "has different rules", 1) + remark
 			warnings, err := e.DryRunEnsureClone(t.Context(), at, pair, password())
 			ok(t, err)
 			for _, told := range []string{remark, fmt.Sprint(warnings)} {
@@ -1244,7 +1272,7 @@ func TestAClonesRulesAtEachNode(t *testing.T) {
 		}
 		says("")
 		ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "-set"}))
-		says("at " + second.Address() + ", user ")
+		says("at " + second.Address() + ", ")
 		ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "-set"}))
 		says(strconv.Quote(clone) + " alone has: +set). T") // at both: with no node named
 		for _, node := range []server{s, second} {
@@ -1253,14 +1281,16 @@ func TestAClonesRulesAtEachNode(t *testing.T) {
 		says("")
 		if release != "redis-6" {
 			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", clone, "(~log:* +get +set)"}))
-			says("at " + s.Address() + ", user ")
-			remark, err := e.ComparePair(t.Context(), at, pair)
-			if err != nil || !strings.Contains(remark, " alone has: (~log:* ") {
-				t.Errorf("%s: a selector is one: %q, %v", release, remark, err)
+			says("at " + s.Address() + ", ")
+			lacks, _, err := e.ComparePair(t.Context(), at, pair)
+			if err != nil || !strings.Contains(lacks.Text, " alone has: (~log:* ") ||
+				!strings.HasPrefix(lacks.Fixes[0].Run, "ACL SETUSER "+app.User+" (~log:* ") ||
+				lacks.Fixes[0].Note != "at "+s.Address() {
+				t.Errorf("%s: a selector is one: %+v, %v", release, lacks, err)
 			}
 		}
 		pair.Consent = false // no rotation changes what nothing proves, and what a stranger may do is not shown
-		if remark, err := e.ComparePair(t.Context(), at, pair); remark != "" || err != nil {
+		if lacks, remark, err := e.ComparePair(t.Context(), at, pair); lacks.Text+remark != "" || err != nil {
 			t.Errorf("%s: %q, %v", release, remark, err)
 		}
 	}

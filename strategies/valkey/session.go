@@ -28,7 +28,7 @@ type session struct {
 	replica bool               // it is known to be one
 	save    []string           // the command that saves users; nil: there is no file
 	file    string             // where it saves them
-	before7 bool               // it is Redis 6
+	version string             // of Redis, as INFO has it
 	users   map[string]account // as they were read last
 	others  []*session
 }
@@ -241,7 +241,7 @@ func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 	if s.mode == "" {
 		s.mode = field(info, "redis_mode")
 	}
-	s.before7 = strings.HasPrefix(field(info, "redis_version"), "6.")
+	s.version = field(info, "redis_version")
 	aclFile, configFile := pairs(answers[0])["aclfile"], field(info, "config_file")
 	switch {
 	case aclFile != "":
@@ -255,6 +255,9 @@ func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 	}
 	return nil
 }
+
+// before7 says that it is Redis 6.
+func (s *session) before7() bool { return strings.HasPrefix(s.version, "6.") }
 
 // field is a line of INFO.
 func field(info, name string) string {

@@ -126,7 +126,7 @@ func (s *session) madeAgain(ctx context.Context, denies string) error {
 // change.
 func (s *session) mayRotate(ctx context.Context) bool {
 	all, err := s.accounts(ctx)
-	return err == nil && all[s.login.User].mayChangeUsers() && s.findFile(ctx, true) == nil
+	return err == nil && s.findFile(ctx, true) == nil && all[s.login.User].mayChangeUsers(s.save)
 }
 
 // served judges the answers to the usual commands, which a server that has let the user in may still not carry out:

@@ -203,6 +203,7 @@ func (s *scene) follow() (reasons []string) {
 		reasons = append(reasons, s.asInTable(d.Reason))
 		text := d.Text()
 		s.text = text
+
 		if step == 0 && !strings.Contains(text, s.says) {
 			s.t.Errorf("does not say %q: %s", s.says, text)
 		}
@@ -406,6 +407,17 @@ func (s *scene) valkeyLine() {
 		s.t.Fatalf("no ACL SETUSER in: %s", s.text)
 	}
 	s.exec(first+" "+s.db.(valkey).savedLine(s.t, s.user), "ACL SAVE")
+}
+
+// ruleIsBack: once what is printed has been run, the user in use has a rule again.
+func (s *scene) ruleIsBack(rule string) {
+	s.t.Cleanup(func() {
+		users, err := s.db.(valkey).Users(context.Background())
+		if user := s.holder(s.arn, "AWSCURRENT").Username; err != nil || !slices.Contains(strings.Fields(users[user]), rule) ||
+			strings.Contains(users[user], "-@write") {
+			s.t.Errorf("user %s has %q: %v", user, users[user], err)
+		}
+	})
 }
 
 // fileFirst has users lose what the file keeps: by commands that are not saved. What is said before anything is saved
@@ -1031,7 +1043,22 @@ var scenes = map[string]func(*scene){
 		s.only("valkey")
 		s.rotatedPair(2)
 		s.exec("ACL SETUSER " + s.user + " -@write")
-		s.says = fmt.Sprintf("The next rotation gives \"%s_clone\" the rules of %[1]q, and its own are lost", s.user)
+		s.says = fmt.Sprintf("clients log in as user %q, which lacks what user \"%[1]s_clone\", the other of its pair, may do", s.user)
+		s.ruleIsBack("+@all")
+	},
+	"the clone in use lost a key pattern, and the original has it": func(s *scene) {
+		s.only("valkey")
+		s.rotatedPair(1)
+		s.exec("ACL SETUSER " + s.user + "_clone resetkeys ~other:*")
+		s.says = "recommended action: investigate"
+		s.ruleIsBack("~*")
+	},
+	"the user lost rules, and that is meant so": func(s *scene) {
+		s.only("valkey")
+		s.rotatedPair(2)
+		s.exec("ACL SETUSER " + s.user + " -@write")
+		s.names = "if a rotation is to make the two alike, in place of that"
+		s.fix = func() { s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn) }
 	},
 	"the user lost rules, and the other of a pair by name has its own": func(s *scene) {
 		s.only("valkey")
