@@ -120,7 +120,8 @@ func decide(s situation) rule {
 }
 
 // rule is a row of the table. A column that is nil fits everything. In its lines and the commands of its reason, ARN,
-// FUNCTION-ARN, CURRENT-ID, PENDING-ID and PREVIOUS-ID stand for those of the secret.
+// FUNCTION-ARN, CURRENT-ID, PENDING-ID and PREVIOUS-ID stand for those of the secret, USER-NAME for the user of
+// AWSCURRENT.
 type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
@@ -167,15 +168,25 @@ func matchesAny[T comparable](column []T, v T) bool {
 // byQuery stands in a reason where the strategy has a query for the cause.
 const byQuery = " or by the query below"
 
-// noneWorks is what to do once each version with a label has been rejected, with the lines of olderVersions.
+// noneWorks is what to do once each version with a label has been rejected, with the lines of whoSetIt.
 const noneWorks = "no labeled version works. In this order: (1) Find the cause, from the lines above" + byQuery + ": " +
 	"the password was changed in the database, or the user is dropped, expired, off or hidden by another account. " +
-	"Where a rotation of another secret for this user changed it, clients of that secret need it: set none, and have " +
-	"one secret for both. (2) Where wrong values were stored, a backup of the database was restored, or AWSPENDING " +
-	"was removed after setSecret had set its password, an older version may still be right: have status test it, as " +
-	"printed below, and roll back to it if it works. (3) Else, " +
-	"as a superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is " +
-	"gone). Then run status again"
+	"Where a rotation of another secret for this user changed it, as the log of its function shows, clients of that " +
+	"secret need it: set none, and have one secret for both. (2) Where wrong values were stored, a backup of the " +
+	"database was restored, or AWSPENDING was removed after setSecret had set its password, an older version may " +
+	"still be right: have status test it, as printed below, and roll back to it if it works. (3) Else, as a " +
+	"superuser of the database, set the user's password to the one in AWSCURRENT (create the user if it is gone). " +
+	"Then run status again"
+
+// whoSetIt finds the rotations of a user, by the lines that each has left in the log of its function, and then older
+// versions.
+func whoSetIt() []Fix {
+	const pattern = `'{ $.message = "rotation completed" && $.target.user = "USER-NAME" }'`
+	return append([]Fix{{By: ByShell, For: "if another secret may be for this user, to see the rotations that set " +
+		"its password, with the log group of each rotation function in place of LOG-GROUP", Run: "aws logs " +
+		"filter-log-events --log-group-name LOG-GROUP --filter-pattern " + pattern + " --query 'events[].message' " +
+		"--output text", Note: "the last one of the same host: is its secret_arn another?"}}, olderVersions()...)
+}
 
 // olderVersions is how to come to a version without a label. PREVIOUS-ID and what goes with it is left out where there
 // is no AWSPREVIOUS.
@@ -253,7 +264,7 @@ func decisionTable() []rule {
 			besides: "what its line names, then run status again. Until then set no password, and move no label but " +
 				"where its line says so"},
 		{current: is(CredentialNotTested), action: ActionInvestigate, resets: true,
-			lines: append([]Fix{testFirst(LabelCurrent, "")}, olderVersions()...),
+			lines: append([]Fix{testFirst(LabelCurrent, "")}, whoSetIt()...),
 			reason: "AWSCURRENT was not tested, and its line says why. If no earlier status has found it rejected, " +
 				"change nothing, and have it tested first, as printed below. If one has, and a status of its own " +
 				"each other version, " + noneWorks},
@@ -366,7 +377,7 @@ func decisionTable() []rule {
 		// There is no event for it here: each of the two would name the other for ever.
 		{current: is(CredentialRejected), pending: is(CredentialNotTested), previousFirst: yes,
 			action: ActionInvestigate, resets: true,
-			lines: append([]Fix{testFirst(LabelPending, "PENDING-ID")}, olderVersions()...),
+			lines: append([]Fix{testFirst(LabelPending, "PENDING-ID")}, whoSetIt()...),
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, and its line says why. If no earlier status " +
 				"has found it rejected, change nothing, and have it tested first, as printed below. If " +
 				"one has, " + noneWorks},
@@ -374,7 +385,7 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT is rejected. AWSPENDING was not tested, for a second rejected login in a row can " +
 				"lock the user: have it tested first, as printed below. If it works, finish it"},
 		{current: is(CredentialRejected), previous: is(CredentialNotTested), action: ActionInvestigate, resets: true,
-			lines: olderVersions(),
+			lines: whoSetIt(),
 			reason: "AWSCURRENT is rejected. AWSPREVIOUS was not tested, for a second rejected login in a row can " +
 				"lock the user: have it tested first, as printed below. If it is rejected too, " + noneWorks},
 		{current: is(CredentialInvalid), previous: is(CredentialNotTested), action: ActionInvestigate,
@@ -398,6 +409,6 @@ func decisionTable() []rule {
 				"find the cause, from the lines above" + byQuery + ". Then, as a superuser of the database, set the " +
 				"user's password to the one in AWSCURRENT (create the user if it is gone). In either case run status " +
 				"again"},
-		{action: ActionResetPassword, resets: true, lines: olderVersions(), reason: noneWorks},
+		{action: ActionResetPassword, resets: true, lines: whoSetIt(), reason: noneWorks},
 	}
 }

@@ -885,6 +885,9 @@ func (c *diagnoser) filledIn(ctx context.Context, text string) string {
 		pairs = append(pairs, " --remove-from-version-id PREVIOUS-ID", "")
 	}
 	pairs = append(pairs, "PREVIOUS-ID", ShellWord(previous))
+	if user := c.probes[current].value.Text("username"); ShellWord(user) == user { // in quotes of two kinds
+		pairs = append(pairs, "USER-NAME", user)
+	}
 	pairs = append(pairs, "FUNCTION-ARN", ShellWord(cmp.Or(c.function(ctx), "FUNCTION-ARN")))
 	return strings.NewReplacer(pairs...).Replace(text)
 }

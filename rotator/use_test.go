@@ -149,3 +149,16 @@ func TestAStatusAsksTheSuperuser(t *testing.T) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
+
+// TestWhichSecretSetThePassword: where nothing works, the audit lines of its user are asked for, and no user's name ends
+// the quotes that it stands in.
+func TestWhichSecretSetThePassword(t *testing.T) {
+	for user, want := range map[string]string{"app": `$.target.user = "app" }'`, "a'b": `$.target.user = "USER-NAME" }'`} {
+		s := newStory(t)
+		s.run("account " + user + "/p2\nversion AWSCURRENT " + user + "/p1\nstate")
+		d, err := s.ask("status", "")
+		if err != nil || d.Action != rotator.ActionResetPassword || !strings.Contains(d.Text(), want) {
+			t.Errorf("%s: %v, %v", user, err, d.Text())
+		}
+	}
+}

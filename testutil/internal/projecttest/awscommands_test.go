@@ -30,6 +30,7 @@ var options = map[string][]string{
 	"lambda list-functions":                      {"query"},
 	"lambda put-function-concurrency":            {"function-name!", "reserved-concurrent-executions!"},
 	"lambda invoke":                              {"function-name!", "cli-binary-format!", "payload!", outfile},
+	"logs filter-log-events":                     {"log-group-name!", "filter-pattern!", "query", "output"},
 	"logs create-log-group":                      {"log-group-name!"},
 	"rds describe-db-instances":                  {"db-instance-identifier", "query", "output"},
 	"rds modify-db-cluster":                      {"db-cluster-identifier!", "rotate-master-user-password", "apply-immediately"},
