@@ -120,7 +120,9 @@ func (d Diagnosis) ToRun() []ToRun {
 	if d.function != "" {
 		test.Line = invokeForStatus(ShellWord(d.function), d.RecoverEvent)
 	}
-	at := slices.IndexFunc(d.Fixes, func(f Fix) bool { return f.For != toFindTheCause }) // the query comes first
+	at := slices.IndexFunc(d.Fixes, func(f Fix) bool { // the queries come first
+		return !strings.HasPrefix(f.For, "to find the cause")
+	})
 	if at < 0 {
 		at = len(d.Fixes)
 	}

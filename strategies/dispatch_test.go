@@ -232,6 +232,9 @@ func TestWhatToDoAboutARejectedSuperuser(t *testing.T) {
 				strings.Contains(err.Error(), "or set the one there") != c.resets {
 				t.Errorf("%T: %v", c.engine, err)
 			}
+			if first := rotator.FixesOf(err)[0]; c.asks && !strings.Contains(first.For, "the cause of the superuser's") {
+				t.Errorf("whose cause %s finds is not said: %s", first.Run, first.For)
+			}
 			if err := staleSuperuser(c.engine, superuser, rotator.KindUnreachable); err != rotator.KindUnreachable {
 				t.Errorf("%T, of no rejected login: %v", c.engine, err)
 			}

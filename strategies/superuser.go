@@ -199,9 +199,9 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 		fixes = x.Inquiry(superuser.User)
 	}
 	if len(fixes) > 0 {
-		fmt.Fprintf(&advice, "To find the cause, as another superuser of the database: %s (%s). ", fixes[0],
+		fmt.Fprintf(&advice, "To find the cause of that, as another superuser of the database: %s (%s). ", fixes[0],
 			fixes[0].Note)
-		fixes[0].For = "to find the cause first"
+		fixes[0].For = "to find the cause of the superuser's rejected login first" // the user may have one, too
 		for i := range fixes {
 			fixes[i].By = rotator.ByAdministrator
 			if strings.Contains(fixes[i].Run, "'PASSWORD'") {
