@@ -212,7 +212,8 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 }
 
 // lostOriginal says how an original without an account comes back: by its name where another has a password of it, and
-// else with what the clone has.
+// else with what the clone has. It compares passwords while it holds the lock of the pair, for which others wait two
+// seconds at most, and then say the same.
 func (c *cloneSync) lostOriginal(ctx context.Context) error {
 	user := c.pair.Original
 	var former []account
@@ -245,6 +246,11 @@ func (c *cloneSync) lostOriginal(ctx context.Context) error {
 			show := c.fix("%s", grantsOf(clone.account))
 			show.For = "if it was dropped, to see what to GRANT it, " + ifPair
 			give = []rotator.Fix{show}
+		}
+		for i, line := range give {
+			if c.mariadb && strings.HasPrefix(line.Run, "GRANT ") { // which else makes an account without a password
+				give[i].Run = "SET STATEMENT sql_mode = 'NO_AUTO_CREATE_USER' FOR " + line.Run
+			}
 		}
 		lines, apart = append(append(lines, create), give...), apart+left
 	}

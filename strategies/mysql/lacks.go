@@ -180,10 +180,19 @@ func (s *session) able(ctx context.Context, of account, seen map[account]bool) (
 // where nothing but their names says whose two accounts are.
 func (s *session) notGiven(ctx context.Context, missing, want, have rights) (system, excepted rights, err error) {
 	system, excepted = rights{}, missing.without(missing.without(want.excepted()))
-	if !s.mariadb && !have.isSystem() {
-		system, err = s.system(ctx, missing)
+	if s.mariadb || have.isSystem() {
+		return system, excepted, nil
 	}
-	return system, excepted, err
+	for x := range missing {
+		found, err := s.system(ctx, rights{x: true})
+		if err != nil && rotator.KindOf(err) != rotator.KindPrivilege {
+			return nil, nil, err
+		}
+		if err != nil || len(found) > 0 { // of a role that the user may not look up, nothing is known
+			system[x] = true
+		}
+	}
+	return system, excepted, nil
 }
 
 // byNoLine says of what no line gives why that is so.
@@ -191,9 +200,9 @@ func byNoLine(of account, some rights) string {
 	if len(some) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(". Account %s has %s, which no rotation gives, and no line here: who has CREATE USER could "+
-		"come to it by renaming or altering accounts. As an administrator, see first whose account that is (the "+
-		"preflight, P10, says more)", of, some)
+	return fmt.Sprintf(". Account %s has %s, which no line here gives, as no rotation gives SYSTEM_USER, by a role "+
+		"perhaps, or what has exceptions: who has CREATE USER could come to it by renaming or altering accounts. As "+
+		"an administrator, see first whose account that is (the preflight, P10, says more)", of, some)
 }
 
 // ofSecret says whether an account has the password of the secret that a superuser acts for, as far as that is known.
@@ -300,8 +309,10 @@ func (s *session) asOther(ctx context.Context, r, other accountRow) (what rotato
 	if len(give) > 20 { // which no person reads
 		lines = rotator.Sentencef("GRANT it what SHOW GRANTS FOR %s shows", other)
 	}
-	return rotator.Sentencef("Account %s has what it lacks, %s: %s (or, %s)%s", other, condition, lines, otherwise,
-		apart), nil
+	look := s.fix("%s", authMethods{mariadb: s.mariadb}.clientsOf(other.user))
+	look.For = fmt.Sprintf("to see from where clients use account %s, if any do: another owner's may", other)
+	return rotator.Sentencef("Account %s has what it lacks, %s (%s shows where clients of it come from): %s (or, %s)%s",
+		other, condition, look, lines, otherwise, apart), nil
 }
 
 // ifSame stands where one account of a user is to get what another of the same name may do: they may have two owners.
