@@ -81,6 +81,8 @@ type situation struct {
 	unusable bool
 	// readOnly: the server takes no changes, and does not have the password of AWSCURRENT, or not yet.
 	readOnly bool
+	// partly: AWSCURRENT is rejected, and other servers of its value let it in.
+	partly bool
 	// foreign: the secret is configured for another function, or its engine is not the
 	// one that this function rotates.
 	foreign bool
@@ -126,7 +128,7 @@ type rule struct {
 	current, pending, previous         []CredentialState
 	stale, copied, foreign, rotationOn []bool
 	setUp, unusable, otherUser         []bool
-	readOnly, previousFirst            []bool
+	readOnly, previousFirst, partly    []bool
 	attempt                            []attempt
 
 	action Action
@@ -158,6 +160,7 @@ func (r rule) matches(s situation) bool {
 		matchesAny(r.rotationOn, s.rotationOn) &&
 		matchesAny(r.setUp, s.setUp) && matchesAny(r.unusable, s.unusable) && matchesAny(r.readOnly, s.readOnly) &&
 		matchesAny(r.otherUser, s.otherUser) && matchesAny(r.previousFirst, s.previousFirst) &&
+		matchesAny(r.partly, s.partly) &&
 		matchesAny(r.attempt, s.attempt)
 }
 
@@ -351,6 +354,11 @@ func decisionTable() []rule {
 				"hand; or the user of AWSCURRENT is locked, or gone"},
 		{previous: is(CredentialUnknown), action: ActionInvestigate,
 			reason:  "AWSCURRENT does not work, and AWSPREVIOUS could not be tested: do ",
+			besides: "what its line names, then run status again"},
+		// Older versions would be no better: some servers have this one.
+		{partly: yes, action: ActionInvestigate,
+			reason: "some servers of the secret let AWSCURRENT in, and others do not, as its line says: clients are " +
+				"locked out of those alone. Move no label. Do ",
 			besides: "what its line names, then run status again"},
 		{current: is(CredentialRejected), pending: is(CredentialRight), action: ActionFinish,
 			reason: "AWSCURRENT is rejected. The password of AWSPENDING is the one set, and the database does not " +

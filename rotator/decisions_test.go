@@ -73,6 +73,11 @@ func asStored() []situation {
 			all = append(all, s)
 		}
 	}
+	for _, s := range slices.Clone(all) { // at several servers
+		if s.partly = true; !s.readOnly && (s.current == CredentialRejected || s.current == CredentialBlocked) {
+			all = append(all, s)
+		}
+	}
 	return all
 }
 
@@ -143,6 +148,9 @@ func TestDecisions(t *testing.T) {
 			if s.readOnly {
 				wrong("it would be set there alone, if at all")
 			}
+			if s.partly {
+				wrong("an older version would be offered first, where some servers have this one")
+			}
 			for _, state := range []CredentialState{s.current, s.pending, s.previous} {
 				if state == CredentialWorks || state == CredentialUnknown || state == CredentialBlocked ||
 					state == CredentialRight && s.current == CredentialRejected {
@@ -161,7 +169,7 @@ func TestDecisions(t *testing.T) {
 			direct := s
 			direct.pooled = false
 			if !open(s.current) && !open(s.pending) && !open(s.previous) && !s.foreign && s.attempt != attemptFails && !s.unusable &&
-				!s.readOnly && !(s.pooled && decide(direct).action == ActionDiscard) {
+				!s.readOnly && !s.partly && !(s.pooled && decide(direct).action == ActionDiscard) {
 				wrong("there is nothing to wait for")
 			}
 		case ActionStoreCredentials:

@@ -282,6 +282,11 @@ func isGuess(err error) bool {
 	return errors.As(err, &g)
 }
 
+func isPartly(err error) bool {
+	var p PartialLogin
+	return errors.As(err, &p)
+}
+
 // explain has a superuser look why AWSCURRENT is rejected, unless AWSPENDING works: after setSecret that is as
 // expected. What no password mends is said so of every version of that user, also of one that was not tested. That
 // one is rejected where the superuser sees another password, and tested where it sees this one, which locks nothing.
@@ -332,7 +337,7 @@ func (c *diagnoser) explain(ctx context.Context) {
 			unknown && (!cause.Right || cause.Remedy == "") {
 			continue
 		}
-		c.explained, l.seen = true, l.state == CredentialBlocked && news || unknown
+		c.explained, l.seen = true, l.state == CredentialBlocked && news || unknown || isPartly(l.err)
 		sentence := "the superuser sees why: " + cause.Text
 		switch {
 		case cause.Blocked:
@@ -702,6 +707,7 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 		foreign:    c.other != "",
 		unusable:   c.unusable != nil,
 		readOnly:   c.readOnly != nil,
+		partly:     isPartly(c.probes[current].err),
 		// where it is AWSCURRENT's version, too, no row asks
 		previousFirst: previous != "" && c.first() == previous,
 	}

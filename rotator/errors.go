@@ -80,6 +80,13 @@ type LoginError interface {
 	AtLogin()
 }
 
+// A PartialLogin is a rejected login of a value that other servers of the same value let in: it is the right one, and
+// those that reject it are behind. What it was given by [WithFix] has them let it in, too.
+type PartialLogin interface {
+	error
+	PartlyLetIn()
+}
+
 // KindOf finds the kind of an error: the first Kind in its chain, KindDeadline for
 // a deadline, Internal for anything else. It is "" for nil.
 func KindOf(err error) Kind {

@@ -31,6 +31,22 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 	return append([]rotator.Fix{look}, saveUsers(nil).Fixes[1:]...)
 }
 
+// letIn has nodes let a user in that rejected it, by the password that others have, once it is seen that it is there
+// and on.
+func (e Engine) letIn(user string, nodes []string) []rotator.Fix {
+	look := e.Inquiry(user)
+	look[0].For = "to find the cause first"
+	return slices.Insert(look, 1, addPassword(user, nodes))
+}
+
+// addPassword gives a user a password at nodes that have another. What the others have stays.
+func addPassword(user string, nodes []string) rotator.Fix {
+	add := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" on >PASSWORD")
+	add.For = "to set the password that other nodes have"
+	add.Note = "at " + strings.Join(nodes, " and ") + ", " + atThePrompt + ". The next rotation ends any other"
+	return add
+}
+
 // Explain implements strategies.Explainer: at each node, as users are not shared between them.
 func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 	rejected ...strategies.Login) ([]rotator.RejectionCause, error) {
@@ -40,31 +56,46 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		return nil, err
 	}
 	save := s.savesAlike(ctx)
-	causes := make([]rotator.RejectionCause, len(rejected))
-	for n, node := range s.all() {
+	mayChange := true
+	for _, node := range s.all() {
 		all, err := node.accounts(ctx)
 		if err != nil {
 			return nil, err
 		}
-		mayChange := all[superuser.User].mayChangeUsers(node.save)
+		mayChange = mayChange && all[superuser.User].mayChangeUsers(node.save)
 		delete(all, superuser.User)
-		for i, login := range rejected {
-			if n > 0 && !causes[i].Right {
-				continue
-			}
-			var right account // which the user is at the host
-			if n > 0 {
-				right = s.users[login.User]
-			}
-			causes[i] = rejectionCause(all, login, right, save)
-			causes[i].ByAdministrator = !mayChange
-			if len(s.others) > 0 && !causes[i].Right {
-				causes[i].Text = "at node " + dial.Address(node.login) + ", " + causes[i].Text
-				if n > 0 {
-					causes[i].Text += "; at " + dial.Address(s.login) + " it is on and has this very password"
-				}
+	}
+	causes := make([]rotator.RejectionCause, len(rejected))
+	for i, login := range rejected {
+		var lets, others []string // the nodes that let it in, and those that have another password
+		var right account         // which the user is at one that lets it in
+		all := make([]rotator.RejectionCause, len(s.all()))
+		for _, node := range s.all() {
+			if a := node.users[login.User]; a.on && (a.noPass || a.has(login)) {
+				lets, right = append(lets, dial.Address(node.login)), a
 			}
 		}
+		said := make([]string, len(all))
+		for n, node := range s.all() {
+			all[n] = rejectionCause(node.users, login, right, save)
+			if all[n].Reset != "" {
+				others = append(others, dial.Address(node.login))
+			}
+			if !all[n].Right {
+				said[n] = all[n].Text
+			}
+		}
+		cause := all[max(0, slices.IndexFunc(all, func(c rotator.RejectionCause) bool { return !c.Right }))]
+		if cause.ByAdministrator = !mayChange; !cause.Right && len(s.others) > 0 {
+			cause.Text = strings.Join(s.once(said), "; ")
+			if lets != nil {
+				cause.Text += "; at " + strings.Join(lets, " and ") + " it is on and has this very password"
+			}
+		}
+		if i == 0 && lets != nil && cause.Reset != "" { // of others, no password is to be set
+			cause.Reset, cause.Fixes = "", append([]rotator.Fix{addPassword(login.User, others)}, cause.Fixes...)
+		}
+		causes[i] = cause
 	}
 	return causes, nil
 }
@@ -219,7 +250,7 @@ func bringBack(all map[string]account, login strategies.Login, there account, sa
 		}
 	}
 	if there.powerful() {
-		return rotator.Sentencef("the host lets it in, with rules: %s. %s", like(there, ""), bothPasswords)
+		return rotator.Sentencef("another node lets it in, with rules: %s. %s", like(there, ""), bothPasswords)
 	}
 	if pair := all[other]; pair.powerful() {
 		// a name proves nothing: the writer of the secret chooses it, and the password that would be set

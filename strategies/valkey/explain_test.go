@@ -3,6 +3,7 @@ package valkey_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -190,7 +191,7 @@ func TestTheNodeThatRejectsIsNamed(t *testing.T) {
 	wants(t, valkey.Engine{}.Ping(t.Context(), and(app, second)), rotator.KindLoginRejected, fmt.Sprint(second.Port))
 	causes, err := valkey.Engine{}.Explain(t.Context(), and(boss, second), and(app, second))
 	ok(t, err)
-	want := fmt.Sprintf("at node 127.0.0.1:%d, there is no user %q", second.Port, app.User)
+	want := fmt.Sprintf("at 127.0.0.1:%d, there is no user %q", second.Port, app.User)
 	c := causes[0]
 	if !c.Blocked || !strings.Contains(c.Text, want) || !strings.Contains(c.Text, "at "+s.Address()+" it is on and has this") {
 		t.Fatalf("%+v", c)
@@ -201,7 +202,31 @@ func TestTheNodeThatRejectsIsNamed(t *testing.T) {
 		ok(t, node.Exec(t.Context(), strings.Fields(line)))
 		ok(t, node.As(t.Context(), app.User, app.Password.Reveal(), []string{"GET", "1"}, []string{"SET", "1", "1"}))
 	}
-	wants(t, valkey.Engine{}.Ping(t.Context(), with(and(app, second), password())), rotator.KindLoginRejected)
+	err = valkey.Engine{}.Ping(t.Context(), with(and(app, second), password()))
+	wants(t, err, rotator.KindLoginRejected)
+	if errors.As(err, new(rotator.PartialLogin)) {
+		t.Errorf("no node lets it in: %v", err)
+	}
+	// Whichever of them has another password, the one that clients have is set there, and goes on working elsewhere.
+	kept := password()
+	for _, other := range []server{s, second} {
+		for _, node := range []server{s, second} {
+			ok(t, node.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", "#" + sha(app.Password), "#" + sha(kept)}))
+		}
+		ok(t, other.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetpass", ">another"}))
+		err = valkey.Engine{}.Ping(t.Context(), and(app, second))
+		wants(t, err, rotator.KindLoginRejected, " lets it in, and "+other.Address()+" does not")
+		if !errors.As(err, new(rotator.PartialLogin)) {
+			t.Errorf("one node lets it in: %v", err)
+		}
+		causes, err = valkey.Engine{}.Explain(t.Context(), and(boss, second), and(app, second))
+		ok(t, err)
+		if c := causes[0]; c.Blocked || c.Right || c.Reset != "" || !strings.HasPrefix(c.Text, "at "+other.Address()+", user") {
+			t.Errorf("%+v", c)
+		}
+		ok(t, other.Exec(t.Context(), strings.Fields(strings.ReplaceAll(causes[0].Fixes[0].Run, "PASSWORD", app.Password.Reveal()))))
+		ok(t, valkey.Engine{}.Ping(t.Context(), and(app, second)))
+	}
 	ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "off"}))
 	wants(t, valkey.Engine{}.Ping(t.Context(), and(app, second)), rotator.KindLoginRejected, s.Address()+" lets it in")
 }

@@ -2,6 +2,7 @@ package valkey
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,31 +48,53 @@ func (s *session) close() {
 	}
 }
 
-// connect logs in at each node.
+// connect logs in at each node. Where one rejects the login, the others are asked, too, as users are not shared between
+// nodes: a value that one of them lets in is right.
 func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, error) {
 	places, err := nodes(login)
 	if err != nil {
 		return nil, err
 	}
 	var first *session
+	var refused error
+	var lets, rejects []string
 	for _, place := range places {
 		s, err := e.logIn(ctx, place)
-		if err != nil {
+		switch {
+		case errors.Is(err, rotator.KindLoginRejected):
+			refused, rejects = cmp.Or(refused, err), append(rejects, dial.Address(place))
+		case err != nil && refused == nil:
 			first.close()
-			if first != nil && errors.Is(err, rotator.KindLoginRejected) {
-				err = fmt.Errorf("%w (%s lets it in: users are not shared between nodes)", err,
-					dial.Address(first.login))
-			}
 			return nil, err
-		}
-		if first == nil {
-			first = s
-		} else {
-			first.others = append(first.others, s)
+		case err != nil: // which is another thing
+		default:
+			lets = append(lets, dial.Address(place))
+			if first == nil {
+				first = s
+			} else {
+				first.others = append(first.others, s)
+			}
 		}
 	}
-	return first, nil
+	if refused == nil {
+		return first, nil
+	}
+	first.close()
+	if lets != nil {
+		refused = partly{rotator.WithFix(fmt.Errorf("%w (%s lets it in, and %s does not: users are not shared between "+
+			"nodes)", refused, strings.Join(lets, " and "), strings.Join(rejects, " and ")), "",
+			e.letIn(login.User, rejects)...)}
+	}
+	return nil, refused
 }
+
+// partly implements rotator.PartialLogin.
+type partly struct{ error }
+
+func (p partly) Unwrap() error { return p.error }
+
+// PartlyLetIn implements rotator.PartialLogin.
+func (partly) PartlyLetIn() {}
 
 // nodes gives a login for each node: the host, and what the key nodes names beside it.
 func nodes(login strategies.Login) ([]strategies.Login, error) {

@@ -501,6 +501,53 @@ func (s *scene) node() *dbserver.ValkeyServer {
 	return there
 }
 
+// olderAtANode makes a secret of two servers, of which one has an older password of its user. What is printed is run
+// there.
+func (s *scene) olderAtANode(superuser, here bool) {
+	s.t.Helper()
+	s.only("valkey")
+	right, more := s.has(s.user), []any(nil)
+	boss := ""
+	if superuser {
+		boss = s.superuser()
+		more = []any{"masterarn", boss}
+	}
+	s.exec("ACL SAVE")
+	there, err := s.db.(valkey).Standby(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { there.Close() })
+	if err := there.Cut(s.t.Context(), s.db.(valkey).ValkeyServer); err != nil {
+		s.t.Fatal(err)
+	}
+	nodes := []any{"nodes", []string{there.Address()}}
+	if superuser {
+		s.store(boss, s.value(s.user+"boss", s.holder(boss, "AWSCURRENT").Password, append(nodes, "rotates", s.user)...))
+	}
+	s.stuck(aws.Bool(true), s.value(s.user, s.canary(), append(more, nodes...)...), s.value(s.user, right, append(more, nodes...)...), awsemu.Value{})
+	behind, other := there, s.db.(valkey).ValkeyServer
+	if here {
+		behind, other = other, behind
+	}
+	if err := behind.Exec(s.t.Context(), []string{"ACL", "SETUSER", s.user, "resetpass", "#" + strings.Repeat("a", 64)}); err != nil {
+		s.t.Fatal(err)
+	}
+	if s.says = other.Address() + " lets it in, and " + behind.Address() + " does not"; superuser {
+		s.says = fmt.Sprintf("at %s, user %q is on, and its password is another; at %s it is on and has", behind.Address(), s.user, other.Address())
+	}
+	s.names, s.never = "to set the password that other nodes have", "list-secret-version-ids"
+	s.fix = func() {
+		line := regexp.MustCompile(`\n +(ACL SETUSER ` + s.user + ` on) >PASSWORD\n +\(at ` + behind.Address()).FindStringSubmatch(s.text)
+		if line == nil {
+			s.t.Fatalf("no line for the user in: %s", s.text)
+		}
+		if err := behind.Exec(s.t.Context(), strings.Fields(fmt.Sprintf("%s #%x", line[1], sha256.Sum256([]byte(right)))), []string{"ACL", "SAVE"}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
 // store gives a secret a value, as a person does.
 func (s *scene) store(arn string, v awsemu.Value) {
 	s.t.Helper()
@@ -1219,9 +1266,9 @@ var scenes = map[string]func(*scene){
 		if err := there.Exec(s.t.Context(), []string{"ACL", "DELUSER", user.Username}); err != nil {
 			s.t.Fatal(err)
 		}
-		s.says = fmt.Sprintf("at node %s, there is no user %q on this server; at %s it is on and has this very password", there.Address(),
+		s.says = fmt.Sprintf("at %s, there is no user %q on this server; at %s it is on and has this very password", there.Address(),
 			user.Username, s.db.(valkey).Address())
-		s.names = "the host lets it in, with rules: ACL SETUSER " + user.Username + " reset"
+		s.names = "another node lets it in, with rules: ACL SETUSER " + user.Username + " reset"
 		s.fix = func() { // what is printed, on every node
 			line := regexp.MustCompile(`\n +(ACL SETUSER ` + user.Username + ` reset .*) on >PASSWORD\n`).FindStringSubmatch(s.text)
 			if line == nil {
@@ -1234,6 +1281,9 @@ var scenes = map[string]func(*scene){
 			}
 		}
 	},
+	"a node has an older password":                             func(s *scene) { s.olderAtANode(false, false) },
+	"a node has an older password, and a superuser is at hand": func(s *scene) { s.olderAtANode(true, false) },
+	"the host has an older password than a node":               func(s *scene) { s.olderAtANode(true, true) },
 	"the original was turned off at a node": func(s *scene) {
 		s.only("valkey")
 		there := s.node()
