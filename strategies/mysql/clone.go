@@ -126,7 +126,7 @@ func (e Engine) beginClone(ctx context.Context, login strategies.Login, pair str
 			pair.Clone, pair.Target, rotator.KindMisconfigured)
 	}
 	looks := func(s *session) []string {
-		all := []string{s.accountsOf(pair.Original), s.accountsOf(pair.Clone)}
+		all := []string{s.accountsOf(pair.Original), s.accountsOf(pair.Clone), cutShortTo(pair.Target)}
 		if dryRun {
 			all = append(all, clientAddress, s.accountsOf(""))
 		}
@@ -180,6 +180,9 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	if c.clones, err = c.accounts(ctx, c.pair.Clone); err != nil {
 		return err
 	}
+	if err := c.checkCutShort(ctx); err != nil {
+		return err
+	}
 	if len(c.allOriginals) == 0 {
 		return c.lostOriginal(ctx)
 	}
@@ -209,6 +212,33 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 			"of AWSCURRENT", c.pair.Clone)
 	}
 	return nil
+}
+
+// checkCutShort refuses a target whose name another has up to a NUL. There the server takes it to end, unlike its tables:
+// such an account keeps one of the target from being created, or comes before it for its host.
+func (c *cloneSync) checkCutShort(ctx context.Context) error {
+	rows, err := c.query(ctx, operation{action: "looking up names with a NUL"}, cutShortTo(c.pair.Target))
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	var lines []rotator.Fix
+	for _, row := range rows {
+		name := strings.NewReplacer("\x00", `\0`, `\`, `\\`, "'", "''").Replace(row[0])
+		line := c.fix("DROP USER '%s'@%s", name, quoteIdent(row[1]))
+		line.For = "if no client logs in by it"
+		line.Note = "where sql_mode has NO_BACKSLASH_ESCAPES, SET SESSION sql_mode = '' before it"
+		lines = append(lines, line)
+	}
+	return c.errorf(rotator.KindMisconfigured, "an account has the character NUL in its name, and the server takes for "+
+		"one of user %q, which it is not in its tables: clients would meet it. See who made it, and %s (%s)",
+		c.pair.Target, rotator.RunEach(lines...), lines[0].Note)
+}
+
+// cutShortTo asks for the accounts whose name another is up to its first NUL.
+func cutShortTo(user string) string {
+	const nul = "CHAR(0 USING utf8mb4)"
+	return "SELECT User, Host FROM mysql.user WHERE LOCATE(" + nul + ", User) > 0 AND SUBSTRING_INDEX(User, " + nul +
+		", 1) = " + quoteText(user)
 }
 
 // lostOriginal says how an original without an account comes back: by its name where another has a password of it, and

@@ -415,3 +415,46 @@ func TestTheInquiryShowsWhatHidesAnAccount(t *testing.T) {
 		ok(t, Engine{}.Ping(t.Context(), app))
 	})
 }
+
+// TestANameThatEndsEarly: for the server a name ends at its first NUL, and for its tables it does not. An account of such
+// a name is not among those of the user, keeps the clone from being created, and comes before it for its host.
+func TestANameThatEndsEarly(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for what, c := range map[string]struct {
+			host string
+			made bool // a rotation has made the clone
+			back bool
+			rest string // of the name
+		}{
+			"in place of the clone":      {host: "%"},
+			"beside the clone to come":   {host: "127.0.0.1", rest: `x''\\y`},
+			"beside the clone":           {host: "127.0.0.1", made: true},
+			"beside the original, next":  {host: "127.0.0.1", made: true, back: true},
+			"of a host that none is for": {host: "10.1.2.3", made: true},
+		} {
+			app := s.user(t)
+			pair := pairOf(app.User)
+			if c.made {
+				s.ensure(t, pair)
+			}
+			if c.back {
+				pair = back(pair)
+				pair.Possession = possessed
+			}
+			s.run(t, "CREATE USER '"+pair.Target+`\0`+c.rest+"'@'"+c.host+"' IDENTIFIED BY 'x'")
+			if c.back && engine().Ping(t.Context(), app) == nil {
+				t.Errorf("%s: it does not come first", what)
+			}
+			_, dry := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			for _, err := range []error{dry, engine().EnsureClone(t.Context(), s.superuser(), pair, password())} {
+				wants(t, err, rotator.KindMisconfigured, "the server takes for one of user", "NO_BACKSLASH_ESCAPES")
+				fixes := rotator.FixesOf(err)
+				if len(fixes) != 1 || !strings.HasPrefix(fixes[0].Run, "DROP USER '"+pair.Target+`\0`) {
+					t.Fatalf("%s: %v: %v", what, fixes, err)
+				}
+			}
+			s.run(t, rotator.FixesOf(dry)[0].Run)
+			ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
+		}
+	})
+}
