@@ -214,8 +214,8 @@ func (c *cloneSync) readAccounts(ctx context.Context) (err error) {
 	return nil
 }
 
-// checkCutShort refuses a target whose name another has up to a NUL. There the server takes it to end, unlike its tables:
-// such an account keeps one of the target from being created, or comes before it for its host.
+// checkCutShort refuses a target whose name another has up to a NUL. There the server takes it to end, unlike its
+// tables: such an account keeps one of the target from being created, or comes before it for its host.
 func (c *cloneSync) checkCutShort(ctx context.Context) error {
 	rows, err := c.query(ctx, operation{action: "looking up names with a NUL"}, cutShortTo(c.pair.Target))
 	if err != nil || len(rows) == 0 {
@@ -229,8 +229,8 @@ func (c *cloneSync) checkCutShort(ctx context.Context) error {
 		line.Note = "where sql_mode has NO_BACKSLASH_ESCAPES, SET SESSION sql_mode = '' before it"
 		lines = append(lines, line)
 	}
-	return c.errorf(rotator.KindMisconfigured, "an account has the character NUL in its name, and the server takes for "+
-		"one of user %q, which it is not in its tables: clients would meet it. See who made it, and %s (%s)",
+	return c.errorf(rotator.KindMisconfigured, "an account has the character NUL in its name, and the server takes "+
+		"for one of user %q what is none in its tables: clients would meet it. See who made it, and %s (%s)",
 		c.pair.Target, rotator.RunEach(lines...), lines[0].Note)
 }
 

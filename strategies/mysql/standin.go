@@ -304,29 +304,63 @@ func inBoth(a, b string) (host string, ok bool) {
 		n, isNetwork = networkOf(b)
 		pattern = a
 	}
-	parts := strings.Split(pattern, ".")
 	if !isNetwork || fixed(pattern) == math.MaxInt || strings.Trim(pattern, "0123456789.%_") != "" {
 		return "", false
 	}
-	// Of each part of an address: what the pattern has there, by the parts before it or those behind, or the network.
-	var try func(found []string) bool
-	try = func(found []string) bool {
-		i := len(found)
-		if i == 4 {
-			host = strings.Join(found, ".")
-			address, ok := ipv4(host)
-			return ok && address&n.mask == n.address && covers(pattern, host)
+	// Number by number: each that the network has there, and what the pattern can have left after it.
+	type left struct {
+		found   int
+		pattern string
+	}
+	seen := map[left]bool{}
+	var try func(found []string, pattern string) bool
+	try = func(found []string, pattern string) bool {
+		if seen[left{len(found), pattern}] {
+			return false
 		}
-		choices := []string{strings.Split(n.at(0), ".")[i]}
-		for _, at := range []int{i, len(parts) - 4 + i} {
-			if at >= 0 && at < len(parts) {
-				choices = append(choices, strings.NewReplacer("%", "", "_", "1").Replace(parts[at]))
+		seen[left{len(found), pattern}] = true
+		if host = strings.Join(found, "."); len(found) == 4 {
+			return strings.Trim(pattern, "%") == ""
+		}
+		shift := 24 - 8*len(found)
+		for v := range uint32(256) {
+			if v&(n.mask>>shift&255) != n.address>>shift&255 {
+				continue
+			}
+			part := strconv.FormatUint(uint64(v), 10)
+			text := part
+			if len(found) < 3 {
+				text += "."
+			}
+			for rest := range after(pattern, text) {
+				if try(append(slices.Clone(found), part), rest) {
+					return true
+				}
 			}
 		}
-		return slices.ContainsFunc(choices, func(part string) bool { return try(append(slices.Clone(found), part)) })
+		return false
 	}
-	ok = try(nil)
+	ok = try(nil, pattern)
 	return host, ok
+}
+
+// after gives what a pattern can have left where a text begins with what it stands for.
+func after(pattern, text string) map[string]bool {
+	now := map[string]bool{pattern: true}
+	for i := range len(text) {
+		then := map[string]bool{}
+		for rest := range now {
+			for strings.HasPrefix(rest, "%") {
+				then[rest] = true
+				rest = rest[1:]
+			}
+			if rest != "" && (rest[0] == '_' || rest[0] == text[i]) {
+				then[rest[1:]] = true
+			}
+		}
+		now = then
+	}
+	return now
 }
 
 // ipv4 is an IPv4 address as a number.

@@ -206,6 +206,30 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// TestInBoth: an address of a network that has a pattern is found wherever the pattern has its wildcards.
+func TestInBoth(t *testing.T) {
+	for _, c := range []struct {
+		network, pattern string
+		want             bool
+	}{
+		{"10.0.0.0/255.0.0.0", "10.4%", true}, {"10.45.0.0/255.255.0.0", "10.4%", true}, {"10.32.0.0/255.224.0.0", "10.4%", true},
+		{"10.45.0.0/255.255.0.0", "10.4_%.7", true}, {"10.50.0.0/255.254.0.0", "10.4%", false}, {"10.0.0.0/255.128.0.0", "10.1_.%", true},
+		{"10.64.0.0/255.192.0.0", "10.1_.%", false}, {"10.96.0.0/255.224.0.0", "10.1_%.2", true}, {"10.0.0.0/255.255.255.0", "%.2_4", true},
+		{"10.0.0.0/255.255.255.0", "%.26_", false}, {"10.0.0.0/255.255.255.0", "%4%5%6%", false}, {"10.0.0.0/255.255.0.0", "%4%5%6%", true},
+		{"127.0.0.0/255.0.0.0", "%.0.1", true}, {"127.7.0.0/255.255.0.0", "10.%", false}, {"127.0.0.0/8", "1%1", true},
+		{"127.0.0.0/255.0.0.0", "127.0.0.1", false}, {"127.0.0.0/255.0.0.0", "%.example.com", false},
+		{"10.0.0.0/255.0.0.0", strings.Repeat("%_", 8), true}, {"10.0.0.0/255.0.0.0", strings.Repeat("%_", 28), false},
+	} {
+		n := accountRow{account: account{host: c.network}, lengths: true}
+		for _, two := range [][2]string{{c.network, c.pattern}, {c.pattern, c.network}} {
+			got, ok := inBoth(two[0], two[1])
+			if in, _ := n.inNetwork(got); ok != c.want || ok && (!in || !covers(c.pattern, got)) {
+				t.Errorf("%q: %q, %t", two, got, ok)
+			}
+		}
+	}
+}
+
 // TestDatabasesThatAUserMayUse: names in other letters, where the server makes no difference, and what is everyone's.
 func TestDatabasesThatAUserMayUse(t *testing.T) {
 	t.Parallel()
