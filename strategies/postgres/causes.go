@@ -121,7 +121,14 @@ func Causes() []dial.Cause {
 			Fix:    "ALTER DATABASE {database} CONNECTION LIMIT -1"},
 		{Codes: []string{"53300"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
 			Text: "no free connection: every connection of the server is taken (max_connections), or a pooler in " +
-				"between has none. Try again; if it lasts, raise it, or find what holds them" + noSlot},
+				"between has none. Try again; if it lasts, {fix} shows what holds them, and SELECT " +
+				"pg_terminate_backend(pid) ends one; or raise it" + noSlot,
+			Fix: "SELECT usename, datname, application_name, client_addr, state, count(*), min(state_change) AS " +
+				"since, array_agg(pid) AS pids FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY " +
+				"1, 2, 3, 4, 5 ORDER BY count(*) DESC",
+			For: "if it lasts, to see what holds them", Note: "some are kept for superusers, who get in. SELECT " +
+				"pg_terminate_backend(pid) ends one: an idle one that nobody needs first. RDS: max_connections is in " +
+				"the parameter group"},
 
 		// Changes.
 		{Codes: []string{"42501"}, During: statement, Kind: rotator.KindPrivilege, Public: true, Text: "{remedy}"},

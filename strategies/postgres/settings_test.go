@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
@@ -333,4 +335,31 @@ func TestNoStandbyToWaitFor(t *testing.T) {
 	s.run(t, "SET synchronous_commit = local", "REVOKE SELECT ON pg_stat_replication FROM PUBLIC") // no rotation needs it
 	_, err = engine().DryRunSetPassword(t.Context(), login, app, p)
 	ok(t, err)
+}
+
+// TestEveryConnectionIsTaken: who holds them is shown by what is printed, to one who still gets in, and when one is ended
+// clients log in.
+func TestEveryConnectionIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, major := range []int{13, 18} {
+		s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, Conf: map[string]string{"max_connections": "5",
+			"superuser_reserved_connections": "2", "max_wal_senders": "0"}})}
+		app, pw := s.NewRole(t, "LOGIN")
+		for err := error(nil); err == nil; {
+			var conn *pgx.Conn
+			if conn, err = s.Connect(t.Context(), app, pw, "postgres"); err == nil {
+				t.Cleanup(func() { conn.Close(context.Background()) })
+			}
+		}
+		err := engine().Ping(t.Context(), s.login(app, pw))
+		wants(t, err, rotator.KindTooManyConnections, "max_connections", "pg_terminate_backend")
+		fixes := rotator.FixesOf(err)
+		if len(fixes) != 1 {
+			t.Fatalf("to be run: %+v", fixes)
+		}
+		pid := s.ask(t, "SELECT pids[1]::text FROM ("+fixes[0].Run+") AS shown WHERE usename = $1 AND count >= 3", app)
+		s.run(t, "SELECT pg_terminate_backend("+pid+")")
+		s.until(t, "SELECT (count(*) < 3)::text FROM pg_stat_activity WHERE usename = '"+app+"'", "true")
+		ok(t, engine().Ping(t.Context(), s.login(app, pw)))
+	}
 }
