@@ -126,8 +126,8 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 			user)
 		cause.Reset = asScram(user)
 	case s.verifiers && r.iterations == 0:
-		cause.Text = fmt.Sprintf("role %q has no password stored, as after ALTER ROLE ... RENAME of a role with an "+
-			"md5 hash: set its password", user)
+		cause.Text = fmt.Sprintf("role %q has no password stored, as one that was created again without, or "+
+			"after ALTER ROLE ... RENAME of a role with an md5 hash: set its password", user)
 	case s.md5 && !s.verifiers && !s.allowMD5:
 		cause.Text += ". password_encryption is md5 here, and an md5 hash passes no login by scram-sha-256"
 		cause.Reset = asScram(user)
@@ -325,12 +325,12 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 		return remark, err
 	}
 	defer s.close()
-	look := lookUpUse(login.User)
+	look := s.lookUpUse(login.User)
 	answers, err := s.flight(ctx, ownOperators(look.operation, true), look)
 	if errors.Is(err, rotator.KindPrivilege) { // of the catalogue: clients need not read that
 		remark.Text = "what the user may do, and whether its transactions begin read-only, was not found out: " +
 			err.Error()
-		look.sql, look.args = "SELECT pg_is_in_recovery(), '', 'f', 'f', '', 'f'", nil
+		look.sql, look.args = "SELECT pg_is_in_recovery(), '', 'f', 'f', '', 'f', ''", nil
 		if answers, err = s.flight(ctx, ownOperators(look.operation, true), look); err != nil {
 			err = s.errorf(rotator.KindInternal, "%v", err)
 		}
@@ -352,8 +352,16 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 	if by := row[1]; by != "" {
 		remark = readOnlyRemark(by)
 	}
+	isBare, owner := row[2] == "t", row[6]
 	switch bare := s.bareRemark(login.User, row[4], row[3] == "t"); {
-	case row[2] != "t":
+	case owner != "" && isBare:
+		return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q may do nothing in database %q but connect "+
+			"(and what PUBLIC may): %s", login.User, row[4], s.lostOwner(login.User, owner))
+	case owner != "" && remark.Text == "":
+		remark = s.lostOwner(login.User, owner)
+	case owner != "":
+		remark = rotator.Sentencef("%s; %s", remark, s.lostOwner(login.User, owner))
+	case !isBare:
 	case row[5] == "t":
 		return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q was dropped and created again, for the "+
 			"setting role of role %q names it, and that is no member of it any more. It may do nothing in database %q "+
@@ -385,6 +393,14 @@ func readOnlyRemark(by string) rotator.Sentence {
 		"group)", by, setting, end, again)
 }
 
+// lostOwner speaks of a setting role that the server leaves out, with a warning that few clients show.
+func (s *session) lostOwner(user, owner string) rotator.Sentence {
+	give := byAdministrator("%s", s.give(owner, user))
+	give.For = fmt.Sprintf("if sessions of role %q are to act as role %q", user, owner)
+	return rotator.Sentencef("its setting role names role %q, which it may not act as any more, so that its sessions "+
+		"do not. If they are to, have an administrator run: %s", owner, give)
+}
+
 // ownOperators has a session, or this flight of it alone, call operators and functions of the server: the owner of the
 // database may have put some of its own before them.
 func ownOperators(of operation, flight bool) statement {
@@ -397,17 +413,26 @@ const alterSystem = "ALTER SYSTEM"
 
 // lookUpUse asks what keeps a user's clients from writing: recovery, and what has set default_transaction_read_only,
 // which this session has as theirs do. Then, whether the user may do nothing, whether there is another of its pair, and
-// whether that had been a member of an earlier role of this name.
-func lookUpUse(user string) statement {
+// the clone is no member, and whether that had been a member of an earlier role of this name. Last, which role its
+// setting role names that it may not act as: none that can do what clients do not need, for each role may set its own.
+func (s *session) lookUpUse(user string) statement {
+	isMember := "pg_has_role(o.oid, r.oid, 'MEMBER')"
+	if strings.HasSuffix(user, cloneSuffix) {
+		isMember = "pg_has_role(r.oid, o.oid, 'MEMBER')"
+	}
 	sql := `SELECT pg_is_in_recovery(), coalesce((
   SELECT CASE source WHEN 'database' THEN 'ALTER DATABASE ' || quote_ident(d.datname)
     WHEN 'user' THEN 'ALTER ROLE ' || quote_ident(r.rolname)
     WHEN 'database user' THEN 'ALTER ROLE ' || quote_ident(r.rolname) || ' IN DATABASE ' || quote_ident(d.datname)
     WHEN 'global' THEN 'ALTER ROLE ALL' ELSE '` + alterSystem + `' END
   FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'), ''),
-  r.rolname = $1 AND ` + bare("r") + `, EXISTS (SELECT FROM pg_roles o WHERE o.rolname = $2), d.datname,
+  r.rolname = $1 AND ` + bare("r") + `, EXISTS (SELECT FROM pg_roles o WHERE o.rolname = $2 AND NOT ` + isMember + `), d.datname,
   EXISTS (SELECT FROM pg_roles o JOIN pg_db_role_setting x ON x.setrole = o.oid
-    WHERE o.rolname = $2 AND 'role=' || $1 = ANY (x.setconfig) AND NOT pg_has_role(o.oid, r.oid, 'MEMBER'))
+    WHERE o.rolname = $2 AND 'role=' || $1 = ANY (x.setconfig) AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')),
+  coalesce((SELECT o.rolname FROM pg_db_role_setting x, unnest(x.setconfig) v JOIN pg_roles o ON o.rolname = substr(v, 6)
+    WHERE x.setrole = r.oid AND x.setdatabase IN (0, d.oid) AND v LIKE 'role=%' AND o.rolname <> $2
+    AND NOT pg_has_role(r.oid, o.oid, '` + s.become() + `') AND NOT ` + reachesPower("o", "false") + `
+    ORDER BY x.setdatabase = 0 LIMIT 1), '')
 FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()`
 	return statement{operation{action: "asking whether clients can read and write"}, sql, []string{user, otherOf(user)}}
 }
@@ -432,6 +457,15 @@ func powerful(role string) string {
 		"%[1]s.rolbypassrls)", role)
 }
 
+// reachesPower is the condition that a role is, or can become, one with an attribute, one of the server's, or another.
+func reachesPower(role, other string) string {
+	return `EXISTS (
+    WITH RECURSIVE m(id) AS (
+      SELECT ` + role + `.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
+    SELECT FROM m JOIN pg_roles g ON g.oid = m.id
+    WHERE ` + powerful("g") + ` OR g.oid < 16384 OR left(g.rolname, 4) = 'rds_' OR ` + other + `)`
+}
+
 // TestPair implements strategies.PairTester, of a user that may do nothing. Of a clone, which has all from its
 // original, TestClone says it. A name alone proves no pair: what a role may do that can become one with an attribute,
 // or one of the server's, is offered to none.
@@ -447,11 +481,7 @@ func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair s
 	defer s.close()
 	look := statement{operation{action: "comparing the two of a pair"}, `SELECT current_database()
 FROM pg_roles r JOIN pg_roles o ON o.rolname = $2 WHERE r.rolname = $1 AND ` + bare("r") + ` AND NOT (` + bare("o") + `)
-AND NOT EXISTS (
-  WITH RECURSIVE m(id) AS (
-    SELECT o.oid UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
-  SELECT FROM m JOIN pg_roles g ON g.oid = m.id
-  WHERE ` + powerful("g") + ` OR g.oid < 16384 OR left(g.rolname, 4) = 'rds_' OR g.oid = r.oid)`,
+AND NOT ` + reachesPower("o", "g.oid = r.oid"),
 		[]string{pair.InUse(), pair.Target}}
 	answers, err := s.flight(ctx, ownOperators(look.operation, true), look)
 	if err != nil || len(answers[1].rows) == 0 {

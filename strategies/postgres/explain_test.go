@@ -390,6 +390,39 @@ func TestARoleThatWasMadeAgain(t *testing.T) {
 				t.Errorf("it may do something: %v, %v", remark, err)
 			}
 		})
+		t.Run("its setting role names an owner that it lost", func(t *testing.T) {
+			app, pw := s.NewRole(t, "LOGIN")
+			owner, _ := s.NewRole(t, "NOLOGIN")
+			login := s.login(app, pw)
+			login.Database = s.NewDatabase(t, owner)
+			s.run(t, "GRANT "+owner+" TO "+app, "ALTER ROLE "+app+" SET role = '"+owner+"'")
+			use := func() (rotator.Sentence, error) { return engine().TestUse(t.Context(), login) }
+			if remark, err := use(); err != nil || remark.Text != "" {
+				t.Errorf("in order: %v, %v", remark, err)
+			}
+			s.run(t, "REVOKE "+owner+" FROM "+app)
+			_, err := use()
+			wants(t, err, rotator.KindPrivilege, fmt.Sprintf("its setting role names role %q", owner))
+			fixes := rotator.FixesOf(err)
+			if len(fixes) != 1 || !strings.HasPrefix(fixes[0].For, "if ") {
+				t.Fatalf("to be run: %+v", fixes)
+			}
+			s.run(t, "GRANT CREATE ON DATABASE "+login.Database+" TO "+app)
+			remark, err := use() // it may do something
+			ok(t, err)
+			if !strings.Contains(remark.Text, "its setting role names role") || len(remark.Fixes) != 1 || remark.Fixes[0] != fixes[0] {
+				t.Errorf("%+v", remark)
+			}
+			s.run(t, "ALTER ROLE "+owner+" CREATEROLE") // each role may give itself that setting
+			if remark, err := use(); err != nil || remark.Text != "" {
+				t.Errorf("who may do more than clients need is offered to none: %v, %v", remark, err)
+			}
+			s.run(t, "ALTER ROLE "+owner+" NOCREATEROLE", fixes[0].Run)
+			if remark, err := use(); err != nil || remark.Text != "" {
+				t.Errorf("it has it again: %v, %v", remark, err)
+			}
+			ok(t, s.as(t, login, "CREATE SCHEMA made"))
+		})
 		t.Run("the other has it", func(t *testing.T) {
 			app, pw := s.NewRole(t, "LOGIN")
 			other, _ := s.NewRole(t, "LOGIN")
