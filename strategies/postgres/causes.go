@@ -127,8 +127,8 @@ func Causes() []dial.Cause {
 				"since, array_agg(pid) AS pids FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY " +
 				"1, 2, 3, 4, 5 ORDER BY count(*) DESC",
 			For: "if it lasts, to see what holds them", Note: "some are kept for superusers, who get in. SELECT " +
-				"pg_terminate_backend(pid) ends one: an idle one that nobody needs first. RDS: max_connections is in " +
-				"the parameter group"},
+				"pg_terminate_backend(pid) ends one: of those that are idle, the longest first. RDS: " +
+				"max_connections is in the parameter group"},
 
 		// Changes.
 		{Codes: []string{"42501"}, During: statement, Kind: rotator.KindPrivilege, Public: true, Text: "{remedy}"},
