@@ -415,8 +415,9 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	case met.demandsTLS(login):
 		return rotator.RejectionCause{Invalid: true, Text: blocks, Remedy: remedy.Text}
 	case blocks != "":
-		if met.locked && !met.accepts(login.Password) {
+		if met.user != "" && !met.accepts(login.Password) {
 			blocks += "; its password is another, too"
+			remedy = ifIts(remedy)
 		}
 		return rotator.RejectionCause{Blocked: true, Text: blocks, Remedy: remedy.Text, Fixes: remedy.Fixes}
 	case len(m.of(met)) == 0:
@@ -477,6 +478,15 @@ func obstacle(login strategies.Login, host string, own, anonymous []accountRow) 
 		remedy = rotator.Sentencef("%s%s", fix("ALTER USER %s REQUIRE SSL", met), without)
 	}
 	return met, blocks, remedy
+}
+
+// ifIts is a remedy that opens an account which may be another owner's.
+func ifIts(remedy rotator.Sentence) rotator.Sentence {
+	remedy.Fixes = slices.Clone(remedy.Fixes)
+	for i := range remedy.Fixes {
+		remedy.Fixes[i].For = "if that account is this secret's"
+	}
+	return remedy
 }
 
 // demandsTLS says whether an account that is not locked keeps a login out for that alone.

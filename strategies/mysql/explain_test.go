@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
@@ -340,4 +341,31 @@ func TestOneOfVeryManyIsNotSaidToBeTheUser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnotherOwnersAccountIsOpenedOnACondition: who locked an account, or has it demand a certificate, may be its owner.
+func TestAnotherOwnersAccountIsOpenedOnACondition(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for _, how := range []string{" ACCOUNT LOCK", " REQUIRE X509"} {
+			app := s.user(t)
+			s.run(t, "ALTER USER "+at(app.User).String()+how)
+			for pw, want := range map[string]string{app.Password.Reveal(): "", "another": "if that account is this secret's"} {
+				causes, err := engine().Explain(t.Context(), s.superuser(), withPassword(app, secret.NewPassword(pw)))
+				ok(t, err)
+				if all := causes[0].Fixes; len(all) != 1 || all[0].For != want ||
+					strings.Contains(causes[0].Text, "its password is another, too") != (want != "") {
+					t.Errorf("%s: %+v", how, causes[0])
+				}
+			}
+			app = s.user(t)
+			pair := pairOf(app.User)
+			p := s.ensure(t, pair).Password.Reveal()
+			s.run(t, "CREATE USER "+account{user: pair.Clone, host: "127.0.0.1"}.String()+" IDENTIFIED BY '"+p+"'"+how)
+			pair.Consent = true
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			if all := rotator.FixesOf(err); len(all) != 1 || all[0].For != "if that account is this secret's" {
+				t.Errorf("%s: %v: %+v", how, err, all)
+			}
+		}
+	})
 }

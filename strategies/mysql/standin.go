@@ -83,16 +83,16 @@ func (c *cloneSync) checkStandIn(ctx context.Context, now, then accountRow, alig
 	case then.locked:
 		return c.errorf(rotator.KindPrivilege, "clients of account %s would meet account %s, which is locked: %s, or "+
 			"DROP USER %s, or RENAME USER it if it is another owner's", now, then,
-			c.fix("ALTER USER %s ACCOUNT UNLOCK", then), then)
+			ifIts(rotator.RunEach(c.fix("ALTER USER %s ACCOUNT UNLOCK", then))), then)
 	case !then.changeable():
 		return c.errorf(rotator.KindMisconfigured, "clients of account %s would meet account %s, which %s, or "+
 			"DROP USER %s, or RENAME USER it if it is another owner's",
-			now, then, c.ofNoPassword(ctx, then), then)
+			now, then, ifIts(c.ofNoPassword(ctx, then)), then)
 	case aligned && !c.inUse():
 		return nil // it is given what the other demands
 	case then.require != now.require && then.require != "REQUIRE NONE" &&
 		(then.require != "REQUIRE SSL" || c.pair.NoTLS):
-		demand := any(c.fix("ALTER USER %s %s", then, now.require))
+		demand := any(ifIts(rotator.RunEach(c.fix("ALTER USER %s %s", then, now.require))))
 		if strings.ContainsFunc(now.require, otherwiseTyped) { // chosen by who may create users
 			demand = fmt.Sprintf("ALTER USER %s to demand what SHOW CREATE USER %s shows", then, now)
 		}
