@@ -139,9 +139,10 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true, Guesses: true,
 			Text: "the user has no privilege on the database {database}, or there is none (the server does not say " +
 				"which): {fix} shows what it has. Where a role gives it the database: SET DEFAULT ROLE that role, " +
-				"TO {user} (MariaDB: FOR {user}). Where it was dropped and created again, or lost privileges: GRANT " +
-				"it all that it had, as the other user of a pair has it, for one alone lets it log in and no more. " +
-				"Where there is no such database: correct dbname in the secret",
+				"and those that mysql.default_roles has of it, TO {user} (MariaDB, which has one: FOR {user}). Where " +
+				"it was dropped and created again, or lost privileges: GRANT it all that it had, as the other user " +
+				"of a pair has it, for one alone lets it log in and no more. Where there is no such database: " +
+				"correct dbname in the secret",
 			Fix: "SHOW GRANTS FOR {user}@`%`", Note: itsHost},
 		{Codes: []string{"3032"}, Kind: rotator.KindUnreachable,
 			Text: "the server is in offline mode, in which it lets administrators alone in: {fix}. " +
@@ -160,6 +161,9 @@ func Causes() []dial.Cause {
 			OfAccount: true,
 			Text: "no free connection: {user} has a limit of its own. Try again; if it lasts, {fix}, or with a " +
 				"higher one. " + noSlot,
+			Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see which account has the limit",
+				Run:  "SELECT Host, max_user_connections FROM mysql.user WHERE User = " + typedUser,
+				Note: "an account with 0 has none, and what comes next would give it one: run that for one that has"}},
 			Fix: "ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS " + twice, Note: itsHost},
 		// These pass too, but within an hour.
 		{Codes: []string{"1226"}, Kind: rotator.KindTooManyConnections, Public: true, OfAccount: true,

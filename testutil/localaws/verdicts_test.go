@@ -929,7 +929,13 @@ var scenes = map[string]func(*scene){
 			s.t.Fatal(err)
 		}
 		s.names = "ALTER USER `" + s.user + "`@`%` WITH MAX_USER_CONNECTIONS 2"
-		s.says, s.fix = s.names, func() { s.exec(s.names) }
+		s.says, s.fix = s.names, func() {
+			looks := s.lines("SELECT Host, max_user_connections ")
+			if strings.Index(s.text, looks[0]) > strings.Index(s.text, "         "+s.names) {
+				s.t.Errorf("which account has the limit is not shown first: %s", s.text)
+			}
+			s.exec(looks[0], s.names)
+		}
 	},
 	"too few connections an hour": func(s *scene) {
 		s.only("mysql")
@@ -1633,7 +1639,7 @@ var scenes = map[string]func(*scene){
 		s.brokenPair("DROP USER %u@'%'")
 		s.names, s.fix = "if it was dropped, to create it again", func() {
 			password := s.holder(s.arn, "AWSPREVIOUS").Password
-			for _, line := range s.lines("(?:CREATE|GRANT) ") {
+			for _, line := range s.lines("(?:CREATE|GRANT|SET STATEMENT) ") {
 				s.exec(strings.Replace(line, "'PASSWORD'", "'"+password+"'", 1))
 			}
 			s.exec("SHOW GRANTS FOR " + s.user + "@'%'")
