@@ -1008,6 +1008,12 @@ func TestAReplicaAmongNodes(t *testing.T) {
 		second := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release})}
 		app, err := primary.user(t.Context(), name("app"), append([]string{"+info"}, ordinary...))
 		ok(t, err)
+		all := []string{"+@all", "allchannels"}
+		if release == "redis-6" { // which knows no channels
+			all = all[:1]
+		}
+		watcher, err := primary.user(t.Context(), name("watcher"), all)
+		ok(t, err)
 		at := func(s server, others ...server) strategies.Login {
 			login := app
 			login.Host, login.Port = s.Host, s.Port
@@ -1017,7 +1023,7 @@ func TestAReplicaAmongNodes(t *testing.T) {
 			return login
 		}
 		for _, s := range []server{first, second} {
-			primary.copyTo(t, s, app)
+			primary.copyTo(t, s, app, watcher)
 			ok(t, s.Follow(t.Context(), primary.ValkeyServer))
 		}
 		for what, c := range map[string]struct {
@@ -1039,6 +1045,41 @@ func TestAReplicaAmongNodes(t *testing.T) {
 				t.Errorf("%s: %s: the primary is up: %v", release, what, err)
 			}
 		}
+		// Clients that ask Sentinel find the primary. Whether there is one, the user may not see.
+		after := at(first, primary)
+		_, err = valkey.Engine{}.TestUse(t.Context(), after)
+		wants(t, err, rotator.KindReadOnly, "that is no cause: status sees it where user")
+		for _, s := range []server{primary, first} {
+			ok(t, s.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "+pubsub"}))
+		}
+		if _, err = (valkey.Engine{}).TestUse(t.Context(), after); err == nil || strings.Contains(err.Error(), "Sentinel") {
+			t.Errorf("%s: no Sentinel watches it: %v", release, err)
+		}
+		sentinel := server{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Mode: "sentinel"})}
+		user, p := sentinel.Superuser, sentinel.Password
+		if release == "redis-6" { // of which Sentinel has no users
+			user, p = "default", ""
+		}
+		ok(t, sentinel.As(t.Context(), user, p, []string{"SENTINEL", "MONITOR", "watched", primary.Host, strconv.Itoa(primary.Port), "1"},
+			[]string{"SENTINEL", "SET", "watched", "auth-user", watcher.User},
+			[]string{"SENTINEL", "SET", "watched", "auth-pass", watcher.Password.Reveal()}))
+		watched := func() bool {
+			seen, err := first.Ask(t.Context(), first.Superuser, first.Password, []string{"PUBSUB", "NUMSUB", "__sentinel__:hello"})
+			ok(t, err)
+			return fmt.Sprint(seen) == "[__sentinel__:hello 1]"
+		}
+		for deadline := time.Now().Add(time.Minute); !watched(); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: Sentinel does not watch the replica: %s", release, sentinel.Log())
+			}
+		}
+		remark, err := valkey.Engine{}.TestUse(t.Context(), after)
+		ok(t, err)
+		if want := first.Address() + " is a replica, and " + primary.Address() + " takes the writes: clients that ask Sentinel"; !strings.HasPrefix(remark.Text, want) {
+			t.Errorf("%s: %q", release, remark.Text)
+		}
+		_, err = valkey.Engine{}.TestUse(t.Context(), at(first, second))
+		wants(t, err, rotator.KindReadOnly)
 	}
 }
 

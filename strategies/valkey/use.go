@@ -25,21 +25,53 @@ import (
 // remark.
 //
 // A replica is read on purpose by a user that may not write. Of one that may, the host is to be the primary, as for the
-// other engines: that a further node takes the writes, not all clients know. A further node may be a replica.
+// other engines: that a further node takes the writes, not all clients know. Those that ask Sentinel do. A further node
+// may be a replica.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rotator.Sentence, err error) {
 	s, err := e.connect(ctx, login)
 	defer s.close()
 	if err != nil {
 		return remark, err
 	}
+	var replica error
+	primary := ""
 	for i, node := range s.all() {
 		said, err := node.testUse(ctx)
-		if err != nil && (i == 0 || !errors.Is(err, rotator.KindReadOnly)) {
+		switch {
+		case err == nil:
+			primary = cmp.Or(primary, dial.Address(node.login))
+		case !errors.Is(err, rotator.KindReadOnly):
 			return rotator.Sentence{}, err
+		case i == 0:
+			replica = err
 		}
 		remark.Text = cmp.Or(remark.Text, said)
 	}
-	return remark, nil
+	if replica == nil || primary == "" {
+		return remark, replica
+	}
+	switch watched, known := s.watched(ctx); {
+	case watched:
+		remark.Text = strings.TrimPrefix(fmt.Sprintf("%s; %s is a replica, and %s takes the writes: clients that ask "+
+			"Sentinel, which watches it, go there. Others need that as host", remark.Text, dial.Address(s.login),
+			primary), "; ")
+		return remark, nil
+	case !known:
+		replica = fmt.Errorf("%w. If clients ask Sentinel for the primary, they go to %s, and that is no cause: "+
+			"status sees it where user %q has +pubsub|numsub", replica, primary, login.User)
+	}
+	return rotator.Sentence{}, replica
+}
+
+// watched says whether a Sentinel watches the server: it listens there for others.
+func (s *session) watched(ctx context.Context) (watched, known bool) {
+	answers, err := s.ask(ctx, operation{action: "looking for Sentinel"}, []string{"PUBSUB", "NUMSUB",
+		"__sentinel__:hello"})
+	if err != nil {
+		return false, false
+	}
+	counts, known := answers[0].([]any)
+	return known && len(counts) == 2 && fmt.Sprint(counts[1]) != "0", known
 }
 
 func (s *session) testUse(ctx context.Context) (remark string, err error) {
