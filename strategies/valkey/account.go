@@ -69,12 +69,14 @@ func (a account) whole() []string {
 	return rules
 }
 
-// aclRemedy says what a user lacks that may not do what a rotation needs.
+// aclRemedy says what a user lacks that may not do what a rotation needs, with the line that gives it that.
 func (s *session) aclRemedy() rotator.Sentence {
-	return rotator.Sentencef("user %q has no rule for it. It needs: +acl +config|get +config|rewrite +info "+
-		"+multi +exec +discard. If it was deleted and made again, its rules are lost, and ACL SAVE may overwrite "+
-		"their only copy: first do what status says of AWSCURRENT in its secret. If not, ACL SETUSER with these, then "+
-		"%s", s.login.User, saveUsers(s.save).Text)
+	give := rotator.NewFix(rotator.ByAdministrator, "ACL SETUSER "+typed(s.login.User)+" +acl +config|get "+
+		"+config|rewrite +info +multi +exec +discard -- on every node")
+	give.For = "if the user was not deleted and made again, to give it what a rotation needs"
+	return rotator.Sentencef("user %q has no rule for it. If it was deleted and made again, its rules are lost, and "+
+		"ACL SAVE may overwrite their only copy: first do what status says of AWSCURRENT in its secret (quarterturn "+
+		"status SECRET --function FUNCTION). If not, %s, then %s", s.login.User, give, saveUsers(s.save))
 }
 
 // accounts reads users.
@@ -160,6 +162,9 @@ func overwrites(save []string) string {
 		"and bring back what the file alone has, by ACL SETUSER NAME and the words of its line" + load
 }
 
+// compareFirst is overwrites in short, for a sentence: the line that looks says it all.
+const compareFirst = "overwrites the file with what ACL LIST shows: before any change, compare the two"
+
 // orRewrite is said of ACL SAVE where a person finds out which it is.
 const orRewrite = "CONFIG REWRITE, where users are in the configuration file"
 
@@ -175,9 +180,9 @@ func saveUsers(save []string) rotator.Sentence {
 		Note: "on every node. To save users " + overwrites(save), Turn: rotator.TurnFirst}
 	if save != nil {
 		known := line(last, save...)
-		return rotator.Sentence{Text: known.Run + " (it " + overwrites(save) + ")", Fixes: []rotator.Fix{look, known}}
+		return rotator.Sentence{Text: known.Run + " (it " + compareFirst + ")", Fixes: []rotator.Fix{look, known}}
 	}
-	return rotator.Sentence{Text: "ACL SAVE (" + orRewrite + ". Either " + overwrites(nil) + ")",
+	return rotator.Sentence{Text: "ACL SAVE (" + orRewrite + ". Either " + compareFirst + ")",
 		Fixes: []rotator.Fix{look, line(last+", where an aclfile has them (CONFIG GET aclfile names it)",
 			"ACL", "SAVE"), line("if CONFIG GET aclfile names no file, in place of that", "CONFIG", "REWRITE")}}
 }

@@ -179,9 +179,8 @@ func (s *session) served(ctx context.Context, answers []any) (remark string, err
 		case errors.Is(err, rotator.KindUnreachable):
 			return "", err
 		case word == "NOPERM" && !denied(answer):
-			remark = fmt.Sprintf("its key patterns do not cover every key. If clients get NOPERM for theirs: ACL "+
-				"GETUSER %s shows the patterns, ACL SETUSER %s ~PATTERN adds one, then %s",
-				typed(s.login.User), typed(s.login.User), saveUsers(s.save))
+			remark = fmt.Sprintf("its key patterns do not cover every key (ACL GETUSER %s shows them)",
+				typed(s.login.User))
 		}
 	}
 	return remark, nil
