@@ -316,31 +316,34 @@ func (s *session) orTaken(ctx context.Context, user string, err error) error {
 }
 
 // TestUse implements strategies.UseTester: a standby lets clients in, who can read there and not write. A role without
-// any privilege in the database, and transactions that begin read-only, can be so on purpose. It is none where the
-// setting role of a clone names the role, and the clone is no member of it: who drops a role ends its memberships, and
-// leaves that setting.
+// any privilege in the database, transactions that begin read-only and other settings can be so on purpose. The first
+// is not where the setting role of a clone names the role, and the clone is no member of it: who drops a role ends its
+// memberships, and leaves that setting.
 func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rotator.Sentence, err error) {
 	s, err := e.connect(ctx, login)
 	if err != nil {
 		return remark, err
 	}
 	defer s.close()
-	look := s.lookUpUse(login.User)
-	answers, err := s.flight(ctx, ownOperators(look.operation, true), look)
+	look, more, first := s.lookUpUse(login.User), lookUpHindrances(), statement{sql: asClients}
+	first.operation = look.operation
+	answers, err := s.flight(ctx, first, ownOperators(look.operation, true), look, more)
+	var said []rotator.Sentence
 	if errors.Is(err, rotator.KindPrivilege) { // of the catalogue: clients need not read that
-		remark.Text = "what the user may do, and whether its transactions begin read-only, was not found out: " +
-			err.Error()
+		said = append(said, rotator.Sentencef("what the user may do, and whether its transactions begin read-only, "+
+			"was not found out: %v", err))
 		look.sql, look.args = "SELECT pg_is_in_recovery(), '', 'f', 'f', '', 'f', ''", nil
-		if answers, err = s.flight(ctx, ownOperators(look.operation, true), look); err != nil {
+		more.sql = "SELECT LIMIT 0"
+		if answers, err = s.flight(ctx, first, ownOperators(look.operation, true), look, more); err != nil {
 			err = s.errorf(rotator.KindInternal, "%v", err)
 		}
 	}
 	if err != nil {
-		return rotator.Sentence{}, err
+		return remark, err
 	}
-	row, err := s.only(look.operation, answers[1].rows)
+	row, err := s.only(look.operation, answers[2].rows)
 	if err != nil {
-		return rotator.Sentence{}, err
+		return remark, err
 	}
 	if row[0] == "t" {
 		promote := strategies.Fix(strategies.Login{}, "SELECT pg_promote()")
@@ -350,34 +353,37 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 			promote)
 	}
 	if by := row[1]; by != "" {
-		remark = readOnlyRemark(by)
+		said = append(said, readOnlyRemark(by))
+	}
+	for _, row := range answers[3].rows {
+		schemas, err := s.only(look.operation, answers[0].rows)
+		if err != nil {
+			return remark, err
+		}
+		said = append(said, hindrance(row, schemas[0]))
 	}
 	isBare, owner := row[2] == "t", row[6]
-	switch bare := s.bareRemark(login.User, row[4], row[3] == "t"); {
+	switch {
 	case owner != "" && isBare:
 		return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q may do nothing in database %q but connect "+
 			"(and what PUBLIC may): %s", login.User, row[4], s.lostOwner(login.User, owner))
-	case owner != "" && remark.Text == "":
-		remark = s.lostOwner(login.User, owner)
 	case owner != "":
-		remark = rotator.Sentencef("%s; %s", remark, s.lostOwner(login.User, owner))
+		said = append(said, s.lostOwner(login.User, owner))
 	case !isBare:
 	case row[5] == "t":
 		return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q was dropped and created again, for the "+
 			"setting role of role %q names it, and that is no member of it any more. It may do nothing in database %q "+
 			"but connect (and what PUBLIC may): GRANT it what it had, which its deployment or a backup says%s; then %s",
 			login.User, otherOf(login.User), row[4], s.adminToo(login.User), s.regrant(login.User))
-	case remark.Text == "":
-		remark = bare
 	default:
-		remark = rotator.Sentencef("%s; %s", remark, bare)
+		said = append(said, s.bareRemark(login.User, row[4], row[3] == "t"))
 	}
-	return remark, nil
+	return together(said), nil
 }
 
 // readOnlyRemark says what has clients begin read-only, and how that ends.
 func readOnlyRemark(by string) rotator.Sentence {
-	const notMeant, setting = "if that is not on purpose, ", "default_transaction_read_only"
+	const setting = "default_transaction_read_only"
 	// In a session that begins read-only itself, a setting of a role or database cannot be changed otherwise.
 	end := byAdministrator("BEGIN READ WRITE; %s RESET %s; COMMIT", by, setting)
 	end.For = notMeant + "to have its clients write again"
@@ -421,11 +427,7 @@ func (s *session) lookUpUse(user string) statement {
 		isMember = "pg_has_role(r.oid, o.oid, 'MEMBER')"
 	}
 	sql := `SELECT pg_is_in_recovery(), coalesce((
-  SELECT CASE source WHEN 'database' THEN 'ALTER DATABASE ' || quote_ident(d.datname)
-    WHEN 'user' THEN 'ALTER ROLE ' || quote_ident(r.rolname)
-    WHEN 'database user' THEN 'ALTER ROLE ' || quote_ident(r.rolname) || ' IN DATABASE ' || quote_ident(d.datname)
-    WHEN 'global' THEN 'ALTER ROLE ALL' ELSE '` + alterSystem + `' END
-  FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'), ''),
+  SELECT ` + setBy + ` FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'), ''),
   r.rolname = $1 AND ` + bare("r") + `, EXISTS (SELECT FROM pg_roles o WHERE o.rolname = $2 AND NOT ` + isMember + `), d.datname,
   EXISTS (SELECT FROM pg_roles o JOIN pg_db_role_setting x ON x.setrole = o.oid
     WHERE o.rolname = $2 AND 'role=' || $1 = ANY (x.setconfig) AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')),

@@ -1,0 +1,90 @@
+package postgres
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/quarterturn-dev/quarterturn/strategies"
+)
+
+// TestWhatIsSetForClients: what a role, its database or all roles have set, and clients fail by, is named where the
+// login alone says that all is well, with the line that ends it. What is so on purpose as a rule is not.
+func TestWhatIsSetForClients(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		login := s.login(app, pw)
+		login.Database = s.NewDatabase(t, app)
+		there := with(s.superuser(), func(l *strategies.Login) { l.Database = login.Database })
+		in := strings.NewReplacer("%u", app, "%d", login.Database)
+		for breaks, c := range map[string]struct {
+			says string // "": nothing
+			from int
+		}{
+			"ALTER ROLE %u SET search_path = gone":                                               {"none of the schemas", 0},
+			"ALTER DATABASE %d SET search_path = gone, \"$user\"":                                {"none of the schemas", 0},
+			"ALTER ROLE %u SET search_path = ''":                                                 {"", 0}, // names with their schemas
+			"ALTER ROLE %u SET search_path = gone, public":                                       {"", 0},
+			"ALTER ROLE %u IN DATABASE %d SET statement_timeout = '90ms'":                        {"statement_timeout", 0},
+			"ALTER ROLE %u SET statement_timeout = '1s'":                                         {"", 0},
+			"ALTER DATABASE %d SET idle_in_transaction_session_timeout = 60":                     {"idle_in_transaction_session_timeout", 0},
+			"ALTER ROLE %u SET idle_session_timeout = 99":                                        {"idle_session_timeout", 14},
+			"ALTER ROLE %u SET transaction_timeout = 99":                                         {"transaction_timeout", 17},
+			"ALTER ROLE %u SET lock_timeout = 50":                                                {"", 0}, // to try again later
+			"ALTER ROLE %u IN DATABASE postgres SET idle_in_transaction_session_timeout = '1ms'": {"", 0},
+		} {
+			if s.Major < c.from {
+				continue
+			}
+			breaks = in.Replace(breaks)
+			ok(t, s.as(t, there, breaks))
+			remark, err := engine().TestUse(t.Context(), login)
+			ok(t, err)
+			set, _, _ := strings.Cut(breaks, " = ")
+			by, name, _ := strings.Cut(set, " SET ")
+			if !strings.Contains(remark.Text, c.says) || (remark.Text == "") != (c.says == "") || c.says != "" &&
+				!strings.Contains(remark.Text, by) {
+				t.Errorf("%s: %q", breaks, remark.Text)
+			}
+			for _, f := range remark.Fixes {
+				if !strings.HasPrefix(f.For, "if that is not on purpose") {
+					t.Errorf("%s: %+v", breaks, f)
+				}
+				ok(t, s.as(t, there, f.Run))
+			}
+			if c.says == "" {
+				s.run(t, by+" RESET "+name)
+			}
+			if remark, err := engine().TestUse(t.Context(), login); err != nil || remark.Text != "" {
+				t.Errorf("%s: after what is printed: %v, %v", breaks, remark, err)
+			}
+		}
+	})
+}
+
+// TestASchemaThatMayNotBeUsed: a privilege on a table is of no use without USAGE of its schema, which is given to the
+// role that has the privilege: to a clone it would be one of its own.
+func TestASchemaThatMayNotBeUsed(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		r.turn(t, true)
+		there := with(s.superuser(), func(l *strategies.Login) { l.Database = r.original.Database })
+		o := quoteIdent(r.pair.Original)
+		ok(t, s.as(t, there, "CREATE SCHEMA shop", "CREATE SCHEMA other", "CREATE TABLE shop.things (id int)",
+			"CREATE TABLE other.things (id int)", "GRANT SELECT ON shop.things TO "+o))
+		for _, login := range []strategies.Login{r.original, r.clone} {
+			ok(t, s.as(t, there, "REVOKE USAGE ON SCHEMA shop FROM "+o))
+			r.mustAs(t, login, "CREATE TEMP TABLE mine (id int)")
+			remark, err := engine().TestUse(t.Context(), login)
+			ok(t, err)
+			if len(remark.Fixes) != 1 || !strings.Contains(remark.Text, `schema "shop"`) ||
+				!strings.HasPrefix(remark.Fixes[0].For, "if ") || remark.Fixes[0].Run != `GRANT USAGE ON SCHEMA "shop" TO `+o {
+				t.Fatalf("%+v", remark)
+			}
+			ok(t, s.as(t, there, remark.Fixes[0].Run))
+			r.mustAs(t, login, "SELECT * FROM shop.things")
+			if remark, err := engine().TestUse(t.Context(), login); err != nil || remark.Text != "" {
+				t.Errorf("after what is printed: %v, %v", remark, err)
+			}
+		}
+	})
+}
