@@ -310,3 +310,26 @@ func TestTheServerEndsAStatementBeforeWeDo(t *testing.T) {
 		}
 	})
 }
+
+// TestNoPasswordIsSetBeforeItsAccountIsShown: a server does not say which account it took a login for. A line that sets
+// the password of the one for every host would lock its clients out, where that is another owner's.
+func TestNoPasswordIsSetBeforeItsAccountIsShown(t *testing.T) {
+	for _, c := range Causes() {
+		if strings.Contains(c.Fix, "'PASSWORD'") && len(c.Before) == 0 {
+			t.Errorf("%v: %s", c.Codes, c.Fix)
+		}
+	}
+	onEach(t, func(t *testing.T, s server) {
+		app := s.user(t) // of another owner
+		mine := withPassword(app, password())
+		s.run(t, "CREATE USER "+account{user: app.User, host: "127.0.0.1"}.String()+" IDENTIFIED BY '"+mine.Password.Reveal()+
+			"' PASSWORD EXPIRE")
+		all := rotator.FixesOf(engine().Ping(t.Context(), mine))
+		if len(all) != 2 || !strings.Contains(all[1].Run, "'PASSWORD'") {
+			t.Fatal(all)
+		}
+		if shown := s.ask(t, "SELECT Host FROM ("+all[0].Run+") x ORDER BY 1"); shown != "%\n127.0.0.1" {
+			t.Errorf("%s shows %s", all[0].Run, shown)
+		}
+	})
+}

@@ -48,6 +48,14 @@ func lockedOnes(query string) []rotator.Fix {
 		For: "if it is locked still, as where the user has several accounts, to see which are, and unlock that one"}}
 }
 
+// itsHosts shows for which host a line is to be that sets the password of the account for every host.
+func itsHosts() []rotator.Fix {
+	return []rotator.Fix{{By: rotator.ByAdministrator, For: "to see for which hosts the user has accounts",
+		Run: "SELECT Host, plugin, password_expired FROM mysql.user WHERE User = " + typedUser,
+		Note: "what comes next is for host %: put the one there that is for the address of this function. An account " +
+			"for another may be another owner's, whom this password would lock out"}}
+}
+
 // Causes is what each error of a server means, by its number. The first row that fits
 // counts. docs/runbook.md shows it.
 // https://dev.mysql.com/doc/mysql-errors/9.0/en/server-error-reference.html
@@ -67,7 +75,7 @@ func Causes() []dial.Cause {
 			Public: true,
 			Text: "the account logs in by auth_socket, on the server's own machine, or by another plugin without " +
 				"passwords, so that no password will do: " + toMySQL + ", or stop rotating this secret",
-			Fix: giveMySQL},
+			Before: itsHosts(), Fix: giveMySQL},
 		{Codes: []string{"1698"}, During: withoutTLS, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
 			demandsTLS + rejection + socket + lockedToo},
 		{Codes: []string{"1698"}, During: login, Kind: rotator.KindLoginRejected, Public: true, Text: unsaid +
@@ -94,25 +102,25 @@ func Causes() []dial.Cause {
 				"well, it is an account that comes before theirs for this address (SELECT host FROM mysql.user WHERE " +
 				"user = ''), and the administrator logs in at the server's own socket"},
 		{Codes: []string{"1862"}, From: mariaDB, Kind: rotator.KindPrivilege, Text: expiredForAll + setMariaDB,
-			Fix: resetMariaDB},
+			Before: itsHosts(), Fix: resetMariaDB},
 		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege, Text: expiredForAll + setMySQL,
-			Fix: resetMySQL, Note: history},
+			Before: itsHosts(), Fix: resetMySQL, Note: history},
 		{Codes: []string{"1820"}, From: mariaDB, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMariaDB,
-			Fix: resetMariaDB},
+			Before: itsHosts(), Fix: resetMariaDB},
 		{Codes: []string{"1820"}, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMySQL,
-			Fix: resetMySQL, Note: history},
+			Before: itsHosts(), Fix: resetMySQL, Note: history},
 		{Codes: []string{"1524"}, During: login, From: mariaDB, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the account's authentication plugin is not loaded on this server, so that no password will do: " +
 				"INSTALL SONAME it (mysql.global_priv names it), or " + toMariaDB,
-			Fix: giveMariaDB},
+			Before: itsHosts(), Fix: giveMariaDB},
 		{Codes: []string{"1524"}, During: login, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the account's authentication plugin is not loaded on this server (mysql_native_password is off by " +
 				"default in MySQL 8.4 and gone in 9), so that no password will do: " + toMySQL,
-			Fix: giveMySQL},
+			Before: itsHosts(), Fix: giveMySQL},
 		{Codes: []string{"1251", "1275"}, From: mariaDB, Kind: rotator.KindMisconfigured, Text: noCommon + toMariaDB,
-			Fix: giveMariaDB},
+			Before: itsHosts(), Fix: giveMariaDB},
 		{Codes: []string{"1251", "1275"}, Kind: rotator.KindMisconfigured, Text: noCommon + toMySQL,
-			Fix: giveMySQL},
+			Before: itsHosts(), Fix: giveMySQL},
 
 		// The way in.
 		{Codes: []string{"1130"}, Kind: rotator.KindMisconfigured, Early: true,

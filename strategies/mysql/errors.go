@@ -177,6 +177,7 @@ func classifyLogin(err error, login strategies.Login, product string) (rotator.S
 		statement = giveMariaDB
 	}
 	give := rotator.Sentencef("%s, %s", strategies.Fix(login, namedIn(statement, login.User)), typedFor(login.User))
+	give.Fixes = append(typedFixes(itsHosts(), login.User), give.Fixes...)
 	switch {
 	case errors.Is(err, mysql.ErrCleartextPassword):
 		return rotator.Sentencef("the server asks for the password in clear (mysql_clear_password, as for PAM, "+
@@ -218,13 +219,17 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 			Text: "{address} refused the connection before a password was sent, so that this says nothing of the " +
 				"password: a proxy in between, or something that is not MySQL. Check host and port in the secret"}
 	}
-	for _, lines := range [][]rotator.Fix{c.Before, c.Lines} {
-		for i, line := range lines {
-			lines[i].Run = strings.ReplaceAll(line.Run, typedUser, typedText(login.User))
-		}
-	}
+	c.Before, c.Lines = typedFixes(c.Before, login.User), typedFixes(c.Lines, login.User)
 	c.Fix = strings.ReplaceAll(c.Fix, twice, twiceTheLimit(e.Message))
 	return c
+}
+
+// typedFixes are lines with the name of a user in them.
+func typedFixes(lines []rotator.Fix, user string) []rotator.Fix {
+	for i, line := range lines {
+		lines[i].Run = strings.ReplaceAll(line.Run, typedUser, typedText(user))
+	}
+	return lines
 }
 
 // limitOf finds the limit in the server's words, which end in it in each of its languages.

@@ -484,7 +484,7 @@ func obstacle(login strategies.Login, host string, own, anonymous []accountRow) 
 func ifIts(remedy rotator.Sentence) rotator.Sentence {
 	remedy.Fixes = slices.Clone(remedy.Fixes)
 	for i := range remedy.Fixes {
-		remedy.Fixes[i].For = "if that account is this secret's"
+		remedy.Fixes[i].For = "to fix it, if that account is this secret's"
 	}
 	return remedy
 }

@@ -349,7 +349,7 @@ func TestAnotherOwnersAccountIsOpenedOnACondition(t *testing.T) {
 		for _, how := range []string{" ACCOUNT LOCK", " REQUIRE X509"} {
 			app := s.user(t)
 			s.run(t, "ALTER USER "+at(app.User).String()+how)
-			for pw, want := range map[string]string{app.Password.Reveal(): "", "another": "if that account is this secret's"} {
+			for pw, want := range map[string]string{app.Password.Reveal(): "", "another": "to fix it, if that account is this secret's"} {
 				causes, err := engine().Explain(t.Context(), s.superuser(), withPassword(app, secret.NewPassword(pw)))
 				ok(t, err)
 				if all := causes[0].Fixes; len(all) != 1 || all[0].For != want ||
@@ -363,7 +363,7 @@ func TestAnotherOwnersAccountIsOpenedOnACondition(t *testing.T) {
 			s.run(t, "CREATE USER "+account{user: pair.Clone, host: "127.0.0.1"}.String()+" IDENTIFIED BY '"+p+"'"+how)
 			pair.Consent = true
 			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
-			if all := rotator.FixesOf(err); len(all) != 1 || all[0].For != "if that account is this secret's" {
+			if all := rotator.FixesOf(err); len(all) != 1 || all[0].For != "to fix it, if that account is this secret's" {
 				t.Errorf("%s: %v: %+v", how, err, all)
 			}
 		}
