@@ -109,6 +109,20 @@ func TestValkeyRotatesByTheRealBinary(t *testing.T) {
 					}
 					made = append(made, after.Password)
 				}
+				// A status of what works costs what docs/runbook.md says: three reads and S8, and two logins. Of a pair, it reads
+				// the superuser secret, too, and AWSPREVIOUS once more, and the superuser logs in.
+				wantCalls, wantLogins, loggedIn := 4, 2, logins()
+				if strings.HasPrefix(what, "alternating") {
+					wantCalls, wantLogins = 6, 3
+				}
+				env.AWS.ResetCalls()
+				answer, err := env.Functions[handler].Invoke(t.Context(), []byte(`{"Step":"status","SecretId":"`+app+`"}`))
+				if err != nil || !strings.Contains(string(answer.Payload), `"Action":"none"`) {
+					t.Errorf("status: %s, %v", answer.Payload, err)
+				}
+				if calls, n := len(env.AWS.Calls()), logins()-loggedIn; calls != wantCalls || n != wantLogins {
+					t.Errorf("status: %d API calls and %d logins, want %d and %d", calls, n, wantCalls, wantLogins)
+				}
 				sent, err := s.Commands(t.Context())
 				if err != nil {
 					t.Fatal(err)
