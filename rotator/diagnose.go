@@ -59,7 +59,11 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 func (c *diagnoser) decide(ctx context.Context) rule {
 	c.testHost(ctx, decide(c.situation(ctx)).action)
 	c.tryAction(ctx, decide(c.situation(ctx)).action)
-	return decide(c.situation(ctx))
+	r := decide(c.situation(ctx))
+	if c.notHere && r.action == ActionNone {
+		r.lines = nil // to set up what would fail
+	}
+	return r
 }
 
 // apply moves the label, and says how the secret stands then. No login is tested again:
@@ -105,6 +109,8 @@ type diagnoser struct {
 	// readOnly is how a server says that it takes no changes which lets another version in than AWSCURRENT, or a
 	// superuser who sees that AWSCURRENT has another password; nil: it takes them, or that was not found out.
 	readOnly error
+	// notHere: rotation is not set up, and this function could not rotate the secret, as a superuser's own.
+	notHere bool
 	// cannotMove: the function is denied what recover needs, which toMove mends.
 	cannotMove bool
 	toMove     []Fix
@@ -535,6 +541,9 @@ func elsewhere(a, b secret.Document) bool {
 func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 	current, pending, _ := c.labeledVersions()
 	onLambda := c.FunctionARN != nil && c.FunctionARN(ctx) != ""
+	if a == ActionNone && c.event.Action == "" && c.meta.RotationEnabled == nil {
+		c.trySetUp(ctx)
+	}
 	switch {
 	// The permission that a rotation uses last. A first look is enough: after a move the function has it.
 	case a == ActionNone && c.event.Action == "" && onLambda:
@@ -590,6 +599,25 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 					"yourself, and where you are denied it too, first do what mends that: "+f.brief())
 				c.toMove = f.Fixes
 			}
+		}
+	}
+}
+
+// trySetUp looks whether the function finds the superuser by whom it would rotate a secret that is not set up. What it
+// is denied, a policy may allow once that is done.
+func (c *diagnoser) trySetUp(ctx context.Context) {
+	current := c.meta.VersionWithLabel(LabelCurrent)
+	p, ok := c.Strategy.(Preflighter)
+	if !ok {
+		return
+	}
+	r := c.rotationWithoutLog(c.probes[current].value, secret.Document{})
+	r.ReadOnlyProbes = true
+	for _, f := range p.Preflight(ctx, r) {
+		if f.ID == "S10" && f.Status == StatusFailed || f.ID == "P10" && f.Kind == KindNotEntitled {
+			c.notHere = true
+			c.note(current, "this function cannot rotate it as it is: "+f.brief())
+			return
 		}
 	}
 }

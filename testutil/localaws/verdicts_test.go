@@ -1290,6 +1290,11 @@ var scenes = map[string]func(*scene){
 	"a node has an older password":                             func(s *scene) { s.olderAtANode(false, false) },
 	"a node has an older password, and a superuser is at hand": func(s *scene) { s.olderAtANode(true, false) },
 	"the host has an older password than a node":               func(s *scene) { s.olderAtANode(true, true) },
+	"the secret is a superuser's own": func(s *scene) {
+		s.alternating()
+		s.arn = s.superuser()
+		s.says, s.never = "this function cannot rotate it as it is: [S10 failed]", "aws secretsmanager"
+	},
 	"the original was turned off at a node": func(s *scene) {
 		s.only("valkey")
 		there := s.node()
