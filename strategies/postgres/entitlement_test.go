@@ -477,6 +477,10 @@ func TestSuperuserThatActsAsAnother(t *testing.T) {
 			s.run(t, fmt.Sprintf("%s SET role = '%s'", alter, acts))
 			_, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
 			wants(t, err, rotator.KindPrivilege, "by the setting role", alter+" RESET role")
+			first := rotator.FixesOf(err)[0] // gives no one more
+			if !strings.HasPrefix(first.For, "if ") || first.Run != alter+" RESET role" {
+				t.Errorf("to be run: %+v", first)
+			}
 			s.run(t, alter+" RESET role")
 			_, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password())
 			ok(t, err)

@@ -591,9 +591,14 @@ func (s *session) createRoleRemedy(me role, other string, admin bool) rotator.Se
 		if s.roleHere {
 			in = " IN DATABASE " + quoteIdent(s.database)
 		}
-		return rotator.Sentencef("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the "+
-			"setting role, so that what %[3]q itself may do does not count. To have it count: ALTER ROLE %[4]s%[5]s "+
-			"RESET role)", me.name, missing, login, quoteIdent(login), in)
+		reset := s.fix("ALTER ROLE %s%s RESET role", quoteIdent(login), in)
+		reset.For = fmt.Sprintf("if what user %q may do itself is to count, in place of what gives role %q more", login,
+			me.name)
+		says := rotator.Sentencef("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the "+
+			"setting role, so that what %[3]q itself may do does not count. To have it count: %[4]s)", me.name, missing,
+			login, reset)
+		says.Fixes = append([]rotator.Fix{reset}, missing.Fixes...)
+		return says
 	}
 	return rotator.Sentencef("role %q is not allowed to: %s", me.name, missing)
 }

@@ -14,22 +14,28 @@ const setBy = `CASE source WHEN 'database' THEN 'ALTER DATABASE ' || quote_ident
 
 // lookUpHindrances asks what else clients may fail by, a row for each: a limit of time under a tenth of a second, which
 // is taken for seconds where it is set without a unit (a lock may be waited for no longer on purpose); a search_path
-// that is set for the role, its database or all roles; and schemas of which it may not use what it has privileges on,
+// that is set for the role, its database or all roles; a setting role by which the user may do nothing of what it may
+// itself; and schemas of which it may not use what it has privileges on,
 // with the role that has these: itself, or one that it is a member of.
 func lookUpHindrances() statement {
-	const sql = `WITH RECURSIVE m(id) AS (
+	const by = `CASE WHEN x.setrole = 0 AND x.setdatabase <> 0 THEN 'ALTER DATABASE ' || quote_ident(d.datname)
+    ELSE 'ALTER ROLE ' || CASE WHEN x.setrole = 0 THEN 'ALL' ELSE quote_ident(r.rolname) END ||
+    CASE WHEN x.setdatabase = 0 THEN '' ELSE ' IN DATABASE ' || quote_ident(d.datname) END END`
+	const set = `pg_db_role_setting x, unnest(x.setconfig) v, pg_roles r, pg_database d, pg_roles u
+  WHERE r.rolname = session_user AND d.datname = current_database() AND u.rolname = current_user
+  AND x.setrole IN (0, r.oid) AND x.setdatabase IN (0, d.oid)`
+	const first = ` ORDER BY x.setrole = 0, x.setdatabase = 0 LIMIT 1`
+	sql := `WITH RECURSIVE m(id) AS (
   SELECT oid FROM pg_roles WHERE rolname = session_user
   UNION SELECT a.roleid FROM pg_auth_members a JOIN m ON a.member = m.id)
 SELECT 'time', s.name, ` + setBy + `, s.setting FROM pg_settings s, pg_roles r, pg_database d
 WHERE r.rolname = session_user AND d.datname = current_database() AND CASE WHEN s.name IN ('statement_timeout',
   'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')
   THEN s.setting::int BETWEEN 1 AND 99 ELSE false END
-UNION ALL (SELECT 'path', 'search_path', CASE WHEN x.setrole = 0 AND x.setdatabase <> 0 THEN 'ALTER DATABASE ' || quote_ident(d.datname)
-    ELSE 'ALTER ROLE ' || CASE WHEN x.setrole = 0 THEN 'ALL' ELSE quote_ident(r.rolname) END ||
-    CASE WHEN x.setdatabase = 0 THEN '' ELSE ' IN DATABASE ' || quote_ident(d.datname) END END, substr(v, 13)
-  FROM pg_db_role_setting x, unnest(x.setconfig) v, pg_roles r, pg_database d
-  WHERE r.rolname = session_user AND d.datname = current_database() AND left(v, 12) = 'search_path='
-  AND x.setrole IN (0, r.oid) AND x.setdatabase IN (0, d.oid) ORDER BY x.setrole = 0, x.setdatabase = 0 LIMIT 1)
+UNION ALL (SELECT 'path', 'search_path', ` + by + `, substr(v, 13) FROM ` + set + ` AND left(v, 12) = 'search_path='` +
+		first + `)
+UNION ALL (SELECT 'role', 'role', ` + by + `, u.rolname FROM ` + set + ` AND v = 'role=' || u.rolname AND u.oid <> r.oid
+  AND ` + bare("u") + ` AND NOT (` + bare("r") + `)` + first + `)
 UNION ALL (SELECT DISTINCT 'schema', n.nspname, g.rolname, ''
   FROM m JOIN pg_roles g ON g.oid = m.id JOIN pg_shdepend p ON p.refobjid = g.oid AND p.refclassid = 'pg_authid'::regclass
   AND p.classid = 'pg_class'::regclass AND p.deptype IN ('o', 'a')
@@ -58,6 +64,10 @@ func hindrance(row []string, schemas string) (says rotator.Sentence) {
 		}
 		return rotator.Sentencef("%s is %s ms for its clients, by %s SET %[1]s, and ends what they do after that "+
 			"time. If that is not on purpose, have an administrator run: %[4]s", name, value, by, end)
+	case "role":
+		return rotator.Sentencef("its sessions act as role %q, by %s SET role, which may do nothing in this database "+
+			"but connect (and what PUBLIC may), so that what it may do itself is of no use to clients. If that is not "+
+			"on purpose, have an administrator run: %s", value, by, end)
 	case "path":
 		if schemas != "{}" || value == "" || value == `""` {
 			return says

@@ -61,6 +61,41 @@ func TestWhatIsSetForClients(t *testing.T) {
 	})
 }
 
+// TestAnOwnerThatMayDoNothing: where a setting role has sessions act as a role that may do nothing, what the user itself
+// may do is of no use to clients.
+func TestAnOwnerThatMayDoNothing(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		owner, _ := s.NewRole(t, "NOLOGIN")
+		login := s.login(app, pw)
+		login.Database = s.NewDatabase(t, app)
+		there := with(s.superuser(), func(l *strategies.Login) { l.Database = login.Database })
+		s.run(t, "GRANT "+owner+" TO "+app)
+		ok(t, s.as(t, login, "CREATE TABLE things (id int)"))
+		for _, by := range []string{"ALTER DATABASE " + login.Database, "ALTER ROLE " + app, "ALTER ROLE " + app +
+			" IN DATABASE " + login.Database} {
+			ok(t, s.as(t, there, by+" SET role = "+owner))
+			if s.as(t, login, "SELECT * FROM things") == nil {
+				t.Error("clients can read")
+			}
+			remark, err := engine().TestUse(t.Context(), login)
+			ok(t, err)
+			if len(remark.Fixes) != 1 || remark.Fixes[0].Run != by+" RESET role" || !strings.Contains(remark.Text, "act as role") {
+				t.Fatalf("%+v", remark)
+			}
+			s.run(t, "GRANT CREATE ON DATABASE "+login.Database+" TO "+owner)
+			if remark, err := engine().TestUse(t.Context(), login); err != nil || remark.Text != "" {
+				t.Errorf("it may do something: %v, %v", remark, err)
+			}
+			s.run(t, "REVOKE CREATE ON DATABASE "+login.Database+" FROM "+owner, remark.Fixes[0].Run)
+			ok(t, s.as(t, login, "SELECT * FROM things"))
+			if remark, err := engine().TestUse(t.Context(), login); err != nil || remark.Text != "" {
+				t.Errorf("after what is printed: %v, %v", remark, err)
+			}
+		}
+	})
+}
+
 // TestASchemaThatMayNotBeUsed: a privilege on a table is of no use without USAGE of its schema, which is given to the
 // role that has the privilege: to a clone it would be one of its own.
 func TestASchemaThatMayNotBeUsed(t *testing.T) {
