@@ -352,8 +352,13 @@ func (Engine) ResetStatement(user string) string {
 // ResetStatement implements strategies.Resetter.
 func (MariaDB) ResetStatement(user string) string {
 	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK " +
-		"-- with the host that the account has (error 1396: there is none for this host)"
+		"-- with the host that the account has (error 1396: there is none for this host). " + typedTwice
 }
 
+// typedTwice is how a password is typed in place of PASSWORD.
+const typedTwice = `In place of PASSWORD, write each ' and each \ of it twice (a \ once where sql_mode has ` +
+	`NO_BACKSLASH_ESCAPES)`
+
 // usedBefore is how MySQL takes a password again that its history has.
-const usedBefore = "add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY, and put both back to DEFAULT afterwards"
+const usedBefore = "add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY, and put both back afterwards to what SHOW " +
+	"CREATE USER shows before"

@@ -262,9 +262,9 @@ func (m authMethods) resetStatement(r accountRow) string {
 
 // reset is the cause of a login that a password mends, which MySQL may refuse as one of its history.
 func (m authMethods) reset(r accountRow, text string) rotator.RejectionCause {
-	statement := m.resetStatement(r)
+	statement := m.resetStatement(r) + " -- " + typedTwice
 	if !m.mariadb {
-		statement += " -- error 3638: it was used before, so " + usedBefore
+		statement += ". Error 3638: it was used before, so " + usedBefore
 	}
 	return rotator.RejectionCause{Reset: statement, Text: text}
 }

@@ -369,3 +369,25 @@ func TestAnotherOwnersAccountIsOpenedOnACondition(t *testing.T) {
 		}
 	})
 }
+
+// TestAPasswordThatIsTypedByHand with a quote and a backslash in it: by what is printed beside the line, it is the one
+// that is set, in a session of an administrator's.
+func TestAPasswordThatIsTypedByHand(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		app := withPassword(s.user(t), secret.NewPassword(`Canary-7'b\nC`))
+		causes, err := engine().Explain(t.Context(), s.superuser(), app)
+		ok(t, err)
+		reset := engine().ResetStatement
+		if s.MariaDB {
+			reset = MariaDB(engine()).ResetStatement
+		}
+		for _, statement := range []string{causes[0].Reset, reset(app.User)} {
+			if !strings.Contains(statement, `write each ' and each \ of it twice`) {
+				t.Error(statement)
+			}
+			run, _, _ := strings.Cut(statement, " -- ")
+			s.run(t, strings.ReplaceAll(run, "'PASSWORD'", `'Canary-7''b\\nC'`))
+			ok(t, engine().Ping(t.Context(), app))
+		}
+	})
+}

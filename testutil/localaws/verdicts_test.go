@@ -1708,7 +1708,7 @@ var scenes = map[string]func(*scene){
 		s.say("ALTER USER %u@'%' PASSWORD HISTORY 9", s.user, "")
 		s.say(s.dialect().set, s.user, right)
 		s.say("ALTER USER %u@'%' PASSWORD EXPIRE", s.user, "")
-		s.names = "(error 3638: add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY, and put both back to DEFAULT afterwards)"
+		s.names = "(error 3638: add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY, and put both back afterwards to what SHOW CREATE USER shows before)"
 		s.fix = func() {
 			s.say(s.dialect().set+" PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY", s.user, right)
 			s.say("ALTER USER %u@'%' PASSWORD HISTORY DEFAULT PASSWORD REUSE INTERVAL DEFAULT", s.user, "")
