@@ -109,13 +109,13 @@ ORDER BY admins.id IS NULL, 1`
 		[]string{pair.InUse(), pair.Target}}
 }
 
-// administers is the condition that a role may grant another one, itself included: by ADMIN OPTION that it has,
-// inherits or comes to by SET ROLE, and not by a membership that gives nothing, as pg_has_role takes it; and not that
-// of a role which is a superuser by now, which superusers alone grant.
+// administers is the condition that a role may grant another one, itself included: it may act as one, itself or by SET
+// ROLE, that has or inherits ADMIN OPTION. A membership that gives nothing is none, as pg_has_role takes it; and of a
+// role which is a superuser by now, superusers alone grant.
 func (s *session) administers(who, what string) string {
-	return fmt.Sprintf(`EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles x ON x.oid = m.roleid
+	return fmt.Sprintf(`EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles x ON x.oid = m.roleid, pg_roles acting
   WHERE m.roleid = %[2]s AND m.admin_option AND NOT x.rolsuper
-  AND (pg_has_role(%[1]s, m.member, 'USAGE') OR pg_has_role(%[1]s, m.member, '%[3]s')))`, who, what, s.become())
+  AND pg_has_role(%[1]s, acting.oid, '%[3]s') AND pg_has_role(acting.oid, m.member, 'USAGE'))`, who, what, s.become())
 }
 
 // lookUpHolders asks for the roles that can act as the clone, by one of these privileges of a member, or give

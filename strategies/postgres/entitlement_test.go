@@ -43,8 +43,8 @@ const (
 // T makes team, and the superuser its admin, as a role that can then do nothing more and that no role is a member of.
 const (
 	forged = "T: CREATE ROLE helper CREATEROLE; T: GRANT helper TO T; ALTER ROLE T SET role = helper; T: CREATE ROLE " +
-		"maker CREATEROLE; T: GRANT maker TO T; ALTER ROLE T SET role = maker; T: CREATE ROLE team LOGIN; T: GRANT team " +
-		"TO M WITH ADMIN OPTION"
+		"maker CREATEROLE; T: GRANT maker TO T; ALTER ROLE T SET role = maker; T: CREATE ROLE team LOGIN; T: GRANT " +
+		"team TO M WITH ADMIN OPTION"
 	gone = "ALTER ROLE T SET role = helper; T: REVOKE maker FROM T; T: ALTER ROLE maker NOCREATEROLE; ALTER ROLE T " +
 		"RESET role; T: DROP ROLE helper"
 )
@@ -73,30 +73,30 @@ var whose = []entitled{
 		"table TO C", bare: "privileges on 1 objects in database"},
 	{name: "granted another privilege", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO O; " +
 		"GRANT SELECT, UPDATE ON table TO C", bare: "privileges on 1 objects in database"},
-	{name: "granted the same to pass on", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO O; " +
-		"GRANT SELECT ON table TO C WITH GRANT OPTION", bare: "privileges on 1 objects in database"},
+	{name: "granted the same to pass on", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO " +
+		"O; GRANT SELECT ON table TO C WITH GRANT OPTION", bare: "privileges on 1 objects in database"},
 	{name: "granted less than the original may pass on", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT " +
 		"SELECT, INSERT ON table TO O WITH GRANT OPTION; GRANT SELECT ON table TO C"},
 	{name: "granted what all may", setUp: "M: GRANT O TO C; CREATE TABLE table (); GRANT SELECT ON table TO PUBLIC; " +
 		"GRANT INSERT ON table TO O; GRANT INSERT, SELECT ON table TO C"},
-	{name: "granted another privilege on a column", setUp: "M: GRANT O TO C; CREATE TABLE table (a int); GRANT SELECT " +
-		"ON table TO O; GRANT UPDATE (a) ON table TO C", bare: "privileges on 1 objects in database"},
+	{name: "granted another privilege on a column", setUp: "M: GRANT O TO C; CREATE TABLE table (a int); GRANT " +
+		"SELECT ON table TO O; GRANT UPDATE (a) ON table TO C", bare: "privileges on 1 objects in database"},
 	{name: "granted another privilege on a column that the original has one on", setUp: "M: GRANT O TO C; CREATE " +
 		"TABLE table (a int); GRANT SELECT (a) ON table TO O; GRANT UPDATE (a) ON table TO C",
 		bare: "privileges on 1 objects in database"},
-	{name: "granted a whole table of which the original has a column", setUp: "M: GRANT O TO C; CREATE TABLE table (a " +
-		"int); GRANT SELECT (a) ON table TO O; GRANT SELECT ON table TO C", bare: "privileges on 1 objects in database"},
+	{name: "granted a whole table of which the original has a column", setUp: "M: GRANT O TO C; CREATE TABLE table " +
+		"(a int); GRANT SELECT (a) ON table TO O; GRANT SELECT ON table TO C", bare: "privileges on 1 objects in database"},
 	{name: "granted another privilege on a schema", setUp: "M: GRANT O TO C; CREATE SCHEMA table ; GRANT USAGE ON " +
 		"SCHEMA table TO O; GRANT USAGE, CREATE ON SCHEMA table TO C", bare: "privileges on 1 objects in database"},
-	{name: "granted the same on a schema", setUp: "M: GRANT O TO C; CREATE SCHEMA table ; GRANT USAGE ON SCHEMA table " +
-		"TO O; GRANT USAGE ON SCHEMA table TO C"},
-	{name: "granted another privilege by default", setUp: "M: GRANT O TO C; ALTER DEFAULT PRIVILEGES FOR ROLE G GRANT " +
-		"SELECT ON TABLES TO O; ALTER DEFAULT PRIVILEGES FOR ROLE G GRANT UPDATE ON TABLES TO C",
+	{name: "granted the same on a schema", setUp: "M: GRANT O TO C; CREATE SCHEMA table ; GRANT USAGE ON SCHEMA " +
+		"table TO O; GRANT USAGE ON SCHEMA table TO C"},
+	{name: "granted another privilege by default", setUp: "M: GRANT O TO C; ALTER DEFAULT PRIVILEGES FOR ROLE G " +
+		"GRANT SELECT ON TABLES TO O; ALTER DEFAULT PRIVILEGES FOR ROLE G GRANT UPDATE ON TABLES TO C",
 		bare: "privileges on 1 objects in database"},
-	{name: "granted another privilege on a database", setUp: "M: GRANT O TO C; GRANT CONNECT ON DATABASE template1 TO " +
-		"O; GRANT CREATE ON DATABASE template1 TO C", bare: "privileges on 1 objects of the whole server"},
-	{name: "granted the same on a database", setUp: "M: GRANT O TO C; GRANT CONNECT ON DATABASE template1 TO O; GRANT " +
-		"CONNECT ON DATABASE template1 TO C"},
+	{name: "granted another privilege on a database", setUp: "M: GRANT O TO C; GRANT CONNECT ON DATABASE template1 " +
+		"TO O; GRANT CREATE ON DATABASE template1 TO C", bare: "privileges on 1 objects of the whole server"},
+	{name: "granted the same on a database", setUp: "M: GRANT O TO C; GRANT CONNECT ON DATABASE template1 TO O; " +
+		"GRANT CONNECT ON DATABASE template1 TO C"},
 	{name: "granted another privilege on a large object", setUp: "M: GRANT O TO C; SELECT lo_create( LO ); GRANT " +
 		"SELECT ON LARGE OBJECT LO TO O; GRANT SELECT, UPDATE ON LARGE OBJECT LO TO C",
 		bare: "privileges on 1 objects in database"},
@@ -196,8 +196,8 @@ var whose = []entitled{
 		consented: never, possessing: never},
 	{name: "in a group of which both may nothing", since: 16, setUp: "M: GRANT O TO C; GRANT G TO O WITH INHERIT " +
 		"FALSE, SET FALSE; GRANT G TO C WITH INHERIT FALSE, SET FALSE"},
-	{name: "acting as a group of which the original inherits alone", since: 16, setUp: "M: GRANT O TO C; GRANT G TO O " +
-		"WITH INHERIT TRUE, SET FALSE; GRANT G TO C", bare: "membership in"},
+	{name: "acting as a group of which the original inherits alone", since: 16, setUp: "M: GRANT O TO C; GRANT G TO " +
+		"O WITH INHERIT TRUE, SET FALSE; GRANT G TO C", bare: "membership in"},
 	{name: "original in a group that may create roles, which it inherits alone, the password only", since: 16,
 		setUp: "M: GRANT O TO C; ALTER ROLE G CREATEROLE; GRANT G TO O WITH INHERIT TRUE, SET FALSE", back: true,
 		only: true},
@@ -211,12 +211,12 @@ var whose = []entitled{
 	{name: "another role is an admin of both", since: 16, setUp: "GRANT O TO G WITH ADMIN TRUE, INHERIT FALSE, SET " +
 		"FALSE; GRANT C TO G WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", bare: "is no member of"},
 	{name: "another role is an admin of the clone, and may do nothing as an admin of the original", since: 16,
-		setUp: "M: GRANT O TO C WITH INHERIT TRUE, SET FALSE; GRANT O TO G WITH ADMIN OPTION; GRANT G TO T WITH INHERIT " +
-			"FALSE, SET FALSE; GRANT C TO T WITH ADMIN OPTION", bare: "and so would have",
+		setUp: "M: GRANT O TO C WITH INHERIT TRUE, SET FALSE; GRANT O TO G WITH ADMIN OPTION; GRANT G TO T WITH " +
+			"INHERIT FALSE, SET FALSE; GRANT C TO T WITH ADMIN OPTION", bare: "and so would have",
 		possessing: "and so would have"},
 	{name: "another role is an admin of the clone, and inherits an admin of the original", since: 16,
-		setUp: "M: GRANT O TO C WITH INHERIT TRUE, SET FALSE; GRANT O TO G WITH ADMIN OPTION; GRANT G TO T WITH INHERIT " +
-			"TRUE, SET FALSE; GRANT C TO T WITH ADMIN OPTION"},
+		setUp: "M: GRANT O TO C WITH INHERIT TRUE, SET FALSE; GRANT O TO G WITH ADMIN OPTION; GRANT G TO T WITH " +
+			"INHERIT TRUE, SET FALSE; GRANT C TO T WITH ADMIN OPTION"},
 	{name: "another role has neither option", since: 16, setUp: "GRANT C TO G WITH INHERIT FALSE, SET FALSE",
 		bare: "is no member of"},
 	{name: "granted by who may not set its password", since: 16,
@@ -256,12 +256,20 @@ var whose = []entitled{
 	{name: "renamed by who may set its password", since: 16,
 		setUp: "ALTER ROLE O RENAME TO old; GRANT C TO T WITH ADMIN OPTION; T: CREATE ROLE team; GRANT team TO C; T: " +
 			"ALTER ROLE team RENAME TO O; GRANT O TO M WITH ADMIN OPTION"},
+	{name: "renamed by who may act as one that inherits what sets its password", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; GRANT C TO G WITH ADMIN OPTION; CREATE ROLE helper; GRANT G TO helper " +
+			"WITH INHERIT TRUE, SET FALSE; GRANT helper TO T WITH INHERIT FALSE, SET TRUE; T: CREATE ROLE team; " +
+			"GRANT team TO C; T: ALTER ROLE team RENAME TO O; GRANT O TO M WITH ADMIN OPTION"},
+	{name: "renamed by who inherits from one that may act as what sets its password", since: 16,
+		setUp: "ALTER ROLE O RENAME TO old; GRANT C TO G WITH ADMIN OPTION; CREATE ROLE helper; GRANT G TO helper " +
+			"WITH INHERIT FALSE, SET TRUE; GRANT helper TO T WITH INHERIT TRUE, SET FALSE; T: CREATE ROLE team; " +
+			"GRANT team TO C; T: ALTER ROLE team RENAME TO O; GRANT O TO M WITH ADMIN OPTION", bare: "may not set its password"},
 	{name: "another's role by the clone's name, the original's turn", since: 16, back: true,
 		setUp: "ALTER ROLE C RENAME TO old; T: CREATE ROLE team; GRANT O TO team; T: ALTER ROLE team RENAME TO C",
 		bare:  "may not set its password"},
 	{name: "another's role by the clone's name, who made the superuser its admin, the original's turn", since: 16,
-		back: true, setUp: "ALTER ROLE C RENAME TO old; " + forged + "; GRANT O TO team; T: ALTER ROLE team RENAME TO " +
-			"C; " + gone, bare: "may not set its password"},
+		back: true, setUp: "ALTER ROLE C RENAME TO old; " + forged + "; GRANT O TO team; T: ALTER ROLE team RENAME " +
+			"TO C; " + gone, bare: "may not set its password"},
 	{name: "another's role by the original's name, who made the superuser its admin", since: 16,
 		setUp: "ALTER ROLE O RENAME TO old; " + forged + "; GRANT team TO C; T: ALTER ROLE team RENAME TO O; " + gone,
 		bare:  "may not set its password"},
@@ -653,8 +661,8 @@ func TestLoginsThatBeganBefore(t *testing.T) {
 	})
 }
 
-// TestLoginsThatDoNotEnd: where there is no time to wait until the server ends one, nothing is changed; and what goes on
-// for longer than a login may has its user already.
+// TestLoginsThatDoNotEnd: where there is no time to wait until the server ends one, nothing is changed; and what goes
+// on for longer than a login may has its user already.
 func TestLoginsThatDoNotEnd(t *testing.T) {
 	t.Parallel()
 	s := server{dbserver.NewPostgres(t, dbserver.Options{})}

@@ -1555,6 +1555,17 @@ var scenes = map[string]func(*scene){
 		s.say(s.dialect().create, s.user, s.holder(s.arn, "AWSCURRENT").Password)
 		s.names, s.fix = "was dropped and created again, for the setting role", s.givenLines
 	},
+	"the setting role of the user names an owner that it lost": func(s *scene) {
+		s.only("postgres")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		owner := s.user + "owner"
+		s.exec("CREATE ROLE "+owner, "CREATE TABLE of_"+owner+" ()", "ALTER TABLE of_"+owner+" OWNER TO "+owner,
+			"ALTER ROLE "+s.user+" SET role = "+owner)
+		s.names, s.fix = "if sessions of role", func() {
+			s.givenLines()
+			s.as(s.holder(s.arn, "AWSCURRENT"), "SELECT * FROM of_"+owner)
+		}
+	},
 	"of a pair by its names, the user in use may do nothing": func(s *scene) {
 		s.only("postgres")
 		s.namedPair()
