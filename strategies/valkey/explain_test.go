@@ -223,6 +223,11 @@ func TestTheNodeThatRejectsIsNamed(t *testing.T) {
 		if !errors.As(err, new(rotator.PartialLogin)) {
 			t.Errorf("one node lets it in: %v", err)
 		}
+		acting := and(app, second)
+		acting.For = &strategies.Holding{}
+		if fixes := rotator.FixesOf(valkey.Engine{}.Ping(t.Context(), acting)); fixes != nil {
+			t.Errorf("of a superuser, its strategy says what to do: %+v", fixes)
+		}
 		causes, err = valkey.Engine{}.Explain(t.Context(), and(boss, second), and(app, second))
 		ok(t, err)
 		if c := causes[0]; c.Blocked || c.Right || c.Reset != "" || !strings.HasPrefix(c.Text, "at "+other.Address()+", user") {

@@ -992,6 +992,11 @@ func TestWhatALoginDoesNotShow(t *testing.T) {
 		s.copyTo(t, second, app)
 		_, err = valkey.Engine{}.TestUse(t.Context(), and(app, second))
 		ok(t, err)
+		ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "resetkeys", "~app:*"}))
+		remark, err := valkey.Engine{}.TestUse(t.Context(), and(app, second))
+		if want := "at " + second.Address() + ", its key patterns do not cover every key"; err != nil || !strings.HasPrefix(remark.Text, want) {
+			t.Errorf("%s: a pattern is lost at one node: %q, %v", release, remark.Text, err)
+		}
 		ok(t, second.Exec(t.Context(), []string{"ACL", "SETUSER", app.User, "-@all"}))
 		_, err = valkey.Engine{}.TestUse(t.Context(), and(app, second))
 		wants(t, err, rotator.KindPrivilege, fmt.Sprint(second.Port))

@@ -81,9 +81,12 @@ func (e Engine) connect(ctx context.Context, login strategies.Login) (*session, 
 	}
 	first.close()
 	if lets != nil {
+		var fixes []rotator.Fix
+		if login.For == nil { // of a superuser, its strategy says what to do
+			fixes = e.letIn(login.User, rejects)
+		}
 		refused = partly{rotator.WithFix(fmt.Errorf("%w (%s lets it in, and %s does not: users are not shared between "+
-			"nodes)", refused, strings.Join(lets, " and "), strings.Join(rejects, " and ")), "",
-			e.letIn(login.User, rejects)...)}
+			"nodes)", refused, strings.Join(lets, " and "), strings.Join(rejects, " and ")), "", fixes...)}
 	}
 	return nil, refused
 }

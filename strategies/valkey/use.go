@@ -34,9 +34,9 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 		return remark, err
 	}
 	var replica error
-	primary := ""
+	primary, said := "", make([]string, len(s.all()))
 	for i, node := range s.all() {
-		said, err := node.testUse(ctx)
+		said[i], err = node.testUse(ctx)
 		switch {
 		case err == nil:
 			primary = cmp.Or(primary, dial.Address(node.login))
@@ -45,8 +45,8 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 		case i == 0:
 			replica = err
 		}
-		remark.Text = cmp.Or(remark.Text, said)
 	}
+	remark.Text = strings.Join(s.once(said), "; ") // of one node alone, which it is
 	if replica == nil || primary == "" {
 		return remark, replica
 	}
