@@ -679,14 +679,25 @@ func (s *session) give(role, clone string) string {
 }
 
 // renamed gives the role that stands where a missing one of a pair stood: the one that may log in and
-// has the clone as its member, or the one that is a member of the original and acts as it. "": there is none, or more
-// than one, or the secret is for no pair of these names: who is the other's original then is another secret's.
+// has the clone as its member, or the one that is a member of the original and acts as it. Of the membership, it counts
+// who granted it: one who may set the password of the other user (see checkEntitled). Else any role could put itself
+// in that place: until PostgreSQL 14 each may grant itself, and later one that it has ADMIN OPTION on. "": there is
+// none, or more than one, or the secret is for no pair of these names: who is the other's original then is another
+// secret's.
 func (s *session) renamed(ctx context.Context, user string) (string, error) {
-	sql, other := `SELECT r.rolname FROM pg_roles r JOIN pg_auth_members m ON m.roleid = r.oid
-WHERE m.member = to_regrole(quote_ident($1)) AND r.rolcanlogin AND NOT r.rolsuper`, user+cloneSuffix
+	could := "NOT o.rolsuper AND NOT o.rolreplication"
+	if s.major() >= 16 {
+		could = s.administers("g.oid", "o.oid")
+	}
+	sql := `SELECT r.rolname FROM pg_roles o, pg_roles r, pg_auth_members m JOIN pg_roles g ON g.oid = m.grantor
+WHERE o.oid = to_regrole(quote_ident($1)) AND r.rolcanlogin AND NOT r.rolsuper AND (g.rolsuper OR g.rolcreaterole AND ` + could + `)`
+	other := user + cloneSuffix
 	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
-		sql, other = `SELECT r.rolname FROM pg_roles r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_db_role_setting s ON s.setrole = r.oid
-WHERE m.roleid = to_regrole(quote_ident($1)) AND r.rolcanlogin AND NOT r.rolsuper AND s.setdatabase = 0 AND 'role=' || $1::text = ANY (s.setconfig)`, original
+		other = original
+		sql += ` AND m.roleid = o.oid AND m.member = r.oid AND EXISTS (SELECT FROM pg_db_role_setting x
+  WHERE x.setrole = r.oid AND x.setdatabase = 0 AND 'role=' || $1::text = ANY (x.setconfig))`
+	} else {
+		sql += " AND m.roleid = r.oid AND m.member = o.oid"
 	}
 	if of := s.login.For; of != nil && of.Users != nil && !slices.Contains(of.Users, other) {
 		return "", nil

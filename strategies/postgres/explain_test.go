@@ -188,6 +188,54 @@ func TestARoleOfNoPairIsNotToldToBeAnother(t *testing.T) {
 	})
 }
 
+// TestNoRolePutsItselfInThePlaceOfAMissingOne: whom to rename is not said by a membership that was granted by who may
+// not set the password of the other user: of itself until PostgreSQL 14, or of a role that it has ADMIN OPTION on.
+func TestNoRolePutsItselfInThePlaceOfAMissingOne(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for name, c := range map[string]struct {
+			attribute, suffix string // of who grants it, and of who is missing
+			itself, named     bool
+			from, to          int
+		}{
+			"the original, itself":          {itself: true, to: 14},
+			"the original, by ADMIN OPTION": {to: 99},
+			"the original, by one it made":  {attribute: "CREATEROLE", from: 16, to: 99},
+			"the original, by CREATEROLE":   {attribute: "CREATEROLE", named: true, to: 15},
+			"the clone, by ADMIN OPTION":    {suffix: "_clone", to: 99},
+			"the clone, by both":            {attribute: "CREATEROLE", suffix: "_clone", named: true, to: 99},
+		} {
+			if s.Major < c.from || s.Major > c.to {
+				continue
+			}
+			user, pw := s.NewRole(t, "LOGIN")
+			eve, evePW := s.NewRole(t, "LOGIN "+c.attribute)
+			candidate, candidatePW := s.NewRole(t, "LOGIN")
+			if c.itself {
+				candidate = eve
+			} else {
+				s.run(t, "GRANT "+candidate+" TO "+eve+" WITH ADMIN OPTION")
+			}
+			s.run(t, "CREATE ROLE "+user+"_clone LOGIN PASSWORD 'x' IN ROLE "+user)
+			missing, other, give := user, user+"_clone", "GRANT "+candidate+" TO "+user+"_clone"
+			if c.suffix != "" {
+				missing, other, give = other, user, "GRANT "+user+" TO "+candidate
+				s.run(t, "GRANT "+user+" TO "+eve+" WITH ADMIN OPTION")
+			}
+			ok(t, s.as(t, s.login(eve, evePW), give))
+			if c.suffix != "" {
+				ok(t, s.as(t, s.login(candidate, candidatePW), "ALTER ROLE "+candidate+" SET role = '"+user+"'"))
+			}
+			s.run(t, "DROP ROLE "+missing)
+			causes, err := engine().Explain(t.Context(), s.superuser(), s.login(missing, pw))
+			ok(t, err)
+			if named := strings.Contains(fmt.Sprint(causes), quoteIdent(candidate)); named != c.named || causes[0].Blocked != c.named {
+				t.Errorf("%s: %+v", name, causes)
+			}
+			s.run(t, "DROP ROLE "+other)
+		}
+	})
+}
+
 // TestANameThatAnotherHasNow: where a role of a pair was renamed, and another has its name, that is said of it, to a
 // preflight and to status, and no consent is offered by which the secret would get the other one's password.
 func TestANameThatAnotherHasNow(t *testing.T) {
