@@ -241,23 +241,51 @@ func (m authMethods) clientsOf(user string) string {
 }
 
 // resetStatement gives an account a password by the methods that it has, or else by the best of the server. The account
-// may be locked after failed logins too, which no table shows.
+// may be locked after failed logins too, which no table shows. What else it logs in by it keeps: its clients may use
+// that.
 func (m authMethods) resetStatement(r accountRow) string {
 	by := m.of(r)
-	if len(by) == 0 && m.mariadb {
-		by = []string{"mysql_native_password"} // which each has
-		if slices.Contains(m.loaded, "ed25519") {
-			by[0] = "ed25519"
+	unlock := "ALTER USER " + r.String() + " ACCOUNT UNLOCK"
+	const set = " USING PASSWORD('PASSWORD')"
+	switch {
+	case !m.mariadb && len(by) == 0:
+		return "ALTER USER " + r.String() + " IDENTIFIED WITH caching_sha2_password BY 'PASSWORD' ACCOUNT UNLOCK"
+	case !m.mariadb:
+		return "ALTER USER " + r.String() + " IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK"
+	case len(by) == 1 && len(r.plugins) > 1 && by[0] == firstOfPassword(r.plugins):
+		return "SET PASSWORD FOR " + r.String() + " = PASSWORD('PASSWORD'); " + unlock
+	}
+	var via []string
+	for i, plugin := range r.plugins {
+		switch {
+		case slices.Contains(by, plugin):
+			via = append(via, plugin+set)
+		case !slices.Contains(m.loaded, plugin), !slices.Contains(passwordless, plugin):
+		case r.stored[i] == "" || strings.HasPrefix(r.stored[i], "*"): // a hash of former times is for no one to read
+			via = append(via, plugin)
+		default:
+			via = append(via, plugin+" USING "+typedText(r.stored[i]))
 		}
 	}
-	identified := "BY 'PASSWORD'"
-	switch {
-	case m.mariadb:
-		identified = "VIA " + strings.Join(by, " USING PASSWORD('PASSWORD') OR ") + " USING PASSWORD('PASSWORD')"
-	case len(by) == 0:
-		identified = "WITH caching_sha2_password " + identified
+	if len(by) == 0 {
+		best := "mysql_native_password" // which each has
+		if slices.Contains(m.loaded, "ed25519") {
+			best = "ed25519"
+		}
+		// The driver is not asked for anything by a socket, and cannot do what others ask for.
+		at := slices.IndexFunc(via, func(method string) bool { return !strings.HasPrefix(method, "unix_socket") })
+		if at < 0 {
+			at = len(via)
+		}
+		via = slices.Insert(via, at, best+set)
 	}
-	return "ALTER USER " + r.String() + " IDENTIFIED " + identified + " ACCOUNT UNLOCK"
+	return strings.Replace(unlock, " ACCOUNT", " IDENTIFIED VIA "+strings.Join(via, " OR ")+" ACCOUNT", 1)
+}
+
+// firstOfPassword is the method whose password SET PASSWORD changes.
+func firstOfPassword(plugins []string) string {
+	i := slices.IndexFunc(plugins, func(p string) bool { return !slices.Contains(passwordless, p) })
+	return append(plugins, "")[max(0, i)]
 }
 
 // reset is the cause of a login that a password mends, which MySQL may refuse as one of its history.
