@@ -384,7 +384,7 @@ func renamedCause(user string, former []account) rotator.RejectionCause {
 	for _, a := range former {
 		rename := strategies.Fix(strategies.Login{}, fmt.Sprintf("RENAME USER %s TO %s", a,
 			account{user: user, host: a.host}))
-		rename.Note = fmt.Sprintf("if no client logs in as %q", a.user)
+		rename.For = fmt.Sprintf("to fix it, if no client logs in as %q", a.user)
 		back = append(back, rename)
 	}
 	remedy := rotator.Sentencef("it looks like it, renamed. If no client logs in by that name, %s",

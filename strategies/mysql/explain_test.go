@@ -327,6 +327,11 @@ func TestOneOfVeryManyIsNotSaidToBeTheUser(t *testing.T) {
 			if said := causes(); !strings.Contains(said, "`another`@`%` TO") {
 				t.Errorf("of few: %s", said)
 			}
+			all, err := engine().Explain(t.Context(), s.superuser(), app)
+			ok(t, err)
+			if fix := all[0].Fixes[0]; fix.For != `to fix it, if no client logs in as "another"` { // before the line
+				t.Errorf("%s: %s", fix.For, fix.Run)
+			}
 			many := make([]string, mostCompared)
 			for i := range many {
 				many[i] = at(fmt.Sprintf("many%d", i)).String()
