@@ -226,12 +226,12 @@ func (c *cloneSync) checkCutShort(ctx context.Context) error {
 		name := strings.NewReplacer("\x00", `\0`, `\`, `\\`, "'", "''").Replace(row[0])
 		line := c.fix("DROP USER '%s'@%s", name, quoteIdent(row[1]))
 		line.For = "if no client logs in by it"
-		line.Note = "where sql_mode has NO_BACKSLASH_ESCAPES, SET SESSION sql_mode = '' before it"
+		line.Note = backslashes
 		lines = append(lines, line)
 	}
 	return c.errorf(rotator.KindMisconfigured, "an account has the character NUL in its name, and the server takes "+
 		"for one of user %q what is none in its tables: clients would meet it. See who made it, and %s (%s)",
-		c.pair.Target, rotator.RunEach(lines...), lines[0].Note)
+		c.pair.Target, rotator.RunEach(lines...), backslashes)
 }
 
 // cutShortTo asks for the accounts whose name another is up to its first NUL.

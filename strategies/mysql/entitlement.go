@@ -478,9 +478,13 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 	}
 	if !c.inUse() && (len(give) > 0 || !exists) {
 		// what was done to it until then ends, or the rotation searches for it, as only the mark proves it
+		mark := c.markClause(original.user)
 		line(statement{text: "ALTER USER " + clone.String() + " IDENTIFIED BY RANDOM PASSWORD" +
-			c.markClause(original.user)})
+			strings.ReplaceAll(mark, `\`, `\\`)})
 		lines[len(lines)-1].Note = rotateNow
+		if strings.Contains(mark, `\`) {
+			lines[len(lines)-1].Note += "; " + backslashes
+		}
 		if clone.retained {
 			line(statement{text: "ALTER USER " + clone.String() + " DISCARD OLD PASSWORD"})
 		}
@@ -491,6 +495,9 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 		"and while %s: %s", clone, strings.Join(what, ", and "), original, strings.Join(why, "; "), ifPair, quiet,
 		rotator.RunEach(lines...)), "", lines...)
 }
+
+// backslashes is for a line that has some.
+const backslashes = "where sql_mode has NO_BACKSLASH_ESCAPES, SET SESSION sql_mode = '' before it"
 
 // marks reads of which user each account of the clone was created as a clone, by host.
 func (c *cloneSync) marks(ctx context.Context) (map[string]string, error) {

@@ -954,3 +954,29 @@ func TestNamesLikeTheSuperusers(t *testing.T) {
 		}
 	})
 }
+
+// TestAMarkThatIsTyped: what an administrator runs ends the password that others may know, whatever the original's name
+// has that JSON and a constant read otherwise.
+func TestAMarkThatIsTyped(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			t.Skip("MariaDB keeps no marks")
+		}
+		for _, odd := range []string{`"`, `<`, `\`, `'`} {
+			pair := pairOf(name() + odd)
+			original := at(pair.Original).String()
+			s.run(t, "CREATE USER "+original+" IDENTIFIED BY 'x'", "GRANT SYSTEM_USER ON *.* TO "+original)
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			wants(t, err, rotator.KindNotEntitled, given)
+			for _, fix := range rotator.FixesOf(err) {
+				if err := s.Exec(t.Context(), fix.Run); err != nil {
+					t.Errorf("%s: %s: %v", odd, fix.Run, err)
+				}
+			}
+			c := s.ask(t, "SELECT User_attributes->>'$.metadata.quarterturn.clone_of' FROM mysql.user WHERE User = "+typedText(pair.Clone))
+			if c != pair.Original {
+				t.Errorf("the mark is of %s, not of %s", c, pair.Original)
+			}
+		}
+	})
+}
