@@ -38,6 +38,10 @@ func TestWhatIsSetForClients(t *testing.T) {
 			breaks = in.Replace(breaks)
 			ok(t, s.as(t, there, breaks))
 			remark, err := engine().TestUse(t.Context(), login)
+			// On a busy machine, what is set ends what asks for it, too.
+			for try := 0; try < 50 && err != nil && strings.Contains(c.says, "timeout"); try++ {
+				remark, err = engine().TestUse(t.Context(), login)
+			}
 			ok(t, err)
 			set, _, _ := strings.Cut(breaks, " = ")
 			by, name, _ := strings.Cut(set, " SET ")
