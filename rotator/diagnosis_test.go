@@ -49,3 +49,21 @@ func TestLabelsAfter(t *testing.T) {
 		}
 	}
 }
+
+// TestTheWriterOfTheSecretChoseTheNames: what changes something in the database is asked about, once, and what only
+// looks, or is run in a shell, is not.
+func TestTheWriterOfTheSecretChoseTheNames(t *testing.T) {
+	asked := Runners{}.named([]Fix{
+		{By: ByShell, Run: "aws secretsmanager list-secrets"},
+		{By: ByAdministrator, Run: "SELECT 1"},
+		{By: ByAdministrator, Run: "DROP ROLE x", For: toFindTheCause},
+		{By: ByAdministrator, Run: "ACL LIST", Turn: TurnFirst},
+		{By: BySuperuser, Run: `ALTER ROLE "dba" LOGIN`},
+		{By: BySuperuser, Run: "SELECTED"},
+	})
+	for i, f := range asked {
+		if strings.Contains(f.Who, "having made sure whose") != (i == 4) {
+			t.Errorf("%s: %s", f.Run, f.Who)
+		}
+	}
+}

@@ -389,11 +389,15 @@ func TestNoVerifierInTheLogOfErrors(t *testing.T) {
 			t.Parallel()
 			s := server{dbserver.NewPostgres(t, dbserver.Options{Major: major, Conf: map[string]string{"log_statement": "none"}})}
 			app, pw := s.NewRole(t, "LOGIN")
+			boss, bossPW := s.bossOf(t, "CREATEROLE", app)
 			s.run(t, "ALTER DATABASE postgres SET debug_print_parse = on", "ALTER DATABASE postgres SET debug_print_plan = on",
-				"ALTER DATABASE postgres SET debug_print_rewritten = on", "CREATE ROLE owner",
+				"ALTER DATABASE postgres SET debug_print_rewritten = on", "ALTER DATABASE postgres SET trace_sort = on",
+				"CREATE ROLE owner",
 				"ALTER DATABASE postgres SET role = owner") // which takes a superuser's power from it
 			p := password()
 			ok(t, engine().SetPassword(t.Context(), s.login(app, pw), app, p))
+			ok(t, engine().EnsureClone(t.Context(), s.login(boss, bossPW.Reveal()), strategies.Pair{Original: app,
+				Clone: app + "_clone", Target: app + "_clone"}, password()))
 			holder, err := s.Admin(t.Context(), "postgres")
 			ok(t, err)
 			_, err = holder.PgConn().Exec(t.Context(), "SET role = none; BEGIN; ALTER ROLE "+app+" CONNECTION LIMIT 100").ReadAll()
