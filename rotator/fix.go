@@ -82,15 +82,16 @@ func (w Runners) words(by Runner) string {
 	return text
 }
 
-// named gives the fixes with who may run each. Whoever may write the secret chooses whose account a line opens and in
-// which database, so the first that changes anything there asks for them.
+// named gives the fixes with who may run each. The writer of the secret chooses whose account a line opens, and in
+// which database, so the first that changes anything there has that asked.
 func (w Runners) named(fixes []Fix) []Fix {
 	all := slices.Clone(fixes)
 	asked := false
 	for i, f := range all {
 		if all[i].Who = w.words(f.By); !asked && f.By != ByShell && !f.looks() {
 			asked = true
-			all[i].Who += ", having made sure whose the accounts and databases in it are (who writes the secret chose them)"
+			all[i].Who += ", having made sure whose the accounts and databases in it are (who writes the secret chose " +
+				"them)"
 		}
 	}
 	return all
@@ -98,8 +99,8 @@ func (w Runners) named(fixes []Fix) []Fix {
 
 // looks says that it changes nothing.
 func (f Fix) looks() bool {
-	word, _, _ := strings.Cut(f.Run, " ")
-	return f.Turn == TurnFirst || f.For == toFindTheCause || slices.Contains([]string{"SELECT", "SHOW", "INFO"}, word)
+	return f.Turn == TurnFirst || f.For == toFindTheCause || slices.ContainsFunc([]string{"SELECT ", "SHOW ", "INFO ",
+		"SET search_path "}, func(begin string) bool { return strings.HasPrefix(f.Run, begin) })
 }
 
 // lead is what stands before the line to run.

@@ -7,15 +7,19 @@ import (
 	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
+// trusted begins each query that is printed. The owner of the database, and who may create in it, could otherwise have
+// functions and views of their own run by the administrator: ones that the search_path has first, or that fit better.
+const trusted = "SET search_path = pg_catalog, pg_temp; "
+
 // limits shows a limit before it is taken away.
 func limits(query string) rotator.Fix {
-	return rotator.Fix{By: rotator.ByAdministrator, For: "to see the limits that there are", Run: query,
+	return rotator.Fix{By: rotator.ByAdministrator, For: "to see the limits that there are", Run: trusted + query,
 		Note: "keep what it shows: what comes next takes the limit away"}
 }
 
 // whereSet shows where settings are set, other than for the whole server, and what ends each.
 func whereSet(settings ...string) string {
-	return "SELECT 'ALTER ' || CASE WHEN r.oid IS NULL AND d.oid IS NOT NULL THEN 'DATABASE ' || " +
+	return trusted + "SELECT 'ALTER ' || CASE WHEN r.oid IS NULL AND d.oid IS NOT NULL THEN 'DATABASE ' || " +
 		"quote_ident(datname) ELSE 'ROLE ' || coalesce(quote_ident(rolname), 'ALL') || coalesce(' IN DATABASE ' || " +
 		"quote_ident(datname), '') END || ' RESET ' || split_part(v, '=', 1) AS run, v AS now FROM " +
 		"pg_db_role_setting LEFT JOIN pg_roles AS r ON r.oid = setrole LEFT JOIN pg_database AS d ON " +
@@ -122,12 +126,12 @@ func Causes() []dial.Cause {
 		{Codes: []string{"53300"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
 			Text: "no free connection: every connection of the server is taken (max_connections), or a pooler in " +
 				"between has none. Try again; if it lasts, {fix} shows what holds them, and SELECT " +
-				"pg_terminate_backend(pid) ends one; or raise it" + noSlot,
-			Fix: "SELECT usename, datname, application_name, client_addr, state, count(*), min(state_change) AS " +
-				"since, array_agg(pid) AS pids FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY " +
+				"pg_catalog.pg_terminate_backend(pid) ends one; or raise it" + noSlot,
+			Fix: trusted + "SELECT usename, datname, application_name, client_addr, state, count(*), " +
+				"min(state_change) AS since, array_agg(pid) AS pids FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY " +
 				"1, 2, 3, 4, 5 ORDER BY count(*) DESC",
 			For: "if it lasts, to see what holds them", Note: "some are kept for superusers, who get in. SELECT " +
-				"pg_terminate_backend(pid) ends one: of those that are idle, the longest first. RDS: " +
+				"pg_catalog.pg_terminate_backend(pid) ends one: of those that are idle, the longest first. RDS: " +
 				"max_connections is in the parameter group"},
 
 		// Changes.
@@ -137,13 +141,13 @@ func Causes() []dial.Cause {
 		{Codes: []string{"55P03"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the " +
 				"same role. This attempt changed nothing. Try again; if it lasts, {fix} shows which it may be, the " +
-				"longest open first, and SELECT pg_terminate_backend(pid) ends one",
-			Fix: "SELECT DISTINCT pid, usename, state, xact_start FROM pg_stat_activity JOIN pg_locks USING (pid) " +
-				"WHERE relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, " +
+				"longest open first, and SELECT pg_catalog.pg_terminate_backend(pid) ends one",
+			Fix: trusted + "SELECT DISTINCT pid, usename, state, xact_start FROM pg_stat_activity " +
+				"JOIN pg_locks USING (pid) WHERE relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, " +
 				"'pg_db_role_setting'::regclass, 'pg_shseclabel'::regclass) AND granted AND mode <> " +
 				"'AccessShareLock' AND pid <> pg_backend_pid() ORDER BY xact_start",
 			For:  "if it lasts, to see whose session holds the lock",
-			Note: "SELECT pg_terminate_backend(pid) ends one"},
+			Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one"},
 		{Codes: []string{"40001", "40P01", "23505", "42710"}, During: statement,
 			Kind: rotator.KindConflict, Retry: dial.RetryYes, Text: concurrent},
 		{Codes: []string{"22012"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,
@@ -219,8 +223,9 @@ func loginLines() []rotator.Fix {
 
 // An event trigger ON login runs as the user that logs in, after its password was accepted.
 const (
-	loginTriggers = "SELECT evtname, evtenabled, evtfoid::regproc FROM pg_event_trigger WHERE evtevent = 'login'"
-	noTriggers    = "an administrator whom a trigger keeps out gets in with PGOPTIONS='-c event_triggers=off' before " +
+	loginTriggers = trusted + "SELECT evtname, evtenabled, evtfoid::regproc FROM pg_event_trigger " +
+		"WHERE evtevent = 'login'"
+	noTriggers = "an administrator whom a trigger keeps out gets in with PGOPTIONS='-c event_triggers=off' before " +
 		"psql, as a superuser, or as a role that has SET ON PARAMETER event_triggers"
 	ranAtLogin = "an event trigger ON login of database {database} (as of PostgreSQL 17), or an extension. The " +
 		"server's own words say what it lacks: give it that, or correct it. " + loginTriggers + " shows the " +
@@ -250,9 +255,9 @@ func tlsLines() []rotator.Fix {
 // pg_hba.conf is a file, and is read again only when that is asked for.
 const (
 	// in the order in which they count: each file that is included has lines of its own
-	hbaEntries = "SELECT current_setting('hba_file') AS file, h.* FROM pg_hba_file_rules() WITH ORDINALITY h " +
-		"ORDER BY error IS NULL, ordinality"
-	reload    = "SELECT pg_reload_conf()"
+	hbaEntries = trusted + "SELECT current_setting('hba_file') AS file, h.* FROM pg_hba_file_rules() " +
+		"WITH ORDINALITY h ORDER BY error IS NULL, ordinality"
+	reload    = "SELECT pg_catalog.pg_reload_conf()"
 	turnOnTLS = "ALTER SYSTEM SET ssl = on"
 	hba       = ". As a superuser: " + hbaEntries + " shows the file and its entries; a change of it counts after " +
 		reload + ", once no entry has an error (until then the server goes on with what it read before). RDS " +

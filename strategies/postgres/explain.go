@@ -21,8 +21,8 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 		quoted[i] = quoteLiteral(user)
 	}
 	all := []rotator.Fix{{By: rotator.BySuperuser,
-		Run: "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit, current_setting('password_encryption') " +
-			"FROM pg_roles WHERE rolname IN (" + strings.Join(quoted, ", ") + ")",
+		Run: trusted + "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit, " +
+			"current_setting('password_encryption') FROM pg_roles WHERE rolname IN (" + strings.Join(quoted, ", ") + ")",
 		Note: "no row: the role is dropped, or renamed. rolcanlogin f: ALTER ROLE ... LOGIN. rolvaliduntil in the " +
 			"past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. rolconnlimit 0: ALTER ROLE " +
 			"... CONNECTION LIMIT -1. Otherwise the password is another, or where current_setting is md5, it may be " +
@@ -263,7 +263,7 @@ func ifDropped(user string) string { return fmt.Sprintf("if role %q was dropped,
 
 // names shows what a role that is not there may be called now, and renameBack gives it its name.
 func names() rotator.Fix {
-	f := strategies.Fix(strategies.Login{}, "SELECT rolname FROM pg_roles WHERE rolcanlogin")
+	f := strategies.Fix(strategies.Login{}, trusted+"SELECT rolname FROM pg_roles WHERE rolcanlogin")
 	f.For = "if it was renamed, to see its name"
 	return f
 }
@@ -346,7 +346,7 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 		return remark, err
 	}
 	if row[0] == "t" {
-		promote := strategies.Fix(strategies.Login{}, "SELECT pg_promote()")
+		promote := strategies.Fix(strategies.Login{}, "SELECT pg_catalog.pg_promote()")
 		promote.By, promote.For = rotator.ByAdministrator, "if its primary is lost, to make this one the primary"
 		return rotator.Sentence{}, rotator.WithFix(s.errorf(rotator.KindReadOnly, "it is a standby: clients can read "+
 			"there and not write, and no password can be set. Use the primary (RDS: the writer endpoint) as host"), "",

@@ -521,3 +521,48 @@ func TestARoleThatWasMadeAgain(t *testing.T) {
 		})
 	})
 }
+
+// TestAPrintedQueryRunsNothingOfTheOwners: whoever owns the database has views and functions of its own there that have
+// the names of the server's, first in the search_path or as a better match. A superuser who runs what is printed runs
+// none of them.
+func TestAPrintedQueryRunsNothingOfTheOwners(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		s.run(t, "CREATE DATABASE trap")
+		defer s.run(t, "DROP DATABASE trap")
+		boss := s.superuser()
+		boss.Database = "trap"
+		ok(t, s.as(t, boss, "CREATE SCHEMA evil", "CREATE FUNCTION evil.trapped() RETURNS bool LANGUAGE plpgsql AS "+
+			"$$ BEGIN RAISE 'this is the owner''s'; END $$", "CREATE FUNCTION public.quote_ident(name) RETURNS text "+
+			"LANGUAGE sql AS 'SELECT evil.trapped()::text'", "CREATE FUNCTION evil.pg_reload_conf() RETURNS bool LANGUAGE sql "+
+			"AS 'SELECT evil.trapped()'"))
+		for _, view := range []string{"pg_roles", "pg_database", "pg_stat_activity", "pg_locks", "pg_event_trigger",
+			"pg_db_role_setting"} {
+			ok(t, s.as(t, boss, "CREATE VIEW evil."+view+" AS SELECT x.* FROM (SELECT evil.trapped() AS it "+
+				"OFFSET 0) AS o LEFT JOIN pg_catalog."+view+" AS x ON it"))
+		}
+		ok(t, s.as(t, boss, "CREATE FUNCTION evil.pg_hba_file_rules() RETURNS SETOF bool LANGUAGE sql AS "+
+			"'SELECT evil.trapped()'", "ALTER DATABASE trap SET search_path = evil, pg_catalog, public"))
+		fixes := Engine{}.Inquiry("app", "app_clone")
+		for _, c := range Causes() {
+			fixes = append(append(append(fixes, c.Before...), c.Lines...), rotator.Fix{Run: c.Fix})
+		}
+		tried := map[string]bool{}
+		for _, f := range append(fixes, names()) {
+			if !strings.Contains(f.Run, "SELECT ") || strings.HasPrefix(f.Run, "GRANT ") || tried[f.Run] {
+				continue
+			}
+			tried[f.Run] = true
+			if err := s.as(t, boss, strings.NewReplacer("{user}", "app", "{database}", "trap").Replace(f.Run)); err != nil {
+				t.Error(err)
+			}
+			if bare := strings.TrimPrefix(f.Run, trusted); bare != f.Run {
+				if s.as(t, boss, bare) == nil {
+					t.Errorf("the traps are not set for %s", bare)
+				}
+			}
+		}
+		if len(tried) < 8 {
+			t.Errorf("%d queries are printed", len(tried))
+		}
+	})
+}
