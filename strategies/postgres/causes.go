@@ -128,8 +128,8 @@ func Causes() []dial.Cause {
 				"between has none. Try again; if it lasts, {fix} shows what holds them, and SELECT " +
 				"pg_catalog.pg_terminate_backend(pid) ends one; or raise it" + noSlot,
 			Fix: trusted + "SELECT usename, datname, application_name, client_addr, state, count(*), " +
-				"min(state_change) AS since, array_agg(pid) AS pids FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY " +
-				"1, 2, 3, 4, 5 ORDER BY count(*) DESC",
+				"min(state_change) AS since, array_agg(pid) AS pids FROM pg_stat_activity " +
+				"WHERE backend_type = 'client backend' GROUP BY 1, 2, 3, 4, 5 ORDER BY count(*) DESC",
 			For: "if it lasts, to see what holds them", Note: "some are kept for superusers, who get in. SELECT " +
 				"pg_catalog.pg_terminate_backend(pid) ends one: of those that are idle, the longest first. RDS: " +
 				"max_connections is in the parameter group"},

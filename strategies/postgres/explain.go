@@ -22,7 +22,8 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 	}
 	all := []rotator.Fix{{By: rotator.BySuperuser,
 		Run: trusted + "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit, " +
-			"current_setting('password_encryption') FROM pg_roles WHERE rolname IN (" + strings.Join(quoted, ", ") + ")",
+			"current_setting('password_encryption') FROM pg_roles WHERE rolname IN (" +
+			strings.Join(quoted, ", ") + ")",
 		Note: "no row: the role is dropped, or renamed. rolcanlogin f: ALTER ROLE ... LOGIN. rolvaliduntil in the " +
 			"past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. rolconnlimit 0: ALTER ROLE " +
 			"... CONNECTION LIMIT -1. Otherwise the password is another, or where current_setting is md5, it may be " +
