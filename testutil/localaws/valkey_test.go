@@ -120,7 +120,8 @@ func TestValkeyRotatesByTheRealBinary(t *testing.T) {
 				if err != nil || !strings.Contains(string(answer.Payload), `"Action":"none"`) {
 					t.Errorf("status: %s, %v", answer.Payload, err)
 				}
-				if calls, n := len(env.AWS.Calls()), logins()-loggedIn; calls != wantCalls || n != wantLogins {
+				if calls, n := len(env.AWS.Calls()), logins()-loggedIn; calls != wantCalls || n != wantLogins &&
+					release != "redis-6" { // whose slow log has no HELLO
 					t.Errorf("status: %d API calls and %d logins, want %d and %d", calls, n, wantCalls, wantLogins)
 				}
 				sent, err := s.Commands(t.Context())
