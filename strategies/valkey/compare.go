@@ -111,40 +111,33 @@ func (c change) lacks(pair strategies.Pair) (text, line string) {
 	if pair.InUse() == pair.Clone {
 		inUse, other, next = c.of, *c.like, "gives it that"
 	}
-	words, lacks := inUse.lacking(other)
-	if !lacks || other.bare() {
+	words := inUse.lacking(other)
+	if words == nil || other.bare() {
 		return "", ""
 	}
 	if strings.Contains(next, "%q") {
 		next = fmt.Sprintf(next, other.name)
 	}
-	text = fmt.Sprintf("clients log in as user %q, which lacks what user %q, the other of its pair, may do: they get "+
-		"NOPERM (%s). %s %s. Unless that is how it is meant, ", inUse.name, other.name, c.difference(), nextRotation,
-		next)
-	if words == nil {
-		return text + "give it what it lacks of these by ACL SETUSER " + typed(inUse.name), ""
-	}
 	line = "ACL SETUSER " + typed(inUse.name) + " " + typedRules(words)
-	return text + line, line
+	return fmt.Sprintf("clients log in as user %q, which lacks what user %q, the other of its pair, may do: they get "+
+		"NOPERM (%s). %s %s. Unless that is how it is meant, %s", inUse.name, other.name, c.difference(),
+		nextRotation, next, line), line
 }
 
-// lacking are the words that give an account what another has and it has not, and whether there is any such: none
-// where both have something of their own, which is for a person to judge.
-func (a account) lacking(other account) (words []string, lacks bool) {
+// lacking are the words that give an account what another has and it has not. Where each has something of its own, or
+// they come in another order, which of the two may do more is for a person to judge, and there are none.
+func (a account) lacking(other account) (words []string) {
 	mine, theirs := a.alone(other), other.alone(a)
-	reordered := a.otherOrder(other)
-	if !reordered && !slices.ContainsFunc(theirs, gives) && !slices.ContainsFunc(mine, takes) {
-		return nil, false
-	}
-	if slices.ContainsFunc(mine, gives) || slices.ContainsFunc(theirs, takes) {
-		return nil, true
+	if len(mine)+len(theirs) == 0 || a.otherOrder(other) || slices.ContainsFunc(mine, gives) ||
+		slices.ContainsFunc(theirs, takes) {
+		return nil
 	}
 	aboutCommands := func(word string) bool { return takes(word) || strings.HasPrefix(word, "+") }
-	if reordered || slices.ContainsFunc(slices.Concat(mine, theirs), aboutCommands) {
+	if slices.ContainsFunc(slices.Concat(mine, theirs), aboutCommands) {
 		// all of them, in their order: what one comes to depends on those before it
 		words = slices.DeleteFunc(other.words(), func(word string) bool { return !aboutCommands(word) })
 	}
-	return append(words, slices.DeleteFunc(theirs, aboutCommands)...), true
+	return append(words, slices.DeleteFunc(theirs, aboutCommands)...)
 }
 
 func takes(word string) bool { return strings.HasPrefix(word, "-") }
@@ -230,13 +223,19 @@ func (c change) difference() string {
 	return strings.Join(all, "; ")
 }
 
-// alone are the words of an account that another has not. A selector is one. Where that has every key or channel, a
-// pattern is nothing of its own.
+// alone are the words of an account that another has not. A selector is one. Where that has every key, channel or
+// command, a pattern or a command is nothing of its own; nor is a pattern to read or write alone, where that has both;
+// nor that a payload is not looked at, which permits nothing.
 func (a account) alone(other account) []string {
 	others := other.words()
+	at := slices.Index(others, "+@all")
+	every := at >= 0 && !slices.ContainsFunc(others[at:], takes)
 	return slices.DeleteFunc(a.words(), func(word string) bool {
-		return slices.Contains(others, word) ||
+		_, pattern, partly := strings.Cut(word, "~")
+		return slices.Contains(others, word) || word == "skip-sanitize-payload" ||
+			every && (strings.HasPrefix(word, "+") || word == "-@all") ||
 			slices.Contains(others, "~*") && (strings.HasPrefix(word, "~") || strings.HasPrefix(word, "%")) ||
+			partly && strings.HasPrefix(word, "%") && slices.Contains(others, "~"+pattern) ||
 			slices.Contains(others, "&*") && strings.HasPrefix(word, "&")
 	})
 }

@@ -1220,18 +1220,24 @@ func TestWhatARuleTakesAway(t *testing.T) {
 			{[]string{"~*", "+@all", "-acl"}, []string{"~*", "+@all"}, true, `(%q alone has: -acl)`, "original, its line"},
 			{[]string{"~*", "+@all", "-@dangerous", "-get"}, []string{"~*", "+@all", "-@dangerous"}, false, `(%q alone has: -get)`, "original, its line"},
 			{[]string{"~*", "+@read", "-mget"}, []string{"~*", "+@read"}, false, `(%q alone has: -mget)`, "original, its line"},
-			{[]string{"~*", "+@read", "+set", "-mget"}, []string{"~*", "+set"}, false, `(%q alone has: +@read`, "original and clone"},
-			{[]string{"~*", "+get"}, []string{"~app:*", "+get", "+set"}, false, `(%q alone has: ~*; %q alone has: +set)`, "original and clone"},
+			{[]string{"~*", "+@read", "+set", "-mget"}, []string{"~*", "+set"}, false, `(%q alone has: +@read`, ""},
+			{[]string{"~*", "+get"}, []string{"~app:*", "+get", "+set"}, false, `(%q alone has: ~*; %q alone has: +set)`, ""},
 			{[]string{"~app:*", "+get", "+set"}, []string{"~*", "+get", "+set"}, false, `alone has: ~*)`, "original, its line"},
 			{[]string{"~*", "+get", "+set"}, []string{"~*", "+get"}, false, "", "clone, its line"},
 			{[]string{"~*", "+get"}, []string{"~*", "+get"}, false, "", ""},
 			{[]string{"~*", "+@all", "+keys", "+info", "-@dangerous", "+get"}, []string{"~*", "+@all", "-@dangerous", "+keys",
-				"+info"}, false, "its own are lost", "original and clone"},
-			{[]string{"~*", "+@all", "+keys", "-@dangerous"}, []string{"~*", "+@all", "-@dangerous", "+keys"}, false, "its own are lost",
-				"original and clone, its line"},
+				"+info"}, false, "its own are lost", ""},
+			{[]string{"~*", "+@all", "+keys", "-@dangerous"}, []string{"~*", "+@all", "-@dangerous", "+keys"}, false, "its own are lost", ""},
+			{[]string{"~*", "+get", "+set"}, []string{"~*", "+@all"}, true, "alone has: +@all)", "original, its line"},
+			{[]string{"~app:*", "+get"}, []string{"%R~app:*", "+get"}, false, "", "clone, its line"},
+			{[]string{"~*", "+get"}, []string{"~*", "+get", "skip-sanitize-payload"}, false, "", ""},
 		} {
 			if c.lost == "its own are lost" && (release == "redis-6" || release == "redis-7") {
 				continue // what they show is not in the order in which it was set
+			}
+			newer := strings.HasPrefix(c.more[0], "%") || slices.Contains(c.more, "skip-sanitize-payload")
+			if release == "redis-6" && newer {
+				continue // which does not know the word
 			}
 			app, err := s.user(t.Context(), name("app"), c.less)
 			ok(t, err)
