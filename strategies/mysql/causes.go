@@ -311,7 +311,7 @@ const (
 	toEither  = "on MySQL " + toMySQL + ", and on MariaDB " + toMariaDB
 	brokenOff = "the server has blocked the address of this function after too many broken connections: "
 	thenRaise = ", and SET GLOBAL max_connect_errors = 10000. Then find what breaks connections off from " +
-		"there: a health check, or a scanner"
+		"there: a health check, a scanner, or a secret to whose tlsServerName the certificate does not fit"
 
 	noAccountNow = "the server knows no such account, or another session made or dropped it just now. Where " +
 		"mysql.user has it: "

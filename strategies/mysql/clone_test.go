@@ -10,6 +10,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/dbserver"
 )
 
 func pairOf(user string) strategies.Pair {
@@ -612,6 +613,43 @@ func TestAPrivilegeOnWhatWasDropped(t *testing.T) {
 			ok(t, engine().Ping(t.Context(), s.ensure(t, pair)))
 		}
 	})
+}
+
+// TestARoutineThatTheServerForgets: MySQL stores its name in another character set than it reads it in, at each reload.
+// The preflight says so before it makes one, and nothing is created.
+func TestARoutineThatTheServerForgets(t *testing.T) {
+	t.Parallel()
+	for _, name := range dbserver.MySQLsInTier(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, name, nil) // others would reload its grants
+			db := s.NewDatabase(t)
+			s.run(t, "CREATE PROCEDURE "+db+".größe() SELECT 7")
+			app := s.user(t, "EXECUTE ON PROCEDURE "+db+".größe")
+			pair := pairOf(app.User)
+			_, dryRun := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			ok(t, s.as(t.Context(), app, "CALL "+db+".größe()"))
+			if s.MariaDB {
+				ok(t, dryRun)
+				ok(t, s.as(t.Context(), s.ensure(t, pair), "CALL "+db+".größe()"))
+				return
+			}
+			for _, reload := range []string{"DO 1", "FLUSH PRIVILEGES"} {
+				s.run(t, reload)
+				_, dryRun = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+				for _, err := range []error{dryRun, engine().EnsureClone(t.Context(), s.superuser(), pair, password())} {
+					wants(t, err, rotator.KindMisconfigured, at(app.User).String(), "beyond ASCII", "REVOKE")
+				}
+				if s.ask(t, "SELECT 1 FROM mysql.user WHERE User = '"+pair.Clone+"'") != "" {
+					t.Error("an account was created")
+				}
+			}
+			one := " EXECUTE ON PROCEDURE " + db + ".größe "
+			s.run(t, "GRANT EXECUTE ON "+db+".* TO "+at(app.User).String(), "GRANT"+one+"TO "+at(app.User).String(),
+				"REVOKE"+one+"FROM "+at(app.User).String(), "FLUSH PRIVILEGES")
+			ok(t, s.as(t.Context(), s.ensure(t, pair), "CALL "+db+".größe()"))
+		})
+	}
 }
 
 // TestWhatTheTablesKeepOfAClone: where rows of mysql.user were deleted by hand, the server creates no account of that name.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
@@ -424,6 +425,9 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 	}
 	left := have.without(extra)
 	missing := want.missing(left)
+	if err := c.checkKept(original, missing); err != nil {
+		return err
+	}
 	give, err := c.system(ctx, missing)
 	if err != nil {
 		return err
@@ -498,6 +502,26 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 
 // backslashes is for a line that has some.
 const backslashes = "where sql_mode has NO_BACKSLASH_ESCAPES, SET SESSION sql_mode = '' before it"
+
+// checkKept refuses to copy a privilege on a routine whose name has letters beyond ASCII. MySQL stores that name in
+// another character set than it reads it in: from the next reload of its grants on, as after each statement on accounts
+// that fails (a dry run), it names a routine that there is not, and GRANT fails once the account is created.
+func (c *cloneSync) checkKept(original accountRow, missing rights) error {
+	for _, x := range missing.sorted() {
+		name := x.object[strings.LastIndex(x.object, "`.`")+1:]
+		if !strings.HasPrefix(x.object, "PROCEDURE ") && !strings.HasPrefix(x.object, "FUNCTION ") ||
+			!strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+			continue
+		}
+		return c.errorf(rotator.KindMisconfigured, "account %s has %s, and the server loses privileges on routines "+
+			"whose names have letters beyond ASCII: after a restart, FLUSH PRIVILEGES or a statement on accounts that "+
+			"fails, they are for a name that no routine has, and cannot be copied. As an administrator, GRANT the "+
+			"account EXECUTE on the database instead, or on a routine with an ASCII name; then REVOKE this privilege "+
+			"(where it is lost already, GRANT it by the right name first, and FLUSH PRIVILEGES after the REVOKE)",
+			original, rights{x: true})
+	}
+	return nil
+}
 
 // marks reads of which user each account of the clone was created as a clone, by host.
 func (c *cloneSync) marks(ctx context.Context) (map[string]string, error) {
