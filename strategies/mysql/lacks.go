@@ -302,8 +302,11 @@ func (s *session) asOther(ctx context.Context, r, other accountRow) (what rotato
 		otherwise = fmt.Sprintf("if no client needs account %s, DROP USER %s", r, r)
 	}
 	give, apart, err := s.given(ctx, r.account, have, mine, other.account, condition, "to give it that")
-	if err != nil || give == nil {
+	if err != nil || give == nil && apart == "" {
 		return what, err
+	}
+	if give == nil {
+		return rotator.Sentencef("Account %s has what it lacks%s", other, apart), nil
 	}
 	lines := rotator.RunEach(give...)
 	if len(give) > 20 { // which no person reads

@@ -91,7 +91,14 @@ func TestNoLineGivesWhatNoRotationGives(t *testing.T) {
 				t.Errorf("what a rotation gives: %s", remark)
 			}
 			s.run(t, "REVOKE SELECT ON "+db+".* FROM "+at(pair.Clone).String())
+			s.run(t, "REVOKE DELETE, SELECT ON "+db+".* FROM "+at(app.User).String())
 			lacks, _, err := engine().TestPair(t.Context(), s.superuser(), back(pair))
+			ok(t, err)
+			if cautious(lacks.Text); lacks.Fixes != nil {
+				t.Errorf("where the other has nothing else: %v", lacks.Fixes)
+			}
+			s.run(t, "GRANT DELETE, SELECT ON "+db+".* TO "+at(app.User).String())
+			lacks, _, err = engine().TestPair(t.Context(), s.superuser(), back(pair))
 			ok(t, err)
 			cautious(lacks.Text)
 			if all := lacks.Fixes; len(all) != 2 || !strings.HasPrefix(all[0].Run, "SELECT HOST FROM performance_schema.accounts") ||
@@ -207,6 +214,10 @@ func TestARoleThatTheUserMayNotLookUp(t *testing.T) {
 		s.run(t, "CREATE USER "+here.String()+" IDENTIFIED BY '"+app.Password.Reveal()+"'")
 		_, err := engine().TestUse(t.Context(), app)
 		wants(t, err, rotator.KindPrivilege, "GRANT SELECT ON `"+db+"`.* TO "+here.String(), "Account "+at(app.User).String()+
+			" has `"+role+"`@`%`, which no line here gives")
+		s.run(t, "REVOKE SELECT ON "+db+".* FROM "+at(app.User).String())
+		_, err = engine().TestUse(t.Context(), app)
+		wants(t, err, rotator.KindPrivilege, "may do nothing but log in", "Account "+at(app.User).String()+
 			" has `"+role+"`@`%`, which no line here gives")
 	})
 }
