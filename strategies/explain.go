@@ -112,7 +112,8 @@ func explainRejected(ctx context.Context, e Engine, r rotator.Rotation, fallback
 	causes, err := x.Explain(ctx, superuser, logins...)
 	tester, ok := e.(UseTester)
 	changes := func(c rotator.RejectionCause) bool { return c.Reset != "" || c.Fixes != nil }
-	if ok && slices.ContainsFunc(causes, changes) {
+	ofItsOwn := slices.ContainsFunc(t.Keys, func(k Key) bool { return k.Server }) // accounts do not come from a source
+	if ok && !ofItsOwn && slices.ContainsFunc(causes, changes) {
 		if _, use := tester.TestUse(ctx, superuser); errors.Is(use, rotator.KindReadOnly) {
 			for i, cause := range causes {
 				if cause.Fixes != nil { // which a superuser could run there, and would change that server alone

@@ -210,6 +210,22 @@ func TestNoAccountOfAReplicaIsMended(t *testing.T) {
 			t.Errorf("%+v", cause)
 		}
 	}
+	// Where no source has its users, what mends them there is all that helps.
+	own := ownUsers{behind{explaining{&strategytest.Memory{}}}}
+	causes, err = strategies.AlternatingUsers{Engine: own, SuperuserSecretARN: "boss"}.
+		ExplainRejected(t.Context(), r, value("app"), value("app_clone"))
+	if err != nil || len(causes) != 2 || len(causes[0].Fixes) != 1 || causes[1].Remedy == "" {
+		t.Errorf("%+v, %v", causes, err)
+	}
+}
+
+// ownUsers is behind of an engine whose servers each have users of their own.
+type ownUsers struct{ behind }
+
+func (ownUsers) Traits() strategies.Traits {
+	t := (&strategytest.Memory{}).Traits()
+	t.Keys = []strategies.Key{{Name: "nodes", Server: true}}
+	return t
 }
 
 // comparing is a Memory whose users may do nothing, and whose superuser says what they lack.
