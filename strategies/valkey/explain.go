@@ -36,13 +36,18 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 func (e Engine) letIn(user string, nodes []string) []rotator.Fix {
 	look := e.Inquiry(user)
 	look[0].For = "to find the cause first"
-	return slices.Insert(look, 1, addPassword(user, nodes))
+	add := addPassword(user, nodes)
+	// it makes a user that is not there, without rules, and what saves it overwrites those that the file has
+	add.For = "if ACL LIST has its line there, with rules, " + toAdd
+	return slices.Insert(look, 1, add)
 }
+
+const toAdd = "to set the password that other nodes have"
 
 // addPassword gives a user a password at nodes that have another. What the others have stays.
 func addPassword(user string, nodes []string) rotator.Fix {
 	add := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" on >PASSWORD")
-	add.For = "to set the password that other nodes have"
+	add.For = toAdd
 	add.Note = "at " + strings.Join(nodes, " and ") + ", " + atThePrompt + ". The next rotation ends any other"
 	return add
 }

@@ -223,6 +223,10 @@ func TestTheNodeThatRejectsIsNamed(t *testing.T) {
 		if !errors.As(err, new(rotator.PartialLogin)) {
 			t.Errorf("one node lets it in: %v", err)
 		}
+		// Nobody has looked yet whether it is there: the line would make it without rules.
+		if fixes := rotator.FixesOf(err); len(fixes) < 2 || !strings.HasPrefix(fixes[1].For, "if ACL LIST has its line there") {
+			t.Errorf("%+v", fixes)
+		}
 		acting := and(app, second)
 		acting.For = &strategies.Holding{}
 		if fixes := rotator.FixesOf(valkey.Engine{}.Ping(t.Context(), acting)); fixes != nil {
