@@ -249,11 +249,13 @@ func TestWhosePasswordAFixTakes(t *testing.T) {
 	for user, want := range map[string]string{"admin": "AWSCURRENT of arn:boss", "webadmin": "", "admin_clone": ""} {
 		for _, quote := range []string{"`", `"`} {
 			fix := rotator.Fix{Run: "ALTER USER " + quote + user + quote + " IDENTIFIED BY 'PASSWORD'"}
-			err := staleSuperuser(single{}, superuser, rotator.WithFix(rotator.KindPrivilege, "", fix))
-			for _, fix := range rotator.FixesOf(err) {
-				if fix.PasswordOf != want {
-					t.Errorf("%s: with the password of %q, and not of %q", fix.Run, fix.PasswordOf, want)
-				}
+			look := rotator.Fix{Run: "SELECT Host FROM mysql.user"}
+			fixes := rotator.FixesOf(staleSuperuser(single{}, superuser, rotator.WithFix(rotator.KindPrivilege, "", look, fix)))
+			if len(fixes) != 2 || fixes[0] != look {
+				t.Errorf("what shows which account it is comes first: %+v", fixes)
+			}
+			if fix := fixes[len(fixes)-1]; fix.PasswordOf != want {
+				t.Errorf("%s: with the password of %q, and not of %q", fix.Run, fix.PasswordOf, want)
 			}
 		}
 	}

@@ -186,11 +186,11 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 	arn := superuser.For.secretARN
 	var fixes []rotator.Fix
 	if !errors.Is(err, rotator.KindLoginRejected) {
-		for _, fix := range rotator.FixesOf(err) { // a password that has expired is given once more
+		for _, fix := range rotator.FixesOf(err) { // a password that has expired is given once more, after a look
 			if strings.Contains(fix.Run, "'PASSWORD'") && fix.IsFor(superuser.User) {
 				fix.PasswordOf = "AWSCURRENT of " + arn
-				fixes = append(fixes, fix)
 			}
+			fixes = append(fixes, fix)
 		}
 		return rotator.WithFix(err, "", fixes...)
 	}

@@ -310,23 +310,26 @@ func (s *session) ofNoPassword(ctx context.Context, r accountRow) rotator.Senten
 
 // expiredSuperuser is the error of a superuser in the sandbox.
 func (s *session) expiredSuperuser() error {
-	reset := s.resetExpired()
-	history := ""
-	if reset.Note != "" {
-		history = " (" + reset.Note + ")"
+	kept := ""
+	if !s.mariadb {
+		kept = " (" + history + ")"
 	}
 	return s.errorf(rotator.KindPrivilege, "the superuser's own password has expired: rotate its secret first, or as "+
-		"another superuser, %s, with the password in AWSCURRENT of its secret in place of PASSWORD%s", reset, history)
+		"another superuser, %s, with the password in AWSCURRENT of its secret in place of PASSWORD%s",
+		s.resetExpired(), kept)
 }
 
-// resetExpired gives the account of a session its own password once more, by which it no longer is an expired one.
-func (s *session) resetExpired() rotator.Fix {
+// resetExpired gives the account of a session its own password once more, by which it no longer is an expired one, once
+// it is shown which accounts there are.
+func (s *session) resetExpired() rotator.Sentence {
 	reset := s.fix("%s", namedIn(resetMySQL, s.login.User))
 	reset.Note = history
 	if s.mariadb {
 		reset = s.fix("%s", namedIn(resetMariaDB, s.login.User))
 	}
-	return reset
+	says := rotator.Sentencef("%s", reset)
+	says.Fixes = append(typedFixes(itsHosts(), s.login.User), says.Fixes...)
+	return says
 }
 
 // namedIn writes the name of a user into a text of the table.
