@@ -211,17 +211,19 @@ func checkName(what, name string) error {
 	return nil
 }
 
-// ResetStatement implements strategies.Resetter.
+// ResetStatement implements strategies.Resetter. What it does beside the password may not be meant: an account that
+// is locked, or has an end, may be so on purpose.
 func (Engine) ResetStatement(user string) string {
 	had := "what it had"
 	if original, isClone := strings.CutSuffix(user, cloneSuffix); isClone {
 		of := quoteIdent(original)
 		had += " (a clone of " + of + ": GRANT " + of + " TO " + quoteIdent(user) + ")"
 	}
-	return "ALTER ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' VALID UNTIL 'infinity' -- if there is no " +
-		"such role: CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT " + had + "; if " +
-		"logins are rejected after it, and SHOW password_encryption says md5: " + storeScram + ", and it again, in " +
-		"one session"
+	return "ALTER ROLE " + quoteIdent(user) + " PASSWORD 'PASSWORD' -- if there is no such role: CREATE ROLE " +
+		quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD', and GRANT " + had + "; where rolcanlogin is f in pg_roles, " +
+		"and it is not locked on purpose: add LOGIN; where rolvaliduntil has passed: add VALID UNTIL 'infinity', " +
+		"or a later end; if logins are rejected after it, and SHOW password_encryption says md5: " + storeScram + ", " +
+		"and it again, in one session"
 }
 
 // storeScram has the session store what a login by either method passes, md5 with a driver since 2018.

@@ -72,6 +72,26 @@ func TestASuperuserSeesWhyALoginIsRejected(t *testing.T) {
 	})
 }
 
+// TestThePasswordIsSetBackAndNoMore: the end of a role that is meant stays, and so does a lock; and a warning of an end
+// says that its line takes it away.
+func TestThePasswordIsSetBackAndNoMore(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		user, pw := s.NewRole(t, "NOLOGIN VALID UNTIL '2999-01-01'")
+		line, note, _ := strings.Cut(engine().ResetStatement(user), " -- ")
+		s.run(t, strings.Replace(line, "'PASSWORD'", "'another'", 1))
+		if kept := s.ask(t, "SELECT rolcanlogin || ' ' || extract(year FROM rolvaliduntil) FROM pg_roles WHERE rolname = $1",
+			user); kept != "false 2999" || !strings.Contains(note, "add LOGIN") || !strings.Contains(note, "add VALID UNTIL") {
+			t.Errorf("after %s (%s): %s", line, note, kept)
+		}
+		s.run(t, "ALTER ROLE "+user+" LOGIN VALID UNTIL 'tomorrow' PASSWORD '"+pw+"'")
+		warnings, err := engine().DryRunSetPassword(t.Context(), s.superuser(), user, password())
+		ok(t, err)
+		if len(warnings) != 1 || len(warnings[0].Fixes) != 1 || !strings.Contains(warnings[0].Fixes[0].For, "no end") {
+			t.Errorf("%+v", warnings)
+		}
+	})
+}
+
 // TestARoleThatMayBeRenamedIsNotMadeTwice: the query for its name and the rename come first, on lines of their own, and
 // of the other user of a pair nothing is said unless there is one.
 func TestARoleThatMayBeRenamedIsNotMadeTwice(t *testing.T) {

@@ -55,8 +55,10 @@ func (s *session) warnings(r role) []strategies.Warning {
 func (s *session) endWarnings(roles ...role) (all []strategies.Warning) {
 	for _, r := range roles {
 		if r.validUntil != "" {
+			extend := s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", quoteIdent(r.name))
+			extend.For = "if the role is to have no end, in place of a later one"
 			all = append(all, strategies.Warn("the VALID UNTIL of role %q ends at %s UTC, and no new password extends "+
-				"it: %s", r.name, r.validUntil, s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", quoteIdent(r.name))))
+				"it. If it is to go on, set a later one; if it is to have no end, %s", r.name, r.validUntil, extend))
 		}
 	}
 	return all

@@ -383,16 +383,22 @@ func (s *scene) printed(begin string) []string {
 	return all
 }
 
-// resetSuperuser runs the statement that is printed for the superuser, with the password that its secret has.
-func (s *scene) resetSuperuser() {
+// resetSuperuser runs the statement that is printed for the superuser, with the password that its secret has, and what
+// is to be added where the query before it shows that.
+func (s *scene) resetSuperuser() { s.resetSuperuserAnd("") }
+
+func (s *scene) resetSuperuserAnd(more string) {
 	s.t.Helper()
+	if more != "" && !strings.Contains(s.text, "add "+more) {
+		s.t.Errorf("not to be added: %s: %s", more, s.text)
+	}
 	boss := s.holder(s.user+"boss", "AWSCURRENT")
 	m := regexp.MustCompile(`in place of PASSWORD:\n +(ALTER .*?'PASSWORD'.*)\n +\((?:if there is no such role: (CREATE .*?), and)?`).FindStringSubmatch(s.text)
 	if m == nil {
 		s.t.Fatalf("no statement for the superuser in: %s", s.text)
 	}
 	set := func(statement string) error {
-		return s.db.Exec(s.t.Context(), strings.Replace(statement, "'PASSWORD'", "'"+boss.Password+"'", 1))
+		return s.db.Exec(s.t.Context(), strings.Replace(statement, "'PASSWORD'", "'"+boss.Password+"' "+more, 1))
 	}
 	if err := set(m[1]); err != nil && (m[2] == "" || set(m[2]) != nil) {
 		s.t.Fatal(err)
@@ -663,6 +669,9 @@ var scenes = map[string]func(*scene){
 		s.only("postgres")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
 		s.say("ALTER ROLE %u VALID UNTIL '2001-01-01'", s.user, "")
+		s.names, s.fix = "where rolvaliduntil has passed: add VALID UNTIL 'infinity'", func() {
+			s.say("ALTER ROLE %u VALID UNTIL 'infinity'", s.user, "")
+		}
 	},
 	"an md5 hash on a server that makes no other": func(s *scene) {
 		s.only("postgres")
@@ -1332,13 +1341,17 @@ var scenes = map[string]func(*scene){
 	"the superuser is expired": func(s *scene) {
 		s.only("postgres")
 		s.superuserOf("ALTER ROLE %u VALID UNTIL '2001-01-01'")
-		s.names, s.fix = "FROM pg_roles WHERE rolname IN ('"+s.user+"boss')", s.resetSuperuser
+		s.names, s.fix = "FROM pg_roles WHERE rolname IN ('"+s.user+"boss')", func() {
+			s.resetSuperuserAnd("VALID UNTIL 'infinity'")
+		}
 	},
 	"the superuser is locked, and has another password": func(s *scene) {
 		s.not("valkey")
 		s.superuserOf(s.dialect().set)
 		s.say(s.dialect().lock, s.user+"boss", "")
-		s.names, s.fix = "in AWSCURRENT of arn:", s.resetSuperuser
+		s.names, s.fix = "in AWSCURRENT of arn:", func() {
+			s.resetSuperuserAnd(map[string]string{"postgres": "LOGIN"}[s.db.family()])
+		}
 	},
 	"the superuser is dropped": func(s *scene) {
 		s.only("postgres")
