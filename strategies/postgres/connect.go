@@ -40,7 +40,7 @@ type session struct {
 	database   string          // that we are in
 	roleHere   bool            // the user has a setting role for it
 	md5        bool            // password_encryption is md5
-	iterations int             // scram_iterations, or the default before PostgreSQL 16
+	iterations int             // scram_iterations, or the default before 16; 0: the database's, which does not count
 	verifiers  bool            // pg_authid may be read
 	hba        bool            // pg_hba_file_rules may be read
 	standbys   string          // synchronous_standby_names, where a COMMIT waits for them and that can be seen

@@ -145,9 +145,13 @@ const ownRole = `SELECT CASE WHEN here IS NULL THEN set_config('role', 'none', t
 
 // facts is what the session asks about itself, with settings that need its search_path and its role: a change that the
 // server has confirmed outlives the server, and no statement that fails, at a lock say, stands in the server's log.
+// The owner of the database may not say how many iterations a verifier has: each would cost the server, for good. (The
+// view pg_settings may be revoked.)
 const facts = `SELECT session_user, current_setting('server_version_num'), current_setting('password_encryption'),
   coalesce(current_setting('rds.restrict_password_commands', true), ''), coalesce(inet_server_port()::text, ''),
-  coalesce(current_setting('scram_iterations', true), ''), has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
+  (SELECT CASE source WHEN 'database' THEN '0' ELSE setting END FROM pg_show_all_settings()
+    WHERE name = 'scram_iterations'),
+  has_column_privilege('pg_authid', 'rolpassword', 'SELECT'),
   coalesce(current_setting('credcheck.max_auth_failure', true), ''), pg_backend_pid(), current_database(),
   has_function_privilege('pg_hba_file_rules()', 'EXECUTE') AND has_table_privilege('pg_hba_file_rules', 'SELECT'),
   CASE WHEN current_setting('synchronous_commit') <> 'local' AND current_setting('max_wal_senders') <> '0'

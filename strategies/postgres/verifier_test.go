@@ -159,6 +159,25 @@ func TestStoredIterations(t *testing.T) {
 				return
 			}
 			name, pw := s.NewRole(t, "LOGIN")
+			owner, _ := s.NewRole(t, "LOGIN")
+			db := s.NewDatabase(t, owner)
+			own := s.verifier(t, name)
+			s.run(t, "ALTER DATABASE "+db+" SET scram_iterations = 100000") // as its owner may
+			for _, by := range []string{"itself", "superuser", "createrole"} {
+				login, p := s.login(name, pw), password()
+				if by != "itself" {
+					login.User, login.Password = s.bossOf(t, by, name)
+				}
+				login.Database = db
+				ok(t, engine().SetPassword(t.Context(), login, name, p))
+				pw = p.Reveal()
+				if by == "createrole" { // it cannot see what is there
+					own = "4096"
+				}
+				if got := s.verifier(t, name); got != own {
+					t.Errorf("by %s: %s are stored, want %s, and no more by the owner of the database", by, got, own)
+				}
+			}
 			s.run(t, "ALTER ROLE "+name+" SET scram_iterations = 2147483647")
 			wants(t, engine().SetPassword(t.Context(), s.login(name, pw), name, password()), rotator.KindMisconfigured,
 				"scram_iterations")
