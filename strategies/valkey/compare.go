@@ -64,6 +64,11 @@ func (e Engine) ComparePair(ctx context.Context, superuser strategies.Login, pai
 	save := saveUsers(s.saveOfAll())
 	lacks.Text, lacks.Fixes = lacks.Text+". Then "+save.Text, s.linesOf(lines)
 	lacks.Fixes = append(lacks.Fixes, save.Fixes...)
+	if !s.users[s.login.User].mayChangeUsers(s.save) {
+		for i := range lacks.Fixes {
+			lacks.Fixes[i].By = rotator.ByAdministrator
+		}
+	}
 	return lacks, "", nil
 }
 
@@ -79,9 +84,6 @@ func (s *session) linesOf(lines []string) (all []rotator.Fix) {
 		}
 		fix := strategies.Fix(strategies.Login{}, line)
 		fix.For = "unless that is how it is meant"
-		if !s.users[s.login.User].mayChangeUsers(s.save) {
-			fix.By = rotator.ByAdministrator
-		}
 		if fix.Note = "at " + strings.Join(at[line], " and "); len(at[line]) == len(lines) {
 			fix.Note = "on every node"
 		}
