@@ -447,7 +447,9 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 		return rotator.RejectionCause{Invalid: true, Text: blocks, Remedy: remedy.Text}
 	case blocks != "":
 		if met.user != "" && !met.accepts(login.Password) {
-			blocks += "; its password is another, too"
+			if len(met.passwords()) > 0 {
+				blocks += "; its password is another, too"
+			}
 			remedy = ifIts(remedy)
 		}
 		return rotator.RejectionCause{Blocked: true, Text: blocks, Remedy: remedy.Text, Fixes: remedy.Fixes}

@@ -348,6 +348,19 @@ func TestOneOfVeryManyIsNotSaidToBeTheUser(t *testing.T) {
 	}
 }
 
+// TestAnAccountOfNoPasswordHasNoOther that could be another.
+func TestAnAccountOfNoPasswordHasNoOther(t *testing.T) {
+	t.Parallel()
+	login := strategies.Login{User: "app", Password: password()}
+	for plugin, other := range map[string]bool{"auth_socket": false, passwordPlugins[0]: true} {
+		r := accountRow{account: at("app"), plugins: []string{plugin}, locked: true}
+		cause := rejectionCause(login, "10.0.0.1", []accountRow{r}, nil, authMethods{}, nil)
+		if !cause.Blocked || strings.Contains(cause.Text, "its password is another, too") != other {
+			t.Errorf("%s: %s", plugin, cause.Text)
+		}
+	}
+}
+
 // TestAnotherOwnersAccountIsOpenedOnACondition: who locked an account, or has it demand a certificate, may be its owner.
 func TestAnotherOwnersAccountIsOpenedOnACondition(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
