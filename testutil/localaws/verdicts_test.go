@@ -1771,7 +1771,7 @@ var scenes = map[string]func(*scene){
 		if s.db.family() == "mariadb" {
 			set = "SET PASSWORD FOR `" + s.user + "boss`@`%` = PASSWORD('PASSWORD')"
 		}
-		s.says = "as an administrator (root or the master user of RDS), with the password in AWSCURRENT of arn:"
+		s.says = "(who writes the secret chose them), with the password in AWSCURRENT of arn:"
 		s.names = set + ", with the password in AWSCURRENT of its secret in place of PASSWORD"
 		s.fix = func() {
 			s.exec(strings.ReplaceAll(set, "PASSWORD'", s.holder(s.user+"boss", "AWSCURRENT").Password+"'"))
