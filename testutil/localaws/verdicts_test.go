@@ -2275,7 +2275,7 @@ func (s *scene) held(statement string) {
 	s.names = "if it lasts, to see whose session holds the lock"
 	s.says = s.names
 	s.fix = func() {
-		query := regexp.MustCompile(s.names + `.*:\n +(SELECT .*)\n`).FindStringSubmatch(s.text)
+		query := regexp.MustCompile(s.names + `.*:\n +(?:SET search_path = [^;]*; )?(SELECT .*)\n`).FindStringSubmatch(s.text)
 		if query == nil {
 			s.t.Fatalf("no query in: %s", s.text)
 		}
@@ -2335,7 +2335,7 @@ func (s *scene) givenLines() {
 // lines are those printed on lines of their own that begin so.
 func (s *scene) lines(begin string) (all []string) {
 	s.t.Helper()
-	for _, line := range regexp.MustCompile(`(?m)^ {9}(`+begin+`.*)$`).FindAllStringSubmatch(s.text, -1) {
+	for _, line := range regexp.MustCompile(`(?m)^ {9}(?:SET search_path = [^;]*; )?(`+begin+`.*)$`).FindAllStringSubmatch(s.text, -1) {
 		all = append(all, line[1])
 	}
 	if all == nil {
