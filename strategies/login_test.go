@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"reflect"
 	"strings"
 	"testing"
@@ -175,6 +176,31 @@ func TestAMasterARNOfAnotherKind(t *testing.T) {
 		} else if fixes := rotator.FixesOf(err); len(fixes) != 1 || strings.Count(fixes[0].Run, own) != 2 ||
 			!strings.Contains(fixes[0].Run, `jq -c '.masterarn = "SUPERUSER-SECRET-ARN"'`) {
 			t.Errorf("%s: to be run: %+v", name, fixes)
+		}
+	}
+}
+
+// TestNamingASuperuserSecretKeepsThePreviousVersion, which of a pair has the other user's password: what is printed is
+// run, with aws and jq in its place that say what they are asked.
+func TestNamingASuperuserSecretKeepsThePreviousVersion(t *testing.T) {
+	for name, previous := range map[string]error{"one": nil, "none": rotator.KindNotFound, "not known": rotator.KindThrottled} {
+		r := rotator.Rotation{SecretARN: "app", Current: document(t, `{}`),
+			ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, previous }}
+		_, _, err := superuserLogin(t.Context(), sample(), r, "", Login{})
+		fixes := rotator.FixesOf(err)
+		if len(fixes) != 1 {
+			t.Fatalf("%s: %v", name, err)
+		}
+		out, err := exec.Command("sh", "-c", `jq() { cat; }
+aws() { case "$*" in *AWSPREVIOUS*get*|*get*AWSPREVIOUS*) echo v1;; *get*AWSCURRENT*) echo v2;; *put-*) cat >&2;; *) echo "$*";; esac; }
+`+fixes[0].Run).Output()
+		want := "secretsmanager update-secret-version-stage --secret-id app --version-stage AWSPREVIOUS " +
+			"--move-to-version-id v1 --remove-from-version-id v2\n"
+		if name == "none" {
+			want = ""
+		}
+		if err != nil || string(out) != want {
+			t.Errorf("%s: %s, %v", name, out, err)
 		}
 	}
 }

@@ -26,15 +26,15 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	users ...string) (Login, secret.Document, error) {
 	arn, err := superuserARN(r)
 	if err != nil {
-		return Login{}, secret.Document{}, nameSuperuser(r, "", err)
+		return Login{}, secret.Document{}, nameSuperuser(ctx, r, "", err)
 	}
 	if arn == "" {
 		arn = fallbackARN
 	}
 	if arn == "" {
 		return Login{}, secret.Document{},
-			nameSuperuser(r, "", fmt.Errorf("secret: %w: key %s is missing: set it to the superuser secret's ARN, or "+
-				"set SUPERUSER_SECRET_ARN", rotator.KindMisconfigured, keySuperuser))
+			nameSuperuser(ctx, r, "", fmt.Errorf("secret: %w: key %s is missing: set it to the superuser secret's "+
+				"ARN, or set SUPERUSER_SECRET_ARN", rotator.KindMisconfigured, keySuperuser))
 	}
 	d, err := r.ReadSecret(ctx, arn)
 	var login Login
@@ -44,8 +44,8 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	switch told := errors.As(err, new(interface{ Hint() string })); {
 	case told:
 	case errors.Is(err, rotator.KindNotFound), errors.Is(err, rotator.ErrOtherEngine):
-		err = nameSuperuser(r, "", rotator.WithHint(err, "set "+keySuperuser+", or SUPERUSER_SECRET_ARN, to the ARN "+
-			"of the right secret"))
+		err = nameSuperuser(ctx, r, "", rotator.WithHint(err, "set "+keySuperuser+", or SUPERUSER_SECRET_ARN, to the "+
+			"ARN of the right secret"))
 	case errors.Is(err, rotator.KindMisconfigured) && !managedByRDS(arn):
 		command := "aws secretsmanager put-secret-value --secret-id " + rotator.ShellWord(arn) +
 			" --secret-string file://value.json"
@@ -57,7 +57,7 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	}
 	if !sameEndpoint(login, current) {
 		if err := checkIsEndpoint(ctx, r, d, current); err != nil {
-			return Login{}, secret.Document{}, nameSuperuser(r, "if it is the wrong one, ",
+			return Login{}, secret.Document{}, nameSuperuser(ctx, r, "if it is the wrong one, ",
 				fmt.Errorf("superuser secret %s is for %s:%d, the rotated secret for %s:%d, which must be the same "+
 					"server or its replica: %w", arn, login.Host, login.Port, current.Host, current.Port, err))
 		}
@@ -74,24 +74,46 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	login.PoolerForwardsLogins = login.PoolerForwardsLogins || current.PoolerForwardsLogins
 	for _, name := range []string{login.User, d.Text(keyAlternate)} {
 		if slices.Contains(users, name) {
-			return login, d, nameSuperuser(r, "", NotEntitled("superuser secret %s is for user %q, whose password "+
-				"this rotation may not set: %s must name another secret, of another user", arn, name, keySuperuser))
+			return login, d, nameSuperuser(ctx, r, "", NotEntitled("superuser secret %s is for user %q, "+
+				"whose password this rotation may not set: %s must name another secret, of another user", arn, name,
+				keySuperuser))
 		}
 	}
 	return login, d, nil
 }
 
 // nameSuperuser adds to an error the line that has the secret name another superuser secret, beside all else that it
-// has. What RDS manages, no one else can write.
-func nameSuperuser(r rotator.Rotation, condition string, err error) error {
+// has. A new version moves AWSPREVIOUS to what was AWSCURRENT: the line moves it back, for without the password of the
+// other user of a pair nothing proves that user to the next rotation. What RDS manages, no one else can write.
+func nameSuperuser(ctx context.Context, r rotator.Rotation, condition string, err error) error {
 	if r.SecretARN == "" || managedByRDS(r.SecretARN) {
 		return err
 	}
+	run := fmt.Sprintf("aws secretsmanager get-secret-value --secret-id %[1]s --query SecretString --output text | "+
+		"jq -c '.%[2]s = \"SUPERUSER-SECRET-ARN\"' | aws secretsmanager put-secret-value --secret-id %[1]s "+
+		"--secret-string file:///dev/stdin", rotator.ShellWord(r.SecretARN), keySuperuser)
+	note := ""
+	if !hasNoPrevious(ctx, r) {
+		version := func(label string) string {
+			return strings.ToLower(label) + "=$(aws secretsmanager get-secret-value --secret-id " +
+				rotator.ShellWord(r.SecretARN) + " --version-stage " + label + " --query VersionId --output text) && "
+		}
+		run = version(rotator.LabelPrevious) + version(rotator.LabelCurrent) + run + " && aws secretsmanager " +
+			"update-secret-version-stage --secret-id " + rotator.ShellWord(r.SecretARN) + " --version-stage " +
+			"AWSPREVIOUS --move-to-version-id $awsprevious --remove-from-version-id $awscurrent"
+		note = "AWSPREVIOUS stays where it is: of a pair, it has the other user's password"
+	}
 	return rotator.WithFix(err, "", rotator.Fix{By: rotator.ByShell,
 		For: condition + "to name the superuser secret, with its ARN in place of SUPERUSER-SECRET-ARN",
-		Run: fmt.Sprintf("aws secretsmanager get-secret-value --secret-id %[1]s --query SecretString --output text | "+
-			"jq -c '.%[2]s = \"SUPERUSER-SECRET-ARN\"' | aws secretsmanager put-secret-value --secret-id %[1]s "+
-			"--secret-string file:///dev/stdin", rotator.ShellWord(r.SecretARN), keySuperuser)})
+		Run: run, Note: note})
+}
+
+func hasNoPrevious(ctx context.Context, r rotator.Rotation) bool {
+	if r.ReadPrevious == nil {
+		return true
+	}
+	_, err := r.ReadPrevious(ctx)
+	return errors.Is(err, rotator.KindNotFound)
 }
 
 // superuserARN reads masterarn. What templates of others put there by mistake is said,
