@@ -402,10 +402,14 @@ func readOnlyRemark(by string) rotator.Sentence {
 
 // lostOwner speaks of a setting role that the server leaves out, with a warning that few clients show.
 func (s *session) lostOwner(user, owner string) rotator.Sentence {
-	give := byAdministrator("%s", s.give(owner, user))
-	give.For = fmt.Sprintf("if sessions of role %q are to act as role %q", user, owner)
-	return rotator.Sentencef("its setting role names role %q, which it may not act as any more, so that its sessions "+
-		"do not. If they are to, have an administrator run: %s", owner, give)
+	give := byAdministrator("GRANT %s TO %s", quoteIdent(owner), quoteIdent(user))
+	if s.major() >= 16 {
+		give.Run += " WITH SET TRUE"
+	}
+	give.For = fmt.Sprintf("if sessions of role %q are to act as role %q, which the user may have set itself", user,
+		owner)
+	return rotator.Sentencef("its setting role names role %q, which it may not act as, so that its sessions do not. "+
+		"If they are to (the user may have set that itself), have an administrator run: %s", owner, give)
 }
 
 // ownOperators has a session, or this flight of it alone, call operators and functions of the server: the owner of the
@@ -421,7 +425,8 @@ const alterSystem = "ALTER SYSTEM"
 // lookUpUse asks what keeps a user's clients from writing: recovery, and what has set default_transaction_read_only,
 // which this session has as theirs do. Then, whether the user may do nothing, whether there is another of its pair, and
 // the clone is no member, and whether that had been a member of an earlier role of this name. Last, which role its
-// setting role names that it may not act as: none that can do what clients do not need, for each role may set its own.
+// setting role names that it may not act as, where it acts as no other by one: none that can do what clients do not
+// need, for each role may set its own.
 func (s *session) lookUpUse(user string) statement {
 	isMember := "pg_has_role(o.oid, r.oid, 'MEMBER')"
 	if strings.HasSuffix(user, cloneSuffix) {
@@ -435,6 +440,9 @@ func (s *session) lookUpUse(user string) statement {
   coalesce((SELECT o.rolname FROM pg_db_role_setting x, unnest(x.setconfig) v JOIN pg_roles o ON o.rolname = substr(v, 6)
     WHERE x.setrole = r.oid AND x.setdatabase IN (0, d.oid) AND v LIKE 'role=%' AND o.rolname <> $2
     AND NOT pg_has_role(r.oid, o.oid, '` + s.become() + `') AND NOT ` + reachesPower("o", "false") + `
+    AND NOT EXISTS (SELECT FROM pg_db_role_setting y, unnest(y.setconfig) w LEFT JOIN pg_roles q ON q.rolname = substr(w, 6)
+      WHERE y.setrole IN (0, r.oid) AND y.setdatabase IN (0, d.oid) AND w LIKE 'role=%'
+      AND (w = 'role=none' OR pg_has_role(r.oid, q.oid, '` + s.become() + `')))
     ORDER BY x.setdatabase = 0 LIMIT 1), '')
 FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()`
 	return statement{operation{action: "asking whether clients can read and write"}, sql, []string{user, otherOf(user)}}

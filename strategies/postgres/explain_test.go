@@ -490,6 +490,29 @@ func TestARoleThatWasMadeAgain(t *testing.T) {
 				t.Errorf("it has it again: %v, %v", remark, err)
 			}
 			ok(t, s.as(t, login, "CREATE SCHEMA made"))
+			lost, _ := s.NewRole(t, "NOLOGIN")
+			s.run(t, "ALTER ROLE "+app+" SET role = '"+lost+"'", "ALTER ROLE "+app+" IN DATABASE "+login.Database+
+				" SET role = '"+owner+"'")
+			if remark, err := use(); err != nil || remark.Text != "" {
+				t.Errorf("it acts as what is set in this database: %v, %v", remark, err)
+			}
+			s.run(t, "ALTER ROLE "+app+" NOINHERIT", "REVOKE "+owner+" FROM "+app)
+			if _, err = use(); len(rotator.FixesOf(err)) != 1 {
+				if remark, _ := use(); len(remark.Fixes) != 1 {
+					t.Fatalf("to be run: %v, %v", remark, err)
+				}
+			}
+			remark, _ = use()
+			for _, f := range append(rotator.FixesOf(err), remark.Fixes...) {
+				s.run(t, f.Run)
+			}
+			if s.ask(t, "SELECT rolinherit::text FROM pg_roles WHERE rolname = '"+app+"'") != "false" {
+				t.Error("what is printed has it inherit")
+			}
+			if s.Major >= 16 && s.ask(t, "SELECT bool_or(inherit_option)::text FROM pg_auth_members WHERE member = '"+app+
+				"'::regrole") == "true" {
+				t.Error("it inherits what it is to act as alone")
+			}
 		})
 		t.Run("the other has it", func(t *testing.T) {
 			app, pw := s.NewRole(t, "LOGIN")
