@@ -36,13 +36,13 @@ UNION ALL (SELECT 'path', 'search_path', ` + by + `, substr(v, 13) FROM ` + set 
 		first + `)
 UNION ALL (SELECT 'role', 'role', ` + by + `, u.rolname FROM ` + set + ` AND v = 'role=' || u.rolname AND u.oid <> r.oid
   AND ` + bare("u") + ` AND NOT (` + bare("r") + `)` + first + `)
-UNION ALL (SELECT DISTINCT 'schema', n.nspname, g.rolname, ''
+UNION ALL (SELECT DISTINCT 'schema', n.nspname, g.rolname, current_database()::text
   FROM m JOIN pg_roles g ON g.oid = m.id JOIN pg_shdepend p ON p.refobjid = g.oid AND p.refclassid = 'pg_authid'::regclass
   AND p.classid = 'pg_class'::regclass AND p.deptype IN ('o', 'a')
   AND p.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
   JOIN pg_class c ON c.oid = p.objid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE left(n.nspname, 3) <> 'pg_' AND NOT has_schema_privilege(session_user, n.oid, 'USAGE')
-  AND NOT has_schema_privilege(n.oid, 'USAGE') ORDER BY 2, 3 LIMIT 5)`
+  AND NOT has_schema_privilege(n.oid, 'USAGE') AND NOT has_schema_privilege(g.oid, n.oid, 'USAGE') ORDER BY 2, 3 LIMIT 5)`
 	return statement{operation{action: "asking what clients may fail by"}, sql, nil}
 }
 
@@ -77,7 +77,7 @@ func hindrance(row []string, schemas string) (says rotator.Sentence) {
 			"administrator run: %[4]s", name, value, by, end)
 	}
 	give := byAdministrator("GRANT USAGE ON SCHEMA %s TO %s", quoteIdent(name), quoteIdent(by))
-	give.For = notMeant + "to let it use them"
+	give.For, give.Note = notMeant+"to let it use them", "in database "+value
 	return rotator.Sentencef("role %q has privileges in schema %q, and may use nothing there, for it has no USAGE on "+
 		"that. If that is not on purpose, have an administrator run: %s", by, name, give)
 }

@@ -125,5 +125,12 @@ func TestASchemaThatMayNotBeUsed(t *testing.T) {
 				t.Errorf("after what is printed: %v, %v", remark, err)
 			}
 		}
+		app, pw := s.NewRole(t, "LOGIN NOINHERIT")
+		s.run(t, "GRANT "+o+" TO "+app)
+		login := s.login(app, pw)
+		login.Database = r.original.Database
+		if remark, err := engine().TestUse(t.Context(), login); err != nil || len(remark.Fixes) > 0 {
+			t.Errorf("the role that has the privileges may use them: %v, %v", remark, err)
+		}
 	})
 }
