@@ -601,6 +601,7 @@ func (s *session) createRoleRemedy(me role, other string, admin bool) rotator.Se
 		reset := s.fix("ALTER ROLE %s%s RESET role", quoteIdent(login), in)
 		reset.For = fmt.Sprintf("if what user %q may do itself is to count, in place of what gives role %q more", login,
 			me.name)
+		reset.Note = "every rotation by this user needs its own privileges then"
 		says := rotator.Sentencef("role %[1]q is not allowed to: %[2]s. (Sessions of %[3]q act as %[1]q by the "+
 			"setting role, so that what %[3]q itself may do does not count. To have it count: %[4]s)", me.name, missing,
 			login, reset)

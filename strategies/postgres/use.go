@@ -15,7 +15,7 @@ const setBy = `CASE source WHEN 'database' THEN 'ALTER DATABASE ' || quote_ident
 // lookUpHindrances asks what else clients may fail by, a row for each: a limit of time under a tenth of a second, which
 // is taken for seconds where it is set without a unit (a lock may be waited for no longer on purpose); a search_path
 // that is set for the role, its database or all roles; a setting role by which the user may do nothing of what it may
-// itself; and schemas of which it may not use what it has privileges on,
+// itself (a clone acts as its original, whatever that has lost); and schemas of which it may not use what it has privileges on,
 // with the role that has these: itself, or one that it is a member of.
 func lookUpHindrances() statement {
 	const by = `CASE WHEN x.setrole = 0 AND x.setdatabase <> 0 THEN 'ALTER DATABASE ' || quote_ident(d.datname)
@@ -35,7 +35,7 @@ WHERE r.rolname = session_user AND d.datname = current_database() AND CASE WHEN 
 UNION ALL (SELECT 'path', 'search_path', ` + by + `, substr(v, 13) FROM ` + set + ` AND left(v, 12) = 'search_path='` +
 		first + `)
 UNION ALL (SELECT 'role', 'role', ` + by + `, u.rolname FROM ` + set + ` AND v = 'role=' || u.rolname AND u.oid <> r.oid
-  AND ` + bare("u") + ` AND NOT (` + bare("r") + `)` + first + `)
+  AND u.rolname || '` + cloneSuffix + `' <> r.rolname AND ` + bare("u") + ` AND NOT (` + bare("r") + `)` + first + `)
 UNION ALL (SELECT DISTINCT 'schema', n.nspname, g.rolname, current_database()::text
   FROM m JOIN pg_roles g ON g.oid = m.id JOIN pg_shdepend p ON p.refobjid = g.oid AND p.refclassid = 'pg_authid'::regclass
   AND p.classid = 'pg_class'::regclass AND p.deptype IN ('o', 'a')
