@@ -498,10 +498,10 @@ AND NOT ` + reachesPower("o", "g.oid = r.oid"),
 	if err != nil || len(answers[1].rows) == 0 {
 		return lacks, "", err
 	}
-	if !pair.PasswordOnly { // a member of its clone could not have the clone for a member again
-		return rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may), as one that "+
-			"was dropped and created again, and role %q may: GRANT it what it had, which its deployment or a backup "+
-			"says; then %s", pair.InUse(), answers[1].rows[0][0], pair.Target, s.regrant(pair.InUse())), "", nil
+	if !pair.PasswordOnly { // the original is made no member of its clone, which is one of it
+		return rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may), as one "+
+			"that was dropped and created again, and role %q may: GRANT it what it had, which its deployment or a "+
+			"backup says; then %s", pair.InUse(), answers[1].rows[0][0], pair.Target, s.regrant(pair.InUse())), "", nil
 	}
 	give := byAdministrator("%s", s.give(pair.Target, pair.InUse()))
 	give.For = fmt.Sprintf("if the two are a pair, and no other secret is for either of them, to have role %q do what "+

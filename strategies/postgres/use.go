@@ -15,8 +15,8 @@ const setBy = `CASE source WHEN 'database' THEN 'ALTER DATABASE ' || quote_ident
 // lookUpHindrances asks what else clients may fail by, a row for each: a limit of time under a tenth of a second, which
 // is taken for seconds where it is set without a unit (a lock may be waited for no longer on purpose); a search_path
 // that is set for the role, its database or all roles; a setting role by which the user may do nothing of what it may
-// itself (a clone acts as its original, whatever that has lost); and schemas of which it may not use what it has privileges on,
-// with the role that has these: itself, or one that it is a member of.
+// itself (a clone acts as its original, whatever that has lost); and schemas of which it may not use what it has
+// privileges on, with the role that has these: itself, or one that it is a member of.
 func lookUpHindrances() statement {
 	const by = `CASE WHEN x.setrole = 0 AND x.setdatabase <> 0 THEN 'ALTER DATABASE ' || quote_ident(d.datname)
     ELSE 'ALTER ROLE ' || CASE WHEN x.setrole = 0 THEN 'ALL' ELSE quote_ident(r.rolname) END ||
