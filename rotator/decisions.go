@@ -68,7 +68,7 @@ func (a Action) newName() Action {
 type situation struct {
 	current, pending, previous CredentialState
 	// pending is absent where AWSPENDING is on the version that is AWSCURRENT: so the
-	// service leaves it after a rotation (user pain 18).
+	// service leaves it after a rotation.
 
 	// stale: AWSPENDING was not made from this AWSCURRENT. The secret was edited or rolled
 	// back since, or AWSPENDING was stored by hand.

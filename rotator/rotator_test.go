@@ -94,7 +94,7 @@ func TestDuplicatesAtTheSameTime(t *testing.T) {
 }
 
 // TestRotationTokenIsPassedOn: without it a rotation across accounts, or by an
-// assumed role, fails ("was not created by Lambda"; user pain 10).
+// assumed role, fails ("was not created by Lambda").
 func TestRotationTokenIsPassedOn(t *testing.T) {
 	s := newStory(t)
 	s.aws.RequireToken = true

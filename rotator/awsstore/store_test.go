@@ -147,7 +147,7 @@ func TestErrorsHaveTheirKind(t *testing.T) {
 	}
 }
 
-// TestNobodyAnswers: what a function in a VPC without an endpoint sees (user pain 7).
+// TestNobodyAnswers: what a function in a VPC without an endpoint sees.
 func TestNobodyAnswers(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -59,7 +59,7 @@ func function(t *testing.T, variable string, settings ...string) (out *bytes.Buf
 }
 
 // TestTheEndpointIsOptionalAndHonoured: AWS's templates cannot do without theirs,
-// and know no other name for it (user pain 7).
+// and know no other name for it.
 func TestTheEndpointIsOptionalAndHonoured(t *testing.T) {
 	for _, variable := range []string{"SECRETS_MANAGER_ENDPOINT", "AWS_ENDPOINT_URL",
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER"} {

@@ -75,7 +75,7 @@ type Settings struct {
 
 // FromEnvironment reads Settings; lookup is os.LookupEnv. An error names the
 // variable and what it may say. It, what is given Settings.Lookup, and what is made of the
-// SDK's own AWS_ variables are the readers of the environment: nothing else in this project
+// SDK's own AWS_ variables are the readers of the environment: nothing else of what is deployed
 // looks there.
 func FromEnvironment(lookup func(string) (string, bool)) (Settings, error) {
 	s := Settings{

@@ -30,15 +30,13 @@
 //     account, a proxied one, a server run with skip-grant-tables) proves nothing,
 //     and is an error.
 //   - A superuser changes every account of the name that has a password, to the same
-//     password, if the secret holds a password of each (see checkHeld): to change only the one that the function itself
-//
-// would meet would
-//
-//	  lock out the clients on other hosts. One statement changes them all, and
-//	  whatever was cut off, the next run looks which of them do not have the
-//	  password yet. Accounts of the name that are locked, or have no password
-//	  (auth_socket, unix_socket), are left alone.
-//	- A clone has an account for every host that the original has one for.
+//     password, if the secret holds a password of each (see checkHeld): to change only
+//     the one that the function itself would meet would
+//     lock out the clients on other hosts. One statement changes them all, and
+//     whatever was cut off, the next run looks which of them do not have the
+//     password yet. Accounts of the name that are locked, or have no password
+//     (auth_socket, unix_socket), are left alone.
+//   - A clone has an account for every host that the original has one for.
 //
 // # What the server logs
 //

@@ -21,7 +21,7 @@ func testOnly(arn string) *secretsmanager.RotateSecretInput {
 }
 
 // TestEachFailureHasItsKindAndSentence, by the real binary on real servers: one
-// cause each, where AWS's templates have one message for all (user pain 1). Every
+// cause each, where AWS's templates have one message for all. Every
 // one ends within the time of the function, with setSecret, and changes nothing.
 func TestEachFailureHasItsKindAndSentence(t *testing.T) {
 	tier.Test(t)

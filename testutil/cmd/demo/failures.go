@@ -81,8 +81,10 @@ var failures = map[string]failure{
 			if s.answer.RecoverEvent == "" {
 				return errors.New("status offers no event that finishes the rotation")
 			}
-			fmt.Printf("  aws lambda invoke --function-name %s --payload '%s'\n\n", s.function, s.answer.RecoverEvent)
-			text, _, err := s.invoke(ctx, strings.TrimSuffix(s.answer.RecoverEvent, "}")+`,"Format":"text"}`)
+			event := strings.TrimSuffix(s.answer.RecoverEvent, "}") + `,"Format":"text"}`
+			fmt.Printf("  aws lambda invoke --function-name %s --payload fileb:///dev/stdin recover.json <<<'%s'\n\n",
+				s.function, event)
+			text, _, err := s.invoke(ctx, event)
 			if err == nil {
 				fmt.Println(indent(notable(text)))
 			}
@@ -113,7 +115,10 @@ func (s *scene) failed(ctx context.Context, f failure, r awsemu.Rotation) error 
 	if r.Outcome != "RotationFailed" {
 		return fmt.Errorf("the rotation was to fail, and ended with %s", r.Outcome)
 	}
-	message, _, _ := strings.Cut(r.Message, "; nothing was changed") // the findings come below
+	message := r.Message
+	if before, _, found := strings.Cut(message, "] "); found { // what it says of the finding comes below
+		message = before + "] ..."
+	}
 	fmt.Printf("  %s: %s\n\n", r.Outcome, strings.TrimLeft(indent(wrapped(message)), " "))
 	fmt.Printf("What the function says, asked for %s:\n\n", f.ask)
 	event, _ := json.Marshal(map[string]string{"Step": f.ask, "SecretId": s.secret})
