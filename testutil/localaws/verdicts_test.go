@@ -481,12 +481,9 @@ func (s *scene) replica(current awsemu.Value) {
 	s.t.Cleanup(func() { s.db.Exec(context.Background(), "REPLICAOF NO ONE") }) //nolint:errcheck // done already where the test has not failed
 }
 
-// node starts a second server with the users of the first, makes a secret of both, of a pair whose clone is in use, and
-// gives that server.
-func (s *scene) node() *dbserver.ValkeyServer {
+// second starts a second server with the users of the first, which are its own from then on.
+func (s *scene) second() *dbserver.ValkeyServer {
 	s.t.Helper()
-	s.alternating()
-	right, boss := s.has(s.user), s.superuser()
 	s.exec("ACL SAVE")
 	there, err := s.db.(valkey).Standby(s.t.Context())
 	if err != nil {
@@ -496,6 +493,16 @@ func (s *scene) node() *dbserver.ValkeyServer {
 	if err := there.Cut(s.t.Context(), s.db.(valkey).ValkeyServer); err != nil {
 		s.t.Fatal(err)
 	}
+	return there
+}
+
+// node starts a second server with the users of the first, makes a secret of both, of a pair whose clone is in use, and
+// gives that server.
+func (s *scene) node() *dbserver.ValkeyServer {
+	s.t.Helper()
+	s.alternating()
+	right, boss := s.has(s.user), s.superuser()
+	there := s.second()
 	nodes := []string{there.Address()}
 	s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "masterarn", boss, "nodes", nodes), awsemu.Value{})
 	s.store(boss, s.value(s.user+"boss", s.holder(boss, "AWSCURRENT").Password, "nodes", nodes)) // and no word of the pair
@@ -518,15 +525,7 @@ func (s *scene) olderAtANode(superuser, here bool) {
 		boss = s.superuser()
 		more = []any{"masterarn", boss}
 	}
-	s.exec("ACL SAVE")
-	there, err := s.db.(valkey).Standby(s.t.Context())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { there.Close() })
-	if err := there.Cut(s.t.Context(), s.db.(valkey).ValkeyServer); err != nil {
-		s.t.Fatal(err)
-	}
+	there := s.second()
 	nodes := []any{"nodes", []string{there.Address()}}
 	if superuser {
 		s.store(boss, s.value(s.user+"boss", s.holder(boss, "AWSCURRENT").Password, append(nodes, "rotates", s.user)...))
