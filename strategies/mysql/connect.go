@@ -37,10 +37,11 @@ type session struct {
 	// blocked, as MySQL says in a rehearsal; 0: never.
 	attempts int
 
-	policy  string              // MySQL's authentication_policy, where it was looked up
-	changed string              // how much of a password MySQL wants changed; "", "0": nothing
-	granted map[account]granted // see grants
-	known   map[string]reply    // see askAhead
+	policy      string              // MySQL's authentication_policy, where it was looked up
+	changed     string              // how much of a password MySQL wants changed; "", "0": nothing
+	granted     map[account]granted // see grants
+	activateAll string              // see allRoles
+	known       map[string]reply    // see askAhead
 }
 
 // reply is what the server said to a statement.

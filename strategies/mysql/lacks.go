@@ -64,14 +64,19 @@ func (e Engine) TestPair(ctx context.Context, superuser strategies.Login, pair s
 
 // differ says what an account in use lacks of what the account of the other user of its pair can do, on the same host.
 func (s *session) differ(ctx context.Context, r, other accountRow) (string, error) {
-	have, _, err := s.grants(ctx, r.account)
+	have, mine, err := s.grants(ctx, r.account)
 	if err != nil {
 		return "", err
 	}
-	want, _, err := s.grants(ctx, other.account)
+	want, theirs, err := s.grants(ctx, other.account)
 	if err != nil {
 		return "", err
 	}
+	active, all, err := s.active(ctx, want, theirs)
+	if err != nil {
+		return "", err
+	}
+	maps.DeleteFunc(want, func(x right, _ bool) bool { return x.kind == role && !active[x] })
 	missing, err := s.lacking(ctx, r.account, want)
 	if err != nil {
 		return "", err
@@ -81,24 +86,37 @@ func (s *session) differ(ctx context.Context, r, other accountRow) (string, erro
 		return "", err
 	}
 	maps.Copy(system, excepted)
-	give := missing.without(system).grants(r.account)
-	if len(have.of(restriction)) > 0 { // which a GRANT could end
-		give = nil
+	given := missing.without(system)
+	var lines []string
+	for _, statement := range given.missing(have).grants(r.account) {
+		lines = append(lines, statement.text)
 	}
 	apart := byNoLine(other.account, system)
+	var asleep []string
+	for _, x := range given.of(role).sorted() {
+		if !all && !strings.Contains(mine, x.name) {
+			asleep = append(asleep, x.name)
+		}
+	}
+	for _, line := range s.defaultRoles(r.account, mine, asleep) {
+		text := line.Run
+		if line.Note != "" {
+			text += " (" + line.Note + ")"
+		}
+		lines = append(lines, text)
+	}
+	if len(have.of(restriction)) > 0 { // which a GRANT could end
+		lines = nil
+	}
 	text := fmt.Sprintf("clients use account %s now, which lacks what account %s has", r, other)
 	switch {
-	case len(give) == 0 && apart == "":
+	case lines == nil && apart == "":
 		return "", nil
-	case len(give) == 0:
+	case lines == nil:
 		return text + apart, nil
-	case len(give) > 20: // which no person reads
+	case len(lines) > 20: // which no person reads
 		return fmt.Sprintf("clients use account %s now, and account %s may do more: compare what SHOW GRANTS FOR "+
 			"shows of each", r, other) + apart, nil
-	}
-	lines := make([]string, len(give))
-	for i, statement := range give {
-		lines[i] = statement.text
 	}
 	switch {
 	case apart != "": // the preflight may refuse the next rotation
@@ -123,6 +141,13 @@ func (s *session) lacking(ctx context.Context, of account, want rights) (rights,
 		return nil, err
 	}
 	missing := want.missing(have)
+	for x := range want.of(role) { // it may be granted, and no login make it active
+		if missing[x] {
+			continue
+		}
+		x.option = false
+		missing[x] = true
+	}
 	for x := range missing {
 		gives := rights{x: true}
 		if name, bad := x.role(); x.kind == role && !x.option && bad == nil {
@@ -150,16 +175,8 @@ func (s *session) able(ctx context.Context, of account, seen map[account]bool) (
 	}
 	roles := can.of(role)
 	if !isRole {
-		maps.DeleteFunc(roles, func(x right, _ bool) bool { return !strings.Contains(defaultRole, x.name) })
-		if len(roles) < len(can.of(role)) && !s.mariadb {
-			row, err := s.row(ctx, operation{action: "looking up which roles are active"},
-				"SELECT @@GLOBAL.activate_all_roles_on_login")
-			if err != nil {
-				return nil, err
-			}
-			if row[0] == "1" {
-				roles = can.of(role)
-			}
+		if roles, _, err = s.active(ctx, can, defaultRole); err != nil {
+			return nil, err
 		}
 	}
 	for x := range roles {
@@ -174,6 +191,31 @@ func (s *session) able(ctx context.Context, of account, seen map[account]bool) (
 		maps.Copy(can, more)
 	}
 	return can, nil
+}
+
+// active are those of an account's roles that a login makes active, and all says that this is all it is granted.
+func (s *session) active(ctx context.Context, granted rights, defaultRole string) (roles rights, all bool, err error) {
+	roles = granted.of(role)
+	if len(roles) > 0 && !s.mariadb {
+		if all, err = s.allRoles(ctx); all || err != nil {
+			return roles, all, err
+		}
+	}
+	maps.DeleteFunc(roles, func(x right, _ bool) bool { return !strings.Contains(defaultRole, x.name) })
+	return roles, false, nil
+}
+
+// allRoles says whether the server makes each role active that an account is granted. It is read once in a session.
+func (s *session) allRoles(ctx context.Context) (bool, error) {
+	if s.activateAll == "" {
+		row, err := s.row(ctx, operation{action: "looking up which roles are active"},
+			"SELECT @@GLOBAL.activate_all_roles_on_login")
+		if err != nil {
+			return false, err
+		}
+		s.activateAll = row[0]
+	}
+	return s.activateAll == "1", nil
 }
 
 // notGiven are those of some missing rights that no rotation gives (see checkGiven), nor do lines that are printed
@@ -433,13 +475,20 @@ func (s *session) opening(ctx context.Context, database string, r accountRow, ow
 func (s *session) makeDefault(of account, now string, roles []string) rotator.Sentence {
 	text := fmt.Sprintf("%s, which it is granted, gives it that, and is no default role, so that no login makes it "+
 		"active: ", strings.Join(roles, ", "))
+	return rotator.Sentencef("%s%s", text, rotator.RunEach(s.defaultRoles(of, now, roles)...))
+}
+
+// defaultRoles are the lines that have each login of an account make some more roles active: on MariaDB one of them.
+func (s *session) defaultRoles(of account, now string, roles []string) (lines []rotator.Fix) {
+	if len(roles) == 0 {
+		return nil
+	}
 	if now != "NONE" && !s.mariadb {
 		roles = slices.Insert(roles, 0, now)
 	}
 	if !s.mariadb {
 		roles = []string{strings.Join(roles, ", ")}
 	}
-	var lines []rotator.Fix
 	for _, r := range roles {
 		line := s.fix("%s", s.defaultRoleStatement(of, r))
 		if now != "NONE" && s.mariadb {
@@ -451,5 +500,5 @@ func (s *session) makeDefault(of account, now string, roles []string) rotator.Se
 		}
 		lines = append(lines, line)
 	}
-	return rotator.Sentencef("%s%s", text, rotator.RunEach(lines...))
+	return lines
 }

@@ -27,9 +27,12 @@ func TestWhatAPairLacksIsWhatItsClientsCannotDo(t *testing.T) {
 			"a pattern over a table":          {"GRANT INSERT ON D.t TO O; GRANT INSERT ON `D%`.* TO C", false},
 			"a pattern behind a name": {"GRANT SELECT, INSERT ON D.* TO O; GRANT INSERT ON `D%`.* TO C; " +
 				"GRANT SELECT ON D.* TO C", true},
-			"a role that is active": {"GRANT INSERT ON D.* TO O; GRANT INSERT ON D.* TO R; GRANT R TO C; ACTIVE", false},
-			"a role that is not":    {"GRANT INSERT ON D.* TO O; GRANT INSERT ON D.* TO R; GRANT R TO C", true},
-			"a role of the other's": {"GRANT INSERT ON D.* TO R; GRANT R TO O; GRANT INSERT ON *.* TO C", false},
+			"a role that is active":                {"GRANT INSERT ON D.* TO O; GRANT INSERT ON D.* TO R; GRANT R TO C; ACTIVE", false},
+			"a role that is not":                   {"GRANT INSERT ON D.* TO O; GRANT INSERT ON D.* TO R; GRANT R TO C", true},
+			"a role of the other's":                {"GRANT INSERT ON D.* TO R; GRANT R TO O; SET; GRANT INSERT ON *.* TO C", false},
+			"a role that is active for the other":  {"GRANT INSERT ON D.* TO R; GRANT R TO O; SET", true},
+			"a role of both, active for the other": {"GRANT INSERT ON D.* TO R; GRANT R TO O; SET; GRANT R TO C", true},
+			"a role of the other's that is not":    {"GRANT INSERT ON D.* TO R; GRANT R TO O", false},
 		} {
 			t.Run(what, func(t *testing.T) {
 				db, role := strings.ReplaceAll(name(), "_", ""), s.role(t) // no pattern
@@ -39,19 +42,31 @@ func TestWhatAPairLacksIsWhatItsClientsCannotDo(t *testing.T) {
 				pair := back(pairOf(app.User))
 				clone := s.ensure(t, pairOf(app.User))
 				active := (&session{mariadb: s.MariaDB}).defaultRoleStatement(at(pair.Clone), role)
+				set := (&session{mariadb: s.MariaDB}).defaultRoleStatement(at(app.User), role)
 				words := strings.NewReplacer("TO O", "TO "+at(app.User).String(), "TO C", "TO "+at(pair.Clone).String(),
-					" R ", " "+role+" ", "TO R", "TO "+role, "D.", db+".", "`D%`", "`"+db[:len(db)-1]+"%`", "ACTIVE", active)
+					" R ", " "+role+" ", "TO R", "TO "+role, "D.", db+".", "`D%`", "`"+db[:len(db)-1]+"%`", "ACTIVE", active, "SET", set)
 				s.run(t, "CREATE TABLE "+db+".t (n int)")
 				for _, sql := range strings.Split(c.setUp, "; ") {
 					s.run(t, words.Replace(sql))
 				}
-				if err := s.as(t.Context(), clone, "INSERT INTO "+db+".t (n) VALUES (1)"); (err != nil) != c.lacks {
-					t.Fatalf("its clients: %v", err)
+				insert := "INSERT INTO " + db + ".t (n) VALUES (1)"
+				of, others := s.as(t.Context(), clone, insert), s.as(t.Context(), app, insert)
+				if (of != nil && others == nil) != c.lacks {
+					t.Fatalf("its clients: %v; the other's: %v", of, others)
 				}
 				lacks, remark, err := engine().TestPair(t.Context(), s.superuser(), pair)
 				ok(t, err)
-				if said := strings.Contains(remark, "INSERT"); said != c.lacks || lacks.Text != "" || !c.lacks && remark != "" {
+				if (remark != "") != c.lacks || lacks.Text != "" {
 					t.Errorf("%s%s", lacks, remark)
+				}
+				if _, lines, found := strings.Cut(remark, ifPair+": "); found {
+					s.run(t, strings.Split(lines, "; ")...)
+					ok(t, s.as(t.Context(), clone, insert))
+					_, remark, err = engine().TestPair(t.Context(), s.superuser(), pair)
+					ok(t, err)
+				}
+				if remark != "" {
+					t.Errorf("after the lines: %s", remark)
 				}
 			})
 		}
@@ -80,6 +95,9 @@ func TestNoLineGivesWhatNoRotationGives(t *testing.T) {
 				}
 			}
 			s.run(t, sql+at(app.User).String())
+			if what == role {
+				s.run(t, (&session{}).defaultRoleStatement(at(app.User), role))
+			}
 			_, remark, err := engine().TestPair(t.Context(), s.superuser(), back(pair))
 			ok(t, err)
 			cautious(remark)
