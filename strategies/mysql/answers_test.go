@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -121,7 +122,7 @@ func TestPrintedStatementsRun(t *testing.T) {
 			} else {
 				s.run(t, "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'")
 			}
-			hourly := "ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0"
+			hourly := "ALTER USER {app} WITH MAX_%s_PER_HOUR 1000"
 			for what, c := range map[string]struct {
 				not    bool     // no such thing here
 				breaks []string // after which app is used, and with a wrong password too
@@ -129,8 +130,10 @@ func TestPrintedStatementsRun(t *testing.T) {
 				kind   rotator.Kind
 				says   string // the statement
 			}{
-				"logins an hour":                  {false, []string{"ALTER USER {app} WITH MAX_CONNECTIONS_PER_HOUR 1"}, "", rotator.KindTooManyConnections, hourly},
-				"statements an hour":              {false, []string{"ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 1"}, "", rotator.KindTooManyConnections, hourly},
+				"logins an hour": {false, []string{"ALTER USER {app} WITH MAX_CONNECTIONS_PER_HOUR 1"}, "", rotator.KindTooManyConnections,
+					fmt.Sprintf(hourly, "CONNECTIONS")},
+				"statements an hour": {false, []string{"ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 1"}, "", rotator.KindTooManyConnections,
+					fmt.Sprintf(hourly, "QUERIES")},
 				"no such plugin":                  {false, []string{lost, "FLUSH PRIVILEGES"}, "", rotator.KindPrivilege, give},
 				"no such plugin, and a superuser": {false, []string{lost, "FLUSH PRIVILEGES"}, "", rotator.KindPrivilege, give},
 				"the socket":                      {s.MariaDB, []string{"ALTER USER {app} IDENTIFIED " + socket}, "", rotator.KindPrivilege, give},

@@ -35,12 +35,26 @@ const (
 	socket     = "the account logs in by unix_socket, on the server's own machine, "
 )
 
-// typedUser is the user of the login in Lines and Before, as a string constant, and twice is two times the limit that
-// an answer names.
+// typedUser is the user of the login in Lines and Before, as a string constant. twice is two times the limit that an
+// answer names, and ample no less than that, nor than what a rotation needs in an hour.
 const (
 	typedUser = "{'user'}"
 	twice     = "TWICE-THE-LIMIT"
+	ample     = "MORE-THAN-THE-LIMIT"
 )
+
+// hourly is one of an account's limits of an hour, and passes within one. It is raised and not taken away: who has used
+// it up may be whom it is there for.
+func hourly(column, clause string, says ...string) dial.Cause {
+	return dial.Cause{Codes: []string{"1226"}, Says: says, Kind: rotator.KindTooManyConnections,
+		Public: true, OfAccount: true,
+		Text: "the account {user} has used up what the limit below gives it for an hour: wait an hour, or {fix}, or " +
+			"with a higher one. If that happens again, something uses the account more than it was meant to be",
+		Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see which account has the limit",
+			Run:  "SELECT Host, " + column + " FROM mysql.user WHERE User = " + typedUser,
+			Note: "an account with 0 has none, and what comes next would give it one: run that for one that has"}},
+		Fix: "ALTER USER {user}@`%` WITH " + clause + " " + ample, Note: itsHost}
+}
 
 // lockedOnes shows which account of the user to unlock, where the one for every host is not it.
 func lockedOnes(query string) []rotator.Fix {
@@ -173,15 +187,9 @@ func Causes() []dial.Cause {
 				Run:  "SELECT Host, max_user_connections FROM mysql.user WHERE User = " + typedUser,
 				Note: "an account with 0 has none, and what comes next would give it one: run that for one that has"}},
 			Fix: "ALTER USER {user}@`%` WITH MAX_USER_CONNECTIONS " + twice, Note: itsHost},
-		// These pass too, but within an hour.
-		{Codes: []string{"1226"}, Kind: rotator.KindTooManyConnections, Public: true, OfAccount: true,
-			Text: "the account {user} has used up what the limit below gives it for an hour: {fix}, or with " +
-				"higher ones, or wait an hour",
-			Before: []rotator.Fix{{By: rotator.ByAdministrator, For: "to see the limits that there are",
-				Run: "SELECT Host, max_questions, max_updates, max_connections FROM mysql.user WHERE User = " +
-					typedUser, Note: "keep what it shows: what comes next takes each limit of an hour away"}},
-			Fix: "ALTER USER {user}@`%` WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 " +
-				"MAX_CONNECTIONS_PER_HOUR 0", Note: itsHost},
+		hourly("max_questions", "MAX_QUERIES_PER_HOUR", "max_questions", "max_queries_per_hour"),
+		hourly("max_updates", "MAX_UPDATES_PER_HOUR", "max_updates"),
+		hourly("max_connections", "MAX_CONNECTIONS_PER_HOUR", "max_connections_per_hour"),
 		{Codes: []string{"1021", "1037", "1041", "1114", "1135"}, Kind: rotator.KindInternal, Early: true,
 			Text: "the server is out of disk, memory or threads: free some. Nothing was changed by this statement"},
 		{Codes: []string{"1153"}, Kind: rotator.KindMisconfigured,

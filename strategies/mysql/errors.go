@@ -220,7 +220,8 @@ func causeOf(login strategies.Login, st operation, e *mysql.MySQLError) dial.Cau
 				"password: a proxy in between, or something that is not MySQL. Check host and port in the secret"}
 	}
 	c.Before, c.Lines = typedFixes(c.Before, login.User), typedFixes(c.Lines, login.User)
-	c.Fix = strings.ReplaceAll(c.Fix, twice, twiceTheLimit(e.Message))
+	c.Fix = strings.ReplaceAll(c.Fix, twice, twiceTheLimit(e.Message, 0))
+	c.Fix = strings.ReplaceAll(c.Fix, ample, twiceTheLimit(e.Message, 1000))
 	return c
 }
 
@@ -235,12 +236,12 @@ func typedFixes(lines []rotator.Fix, user string) []rotator.Fix {
 // limitOf finds the limit in the server's words, which end in it in each of its languages.
 var limitOf = regexp.MustCompile(`: (\d+)\)$`)
 
-// twiceTheLimit is what an account is given in place of a limit that it has used up; 0, which is none, where the answer
-// does not say how high that is.
-func twiceTheLimit(message string) string {
+// twiceTheLimit is what an account is given in place of a limit that it has used up, but no less than atLeast; 0, which
+// is none, where the answer does not say how high that is.
+func twiceTheLimit(message string, atLeast int) string {
 	if found := limitOf.FindStringSubmatch(message); found != nil {
 		if n, err := strconv.Atoi(found[1]); err == nil {
-			return strconv.Itoa(2 * n)
+			return strconv.Itoa(max(2*n, atLeast))
 		}
 	}
 	return "0"

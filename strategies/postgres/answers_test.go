@@ -197,8 +197,8 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		"Aurora that resumes after a pause": {pgconn.PgError{Code: "28000", Routine: "ClientAuthentication"},
 			rotator.KindMisconfigured, "An Aurora cluster that is resuming after a pause answers so too: then " +
 				"try again", true},
-		"the role has no slot":     {pgconn.PgError{Code: "53300", Routine: "InitializeSessionUserId"}, rotator.KindTooManyConnections, `ALTER ROLE "app" CONNECTION LIMIT -1`, true},
-		"the database has no slot": {pgconn.PgError{Code: "53300", Routine: "CheckMyDatabase"}, rotator.KindTooManyConnections, `ALTER DATABASE "shop" CONNECTION LIMIT -1`, true},
+		"the role has no slot":     {pgconn.PgError{Code: "53300", Routine: "InitializeSessionUserId"}, rotator.KindTooManyConnections, `ALTER ROLE "app" CONNECTION LIMIT N`, true},
+		"the database has no slot": {pgconn.PgError{Code: "53300", Routine: "CheckMyDatabase"}, rotator.KindTooManyConnections, `ALTER DATABASE "shop" CONNECTION LIMIT N`, true},
 		"the server has no slot": {pgconn.PgError{Code: "53300", Routine: "InitProcess"},
 			rotator.KindTooManyConnections, "max_connections", true},
 		"a full disk": {pgconn.PgError{Code: "53100"}, rotator.KindInternal, "free space", false},

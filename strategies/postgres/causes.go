@@ -11,11 +11,19 @@ import (
 // functions and views of their own run by the administrator: ones that the search_path has first, or that fit better.
 const trusted = "SET search_path = pg_catalog, pg_temp; "
 
-// limits shows a limit before it is taken away.
-func limits(query string) rotator.Fix {
-	return rotator.Fix{By: rotator.ByAdministrator, For: "to see the limits that there are", Run: trusted + query,
-		Note: "keep what it shows: what comes next takes the limit away"}
+// holders shows what holds the connections that a limit allows: who uses a limit up may not be whom it is raised for.
+func holders(name, limit, of string) rotator.Fix {
+	return rotator.Fix{By: rotator.ByAdministrator,
+		For: "to see each limit that there is, and what holds its connections",
+		Run: trusted + "SELECT " + name + ", " + limit + ", application_name, client_addr, state, count(pid), " +
+			"min(state_change) AS since, array_agg(pid) AS pids FROM " + of + " WHERE " + limit + " >= 0 " +
+			"GROUP BY 1, 2, 3, 4, 5 ORDER BY count(pid) DESC",
+		Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one that should not be there: then nothing else is " +
+			"needed"}
 }
+
+// higher says what stands for the limit in a line, which the answer does not name.
+const higher = "N is a number above the limit that the line before shows. A limit of 0 keeps its clients out on purpose"
 
 // whereSet shows where settings are set, other than for the whole server, and what ends each.
 func whereSet(settings ...string) string {
@@ -114,15 +122,18 @@ func Causes() []dial.Cause {
 		{Codes: []string{"53300"}, From: []string{"InitializeSessionUserId"}, Kind: rotator.KindTooManyConnections,
 			Retry: dial.RetryYes, OfAccount: true,
 			Text: "no free connection: the role has all that its CONNECTION LIMIT gives it. Try again; if it lasts, " +
-				"{fix}, or a higher one" + noSlot,
-			Before: []rotator.Fix{limits("SELECT rolname, rolconnlimit FROM pg_roles WHERE rolconnlimit >= 0")},
-			Fix:    "ALTER ROLE {user} CONNECTION LIMIT -1"},
+				"see what holds them: end what should not be there, or {fix}, with a higher number for N" + noSlot,
+			Before: []rotator.Fix{holders("rolname", "rolconnlimit",
+				"pg_roles AS r LEFT JOIN pg_stat_activity ON usesysid = r.oid")},
+			Fix: "ALTER ROLE {user} CONNECTION LIMIT N", Note: higher},
 		{Codes: []string{"53300"}, From: []string{"CheckMyDatabase"}, Kind: rotator.KindTooManyConnections,
 			Retry: dial.RetryYes,
 			Text: "no free connection: the database has all that its CONNECTION LIMIT gives it. Try again; if it " +
-				"lasts, {fix}, or a higher one" + noSlot,
-			Before: []rotator.Fix{limits("SELECT datname, datconnlimit FROM pg_database WHERE datconnlimit >= 0")},
-			Fix:    "ALTER DATABASE {database} CONNECTION LIMIT -1"},
+				"lasts, see what holds them: end what should not be there, or {fix}, with a higher number for N" +
+				noSlot,
+			Before: []rotator.Fix{holders("datname", "datconnlimit",
+				"pg_database LEFT JOIN pg_stat_activity USING (datname)")},
+			Fix: "ALTER DATABASE {database} CONNECTION LIMIT N", Note: higher},
 		{Codes: []string{"53300"}, Kind: rotator.KindTooManyConnections, Retry: dial.RetryYes,
 			Text: "no free connection: every connection of the server is taken (max_connections), or a pooler in " +
 				"between has none. Try again; if it lasts, {fix} shows what holds them, and SELECT " +

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,24 +152,33 @@ func TestLoginFailures(t *testing.T) {
 	})
 }
 
-// TestALimitIsShownBeforeItIsTakenAway, of a role and of a database.
-func TestALimitIsShownBeforeItIsTakenAway(t *testing.T) {
+// TestALimitIsRaisedForWhomItShows: what holds the connections comes first, of a role and of a database, and no line
+// takes a limit away.
+func TestALimitIsRaisedForWhomItShows(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
 		app, pw := s.NewRole(t, "LOGIN")
 		login := s.login(app, pw)
 		login.Database = s.NewDatabase(t, "")
 		for _, of := range []string{"DATABASE " + login.Database, "ROLE " + app} {
-			s.run(t, "ALTER "+of+" CONNECTION LIMIT 0")
-			err := engine().Ping(t.Context(), login)
-			wants(t, err, rotator.KindTooManyConnections, "CONNECTION LIMIT -1")
+			holder, err := s.Connect(t.Context(), app, pw, login.Database)
+			ok(t, err)
+			defer holder.Close(context.Background())
+			s.run(t, "ALTER "+of+" CONNECTION LIMIT 1")
+			err = engine().Ping(t.Context(), login)
+			wants(t, err, rotator.KindTooManyConnections, "CONNECTION LIMIT N", "what holds them")
 			fixes := rotator.FixesOf(err)
 			_, name, _ := strings.Cut(of, " ")
-			if len(fixes) != 2 || !strings.Contains(s.ask(t, "SELECT string_agg(x::text, ' ') FROM ("+
-				strings.TrimPrefix(fixes[0].Run, trusted)+") x"), "("+name+",0)") {
+			held := strconv.Itoa(int(holder.PgConn().PID()))
+			if len(fixes) != 2 || !strings.Contains(s.ask(t, "SELECT string_agg(pids::text, '') FROM ("+
+				strings.TrimPrefix(fixes[0].Run, trusted)+") AS x (name) WHERE name = '"+name+"'"), held) {
 				t.Fatalf("%s: to be run: %+v", of, fixes)
 			}
-			s.run(t, fixes[1].Run)
+			if s.Exec(t.Context(), fixes[1].Run) == nil {
+				t.Errorf("%s is taken as it stands", fixes[1].Run)
+			}
+			s.run(t, strings.ReplaceAll(fixes[1].Run, " N", " 50"))
 			ok(t, engine().Ping(t.Context(), login))
+			ok(t, holder.Close(t.Context()))
 		}
 	})
 }

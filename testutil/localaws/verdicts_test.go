@@ -174,7 +174,7 @@ func (s *scene) run(fix rotator.Fix) {
 		s.cli(fix.Run)
 		return
 	}
-	statement := fix.Run
+	statement := strings.Replace(fix.Run, " CONNECTION LIMIT N", " CONNECTION LIMIT 50", 1)
 	if strings.Contains(statement, "PASSWORD") && fix.PasswordOf != "" {
 		label, arn, other := strings.Cut(fix.PasswordOf, " of ")
 		if !other {
