@@ -16,11 +16,14 @@ func holders(name, limit, of string) rotator.Fix {
 	return rotator.Fix{By: rotator.ByAdministrator,
 		For: "to see each limit that there is, and what holds its connections",
 		Run: trusted + "SELECT " + name + ", " + limit + ", application_name, client_addr, state, count(pid), " +
-			"min(state_change) AS since, array_agg(pid) AS pids FROM " + of + " WHERE " + limit + " >= 0 " +
-			"GROUP BY 1, 2, 3, 4, 5 ORDER BY count(pid) DESC",
+			pids + " FROM " + of + " WHERE " + limit + " >= 0 GROUP BY 1, 2, 3, 4, 5 ORDER BY count(pid) DESC",
 		Note: "SELECT pg_catalog.pg_terminate_backend(pid) ends one that should not be there: then nothing else is " +
 			"needed"}
 }
+
+// pids are the sessions of a row, the longest in its state first. Of a user's that is not one's own the server shows
+// neither since when, nor the type.
+const pids = "min(state_change) AS since, array_agg(pid ORDER BY state_change) AS pids"
 
 // higher says what stands for the limit in a line, which the answer does not name.
 const higher = "N is a number above the limit that the line before shows. A limit of 0 keeps its clients out on purpose"
@@ -139,8 +142,8 @@ func Causes() []dial.Cause {
 				"between has none. Try again; if it lasts, {fix} shows what holds them, and SELECT " +
 				"pg_catalog.pg_terminate_backend(pid) ends one; or raise it" + noSlot,
 			Fix: trusted + "SELECT usename, datname, application_name, client_addr, state, count(*), " +
-				"min(state_change) AS since, array_agg(pid) AS pids FROM pg_stat_activity " +
-				"WHERE backend_type = 'client backend' GROUP BY 1, 2, 3, 4, 5 ORDER BY count(*) DESC",
+				pids + " FROM pg_stat_activity WHERE coalesce(backend_type, 'client backend') = 'client backend' " +
+				"GROUP BY 1, 2, 3, 4, 5 ORDER BY count(*) DESC",
 			For: "if it lasts, to see what holds them", Note: "some are kept for superusers, who get in. SELECT " +
 				"pg_catalog.pg_terminate_backend(pid) ends one: of those that are idle, the longest first. RDS: " +
 				"max_connections is in the parameter group"},

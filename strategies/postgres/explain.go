@@ -372,6 +372,14 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 		said = append(said, s.lostOwner(login.User, owner))
 	case !isBare:
 	case row[5] == "t":
+		candidate, err := s.hasName(ctx, login.User)
+		if err != nil {
+			return remark, err
+		}
+		if candidate != "" {
+			return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q may do nothing in database %q but "+
+				"connect (and what PUBLIC may): %s", login.User, row[4], taken(login.User, candidate))
+		}
 		return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q was dropped and created again, for the "+
 			"setting role of role %q names it, and that is no member of it any more. It may do nothing in database %q "+
 			"but connect (and what PUBLIC may): GRANT it what it had, which its deployment or a backup says%s; then %s",

@@ -457,6 +457,12 @@ func TestARoleThatWasMadeAgain(t *testing.T) {
 			if remark, err = engine().TestUse(t.Context(), r.original); err != nil || remark.Text != "" {
 				t.Errorf("it may do something: %v, %v", remark, err)
 			}
+			s.run(t, "REVOKE CREATE ON DATABASE "+r.original.Database+" FROM "+o)
+			again()
+			s.run(t, "GRANT "+o+" TO "+c, "ALTER ROLE "+o+" RENAME TO "+o+"_old",
+				fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", o, r.original.Password.Reveal()))
+			_, err = engine().TestUse(t.Context(), r.original)
+			wants(t, err, rotator.KindPrivilege, "looks like it, renamed", "RENAME TO "+quoteIdent(o))
 		})
 		t.Run("its setting role names an owner that it lost", func(t *testing.T) {
 			app, pw := s.NewRole(t, "LOGIN")
