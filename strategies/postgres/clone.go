@@ -53,7 +53,7 @@ import (
 // CREATEROLE; as of PostgreSQL 16 also ADMIN OPTION on the original, and on a clone
 // that another role made:
 //
-//	GRANT app TO master WITH ADMIN OPTION;
+//	GRANT app TO master WITH ADMIN TRUE, INHERIT FALSE, SET FALSE;
 //
 // and every attribute that is to be copied. Until 15, SUPERUSER, REPLICATION and
 // BYPASSRLS are for superusers to copy. Settings that only a superuser may make

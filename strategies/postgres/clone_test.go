@@ -615,7 +615,7 @@ func TestCloneRefused(t *testing.T) {
 				Clone: locked.pair.Clone, Target: locked.pair.Clone, Consent: true}, rotator.KindPrivilege, []string{"LOGIN"}},
 		}
 		if s.Major >= 16 {
-			cases["no admin option"] = testCase{weak, strategies.Pair{Original: o, Clone: c, Target: c}, rotator.KindPrivilege, []string{fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, o, weak.User)}}
+			cases["no admin option"] = testCase{weak, strategies.Pair{Original: o, Clone: c, Target: c}, rotator.KindPrivilege, []string{fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`, o, weak.User)}}
 		}
 		before, beforeIAM, beforeLocked := s.everything(t, o+"%"), s.everything(t, iam+"%"),
 			s.everything(t, locked.pair.Original+"%")

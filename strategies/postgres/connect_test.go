@@ -582,7 +582,7 @@ func TestWhatClientsCannotDo(t *testing.T) {
 		// Made again, beside a clone that is no member of it any more.
 		bare, pw := s.NewRole(t, "LOGIN")
 		again := s.login(bare, pw)
-		admin := []string{"GRANT \"" + bare + "\" TO that WITH ADMIN OPTION"}
+		admin := []string{"GRANT \"" + bare + "\" TO that WITH ADMIN TRUE, INHERIT FALSE, SET FALSE"}
 		if s.Major < 16 {
 			admin = nil
 		}
@@ -693,7 +693,7 @@ func TestTheSuperuserMayNotSetThePassword(t *testing.T) {
 			ok(t, err)
 			return causes[0]
 		}
-		cause, admin := says(), fmt.Sprintf("GRANT %q TO %q WITH ADMIN OPTION", app, boss)
+		cause, admin := says(), fmt.Sprintf("GRANT %q TO %q WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", app, boss)
 		if s.Major < 16 {
 			if cause.Fixes != nil {
 				t.Errorf("%+v", cause)
@@ -709,6 +709,26 @@ func TestTheSuperuserMayNotSetThePassword(t *testing.T) {
 		s.run(t, query, admin)
 		if cause := says(); cause.Fixes != nil || strings.Contains(cause.Text, "ADMIN") {
 			t.Errorf("%+v", cause)
+		}
+		// What the superuser's role may do by a membership, it may afterwards, and no more.
+		for _, had := range []string{"INHERIT FALSE, SET FALSE", "INHERIT TRUE, SET FALSE", "INHERIT FALSE, SET TRUE",
+			"INHERIT TRUE, SET TRUE", ""} {
+			s.run(t, "REVOKE "+app+" FROM "+boss)
+			if had != "" {
+				s.run(t, "GRANT "+app+" TO "+boss+" WITH "+had)
+			}
+			const may = "SELECT pg_has_role($1, $2, 'USAGE') || ' ' || pg_has_role($1, $2, 'SET')"
+			before := s.ask(t, may, boss, app)
+			err := engine().SetPassword(t.Context(), s.login(boss, pw), app, password())
+			fixes := rotator.FixesOf(err)
+			if len(fixes) != 1 {
+				t.Fatalf("%s: %v: %+v", had, err, fixes)
+			}
+			s.run(t, fixes[0].Run)
+			ok(t, engine().SetPassword(t.Context(), s.login(boss, pw), app, password()))
+			if after := s.ask(t, may, boss, app); after != before {
+				t.Errorf("%s: %s made of %q what is %q", had, fixes[0].Run, before, after)
+			}
 		}
 	})
 }

@@ -435,7 +435,7 @@ func TestAnAdminOfASuperuser(t *testing.T) {
 		pair := r.pair
 		pair.Target, pair.Possession = pair.Clone, possessed
 		_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
-		wants(t, err, rotator.KindPrivilege, "ADMIN OPTION") // on the clone: it is entitled
+		wants(t, err, rotator.KindPrivilege, "WITH ADMIN TRUE") // on the clone: it is entitled
 		s.run(t, "ALTER ROLE "+o+" SUPERUSER")
 		admin := with(s.superuser(), func(l *strategies.Login) { l.Database = r.admin.Database })
 		_, err = engine().DryRunEnsureClone(t.Context(), admin, pair, password())
@@ -510,7 +510,7 @@ func TestCreatedByItsOriginal(t *testing.T) {
 			fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", r.pair.Clone, r.admin.User))
 		pair := r.pair
 		pair.Target = pair.Clone
-		revoke := fmt.Sprintf("REVOKE %q FROM %q GRANTED BY %q CASCADE; GRANT %[1]q TO %[4]q WITH ADMIN OPTION",
+		revoke := fmt.Sprintf("REVOKE %q FROM %q GRANTED BY %q CASCADE; GRANT %[1]q TO %[4]q WITH ADMIN TRUE, INHERIT TRUE, SET TRUE",
 			pair.Clone, pair.Original, s.Superuser, r.admin.User)
 		wants(t, engine().EnsureClone(t.Context(), r.admin, pair, password()), rotator.KindNotEntitled, revoke)
 		pair.Consent = true

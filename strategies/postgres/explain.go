@@ -139,7 +139,7 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 			"clients that log in need them: compare SELECT roleid::regrole FROM pg_auth_members WHERE "+
 			"member = %s::regrole, and what it owns and was granted, with its deployment or a backup", me.name,
 			quoteLiteral(name))
-		grant := strategies.Fix(strategies.Login{}, "GRANT "+name+" TO "+quoteIdent(me.name)+" WITH ADMIN OPTION")
+		grant := strategies.Fix(strategies.Login{}, s.giveAdmin(user, me))
 		grant.For = "so that the superuser secret's user may set its password"
 		cause.Fixes = []rotator.Fix{grant}
 	}
@@ -540,7 +540,7 @@ func (s *session) adminToo(user string) string {
 		return ""
 	}
 	return fmt.Sprintf("; then, where another role that is no superuser sets its password and did not create it, "+
-		"GRANT %s TO that WITH ADMIN OPTION", quoteIdent(user))
+		"GRANT %s TO that WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", quoteIdent(user))
 }
 
 // otherOf is the other of a pair by AWS's names.

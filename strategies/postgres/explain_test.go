@@ -576,7 +576,8 @@ func TestARoleThatWasMadeAgain(t *testing.T) {
 // none of them.
 func TestAPrintedQueryRunsNothingOfTheOwners(t *testing.T) {
 	onEachMajor(t, func(t *testing.T, s server) {
-		s.run(t, "CREATE DATABASE trap")
+		s.NewRole(t, "CONNECTION LIMIT 50")
+		s.run(t, "CREATE DATABASE trap CONNECTION LIMIT 50") // without a row, no trap is sprung
 		defer s.run(t, "DROP DATABASE trap")
 		boss := s.superuser()
 		boss.Database = "trap"

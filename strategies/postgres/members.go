@@ -122,8 +122,7 @@ func (s *session) membership(all edges, member, role string) membership {
 	}
 	slices.Sort(revokes)
 	if me := acting(s.roles); !me.superuser {
-		revokes = append(revokes, fmt.Sprintf("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(role),
-			quoteIdent(me.name)))
+		revokes = append(revokes, s.giveAdmin(role, me))
 	}
 	m.revoke = strings.Join(revokes, "; ")
 	return m

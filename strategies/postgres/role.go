@@ -352,6 +352,8 @@ type role struct {
 	expired       bool // VALID UNTIL has passed
 	iam           bool // member of rds_iam, through whatever group
 	admin         bool // we hold ADMIN OPTION on it
+	inherits      bool // we may do what it may
+	becomes       bool // and act as it
 	actingRole    bool // it is the role that we act as
 	nearConnLimit bool // it has hardly a connection left
 	connects      bool // it may connect to the database
@@ -389,7 +391,8 @@ func (s *session) lookUp(names []string) statement {
   rolname = current_user, ` + near + `, has_database_privilege(oid, current_database(), 'CONNECT'),
   rolconnlimit, ` + until + `, oid, CASE WHEN isfinite(rolvaliduntil)
     THEN to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"')
-    ELSE coalesce(rolvaliduntil::text, 'infinity') END
+    ELSE coalesce(rolvaliduntil::text, 'infinity') END,
+  pg_has_role(current_user, oid, 'USAGE'), pg_has_role(current_user, oid, '` + s.become() + `')
 FROM pg_roles r WHERE rolname IN ($1, $2, current_user)`
 	return statement{operation{action: "looking up roles"}, sql, []string{names[0], names[len(names)-1]}}
 }
@@ -404,6 +407,7 @@ func (s *session) readRoles(rows [][]string) (map[string]role, error) {
 			&r.expired, &r.iam, &r.admin, &r.actingRole, &r.nearConnLimit, &r.connects} {
 			*flag = row[1+i] == "t"
 		}
+		r.inherits, r.becomes = row[18] == "t", row[19] == "t"
 		r.validUntil = row[15]
 		var err error
 		if r.limit, err = strconv.Atoi(row[14]); err != nil {
@@ -579,6 +583,17 @@ func (s *session) alterRemedy(me, target role) rotator.Sentence {
 	return s.createRoleRemedy(me, target.name, target.admin)
 }
 
+// giveAdmin is the statement that gives us ADMIN OPTION on a role. As of PostgreSQL 16 the old form would have us do
+// what the role may, too, and act as it. What we may already of that stays: a second GRANT by the same role sets it.
+func (s *session) giveAdmin(other string, me role) string {
+	grant := "GRANT " + quoteIdent(other) + " TO " + quoteIdent(me.name)
+	if s.major() < 16 {
+		return grant + " WITH ADMIN OPTION"
+	}
+	r, is := s.roles[other], map[bool]string{true: "TRUE", false: "FALSE"}
+	return grant + " WITH ADMIN TRUE, INHERIT " + is[r.inherits] + ", SET " + is[r.becomes]
+}
+
 // createRoleRemedy says what a role lacks to manage another: CREATEROLE, and as
 // of PostgreSQL 16 ADMIN OPTION on that role as well. Roles made by someone else
 // lack the latter after an upgrade from 15.
@@ -588,7 +603,7 @@ func (s *session) createRoleRemedy(me role, other string, admin bool) rotator.Se
 		fixes = append(fixes, s.fix("ALTER ROLE %s CREATEROLE", quoteIdent(me.name)))
 	}
 	if s.version >= 160000 && !admin {
-		fixes = append(fixes, s.fix("GRANT %s TO %s WITH ADMIN OPTION", quoteIdent(other), quoteIdent(me.name)))
+		fixes = append(fixes, s.fix("%s", s.giveAdmin(other, me)))
 	}
 	missing := rotator.RunEach(fixes...)
 	if fixes == nil {

@@ -105,7 +105,7 @@ func TestSetPasswordRefused(t *testing.T) {
 		}
 		if s.Major >= 16 {
 			wants(t, engine().SetPassword(t.Context(), master, app, password()), rotator.KindPrivilege,
-				fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN OPTION`, app, master.User))
+				fmt.Sprintf(`GRANT "%s" TO "%s" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`, app, master.User))
 		}
 		ok(t, engine().Ping(t.Context(), self))
 		if n := s.ask(t, "SELECT count(*)::text FROM pg_authid WHERE rolname IN ('role_nobody', '') OR rolname LIKE "+
