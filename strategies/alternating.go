@@ -68,8 +68,8 @@ func (a AlternatingUsers) Preflight(ctx context.Context, r rotator.Rotation) []r
 				stored(ctx, t, r, current, next))
 			return superuser, err
 		},
-		dryRun: func(superuser, _ Login) ([]Warning, error) {
-			return neverRefused(a.Engine.DryRunEnsureClone(ctx, superuser, pair, r.Pending.Password()))
+		dryRun: func(superuser, _ Login, p secret.Password) ([]Warning, error) {
+			return neverRefused(a.Engine.DryRunEnsureClone(ctx, superuser, pair, p))
 		},
 	}.findings(ctx)
 }

@@ -22,7 +22,7 @@ var errNoCandidate = errors.New("no such credentials")
 // firstWorking tries candidates in turn and gives the login that the database
 // accepted. It goes on to the next only after a rejected login: any other failure
 // says nothing of the credentials, and trying others could lock the account. None is
-// tried twice. The error lists every attempt with its own cause.
+// tried twice. The error lists every attempt with its own cause, and is of the kind of the last.
 //
 // Rejected logins in a row count against an account. So the pending value comes right
 // after AWSCURRENT wherever there is one: on a retry, one of the two works.
@@ -52,6 +52,10 @@ func firstWorking(candidates ...candidate) (Login, string, error) {
 	}
 	if len(tried) == 1 {
 		return Login{}, "", fmt.Errorf("%s: %w", tried[0].Label, tried[0].Err)
+	}
+	last := tried[len(tried)-1]
+	if !errors.Is(last.Err, rotator.KindLoginRejected) { // it may be let in, and what comes next fail
+		return Login{}, "", fmt.Errorf("%v; %s (user %q): %w", tried[:len(tried)-1], last.Label, last.User, last.Err)
 	}
 	return Login{}, "", fmt.Errorf("no stored credentials work: %w", tried)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 )
 
 // What the checks of a preflight try, by their ids. T and P are tried for the user
@@ -63,7 +64,7 @@ type rehearsal struct {
 	// superuser finds the superuser for the login that was accepted. nil: the user acts.
 	superuser func(accepted Login) (Login, error)
 	// dryRun is that of the change, as acting.
-	dryRun func(acting, accepted Login) ([]Warning, error)
+	dryRun func(acting, accepted Login, p secret.Password) ([]Warning, error)
 	clones bool              // the change creates or syncs a clone too
 	seen   map[string]string // what logins of users show
 }
@@ -77,6 +78,7 @@ type loginResult struct {
 	label    string // of the version that has the accepted login
 	warnings []Warning
 	err      error
+	applied  bool // the pending value is set already, and Apply has no more to do
 }
 
 func (x rehearsal) findings(ctx context.Context) []rotator.Finding {
@@ -85,23 +87,38 @@ func (x rehearsal) findings(ctx context.Context) []rotator.Finding {
 	}
 	user := &loginResult{to: &x.current, acts: x.superuser == nil}
 	t, r := x.engine.Traits(), x.rotation
+	_, persists := x.engine.(Persister)
 	try := func(login Login) (err error) {
-		user.warnings, err = x.logIn(ctx, user, login, login)
+		user.warnings, err = x.logIn(ctx, user, login, login, "")
 		return err
+	}
+	// What nothing is left to change by is not to keep a rotation from its end: until then clients are refused.
+	tryPending := func(login Login) error {
+		if user.acts && persists {
+			return try(login)
+		}
+		return answered(pinging(ctx, x.engine, x.seen)(login))
 	}
 	user.accepted, user.label, user.err = firstWorking(
 		candidate{rotator.LabelCurrent, fixedLogin(x.current), try},
-		candidate{rotator.LabelPending, stored(ctx, t, r, x.current, x.isManagedUser), try},
+		candidate{rotator.LabelPending, stored(ctx, t, r, x.current, x.isManagedUser), tryPending},
 		candidate{rotator.LabelPrevious, previousLogin(ctx, t, r, x.current, x.isManagedUser), try},
 	)
+	user.applied = user.err == nil && user.label == rotator.LabelPending && !x.clones && !persists &&
+		(user.acts || !t.SeveralAccounts)
 	return rotator.RunChecks(ctx, x.table(user))
 }
 
-func (x rehearsal) logIn(ctx context.Context, a *loginResult, login, accepted Login) ([]Warning, error) {
+// logIn tries a login: with the dry run, for the version whose login was accepted, where it acts.
+func (x rehearsal) logIn(ctx context.Context, a *loginResult, login, accepted Login, label string) ([]Warning, error) {
 	if !a.acts || x.rotation.ReadOnlyProbes {
 		return nil, answered(pinging(ctx, x.engine, x.seen)(login))
 	}
-	warnings, err := x.dryRun(login, accepted)
+	p := x.rotation.Pending.Password()
+	if !x.clones && label == rotator.LabelPending { // it is set, at the account that was met
+		p = accepted.Password
+	}
+	warnings, err := x.dryRun(login, accepted, p)
 	return warnings, answered(err)
 }
 
@@ -128,6 +145,9 @@ func (x rehearsal) table(user *loginResult) []rotator.Check {
 	}
 	super := &loginResult{prefix: superuserPrefix, acts: true}
 	find := func(ctx context.Context) rotator.Finding {
+		if user.applied {
+			return rotator.Finding{Status: rotator.StatusSkipped, Detail: nothingLeft}
+		}
 		login, err := x.superuser(user.accepted)
 		switch {
 		case errors.As(err, new(entitlementError)): // P10 says so
@@ -135,7 +155,7 @@ func (x rehearsal) table(user *loginResult) []rotator.Check {
 			return judge(nil)
 		case err == nil:
 			super.to = &login
-			super.warnings, super.err = x.logIn(ctx, super, login, user.accepted)
+			super.warnings, super.err = x.logIn(ctx, super, login, user.accepted, user.label)
 			super.err = staleSuperuser(x.engine, login,
 				lostUser(x.rotation, user.label, x.clones &&
 					strings.HasSuffix(x.current.User, x.engine.Traits().CloneSuffix), super.err))
@@ -281,6 +301,8 @@ func (x rehearsal) finding(a *loginResult, r row) rotator.Finding {
 		skipped.Detail = `the secret says "` + keyPooler + `": true`
 	case r.id == "T3" && !x.engine.Traits().DetectsPoolers:
 		skipped.Detail = "this engine cannot tell a pooler from the database"
+	case a.applied && slices.Contains([]string{"P4", "P10", "P5", "P6"}, r.id):
+		skipped.Detail = nothingLeft
 	case r.id == "P2" && a.label == rotator.LabelPending:
 		return rotator.Finding{Status: rotator.StatusPassed,
 			Detail: "AWSCURRENT is rejected and AWSPENDING works, as expected after setSecret"}
@@ -295,13 +317,15 @@ func (x rehearsal) finding(a *loginResult, r row) rotator.Finding {
 	return skipped
 }
 
+const nothingLeft = "AWSPENDING logs in already: nothing is left to change"
+
 // judge is a finding whose row gives it id and name.
 func judge(err error) rotator.Finding { return rotator.NewFinding("", "", err) }
 
 // warnings is the finding of what a dry run warns of. There is none without a dry run that
 // went through.
 func (x rehearsal) warnings(a *loginResult) rotator.Finding {
-	if a.to == nil || a.err != nil || x.rotation.ReadOnlyProbes {
+	if a.to == nil || a.err != nil || a.applied || x.rotation.ReadOnlyProbes {
 		return rotator.Finding{}
 	}
 	f := judge(nil)

@@ -51,11 +51,11 @@ func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
 	return rehearsal{
 		engine: s.Engine, rotation: r, current: current, superuser: s.superuser(ctx, r, seen, true), seen: seen,
 		isManagedUser: func(user string) bool { return user == current.User },
-		dryRun: func(acting, accepted Login) ([]Warning, error) {
+		dryRun: func(acting, accepted Login, p secret.Password) ([]Warning, error) {
 			if acting.For == nil {
 				acting.For = s.holding(ctx, r, accepted, true)
 			}
-			return dryRun(acting, current.User, accepted.Password, r.Pending.Password())
+			return dryRun(acting, current.User, accepted.Password, p)
 		},
 	}.findings(ctx)
 }

@@ -72,6 +72,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -231,10 +232,14 @@ func (e Engine) dryRun(ctx context.Context, login strategies.Login, user string,
 	if err == nil {
 		err = s.checkHeld(ctx, targets, targets)
 	}
-	if err == nil {
-		err = s.dryRunOthers(ctx, targets, sample)
-	}
 	if err != nil {
+		return nil, err
+	}
+	targets = slices.DeleteFunc(slices.Clone(targets), func(r accountRow) bool { return r.holdsAlone(sample) })
+	if len(targets) == 0 && len(all) > 0 { // as after setSecret: nothing is left to be refused
+		return nil, nil
+	}
+	if err := s.dryRunOthers(ctx, targets, sample); err != nil {
 		return nil, err
 	}
 	return s.warnings(ctx, user, all, sample)

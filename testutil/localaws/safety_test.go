@@ -2,6 +2,8 @@ package localaws_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -165,5 +167,58 @@ func TestFinishSecretAloneMovesNothingElsewhere(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestARotationEndsWhereNothingIsLeftToChange: once setSecret is done, clients wait for finishSecret, and what would
+// stop a change only, in the database or on the way to the superuser, stops no attempt that has none to make.
+func TestARotationEndsWhereNothingIsLeftToChange(t *testing.T) {
+	tier.Test(t)
+	strict := map[string][]string{
+		"mysql": {"INSTALL COMPONENT 'file://component_validate_password'", "SET GLOBAL validate_password.length = 60"},
+		"mariadb": {"INSTALL SONAME 'simple_password_check'", "SET GLOBAL simple_password_check_minimal_length = 60",
+			"SET GLOBAL general_log = ON"},
+	}
+	for name, open := range map[string]func(*testing.T) database{
+		"postgres": func(t *testing.T) database { return tlsServer(t, newest()) },
+		"mysql":    func(t *testing.T) database { return newMySQL(t, "mysql-9.7") },
+		"mariadb":  func(t *testing.T) database { return newMySQL(t, "mariadb-11.8") },
+	} {
+		for _, through := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, superuser %v", name, through), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, plan{db: open(t), handler: name + "-single-user", attempts: 1,
+					env: []string{"SINGLE_USER_THROUGH_SUPERUSER=" + strconv.FormatBool(through)}})
+				members := []any{"username", "app", "password", w.user(w.db.app)}
+				if through {
+					super := w.seed("superuser", current(w.document("username", "boss", "password", w.user(w.db.boss))))
+					members = append(members, "masterarn", super)
+				}
+				arn := w.seed("app", current(w.document(members...)),
+					awsemu.Version{ID: awsemu.VersionID(2), Labels: []string{"AWSPENDING"}})
+				invoke := func(steps ...string) {
+					t.Helper()
+					for _, step := range steps {
+						if kind, message := w.invoke(arn, step); kind != "" {
+							t.Fatalf("%s: %s", step, message)
+						}
+					}
+				}
+				invoke("createSecret", "setSecret")
+				if w.accepts(w.holder(arn, "AWSCURRENT")) {
+					t.Fatal("clients are not waiting")
+				}
+				w.exec(strict[name]...)
+				if name == "postgres" && through {
+					w.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault {
+						return awsemu.Fault{Deny: c.Operation == "GetSecretValue" && c.Name == "superuser"}
+					}
+				}
+				invoke("createSecret", "setSecret", "testSecret", "finishSecret")
+				if !w.accepts(w.holder(arn, "AWSCURRENT")) {
+					t.Error("AWSCURRENT is refused")
+				}
+			})
+		}
 	}
 }
