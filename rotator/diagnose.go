@@ -692,6 +692,9 @@ func (c *diagnoser) rehearse(ctx context.Context) {
 			c.attempt = attemptRefused
 		case f.Status == StatusDenied, f.Status == StatusFailed:
 			c.attempt = attemptFails
+		case f.ID == "P9" && f.Status == StatusPassed && f.Detail != "": // what clients come to have, or to lack
+			c.note(pending, "before the next attempt: "+f.Detail)
+			continue
 		// A lock, which passes, or a person ends it.
 		case f.Fixes != nil && (f.Kind == KindConflict || f.Kind == KindDeadline):
 			c.noteFix(pending, "a dry run met what the next attempt would meet now: "+f.brief(), f.Fixes)

@@ -1032,6 +1032,15 @@ var scenes = map[string]func(*scene){
 			s.never = ""
 		}
 	},
+	"a retry that takes from clients what the clone alone has": func(s *scene) {
+		s.my()
+		s.rotatedPair(1)
+		s.exec("GRANT INSERT ON *.* TO " + s.user + "_clone@'%'")
+		s.aws.AWS.Fault = func(c awsemu.Call) awsemu.Fault { return awsemu.Fault{Deny: c.Phase == "setSecret"} }
+		s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+		s.aws.AWS.Fault = nil
+		s.says = "before the next attempt: "
+	},
 	"an hourly limit, once a password is pending": func(s *scene) {
 		s.my()
 		s.hourly("MAX_CONNECTIONS_PER_HOUR 1")
