@@ -150,7 +150,9 @@ func Causes() []dial.Cause {
 
 		// Changes.
 		{Codes: []string{"42501"}, During: statement, Kind: rotator.KindPrivilege, Public: true, Text: "{remedy}"},
-		{Codes: []string{"25006"}, Kind: rotator.KindReadOnly, Text: readOnly},
+		{Codes: []string{"25006"}, Kind: rotator.KindReadOnly, Text: readOnly + ". Where a line that a person runs " +
+			"ends so on the writer, its database or its role begins read-only, by a setting: BEGIN READ WRITE before " +
+			"the line, and COMMIT after it, have it write"},
 		{Codes: []string{"0A000"}, During: begin, Kind: rotator.KindReadOnly, Text: readOnly},
 		{Codes: []string{"55P03"}, During: statement, Kind: rotator.KindConflict, Retry: dial.RetryYes,
 			Text: "another session holds a lock on it: a second rotation, or an open transaction that alters the " +

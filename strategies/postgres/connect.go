@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,8 @@ type session struct {
 
 	allowMD5  bool
 	rehearsal bool // what is done is taken back
+
+	readOnlyBy string // what has transactions begin read-only, up to SET; "": they do not, or that was not asked
 
 	// Known after prepare:
 	version    int             // server_version_num: 160004
@@ -433,7 +436,33 @@ func (s *session) errorf(k rotator.Kind, format string, args ...any) error {
 
 // fix is a statement that a person runs for what this session met.
 func (s *session) fix(format string, args ...any) rotator.Fix {
-	return strategies.Fix(s.login, fmt.Sprintf(format, args...))
+	return s.writing(strategies.Fix(s.login, fmt.Sprintf(format, args...)))
+}
+
+// mend is a fix of what another login met.
+func (s *session) mend(statement string) rotator.Fix {
+	return s.writing(strategies.Fix(strategies.Login{}, statement))
+}
+
+func (s *session) byAdministrator(format string, args ...any) rotator.Fix {
+	return s.writing(byAdministrator(format, args...))
+}
+
+// writing has what a person runs write, where that person's transactions begin read-only, too: by a setting of the
+// database, of all users or of the server.
+func (s *session) writing(f rotator.Fix) rotator.Fix {
+	const begin, commit = "BEGIN READ WRITE; ", "; COMMIT"
+	looks := slices.ContainsFunc([]string{trusted, "SELECT ", "SHOW ", alterSystem, begin}, func(words string) bool {
+		return strings.HasPrefix(f.Run, words)
+	})
+	if looks || s.readOnlyBy == "" && s.pg.ParameterStatus(readOnlySetting) != "on" { // which is told as of 14
+		return f
+	}
+	rest, inBlock := strings.CutPrefix(f.Run, "BEGIN; ")
+	if f.Run = begin + rest; !inBlock {
+		f.Run += commit
+	}
+	return f
 }
 
 // checkSession refuses a login that turned into another's, as a pooler or a user name

@@ -148,7 +148,7 @@ func (s *session) leaving(member, group string, all edges) (taking []rotator.Fix
 		if s.version >= 160000 && e.grantor != "" {
 			by = " GRANTED BY " + quoteIdent(e.grantor)
 		}
-		taking = append(taking, byAdministrator("REVOKE %s FROM %s%s", quoteIdent(group), quoteIdent(member), by))
+		taking = append(taking, s.byAdministrator("REVOKE %s FROM %s%s", quoteIdent(group), quoteIdent(member), by))
 	}
 	return taking
 }
@@ -200,7 +200,7 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 			more = append(more, "the attribute "+word)
 		default:
 			seen.Admin = append(seen.Admin, "the attribute "+word)
-			seen.Taking = append(seen.Taking, byAdministrator("ALTER ROLE %s NO%s", quoteIdent(pair.Target), word))
+			seen.Taking = append(seen.Taking, s.byAdministrator("ALTER ROLE %s NO%s", quoteIdent(pair.Target), word))
 		}
 	}
 	clone, grantors := false, []string(nil)

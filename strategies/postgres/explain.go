@@ -53,6 +53,13 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 			return nil, err
 		}
 	}
+	const all = "ALTER ROLE ALL"
+	if by := s.readOnlyBy; by != "" && (by == all || !strings.HasPrefix(by, "ALTER ROLE ")) { // not its own alone
+		remark := readOnlyRemark(s.readOnlyBy)
+		causes[0].Text += "; and " + remark.Text + ". Whatever is run there has to begin with BEGIN READ WRITE, and " +
+			"to end with COMMIT"
+		causes[0].Fixes = append(causes[0].Fixes, remark.Fixes...)
+	}
 	return causes, s.finish(ctx)
 }
 
@@ -76,8 +83,8 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 			cause.Fixes = slices.DeleteFunc(cause.Fixes, func(f rotator.Fix) bool { // what Reset begins with
 				return strings.HasPrefix(f.For, ifDropped(user))
 			})
-			cause.Reset = "CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' -- if it was dropped, and " +
-				"not renamed; then GRANT it what it had"
+			cause.Reset = s.reset("CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD' -- if it was " +
+				"dropped, and not renamed; then GRANT it what it had")
 		}
 		return cause, err
 	}
@@ -86,8 +93,8 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 	name := quoteIdent(user)
 	say := func(is bool, statement, format string, args ...any) {
 		if is {
-			found = append(found, fmt.Sprintf(format, args...)+": "+statement)
-			fixes = append(fixes, strategies.Fix(strategies.Login{}, statement))
+			fix := s.mend(statement)
+			found, fixes = append(found, fmt.Sprintf(format, args...)+": "+fix.Run), append(fixes, fix)
 		}
 	}
 	say(r.expired, "ALTER ROLE "+name+" VALID UNTIL 'infinity'", "the VALID UNTIL of role %q has passed", user)
@@ -111,7 +118,7 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		return rotator.RejectionCause{}, err
 	}
 	if candidate != "" {
-		says := taken(user, candidate)
+		says := s.taken(user, candidate)
 		return rotator.RejectionCause{Text: fmt.Sprintf("there is a role %q, with another password", user),
 			Remedy: says.Text, Fixes: says.Fixes, Blocked: true}, nil
 	}
@@ -125,13 +132,13 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		cause.Text = fmt.Sprintf("role %q has an md5 hash stored, which no login by scram-sha-256 passes: its "+
 			"password is another, or set it in the other form (clients before libpq 10 and JDBC 42.2 know md5 alone)",
 			user)
-		cause.Reset = asScram(user)
+		cause.Reset = s.reset(asScram(user))
 	case s.verifiers && r.iterations == 0:
 		cause.Text = fmt.Sprintf("role %q has no password stored, as one that was created again without, or "+
 			"after ALTER ROLE ... RENAME of a role with an md5 hash: set its password", user)
 	case s.md5 && !s.verifiers && !s.allowMD5:
 		cause.Text += ". password_encryption is md5 here, and an md5 hash passes no login by scram-sha-256"
-		cause.Reset = asScram(user)
+		cause.Reset = s.reset(asScram(user))
 	}
 	if me := acting(s.roles); s.version >= 160000 && !r.admin && !me.superuser && me.name != user {
 		cause.Text += fmt.Sprintf("; and role %q, which sets its password, has no ADMIN OPTION on it, as where the "+
@@ -139,18 +146,24 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 			"clients that log in need them: compare SELECT roleid::regrole FROM pg_auth_members WHERE "+
 			"member = %s::regrole, and what it owns and was granted, with its deployment or a backup", me.name,
 			quoteLiteral(name))
-		grant := strategies.Fix(strategies.Login{}, s.giveAdmin(user, me))
+		grant := s.mend(s.giveAdmin(user, me))
 		grant.For = "so that the superuser secret's user may set its password"
 		cause.Fixes = []rotator.Fix{grant}
 	}
 	return cause, nil
 }
 
+// reset is a statement with its remark, as writing has it.
+func (s *session) reset(statement string) string {
+	f := s.writing(rotator.NewFix(rotator.BySuperuser, statement))
+	return f.Run + " -- " + f.Note
+}
+
 // letsIn is what lets a role into the database. A clone has CONNECT as a member of its original: with a privilege of
 // its own it would be left as it is from then on, and not act as the original (see EnsureClone).
 func (s *session) letsIn(ctx context.Context, user string) (why string, lets rotator.Sentence, err error) {
 	connect := func(user string) rotator.Fix {
-		return strategies.Fix(strategies.Login{}, connectStatement(s.database, user))
+		return s.mend(connectStatement(s.database, user))
 	}
 	original, isClone := strings.CutSuffix(user, cloneSuffix)
 	if !isClone {
@@ -183,7 +196,7 @@ func (s *session) letsIn(ctx context.Context, user string) (why string, lets rot
 		why = fmt.Sprintf(", nor may its original %q", original)
 		statements = append(statements, connect(original).Run)
 	}
-	both := strategies.Fix(strategies.Login{}, strings.Join(statements, "; "))
+	both := s.mend(strings.Join(statements, "; "))
 	both.For = fmt.Sprintf("to let role %q in, if it is the clone of role %q: its name alone says so", user, original)
 	return why, rotator.RunEach(both), nil
 }
@@ -229,7 +242,7 @@ func (s *session) gone(ctx context.Context, user string) (candidate, text string
 	}
 	text = fmt.Sprintf("there is no role %q on this server", user)
 	if candidate != "" {
-		rename := strategies.Fix(strategies.Login{}, "ALTER ROLE "+quoteIdent(candidate)+" RENAME TO "+quoteIdent(user))
+		rename := s.mend("ALTER ROLE " + quoteIdent(candidate) + " RENAME TO " + quoteIdent(user))
 		rename.Note = fmt.Sprintf("if no client logs in as %q", candidate)
 		return candidate, text, rotator.Sentencef("role %q, which is in its place beside the other user of the pair, "+
 			"looks like it, renamed. If no client logs in by that name, %s", candidate, rename), nil
@@ -239,7 +252,7 @@ func (s *session) gone(ctx context.Context, user string) (candidate, text string
 	if err != nil {
 		return "", text, remedy, err
 	}
-	create := strategies.Fix(strategies.Login{}, "CREATE ROLE "+quoteIdent(user)+" LOGIN PASSWORD 'PASSWORD'")
+	create := s.mend("CREATE ROLE " + quoteIdent(user) + " LOGIN PASSWORD 'PASSWORD'")
 	create.For = ifDropped(user) + "to create it again"
 	create.Note = "or another password, where no version is for it"
 	remade, again := "", rotator.Sentence{}
@@ -249,14 +262,14 @@ func (s *session) gone(ctx context.Context, user string) (candidate, text string
 		if isClone {
 			remade = fmt.Sprintf(" (the clone of %q, a rotation makes again, once AWSCURRENT is for %[1]q)", original)
 		}
-		give := strategies.Fix(strategies.Login{}, s.give(original, clone))
+		give := s.mend(s.give(original, clone))
 		give.For = ifDropped(user) + fmt.Sprintf("after that, if role %q is the clone of role %q", clone, original)
 		again = rotator.Sentencef("; then %s, if %q is the clone of %q", give, clone, original)
 	}
 	return "", text, rotator.Sentencef("if it was renamed, to one of %s, %s; if it was dropped%s, %s, with that of "+
 		"the version that is for it, AWSCURRENT or AWSPREVIOUS, in place of PASSWORD (or another, where none is)%s; "+
 		"then GRANT it what it had, which its deployment or a backup says; or correct the user name in the secret",
-		names(), renameBack(user), remade, create, again), nil
+		names(), s.writing(renameBack(user)), remade, create, again), nil
 }
 
 // ifDropped begins what a line is for that makes a role again.
@@ -277,8 +290,8 @@ func renameBack(user string) rotator.Fix {
 
 // taken says what to do where a role of a pair was renamed and another has its name now. Nothing is printed that
 // renames that one, whose clients know it by this name; before it has another, the server refuses what is printed.
-func taken(user, candidate string) rotator.Sentence {
-	rename := strategies.Fix(strategies.Login{}, "ALTER ROLE "+quoteIdent(candidate)+" RENAME TO "+quoteIdent(user))
+func (s *session) taken(user, candidate string) rotator.Sentence {
+	rename := s.mend("ALTER ROLE " + quoteIdent(candidate) + " RENAME TO " + quoteIdent(user))
 	rename.Note = fmt.Sprintf("once the role that is called %q now has another name, and if no client logs in as %q",
 		user, candidate)
 	return rotator.Sentencef("role %q, which is in its place beside the other user of the pair, looks like it, "+
@@ -311,7 +324,7 @@ func (s *session) orTaken(ctx context.Context, user string, err error) error {
 	if bad != nil || candidate == "" {
 		return err
 	}
-	says := taken(user, candidate)
+	says := s.taken(user, candidate)
 	return rotator.WithFix(strategies.NotEntitled("nothing proves that role %q belongs to the pair: %s", user, says),
 		"", says.Fixes...)
 }
@@ -353,15 +366,15 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 			"there and not write, and no password can be set. Use the primary (RDS: the writer endpoint) as host"), "",
 			promote)
 	}
-	if by := row[1]; by != "" {
-		said = append(said, readOnlyRemark(by))
+	if s.readOnlyBy = row[1]; s.readOnlyBy != "" {
+		said = append(said, readOnlyRemark(s.readOnlyBy))
 	}
 	for _, row := range answers[3].rows {
 		schemas, err := s.only(look.operation, answers[0].rows)
 		if err != nil {
 			return remark, err
 		}
-		said = append(said, hindrance(row, schemas[0]))
+		said = append(said, s.hindrance(row, schemas[0]))
 	}
 	isBare, owner := row[2] == "t", row[6]
 	switch {
@@ -378,7 +391,7 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 		}
 		if candidate != "" {
 			return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q may do nothing in database %q but "+
-				"connect (and what PUBLIC may): %s", login.User, row[4], taken(login.User, candidate))
+				"connect (and what PUBLIC may): %s", login.User, row[4], s.taken(login.User, candidate))
 		}
 		return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q was dropped and created again, for the "+
 			"setting role of role %q names it, and that is no member of it any more. It may do nothing in database %q "+
@@ -392,7 +405,7 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 
 // readOnlyRemark says what has clients begin read-only, and how that ends.
 func readOnlyRemark(by string) rotator.Sentence {
-	const setting = "default_transaction_read_only"
+	const setting = readOnlySetting
 	// In a session that begins read-only itself, a setting of a role or database cannot be changed otherwise.
 	end := byAdministrator("BEGIN READ WRITE; %s RESET %s; COMMIT", by, setting)
 	end.For = notMeant + "to have its clients write again"
@@ -410,7 +423,7 @@ func readOnlyRemark(by string) rotator.Sentence {
 
 // lostOwner speaks of a setting role that the server leaves out, with a warning that few clients show.
 func (s *session) lostOwner(user, owner string) rotator.Sentence {
-	give := byAdministrator("GRANT %s TO %s", quoteIdent(owner), quoteIdent(user))
+	give := s.byAdministrator("GRANT %s TO %s", quoteIdent(owner), quoteIdent(user))
 	if s.major() >= 16 {
 		give.Run += " WITH SET TRUE"
 	}
@@ -427,8 +440,10 @@ func ownOperators(of operation, flight bool) statement {
 	return statement{of, fmt.Sprintf(sql, flight), nil}
 }
 
-// alterSystem stands for postgresql.conf, too.
-const alterSystem = "ALTER SYSTEM"
+const (
+	alterSystem     = "ALTER SYSTEM" // stands for postgresql.conf, too
+	readOnlySetting = "default_transaction_read_only"
+)
 
 // lookUpUse asks what keeps a user's clients from writing: recovery, and what has set default_transaction_read_only,
 // which this session has as theirs do. Then, whether the user may do nothing, whether there is another of its pair, and
@@ -511,7 +526,7 @@ AND NOT ` + reachesPower("o", "g.oid = r.oid"),
 			"that was dropped and created again, and role %q may: GRANT it what it had, which its deployment or a "+
 			"backup says; then %s", pair.InUse(), answers[1].rows[0][0], pair.Target, s.regrant(pair.InUse())), "", nil
 	}
-	give := byAdministrator("%s", s.give(pair.Target, pair.InUse()))
+	give := s.byAdministrator("%s", s.give(pair.Target, pair.InUse()))
 	give.For = fmt.Sprintf("if the two are a pair, and no other secret is for either of them, to have role %q do what "+
 		"role %q may", pair.InUse(), pair.Target)
 	return rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may), as one that "+
@@ -555,7 +570,7 @@ func otherOf(user string) string {
 func (s *session) regrant(user string) rotator.Sentence {
 	original := strings.TrimSuffix(user, cloneSuffix)
 	clone := original + cloneSuffix
-	give := byAdministrator("%s", s.give(original, clone))
+	give := s.byAdministrator("%s", s.give(original, clone))
 	give.For = fmt.Sprintf("if it was, and role %q is the clone of role %q, after that", clone, original)
 	return rotator.Sentencef("%s, if %q is the clone of %q", give, clone, original)
 }
@@ -595,7 +610,7 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 	}
 	if candidate != "" {
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
-			taken(pair.Original, candidate))
+			s.taken(pair.Original, candidate))
 	}
 	row, err := s.row(ctx, look.operation, "SELECT "+bare("o")+", current_database() FROM pg_roles o "+
 		"WHERE o.rolname = $1", pair.Original)
@@ -607,7 +622,7 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		then = fmt.Sprintf("Role %q itself may do nothing in database %q but connect, as one that was dropped and "+
 			"created again: GRANT it what it had, which its deployment or a backup says", pair.Original, row[1])
 	}
-	give := strategies.Fix(strategies.Login{}, mend) // to anyone's role, if its name is one that a clone could have
+	give := s.mend(mend) // to anyone's role, if its name is one that a clone could have
 	give.Note = fmt.Sprintf("if role %q is the clone of role %q: its name alone says so", pair.Clone, pair.Original)
 	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. If the two are a "+
 		"pair, which their names alone say, to give it back at once: %s. %s",

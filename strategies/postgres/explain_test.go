@@ -616,3 +616,72 @@ func TestAPrintedQueryRunsNothingOfTheOwners(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsPrintedRunsWhereTransactionsBeginReadOnly: a database was frozen, and its role locked. Who runs what is
+// printed begins read-only there, too.
+func TestWhatIsPrintedRunsWhereTransactionsBeginReadOnly(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		app, pw := s.NewRole(t, "LOGIN")
+		db := s.NewDatabase(t, app)
+		in := func(l strategies.Login) strategies.Login { l.Database = db; return l }
+		boss, login := in(s.master(t, app)), in(s.login(app, pw))
+		freeze := "ALTER DATABASE " + quoteIdent(db) + " SET default_transaction_read_only = on"
+		follow := func(fixes []rotator.Fix) {
+			t.Helper()
+			if len(fixes) == 0 {
+				t.Error("nothing is printed")
+			}
+			for _, f := range fixes {
+				ok(t, s.as(t, in(s.superuser()), f.Run))
+			}
+		}
+		explain := func() rotator.RejectionCause {
+			t.Helper()
+			causes, err := engine().Explain(t.Context(), boss, login)
+			ok(t, err)
+			return causes[0]
+		}
+		broken := "ALTER ROLE " + app + " NOLOGIN VALID UNTIL '2001-01-01' CONNECTION LIMIT 0"
+		s.run(t, freeze, broken, "REVOKE CONNECT ON DATABASE "+db+" FROM PUBLIC, "+app, "GRANT CONNECT ON DATABASE "+db+" TO "+boss.User)
+		cause := explain()
+		if want := "begin read-only, by ALTER DATABASE " + db + " SET"; !strings.Contains(cause.Text, want) {
+			t.Errorf("the freeze is not named: %s", cause.Text)
+		}
+		for _, f := range cause.Fixes {
+			if !strings.Contains(cause.Text, f.Run) {
+				t.Errorf("it says other than %s: %s", f.Run, cause.Text)
+			}
+		}
+		follow(cause.Fixes)
+		if cause = explain(); cause.Blocked || strings.Contains(cause.Text, "read-only") {
+			t.Errorf("what was printed has not ended it: %+v", cause)
+		}
+		ok(t, engine().Ping(t.Context(), login))
+
+		s.run(t, freeze, broken)
+		follow(rotator.FixesOf(engine().SetPassword(t.Context(), boss, app, password())))
+		s.run(t, "ALTER ROLE "+app+" CONNECTION LIMIT -1", "ALTER ROLE "+app+" IN DATABASE "+db+" SET search_path = nonesuch")
+		remark, err := engine().TestUse(t.Context(), login)
+		ok(t, err)
+		follow(remark.Fixes)
+		if remark, err = engine().TestUse(t.Context(), login); err != nil || len(remark.Fixes) != 0 {
+			t.Errorf("%v, %v", remark, err)
+		}
+
+		// Of its own role alone, no client knows.
+		s.run(t, broken, "ALTER ROLE "+boss.User+" SET default_transaction_read_only = on")
+		cause = explain()
+		if strings.Contains(cause.Text, boss.User) || !strings.HasPrefix(cause.Fixes[0].Run, "BEGIN READ WRITE; ALTER") ||
+			cause.Fixes[0].By != rotator.BySuperuser {
+			t.Errorf("%+v", cause)
+		}
+		ok(t, s.as(t, boss, cause.Fixes[0].Run))
+		s.run(t, "ALTER DATABASE "+db+" OWNER TO "+boss.User, "ALTER ROLE "+app+" RENAME TO x"+app) // what makes it again
+		for _, f := range append(explain().Fixes, rotator.NewFix(rotator.BySuperuser, explain().Reset)) {
+			if strings.HasPrefix(f.Run, "CREATE") || strings.HasPrefix(f.Run, "ALTER") {
+				t.Errorf("it does not run: %s", f.Run)
+			}
+		}
+		s.run(t, "ALTER ROLE x"+app+" RENAME TO "+app)
+	})
+}

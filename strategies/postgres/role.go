@@ -84,7 +84,7 @@ func (s *session) prepare(ctx context.Context, pair *strategies.Pair, users []st
 		s.iterations = n
 	}
 	s.attempts, _ = strconv.Atoi(row[7]) // credcheck is not loaded
-	s.database, s.hba, s.standbys = row[9], row[10] == "t", row[11]
+	s.database, s.hba, s.standbys, s.readOnlyBy = row[9], row[10] == "t", row[11], row[14]
 	found := answers[len(answers)-len(looks):]
 	waited := false
 	for i, user := range users {
@@ -157,7 +157,9 @@ const facts = `SELECT session_user, current_setting('server_version_num'), curre
   CASE WHEN current_setting('synchronous_commit') <> 'local' AND current_setting('max_wal_senders') <> '0'
     AND has_table_privilege('pg_stat_replication', 'SELECT') THEN current_setting('synchronous_standby_names') END,
   CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END,
-  CASE WHEN current_setting('is_superuser') = 'on' THEN set_config('log_min_error_statement', 'panic', true) END`
+  CASE WHEN current_setting('is_superuser') = 'on' THEN set_config('log_min_error_statement', 'panic', true) END,
+  (SELECT ` + setBy + ` FROM pg_show_all_settings(), (SELECT session_user AS rolname) r,
+    (SELECT current_database() AS datname) d WHERE name = '` + readOnlySetting + `' AND setting = 'on')`
 
 // local makes the transaction independent of what is set for the role or the database. It
 // is one statement: whatever would end the session between two has no moment to do so.

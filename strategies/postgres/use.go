@@ -50,9 +50,9 @@ UNION ALL (SELECT DISTINCT 'schema', n.nspname, g.rolname, current_database()::t
 const notMeant = "if that is not on purpose, "
 
 // hindrance speaks of a row of lookUpHindrances. schemas are what asClients gave.
-func hindrance(row []string, schemas string) (says rotator.Sentence) {
+func (s *session) hindrance(row []string, schemas string) (says rotator.Sentence) {
 	name, by, value := row[1], row[2], row[3]
-	end := byAdministrator("%s RESET %s", by, name)
+	end := s.byAdministrator("%s RESET %s", by, name)
 	end.For = notMeant + "to end it"
 	end.Note = "what is set is lost: keep it (" + value + ")"
 	switch row[0] {
@@ -76,7 +76,7 @@ func hindrance(row []string, schemas string) (says rotator.Sentence) {
 			"that clients find no table that they name without its schema. If that is not on purpose, have an "+
 			"administrator run: %[4]s", name, value, by, end)
 	}
-	give := byAdministrator("GRANT USAGE ON SCHEMA %s TO %s", quoteIdent(name), quoteIdent(by))
+	give := s.byAdministrator("GRANT USAGE ON SCHEMA %s TO %s", quoteIdent(name), quoteIdent(by))
 	give.For, give.Note = notMeant+"to let it use them", "in database "+value
 	return rotator.Sentencef("role %q has privileges in schema %q, and may use nothing there, for it has no USAGE on "+
 		"that. If that is not on purpose, have an administrator run: %s", by, name, give)
