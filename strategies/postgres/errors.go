@@ -158,18 +158,27 @@ func classifyLogin(login strategies.Login, m authMethod) string {
 		"check of the server"
 }
 
+// poolerItself is what to do about a pooler that the secret names on purpose: another host would go around it for good.
+const poolerItself = "see its log, its auth_user, and the password for that in its auth_file. Leave host and port in " +
+	"the secret as they are"
+
 // classifyServer reads the server's own errors, by SQLSTATE.
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (rotator.Kind, string) {
 	duringLogin := st.phase == loggingIn
 	pooler := saidByPooler(e)
 	switch {
+	case login.PoolerForwardsLogins && e.Routine == "" && strings.HasPrefix(e.Code, "08") &&
+		(!pooler || strings.Contains(e.Message, "server login")): // query_wait_timeout, say
+		return rotator.KindUnreachable, "a pooler in between has no connection to the database, or cannot log in " +
+			"there itself, which says nothing of this secret: " + poolerItself
+	case pooler && duringLogin && login.PoolerForwardsLogins && !st.proved:
+		return rotator.KindMisconfigured, "a pooler in between refused the user before it asked for a password, " +
+			"which says nothing of that: it does not know the user, or cannot ask the database: " + poolerItself
 	case duringLogin && !st.proved && (e.Code == "28P01" || pooler):
 		return rotator.KindMisconfigured, "the user was refused before a password was asked for, so that this says " +
 			"nothing of the password: a pooler in between that does not know the user, or something that is not " +
 			"PostgreSQL. Use the database's own endpoint as host"
-	case pooler && duringLogin && login.PoolerForwardsLogins && strings.Contains(e.Message, "server login"):
-		return rotator.KindUnreachable, "a pooler in between cannot log in to the database itself: see its log"
 	case pooler && duringLogin && !login.PoolerForwardsLogins:
 		return rotator.KindMisconfigured, "a pooler in between refused the login, by a password that it knows or by " +
 			"its own login at the database: that says nothing of what the database would answer. To fix it, " +

@@ -8,8 +8,10 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -172,6 +174,35 @@ func TestAPoolerThatForwardsLogins(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A pooler that has the database judge logins, and cannot log in there itself, says nothing of the secret: its host and
+// its port stay.
+func TestAPoolerThatCannotLogIn(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.Postgres(t, dbserver.Majors()[0])}
+	app, pw := s.NewRole(t, "LOGIN")
+	asks := &dbserver.Server{Endpoint: s.Endpoint, Superuser: s.Superuser, Password: "another"}
+	b := dbserver.NewPgBouncer(t, asks, dbserver.PgBouncerOptions{Mode: "transaction"})
+	login := s.login(app, pw)
+	login.Port, login.PoolerForwardsLogins = b.Port, true
+	var err error
+	for range 60 { // those that come before its first failure are kept waiting
+		err = impatient(time.Second).Ping(t.Context(), login)
+		if !strings.Contains(fmt.Sprint(err), "did not respond") {
+			break
+		}
+	}
+	wants(t, err, rotator.KindUnreachable, "server login has been failing", "pooler", "see its log", "auth_user",
+		"auth_file", "Leave host and port")
+	waited := wrapError(t.Context(), login, operation{phase: beginning}, &pgconn.PgError{Severity: "FATAL", Code: "08P01",
+		Message: "query_wait_timeout"})
+	for _, err := range []error{err, waited} {
+		if strings.Contains(err.Error(), "endpoint") || !strings.Contains(err.Error(), poolerItself) ||
+			!rotator.Retryable(err) {
+			t.Errorf("%v", err)
+		}
 	}
 }
 
