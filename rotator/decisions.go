@@ -188,7 +188,10 @@ func whoSetIt() []Fix {
 	return append([]Fix{{By: ByShell, For: "if another secret may be for this user, to see the rotations that set " +
 		"its password, with the log group of each rotation function in place of LOG-GROUP", Run: "aws logs " +
 		"filter-log-events --log-group-name LOG-GROUP --filter-pattern " + pattern + " --query 'events[].message' " +
-		"--output text", Note: "the last one of the same host: is its secret_arn another?"}}, olderVersions()...)
+		"--output text", Note: "the last one of the same host: is its secret_arn another?"},
+		{By: ByShell, For: "if it is, so that this secret's rotation does not lock that one's clients out (then have " +
+			"its own clients use that secret)",
+			Run: "aws secretsmanager cancel-rotate-secret --secret-id ARN"}}, olderVersions()...)
 }
 
 // olderVersions is how to come to a version without a label. PREVIOUS-ID and what goes with it is left out where there

@@ -225,7 +225,22 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	default:
 		c.note(current, remark.Text)
 		c.perhaps = remark.Fixes
+		c.compareUsers()
 	}
+}
+
+// compareUsers remarks on an AWSCURRENT of another user than AWSPREVIOUS, where no rotation moves from one to another:
+// the next one would change the password of whose credentials were stored there, the superuser's perhaps.
+func (c *diagnoser) compareUsers() {
+	current, _, previous := c.labeledVersions()
+	now, was := c.probes[current].value.Text("username"), c.probes[previous].value.Text("username")
+	if was == "" || was == now || c.switchesAccount(c.probes[current].value) {
+		return
+	}
+	c.note(current, fmt.Sprintf("it is of user %q, and AWSPREVIOUS of user %q: if another user's credentials were "+
+		"stored by mistake, the next rotation would change their password", now, was))
+	c.perhaps = append(c.perhaps, Fix{By: ByShell, For: fmt.Sprintf("if they were, to go back to user %q", was),
+		Run: c.labelMove(ActionRollBack).cliCommand(c.meta.ARN)})
 }
 
 // testHost looks whether the server is read-only that lets AWSPREVIOUS in, and AWSCURRENT not: a replica that has

@@ -86,6 +86,22 @@ func TestALoginIsNotAll(t *testing.T) {
 			t.Errorf("found %v, tested %d times: %s", c.found, tested, d.Text())
 		}
 	}
+	for story, says := range map[string]bool{
+		"account boss/p1\nversion AWSCURRENT boss/p1\nversion AWSPREVIOUS app/p0\nstate": true,
+		"account app/p1\nversion AWSCURRENT app/p1\nversion AWSPREVIOUS app/p0\nstate":   false,
+	} {
+		s, tested := newStory(t), 0
+		s.run(story)
+		s.rotator.Strategy = tester{s.rotator.Strategy, nil, &tested, "", nil, nil}
+		d, err := s.ask("status", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Action != rotator.ActionNone || says != strings.Contains(d.Text(), `it is of user "boss", and AWSPREVIOUS of user "app"`) ||
+			says != strings.Contains(d.Text(), "\n         aws secretsmanager update-secret-version-stage") {
+			t.Errorf("%s: %s", story, d.Text())
+		}
+	}
 	s := newStory(t)
 	s.run(incomplete)
 	s.rotator.Strategy = tester{s.rotator.Strategy, nil, new(int), saving, []rotator.Finding{{Status: rotator.StatusDenied}}, nil}
