@@ -274,8 +274,8 @@ const bothPasswords = "With dual passwords, also > and the password in AWSPREVIO
 
 // turnOn says how a user that is off is let in again.
 func turnOn(user string, save []string) rotator.Sentence {
-	return rotator.Sentencef("%s, then %s", strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" on"),
-		saveUsers(save))
+	on := strategies.Fix(strategies.Login{}, "ACL SETUSER "+typed(user)+" on -- on every node")
+	return rotator.Sentencef("%s, %s, then %s", on, on.Note, saveUsers(save))
 }
 
 // typed is a user's name as people type it: in quotes, in the spelling of valkey-cli, where its prompt or a shell would

@@ -288,6 +288,11 @@ func (s *scene) savedLast(fixes []rotator.Fix) {
 	looked, changed := false, ""
 	for _, fix := range fixes {
 		words := strings.Fields(fix.Run + " -")
+		if strings.HasPrefix(fix.Run, "ACL SETUSER") || strings.HasPrefix(fix.Run, "ACL DELUSER") {
+			if !strings.Contains(fix.Note, "on every node") && !strings.HasPrefix(fix.Note, "at ") {
+				s.t.Errorf("where is %s to be run? %s", fix.Run, s.text)
+			}
+		}
 		switch command := strings.Join(words[:2], " "); {
 		case command == "ACL LIST":
 			looked = true
