@@ -295,6 +295,11 @@ func decisionTable() []rule {
 		{current: is(CredentialWorks), copied: yes, action: ActionDiscard,
 			reason: "AWSCURRENT works, and AWSPENDING holds the same credentials: a copy that a configuration test " +
 				"left, or that was stored by hand. No rotation can complete with it: discard it"},
+		{current: is(CredentialWorks), pending: is(CredentialWorks), stale: no, attempt: []attempt{attemptFails},
+			action: ActionInvestigate,
+			reason: "AWSCURRENT and AWSPENDING both work, but the password of AWSPENDING may not be saved: clients " +
+				"could be locked out after a restart. Move no label yet. Do ",
+			besides: "what AWSPENDING's line names, then run status again"},
 		{current: is(CredentialWorks), pending: is(CredentialWorks), stale: no, action: ActionFinish,
 			reason: "AWSCURRENT and AWSPENDING both work: only finishSecret is missing. Moving AWSCURRENT completes " +
 				"the rotation"},

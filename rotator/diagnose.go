@@ -58,6 +58,7 @@ func (v *invocation) recover(ctx context.Context) (Outcome, error) {
 // decide finds what to do, and tries what that needs: for the answer may then be another.
 func (c *diagnoser) decide(ctx context.Context) rule {
 	c.testHost(ctx, decide(c.situation(ctx)).action)
+	c.askSaved(ctx, decide(c.situation(ctx)).action)
 	c.tryAction(ctx, decide(c.situation(ctx)).action)
 	r := decide(c.situation(ctx))
 	if c.notHere && r.action == ActionNone {
@@ -650,11 +651,42 @@ func (c *diagnoser) askUntried(ctx context.Context, pending string) {
 	case errors.Is(err, KindMisconfigured):
 		c.attempt = attemptFails
 		c.noteFix(pending, "the next attempt would fail, unless this is mended: "+briefly(err), append(FixesOf(err),
-			Fix{By: ByShell, For: "once that succeeds, to go on", Run: c.commands(ActionRetry)[0]}))
+			c.goOn(ActionRetry)))
 	case err != nil:
 		c.note(pending, "what no dry run tries was not found out: "+err.Error())
 	default:
 		c.note(pending, untold)
+	}
+}
+
+// goOn is what completes a rotation once all else is mended.
+func (c *diagnoser) goOn(a Action) Fix {
+	return Fix{By: ByShell, For: "once that succeeds, to go on", Run: c.commands(a)[0], Turn: TurnLast}
+}
+
+// askSaved asks the same where a label is to move to AWSPENDING, which works: perhaps until the server is restarted. No
+// client is refused while AWSCURRENT works too, so what is not saved comes first then, and an attempt saves it.
+func (c *diagnoser) askSaved(ctx context.Context, a Action) {
+	current, pending, _ := c.labeledVersions()
+	p, ok := c.Strategy.(PartialDryRun)
+	if !ok || a != ActionFinish || c.probes[pending].state != CredentialWorks {
+		return
+	}
+	_, err := p.NotInDryRun(ctx, c.rotationWithoutLog(c.probes[current].value, c.probes[pending].value))
+	if !errors.Is(err, KindMisconfigured) {
+		return
+	}
+	c.attempt = attemptFails
+	switch {
+	case c.probes[current].state != CredentialWorks:
+		c.noteFix(pending, "once the label has moved, mend this, or it may be rejected after the next restart of a "+
+			"server: "+briefly(err), FixesOf(err))
+	case c.meta.RotationEnabled != nil && *c.meta.RotationEnabled:
+		c.noteFix(pending, "after the next restart of a server it may be rejected, unless this is mended: "+
+			briefly(err), append(FixesOf(err), c.goOn(ActionRetry)))
+	default:
+		c.noteFix(pending, "after the next restart of a server it may be rejected, unless this is mended: "+
+			briefly(err), append(FixesOf(err), c.goOn(ActionFinish)))
 	}
 }
 
@@ -899,7 +931,7 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 		}
 		d.Versions = append(d.Versions, s)
 		switch {
-		case r.action == ActionRetry && id == pending:
+		case (r.action == ActionRetry || r.action == ActionFinish && l.state == CredentialWorks) && id == pending:
 			d.Fixes = append(d.Fixes, l.fixes...)
 		case inWords:
 			d.Fixes = append(d.Fixes, c.fixesOf(id, []string{LabelCurrent, LabelPending, LabelPrevious}[i])...)
@@ -956,14 +988,16 @@ func (c *diagnoser) function(ctx context.Context) string {
 func (c *diagnoser) fixesOf(id, label string) []Fix {
 	l := c.probes[id]
 	all := slices.Clone(l.fixes)
-	if !l.seen {
+	current, pending, previous := c.labeledVersions()
+	// where some servers alone have the pending password, a retry gives it to the others, and saves it
+	retried := id == pending && isPartly(l.err) && c.probes[current].state == CredentialWorks
+	if !l.seen && !retried {
 		all = append(all, FixesOf(l.err)...)
 	}
 	for i, f := range all {
 		if f.PasswordOf != "" || !f.takesPassword() {
 			continue
 		}
-		current, pending, previous := c.labeledVersions()
 		for _, version := range [][2]string{{id, label}, {current, LabelCurrent}, {previous, LabelPrevious},
 			{pending, LabelPending}} {
 			if f.IsFor(c.probes[version[0]].value.Text("username")) {

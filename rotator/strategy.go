@@ -68,9 +68,9 @@ type PasswordResetter interface {
 }
 
 // PartialDryRun is an optional ability of a Strategy: to say which lasting failure its Preflight cannot find. A
-// diagnosis asks where it would recommend a retry. An error of KindMisconfigured is one that an attempt has met, with
-// what shows that it is mended: then the next attempt may come. Any other error says that nothing was found out, and
-// untold, a sentence, what there is to find.
+// diagnosis asks where it would recommend a retry, or to finish. An error of KindMisconfigured is one that an attempt
+// has met, with what shows that it is mended: then the next attempt may come. Any other error says that nothing was
+// found out, and untold, a sentence, what there is to find.
 type PartialDryRun interface {
 	NotInDryRun(ctx context.Context, r Rotation) (untold string, err error)
 }

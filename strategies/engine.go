@@ -113,8 +113,8 @@ type Resetter interface {
 }
 
 // PartialDryRun is an optional ability of an engine: to say what its dry runs cannot try, and would
-// fail again if it failed. status asks where it would recommend a retry. login is that of who changes passwords. The
-// error is KindMisconfigured where it has failed; any other says that it could not be found out.
+// fail again if it failed. status asks where it would recommend a retry, or to finish. login is that of who changes
+// passwords. The error is KindMisconfigured where it has failed; any other says that it could not be found out.
 type PartialDryRun interface {
 	NotInDryRun(ctx context.Context, login Login) (untold string, err error)
 }

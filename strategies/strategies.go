@@ -11,6 +11,7 @@ package strategies
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -86,8 +87,8 @@ func notInDryRun(ctx context.Context, e Engine, r rotator.Rotation, superuser bo
 	if err == nil && superuser {
 		login, _, err = superuserLogin(ctx, t, r, fallbackARN, login, login.User)
 	}
-	if err != nil {
-		return "", err
+	if err != nil { // whose kind is of nothing that an attempt has met
+		return "", errors.New(err.Error())
 	}
 	return p.NotInDryRun(ctx, login)
 }

@@ -282,8 +282,8 @@ func (s *session) apply(ctx context.Context, dry bool, changes []change) error {
 	}
 	results, ok := answers[len(answers)-1].([]any)
 	if !ok || len(results) != len(commands) {
-		return s.errorf(rotator.KindConflict, "the server did not carry out the transaction: nothing was changed; "+
-			"try again")
+		return s.errorf(rotator.KindConflict, "the server did not carry out the transaction: nothing was changed "+
+			"at this node; try again")
 	}
 	was := parseAccounts(results[0])
 	if len(was) == 0 { // refused just now, which does not say that there are no users
@@ -325,7 +325,7 @@ func (s *session) takeBack(ctx context.Context, changes []change, was map[string
 		return "What it had changed is taken back, and all users are saved as they are now, also what others had " +
 			"changed and not saved"
 	}
-	return "Nothing was changed"
+	return "Nothing was changed at this node"
 }
 
 // checkRewrite refuses what would keep the server from starting again, or give a user other rules then. CONFIG REWRITE
@@ -355,15 +355,28 @@ func (s *session) checkRewrite() error {
 	return nil
 }
 
+// cannotReplace is what keeps a server from writing a file anew.
+const cannotReplace = "Its folder is read-only or not the server's (make it writable for the server), the file is a " +
+	"mount of its own (mount its folder instead), or the disk is full: see the server's log"
+
 // cannotSave says what keeps the server from saving users, and what shows that nothing does.
 func (s *session) cannotSave(failed string) error {
+	return s.errorf(rotator.KindMisconfigured, "%s", s.cannotSaveText(failed, dial.Address(s.login)))
+}
+
+// cannotSaveText is cannotSave in words. The line to run is for all of the places.
+func (s *session) cannotSaveText(failed string, places ...string) rotator.Sentence {
 	try := saveUsers(s.save)
 	try.Text = s.saving()
-	try.Fixes[len(try.Fixes)-1].For = "to see that the server can save users, at " + dial.Address(s.login)
+	try.Fixes[len(try.Fixes)-1].For = "to see that the server can save users, at " + strings.Join(places, " and at ")
 	try.Fixes[len(try.Fixes)-1].Note = ""
-	return s.errorf(rotator.KindMisconfigured, "%s %s: the server cannot replace %s. Its folder is read-only or not "+
-		"the server's, the file is a mount of its own, or the disk is full: see the server's log, and try %s there "+
-		"once it is fixed. That %s", s.saving(), failed, s.file, try, overwrites(s.save))
+	return rotator.Sentencef("%s %s: the server cannot replace %s. %s, and try %s there once it is fixed. That %s",
+		s.saving(), failed, s.file, cannotReplace, try, overwrites(s.save))
+}
+
+// hasFailed says how often a command has.
+func hasFailed(calls, failed int) string {
+	return fmt.Sprintf("has failed %d of %d times since this server was started", failed, calls)
 }
 
 // EnsureClone implements strategies.CloningEngine. The rules of the original become those of the

@@ -61,6 +61,7 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
 	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/strategies/dial"
 )
 
 // Engine is Valkey and Redis. The zero value is ready for use.
@@ -299,7 +300,9 @@ func (e Engine) NotInDryRun(ctx context.Context, login strategies.Login) (untold
 	if err != nil {
 		return "", err
 	}
-	untried := ""
+	var first *session // that has failed to save
+	var how string
+	var places, others, untried []string
 	for _, node := range s.all() {
 		if err := node.findFile(ctx, true); err != nil {
 			return "", err
@@ -313,19 +316,33 @@ func (e Engine) NotInDryRun(ctx context.Context, login strategies.Login) (untold
 		if node.save == nil {
 			continue
 		}
-		calls, failed := counted(info, node.save...)
-		if failed > 0 {
-			return "", node.cannotSave(fmt.Sprintf("has failed %d of %d times since this server was started", failed,
-				calls))
+		switch calls, failed := counted(info, node.save...); {
+		case failed > 0:
+			places = append(places, dial.Address(node.login))
+			if first == nil {
+				first, how = node, hasFailed(calls, failed)
+			} else {
+				others = append(others, fmt.Sprintf("at %s (%s), where %s %s", dial.Address(node.login), node.file,
+					node.saving(), hasFailed(calls, failed)))
+			}
+		case calls == 0:
+			untried = append(untried, fmt.Sprintf("%s at %s (%s)", node.file, dial.Address(node.login), node.saving()))
 		}
 		untold = fmt.Sprintf("the next attempt saves users by %s, which %s", node.saving(), overwrites(node.save))
-		if calls == 0 && untried == "" {
-			untried = fmt.Sprintf("; no dry run saves users. If the last ERROR line of the function says that %s "+
-				"failed, a retry fails too until the server can replace %s: make its folder writable for the server, "+
-				"and try %[1]s there", node.saving(), node.file)
-		}
 	}
-	return untold + untried, nil
+	if first != nil {
+		says := first.cannotSaveText(how, places...)
+		if others != nil {
+			says.Text += ". Likewise " + strings.Join(others, ", and ")
+		}
+		return "", first.errorf(rotator.KindMisconfigured, "%s", says)
+	}
+	if untried != nil {
+		untold += fmt.Sprintf("; no dry run saves users. If the last ERROR line of the function says that saving "+
+			"them failed at a node, a retry fails too until the server there can replace its file: %s. %s, and try "+
+			"that command there once it is fixed", strings.Join(untried, ", "), cannotReplace)
+	}
+	return untold, nil
 }
 
 // counted says how often a command was carried out, and how often that failed, by INFO commandstats; 0 where it does

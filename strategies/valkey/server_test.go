@@ -63,6 +63,19 @@ func (s server) aclFolder(t *testing.T) string {
 	return filepath.Dir(answer.([]any)[1].(string))
 }
 
+// usersFile is where the server saves users.
+func (s server) usersFile(t *testing.T, users string) string {
+	t.Helper()
+	if users == "aclfile" {
+		return filepath.Join(s.aclFolder(t), "users.acl")
+	}
+	answer, err := s.Ask(t.Context(), s.Superuser, s.Password, []string{"INFO", "server"})
+	ok(t, err)
+	_, file, _ := strings.Cut(answer.(string), "config_file:")
+	file, _, _ = strings.Cut(file, "\r")
+	return file
+}
+
 // TestWhatNoDryRunTries: that saving has failed, the server knows, in either file, and says so to the superuser.
 func TestWhatNoDryRunTries(t *testing.T) {
 	t.Parallel()
@@ -87,18 +100,9 @@ func TestWhatNoDryRunTries(t *testing.T) {
 			finds(true)
 			ok(t, valkey.Engine{}.SetPassword(t.Context(), boss, app, password()))
 			finds(false)
-			answer, err := s.Ask(t.Context(), s.Superuser, s.Password, []string{"INFO", "server"})
-			ok(t, err)
-			folder := ""
-			if users == "aclfile" {
-				folder = s.aclFolder(t)
-			} else {
-				_, file, _ := strings.Cut(answer.(string), "config_file:")
-				file, _, _ = strings.Cut(file, "\r")
-				folder = filepath.Dir(file)
-			}
+			folder := filepath.Dir(s.usersFile(t, users))
 			ok(t, os.Chmod(folder, 0o555))
-			err = valkey.Engine{}.SetPassword(t.Context(), boss, app, password())
+			err := valkey.Engine{}.SetPassword(t.Context(), boss, app, password())
 			ok(t, os.Chmod(folder, 0o755))
 			if err == nil {
 				t.Skip("the server writes into a folder that is not writable: it runs as root")

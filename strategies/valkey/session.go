@@ -353,7 +353,8 @@ func (s *session) warnings(ctx context.Context) (all []strategies.Warning) {
 	return append(all, s.unreached(ctx)...)
 }
 
-// unsaved warns where users were changed and never saved, as far as the server counts: the rotation is then the first
+// unsaved warns where saving has failed: of a server that has saved since, too, for when, it does not say. And it
+// warns where users were changed and never saved, as far as the server counts: the rotation is then the first
 // to save what others have left in memory. Once anything has saved or loaded users, the counts tell no more.
 func (s *session) unsaved(ctx context.Context) []strategies.Warning {
 	if s.save == nil {
@@ -364,6 +365,11 @@ func (s *session) unsaved(ctx context.Context) []strategies.Warning {
 		return nil // as of a server that does not count
 	}
 	info, _ := answers[0].(string)
+	if calls, failed := counted(info, s.save...); failed > 0 {
+		says := s.cannotSaveText(hasFailed(calls, failed), dial.Address(s.login))
+		return []strategies.Warning{{Unknown: failed == calls, Fixes: says.Fixes, Text: fmt.Sprintf("at %s, %s. If "+
+			"that is not fixed, this rotation fails there", dial.Address(s.login), says)}}
+	}
 	done := func(command ...string) int {
 		calls, failed := counted(info, command...)
 		return calls - failed

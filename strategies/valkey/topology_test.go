@@ -8,6 +8,8 @@ import (
 	"io"
 	"maps"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -178,6 +180,75 @@ func TestServersOfSeveral(t *testing.T) {
 				ok(t, second.logIn(t.Context(), with(app, old)))
 				ok(t, second.logIn(t.Context(), second.login(clone, p)))
 			})
+		}
+	}
+}
+
+// TestSavingAtSeveralNodes: each has a file of its own, and each that could not be saved is named, to who asks for
+// status and in a preflight.
+func TestSavingAtSeveralNodes(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		for users, save := range map[string][]string{"aclfile": {"ACL", "SAVE"}, "config": {"CONFIG", "REWRITE"}} {
+			all := []server{{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: users})},
+				{dbserver.NewValkey(t, dbserver.ValkeyOptions{Name: release, Users: users})}}
+			boss, app := all[0].login(name("boss"), password()), name("app")
+			both, engine := and(boss, all[1]), valkey.Engine{}
+			var files, places []string
+			for _, s := range all {
+				ok(t, s.Exec(t.Context(), append([]string{"ACL", "SETUSER", boss.User, "on", ">" + boss.Password.Reveal()},
+					selfChange...), append([]string{"ACL", "SETUSER", app, "on", ">" + password().Reveal()}, ordinary...)))
+				files, places = append(files, s.usersFile(t, users)), append(places, s.Address())
+			}
+			says := func(what, text string) {
+				t.Helper()
+				for i := range all {
+					if !strings.Contains(text, files[i]) || !strings.Contains(text, places[i]) ||
+						!strings.Contains(text, "mount its folder instead") {
+						t.Errorf("%s, %s, %s does not say %s at %s: %s", release, users, what, files[i], places[i], text)
+					}
+				}
+			}
+			untold, err := engine.NotInDryRun(t.Context(), both)
+			ok(t, err)
+			says("what is not tried", untold)
+			for i, s := range all {
+				at := boss
+				at.Host, at.Port = s.Host, s.Port
+				ok(t, os.Chmod(filepath.Dir(files[i]), 0o555))
+				wants(t, engine.SetPassword(t.Context(), at, app, password()), rotator.KindMisconfigured,
+					strings.Join(save, " ")+" failed", "Nothing was changed at this node")
+				ok(t, os.Chmod(filepath.Dir(files[i]), 0o755))
+			}
+			if release == "redis-6" { // which does not count it
+				continue
+			}
+			_, err = engine.NotInDryRun(t.Context(), both)
+			wants(t, err, rotator.KindMisconfigured, "has failed 1 of 1 times")
+			says("what has failed", err.Error())
+			if fixes := rotator.FixesOf(err); !strings.HasSuffix(fixes[len(fixes)-1].For, places[0]+" and at "+places[1]) {
+				t.Errorf("%s, %s: %+v", release, users, fixes)
+			}
+			for _, unknown := range []bool{true, false} {
+				warnings, err := engine.DryRunSetPassword(t.Context(), both, app, password())
+				ok(t, err)
+				text, count := "", 0
+				for _, w := range warnings {
+					if strings.Contains(w.Text, " has failed 1 of ") {
+						text, count = text+w.Text, count+1
+						if w.Unknown != unknown || len(w.Fixes) == 0 {
+							t.Errorf("%s, %s: %+v", release, users, w)
+						}
+					}
+				}
+				says("the preflight", text)
+				if count != 2 {
+					t.Errorf("%s, %s: %+v", release, users, warnings)
+				}
+				for _, s := range all {
+					ok(t, s.Exec(t.Context(), save))
+				}
+			}
 		}
 	}
 }

@@ -592,6 +592,60 @@ func (s *scene) notSaved(more []any) {
 	s.fix = func() { writable(0o755) } // and then what is printed
 }
 
+// notSavedAtANode makes a secret of two servers, and has a rotation fail at the second, which cannot save what was
+// changed. By hand: a person has set the pending password there since, which works until a restart.
+func (s *scene) notSavedAtANode(byHand bool) {
+	s.t.Helper()
+	s.only("valkey")
+	var there *dbserver.ValkeyServer
+	if strings.HasSuffix(s.name, "-alternating-users") {
+		there = s.node()
+	} else {
+		right := s.has(s.user)
+		there = s.second()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right, "nodes", []string{there.Address()}), awsemu.Value{})
+	}
+	folder := filepath.Dir(valkey{there}.aclFile(s.t))
+	writable := func(mode os.FileMode) {
+		if err := os.Chmod(folder, mode); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	writable(0o555)
+	s.t.Cleanup(func() { os.Chmod(folder, 0o755) }) //nolint:errcheck // done already where the test has not failed
+	s.cli("aws secretsmanager rotate-secret --secret-id " + s.arn)
+	if _, said := s.world.last(); !strings.Contains(said, "ACL SAVE failed") || !strings.Contains(said, folder) ||
+		!strings.Contains(said, "Nothing was changed at this node") {
+		s.t.Errorf("the rotation did not fail for the folder %s: %s", folder, said)
+	}
+	pending := s.holder(s.arn, "AWSPENDING")
+	if byHand {
+		if err := there.Exec(s.t.Context(), []string{"ACL", "SETUSER", pending.Username, fmt.Sprintf("#%x", sha256.Sum256([]byte(pending.Password)))}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.says, s.names, s.never = "recommended action: investigate", "mount its folder instead", "ACL SETUSER "+pending.Username
+	s.fix = func() {
+		save, rotate := strings.Index(s.text, "\n         ACL SAVE\n"), strings.Index(s.text, " rotate-secret ")
+		if save < 0 || rotate < save || !strings.Contains(s.text, "at "+there.Address()+", in the database") {
+			s.t.Errorf("what a rotation needs is not before it: %s", s.text)
+		}
+		writable(0o755)
+		if err := there.Exec(s.t.Context(), []string{"ACL", "SAVE"}); err != nil { // as is printed, and run at the host alone
+			s.t.Fatal(err)
+		}
+	}
+	s.t.Cleanup(func() {
+		if err := there.Restart(context.Background()); err != nil {
+			s.t.Fatal(err)
+		}
+		a := s.holder(s.arn, "AWSCURRENT")
+		if err := (valkey{there}).as(context.Background(), a, "PING"); err != nil {
+			s.t.Errorf("after a restart: %v", err)
+		}
+	})
+}
+
 // rotatorRules are what the documents have a superuser of Valkey given.
 const rotatorRules = "+acl +config|get +config|rewrite +info +multi +exec +discard"
 
@@ -1339,6 +1393,12 @@ var scenes = map[string]func(*scene){
 	"users cannot be saved":                   func(s *scene) { s.notSaved(nil) },
 	"users cannot be saved, by a superuser":   func(s *scene) { s.alternating(); s.notSaved([]any{"masterarn", s.superuser()}) },
 	"users could not be saved, and can again": func(s *scene) { s.notSaved(nil); s.fix(); s.fix = nil },
+	"users cannot be saved at a node":         func(s *scene) { s.notSavedAtANode(false) },
+	"users cannot be saved at a node, of a pair": func(s *scene) {
+		s.alternating()
+		s.notSavedAtANode(false)
+	},
+	"users cannot be saved at a node, and a person has set the password there": func(s *scene) { s.notSavedAtANode(true) },
 	"the superuser is locked, and the user as well": func(s *scene) {
 		s.my()
 		s.superuserOf(s.dialect().lock)
