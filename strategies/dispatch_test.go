@@ -232,7 +232,16 @@ func TestWhatToDoAboutARejectedSuperuser(t *testing.T) {
 				strings.Contains(err.Error(), "or set the one there") != c.resets {
 				t.Errorf("%T: %v", c.engine, err)
 			}
-			if first := rotator.FixesOf(err)[0]; c.asks && !strings.Contains(first.For, "the cause of the superuser's") {
+			fixes := rotator.FixesOf(err)
+			if !strings.Contains(arn, "rds!") { // its own rotation may be stuck, and AWSPENDING have the password
+				own := "quarterturn status " + arn + " --function FUNCTION"
+				if fixes[0].Run != own || !strings.HasPrefix(fixes[0].For, "if ") || !strings.Contains(err.Error(), "("+
+					"If the superuser secret rotates, first see how that stands: "+own) {
+					t.Errorf("%T: first %q: %v", c.engine, fixes[0].Run, err)
+				}
+				fixes = fixes[1:]
+			}
+			if first := fixes[0]; c.asks && !strings.Contains(first.For, "the cause of the superuser's") {
 				t.Errorf("whose cause %s finds is not said: %s", first.Run, first.For)
 			}
 			if err := staleSuperuser(c.engine, superuser, rotator.KindUnreachable); err != rotator.KindUnreachable {

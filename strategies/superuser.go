@@ -217,6 +217,14 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 		return rotator.WithFix(err, "", fixes...)
 	}
 	var advice strings.Builder
+	var own []rotator.Fix
+	if !managedByRDS(arn) {
+		own = []rotator.Fix{{By: rotator.ByShell, Turn: rotator.TurnFirst,
+			For: "if the superuser secret rotates, to see first how that stands, with its rotation function in place " +
+				"of FUNCTION", Run: "quarterturn status " + rotator.ShellWord(arn) + " --function FUNCTION",
+			Note: "if AWSPENDING works there, do what that status says, and set no password: it would end AWSPENDING"}}
+		fmt.Fprintf(&advice, "If the superuser secret rotates, first see how that stands: %s. ", own[0])
+	}
 	if x, ok := e.(Explainer); ok {
 		fixes = x.Inquiry(superuser.User)
 	}
@@ -244,7 +252,7 @@ func staleSuperuser(e Engine, superuser Login, err error) error {
 	fixes = append(fixes, rotator.Fix{By: rotator.ByShell, For: words, Run: command})
 	return rotator.WithFix(fmt.Errorf("%w (this is the user of the superuser secret %s, not of the secret that "+
 		"rotates)",
-		err, arn), advice.String(), fixes...)
+		err, arn), advice.String(), append(own, fixes...)...)
 }
 
 // managedByRDS tells the secrets that RDS alone may write, by the names that RDS gives them.
