@@ -333,8 +333,8 @@ func (s *session) checkOneMethod(ctx context.Context, accounts []accountRow) err
 	}
 	return s.errorf(rotator.KindMisconfigured, "account %s has passwords of several plugins (%s), and where passwords "+
 		"are judged by a plugin (%s), MariaDB takes the new one in clear, and has it in its binary log: ALTER USER "+
-		"that account to have one, or SET GLOBAL strict_password_validation = 0", accounts[i],
-		strings.Join(accounts[i].passwords(), ", "), row[0])
+		"that account to have one, or "+asAdministrator+"%s", accounts[i],
+		strings.Join(accounts[i].passwords(), ", "), row[0], s.off("strict_password_validation"))
 }
 
 // via are the methods of an account of MariaDB, with another password for those that have one.
@@ -420,7 +420,7 @@ func (s *session) checkMasked(ctx context.Context) error {
 	})
 	if err == nil && len(on) == 2 {
 		err = s.errorf(rotator.KindMisconfigured, "the general log of this server is on and does not mask passwords "+
-			"(log_raw), and would hold the new one: SET GLOBAL log_raw = 0, or general_log = 0")
+			"(log_raw), and would hold the new one: "+asAdministrator+"%s, or general_log = 0", s.off("log_raw"))
 	}
 	return err
 }
@@ -467,10 +467,17 @@ func (s *session) checkUnlogged(ctx context.Context) error {
 	}
 	if row[0] == "Y" {
 		return s.errorf(rotator.KindMisconfigured, "a plugin that judges passwords has MariaDB take them in clear "+
-			"(strict_password_validation), and its general log, which is on, would hold the new one: SET GLOBAL "+
-			"general_log = 0, or strict_password_validation = 0")
+			"(strict_password_validation), and its general log, which is on, would hold the new one: "+asAdministrator+
+			"%s, or strict_password_validation = 0", s.off("general_log"))
 	}
 	return nil
+}
+
+// off turns off what has the server log a password, or take it in clear.
+func (s *session) off(setting string) rotator.Fix {
+	f := s.fix("SET GLOBAL %s = 0", setting)
+	f.Note = "each rotation needs it off; RDS: the parameter group"
+	return f
 }
 
 // strict says whether MariaDB wants to see a password, for a plugin to judge it.

@@ -116,13 +116,13 @@ func Causes() []dial.Cause {
 				"well, it is an account that comes before theirs for this address (SELECT host FROM mysql.user WHERE " +
 				"user = ''), and the administrator logs in at the server's own socket"},
 		{Codes: []string{"1862"}, From: mariaDB, Kind: rotator.KindPrivilege, Text: expiredForAll + setMariaDB,
-			Before: itsHosts(), Fix: resetMariaDB},
+			Before: itsHosts(), Fix: resetMariaDB, Note: refusedMariaDB},
 		{Codes: []string{"1862"}, Kind: rotator.KindPrivilege, Text: expiredForAll + setMySQL,
-			Before: itsHosts(), Fix: resetMySQL, Note: history},
+			Before: itsHosts(), Fix: resetMySQL, Note: historyMySQL},
 		{Codes: []string{"1820"}, From: mariaDB, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMariaDB,
-			Before: itsHosts(), Fix: resetMariaDB},
+			Before: itsHosts(), Fix: resetMariaDB, Note: refusedMariaDB},
 		{Codes: []string{"1820"}, Kind: rotator.KindPrivilege, Public: true, Text: expired + setMySQL,
-			Before: itsHosts(), Fix: resetMySQL, Note: history},
+			Before: itsHosts(), Fix: resetMySQL, Note: historyMySQL},
 		{Codes: []string{"1524"}, During: login, From: mariaDB, Kind: rotator.KindPrivilege, Public: true,
 			Text: "the account's authentication plugin is not loaded on this server, so that no password will do: " +
 				"INSTALL SONAME it (mysql.global_priv names it), or " + toMariaDB,
@@ -208,7 +208,8 @@ func Causes() []dial.Cause {
 
 		// Accounts.
 		{Codes: []string{"1396"}, From: mariaDB, Kind: rotator.KindNotFound, Public: true,
-			Text: noAccountNow + notInMemory},
+			Text: "a plugin refused the password (where SHOW WARNINGS, right after the statement, has 1819: drop " +
+				"nothing, and use a password that it takes), or " + noAccountNow + notInMemory},
 		{Codes: []string{"1396"}, Kind: rotator.KindNotFound, Public: true, Text: noAccountNow + changedByHand},
 		{Codes: []string{"1133", "3523"}, From: mariaDB, Kind: rotator.KindNotFound, Text: noRoleNow + notInMemory},
 		{Codes: []string{"1133", "1410", "3523"}, Kind: rotator.KindNotFound, Text: noRoleNow + changedByHand},
@@ -309,6 +310,7 @@ const (
 	resetMySQL   = "ALTER USER {user}@`%` IDENTIFIED BY 'PASSWORD'"
 	resetMariaDB = "SET PASSWORD FOR {user}@`%` = PASSWORD('PASSWORD')"
 	history      = "error 3638: " + usedBefore
+	historyMySQL = history + ". " + refusedMySQL
 	setMySQL     = resetMySQL + ", " + typed + " (" + history + ")"
 	setMariaDB   = resetMariaDB + ", " + typed
 	expired      = "the password has expired, and the server answers nothing but a change of it: rotate-secret " +

@@ -349,11 +349,15 @@ func checkName(what, name string) error {
 
 // ResetStatement implements strategies.Resetter.
 func (Engine) ResetStatement(user string) string {
-	return MariaDB{}.ResetStatement(user) + ". Error 3638: it was used before, so " + usedBefore
+	return resetStatement(user) + ". Error 3638: it was used before, so " + usedBefore + ". " + refusedMySQL
 }
 
 // ResetStatement implements strategies.Resetter.
 func (MariaDB) ResetStatement(user string) string {
+	return resetStatement(user) + ". " + refusedMariaDB
+}
+
+func resetStatement(user string) string {
 	return "ALTER USER " + quoteIdent(user) + "@`%` IDENTIFIED BY 'PASSWORD' ACCOUNT UNLOCK " +
 		"-- with the host that the account has (error 1396: there is none for this host). " + typedTwice
 }
@@ -361,6 +365,15 @@ func (MariaDB) ResetStatement(user string) string {
 // typedTwice is how a password is typed in place of PASSWORD.
 const typedTwice = `In place of PASSWORD, write each ' and each \ of it twice (a \ once where sql_mode has ` +
 	`NO_BACKSLASH_ESCAPES)`
+
+// A password that a policy refuses is not set by relaxing that, which would be for every user of the server until it is
+// put back.
+const (
+	refusedMySQL   = "Error 1819: a policy refuses it, so " + setAnother
+	refusedMariaDB = "Error 1819, or 1396 of an account that is there: a plugin refuses it, so " + setAnother
+	setAnother     = "set another that it takes, and store that in the user's secret, with all else that AWSCURRENT " +
+		"has (put-secret-value)"
+)
 
 // usedBefore is how MySQL takes a password again that its history has.
 const usedBefore = "add PASSWORD HISTORY 0 PASSWORD REUSE INTERVAL 0 DAY, and put both back afterwards to what SHOW " +

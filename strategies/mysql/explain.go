@@ -49,6 +49,8 @@ func inquiry(query string, users []string) []rotator.Fix {
 			"password_last_changed, a line of its function's log of that time has the user as target.user"},
 		allNames()}
 	for _, user := range users {
+		all = append(all, showGrants(account{user: user, host: "%"}, "if there is a row for the name, with its Host "+
+			"in place of %, to see what that account may do"))
 		create := strategies.Fix(strategies.Login{}, createStatement(user))
 		create.For, create.Note = ifDropped, "then GRANT it what it had, as its deployment or a backup says"
 		all = append(all, renameBack(user), create)
@@ -125,6 +127,9 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 			}
 		}
 		causes[i] = rejectionCause(login, host, own, anonymous, loaded, partners)
+		if text := hiddenByOther(login, rejected, host, own, anonymous); text != "" {
+			causes[i] = rotator.RejectionCause{Blocked: true, Text: text}
+		}
 		if !causes[i].Right {
 			continue
 		}
@@ -291,10 +296,35 @@ func firstOfPassword(plugins []string) string {
 // reset is the cause of a login that a password mends, which MySQL may refuse as one of its history.
 func (m authMethods) reset(r accountRow, text string) rotator.RejectionCause {
 	statement := m.resetStatement(r) + " -- " + typedTwice
-	if !m.mariadb {
-		statement += ". Error 3638: it was used before, so " + usedBefore
+	if m.mariadb {
+		statement += ". " + refusedMariaDB
+	} else {
+		statement += ". Error 3638: it was used before, so " + usedBefore + ". " + refusedMySQL
 	}
-	return rotator.RejectionCause{Reset: statement, Text: text}
+	return rotator.RejectionCause{Reset: statement, Text: text, Fixes: m.whose(r)}
+}
+
+// whose shows whose an account is that has another password. Where the secret's account was renamed, it may be that of
+// another owner. What other accounts have the password is not looked up here: that would tell the writer of the secret
+// what passwords they have.
+func (m authMethods) whose(r accountRow) []rotator.Fix {
+	names, back := allNames(), renameBack(r.user)
+	names.For = "to see whether this secret's account has another name now"
+	back.For = "if it has, and once " + r.String() + " has another, with the name and host of the former in place of " +
+		"NAME and HOST"
+	clients := strategies.Fix(strategies.Login{}, m.clientsOf(r.user))
+	clients.For = "to see from where clients log in by this name"
+	return []rotator.Fix{showGrants(r.account, "to see what "+r.String()+" may do"), clients, names, back}
+}
+
+// showGrants tells the account of a secret from another owner's.
+func showGrants(of account, why string) rotator.Fix {
+	f := strategies.Fix(strategies.Login{}, grantsOf(of))
+	f.For = why
+	f.Note = "if it may not do what this secret's clients do, or may do more, it is another owner's, whom the " +
+		"secret's password would lock out, and whose privileges these clients would have: set none, and have its " +
+		"owner give it another name"
+	return f
 }
 
 // ofNoPassword says what to do about an account that this function can neither log in as nor give a password.
@@ -323,9 +353,10 @@ func (s *session) expiredSuperuser() error {
 // it is shown which accounts there are.
 func (s *session) resetExpired() rotator.Sentence {
 	reset := s.fix("%s", namedIn(resetMySQL, s.login.User))
-	reset.Note = history
+	reset.Note = historyMySQL
 	if s.mariadb {
 		reset = s.fix("%s", namedIn(resetMariaDB, s.login.User))
+		reset.Note = refusedMariaDB
 	}
 	says := rotator.Sentencef("%s", reset)
 	says.Fixes = append(typedFixes(itsHosts(), s.login.User), says.Fixes...)
@@ -400,14 +431,11 @@ func renamedCause(user string, former []account) rotator.RejectionCause {
 // one, and partners those of the other user of its pair.
 func rejectionCause(login strategies.Login, host string, own, anonymous []accountRow, m authMethods,
 	partners []accountRow) rotator.RejectionCause {
+	_, hidden := hides(login, host, own, anonymous)
 	own = accountsOnly(own)
-	var hidden, elsewhere []accountRow // with this very password: for this address, and for others
+	var elsewhere []accountRow // with this very password, for other addresses
 	for _, r := range own {
-		switch {
-		case !r.accepts(login.Password):
-		case r.covers(host):
-			hidden = append(hidden, r)
-		default:
+		if !r.covers(host) && r.accepts(login.Password) {
 			elsewhere = append(elsewhere, r)
 		}
 	}
@@ -437,7 +465,7 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 		return rotator.RejectionCause{Text: fmt.Sprintf("user %q has the accounts %s, and the server calls the "+
 			"address of this function %s", login.User, names(own), quoteText(host))}
 	// Another owner's, whatever keeps that owner out.
-	case met.user != "" && hidden != nil && !met.accepts(login.Password):
+	case hidden != nil:
 		return rotator.RejectionCause{Blocked: true, Fixes: []rotator.Fix{former},
 			Text: fmt.Sprintf("the server takes the login for account %s, which hides %s, whose password this is: "+
 				"if no client uses the former (%s shows where clients of either come from), DROP USER %s; otherwise "+
@@ -451,6 +479,7 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 				blocks += "; its password is another, too"
 			}
 			remedy = ifIts(remedy)
+			remedy.Fixes = append(m.whose(met), remedy.Fixes...)
 		}
 		return rotator.RejectionCause{Blocked: true, Text: blocks, Remedy: remedy.Text, Fixes: remedy.Fixes}
 	case len(m.of(met)) == 0:
@@ -458,7 +487,7 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 		if met.plugin() != "" {
 			how = "this server has not loaded that"
 		}
-		return rotator.RejectionCause{Reset: m.resetStatement(met),
+		return rotator.RejectionCause{Reset: m.resetStatement(met), Fixes: m.whose(met),
 			Text: fmt.Sprintf("the server takes the login for account %s, which logs in by %s, and %s: %s, %s, or "+
 				"stop "+
 				"rotating this secret", met, strings.Join(met.plugins, " or "), how, m.resetStatement(met), typedHere)}
@@ -472,6 +501,39 @@ func rejectionCause(login strategies.Login, host string, own, anonymous []accoun
 	}
 	return m.reset(met, fmt.Sprintf("the server takes the login for account %s, and its password is another%s", met,
 		besides))
+}
+
+// hides gives the account that the server takes a login from a host for, and, where it has another password, those of
+// the user for that host that have this one: the former, which hides them, is another owner's then.
+func hides(login strategies.Login, host string, own, anonymous []accountRow) (met accountRow, hidden []accountRow) {
+	own = accountsOnly(own)
+	all := slices.Concat(anonymous, own)
+	met, ok := serving(all, host)
+	if !ok || met.user == "" || undecided(all, host) || met.accepts(login.Password) {
+		return met, nil
+	}
+	for _, r := range own {
+		if r.covers(host) && r.accepts(login.Password) {
+			hidden = append(hidden, r)
+		}
+	}
+	return met, hidden
+}
+
+// hiddenByOther says of a login where another password of the secret shows that the account which it is taken for is
+// another owner's: nothing that changes this is to be printed then. "": that is not so.
+func hiddenByOther(login strategies.Login, all []strategies.Login, host string, own, anonymous []accountRow) string {
+	if _, hidden := hides(login, host, own, anonymous); hidden != nil {
+		return ""
+	}
+	for _, other := range all {
+		met, hidden := hides(other, host, own, anonymous)
+		if other.User == login.User && hidden != nil && !met.accepts(login.Password) {
+			return fmt.Sprintf("the server takes the login for account %s, which hides %s, and that has another "+
+				"password of this secret, whose line says what to do", met, names(hidden))
+		}
+	}
+	return ""
 }
 
 // obstacle gives the account that the server takes a login from a host for, what keeps it out whatever the password

@@ -370,7 +370,7 @@ func TestAnotherOwnersAccountIsOpenedOnACondition(t *testing.T) {
 			for pw, want := range map[string]string{app.Password.Reveal(): "", "another": "to fix it, if that account is this secret's"} {
 				causes, err := engine().Explain(t.Context(), s.superuser(), withPassword(app, secret.NewPassword(pw)))
 				ok(t, err)
-				if all := causes[0].Fixes; len(all) != 1 || all[0].For != want ||
+				if all := causes[0].Fixes; all[len(all)-1].For != want || (len(all) == 1) != (want == "") ||
 					strings.Contains(causes[0].Text, "its password is another, too") != (want != "") {
 					t.Errorf("%s: %+v", how, causes[0])
 				}
@@ -407,5 +407,105 @@ func TestAPasswordThatIsTypedByHand(t *testing.T) {
 			s.run(t, strings.ReplaceAll(run, "'PASSWORD'", `'Canary-7''b\\nC'`))
 			ok(t, engine().Ping(t.Context(), app))
 		}
+	})
+}
+
+// TestAnAccountThatTookAName: where an account was renamed and another owner made one of its name, what is printed shows
+// whose that is before it sets a password. Other accounts are not compared with the secret's passwords.
+func TestAnAccountThatTookAName(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for _, made := range []string{"", " ACCOUNT LOCK", " REQUIRE X509"} {
+			app := s.user(t)
+			old := account{user: app.User + "old", host: "%"}
+			s.dropAtEnd(t, old.user)
+			s.run(t, "RENAME USER "+at(app.User).String()+" TO "+old.String(),
+				"CREATE USER "+at(app.User).String()+" IDENTIFIED BY 'Another-1-owner'"+made,
+				"GRANT PROCESS ON *.* TO "+at(app.User).String())
+			causes, err := engine().Explain(t.Context(), s.superuser(), app)
+			ok(t, err)
+			c := causes[0]
+			if len(c.Fixes) < 4 || c.Fixes[0].Run != "SHOW GRANTS FOR "+at(app.User).String() ||
+				!strings.Contains(c.Fixes[0].Note, "it may be another owner's, whom the secret's password would lock out") {
+				t.Fatalf("%q: %+v", made, c)
+			}
+			for _, fix := range c.Fixes[:3] {
+				s.run(t, fix.Run)
+			}
+			if clients := c.Fixes[1].Run; !strings.HasPrefix(clients, "SELECT HOST FROM ") ||
+				c.Fixes[2].Run != allNames().Run {
+				t.Errorf("%+v", c.Fixes)
+			}
+			back := strings.NewReplacer("NAME`", old.user+"`", "HOST`", "%`").Replace(c.Fixes[3].Run)
+			if strings.Contains(c.Text+c.Remedy, old.user) {
+				t.Errorf("it says who has the password: %+v", c)
+			}
+			s.run(t, "DROP USER "+at(app.User).String(), back)
+			ok(t, Engine{}.Ping(t.Context(), app))
+		}
+	})
+}
+
+// TestWhatASecretsOtherPasswordsShow: where one password of the secret is that of a hidden account, the account that
+// hides it is another owner's, and for the other password nothing is printed that changes that.
+func TestWhatASecretsOtherPasswordsShow(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		for _, made := range []string{"", " ACCOUNT LOCK", " REQUIRE X509"} {
+			app := s.user(t)
+			s.run(t, "CREATE USER "+account{user: app.User, host: "127.0.0.1"}.String()+
+				" IDENTIFIED BY 'Another-1-owner'"+made)
+			earlier := withPassword(app, password())
+			for _, logins := range [][]strategies.Login{{app, earlier}, {earlier, app}} {
+				causes, err := engine().Explain(t.Context(), s.superuser(), logins...)
+				ok(t, err)
+				for i, c := range causes {
+					switch right := logins[i].Password.Reveal() == app.Password.Reveal(); {
+					case right && (len(c.Fixes) != 1 || !strings.HasPrefix(c.Fixes[0].Run, "RENAME USER ")):
+						t.Errorf("%q: %+v", made, c)
+					case !right && (c.Fixes != nil || c.Reset != "" || c.Remedy != "" || !c.Blocked):
+						t.Errorf("%q: %+v", made, c)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestAPolicyThatRefusesAStoredPassword: what stands beside the line says which error that is, and what to do.
+func TestAPolicyThatRefusesAStoredPassword(t *testing.T) {
+	test := func(t *testing.T, s server, reset func(string) string, length string, methods ...string) {
+		for _, by := range methods {
+			s.run(t, "SET GLOBAL "+length+" = 8")
+			app := s.user(t)
+			s.run(t, "SET GLOBAL "+length+" = 60")
+			s.run(t, "ALTER USER "+at(app.User).String()+" IDENTIFIED "+by)
+			causes, err := engine().Explain(t.Context(), s.superuser(), app)
+			ok(t, err)
+			for _, statement := range []string{causes[0].Reset, reset(app.User)} {
+				run, note, _ := strings.Cut(statement, " -- ")
+				run, _, _ = strings.Cut(run, "; ")
+				err := s.Exec(t.Context(), strings.Replace(run, "'PASSWORD'", "'"+app.Password.Reveal()+"'", 1))
+				if n := errorNumber(err); n == 0 || !strings.Contains(note, fmt.Sprintf("rror %d", n)) &&
+					!strings.Contains(note, fmt.Sprintf(" or %d", n)) || !strings.Contains(note, "set another") {
+					t.Errorf("%s: %v: %s", run, err, note)
+				}
+			}
+			run, _, _ := strings.Cut(causes[0].Reset, " -- ")
+			long := strings.Repeat("Long-1!", 9)
+			s.run(t, strings.Split(strings.Replace(run, "'PASSWORD'", "'"+long+"'", 1), "; ")...)
+			ok(t, engine().Ping(t.Context(), withPassword(app, secret.NewPassword(long))))
+		}
+	}
+	t.Parallel()
+	t.Run("MySQL", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t, "mysql-9.7", nil)
+		s.run(t, "INSTALL COMPONENT 'file://component_validate_password'")
+		test(t, s, engine().ResetStatement, "validate_password.length", "BY '"+strings.Repeat("Other-1!", 9)+"'")
+	})
+	onOwnMariaDB(t, map[string]string{"plugin-load-add": "simple_password_check"}, func(t *testing.T, s server) {
+		s.run(t, ed25519)
+		using := " USING PASSWORD('" + strings.Repeat("Other-1!", 9) + "')"
+		test(t, s, MariaDB(engine()).ResetStatement, "simple_password_check_minimal_length", "VIA ed25519"+using, "VIA mysql_native_password"+using,
+			"VIA mysql_native_password"+using+" OR unix_socket")
 	})
 }

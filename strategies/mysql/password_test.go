@@ -214,6 +214,9 @@ func TestClearPasswordsAreNotLogged(t *testing.T) {
 			}
 			_, err := engine().DryRunSetPassword(t.Context(), app, app.User, fresh())
 			wants(t, err, rotator.KindMisconfigured, says)
+			if all := rotator.FixesOf(err); len(all) != 1 || all[0].Run != off || all[0].By != rotator.ByAdministrator {
+				t.Errorf("no line for an administrator: %+v", all)
+			}
 			_, err = engine().DryRunSetPassword(t.Context(), s.superuser(), app.User, fresh())
 			wants(t, err, rotator.KindMisconfigured, says)
 			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, fresh())

@@ -1852,6 +1852,14 @@ var scenes = map[string]func(*scene){
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
 		s.socket()
 	},
+	"another owner's account, for this address, demands a client certificate": func(s *scene) {
+		s.my()
+		s.alternating()
+		earlier := s.value(s.user, s.canary())
+		s.stuck(aws.Bool(true), earlier, s.value(s.user, s.has(s.user), "masterarn", s.superuser()), awsemu.Value{})
+		s.exec("CREATE USER " + s.user + "@'127.0.0.1' IDENTIFIED BY '" + s.canary() + "' REQUIRE X509")
+		s.says, s.never = "which hides `"+s.user+"`@`%`", "REQUIRE SSL"
+	},
 	"the original logs in by the socket": func(s *scene) {
 		s.brokenPair("SELECT 1")
 		s.socket()
@@ -2016,7 +2024,13 @@ var scenes = map[string]func(*scene){
 	"the user is renamed, and its name is taken": func(s *scene) {
 		s.my()
 		s.pair("RENAME USER %u@'%' TO %uold@'%'", "its password is another")
-		s.has(s.user)
+		s.nameTaken("to see what `" + s.user + "`@`%` may do")
+	},
+	"the user is renamed, its name is taken, and no superuser is at hand": func(s *scene) {
+		s.my()
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
+		s.say("RENAME USER %u@'%' TO %uold@'%'", s.user, "")
+		s.nameTaken("if there is a row for the name")
 	},
 	"both users of a pair have other passwords": func(s *scene) {
 		s.not("valkey")
@@ -2447,6 +2461,25 @@ func (s *scene) renamed(user string) {
 	s.names, s.fix = "if it was renamed, with its name", func() {
 		first := s.lines("(?:ALTER|CREATE|RENAME) ")[0]
 		s.exec(strings.NewReplacer("NAME`", user+"old`", "HOST", "%", "...", user+"old").Replace(first))
+	}
+}
+
+// nameTaken has another owner take the name of a user that was renamed. What is printed shows that before it sets a
+// password, and the other one keeps its own.
+func (s *scene) nameTaken(shows string) {
+	s.t.Helper()
+	other := s.has(s.user)
+	s.names, s.fix = shows, func() {
+		if at := strings.Index(s.text, "whom the secret's password would lock out"); at < 0 ||
+			at > strings.Index(s.text, "         ALTER USER") {
+			s.t.Errorf("whose account it is stands in no line before the one that sets its password: %s", s.text)
+		}
+		s.exec(s.lines("SHOW GRANTS FOR `" + s.user + "`@`%`")[0])
+		s.say("RENAME USER %u@'%' TO %uother@'%'", s.user, "")
+		s.exec(strings.NewReplacer("NAME`", s.user+"old`", "HOST", "%").Replace(s.lines("RENAME USER `NAME`")[0]))
+		if !s.accepts(account{Username: s.user + "other", Password: other}) {
+			s.t.Error("the other owner is locked out")
+		}
 	}
 }
 
