@@ -95,6 +95,13 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 		return err
 	}
 	seen.Gains = c.leftovers.gains
+	var look []rotator.Fix
+	if c.markAlone && c.leftovers.unseen {
+		look = append(look, c.seeingRemedy())
+		seen.NoProvenance = fmt.Sprintf("the mark that it bears is not enough while user %q may not see whether an "+
+			"earlier user of that name left routines, events, triggers, views or connections, which would have what "+
+			"user %q may do (as an administrator, %s lets it see that)", c.actingAccount.user, c.pair.Original, look[0])
+	}
 	if len(next) == 0 && seen.Admin == nil && seen.Gains == nil {
 		return c.checkWanted(ctx) // all of it is still to be created
 	}
@@ -111,7 +118,7 @@ func (c *cloneSync) checkEntitled(ctx context.Context) error {
 		c.pair.Possession, pair.Possession = asked, c.byLogin(asked, next)
 	}
 	if err := pair.CheckEntitled(ctx, seen); err != nil { // before a line is printed that gives the account anything
-		return err
+		return rotator.WithFix(err, "", look...)
 	}
 	return c.checkWanted(ctx)
 }

@@ -633,6 +633,27 @@ func TestLeftoversThatAreNotSeen(t *testing.T) {
 	})
 }
 
+// TestAMarkOfWhichNotAllIsSeen: where a mark alone proves a clone, and the superuser may not see what an earlier user of
+// that name left, what lets it see is a line before the one that consents. Then the mark is enough.
+func TestAMarkOfWhichNotAllIsSeen(t *testing.T) {
+	t.Parallel()
+	s := server{dbserver.MySQL(t, "mysql-9.7")}
+	app, boss := s.user(t, "PROCESS ON *.*"), s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*")
+	s.run(t, "GRANT PROCESS ON *.* TO "+at(boss.User).String()+" WITH GRANT OPTION")
+	pair := pairOf(app.User)
+	s.ensure(t, pair)
+	pair.Possession = nil
+	_, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+	wants(t, err, rotator.KindNotEntitled, "the mark that it bears is not enough", `"rotates": ["`)
+	all := rotator.FixesOf(err)
+	if len(all) == 0 || all[0].By != rotator.ByAdministrator || strings.Contains(err.Error(), "Take that away") {
+		t.Fatalf("%v: %+v", err, all)
+	}
+	s.run(t, all[0].Run)
+	_, err = engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+	ok(t, err)
+}
+
 // TestWhosePasswordMayBeSet goes through the tables with each of the proofs that a
 // strategy can bring. On MySQL they take half a minute: under the race detector each row
 // has one of its proofs.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/strategies"
 )
 
@@ -52,10 +53,6 @@ func (c *cloneSync) lookForLeftovers(ctx context.Context) (l leftovers, err erro
 	}
 	more, unseen, err := c.heldFor(ctx, created, raised)
 	l.gains, l.unseen = append(l.gains, more...), unseen
-	if raised && unseen {
-		l.gains = append(l.gains, fmt.Sprintf("what an earlier user of that name left and user %q may not see (%s)",
-			c.actingAccount.user, c.seeingRemedy()))
-	}
 	return l, err
 }
 
@@ -225,8 +222,10 @@ func (c *cloneSync) seesAll(mine rights) bool {
 		!slices.ContainsFunc(c.toSee(), func(p string) bool { return !mine.has(p, "*.*") }))
 }
 
-func (c *cloneSync) seeingRemedy() string {
-	return fmt.Sprintf("GRANT %s ON *.* TO %s", strings.Join(c.toSee(), ", "), c.actingAccount)
+func (c *cloneSync) seeingRemedy() rotator.Fix {
+	f := c.fix("GRANT %s ON *.* TO %s", strings.Join(c.toSee(), ", "), c.actingAccount)
+	f.For = fmt.Sprintf("to let user %q see what an earlier user %q left", c.actingAccount.user, c.pair.Clone)
+	return f
 }
 
 // unseenWarning says what could not be seen.
