@@ -873,7 +873,7 @@ func (c *cloneSync) dryRun(ctx context.Context, sample secret.Password) ([]strat
 		if c.inUse() && len(missing) > 0 && clone.changeable() && !c.mariadb {
 			given = append(given, clone)
 		}
-		more, err := c.dryRunGrants(ctx, "copying", original.account, missing)
+		more, err := c.dryRunGrants(ctx, copying, original.account, missing)
 		if err != nil {
 			return nil, err
 		}

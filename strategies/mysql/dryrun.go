@@ -146,7 +146,14 @@ func (s *session) dryRunOthers(ctx context.Context, targets []accountRow, sample
 		switch {
 		case errorNumber(err) == 3893, errorNumber(err) == 3891:
 		case err != nil:
-			return s.denied(ctx, st, err, s.grantToChange(ctx, t.account), "")
+			grant := s.grantToChange(ctx, t.account)
+			err := s.denied(ctx, st, err, grant, "")
+			theirs, _, failed := s.grants(ctx, t.account)
+			if failed != nil || !strings.Contains(grant.Run, "SYSTEM_USER") {
+				return err
+			}
+			maps.DeleteFunc(theirs, func(x right, _ bool) bool { return !rights{x: true}.isSystem() })
+			return s.orTaken(ctx, err, t.account, theirs)
 		default:
 			return s.errorf(rotator.KindInternal, "the dry run changed the password of %s, against the server's own "+
 				"rule: set it to AWSCURRENT's value by hand", t)
@@ -185,6 +192,9 @@ func (s *session) dryRunHash(ctx context.Context, st operation, whose string) er
 	return s.errorf(rotator.KindInternal, "the server took for a hash what is none: set the password in AWSCURRENT "+
 		"by hand")
 }
+
+// copying is what dryRunGrants does with the rights of an original.
+const copying = "copying"
 
 // dryRunGrants tries whether the superuser may grant what a clone lacks, by
 // granting it to an account that does not exist: the server looks at the right
@@ -232,7 +242,15 @@ func (s *session) dryRunGrants(ctx context.Context, doing string, from account, 
 		default:
 			grant, why := s.grantRemedy(sql)
 			st := operation{limit: s.limit, action: fmt.Sprintf("dry run of %s %s from %s", doing, sql.what, from)}
-			if err := denied.add(s.denied(ctx, st, err, grant, why)); err != nil {
+			err := s.denied(ctx, st, err, grant, why)
+			switch n := errorNumber(err); {
+			case doing != copying:
+			case n == 1054, n == 1146:
+				return nil, onDropped(err, from, missing, func(r rights) bool { return r.grants(absent)[0] == sql })
+			case strings.Contains(sql.text, " ON *.* TO "+absent.String()):
+				err = s.orTaken(ctx, err, from, missing)
+			}
+			if err := denied.add(err); err != nil {
 				return nil, err
 			}
 		}
@@ -244,6 +262,8 @@ func (s *session) dryRunGrants(ctx context.Context, doing string, from account, 
 type denial struct {
 	error
 	grant rotator.Fix
+	take  []rotator.Fix // what takes from an account what would have to be granted
+	of    account       // which that is
 	why   string
 	as    func(remedy rotator.Sentence) error // the error with another remedy
 }
@@ -290,15 +310,85 @@ func (d denials) err() error {
 	if d == nil {
 		return nil
 	}
-	var grants []rotator.Fix
-	why := ""
+	var take, grants []rotator.Fix
+	why, of := "", ""
 	for _, x := range d {
 		why = cmp.Or(why, x.why)
+		if x.take != nil {
+			of, x.grant.For = x.of.String(), "if account "+x.of.String()+" is meant to have it"
+		}
+		for _, fix := range x.take {
+			if !slices.Contains(take, fix) {
+				take = append(take, fix)
+			}
+		}
 		if !slices.Contains(grants, x.grant) {
 			grants = append(grants, x.grant)
 		}
 	}
-	return d[0].as(rotator.Sentencef(asAdministrator+"%s%s", rotator.RunEach(grants...), why))
+	remedy := rotator.Sentencef(asAdministrator+"%s%s", rotator.RunEach(grants...), why)
+	if take != nil {
+		remedy = rotator.Sentencef("account %s has privileges ON *.* that the superuser lacks, or may not pass on. "+
+			"If that is not meant: "+asAdministrator+"%s. If it is: %s", of, rotator.RunEach(take...), remedy)
+	}
+	return d[0].as(remedy)
+}
+
+// onDropped adds to an error what takes from an account its privileges on what the statement of the error is for.
+func onDropped(err error, from account, some rights, is func(rights) bool) error {
+	var lines []rotator.Fix
+	for _, on := range some.onObjects(privilege) {
+		if !is(on.rights) {
+			continue
+		}
+		for _, sql := range on.revokes(from) {
+			take := rotator.NewFix(rotator.ByAdministrator, sql.text)
+			take.For = "if what these privileges are on was dropped for good"
+			lines = append(lines, take)
+		}
+	}
+	return rotator.WithFix(err, "", lines...)
+}
+
+// orTaken adds to a denial what takes from an account what it has of some rights and the superuser may not give.
+func (s *session) orTaken(ctx context.Context, err error, from account, some rights) error {
+	var x denial
+	take, failed := s.excess(ctx, from, some)
+	if failed != nil || !errors.As(err, &x) {
+		return err
+	}
+	x.take, x.of = take, from
+	x.error = denials{x}.err()
+	return x
+}
+
+// excess takes from an account what it has ON *.* of some rights, as after GRANT ALL, that this user may not
+// give. An original that has it may not be meant to: to be given more is for the superuser the other way out.
+func (s *session) excess(ctx context.Context, from account, some rights) (take []rotator.Fix, err error) {
+	mine, _, err := s.grants(ctx, s.actingAccount)
+	over := rights{}
+	for x := range some {
+		larger := x
+		larger.option = true
+		passes := mine[larger]
+		if x.kind == privilege {
+			passes = mine.has(grantOption, "*.*") && mine.cover(x)
+		}
+		if x.object == "*.*" && x.kind != restriction && (!passes || rights{x: true}.isSystem()) {
+			over[x] = true
+		}
+	}
+	for _, sql := range append(over.of(privilege).revokes(from), over.dynamicRevoke(from)...) {
+		fix := rotator.NewFix(rotator.ByAdministrator, sql.text)
+		fix.For, fix.Note = notMeant(from), grantsOf(from)+" shows what else it was given"
+		take = append(take, fix)
+	}
+	return take, err
+}
+
+// notMeant is what a line is for that takes from an account what it was given beside what it needs.
+func notMeant(from account) string {
+	return "if account " + from.String() + " is not meant to have it, to take it away"
 }
 
 // refused gives the statements among which is one that MariaDB refuses for another reason

@@ -500,11 +500,23 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 			line(statement{text: "ALTER USER " + clone.String() + " DISCARD OLD PASSWORD"})
 		}
 	}
+	over, err := c.excess(ctx, original.account, missing)
+	if err != nil {
+		return err
+	}
+	first := "So "
+	if over != nil {
+		for i := range lines {
+			lines[i].For = fmt.Sprintf("if account %s is meant to have it, %s", original, lines[i].For[len("if "):])
+		}
+		first = fmt.Sprintf("If account %s is not meant to have it: "+asAdministrator+"%s. If it is: ", original,
+			rotator.RunEach(over...))
+	}
 	return rotator.WithFix(strategies.NotEntitled("account %s is to have %s, as account %s has it, and a "+
-		"rotation gives that to no account: %s. "+
-		"Rotate this secret with dual passwords, or as single user through a superuser. Or, as an administrator, %s, "+
-		"and while %s: %s", clone, strings.Join(what, ", and "), original, strings.Join(why, "; "), ifPair, quiet,
-		rotator.RunEach(lines...)), "", lines...)
+		"rotation gives that to no account: %s. %s"+
+		"rotate this secret with dual passwords, or as single user through a superuser. Or as an administrator, %s, "+
+		"and while %s: %s", clone, strings.Join(what, ", and "), original, strings.Join(why, "; "), first, ifPair,
+		quiet, rotator.RunEach(lines...)), "", append(over, lines...)...)
 }
 
 // backslashes is for a line that has some.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -330,7 +331,12 @@ func TestWhatNoRotationGives(t *testing.T) {
 					t.Error("a refused call changed something")
 				}
 
-				fixes := rotator.FixesOf(dry)
+				asMeant := func(err error) []rotator.Fix { // what takes it from the original comes first
+					return slices.DeleteFunc(rotator.FixesOf(err), func(f rotator.Fix) bool {
+						return f.For == "if account "+at(app.User).String()+" is not meant to have it, to take it away"
+					})
+				}
+				fixes := asMeant(dry)
 				if len(fixes) == 0 {
 					t.Fatal("nothing is printed")
 				}
@@ -338,7 +344,7 @@ func TestWhatNoRotationGives(t *testing.T) {
 					alone := pair
 					alone.Possession = nil
 					_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), alone, password())
-					fixes = rotator.FixesOf(err)
+					fixes = asMeant(err)
 					if first := "ALTER USER " + at(pair.Clone).String() + " IDENTIFIED BY RANDOM PASSWORD"; len(fixes) == 0 || fixes[0].Run != first {
 						t.Errorf("the first line is not %s: %v", first, err)
 					}
@@ -364,6 +370,82 @@ func TestWhatNoRotationGives(t *testing.T) {
 					s.ensure(t, pair)
 				}
 			})
+		}
+	})
+}
+
+// TestWhatAnOriginalIsNotMeantToHave: of privileges on all databases that the superuser may not give, what takes them
+// from the original comes first. The lines run as they stand, and leave all else to it.
+func TestWhatAnOriginalIsNotMeantToHave(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		for _, extra := range []string{"ALL", "ALL WITH", "PROCESS", "SYSTEM_USER"} {
+			if s.MariaDB && extra == "SYSTEM_USER" {
+				continue
+			}
+			app := s.user(t, "SELECT, INSERT ON "+db+".*")
+			boss := s.user(t, "CREATE USER ON *.*", "SELECT, UPDATE ON mysql.*", "SELECT, INSERT ON "+db+".*",
+				"PROCESS ON *.*")
+			s.run(t, "GRANT GRANT OPTION ON "+db+".* TO "+at(boss.User).String())
+			pair := pairOf(app.User)
+			ok(t, engine().EnsureClone(t.Context(), boss, pair, password()))
+			pair.Consent = true
+			mine, theirs := s.grantsOf(t, at(boss.User)), s.grantsOf(t, at(app.User))
+			privileges, with, _ := strings.Cut(extra, " ")
+			if with != "" {
+				with = " WITH GRANT OPTION"
+			}
+			s.run(t, "GRANT "+privileges+" ON *.* TO "+at(app.User).String()+with)
+			rounds := 0
+			for ; ; rounds++ {
+				_, err := engine().DryRunEnsureClone(t.Context(), boss, pair, password())
+				if err == nil {
+					break
+				}
+				all := rotator.FixesOf(err)
+				if rounds > 1 || len(all) == 0 || !strings.HasPrefix(all[0].Run, "REVOKE ") {
+					t.Fatalf("%s, round %d: %v: %+v", extra, rounds, err, all)
+				}
+				wants(t, err, rotator.KindOf(err), " not meant", ": as an administrator, REVOKE ", ". If it is: ")
+				for _, fix := range all {
+					if fix.By != rotator.ByAdministrator || !strings.HasPrefix(fix.For, "if ") {
+						t.Errorf("%s: on no condition: %+v", extra, fix)
+					}
+					if fix.For == "if account "+at(app.User).String()+" is not meant to have it, to take it away" {
+						s.run(t, fix.Run)
+					}
+				}
+			}
+			if got := s.grantsOf(t, at(app.User)); rounds == 0 || got != theirs || s.grantsOf(t, at(boss.User)) != mine {
+				t.Errorf("%s, %d rounds: the original has %s; it had %s", extra, rounds, got, theirs)
+			}
+		}
+	})
+}
+
+// TestAGrantOnADroppedTable: what takes it from the original is a line.
+func TestAGrantOnADroppedTable(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		db := s.NewDatabase(t)
+		app := s.user(t, "SELECT ON "+db+".*")
+		pair := pairOf(app.User)
+		s.ensure(t, pair)
+		for what, drop := range map[string]string{"UPDATE": "DROP TABLE " + db + ".t", "UPDATE (m)": "ALTER TABLE " + db +
+			".t DROP COLUMN m"} {
+			s.run(t, "CREATE TABLE "+db+".t (n int, m int)", "GRANT "+what+", INSERT ON "+db+".t TO "+at(app.User).String(), drop)
+			_, err := engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			wants(t, err, rotator.KindMisconfigured, "REVOKE that privilege from the original")
+			all := rotator.FixesOf(err)
+			if len(all) != 1 || !strings.HasPrefix(all[0].For, "if ") {
+				t.Fatalf("%+v", all)
+			}
+			s.run(t, all[0].Run)
+			_, err = engine().DryRunEnsureClone(t.Context(), s.superuser(), pair, password())
+			ok(t, err)
+			s.run(t, "DROP TABLE IF EXISTS "+db+".t")
+			if has := s.grantsOf(t, at(app.User)); strings.Contains(has, "UPDATE") {
+				t.Errorf("%s", has)
+			}
 		}
 	})
 }

@@ -321,9 +321,9 @@ func (m authMethods) whose(r accountRow) []rotator.Fix {
 func showGrants(of account, why string) rotator.Fix {
 	f := strategies.Fix(strategies.Login{}, grantsOf(of))
 	f.For = why
-	f.Note = "if it may not do what this secret's clients do, or may do more, it is another owner's, whom the " +
-		"secret's password would lock out, and whose privileges these clients would have: set none, and have its " +
-		"owner give it another name"
+	f.Note = "unless that is what this secret's clients need, it may be another owner's, whom the secret's password " +
+		"would lock out, and whose privileges these clients would have: set none before it is known whose it is, and " +
+		"have another owner give it another name. One that may do nothing may be this secret's, made again"
 	return f
 }
 
@@ -527,8 +527,10 @@ func hiddenByOther(login strategies.Login, all []strategies.Login, host string, 
 		return ""
 	}
 	for _, other := range all {
-		met, hidden := hides(other, host, own, anonymous)
-		if other.User == login.User && hidden != nil && !met.accepts(login.Password) {
+		if other.User != login.User {
+			continue
+		}
+		if met, hidden := hides(other, host, own, anonymous); hidden != nil && !met.accepts(login.Password) {
 			return fmt.Sprintf("the server takes the login for account %s, which hides %s, and that has another "+
 				"password of this secret, whose line says what to do", met, names(hidden))
 		}

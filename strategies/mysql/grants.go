@@ -638,6 +638,21 @@ func (r rights) revokes(from account) []statement {
 	return statements
 }
 
+// dynamicRevoke takes the dynamic privileges of r in one statement, which a person reads.
+func (r rights) dynamicRevoke(from account) []statement {
+	var names []string
+	for _, x := range r.of(dynamic).sorted() {
+		if !slices.Contains(names, x.name) {
+			names = append(names, x.name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	what := strings.Join(names, ", ") + " ON *.*"
+	return []statement{{"REVOKE " + what + " FROM " + from.String(), what}}
+}
+
 // of gives the rights of some kind.
 func (r rights) of(k kind) rights {
 	found := rights{}

@@ -312,6 +312,10 @@ func TestSetPasswordRefused(t *testing.T) {
 		s.run(t, "GRANT SYSTEM_USER ON *.* TO "+at(app.User).String())
 		_, err := engine().DryRunSetPassword(t.Context(), writer, app.User, password())
 		wants(t, err, rotator.KindPrivilege, "SYSTEM_USER")
+		if all := rotator.FixesOf(err); len(all) != 2 || !strings.HasPrefix(all[0].Run, "REVOKE SYSTEM_USER ON *.* FROM ") ||
+			!strings.HasPrefix(all[1].For, "if account ") {
+			t.Errorf("to have it taken from the account is not the first way: %+v", all)
+		}
 		wants(t, engine().SetPassword(t.Context(), writer, app.User, password()), rotator.KindPrivilege, "SYSTEM_USER")
 	})
 }

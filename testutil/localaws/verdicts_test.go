@@ -1846,6 +1846,18 @@ var scenes = map[string]func(*scene){
 		s.brokenPair("ALTER USER %u@'%' REQUIRE X509")
 		s.says = "ALTER USER `" + s.user + "`@`%` REQUIRE NONE"
 	},
+	"the original was granted all, and is not meant to have it": func(s *scene) {
+		s.only("mysql")
+		s.brokenPair("GRANT ALL ON *.* TO %u@'%'")
+		s.names = "if account `" + s.user + "`@`%` is not meant to have it, to take it away"
+		s.says, s.fix = s.names, func() {
+			revoke := s.lines("REVOKE ")[0]
+			if strings.Index(s.text, revoke) > strings.Index(s.text, "         GRANT SYSTEM_USER") {
+				s.t.Errorf("what gives the clone more comes before: %s", s.text)
+			}
+			s.exec(revoke)
+		}
+	},
 	"it logs in by the socket, and a superuser is at hand": func(s *scene) {
 		s.my()
 		s.alternating()
