@@ -65,7 +65,9 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	if keys := differing(t.serverKeys(login), t.serverKeys(current)); keys != nil {
 		return Login{}, secret.Document{},
 			fmt.Errorf("superuser secret %s: %w: it and the secret to rotate differ in %s, which names servers: both "+
-				"must say the same", arn, rotator.KindConflict, strings.Join(keys, ", "))
+				"must say the same. The superuser secret has %s, the secret to rotate has %s. Correct the one that "+
+				"names a server that is gone, or leaves one out", arn, rotator.KindConflict, strings.Join(keys, ", "),
+				listed(login.Extra, keys), listed(current.Extra, keys))
 	}
 	login.Database = current.Database
 	login.For = &Holding{secretARN: arn}
@@ -80,6 +82,19 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 		}
 	}
 	return login, d, nil
+}
+
+// listed is what a login says in some keys.
+func listed(extra map[string]string, keys []string) string {
+	said := slices.Clone(keys)
+	for i, key := range keys {
+		if value := extra[key]; value != "" {
+			said[i] = fmt.Sprintf("%s %.500s", key, value)
+		} else {
+			said[i] = "no " + key
+		}
+	}
+	return strings.Join(said, ", ")
 }
 
 // nameSuperuser adds to an error the line that has the secret name another superuser secret, beside all else that it

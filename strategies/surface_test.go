@@ -143,3 +143,18 @@ func TestKeysOfAnEngine(t *testing.T) {
 		}
 	}
 }
+
+// TestTheTwoListsOfServersAreNamed: which of the two secrets is wrong, a person sees by what each says.
+func TestTheTwoListsOfServersAreNamed(t *testing.T) {
+	for more, says := range map[string]string{
+		`"nodes": ["n1", "n3"]`: `the secret to rotate has nodes ["n1","n3"]`,
+		`"realm": "r"`:          "the secret to rotate has no nodes",
+	} {
+		db, r := rotation(t, "app-1", more)
+		err := strategies.SingleUser{Engine: db, ThroughSuperuser: true}.Apply(t.Context(), r)
+		if !errors.Is(err, rotator.KindConflict) || !strings.Contains(err.Error(), `The superuser secret has nodes ["n1","n2"], `+says) ||
+			!strings.Contains(err.Error(), "a server that is gone") {
+			t.Errorf("%s: %v", more, err)
+		}
+	}
+}

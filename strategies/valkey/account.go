@@ -146,7 +146,7 @@ func (s *session) letsAnyIn(user, label string) error {
 }
 
 // atThePrompt is said where a command has a password: a shell takes > for its own, and then sets none.
-const atThePrompt = "at the prompt of valkey-cli"
+const atThePrompt = "at the prompt of valkey-cli or redis-cli"
 
 // overwrites is said of each command that saves users, and of a rotation, which runs one. No client can read the file:
 // whether it has more, the function does not see. save is that command, if it is known.
