@@ -289,6 +289,10 @@ func TestASuperuserOfTheSameServer(t *testing.T) {
 			if c.kind == rotator.KindNotEntitled != errors.As(err, new(entitlementError)) {
 				t.Errorf("%s: not as a preflight tells it: %v", name, err)
 			}
+			if c.kind == rotator.KindNotEntitled && (!strings.Contains(err.Error(), "either username in the secret to "+
+				"rotate is wrong") || !strings.HasPrefix(rotator.FixesOf(err)[0].For, "if username is right, ")) {
+				t.Errorf("%s: the superuser's user name may have been pasted: %v: %+v", name, err, rotator.FixesOf(err))
+			}
 			continue
 		}
 		if got.For == nil || got.For.secretARN != c.asked {

@@ -76,8 +76,9 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	login.PoolerForwardsLogins = login.PoolerForwardsLogins || current.PoolerForwardsLogins
 	for _, name := range []string{login.User, d.Text(keyAlternate)} {
 		if slices.Contains(users, name) {
-			return login, d, nameSuperuser(ctx, r, "", NotEntitled("superuser secret %s is for user %q, "+
-				"whose password this rotation may not set: %s must name another secret, of another user", arn, name,
+			return login, d, nameSuperuser(ctx, r, "if username is right, ", NotEntitled("superuser secret %s is for "+
+				"user %q, whose password this rotation may not set: either username in the secret to rotate is wrong, "+
+				"and AWSPREVIOUS may have the right one, or %s must name another secret, of another user", arn, name,
 				keySuperuser))
 		}
 	}
