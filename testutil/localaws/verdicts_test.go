@@ -936,6 +936,19 @@ var scenes = map[string]func(*scene){
 			s.exec("DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = '" + s.user + "'::regrole); END $$")
 		}
 	},
+	"the user is locked, and its database begins read-only": func(s *scene) {
+		s.only("postgres")
+		s.alternating()
+		db := "frozen" + s.user
+		s.exec("CREATE DATABASE " + db)
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", s.superuser(), "dbname", db), awsemu.Value{})
+		s.say(s.dialect().lock, s.user, "")
+		s.exec("ALTER DATABASE " + db + " SET default_transaction_read_only = on")
+		s.never = "\n         ALTER ROLE"
+		s.names, s.fix = "begin read-only, by ALTER DATABASE "+db+" SET", func() {
+			s.exec(s.lines("BEGIN READ WRITE; ")...)
+		}
+	},
 	"a setting names a library that is none": func(s *scene) {
 		s.only("postgres")
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user)), awsemu.Value{})
