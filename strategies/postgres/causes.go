@@ -38,12 +38,12 @@ func whereSet(settings ...string) string {
 		strings.Join(settings, "', '") + "')"
 }
 
-// elsewhere shows where else a setting is set: Fix resets that of the role.
-func elsewhere(setting string) []rotator.Fix {
-	return []rotator.Fix{{By: rotator.ByAdministrator, For: "if that does not end it, to see where else " + setting +
-		" is set, and in the column run what ends it", Run: whereSet(setting), Note: "run the lines that are for " +
-		"this role, this database or ALL, in another database if this one lets no administrator in; no line: it is " +
-		"set for the whole server"}}
+// setNow shows where a setting is set, and to what, before Fix resets that of the role.
+func setNow(setting string) []rotator.Fix {
+	return []rotator.Fix{{By: rotator.ByAdministrator, For: "to see first where " + setting + " is set, and in the " +
+		"column run what ends each", Run: whereSet(setting), Note: "keep what the column now has: it is lost " +
+		"then. The lines for this role, this database or ALL count; no line: it is set for the whole server. In " +
+		"another database if this one lets no administrator in"}}
 }
 
 // Causes is what each error of a server means, by its SQLSTATE and, where one stands for
@@ -113,7 +113,7 @@ func Causes() []dial.Cause {
 		{Codes: []string{"0A000"}, During: login, Kind: rotator.KindMisconfigured,
 			Text: "client_encoding, as a setting of this role or database, is one that the server cannot convert to, " +
 				"and clients that name none are refused as well: {fix}, where it is set",
-			Fix: "ALTER ROLE {user} RESET client_encoding", Lines: elsewhere("client_encoding")},
+			Fix: "ALTER ROLE {user} RESET client_encoding", Before: setNow("client_encoding")},
 		{Codes: []string{"3D000"}, Kind: rotator.KindMisconfigured,
 			Text: "there is no database {database} on this server: correct dbname in the secret, or bring the " +
 				"database back under that name (SELECT datname FROM pg_database shows which there are)"},
@@ -175,7 +175,7 @@ func Causes() []dial.Cause {
 			Text: "the server cancelled the statement, which took longer than statement_timeout lets it, or an " +
 				"administrator did. Try again; if it lasts, {fix}, or more of it where it is set",
 			Fix: "ALTER ROLE {user} RESET statement_timeout; ALTER ROLE {user} IN DATABASE {database} RESET " +
-				"statement_timeout", Lines: elsewhere("statement_timeout")},
+				"statement_timeout", Before: setNow("statement_timeout")},
 		{Codes: []string{"25P03", "25P04"}, Kind: rotator.KindDeadline, Retry: dial.RetryYes, OfAccount: true,
 			Text: "the server ended the transaction (idle_in_transaction_session_timeout, transaction_timeout): the " +
 				"function or the network stood still. This attempt changed nothing. Try again"},
@@ -183,7 +183,7 @@ func Causes() []dial.Cause {
 			Text: "idle_session_timeout ends sessions of this role or database before a statement can follow " +
 				"another: {fix}, or set seconds where it is set",
 			Fix: "ALTER ROLE {user} RESET idle_session_timeout; ALTER ROLE {user} IN DATABASE {database} RESET " +
-				"idle_session_timeout", Lines: elsewhere("idle_session_timeout")},
+				"idle_session_timeout", Before: setNow("idle_session_timeout")},
 		// passwordcheck, credcheck (2), pg_tle on RDS (2)
 		{Codes: []string{"22023", "28P01", "28000", "P0001", "23514"}, During: newPassword,
 			Kind: rotator.KindPasswordPolicy,
@@ -234,6 +234,8 @@ func loginLines() []rotator.Fix {
 			"secret names", Run: loginTriggers, Note: noTriggers},
 		{By: rotator.ByAdministrator, For: "if one of these fails and is not to be mended first, with its name in " +
 			"place of the dots", Run: "ALTER EVENT TRIGGER ... DISABLE"},
+		{By: rotator.ByAdministrator, For: "if one was disabled, once it is corrected, so that it runs again",
+			Run: "ALTER EVENT TRIGGER ... ENABLE", Note: "as evtenabled was: A: ENABLE ALWAYS, R: ENABLE REPLICA"},
 	}
 }
 
@@ -245,8 +247,8 @@ const (
 		"psql, as a superuser, or as a role that has SET ON PARAMETER event_triggers"
 	ranAtLogin = "an event trigger ON login of database {database} (as of PostgreSQL 17), or an extension. The " +
 		"server's own words say what it lacks: give it that, or correct it. " + loginTriggers + " shows the " +
-		"triggers there, ALTER EVENT TRIGGER ... DISABLE ends one, and PGOPTIONS='-c event_triggers=off' lets an " +
-		"administrator in whom one keeps out"
+		"triggers there, ALTER EVENT TRIGGER ... DISABLE ends one until ALTER EVENT TRIGGER ... ENABLE, and " +
+		"PGOPTIONS='-c event_triggers=off' lets an administrator in whom one keeps out"
 )
 
 // hbaLines show what pg_hba.conf has, and have a change of it count.

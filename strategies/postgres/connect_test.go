@@ -887,8 +887,8 @@ func TestWhatRunsAtLoginFails(t *testing.T) {
 			err := engine().Ping(t.Context(), login)
 			wants(t, err, c.kind, "event trigger ON login", db, loginTriggers)
 			fixes := rotator.FixesOf(err)
-			if strings.Contains(fmt.Sprint(err, fixes), "GRANT CONNECT") || len(fixes) != 2 ||
-				!strings.HasPrefix(fixes[1].For, "if ") {
+			if strings.Contains(fmt.Sprint(err, fixes), "GRANT CONNECT") || len(fixes) != 3 ||
+				!strings.HasPrefix(fixes[1].For, "if ") || !strings.HasPrefix(fixes[2].For, "if ") {
 				t.Fatalf("%s: to be run: %+v", name, fixes)
 			}
 			config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d dbname=%s user=%s sslmode=disable", admin.Host,
@@ -904,6 +904,12 @@ func TestWhatRunsAtLoginFails(t *testing.T) {
 			ok(t, err)
 			ok(t, conn.Close(t.Context()))
 			ok(t, engine().Ping(t.Context(), login))
+			ok(t, s.as(t, admin, "CREATE OR REPLACE FUNCTION audit() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+				strings.Replace(fixes[2].Run, "...", quoteIdent(trigger), 1)))
+			ok(t, engine().Ping(t.Context(), login))
+			if !strings.Contains(fixes[2].Note, "A: ENABLE ALWAYS") || enabled != "A" {
+				t.Errorf("it was %s: %+v", enabled, fixes[2])
+			}
 		}
 	})
 }

@@ -25,10 +25,10 @@ func (Engine) Inquiry(users ...string) []rotator.Fix {
 			"current_setting('password_encryption') FROM pg_roles WHERE rolname IN (" +
 			strings.Join(quoted, ", ") + ")",
 		Note: "no row: the role is dropped, or renamed. rolcanlogin f: ALTER ROLE ... LOGIN. rolvaliduntil in the " +
-			"past: ALTER ROLE ... VALID UNTIL 'infinity', and its password may be right. rolconnlimit 0: ALTER ROLE " +
-			"... CONNECTION LIMIT -1. Otherwise the password is another, or where current_setting is md5, it may be " +
-			"the right one, in a form that no login by scram-sha-256 passes (SELECT rolname, left(rolpassword, 3) " +
-			"FROM pg_authid shows a superuser which are md5)"}, names()}
+			"past: ALTER ROLE ... VALID UNTIL 'infinity', or a later end, and its password may be right. " +
+			"rolconnlimit 0: ALTER ROLE ... CONNECTION LIMIT -1. Otherwise the password is another, or where " +
+			"current_setting is md5, it may be the right one, in a form that no login by scram-sha-256 passes " +
+			"(SELECT rolname, left(rolpassword, 3) FROM pg_authid shows a superuser which are md5)"}, names()}
 	for _, user := range users {
 		all = append(all, renameBack(user))
 	}
@@ -98,6 +98,9 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		}
 	}
 	say(r.expired, "ALTER ROLE "+name+" VALID UNTIL 'infinity'", "the VALID UNTIL of role %q has passed", user)
+	if r.expired {
+		fixes[0].Note = r.laterEnd()
+	}
 	say(!r.login, "ALTER ROLE "+name+" LOGIN", "role %q is locked", user)
 	say(r.iam, "REVOKE rds_iam FROM "+name, "role %q is a member of rds_iam, and RDS takes no passwords from those",
 		user)

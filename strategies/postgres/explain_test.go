@@ -647,6 +647,9 @@ func TestWhatIsPrintedRunsWhereTransactionsBeginReadOnly(t *testing.T) {
 		if want := "begin read-only, by ALTER DATABASE " + db + " SET"; !strings.Contains(cause.Text, want) {
 			t.Errorf("the freeze is not named: %s", cause.Text)
 		}
+		if f := cause.Fixes[0]; !strings.Contains(f.Note, "a later end") || !strings.Contains(f.Note, "2001-01-01 ") {
+			t.Errorf("an end that was set on purpose is lost: %+v", f)
+		}
 		for _, f := range cause.Fixes {
 			if !strings.Contains(cause.Text, f.Run) {
 				t.Errorf("it says other than %s: %s", f.Run, cause.Text)

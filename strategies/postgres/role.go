@@ -511,10 +511,17 @@ func (s *session) faults(r role) (all []fault) {
 			"alone: %s", r.name, s.fix("ALTER ROLE %s LOGIN", name))})
 	}
 	if r.expired && r.name != s.login.User {
+		extend := s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", name)
+		extend.Note = r.laterEnd()
 		all = append(all, fault{rotator.KindPrivilege, rotator.Sentencef("the VALID UNTIL of role %q has passed, and "+
-			"no new password extends it: %s", r.name, s.fix("ALTER ROLE %s VALID UNTIL 'infinity'", name))})
+			"no new password extends it: %s", r.name, extend)})
 	}
 	return all
+}
+
+// laterEnd is said with the line that ends VALID UNTIL.
+func (r role) laterEnd() string {
+	return "or a later end, if it is to have one: it was " + r.ends + ", which is lost then"
 }
 
 // refusal is the error of some faults; nil: there are none.

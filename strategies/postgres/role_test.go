@@ -484,6 +484,10 @@ func TestWhatAPreflightHasRunStandsByItself(t *testing.T) {
 				t.Errorf("%s: to be run: %+v", breaks, fixes)
 				continue
 			}
+			if run == "VALID UNTIL 'infinity'" && (!strings.Contains(fixes[0].Note+fixes[0].For, "later") ||
+				strings.Contains(breaks, "2001") != strings.Contains(fixes[0].Note, "2001-01-01 ")) {
+				t.Errorf("%s: an end that was set on purpose is lost: %+v", breaks, fixes[0])
+			}
 			s.run(t, fixes[0].Run)
 			if left := dry(); left != nil {
 				t.Errorf("%s, mended: to be run: %+v", breaks, left)

@@ -91,7 +91,13 @@ func TestAnEncodingThatShutsClientsOut(t *testing.T) {
 		there := s.login(app, pw)
 		there.Database = ascii
 		ok(t, s.as(t, there, "ALTER ROLE "+app+" SET client_encoding = 'MULE_INTERNAL'"))
-		wants(t, engine().Ping(t.Context(), s.login(app, pw)), rotator.KindMisconfigured, "MULE_INTERNAL")
+		err := engine().Ping(t.Context(), s.login(app, pw))
+		wants(t, err, rotator.KindMisconfigured, "MULE_INTERNAL")
+		fixes := rotator.FixesOf(err)
+		if got := s.ask(t, "SELECT now FROM ("+strings.TrimPrefix(fixes[0].Run, trusted)+") AS x WHERE strpos(run, $1) > 0",
+			app); got != "client_encoding=MULE_INTERNAL" || len(fixes) != 2 {
+			t.Errorf("what is reset is not shown first: %q: %+v", got, fixes)
+		}
 		s.run(t, "ALTER ROLE "+app+" SET client_encoding = 'LATIN1'")
 		ok(t, engine().Ping(t.Context(), s.login(app, pw)))
 	})
@@ -141,10 +147,11 @@ func TestAnEncodingOfTheDatabase(t *testing.T) {
 		err := engine().Ping(t.Context(), login)
 		wants(t, err, rotator.KindMisconfigured, "MULE_INTERNAL")
 		fixes := rotator.FixesOf(err)
-		if len(fixes) != 2 || !strings.HasPrefix(fixes[1].For, "if that does not end it") {
+		if len(fixes) != 2 || !strings.HasPrefix(fixes[0].For, "to see first where") {
 			t.Fatalf("to be run: %+v", fixes)
 		}
-		s.run(t, fixes[0].Run, s.ask(t, "SELECT run FROM ("+strings.TrimPrefix(fixes[1].Run, trusted)+") x WHERE run LIKE $1", "%"+login.Database+"%"))
+		run := s.ask(t, "SELECT run FROM ("+strings.TrimPrefix(fixes[0].Run, trusted)+") x WHERE run LIKE $1", "%"+login.Database+"%")
+		s.run(t, fixes[1].Run, run)
 		ok(t, engine().Ping(t.Context(), login))
 	})
 }
