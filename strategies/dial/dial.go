@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -177,8 +178,8 @@ func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.
 			" and trusted are " + trusted(roots)
 	case errors.As(err, &hostname):
 		return rotator.KindTLS,
-			fmt.Sprintf("the server's certificate is not for %s: use the database's own endpoint name as host, or "+
-				"give the name in the certificate in tlsServerName", name)
+			fmt.Sprintf("the server's certificate is not for %s%s: use the database's own endpoint name as host, or "+
+				"give the name in the certificate in tlsServerName", name, butFor(hostname.Certificate))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return rotator.KindTLS, "the server's certificate has expired or is not valid yet: renew it, and have the " +
 			"server read it again, by a reload or a restart: until then it shows the old one (on RDS, choose a " +
@@ -190,6 +191,27 @@ func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.
 		return rotator.KindTLS, fmt.Sprintf("%s does not answer in TLS: check host and port in the secret", Address(as))
 	}
 	return rotator.KindTLS, "the TLS handshake failed: TLS 1.2 or later and a certificate that verifies are needed"
+}
+
+// butFor names whom a certificate is for. Nothing has vouched for it yet: a login under one of the names verifies it.
+func butFor(c *x509.Certificate) string {
+	if c == nil {
+		return ""
+	}
+	var names []string
+	for _, name := range c.DNSNames {
+		names = append(names, fmt.Sprintf("%.100q", name))
+	}
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	switch {
+	case names == nil:
+		return " but names none (a common name does not count)"
+	case len(names) > 5:
+		names = append(names[:5], "others")
+	}
+	return ", but for " + strings.Join(names, ", ")
 }
 
 // trusted says which CAs a server was verified by, and what to do where the server has another.
