@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
@@ -63,8 +64,8 @@ func (c *cloneSync) holders(ctx context.Context, accounts []account) (gains []st
 		return nil, nil
 	}
 	st := operation{action: "looking up who may act as " + c.pair.Clone, limit: c.limit, sensitive: true}
-	rows, err := c.query(ctx, st, "SELECT User, Host, Proxied_host FROM mysql.proxies_priv WHERE Proxied_user = "+
-		quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
+	rows, err := c.query(ctx, st, "SELECT User, Host, "+untilNUL("Proxied_host")+" FROM mysql.proxies_priv WHERE "+
+		untilNUL("Proxied_user")+" = "+quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
 	for _, p := range rows {
 		of := account{user: c.pair.Clone, host: p[2]}
 		if p[2] == "" || slices.ContainsFunc(accounts, func(a account) bool { return like(p[2], a.host) || a == of }) {
@@ -74,8 +75,8 @@ func (c *cloneSync) holders(ctx context.Context, accounts []account) (gains []st
 	if err != nil || c.mariadb {
 		return gains, err
 	}
-	rows, err = c.query(ctx, st, "SELECT TO_USER, TO_HOST, FROM_HOST FROM mysql.role_edges WHERE FROM_USER = "+
-		quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
+	rows, err = c.query(ctx, st, "SELECT TO_USER, TO_HOST, "+untilNUL("FROM_HOST")+" FROM mysql.role_edges WHERE "+
+		untilNUL("FROM_USER")+" = "+quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
 	for _, p := range rows {
 		to, of := account{user: p[0], host: p[1]}, account{user: c.pair.Clone, host: p[2]}
 		if slices.Contains(accounts, of) && to.user != c.pair.Original && to.user != c.pair.Clone {
@@ -95,6 +96,13 @@ func (c *cloneSync) holders(ctx context.Context, accounts []account) (gains []st
 		}
 	}
 	return gains, nil
+}
+
+const charNUL = "CHAR(0 USING utf8mb4)"
+
+// untilNUL is a column of names as the server takes it for the name of an account: it reads none past a NUL.
+func untilNUL(column string) string {
+	return "SUBSTRING_INDEX(CAST(" + column + " AS CHAR), " + charNUL + ", 1)"
 }
 
 // mandatory reads mandatory_roles, in which no name needs quotes: r1, r2@%.example.com.
@@ -138,7 +146,7 @@ func (c *cloneSync) heldFor(ctx context.Context, accounts []account, raised bool
 	}
 	acting, loggedIn := connectionsOf(c.pair.Clone)
 	connections := acting + loggedIn
-	for _, look := range append(c.definedFor(accounts), connections) {
+	for _, look := range append(c.definedFor(), connections) {
 		rows, err := ask(look)
 		if look == connections && errorNumber(err) != 0 { // it may not read the performance schema
 			rows, err = ask(acting)
@@ -149,6 +157,9 @@ func (c *cloneSync) heldFor(ctx context.Context, accounts []account, raised bool
 		}
 		unseen = unseen || err != nil // not permitted, or the server has too many to look at
 		for _, r := range rows {
+			if look != connections && c.ofAnother(r[3], accounts) {
+				continue
+			}
 			if look != connections || raised || !c.serves(r[3]) {
 				gains = append(gains, fmt.Sprintf("%s %s, %s", r[0], r[1], r[2]))
 			}
@@ -182,14 +193,21 @@ func (c *cloneSync) serves(from string) bool {
 	return ok || undecided(c.clones, host)
 }
 
-// definedFor gives the queries for what is defined for accounts. On a server with many tables they
-// take long, and then they are given up: they are asked once in the life of a pair.
-func (c *cloneSync) definedFor(accounts []account) []string {
-	quoted := make([]string, len(accounts))
-	for i, a := range accounts {
-		quoted[i] = quoteText(a.user + "@" + a.host)
-	}
-	are := ", CONCAT('which is defined for ', DEFINER) FROM %s WHERE DEFINER IN (" + strings.Join(quoted, ", ") + ")"
+// ofAnother says whether a definer is an account of the clone's name that is there, and none of accounts: then it runs as
+// that one. Where no account has just its host, the server has it run as the one that a client from that host would meet.
+func (c *cloneSync) ofAnother(definer string, accounts []account) bool {
+	a := account{user: c.pair.Clone, host: strings.TrimPrefix(definer, c.pair.Clone+"@")}
+	return !slices.Contains(accounts, a) &&
+		slices.ContainsFunc(c.clones, func(r accountRow) bool { return r.account == a })
+}
+
+// definedFor gives the queries for what is defined for accounts of the clone's name, whatever their host. On a server
+// with many tables they take long, and then they are given up: they are asked once in the life of a pair.
+func (c *cloneSync) definedFor() []string {
+	name := quoteText(c.pair.Clone)
+	are := ", CONCAT('which is defined for ', DEFINER), DEFINER FROM %s WHERE LEFT(CAST(DEFINER AS BINARY), " +
+		strconv.Itoa(len(c.pair.Clone)+1) + ") IN (CAST(CONCAT(" + name + ", '@') AS BINARY), CAST(CONCAT(" + name + ", " +
+		charNUL + ") AS BINARY))"
 	of := func(first, second, table string) string {
 		limited := "SELECT /*+ MAX_EXECUTION_TIME(2000) */ "
 		if c.mariadb {
