@@ -193,8 +193,8 @@ func (c *cloneSync) serves(from string) bool {
 	return ok || undecided(c.clones, host)
 }
 
-// ofAnother says whether a definer is an account of the clone's name that is there, and none of accounts: then it runs as
-// that one. Where no account has just its host, the server has it run as the one that a client from that host would meet.
+// ofAnother says whether a definer is an account of the clone's name that is there, and none of accounts: then it runs
+// as that one. Where no account has just its host, the server has it run as the one that a client from there meets.
 func (c *cloneSync) ofAnother(definer string, accounts []account) bool {
 	a := account{user: c.pair.Clone, host: strings.TrimPrefix(definer, c.pair.Clone+"@")}
 	return !slices.Contains(accounts, a) &&
@@ -206,8 +206,8 @@ func (c *cloneSync) ofAnother(definer string, accounts []account) bool {
 func (c *cloneSync) definedFor() []string {
 	name := quoteText(c.pair.Clone)
 	are := ", CONCAT('which is defined for ', DEFINER), DEFINER FROM %s WHERE LEFT(CAST(DEFINER AS BINARY), " +
-		strconv.Itoa(len(c.pair.Clone)+1) + ") IN (CAST(CONCAT(" + name + ", '@') AS BINARY), CAST(CONCAT(" + name + ", " +
-		charNUL + ") AS BINARY))"
+		strconv.Itoa(len(c.pair.Clone)+1) + ") IN (CAST(CONCAT(" + name + ", '@') AS BINARY), CAST(CONCAT(" +
+		name + ", " + charNUL + ") AS BINARY))"
 	of := func(first, second, table string) string {
 		limited := "SELECT /*+ MAX_EXECUTION_TIME(2000) */ "
 		if c.mariadb {

@@ -200,7 +200,8 @@ func (s *session) local(users []string) string {
 		calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', '%s', true)", set[0], set[1])
 	}
 	// Nor by what is logged at any statement that sorts. A server may be built without it.
-	calls = append(calls, "CASE WHEN pg_catalog.current_setting('trace_sort', true) = 'on' THEN "+
+	// The operator, too, is found before search_path is set.
+	calls = append(calls, "CASE WHEN pg_catalog.current_setting('trace_sort', true) OPERATOR(pg_catalog.=) 'on' THEN "+
 		"pg_catalog.set_config('trace_sort', 'off', true) END")
 	return "SELECT " + strings.Join(calls, ", ")
 }

@@ -373,3 +373,82 @@ func TestEveryConnectionIsTaken(t *testing.T) {
 		}
 	}
 }
+
+// TestNoSessionRunsWhatTheOwnerMade: the owner of the database has an operator and a function of its own for each of the
+// server's, first in the search_path. No session of a rotation, a preflight or a status calls one of them.
+func TestNoSessionRunsWhatTheOwnerMade(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		r.turn(t, true)
+		admin := s.superuser()
+		admin.Database = r.original.Database
+		ok(t, s.as(t, admin, "CREATE SCHEMA evil", "GRANT USAGE ON SCHEMA evil TO PUBLIC", "CREATE SEQUENCE evil.called",
+			"GRANT ALL ON SEQUENCE evil.called TO PUBLIC", `DO $do$ DECLARE o record; n int := 0; BEGIN
+  FOR o IN SELECT oprname AS op, oprleft::regtype AS l, oprright::regtype AS r, oprresult::regtype AS t FROM pg_operator
+    WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprleft <> 0 AND oprright <> 0 LOOP
+    BEGIN
+      n := n + 1;
+      EXECUTE format($f$CREATE FUNCTION evil.op%s(%s, %s) RETURNS %s LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_catalog.nextval('evil.called'); RETURN NULL; END $$$f$, n, o.l, o.r, o.t);
+      EXECUTE format('CREATE OPERATOR evil.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = evil.op%s)', o.op, o.l, o.r, n);
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END;
+  END LOOP;
+  FOR o IN SELECT quote_ident(proname) AS name, pg_get_function_identity_arguments(oid) AS args, prorettype::regtype AS t
+    FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND prokind = 'f' AND NOT proretset AND provariadic = 0 LOOP
+    BEGIN
+      EXECUTE format($f$CREATE FUNCTION evil.%s(%s) RETURNS %s LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_catalog.nextval('evil.called'); RETURN NULL; END $$$f$, o.name, o.args, o.t);
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END;
+  END LOOP; END $do$`, "ALTER DATABASE "+admin.Database+" SET search_path = evil, pg_catalog, public"))
+		called := func() string {
+			var is bool
+			conn, err := s.Connect(t.Context(), admin.User, admin.Password.Reveal(), admin.Database)
+			ok(t, err)
+			defer conn.Close(context.WithoutCancel(t.Context()))
+			ok(t, conn.QueryRow(t.Context(), "SELECT is_called FROM evil.called").Scan(&is))
+			return strconv.FormatBool(is)
+		}
+		ok(t, s.as(t, admin, "SELECT 'a'::text = 'a'::text"))
+		if called() != "true" {
+			t.Fatal("no trap is set")
+		}
+		ok(t, s.as(t, admin, "ALTER SEQUENCE evil.called RESTART"))
+		for _, boss := range []strategies.Login{r.admin, admin} {
+			r.admin = boss
+			for what, do := range map[string]func() error{
+				"ping": func() error { return engine().Ping(t.Context(), r.original) },
+				"dry run": func() error {
+					_, err := engine().DryRunSetPassword(t.Context(), r.original, r.original.User, password())
+					return err
+				},
+				"dry run of a turn": func() error {
+					_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pairAt(r.pair, r.pair.Original), password())
+					return err
+				},
+				"turns":      func() error { r.turn(t, false); r.turn(t, true); return nil },
+				"use":        func() error { _, err := engine().TestUse(t.Context(), r.original); return err },
+				"test clone": func() error { return engine().TestClone(t.Context(), r.clone, r.pair) },
+				"test pair": func() error {
+					_, _, err := engine().TestPair(t.Context(), r.admin, pairAt(r.pair, r.pair.Clone))
+					return err
+				},
+				"explain": func() error { _, err := engine().Explain(t.Context(), r.admin, r.original); return err },
+				"password": func() error {
+					return engine().SetPassword(t.Context(), r.original, r.original.User, r.original.Password)
+				},
+				"password by a superuser": func() error {
+					return engine().SetPassword(t.Context(), r.admin, r.original.User, r.original.Password)
+				},
+			} {
+				if err := do(); err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+				if called() != "false" {
+					t.Fatalf("%s called what the owner made", what)
+				}
+			}
+		}
+	})
+}
