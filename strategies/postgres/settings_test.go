@@ -330,6 +330,25 @@ func TestNoStandbyToWaitFor(t *testing.T) {
 	refused()
 	_, err := engine().Explain(t.Context(), s.superuser(), login) // which changes nothing
 	ok(t, err)
+	// To end a session that waits for a standby is to have its change count: it is no holder of a lock to be ended.
+	waiting, err := s.Admin(t.Context(), "postgres")
+	ok(t, err)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := waiting.PgConn().Exec(t.Context(), "ALTER ROLE "+app+" CONNECTION LIMIT 9").ReadAll()
+		ended <- err
+	}()
+	s.until(t, "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'", "1")
+	for _, cause := range Causes() {
+		if cause.Codes[0] == "55P03" && cause.Kind == rotator.KindConflict && cause.Fix != "" {
+			if shown := s.ask(t, "SELECT count(*)::text FROM ("+strings.TrimPrefix(cause.Fix, trusted)+") AS x"); shown != "0" {
+				t.Errorf("sessions that are shown as holders: %s", shown)
+			}
+		}
+	}
+	s.run(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+	<-ended
+	waiting.Close(context.Background())
 	standby, err := s.Standby(t.Context())
 	ok(t, err)
 	defer standby.Close() //nolint:errcheck // a throwaway copy
