@@ -37,6 +37,8 @@ type Evidence struct {
 	// Gains names what would come to be able to do more by the change and is no account of
 	// the pair: who can act as one of the two, and what was defined for the name of one.
 	Gains []string
+	// Ending is what people run once Gains is taken away, to see what is left of it.
+	Ending []rotator.Fix
 	// Holds says whether the passwords that it has been asked for are, together, those
 	// of all accounts that are to be changed, where the superuser can read what the server
 	// stores. nil: only a login can tell.
@@ -70,9 +72,14 @@ func (p Pair) CheckEntitled(ctx context.Context, seen Evidence) error {
 		return rotator.WithFix(NotEntitled("user %q has %s, and user %q, which is in use, has not. Take that from %q, "+
 			"unless both are to have it", p.Target, list(seen.Admin), p.InUse(), p.Target), "", seen.Taking...)
 	case len(seen.Gains) > 0 && !p.Consent:
-		return withConsent(p.secretARN, "if it may be so", NotEntitled("user %q is to have what user %q may do, and "+
-			"so would have: %s. Take that away; or, if it may be so, add this to the superuser secret: %s", p.Clone,
-			p.Original, list(seen.Gains), consentMember(p.Original, p.Clone)), p.Original, p.Clone)
+		left := ""
+		if seen.Ending != nil {
+			left = fmt.Sprintf(", then end the sessions that are left of it, and see what user %q owns", p.Clone)
+		}
+		return withConsent(p.secretARN, "if it may be so", rotator.WithFix(NotEntitled("user %q is to have what user "+
+			"%q may do, and so would have: %s. Take that away%s; or, if it may be so, add this to the superuser "+
+			"secret: %s", p.Clone, p.Original, list(seen.Gains), left, consentMember(p.Original, p.Clone)), "",
+			seen.Ending...), p.Original, p.Clone)
 	case seen.NoProvenance == "" && !p.Named:
 		return nil
 	case p.Consent && len(seen.Synced) == 0:

@@ -125,6 +125,9 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 	if s.major() >= 16 {
 		all = append(all, s.lookUpMakers(pair))
 	}
+	if s.major() >= 16 && pair.Target == pair.Original {
+		all = append(all, s.lookUpKeepers(pair))
+	}
 	switch {
 	case pair.Target == pair.Clone:
 		all = append(all, s.lookUpPrivileges(pair))
@@ -139,7 +142,7 @@ func (s *session) lookAtPair(pair strategies.Pair) []statement {
 
 func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []answer) error {
 	all, rest := readEdges(answers[0].rows), answers[1:]
-	var makers []string
+	var makers, keepers []string
 	var settings, privileges [][]string
 	lacks, apart := "", rotator.Sentence{}
 	if !pair.PasswordOnly {
@@ -148,6 +151,12 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 	if s.major() >= 16 {
 		for _, row := range rest[0].rows {
 			makers = append(makers, row[0])
+		}
+		rest = rest[1:]
+	}
+	if s.major() >= 16 && pair.Target == pair.Original {
+		for _, row := range rest[0].rows {
+			keepers = append(keepers, row[0])
 		}
 		rest = rest[1:]
 	}
@@ -164,16 +173,18 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 	if pair.Target == pair.Clone && !pair.PasswordOnly {
 		s.seen.labels = rest[len(rest)-1].rows
 	}
-	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, makers, privileges)
+	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, makers, keepers, privileges)
 	if by := s.gains(pair); by != nil {
-		holders := s.lookUpHolders(pair, by)
-		rows, err := s.query(ctx, holders.operation, holders.sql, holders.args...)
+		names, err := s.holders(ctx, pair, by)
 		if err != nil {
 			return err
 		}
-		for _, row := range rows {
+		for _, name := range names {
 			s.seen.evidence.Gains = append(s.seen.evidence.Gains, fmt.Sprintf("role %q, which can act as role %q",
-				row[0], pair.Clone))
+				name, pair.Clone))
+		}
+		if names != nil {
+			s.seen.evidence.Ending = leftOf(pair.Clone, names)
 		}
 	}
 	if pair.PasswordOnly {

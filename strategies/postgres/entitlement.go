@@ -30,6 +30,10 @@ import (
 // passwords, but not those of roles with REPLICATION, of which a membership proves nothing
 // there; ADMIN OPTION on the original is enough to grant it.
 //
+// The original's turn moves clients to it. So roles with power over the original, which have none over the clone, count
+// against it: CREATEROLE is enough to make an original for an account that is really named like a clone. AWSPREVIOUS,
+// of which it is, proves the one that clients used before.
+//
 // Where the clone is still to be given the original's rights, or attributes of it, a role that can act as the clone, or
 // give itself that, and not as the original, would gain them.
 func (s *session) checkEntitled(ctx context.Context, pair strategies.Pair) error {
@@ -109,6 +113,20 @@ ORDER BY admins.id IS NULL, 1`
 		[]string{pair.InUse(), pair.Target}}
 }
 
+// lookUpKeepers asks for the roles that may set the original's password, and not the clone's, which clients use: they
+// could have made an original of that name for it, or be given one by a rename. Superusers are left out, and the roles
+// of this session.
+func (s *session) lookUpKeepers(pair strategies.Pair) statement {
+	sql := `WITH RECURSIVE admins(id) AS (
+  SELECT member FROM pg_auth_members WHERE roleid = to_regrole(quote_ident($1)) AND admin_option
+  UNION SELECT a.member FROM pg_auth_members a JOIN admins ON a.roleid = admins.id)
+SELECT h.rolname FROM admins JOIN pg_roles h ON h.oid = admins.id
+WHERE (h.rolcanlogin OR h.rolcreaterole) AND NOT h.rolsuper AND h.rolname NOT IN ($1, $2, session_user, current_user)
+AND NOT ` + s.administers("h.oid", "to_regrole(quote_ident($2))") + ` ORDER BY 1`
+	return statement{operation{action: "looking up who could have made the original"}, sql,
+		[]string{pair.Original, pair.Clone}}
+}
+
 // administers is the condition that a role may grant another one, itself included: it may act as one, itself or by SET
 // ROLE, that has or inherits ADMIN OPTION. A membership that gives nothing is none, as pg_has_role takes it; and of a
 // role which is a superuser by now, superusers alone grant.
@@ -138,6 +156,48 @@ AND (pg_has_role(h.oid, c.oid, 'MEMBER WITH ADMIN OPTION') OR pg_has_role(h.oid,
 		[]string{pair.Original, pair.Clone, strings.Join(privileges, " ")}}
 }
 
+func (s *session) holders(ctx context.Context, pair strategies.Pair, privileges []string) (names []string, err error) {
+	look := s.lookUpHolders(pair, privileges)
+	rows, err := s.query(ctx, look.operation, look.sql, look.args...)
+	for _, row := range rows {
+		names = append(names, row[0])
+	}
+	return names, err
+}
+
+// leftOf shows what a REVOKE leaves to roles that could act as the clone: sessions that do, some of them by its
+// password, and what they made as it, which runs with its privileges.
+func leftOf(clone string, roles []string) []rotator.Fix {
+	var users []string
+	for _, name := range append(slices.Clone(roles), clone) {
+		users = append(users, quoteLiteral(name))
+	}
+	sessions := byAdministrator("%s", trusted+"SELECT pid, usename, application_name, client_addr, "+
+		"backend_start FROM pg_stat_activity WHERE usename IN ("+strings.Join(users, ", ")+") ORDER BY backend_start")
+	sessions.For = "once that is taken away, to see the sessions that can still act so"
+	sessions.Note = fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(pid) ends one; those of %q may be clients'",
+		clone)
+	owned := byAdministrator("%s", trusted+"SELECT datname, classid::regclass, count(*) FROM pg_shdepend LEFT "+
+		"JOIN pg_database AS d ON d.oid = dbid WHERE deptype = 'o' AND refclassid = 'pg_authid'::regclass AND "+
+		"refobjid = to_regrole("+quoteLiteral(quoteIdent(clone))+") GROUP BY 1, 2 ORDER BY 1, 2")
+	owned.For = fmt.Sprintf("to see where role %q owns something", clone)
+	owned.Note = "its functions with SECURITY DEFINER, views and triggers do what it may, also those that others " +
+		"made: drop there what no client needs"
+	return []rotator.Fix{sessions, owned}
+}
+
+// others says which roles would come to have what role may by a line that makes the clone a member of it: then no such
+// line is printed. "": none.
+func (s *session) others(ctx context.Context, role, clone string) (says rotator.Sentence, err error) {
+	names, err := s.holders(ctx, strategies.Pair{Original: role, Clone: clone}, []string{"USAGE", s.become()})
+	if err != nil || names == nil {
+		return says, err
+	}
+	return rotator.Sentence{Text: fmt.Sprintf("%s can act as role %q, and would have what role %q may, too. Take that "+
+		"away, then end the sessions that are left of it, and see what role %q owns. The status then says what gives "+
+		"it back", some(names), clone, role, clone), Fixes: leftOf(clone, names)}, nil
+}
+
 // leaving takes a role out of a group that it is a member of by itself. From 16 on, each grantor's grant is one.
 func (s *session) leaving(member, group string, all edges) (taking []rotator.Fix) {
 	for _, e := range all {
@@ -161,7 +221,7 @@ func byAdministrator(format string, args ...any) rotator.Fix {
 // evidence is what memberships show, and the privileges of the clone that the original lacks
 // (where its password is to be set). makers are roles that could have made the evidence. It is
 // of two roles that exist.
-func (s *session) evidence(pair strategies.Pair, all edges, reversed membership, makers []string,
+func (s *session) evidence(pair strategies.Pair, all edges, reversed membership, makers, keepers []string,
 	privileges [][]string) (seen strategies.Evidence) {
 	target, inUse, original := s.roles[pair.Target], s.roles[pair.InUse()], s.roles[pair.Original]
 	toClone := pair.Target == pair.Clone
@@ -241,14 +301,15 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 	case clone && s.version < 160000 && target.repl:
 		seen.NoProvenance = "until PostgreSQL 15, roles with CREATEROLE can rename and grant one with REPLICATION, " +
 			"and may not set its password"
+	case clone && s.version < 160000 && !toClone && (inUse.repl || inUse.superuser):
+		seen.NoProvenance = fmt.Sprintf("until PostgreSQL 15, any role with CREATEROLE may have made role %q, to "+
+			"which clients would move, and may not set the password of role %q", pair.Target, pair.InUse())
 	case clone && len(makers) > 0:
-		const most = 3
-		names := strings.Join(makers[:min(len(makers), most)], ", ")
-		if more := len(makers) - most; more > 0 {
-			names += fmt.Sprintf(" or %d more", more)
-		}
 		seen.NoProvenance = fmt.Sprintf("role %q may have its name or its members from %s, which may not set its "+
-			"password itself", pair.InUse(), names)
+			"password itself", pair.InUse(), some(makers))
+	case clone && len(keepers) > 0:
+		seen.NoProvenance = fmt.Sprintf("role %q, to which clients would move, may have its name or its members from "+
+			"%s, which may not set the password of role %q", pair.Target, some(keepers), pair.InUse())
 	case !clone && grantors != nil:
 		seen.NoProvenance = fmt.Sprintf("its membership was granted by %s, which may not set its password itself",
 			strings.Join(grantors, ", "))
@@ -263,6 +324,15 @@ func (s *session) evidence(pair strategies.Pair, all edges, reversed membership,
 			strings.Join(more, ", "))
 	}
 	return seen
+}
+
+// some shortens a list of roles.
+func some(names []string) string {
+	const most = 3
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s or %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // isAdministrative says whether a role is one of the server's, or of a provider's, that may do

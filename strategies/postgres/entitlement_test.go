@@ -273,11 +273,81 @@ var whose = []entitled{
 	{name: "another's role by the original's name, who made the superuser its admin", since: 16,
 		setUp: "ALTER ROLE O RENAME TO old; " + forged + "; GRANT team TO C; T: ALTER ROLE team RENAME TO O; " + gone,
 		bare:  "may not set its password"},
+	{name: "another's role by the original's name, which it granted, the original's turn", since: 16, back: true,
+		setUp: "ALTER ROLE O RENAME TO old; T: CREATE ROLE O LOGIN; T: GRANT O TO C; T: GRANT O TO M WITH ADMIN OPTION",
+		bare:  "to which clients would move"},
+	{name: "the same by who may set the clone's password", since: 16, back: true,
+		setUp: "ALTER ROLE O RENAME TO old; GRANT C TO T WITH ADMIN OPTION; T: CREATE ROLE O LOGIN; T: GRANT O TO C; " +
+			"T: GRANT O TO M WITH ADMIN OPTION"},
+	{name: "another's role, granted by a superuser and renamed to the original's name, the original's turn", since: 16,
+		back: true, setUp: "ALTER ROLE O RENAME TO old; T: CREATE ROLE team LOGIN; GRANT team TO C; T: GRANT team TO M " +
+			"WITH ADMIN OPTION; T: ALTER ROLE team RENAME TO O", bare: "to which clients would move"},
+	{name: "another's role by the original's name, of a clone with REPLICATION, the original's turn", until: 15,
+		back: true, setUp: "ALTER ROLE O RENAME TO old; ALTER ROLE C REPLICATION; T: CREATE ROLE O LOGIN; T: GRANT O TO C",
+		bare: "to which clients would move"},
 	{name: "granted by a group that the superuser and another are in", since: 16,
 		setUp: "GRANT O TO G WITH ADMIN OPTION; GRANT G TO M; GRANT G TO T; T: GRANT O TO C",
 		bare:  "may not set its password"},
 	{name: "granted by a group that the superuser is in", since: 16,
 		setUp: "REVOKE O FROM M; GRANT O TO G WITH ADMIN OPTION; GRANT G TO M; M: GRANT O TO C"},
+}
+
+// TestStatusGivesOthersNothing: what status prints to give a clone its original's rights back, others who can act as the
+// clone would have, too, and the preflight refuses the same change.
+func TestStatusGivesOthersNothing(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		for name, c := range map[string]struct {
+			since int
+			lost  string
+		}{
+			"no member": {0, "REVOKE %o FROM %c"},
+			"SET FALSE": {16, "GRANT %o TO %c WITH SET FALSE, INHERIT TRUE"},
+		} {
+			if s.Major < c.since {
+				continue
+			}
+			r := newRotation(t, s, "")
+			r.turn(t, true)
+			eve, _ := s.NewRole(t, "LOGIN")
+			words := strings.NewReplacer("%o", quoteIdent(r.pair.Original), "%c", quoteIdent(r.pair.Clone))
+			for _, grantor := range strings.Fields(s.ask(t, "SELECT coalesce(string_agg(DISTINCT grantor::regrole::text, "+
+				"' '), '') FROM pg_auth_members WHERE member = $1::regrole", quoteIdent(r.pair.Clone))) {
+				by := ""
+				if s.Major >= 16 {
+					by = " GRANTED BY " + grantor
+				}
+				s.run(t, words.Replace(c.lost)+by)
+			}
+			pair := r.pair
+			err := engine().TestClone(t.Context(), r.clone, pair)
+			t.Run(name, func(t *testing.T) {
+				wants(t, err, rotator.KindPrivilege, "GRANT")
+				s.run(t, words.Replace("GRANT %c TO "+eve))
+				err := engine().TestClone(t.Context(), r.clone, pair)
+				wants(t, err, rotator.KindPrivilege, eve, "Take that away")
+				for _, fix := range rotator.FixesOf(err) {
+					if strings.Contains(fix.Run, "GRANT") {
+						t.Errorf("printed, and %s would have it, too: %s", eve, fix.Run)
+					}
+				}
+				if name == "no member" {
+					s.run(t, "REVOKE CONNECT ON DATABASE "+r.admin.Database+" FROM PUBLIC",
+						words.Replace("GRANT CONNECT ON DATABASE "+r.admin.Database+" TO %o"))
+					causes, err := engine().Explain(t.Context(), with(s.superuser(), func(l *strategies.Login) {
+						l.Database = r.admin.Database
+					}), r.clone)
+					ok(t, err)
+					if cause := causes[0]; !strings.Contains(cause.Text, "Take that away") ||
+						strings.Contains(fmt.Sprint(cause.Fixes), "GRANT") {
+						t.Errorf("%s would have it, too: %+v", eve, cause)
+					}
+					s.run(t, "GRANT CONNECT ON DATABASE "+r.admin.Database+" TO PUBLIC")
+				}
+				s.run(t, words.Replace("REVOKE %c FROM "+eve))
+				wants(t, engine().TestClone(t.Context(), r.clone, pair), rotator.KindPrivilege, "GRANT")
+			})
+		}
+	})
 }
 
 // TestReplicationProvesNothingUntil15: roles with CREATEROLE can rename a role with REPLICATION then

@@ -193,6 +193,10 @@ func (s *session) letsIn(ctx context.Context, user string) (why string, lets rot
 	var statements []string
 	if rows[0][1] != "t" {
 		why = fmt.Sprintf(", for no membership gives it what its original %q may", original)
+		also, err := s.others(ctx, original, user)
+		if err != nil || also.Text != "" {
+			return why, also, err
+		}
 		statements = append(statements, s.give(original, user))
 	}
 	if rows[0][0] != "t" {
@@ -603,6 +607,14 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 	why, mend := s.lacks(rows[0], pair)
 	if mend == "" {
 		if apart := s.apart(rows[0], pair); apart.Text != "" {
+			also, err := s.others(ctx, rows[0][0], pair.Clone)
+			if err != nil {
+				return err
+			}
+			if also.Text != "" {
+				return s.errorf(rotator.KindPrivilege, "sessions of role %q do not act as %q, which its setting role "+
+					"names, for the membership has SET FALSE, and %s", pair.Clone, rows[0][0], also)
+			}
 			return s.errorf(rotator.KindPrivilege, "%s", apart)
 		}
 		return nil
@@ -614,6 +626,14 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 	if candidate != "" {
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
 			s.taken(pair.Original, candidate))
+	}
+	also, err := s.others(ctx, rows[0][0], pair.Clone)
+	if err != nil {
+		return err
+	}
+	if also.Text != "" {
+		return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. But %s",
+			pair.Clone, pair.Original, why, also)
 	}
 	row, err := s.row(ctx, look.operation, "SELECT "+bare("o")+", current_database() FROM pg_roles o "+
 		"WHERE o.rolname = $1", pair.Original)

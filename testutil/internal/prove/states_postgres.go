@@ -140,7 +140,7 @@ func postgresRoles() []role {
 
 		// The superuser granted what had another name then.
 		{name: "a stranger that was granted a role, which another may give the original's name", made: alone(),
-			after: then("GRANT <app> TO <clone>", "GRANT <app> TO <other> WITH ADMIN OPTION"), turn: "clone", from: 16},
+			after: then("GRANT <app> TO <clone>", "GRANT <app> TO <other> WITH ADMIN OPTION"), from: 16},
 		{name: "a stranger that was granted a role, which a role that is gone may have given the original's name",
 			made: alone(), turn: "clone", from: 16,
 			after: then("GRANT <app> TO <clone>", "REVOKE <app> FROM <boss>", "ALTER ROLE <other> CREATEROLE",
