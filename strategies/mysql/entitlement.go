@@ -475,6 +475,10 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 		}
 		what = append(what, "SYSTEM_USER"+by)
 		why = append(why, "until one has it itself, CREATE USER is enough to alter or rename it")
+		if exists && !c.markAlone {
+			line(statement{text: "SHOW GRANTS FOR " + clone.String()})
+			lines[len(lines)-1].Note = heldUntilNow(clone)
+		}
 		line(append(take.revokes(clone.account), give.grants(clone.account)...)...)
 	}
 	if len(excepted) > 0 {
@@ -517,6 +521,16 @@ func (c *cloneSync) checkGiven(ctx context.Context, original accountRow, want, h
 		"rotate this secret with dual passwords, or as single user through a superuser. Or as an administrator, %s, "+
 		"and while %s: %s", clone, strings.Join(what, ", and "), original, strings.Join(why, "; "), first, ifPair,
 		quiet, rotator.RunEach(lines...)), "", append(over, lines...)...)
+}
+
+// heldUntilNow is what to see to before an account is protected: who had CREATE USER may have it in hand, and keeps it.
+func heldUntilNow(of accountRow) string {
+	says := fmt.Sprintf("go on only if it shows no role that is not meant, and SHOW PROCESSLIST no connection of user "+
+		"%q but of the secret's clients: who had CREATE USER could have left them", of.user)
+	if of.retained {
+		says += ". It has a second password too, which another may know: rotate to the other user first, then go on"
+	}
+	return says
 }
 
 // backslashes is for a line that has some.

@@ -81,7 +81,7 @@ func (s *session) differ(ctx context.Context, r, other accountRow) (string, erro
 	if err != nil {
 		return "", err
 	}
-	system, excepted, err := s.notGiven(ctx, missing, want, have)
+	system, excepted, protected, err := s.notGiven(ctx, missing, want, have)
 	if err != nil {
 		return "", err
 	}
@@ -105,7 +105,8 @@ func (s *session) differ(ctx context.Context, r, other accountRow) (string, erro
 		}
 		lines = append(lines, text)
 	}
-	if len(have.of(restriction)) > 0 { // which a GRANT could end
+	// A GRANT could end exceptions. And who may alter this account is not to have what the other, protected one has.
+	if len(have.of(restriction)) > 0 || protected {
 		lines = nil
 	}
 	text := fmt.Sprintf("clients use account %s now, which lacks what account %s has", r, other)
@@ -219,22 +220,24 @@ func (s *session) allRoles(ctx context.Context) (bool, error) {
 }
 
 // notGiven are those of some missing rights that no rotation gives (see checkGiven), nor do lines that are printed
-// where nothing but their names says whose two accounts are.
-func (s *session) notGiven(ctx context.Context, missing, want, have rights) (system, excepted rights, err error) {
+// where nothing but their names says whose two accounts are. protected says that SYSTEM_USER is known to be of them.
+func (s *session) notGiven(ctx context.Context, missing, want, have rights) (system, excepted rights, protected bool,
+	err error) {
 	system, excepted = rights{}, missing.without(missing.without(want.excepted()))
 	if s.mariadb || have.isSystem() {
-		return system, excepted, nil
+		return system, excepted, false, nil
 	}
 	for x := range missing {
 		found, err := s.system(ctx, rights{x: true})
 		if err != nil && rotator.KindOf(err) != rotator.KindPrivilege {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
+		protected = protected || len(found) > 0
 		if err != nil || len(found) > 0 { // of a role that the user may not look up, nothing is known
 			system[x] = true
 		}
 	}
-	return system, excepted, nil
+	return system, excepted, protected, nil
 }
 
 // byNoLine says of what no line gives why that is so.
@@ -372,9 +375,12 @@ func (s *session) given(ctx context.Context, to account, have rights, mine strin
 		return nil, "", err
 	}
 	missing := want.missing(have)
-	system, excepted, err := s.notGiven(ctx, missing, want, have)
+	system, excepted, protected, err := s.notGiven(ctx, missing, want, have)
 	if err != nil {
 		return nil, "", err
+	}
+	if protected { // who has CREATE USER has this account in hand, and not that one
+		return nil, byNoLine(from, system), nil
 	}
 	line := func(condition, sql string) {
 		fix := s.fix("%s", sql)

@@ -105,8 +105,8 @@ func TestNoLineGivesWhatNoRotationGives(t *testing.T) {
 			_, remark, err = engine().TestPair(t.Context(), s.superuser(), back(pair))
 			ok(t, err)
 			cautious(remark)
-			if !strings.Contains(remark, "GRANT DELETE ON `"+db+"`.*") {
-				t.Errorf("what a rotation gives: %s", remark)
+			if strings.Contains(remark, "GRANT") { // who has CREATE USER has the account in hand
+				t.Errorf("while it has no SYSTEM_USER: %s", remark)
 			}
 			s.run(t, "REVOKE SELECT ON "+db+".* FROM "+at(pair.Clone).String())
 			s.run(t, "REVOKE DELETE, SELECT ON "+db+".* FROM "+at(app.User).String())
@@ -119,8 +119,7 @@ func TestNoLineGivesWhatNoRotationGives(t *testing.T) {
 			lacks, _, err = engine().TestPair(t.Context(), s.superuser(), back(pair))
 			ok(t, err)
 			cautious(lacks.Text)
-			if all := lacks.Fixes; len(all) != 2 || !strings.HasPrefix(all[0].Run, "SELECT HOST FROM performance_schema.accounts") ||
-				!strings.Contains(all[1].Run, "GRANT DELETE, SELECT ON `"+db+"`.*") {
+			if lacks.Fixes != nil {
 				t.Errorf("of an account that may do nothing: %v", lacks.Fixes)
 			}
 			s.run(t, sql+at(pair.Clone).String(), "DROP USER "+at(app.User).String())
