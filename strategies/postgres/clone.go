@@ -175,7 +175,7 @@ func (s *session) readPair(ctx context.Context, pair strategies.Pair, answers []
 	}
 	s.seen.evidence = s.evidence(pair, all, s.seen.reversed, makers, keepers, privileges)
 	if by := s.gains(pair); by != nil {
-		names, err := s.holders(ctx, pair, by)
+		names, _, err := s.holders(ctx, pair, by)
 		if err != nil {
 			return err
 		}

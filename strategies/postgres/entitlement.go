@@ -147,7 +147,8 @@ func (s *session) lookUpHolders(pair strategies.Pair, privileges []string) state
 	sql := `WITH RECURSIVE holders(id) AS (
   SELECT member FROM pg_auth_members WHERE roleid = to_regrole(quote_ident($2))
   UNION SELECT a.member FROM pg_auth_members a JOIN holders ON a.roleid = holders.id)
-SELECT DISTINCT h.rolname FROM holders JOIN pg_roles h ON h.oid = holders.id JOIN pg_roles o ON o.rolname = $1
+SELECT DISTINCT h.rolname, h.rolcreaterole AND NOT pg_has_role(h.oid, c.oid, 'USAGE')
+  AND NOT pg_has_role(h.oid, c.oid, '` + s.become() + `') FROM holders JOIN pg_roles h ON h.oid = holders.id JOIN pg_roles o ON o.rolname = $1
   JOIN pg_roles c ON c.rolname = $2, unnest(string_to_array($3, ' ')) p(privilege)
 WHERE h.oid <> o.oid AND NOT h.rolsuper AND h.rolname NOT IN (session_user, current_user) AND NOT (` + able + `)
 AND NOT ` + s.administers("h.oid", "o.oid") + ` AND NOT pg_has_role(h.oid, o.oid, p.privilege)
@@ -156,13 +157,20 @@ AND (pg_has_role(h.oid, c.oid, 'MEMBER WITH ADMIN OPTION') OR pg_has_role(h.oid,
 		[]string{pair.Original, pair.Clone, strings.Join(privileges, " ")}}
 }
 
-func (s *session) holders(ctx context.Context, pair strategies.Pair, privileges []string) (names []string, err error) {
+// holders also gives those of them that could be the superuser of a pair: it has ADMIN OPTION alone on what it created.
+func (s *session) holders(ctx context.Context, pair strategies.Pair, privileges []string) (names, bosses []string,
+	err error) {
 	look := s.lookUpHolders(pair, privileges)
-	rows, err := s.query(ctx, look.operation, look.sql, look.args...)
-	for _, row := range rows {
-		names = append(names, row[0])
+	answers, err := s.flight(ctx, ownOperators(look.operation, true), look)
+	if err != nil {
+		return nil, nil, err
 	}
-	return names, err
+	for _, row := range answers[1].rows {
+		if names = append(names, row[0]); row[1] == "t" {
+			bosses = append(bosses, row[0])
+		}
+	}
+	return names, bosses, nil
 }
 
 // leftOf shows what a REVOKE leaves to roles that could act as the clone: sessions that do, some of them by its
@@ -187,15 +195,24 @@ func leftOf(clone string, roles []string) []rotator.Fix {
 }
 
 // others says which roles would come to have what role may by a line that makes the clone a member of it: then no such
-// line is printed. "": none.
-func (s *session) others(ctx context.Context, role, clone string) (says rotator.Sentence, err error) {
-	names, err := s.holders(ctx, strategies.Pair{Original: role, Clone: clone}, []string{"USAGE", s.become()})
-	if err != nil || names == nil {
-		return says, err
+// line is printed. "": none. Where a client asks, whose session is none of the superuser's, note is on those that could
+// be that.
+func (s *session) others(ctx context.Context, role, clone string, client bool) (says rotator.Sentence, note string,
+	err error) {
+	names, bosses, err := s.holders(ctx, strategies.Pair{Original: role, Clone: clone},
+		[]string{"USAGE", s.become()})
+	if client && bosses != nil {
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(bosses, name) })
+		note = fmt.Sprintf("; and unless the superuser secret is for %s, take its ADMIN OPTION on role %q away first",
+			some(bosses), clone)
+	}
+	if err != nil || len(names) == 0 {
+		return says, note, err
 	}
 	return rotator.Sentence{Text: fmt.Sprintf("%s can act as role %q, and would have what role %q may, too. Take that "+
-		"away, then end the sessions that are left of it, and see what role %q owns. The status then says what gives "+
-		"it back", some(names), clone, role, clone), Fixes: leftOf(clone, names)}, nil
+		"away (not from the superuser secret's user, which has ADMIN OPTION on both), then end the sessions that are "+
+		"left of it, and see what role %q owns. The status then says what gives it back", some(names), clone, role,
+		clone), Fixes: leftOf(clone, names)}, note, nil
 }
 
 // leaving takes a role out of a group that it is a member of by itself. From 16 on, each grantor's grant is one.

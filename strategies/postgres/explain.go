@@ -193,7 +193,7 @@ func (s *session) letsIn(ctx context.Context, user string) (why string, lets rot
 	var statements []string
 	if rows[0][1] != "t" {
 		why = fmt.Sprintf(", for no membership gives it what its original %q may", original)
-		also, err := s.others(ctx, original, user)
+		also, _, err := s.others(ctx, original, user, false)
 		if err != nil || also.Text != "" {
 			return why, also, err
 		}
@@ -400,12 +400,20 @@ func (e Engine) TestUse(ctx context.Context, login strategies.Login) (remark rot
 			return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q may do nothing in database %q but "+
 				"connect (and what PUBLIC may): %s", login.User, row[4], s.taken(login.User, candidate))
 		}
+		again, err := s.regrant(ctx, login.User, true)
+		if err != nil {
+			return remark, err
+		}
 		return rotator.Sentence{}, s.errorf(rotator.KindPrivilege, "role %q was dropped and created again, for the "+
 			"setting role of role %q names it, and that is no member of it any more. It may do nothing in database %q "+
 			"but connect (and what PUBLIC may): GRANT it what it had, which its deployment or a backup says%s; then %s",
-			login.User, otherOf(login.User), row[4], s.adminToo(login.User), s.regrant(login.User))
+			login.User, otherOf(login.User), row[4], s.adminToo(login.User), again)
 	default:
-		said = append(said, s.bareRemark(login.User, row[4], row[3] == "t"))
+		bare, err := s.bareRemark(ctx, login.User, row[4], row[3] == "t")
+		if err != nil {
+			return remark, err
+		}
+		said = append(said, bare)
 	}
 	return together(said), nil
 }
@@ -529,9 +537,17 @@ AND NOT ` + reachesPower("o", "g.oid = r.oid"),
 		return lacks, "", err
 	}
 	if !pair.PasswordOnly { // the original is made no member of its clone, which is one of it
+		again, err := s.regrant(ctx, pair.InUse(), false)
 		return rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may), as one "+
 			"that was dropped and created again, and role %q may: GRANT it what it had, which its deployment or a "+
-			"backup says; then %s", pair.InUse(), answers[1].rows[0][0], pair.Target, s.regrant(pair.InUse())), "", nil
+			"backup says; then %s", pair.InUse(), answers[1].rows[0][0], pair.Target, again), "", err
+	}
+	also, _, err := s.others(ctx, pair.Target, pair.InUse(), false)
+	if err != nil || also.Text != "" {
+		return rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may), as one "+
+			"that was dropped and created again, and role %q may: GRANT it what it had, which its deployment or a "+
+			"backup says; and nothing of role %[3]q yet: %s", pair.InUse(), answers[1].rows[0][0], pair.Target,
+			also), "", err
 	}
 	give := s.byAdministrator("%s", s.give(pair.Target, pair.InUse()))
 	give.For = fmt.Sprintf("if the two are a pair, and no other secret is for either of them, to have role %q do what "+
@@ -544,16 +560,20 @@ AND NOT ` + reachesPower("o", "g.oid = r.oid"),
 
 // bareRemark speaks of a role that has nothing in its database, as one that was dropped and created again, or whose
 // database was.
-func (s *session) bareRemark(user, database string, paired bool) rotator.Sentence {
+func (s *session) bareRemark(ctx context.Context, user, database string, paired bool) (rotator.Sentence, error) {
 	says := rotator.Sentencef("role %q may do nothing in database %q but connect (and what PUBLIC may). Was the role "+
 		"dropped and created again, or the database restored without owners and privileges? Then have an "+
 		"administrator GRANT it, before the next rotation, what it had, which its deployment or a backup says", user,
 		database)
 	if paired {
-		says = rotator.Sentencef("%s; then %s", says, s.regrant(user))
+		again, err := s.regrant(ctx, user, true)
+		if err != nil {
+			return says, err
+		}
+		says = rotator.Sentencef("%s; then %s", says, again)
 	}
 	says.Text += s.adminToo(user)
-	return says
+	return says, nil
 }
 
 // adminToo is what else a role that is made again lacks as of PostgreSQL 16.
@@ -574,12 +594,17 @@ func otherOf(user string) string {
 }
 
 // regrant is what makes a clone a member of its original again, of which a role is one by its name.
-func (s *session) regrant(user string) rotator.Sentence {
+func (s *session) regrant(ctx context.Context, user string, client bool) (rotator.Sentence, error) {
 	original := strings.TrimSuffix(user, cloneSuffix)
 	clone := original + cloneSuffix
+	also, note, err := s.others(ctx, original, clone, client)
+	if err != nil || also.Text != "" {
+		return rotator.Sentencef("give role %q nothing of role %q yet: %s", clone, original, also), err
+	}
 	give := s.byAdministrator("%s", s.give(original, clone))
 	give.For = fmt.Sprintf("if it was, and role %q is the clone of role %q, after that", clone, original)
-	return rotator.Sentencef("%s, if %q is the clone of %q", give, clone, original)
+	give.Note = strings.TrimPrefix(note, "; and ")
+	return rotator.Sentencef("%s, if %q is the clone of %q", give, clone, original), nil
 }
 
 // TestClone implements strategies.CloneTester.
@@ -607,7 +632,7 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 	why, mend := s.lacks(rows[0], pair)
 	if mend == "" {
 		if apart := s.apart(rows[0], pair); apart.Text != "" {
-			also, err := s.others(ctx, rows[0][0], pair.Clone)
+			also, note, err := s.others(ctx, rows[0][0], pair.Clone, true)
 			if err != nil {
 				return err
 			}
@@ -615,6 +640,7 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 				return s.errorf(rotator.KindPrivilege, "sessions of role %q do not act as %q, which its setting role "+
 					"names, for the membership has SET FALSE, and %s", pair.Clone, rows[0][0], also)
 			}
+			apart.Fixes[0].Note = strings.TrimPrefix(note, "; and ")
 			return s.errorf(rotator.KindPrivilege, "%s", apart)
 		}
 		return nil
@@ -627,7 +653,7 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 		return s.errorf(rotator.KindNotFound, "clients of role %q lack what it had from its original: %s", pair.Clone,
 			s.taken(pair.Original, candidate))
 	}
-	also, err := s.others(ctx, rows[0][0], pair.Clone)
+	also, note, err := s.others(ctx, rows[0][0], pair.Clone, true)
 	if err != nil {
 		return err
 	}
@@ -646,7 +672,8 @@ func (e Engine) TestClone(ctx context.Context, login strategies.Login, pair stra
 			"created again: GRANT it what it had, which its deployment or a backup says", pair.Original, row[1])
 	}
 	give := s.mend(mend) // to anyone's role, if its name is one that a clone could have
-	give.Note = fmt.Sprintf("if role %q is the clone of role %q: its name alone says so", pair.Clone, pair.Original)
+	give.Note = fmt.Sprintf("if role %q is the clone of role %q: its name alone says so", pair.Clone,
+		pair.Original) + note
 	return s.errorf(rotator.KindPrivilege, "clients lack what role %q has from its original %q: %s. If the two are a "+
 		"pair, which their names alone say, to give it back at once: %s. %s",
 		pair.Clone, pair.Original, why, give, then)
