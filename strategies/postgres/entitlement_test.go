@@ -510,6 +510,17 @@ func TestAnAdminOfASuperuser(t *testing.T) {
 		admin := with(s.superuser(), func(l *strategies.Login) { l.Database = r.admin.Database })
 		_, err = engine().DryRunEnsureClone(t.Context(), admin, pair, password())
 		wants(t, err, rotator.KindNotEntitled, maker+`", which can act as role`, "and so would have")
+		// A REVOKE leaves sessions, and what was made as the clone: each line runs.
+		var shown []string
+		for _, fix := range rotator.FixesOf(err) {
+			if strings.HasPrefix(fix.Run, trusted) {
+				shown = append(shown, fix.Run)
+				s.run(t, strings.Split(fix.Run, "; ")...)
+			}
+		}
+		if len(shown) != 2 || !strings.Contains(shown[0], quoteLiteral(maker)) || !strings.Contains(shown[1], "pg_shdepend") {
+			t.Errorf("shown of what a REVOKE leaves: %q", shown)
+		}
 	})
 }
 
