@@ -179,7 +179,8 @@ func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.
 	case errors.As(err, &hostname):
 		return rotator.KindTLS,
 			fmt.Sprintf("the server's certificate is not for %s%s: use the database's own endpoint name as host, or "+
-				"give the name in the certificate in tlsServerName", name, butFor(hostname.Certificate))
+				"give the name in the certificate in tlsServerName, if it is this database's", name,
+				butFor(hostname.Certificate))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return rotator.KindTLS, "the server's certificate has expired or is not valid yet: renew it, and have the " +
 			"server read it again, by a reload or a restart: until then it shows the old one (on RDS, choose a " +
@@ -193,7 +194,7 @@ func ClassifyTLS(as strategies.Login, roots *x509.CertPool, err error) (rotator.
 	return rotator.KindTLS, "the TLS handshake failed: TLS 1.2 or later and a certificate that verifies are needed"
 }
 
-// butFor names whom a certificate is for. Nothing has vouched for it yet: a login under one of the names verifies it.
+// butFor names whom a certificate is for, as it says itself: nothing has vouched for it yet.
 func butFor(c *x509.Certificate) string {
 	if c == nil {
 		return ""

@@ -326,11 +326,18 @@ func (s *session) bareWarnings(ctx context.Context, pair strategies.Pair) ([]str
 	if same, err := s.hasNoOwnGrants(ctx, inUse, target); err != nil || same {
 		return nil, err
 	}
-	member := s.fix("GRANT %s TO %s", quoteIdent(inUse.name), quoteIdent(target.name))
-	member.For = fmt.Sprintf("if it is to do what role %q may", inUse.name)
+	also, _, err := s.others(ctx, inUse.name, target.name, false)
+	if err != nil {
+		return nil, err
+	}
+	if also.Text == "" {
+		member := s.fix("GRANT %s TO %s", quoteIdent(inUse.name), quoteIdent(target.name))
+		member.For = fmt.Sprintf("if it is to do what role %q may", inUse.name)
+		also = rotator.Sentencef("%s", member)
+	}
 	w := strategies.Warn("role %q may do nothing but log in, as one that was dropped and created again, and role %q, "+
 		"from which this rotation moves clients to it, may: GRANT it what it had, which its deployment or a backup "+
-		"says; or, to have it do what the other may: %s", target.name, inUse.name, member)
+		"says; or, to have it do what the other may: %s", target.name, inUse.name, also)
 	w.Unknown = true
 	return []strategies.Warning{w}, nil
 }
@@ -460,13 +467,13 @@ func (c *cloneSync) copyAttributes() {
 }
 
 func (c *cloneSync) alter(attribute string) {
-	alter := c.fix("ALTER ROLE %s %s", quoteIdent(c.clone.name), attribute)
+	alter := "ALTER ROLE " + quoteIdent(c.clone.name) + " " + attribute
 	c.change(operation{
 		action: fmt.Sprintf("copying the attribute %s from role %q to role %q", attribute, c.original.name,
 			c.clone.name),
 		remedy: rotator.Sentencef("only a superuser may, or as of PostgreSQL 16 a role that has the attribute "+
-			"itself: as one of those, %s", alter),
-	}, alter.Run)
+			"itself: as one of those, %s", c.fix("%s", alter)),
+	}, alter)
 }
 
 // lookUpLabels asks for the security labels in which the two of a pair differ, as the clone is to have them.
@@ -482,9 +489,10 @@ func lookUpLabels(pair strategies.Pair) statement {
 // Anonymizer), and the clone is not to see it.
 func (c *cloneSync) copyLabels() {
 	for _, row := range c.seen.labels {
-		label := c.fix("SECURITY LABEL FOR %s ON ROLE %s IS %s", quoteIdent(row[0]), quoteIdent(c.clone.name), row[1])
+		label := fmt.Sprintf("SECURITY LABEL FOR %s ON ROLE %s IS %s", quoteIdent(row[0]), quoteIdent(c.clone.name),
+			row[1])
 		c.change(operation{action: fmt.Sprintf("giving role %q the security label of role %q (%s)", c.clone.name,
-			c.original.name, label.Run), remedy: rotator.Sentencef("as a superuser, %s", label)}, label.Run)
+			c.original.name, label), remedy: rotator.Sentencef("as a superuser, %s", c.fix("%s", label))}, label)
 	}
 }
 

@@ -732,3 +732,20 @@ func TestSelfChangeOfClone(t *testing.T) {
 		ok(t, engine().Ping(t.Context(), r.original))
 	})
 }
+
+// TestAPairTurnsWhereTransactionsBeginReadOnly: what a person is told there is not what the rotation itself sends.
+func TestAPairTurnsWhereTransactionsBeginReadOnly(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "CONNECTION LIMIT 9 VALID UNTIL '2999-01-01'")
+		s.run(t, "ALTER DATABASE "+r.original.Database+" SET default_transaction_read_only = on")
+		_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pairAt(r.pair, r.pair.Clone), password())
+		ok(t, err)
+		r.turn(t, true)
+		s.run(t, "ALTER ROLE "+r.pair.Original+" CONNECTION LIMIT 8")
+		r.turn(t, false)
+		r.turn(t, true)
+		if got := s.ask(t, "SELECT rolconnlimit::text FROM pg_roles WHERE rolname = "+quoteLiteral(r.pair.Clone)); got != "8" {
+			t.Errorf("the clone's limit is %s", got)
+		}
+	})
+}

@@ -128,12 +128,15 @@ AND NOT ` + s.administers("h.oid", "to_regrole(quote_ident($2))") + ` ORDER BY 1
 }
 
 // administers is the condition that a role may grant another one, itself included: it may act as one, itself or by SET
-// ROLE, that has or inherits ADMIN OPTION. A membership that gives nothing is none, as pg_has_role takes it; and of a
-// role which is a superuser by now, superusers alone grant.
+// ROLE, which it may grant itself first, and that one has or inherits ADMIN OPTION. A membership that gives nothing is
+// none, as pg_has_role takes it; and of a role which is a superuser by now, superusers alone grant.
 func (s *session) administers(who, what string) string {
 	return fmt.Sprintf(`EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles x ON x.oid = m.roleid, pg_roles acting
   WHERE m.roleid = %[2]s AND m.admin_option AND NOT x.rolsuper
-  AND pg_has_role(%[1]s, acting.oid, '%[3]s') AND pg_has_role(acting.oid, m.member, 'USAGE'))`, who, what, s.become())
+  AND pg_has_role(acting.oid, m.member, 'USAGE') AND (pg_has_role(%[1]s, acting.oid, '%[3]s') OR NOT acting.rolsuper
+    AND EXISTS (SELECT FROM pg_auth_members a
+      WHERE a.roleid = acting.oid AND a.admin_option AND pg_has_role(%[1]s, a.member, 'USAGE'))))`,
+		who, what, s.become())
 }
 
 // lookUpHolders asks for the roles that can act as the clone, by one of these privileges of a member, or give

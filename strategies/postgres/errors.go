@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -169,9 +170,12 @@ func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (ro
 	pooler := saidByPooler(e)
 	switch {
 	case login.PoolerForwardsLogins && e.Routine == "" && strings.HasPrefix(e.Code, "08") &&
-		(!pooler || strings.Contains(e.Message, "server login")): // query_wait_timeout, say
+		(!pooler || strings.Contains(e.Message, "server login")) && saidOfServers(e.Message):
 		return rotator.KindUnreachable, "a pooler in between has no connection to the database, or cannot log in " +
 			"there itself, which says nothing of this secret: " + poolerItself
+	case login.PoolerForwardsLogins && e.Routine == "" && strings.HasPrefix(e.Code, "08") && !pooler:
+		return rotator.KindUnreachable, "a pooler in between refused it by a rule of its own, which says nothing of " +
+			"this secret; its own words follow. Leave host and port in the secret as they are"
 	case pooler && duringLogin && login.PoolerForwardsLogins && !st.proved:
 		return rotator.KindMisconfigured, "a pooler in between refused the user before it asked for a password, " +
 			"which says nothing of that: it does not know the user, or cannot ask the database: " + poolerItself
@@ -211,6 +215,12 @@ func causeOf(login strategies.Login, st operation, e *pgconn.PgError) dial.Cause
 		work |= dial.SetsPassword
 	}
 	return dial.Find(Causes(), work, e.Routine, e.Message, e.Code)
+}
+
+// saidOfServers says whether PgBouncer speaks of its own connections to the database.
+func saidOfServers(message string) bool {
+	return slices.ContainsFunc([]string{"server login", "server conn", "cannot connect", "query_wait_timeout"},
+		func(words string) bool { return strings.Contains(message, words) })
 }
 
 // saidByPooler knows what PgBouncer says of its own accord of a login, or of a

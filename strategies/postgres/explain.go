@@ -201,7 +201,7 @@ func (s *session) letsIn(ctx context.Context, user string) (why string, lets rot
 	}
 	if rows[0][0] != "t" {
 		why = fmt.Sprintf(", nor may its original %q", original)
-		statements = append(statements, connect(original).Run)
+		statements = append(statements, connectStatement(s.database, original))
 	}
 	both := s.mend(strings.Join(statements, "; "))
 	both.For = fmt.Sprintf("to let role %q in, if it is the clone of role %q: its name alone says so", user, original)
@@ -438,10 +438,11 @@ func readOnlyRemark(by string) rotator.Sentence {
 
 // lostOwner speaks of a setting role that the server leaves out, with a warning that few clients show.
 func (s *session) lostOwner(user, owner string) rotator.Sentence {
-	give := s.byAdministrator("GRANT %s TO %s", quoteIdent(owner), quoteIdent(user))
+	with := ""
 	if s.major() >= 16 {
-		give.Run += " WITH SET TRUE"
+		with = " WITH SET TRUE"
 	}
+	give := s.byAdministrator("GRANT %s TO %s%s", quoteIdent(owner), quoteIdent(user), with)
 	give.For = fmt.Sprintf("if sessions of role %q are to act as role %q, which the user may have set itself", user,
 		owner)
 	return rotator.Sentencef("its setting role names role %q, which it may not act as, so that its sessions do not. "+

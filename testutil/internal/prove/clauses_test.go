@@ -57,7 +57,7 @@ func clauses() []clause {
 			pg, "a stranger with neither option; nothing",
 			postgres + "entitlement.go", "case «!e.set && (!e.inherit || !toClone)»:", "false"},
 		{"entitlement: a membership counts if whoever granted it could have set the password",
-			pg, "a third role granted the original, in use",
+			"PostgreSQL_15", "a third role granted the original, in use", // later, clients move to no original of others anyway
 			postgres + "entitlement.go", "couldSet := «e.grantorSuper» ||", "true"},
 		{"entitlement: a membership counts if no other could have given its original that name",
 			pg, "which another may give the original's name; nothing",
