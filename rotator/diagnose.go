@@ -739,8 +739,9 @@ func (c *diagnoser) rehearse(ctx context.Context) {
 			c.attempt = attemptRefused
 		case f.Status == StatusDenied, f.Status == StatusFailed:
 			c.attempt = attemptFails
-		case f.ID == "P9" && f.Status == StatusPassed && f.Detail != "": // what clients come to have, or to lack
-			c.note(pending, "before the next attempt: "+f.Detail)
+		// What clients come to have, or to lack.
+		case f.ID == "P9" && f.Status == StatusPassed && f.Detail != "", f.Status == StatusUnknown && f.Fixes != nil:
+			c.noteFix(pending, "before the next attempt: "+f.Detail, f.Fixes)
 			continue
 		// A lock, which passes, or a person ends it.
 		case f.Fixes != nil && (f.Kind == KindConflict || f.Kind == KindDeadline):

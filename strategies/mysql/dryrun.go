@@ -365,7 +365,7 @@ func (s *session) orTaken(ctx context.Context, err error, from account, some rig
 // excess takes from an account what it has ON *.* of some rights, as after GRANT ALL, that this user may not
 // give. An original that has it may not be meant to: to be given more is for the superuser the other way out.
 func (s *session) excess(ctx context.Context, from account, some rights) (take []rotator.Fix, err error) {
-	mine, _, err := s.grants(ctx, s.actingAccount)
+	mine, err := s.able(ctx, s.actingAccount, map[account]bool{})
 	over := rights{}
 	for x := range some {
 		larger := x

@@ -372,7 +372,7 @@ const (
 	refusedMySQL   = "Error 1819: a policy refuses it, so " + setAnother
 	refusedMariaDB = "Error 1819, or 1396 of an account that is there: a plugin refuses it, so " + setAnother
 	setAnother     = "set another that it takes, and store that in the user's secret, with all else that AWSCURRENT " +
-		"has (put-secret-value)"
+		"has (put-secret-value; of a pair, then move AWSPREVIOUS back to the version that had it)"
 )
 
 // usedBefore is how MySQL takes a password again that its history has.

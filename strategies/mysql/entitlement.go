@@ -528,7 +528,8 @@ func heldUntilNow(of accountRow) string {
 	says := fmt.Sprintf("go on only if it shows no role that is not meant, and SHOW PROCESSLIST no connection of user "+
 		"%q but of the secret's clients: who had CREATE USER could have left them", of.user)
 	if of.retained {
-		says += ". It has a second password too, which another may know: rotate to the other user first, then go on"
+		says += fmt.Sprintf(". It has a second password too, which another may know: if no client uses the older one, "+
+			"ALTER USER %s DISCARD OLD PASSWORD first", of)
 	}
 	return says
 }

@@ -65,7 +65,7 @@ func (c *cloneSync) holders(ctx context.Context, accounts []account) (gains []st
 	}
 	st := operation{action: "looking up who may act as " + c.pair.Clone, limit: c.limit, sensitive: true}
 	rows, err := c.query(ctx, st, "SELECT User, Host, "+untilNUL("Proxied_host")+" FROM mysql.proxies_priv WHERE "+
-		untilNUL("Proxied_user")+" = "+quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
+		isName("Proxied_user", c.pair.Clone)+" ORDER BY 1, 2, 3")
 	for _, p := range rows {
 		of := account{user: c.pair.Clone, host: p[2]}
 		if p[2] == "" || slices.ContainsFunc(accounts, func(a account) bool { return like(p[2], a.host) || a == of }) {
@@ -76,7 +76,7 @@ func (c *cloneSync) holders(ctx context.Context, accounts []account) (gains []st
 		return gains, err
 	}
 	rows, err = c.query(ctx, st, "SELECT TO_USER, TO_HOST, "+untilNUL("FROM_HOST")+" FROM mysql.role_edges WHERE "+
-		untilNUL("FROM_USER")+" = "+quoteText(c.pair.Clone)+" ORDER BY 1, 2, 3")
+		isName("FROM_USER", c.pair.Clone)+" ORDER BY 1, 2, 3")
 	for _, p := range rows {
 		to, of := account{user: p[0], host: p[1]}, account{user: c.pair.Clone, host: p[2]}
 		if slices.Contains(accounts, of) && to.user != c.pair.Original && to.user != c.pair.Clone {
@@ -103,6 +103,11 @@ const charNUL = "CHAR(0 USING utf8mb4)"
 // untilNUL is a column of names as the server takes it for the name of an account: it reads none past a NUL.
 func untilNUL(column string) string {
 	return "SUBSTRING_INDEX(CAST(" + column + " AS CHAR), " + charNUL + ", 1)"
+}
+
+// isName compares it with a name, whose case and accents count.
+func isName(column, name string) string {
+	return "CAST(" + untilNUL(column) + " AS BINARY) = CAST(" + quoteText(name) + " AS BINARY)"
 }
 
 // mandatory reads mandatory_roles, in which no name needs quotes: r1, r2@%.example.com.

@@ -367,8 +367,12 @@ func (s *session) unsaved(ctx context.Context) []strategies.Warning {
 	info, _ := answers[0].(string)
 	if calls, failed := counted(info, s.save...); failed > 0 {
 		says := s.cannotSaveText(hasFailed(calls, failed), dial.Address(s.login))
-		return []strategies.Warning{{Unknown: failed == calls, Fixes: says.Fixes, Text: fmt.Sprintf("at %s, %s. If "+
-			"that is not fixed, this rotation fails there", dial.Address(s.login), says)}}
+		unless := "If that is not fixed"
+		if failed < calls {
+			unless = "It has saved them since its start, too: this may be over. If it is not"
+		}
+		return []strategies.Warning{{Unknown: failed == calls, Fixes: says.Fixes, Text: fmt.Sprintf("at %s, %s. %s, "+
+			"this rotation fails there", dial.Address(s.login), says, unless)}}
 	}
 	done := func(command ...string) int {
 		calls, failed := counted(info, command...)
