@@ -739,13 +739,13 @@ func (c *diagnoser) rehearse(ctx context.Context) {
 			c.attempt = attemptRefused
 		case f.Status == StatusDenied, f.Status == StatusFailed:
 			c.attempt = attemptFails
-		// What clients come to have, or to lack.
-		case f.ID == "P9" && f.Status == StatusPassed && f.Detail != "", f.Status == StatusUnknown && f.Fixes != nil:
-			c.noteFix(pending, "before the next attempt: "+f.Detail, f.Fixes)
-			continue
 		// A lock, which passes, or a person ends it.
 		case f.Fixes != nil && (f.Kind == KindConflict || f.Kind == KindDeadline):
 			c.noteFix(pending, "a dry run met what the next attempt would meet now: "+f.brief(), f.Fixes)
+			continue
+		// What clients come to have, or to lack.
+		case f.ID == "P9" && f.Status == StatusPassed && f.Detail != "", f.Status == StatusUnknown && f.Fixes != nil:
+			c.noteFix(pending, "before the next attempt: "+f.Detail, f.Fixes)
 			continue
 		default:
 			continue

@@ -231,8 +231,8 @@ type LoginAttempt struct {
 }
 
 // LoginAttempts lists every set of credentials that was tried, each with its own
-// cause, in the order in which they were tried. Its kind is that of the last:
-// a strategy stops at the first failure that is not a rejected login.
+// cause, in the order in which they were tried. Its kind is that of the last. Where that
+// is no rejected login, at which a strategy stops, its own error may stand alone.
 type LoginAttempts []LoginAttempt
 
 func (a LoginAttempts) Error() string {

@@ -89,7 +89,7 @@ func (x rehearsal) findings(ctx context.Context) []rotator.Finding {
 	t, r := x.engine.Traits(), x.rotation
 	_, persists := x.engine.(Persister)
 	try := func(login Login) (err error) {
-		user.warnings, err = x.logIn(ctx, user, login, login, "")
+		user.warnings, err = x.logIn(ctx, user, login, login, r.Pending.Password())
 		return err
 	}
 	// What nothing is left to change by is not to keep a rotation from its end: until then clients are refused.
@@ -109,14 +109,11 @@ func (x rehearsal) findings(ctx context.Context) []rotator.Finding {
 	return rotator.RunChecks(ctx, x.table(user))
 }
 
-// logIn tries a login: with the dry run, for the version whose login was accepted, where it acts.
-func (x rehearsal) logIn(ctx context.Context, a *loginResult, login, accepted Login, label string) ([]Warning, error) {
+// logIn tries a login: where it acts, with the dry run of setting p, for the one that was accepted.
+func (x rehearsal) logIn(ctx context.Context, a *loginResult, login, accepted Login, p secret.Password) ([]Warning,
+	error) {
 	if !a.acts || x.rotation.ReadOnlyProbes {
 		return nil, answered(pinging(ctx, x.engine, x.seen)(login))
-	}
-	p := x.rotation.Pending.Password()
-	if !x.clones && label == rotator.LabelPending { // it is set, at the account that was met
-		p = accepted.Password
 	}
 	warnings, err := x.dryRun(login, accepted, p)
 	return warnings, answered(err)
@@ -155,7 +152,11 @@ func (x rehearsal) table(user *loginResult) []rotator.Check {
 			return judge(nil)
 		case err == nil:
 			super.to = &login
-			super.warnings, super.err = x.logIn(ctx, super, login, user.accepted, user.label)
+			p := x.rotation.Pending.Password()
+			if !x.clones && user.label == rotator.LabelPending { // it is set, at the account that was met
+				p = user.accepted.Password
+			}
+			super.warnings, super.err = x.logIn(ctx, super, login, user.accepted, p)
 			super.err = staleSuperuser(x.engine, login,
 				lostUser(x.rotation, user.label, x.clones &&
 					strings.HasSuffix(x.current.User, x.engine.Traits().CloneSuffix), super.err))

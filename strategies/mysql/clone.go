@@ -236,9 +236,8 @@ func (c *cloneSync) checkCutShort(ctx context.Context) error {
 
 // cutShortTo asks for the accounts whose name another is up to its first NUL.
 func cutShortTo(user string) string {
-	const nul = "CHAR(0 USING utf8mb4)"
-	return "SELECT User, Host FROM mysql.user WHERE LOCATE(" + nul + ", User) > 0 AND SUBSTRING_INDEX(User, " + nul +
-		", 1) = " + quoteText(user)
+	return "SELECT User, Host FROM mysql.user WHERE LOCATE(" + charNUL + ", User) > 0 AND SUBSTRING_INDEX(User, " +
+		charNUL + ", 1) = " + quoteText(user)
 }
 
 // lostOriginal says how an original without an account comes back: by its name where another has a password of it, and

@@ -168,12 +168,12 @@ const poolerItself = "see its log, its auth_user, and the password for that in i
 func classifyServer(login strategies.Login, st operation, e *pgconn.PgError) (rotator.Kind, string) {
 	duringLogin := st.phase == loggingIn
 	pooler := saidByPooler(e)
+	onPurpose := login.PoolerForwardsLogins && e.Routine == "" && strings.HasPrefix(e.Code, "08")
 	switch {
-	case login.PoolerForwardsLogins && e.Routine == "" && strings.HasPrefix(e.Code, "08") &&
-		(!pooler || strings.Contains(e.Message, "server login")) && saidOfServers(e.Message):
+	case onPurpose && (!pooler || strings.Contains(e.Message, "server login")) && saidOfServers(e.Message):
 		return rotator.KindUnreachable, "a pooler in between has no connection to the database, or cannot log in " +
 			"there itself, which says nothing of this secret: " + poolerItself
-	case login.PoolerForwardsLogins && e.Routine == "" && strings.HasPrefix(e.Code, "08") && !pooler:
+	case onPurpose && !pooler:
 		return rotator.KindUnreachable, "a pooler in between refused it by a rule of its own, which says nothing of " +
 			"this secret; its own words follow. Leave host and port in the secret as they are"
 	case pooler && duringLogin && login.PoolerForwardsLogins && !st.proved:
