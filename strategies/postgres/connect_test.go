@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -693,21 +694,29 @@ func TestTheSuperuserMayNotSetThePassword(t *testing.T) {
 			ok(t, err)
 			return causes[0]
 		}
+		grants := func(cause rotator.RejectionCause) (all []string) {
+			for _, fix := range cause.Fixes {
+				if strings.HasPrefix(fix.Run, "GRANT ") {
+					all = append(all, fix.Run)
+				}
+			}
+			return all
+		}
 		cause, admin := says(), fmt.Sprintf("GRANT %q TO %q WITH ADMIN TRUE, INHERIT FALSE, SET FALSE", app, boss)
 		if s.Major < 16 {
-			if cause.Fixes != nil {
+			if grants(cause) != nil {
 				t.Errorf("%+v", cause)
 			}
 			return
 		}
 		if !strings.Contains(cause.Text, "its memberships, settings and privileges may be gone, too") ||
-			len(cause.Fixes) != 1 || cause.Fixes[0].Run != admin || cause.Blocked {
+			!slices.Equal(grants(cause), []string{admin}) || cause.Blocked {
 			t.Errorf("%+v", cause)
 		}
 		_, query, _ := strings.Cut(cause.Text, "compare ")
 		query, _, _ = strings.Cut(query, ", and")
 		s.run(t, query, admin)
-		if cause := says(); cause.Fixes != nil || strings.Contains(cause.Text, "ADMIN") {
+		if cause := says(); grants(cause) != nil || strings.Contains(cause.Text, "ADMIN") {
 			t.Errorf("%+v", cause)
 		}
 		// What the superuser's role may do by a membership, it may afterwards, and no more.

@@ -188,13 +188,19 @@ func leftOf(clone string, roles []string) []rotator.Fix {
 	sessions.For = "once that is taken away, to see the sessions that can still act so"
 	sessions.Note = fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(pid) ends one; those of %q may be clients'",
 		clone)
-	owned := byAdministrator("%s", trusted+"SELECT datname, classid::regclass, count(*) FROM pg_shdepend LEFT "+
-		"JOIN pg_database AS d ON d.oid = dbid WHERE deptype = 'o' AND refclassid = 'pg_authid'::regclass AND "+
-		"refobjid = to_regrole("+quoteLiteral(quoteIdent(clone))+") GROUP BY 1, 2 ORDER BY 1, 2")
-	owned.For = fmt.Sprintf("to see where role %q owns something", clone)
-	owned.Note = "its functions with SECURITY DEFINER, views and triggers do what it may, also those that others " +
+	made := owned(clone, "o")
+	made.For = fmt.Sprintf("to see where role %q owns something", clone)
+	made.Note = "its functions with SECURITY DEFINER, views and triggers do what it may, also those that others " +
 		"made: drop there what no client needs"
-	return []rotator.Fix{sessions, owned}
+	return []rotator.Fix{sessions, made}
+}
+
+// owned shows in which databases a role owns something (o) or was granted something (a), and what kinds of things.
+func owned(role string, how ...string) rotator.Fix {
+	return byAdministrator("%s", trusted+"SELECT datname, classid::regclass, deptype, count(*) FROM pg_shdepend LEFT "+
+		"JOIN pg_database AS d ON d.oid = dbid WHERE deptype IN ('"+strings.Join(how, "', '")+"') AND refclassid = "+
+		"'pg_authid'::regclass AND refobjid = to_regrole("+quoteLiteral(quoteIdent(role))+") GROUP BY 1, 2, 3 ORDER "+
+		"BY 1, 2, 3")
 }
 
 // others says which roles would come to have what role may by a line that makes the clone a member of it: then no such

@@ -153,7 +153,22 @@ func (s *session) explain(ctx context.Context, user string) (rotator.RejectionCa
 		grant.For = "so that the superuser secret's user may set its password"
 		cause.Fixes = []rotator.Fix{grant}
 	}
+	cause.Fixes = append(asksWhose(user), cause.Fixes...)
 	return cause, nil
+}
+
+// asksWhose shows whose a role is that has another password. Where the secret's role was renamed, it may be that of
+// another owner.
+func asksWhose(user string) []rotator.Fix {
+	has := strategies.Fix(strategies.Login{}, owned(user, "o", "a").Run)
+	has.For = fmt.Sprintf("to see what role %q owns (o) and was granted (a)", user)
+	has.Note = "unless that is what this secret's clients need, it may be another owner's, whom the secret's " +
+		"password would lock out, and whose privileges these clients would have: set none before it is known whose " +
+		"it is, and have another owner give it another name. One that has nothing may be this secret's, made again"
+	all, back := names(), renameBack(user)
+	all.For = "to see whether this secret's role has another name now"
+	back.For = fmt.Sprintf("if it has, and once role %q has another, with the former's name in place of the dots", user)
+	return []rotator.Fix{has, all, back}
 }
 
 // reset is a statement with its remark, as writing has it.

@@ -688,3 +688,38 @@ func TestWhatIsPrintedRunsWhereTransactionsBeginReadOnly(t *testing.T) {
 		s.run(t, "ALTER ROLE x"+app+" RENAME TO "+app)
 	})
 }
+
+// TestARoleThatTookAName: where a role was renamed and another owner made one of its name, what is printed shows whose
+// that is before it sets a password.
+func TestARoleThatTookAName(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		user, pw := s.NewRole(t, "LOGIN")
+		name, old := quoteIdent(user), quoteIdent(user+"old")
+		s.run(t, "ALTER ROLE "+name+" RENAME TO "+old, "CREATE ROLE "+name+" LOGIN PASSWORD 'another'",
+			"CREATE SCHEMA "+quoteIdent(user+"_has")+" AUTHORIZATION "+name)
+		causes, err := engine().Explain(t.Context(), s.superuser(), s.login(user, pw))
+		ok(t, err)
+		c := causes[0]
+		if len(c.Fixes) < 3 || c.Blocked ||
+			!strings.Contains(c.Fixes[0].Note, "it may be another owner's, whom the secret's password would lock out") {
+			t.Fatalf("%+v", c)
+		}
+		shown := func(fix rotator.Fix, column string) string {
+			return s.ask(t, "SELECT coalesce(string_agg("+column+"::text, ' '), '') FROM ("+
+				strings.TrimPrefix(fix.Run, trusted)+") AS shown")
+		}
+		if has := shown(c.Fixes[0], "shown"); !strings.Contains(has, "pg_namespace,o,1") {
+			t.Errorf("what it owns: %s", has)
+		}
+		if all := shown(c.Fixes[1], "rolname"); !strings.Contains(all, user+"old") {
+			t.Errorf("the roles: %s", all)
+		}
+		if strings.Contains(c.Text+c.Remedy, "old") {
+			t.Errorf("it guesses: %+v", c)
+		}
+		s.run(t, "ALTER ROLE "+name+" RENAME TO "+quoteIdent(user+"theirs"),
+			strings.Replace(c.Fixes[2].Run, "...", old, 1))
+		ok(t, engine().Ping(t.Context(), s.login(user, pw)))
+		s.run(t, "DROP SCHEMA "+quoteIdent(user+"_has"), "DROP ROLE "+quoteIdent(user+"theirs"))
+	})
+}
