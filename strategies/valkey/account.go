@@ -417,7 +417,7 @@ func (e Engine) clone(ctx context.Context, login strategies.Login, pair strategi
 		if dry {
 			warnings = slices.Concat(s.warnings(ctx), s.losses(changes), s.unheld(ctx, pair.Target, thisRotation),
 				s.unheld(ctx, pair.InUse(), nextRotation))
-			return nil
+			return e.checkAlone(ctx, s)
 		}
 		for i, node := range s.all() {
 			if err := node.apply(ctx, false, changes[i]); err != nil {

@@ -178,7 +178,7 @@ func (e Engine) DryRunSetPassword(ctx context.Context, login strategies.Login, u
 			}
 		}
 		warnings = append(s.warnings(ctx), s.unheld(ctx, user, thisRotation)...)
-		return nil
+		return e.checkAlone(ctx, s)
 	})
 	return warnings, err
 }
@@ -206,7 +206,7 @@ func (e Engine) DryRunKeeping(ctx context.Context, login strategies.Login, user 
 			}
 		}
 		warnings = append(s.warnings(ctx), s.unheld(ctx, user, thisRotation)...)
-		return nil
+		return e.checkAlone(ctx, s)
 	})
 	return warnings, err
 }

@@ -3,6 +3,7 @@ package valkey
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,6 +62,13 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		return nil, err
 	}
 	save := s.savesAlike(ctx)
+	causes := make([]rotator.RejectionCause, len(rejected))
+	if err := e.checkAlone(ctx, s); errors.Is(err, rotator.KindMisconfigured) {
+		for i := range causes {
+			causes[i] = rotator.RejectionCause{Text: err.Error(), Blocked: true}
+		}
+		return causes, nil
+	}
 	mayChange := true
 	for _, node := range s.all() {
 		all, err := node.accounts(ctx)
@@ -70,7 +78,6 @@ func (e Engine) Explain(ctx context.Context, superuser strategies.Login,
 		mayChange = mayChange && all[superuser.User].mayChangeUsers(node.save)
 		delete(all, superuser.User)
 	}
-	causes := make([]rotator.RejectionCause, len(rejected))
 	for i, login := range rejected {
 		var lets, others []string // the nodes that let it in, and those that have another password
 		var right account         // which the user is at one that lets it in

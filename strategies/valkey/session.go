@@ -30,6 +30,7 @@ type session struct {
 	save    []string           // the command that saves users; nil: there is no file
 	file    string             // where it saves them
 	version string             // of Redis, as INFO has it
+	run     string             // the id of this run of the server
 	users   map[string]account // as they were read last
 	others  []*session
 }
@@ -267,7 +268,7 @@ func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 	if s.mode == "" {
 		s.mode = field(info, "redis_mode")
 	}
-	s.version = field(info, "redis_version")
+	s.version, s.run = field(info, "redis_version"), field(info, "run_id")
 	aclFile, configFile := pairs(answers[0])["aclfile"], field(info, "config_file")
 	switch {
 	case aclFile != "":
@@ -280,6 +281,41 @@ func (s *session) findFile(ctx context.Context, allowUnsaved bool) error {
 			"that with VALKEY_ALLOW_UNSAVED=true")
 	}
 	return nil
+}
+
+// checkAlone logs in at each node once more, where it was found out which run of the server it is: servers that take
+// turns behind one name share no users. A rotation would change one of them, and the other's clients be locked out.
+func (e Engine) checkAlone(ctx context.Context, s *session) error {
+	for _, node := range s.all() {
+		if node.run == "" {
+			continue // not shown to this user
+		}
+		again, err := e.logIn(ctx, node.login)
+		switch {
+		case errors.Is(err, rotator.KindLoginRejected):
+			return node.takeTurns("let this login in, and rejected it")
+		case err != nil:
+			return err
+		}
+		err = again.findFile(ctx, true)
+		again.close()
+		switch {
+		case err != nil:
+			return err
+		case again.run != node.run:
+			return node.takeTurns(fmt.Sprintf("are of two servers (run_id %.8s and %.8s)", node.run, again.run))
+		}
+	}
+	return nil
+}
+
+// takeTurns is the error of a name that leads to several servers.
+func (s *session) takeTurns(met string) error {
+	return s.errorf(rotator.KindMisconfigured, "two connections to %s %s: servers take turns behind that name, as two "+
+		"primaries behind a load balancer. Users are not shared between them: set no password by that name, which "+
+		"one of them alone would have. Store the name of each server, as host and in nodes, in the secret and in the "+
+		"superuser secret (of a pair, first name that in rotates), and run status, which then names the server that "+
+		"has another password. If it was only restarted just now, try again", dial.Address(s.login), met)
 }
 
 // before7 says that it is Redis 6.

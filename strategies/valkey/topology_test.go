@@ -98,6 +98,66 @@ func TestAServerThatNodesLeaveOut(t *testing.T) {
 	}
 }
 
+// TestServersThatTakeTurns behind one name share no users: nothing is changed, and no password advised, by that name.
+func TestServersThatTakeTurns(t *testing.T) {
+	t.Parallel()
+	for _, release := range dbserver.ValkeysInTier(t) {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			o := dbserver.ValkeyOptions{Name: release}
+			one, two := server{dbserver.NewValkey(t, o)}, server{dbserver.NewValkey(t, o)}
+			boss, app := one.pair(t)
+			one.copyTo(t, two, boss, app)
+			behind := func(login strategies.Login, all ...string) strategies.Login {
+				h := dbserver.NewBalancer(t, all...)
+				login.Host, login.Port = h.Host, h.Port
+				return login
+			}
+			both := behind(boss, one.Address(), two.Address())
+			pair := strategies.Pair{Original: app.User, Clone: app.User + "_clone", Target: app.User + "_clone"}
+			tries := map[string]func(at strategies.Login) error{
+				"single user": func(at strategies.Login) error {
+					_, err := valkey.Engine{}.DryRunSetPassword(t.Context(), at, app.User, password())
+					return err
+				},
+				"dual passwords": func(at strategies.Login) error {
+					_, err := valkey.Engine{}.DryRunKeeping(t.Context(), at, app.User, app.Password, password())
+					return err
+				},
+				"alternating users": func(at strategies.Login) error {
+					_, err := valkey.Engine{}.DryRunEnsureClone(t.Context(), at, pair, password())
+					return err
+				},
+			}
+			says := "servers take turns behind that name"
+			alone := behind(boss, one.Address())
+			for name, try := range tries {
+				if err := try(both); !errors.Is(err, rotator.KindMisconfigured) || !strings.Contains(err.Error(), says) {
+					t.Errorf("%s: %v", name, err)
+				}
+				ok(t, try(alone))
+			}
+			ok(t, valkey.Engine{}.SetPassword(t.Context(), boss, app.User, password()))
+			for login, blocked := range map[*strategies.Login]bool{&both: true, &alone: false} {
+				causes, err := valkey.Engine{}.Explain(t.Context(), *login, app)
+				ok(t, err)
+				if c := causes[0]; c.Blocked != blocked || strings.Contains(c.Text, says) != blocked || blocked && c.Reset != "" {
+					t.Errorf("%+v", c)
+				}
+			}
+			// where one of them has another superuser's password, that is the answer of every second login
+			ok(t, two.Exec(t.Context(), []string{"ACL", "SETUSER", boss.User, "resetpass", ">another"}))
+			err := tries["single user"](both)
+			if errors.Is(err, rotator.KindLoginRejected) {
+				err = tries["single user"](both)
+			}
+			if !strings.Contains(fmt.Sprint(err), says) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // TestServersOfSeveral: users are replicated neither to replicas nor to nodes of a cluster. A secret that names one
 // server
 // alone is told so, whichever server it names; one that names both changes both, in each way there is.

@@ -59,6 +59,17 @@ func NewPgBouncer(t testing.TB, s *Server, o PgBouncerOptions) *InBetween {
 // The first that takes connections is used.
 func NewHAProxy(t testing.TB, addresses ...string) *InBetween {
 	t.Helper()
+	return newHAProxy(t, " backup", addresses)
+}
+
+// NewBalancer is NewHAProxy where the servers take turns, one connection each.
+func NewBalancer(t testing.TB, addresses ...string) *InBetween {
+	t.Helper()
+	return newHAProxy(t, "", addresses)
+}
+
+func newHAProxy(t testing.TB, others string, addresses []string) *InBetween {
+	t.Helper()
 	return own(t, func(ctx context.Context) (*InBetween, error) {
 		return startInBetween(ctx, "haproxy", nil, func(_ string, port int) string {
 			lines := []string{"defaults", "  mode tcp", "  timeout connect 10s", "  timeout client 10m",
@@ -66,7 +77,7 @@ func NewHAProxy(t testing.TB, addresses ...string) *InBetween {
 			for i, address := range addresses {
 				line := fmt.Sprintf("  server db%d %s check inter 200ms", i, address)
 				if i > 0 {
-					line += " backup"
+					line += others
 				}
 				lines = append(lines, line)
 			}
