@@ -30,12 +30,12 @@ func TestValkeyRotatesByTheRealBinary(t *testing.T) {
 			calls, logins int
 			keeps         bool
 		}{
-			"superuser":   {"valkey-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}, 14, 6, false},
-			"dual":        {"valkey-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true", "VALKEY_DUAL_PASSWORDS=true"}, 14, 6, true},
-			"alternating": {"valkey-alternating-users", nil, 14, 6, true},
+			"superuser":   {"valkey-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}, 14, 7, false},
+			"dual":        {"valkey-single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true", "VALKEY_DUAL_PASSWORDS=true"}, 14, 7, true},
+			"alternating": {"valkey-alternating-users", nil, 14, 7, true},
 			"dual, by the function for several engines": {"database", []string{"ENGINES=postgres,valkey", "STRATEGY=single-user", "SINGLE_USER_THROUGH_SUPERUSER=true",
-				"VALKEY_DUAL_PASSWORDS=true"}, 14, 6, true},
-			"alternating, by the function for several engines": {"database", []string{"ENGINES=postgres,valkey", "STRATEGY=alternating-users"}, 14, 6, true},
+				"VALKEY_DUAL_PASSWORDS=true"}, 14, 7, true},
+			"alternating, by the function for several engines": {"database", []string{"ENGINES=postgres,valkey", "STRATEGY=alternating-users"}, 14, 7, true},
 		} {
 			t.Run(release+" "+what, func(t *testing.T) {
 				var out lambdahost.Output
