@@ -158,15 +158,38 @@ func timeoutText(ctx context.Context, login strategies.Login, st operation) rota
 		return rotator.Sentencef("%s accepted the connection, then did not respond to the TLS handshake (%s): a "+
 			"proxy or load balancer without a target, or an overloaded server", dial.Address(login), within)
 	case loggingIn:
-		return rotator.Sentencef("%s accepted the connection, then did not respond to the login (%s): a paused "+
-			"cluster that is resuming (then try again), a plugin that delays logins, an overloaded server, or a "+
-			"proxy or load balancer without a target", dial.Address(login), within)
+		says := rotator.Sentencef("%s accepted the connection, then did not respond to the login (%s): a paused "+
+			"cluster that is resuming (then try again), a plugin that delays logins after failed ones, an overloaded "+
+			"server, or a proxy or load balancer without a target", dial.Address(login), within)
+		if st.product == productMySQL {
+			says.Fixes = delayedLogins(login)
+		}
+		return says
 	}
 	show := strategies.Fix(login, holders)
 	show.For, show.Note = toSeeHolders, holderNote
 	return rotator.Sentencef("no response from the server %s: it is overloaded, the network was cut, or another "+
 		"session holds a lock on its accounts, as a backup or FLUSH TABLES does (%s shows whose it may be). The "+
 		"statement may still be carried out", within, show)
+}
+
+// delayedLogins shows whether connection_control, as a component or a plugin, delays a user's logins, the right
+// password's too, and ends that: a threshold that is set, to whatever value, has the failed logins forgotten.
+func delayedLogins(login strategies.Login) []rotator.Fix {
+	show := strategies.Fix(login, "SHOW GLOBAL VARIABLES LIKE '%connection_control%'")
+	show.For = "to see whether a plugin delays the logins of a user who has failed too often"
+	show.Note = "no row, or a failed_connections_threshold of 0: none does. Otherwise stop the clients that try an " +
+		"old password first: each of their logins makes the delay longer"
+	all := []rotator.Fix{show}
+	for _, name := range []string{"component_connection_control.", "connection_control_"} {
+		name += "failed_connections_threshold"
+		set := strategies.Fix(login, "SET GLOBAL "+name+" = THRESHOLD")
+		set.For = "if it shows " + name + " above 0, and once those clients are stopped, with that value in place of " +
+			"THRESHOLD"
+		set.Note = "a threshold that is set, to the same value too, has the failed logins forgotten"
+		all = append(all, set)
+	}
+	return all
 }
 
 // classifyLogin reads a login that failed on our side of the wire. The driver's own texts

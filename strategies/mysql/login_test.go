@@ -442,6 +442,47 @@ func TestASlowLoginIsWaitedFor(t *testing.T) {
 	wants(t, Engine{HandshakeTimeout: handshake}.Ping(t.Context(), login), rotator.KindLoginRejected)
 }
 
+// TestALoginThatAPluginDelays: what is printed shows the plugin or the component, and by the value that it shows the
+// user is let in at once.
+func TestALoginThatAPluginDelays(t *testing.T) {
+	t.Parallel()
+	for prefix, install := range map[string]string{
+		"component_connection_control.": "INSTALL COMPONENT 'file://component_connection_control'",
+		"connection_control_":           "INSTALL PLUGIN CONNECTION_CONTROL SONAME 'connection_control.so'",
+	} {
+		t.Run(prefix, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, "mysql-9.7", nil)
+			app := s.user(t)
+			const long = "100000" // milliseconds
+			s.run(t, install, "SET GLOBAL "+prefix+"max_connection_delay = "+long,
+				"SET GLOBAL "+prefix+"min_connection_delay = "+long,
+				"SET GLOBAL "+prefix+"failed_connections_threshold = 2")
+			for range 2 {
+				wants(t, engine().Ping(t.Context(), withPassword(app, password())), rotator.KindLoginRejected)
+			}
+			err := impatient(2*time.Second).Ping(t.Context(), app)
+			wants(t, err, rotator.KindUnreachable, "respond to the login")
+			fixes := rotator.FixesOf(err)
+			if len(fixes) != 3 {
+				t.Fatalf("%+v", fixes)
+			}
+			s.run(t, fixes[0].Run)
+			shown := s.ask(t, strings.Replace(fixes[0].Run, "SHOW GLOBAL VARIABLES", "SELECT VARIABLE_NAME FROM "+
+				"performance_schema.global_variables WHERE VARIABLE_NAME", 1))
+			if !strings.Contains(shown, prefix+"failed_connections_threshold") {
+				t.Errorf("%s: %s", fixes[0].Run, shown)
+			}
+			for _, fix := range fixes[1:] {
+				if strings.Contains(fix.Run, prefix) {
+					s.run(t, strings.ReplaceAll(fix.Run, "THRESHOLD", "2"))
+				}
+			}
+			ok(t, impatient(50*time.Second).Ping(t.Context(), app))
+		})
+	}
+}
+
 // TestWhatAnAnswerMeans: sentences of answers that no throwaway server gives, and whether
 // they pass.
 func TestWhatAnAnswerMeans(t *testing.T) {
