@@ -161,11 +161,12 @@ func Causes() []dial.Cause {
 		{Codes: []string{"1044"}, During: login, Kind: rotator.KindMisconfigured, Public: true, Guesses: true,
 			Text: "the user has no privilege on the database {database}, or there is none (the server does not say " +
 				"which): {fix} shows what it has. Where a role gives it the database: SET DEFAULT ROLE that role, " +
-				"and those that mysql.default_roles has of it, TO {user} (MariaDB, which has one: FOR {user}). Where " +
-				"it was dropped and created again, or lost privileges: GRANT it all that it had, as the other user " +
-				"of a pair has it, for one alone lets it log in and no more. Where there is no such database: " +
+				"and those that mysql.default_roles has of it, TO {user} (MariaDB, which has one: FOR {user}), or " +
+				"ALL, where @@activate_all_roles_on_login was ON until now. Where it was dropped and created again, " +
+				"or lost privileges: GRANT it all that it had, as the other user of a pair has it, for one alone " +
+				"lets it log in and no more. Where there is no such database: " +
 				"correct dbname in the secret",
-			Fix: "SHOW GRANTS FOR {user}@`%`", Note: itsHost},
+			Fix: "SHOW GRANTS FOR {user}@`%`", For: "to see what it has", Note: itsHost},
 		{Codes: []string{"3032"}, Kind: rotator.KindUnreachable,
 			Text: "the server is in offline mode, in which it lets administrators alone in: {fix}. " +
 				"After a node was expelled from group replication: repair that first",

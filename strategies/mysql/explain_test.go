@@ -348,6 +348,35 @@ func TestOneOfVeryManyIsNotSaidToBeTheUser(t *testing.T) {
 	}
 }
 
+// TestRolesThatNoLoginMakesActive: where a server made each granted role active and does so no more, the one that lets a
+// user into its database is not all that its clients lack.
+func TestRolesThatNoLoginMakesActive(t *testing.T) {
+	onEach(t, func(t *testing.T, s server) {
+		if s.MariaDB {
+			t.Skip("it has one default role, and never makes all active")
+		}
+		db, other := s.NewDatabase(t), s.NewDatabase(t)
+		opens, besides := s.role(t), s.role(t)
+		app := with(s.user(t), func(l *strategies.Login) { l.Database = db })
+		for role, of := range map[string]string{opens: db, besides: other} {
+			s.run(t, "CREATE TABLE "+of+".t (n int)", "GRANT SELECT ON "+of+".* TO "+role, "GRANT "+role+" TO "+
+				at(app.User).String())
+		}
+		causes, err := engine().Explain(t.Context(), s.superuser(), app)
+		ok(t, err)
+		c := causes[0]
+		if len(c.Fixes) != 2 || c.Fixes[0].Run != "SET DEFAULT ROLE ALL TO "+at(app.User).String() ||
+			!strings.HasPrefix(c.Fixes[0].For, "if all roles that it is granted are meant") ||
+			!strings.Contains(c.Remedy, "@@activate_all_roles_on_login is OFF") {
+			t.Fatalf("%+v", c)
+		}
+		s.run(t, c.Fixes[1].Run)
+		ok(t, engine().Ping(t.Context(), app))
+		s.run(t, c.Fixes[0].Run)
+		ok(t, s.as(t.Context(), app, "SELECT * FROM "+db+".t", "SELECT * FROM "+other+".t"))
+	})
+}
+
 // TestAnAccountOfNoPasswordHasNoOther that could be another.
 func TestAnAccountOfNoPasswordHasNoOther(t *testing.T) {
 	t.Parallel()

@@ -452,11 +452,13 @@ func (s *session) opening(ctx context.Context, database string, r accountRow, ow
 		return remedy, err
 	}
 	var roles []string
+	asleep := 0 // roles that no login makes active
 	for _, x := range have.of(role).sorted() {
 		name, err := x.role()
 		if err != nil || strings.Contains(defaultRole, x.name) {
 			continue // the name is one that we have put together ourselves
 		}
+		asleep++
 		may, err := s.mayOpen(ctx, name, database, map[account]bool{r.account: true})
 		if err != nil {
 			return remedy, err
@@ -466,7 +468,7 @@ func (s *session) opening(ctx context.Context, database string, r accountRow, ow
 		}
 	}
 	if roles != nil {
-		return s.makeDefault(r.account, defaultRole, roles), nil
+		return s.makeDefault(r.account, defaultRole, roles, asleep > len(roles)), nil
 	}
 	for _, other := range slices.Concat(counterparts(r, own), counterparts(r, partners)) {
 		if may, err := s.mayUse(ctx, other.account, database); err == nil && may {
@@ -477,11 +479,22 @@ func (s *session) opening(ctx context.Context, database string, r accountRow, ow
 		"lets it log in and no more; or correct dbname in the secret"), nil
 }
 
-// makeDefault has each login of an account make roles active that it is granted. On MariaDB that is one.
-func (s *session) makeDefault(of account, now string, roles []string) rotator.Sentence {
+// makeDefault has each login of an account make roles active that it is granted. On MariaDB that is one. MySQL may have
+// made all of them active before, so that clients lack more than the database: others says that there are more.
+func (s *session) makeDefault(of account, now string, roles []string, others bool) rotator.Sentence {
 	text := fmt.Sprintf("%s, which it is granted, gives it that, and is no default role, so that no login makes it "+
-		"active: ", strings.Join(roles, ", "))
-	return rotator.Sentencef("%s%s", text, rotator.RunEach(s.defaultRoles(of, now, roles)...))
+		"active", strings.Join(roles, ", "))
+	lines := s.defaultRoles(of, now, roles)
+	if !s.mariadb {
+		text += " (@@activate_all_roles_on_login is OFF)"
+	}
+	if !s.mariadb && others {
+		all := s.fix("%s", s.defaultRoleStatement(of, "ALL"))
+		all.For = "if all roles that it is granted are meant, as where the server made each active until now"
+		lines[0].For = "if these alone are meant"
+		lines = slices.Insert(lines, 0, all)
+	}
+	return rotator.Sentencef("%s: %s", text, rotator.RunEach(lines...))
 }
 
 // defaultRoles are the lines that have each login of an account make some more roles active: on MariaDB one of them.
