@@ -344,3 +344,93 @@ func TestTheValueOfAPreflightIsRehearsed(t *testing.T) {
 		}
 	}
 }
+
+// TestASelfChangeIsNotOfTheSuperuser: where the credentials of the superuser were stored in the secret of a user who
+// changes itself, no rotation gives that one another password than its own secret has. What keeps the function from
+// finding that out is no refusal: it need not read that secret otherwise.
+func TestASelfChangeIsNotOfTheSuperuser(t *testing.T) {
+	const own = "arn:aws:secretsmanager:us-east-1:123456789012:secret:boss-AbCdEf"
+	boss := value("boss", "boss's own")
+	for name, c := range map[string]struct {
+		user      string
+		masterarn string
+		superuser secret.Document
+		read      error // of the superuser secret
+		replica   error // whether the hosts are of one server
+		previous  string
+		want      rotator.Status
+		reads     int
+	}{
+		"another user":               {user: "app", masterarn: "superuser", superuser: boss, want: rotator.StatusPassed, reads: 1},
+		"the superuser":              {user: "boss", masterarn: "superuser", superuser: boss, want: rotator.StatusDenied, reads: 1},
+		"the superuser's other user": {user: "boss", masterarn: "superuser", superuser: value("chief", "p").Set("alternateUsername", "boss"), want: rotator.StatusDenied, reads: 1},
+		"its server's reader":        {user: "boss", masterarn: "superuser", superuser: boss.Set("host", "writer"), want: rotator.StatusDenied, reads: 1},
+		"another server":             {user: "boss", masterarn: "superuser", superuser: boss.Set("host", "far"), replica: rotator.KindConflict, want: rotator.StatusUnknown, reads: 1},
+		"no superuser":               {user: "boss"},
+		"its own ARN":                {user: "boss", masterarn: own},
+		"its own ARN, in part":       {user: "boss", masterarn: strings.TrimSuffix(own, "-AbCdEf")},
+		"its own name":               {user: "boss", masterarn: "boss"},
+		"not to be read":             {user: "app", masterarn: "superuser", read: rotator.KindAccessDenied, want: rotator.StatusUnknown, reads: 1},
+		"not to be read, as before":  {user: "app", masterarn: "superuser", read: rotator.KindAccessDenied, previous: "app", want: rotator.StatusSkipped, reads: 1},
+		"not to be read, another":    {user: "boss", masterarn: "superuser", read: rotator.KindAccessDenied, previous: "app", want: rotator.StatusUnknown, reads: 1},
+		"no such secret":             {user: "app", masterarn: "superuser", read: rotator.KindNotFound, want: rotator.StatusUnknown, reads: 1},
+		"not an ARN":                 {user: "app", masterarn: " superuser", want: rotator.StatusUnknown},
+		"without a user":             {user: "app", masterarn: "superuser", superuser: secret.Document{}.Set("engine", "memory"), want: rotator.StatusUnknown, reads: 1},
+	} {
+		var db strategytest.Memory
+		db.Add(strategytest.Account{Name: "app", Password: secret.NewPassword("app's own")})
+		db.Add(strategytest.Account{Name: "boss", Password: secret.NewPassword("boss's own"), Superuser: true})
+		for _, s := range []rotator.Preflighter{strategies.SingleUser{Engine: &db}, strategies.DualPasswords{Engine: &db}} {
+			reads := 0
+			current := value(c.user, c.user+"'s own")
+			if c.masterarn != "" {
+				current = current.Set("masterarn", c.masterarn)
+			}
+			findings := s.Preflight(t.Context(), rotator.Rotation{SecretARN: own, Current: current,
+				ReadPrevious: func(context.Context) (secret.Document, error) {
+					if c.previous == "" {
+						return secret.Document{}, rotator.KindNotFound
+					}
+					return value(c.previous, "older"), nil
+				},
+				ReadSecret: func(_ context.Context, id string) (secret.Document, error) {
+					reads++
+					return c.superuser, c.read
+				},
+				IsEndpointOf: func(context.Context, secret.Document, string, int) error { return c.replica },
+			})
+			i := slices.IndexFunc(findings, func(f rotator.Finding) bool { return f.ID == "P10" })
+			var got rotator.Finding
+			if i >= 0 {
+				got = findings[i]
+			}
+			if got.Status != c.want || reads != c.reads || (got.Detail == "") != (c.want == "" || c.want == rotator.StatusPassed) ||
+				c.want == rotator.StatusDenied && !errors.Is(got.Kind, rotator.KindNotEntitled) {
+				t.Errorf("%s: %T: %d reads, %+v", name, s, reads, got)
+			}
+			changes := slices.ContainsFunc(findings, func(f rotator.Finding) bool {
+				return f.ID == "P6" && f.Status == rotator.StatusPassed
+			})
+			if changes != (c.want != rotator.StatusDenied) {
+				t.Errorf("%s: %T: %+v", name, s, findings)
+			}
+		}
+	}
+}
+
+// TestASelfChangeThatIsDoneIsNotJudged: AWSPENDING works already, and nothing is left to refuse.
+func TestASelfChangeThatIsDoneIsNotJudged(t *testing.T) {
+	db, r := rotation(t, "app-2")
+	r.ReadPending = func(context.Context) (secret.Document, error) { return r.Pending, nil }
+	r.ReadSecret = func(context.Context, string) (secret.Document, error) {
+		t.Error("the superuser secret was read")
+		return secret.Document{}, rotator.KindAccessDenied
+	}
+	for _, s := range []rotator.Preflighter{strategies.SingleUser{Engine: db}, strategies.SingleUser{Engine: db.Memory}} {
+		for _, f := range s.Preflight(t.Context(), r) {
+			if f.Status != rotator.StatusPassed && f.Status != rotator.StatusSkipped && f.Status != rotator.StatusUnknown {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+}

@@ -65,8 +65,10 @@ type rehearsal struct {
 	superuser func(accepted Login) (Login, error)
 	// dryRun is that of the change, as acting.
 	dryRun func(acting, accepted Login, p secret.Password) ([]Warning, error)
-	clones bool              // the change creates or syncs a clone too
-	seen   map[string]string // what logins of users show
+	// judgeUser says whether the user who acts may change itself. nil: it may.
+	judgeUser func(ctx context.Context) rotator.Finding
+	clones    bool              // the change creates or syncs a clone too
+	seen      map[string]string // what logins of users show
 }
 
 // loginResult is one login of a rehearsal. Its error tells how far the login got.
@@ -241,8 +243,10 @@ func (x rehearsal) rows(a *loginResult) []row {
 		return rows
 	}
 	rows = append(rows, row{"P4", descWritable, func(f failure) bool { return f.with(rotator.KindReadOnly) }})
-	if x.superuser != nil {
-		rows = append(rows, row{"P10", descEntitled, func(f failure) bool { return f.denied }})
+	if x.superuser != nil || x.judgeUser != nil {
+		rows = append(rows, row{"P10", descEntitled, func(f failure) bool {
+			return f.denied && x.superuser != nil // P6 says what a server shows of a user who changes itself
+		}})
 	}
 	rows = append(rows, row{"P5", descPolicy, func(f failure) bool { return f.with(rotator.KindPasswordPolicy) }})
 	change := row{"P6", descChange, func(failure) bool { return true }}
@@ -262,6 +266,12 @@ func (x rehearsal) checks(a *loginResult) []rotator.Check {
 			needs = append(needs, "S10")
 		}
 		run := func(context.Context) rotator.Finding { return x.finding(a, r) }
+		if r.id == "P10" && x.superuser == nil {
+			if a.label == rotator.LabelPending { // it is set, and a rotation is to come to its end
+				continue
+			}
+			run = x.judgeUser
+		}
 		table = append(table, rotator.Check{ID: r.id, Proves: a.prefix + r.proves, Needs: needs, Run: run})
 		needs = []string{r.id}
 	}

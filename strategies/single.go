@@ -29,7 +29,8 @@ func (s SingleUser) Propose(_ context.Context, r rotator.Rotation) (secret.Docum
 	return withNewPassword(s.Engine.Traits(), r)
 }
 
-// Preflight implements rotator.Preflighter: one login, two through a superuser.
+// Preflight implements rotator.Preflighter: one login, two through a superuser. The superuser secret is read where
+// AWSCURRENT names one.
 func (s SingleUser) Preflight(ctx context.Context, r rotator.Rotation) []rotator.Finding {
 	return s.preflight(ctx, r, func(login Login, user string, _, p secret.Password) ([]Warning, error) {
 		return s.Engine.DryRunSetPassword(ctx, login, user, p)
@@ -48,8 +49,13 @@ func (s SingleUser) preflight(ctx context.Context, r rotator.Rotation,
 		return []rotator.Finding{rotator.NewFinding("S9", descKeys, err)}
 	}
 	seen := map[string]string{}
+	var judgeUser func(context.Context) rotator.Finding
+	if !s.ThroughSuperuser {
+		judgeUser = judgeSelfChange(t, r, current)
+	}
 	return rehearsal{
-		engine: s.Engine, rotation: r, current: current, superuser: s.superuser(ctx, r, seen, true), seen: seen,
+		engine: s.Engine, rotation: r, current: current, seen: seen,
+		superuser: s.superuser(ctx, r, seen, true), judgeUser: judgeUser,
 		isManagedUser: func(user string) bool { return user == current.User },
 		dryRun: func(acting, accepted Login, p secret.Password) ([]Warning, error) {
 			if acting.For == nil {

@@ -76,13 +76,66 @@ func superuserLogin(ctx context.Context, t Traits, r rotator.Rotation, fallbackA
 	login.PoolerForwardsLogins = login.PoolerForwardsLogins || current.PoolerForwardsLogins
 	for _, name := range []string{login.User, d.Text(keyAlternate)} {
 		if slices.Contains(users, name) {
-			return login, d, nameSuperuser(ctx, r, "if username is right, ", NotEntitled("superuser secret %s is for "+
-				"user %q, whose password this rotation may not set: either username in the secret to rotate is wrong, "+
-				"and AWSPREVIOUS may have the right one, or %s must name another secret, of another user", arn, name,
-				keySuperuser))
+			return login, d, ofSuperuser(ctx, r, arn, name)
 		}
 	}
 	return login, d, nil
+}
+
+// ofSuperuser refuses to rotate a secret whose user is the superuser.
+func ofSuperuser(ctx context.Context, r rotator.Rotation, arn, user string) error {
+	return nameSuperuser(ctx, r, "if username is right, ", NotEntitled("superuser secret %s is for user %q, whose "+
+		"password this rotation may not set: either username in the secret to rotate is wrong, and AWSPREVIOUS may "+
+		"have the right one, or %s must name another secret, of another user", arn, user, keySuperuser))
+}
+
+// judgeSelfChange finds out whether a user who changes itself is the superuser of the secret that masterarn names:
+// that one's credentials may have been stored by mistake, and its own secret would be left with a password that works
+// no more. Where that secret cannot be read, which no such rotation needs otherwise, AWSPREVIOUS may show that nothing
+// has changed. nil: the secret names none, or itself, which is the superuser's own.
+func judgeSelfChange(t Traits, r rotator.Rotation, current Login) func(context.Context) rotator.Finding {
+	arn, wrong := superuserARN(r)
+	if wrong == nil && (arn == "" || namesItself(r, arn)) || r.ReadSecret == nil {
+		return nil
+	}
+	return func(ctx context.Context) rotator.Finding {
+		var d secret.Document
+		var superuser Login
+		err := wrong
+		if err == nil {
+			d, err = r.ReadSecret(ctx, arn)
+		}
+		if err == nil {
+			superuser, err = t.parseLogin(d)
+		}
+		known := err == nil
+		switch {
+		case known && superuser.User != current.User && d.Text(keyAlternate) != current.User:
+			return judge(nil)
+		case known && !sameEndpoint(superuser, current):
+			err = checkIsEndpoint(ctx, r, d, current)
+		}
+		if err == nil {
+			return judge(ofSuperuser(ctx, r, arn, current.User))
+		}
+		if r.ReadPrevious != nil && !known {
+			if d, failed := r.ReadPrevious(ctx); failed == nil && d.Text(keyUser) == current.User {
+				return rotator.Finding{Status: rotator.StatusSkipped, Detail: fmt.Sprintf("AWSPREVIOUS is of user %q "+
+					"too. Whether that is the superuser was not found out: %v", current.User, err)}
+			}
+		}
+		return rotator.Finding{Status: rotator.StatusUnknown, Detail: fmt.Sprintf("whether user %q is the superuser "+
+			"that %s names, whose password no other secret may set, was not found out: %v", current.User,
+			keySuperuser, err)}
+	}
+}
+
+// namesItself says whether an id is that of the secret to rotate: its ARN, whole or without the last six characters,
+// or its name.
+func namesItself(r rotator.Rotation, id string) bool {
+	short := r.SecretARN[:max(0, len(r.SecretARN)-len("-AbCdEf"))]
+	_, name, _ := strings.Cut(short, ":secret:")
+	return id == r.SecretARN || id == short || id == name
 }
 
 // listed is what a login says in some keys.
