@@ -21,8 +21,8 @@ import (
 // The original is the model, the clone its image. Whenever it is the clone's turn
 // (and so no client uses it), the clone is created if it is missing and takes over
 // the original's attributes (CONNECTION LIMIT, VALID UNTIL, CREATEDB, CREATEROLE, REPLICATION,
-// BYPASSRLS; never SUPERUSER), its security labels and its settings, those for single
-// databases included; what the original lost of these, the clone loses. At the
+// BYPASSRLS; never SUPERUSER, nor REPLICATION if it is there without), its security labels
+// and its settings, those for single databases included; what the original lost of these, the clone loses. At the
 // original's turn nothing but its password is set: a clone that AWS's template
 // made has none of these, and copying them back would strip the original. At each
 // turn the clone is made a member of the original, if it is not.
@@ -262,6 +262,9 @@ func (s *session) planClone(ctx context.Context, pair strategies.Pair, p secret.
 			"rights from it", text, remedy)
 	}
 	clone, exists := s.roles[pair.Clone]
+	if exists && pair.Target == pair.Clone && original.repl && !clone.repl {
+		return nil, "", s.lacksReplication(pair)
+	}
 	var password []statement
 	switch {
 	case !exists && pair.Target == pair.Original:
@@ -474,6 +477,23 @@ func (c *cloneSync) alter(attribute string) {
 		remedy: rotator.Sentencef("only a superuser may, or as of PostgreSQL 16 a role that has the attribute "+
 			"itself: as one of those, %s", c.fix("%s", alter)),
 	}, alter)
+}
+
+// lacksReplication is the error of a clone that would come to have REPLICATION of its original. A role that can set the
+// clone's password, which until PostgreSQL 15 CREATEROLE is enough for, may have a session as it, or a login that is to
+// end later. These would then do what nothing but a login as the original did before: read the whole server. A clone
+// that a rotation makes has none of these (see loginsHaveEnded).
+func (s *session) lacksReplication(pair strategies.Pair) error {
+	const longest = 63 // bytes of a name
+	end := "_old"
+	other := strings.ToValidUTF8(pair.Clone[:min(len(pair.Clone), longest-len(end))], "") + end
+	rename := s.byAdministrator("REVOKE %s FROM %s; ALTER ROLE %[2]s RENAME TO %[3]s", quoteIdent(pair.Original),
+		quoteIdent(pair.Clone), quoteIdent(other))
+	rename.Note = "drop that one once nothing of it is needed"
+	return s.errorf(rotator.KindPrivilege, "%s", rotator.Sentencef("role %q has REPLICATION, and role %q has not: a "+
+		"role that can set its password (until PostgreSQL 15, any with CREATEROLE) may be logged in as it, and would "+
+		"have REPLICATION, too, so no rotation gives it. Once no client of the secret uses role %[2]q, %[3]s. Then "+
+		"rotate, which makes it anew", pair.Original, pair.Clone, rename))
 }
 
 // lookUpLabels asks for the security labels in which the two of a pair differ, as the clone is to have them.

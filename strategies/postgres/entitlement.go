@@ -186,8 +186,8 @@ func leftOf(clone string, roles []string) []rotator.Fix {
 	sessions := byAdministrator("%s", trusted+"SELECT pid, usename, application_name, client_addr, "+
 		"backend_start FROM pg_stat_activity WHERE usename IN ("+strings.Join(users, ", ")+") ORDER BY backend_start")
 	sessions.For = "once that is taken away, to see the sessions that can still act so"
-	sessions.Note = fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(pid) ends one; those of %q may be clients'",
-		clone)
+	sessions.Note = fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(pid) ends one; those of %q may be clients'. "+
+		"A login that began before is shown once it has ended: look again after authentication_timeout", clone)
 	made := owned(clone, "o")
 	made.For = fmt.Sprintf("to see where role %q owns something", clone)
 	made.Note = "its functions with SECURITY DEFINER, views and triggers do what it may, also those that others " +

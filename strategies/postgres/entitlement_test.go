@@ -706,6 +706,37 @@ func (s server) heldLogin(t *testing.T, name string) (end func() (user string, e
 	}
 }
 
+// TestNoRotationGivesReplication to a clone that is there: who can set its password begins a login that ends as the
+// clone after the rotation, or sets it then.
+func TestNoRotationGivesReplication(t *testing.T) {
+	onEachMajor(t, func(t *testing.T, s server) {
+		r := newRotation(t, s, "")
+		r.turn(t, true)
+		r.turn(t, false)
+		pair := r.pair
+		pair.Target = pair.Clone
+		s.run(t, "ALTER ROLE "+quoteIdent(pair.Original)+" REPLICATION", "ALTER ROLE "+r.admin.User+" SUPERUSER")
+		has := func() string {
+			return s.ask(t, "SELECT rolreplication::text FROM pg_roles WHERE rolname = $1", pair.Clone)
+		}
+		before := s.everything(t, pair.Original+"%")
+		_, err := engine().DryRunEnsureClone(t.Context(), r.admin, pair, password())
+		wants(t, err, rotator.KindPrivilege, "so no rotation gives it", "which makes it anew")
+		refused := engine().EnsureClone(t.Context(), r.admin, pair, password())
+		wants(t, refused, rotator.KindPrivilege, "so no rotation gives it")
+		if s.everything(t, pair.Original+"%") != before {
+			t.Error("a refused call changed something")
+		}
+		s.run(t, rotator.FixesOf(err)[0].Run)
+		r.turn(t, true)
+		if has() != "true" {
+			t.Error("the clone is without REPLICATION")
+		}
+		r.turn(t, false)
+		r.turn(t, true)
+	})
+}
+
 // TestLoginsThatBeganBefore: a login that began before its role was dropped is let in by the password of that time, as
 // the role that has the name when it ends. The clone is nobody's before these have ended.
 func TestLoginsThatBeganBefore(t *testing.T) {
