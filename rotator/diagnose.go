@@ -595,9 +595,16 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 			errors.Is(l.err, KindMisconfigured) && l.value.IsZero() {
 			c.attempt = cmp.Or(c.attempt, attemptFails)
 		}
-		for _, f := range c.check(ctx, rows...) {
+		found := c.check(ctx, rows...)
+		// Why no value was stored, the log says. Where all else passes, it may be the key: the real call alone tells.
+		failing := func(f Finding) bool { return f.Status != StatusUnknown }
+		if onLambda && c.probes[pending].state == CredentialMissing && c.attempt == attemptOpen &&
+			!slices.ContainsFunc(found, failing) {
+			found = append(found, c.check(ctx, "K3")...)
+		}
+		for _, f := range found {
 			if f.Status == StatusUnknown {
-				c.note(pending, "the next attempt needs "+f.Check+": "+f.Detail)
+				c.noteFix(pending, "the next attempt needs "+f.Check+": "+f.Detail, f.Fixes)
 				continue
 			}
 			c.attempt = cmp.Or(c.attempt, attemptFails)

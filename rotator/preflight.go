@@ -403,10 +403,18 @@ func (x *examination) probeKey(ctx context.Context) Finding {
 		return f
 	}
 	f.Status = StatusUnknown
-	switch {
+	pending := x.meta.VersionWithLabel(LabelPending)
+	switch incomplete := pending != "" && !x.meta.HasLabel(pending, LabelCurrent); {
 	case errors.Is(err, KindAccessDenied):
-		f.Detail = "KMS denied a direct call, as expected if policies require kms:ViaService; createSecret tests the " +
+		detail := "KMS denied a direct call, as expected if policies require kms:ViaService; createSecret tests the " +
 			"real call before any change (" + f.Detail + ")"
+		if incomplete {
+			detail += ". Where the error in the function's log says that access to KMS is not allowed, give it both " +
+				"kms:Decrypt and kms:GenerateDataKey first"
+		} else {
+			f.Fixes = nil // what is not known to be missing
+		}
+		f.Detail = detail
 	case errors.Is(err, KindUnreachable):
 		f.Detail = "KMS could not be reached, which a rotation does not need; createSecret tests the real call " +
 			"before any change (" + f.Detail + ")"

@@ -14,7 +14,6 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
-	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 )
 
 // wrapError gives an error of the SDK its kind and a sentence. The codes are those
@@ -27,14 +26,11 @@ func (s *Store) wrapError(ctx context.Context, operation, secretID string, err e
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		kind, advice := classify(operation, secretID, api.ErrorCode(), api.ErrorMessage())
+		err = fmt.Errorf("%s: %w: %w", operation, kind, apiError{err, api})
 		if kind == rotator.KindAccessDenied {
-			advice.Text = s.remedy(ctx, operation, secretID, api.ErrorMessage())
-			if d, ok := permissions.ParseDenial(api.ErrorMessage()); ok && d.OfSecretPolicy() {
-				advice.Fixes = policyFixes(secretID)
-			}
+			return s.remedy(ctx, operation, secretID, api.ErrorMessage(), err)
 		}
-		err = rotator.WithHint(fmt.Errorf("%s: %w: %w", operation, kind, apiError{err, api}), advice.Text)
-		return rotator.WithFix(err, "", advice.Fixes...)
+		return rotator.WithFix(rotator.WithHint(err, advice.Text), "", advice.Fixes...)
 	}
 	return fmt.Errorf("%s: %w: %w", operation, rotator.KindUnreachable, noResponse{err, s.host(), "Secrets Manager",
 		"secretsmanager"})

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
+	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 )
 
 var _ rotator.KeyChecker = (*Store)(nil)
@@ -44,19 +45,18 @@ func (s *Store) CheckKeyAccess(ctx context.Context, m rotator.Metadata) error {
 		}
 		return fmt.Errorf("kms:GenerateDataKey: %w: no answer from KMS", rotator.KindUnreachable)
 	}
-	var kind rotator.Kind
 	switch api.ErrorCode() {
 	case "DryRunOperationException":
 		return nil
 	case "AccessDeniedException":
-		kind = rotator.KindAccessDenied
+		err = fmt.Errorf("kms:GenerateDataKey: %w: %w", rotator.KindAccessDenied, apiError{err, api})
+		_, fixes := s.keyFixes(ctx, permissions.Secret{ARN: m.ARN, Key: s.keyARN(ctx, m)}, keyActions...)
+		return rotator.WithFix(err, "", fixes...)
 	case "DisabledException", "KMSInvalidStateException", "NotFoundException", "InvalidKeyUsageException":
 		return fmt.Errorf("kms:GenerateDataKey: %w: %w (the KMS key of the secret cannot be used: see that it is "+
 			"there, enabled, symmetric, and not pending deletion)", rotator.KindMisconfigured, apiError{err, api})
-	default:
-		kind = rotator.KindThrottled
 	}
-	return fmt.Errorf("kms:GenerateDataKey: %w: %w", kind, apiError{err, api})
+	return fmt.Errorf("kms:GenerateDataKey: %w: %w", rotator.KindThrottled, apiError{err, api})
 }
 
 // kmsClient is a client of KMS that tries once.

@@ -13,17 +13,20 @@ import (
 	"github.com/quarterturn-dev/quarterturn/rotator/permissions"
 )
 
-// remedy gives what to paste, and where, for a denial by Secrets Manager. It is "" for
-// a text that is no denial.
-func (s *Store) remedy(ctx context.Context, operation, secretID, message string) string {
+// remedy adds to a denial by Secrets Manager what to paste, and where. A text that is no denial gets nothing.
+func (s *Store) remedy(ctx context.Context, operation, secretID, message string, err error) error {
 	d, ok := permissions.ParseDenial(message)
 	switch {
 	case !ok:
-		return ""
+		return err
 	case d.Key:
-		return s.keyRemedy(ctx, operation, secretID, d)
+		return s.keyRemedy(ctx, operation, secretID, d, err)
 	}
-	return d.Remedy(permissions.Place{Secret: s.arnOf(ctx, operation, secretID, d)})
+	err = rotator.WithHint(err, d.Remedy(permissions.Place{Secret: s.arnOf(ctx, operation, secretID, d)}))
+	if d.OfSecretPolicy() {
+		err = rotator.WithFix(err, "", policyFixes(secretID)...)
+	}
+	return err
 }
 
 // arnOf is the whole ARN of a secret, which a policy needs: AWS's denial has no more of
@@ -49,49 +52,96 @@ func keyAction(operation string) string {
 	return "kms:Decrypt"
 }
 
-// keyRemedy gives what to paste where the secret may be used and its key may not.
+// keyRemedy adds what to paste where the secret may be used and its key may not.
 // Neither the key nor the policy that denied is named in the denial: the key is
 // looked up, and the reader has to know the policies.
-func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d permissions.Denial) string {
+func (s *Store) keyRemedy(ctx context.Context, operation, secretID string, d permissions.Denial, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, optionalCallTimeout)
 	defer cancel()
 	action := keyAction(operation)
-	m, err := s.Describe(ctx, secretID)
+	m, unseen := s.Describe(ctx, secretID)
 	of := permissions.Secret{ARN: m.ARN}
 	switch {
-	case err != nil:
+	case unseen != nil:
 		// A rotation need not be allowed to describe a superuser secret: any key, but for that secret alone.
 		arns, _ := permissions.SecretARN(secretID, d.Principal, s.cfg.Region)
 		if len(arns) == 0 {
-			return fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s. To see which key that is: "+
-				"aws secretsmanager describe-secret --secret-id %s --query KmsKeyId. The role of the function must "+
-				"be allowed %s with that key", action, rotator.ShellWord(secretID), action)
+			return rotator.WithHint(err, fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s. To "+
+				"see which key that is: aws secretsmanager describe-secret --secret-id %s --query KmsKeyId. The role "+
+				"of the function must be allowed %s with that key", action, rotator.ShellWord(secretID), action))
 		}
 		of = permissions.Secret{ARN: arns[0], Key: keysBeside(arns[0]) + ":key/*"}
 	case d.OldKey:
-		return fmt.Sprintf("this version is encrypted with a key that the secret had before, and that key is not "+
-			"accessible, for %s. To see which key that is: aws secretsmanager list-secret-version-ids --secret-id %s "+
-			"--include-deprecated. The role of the function must be allowed %s with that key too", action,
-			rotator.ShellWord(m.ARN), action)
+		return rotator.WithHint(err, fmt.Sprintf("this version is encrypted with a key that the secret had before, "+
+			"and that key is not accessible, for %s. To see which key that is: aws secretsmanager "+
+			"list-secret-version-ids --secret-id %s --include-deprecated. The role of the function must be allowed "+
+			"%s with that key too", action, rotator.ShellWord(m.ARN), action))
 	case !m.HasCustomerKey():
-		return "the secret is encrypted with aws/secretsmanager, which only its own account can use. From another " +
-			"account: give the secret a customer managed key, aws secretsmanager update-secret --secret-id " +
-			rotator.ShellWord(m.ARN) + " --kms-key-id KEY-ARN. Otherwise: find the policy that denies " + action
+		return rotator.WithHint(err, "the secret is encrypted with aws/secretsmanager, which only its own account can "+
+			"use. From another account: give the secret a customer managed key, aws secretsmanager update-secret "+
+			"--secret-id "+rotator.ShellWord(m.ARN)+" --kms-key-id KEY-ARN. Otherwise: find the policy that denies "+
+			action)
 	default:
 		of.Key = s.keyARN(ctx, m)
 	}
-	use := permissions.KeyUseStatement(of, action)
-	text := fmt.Sprintf("the secret is accessible, but its KMS key is not, for %s: add to the role of the function: %s",
-		action, use)
-	if who, err := sts.NewFromConfig(s.cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}); err == nil {
-		text += "; where the policy of the key does not leave that to IAM, add there too: " +
-			permissions.InKeyPolicy(use, aws.ToString(who.Arn))
+	key, actions := "its KMS key", []string{action}
+	if unseen == nil {
+		key += " " + of.Key
+	}
+	text := "the secret is accessible, but " + key + " is not, for " + action
+	if unseen == nil && m.OwningService == "" { // else it is a superuser's, which is only read
+		actions = keyActions
+		text += ". A rotation needs both kms:Decrypt and kms:GenerateDataKey, and the roles of clients need kms:Decrypt"
 	}
 	if d.NoKey {
-		text += "; to AWS it may also be that the key is not there, or is in another Region"
+		text += ". To AWS it may also be that the key is not there, or is in another Region"
 	}
-	return text + "; a permissions boundary, session or service control policy must allow it as well"
+	text += ". A permissions boundary, session or service control policy must allow it as well"
+	text += ". Add to the role of the function: " + permissions.KeyUseStatement(of, actions...).String()
+	line, fixes := s.keyFixes(ctx, of, actions...)
+	if fixes == nil {
+		return rotator.WithHint(err, text+line)
+	}
+	line = strings.TrimPrefix(line, "; ")
+	return rotator.WithFix(told{rotator.WithHint(err, text), text + "; " + line}, line, fixes...)
 }
+
+// keyActions are what a rotation needs of the key of its secret.
+var keyActions = []string{"kms:Decrypt", "kms:GenerateDataKey"}
+
+// keyFixes put into the policy of a key what it lacks, where that policy does not leave it to IAM; line says the same
+// in a sentence, and is all where the key is known by an alias, by which no policy is read.
+func (s *Store) keyFixes(ctx context.Context, of permissions.Secret, actions ...string) (line string,
+	fixes []rotator.Fix) {
+	who, err := sts.NewFromConfig(s.cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", nil
+	}
+	use := permissions.KeyUseStatement(of, actions...)
+	line = permissions.InKeyPolicy(use, aws.ToString(who.Arn))
+	statement := use.WithPrincipal(permissions.RoleOf(aws.ToString(who.Arn))).String()
+	if strings.Contains(of.Key, ":key/") && !strings.HasSuffix(of.Key, "*") {
+		show := inShell("aws kms get-key-policy --key-id %s --policy-name default --query Policy --output text "+
+			">policy.json", of.Key)
+		show.For = "where the policy of the key does not leave that to IAM, to have it in policy.json"
+		add := inShell("echo %s >>policy.json", statement)
+		add.For = "with the statement for the function at its end, to be moved into the list Statement"
+		add.Note = strings.TrimPrefix(strings.TrimPrefix(line, statement), ". ")
+		put := inShell("aws kms put-key-policy --key-id %s --policy-name default --policy file://policy.json", of.Key)
+		put.For = "once that is done"
+		fixes = []rotator.Fix{show, add, put}
+	}
+	return "; where the policy of the key does not leave that to IAM, add there too: " + line, fixes
+}
+
+// told is an error whose text says its hint already, or is going to.
+type told struct {
+	error
+	hint string
+}
+
+func (t told) Unwrap() error { return t.error }
+func (t told) Hint() string  { return t.hint }
 
 // keyARN is the key of a secret, as far as it can be known: one of the secret's own
 // account may be named by its id or by an alias.

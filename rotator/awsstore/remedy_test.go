@@ -246,6 +246,47 @@ func TestARemedyForAKey(t *testing.T) {
 	}
 }
 
+// TestAKeyIsGivenWhole: whichever use of its key is denied, both are given, since every rotation has both; by lines that
+// put the statement into the policy of the key. What is only read needs one of them.
+func TestAKeyIsGivenWhole(t *testing.T) {
+	t.Parallel()
+	const denied = "AccessDeniedException: Access to KMS is not allowed"
+	const both, one = `"Action":["kms:Decrypt","kms:GenerateDataKey"]`, `"Action":"kms:Decrypt"`
+	described := `{"ARN":"` + scriptARN + `","KmsKeyId":"` + scriptKey + `"`
+	for name, c := range map[string]struct{ described, actions, not string }{
+		"a secret to rotate":       {described + "}", both, one},
+		"a secret of RDS":          {described + `,"OwningService":"rds"}`, one, "GenerateDataKey"},
+		"DescribeSecret is denied": {deniedAs("DescribeSecret", scriptARN, ""), one, "GenerateDataKey"},
+	} {
+		store := script{"DescribeSecret": c.described, "GetSecretValue": denied, "PutSecretValue": denied}.store(t)
+		errs := []error{read(t, store, scriptARN)}
+		if c.actions == both {
+			errs = append(errs, store.Put(t.Context(), rotator.PutInput{SecretID: scriptARN, VersionID: "v", Document: secret.Document{}.Set("a", "b")}))
+		}
+		for _, err := range errs {
+			if text := err.Error(); !strings.Contains(text, c.actions) || strings.Contains(text, c.not) {
+				t.Errorf("%s: want %s, got %v", name, c.actions, err)
+			}
+			f := rotator.NewFinding("S5", "", err)
+			if len(f.Fixes) == 0 && name == "DescribeSecret is denied" {
+				continue // the key is not known
+			}
+			if strings.Contains(f.Detail, `"Principal"`) || !strings.Contains(f.Hint, `"Principal"`) {
+				t.Errorf("%s: the line is said twice, or the hint has it not: %s", name, f.Detail)
+			}
+			if len(f.Fixes) != 3 {
+				t.Fatalf("%s: to be run: %+v", name, f.Fixes)
+			}
+			for i, want := range []string{"aws kms get-key-policy --key-id " + scriptKey + " --policy-name default ", `echo '{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/rotate"},` +
+				c.actions, "aws kms put-key-policy --key-id " + scriptKey + " --policy-name default --policy file://"} {
+				if f.Fixes[i].By != rotator.ByShell || !strings.HasPrefix(f.Fixes[i].Run, want) {
+					t.Errorf("%s: %+v; want %s", name, f.Fixes[i], want)
+				}
+			}
+		}
+	}
+}
+
 // TestARemedyForAKeyOfANamedSecret: where not even the account is known, it says how to find the key; and writing takes
 // another permission than reading.
 func TestARemedyForAKeyOfANamedSecret(t *testing.T) {
@@ -277,6 +318,9 @@ func TestTheKeyIsAskedForOnce(t *testing.T) {
 		err := store.CheckKeyAccess(t.Context(), rotator.Metadata{ARN: scriptARN, KMSKeyID: scriptKey})
 		if rotator.KindOf(err) != want {
 			t.Errorf("%s: want %q, got %v", answer, want, err)
+		}
+		if given := len(rotator.FixesOf(err)) > 0; given != (want == rotator.KindAccessDenied) {
+			t.Errorf("%s: to be run: %v", answer, rotator.FixesOf(err))
 		}
 		calls := asked()
 		if len(calls) != 1 {

@@ -373,6 +373,65 @@ func (g *guarded) names(found []rotator.Finding, action string) bool {
 	return strings.Contains(found[0].Detail, action) && strings.Contains(found[0].Detail, on)
 }
 
+// TestAKeyIsGivenForBothUsesAtOnce: where the policy of a key allows neither use of it, the line that the preflight
+// prints is enough for a rotation; and where it allows the one alone, status says so beside the retry that it advises.
+func TestAKeyIsGivenForBothUsesAtOnce(t *testing.T) {
+	t.Parallel()
+	tier.Test(t)
+	g := newGuarded(t, "single", key, tlsServer(t, newest()))
+	whole := g.full()
+	if len(whole) != 1 || len(whole[0].Action) != 2 {
+		t.Fatalf("%v", whole)
+	}
+	g.lost = g.rotation.Secret.Key
+	paste := func(fixes []rotator.Fix, text string) {
+		t.Helper()
+		g.extra = nil
+		for _, f := range fixes {
+			if !strings.Contains(text, "\n         "+f.Run+"\n") {
+				t.Errorf("%s stands on no line of its own in: %s", f.Run, text)
+			}
+			g.extra = append(g.extra, statements(f.Run)...)
+		}
+		if len(g.extra) != 1 || len(fixes) != 3 {
+			t.Fatalf("%q in: %s", g.extra, text)
+		}
+	}
+	rotates := func(p permissions.Policy, outcome string) {
+		t.Helper()
+		g.install(t, p)
+		g.sdk.RotateSecret(t.Context(), rotateNow(g.arn)) //nolint:errcheck // refused where the first is taken up again
+		if r := g.wait(g.arn); r.Outcome != outcome {
+			t.Fatalf("%s: %s", r.Outcome, r.Message)
+		}
+	}
+
+	g.install(t, nil)
+	r := g.preflight(g.arn)
+	if found := r.Blocking(); len(found) != 1 || found[0].ID != "S5" {
+		t.Fatalf("%+v", found)
+	}
+	d := g.status(`{"Step":"status","SecretId":"` + g.arn + `"}`)
+	paste(d.Fixes, d.Text())
+	paste(r.Blocking()[0].Fixes, r.Text())
+	rotates(nil, "RotationSucceeded")
+
+	g.extra = nil
+	whole[0].Action = permissions.StringList{"kms:Decrypt"}
+	rotates(whole, "RotationFailed")
+	d = g.status(`{"Step":"status","SecretId":"` + g.arn + `"}`)
+	if d.Action != rotator.ActionRetry {
+		t.Fatal(d.Text())
+	}
+	paste(d.Fixes, d.Text())
+	rotates(whole, "RotationSucceeded")
+	for _, f := range g.preflight(g.arn).Findings { // all is well, and there is nothing to paste
+		if f.Fixes != nil {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 // TestEveryExplicitDenyIsNamed, with the layer that it stands in: no Allow would
 // outweigh it, and none is offered.
 func TestEveryExplicitDenyIsNamed(t *testing.T) {
