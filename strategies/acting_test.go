@@ -434,3 +434,32 @@ func TestASelfChangeThatIsDoneIsNotJudged(t *testing.T) {
 		}
 	}
 }
+
+// TestAPatternOfAlternateUsers: the writer of a secret names in alternateUsername another owner's account, which a
+// pattern of the superuser secret stands for as well.
+func TestAPatternOfAlternateUsers(t *testing.T) {
+	for rotates, want := range map[string]error{"app*": rotator.KindNotEntitled, "app/app2": nil} {
+		var db strategytest.Memory
+		for _, user := range []string{"app", "app2", "boss"} {
+			db.Add(strategytest.Account{Name: user, Password: secret.NewPassword(user + "'s own"), Superuser: user == "boss"})
+		}
+		of := func(user, password string) secret.Document {
+			return value(user, password).Set("masterarn", "superuser").Set("alternateUsername",
+				map[string]string{"app": "app2", "app2": "app"}[user])
+		}
+		s := strategies.AlternatingUsers{Engine: &db}
+		r := rotator.Rotation{Current: of("app", "app's own"), Pending: of("app2", "pending one"),
+			ReadPrevious: func(context.Context) (secret.Document, error) { return secret.Document{}, nil },
+			ReadSecret: func(context.Context, string) (secret.Document, error) {
+				return value("boss", "boss's own").Set("rotates", rotates), nil
+			}}
+		if err := s.Apply(t.Context(), r); !errors.Is(err, want) {
+			t.Errorf("%s: %v", rotates, err)
+		}
+		theirs := strategies.Login{Host: strategytest.MemoryHost, Port: db.Traits().Port, User: "app2",
+			Password: secret.NewPassword("app2's own")}
+		if err := db.Ping(t.Context(), theirs); (err == nil) != (want != nil) {
+			t.Errorf("%s: the other owner's login: %v", rotates, err)
+		}
+	}
+}

@@ -128,7 +128,7 @@ func (a AlternatingUsers) superuser(ctx context.Context, t Traits, r rotator.Rot
 	// in its hands: AWSPREVIOUS may be of the other, whose password alone is the secret's then.
 	pair.PasswordOnly = a.rotateOnly(r.Current) || login.User != pair.InUse()
 	pair.Named, pair.NoTLS = r.Current.Text(keyAlternate) != "", current.TLS.Disabled
-	pair.Consent = consents(d, pair.Original, pair.Clone)
+	pair.Consent = consents(d, pair.Clone == pair.Original+t.CloneSuffix, pair.Original, pair.Clone)
 	if err != nil {
 		return superuser, pair, err
 	}

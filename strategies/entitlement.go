@@ -178,15 +178,16 @@ func NotEntitled(format string, args ...any) error {
 // consents says whether a superuser secret names a user that rotates alone, or the two of
 // a pair. Its member rotates is a string or a list of strings, each of which is an entry of
 // those names, in either order, or a pattern that all names match, in which * stands for any
-// characters.
-func consents(superuser secret.Document, names ...string) bool {
+// characters. A pattern is for no pair that only alternateUsername makes one: the writer of a
+// secret could name any other account there that the pattern stands for.
+func consents(superuser secret.Document, byPattern bool, names ...string) bool {
 	turned := slices.Clone(names)
 	slices.Reverse(turned)
 	for _, pattern := range superuser.Texts(keyRotates) {
 		if pattern == entry(names...) || pattern == entry(turned...) {
 			return true
 		}
-		if !slices.ContainsFunc(names, func(name string) bool { return !matches(pattern, name) }) {
+		if byPattern && !slices.ContainsFunc(names, func(name string) bool { return !matches(pattern, name) }) {
 			return true
 		}
 	}

@@ -121,12 +121,24 @@ func TestConsent(t *testing.T) {
 		{`[]`, "app", "app_clone", false},
 	} {
 		d := document(t, `{"rotates": `+c.rotates+`}`)
-		if got := consents(d, c.original, c.clone); got != c.want {
+		if got := consents(d, true, c.original, c.clone); got != c.want {
 			t.Errorf("%s for %s and %s: %t", c.rotates, c.original, c.clone, got)
 		}
 	}
-	if consents(secret.Document{}, "a", "b") {
+	if consents(secret.Document{}, true, "a", "b") {
 		t.Error("no secret consents")
+	}
+}
+
+// TestAPatternMakesNoPair: the writer of a secret names the other user in alternateUsername. Where a pattern of the
+// superuser secret stands for both, that other one may be another secret's.
+func TestAPatternMakesNoPair(t *testing.T) {
+	for rotates, want := range map[string]bool{`["app*"]`: false, `["*"]`: false, `["app/app2"]`: true,
+		`["app2/app"]`: true, `["app", "app2"]`: false} {
+		d := document(t, `{"rotates": `+rotates+`}`)
+		if got := consents(d, false, "app", "app2"); got != want {
+			t.Errorf("%s: %t", rotates, got)
+		}
 	}
 }
 
@@ -140,7 +152,7 @@ func TestConsentMember(t *testing.T) {
 	for i, one := range all {
 		d := document(t, "{"+consentMember(one...)+"}")
 		for j, other := range all {
-			if consents(d, other...) != (i == j) {
+			if consents(d, true, other...) != (i == j) {
 				t.Errorf("%s for %q: %t", consentMember(one...), other, i != j)
 			}
 		}

@@ -84,7 +84,7 @@ func (s SingleUser) superuser(ctx context.Context, r rotator.Rotation, seen map[
 			return superuser, err
 		}
 		h := s.holding(ctx, r, login, preflight)
-		h.Consent, h.Seen, h.secretARN = consents(d, login.User), seen, superuser.For.secretARN
+		h.Consent, h.Seen, h.secretARN = consents(d, true, login.User), seen, superuser.For.secretARN
 		superuser.For = h
 		return superuser, nil
 	}

@@ -118,7 +118,7 @@ func TestStrategiesOnMemory(t *testing.T) {
 			related := f.Related
 			f.Related = func(ctx context.Context, id string) (secret.Document, error) {
 				d, err := related(ctx, id)
-				return d.Set("rotates", "app*"), err
+				return d.Set("rotates", w.user.User+"/app2"), err
 			}
 			return f
 		})
