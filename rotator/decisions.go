@@ -77,6 +77,9 @@ type situation struct {
 	copied bool
 	// otherUser: AWSPENDING is for another user than AWSCURRENT, whose password its rotation leaves alone.
 	otherUser bool
+	// strayed: AWSCURRENT works, is of another user than AWSPREVIOUS, and AWSPENDING is of that one, where no rotation
+	// moves from one user to another.
+	strayed bool
 	// unusable: AWSCURRENT logs in, and clients cannot work with it, or any password would log in.
 	unusable bool
 	// readOnly: the server takes no changes, and does not have the password of AWSCURRENT, or not yet.
@@ -129,6 +132,7 @@ type rule struct {
 	stale, copied, foreign, rotationOn []bool
 	setUp, unusable, otherUser         []bool
 	readOnly, previousFirst, partly    []bool
+	strayed                            []bool
 	attempt                            []attempt
 
 	action Action
@@ -160,7 +164,7 @@ func (r rule) matches(s situation) bool {
 		matchesAny(r.rotationOn, s.rotationOn) &&
 		matchesAny(r.setUp, s.setUp) && matchesAny(r.unusable, s.unusable) && matchesAny(r.readOnly, s.readOnly) &&
 		matchesAny(r.otherUser, s.otherUser) && matchesAny(r.previousFirst, s.previousFirst) &&
-		matchesAny(r.partly, s.partly) &&
+		matchesAny(r.partly, s.partly) && matchesAny(r.strayed, s.strayed) &&
 		matchesAny(r.attempt, s.attempt)
 }
 
@@ -274,6 +278,40 @@ func decisionTable() []rule {
 			reason: "AWSCURRENT was not tested, and its line says why. If no earlier status has found it rejected, " +
 				"change nothing, and have it tested first, as printed below. If one has, and a status of its own " +
 				"each other version, " + noneWorks},
+
+		// AWSCURRENT works, and may be what is wrong: a person has to say. AWSPENDING keeps its label, and no rotation
+		// is started, which would be one of the other user.
+		{current: is(CredentialWorks), strayed: yes, pending: is(CredentialWorks), action: ActionInvestigate,
+			lines: []Fix{{By: ByShell, For: "if AWSCURRENT was stored by mistake, to move the label to AWSPENDING",
+				Run: LabelMove{LabelCurrent, "CURRENT-ID", "PENDING-ID"}.cliCommand("ARN")}},
+			reason: "AWSCURRENT works and is of another user than AWSPREVIOUS and AWSPENDING. AWSPENDING works too: " +
+				"a rotation has set its password. Start no rotation, and remove no label. If AWSCURRENT was stored " +
+				"by mistake, as may be the superuser's credentials, move the label to AWSPENDING, as printed below, " +
+				"then run status again. If the secret is to be of the new user, AWSPENDING blocks its rotations, and " +
+				"may be the only copy of that password: store it elsewhere before you remove its label"},
+		{current: is(CredentialWorks), strayed: yes, previous: is(CredentialWorks), action: ActionInvestigate,
+			lines: []Fix{{By: ByShell, For: "if AWSCURRENT was stored by mistake, to move the label back",
+				Run: LabelMove{LabelCurrent, "CURRENT-ID", "PREVIOUS-ID"}.cliCommand("ARN")}},
+			reason: "AWSCURRENT works and is of another user than AWSPREVIOUS, which works too, and AWSPENDING, " +
+				"which was not set. Start no rotation. If AWSCURRENT was stored by mistake, as may be the " +
+				"superuser's credentials, move the label back, as printed below, then run status again. If the " +
+				"secret is to be of the new user, AWSPENDING blocks its rotations until you remove that label by hand"},
+		{current: is(CredentialWorks), strayed: yes, pending: is(CredentialRejected), previous: is(CredentialNotTested),
+			action: ActionInvestigate,
+			reason: "AWSCURRENT works and is of another user than AWSPREVIOUS and AWSPENDING, which is rejected. " +
+				"AWSPREVIOUS was not tested, for a second rejected login in a row can lock the user: have it " +
+				"tested first, as printed below. Start no rotation, and remove no label"},
+		{current: is(CredentialWorks), strayed: yes, pending: is(CredentialUnknown, CredentialBlocked),
+			action: ActionInvestigate,
+			reason: "AWSCURRENT works and is of another user than AWSPREVIOUS and AWSPENDING, which may be the only " +
+				"copy of its user's password and could not be tested. Start no rotation, and remove no label: do ",
+			besides: "what the line of AWSPENDING names, then run status again"},
+		{current: is(CredentialWorks), strayed: yes, action: ActionInvestigate, lines: olderVersions(),
+			reason: "AWSCURRENT works and is of another user than AWSPREVIOUS and AWSPENDING, neither of which is " +
+				"known to work. Start no rotation, and remove no label. If AWSCURRENT was stored by mistake, as may " +
+				"be the superuser's credentials, find the cause first, from their lines. An older version may be " +
+				"right: have status test it, as printed below. Else, as a superuser of the database, set the " +
+				"password of that user to the one in AWSPENDING. Then run status again"},
 
 		// AWSCURRENT works.
 		{current: is(CredentialWorks), pending: is(credentialNone), unusable: yes, action: ActionInvestigate,

@@ -46,6 +46,11 @@ func asStored() []situation {
 							unusable.unusable = true
 							all = append(all, unusable)
 						}
+						if current == CredentialWorks && pending != credentialNone && previous != credentialNone {
+							strayed := s // of another user
+							strayed.strayed, strayed.otherUser = true, true
+							all = append(all, strayed)
+						}
 						if current == pending { // the same credentials
 							all = append(all, copied)
 						}
@@ -94,6 +99,9 @@ func TestDecisions(t *testing.T) {
 		}
 		if s.foreign && r.action != ActionInvestigate {
 			wrong("it is another function's secret")
+		}
+		if s.strayed && !s.foreign && r.action != ActionInvestigate {
+			wrong("AWSPENDING may be the only copy of what its user needs, and AWSCURRENT another's")
 		}
 		switch r.action {
 		case ActionFinish:
@@ -169,7 +177,7 @@ func TestDecisions(t *testing.T) {
 			direct := s
 			direct.pooled = false
 			if !open(s.current) && !open(s.pending) && !open(s.previous) && !s.foreign && s.attempt != attemptFails && !s.unusable &&
-				!s.readOnly && !s.partly && !(s.pooled && decide(direct).action == ActionDiscard) {
+				!s.readOnly && !s.partly && !s.strayed && !(s.pooled && decide(direct).action == ActionDiscard) {
 				wrong("there is nothing to wait for")
 			}
 		case ActionStoreCredentials:
@@ -215,7 +223,7 @@ func TestEveryWayLeadsOut(t *testing.T) {
 			if a == ActionNone || a == ActionRetry { // the service goes on from here
 				break
 			}
-			if a == ActionInvestigate && (s.pooled || s.unusable) { // a person has to look at the database itself
+			if a == ActionInvestigate && (s.pooled || s.unusable || s.strayed) { // a person has to look at the database itself
 				break
 			}
 			if step == 3 {

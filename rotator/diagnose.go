@@ -182,20 +182,27 @@ func (c *diagnoser) probeVersions(ctx context.Context) {
 		c.markNotTested("no version says which user and target it should be for", pending, previous)
 		return
 	}
-	if c.first() == previous && c.probes[current].state != CredentialWorks {
+	strayed := c.strayed()
+	if was := c.probes[previous].value; strayed && !elsewhere(place, was) {
+		place = was
+	}
+	if c.first() == previous && (c.probes[current].state != CredentialWorks || strayed) {
 		c.tryLogin(ctx, previous, place) // asked for first, and not sent above
 		if c.unclear(previous, pending) {
 			return
 		}
 	}
 	c.tryLogin(ctx, pending, place)
+	works := c.probes[current].state == CredentialWorks && !strayed
 	switch {
-	case c.probes[current].state == CredentialWorks || c.probes[pending].state == CredentialWorks:
-		works := LabelCurrent
-		if c.probes[current].state != CredentialWorks {
-			works = LabelPending
+	case works && (pending == "" || pending == current) && c.anotherUser():
+		if was := c.probes[previous].value; !elsewhere(place, was) { // the way back
+			c.tryLogin(ctx, previous, was)
 		}
-		c.markNotTested("not needed: "+works+" works", previous)
+	case works:
+		c.markNotTested("not needed: AWSCURRENT works", previous)
+	case c.probes[pending].state == CredentialWorks:
+		c.markNotTested("not needed: AWSPENDING works", previous)
 	case !c.unclear(pending, previous):
 		c.tryLogin(ctx, previous, place)
 	}
@@ -226,22 +233,56 @@ func (c *diagnoser) testUse(ctx context.Context) {
 	default:
 		c.note(current, remark.Text)
 		c.perhaps = remark.Fixes
-		c.compareUsers()
+		c.compareUsers(ctx)
 	}
 }
 
-// compareUsers remarks on an AWSCURRENT of another user than AWSPREVIOUS, where no rotation moves from one to another:
-// the next one would change the password of whose credentials were stored there, the superuser's perhaps.
-func (c *diagnoser) compareUsers() {
+// anotherUser says whether AWSCURRENT is of another user than AWSPREVIOUS, where no rotation moves from one to another:
+// another's credentials may have been stored there by mistake, the superuser's perhaps.
+func (c *diagnoser) anotherUser() bool {
 	current, _, previous := c.labeledVersions()
 	now, was := c.probes[current].value.Text("username"), c.probes[previous].value.Text("username")
-	if was == "" || was == now || c.switchesAccount(c.probes[current].value) {
+	return now != "" && was != "" && was != now && !c.switchesAccount(c.probes[current].value)
+}
+
+// strayed says the same of an AWSCURRENT that works, where AWSPENDING is of the user of AWSPREVIOUS, and may be the one
+// password of that user which works. Both are tested then, where AWSPREVIOUS leads.
+func (c *diagnoser) strayed() bool {
+	current, pending, previous := c.labeledVersions()
+	return c.anotherUser() && pending != current && c.probes[current].state == CredentialWorks &&
+		c.probes[pending].value.Text("username") == c.probes[previous].value.Text("username")
+}
+
+// compareUsers remarks on an AWSCURRENT of another user than AWSPREVIOUS, unless a rotation has made it: the next one
+// would change the password of whose credentials were stored there, or be refused for that.
+func (c *diagnoser) compareUsers(ctx context.Context) {
+	current, pending, previous := c.labeledVersions()
+	if pending == current || !c.anotherUser() {
 		return
 	}
+	was := c.probes[previous].value.Text("username")
 	c.note(current, fmt.Sprintf("it is of user %q, and AWSPREVIOUS of user %q: if another user's credentials were "+
-		"stored by mistake, the next rotation would change their password", now, was))
-	c.perhaps = append(c.perhaps, Fix{By: ByShell, For: fmt.Sprintf("if they were, to go back to user %q", was),
-		Run: c.labelMove(ActionRollBack).cliCommand(c.meta.ARN)})
+		"stored by mistake, the next rotation would change their password", c.probes[current].value.Text("username"),
+		was))
+	if pending != "" { // the reason says what to do
+		return
+	}
+	back := []Fix{{By: ByShell, For: fmt.Sprintf("if they were, to go back to user %q", was),
+		Run: c.labelMove(ActionRollBack).cliCommand(c.meta.ARN)}}
+	if c.probes[previous].state != CredentialWorks {
+		c.note(current, fmt.Sprintf("AWSPREVIOUS is not known to work: to go back to user %q, find a version that "+
+			"does, or set the password in AWSPREVIOUS, as a superuser of the database, and run status again", was))
+		back = olderVersions()
+		for i := range back {
+			back[i].Run = c.filledIn(ctx, back[i].Run)
+		}
+	}
+	if f := c.deniedUser(ctx); f.ID != "" {
+		c.attempt = attemptFails
+		c.noteFix(current, "the next rotation would fail: "+f.brief(), append(back, f.Fixes...))
+		return
+	}
+	c.perhaps = append(c.perhaps, back...)
 }
 
 // testHost looks whether the server is read-only that lets AWSPREVIOUS in, and AWSCURRENT not: a replica that has
@@ -630,19 +671,26 @@ func (c *diagnoser) tryAction(ctx context.Context, a Action) {
 // is denied, a policy may allow once that is done.
 func (c *diagnoser) trySetUp(ctx context.Context) {
 	current := c.meta.VersionWithLabel(LabelCurrent)
+	if f := c.deniedUser(ctx); f.ID != "" {
+		c.notHere = true
+		c.note(current, "this function cannot rotate it as it is: "+f.brief())
+	}
+}
+
+// deniedUser is why a preflight refuses the user of AWSCURRENT, or finds no superuser for it; zero: neither.
+func (c *diagnoser) deniedUser(ctx context.Context) Finding {
 	p, ok := c.Strategy.(Preflighter)
 	if !ok {
-		return
+		return Finding{}
 	}
-	r := c.rotationWithoutLog(c.probes[current].value, secret.Document{})
+	r := c.rotationWithoutLog(c.probes[c.meta.VersionWithLabel(LabelCurrent)].value, secret.Document{})
 	r.ReadOnlyProbes = true
 	for _, f := range p.Preflight(ctx, r) {
 		if f.ID == "S10" && f.Status == StatusFailed || f.ID == "P10" && f.Kind == KindNotEntitled {
-			c.notHere = true
-			c.note(current, "this function cannot rotate it as it is: "+f.brief())
-			return
+			return f
 		}
 	}
+	return Finding{}
 }
 
 // askUntried asks what no rehearsal tries. Whether what an attempt has met lasts, the next attempt alone shows: it may
@@ -807,6 +855,7 @@ func (c *diagnoser) situation(ctx context.Context) situation {
 		s.copied = isCopy(c.probes[pending].value, c.probes[current].value)
 		keys, _ := c.notFromCurrent(ctx, c.probes[current], c.probes[pending])
 		s.stale = pending == previous || keys != nil
+		s.strayed = c.strayed()
 	}
 	return s
 }

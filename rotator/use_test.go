@@ -10,6 +10,8 @@ import (
 
 	"github.com/quarterturn-dev/quarterturn/rotator"
 	"github.com/quarterturn-dev/quarterturn/rotator/secret"
+	"github.com/quarterturn-dev/quarterturn/strategies"
+	"github.com/quarterturn-dev/quarterturn/testutil/awsemu"
 )
 
 const remark = "some keys alone"
@@ -234,4 +236,70 @@ func TestFinishAsksWhatNoDryRunTries(t *testing.T) {
 			says(d, rotator.ActionInvestigate, c.lines)
 		}
 	}
+}
+
+// TestAnotherUsersCredentials: where the credentials of another user were stored while a rotation was incomplete,
+// AWSPENDING may be the only value that works for the secret's own. It keeps its label, and no rotation is started: that
+// would be one of the other user. AWSCURRENT is sent back to what was seen to log in alone.
+func TestAnotherUsersCredentials(t *testing.T) {
+	const boss = "account boss/ps superuser\nsuperuser boss/ps\n"
+	const stored = "version AWSPREVIOUS app/p1\nversion AWSCURRENT boss/ps\n"
+	const pending = "version AWSPENDING app/p2\n"
+	for name, c := range map[string]struct {
+		story       string
+		test        bool // a version first, as the event says
+		want        rotator.Action
+		back        int // to which version AWSCURRENT goes; 0: to none
+		says, never string
+		strategy    string
+	}{
+		"AWSPENDING is set":                 {story: boss + "account app/p2\n" + stored + pending, want: rotator.ActionInvestigate, back: 3, says: "move the label to AWSPENDING"},
+		"AWSPENDING is set, off":            {story: boss + "account app/p2\nsecret rotation=off\n" + stored + pending, want: rotator.ActionInvestigate, back: 3},
+		"AWSPENDING is set, by a superuser": {story: "strategy superuser\n" + boss + "account app/p2\n" + stored + pending, want: rotator.ActionInvestigate, back: 3},
+		"AWSPENDING is not set":             {story: boss + "account app/p1\n" + stored + pending, want: rotator.ActionInvestigate, back: 1, says: "move the label back"},
+		"one login at a time":               {story: "locks 3\n" + boss + "account app/p1\n" + stored + pending, want: rotator.ActionInvestigate, says: "AWSPREVIOUS was not tested"},
+		"one login at a time, the other":    {story: "locks 3\n" + boss + "account app/p1\n" + stored + pending, test: true, want: rotator.ActionInvestigate, back: 1},
+		"neither is set":                    {story: boss + "account app/p3\n" + stored + pending, want: rotator.ActionInvestigate, says: "list-secret-version-ids"},
+		"one is locked":                     {story: boss + "account app/p2 locked\n" + stored + pending, want: rotator.ActionInvestigate},
+		"another server":                    {story: boss + "account app/p2\nversion AWSPREVIOUS app/p1 host=far\nversion AWSCURRENT boss/ps\nversion AWSPENDING app/p2 host=far\n", want: rotator.ActionInvestigate, says: "AWSPENDING  other target"},
+		"nothing is pending":                {story: boss + "account app/p1\n" + stored, want: rotator.ActionInvestigate, back: 1, says: "the next rotation would fail"},
+		"nothing is pending, nor right":     {story: boss + "account app/p2\n" + stored, want: rotator.ActionInvestigate, says: "list-secret-version-ids"},
+		"no superuser is named":             {story: "account boss/ps\naccount app/p1\n" + stored, want: rotator.ActionNone, back: 1},
+		"no superuser is named, nor right":  {story: "account boss/ps\naccount app/p2\n" + stored, want: rotator.ActionNone, says: "list-secret-version-ids"},
+		"it was moved back":                 {story: boss + "account app/p2\nversion AWSPREVIOUS boss/ps\nversion AWSCURRENT,AWSPENDING app/p2\n", want: rotator.ActionNone, never: "stored by mistake"},
+	} {
+		s, tested := newStory(t), 0
+		s.run(c.story + "state")
+		single := s.rotator.Strategy.(strategies.SingleUser)
+		s.rotator.Strategy = using{single, tester{single, nil, &tested, "", nil, nil}}
+		d, err := s.ask("status", "")
+		if err == nil && c.test {
+			d, err = s.send([]byte(d.RecoverEvent))
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		back := ""
+		if c.back > 0 {
+			back = " --version-stage AWSCURRENT --move-to-version-id " + awsemu.VersionID(c.back) + " --remove-from-version-id "
+		}
+		text := d.Text()
+		if d.Action != c.want || !strings.Contains(text, c.says) || !strings.Contains(text, back) ||
+			strings.Contains(text, "--version-stage AWSCURRENT --move-to-version-id ") != (c.back > 0) ||
+			strings.Contains(text, "--version-stage AWSPENDING") || strings.Contains(text, "rotate-secret ") ||
+			c.never != "" && strings.Contains(text, c.never) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+// using is a strategy whose TestUse is another's.
+type using struct {
+	strategies.SingleUser
+	tester tester
+}
+
+func (u using) TestUse(ctx context.Context, r rotator.Rotation) (rotator.Sentence, error) {
+	return u.tester.TestUse(ctx, r)
 }

@@ -26,7 +26,7 @@ type strategy struct {
 }
 
 var everyStrategy = map[string]strategy{
-	"single user": {"single-user", nil, 12, 4},
+	"single user": {"single-user", nil, 13, 4},
 	"superuser":   {"single-user", []string{"SINGLE_USER_THROUGH_SUPERUSER=true"}, 14, 6},
 	"alternating": {"alternating-users", nil, 14, 6},
 }
@@ -52,7 +52,7 @@ func TestARealPasswordRotatesByTheRealBinary(t *testing.T) {
 			try(server, family, name, s, func(t *testing.T) database { return newMySQL(t, server) })
 		}
 	}
-	dual := strategy{"single-user", []string{"MYSQL_DUAL_PASSWORDS=true"}, 12, 4}
+	dual := strategy{"single-user", []string{"MYSQL_DUAL_PASSWORDS=true"}, 13, 4}
 	try("mysql-9.7", "mysql", "dual passwords", dual, func(t *testing.T) database { return newMySQL(t, "mysql-9.7") })
 }
 

@@ -1546,6 +1546,34 @@ var scenes = map[string]func(*scene){
 			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
 		}
 	},
+	"the superuser's credentials were stored after setSecret":  func(s *scene) { s.strayed(s.canary(), s.has(s.user)) },
+	"the superuser's credentials were stored before setSecret": func(s *scene) { s.strayed(s.has(s.user), s.canary()) },
+	"the superuser's credentials were stored after setSecret, and the user is locked": func(s *scene) {
+		s.not("valkey") // which says the same of a wrong password
+		s.strayed(s.canary(), s.has(s.user))
+		s.say(s.dialect().lock, s.user, "")
+		s.says = "which may be the only copy of its user's password"
+	},
+	"the superuser's credentials were stored, and no version of the user works": func(s *scene) {
+		pending, back := s.canary(), func() {}
+		s.has(s.user)
+		s.strayed(s.canary(), pending)
+		back, s.names, s.fix = s.fix, "set the password of that user to the one in AWSPENDING", func() {
+			s.lines("aws secretsmanager list-secret-version-ids")
+			s.say(s.dialect().set, s.user, pending)
+			s.names, s.fix = "If AWSCURRENT was stored by mistake", back
+		}
+	},
+	"the superuser's credentials were stored, and nothing is pending": func(s *scene) {
+		arn := s.superuser()
+		boss := s.holder(arn, "AWSCURRENT")
+		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, s.has(s.user), "masterarn", arn), awsemu.Value{})
+		s.put(s.value(boss.Username, boss.Password, "masterarn", arn))
+		s.says, s.never = "recommended action: investigate", "rotate-secret "
+		s.names, s.fix = "if they were, to go back to user", func() {
+			s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
+		}
+	},
 	"a wrong host was stored": func(s *scene) {
 		right := s.has(s.user)
 		s.stuck(aws.Bool(true), awsemu.Value{}, s.value(s.user, right), awsemu.Value{})
@@ -2455,6 +2483,23 @@ func (s *scene) discarded(superuser bool) {
 	s.say("ALTER USER %u@'%' DISCARD OLD PASSWORD", s.user, "")
 	s.cli("aws secretsmanager update-secret-version-stage --secret-id " + s.arn + " --version-stage AWSCURRENT --move-to-version-id " +
 		older + " --remove-from-version-id " + newer)
+}
+
+// strayed makes a secret in which a person has stored the superuser's credentials while a rotation was incomplete. It
+// goes back, and neither is AWSPENDING's label removed nor the superuser's password changed.
+func (s *scene) strayed(previous, pending string) {
+	s.t.Helper()
+	arn := s.superuser()
+	boss := s.holder(arn, "AWSCURRENT")
+	s.stuck(aws.Bool(true), s.value(s.user, previous, "masterarn", arn), s.value(boss.Username, boss.Password, "masterarn", arn),
+		s.value(s.user, pending, "masterarn", arn))
+	s.says, s.never = "recommended action: investigate", "--version-stage AWSPENDING"
+	s.names, s.fix = "If AWSCURRENT was stored by mistake", func() {
+		s.cli(s.printed("aws secretsmanager update-secret-version-stage")[0])
+		if !s.accepts(boss) {
+			s.t.Error("the superuser is locked out")
+		}
+	}
 }
 
 // givenLines runs the GRANTs that are printed.
