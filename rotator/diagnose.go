@@ -117,8 +117,9 @@ type diagnoser struct {
 	toMove     []Fix
 	// explained: a superuser has said why a version is rejected.
 	explained bool
-	// superuserFails: it could not be asked, or may not run what is printed.
+	// superuserFails: it could not be asked, which toAsk mends, or may not run what is printed.
 	superuserFails bool
+	toAsk          []Fix
 	// reset are the statements that the superuser gave, by user.
 	reset map[string]string
 }
@@ -384,8 +385,9 @@ func (c *diagnoser) explain(ctx context.Context) {
 		if l := c.probes[current]; l.state == CredentialBlocked {
 			first = FixesOf(l.err)
 		}
+		c.toAsk = FixesOf(err)
 		c.noteFix(current, "the superuser could not be asked why (mend that first and run status again, which then "+
-			"names the cause): "+briefly(err), append(first, FixesOf(err)...))
+			"names the cause): "+briefly(err), append(first, c.toAsk...))
 		return
 	}
 	c.superuserFails = slices.ContainsFunc(causes, func(cause RejectionCause) bool { return cause.ByAdministrator })
@@ -952,6 +954,9 @@ func (c *diagnoser) diagnosis(ctx context.Context, r rule) *Diagnosis {
 	d.RecoverEvent = c.nextEvent(r.action)
 	d.Fixes = slices.Clone(c.toMove)
 	inWords := r.action == ActionInvestigate || r.action == ActionResetPassword || r.action == ActionStoreCredentials
+	if !inWords { // else they come with what is said of AWSCURRENT
+		d.Fixes = append(d.Fixes, c.toAsk...)
+	}
 	current, pending, previous := c.labeledVersions()
 	for i, id := range []string{current, pending, previous} {
 		if id == "" || i > 0 && id == current || i > 1 && id == pending {

@@ -1478,6 +1478,21 @@ var scenes = map[string]func(*scene){
 		s.superuserSecret(func(x *awsemu.Secret) { x.Deleted = time.Now().Add(24 * time.Hour) })
 		s.names, s.fix = "marked for deletion", func() { s.cli(s.printed("aws secretsmanager restore-secret")[0]) }
 	},
+	"the superuser secret is about to be deleted, and the label is to move back": func(s *scene) {
+		s.alternating()
+		right, boss := s.has(s.user), s.superuser()
+		s.has(s.user + "_clone")
+		s.stuck(aws.Bool(true), s.value(s.user, right, "masterarn", boss), s.value(s.user+"_clone", s.canary(), "masterarn", boss), awsemu.Value{})
+		s.superuserSecret(func(x *awsemu.Secret) { x.Deleted = time.Now().Add(24 * time.Hour) })
+		s.says, s.names = "recommended action: rollback", "the superuser could not be asked why"
+		s.fix = func() {
+			restore := s.printed("aws secretsmanager restore-secret")[0]
+			if first := regexp.MustCompile(`:\n         (.*)\n`).FindStringSubmatch(s.text); first == nil || first[1] != restore {
+				s.t.Errorf("%s is not the first line to run: %s", restore, s.text)
+			}
+			s.cli(restore)
+		}
+	},
 	"the superuser secret has no value": func(s *scene) {
 		s.superuserOf("")
 		s.file = string(s.aws.AWS.Snapshot(s.user + "boss").Versions[0].Value.Reveal())
